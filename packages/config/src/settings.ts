@@ -1,0 +1,133 @@
+import { availableParallelism, totalmem } from "node:os";
+import { join } from "node:path";
+import { LIMITS, MIB } from "@berth/contracts";
+import { z } from "zod";
+
+/**
+ * Every setting of every process: its environment variable, meaning, unit and default. This package
+ * is the only reader of the environment.
+ */
+const settingsSchema = z.object({
+	/** Where everything is kept. It and its parents must be searchable (o+x). */
+	BERTH_DATA_DIR: z.string().startsWith("/", "an absolute path").default("/var/lib/berth"),
+	/** Address and port of the gateway. Only loopback unless told otherwise. */
+	BERTH_HOST: z.string().min(1).default("127.0.0.1"),
+	BERTH_PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
+	/** Redis servers of your own: redis://, rediss:// or unix://. Default: the embedded ones. */
+	BERTH_DURABLE_REDIS_URL: z.string().optional(),
+	BERTH_FAST_REDIS_URL: z.string().optional(),
+	/** Numeric user that gateway, worker and Redis run as. */
+	BERTH_SERVICE_UID: z.coerce.number().int().min(1).max(65_533).default(64_770),
+	/** First host uid of sandboxes: 4,096 ranges of 65,536 from here. */
+	BERTH_SANDBOX_UID_BASE: z.coerce.number().int().min(65_536).default(0x7000_0000),
+	/** crun, runc, or a path; `auto` takes the first of them that is installed. */
+	BERTH_OCI_RUNTIME: z.string().default("auto"),
+	/** Memory that sandboxes of this node may hold together, MiB. Default: half of the machine's. */
+	BERTH_MEMORY_MIB: z.coerce.number().int().min(256).optional(),
+	/** Prewarmed sandboxes kept per runtime for the default memory class. */
+	BERTH_PREWARMED: z.coerce.number().int().min(0).max(256).default(4),
+	/** Prewarmed build sandboxes. */
+	BERTH_PREWARMED_BUILDS: z.coerce.number().int().min(0).max(16).default(1),
+	/** Idle time after which a warm sandbox is removed, milliseconds. */
+	BERTH_IDLE_TTL_MS: z.coerce.number().int().min(100).default(600_000),
+	/** Invocations a node holds (running and waiting for a sandbox); more are answered 429. */
+	BERTH_MAX_INFLIGHT: z.coerce.number().int().min(1).default(1024),
+	BERTH_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
+});
+
+/** The settings of one process, checked and frozen. */
+export interface Settings {
+	readonly dataDir: string;
+	readonly host: string;
+	readonly port: number;
+	readonly durableRedisUrl: string;
+	readonly fastRedisUrl: string;
+	/** Whether each Redis is ours to supervise. */
+	readonly embedded: { readonly durable: boolean; readonly fast: boolean };
+	readonly serviceUid: number;
+	readonly sandboxUidBase: number;
+	readonly ociRuntime: string;
+	readonly memoryBudgetBytes: number;
+	readonly prewarmed: number;
+	readonly prewarmedBuilds: number;
+	readonly idleTtlMs: number;
+	readonly maxInflight: number;
+	readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
+	readonly cores: number;
+	readonly paths: DataPaths;
+}
+
+/** Where things are below the data directory. */
+export interface DataPaths {
+	/** Sockets and the supervisor's state; 0711. */
+	readonly run: string;
+	readonly durableSocket: string;
+	readonly fastSocket: string;
+	readonly launcherSocket: string;
+	/** One socket per sandbox, for its agent. */
+	readonly agentSockets: string;
+	readonly supervisorFile: string;
+	readonly durableRedis: string;
+	readonly fastRedis: string;
+	/** Owned by the service user: OCI image layout, sources, payloads. */
+	readonly artifacts: string;
+	/** Owned by root: unpacked layers, and a directory per sandbox. */
+	readonly launcher: string;
+	/** The base of each runtime as prepared at start (JSON). */
+	readonly bases: string;
+	/** What each process of the stack prints. */
+	readonly logs: string;
+}
+
+function pathsOf(dataDir: string): DataPaths {
+	const run = join(dataDir, "run");
+	return Object.freeze({
+		run,
+		durableSocket: join(run, "durable.sock"),
+		fastSocket: join(run, "fast.sock"),
+		launcherSocket: join(run, "launcher.sock"),
+		agentSockets: join(run, "a"),
+		supervisorFile: join(run, "supervisor.json"),
+		durableRedis: join(dataDir, "redis", "durable"),
+		fastRedis: join(dataDir, "redis", "fast"),
+		artifacts: join(dataDir, "artifacts"),
+		launcher: join(dataDir, "launcher"),
+		bases: join(dataDir, "bases.json"),
+		logs: join(dataDir, "logs"),
+	});
+}
+
+/** Wrong settings: every one of them, by variable. */
+export class SettingsError extends Error {
+	override readonly name = "SettingsError";
+}
+
+/** Reads and checks the settings. @throws SettingsError naming each wrong variable */
+export function loadSettings(env: Readonly<Record<string, string | undefined>> = process.env): Settings {
+	const parsed = settingsSchema.safeParse(env);
+	if (!parsed.success) {
+		throw new SettingsError(parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("\n"));
+	}
+	const value = parsed.data;
+	const paths = pathsOf(value.BERTH_DATA_DIR);
+	const leastBytes = LIMITS.memoryMiB.max * MIB;
+	return Object.freeze({
+		dataDir: value.BERTH_DATA_DIR,
+		host: value.BERTH_HOST,
+		port: value.BERTH_PORT,
+		durableRedisUrl: value.BERTH_DURABLE_REDIS_URL ?? `unix://${paths.durableSocket}`,
+		fastRedisUrl: value.BERTH_FAST_REDIS_URL ?? `unix://${paths.fastSocket}`,
+		embedded: Object.freeze({ durable: value.BERTH_DURABLE_REDIS_URL === undefined, fast: value.BERTH_FAST_REDIS_URL === undefined }),
+		serviceUid: value.BERTH_SERVICE_UID,
+		sandboxUidBase: value.BERTH_SANDBOX_UID_BASE,
+		ociRuntime: value.BERTH_OCI_RUNTIME,
+		memoryBudgetBytes: value.BERTH_MEMORY_MIB === undefined ? Math.max(Math.floor(totalmem() / 2), Math.min(leastBytes, totalmem())) : value.BERTH_MEMORY_MIB * MIB,
+		prewarmed: value.BERTH_PREWARMED,
+		prewarmedBuilds: value.BERTH_PREWARMED_BUILDS,
+		idleTtlMs: value.BERTH_IDLE_TTL_MS,
+		maxInflight: value.BERTH_MAX_INFLIGHT,
+		logLevel: value.BERTH_LOG_LEVEL,
+		cores: availableParallelism(),
+		paths,
+	});
+}

@@ -1,0 +1,84 @@
+import type { FrameBounds } from "./framing.js";
+import type { FunctionError, HttpResponseHead, Trigger } from "./invocation.js";
+import { FIXED_LIMITS } from "./limits.js";
+import { KIB, MIB } from "./units.js";
+
+/**
+ * What worker and agent say to each other, in frames (framing.ts). The worker listens on one socket
+ * per sandbox and takes one connection; the agent connects. Handler and agent share a process, so
+ * the worker treats every frame it gets as the tenant's.
+ */
+export const TO_AGENT = { preload: 1, specialise: 2, invoke: 3, cancel: 4 } as const;
+export const FROM_AGENT = { hello: 16, preloaded: 17, specialised: 18, failed: 19, answer: 20, settled: 21 } as const;
+
+/** Where things are inside a sandbox. */
+export const SANDBOX_PATHS = {
+	socket: "/run/berth/agent.sock",
+	/** The function's layers appear below this directory when a sandbox is specialised. */
+	graft: "/function",
+	code: "/function/code",
+	agent: "/berth/agent.cjs",
+	builder: "/berth/builder/builder.cjs",
+} as const;
+
+/** Frames of a function's sandbox. */
+export const AGENT_BOUNDS: FrameBounds = { maxHeadBytes: 256 * KIB, maxBodyBytes: FIXED_LIMITS.bodyBytes };
+/** Frames of a build sandbox: archives in, bundles and source maps out. */
+export const BUILD_BOUNDS: FrameBounds = { maxHeadBytes: MIB, maxBodyBytes: 64 * MIB };
+
+/** worker → agent: load this function. Answered by `specialised` or `failed` (phase `graft` or `init`). */
+export interface SpecialiseHead {
+	/** Absolute path of the bundle. Its absence means that the graft didn't arrive. */
+	readonly entry: string;
+	readonly project: string;
+	readonly function: string;
+	readonly version: number;
+	readonly env: Readonly<Record<string, string>>;
+}
+
+/** worker → agent: run it; the body is the payload. Answered by `answer` or `failed` (phase `handler`). */
+export interface InvokeHead {
+	readonly id: string;
+	readonly attempt: number;
+	/** Milliseconds from now after which the worker kills the sandbox. */
+	readonly timeoutMs: number;
+	readonly trigger: Trigger;
+	/** The most bytes an answer's body may have. */
+	readonly maxBodyBytes: number;
+}
+
+/** worker → agent: the caller is gone or the node drains; aborts the handler's signal. */
+export interface CancelHead {
+	readonly id: string;
+}
+
+/** agent → worker: `specialised`. */
+export interface SpecialisedHead {
+	/** The handler's shape. */
+	readonly handler: "fetch" | "payload" | "event";
+	readonly initMs: number;
+}
+
+/** agent → worker: `failed`. */
+export interface FailedHead {
+	readonly phase: "graft" | "init" | "no_handler" | "handler" | "too_large";
+	readonly error: FunctionError;
+	/** In phase `handler` and `too_large`: which invocation. */
+	readonly id?: string;
+}
+
+/** agent → worker: `answer`; the body follows the head. */
+export interface AnswerHead {
+	readonly id: string;
+	readonly attempt: number;
+	readonly runMs: number;
+	readonly contentType?: string;
+	readonly response?: HttpResponseHead;
+	/** Whether promises given to `waitUntil` are still open; `settled` follows when they aren't. */
+	readonly waiting: boolean;
+}
+
+/** agent → worker: `settled`: nothing given to `waitUntil` is open any more. */
+export interface SettledHead {
+	readonly id: string;
+}

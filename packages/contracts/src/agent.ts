@@ -1,0 +1,4 @@
+/** What in-sandbox code may use: nothing here has a dependency. */
+export * from "./agent-protocol.js";
+export * from "./build-protocol.js";
+export * from "./framing.js";

@@ -1,0 +1,106 @@
+/** Who has to do something about it. */
+export type Fault = "caller" | "function" | "platform";
+
+export interface ErrorEntry {
+	readonly fault: Fault;
+	/** Whether the same request may succeed when it is sent again. */
+	readonly retryable: boolean;
+	readonly status: number;
+	readonly title: string;
+}
+
+const entry = (fault: Fault, status: number, retryable: boolean, title: string): ErrorEntry => ({ fault, status, retryable, title });
+
+/** Every error that Berth answers with; docs/errors.md lists the same ones (a test compares them). */
+export const ERRORS = {
+	invalid_request: entry("caller", 400, false, "The request is malformed."),
+	invalid_name: entry("caller", 400, false, "The name is not allowed."),
+	invalid_manifest: entry("caller", 400, false, "A field of the manifest is wrong."),
+	unauthorized: entry("caller", 401, false, "An API key is needed, and this one is missing or unknown."),
+	not_found: entry("caller", 404, false, "There is no such thing, or not for this key."),
+	function_not_found: entry("caller", 404, false, "There is no function of that name."),
+	invocation_not_found: entry("caller", 404, false, "There is no record of that invocation (it may have expired)."),
+	method_not_allowed: entry("caller", 405, false, "This path doesn't have that method."),
+	function_not_ready: entry("caller", 409, true, "The function has no version that is ready."),
+	body_too_large: entry("caller", 413, false, "The body is larger than the limit."),
+	unsupported_media_type: entry("caller", 415, false, "The content type is not one that this path takes."),
+	build_failed: entry("caller", 422, false, "The source doesn't build."),
+	archive_rejected: entry("caller", 422, false, "The archive holds something that isn't allowed."),
+	no_handler: entry("caller", 422, false, "The source exports no handler."),
+	build_timed_out: entry("caller", 422, true, "The build took longer than its limit."),
+	too_busy: entry("platform", 429, true, "Too much is waiting already."),
+	handler_error: entry("function", 502, false, "The handler threw."),
+	init_error: entry("function", 502, false, "The function's module failed while it was loaded."),
+	crashed: entry("function", 502, false, "The function's process ended before it answered."),
+	out_of_memory: entry("function", 502, false, "The function used more memory than its limit."),
+	response_too_large: entry("function", 502, false, "The function's response is larger than the limit."),
+	timed_out: entry("function", 504, false, "The function didn't answer within its timeout and was killed."),
+	cancelled: entry("caller", 499, false, "The caller went away."),
+	start_timed_out: entry("platform", 503, true, "No sandbox could be had within the start budget."),
+	expired_in_queue: entry("platform", 504, true, "The deadline passed before a worker took the invocation."),
+	worker_lost: entry("platform", 502, true, "The worker that held the invocation is gone; it may have begun."),
+	platform_error: entry("platform", 500, true, "Berth failed; nothing is wrong with the request."),
+	build_platform_error: entry("platform", 500, true, "Berth failed while building; deploy again."),
+	unavailable: entry("platform", 503, true, "A server that Berth needs can't be reached; nothing was accepted."),
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** One thing wrong with a request: which field, what is wrong, and what is allowed. */
+export interface FieldIssue {
+	readonly field: string;
+	readonly message: string;
+}
+
+/** An error with a place in the catalogue. Thrown by us; a function's failure is a value instead. */
+export class BerthError extends Error {
+	override readonly name = "BerthError";
+	readonly code: ErrorCode;
+	readonly issues: readonly FieldIssue[];
+	readonly extra: Readonly<Record<string, unknown>>;
+
+	/** @param detail what happened here and what to do, one sentence or two */
+	constructor(
+		code: ErrorCode,
+		detail: string,
+		options: { issues?: readonly FieldIssue[]; extra?: Readonly<Record<string, unknown>>; cause?: unknown } = {},
+	) {
+		super(detail, options.cause === undefined ? undefined : { cause: options.cause });
+		this.code = code;
+		this.issues = options.issues ?? [];
+		this.extra = options.extra ?? {};
+	}
+
+	get entry(): ErrorEntry {
+		return ERRORS[this.code];
+	}
+}
+
+/** An RFC 9457 problem, as the API answers it. */
+export interface Problem {
+	readonly type: string;
+	readonly title: string;
+	readonly status: number;
+	readonly detail: string;
+	readonly code: ErrorCode;
+	readonly fault: Fault;
+	readonly retryable: boolean;
+	readonly issues?: readonly FieldIssue[];
+	readonly [extension: string]: unknown;
+}
+
+/** The problem for a code: the one place where an error becomes an answer. */
+export function problemOf(code: ErrorCode, detail: string, issues: readonly FieldIssue[] = [], extra: Readonly<Record<string, unknown>> = {}): Problem {
+	const { status, title, fault, retryable } = ERRORS[code];
+	return {
+		...extra,
+		type: `urn:berth:error:${code}`,
+		title,
+		status,
+		detail,
+		code,
+		fault,
+		retryable,
+		...(issues.length > 0 ? { issues } : {}),
+	};
+}

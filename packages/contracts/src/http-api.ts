@@ -1,0 +1,115 @@
+import type { FunctionError, InvocationState, Lane, LimitHit, LogLine, Outcome, Phases, StartKind, Usage } from "./invocation.js";
+import type { FunctionSummary, Version } from "./version.js";
+
+/** Headers that Berth adds to answers. */
+export const HEADERS = {
+	invocationId: "berth-invocation-id",
+	serverTiming: "server-timing",
+	/** Request: an archive's manifest as JSON. */
+	manifest: "berth-manifest",
+	/** Request: a shorter deadline than the function's timeout, milliseconds. */
+	timeoutMs: "berth-timeout-ms",
+	/** Response: the outcome, on every answer of an invocation. */
+	outcome: "berth-outcome",
+} as const;
+
+/** `GET /v1/functions` */
+export interface FunctionList {
+	readonly functions: readonly FunctionSummary[];
+}
+
+/** `GET /v1/functions/{name}` */
+export interface FunctionDetail extends FunctionSummary {
+	/** The live version, else the latest. */
+	readonly version: Version;
+}
+
+/** `PUT /v1/functions/{name}`: 201 when it was waited for, 202 otherwise, 200 when nothing changed. */
+export interface DeployAnswer {
+	readonly version: Version;
+	/** Whether this very source and manifest were deployed before: no new version was made. */
+	readonly unchanged: boolean;
+}
+
+/** `GET /v1/functions/{name}/versions`, newest first. */
+export interface VersionList {
+	readonly versions: readonly Version[];
+}
+
+/** `POST …/invocations` with `Prefer: respond-async` */
+export interface AcceptedInvocation {
+	readonly id: string;
+	readonly state: InvocationState;
+}
+
+/** `GET /v1/invocations/{id}` */
+export interface InvocationAnswer {
+	readonly id: string;
+	readonly project: string;
+	readonly function: string;
+	readonly version: number;
+	readonly lane: Lane;
+	readonly state: InvocationState;
+	readonly acceptedAt: string;
+	readonly finishedAt?: string;
+	readonly outcome?: Outcome;
+	readonly code?: string;
+	readonly error?: FunctionError;
+	readonly attempt?: number;
+	readonly start?: StartKind;
+	readonly phases?: Phases;
+	readonly usage?: Usage;
+	readonly limitsHit?: readonly LimitHit[];
+	readonly node?: string;
+	readonly sandbox?: string;
+	/** The result of a background invocation, parsed when it is JSON. */
+	readonly result?: { readonly contentType?: string; readonly status?: number; readonly json?: unknown; readonly text?: string; readonly base64?: string };
+	readonly logs: readonly LogLine[];
+	readonly logsTruncated: boolean;
+}
+
+/** `GET /v1/sandboxes`: every sandbox of every node. */
+export interface SandboxList {
+	readonly sandboxes: readonly SandboxInfo[];
+}
+
+export type SandboxState = "booting" | "prewarmed" | "specialising" | "busy" | "warm" | "frozen" | "retiring";
+
+export interface SandboxInfo {
+	readonly id: string;
+	readonly node: string;
+	readonly state: SandboxState;
+	readonly kind: "function" | "build";
+	readonly project?: string;
+	readonly function?: string;
+	readonly version?: number;
+	readonly memoryClassMiB: number;
+	readonly memoryBytes: number;
+	readonly ageMs: number;
+	readonly idleMs: number;
+	readonly invocations: number;
+}
+
+/** `GET /v1/stats`: totals since the worker's start, and the pool as it is now. */
+export interface NodeStats {
+	readonly node: string;
+	readonly startedAt: string;
+	readonly sandboxes: Readonly<Record<SandboxState, number>>;
+	readonly invocations: Readonly<Partial<Record<Outcome, number>>>;
+	readonly starts: Readonly<Record<StartKind, number>>;
+	readonly builds: { readonly started: number; readonly bundled: number; readonly layersReused: number };
+	readonly memoryBytes: number;
+	readonly memoryBudgetBytes: number;
+	readonly waiting: number;
+}
+export interface StatsAnswer {
+	readonly nodes: readonly NodeStats[];
+}
+
+/** `POST /v1/nodes/commands`: for load tests and people; each node answers when it has done it. */
+export type NodeCommand =
+	| { readonly kind: "kill"; readonly sandbox: string }
+	/** Retires warm sandboxes of a function. */
+	| { readonly kind: "evict"; readonly project: string; readonly function: string }
+	/** Sets the prewarmed floor of every class that has one, waits until it is reached (or emptied). */
+	| { readonly kind: "prewarm"; readonly floor: number | "default" };

@@ -1,0 +1,51 @@
+import { randomFillSync } from "node:crypto";
+
+/** Names of projects and functions. */
+export const NAME_PATTERN = /^[a-z][a-z0-9-]{0,62}$/;
+export const NAME_RULE =
+	"1 to 63 characters: a lower-case letter, then lower-case letters, digits or hyphens";
+
+/** The project that exists from the first start. */
+export const DEFAULT_PROJECT = "default";
+
+const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
+const RANDOM_BYTES = 10;
+const pool = new Uint8Array(RANDOM_BYTES * 256);
+let used = pool.length;
+
+/**
+ * A new id: `prefix_`, ten characters of time (milliseconds, base 32, so that ids sort by time)
+ * and sixteen of randomness (80 bits).
+ */
+export function newId(prefix: "inv" | "gw" | "node" | "sb" | "bld" | "job", nowMs = Date.now()): string {
+	if (used === pool.length) {
+		randomFillSync(pool);
+		used = 0;
+	}
+	let text = "";
+	let time = nowMs;
+	for (let i = 0; i < 10; i++) {
+		text = ALPHABET[time % 32] + text;
+		time = Math.floor(time / 32);
+	}
+	for (let i = 0; i < RANDOM_BYTES; i += 5) {
+		let bits = 0n;
+		for (let j = 0; j < 5; j++) bits = (bits << 8n) | BigInt(pool[used + i + j] as number);
+		for (let j = 7; j >= 0; j--) text += ALPHABET[Number((bits >> BigInt(5 * j)) & 31n)];
+	}
+	used += RANDOM_BYTES;
+	return `${prefix}_${text}`;
+}
+
+/** The time in an id, in milliseconds since the epoch; undefined if it isn't one of ours. */
+export function timeOfId(id: string): number | undefined {
+	const body = id.slice(id.indexOf("_") + 1);
+	if (body.length !== 26) return undefined;
+	let time = 0;
+	for (const char of body.slice(0, 10)) {
+		const digit = ALPHABET.indexOf(char);
+		if (digit < 0) return undefined;
+		time = time * 32 + digit;
+	}
+	return time;
+}

@@ -1,0 +1,159 @@
+import { KIB } from "./units.js";
+
+/** How an attempt ended. */
+export const OUTCOMES = [
+	"succeeded",
+	"handler_error",
+	"init_error",
+	"timed_out",
+	"out_of_memory",
+	"crashed",
+	"response_too_large",
+	"cancelled",
+	"platform_error",
+] as const;
+export type Outcome = (typeof OUTCOMES)[number];
+
+/** How its sandbox came to be: booted for it, specialised from a prewarmed one, or used before. */
+export const START_KINDS = ["boot", "prewarmed", "warm"] as const;
+export type StartKind = (typeof START_KINDS)[number];
+
+export type Lane = "interactive" | "background";
+
+/** Milliseconds each part took. `queue` ends when the worker holds the invocation. */
+export interface Phases {
+	readonly queueMs: number;
+	/** Until a sandbox with the function's layers in it was leased; 0 when warm. */
+	readonly startMs: number;
+	/** Loading the function's module; 0 when warm. */
+	readonly initMs: number;
+	readonly runMs: number;
+}
+
+/** What an attempt used, read from its cgroup. */
+export interface Usage {
+	readonly cpuMs: number;
+	readonly peakMemoryBytes: number;
+	readonly scratchBytes: number;
+}
+
+/** A cap that was touched without ending the attempt. */
+export type LimitHit = "pids" | "memory" | "scratch" | "log";
+
+/** A function's own error, with its stack in terms of the source. */
+export interface FunctionError {
+	readonly name: string;
+	readonly message: string;
+	readonly stack?: string;
+}
+
+/**
+ * A request or response body: text when it is valid UTF-8, else base64; above INLINE_BODY_BYTES
+ * its key in the payload store.
+ */
+export type BodyReference =
+	| { readonly text: string }
+	| { readonly base64: string }
+	| { readonly payload: string; readonly sizeBytes: number };
+
+/** Bodies up to this size travel in the message; larger ones go through the payload store. */
+export const INLINE_BODY_BYTES = 64 * KIB;
+
+/** An HTTP request as a function sees it. */
+export interface HttpRequestHead {
+	readonly method: string;
+	/** Path below the function's own, and query: `/orders?id=1`. */
+	readonly url: string;
+	/** Lower-case names; several values of one name are several pairs. */
+	readonly headers: readonly (readonly [string, string])[];
+}
+
+/** An HTTP response as a function gives it. */
+export interface HttpResponseHead {
+	readonly status: number;
+	readonly headers: readonly (readonly [string, string])[];
+}
+
+/** What to run: a payload for an event handler, or an HTTP request. */
+export type Trigger =
+	| { readonly kind: "event"; readonly contentType?: string }
+	| { readonly kind: "http"; readonly request: HttpRequestHead };
+
+/** An accepted invocation on its way to a worker. */
+export interface InvocationRequest {
+	readonly id: string;
+	readonly project: string;
+	readonly function: string;
+	readonly version: number;
+	readonly trigger: Trigger;
+	readonly body: BodyReference;
+	/** Wall-clock milliseconds since the epoch. */
+	readonly acceptedAtMs: number;
+	/** When the caller stops waiting; the worker drops what it gets later. Absent in the background. */
+	readonly expiresAtMs?: number;
+	/** Milliseconds the handler may run: the version's timeout, or the caller's shorter one. */
+	readonly timeoutMs: number;
+}
+
+/** What a handler answered. `response` is there for HTTP triggers and for handlers that return a Response. */
+export interface InvocationResult {
+	readonly body: BodyReference;
+	readonly contentType?: string;
+	readonly response?: HttpResponseHead;
+}
+
+export interface LogLine {
+	/** Milliseconds since the epoch at which the worker read it. */
+	readonly atMs: number;
+	readonly stream: "stdout" | "stderr";
+	readonly text: string;
+}
+
+/** One finished attempt. */
+export interface AttemptRecord {
+	readonly attempt: number;
+	readonly outcome: Outcome;
+	readonly start?: StartKind;
+	readonly phases: Phases;
+	readonly usage?: Usage;
+	readonly limitsHit: readonly LimitHit[];
+	readonly error?: FunctionError;
+	/** A code of the error catalogue when the outcome isn't `succeeded`. */
+	readonly code?: string;
+	readonly node: string;
+	readonly sandbox?: string;
+	readonly finishedAtMs: number;
+}
+
+/** Everything a worker says about an attempt when it is over. */
+export interface Settlement {
+	readonly attempt: AttemptRecord;
+	readonly result?: InvocationResult;
+	readonly logs?: LogBook;
+}
+
+/** The log lines of an attempt: in place while they are few, else in the payload store. */
+export interface LogBook {
+	readonly lines?: readonly LogLine[];
+	/** Key in the payload store: a JSON array of LogLine. */
+	readonly payload?: string;
+	readonly truncated: boolean;
+}
+
+/** `queued → running → settled`; a background attempt that is tried again goes back to `queued`. */
+export type InvocationState = "queued" | "running" | "settled";
+
+/** The stored truth about an invocation. */
+export interface InvocationRecord {
+	readonly id: string;
+	readonly project: string;
+	readonly function: string;
+	readonly version: number;
+	readonly lane: Lane;
+	readonly state: InvocationState;
+	readonly acceptedAtMs: number;
+	/** The last attempt: flattened into the HTTP answer as `outcome`, `phases`, `usage`, `attempt`. */
+	readonly last?: AttemptRecord;
+	readonly result?: InvocationResult;
+	readonly logs?: LogBook;
+}

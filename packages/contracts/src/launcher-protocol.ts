@@ -1,0 +1,111 @@
+import type { FrameBounds } from "./framing.js";
+import type { Digest } from "./units.js";
+import { KIB, MIB } from "./units.js";
+
+/** The launcher's verbs: frame types of a request; its answer has the same type and carries the request's `seq`. */
+export const LAUNCHER_VERBS = {
+	/** → HostReport */
+	host: 1,
+	/** LayerRequest → { present } */
+	hasLayer: 2,
+	/** ImportRequest + bytes, in order and one at a time per connection; unpacked when `last` is set. */
+	importLayer: 3,
+	/** BootRequest → BootAnswer */
+	boot: 4,
+	/** SpecialiseRequest → {} */
+	specialise: 5,
+	/** SandboxRequest → {} for these four; `kill` answers when nothing of the sandbox runs any more. */
+	freeze: 6,
+	thaw: 7,
+	kill: 8,
+	/** Kills if needed, then removes mounts, cgroup and directory. */
+	remove: 9,
+	/** SandboxRequest → {}: empties /tmp. */
+	wipe: 10,
+} as const;
+export type LauncherVerb = keyof typeof LAUNCHER_VERBS;
+
+/** Answers that aren't one: what went wrong (`ProblemHead`), and a sandbox's end, which nobody asked for (`SandboxExit`). */
+export const LAUNCHER_PROBLEM = 100;
+export const LAUNCHER_EXIT = 101;
+
+export const LAUNCHER_BOUNDS: FrameBounds = { maxHeadBytes: 64 * KIB, maxBodyBytes: MIB };
+
+export interface ProblemHead {
+	readonly seq: number;
+	/** One sentence: the step, the path, the system's error. */
+	readonly message: string;
+}
+
+export interface LayerRequest {
+	readonly digest: Digest;
+}
+
+export interface ImportRequest {
+	readonly digest: Digest;
+	readonly last: boolean;
+}
+
+export interface SandboxRequest {
+	readonly sandbox: string;
+}
+
+/** The caps of one sandbox. */
+export interface SandboxLimits {
+	readonly memoryBytes: number;
+	readonly cpuMilli: number;
+	readonly pids: number;
+	readonly tmpfsBytes: number;
+	readonly tmpfsInodes: number;
+}
+
+/** What a sandbox is booted as: `function` runs the agent, `build` the agent with the builder in it. */
+export type SandboxKind = "function" | "build";
+
+export interface BootRequest {
+	/** `sb_` and 26 characters. */
+	readonly sandbox: string;
+	/** Layers of the base, bottom first. */
+	readonly base: readonly Digest[];
+	readonly kind: SandboxKind;
+	/** V8's heap: old space and semi-space, MiB. Fixed for the sandbox's life. */
+	readonly oldSpaceMiB: number;
+	readonly semiSpaceMiB: number;
+	readonly limits: SandboxLimits;
+}
+
+/** Where the worker reads what a sandbox prints and uses. */
+export interface BootAnswer {
+	/** FIFOs that the worker opens for reading. */
+	readonly stdout: string;
+	readonly stderr: string;
+	readonly cgroup: CgroupPaths;
+}
+
+/** Directories of a sandbox's cgroup; all the same one on cgroup v2. */
+export interface CgroupPaths {
+	readonly version: 1 | 2;
+	readonly memory: string;
+	readonly cpu: string;
+	readonly pids: string;
+}
+
+export interface SpecialiseRequest {
+	readonly sandbox: string;
+	/** The function's layers, bottom first. */
+	readonly layers: readonly Digest[];
+	readonly limits: SandboxLimits;
+}
+
+export interface SandboxExit {
+	readonly sandbox: string;
+	/** Exit code of the agent as init reports it: 128 + signal for a signal. */
+	readonly code: number;
+}
+
+/** What the host can do, as probed when the launcher starts. */
+export interface HostReport {
+	readonly cgroups: "v1" | "v2" | "hybrid";
+	readonly ociRuntime: string;
+	readonly ociRuntimeVersion: string;
+}

@@ -1,0 +1,53 @@
+import { KIB, MIB } from "./units.js";
+
+/** A limit that a manifest may set: its unit is in its name; the range is closed. */
+export interface Range {
+	readonly min: number;
+	readonly max: number;
+	readonly default: number;
+}
+
+/** What a manifest may ask for, and what it gets when it doesn't ask. */
+export const LIMITS = {
+	/** Memory and swap together, MiB. The scratch tmpfs is charged to it. */
+	memoryMiB: { min: 64, max: 4096, default: 128 },
+	/** Thousandths of a core. */
+	cpuMilli: { min: 50, max: 16_000, default: 1000 },
+	/** From the first byte to the handler until its answer, milliseconds. */
+	timeoutMs: { min: 10, max: 900_000, default: 30_000 },
+	/** Size of /tmp, MiB. */
+	tmpfsMiB: { min: 1, max: 1024, default: 64 },
+	/** Sandboxes of one function that may run at the same time on a node. */
+	concurrency: { min: 1, max: 1000, default: 100 },
+} as const satisfies Record<string, Range>;
+
+/** Limits that every sandbox has and no manifest changes (docs/ARCHITECTURE.md says why). */
+export const FIXED_LIMITS = {
+	pids: 64,
+	openFiles: 512,
+	tmpfsInodes: 1024,
+	/** Log bytes kept of one invocation. */
+	logBytes: MIB,
+	/** Request and response bodies. */
+	bodyBytes: 6 * MIB,
+	/** How long a start may take; apart from the function's timeout. */
+	startMs: 10_000,
+	/** Environment: variables, and bytes of all names and values. */
+	envCount: 128,
+	envBytes: 32 * KIB,
+	/** Inline source, and an uploaded archive. */
+	sourceBytes: 4 * MIB,
+	archiveBytes: 32 * MIB,
+} as const;
+
+/**
+ * Memory classes, MiB. V8's heap limit is fixed when the process boots, so prewarmed sandboxes
+ * exist per class, and a version runs in the largest class that fits into its memory.
+ */
+export const MEMORY_CLASSES = [64, 128, 256, 512, 1024, 2048, 4096] as const;
+export type MemoryClass = (typeof MEMORY_CLASSES)[number];
+
+/** The largest memory class that fits into `memoryMiB`. */
+export function memoryClassOf(memoryMiB: number): MemoryClass {
+	return MEMORY_CLASSES.findLast((size) => size <= memoryMiB) ?? MEMORY_CLASSES[0];
+}

@@ -1,0 +1,18 @@
+/** Bytes in a KiB. */
+export const KIB = 1024;
+/** Bytes in a MiB. */
+export const MIB = 1024 * KIB;
+/** Milliseconds in a second, minute and hour. */
+export const SECOND_MS = 1000;
+export const MINUTE_MS = 60 * SECOND_MS;
+export const HOUR_MS = 60 * MINUTE_MS;
+
+/** A sha256 digest as the OCI image spec writes it: `sha256:` and 64 hex digits. */
+export type Digest = `sha256:${string}`;
+
+const DIGEST = /^sha256:[0-9a-f]{64}$/;
+
+/** Whether a string is a well-formed sha256 digest. */
+export function isDigest(value: string): value is Digest {
+	return DIGEST.test(value);
+}

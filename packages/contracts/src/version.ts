@@ -1,0 +1,78 @@
+import type { ImageReference } from "./image.js";
+import type { Manifest } from "./manifest.js";
+import type { Digest } from "./units.js";
+
+/** `queued → building → ready | failed`; nothing leaves the last two. */
+export type VersionState = "queued" | "building" | "ready" | "failed";
+
+/** A message of the build with its place in the source; lines and columns count from 1. */
+export interface Diagnostic {
+	readonly severity: "error" | "warning";
+	readonly message: string;
+	readonly file?: string;
+	readonly line?: number;
+	readonly column?: number;
+	readonly lineText?: string;
+}
+
+export type BuildPhase = "unpack" | "bundle" | "check" | "layer" | "image";
+
+/** Why a build failed: a value, not an exception, when the source is to blame. */
+export interface BuildFailure {
+	/** A code of the error catalogue. */
+	readonly code: "build_failed" | "archive_rejected" | "no_handler" | "build_timed_out" | "build_platform_error";
+	readonly phase: BuildPhase;
+	readonly message: string;
+	readonly diagnostics: readonly Diagnostic[];
+}
+
+/** How a build went: milliseconds per phase, and whether each layer was there already. */
+export interface BuildReport {
+	readonly durationMs: number;
+	readonly phases: Readonly<Partial<Record<BuildPhase, number>>>;
+	readonly layers: readonly { readonly name: "runtime" | "agent" | "code"; readonly cached: boolean }[];
+	readonly warnings: readonly Diagnostic[];
+}
+
+/** How the source was handed in: one file, or an archive. */
+export type SourceKind = "file" | "tar.gz" | "zip";
+
+/** The source of a version in the artifact store. */
+export interface SourceReference {
+	readonly digest: Digest;
+	readonly kind: SourceKind;
+	/** File name of an inline source. */
+	readonly filename?: string;
+	readonly sizeBytes: number;
+}
+
+/** One immutable deployment of a function. */
+export interface Version {
+	readonly project: string;
+	readonly function: string;
+	/** From 1 upwards, never used again. */
+	readonly number: number;
+	readonly state: VersionState;
+	readonly manifest: Manifest;
+	readonly source: SourceReference;
+	/** Present when ready. */
+	readonly image?: ImageReference;
+	/** Present when failed. */
+	readonly failure?: BuildFailure;
+	/** Present when ready or failed. */
+	readonly build?: BuildReport;
+	/** ISO 8601. */
+	readonly createdAt: string;
+	readonly finishedAt?: string;
+}
+
+/** A function: its versions behind the alias `live`. */
+export interface FunctionSummary {
+	readonly project: string;
+	readonly name: string;
+	/** The version that answers; absent until one is ready. */
+	readonly live?: number;
+	readonly latest: number;
+	readonly createdAt: string;
+	readonly updatedAt: string;
+}

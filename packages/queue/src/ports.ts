@@ -1,0 +1,107 @@
+import type { InvocationRecord, InvocationRequest, NodeCommand, NodeStats, SandboxInfo, Settlement } from "@berth/contracts";
+
+/** Interactive and background lanes as the gateway sees them. */
+export interface InvocationQueue {
+	/**
+	 * Interactive: places the invocation on a node's queue and waits for its settlement.
+	 * Subscribed before it is added; after a reconnect the stored record is read again.
+	 * @throws BerthError `unavailable` (nothing was accepted), `expired_in_queue`, `worker_lost`
+	 */
+	run(node: string, request: InvocationRequest): Promise<Settlement>;
+	/** Background: resolves after the durable write. @throws BerthError `unavailable` */
+	enqueue(request: InvocationRequest): Promise<void>;
+	/** The record of an invocation of either lane, if it is still kept. */
+	record(id: string): Promise<InvocationRecord | undefined>;
+	/** Waiting and active jobs per lane, and the age of the oldest that waits, milliseconds. */
+	depth(): Promise<QueueDepth>;
+	close(): Promise<void>;
+}
+
+export interface QueueDepth {
+	readonly interactive: LaneDepth;
+	readonly background: LaneDepth;
+	readonly builds: LaneDepth;
+}
+export interface LaneDepth {
+	readonly waiting: number;
+	readonly active: number;
+	readonly oldestMs: number;
+}
+
+/** One attempt in a worker's hands. */
+export interface Delivery {
+	readonly request: InvocationRequest;
+	/** From 1; the fencing token. */
+	readonly attempt: number;
+	readonly lane: "interactive" | "background";
+	/** Milliseconds it spent in the queue. */
+	readonly queueMs: number;
+	/** Aborted when the lease can't be renewed: kill the attempt, its settlement won't count. */
+	readonly lost: AbortSignal;
+}
+
+/**
+ * Runs one attempt. What a function does wrong is in the settlement; a rejection is a failure of the
+ * platform and is recorded as `platform_error`.
+ */
+export type DeliveryHandler = (delivery: Delivery) => Promise<Settlement>;
+
+/** Both lanes as a worker sees them. */
+export interface InvocationSource {
+	/** Takes deliveries until `drain`; at most `concurrency` at a time. */
+	start(handler: DeliveryHandler, concurrency: number): Promise<void>;
+	/** Takes nothing more and waits for what runs, at most `graceMs`. */
+	drain(graceMs: number): Promise<void>;
+	close(): Promise<void>;
+}
+
+/** A version to build. */
+export interface BuildTask {
+	readonly project: string;
+	readonly function: string;
+	readonly version: number;
+}
+
+export interface BuildQueue {
+	/** Resolves after the durable write. */
+	add(task: BuildTask): Promise<void>;
+	close(): Promise<void>;
+}
+
+export interface BuildSource {
+	/** A rejection is retried (3 attempts in all); a build that fails on its source resolves. */
+	start(handler: (task: BuildTask, attempt: number) => Promise<void>, concurrency: number): Promise<void>;
+	close(): Promise<void>;
+}
+
+/** A node that can take invocations. */
+export interface NodeInfo {
+	readonly id: string;
+	/** Changes with each start of the worker. */
+	readonly incarnation: string;
+	readonly startedAtMs: number;
+}
+
+/** What a node answers to. */
+export type NodeQuestion = { readonly kind: "stats" } | { readonly kind: "sandboxes" } | { readonly kind: "metrics" } | NodeCommand;
+export type NodeAnswer =
+	| { readonly kind: "stats"; readonly stats: NodeStats }
+	| { readonly kind: "sandboxes"; readonly sandboxes: readonly SandboxInfo[] }
+	/** Prometheus text of the worker's registry. */
+	| { readonly kind: "metrics"; readonly text: string }
+	| { readonly kind: "done"; readonly affected: number }
+	| { readonly kind: "refused"; readonly code: string; readonly detail: string };
+
+/** Which nodes there are, from a gateway. Kept fresh in memory: reading it costs nothing. */
+export interface NodeDirectory {
+	nodes(): readonly NodeInfo[];
+	/** @throws BerthError `unavailable` when the node doesn't answer in time (default 5 s) */
+	ask(node: string, question: NodeQuestion, timeoutMs?: number): Promise<NodeAnswer>;
+	close(): Promise<void>;
+}
+
+/** A worker's own entry in the directory: a lease of 10 s, renewed every 3 s. */
+export interface NodeMembership {
+	join(node: NodeInfo, answer: (question: NodeQuestion) => Promise<NodeAnswer>): Promise<void>;
+	leave(): Promise<void>;
+}

@@ -1,0 +1,119 @@
+import { type BootRequest, FIXED_LIMITS, KIB, MIB, SANDBOX_PATHS } from "@berth/contracts";
+import type { OciSpec } from "./oci-spec.js";
+import { seccompProfile } from "./seccomp.js";
+
+/** Ids of a sandbox's user namespace: 64 Ki of them, of which one runs the code. */
+export const UID_RANGE = 65_536;
+export const SANDBOX_UID = 1000;
+
+/** Length of a CPU quota's period, microseconds. */
+export const CPU_PERIOD_US = 100_000;
+/** Tenants' weight against the platform's own processes (the default is 1024): a quarter. */
+const CPU_SHARES = 256;
+
+/** Where the launcher has put things for one sandbox, and which ids it gave it. */
+export interface SandboxPlace {
+	readonly rootfs: string;
+	readonly graft: string;
+	readonly tmp: string;
+	readonly socket: string;
+	readonly cgroup: string;
+	readonly uidBase: number;
+	readonly cgroupVersion: 1 | 2;
+	readonly arch: "x64" | "arm64";
+}
+
+/** A CPU limit as a quota per period; never below the kernel's 1 ms. */
+export function cpuQuotaUs(cpuMilli: number): number {
+	return Math.max(1000, Math.round((cpuMilli * CPU_PERIOD_US) / 1000));
+}
+
+/**
+ * The container of a sandbox: a pure function of its limits and place, and the one spot where the
+ * isolation baseline is written down. Every path in it is the launcher's own; nothing a tenant
+ * chose is in it.
+ */
+export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
+	const { limits } = boot;
+	const idMapping = [{ containerID: 0, hostID: place.uidBase, size: UID_RANGE }];
+	return {
+		ociVersion: "1.0.2",
+		process: {
+			terminal: false,
+			user: { uid: SANDBOX_UID, gid: SANDBOX_UID, umask: 0o077 },
+			args: [
+				"/sbin/tini",
+				"--",
+				"/usr/bin/node",
+				`--max-old-space-size=${boot.oldSpaceMiB}`,
+				`--max-semi-space-size=${boot.semiSpaceMiB}`,
+				SANDBOX_PATHS.agent,
+				...(boot.kind === "build" ? [SANDBOX_PATHS.builder] : []),
+			],
+			env: ["PATH=/usr/bin:/bin", "HOME=/tmp", "LANG=C.UTF-8", "TMPDIR=/tmp", "UV_THREADPOOL_SIZE=2"],
+			cwd: SANDBOX_PATHS.graft,
+			capabilities: { bounding: [], effective: [], inheritable: [], permitted: [], ambient: [] },
+			rlimits: [
+				{ type: "RLIMIT_NOFILE", hard: FIXED_LIMITS.openFiles, soft: FIXED_LIMITS.openFiles },
+				{ type: "RLIMIT_CORE", hard: 0, soft: 0 },
+				{ type: "RLIMIT_FSIZE", hard: FSIZE_BYTES, soft: FSIZE_BYTES },
+				{ type: "RLIMIT_MEMLOCK", hard: 64 * KIB, soft: 64 * KIB },
+				{ type: "RLIMIT_MSGQUEUE", hard: 0, soft: 0 },
+				{ type: "RLIMIT_SIGPENDING", hard: 256, soft: 256 },
+				{ type: "RLIMIT_STACK", hard: 8 * MIB, soft: 8 * MIB },
+			],
+			noNewPrivileges: true,
+			oomScoreAdj: 1000,
+		},
+		root: { path: place.rootfs, readonly: true },
+		hostname: "sandbox",
+		mounts: [
+			{ destination: "/proc", type: "proc", source: "proc", options: ["nosuid", "noexec", "nodev", "hidepid=2"] },
+			{ destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "noexec", "strictatime", "mode=755", "size=64k"] },
+			// A build's bundler is started from its image, so /tmp needs no exec there either.
+			{ destination: "/tmp", type: "bind", source: place.tmp, options: ["bind", "rw", "nosuid", "nodev", "noexec"] },
+			{ destination: SANDBOX_PATHS.graft, type: "bind", source: place.graft, options: ["rbind", "rslave", "ro", "nosuid", "nodev"] },
+			{ destination: SANDBOX_PATHS.socket, type: "bind", source: place.socket, options: ["bind", "ro", "nosuid", "nodev", "noexec"] },
+		],
+		linux: {
+			rootfsPropagation: "rslave",
+			cgroupsPath: place.cgroup,
+			namespaces: ["pid", "mount", "ipc", "uts", "network", "cgroup", "user"].map((type) => ({ type })),
+			uidMappings: idMapping,
+			gidMappings: idMapping,
+			resources: {
+				devices: [{ allow: false, access: "rwm" }],
+				memory: { limit: limits.memoryBytes, swap: limits.memoryBytes },
+				cpu: { shares: CPU_SHARES, quota: cpuQuotaUs(limits.cpuMilli), period: CPU_PERIOD_US },
+				pids: { limit: limits.pids },
+				...(place.cgroupVersion === 2 ? { unified: { "memory.oom.group": "1" } } : {}),
+			},
+			seccomp: seccompProfile(place.arch),
+			maskedPaths: MASKED_PATHS,
+			readonlyPaths: ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys"],
+		},
+	};
+}
+
+/** The largest /tmp there is: RLIMIT_FSIZE can't follow a sandbox's own size, which its tmpfs enforces. */
+const FSIZE_BYTES = 1024 * MIB;
+
+const MASKED_PATHS = [
+	"acpi",
+	"asound",
+	"cmdline",
+	"config.gz",
+	"interrupts",
+	"kallsyms",
+	"kcore",
+	"key-users",
+	"keys",
+	"latency_stats",
+	"modules",
+	"pressure",
+	"sched_debug",
+	"scsi",
+	"sysrq-trigger",
+	"timer_list",
+	"timer_stats",
+].map((name) => `/proc/${name}`);

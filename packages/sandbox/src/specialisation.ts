@@ -1,0 +1,25 @@
+import type { Manifest } from "@berth/contracts";
+
+/** Whether a prewarmed sandbox takes a manifest field as it is, or a sandbox is booted for it. */
+type Binding = "specialised" | "boot" | "policy";
+
+/**
+ * Every field of a manifest: `specialised` (given to a prewarmed sandbox), `boot` (fixed when Node
+ * starts: part of the key of the pool), `policy` (the platform's business; the sandbox never sees it).
+ * A test holds the keys against the schema, and docs/ARCHITECTURE.md prints the table.
+ */
+export const SPECIALISATION: Readonly<Record<keyof Manifest, { readonly binding: Binding; readonly how: string }>> = {
+	runtime: { binding: "boot", how: "the base's layers; one pool for each" },
+	entry: { binding: "policy", how: "decided by the build" },
+	memoryMiB: { binding: "specialised", how: "cgroup limit; V8's heap comes with the memory class, one pool for each" },
+	cpuMilli: { binding: "specialised", how: "cgroup quota" },
+	timeoutMs: { binding: "policy", how: "the worker's clock" },
+	tmpfsMiB: { binding: "specialised", how: "remount of the sandbox's tmpfs" },
+	concurrency: { binding: "policy", how: "the pool's count per version" },
+	network: { binding: "boot", how: "the network namespace; only `none` so far" },
+	env: { binding: "specialised", how: "over the agent's socket" },
+	reuse: { binding: "policy", how: "the pool retires after so many invocations" },
+	scratch: { binding: "policy", how: "the launcher empties /tmp between invocations" },
+	public: { binding: "policy", how: "the gateway's business" },
+	description: { binding: "policy", how: "for people" },
+};
