@@ -1,1 +1,4 @@
+export * from "./environment.js";
+export * from "./privileges.js";
 export * from "./settings.js";
+export * from "./supervised.js";

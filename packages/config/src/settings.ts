@@ -35,6 +35,9 @@ const settingsSchema = z.object({
 	BERTH_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
 });
 
+/** The environment variables that are settings. */
+export type SettingName = keyof z.input<typeof settingsSchema>;
+
 /** The settings of one process, checked and frozen. */
 export interface Settings {
 	readonly dataDir: string;

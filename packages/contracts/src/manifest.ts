@@ -46,6 +46,8 @@ export const manifestSchema = z.strictObject({
 	reuse: z.union([z.enum(["version", "never"]), z.int().min(1).max(1_000_000)]).default("version"),
 	/** `fresh` empties /tmp between invocations. */
 	scratch: z.enum(["keep", "fresh"]).default("keep"),
+	/** Whether `/fn/…` of this function answers without an API key. */
+	public: z.boolean().default(false),
 	description: z.string().max(256).optional(),
 });
 

@@ -1,0 +1,123 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { existsSync } from "node:fs";
+import { pathToFileURL } from "node:url";
+import { type AnswerHead, type FailedHead, type Frame, FROM_AGENT, type InvokeHead, type SpecialiseHead, TO_AGENT } from "@berth/contracts/agent";
+import { Invocation } from "./context.js";
+import { describeError } from "./errors.js";
+import { type Handler, handlerOf } from "./handlers.js";
+import type { Link } from "./link.js";
+import type { Reply } from "./payload.js";
+import { warmUp } from "./warmup.js";
+
+/** Serves one version, one invocation at a time, as the worker says. */
+export class Agent {
+	readonly #link: Link;
+	readonly #invocations = new AsyncLocalStorage<Invocation>();
+	#loaded: { readonly head: SpecialiseHead; readonly handler: Handler } | undefined;
+	#current: Invocation | undefined;
+
+	constructor(link: Link) {
+		this.#link = link;
+		process.on("uncaughtException", (error) => this.#uncaught(error));
+		process.on("unhandledRejection", (reason) => this.#uncaught(reason));
+	}
+
+	/** A sandbox of the build class comes with its handler: it is loaded at boot, not grafted. */
+	useBuiltIn(module: Readonly<Record<string, unknown>>): void {
+		const handler = handlerOf(module);
+		if (handler === undefined) throw new Error("the built-in module exports no handler");
+		this.#loaded = { head: { entry: "", project: "", function: "builder", version: 0, env: {} }, handler };
+	}
+
+	async take({ type, head, body }: Frame): Promise<void> {
+		switch (type) {
+			case TO_AGENT.preload:
+				await warmUp();
+				return this.#link.send(FROM_AGENT.preloaded, {});
+			case TO_AGENT.specialise:
+				return await this.#specialise(head as SpecialiseHead);
+			case TO_AGENT.invoke:
+				return await this.#invoke(head as InvokeHead, body);
+			case TO_AGENT.cancel:
+				this.#current?.cancel("the invocation was cancelled");
+		}
+	}
+
+	async #specialise(head: SpecialiseHead): Promise<void> {
+		const startedAt = performance.now();
+		if (!existsSync(head.entry)) {
+			return this.#fail({ phase: "graft", error: { name: "Error", message: `${head.entry} isn't there` } });
+		}
+		process.env = { ...process.env, ...head.env };
+		try {
+			const handler = handlerOf((await import(pathToFileURL(head.entry).href)) as Record<string, unknown>);
+			if (handler === undefined) {
+				const message = "the module exports no handler: export default { fetch }, export default a function, or export handler";
+				return this.#fail({ phase: "no_handler", error: { name: "Error", message } });
+			}
+			this.#loaded = { head, handler };
+			this.#link.send(FROM_AGENT.specialised, { handler: handler.shape, initMs: performance.now() - startedAt });
+		} catch (thrown) {
+			this.#fail({ phase: "init", error: describeError(thrown) });
+		}
+	}
+
+	async #invoke(head: InvokeHead, body: Uint8Array): Promise<void> {
+		if (this.#loaded === undefined) return this.#fail({ phase: "graft", id: head.id, error: { name: "Error", message: "no function is loaded" } });
+		const invocation = new Invocation(head, this.#loaded.head);
+		this.#current = invocation;
+		const startedAt = performance.now();
+		try {
+			const reply = await this.#invocations.run(invocation, () => this.#run(invocation, body));
+			this.#answer(invocation, reply, performance.now() - startedAt);
+		} catch (thrown) {
+			this.#fail({ phase: "handler", id: head.id, error: describeError(thrown) });
+		}
+		if (invocation.isWaiting) {
+			await invocation.settled();
+			this.#link.send(FROM_AGENT.settled, { id: head.id });
+		}
+		invocation.close();
+		if (this.#current === invocation) this.#current = undefined;
+	}
+
+	#run(invocation: Invocation, body: Uint8Array): Promise<Reply> {
+		const { trigger } = invocation.head;
+		const contentType = trigger.kind === "event" ? trigger.contentType : trigger.request.headers.find(([name]) => name === "content-type")?.[1];
+		const { handler } = this.#loaded as { handler: Handler };
+		return handler.handle(body, contentType, invocation.context, () => invocation.signal);
+	}
+
+	#answer(invocation: Invocation, reply: Reply, runMs: number): void {
+		const { id, attempt, maxBodyBytes } = invocation.head;
+		if (reply.body.byteLength > maxBodyBytes) {
+			const message = `the response has ${reply.body.byteLength} bytes, the limit is ${maxBodyBytes}`;
+			return this.#fail({ phase: "too_large", id, error: { name: "Error", message } });
+		}
+		const head: AnswerHead = {
+			id,
+			attempt,
+			runMs,
+			waiting: invocation.isWaiting,
+			...(reply.contentType === undefined ? {} : { contentType: reply.contentType }),
+			...(reply.response === undefined ? {} : { response: reply.response }),
+		};
+		this.#link.send(FROM_AGENT.answer, head, reply.body);
+	}
+
+	#fail(head: FailedHead): void {
+		this.#link.send(FROM_AGENT.failed, head);
+	}
+
+	/**
+	 * An error nobody caught ends the process, as Node would; but one that belongs to an invocation
+	 * which is over must not be charged to the one that runs now: it becomes a log line.
+	 */
+	#uncaught(thrown: unknown): void {
+		const owner = this.#invocations.getStore();
+		const late = owner !== undefined && owner !== this.#current;
+		const { stack, message } = describeError(thrown);
+		process.stderr.write(`${late ? `late error of invocation ${owner.head.id}` : "uncaught"}: ${stack ?? message}\n`);
+		if (!late) process.exit(1);
+	}
+}

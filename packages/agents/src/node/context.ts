@@ -1,0 +1,102 @@
+import type { HttpRequestHead, InvokeHead, SpecialiseHead } from "@berth/contracts/agent";
+
+/** The share of a timeout, and at most how long, between the abort signal and the kill. */
+const ABORT_SHARE = 0.1;
+const ABORT_MOST_MS = 500;
+
+/** What a function learns about the invocation that it serves. */
+export interface Context {
+	readonly invocationId: string;
+	/** From 1; higher when a background invocation is tried again. */
+	readonly attempt: number;
+	readonly function: { readonly project: string; readonly name: string; readonly version: number };
+	/** When the sandbox is killed: milliseconds since the epoch. */
+	readonly deadline: number;
+	remainingMs(): number;
+	/** Aborts shortly before the deadline, or when the caller cancels. */
+	readonly signal: AbortSignal;
+	readonly log: Logger;
+	/** Keeps the sandbox awake after the answer until the promise settles or the deadline passes. */
+	waitUntil(promise: Promise<unknown>): void;
+	/** The HTTP request, when it is one and the handler takes a payload. */
+	readonly request?: HttpRequestHead;
+}
+
+/** One JSON object per line on stdout: level, message and fields. */
+export interface Logger {
+	debug(message: string, fields?: object): void;
+	info(message: string, fields?: object): void;
+	warn(message: string, fields?: object): void;
+	error(message: string, fields?: object): void;
+}
+
+const write = (level: string) => (message: string, fields?: object) => {
+	process.stdout.write(`${JSON.stringify({ level, message, ...fields })}\n`);
+};
+const LOGGER: Logger = Object.freeze({ debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error") });
+
+/** One invocation in the agent's hands: its context, and what keeps it open. */
+export class Invocation {
+	readonly head: InvokeHead;
+	readonly context: Context;
+	readonly #deadline: number;
+	#abort: AbortController | undefined;
+	#abortTimer: NodeJS.Timeout | undefined;
+	#waiting: Promise<unknown>[] = [];
+
+	constructor(head: InvokeHead, loaded: SpecialiseHead) {
+		this.head = head;
+		this.#deadline = Date.now() + head.timeoutMs;
+		const invocation = this;
+		this.context = {
+			invocationId: head.id,
+			attempt: head.attempt,
+			function: { project: loaded.project, name: loaded.function, version: loaded.version },
+			deadline: this.#deadline,
+			remainingMs: () => Math.max(0, this.#deadline - Date.now()),
+			get signal() {
+				return invocation.signal;
+			},
+			log: LOGGER,
+			waitUntil: (promise) => {
+				this.#waiting.push(promise);
+			},
+			...(head.trigger.kind === "http" ? { request: head.trigger.request } : {}),
+		};
+	}
+
+	/** Made when it is asked for: most handlers never look. */
+	get signal(): AbortSignal {
+		if (this.#abort === undefined) {
+			this.#abort = new AbortController();
+			const early = Math.min(ABORT_MOST_MS, this.head.timeoutMs * ABORT_SHARE);
+			const inMs = this.#deadline - early - Date.now();
+			this.#abortTimer = setTimeout(() => this.cancel("the deadline is near"), Math.max(0, inMs));
+			this.#abortTimer.unref();
+		}
+		return this.#abort.signal;
+	}
+
+	cancel(reason: string): void {
+		this.#abort?.abort(new DOMException(reason, "AbortError"));
+	}
+
+	get isWaiting(): boolean {
+		return this.#waiting.length > 0;
+	}
+
+	/** Resolves when everything given to `waitUntil` has settled, also what was added meanwhile. */
+	async settled(): Promise<void> {
+		while (this.#waiting.length > 0) {
+			const open = this.#waiting;
+			this.#waiting = [];
+			for (const result of await Promise.allSettled(open)) {
+				if (result.status === "rejected") console.error("a promise given to waitUntil was rejected:", result.reason);
+			}
+		}
+	}
+
+	close(): void {
+		clearTimeout(this.#abortTimer);
+	}
+}

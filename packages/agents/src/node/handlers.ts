@@ -1,0 +1,76 @@
+import type { Context } from "./context.js";
+import { lambdaEvent, lambdaReply } from "./lambda.js";
+import { bodyInit, payloadOf, type Reply, replyOf, responseReply } from "./payload.js";
+
+/** A function's handler behind one shape: body in, reply out. It throws what the handler throws. */
+export interface Handler {
+	readonly shape: "fetch" | "payload" | "event";
+	handle(body: Uint8Array, contentType: string | undefined, context: Context, signal: () => AbortSignal): Promise<Reply>;
+}
+
+type Callable = (...args: unknown[]) => unknown;
+
+/** Finds the handler in a loaded module. @returns undefined when it exports none of the three shapes */
+export function handlerOf(module: Readonly<Record<string, unknown>>): Handler | undefined {
+	const exported = unwrapped(module);
+	const standard = exported["default"];
+	if (typeof (standard as { fetch?: unknown } | undefined)?.fetch === "function") return fetchHandler(standard as { fetch: Callable });
+	if (typeof standard === "function") return payloadHandler(standard as Callable);
+	if (typeof exported["handler"] === "function") return eventHandler(exported["handler"] as Callable);
+	return undefined;
+}
+
+/** CommonJS bundled as ESM arrives as the default export, with its own exports inside. */
+function unwrapped(module: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+	const standard = module["default"];
+	if (typeof standard !== "object" || standard === null) return module;
+	const inner = standard as Record<string, unknown>;
+	return typeof inner["fetch"] === "function" ? module : { ...inner, ...("handler" in module ? { handler: module["handler"] } : {}) };
+}
+
+function fetchHandler(target: { fetch: Callable }): Handler {
+	return {
+		shape: "fetch",
+		async handle(body, contentType, context, signal) {
+			const request = requestOf(body, contentType, context, signal);
+			return responseReply(await target.fetch(request, process.env, context));
+		},
+	};
+}
+
+/** An event becomes a POST to `/`. The signal is wired only when somebody may look at it. */
+function requestOf(body: Uint8Array, contentType: string | undefined, context: Context, signal: () => AbortSignal): Request {
+	const http = context.request;
+	if (http === undefined) {
+		const headers = { "content-type": contentType ?? "application/json" };
+		return withSignal(new Request("http://function/", { method: "POST", headers, body: bodyInit(body) }), signal);
+	}
+	const host = http.headers.find(([name]) => name === "host")?.[1] ?? "function";
+	const headers = new Headers();
+	for (const [name, value] of http.headers) headers.append(name, value);
+	const hasBody = http.method !== "GET" && http.method !== "HEAD";
+	const init: RequestInit = { method: http.method, headers, ...(hasBody ? { body: bodyInit(body) } : {}) };
+	return withSignal(new Request(new URL(http.url, `http://${host}`), init), signal);
+}
+
+/** `new Request(…, {signal})` costs two abort controllers; a getter costs nothing until it is used. */
+function withSignal(request: Request, signal: () => AbortSignal): Request {
+	return Object.defineProperty(request, "signal", { get: signal });
+}
+
+function payloadHandler(target: Callable): Handler {
+	return {
+		shape: "payload",
+		handle: async (body, contentType, context) => replyOf(await target(payloadOf(body, contentType), context)),
+	};
+}
+
+function eventHandler(target: Callable): Handler {
+	return {
+		shape: "event",
+		async handle(body, contentType, context) {
+			if (context.request === undefined) return replyOf(await target(payloadOf(body, contentType), context), true);
+			return lambdaReply(await target(lambdaEvent(body, context.request, context), context));
+		},
+	};
+}

@@ -1,0 +1,9 @@
+import { FROM_AGENT, SANDBOX_PATHS } from "@berth/contracts/agent";
+import { Agent } from "./agent.js";
+import { Link } from "./link.js";
+
+const link = new Link(SANDBOX_PATHS.socket, (frame) => void agent.take(frame));
+const agent = new Agent(link);
+const builtIn = process.argv[2];
+if (builtIn !== undefined) agent.useBuiltIn(require(builtIn));
+link.send(FROM_AGENT.hello, { node: process.version });

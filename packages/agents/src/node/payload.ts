@@ -1,0 +1,62 @@
+import type { HttpResponseHead } from "@berth/contracts/agent";
+
+/** What goes back to the worker. */
+export interface Reply {
+	readonly body: Uint8Array;
+	readonly contentType?: string;
+	readonly response?: HttpResponseHead;
+}
+
+/** The handler's own mistake about what it returned. */
+export class ReplyError extends TypeError {
+	override readonly name = "ReplyError";
+}
+
+export const JSON_TYPE = "application/json";
+const TEXT_TYPE = "text/plain; charset=utf-8";
+const BYTES_TYPE = "application/octet-stream";
+const EMPTY = new Uint8Array(0);
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** JSON is parsed, text is decoded, everything else stays bytes; no body is undefined. */
+export function payloadOf(body: Uint8Array, contentType = JSON_TYPE): unknown {
+	if (body.length === 0) return undefined;
+	const type = contentType.split(";", 1)[0]?.trim().toLowerCase() ?? "";
+	if (type === JSON_TYPE || type.endsWith("+json")) return JSON.parse(decoder.decode(body));
+	return type.startsWith("text/") ? decoder.decode(body) : body;
+}
+
+/** A body that undici takes without copying its view's whole buffer. */
+export function bodyInit(body: Uint8Array): Uint8Array<ArrayBuffer> {
+	return body as Uint8Array<ArrayBuffer>;
+}
+
+/**
+ * What a handler returned, as bytes: a Response as it is, bytes as octet-stream, a string as text
+ * (as JSON where `jsonStrings`), nothing as an empty body, everything else as JSON.
+ */
+export async function replyOf(value: unknown, jsonStrings = false): Promise<Reply> {
+	if (value instanceof Response) return responseReply(value);
+	if (value === undefined) return { body: EMPTY };
+	if (value instanceof Uint8Array) return { body: value, contentType: BYTES_TYPE };
+	if (value instanceof ArrayBuffer) return { body: new Uint8Array(value), contentType: BYTES_TYPE };
+	if (typeof value === "string" && !jsonStrings) return { body: encoder.encode(value), contentType: TEXT_TYPE };
+	const text = JSON.stringify(value);
+	if (text === undefined) throw new ReplyError(`the handler returned a ${typeof value}, which has no JSON form`);
+	return { body: encoder.encode(text), contentType: JSON_TYPE };
+}
+
+/** A fetch handler has to answer with a Response. */
+export async function responseReply(value: unknown): Promise<Reply> {
+	if (!(value instanceof Response)) throw new ReplyError(`fetch() returned ${describe(value)} instead of a Response`);
+	const body = value.body === null ? EMPTY : new Uint8Array(await value.arrayBuffer());
+	const headers = [...value.headers] as [string, string][];
+	const contentType = value.headers.get("content-type");
+	return { body, response: { status: value.status, headers }, ...(contentType === null ? {} : { contentType }) };
+}
+
+function describe(value: unknown): string {
+	if (value === null || value === undefined) return String(value);
+	return typeof value === "object" ? `a ${value.constructor?.name ?? "object"}` : `a ${typeof value}`;
+}

@@ -1,0 +1,34 @@
+import { functionsOf } from "./functions.js";
+import { invocationsOf } from "./invocations.js";
+import { nodesOf } from "./nodes.js";
+import { type Exchange, Transport } from "./transport.js";
+
+export interface ClientOptions {
+	/** Base URL of a gateway: `http://127.0.0.1:8080`. A path in it is kept as a prefix. */
+	readonly url: string;
+	/** API key, sent as a bearer token. Absent: only what needs none (`ready`, public functions). */
+	readonly key?: string;
+	/** Most connections at the same time; default: as many as there are requests. */
+	readonly connections?: number;
+	/** Told of every request once it is over. */
+	readonly trace?: (exchange: Exchange) => void;
+}
+
+/**
+ * A typed client of Berth's HTTP API. It keeps connections alive; whoever made it closes it.
+ * An answer that is a problem rejects with ApiError, no answer with ConnectionError.
+ */
+export type Client = ReturnType<typeof functionsOf> &
+	ReturnType<typeof invocationsOf> &
+	ReturnType<typeof nodesOf> &
+	AsyncDisposable & {
+		/** Closes every connection; requests under way are rejected. */
+		close(): Promise<void>;
+	};
+
+/** @throws TypeError when the URL isn't one */
+export function createClient(options: ClientOptions): Client {
+	const transport = new Transport(options);
+	const close = () => transport.close();
+	return { ...functionsOf(transport), ...invocationsOf(transport), ...nodesOf(transport), close, [Symbol.asyncDispose]: close };
+}

@@ -1,0 +1,75 @@
+import {
+	type DeployAnswer,
+	type FunctionDetail,
+	type FunctionList,
+	HEADERS,
+	type InlineDeployInput,
+	type ManifestInput,
+	type Version,
+	type VersionList,
+} from "@berth/contracts";
+import type { Transport } from "./transport.js";
+
+/** How a deploy is awaited. */
+export interface DeployOptions {
+	/** Answer when the version is ready or failed, not when it is queued. Default true. */
+	readonly wait?: boolean;
+	readonly signal?: AbortSignal;
+}
+
+const ARCHIVE_TYPES = { "tar.gz": "application/gzip", zip: "application/zip" } as const;
+
+const pathOf = (name: string) => `/v1/functions/${encodeURIComponent(name)}`;
+const deployPath = (name: string, options: DeployOptions) => (options.wait === false ? pathOf(name) : `${pathOf(name)}?wait=true`);
+
+/** Functions and their versions. */
+export function functionsOf(transport: Transport) {
+	return {
+		/** Deploys one source file. @throws ApiError `build_failed` with `diagnostics`, `invalid_manifest` with `issues`, … */
+		deploy: (name: string, deploy: InlineDeployInput, options: DeployOptions = {}): Promise<DeployAnswer> =>
+			transport.json({
+				method: "PUT",
+				path: deployPath(name, options),
+				headers: { "content-type": "application/json" },
+				body: JSON.stringify(deploy),
+				signal: options.signal,
+			}),
+
+		/** Deploys an archive of sources. @throws ApiError as `deploy`, and `archive_rejected` */
+		deployArchive: (
+			name: string,
+			archive: { readonly kind: "tar.gz" | "zip"; readonly bytes: Uint8Array; readonly manifest?: ManifestInput },
+			options: DeployOptions = {},
+		): Promise<DeployAnswer> =>
+			transport.json({
+				method: "PUT",
+				path: deployPath(name, options),
+				headers: { "content-type": ARCHIVE_TYPES[archive.kind], [HEADERS.manifest]: asHeader(archive.manifest ?? {}) },
+				body: archive.bytes,
+				signal: options.signal,
+			}),
+
+		/** Every function of the key's project. */
+		async list(): Promise<FunctionList["functions"]> {
+			return (await transport.json<FunctionList>({ method: "GET", path: "/v1/functions" })).functions;
+		},
+
+		/** One function with its live version. @throws ApiError `function_not_found` */
+		get: (name: string): Promise<FunctionDetail> => transport.json({ method: "GET", path: pathOf(name) }),
+
+		/** Its versions, newest first. @throws ApiError `function_not_found` */
+		async versions(name: string): Promise<readonly Version[]> {
+			return (await transport.json<VersionList>({ method: "GET", path: `${pathOf(name)}/versions` })).versions;
+		},
+
+		/** Deletes it with all its versions. @throws ApiError `function_not_found` */
+		async remove(name: string): Promise<void> {
+			await transport.json({ method: "DELETE", path: pathOf(name) });
+		},
+	};
+}
+
+/** JSON in a header: everything outside of printable ASCII as \u escapes, which JSON gives back. */
+function asHeader(manifest: ManifestInput): string {
+	return JSON.stringify(manifest).replace(/[^\x20-\x7e]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}

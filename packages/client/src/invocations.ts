@@ -1,0 +1,106 @@
+import { type AcceptedInvocation, HEADERS, type InvocationAnswer, OUTCOMES, type Outcome, type Problem } from "@berth/contracts";
+import { ApiError } from "./errors.js";
+import { problemIn, type RawAnswer, type Transport } from "./transport.js";
+
+/** What a function is invoked with. An object, array, number, boolean or null is sent as JSON. */
+export type Payload = { readonly json: unknown } | { readonly bytes: Uint8Array | string; readonly contentType: string };
+
+export interface InvokeOptions {
+	/** A deadline shorter than the function's timeout, milliseconds. */
+	readonly timeoutMs?: number;
+	readonly signal?: AbortSignal;
+}
+
+/** How an invocation ended. A function's failure is in here; it is no exception. */
+export interface InvokeAnswer {
+	readonly id: string;
+	readonly outcome: Outcome;
+	/** Present unless it succeeded. */
+	readonly problem?: Problem;
+	/** The answer as it came: status, headers (`server-timing`), body, timing. */
+	readonly raw: RawAnswer;
+}
+
+/** A request to a function's own URL. */
+export interface FunctionRequest {
+	/** Default GET. */
+	readonly method?: string;
+	/** Path and query below the function's own; default `/`. */
+	readonly path?: string;
+	readonly headers?: Readonly<Record<string, string>>;
+	readonly body?: Uint8Array | string;
+	readonly signal?: AbortSignal;
+}
+
+/** The value a successful invocation gave: parsed when it is JSON, else text. */
+export function valueOf(answer: InvokeAnswer): unknown {
+	const text = answer.raw.body.toString("utf8");
+	return /[/+]json\b/.test(headerOf(answer.raw, "content-type") ?? "") && text !== "" ? JSON.parse(text) : text;
+}
+
+/** Invocations: of a function by name, over its own URL, and their records. */
+export function invocationsOf(transport: Transport) {
+	const send = (name: string, payload: Payload | undefined, options: InvokeOptions, headers: Readonly<Record<string, string>>) =>
+		transport.raw({
+			method: "POST",
+			path: `/v1/functions/${encodeURIComponent(name)}/invocations`,
+			headers: {
+				...(payload === undefined ? {} : { "content-type": "json" in payload ? "application/json" : payload.contentType }),
+				...(options.timeoutMs === undefined ? {} : { [HEADERS.timeoutMs]: String(options.timeoutMs) }),
+				...headers,
+			},
+			...(payload === undefined ? {} : { body: "json" in payload ? JSON.stringify(payload.json) : payload.bytes }),
+			signal: options.signal,
+		});
+
+	return {
+		/**
+		 * Invokes and waits. An invocation that began and failed is a value with its `problem`.
+		 * @throws ApiError when nothing was run (unknown function, too busy, …), ConnectionError
+		 */
+		async invoke(name: string, payload?: Payload, options: InvokeOptions = {}): Promise<InvokeAnswer> {
+			return invokeAnswerOf(await send(name, payload, options, {}));
+		},
+
+		/** Invokes and gives the answer as it came, whatever it is. @throws ConnectionError */
+		invokeRaw: (name: string, payload?: Payload, options: InvokeOptions = {}): Promise<RawAnswer> => send(name, payload, options, {}),
+
+		/** Puts the invocation on the background lane. Once this resolves, it is stored. @throws ApiError, ConnectionError */
+		async invokeAsync(name: string, payload?: Payload, options: InvokeOptions = {}): Promise<AcceptedInvocation> {
+			const raw = await send(name, payload, options, { prefer: "respond-async" });
+			if (raw.status >= 400) throw new ApiError(problemIn(raw), headerOf(raw, HEADERS.invocationId));
+			return JSON.parse(raw.body.toString("utf8")) as AcceptedInvocation;
+		},
+
+		/** An invocation's record. @throws ApiError `invocation_not_found` */
+		invocation: (id: string, options: { readonly signal?: AbortSignal } = {}): Promise<InvocationAnswer> =>
+			transport.json({ method: "GET", path: `/v1/invocations/${encodeURIComponent(id)}`, signal: options.signal }),
+
+		/** Sends a request to a function's own URL and gives its answer as it came. @throws ConnectionError */
+		request(project: string, name: string, request: FunctionRequest = {}): Promise<RawAnswer> {
+			const path = request.path ?? "/";
+			return transport.raw({
+				method: request.method ?? "GET",
+				path: `/fn/${encodeURIComponent(project)}/${encodeURIComponent(name)}${path.startsWith("/") ? path : `/${path}`}`,
+				...(request.headers === undefined ? {} : { headers: request.headers }),
+				...(request.body === undefined ? {} : { body: request.body }),
+				signal: request.signal,
+			});
+		},
+	};
+}
+
+/** An answer that names an outcome is an invocation's; one that doesn't is a refusal. */
+function invokeAnswerOf(raw: RawAnswer): InvokeAnswer {
+	const id = headerOf(raw, HEADERS.invocationId);
+	const outcome = OUTCOMES.find((candidate) => candidate === headerOf(raw, HEADERS.outcome));
+	if (id === undefined || outcome === undefined) {
+		throw new ApiError(problemIn(raw), id);
+	}
+	return outcome === "succeeded" ? { id, outcome, raw } : { id, outcome, problem: problemIn(raw), raw };
+}
+
+function headerOf(answer: RawAnswer, name: string): string | undefined {
+	const value = answer.headers[name];
+	return typeof value === "string" ? value : value?.[0];
+}

@@ -1,0 +1,46 @@
+import type { NodeCommand, NodeStats, SandboxInfo, SandboxList, StatsAnswer } from "@berth/contracts";
+import { type RawAnswer, problemIn, type Transport } from "./transport.js";
+
+/** Whether the gateway can take work, and if not, why. */
+export interface Readiness {
+	readonly ready: boolean;
+	readonly detail?: string;
+}
+
+/** Nodes, their sandboxes and their figures. */
+export function nodesOf(transport: Transport) {
+	return {
+		/** Every sandbox of every node. */
+		async sandboxes(): Promise<readonly SandboxInfo[]> {
+			return (await transport.json<SandboxList>({ method: "GET", path: "/v1/sandboxes" })).sandboxes;
+		},
+
+		/** The figures of every node. */
+		async stats(): Promise<readonly NodeStats[]> {
+			return (await transport.json<StatsAnswer>({ method: "GET", path: "/v1/stats" })).nodes;
+		},
+
+		/**
+		 * Gives a command to every node and resolves when each has done it.
+		 * @returns how many sandboxes it concerned
+		 * @throws ApiError `not_found` for a sandbox that no node has
+		 */
+		command: (command: NodeCommand, options: { readonly signal?: AbortSignal } = {}): Promise<{ readonly affected: number }> =>
+			transport.json({
+				method: "POST",
+				path: "/v1/nodes/commands",
+				headers: { "content-type": "application/json" },
+				body: JSON.stringify(command),
+				signal: options.signal,
+			}),
+
+		/** Asks `/readyz`. @throws ConnectionError when nobody answers */
+		async ready(options: { readonly signal?: AbortSignal } = {}): Promise<Readiness> {
+			return readinessOf(await transport.raw({ method: "GET", path: "/readyz", signal: options.signal }));
+		},
+	};
+}
+
+function readinessOf(answer: RawAnswer): Readiness {
+	return answer.status < 300 ? { ready: true } : { ready: false, detail: problemIn(answer).detail };
+}

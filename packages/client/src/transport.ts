@@ -1,0 +1,138 @@
+import { FIXED_LIMITS, LIMITS, MINUTE_MS, type Problem } from "@berth/contracts";
+import { Pool } from "undici";
+import { ApiError, ConnectionError, isProblem } from "./errors.js";
+
+/** When things happened to one request; milliseconds. */
+export interface Timing {
+	/** `performance.now()` as the request was handed over. */
+	readonly startedAt: number;
+	/** Until status and headers were there. */
+	readonly headersMs: number;
+	/** Until the last byte of the body was there. */
+	readonly totalMs: number;
+}
+
+/** An answer as it came: nothing about it was judged. */
+export interface RawAnswer {
+	readonly status: number;
+	/** Lower-case names. */
+	readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+	readonly body: Buffer;
+	readonly timing: Timing;
+}
+
+/** One request and its answer, as `ClientOptions.trace` gets them. */
+export interface Exchange {
+	readonly method: string;
+	readonly url: string;
+	/** The answer's status; absent when none came. */
+	readonly status?: number;
+	readonly totalMs: number;
+}
+
+/** A request below the base URL. */
+export interface Call {
+	readonly method: string;
+	/** Path and query, percent-encoded. */
+	readonly path: string;
+	readonly headers?: Readonly<Record<string, string>>;
+	readonly body?: string | Uint8Array;
+	readonly signal?: AbortSignal | undefined;
+}
+
+export interface TransportOptions {
+	readonly url: string;
+	readonly key?: string | undefined;
+	readonly connections?: number | undefined;
+	readonly trace?: ((exchange: Exchange) => void) | undefined;
+}
+
+/** Longer than any answer may take: the longest timeout, a start, and some waiting. */
+const ANSWER_MS = LIMITS.timeoutMs.max + FIXED_LIMITS.startMs + MINUTE_MS;
+
+/** The HTTP connection pool of one client. */
+export class Transport {
+	readonly #pool: Pool;
+	readonly #base: string;
+	readonly #prefix: string;
+	readonly #authorization: string | undefined;
+	readonly #trace: ((exchange: Exchange) => void) | undefined;
+
+	constructor(options: TransportOptions) {
+		const base = new URL(options.url);
+		this.#prefix = base.pathname.replace(/\/+$/, "");
+		this.#base = `${base.origin}${this.#prefix}`;
+		this.#authorization = options.key === undefined ? undefined : `Bearer ${options.key}`;
+		this.#trace = options.trace;
+		this.#pool = new Pool(base.origin, {
+			connections: options.connections ?? null,
+			pipelining: 1,
+			headersTimeout: ANSWER_MS,
+			bodyTimeout: ANSWER_MS,
+		});
+	}
+
+	/** Sends and gives back whatever the answer is. @throws ConnectionError; the signal's reason when it aborts */
+	async raw(call: Call): Promise<RawAnswer> {
+		const startedAt = performance.now();
+		let status: number | undefined;
+		try {
+			const answer = await this.#pool.request({
+				method: call.method,
+				path: this.#prefix + call.path,
+				headers: { ...(this.#authorization === undefined ? {} : { authorization: this.#authorization }), ...call.headers },
+				...(call.body === undefined ? {} : { body: call.body }),
+				...(call.signal === undefined ? {} : { signal: call.signal }),
+			});
+			status = answer.statusCode;
+			const headersMs = performance.now() - startedAt;
+			const body = Buffer.from(await answer.body.arrayBuffer());
+			return { status, headers: answer.headers, body, timing: { startedAt, headersMs, totalMs: performance.now() - startedAt } };
+		} catch (error) {
+			if (call.signal?.aborted) throw call.signal.reason;
+			throw new ConnectionError(this.#base, error);
+		} finally {
+			this.#trace?.({
+				method: call.method,
+				url: this.#base + call.path,
+				...(status === undefined ? {} : { status }),
+				totalMs: performance.now() - startedAt,
+			});
+		}
+	}
+
+	/** Sends and reads the JSON of the answer. @throws ApiError, ConnectionError */
+	async json<T>(call: Call): Promise<T> {
+		const answer = await this.raw(call);
+		if (answer.status >= 400) throw new ApiError(problemIn(answer));
+		return (answer.body.length === 0 ? undefined : JSON.parse(answer.body.toString("utf8"))) as T;
+	}
+
+	close(): Promise<void> {
+		return this.#pool.destroy();
+	}
+}
+
+/** The problem an answer carries, or one made for what isn't ours (a proxy's error page, say). */
+export function problemIn(answer: RawAnswer): Problem {
+	const text = answer.body.toString("utf8");
+	const parsed = parse(text);
+	if (isProblem(parsed)) return parsed;
+	return {
+		type: "about:blank",
+		title: "The answer isn't Berth's.",
+		status: answer.status,
+		detail: `HTTP ${answer.status}: ${text.slice(0, 200).trim() || "an empty body"}`,
+		code: answer.status === 401 ? "unauthorized" : "platform_error",
+		fault: answer.status < 500 ? "caller" : "platform",
+		retryable: answer.status >= 500,
+	};
+}
+
+function parse(text: string): unknown {
+	try {
+		return JSON.parse(text);
+	} catch {
+		return undefined;
+	}
+}

@@ -1,0 +1,34 @@
+import { describe, expect, test } from "vitest";
+import { childEnvironment, environmentOf, settingsWith } from "./environment.js";
+import { loadSettings } from "./settings.js";
+
+describe("environmentOf", () => {
+	test("a child that loads it has the parent's settings", () => {
+		const settings = loadSettings({
+			BERTH_DATA_DIR: "/srv/berth",
+			BERTH_PORT: "0",
+			BERTH_MEMORY_MIB: "2048",
+			BERTH_PREWARMED: "0",
+			BERTH_FAST_REDIS_URL: "redis://localhost:7000",
+			BERTH_LOG_LEVEL: "debug",
+		});
+		expect(loadSettings(environmentOf(settings))).toEqual(settings);
+	});
+
+	test("the defaults survive it too, but for the bytes below a MiB", () => {
+		const once = loadSettings(environmentOf(loadSettings({})));
+		expect(loadSettings(environmentOf(once))).toEqual(once);
+		expect(once.embedded).toEqual({ durable: true, fast: true });
+	});
+});
+
+test("a supervised process gets no variable of its parent but PATH and LANG", () => {
+	const env = childEnvironment(loadSettings({}), { PATH: "/bin", LANG: "C", SECRET: "x", BERTH_API_KEY: "y" });
+	expect(env).toMatchObject({ PATH: "/bin", LANG: "C", BERTH_SUPERVISED: "1" });
+	expect(env).not.toHaveProperty("SECRET");
+	expect(env).not.toHaveProperty("BERTH_API_KEY");
+});
+
+test("the command line wins over the environment", () => {
+	expect(settingsWith({ BERTH_PORT: "9000" }, { BERTH_PORT: "8000", BERTH_HOST: "::1" })).toMatchObject({ port: 9000, host: "::1" });
+});

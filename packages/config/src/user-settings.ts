@@ -1,0 +1,25 @@
+/** What a person's environment says to the command line: which stack, which key, how to print. */
+export interface UserSettings {
+	/** BERTH_URL: the gateway to talk to; default: the stack of this machine. */
+	readonly url?: string;
+	/** BERTH_API_KEY */
+	readonly key?: string;
+	/** BERTH_DATA_DIR: where this machine's stack keeps its state. */
+	readonly dataDir?: string;
+	/** NO_COLOR is set to anything (no-color.org). */
+	readonly noColour: boolean;
+}
+
+/** Reads the variables of the command line. An empty one counts as absent. */
+export function userSettings(env: Readonly<Record<string, string | undefined>> = process.env): UserSettings {
+	const given = (name: string) => (env[name] === "" ? undefined : env[name]);
+	const url = given("BERTH_URL");
+	const key = given("BERTH_API_KEY");
+	const dataDir = given("BERTH_DATA_DIR");
+	return Object.freeze({
+		...(url === undefined ? {} : { url }),
+		...(key === undefined ? {} : { key }),
+		...(dataDir === undefined ? {} : { dataDir }),
+		noColour: given("NO_COLOR") !== undefined,
+	});
+}

@@ -1,0 +1,40 @@
+import { createHash } from "node:crypto";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Digest } from "@berth/contracts";
+import type { LayerStore } from "./layers.js";
+import { MS, mount } from "./syscalls.js";
+
+/**
+ * The root file systems: one read-only overlay for each base, mounted once and shared by all its
+ * sandboxes. They live in this process's mount namespace and end with it.
+ */
+export class BaseMounts {
+	readonly #directory: string;
+	readonly #layers: LayerStore;
+	readonly #mounted = new Map<string, string>();
+
+	constructor(directory: string, layers: LayerStore) {
+		this.#directory = join(directory, "bases");
+		this.#layers = layers;
+		mkdirSync(this.#directory, { recursive: true, mode: 0o711 });
+	}
+
+	/** The root file system made of these layers, bottom first. */
+	rootfs(base: readonly Digest[]): string {
+		const key = base.join();
+		const known = this.#mounted.get(key);
+		if (known !== undefined) return known;
+		const path = join(this.#directory, createHash("sha256").update(key).digest("hex").slice(0, 16));
+		mkdirSync(path, { recursive: true, mode: 0o755 });
+		mount("overlay", path, "overlay", MS.rdonly | MS.nodev | MS.nosuid, overlayOptions(this.#layers, base));
+		this.#mounted.set(key, path);
+		return path;
+	}
+}
+
+/** Overlay wants its layers top first, and at least two of them when nothing is written. */
+export function overlayOptions(layers: LayerStore, digests: readonly Digest[]): string {
+	const lower = digests.map((digest) => layers.path(digest)).reverse();
+	return `lowerdir=${[...lower, layers.emptyLayer].join(":")}`;
+}

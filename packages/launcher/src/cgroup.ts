@@ -1,0 +1,152 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { CgroupPaths, SandboxLimits } from "@berth/contracts";
+import { CPU_PERIOD_US, cpuQuotaUs } from "@berth/sandbox/spec";
+
+const ROOT = "/sys/fs/cgroup";
+
+/**
+ * The cgroups of this launcher: one per sandbox below `/berth-<instance>`, in each v1 hierarchy or
+ * in the one of v2. The OCI runtime makes them; from then on limits, freezing and removal are file
+ * operations of ours, because a process per change would cost more than the change.
+ */
+export class CgroupTree {
+	readonly #version: 1 | 2;
+	readonly #name: string;
+	/** The v1 hierarchies, or the v2 root. */
+	readonly #hierarchies: readonly string[];
+
+	constructor(version: 1 | 2, instance: string) {
+		this.#version = version;
+		this.#name = `berth-${instance}`;
+		this.#hierarchies = version === 2 ? [ROOT] : hierarchiesV1();
+		if (version === 2) this.#delegate();
+	}
+
+	/** What goes into config.json as cgroupsPath. */
+	pathOf(sandbox: string): string {
+		return `/${this.#name}/${sandbox}`;
+	}
+
+	/** Where the worker reads usage. */
+	readPaths(sandbox: string): CgroupPaths {
+		const at = (controller: string) => this.#directory(controller, sandbox);
+		return { version: this.#version, memory: at("memory"), cpu: at("cpuacct"), pids: at("pids") };
+	}
+
+	/** Writes limits that differ from what a prewarmed sandbox was booted with. */
+	limit(sandbox: string, limits: SandboxLimits, before: SandboxLimits): void {
+		if (limits.memoryBytes !== before.memoryBytes) this.#limitMemory(sandbox, limits.memoryBytes, before.memoryBytes);
+		if (limits.cpuMilli !== before.cpuMilli) this.#limitCpu(sandbox, limits.cpuMilli);
+		if (limits.pids !== before.pids) this.#write("pids", sandbox, "pids.max", limits.pids);
+	}
+
+	freeze(sandbox: string): void {
+		if (this.#version === 2) this.#write("freezer", sandbox, "cgroup.freeze", 1);
+		else this.#write("freezer", sandbox, "freezer.state", "FROZEN");
+	}
+
+	thaw(sandbox: string): void {
+		if (this.#version === 2) this.#write("freezer", sandbox, "cgroup.freeze", 0);
+		else this.#write("freezer", sandbox, "freezer.state", "THAWED");
+	}
+
+	/**
+	 * Kills everything in a sandbox's cgroup. A frozen v1 task keeps its SIGKILL for later, so it is
+	 * thawed after. Killing its init ends the whole pid namespace; the loop is for what a runtime
+	 * left half-made.
+	 */
+	kill(sandbox: string): void {
+		if (this.#version === 2) {
+			this.#writeIfThere("freezer", sandbox, "cgroup.kill", 1);
+			return;
+		}
+		for (const pid of this.processes(sandbox)) signalKill(pid);
+		this.#writeIfThere("freezer", sandbox, "freezer.state", "THAWED");
+	}
+
+	/** Pids that are in it now, as the host counts them. */
+	processes(sandbox: string): readonly number[] {
+		const file = join(this.#directory("pids", sandbox), "cgroup.procs");
+		if (!existsSync(file)) return [];
+		return readFileSync(file, "utf8").split("\n").filter(Boolean).map(Number);
+	}
+
+	/** Removes a sandbox's empty cgroup everywhere. @throws EBUSY while something lives in it */
+	remove(sandbox: string): void {
+		for (const hierarchy of this.#hierarchies) removeTree(join(hierarchy, this.#name, sandbox));
+	}
+
+	/** Every sandbox that has a cgroup: what an earlier launcher of this data directory left. */
+	leftovers(): readonly string[] {
+		const names = this.#hierarchies.flatMap((hierarchy) => subdirectories(join(hierarchy, this.#name)));
+		return [...new Set(names)];
+	}
+
+	/** Removes our own directory, when the last sandbox is gone. */
+	close(): void {
+		for (const hierarchy of this.#hierarchies) removeTree(join(hierarchy, this.#name));
+	}
+
+	#limitMemory(sandbox: string, bytes: number, before: number): void {
+		if (this.#version === 2) {
+			this.#write("memory", sandbox, "memory.max", bytes);
+			return;
+		}
+		// memory ≤ memory+swap holds at every moment: the outer limit moves first upwards, last downwards.
+		const plain = () => this.#write("memory", sandbox, "memory.limit_in_bytes", bytes);
+		const withSwap = () => this.#writeIfThere("memory", sandbox, "memory.memsw.limit_in_bytes", bytes);
+		for (const step of bytes > before ? [withSwap, plain] : [plain, withSwap]) step();
+	}
+
+	#limitCpu(sandbox: string, cpuMilli: number): void {
+		if (this.#version === 2) this.#write("cpu", sandbox, "cpu.max", `${cpuQuotaUs(cpuMilli)} ${CPU_PERIOD_US}`);
+		else this.#write("cpu", sandbox, "cpu.cfs_quota_us", cpuQuotaUs(cpuMilli));
+	}
+
+	#directory(controller: string, sandbox: string): string {
+		return this.#version === 2 ? join(ROOT, this.#name, sandbox) : join(ROOT, controller, this.#name, sandbox);
+	}
+
+	#write(controller: string, sandbox: string, file: string, value: string | number): void {
+		writeFileSync(join(this.#directory(controller, sandbox), file), String(value));
+	}
+
+	#writeIfThere(controller: string, sandbox: string, file: string, value: string | number): void {
+		if (existsSync(join(this.#directory(controller, sandbox), file))) this.#write(controller, sandbox, file, value);
+	}
+
+	/** v2: controllers reach a child only when its parent hands them down. */
+	#delegate(): void {
+		const own = join(ROOT, this.#name);
+		mkdirSync(own, { recursive: true });
+		for (const directory of [ROOT, own]) writeFileSync(join(directory, "cgroup.subtree_control"), "+memory +cpu +pids");
+	}
+}
+
+function hierarchiesV1(): readonly string[] {
+	return subdirectories(ROOT)
+		.map((name) => join(ROOT, name))
+		.filter((directory) => existsSync(join(directory, "cgroup.procs")));
+}
+
+function subdirectories(directory: string): readonly string[] {
+	if (!existsSync(directory)) return [];
+	return readdirSync(directory, { withFileTypes: true })
+		.filter((entry) => entry.isDirectory())
+		.map((entry) => entry.name);
+}
+
+/** rmdir from the leaves up: cgroupfs has no other way. */
+function removeTree(directory: string): void {
+	for (const name of subdirectories(directory)) removeTree(join(directory, name));
+	if (existsSync(directory)) rmdirSync(directory);
+}
+
+function signalKill(pid: number): void {
+	try {
+		process.kill(pid, "SIGKILL");
+	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+	}
+}

@@ -1,0 +1,89 @@
+import { execFileSync } from "node:child_process";
+import { accessSync, constants, existsSync, readFileSync, readlinkSync } from "node:fs";
+import type { HostReport } from "@berth/contracts";
+import { unmount } from "./syscalls.js";
+
+const CGROUP_ROOT = "/sys/fs/cgroup";
+const CONTROLLERS_V1 = ["memory", "cpu", "cpuacct", "pids", "freezer"] as const;
+const CONTROLLERS_V2 = ["memory", "cpu", "pids"] as const;
+const RUNTIMES = ["crun", "runc"] as const;
+const SEARCH = ["/usr/local/bin", "/usr/bin", "/usr/local/sbin", "/usr/sbin", "/bin", "/sbin"];
+
+/** The host lacks something without which a limit couldn't be enforced: we don't start. */
+export class HostError extends Error {
+	override readonly name = "HostError";
+}
+
+/** What the probe found, for the launcher itself. */
+export interface Host extends HostReport {
+	readonly ociRuntimePath: string;
+	readonly cgroupVersion: 1 | 2;
+	readonly arch: "x64" | "arm64";
+}
+
+/**
+ * Probes cgroups and OCI runtime. Everything is found out here, once, so that a sandbox never starts
+ * with a limit missing. @throws HostError with what is missing and how to mend it
+ */
+export function probeHost(wantedRuntime: string): Host {
+	if (process.arch !== "x64" && process.arch !== "arm64") throw new HostError(`this processor (${process.arch}) isn't supported: x64 and arm64 are`);
+	requirePrivateMounts();
+	const cgroups = cgroupMode();
+	requireControllers(cgroups);
+	const ociRuntimePath = findRuntime(wantedRuntime);
+	const version = execFileSync(ociRuntimePath, ["--version"], { encoding: "utf8" });
+	// crun refuses a hybrid host; in our own mount namespace it needn't see that it is one.
+	if (cgroups === "hybrid") unmount(`${CGROUP_ROOT}/unified`);
+	return {
+		cgroups,
+		cgroupVersion: cgroups === "v2" ? 2 : 1,
+		ociRuntime: ociRuntimePath.slice(ociRuntimePath.lastIndexOf("/") + 1),
+		ociRuntimePath,
+		ociRuntimeVersion: /version:? (\S+)/.exec(version)?.[1] ?? "unknown",
+		arch: process.arch,
+	};
+}
+
+/** Our mounts must die with us and be seen by nobody else. */
+function requirePrivateMounts(): void {
+	if (readlinkSync("/proc/self/ns/mnt") === readlinkSync(`/proc/${process.ppid}/ns/mnt`)) {
+		throw new HostError("start the launcher in a mount namespace of its own: unshare -m --propagation private -- node main.js");
+	}
+}
+
+function cgroupMode(): HostReport["cgroups"] {
+	if (existsSync(`${CGROUP_ROOT}/cgroup.controllers`)) return "v2";
+	if (!existsSync(`${CGROUP_ROOT}/memory`)) throw new HostError("no cgroups are mounted at /sys/fs/cgroup: mount cgroup2 there, or boot with systemd");
+	return existsSync(`${CGROUP_ROOT}/unified/cgroup.procs`) ? "hybrid" : "v1";
+}
+
+function requireControllers(mode: HostReport["cgroups"]): void {
+	if (mode === "v2") {
+		const present = readFileSync(`${CGROUP_ROOT}/cgroup.controllers`, "utf8").trim().split(" ");
+		const missing = CONTROLLERS_V2.filter((name) => !present.includes(name));
+		if (missing.length > 0) throw new HostError(`cgroup v2 lacks the controllers ${missing.join(", ")}: limits couldn't be enforced`);
+		return;
+	}
+	const missing = CONTROLLERS_V1.filter((name) => !existsSync(`${CGROUP_ROOT}/${name}/cgroup.procs`));
+	if (missing.length > 0) throw new HostError(`cgroup v1 lacks the controllers ${missing.join(", ")}: limits couldn't be enforced`);
+	const swap = Number(/^SwapTotal:\s+(\d+)/m.exec(readFileSync("/proc/meminfo", "utf8"))?.[1] ?? 0);
+	if (swap > 0 && !existsSync(`${CGROUP_ROOT}/memory/memory.memsw.limit_in_bytes`)) {
+		throw new HostError("this host swaps, but its kernel doesn't count swap per cgroup: boot with swapaccount=1, or turn swap off");
+	}
+}
+
+function findRuntime(wanted: string): string {
+	const candidates = wanted.startsWith("/") ? [wanted] : (wanted === "auto" ? RUNTIMES : [wanted]).flatMap((name) => SEARCH.map((dir) => `${dir}/${name}`));
+	const found = candidates.find(isExecutable);
+	if (found === undefined) throw new HostError(`no OCI runtime (${wanted === "auto" ? RUNTIMES.join(" or ") : wanted}): apt-get install crun`);
+	return found;
+}
+
+function isExecutable(path: string): boolean {
+	try {
+		accessSync(path, constants.X_OK);
+		return true;
+	} catch {
+		return false;
+	}
+}

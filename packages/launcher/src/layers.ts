@@ -1,0 +1,91 @@
+import { createHash, randomUUID } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { open, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Digest } from "@berth/contracts";
+import { unpackLayer } from "./unpack.js";
+
+/**
+ * Unpacked layers, by digest, in a directory that only root writes. A layer arrives as a tar in
+ * chunks; it is unpacked only after its digest has been checked, and appears under its name whole or
+ * not at all. Names are 32 of the digest's hex digits: mount(2) takes 4 KiB of options.
+ */
+export class LayerStore {
+	readonly #directory: string;
+	readonly #incoming: string;
+	/** A second lower directory: an overlay without an upper one wants two. */
+	readonly emptyLayer: string;
+
+	constructor(directory: string) {
+		this.#directory = join(directory, "layers");
+		this.#incoming = join(directory, "incoming");
+		this.emptyLayer = join(this.#directory, "empty");
+		rmSync(this.#incoming, { recursive: true, force: true });
+		mkdirSync(this.#incoming, { recursive: true, mode: 0o700 });
+		mkdirSync(this.emptyLayer, { recursive: true, mode: 0o755 });
+		for (const name of readdirSync(this.#directory)) {
+			if (name.includes(".")) rmSync(join(this.#directory, name), { recursive: true });
+		}
+	}
+
+	has(digest: Digest): boolean {
+		return existsSync(this.#pathOf(digest));
+	}
+
+	/** Where a layer is unpacked. @throws Error when it isn't here */
+	path(digest: Digest): string {
+		const path = this.#pathOf(digest);
+		if (!existsSync(path)) throw new Error(`layer ${digest} isn't in the store`);
+		return path;
+	}
+
+	/** Takes a layer, chunk by chunk; `finish` checks, unpacks and names it. */
+	async receive(digest: Digest): Promise<LayerReceiver> {
+		const path = join(this.#incoming, randomUUID());
+		const file = await open(path, "wx+", 0o600);
+		const hash = createHash("sha256");
+		return {
+			async write(chunk) {
+				hash.update(chunk);
+				await file.write(chunk);
+			},
+			finish: async () => {
+				try {
+					const actual = `sha256:${hash.digest("hex")}`;
+					if (actual !== digest) throw new Error(`the layer's bytes are ${actual}, not ${digest}`);
+					if (!this.has(digest)) await this.#unpack(digest, path);
+				} finally {
+					await file.close();
+					await rm(path);
+				}
+			},
+			async abort() {
+				await file.close();
+				await rm(path);
+			},
+		};
+	}
+
+	async #unpack(digest: Digest, tar: string): Promise<void> {
+		const temporary = `${this.#pathOf(digest)}.${randomUUID()}`;
+		try {
+			await unpackLayer(tar, temporary);
+			await rename(temporary, this.#pathOf(digest));
+		} catch (error) {
+			await rm(temporary, { recursive: true, force: true });
+			// Two connections may bring the same layer: the first one's stays.
+			if (!this.has(digest)) throw error;
+		}
+	}
+
+	#pathOf(digest: Digest): string {
+		return join(this.#directory, digest.slice("sha256:".length, "sha256:".length + 32));
+	}
+}
+
+/** Whoever got one calls `finish` or `abort`. */
+export interface LayerReceiver {
+	write(chunk: Uint8Array): Promise<void>;
+	finish(): Promise<void>;
+	abort(): Promise<void>;
+}

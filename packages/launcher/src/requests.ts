@@ -1,0 +1,62 @@
+import { type BootRequest, type ImportRequest, isDigest, type LayerRequest, LIMITS, MIB, type SandboxLimits, type SandboxRequest, type SpecialiseRequest, type Digest } from "@berth/contracts";
+
+/** A request that isn't well formed. The worker is trusted with policy, not with paths or types. */
+export class RequestError extends Error {
+	override readonly name = "RequestError";
+}
+
+const SANDBOX = /^sb_[0-9a-z]{26}$/;
+const MAX_LAYERS = 32;
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Checks one field after the other; whatever isn't named here is ignored. */
+export const read = {
+	layer: (head: Fields): LayerRequest => ({ digest: digest(head["digest"], "digest") }),
+	import: (head: Fields): ImportRequest => ({ digest: digest(head["digest"], "digest"), last: head["last"] === true }),
+	sandbox: (head: Fields): SandboxRequest => ({ sandbox: sandbox(head["sandbox"]) }),
+	boot: (head: Fields): BootRequest => ({
+		sandbox: sandbox(head["sandbox"]),
+		base: digests(head["base"], "base"),
+		kind: head["kind"] === "build" ? "build" : "function",
+		oldSpaceMiB: integer(head["oldSpaceMiB"], "oldSpaceMiB", 8, LIMITS.memoryMiB.max),
+		semiSpaceMiB: integer(head["semiSpaceMiB"], "semiSpaceMiB", 1, 64),
+		limits: limits(head["limits"]),
+	}),
+	specialise: (head: Fields): SpecialiseRequest => ({
+		sandbox: sandbox(head["sandbox"]),
+		layers: digests(head["layers"], "layers"),
+		limits: limits(head["limits"]),
+	}),
+} as const;
+
+function limits(value: unknown): SandboxLimits {
+	const fields = (value ?? {}) as Fields;
+	return {
+		memoryBytes: integer(fields["memoryBytes"], "memoryBytes", 16 * MIB, LIMITS.memoryMiB.max * MIB),
+		cpuMilli: integer(fields["cpuMilli"], "cpuMilli", 1, LIMITS.cpuMilli.max),
+		pids: integer(fields["pids"], "pids", 1, 4096),
+		tmpfsBytes: integer(fields["tmpfsBytes"], "tmpfsBytes", 4096, LIMITS.tmpfsMiB.max * MIB),
+		tmpfsInodes: integer(fields["tmpfsInodes"], "tmpfsInodes", 1, 1_000_000),
+	};
+}
+
+function sandbox(value: unknown): string {
+	if (typeof value !== "string" || !SANDBOX.test(value)) throw new RequestError(`sandbox: ${JSON.stringify(value)} isn't a sandbox's id`);
+	return value;
+}
+
+function digest(value: unknown, field: string): Digest {
+	if (typeof value !== "string" || !isDigest(value)) throw new RequestError(`${field}: ${JSON.stringify(value)} isn't a sha256 digest`);
+	return value;
+}
+
+function digests(value: unknown, field: string): readonly Digest[] {
+	if (!Array.isArray(value) || value.length === 0 || value.length > MAX_LAYERS) throw new RequestError(`${field}: 1 to ${MAX_LAYERS} digests`);
+	return value.map((one) => digest(one, field));
+}
+
+function integer(value: unknown, field: string, min: number, max: number): number {
+	if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max) throw new RequestError(`${field}: ${JSON.stringify(value)} isn't a whole number from ${min} to ${max}`);
+	return value;
+}

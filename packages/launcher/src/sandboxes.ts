@@ -1,0 +1,265 @@
+import { closeSync, constants, fstatSync, mkdirSync, openSync, writeFileSync } from "node:fs";
+import { chown, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { BootAnswer, BootRequest, SandboxExit, SandboxLimits, SpecialiseRequest } from "@berth/contracts";
+import { containerSpec, SANDBOX_UID } from "@berth/sandbox/spec";
+import { BaseMounts, overlayOptions } from "./base-mounts.js";
+import type { CgroupTree } from "./cgroup.js";
+import type { Host } from "./host.js";
+import type { LayerStore } from "./layers.js";
+import type { OciRuntime } from "./oci-runtime.js";
+import { MS, makeFifo, mount, reap, unmount } from "./syscalls.js";
+import { UidRanges } from "./uid-ranges.js";
+
+/** One sandbox as the launcher knows it. */
+interface Entry {
+	readonly id: string;
+	readonly directory: string;
+	readonly uidBase: number;
+	limits: SandboxLimits;
+	/** Pid of its init; undefined until the runtime has started it. */
+	pid: number | undefined;
+	specialised: boolean;
+	/** Resolved when nothing of it runs any more. */
+	readonly ended: PromiseWithResolvers<void>;
+}
+
+export interface SandboxesOptions {
+	readonly directory: string;
+	/** Where the worker's sockets are, one `<sandbox>.sock` each. */
+	readonly agentSockets: string;
+	readonly serviceUid: number;
+	readonly uidBase: number;
+	readonly host: Host;
+	readonly layers: LayerStore;
+	readonly cgroups: CgroupTree;
+	readonly runtime: OciRuntime;
+	readonly onExit: (exit: SandboxExit) => void;
+}
+
+const O_PATH = 0o10000000;
+
+/** Makes, changes and removes sandboxes. Every path in here is made from an id that was checked. */
+export class Sandboxes {
+	readonly #options: SandboxesOptions;
+	readonly #bases: BaseMounts;
+	readonly #uids: UidRanges;
+	readonly #entries = new Map<string, Entry>();
+
+	constructor(options: SandboxesOptions) {
+		this.#options = options;
+		this.#bases = new BaseMounts(options.directory, options.layers);
+		this.#uids = new UidRanges(options.uidBase);
+		process.on("SIGCHLD", () => this.#reapAll());
+	}
+
+	/** Kills and removes what an earlier launcher left: its mounts ended with it, its sandboxes didn't. */
+	async removeLeftovers(): Promise<number> {
+		const { cgroups, directory } = this.#options;
+		const left = cgroups.leftovers();
+		for (const id of left) cgroups.kill(id);
+		for (const id of left) {
+			await until(() => cgroups.processes(id).length === 0, `leftover ${id} to end`);
+			cgroups.remove(id);
+		}
+		await rm(join(directory, "sandboxes"), { recursive: true, force: true });
+		await rm(join(directory, "state"), { recursive: true, force: true });
+		mkdirSync(join(directory, "sandboxes"), { mode: 0o711 });
+		return left.length;
+	}
+
+	async boot(request: BootRequest): Promise<BootAnswer> {
+		const id = request.sandbox;
+		if (this.#entries.has(id)) throw new Error(`${id} exists already`);
+		const entry: Entry = {
+			id,
+			directory: join(this.#options.directory, "sandboxes", id),
+			uidBase: this.#uids.take(),
+			limits: request.limits,
+			pid: undefined,
+			specialised: false,
+			ended: Promise.withResolvers(),
+		};
+		this.#entries.set(id, entry);
+		try {
+			await this.#prepare(entry, request);
+			await this.#start(entry);
+		} catch (error) {
+			await this.remove(id);
+			throw error;
+		}
+		const { stdout, stderr } = outputsOf(entry);
+		return { stdout, stderr, cgroup: this.#options.cgroups.readPaths(id) };
+	}
+
+	/** Grafts the function's layers in and sets its limits. No process is started. */
+	specialise(request: SpecialiseRequest): void {
+		const entry = this.#running(request.sandbox);
+		if (entry.specialised) throw new Error(`${entry.id} has a function already: one sandbox, one version`);
+		entry.specialised = true;
+		const code = join(entry.directory, "graft", "code");
+		mount("overlay", code, "overlay", MS.rdonly | MS.nosuid | MS.nodev, overlayOptions(this.#options.layers, request.layers));
+		this.#limit(entry, request.limits);
+	}
+
+	freeze(id: string): void {
+		this.#options.cgroups.freeze(this.#running(id).id);
+	}
+
+	thaw(id: string): void {
+		this.#options.cgroups.thaw(this.#running(id).id);
+	}
+
+	/** Resolves when nothing of the sandbox runs any more. Idempotent. */
+	async kill(id: string): Promise<void> {
+		const entry = this.#entries.get(id);
+		if (entry?.pid === undefined) return;
+		this.#options.cgroups.kill(id);
+		this.#reapAll();
+		await entry.ended.promise;
+	}
+
+	/** Kills if needed, then removes everything of it. Idempotent. */
+	async remove(id: string): Promise<void> {
+		const entry = this.#entries.get(id);
+		if (entry === undefined) return;
+		const { cgroups, runtime } = this.#options;
+		await this.kill(id);
+		if (entry.pid === undefined) cgroups.kill(id);
+		await until(() => cgroups.processes(id).length === 0, `${id}'s cgroup to be empty`);
+		cgroups.remove(id);
+		this.#unmountAll(entry);
+		await rm(entry.directory, { recursive: true, force: true });
+		await rm(runtime.stateOf(id), { recursive: true, force: true });
+		this.#entries.delete(id);
+		this.#uids.give(entry.uidBase);
+	}
+
+	/** A fresh /tmp in place of what was there: a new file system, so that nothing of it can stay. */
+	async wipe(id: string): Promise<void> {
+		const entry = this.#running(id);
+		const tmp = join(entry.directory, "tmp");
+		for (const name of await readdir(tmp)) await rm(join(tmp, name), { recursive: true, force: true });
+	}
+
+	async removeAll(): Promise<void> {
+		for (const id of [...this.#entries.keys()]) await this.remove(id);
+		this.#options.cgroups.close();
+	}
+
+	async #prepare(entry: Entry, request: BootRequest): Promise<void> {
+		const { host, agentSockets, serviceUid, cgroups } = this.#options;
+		const { directory, uidBase } = entry;
+		const graft = join(directory, "graft");
+		const tmp = join(directory, "tmp");
+		const socket = join(directory, "agent.sock");
+		mkdirSync(join(graft, "code"), { recursive: true, mode: 0o755 });
+		mkdirSync(tmp);
+		writeFileSync(socket, "");
+		const { stdout, stderr } = outputsOf(entry);
+		for (const fifo of [stdout, stderr]) {
+			makeFifo(fifo, 0o600);
+			await chown(fifo, serviceUid, serviceUid);
+		}
+		mount("tmpfs", tmp, "tmpfs", MS.nosuid | MS.nodev | MS.noexec, tmpfsOptions(entry.limits, uidBase));
+		mount(graft, graft, null, MS.bind);
+		mount(null, graft, null, MS.shared);
+		this.#bindSocket(join(agentSockets, `${entry.id}.sock`), socket);
+		const spec = containerSpec(request, {
+			rootfs: this.#bases.rootfs(request.base),
+			graft,
+			tmp,
+			socket,
+			cgroup: cgroups.pathOf(entry.id),
+			uidBase,
+			cgroupVersion: host.cgroupVersion,
+			arch: host.arch,
+		});
+		writeFileSync(join(directory, "config.json"), JSON.stringify(spec));
+	}
+
+	/** The worker's directory is the worker's: what is bound is checked to be its socket, by descriptor. */
+	#bindSocket(source: string, target: string): void {
+		const fd = openSync(source, O_PATH | constants.O_NOFOLLOW);
+		try {
+			const stat = fstatSync(fd);
+			if (!stat.isSocket() || stat.uid !== this.#options.serviceUid) throw new Error(`${source} isn't a socket of the worker's`);
+			mount(`/proc/self/fd/${fd}`, target, null, MS.bind);
+		} finally {
+			closeSync(fd);
+		}
+	}
+
+	async #start(entry: Entry): Promise<void> {
+		const { stdout, stderr } = outputsOf(entry);
+		// Read-write, so that opening doesn't wait for the worker's end.
+		const output = { stdout: openSync(stdout, constants.O_RDWR), stderr: openSync(stderr, constants.O_RDWR) };
+		try {
+			entry.pid = await this.#options.runtime.run(entry.id, entry.directory, output);
+		} finally {
+			closeSync(output.stdout);
+			closeSync(output.stderr);
+		}
+		this.#reapAll();
+	}
+
+	#limit(entry: Entry, limits: SandboxLimits): void {
+		const before = entry.limits;
+		if (limits.tmpfsBytes !== before.tmpfsBytes || limits.tmpfsInodes !== before.tmpfsInodes) {
+			const flags = MS.remount | MS.nosuid | MS.nodev | MS.noexec;
+			mount("tmpfs", join(entry.directory, "tmp"), "tmpfs", flags, `size=${limits.tmpfsBytes},nr_inodes=${limits.tmpfsInodes}`);
+		}
+		this.#options.cgroups.limit(entry.id, limits, before);
+		entry.limits = limits;
+	}
+
+	#running(id: string): Entry {
+		const entry = this.#entries.get(id);
+		if (entry?.pid === undefined) throw new Error(`${id} isn't running`);
+		return entry;
+	}
+
+	/** SIGCHLD says that some child ended, not which: asks after each. */
+	#reapAll(): void {
+		for (const entry of this.#entries.values()) {
+			if (entry.pid === undefined) continue;
+			const code = reap(entry.pid);
+			if (code === undefined) continue;
+			entry.pid = undefined;
+			entry.ended.resolve();
+			this.#options.onExit({ sandbox: entry.id, code });
+		}
+	}
+
+	#unmountAll(entry: Entry): void {
+		if (entry.specialised) unmount(join(entry.directory, "graft", "code"));
+		const mounted = ["agent.sock", "graft", "tmp"].map((name) => join(entry.directory, name));
+		for (const path of mounted) unmountIfMounted(path);
+	}
+}
+
+function outputsOf(entry: Entry): { readonly stdout: string; readonly stderr: string } {
+	return { stdout: join(entry.directory, "stdout"), stderr: join(entry.directory, "stderr") };
+}
+
+function tmpfsOptions({ tmpfsBytes, tmpfsInodes }: SandboxLimits, uidBase: number): string {
+	const owner = uidBase + SANDBOX_UID;
+	return `size=${tmpfsBytes},nr_inodes=${tmpfsInodes},mode=1777,uid=${owner},gid=${owner}`;
+}
+
+/** A boot that failed half-way left some of these unmounted: EINVAL says so. */
+function unmountIfMounted(path: string): void {
+	try {
+		unmount(path);
+	} catch (error) {
+		if (!/EINVAL|ENOENT/.test((error as Error).message)) throw error;
+	}
+}
+
+/** Waits for what has no event: a cgroup without processes right after its init was reaped. */
+async function until(holds: () => boolean, what: string): Promise<void> {
+	for (let waitedMs = 0; !holds(); waitedMs += 1) {
+		if (waitedMs > 5000) throw new Error(`waited 5 s for ${what}`);
+		await new Promise((resolve) => setTimeout(resolve, 1));
+	}
+}

@@ -1,0 +1,147 @@
+import { chmodSync, chownSync, rmSync } from "node:fs";
+import { createServer, type Server, type Socket } from "node:net";
+import { encodeFrame, type Frame, FrameDecoder, LAUNCHER_BOUNDS, LAUNCHER_EXIT, LAUNCHER_PROBLEM, LAUNCHER_VERBS, type SandboxExit } from "@berth/contracts";
+import type { Host } from "./host.js";
+import type { LayerReceiver, LayerStore } from "./layers.js";
+import { read } from "./requests.js";
+import type { Sandboxes } from "./sandboxes.js";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** The launcher's socket: only the service user may connect; every request is one of the verbs. */
+export class LauncherServer {
+	readonly #server: Server;
+	readonly #connections = new Set<Socket>();
+	readonly #host: Host;
+	readonly #layers: LayerStore;
+	readonly #sandboxes: Sandboxes;
+
+	constructor(host: Host, layers: LayerStore, sandboxes: Sandboxes) {
+		this.#host = host;
+		this.#layers = layers;
+		this.#sandboxes = sandboxes;
+		this.#server = createServer((socket) => this.#serve(socket));
+	}
+
+	async listen(path: string, serviceUid: number): Promise<void> {
+		rmSync(path, { force: true });
+		await new Promise<void>((resolve, reject) => {
+			this.#server.once("error", reject);
+			this.#server.listen(path, resolve);
+		});
+		chownSync(path, serviceUid, serviceUid);
+		chmodSync(path, 0o600);
+	}
+
+	/** Tells every connection that a sandbox ended. */
+	announce(exit: SandboxExit): void {
+		const frame = encodeFrame(LAUNCHER_EXIT, exit);
+		for (const socket of this.#connections) socket.write(frame);
+	}
+
+	async close(): Promise<void> {
+		const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+		for (const socket of this.#connections) socket.destroy();
+		await closed;
+	}
+
+	#serve(socket: Socket): void {
+		this.#connections.add(socket);
+		const decoder = new FrameDecoder(LAUNCHER_BOUNDS);
+		const imports = new ImportQueue(this.#layers);
+		socket.on("data", (chunk: Buffer) => {
+			try {
+				for (const frame of decoder.push(chunk)) void this.#answer(socket, frame, imports);
+			} catch (error) {
+				socket.destroy(error as Error);
+			}
+		});
+		socket.on("error", () => socket.destroy());
+		socket.on("close", () => {
+			this.#connections.delete(socket);
+			void imports.abort();
+		});
+	}
+
+	async #answer(socket: Socket, { type, head, body }: Frame, imports: ImportQueue): Promise<void> {
+		const fields = (typeof head === "object" && head !== null ? head : {}) as Fields;
+		const seq = typeof fields["seq"] === "number" ? fields["seq"] : 0;
+		try {
+			const result = await this.#perform(type, fields, body, imports);
+			if (socket.writable) socket.write(encodeFrame(type, { ...result, seq }));
+		} catch (error) {
+			if (socket.writable) socket.write(encodeFrame(LAUNCHER_PROBLEM, { seq, message: (error as Error).message }));
+		}
+	}
+
+	async #perform(type: number, head: Fields, body: Uint8Array, imports: ImportQueue): Promise<object> {
+		switch (type) {
+			case LAUNCHER_VERBS.host: {
+				const { cgroups, ociRuntime, ociRuntimeVersion } = this.#host;
+				return { cgroups, ociRuntime, ociRuntimeVersion };
+			}
+			case LAUNCHER_VERBS.hasLayer:
+				return { present: this.#layers.has(read.layer(head).digest) };
+			case LAUNCHER_VERBS.importLayer:
+				await imports.take(read.import(head), body);
+				return {};
+			case LAUNCHER_VERBS.boot:
+				return await this.#sandboxes.boot(read.boot(head));
+			case LAUNCHER_VERBS.specialise:
+				this.#sandboxes.specialise(read.specialise(head));
+				return {};
+			case LAUNCHER_VERBS.freeze:
+				this.#sandboxes.freeze(read.sandbox(head).sandbox);
+				return {};
+			case LAUNCHER_VERBS.thaw:
+				this.#sandboxes.thaw(read.sandbox(head).sandbox);
+				return {};
+			case LAUNCHER_VERBS.kill:
+				await this.#sandboxes.kill(read.sandbox(head).sandbox);
+				return {};
+			case LAUNCHER_VERBS.remove:
+				await this.#sandboxes.remove(read.sandbox(head).sandbox);
+				return {};
+			case LAUNCHER_VERBS.wipe:
+				await this.#sandboxes.wipe(read.sandbox(head).sandbox);
+				return {};
+			default:
+				throw new Error(`${type} isn't a verb`);
+		}
+	}
+}
+
+/** The layer a connection is sending: one at a time, its chunks written in the order they came. */
+class ImportQueue {
+	readonly #layers: LayerStore;
+	#receiver: LayerReceiver | undefined;
+	#tail: Promise<void> = Promise.resolve();
+
+	constructor(layers: LayerStore) {
+		this.#layers = layers;
+	}
+
+	take(request: ReturnType<typeof read.import>, chunk: Uint8Array): Promise<void> {
+		const step = this.#tail.then(async () => {
+			this.#receiver ??= await this.#layers.receive(request.digest);
+			await this.#receiver.write(chunk);
+			if (!request.last) return;
+			const receiver = this.#receiver;
+			this.#receiver = undefined;
+			await receiver.finish();
+		});
+		this.#tail = step.catch(() => this.#drop());
+		return step;
+	}
+
+	abort(): Promise<void> {
+		this.#tail = this.#tail.then(() => this.#drop());
+		return this.#tail;
+	}
+
+	async #drop(): Promise<void> {
+		const receiver = this.#receiver;
+		this.#receiver = undefined;
+		await receiver?.abort();
+	}
+}

@@ -1,0 +1,3 @@
+export { ApiKeys, type Principal } from "./api-keys.js";
+export * from "./artifacts/index.js";
+export { type BuildEnd, FunctionRegistry, functionNotFound } from "./function-registry.js";

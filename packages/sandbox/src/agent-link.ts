@@ -1,0 +1,80 @@
+import { chmodSync, rmSync } from "node:fs";
+import { createServer, type Server, type Socket } from "node:net";
+import { encodeFrame, type Frame, type FrameBounds, FrameDecoder } from "@berth/contracts";
+
+/**
+ * The socket between the worker and one sandbox's agent. The worker listens, takes one connection
+ * and closes the door: nothing else in the sandbox can ever connect. What arrives is the tenant's
+ * word; a frame that breaks the protocol closes the link.
+ */
+export class AgentLink {
+	readonly #path: string;
+	readonly #server: Server;
+	readonly #bounds: FrameBounds;
+	#socket: Socket | undefined;
+	#closed = false;
+	#onFrame: (frame: Frame) => void = () => undefined;
+	#onEnd: (violation?: Error) => void = () => undefined;
+
+	private constructor(path: string, bounds: FrameBounds) {
+		this.#path = path;
+		this.#bounds = bounds;
+		this.#server = createServer((socket) => this.#accept(socket));
+	}
+
+	/** Listens on a socket that any user may connect to; its directory decides who can reach it. */
+	static async listen(path: string, bounds: FrameBounds): Promise<AgentLink> {
+		const link = new AgentLink(path, bounds);
+		await new Promise<void>((resolve, reject) => {
+			link.#server.once("error", reject);
+			link.#server.listen({ path, backlog: 1 }, resolve);
+		});
+		chmodSync(path, 0o666);
+		return link;
+	}
+
+	/** @param onEnd is called once, with the violation if there was one */
+	listenTo(onFrame: (frame: Frame) => void, onEnd: (violation?: Error) => void): void {
+		this.#onFrame = onFrame;
+		this.#onEnd = onEnd;
+	}
+
+	send(type: number, head: object, body?: Uint8Array): void {
+		this.#socket?.write(encodeFrame(type, head, body));
+	}
+
+	close(): void {
+		if (this.#closed) return;
+		this.#closed = true;
+		this.#shutDoor();
+		this.#socket?.destroy();
+	}
+
+	#accept(socket: Socket): void {
+		if (this.#socket !== undefined) {
+			socket.destroy();
+			return;
+		}
+		this.#shutDoor();
+		this.#socket = socket;
+		const decoder = new FrameDecoder(this.#bounds);
+		let violation: Error | undefined;
+		socket.on("data", (chunk: Buffer) => {
+			try {
+				for (const frame of decoder.push(chunk)) this.#onFrame(frame);
+			} catch (error) {
+				violation = error as Error;
+				socket.destroy();
+			}
+		});
+		socket.on("error", (error) => {
+			violation ??= (error as NodeJS.ErrnoException).code === "ECONNRESET" ? undefined : error;
+		});
+		socket.on("close", () => this.#onEnd(violation));
+	}
+
+	#shutDoor(): void {
+		this.#server.close();
+		rmSync(this.#path, { force: true });
+	}
+}

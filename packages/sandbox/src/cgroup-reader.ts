@@ -1,0 +1,107 @@
+import { closeSync, existsSync, openSync, readSync } from "node:fs";
+import { join } from "node:path";
+import type { CgroupPaths } from "@berth/contracts";
+
+const SCRATCH = Buffer.allocUnsafe(8192);
+
+/** Files of one cgroup version: where each figure is, and how it is read. */
+interface Layout {
+	readonly cpu: string;
+	readonly memoryNow: string;
+	readonly memoryPeak: string;
+	readonly memoryStat: string;
+	readonly oomEvents: string;
+	readonly pidsEvents: string;
+	/** CPU time from the content of its file, microseconds. */
+	cpuUs(text: string): number;
+}
+
+const LAYOUTS: Readonly<Record<1 | 2, Layout>> = {
+	1: {
+		cpu: "cpuacct.usage",
+		memoryNow: "memory.usage_in_bytes",
+		memoryPeak: "memory.max_usage_in_bytes",
+		memoryStat: "memory.stat",
+		oomEvents: "memory.oom_control",
+		pidsEvents: "pids.events",
+		cpuUs: (text) => Number(text) / 1000,
+	},
+	2: {
+		cpu: "cpu.stat",
+		memoryNow: "memory.current",
+		memoryPeak: "memory.peak",
+		memoryStat: "memory.stat",
+		oomEvents: "memory.events",
+		pidsEvents: "pids.events",
+		cpuUs: (text) => field(text, "usage_usec"),
+	},
+};
+
+/** A sandbox's cgroup, read through descriptors that stay open. Readable by anyone; written by the launcher. */
+export class CgroupReader {
+	readonly #layout: Layout;
+	readonly #fds = new Map<string, number>();
+	readonly #paths: CgroupPaths;
+
+	constructor(paths: CgroupPaths) {
+		this.#layout = LAYOUTS[paths.version];
+		this.#paths = paths;
+	}
+
+	/** CPU time of everything that ever ran in it, microseconds. */
+	cpuUs(): number {
+		return this.#layout.cpuUs(this.#text(this.#paths.cpu, this.#layout.cpu));
+	}
+
+	memoryBytes(): number {
+		return Number(this.#text(this.#paths.memory, this.#layout.memoryNow));
+	}
+
+	/** The most it ever had; what it has now where the kernel (before 5.19, v2) doesn't keep it. */
+	peakMemoryBytes(): number {
+		const known = existsSync(join(this.#paths.memory, this.#layout.memoryPeak));
+		return known ? Number(this.#text(this.#paths.memory, this.#layout.memoryPeak)) : this.memoryBytes();
+	}
+
+	/** Bytes in its tmpfs, which are charged to it as shared memory. */
+	scratchBytes(): number {
+		return field(this.#text(this.#paths.memory, this.#layout.memoryStat), "shmem");
+	}
+
+	/** How often the kernel killed something of it for memory. */
+	oomKills(): number {
+		return field(this.#text(this.#paths.memory, this.#layout.oomEvents), "oom_kill");
+	}
+
+	/** How often a fork met the pids cap. */
+	pidsRefused(): number {
+		return field(this.#text(this.#paths.pids, this.#layout.pidsEvents), "max");
+	}
+
+	/** Tasks in it now (threads count). */
+	tasks(): number {
+		return Number(this.#text(this.#paths.pids, "pids.current"));
+	}
+
+	close(): void {
+		for (const fd of this.#fds.values()) closeSync(fd);
+		this.#fds.clear();
+	}
+
+	#text(directory: string, file: string): string {
+		const path = `${directory}/${file}`;
+		let fd = this.#fds.get(path);
+		if (fd === undefined) {
+			fd = openSync(path, "r");
+			this.#fds.set(path, fd);
+		}
+		return SCRATCH.toString("latin1", 0, readSync(fd, SCRATCH, 0, SCRATCH.length, 0));
+	}
+}
+
+/** The number after a word at the start of a line; 0 when there is no such line. */
+function field(text: string, name: string): number {
+	const at = text.startsWith(`${name} `) ? 0 : text.indexOf(`\n${name} `) + 1;
+	if (at === 0 && !text.startsWith(`${name} `)) return 0;
+	return Number.parseInt(text.slice(at + name.length + 1), 10);
+}

@@ -1,0 +1,31 @@
+import type { BootAnswer, BootRequest, Digest, HostReport, SandboxExit, SpecialiseRequest } from "@berth/contracts";
+
+/**
+ * What makes containers. A method that rejects is a failure of the platform: the sandbox it was
+ * about is to be removed. Each engine passes the same conformance suite.
+ */
+export interface SandboxEngine {
+	host(): Promise<HostReport>;
+	/** Makes sure that layers are unpacked on this node, asking `source` for those that aren't. */
+	ensureLayers(digests: readonly Digest[], source: LayerSource): Promise<void>;
+	/** Starts a sandbox's container; resolves when it runs (its agent connects by itself). */
+	boot(request: BootRequest): Promise<BootAnswer>;
+	/** Grafts a function's layers into a booted sandbox and sets its limits, without a process. */
+	specialise(request: SpecialiseRequest): Promise<void>;
+	freeze(sandbox: string): Promise<void>;
+	thaw(sandbox: string): Promise<void>;
+	/** Resolves when nothing of the sandbox runs any more. Idempotent. */
+	kill(sandbox: string): Promise<void>;
+	/** Kills if needed and removes everything. Idempotent. */
+	remove(sandbox: string): Promise<void>;
+	/** Empties /tmp. */
+	wipe(sandbox: string): Promise<void>;
+	/** Called for every sandbox whose container ended, whoever ended it. */
+	onExit(listener: (exit: SandboxExit) => void): void;
+	/** Called when the engine itself went away: every sandbox is lost. */
+	onLost(listener: (cause: Error) => void): void;
+	close(): Promise<void>;
+}
+
+/** Where the bytes of a layer (an uncompressed tar) come from. */
+export type LayerSource = (digest: Digest) => AsyncIterable<Uint8Array>;

@@ -1,0 +1,103 @@
+import type { BootAnswer, BootRequest, Digest, HostReport, SandboxExit, SpecialiseRequest } from "@berth/contracts";
+import { LAUNCHER_BOUNDS } from "@berth/contracts";
+import type { LayerSource, SandboxEngine } from "../../engine.js";
+import { LauncherConnection } from "./launcher-connection.js";
+
+/** An OCI runtime (crun or runc), driven by this node's launcher. */
+export class OciEngine implements SandboxEngine {
+	readonly #launcher: LauncherConnection;
+	/** A connection for layers alone: a large one must not stand in the way of a thaw. */
+	readonly #bulk: LauncherConnection;
+	readonly #present = new Map<Digest, Promise<void>>();
+
+	private constructor(launcher: LauncherConnection, bulk: LauncherConnection) {
+		this.#launcher = launcher;
+		this.#bulk = bulk;
+	}
+
+	/** Connects to a launcher that is running already. */
+	static async connect(socketPath: string): Promise<OciEngine> {
+		return new OciEngine(await LauncherConnection.open(socketPath), await LauncherConnection.open(socketPath));
+	}
+
+	host(): Promise<HostReport> {
+		return this.#launcher.request("host", {});
+	}
+
+	async ensureLayers(digests: readonly Digest[], source: LayerSource): Promise<void> {
+		for (const digest of digests) await this.#ensure(digest, source);
+	}
+
+	boot(request: BootRequest): Promise<BootAnswer> {
+		return this.#launcher.request("boot", request);
+	}
+
+	async specialise(request: SpecialiseRequest): Promise<void> {
+		await this.#launcher.request("specialise", request);
+	}
+
+	async freeze(sandbox: string): Promise<void> {
+		await this.#launcher.request("freeze", { sandbox });
+	}
+
+	async thaw(sandbox: string): Promise<void> {
+		await this.#launcher.request("thaw", { sandbox });
+	}
+
+	async kill(sandbox: string): Promise<void> {
+		await this.#launcher.request("kill", { sandbox });
+	}
+
+	async remove(sandbox: string): Promise<void> {
+		await this.#launcher.request("remove", { sandbox });
+	}
+
+	async wipe(sandbox: string): Promise<void> {
+		await this.#launcher.request("wipe", { sandbox });
+	}
+
+	onExit(listener: (exit: SandboxExit) => void): void {
+		this.#launcher.onExit(listener);
+	}
+
+	onLost(listener: (cause: Error) => void): void {
+		this.#launcher.onLost(listener);
+	}
+
+	async close(): Promise<void> {
+		await Promise.all([this.#launcher.close(), this.#bulk.close()]);
+	}
+
+	/** Single flight per digest; a failure is forgotten, so that the next one tries again. */
+	#ensure(digest: Digest, source: LayerSource): Promise<void> {
+		const known = this.#present.get(digest);
+		if (known !== undefined) return known;
+		const work = this.#import(digest, source);
+		this.#present.set(digest, work);
+		work.catch(() => this.#present.delete(digest));
+		return work;
+	}
+
+	async #import(digest: Digest, source: LayerSource): Promise<void> {
+		const { present } = await this.#launcher.request<{ present: boolean }>("hasLayer", { digest });
+		if (present) return;
+		const connection = this.#bulk;
+		this.#turn = this.#turn.then(
+			() => send(connection, digest, source),
+			() => send(connection, digest, source),
+		);
+		await this.#turn;
+	}
+
+	/** Chunks of one layer at a time go over a connection. */
+	#turn: Promise<void> = Promise.resolve();
+}
+
+async function send(connection: LauncherConnection, digest: Digest, source: LayerSource): Promise<void> {
+	for await (const bytes of source(digest)) {
+		for (let at = 0; at < bytes.byteLength; at += LAUNCHER_BOUNDS.maxBodyBytes) {
+			await connection.request("importLayer", { digest, last: false }, bytes.subarray(at, at + LAUNCHER_BOUNDS.maxBodyBytes));
+		}
+	}
+	await connection.request("importLayer", { digest, last: true });
+}

@@ -1,0 +1,2 @@
+/** What the launcher needs of this package: the container, as a pure function. */
+export * from "./container-spec.js";
