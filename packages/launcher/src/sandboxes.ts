@@ -55,16 +55,17 @@ export class Sandboxes {
 
 	/** Kills and removes what an earlier launcher left: its mounts ended with it, its sandboxes didn't. */
 	async removeLeftovers(): Promise<number> {
-		const { cgroups, directory } = this.#options;
+		const { cgroups, directory, serviceUid } = this.#options;
 		const left = cgroups.leftovers();
 		for (const id of left) cgroups.kill(id);
 		for (const id of left) {
 			await until(() => cgroups.processes(id).length === 0, `leftover ${id} to end`);
 			cgroups.remove(id);
 		}
-		await rm(join(directory, "sandboxes"), { recursive: true, force: true });
-		await rm(join(directory, "state"), { recursive: true, force: true });
+		for (const name of ["sandboxes", "output", "state"]) await rm(join(directory, name), { recursive: true, force: true });
 		mkdirSync(join(directory, "sandboxes"), { mode: 0o711 });
+		mkdirSync(join(directory, "output"), { mode: 0o750 });
+		await chown(join(directory, "output"), 0, serviceUid);
 		return left.length;
 	}
 
@@ -88,7 +89,7 @@ export class Sandboxes {
 			await this.remove(id);
 			throw error;
 		}
-		const { stdout, stderr } = outputsOf(entry);
+		const { stdout, stderr } = this.#outputsOf(entry);
 		return { stdout, stderr, cgroup: this.#options.cgroups.readPaths(id) };
 	}
 
@@ -130,6 +131,7 @@ export class Sandboxes {
 		cgroups.remove(id);
 		this.#unmountAll(entry);
 		await rm(entry.directory, { recursive: true, force: true });
+		for (const fifo of Object.values(this.#outputsOf(entry))) await rm(fifo, { force: true });
 		await rm(runtime.stateOf(id), { recursive: true, force: true });
 		this.#entries.delete(id);
 		this.#uids.give(entry.uidBase);
@@ -148,7 +150,7 @@ export class Sandboxes {
 	}
 
 	async #prepare(entry: Entry, request: BootRequest): Promise<void> {
-		const { host, agentSockets, serviceUid, cgroups } = this.#options;
+		const { host, agentSockets, cgroups } = this.#options;
 		const { directory, uidBase } = entry;
 		const graft = join(directory, "graft");
 		const tmp = join(directory, "tmp");
@@ -156,11 +158,8 @@ export class Sandboxes {
 		mkdirSync(join(graft, "code"), { recursive: true, mode: 0o755 });
 		mkdirSync(tmp);
 		writeFileSync(socket, "");
-		const { stdout, stderr } = outputsOf(entry);
-		for (const fifo of [stdout, stderr]) {
-			makeFifo(fifo, 0o600);
-			await chown(fifo, serviceUid, serviceUid);
-		}
+		const { stdout, stderr } = this.#outputsOf(entry);
+		for (const fifo of [stdout, stderr]) makeFifo(fifo, 0o644);
 		mount("tmpfs", tmp, "tmpfs", MS.nosuid | MS.nodev | MS.noexec, tmpfsOptions(entry.limits, uidBase));
 		mount(graft, graft, null, MS.bind);
 		mount(null, graft, null, MS.shared);
@@ -191,7 +190,7 @@ export class Sandboxes {
 	}
 
 	async #start(entry: Entry): Promise<void> {
-		const { stdout, stderr } = outputsOf(entry);
+		const { stdout, stderr } = this.#outputsOf(entry);
 		// Read-write, so that opening doesn't wait for the worker's end.
 		const output = { stdout: openSync(stdout, constants.O_RDWR), stderr: openSync(stderr, constants.O_RDWR) };
 		try {
@@ -231,15 +230,20 @@ export class Sandboxes {
 		}
 	}
 
+	/**
+	 * FIFOs that the sandbox writes and the worker reads. The OCI runtime gives them to its container's
+	 * user, so who may read them is decided by their directory, which is the worker's group's alone.
+	 */
+	#outputsOf({ id }: Entry): { readonly stdout: string; readonly stderr: string } {
+		const directory = join(this.#options.directory, "output");
+		return { stdout: join(directory, `${id}.out`), stderr: join(directory, `${id}.err`) };
+	}
+
 	#unmountAll(entry: Entry): void {
 		if (entry.specialised) unmount(join(entry.directory, "graft", "code"));
 		const mounted = ["agent.sock", "graft", "tmp"].map((name) => join(entry.directory, name));
 		for (const path of mounted) unmountIfMounted(path);
 	}
-}
-
-function outputsOf(entry: Entry): { readonly stdout: string; readonly stderr: string } {
-	return { stdout: join(entry.directory, "stdout"), stderr: join(entry.directory, "stderr") };
 }
 
 function tmpfsOptions({ tmpfsBytes, tmpfsInodes }: SandboxLimits, uidBase: number): string {

@@ -108,7 +108,7 @@ function pushArguments(args: (string | number)[], { request, settlement }: Settl
 		other,
 		`${head},"state":"settled","last":${attempt}${logs}}`,
 		channel,
-		`{"id":"${request.id}","settlement":{"attempt":${attempt}${result}}}`,
+		`{"id":${JSON.stringify(request.id)},"settlement":{"attempt":${attempt}${result}}}`,
 	);
 }
 

@@ -1,0 +1,124 @@
+import { readFile, stat } from "node:fs/promises";
+import { basename, join } from "node:path";
+import type { Client } from "@berth/client";
+import type { DeployAnswer, InlineDeployInput, ManifestInput, Version } from "@berth/contracts";
+import { CommandFailure, EXIT, type ExitCode } from "../exit-codes.js";
+import { parseDurationMs } from "../input/durations.js";
+import { addVariable, type ManifestFile, type ManifestOptions, mergeManifest, nameFor, parseReuse, readManifest } from "../input/manifest.js";
+import { parseCpuMilli, parseMemoryMiB } from "../input/sizes.js";
+import { packDirectory } from "../input/source-directory.js";
+import type { Registrar } from "../registrar.js";
+import { deployedText } from "../render/deployed.js";
+import { diagnosticText } from "../render/diagnostics.js";
+import type { Session } from "../session.js";
+import { isMissing, messageOf } from "../system-errors.js";
+
+interface DeployCommandOptions extends ManifestOptions {
+	readonly name?: string;
+	readonly manifest?: string;
+	readonly wait: boolean;
+}
+
+const MANIFEST_FILE = "berth.json";
+
+const HELP = `
+A file is deployed as it is; a directory is packed, without node_modules, .git and what its .berthignore names.
+A directory's ${MANIFEST_FILE} is its manifest: the API's fields (memoryMiB, timeoutMs, env, …) and perhaps a name.
+
+Examples:
+  berth deploy hello.ts
+  berth deploy ./shop --name shop --memory 256 --timeout 10s --env CURRENCY=EUR`;
+
+/** `berth deploy <file|dir>` */
+export function registerDeploy({ program, action }: Registrar): void {
+	program
+		.command("deploy")
+		.description("deploy a source file or directory as a function")
+		.argument("<path>", "source file or directory")
+		.option("--name <name>", "function (default: made from the path)")
+		.option("--memory <size>", "memory and swap: 128, 256MiB, 1GiB", parseMemoryMiB)
+		.option("--cpu <cores>", "CPU: 1, 0.5, 500m", parseCpuMilli)
+		.option("--timeout <duration>", "how long it may run: 500ms, 30s, 2m", parseDurationMs)
+		.option("--tmpfs <size>", "size of /tmp, charged to memory: 64, 128MiB", parseMemoryMiB)
+		.option("--env <KEY=VALUE>", "an environment variable; may be repeated", addVariable, {})
+		.option("--env-file <file>", "a file of KEY=VALUE lines")
+		.option("--reuse <how>", "version, never, or invocations per sandbox", parseReuse)
+		.option("--runtime <runtime>", "node24 or node22")
+		.option("--manifest <file>", `a manifest instead of the directory's ${MANIFEST_FILE}`)
+		.option("--no-wait", "return when the version is queued")
+		.addHelpText("after", HELP)
+		.action(
+			action(async (session: Session, options: DeployCommandOptions, path: string) => {
+				const source = await readSource(path, options);
+				const { client, url } = await session.connect();
+				const answer = await source.send(client, options.wait);
+				return report(session, url, answer);
+			}),
+		);
+}
+
+/** A source ready to be sent. */
+interface Source {
+	send(client: Client, wait: boolean): Promise<DeployAnswer>;
+}
+
+async function readSource(path: string, options: DeployCommandOptions): Promise<Source> {
+	const isDirectory = await kindOf(path);
+	const file = await manifestFile(path, isDirectory, options);
+	const manifest = await mergeManifest(file.manifest, options);
+	const name = nameFor(path, options.name ?? file.name);
+	if (isDirectory) {
+		const { bytes } = await packDirectory(path);
+		return { send: (client, wait) => client.deployArchive(name, { kind: "tar.gz", bytes, manifest }, { wait }) };
+	}
+	const deploy = inlineOf(manifest, path, await readFile(path, "utf8"));
+	return { send: (client, wait) => client.deploy(name, deploy, { wait }) };
+}
+
+async function kindOf(path: string): Promise<boolean> {
+	try {
+		return (await stat(path)).isDirectory();
+	} catch (error) {
+		throw new CommandFailure(EXIT.usage, isMissing(error) ? `${path}: there is no such file or directory` : messageOf(error));
+	}
+}
+
+async function manifestFile(path: string, isDirectory: boolean, options: DeployCommandOptions): Promise<ManifestFile> {
+	if (options.manifest !== undefined) return readManifest(options.manifest);
+	if (!isDirectory) return { manifest: {} };
+	const own = join(path, MANIFEST_FILE);
+	const exists = await stat(own).then(
+		() => true,
+		(error: unknown) => {
+			if (isMissing(error)) return false;
+			throw error;
+		},
+	);
+	return exists ? readManifest(own) : { manifest: {} };
+}
+
+/** An inline deploy is its own entry: the manifest's `entry` has no meaning there and is left for the gateway to refuse. */
+function inlineOf(manifest: ManifestInput, path: string, source: string): InlineDeployInput {
+	return { ...manifest, source, filename: basename(path) };
+}
+
+function report(session: Session, url: string, answer: DeployAnswer): ExitCode {
+	const { terminal } = session;
+	const { version } = answer;
+	if (session.json) {
+		terminal.json({ ...answer, url: functionUrl(url, version) });
+		return version.state === "failed" ? EXIT.failed : EXIT.ok;
+	}
+	const diagnostics = version.failure?.diagnostics ?? version.build?.warnings ?? [];
+	for (const diagnostic of diagnostics) terminal.note(diagnosticText(diagnostic, terminal));
+	if (version.failure !== undefined) {
+		terminal.note(`${terminal.style("red", "error")}: ${version.function} version ${version.number} failed (${version.failure.phase}): ${version.failure.message}`);
+		return EXIT.failed;
+	}
+	terminal.print(deployedText(answer, functionUrl(url, version)));
+	return EXIT.ok;
+}
+
+function functionUrl(url: string, version: Version): string {
+	return `${url}/fn/${version.project}/${version.function}/`;
+}

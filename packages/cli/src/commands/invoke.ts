@@ -1,0 +1,105 @@
+import { type Client, type InvokeAnswer, type InvokeOptions, type Payload, parseServerTiming, valueOf } from "@berth/client";
+import { type InvocationAnswer, type Problem, SECOND_MS } from "@berth/contracts";
+import { EXIT, type ExitCode } from "../exit-codes.js";
+import { parseDurationMs } from "../input/durations.js";
+import { payloadOf } from "../input/payload.js";
+import type { Registrar } from "../registrar.js";
+import { problemText } from "../render/problem.js";
+import type { Session } from "../session.js";
+
+interface InvokeCommandOptions {
+	readonly payload?: string;
+	readonly contentType?: string;
+	readonly async?: boolean;
+	readonly timeout?: number;
+	readonly include?: boolean;
+}
+
+/** How long the record of a failed invocation is waited for: it only adds to what is known already. */
+const RECORD_MS = 2 * SECOND_MS;
+
+/** `berth invoke <name>` */
+export function registerInvoke({ program, stdin, action }: Registrar): void {
+	program
+		.command("invoke")
+		.description("invoke a function and print its result")
+		.argument("<name>", "function")
+		.option("-d, --payload <payload>", "what it is given: the text itself, @file, or - for stdin")
+		.option("--content-type <type>", "type of the payload (default: JSON if it is JSON, else text)")
+		.option("--async", "queue it in the background and print its id")
+		.option("--timeout <duration>", "a deadline shorter than the function's own: 500ms, 30s", parseDurationMs)
+		.option("-i, --include", "say status, Server-Timing and id on stderr")
+		.addHelpText("after", "\nExamples:\n  berth invoke hello -d '{\"name\":\"Ada\"}'\n  cat order.json | berth invoke shop -d - --timeout 2s")
+		.action(
+			action(async (session: Session, options: InvokeCommandOptions, name: string) => {
+				const payload = await payloadOf(options.payload, options.contentType, stdin);
+				const { client } = await session.connect();
+				const limits = options.timeout === undefined ? {} : { timeoutMs: options.timeout };
+				return options.async === true ? enqueue(session, client, name, payload, limits) : invoke(session, client, name, payload, limits, options);
+			}),
+		);
+}
+
+async function enqueue(session: Session, client: Client, name: string, payload: Payload | undefined, limits: InvokeOptions): Promise<ExitCode> {
+	const accepted = await client.invokeAsync(name, payload, limits);
+	if (session.json) session.terminal.json(accepted);
+	else {
+		session.terminal.print(accepted.id);
+		session.terminal.note(`It is ${accepted.state}; \`berth logs ${accepted.id}\` says how it went.`);
+	}
+	return EXIT.ok;
+}
+
+async function invoke(
+	session: Session,
+	client: Client,
+	name: string,
+	payload: Payload | undefined,
+	limits: InvokeOptions,
+	options: InvokeCommandOptions,
+): Promise<ExitCode> {
+	const { terminal } = session;
+	const answer = await client.invoke(name, payload, limits);
+	if (session.json) terminal.json(documentOf(answer));
+	else {
+		if (options.include === true || session.verbose) describeAnswer(session, answer);
+		if (answer.problem === undefined) printResult(session, answer);
+		else terminal.note(problemText(answer.problem, terminal, await contextOf(client, answer.id, answer.problem)));
+	}
+	return answer.outcome === "succeeded" ? EXIT.ok : EXIT.failed;
+}
+
+function documentOf(answer: InvokeAnswer): unknown {
+	const { id, outcome, problem, raw } = answer;
+	const serverTiming = parseServerTiming(textOf(raw.headers["server-timing"]));
+	return { id, outcome, status: raw.status, serverTiming, totalMs: raw.timing.totalMs, ...(problem === undefined ? { result: valueOf(answer) } : { problem }) };
+}
+
+function describeAnswer({ terminal }: Session, { id, outcome, raw }: InvokeAnswer): void {
+	terminal.note(`${raw.status} ${outcome}`);
+	terminal.note(`berth-invocation-id: ${id}`);
+	terminal.note(`server-timing: ${textOf(raw.headers["server-timing"]) ?? "-"}`);
+}
+
+/** The body as it is; on a terminal it ends its line. */
+function printResult({ terminal }: Session, { raw }: InvokeAnswer): void {
+	terminal.write(raw.body);
+	if (terminal.interactive && raw.body.length > 0 && raw.body.at(-1) !== 10) terminal.write("\n");
+}
+
+/** What the record adds to a problem: the error with its stack, the log. Without it the problem stands alone. */
+async function contextOf(client: Client, id: string, problem: Problem): Promise<Pick<InvocationAnswer, "error" | "logs"> | undefined> {
+	try {
+		return await client.invocation(id, { signal: AbortSignal.timeout(RECORD_MS) });
+	} catch {
+		return isLogged(problem) ? { logs: problem.logs } : undefined;
+	}
+}
+
+function isLogged(problem: Problem): problem is Problem & { logs: InvocationAnswer["logs"] } {
+	return Array.isArray(problem["logs"]);
+}
+
+function textOf(value: string | readonly string[] | undefined): string | undefined {
+	return typeof value === "string" ? value : value?.join(", ");
+}

@@ -1,0 +1,43 @@
+import type { SandboxInfo } from "@berth/contracts";
+import { EXIT } from "../exit-codes.js";
+import type { Registrar } from "../registrar.js";
+import { tableOf } from "../render/table.js";
+import { ageText, bytesText } from "../render/units.js";
+import type { Session } from "../session.js";
+
+/** `berth ps` */
+export function registerPs({ program, action }: Registrar): void {
+	program
+		.command("ps")
+		.description("list the sandboxes: what they hold, their state, age and memory")
+		.addHelpText("after", "\nExample:\n  berth ps --json | jq '.sandboxes[] | select(.state == \"busy\")'")
+		.action(
+			action(async (session: Session) => {
+				const { client } = await session.connect();
+				const sandboxes = await client.sandboxes();
+				if (session.json) session.terminal.json({ sandboxes });
+				else if (sandboxes.length === 0) session.terminal.note("There is no sandbox.");
+				else session.terminal.print(sandboxesTable(sandboxes));
+				return EXIT.ok;
+			}),
+		);
+}
+
+function sandboxesTable(sandboxes: readonly SandboxInfo[]): string {
+	return tableOf(sandboxes, [
+		{ heading: "SANDBOX", cell: (each) => each.id },
+		{ heading: "STATE", cell: (each) => each.state },
+		{ heading: "FUNCTION", cell: holds },
+		{ heading: "CLASS", cell: (each) => `${each.memoryClassMiB} MiB`, align: "right" },
+		{ heading: "MEMORY", cell: (each) => bytesText(each.memoryBytes), align: "right" },
+		{ heading: "AGE", cell: (each) => ageText(each.ageMs), align: "right" },
+		{ heading: "IDLE", cell: (each) => ageText(each.idleMs), align: "right" },
+		{ heading: "USES", cell: (each) => String(each.invocations), align: "right" },
+		{ heading: "NODE", cell: (each) => each.node },
+	]);
+}
+
+function holds(sandbox: SandboxInfo): string {
+	if (sandbox.kind === "build") return "(builds)";
+	return sandbox.function === undefined ? "-" : `${sandbox.function} v${sandbox.version}`;
+}

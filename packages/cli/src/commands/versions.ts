@@ -1,0 +1,37 @@
+import type { Version } from "@berth/contracts";
+import { EXIT } from "../exit-codes.js";
+import type { Registrar } from "../registrar.js";
+import { tableOf } from "../render/table.js";
+import { durationText, sinceText } from "../render/units.js";
+import type { Session } from "../session.js";
+
+/** `berth versions <name>` */
+export function registerVersions({ program, action }: Registrar): void {
+	program
+		.command("versions")
+		.description("list the versions of a function, newest first")
+		.argument("<name>", "function")
+		.addHelpText("after", "\nExample:\n  berth versions hello")
+		.action(
+			action(async (session: Session, _options: object, name: string) => {
+				const { client } = await session.connect();
+				const versions = await client.versions(name);
+				if (session.json) session.terminal.json({ versions });
+				else session.terminal.print(versionsTable(versions));
+				return EXIT.ok;
+			}),
+		);
+}
+
+function versionsTable(versions: readonly Version[]): string {
+	const now = Date.now();
+	return tableOf(versions, [
+		{ heading: "VERSION", cell: (each) => String(each.number), align: "right" },
+		{ heading: "STATE", cell: (each) => each.state },
+		{ heading: "RUNTIME", cell: (each) => each.manifest.runtime },
+		{ heading: "MEMORY", cell: (each) => `${each.manifest.memoryMiB} MiB`, align: "right" },
+		{ heading: "BUILD", cell: (each) => (each.build === undefined ? "-" : durationText(each.build.durationMs)), align: "right" },
+		{ heading: "CREATED", cell: (each) => sinceText(each.createdAt, now) },
+		{ heading: "IMAGE", cell: (each) => each.image?.digest.slice(0, 19) ?? each.failure?.message.split("\n")[0] ?? "-" },
+	]);
+}

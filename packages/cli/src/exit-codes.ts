@@ -1,0 +1,23 @@
+/** What the command's exit says to a script. */
+export const EXIT = {
+	ok: 0,
+	/** What was asked for failed: a build, an invocation, a check. */
+	failed: 1,
+	/** The command line is wrong. */
+	usage: 2,
+	/** No gateway answers, or it doesn't take the key. */
+	unreachable: 3,
+} as const;
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+/** A failure that is said in one message and needs no stack. */
+export class CommandFailure extends Error {
+	override readonly name = "CommandFailure";
+	readonly exitCode: ExitCode;
+
+	/** @param message what is wrong and what to do, for people */
+	constructor(exitCode: ExitCode, message: string, options?: ErrorOptions) {
+		super(message, options);
+		this.exitCode = exitCode;
+	}
+}

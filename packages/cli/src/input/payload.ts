@@ -1,0 +1,38 @@
+import { readFile } from "node:fs/promises";
+import { buffer } from "node:stream/consumers";
+import type { Payload } from "@berth/client";
+import { CommandFailure, EXIT } from "../exit-codes.js";
+import { messageOf } from "../system-errors.js";
+
+/** What `-d` means: `@file`, `-` for stdin, else the text itself; its content type is guessed unless said. */
+export async function payloadOf(data: string | undefined, contentType: string | undefined, stdin: NodeJS.ReadableStream): Promise<Payload | undefined> {
+	if (data === undefined) return undefined;
+	const bytes = await bytesOf(data, stdin);
+	return { bytes, contentType: contentType ?? typeOf(bytes) };
+}
+
+async function bytesOf(data: string, stdin: NodeJS.ReadableStream): Promise<Buffer> {
+	if (data === "-") return buffer(stdin);
+	if (!data.startsWith("@")) return Buffer.from(data);
+	try {
+		return await readFile(data.slice(1));
+	} catch (error) {
+		throw new CommandFailure(EXIT.usage, `-d ${data}: ${messageOf(error)}`);
+	}
+}
+
+/** JSON if it parses as JSON, text if it is UTF-8, else bytes. */
+function typeOf(bytes: Buffer): string {
+	let text: string;
+	try {
+		text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+	} catch {
+		return "application/octet-stream";
+	}
+	try {
+		JSON.parse(text);
+		return "application/json";
+	} catch {
+		return "text/plain; charset=utf-8";
+	}
+}

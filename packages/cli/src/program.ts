@@ -1,0 +1,88 @@
+import type { UserSettings } from "@berth/config";
+import { Command, CommanderError } from "commander";
+import { registerBench } from "./commands/bench.js";
+import { registerDeploy } from "./commands/deploy.js";
+import { registerDoctor } from "./commands/doctor.js";
+import { registerDown } from "./commands/down.js";
+import { registerInvoke } from "./commands/invoke.js";
+import { registerKill } from "./commands/kill.js";
+import { registerList } from "./commands/list.js";
+import { registerLogs } from "./commands/logs.js";
+import { registerPs } from "./commands/ps.js";
+import { registerRm } from "./commands/rm.js";
+import { registerStats } from "./commands/stats.js";
+import { registerUp } from "./commands/up.js";
+import { registerVersions } from "./commands/versions.js";
+import { EXIT, type ExitCode } from "./exit-codes.js";
+import { reportFailure } from "./failures.js";
+import type { Registrar } from "./registrar.js";
+import { type GlobalOptions, Session } from "./session.js";
+import type { Terminal } from "./terminal.js";
+
+/** What a run of the command line has to do with: no command reaches for the process itself. */
+export interface Surroundings {
+	readonly terminal: Terminal;
+	readonly user: UserSettings;
+	readonly stdin: NodeJS.ReadableStream;
+}
+
+const COMMANDS = [
+	registerUp,
+	registerDown,
+	registerDeploy,
+	registerInvoke,
+	registerList,
+	registerVersions,
+	registerLogs,
+	registerRm,
+	registerPs,
+	registerStats,
+	registerKill,
+	registerBench,
+	registerDoctor,
+];
+
+/** Runs one command line. Never rejects: what goes wrong is said on the terminal. */
+export async function runCommandLine(args: readonly string[], surroundings: Surroundings): Promise<ExitCode> {
+	let exitCode: ExitCode = EXIT.ok;
+	const program = new Command("berth");
+	const registrar: Registrar = {
+		program,
+		stdin: surroundings.stdin,
+		action: (act) =>
+			async (...given: unknown[]) => {
+				const command = given.at(-1) as Command;
+				await using session = new Session(surroundings.terminal, surroundings.user, program.opts<GlobalOptions>());
+				try {
+					exitCode = await act(session, command.opts(), ...command.processedArgs);
+				} catch (error) {
+					exitCode = reportFailure(error, surroundings.terminal, session.json);
+				}
+			},
+	};
+	describe(program, surroundings.terminal);
+	for (const register of COMMANDS) register(registrar);
+	try {
+		await program.parseAsync([...args], { from: "user" });
+		return exitCode;
+	} catch (error) {
+		if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+		return reportFailure(error, surroundings.terminal, false);
+	}
+}
+
+function describe(program: Command, terminal: Terminal): void {
+	program
+		.description("Functions over HTTP, each invocation in a pooled, capped sandbox.")
+		.version("0.1.0", "-V, --version")
+		.option("--url <url>", "gateway to talk to (BERTH_URL; default: this machine's stack)")
+		.option("--key <key>", "API key (BERTH_API_KEY; default: this machine's stack's, as root)")
+		.option("--data <dir>", "data directory of this machine's stack (BERTH_DATA_DIR; default: /var/lib/berth)")
+		.option("--json", "print one JSON document, for programs")
+		.option("-v, --verbose", "say what is asked over HTTP")
+		.configureHelp({ showGlobalOptions: true })
+		.configureOutput({ writeOut: (text) => terminal.write(text), writeErr: (text) => terminal.note(text.trimEnd()) })
+		.showHelpAfterError("(--help says more)")
+		.addHelpText("after", "\nExit codes: 0 done, 1 it failed, 2 wrong usage, 3 no gateway answers or it refuses the key.")
+		.exitOverride();
+}

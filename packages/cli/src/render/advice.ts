@@ -1,0 +1,25 @@
+import type { ErrorCode } from "@berth/contracts";
+
+/** What a person can do about an error, where its own detail doesn't say it already. */
+export const ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
+	unauthorized: "Give the key with --key or BERTH_API_KEY; as root on the machine of the stack it is found by itself.",
+	function_not_found: "`berth list` shows the functions there are.",
+	invocation_not_found: "Interactive successes are kept for 10 minutes, everything else for a day.",
+	function_not_ready: "`berth versions <name>` says how its builds went.",
+	build_failed: "Correct the source and deploy again; the version before it goes on serving.",
+	no_handler: "Export one: `export default { fetch(request) {…} }`, `export default async (payload, ctx) => …`, or `export const handler = …`.",
+	archive_rejected: "An archive holds regular files with relative paths only.",
+	build_timed_out: "Deploy again, or deploy less source.",
+	too_busy: "Try again in a moment, or add capacity; `berth stats` shows what waits.",
+	handler_error: "The stack above names the line.",
+	init_error: "It failed before the handler was reached: look at what the module does while it is loaded.",
+	crashed: "Look for process.exit, native modules and signals; the log's end is above.",
+	out_of_memory: "Deploy it with more memory (`--memory 256`), or let it hold less at a time. /tmp counts too.",
+	response_too_large: "Answer with less, 6 MiB at most.",
+	timed_out: "Deploy it with a longer timeout (`--timeout 60s`), or find what it waits for: nothing is reachable over the network.",
+	start_timed_out: "`berth stats` shows the memory in use; `berth doctor` checks the machine.",
+	expired_in_queue: "Give it a longer deadline, or look at `berth stats` for what waits.",
+	worker_lost: "It may have begun. Invoke it again if it may run twice.",
+	platform_error: "The logs of the stack are in its data directory, below logs/.",
+	unavailable: "`berth doctor` checks the machine; the stack mends itself when its Redis is back.",
+};

@@ -1,0 +1,101 @@
+import { resolve } from "node:path";
+import { type Client, createClient, type Exchange } from "@berth/client";
+import { loadSettings, type Settings, settingsWith, type UserSettings } from "@berth/config";
+import { CommandFailure, EXIT } from "./exit-codes.js";
+import { durationText } from "./render/units.js";
+import { readAdminKey } from "./supervisor/admin-key.js";
+import { readSupervisorState } from "./supervisor/state-file.js";
+import { codeOf } from "./system-errors.js";
+import type { Terminal } from "./terminal.js";
+
+/** Options that every command has. */
+export interface GlobalOptions {
+	readonly url?: string;
+	readonly key?: string;
+	readonly data?: string;
+	readonly json?: boolean;
+	readonly verbose?: boolean;
+}
+
+/** Where a gateway is, and the key for it. */
+interface Target {
+	readonly url: string;
+	readonly key?: string;
+}
+
+/** One run of a command: how it prints, whom it talks to. Whoever made it disposes of it. */
+export class Session implements AsyncDisposable {
+	readonly terminal: Terminal;
+	readonly json: boolean;
+	readonly verbose: boolean;
+	readonly #options: GlobalOptions;
+	readonly #user: UserSettings;
+	#connection: Promise<{ client: Client; url: string }> | undefined;
+
+	constructor(terminal: Terminal, user: UserSettings, options: GlobalOptions) {
+		this.terminal = terminal;
+		this.json = options.json === true;
+		this.verbose = options.verbose === true;
+		this.#options = options;
+		this.#user = user;
+	}
+
+	/** The data directory of this machine's stack that is meant: absolute. */
+	get dataDir(): string {
+		return resolve(this.#options.data ?? this.#user.dataDir ?? loadSettings({}).dataDir);
+	}
+
+	/** The settings a stack is started with: the environment's, under what the command line says. @throws SettingsError */
+	settings(overrides: Parameters<typeof settingsWith>[0] = {}): Settings {
+		return settingsWith({ ...overrides, BERTH_DATA_DIR: this.dataDir });
+	}
+
+	/** Where the gateway is and a client of it: as the command line says, else the environment, else this machine's stack. */
+	connect(): Promise<{ client: Client; url: string }> {
+		this.#connection ??= this.#open();
+		return this.#connection;
+	}
+
+	async #open(): Promise<{ client: Client; url: string }> {
+		const target = await this.#target();
+		if (!/^https?:\/\/./.test(target.url) || !URL.canParse(target.url)) {
+			throw new CommandFailure(EXIT.usage, `${target.url} is no URL of a gateway: http://HOST:PORT is wanted`);
+		}
+		const client = createClient({ ...target, ...(this.verbose ? { trace: (exchange: Exchange) => this.#trace(exchange) } : {}) });
+		return { client, url: target.url.replace(/\/+$/, "") };
+	}
+
+	async #target(): Promise<Target> {
+		const url = this.#options.url ?? this.#user.url;
+		const key = this.#options.key ?? this.#user.key;
+		if (url !== undefined && key !== undefined) return { url, key };
+		const { paths } = this.settings();
+		const local = (await readSupervisorState(paths))?.url;
+		// The stored key goes to the stack that it was made for, and to no other URL.
+		if (url !== undefined && url.replace(/\/+$/, "") !== local) return { url };
+		if (local === undefined) {
+			throw new CommandFailure(EXIT.unreachable, `no stack is up in ${this.dataDir}. \`berth up\` starts one; --url or BERTH_URL names another.`);
+		}
+		return { url: local, key: key ?? (await this.#storedKey()) };
+	}
+
+	async #storedKey(): Promise<string> {
+		try {
+			const key = await readAdminKey(this.settings().paths);
+			if (key !== undefined) return key;
+		} catch (error) {
+			if (codeOf(error) !== "EACCES") throw error;
+			throw new CommandFailure(EXIT.unreachable, "an API key is needed: --key or BERTH_API_KEY (the stack's own can only be read by root)");
+		}
+		throw new CommandFailure(EXIT.unreachable, `an API key is needed: --key or BERTH_API_KEY (none is stored in ${this.dataDir})`);
+	}
+
+	#trace(exchange: Exchange): void {
+		this.terminal.note(this.terminal.style("dim", `${exchange.method} ${exchange.url} ${exchange.status ?? "no answer"} ${durationText(exchange.totalMs)}`));
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		const opened = await this.#connection?.catch(() => undefined);
+		await opened?.client.close();
+	}
+}

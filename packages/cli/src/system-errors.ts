@@ -1,0 +1,15 @@
+/** The system's code of an error (`ENOENT`), if it has one. */
+export function codeOf(error: unknown): string | undefined {
+	return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}
+
+/** Whether an error says that there is no such file, directory or process. */
+export function isMissing(error: unknown): boolean {
+	const code = codeOf(error);
+	return code === "ENOENT" || code === "ESRCH";
+}
+
+/** An error in one line. */
+export function messageOf(error: unknown): string {
+	return error instanceof Error ? error.message : String(error);
+}

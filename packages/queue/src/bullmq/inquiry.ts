@@ -1,0 +1,134 @@
+import { BerthError, type InvocationRecord, type Settlement } from "@berth/contracts";
+import type { Queue } from "bullmq";
+import { unavailable } from "../connections.js";
+import type { InteractiveRecords } from "../interactive-records.js";
+import type { QueueLogger } from "../logger.js";
+import type { Pending } from "../pending.js";
+import { elapsedMs, platformSettlement } from "../settlements.js";
+import type { InteractiveEnvelope } from "./envelope.js";
+import { type JobFate, type Reason, VERDICT_TEXT, VERDICTS } from "./verdicts.js";
+
+export interface InquiryParts {
+	readonly records: InteractiveRecords;
+	/** The gateway's own reply channel. */
+	readonly channel: string;
+	readonly gatewayId: string;
+	readonly queueOf: (node: string) => Queue<InteractiveEnvelope>;
+	readonly settled: (id: string, settlement: Settlement) => void;
+	readonly failed: (pending: Pending, error: BerthError) => void;
+	readonly accepted: (pending: Pending) => void;
+	readonly log: QueueLogger;
+}
+
+/**
+ * Finds out what became of invocations whose reply hasn't come: first their records, then their jobs.
+ * Everything it decides goes through the same fence as a worker's settlement.
+ */
+export class Inquiry {
+	readonly #parts: InquiryParts;
+	readonly #underWay = new Set<Pending>();
+
+	constructor(parts: InquiryParts) {
+		this.#parts = parts;
+	}
+
+	/** @param revoked what callers of revoked invocations are told */
+	async hold(asked: readonly Pending[], reason: Reason, revoked: BerthError = unavailable(undefined)): Promise<void> {
+		const cases = asked.filter((pending) => !this.#underWay.has(pending));
+		for (const pending of cases) this.#underWay.add(pending);
+		try {
+			const open = await this.#answerFromRecords(cases);
+			if (open.length > 0) await this.#judge(open, reason, revoked);
+		} catch (error) {
+			this.#parts.log.warn({ error, reason, invocations: cases.length }, "can't find out what became of invocations");
+			if (reason === "doubted") for (const pending of cases) this.#parts.failed(pending, revoked);
+			if (reason === "overdue") for (const pending of cases) this.#parts.failed(pending, undecided());
+		} finally {
+			for (const pending of cases) this.#underWay.delete(pending);
+		}
+	}
+
+	/** Ends those that have a record; gives the others. */
+	async #answerFromRecords(cases: readonly Pending[]): Promise<Pending[]> {
+		if (cases.length === 0) return [];
+		const records = await this.#parts.records.read(cases.map(({ request }) => request.id));
+		return cases.filter((pending, at) => {
+			const record = records[at];
+			if (record?.last === undefined) return true;
+			this.#answer(pending, record, record.last);
+			return false;
+		});
+	}
+
+	#answer(pending: Pending, { logs, id }: InvocationRecord, attempt: NonNullable<InvocationRecord["last"]>): void {
+		if (attempt.outcome !== "succeeded") {
+			this.#parts.settled(id, { attempt, ...(logs === undefined ? {} : { logs }) });
+			return;
+		}
+		const text = "The invocation succeeded, but its answer was lost between Redis and the gateway.";
+		this.#parts.failed(pending, new BerthError("platform_error", text, { extra: { outcome: attempt.outcome } }));
+	}
+
+	async #judge(open: readonly Pending[], reason: Reason, revoked: BerthError): Promise<void> {
+		const fates = await this.#fates(open);
+		// A job leaves the queue only after its settlements are recorded: look once more for those.
+		const gone = await this.#answerFromRecords(open.filter((pending) => fates.get(pending) === "gone"));
+		const left = open.filter((pending) => fates.get(pending) !== "gone" || gone.includes(pending));
+		const given: Pending[] = [];
+		for (const pending of left) {
+			const verdict = VERDICTS[reason][fates.get(pending) ?? "gone"];
+			if (verdict === "keep") this.#parts.accepted(pending);
+			else if (verdict === "revoke" && (await this.#revoke(pending))) this.#parts.failed(pending, revoked);
+			else given.push(pending);
+		}
+		if (given.length > 0) await this.#giveUp(given, reason, fates);
+	}
+
+	async #fates(open: readonly Pending[]): Promise<Map<Pending, JobFate>> {
+		const byJob = new Map<string, Promise<JobFate>>();
+		const fates = new Map<Pending, JobFate>();
+		for (const pending of open) {
+			const { job, node } = pending;
+			if (job === undefined) fates.set(pending, "waiting");
+			else if (!byJob.has(job)) byJob.set(job, this.#fate(node, job));
+		}
+		for (const pending of open) {
+			const fate = pending.job === undefined ? undefined : byJob.get(pending.job);
+			if (fate !== undefined) fates.set(pending, await fate);
+		}
+		return fates;
+	}
+
+	async #fate(node: string, id: string): Promise<JobFate> {
+		const job = await this.#parts.queueOf(node).getJob(id);
+		if (job === undefined) return "gone";
+		return job.attemptsStarted > 0 ? "taken" : "waiting";
+	}
+
+	/** Takes the job out of the queue unless a worker has it. */
+	async #revoke({ node, job }: Pending): Promise<boolean> {
+		if (job === undefined) return true;
+		const queue = this.#parts.queueOf(node);
+		await queue.remove(job);
+		return (await queue.getJob(job)) === undefined;
+	}
+
+	async #giveUp(given: readonly Pending[], reason: Reason, fates: ReadonlyMap<Pending, JobFate>): Promise<void> {
+		const { records, channel, gatewayId } = this.#parts;
+		const won = await records.settle(
+			given.map((pending) => {
+				const verdict = VERDICTS[reason][fates.get(pending) ?? "gone"];
+				const code = verdict === "expired_in_queue" ? verdict : "worker_lost";
+				const queueMs = elapsedMs(pending.request.acceptedAtMs);
+				const settlement = platformSettlement({ node: gatewayId, attempt: 1, code, message: VERDICT_TEXT[code], queueMs });
+				return { request: pending.request, settlement, replyTo: channel };
+			}),
+		);
+		// Those that won come back over the channel; the others have a record by now.
+		await this.#answerFromRecords(given.filter((_, at) => won[at] !== true));
+	}
+}
+
+function undecided(): BerthError {
+	return new BerthError("worker_lost", "No settlement came in time, and Redis can't be asked; it may have begun.");
+}

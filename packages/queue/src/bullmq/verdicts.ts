@@ -1,0 +1,32 @@
+/** Why a gateway looks itself after invocations that it waits for. */
+export type Reason =
+	/** Their deadline has passed. */
+	| "overdue"
+	/** The reply channel was away: replies may be lost. */
+	| "resumed"
+	/** Their node is gone. */
+	| "abandoned"
+	/** Adding their job failed, so that it may or may not be in the queue. */
+	| "doubted";
+
+/** Where the job is that carries an invocation without a record. */
+export type JobFate = "waiting" | "taken" | "gone";
+
+/**
+ * What becomes of the invocation: `keep` waiting; settle it as `expired_in_queue` or `worker_lost`
+ * (fenced: a settlement that comes first wins); or `revoke` it, which takes the job out of the queue
+ * and tells the caller that nothing was accepted.
+ */
+export type Verdict = "keep" | "expired_in_queue" | "worker_lost" | "revoke";
+
+export const VERDICTS: Readonly<Record<Reason, Readonly<Record<JobFate, Verdict>>>> = {
+	overdue: { waiting: "expired_in_queue", taken: "worker_lost", gone: "worker_lost" },
+	resumed: { waiting: "keep", taken: "keep", gone: "worker_lost" },
+	abandoned: { waiting: "revoke", taken: "worker_lost", gone: "worker_lost" },
+	doubted: { waiting: "revoke", taken: "keep", gone: "revoke" },
+};
+
+export const VERDICT_TEXT = {
+	expired_in_queue: "The deadline passed before the node's worker took the invocation.",
+	worker_lost: "The node's worker took the invocation and is gone, or did not answer in time.",
+} as const;

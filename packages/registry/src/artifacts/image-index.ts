@@ -1,0 +1,81 @@
+import { readFile } from "node:fs/promises";
+import { BerthError, isDigest, MEDIA_TYPES } from "@berth/contracts";
+import { isMissing } from "./blob.js";
+import type { Deposit } from "./deposit.js";
+import type { Descriptor } from "./descriptor.js";
+
+/** Where a descriptor's name stands (OCI image spec, annotations.md). */
+const REF_NAME = "org.opencontainers.image.ref.name";
+const NAME = /^[a-z0-9]+(?:[-._/@:+][A-Za-z0-9]+)*$/;
+
+/** `index.json`: names of manifests. Kept in memory, rewritten whole; changes go one after another. */
+export class ImageIndex {
+	readonly #path: string;
+	readonly #deposit: Deposit;
+	readonly #manifests: Map<string, Descriptor>;
+	#last: Promise<void> = Promise.resolve();
+
+	private constructor(path: string, deposit: Deposit, manifests: Map<string, Descriptor>) {
+		this.#path = path;
+		this.#deposit = deposit;
+		this.#manifests = manifests;
+	}
+
+	/** @throws BerthError `platform_error` when the file isn't an index */
+	static async open(path: string, deposit: Deposit): Promise<ImageIndex> {
+		const index = new ImageIndex(path, deposit, await readIndex(path));
+		await index.#save();
+		return index;
+	}
+
+	/** Names a manifest, taking the name from whatever had it. Durable when it resolves. */
+	set(name: string, manifest: Descriptor): Promise<void> {
+		if (!NAME.test(name)) throw new BerthError("platform_error", `${JSON.stringify(name)} can't name an image.`);
+		return this.#change(() => this.#manifests.set(name, manifest));
+	}
+
+	/** Idempotent. */
+	delete(names: readonly string[]): Promise<void> {
+		if (!names.some((name) => this.#manifests.has(name))) return Promise.resolve();
+		return this.#change(() => {
+			for (const name of names) this.#manifests.delete(name);
+		});
+	}
+
+	get(name: string): Descriptor | undefined {
+		return this.#manifests.get(name);
+	}
+
+	entries(): readonly (readonly [name: string, manifest: Descriptor])[] {
+		return [...this.#manifests];
+	}
+
+	#change(apply: () => void): Promise<void> {
+		const done = this.#last.then(() => {
+			apply();
+			return this.#save();
+		});
+		// The next change goes on after a failed one; who asked for that one is told.
+		this.#last = done.catch(() => undefined);
+		return done;
+	}
+
+	#save(): Promise<void> {
+		const manifests = [...this.#manifests]
+			.sort(([a], [b]) => (a < b ? -1 : 1))
+			.map(([name, { mediaType, digest, size }]) => ({ mediaType, digest, size, annotations: { [REF_NAME]: name } }));
+		const index = { schemaVersion: 2, mediaType: MEDIA_TYPES.index, manifests };
+		return this.#deposit.write(this.#path, Buffer.from(`${JSON.stringify(index, null, "\t")}\n`));
+	}
+}
+
+async function readIndex(path: string): Promise<Map<string, Descriptor>> {
+	try {
+		const index = JSON.parse(await readFile(path, "utf8")) as { manifests: Descriptor[] };
+		const named = index.manifests.map((entry) => [entry.annotations?.[REF_NAME] ?? "", entry] as const);
+		return new Map(named.filter(([name, entry]) => name !== "" && isDigest(entry.digest)));
+	} catch (error) {
+		if (isMissing(error)) return new Map();
+		throw new BerthError("platform_error", `${path} can't be read as an OCI image index; move it away to start with an empty one.`, { cause: error });
+	}
+}
