@@ -62,7 +62,7 @@ export interface Settings {
 
 /** Where things are below the data directory. */
 export interface DataPaths {
-	/** Sockets and the supervisor's state; 0711. */
+	/** Sockets and the supervisor's state; root's, 1771 with the service user's group: who owns a file there is who may replace it. */
 	readonly run: string;
 	readonly durableSocket: string;
 	readonly fastSocket: string;
@@ -70,6 +70,10 @@ export interface DataPaths {
 	/** One socket per sandbox, for its agent. */
 	readonly agentSockets: string;
 	readonly supervisorFile: string;
+	/** Names the supervisor that holds this data directory. */
+	readonly supervisorLock: string;
+	/** The first API key, for root's command line; 0600 root. */
+	readonly adminKey: string;
 	readonly durableRedis: string;
 	readonly fastRedis: string;
 	/** Owned by the service user: OCI image layout, sources, payloads. */
@@ -91,6 +95,8 @@ function pathsOf(dataDir: string): DataPaths {
 		launcherSocket: join(run, "launcher.sock"),
 		agentSockets: join(run, "a"),
 		supervisorFile: join(run, "supervisor.json"),
+		supervisorLock: join(run, "supervisor.lock"),
+		adminKey: join(dataDir, "admin.key"),
 		durableRedis: join(dataDir, "redis", "durable"),
 		fastRedis: join(dataDir, "redis", "fast"),
 		artifacts: join(dataDir, "artifacts"),

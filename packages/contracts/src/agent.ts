@@ -3,3 +3,4 @@ export * from "./agent-protocol.js";
 export * from "./build-protocol.js";
 export * from "./framing.js";
 export type * from "./invocation.js";
+export type { Diagnostic, SourceKind } from "./version.js";

@@ -25,7 +25,9 @@ function retryDelayMs(times: number): number {
 	return Math.round(capped * (0.75 + Math.random() / 4));
 }
 
-const BY_USE: Readonly<Record<RedisUse, RedisOptions>> = {
+type Options = Omit<RedisOptions, "replyMapping">;
+
+const BY_USE: Readonly<Record<RedisUse, Options>> = {
 	gateway: { enableOfflineQueue: false, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0, commandTimeout: COMMAND_TIMEOUT_MS },
 	worker: { maxRetriesPerRequest: null },
 	subscriber: { maxRetriesPerRequest: null, autoResubscribe: false },
@@ -36,7 +38,7 @@ const BY_USE: Readonly<Record<RedisUse, RedisOptions>> = {
  * asks for it closes it with `closeRedis`.
  */
 export function connectRedis(url: string, use: RedisUse, name: string, log: QueueLogger): Redis {
-	const options: RedisOptions = {
+	const options: Options = {
 		...BY_USE[use],
 		connectionName: `berth-${name}`,
 		retryStrategy: retryDelayMs,
@@ -48,7 +50,7 @@ export function connectRedis(url: string, use: RedisUse, name: string, log: Queu
 	return redis;
 }
 
-function unixOptions(url: string): RedisOptions {
+function unixOptions(url: string): Options {
 	const { pathname, searchParams, username, password } = new URL(url);
 	return {
 		path: decodeURIComponent(pathname),

@@ -35,7 +35,7 @@ function mainOf(files: readonly SourceFile[], paths: ReadonlySet<string>): strin
 	const manifest = files.find(({ path }) => path === "package.json");
 	if (manifest === undefined) return undefined;
 	try {
-		const { main } = JSON.parse(Buffer.from(manifest.bytes).toString()) as { main?: unknown };
+		const main = (JSON.parse(Buffer.from(manifest.bytes).toString()) as { main?: unknown } | null)?.main;
 		const path = typeof main === "string" ? main.replace(/^\.\//, "") : "";
 		return [path, `${path}.js`, `${path}/index.js`].find((name) => paths.has(name));
 	} catch (error) {

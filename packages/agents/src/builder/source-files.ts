@@ -1,4 +1,4 @@
-import { ARCHIVE_LIMITS, ArchiveError } from "./archive.js";
+import { ARCHIVE_LIMITS, ArchiveError } from "./archive-rules.js";
 
 export interface SourceFile {
 	/** Relative, with `/`, without `.` or `..`. */

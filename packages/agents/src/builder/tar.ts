@@ -1,4 +1,4 @@
-import { ARCHIVE_LIMITS, ArchiveError } from "./archive.js";
+import { ARCHIVE_LIMITS, ArchiveError } from "./archive-rules.js";
 import type { SourceFiles } from "./source-files.js";
 
 const BLOCK = 512;

@@ -1,5 +1,5 @@
 import { crc32, inflateRawSync } from "node:zlib";
-import { ARCHIVE_LIMITS, ArchiveError, unpackedLimit } from "./archive.js";
+import { ARCHIVE_LIMITS, ArchiveError, unpackedLimit } from "./archive-rules.js";
 import type { SourceFiles } from "./source-files.js";
 
 const END_SIGNATURE = 0x06054b50;

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { existsSync } from "node:fs";
-import { pathToFileURL } from "node:url";
 import { type AnswerHead, type FailedHead, type Frame, FROM_AGENT, type InvokeHead, type SpecialiseHead, TO_AGENT } from "@berth/contracts/agent";
+import { loadBundle } from "../bundle/load-bundle.js";
 import { Invocation } from "./context.js";
 import { describeError } from "./errors.js";
 import { type Handler, handlerOf } from "./handlers.js";
@@ -15,6 +15,8 @@ export class Agent {
 	readonly #invocations = new AsyncLocalStorage<Invocation>();
 	#loaded: { readonly head: SpecialiseHead; readonly handler: Handler } | undefined;
 	#current: Invocation | undefined;
+	/** Settled when a built-in module has made itself ready; there is none in a function's sandbox. */
+	#builtInReady: Promise<unknown> | undefined;
 
 	constructor(link: Link) {
 		this.#link = link;
@@ -23,16 +25,18 @@ export class Agent {
 	}
 
 	/** A sandbox of the build class comes with its handler: it is loaded at boot, not grafted. */
-	useBuiltIn(module: Readonly<Record<string, unknown>>): void {
+	useBuiltIn(module: Readonly<Record<string, unknown>> & { readonly ready?: Promise<unknown> }): void {
 		const handler = handlerOf(module);
 		if (handler === undefined) throw new Error("the built-in module exports no handler");
 		this.#loaded = { head: { entry: "", project: "", function: "builder", version: 0, env: {} }, handler };
+		this.#builtInReady = module.ready;
 	}
 
 	async take({ type, head, body }: Frame): Promise<void> {
 		switch (type) {
 			case TO_AGENT.preload:
 				await warmUp();
+				await this.#builtInReady;
 				return this.#link.send(FROM_AGENT.preloaded, {});
 			case TO_AGENT.specialise:
 				return await this.#specialise(head as SpecialiseHead);
@@ -50,7 +54,7 @@ export class Agent {
 		}
 		process.env = { ...process.env, ...head.env };
 		try {
-			const handler = handlerOf((await import(pathToFileURL(head.entry).href)) as Record<string, unknown>);
+			const handler = handlerOf((await loadBundle(head.entry)).exports);
 			if (handler === undefined) {
 				const message = "the module exports no handler: export default { fetch }, export default a function, or export handler";
 				return this.#fail({ phase: "no_handler", error: { name: "Error", message } });

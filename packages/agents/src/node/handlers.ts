@@ -11,21 +11,12 @@ export interface Handler {
 type Callable = (...args: unknown[]) => unknown;
 
 /** Finds the handler in a loaded module. @returns undefined when it exports none of the three shapes */
-export function handlerOf(module: Readonly<Record<string, unknown>>): Handler | undefined {
-	const exported = unwrapped(module);
+export function handlerOf(exported: Readonly<Record<string, unknown>>): Handler | undefined {
 	const standard = exported["default"];
 	if (typeof (standard as { fetch?: unknown } | undefined)?.fetch === "function") return fetchHandler(standard as { fetch: Callable });
 	if (typeof standard === "function") return payloadHandler(standard as Callable);
 	if (typeof exported["handler"] === "function") return eventHandler(exported["handler"] as Callable);
 	return undefined;
-}
-
-/** CommonJS bundled as ESM arrives as the default export, with its own exports inside. */
-function unwrapped(module: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-	const standard = module["default"];
-	if (typeof standard !== "object" || standard === null) return module;
-	const inner = standard as Record<string, unknown>;
-	return typeof inner["fetch"] === "function" ? module : { ...inner, ...("handler" in module ? { handler: module["handler"] } : {}) };
 }
 
 function fetchHandler(target: { fetch: Callable }): Handler {

@@ -1,7 +1,6 @@
-import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import type { InvocationRequest, Settlement } from "@berth/contracts";
-import { type Job, Queue, Worker } from "bullmq";
+import { type Job, Queue } from "bullmq";
 import type { Redis } from "ioredis";
 import { InteractiveRecords, type RecordBudget } from "../interactive-records.js";
 import { interactiveQueueOf, QUEUE_PREFIX } from "../keys.js";
@@ -10,12 +9,15 @@ import type { DeliveryHandler } from "../ports.js";
 import { elapsedMs, platformSettlement, rejectedSettlement } from "../settlements.js";
 import { Settler } from "../settler.js";
 import type { InteractiveEnvelope } from "./envelope.js";
-import { SHORT_STREAM, WORKER_OPTIONS } from "./leases.js";
+import { JobFetcher } from "./job-fetcher.js";
+import { SHORT_STREAM } from "./leases.js";
 import { LockKeeper } from "./lock-keeper.js";
 import { VERDICT_TEXT } from "./verdicts.js";
 import { Watchdog } from "./watchdog.js";
 
 const RETRY_MS = 250;
+/** How often a settlement is tried that Redis refuses (it is full, or read-only). */
+const SETTLE_TURNS = 6;
 const ATTEMPT = 1;
 
 export interface InteractiveSourceParts {
@@ -49,7 +51,7 @@ export class InteractiveSource {
 	readonly #settler: Settler;
 	readonly #keeper: LockKeeper;
 	readonly #queue: Queue<InteractiveEnvelope>;
-	#worker: Worker<InteractiveEnvelope>;
+	readonly #fetcher: JobFetcher<InteractiveEnvelope>;
 	#watchdog: Watchdog | undefined;
 	#handler: DeliveryHandler | undefined;
 	#limit = 0;
@@ -60,15 +62,21 @@ export class InteractiveSource {
 	readonly #held: Held[] = [];
 	readonly #batches = new Set<Batch>();
 	readonly #wakers = new Set<() => void>();
-	#fetching: Promise<void> = Promise.resolve();
 	#stopping = false;
 
 	constructor(parts: InteractiveSourceParts) {
 		this.#parts = parts;
 		this.#settler = new Settler(new InteractiveRecords(parts.redis, parts.budget));
-		this.#worker = this.#makeWorker();
-		this.#keeper = new LockKeeper((jobs, tokens, ms) => this.#worker.extendJobLocks(jobs, tokens, ms), parts.log);
-		this.#queue = new Queue(interactiveQueueOf(parts.nodeId), { connection: parts.redis, prefix: QUEUE_PREFIX, ...SHORT_STREAM });
+		const queue = interactiveQueueOf(parts.nodeId);
+		this.#fetcher = new JobFetcher({
+			queue,
+			redis: parts.redis,
+			log: parts.log,
+			room: () => this.#room(),
+			take: (job, token) => this.#take(job, token),
+		});
+		this.#keeper = new LockKeeper((jobs, tokens, ms) => this.#fetcher.extendLocks(jobs, tokens, ms), parts.log);
+		this.#queue = new Queue(queue, { connection: parts.redis, prefix: QUEUE_PREFIX, ...SHORT_STREAM });
 		this.#queue.on("error", (error) => parts.log.debug({ error }, "interactive queue"));
 	}
 
@@ -76,7 +84,7 @@ export class InteractiveSource {
 	start(handler: DeliveryHandler, limit: number): void {
 		this.#handler = handler;
 		this.#limit = limit;
-		this.#begin();
+		this.#fetcher.start();
 		this.#watchdog = new Watchdog({
 			waiting: () => this.#parts.redis.llen(this.#queue.keys["wait"] as string),
 			active: () => this.#batches.size,
@@ -90,8 +98,7 @@ export class InteractiveSource {
 		this.#stopping = true;
 		this.#watchdog?.stop();
 		this.#wake();
-		await this.#worker.close(true);
-		await this.#fetching;
+		await this.#fetcher.stop();
 	}
 
 	/** Resolves when nothing is in hand. */
@@ -113,47 +120,13 @@ export class InteractiveSource {
 		await this.#queue.close();
 	}
 
-	#makeWorker(): Worker<InteractiveEnvelope> {
-		const worker = new Worker<InteractiveEnvelope>(interactiveQueueOf(this.#parts.nodeId), null, {
-			...WORKER_OPTIONS,
-			connection: this.#parts.redis,
-			prefix: QUEUE_PREFIX,
-			autorun: false,
-		});
-		worker.on("error", (error) => this.#parts.log.debug({ error }, "interactive worker"));
-		return worker;
-	}
-
-	#begin(): void {
-		const worker = this.#worker;
-		this.#fetching = this.#fetch(worker);
-		worker.startStalledCheckTimer().catch((error: unknown) => this.#parts.log.error({ error }, "the check for stalled jobs doesn't run"));
-	}
-
 	#revive(): void {
 		this.#parts.log.error({ node: this.#parts.nodeId }, "the interactive worker took no job while some waited; made anew");
-		const old = this.#worker;
-		this.#worker = this.#makeWorker();
-		old.close(true).catch((error: unknown) => this.#parts.log.debug({ error }, "the stuck worker didn't close"));
-		this.#begin();
+		this.#fetcher.revive();
 	}
 
-	async #fetch(worker: Worker<InteractiveEnvelope>): Promise<void> {
-		const id = randomUUID();
-		for (let turn = 0; !this.#stopping && worker === this.#worker; turn++) {
-			if (this.#running + this.#held.length >= this.#limit) {
-				await this.#change();
-				continue;
-			}
-			const token = `${id}-${turn}`;
-			try {
-				const job = await worker.getNextJob(token);
-				if (job !== undefined) this.#take(job, token);
-			} catch (error) {
-				this.#parts.log.debug({ error }, "no job could be fetched");
-				await wait(RETRY_MS);
-			}
-		}
+	async #room(): Promise<void> {
+		while (!this.#stopping && this.#running + this.#held.length >= this.#limit) await this.#change();
 	}
 
 	#take(job: Job<InteractiveEnvelope>, token: string): void {
@@ -207,14 +180,17 @@ export class InteractiveSource {
 	}
 
 	async #settle(request: InvocationRequest, settlement: Settlement, batch: Batch): Promise<void> {
-		try {
-			if (!batch.lost.aborted) {
-				const first = await this.#settler.settle({ request, settlement, replyTo: batch.job.data.replyTo });
-				if (first) this.#settled++;
+		const settled = { request, settlement, replyTo: batch.job.data.replyTo };
+		for (let turn = 1; !batch.lost.aborted; turn++) {
+			try {
+				if (await this.#settler.settle(settled)) this.#settled++;
 				else this.#stale++;
+				break;
+			} catch (error) {
+				this.#parts.log.error({ error, invocation: request.id, turn }, "a settlement couldn't be written");
+				if (turn === SETTLE_TURNS) break;
+				await wait(turn * RETRY_MS);
 			}
-		} catch (error) {
-			this.#parts.log.error({ error, invocation: request.id }, "a settlement couldn't be written");
 		}
 		if (--batch.left === 0) await this.#finish(batch);
 	}

@@ -23,14 +23,17 @@ export class ImageIndex {
 
 	/** @throws BerthError `platform_error` when the file isn't an index */
 	static async open(path: string, deposit: Deposit): Promise<ImageIndex> {
-		const index = new ImageIndex(path, deposit, await readIndex(path));
-		await index.#save();
+		const manifests = await readIndex(path);
+		const index = new ImageIndex(path, deposit, manifests ?? new Map());
+		// Only when there is none: this process may not be the one that writes.
+		if (manifests === undefined) await index.#save();
 		return index;
 	}
 
 	/** Names a manifest, taking the name from whatever had it. Durable when it resolves. */
 	set(name: string, manifest: Descriptor): Promise<void> {
 		if (!NAME.test(name)) throw new BerthError("platform_error", `${JSON.stringify(name)} can't name an image.`);
+		if (this.#manifests.get(name)?.digest === manifest.digest) return this.#last;
 		return this.#change(() => this.#manifests.set(name, manifest));
 	}
 
@@ -69,13 +72,13 @@ export class ImageIndex {
 	}
 }
 
-async function readIndex(path: string): Promise<Map<string, Descriptor>> {
+async function readIndex(path: string): Promise<Map<string, Descriptor> | undefined> {
 	try {
 		const index = JSON.parse(await readFile(path, "utf8")) as { manifests: Descriptor[] };
 		const named = index.manifests.map((entry) => [entry.annotations?.[REF_NAME] ?? "", entry] as const);
 		return new Map(named.filter(([name, entry]) => name !== "" && isDigest(entry.digest)));
 	} catch (error) {
-		if (isMissing(error)) return new Map();
+		if (isMissing(error)) return undefined;
 		throw new BerthError("platform_error", `${path} can't be read as an OCI image index; move it away to start with an empty one.`, { cause: error });
 	}
 }

@@ -24,12 +24,7 @@ export class KeyStore {
 
 	/** The value, unchecked JSON; undefined when nothing usable is remembered. */
 	async get(key: string): Promise<unknown> {
-		try {
-			return JSON.parse(await readFile(this.#pathOf(key), "utf8"));
-		} catch (error) {
-			if (isMissing(error) || error instanceof SyntaxError) return undefined;
-			throw error;
-		}
+		return readValue(this.#pathOf(key));
 	}
 
 	async put(key: string, value: unknown): Promise<void> {
@@ -41,8 +36,8 @@ export class KeyStore {
 		let removed = 0;
 		for (const name of await readdir(this.#directory)) {
 			const path = join(this.#directory, name);
-			const value: unknown = JSON.parse(await readFile(path, "utf8"));
-			if (await keep(value)) continue;
+			const value = await readValue(path);
+			if (value !== undefined && (await keep(value))) continue;
 			await rm(path, { force: true });
 			removed++;
 		}
@@ -52,5 +47,14 @@ export class KeyStore {
 	/** A key may be any text: the file is named by its hash. */
 	#pathOf(key: string): string {
 		return join(this.#directory, createHash("sha256").update(key).digest("hex"));
+	}
+}
+
+async function readValue(path: string): Promise<unknown> {
+	try {
+		return JSON.parse(await readFile(path, "utf8"));
+	} catch (error) {
+		if (isMissing(error) || error instanceof SyntaxError) return undefined;
+		throw error;
 	}
 }

@@ -1,0 +1,50 @@
+/** Bundles what runs inside sandboxes: the agent, and the build sandbox's handler with esbuild beside it. */
+import { chmodSync, copyFileSync, existsSync, mkdirSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { build } from "esbuild";
+
+const here = import.meta.dirname;
+const dist = join(here, "dist");
+const builder = join(dist, "builder");
+
+const options = {
+	bundle: true,
+	platform: "node",
+	format: "cjs",
+	target: "node22",
+	legalComments: "none",
+	external: ["esbuild", "/berth/*"],
+	define: { "import.meta.dirname": "__dirname", "import.meta.filename": "__filename" },
+	logLevel: "warning",
+};
+
+await build({
+	...options,
+	entryPoints: { builder: join(here, "src/builder/main.ts"), "code-cache-compiler": join(here, "src/builder/code-cache-compiler.ts") },
+	outdir: builder,
+	outExtension: { ".js": ".cjs" },
+});
+placeEsbuild();
+
+await build({ ...options, entryPoints: [join(here, "src/node/main.ts")], outfile: join(dist, "agent.cjs") });
+copyFileSync(join(here, "src/node/warm.mjs"), join(dist, "warm.mjs"));
+
+/** esbuild's JavaScript and its binary, laid out so that one finds the other: the directory is the builder's layer. */
+function placeEsbuild() {
+	const modules = join(builder, "node_modules");
+	rmSync(modules, { recursive: true, force: true });
+	const binary = `@esbuild/${process.platform}-${process.arch}`;
+	const require = createRequire(import.meta.url);
+	const esbuild = dirname(require.resolve("esbuild/package.json"));
+	const platform = dirname(createRequire(join(esbuild, "package.json")).resolve(`${binary}/package.json`));
+	for (const file of ["package.json", "lib/main.js"]) place(join(esbuild, file), join(modules, "esbuild", file));
+	for (const file of ["package.json", "bin/esbuild"]) place(join(platform, file), join(modules, binary, file));
+	chmodSync(join(modules, binary, "bin/esbuild"), 0o755);
+}
+
+function place(from, to) {
+	if (!existsSync(from)) throw new Error(`${from} is missing: run npm ci`);
+	mkdirSync(dirname(to), { recursive: true });
+	copyFileSync(from, to);
+}

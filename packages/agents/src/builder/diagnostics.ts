@@ -1,0 +1,42 @@
+import type { Diagnostic } from "@berth/contracts/agent";
+import type { Message } from "esbuild";
+
+/** What an answer's head has room for. */
+const MOST = 50;
+const MOST_BYTES = 16 * 1024;
+const LINE_CHARACTERS = 240;
+
+/** A path that leads out of the directory that was bundled. */
+export function isOutside(path: string): boolean {
+	return path.startsWith("../") || path.startsWith("/");
+}
+
+/** esbuild's messages as ours: places count from 1, and no path or line of anything that isn't the source. */
+export function diagnosticsOf(severity: Diagnostic["severity"], messages: readonly Message[], directory: string): Diagnostic[] {
+	return messages.map(({ text, location }) => {
+		if (location === null) return { severity, message: inSource(text, directory) };
+		// What stands in a file of the sandbox's is nobody's business, be it in the text or in the line.
+		if (isOutside(location.file)) return { severity, message: "A file outside the source can't be used." };
+		return {
+			severity,
+			message: inSource(text, directory),
+			file: location.file,
+			line: location.line,
+			column: location.column + 1,
+			lineText: location.lineText.slice(0, LINE_CHARACTERS),
+		};
+	});
+}
+
+/** The first of them, as many as fit into an answer's head. */
+export function capped(diagnostics: readonly Diagnostic[]): readonly Diagnostic[] {
+	let bytes = 0;
+	return diagnostics.slice(0, MOST).filter((diagnostic) => {
+		bytes += JSON.stringify(diagnostic).length;
+		return bytes <= MOST_BYTES;
+	});
+}
+
+function inSource(text: string, directory: string): string {
+	return text.replaceAll(`${directory}/`, "").replaceAll(directory, ".").slice(0, 1000);
+}

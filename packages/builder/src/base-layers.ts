@@ -1,0 +1,94 @@
+import { existsSync } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { BerthError, type Runtime, SANDBOX_PATHS } from "@berth/contracts";
+import type { KeyStore } from "@berth/registry";
+import { inputFile } from "./file-digests.js";
+import { sharedLibraries } from "./shared-libraries.js";
+import { findLayer, layerKey, type LayerStores, makeLayer, type StoredLayer } from "./stored-layer.js";
+import type { LayerEntry } from "./tar-writer.js";
+
+/** Mount points, and the files that programs expect. uid 1000 runs the code. */
+const SKELETON: readonly LayerEntry[] = [
+	{ path: "proc", kind: "directory" },
+	{ path: "dev", kind: "directory" },
+	{ path: "tmp", kind: "directory", mode: 0o1777 },
+	{ path: inRoot(SANDBOX_PATHS.graft), kind: "directory" },
+	{ path: inRoot(SANDBOX_PATHS.code), kind: "directory" },
+	text(inRoot(SANDBOX_PATHS.socket), ""),
+	text("etc/passwd", "user:x:1000:1000::/tmp:/sbin/nologin\n"),
+	text("etc/group", "user:x:1000:\n"),
+	text("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n"),
+	text("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
+];
+
+/** Node, the libraries it links at the paths where it looks for them, and the skeleton of a root file system. */
+export async function runtimeLayer(runtimesDir: string, runtime: Runtime, stores: LayerStores): Promise<StoredLayer> {
+	// Packages of both processors stand in the lock file; npm installs the machine's own.
+	const node = join(runtimesDir, "node_modules", process.arch === "x64" ? runtime : `${runtime}-${process.arch}`, "bin", "node");
+	if (!existsSync(node)) throw new BerthError("platform_error", `The runtime ${runtime} isn't installed: ${node} is missing. Run npm run setup.`);
+	const libraries = await sharedLibraries(node);
+	const files = [
+		await executable("usr/bin/node", node, stores.keys),
+		...(await Promise.all(libraries.map(({ path, file }) => executable(inRoot(path), file, stores.keys)))),
+	];
+	return storeLayer("runtime", [...SKELETON, ...files.map(({ entry }) => entry)], files, stores);
+}
+
+/** Init and agent. */
+export async function agentLayer(agentDir: string, init: string, stores: LayerStores): Promise<StoredLayer> {
+	if (!existsSync(init)) throw new BerthError("platform_error", `${init} is missing: install Debian's package tini.`);
+	const files = [
+		await executable("sbin/tini", init, stores.keys),
+		await plain(inRoot(SANDBOX_PATHS.agent), join(agentDir, "agent.cjs"), stores.keys),
+		await plain("berth/warm.mjs", join(agentDir, "warm.mjs"), stores.keys),
+	];
+	return storeLayer("agent", files.map(({ entry }) => entry), files, stores);
+}
+
+/** The build handler, esbuild beside it. */
+export async function builderLayer(agentDir: string, stores: LayerStores): Promise<StoredLayer> {
+	const directory = join(agentDir, "builder");
+	const names = (await readdir(directory, { recursive: true, withFileTypes: true })).filter((name) => name.isFile());
+	const paths = names.map(({ parentPath, name }) => relative(directory, join(parentPath, name))).sort();
+	const files = await Promise.all(
+		paths.map((path) => (path.includes("/bin/") ? executable : plain)(`berth/builder/${path}`, join(directory, path), stores.keys)),
+	);
+	return storeLayer("builder", files.map(({ entry }) => entry), files, stores);
+}
+
+/** An entry, and what it adds to the layer's key. */
+interface Input {
+	readonly entry: LayerEntry;
+	readonly identity: readonly [path: string, sha256: string];
+}
+
+async function plain(path: string, file: string, keys: KeyStore): Promise<Input> {
+	const input = await inputFile(file, keys);
+	return { entry: { path, kind: "file", content: input }, identity: [path, input.sha256] };
+}
+
+async function executable(path: string, file: string, keys: KeyStore): Promise<Input> {
+	const { entry, identity } = await plain(path, file, keys);
+	return { entry: { ...entry, executable: true } as LayerEntry, identity };
+}
+
+async function storeLayer(kind: string, entries: readonly LayerEntry[], inputs: readonly Input[], stores: LayerStores): Promise<StoredLayer> {
+	const key = layerKey(kind, [inputs.map(({ identity }) => identity), kind === "runtime" ? SKELETON_IDENTITY : null]);
+	const known = await findLayer(stores, key);
+	if (known !== undefined) return { layer: { digest: known.digest, sizeBytes: known.sizeBytes }, cached: true };
+	return { layer: await makeLayer(stores, key, entries), cached: false };
+}
+
+const SKELETON_IDENTITY = SKELETON.map((entry) =>
+	entry.kind === "directory" ? [entry.path, entry.mode ?? 0] : [entry.path, "bytes" in entry.content ? Buffer.from(entry.content.bytes).toString() : ""],
+);
+
+function text(path: string, content: string): LayerEntry {
+	return { path, kind: "file", content: { bytes: Buffer.from(content) } };
+}
+
+/** An absolute path as a layer has it. */
+function inRoot(path: string): string {
+	return path.replace(/^\/+/, "");
+}

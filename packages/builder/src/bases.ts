@@ -1,0 +1,49 @@
+import { type Base, type Layer, RUNTIMES, type Runtime } from "@berth/contracts";
+import type { ArtifactStore } from "@berth/registry";
+import { agentLayer, builderLayer, runtimeLayer } from "./base-layers.js";
+import { storeImage } from "./oci-image.js";
+import { digestOfLayers, type StoredLayer } from "./stored-layer.js";
+
+/** The runtime that builds run on. Code caches are made for functions of this one only: V8 takes its own version's. */
+const BUILD_RUNTIME: Runtime = "node24";
+
+/** The layers below a function's own, for each runtime, and those of a build sandbox. */
+export type Bases = Readonly<Record<Runtime | "build", Base>>;
+
+export interface BasesOptions {
+	/** Directory whose `node_modules/<runtime>/bin/node` is each runtime's binary (infra/runtimes). */
+	readonly runtimesDir: string;
+	/** Directory with `agent.cjs`, `warm.mjs` and `builder/` (packages/agents/dist). */
+	readonly agentDir: string;
+	/** A static init, `/usr/bin/tini-static`. */
+	readonly tini: string;
+	readonly artifacts: Pick<ArtifactStore, "images" | "keys">;
+}
+
+/**
+ * Makes the bases out of trusted files, or finds that they are there: the second time nothing large is
+ * read. They are tagged `base/<name>:current`, so that no collection takes them.
+ * @throws BerthError `platform_error` naming what is missing
+ */
+export async function prepareBases({ runtimesDir, agentDir, tini, artifacts }: BasesOptions): Promise<Bases> {
+	using _hold = await artifacts.images.hold();
+	const agent = await agentLayer(agentDir, tini, artifacts);
+	const builder = await builderLayer(agentDir, artifacts);
+	const runtimes = new Map<Runtime, StoredLayer>();
+	// One after another: each is 125 MB to read and write.
+	for (const runtime of RUNTIMES) runtimes.set(runtime, await runtimeLayer(runtimesDir, runtime, artifacts));
+	const layersOf = (runtime: Runtime): Layer[] => [runtimes.get(runtime) as StoredLayer, agent].map(({ layer }) => layer);
+	const bases = Object.fromEntries([
+		...RUNTIMES.map((runtime) => [runtime, baseOf(layersOf(runtime))] as const),
+		["build", baseOf([...layersOf(BUILD_RUNTIME), builder.layer])] as const,
+	]) as Bases;
+	for (const [name, base] of Object.entries(bases)) {
+		const { manifest } = await storeImage(artifacts.images, base.layers, {});
+		await artifacts.images.tag(`base/${name}:current`, manifest);
+	}
+	return Object.freeze(bases);
+}
+
+function baseOf(layers: readonly Layer[]): Base {
+	return { digest: digestOfLayers(layers), layers };
+}

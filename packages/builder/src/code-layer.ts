@@ -1,0 +1,85 @@
+import { type BuildAnswer, type BuildFailure, BerthError, type BuildRequest, type Diagnostic, type Layer, parseBuildAnswer, type Version } from "@berth/contracts";
+import type { BuildRun, BuildSandbox } from "./build-sandbox.js";
+import { findLayer, layerKey, type LayerStores, makeLayer } from "./stored-layer.js";
+import type { LayerEntry } from "./tar-writer.js";
+
+/** A function's own layer: the bundle, its source map and its code cache, at the layer's root. */
+export interface CodeLayer {
+	readonly layer: Layer;
+	readonly entry: string;
+	readonly cached: boolean;
+	readonly warnings: readonly Diagnostic[];
+	/** Milliseconds in the sandbox; empty when nothing was built. */
+	readonly phases: Readonly<Partial<Record<"unpack" | "bundle" | "check" | "layer", number>>>;
+}
+
+/** What is remembered beside a code layer. */
+interface Note {
+	readonly entry: string;
+	readonly warnings: readonly Diagnostic[];
+}
+
+export interface CodeLayerOptions {
+	readonly stores: LayerStores;
+	readonly sandbox: BuildSandbox;
+	readonly timeoutMs: number;
+	/** Identity of what builds: another builder makes other layers. */
+	readonly builder: string;
+}
+
+/** The key of a version's code layer: its source and every setting that the bundle depends on. Pure. */
+export function codeLayerKey({ source, manifest }: Pick<Version, "source" | "manifest">, builder: string): string {
+	return layerKey("code", [builder, manifest.runtime, manifest.entry ?? null, source.kind, source.filename ?? null, source.digest]);
+}
+
+/** The code layer of a version: found, or built in a sandbox. @throws BerthError when the sandbox gives no answer that holds */
+export async function codeLayer(version: Version, source: () => Promise<Uint8Array>, options: CodeLayerOptions): Promise<CodeLayer | BuildFailure> {
+	const { stores, sandbox, timeoutMs } = options;
+	const key = codeLayerKey(version, options.builder);
+	const known = await findLayer(stores, key);
+	if (known !== undefined) {
+		const { entry, warnings } = known.note as Note;
+		return { layer: { digest: known.digest, sizeBytes: known.sizeBytes }, entry, warnings, cached: true, phases: {} };
+	}
+	const run = await sandbox.run(requestOf(version), await source(), timeoutMs);
+	if (run.outcome !== "answered") return stopped(run, timeoutMs);
+	const answer = parseBuildAnswer(run.answer);
+	if (answer === undefined) throw new BerthError("build_platform_error", "The build sandbox gave an answer that isn't one.");
+	if (!answer.ok) return { code: answer.code, phase: answer.phase, message: answer.message, diagnostics: answer.diagnostics };
+	const startedAt = performance.now();
+	const note: Note = { entry: answer.entry, warnings: answer.warnings };
+	const layer = await makeLayer(stores, key, filesOf(answer, run.body), note);
+	const { unpackMs, bundleMs, checkMs } = answer.phases;
+	return { layer, ...note, cached: false, phases: { unpack: unpackMs, bundle: bundleMs, check: checkMs, layer: performance.now() - startedAt } };
+}
+
+function requestOf({ source, manifest }: Version): BuildRequest {
+	return {
+		kind: source.kind,
+		target: manifest.runtime,
+		...(source.filename === undefined ? {} : { filename: source.filename }),
+		...(manifest.entry === undefined ? {} : { entry: manifest.entry }),
+	};
+}
+
+/** The body cut into the files that the head announces. */
+function filesOf({ entry, bundleBytes, mapBytes, cacheBytes }: Extract<BuildAnswer, { ok: true }>, body: Uint8Array): LayerEntry[] {
+	if (bundleBytes + mapBytes + cacheBytes !== body.byteLength) throw new BerthError("build_platform_error", "The build's files aren't as long as it says.");
+	const cacheAt = bundleBytes + mapBytes;
+	const files = [
+		{ path: entry, bytes: body.subarray(0, bundleBytes) },
+		{ path: `${entry}.map`, bytes: body.subarray(bundleBytes, cacheAt) },
+		{ path: `${entry}.cache`, bytes: body.subarray(cacheAt) },
+	];
+	return files.filter(({ bytes }, i) => i === 0 || bytes.byteLength > 0).map(({ path, bytes }) => ({ path, kind: "file", content: { bytes } }));
+}
+
+function stopped({ outcome, message }: Exclude<BuildRun, { outcome: "answered" }>, timeoutMs: number): BuildFailure {
+	if (outcome === "timed_out") return failure("build_timed_out", `The build took longer than ${timeoutMs} ms and was stopped.`);
+	if (outcome === "out_of_memory") return failure("build_failed", "The build used more memory than a build may; send less source.");
+	return failure("build_failed", `The build ended before it was done: ${message}`);
+}
+
+function failure(code: BuildFailure["code"], message: string): BuildFailure {
+	return { code, phase: "bundle", message, diagnostics: [] };
+}

@@ -1,0 +1,41 @@
+import { type Digest, type Layer, MEDIA_TYPES } from "@berth/contracts";
+import type { Descriptor, ImageStore } from "@berth/registry";
+
+/** Processor names as Go, and so OCI, has them. */
+const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
+
+export interface StoredImage {
+	readonly digest: Digest;
+	readonly manifest: Descriptor;
+	/** Whether this very image was there before. */
+	readonly existed: boolean;
+}
+
+/**
+ * Stores config and manifest of an image whose layers are stored (OCI image spec, config.md and
+ * manifest.md). No time and no name is in them: the same layers and labels make the same digest.
+ */
+export async function storeImage(images: ImageStore, layers: readonly Layer[], labels: Readonly<Record<string, string>>): Promise<StoredImage> {
+	const config = await images.putBlob(
+		json({
+			architecture: ARCHITECTURES[process.arch] ?? process.arch,
+			os: "linux",
+			config: { User: "1000:1000", WorkingDir: "/function", Labels: labels },
+			rootfs: { type: "layers", diff_ids: layers.map(({ digest }) => digest) },
+		}),
+	);
+	const manifest = await images.putBlob(
+		json({
+			schemaVersion: 2,
+			mediaType: MEDIA_TYPES.manifest,
+			config: { mediaType: MEDIA_TYPES.config, digest: config.digest, size: config.sizeBytes },
+			layers: layers.map(({ digest, sizeBytes }) => ({ mediaType: MEDIA_TYPES.layer, digest, size: sizeBytes })),
+		}),
+	);
+	const descriptor = { mediaType: MEDIA_TYPES.manifest, digest: manifest.digest, size: manifest.sizeBytes };
+	return { digest: manifest.digest, manifest: descriptor, existed: manifest.existed };
+}
+
+function json(value: unknown): Buffer {
+	return Buffer.from(JSON.stringify(value));
+}

@@ -1,0 +1,23 @@
+import { execFile } from "node:child_process";
+import { realpath } from "node:fs/promises";
+import { promisify } from "node:util";
+import { BerthError } from "@berth/contracts";
+
+/** A library a program links: where the program looks for it, and the file that is there. */
+export interface SharedLibrary {
+	readonly path: string;
+	readonly file: string;
+}
+
+const run = promisify(execFile);
+/** `libm.so.6 => /lib/x86_64-linux-gnu/libm.so.6 (0x…)`, or the loader: `/lib64/ld-linux-x86-64.so.2 (0x…)`. */
+const LINE = /^\s*(?:\S+ => )?(\/\S+) \(0x[0-9a-f]+\)$/;
+
+/** The libraries of a program, loader included, as `ldd` finds them. @throws BerthError when one is missing */
+export async function sharedLibraries(program: string): Promise<readonly SharedLibrary[]> {
+	const { stdout } = await run("ldd", [program], { env: { LC_ALL: "C", PATH: "/usr/bin:/bin" } });
+	const missing = /^\s*(\S+) => not found$/m.exec(stdout)?.[1];
+	if (missing !== undefined) throw new BerthError("platform_error", `${program} needs ${missing}, which isn't installed on this machine.`);
+	const paths = stdout.split("\n").flatMap((line) => LINE.exec(line)?.[1] ?? []);
+	return Promise.all(paths.map(async (path) => ({ path, file: await realpath(path) })));
+}

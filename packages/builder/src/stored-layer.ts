@@ -1,0 +1,47 @@
+import { createHash } from "node:crypto";
+import { type Digest, isDigest, type Layer } from "@berth/contracts";
+import type { ArtifactStore } from "@berth/registry";
+import { type LayerEntry, writeLayer } from "./tar-writer.js";
+
+/** Changes when the same inputs become another tar. */
+const FORMAT = 1;
+
+/** The stores a layer needs: its blob, and the memory of what it was made from. */
+export type LayerStores = Pick<ArtifactStore, "images" | "keys">;
+
+export interface StoredLayer {
+	readonly layer: Layer;
+	/** Whether it was there and nothing was made. */
+	readonly cached: boolean;
+}
+
+/** A key over everything a layer is made from, in any JSON shape. */
+export function layerKey(kind: string, inputs: unknown): string {
+	const hash = createHash("sha256").update(JSON.stringify([FORMAT, kind, inputs]));
+	return `layer:${kind}:${hash.digest("hex")}`;
+}
+
+/** The layer that was made under a key before, if its blob is still there. */
+export async function findLayer({ images, keys }: LayerStores, key: string): Promise<(Layer & { readonly note: unknown }) | undefined> {
+	const known = (await keys.get(key)) as { digest?: unknown; sizeBytes?: unknown; note?: unknown } | undefined;
+	if (typeof known?.digest !== "string" || !isDigest(known.digest)) return undefined;
+	const sizeBytes = await images.blobSize(known.digest);
+	if (sizeBytes === undefined || sizeBytes !== known.sizeBytes) return undefined;
+	return { digest: known.digest, sizeBytes, note: known.note };
+}
+
+/** Makes a layer and remembers its key. A size that doesn't fit to the blob says that it is damaged: it is made anew. */
+export async function makeLayer({ images, keys }: LayerStores, key: string, entries: readonly LayerEntry[], note?: unknown): Promise<Layer> {
+	let blob = await images.putBlob(writeLayer(entries));
+	if (blob.existed && (await images.blobSize(blob.digest)) !== blob.sizeBytes) {
+		await images.removeBlob(blob.digest);
+		blob = await images.putBlob(writeLayer(entries));
+	}
+	await keys.put(key, { digest: blob.digest, sizeBytes: blob.sizeBytes, note });
+	return { digest: blob.digest, sizeBytes: blob.sizeBytes };
+}
+
+/** Digest over the layers' digests, bottom first: the identity of a base. */
+export function digestOfLayers(layers: readonly Layer[]): Digest {
+	return `sha256:${createHash("sha256").update(layers.map(({ digest }) => digest).join("\n")).digest("hex")}`;
+}

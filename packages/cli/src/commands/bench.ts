@@ -1,0 +1,2 @@
+import type { Registrar } from "../registrar.js";
+export function registerBench(_: Registrar): void {}

@@ -1,0 +1,2 @@
+import type { Registrar } from "../registrar.js";
+export function registerDoctor(_: Registrar): void {}

@@ -1,0 +1,65 @@
+import { EXIT, CommandFailure, type ExitCode } from "../exit-codes.js";
+import { parseCount } from "../input/sizes.js";
+import type { Registrar } from "../registrar.js";
+import { pairsOf } from "../render/table.js";
+import type { Session } from "../session.js";
+import type { StackReady } from "../supervisor/supervisor.js";
+
+interface UpOptions {
+	readonly detach?: boolean;
+	readonly port?: number;
+	readonly host?: string;
+}
+
+const HELP = `
+Everything of one machine: two Redis servers on unix sockets, launcher, worker and gateway. It stays in the
+foreground until Ctrl-C, or returns when the stack is ready with --detach. The first API key is shown once, at the
+first start; root's own command line finds it by itself. Settings come from BERTH_* variables.
+
+Examples:
+  berth up
+  berth up --detach --port 9000 --data /srv/berth
+  berth up --detach --json | jq -r .key`;
+
+/** `berth up` */
+export function registerUp({ program, action }: Registrar): void {
+	program
+		.command("up")
+		.description("start the stack of this machine")
+		.option("--detach", "return when it is ready, and leave it running")
+		.option("--port <port>", "port of the gateway; 0 takes a free one (BERTH_PORT; default: 8080)", parseCount(0))
+		.option("--host <address>", "address it listens on (BERTH_HOST; default: 127.0.0.1)")
+		.addHelpText("after", HELP)
+		.action(action((session: Session, options: UpOptions) => up(session, options)));
+}
+
+async function up(session: Session, options: UpOptions): Promise<ExitCode> {
+	if (process.getuid?.() !== 0) throw new CommandFailure(EXIT.failed, "the stack is started by root, since sandboxes need mounts and cgroups: sudo berth up");
+	const settings = session.settings({
+		...(options.port === undefined ? {} : { BERTH_PORT: String(options.port) }),
+		...(options.host === undefined ? {} : { BERTH_HOST: options.host }),
+	});
+	const say = (text: string) => session.terminal.note(text);
+	if (options.detach === true) {
+		const { startDetached } = await import("../supervisor/detached.js");
+		announce(session, await startDetached(settings, say), true);
+		return EXIT.ok;
+	}
+	const { Supervisor } = await import("../supervisor/supervisor.js");
+	const { stoppedBySignal } = await import("../supervisor/signals.js");
+	const supervisor = new Supervisor(settings, say);
+	const stopped = stoppedBySignal(supervisor, say);
+	announce(session, await supervisor.start(), false);
+	await stopped;
+	return EXIT.ok;
+}
+
+function announce({ terminal, json }: Session, ready: StackReady, detached: boolean): void {
+	if (json) {
+		terminal.json(ready);
+		return;
+	}
+	terminal.print(`Berth is up.\n${pairsOf([["url", ready.url], ["data", ready.dataDir], ["pid", String(ready.pid)]], "  ")}`);
+	if (ready.key !== null) terminal.print(`  key   ${ready.key}\n\nThis is the first API key. It is shown this once: keep it.`);
+	terminal.note(detached ? "`berth down` stops it." : "Ctrl-C stops it.");
+}

@@ -1,0 +1,53 @@
+import { spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { childEnvironment, type Settings } from "@berth/config";
+import { CommandFailure, EXIT } from "../exit-codes.js";
+import { prepareDirectories } from "./directories.js";
+import { logPath, openLog, tailOfLog } from "./log-file.js";
+import type { StackReady } from "./supervisor.js";
+
+/** What a detached supervisor tells the command that started it. */
+export type DetachedMessage =
+	| { readonly kind: "progress"; readonly text: string }
+	| { readonly kind: "ready"; readonly ready: StackReady }
+	| { readonly kind: "failed"; readonly message: string };
+
+const LOG = "supervisor";
+const LOG_TAIL = 15;
+
+/** Starts a supervisor that outlives this process, and waits until its stack is ready. @throws CommandFailure */
+export async function startDetached(settings: Settings, say: (text: string) => void): Promise<StackReady> {
+	await prepareDirectories(settings);
+	const { logs } = settings.paths;
+	await using log = await openLog(logs, LOG);
+	const { BERTH_SUPERVISED: _, ...env } = childEnvironment(settings);
+	const child = spawn(process.execPath, ["--enable-source-maps", fileURLToPath(new URL("./main.js", import.meta.url))], {
+		env,
+		cwd: "/",
+		detached: true,
+		stdio: ["ignore", log.fd, log.fd, "ipc"],
+	});
+	const giveUp = () => child.kill("SIGTERM");
+	process.on("SIGINT", giveUp);
+	process.on("SIGTERM", giveUp);
+	try {
+		return await new Promise<StackReady>((resolve, reject) => {
+			child.once("error", reject);
+			child.on("message", (message: DetachedMessage) => {
+				if (message.kind === "progress") say(message.text);
+				else if (message.kind === "ready") resolve(message.ready);
+				else reject(new CommandFailure(EXIT.failed, message.message));
+			});
+			child.once("exit", async () => {
+				const tail = await tailOfLog(logs, LOG, LOG_TAIL);
+				reject(new CommandFailure(EXIT.failed, `the supervisor ended before the stack was ready. ${logPath(logs, LOG)} ends:\n${tail.join("\n")}`));
+			});
+		});
+	} finally {
+		process.off("SIGINT", giveUp);
+		process.off("SIGTERM", giveUp);
+		if (child.connected) child.disconnect();
+		child.removeAllListeners().on("error", () => undefined);
+		child.unref();
+	}
+}

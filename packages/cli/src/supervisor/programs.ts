@@ -1,0 +1,61 @@
+import { fileURLToPath } from "node:url";
+import { childEnvironment, type Settings } from "@berth/config";
+import { MINUTE_MS, SECOND_MS } from "@berth/contracts";
+import type { ChildSpec } from "./child.js";
+
+/** The entry of each process of the stack. */
+export interface Programs {
+	readonly prepare: string;
+	readonly launcher: string;
+	readonly worker: string;
+	readonly gateway: string;
+}
+
+/** The programs of this checkout: found by place, since nothing of them is imported here. */
+export function ownPrograms(): Programs {
+	const at = (path: string) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
+	return {
+		prepare: at("worker/dist/prepare.js"),
+		launcher: at("launcher/dist/main.js"),
+		worker: at("worker/dist/main.js"),
+		gateway: at("gateway/dist/main.js"),
+	};
+}
+
+const READY_MS = MINUTE_MS;
+const PREPARE_MS = 10 * MINUTE_MS;
+/** A worker finishes what it runs, a gateway what it answers. */
+const DRAIN_MS = 15 * SECOND_MS;
+const STOP_MS = 10 * SECOND_MS;
+
+/** The one-shot that makes the base images, as root, before anything serves. */
+export function prepareSpec(programs: Programs, settings: Settings, progress: (text: string) => void): ChildSpec {
+	return { ...nodeSpec("prepare", programs.prepare, settings), readiness: "exit", readyTimeoutMs: PREPARE_MS, progress };
+}
+
+/** The launcher has a mount namespace of its own: what it mounts is seen by its sandboxes, and goes with it. */
+export function launcherSpec(programs: Programs, settings: Settings): ChildSpec {
+	const spec = nodeSpec("launcher", programs.launcher, settings);
+	return { ...spec, command: "unshare", args: ["--mount", "--propagation", "private", "--", spec.command, ...spec.args] };
+}
+
+export function workerSpec(programs: Programs, settings: Settings): ChildSpec {
+	return { ...nodeSpec("worker", programs.worker, settings), stopGraceMs: DRAIN_MS };
+}
+
+export function gatewaySpec(programs: Programs, settings: Settings): ChildSpec {
+	return { ...nodeSpec("gateway", programs.gateway, settings), stopGraceMs: DRAIN_MS };
+}
+
+function nodeSpec(name: string, entry: string, settings: Settings): ChildSpec {
+	return {
+		name,
+		command: process.execPath,
+		args: ["--enable-source-maps", entry],
+		env: childEnvironment(settings),
+		readiness: "line",
+		readyTimeoutMs: READY_MS,
+		stopGraceMs: STOP_MS,
+		logs: settings.paths.logs,
+	};
+}

@@ -1,0 +1,161 @@
+import type { Settings } from "@berth/config";
+import { CommandFailure, EXIT } from "../exit-codes.js";
+import { storeAdminKey } from "./admin-key.js";
+import { Child, type ChildSpec, StartError } from "./child.js";
+import { prepareDirectories } from "./directories.js";
+import { KeptProcess } from "./kept-process.js";
+import { stopLeftovers } from "./leftovers.js";
+import { type SupervisorLock, takeLock } from "./lock.js";
+import { logPath, tailOfLog } from "./log-file.js";
+import type { ProcessIdentity } from "./process-identity.js";
+import { gatewaySpec, launcherSpec, ownPrograms, type Programs, prepareSpec, workerSpec } from "./programs.js";
+import type { ReadyLine } from "./ready-line.js";
+import { embeddedRedisOf, redisSpec } from "./redis.js";
+import { readSupervisorState, removeSupervisorState, type SupervisorPhase, writeSupervisorState } from "./state-file.js";
+
+/** What a stack says when it takes requests. */
+export interface StackReady {
+	readonly url: string;
+	/** The first API key; null unless it was made at this start. */
+	readonly key: string | null;
+	readonly dataDir: string;
+	/** The supervisor's. */
+	readonly pid: number;
+}
+
+const LOG_TAIL = 15;
+
+/**
+ * One machine's stack: its Redis servers, launcher, worker and gateway, started in that order, kept running, and
+ * stopped in the other. Whoever started it stops it.
+ */
+export class Supervisor {
+	readonly #programs: Programs;
+	readonly #say: (text: string) => void;
+	readonly #startedAt = new Date().toISOString();
+	readonly #processes: KeptProcess[] = [];
+	readonly #stopping = new AbortController();
+	#settings: Settings;
+	#lock: SupervisorLock | undefined;
+	#phase: SupervisorPhase = "starting";
+	#firstKey: string | null = null;
+	/** The one-shot that runs now, if any. */
+	#oneShot: ProcessIdentity | undefined;
+	#saving: Promise<void> = Promise.resolve();
+
+	/** @param say hears what a person may want to know: progress, processes that ended and are up again */
+	constructor(settings: Settings, say: (text: string) => void, programs: Programs = ownPrograms()) {
+		this.#settings = settings;
+		this.#say = say;
+		this.#programs = programs;
+	}
+
+	/** Starts everything. What was started is stopped again when it fails. @throws CommandFailure with the log's end */
+	async start(): Promise<StackReady> {
+		try {
+			await prepareDirectories(this.#settings);
+			this.#lock = await takeLock(this.#settings.paths);
+			await this.#clearLeftovers();
+			await this.#startAll();
+			this.#phase = "ready";
+			await this.#save();
+			return { url: urlOf(this.#settings), key: this.#firstKey, dataDir: this.#settings.dataDir, pid: process.pid };
+		} catch (error) {
+			await this.stop();
+			throw await this.#explained(error);
+		}
+	}
+
+	/** Stops everything in order, each process within its grace. A start under way is given up. */
+	async stop(): Promise<void> {
+		this.#phase = "stopping";
+		this.#stopping.abort(new CommandFailure(EXIT.failed, "stopped before it was ready"));
+		for (const each of this.#processes.toReversed()) await each.stop();
+		await this.#saving;
+		if (this.#lock === undefined) return;
+		await removeSupervisorState(this.#settings.paths);
+		await this.#lock[Symbol.asyncDispose]();
+		this.#lock = undefined;
+	}
+
+	/** Ends every process at once. */
+	kill(): void {
+		for (const each of this.#processes) each.kill();
+	}
+
+	async #startAll(): Promise<void> {
+		for (const redis of embeddedRedisOf(this.#settings)) {
+			await this.#startProcess(redis.name, () => redisSpec(redis, this.#settings));
+		}
+		await this.#prepare();
+		await this.#startProcess("launcher", () => launcherSpec(this.#programs, this.#settings));
+		await this.#startProcess("worker", () => workerSpec(this.#programs, this.#settings));
+		await this.#startProcess("gateway", () => gatewaySpec(this.#programs, this.#settings), (line) => this.#gatewayReady(line));
+	}
+
+	async #startProcess(name: string, specOf: () => ChildSpec, ready: (line: ReadyLine) => void | Promise<void> = () => undefined): Promise<void> {
+		const kept = new KeptProcess(name, specOf, { changed: () => void this.#save(), ready, say: this.#say });
+		this.#processes.push(kept);
+		await kept.start(this.#stopping.signal);
+	}
+
+	async #prepare(): Promise<void> {
+		const spec = prepareSpec(this.#programs, this.#settings, this.#say);
+		try {
+			await Child.start(spec, this.#stopping.signal, (identity) => {
+				this.#oneShot = identity;
+				void this.#save();
+			});
+		} finally {
+			this.#oneShot = undefined;
+		}
+	}
+
+	/** The port it took stays its port when it is started again; a first key is kept before anybody sees it. */
+	async #gatewayReady(line: ReadyLine): Promise<void> {
+		const { port, firstKey } = line;
+		if (typeof port === "number") this.#settings = { ...this.#settings, port };
+		if (typeof firstKey !== "string") return;
+		await storeAdminKey(this.#settings.paths, firstKey);
+		this.#firstKey = firstKey;
+	}
+
+	async #clearLeftovers(): Promise<void> {
+		const left = await readSupervisorState(this.#settings.paths);
+		if (left === undefined) return;
+		const stopped = await stopLeftovers(left);
+		if (stopped.length > 0) this.#say(`stopped what an earlier supervisor had left: ${stopped.join(", ")}`);
+	}
+
+	/** Writes the state as it is when its turn comes: one write at a time, the last one wins. */
+	#save(): Promise<void> {
+		const write = async () => {
+			if (this.#lock === undefined) return;
+			const running = this.#processes.flatMap(({ name, identity }) => (identity === undefined ? [] : [{ name, ...identity }]));
+			await writeSupervisorState(this.#settings.paths, {
+				supervisor: this.#lock.holder,
+				phase: this.#phase,
+				...(this.#phase === "ready" ? { url: urlOf(this.#settings) } : {}),
+				startedAt: this.#startedAt,
+				children: this.#oneShot === undefined ? running : [...running, { name: "prepare", ...this.#oneShot }],
+			});
+		};
+		this.#saving = this.#saving.then(write).catch((error: unknown) => this.#say(`the supervisor's state can't be written: ${error}`));
+		return this.#saving;
+	}
+
+	async #explained(error: unknown): Promise<unknown> {
+		if (!(error instanceof StartError)) return error;
+		const { logs } = this.#settings.paths;
+		const tail = await tailOfLog(logs, error.child, LOG_TAIL);
+		const shown = tail.map((line) => `  ${line}`).join("\n");
+		return new CommandFailure(EXIT.failed, `${error.message}. ${logPath(logs, error.child)}${tail.length === 0 ? " is empty." : ` ends:\n${shown}`}`);
+	}
+}
+
+/** How this machine reaches the gateway: what listens on every address is asked on loopback. */
+function urlOf({ host, port }: Settings): string {
+	const loopback: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
+	const address = loopback[host] ?? host;
+	return `http://${address.includes(":") ? `[${address}]` : address}:${port}`;
+}

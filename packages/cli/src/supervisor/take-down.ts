@@ -1,0 +1,34 @@
+import type { DataPaths } from "@berth/config";
+import { SECOND_MS } from "@berth/contracts";
+import { CommandFailure, EXIT } from "../exit-codes.js";
+import { stopLeftovers } from "./leftovers.js";
+import { isRunning, signalProcess, waitUntilGone } from "./process-identity.js";
+import { readSupervisorState, removeSupervisorState } from "./state-file.js";
+
+/** Longer than the graces of all processes together. */
+const STOP_MS = 75 * SECOND_MS;
+/** After the second signal everything is killed. */
+const FORCE_MS = 10 * SECOND_MS;
+
+/** What there was to stop. */
+export type TakenDown = "nothing" | "stack" | "leftovers";
+
+/** Stops the stack of a data directory, or what a killed supervisor left of it, and waits until nothing of it runs. @throws CommandFailure */
+export async function takeDown(paths: DataPaths): Promise<TakenDown> {
+	const state = await readSupervisorState(paths);
+	if (state === undefined) return "nothing";
+	const { supervisor } = state;
+	const up = await isRunning(supervisor);
+	if (up) {
+		for (const waitMs of [STOP_MS, FORCE_MS]) {
+			await signalProcess(supervisor, "SIGTERM");
+			await waitUntilGone([supervisor], waitMs);
+		}
+		if (await isRunning(supervisor)) throw new CommandFailure(EXIT.failed, `the supervisor (${supervisor.pid}) doesn't end: kill -9 ${supervisor.pid}, then \`berth down\` again`);
+	}
+	// One that was forced, or killed before, has left its state and perhaps more.
+	const left = await stopLeftovers((await readSupervisorState(paths)) ?? state);
+	await removeSupervisorState(paths);
+	if (up) return "stack";
+	return left.length > 0 ? "leftovers" : "nothing";
+}

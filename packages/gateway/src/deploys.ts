@@ -1,0 +1,100 @@
+import {
+	BerthError,
+	FIXED_LIMITS,
+	HEADERS,
+	inlineDeploySchema,
+	KIB,
+	manifestSchema,
+	type Manifest,
+	type SourceKind,
+	type SourceReference,
+	type Version,
+} from "@berth/contracts";
+import type { Request, Response } from "express";
+import { authenticate } from "./auth.js";
+import { parseJson, readBody } from "./body.js";
+import { nameFrom } from "./names.js";
+import type { Services } from "./services.js";
+import { validate } from "./validation.js";
+
+/** How long `?wait=true` waits, milliseconds. */
+const WAIT_MS = 60_000;
+/** A JSON deploy: the source, escaped, and its manifest. */
+const JSON_BYTES = 2 * FIXED_LIMITS.sourceBytes + 64 * KIB;
+
+const ARCHIVES: Readonly<Record<string, SourceKind>> = {
+	"application/gzip": "tar.gz",
+	"application/x-gzip": "tar.gz",
+	"application/tar+gzip": "tar.gz",
+	"application/zip": "zip",
+};
+
+interface Deploy {
+	readonly manifest: Manifest;
+	readonly source: Omit<SourceReference, "digest">;
+	readonly bytes: Uint8Array;
+}
+
+/** `PUT /v1/functions/{name}`: nothing is stored before everything about the request has been checked. */
+export async function deploy(request: Request, response: Response, services: Services): Promise<void> {
+	const { project } = await authenticate(request, services.keys);
+	const name = nameFrom(request.params["name"]);
+	const { manifest, source, bytes } = await readDeploy(request);
+	const digest = await services.artifacts.sources.put(bytes);
+	const { version, unchanged } = await services.functions.createVersion(project, name, manifest, { ...source, digest });
+	if (unchanged) {
+		response.status(200).json({ version, unchanged });
+		return;
+	}
+	await services.builds.add({ project, function: name, version: version.number });
+	if (request.query["wait"] === "true") await answerWhenBuilt(version, response, services);
+	else answerAccepted(version, response);
+}
+
+async function answerWhenBuilt(version: Version, response: Response, services: Services): Promise<void> {
+	const built = await services.functions.waitForBuild(version, WAIT_MS);
+	if (built === undefined) throw new BerthError("function_not_found", `${version.function} was deleted while it was built`);
+	if (built.failure !== undefined) {
+		const { code, phase, message, diagnostics } = built.failure;
+		const issues = diagnostics.map((one) => ({ field: placeOf(one), message: one.message }));
+		throw new BerthError(code, message, { issues, extra: { phase, diagnostics, version: built.number } });
+	}
+	if (built.state !== "ready") answerAccepted(built, response);
+	else response.status(201).location(pathOf(built)).json({ version: built, unchanged: false });
+}
+
+function answerAccepted(version: Version, response: Response): void {
+	response.status(202).location(pathOf(version)).json({ version, unchanged: false });
+}
+
+function pathOf(version: Version): string {
+	return `/v1/functions/${version.function}/versions/${version.number}`;
+}
+
+function placeOf({ file, line, column }: { readonly file?: string; readonly line?: number; readonly column?: number }): string {
+	return [file ?? "source", line, column].filter((part) => part !== undefined).join(":");
+}
+
+async function readDeploy(request: Request): Promise<Deploy> {
+	const type = (request.headers["content-type"] ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "";
+	if (type === "application/json") return readInline(parseJson(await readBody(request, JSON_BYTES), "the body"));
+	const kind = ARCHIVES[type];
+	if (kind !== undefined) return await readArchive(request, kind);
+	const detail = `send application/json with the source, or an archive as application/gzip or application/zip, not ${JSON.stringify(type)}`;
+	throw new BerthError("unsupported_media_type", detail);
+}
+
+function readInline(value: unknown): Deploy {
+	const { source, filename, ...manifest } = validate(inlineDeploySchema, value, "invalid_manifest");
+	const bytes = Buffer.from(source);
+	return { manifest, source: { kind: "file", filename, sizeBytes: bytes.length }, bytes };
+}
+
+async function readArchive(request: Request, kind: SourceKind): Promise<Deploy> {
+	const header = request.headers[HEADERS.manifest];
+	const value = header === undefined ? {} : parseJson(Buffer.from(String(header), "latin1"), `the header ${HEADERS.manifest}`);
+	const manifest = validate(manifestSchema, value, "invalid_manifest");
+	const bytes = await readBody(request, FIXED_LIMITS.archiveBytes);
+	if (bytes.length === 0) throw new BerthError("invalid_request", "the archive is empty");
+	return { manifest, source: { kind, sizeBytes: bytes.length }, bytes };
+}

@@ -1,0 +1,50 @@
+import type { FunctionDetail, FunctionList, VersionList } from "@berth/contracts";
+import { functionNotFound } from "@berth/registry";
+import type { Request, Response } from "express";
+import { authenticate } from "./auth.js";
+import { nameFrom, numberFrom } from "./names.js";
+import type { Services } from "./services.js";
+
+/** `GET /v1/functions` */
+export async function listFunctions(request: Request, response: Response, { keys, functions }: Services): Promise<void> {
+	const { project } = await authenticate(request, keys);
+	response.json({ functions: await functions.listFunctions(project) } satisfies FunctionList);
+}
+
+/** `GET /v1/functions/{name}` */
+export async function getFunction(request: Request, response: Response, { keys, functions }: Services): Promise<void> {
+	const { project } = await authenticate(request, keys);
+	const name = nameFrom(request.params["name"]);
+	const summary = await functions.getFunction(project, name);
+	const version = summary && (await functions.getVersion(project, name, summary.live ?? summary.latest));
+	if (summary === undefined || version === undefined) throw functionNotFound(name);
+	response.json({ ...summary, version } satisfies FunctionDetail);
+}
+
+/** `DELETE /v1/functions/{name}` */
+export async function deleteFunction(request: Request, response: Response, { keys, functions, nodes, log }: Services): Promise<void> {
+	const { project } = await authenticate(request, keys);
+	const name = nameFrom(request.params["name"]);
+	if (!(await functions.deleteFunction(project, name))) throw functionNotFound(name);
+	// Its sandboxes would go by themselves when they are idle; a node that can't be told keeps them so long.
+	const evictions = nodes.nodes().map(({ id }) => nodes.ask(id, { kind: "evict", project, function: name }));
+	for (const result of await Promise.allSettled(evictions)) {
+		if (result.status === "rejected") log.warn({ err: result.reason as Error, function: name }, "a node couldn't be told that a function is gone");
+	}
+	response.status(204).end();
+}
+
+/** `GET /v1/functions/{name}/versions` */
+export async function listVersions(request: Request, response: Response, { keys, functions }: Services): Promise<void> {
+	const { project } = await authenticate(request, keys);
+	response.json({ versions: await functions.listVersions(project, nameFrom(request.params["name"])) } satisfies VersionList);
+}
+
+/** `GET /v1/functions/{name}/versions/{number}` */
+export async function getVersion(request: Request, response: Response, { keys, functions }: Services): Promise<void> {
+	const { project } = await authenticate(request, keys);
+	const name = nameFrom(request.params["name"]);
+	const version = await functions.getVersion(project, name, numberFrom(request.params["number"]));
+	if (version === undefined) throw functionNotFound(`${name}:${String(request.params["number"])}`);
+	response.json(version);
+}

@@ -1,0 +1,55 @@
+import { BerthError, type NodeCommand, type SandboxList, type StatsAnswer } from "@berth/contracts";
+import type { NodeAnswer, NodeQuestion } from "@berth/queue";
+import type { Request, Response } from "express";
+import { z } from "zod";
+import { authenticate } from "./auth.js";
+import { parseJson, readBody } from "./body.js";
+import type { Services } from "./services.js";
+
+const COMMAND_BYTES = 4096;
+/** Booting a floor of sandboxes takes its time, milliseconds. */
+const COMMAND_MS = 60_000;
+
+/** What may be asked of nodes over the API. */
+export const nodeCommandSchema = z.strictObject({
+	kind: z.enum(["kill", "evict", "prewarm"]),
+	sandbox: z.string().regex(/^sb_[0-9a-z]{26}$/, "a sandbox's id").optional(),
+	function: z.string().optional(),
+	floor: z.union([z.int().min(0).max(64), z.literal("default")]).optional(),
+});
+
+/** `GET /v1/sandboxes` */
+export async function listSandboxes(request: Request, response: Response, services: Services): Promise<void> {
+	await authenticate(request, services.keys);
+	const answers = await askAll(services, { kind: "sandboxes" });
+	response.json({ sandboxes: answers.flatMap((answer) => (answer.kind === "sandboxes" ? answer.sandboxes : [])) } satisfies SandboxList);
+}
+
+/** `GET /v1/stats` */
+export async function getStats(request: Request, response: Response, services: Services): Promise<void> {
+	await authenticate(request, services.keys);
+	const answers = await askAll(services, { kind: "stats" });
+	response.json({ nodes: answers.flatMap((answer) => (answer.kind === "stats" ? [answer.stats] : [])) } satisfies StatsAnswer);
+}
+
+/** `POST /v1/nodes/commands` */
+export async function commandNodes(request: Request, response: Response, services: Services): Promise<void> {
+	const { project } = await authenticate(request, services.keys);
+	const parsed = nodeCommandSchema.safeParse(parseJson(await readBody(request, COMMAND_BYTES), "the body"));
+	if (!parsed.success) throw new BerthError("invalid_request", parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`).join("; "));
+	const answers = await askAll(services, commandOf(parsed.data, project), COMMAND_MS);
+	const affected = answers.reduce((sum, answer) => sum + (answer.kind === "done" ? answer.affected : 0), 0);
+	response.json({ affected });
+}
+
+function commandOf(body: z.output<typeof nodeCommandSchema>, project: string): NodeCommand {
+	if (body.kind === "kill" && body.sandbox !== undefined) return { kind: "kill", sandbox: body.sandbox };
+	if (body.kind === "evict" && body.function !== undefined) return { kind: "evict", project, function: body.function };
+	if (body.kind === "prewarm" && body.floor !== undefined) return { kind: "prewarm", floor: body.floor };
+	throw new BerthError("invalid_request", "kill takes sandbox, evict takes function, prewarm takes floor");
+}
+
+/** Every node's answer. @throws BerthError unavailable when one doesn't answer */
+function askAll({ nodes }: Services, question: NodeQuestion, timeoutMs?: number): Promise<readonly NodeAnswer[]> {
+	return Promise.all(nodes.nodes().map(({ id }) => nodes.ask(id, question, timeoutMs)));
+}

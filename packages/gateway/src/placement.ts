@@ -1,0 +1,17 @@
+import { createHash } from "node:crypto";
+import { BerthError } from "@berth/contracts";
+import type { NodeDirectory } from "@berth/queue";
+
+/**
+ * The node for a function's interactive invocations: the highest of the hashes of function and node
+ * (rendezvous hashing), so that each has a home where it stays warm and few move when a node comes or
+ * goes. @throws BerthError unavailable when there is no node
+ */
+export function nodeFor(nodes: NodeDirectory, project: string, name: string): string {
+	const all = nodes.nodes();
+	const [only] = all;
+	if (only === undefined) throw new BerthError("unavailable", "no worker is registered; nothing was accepted");
+	if (all.length === 1) return only.id;
+	const weigh = (id: string) => createHash("sha1").update(`${project}/${name}@${id}`).digest("hex");
+	return all.map(({ id }) => ({ id, weight: weigh(id) })).reduce((best, one) => (one.weight > best.weight ? one : best)).id;
+}

@@ -1,0 +1,62 @@
+import { BerthError, type InvocationAnswer, type InvocationRecord, type InvocationResult, type LogBook, type LogLine } from "@berth/contracts";
+import type { ArtifactStore } from "@berth/registry";
+import type { Request, Response } from "express";
+import { authenticate } from "./auth.js";
+import type { Services } from "./services.js";
+
+const ID = /^inv_[0-9a-z]{26}$/;
+
+/** `GET /v1/invocations/{id}` */
+export async function getInvocation(request: Request, response: Response, { keys, invocations, artifacts }: Services): Promise<void> {
+	const { project } = await authenticate(request, keys);
+	const id = String(request.params["id"]);
+	const record = ID.test(id) ? await invocations.record(id) : undefined;
+	if (record === undefined || record.project !== project) {
+		throw new BerthError("invocation_not_found", `there is no record of ${JSON.stringify(id.slice(0, 64))}; successes are kept 10 minutes, everything else a day`);
+	}
+	response.json(await answerOf(record, artifacts));
+}
+
+async function answerOf(record: InvocationRecord, artifacts: ArtifactStore): Promise<InvocationAnswer> {
+	const { last, logs, result, acceptedAtMs, ...rest } = record;
+	const { lines, truncated } = await logsOf(logs, artifacts);
+	return {
+		...rest,
+		acceptedAt: new Date(acceptedAtMs).toISOString(),
+		...(last === undefined ? {} : attemptOf(last)),
+		...(result === undefined ? {} : { result: await resultOf(result, artifacts) }),
+		logs: lines,
+		logsTruncated: truncated,
+	};
+}
+
+function attemptOf({ finishedAtMs, ...attempt }: NonNullable<InvocationRecord["last"]>): Partial<InvocationAnswer> {
+	return { ...attempt, finishedAt: new Date(finishedAtMs).toISOString() } as Partial<InvocationAnswer>;
+}
+
+async function logsOf(logs: LogBook | undefined, { payloads }: ArtifactStore): Promise<{ readonly lines: readonly LogLine[]; readonly truncated: boolean }> {
+	if (logs?.payload === undefined) return { lines: logs?.lines ?? [], truncated: logs?.truncated ?? false };
+	return { lines: JSON.parse((await payloads.get(logs.payload)).toString()) as LogLine[], truncated: logs.truncated };
+}
+
+async function resultOf({ body, contentType, response }: InvocationResult, { payloads }: ArtifactStore): Promise<NonNullable<InvocationAnswer["result"]>> {
+	const head = { ...(contentType === undefined ? {} : { contentType }), ...(response === undefined ? {} : { status: response.status }) };
+	if ("base64" in body) return { ...head, base64: body.base64 };
+	const bytes = "payload" in body ? await payloads.get(body.payload) : undefined;
+	const text = bytes === undefined ? (body as { readonly text: string }).text : bytes.toString("utf8");
+	if (bytes !== undefined && !bytes.equals(Buffer.from(text))) return { ...head, base64: bytes.toString("base64") };
+	return { ...head, ...(isJson(contentType) ? asJson(text) : { text }) };
+}
+
+function isJson(contentType: string | undefined): boolean {
+	return /^application\/(?:[^;]+\+)?json\b/.test(contentType ?? "");
+}
+
+/** A function may call anything JSON: what isn't stays text. */
+function asJson(text: string): { readonly json: unknown } | { readonly text: string } {
+	try {
+		return { json: JSON.parse(text) as unknown };
+	} catch {
+		return { text };
+	}
+}

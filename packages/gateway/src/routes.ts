@@ -1,0 +1,90 @@
+import { inlineDeploySchema } from "@berth/contracts";
+import type { Request, Response } from "express";
+import type { z } from "zod";
+import { deploy } from "./deploys.js";
+import { deleteFunction, getFunction, getVersion, listFunctions, listVersions } from "./functions.js";
+import { livez, metrics, readyz } from "./health.js";
+import type { Invocations } from "./invocations.js";
+import { commandNodes, getStats, listSandboxes, nodeCommandSchema } from "./nodes.js";
+import { getInvocation } from "./records.js";
+import type { Services } from "./services.js";
+
+type Method = "get" | "put" | "post" | "delete" | "all";
+
+/** One route: what Express serves and what the OpenAPI document says about it. */
+export interface Route {
+	readonly method: Method;
+	/** As OpenAPI writes it: `/v1/functions/{name}`. */
+	readonly path: string;
+	readonly summary: string;
+	readonly key: boolean;
+	readonly body?: z.ZodType;
+	/** What it answers when all is well: status → meaning. */
+	readonly answers: Readonly<Record<number, string>>;
+	readonly serve: (request: Request, response: Response, services: Services) => void | Promise<void>;
+}
+
+/** Every route, the hottest first. */
+export function routes(invocations: Invocations): readonly Route[] {
+	const http = (request: Request, response: Response) => invocations.http(request, response);
+	return [
+		{
+			method: "post",
+			path: "/v1/functions/{name}/invocations",
+			summary: "Invoke a function: payload in, result out. With `Prefer: respond-async`: 202 and a Location.",
+			key: true,
+			answers: { 200: "The result", 202: "Accepted; the record is at Location", 204: "The handler returned nothing" },
+			serve: (request, response) => invocations.event(request, response),
+		},
+		{
+			method: "all",
+			path: "/fn/{project}/{name}",
+			summary: "Invoke a function as an HTTP endpoint. Without a key when its manifest says public.",
+			key: false,
+			answers: { 200: "What the function answers: its status, headers and body" },
+			serve: http,
+		},
+		{
+			method: "all",
+			path: "/fn/{project}/{name}/{rest}",
+			summary: "The same with a path of the function's own below.",
+			key: false,
+			answers: { 200: "What the function answers: its status, headers and body" },
+			serve: http,
+		},
+		{
+			method: "put",
+			path: "/v1/functions/{name}",
+			summary: "Deploy a version: JSON with the source, or an archive (application/gzip, application/zip) with its manifest in Berth-Manifest. `?wait=true` answers when it is built.",
+			key: true,
+			body: inlineDeploySchema,
+			answers: { 200: "Nothing changed: this is the live version", 201: "The version is ready", 202: "The version is queued; it is at Location" },
+			serve: deploy,
+		},
+		{ method: "get", path: "/v1/functions", summary: "All functions of the project", key: true, answers: { 200: "FunctionList" }, serve: listFunctions },
+		{ method: "get", path: "/v1/functions/{name}", summary: "A function and its live version", key: true, answers: { 200: "FunctionDetail" }, serve: getFunction },
+		{ method: "delete", path: "/v1/functions/{name}", summary: "Delete a function and its versions", key: true, answers: { 204: "Gone" }, serve: deleteFunction },
+		{ method: "get", path: "/v1/functions/{name}/versions", summary: "Its versions, newest first", key: true, answers: { 200: "VersionList" }, serve: listVersions },
+		{ method: "get", path: "/v1/functions/{name}/versions/{number}", summary: "One version", key: true, answers: { 200: "Version" }, serve: getVersion },
+		{ method: "get", path: "/v1/invocations/{id}", summary: "The record of an invocation", key: true, answers: { 200: "InvocationAnswer" }, serve: getInvocation },
+		{ method: "get", path: "/v1/sandboxes", summary: "Every sandbox of every node", key: true, answers: { 200: "SandboxList" }, serve: listSandboxes },
+		{ method: "get", path: "/v1/stats", summary: "What each node did and holds", key: true, answers: { 200: "StatsAnswer" }, serve: getStats },
+		{
+			method: "post",
+			path: "/v1/nodes/commands",
+			summary: "Kill a sandbox, evict a function's idle ones, or set the prewarmed floor; answered when it is done",
+			key: true,
+			body: nodeCommandSchema,
+			answers: { 200: "How many sandboxes it concerned" },
+			serve: commandNodes,
+		},
+		{ method: "get", path: "/livez", summary: "Whether the process answers", key: false, answers: { 200: "ok" }, serve: livez },
+		{ method: "get", path: "/readyz", summary: "Whether an invocation would be accepted", key: false, answers: { 200: "ok" }, serve: readyz },
+		{ method: "get", path: "/metrics", summary: "Prometheus metrics of the gateway and its workers", key: false, answers: { 200: "text/plain" }, serve: metrics },
+	];
+}
+
+/** `/fn/{project}/{rest}` as Express writes it: `/fn/:project/*rest`. */
+export function expressPath(path: string): string {
+	return path.replace("{rest}", "*rest").replace(/\{(\w+)\}/g, ":$1");
+}

@@ -1,0 +1,17 @@
+import type { BuildQueue, InvocationQueue, NodeDirectory } from "@berth/queue";
+import type { ApiKeys, ArtifactStore, FunctionRegistry } from "@berth/registry";
+import type { GatewayMetrics, Logger } from "@berth/telemetry";
+
+/** Everything the gateway needs: `main` makes it, the routes use it. */
+export interface Services {
+	readonly functions: FunctionRegistry;
+	readonly keys: ApiKeys;
+	readonly artifacts: ArtifactStore;
+	readonly invocations: InvocationQueue;
+	readonly builds: BuildQueue;
+	readonly nodes: NodeDirectory;
+	readonly metrics: GatewayMetrics;
+	readonly log: Logger;
+	/** Invocations that may be waited for at the same time. */
+	readonly maxInflight: number;
+}

@@ -1,0 +1,127 @@
+import { type AttemptRecord, HOUR_MS, type InvocationRecord, type InvocationRequest, type Settlement } from "@berth/contracts";
+import type { Redis } from "ioredis";
+import { type LaneTotals, totalsOf } from "./counters.js";
+import { BACKGROUND_TOTALS, backgroundRecordOf } from "./keys.js";
+import { LuaScript } from "./lua-script.js";
+import { recordHead } from "./settlements.js";
+
+/** How long a record is kept after its last change. */
+const KEEP_MS = 24 * HOUR_MS;
+
+const ACCEPT = new LuaScript(`
+	if redis.call("EXISTS", KEYS[1]) == 1 then return 0 end
+	redis.call("HSET", KEYS[1], "head", ARGV[1], "state", "queued", "fence", 0, "queuedAt", ARGV[2])
+	redis.call("PEXPIRE", KEYS[1], ARGV[3])
+	redis.call("HINCRBY", KEYS[2], "accepted", 1)
+	return 1
+`);
+
+const WITHDRAW = new LuaScript(`
+	local record = redis.call("HMGET", KEYS[1], "state", "fence")
+	if record[1] ~= "queued" or record[2] ~= "0" then return 0 end
+	redis.call("DEL", KEYS[1])
+	redis.call("HINCRBY", KEYS[2], "accepted", -1)
+	return 1
+`);
+
+const BEGIN = new LuaScript(`
+	local record = redis.call("HMGET", KEYS[1], "state", "fence", "owner", "queuedAt", "dead")
+	if record[1] == "settled" then return { "settled", record[5] or "0" } end
+	local fence, attempt = tonumber(record[2] or "0"), tonumber(ARGV[1])
+	if fence > attempt or (fence == attempt and record[3] ~= ARGV[2]) then return { "stale", "0" } end
+	redis.call("HSET", KEYS[1], "head", ARGV[3], "state", "running", "fence", ARGV[1], "owner", ARGV[2])
+	redis.call("PEXPIRE", KEYS[1], ARGV[4])
+	return { "begun", record[4] or "0" }
+`);
+
+const END = new LuaScript(`
+	local record = redis.call("HMGET", KEYS[1], "state", "fence")
+	if record[2] ~= ARGV[1] then return 0 end
+	if record[1] ~= "running" then return record[1] == ARGV[2] and 1 or 0 end
+	redis.call("HSET", KEYS[1], "state", ARGV[2], "last", ARGV[4], "queuedAt", ARGV[7])
+	for at, field in ipairs({ "result", "logs" }) do
+		if ARGV[4 + at] == "" then redis.call("HDEL", KEYS[1], field) else redis.call("HSET", KEYS[1], field, ARGV[4 + at]) end
+	end
+	if ARGV[2] == "settled" then
+		redis.call("HSET", KEYS[1], "dead", ARGV[3])
+		redis.call("HINCRBY", KEYS[2], ARGV[3] == "1" and "dead" or "settled", 1)
+	end
+	redis.call("PEXPIRE", KEYS[1], ARGV[8])
+	return 1
+`);
+
+/** What a worker finds when it is about to begin an attempt. */
+export type Beginning =
+	| { readonly kind: "begun"; readonly queuedAtMs: number }
+	/** A newer attempt holds the record. */
+	| { readonly kind: "stale" }
+	/** It is over already; the job may go. */
+	| { readonly kind: "settled"; readonly dead: boolean };
+
+/** How an attempt leaves its invocation. */
+export type Ending = "settled" | "dead" | "retried";
+
+/** The records of background invocations on the durable Redis: a hash each, kept for 24 hours after its last change. */
+export class BackgroundRecords {
+	readonly #redis: Redis;
+
+	constructor(redis: Redis) {
+		this.#redis = redis;
+	}
+
+	/** Writes the record in state `queued`; false if there is one of that id. */
+	async accept(request: InvocationRequest): Promise<boolean> {
+		return (await ACCEPT.run(this.#redis, keysOf(request.id), [headOf(request), request.acceptedAtMs, KEEP_MS])) === 1;
+	}
+
+	/** Takes back what was accepted and never begun. */
+	async withdraw(id: string): Promise<void> {
+		await WITHDRAW.run(this.#redis, keysOf(id), []);
+	}
+
+	/** Moves the record to `running`, fenced by the attempt. @param owner the job's lock token */
+	async begin(request: InvocationRequest, attempt: number, owner: string): Promise<Beginning> {
+		const answer = (await BEGIN.run(this.#redis, keysOf(request.id), [attempt, owner, headOf(request), KEEP_MS])) as [string, string];
+		if (answer[0] === "settled") return { kind: "settled", dead: answer[1] === "1" };
+		if (answer[0] === "stale") return { kind: "stale" };
+		return { kind: "begun", queuedAtMs: Number(answer[1]) || request.acceptedAtMs };
+	}
+
+	/** Writes an attempt's settlement; false when the attempt is stale. Doing it twice changes nothing. */
+	async end(id: string, { attempt, result, logs }: Settlement, ending: Ending): Promise<boolean> {
+		const state = ending === "retried" ? "queued" : "settled";
+		const args = [attempt.attempt, state, ending === "dead" ? 1 : 0, JSON.stringify(attempt), textOf(result), textOf(logs), attempt.finishedAtMs, KEEP_MS];
+		return (await END.run(this.#redis, keysOf(id), args)) === 1;
+	}
+
+	async read(id: string): Promise<InvocationRecord | undefined> {
+		const fields = await this.#redis.hgetall(backgroundRecordOf(id));
+		const { head, state, last, result, logs } = fields;
+		if (head === undefined || state === undefined) return undefined;
+		return {
+			...(JSON.parse(head) as ReturnType<typeof recordHead>),
+			state: state as InvocationRecord["state"],
+			...(last === undefined ? {} : { last: JSON.parse(last) as AttemptRecord }),
+			...(result === undefined ? {} : { result: JSON.parse(result) as NonNullable<InvocationRecord["result"]> }),
+			...(logs === undefined ? {} : { logs: JSON.parse(logs) as NonNullable<InvocationRecord["logs"]> }),
+		};
+	}
+
+	/** The lane's totals since the durable Redis was made. */
+	async totals(): Promise<LaneTotals> {
+		const { accepted, settled, dead } = await this.#redis.hgetall(BACKGROUND_TOTALS);
+		return totalsOf(Number(accepted ?? 0), Number(settled ?? 0), Number(dead ?? 0));
+	}
+}
+
+function keysOf(id: string): string[] {
+	return [backgroundRecordOf(id), BACKGROUND_TOTALS];
+}
+
+function headOf(request: InvocationRequest): string {
+	return JSON.stringify(recordHead(request, "background"));
+}
+
+function textOf(value: object | undefined): string {
+	return value === undefined ? "" : JSON.stringify(value);
+}

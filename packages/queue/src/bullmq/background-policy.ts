@@ -1,0 +1,27 @@
+import { HOUR_MS, type Outcome } from "@berth/contracts";
+
+/** How the background lane tries again. */
+export interface RetryPolicy {
+	/** Attempts that may end in a failure; those that a worker's death cut short come on top. */
+	readonly attempts: number;
+	/** Wait before the second attempt, milliseconds; doubles each time, half of it is random. */
+	readonly backoffMs: number;
+}
+export const DEFAULT_RETRY_POLICY: RetryPolicy = { attempts: 3, backoffMs: 1000 };
+
+/** How old an invocation may be when an attempt begins. */
+export const MOST_AGE_MS = 6 * HOUR_MS;
+/** Workers that may die on one invocation before it is given up. */
+export const MOST_STALLS = 10;
+
+/** Dead letters: BullMQ's failed set, bounded. */
+export const DEAD_LETTERS = { age: 7 * 24 * 3600, count: 10_000 } as const;
+
+const RETRIED: ReadonlySet<Outcome> = new Set(["handler_error", "init_error", "timed_out", "out_of_memory", "crashed", "platform_error"]);
+const SETTLED: ReadonlySet<Outcome> = new Set(["succeeded", "cancelled"]);
+
+/** What follows an attempt with this outcome, while `failuresLeft` more attempts may fail. */
+export function endingOf(outcome: Outcome, failuresLeft: number): "settled" | "dead" | "retried" {
+	if (SETTLED.has(outcome)) return "settled";
+	return RETRIED.has(outcome) && failuresLeft > 0 ? "retried" : "dead";
+}

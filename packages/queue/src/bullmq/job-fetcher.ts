@@ -1,0 +1,110 @@
+import { randomUUID } from "node:crypto";
+import { setImmediate as turn, setTimeout as wait } from "node:timers/promises";
+import { Job, type JobJson, Worker } from "bullmq";
+import type { Redis } from "ioredis";
+import { QUEUE_PREFIX } from "../keys.js";
+import type { QueueLogger } from "../logger.js";
+import { WORKER_OPTIONS } from "./leases.js";
+
+const RETRY_MS = 250;
+
+export interface JobFetcherParts<Data> {
+	readonly queue: string;
+	/** A `worker` connection. */
+	readonly redis: Redis;
+	readonly log: QueueLogger;
+	/** Resolves when there is room for one more job; or when it is told to stop. */
+	readonly room: () => Promise<void>;
+	/** Takes a job into its hands. @param token of its lock */
+	readonly take: (job: Job<Data>, token: string) => void;
+}
+
+/**
+ * Fetches jobs by hand (BullMQ's pattern of that name): a Worker without a processor, for a queue
+ * whose jobs never repeat and are never delayed. Whoever takes a job renews its lock and finishes it.
+ */
+export class JobFetcher<Data> {
+	readonly #parts: JobFetcherParts<Data>;
+	#worker: Worker<Data>;
+	#fetching: Promise<void> = Promise.resolve();
+	#stopping = false;
+
+	constructor(parts: JobFetcherParts<Data>) {
+		this.#parts = parts;
+		this.#worker = this.#make();
+	}
+
+	/** Fetches, and looks for stalled jobs, until `stop`. */
+	start(): void {
+		const worker = this.#worker;
+		this.#fetching = this.#fetch(worker);
+		worker.startStalledCheckTimer().catch((error: unknown) => this.#parts.log.error({ error }, "the check for stalled jobs doesn't run"));
+	}
+
+	/** Interrupts the wait for a job; one that was on its way is still taken. `room` has to resolve. */
+	async stop(): Promise<void> {
+		this.#stopping = true;
+		await this.#worker.close(true);
+		await this.#fetching;
+	}
+
+	/** Goes on with a new BullMQ worker and connection. */
+	revive(): void {
+		const old = this.#worker;
+		this.#worker = this.#make();
+		old.close(true).catch((error: unknown) => this.#parts.log.debug({ error }, "the stuck worker didn't close"));
+		this.start();
+	}
+
+	extendLocks(jobs: string[], tokens: string[], durationMs: number): Promise<string[]> {
+		return this.#worker.extendJobLocks(jobs, tokens, durationMs);
+	}
+
+	#make(): Worker<Data> {
+		const { queue, redis, log } = this.#parts;
+		const worker = new Worker<Data>(queue, null, { ...WORKER_OPTIONS, connection: redis, prefix: QUEUE_PREFIX, autorun: false });
+		worker.on("error", (error) => log.debug({ error, queue }, "worker"));
+		return worker;
+	}
+
+	async #fetch(worker: Worker<Data>): Promise<void> {
+		const id = randomUUID();
+		// What was there before needs no marker to be found.
+		let mayWait = false;
+		for (let round = 0; !this.#stopping && worker === this.#worker; round++) {
+			try {
+				if (mayWait) await worker.getBackend().waitForJob(WORKER_OPTIONS.drainDelay);
+				await this.#parts.room();
+				if (this.#stopping) return;
+				mayWait = true;
+				await this.#next(worker, `${id}-${round}`);
+			} catch (error) {
+				if (this.#stopping) return;
+				this.#parts.log.debug({ error }, "no job could be fetched");
+				await this.#recover(worker);
+			}
+		}
+	}
+
+	/**
+	 * Every job that is taken leaves a marker behind, so that the next wait ends at once and looks
+	 * again: the marker costs less than an empty look.
+	 */
+	async #next(worker: Worker<Data>, token: string): Promise<void> {
+		const [json, id] = (await worker.getBackend().moveToActive(token)) as [JobJson | undefined, string];
+		if (!json) return;
+		this.#parts.take(Job.fromJSON<Data>(worker, json, id), token);
+		// The answer of a quick one goes first.
+		await turn();
+		await turn();
+	}
+
+	async #recover(worker: Worker<Data>): Promise<void> {
+		await wait(RETRY_MS);
+		try {
+			if (!this.#stopping) await worker.getBackend().reconnectBlocking();
+		} catch (error) {
+			this.#parts.log.debug({ error }, "the blocking connection isn't back yet");
+		}
+	}
+}

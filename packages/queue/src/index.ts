@@ -1,0 +1,10 @@
+export type { RetryPolicy } from "./bullmq/background-policy.js";
+export { connectRedis, closeRedis, type RedisUse } from "./connections.js";
+export type { LaneTotals } from "./counters.js";
+export type { RecordBudget } from "./interactive-records.js";
+export type { GatewayQueue } from "./invocation-queue.js";
+export type { SourceTotals, WorkerSource } from "./invocation-source.js";
+export type { QueueLogger } from "./logger.js";
+export type { NodeGone } from "./node-directory.js";
+export * from "./open.js";
+export type * from "./ports.js";

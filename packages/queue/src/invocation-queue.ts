@@ -1,0 +1,90 @@
+import type { InvocationRecord, InvocationRequest, Settlement } from "@berth/contracts";
+import type { Redis } from "ioredis";
+import type { BackgroundQueue } from "./bullmq/background-queue.js";
+import type { Builds } from "./bullmq/builds.js";
+import type { InteractiveQueue } from "./bullmq/interactive-queue.js";
+import { closeRedis, guarded } from "./connections.js";
+import type { LaneTotals } from "./counters.js";
+import type { InvocationQueue, QueueDepth } from "./ports.js";
+
+/** What an open InvocationQueue does beyond its port. */
+export interface GatewayQueue extends InvocationQueue {
+	/**
+	 * Ends the wait for what is on a node that is gone: what its worker never took is rejected as
+	 * `unavailable` (it may be placed elsewhere), the rest as `worker_lost`.
+	 */
+	abandon(node: string): Promise<void>;
+	/** Interactive: of this process, since its start. */
+	interactiveTotals(): LaneTotals;
+	/** Background: of the whole lane, from the durable Redis. @throws BerthError `unavailable` */
+	backgroundTotals(): Promise<LaneTotals>;
+}
+
+export interface RedisInvocationQueueParts {
+	readonly interactive: InteractiveQueue;
+	readonly background: BackgroundQueue;
+	readonly builds: Builds;
+	/** The `gateway` connections. */
+	readonly fast: Redis;
+	readonly durable: Redis;
+	/** All connections, to be closed with it. */
+	readonly owned: readonly Redis[];
+}
+
+/** Both lanes behind the gateway's port. */
+export class RedisInvocationQueue implements GatewayQueue {
+	readonly #parts: RedisInvocationQueueParts;
+
+	constructor(parts: RedisInvocationQueueParts) {
+		this.#parts = parts;
+	}
+
+	run(node: string, request: InvocationRequest): Promise<Settlement> {
+		return this.#parts.interactive.run(node, request);
+	}
+
+	enqueue(request: InvocationRequest): Promise<void> {
+		return this.#parts.background.enqueue(request);
+	}
+
+	/** Asks both Redis: an id doesn't say its lane. One of them being away matters only if the other has no record. */
+	async record(id: string): Promise<InvocationRecord | undefined> {
+		const { interactive, background, fast, durable } = this.#parts;
+		const [inFast, inDurable] = await Promise.allSettled([
+			guarded(fast, () => interactive.records.read([id])),
+			guarded(durable, () => background.records.read(id)),
+		]);
+		const found = (inDurable.status === "fulfilled" ? inDurable.value : undefined) ?? (inFast.status === "fulfilled" ? inFast.value[0] : undefined);
+		if (found !== undefined) return found;
+		if (inFast.status === "rejected") throw inFast.reason;
+		if (inDurable.status === "rejected") throw inDurable.reason;
+		return undefined;
+	}
+
+	async depth(): Promise<QueueDepth> {
+		const { interactive, background, builds, fast, durable } = this.#parts;
+		const [ofInteractive, ofBackground, ofBuilds] = await Promise.all([
+			guarded(fast, () => interactive.depth()),
+			guarded(durable, () => background.depth()),
+			guarded(durable, () => builds.depth()),
+		]);
+		return { interactive: ofInteractive, background: ofBackground, builds: ofBuilds };
+	}
+
+	abandon(node: string): Promise<void> {
+		return this.#parts.interactive.abandon(node);
+	}
+
+	interactiveTotals(): LaneTotals {
+		return this.#parts.interactive.totals();
+	}
+
+	async backgroundTotals(): Promise<LaneTotals> {
+		return await guarded(this.#parts.durable, () => this.#parts.background.records.totals());
+	}
+
+	async close(): Promise<void> {
+		this.#parts.interactive.close();
+		await Promise.all(this.#parts.owned.map(closeRedis));
+	}
+}

@@ -1,0 +1,74 @@
+import { setTimeout as wait } from "node:timers/promises";
+import type { Redis } from "ioredis";
+import type { BackgroundSource } from "./bullmq/background-source.js";
+import type { InteractiveSource } from "./bullmq/interactive-source.js";
+import { closeRedis } from "./connections.js";
+import type { DeliveryHandler, InvocationSource } from "./ports.js";
+
+/** What a worker has taken since its start, in invocations, and how it went. */
+export interface SourceTotals {
+	readonly interactive: {
+		readonly taken: number;
+		readonly settled: number;
+		/** Settlements that came second, or whose attempt was stale. */
+		readonly stale: number;
+		readonly inHand: number;
+		/** BullMQ workers that were stuck and made anew. */
+		readonly revived: number;
+	};
+	readonly background: { readonly taken: number; readonly stale: number; readonly inHand: number; readonly revived: number };
+}
+
+/** What an open InvocationSource does beyond its port. */
+export interface WorkerSource extends InvocationSource {
+	totals(): SourceTotals;
+}
+
+/** A quarter of a node's concurrency is kept for the background lane, so that neither lane starves the other. */
+const BACKGROUND_SHARE = 0.25;
+
+/** Both lanes behind the worker's port. */
+export class RedisInvocationSource implements WorkerSource {
+	readonly #interactive: InteractiveSource;
+	readonly #background: BackgroundSource;
+	readonly #owned: readonly Redis[];
+	#started = false;
+	#closed: Promise<void> | undefined;
+
+	/** @param owned all connections, to be closed with it */
+	constructor(interactive: InteractiveSource, background: BackgroundSource, owned: readonly Redis[]) {
+		this.#interactive = interactive;
+		this.#background = background;
+		this.#owned = owned;
+	}
+
+	async start(handler: DeliveryHandler, concurrency: number): Promise<void> {
+		const background = Math.max(1, Math.floor(concurrency * BACKGROUND_SHARE));
+		this.#started = true;
+		this.#interactive.start(handler, Math.max(1, concurrency - background));
+		this.#background.start(handler, background);
+	}
+
+	async drain(graceMs: number): Promise<void> {
+		if (!this.#started) return;
+		await Promise.all([this.#interactive.stop(), this.#background.stop()]);
+		const stop = new AbortController();
+		const late = wait(graceMs, undefined, { signal: stop.signal }).catch(() => undefined);
+		await Promise.race([Promise.all([this.#interactive.idle(), this.#background.idle()]), late]);
+		stop.abort();
+	}
+
+	totals(): SourceTotals {
+		return { interactive: this.#interactive.totals, background: this.#background.totals };
+	}
+
+	close(): Promise<void> {
+		this.#closed ??= this.#close();
+		return this.#closed;
+	}
+
+	async #close(): Promise<void> {
+		await Promise.all([this.#interactive.close(), this.#background.close()]);
+		await Promise.all(this.#owned.map(closeRedis));
+	}
+}

@@ -1,0 +1,107 @@
+import { BerthError } from "@berth/contracts";
+import type { Redis } from "ioredis";
+import { closeRedis, untilReady } from "./connections.js";
+import { NODE_IDS, NODE_NEWS, nodeLeaseOf, questionsOf } from "./keys.js";
+import type { QueueLogger } from "./logger.js";
+import { LuaScript } from "./lua-script.js";
+import { type Answered, type Asked, NODE_LEASE_MS, NODE_RENEWAL_MS, type NodeNews } from "./node-channels.js";
+import type { NodeAnswer, NodeInfo, NodeMembership, NodeQuestion } from "./ports.js";
+
+/** Ends a lease only if it is still this incarnation's: a restarted worker of that id may have joined. */
+const END_LEASE = new LuaScript(`
+	if redis.call("GET", KEYS[1]) ~= ARGV[1] then return 0 end
+	redis.call("DEL", KEYS[1])
+	redis.call("SREM", KEYS[2], ARGV[2])
+	return 1
+`);
+
+type Answerer = (question: NodeQuestion) => Promise<NodeAnswer>;
+
+/** A worker's lease on being listed, and its ear for questions. It owns both connections. */
+export class RedisNodeMembership implements NodeMembership {
+	readonly #redis: Redis;
+	readonly #subscriber: Redis;
+	readonly #log: QueueLogger;
+	#node: NodeInfo | undefined;
+	#timer: NodeJS.Timeout | undefined;
+	#renewing = false;
+	#closed: Promise<void> | undefined;
+
+	/** @param redis for `worker` use. @param subscriber for `subscriber` use */
+	constructor(redis: Redis, subscriber: Redis, log: QueueLogger) {
+		this.#redis = redis;
+		this.#subscriber = subscriber;
+		this.#log = log;
+	}
+
+	async join(node: NodeInfo, answer: Answerer): Promise<void> {
+		this.#node = node;
+		const channel = questionsOf(node.id);
+		this.#subscriber.on("message", (_, text: string) => void this.#answer(JSON.parse(text) as Asked, answer));
+		this.#subscriber.on("ready", () => void this.#listen(channel));
+		if (await untilReady(this.#subscriber, NODE_LEASE_MS)) await this.#subscriber.subscribe(channel);
+		await this.#renew(node);
+		await this.#redis.publish(NODE_NEWS, JSON.stringify({ kind: "joined", node } satisfies NodeNews));
+		this.#timer = setInterval(() => void this.#renewOnce(node), NODE_RENEWAL_MS);
+	}
+
+	/** Ends the lease, tells the gateways, and closes the connections. */
+	leave(): Promise<void> {
+		this.#closed ??= this.#leave();
+		return this.#closed;
+	}
+
+	async #leave(): Promise<void> {
+		clearInterval(this.#timer);
+		const node = this.#node;
+		try {
+			if (node !== undefined && this.#redis.status === "ready") {
+				await END_LEASE.run(this.#redis, [nodeLeaseOf(node.id), NODE_IDS], [JSON.stringify(node), node.id]);
+				const news: NodeNews = { kind: "left", id: node.id, incarnation: node.incarnation };
+				await this.#redis.publish(NODE_NEWS, JSON.stringify(news));
+			}
+		} catch (error) {
+			this.#log.warn({ error }, "the node's lease couldn't be given back; it ends by itself");
+		} finally {
+			await Promise.all([closeRedis(this.#redis), closeRedis(this.#subscriber)]);
+		}
+	}
+
+	async #renewOnce(node: NodeInfo): Promise<void> {
+		if (this.#renewing || this.#redis.status !== "ready") return;
+		this.#renewing = true;
+		try {
+			await this.#renew(node);
+		} catch (error) {
+			this.#log.warn({ error }, "the node's lease couldn't be renewed");
+		} finally {
+			this.#renewing = false;
+		}
+	}
+
+	async #renew(node: NodeInfo): Promise<void> {
+		await this.#redis.multi().set(nodeLeaseOf(node.id), JSON.stringify(node), "PX", NODE_LEASE_MS).sadd(NODE_IDS, node.id).exec();
+	}
+
+	async #listen(channel: string): Promise<void> {
+		try {
+			await this.#subscriber.subscribe(channel);
+		} catch (error) {
+			this.#log.debug({ error }, "questions can't be heard until Redis is back");
+		}
+	}
+
+	async #answer({ id, answerTo, question }: Asked, answerer: Answerer): Promise<void> {
+		try {
+			const answer = await answerer(question).catch(refusal);
+			await this.#redis.publish(answerTo, JSON.stringify({ id, answer } satisfies Answered));
+		} catch (error) {
+			this.#log.warn({ error, question: question.kind }, "an answer couldn't be sent");
+		}
+	}
+}
+
+function refusal(error: unknown): NodeAnswer {
+	const detail = error instanceof Error ? error.message : String(error);
+	return { kind: "refused", code: error instanceof BerthError ? error.code : "platform_error", detail };
+}

@@ -1,0 +1,153 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { BerthError, type Digest, MEDIA_TYPES } from "@berth/contracts";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { openArtifactStore } from "./store.js";
+
+let directory: string;
+
+beforeEach(() => {
+	directory = mkdtempSync(join(tmpdir(), "artifacts-"));
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+const bytes = (text: string) => Buffer.from(text);
+
+async function storeImage(text: string) {
+	const { images } = await openArtifactStore(directory);
+	const layer = await images.putBlob(bytes(`layer ${text}`));
+	const config = await images.putBlob(bytes(`{"of":"${text}"}`));
+	const manifest = {
+		schemaVersion: 2,
+		mediaType: MEDIA_TYPES.manifest,
+		config: { mediaType: MEDIA_TYPES.config, digest: config.digest, size: config.sizeBytes },
+		layers: [{ mediaType: MEDIA_TYPES.layer, digest: layer.digest, size: layer.sizeBytes }],
+	};
+	const { digest, sizeBytes } = await images.putBlob(bytes(JSON.stringify(manifest)));
+	return { layer, manifest: { mediaType: MEDIA_TYPES.manifest, digest, size: sizeBytes } };
+}
+
+test("a source comes back byte for byte, in another process too", async () => {
+	const digest = await (await openArtifactStore(directory)).sources.put(bytes("export default 1"));
+	const { sources } = await openArtifactStore(directory);
+	expect((await sources.get(digest)).toString()).toBe("export default 1");
+	expect(await sources.has(digest)).toBe(true);
+	await sources.remove(digest);
+	expect(await sources.has(digest)).toBe(false);
+	await expect(sources.get(digest)).rejects.toThrow(BerthError);
+});
+
+test("a digest that could lead elsewhere is refused", async () => {
+	const { sources } = await openArtifactStore(directory);
+	await expect(async () => sources.get("sha256:../../../../etc/passwd" as Digest)).rejects.toThrow("isn't a sha256 digest");
+});
+
+test("a blob that is there is left untouched: same inode, same time", async () => {
+	const { images } = await openArtifactStore(directory);
+	const first = await images.putBlob(bytes("same"));
+	const before = statSync(images.blobPath(first.digest));
+	async function* inPieces() {
+		yield bytes("sa");
+		yield bytes("me");
+	}
+	const second = await (await openArtifactStore(directory)).images.putBlob(inPieces());
+	const after = statSync(images.blobPath(first.digest));
+	expect(second).toEqual({ ...first, existed: true });
+	expect([after.ino, after.mtimeMs]).toEqual([before.ino, before.mtimeMs]);
+	expect(after.mode & 0o777).toBe(0o644);
+});
+
+test("a corrupt blob is an error and is gone afterwards, so that it can be made again", async () => {
+	const { images } = await openArtifactStore(directory);
+	const { digest } = await images.putBlob(bytes("right"));
+	writeFileSync(images.blobPath(digest), "wrong");
+	await expect(images.readBlob(digest)).rejects.toThrow("corrupt");
+	expect(await images.hasBlob(digest)).toBe(false);
+	expect((await images.putBlob(bytes("right"))).existed).toBe(false);
+});
+
+test("nothing half-written stays: neither of a failed write nor of a process that died", async () => {
+	const { images } = await openArtifactStore(directory);
+	async function* breaking() {
+		yield bytes("half");
+		throw new Error("the source broke");
+	}
+	await expect(images.putBlob(breaking())).rejects.toThrow("the source broke");
+	expect(readdirSync(join(directory, "incoming"))).toEqual([]);
+	const dead = join(directory, "incoming", "4194999.leftover");
+	const alive = join(directory, "incoming", `${process.ppid}.writing`);
+	for (const path of [dead, alive]) writeFileSync(path, "half");
+	await openArtifactStore(directory);
+	expect([existsSync(dead), existsSync(alive)]).toEqual([false, true]);
+});
+
+test("the directory is an OCI image layout", async () => {
+	const { manifest } = await storeImage("one");
+	await (await openArtifactStore(directory)).images.tag("default/hello:3", manifest);
+	expect(JSON.parse(readFileSync(join(directory, "oci/oci-layout"), "utf8"))).toEqual({ imageLayoutVersion: "1.0.0" });
+	expect(JSON.parse(readFileSync(join(directory, "oci/index.json"), "utf8"))).toEqual({
+		schemaVersion: 2,
+		mediaType: MEDIA_TYPES.index,
+		manifests: [{ ...manifest, annotations: { "org.opencontainers.image.ref.name": "default/hello:3" } }],
+	});
+	expect((await openArtifactStore(directory)).images.resolve("default/hello:3")?.digest).toBe(manifest.digest);
+});
+
+test("names given at the same time are all kept, and a reader doesn't write the index", async () => {
+	const { manifest } = await storeImage("one");
+	const { images } = await openArtifactStore(directory);
+	await Promise.all(Array.from({ length: 20 }, (_, i) => images.tag(`default/hello:${i}`, manifest)));
+	const before = statSync(join(directory, "oci/index.json")).ino;
+	const reader = (await openArtifactStore(directory)).images;
+	expect(statSync(join(directory, "oci/index.json")).ino).toBe(before);
+	expect(reader.tags()).toHaveLength(20);
+	expect(() => images.tag("../escape", manifest)).toThrow("can't name an image");
+});
+
+test("collecting keeps what a name leads to, waits for who holds, and removes the rest", async () => {
+	const kept = await storeImage("kept");
+	const dropped = await storeImage("dropped");
+	const { images } = await openArtifactStore(directory);
+	await images.tag("default/kept:1", kept.manifest);
+	await images.tag("default/dropped:1", dropped.manifest);
+	expect(await images.collect()).toBe(0);
+	await images.untag("default/dropped:1");
+	const hold = await images.hold();
+	const collected = images.collect();
+	expect(await Promise.race([collected, images.hasBlob(dropped.layer.digest)])).toBe(true);
+	hold[Symbol.dispose]();
+	expect(await collected).toBe(3);
+	expect([await images.hasBlob(kept.layer.digest), await images.hasBlob(dropped.layer.digest)]).toEqual([true, false]);
+});
+
+test("payloads live under keys that lead nowhere else, and old ones are swept", async () => {
+	const { payloads } = await openArtifactStore(directory);
+	const [old, fresh] = [await payloads.put(bytes("old")), await payloads.put(bytes("fresh"))];
+	expect((await payloads.get(fresh)).toString()).toBe("fresh");
+	utimesSync(join(directory, "payloads", old), new Date(0), new Date(0));
+	expect(await payloads.sweep(60_000)).toBe(1);
+	await expect(payloads.get(old)).rejects.toThrow("There is no payload");
+	for (const key of ["", "../index", `${old}/..`, "A".repeat(32)]) await expect(async () => payloads.get(key)).rejects.toThrow("isn't the key");
+	await payloads.remove(fresh);
+	await payloads.remove(fresh);
+});
+
+test("what was made from which inputs is remembered, and forgotten when it is of no use", async () => {
+	const { keys } = await openArtifactStore(directory);
+	await keys.put("a", { digest: "x" });
+	await keys.put("b", { digest: "y" });
+	expect(await (await openArtifactStore(directory)).keys.get("a")).toEqual({ digest: "x" });
+	expect(await keys.prune((value) => (value as { digest: string }).digest === "y")).toBe(1);
+	expect([await keys.get("a"), await keys.get("b")]).toEqual([undefined, { digest: "y" }]);
+});
+
+test("what root writes for another user is that user's", async ({ skip }) => {
+	if (process.getuid?.() !== 0) skip("needs root");
+	const { sources, images } = await openArtifactStore(directory, { owner: 64_770 });
+	const digest = await sources.put(bytes("x"));
+	const blob = await images.putBlob(bytes("y"));
+	const paths = ["", "oci", "oci/index.json", "oci/blobs/sha256", "keys", "payloads", "incoming", `sources/sha256/${digest.slice(7)}`].map((path) => join(directory, path));
+	const owners = [...paths.slice(1), images.blobPath(blob.digest)].map((path) => statSync(path).uid);
+	expect(new Set(owners)).toEqual(new Set([64_770]));
+});

@@ -1,0 +1,57 @@
+import type { NodeStats, SandboxState } from "@berth/contracts";
+import type { NodeAnswer, NodeQuestion } from "@berth/queue";
+import type { Pool } from "@berth/sandbox";
+import type { WorkerMetrics } from "@berth/telemetry";
+import type { Builds } from "./builds.js";
+
+const STATES: readonly SandboxState[] = ["booting", "prewarmed", "specialising", "busy", "warm", "frozen", "retiring"];
+
+/** What this node says when a gateway asks it something. */
+export class NodeAnswers {
+	readonly #node: string;
+	readonly #startedAt = new Date().toISOString();
+	readonly #pool: Pool;
+	readonly #builds: Builds;
+	readonly #metrics: WorkerMetrics;
+
+	constructor(node: string, pool: Pool, builds: Builds, metrics: WorkerMetrics) {
+		this.#node = node;
+		this.#pool = pool;
+		this.#builds = builds;
+		this.#metrics = metrics;
+	}
+
+	async answer(question: NodeQuestion): Promise<NodeAnswer> {
+		switch (question.kind) {
+			case "stats":
+				return { kind: "stats", stats: this.#stats() };
+			case "sandboxes":
+				return { kind: "sandboxes", sandboxes: this.#pool.list() };
+			case "metrics":
+				return { kind: "metrics", text: await this.#metrics.registry.metrics() };
+			case "kill":
+				return { kind: "done", affected: (await this.#pool.kill(question.sandbox)) ? 1 : 0 };
+			case "evict":
+				return { kind: "done", affected: await this.#pool.evict(question.project, question.function) };
+			case "prewarm":
+				return { kind: "done", affected: await this.#pool.setFloor(question.floor) };
+		}
+	}
+
+	#stats(): NodeStats {
+		const { starts, waiting, memoryBytes, memoryBudgetBytes } = this.#pool.stats;
+		const sandboxes = Object.fromEntries(STATES.map((state) => [state, 0])) as Record<SandboxState, number>;
+		for (const { state } of this.#pool.list()) sandboxes[state]++;
+		return {
+			node: this.#node,
+			startedAt: this.#startedAt,
+			sandboxes,
+			invocations: this.#metrics.outcomes,
+			starts,
+			builds: this.#builds.counts,
+			memoryBytes,
+			memoryBudgetBytes,
+			waiting,
+		};
+	}
+}

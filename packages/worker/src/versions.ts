@@ -1,0 +1,31 @@
+import { BerthError, type Version } from "@berth/contracts";
+import type { FunctionRegistry } from "@berth/registry";
+
+const KEPT = 1000;
+
+/** Ready versions never change: read once, kept while they are used. */
+export class ReadyVersions {
+	readonly #registry: FunctionRegistry;
+	readonly #kept = new Map<string, Version>();
+
+	constructor(registry: FunctionRegistry) {
+		this.#registry = registry;
+		registry.onChange((name) => this.#forget(name));
+	}
+
+	/** @throws BerthError function_not_found when it was deleted since, function_not_ready when it has no image */
+	async get(project: string, name: string, number: number): Promise<Version & Required<Pick<Version, "image">>> {
+		const key = `${project}/${name}:${number}`;
+		const known = this.#kept.get(key) ?? (await this.#registry.getVersion(project, name, number));
+		if (known === undefined) throw new BerthError("function_not_found", `${key} was deleted before it could run`);
+		if (known.image === undefined) throw new BerthError("function_not_ready", `${key} isn't ready`);
+		if (this.#kept.size >= KEPT) this.#kept.clear();
+		this.#kept.set(key, known);
+		return known as Version & Required<Pick<Version, "image">>;
+	}
+
+	#forget(name: string | undefined): void {
+		if (name === undefined) return;
+		for (const key of this.#kept.keys()) if (key.startsWith(`${name}:`)) this.#kept.delete(key);
+	}
+}
