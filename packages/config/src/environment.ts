@@ -1,17 +1,20 @@
-import type { Settings } from "./settings.js";
+import { MIB } from "@berth/contracts";
+import { loadSettings, type SettingName, type Settings } from "./settings.js";
 import { SUPERVISED_ENVIRONMENT } from "./supervised.js";
 
-const MIB = 1024 * 1024;
+type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The settings as a child of the supervisor reads them: the inverse of `loadSettings`, and nothing else of our own environment but PATH. */
+/**
+ * The settings as environment variables: `loadSettings(environmentOf(settings))` gives the same
+ * settings in another process. Whole MiB of the memory budget survive; what is below doesn't.
+ */
 export function environmentOf(settings: Settings): Record<string, string> {
-	return {
-		PATH: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin",
+	const variables: Record<SettingName, string | undefined> = {
 		BERTH_DATA_DIR: settings.dataDir,
 		BERTH_HOST: settings.host,
 		BERTH_PORT: String(settings.port),
-		...(settings.embedded.durable ? {} : { BERTH_DURABLE_REDIS_URL: settings.durableRedisUrl }),
-		...(settings.embedded.fast ? {} : { BERTH_FAST_REDIS_URL: settings.fastRedisUrl }),
+		BERTH_DURABLE_REDIS_URL: settings.embedded.durable ? undefined : settings.durableRedisUrl,
+		BERTH_FAST_REDIS_URL: settings.embedded.fast ? undefined : settings.fastRedisUrl,
 		BERTH_SERVICE_UID: String(settings.serviceUid),
 		BERTH_SANDBOX_UID_BASE: String(settings.sandboxUidBase),
 		BERTH_OCI_RUNTIME: settings.ociRuntime,
@@ -21,12 +24,33 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_IDLE_TTL_MS: String(settings.idleTtlMs),
 		BERTH_MAX_INFLIGHT: String(settings.maxInflight),
 		BERTH_LOG_LEVEL: settings.logLevel,
-		...SUPERVISED_ENVIRONMENT,
 	};
+	return Object.fromEntries(Object.entries(variables).filter((pair): pair is [string, string] => pair[1] !== undefined));
 }
 
-/** What a client on this machine is told by its environment. */
-export function clientEnvironment(): { readonly url?: string; readonly key?: string; readonly verbose: boolean; readonly colour: boolean } {
-	const { BERTH_URL: url, BERTH_API_KEY: key, NO_COLOR: noColour } = process.env;
-	return { ...(url === undefined ? {} : { url }), ...(key === undefined ? {} : { key }), verbose: process.env["BERTH_DEBUG"] === "1", colour: noColour === undefined };
+/** Where Debian keeps programs, for a parent that was started without a PATH. */
+const STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** What every program needs of this process's environment: PATH and LANG. */
+export function programEnvironment(env: Environment = process.env): Record<string, string> {
+	const language = env["LANG"];
+	return { PATH: env["PATH"] ?? STANDARD_PATH, ...(language === undefined ? {} : { LANG: language }) };
+}
+
+/** The whole environment of a process of the stack: its settings, PATH and LANG. Nothing else of this process's gets through. */
+export function processEnvironment(settings: Settings, env: Environment = process.env): Record<string, string> {
+	return { ...programEnvironment(env), ...environmentOf(settings) };
+}
+
+/** The same for a process that ends with its supervisor: with the mark that `exitWithParent` looks for. */
+export function childEnvironment(settings: Settings, env: Environment = process.env): Record<string, string> {
+	return { ...processEnvironment(settings, env), ...SUPERVISED_ENVIRONMENT };
+}
+
+/**
+ * The settings of this process's environment with some of them replaced: what a command line says.
+ * @throws SettingsError naming each wrong variable
+ */
+export function settingsWith(overrides: Readonly<Partial<Record<SettingName, string>>>, env: Environment = process.env): Settings {
+	return loadSettings({ ...env, ...overrides });
 }

@@ -1,13 +1,42 @@
+import { SECOND_MS } from "@berth/contracts";
+
 /** Set by the supervisor for its children: their standard input is a pipe that it holds. */
 const SUPERVISED = "BERTH_SUPERVISED";
 
-/** Calls `stop` when the supervisor is gone, however it went. Does nothing without a supervisor. */
-export function exitWithParent(stop: () => void): void {
-	if (process.env[SUPERVISED] !== "1") return;
-	process.stdin.once("end", stop);
-	process.stdin.once("error", stop);
-	process.stdin.resume();
-}
-
 /** What the supervisor tells a child beside its settings. */
 export const SUPERVISED_ENVIRONMENT = { [SUPERVISED]: "1" } as const;
+
+/** What `exitWithParent` needs of a stream; `process.stdin` has it. */
+interface Lifeline {
+	once(event: "end" | "close" | "error", listener: () => void): unknown;
+	resume(): unknown;
+	unref?(): unknown;
+}
+
+/**
+ * Ends this process when its supervisor is gone, however it went. A supervised process has a pipe as its stdin that
+ * the supervisor holds open and never writes to: when it ends, `stop` is called, once, and the process leaves at the
+ * latest `graceMs` after that. Does nothing in a process that isn't supervised.
+ *
+ * @param stop what SIGTERM does too: take nothing more, finish, exit
+ * @param graceMs milliseconds that `stop` may take; default 5,000
+ */
+export function exitWithParent(
+	stop: () => unknown,
+	graceMs = 5 * SECOND_MS,
+	env: Readonly<Record<string, string | undefined>> = process.env,
+	lifeline: Lifeline = process.stdin,
+): void {
+	if (env[SUPERVISED] !== "1") return;
+	let ended = false;
+	const end = () => {
+		if (ended) return;
+		ended = true;
+		setTimeout(() => process.exit(1), graceMs).unref();
+		stop();
+	};
+	for (const event of ["end", "close", "error"] as const) lifeline.once(event, end);
+	lifeline.resume();
+	// The pipe alone keeps no process alive that has finished.
+	lifeline.unref?.();
+}

@@ -93,8 +93,7 @@ export class Child {
 			]);
 			return new Child(spec, child, exited, identity, ready);
 		} catch (error) {
-			child.kill("SIGKILL");
-			await exited.catch(() => undefined);
+			await endOf(child, exited, spec.stopGraceMs).catch(() => undefined);
 			if (!sink.writableEnded) sink.end();
 			throw error;
 		} finally {
@@ -103,18 +102,8 @@ export class Child {
 	}
 
 	/** SIGTERM, then SIGKILL after the grace; resolves when it has ended. */
-	async stop(): Promise<Exit> {
-		const ended = new AbortController();
-		this.#process.kill("SIGTERM");
-		pause(this.#stopGraceMs, undefined, { signal: ended.signal }).then(
-			() => this.kill(),
-			() => undefined,
-		);
-		try {
-			return await this.exited;
-		} finally {
-			ended.abort();
-		}
+	stop(): Promise<Exit> {
+		return endOf(this.#process, this.exited, this.#stopGraceMs);
 	}
 
 	kill(): void {
@@ -133,6 +122,16 @@ function exitOf(child: ChildProcess): Promise<Exit> {
 	// A process that ends closes the pipe under us; its end is what counts.
 	child.stdin?.on("error", () => undefined);
 	return exited;
+}
+
+async function endOf(child: ChildProcess, exited: Promise<Exit>, graceMs: number): Promise<Exit> {
+	child.kill("SIGTERM");
+	const timer = setTimeout(() => child.kill("SIGKILL"), graceMs);
+	try {
+		return await exited;
+	} finally {
+		clearTimeout(timer);
+	}
 }
 
 /** The process's log as a stream that ends, and closes the file, with the process. */

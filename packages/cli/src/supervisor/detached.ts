@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { childEnvironment, type Settings } from "@berth/config";
+import { processEnvironment, type Settings } from "@berth/config";
 import { CommandFailure, EXIT } from "../exit-codes.js";
 import { prepareDirectories } from "./directories.js";
 import { logPath, openLog, tailOfLog } from "./log-file.js";
@@ -20,9 +20,8 @@ export async function startDetached(settings: Settings, say: (text: string) => v
 	await prepareDirectories(settings);
 	const { logs } = settings.paths;
 	await using log = await openLog(logs, LOG);
-	const { BERTH_SUPERVISED: _, ...env } = childEnvironment(settings);
 	const child = spawn(process.execPath, ["--enable-source-maps", fileURLToPath(new URL("./main.js", import.meta.url))], {
-		env,
+		env: processEnvironment(settings),
 		cwd: "/",
 		detached: true,
 		stdio: ["ignore", log.fd, log.fd, "ipc"],

@@ -52,8 +52,12 @@ export class KeptProcess {
 
 	/** Starts it for the first time: that it doesn't get ready is a failure, not a reason to try again. @throws StartError */
 	async start(signal: AbortSignal): Promise<void> {
-		const child = await this.#startOnce(AbortSignal.any([signal, this.#stopping.signal]));
-		this.#keeping = this.#keep(child);
+		const starting = this.#startOnce(AbortSignal.any([signal, this.#stopping.signal]));
+		this.#keeping = starting.then(
+			(child) => this.#keep(child),
+			() => undefined,
+		);
+		await starting;
 	}
 
 	/** Ends it and doesn't start it again; resolves when it is gone. */
@@ -76,6 +80,9 @@ export class KeptProcess {
 			this.#become(undefined);
 			throw error;
 		}
+		// It may have been asked to stop in the moment in which it got ready.
+		if (this.#stopping.signal.aborted) await this.#child.stop();
+		this.#stopping.signal.throwIfAborted();
 		await this.#listener.ready(this.#child.ready);
 		return this.#child;
 	}

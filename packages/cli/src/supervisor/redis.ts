@@ -1,7 +1,7 @@
 import { connect } from "node:net";
 import { totalmem } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
-import { childEnvironment, type Settings } from "@berth/config";
+import { programEnvironment, type Settings } from "@berth/config";
 import { MIB, MINUTE_MS, SECOND_MS } from "@berth/contracts";
 import type { ChildSpec } from "./child.js";
 
@@ -69,18 +69,12 @@ export function redisSpec(redis: EmbeddedRedis, settings: Settings): ChildSpec {
 			...["--reuid", uid, "--regid", uid, "--clear-groups", "--no-new-privs", "--pdeathsig", "TERM", "--", "redis-server"],
 			...Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]),
 		],
-		env: pathAndLanguage(settings),
+		env: programEnvironment(),
 		readiness: (signal) => untilPong(redis.socket, signal),
 		readyTimeoutMs: READY_MS,
 		stopGraceMs: STOP_MS,
 		logs: settings.paths.logs,
 	};
-}
-
-/** Redis needs none of the settings. */
-function pathAndLanguage(settings: Settings): Record<string, string> {
-	const { PATH, LANG } = childEnvironment(settings);
-	return { ...(PATH === undefined ? {} : { PATH }), ...(LANG === undefined ? {} : { LANG }) };
 }
 
 /** Resolves when the server on the socket answers PING; it has no event of its own for that. */

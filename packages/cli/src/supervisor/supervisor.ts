@@ -42,6 +42,8 @@ export class Supervisor {
 	/** The one-shot that runs now, if any. */
 	#oneShot: ProcessIdentity | undefined;
 	#saving: Promise<void> = Promise.resolve();
+	#starting: Promise<void> = Promise.resolve();
+	#stopped: Promise<void> | undefined;
 
 	/** @param say hears what a person may want to know: progress, processes that ended and are up again */
 	constructor(settings: Settings, say: (text: string) => void, programs: Programs = ownPrograms()) {
@@ -52,30 +54,20 @@ export class Supervisor {
 
 	/** Starts everything. What was started is stopped again when it fails. @throws CommandFailure with the log's end */
 	async start(): Promise<StackReady> {
+		this.#starting = this.#startAll();
 		try {
-			await prepareDirectories(this.#settings);
-			this.#lock = await takeLock(this.#settings.paths);
-			await this.#clearLeftovers();
-			await this.#startAll();
-			this.#phase = "ready";
-			await this.#save();
-			return { url: urlOf(this.#settings), key: this.#firstKey, dataDir: this.#settings.dataDir, pid: process.pid };
+			await this.#starting;
 		} catch (error) {
 			await this.stop();
 			throw await this.#explained(error);
 		}
+		return { url: urlOf(this.#settings), key: this.#firstKey, dataDir: this.#settings.dataDir, pid: process.pid };
 	}
 
-	/** Stops everything in order, each process within its grace. A start under way is given up. */
-	async stop(): Promise<void> {
-		this.#phase = "stopping";
-		this.#stopping.abort(new CommandFailure(EXIT.failed, "stopped before it was ready"));
-		for (const each of this.#processes.toReversed()) await each.stop();
-		await this.#saving;
-		if (this.#lock === undefined) return;
-		await removeSupervisorState(this.#settings.paths);
-		await this.#lock[Symbol.asyncDispose]();
-		this.#lock = undefined;
+	/** Stops everything in order, each process within its grace; a start under way is given up. Once is enough. */
+	stop(): Promise<void> {
+		this.#stopped ??= this.#stopAll();
+		return this.#stopped;
 	}
 
 	/** Ends every process at once. */
@@ -84,6 +76,9 @@ export class Supervisor {
 	}
 
 	async #startAll(): Promise<void> {
+		await prepareDirectories(this.#settings);
+		this.#lock = await takeLock(this.#settings.paths);
+		await this.#clearLeftovers();
 		for (const redis of embeddedRedisOf(this.#settings)) {
 			await this.#startProcess(redis.name, () => redisSpec(redis, this.#settings));
 		}
@@ -91,6 +86,21 @@ export class Supervisor {
 		await this.#startProcess("launcher", () => launcherSpec(this.#programs, this.#settings));
 		await this.#startProcess("worker", () => workerSpec(this.#programs, this.#settings));
 		await this.#startProcess("gateway", () => gatewaySpec(this.#programs, this.#settings), (line) => this.#gatewayReady(line));
+		this.#phase = "ready";
+		await this.#save();
+	}
+
+	async #stopAll(): Promise<void> {
+		this.#stopping.abort(new CommandFailure(EXIT.failed, "stopped before it was ready"));
+		await this.#starting.catch(() => undefined);
+		this.#phase = "stopping";
+		await this.#save();
+		for (const each of this.#processes.toReversed()) await each.stop();
+		await this.#saving;
+		if (this.#lock === undefined) return;
+		await removeSupervisorState(this.#settings.paths);
+		await this.#lock[Symbol.asyncDispose]();
+		this.#lock = undefined;
 	}
 
 	async #startProcess(name: string, specOf: () => ChildSpec, ready: (line: ReadyLine) => void | Promise<void> = () => undefined): Promise<void> {

@@ -14,6 +14,8 @@ export class ImageIndex {
 	readonly #deposit: Deposit;
 	readonly #manifests: Map<string, Descriptor>;
 	#last: Promise<void> = Promise.resolve();
+	/** Whether what is in memory is more than what is on disk. */
+	#unsaved = false;
 
 	private constructor(path: string, deposit: Deposit, manifests: Map<string, Descriptor>) {
 		this.#path = path;
@@ -33,7 +35,7 @@ export class ImageIndex {
 	/** Names a manifest, taking the name from whatever had it. Durable when it resolves. */
 	set(name: string, manifest: Descriptor): Promise<void> {
 		if (!NAME.test(name)) throw new BerthError("platform_error", `${JSON.stringify(name)} can't name an image.`);
-		if (this.#manifests.get(name)?.digest === manifest.digest) return this.#last;
+		if (!this.#unsaved && this.#manifests.get(name)?.digest === manifest.digest) return Promise.resolve();
 		return this.#change(() => this.#manifests.set(name, manifest));
 	}
 
@@ -54,9 +56,11 @@ export class ImageIndex {
 	}
 
 	#change(apply: () => void): Promise<void> {
-		const done = this.#last.then(() => {
+		const done = this.#last.then(async () => {
 			apply();
-			return this.#save();
+			this.#unsaved = true;
+			await this.#save();
+			this.#unsaved = false;
 		});
 		// The next change goes on after a failed one; who asked for that one is told.
 		this.#last = done.catch(() => undefined);

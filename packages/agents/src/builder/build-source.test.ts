@@ -1,0 +1,207 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import type { BuildAnswer, BuildRequest } from "@berth/contracts/agent";
+import { buildSync } from "esbuild";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { loadBundle } from "../bundle/load-bundle.js";
+import { buildSource } from "./build-source.js";
+import { CodeCache } from "./code-cache.js";
+
+let directory: string;
+let codeCache: CodeCache;
+const TARGET = `node${process.versions.node.split(".")[0]}`;
+
+beforeAll(() => {
+	directory = mkdtempSync(join(tmpdir(), "build-source-"));
+	const program = join(directory, "code-cache-compiler.cjs");
+	buildSync({ entryPoints: [join(import.meta.dirname, "code-cache-compiler.ts")], bundle: true, platform: "node", format: "cjs", outfile: program });
+	codeCache = new CodeCache(program);
+});
+afterAll(() => {
+	codeCache.close();
+	rmSync(directory, { recursive: true, force: true });
+});
+
+const run = (request: BuildRequest, source: string | Buffer) => buildSource(request, Buffer.from(source), codeCache);
+const file = (source: string, filename = "index.ts") => run({ kind: "file", filename, target: TARGET }, source);
+
+/** A tar.gz of these files, packed by the system's tar. */
+function packed(files: Readonly<Record<string, string>>): Buffer {
+	const root = mkdtempSync(join(directory, "tree-"));
+	for (const [path, content] of Object.entries(files)) {
+		mkdirSync(dirname(join(root, path)), { recursive: true });
+		writeFileSync(join(root, path), content);
+	}
+	return execFileSync("tar", ["-cz", "-C", root, "."]);
+}
+const archive = (files: Readonly<Record<string, string>>, entry?: string) => run({ kind: "tar.gz", target: TARGET, ...(entry === undefined ? {} : { entry }) }, packed(files));
+
+async function accepted(build: ReturnType<typeof run>) {
+	const { answer, files } = await build;
+	if (!answer.ok) throw new Error(JSON.stringify(answer));
+	return { answer, files, code: Buffer.from(files[0] as Uint8Array).toString(), map: JSON.parse(Buffer.from(files[1] as Uint8Array).toString()) as { sources: string[] } };
+}
+
+async function refused(build: ReturnType<typeof run>): Promise<Extract<BuildAnswer, { ok: false }>> {
+	const { answer } = await build;
+	if (answer.ok) throw new Error("it built");
+	return answer;
+}
+
+/** Lays a build's files out as its code layer does and loads it as the agent does. */
+async function loaded(build: ReturnType<typeof run>) {
+	const { answer, files } = await accepted(build);
+	const root = mkdtempSync(join(directory, "layer-"));
+	for (const [i, suffix] of ["", ".map", ".cache"].entries()) {
+		if ((files[i] as Uint8Array).byteLength > 0) writeFileSync(join(root, answer.entry + suffix), files[i] as Uint8Array);
+	}
+	return { ...(await loadBundle(join(root, answer.entry))), entry: answer.entry };
+}
+
+describe("handlers", () => {
+	test.each<[string, string, string, string]>([
+		["TypeScript, fetch", "index.ts", "export default { fetch: (request: Request): string => request.url };", "index.cjs"],
+		["a payload function", "index.mjs", "export default async (payload) => payload;", "index.cjs"],
+		["a named handler", "handler.js", "export const handler = async () => 1;", "index.cjs"],
+		["CommonJS with exports", "index.cjs", "exports.handler = async () => 1;", "index.cjs"],
+		["CommonJS with module.exports", "index.cjs", "module.exports = async () => 1;", "index.cjs"],
+		["top-level await", "index.ts", "const x = await Promise.resolve(1); export default () => x;", "index.mjs"],
+		["import.meta in general", "index.ts", "export default () => import.meta.resolve('node:fs');", "index.mjs"],
+		["import.meta.url and its like", "index.ts", "export default () => import.meta.url + import.meta.dirname;", "index.cjs"],
+	])("%s is built and loads", async (_what, filename, source, entry) => {
+		const bundle = await loaded(file(source, filename));
+		expect(bundle.entry).toBe(entry);
+		expect(Object.keys(bundle.exports).some((name) => name === "default" || name === "handler")).toBe(true);
+	});
+
+	test("code works as it would unbundled: strict modules, dynamic import, import.meta, require", async () => {
+		const source = `
+			import { createRequire } from "node:module";
+			import fs, { existsSync } from "node:fs";
+			export default async () => ({
+				self: (function () { return this; })() === undefined,
+				imported: typeof (await import("node:path")).join,
+				variable: typeof (await import(["node:", "os"].join(""))).cpus,
+				required: typeof createRequire(import.meta.url)("node:util").inspect,
+				same: fs.existsSync === existsSync,
+				url: import.meta.url,
+			});`;
+		const { exports } = await loaded(file(source));
+		expect(await (exports["default"] as () => Promise<unknown>)()).toEqual({
+			self: true,
+			imported: "function",
+			variable: "function",
+			required: "function",
+			same: true,
+			url: "file:///function/code/index.cjs",
+		});
+	});
+
+	test("CommonJS may go on being sloppy", async () => {
+		const { exports } = await loaded(file("exports.handler = function () { return typeof this; };", "index.cjs"));
+		expect((exports["handler"] as () => string).call(undefined)).toBe("object");
+	});
+
+	test("a module without a handler is refused with what it exports and the three shapes", async () => {
+		const { code, message } = await refused(file("export const helper = 1; export function other() {}"));
+		expect(code).toBe("no_handler");
+		expect(message).toMatch(/helper, other.*export default \{ fetch.*export default async.*export const handler/);
+	});
+});
+
+describe("archives", () => {
+	test.each<[string, Record<string, string>, string | undefined, string]>([
+		["the manifest's entry", { "index.ts": "export default () => 1", "lib/other.ts": "export default () => 2" }, "lib/other.ts", "lib/other.ts"],
+		["src/index", { "src/index.ts": "export default () => 1", "README.md": "" }, undefined, "src/index.ts"],
+		["package.json's main", { "package.json": '{"main":"./lib/start"}', "lib/start.js": "module.exports = () => 1" }, undefined, "lib/start.js"],
+		["the one top directory", { "repo-abc/index.ts": "export { default } from './a.js'", "repo-abc/a.ts": "export default () => 1" }, undefined, "index.ts"],
+	])("finds %s", async (_what, files, entry, source) => {
+		const { map } = await accepted(archive(files, entry));
+		expect(map.sources).toContain(source);
+	});
+
+	test("without an entry the names looked for are told", async () => {
+		expect((await refused(archive({ "readme.txt": "" }))).message).toMatch(/index\.\*, src\/index\.\*, handler\.\*.*"main"/);
+		expect((await refused(archive({ "index.ts": "export default 1" }, "x.ts"))).message).toContain('"x.ts" isn\'t in the source');
+	});
+
+	test("packages inside the archive are bundled, handlers that come from one too", async () => {
+		const files = { "index.js": "export * from 'pkg';", "node_modules/pkg/package.json": '{"main":"m.js","type":"module"}', "node_modules/pkg/m.js": "export const handler = () => 'in';" };
+		const { exports } = await loaded(archive(files));
+		expect((exports["handler"] as () => string)()).toBe("in");
+	});
+
+	test("links are refused", async () => {
+		const root = mkdtempSync(join(directory, "tree-"));
+		symlinkSync("/etc/passwd", join(root, "index.ts"));
+		const answer = await refused(run({ kind: "tar.gz", target: TARGET }, execFileSync("tar", ["-cz", "-C", root, "."])));
+		expect(answer).toMatchObject({ code: "archive_rejected", phase: "unpack", message: expect.stringContaining("index.ts") });
+	});
+});
+
+describe("diagnostics", () => {
+	test("invalid TypeScript is told with file, line and column", async () => {
+		const answer = await refused(archive({ "src/index.ts": "export default () => 1;\nimport './bad.js';", "src/bad.ts": "const a = 1;\n  const b = = 2;" }));
+		expect(answer).toMatchObject({ code: "build_failed", phase: "bundle", message: 'src/bad.ts:2:13: Unexpected "="' });
+		expect(answer.diagnostics[0]).toMatchObject({ file: "src/bad.ts", line: 2, column: 13, lineText: "  const b = = 2;" });
+	});
+
+	test("a missing package is named where it is imported", async () => {
+		const answer = await refused(file('import x from "left-pad";\nexport default x;'));
+		expect(answer.diagnostics[0]).toMatchObject({ message: expect.stringContaining("left-pad"), line: 1, column: 15 });
+	});
+
+	test("a thousand of them are cut to what a header takes", async () => {
+		const answer = await refused(file(Array.from({ length: 1000 }, (_, i) => `import "missing-${i}";`).join("\n")));
+		expect(answer.diagnostics.length).toBeLessThanOrEqual(50);
+		expect(JSON.stringify(answer.diagnostics).length).toBeLessThan(20_000);
+	});
+
+	test.each<[string, Record<string, string>]>([
+		["an import of /etc/passwd", { "index.ts": 'import text from "/etc/passwd"; export default () => text;' }],
+		["an import of a file outside", { "index.ts": 'import text from "../../../../../../etc/hostname.json"; export default () => text;' }],
+		["an import of a JSON file outside", { "index.ts": `import text from ${JSON.stringify(join(import.meta.dirname, "../../package.json"))}; export default () => text;` }],
+		["a tsconfig that extends /etc/passwd", { "tsconfig.json": '{"extends":"/etc/passwd"}', "index.ts": "export default () => 1; const a = ;" }],
+	])("%s gets nothing", async (_what, files) => {
+		const answer = await refused(archive(files));
+		expect(answer.code).toBe("build_failed");
+		expect(JSON.stringify(answer)).not.toMatch(/root:|@berth\/agents/);
+	});
+});
+
+describe("output", () => {
+	const large = `export const handler = () => 1;\n${Array.from({ length: 800 }, (_, i) => `export class C${i} { m(a: number) { return a + ${i}; } }`).join("\n")}`;
+
+	test("is the same whenever and wherever it is built, code cache included", async () => {
+		const [first, second] = [await accepted(file(large)), await accepted(file(large))];
+		expect(first.answer.cacheBytes).toBeGreaterThan(10_000);
+		expect(first.files.map((bytes) => Buffer.from(bytes).toString("base64"))).toEqual(second.files.map((bytes) => Buffer.from(bytes).toString("base64")));
+		expect(first.code).not.toContain(tmpdir());
+	});
+
+	test("names sources relative to the source's root", async () => {
+		const { map } = await accepted(archive({ "index.ts": "export { default } from './src/a.js'", "src/a.ts": "export default () => 1" }));
+		expect(map.sources).toEqual(["src/a.ts"]);
+	});
+
+	test("V8 takes the code cache, whatever heap it was booted with", async () => {
+		expect((await loaded(file(large))).cached).toBe(true);
+		const { answer, files } = await accepted(file(large));
+		const root = mkdtempSync(join(directory, "layer-"));
+		writeFileSync(join(root, answer.entry), files[0] as Uint8Array);
+		writeFileSync(join(root, `${answer.entry}.cache`), files[2] as Uint8Array);
+		const loader = join(root, "loader.cjs");
+		buildSync({ entryPoints: [join(import.meta.dirname, "../bundle/load-bundle.ts")], bundle: true, platform: "node", format: "cjs", outfile: loader });
+		for (const heap of [["--max-old-space-size=20", "--max-semi-space-size=1"], ["--max-old-space-size=400", "--max-semi-space-size=16"]]) {
+			const program = `require(${JSON.stringify(loader)}).loadBundle(${JSON.stringify(join(root, answer.entry))}).then((bundle) => console.log(bundle.cached))`;
+			expect(execFileSync(process.execPath, [...heap, "-e", program], { encoding: "utf8" }).trim()).toBe("true");
+		}
+	});
+
+	test("has no code cache where none would help or be taken: small, or for another runtime", async () => {
+		expect((await accepted(file("export const handler = () => 1;"))).answer.cacheBytes).toBe(0);
+		expect((await accepted(run({ kind: "file", filename: "index.ts", target: "node22" }, large))).answer.cacheBytes).toBe(0);
+	});
+});

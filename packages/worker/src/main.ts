@@ -1,0 +1,123 @@
+import { createHash, randomUUID } from "node:crypto";
+import { createReadStream, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { type Bases, ImageBuilder, SourceMaps } from "@berth/builder";
+import { dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
+import { type Digest, type FunctionError, HOUR_MS, type Version } from "@berth/contracts";
+import { openBuildSource, openInvocationSource, openNodeMembership } from "@berth/queue";
+import { FunctionRegistry, openArtifactStore } from "@berth/registry";
+import { OciEngine, Pool, type Specialisation } from "@berth/sandbox";
+import { createLogger, WorkerMetrics } from "@berth/telemetry";
+import { Attempts } from "./attempts.js";
+import { BuildSandboxes } from "./build-sandboxes.js";
+import { Builds } from "./builds.js";
+import { NodeAnswers } from "./node-answers.js";
+import { ReadyVersions } from "./versions.js";
+
+/** How long a stop waits for what runs, milliseconds. */
+const GRACE_MS = 10_000;
+const BUILD_MS = 30_000;
+/** Builds at the same time: each wants a core. */
+const BUILDS_AT_ONCE = 2;
+/** Records outlive a day by nothing: what they point at may go then. */
+const PAYLOADS_KEPT_MS = 25 * HOUR_MS;
+const LAUNCHER_WAIT_MS = 10_000;
+
+const settings = loadSettings();
+dropPrivileges(settings.serviceUid);
+const log = createLogger("worker", settings.logLevel);
+const { durableRedisUrl: durableUrl, fastRedisUrl: fastUrl, paths } = settings;
+/** The same for every worker that was ever started on this data directory of this machine. */
+const node = `node_${createHash("sha256").update(`${hostname()} ${settings.dataDir}`).digest("hex").slice(0, 16)}`;
+
+removeOldSockets();
+const artifacts = await openArtifactStore(paths.artifacts);
+const bases = JSON.parse(readFileSync(paths.bases, "utf8")) as Bases;
+const engine = await connectToLauncher(settings);
+engine.onLost((cause) => {
+	log.fatal({ err: cause }, "the launcher is gone, and every sandbox with it: starting again");
+	process.exit(1);
+});
+const layerSource = (digest: Digest) => createReadStream(artifacts.images.blobPath(digest), { highWaterMark: 1024 * 1024 });
+const pool = new Pool({
+	engine,
+	layers: layerSource,
+	bases,
+	node,
+	agentSockets: paths.agentSockets,
+	memoryBudgetBytes: settings.memoryBudgetBytes,
+	prewarmed: settings.prewarmed,
+	prewarmedBuilds: settings.prewarmedBuilds,
+	idleTtlMs: settings.idleTtlMs,
+	cores: settings.cores,
+	onTrouble: (message, err) => log.error({ err }, message),
+});
+const metrics = new WorkerMetrics(() => pool.list());
+const functions = await FunctionRegistry.open(durableUrl);
+const maps = new SourceMaps(artifacts.images);
+const stores = { images: artifacts.images, keys: artifacts.keys };
+const builder = new ImageBuilder({ bases, stores, sandbox: new BuildSandboxes(pool), timeoutMs: BUILD_MS });
+const builds = new Builds({ functions, artifacts, builder, metrics, log, warmLayers: ensureLayers });
+const attempts = new Attempts({ node, pool, versions: new ReadyVersions(functions), payloads: artifacts.payloads, metrics, remap });
+const invocationSource = await openInvocationSource({ durableUrl, fastUrl, nodeId: node, logger: log });
+const buildSource = await openBuildSource({ durableUrl, logger: log });
+const membership = await openNodeMembership({ fastUrl, logger: log });
+const answers = new NodeAnswers(node, pool, builds, metrics);
+
+await pool.start();
+functions.onChange((name) => {
+	if (name === undefined) return;
+	builds.forget(name).catch((err: unknown) => log.error({ err, function: name }, "the images of a deleted function couldn't be removed"));
+});
+await invocationSource.start((delivery) => attempts.run(delivery), settings.maxInflight);
+await buildSource.start((task, attempt) => builds.run(task, attempt), BUILDS_AT_ONCE);
+await membership.join({ id: node, incarnation: randomUUID(), startedAtMs: Date.now() }, (question) => answers.answer(question));
+const sweeper = setInterval(() => {
+	artifacts.payloads.sweep(PAYLOADS_KEPT_MS).catch((err: unknown) => log.error({ err }, "old payloads couldn't be removed"));
+}, HOUR_MS);
+
+let stopping = false;
+async function stop(): Promise<void> {
+	if (stopping) return;
+	stopping = true;
+	clearInterval(sweeper);
+	await membership.leave();
+	await Promise.all([invocationSource.drain(GRACE_MS), buildSource.close()]);
+	await invocationSource.close();
+	await pool.close();
+	await engine.close();
+	await functions.close();
+	process.exit(0);
+}
+process.once("SIGTERM", () => void stop());
+process.once("SIGINT", () => void stop());
+exitWithParent(() => void stop());
+process.stdout.write(`${JSON.stringify({ ready: true, node })}\n`);
+
+/** The launcher may be a moment behind: it removes what an earlier one left before it listens. */
+async function connectToLauncher({ paths: { launcherSocket } }: Settings): Promise<OciEngine> {
+	for (const giveUpAt = performance.now() + LAUNCHER_WAIT_MS; ; ) {
+		try {
+			return await OciEngine.connect(launcherSocket);
+		} catch (error) {
+			if (performance.now() > giveUpAt) throw new Error(`no launcher at ${launcherSocket}: ${(error as Error).message}`);
+			await pause(100);
+		}
+	}
+}
+
+/** Sockets of sandboxes of an earlier worker: nobody listens on them any more. */
+function removeOldSockets(): void {
+	mkdirSync(paths.agentSockets, { recursive: true, mode: 0o711 });
+	for (const name of readdirSync(paths.agentSockets)) rmSync(join(paths.agentSockets, name));
+}
+
+async function ensureLayers(version: Version): Promise<void> {
+	await engine.ensureLayers(version.image?.layers.map(({ digest }) => digest) ?? [], layerSource);
+}
+
+async function remap(error: FunctionError, target: Specialisation): Promise<FunctionError> {
+	return error.stack === undefined ? error : { ...error, stack: await maps.remap(target.image, error.stack) };
+}

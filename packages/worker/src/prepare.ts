@@ -1,0 +1,23 @@
+import { chownSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { prepareBases } from "@berth/builder";
+import { loadSettings } from "@berth/config";
+import { openArtifactStore } from "@berth/registry";
+
+/**
+ * Makes the bases of all runtimes out of this checkout's own files, and ends. It runs as root, before
+ * the worker, because a checkout below a private home can be read by nobody else; what it reads is
+ * ours, never a tenant's.
+ */
+const settings = loadSettings();
+const root = join(import.meta.dirname, "../../..");
+process.stdout.write(`${JSON.stringify({ progress: "making the base images" })}\n`);
+const artifacts = await openArtifactStore(settings.paths.artifacts, { owner: settings.serviceUid });
+const bases = await prepareBases({
+	runtimesDir: join(root, "infra/runtimes"),
+	agentDir: join(root, "packages/agents/dist"),
+	tini: "/usr/bin/tini-static",
+	artifacts,
+});
+writeFileSync(settings.paths.bases, JSON.stringify(bases), { mode: 0o644 });
+chownSync(settings.paths.bases, settings.serviceUid, settings.serviceUid);
