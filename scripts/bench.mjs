@@ -1,0 +1,95 @@
+// Every figure that SPECIFICATION.md promises, measured in one run on a stack of its own: `npm run bench [-- --quick]`.
+// Prints a Markdown table and writes bench-results.json.
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { createClient } from "@berth/client";
+import { PRESETS, runBench } from "@berth/loadtest";
+import { neverReused, simultaneousStarts, sustainedMisses } from "./bench/cold-starts.mjs";
+import { frozenMemory, prewarmedMemory } from "./bench/memory.mjs";
+import { redeploys } from "./bench/redeploys.mjs";
+import { markdownOf, rowsOf } from "./bench/rows.mjs";
+import { FETCH, fetchHandlerOf } from "./bench/sources.mjs";
+import { ROOT } from "./setup/places.mjs";
+import { Stack } from "./stack/stack.mjs";
+import { stopSignal } from "./stack/stop-signal.mjs";
+
+const KIB = 1024;
+const RESULTS = "bench-results.json";
+
+async function main() {
+	const { values } = parseArgs({
+		options: { quick: { type: "boolean", default: false }, out: { type: "string", default: join(ROOT, RESULTS) } },
+	});
+	const { signal } = stopSignal();
+	const stack = await Stack.start({ port: 0, env: { BERTH_LOG_LEVEL: "warn" }, signal });
+	try {
+		const measured = await measure(stack, values.quick, signal);
+		const rows = rowsOf(measured);
+		process.stdout.write(`\n${markdownOf(rows, measured.floors)}\n`);
+		await writeFile(
+			values.out,
+			`${JSON.stringify({ at: new Date().toISOString(), machine: measured.small.machine, rows, measured }, null, "\t")}\n`,
+		);
+		process.stderr.write(`\nEverything that was measured is in ${values.out}\n`);
+	} finally {
+		await stack.stop();
+	}
+}
+
+async function measure(stack, quick, signal) {
+	await using client = createClient({ url: stack.url, key: stack.key });
+	const rounds = quick ? 5 : PRESETS.full.starts;
+	const bench = (label, deploy, options = {}) =>
+		runBench(
+			{
+				...PRESETS.full,
+				url: stack.url,
+				key: stack.key,
+				subject: { kind: "source", deploy },
+				payload: { name: "bench" },
+				starts: rounds,
+				load: undefined,
+				floors: [],
+				signal,
+				...options,
+			},
+			stages(label),
+		);
+	const step = async (label, work) => {
+		signal.throwIfAborted();
+		process.stderr.write(`${label}\n`);
+		return await work();
+	};
+	const load = quick ? { connections: 32, seconds: 3 } : PRESETS.full.load;
+	const { floors, ...small } = await bench("1 KB", { source: FETCH }, { load, floors: PRESETS.full.floors });
+	return {
+		small,
+		floors,
+		medium: await bench("200 KB", { source: fetchHandlerOf(200 * KIB) }, { warmPerStart: 1 }),
+		large: await bench("2 MB", { source: fetchHandlerOf(2048 * KIB) }, { warmPerStart: 1 }),
+		uncached: await bench("2 MB without compile cache", { source: fetchHandlerOf(2048 * KIB), runtime: "node22" }, { warmPerStart: 1 }),
+		misses: await step("sustained cold starts", () => sustainedMisses(client)),
+		never: await step("reuse: never", () => neverReused(client, quick ? 2 : 5)),
+		burst: await step("simultaneous cold starts", () => simultaneousStarts(client, quick ? 2 : 5)),
+		idle: await step("memory, prewarmed", () => prewarmedMemory(client)),
+		frozen: await step("memory, frozen", () => frozenMemory(client)),
+		redeploy: await step("redeploys", () => redeploys(client, rounds)),
+	};
+}
+
+/** Says each stage once. */
+function stages(label) {
+	let last;
+	return ({ stage }) => {
+		if (stage !== last) process.stderr.write(`${label}: ${stage}\n`);
+		last = stage;
+	};
+}
+
+try {
+	await main();
+} catch (error) {
+	process.stderr.write(`\nbench failed: ${error.message === "stopped" ? "it was stopped" : error.stack}\n`);
+	process.exitCode = 1;
+}

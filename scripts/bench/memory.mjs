@@ -1,0 +1,75 @@
+import { readdir, readFile } from "node:fs/promises";
+import { setTimeout as pause } from "node:timers/promises";
+import { eachOf, invokeWell, withFunctions } from "./functions.mjs";
+import { FETCH } from "./sources.mjs";
+
+const SIDE_BY_SIDE = 20;
+const INVOCATIONS = 1000;
+const AT_A_TIME = 4;
+const LOOK_MS = 50;
+const KIB_PER_MIB = 1024;
+
+/** Mean PSS of 20 prewarmed sandboxes, MiB. */
+export async function prewarmedMemory(client) {
+	await client.command({ kind: "prewarm", floor: SIDE_BY_SIDE });
+	try {
+		const sandboxes = (await client.sandboxes()).filter(({ state, kind }) => state === "prewarmed" && kind === "function");
+		return await meanPss(sandboxes);
+	} finally {
+		await client.command({ kind: "prewarm", floor: "default" });
+	}
+}
+
+/** Mean PSS of 20 frozen sandboxes of fetch handlers that have answered 1,000 times each, MiB. */
+export function frozenMemory(client) {
+	return withFunctions(
+		client,
+		SIDE_BY_SIDE,
+		(index) => ({ source: `${FETCH}globalThis.berthBench = ${index};\n` }),
+		async (names) => {
+			await eachOf(names, AT_A_TIME, async (name) => {
+				for (let i = 0; i < INVOCATIONS; i++) await invokeWell(client, name);
+			});
+			return await meanPss(await frozenOf(client, new Set(names)));
+		},
+	);
+}
+
+/** The sandboxes of these functions, once all are frozen: the API has no event for it. */
+async function frozenOf(client, names) {
+	for (;;) {
+		const sandboxes = (await client.sandboxes()).filter((sandbox) => names.has(sandbox.function));
+		if (sandboxes.every(({ state }) => state === "frozen")) return sandboxes;
+		await pause(LOOK_MS);
+	}
+}
+
+/** Proportional set size of everything in each sandbox (proc(5), smaps_rollup): what is shared is shared out. */
+async function meanPss(sandboxes) {
+	const ids = new Set(sandboxes.map(({ id }) => id));
+	let totalKib = 0;
+	for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+		if (ids.has(await sandboxOf(pid))) totalKib += await pssKib(pid);
+	}
+	return { mib: totalKib / KIB_PER_MIB / ids.size, n: ids.size };
+}
+
+/** The sandbox whose cgroup a process is in. */
+async function sandboxOf(pid) {
+	const text = await readUnlessGone(`/proc/${pid}/cgroup`);
+	return /\/berth-[0-9a-f]+\/(sb_[0-9a-z]+)/.exec(text)?.[1];
+}
+
+async function pssKib(pid) {
+	const text = await readUnlessGone(`/proc/${pid}/smaps_rollup`);
+	return Number(/^Pss:\s+(\d+) kB/m.exec(text)?.[1] ?? 0);
+}
+
+async function readUnlessGone(path) {
+	try {
+		return await readFile(path, "utf8");
+	} catch (error) {
+		if (error.code === "ENOENT" || error.code === "ESRCH") return "";
+		throw error;
+	}
+}

@@ -1,0 +1,75 @@
+import { existsSync, symlinkSync } from "node:fs";
+import { SetupFailure } from "./failure.mjs";
+import { findProgram } from "./places.mjs";
+import { runProgram } from "./run-program.mjs";
+
+/**
+ * Debian's redis-server is a link to this program of redis-tools, which is the server when it is started under that name.
+ * The package redis-server would also run a service of its own on port 6379, from now on and at every boot.
+ */
+const REDIS_PROGRAM = "/usr/bin/redis-check-rdb";
+const REDIS_LINK = "/usr/local/bin/redis-server";
+
+/** What has to be there, and which package has it. */
+const NEEDS = [
+	{ package: "crun", what: "an OCI runtime", there: () => findProgram("crun") !== undefined || findProgram("runc") !== undefined },
+	{ package: "redis-tools", what: "the Redis server", there: () => findProgram("redis-server") !== undefined || existsSync(REDIS_PROGRAM) },
+	{ package: "tini", what: "the init of every sandbox", there: () => existsSync("/usr/bin/tini-static") },
+];
+
+/** An OCI runtime, the Redis server and an init, from the distribution. */
+export const debianPackages = {
+	title: "Distribution packages",
+	plan() {
+		const missing = NEEDS.filter((need) => !need.there());
+		const said = missing.map((need) => `${need.package} (${need.what})`);
+		if (findProgram("redis-server") === undefined) said.push(`${REDIS_LINK}, a link to ${REDIS_PROGRAM}`);
+		return said.length === 0 ? undefined : `installs ${said.join(", ")}`;
+	},
+	async run(log) {
+		const missing = NEEDS.filter((need) => !need.there()).map((need) => need.package);
+		if (missing.length > 0) await install(log, missing);
+		if (findProgram("redis-server") === undefined) await linkRedis(log);
+	},
+};
+
+async function install(log, packages) {
+	if (findProgram("apt-get") === undefined) throw new SetupFailure("there is no apt-get here", otherDistribution());
+	requireRoot(`apt-get install ${packages.join(" ")}`);
+	if (!(await haveCandidates(log, packages)))
+		await runProgram(log, "apt-get", ["-q", "update"], { advice: "Look at /etc/apt/sources.list and the network." });
+	await runProgram(log, "apt-get", ["-q", "-y", "-o", "Dpkg::Use-Pty=0", "--no-install-recommends", "install", ...packages], {
+		advice: `Install them by hand: apt-get install ${packages.join(" ")}`,
+		env: { DEBIAN_FRONTEND: "noninteractive" },
+	});
+}
+
+/** Whether the package lists that are there can be used: a bare image has none, an old one has files that are gone. */
+async function haveCandidates(log, packages) {
+	try {
+		const output = await runProgram(log, "apt-get", ["-q", "--simulate", "--no-install-recommends", "install", ...packages], {
+			advice: "",
+		});
+		await runProgram(log, "apt-get", ["-q", "-y", "--download-only", "--no-install-recommends", "install", ...packages], { advice: "" });
+		return output.includes("Inst ");
+	} catch (error) {
+		if (error instanceof SetupFailure) return false;
+		throw error;
+	}
+}
+
+async function linkRedis(log) {
+	requireRoot(`ln -s ${REDIS_PROGRAM} ${REDIS_LINK}`);
+	symlinkSync(REDIS_PROGRAM, REDIS_LINK);
+	const version = await runProgram(log, REDIS_LINK, ["--version"], { advice: "Install the package redis-server." });
+	if (!version.startsWith("Redis server"))
+		throw new SetupFailure(`${REDIS_LINK} isn't a Redis server: ${version}`, `rm ${REDIS_LINK}, then install the package redis-server.`);
+}
+
+function requireRoot(command) {
+	if (process.geteuid() !== 0) throw new SetupFailure("only root can install packages", `As root: ${command}`);
+}
+
+function otherDistribution() {
+	return "Install crun or runc, redis-server (6.2 or newer) and tini's static binary as /usr/bin/tini-static with the packages of your distribution, then run this again.";
+}

@@ -1,0 +1,41 @@
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { handOver } from "./hand-over.mjs";
+import { ROOT } from "./places.mjs";
+
+const STATE = join(ROOT, "node_modules", ".berth");
+const RESULTS = join(STATE, "test-results.json");
+const VITEST = join(ROOT, "node_modules", "vitest", "vitest.mjs");
+
+/**
+ * Runs the tests, then says how many passed on a line of its own.
+ * @param {readonly string[]} args for vitest
+ * @param {boolean} long whether only what takes long is meant
+ * @returns {Promise<number>} the exit code
+ */
+export async function runTests(args, long) {
+	mkdirSync(STATE, { recursive: true });
+	rmSync(RESULTS, { force: true });
+	const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${RESULTS}`];
+	const selection = long ? ["--project", "long"] : [];
+	const code = await handOver([VITEST, "run", ...reporters, ...selection, ...args], long ? { BERTH_TEST_LONG: "1" } : {});
+	if (!existsSync(RESULTS)) {
+		process.stderr.write("The tests ended without a result.\n");
+		return code === 0 ? 1 : code;
+	}
+	const { passed, failed, skipped } = count(JSON.parse(readFileSync(RESULTS, "utf8")));
+	process.stdout.write(`\n${passed} passed, ${failed} failed${skipped === 0 ? "" : `, ${skipped} skipped`}\n`);
+	return code === 0 && failed > 0 ? 1 : code;
+}
+
+/** A file that couldn't be loaded has no tests of its own, and counts as one that failed. */
+function count(results) {
+	const broken = results.testResults.filter(
+		(file) => file.status === "failed" && !file.assertionResults.some((test) => test.status === "failed"),
+	);
+	return {
+		passed: results.numPassedTests,
+		failed: results.numFailedTests + broken.length,
+		skipped: results.numPendingTests + results.numTodoTests,
+	};
+}

@@ -1,0 +1,36 @@
+import { defineConfig } from "vitest/config";
+
+const MINUTE_MS = 60_000;
+const LONG = "test/**/*.long.test.ts";
+
+/** A suite that drives a whole system: one file at a time, after the suites before it. */
+function wholeSystem(name: string, include: string, groupOrder: number, minutes: number) {
+	return {
+		extends: true as const,
+		test: {
+			name,
+			include: [include],
+			exclude: include === LONG ? [] : [LONG],
+			fileParallelism: false,
+			testTimeout: minutes * MINUTE_MS,
+			hookTimeout: minutes * MINUTE_MS,
+			sequence: { groupOrder },
+		},
+	};
+}
+
+/** What takes longer than the ordinary suite may is there only when it is asked for: `npm run test:long`. */
+const withLong = process.env["BERTH_TEST_LONG"] === "1";
+
+export default defineConfig({
+	cacheDir: "node_modules/.cache/vite",
+	test: {
+		projects: [
+			{ extends: true, test: { name: "unit", include: ["packages/*/src/**/*.test.ts"], testTimeout: 20_000, sequence: { groupOrder: 0 } } },
+			wholeSystem("functional", "test/functional/**/*.test.ts", 1, 1),
+			wholeSystem("security", "test/security/**/*.test.ts", 2, 1),
+			wholeSystem("faults", "test/faults/**/*.test.ts", 3, 2),
+			...(withLong ? [wholeSystem("long", LONG, 4, 60)] : []),
+		],
+	},
+});
