@@ -5,7 +5,7 @@ import { BerthError, type Runtime, SANDBOX_PATHS } from "@berth/contracts";
 import type { KeyStore } from "@berth/registry";
 import { inputFile } from "./file-digests.js";
 import { sharedLibraries } from "./shared-libraries.js";
-import { findLayer, layerKey, type LayerStores, makeLayer, type StoredLayer } from "./stored-layer.js";
+import { findLayer, type LayerStores, layerKey, makeLayer, type StoredLayer } from "./stored-layer.js";
 import type { LayerEntry } from "./tar-writer.js";
 
 /** Mount points, and the files that programs expect. uid 1000 runs the code. */
@@ -26,7 +26,8 @@ const SKELETON: readonly LayerEntry[] = [
 export async function runtimeLayer(runtimesDir: string, runtime: Runtime, stores: LayerStores): Promise<StoredLayer> {
 	// Packages of both processors stand in the lock file; npm installs the machine's own.
 	const node = join(runtimesDir, "node_modules", process.arch === "x64" ? runtime : `${runtime}-${process.arch}`, "bin", "node");
-	if (!existsSync(node)) throw new BerthError("platform_error", `The runtime ${runtime} isn't installed: ${node} is missing. Run npm run setup.`);
+	if (!existsSync(node))
+		throw new BerthError("platform_error", `The runtime ${runtime} isn't installed: ${node} is missing. Run npm run setup.`);
 	const libraries = await sharedLibraries(node);
 	const files = [
 		await executable("usr/bin/node", node, stores.keys),
@@ -43,7 +44,12 @@ export async function agentLayer(agentDir: string, init: string, stores: LayerSt
 		await plain(inRoot(SANDBOX_PATHS.agent), join(agentDir, "agent.cjs"), stores.keys),
 		await plain("berth/warm.mjs", join(agentDir, "warm.mjs"), stores.keys),
 	];
-	return storeLayer("agent", files.map(({ entry }) => entry), files, stores);
+	return storeLayer(
+		"agent",
+		files.map(({ entry }) => entry),
+		files,
+		stores,
+	);
 }
 
 /** The build handler, esbuild beside it. */
@@ -54,7 +60,12 @@ export async function builderLayer(agentDir: string, stores: LayerStores): Promi
 	const files = await Promise.all(
 		paths.map((path) => (path.includes("/bin/") ? executable : plain)(`berth/builder/${path}`, join(directory, path), stores.keys)),
 	);
-	return storeLayer("builder", files.map(({ entry }) => entry), files, stores);
+	return storeLayer(
+		"builder",
+		files.map(({ entry }) => entry),
+		files,
+		stores,
+	);
 }
 
 /** An entry, and what it adds to the layer's key. */
@@ -73,7 +84,12 @@ async function executable(path: string, file: string, keys: KeyStore): Promise<I
 	return { entry: { ...entry, executable: true } as LayerEntry, identity };
 }
 
-async function storeLayer(kind: string, entries: readonly LayerEntry[], inputs: readonly Input[], stores: LayerStores): Promise<StoredLayer> {
+async function storeLayer(
+	kind: string,
+	entries: readonly LayerEntry[],
+	inputs: readonly Input[],
+	stores: LayerStores,
+): Promise<StoredLayer> {
 	const key = layerKey(kind, [inputs.map(({ identity }) => identity), kind === "runtime" ? SKELETON_IDENTITY : null]);
 	const known = await findLayer(stores, key);
 	if (known !== undefined) return { layer: { digest: known.digest, sizeBytes: known.sizeBytes }, cached: true };
@@ -81,7 +97,9 @@ async function storeLayer(kind: string, entries: readonly LayerEntry[], inputs: 
 }
 
 const SKELETON_IDENTITY = SKELETON.map((entry) =>
-	entry.kind === "directory" ? [entry.path, entry.mode ?? 0] : [entry.path, "bytes" in entry.content ? Buffer.from(entry.content.bytes).toString() : ""],
+	entry.kind === "directory"
+		? [entry.path, entry.mode ?? 0]
+		: [entry.path, "bytes" in entry.content ? Buffer.from(entry.content.bytes).toString() : ""],
 );
 
 function text(path: string, content: string): LayerEntry {

@@ -1,6 +1,15 @@
-import { type BuildAnswer, type BuildFailure, BerthError, type BuildRequest, type Diagnostic, type Layer, parseBuildAnswer, type Version } from "@berth/contracts";
+import {
+	BerthError,
+	type BuildAnswer,
+	type BuildFailure,
+	type BuildRequest,
+	type Diagnostic,
+	type Layer,
+	parseBuildAnswer,
+	type Version,
+} from "@berth/contracts";
 import type { BuildRun, BuildSandbox } from "./build-sandbox.js";
-import { findLayer, layerKey, type LayerStores, makeLayer } from "./stored-layer.js";
+import { findLayer, type LayerStores, layerKey, makeLayer } from "./stored-layer.js";
 import type { LayerEntry } from "./tar-writer.js";
 
 /** A function's own layer: the bundle, its source map and its code cache, at the layer's root. */
@@ -33,7 +42,11 @@ export function codeLayerKey({ source, manifest }: Pick<Version, "source" | "man
 }
 
 /** The code layer of a version: found, or built in a sandbox. @throws BerthError when the sandbox gives no answer that holds */
-export async function codeLayer(version: Version, source: () => Promise<Uint8Array>, options: CodeLayerOptions): Promise<CodeLayer | BuildFailure> {
+export async function codeLayer(
+	version: Version,
+	source: () => Promise<Uint8Array>,
+	options: CodeLayerOptions,
+): Promise<CodeLayer | BuildFailure> {
 	const { stores, sandbox, timeoutMs } = options;
 	const key = codeLayerKey(version, options.builder);
 	const known = await findLayer(stores, key);
@@ -50,7 +63,12 @@ export async function codeLayer(version: Version, source: () => Promise<Uint8Arr
 	const note: Note = { entry: answer.entry, warnings: answer.warnings };
 	const layer = await makeLayer(stores, key, filesOf(answer, run.body), note);
 	const { unpackMs, bundleMs, checkMs } = answer.phases;
-	return { layer, ...note, cached: false, phases: { unpack: unpackMs, bundle: bundleMs, check: checkMs, layer: performance.now() - startedAt } };
+	return {
+		layer,
+		...note,
+		cached: false,
+		phases: { unpack: unpackMs, bundle: bundleMs, check: checkMs, layer: performance.now() - startedAt },
+	};
 }
 
 function requestOf({ source, manifest }: Version): BuildRequest {
@@ -64,14 +82,17 @@ function requestOf({ source, manifest }: Version): BuildRequest {
 
 /** The body cut into the files that the head announces. */
 function filesOf({ entry, bundleBytes, mapBytes, cacheBytes }: Extract<BuildAnswer, { ok: true }>, body: Uint8Array): LayerEntry[] {
-	if (bundleBytes + mapBytes + cacheBytes !== body.byteLength) throw new BerthError("build_platform_error", "The build's files aren't as long as it says.");
+	if (bundleBytes + mapBytes + cacheBytes !== body.byteLength)
+		throw new BerthError("build_platform_error", "The build's files aren't as long as it says.");
 	const cacheAt = bundleBytes + mapBytes;
 	const files = [
 		{ path: entry, bytes: body.subarray(0, bundleBytes) },
 		{ path: `${entry}.map`, bytes: body.subarray(bundleBytes, cacheAt) },
 		{ path: `${entry}.cache`, bytes: body.subarray(cacheAt) },
 	];
-	return files.filter(({ bytes }, i) => i === 0 || bytes.byteLength > 0).map(({ path, bytes }) => ({ path, kind: "file", content: { bytes } }));
+	return files
+		.filter(({ bytes }, i) => i === 0 || bytes.byteLength > 0)
+		.map(({ path, bytes }) => ({ path, kind: "file", content: { bytes } }));
 }
 
 function stopped({ outcome, message }: Exclude<BuildRun, { outcome: "answered" }>, timeoutMs: number): BuildFailure {

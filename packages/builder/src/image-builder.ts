@@ -1,12 +1,17 @@
 import type { BuildFailure, BuildPhase, BuildReport, ImageReference, Version } from "@berth/contracts";
 import type { Bases } from "./bases.js";
-import { type CodeLayer, codeLayer, type CodeLayerOptions } from "./code-layer.js";
+import { type CodeLayer, type CodeLayerOptions, codeLayer } from "./code-layer.js";
 import { imageLabels } from "./image-labels.js";
 import { storeImage } from "./oci-image.js";
 
 /** What became of a build. A source that doesn't build is a value. */
 export type BuildResult =
-	| { readonly ok: true; readonly image: ImageReference; readonly report: BuildReport; /** Whether a sandbox bundled it; else its code layer was there. */ readonly bundled: boolean }
+	| {
+			readonly ok: true;
+			readonly image: ImageReference;
+			readonly report: BuildReport /** Whether a sandbox bundled it; else its code layer was there. */;
+			readonly bundled: boolean;
+	  }
 	| { readonly ok: false; readonly failure: BuildFailure; readonly report: BuildReport };
 
 export interface ImageBuilderOptions extends Omit<CodeLayerOptions, "builder"> {

@@ -15,7 +15,11 @@ export interface StoredImage {
  * Stores config and manifest of an image whose layers are stored (OCI image spec, config.md and
  * manifest.md). No time and no name is in them: the same layers and labels make the same digest.
  */
-export async function storeImage(images: ImageStore, layers: readonly Layer[], labels: Readonly<Record<string, string>>): Promise<StoredImage> {
+export async function storeImage(
+	images: ImageStore,
+	layers: readonly Layer[],
+	labels: Readonly<Record<string, string>>,
+): Promise<StoredImage> {
 	const config = await images.putBlob(
 		json({
 			architecture: ARCHITECTURES[process.arch] ?? process.arch,

@@ -31,7 +31,12 @@ export async function findLayer({ images, keys }: LayerStores, key: string): Pro
 }
 
 /** Makes a layer and remembers its key. A size that doesn't fit to the blob says that it is damaged: it is made anew. */
-export async function makeLayer({ images, keys }: LayerStores, key: string, entries: readonly LayerEntry[], note?: unknown): Promise<Layer> {
+export async function makeLayer(
+	{ images, keys }: LayerStores,
+	key: string,
+	entries: readonly LayerEntry[],
+	note?: unknown,
+): Promise<Layer> {
 	let blob = await images.putBlob(writeLayer(entries));
 	if (blob.existed && (await images.blobSize(blob.digest)) !== blob.sizeBytes) {
 		await images.removeBlob(blob.digest);
@@ -43,5 +48,7 @@ export async function makeLayer({ images, keys }: LayerStores, key: string, entr
 
 /** Digest over the layers' digests, bottom first: the identity of a base. */
 export function digestOfLayers(layers: readonly Layer[]): Digest {
-	return `sha256:${createHash("sha256").update(layers.map(({ digest }) => digest).join("\n")).digest("hex")}`;
+	return `sha256:${createHash("sha256")
+		.update(layers.map(({ digest }) => digest).join("\n"))
+		.digest("hex")}`;
 }

@@ -23,7 +23,8 @@ function exitCodeOf(error: unknown): ExitCode {
 
 function textOf(error: unknown, terminal: Terminal): string {
 	if (error instanceof ApiError) return problemText(error.problem, terminal);
-	const text = error instanceof ConnectionError ? `${error.message}\nIs the stack up? \`berth doctor\` tells, \`berth up\` starts it.` : undefined;
+	const text =
+		error instanceof ConnectionError ? `${error.message}\nIs the stack up? \`berth doctor\` tells, \`berth up\` starts it.` : undefined;
 	const known = error instanceof CommandFailure || error instanceof SettingsError;
 	return `${terminal.style("red", "error")}: ${text ?? (known || !(error instanceof Error) ? messageOf(error) : (error.stack ?? error.message))}`;
 }

@@ -49,7 +49,8 @@ export async function runCommandLine(args: readonly string[], surroundings: Surr
 	const registrar: Registrar = {
 		program,
 		stdin: surroundings.stdin,
-		action: (act) =>
+		action:
+			(act) =>
 			async (...given: unknown[]) => {
 				const command = given.at(-1) as Command;
 				await using session = new Session(surroundings.terminal, surroundings.user, program.opts<GlobalOptions>());

@@ -74,7 +74,10 @@ export class Session implements AsyncDisposable {
 		// The stored key goes to the stack that it was made for, and to no other URL.
 		if (url !== undefined && url.replace(/\/+$/, "") !== local) return { url };
 		if (local === undefined) {
-			throw new CommandFailure(EXIT.unreachable, `no stack is up in ${this.dataDir}. \`berth up\` starts one; --url or BERTH_URL names another.`);
+			throw new CommandFailure(
+				EXIT.unreachable,
+				`no stack is up in ${this.dataDir}. \`berth up\` starts one; --url or BERTH_URL names another.`,
+			);
 		}
 		return { url: local, key: key ?? (await this.#storedKey()) };
 	}
@@ -91,7 +94,9 @@ export class Session implements AsyncDisposable {
 	}
 
 	#trace(exchange: Exchange): void {
-		this.terminal.note(this.terminal.style("dim", `${exchange.method} ${exchange.url} ${exchange.status ?? "no answer"} ${durationText(exchange.totalMs)}`));
+		this.terminal.note(
+			this.terminal.style("dim", `${exchange.method} ${exchange.url} ${exchange.status ?? "no answer"} ${durationText(exchange.totalMs)}`),
+		);
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {

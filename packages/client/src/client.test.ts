@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { problemOf } from "@berth/contracts";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { ApiError, type Client, ConnectionError, createClient, parseServerTiming, valueOf } from "./index.js";
+import { ApiError, type Client, ConnectionError, createClient, parseServerTiming, resultOf } from "./index.js";
 
 interface Seen {
 	method: string | undefined;
@@ -49,8 +49,10 @@ afterEach(async () => {
 	await server[Symbol.asyncDispose]();
 });
 
-const problem = (status: number, body: unknown, headers: Record<string, string> = {}) => (response: ServerResponse) =>
-	response.writeHead(status, { "content-type": "application/problem+json", ...headers }).end(JSON.stringify(body));
+const problem =
+	(status: number, body: unknown, headers: Record<string, string> = {}) =>
+	(response: ServerResponse) =>
+		response.writeHead(status, { "content-type": "application/problem+json", ...headers }).end(JSON.stringify(body));
 
 describe("deploy", () => {
 	test("sends the source with the key and waits unless told not to", async () => {
@@ -78,13 +80,17 @@ describe("deploy", () => {
 });
 
 describe("invoke", () => {
-	const invocation = { "berth-invocation-id": "inv_1", "berth-outcome": "succeeded", "server-timing": "queue;dur=0.2, start;desc=warm;dur=0" };
+	const invocation = {
+		"berth-invocation-id": "inv_1",
+		"berth-outcome": "succeeded",
+		"server-timing": "queue;dur=0.2, start;desc=warm;dur=0",
+	};
 
 	test("gives the value, the id and the raw answer with its timing", async () => {
 		server.answer = (response) => response.writeHead(200, { ...invocation, "content-type": "application/json" }).end('{"a":1}');
 		const answer = await client.invoke("hello", { json: { name: "x" } }, { timeoutMs: 500 });
 		expect(answer).toMatchObject({ id: "inv_1", outcome: "succeeded" });
-		expect(valueOf(answer)).toEqual({ a: 1 });
+		expect(resultOf(answer)).toEqual({ a: 1 });
 		expect(answer.raw.timing.totalMs).toBeGreaterThanOrEqual(answer.raw.timing.headersMs);
 		expect(server.seen[0]?.headers).toMatchObject({ "content-type": "application/json", "berth-timeout-ms": "500" });
 	});

@@ -33,7 +33,7 @@ export interface FunctionRequest {
 }
 
 /** The value a successful invocation gave: parsed when it is JSON, else text. */
-export function valueOf(answer: InvokeAnswer): unknown {
+export function resultOf(answer: InvokeAnswer): unknown {
 	const text = answer.raw.body.toString("utf8");
 	return /[/+]json\b/.test(headerOf(answer.raw, "content-type") ?? "") && text !== "" ? JSON.parse(text) : text;
 }

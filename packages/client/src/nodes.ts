@@ -1,5 +1,5 @@
 import type { NodeCommand, NodeStats, SandboxInfo, SandboxList, StatsAnswer } from "@berth/contracts";
-import { type RawAnswer, problemIn, type Transport } from "./transport.js";
+import { problemIn, type RawAnswer, type Transport } from "./transport.js";
 
 /** Whether the gateway can take work, and if not, why. */
 export interface Readiness {

@@ -29,5 +29,11 @@ export function parseServerTiming(header: string | undefined): Readonly<Record<s
 function pairOf(parameter: string): [string, string] {
 	const at = parameter.indexOf("=");
 	if (at < 0) return [parameter, ""];
-	return [parameter.slice(0, at).trim().toLowerCase(), parameter.slice(at + 1).trim().replace(/^"(.*)"$/, "$1")];
+	return [
+		parameter.slice(0, at).trim().toLowerCase(),
+		parameter
+			.slice(at + 1)
+			.trim()
+			.replace(/^"(.*)"$/, "$1"),
+	];
 }

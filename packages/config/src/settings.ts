@@ -130,7 +130,10 @@ export function loadSettings(env: Readonly<Record<string, string | undefined>> =
 		serviceUid: value.BERTH_SERVICE_UID,
 		sandboxUidBase: value.BERTH_SANDBOX_UID_BASE,
 		ociRuntime: value.BERTH_OCI_RUNTIME,
-		memoryBudgetBytes: value.BERTH_MEMORY_MIB === undefined ? Math.max(Math.floor(totalmem() / 2), Math.min(leastBytes, totalmem())) : value.BERTH_MEMORY_MIB * MIB,
+		memoryBudgetBytes:
+			value.BERTH_MEMORY_MIB === undefined
+				? Math.max(Math.floor(totalmem() / 2), Math.min(leastBytes, totalmem()))
+				: value.BERTH_MEMORY_MIB * MIB,
 		prewarmed: value.BERTH_PREWARMED,
 		prewarmedBuilds: value.BERTH_PREWARMED_BUILDS,
 		idleTtlMs: value.BERTH_IDLE_TTL_MS,

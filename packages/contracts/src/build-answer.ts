@@ -14,7 +14,10 @@ const diagnostic = z.object({
 });
 
 const diagnostics = z.array(diagnostic).max(100);
-const bytes = z.int().min(0).max(64 * MIB);
+const bytes = z
+	.int()
+	.min(0)
+	.max(64 * MIB);
 const milliseconds = z.number().min(0);
 
 /**

@@ -90,7 +90,12 @@ export interface Problem {
 }
 
 /** The problem for a code: the one place where an error becomes an answer. */
-export function problemOf(code: ErrorCode, detail: string, issues: readonly FieldIssue[] = [], extra: Readonly<Record<string, unknown>> = {}): Problem {
+export function problemOf(
+	code: ErrorCode,
+	detail: string,
+	issues: readonly FieldIssue[] = [],
+	extra: Readonly<Record<string, unknown>> = {},
+): Problem {
 	const { status, title, fault, retryable } = ERRORS[code];
 	return {
 		...extra,

@@ -91,7 +91,8 @@ export class FrameDecoder {
 			throw new FrameError(`a head of ${headBytes} bytes doesn't fit its frame or the bound of ${this.#bounds.maxHeadBytes}`);
 		}
 		const body = bytes.subarray(bodyAt);
-		if (body.length > this.#bounds.maxBodyBytes) throw new FrameError(`a body of ${body.length} bytes is over ${this.#bounds.maxBodyBytes}`);
+		if (body.length > this.#bounds.maxBodyBytes)
+			throw new FrameError(`a body of ${body.length} bytes is over ${this.#bounds.maxBodyBytes}`);
 		return { type: bytes[4] as number, head: parse(bytes.toString("utf8", 9, bodyAt)), body };
 	}
 

@@ -63,7 +63,13 @@ export interface InvocationAnswer {
 	readonly node?: string;
 	readonly sandbox?: string;
 	/** The result of a background invocation, parsed when it is JSON. */
-	readonly result?: { readonly contentType?: string; readonly status?: number; readonly json?: unknown; readonly text?: string; readonly base64?: string };
+	readonly result?: {
+		readonly contentType?: string;
+		readonly status?: number;
+		readonly json?: unknown;
+		readonly text?: string;
+		readonly base64?: string;
+	};
 	readonly logs: readonly LogLine[];
 	readonly logsTruncated: boolean;
 }

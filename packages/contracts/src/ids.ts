@@ -2,8 +2,7 @@ import { randomFillSync } from "node:crypto";
 
 /** Names of projects and functions. */
 export const NAME_PATTERN = /^[a-z][a-z0-9-]{0,62}$/;
-export const NAME_RULE =
-	"1 to 63 characters: a lower-case letter, then lower-case letters, digits or hyphens";
+export const NAME_RULE = "1 to 63 characters: a lower-case letter, then lower-case letters, digits or hyphens";
 
 /** The project that exists from the first start. */
 export const DEFAULT_PROJECT = "default";

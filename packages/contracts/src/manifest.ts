@@ -60,6 +60,8 @@ export type ManifestInput = z.input<typeof manifestSchema>;
 export const inlineDeploySchema = manifestSchema.omit({ entry: true }).extend({
 	source: z.string().min(1).max(FIXED_LIMITS.sourceBytes),
 	/** Names the language: `.ts`, `.mts`, `.cts`, `.tsx`, `.js`, `.mjs`, `.cjs`, `.jsx`. */
-	filename: sourcePath.regex(/^[^/]+\.(?:[mc]?[jt]s|[jt]sx)$/, "a file name that ends in .ts, .mts, .cts, .tsx, .js, .mjs, .cjs or .jsx").default("index.ts"),
+	filename: sourcePath
+		.regex(/^[^/]+\.(?:[mc]?[jt]s|[jt]sx)$/, "a file name that ends in .ts, .mts, .cts, .tsx, .js, .mjs, .cjs or .jsx")
+		.default("index.ts"),
 });
 export type InlineDeployInput = z.input<typeof inlineDeploySchema>;

@@ -22,6 +22,8 @@ const MOST = 100;
 
 /** Writes what a function may say in headers; what it may not is left out. Several values of one name stay several. */
 export function writeFunctionHeaders(response: ServerResponse, headers: readonly (readonly [string, string])[]): void {
-	const allowed = headers.slice(0, MOST).filter(([name, value]) => NAME.test(name) && !DROPPED.has(name.toLowerCase()) && !FORBIDDEN.test(value));
+	const allowed = headers
+		.slice(0, MOST)
+		.filter(([name, value]) => NAME.test(name) && !DROPPED.has(name.toLowerCase()) && !FORBIDDEN.test(value));
 	for (const [name, value] of allowed) response.appendHeader(name, value);
 }

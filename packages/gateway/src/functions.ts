@@ -29,7 +29,8 @@ export async function deleteFunction(request: Request, response: Response, { key
 	// Its sandboxes would go by themselves when they are idle; a node that can't be told keeps them so long.
 	const evictions = nodes.nodes().map(({ id }) => nodes.ask(id, { kind: "evict", project, function: name }));
 	for (const result of await Promise.allSettled(evictions)) {
-		if (result.status === "rejected") log.warn({ err: result.reason as Error, function: name }, "a node couldn't be told that a function is gone");
+		if (result.status === "rejected")
+			log.warn({ err: result.reason as Error, function: name }, "a node couldn't be told that a function is gone");
 	}
 	response.status(204).end();
 }

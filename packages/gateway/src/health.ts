@@ -37,7 +37,10 @@ async function measureQueues({ invocations, metrics: own }: Services): Promise<v
 
 /** A worker's samples, labelled with its node. */
 function withNode(text: string, node: string): string {
-	return text.replace(/^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? /gm, (_line, name: string, labels?: string) => `${name}{${labels ? `${labels},` : ""}node="${node}"} `);
+	return text.replace(
+		/^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? /gm,
+		(_line, name: string, labels?: string) => `${name}{${labels ? `${labels},` : ""}node="${node}"} `,
+	);
 }
 
 /** One exposition of several: what is said about a metric is said once, its samples stand together. */

@@ -54,7 +54,10 @@ export class Invocations {
 		const project = nameFrom(request.params["project"], "project");
 		const name = nameFrom(request.params["name"]);
 		const version = await this.#resolveFor(request, project, name);
-		const trigger: Trigger = { kind: "http", request: { method: request.method, url: urlBelow(request), headers: headersFor(request, version) } };
+		const trigger: Trigger = {
+			kind: "http",
+			request: { method: request.method, url: urlBelow(request), headers: headersFor(request, version) },
+		};
 		await this.#run(request, response, version, trigger, !version.manifest.public);
 	}
 
@@ -190,7 +193,12 @@ function serverTiming({ queueMs, startMs, initMs, runMs }: Phases, start: StartK
 /** A failed attempt as a problem. The stack is for those who hold a key. */
 function failureOf(id: string, attempt: Settlement["attempt"], trusted: boolean) {
 	const code: ErrorCode = attempt.code !== undefined && attempt.code in ERRORS ? (attempt.code as ErrorCode) : "platform_error";
-	const detail = attempt.error === undefined ? ERRORS[code].title : trusted || attempt.outcome !== "handler_error" ? `${attempt.error.name}: ${attempt.error.message}` : ERRORS[code].title;
+	const detail =
+		attempt.error === undefined
+			? ERRORS[code].title
+			: trusted || attempt.outcome !== "handler_error"
+				? `${attempt.error.name}: ${attempt.error.message}`
+				: ERRORS[code].title;
 	return problemOf(code, detail, [], {
 		invocation: id,
 		outcome: attempt.outcome,

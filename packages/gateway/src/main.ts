@@ -31,9 +31,22 @@ const nodes = await openNodeDirectory({
 	fastUrl,
 	gatewayId,
 	logger: log,
-	onGone: (node) => void invocations.abandon(node.id).catch((err: unknown) => log.error({ err, node: node.id }, "what was on a node that is gone couldn't be ended")),
+	onGone: (node) =>
+		void invocations
+			.abandon(node.id)
+			.catch((err: unknown) => log.error({ err, node: node.id }, "what was on a node that is gone couldn't be ended")),
 });
-const app = createApp({ functions, keys, artifacts, invocations, builds, nodes, metrics: new GatewayMetrics(), log, maxInflight: settings.maxInflight });
+const app = createApp({
+	functions,
+	keys,
+	artifacts,
+	invocations,
+	builds,
+	nodes,
+	metrics: new GatewayMetrics(),
+	log,
+	maxInflight: settings.maxInflight,
+});
 server.on("request", app);
 const firstKey = await keys.ensureFirst();
 

@@ -13,7 +13,10 @@ const COMMAND_MS = 60_000;
 /** What may be asked of nodes over the API. */
 export const nodeCommandSchema = z.strictObject({
 	kind: z.enum(["kill", "evict", "prewarm"]),
-	sandbox: z.string().regex(/^sb_[0-9a-z]{26}$/, "a sandbox's id").optional(),
+	sandbox: z
+		.string()
+		.regex(/^sb_[0-9a-z]{26}$/, "a sandbox's id")
+		.optional(),
 	function: z.string().optional(),
 	floor: z.union([z.int().min(0).max(64), z.literal("default")]).optional(),
 });
@@ -36,7 +39,8 @@ export async function getStats(request: Request, response: Response, services: S
 export async function commandNodes(request: Request, response: Response, services: Services): Promise<void> {
 	const { project } = await authenticate(request, services.keys);
 	const parsed = nodeCommandSchema.safeParse(parseJson(await readBody(request, COMMAND_BYTES), "the body"));
-	if (!parsed.success) throw new BerthError("invalid_request", parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`).join("; "));
+	if (!parsed.success)
+		throw new BerthError("invalid_request", parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`).join("; "));
 	const answers = await askAll(services, commandOf(parsed.data, project), COMMAND_MS);
 	const affected = answers.reduce((sum, answer) => sum + (answer.kind === "done" ? answer.affected : 0), 0);
 	response.json({ affected });

@@ -8,13 +8,18 @@ const METHODS = ["get", "put", "post", "delete", "patch", "head", "options"] as 
 export function openApiDocument(routes: readonly Route[]): object {
 	const paths: Record<string, Record<string, object>> = {};
 	for (const route of routes) {
-		const operations = (paths[route.path] ??= {});
+		paths[route.path] ??= {};
+		const operations = paths[route.path] as Record<string, object>;
 		const methods = route.method === "all" ? METHODS : [route.method];
 		for (const method of methods) operations[method] = operationOf(route);
 	}
 	return {
 		openapi: "3.1.0",
-		info: { title: "Berth", version: "0.1.0", description: `Deploy functions and invoke them. Bodies may have ${FIXED_LIMITS.bodyBytes} bytes.` },
+		info: {
+			title: "Berth",
+			version: "0.1.0",
+			description: `Deploy functions and invoke them. Bodies may have ${FIXED_LIMITS.bodyBytes} bytes.`,
+		},
 		paths,
 		components: {
 			securitySchemes: { key: { type: "http", scheme: "bearer" } },
@@ -24,14 +29,24 @@ export function openApiDocument(routes: readonly Route[]): object {
 }
 
 function operationOf(route: Route): object {
-	const parameters = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({ name, in: "path", required: true, schema: { type: "string" } }));
+	const parameters = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
+		name,
+		in: "path",
+		required: true,
+		schema: { type: "string" },
+	}));
 	const answers = Object.fromEntries(Object.entries(route.answers).map(([status, description]) => [status, { description }]));
-	const problem = { description: "A problem (RFC 9457)", content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } } };
+	const problem = {
+		description: "A problem (RFC 9457)",
+		content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } },
+	};
 	return {
 		summary: route.summary,
 		...(route.key ? { security: [{ key: [] }] } : {}),
 		...(parameters.length > 0 ? { parameters } : {}),
-		...(route.body === undefined ? {} : { requestBody: { content: { "application/json": { schema: z.toJSONSchema(route.body, { io: "input" }) } } } }),
+		...(route.body === undefined
+			? {}
+			: { requestBody: { content: { "application/json": { schema: z.toJSONSchema(route.body, { io: "input" }) } } } }),
 		responses: { ...answers, default: problem },
 	};
 }

@@ -1,4 +1,11 @@
-import { BerthError, type InvocationAnswer, type InvocationRecord, type InvocationResult, type LogBook, type LogLine } from "@berth/contracts";
+import {
+	BerthError,
+	type InvocationAnswer,
+	type InvocationRecord,
+	type InvocationResult,
+	type LogBook,
+	type LogLine,
+} from "@berth/contracts";
 import type { ArtifactStore } from "@berth/registry";
 import type { Request, Response } from "express";
 import { authenticate } from "./auth.js";
@@ -12,7 +19,10 @@ export async function getInvocation(request: Request, response: Response, { keys
 	const id = String(request.params["id"]);
 	const record = ID.test(id) ? await invocations.record(id) : undefined;
 	if (record === undefined || record.project !== project) {
-		throw new BerthError("invocation_not_found", `there is no record of ${JSON.stringify(id.slice(0, 64))}; successes are kept 10 minutes, everything else a day`);
+		throw new BerthError(
+			"invocation_not_found",
+			`there is no record of ${JSON.stringify(id.slice(0, 64))}; successes are kept 10 minutes, everything else a day`,
+		);
 	}
 	response.json(await answerOf(record, artifacts));
 }
@@ -34,12 +44,18 @@ function attemptOf({ finishedAtMs, ...attempt }: NonNullable<InvocationRecord["l
 	return { ...attempt, finishedAt: new Date(finishedAtMs).toISOString() } as Partial<InvocationAnswer>;
 }
 
-async function logsOf(logs: LogBook | undefined, { payloads }: ArtifactStore): Promise<{ readonly lines: readonly LogLine[]; readonly truncated: boolean }> {
+async function logsOf(
+	logs: LogBook | undefined,
+	{ payloads }: ArtifactStore,
+): Promise<{ readonly lines: readonly LogLine[]; readonly truncated: boolean }> {
 	if (logs?.payload === undefined) return { lines: logs?.lines ?? [], truncated: logs?.truncated ?? false };
 	return { lines: JSON.parse((await payloads.get(logs.payload)).toString()) as LogLine[], truncated: logs.truncated };
 }
 
-async function resultOf({ body, contentType, response }: InvocationResult, { payloads }: ArtifactStore): Promise<NonNullable<InvocationAnswer["result"]>> {
+async function resultOf(
+	{ body, contentType, response }: InvocationResult,
+	{ payloads }: ArtifactStore,
+): Promise<NonNullable<InvocationAnswer["result"]>> {
 	const head = { ...(contentType === undefined ? {} : { contentType }), ...(response === undefined ? {} : { status: response.status }) };
 	if ("base64" in body) return { ...head, base64: body.base64 };
 	const bytes = "payload" in body ? await payloads.get(body.payload) : undefined;

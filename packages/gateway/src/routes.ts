@@ -26,6 +26,10 @@ export interface Route {
 
 /** Every route, the hottest first. */
 export function routes(invocations: Invocations): readonly Route[] {
+	return [...invocationRoutes(invocations), ...FUNCTION_ROUTES, ...NODE_ROUTES, ...HEALTH_ROUTES];
+}
+
+function invocationRoutes(invocations: Invocations): readonly Route[] {
 	const http = (request: Request, response: Response) => invocations.http(request, response);
 	return [
 		{
@@ -53,36 +57,120 @@ export function routes(invocations: Invocations): readonly Route[] {
 			serve: http,
 		},
 		{
-			method: "put",
-			path: "/v1/functions/{name}",
-			summary: "Deploy a version: JSON with the source, or an archive (application/gzip, application/zip) with its manifest in Berth-Manifest. `?wait=true` answers when it is built.",
+			method: "get",
+			path: "/v1/invocations/{id}",
+			summary: "The record of an invocation",
 			key: true,
-			body: inlineDeploySchema,
-			answers: { 200: "Nothing changed: this is the live version", 201: "The version is ready", 202: "The version is queued; it is at Location" },
-			serve: deploy,
+			answers: { 200: "InvocationAnswer" },
+			serve: getInvocation,
 		},
-		{ method: "get", path: "/v1/functions", summary: "All functions of the project", key: true, answers: { 200: "FunctionList" }, serve: listFunctions },
-		{ method: "get", path: "/v1/functions/{name}", summary: "A function and its live version", key: true, answers: { 200: "FunctionDetail" }, serve: getFunction },
-		{ method: "delete", path: "/v1/functions/{name}", summary: "Delete a function and its versions", key: true, answers: { 204: "Gone" }, serve: deleteFunction },
-		{ method: "get", path: "/v1/functions/{name}/versions", summary: "Its versions, newest first", key: true, answers: { 200: "VersionList" }, serve: listVersions },
-		{ method: "get", path: "/v1/functions/{name}/versions/{number}", summary: "One version", key: true, answers: { 200: "Version" }, serve: getVersion },
-		{ method: "get", path: "/v1/invocations/{id}", summary: "The record of an invocation", key: true, answers: { 200: "InvocationAnswer" }, serve: getInvocation },
-		{ method: "get", path: "/v1/sandboxes", summary: "Every sandbox of every node", key: true, answers: { 200: "SandboxList" }, serve: listSandboxes },
-		{ method: "get", path: "/v1/stats", summary: "What each node did and holds", key: true, answers: { 200: "StatsAnswer" }, serve: getStats },
-		{
-			method: "post",
-			path: "/v1/nodes/commands",
-			summary: "Kill a sandbox, evict a function's idle ones, or set the prewarmed floor; answered when it is done",
-			key: true,
-			body: nodeCommandSchema,
-			answers: { 200: "How many sandboxes it concerned" },
-			serve: commandNodes,
-		},
-		{ method: "get", path: "/livez", summary: "Whether the process answers", key: false, answers: { 200: "ok" }, serve: livez },
-		{ method: "get", path: "/readyz", summary: "Whether an invocation would be accepted", key: false, answers: { 200: "ok" }, serve: readyz },
-		{ method: "get", path: "/metrics", summary: "Prometheus metrics of the gateway and its workers", key: false, answers: { 200: "text/plain" }, serve: metrics },
 	];
 }
+
+const FUNCTION_ROUTES: readonly Route[] = [
+	{
+		method: "put",
+		path: "/v1/functions/{name}",
+		summary:
+			"Deploy a version: JSON with the source, or an archive (application/gzip, application/zip) with its manifest in Berth-Manifest. `?wait=true` answers when it is built.",
+		key: true,
+		body: inlineDeploySchema,
+		answers: {
+			200: "Nothing changed: this is the live version",
+			201: "The version is ready",
+			202: "The version is queued; it is at Location",
+		},
+		serve: deploy,
+	},
+	{
+		method: "get",
+		path: "/v1/functions",
+		summary: "All functions of the project",
+		key: true,
+		answers: { 200: "FunctionList" },
+		serve: listFunctions,
+	},
+	{
+		method: "get",
+		path: "/v1/functions/{name}",
+		summary: "A function and its live version",
+		key: true,
+		answers: { 200: "FunctionDetail" },
+		serve: getFunction,
+	},
+	{
+		method: "delete",
+		path: "/v1/functions/{name}",
+		summary: "Delete a function and its versions",
+		key: true,
+		answers: { 204: "Gone" },
+		serve: deleteFunction,
+	},
+	{
+		method: "get",
+		path: "/v1/functions/{name}/versions",
+		summary: "Its versions, newest first",
+		key: true,
+		answers: { 200: "VersionList" },
+		serve: listVersions,
+	},
+	{
+		method: "get",
+		path: "/v1/functions/{name}/versions/{number}",
+		summary: "One version",
+		key: true,
+		answers: { 200: "Version" },
+		serve: getVersion,
+	},
+];
+
+const NODE_ROUTES: readonly Route[] = [
+	{
+		method: "get",
+		path: "/v1/sandboxes",
+		summary: "Every sandbox of every node",
+		key: true,
+		answers: { 200: "SandboxList" },
+		serve: listSandboxes,
+	},
+	{
+		method: "get",
+		path: "/v1/stats",
+		summary: "What each node did and holds",
+		key: true,
+		answers: { 200: "StatsAnswer" },
+		serve: getStats,
+	},
+	{
+		method: "post",
+		path: "/v1/nodes/commands",
+		summary: "Kill a sandbox, evict a function's idle ones, or set the prewarmed floor; answered when it is done",
+		key: true,
+		body: nodeCommandSchema,
+		answers: { 200: "How many sandboxes it concerned" },
+		serve: commandNodes,
+	},
+];
+
+const HEALTH_ROUTES: readonly Route[] = [
+	{ method: "get", path: "/livez", summary: "Whether the process answers", key: false, answers: { 200: "ok" }, serve: livez },
+	{
+		method: "get",
+		path: "/readyz",
+		summary: "Whether an invocation would be accepted",
+		key: false,
+		answers: { 200: "ok" },
+		serve: readyz,
+	},
+	{
+		method: "get",
+		path: "/metrics",
+		summary: "Prometheus metrics of the gateway and its workers",
+		key: false,
+		answers: { 200: "text/plain" },
+		serve: metrics,
+	},
+];
 
 /** `/fn/{project}/{rest}` as Express writes it: `/fn/:project/*rest`. */
 export function expressPath(path: string): string {

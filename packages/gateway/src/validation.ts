@@ -16,12 +16,15 @@ export function validate<Schema extends z.ZodObject>(schema: Schema, value: unkn
 }
 
 function issuesOf(issue: z.core.$ZodIssue, known: readonly string[]): readonly FieldIssue[] {
-	if (issue.code === "unrecognized_keys") return issue.keys.map((field) => ({ field, message: `there is no such field${suggestion(field, known)}` }));
+	if (issue.code === "unrecognized_keys")
+		return issue.keys.map((field) => ({ field, message: `there is no such field${suggestion(field, known)}` }));
 	return [{ field: issue.path.length === 0 ? "body" : issue.path.join("."), message: issue.message }];
 }
 
 function suggestion(field: string, known: readonly string[]): string {
-	const [best] = known.map((name) => ({ name, distance: distance(field.toLowerCase(), name.toLowerCase()) })).sort((a, b) => a.distance - b.distance);
+	const [best] = known
+		.map((name) => ({ name, distance: distance(field.toLowerCase(), name.toLowerCase()) }))
+		.sort((a, b) => a.distance - b.distance);
 	return best !== undefined && best.distance <= CLOSE_ENOUGH ? `; did you mean ${best.name}?` : `; the fields are ${known.join(", ")}`;
 }
 

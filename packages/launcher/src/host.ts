@@ -26,7 +26,8 @@ export interface Host extends HostReport {
  * with a limit missing. @throws HostError with what is missing and how to mend it
  */
 export function probeHost(wantedRuntime: string): Host {
-	if (process.arch !== "x64" && process.arch !== "arm64") throw new HostError(`this processor (${process.arch}) isn't supported: x64 and arm64 are`);
+	if (process.arch !== "x64" && process.arch !== "arm64")
+		throw new HostError(`this processor (${process.arch}) isn't supported: x64 and arm64 are`);
 	requirePrivateMounts();
 	const cgroups = cgroupMode();
 	requireControllers(cgroups);
@@ -53,7 +54,8 @@ function requirePrivateMounts(): void {
 
 function cgroupMode(): HostReport["cgroups"] {
 	if (existsSync(`${CGROUP_ROOT}/cgroup.controllers`)) return "v2";
-	if (!existsSync(`${CGROUP_ROOT}/memory`)) throw new HostError("no cgroups are mounted at /sys/fs/cgroup: mount cgroup2 there, or boot with systemd");
+	if (!existsSync(`${CGROUP_ROOT}/memory`))
+		throw new HostError("no cgroups are mounted at /sys/fs/cgroup: mount cgroup2 there, or boot with systemd");
 	return existsSync(`${CGROUP_ROOT}/unified/cgroup.procs`) ? "hybrid" : "v1";
 }
 
@@ -73,9 +75,12 @@ function requireControllers(mode: HostReport["cgroups"]): void {
 }
 
 function findRuntime(wanted: string): string {
-	const candidates = wanted.startsWith("/") ? [wanted] : (wanted === "auto" ? RUNTIMES : [wanted]).flatMap((name) => SEARCH.map((dir) => `${dir}/${name}`));
+	const candidates = wanted.startsWith("/")
+		? [wanted]
+		: (wanted === "auto" ? RUNTIMES : [wanted]).flatMap((name) => SEARCH.map((dir) => `${dir}/${name}`));
 	const found = candidates.find(isExecutable);
-	if (found === undefined) throw new HostError(`no OCI runtime (${wanted === "auto" ? RUNTIMES.join(" or ") : wanted}): apt-get install crun`);
+	if (found === undefined)
+		throw new HostError(`no OCI runtime (${wanted === "auto" ? RUNTIMES.join(" or ") : wanted}): apt-get install crun`);
 	return found;
 }
 

@@ -46,4 +46,6 @@ process.once("SIGTERM", () => void stop());
 process.once("SIGINT", () => void stop());
 exitWithParent(() => void stop());
 
-process.stdout.write(`${JSON.stringify({ ready: true, removed, cgroups: host.cgroups, runtime: `${host.ociRuntime} ${host.ociRuntimeVersion}` })}\n`);
+process.stdout.write(
+	`${JSON.stringify({ ready: true, removed, cgroups: host.cgroups, runtime: `${host.ociRuntime} ${host.ociRuntimeVersion}` })}\n`,
+);

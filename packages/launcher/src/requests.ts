@@ -1,4 +1,15 @@
-import { type BootRequest, type ImportRequest, isDigest, type LayerRequest, LIMITS, MIB, type SandboxLimits, type SandboxRequest, type SpecialiseRequest, type Digest } from "@berth/contracts";
+import {
+	type BootRequest,
+	type Digest,
+	type ImportRequest,
+	isDigest,
+	type LayerRequest,
+	LIMITS,
+	MIB,
+	type SandboxLimits,
+	type SandboxRequest,
+	type SpecialiseRequest,
+} from "@berth/contracts";
 
 /** A request that isn't well formed. The worker is trusted with policy, not with paths or types. */
 export class RequestError extends Error {
@@ -52,11 +63,13 @@ function digest(value: unknown, field: string): Digest {
 }
 
 function digests(value: unknown, field: string): readonly Digest[] {
-	if (!Array.isArray(value) || value.length === 0 || value.length > MAX_LAYERS) throw new RequestError(`${field}: 1 to ${MAX_LAYERS} digests`);
+	if (!Array.isArray(value) || value.length === 0 || value.length > MAX_LAYERS)
+		throw new RequestError(`${field}: 1 to ${MAX_LAYERS} digests`);
 	return value.map((one) => digest(one, field));
 }
 
 function integer(value: unknown, field: string, min: number, max: number): number {
-	if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max) throw new RequestError(`${field}: ${JSON.stringify(value)} isn't a whole number from ${min} to ${max}`);
+	if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max)
+		throw new RequestError(`${field}: ${JSON.stringify(value)} isn't a whole number from ${min} to ${max}`);
 	return value;
 }

@@ -1,6 +1,15 @@
 import { chmodSync, chownSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
-import { encodeFrame, type Frame, FrameDecoder, LAUNCHER_BOUNDS, LAUNCHER_EXIT, LAUNCHER_PROBLEM, LAUNCHER_VERBS, type SandboxExit } from "@berth/contracts";
+import {
+	encodeFrame,
+	type Frame,
+	FrameDecoder,
+	LAUNCHER_BOUNDS,
+	LAUNCHER_EXIT,
+	LAUNCHER_PROBLEM,
+	LAUNCHER_VERBS,
+	type SandboxExit,
+} from "@berth/contracts";
 import type { Host } from "./host.js";
 import type { LayerReceiver, LayerStore } from "./layers.js";
 import { read } from "./requests.js";

@@ -35,7 +35,10 @@ export async function measureOurs(options = {}) {
 export async function measureBoth(options = {}) {
 	const figures = await measureAll({ floor: openFloor, ours: openOurs }, options);
 	const { floor, ours } = figures;
-	return { ...figures, ratios: { serialP50: round(ours.serialP50Ms / floor.serialP50Ms), throughput: round(ours.perSecond / floor.perSecond) } };
+	return {
+		...figures,
+		ratios: { serialP50: round(ours.serialP50Ms / floor.serialP50Ms), throughput: round(ours.perSecond / floor.perSecond) },
+	};
 }
 
 async function openFloor(url) {
@@ -158,7 +161,20 @@ async function closedLoop(send, inFlight, seconds) {
 async function withServer(work) {
 	const directory = await mkdtemp(join(tmpdir(), "berth-bench-"));
 	const socket = join(directory, "redis.sock");
-	const args = ["--port", "0", "--unixsocket", socket, "--dir", directory, "--save", "", "--appendonly", "yes", "--appendfsync", "everysec"];
+	const args = [
+		"--port",
+		"0",
+		"--unixsocket",
+		socket,
+		"--dir",
+		directory,
+		"--save",
+		"",
+		"--appendonly",
+		"yes",
+		"--appendfsync",
+		"everysec",
+	];
 	const server = spawn("redis-server", args, { stdio: "ignore" });
 	try {
 		return await work(`unix://${socket}`);
@@ -244,7 +260,10 @@ function printTable({ floor, ours, ratios }) {
 	const both = [floor, ours].filter(Boolean);
 	row("", [...(floor ? ["BullMQ"] : []), ...(ours ? ["Berth"] : []), ...(ratios ? ["ratio"] : [])]);
 	row("serial p50, ms", [...both.map((one) => one.serialP50Ms), ratios?.serialP50]);
-	row("serial p99, ms", both.map((one) => one.serialP99Ms));
+	row(
+		"serial p99, ms",
+		both.map((one) => one.serialP99Ms),
+	);
 	row(`per second, ${both[0].inFlight} in flight`, [...both.map((one) => one.perSecond), ratios?.throughput]);
 }
 

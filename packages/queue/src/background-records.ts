@@ -90,7 +90,16 @@ export class BackgroundRecords {
 	/** Writes an attempt's settlement; false when the attempt is stale. Doing it twice changes nothing. */
 	async end(id: string, { attempt, result, logs }: Settlement, ending: Ending): Promise<boolean> {
 		const state = ending === "retried" ? "queued" : "settled";
-		const args = [attempt.attempt, state, ending === "dead" ? 1 : 0, JSON.stringify(attempt), textOf(result), textOf(logs), attempt.finishedAtMs, KEEP_MS];
+		const args = [
+			attempt.attempt,
+			state,
+			ending === "dead" ? 1 : 0,
+			JSON.stringify(attempt),
+			textOf(result),
+			textOf(logs),
+			attempt.finishedAtMs,
+			KEEP_MS,
+		];
 		return (await END.run(this.#redis, keysOf(id), args)) === 1;
 	}
 

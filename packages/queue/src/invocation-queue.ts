@@ -54,7 +54,8 @@ export class RedisInvocationQueue implements GatewayQueue {
 			guarded(fast, () => interactive.records.read([id])),
 			guarded(durable, () => background.records.read(id)),
 		]);
-		const found = (inDurable.status === "fulfilled" ? inDurable.value : undefined) ?? (inFast.status === "fulfilled" ? inFast.value[0] : undefined);
+		const found =
+			(inDurable.status === "fulfilled" ? inDurable.value : undefined) ?? (inFast.status === "fulfilled" ? inFast.value[0] : undefined);
 		if (found !== undefined) return found;
 		if (inFast.status === "rejected") throw inFast.reason;
 		if (inDurable.status === "rejected") throw inDurable.reason;

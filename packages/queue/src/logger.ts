@@ -6,10 +6,6 @@ export interface QueueLogger {
 	error(fields: object, message: string): void;
 }
 
+const silent = (): void => undefined;
 /** Writes nothing. */
-export const SILENT: QueueLogger = Object.freeze({
-	debug() {},
-	info() {},
-	warn() {},
-	error() {},
-});
+export const SILENT: QueueLogger = Object.freeze({ debug: silent, info: silent, warn: silent, error: silent });

@@ -5,7 +5,9 @@ export const NODE_LEASE_MS = 10_000;
 export const NODE_RENEWAL_MS = 3000;
 
 /** Said to every directory. */
-export type NodeNews = { readonly kind: "joined"; readonly node: NodeInfo } | { readonly kind: "left"; readonly id: string; readonly incarnation: string };
+export type NodeNews =
+	| { readonly kind: "joined"; readonly node: NodeInfo }
+	| { readonly kind: "left"; readonly id: string; readonly incarnation: string };
 
 /** A question on a node's channel, and its answer on the asker's. */
 export interface Asked {

@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
-import { BackgroundQueue } from "./bullmq/background-queue.js";
 import type { RetryPolicy } from "./bullmq/background-policy.js";
+import { BackgroundQueue } from "./bullmq/background-queue.js";
 import { BackgroundSource } from "./bullmq/background-source.js";
 import { BuildJobs, Builds } from "./bullmq/builds.js";
 import { InteractiveQueue } from "./bullmq/interactive-queue.js";
@@ -32,7 +32,9 @@ async function connected(...connections: readonly Redis[]): Promise<void> {
 }
 
 /** Both lanes for a gateway. @param options.retry how background invocations are tried again */
-export async function openInvocationQueue(options: RedisUrls & Logged & { readonly gatewayId: string; readonly retry?: RetryPolicy }): Promise<GatewayQueue> {
+export async function openInvocationQueue(
+	options: RedisUrls & Logged & { readonly gatewayId: string; readonly retry?: RetryPolicy },
+): Promise<GatewayQueue> {
 	const log = options.logger ?? SILENT;
 	const fast = connectRedis(options.fastUrl, "gateway", "queue-fast", log);
 	const subscriber = connectRedis(options.fastUrl, "subscriber", "queue-replies", log);

@@ -31,7 +31,10 @@ export function rejectedSettlement(node: string, attempt: number, queueMs: numbe
 }
 
 /** What of a record never changes. */
-export function recordHead(request: InvocationRequest, lane: Lane): Pick<InvocationRecord, "id" | "project" | "function" | "version" | "lane" | "acceptedAtMs"> {
+export function recordHead(
+	request: InvocationRequest,
+	lane: Lane,
+): Pick<InvocationRecord, "id" | "project" | "function" | "version" | "lane" | "acceptedAtMs"> {
 	const { id, project, version, acceptedAtMs } = request;
 	return { id, project, function: request.function, version, lane, acceptedAtMs };
 }

@@ -72,7 +72,9 @@ export async function orUnavailable<T>(what: string, commands: () => Promise<T>)
 		return await commands();
 	} catch (error) {
 		if (error instanceof BerthError) throw error;
-		throw new BerthError("unavailable", `${what}: Redis didn't do it (${(error as Error).message}); nothing was accepted, try again`, { cause: error });
+		throw new BerthError("unavailable", `${what}: Redis didn't do it (${(error as Error).message}); nothing was accepted, try again`, {
+			cause: error,
+		});
 	}
 }
 

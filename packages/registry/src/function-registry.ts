@@ -57,10 +57,17 @@ export class FunctionRegistry {
 	 * A new version, `queued`; or the live one, `unchanged`, when it is the latest and was made of this
 	 * very source and manifest.
 	 */
-	async createVersion(project: string, name: string, manifest: Manifest, source: SourceReference): Promise<{ version: Version; unchanged: boolean }> {
+	async createVersion(
+		project: string,
+		name: string,
+		manifest: Manifest,
+		source: SourceReference,
+	): Promise<{ version: Version; unchanged: boolean }> {
 		const createdAt = new Date().toISOString();
 		const base = JSON.stringify({ manifest, source, createdAt });
-		const fingerprint = createHash("sha256").update(canonical({ manifest, digest: source.digest, filename: source.filename, kind: source.kind })).digest("hex");
+		const fingerprint = createHash("sha256")
+			.update(canonical({ manifest, digest: source.digest, filename: source.filename, kind: source.kind }))
+			.digest("hex");
 		return await orUnavailable(`deploying ${name}`, async () => {
 			const [number, unchanged] = await this.#redis.berthCreateVersion(
 				keys.names(project),
@@ -226,7 +233,9 @@ function versionPrefix(project: string, name: string): string {
 /** JSON with sorted keys: the same for equal values. */
 function canonical(value: unknown): string {
 	return JSON.stringify(value, (_key, inner: unknown) =>
-		typeof inner === "object" && inner !== null && !Array.isArray(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner,
+		typeof inner === "object" && inner !== null && !Array.isArray(inner)
+			? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+			: inner,
 	);
 }
 
@@ -242,5 +251,12 @@ function versionOf(project: string, name: string, number: number, fields: Fields
 	const { base, state, fingerprint: _, ...rest } = fields;
 	if (base === undefined || state === undefined) return undefined;
 	const parsed = Object.fromEntries(Object.entries(rest).map(([field, value]) => [field, JSON.parse(value) as unknown]));
-	return { project, function: name, number, state: state as VersionState, ...(JSON.parse(base) as Pick<Version, "manifest" | "source" | "createdAt">), ...parsed };
+	return {
+		project,
+		function: name,
+		number,
+		state: state as VersionState,
+		...(JSON.parse(base) as Pick<Version, "manifest" | "source" | "createdAt">),
+		...parsed,
+	};
 }

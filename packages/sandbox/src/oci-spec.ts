@@ -14,7 +14,12 @@ export interface OciSpec {
 	};
 	readonly root: { readonly path: string; readonly readonly: true };
 	readonly hostname: string;
-	readonly mounts: readonly { readonly destination: string; readonly type: string; readonly source: string; readonly options: readonly string[] }[];
+	readonly mounts: readonly {
+		readonly destination: string;
+		readonly type: string;
+		readonly source: string;
+		readonly options: readonly string[];
+	}[];
 	readonly linux: {
 		readonly rootfsPropagation: "rslave";
 		readonly cgroupsPath: string;
@@ -44,7 +49,12 @@ export interface SeccompRule {
 	readonly names: readonly string[];
 	readonly action: "SCMP_ACT_ALLOW" | "SCMP_ACT_ERRNO";
 	readonly errnoRet?: number;
-	readonly args?: readonly { readonly index: number; readonly value: number; readonly valueTwo?: number; readonly op: "SCMP_CMP_EQ" | "SCMP_CMP_MASKED_EQ" }[];
+	readonly args?: readonly {
+		readonly index: number;
+		readonly value: number;
+		readonly valueTwo?: number;
+		readonly op: "SCMP_CMP_EQ" | "SCMP_CMP_MASKED_EQ";
+	}[];
 }
 
 export interface LinuxSeccomp {

@@ -4,8 +4,8 @@ import {
 	FIXED_LIMITS,
 	LIMITS,
 	type Manifest,
-	memoryClassOf,
 	MIB,
+	memoryClassOf,
 	type Runtime,
 	type SandboxInfo,
 	type SandboxLimits,
@@ -13,6 +13,7 @@ import {
 } from "@berth/contracts";
 import { Admission } from "./admission.js";
 import type { LayerSource, SandboxEngine } from "./engine.js";
+import type { Lease } from "./lease.js";
 import { type BootKey, Sandbox, type Specialisation, SpecialiseError } from "./sandbox.js";
 import { VersionDemand, type Waiter } from "./waiting.js";
 
@@ -44,17 +45,6 @@ export interface PoolOptions {
 	readonly onTrouble: (message: string, error: Error) => void;
 }
 
-/** The right to use a sandbox for one attempt. Whoever holds it calls `release`. */
-export interface Lease {
-	readonly sandbox: Sandbox;
-	readonly start: StartKind;
-	/** Milliseconds from asking until the sandbox had its layers; without the module's loading. */
-	readonly startMs: number;
-	readonly initMs: number;
-	/** @param healthy whether it may serve again; @param runMs how long the attempt ran */
-	release(healthy: boolean, runMs: number): void;
-}
-
 /**
  * The sandboxes of a node. A lease is, in this order: a warm sandbox of the version; a prewarmed one,
  * specialised; a booted one; or, when memory or the version's concurrency is used up, a wait. Under a
@@ -84,7 +74,11 @@ export class Pool {
 	/** Unpacks the bases and boots the floor; resolves when it stands. */
 	async start(): Promise<void> {
 		const { bases, engine, layers, prewarmed, prewarmedBuilds } = this.#options;
-		for (const base of Object.values(bases)) await engine.ensureLayers(base.layers.map(({ digest }) => digest), layers);
+		for (const base of Object.values(bases))
+			await engine.ensureLayers(
+				base.layers.map(({ digest }) => digest),
+				layers,
+			);
 		const standard = memoryClassOf(LIMITS.memoryMiB.default);
 		for (const runtime of ["node24", "node22"] as const) {
 			// The second runtime keeps one: it is there, and costs little until it is used.
@@ -182,7 +176,12 @@ export class Pool {
 
 	get stats() {
 		const waiting = [...this.#demand.values()].reduce((sum, { waiters }) => sum + waiters.filter(({ done }) => !done).length, 0);
-		return { starts: { ...this.#starts }, waiting, memoryBytes: this.#admission.reservedBytes, memoryBudgetBytes: this.#admission.budgetBytes };
+		return {
+			starts: { ...this.#starts },
+			waiting,
+			memoryBytes: this.#admission.reservedBytes,
+			memoryBudgetBytes: this.#admission.budgetBytes,
+		};
 	}
 
 	/** Removes every sandbox. */
@@ -243,7 +242,10 @@ export class Pool {
 			const limits = this.#limitsOf(target.manifest);
 			const prewarmed = this.#takePrewarmed(this.#keyOf(target.manifest));
 			if (prewarmed !== undefined) this.#admission.reserve(prewarmed.id, limits.memoryBytes);
-			const layers = this.#options.engine.ensureLayers(target.image.layers.map(({ digest }) => digest), this.#options.layers);
+			const layers = this.#options.engine.ensureLayers(
+				target.image.layers.map(({ digest }) => digest),
+				this.#options.layers,
+			);
 			sandbox = prewarmed ?? (await this.#boot(this.#keyOf(target.manifest), limits));
 			await layers;
 			sandbox.move("specialising");
@@ -516,7 +518,9 @@ export class Pool {
 
 	#floorStands(): boolean {
 		if (this.#closed) return true;
-		return [...this.#floors.values()].every((entry) => entry.booting === 0 && (this.#prewarmed.get(keyText(entry.key))?.length ?? 0) >= entry.floor);
+		return [...this.#floors.values()].every(
+			(entry) => entry.booting === 0 && (this.#prewarmed.get(keyText(entry.key))?.length ?? 0) >= entry.floor,
+		);
 	}
 
 	#tellFloorWaiters(): void {
@@ -576,7 +580,13 @@ function standardLimits(key: BootKey): SandboxLimits {
 }
 
 function buildLimits(): SandboxLimits {
-	return { memoryBytes: BUILD_MEMORY_MIB * MIB, cpuMilli: 2000, pids: BUILD_PIDS, tmpfsBytes: BUILD_TMPFS_MIB * MIB, tmpfsInodes: BUILD_INODES };
+	return {
+		memoryBytes: BUILD_MEMORY_MIB * MIB,
+		cpuMilli: 2000,
+		pids: BUILD_PIDS,
+		tmpfsBytes: BUILD_TMPFS_MIB * MIB,
+		tmpfsInodes: BUILD_INODES,
+	};
 }
 
 function keyText({ kind, base, memoryClass }: BootKey): string {

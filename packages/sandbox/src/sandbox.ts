@@ -5,8 +5,8 @@ import {
 	type BootRequest,
 	BUILD_BOUNDS,
 	type FailedHead,
-	type Frame,
 	FROM_AGENT,
+	type Frame,
 	type FunctionError,
 	type ImageReference,
 	type InvokeHead,
@@ -341,7 +341,10 @@ export class Sandbox {
 		if (outcome === undefined) throw new Error(`${this.id}: waited ${timeoutMs} ms for ${what}`);
 		if ("ended" in outcome || outcome.frame.type === FROM_AGENT.failed) {
 			const { lines } = await this.#logged();
-			const said = lines.map(({ text }) => text).slice(-5).join(" | ");
+			const said = lines
+				.map(({ text }) => text)
+				.slice(-5)
+				.join(" | ");
 			throw new Error(`${this.id} ended while we waited for ${what}${said === "" ? "" : `; it said: ${said}`}`);
 		}
 	}
@@ -360,7 +363,12 @@ export class Sandbox {
 
 	async #specialiseFailure(head: FailedHead): Promise<SpecialiseError> {
 		const log = await this.#logged();
-		if (head.phase === "graft") return new SpecialiseError("platform_error", { name: "Error", message: `${this.id}: the graft didn't arrive: ${head.error.message}` }, log);
+		if (head.phase === "graft")
+			return new SpecialiseError(
+				"platform_error",
+				{ name: "Error", message: `${this.id}: the graft didn't arrive: ${head.error.message}` },
+				log,
+			);
 		return new SpecialiseError("init_error", head.error, log);
 	}
 
@@ -369,7 +377,11 @@ export class Sandbox {
 		const head = frame.head as Partial<AnswerHead> & Partial<FailedHead>;
 		if (head.id !== asked.id) {
 			this.#settle();
-			return { outcome: "crashed", error: { name: "ProtocolError", message: "the sandbox answered another invocation than its own" }, healthy: false };
+			return {
+				outcome: "crashed",
+				error: { name: "ProtocolError", message: "the sandbox answered another invocation than its own" },
+				healthy: false,
+			};
 		}
 		const healthy = !limitsHit.includes("memory") && this.#ended === undefined;
 		if (frame.type === FROM_AGENT.answer) {
@@ -390,14 +402,20 @@ export class Sandbox {
 		const code = this.#exitCode ?? ending.code;
 		const limitMiB = Math.round(this.#limits.memoryBytes / MIB);
 		if (cgroup !== undefined && cgroup.oomKills() > 0) {
-			return { outcome: "out_of_memory", error: { name: "OutOfMemory", message: `the kernel ended it at its memory limit of ${limitMiB} MiB` } };
+			return {
+				outcome: "out_of_memory",
+				error: { name: "OutOfMemory", message: `the kernel ended it at its memory limit of ${limitMiB} MiB` },
+			};
 		}
 		if (code === SIGABRT_CODE && cgroup !== undefined && cgroup.peakMemoryBytes() >= heapBytes(this.#heap)) {
 			const message = `V8 ended it with its heap full (${this.#heap.oldSpaceMiB} MiB of ${limitMiB} MiB are for the heap)`;
 			return { outcome: "out_of_memory", error: { name: "OutOfMemory", message } };
 		}
 		if (ending.violation !== undefined) {
-			return { outcome: "crashed", error: { name: "ProtocolError", message: `the sandbox broke the agent's protocol: ${ending.violation.message}` } };
+			return {
+				outcome: "crashed",
+				error: { name: "ProtocolError", message: `the sandbox broke the agent's protocol: ${ending.violation.message}` },
+			};
 		}
 		return { outcome: "crashed", error: { name: "ProcessExit", message: `its process ${exitText(code)} before it answered` } };
 	}

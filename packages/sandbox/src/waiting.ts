@@ -1,4 +1,4 @@
-import type { Lease } from "./pool.js";
+import type { Lease } from "./lease.js";
 import type { Specialisation } from "./sandbox.js";
 
 /** Somebody who waits for a sandbox of a version. */

@@ -20,8 +20,18 @@ export class GatewayMetrics {
 		buckets: SECONDS,
 		registers: [this.registry],
 	});
-	readonly #accepted = new Counter({ name: "berth_accepted_total", help: "Invocations accepted, by lane", labelNames: ["lane"], registers: [this.registry] });
-	readonly depth = new Gauge({ name: "berth_queue_depth", help: "Jobs per lane and state", labelNames: ["lane", "state"], registers: [this.registry] });
+	readonly #accepted = new Counter({
+		name: "berth_accepted_total",
+		help: "Invocations accepted, by lane",
+		labelNames: ["lane"],
+		registers: [this.registry],
+	});
+	readonly depth = new Gauge({
+		name: "berth_queue_depth",
+		help: "Jobs per lane and state",
+		labelNames: ["lane", "state"],
+		registers: [this.registry],
+	});
 	readonly oldest = new Gauge({
 		name: "berth_queue_oldest_seconds",
 		help: "Age of the oldest job that waits, by lane",
@@ -59,15 +69,30 @@ export class WorkerMetrics {
 		buckets: SECONDS,
 		registers: [this.registry],
 	});
-	readonly #settled = new Counter({ name: "berth_settled_total", help: "Attempts settled, by lane", labelNames: ["lane"], registers: [this.registry] });
-	readonly #cpu = new Counter({ name: "berth_usage_cpu_seconds_total", help: "CPU time used, by project", labelNames: ["project"], registers: [this.registry] });
+	readonly #settled = new Counter({
+		name: "berth_settled_total",
+		help: "Attempts settled, by lane",
+		labelNames: ["lane"],
+		registers: [this.registry],
+	});
+	readonly #cpu = new Counter({
+		name: "berth_usage_cpu_seconds_total",
+		help: "CPU time used, by project",
+		labelNames: ["project"],
+		registers: [this.registry],
+	});
 	readonly #memory = new Counter({
 		name: "berth_usage_memory_byte_seconds_total",
 		help: "Peak memory times run time, by project",
 		labelNames: ["project"],
 		registers: [this.registry],
 	});
-	readonly #builds = new Counter({ name: "berth_builds_total", help: "Builds by result", labelNames: ["result"], registers: [this.registry] });
+	readonly #builds = new Counter({
+		name: "berth_builds_total",
+		help: "Builds by result",
+		labelNames: ["result"],
+		registers: [this.registry],
+	});
 	readonly #layers = new Counter({
 		name: "berth_build_layers_total",
 		help: "Layers that builds needed, and whether they were there",

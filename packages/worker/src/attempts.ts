@@ -9,10 +9,10 @@ import {
 	type Phases,
 	type Settlement,
 } from "@berth/contracts";
-import type { WorkerMetrics } from "@berth/telemetry";
 import type { Delivery } from "@berth/queue";
 import type { PayloadStore } from "@berth/registry";
-import { type Lease, type Pool, type SandboxResult, SpecialiseError, type Specialisation } from "@berth/sandbox";
+import { type Lease, type Pool, type SandboxResult, type Specialisation, SpecialiseError } from "@berth/sandbox";
+import type { WorkerMetrics } from "@berth/telemetry";
 import { bytesOf, referenceTo } from "./bodies.js";
 import type { ReadyVersions } from "./versions.js";
 
@@ -63,7 +63,12 @@ export class Attempts {
 		} catch (error) {
 			if (!(error instanceof BerthError)) throw error;
 			const phases = { queueMs: delivery.queueMs, startMs: performance.now() - askedAt, initMs: 0, runMs: 0 };
-			return this.#failed(delivery, { outcome: "platform_error", code: error.code, phases, error: { name: error.name, message: error.message } });
+			return this.#failed(delivery, {
+				outcome: "platform_error",
+				code: error.code,
+				phases,
+				error: { name: error.name, message: error.message },
+			});
 		}
 	}
 
@@ -75,7 +80,11 @@ export class Attempts {
 			if (!(error instanceof SpecialiseError)) throw error;
 			const phases: Phases = { queueMs: delivery.queueMs, startMs: 0, initMs: performance.now() - askedAt, runMs: 0 };
 			const described = await this.#options.remap(error.error, target);
-			return this.#failed(delivery, { outcome: error.outcome, code: error.outcome, phases, error: described }, await this.#logBook(error.log.lines, error.log.truncated));
+			return this.#failed(
+				delivery,
+				{ outcome: error.outcome, code: error.outcome, phases, error: described },
+				await this.#logBook(error.log.lines, error.log.truncated),
+			);
 		}
 	}
 
@@ -86,7 +95,13 @@ export class Attempts {
 		lost.addEventListener("abort", onLost, { once: true });
 		let result: SandboxResult | undefined;
 		try {
-			const head = { id: request.id, attempt: delivery.attempt, timeoutMs: request.timeoutMs, trigger: request.trigger, maxBodyBytes: FIXED_LIMITS.bodyBytes };
+			const head = {
+				id: request.id,
+				attempt: delivery.attempt,
+				timeoutMs: request.timeoutMs,
+				trigger: request.trigger,
+				maxBodyBytes: FIXED_LIMITS.bodyBytes,
+			};
 			result = await sandbox.invoke(head, body);
 		} finally {
 			lost.removeEventListener("abort", onLost);
@@ -106,7 +121,11 @@ export class Attempts {
 			finishedAtMs: Date.now(),
 		};
 		const logs = await this.#logBook(result.log.lines, result.log.truncated);
-		return { attempt, ...(result.answer === undefined ? {} : { result: await this.#resultOf(result.answer) }), ...(logs === undefined ? {} : { logs }) };
+		return {
+			attempt,
+			...(result.answer === undefined ? {} : { result: await this.#resultOf(result.answer) }),
+			...(logs === undefined ? {} : { logs }),
+		};
 	}
 
 	async #resultOf({ head, body }: NonNullable<SandboxResult["answer"]>): Promise<InvocationResult> {

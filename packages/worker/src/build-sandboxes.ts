@@ -1,5 +1,5 @@
-import { BUILD_BOUNDS, BUILD_REQUEST_HEADER, type BuildRequest, newId } from "@berth/contracts";
 import type { BuildRun, BuildSandbox } from "@berth/builder";
+import { BUILD_BOUNDS, BUILD_REQUEST_HEADER, type BuildRequest, newId } from "@berth/contracts";
 import type { Pool, SandboxResult } from "@berth/sandbox";
 
 /** Builds in sandboxes of the build class: one each, thrown away after. */
@@ -22,7 +22,13 @@ export class BuildSandboxes implements BuildSandbox {
 	#head(request: BuildRequest, timeoutMs: number) {
 		const header = JSON.stringify(request).replace(/[^\x20-\x7e]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
 		const http = { method: "POST", url: "/", headers: [[BUILD_REQUEST_HEADER, header]] as const };
-		return { id: newId("bld"), attempt: 1, timeoutMs, trigger: { kind: "http" as const, request: http }, maxBodyBytes: BUILD_BOUNDS.maxBodyBytes };
+		return {
+			id: newId("bld"),
+			attempt: 1,
+			timeoutMs,
+			trigger: { kind: "http" as const, request: http },
+			maxBodyBytes: BUILD_BOUNDS.maxBodyBytes,
+		};
 	}
 }
 

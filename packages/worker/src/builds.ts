@@ -1,5 +1,5 @@
-import type { NodeStats, Version } from "@berth/contracts";
 import type { ImageBuilder } from "@berth/builder";
+import type { NodeStats, Version } from "@berth/contracts";
 import type { BuildTask } from "@berth/queue";
 import type { ArtifactStore, FunctionRegistry } from "@berth/registry";
 import type { Logger, WorkerMetrics } from "@berth/telemetry";
@@ -42,7 +42,12 @@ export class Builds {
 		} catch (error) {
 			log.error({ err: error, ...task, attempt }, "a build failed for a reason of ours");
 			if (attempt < ATTEMPTS) throw error;
-			const failure = { code: "build_platform_error" as const, phase: "image" as const, message: `Berth couldn't build it: ${(error as Error).message}`, diagnostics: [] };
+			const failure = {
+				code: "build_platform_error" as const,
+				phase: "image" as const,
+				message: `Berth couldn't build it: ${(error as Error).message}`,
+				diagnostics: [],
+			};
 			await functions.endBuild(version, { state: "failed", failure, build: { durationMs: 0, phases: {}, layers: [], warnings: [] } });
 		}
 	}

@@ -17,7 +17,13 @@ function tarHeader({ name, type = "0", body = "", size = Buffer.byteLength(body)
 	header.write("        ", 148);
 	header.write(type, 156);
 	header.write("ustar\x0000", 257);
-	header.write(`${header.reduce((sum, byte) => sum + byte, 0).toString(8).padStart(6, "0")}\0 `, 148);
+	header.write(
+		`${header
+			.reduce((sum, byte) => sum + byte, 0)
+			.toString(8)
+			.padStart(6, "0")}\0 `,
+		148,
+	);
 	return header;
 }
 
@@ -77,7 +83,8 @@ function zipOf(...entries: ZipEntry[]): Buffer {
 
 const unpack = (...entries: TarEntry[]) => unpackSource("tar.gz", "", gzipSync(tarOf(...entries)));
 const unzip = (...entries: ZipEntry[]) => unpackSource("zip", "", zipOf(...entries));
-const listed = (files: ReturnType<typeof unpack>) => Object.fromEntries(files.map(({ path, bytes }) => [path, Buffer.from(bytes).toString()]));
+const listed = (files: ReturnType<typeof unpack>) =>
+	Object.fromEntries(files.map(({ path, bytes }) => [path, Buffer.from(bytes).toString()]));
 
 test("a tar's files arrive, by short, long (GNU) and extended (pax) names", () => {
 	const long = `${"deep/".repeat(10)}${"n".repeat(120)}.ts`;
@@ -98,7 +105,10 @@ test("a tar's files arrive, by short, long (GNU) and extended (pax) names", () =
 });
 
 test("a zip's files arrive", () => {
-	expect(listed(unzip({ name: "src/", mode: 0o040755 }, { name: "src/ä.ts", body: "one" }, { name: "index.ts", body: "" }))).toEqual({ "src/ä.ts": "one", "index.ts": "" });
+	expect(listed(unzip({ name: "src/", mode: 0o040755 }, { name: "src/ä.ts", body: "one" }, { name: "index.ts", body: "" }))).toEqual({
+		"src/ä.ts": "one",
+		"index.ts": "",
+	});
 });
 
 test.each<[string, TarEntry[], string]>([
@@ -129,7 +139,14 @@ test.each<[string, ZipEntry[], string]>([
 	["encryption", [{ name: "a", flags: 1 }], "encrypted"],
 	["more bytes than it says", [{ name: "a", body: "x".repeat(100), size: 10 }], "can't be unpacked"],
 	["fewer bytes than it says", [{ name: "a", body: "x".repeat(100), size: 200 }], "checksum or size"],
-	["shared bytes", [{ name: "a", body: "x" }, { name: "b", body: "x", overlap: true }], "shares bytes"],
+	[
+		"shared bytes",
+		[
+			{ name: "a", body: "x" },
+			{ name: "b", body: "x", overlap: true },
+		],
+		"shares bytes",
+	],
 	["a name twice", [{ name: "a" }, { name: "a" }], "twice"],
 	["a bomb", [{ name: "a", body: Buffer.alloc(8 * 1024 * 1024) }], "unpacks to 8388608 bytes"],
 ])("a zip is refused for %s", (_what, entries, message) => {

@@ -1,5 +1,5 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { BuildAnswer, BuildRequest } from "@berth/contracts/agent";
@@ -16,7 +16,13 @@ const TARGET = `node${process.versions.node.split(".")[0]}`;
 beforeAll(() => {
 	directory = mkdtempSync(join(tmpdir(), "build-source-"));
 	const program = join(directory, "code-cache-compiler.cjs");
-	buildSync({ entryPoints: [join(import.meta.dirname, "code-cache-compiler.ts")], bundle: true, platform: "node", format: "cjs", outfile: program });
+	buildSync({
+		entryPoints: [join(import.meta.dirname, "code-cache-compiler.ts")],
+		bundle: true,
+		platform: "node",
+		format: "cjs",
+		outfile: program,
+	});
 	codeCache = new CodeCache(program);
 });
 afterAll(() => {
@@ -36,12 +42,18 @@ function packed(files: Readonly<Record<string, string>>): Buffer {
 	}
 	return execFileSync("tar", ["-cz", "-C", root, "."]);
 }
-const archive = (files: Readonly<Record<string, string>>, entry?: string) => run({ kind: "tar.gz", target: TARGET, ...(entry === undefined ? {} : { entry }) }, packed(files));
+const archive = (files: Readonly<Record<string, string>>, entry?: string) =>
+	run({ kind: "tar.gz", target: TARGET, ...(entry === undefined ? {} : { entry }) }, packed(files));
 
 async function accepted(build: ReturnType<typeof run>) {
 	const { answer, files } = await build;
 	if (!answer.ok) throw new Error(JSON.stringify(answer));
-	return { answer, files, code: Buffer.from(files[0] as Uint8Array).toString(), map: JSON.parse(Buffer.from(files[1] as Uint8Array).toString()) as { sources: string[] } };
+	return {
+		answer,
+		files,
+		code: Buffer.from(files[0] as Uint8Array).toString(),
+		map: JSON.parse(Buffer.from(files[1] as Uint8Array).toString()) as { sources: string[] },
+	};
 }
 
 async function refused(build: ReturnType<typeof run>): Promise<Extract<BuildAnswer, { ok: false }>> {
@@ -113,10 +125,25 @@ describe("handlers", () => {
 
 describe("archives", () => {
 	test.each<[string, Record<string, string>, string | undefined, string]>([
-		["the manifest's entry", { "index.ts": "export default () => 1", "lib/other.ts": "export default () => 2" }, "lib/other.ts", "lib/other.ts"],
+		[
+			"the manifest's entry",
+			{ "index.ts": "export default () => 1", "lib/other.ts": "export default () => 2" },
+			"lib/other.ts",
+			"lib/other.ts",
+		],
 		["src/index", { "src/index.ts": "export default () => 1", "README.md": "" }, undefined, "src/index.ts"],
-		["package.json's main", { "package.json": '{"main":"./lib/start"}', "lib/start.js": "module.exports = () => 1" }, undefined, "lib/start.js"],
-		["the one top directory", { "repo-abc/index.ts": "export { default } from './a.js'", "repo-abc/a.ts": "export default () => 1" }, undefined, "index.ts"],
+		[
+			"package.json's main",
+			{ "package.json": '{"main":"./lib/start"}', "lib/start.js": "module.exports = () => 1" },
+			undefined,
+			"lib/start.js",
+		],
+		[
+			"the one top directory",
+			{ "repo-abc/index.ts": "export { default } from './a.js'", "repo-abc/a.ts": "export default () => 1" },
+			undefined,
+			"index.ts",
+		],
 	])("finds %s", async (_what, files, entry, source) => {
 		const { map } = await accepted(archive(files, entry));
 		expect(map.sources).toContain(source);
@@ -128,7 +155,11 @@ describe("archives", () => {
 	});
 
 	test("packages inside the archive are bundled, handlers that come from one too", async () => {
-		const files = { "index.js": "export * from 'pkg';", "node_modules/pkg/package.json": '{"main":"m.js","type":"module"}', "node_modules/pkg/m.js": "export const handler = () => 'in';" };
+		const files = {
+			"index.js": "export * from 'pkg';",
+			"node_modules/pkg/package.json": '{"main":"m.js","type":"module"}',
+			"node_modules/pkg/m.js": "export const handler = () => 'in';",
+		};
 		const { exports } = await loaded(archive(files));
 		expect((exports["handler"] as () => string)()).toBe("in");
 	});
@@ -143,7 +174,9 @@ describe("archives", () => {
 
 describe("diagnostics", () => {
 	test("invalid TypeScript is told with file, line and column", async () => {
-		const answer = await refused(archive({ "src/index.ts": "export default () => 1;\nimport './bad.js';", "src/bad.ts": "const a = 1;\n  const b = = 2;" }));
+		const answer = await refused(
+			archive({ "src/index.ts": "export default () => 1;\nimport './bad.js';", "src/bad.ts": "const a = 1;\n  const b = = 2;" }),
+		);
 		expect(answer).toMatchObject({ code: "build_failed", phase: "bundle", message: 'src/bad.ts:2:13: Unexpected "="' });
 		expect(answer.diagnostics[0]).toMatchObject({ file: "src/bad.ts", line: 2, column: 13, lineText: "  const b = = 2;" });
 	});
@@ -162,8 +195,14 @@ describe("diagnostics", () => {
 	test.each<[string, Record<string, string>]>([
 		["an import of /etc/passwd", { "index.ts": 'import text from "/etc/passwd"; export default () => text;' }],
 		["an import of a file outside", { "index.ts": 'import text from "../../../../../../etc/hostname.json"; export default () => text;' }],
-		["an import of a JSON file outside", { "index.ts": `import text from ${JSON.stringify(join(import.meta.dirname, "../../package.json"))}; export default () => text;` }],
-		["a tsconfig that extends /etc/passwd", { "tsconfig.json": '{"extends":"/etc/passwd"}', "index.ts": "export default () => 1; const a = ;" }],
+		[
+			"an import of a JSON file outside",
+			{ "index.ts": `import text from ${JSON.stringify(join(import.meta.dirname, "../../package.json"))}; export default () => text;` },
+		],
+		[
+			"a tsconfig that extends /etc/passwd",
+			{ "tsconfig.json": '{"extends":"/etc/passwd"}', "index.ts": "export default () => 1; const a = ;" },
+		],
 	])("%s gets nothing", async (_what, files) => {
 		const answer = await refused(archive(files));
 		expect(answer.code).toBe("build_failed");
@@ -177,7 +216,9 @@ describe("output", () => {
 	test("is the same whenever and wherever it is built, code cache included", async () => {
 		const [first, second] = [await accepted(file(large)), await accepted(file(large))];
 		expect(first.answer.cacheBytes).toBeGreaterThan(10_000);
-		expect(first.files.map((bytes) => Buffer.from(bytes).toString("base64"))).toEqual(second.files.map((bytes) => Buffer.from(bytes).toString("base64")));
+		expect(first.files.map((bytes) => Buffer.from(bytes).toString("base64"))).toEqual(
+			second.files.map((bytes) => Buffer.from(bytes).toString("base64")),
+		);
 		expect(first.code).not.toContain(tmpdir());
 	});
 
@@ -193,8 +234,17 @@ describe("output", () => {
 		writeFileSync(join(root, answer.entry), files[0] as Uint8Array);
 		writeFileSync(join(root, `${answer.entry}.cache`), files[2] as Uint8Array);
 		const loader = join(root, "loader.cjs");
-		buildSync({ entryPoints: [join(import.meta.dirname, "../bundle/load-bundle.ts")], bundle: true, platform: "node", format: "cjs", outfile: loader });
-		for (const heap of [["--max-old-space-size=20", "--max-semi-space-size=1"], ["--max-old-space-size=400", "--max-semi-space-size=16"]]) {
+		buildSync({
+			entryPoints: [join(import.meta.dirname, "../bundle/load-bundle.ts")],
+			bundle: true,
+			platform: "node",
+			format: "cjs",
+			outfile: loader,
+		});
+		for (const heap of [
+			["--max-old-space-size=20", "--max-semi-space-size=1"],
+			["--max-old-space-size=400", "--max-semi-space-size=16"],
+		]) {
 			const program = `require(${JSON.stringify(loader)}).loadBundle(${JSON.stringify(join(root, answer.entry))}).then((bundle) => console.log(bundle.cached))`;
 			expect(execFileSync(process.execPath, [...heap, "-e", program], { encoding: "utf8" }).trim()).toBe("true");
 		}

@@ -15,7 +15,8 @@ export interface Built {
 	readonly files: readonly Uint8Array[];
 }
 
-const SHAPES = "`export default { fetch(request, env, ctx) {…} }`, `export default async (payload, ctx) => {…}` or `export const handler = async (event, context) => {…}`";
+const SHAPES =
+	"`export default { fetch(request, env, ctx) {…} }`, `export default async (payload, ctx) => {…}` or `export const handler = async (event, context) => {…}`";
 
 /** Source in, bundle out. Nothing of the source is run. @throws Error when we are to blame */
 export async function buildSource(request: BuildRequest, source: Uint8Array, codeCache: CodeCache): Promise<Built> {

@@ -36,13 +36,19 @@ const SLOPPY = "/* sloppy */ ";
  * `import.meta` for more than its own place: then as an ES module.
  */
 export async function bundleSource(directory: string, entry: string, target: string): Promise<Bundle | BundleFailure> {
-	const [script, exported] = await Promise.all([tryBuild(scriptOptions(directory, entry, target)), tryBuild(exportsOptions(directory, entry, target))]);
+	const [script, exported] = await Promise.all([
+		tryBuild(scriptOptions(directory, entry, target)),
+		tryBuild(exportsOptions(directory, entry, target)),
+	]);
 	const isScript = script.ok && !script.result.warnings.some(({ id }) => id === "empty-import-meta");
 	const final = isScript ? script : await tryBuild(moduleOptions(directory, entry, target));
 	if (!final.ok) return { diagnostics: final.diagnostics };
 	const { metafile, outputFiles, warnings } = final.result;
 	const stray = Object.keys(metafile.inputs).find(isOutside);
-	if (stray !== undefined) return { diagnostics: [{ severity: "error", message: `${stray.replace(/^(\.\.\/)+/, "/")} is outside the source and can't be imported.` }] };
+	if (stray !== undefined)
+		return {
+			diagnostics: [{ severity: "error", message: `${stray.replace(/^(\.\.\/)+/, "/")} is outside the source and can't be imported.` }],
+		};
 	const [code, map] = [contentsOf(outputFiles, "code"), contentsOf(outputFiles, "map")];
 	return {
 		name: isScript ? "index.cjs" : "index.mjs",
@@ -115,7 +121,13 @@ function exportsOptions(directory: string, entry: string, target: string): Optio
 	return { ...commonOptions(directory, entry, target), format: "esm", outfile: join(directory, "index.mjs"), packages: "external" };
 }
 
-async function exportsOf(metafile: Metafile, own: Outcome, directory: string, entry: string, target: string): Promise<readonly string[] | undefined> {
+async function exportsOf(
+	metafile: Metafile,
+	own: Outcome,
+	directory: string,
+	entry: string,
+	target: string,
+): Promise<readonly string[] | undefined> {
 	if (metafile.inputs[entry]?.format === "cjs") return undefined;
 	const names = own.ok ? namesIn(own.result.metafile) : [];
 	if (hasHandler(names)) return names;

@@ -31,7 +31,8 @@ export class SourceFiles {
 		const parent = path.lastIndexOf("/");
 		if (parent > 0) this.#enter(name, path.slice(0, parent));
 		this.#totalBytes += bytes.byteLength;
-		if (this.#totalBytes > ARCHIVE_LIMITS.totalBytes) throw new ArchiveError(name, `takes the archive over ${ARCHIVE_LIMITS.totalBytes} bytes`);
+		if (this.#totalBytes > ARCHIVE_LIMITS.totalBytes)
+			throw new ArchiveError(name, `takes the archive over ${ARCHIVE_LIMITS.totalBytes} bytes`);
 		this.#files.set(key, { path, bytes });
 	}
 
@@ -69,6 +70,7 @@ function safePath(name: string): string {
 	if (parts.includes("..")) throw new ArchiveError(name, "leads out of the archive with `..`");
 	if (parts.length > ARCHIVE_LIMITS.depth) throw new ArchiveError(name, `is deeper than ${ARCHIVE_LIMITS.depth} names`);
 	const path = parts.join("/");
-	if (Buffer.byteLength(path) > ARCHIVE_LIMITS.pathBytes) throw new ArchiveError(name, `has a path of more than ${ARCHIVE_LIMITS.pathBytes} bytes`);
+	if (Buffer.byteLength(path) > ARCHIVE_LIMITS.pathBytes)
+		throw new ArchiveError(name, `has a path of more than ${ARCHIVE_LIMITS.pathBytes} bytes`);
 	return path;
 }

@@ -48,7 +48,11 @@ export function readTar(tar: Buffer, files: SourceFiles): void {
 function addEntry(files: SourceFiles, type: string, name: string, body: Buffer): void {
 	if (type === "5") files.addDirectory(name);
 	else if (type === "0" || type === "\0") files.addFile(name, body);
-	else throw new ArchiveError(name, `is ${FORBIDDEN[type] ?? `an entry of type ${JSON.stringify(type)}`}; only files and directories are allowed`);
+	else
+		throw new ArchiveError(
+			name,
+			`is ${FORBIDDEN[type] ?? `an entry of type ${JSON.stringify(type)}`}; only files and directories are allowed`,
+		);
 }
 
 function extensionOf(type: "x" | "L", body: Buffer, name: string): Extension {
@@ -85,7 +89,8 @@ function sizeOf(digits: string, name: string): number {
 function checkSum(header: Buffer): void {
 	let sum = 8 * 0x20;
 	for (let i = 0; i < BLOCK; i++) if (i < 148 || i >= 156) sum += header[i] as number;
-	if (sum !== numberAt(header, 148, 8, undefined)) throw new ArchiveError(undefined, "isn't a tar, or is damaged: a header's checksum is wrong");
+	if (sum !== numberAt(header, 148, 8, undefined))
+		throw new ArchiveError(undefined, "isn't a tar, or is damaged: a header's checksum is wrong");
 }
 
 function nameOf(header: Buffer): string {
@@ -105,7 +110,10 @@ function endOf(bytes: Buffer): number {
 
 /** Octal digits, padded with spaces or NULs. Base 256 is for sizes that aren't allowed anyway. */
 function numberAt(header: Buffer, at: number, length: number, name: string | undefined): number {
-	const digits = header.toString("latin1", at, at + length).replace(/[\0 ]+$/, "").trimStart();
+	const digits = header
+		.toString("latin1", at, at + length)
+		.replace(/[\0 ]+$/, "")
+		.trimStart();
 	if (!/^[0-7]*$/.test(digits)) throw new ArchiveError(name, "has a malformed number in its header");
 	return digits === "" ? 0 : Number.parseInt(digits, 8);
 }

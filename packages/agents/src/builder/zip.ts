@@ -42,7 +42,8 @@ export function readZip(zip: Buffer, files: SourceFiles): void {
 function listEntries(zip: Buffer): Entry[] {
 	const end = findEnd(zip);
 	const count = zip.readUInt16LE(end + 10);
-	if (zip.readUInt16LE(end + 4) !== 0 || zip.readUInt16LE(end + 8) !== count) throw new ArchiveError(undefined, "is split over several disks");
+	if (zip.readUInt16LE(end + 4) !== 0 || zip.readUInt16LE(end + 8) !== count)
+		throw new ArchiveError(undefined, "is split over several disks");
 	if (count > ARCHIVE_LIMITS.entries) throw new ArchiveError(undefined, `holds more than ${ARCHIVE_LIMITS.entries} entries`);
 	const entries: Entry[] = [];
 	let at = zip.readUInt32LE(end + 16);
@@ -80,7 +81,8 @@ function refuseOverlap(entries: readonly Entry[]): void {
 	const byPlace = [...entries].sort((a, b) => a.localAt - b.localAt);
 	for (const [i, entry] of byPlace.entries()) {
 		const next = byPlace[i + 1];
-		if (next !== undefined && entry.localAt + LOCAL_BYTES + entry.packedBytes > next.localAt) throw new ArchiveError(entry.name, "shares bytes with another entry");
+		if (next !== undefined && entry.localAt + LOCAL_BYTES + entry.packedBytes > next.localAt)
+			throw new ArchiveError(entry.name, "shares bytes with another entry");
 	}
 }
 

@@ -1,6 +1,14 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { existsSync } from "node:fs";
-import { type AnswerHead, type FailedHead, type Frame, FROM_AGENT, type InvokeHead, type SpecialiseHead, TO_AGENT } from "@berth/contracts/agent";
+import {
+	type AnswerHead,
+	type FailedHead,
+	FROM_AGENT,
+	type Frame,
+	type InvokeHead,
+	type SpecialiseHead,
+	TO_AGENT,
+} from "@berth/contracts/agent";
 import { loadBundle } from "../bundle/load-bundle.js";
 import { Invocation } from "./context.js";
 import { describeError } from "./errors.js";
@@ -67,7 +75,8 @@ export class Agent {
 	}
 
 	async #invoke(head: InvokeHead, body: Uint8Array): Promise<void> {
-		if (this.#loaded === undefined) return this.#fail({ phase: "graft", id: head.id, error: { name: "Error", message: "no function is loaded" } });
+		if (this.#loaded === undefined)
+			return this.#fail({ phase: "graft", id: head.id, error: { name: "Error", message: "no function is loaded" } });
 		const invocation = new Invocation(head, this.#loaded.head);
 		this.#current = invocation;
 		const startedAt = performance.now();
@@ -87,7 +96,8 @@ export class Agent {
 
 	#run(invocation: Invocation, body: Uint8Array): Promise<Reply> {
 		const { trigger } = invocation.head;
-		const contentType = trigger.kind === "event" ? trigger.contentType : trigger.request.headers.find(([name]) => name === "content-type")?.[1];
+		const contentType =
+			trigger.kind === "event" ? trigger.contentType : trigger.request.headers.find(([name]) => name === "content-type")?.[1];
 		const { handler } = this.#loaded as { handler: Handler };
 		return handler.handle(body, contentType, invocation.context, () => invocation.signal);
 	}
@@ -96,7 +106,8 @@ export class Agent {
 		const { id, attempt, maxBodyBytes } = invocation.head;
 		if (reply.body.byteLength > maxBodyBytes) {
 			const message = `the response has ${reply.body.byteLength} bytes, the limit is ${maxBodyBytes}`;
-			return this.#fail({ phase: "too_large", id, error: { name: "Error", message } });
+			this.#fail({ phase: "too_large", id, error: { name: "Error", message } });
+			return;
 		}
 		const head: AnswerHead = {
 			id,

@@ -4,7 +4,14 @@ import { handlerOf } from "./handlers.js";
 
 const ROUNDS = 10;
 const LOADED: SpecialiseHead = { entry: "", project: "", function: "", version: 0, env: {} };
-const REQUEST = { method: "POST", url: "/?a=1", headers: [["content-type", "application/json"], ["host", "function"]] } as const;
+const REQUEST = {
+	method: "POST",
+	url: "/?a=1",
+	headers: [
+		["content-type", "application/json"],
+		["host", "function"],
+	],
+} as const;
 const HTTP: InvokeHead = { id: "", attempt: 1, timeoutMs: 1, trigger: { kind: "http", request: REQUEST }, maxBodyBytes: 0 };
 const EVENT: InvokeHead = { ...HTTP, trigger: { kind: "event", contentType: "application/json" } };
 

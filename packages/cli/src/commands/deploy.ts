@@ -4,7 +4,15 @@ import type { Client } from "@berth/client";
 import type { DeployAnswer, InlineDeployInput, ManifestInput, Version } from "@berth/contracts";
 import { CommandFailure, EXIT, type ExitCode } from "../exit-codes.js";
 import { parseDurationMs } from "../input/durations.js";
-import { addVariable, type ManifestFile, type ManifestOptions, mergeManifest, nameFor, parseReuse, readManifest } from "../input/manifest.js";
+import {
+	addVariable,
+	type ManifestFile,
+	type ManifestOptions,
+	mergeManifest,
+	nameFor,
+	parseReuse,
+	readManifest,
+} from "../input/manifest.js";
 import { parseCpuMilli, parseMemoryMiB } from "../input/sizes.js";
 import { packDirectory } from "../input/source-directory.js";
 import type { Registrar } from "../registrar.js";
@@ -112,7 +120,9 @@ function report(session: Session, url: string, answer: DeployAnswer): ExitCode {
 	const diagnostics = version.failure?.diagnostics ?? version.build?.warnings ?? [];
 	for (const diagnostic of diagnostics) terminal.note(diagnosticText(diagnostic, terminal));
 	if (version.failure !== undefined) {
-		terminal.note(`${terminal.style("red", "error")}: ${version.function} version ${version.number} failed (${version.failure.phase}): ${version.failure.message}`);
+		terminal.note(
+			`${terminal.style("red", "error")}: ${version.function} version ${version.number} failed (${version.failure.phase}): ${version.failure.message}`,
+		);
 		return EXIT.failed;
 	}
 	terminal.print(deployedText(answer, functionUrl(url, version)));

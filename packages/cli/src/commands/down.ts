@@ -14,7 +14,10 @@ export function registerDown({ program, action }: Registrar): void {
 	program
 		.command("down")
 		.description("stop the stack of this machine and wait until it is gone")
-		.addHelpText("after", "\nWhat was deployed stays in the data directory. That no stack is up is no failure.\n\nExample:\n  berth down --data /srv/berth")
+		.addHelpText(
+			"after",
+			"\nWhat was deployed stays in the data directory. That no stack is up is no failure.\n\nExample:\n  berth down --data /srv/berth",
+		)
 		.action(
 			action(async (session: Session) => {
 				const stopped = await takeDown(session.settings().paths);

@@ -1,4 +1,4 @@
-import { type Client, type InvokeAnswer, type InvokeOptions, type Payload, parseServerTiming, valueOf } from "@berth/client";
+import { type Client, type InvokeAnswer, type InvokeOptions, type Payload, parseServerTiming, resultOf } from "@berth/client";
 import { type InvocationAnswer, type Problem, SECOND_MS } from "@berth/contracts";
 import { EXIT, type ExitCode } from "../exit-codes.js";
 import { parseDurationMs } from "../input/durations.js";
@@ -29,18 +29,26 @@ export function registerInvoke({ program, stdin, action }: Registrar): void {
 		.option("--async", "queue it in the background and print its id")
 		.option("--timeout <duration>", "a deadline shorter than the function's own: 500ms, 30s", parseDurationMs)
 		.option("-i, --include", "say status, Server-Timing and id on stderr")
-		.addHelpText("after", "\nExamples:\n  berth invoke hello -d '{\"name\":\"Ada\"}'\n  cat order.json | berth invoke shop -d - --timeout 2s")
+		.addHelpText("after", '\nExamples:\n  berth invoke hello -d \'{"name":"Ada"}\'\n  cat order.json | berth invoke shop -d - --timeout 2s')
 		.action(
 			action(async (session: Session, options: InvokeCommandOptions, name: string) => {
 				const payload = await payloadOf(options.payload, options.contentType, stdin);
 				const { client } = await session.connect();
 				const limits = options.timeout === undefined ? {} : { timeoutMs: options.timeout };
-				return options.async === true ? enqueue(session, client, name, payload, limits) : invoke(session, client, name, payload, limits, options);
+				return options.async === true
+					? enqueue(session, client, name, payload, limits)
+					: invoke(session, client, name, payload, limits, options);
 			}),
 		);
 }
 
-async function enqueue(session: Session, client: Client, name: string, payload: Payload | undefined, limits: InvokeOptions): Promise<ExitCode> {
+async function enqueue(
+	session: Session,
+	client: Client,
+	name: string,
+	payload: Payload | undefined,
+	limits: InvokeOptions,
+): Promise<ExitCode> {
 	const accepted = await client.invokeAsync(name, payload, limits);
 	if (session.json) session.terminal.json(accepted);
 	else {
@@ -72,7 +80,14 @@ async function invoke(
 function documentOf(answer: InvokeAnswer): unknown {
 	const { id, outcome, problem, raw } = answer;
 	const serverTiming = parseServerTiming(textOf(raw.headers["server-timing"]));
-	return { id, outcome, status: raw.status, serverTiming, totalMs: raw.timing.totalMs, ...(problem === undefined ? { result: valueOf(answer) } : { problem }) };
+	return {
+		id,
+		outcome,
+		status: raw.status,
+		serverTiming,
+		totalMs: raw.timing.totalMs,
+		...(problem === undefined ? { result: resultOf(answer) } : { problem }),
+	};
 }
 
 function describeAnswer({ terminal }: Session, { id, outcome, raw }: InvokeAnswer): void {

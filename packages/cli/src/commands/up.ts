@@ -1,4 +1,4 @@
-import { EXIT, CommandFailure, type ExitCode } from "../exit-codes.js";
+import { CommandFailure, EXIT, type ExitCode } from "../exit-codes.js";
 import { parseCount } from "../input/sizes.js";
 import type { Registrar } from "../registrar.js";
 import { pairsOf } from "../render/table.js";
@@ -34,7 +34,8 @@ export function registerUp({ program, action }: Registrar): void {
 }
 
 async function up(session: Session, options: UpOptions): Promise<ExitCode> {
-	if (process.getuid?.() !== 0) throw new CommandFailure(EXIT.failed, "the stack is started by root, since sandboxes need mounts and cgroups: sudo berth up");
+	if (process.getuid?.() !== 0)
+		throw new CommandFailure(EXIT.failed, "the stack is started by root, since sandboxes need mounts and cgroups: sudo berth up");
 	const settings = session.settings({
 		...(options.port === undefined ? {} : { BERTH_PORT: String(options.port) }),
 		...(options.host === undefined ? {} : { BERTH_HOST: options.host }),
@@ -59,7 +60,16 @@ function announce({ terminal, json }: Session, ready: StackReady, detached: bool
 		terminal.json(ready);
 		return;
 	}
-	terminal.print(`Berth is up.\n${pairsOf([["url", ready.url], ["data", ready.dataDir], ["pid", String(ready.pid)]], "  ")}`);
+	terminal.print(
+		`Berth is up.\n${pairsOf(
+			[
+				["url", ready.url],
+				["data", ready.dataDir],
+				["pid", String(ready.pid)],
+			],
+			"  ",
+		)}`,
+	);
 	if (ready.key !== null) terminal.print(`  key   ${ready.key}\n\nThis is the first API key. It is shown this once: keep it.`);
 	terminal.note(detached ? "`berth down` stops it." : "Ctrl-C stops it.");
 }

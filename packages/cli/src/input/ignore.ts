@@ -28,7 +28,8 @@ export function ignoreOf(text: string): Ignore {
 }
 
 function ruleOf(line: string): Rule {
-	if (line.startsWith("!")) throw new CommandFailure(EXIT.usage, `.berthignore: "${line}": a pattern that takes back another isn't supported`);
+	if (line.startsWith("!"))
+		throw new CommandFailure(EXIT.usage, `.berthignore: "${line}": a pattern that takes back another isn't supported`);
 	const directoriesOnly = line.endsWith("/");
 	const body = directoriesOnly ? line.slice(0, -1) : line;
 	return { glob: body.replace(/^\//, ""), directoriesOnly, anchored: body.includes("/") };

@@ -32,7 +32,8 @@ export async function readManifest(path: string): Promise<ManifestFile> {
 	} catch (error) {
 		throw new CommandFailure(EXIT.usage, `${path}: ${messageOf(error)}`);
 	}
-	if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) throw new CommandFailure(EXIT.usage, `${path}: a JSON object is wanted`);
+	if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed))
+		throw new CommandFailure(EXIT.usage, `${path}: a JSON object is wanted`);
 	const { name, ...manifest } = parsed as Record<string, unknown>;
 	if (name === undefined) return { manifest };
 	if (typeof name !== "string") throw new CommandFailure(EXIT.usage, `${path}: name: a string is wanted`);
@@ -79,8 +80,12 @@ export function nameFor(path: string, said: string | undefined): string {
 	const absolute = resolve(path);
 	const stem = basename(absolute, extname(absolute));
 	const source = stem === "index" || stem === "main" || stem === "handler" ? basename(dirname(absolute)) : stem;
-	const name = source.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^[-0-9]+|-+$/g, "");
-	if (!NAME_PATTERN.test(name)) throw new CommandFailure(EXIT.usage, `no function name can be made of "${source}": say --name (${NAME_RULE})`);
+	const name = source
+		.toLowerCase()
+		.replace(/[^a-z0-9]+/g, "-")
+		.replace(/^[-0-9]+|-+$/g, "");
+	if (!NAME_PATTERN.test(name))
+		throw new CommandFailure(EXIT.usage, `no function name can be made of "${source}": say --name (${NAME_RULE})`);
 	return name;
 }
 

@@ -5,7 +5,11 @@ import { CommandFailure, EXIT } from "../exit-codes.js";
 import { messageOf } from "../system-errors.js";
 
 /** What `-d` means: `@file`, `-` for stdin, else the text itself; its content type is guessed unless said. */
-export async function payloadOf(data: string | undefined, contentType: string | undefined, stdin: NodeJS.ReadableStream): Promise<Payload | undefined> {
+export async function payloadOf(
+	data: string | undefined,
+	contentType: string | undefined,
+	stdin: NodeJS.ReadableStream,
+): Promise<Payload | undefined> {
 	if (data === undefined) return undefined;
 	const bytes = await bytesOf(data, stdin);
 	return { bytes, contentType: contentType ?? typeOf(bytes) };

@@ -7,7 +7,8 @@ export const ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
 	invocation_not_found: "Interactive successes are kept for 10 minutes, everything else for a day.",
 	function_not_ready: "`berth versions <name>` says how its builds went.",
 	build_failed: "Correct the source and deploy again; the version before it goes on serving.",
-	no_handler: "Export one: `export default { fetch(request) {…} }`, `export default async (payload, ctx) => …`, or `export const handler = …`.",
+	no_handler:
+		"Export one: `export default { fetch(request) {…} }`, `export default async (payload, ctx) => …`, or `export const handler = …`.",
 	archive_rejected: "An archive holds regular files with relative paths only.",
 	build_timed_out: "Deploy again, or deploy less source.",
 	too_busy: "Try again in a moment, or add capacity; `berth stats` shows what waits.",

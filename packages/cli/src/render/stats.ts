@@ -3,7 +3,11 @@ import { pairsOf } from "./table.js";
 import { ageText, bytesText } from "./units.js";
 
 /** The figures of each node; with those of a moment before, rates per second too. */
-export function statsText(nodes: readonly NodeStats[], nowMs: number, before?: { readonly nodes: readonly NodeStats[]; readonly elapsedMs: number }): string {
+export function statsText(
+	nodes: readonly NodeStats[],
+	nowMs: number,
+	before?: { readonly nodes: readonly NodeStats[]; readonly elapsedMs: number },
+): string {
 	return nodes.map((node) => nodeText(node, nowMs, rateOf(node, before))).join("\n\n");
 }
 
@@ -36,7 +40,10 @@ function listOf(counts: Counts): string {
 	return some.length === 0 ? "" : `: ${some.map(([name, count]) => `${count} ${name}`).join(", ")}`;
 }
 
-function rateOf(node: NodeStats, before: { readonly nodes: readonly NodeStats[]; readonly elapsedMs: number } | undefined): number | undefined {
+function rateOf(
+	node: NodeStats,
+	before: { readonly nodes: readonly NodeStats[]; readonly elapsedMs: number } | undefined,
+): number | undefined {
 	const earlier = before?.nodes.find((each) => each.node === node.node && each.startedAt === node.startedAt);
 	if (before === undefined || earlier === undefined) return undefined;
 	return ((sum(node.invocations) - sum(earlier.invocations)) * 1000) / before.elapsedMs;

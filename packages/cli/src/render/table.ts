@@ -10,16 +10,23 @@ const GAP = "  ";
 /** Rows under headings, aligned with spaces; nothing after the last character of a line. */
 export function tableOf<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): string {
 	const lines = [columns.map((column) => column.heading), ...rows.map((row) => columns.map((column) => column.cell(row)))];
-	return align(lines, columns.map((column) => column.align ?? "left"));
+	return align(
+		lines,
+		columns.map((column) => column.align ?? "left"),
+	);
 }
 
 /** Names and values below each other. */
 export function pairsOf(pairs: readonly (readonly [string, string])[], indent = ""): string {
-	return align(pairs.map(([name, value]) => [indent + name, value]), ["left", "left"]);
+	return align(
+		pairs.map(([name, value]) => [indent + name, value]),
+		["left", "left"],
+	);
 }
 
 function align(lines: readonly (readonly string[])[], sides: readonly ("left" | "right")[]): string {
 	const widths = sides.map((_, column) => Math.max(...lines.map((line) => (line[column] ?? "").length)));
-	const pad = (text: string, column: number) => (sides[column] === "right" ? text.padStart(widths[column] ?? 0) : text.padEnd(widths[column] ?? 0));
+	const pad = (text: string, column: number) =>
+		sides[column] === "right" ? text.padStart(widths[column] ?? 0) : text.padEnd(widths[column] ?? 0);
 	return lines.map((line) => line.map(pad).join(GAP).trimEnd()).join("\n");
 }

@@ -39,7 +39,12 @@ export async function startDetached(settings: Settings, say: (text: string) => v
 			});
 			child.once("exit", async () => {
 				const tail = await tailOfLog(logs, LOG, LOG_TAIL);
-				reject(new CommandFailure(EXIT.failed, `the supervisor ended before the stack was ready. ${logPath(logs, LOG)} ends:\n${tail.join("\n")}`));
+				reject(
+					new CommandFailure(
+						EXIT.failed,
+						`the supervisor ended before the stack was ready. ${logPath(logs, LOG)} ends:\n${tail.join("\n")}`,
+					),
+				);
 			});
 		});
 	} finally {

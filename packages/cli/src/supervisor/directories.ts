@@ -39,10 +39,14 @@ export async function prepareDirectories(settings: Settings): Promise<void> {
 	await mkdir(dirname(settings.dataDir), { recursive: true, mode: 0o755 });
 	const closed = await closedParent(settings.dataDir);
 	if (closed !== undefined) {
-		throw new CommandFailure(EXIT.failed, `${closed} isn't searchable for others, and sandboxes run as others: chmod o+x ${closed}, or choose another --data`);
+		throw new CommandFailure(
+			EXIT.failed,
+			`${closed} isn't searchable for others, and sandboxes run as others: chmod o+x ${closed}, or choose another --data`,
+		);
 	}
 	const long = socketPathExcess(settings.paths);
-	if (long > 0) throw new CommandFailure(EXIT.failed, `${settings.dataDir} is ${long} characters too long for unix sockets: choose a shorter --data`);
+	if (long > 0)
+		throw new CommandFailure(EXIT.failed, `${settings.dataDir} is ${long} characters too long for unix sockets: choose a shorter --data`);
 	for (const place of placesOf(settings)) await put(place, settings.serviceUid);
 }
 

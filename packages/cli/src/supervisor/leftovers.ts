@@ -18,11 +18,16 @@ export async function stopLeftovers(state: SupervisorState, ownEndMs = OWN_END_M
 	let left = await waitUntilGone(found, ownEndMs);
 	left = await signalAll(left, "SIGTERM", TERM_MS);
 	left = await signalAll(left, "SIGKILL", KILL_MS);
-	if (left.length > 0) throw new CommandFailure(EXIT.failed, `these can't be ended: ${left.map((child) => `${child.name} (${child.pid})`).join(", ")}`);
+	if (left.length > 0)
+		throw new CommandFailure(EXIT.failed, `these can't be ended: ${left.map((child) => `${child.name} (${child.pid})`).join(", ")}`);
 	return found.map((child) => child.name);
 }
 
-async function signalAll<T extends ProcessIdentity>(processes: readonly T[], signal: NodeJS.Signals, waitMs: number): Promise<readonly T[]> {
+async function signalAll<T extends ProcessIdentity>(
+	processes: readonly T[],
+	signal: NodeJS.Signals,
+	waitMs: number,
+): Promise<readonly T[]> {
 	for (const each of processes) await signalProcess(each, signal);
 	return waitUntilGone(processes, waitMs);
 }

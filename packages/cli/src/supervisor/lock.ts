@@ -41,7 +41,10 @@ async function clearStale(paths: DataPaths): Promise<void> {
 	if (found === undefined) return;
 	const other = JSON.parse(found) as ProcessIdentity;
 	if (await isRunning(other)) {
-		throw new CommandFailure(EXIT.failed, `a stack is up already in this data directory (supervisor ${other.pid}). \`berth down\` stops it.`);
+		throw new CommandFailure(
+			EXIT.failed,
+			`a stack is up already in this data directory (supervisor ${other.pid}). \`berth down\` stops it.`,
+		);
 	}
 	const aside = `${paths.supervisorLock}.${randomUUID()}`;
 	try {

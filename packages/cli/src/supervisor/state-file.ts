@@ -1,7 +1,7 @@
 import { rm } from "node:fs/promises";
 import type { DataPaths } from "@berth/config";
-import type { ProcessIdentity } from "./process-identity.js";
 import { readOwned, replaceFile } from "./owned-file.js";
+import type { ProcessIdentity } from "./process-identity.js";
 
 /** A supervised process as the state file names it. */
 export interface ChildState extends ProcessIdentity {

@@ -85,7 +85,11 @@ export class Supervisor {
 		await this.#prepare();
 		await this.#startProcess("launcher", () => launcherSpec(this.#programs, this.#settings));
 		await this.#startProcess("worker", () => workerSpec(this.#programs, this.#settings));
-		await this.#startProcess("gateway", () => gatewaySpec(this.#programs, this.#settings), (line) => this.#gatewayReady(line));
+		await this.#startProcess(
+			"gateway",
+			() => gatewaySpec(this.#programs, this.#settings),
+			(line) => this.#gatewayReady(line),
+		);
 		this.#phase = "ready";
 		await this.#save();
 	}
@@ -103,7 +107,11 @@ export class Supervisor {
 		this.#lock = undefined;
 	}
 
-	async #startProcess(name: string, specOf: () => ChildSpec, ready: (line: ReadyLine) => void | Promise<void> = () => undefined): Promise<void> {
+	async #startProcess(
+		name: string,
+		specOf: () => ChildSpec,
+		ready: (line: ReadyLine) => void | Promise<void> = () => undefined,
+	): Promise<void> {
 		const kept = new KeptProcess(name, specOf, { changed: () => void this.#save(), ready, say: this.#say });
 		this.#processes.push(kept);
 		await kept.start(this.#stopping.signal);
@@ -159,7 +167,10 @@ export class Supervisor {
 		const { logs } = this.#settings.paths;
 		const tail = await tailOfLog(logs, error.child, LOG_TAIL);
 		const shown = tail.map((line) => `  ${line}`).join("\n");
-		return new CommandFailure(EXIT.failed, `${error.message}. ${logPath(logs, error.child)}${tail.length === 0 ? " is empty." : ` ends:\n${shown}`}`);
+		return new CommandFailure(
+			EXIT.failed,
+			`${error.message}. ${logPath(logs, error.child)}${tail.length === 0 ? " is empty." : ` ends:\n${shown}`}`,
+		);
 	}
 }
 

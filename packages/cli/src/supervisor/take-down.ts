@@ -24,7 +24,11 @@ export async function takeDown(paths: DataPaths): Promise<TakenDown> {
 			await signalProcess(supervisor, "SIGTERM");
 			await waitUntilGone([supervisor], waitMs);
 		}
-		if (await isRunning(supervisor)) throw new CommandFailure(EXIT.failed, `the supervisor (${supervisor.pid}) doesn't end: kill -9 ${supervisor.pid}, then \`berth down\` again`);
+		if (await isRunning(supervisor))
+			throw new CommandFailure(
+				EXIT.failed,
+				`the supervisor (${supervisor.pid}) doesn't end: kill -9 ${supervisor.pid}, then \`berth down\` again`,
+			);
 	}
 	// One that was forced, or killed before, has left its state and perhaps more.
 	const left = await stopLeftovers((await readSupervisorState(paths)) ?? state);

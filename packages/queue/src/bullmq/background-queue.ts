@@ -68,7 +68,10 @@ export class BackgroundQueue {
 		try {
 			await remove();
 		} catch {
-			this.#redis.once("ready", () => void remove().catch((error: unknown) => this.#log.warn({ error, id }, "a doubtful invocation couldn't be taken back")));
+			this.#redis.once(
+				"ready",
+				() => void remove().catch((error: unknown) => this.#log.warn({ error, id }, "a doubtful invocation couldn't be taken back")),
+			);
 		}
 	}
 }

@@ -146,7 +146,13 @@ export class BackgroundSource {
 			return platformSettlement({ node, attempt, queueMs, code: "expired_in_queue", message: "It is older than six hours." });
 		}
 		if (job.stalledCounter > MOST_STALLS) {
-			return platformSettlement({ node, attempt, queueMs, code: "worker_lost", message: `${job.stalledCounter} workers died while they held it.` });
+			return platformSettlement({
+				node,
+				attempt,
+				queueMs,
+				code: "worker_lost",
+				message: `${job.stalledCounter} workers died while they held it.`,
+			});
 		}
 		return undefined;
 	}

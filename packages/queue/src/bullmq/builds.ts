@@ -31,7 +31,12 @@ export class Builds {
 
 	/** One version is one job: adding it again while it is in the queue changes nothing. */
 	async add(task: BuildTask): Promise<void> {
-		const options = { attempts: ATTEMPTS, backoff: { type: "exponential", delay: BACKOFF_MS, jitter: 0.5 }, removeOnComplete: true, removeOnFail: true };
+		const options = {
+			attempts: ATTEMPTS,
+			backoff: { type: "exponential", delay: BACKOFF_MS, jitter: 0.5 },
+			removeOnComplete: true,
+			removeOnFail: true,
+		};
 		const jobId = `${task.project}.${task.function}.${task.version}`;
 		await guarded(this.#redis, () => this.#queue.add("build", task, { ...options, jobId }));
 	}
@@ -61,7 +66,9 @@ export class BuildJobs implements BuildSource {
 			concurrency,
 		});
 		worker.on("error", (error) => this.#log.debug({ error }, "build worker"));
-		worker.on("failed", (job, error) => this.#log.error({ error, build: job?.data, attempt: job?.attemptsStarted }, "a build failed on the platform's side"));
+		worker.on("failed", (job, error) =>
+			this.#log.error({ error, build: job?.data, attempt: job?.attemptsStarted }, "a build failed on the platform's side"),
+		);
 		this.#worker = worker;
 	}
 

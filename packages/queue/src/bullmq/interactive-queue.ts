@@ -1,4 +1,4 @@
-import { BerthError, type InvocationRequest, newId, type Settlement } from "@berth/contracts";
+import { type BerthError, type InvocationRequest, newId, type Settlement } from "@berth/contracts";
 import { Queue } from "bullmq";
 import type { Redis } from "ioredis";
 import { unavailable, untilReady } from "../connections.js";
@@ -146,7 +146,10 @@ export class InteractiveQueue {
 		const { redis, log } = this.#parts;
 		log.warn({ error, invocations: batch.length }, "a job couldn't be added for certain");
 		if (await untilReady(redis, PATIENCE_MS)) return await this.#inquiry.hold(batch, "doubted", unavailable(error));
-		redis.once("ready", () => void queue.remove(jobId).catch((late: unknown) => log.warn({ error: late, jobId }, "a job couldn't be taken back")));
+		redis.once(
+			"ready",
+			() => void queue.remove(jobId).catch((late: unknown) => log.warn({ error: late, jobId }, "a job couldn't be taken back")),
+		);
 		for (const pending of batch) this.#fail(pending, unavailable(error));
 	}
 

@@ -106,7 +106,13 @@ export class InteractiveSource {
 		while (this.#batches.size > 0) await this.#change();
 	}
 
-	get totals(): { readonly taken: number; readonly settled: number; readonly stale: number; readonly inHand: number; readonly revived: number } {
+	get totals(): {
+		readonly taken: number;
+		readonly settled: number;
+		readonly stale: number;
+		readonly inHand: number;
+		readonly revived: number;
+	} {
 		const inHand = this.#running + this.#held.length;
 		return { taken: this.#taken, settled: this.#settled, stale: this.#stale, inHand, revived: this.#watchdog?.revived ?? 0 };
 	}

@@ -1,5 +1,5 @@
-import { KILL_MARGIN_MS, LOCK_MS, RENEW_MS } from "./leases.js";
 import type { QueueLogger } from "../logger.js";
+import { KILL_MARGIN_MS, LOCK_MS, RENEW_MS } from "./leases.js";
 
 const TICK_MS = 250;
 

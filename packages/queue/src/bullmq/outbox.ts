@@ -1,5 +1,5 @@
-import { KIB } from "@berth/contracts";
 import type { InvocationRequest } from "@berth/contracts";
+import { KIB } from "@berth/contracts";
 import type { Pending } from "../pending.js";
 
 /** Bounds of one job. */

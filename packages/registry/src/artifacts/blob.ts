@@ -31,7 +31,9 @@ export async function readVerified(path: string, digest: Digest): Promise<Buffer
 	const actual = digestOf(bytes);
 	if (actual === digest) return bytes;
 	await rm(path, { force: true });
-	throw new BerthError("platform_error", `Blob ${digest} is corrupt on disk (its bytes are ${actual}) and was removed.`, { extra: { digest } });
+	throw new BerthError("platform_error", `Blob ${digest} is corrupt on disk (its bytes are ${actual}) and was removed.`, {
+		extra: { digest },
+	});
 }
 
 /** @throws BerthError `platform_error` when there is no such file */

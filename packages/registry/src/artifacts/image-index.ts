@@ -83,6 +83,8 @@ async function readIndex(path: string): Promise<Map<string, Descriptor> | undefi
 		return new Map(named.filter(([name, entry]) => name !== "" && isDigest(entry.digest)));
 	} catch (error) {
 		if (isMissing(error)) return undefined;
-		throw new BerthError("platform_error", `${path} can't be read as an OCI image index; move it away to start with an empty one.`, { cause: error });
+		throw new BerthError("platform_error", `${path} can't be read as an OCI image index; move it away to start with an empty one.`, {
+			cause: error,
+		});
 	}
 }

@@ -123,7 +123,10 @@ export class ImageStore {
 		const digests = new Set<Digest>();
 		for (const [, manifest] of this.tags()) {
 			digests.add(manifest.digest);
-			const { config, layers } = JSON.parse((await this.readBlob(manifest.digest)).toString()) as { config: Descriptor; layers: Descriptor[] };
+			const { config, layers } = JSON.parse((await this.readBlob(manifest.digest)).toString()) as {
+				config: Descriptor;
+				layers: Descriptor[];
+			};
 			for (const { digest } of [config, ...layers]) digests.add(digest);
 		}
 		return digests;

@@ -128,7 +128,8 @@ test("payloads live under keys that lead nowhere else, and old ones are swept", 
 	utimesSync(join(directory, "payloads", old), new Date(0), new Date(0));
 	expect(await payloads.sweep(60_000)).toBe(1);
 	await expect(payloads.get(old)).rejects.toThrow("There is no payload");
-	for (const key of ["", "../index", `${old}/..`, "A".repeat(32)]) await expect(async () => payloads.get(key)).rejects.toThrow("isn't the key");
+	for (const key of ["", "../index", `${old}/..`, "A".repeat(32)])
+		await expect(async () => payloads.get(key)).rejects.toThrow("isn't the key");
 	await payloads.remove(fresh);
 	await payloads.remove(fresh);
 });
@@ -147,7 +148,9 @@ test("what root writes for another user is that user's", async ({ skip }) => {
 	const { sources, images } = await openArtifactStore(directory, { owner: 64_770 });
 	const digest = await sources.put(bytes("x"));
 	const blob = await images.putBlob(bytes("y"));
-	const paths = ["", "oci", "oci/index.json", "oci/blobs/sha256", "keys", "payloads", "incoming", `sources/sha256/${digest.slice(7)}`].map((path) => join(directory, path));
+	const paths = ["", "oci", "oci/index.json", "oci/blobs/sha256", "keys", "payloads", "incoming", `sources/sha256/${digest.slice(7)}`].map(
+		(path) => join(directory, path),
+	);
 	const owners = [...paths.slice(1), images.blobPath(blob.digest)].map((path) => statSync(path).uid);
 	expect(new Set(owners)).toEqual(new Set([64_770]));
 });
