@@ -1,9 +1,9 @@
 import type { InvocationRequest } from "@berth/contracts";
+import { guarded, type Redis } from "@berth/redis";
 import { Queue } from "bullmq";
-import type { Redis } from "ioredis";
 import { BackgroundRecords } from "../background-records.js";
-import { guarded } from "../connections.js";
-import { BACKGROUND_QUEUE, QUEUE_PREFIX } from "../keys.js";
+import type { LaneTotals } from "../counters.js";
+import { BACKGROUND_QUEUE, BACKGROUND_TOTALS, QUEUE_PREFIX } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import type { LaneDepth } from "../ports.js";
 import { DEAD_LETTERS, DEFAULT_RETRY_POLICY, type RetryPolicy } from "./background-policy.js";
@@ -18,7 +18,7 @@ export class BackgroundQueue {
 	readonly #log: QueueLogger;
 	readonly records: BackgroundRecords;
 
-	/** @param redis a `gateway` connection to the durable Redis */
+	/** @param redis a connection to the durable Redis for `command` use */
 	constructor(redis: Redis, log: QueueLogger, policy: RetryPolicy = DEFAULT_RETRY_POLICY) {
 		this.#redis = redis;
 		this.#log = log;
@@ -35,11 +35,13 @@ export class BackgroundQueue {
 		this.#queue.on("error", (error) => log.debug({ error }, "background queue"));
 	}
 
-	/** Record first, then job: whoever hears of the id finds the record. Both are on disk when it resolves. */
+	/**
+	 * Job first, then record: a gateway that dies in between leaves an invocation that runs (and whose
+	 * record its worker makes), not one that waits for ever. Both are on disk when it resolves.
+	 */
 	async enqueue(request: InvocationRequest): Promise<void> {
-		await guarded(this.#redis, async () => {
+		await guarded(this.#redis, "accepting an invocation", async () => {
 			try {
-				await this.records.accept(request);
 				await this.#queue.add("invocation", request, {
 					jobId: request.id,
 					attempts: this.#policy.attempts,
@@ -48,6 +50,7 @@ export class BackgroundQueue {
 					removeOnFail: DEAD_LETTERS,
 					stackTraceLimit: 1,
 				});
+				await this.records.accept(request);
 			} catch (error) {
 				await this.#takeBack(request.id);
 				throw error;
@@ -57,6 +60,19 @@ export class BackgroundQueue {
 
 	async depth(): Promise<LaneDepth> {
 		return await depthOf(this.#queue, this.#redis);
+	}
+
+	/** The lane's totals since the durable Redis was made, and what is in the queue, of one moment. */
+	async totals(): Promise<LaneTotals> {
+		const { wait, active, delayed } = this.#queue.keys as Record<"wait" | "active" | "delayed", string>;
+		const replies = await this.#redis.multi().hgetall(BACKGROUND_TOTALS).llen(wait).llen(active).zcard(delayed).exec();
+		const [counted, ...lengths] = (replies ?? []).map(([error, value]) => {
+			if (error !== null) throw error;
+			return value;
+		});
+		const { accepted, settled, dead } = counted as Readonly<Record<string, string>>;
+		const inFlight = (lengths as number[]).reduce((sum, length) => sum + length, 0);
+		return { accepted: Number(accepted ?? 0), settled: Number(settled ?? 0), dead: Number(dead ?? 0), inFlight };
 	}
 
 	/** The caller is told that nothing was accepted: see to it, now or when Redis is back. */

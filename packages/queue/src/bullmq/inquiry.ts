@@ -1,6 +1,6 @@
 import { BerthError, type InvocationRecord, type Settlement } from "@berth/contracts";
+import { unavailable } from "@berth/redis";
 import type { Queue } from "bullmq";
-import { unavailable } from "../connections.js";
 import type { InteractiveRecords } from "../interactive-records.js";
 import type { QueueLogger } from "../logger.js";
 import type { Pending } from "../pending.js";
@@ -33,7 +33,7 @@ export class Inquiry {
 	}
 
 	/** @param revoked what callers of revoked invocations are told */
-	async hold(asked: readonly Pending[], reason: Reason, revoked: BerthError = unavailable(undefined)): Promise<void> {
+	async hold(asked: readonly Pending[], reason: Reason, revoked: BerthError = unavailable("invoking")): Promise<void> {
 		const cases = asked.filter((pending) => !this.#underWay.has(pending));
 		for (const pending of cases) this.#underWay.add(pending);
 		try {
@@ -76,9 +76,17 @@ export class Inquiry {
 		const left = open.filter((pending) => fates.get(pending) !== "gone" || gone.includes(pending));
 		const given: Pending[] = [];
 		for (const pending of left) {
-			const verdict = VERDICTS[reason][fates.get(pending) ?? "gone"];
+			let verdict = VERDICTS[reason][fates.get(pending) ?? "gone"];
+			if (verdict === "revoke") {
+				if (await this.#revoke(pending)) {
+					this.#parts.failed(pending, revoked);
+					continue;
+				}
+				// A worker took it since.
+				fates.set(pending, "taken");
+				verdict = VERDICTS[reason].taken;
+			}
 			if (verdict === "keep") this.#parts.accepted(pending);
-			else if (verdict === "revoke" && (await this.#revoke(pending))) this.#parts.failed(pending, revoked);
 			else given.push(pending);
 		}
 		if (given.length > 0) await this.#giveUp(given, reason, fates);
