@@ -89,6 +89,7 @@ export class RedisInvocationQueue implements GatewayQueue {
 
 	async close(): Promise<void> {
 		this.#parts.interactive.close();
+		this.#parts.background.close();
 		await Promise.all(this.#parts.owned.map(closeRedis));
 	}
 }

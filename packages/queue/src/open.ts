@@ -38,6 +38,7 @@ export async function openInvocationQueue(
 	]);
 	const [fast, subscriber, durable] = owned;
 	const interactive = new InteractiveQueue({ redis: fast, subscriber, gatewayId, log });
+	await interactive.listening;
 	const background = new BackgroundQueue(durable, log, retry);
 	return new RedisInvocationQueue({ interactive, background, builds: new Builds(durable, log), fast, durable, owned });
 }

@@ -29,11 +29,6 @@ export class Subscription {
 		if (redis.status === "ready") void this.#listen();
 	}
 
-	/** Whether it was subscribed once. */
-	get begun(): boolean {
-		return this.#begun;
-	}
-
 	/** Resolves with the first time that it is subscribed; doesn't while Redis is away. */
 	get listening(): Promise<void> {
 		return this.#first.promise;

@@ -6,6 +6,7 @@ import type { LaneTotals } from "../counters.js";
 import { BACKGROUND_QUEUE, BACKGROUND_TOTALS, QUEUE_PREFIX } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import type { LaneDepth } from "../ports.js";
+import { Retractions } from "../retractions.js";
 import { DEAD_LETTERS, DEFAULT_RETRY_POLICY, type RetryPolicy } from "./background-policy.js";
 import { depthOf } from "./depth.js";
 import { SHORT_STREAM } from "./leases.js";
@@ -15,13 +16,13 @@ export class BackgroundQueue {
 	readonly #redis: Redis;
 	readonly #queue: Queue<InvocationRequest>;
 	readonly #policy: RetryPolicy;
-	readonly #log: QueueLogger;
+	readonly #retractions: Retractions;
 	readonly records: BackgroundRecords;
 
 	/** @param redis a connection to the durable Redis for `command` use */
 	constructor(redis: Redis, log: QueueLogger, policy: RetryPolicy = DEFAULT_RETRY_POLICY) {
 		this.#redis = redis;
-		this.#log = log;
+		this.#retractions = new Retractions(log);
 		this.#policy = policy;
 		this.records = new BackgroundRecords(redis);
 		this.#queue = new Queue(BACKGROUND_QUEUE, {
@@ -58,6 +59,10 @@ export class BackgroundQueue {
 		});
 	}
 
+	close(): void {
+		this.#retractions.stop();
+	}
+
 	async depth(): Promise<LaneDepth> {
 		return await depthOf(this.#queue, this.#redis);
 	}
@@ -84,10 +89,7 @@ export class BackgroundQueue {
 		try {
 			await remove();
 		} catch {
-			this.#redis.once(
-				"ready",
-				() => void remove().catch((error: unknown) => this.#log.warn({ error, id }, "a doubtful invocation couldn't be taken back")),
-			);
+			this.#retractions.add(id, remove);
 		}
 	}
 }

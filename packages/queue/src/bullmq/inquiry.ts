@@ -32,17 +32,18 @@ export class Inquiry {
 		this.#parts = parts;
 	}
 
-	/** @param revoked what callers of revoked invocations are told */
-	async hold(asked: readonly Pending[], reason: Reason, revoked: BerthError = unavailable("invoking")): Promise<void> {
+	/** @param revoked what callers of revoked invocations are told. @returns whether it could be found out */
+	async hold(asked: readonly Pending[], reason: Reason, revoked: BerthError = unavailable("invoking")): Promise<boolean> {
 		const cases = asked.filter((pending) => !this.#underWay.has(pending));
 		for (const pending of cases) this.#underWay.add(pending);
 		try {
 			const open = await this.#answerFromRecords(cases);
 			if (open.length > 0) await this.#judge(open, reason, revoked);
+			return true;
 		} catch (error) {
 			this.#parts.log.warn({ error, reason, invocations: cases.length }, "can't find out what became of invocations");
-			if (reason === "doubted") for (const pending of cases) this.#parts.failed(pending, revoked);
 			if (reason === "overdue") for (const pending of cases) this.#parts.failed(pending, undecided());
+			return false;
 		} finally {
 			for (const pending of cases) this.#underWay.delete(pending);
 		}

@@ -8,6 +8,7 @@ import { replyChannelOf } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import { type Pending, PendingInvocations } from "../pending.js";
 import type { LaneDepth } from "../ports.js";
+import { Retractions } from "../retractions.js";
 import { thrownBy } from "../settlements.js";
 import { depthOf, NO_DEPTH, sumOfDepths } from "./depth.js";
 import type { InteractiveEnvelope } from "./envelope.js";
@@ -38,6 +39,7 @@ export class InteractiveQueue {
 	readonly #replies: Subscription;
 	readonly #inquiry: Inquiry;
 	readonly #cancellations: Cancellations;
+	readonly #retractions: Retractions;
 	readonly #counter = new LaneCounter();
 	readonly records: InteractiveRecords;
 	#closed = false;
@@ -50,6 +52,7 @@ export class InteractiveQueue {
 		this.#nodes = new NodeQueues(redis, log, (queue, batch) => this.#send(queue, batch));
 		this.#pending = new PendingInvocations((overdue) => void this.#inquiry.hold(overdue, "overdue"));
 		this.#cancellations = new Cancellations(redis, log);
+		this.#retractions = new Retractions(log);
 		this.#inquiry = new Inquiry({
 			records: this.records,
 			channel: this.#channel,
@@ -64,11 +67,14 @@ export class InteractiveQueue {
 		this.#replies = new Subscription(subscriber, [this.#channel], events, log);
 	}
 
+	/** Resolves when it hears replies. From then on nothing is lost: mail is kept while nobody listens. */
+	get listening(): Promise<void> {
+		return this.#replies.listening;
+	}
+
 	/** See InvocationQueue.run. */
 	async run(node: string, request: InvocationRequest): Promise<Settlement> {
 		if (this.#closed) throw unavailable(WHAT, CLOSING);
-		// From the first subscription on nothing is lost: mail is kept while nobody listens.
-		if (!this.#replies.begun) await this.#firstSubscription();
 		return await new Promise<Settlement>((resolve, reject) => {
 			const pending: Pending = { request, node, accepted: false, resolve, reject };
 			this.#pending.add(pending);
@@ -107,6 +113,7 @@ export class InteractiveQueue {
 		this.#closed = true;
 		for (const pending of this.#pending.all()) this.#fail(pending, unavailable(WHAT, CLOSING));
 		this.#pending.stop();
+		this.#retractions.stop();
 	}
 
 	async #send(queue: Queue<InteractiveEnvelope>, batch: Pending[]): Promise<void> {
@@ -130,20 +137,10 @@ export class InteractiveQueue {
 	async #resolveDoubt(queue: Queue<InteractiveEnvelope>, jobId: string, batch: Pending[], error: unknown): Promise<void> {
 		const { redis, log } = this.#parts;
 		log.warn({ error, invocations: batch.length }, "a job couldn't be added for certain");
-		if (await untilReady(redis, PATIENCE_MS)) return await this.#inquiry.hold(batch, "doubted", unavailable(WHAT, error));
-		redis.once(
-			"ready",
-			() => void queue.remove(jobId).catch((late: unknown) => log.warn({ error: late, jobId }, "a job couldn't be taken back")),
-		);
+		const known = (await untilReady(redis, PATIENCE_MS)) && (await this.#inquiry.hold(batch, "doubted", unavailable(WHAT, error)));
+		if (known) return;
+		this.#retractions.add(jobId, () => queue.remove(jobId));
 		for (const pending of batch) this.#fail(pending, unavailable(WHAT, error));
-	}
-
-	async #firstSubscription(): Promise<void> {
-		let timer: NodeJS.Timeout | undefined;
-		const late = new Promise<never>((_, reject) => {
-			timer = setTimeout(() => reject(unavailable(WHAT)), PATIENCE_MS);
-		});
-		await Promise.race([this.#replies.listening, late]).finally(() => clearTimeout(timer));
 	}
 
 	#deliver(text: string): void {

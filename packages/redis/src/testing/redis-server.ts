@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { closeRedis, openRedis, type Redis } from "../connection.js";
 
 const READY = "ready to accept connections";
 
@@ -53,6 +54,21 @@ export class RedisServer implements AsyncDisposable {
 		const exited = once(child, "exit");
 		child.kill("SIGKILL");
 		await exited;
+	}
+
+	/** Runs commands on a connection of their own. */
+	async client<T>(commands: (redis: Redis) => Promise<T>): Promise<T> {
+		const [redis] = await openRedis([{ url: this.url, use: "patient", name: "test-client" }]);
+		try {
+			return await commands(redis);
+		} finally {
+			await closeRedis(redis);
+		}
+	}
+
+	/** Forgets all data. */
+	async empty(): Promise<void> {
+		await this.client((redis) => redis.flushall());
 	}
 
 	/** Takes connections and answers nothing, until `resume`. */
