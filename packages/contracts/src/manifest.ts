@@ -48,7 +48,9 @@ export const manifestSchema = z.strictObject({
 	network: z.enum(["none"]).default("none"),
 	env,
 	/** How often a sandbox may be used: all invocations of its version, one, or n. */
-	reuse: z.union([z.enum(["version", "never"]), z.int().min(1).max(1_000_000)]).default("version"),
+	reuse: z
+		.union([z.enum(["version", "never"]), z.int().min(1).max(1_000_000)], "version, never or a whole number from 1 to 1000000")
+		.default("version"),
 	/** `fresh` empties /tmp between invocations. */
 	scratch: z.enum(["keep", "fresh"]).default("keep"),
 	/** Whether `/fn/…` of this function answers without an API key. */

@@ -48,6 +48,8 @@ function writeResult(response: Response, id: string, { contentType, response: he
 		response.statusCode = checkedStatus(id, head.status);
 		writeFunctionHeaders(response, head.headers);
 	}
+	// Node says the length of what it sends, and of a HEAD's body it sends nothing.
+	if (body.length > 0 && response.req.method === "HEAD") response.setHeader("content-length", body.length);
 	response.end(body);
 }
 

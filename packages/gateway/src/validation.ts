@@ -15,6 +15,7 @@ export function validate<Schema extends z.ZodObject>(schema: Schema, value: unkn
 
 function issuesOf(issue: z.core.$ZodIssue, known: readonly string[]): readonly FieldIssue[] {
 	const field = issue.path.length === 0 ? "body" : issue.path.join(".");
+	if (issue.code === "invalid_key") return [{ field, message: issue.issues[0]?.message ?? issue.message }];
 	if (issue.code !== "unrecognized_keys") return [{ field, message: issue.message }];
 	return issue.keys.map((key) => ({ field: key, message: `there is no such field${suggestion(key, known)}` }));
 }

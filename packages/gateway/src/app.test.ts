@@ -1,0 +1,233 @@
+import { once } from "node:events";
+import { request as httpRequest } from "node:http";
+import { connect } from "node:net";
+import { ERRORS, FIXED_LIMITS } from "@berth/contracts";
+import { RedisServer } from "@berth/redis/testing";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createApp } from "./app.js";
+import { Invocations } from "./invocations.js";
+import { routes } from "./routes.js";
+import { createGatewayServer } from "./server.js";
+import { mirror } from "./testing/settlements.js";
+import { type Stack, startStack } from "./testing/stack.js";
+
+let redis: RedisServer;
+let stack: Stack;
+beforeAll(async () => {
+	redis = await RedisServer.start();
+	stack = await startStack(redis.url, { timing: { headMs: 300, requestMs: 600, lookMs: 50 } });
+	await stack.deploy("hello");
+	await stack.deploy("open", { public: true });
+	stack.onInvocation(mirror);
+});
+afterAll(async () => {
+	await stack?.close();
+	await redis?.[Symbol.asyncDispose]();
+});
+
+const port = () => Number(new URL(stack.url).port);
+
+/** What comes back for these bytes until the server closes the connection. */
+async function raw(text: string): Promise<string> {
+	const socket = connect(port(), "127.0.0.1");
+	socket.on("error", () => undefined);
+	socket.write(text);
+	let answer = "";
+	socket.on("data", (chunk: Buffer) => {
+		answer += chunk.toString();
+	});
+	await once(socket, "close");
+	return answer;
+}
+
+describe("a key is asked for", () => {
+	const all = routes({} as Invocations).filter(({ key }) => key);
+	const path = (text: string) =>
+		text
+			.replace("{name}", "hello")
+			.replace("{id}", `inv_${"0".repeat(26)}`)
+			.replace("{number}", "1");
+
+	test.each(all.map((route) => [route.method, route.path] as const))("%s %s", async (method, route) => {
+		for (const authorization of [undefined, "Bearer nothing", `Bearer berth_${"A".repeat(43)}`, `Basic ${stack.key}`]) {
+			const answer = await fetch(stack.url + path(route), { method, headers: authorization === undefined ? {} : { authorization } });
+			expect(answer.status).toBe(401);
+			expect(answer.headers.get("www-authenticate")).toBe("Bearer");
+			expect(await answer.json()).toMatchObject({ code: "unauthorized" });
+		}
+	});
+
+	test("for functions that aren't public, whether they are there or not", async () => {
+		const [there, not] = await Promise.all(["hello", "nothere"].map((name) => fetch(`${stack.url}/fn/default/${name}`)));
+		const [a, b] = [await there?.json(), await not?.json()] as { instance?: string }[];
+		expect({ ...a, instance: "" }).toEqual({ ...b, instance: "" });
+		expect(there?.status).toBe(401);
+	});
+});
+
+describe("there is no such", () => {
+	test.each([
+		["GET", "/nowhere", 404, "not_found"],
+		["GET", "/V1/functions", 404, "not_found"],
+		["GET", "/v1/functions/nothere", 404, "function_not_found"],
+		["GET", "/v1/functions/nothere/versions", 404, "function_not_found"],
+		["GET", "/v1/functions/hello/versions/99", 404, "function_not_found"],
+		["GET", "/v1/functions/hello/versions/x", 400, "invalid_request"],
+		["DELETE", "/v1/functions/nothere", 404, "function_not_found"],
+		["POST", "/v1/functions/nothere/invocations", 404, "function_not_found"],
+		["GET", "/fn/default/nothere", 404, "function_not_found"],
+		["GET", "/fn/elsewhere/hello", 404, "function_not_found"],
+		["GET", "/v1/invocations/inv_00000000000000000000000000", 404, "invocation_not_found"],
+		["GET", "/v1/invocations/x", 404, "invocation_not_found"],
+		["GET", "/v1/functions/%zz", 400, "invalid_request"],
+		["POST", "/v1/functions", 405, "method_not_allowed"],
+		["PATCH", "/livez", 405, "method_not_allowed"],
+	])("%s %s", async (method, path, status, code) => {
+		const answer = await stack.fetch(path, { method });
+		expect([answer.status, await answer.json()]).toMatchObject([
+			status,
+			{ type: `urn:berth:error:${code}`, status, code, fault: "caller", instance: expect.stringMatching(/^urn:berth:request:req_/) },
+		]);
+		expect(answer.headers.get("content-type")).toBe("application/problem+json");
+	});
+
+	test("method: Allow says which there are, and so does OPTIONS", async () => {
+		const refused = await stack.fetch("/v1/functions/hello", { method: "PATCH" });
+		expect(refused.headers.get("allow")).toBe("PUT, GET, DELETE, HEAD, OPTIONS");
+		const asked = await fetch(`${stack.url}/v1/functions`, { method: "OPTIONS" });
+		expect([asked.status, asked.headers.get("allow")]).toEqual([204, "GET, HEAD, OPTIONS"]);
+	});
+});
+
+describe("a body", () => {
+	const LIMIT = FIXED_LIMITS.bodyBytes;
+
+	test("of the most bytes is taken, of one more refused", async () => {
+		const send = (bytes: number) => stack.fetch("/v1/functions/hello/invocations", { method: "POST", body: Buffer.alloc(bytes, 97) });
+		expect((await send(LIMIT)).status).toBe(200);
+		const refused = await send(LIMIT + 1);
+		expect([refused.status, await refused.json()]).toMatchObject([413, { code: "body_too_large", limitBytes: LIMIT }]);
+	});
+
+	test("that doesn't say its length is cut off at the limit, and the refusal arrives", async () => {
+		const headers = { authorization: `Bearer ${stack.key}` };
+		const sent = httpRequest({ port: port(), path: "/v1/functions/hello/invocations", method: "POST", headers });
+		sent.on("error", () => undefined);
+		const chunk = Buffer.alloc(1024 * 1024);
+		for (let i = 0; i < 10; i++) sent.write(chunk);
+		const [answer] = await once(sent, "response");
+		sent.end();
+		expect(answer.statusCode).toBe(413);
+		answer.resume();
+	});
+
+	test("is asked for only when it is going to be read", async () => {
+		const ask = async (bytes: number) => {
+			const headers = { authorization: `Bearer ${stack.key}`, expect: "100-continue", "content-length": bytes };
+			const sent = httpRequest({ port: port(), path: "/v1/functions/hello/invocations", method: "POST", headers });
+			let continued = false;
+			sent.on("continue", () => {
+				continued = true;
+				sent.end(Buffer.alloc(bytes, 97));
+			});
+			sent.on("error", () => undefined);
+			sent.flushHeaders();
+			const [answer] = await once(sent, "response");
+			answer.resume();
+			sent.destroy();
+			return [answer.statusCode, continued];
+		};
+		expect(await ask(10)).toEqual([200, true]);
+		expect(await ask(LIMIT + 1)).toEqual([413, false]);
+	});
+});
+
+describe("on the socket", () => {
+	test("a head that doesn't end is 408", async () => {
+		expect(await raw("GET /livez HTTP/1.1\r\nhost: x\r\n")).toMatch(/^HTTP\/1.1 408 [\s\S]*"code":"request_timeout"/);
+	});
+
+	test("a body that doesn't end is closed, and others are served meanwhile", async () => {
+		const head = `POST /v1/functions/hello/invocations HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${stack.key}\r\ncontent-length: 10\r\n\r\nabc`;
+		const slow = raw(head);
+		expect((await stack.fetch("/v1/functions/hello/invocations", { method: "POST" })).status).toBe(200);
+		expect(await slow).toMatch(/^HTTP\/1.1 408 /);
+	});
+
+	test("headers that are too large are 431", async () => {
+		expect(await raw(`GET /livez HTTP/1.1\r\nhost: x\r\na: ${"b".repeat(70_000)}\r\n\r\n`)).toMatch(
+			/^HTTP\/1.1 431 [\s\S]*"code":"headers_too_large"/,
+		);
+	});
+
+	test("what isn't HTTP is 400", async () => {
+		expect(await raw("hello\r\n\r\n")).toMatch(/^HTTP\/1.1 400 [\s\S]*application\/problem\+json/);
+	});
+
+	test("before the application is there it is 503", async () => {
+		const { server, serve } = createGatewayServer();
+		await once(server.listen(0, "127.0.0.1"), "listening");
+		const address = server.address();
+		const url = `http://127.0.0.1:${typeof address === "object" ? address?.port : 0}/livez`;
+		const early = await fetch(url);
+		expect([early.status, early.headers.get("retry-after"), (await early.json()).code]).toEqual([503, "1", "unavailable"]);
+		serve(createApp(stack.services));
+		expect((await fetch(url)).status).toBe(200);
+		server.closeAllConnections();
+		server.close();
+	});
+});
+
+describe("the nodes", () => {
+	const command = (body: unknown) => stack.fetch("/v1/nodes/commands", { method: "POST", body: JSON.stringify(body) });
+
+	test("do what they are told", async () => {
+		expect(await (await command({ kind: "evict", function: "hello" })).json()).toEqual({ affected: 1 });
+		expect(await (await command({ kind: "prewarm", floor: 2 })).json()).toEqual({ affected: 1 });
+	});
+
+	test.each([
+		{ kind: "explode" },
+		{ kind: "kill" },
+		{ kind: "kill", sandbox: "../x" },
+		{ kind: "evict" },
+		{ kind: "prewarm", floor: -1 },
+		{ kin: 1 },
+		[],
+	])("but not %j", async (body) => {
+		const answer = await command(body);
+		expect([answer.status, (await answer.json()).code]).toEqual([400, "invalid_request"]);
+	});
+});
+
+describe("the OpenAPI document", () => {
+	interface Document {
+		readonly openapi: string;
+		readonly paths: Readonly<Record<string, Readonly<Record<string, { readonly security?: unknown; readonly responses: object }>>>>;
+		readonly components: {
+			readonly schemas: { readonly Problem: { readonly properties: { readonly code: { readonly enum: string[] } } } };
+		};
+	}
+	const read = async () => (await (await fetch(`${stack.url}/openapi.json`)).json()) as Document;
+
+	test("lists every route with its methods, and nothing else", async () => {
+		const { paths, openapi } = await read();
+		expect(openapi).toMatch(/^3\.1/);
+		const listed = Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method} ${path}`));
+		const every = ["get", "put", "post", "delete", "patch", "head", "options"];
+		const served = [...routes(new Invocations(stack.services)), { method: "get", path: "/openapi.json" }].flatMap(({ method, path }) =>
+			(method === "all" ? every : [method]).map((one) => `${one} ${path}`),
+		);
+		expect(listed.sort()).toEqual(served.sort());
+	});
+
+	test("says of each operation whether it takes a key, and that it may answer a problem", async () => {
+		const { paths, components } = await read();
+		for (const route of routes(new Invocations(stack.services))) {
+			const operation = paths[route.path]?.[route.method === "all" ? "get" : route.method];
+			expect([route.path, operation?.security !== undefined]).toEqual([route.path, route.key]);
+			expect(Object.keys(operation?.responses ?? {}).sort()).toEqual([...Object.keys(route.answers), "default"].sort());
+		}
+		expect(components.schemas.Problem.properties.code.enum).toEqual(Object.keys(ERRORS));
+	});
+});

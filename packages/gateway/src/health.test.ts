@@ -1,0 +1,81 @@
+import { RedisServer } from "@berth/redis/testing";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { ended } from "./testing/settlements.js";
+import { type Stack, startStack } from "./testing/stack.js";
+
+let redis: RedisServer;
+let stack: Stack;
+beforeAll(async () => {
+	redis = await RedisServer.start();
+	stack = await startStack(redis.url);
+	await stack.deploy("hello");
+});
+afterEach(async () => {
+	if (!redis.running) await redis.start();
+});
+afterAll(async () => {
+	await stack?.close();
+	await redis?.[Symbol.asyncDispose]();
+});
+
+/** The samples of `/metrics` by name and labels. */
+async function samples(): Promise<Map<string, number>> {
+	const text = await (await fetch(`${stack.url}/metrics`)).text();
+	const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+	return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.slice(line.lastIndexOf(" ") + 1))]));
+}
+
+const invoke = (headers: Record<string, string> = {}) =>
+	stack.fetch("/v1/functions/hello/invocations", { method: "POST", body: "x", headers });
+
+test("it is alive and ready", async () => {
+	expect([(await fetch(`${stack.url}/livez`)).status, (await fetch(`${stack.url}/readyz`)).status]).toEqual([200, 200]);
+});
+
+test("what was accepted is accounted for, per lane", async () => {
+	stack.onInvocation(async () => ended("succeeded", {}, { body: { text: "1" } }));
+	for (let i = 0; i < 3; i++) expect((await invoke()).status).toBe(200);
+	stack.onInvocation(async ({ attempt }) => ended("handler_error", { attempt }));
+	expect((await invoke()).status).toBe(502);
+	stack.onInvocation(async ({ attempt }) => ended("cancelled", { attempt }));
+	expect((await invoke({ prefer: "respond-async" })).status).toBe(202);
+	await expect.poll(async () => (await samples()).get('berth_settled_total{lane="background"}')).toBe(1);
+	const found = await samples();
+	for (const [lane, accepted] of [
+		["interactive", 4],
+		["background", 1],
+	] as const) {
+		expect([lane, found.get(`berth_accepted_total{lane="${lane}"}`)]).toEqual([lane, accepted]);
+		expect(found.get(`berth_settled_total{lane="${lane}"}`)).toBe(accepted);
+		expect(found.get(`berth_dead_total{lane="${lane}"}`)).toBe(0);
+		expect(found.get(`berth_in_flight{lane="${lane}"}`)).toBe(0);
+		expect(found.get(`berth_unaccounted{lane="${lane}"}`)).toBe(0);
+	}
+	expect(found.get("berth_redis_up")).toBe(1);
+	expect(found.get('berth_queue_depth{lane="background",state="waiting"}')).toBe(0);
+	expect(found.get('berth_x{a="b",node="node_test"}')).toBe(1);
+});
+
+test("a refused invocation isn't counted as accepted", async () => {
+	const before = (await samples()).get('berth_accepted_total{lane="interactive"}');
+	expect((await stack.fetch("/v1/functions/nothere/invocations", { method: "POST" })).status).toBe(404);
+	expect((await samples()).get('berth_accepted_total{lane="interactive"}')).toBe(before);
+});
+
+test("while Redis is away it isn't ready, refuses in a second or two as unavailable, says so in its metrics, and comes back by itself", async () => {
+	stack.onInvocation(async () => ended("succeeded", {}, { body: { text: "1" } }));
+	await redis.kill();
+	const refused = await invoke();
+	expect([refused.status, refused.headers.get("retry-after"), await refused.json()]).toMatchObject([
+		503,
+		"1",
+		{ code: "unavailable", retryable: true, fault: "platform" },
+	]);
+	expect((await invoke({ prefer: "respond-async" })).status).toBe(503);
+	expect((await fetch(`${stack.url}/readyz`)).status).toBe(503);
+	expect((await fetch(`${stack.url}/livez`)).status).toBe(200);
+	expect((await samples()).get("berth_redis_up")).toBe(0);
+	await redis.start();
+	await expect.poll(async () => (await invoke()).status, { timeout: 10_000 }).toBe(200);
+	await expect.poll(async () => (await fetch(`${stack.url}/readyz`)).status, { timeout: 10_000 }).toBe(200);
+});

@@ -1,0 +1,271 @@
+import { once } from "node:events";
+import { readdirSync } from "node:fs";
+import { request as httpRequest } from "node:http";
+import { join } from "node:path";
+import { ERRORS, type InvocationRequest, OUTCOMES } from "@berth/contracts";
+import { RedisServer } from "@berth/redis/testing";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ended, mirror, responding } from "./testing/settlements.js";
+import { type Stack, startStack } from "./testing/stack.js";
+
+let redis: RedisServer;
+let stack: Stack;
+beforeAll(async () => {
+	redis = await RedisServer.start();
+	stack = await startStack(redis.url);
+	await stack.deploy("hello");
+	await stack.deploy("open", { public: true });
+});
+afterAll(async () => {
+	await stack?.close();
+	await redis?.[Symbol.asyncDispose]();
+});
+
+const invoke = (body: BodyInit | null, headers: Record<string, string> = {}) =>
+	stack.fetch("/v1/functions/hello/invocations", { method: "POST", body, headers });
+const payloads = () => readdirSync(join(stack.directory, "payloads"));
+
+async function seenBy(path: string, init: RequestInit = {}): Promise<InvocationRequest> {
+	let seen: InvocationRequest | undefined;
+	stack.onInvocation(async (delivery) => {
+		seen = delivery.request;
+		return ended("succeeded", {}, { body: { text: "" }, response: { status: 200, headers: [] } });
+	});
+	await (await stack.fetch(path, init)).arrayBuffer();
+	return seen as InvocationRequest;
+}
+
+describe("an event", () => {
+	test("goes in as it is and its result comes out, with id, outcome and timing", async () => {
+		stack.onInvocation(mirror);
+		const answer = await invoke('{"a":1}', { "content-type": "application/json" });
+		expect(answer.status).toBe(200);
+		expect(await answer.json()).toMatchObject({ body: { text: '{"a":1}' }, trigger: { kind: "event", contentType: "application/json" } });
+		expect(answer.headers.get("berth-invocation-id")).toMatch(/^inv_[0-9a-z]{26}$/);
+		expect(answer.headers.get("berth-outcome")).toBe("succeeded");
+		expect(answer.headers.get("server-timing")).toBe("queue;dur=1.00, start;dur=2.00;desc=warm, init;dur=3.00, run;dur=4.00");
+	});
+
+	test("that returns nothing is 204", async () => {
+		stack.onInvocation(async () => ended("succeeded", {}, { body: { text: "" } }));
+		expect((await invoke(null)).status).toBe(204);
+	});
+
+	test("of many bytes, and with such a result, leaves nothing behind on disk", async () => {
+		stack.onInvocation(async ({ request }) => {
+			const key = await stack.services.artifacts.payloads.put(Buffer.alloc(200_000, 7));
+			expect(request.body).toMatchObject({ sizeBytes: 100_000 });
+			return ended("succeeded", {}, { body: { payload: key, sizeBytes: 200_000 } });
+		});
+		const answer = await invoke(Buffer.alloc(100_000, 255));
+		expect((await answer.arrayBuffer()).byteLength).toBe(200_000);
+		await expect.poll(payloads).toEqual([]);
+	});
+
+	test("in the background is 202 with the place of its record", async () => {
+		stack.onInvocation(async () => ended("succeeded", {}, { body: { text: '{"done":true}' }, contentType: "application/json" }));
+		const answer = await invoke("{}", { prefer: "wait=1, Respond-Async" });
+		expect(answer.status).toBe(202);
+		expect(answer.headers.get("preference-applied")).toBe("respond-async");
+		const location = answer.headers.get("location") ?? "";
+		const record = async () => (await stack.fetch(location)).json();
+		await expect
+			.poll(record)
+			.toMatchObject({ state: "settled", outcome: "succeeded", attempt: 1, result: { json: { done: true } }, logs: [] });
+	});
+
+	test.each(["0", "9", "-5", "1e3", "abc", ""])("with the timeout %j is refused", async (timeout) => {
+		const answer = await invoke("{}", { "berth-timeout-ms": timeout });
+		expect(answer.status).toBe(400);
+		expect(await answer.json()).toMatchObject({ code: "invalid_request", issues: [{ field: "berth-timeout-ms" }] });
+	});
+
+	test("may shorten its function's timeout and not lengthen it", async () => {
+		expect((await seenBy("/fn/default/open", { headers: { "berth-timeout-ms": "500" } })).timeoutMs).toBe(500);
+		expect((await seenBy("/fn/default/open", { headers: { "berth-timeout-ms": "999999" } })).timeoutMs).toBe(30_000);
+	});
+});
+
+describe("a failed attempt", () => {
+	test.each(OUTCOMES.filter((outcome) => outcome !== "succeeded"))("%s has its status, and its record's place", async (outcome) => {
+		stack.onInvocation(async () => ended(outcome, { error: { name: "TypeError", message: "no", stack: "at a.ts:1:1" } }));
+		const answer = await invoke("{}");
+		const id = answer.headers.get("berth-invocation-id");
+		expect(answer.status).toBe(ERRORS[outcome].status);
+		expect(answer.headers.get("content-type")).toBe("application/problem+json");
+		expect(await answer.json()).toMatchObject({
+			type: `urn:berth:error:${outcome}`,
+			title: ERRORS[outcome].title,
+			status: ERRORS[outcome].status,
+			detail: "TypeError: no",
+			instance: `/v1/invocations/${id}`,
+			code: outcome,
+			outcome,
+			error: { stack: "at a.ts:1:1" },
+		});
+		expect(await (await stack.fetch(`/v1/invocations/${id}`)).json()).toMatchObject({ outcome });
+	});
+
+	test("of a public function doesn't tell strangers what went wrong in it", async () => {
+		stack.onInvocation(async () => ended("handler_error", { error: { name: "Error", message: "password is hunter2" } }));
+		const text = await (await fetch(`${stack.url}/fn/default/open`)).text();
+		expect(text).not.toContain("hunter2");
+		expect(JSON.parse(text)).toMatchObject({ code: "handler_error", status: 502 });
+	});
+});
+
+describe("an HTTP request to a function", () => {
+	test.each(["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])("%s reaches it", async (method) => {
+		const seen = await seenBy("/fn/default/open/x", { method });
+		expect(seen.trigger).toMatchObject({ kind: "http", request: { method, url: "/x" } });
+	});
+
+	test("HEAD is answered without a body, as long as it would be", async () => {
+		stack.onInvocation(responding({ status: 200, headers: [["x-a", "1"]] }, "hello"));
+		const answer = await stack.fetch("/fn/default/open", { method: "HEAD" });
+		expect([answer.status, answer.headers.get("x-a"), answer.headers.get("content-length")]).toEqual([200, "1", "5"]);
+	});
+
+	test.each([
+		["", "/"],
+		["/", "/"],
+		["?a=1&a=2", "/?a=1&a=2"],
+		["/a%2Fb", "/a%2Fb"],
+		["/%E2%82%AC/x%20y?q=%26%3D", "/%E2%82%AC/x%20y?q=%26%3D"],
+		["//double//slash/", "//double//slash/"],
+		["/fn/default/open", "/fn/default/open"],
+		["/x?next=/fn/a/b", "/x?next=/fn/a/b"],
+	])("%j below it is %j to it, undecoded", async (path, url) => {
+		expect((await seenBy(`/fn/default/open${path}`)).trigger).toMatchObject({ request: { url } });
+	});
+
+	test("a target in a proxy's form is the same", async () => {
+		let url: unknown;
+		stack.onInvocation(async ({ request: { trigger } }) => {
+			url = trigger.kind === "http" ? trigger.request.url : undefined;
+			return ended("succeeded", {}, { body: { text: "" }, response: { status: 200, headers: [] } });
+		});
+		const { port } = new URL(stack.url);
+		const sent = httpRequest({ port, path: "http://example.org/fn/default/open/a?b" }).end();
+		const [answer] = await once(sent, "response");
+		answer.resume();
+		expect(url).toBe("/a?b");
+	});
+
+	test("its headers arrive but for those of the connection and our key; where it came from is added", async () => {
+		const { trigger } = await seenBy("/fn/default/hello", {
+			method: "POST",
+			body: "x",
+			headers: { "x-forwarded-for": "10.9.9.9", te: "trailers", "x-custom": "kept", cookie: "a=1" },
+		});
+		const pairs = trigger.kind === "http" ? trigger.request.headers : [];
+		const names = pairs.map(([name]) => name);
+		for (const name of ["connection", "te", "expect", "transfer-encoding", "authorization", "keep-alive"])
+			expect(names).not.toContain(name);
+		expect(Object.fromEntries(pairs)).toMatchObject({
+			"x-custom": "kept",
+			cookie: "a=1",
+			"x-forwarded-for": "10.9.9.9, 127.0.0.1",
+			"x-forwarded-proto": "http",
+			host: new URL(stack.url).host,
+		});
+	});
+
+	test("headers that Connection lists stay behind", async () => {
+		let names: string[] = [];
+		stack.onInvocation(async ({ request: { trigger } }) => {
+			names = trigger.kind === "http" ? trigger.request.headers.map(([name]) => name) : [];
+			return ended("succeeded", {}, { body: { text: "" }, response: { status: 200, headers: [] } });
+		});
+		const { port } = new URL(stack.url);
+		const sent = httpRequest({ port, path: "/fn/default/open", headers: { connection: "close, x-hop", "x-hop": "1", "x-end": "1" } }).end();
+		const [answer] = await once(sent, "response");
+		answer.resume();
+		expect(names).toContain("x-end");
+		expect(names).not.toContain("x-hop");
+	});
+
+	test("authorization is a public function's to see", async () => {
+		const { trigger } = await seenBy("/fn/default/open", { headers: { authorization: "Basic abc" } });
+		expect(trigger).toMatchObject({ request: { headers: expect.arrayContaining([["authorization", "Basic abc"]]) } });
+	});
+
+	test("status, headers and body come back; what a function mustn't say is left out", async () => {
+		const headers = [
+			["content-type", "text/plain"],
+			["set-cookie", "a=1"],
+			["set-cookie", "b=2"],
+			["berth-outcome", "forged"],
+			["content-length", "999"],
+			["transfer-encoding", "chunked"],
+			["bad\r\nname", "x"],
+			["x-bad", "a\r\nx-injected: 1"],
+		] as const;
+		stack.onInvocation(responding({ status: 418, headers }, "tea"));
+		const answer = await fetch(`${stack.url}/fn/default/open`);
+		expect([answer.status, await answer.text(), answer.headers.getSetCookie()]).toEqual([418, "tea", ["a=1", "b=2"]]);
+		expect(answer.headers.get("berth-outcome")).toBe("succeeded");
+		expect(answer.headers.get("x-injected")).toBeNull();
+	});
+
+	test.each([204, 304])("%i has no body, and the connection goes on", async (status) => {
+		stack.onInvocation(responding({ status, headers: [] }, "not to be sent"));
+		const answer = await fetch(`${stack.url}/fn/default/open`);
+		expect([answer.status, await answer.text()]).toEqual([status, ""]);
+		stack.onInvocation(responding({ status: 200, headers: [] }, "next"));
+		expect(await (await fetch(`${stack.url}/fn/default/open`)).text()).toBe("next");
+	});
+
+	test.each([0, 100, 101, 199, 600, 1000, 200.5])("the status %d is the function's error", async (status) => {
+		stack.onInvocation(responding({ status, headers: [] }));
+		const answer = await fetch(`${stack.url}/fn/default/open`);
+		expect([answer.status, (await answer.json()).code]).toEqual([502, "handler_error"]);
+	});
+});
+
+describe("a caller that goes away", () => {
+	test("has its function told, and the record says what happened", async () => {
+		const began = Promise.withResolvers<string>();
+		const told = Promise.withResolvers<void>();
+		stack.onInvocation(async ({ request, cancelled }) => {
+			cancelled.addEventListener("abort", () => told.resolve());
+			began.resolve(request.id);
+			await told.promise;
+			return ended("cancelled");
+		});
+		const leave = new AbortController();
+		const answer = stack.fetch("/v1/functions/hello/invocations", { method: "POST", body: "x".repeat(100_000), signal: leave.signal });
+		answer.catch(() => undefined);
+		const id = await began.promise;
+		leave.abort();
+		await told.promise;
+		await expect.poll(async () => (await stack.fetch(`/v1/invocations/${id}`)).json()).toMatchObject({ outcome: "cancelled" });
+		await expect.poll(payloads).toEqual([]);
+	});
+});
+
+describe("too much at once", () => {
+	test("is 429 with Retry-After, and the others are answered", async () => {
+		await using other = await RedisServer.start();
+		const small = await startStack(other.url, { maxInflight: 1 });
+		try {
+			await small.deploy("hello");
+			const began = Promise.withResolvers<void>();
+			const end = Promise.withResolvers<void>();
+			small.onInvocation(async () => {
+				began.resolve();
+				await end.promise;
+				return ended("succeeded", {}, { body: { text: "1" } });
+			});
+			const send = () => small.fetch("/v1/functions/hello/invocations", { method: "POST" });
+			const first = send();
+			await began.promise;
+			const refused = await send();
+			expect([refused.status, refused.headers.get("retry-after"), (await refused.json()).code]).toEqual([429, "1", "too_busy"]);
+			end.resolve();
+			expect((await first).status).toBe(200);
+		} finally {
+			await small.close();
+		}
+	});
+});

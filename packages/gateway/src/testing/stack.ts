@@ -1,0 +1,124 @@
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type ImageReference, newId } from "@berth/contracts";
+import {
+	type BuildTask,
+	type DeliveryHandler,
+	openBuildQueue,
+	openBuildSource,
+	openInvocationQueue,
+	openInvocationSource,
+	openNodeDirectory,
+	openNodeMembership,
+} from "@berth/queue";
+import { ApiKeys, FunctionRegistry, openArtifactStore } from "@berth/registry";
+import { createLogger, GatewayMetrics } from "@berth/telemetry";
+import { createApp } from "../app.js";
+import { createGatewayServer } from "../server.js";
+import type { Services } from "../services.js";
+
+const NODE = "node_test";
+const NO_BUILD = { durationMs: 0, phases: {}, layers: [], warnings: [] };
+const DIGEST = `sha256:${"0".repeat(64)}` as const;
+const IMAGE: ImageReference = { digest: DIGEST, base: { digest: DIGEST, layers: [] }, layers: [], entry: "index.mjs" };
+
+/** A gateway as `main` makes it, over real HTTP and Redis; builds and functions are the test's. */
+export interface Stack {
+	readonly url: string;
+	readonly key: string;
+	readonly services: Services;
+	readonly directory: string;
+	/** A request with the key; `undefined` in `headers` leaves one out. */
+	fetch(path: string, init?: RequestInit): Promise<Response>;
+	/** What functions do from now on. */
+	onInvocation(handler: DeliveryHandler): void;
+	/** What builds do from now on; default: they become ready. */
+	onBuild(handler: ((task: BuildTask) => Promise<void>) | undefined): void;
+	/** Deploys and waits until it is ready. */
+	deploy(name: string, manifest?: object): Promise<void>;
+	close(): Promise<void>;
+}
+
+export async function startStack(
+	redisUrl: string,
+	options: { readonly maxInflight?: number; readonly timing?: Parameters<typeof createGatewayServer>[0] } = {},
+): Promise<Stack> {
+	const urls = { durableUrl: redisUrl, fastUrl: redisUrl };
+	const directory = await mkdtemp(join(tmpdir(), "gateway-"));
+	const gatewayId = newId("gw");
+	const services: Services = {
+		functions: await FunctionRegistry.open(redisUrl),
+		keys: await ApiKeys.open(redisUrl),
+		artifacts: await openArtifactStore(directory),
+		invocations: await openInvocationQueue({ ...urls, gatewayId }),
+		builds: await openBuildQueue(urls),
+		nodes: await openNodeDirectory({ ...urls, gatewayId }),
+		metrics: new GatewayMetrics(),
+		log: createLogger("test", "silent"),
+		maxInflight: options.maxInflight ?? 1024,
+	};
+	const key = await services.keys.ensureFirst();
+	if (key === undefined) throw new Error("the Redis isn't empty");
+	const worker = await startWorker(urls, services.functions);
+	while (services.nodes.nodes().length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+	const { server, serve } = createGatewayServer(options.timing);
+	serve(createApp(services));
+	await once(server.listen(0, "127.0.0.1"), "listening");
+	const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+	const send = (path: string, init: RequestInit = {}) =>
+		fetch(url + path, { ...init, headers: { authorization: `Bearer ${key}`, ...(init.headers as Record<string, string>) } });
+	return {
+		url,
+		key,
+		services,
+		directory,
+		fetch: send,
+		onInvocation: worker.onInvocation,
+		onBuild: worker.onBuild,
+		deploy: async (name, manifest = {}) => {
+			const body = JSON.stringify({ source: "export default () => 1", ...manifest });
+			const headers = { "content-type": "application/json" };
+			const { status } = await send(`/v1/functions/${name}?wait=true`, { method: "PUT", body, headers });
+			if (status !== 201) throw new Error(`the deploy was answered ${status}`);
+		},
+		close: async () => {
+			server.closeAllConnections();
+			await new Promise((resolve) => server.close(resolve));
+			await worker.close();
+			const { functions, keys, invocations, builds, nodes } = services;
+			await Promise.all([functions, keys, invocations, builds, nodes].map((one) => one.close()));
+			await rm(directory, { recursive: true, force: true });
+		},
+	};
+}
+
+async function startWorker(urls: { readonly durableUrl: string; readonly fastUrl: string }, functions: FunctionRegistry) {
+	let invoke: DeliveryHandler = () => Promise.reject(new Error("no handler was set"));
+	let build: ((task: BuildTask) => Promise<void>) | undefined;
+	const invocations = await openInvocationSource({ ...urls, nodeId: NODE });
+	await invocations.start((delivery) => invoke(delivery), 256);
+	const builds = await openBuildSource(urls);
+	await builds.start((task) => (build ?? ready)(task), 4);
+	const membership = await openNodeMembership(urls);
+	await membership.join({ id: NODE, incarnation: "1", startedAtMs: Date.now() }, async ({ kind }) =>
+		kind === "metrics" ? { kind, text: '# HELP berth_x X\n# TYPE berth_x gauge\nberth_x{a="b"} 1\n' } : { kind: "done", affected: 1 },
+	);
+	const ready = async ({ project, function: name, version }: BuildTask) => {
+		const found = await functions.getVersion(project, name, version);
+		if (found !== undefined) await functions.endBuild(found, { state: "ready", image: IMAGE, build: NO_BUILD });
+	};
+	return {
+		onInvocation: (handler: DeliveryHandler) => {
+			invoke = handler;
+		},
+		onBuild: (handler: typeof build) => {
+			build = handler;
+		},
+		close: async () => {
+			await Promise.all([invocations.close(), builds.close(), membership.leave()]);
+		},
+	};
+}
