@@ -1,0 +1,65 @@
+import { describe, expect, test } from "vitest";
+import { loadSettings, SettingsError } from "./settings.js";
+import { userSettings } from "./user-settings.js";
+
+/** What is said about these variables. */
+function complaint(env: Record<string, string>): string {
+	try {
+		loadSettings(env);
+	} catch (error) {
+		expect(error).toBeInstanceOf(SettingsError);
+		return (error as Error).message;
+	}
+	return "none";
+}
+
+test("with nothing said there is a default for everything, and it doesn't listen beyond this machine", () => {
+	const settings = loadSettings({});
+	expect(settings).toMatchObject({ host: "127.0.0.1", port: 8080, dataDir: "/var/lib/berth", embedded: { durable: true, fast: true } });
+	expect(settings.durableRedisUrl).toBe("unix:///var/lib/berth/run/durable.sock");
+	expect(Object.isFrozen(settings) && Object.isFrozen(settings.paths)).toBe(true);
+});
+
+test("an empty variable counts as absent, a set one wins over the default", () => {
+	expect(loadSettings({ BERTH_PORT: "", BERTH_HOST: "", BERTH_FAST_REDIS_URL: "" })).toMatchObject({
+		port: 8080,
+		embedded: { fast: true },
+	});
+	expect(loadSettings({ BERTH_PORT: "9000", BERTH_MEMORY_MIB: "512" })).toMatchObject({ port: 9000, memoryBudgetBytes: 512 * 1024 * 1024 });
+});
+
+describe("a wrong setting is named with its value and what is allowed", () => {
+	test.each([
+		[{ BERTH_PORT: "80x" }, /^BERTH_PORT is "80x": a whole number from 0 to 65535$/],
+		[{ BERTH_PORT: "70000" }, /^BERTH_PORT is "70000": at most 65535$/],
+		[{ BERTH_PREWARMED: "-1" }, /^BERTH_PREWARMED is "-1": at least 0$/],
+		[{ BERTH_MAX_INFLIGHT: "1.5" }, /^BERTH_MAX_INFLIGHT is "1.5": a whole number/],
+		[{ BERTH_DATA_DIR: "relative" }, /^BERTH_DATA_DIR is "relative": an absolute path$/],
+		[{ BERTH_DATA_DIR: `/${"d".repeat(80)}` }, /at most 64 bytes: sockets/],
+		[{ BERTH_LOG_LEVEL: "loud" }, /^BERTH_LOG_LEVEL is "loud": .*"debug"/],
+		[{ BERTH_ADMIN_KEY_SHA256: "abc" }, /64 hex digits/],
+	])("%j", (env, message) => expect(complaint(env)).toMatch(message));
+
+	test("all of them at once", () => {
+		expect(complaint({ BERTH_PORT: "x", BERTH_IDLE_TTL_MS: "1" }).split("\n")).toHaveLength(2);
+	});
+
+	test("but a URL with its password isn't shown", () => {
+		const message = complaint({ BERTH_DURABLE_REDIS_URL: "http://user:hunter2@host" });
+		expect(message).toMatch(/^BERTH_DURABLE_REDIS_URL: redis:\/\/host, rediss:\/\/host or unix:\/\/\/path$/);
+	});
+
+	test.each(["redis://localhost", "rediss://u:p@host:6380/2", "unix:///run/redis.sock?db=1"])("%s is a Redis", (url) => {
+		expect(loadSettings({ BERTH_FAST_REDIS_URL: url })).toMatchObject({ fastRedisUrl: url, embedded: { fast: false } });
+	});
+});
+
+test("a misspelt setting is an error, a variable of somebody else's isn't", () => {
+	expect(complaint({ BERTH_PREWARM: "8" })).toBe("BERTH_PREWARM: there is no such setting; did you mean BERTH_PREWARMED?");
+	expect(complaint({ BERTH_API_KEY: "x", BERTH_URL: "y", BERTH_SUPERVISED: "1", BERTH_TEST_LONG: "1", PREWARMED: "2" })).toBe("none");
+});
+
+test("what a person's environment says; an empty variable counts as absent", () => {
+	expect(userSettings({ BERTH_URL: "", BERTH_API_KEY: "k", NO_COLOR: "1" })).toEqual({ key: "k", noColour: true });
+	expect(userSettings({})).toEqual({ noColour: false });
+});

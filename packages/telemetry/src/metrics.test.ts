@@ -1,0 +1,43 @@
+import { expect, test } from "vitest";
+import { GatewayMetrics } from "./gateway-metrics.js";
+import { WorkerMetrics } from "./worker-metrics.js";
+
+const attempt = {
+	attempt: 1,
+	outcome: "succeeded",
+	start: "warm",
+	phases: { queueMs: 1, startMs: 0, initMs: 0, runMs: 2000 },
+	usage: { cpuMs: 500, peakMemoryBytes: 1000, scratchBytes: 0 },
+	limitsHit: [],
+	node: "n",
+	finishedAtMs: 0,
+} as const;
+
+test("a lane's totals are exported as they are, with what isn't accounted for", async () => {
+	const metrics = new GatewayMetrics();
+	metrics.lane("background", { accepted: 5, settled: 1, dead: 1, inFlight: 3 });
+	metrics.lane("background", { accepted: 9, settled: 4, dead: 1, inFlight: 3 });
+	const text = await metrics.registry.metrics();
+	for (const line of ["accepted_total", "settled_total", "dead_total", "in_flight", "unaccounted"].map(
+		(name, i) => `berth_${name}{lane="background"} ${[9, 4, 1, 3, 1][i]}`,
+	))
+		expect(text).toContain(line);
+});
+
+test("an attempt is counted by outcome, start and lane, its phases are measured, and its project pays", async () => {
+	const metrics = new WorkerMetrics(() => []);
+	metrics.settled("default", "interactive", { attempt });
+	metrics.built("ready", [{ name: "code", cached: true }]);
+	const text = await metrics.registry.metrics();
+	for (const line of [
+		'berth_invocations_total{outcome="succeeded",start="warm",lane="interactive"} 1',
+		'berth_invocation_phase_seconds_count{phase="run",start="warm"} 1',
+		'berth_usage_attempts_total{project="default"} 1',
+		'berth_usage_cpu_seconds_total{project="default"} 0.5',
+		'berth_usage_memory_byte_seconds_total{project="default"} 2000',
+		'berth_builds_total{result="ready"} 1',
+		'berth_build_layers_total{layer="code",cached="true"} 1',
+	])
+		expect(text).toContain(line);
+	expect(metrics.outcomes).toEqual({ succeeded: 1 });
+});
