@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, mkdirSync, openSync, writeFileSync } from "node:fs";
-import { chown, readdir, rm } from "node:fs/promises";
+import { chown, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { BootAnswer, BootRequest, SandboxExit, SandboxLimits, SpecialiseRequest } from "@berth/contracts";
 import { containerSpec, SANDBOX_UID } from "@berth/sandbox/spec";
@@ -85,6 +85,7 @@ export class Sandboxes {
 		try {
 			await this.#prepare(entry, request);
 			await this.#start(entry);
+			this.#options.cgroups.delegateFreezer(id, this.#options.serviceUid);
 		} catch (error) {
 			await this.remove(id);
 			throw error;
@@ -101,14 +102,6 @@ export class Sandboxes {
 		const code = join(entry.directory, "graft", "code");
 		mount("overlay", code, "overlay", MS.rdonly | MS.nosuid | MS.nodev, overlayOptions(this.#options.layers, request.layers));
 		this.#limit(entry, request.limits);
-	}
-
-	freeze(id: string): void {
-		this.#options.cgroups.freeze(this.#running(id).id);
-	}
-
-	thaw(id: string): void {
-		this.#options.cgroups.thaw(this.#running(id).id);
 	}
 
 	/** Resolves when nothing of the sandbox runs any more. Idempotent. */
@@ -135,13 +128,6 @@ export class Sandboxes {
 		await rm(runtime.stateOf(id), { recursive: true, force: true });
 		this.#entries.delete(id);
 		this.#uids.give(entry.uidBase);
-	}
-
-	/** A fresh /tmp in place of what was there: a new file system, so that nothing of it can stay. */
-	async wipe(id: string): Promise<void> {
-		const entry = this.#running(id);
-		const tmp = join(entry.directory, "tmp");
-		for (const name of await readdir(tmp)) await rm(join(tmp, name), { recursive: true, force: true });
 	}
 
 	async removeAll(): Promise<void> {

@@ -99,20 +99,11 @@ export class LauncherServer {
 			case LAUNCHER_VERBS.specialise:
 				this.#sandboxes.specialise(read.specialise(head));
 				return {};
-			case LAUNCHER_VERBS.freeze:
-				this.#sandboxes.freeze(read.sandbox(head).sandbox);
-				return {};
-			case LAUNCHER_VERBS.thaw:
-				this.#sandboxes.thaw(read.sandbox(head).sandbox);
-				return {};
 			case LAUNCHER_VERBS.kill:
 				await this.#sandboxes.kill(read.sandbox(head).sandbox);
 				return {};
 			case LAUNCHER_VERBS.remove:
 				await this.#sandboxes.remove(read.sandbox(head).sandbox);
-				return {};
-			case LAUNCHER_VERBS.wipe:
-				await this.#sandboxes.wipe(read.sandbox(head).sandbox);
 				return {};
 			default:
 				throw new Error(`${type} isn't a verb`);

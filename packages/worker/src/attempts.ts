@@ -105,7 +105,7 @@ export class Attempts {
 			result = await sandbox.invoke(head, body);
 		} finally {
 			lost.removeEventListener("abort", onLost);
-			lease.release(result?.healthy ?? false, result?.runMs ?? 0);
+			lease.release(result?.healthy ?? false, result && { runMs: result.runMs, cpuMs: result.usage.cpuMs });
 		}
 		const attempt: AttemptRecord = {
 			attempt: delivery.attempt,

@@ -15,6 +15,7 @@ import { describeError } from "./errors.js";
 import { type Handler, handlerOf } from "./handlers.js";
 import type { Link } from "./link.js";
 import type { Reply } from "./payload.js";
+import { emptyScratch } from "./scratch.js";
 import { warmUp } from "./warmup.js";
 
 /** Serves one version, one invocation at a time, as the worker says. */
@@ -23,6 +24,7 @@ export class Agent {
 	readonly #invocations = new AsyncLocalStorage<Invocation>();
 	#loaded: { readonly head: SpecialiseHead; readonly handler: Handler } | undefined;
 	#current: Invocation | undefined;
+	#served = 0;
 	/** Settled when a built-in module has made itself ready; there is none in a function's sandbox. */
 	#builtInReady: Promise<unknown> | undefined;
 
@@ -36,7 +38,7 @@ export class Agent {
 	useBuiltIn(module: Readonly<Record<string, unknown>> & { readonly ready?: Promise<unknown> }): void {
 		const handler = handlerOf(module);
 		if (handler === undefined) throw new Error("the built-in module exports no handler");
-		this.#loaded = { head: { entry: "", project: "", function: "builder", version: 0, env: {} }, handler };
+		this.#loaded = { head: { entry: "", project: "", function: "builder", version: 0, env: {}, scratch: "keep" }, handler };
 		this.#builtInReady = module.ready;
 	}
 
@@ -78,6 +80,7 @@ export class Agent {
 		if (this.#loaded === undefined)
 			return this.#fail({ phase: "graft", id: head.id, error: { name: "Error", message: "no function is loaded" } });
 		const invocation = new Invocation(head, this.#loaded.head);
+		if (this.#loaded.head.scratch === "fresh" && this.#served++ > 0) emptyScratch();
 		this.#current = invocation;
 		const startedAt = performance.now();
 		try {
