@@ -66,6 +66,11 @@ export class Demand {
 		return this.#waiters[this.starting];
 	}
 
+	isStartingFor(waiter: Waiter): boolean {
+		const at = this.#waiters.indexOf(waiter);
+		return at >= 0 && at < this.starting;
+	}
+
 	/** An attempt took so long, and so much CPU time, milliseconds. */
 	ran(runMs: number, cpuMs: number): void {
 		const weight = this.#runMs === undefined ? 1 : NEWEST;

@@ -75,6 +75,12 @@ export class Floors {
 		return this.#floors.get(keyText(key))?.ready.shift();
 	}
 
+	/** Gives up one where most are ready; undefined when there is none. */
+	spare(): Sandbox | undefined {
+		const [fullest] = [...this.#floors.values()].sort((a, b) => b.ready.length - a.ready.length);
+		return fullest?.ready.pop();
+	}
+
 	/** Lets go of one that is lost. Idempotent. */
 	remove(sandbox: Sandbox): void {
 		const ready = this.#floors.get(keyText(sandbox.bootKey))?.ready;

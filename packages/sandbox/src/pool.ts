@@ -76,11 +76,14 @@ export class Pool {
 			},
 		});
 		this.#idle = new IdleSandboxes({
-			onFrozen: (sandbox) => this.#population.admission.reserve(sandbox.id, sandbox.memoryBytes()),
+			onFrozen: (sandbox) => {
+				this.#population.admission.reserve(sandbox.id, sandbox.memoryBytes());
+				this.#serveOthers();
+			},
 			onTrouble: (sandbox, error) => this.#giveUp(sandbox, "frozen", error),
 		});
 		this.#floors = new Floors({
-			boot: (key) => this.#population.prewarm(key),
+			boot: (key) => this.#population.prewarm(key).finally(() => this.#serveOthers()),
 			retire: (sandbox) => this.#population.retire(sandbox),
 			// Whoever waits for a sandbox of their own goes first.
 			mayBoot: (key) => this.#boots === 0 && this.#population.admission.fits(prewarmLimitsOf(key).memoryBytes),
@@ -116,6 +119,8 @@ export class Pool {
 	async acquireBuild(): Promise<Lease> {
 		const key = buildKeyOf(this.#options.bases.build);
 		const startedAt = performance.now();
+		// A build goes on also where there is too little room: functions wait for it, not it for them.
+		this.#makeRoom(prewarmLimitsOf(key).memoryBytes);
 		const ready = this.#floors.take(key);
 		const sandbox = ready ?? (await this.#population.boot(key, prewarmLimitsOf(key)));
 		sandbox.move("busy");
@@ -181,11 +186,17 @@ export class Pool {
 		const { promise, resolve, reject } = Promise.withResolvers<Lease>();
 		const waiter: Waiter = { sinceMs: performance.now(), resolve, reject };
 		demand.add(waiter);
-		const timer = setTimeout(() => {
+		const giveUp = () => {
 			demand.remove(waiter);
 			const detail = `no sandbox for ${demand.target.key} could be had within ${FIXED_LIMITS.startMs} ms; the node is full or the function's concurrency is used up`;
 			reject(new BerthError("start_timed_out", detail));
-		}, FIXED_LIMITS.startMs);
+		};
+		// Whose start is under way has a sandbox: how long the module may take to load is the start's to say.
+		const look = () => {
+			if (demand.isStartingFor(waiter)) timer = setTimeout(giveUp, FIXED_LIMITS.startMs);
+			else giveUp();
+		};
+		let timer = setTimeout(look, FIXED_LIMITS.startMs);
 		this.#dispatch(demand);
 		return promise.finally(() => clearTimeout(timer));
 	}
@@ -327,11 +338,11 @@ export class Pool {
 		return undefined;
 	}
 
-	/** Evicts the longest idle until `bytes` fit. @returns whether they do; when not yet, the removal of what was evicted asks again */
+	/** Evicts the longest idle, then prewarmed ones, until `bytes` fit. @returns whether they do; when not yet, the removal of what was evicted asks again */
 	#makeRoom(bytes: number, id?: string): boolean {
 		const { admission } = this.#population;
 		while (admission.missing(bytes, id) > 0) {
-			const victim = this.#idle.oldest();
+			const victim = this.#idle.oldest() ?? this.#floors.spare();
 			if (victim === undefined) return false;
 			this.#population.retire(victim);
 		}

@@ -13,6 +13,7 @@ import { loadBundle } from "../bundle/load-bundle.js";
 import { Invocation } from "./context.js";
 import { describeError } from "./errors.js";
 import { type Handler, handlerOf } from "./handlers.js";
+import { markLateOutput } from "./late-output.js";
 import type { Link } from "./link.js";
 import type { Reply } from "./payload.js";
 import { emptyScratch } from "./scratch.js";
@@ -30,6 +31,7 @@ export class Agent {
 
 	constructor(link: Link) {
 		this.#link = link;
+		markLateOutput(this.#invocations, (owner) => (this.#isLate(owner) ? `late output of ${owner?.head.id}: ` : undefined));
 		process.on("uncaughtException", (error) => this.#uncaught(error));
 		process.on("unhandledRejection", (reason) => this.#uncaught(reason));
 	}
@@ -133,9 +135,14 @@ export class Agent {
 	 */
 	#uncaught(thrown: unknown): void {
 		const owner = this.#invocations.getStore();
-		const late = owner !== undefined && owner !== this.#current;
+		const late = this.#isLate(owner);
 		const { stack, message } = describeError(thrown);
-		process.stderr.write(`${late ? `late error of invocation ${owner.head.id}` : "uncaught"}: ${stack ?? message}\n`);
+		process.stderr.write(`${late ? `late error of invocation ${owner?.head.id}` : "uncaught"}: ${stack ?? message}\n`);
 		if (!late) process.exit(1);
+	}
+
+	/** Code of an invocation that is over: another one may run by now. */
+	#isLate(owner: Invocation | undefined): boolean {
+		return owner !== undefined && owner !== this.#current;
 	}
 }
