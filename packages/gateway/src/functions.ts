@@ -22,10 +22,13 @@ export async function getFunction(request: Request, response: Response, { keys, 
 }
 
 /** `DELETE /v1/functions/{name}` */
-export async function deleteFunction(request: Request, response: Response, { keys, functions, nodes, log }: Services): Promise<void> {
+export async function deleteFunction(request: Request, response: Response, services: Services): Promise<void> {
+	const { keys, functions, artifacts, nodes, log } = services;
 	const { project } = await authenticate(request, keys);
 	const name = nameFrom(request.params["name"]);
-	if (!(await functions.deleteFunction(project, name))) throw functionNotFound(name);
+	const unused = await functions.deleteFunction(project, name);
+	if (unused === undefined) throw functionNotFound(name);
+	await Promise.all(unused.map((digest) => artifacts.sources.remove(digest)));
 	// Its sandboxes would go by themselves when they are idle; a node that can't be told keeps them so long.
 	const evictions = nodes.nodes().map(({ id }) => nodes.ask(id, { kind: "evict", project, function: name }));
 	for (const result of await Promise.allSettled(evictions)) {

@@ -172,6 +172,11 @@ const HEALTH_ROUTES: readonly Route[] = [
 	},
 ];
 
+/** The route of the OpenAPI document. */
+export function documentRoute(serve: Route["serve"]): Route {
+	return { method: "get", path: "/openapi.json", summary: "This document", key: false, answers: { 200: "OpenAPI 3.1" }, serve };
+}
+
 /** `/fn/{project}/{rest}` as Express writes it: `/fn/:project/*rest`. */
 export function expressPath(path: string): string {
 	return path.replace("{rest}", "*rest").replace(/\{(\w+)\}/g, ":$1");
