@@ -1,4 +1,5 @@
-import { writeFile } from "node:fs/promises";
+import { access, constants, writeFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { type BenchOptions, type BenchReport, type FloorName, PRESETS, reportHtml, reportText, runBench } from "@berth/loadtest";
 import { CommandFailure, EXIT, type ExitCode } from "../exit-codes.js";
 import { benchSubject } from "../input/bench-subject.js";
@@ -72,7 +73,7 @@ async function bench(
 	const payload = options.payload === undefined ? PAYLOAD : await jsonPayloadOf(options.payload, stdin);
 	const target = await session.target();
 	// What can't be written is found out before minutes are spent.
-	if (options.html !== undefined) await writePage(options.html, "");
+	if (options.html !== undefined) await checkPlace(options.html);
 	using interruption = new Interruption("interrupted; what was deployed for the bench is removed", () => terminal.note("stopping …"));
 	try {
 		const measured = { ...presetOf(options), ...target, subject, payload, signal: interruption.signal };
@@ -106,6 +107,14 @@ async function show({ terminal, json }: Session, report: BenchReport, html: stri
 	if (json) terminal.json(report);
 	else terminal.write(reportText(report));
 	if (html !== undefined) terminal.note(`The page is in ${html}`);
+}
+
+async function checkPlace(path: string): Promise<void> {
+	try {
+		await access(dirname(resolve(path)), constants.W_OK);
+	} catch (error) {
+		throw new CommandFailure(EXIT.usage, `--html ${path}: ${messageOf(error)}`);
+	}
 }
 
 async function writePage(path: string, page: string): Promise<void> {

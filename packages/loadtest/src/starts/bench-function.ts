@@ -6,7 +6,6 @@ import type { DistinctBy } from "../report/report.js";
 
 /** A function to be measured. Whoever opened it disposes of it: what was deployed for the bench is removed then. */
 export interface BenchFunction extends AsyncDisposable {
-	readonly project: string;
 	readonly name: string;
 	/** What a person calls it. */
 	readonly title: string;
@@ -39,12 +38,12 @@ export async function openFunction(client: Client, subject: Subject, limits: Lim
 	let count = 0;
 	const renew = async () => (await deploy(name, `${run}-${++count}`)).version;
 	const remove = () => client.remove(name);
-	const first = await renew().catch(async (error: unknown) => {
+	await renew().catch(async (error: unknown) => {
 		// A build that failed, or was interrupted, has left its function; one that was refused hasn't.
 		await remove().catch(() => undefined);
 		throw error;
 	});
-	return { ...about, project: first.project, name, renew: async () => (await renew()).number, [Symbol.asyncDispose]: remove };
+	return { ...about, name, renew: async () => (await renew()).number, [Symbol.asyncDispose]: remove };
 }
 
 async function planFor(client: Client, subject: Subject, limits: Limits): Promise<Plan> {

@@ -68,7 +68,7 @@ class Course {
 	/** One invocation of a version that has no sandbox, with the pool full or empty. */
 	async coldStart(kind: "boot" | "prewarmed"): Promise<Sample> {
 		const version = await this.#subject.renew();
-		await this.#client.command({ kind: "evict", project: this.#subject.project, function: this.#subject.name }, this.#limits);
+		await this.#client.command({ kind: "evict", function: this.#subject.name }, this.#limits);
 		await this.#client.command({ kind: "prewarm", floor: kind === "boot" ? 0 : "default" }, this.#limits);
 		const sample = await this.#sample();
 		// The record says which version answered: a cold start is one of the version that was just made.
