@@ -8,6 +8,12 @@ import type { Terminal } from "./terminal.js";
 
 /** Says what went wrong, to people or (one JSON document on stdout) to programs, and gives the exit code. */
 export function reportFailure(error: unknown, terminal: Terminal, { json, verbose }: { json: boolean; verbose: boolean }): ExitCode {
+	if (error instanceof SuppressedError) {
+		// The work failed first; that cleaning up after it failed too is the lesser news.
+		const exitCode = reportFailure(error.suppressed, terminal, { json, verbose });
+		terminal.note(`Cleaning up failed, too: ${messageOf(error.error)}`);
+		return exitCode;
+	}
 	const exitCode = exitCodeOf(error);
 	if (json) terminal.json({ error: error instanceof ApiError ? error.problem : { detail: messageOf(error) } });
 	else terminal.note(textOf(error, terminal, verbose));

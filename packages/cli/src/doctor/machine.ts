@@ -1,9 +1,8 @@
-import { createServer } from "node:net";
 import { freemem, totalmem } from "node:os";
 import type { Settings } from "@berth/config";
 import { MIB } from "@berth/contracts";
 import { bytesText } from "../render/units.js";
-import { codeOf, messageOf } from "../system-errors.js";
+import { listenObstacle } from "../supervisor/port.js";
 import { type Check, failed, ok, warning } from "./check.js";
 
 /** Two Redis servers, four processes of ours and a few sandboxes. */
@@ -30,15 +29,7 @@ export function checkMemory(
 
 /** Whether the gateway's address can be had. Only asked when no stack is up. */
 export async function checkPort({ host, port }: Pick<Settings, "host" | "port">): Promise<Check> {
-	const server = createServer();
-	try {
-		await new Promise<void>((resolve, reject) => server.once("error", reject).listen(port, host, resolve));
-		return ok("port", `${host}:${port} is free.`);
-	} catch (error) {
-		const found =
-			codeOf(error) === "EADDRINUSE" ? `Something else listens on ${host}:${port}.` : `${host}:${port} can't be had: ${messageOf(error)}.`;
-		return failed("port", found, "berth up --port 0 takes a free one; BERTH_PORT and BERTH_HOST name another.");
-	} finally {
-		await new Promise((resolve) => server.close(resolve));
-	}
+	const obstacle = await listenObstacle(host, port);
+	if (obstacle === undefined) return ok("port", `${host}:${port} is free.`);
+	return failed("port", `${obstacle}.`, "berth up --port 0 takes a free one; BERTH_PORT and BERTH_HOST name another.");
 }

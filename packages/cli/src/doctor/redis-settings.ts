@@ -31,7 +31,7 @@ async function checkServer(role: RedisRole, url: string): Promise<readonly Check
 	} catch (error) {
 		const mend =
 			"Start it, or correct BERTH_DURABLE_REDIS_URL and BERTH_FAST_REDIS_URL; an embedded one logs to logs/ in the data directory.";
-		return [failed(name, `${withoutPassword(url)} can't be used: ${messageOf(error)}.`, mend)];
+		return [failed(name, `${withoutPassword(url)} can't be used: ${messageOf(error).replace(/\.$/, "")}.`, mend)];
 	}
 }
 
