@@ -38,6 +38,7 @@ async function main(signal) {
 		}
 	} finally {
 		if (!stack.wasUp) {
+			if (gone) process.exitCode = 1;
 			heading(gone ? "The stack has ended without us" : "Stopping the stack");
 			await stack.stop();
 			say(dataDir === undefined ? "It is down, and nothing of it is left." : `It is down. What was deployed stays in ${dataDir}.`);

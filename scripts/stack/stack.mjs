@@ -65,7 +65,7 @@ export class Stack {
 	 * @param {AbortSignal} signal ends the waiting, and resolves it
 	 */
 	async untilGone(signal) {
-		while (!signal.aborted && isThere(this.#supervisor)) await pause(LOOK_MS, undefined, { signal }).catch(() => undefined);
+		while (!signal.aborted && (await isThere(this.#supervisor))) await pause(LOOK_MS, undefined, { signal }).catch(() => undefined);
 	}
 
 	async #up(port, signal) {
@@ -102,9 +102,11 @@ async function stateIn(dataDir) {
 	return JSON.parse(await readFile(join(dataDir, "run", "supervisor.json"), "utf8"));
 }
 
-function isThere(pid) {
+/** Whether a process runs: one that has ended and that nobody has waited for has a pid, too (proc_pid_stat(5), state Z). */
+async function isThere(pid) {
 	try {
-		return process.kill(pid, 0);
+		const stat = await readFile(`/proc/${pid}/stat`, "utf8");
+		return stat[stat.lastIndexOf(")") + 2] !== "Z";
 	} catch {
 		return false;
 	}
