@@ -17,6 +17,8 @@ export const nodeCommandSchema = z.strictObject({
 		.string()
 		.regex(/^sb_[0-9a-z]{26}$/, "a sandbox's id")
 		.optional(),
+	/** The key's own; any other is as unknown as its functions. */
+	project: z.string().optional(),
 	function: z.string().optional(),
 	floor: z.union([z.int().min(0).max(64), z.literal("default")]).optional(),
 });
@@ -48,6 +50,8 @@ export async function commandNodes(request: Request, response: Response, service
 
 function commandOf(body: z.output<typeof nodeCommandSchema>, project: string): NodeCommand {
 	if (body.kind === "kill" && body.sandbox !== undefined) return { kind: "kill", sandbox: body.sandbox };
+	if (body.project !== undefined && body.project !== project)
+		throw new BerthError("not_found", `there is no project ${JSON.stringify(body.project)} for this key`);
 	if (body.kind === "evict" && body.function !== undefined) return { kind: "evict", project, function: body.function };
 	if (body.kind === "prewarm" && body.floor !== undefined) return { kind: "prewarm", floor: body.floor };
 	throw new BerthError("invalid_request", "kill takes sandbox, evict takes function, prewarm takes floor");
