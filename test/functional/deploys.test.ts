@@ -98,7 +98,7 @@ describe("a deploy", () => {
 
 describe("an archive", () => {
 	const FILES = [
-		{ path: "index.ts", body: "import { greeting } from './lib/greeting.js';\nexport default (who: string) => `${greeting} ${who}`;\n" },
+		{ path: "index.ts", body: "import { greeting } from './lib/greeting.js';\nexport default (who: string) => greeting + ' ' + who;\n" },
 		{ path: "lib/greeting.ts", body: "export const greeting: string = 'hello';\n" },
 	];
 

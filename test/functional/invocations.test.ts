@@ -1,7 +1,8 @@
 import { parseServerTiming } from "@berth/client";
 import { describe, expect, it } from "vitest";
+import { tarGz } from "../harness/archives.js";
 import { eventually } from "../harness/eventually.js";
-import { type Deployed, deploy, header, json } from "../harness/functions.js";
+import { type Deployed, deploy, header, json, traceIn } from "../harness/functions.js";
 import { send } from "../harness/raw-http.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
@@ -141,7 +142,7 @@ describe("an invocation in the background", () => {
 		);
 		expect(new Set(ids).size).toBe(100);
 		const records = await Promise.all(ids.map((id) => settled(deployed, id)));
-		expect(records.map(({ result }) => (result?.json as { n: number }).n).sort((a, b) => a - b)).toEqual(
+		expect(records.map(({ result }) => (result as { json: { n: number } }).json.n).sort((a, b) => a - b)).toEqual(
 			Array.from({ length: 100 }, (_, n) => n),
 		);
 		expect(new Set(records.map(({ attempt }) => attempt))).toEqual(new Set([1]));
@@ -227,7 +228,7 @@ export default async function handle(): Promise<void> {
 	it("names file and line of the TypeScript source, through asynchronous frames", async () => {
 		const deployed = await deploy(stack, { source: THROWS, filename: "orders.ts" });
 		const { problem } = await deployed.invoke();
-		const trace = (problem?.["error"] as { stack: string }).stack;
+		const trace = traceIn(problem);
 		expect(trace).toContain("RangeError: no order 7");
 		expect(trace).toMatch(/refuse .*orders\.ts:7:\d+/);
 		expect(trace).toMatch(/check .*orders\.ts:12:\d+/);
@@ -240,11 +241,10 @@ export default async function handle(): Promise<void> {
 			"const table: Record<string, () => number> = {};\n\nexport const first: number = (table['missing'] as () => number)();\nexport default () => first;\n";
 		const { problem } = await (await deploy(stack, { source, filename: "load.ts" })).invoke();
 		expect(problem).toMatchObject({ code: "init_error", error: { name: "TypeError" } });
-		expect((problem?.["error"] as { stack: string }).stack).toMatch(/load\.ts:3:\d+/);
+		expect(traceIn(problem)).toMatch(/load\.ts:3:\d+/);
 	});
 
 	it("leads into the files of an archive, and shows causes", async () => {
-		const { tarGz } = await import("../harness/archives.js");
 		const bytes = tarGz(
 			{ path: "index.ts", body: "import { pay } from './lib/pay.js';\nexport default () => pay();\n" },
 			{
@@ -255,7 +255,7 @@ export default async function handle(): Promise<void> {
 		const { name } = await deploy(stack, { source: "export default () => 0;" });
 		await stack.client.deployArchive(name, { kind: "tar.gz", bytes });
 		const { problem } = await stack.client.invoke(name);
-		const text = (problem?.["error"] as { stack: string }).stack;
+		const text = traceIn(problem);
 		expect(text).toMatch(/pay .*lib\/pay\.ts:8:\d+/);
 		expect(text).toContain("Caused by: SyntaxError");
 	});

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type FunctionRequest, type InvokeAnswer, type InvokeOptions, type RawAnswer, resultOf } from "@berth/client";
-import type { InlineDeployInput, InvocationAnswer, Version } from "@berth/contracts";
+import type { InlineDeployInput, InvocationAnswer, Problem, Version } from "@berth/contracts";
 import type { Stack } from "./stack.js";
 
 /** How a test deploys: a manifest and a source; the name is made up unless it matters. */
@@ -65,6 +65,12 @@ export function fixture(name: string): string {
 export function header(answer: RawAnswer, name: string): string | undefined {
 	const value = answer.headers[name];
 	return typeof value === "string" ? value : value?.join(", ");
+}
+
+/** The stack trace that a problem carries, for those with a key. */
+export function traceIn(problem: Problem | undefined): string {
+	const error = problem?.["error"] as { readonly stack?: string } | undefined;
+	return error?.stack ?? "";
 }
 
 /** An answer's body as JSON. */
