@@ -78,7 +78,7 @@ describe("a source that reaches for the machine that builds it", () => {
 		["a source map that does", [{ path: "index.js", body: "export default () => 1;\n//# sourceMappingURL=/etc/passwd" }]],
 		[
 			"a glob import",
-			[{ path: "index.ts", body: "const name = 'passwd';\nexport default async () => (await import(" / etc / " + name)).default;" }],
+			[{ path: "index.ts", body: "const name = 'passwd';\nexport default async () => (await import('/etc/' + name)).default;" }],
 		],
 	] as const)("by %s gets nothing", async (_, files) => {
 		expectNothingOfTheHost(await everythingSaid(freshName(), files));
