@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { eventually } from "./eventually.js";
 
 const CGROUPS = "/sys/fs/cgroup";
 
@@ -65,6 +66,27 @@ export function leftoversOf(dataDir: string): readonly string[] {
 		...mountsOf(dataDir).map((path) => `mount ${path}`),
 		...sandboxFilesOf(dataDir).map((path) => `file ${path}`),
 	];
+}
+
+/** Ends the sandboxes that a stack which is down has left, so that a test that failed doesn't disturb the next one. */
+export async function clearLeftovers(dataDir: string): Promise<void> {
+	for (const sandbox of sandboxCgroupsOf(dataDir)) {
+		for (const pid of sandboxProcessesOf(dataDir, sandbox)) process.kill(Number(pid), "SIGKILL");
+		for (const path of cgroupsOf(dataDir)) thaw(join(path, sandbox));
+		await eventually(() => {
+			if (sandboxProcessesOf(dataDir, sandbox).length > 0) throw new Error(`${sandbox} runs on`);
+		});
+	}
+	for (const path of cgroupsOf(dataDir)) {
+		for (const name of namesIn(path).filter((each) => each.startsWith("sb_"))) rmdirSync(join(path, name));
+		rmdirSync(path);
+	}
+}
+
+/** On cgroup v1 a frozen process ends when it is thawed. */
+function thaw(path: string): void {
+	const state = join(path, "freezer.state");
+	if (existsSync(state)) writeFileSync(state, "THAWED");
 }
 
 function pids(): readonly string[] {

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Client, createClient } from "@berth/client";
 import { eventually } from "./eventually.js";
-import { leftoversOf } from "./leftovers.js";
+import { clearLeftovers, leftoversOf } from "./leftovers.js";
 
 const CLI = fileURLToPath(new URL("../../packages/cli/bin/berth.mjs", import.meta.url));
 /** Below a directory that everybody may search: sandboxes run as users of their own. */
@@ -54,6 +54,7 @@ export class Stack implements AsyncDisposable {
 			return new Stack(await up(dataDir, env), env);
 		} catch (error) {
 			await berth(dataDir, env, ["down", "--json"]);
+			await clearLeftovers(dataDir);
 			await rm(dataDir, { recursive: true, force: true });
 			throw error;
 		}
@@ -106,6 +107,7 @@ export class Stack implements AsyncDisposable {
 			const left = leftoversOf(this.dataDir);
 			if (left.length > 0) throw new Error(`the stack left something behind:\n${left.join("\n")}`);
 		} finally {
+			await clearLeftovers(this.dataDir);
 			await rm(this.dataDir, { recursive: true, force: true });
 		}
 	}
