@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dropPrivileges, exitWithParent, loadSettings } from "@berth/config";
 import { newId } from "@berth/contracts";
@@ -12,10 +12,6 @@ const GRACE_MS = 10_000;
 
 const settings = loadSettings();
 const server = createServer({ headersTimeout: 15_000, requestTimeout: 60_000, keepAliveTimeout: 65_000, maxHeaderSize: 64 * 1024 });
-// Who asks before everything is open is answered once it is.
-const early: [IncomingMessage, ServerResponse][] = [];
-const keep = (request: IncomingMessage, response: ServerResponse) => early.push([request, response]);
-server.on("request", keep);
 // A port below 1024 is only root's to open.
 await new Promise<void>((resolve, reject) => {
 	server.once("error", reject);
@@ -51,8 +47,7 @@ const app = createApp({
 	log,
 	maxInflight: settings.maxInflight,
 });
-server.off("request", keep).on("request", app);
-for (const [request, response] of early) app(request, response);
+server.on("request", app);
 const firstKey = await keys.ensureFirst();
 
 let stopping = false;
