@@ -3,8 +3,11 @@ import { defineConfig } from "vitest/config";
 const MINUTE_MS = 60_000;
 const LONG = "test/**/*.long.test.ts";
 
+/** Starts one stack for all files of a suite. */
+const SHARED_STACK = ["test/harness/shared-stack.ts"];
+
 /** A suite that drives a whole system: one file at a time, after the suites before it. */
-function wholeSystem(name: string, include: string, groupOrder: number, minutes: number) {
+function wholeSystem(name: string, include: string, groupOrder: number, minutes: number, globalSetup: string[] = []) {
 	return {
 		extends: true as const,
 		test: {
@@ -12,6 +15,7 @@ function wholeSystem(name: string, include: string, groupOrder: number, minutes:
 			include: [include],
 			exclude: include === LONG ? [] : [LONG],
 			fileParallelism: false,
+			globalSetup,
 			testTimeout: minutes * MINUTE_MS,
 			hookTimeout: minutes * MINUTE_MS,
 			sequence: { groupOrder },
@@ -27,8 +31,8 @@ export default defineConfig({
 	test: {
 		projects: [
 			{ extends: true, test: { name: "unit", include: ["packages/*/src/**/*.test.ts"], testTimeout: 20_000, sequence: { groupOrder: 0 } } },
-			wholeSystem("functional", "test/functional/**/*.test.ts", 1, 1),
-			wholeSystem("security", "test/security/**/*.test.ts", 2, 1),
+			wholeSystem("functional", "test/functional/**/*.test.ts", 1, 1, SHARED_STACK),
+			wholeSystem("security", "test/security/**/*.test.ts", 2, 1, SHARED_STACK),
 			wholeSystem("faults", "test/faults/**/*.test.ts", 3, 2),
 			...(withLong ? [wholeSystem("long", LONG, 4, 60)] : []),
 		],

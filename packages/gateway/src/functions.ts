@@ -1,4 +1,4 @@
-import type { FunctionDetail, FunctionList, VersionList } from "@berth/contracts";
+import type { FunctionDetail, FunctionList, SourceKind, VersionList } from "@berth/contracts";
 import { functionNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
 import { authenticate } from "./auth.js";
@@ -51,4 +51,19 @@ export async function getVersion(request: Request, response: Response, { keys, f
 	const version = await functions.getVersion(project, name, numberFrom(request.params["number"]));
 	if (version === undefined) throw functionNotFound(`${name}:${String(request.params["number"])}`);
 	response.json(version);
+}
+
+const SOURCE_TYPES: Readonly<Record<SourceKind, string>> = {
+	file: "text/plain; charset=utf-8",
+	"tar.gz": "application/gzip",
+	zip: "application/zip",
+};
+
+/** `GET /v1/functions/{name}/versions/{number}/source` */
+export async function getSource(request: Request, response: Response, { keys, functions, artifacts }: Services): Promise<void> {
+	const { project } = await authenticate(request, keys);
+	const name = nameFrom(request.params["name"]);
+	const version = await functions.getVersion(project, name, numberFrom(request.params["number"]));
+	if (version === undefined) throw functionNotFound(`${name}:${String(request.params["number"])}`);
+	response.type(SOURCE_TYPES[version.source.kind]).send(await artifacts.sources.get(version.source.digest));
 }

@@ -2,7 +2,7 @@ import { inlineDeploySchema } from "@berth/contracts";
 import type { Request, Response } from "express";
 import type { z } from "zod";
 import { deploy } from "./deploys.js";
-import { deleteFunction, getFunction, getVersion, listFunctions, listVersions } from "./functions.js";
+import { deleteFunction, getFunction, getSource, getVersion, listFunctions, listVersions } from "./functions.js";
 import { livez, metrics, readyz } from "./health.js";
 import type { Invocations } from "./invocations.js";
 import { commandNodes, getStats, listSandboxes, nodeCommandSchema } from "./nodes.js";
@@ -121,6 +121,14 @@ const FUNCTION_ROUTES: readonly Route[] = [
 		key: true,
 		answers: { 200: "Version" },
 		serve: getVersion,
+	},
+	{
+		method: "get",
+		path: "/v1/functions/{name}/versions/{number}/source",
+		summary: "Its source as it was handed in: a file's text, or an archive",
+		key: true,
+		answers: { 200: "text/plain, application/gzip or application/zip" },
+		serve: getSource,
 	},
 ];
 

@@ -95,36 +95,12 @@ export class Attempts {
 	}
 
 	async #runIn(lease: Lease, delivery: Delivery, target: Specialisation, body: Uint8Array): Promise<Settlement> {
-		const { request, lost, cancelled } = delivery;
-		const { sandbox } = lease;
+		const { cancelled } = delivery;
 		if (cancelled.aborted) {
-			lease.release(true, 0);
+			lease.release(true);
 			return this.#failed(delivery, cancelledBefore(delivery, lease));
 		}
-		let grace: NodeJS.Timeout | undefined;
-		const onLost = () => void sandbox.kill();
-		const onCancelled = () => {
-			sandbox.cancel(request.id);
-			grace = setTimeout(onLost, CANCEL_GRACE_MS);
-		};
-		lost.addEventListener("abort", onLost, { once: true });
-		cancelled.addEventListener("abort", onCancelled, { once: true });
-		let result: SandboxResult | undefined;
-		try {
-			const head = {
-				id: request.id,
-				attempt: delivery.attempt,
-				timeoutMs: request.timeoutMs,
-				trigger: request.trigger,
-				maxBodyBytes: FIXED_LIMITS.bodyBytes,
-			};
-			result = await sandbox.invoke(head, body);
-		} finally {
-			lost.removeEventListener("abort", onLost);
-			cancelled.removeEventListener("abort", onCancelled);
-			clearTimeout(grace);
-			lease.release(result?.healthy ?? false, result?.runMs ?? 0);
-		}
+		const result = await invokeIn(lease, delivery, body);
 		const outcome = cancelled.aborted && ENDED_BY_CANCEL.has(result.outcome) ? "cancelled" : result.outcome;
 		const attempt: AttemptRecord = {
 			attempt: delivery.attempt,
@@ -136,7 +112,7 @@ export class Attempts {
 			...(result.error === undefined ? {} : { error: await this.#options.remap(result.error, target) }),
 			...(outcome === "succeeded" ? {} : { code: outcome }),
 			node: this.#options.node,
-			sandbox: sandbox.id,
+			sandbox: lease.sandbox.id,
 			finishedAtMs: Date.now(),
 		};
 		const logs = await this.#logBook(result.log.lines, result.log.truncated);
@@ -172,4 +148,28 @@ export class Attempts {
 function cancelledBefore({ queueMs }: Delivery, { startMs, initMs }: Lease): Pick<AttemptRecord, "outcome" | "code" | "phases" | "error"> {
 	const error = { name: "BerthError", message: "The caller went away before it began." };
 	return { outcome: "cancelled", code: "cancelled", phases: { queueMs, startMs, initMs, runMs: 0 }, error };
+}
+
+/** Runs it, and gives the sandbox back. A lost lock kills it at once; a caller who went away gives it its signal and a grace. */
+async function invokeIn(lease: Lease, { request, attempt, lost, cancelled }: Delivery, body: Uint8Array): Promise<SandboxResult> {
+	const { sandbox } = lease;
+	let grace: NodeJS.Timeout | undefined;
+	const onLost = () => void sandbox.kill();
+	const onCancelled = () => {
+		sandbox.cancel(request.id);
+		grace = setTimeout(onLost, CANCEL_GRACE_MS);
+	};
+	lost.addEventListener("abort", onLost, { once: true });
+	cancelled.addEventListener("abort", onCancelled, { once: true });
+	let result: SandboxResult | undefined;
+	try {
+		const { id, timeoutMs, trigger } = request;
+		result = await sandbox.invoke({ id, attempt, timeoutMs, trigger, maxBodyBytes: FIXED_LIMITS.bodyBytes }, body);
+		return result;
+	} finally {
+		lost.removeEventListener("abort", onLost);
+		cancelled.removeEventListener("abort", onCancelled);
+		clearTimeout(grace);
+		lease.release(result?.healthy ?? false, result && { runMs: result.runMs, cpuMs: result.usage.cpuMs });
+	}
 }

@@ -118,7 +118,7 @@ function removeOldSockets(): void {
 }
 
 async function ensureLayers(version: Version): Promise<void> {
-	await engine.ensureLayers(version.image?.layers.map(({ digest }) => digest) ?? [], layerSource);
+	if (version.image !== undefined) await pool.expect({ image: version.image, manifest: version.manifest });
 }
 
 async function remap(error: FunctionError, target: Specialisation): Promise<FunctionError> {

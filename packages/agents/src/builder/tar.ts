@@ -43,6 +43,7 @@ export function readTar(tar: Buffer, files: SourceFiles): void {
 			extension = {};
 		}
 	}
+	if (headers === 0) throw new ArchiveError(undefined, "isn't a tar");
 }
 
 function addEntry(files: SourceFiles, type: string, name: string, body: Buffer): void {

@@ -1,0 +1,119 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { eventually } from "../harness/eventually.js";
+import { type Deployed, deploy, fixture, freshName } from "../harness/functions.js";
+import { cgroupsOf, leftoversOf, sandboxCgroupsOf } from "../harness/leftovers.js";
+import { LightLoad } from "../harness/load.js";
+import { scrape } from "../harness/metrics.js";
+import { type ProcessName, Stack } from "../harness/stack.js";
+
+/** Whoever dies, dies by SIGKILL, while invocations run. */
+const PROCESSES: readonly ProcessName[] = ["gateway", "worker", "launcher", "redis-fast", "redis-durable"];
+/** A generous bound: a start of the process, then one of everything that hangs on it. */
+const BACK_MS = 45_000;
+
+let stack: Stack;
+let quick: Deployed;
+beforeAll(async () => {
+	stack = await Stack.start();
+	quick = await deploy(stack, { name: "quick", source: fixture("sleeps"), env: { MARK: "quick" } });
+	await quick.result();
+});
+afterAll(async () => {
+	await stack?.stop();
+});
+
+/** Waits until the stack takes work again, as its users notice it. */
+async function awaitSuccess(): Promise<void> {
+	await eventually(async () => expect(await quick.result()).toBe("quick"), BACK_MS);
+}
+
+/** Every sandbox that has a cgroup, a directory or a socket is one that the node knows. */
+async function expectNoOrphans(): Promise<void> {
+	await eventually(async () => {
+		const known = new Set((await stack.client.sandboxes()).map(({ id }) => id));
+		expect(sandboxCgroupsOf(stack.dataDir).filter((id) => !known.has(id))).toEqual([]);
+		expect(readdirSync(join(stack.dataDir, "launcher", "sandboxes")).filter((id) => !known.has(id))).toEqual([]);
+		const outputs = readdirSync(join(stack.dataDir, "launcher", "output")).map((name) => name.replace(/\.(?:out|err)$/, ""));
+		expect(outputs.filter((id) => !known.has(id))).toEqual([]);
+	}, 20_000);
+}
+
+describe.each(PROCESSES)("kill -9 of the %s", (name) => {
+	it("loses no function, and invocations succeed again by themselves", async () => {
+		const before = await stack.client.versions("quick");
+		const load = new LightLoad(quick);
+		await eventually(() => expect(load.succeeded).toBeGreaterThan(20));
+		await stack.killAndAwaitNext(name);
+		await awaitSuccess();
+		const afterwards = load.succeeded;
+		await eventually(() => expect(load.succeeded).toBeGreaterThan(afterwards + 20), BACK_MS);
+		const endings = await load.stop();
+		// Whoever waited while it was away is told whose fault it was: never the function's, never the caller's.
+		const blamed = ["handler_error", "init_error", "out_of_memory", "timed_out", "invalid_request", "unauthorized", "function_not_found"];
+		expect([...endings.keys()].filter((ending) => blamed.includes(ending))).toEqual([]);
+		expect(await stack.client.versions("quick")).toEqual(before);
+		expect((await stack.client.list()).map((each) => each.name)).toContain("quick");
+	});
+
+	it("leaves no orphan: no cgroup, directory or socket that the node doesn't know", async () => {
+		await awaitSuccess();
+		await expectNoOrphans();
+	});
+
+	it("loses nothing that was acknowledged: every background invocation settles", async () => {
+		const slow = await deploy(stack, { source: fixture("sleeps"), env: { MARK: "slow" }, concurrency: 2 });
+		const ids = await Promise.all(
+			Array.from({ length: 20 }, async () => (await stack.client.invokeAsync(slow.name, { json: { ms: 150 } })).id),
+		);
+		await eventually(async () => expect((await stack.client.invocation(ids[0] as string)).state).toBe("settled"));
+		await stack.killAndAwaitNext(name);
+		await awaitSuccess();
+		const records = await eventually(async () => {
+			const found = await Promise.all(ids.map((id) => stack.client.invocation(id)));
+			expect(found.filter(({ state }) => state !== "settled").map(({ id }) => id)).toEqual([]);
+			return found;
+		}, 90_000);
+		expect(records.map(({ outcome }) => outcome)).toEqual(ids.map(() => "succeeded"));
+		expect((await scrape(stack)).sum("berth_queue_depth")).toBe(0);
+	});
+
+	it("keeps no deploy from being built afterwards", async () => {
+		const mark = freshName();
+		const deployed = await eventually(() => deploy(stack, { source: `export default () => ${JSON.stringify(mark)};` }), BACK_MS);
+		expect(await deployed.result()).toBe(mark);
+	});
+});
+
+describe("kill -9 of everything at once", () => {
+	it("is mended by the supervisor, with every function in its place", async () => {
+		for (const name of PROCESSES) process.kill(await stack.pidOf(name), "SIGKILL");
+		await awaitSuccess();
+		await expectNoOrphans();
+	});
+});
+
+describe("kill -9 of the supervisor", () => {
+	it("ends its processes, too, and `berth up` starts again what was there, with nothing left of before", async () => {
+		const { id } = await stack.client.invokeAsync("quick", { json: {} });
+		process.kill(await stack.supervisorPid(), "SIGKILL");
+		await stack.up();
+		expect(await stack.client.list()).not.toEqual([]);
+		await awaitSuccess();
+		await eventually(
+			async () => expect(await stack.client.invocation(id)).toMatchObject({ state: "settled", outcome: "succeeded" }),
+			60_000,
+		);
+		await expectNoOrphans();
+	});
+
+	it("and `berth down` leaves nothing", async () => {
+		process.kill(await stack.supervisorPid(), "SIGKILL");
+		await stack.down();
+		expect(leftoversOf(stack.dataDir)).toEqual([]);
+		expect(cgroupsOf(stack.dataDir)).toEqual([]);
+		await stack.up();
+		await awaitSuccess();
+	});
+});

@@ -1,0 +1,53 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { eventually } from "../harness/eventually.js";
+import { deploy, fixture } from "../harness/functions.js";
+import { leftoversOf } from "../harness/leftovers.js";
+import { Stack } from "../harness/stack.js";
+
+let stack: Stack;
+beforeAll(async () => {
+	stack = await Stack.start({ BERTH_PREWARMED: "1" });
+});
+afterAll(async () => {
+	await stack?.stop();
+});
+
+describe("a stack that is stopped while it works", () => {
+	it("finishes what somebody waits for, and leaves nothing", async () => {
+		const deployed = await deploy(stack, { source: fixture("sleeps") });
+		await deployed.result();
+		const invoked = deployed.invoke({ ms: 2000 });
+		await eventually(async () => {
+			const busy = (await stack.client.sandboxes()).filter((each) => each.function === deployed.name && each.state === "busy");
+			expect(busy).toHaveLength(1);
+		});
+		const [answer] = await Promise.all([invoked, stack.down()]);
+		expect(answer.outcome).toBe("succeeded");
+		expect(leftoversOf(stack.dataDir)).toEqual([]);
+		await stack.up();
+	});
+
+	it("runs what it had acknowledged and not begun when it is up again", async () => {
+		const deployed = await deploy(stack, { source: fixture("sleeps"), concurrency: 1 });
+		const ids = await Promise.all(
+			Array.from({ length: 10 }, async () => (await stack.client.invokeAsync(deployed.name, { json: { ms: 500 } })).id),
+		);
+		await stack.down();
+		expect(leftoversOf(stack.dataDir)).toEqual([]);
+		await stack.up();
+		await eventually(async () => {
+			const records = await Promise.all(ids.map((id) => stack.client.invocation(id)));
+			expect(records.map(({ outcome }) => outcome)).toEqual(ids.map(() => "succeeded"));
+		}, 60_000);
+	});
+
+	it("is down at once when it is asked to while it starts", async () => {
+		await stack.down();
+		const starting = stack.berth("up", "--detach", "--json", "--port", "0");
+		await eventually(async () => expect(await stack.supervisorPid()).toBeGreaterThan(0));
+		await stack.down();
+		await starting;
+		expect(leftoversOf(stack.dataDir)).toEqual([]);
+		await stack.up();
+	});
+});

@@ -1,0 +1,179 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { ApiError } from "@berth/client";
+import type { Diagnostic, Problem } from "@berth/contracts";
+import { describe, expect, it } from "vitest";
+import { type TarEntry, tarGz, type ZipEntry, zip } from "../harness/archives.js";
+import { deploy, freshName, json } from "../harness/functions.js";
+import { send } from "../harness/raw-http.js";
+import { durableKeysOf } from "../harness/redis.js";
+import { sharedStack } from "../harness/shared-stack.js";
+
+const stack = sharedStack();
+const OK: TarEntry = { path: "index.js", body: "export default () => 'ok';" };
+
+/** The problem that a deploy is refused with. */
+async function refusal(deploying: Promise<unknown>): Promise<Problem> {
+	const error = await deploying.then(
+		() => undefined,
+		(reason: unknown) => reason,
+	);
+	if (!(error instanceof ApiError)) throw new Error(`the deploy wasn't refused: ${String(error)}`);
+	return error.problem;
+}
+
+function refusedArchive(kind: "tar.gz" | "zip", bytes: Uint8Array): Promise<Problem> {
+	return refusal(stack.client.deployArchive(freshName(), { kind, bytes }));
+}
+
+/** Every file of the artifact store, except what a build may leave: a failed version's source. */
+function storedBlobs(): readonly string[] {
+	return ["oci/blobs/sha256", "keys", "incoming", "payloads"].flatMap((place) =>
+		readdirSync(join(stack.dataDir, "artifacts", place)).map((name) => `${place}/${name}`),
+	);
+}
+
+describe("a source that doesn't build", () => {
+	it("says file, line and column of each mistake", async () => {
+		const source = "export default () => {\n\tconst one = ;\n};\n";
+		const problem = await refusal(stack.client.deploy(freshName(), { source, filename: "order.ts" }));
+		expect(problem).toMatchObject({ status: 422, code: "build_failed", fault: "caller", phase: "bundle" });
+		const [first] = problem["diagnostics"] as Diagnostic[];
+		expect(first).toMatchObject({ severity: "error", line: 2, column: 14, lineText: "\tconst one = ;" });
+		expect(first?.file).toMatch(/order\.ts$/);
+		expect(problem.issues?.[0]?.field).toMatch(/order\.ts:2:14$/);
+	});
+
+	it("says what it imports that isn't there", async () => {
+		const problem = await refusal(stack.client.deploy(freshName(), { source: "import x from 'left-pad';\nexport default () => x;" }));
+		expect(problem).toMatchObject({ status: 422, code: "build_failed" });
+		expect(JSON.stringify(problem["diagnostics"])).toContain("left-pad");
+	});
+
+	it.each(["export const other = 1;", "const x = 1;", "export {};"])("because it exports no handler: %s", async (source) => {
+		const problem = await refusal(stack.client.deploy(freshName(), { source, filename: "index.js" }));
+		expect(problem).toMatchObject({ status: 422, code: "no_handler" });
+		expect(problem.detail).toMatch(/handler/);
+	});
+
+	it.each(["export default 5;", "export default {};", "module.exports = { a: 1 };", "export const handler = 1;"])(
+		"or what only its values tell is no handler, which the first invocation says with the shapes there are: %s",
+		async (source) => {
+			const answer = await (await deploy(stack, { source, filename: "index.js" })).invoke();
+			expect(answer).toMatchObject({ outcome: "init_error", problem: { status: 502, code: "init_error" } });
+			expect(answer.problem?.detail).toMatch(/no handler.*export default/);
+		},
+	);
+
+	it("leaves the version before it serving, and is shown as failed", async () => {
+		const deployed = await deploy(stack, { source: "export default () => 'before';" });
+		expect(await refusal(stack.client.deploy(deployed.name, { source: "export default () => {" }))).toMatchObject({ version: 2 });
+		expect(await deployed.result()).toBe("before");
+		expect(await stack.client.get(deployed.name)).toMatchObject({ live: 1, latest: 2, version: { number: 1 } });
+		const [failed] = await stack.client.versions(deployed.name);
+		expect(failed).toMatchObject({ number: 2, state: "failed", failure: { code: "build_failed", phase: "bundle" } });
+		const third = await deploy(stack, { name: deployed.name, source: "export default () => 'after';" });
+		expect(third.version.number).toBe(3);
+		expect(await deployed.result()).toBe("after");
+	});
+
+	it("of a function that has no other version answers invocations with 409", async () => {
+		const name = freshName();
+		await refusal(stack.client.deploy(name, { source: "export default (" }));
+		await expect(stack.client.invoke(name)).rejects.toMatchObject({ problem: { status: 409, code: "function_not_ready" } });
+	});
+
+	it("leaves nothing half-made in the artifact store", async () => {
+		const before = storedBlobs();
+		await refusal(stack.client.deploy(freshName(), { source: "export default {" }));
+		await refusedArchive("tar.gz", tarGz({ path: "../up.js", body: "x" }));
+		await refusedArchive("zip", Buffer.from("no zip"));
+		expect(storedBlobs()).toEqual(before);
+	});
+});
+
+describe("a deploy that is refused before it is built", () => {
+	it("leaves nothing in the artifact store or in Redis", async () => {
+		const files = storedBlobs();
+		const sources = readdirSync(join(stack.dataDir, "artifacts", "sources", "sha256")).length;
+		const keys = await durableKeysOf(stack.dataDir);
+		const name = freshName();
+		const put = (body: string, type = "application/json") =>
+			send(stack, { method: "PUT", path: `/v1/functions/${name}?wait=true`, headers: [["content-type", type]], body });
+		expect((await put("{")).status).toBe(400);
+		expect((await put('{"source":"export default () => 1","memory":1}')).status).toBe(400);
+		expect((await put("", "application/gzip")).status).toBe(400);
+		expect((await put("x", "text/plain")).status).toBe(415);
+		expect(storedBlobs()).toEqual(files);
+		expect(readdirSync(join(stack.dataDir, "artifacts", "sources", "sha256"))).toHaveLength(sources);
+		expect(await durableKeysOf(stack.dataDir)).toEqual(keys);
+		expect(json(await send(stack, { path: `/v1/functions/${name}` }))).toMatchObject({ status: 404 });
+	});
+});
+
+describe("an archive that holds what it mustn't", () => {
+	it.each<[string, TarEntry]>([
+		["a path that leads upwards", { path: "../escape.js", body: "x" }],
+		["a path that leads upwards from below", { path: "a/../../escape.js", body: "x" }],
+		["an absolute path", { path: "/etc/cron.d/escape", body: "x" }],
+		["a symbolic link", { path: "link.js", type: "2", link: "/etc/passwd" }],
+		["a hard link", { path: "link.js", type: "1", link: "index.js" }],
+		["a device", { path: "null", type: "3" }],
+		["a block device", { path: "disk", type: "4" }],
+		["a FIFO", { path: "pipe", type: "6" }],
+		["a name twice", { path: "index.js", body: "export default () => 'other';" }],
+		["a name twice, in other words", { path: "./index.js", body: "export default () => 'other';" }],
+	])("as tar, %s, is refused by name", async (_, entry) => {
+		const problem = await refusedArchive("tar.gz", tarGz(OK, entry));
+		expect(problem).toMatchObject({ status: 422, code: "archive_rejected", phase: "unpack" });
+		expect(problem.detail).toContain(entry.path.split("/").at(-1));
+	});
+
+	it.each<[string, ZipEntry]>([
+		["a path that leads upwards", { path: "../escape.js", body: "x" }],
+		["a path that leads upwards with backslashes", { path: "..\\escape.js", body: "x" }],
+		["an absolute path", { path: "/escape.js", body: "x" }],
+		["a symbolic link", { path: "escape.js", body: "/etc/passwd", mode: 0o120777 }],
+		["a NUL in its name", { path: "escape.js\0.png", body: "x" }],
+		["a name twice", { path: "index.js", body: "export default () => 'other';" }],
+	])("as zip, %s, is refused", async (_, entry) => {
+		expect(await refusedArchive("zip", zip({ path: OK.path, body: OK.body as string }, entry))).toMatchObject({
+			status: 422,
+			code: "archive_rejected",
+			phase: "unpack",
+		});
+	});
+
+	it.each<[string, "tar.gz" | "zip", Buffer]>([
+		["no tar at all", "tar.gz", gzipSync("hello")],
+		["no gzip at all", "tar.gz", Buffer.from("hello")],
+		["no zip at all", "zip", Buffer.from("PK\x03\x04 and nothing else")],
+		["a tar that is cut short", "tar.gz", gzipSync(Buffer.alloc(700, 0x61))],
+		["more than its ratio allows", "tar.gz", gzipSync(Buffer.alloc(300 * 1024 * 1024))],
+		["too many entries", "tar.gz", tarGz(...Array.from({ length: 30_000 }, (_, index) => ({ path: `f${index}.js` })))],
+	])("%s is refused in words", async (_, kind, bytes) => {
+		const problem = await refusedArchive(kind, bytes);
+		expect(problem).toMatchObject({ status: 422, code: "archive_rejected" });
+		expect(problem.detail.length).toBeGreaterThan(10);
+	});
+
+	it("no entry that could be the function is refused, and names what was looked for", async () => {
+		const problem = await refusedArchive("tar.gz", tarGz({ path: "readme.md", body: "# hi" }));
+		expect(problem.status).toBe(422);
+		expect(problem.detail).toContain("index");
+	});
+
+	it("an entry in the manifest that the archive hasn't got is refused by name", async () => {
+		const problem = await refusal(
+			stack.client.deployArchive(freshName(), { kind: "tar.gz", bytes: tarGz(OK), manifest: { entry: "src/main.ts" } }),
+		);
+		expect(problem.status).toBe(422);
+		expect(problem.detail).toContain("src/main.ts");
+	});
+
+	it("doesn't keep the next deploy from being built", async () => {
+		await refusedArchive("tar.gz", gzipSync(Buffer.alloc(300 * 1024 * 1024)));
+		expect(await (await deploy(stack, { source: `export default () => ${JSON.stringify(freshName())};` })).result()).toBeTypeOf("string");
+	});
+});

@@ -1,0 +1,108 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { freshName } from "../harness/functions.js";
+import { sharedStack } from "../harness/shared-stack.js";
+
+const stack = sharedStack();
+let directory: string;
+beforeAll(async () => {
+	directory = await mkdtemp(join(tmpdir(), "berth-cli-"));
+});
+afterAll(async () => {
+	await rm(directory, { recursive: true, force: true });
+});
+
+/** Runs a command with --json, and reads what it printed. @throws Error when it failed */
+async function told<T = Record<string, unknown>>(...args: readonly string[]): Promise<T> {
+	const { code, stdout, stderr } = await stack.berth("--json", ...args);
+	if (code !== 0) throw new Error(`berth ${args.join(" ")} ended with ${code}: ${stdout}${stderr}`);
+	return JSON.parse(stdout) as T;
+}
+
+async function sourceFile(source: string, name = "index.ts"): Promise<string> {
+	const path = join(directory, name);
+	await writeFile(path, source);
+	return path;
+}
+
+describe("the command line", () => {
+	it("deploys, invokes, lists, shows logs, and removes", async () => {
+		const name = freshName("cli");
+		const path = await sourceFile("export default (p: any) => { console.log('called with', p.n); return { double: p.n * 2 }; };");
+		expect(await told("deploy", path, "--name", name, "--memory", "256", "--timeout", "5s", "--env", "A=1")).toMatchObject({
+			version: { function: name, number: 1, state: "ready", manifest: { memoryMiB: 256, timeoutMs: 5000, env: { A: "1" } } },
+		});
+		const invoked = await stack.berth("invoke", name, "-d", '{"n":21}');
+		expect([invoked.code, invoked.stdout.trim()]).toEqual([0, '{"double":42}']);
+		expect(JSON.stringify(await told("list"))).toContain(name);
+		const answer = await told<{ id: string }>("invoke", name, "-d", '{"n":2}');
+		const logs = await stack.berth("logs", answer.id);
+		expect(logs.code).toBe(0);
+		expect(logs.stdout).toContain("called with 2");
+		expect((await stack.berth("rm", name)).code).toBe(0);
+		expect(JSON.stringify(await told("list"))).not.toContain(`"${name}"`);
+	});
+
+	it("shows the sandboxes with what they hold, and kills one", async () => {
+		const name = freshName("cli");
+		await told("deploy", await sourceFile("export default () => 1;"), "--name", name);
+		await told("invoke", name);
+		const { sandboxes } = await told<{
+			sandboxes: readonly { id: string; function?: string; state: string; memoryBytes: number; ageMs: number }[];
+		}>("ps");
+		const mine = sandboxes.find((each) => each.function === name);
+		expect(mine).toMatchObject({ state: expect.stringMatching(/^(?:warm|frozen)$/), memoryBytes: expect.any(Number) });
+		const table = await stack.berth("ps");
+		expect(table.stdout).toContain(mine?.id);
+		await told("kill", mine?.id ?? "");
+		const left = await told<{ sandboxes: readonly { id: string; state: string }[] }>("ps");
+		expect(left.sandboxes.filter(({ id, state }) => id === mine?.id && state !== "retiring")).toEqual([]);
+	});
+
+	it("says by its exit code whose fault a failure is, and prints a document with --json", async () => {
+		const broken = await stack.berth("--json", "deploy", await sourceFile("export default (", "broken.ts"), "--name", freshName("cli"));
+		expect(broken.code).toBe(1);
+		expect(JSON.parse(broken.stdout)).toMatchObject({ error: { code: "build_failed" } });
+		const text = await stack.berth("deploy", join(directory, "broken.ts"), "--name", freshName("cli"));
+		expect(`${text.stdout}${text.stderr}`).toMatch(/broken\.ts:1:\d+/);
+		const unknown = await stack.berth("--json", "invoke", "no-such-function");
+		expect(unknown.code).not.toBe(0);
+		expect(JSON.parse(unknown.stdout)).toMatchObject({ error: { code: "function_not_found" } });
+		const misused = await stack.berth("invoke");
+		expect(misused.code).toBe(2);
+		const noStack = await stack.berth("--url", "http://127.0.0.1:1", "--key", "x", "list");
+		expect([noStack.code === 0, /doesn't answer/.test(noStack.stderr)]).toEqual([false, true]);
+	});
+
+	it("tells a failed invocation from one that succeeded", async () => {
+		const name = freshName("cli");
+		await told("deploy", await sourceFile("export default () => { throw new Error('on purpose'); };"), "--name", name);
+		const failed = await stack.berth("invoke", name);
+		expect(failed.code).not.toBe(0);
+		expect(failed.stderr).toContain("on purpose");
+	});
+
+	it("has help for every command, with an example", async () => {
+		const { stdout } = await stack.berth("--help");
+		for (const command of ["up", "down", "deploy", "invoke", "list", "logs", "rm", "ps", "stats", "kill", "bench", "doctor"]) {
+			expect(stdout).toMatch(new RegExp(`^ +${command}\\b`, "m"));
+			const help = await stack.berth(command, "--help");
+			expect([command, help.code]).toEqual([command, 0]);
+			expect(help.stdout).toContain("Example");
+		}
+	});
+
+	it("has a doctor who finds this machine fit, and says what it looked at", async () => {
+		const report = await told<Record<string, unknown>>("doctor");
+		const said = JSON.stringify(report).toLowerCase();
+		for (const word of ["cgroup", "redis", "crun"]) expect(said).toContain(word);
+	});
+
+	it("refuses to start a second stack in the same data directory, and leaves the first alone", async () => {
+		const second = await stack.berth("up", "--detach", "--json", "--port", "0");
+		expect(second.code).not.toBe(0);
+		expect((await stack.client.ready()).ready).toBe(true);
+	});
+});

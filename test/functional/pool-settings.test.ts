@@ -1,0 +1,70 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { eventually } from "../harness/eventually.js";
+import { deploy, fixture } from "../harness/functions.js";
+import { Stack } from "../harness/stack.js";
+
+/** Room for one sandbox of 512 MiB at a time beside the build's, and a short patience with idle ones. */
+const SETTINGS = { BERTH_MEMORY_MIB: "1024", BERTH_IDLE_TTL_MS: "1500", BERTH_PREWARMED: "1", BERTH_MAX_INFLIGHT: "6" };
+
+let stack: Stack;
+beforeAll(async () => {
+	stack = await Stack.start(SETTINGS);
+});
+afterAll(async () => {
+	await stack?.stop();
+});
+
+async function idleOnes(name: string) {
+	return (await stack.client.sandboxes()).filter((each) => each.function === name && each.state !== "retiring");
+}
+
+describe("a node with little memory", () => {
+	it("makes room for a new sandbox by removing the one that was idle for longest", async () => {
+		const first = await deploy(stack, { source: fixture("counts"), memoryMiB: 400 });
+		const second = await deploy(stack, { source: fixture("counts"), memoryMiB: 900 });
+		await first.result();
+		expect(await idleOnes(first.name)).toHaveLength(1);
+		expect(await second.result()).toMatchObject({ invocations: 1 });
+		await eventually(async () => expect(await idleOnes(first.name)).toEqual([]));
+	});
+
+	it("lets an invocation wait for room, and runs it as soon as there is some", async () => {
+		const large = await deploy(stack, { source: fixture("sleeps"), memoryMiB: 900 });
+		const other = await deploy(stack, { source: fixture("sleeps"), memoryMiB: 900 });
+		const [one, two] = await Promise.all([large.invoke({ ms: 700 }), other.invoke({ ms: 700 })]);
+		expect([one.outcome, two.outcome]).toEqual(["succeeded", "succeeded"]);
+	});
+
+	it("answers 503 when there is no room within the start budget: it may be tried again", async () => {
+		const large = await deploy(stack, { source: fixture("sleeps"), memoryMiB: 900 });
+		const other = await deploy(stack, { source: fixture("sleeps"), memoryMiB: 900 });
+		const busy = large.invoke({ ms: 13_000 });
+		await eventually(async () => expect((await idleOnes(large.name)).map(({ state }) => state)).toEqual(["busy"]));
+		const refused = await other.invoke();
+		expect(refused).toMatchObject({ raw: { status: 503 }, problem: { code: "start_timed_out", fault: "platform", retryable: true } });
+		expect(refused.raw.headers["retry-after"]).toBeDefined();
+		expect(await other.record(refused)).toMatchObject({ state: "settled", code: "start_timed_out" });
+		expect((await busy).outcome).toBe("succeeded");
+	});
+});
+
+describe("a sandbox that nobody uses", () => {
+	it("is removed after the idle time", async () => {
+		const deployed = await deploy(stack, { source: fixture("counts") });
+		await deployed.result();
+		expect(await idleOnes(deployed.name)).toHaveLength(1);
+		await eventually(async () => expect(await idleOnes(deployed.name)).toEqual([]), 10_000);
+		expect(await deployed.result()).toMatchObject({ invocations: 1 });
+	});
+});
+
+describe("more invocations than the gateway holds", () => {
+	it("are answered 429 at once, and the others succeed", async () => {
+		const deployed = await deploy(stack, { source: fixture("sleeps"), memoryMiB: 64, concurrency: 2 });
+		const sent = Array.from({ length: 20 }, () => stack.client.invokeRaw(deployed.name, { json: { ms: 400 } }));
+		const statuses = (await Promise.all(sent)).map(({ status }) => status);
+		expect(statuses.filter((status) => status === 200).length).toBe(6);
+		expect(statuses.filter((status) => status === 429).length).toBe(14);
+		await eventually(async () => expect(await deployed.result()).toBe("slept"));
+	});
+});

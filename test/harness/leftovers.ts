@@ -1,0 +1,111 @@
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { eventually } from "./eventually.js";
+
+const CGROUPS = "/sys/fs/cgroup";
+
+/** The name of a stack's own directory in each cgroup hierarchy. */
+export function cgroupNameOf(dataDir: string): string {
+	return `berth-${createHash("sha256").update(dataDir).digest("hex").slice(0, 8)}`;
+}
+
+/** Cgroup directories of a stack, in every hierarchy. */
+export function cgroupsOf(dataDir: string): readonly string[] {
+	const name = cgroupNameOf(dataDir);
+	const hierarchies = [CGROUPS, ...namesIn(CGROUPS).map((hierarchy) => join(CGROUPS, hierarchy))];
+	return hierarchies.map((hierarchy) => join(hierarchy, name)).filter((path) => existsSync(path));
+}
+
+/** Sandboxes that have a cgroup, by id. */
+export function sandboxCgroupsOf(dataDir: string): readonly string[] {
+	const names = cgroupsOf(dataDir).flatMap((path) => namesIn(path).filter((name) => name.startsWith("sb_")));
+	return [...new Set(names)];
+}
+
+/** Pids of a sandbox, as the host counts them. */
+export function sandboxProcessesOf(dataDir: string, sandbox: string): readonly string[] {
+	const lists = cgroupsOf(dataDir).map((path) => read(join(path, sandbox, "cgroup.procs")));
+	return [...new Set(lists.flatMap((text) => text.split("\n").filter(Boolean)))];
+}
+
+/** Processes of a stack: its own by their data directory, its sandboxes' by their cgroup. */
+export function processesOf(dataDir: string): readonly string[] {
+	const cgroup = `/${cgroupNameOf(dataDir)}/`;
+	return pids().flatMap((pid) => {
+		const command = read(`/proc/${pid}/cmdline`).replaceAll("\0", " ").trim();
+		const environment = read(`/proc/${pid}/environ`).split("\0");
+		const ours =
+			environment.includes(`BERTH_DATA_DIR=${dataDir}`) || command.includes(dataDir) || read(`/proc/${pid}/cgroup`).includes(cgroup);
+		return ours && pid !== String(process.pid) ? [`${pid} ${command}`] : [];
+	});
+}
+
+/** Mounts below a data directory, in the mount namespace of any process. */
+function mountsOf(dataDir: string): readonly string[] {
+	const points = pids().flatMap((pid) =>
+		read(`/proc/${pid}/mountinfo`)
+			.split("\n")
+			.filter((line) => line.includes(dataDir))
+			.map((line) => line.split(" ")[4] ?? line),
+	);
+	return [...new Set(points)];
+}
+
+/** What sandboxes have on disk: a directory, FIFOs, the runtime's state, a socket each. */
+function sandboxFilesOf(dataDir: string): readonly string[] {
+	const places = ["launcher/sandboxes", "launcher/output", "launcher/state", "launcher/incoming", "run/a", "artifacts/incoming"];
+	return places.flatMap((place) => namesIn(join(dataDir, place)).map((name) => `${place}/${name}`));
+}
+
+/** Everything that a stack which is down must not have left: empty when all is well. */
+export function leftoversOf(dataDir: string): readonly string[] {
+	return [
+		...processesOf(dataDir).map((text) => `process ${text}`),
+		...cgroupsOf(dataDir).map((path) => `cgroup ${path}`),
+		...mountsOf(dataDir).map((path) => `mount ${path}`),
+		...sandboxFilesOf(dataDir).map((path) => `file ${path}`),
+	];
+}
+
+/** Ends the sandboxes that a stack which is down has left, so that a test that failed doesn't disturb the next one. */
+export async function clearLeftovers(dataDir: string): Promise<void> {
+	for (const sandbox of sandboxCgroupsOf(dataDir)) {
+		for (const pid of sandboxProcessesOf(dataDir, sandbox)) process.kill(Number(pid), "SIGKILL");
+		for (const path of cgroupsOf(dataDir)) thaw(join(path, sandbox));
+		await eventually(() => {
+			if (sandboxProcessesOf(dataDir, sandbox).length > 0) throw new Error(`${sandbox} runs on`);
+		});
+	}
+	for (const path of cgroupsOf(dataDir)) {
+		for (const name of namesIn(path).filter((each) => each.startsWith("sb_"))) rmdirSync(join(path, name));
+		rmdirSync(path);
+	}
+}
+
+/** On cgroup v1 a frozen process ends when it is thawed. */
+function thaw(path: string): void {
+	const state = join(path, "freezer.state");
+	if (existsSync(state)) writeFileSync(state, "THAWED");
+}
+
+function pids(): readonly string[] {
+	return namesIn("/proc").filter((name) => /^\d+$/.test(name));
+}
+
+function namesIn(directory: string): readonly string[] {
+	try {
+		return readdirSync(directory);
+	} catch {
+		return [];
+	}
+}
+
+/** A process may end while it is looked at. */
+function read(path: string): string {
+	try {
+		return readFileSync(path, "utf8");
+	} catch {
+		return "";
+	}
+}

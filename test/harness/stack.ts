@@ -1,0 +1,171 @@
+import { execFile } from "node:child_process";
+import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Client, createClient } from "@berth/client";
+import { eventually } from "./eventually.js";
+import { clearLeftovers, leftoversOf } from "./leftovers.js";
+
+const CLI = fileURLToPath(new URL("../../packages/cli/bin/berth.mjs", import.meta.url));
+/** Below a directory that everybody may search: sandboxes run as users of their own. */
+const TEMPORARY = "/var/lib/berth-test-";
+
+/** Where a stack is: enough to talk to one that somebody else started. */
+export interface StackAddress {
+	readonly url: string;
+	readonly key: string;
+	readonly dataDir: string;
+}
+
+/** How a command of the CLI ended. */
+export interface CommandResult {
+	readonly code: number;
+	readonly stdout: string;
+	readonly stderr: string;
+}
+
+/** The processes that the supervisor keeps running, by the names it gives them. */
+export type ProcessName = "gateway" | "worker" | "launcher" | "redis-durable" | "redis-fast";
+
+interface SupervisorFile {
+	readonly supervisor: { readonly pid: number };
+	readonly children: readonly { readonly name: string; readonly pid: number }[];
+}
+
+/** A whole stack of this machine, driven through its command line. Whoever started it stops it. */
+export class Stack implements AsyncDisposable {
+	readonly dataDir: string;
+	readonly #env: Readonly<Record<string, string>>;
+	#address: StackAddress;
+	#client: Client;
+
+	private constructor(address: StackAddress, env: Readonly<Record<string, string>>) {
+		this.dataDir = address.dataDir;
+		this.#address = address;
+		this.#env = env;
+		this.#client = createClient(address);
+	}
+
+	/** Starts one with a data directory and a port of its own. @param env settings, `BERTH_…` */
+	static async start(env: Readonly<Record<string, string>> = {}): Promise<Stack> {
+		const dataDir = await mkdtemp(TEMPORARY);
+		await chmod(dataDir, 0o711);
+		try {
+			return new Stack(await up(dataDir, env), env);
+		} catch (error) {
+			await berth(dataDir, env, ["down", "--json"]);
+			await clearLeftovers(dataDir);
+			await rm(dataDir, { recursive: true, force: true });
+			throw error;
+		}
+	}
+
+	/** One that is up already; it isn't ours to stop. */
+	static attach(address: StackAddress): Stack {
+		return new Stack(address, {});
+	}
+
+	get url(): string {
+		return this.#address.url;
+	}
+
+	get key(): string {
+		return this.#address.key;
+	}
+
+	get address(): StackAddress {
+		return this.#address;
+	}
+
+	get client(): Client {
+		return this.#client;
+	}
+
+	/** Runs `berth` for this stack, as root on its machine would. */
+	berth(...args: readonly string[]): Promise<CommandResult> {
+		return berth(this.dataDir, this.#env, args);
+	}
+
+	/** Starts it again after a `down`, on whatever port is free then, with the key it had. */
+	async up(): Promise<void> {
+		const { url, key } = await up(this.dataDir, this.#env);
+		await this.#client.close();
+		this.#address = { url, key: key ?? this.key, dataDir: this.dataDir };
+		this.#client = createClient(this.#address);
+	}
+
+	/** @throws Error when `berth down` fails */
+	async down(): Promise<void> {
+		succeeded(await this.berth("down", "--json"));
+	}
+
+	/** Takes it down, and its data directory away. @throws Error naming what it left */
+	async stop(): Promise<void> {
+		await this.#client.close();
+		try {
+			await this.down();
+			const left = leftoversOf(this.dataDir);
+			if (left.length > 0) throw new Error(`the stack left something behind:\n${left.join("\n")}`);
+		} finally {
+			await clearLeftovers(this.dataDir);
+			await rm(this.dataDir, { recursive: true, force: true });
+		}
+	}
+
+	[Symbol.asyncDispose](): Promise<void> {
+		return this.stop();
+	}
+
+	/** The pid of the supervisor, which keeps the others running. */
+	async supervisorPid(): Promise<number> {
+		return (await this.#supervisorFile()).supervisor.pid;
+	}
+
+	/** The pid that a process of the stack has now. */
+	async pidOf(name: ProcessName): Promise<number> {
+		const child = (await this.#supervisorFile()).children.find((candidate) => candidate.name === name);
+		if (child === undefined) throw new Error(`no ${name} is running`);
+		return child.pid;
+	}
+
+	/** kill -9, then waits until the supervisor has another one in its place. */
+	async killAndAwaitNext(name: ProcessName): Promise<void> {
+		const before = await this.pidOf(name);
+		process.kill(before, "SIGKILL");
+		await eventually(async () => {
+			if ((await this.pidOf(name)) === before) throw new Error(`${name} ${before} hasn't been replaced`);
+		}, 30_000);
+	}
+
+	async #supervisorFile(): Promise<SupervisorFile> {
+		return JSON.parse(await readFile(join(this.dataDir, "run", "supervisor.json"), "utf8")) as SupervisorFile;
+	}
+}
+
+async function up(dataDir: string, env: Readonly<Record<string, string>>): Promise<StackAddress> {
+	const result = succeeded(await berth(dataDir, env, ["up", "--detach", "--json", "--port", "0"]));
+	return JSON.parse(result.stdout) as StackAddress;
+}
+
+function succeeded(result: CommandResult): CommandResult {
+	if (result.code !== 0) throw new Error(`berth ended with ${result.code}: ${result.stdout}${result.stderr}`);
+	return result;
+}
+
+function berth(dataDir: string, env: Readonly<Record<string, string>>, args: readonly string[]): Promise<CommandResult> {
+	return new Promise((resolve) => {
+		const options = { env: { ...environment(), ...env }, maxBuffer: 1 << 26 };
+		execFile(process.execPath, [CLI, "--data", dataDir, ...args], options, (error, stdout, stderr) => {
+			resolve({ code: error === null ? 0 : typeof error.code === "number" ? error.code : 1, stdout, stderr });
+		});
+	});
+}
+
+/** Ours without settings of Berth, and with the Node that runs the tests first on the path. */
+function environment(): Record<string, string> {
+	const kept = Object.entries(process.env).filter(
+		(pair): pair is [string, string] => pair[1] !== undefined && !/^(?:BERTH_|VITEST|NODE_)/.test(pair[0]),
+	);
+	const path = `${dirname(process.execPath)}:${process.env["PATH"] ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}`;
+	return { ...Object.fromEntries(kept), PATH: path };
+}

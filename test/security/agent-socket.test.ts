@@ -1,0 +1,65 @@
+import { describe, expect, it } from "vitest";
+import { eventually } from "../harness/eventually.js";
+import { deploy, fixture } from "../harness/functions.js";
+import { sharedStack } from "../harness/shared-stack.js";
+
+const stack = sharedStack();
+
+/** Frames that no agent would send: the sandbox that sends one is destroyed, whatever it says afterwards. */
+const VIOLATIONS = [
+	"another's answer",
+	"another's failure",
+	"an answer without an id",
+	"a head that is no object",
+	"an unknown type",
+	"a frame of the worker's",
+	"another hello",
+	"a length of 4 GiB",
+	"a head longer than its frame",
+	"no JSON",
+];
+
+describe("a function that writes to the agent's socket", () => {
+	it.each(VIOLATIONS)("%s: settles nobody else's invocation, and its sandbox is destroyed", async (forge) => {
+		const victim = await deploy(stack, { source: fixture("sleeps") });
+		const forger = await deploy(stack, { source: fixture("forges-frames") });
+		const { id } = await victim.invoke({ ms: 1 });
+		const running = victim.invoke({ ms: 700 });
+		const forged = await forger.invoke({ forge, id });
+		expect(forged.outcome).toBe("crashed");
+		expect(forged.problem?.detail).toContain("ProtocolError");
+		expect((await running).raw.body.toString()).toBe("slept");
+		expect((await victim.record({ id })).outcome).toBe("succeeded");
+		const { sandbox } = await forger.record(forged);
+		await eventually(async () => expect((await stack.client.sandboxes()).map((each) => each.id)).not.toContain(sandbox));
+		expect(await forger.result({})).toBe("honest");
+	});
+
+	it("a frame that is cut off hangs nobody: the invocation ends, the next one has a new sandbox", async () => {
+		const forger = await deploy(stack, { source: fixture("forges-frames"), timeoutMs: 2000 });
+		const forged = await forger.invoke({ forge: "a frame that is cut off" });
+		expect(["crashed", "timed_out"]).toContain(forged.outcome);
+		expect(await forger.result({})).toBe("honest");
+	});
+
+	it("an answer of its own before it returns is its answer, and what it says twice reaches nobody", async () => {
+		const forger = await deploy(stack, { source: fixture("forges-frames") });
+		const forged = await forger.invoke({ forge: "an answer of its own" });
+		expect(["succeeded", "crashed"]).toContain(forged.outcome);
+		for (let round = 0; round < 3; round++) expect(await forger.result({})).toBe("honest");
+	});
+
+	it("that it is settled, a hundred times, changes nothing for the next invocation", async () => {
+		const forger = await deploy(stack, { source: fixture("forges-frames") });
+		await forger.invoke({ forge: "settled, again and again" });
+		for (let round = 0; round < 3; round++) expect(await forger.result({})).toBe("honest");
+	});
+
+	it("on its standard output has written a line of its log", async () => {
+		const forger = await deploy(stack, { source: fixture("forges-frames") });
+		const answer = await forger.invoke({ forge: "on stdout", id: "inv_00000000000000000000000000" });
+		expect(answer.outcome).toBe("succeeded");
+		expect(answer.raw.body.toString()).toBe("honest");
+		expect((await forger.record(answer)).logs.map(({ text }) => text).join("")).toContain("forged");
+	});
+});
