@@ -115,7 +115,7 @@ export interface StatsAnswer {
 /** `POST /v1/nodes/commands`: for load tests and people; each node answers when it has done it. */
 export type NodeCommand =
 	| { readonly kind: "kill"; readonly sandbox: string }
-	/** Retires warm sandboxes of a function. */
-	| { readonly kind: "evict"; readonly project: string; readonly function: string }
+	/** Retires warm sandboxes of a function of the key's project; `project` may say that it is that one. */
+	| { readonly kind: "evict"; readonly project?: string; readonly function: string }
 	/** Sets the prewarmed floor of every class that has one, waits until it is reached (or emptied). */
 	| { readonly kind: "prewarm"; readonly floor: number | "default" };

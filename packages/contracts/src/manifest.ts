@@ -5,10 +5,15 @@ import { FIXED_LIMITS, LIMITS, type Range } from "./limits.js";
 export const RUNTIMES = ["node24", "node22"] as const;
 export type Runtime = (typeof RUNTIMES)[number];
 
-const within = ({ min, max, default: standard }: Range) => z.int().min(min).max(max).default(standard);
+const within = ({ min, max, default: standard }: Range) => {
+	const allowed = `a whole number from ${min} to ${max}`;
+	return z.int(allowed).min(min, allowed).max(max, allowed).default(standard);
+};
+const oneOf = <const Values extends readonly string[]>(...values: Values) => z.enum(values, `one of: ${values.join(", ")}`);
 
 const bytesOf = (text: string) => Buffer.byteLength(text);
 
+const REUSES = "version, never or a whole number from 1 to 1000000";
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
 
 const env = z
@@ -36,7 +41,7 @@ export const sourcePath = z
  * misspelt limit is an error and not a default.
  */
 export const manifestSchema = z.strictObject({
-	runtime: z.enum(RUNTIMES).default("node24"),
+	runtime: oneOf(...RUNTIMES).default("node24"),
 	/** The file with the handler; looked for under the usual names if absent. */
 	entry: sourcePath.optional(),
 	memoryMiB: within(LIMITS.memoryMiB),
@@ -45,17 +50,15 @@ export const manifestSchema = z.strictObject({
 	tmpfsMiB: within(LIMITS.tmpfsMiB),
 	concurrency: within(LIMITS.concurrency),
 	/** Outbound network. Only `none` in this version. */
-	network: z.enum(["none"]).default("none"),
+	network: oneOf("none").default("none"),
 	env,
 	/** How often a sandbox may be used: all invocations of its version, one, or n. */
-	reuse: z
-		.union([z.enum(["version", "never"]), z.int().min(1).max(1_000_000)], "version, never or a whole number from 1 to 1000000")
-		.default("version"),
+	reuse: z.union([z.enum(["version", "never"]), z.int(REUSES).min(1, REUSES).max(1_000_000, REUSES)], REUSES).default("version"),
 	/** `fresh` empties /tmp between invocations. */
-	scratch: z.enum(["keep", "fresh"]).default("keep"),
+	scratch: oneOf("keep", "fresh").default("keep"),
 	/** Whether `/fn/…` of this function answers without an API key. */
-	public: z.boolean().default(false),
-	description: z.string().max(256).optional(),
+	public: z.boolean("true or false").default(false),
+	description: z.string("text").max(256, "at most 256 characters").optional(),
 });
 
 /** A validated manifest with every default filled in. */
@@ -66,8 +69,8 @@ export type ManifestInput = z.input<typeof manifestSchema>;
 /** A deploy with its source in the JSON body: a manifest, `source`, and optionally `filename`. */
 export const inlineDeploySchema = manifestSchema.omit({ entry: true }).extend({
 	source: z
-		.string()
-		.min(1)
+		.string("the source's text")
+		.min(1, "the source's text, which is empty here")
 		.refine((text) => bytesOf(text) <= FIXED_LIMITS.sourceBytes, { message: `at most ${FIXED_LIMITS.sourceBytes} bytes; send an archive` }),
 	/** Names the language: `.ts`, `.mts`, `.cts`, `.tsx`, `.js`, `.mjs`, `.cjs`, `.jsx`. */
 	filename: sourcePath

@@ -111,7 +111,7 @@ describe("a body", () => {
 
 	test("that doesn't say its length is cut off at the limit, and the refusal arrives", async () => {
 		const headers = { authorization: `Bearer ${stack.key}` };
-		const sent = httpRequest({ port: port(), path: "/v1/functions/hello/invocations", method: "POST", headers });
+		const sent = httpRequest({ port: port(), path: "/v1/functions/hello/invocations", method: "POST", headers, agent: false });
 		sent.on("error", () => undefined);
 		const chunk = Buffer.alloc(1024 * 1024);
 		for (let i = 0; i < 10; i++) sent.write(chunk);
@@ -124,7 +124,7 @@ describe("a body", () => {
 	test("is asked for only when it is going to be read", async () => {
 		const ask = async (bytes: number) => {
 			const headers = { authorization: `Bearer ${stack.key}`, expect: "100-continue", "content-length": bytes };
-			const sent = httpRequest({ port: port(), path: "/v1/functions/hello/invocations", method: "POST", headers });
+			const sent = httpRequest({ port: port(), path: "/v1/functions/hello/invocations", method: "POST", headers, agent: false });
 			let continued = false;
 			sent.on("continue", () => {
 				continued = true;
@@ -230,4 +230,17 @@ describe("the OpenAPI document", () => {
 		}
 		expect(components.schemas.Problem.properties.code.enum).toEqual(Object.keys(ERRORS));
 	});
+});
+
+test("a refusal reaches a client that closes its connection after it, though it sends more than is taken", async () => {
+	const headers = { authorization: `Bearer ${stack.key}`, connection: "close", "content-type": "text/plain" };
+	for (let round = 0; round < 5; round++) {
+		const sent = httpRequest({ port: port(), path: "/v1/functions/hello", method: "PUT", headers, agent: false });
+		const failed = once(sent, "error").then(([error]) => Promise.reject(error));
+		sent.end(Buffer.alloc(20 * 1024 * 1024));
+		const [answer] = await Promise.race([once(sent, "response"), failed]);
+		answer.resume();
+		expect(answer.statusCode).toBe(415);
+		await Promise.race([once(answer, "end"), failed]);
+	}
 });

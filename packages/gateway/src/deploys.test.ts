@@ -122,18 +122,18 @@ describe("a deploy is refused, and nothing of it stays, for", () => {
 
 	test.each([
 		[{ ...SOURCE, memoryMb: 128 }, "memoryMb", /did you mean memoryMiB\?/],
-		[{ ...SOURCE, memoryMiB: 5000 }, "memoryMiB", /4096/],
-		[{ ...SOURCE, timeoutMs: "1s" }, "timeoutMs", /number/],
-		[{ ...SOURCE, cpuMilli: 1.5 }, "cpuMilli", /int/],
-		[{ ...SOURCE, runtime: "node18" }, "runtime", /node24/],
+		[{ ...SOURCE, memoryMiB: 5000 }, "memoryMiB", /^a whole number from 64 to 4096$/],
+		[{ ...SOURCE, timeoutMs: "1s" }, "timeoutMs", /^a whole number/],
+		[{ ...SOURCE, cpuMilli: 1.5 }, "cpuMilli", /^a whole number/],
+		[{ ...SOURCE, runtime: "node18" }, "runtime", /^one of: node24, node22$/],
 		[{ ...SOURCE, network: "internet" }, "network", /none/],
 		[{ ...SOURCE, reuse: 0 }, "reuse", /version, never or/],
 		[{ ...SOURCE, env: { "1A": "x" } }, "env.1A", /a letter or _/],
 		[{ ...SOURCE, env: { A: "x".repeat(40_000) } }, "env", /32768 bytes/],
 		[{ ...SOURCE, filename: "../a.ts" }, "filename", /relative path|file name/],
 		[{ ...SOURCE, filename: "a.py" }, "filename", /\.ts/],
-		[{ memoryMiB: 128 }, "source", /string/],
-		[{ source: "" }, "source", /1/],
+		[{ memoryMiB: 128 }, "source", /text/],
+		[{ source: "" }, "source", /empty/],
 	])("%j", async (body, field, message) => {
 		await refused(await put("hello", body), 400, {
 			code: "invalid_manifest",

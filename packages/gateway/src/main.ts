@@ -1,74 +1,91 @@
+import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { dropPrivileges, exitWithParent, loadSettings } from "@berth/config";
+import { dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
 import { newId } from "@berth/contracts";
 import { openBuildQueue, openInvocationQueue, openNodeDirectory } from "@berth/queue";
 import { ApiKeys, FunctionRegistry, openArtifactStore } from "@berth/registry";
 import { createLogger, GatewayMetrics } from "@berth/telemetry";
 import { createApp } from "./app.js";
 import { createGatewayServer } from "./server.js";
+import type { Services } from "./services.js";
 import { Upkeep } from "./upkeep.js";
 
 /** How long a stop waits for what is in flight, milliseconds. */
 const GRACE_MS = 10_000;
 
-const settings = loadSettings();
-const { server, serve } = createGatewayServer();
-// A port below 1024 is only root's to open.
-await new Promise<void>((resolve, reject) => {
-	server.once("error", reject);
-	server.listen(settings.port, settings.host, resolve);
-});
-dropPrivileges(settings.serviceUid);
-
-const log = createLogger("gateway", settings.logLevel);
-const { durableRedisUrl: durableUrl, fastRedisUrl: fastUrl } = settings;
-const gatewayId = newId("gw");
-const functions = await FunctionRegistry.open(durableUrl, log);
-const keys = await ApiKeys.open(durableUrl, log);
-const artifacts = await openArtifactStore(settings.paths.artifacts);
-const invocations = await openInvocationQueue({ durableUrl, fastUrl, gatewayId, logger: log });
-const builds = await openBuildQueue({ durableUrl, logger: log });
-const nodes = await openNodeDirectory({
-	fastUrl,
-	gatewayId,
-	logger: log,
-	onGone: (node) =>
-		void invocations
-			.abandon(node.id)
-			.catch((err: unknown) => log.error({ err, node: node.id }, "what was on a node that is gone couldn't be ended")),
-});
-const services = {
-	functions,
-	keys,
-	artifacts,
-	invocations,
-	builds,
-	nodes,
-	metrics: new GatewayMetrics(),
-	log,
-	maxInflight: settings.maxInflight,
-};
-const firstKey = settings.adminKeySha256 === undefined ? await keys.ensureFirst() : await keys.ensureAdmin(settings.adminKeySha256);
-serve(createApp(services));
-const upkeep = new Upkeep(services);
-upkeep.start();
-
-let stopping = false;
-async function stop(): Promise<void> {
-	if (stopping) return;
-	stopping = true;
-	const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-	server.closeIdleConnections();
-	const hurry = setTimeout(() => server.closeAllConnections(), GRACE_MS);
-	await closed;
-	clearTimeout(hurry);
-	await upkeep.stop();
-	await Promise.all([nodes.close(), invocations.close(), builds.close(), functions.close(), keys.close()]);
-	process.exit(0);
+/** Starts a gateway, says on stdout that it is ready (and the first key, the once), and runs until it is told to stop. */
+async function main(): Promise<void> {
+	const settings = loadSettings();
+	const { server, serve } = createGatewayServer();
+	// A port below 1024 is only root's to open.
+	await listen(server, settings);
+	dropPrivileges(settings.serviceUid);
+	const services = await open(settings);
+	const { keys } = services;
+	const firstKey = settings.adminKeySha256 === undefined ? await keys.ensureFirst() : await keys.ensureAdmin(settings.adminKeySha256);
+	serve(createApp(services));
+	const upkeep = new Upkeep(services);
+	upkeep.start();
+	stopOnDemand(server, services, upkeep);
+	const { port } = server.address() as AddressInfo;
+	process.stdout.write(`${JSON.stringify({ ready: true, port, ...(firstKey === undefined ? {} : { firstKey }) })}\n`);
 }
-process.once("SIGTERM", () => void stop());
-process.once("SIGINT", () => void stop());
-exitWithParent(() => void stop());
 
-const { port } = server.address() as AddressInfo;
-process.stdout.write(`${JSON.stringify({ ready: true, port, ...(firstKey === undefined ? {} : { firstKey }) })}\n`);
+async function open(settings: Settings): Promise<Services> {
+	const log = createLogger("gateway", settings.logLevel);
+	const { durableRedisUrl: durableUrl, fastRedisUrl: fastUrl } = settings;
+	const gatewayId = newId("gw");
+	const invocations = await openInvocationQueue({ durableUrl, fastUrl, gatewayId, logger: log });
+	const abandon = (node: string) =>
+		invocations.abandon(node).catch((err: unknown) => log.error({ err, node }, "what was on a node that is gone couldn't be ended"));
+	return {
+		functions: await FunctionRegistry.open(durableUrl, log),
+		keys: await ApiKeys.open(durableUrl, log),
+		artifacts: await openArtifactStore(settings.paths.artifacts),
+		invocations,
+		builds: await openBuildQueue({ durableUrl, logger: log }),
+		nodes: await openNodeDirectory({ fastUrl, gatewayId, logger: log, onGone: ({ id }) => void abandon(id) }),
+		metrics: new GatewayMetrics(),
+		log,
+		maxInflight: settings.maxInflight,
+	};
+}
+
+async function listen(server: Server, { host, port }: Settings): Promise<void> {
+	await new Promise<void>((resolve, reject) => {
+		const refused = (error: NodeJS.ErrnoException) =>
+			reject(error.code === "EADDRINUSE" ? new Error(`something else listens on ${host}:${port}; set BERTH_PORT to another port`) : error);
+		server.once("error", refused);
+		server.listen(port, host, () => {
+			server.off("error", refused);
+			resolve();
+		});
+	});
+}
+
+/** Takes nothing more, lets what is in flight end, and exits. */
+function stopOnDemand(server: Server, { nodes, invocations, builds, functions, keys }: Services, upkeep: Upkeep): void {
+	let stopping = false;
+	const stop = async () => {
+		if (stopping) return;
+		stopping = true;
+		const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+		server.closeIdleConnections();
+		const hurry = setTimeout(() => server.closeAllConnections(), GRACE_MS);
+		await closed;
+		clearTimeout(hurry);
+		await upkeep.stop();
+		await Promise.all([nodes, invocations, builds, functions, keys].map((one) => one.close()));
+		process.exit(0);
+	};
+	process.once("SIGTERM", () => void stop());
+	process.once("SIGINT", () => void stop());
+	exitWithParent(() => void stop());
+}
+
+try {
+	await main();
+} catch (error) {
+	process.stderr.write(`error: ${(error as Error).message}\n`);
+	process.exit(1);
+}

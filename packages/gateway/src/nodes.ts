@@ -1,4 +1,4 @@
-import { BerthError, type NodeCommand, type SandboxList, type StatsAnswer } from "@berth/contracts";
+import { BerthError, type SandboxList, type StatsAnswer } from "@berth/contracts";
 import type { NodeAnswer, NodeQuestion } from "@berth/queue";
 import type { Request, Response } from "express";
 import { z } from "zod";
@@ -16,7 +16,7 @@ export const nodeCommandSchema = z.strictObject({
 	kind: z.enum(["kill", "evict", "prewarm"]),
 	sandbox: z
 		.string()
-		.regex(/^sb_[0-9a-z]{26}$/, "a sandbox's id")
+		.regex(/^sb_[0-9a-z]{26}$/, "an id that GET /v1/sandboxes lists: sb_ and 26 characters")
 		.optional(),
 	/** The key's own; any other is as unknown as its functions. */
 	project: z.string().optional(),
@@ -47,7 +47,7 @@ export async function commandNodes(request: Request, response: Response, service
 	response.json({ affected });
 }
 
-function commandOf(body: z.output<typeof nodeCommandSchema>, project: string): NodeCommand {
+function commandOf(body: z.output<typeof nodeCommandSchema>, project: string): NodeQuestion {
 	if (body.kind === "kill" && body.sandbox !== undefined) return { kind: "kill", sandbox: body.sandbox };
 	if (body.project !== undefined && body.project !== project)
 		throw new BerthError("not_found", `there is no project ${JSON.stringify(body.project)} for this key`);

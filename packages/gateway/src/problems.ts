@@ -17,7 +17,6 @@ export function problemHandler(log: Logger): ErrorRequestHandler {
 		if (known.entry.fault === "platform") {
 			log.error({ err: error, method: request.method, path: request.path, instance }, known.message);
 		}
-		if (!request.complete) discardRest(request, response);
 		sendProblem(response, problemOf(known.code, known.message, known.issues, { ...known.extra, instance }));
 	};
 }
@@ -25,8 +24,11 @@ export function problemHandler(log: Logger): ErrorRequestHandler {
 export function sendProblem(response: Response, problem: Problem): void {
 	if (problem.status === 401) response.setHeader("www-authenticate", "Bearer");
 	if (problem.status === 429 || problem.status === 503) response.setHeader("retry-after", "1");
+	const text = JSON.stringify(problem);
 	response.status(problem.status).setHeader("content-type", "application/problem+json");
-	response.end(JSON.stringify(problem));
+	response.setHeader("content-length", Buffer.byteLength(text));
+	if (response.req.complete) response.end(text);
+	else endLater(response.req, response, text);
 }
 
 /** For what no route matched. */
@@ -34,15 +36,24 @@ export const noSuchPath: RequestHandler = (request) => {
 	throw new BerthError("not_found", `there is no ${request.path.slice(0, 200)}; GET /openapi.json lists what there is`);
 };
 
-/** What is still coming of a refused body is thrown away; a client that doesn't end it is cut off. */
-function discardRest(request: Request, response: Response): void {
+/**
+ * An answer to a request that is still coming. Its rest is read and thrown away, and the answer ended
+ * only then: Node may close the connection as soon as it is, and what a client writes to a closed
+ * connection resets it, the answer unread. Who doesn't end in time is cut off.
+ */
+function endLater(request: Request, response: Response, text: string): void {
 	request.removeAllListeners("data");
 	request.resume();
-	response.once("finish", () => {
-		if (request.complete) return;
-		const late = setTimeout(() => request.destroy(), LINGER_MS);
-		request.once("end", () => clearTimeout(late)).once("close", () => clearTimeout(late));
-	});
+	response.write(text);
+	const end = () => {
+		clearTimeout(late);
+		response.end();
+	};
+	const late = setTimeout(() => {
+		response.end();
+		request.destroy();
+	}, LINGER_MS);
+	request.once("end", end).once("close", end);
 }
 
 function asBerthError(error: unknown): BerthError {

@@ -91,7 +91,12 @@ export interface NodeInfo {
 }
 
 /** What a node answers to. */
-export type NodeQuestion = { readonly kind: "stats" } | { readonly kind: "sandboxes" } | { readonly kind: "metrics" } | NodeCommand;
+export type NodeQuestion =
+	| { readonly kind: "stats" }
+	| { readonly kind: "sandboxes" }
+	| { readonly kind: "metrics" }
+	| Exclude<NodeCommand, { readonly kind: "evict" }>
+	| { readonly kind: "evict"; readonly project: string; readonly function: string };
 export type NodeAnswer =
 	| { readonly kind: "stats"; readonly stats: NodeStats }
 	| { readonly kind: "sandboxes"; readonly sandboxes: readonly SandboxInfo[] }

@@ -161,7 +161,7 @@ describe("while Redis is away", () => {
 	test("an answer that nobody heard is found when it is heard again", async () => {
 		const gateway = await lanes.gateway();
 		await lanes.worker(async (delivery) => {
-			await lanes.server.client((redis) => redis.client("KILL", "TYPE", "pubsub"));
+			await lanes.server.client((redis) => redis.call("CLIENT", "KILL", "TYPE", "pubsub"));
 			return await echo(delivery);
 		});
 		expect(await gateway.run(NODE, requestOf("kept"))).toMatchObject({ result: { body: { text: "kept" } } });
