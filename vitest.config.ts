@@ -29,6 +29,8 @@ const withLong = process.env["BERTH_TEST_LONG"] === "1";
 export default defineConfig({
 	cacheDir: "node_modules/.cache/vite",
 	test: {
+		// A condition that is awaited, not a speed that is asserted.
+		expect: { poll: { timeout: 10_000 } },
 		projects: [
 			{ extends: true, test: { name: "unit", include: ["packages/*/src/**/*.test.ts"], testTimeout: 20_000, sequence: { groupOrder: 0 } } },
 			wholeSystem("functional", "test/functional/**/*.test.ts", 1, 1, SHARED_STACK),
