@@ -21,7 +21,10 @@ function collect(request: Request, maxBytes: number): Promise<Buffer> {
 	return new Promise((resolve, reject) => {
 		const chunks: Buffer[] = [];
 		let size = 0;
-		const cutShort = () => reject(new BerthError("invalid_request", "the body ended before it was complete"));
+		// Every request closes in the end: an error, with its stack, is made only for one that was cut short.
+		const cutShort = () => {
+			if (!request.readableEnded) reject(new BerthError("invalid_request", "the body ended before it was complete"));
+		};
 		request.on("data", (chunk: Buffer) => {
 			size += chunk.length;
 			if (size <= maxBytes) chunks.push(chunk);
