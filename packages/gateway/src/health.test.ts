@@ -52,6 +52,7 @@ test("what was accepted is accounted for, per lane", async () => {
 		expect(found.get(`berth_unaccounted{lane="${lane}"}`)).toBe(0);
 	}
 	expect(found.get("berth_redis_up")).toBe(1);
+	expect(found.get('berth_node_up{node="node_test"}')).toBe(1);
 	expect(found.get('berth_queue_depth{lane="background",state="waiting"}')).toBe(0);
 	expect(found.get('berth_x{a="b",node="node_test"}')).toBe(1);
 });

@@ -21,13 +21,21 @@ export async function readyz(_request: Request, response: Response, { functions,
 /** `GET /metrics`: the gateway's own, and those of the workers that answer. Also while Redis is away: then it says so. */
 export async function metrics(_request: Request, response: Response, services: Services): Promise<void> {
 	await measureQueues(services);
+	const texts = await Promise.all(services.nodes.nodes().map(async ({ id }) => [id, await metricsOf(id, services)] as const));
+	services.metrics.nodes(new Map(texts.map(([id, text]) => [id, text !== undefined])));
 	const own = await services.metrics.registry.metrics();
-	const asked = services.nodes.nodes().map(async ({ id }) => {
-		const answer = await services.nodes.ask(id, { kind: "metrics" }, NODE_MS);
-		return answer.kind === "metrics" ? withNode(answer.text, id) : "";
-	});
-	const texts = (await Promise.allSettled(asked)).map((result) => (result.status === "fulfilled" ? result.value : ""));
-	response.type(services.metrics.registry.contentType).send(merged([own, ...texts]));
+	response.type(services.metrics.registry.contentType).send(merged([own, ...texts.map(([, text]) => text ?? "")]));
+}
+
+/** A worker's metrics, labelled with its node; undefined when it doesn't say them. */
+async function metricsOf(node: string, { nodes, log }: Services): Promise<string | undefined> {
+	try {
+		const answer = await nodes.ask(node, { kind: "metrics" }, NODE_MS);
+		return answer.kind === "metrics" ? withNode(answer.text, node) : undefined;
+	} catch (err) {
+		log.warn({ err, node }, "a node doesn't say its metrics");
+		return undefined;
+	}
 }
 
 async function measureQueues({ invocations, metrics: own, log }: Services): Promise<void> {

@@ -54,6 +54,13 @@ export class GatewayMetrics {
 		registers: [this.registry],
 	});
 
+	readonly #nodes = new Gauge({
+		name: "berth_node_up",
+		help: "Whether a node's worker said its metrics; if not, they are missing here",
+		labelNames: ["node"],
+		registers: [this.registry],
+	});
+
 	constructor() {
 		collectDefaultMetrics({ register: this.registry, prefix: "berth_gateway_" });
 	}
@@ -85,6 +92,12 @@ export class GatewayMetrics {
 
 	redis(up: boolean): void {
 		this.#redis.set(up ? 1 : 0);
+	}
+
+	/** @param answered of every node whether it answered */
+	nodes(answered: ReadonlyMap<string, boolean>): void {
+		this.#nodes.reset();
+		for (const [node, up] of answered) this.#nodes.set({ node }, up ? 1 : 0);
 	}
 
 	#laneCounter(name: string, what: string): Counter<"lane"> {
