@@ -88,6 +88,9 @@ describe("a deploy", () => {
 			diagnostics,
 		});
 		await expect.poll(sources).toEqual(kept);
+		const { latest } = (await (await stack.fetch("/v1/functions/hello")).json()) as { latest: number };
+		expect((await stack.fetch(`/v1/functions/hello/versions/${latest}/source`)).status).toBe(404);
+		expect((await stack.fetch(`/v1/functions/hello/versions/${latest - 1}/source`)).status).toBe(200);
 		expect(await (await stack.fetch("/v1/functions/hello")).json()).toMatchObject({ version: { state: "ready" } });
 		// The same broken source again isn't taken for the live version.
 		expect((await put("hello", { source: "export default (" })).status).toBe(422);

@@ -1,4 +1,4 @@
-import type { FunctionDetail, FunctionList, SourceKind, VersionList } from "@berth/contracts";
+import { BerthError, type FunctionDetail, type FunctionList, type SourceKind, type VersionList } from "@berth/contracts";
 import { functionNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
 import { authenticate } from "./auth.js";
@@ -65,5 +65,9 @@ export async function getSource(request: Request, response: Response, { keys, fu
 	const name = nameFrom(request.params["name"]);
 	const version = await functions.getVersion(project, name, numberFrom(request.params["number"]));
 	if (version === undefined) throw functionNotFound(`${name}:${String(request.params["number"])}`);
+	// A build that failed takes its source along, unless another version is made of it.
+	if (!(await artifacts.sources.has(version.source.digest))) {
+		throw new BerthError("not_found", `the source of ${name}:${version.number} isn't here any more: sources of failed builds aren't kept`);
+	}
 	response.type(SOURCE_TYPES[version.source.kind]).send(await artifacts.sources.get(version.source.digest));
 }
