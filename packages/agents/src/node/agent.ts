@@ -10,6 +10,7 @@ import {
 	TO_AGENT,
 } from "@berth/contracts/agent";
 import { loadBundle } from "../bundle/load-bundle.js";
+import { IdleCompaction } from "./compact.js";
 import { Invocation } from "./context.js";
 import { describeError } from "./errors.js";
 import { type Handler, handlerOf } from "./handlers.js";
@@ -26,6 +27,7 @@ export class Agent {
 	#loaded: { readonly head: SpecialiseHead; readonly handler: Handler } | undefined;
 	#current: Invocation | undefined;
 	#served = 0;
+	readonly #compaction = new IdleCompaction();
 	/** Settled when a built-in module has made itself ready; there is none in a function's sandbox. */
 	#builtInReady: Promise<unknown> | undefined;
 
@@ -84,6 +86,7 @@ export class Agent {
 		const invocation = new Invocation(head, this.#loaded.head);
 		if (this.#loaded.head.scratch === "fresh" && this.#served++ > 0) emptyScratch();
 		this.#current = invocation;
+		this.#compaction.begun();
 		const startedAt = performance.now();
 		try {
 			const reply = await this.#invocations.run(invocation, () => this.#run(invocation, body));
@@ -96,7 +99,9 @@ export class Agent {
 			this.#link.send(FROM_AGENT.settled, { id: head.id });
 		}
 		invocation.close();
-		if (this.#current === invocation) this.#current = undefined;
+		if (this.#current !== invocation) return;
+		this.#current = undefined;
+		this.#compaction.ended();
 	}
 
 	#run(invocation: Invocation, body: Uint8Array): Promise<Reply> {

@@ -1,13 +1,47 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
+type Collect = (options: { readonly type: "major"; readonly execution: "sync"; readonly flavor: "last-resort" }) => void;
+
+let collect: Collect | undefined;
+
 /**
- * Gives back what booting and warming up left in the heap: a sandbox that waits prewarmed costs its node memory.
- * The flag is taken back, since a code cache is only good for the flags that it was made under.
+ * Gives back what the heap doesn't need any more, the room of the young generation too: a sandbox
+ * that waits costs its node memory. The flag is taken back, since a code cache is only good for the
+ * flags that it was made under.
  */
 export function compactHeap(): void {
-	setFlagsFromString("--expose-gc");
-	const collect = runInNewContext("gc") as () => void;
-	setFlagsFromString("--no-expose-gc");
-	collect();
+	if (collect === undefined) {
+		setFlagsFromString("--expose-gc");
+		collect = runInNewContext("gc") as Collect;
+		setFlagsFromString("--no-expose-gc");
+	}
+	collect({ type: "major", execution: "sync", flavor: "last-resort" });
+}
+
+/** Idle for so long, milliseconds: before the sandbox is frozen, and after the next of a row of requests would have come. */
+const IDLE_MS = 10;
+/** So many invocations make enough garbage to be worth some milliseconds of work. */
+const WORTH = 100;
+
+/** Compacts the heap at rest, once in a while. */
+export class IdleCompaction {
+	#since = 0;
+	#timer: NodeJS.Timeout | undefined;
+
+	/** An invocation has begun: not now. */
+	begun(): void {
+		this.#since++;
+		clearTimeout(this.#timer);
+	}
+
+	/** It is over, and perhaps the sandbox comes to rest. */
+	ended(): void {
+		if (this.#since < WORTH) return;
+		this.#timer = setTimeout(() => {
+			this.#since = 0;
+			compactHeap();
+		}, IDLE_MS);
+		this.#timer.unref();
+	}
 }

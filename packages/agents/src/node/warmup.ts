@@ -3,7 +3,7 @@ import { compactHeap } from "./compact.js";
 import { Invocation } from "./context.js";
 import { handlerOf } from "./handlers.js";
 
-const ROUNDS = 10;
+const ROUNDS = 3;
 const LOADED: SpecialiseHead = { entry: "", project: "", function: "", version: 0, env: {}, scratch: "keep" };
 const REQUEST = {
 	method: "POST",
