@@ -21,7 +21,7 @@ async function main() {
 	const { values } = parseArgs({
 		options: { quick: { type: "boolean", default: false }, out: { type: "string", default: join(ROOT, RESULTS) } },
 	});
-	const { signal } = stopSignal();
+	const signal = stopSignal();
 	const stack = await Stack.start({ port: 0, env: { BERTH_LOG_LEVEL: "warn" }, signal });
 	try {
 		const measured = await measure(stack, values.quick, signal);

@@ -22,25 +22,24 @@ const OPTIONS = {
 const say = (text = "") => process.stdout.write(`${text}\n`);
 const heading = (text) => say(`\n── ${text}`);
 
-async function main() {
+async function main(signal) {
 	const { values } = parseArgs({ options: OPTIONS });
-	const { signal, untilStopped } = stopSignal();
 	const dataDir = values.data ?? (values.once ? undefined : DATA_DIR);
 	heading("Starting the stack");
 	const stack = await Stack.start({ dataDir, port: Number(values.port ?? (values.once ? 0 : PORT)), signal });
+	let gone = false;
 	try {
 		say(stack.wasUp ? `It is up already at ${stack.url}.` : `It is up at ${stack.url}, its data is in ${stack.dataDir}.`);
 		await tour(stack, signal);
 		if (!values.once) {
 			goOn(stack);
-			if (!stack.wasUp) await untilStopped();
+			if (!stack.wasUp) await stack.untilGone(signal);
+			gone = !stack.wasUp && !signal.aborted;
 		}
-	} catch (error) {
-		if (!signal.aborted) throw error;
-		process.exitCode = INTERRUPTED;
 	} finally {
 		if (!stack.wasUp) {
-			heading("Stopping the stack");
+			if (gone) process.exitCode = 1;
+			heading(gone ? "The stack has ended without us" : "Stopping the stack");
 			await stack.stop();
 			say(dataDir === undefined ? "It is down, and nothing of it is left." : `It is down. What was deployed stays in ${dataDir}.`);
 		}
@@ -113,9 +112,10 @@ function goOn(stack) {
 	if (!stack.wasUp) say("\nThe stack stays up until Ctrl-C. `npx berth up --detach` starts it without this tour.");
 }
 
+const signal = stopSignal();
 try {
-	await main();
+	await main(signal);
 } catch (error) {
-	process.stderr.write(`\nquickstart failed: ${error.message}\n`);
-	process.exitCode = 1;
+	process.exitCode = signal.aborted ? INTERRUPTED : 1;
+	process.stderr.write(signal.aborted ? "\nquickstart was stopped before it was done.\n" : `\nquickstart failed: ${error.message}\n`);
 }

@@ -1,11 +1,13 @@
 import { spawn } from "node:child_process";
 import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { environment, ROOT } from "../setup/places.mjs";
 
 const CLI = join(ROOT, "packages", "cli", "bin", "berth.mjs");
 /** Below a directory that everybody may search: sandboxes run as users of their own. */
 const TEMPORARY = "/var/lib/berth-";
+const LOOK_MS = 1000;
 
 /** A stack of this machine, driven through its command line. Whoever started it stops it. */
 export class Stack {
@@ -18,6 +20,7 @@ export class Stack {
 	dataDir;
 	/** Whether it was up before. */
 	wasUp;
+	#supervisor;
 	#temporary;
 	#environment;
 
@@ -56,6 +59,15 @@ export class Stack {
 		if (this.#temporary) await rm(this.dataDir, { recursive: true, force: true });
 	}
 
+	/**
+	 * Resolves when its supervisor has ended without us: killed, or stopped from elsewhere. It is nobody's child here, so it
+	 * is looked for every second.
+	 * @param {AbortSignal} signal ends the waiting, and resolves it
+	 */
+	async untilGone(signal) {
+		while (!signal.aborted && (await isThere(this.#supervisor))) await pause(LOOK_MS, undefined, { signal }).catch(() => undefined);
+	}
+
 	async #up(port, signal) {
 		const running = await runningUrl(this.dataDir);
 		this.wasUp = running !== undefined;
@@ -63,6 +75,7 @@ export class Stack {
 			? { url: running, key: null }
 			: JSON.parse(await this.berth(["up", "--detach", "--json", "--port", String(port)], { quiet: true, signal }));
 		this.url = ready.url;
+		this.#supervisor = (await stateIn(this.dataDir)).supervisor.pid;
 		this.keyIsNew = ready.key !== null;
 		this.key = ready.key ?? (await readFile(join(this.dataDir, "admin.key"), "utf8")).trim();
 	}
@@ -77,7 +90,7 @@ async function temporaryDirectory() {
 /** The gateway of the stack that is up in a data directory, if one is, and answers. */
 async function runningUrl(dataDir) {
 	try {
-		const { url } = JSON.parse(await readFile(join(dataDir, "run", "supervisor.json"), "utf8"));
+		const { url } = await stateIn(dataDir);
 		return (await fetch(`${url}/livez`)).ok ? url : undefined;
 	} catch {
 		// No state, or nobody answers there: `berth up` says what is the matter, if anything is.
@@ -85,19 +98,37 @@ async function runningUrl(dataDir) {
 	}
 }
 
+async function stateIn(dataDir) {
+	return JSON.parse(await readFile(join(dataDir, "run", "supervisor.json"), "utf8"));
+}
+
+/** Whether a process runs: one that has ended and that nobody has waited for has a pid, too (proc_pid_stat(5), state Z). */
+async function isThere(pid) {
+	try {
+		const stat = await readFile(`/proc/${pid}/stat`, "utf8");
+		return stat[stat.lastIndexOf(")") + 2] !== "Z";
+	} catch {
+		return false;
+	}
+}
+
 function run(args, { quiet, signal, env }) {
+	signal?.throwIfAborted();
 	const child = spawn(process.execPath, [CLI, ...args], {
 		stdio: ["ignore", quiet ? "pipe" : "inherit", "inherit"],
 		env: environment(env),
-		signal,
-		killSignal: "SIGTERM",
 	});
+	// It cleans up after itself: only when it has ended is it over.
+	const stop = () => child.kill("SIGTERM");
+	signal?.addEventListener("abort", stop, { once: true });
 	let output = "";
 	child.stdout?.setEncoding("utf8").on("data", (text) => (output += text));
 	return new Promise((resolve, reject) => {
 		child.once("error", reject);
 		child.once("close", (code) => {
-			if (code === 0) resolve(output);
+			signal?.removeEventListener("abort", stop);
+			if (signal?.aborted) reject(signal.reason);
+			else if (code === 0) resolve(output);
 			else reject(new Error(`\`berth ${args.slice(2).join(" ")}\` ended with ${code}${output === "" ? "" : `: ${detailIn(output)}`}`));
 		});
 	});

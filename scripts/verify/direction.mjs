@@ -23,7 +23,7 @@ const MAY_IMPORT = {
 /** Where alone each third-party engine may be imported. */
 const HOMES = {
 	bullmq: ["packages/queue/src/bullmq/"],
-	ioredis: ["packages/redis/src/", "packages/queue/src/"],
+	ioredis: ["packages/redis/src/"],
 	express: ["packages/gateway/src/"],
 	esbuild: ["packages/agents/src/builder/"],
 	koffi: ["packages/launcher/src/"],
@@ -34,7 +34,7 @@ const HOMES = {
 };
 
 /** What tests may import beside what their package declares. */
-const FOR_TESTS = new Set(["vitest", "fast-check"]);
+const FOR_TESTS = new Set(["vitest", "fast-check", "@berth/redis"]);
 
 /** Imports against the layers, the engines' homes and what each package declares. @returns {string[]} what is wrong */
 export function checkDirection() {

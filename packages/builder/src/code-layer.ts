@@ -41,34 +41,46 @@ export function codeLayerKey({ source, manifest }: Pick<Version, "source" | "man
 	return layerKey("code", [builder, manifest.runtime, manifest.entry ?? null, source.kind, source.filename ?? null, source.digest]);
 }
 
-/** The code layer of a version: found, or built in a sandbox. @throws BerthError when the sandbox gives no answer that holds */
-export async function codeLayer(
+/** The code layer that was made of this version's source before; undefined when there is none. Whoever asks holds the image store. */
+export async function findCodeLayer(version: Version, { stores, builder }: CodeLayerOptions): Promise<CodeLayer | undefined> {
+	const known = await findLayer(stores, codeLayerKey(version, builder));
+	if (known === undefined) return undefined;
+	const { entry, warnings } = known.note as Note;
+	return { layer: { digest: known.digest, sizeBytes: known.sizeBytes }, entry, warnings, cached: true, phases: {} };
+}
+
+/** What a build sandbox made of a source: files that aren't stored yet. */
+export interface Bundle {
+	readonly answer: Extract<BuildAnswer, { ok: true }>;
+	readonly files: readonly LayerEntry[];
+}
+
+/** Bundles a source in a sandbox. @throws BerthError when the sandbox gives no answer that holds */
+export async function bundle(
 	version: Version,
-	source: () => Promise<Uint8Array>,
-	options: CodeLayerOptions,
-): Promise<CodeLayer | BuildFailure> {
-	const { stores, sandbox, timeoutMs } = options;
-	const key = codeLayerKey(version, options.builder);
-	const known = await findLayer(stores, key);
-	if (known !== undefined) {
-		const { entry, warnings } = known.note as Note;
-		return { layer: { digest: known.digest, sizeBytes: known.sizeBytes }, entry, warnings, cached: true, phases: {} };
-	}
-	const run = await sandbox.run(requestOf(version), await source(), timeoutMs);
+	source: Uint8Array,
+	{ sandbox, timeoutMs }: CodeLayerOptions,
+): Promise<Bundle | BuildFailure> {
+	const run = await sandbox.run(requestOf(version), source, timeoutMs);
 	if (run.outcome !== "answered") return stopped(run, timeoutMs);
 	const answer = parseBuildAnswer(run.answer);
 	if (answer === undefined) throw new BerthError("build_platform_error", "The build sandbox gave an answer that isn't one.");
 	if (!answer.ok) return { code: answer.code, phase: answer.phase, message: answer.message, diagnostics: answer.diagnostics };
+	return { answer, files: filesOf(answer, run.body) };
+}
+
+/** Stores a bundle as a layer and remembers what it was made of. Whoever asks holds the image store. */
+export async function storeCodeLayer(
+	version: Version,
+	{ answer, files }: Bundle,
+	{ stores, builder }: CodeLayerOptions,
+): Promise<CodeLayer> {
 	const startedAt = performance.now();
 	const note: Note = { entry: answer.entry, warnings: answer.warnings };
-	const layer = await makeLayer(stores, key, filesOf(answer, run.body), note);
+	const layer = await makeLayer(stores, codeLayerKey(version, builder), files, note);
 	const { unpackMs, bundleMs, checkMs } = answer.phases;
-	return {
-		layer,
-		...note,
-		cached: false,
-		phases: { unpack: unpackMs, bundle: bundleMs, check: checkMs, layer: performance.now() - startedAt },
-	};
+	const phases = { unpack: unpackMs, bundle: bundleMs, check: checkMs, layer: performance.now() - startedAt };
+	return { layer, ...note, cached: false, phases };
 }
 
 function requestOf({ source, manifest }: Version): BuildRequest {

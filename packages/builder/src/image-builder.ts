@@ -1,6 +1,6 @@
 import type { BuildFailure, BuildPhase, BuildReport, ImageReference, Version } from "@berth/contracts";
 import type { Bases } from "./bases.js";
-import { type CodeLayer, type CodeLayerOptions, codeLayer } from "./code-layer.js";
+import { bundle, type CodeLayer, type CodeLayerOptions, findCodeLayer, storeCodeLayer } from "./code-layer.js";
 import { imageLabels } from "./image-labels.js";
 import { storeImage } from "./oci-image.js";
 
@@ -9,7 +9,8 @@ export type BuildResult =
 	| {
 			readonly ok: true;
 			readonly image: ImageReference;
-			readonly report: BuildReport /** Whether a sandbox bundled it; else its code layer was there. */;
+			readonly report: BuildReport;
+			/** Whether a sandbox bundled it; else its code layer was there. */
 			readonly bundled: boolean;
 	  }
 	| { readonly ok: false; readonly failure: BuildFailure; readonly report: BuildReport };
@@ -21,9 +22,11 @@ export interface ImageBuilderOptions extends Omit<CodeLayerOptions, "builder"> {
 /** Makes images out of versions: base, code layer, config, manifest, name. */
 export class ImageBuilder {
 	readonly #options: ImageBuilderOptions;
+	readonly #layers: CodeLayerOptions;
 
 	constructor(options: ImageBuilderOptions) {
 		this.#options = options;
+		this.#layers = { ...options, builder: options.bases.build.digest };
 	}
 
 	/**
@@ -32,29 +35,66 @@ export class ImageBuilder {
 	 * @throws BerthError when we are to blame
 	 */
 	async build(version: Version, source: () => Promise<Uint8Array>): Promise<BuildResult> {
-		const { stores, bases } = this.#options;
 		const startedAt = performance.now();
-		using _hold = await stores.images.hold();
-		const code = await codeLayer(version, source, { ...this.#options, builder: bases.build.digest });
-		if ("code" in code) return { ok: false, failure: code, report: reportOf(startedAt, {}, undefined) };
+		const known = await this.#holding(async () => {
+			const code = await findCodeLayer(version, this.#layers);
+			return code && (await this.#assemble(version, code, startedAt));
+		});
+		if (known !== undefined) return known;
+		// A sandbox takes its time, and a tenant can draw it out: nothing is held meanwhile.
+		const made = await bundle(version, await source(), this.#layers);
+		if ("code" in made) return { ok: false, failure: made, report: reportOf(startedAt, {}, undefined) };
+		return await this.#holding(async () => this.#assemble(version, await storeCodeLayer(version, made, this.#layers), startedAt));
+	}
+
+	/** Removes the names of a function's images, and what nothing needs any more. */
+	removeFunction(project: string, name: string): Promise<void> {
+		return this.#remove((tag) => tag.startsWith(`${project}/${name}:`));
+	}
+
+	/** Removes the name of a version's image, and what nothing needs any more. */
+	removeVersion(version: Version): Promise<void> {
+		return this.#remove((tag) => tag === imageName(version));
+	}
+
+	/** The functions (`project/name`) that images are of. */
+	functions(): readonly string[] {
+		const names = this.#options.stores.images.tags().map(([tag]) => tag.slice(0, tag.lastIndexOf(":")));
+		return [...new Set(names)].filter((name) => !name.startsWith("base/"));
+	}
+
+	/** Removes blobs that no name leads to, and remembered keys whose layer is gone. */
+	async collect(): Promise<void> {
+		const { images, keys } = this.#options.stores;
+		await images.collect();
+		await keys.prune(async (value) => {
+			const { digest } = value as { digest?: Parameters<typeof images.hasBlob>[0] };
+			return digest === undefined || (await images.hasBlob(digest));
+		});
+	}
+
+	async #remove(isMeant: (tag: string) => boolean): Promise<void> {
+		const { images } = this.#options.stores;
+		const tags = images.tags().flatMap(([tag]) => (isMeant(tag) ? [tag] : []));
+		if (tags.length === 0) return;
+		await images.untag(...tags);
+		await this.collect();
+	}
+
+	/** Nothing is collected from under `work`, whose blobs have no name yet. */
+	async #holding<T>(work: () => Promise<T>): Promise<T> {
+		using _hold = await this.#options.stores.images.hold();
+		return await work();
+	}
+
+	async #assemble(version: Version, code: CodeLayer, startedAt: number): Promise<BuildResult> {
+		const { stores, bases } = this.#options;
 		const imageAt = performance.now();
 		const base = bases[version.manifest.runtime];
 		const image = await storeImage(stores.images, [...base.layers, code.layer], imageLabels(version, code.entry));
 		await stores.images.tag(imageName(version), image.manifest);
 		const report = reportOf(startedAt, { ...code.phases, image: performance.now() - imageAt }, code);
 		return { ok: true, image: { digest: image.digest, base, layers: [code.layer], entry: code.entry }, report, bundled: !code.cached };
-	}
-
-	/** Removes the names of a function's images, and every blob and remembered key that nothing needs any more. */
-	async removeFunction(project: string, name: string): Promise<void> {
-		const { images, keys } = this.#options.stores;
-		const prefix = `${project}/${name}:`;
-		await images.untag(...images.tags().flatMap(([tag]) => (tag.startsWith(prefix) ? [tag] : [])));
-		await images.collect();
-		await keys.prune(async (value) => {
-			const { digest } = value as { digest?: Parameters<typeof images.hasBlob>[0] };
-			return digest === undefined || (await images.hasBlob(digest));
-		});
 	}
 }
 

@@ -54,7 +54,8 @@ export class SourceMaps {
 			this.#maps.set(layer, known);
 			return known.map;
 		}
-		const json = await readFromLayer(this.#images.blobPath(layer), `${entry}.map`);
+		// A layer that can't be read costs the places in the source, not the error that they belong to.
+		const json = await readFromLayer(this.#images.blobPath(layer), `${entry}.map`).catch(() => undefined);
 		const usable = json !== undefined && json.length <= CACHE_BYTES ? json : undefined;
 		const map = usable === undefined ? undefined : parseMap(usable);
 		this.#keep(layer, map, usable?.length ?? 0);

@@ -11,11 +11,20 @@ export async function readFromLayer(tar: string, name: string): Promise<Buffer |
 		if (bytesRead < BLOCK || header[0] === 0) return undefined;
 		const size = Number.parseInt(header.toString("latin1", 124, 135), 8);
 		offset += BLOCK;
-		if (header.toString("utf8", 0, header.indexOf(0)) === name) {
+		if (nameIn(header) === name) {
 			const bytes = Buffer.alloc(size);
 			const read = await source.read(bytes, 0, size, offset);
 			return read.bytesRead === size ? bytes : undefined;
 		}
 		offset += Math.ceil(size / BLOCK) * BLOCK;
 	}
+}
+
+/** Prefix and name of a ustar header: each ends with a NUL unless it fills its field. */
+function nameIn(header: Buffer): string {
+	const [name, prefix] = [header.subarray(0, 100), header.subarray(345, 500)].map((field) => {
+		const end = field.indexOf(0);
+		return field.toString("utf8", 0, end < 0 ? field.length : end);
+	});
+	return prefix === "" ? (name ?? "") : `${prefix}/${name}`;
 }

@@ -7,6 +7,8 @@ export const EXIT = {
 	usage: 2,
 	/** No gateway answers, or it doesn't take the key. */
 	unreachable: 3,
+	/** Ctrl-C or SIGTERM ended it, as shells count it. */
+	interrupted: 130,
 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 

@@ -1,15 +1,22 @@
 import { ApiError, ConnectionError } from "@berth/client";
 import { SettingsError } from "@berth/config";
+import { BenchError } from "@berth/loadtest";
 import { CommandFailure, EXIT, type ExitCode } from "./exit-codes.js";
 import { problemText } from "./render/problem.js";
 import { messageOf } from "./system-errors.js";
 import type { Terminal } from "./terminal.js";
 
 /** Says what went wrong, to people or (one JSON document on stdout) to programs, and gives the exit code. */
-export function reportFailure(error: unknown, terminal: Terminal, json: boolean): ExitCode {
+export function reportFailure(error: unknown, terminal: Terminal, { json, verbose }: { json: boolean; verbose: boolean }): ExitCode {
+	if (error instanceof SuppressedError) {
+		// The work failed first; that cleaning up after it failed too is the lesser news.
+		const exitCode = reportFailure(error.suppressed, terminal, { json, verbose });
+		terminal.note(`Cleaning up failed, too: ${messageOf(error.error)}`);
+		return exitCode;
+	}
 	const exitCode = exitCodeOf(error);
 	if (json) terminal.json({ error: error instanceof ApiError ? error.problem : { detail: messageOf(error) } });
-	else terminal.note(textOf(error, terminal));
+	else terminal.note(textOf(error, terminal, verbose));
 	return exitCode;
 }
 
@@ -21,10 +28,15 @@ function exitCodeOf(error: unknown): ExitCode {
 	return EXIT.failed;
 }
 
-function textOf(error: unknown, terminal: Terminal): string {
-	if (error instanceof ApiError) return problemText(error.problem, terminal);
-	const text =
-		error instanceof ConnectionError ? `${error.message}\nIs the stack up? \`berth doctor\` tells, \`berth up\` starts it.` : undefined;
-	const known = error instanceof CommandFailure || error instanceof SettingsError;
-	return `${terminal.style("red", "error")}: ${text ?? (known || !(error instanceof Error) ? messageOf(error) : (error.stack ?? error.message))}`;
+function textOf(error: unknown, terminal: Terminal, verbose: boolean): string {
+	if (error instanceof ApiError) return problemText(error.problem, terminal, { verbose });
+	return `${terminal.style("red", "error")}: ${sentenceOf(error, verbose)}`;
+}
+
+/** A person's sentence; what nobody foresaw has a stack too, for those who ask for it. */
+function sentenceOf(error: unknown, verbose: boolean): string {
+	if (error instanceof ConnectionError) return `${error.message}\nIs the stack up? \`berth doctor\` tells, \`berth up\` starts it.`;
+	if (error instanceof CommandFailure || error instanceof SettingsError || error instanceof BenchError || !(error instanceof Error))
+		return messageOf(error);
+	return verbose ? (error.stack ?? error.message) : `${error.message} (-v shows where)`;
 }

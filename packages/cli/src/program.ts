@@ -57,7 +57,7 @@ export async function runCommandLine(args: readonly string[], surroundings: Surr
 				try {
 					exitCode = await act(session, command.opts(), ...command.processedArgs);
 				} catch (error) {
-					exitCode = reportFailure(error, surroundings.terminal, session.json);
+					exitCode = reportFailure(error, surroundings.terminal, session);
 				}
 			},
 	};
@@ -68,7 +68,7 @@ export async function runCommandLine(args: readonly string[], surroundings: Surr
 		return exitCode;
 	} catch (error) {
 		if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-		return reportFailure(error, surroundings.terminal, false);
+		return reportFailure(error, surroundings.terminal, { json: false, verbose: false });
 	}
 }
 
@@ -84,6 +84,6 @@ function describe(program: Command, terminal: Terminal): void {
 		.configureHelp({ showGlobalOptions: true })
 		.configureOutput({ writeOut: (text) => terminal.write(text), writeErr: (text) => terminal.note(text.trimEnd()) })
 		.showHelpAfterError("(--help says more)")
-		.addHelpText("after", "\nExit codes: 0 done, 1 it failed, 2 wrong usage, 3 no gateway answers or it refuses the key.")
+		.addHelpText("after", "\nExit codes: 0 done, 1 it failed, 2 wrong usage, 3 no gateway answers or it refuses the key, 130 interrupted.")
 		.exitOverride();
 }

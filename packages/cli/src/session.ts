@@ -17,6 +17,10 @@ export interface GlobalOptions {
 	readonly verbose?: boolean;
 }
 
+function noKey(): never {
+	throw new CommandFailure(EXIT.unreachable, "an API key is needed: --key or BERTH_API_KEY");
+}
+
 /** Where a gateway is, and the key for it. */
 interface Target {
 	readonly url: string;
@@ -56,13 +60,24 @@ export class Session implements AsyncDisposable {
 		return this.#connection;
 	}
 
+	/** Where the gateway is and the key, for what makes its own connections. @throws CommandFailure when there is no key */
+	async target(): Promise<{ readonly url: string; readonly key: string }> {
+		const { url, key } = await this.#checkedTarget();
+		return { url, key: key ?? noKey() };
+	}
+
 	async #open(): Promise<{ client: Client; url: string }> {
+		const target = await this.#checkedTarget();
+		const client = createClient({ ...target, ...(this.verbose ? { trace: (exchange: Exchange) => this.#trace(exchange) } : {}) });
+		return { client, url: target.url };
+	}
+
+	async #checkedTarget(): Promise<Target> {
 		const target = await this.#target();
 		if (!/^https?:\/\/./.test(target.url) || !URL.canParse(target.url)) {
 			throw new CommandFailure(EXIT.usage, `${target.url} is no URL of a gateway: http://HOST:PORT is wanted`);
 		}
-		const client = createClient({ ...target, ...(this.verbose ? { trace: (exchange: Exchange) => this.#trace(exchange) } : {}) });
-		return { client, url: target.url.replace(/\/+$/, "") };
+		return { ...target, url: target.url.replace(/\/+$/, "") };
 	}
 
 	async #target(): Promise<Target> {

@@ -8,7 +8,8 @@ import {
 	type Version,
 	type VersionList,
 } from "@berth/contracts";
-import type { Transport } from "./transport.js";
+import { ApiError } from "./errors.js";
+import { problemIn, type Transport } from "./transport.js";
 
 /** How a deploy is awaited. */
 export interface DeployOptions {
@@ -60,6 +61,13 @@ export function functionsOf(transport: Transport) {
 		/** Its versions, newest first. @throws ApiError `function_not_found` */
 		async versions(name: string): Promise<readonly Version[]> {
 			return (await transport.json<VersionList>({ method: "GET", path: `${pathOf(name)}/versions` })).versions;
+		},
+
+		/** A version's source as it was handed in: one file's text, or an archive. @throws ApiError `function_not_found` */
+		async source(name: string, version: number, options: { readonly signal?: AbortSignal } = {}): Promise<Buffer> {
+			const answer = await transport.raw({ method: "GET", path: `${pathOf(name)}/versions/${version}/source`, signal: options.signal });
+			if (answer.status >= 400) throw new ApiError(problemIn(answer));
+			return answer.body;
 		},
 
 		/** Deletes it with all its versions. @throws ApiError `function_not_found` */

@@ -7,6 +7,12 @@ export interface Readiness {
 	readonly detail?: string;
 }
 
+/** A command as the API takes it: the project is the key's. */
+export type Command =
+	| Exclude<NodeCommand, { readonly kind: "evict" }>
+	/** Retires the idle sandboxes of a function. */
+	| { readonly kind: "evict"; readonly function: string };
+
 /** Nodes, their sandboxes and their figures. */
 export function nodesOf(transport: Transport) {
 	return {
@@ -25,7 +31,7 @@ export function nodesOf(transport: Transport) {
 		 * @returns how many sandboxes it concerned
 		 * @throws ApiError `not_found` for a sandbox that no node has
 		 */
-		command: (command: NodeCommand, options: { readonly signal?: AbortSignal } = {}): Promise<{ readonly affected: number }> =>
+		command: (command: Command, options: { readonly signal?: AbortSignal } = {}): Promise<{ readonly affected: number }> =>
 			transport.json({
 				method: "POST",
 				path: "/v1/nodes/commands",

@@ -15,6 +15,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_PORT: String(settings.port),
 		BERTH_DURABLE_REDIS_URL: settings.embedded.durable ? undefined : settings.durableRedisUrl,
 		BERTH_FAST_REDIS_URL: settings.embedded.fast ? undefined : settings.fastRedisUrl,
+		BERTH_ADMIN_KEY_SHA256: settings.adminKeySha256,
 		BERTH_SERVICE_UID: String(settings.serviceUid),
 		BERTH_SANDBOX_UID_BASE: String(settings.sandboxUidBase),
 		BERTH_OCI_RUNTIME: settings.ociRuntime,

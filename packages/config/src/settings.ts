@@ -2,6 +2,18 @@ import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
 import { LIMITS, MIB } from "@berth/contracts";
 import { z } from "zod";
+import { misspelt } from "./misspelt.js";
+
+/** Longest data directory, bytes: a socket's path below it has room for 107 (sun_path), and the longest is an agent's. */
+const DATA_DIR_BYTES = 64;
+
+const redisUrl = z.string().regex(/^(?:rediss?:\/\/[^/?#]+|unix:\/\/\/[^?#]+)/, "redis://host, rediss://host or unix:///path");
+const whole = (min: number, max: number) =>
+	z.coerce
+		.number(`a whole number from ${min} to ${max}`)
+		.int(`a whole number from ${min} to ${max}`)
+		.min(min, `at least ${min}`)
+		.max(max, `at most ${max}`);
 
 /**
  * Every setting of every process: its environment variable, meaning, unit and default. This package
@@ -9,31 +21,42 @@ import { z } from "zod";
  */
 const settingsSchema = z.object({
 	/** Where everything is kept. It and its parents must be searchable (o+x). */
-	BERTH_DATA_DIR: z.string().startsWith("/", "an absolute path").default("/var/lib/berth"),
+	BERTH_DATA_DIR: z
+		.string()
+		.startsWith("/", "an absolute path")
+		.refine((path) => Buffer.byteLength(path) <= DATA_DIR_BYTES, `at most ${DATA_DIR_BYTES} bytes: sockets below it have no room for more`)
+		.default("/var/lib/berth"),
 	/** Address and port of the gateway. Only loopback unless told otherwise. */
 	BERTH_HOST: z.string().min(1).default("127.0.0.1"),
-	BERTH_PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
+	BERTH_PORT: whole(0, 65_535).default(8080),
 	/** Redis servers of your own: redis://, rediss:// or unix://. Default: the embedded ones. */
-	BERTH_DURABLE_REDIS_URL: z.string().optional(),
-	BERTH_FAST_REDIS_URL: z.string().optional(),
+	BERTH_DURABLE_REDIS_URL: redisUrl.optional(),
+	BERTH_FAST_REDIS_URL: redisUrl.optional(),
+	/** SHA-256 (hex) of an API key that is let in; it takes the place of the one set before. Default: the first key is made and shown once. */
+	BERTH_ADMIN_KEY_SHA256: z
+		.string()
+		.regex(/^[0-9a-f]{64}$/, "64 hex digits")
+		.optional(),
 	/** Numeric user that gateway, worker and Redis run as. */
-	BERTH_SERVICE_UID: z.coerce.number().int().min(1).max(65_533).default(64_770),
+	BERTH_SERVICE_UID: whole(1, 65_533).default(64_770),
 	/** First host uid of sandboxes: 4,096 ranges of 65,536 from here. */
-	BERTH_SANDBOX_UID_BASE: z.coerce.number().int().min(65_536).default(0x7000_0000),
+	BERTH_SANDBOX_UID_BASE: whole(65_536, 0xf000_0000).default(0x7000_0000),
 	/** crun, runc, or a path; `auto` takes the first of them that is installed. */
 	BERTH_OCI_RUNTIME: z.string().default("auto"),
 	/** Memory that sandboxes of this node may hold together, MiB. Default: half of the machine's. */
-	BERTH_MEMORY_MIB: z.coerce.number().int().min(256).optional(),
+	BERTH_MEMORY_MIB: whole(256, 1 << 24).optional(),
 	/** Prewarmed sandboxes kept per runtime for the default memory class. */
-	BERTH_PREWARMED: z.coerce.number().int().min(0).max(256).default(4),
+	BERTH_PREWARMED: whole(0, 256).default(4),
 	/** Prewarmed build sandboxes. */
-	BERTH_PREWARMED_BUILDS: z.coerce.number().int().min(0).max(16).default(1),
+	BERTH_PREWARMED_BUILDS: whole(0, 16).default(1),
 	/** Idle time after which a warm sandbox is removed, milliseconds. */
-	BERTH_IDLE_TTL_MS: z.coerce.number().int().min(100).default(600_000),
+	BERTH_IDLE_TTL_MS: whole(100, 0x7fff_ffff).default(600_000),
 	/** Invocations a node holds (running and waiting for a sandbox); more are answered 429. */
-	BERTH_MAX_INFLIGHT: z.coerce.number().int().min(1).default(1024),
+	BERTH_MAX_INFLIGHT: whole(1, 100_000).default(1024),
 	BERTH_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
 });
+
+const SETTING_NAMES = Object.keys(settingsSchema.shape);
 
 /** The environment variables that are settings. */
 export type SettingName = keyof z.input<typeof settingsSchema>;
@@ -47,6 +70,8 @@ export interface Settings {
 	readonly fastRedisUrl: string;
 	/** Whether each Redis is ours to supervise. */
 	readonly embedded: { readonly durable: boolean; readonly fast: boolean };
+	/** SHA-256 of the operator's key; absent: the first key is made by itself. */
+	readonly adminKeySha256?: string;
 	readonly serviceUid: number;
 	readonly sandboxUidBase: number;
 	readonly ociRuntime: string;
@@ -111,12 +136,15 @@ export class SettingsError extends Error {
 	override readonly name = "SettingsError";
 }
 
-/** Reads and checks the settings. @throws SettingsError naming each wrong variable */
+/**
+ * Reads and checks the settings: what the environment says, else the default. An empty variable counts as absent.
+ * @throws SettingsError naming each wrong variable, its value and what is allowed, and each that is misspelt
+ */
 export function loadSettings(env: Readonly<Record<string, string | undefined>> = process.env): Settings {
-	const parsed = settingsSchema.safeParse(env);
-	if (!parsed.success) {
-		throw new SettingsError(parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("\n"));
-	}
+	const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ""));
+	const parsed = settingsSchema.safeParse(given);
+	const wrong = [...(parsed.success ? [] : parsed.error.issues.map((issue) => describe(issue, given))), ...misspelt(given, SETTING_NAMES)];
+	if (wrong.length > 0 || !parsed.success) throw new SettingsError(wrong.join("\n"));
 	const value = parsed.data;
 	const paths = pathsOf(value.BERTH_DATA_DIR);
 	const leastBytes = LIMITS.memoryMiB.max * MIB;
@@ -127,6 +155,7 @@ export function loadSettings(env: Readonly<Record<string, string | undefined>> =
 		durableRedisUrl: value.BERTH_DURABLE_REDIS_URL ?? `unix://${paths.durableSocket}`,
 		fastRedisUrl: value.BERTH_FAST_REDIS_URL ?? `unix://${paths.fastSocket}`,
 		embedded: Object.freeze({ durable: value.BERTH_DURABLE_REDIS_URL === undefined, fast: value.BERTH_FAST_REDIS_URL === undefined }),
+		...(value.BERTH_ADMIN_KEY_SHA256 === undefined ? {} : { adminKeySha256: value.BERTH_ADMIN_KEY_SHA256 }),
 		serviceUid: value.BERTH_SERVICE_UID,
 		sandboxUidBase: value.BERTH_SANDBOX_UID_BASE,
 		ociRuntime: value.BERTH_OCI_RUNTIME,
@@ -142,4 +171,10 @@ export function loadSettings(env: Readonly<Record<string, string | undefined>> =
 		cores: availableParallelism(),
 		paths,
 	});
+}
+
+/** `BERTH_PORT is "80x": a whole number from 0 to 65535`. What may hold a password isn't shown. */
+function describe({ path, message }: z.core.$ZodIssue, given: Readonly<Record<string, string | undefined>>): string {
+	const name = path.join(".");
+	return name.endsWith("_URL") ? `${name}: ${message}` : `${name} is ${JSON.stringify(given[name])}: ${message}`;
 }

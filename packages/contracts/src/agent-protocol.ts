@@ -34,6 +34,8 @@ export interface SpecialiseHead {
 	readonly function: string;
 	readonly version: number;
 	readonly env: Readonly<Record<string, string>>;
+	/** `fresh`: /tmp is emptied before every invocation but the first. */
+	readonly scratch: "keep" | "fresh";
 }
 
 /** worker → agent: run it; the body is the payload. Answered by `answer` or `failed` (phase `handler`). */

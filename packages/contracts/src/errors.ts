@@ -21,9 +21,11 @@ export const ERRORS = {
 	function_not_found: entry("caller", 404, false, "There is no function of that name."),
 	invocation_not_found: entry("caller", 404, false, "There is no record of that invocation (it may have expired)."),
 	method_not_allowed: entry("caller", 405, false, "This path doesn't have that method."),
+	request_timeout: entry("caller", 408, true, "The request didn't arrive in time."),
 	function_not_ready: entry("caller", 409, true, "The function has no version that is ready."),
 	body_too_large: entry("caller", 413, false, "The body is larger than the limit."),
 	unsupported_media_type: entry("caller", 415, false, "The content type is not one that this path takes."),
+	headers_too_large: entry("caller", 431, false, "The request's headers are larger than the limit."),
 	build_failed: entry("caller", 422, false, "The source doesn't build."),
 	archive_rejected: entry("caller", 422, false, "The archive holds something that isn't allowed."),
 	no_handler: entry("caller", 422, false, "The source exports no handler."),
@@ -82,6 +84,8 @@ export interface Problem {
 	readonly title: string;
 	readonly status: number;
 	readonly detail: string;
+	/** This occurrence: the record of an invocation, or the id under which the gateway's log has it. */
+	readonly instance?: string;
 	readonly code: ErrorCode;
 	readonly fault: Fault;
 	readonly retryable: boolean;

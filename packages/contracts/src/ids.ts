@@ -8,6 +8,7 @@ export const NAME_RULE = "1 to 63 characters: a lower-case letter, then lower-ca
 export const DEFAULT_PROJECT = "default";
 
 const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
+const TIME_DIGITS = 10;
 const RANDOM_BYTES = 10;
 const pool = new Uint8Array(RANDOM_BYTES * 256);
 let used = pool.length;
@@ -16,24 +17,30 @@ let used = pool.length;
  * A new id: `prefix_`, ten characters of time (milliseconds, base 32, so that ids sort by time)
  * and sixteen of randomness (80 bits).
  */
-export function newId(prefix: "inv" | "gw" | "node" | "sb" | "bld" | "job", nowMs = Date.now()): string {
+export function newId(prefix: "inv" | "gw" | "node" | "sb" | "bld" | "job" | "req", nowMs = Date.now()): string {
 	if (used === pool.length) {
 		randomFillSync(pool);
 		used = 0;
 	}
 	let text = "";
 	let time = nowMs;
-	for (let i = 0; i < 10; i++) {
+	for (let i = 0; i < TIME_DIGITS; i++) {
 		text = ALPHABET[time % 32] + text;
 		time = Math.floor(time / 32);
 	}
+	// Twenty bits at a time: four digits of two and a half bytes.
 	for (let i = 0; i < RANDOM_BYTES; i += 5) {
-		let bits = 0n;
-		for (let j = 0; j < 5; j++) bits = (bits << 8n) | BigInt(pool[used + i + j] as number);
-		for (let j = 7; j >= 0; j--) text += ALPHABET[Number((bits >> BigInt(5 * j)) & 31n)];
+		const [a, b, c, d, e] = [pool[used + i], pool[used + i + 1], pool[used + i + 2], pool[used + i + 3], pool[used + i + 4]] as Five;
+		text += fourDigits((a << 12) | (b << 4) | (c >> 4)) + fourDigits(((c & 15) << 16) | (d << 8) | e);
 	}
 	used += RANDOM_BYTES;
 	return `${prefix}_${text}`;
+}
+
+type Five = readonly [number, number, number, number, number];
+
+function fourDigits(bits: number): string {
+	return `${ALPHABET[bits >> 15]}${ALPHABET[(bits >> 10) & 31]}${ALPHABET[(bits >> 5) & 31]}${ALPHABET[bits & 31]}`;
 }
 
 /** The time in an id, in milliseconds since the epoch; undefined if it isn't one of ours. */
@@ -41,7 +48,7 @@ export function timeOfId(id: string): number | undefined {
 	const body = id.slice(id.indexOf("_") + 1);
 	if (body.length !== 26) return undefined;
 	let time = 0;
-	for (const char of body.slice(0, 10)) {
+	for (const char of body.slice(0, TIME_DIGITS)) {
 		const digit = ALPHABET.indexOf(char);
 		if (digit < 0) return undefined;
 		time = time * 32 + digit;

@@ -1,6 +1,7 @@
 export * from "./agent-protocol.js";
 export * from "./build-answer.js";
 export * from "./build-protocol.js";
+export * from "./canonical-json.js";
 export * from "./errors.js";
 export * from "./framing.js";
 export * from "./http-api.js";
@@ -10,5 +11,6 @@ export * from "./invocation.js";
 export * from "./launcher-protocol.js";
 export * from "./limits.js";
 export * from "./manifest.js";
+export * from "./nearest-word.js";
 export * from "./units.js";
 export * from "./version.js";

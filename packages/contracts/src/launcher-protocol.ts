@@ -14,14 +14,10 @@ export const LAUNCHER_VERBS = {
 	boot: 4,
 	/** SpecialiseRequest → {} */
 	specialise: 5,
-	/** SandboxRequest → {} for these four; `kill` answers when nothing of the sandbox runs any more. */
-	freeze: 6,
-	thaw: 7,
-	kill: 8,
-	/** Kills if needed, then removes mounts, cgroup and directory. */
-	remove: 9,
-	/** SandboxRequest → {}: empties /tmp. */
-	wipe: 10,
+	/** SandboxRequest → {}, when nothing of the sandbox runs any more. */
+	kill: 6,
+	/** SandboxRequest → {}: kills if needed, then removes mounts, cgroup and directory. */
+	remove: 7,
 } as const;
 export type LauncherVerb = keyof typeof LAUNCHER_VERBS;
 
@@ -82,12 +78,13 @@ export interface BootAnswer {
 	readonly cgroup: CgroupPaths;
 }
 
-/** Directories of a sandbox's cgroup; all the same one on cgroup v2. */
+/** Directories of a sandbox's cgroup, all the same one on cgroup v2; and the file that freezes it, which the worker may write. */
 export interface CgroupPaths {
 	readonly version: 1 | 2;
 	readonly memory: string;
 	readonly cpu: string;
 	readonly pids: string;
+	readonly freezer: string;
 }
 
 export interface SpecialiseRequest {

@@ -7,24 +7,29 @@ export type Runtime = (typeof RUNTIMES)[number];
 
 const within = ({ min, max, default: standard }: Range) => z.int().min(min).max(max).default(standard);
 
+const bytesOf = (text: string) => Buffer.byteLength(text);
+
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
 
 const env = z
-	.record(z.string().regex(ENV_NAME, "a name is a letter or _, then letters, digits or _"), z.string())
+	.record(
+		z.string().regex(ENV_NAME, "a name is a letter or _, then letters, digits or _"),
+		z.string().regex(/^[^\0]*$/, "a value has no NUL"),
+	)
 	.refine((map) => Object.keys(map).length <= FIXED_LIMITS.envCount, {
 		message: `at most ${FIXED_LIMITS.envCount} variables`,
 	})
-	.refine((map) => Object.entries(map).join("").length <= FIXED_LIMITS.envBytes, {
+	.refine((map) => bytesOf(Object.entries(map).flat().join("")) <= FIXED_LIMITS.envBytes, {
 		message: `at most ${FIXED_LIMITS.envBytes} bytes of names and values`,
 	})
 	.default({});
 
-/** A path inside the source: relative, no `..`, no backslash, no NUL. */
+/** A path inside the source: relative, no `..`, no backslash, no control character. */
 export const sourcePath = z
 	.string()
 	.min(1)
 	.max(255)
-	.regex(/^(?!\/)(?!.*(?:^|\/)\.\.?(?:\/|$))[^\\\0]+$/, "a relative path without `..`");
+	.regex(/^(?!\/)(?!.*(?:^|\/)\.\.?(?:\/|$))[^\\\p{Cc}]+$/u, "a relative path without `..`");
 
 /**
  * What a version is: the settings a deploy may carry. Unknown fields are refused, so that a
@@ -58,7 +63,10 @@ export type ManifestInput = z.input<typeof manifestSchema>;
 
 /** A deploy with its source in the JSON body: a manifest, `source`, and optionally `filename`. */
 export const inlineDeploySchema = manifestSchema.omit({ entry: true }).extend({
-	source: z.string().min(1).max(FIXED_LIMITS.sourceBytes),
+	source: z
+		.string()
+		.min(1)
+		.refine((text) => bytesOf(text) <= FIXED_LIMITS.sourceBytes, { message: `at most ${FIXED_LIMITS.sourceBytes} bytes; send an archive` }),
 	/** Names the language: `.ts`, `.mts`, `.cts`, `.tsx`, `.js`, `.mjs`, `.cjs`, `.jsx`. */
 	filename: sourcePath
 		.regex(/^[^/]+\.(?:[mc]?[jt]s|[jt]sx)$/, "a file name that ends in .ts, .mts, .cts, .tsx, .js, .mjs, .cjs or .jsx")

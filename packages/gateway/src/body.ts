@@ -1,31 +1,39 @@
-import type { IncomingMessage } from "node:http";
+import { isUtf8 } from "node:buffer";
 import { BerthError } from "@berth/contracts";
+import type { Request } from "express";
 
 const EMPTY = Buffer.alloc(0);
 
 /**
  * A request's raw body, never more of it than the limit: what declares itself too large is refused
- * before a byte is read. @throws BerthError body_too_large, invalid_request when it is cut short
+ * before a byte is read, and before it is sent by a client that asks (`Expect: 100-continue`).
+ * @throws BerthError body_too_large, invalid_request when it is cut short
  */
-export function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
-	const declared = request.headers["content-length"];
+export function readBody(request: Request, maxBytes: number): Promise<Buffer> {
+	const { "content-length": declared, "transfer-encoding": encoding, expect } = request.headers;
 	if (declared !== undefined && Number(declared) > maxBytes) return Promise.reject(tooLarge(maxBytes));
-	if (declared === "0" || (declared === undefined && request.headers["transfer-encoding"] === undefined)) return Promise.resolve(EMPTY);
+	if (declared === "0" || (declared === undefined && encoding === undefined)) return Promise.resolve(EMPTY);
+	if (expect !== undefined) request.res?.writeContinue();
+	return collect(request, maxBytes);
+}
+
+function collect(request: Request, maxBytes: number): Promise<Buffer> {
 	return new Promise((resolve, reject) => {
 		const chunks: Buffer[] = [];
 		let size = 0;
+		const cutShort = () => reject(new BerthError("invalid_request", "the body ended before it was complete"));
 		request.on("data", (chunk: Buffer) => {
 			size += chunk.length;
-			if (size > maxBytes) {
+			if (size <= maxBytes) chunks.push(chunk);
+			else {
+				chunks.length = 0;
 				request.pause();
 				reject(tooLarge(maxBytes));
-				return;
 			}
-			chunks.push(chunk);
 		});
 		request.on("end", () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size)));
-		request.on("error", () => reject(new BerthError("invalid_request", "the body ended before it was complete")));
-		request.on("aborted", () => reject(new BerthError("invalid_request", "the body ended before it was complete")));
+		request.on("error", cutShort);
+		request.on("close", cutShort);
 	});
 }
 
@@ -33,16 +41,18 @@ function tooLarge(maxBytes: number): BerthError {
 	return new BerthError("body_too_large", `the body may have ${maxBytes} bytes at most`, { extra: { limitBytes: maxBytes } });
 }
 
-/** JSON that can't reach an object's prototype. @throws BerthError invalid_request with the place of the mistake */
+/** JSON in UTF-8 that can't reach an object's prototype. @throws BerthError invalid_request with the place of the mistake */
 export function parseJson(bytes: Uint8Array, what: string): unknown {
-	const text = Buffer.from(bytes).toString("utf8");
+	if (!isUtf8(bytes)) throw new BerthError("invalid_request", `${what} isn't UTF-8`);
 	try {
-		return JSON.parse(text, withoutPrototype);
+		return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8"), refusePrototype);
 	} catch (error) {
-		throw new BerthError("invalid_request", `${what} isn't JSON: ${(error as Error).message}`);
+		if (error instanceof RangeError) throw new BerthError("invalid_request", `${what} is nested too deeply`);
+		throw new BerthError("invalid_request", `${what} isn't JSON that can be taken: ${(error as Error).message}`);
 	}
 }
 
-function withoutPrototype(key: string, value: unknown): unknown {
-	return key === "__proto__" ? undefined : value;
+function refusePrototype(key: string, value: unknown): unknown {
+	if (key === "__proto__") throw new SyntaxError("a field may not be called __proto__");
+	return value;
 }

@@ -40,15 +40,40 @@ export async function deploy(request: Request, response: Response, services: Ser
 	const { project } = await authenticate(request, services.keys);
 	const name = nameFrom(request.params["name"]);
 	const { manifest, source, bytes } = await readDeploy(request);
-	const digest = await services.artifacts.sources.put(bytes);
-	const { version, unchanged } = await services.functions.createVersion(project, name, manifest, { ...source, digest });
+	const { version, unchanged } = await store(project, name, { manifest, source, bytes }, services);
 	if (unchanged) {
 		response.status(200).json({ version, unchanged });
 		return;
 	}
-	await services.builds.add({ project, function: name, version: version.number });
+	await addBuild(version, services);
 	if (request.query["wait"] === "true") await answerWhenBuilt(version, response, services);
 	else answerAccepted(version, response);
+}
+
+/** The source on disk, then the version; without the version the source goes again. */
+async function store(project: string, name: string, { manifest, source, bytes }: Deploy, { functions, artifacts }: Services) {
+	const { sources } = artifacts;
+	const digest = await sources.put(bytes);
+	try {
+		const created = await functions.createVersion(project, name, manifest, { ...source, digest });
+		// The last version that used this source may have been deleted, and the source with it, since it was put.
+		if (!(await sources.has(digest))) await sources.put(bytes);
+		return created;
+	} catch (error) {
+		// When this can't be asked either, the upkeep will find it.
+		const used = await functions.usesSource(digest).catch(() => true);
+		if (!used) await sources.remove(digest);
+		throw error;
+	}
+}
+
+/** The version is durable, and that it waits for its build: should Redis fail now, the upkeep adds the build later. */
+async function addBuild({ project, function: name, number }: Version, { builds, log }: Services): Promise<void> {
+	try {
+		await builds.add({ project, function: name, version: number });
+	} catch (err) {
+		log.warn({ err, function: name, version: number }, "a build couldn't be added; the upkeep will");
+	}
 }
 
 async function answerWhenBuilt(version: Version, response: Response, services: Services): Promise<void> {

@@ -1,8 +1,8 @@
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { HEADERS } from "@berth/contracts";
 
-/** Headers of one connection (RFC 9110, 7.6.1), or whose value the gateway decides. */
-const DROPPED: ReadonlySet<string> = new Set([
+/** Headers of one connection (RFC 9110, 7.6.1). */
+const HOP_BY_HOP = [
 	"connection",
 	"keep-alive",
 	"proxy-authenticate",
@@ -12,18 +12,53 @@ const DROPPED: ReadonlySet<string> = new Set([
 	"trailer",
 	"transfer-encoding",
 	"upgrade",
-	"content-length",
-	...Object.values(HEADERS),
-]);
+];
+/** Not for functions to see: also what the gateway has answered for them. */
+const KEPT_FROM_FUNCTIONS: ReadonlySet<string> = new Set([...HOP_BY_HOP, "expect"]);
+/** Not for functions to say: also those whose value the gateway decides. */
+const KEPT_FROM_CALLERS: ReadonlySet<string> = new Set([...HOP_BY_HOP, "content-length", ...Object.values(HEADERS)]);
+
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}$/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones that mustn't get through
 const FORBIDDEN = /[\0-\x08\n-\x1f\x7f]|[^\0-\xff]/;
 const MOST = 100;
 
+type Pair = readonly [name: string, value: string];
+
+/**
+ * A request's headers as its function sees them: names in lower case, several values of one name as
+ * several pairs, none of one connection. `x-forwarded-for` ends with the address that the request came
+ * from, and `x-forwarded-proto` is what a proxy in front said, else `http`: what stands before that
+ * address anyone may have written.
+ * @param withKey whether `authorization` is the function's to see, and not a key of ours
+ */
+export function requestHeaders(request: IncomingMessage, withKey: boolean): readonly Pair[] {
+	const { rawHeaders, headers } = request;
+	const named = headers.connection === undefined || headers.connection === "keep-alive" ? undefined : listed(headers.connection);
+	const pairs: Pair[] = [];
+	for (let i = 0; i < rawHeaders.length; i += 2) {
+		const name = (rawHeaders[i] as string).toLowerCase();
+		if (KEPT_FROM_FUNCTIONS.has(name) || named?.includes(name) || name === "x-forwarded-for") continue;
+		if (name === "authorization" && !withKey) continue;
+		pairs.push([name, rawHeaders[i + 1] as string]);
+	}
+	const before = headers["x-forwarded-for"];
+	const from = request.socket.remoteAddress ?? "unknown";
+	pairs.push(["x-forwarded-for", before === undefined ? from : `${String(before)}, ${from}`]);
+	if (headers["x-forwarded-proto"] === undefined) pairs.push(["x-forwarded-proto", "http"]);
+	return pairs;
+}
+
 /** Writes what a function may say in headers; what it may not is left out. Several values of one name stay several. */
-export function writeFunctionHeaders(response: ServerResponse, headers: readonly (readonly [string, string])[]): void {
+export function writeFunctionHeaders(response: ServerResponse, headers: readonly Pair[]): void {
+	const named = headers.filter(([name]) => name.toLowerCase() === "connection").flatMap(([, value]) => listed(value));
 	const allowed = headers
 		.slice(0, MOST)
-		.filter(([name, value]) => NAME.test(name) && !DROPPED.has(name.toLowerCase()) && !FORBIDDEN.test(value));
-	for (const [name, value] of allowed) response.appendHeader(name, value);
+		.filter(([name, value]) => NAME.test(name) && !KEPT_FROM_CALLERS.has(name.toLowerCase()) && !FORBIDDEN.test(value));
+	for (const [name, value] of allowed) if (!named.includes(name.toLowerCase())) response.appendHeader(name, value);
+}
+
+/** The names that a Connection header lists. */
+function listed(value: string): string[] {
+	return value.split(",").map((name) => name.trim().toLowerCase());
 }

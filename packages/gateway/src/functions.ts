@@ -1,4 +1,4 @@
-import type { FunctionDetail, FunctionList, VersionList } from "@berth/contracts";
+import type { FunctionDetail, FunctionList, SourceKind, VersionList } from "@berth/contracts";
 import { functionNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
 import { authenticate } from "./auth.js";
@@ -22,10 +22,13 @@ export async function getFunction(request: Request, response: Response, { keys, 
 }
 
 /** `DELETE /v1/functions/{name}` */
-export async function deleteFunction(request: Request, response: Response, { keys, functions, nodes, log }: Services): Promise<void> {
+export async function deleteFunction(request: Request, response: Response, services: Services): Promise<void> {
+	const { keys, functions, artifacts, nodes, log } = services;
 	const { project } = await authenticate(request, keys);
 	const name = nameFrom(request.params["name"]);
-	if (!(await functions.deleteFunction(project, name))) throw functionNotFound(name);
+	const unused = await functions.deleteFunction(project, name);
+	if (unused === undefined) throw functionNotFound(name);
+	await Promise.all(unused.map((digest) => artifacts.sources.remove(digest)));
 	// Its sandboxes would go by themselves when they are idle; a node that can't be told keeps them so long.
 	const evictions = nodes.nodes().map(({ id }) => nodes.ask(id, { kind: "evict", project, function: name }));
 	for (const result of await Promise.allSettled(evictions)) {
@@ -48,4 +51,19 @@ export async function getVersion(request: Request, response: Response, { keys, f
 	const version = await functions.getVersion(project, name, numberFrom(request.params["number"]));
 	if (version === undefined) throw functionNotFound(`${name}:${String(request.params["number"])}`);
 	response.json(version);
+}
+
+const SOURCE_TYPES: Readonly<Record<SourceKind, string>> = {
+	file: "text/plain; charset=utf-8",
+	"tar.gz": "application/gzip",
+	zip: "application/zip",
+};
+
+/** `GET /v1/functions/{name}/versions/{number}/source` */
+export async function getSource(request: Request, response: Response, { keys, functions, artifacts }: Services): Promise<void> {
+	const { project } = await authenticate(request, keys);
+	const name = nameFrom(request.params["name"]);
+	const version = await functions.getVersion(project, name, numberFrom(request.params["number"]));
+	if (version === undefined) throw functionNotFound(`${name}:${String(request.params["number"])}`);
+	response.type(SOURCE_TYPES[version.source.kind]).send(await artifacts.sources.get(version.source.digest));
 }

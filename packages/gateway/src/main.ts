@@ -1,4 +1,3 @@
-import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dropPrivileges, exitWithParent, loadSettings } from "@berth/config";
 import { newId } from "@berth/contracts";
@@ -6,12 +5,14 @@ import { openBuildQueue, openInvocationQueue, openNodeDirectory } from "@berth/q
 import { ApiKeys, FunctionRegistry, openArtifactStore } from "@berth/registry";
 import { createLogger, GatewayMetrics } from "@berth/telemetry";
 import { createApp } from "./app.js";
+import { createGatewayServer } from "./server.js";
+import { Upkeep } from "./upkeep.js";
 
 /** How long a stop waits for what is in flight, milliseconds. */
 const GRACE_MS = 10_000;
 
 const settings = loadSettings();
-const server = createServer({ headersTimeout: 15_000, requestTimeout: 60_000, keepAliveTimeout: 65_000, maxHeaderSize: 64 * 1024 });
+const { server, serve } = createGatewayServer();
 // A port below 1024 is only root's to open.
 await new Promise<void>((resolve, reject) => {
 	server.once("error", reject);
@@ -22,8 +23,8 @@ dropPrivileges(settings.serviceUid);
 const log = createLogger("gateway", settings.logLevel);
 const { durableRedisUrl: durableUrl, fastRedisUrl: fastUrl } = settings;
 const gatewayId = newId("gw");
-const functions = await FunctionRegistry.open(durableUrl);
-const keys = await ApiKeys.open(durableUrl);
+const functions = await FunctionRegistry.open(durableUrl, log);
+const keys = await ApiKeys.open(durableUrl, log);
 const artifacts = await openArtifactStore(settings.paths.artifacts);
 const invocations = await openInvocationQueue({ durableUrl, fastUrl, gatewayId, logger: log });
 const builds = await openBuildQueue({ durableUrl, logger: log });
@@ -36,7 +37,7 @@ const nodes = await openNodeDirectory({
 			.abandon(node.id)
 			.catch((err: unknown) => log.error({ err, node: node.id }, "what was on a node that is gone couldn't be ended")),
 });
-const app = createApp({
+const services = {
 	functions,
 	keys,
 	artifacts,
@@ -46,9 +47,11 @@ const app = createApp({
 	metrics: new GatewayMetrics(),
 	log,
 	maxInflight: settings.maxInflight,
-});
-server.on("request", app);
-const firstKey = await keys.ensureFirst();
+};
+const firstKey = settings.adminKeySha256 === undefined ? await keys.ensureFirst() : await keys.ensureAdmin(settings.adminKeySha256);
+serve(createApp(services));
+const upkeep = new Upkeep(services);
+upkeep.start();
 
 let stopping = false;
 async function stop(): Promise<void> {
@@ -59,6 +62,7 @@ async function stop(): Promise<void> {
 	const hurry = setTimeout(() => server.closeAllConnections(), GRACE_MS);
 	await closed;
 	clearTimeout(hurry);
+	await upkeep.stop();
 	await Promise.all([nodes.close(), invocations.close(), builds.close(), functions.close(), keys.close()]);
 	process.exit(0);
 }

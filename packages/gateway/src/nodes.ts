@@ -5,6 +5,7 @@ import { z } from "zod";
 import { authenticate } from "./auth.js";
 import { parseJson, readBody } from "./body.js";
 import type { Services } from "./services.js";
+import { validate } from "./validation.js";
 
 const COMMAND_BYTES = 4096;
 /** Booting a floor of sandboxes takes its time, milliseconds. */
@@ -40,10 +41,8 @@ export async function getStats(request: Request, response: Response, services: S
 /** `POST /v1/nodes/commands` */
 export async function commandNodes(request: Request, response: Response, services: Services): Promise<void> {
 	const { project } = await authenticate(request, services.keys);
-	const parsed = nodeCommandSchema.safeParse(parseJson(await readBody(request, COMMAND_BYTES), "the body"));
-	if (!parsed.success)
-		throw new BerthError("invalid_request", parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`).join("; "));
-	const answers = await askAll(services, commandOf(parsed.data, project), COMMAND_MS);
+	const body = validate(nodeCommandSchema, parseJson(await readBody(request, COMMAND_BYTES), "the body"), "invalid_request");
+	const answers = await askAll(services, commandOf(body, project), COMMAND_MS);
 	const affected = answers.reduce((sum, answer) => sum + (answer.kind === "done" ? answer.affected : 0), 0);
 	response.json({ affected });
 }

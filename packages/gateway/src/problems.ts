@@ -1,6 +1,9 @@
-import { BerthError, type Problem, problemOf } from "@berth/contracts";
+import { BerthError, newId, type Problem, problemOf, SECOND_MS } from "@berth/contracts";
 import type { Logger } from "@berth/telemetry";
-import type { ErrorRequestHandler, RequestHandler, Response } from "express";
+import type { ErrorRequestHandler, Request, RequestHandler, Response } from "express";
+
+/** How long a client may go on sending what was refused: closed at once, it might never read why. Milliseconds. */
+const LINGER_MS = 2 * SECOND_MS;
 
 /** The one place where an error becomes an HTTP answer. */
 export function problemHandler(log: Logger): ErrorRequestHandler {
@@ -10,12 +13,12 @@ export function problemHandler(log: Logger): ErrorRequestHandler {
 			return;
 		}
 		const known = asBerthError(error);
-		if (known.entry.fault === "platform") log.error({ err: error, method: request.method, path: request.path }, known.message);
-		sendProblem(response, problemOf(known.code, known.message, known.issues, known.extra));
-		// What wasn't read of a body that was refused would be taken for the next request.
-		if (!request.complete) {
-			response.once("finish", () => request.destroy());
+		const instance = `urn:berth:request:${newId("req")}`;
+		if (known.entry.fault === "platform") {
+			log.error({ err: error, method: request.method, path: request.path, instance }, known.message);
 		}
+		if (!request.complete) discardRest(request, response);
+		sendProblem(response, problemOf(known.code, known.message, known.issues, { ...known.extra, instance }));
 	};
 }
 
@@ -30,6 +33,17 @@ export function sendProblem(response: Response, problem: Problem): void {
 export const noSuchPath: RequestHandler = (request) => {
 	throw new BerthError("not_found", `there is no ${request.path.slice(0, 200)}; GET /openapi.json lists what there is`);
 };
+
+/** What is still coming of a refused body is thrown away; a client that doesn't end it is cut off. */
+function discardRest(request: Request, response: Response): void {
+	request.removeAllListeners("data");
+	request.resume();
+	response.once("finish", () => {
+		if (request.complete) return;
+		const late = setTimeout(() => request.destroy(), LINGER_MS);
+		request.once("end", () => clearTimeout(late)).once("close", () => clearTimeout(late));
+	});
+}
 
 function asBerthError(error: unknown): BerthError {
 	if (error instanceof BerthError) return error;

@@ -2,7 +2,7 @@ import { inlineDeploySchema } from "@berth/contracts";
 import type { Request, Response } from "express";
 import type { z } from "zod";
 import { deploy } from "./deploys.js";
-import { deleteFunction, getFunction, getVersion, listFunctions, listVersions } from "./functions.js";
+import { deleteFunction, getFunction, getSource, getVersion, listFunctions, listVersions } from "./functions.js";
 import { livez, metrics, readyz } from "./health.js";
 import type { Invocations } from "./invocations.js";
 import { commandNodes, getStats, listSandboxes, nodeCommandSchema } from "./nodes.js";
@@ -122,6 +122,14 @@ const FUNCTION_ROUTES: readonly Route[] = [
 		answers: { 200: "Version" },
 		serve: getVersion,
 	},
+	{
+		method: "get",
+		path: "/v1/functions/{name}/versions/{number}/source",
+		summary: "Its source as it was handed in: a file's text, or an archive",
+		key: true,
+		answers: { 200: "text/plain, application/gzip or application/zip" },
+		serve: getSource,
+	},
 ];
 
 const NODE_ROUTES: readonly Route[] = [
@@ -171,6 +179,11 @@ const HEALTH_ROUTES: readonly Route[] = [
 		serve: metrics,
 	},
 ];
+
+/** The route of the OpenAPI document. */
+export function documentRoute(serve: Route["serve"]): Route {
+	return { method: "get", path: "/openapi.json", summary: "This document", key: false, answers: { 200: "OpenAPI 3.1" }, serve };
+}
 
 /** `/fn/{project}/{rest}` as Express writes it: `/fn/:project/*rest`. */
 export function expressPath(path: string): string {

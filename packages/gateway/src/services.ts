@@ -1,4 +1,4 @@
-import type { BuildQueue, InvocationQueue, NodeDirectory } from "@berth/queue";
+import type { BuildQueue, GatewayQueue, NodeDirectory } from "@berth/queue";
 import type { ApiKeys, ArtifactStore, FunctionRegistry } from "@berth/registry";
 import type { GatewayMetrics, Logger } from "@berth/telemetry";
 
@@ -7,7 +7,7 @@ export interface Services {
 	readonly functions: FunctionRegistry;
 	readonly keys: ApiKeys;
 	readonly artifacts: ArtifactStore;
-	readonly invocations: InvocationQueue;
+	readonly invocations: GatewayQueue;
 	readonly builds: BuildQueue;
 	readonly nodes: NodeDirectory;
 	readonly metrics: GatewayMetrics;

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { CgroupPaths, SandboxLimits } from "@berth/contracts";
 import { CPU_PERIOD_US, cpuQuotaUs } from "@berth/sandbox/spec";
@@ -31,7 +31,12 @@ export class CgroupTree {
 	/** Where the worker reads usage. */
 	readPaths(sandbox: string): CgroupPaths {
 		const at = (controller: string) => this.#directory(controller, sandbox);
-		return { version: this.#version, memory: at("memory"), cpu: at("cpuacct"), pids: at("pids") };
+		return { version: this.#version, memory: at("memory"), cpu: at("cpuacct"), pids: at("pids"), freezer: this.#freezerFile(sandbox) };
+	}
+
+	/** Lets a user freeze and thaw a sandbox, and nothing else of its cgroup. */
+	delegateFreezer(sandbox: string, uid: number): void {
+		chownSync(this.#freezerFile(sandbox), uid, -1);
 	}
 
 	/** Writes limits that differ from what a prewarmed sandbox was booted with. */
@@ -39,16 +44,6 @@ export class CgroupTree {
 		if (limits.memoryBytes !== before.memoryBytes) this.#limitMemory(sandbox, limits.memoryBytes, before.memoryBytes);
 		if (limits.cpuMilli !== before.cpuMilli) this.#limitCpu(sandbox, limits.cpuMilli);
 		if (limits.pids !== before.pids) this.#write("pids", sandbox, "pids.max", limits.pids);
-	}
-
-	freeze(sandbox: string): void {
-		if (this.#version === 2) this.#write("freezer", sandbox, "cgroup.freeze", 1);
-		else this.#write("freezer", sandbox, "freezer.state", "FROZEN");
-	}
-
-	thaw(sandbox: string): void {
-		if (this.#version === 2) this.#write("freezer", sandbox, "cgroup.freeze", 0);
-		else this.#write("freezer", sandbox, "freezer.state", "THAWED");
 	}
 
 	/**
@@ -102,6 +97,10 @@ export class CgroupTree {
 	#limitCpu(sandbox: string, cpuMilli: number): void {
 		if (this.#version === 2) this.#write("cpu", sandbox, "cpu.max", `${cpuQuotaUs(cpuMilli)} ${CPU_PERIOD_US}`);
 		else this.#write("cpu", sandbox, "cpu.cfs_quota_us", cpuQuotaUs(cpuMilli));
+	}
+
+	#freezerFile(sandbox: string): string {
+		return join(this.#directory("freezer", sandbox), this.#version === 2 ? "cgroup.freeze" : "freezer.state");
 	}
 
 	#directory(controller: string, sandbox: string): string {

@@ -21,6 +21,10 @@ becomeSubreaper();
 
 const layers = new LayerStore(directory);
 const instance = createHash("sha256").update(settings.dataDir).digest("hex").slice(0, 8);
+/** How long the removal of every sandbox may take when our supervisor is gone, milliseconds. */
+const STOP_MS = 15_000;
+const complain = (message: string, error: unknown) =>
+	process.stderr.write(`${message}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
 let server: LauncherServer | undefined;
 const sandboxes = new Sandboxes({
 	directory,
@@ -34,17 +38,22 @@ const sandboxes = new Sandboxes({
 	onExit: (exit: SandboxExit) => server?.announce(exit),
 });
 const removed = await sandboxes.removeLeftovers();
-server = new LauncherServer(host, layers, sandboxes);
+server = new LauncherServer(host, layers, sandboxes, complain);
 await server.listen(settings.paths.launcherSocket, settings.serviceUid);
 
+let stopping = false;
 async function stop(): Promise<void> {
-	await server?.close();
-	await sandboxes.removeAll();
-	process.exit(0);
+	if (stopping) return;
+	stopping = true;
+	// The worker removes its sandboxes by itself, if it is still there; both may ask for the same.
+	const results = await Promise.allSettled([server?.close(), sandboxes.removeAll()]);
+	for (const result of results)
+		if (result.status === "rejected") complain("the launcher stops with leftovers, which the next one removes", result.reason);
+	process.exit(results.some(({ status }) => status === "rejected") ? 1 : 0);
 }
 process.once("SIGTERM", () => void stop());
 process.once("SIGINT", () => void stop());
-exitWithParent(() => void stop());
+exitWithParent(() => void stop(), STOP_MS);
 
 process.stdout.write(
 	`${JSON.stringify({ ready: true, removed, cgroups: host.cgroups, runtime: `${host.ociRuntime} ${host.ociRuntimeVersion}` })}\n`,

@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, mkdirSync, openSync, writeFileSync } from "node:fs";
-import { chown, readdir, rm } from "node:fs/promises";
+import { chown, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { BootAnswer, BootRequest, SandboxExit, SandboxLimits, SpecialiseRequest } from "@berth/contracts";
 import { containerSpec, SANDBOX_UID } from "@berth/sandbox/spec";
@@ -8,6 +8,7 @@ import type { CgroupTree } from "./cgroup.js";
 import type { Host } from "./host.js";
 import type { LayerStore } from "./layers.js";
 import type { OciRuntime } from "./oci-runtime.js";
+import { reapStrays } from "./strays.js";
 import { MS, makeFifo, mount, reap, unmount } from "./syscalls.js";
 import { UidRanges } from "./uid-ranges.js";
 
@@ -20,6 +21,9 @@ interface Entry {
 	/** Pid of its init; undefined until the runtime has started it. */
 	pid: number | undefined;
 	specialised: boolean;
+	/** Resolved when the runtime has started it, or failed to. */
+	started: Promise<void>;
+	removal: Promise<void> | undefined;
 	/** Resolved when nothing of it runs any more. */
 	readonly ended: PromiseWithResolvers<void>;
 }
@@ -38,6 +42,8 @@ export interface SandboxesOptions {
 }
 
 const O_PATH = 0o10000000;
+/** How often the runtime's own orphans are looked for, milliseconds. */
+const STRAYS_MS = 5000;
 
 /** Makes, changes and removes sandboxes. Every path in here is made from an id that was checked. */
 export class Sandboxes {
@@ -51,6 +57,7 @@ export class Sandboxes {
 		this.#bases = new BaseMounts(options.directory, options.layers);
 		this.#uids = new UidRanges(options.uidBase);
 		process.on("SIGCHLD", () => this.#reapAll());
+		setInterval(() => this.#reapStrays(), STRAYS_MS).unref();
 	}
 
 	/** Kills and removes what an earlier launcher left: its mounts ended with it, its sandboxes didn't. */
@@ -79,12 +86,17 @@ export class Sandboxes {
 			limits: request.limits,
 			pid: undefined,
 			specialised: false,
+			started: Promise.resolve(),
+			removal: undefined,
 			ended: Promise.withResolvers(),
 		};
 		this.#entries.set(id, entry);
 		try {
 			await this.#prepare(entry, request);
-			await this.#start(entry);
+			const starting = this.#start(entry);
+			entry.started = starting.catch(() => undefined);
+			await starting;
+			this.#options.cgroups.delegateFreezer(id, this.#options.serviceUid);
 		} catch (error) {
 			await this.remove(id);
 			throw error;
@@ -103,14 +115,6 @@ export class Sandboxes {
 		this.#limit(entry, request.limits);
 	}
 
-	freeze(id: string): void {
-		this.#options.cgroups.freeze(this.#running(id).id);
-	}
-
-	thaw(id: string): void {
-		this.#options.cgroups.thaw(this.#running(id).id);
-	}
-
 	/** Resolves when nothing of the sandbox runs any more. Idempotent. */
 	async kill(id: string): Promise<void> {
 		const entry = this.#entries.get(id);
@@ -120,33 +124,36 @@ export class Sandboxes {
 		await entry.ended.promise;
 	}
 
-	/** Kills if needed, then removes everything of it. Idempotent. */
+	/** Kills if needed, then removes everything of it. Idempotent: who asks again waits for the same removal. */
 	async remove(id: string): Promise<void> {
 		const entry = this.#entries.get(id);
 		if (entry === undefined) return;
+		entry.removal ??= this.#remove(entry);
+		await entry.removal;
+	}
+
+	/** Removes every sandbox, and our cgroup with them. @throws AggregateError of those that couldn't be removed */
+	async removeAll(): Promise<void> {
+		const results = await Promise.allSettled([...this.#entries.keys()].map((id) => this.remove(id)));
+		const errors = results.flatMap((result) => (result.status === "rejected" ? [result.reason as unknown] : []));
+		if (errors.length > 0) throw new AggregateError(errors, `${errors.length} sandboxes couldn't be removed`);
+		this.#options.cgroups.close();
+	}
+
+	async #remove(entry: Entry): Promise<void> {
 		const { cgroups, runtime } = this.#options;
+		const { id } = entry;
+		await entry.started;
 		await this.kill(id);
 		if (entry.pid === undefined) cgroups.kill(id);
 		await until(() => cgroups.processes(id).length === 0, `${id}'s cgroup to be empty`);
 		cgroups.remove(id);
-		this.#unmountAll(entry);
+		unmountAll(entry);
 		await rm(entry.directory, { recursive: true, force: true });
 		for (const fifo of Object.values(this.#outputsOf(entry))) await rm(fifo, { force: true });
 		await rm(runtime.stateOf(id), { recursive: true, force: true });
 		this.#entries.delete(id);
 		this.#uids.give(entry.uidBase);
-	}
-
-	/** A fresh /tmp in place of what was there: a new file system, so that nothing of it can stay. */
-	async wipe(id: string): Promise<void> {
-		const entry = this.#running(id);
-		const tmp = join(entry.directory, "tmp");
-		for (const name of await readdir(tmp)) await rm(join(tmp, name), { recursive: true, force: true });
-	}
-
-	async removeAll(): Promise<void> {
-		for (const id of [...this.#entries.keys()]) await this.remove(id);
-		this.#options.cgroups.close();
 	}
 
 	async #prepare(entry: Entry, request: BootRequest): Promise<void> {
@@ -230,6 +237,11 @@ export class Sandboxes {
 		}
 	}
 
+	#reapStrays(): void {
+		const inits = new Set([...this.#entries.values()].map(({ pid }) => pid));
+		reapStrays((pid) => inits.has(pid) || this.#options.runtime.isRunning(pid));
+	}
+
 	/**
 	 * FIFOs that the sandbox writes and the worker reads. The OCI runtime gives them to its container's
 	 * user, so who may read them is decided by their directory, which is the worker's group's alone.
@@ -238,12 +250,11 @@ export class Sandboxes {
 		const directory = join(this.#options.directory, "output");
 		return { stdout: join(directory, `${id}.out`), stderr: join(directory, `${id}.err`) };
 	}
+}
 
-	#unmountAll(entry: Entry): void {
-		if (entry.specialised) unmount(join(entry.directory, "graft", "code"));
-		const mounted = ["agent.sock", "graft", "tmp"].map((name) => join(entry.directory, name));
-		for (const path of mounted) unmountIfMounted(path);
-	}
+function unmountAll({ directory, specialised }: Entry): void {
+	if (specialised) unmountIfMounted(join(directory, "graft", "code"));
+	for (const name of ["agent.sock", "graft", "tmp"]) unmountIfMounted(join(directory, name));
 }
 
 function tmpfsOptions({ tmpfsBytes, tmpfsInodes }: SandboxLimits, uidBase: number): string {
@@ -251,7 +262,7 @@ function tmpfsOptions({ tmpfsBytes, tmpfsInodes }: SandboxLimits, uidBase: numbe
 	return `size=${tmpfsBytes},nr_inodes=${tmpfsInodes},mode=1777,uid=${owner},gid=${owner}`;
 }
 
-/** A boot that failed half-way left some of these unmounted: EINVAL says so. */
+/** A boot or graft that failed half-way left some of these unmounted: EINVAL says so. */
 function unmountIfMounted(path: string): void {
 	try {
 		unmount(path);

@@ -17,6 +17,12 @@ import type { Sandboxes } from "./sandboxes.js";
 
 type Fields = Readonly<Record<string, unknown>>;
 
+/** What one connection has under way, and has booted. */
+interface Client {
+	readonly imports: ImportQueue;
+	readonly booted: Set<string>;
+}
+
 /** The launcher's socket: only the service user may connect; every request is one of the verbs. */
 export class LauncherServer {
 	readonly #server: Server;
@@ -24,8 +30,11 @@ export class LauncherServer {
 	readonly #host: Host;
 	readonly #layers: LayerStore;
 	readonly #sandboxes: Sandboxes;
+	readonly #onTrouble: (message: string, error: unknown) => void;
 
-	constructor(host: Host, layers: LayerStore, sandboxes: Sandboxes) {
+	/** @param onTrouble is told of what nobody waits for */
+	constructor(host: Host, layers: LayerStore, sandboxes: Sandboxes, onTrouble: (message: string, error: unknown) => void) {
+		this.#onTrouble = onTrouble;
 		this.#host = host;
 		this.#layers = layers;
 		this.#sandboxes = sandboxes;
@@ -58,9 +67,10 @@ export class LauncherServer {
 		this.#connections.add(socket);
 		const decoder = new FrameDecoder(LAUNCHER_BOUNDS);
 		const imports = new ImportQueue(this.#layers);
+		const booted = new Set<string>();
 		socket.on("data", (chunk: Buffer) => {
 			try {
-				for (const frame of decoder.push(chunk)) void this.#answer(socket, frame, imports);
+				for (const frame of decoder.push(chunk)) void this.#answer(socket, frame, { imports, booted });
 			} catch (error) {
 				socket.destroy(error as Error);
 			}
@@ -69,21 +79,27 @@ export class LauncherServer {
 		socket.on("close", () => {
 			this.#connections.delete(socket);
 			void imports.abort();
+			this.#removeAll(booted);
 		});
 	}
 
-	async #answer(socket: Socket, { type, head, body }: Frame, imports: ImportQueue): Promise<void> {
+	/** Whoever booted them is gone: nobody will ever ask for them again. */
+	#removeAll(booted: ReadonlySet<string>): void {
+		for (const id of booted) this.#sandboxes.remove(id).catch((error: unknown) => this.#onTrouble(`${id} couldn't be removed`, error));
+	}
+
+	async #answer(socket: Socket, { type, head, body }: Frame, client: Client): Promise<void> {
 		const fields = (typeof head === "object" && head !== null ? head : {}) as Fields;
 		const seq = typeof fields["seq"] === "number" ? fields["seq"] : 0;
 		try {
-			const result = await this.#perform(type, fields, body, imports);
+			const result = await this.#perform(type, fields, body, client);
 			if (socket.writable) socket.write(encodeFrame(type, { ...result, seq }));
 		} catch (error) {
 			if (socket.writable) socket.write(encodeFrame(LAUNCHER_PROBLEM, { seq, message: (error as Error).message }));
 		}
 	}
 
-	async #perform(type: number, head: Fields, body: Uint8Array, imports: ImportQueue): Promise<object> {
+	async #perform(type: number, head: Fields, body: Uint8Array, { imports, booted }: Client): Promise<object> {
 		switch (type) {
 			case LAUNCHER_VERBS.host: {
 				const { cgroups, ociRuntime, ociRuntimeVersion } = this.#host;
@@ -94,25 +110,20 @@ export class LauncherServer {
 			case LAUNCHER_VERBS.importLayer:
 				await imports.take(read.import(head), body);
 				return {};
-			case LAUNCHER_VERBS.boot:
-				return await this.#sandboxes.boot(read.boot(head));
+			case LAUNCHER_VERBS.boot: {
+				const request = read.boot(head);
+				booted.add(request.sandbox);
+				return await this.#sandboxes.boot(request);
+			}
 			case LAUNCHER_VERBS.specialise:
 				this.#sandboxes.specialise(read.specialise(head));
-				return {};
-			case LAUNCHER_VERBS.freeze:
-				this.#sandboxes.freeze(read.sandbox(head).sandbox);
-				return {};
-			case LAUNCHER_VERBS.thaw:
-				this.#sandboxes.thaw(read.sandbox(head).sandbox);
 				return {};
 			case LAUNCHER_VERBS.kill:
 				await this.#sandboxes.kill(read.sandbox(head).sandbox);
 				return {};
 			case LAUNCHER_VERBS.remove:
 				await this.#sandboxes.remove(read.sandbox(head).sandbox);
-				return {};
-			case LAUNCHER_VERBS.wipe:
-				await this.#sandboxes.wipe(read.sandbox(head).sandbox);
+				booted.delete(read.sandbox(head).sandbox);
 				return {};
 			default:
 				throw new Error(`${type} isn't a verb`);

@@ -1,14 +1,23 @@
-import type { InlineDeployInput } from "@berth/contracts";
+import type { InlineDeployInput, ManifestInput } from "@berth/contracts";
 
-/** The function that is measured. */
+/**
+ * The function that is measured. The bench deploys it as a function of its own, again for every cold start, so that each is
+ * of a version that no sandbox has seen, and removes it in the end.
+ */
 export type Subject =
-	/**
-	 * A source of one file. The bench deploys it as a function of its own, changed by a line for every cold start, so that
-	 * each is of a version that no sandbox and no layer store has seen, and removes it in the end.
-	 */
-	| { readonly kind: "source"; readonly deploy: InlineDeployInput }
-	/** A function as it is deployed. Its code isn't known here: a cold start is a fresh sandbox with the same version. */
+	/** A source of one file, changed by a line for each version: its code layer is new, too. */
+	| { readonly kind: "source"; readonly deploy: InlineDeployInput; readonly title?: string }
+	/** An archive of sources. Its versions differ by a variable of the environment, since no file of it is known to be code. */
+	| { readonly kind: "archive"; readonly archive: Archive; readonly title?: string }
+	/** A function as it is deployed: a copy is measured, made from its source and manifest, and its own sandboxes are left alone. */
 	| { readonly kind: "deployed"; readonly name: string };
+
+/** An archive as `Client.deployArchive` takes it. */
+export interface Archive {
+	readonly kind: "tar.gz" | "zip";
+	readonly bytes: Uint8Array;
+	readonly manifest: ManifestInput;
+}
 
 /** The floors that can be measured beside it. */
 export const FLOORS = ["node", "crun", "runc", "docker", "express", "bullmq"] as const;

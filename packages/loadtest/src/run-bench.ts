@@ -26,18 +26,22 @@ export async function runBench(options: BenchOptions, progress: OnProgress = () 
 type Ours = Pick<BenchReport, "target" | "starts" | "load">;
 
 async function measureOurs(client: Client, options: BenchOptions, progress: OnProgress): Promise<Ours> {
-	await using subject = await openFunction(client, options.subject);
+	await using subject = await openFunction(client, options.subject, limitsOf(options));
 	try {
 		const starts = options.starts > 0 ? await measureStarts(client, subject, options, progress) : undefined;
 		await client.command({ kind: "prewarm", floor: "default" });
 		const load =
 			options.load === undefined ? undefined : await measureLoad(requestOf(options, subject), options.load, progress, options.signal);
-		const { name, distinctVersions, sourceBytes } = subject;
-		const target = { url: options.url, function: name, distinctVersions, ...(sourceBytes === undefined ? {} : { sourceBytes }) };
+		const { title, distinctBy, sourceBytes } = subject;
+		const target = { url: options.url, function: title, distinctBy, sourceBytes };
 		return { target, ...(starts === undefined ? {} : { starts }), ...(load === undefined ? {} : { load }) };
 	} finally {
 		await client.command({ kind: "prewarm", floor: "default" });
 	}
+}
+
+function limitsOf({ signal }: BenchOptions): { readonly signal?: AbortSignal } {
+	return signal === undefined ? {} : { signal };
 }
 
 function requestOf({ url, key, payload }: BenchOptions, { name }: BenchFunction): LoadRequest {

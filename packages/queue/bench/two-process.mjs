@@ -12,12 +12,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { newId } from "@berth/contracts";
+import { closeRedis, connectRedis } from "@berth/redis";
 import { Queue, Worker } from "bullmq";
-import { closeRedis, connectRedis, openInvocationQueue, openInvocationSource } from "../dist/index.js";
+import { openInvocationQueue, openInvocationSource } from "../dist/index.js";
 
 const SELF = fileURLToPath(import.meta.url);
 const NODE = "bench";
-const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
 const DEFAULTS = { seconds: 4, inFlight: 32, serial: 4000 };
 const ROUNDS = 8;
 
@@ -42,8 +42,8 @@ export async function measureBoth(options = {}) {
 }
 
 async function openFloor(url) {
-	const redis = connectRedis(url, "worker", "floor", SILENT);
-	const replies = connectRedis(url, "worker", "floor-replies", SILENT);
+	const redis = connectRedis({ url, use: "patient", name: "floor" });
+	const replies = connectRedis({ url, use: "patient", name: "floor-replies" });
 	const waiting = new Map();
 	replies.on("message", (_, text) => {
 		const { id } = JSON.parse(text);
@@ -197,7 +197,7 @@ async function stopWorker(child) {
 }
 
 async function workFloor(url) {
-	const redis = connectRedis(url, "worker", "floor-worker", SILENT);
+	const redis = connectRedis({ url, use: "patient", name: "floor-worker" });
 	const worker = new Worker(
 		"floor",
 		async (job) => {

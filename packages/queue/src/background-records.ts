@@ -1,8 +1,6 @@
 import { type AttemptRecord, HOUR_MS, type InvocationRecord, type InvocationRequest, type Settlement } from "@berth/contracts";
-import type { Redis } from "ioredis";
-import { type LaneTotals, totalsOf } from "./counters.js";
+import { LuaScript, type Redis } from "@berth/redis";
 import { BACKGROUND_TOTALS, backgroundRecordOf } from "./keys.js";
-import { LuaScript } from "./lua-script.js";
 import { recordHead } from "./settlements.js";
 
 /** How long a record is kept after its last change. */
@@ -27,11 +25,15 @@ const WITHDRAW = new LuaScript(`
 const BEGIN = new LuaScript(`
 	local record = redis.call("HMGET", KEYS[1], "state", "fence", "owner", "queuedAt", "dead")
 	if record[1] == "settled" then return { "settled", record[5] or "0" } end
+	if not record[1] then
+		redis.call("HSET", KEYS[1], "queuedAt", ARGV[5])
+		redis.call("HINCRBY", KEYS[2], "accepted", 1)
+	end
 	local fence, attempt = tonumber(record[2] or "0"), tonumber(ARGV[1])
 	if fence > attempt or (fence == attempt and record[3] ~= ARGV[2]) then return { "stale", "0" } end
 	redis.call("HSET", KEYS[1], "head", ARGV[3], "state", "running", "fence", ARGV[1], "owner", ARGV[2])
 	redis.call("PEXPIRE", KEYS[1], ARGV[4])
-	return { "begun", record[4] or "0" }
+	return { "begun", record[4] or ARGV[5] }
 `);
 
 const END = new LuaScript(`
@@ -69,7 +71,7 @@ export class BackgroundRecords {
 		this.#redis = redis;
 	}
 
-	/** Writes the record in state `queued`; false if there is one of that id. */
+	/** Writes the record in state `queued` and counts it; false if there is one of that id, perhaps of a worker that was quicker. */
 	async accept(request: InvocationRequest): Promise<boolean> {
 		return (await ACCEPT.run(this.#redis, keysOf(request.id), [headOf(request), request.acceptedAtMs, KEEP_MS])) === 1;
 	}
@@ -79,12 +81,16 @@ export class BackgroundRecords {
 		await WITHDRAW.run(this.#redis, keysOf(id), []);
 	}
 
-	/** Moves the record to `running`, fenced by the attempt. @param owner the job's lock token */
+	/**
+	 * Moves the record to `running`, fenced by the attempt; makes it, and counts the invocation, if its
+	 * gateway hasn't (yet). @param owner the job's lock token
+	 */
 	async begin(request: InvocationRequest, attempt: number, owner: string): Promise<Beginning> {
-		const answer = (await BEGIN.run(this.#redis, keysOf(request.id), [attempt, owner, headOf(request), KEEP_MS])) as [string, string];
+		const args = [attempt, owner, headOf(request), KEEP_MS, request.acceptedAtMs];
+		const answer = (await BEGIN.run(this.#redis, keysOf(request.id), args)) as [string, string];
 		if (answer[0] === "settled") return { kind: "settled", dead: answer[1] === "1" };
 		if (answer[0] === "stale") return { kind: "stale" };
-		return { kind: "begun", queuedAtMs: Number(answer[1]) || request.acceptedAtMs };
+		return { kind: "begun", queuedAtMs: Number(answer[1]) };
 	}
 
 	/** Writes an attempt's settlement; false when the attempt is stale. Doing it twice changes nothing. */
@@ -114,12 +120,6 @@ export class BackgroundRecords {
 			...(result === undefined ? {} : { result: JSON.parse(result) as NonNullable<InvocationRecord["result"]> }),
 			...(logs === undefined ? {} : { logs: JSON.parse(logs) as NonNullable<InvocationRecord["logs"]> }),
 		};
-	}
-
-	/** The lane's totals since the durable Redis was made. */
-	async totals(): Promise<LaneTotals> {
-		const { accepted, settled, dead } = await this.#redis.hgetall(BACKGROUND_TOTALS);
-		return totalsOf(Number(accepted ?? 0), Number(settled ?? 0), Number(dead ?? 0));
 	}
 }
 

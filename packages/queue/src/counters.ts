@@ -1,4 +1,7 @@
-/** Conservation: accepted = settled + dead + in flight. */
+/**
+ * What became of the invocations of a lane. Conservation: accepted = settled + dead + in flight, where
+ * `inFlight` is counted by itself, so that a difference that stays means that something was lost.
+ */
 export interface LaneTotals {
 	/** Invocations that were taken on. */
 	readonly accepted: number;
@@ -9,17 +12,18 @@ export interface LaneTotals {
 	 * background, they are dead letters.
 	 */
 	readonly dead: number;
+	/** Those that wait or run. */
 	readonly inFlight: number;
 }
 
-/** Counts the invocations of a process; `inFlight` follows from the others. */
+/** Counts the interactive invocations of a process. */
 export class LaneCounter {
 	#accepted = 0;
 	#settled = 0;
 	#dead = 0;
 
-	accept(count = 1): void {
-		this.#accepted += count;
+	accept(): void {
+		this.#accepted++;
 	}
 
 	settle(): void {
@@ -30,11 +34,7 @@ export class LaneCounter {
 		this.#dead++;
 	}
 
-	totals(): LaneTotals {
-		return totalsOf(this.#accepted, this.#settled, this.#dead);
+	totals(inFlight: number): LaneTotals {
+		return { accepted: this.#accepted, settled: this.#settled, dead: this.#dead, inFlight };
 	}
-}
-
-export function totalsOf(accepted: number, settled: number, dead: number): LaneTotals {
-	return { accepted, settled, dead, inFlight: accepted - settled - dead };
 }

@@ -1,5 +1,4 @@
 export type { RetryPolicy } from "./bullmq/background-policy.js";
-export { closeRedis, connectRedis, type RedisUse } from "./connections.js";
 export type { LaneTotals } from "./counters.js";
 export type { RecordBudget } from "./interactive-records.js";
 export type { GatewayQueue } from "./invocation-queue.js";

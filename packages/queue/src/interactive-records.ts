@@ -1,7 +1,6 @@
 import { HOUR_MS, type InvocationRecord, type InvocationRequest, KIB, MIB, MINUTE_MS, type Settlement, timeOfId } from "@berth/contracts";
-import type { Redis } from "ioredis";
+import { LuaScript, type Redis } from "@berth/redis";
 import { MAILBOX_PREFIX, RECORDS } from "./keys.js";
-import { LuaScript } from "./lua-script.js";
 import { SETTLE } from "./settle-script.js";
 import { recordHead } from "./settlements.js";
 

@@ -1,9 +1,8 @@
 import type { InvocationRecord, InvocationRequest, Settlement } from "@berth/contracts";
-import type { Redis } from "ioredis";
+import { closeRedis, guarded, type Redis } from "@berth/redis";
 import type { BackgroundQueue } from "./bullmq/background-queue.js";
 import type { Builds } from "./bullmq/builds.js";
 import type { InteractiveQueue } from "./bullmq/interactive-queue.js";
-import { closeRedis, guarded } from "./connections.js";
 import type { LaneTotals } from "./counters.js";
 import type { InvocationQueue, QueueDepth } from "./ports.js";
 
@@ -24,7 +23,7 @@ export interface RedisInvocationQueueParts {
 	readonly interactive: InteractiveQueue;
 	readonly background: BackgroundQueue;
 	readonly builds: Builds;
-	/** The `gateway` connections. */
+	/** The connections for `command` use. */
 	readonly fast: Redis;
 	readonly durable: Redis;
 	/** All connections, to be closed with it. */
@@ -43,6 +42,10 @@ export class RedisInvocationQueue implements GatewayQueue {
 		return this.#parts.interactive.run(node, request);
 	}
 
+	cancel(id: string): void {
+		this.#parts.interactive.cancel(id);
+	}
+
 	enqueue(request: InvocationRequest): Promise<void> {
 		return this.#parts.background.enqueue(request);
 	}
@@ -51,8 +54,8 @@ export class RedisInvocationQueue implements GatewayQueue {
 	async record(id: string): Promise<InvocationRecord | undefined> {
 		const { interactive, background, fast, durable } = this.#parts;
 		const [inFast, inDurable] = await Promise.allSettled([
-			guarded(fast, () => interactive.records.read([id])),
-			guarded(durable, () => background.records.read(id)),
+			guarded(fast, "reading a record", () => interactive.records.read([id])),
+			guarded(durable, "reading a record", () => background.records.read(id)),
 		]);
 		const found =
 			(inDurable.status === "fulfilled" ? inDurable.value : undefined) ?? (inFast.status === "fulfilled" ? inFast.value[0] : undefined);
@@ -65,9 +68,9 @@ export class RedisInvocationQueue implements GatewayQueue {
 	async depth(): Promise<QueueDepth> {
 		const { interactive, background, builds, fast, durable } = this.#parts;
 		const [ofInteractive, ofBackground, ofBuilds] = await Promise.all([
-			guarded(fast, () => interactive.depth()),
-			guarded(durable, () => background.depth()),
-			guarded(durable, () => builds.depth()),
+			guarded(fast, "measuring the queues", () => interactive.depth()),
+			guarded(durable, "measuring the queues", () => background.depth()),
+			guarded(durable, "measuring the queues", () => builds.depth()),
 		]);
 		return { interactive: ofInteractive, background: ofBackground, builds: ofBuilds };
 	}
@@ -81,11 +84,12 @@ export class RedisInvocationQueue implements GatewayQueue {
 	}
 
 	async backgroundTotals(): Promise<LaneTotals> {
-		return await guarded(this.#parts.durable, () => this.#parts.background.records.totals());
+		return await guarded(this.#parts.durable, "counting invocations", () => this.#parts.background.totals());
 	}
 
 	async close(): Promise<void> {
 		this.#parts.interactive.close();
+		this.#parts.background.close();
 		await Promise.all(this.#parts.owned.map(closeRedis));
 	}
 }

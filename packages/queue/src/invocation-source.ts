@@ -1,8 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
-import type { Redis } from "ioredis";
+import { closeRedis, type Redis } from "@berth/redis";
 import type { BackgroundSource } from "./bullmq/background-source.js";
 import type { InteractiveSource } from "./bullmq/interactive-source.js";
-import { closeRedis } from "./connections.js";
 import type { DeliveryHandler, InvocationSource } from "./ports.js";
 
 /** What a worker has taken since its start, in invocations, and how it went. */

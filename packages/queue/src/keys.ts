@@ -24,5 +24,7 @@ export const BACKGROUND_TOTALS = "berth:totals:background";
 export const NODE_IDS = "berth:nodes";
 export const nodeLeaseOf = (node: string): string => `berth:node:${node}`;
 export const NODE_NEWS = "berth:news:nodes";
+/** Fast Redis: ids of a node's invocations whose caller went away. */
+export const cancelChannelOf = (node: string): string => `berth:cancel:${node}`;
 export const questionsOf = (node: string): string => `berth:ask:${node}`;
 export const answersOf = (asker: string): string => `berth:answers:${asker}`;

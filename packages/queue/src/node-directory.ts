@@ -1,6 +1,5 @@
 import { BerthError, newId } from "@berth/contracts";
-import type { Redis } from "ioredis";
-import { closeRedis, guarded, untilReady } from "./connections.js";
+import { closeRedis, guarded, LuaScript, type Redis, Subscription } from "@berth/redis";
 import { answersOf, NODE_IDS, NODE_NEWS, nodeLeaseOf, questionsOf } from "./keys.js";
 import type { QueueLogger } from "./logger.js";
 import type { Answered, Asked } from "./node-channels.js";
@@ -11,8 +10,28 @@ const ASK_TIMEOUT_MS = 5000;
 /** How long a list that can't be refreshed is still believed: as long as a lease. */
 const BELIEVED_MS = 10_000;
 
+/** The leases of all nodes; an id whose lease has ended is taken off the list. */
+const READ_NODES = new LuaScript(`
+	local leases = {}
+	for _, id in ipairs(redis.call("SMEMBERS", KEYS[1])) do
+		local lease = redis.call("GET", ARGV[1] .. id)
+		if lease then leases[#leases + 1] = lease else redis.call("SREM", KEYS[1], id) end
+	end
+	return leases
+`);
+
 /** Told about a node that is listed no more, or under another incarnation. */
 export type NodeGone = (node: NodeInfo) => void;
+
+export interface NodeDirectoryParts {
+	/** For `command` use. */
+	readonly redis: Redis;
+	/** For `subscriber` use. */
+	readonly subscriber: Redis;
+	readonly gatewayId: string;
+	readonly log: QueueLogger;
+	readonly onGone?: NodeGone | undefined;
+}
 
 /** The nodes with a live lease on the fast Redis, as one gateway sees them. It owns both connections. */
 export class RedisNodeDirectory implements NodeDirectory {
@@ -26,9 +45,9 @@ export class RedisNodeDirectory implements NodeDirectory {
 	#freshAtMs = 0;
 	#timer: NodeJS.Timeout | undefined;
 	#refreshing: Promise<void> | undefined;
+	#stale = false;
 
-	/** @param redis for `gateway` use. @param subscriber for `subscriber` use */
-	constructor(redis: Redis, subscriber: Redis, gatewayId: string, log: QueueLogger, onGone?: NodeGone) {
+	constructor({ redis, subscriber, gatewayId, log, onGone }: NodeDirectoryParts) {
 		this.#redis = redis;
 		this.#subscriber = subscriber;
 		this.#log = log;
@@ -38,13 +57,14 @@ export class RedisNodeDirectory implements NodeDirectory {
 
 	/** Listens, reads the list once, and keeps it fresh until `close`. */
 	async open(): Promise<void> {
-		this.#subscriber.on("message", (channel: string, text: string) => {
+		const onMessage = (text: string, channel: string) => {
 			if (channel === this.#channel) this.#take(JSON.parse(text) as Answered);
 			else void this.#refreshNow();
-		});
-		this.#subscriber.on("ready", () => void this.#listen());
+		};
+		const events = { onMessage, onResumed: () => this.#refreshNow() };
+		const subscription = new Subscription(this.#subscriber, [this.#channel, NODE_NEWS], events, this.#log);
 		this.#timer = setInterval(() => void this.#refreshNow(), REFRESH_MS);
-		if (await untilReady(this.#subscriber, REFRESH_MS)) await this.#listen();
+		await subscription.listening;
 		await this.#refreshNow();
 	}
 
@@ -63,7 +83,7 @@ export class RedisNodeDirectory implements NodeDirectory {
 		answer.catch(() => undefined);
 		try {
 			const asked: Asked = { id, answerTo: this.#channel, question };
-			const heard = await guarded(this.#redis, () => this.#redis.publish(questionsOf(node), JSON.stringify(asked)));
+			const heard = await guarded(this.#redis, "asking a node", () => this.#redis.publish(questionsOf(node), JSON.stringify(asked)));
 			if (heard === 0) throw new BerthError("unavailable", `Node ${node} isn't connected.`);
 			return await answer;
 		} finally {
@@ -82,19 +102,19 @@ export class RedisNodeDirectory implements NodeDirectory {
 		this.#asked.get(id)?.(answer);
 	}
 
-	async #listen(): Promise<void> {
-		try {
-			await this.#subscriber.subscribe(this.#channel, NODE_NEWS);
-		} catch (error) {
-			this.#log.debug({ error }, "news of nodes can't be heard until Redis is back");
-		}
+	/** News that come during a refresh may not be in it: another one follows. */
+	async #refreshNow(): Promise<void> {
+		this.#stale = true;
+		this.#refreshing ??= this.#refreshWhileStale();
+		await this.#refreshing;
 	}
 
-	#refreshNow(): Promise<void> {
-		this.#refreshing ??= this.#refresh().finally(() => {
-			this.#refreshing = undefined;
-		});
-		return this.#refreshing;
+	async #refreshWhileStale(): Promise<void> {
+		while (this.#stale) {
+			this.#stale = false;
+			await this.#refresh();
+		}
+		this.#refreshing = undefined;
 	}
 
 	async #refresh(): Promise<void> {
@@ -109,13 +129,8 @@ export class RedisNodeDirectory implements NodeDirectory {
 	}
 
 	async #read(): Promise<NodeInfo[]> {
-		const ids = await this.#redis.smembers(NODE_IDS);
-		if (ids.length === 0) return [];
-		const leases = await this.#redis.mget(ids.map(nodeLeaseOf));
-		const ended = ids.filter((_, at) => leases[at] === null);
-		// A node that joins just now adds its id again with its next renewal.
-		if (ended.length > 0) await this.#redis.srem(NODE_IDS, ...ended);
-		return leases.filter((text) => text !== null).map((text) => JSON.parse(text) as NodeInfo);
+		const leases = (await READ_NODES.run(this.#redis, [NODE_IDS], [nodeLeaseOf("")])) as string[];
+		return leases.map((text) => JSON.parse(text) as NodeInfo);
 	}
 
 	#replace(nodes: NodeInfo[]): void {

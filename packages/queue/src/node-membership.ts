@@ -1,9 +1,7 @@
 import { BerthError } from "@berth/contracts";
-import type { Redis } from "ioredis";
-import { closeRedis, untilReady } from "./connections.js";
+import { closeRedis, LuaScript, type Redis, Subscription } from "@berth/redis";
 import { NODE_IDS, NODE_NEWS, nodeLeaseOf, questionsOf } from "./keys.js";
 import type { QueueLogger } from "./logger.js";
-import { LuaScript } from "./lua-script.js";
 import { type Answered, type Asked, NODE_LEASE_MS, NODE_RENEWAL_MS, type NodeNews } from "./node-channels.js";
 import type { NodeAnswer, NodeInfo, NodeMembership, NodeQuestion } from "./ports.js";
 
@@ -27,7 +25,7 @@ export class RedisNodeMembership implements NodeMembership {
 	#renewing = false;
 	#closed: Promise<void> | undefined;
 
-	/** @param redis for `worker` use. @param subscriber for `subscriber` use */
+	/** @param redis for `patient` use. @param subscriber for `subscriber` use */
 	constructor(redis: Redis, subscriber: Redis, log: QueueLogger) {
 		this.#redis = redis;
 		this.#subscriber = subscriber;
@@ -36,10 +34,8 @@ export class RedisNodeMembership implements NodeMembership {
 
 	async join(node: NodeInfo, answer: Answerer): Promise<void> {
 		this.#node = node;
-		const channel = questionsOf(node.id);
-		this.#subscriber.on("message", (_, text: string) => void this.#answer(JSON.parse(text) as Asked, answer));
-		this.#subscriber.on("ready", () => void this.#listen(channel));
-		if (await untilReady(this.#subscriber, NODE_LEASE_MS)) await this.#subscriber.subscribe(channel);
+		const onMessage = (text: string) => void this.#answer(JSON.parse(text) as Asked, answer);
+		await new Subscription(this.#subscriber, [questionsOf(node.id)], { onMessage }, this.#log).listening;
 		await this.#renew(node);
 		await this.#redis.publish(NODE_NEWS, JSON.stringify({ kind: "joined", node } satisfies NodeNews));
 		this.#timer = setInterval(() => void this.#renewOnce(node), NODE_RENEWAL_MS);
@@ -81,14 +77,6 @@ export class RedisNodeMembership implements NodeMembership {
 
 	async #renew(node: NodeInfo): Promise<void> {
 		await this.#redis.multi().set(nodeLeaseOf(node.id), JSON.stringify(node), "PX", NODE_LEASE_MS).sadd(NODE_IDS, node.id).exec();
-	}
-
-	async #listen(channel: string): Promise<void> {
-		try {
-			await this.#subscriber.subscribe(channel);
-		} catch (error) {
-			this.#log.debug({ error }, "questions can't be heard until Redis is back");
-		}
 	}
 
 	async #answer({ id, answerTo, question }: Asked, answerer: Answerer): Promise<void> {

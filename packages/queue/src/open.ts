@@ -1,15 +1,14 @@
-import type { Redis } from "ioredis";
+import { closeRedis, openRedis, SILENT } from "@berth/redis";
 import type { RetryPolicy } from "./bullmq/background-policy.js";
 import { BackgroundQueue } from "./bullmq/background-queue.js";
 import { BackgroundSource } from "./bullmq/background-source.js";
 import { BuildJobs, Builds } from "./bullmq/builds.js";
 import { InteractiveQueue } from "./bullmq/interactive-queue.js";
 import { InteractiveSource } from "./bullmq/interactive-source.js";
-import { closeRedis, connectRedis, untilReady } from "./connections.js";
 import type { RecordBudget } from "./interactive-records.js";
 import { type GatewayQueue, RedisInvocationQueue } from "./invocation-queue.js";
 import { RedisInvocationSource, type WorkerSource } from "./invocation-source.js";
-import { type QueueLogger, SILENT } from "./logger.js";
+import type { QueueLogger } from "./logger.js";
 import { type NodeGone, RedisNodeDirectory } from "./node-directory.js";
 import { RedisNodeMembership } from "./node-membership.js";
 import type { BuildQueue, BuildSource, NodeDirectory, NodeMembership } from "./ports.js";
@@ -24,56 +23,58 @@ interface Logged {
 	readonly logger?: QueueLogger;
 }
 
-/** A start goes on without Redis after this; what needs it fails fast or waits, by its use. */
-const FIRST_WAIT_MS = 3000;
-
-async function connected(...connections: readonly Redis[]): Promise<void> {
-	await Promise.all(connections.map((redis) => untilReady(redis, FIRST_WAIT_MS)));
-}
-
-/** Both lanes for a gateway. @param options.retry how background invocations are tried again */
+/**
+ * Both lanes for a gateway. @param options.retry how background invocations are tried again
+ * @throws Error naming the Redis that can't be reached
+ */
 export async function openInvocationQueue(
 	options: RedisUrls & Logged & { readonly gatewayId: string; readonly retry?: RetryPolicy },
 ): Promise<GatewayQueue> {
-	const log = options.logger ?? SILENT;
-	const fast = connectRedis(options.fastUrl, "gateway", "queue-fast", log);
-	const subscriber = connectRedis(options.fastUrl, "subscriber", "queue-replies", log);
-	const durable = connectRedis(options.durableUrl, "gateway", "queue-durable", log);
-	const interactive = new InteractiveQueue({ redis: fast, subscriber, gatewayId: options.gatewayId, log });
-	const background = new BackgroundQueue(durable, log, options.retry);
-	const owned = [fast, subscriber, durable];
-	await connected(...owned);
+	const { durableUrl, fastUrl, gatewayId, retry, logger: log = SILENT } = options;
+	const owned = await openRedis([
+		{ url: fastUrl, use: "command", name: "queue-fast", log },
+		{ url: fastUrl, use: "subscriber", name: "queue-replies", log },
+		{ url: durableUrl, use: "command", name: "queue-durable", log },
+	]);
+	const [fast, subscriber, durable] = owned;
+	const interactive = new InteractiveQueue({ redis: fast, subscriber, gatewayId, log });
+	await interactive.listening;
+	const background = new BackgroundQueue(durable, log, retry);
 	return new RedisInvocationQueue({ interactive, background, builds: new Builds(durable, log), fast, durable, owned });
 }
 
-/** Both lanes for a worker. @param options.recordBudget how many records of the interactive lane are kept */
+/**
+ * Both lanes for a worker. @param options.recordBudget how many records of the interactive lane are kept
+ * @throws Error naming the Redis that can't be reached
+ */
 export async function openInvocationSource(
 	options: RedisUrls & Logged & { readonly nodeId: string; readonly recordBudget?: RecordBudget },
 ): Promise<WorkerSource> {
-	const log = options.logger ?? SILENT;
-	const { nodeId, recordBudget } = options;
-	const fast = connectRedis(options.fastUrl, "worker", "source-fast", log);
-	const durable = connectRedis(options.durableUrl, "worker", "source-durable", log);
-	await connected(fast, durable);
-	const interactive = new InteractiveSource({ redis: fast, nodeId, log, ...(recordBudget === undefined ? {} : { budget: recordBudget }) });
-	return new RedisInvocationSource(interactive, new BackgroundSource({ redis: durable, nodeId, log }), [fast, durable]);
+	const { durableUrl, fastUrl, nodeId, recordBudget, logger: log = SILENT } = options;
+	const owned = await openRedis([
+		{ url: fastUrl, use: "patient", name: "source-fast", log },
+		{ url: fastUrl, use: "subscriber", name: "source-cancels", log },
+		{ url: durableUrl, use: "patient", name: "source-durable", log },
+	]);
+	const [fast, subscriber, durable] = owned;
+	const budget = recordBudget === undefined ? {} : { budget: recordBudget };
+	const interactive = new InteractiveSource({ redis: fast, subscriber, nodeId, log, ...budget });
+	return new RedisInvocationSource(interactive, new BackgroundSource({ redis: durable, nodeId, log }), owned);
 }
 
-/** Builds, for a gateway. */
+/** Builds, for a gateway. @throws Error naming the Redis that can't be reached */
 export async function openBuildQueue(options: Pick<RedisUrls, "durableUrl"> & Logged): Promise<BuildQueue> {
-	const log = options.logger ?? SILENT;
-	const redis = connectRedis(options.durableUrl, "gateway", "builds", log);
+	const { durableUrl: url, logger: log = SILENT } = options;
+	const [redis] = await openRedis([{ url, use: "command", name: "builds", log }]);
 	const builds = new Builds(redis, log);
-	await connected(redis);
 	return { add: (task) => builds.add(task), close: () => closeRedis(redis) };
 }
 
-/** Builds, for a worker. */
+/** Builds, for a worker. @throws Error naming the Redis that can't be reached */
 export async function openBuildSource(options: Pick<RedisUrls, "durableUrl"> & Logged): Promise<BuildSource> {
-	const log = options.logger ?? SILENT;
-	const redis = connectRedis(options.durableUrl, "worker", "build-source", log);
+	const { durableUrl: url, logger: log = SILENT } = options;
+	const [redis] = await openRedis([{ url, use: "patient", name: "build-source", log }]);
 	const jobs = new BuildJobs(redis, log);
-	await connected(redis);
 	return {
 		start: (handler, concurrency) => jobs.start(handler, concurrency),
 		close: async () => {
@@ -83,24 +84,29 @@ export async function openBuildSource(options: Pick<RedisUrls, "durableUrl"> & L
 	};
 }
 
-/** The nodes, for a gateway. @param options.onGone told about each node that is listed no more */
+/**
+ * The nodes, for a gateway. @param options.onGone told about each node that is listed no more
+ * @throws Error naming the Redis that can't be reached
+ */
 export async function openNodeDirectory(
 	options: Pick<RedisUrls, "fastUrl"> & Logged & { readonly gatewayId: string; readonly onGone?: NodeGone },
 ): Promise<NodeDirectory> {
-	const log = options.logger ?? SILENT;
-	const redis = connectRedis(options.fastUrl, "gateway", "directory", log);
-	const subscriber = connectRedis(options.fastUrl, "subscriber", "directory-news", log);
-	const directory = new RedisNodeDirectory(redis, subscriber, options.gatewayId, log, options.onGone);
-	await connected(redis, subscriber);
+	const { fastUrl: url, gatewayId, onGone, logger: log = SILENT } = options;
+	const [redis, subscriber] = await openRedis([
+		{ url, use: "command", name: "directory", log },
+		{ url, use: "subscriber", name: "directory-news", log },
+	]);
+	const directory = new RedisNodeDirectory({ redis, subscriber, gatewayId, log, onGone });
 	await directory.open();
 	return directory;
 }
 
-/** A worker's own place among the nodes; `leave` closes it. */
+/** A worker's own place among the nodes; `leave` closes it. @throws Error naming the Redis that can't be reached */
 export async function openNodeMembership(options: Pick<RedisUrls, "fastUrl"> & Logged): Promise<NodeMembership> {
-	const log = options.logger ?? SILENT;
-	const redis = connectRedis(options.fastUrl, "worker", "membership", log);
-	const subscriber = connectRedis(options.fastUrl, "subscriber", "membership-questions", log);
-	await connected(redis, subscriber);
+	const { fastUrl: url, logger: log = SILENT } = options;
+	const [redis, subscriber] = await openRedis([
+		{ url, use: "patient", name: "membership", log },
+		{ url, use: "subscriber", name: "membership-questions", log },
+	]);
 	return new RedisNodeMembership(redis, subscriber, log);
 }

@@ -12,6 +12,8 @@ export interface Pending {
 	job?: string;
 	/** Whether the job is known to be in the queue. */
 	accepted: boolean;
+	/** Its node went while its job was on the way. */
+	abandoned?: boolean;
 	readonly resolve: (settlement: Settlement) => void;
 	readonly reject: (error: unknown) => void;
 }
@@ -34,6 +36,10 @@ export class PendingInvocations {
 	add(pending: Pending): void {
 		this.#byId.set(pending.request.id, pending);
 		this.#timer ??= setInterval(() => this.#sweep(), SWEEP_MS);
+	}
+
+	get(id: string): Pending | undefined {
+		return this.#byId.get(id);
 	}
 
 	has(pending: Pending): boolean {

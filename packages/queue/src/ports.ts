@@ -8,6 +8,12 @@ export interface InvocationQueue {
 	 * @throws BerthError `unavailable` (nothing was accepted), `expired_in_queue`, `worker_lost`
 	 */
 	run(node: string, request: InvocationRequest): Promise<Settlement>;
+	/**
+	 * Interactive: the caller of `run` went away. What hasn't begun is dropped without a start, as
+	 * `cancelled`; what runs gets its abort signal. `run` still ends with the settlement. A hint: it may
+	 * get lost. Does nothing for an id that isn't waited for.
+	 */
+	cancel(id: string): void;
 	/** Background: resolves after the durable write. @throws BerthError `unavailable` */
 	enqueue(request: InvocationRequest): Promise<void>;
 	/** The record of an invocation of either lane, if it is still kept. */
@@ -38,6 +44,8 @@ export interface Delivery {
 	readonly queueMs: number;
 	/** Aborted when the lease can't be renewed: kill the attempt, its settlement won't count. */
 	readonly lost: AbortSignal;
+	/** Aborted when the caller went away: tell the function. Its settlement counts, whatever it is. */
+	readonly cancelled: AbortSignal;
 }
 
 /**

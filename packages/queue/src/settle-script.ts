@@ -1,5 +1,5 @@
+import { LuaScript } from "@berth/redis";
 import { MAILBOX_PREFIX, RECORDS } from "./keys.js";
-import { LuaScript } from "./lua-script.js";
 
 /**
  * The fenced settlement of interactive invocations, many in one go. For each: if neither family of

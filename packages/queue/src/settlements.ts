@@ -23,6 +23,13 @@ export function platformSettlement(from: {
 	};
 }
 
+/** The settlement of an invocation whose caller went away before it began. */
+export function cancelledSettlement(node: string, attempt: number, queueMs: number): Settlement {
+	const message = "The caller went away before it began.";
+	const { attempt: record } = platformSettlement({ node, attempt, code: "cancelled", message, queueMs });
+	return { attempt: { ...record, outcome: "cancelled" } };
+}
+
 /** The settlement for a handler that rejected: a failure of the platform, under its own code if it has one. */
 export function rejectedSettlement(node: string, attempt: number, queueMs: number, error: unknown): Settlement {
 	const message = error instanceof Error ? error.message : String(error);

@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
 import { DEFAULT_PROJECT } from "@berth/contracts";
-import { openRedis, orUnavailable, type Redis } from "@berth/redis";
+import { type ConnectionLog, closeRedis, guarded, openRedis, type Redis } from "@berth/redis";
 import { keys } from "./keys.js";
+import { ADMIN_KEY, FIRST_KEY } from "./scripts.js";
 
 /** How long a key that was found good is believed without asking again, milliseconds. */
 const BELIEVED_FOR_MS = 5000;
@@ -22,19 +23,25 @@ export class ApiKeys {
 		this.#redis = redis;
 	}
 
-	static async open(url: string): Promise<ApiKeys> {
-		return new ApiKeys(await openRedis(url, "command"));
+	/** @param url of the durable Redis. @throws Error when it can't be reached */
+	static async open(url: string, log?: ConnectionLog): Promise<ApiKeys> {
+		const [redis] = await openRedis([{ url, use: "command", name: "api-keys", log }]);
+		return new ApiKeys(redis);
 	}
 
-	/** Makes the first key when there is none. @returns it, this once; undefined when there were keys already */
+	/** Makes the first key when there is none. @returns it, this once; undefined when there were keys already. @throws BerthError unavailable */
 	async ensureFirst(): Promise<string | undefined> {
 		const token = `berth_${randomBytes(32).toString("base64url")}`;
-		const entry = JSON.stringify({ project: DEFAULT_PROJECT, name: "first", createdAt: new Date().toISOString() });
-		// HSETNX on a marker decides between gateways that start at the same time.
-		const first = await orUnavailable("making the first key", () => this.#redis.hsetnx(keys.apiKeys, "first", digest(token)));
-		if (first === 0) return undefined;
-		await orUnavailable("making the first key", () => this.#redis.hset(keys.apiKeys, digest(token), entry));
-		return token;
+		const made = await this.#put(FIRST_KEY, [keys.apiKeys], digestOf(token), "first");
+		return made === 1 ? token : undefined;
+	}
+
+	/**
+	 * Lets in whoever holds the operator's key, and no longer the holder of the one before: so a key that
+	 * was lost is replaced. @param digest its SHA-256, hex. @throws BerthError unavailable
+	 */
+	async ensureAdmin(digest: string): Promise<void> {
+		await this.#put(ADMIN_KEY, [keys.apiKeys, keys.adminKey], digest, "admin");
 	}
 
 	/** Whose key it is; undefined when it is nobody's. @throws BerthError unavailable */
@@ -42,7 +49,7 @@ export class ApiKeys {
 		const known = this.#believed.get(token);
 		if (known !== undefined && known.untilMs > performance.now()) return known.principal;
 		if (!TOKEN.test(token)) return undefined;
-		const entry = await orUnavailable("checking the API key", () => this.#redis.hget(keys.apiKeys, digest(token)));
+		const entry = await guarded(this.#redis, "checking the API key", () => this.#redis.hget(keys.apiKeys, digestOf(token)));
 		if (entry === null) return undefined;
 		const { project } = JSON.parse(entry) as { project: string };
 		const principal = { project };
@@ -52,10 +59,15 @@ export class ApiKeys {
 	}
 
 	async close(): Promise<void> {
-		this.#redis.disconnect();
+		await closeRedis(this.#redis);
+	}
+
+	#put(script: typeof FIRST_KEY, names: readonly string[], digest: string, name: string): Promise<unknown> {
+		const entry = JSON.stringify({ project: DEFAULT_PROJECT, name, createdAt: new Date().toISOString() });
+		return guarded(this.#redis, "storing an API key", () => script.run(this.#redis, names, [digest, entry]));
 	}
 }
 
-function digest(token: string): string {
+function digestOf(token: string): string {
 	return createHash("sha256").update(token).digest("hex");
 }

@@ -1,22 +1,17 @@
 import { EventEmitter } from "node:events";
-import { openRedis, type Redis } from "@berth/redis";
+import { type ConnectionLog, type Redis, Subscription } from "@berth/redis";
 import { keys } from "./keys.js";
 
 /** News of functions that changed: a hint, never the truth. Silence after a reconnect counts as news of everything. */
 export class Changes {
 	readonly #emitter = new EventEmitter().setMaxListeners(0);
-	readonly #redis: Redis;
 
-	private constructor(redis: Redis) {
-		this.#redis = redis;
-		redis.on("message", (_channel: string, name: string) => this.#emitter.emit("changed", name));
-		redis.on("ready", () => this.#emitter.emit("changed", undefined));
-	}
-
-	static async open(url: string): Promise<Changes> {
-		const redis = await openRedis(url, "patient");
-		await redis.subscribe(keys.changes);
-		return new Changes(redis);
+	/** @param redis a connection for `subscriber` use, which isn't owned */
+	static async open(redis: Redis, log?: ConnectionLog): Promise<Changes> {
+		const changes = new Changes();
+		const events = { onMessage: (name: string) => changes.#emit(name), onResumed: () => changes.#emit(undefined) };
+		await new Subscription(redis, [keys.changes], events, log).listening;
+		return changes;
 	}
 
 	/** @param listener gets `project/name`, or undefined when anything may have changed. @returns how to stop */
@@ -25,7 +20,7 @@ export class Changes {
 		return () => this.#emitter.off("changed", listener);
 	}
 
-	close(): void {
-		this.#redis.disconnect();
+	#emit(name: string | undefined): void {
+		this.#emitter.emit("changed", name);
 	}
 }

@@ -1,3 +1,3 @@
 export { ApiKeys, type Principal } from "./api-keys.js";
 export * from "./artifacts/index.js";
-export { type BuildEnd, FunctionRegistry, functionNotFound } from "./function-registry.js";
+export { type BuildEnd, FunctionRegistry, functionNotFound, type VersionName } from "./function-registry.js";

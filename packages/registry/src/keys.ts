@@ -1,3 +1,5 @@
+import type { Digest } from "@berth/contracts";
+
 /**
  * Keys of the durable Redis. The braces put all of them on one slot of a Redis Cluster, so that a
  * script may change a function, its versions and the list of names together.
@@ -9,6 +11,13 @@ export const keys = {
 	/** Outlives the function: a number is never used again. */
 	counter: (project: string, name: string) => `{berth}:counter:${project}/${name}`,
 	version: (project: string, name: string, number: number) => `{berth}:version:${project}/${name}:${number}`,
+	/** Versions (`project/name:number`) that are neither ready nor failed. */
+	unfinished: "{berth}:unfinished",
+	/** Versions that are made of a source, failed ones left out. */
+	sourceUsers: (digest: Digest) => `{berth}:source:${digest}`,
+	/** Hash of a key's SHA-256 → what it may do. */
 	apiKeys: "{berth}:api-keys",
+	/** SHA-256 of the key that the operator set. */
+	adminKey: "{berth}:admin-key",
 	changes: "{berth}:changes",
 } as const;

@@ -1,17 +1,14 @@
-import { MIB } from "@berth/contracts";
-
-/** What an idle sandbox is counted as until it has been measured (Node 24 with the agent: 24 MiB). */
-const IDLE_BYTES = 24 * MIB;
-
 /**
  * The node's memory for sandboxes. One that runs something counts with its whole limit, so that
  * everything that runs could use all it was promised; one that is frozen or waits prewarmed can't
- * grow, and counts with what it has.
+ * grow, and counts with what it has. One that is being removed counts until it is gone.
  */
 export class Admission {
 	readonly #budgetBytes: number;
 	readonly #reserved = new Map<string, number>();
+	readonly #leaving = new Set<string>();
 	#total = 0;
+	#leavingTotal = 0;
 
 	constructor(budgetBytes: number) {
 		this.#budgetBytes = budgetBytes;
@@ -25,24 +22,38 @@ export class Admission {
 		return this.#budgetBytes;
 	}
 
-	/** Whether `bytes` for this sandbox fit, in place of what it holds. */
-	fits(id: string, bytes: number): boolean {
-		return this.#total - (this.#reserved.get(id) ?? 0) + bytes <= this.#budgetBytes;
+	/** Whether `bytes` fit, in place of what a sandbox holds if one is named. */
+	fits(bytes: number, id?: string): boolean {
+		return this.#total - this.#held(id) + bytes <= this.#budgetBytes;
+	}
+
+	/** Bytes that would still be missing when everything that is leaving is gone; at most 0 when nothing would. */
+	missing(bytes: number, id?: string): number {
+		return this.#total - this.#held(id) - this.#leavingTotal + bytes - this.#budgetBytes;
 	}
 
 	/** Counts a sandbox with so many bytes from now on. */
 	reserve(id: string, bytes: number): void {
-		this.#total += bytes - (this.#reserved.get(id) ?? 0);
+		this.#total += bytes - this.#held(id);
 		this.#reserved.set(id, bytes);
 	}
 
-	/** Counts an idle sandbox with what it was measured to have. */
-	reserveIdle(id: string, measuredBytes = IDLE_BYTES): void {
-		this.reserve(id, Math.max(measuredBytes, 0));
+	/** A sandbox is about to be removed: its bytes come free. */
+	leave(id: string): void {
+		if (this.#leaving.has(id)) return;
+		this.#leaving.add(id);
+		this.#leavingTotal += this.#held(id);
 	}
 
+	/** A sandbox is gone. */
 	release(id: string): void {
-		this.#total -= this.#reserved.get(id) ?? 0;
+		const held = this.#held(id);
+		this.#total -= held;
 		this.#reserved.delete(id);
+		if (this.#leaving.delete(id)) this.#leavingTotal -= held;
+	}
+
+	#held(id: string | undefined): number {
+		return id === undefined ? 0 : (this.#reserved.get(id) ?? 0);
 	}
 }

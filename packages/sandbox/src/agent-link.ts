@@ -5,7 +5,7 @@ import { encodeFrame, type Frame, type FrameBounds, FrameDecoder } from "@berth/
 /**
  * The socket between the worker and one sandbox's agent. The worker listens, takes one connection
  * and closes the door: nothing else in the sandbox can ever connect. What arrives is the tenant's
- * word; a frame that breaks the protocol closes the link.
+ * word; bytes that aren't frames close the link.
  */
 export class AgentLink {
 	readonly #path: string;
@@ -60,15 +60,18 @@ export class AgentLink {
 		const decoder = new FrameDecoder(this.#bounds);
 		let violation: Error | undefined;
 		socket.on("data", (chunk: Buffer) => {
+			let frames: Frame[];
 			try {
-				for (const frame of decoder.push(chunk)) this.#onFrame(frame);
+				frames = decoder.push(chunk);
 			} catch (error) {
 				violation = error as Error;
 				socket.destroy();
+				return;
 			}
+			for (const frame of frames) this.#onFrame(frame);
 		});
 		socket.on("error", (error) => {
-			violation ??= (error as NodeJS.ErrnoException).code === "ECONNRESET" ? undefined : error;
+			violation ??= isReset(error) ? undefined : error;
 		});
 		socket.on("close", () => this.#onEnd(violation));
 	}
@@ -77,4 +80,10 @@ export class AgentLink {
 		this.#server.close();
 		rmSync(this.#path, { force: true });
 	}
+}
+
+/** The other end was killed: an end like any other. */
+function isReset(error: Error): boolean {
+	const { code } = error as NodeJS.ErrnoException;
+	return code === "ECONNRESET" || code === "EPIPE";
 }

@@ -42,6 +42,7 @@ export class CgroupReader {
 	readonly #layout: Layout;
 	readonly #fds = new Map<string, number>();
 	readonly #paths: CgroupPaths;
+	#keepsPeak: boolean | undefined;
 
 	constructor(paths: CgroupPaths) {
 		this.#layout = LAYOUTS[paths.version];
@@ -59,8 +60,8 @@ export class CgroupReader {
 
 	/** The most it ever had; what it has now where the kernel (before 5.19, v2) doesn't keep it. */
 	peakMemoryBytes(): number {
-		const known = existsSync(join(this.#paths.memory, this.#layout.memoryPeak));
-		return known ? Number(this.#text(this.#paths.memory, this.#layout.memoryPeak)) : this.memoryBytes();
+		this.#keepsPeak ??= existsSync(join(this.#paths.memory, this.#layout.memoryPeak));
+		return this.#keepsPeak ? Number(this.#text(this.#paths.memory, this.#layout.memoryPeak)) : this.memoryBytes();
 	}
 
 	/** Bytes in its tmpfs, which are charged to it as shared memory. */

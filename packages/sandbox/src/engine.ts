@@ -12,14 +12,10 @@ export interface SandboxEngine {
 	boot(request: BootRequest): Promise<BootAnswer>;
 	/** Grafts a function's layers into a booted sandbox and sets its limits, without a process. */
 	specialise(request: SpecialiseRequest): Promise<void>;
-	freeze(sandbox: string): Promise<void>;
-	thaw(sandbox: string): Promise<void>;
 	/** Resolves when nothing of the sandbox runs any more. Idempotent. */
 	kill(sandbox: string): Promise<void>;
 	/** Kills if needed and removes everything. Idempotent. */
 	remove(sandbox: string): Promise<void>;
-	/** Empties /tmp. */
-	wipe(sandbox: string): Promise<void>;
 	/** Called for every sandbox whose container ended, whoever ended it. */
 	onExit(listener: (exit: SandboxExit) => void): void;
 	/** Called when the engine itself went away: every sandbox is lost. */

@@ -8,6 +8,6 @@ export interface Lease {
 	/** Milliseconds from asking until the sandbox had its layers; without the module's loading. */
 	readonly startMs: number;
 	readonly initMs: number;
-	/** @param healthy whether it may serve again; @param runMs how long the attempt ran */
-	release(healthy: boolean, runMs: number): void;
+	/** @param healthy whether it may serve again; @param ran how long the attempt ran and computed, if it began */
+	release(healthy: boolean, ran?: { readonly runMs: number; readonly cpuMs: number }): void;
 }

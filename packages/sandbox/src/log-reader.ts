@@ -13,6 +13,8 @@ export interface Log {
 	readonly truncated: boolean;
 }
 
+export const NO_LOG: Log = Object.freeze({ lines: [], truncated: false });
+
 /**
  * Reads what a sandbox prints, from its two FIFOs, as it comes: a flood can't fill the pipe and block
  * the function for long, and what exceeds the cap is read and dropped, so the worker's memory stays

@@ -4,29 +4,25 @@ import {
 	FIXED_LIMITS,
 	LIMITS,
 	type Manifest,
-	MIB,
-	memoryClassOf,
+	RUNTIMES,
 	type Runtime,
 	type SandboxInfo,
 	type SandboxLimits,
 	type StartKind,
 } from "@berth/contracts";
-import { Admission } from "./admission.js";
+import { type BootKey, bootKeyOf, buildKeyOf, limitsOf, prewarmLimitsOf } from "./boot-key.js";
+import { CpuLoad } from "./cpu-load.js";
+import { Demand, type Waiter } from "./demand.js";
 import type { LayerSource, SandboxEngine } from "./engine.js";
+import { Floors } from "./floors.js";
+import { IdleSandboxes } from "./idle-sandboxes.js";
 import type { Lease } from "./lease.js";
-import { type BootKey, Sandbox, type Specialisation, SpecialiseError } from "./sandbox.js";
-import { VersionDemand, type Waiter } from "./waiting.js";
-
-/** What a start is expected to cost, milliseconds: a waiter who'd be served sooner by a busy sandbox waits. */
-const START_COST_MS = { prewarmed: 5, boot: 60 } as const;
-/** A sandbox that gets no request for so long is frozen, milliseconds. */
-const FREEZE_AFTER_MS = 20;
-const BUILD_PIDS = 128;
-const BUILD_MEMORY_MIB = 1024;
-const BUILD_TMPFS_MIB = 256;
-const BUILD_INODES = 8192;
-/** Boots for the floor that run at the same time: they must not starve the invocations. */
-const MAX_FLOOR_BOOTS = 2;
+import { Population } from "./population.js";
+import type { Sandbox, Specialisation } from "./sandbox.js";
+import { infoOf } from "./sandbox-info.js";
+import { SpecialiseError } from "./specialise-error.js";
+import { startsIn } from "./start-policy.js";
+import { within } from "./within.js";
 
 export interface PoolOptions {
 	readonly engine: SandboxEngine;
@@ -41,9 +37,12 @@ export interface PoolOptions {
 	readonly prewarmedBuilds: number;
 	readonly idleTtlMs: number;
 	readonly cores: number;
-	/** Told of sandboxes that couldn't be made or removed: nobody waits for those. */
+	/** Told of sandboxes that couldn't be made, frozen or removed: nobody waits for those. */
 	readonly onTrouble: (message: string, error: Error) => void;
 }
+
+/** The other runtimes keep one: it is there, and costs little until it is used. */
+const MAIN_RUNTIME: Runtime = "node24";
 
 /**
  * The sandboxes of a node. A lease is, in this order: a warm sandbox of the version; a prewarmed one,
@@ -52,43 +51,56 @@ export interface PoolOptions {
  */
 export class Pool {
 	readonly #options: PoolOptions;
-	readonly #admission: Admission;
-	readonly #sandboxes = new Map<string, Sandbox>();
-	readonly #prewarmed = new Map<string, Sandbox[]>();
-	readonly #warm = new Map<string, Sandbox[]>();
-	readonly #demand = new Map<string, VersionDemand>();
-	readonly #floors = new Map<string, { readonly key: BootKey; floor: number; booting: number }>();
-	readonly #timers = new Map<string, NodeJS.Timeout>();
-	readonly #removals = new Set<Promise<void>>();
+	readonly #population: Population;
+	readonly #floors: Floors;
+	readonly #idle: IdleSandboxes;
+	readonly #cpu = new CpuLoad();
+	readonly #demands = new Map<string, Demand>();
 	readonly #starts: Record<StartKind, number> = { boot: 0, prewarmed: 0, warm: 0 };
-	#floorWaiters: (() => void)[] = [];
-	#evictor: NodeJS.Timeout | undefined;
+	/** Boots that a waiter waits for. */
+	#boots = 0;
+	#tidier: NodeJS.Timeout | undefined;
 	#closed = false;
 
 	constructor(options: PoolOptions) {
 		this.#options = options;
-		this.#admission = new Admission(options.memoryBudgetBytes);
-		options.engine.onExit(({ sandbox, code }) => this.#sandboxes.get(sandbox)?.exited(code));
+		this.#population = new Population({
+			...options,
+			onRetire: (sandbox) => {
+				this.#floors.remove(sandbox);
+				this.#idle.remove(sandbox);
+			},
+			onRemoved: () => {
+				this.#serveOthers();
+				this.#floors.refill();
+			},
+		});
+		this.#idle = new IdleSandboxes({
+			onFrozen: (sandbox) => {
+				this.#population.admission.reserve(sandbox.id, sandbox.memoryBytes());
+				this.#serveOthers();
+			},
+			onTrouble: (sandbox, error) => this.#giveUp(sandbox, "frozen", error),
+		});
+		this.#floors = new Floors({
+			boot: (key) => this.#population.prewarm(key).finally(() => this.#serveOthers()),
+			retire: (sandbox) => this.#population.retire(sandbox),
+			// Whoever waits for a sandbox of their own goes first.
+			mayBoot: (key) => this.#boots === 0 && this.#population.admission.fits(prewarmLimitsOf(key).memoryBytes),
+			onTrouble: (error) => options.onTrouble("a sandbox couldn't be prewarmed", error),
+		});
 	}
 
-	/** Unpacks the bases and boots the floor; resolves when it stands. */
+	/** Unpacks the bases and boots the floors; resolves when they stand. */
 	async start(): Promise<void> {
-		const { bases, engine, layers, prewarmed, prewarmedBuilds } = this.#options;
-		for (const base of Object.values(bases))
-			await engine.ensureLayers(
-				base.layers.map(({ digest }) => digest),
-				layers,
-			);
-		const standard = memoryClassOf(LIMITS.memoryMiB.default);
-		for (const runtime of ["node24", "node22"] as const) {
-			// The second runtime keeps one: it is there, and costs little until it is used.
-			const floor = runtime === "node24" ? prewarmed : Math.min(1, prewarmed);
-			this.#addFloor({ kind: "function", base: bases[runtime], memoryClass: standard }, floor);
-		}
-		this.#addFloor(this.#buildKey(), prewarmedBuilds);
-		this.#evictor = setInterval(() => this.#evictIdle(), Math.min(1000, this.#options.idleTtlMs));
-		this.#evictor.unref();
-		await this.floorReached();
+		const { bases, prewarmed, prewarmedBuilds, idleTtlMs } = this.#options;
+		for (const base of Object.values(bases)) await this.#population.ensureLayers(base.layers);
+		this.#setFloors(prewarmed);
+		this.#floors.set(buildKeyOf(bases.build), prewarmedBuilds);
+		this.#tidier = setInterval(() => this.#tidy(), Math.min(1000, idleTtlMs));
+		this.#tidier.unref();
+		this.#cpu.start();
+		await this.#floors.reached();
 	}
 
 	/**
@@ -96,61 +108,53 @@ export class Pool {
 	 * `FIXED_LIMITS.startMs`; @throws SpecialiseError when the function's module fails to load
 	 */
 	async acquire(target: Specialisation): Promise<Lease> {
-		const warm = this.#takeWarm(target);
-		if (warm !== undefined) {
-			const startedAt = performance.now();
-			if (warm.state === "frozen") await warm.thaw();
-			this.#starts.warm++;
-			warm.move("busy");
-			return this.#lease(warm, "warm", performance.now() - startedAt, 0);
-		}
-		return await this.#wait(target);
+		const demand = this.#demandOf(target);
+		const askedAt = performance.now();
+		const warm = this.#takeIdle(target.key);
+		if (warm !== undefined) return this.#lease(warm, demand, "warm", performance.now() - askedAt, 0);
+		return await this.#wait(demand);
 	}
 
 	/** A sandbox of the build class, for one build; it is thrown away after. */
 	async acquireBuild(): Promise<Lease> {
-		const key = this.#buildKey();
+		const key = buildKeyOf(this.#options.bases.build);
 		const startedAt = performance.now();
-		const ready = this.#takePrewarmed(key);
-		const sandbox = ready ?? (await this.#boot(key, buildLimits()));
-		if (ready === undefined) sandbox.move("prewarmed");
+		// A build goes on also where there is too little room: functions wait for it, not it for them.
+		this.#makeRoom(prewarmLimitsOf(key).memoryBytes);
+		const ready = this.#floors.take(key);
+		const sandbox = ready ?? (await this.#population.boot(key, prewarmLimitsOf(key)));
 		sandbox.move("busy");
-		this.#refill();
-		const startMs = performance.now() - startedAt;
-		return { sandbox, start: ready === undefined ? "boot" : "prewarmed", startMs, initMs: 0, release: () => this.#retire(sandbox) };
+		this.#population.admission.reserve(sandbox.id, sandbox.limits.memoryBytes);
+		this.#floors.refill();
+		const start = ready === undefined ? "boot" : "prewarmed";
+		return { sandbox, start, startMs: performance.now() - startedAt, initMs: 0, release: () => this.#population.retire(sandbox) };
+	}
+
+	/** A version was made: brings its layers here, and keeps a sandbox ready that could become it. */
+	async expect({ image, manifest }: Pick<Specialisation, "image" | "manifest">): Promise<void> {
+		await this.#population.ensureLayers([...image.base.layers, ...image.layers]);
+		this.#floors.expect(bootKeyOf(image.base, manifest), this.#options.idleTtlMs);
 	}
 
 	/** Sets the floor of function sandboxes (`default`: as configured) and waits until it stands. */
 	async setFloor(floor: number | "default"): Promise<number> {
-		for (const entry of this.#floors.values()) {
-			if (entry.key.kind === "build") continue;
-			const standard = entry.key.base === this.#options.bases.node24 ? this.#options.prewarmed : Math.min(1, this.#options.prewarmed);
-			entry.floor = floor === "default" || entry.key.base !== this.#options.bases.node24 ? standard : floor;
-			for (const extra of (this.#prewarmed.get(keyText(entry.key)) ?? []).slice(entry.floor)) this.#retire(extra);
-		}
-		await this.floorReached();
-		return this.#prewarmedCount();
-	}
-
-	/** Resolves when every floor stands, nothing is being booted for one and no removal is under way. */
-	async floorReached(): Promise<void> {
-		this.#refill();
-		while (!this.#floorStands()) await new Promise<void>((resolve) => this.#floorWaiters.push(resolve));
-		while (this.#removals.size > 0) await Promise.all(this.#removals);
+		this.#setFloors(floor === "default" ? this.#options.prewarmed : floor);
+		await this.#floors.reached();
+		await this.#population.removalsDone();
+		return this.#floors.prewarmed;
 	}
 
 	/** Retires a function's idle sandboxes. @returns how many */
 	async evict(project: string, name: string): Promise<number> {
-		const prefix = `${project}/${name}:`;
-		const idle = [...this.#warm].filter(([key]) => key.startsWith(prefix)).flatMap(([, list]) => list);
-		for (const sandbox of idle) this.#retire(sandbox);
-		while (this.#removals.size > 0) await Promise.all(this.#removals);
+		const idle = this.#idle.ofFunction(project, name);
+		for (const sandbox of idle) this.#population.retire(sandbox);
+		await this.#population.removalsDone();
 		return idle.length;
 	}
 
 	/** Kills one sandbox, whatever it does. @returns whether there was one of that id */
 	async kill(id: string): Promise<boolean> {
-		const sandbox = this.#sandboxes.get(id);
+		const sandbox = this.#population.get(id);
 		if (sandbox === undefined) return false;
 		await sandbox.kill();
 		return true;
@@ -158,137 +162,113 @@ export class Pool {
 
 	list(): readonly SandboxInfo[] {
 		const now = performance.now();
-		return [...this.#sandboxes.values()].map((sandbox) => ({
-			id: sandbox.id,
-			node: this.#options.node,
-			state: sandbox.state,
-			kind: sandbox.bootKey.kind,
-			...(sandbox.specialisation === undefined
-				? {}
-				: { project: sandbox.specialisation.project, function: sandbox.specialisation.function, version: sandbox.specialisation.version }),
-			memoryClassMiB: sandbox.bootKey.memoryClass,
-			memoryBytes: sandbox.memoryBytes(),
-			ageMs: Math.round(now - sandbox.bornAtMs),
-			idleMs: sandbox.state === "busy" ? 0 : Math.round(now - sandbox.idleSinceMs),
-			invocations: sandbox.invocations,
-		}));
+		return this.#population.all().map((sandbox) => infoOf(sandbox, this.#options.node, now));
 	}
 
 	get stats() {
-		const waiting = [...this.#demand.values()].reduce((sum, { waiters }) => sum + waiters.filter(({ done }) => !done).length, 0);
-		return {
-			starts: { ...this.#starts },
-			waiting,
-			memoryBytes: this.#admission.reservedBytes,
-			memoryBudgetBytes: this.#admission.budgetBytes,
-		};
+		const { reservedBytes, budgetBytes } = this.#population.admission;
+		const waiting = [...this.#demands.values()].reduce((sum, demand) => sum + demand.waiting, 0);
+		return { starts: { ...this.#starts }, waiting, memoryBytes: reservedBytes, memoryBudgetBytes: budgetBytes };
 	}
 
 	/** Removes every sandbox. */
 	async close(): Promise<void> {
 		this.#closed = true;
-		clearInterval(this.#evictor);
-		for (const sandbox of [...this.#sandboxes.values()]) this.#retire(sandbox);
-		while (this.#removals.size > 0) await Promise.all(this.#removals);
+		clearInterval(this.#tidier);
+		this.#cpu.stop();
+		this.#floors.close();
+		for (const demand of this.#demands.values()) demand.forget();
+		for (const sandbox of this.#population.all()) this.#population.retire(sandbox);
+		await this.#population.removalsDone();
 	}
 
-	#wait(target: Specialisation): Promise<Lease> {
+	#wait(demand: Demand): Promise<Lease> {
 		const { promise, resolve, reject } = Promise.withResolvers<Lease>();
-		const demand = this.#demandOf(target.key);
-		const waiter: Waiter = { target, sinceMs: performance.now(), resolve, reject, done: false };
-		demand.waiters.push(waiter);
-		const timer = setTimeout(() => this.#giveUp(waiter), FIXED_LIMITS.startMs);
-		this.#dispatch(target, demand);
+		const waiter: Waiter = { sinceMs: performance.now(), resolve, reject };
+		demand.add(waiter);
+		const giveUp = () => {
+			demand.remove(waiter);
+			const detail = `no sandbox for ${demand.target.key} could be had within ${FIXED_LIMITS.startMs} ms; the node is full or the function's concurrency is used up`;
+			reject(new BerthError("start_timed_out", detail));
+		};
+		// Whose start is under way has a sandbox: how long the module may take to load is the start's to say.
+		const look = () => {
+			if (demand.isStartingFor(waiter)) timer = setTimeout(giveUp, FIXED_LIMITS.startMs);
+			else giveUp();
+		};
+		let timer = setTimeout(look, FIXED_LIMITS.startMs);
+		this.#dispatch(demand);
 		return promise.finally(() => clearTimeout(timer));
 	}
 
-	#giveUp(waiter: Waiter): void {
-		waiter.done = true;
-		const detail = `no sandbox for ${waiter.target.key} could be had within ${FIXED_LIMITS.startMs} ms; the node is full or the function's concurrency is used up`;
-		waiter.reject(new BerthError("start_timed_out", detail));
-	}
-
-	/** Starts as many sandboxes as there are waiters who'd wait longer for one than for a start. */
-	#dispatch(target: Specialisation, demand: VersionDemand): void {
-		while (demand.waiters.length > demand.starting) {
-			if (demand.busy + demand.starting >= target.manifest.concurrency) return;
-			const kind = this.#hasPrewarmed(this.#keyOf(target.manifest)) ? "prewarmed" : "boot";
-			const cost = START_COST_MS[kind];
-			if (demand.expectedWaitMs() < cost) {
-				this.#lookAgain(target, demand, cost);
+	/** Starts sandboxes for those who would wait longer for a busy one than a start is worth. */
+	#dispatch(demand: Demand): void {
+		const { image, manifest } = demand.target;
+		const key = bootKeyOf(image.base, manifest);
+		for (let waiter = demand.unserved; waiter !== undefined && !this.#closed; waiter = demand.unserved) {
+			if (demand.serving >= manifest.concurrency) return;
+			const kind = this.#floors.has(key) ? "prewarmed" : "boot";
+			const inMs = startsIn(demand, performance.now() - waiter.sinceMs, kind, this.#options.cores, this.#cpu);
+			if (inMs > 0) {
+				demand.lookAgainIn(inMs, () => this.#dispatch(demand));
 				return;
 			}
-			if (!this.#makeRoom(this.#limitsOf(target.manifest).memoryBytes)) return;
-			void this.#startFor(target, demand);
+			if (!this.#makeRoom(limitsOf(manifest).memoryBytes)) return;
+			void this.#startFor(demand, key);
 		}
-	}
-
-	/** The expectation may be wrong: whoever still waits after a start's cost gets one. */
-	#lookAgain(target: Specialisation, demand: VersionDemand, afterMs: number): void {
-		const oldest = demand.waiters[0];
-		setTimeout(() => {
-			if (oldest === undefined || oldest.done || demand.waiters[0] !== oldest) return;
-			if (demand.busy + demand.starting >= target.manifest.concurrency) return;
-			if (this.#makeRoom(this.#limitsOf(target.manifest).memoryBytes)) void this.#startFor(target, demand);
-		}, afterMs).unref();
 	}
 
 	/** One start for a version; it serves whoever waits longest when it is done. */
-	async #startFor(target: Specialisation, demand: VersionDemand): Promise<void> {
+	async #startFor(demand: Demand, key: BootKey): Promise<void> {
+		const { target } = demand;
+		const limits = limitsOf(target.manifest);
+		const prewarmed = this.#floors.take(key);
+		if (prewarmed !== undefined) this.#population.admission.reserve(prewarmed.id, limits.memoryBytes);
 		demand.starting++;
-		const startedAt = performance.now();
-		let sandbox: Sandbox | undefined;
+		this.#floors.expect(key, this.#options.idleTtlMs);
+		let sandbox = prewarmed;
 		try {
-			const limits = this.#limitsOf(target.manifest);
-			const prewarmed = this.#takePrewarmed(this.#keyOf(target.manifest));
-			if (prewarmed !== undefined) this.#admission.reserve(prewarmed.id, limits.memoryBytes);
-			const layers = this.#options.engine.ensureLayers(
-				target.image.layers.map(({ digest }) => digest),
-				this.#options.layers,
-			);
-			sandbox = prewarmed ?? (await this.#boot(this.#keyOf(target.manifest), limits));
+			const layers = this.#population.ensureLayers(target.image.layers);
+			sandbox ??= await this.#bootForWaiter(key, limits);
 			await layers;
 			sandbox.move("specialising");
-			const start = prewarmed === undefined ? "boot" : "prewarmed";
 			const initMs = await sandbox.specialise(target, limits, FIXED_LIMITS.startMs);
+			const start = prewarmed === undefined ? "boot" : "prewarmed";
 			this.#starts[start]++;
 			demand.starting--;
-			const totalMs = performance.now() - startedAt;
-			this.#hand(sandbox, demand, start, Math.max(0, totalMs - initMs), initMs);
+			this.#hand(sandbox, demand, start, initMs);
 		} catch (error) {
 			demand.starting--;
-			if (sandbox !== undefined) this.#retire(sandbox);
-			this.#failStart(demand, error as Error);
-			this.#dispatch(target, demand);
+			if (sandbox !== undefined) this.#population.retire(sandbox);
+			failStart(demand, error as Error);
+			this.#dispatch(demand);
 		}
-		this.#refill();
+		this.#floors.refill();
 	}
 
-	/** A start that failed fails the waiter it was for, not all of them. */
-	#failStart(demand: VersionDemand, error: Error): void {
-		const waiter = demand.next();
-		if (waiter === undefined) return;
-		waiter.done = true;
-		const known = error instanceof SpecialiseError || error instanceof BerthError;
-		waiter.reject(known ? error : new BerthError("platform_error", `a sandbox couldn't be started: ${error.message}`, { cause: error }));
+	async #bootForWaiter(key: BootKey, limits: SandboxLimits): Promise<Sandbox> {
+		this.#boots++;
+		try {
+			return await this.#population.boot(key, limits);
+		} finally {
+			this.#boots--;
+		}
 	}
 
-	/** Gives a sandbox that is ready to the longest waiter, or keeps it warm. */
-	#hand(sandbox: Sandbox, demand: VersionDemand, start: StartKind, startMs: number, initMs: number): void {
+	/** Gives a sandbox that has just been specialised to the longest waiter, or keeps it warm. */
+	#hand(sandbox: Sandbox, demand: Demand, start: StartKind, initMs: number): void {
 		const waiter = demand.next();
 		if (waiter === undefined) {
-			this.#keepWarm(sandbox);
+			this.#park(sandbox);
 			return;
 		}
-		waiter.done = true;
-		sandbox.move("busy");
-		waiter.resolve(this.#lease(sandbox, start, start === "warm" ? performance.now() - waiter.sinceMs : startMs, initMs));
+		waiter.resolve(this.#lease(sandbox, demand, start, Math.max(0, performance.now() - waiter.sinceMs - initMs), initMs));
 	}
 
-	#lease(sandbox: Sandbox, start: StartKind, startMs: number, initMs: number): Lease {
-		const target = sandbox.specialisation as Specialisation;
-		this.#admission.reserve(sandbox.id, sandbox.limits.memoryBytes);
-		const demand = this.#demandOf(target.key);
+	#lease(sandbox: Sandbox, demand: Demand, start: StartKind, startMs: number, initMs: number): Lease {
+		sandbox.move("busy");
+		this.#population.admission.reserve(sandbox.id, sandbox.limits.memoryBytes);
+		if (start === "warm") this.#starts.warm++;
 		demand.busy++;
 		let released = false;
 		return {
@@ -296,313 +276,133 @@ export class Pool {
 			start,
 			startMs,
 			initMs,
-			release: (healthy, runMs) => {
+			release: (healthy, ran) => {
 				if (released) return;
 				released = true;
-				demand.busy--;
-				demand.ran(runMs);
-				void this.#takeBack(sandbox, demand, healthy);
+				if (ran !== undefined) demand.ran(ran.runMs, ran.cpuMs);
+				if (sandbox.settled === undefined || !healthy) this.#takeBack(sandbox, demand, healthy);
+				else void this.#takeBackSettled(sandbox, demand, ran?.runMs ?? 0);
 			},
 		};
 	}
 
+	/** What a handler gave to `waitUntil` may go on until the invocation's deadline; nobody else has the sandbox meanwhile. */
+	async #takeBackSettled(sandbox: Sandbox, demand: Demand, runMs: number): Promise<void> {
+		const leftMs = Math.max(0, demand.target.manifest.timeoutMs - runMs);
+		const inTime = await within(
+			(sandbox.settled ?? Promise.resolve()).then(() => true),
+			leftMs,
+		);
+		this.#takeBack(sandbox, demand, inTime === true);
+	}
+
 	/** Retired by default; kept warm when the outcome was healthy and nothing of the function runs on. */
-	async #takeBack(sandbox: Sandbox, demand: VersionDemand, healthy: boolean): Promise<void> {
-		const target = sandbox.specialisation as Specialisation;
-		const { manifest } = target;
-		const uses = manifest.reuse === "version" ? Number.POSITIVE_INFINITY : manifest.reuse === "never" ? 1 : manifest.reuse;
-		if (!healthy || sandbox.invocations >= uses || this.#closed || sandbox.hasStrays(0)) {
-			this.#retire(sandbox);
-			this.#dispatch(target, demand);
+	#takeBack(sandbox: Sandbox, demand: Demand, healthy: boolean): void {
+		demand.busy--;
+		if (sandbox.state !== "busy") return;
+		if (!healthy || this.#closed || sandbox.invocations >= usesOf(demand.target.manifest) || sandbox.hasStrays()) {
+			this.#population.retire(sandbox);
+			this.#dispatch(demand);
 			return;
 		}
-		if (manifest.scratch === "fresh") await sandbox.wipe();
-		if (sandbox.state !== "busy") return;
 		const waiter = demand.next();
-		sandbox.move("warm");
 		if (waiter === undefined) {
 			this.#park(sandbox);
 			return;
 		}
-		waiter.done = true;
-		this.#starts.warm++;
-		sandbox.move("busy");
-		waiter.resolve(this.#lease(sandbox, "warm", performance.now() - waiter.sinceMs, 0));
-	}
-
-	#keepWarm(sandbox: Sandbox): void {
 		sandbox.move("warm");
-		this.#park(sandbox);
+		waiter.resolve(this.#lease(sandbox, demand, "warm", performance.now() - waiter.sinceMs, 0));
 	}
 
-	/** Idle: the newest is used first, and what isn't used is frozen, then evicted. */
 	#park(sandbox: Sandbox): void {
-		const { key } = sandbox.specialisation as Specialisation;
+		sandbox.move("warm");
 		sandbox.idleSinceMs = performance.now();
-		listOf(this.#warm, key).push(sandbox);
-		void sandbox.settled.then(() => this.#freezeSoon(sandbox));
+		this.#idle.add(sandbox);
 		this.#serveOthers();
 	}
 
-	#freezeSoon(sandbox: Sandbox): void {
-		if (sandbox.state !== "warm") return;
-		const known = this.#timers.get(sandbox.id);
-		if (known !== undefined) {
-			known.refresh();
-			return;
-		}
-		const timer = setTimeout(() => void this.#freeze(sandbox), FREEZE_AFTER_MS);
-		this.#timers.set(sandbox.id, timer);
-	}
-
-	async #freeze(sandbox: Sandbox): Promise<void> {
-		const idleMs = performance.now() - sandbox.idleSinceMs;
-		if (sandbox.state !== "warm") return;
-		if (idleMs < FREEZE_AFTER_MS - 1) {
-			this.#timers.get(sandbox.id)?.refresh();
-			return;
-		}
-		sandbox.move("frozen");
-		this.#admission.reserveIdle(sandbox.id, sandbox.memoryBytes());
-		try {
-			await sandbox.freeze();
-		} catch (error) {
-			this.#options.onTrouble(`${sandbox.id} couldn't be frozen`, error as Error);
-			this.#retire(sandbox);
-		}
-	}
-
-	#takeWarm(target: Specialisation): Sandbox | undefined {
-		const list = this.#warm.get(target.key);
-		while (list !== undefined && list.length > 0) {
-			const sandbox = list.pop() as Sandbox;
-			if (sandbox.state === "warm" || sandbox.state === "frozen") return this.#roomToRun(sandbox) ? sandbox : undefined;
+	/** An idle sandbox of the version, awake. A frozen one counts with what it has; to run it needs its whole limit. */
+	#takeIdle(key: string): Sandbox | undefined {
+		for (let sandbox = this.#idle.take(key); sandbox !== undefined; sandbox = this.#idle.take(key)) {
+			if (!this.#makeRoom(sandbox.limits.memoryBytes, sandbox.id)) {
+				this.#idle.add(sandbox);
+				return undefined;
+			}
+			try {
+				if (sandbox.state === "frozen") sandbox.thaw();
+				return sandbox;
+			} catch (error) {
+				this.#giveUp(sandbox, "thawed", error as Error);
+			}
 		}
 		return undefined;
 	}
 
-	/** A frozen one counts with what it has; to run it needs its whole limit. */
-	#roomToRun(sandbox: Sandbox): boolean {
-		if (this.#admission.fits(sandbox.id, sandbox.limits.memoryBytes) || this.#makeRoom(sandbox.limits.memoryBytes)) return true;
-		listOf(this.#warm, (sandbox.specialisation as Specialisation).key).push(sandbox);
-		return false;
-	}
-
-	/** Evicts the longest idle until `bytes` fit. @returns whether they do */
-	#makeRoom(bytes: number): boolean {
-		while (!this.#admission.fits("", bytes)) {
-			const victim = this.#longestIdle();
+	/** Evicts the longest idle, then prewarmed ones, until `bytes` fit. @returns whether they do; when not yet, the removal of what was evicted asks again */
+	#makeRoom(bytes: number, id?: string): boolean {
+		const { admission } = this.#population;
+		while (admission.missing(bytes, id) > 0) {
+			const victim = this.#idle.oldest() ?? this.#floors.spare();
 			if (victim === undefined) return false;
-			this.#retire(victim);
+			this.#population.retire(victim);
 		}
-		return true;
+		return admission.fits(bytes, id);
 	}
 
-	#longestIdle(): Sandbox | undefined {
-		let oldest: Sandbox | undefined;
-		for (const list of this.#warm.values()) {
-			for (const sandbox of list) {
-				if (oldest === undefined || sandbox.idleSinceMs < oldest.idleSinceMs) oldest = sandbox;
-			}
-		}
-		return oldest;
-	}
-
-	#evictIdle(): void {
-		const before = performance.now() - this.#options.idleTtlMs;
-		for (const list of this.#warm.values()) {
-			for (const sandbox of list.filter(({ idleSinceMs }) => idleSinceMs < before)) this.#retire(sandbox);
-		}
-		this.#forgetQuietVersions();
-	}
-
-	#forgetQuietVersions(): void {
-		for (const [key, demand] of this.#demand) {
-			if (demand.idle && (this.#warm.get(key)?.length ?? 0) === 0) {
-				this.#demand.delete(key);
-				this.#warm.delete(key);
-			}
+	#tidy(): void {
+		for (const sandbox of this.#idle.since(performance.now() - this.#options.idleTtlMs)) this.#population.retire(sandbox);
+		this.#floors.expire();
+		for (const [key, demand] of this.#demands) {
+			if (!demand.quiet || this.#idle.has(key)) continue;
+			demand.forget();
+			this.#demands.delete(key);
 		}
 	}
 
-	/** Room or a slot came free: whoever waits for one, of whatever version, gets a try. */
+	/** Room or a slot came free: whoever waits longest, of whatever version, gets the first try. */
 	#serveOthers(): void {
-		for (const demand of this.#demand.values()) {
-			const waiter = demand.waiters.find(({ done }) => !done);
-			if (waiter !== undefined) this.#dispatch(waiter.target, demand);
+		const waiting = [...this.#demands.values()].filter((demand) => demand.unserved !== undefined);
+		for (const demand of waiting.sort((a, b) => a.oldestMs - b.oldestMs)) this.#serve(demand);
+	}
+
+	/** An idle sandbox that had no room to run may have it now. */
+	#serve(demand: Demand): void {
+		const sandbox = this.#takeIdle(demand.target.key);
+		const waiter = sandbox === undefined ? undefined : demand.next();
+		if (sandbox === undefined || waiter === undefined) this.#dispatch(demand);
+		else waiter.resolve(this.#lease(sandbox, demand, "warm", performance.now() - waiter.sinceMs, 0));
+	}
+
+	#giveUp(sandbox: Sandbox, what: string, error: Error): void {
+		this.#options.onTrouble(`${sandbox.id} couldn't be ${what}`, error);
+		this.#population.retire(sandbox);
+	}
+
+	#setFloors(count: number): void {
+		for (const runtime of RUNTIMES) {
+			const key = bootKeyOf(this.#options.bases[runtime], { memoryMiB: LIMITS.memoryMiB.default });
+			this.#floors.set(key, runtime === MAIN_RUNTIME ? count : Math.min(1, count));
 		}
 	}
 
-	#retire(sandbox: Sandbox): void {
-		if (sandbox.state === "retiring") return;
-		sandbox.move("retiring");
-		this.#forget(sandbox);
-		const removal = sandbox
-			.remove()
-			.catch((error: Error) => this.#options.onTrouble(`${sandbox.id} couldn't be removed`, error))
-			.finally(() => {
-				this.#removals.delete(removal);
-				this.#sandboxes.delete(sandbox.id);
-				this.#admission.release(sandbox.id);
-				this.#serveOthers();
-				this.#refill();
-			});
-		this.#removals.add(removal);
-	}
-
-	#forget(sandbox: Sandbox): void {
-		clearTimeout(this.#timers.get(sandbox.id));
-		this.#timers.delete(sandbox.id);
-		removeFrom(this.#prewarmed.get(keyText(sandbox.bootKey)), sandbox);
-		if (sandbox.specialisation !== undefined) removeFrom(this.#warm.get(sandbox.specialisation.key), sandbox);
-	}
-
-	/** A booted sandbox with its agent connected. It is removed if it can't be had. */
-	async #boot(key: BootKey, limits: SandboxLimits): Promise<Sandbox> {
-		const sandbox = new Sandbox(this.#options.engine, key, limits);
-		this.#sandboxes.set(sandbox.id, sandbox);
-		this.#admission.reserve(sandbox.id, limits.memoryBytes);
-		void sandbox.ending.then(() => this.#lost(sandbox));
-		try {
-			await sandbox.boot(`${this.#options.agentSockets}/${sandbox.id}.sock`, FIXED_LIMITS.startMs);
-			return sandbox;
-		} catch (error) {
-			this.#retire(sandbox);
-			throw error;
-		}
-	}
-
-	/** One that died while idle is replaced; one that is busy is its holder's affair. */
-	#lost(sandbox: Sandbox): void {
-		if (sandbox.state === "prewarmed" || sandbox.state === "warm" || sandbox.state === "frozen") this.#retire(sandbox);
-	}
-
-	#addFloor(key: BootKey, floor: number): void {
-		this.#floors.set(keyText(key), { key, floor, booting: 0 });
-	}
-
-	#refill(): void {
-		if (this.#closed) return;
-		let booting = [...this.#floors.values()].reduce((sum, entry) => sum + entry.booting, 0);
-		for (const entry of this.#floors.values()) {
-			const have = () => (this.#prewarmed.get(keyText(entry.key))?.length ?? 0) + entry.booting;
-			while (have() < entry.floor && booting < MAX_FLOOR_BOOTS) {
-				booting++;
-				entry.booting++;
-				void this.#bootForFloor(entry.key).finally(() => {
-					entry.booting--;
-					this.#refill();
-					this.#tellFloorWaiters();
-				});
-			}
-		}
-		this.#tellFloorWaiters();
-	}
-
-	async #bootForFloor(key: BootKey): Promise<void> {
-		try {
-			const sandbox = await this.#boot(key, key.kind === "build" ? buildLimits() : standardLimits(key));
-			await sandbox.preload(FIXED_LIMITS.startMs);
-			if (sandbox.state !== "booting") return;
-			sandbox.move("prewarmed");
-			sandbox.idleSinceMs = performance.now();
-			this.#admission.reserveIdle(sandbox.id);
-			listOf(this.#prewarmed, keyText(key)).push(sandbox);
-		} catch (error) {
-			if (this.#closed) return;
-			this.#options.onTrouble("a sandbox couldn't be prewarmed", error as Error);
-			// Not again at once: whatever it is, it would happen again.
-			await new Promise((resolve) => setTimeout(resolve, 1000).unref());
-		}
-	}
-
-	#floorStands(): boolean {
-		if (this.#closed) return true;
-		return [...this.#floors.values()].every(
-			(entry) => entry.booting === 0 && (this.#prewarmed.get(keyText(entry.key))?.length ?? 0) >= entry.floor,
-		);
-	}
-
-	#tellFloorWaiters(): void {
-		const waiters = this.#floorWaiters;
-		this.#floorWaiters = [];
-		for (const resolve of waiters) resolve();
-	}
-
-	#prewarmedCount(): number {
-		return [...this.#prewarmed.values()].reduce((sum, list) => sum + list.length, 0);
-	}
-
-	#hasPrewarmed(key: BootKey): boolean {
-		return (this.#prewarmed.get(keyText(key))?.length ?? 0) > 0;
-	}
-
-	#takePrewarmed(key: BootKey): Sandbox | undefined {
-		return this.#prewarmed.get(keyText(key))?.shift();
-	}
-
-	#keyOf(manifest: Manifest): BootKey {
-		return { kind: "function", base: this.#options.bases[manifest.runtime], memoryClass: memoryClassOf(manifest.memoryMiB) };
-	}
-
-	#buildKey(): BootKey {
-		return { kind: "build", base: this.#options.bases.build, memoryClass: BUILD_MEMORY_MIB };
-	}
-
-	#limitsOf(manifest: Manifest): SandboxLimits {
-		return {
-			memoryBytes: manifest.memoryMiB * MIB,
-			cpuMilli: manifest.cpuMilli,
-			pids: FIXED_LIMITS.pids,
-			tmpfsBytes: manifest.tmpfsMiB * MIB,
-			tmpfsInodes: FIXED_LIMITS.tmpfsInodes,
-		};
-	}
-
-	#demandOf(key: string): VersionDemand {
-		let demand = this.#demand.get(key);
+	#demandOf(target: Specialisation): Demand {
+		let demand = this.#demands.get(target.key);
 		if (demand === undefined) {
-			demand = new VersionDemand();
-			this.#demand.set(key, demand);
+			demand = new Demand(target);
+			this.#demands.set(target.key, demand);
 		}
 		return demand;
 	}
 }
 
-function standardLimits(key: BootKey): SandboxLimits {
-	return {
-		memoryBytes: key.memoryClass * MIB,
-		cpuMilli: LIMITS.cpuMilli.default,
-		pids: FIXED_LIMITS.pids,
-		tmpfsBytes: LIMITS.tmpfsMiB.default * MIB,
-		tmpfsInodes: FIXED_LIMITS.tmpfsInodes,
-	};
+/** A start that failed fails the waiter it was for, not all of them. */
+function failStart(demand: Demand, error: Error): void {
+	const known = error instanceof SpecialiseError || error instanceof BerthError;
+	const told = known ? error : new BerthError("platform_error", `a sandbox couldn't be started: ${error.message}`, { cause: error });
+	demand.next()?.reject(told);
 }
 
-function buildLimits(): SandboxLimits {
-	return {
-		memoryBytes: BUILD_MEMORY_MIB * MIB,
-		cpuMilli: 2000,
-		pids: BUILD_PIDS,
-		tmpfsBytes: BUILD_TMPFS_MIB * MIB,
-		tmpfsInodes: BUILD_INODES,
-	};
-}
-
-function keyText({ kind, base, memoryClass }: BootKey): string {
-	return `${kind} ${base.digest} ${memoryClass}`;
-}
-
-function listOf(map: Map<string, Sandbox[]>, key: string): Sandbox[] {
-	let list = map.get(key);
-	if (list === undefined) {
-		list = [];
-		map.set(key, list);
-	}
-	return list;
-}
-
-function removeFrom(list: Sandbox[] | undefined, sandbox: Sandbox): void {
-	const at = list?.indexOf(sandbox) ?? -1;
-	if (at >= 0) list?.splice(at, 1);
+function usesOf({ reuse }: Manifest): number {
+	if (reuse === "version") return Number.POSITIVE_INFINITY;
+	return reuse === "never" ? 1 : reuse;
 }

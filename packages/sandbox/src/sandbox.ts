@@ -1,43 +1,35 @@
 import {
 	AGENT_BOUNDS,
 	type AnswerHead,
-	type Base,
-	type BootRequest,
 	BUILD_BOUNDS,
-	type FailedHead,
 	FROM_AGENT,
-	type Frame,
 	type FunctionError,
 	type ImageReference,
 	type InvokeHead,
 	type LimitHit,
 	type Manifest,
-	type MemoryClass,
-	MIB,
 	newId,
 	type Outcome,
 	SANDBOX_PATHS,
-	type SandboxKind,
 	type SandboxLimits,
 	type SandboxState,
-	type SpecialisedHead,
 	type SpecialiseHead,
 	TO_AGENT,
 	type Usage,
 } from "@berth/contracts";
-import { AgentLink } from "./agent-link.js";
+import { answerIn, failureIn, initMsIn } from "./agent-words.js";
+import type { BootKey } from "./boot-key.js";
+import { type CauseOfDeath, causeOfDeath } from "./cause-of-death.js";
 import { CgroupReader } from "./cgroup-reader.js";
+import { Conversation, type Ending, type Reply } from "./conversation.js";
 import type { SandboxEngine } from "./engine.js";
-import { type HeapFlags, heapBytes, heapOf } from "./heap.js";
-import { type Log, LogReader } from "./log-reader.js";
+import { Freezer } from "./freezer.js";
+import { type HeapFlags, heapOf } from "./heap.js";
+import { type Log, LogReader, NO_LOG } from "./log-reader.js";
+import { SpecialiseError } from "./specialise-error.js";
 import { moved } from "./states.js";
-
-/** Which prewarmed sandboxes can become what: everything that is fixed when Node boots. */
-export interface BootKey {
-	readonly kind: SandboxKind;
-	readonly base: Base;
-	readonly memoryClass: MemoryClass;
-}
+import { UsageMeter } from "./usage-meter.js";
+import { within } from "./within.js";
 
 /** A version as a sandbox needs it. */
 export interface Specialisation {
@@ -54,7 +46,7 @@ export interface Specialisation {
 export interface SandboxResult {
 	readonly outcome: Outcome;
 	readonly runMs: number;
-	readonly answer?: { readonly head: AnswerHead; readonly body: Uint8Array };
+	readonly answer?: { readonly head: Omit<AnswerHead, "runMs">; readonly body: Uint8Array };
 	readonly error?: FunctionError;
 	readonly usage: Usage;
 	readonly limitsHit: readonly LimitHit[];
@@ -63,31 +55,19 @@ export interface SandboxResult {
 	readonly healthy: boolean;
 }
 
-/** A specialisation that failed: by the function's fault (a value of the attempt) or by ours. */
-export class SpecialiseError extends Error {
-	override readonly name = "SpecialiseError";
-	readonly outcome: "init_error" | "out_of_memory" | "crashed" | "platform_error";
-	readonly error: FunctionError;
-	readonly log: Log;
+/** A process that closes its connection is about to end: its own exit code says more than our signal would, milliseconds. */
+const LAST_WORDS_MS = 100;
 
-	constructor(outcome: SpecialiseError["outcome"], error: FunctionError, log: Log = { lines: [], truncated: false }) {
-		super(error.message);
-		this.outcome = outcome;
-		this.error = error;
-		this.log = log;
-	}
+/** What a sandbox has from its boot until its removal. */
+interface Body {
+	readonly talk: Conversation;
+	readonly logs: LogReader;
+	readonly cgroup: CgroupReader;
+	readonly meter: UsageMeter;
+	readonly freezer: Freezer;
+	/** Tasks when nothing but init and Node ran in it. */
+	readonly restingTasks: number;
 }
-
-interface Ending {
-	readonly violation?: Error;
-	readonly code?: number;
-}
-
-/** Tasks of a sandbox that runs nothing of its own: init, and Node's threads at rest. */
-const SIGABRT_CODE = 128 + 6;
-/** Scratch is read from memory.stat, which the kernel has to add up: at most this often. */
-const SCRATCH_SAMPLE_MS = 50;
-const NO_LOG: Log = { lines: [], truncated: false };
 
 /** One sandbox: its container, its agent, its cgroup, and the state it is in. */
 export class Sandbox {
@@ -96,26 +76,21 @@ export class Sandbox {
 	readonly bootKey: BootKey;
 	readonly #engine: SandboxEngine;
 	readonly #heap: HeapFlags;
+	readonly #exit = Promise.withResolvers<number>();
+	readonly #gone = Promise.withResolvers<void>();
+	#exitCode: number | undefined;
 	#state: SandboxState = "booting";
 	#limits: SandboxLimits;
-	#link: AgentLink | undefined;
-	#logs: LogReader | undefined;
-	#cgroup: CgroupReader | undefined;
+	#body: Body | undefined;
+	#talk: Conversation | undefined;
 	#specialisation: Specialisation | undefined;
-	#ending = Promise.withResolvers<Ending>();
-	#ended: Ending | undefined;
-	#exitCode: number | undefined;
-	#inbox: ((frame: Frame) => void) | undefined;
-	#restingTasks = 0;
-	#scratch = { atMs: Number.NEGATIVE_INFINITY, bytes: 0 };
-	#killed = false;
+	#removed = false;
 	/** Attempts it has served. */
 	invocations = 0;
 	/** When it last became idle. */
 	idleSinceMs = performance.now();
-	/** Resolves when the promises of the last invocation's `waitUntil` are through. */
-	settled: Promise<void> = Promise.resolve();
-	#settle: () => void = () => undefined;
+	/** Pending while promises of the last invocation's `waitUntil` are open. */
+	settled: Promise<void> | undefined;
 
 	constructor(engine: SandboxEngine, bootKey: BootKey, limits: SandboxLimits) {
 		this.#engine = engine;
@@ -141,32 +116,34 @@ export class Sandbox {
 	}
 
 	/** Resolves when its agent or its container is gone, whatever the reason. */
-	get ending(): Promise<Ending> {
-		return this.#ending.promise;
+	get gone(): Promise<void> {
+		return this.#gone.promise;
 	}
 
 	/** Starts the container and waits for its agent. @throws Error when it can't be had in time */
 	async boot(socketPath: string, startMs: number): Promise<void> {
-		const bounds = this.bootKey.kind === "build" ? BUILD_BOUNDS : AGENT_BOUNDS;
-		this.#link = await AgentLink.listen(socketPath, bounds);
-		const hello = this.#next(FROM_AGENT.hello);
-		this.#link.listenTo(
-			(frame) => this.#receive(frame),
-			(violation) => this.#end(violation === undefined ? {} : { violation }),
-		);
-		const booted = await this.#engine.boot(this.#bootRequest());
-		this.#logs = new LogReader(booted.stdout, booted.stderr);
-		this.#cgroup = new CgroupReader(booted.cgroup);
-		this.#logs.begin();
-		await this.#within(hello, startMs, "its agent to say hello");
+		const talk = await Conversation.open(socketPath, this.bootKey.kind === "build" ? BUILD_BOUNDS : AGENT_BOUNDS);
+		this.#talk = talk;
+		void talk.ending.then(() => this.#gone.resolve());
+		const hello = talk.hear(FROM_AGENT.hello);
+		const booted = await this.#engine.boot({
+			sandbox: this.id,
+			base: this.bootKey.base.layers.map(({ digest }) => digest),
+			kind: this.bootKey.kind,
+			...this.#heap,
+			limits: this.#limits,
+		});
+		const logs = new LogReader(booted.stdout, booted.stderr);
+		const cgroup = new CgroupReader(booted.cgroup);
+		this.#body = { talk, logs, cgroup, meter: new UsageMeter(cgroup), freezer: new Freezer(booted.cgroup), restingTasks: 0 };
+		logs.begin();
+		await this.#await(hello, startMs, "its agent to say hello");
+		this.#body = { ...this.#body, restingTasks: cgroup.tasks() };
 	}
 
 	/** Touches what a first invocation would otherwise pay for. */
 	async preload(startMs: number): Promise<void> {
-		const done = this.#next(FROM_AGENT.preloaded);
-		this.#link?.send(TO_AGENT.preload, {});
-		await this.#within(done, startMs, "its agent to preload");
-		this.#restingTasks = this.#cgroup?.tasks() ?? 0;
+		await this.#await(this.#alive().talk.ask(TO_AGENT.preload, FROM_AGENT.preloaded, {}), startMs, "its agent to preload");
 	}
 
 	/**
@@ -174,8 +151,9 @@ export class Sandbox {
 	 * the module took to load. @throws SpecialiseError
 	 */
 	async specialise(target: Specialisation, limits: SandboxLimits, startMs: number): Promise<number> {
+		const { talk, logs } = this.#alive();
 		this.#specialisation = target;
-		this.#logs?.begin();
+		logs.begin();
 		try {
 			await this.#engine.specialise({ sandbox: this.id, layers: target.image.layers.map(({ digest }) => digest), limits });
 		} catch (error) {
@@ -188,281 +166,158 @@ export class Sandbox {
 			function: target.function,
 			version: target.version,
 			env: target.manifest.env,
+			scratch: target.manifest.scratch,
 		};
-		const reply = this.#next(FROM_AGENT.specialised);
-		this.#link?.send(TO_AGENT.specialise, head);
-		const outcome = await raceTimeout(reply, startMs);
-		if (outcome === undefined) {
-			await this.kill();
-			const message = `the module didn't finish loading within the start budget of ${startMs} ms`;
-			throw new SpecialiseError("init_error", { name: "TimeoutError", message }, await this.#logged());
-		}
-		if ("ended" in outcome) throw await this.#initFailure();
-		if (outcome.frame.type === FROM_AGENT.failed) throw await this.#specialiseFailure(outcome.frame.head as FailedHead);
-		return Math.max(0, Number((outcome.frame.head as SpecialisedHead).initMs) || 0);
+		const reply = await within(talk.ask(TO_AGENT.specialise, FROM_AGENT.specialised, head), startMs);
+		if (reply === undefined || "ended" in reply || reply.frame.type === FROM_AGENT.failed) throw await this.#initFailure(reply, startMs);
+		return initMsIn(reply.frame.head);
 	}
 
 	/** Runs one attempt. Never rejects for what the function does. */
-	async invoke(head: InvokeHead, body: Uint8Array): Promise<SandboxResult> {
-		const cgroup = this.#cgroup as CgroupReader;
+	async invoke(head: InvokeHead, payload: Uint8Array): Promise<SandboxResult> {
+		const { talk, logs, meter } = this.#alive();
 		this.invocations++;
-		this.#logs?.begin();
-		const before = { cpuUs: cgroup.cpuUs(), pidsRefused: cgroup.pidsRefused() };
+		this.settled = undefined;
+		logs.begin();
+		meter.begin();
 		const startedAt = performance.now();
-		const reply = this.#next(FROM_AGENT.answer);
-		const settled = Promise.withResolvers<void>();
-		this.settled = settled.promise;
-		this.#settle = settled.resolve;
-		this.#link?.send(TO_AGENT.invoke, head, body);
-		const outcome = await raceTimeout(reply, head.timeoutMs);
-		if (outcome === undefined || "ended" in outcome) await this.kill();
+		const reply = await within(talk.ask(TO_AGENT.invoke, FROM_AGENT.answer, head, payload), head.timeoutMs);
+		const death = await this.#deathOf(reply);
 		const runMs = performance.now() - startedAt;
-		const log = (await this.#logs?.end()) ?? NO_LOG;
-		const usage = this.#usage(before.cpuUs);
-		const limitsHit = this.#limitsHit(before.pidsRefused, log);
-		const base = { runMs, usage, limitsHit, log };
-		if (outcome === undefined) {
-			settled.resolve();
-			return { ...base, outcome: "timed_out", error: timeoutError(head.timeoutMs), healthy: false };
-		}
-		if ("ended" in outcome) {
-			settled.resolve();
-			return { ...base, ...this.#causeOfDeath(outcome.ended), healthy: false };
-		}
-		return { ...base, ...this.#judge(outcome.frame, head, limitsHit) };
+		const log = await logs.end();
+		const { usage, limitsHit } = meter.end(this.#limits);
+		const base = { runMs, log, usage, limitsHit: log.truncated ? [...limitsHit, "log" as const] : limitsHit };
+		if (reply === undefined) return { ...base, outcome: "timed_out", error: timeoutError(head.timeoutMs), healthy: false };
+		if (death !== undefined) return { ...base, ...death, healthy: false };
+		return { ...base, ...this.#judge(reply, head, !limitsHit.includes("memory")) };
 	}
 
+	/** Tells the handler that nobody waits for it any more: its signal aborts. */
 	cancel(id: string): void {
-		this.#link?.send(TO_AGENT.cancel, { id });
+		this.#talk?.tell(TO_AGENT.cancel, { id });
 	}
 
-	async freeze(): Promise<void> {
-		await this.#engine.freeze(this.id);
+	freeze(): void {
+		this.#alive().freezer.freeze();
 	}
 
-	async thaw(): Promise<void> {
-		await this.#engine.thaw(this.id);
+	thaw(): void {
+		this.#alive().freezer.thaw();
 	}
 
-	async wipe(): Promise<void> {
-		await this.#engine.wipe(this.id);
-	}
-
+	/** Bytes that its cgroup is charged with; 0 before it runs and after it was killed. */
 	memoryBytes(): number {
-		return this.#killed || this.#cgroup === undefined ? 0 : this.#cgroup.memoryBytes();
+		return this.#body?.cgroup.memoryBytes() ?? 0;
 	}
 
 	/** Whether something of the function still runs beside init and Node: such a sandbox isn't kept. */
-	hasStrays(processes: number): boolean {
-		return this.#restingTasks > 0 && (this.#cgroup?.tasks() ?? 0) > this.#restingTasks + processes;
+	hasStrays(): boolean {
+		return this.#body === undefined || this.#body.cgroup.tasks() > this.#body.restingTasks;
 	}
 
 	/** Ends everything in it; resolves when nothing runs any more. */
 	async kill(): Promise<void> {
-		this.#killed = true;
 		await this.#engine.kill(this.id);
 	}
 
 	/** Kills it and releases everything that is held for it, here and in the engine. */
 	async remove(): Promise<void> {
-		this.#killed = true;
-		this.#link?.close();
-		this.#logs?.close();
-		this.#cgroup?.close();
-		this.#cgroup = undefined;
-		this.#settle();
+		this.#removed = true;
+		this.#talk?.end({});
 		await this.#engine.remove(this.id);
+		this.#body?.logs.close();
+		this.#body?.cgroup.close();
+		this.#body?.freezer.close();
+		this.#body = undefined;
 	}
 
 	/** The engine's word that its container ended. */
 	exited(code: number): void {
 		this.#exitCode = code;
-		this.#end({ code });
+		this.#exit.resolve(code);
+		if (this.#talk === undefined) this.#gone.resolve();
+		else this.#talk.end({ code });
 	}
 
-	#bootRequest(): BootRequest {
-		return {
-			sandbox: this.id,
-			base: this.bootKey.base.layers.map(({ digest }) => digest),
-			kind: this.bootKey.kind,
-			oldSpaceMiB: this.#heap.oldSpaceMiB,
-			semiSpaceMiB: this.#heap.semiSpaceMiB,
-			limits: this.#limits,
-		};
+	#alive(): Body {
+		if (this.#body === undefined || this.#removed) throw new Error(`${this.id} isn't running`);
+		return this.#body;
 	}
 
-	#receive(frame: Frame): void {
-		if (frame.type === FROM_AGENT.settled) {
-			this.#settle();
-			return;
+	async #await(awaited: Promise<Reply>, timeoutMs: number, what: string): Promise<void> {
+		const reply = await within(awaited, timeoutMs);
+		if (reply === undefined) throw new Error(`${this.id}: waited ${timeoutMs} ms for ${what}`);
+		if (!("ended" in reply) && reply.frame.type !== FROM_AGENT.failed) return;
+		const { lines } = (await this.#body?.logs.end()) ?? NO_LOG;
+		const said = lines.map(({ text }) => text).slice(-5);
+		throw new Error(`${this.id} ended while we waited for ${what}${said.length === 0 ? "" : `; it said: ${said.join(" | ")}`}`);
+	}
+
+	async #initFailure(reply: Reply | undefined, startMs: number): Promise<SpecialiseError> {
+		const { logs } = this.#alive();
+		const death = await this.#deathOf(reply);
+		const log = await logs.end();
+		if (reply === undefined) {
+			const message = `the module didn't finish loading within the start budget of ${startMs} ms`;
+			return new SpecialiseError("init_error", { name: "TimeoutError", message }, log);
 		}
-		const inbox = this.#inbox;
-		if (inbox === undefined) {
-			// Nobody asked: the tenant speaks out of turn.
-			this.#link?.close();
-			this.#end({ violation: new Error(`a frame of type ${frame.type} that nobody asked for`) });
-			return;
+		if (death?.outcome === "out_of_memory") return new SpecialiseError("out_of_memory", death.error, log);
+		if (death !== undefined) {
+			return new SpecialiseError("init_error", { ...death.error, message: `while the module was loaded: ${death.error.message}` }, log);
 		}
-		this.#inbox = undefined;
-		inbox(frame);
+		const failure = "frame" in reply ? failureIn(reply.frame.head) : undefined;
+		if (failure === undefined) return new SpecialiseError("init_error", protocolError("it failed without saying how"), log);
+		if (failure.phase !== "graft") return new SpecialiseError("init_error", failure.error, log);
+		const message = `${this.id}: the graft didn't arrive: ${failure.error.message}`;
+		return new SpecialiseError("platform_error", { name: "Error", message }, log);
 	}
 
-	/** The next frame, which has to be of that type or `failed`, or the end of the sandbox. */
-	#next(type: number): Promise<{ readonly frame: Frame } | { readonly ended: Ending }> {
-		const frame = new Promise<{ readonly frame: Frame } | { readonly ended: Ending }>((resolve) => {
-			this.#inbox = (received) => {
-				if (received.type === type || received.type === FROM_AGENT.failed) {
-					resolve({ frame: received });
-					return;
-				}
-				this.#link?.close();
-				const violation = new Error(`a frame of type ${received.type} where ${type} was due`);
-				this.#end({ violation });
-				resolve({ ended: { violation } });
-			};
-			if (this.#ended === undefined) this.#onEnded = (ended) => resolve({ ended });
-			else resolve({ ended: this.#ended });
-		});
-		return frame;
-	}
-
-	#onEnded: (ending: Ending) => void = () => undefined;
-
-	#end(ending: Ending): void {
-		if (this.#ended !== undefined) return;
-		this.#ended = ending;
-		this.#onEnded(ending);
-		this.#ending.resolve(ending);
-		this.#settle();
-	}
-
-	async #within(reply: Promise<{ readonly frame: Frame } | { readonly ended: Ending }>, timeoutMs: number, what: string): Promise<void> {
-		const outcome = await raceTimeout(reply, timeoutMs);
-		if (outcome === undefined) throw new Error(`${this.id}: waited ${timeoutMs} ms for ${what}`);
-		if ("ended" in outcome || outcome.frame.type === FROM_AGENT.failed) {
-			const { lines } = await this.#logged();
-			const said = lines
-				.map(({ text }) => text)
-				.slice(-5)
-				.join(" | ");
-			throw new Error(`${this.id} ended while we waited for ${what}${said === "" ? "" : `; it said: ${said}`}`);
-		}
-	}
-
-	async #logged(): Promise<Log> {
-		return (await this.#logs?.end()) ?? NO_LOG;
-	}
-
-	async #initFailure(): Promise<SpecialiseError> {
+	/** Kills what didn't answer, and finds out why. @returns undefined when it did answer, or when only its time was over */
+	async #deathOf(reply: Reply | undefined): Promise<CauseOfDeath | undefined> {
+		if (reply !== undefined && !("ended" in reply)) return undefined;
+		if (reply !== undefined && reply.ended.violation === undefined) await within(this.#exit.promise, LAST_WORDS_MS);
 		await this.kill();
-		const log = await this.#logged();
-		const { outcome, error } = this.#causeOfDeath(this.#ended ?? {});
-		if (outcome === "out_of_memory") return new SpecialiseError("out_of_memory", error, log);
-		return new SpecialiseError("init_error", { name: error.name, message: `while the module was loaded: ${error.message}` }, log);
+		return reply === undefined ? undefined : this.#causeOf(reply.ended);
 	}
 
-	async #specialiseFailure(head: FailedHead): Promise<SpecialiseError> {
-		const log = await this.#logged();
-		if (head.phase === "graft")
-			return new SpecialiseError(
-				"platform_error",
-				{ name: "Error", message: `${this.id}: the graft didn't arrive: ${head.error.message}` },
-				log,
-			);
-		return new SpecialiseError("init_error", head.error, log);
+	#causeOf(ending: Ending): CauseOfDeath {
+		const { cgroup } = this.#alive();
+		return causeOfDeath({
+			ending,
+			exitCode: this.#exitCode,
+			oomKills: cgroup.oomKills(),
+			peakMemoryBytes: cgroup.peakMemoryBytes(),
+			limits: this.#limits,
+			heap: this.#heap,
+		});
 	}
 
 	/** An answer is the tenant's word: it counts only for the attempt in hand. */
-	#judge(frame: Frame, asked: InvokeHead, limitsHit: readonly LimitHit[]): Pick<SandboxResult, "outcome" | "answer" | "error" | "healthy"> {
-		const head = frame.head as Partial<AnswerHead> & Partial<FailedHead>;
-		if (head.id !== asked.id) {
-			this.#settle();
-			return {
-				outcome: "crashed",
-				error: { name: "ProtocolError", message: "the sandbox answered another invocation than its own" },
-				healthy: false,
-			};
+	#judge(reply: Reply, asked: InvokeHead, mayStay: boolean): Pick<SandboxResult, "outcome" | "answer" | "error" | "healthy"> {
+		const { type, head, body } = (reply as { frame: { type: number; head: unknown; body: Uint8Array } }).frame;
+		const healthy = mayStay && this.#talk?.ended === undefined;
+		if (type === FROM_AGENT.answer) {
+			const answer = answerIn(head);
+			if (answer === undefined) return wrongAnswer("an answer that isn't one");
+			if (answer.id !== asked.id || answer.attempt !== asked.attempt) return wrongAnswer("the answer of another invocation than its own");
+			if (body.byteLength > asked.maxBodyBytes) return wrongAnswer("an answer that is larger than it may be");
+			this.settled = answer.waiting ? this.#talk?.settled(asked.id) : undefined;
+			return { outcome: "succeeded", answer: { head: answer, body }, healthy };
 		}
-		const healthy = !limitsHit.includes("memory") && this.#ended === undefined;
-		if (frame.type === FROM_AGENT.answer) {
-			if (head.waiting !== true) this.#settle();
-			return { outcome: "succeeded", answer: { head: head as AnswerHead, body: frame.body }, healthy };
-		}
-		this.#settle();
-		const error = head.error ?? { name: "Error", message: "the handler failed" };
-		return { outcome: head.phase === "too_large" ? "response_too_large" : "handler_error", error, healthy };
-	}
-
-	/**
-	 * Why a sandbox died, by evidence: the kernel's count of kills for memory; an abort with V8's heap
-	 * full; otherwise its exit code.
-	 */
-	#causeOfDeath(ending: Ending): { readonly outcome: "out_of_memory" | "crashed"; readonly error: FunctionError } {
-		const cgroup = this.#cgroup;
-		const code = this.#exitCode ?? ending.code;
-		const limitMiB = Math.round(this.#limits.memoryBytes / MIB);
-		if (cgroup !== undefined && cgroup.oomKills() > 0) {
-			return {
-				outcome: "out_of_memory",
-				error: { name: "OutOfMemory", message: `the kernel ended it at its memory limit of ${limitMiB} MiB` },
-			};
-		}
-		if (code === SIGABRT_CODE && cgroup !== undefined && cgroup.peakMemoryBytes() >= heapBytes(this.#heap)) {
-			const message = `V8 ended it with its heap full (${this.#heap.oldSpaceMiB} MiB of ${limitMiB} MiB are for the heap)`;
-			return { outcome: "out_of_memory", error: { name: "OutOfMemory", message } };
-		}
-		if (ending.violation !== undefined) {
-			return {
-				outcome: "crashed",
-				error: { name: "ProtocolError", message: `the sandbox broke the agent's protocol: ${ending.violation.message}` },
-			};
-		}
-		return { outcome: "crashed", error: { name: "ProcessExit", message: `its process ${exitText(code)} before it answered` } };
-	}
-
-	#usage(cpuBeforeUs: number): Usage {
-		const cgroup = this.#cgroup;
-		if (cgroup === undefined) return { cpuMs: 0, peakMemoryBytes: 0, scratchBytes: 0 };
-		const now = performance.now();
-		if (now - this.#scratch.atMs > SCRATCH_SAMPLE_MS) this.#scratch = { atMs: now, bytes: cgroup.scratchBytes() };
-		return {
-			cpuMs: Math.max(0, cgroup.cpuUs() - cpuBeforeUs) / 1000,
-			peakMemoryBytes: cgroup.peakMemoryBytes(),
-			scratchBytes: this.#scratch.bytes,
-		};
-	}
-
-	#limitsHit(pidsRefusedBefore: number, log: Log): readonly LimitHit[] {
-		const hits: LimitHit[] = [];
-		const cgroup = this.#cgroup;
-		if (cgroup !== undefined) {
-			if (cgroup.pidsRefused() > pidsRefusedBefore) hits.push("pids");
-			if (cgroup.oomKills() > 0) hits.push("memory");
-			if (this.#scratch.bytes >= this.#limits.tmpfsBytes) hits.push("scratch");
-		}
-		if (log.truncated) hits.push("log");
-		return hits;
+		const failure = failureIn(head);
+		if (failure === undefined || failure.id !== asked.id) return wrongAnswer("the failure of another invocation than its own");
+		return { outcome: failure.phase === "too_large" ? "response_too_large" : "handler_error", error: failure.error, healthy };
 	}
 }
 
-/** The value, or undefined when the time is over first. */
-async function raceTimeout<T>(promise: Promise<T>, timeoutMs: number): Promise<T | undefined> {
-	let timer: NodeJS.Timeout | undefined;
-	const timeout = new Promise<undefined>((resolve) => {
-		timer = setTimeout(resolve, timeoutMs, undefined);
-	});
-	try {
-		return await Promise.race([promise, timeout]);
-	} finally {
-		clearTimeout(timer);
-	}
+function wrongAnswer(what: string): Pick<SandboxResult, "outcome" | "error" | "healthy"> {
+	return { outcome: "crashed", error: protocolError(`the sandbox gave ${what}`), healthy: false };
+}
+
+function protocolError(message: string): FunctionError {
+	return { name: "ProtocolError", message };
 }
 
 function timeoutError(timeoutMs: number): FunctionError {
 	return { name: "TimeoutError", message: `it didn't answer within ${timeoutMs} ms and was killed` };
-}
-
-function exitText(code: number | undefined): string {
-	if (code === undefined) return "closed its connection";
-	return code > 128 ? `was ended by signal ${code - 128}` : `exited with code ${code}`;
 }

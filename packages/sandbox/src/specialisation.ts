@@ -19,7 +19,7 @@ export const SPECIALISATION: Readonly<Record<keyof Manifest, { readonly binding:
 	network: { binding: "boot", how: "the network namespace; only `none` so far" },
 	env: { binding: "specialised", how: "over the agent's socket" },
 	reuse: { binding: "policy", how: "the pool retires after so many invocations" },
-	scratch: { binding: "policy", how: "the launcher empties /tmp between invocations" },
+	scratch: { binding: "specialised", how: "the agent empties /tmp between invocations" },
 	public: { binding: "policy", how: "the gateway's business" },
 	description: { binding: "policy", how: "for people" },
 };

@@ -1,11 +1,12 @@
 import type { SandboxState } from "@berth/contracts";
 
 /**
- * A sandbox's life. `booting` becomes `prewarmed` when nobody waits for it and `specialising` when
- * somebody does; `busy` goes to `warm` by a healthy outcome alone; `retiring` is the end of all.
+ * A sandbox's life. `booting` becomes `prewarmed` when nobody waits for it, `specialising` when
+ * somebody does, and `busy` when it is a build's; `busy` goes to `warm` by a healthy outcome alone;
+ * `retiring` is the end of all.
  */
 const NEXT: Readonly<Record<SandboxState, readonly SandboxState[]>> = {
-	booting: ["prewarmed", "specialising", "retiring"],
+	booting: ["prewarmed", "specialising", "busy", "retiring"],
 	prewarmed: ["specialising", "busy", "retiring"],
 	specialising: ["busy", "warm", "retiring"],
 	busy: ["warm", "retiring"],

@@ -1,2 +1,3 @@
+export * from "./gateway-metrics.js";
 export * from "./logger.js";
-export * from "./metrics.js";
+export * from "./worker-metrics.js";

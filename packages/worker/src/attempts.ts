@@ -6,6 +6,7 @@ import {
 	type InvocationResult,
 	type LogBook,
 	type LogLine,
+	type Outcome,
 	type Phases,
 	type Settlement,
 } from "@berth/contracts";
@@ -18,6 +19,8 @@ import type { ReadyVersions } from "./versions.js";
 
 /** Logs up to this size stay in the record, bytes. */
 const INLINE_LOG_BYTES = 8 * 1024;
+/** How long a function may go on after it was told that its caller went away, milliseconds. */
+const CANCEL_GRACE_MS = 5000;
 
 export interface AttemptsOptions {
 	readonly node: string;
@@ -28,6 +31,9 @@ export interface AttemptsOptions {
 	/** A stack in terms of the source; the error as it is when there is no map for it. */
 	readonly remap: (error: FunctionError, target: Specialisation) => Promise<FunctionError>;
 }
+
+/** What a function's end is called when it came of the cancellation: it threw on its signal, or was killed after the grace. */
+const ENDED_BY_CANCEL: ReadonlySet<Outcome> = new Set(["handler_error", "crashed"]);
 
 /** Runs attempts: a sandbox from the pool, the invocation in it, and everything there is to say about how it went. */
 export class Attempts {
@@ -89,35 +95,24 @@ export class Attempts {
 	}
 
 	async #runIn(lease: Lease, delivery: Delivery, target: Specialisation, body: Uint8Array): Promise<Settlement> {
-		const { request, lost } = delivery;
-		const { sandbox } = lease;
-		const onLost = () => void sandbox.kill();
-		lost.addEventListener("abort", onLost, { once: true });
-		let result: SandboxResult | undefined;
-		try {
-			const head = {
-				id: request.id,
-				attempt: delivery.attempt,
-				timeoutMs: request.timeoutMs,
-				trigger: request.trigger,
-				maxBodyBytes: FIXED_LIMITS.bodyBytes,
-			};
-			result = await sandbox.invoke(head, body);
-		} finally {
-			lost.removeEventListener("abort", onLost);
-			lease.release(result?.healthy ?? false, result?.runMs ?? 0);
+		const { cancelled } = delivery;
+		if (cancelled.aborted) {
+			lease.release(true);
+			return this.#failed(delivery, cancelledBefore(delivery, lease));
 		}
+		const result = await invokeIn(lease, delivery, body);
+		const outcome = cancelled.aborted && ENDED_BY_CANCEL.has(result.outcome) ? "cancelled" : result.outcome;
 		const attempt: AttemptRecord = {
 			attempt: delivery.attempt,
-			outcome: result.outcome,
+			outcome,
 			start: lease.start,
 			phases: { queueMs: delivery.queueMs, startMs: lease.startMs, initMs: lease.initMs, runMs: result.runMs },
 			usage: result.usage,
 			limitsHit: result.limitsHit,
 			...(result.error === undefined ? {} : { error: await this.#options.remap(result.error, target) }),
-			...(result.outcome === "succeeded" ? {} : { code: result.outcome }),
+			...(outcome === "succeeded" ? {} : { code: outcome }),
 			node: this.#options.node,
-			sandbox: sandbox.id,
+			sandbox: lease.sandbox.id,
 			finishedAtMs: Date.now(),
 		};
 		const logs = await this.#logBook(result.log.lines, result.log.truncated);
@@ -146,5 +141,35 @@ export class Attempts {
 		const bytes = lines.reduce((sum, { text }) => sum + text.length, 0);
 		if (bytes <= INLINE_LOG_BYTES) return { lines, truncated };
 		return { payload: await this.#options.payloads.put(Buffer.from(JSON.stringify(lines))), truncated };
+	}
+}
+
+/** The caller went away while a sandbox was made ready: nothing of it ran. */
+function cancelledBefore({ queueMs }: Delivery, { startMs, initMs }: Lease): Pick<AttemptRecord, "outcome" | "code" | "phases" | "error"> {
+	const error = { name: "BerthError", message: "The caller went away before it began." };
+	return { outcome: "cancelled", code: "cancelled", phases: { queueMs, startMs, initMs, runMs: 0 }, error };
+}
+
+/** Runs it, and gives the sandbox back. A lost lock kills it at once; a caller who went away gives it its signal and a grace. */
+async function invokeIn(lease: Lease, { request, attempt, lost, cancelled }: Delivery, body: Uint8Array): Promise<SandboxResult> {
+	const { sandbox } = lease;
+	let grace: NodeJS.Timeout | undefined;
+	const onLost = () => void sandbox.kill();
+	const onCancelled = () => {
+		sandbox.cancel(request.id);
+		grace = setTimeout(onLost, CANCEL_GRACE_MS);
+	};
+	lost.addEventListener("abort", onLost, { once: true });
+	cancelled.addEventListener("abort", onCancelled, { once: true });
+	let result: SandboxResult | undefined;
+	try {
+		const { id, timeoutMs, trigger } = request;
+		result = await sandbox.invoke({ id, attempt, timeoutMs, trigger, maxBodyBytes: FIXED_LIMITS.bodyBytes }, body);
+		return result;
+	} finally {
+		lost.removeEventListener("abort", onLost);
+		cancelled.removeEventListener("abort", onCancelled);
+		clearTimeout(grace);
+		lease.release(result?.healthy ?? false, result && { runMs: result.runMs, cpuMs: result.usage.cpuMs });
 	}
 }

@@ -15,7 +15,7 @@ export class BuildSandboxes implements BuildSandbox {
 		try {
 			return runOf(await lease.sandbox.invoke(this.#head(request, timeoutMs), source));
 		} finally {
-			lease.release(false, 0);
+			lease.release(false);
 		}
 	}
 

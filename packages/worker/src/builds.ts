@@ -1,10 +1,12 @@
 import type { ImageBuilder } from "@berth/builder";
-import type { NodeStats, Version } from "@berth/contracts";
+import type { BuildFailure, BuildReport, NodeStats, Version } from "@berth/contracts";
 import type { BuildTask } from "@berth/queue";
 import type { ArtifactStore, FunctionRegistry } from "@berth/registry";
 import type { Logger, WorkerMetrics } from "@berth/telemetry";
 
 const ATTEMPTS = 3;
+/** Starts of one build, those included that a worker's death cut short: what kills workers isn't tried for ever. */
+const STARTS = 6;
 
 export interface BuildsOptions {
 	readonly functions: FunctionRegistry;
@@ -37,26 +39,31 @@ export class Builds {
 		const version = await functions.getVersion(task.project, task.function, task.version);
 		if (version === undefined || version.state === "ready" || version.state === "failed") return;
 		if (!(await functions.setBuilding(version))) return;
+		if (attempt > STARTS) {
+			await this.#giveUp(version, `${attempt - 1} workers began it and none ended it`);
+			return;
+		}
 		try {
 			await this.#build(version);
 		} catch (error) {
 			log.error({ err: error, ...task, attempt }, "a build failed for a reason of ours");
 			if (attempt < ATTEMPTS) throw error;
-			const failure = {
-				code: "build_platform_error" as const,
-				phase: "image" as const,
-				message: `Berth couldn't build it: ${(error as Error).message}`,
-				diagnostics: [],
-			};
-			await functions.endBuild(version, { state: "failed", failure, build: { durationMs: 0, phases: {}, layers: [], warnings: [] } });
+			await this.#giveUp(version, (error as Error).message);
 		}
 	}
 
-	/** A function is gone: so are its images. */
+	/** A function that is gone takes its images with it. @param name `project/name` */
 	async forget(name: string): Promise<void> {
 		const [project = "", functionName = ""] = name.split("/");
 		const { functions, builder } = this.#options;
 		if ((await functions.getFunction(project, functionName)) === undefined) await builder.removeFunction(project, functionName);
+	}
+
+	/** The same for all that went while nobody listened, and for what half-finished builds left. */
+	async sweep(): Promise<void> {
+		const { builder } = this.#options;
+		for (const name of builder.functions()) await this.forget(name);
+		await builder.collect();
 	}
 
 	async #build(version: Version): Promise<void> {
@@ -66,11 +73,28 @@ export class Builds {
 		this.#layersReused += result.report.layers.filter(({ cached }) => cached).length;
 		metrics.built(result.ok ? "ready" : "failed", result.report.layers);
 		if (!result.ok) {
-			await functions.endBuild(version, { state: "failed", failure: result.failure, build: result.report });
+			await this.#fail(version, result.failure, result.report);
 			return;
 		}
 		if (result.bundled) this.#bundled++;
 		await warmLayers({ ...version, image: result.image });
-		await functions.endBuild(version, { state: "ready", image: result.image, build: result.report });
+		const ended = await functions.endBuild(version, { state: "ready", image: result.image, build: result.report });
+		// Its function was deleted while it was built.
+		if (!ended && (await functions.getVersion(version.project, version.function, version.number)) === undefined) {
+			await builder.removeVersion(version);
+		}
+	}
+
+	async #giveUp(version: Version, why: string): Promise<void> {
+		const failure = { code: "build_platform_error", phase: "image", message: `Berth couldn't build it: ${why}`, diagnostics: [] } as const;
+		await this.#fail(version, failure, { durationMs: 0, phases: {}, layers: [], warnings: [] });
+	}
+
+	/** Ends a version as failed; its source goes unless another version is made of it. */
+	async #fail(version: Version, failure: BuildFailure, build: BuildReport): Promise<void> {
+		const { functions, artifacts } = this.#options;
+		await functions.endBuild(version, { state: "failed", failure, build });
+		const { digest } = version.source;
+		if (!(await functions.usesSource(digest))) await artifacts.sources.remove(digest);
 	}
 }

@@ -55,7 +55,7 @@ const pool = new Pool({
 	onTrouble: (message, err) => log.error({ err }, message),
 });
 const metrics = new WorkerMetrics(() => pool.list());
-const functions = await FunctionRegistry.open(durableUrl);
+const functions = await FunctionRegistry.open(durableUrl, log);
 const maps = new SourceMaps(artifacts.images);
 const stores = { images: artifacts.images, keys: artifacts.keys };
 const builder = new ImageBuilder({ bases, stores, sandbox: new BuildSandboxes(pool), timeoutMs: BUILD_MS });
@@ -67,9 +67,12 @@ const membership = await openNodeMembership({ fastUrl, logger: log });
 const answers = new NodeAnswers(node, pool, builds, metrics);
 
 await pool.start();
+const sweepImages = () => void builds.sweep().catch((err: unknown) => log.error({ err }, "images that nobody needs couldn't be removed"));
+sweepImages();
 functions.onChange((name) => {
-	if (name === undefined) return;
-	builds.forget(name).catch((err: unknown) => log.error({ err, function: name }, "the images of a deleted function couldn't be removed"));
+	if (name === undefined) sweepImages();
+	else
+		builds.forget(name).catch((err: unknown) => log.error({ err, function: name }, "the images of a deleted function couldn't be removed"));
 });
 await invocationSource.start((delivery) => attempts.run(delivery), settings.maxInflight);
 await buildSource.start((task, attempt) => builds.run(task, attempt), BUILDS_AT_ONCE);
@@ -115,7 +118,7 @@ function removeOldSockets(): void {
 }
 
 async function ensureLayers(version: Version): Promise<void> {
-	await engine.ensureLayers(version.image?.layers.map(({ digest }) => digest) ?? [], layerSource);
+	if (version.image !== undefined) await pool.expect({ image: version.image, manifest: version.manifest });
 }
 
 async function remap(error: FunctionError, target: Specialisation): Promise<FunctionError> {

@@ -13,8 +13,10 @@ import { loadBundle } from "../bundle/load-bundle.js";
 import { Invocation } from "./context.js";
 import { describeError } from "./errors.js";
 import { type Handler, handlerOf } from "./handlers.js";
+import { markLateOutput } from "./late-output.js";
 import type { Link } from "./link.js";
 import type { Reply } from "./payload.js";
+import { emptyScratch } from "./scratch.js";
 import { warmUp } from "./warmup.js";
 
 /** Serves one version, one invocation at a time, as the worker says. */
@@ -23,11 +25,13 @@ export class Agent {
 	readonly #invocations = new AsyncLocalStorage<Invocation>();
 	#loaded: { readonly head: SpecialiseHead; readonly handler: Handler } | undefined;
 	#current: Invocation | undefined;
+	#served = 0;
 	/** Settled when a built-in module has made itself ready; there is none in a function's sandbox. */
 	#builtInReady: Promise<unknown> | undefined;
 
 	constructor(link: Link) {
 		this.#link = link;
+		markLateOutput(this.#invocations, (owner) => (this.#isLate(owner) ? `late output of ${owner?.head.id}: ` : undefined));
 		process.on("uncaughtException", (error) => this.#uncaught(error));
 		process.on("unhandledRejection", (reason) => this.#uncaught(reason));
 	}
@@ -36,7 +40,7 @@ export class Agent {
 	useBuiltIn(module: Readonly<Record<string, unknown>> & { readonly ready?: Promise<unknown> }): void {
 		const handler = handlerOf(module);
 		if (handler === undefined) throw new Error("the built-in module exports no handler");
-		this.#loaded = { head: { entry: "", project: "", function: "builder", version: 0, env: {} }, handler };
+		this.#loaded = { head: { entry: "", project: "", function: "builder", version: 0, env: {}, scratch: "keep" }, handler };
 		this.#builtInReady = module.ready;
 	}
 
@@ -78,6 +82,7 @@ export class Agent {
 		if (this.#loaded === undefined)
 			return this.#fail({ phase: "graft", id: head.id, error: { name: "Error", message: "no function is loaded" } });
 		const invocation = new Invocation(head, this.#loaded.head);
+		if (this.#loaded.head.scratch === "fresh" && this.#served++ > 0) emptyScratch();
 		this.#current = invocation;
 		const startedAt = performance.now();
 		try {
@@ -130,9 +135,14 @@ export class Agent {
 	 */
 	#uncaught(thrown: unknown): void {
 		const owner = this.#invocations.getStore();
-		const late = owner !== undefined && owner !== this.#current;
+		const late = this.#isLate(owner);
 		const { stack, message } = describeError(thrown);
-		process.stderr.write(`${late ? `late error of invocation ${owner.head.id}` : "uncaught"}: ${stack ?? message}\n`);
+		process.stderr.write(`${late ? `late error of invocation ${owner?.head.id}` : "uncaught"}: ${stack ?? message}\n`);
 		if (!late) process.exit(1);
+	}
+
+	/** Code of an invocation that is over: another one may run by now. */
+	#isLate(owner: Invocation | undefined): boolean {
+		return owner !== undefined && owner !== this.#current;
 	}
 }

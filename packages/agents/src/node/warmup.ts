@@ -1,9 +1,10 @@
 import { encodeFrame, FROM_AGENT, type InvokeHead, type SpecialiseHead } from "@berth/contracts/agent";
+import { compactHeap } from "./compact.js";
 import { Invocation } from "./context.js";
 import { handlerOf } from "./handlers.js";
 
 const ROUNDS = 10;
-const LOADED: SpecialiseHead = { entry: "", project: "", function: "", version: 0, env: {} };
+const LOADED: SpecialiseHead = { entry: "", project: "", function: "", version: 0, env: {}, scratch: "keep" };
 const REQUEST = {
 	method: "POST",
 	url: "/?a=1",
@@ -42,4 +43,5 @@ export async function warmUp(): Promise<void> {
 	await new Response("text").text();
 	// The first import pays for the loader; this one is of a module that is always there.
 	await import("/berth/warm.mjs" as string);
+	compactHeap();
 }

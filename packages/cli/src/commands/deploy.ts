@@ -1,13 +1,15 @@
 import { readFile, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename } from "node:path";
 import type { Client } from "@berth/client";
 import type { DeployAnswer, InlineDeployInput, ManifestInput, Version } from "@berth/contracts";
 import { CommandFailure, EXIT, type ExitCode } from "../exit-codes.js";
 import { parseDurationMs } from "../input/durations.js";
 import {
 	addVariable,
+	MANIFEST_FILE,
 	type ManifestFile,
 	type ManifestOptions,
+	manifestOf,
 	mergeManifest,
 	nameFor,
 	parseReuse,
@@ -26,8 +28,6 @@ interface DeployCommandOptions extends ManifestOptions {
 	readonly manifest?: string;
 	readonly wait: boolean;
 }
-
-const MANIFEST_FILE = "berth.json";
 
 const HELP = `
 A file is deployed as it is; a directory is packed, without node_modules, .git and what its .berthignore names.
@@ -93,16 +93,7 @@ async function kindOf(path: string): Promise<boolean> {
 
 async function manifestFile(path: string, isDirectory: boolean, options: DeployCommandOptions): Promise<ManifestFile> {
 	if (options.manifest !== undefined) return readManifest(options.manifest);
-	if (!isDirectory) return { manifest: {} };
-	const own = join(path, MANIFEST_FILE);
-	const exists = await stat(own).then(
-		() => true,
-		(error: unknown) => {
-			if (isMissing(error)) return false;
-			throw error;
-		},
-	);
-	return exists ? readManifest(own) : { manifest: {} };
+	return isDirectory ? manifestOf(path) : { manifest: {} };
 }
 
 /** An inline deploy is its own entry: the manifest's `entry` has no meaning there and is left for the gateway to refuse. */

@@ -72,7 +72,11 @@ async function invoke(
 	else {
 		if (options.include === true || session.verbose) describeAnswer(session, answer);
 		if (answer.problem === undefined) printResult(session, answer);
-		else terminal.note(problemText(answer.problem, terminal, await contextOf(client, answer.id, answer.problem)));
+		else {
+			const context = await contextOf(client, answer.id, answer.problem);
+			terminal.note(problemText(answer.problem, terminal, { ...context, verbose: session.verbose }));
+			terminal.note(terminal.style("dim", `invocation ${answer.id}`));
+		}
 	}
 	return answer.outcome === "succeeded" ? EXIT.ok : EXIT.failed;
 }

@@ -1,10 +1,13 @@
-import { readFile } from "node:fs/promises";
-import { basename, dirname, extname, resolve } from "node:path";
+import { access, readFile } from "node:fs/promises";
+import { basename, dirname, extname, join, resolve } from "node:path";
 import { parseEnv } from "node:util";
 import { type ManifestInput, NAME_PATTERN, NAME_RULE } from "@berth/contracts";
 import { InvalidArgumentError } from "commander";
 import { CommandFailure, EXIT } from "../exit-codes.js";
-import { messageOf } from "../system-errors.js";
+import { isMissing, messageOf } from "../system-errors.js";
+
+/** A source directory's manifest. */
+export const MANIFEST_FILE = "berth.json";
 
 /** The fields of `berth deploy` that go into a manifest, parsed. */
 export interface ManifestOptions {
@@ -38,6 +41,18 @@ export async function readManifest(path: string): Promise<ManifestFile> {
 	if (name === undefined) return { manifest };
 	if (typeof name !== "string") throw new CommandFailure(EXIT.usage, `${path}: name: a string is wanted`);
 	return { name, manifest };
+}
+
+/** A source directory's own manifest; an empty one when it has none. @throws CommandFailure */
+export async function manifestOf(directory: string): Promise<ManifestFile> {
+	const path = join(directory, MANIFEST_FILE);
+	try {
+		await access(path);
+	} catch (error) {
+		if (isMissing(error)) return { manifest: {} };
+		throw error;
+	}
+	return readManifest(path);
 }
 
 /** A file's manifest with the command line's fields over it; environment variables add to each other. */

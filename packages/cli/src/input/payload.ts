@@ -15,6 +15,16 @@ export async function payloadOf(
 	return { bytes, contentType: contentType ?? typeOf(bytes) };
 }
 
+/** The same for what has to be JSON: its value. @throws CommandFailure when it isn't */
+export async function jsonPayloadOf(data: string, stdin: NodeJS.ReadableStream): Promise<unknown> {
+	const text = (await bytesOf(data, stdin)).toString("utf8");
+	try {
+		return JSON.parse(text);
+	} catch (error) {
+		throw new CommandFailure(EXIT.usage, `-d: JSON is wanted: ${messageOf(error)}`);
+	}
+}
+
 async function bytesOf(data: string, stdin: NodeJS.ReadableStream): Promise<Buffer> {
 	if (data === "-") return buffer(stdin);
 	if (!data.startsWith("@")) return Buffer.from(data);

@@ -14,7 +14,7 @@ export const ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
 	too_busy: "Try again in a moment, or add capacity; `berth stats` shows what waits.",
 	handler_error: "The stack above names the line.",
 	init_error: "It failed before the handler was reached: look at what the module does while it is loaded.",
-	crashed: "Look for process.exit, native modules and signals; the log's end is above.",
+	crashed: "Look for process.exit, native modules and signals; `berth logs <id>` has what it logged.",
 	out_of_memory: "Deploy it with more memory (`--memory 256`), or let it hold less at a time. /tmp counts too.",
 	response_too_large: "Answer with less, 6 MiB at most.",
 	timed_out: "Deploy it with a longer timeout (`--timeout 60s`), or find what it waits for: nothing is reachable over the network.",

@@ -7,6 +7,8 @@ import { diagnosticText, isDiagnostics } from "./diagnostics.js";
 export interface FailureContext {
 	readonly error?: FunctionError;
 	readonly logs?: readonly LogLine[];
+	/** Whether a stack shows the platform's frames, too. */
+	readonly verbose?: boolean;
 }
 
 const LOG_TAIL = 10;
@@ -16,15 +18,32 @@ export function problemText(problem: Problem, terminal: Terminal, context: Failu
 	const error = context.error ?? errorIn(problem);
 	const title = problem.title.replace(/\.$/, "");
 	const lines = [`${terminal.style("red", "error")}: ${terminal.style("bold", title)} (${problem.code})`];
-	const detail = error?.stack?.includes(problem.detail) ? "" : problem.detail;
-	if (detail !== "" && detail !== problem.title) lines.push(indent(detail));
-	for (const issue of problem.issues ?? []) lines.push(`  ${issue.field}: ${issue.message}`);
 	const diagnostics = problem["diagnostics"];
-	if (isDiagnostics(diagnostics)) lines.push(...diagnostics.map((diagnostic) => diagnosticText(diagnostic, terminal)));
-	if (error !== undefined) lines.push(indent(error.stack ?? `${error.name}: ${error.message}`));
+	// What a diagnostic, an issue or the error's stack says already isn't said twice.
+	if (isDiagnostics(diagnostics) && diagnostics.length > 0) lines.push(...diagnostics.map((each) => diagnosticText(each, terminal)));
+	else if (error !== undefined) lines.push(indent(errorText(error, context.verbose === true)));
+	else lines.push(...detailLines(problem));
 	if (context.logs !== undefined && context.logs.length > 0) lines.push(...tailOf(context.logs, terminal));
 	const advice = ADVICE[problem.code];
 	if (advice !== undefined) lines.push(advice);
+	return lines.join("\n");
+}
+
+/** The wrong fields by name, or else the detail. */
+function detailLines({ title, detail, issues = [] }: Problem): readonly string[] {
+	if (issues.length > 0) return issues.map(({ field, message }) => `  ${field}: ${message}`);
+	return detail === "" || detail === title ? [] : [indent(detail)];
+}
+
+/** The frames below a function's own are the agent's and Node's. */
+const PLATFORM_FRAME = /^\s+at .*(?:\/berth\/agent\.cjs|node:internal\/|\(node:|at node:)/;
+
+/** The error's stack; where the function's own frames end it is cut, unless everything is wanted. */
+function errorText({ name, message, stack }: FunctionError, verbose: boolean): string {
+	if (stack === undefined) return `${name}: ${message}`;
+	if (verbose) return stack;
+	const lines = stack.split("\n");
+	while (lines.length > 1 && PLATFORM_FRAME.test(lines.at(-1) as string)) lines.pop();
 	return lines.join("\n");
 }
 

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { processEnvironment, type Settings } from "@berth/config";
 import { CommandFailure, EXIT } from "../exit-codes.js";
+import { hearStops } from "../interruption.js";
 import { prepareDirectories } from "./directories.js";
 import { logPath, openLog, tailOfLog } from "./log-file.js";
 import type { StackReady } from "./supervisor.js";
@@ -26,9 +27,7 @@ export async function startDetached(settings: Settings, say: (text: string) => v
 		detached: true,
 		stdio: ["ignore", log.fd, log.fd, "ipc"],
 	});
-	const giveUp = () => child.kill("SIGTERM");
-	process.on("SIGINT", giveUp);
-	process.on("SIGTERM", giveUp);
+	using _ = hearStops(() => child.kill("SIGTERM"));
 	try {
 		return await new Promise<StackReady>((resolve, reject) => {
 			child.once("error", reject);
@@ -48,8 +47,6 @@ export async function startDetached(settings: Settings, say: (text: string) => v
 			});
 		});
 	} finally {
-		process.off("SIGINT", giveUp);
-		process.off("SIGTERM", giveUp);
 		if (child.connected) child.disconnect();
 		child.removeAllListeners().on("error", () => undefined);
 		child.unref();

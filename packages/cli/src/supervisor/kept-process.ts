@@ -105,6 +105,7 @@ export class KeptProcess {
 			child = await this.#startAgain(waitMs);
 		}
 		await this.#child?.exited;
+		this.#become(undefined);
 	}
 
 	async #startAgain(nextMs: number): Promise<Child | undefined> {

@@ -7,6 +7,7 @@ import { KeptProcess } from "./kept-process.js";
 import { stopLeftovers } from "./leftovers.js";
 import { type SupervisorLock, takeLock } from "./lock.js";
 import { logPath, tailOfLog } from "./log-file.js";
+import { listenObstacle } from "./port.js";
 import type { ProcessIdentity } from "./process-identity.js";
 import { gatewaySpec, launcherSpec, ownPrograms, type Programs, prepareSpec, workerSpec } from "./programs.js";
 import type { ReadyLine } from "./ready-line.js";
@@ -79,6 +80,7 @@ export class Supervisor {
 		await prepareDirectories(this.#settings);
 		this.#lock = await takeLock(this.#settings.paths);
 		await this.#clearLeftovers();
+		await this.#requirePort();
 		for (const redis of embeddedRedisOf(this.#settings)) {
 			await this.#startProcess(redis.name, () => redisSpec(redis, this.#settings));
 		}
@@ -143,6 +145,13 @@ export class Supervisor {
 		if (left === undefined) return;
 		const stopped = await stopLeftovers(left);
 		if (stopped.length > 0) this.#say(`stopped what an earlier supervisor had left: ${stopped.join(", ")}`);
+	}
+
+	/** Said before minutes are spent on base images; should it be taken meanwhile, the gateway says so. */
+	async #requirePort(): Promise<void> {
+		const obstacle = await listenObstacle(this.#settings.host, this.#settings.port);
+		if (obstacle === undefined) return;
+		throw new CommandFailure(EXIT.failed, `${obstacle}: --port names another port, --port 0 takes a free one`);
 	}
 
 	/** Writes the state as it is when its turn comes: one write at a time, the last one wins. */

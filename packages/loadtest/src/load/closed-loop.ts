@@ -16,7 +16,7 @@ export interface ClosedLoopOptions {
  * the queue of our own making is, and no more.
  */
 export async function closedLoop(request: LoadRequest, { connections, seconds, signal }: ClosedLoopOptions): Promise<LoadFigures> {
-	await using target = new LoadTarget(request, connections);
+	await using target = new LoadTarget(request, connections, signal);
 	await drive(target, connections, WARM_UP_MS, new Tally(), signal);
 	const tally = new Tally();
 	return tally.figures((await drive(target, connections, seconds * 1000, tally, signal)) / 1000);

@@ -22,9 +22,14 @@ const SUCCEEDED = "succeeded";
 export class LoadTarget implements AsyncDisposable {
 	readonly #pool: Pool;
 	readonly #options: Dispatcher.DispatchOptions;
+	readonly #signal: AbortSignal | undefined;
+	readonly #stop = () => void this.#pool.destroy();
 
-	/** @param connections most connections at a time; undefined: as many as there are requests */
-	constructor(request: LoadRequest, connections: number | undefined) {
+	/**
+	 * @param connections most connections at a time; undefined: as many as there are requests
+	 * @param signal ends what is under way with `no_answer`
+	 */
+	constructor(request: LoadRequest, connections: number | undefined, signal?: AbortSignal) {
 		const url = new URL(request.url);
 		this.#pool = new Pool(url.origin, {
 			connections: connections ?? null,
@@ -33,6 +38,8 @@ export class LoadTarget implements AsyncDisposable {
 			bodyTimeout: ANSWER_MS,
 		});
 		this.#options = { method: "POST", path: url.pathname + url.search, headers: { ...request.headers }, body: request.body };
+		this.#signal = signal;
+		signal?.addEventListener("abort", this.#stop, { once: true });
 	}
 
 	/** Sends it once; `ended` is told when the answer's last byte is there. */
@@ -50,6 +57,7 @@ export class LoadTarget implements AsyncDisposable {
 	}
 
 	[Symbol.asyncDispose](): Promise<void> {
+		this.#signal?.removeEventListener("abort", this.#stop);
 		return this.#pool.destroy();
 	}
 }

@@ -23,7 +23,7 @@ export interface OpenLoopOptions {
  * (Gil Tene's "coordinated omission" is what a closed loop does instead).
  */
 export async function openLoop(request: LoadRequest, { ratePerSecond, seconds, signal }: OpenLoopOptions): Promise<LoadFigures> {
-	await using target = new LoadTarget(request, undefined);
+	await using target = new LoadTarget(request, undefined, signal);
 	const intervalMs = 1000 / ratePerSecond;
 	const startAt = performance.now() + LEAD_MS;
 	const countFrom = startAt + WARM_UP_MS;

@@ -10,7 +10,7 @@ const PHASES = { queueMs: 0.1, startMs: 2, initMs: 1, runMs: 0.5 };
 
 function figures(kind: "boot" | "prewarmed" | "warm", totalMs: number) {
 	const set = new SampleSet(kind);
-	for (let i = 0; i < 3; i++) set.add({ totalMs: totalMs + i, start: kind, phases: PHASES });
+	for (let i = 0; i < 3; i++) set.add({ totalMs: totalMs + i, version: i, start: kind, phases: PHASES });
 	return set.figures();
 }
 
@@ -28,7 +28,7 @@ const load = {
 const REPORT: BenchReport = {
 	schema: 1,
 	at: "2026-11-24T10:00:00.000Z",
-	target: { url: "http://h:1", function: "<b>&", distinctVersions: true },
+	target: { url: "http://h:1", function: "<b>&", distinctBy: "source", sourceBytes: 120 },
 	machine: { cpu: "a CPU", cores: 2, memoryBytes: 1, kernel: "6.1", node: "v24.0.0" },
 	starts: {
 		boot: figures("boot", 80),
@@ -45,8 +45,8 @@ const REPORT: BenchReport = {
 describe("samples", () => {
 	test("of another kind than wanted are counted, and not measured", () => {
 		const set = new SampleSet("prewarmed");
-		expect(set.add({ totalMs: 1, start: "warm", phases: PHASES })).toBe(false);
-		expect(set.add({ totalMs: 5, start: "prewarmed", phases: PHASES })).toBe(true);
+		expect(set.add({ totalMs: 1, version: 1, start: "warm", phases: PHASES })).toBe(false);
+		expect(set.add({ totalMs: 5, version: 2, start: "prewarmed", phases: PHASES })).toBe(true);
 		expect(set.figures()).toMatchObject({ n: 1, p50Ms: 5, discarded: { warm: 1 }, worker: { p50Ms: 3.5 } });
 	});
 });
@@ -81,7 +81,9 @@ describe("the text", () => {
 
 	test("is as short as what was measured", () => {
 		const { starts: _, load: __, ...rest } = REPORT;
-		expect(reportText({ ...rest, floors: { skipped: {} }, ratios: {} })).toBe("<b>& at http://h:1\n2 × a CPU, Linux 6.1, Node 24.0.0\n");
+		expect(reportText({ ...rest, floors: { skipped: {} }, ratios: {} })).toBe(
+			"<b>& at http://h:1, 120 bytes of source\n2 × a CPU, Linux 6.1, Node 24.0.0\n",
+		);
 	});
 });
 

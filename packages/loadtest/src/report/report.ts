@@ -8,7 +8,7 @@ export type StartName = (typeof STARTS)[number];
 
 /** Starts of one kind, measured end to end over HTTP from the request's first byte to the answer's last. */
 export interface StartFigures extends Durations {
-	/** Samples. Each one's kind was checked against the invocation's record. */
+	/** Samples. Each one's kind was checked against the invocation's record. When there is none, every figure is 0. */
 	readonly n: number;
 	/** From the worker's claim to the handler's answer: start, init and run of the record. */
 	readonly worker: Durations;
@@ -64,6 +64,12 @@ export interface Floors {
 	readonly skipped: Readonly<Partial<Record<FloorName, string>>>;
 }
 
+/**
+ * Every cold start is of a version of its own. `source`: its code is another by a line, so that its layer is new, too;
+ * `environment`: it differs by a variable, and shares its code layer with the others.
+ */
+export type DistinctBy = "source" | "environment";
+
 /** The document of `berth bench --json`. */
 export interface BenchReport {
 	readonly schema: 1;
@@ -72,9 +78,9 @@ export interface BenchReport {
 	readonly target: {
 		readonly url: string;
 		readonly function: string;
-		/** Whether every cold start was of a version of its own. */
-		readonly distinctVersions: boolean;
-		readonly sourceBytes?: number;
+		/** How the versions of the cold starts differ. */
+		readonly distinctBy: DistinctBy;
+		readonly sourceBytes: number;
 	};
 	/** The machine that measured, not the gateway's if that is another. */
 	readonly machine: {

@@ -14,9 +14,8 @@ export function reportText(report: BenchReport): string {
 }
 
 function header({ target, machine }: BenchReport): readonly string[] {
-	const bytes = target.sourceBytes === undefined ? "" : `, ${target.sourceBytes} bytes of source`;
 	return [
-		`${target.function} at ${target.url}${bytes}`,
+		`${target.function} at ${target.url}, ${target.sourceBytes} bytes of source`,
 		`${machine.cores} × ${machine.cpu}, Linux ${machine.kernel}, Node ${machine.node.slice(1)}`,
 	];
 }
@@ -25,6 +24,7 @@ function startLines({ starts }: BenchReport): readonly string[] {
 	if (starts === undefined) return [];
 	const lines = STARTS.map((name): Line => {
 		const { n, p50Ms, p90Ms, p99Ms, maxMs, worker, phases } = starts[name];
+		if (n === 0) return [name, "0", ...Array.from({ length: 9 }, () => "-")];
 		const parts = [phases.queueMs, phases.startMs, phases.initMs, phases.runMs].map(ms);
 		return [name, String(n), ms(p50Ms), ms(p90Ms), ms(p99Ms), ms(maxMs), ms(worker.p50Ms), ...parts];
 	});
@@ -90,8 +90,8 @@ function noteLines({ target, starts, floors }: BenchReport): readonly string[] {
 	);
 	const skipped = Object.entries(floors.skipped).map(([name, reason]) => `floor ${name}: skipped, ${reason}`);
 	const same =
-		starts !== undefined && !target.distinctVersions
-			? ["cold starts are of one version in fresh sandboxes: its code is known here only as deployed"]
+		starts !== undefined && target.distinctBy === "environment"
+			? ["the versions of the cold starts differ by a variable of the environment and share a code layer"]
 			: [];
 	const rest = starts === undefined ? [] : [`frozen: warm, after ${starts.idleMs} ms of rest`];
 	return [...rest, ...same, ...discarded, ...skipped].map((note) => `· ${note}`);

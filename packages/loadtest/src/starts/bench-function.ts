@@ -1,52 +1,84 @@
 import { randomBytes } from "node:crypto";
 import type { Client } from "@berth/client";
-import type { InlineDeployInput } from "@berth/contracts";
-import type { Subject } from "../options.js";
+import type { DeployAnswer, InlineDeployInput, ManifestInput, Version } from "@berth/contracts";
+import type { Archive, Subject } from "../options.js";
+import type { DistinctBy } from "../report/report.js";
 
 /** A function to be measured. Whoever opened it disposes of it: what was deployed for the bench is removed then. */
 export interface BenchFunction extends AsyncDisposable {
-	readonly project: string;
 	readonly name: string;
-	/** Whether `renew` makes a version that nothing has seen before. */
-	readonly distinctVersions: boolean;
-	readonly sourceBytes: number | undefined;
-	/** Makes the next invocation a cold start, as soon as the function's idle sandboxes are gone. */
-	renew(): Promise<void>;
+	/** What a person calls it. */
+	readonly title: string;
+	readonly distinctBy: DistinctBy;
+	readonly sourceBytes: number;
+	/** Makes a version that nothing has seen before. @returns its number */
+	renew(): Promise<number>;
 }
+
+/** What a subject comes to: how to deploy its n-th version. */
+interface Plan {
+	readonly title: string;
+	readonly distinctBy: DistinctBy;
+	readonly sourceBytes: number;
+	deploy(name: string, mark: string): Promise<DeployAnswer>;
+}
+
+interface Limits {
+	readonly signal?: AbortSignal;
+}
+
+/** Names the version in its environment where its source can't be changed. */
+const MARK_VARIABLE = "BERTH_BENCH_VERSION";
 
 /** @throws ApiError when it can't be deployed or isn't there */
-export async function openFunction(client: Client, subject: Subject): Promise<BenchFunction> {
-	return subject.kind === "source" ? await deployOwn(client, subject.deploy) : await findDeployed(client, subject.name);
-}
-
-async function deployOwn(client: Client, deploy: InlineDeployInput): Promise<BenchFunction> {
+export async function openFunction(client: Client, subject: Subject, limits: Limits): Promise<BenchFunction> {
+	const { deploy, ...about } = await planFor(client, subject, limits);
 	const run = randomBytes(4).toString("hex");
 	const name = `bench-${run}`;
-	let version = 0;
-	// The line has an effect, so that the bundler keeps it: every version has a code layer of its own.
-	const renew = async () => {
-		version++;
-		return await client.deploy(name, { ...deploy, source: `${deploy.source}\nglobalThis.berthBenchVersion = "${run}-${version}";\n` });
-	};
-	const first = await renew();
+	let count = 0;
+	const renew = async () => (await deploy(name, `${run}-${++count}`)).version;
+	const remove = () => client.remove(name);
+	await renew().catch(async (error: unknown) => {
+		// A build that failed, or was interrupted, has left its function; one that was refused hasn't.
+		await remove().catch(() => undefined);
+		throw error;
+	});
+	return { ...about, name, renew: async () => (await renew()).number, [Symbol.asyncDispose]: remove };
+}
+
+async function planFor(client: Client, subject: Subject, limits: Limits): Promise<Plan> {
+	if (subject.kind === "source") return sourcePlan(client, subject.deploy, subject.title ?? subject.deploy.filename ?? "source", limits);
+	if (subject.kind === "archive") return archivePlan(client, subject.archive, subject.title ?? "archive", limits);
+	const { version } = await client.get(subject.name);
+	const bytes = await client.source(subject.name, version.number, limits);
+	return copyPlan(client, version, bytes, limits);
+}
+
+function copyPlan(client: Client, { function: title, source, manifest }: Version, bytes: Buffer, limits: Limits): Plan {
+	if (source.kind !== "file") return archivePlan(client, { kind: source.kind, bytes, manifest }, title, limits);
+	const { entry: _, ...inline }: ManifestInput = manifest;
+	const filename = source.filename === undefined ? {} : { filename: source.filename };
+	return sourcePlan(client, { ...inline, ...filename, source: bytes.toString("utf8") }, title, limits);
+}
+
+function sourcePlan(client: Client, deploy: InlineDeployInput, title: string, limits: Limits): Plan {
 	return {
-		project: first.version.project,
-		name,
-		distinctVersions: true,
+		title,
+		distinctBy: "source",
 		sourceBytes: Buffer.byteLength(deploy.source),
-		renew: async () => void (await renew()),
-		[Symbol.asyncDispose]: () => client.remove(name),
+		// The line has an effect, so that the bundler keeps it.
+		deploy: (name, mark) =>
+			client.deploy(name, { ...deploy, source: `${deploy.source}\nglobalThis.berthBenchVersion = ${JSON.stringify(mark)};\n` }, limits),
 	};
 }
 
-async function findDeployed(client: Client, name: string): Promise<BenchFunction> {
-	const { version } = await client.get(name);
+function archivePlan(client: Client, archive: Archive, title: string, limits: Limits): Plan {
+	const { manifest } = archive;
 	return {
-		project: version.project,
-		name,
-		distinctVersions: false,
-		sourceBytes: version.source.sizeBytes,
-		renew: async () => undefined,
-		[Symbol.asyncDispose]: async () => undefined,
+		title,
+		distinctBy: "environment",
+		sourceBytes: archive.bytes.length,
+		deploy: (name, mark) =>
+			client.deployArchive(name, { ...archive, manifest: { ...manifest, env: { ...manifest.env, [MARK_VARIABLE]: mark } } }, limits),
 	};
 }

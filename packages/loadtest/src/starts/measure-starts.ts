@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Client } from "@berth/client";
+import { BenchError } from "../bench-error.js";
 import type { BenchOptions, OnProgress } from "../options.js";
 import type { BenchReport, StartName } from "../report/report.js";
 import type { BenchFunction } from "./bench-function.js";
@@ -66,10 +67,13 @@ class Course {
 
 	/** One invocation of a version that has no sandbox, with the pool full or empty. */
 	async coldStart(kind: "boot" | "prewarmed"): Promise<Sample> {
-		await this.#subject.renew();
-		await this.#client.command({ kind: "evict", project: this.#subject.project, function: this.#subject.name }, this.#limits);
+		const version = await this.#subject.renew();
+		await this.#client.command({ kind: "evict", function: this.#subject.name }, this.#limits);
 		await this.#client.command({ kind: "prewarm", floor: kind === "boot" ? 0 : "default" }, this.#limits);
-		return await this.#sample();
+		const sample = await this.#sample();
+		// The record says which version answered: a cold start is one of the version that was just made.
+		if (sample.version !== version) throw new BenchError(`version ${sample.version} answered after version ${version} was deployed`);
+		return sample;
 	}
 
 	/** Warm invocations of the version that was started last: close upon each other, then one after a rest. */

@@ -5,7 +5,8 @@ import { BenchError } from "../bench-error.js";
 /** One measured invocation. */
 export interface Sample {
 	readonly totalMs: number;
-	/** From the invocation's record. */
+	/** The rest is from the invocation's record. */
+	readonly version: number;
 	readonly start: StartKind;
 	readonly phases: Phases;
 }
@@ -21,14 +22,14 @@ export async function takeSamples(
 	const timed: { readonly id: string; readonly totalMs: number }[] = [];
 	for (let i = 0; i < count; i++) {
 		const { id, outcome, problem, raw } = await client.invoke(name, { json: payload }, limits);
-		if (problem !== undefined) throw new BenchError(`${name} doesn't succeed (${outcome}): ${problem.detail}`);
+		if (problem !== undefined) throw new BenchError(`it doesn't succeed with this payload (${outcome}): ${problem.detail}`);
 		timed.push({ id, totalMs: raw.timing.totalMs });
 	}
 	const samples: Sample[] = [];
 	for (const { id, totalMs } of timed) {
-		const { start, phases } = await client.invocation(id, limits);
+		const { version, start, phases } = await client.invocation(id, limits);
 		if (start === undefined || phases === undefined) throw new BenchError(`the record of ${id} says nothing about its start`);
-		samples.push({ totalMs, start, phases });
+		samples.push({ totalMs, version, start, phases });
 	}
 	return samples;
 }

@@ -1,11 +1,12 @@
 import type { InvocationRequest } from "@berth/contracts";
+import { guarded, type Redis } from "@berth/redis";
 import { Queue } from "bullmq";
-import type { Redis } from "ioredis";
 import { BackgroundRecords } from "../background-records.js";
-import { guarded } from "../connections.js";
-import { BACKGROUND_QUEUE, QUEUE_PREFIX } from "../keys.js";
+import type { LaneTotals } from "../counters.js";
+import { BACKGROUND_QUEUE, BACKGROUND_TOTALS, QUEUE_PREFIX } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import type { LaneDepth } from "../ports.js";
+import { Retractions } from "../retractions.js";
 import { DEAD_LETTERS, DEFAULT_RETRY_POLICY, type RetryPolicy } from "./background-policy.js";
 import { depthOf } from "./depth.js";
 import { SHORT_STREAM } from "./leases.js";
@@ -15,13 +16,13 @@ export class BackgroundQueue {
 	readonly #redis: Redis;
 	readonly #queue: Queue<InvocationRequest>;
 	readonly #policy: RetryPolicy;
-	readonly #log: QueueLogger;
+	readonly #retractions: Retractions;
 	readonly records: BackgroundRecords;
 
-	/** @param redis a `gateway` connection to the durable Redis */
+	/** @param redis a connection to the durable Redis for `command` use */
 	constructor(redis: Redis, log: QueueLogger, policy: RetryPolicy = DEFAULT_RETRY_POLICY) {
 		this.#redis = redis;
-		this.#log = log;
+		this.#retractions = new Retractions(log);
 		this.#policy = policy;
 		this.records = new BackgroundRecords(redis);
 		this.#queue = new Queue(BACKGROUND_QUEUE, {
@@ -35,11 +36,13 @@ export class BackgroundQueue {
 		this.#queue.on("error", (error) => log.debug({ error }, "background queue"));
 	}
 
-	/** Record first, then job: whoever hears of the id finds the record. Both are on disk when it resolves. */
+	/**
+	 * Job first, then record: a gateway that dies in between leaves an invocation that runs (and whose
+	 * record its worker makes), not one that waits for ever. Both are on disk when it resolves.
+	 */
 	async enqueue(request: InvocationRequest): Promise<void> {
-		await guarded(this.#redis, async () => {
+		await guarded(this.#redis, "accepting an invocation", async () => {
 			try {
-				await this.records.accept(request);
 				await this.#queue.add("invocation", request, {
 					jobId: request.id,
 					attempts: this.#policy.attempts,
@@ -48,6 +51,7 @@ export class BackgroundQueue {
 					removeOnFail: DEAD_LETTERS,
 					stackTraceLimit: 1,
 				});
+				await this.records.accept(request);
 			} catch (error) {
 				await this.#takeBack(request.id);
 				throw error;
@@ -55,8 +59,25 @@ export class BackgroundQueue {
 		});
 	}
 
+	close(): void {
+		this.#retractions.stop();
+	}
+
 	async depth(): Promise<LaneDepth> {
 		return await depthOf(this.#queue, this.#redis);
+	}
+
+	/** The lane's totals since the durable Redis was made, and what is in the queue, of one moment. */
+	async totals(): Promise<LaneTotals> {
+		const { wait, active, delayed } = this.#queue.keys as Record<"wait" | "active" | "delayed", string>;
+		const replies = await this.#redis.multi().hgetall(BACKGROUND_TOTALS).llen(wait).llen(active).zcard(delayed).exec();
+		const [counted, ...lengths] = (replies ?? []).map(([error, value]) => {
+			if (error !== null) throw error;
+			return value;
+		});
+		const { accepted, settled, dead } = counted as Readonly<Record<string, string>>;
+		const inFlight = (lengths as number[]).reduce((sum, length) => sum + length, 0);
+		return { accepted: Number(accepted ?? 0), settled: Number(settled ?? 0), dead: Number(dead ?? 0), inFlight };
 	}
 
 	/** The caller is told that nothing was accepted: see to it, now or when Redis is back. */
@@ -68,10 +89,7 @@ export class BackgroundQueue {
 		try {
 			await remove();
 		} catch {
-			this.#redis.once(
-				"ready",
-				() => void remove().catch((error: unknown) => this.#log.warn({ error, id }, "a doubtful invocation couldn't be taken back")),
-			);
+			this.#retractions.add(id, remove);
 		}
 	}
 }

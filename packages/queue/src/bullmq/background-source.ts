@@ -1,6 +1,6 @@
 import type { InvocationRequest, Settlement } from "@berth/contracts";
+import type { Redis } from "@berth/redis";
 import { DelayedError, type Job, Queue, UnrecoverableError, WaitingError, Worker } from "bullmq";
-import type { Redis } from "ioredis";
 import { BackgroundRecords } from "../background-records.js";
 import { BACKGROUND_QUEUE, QUEUE_PREFIX } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
@@ -12,7 +12,7 @@ import { LockKeeper } from "./lock-keeper.js";
 import { Watchdog } from "./watchdog.js";
 
 export interface BackgroundSourceParts {
-	/** A `worker` connection to the durable Redis. */
+	/** A connection for `patient` use to the durable Redis. */
 	readonly redis: Redis;
 	readonly nodeId: string;
 	readonly log: QueueLogger;
@@ -108,7 +108,7 @@ export class BackgroundSource {
 		try {
 			await this.#attempt(job, token, lost);
 		} finally {
-			this.#keeper.release(id);
+			this.#keeper.release(token);
 			this.#active--;
 			if (this.#active === 0) for (const resolve of this.#onIdle.splice(0)) resolve();
 		}
@@ -160,7 +160,7 @@ export class BackgroundSource {
 	async #handle(request: InvocationRequest, attempt: number, queueMs: number, lost: AbortSignal): Promise<Settlement> {
 		try {
 			const handler = this.#handler as DeliveryHandler;
-			return await handler({ request, attempt, lane: "background", queueMs, lost });
+			return await handler({ request, attempt, lane: "background", queueMs, lost, cancelled: new AbortController().signal });
 		} catch (error) {
 			this.#parts.log.error({ error, invocation: request.id, attempt }, "an attempt failed on the platform's side");
 			return rejectedSettlement(this.#parts.nodeId, attempt, queueMs, error);

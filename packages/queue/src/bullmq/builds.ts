@@ -1,6 +1,5 @@
+import { guarded, type Redis } from "@berth/redis";
 import { Queue, Worker } from "bullmq";
-import type { Redis } from "ioredis";
-import { guarded } from "../connections.js";
 import { BUILD_QUEUE, QUEUE_PREFIX } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import type { BuildSource, BuildTask, LaneDepth } from "../ports.js";
@@ -15,7 +14,7 @@ export class Builds {
 	readonly #redis: Redis;
 	readonly #queue: Queue<BuildTask>;
 
-	/** @param redis a `gateway` connection to the durable Redis */
+	/** @param redis a connection to the durable Redis for `command` use */
 	constructor(redis: Redis, log: QueueLogger) {
 		this.#redis = redis;
 		this.#queue = new Queue(BUILD_QUEUE, {
@@ -38,7 +37,7 @@ export class Builds {
 			removeOnFail: true,
 		};
 		const jobId = `${task.project}.${task.function}.${task.version}`;
-		await guarded(this.#redis, () => this.#queue.add("build", task, { ...options, jobId }));
+		await guarded(this.#redis, "adding a build", () => this.#queue.add("build", task, { ...options, jobId }));
 	}
 
 	async depth(): Promise<LaneDepth> {
@@ -52,7 +51,7 @@ export class BuildJobs implements BuildSource {
 	readonly #log: QueueLogger;
 	#worker: Worker<BuildTask> | undefined;
 
-	/** @param redis a `worker` connection to the durable Redis */
+	/** @param redis a connection to the durable Redis for `patient` use */
 	constructor(redis: Redis, log: QueueLogger) {
 		this.#redis = redis;
 		this.#log = log;

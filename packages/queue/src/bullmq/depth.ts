@@ -1,5 +1,5 @@
+import type { Redis } from "@berth/redis";
 import type { Queue } from "bullmq";
-import type { Redis } from "ioredis";
 import type { LaneDepth } from "../ports.js";
 import { elapsedMs } from "../settlements.js";
 

@@ -1,6 +1,6 @@
 import { BerthError, type InvocationRecord, type Settlement } from "@berth/contracts";
+import { unavailable } from "@berth/redis";
 import type { Queue } from "bullmq";
-import { unavailable } from "../connections.js";
 import type { InteractiveRecords } from "../interactive-records.js";
 import type { QueueLogger } from "../logger.js";
 import type { Pending } from "../pending.js";
@@ -32,17 +32,18 @@ export class Inquiry {
 		this.#parts = parts;
 	}
 
-	/** @param revoked what callers of revoked invocations are told */
-	async hold(asked: readonly Pending[], reason: Reason, revoked: BerthError = unavailable(undefined)): Promise<void> {
+	/** @param revoked what callers of revoked invocations are told. @returns whether it could be found out */
+	async hold(asked: readonly Pending[], reason: Reason, revoked: BerthError = unavailable("invoking")): Promise<boolean> {
 		const cases = asked.filter((pending) => !this.#underWay.has(pending));
 		for (const pending of cases) this.#underWay.add(pending);
 		try {
 			const open = await this.#answerFromRecords(cases);
 			if (open.length > 0) await this.#judge(open, reason, revoked);
+			return true;
 		} catch (error) {
 			this.#parts.log.warn({ error, reason, invocations: cases.length }, "can't find out what became of invocations");
-			if (reason === "doubted") for (const pending of cases) this.#parts.failed(pending, revoked);
 			if (reason === "overdue") for (const pending of cases) this.#parts.failed(pending, undecided());
+			return false;
 		} finally {
 			for (const pending of cases) this.#underWay.delete(pending);
 		}
@@ -76,9 +77,17 @@ export class Inquiry {
 		const left = open.filter((pending) => fates.get(pending) !== "gone" || gone.includes(pending));
 		const given: Pending[] = [];
 		for (const pending of left) {
-			const verdict = VERDICTS[reason][fates.get(pending) ?? "gone"];
+			let verdict = VERDICTS[reason][fates.get(pending) ?? "gone"];
+			if (verdict === "revoke") {
+				if (await this.#revoke(pending)) {
+					this.#parts.failed(pending, revoked);
+					continue;
+				}
+				// A worker took it since.
+				fates.set(pending, "taken");
+				verdict = VERDICTS[reason].taken;
+			}
 			if (verdict === "keep") this.#parts.accepted(pending);
-			else if (verdict === "revoke" && (await this.#revoke(pending))) this.#parts.failed(pending, revoked);
 			else given.push(pending);
 		}
 		if (given.length > 0) await this.#giveUp(given, reason, fates);

@@ -1,47 +1,45 @@
 import { type BerthError, type InvocationRequest, newId, type Settlement } from "@berth/contracts";
-import { Queue } from "bullmq";
-import type { Redis } from "ioredis";
-import { unavailable, untilReady } from "../connections.js";
+import { type Redis, Subscription, unavailable, untilReady } from "@berth/redis";
+import type { Queue } from "bullmq";
+import { Cancellations } from "../cancellations.js";
 import { LaneCounter, type LaneTotals } from "../counters.js";
 import { InteractiveRecords, type Reply } from "../interactive-records.js";
-import { interactiveQueueOf, QUEUE_PREFIX, replyChannelOf } from "../keys.js";
+import { replyChannelOf } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import { type Pending, PendingInvocations } from "../pending.js";
 import type { LaneDepth } from "../ports.js";
-import { ReplyListener } from "../reply-listener.js";
+import { Retractions } from "../retractions.js";
 import { thrownBy } from "../settlements.js";
 import { depthOf, NO_DEPTH, sumOfDepths } from "./depth.js";
 import type { InteractiveEnvelope } from "./envelope.js";
 import { Inquiry } from "./inquiry.js";
-import { SHORT_STREAM } from "./leases.js";
-import { Outbox } from "./outbox.js";
+import { NodeQueues } from "./node-queues.js";
 
 /** How long a caller waits at most for the first subscription, and a doubtful add for Redis to return. */
 const PATIENCE_MS = 900;
 const JOB_OPTIONS = { attempts: 1, removeOnComplete: true, removeOnFail: true } as const;
+const WHAT = "invoking";
+const CLOSING = new Error("the gateway is closing");
 
 export interface InteractiveQueueParts {
-	/** A `gateway` connection to the fast Redis. */
+	/** A connection to the fast Redis for `command` use. */
 	readonly redis: Redis;
-	/** A `subscriber` connection to it. */
+	/** One for `subscriber` use. */
 	readonly subscriber: Redis;
 	readonly gatewayId: string;
 	readonly log: QueueLogger;
-}
-
-interface Node {
-	readonly queue: Queue<InteractiveEnvelope>;
-	readonly outbox: Outbox;
 }
 
 /** The interactive lane as a gateway sees it. It owns neither connection. */
 export class InteractiveQueue {
 	readonly #parts: InteractiveQueueParts;
 	readonly #channel: string;
-	readonly #nodes = new Map<string, Node>();
+	readonly #nodes: NodeQueues;
 	readonly #pending: PendingInvocations;
-	readonly #replies: ReplyListener;
+	readonly #replies: Subscription;
 	readonly #inquiry: Inquiry;
+	readonly #cancellations: Cancellations;
+	readonly #retractions: Retractions;
 	readonly #counter = new LaneCounter();
 	readonly records: InteractiveRecords;
 	#closed = false;
@@ -51,83 +49,77 @@ export class InteractiveQueue {
 		this.#parts = parts;
 		this.#channel = replyChannelOf(gatewayId);
 		this.records = new InteractiveRecords(redis);
+		this.#nodes = new NodeQueues(redis, log, (queue, batch) => this.#send(queue, batch));
 		this.#pending = new PendingInvocations((overdue) => void this.#inquiry.hold(overdue, "overdue"));
+		this.#cancellations = new Cancellations(redis, log);
+		this.#retractions = new Retractions(log);
 		this.#inquiry = new Inquiry({
 			records: this.records,
 			channel: this.#channel,
 			gatewayId,
-			queueOf: (node) => this.#node(node).queue,
+			queueOf: (node) => this.#nodes.of(node).queue,
 			settled: (id, settlement) => this.#finish(id, settlement),
 			failed: (pending, error) => this.#fail(pending, error),
 			accepted: (pending) => this.#accept(pending),
 			log,
 		});
-		const events = { onReply: (reply: Reply) => this.#finish(reply.id, reply.settlement), onResumed: () => this.#resume() };
-		this.#replies = new ReplyListener(subscriber, this.#channel, events, log);
+		const events = { onMessage: (text: string) => this.#deliver(text), onResumed: () => this.#resume() };
+		this.#replies = new Subscription(subscriber, [this.#channel], events, log);
+	}
+
+	/** Resolves when it hears replies. From then on nothing is lost: mail is kept while nobody listens. */
+	get listening(): Promise<void> {
+		return this.#replies.listening;
 	}
 
 	/** See InvocationQueue.run. */
 	async run(node: string, request: InvocationRequest): Promise<Settlement> {
-		if (this.#closed) throw unavailable(new Error("the gateway is closing"));
-		if (!this.#replies.begun) await this.#firstSubscription();
+		if (this.#closed) throw unavailable(WHAT, CLOSING);
 		return await new Promise<Settlement>((resolve, reject) => {
 			const pending: Pending = { request, node, accepted: false, resolve, reject };
 			this.#pending.add(pending);
-			this.#node(node).outbox.push(pending);
+			this.#nodes.of(node).outbox.push(pending);
 		});
+	}
+
+	/** See InvocationQueue.cancel. */
+	cancel(id: string): void {
+		const pending = this.#pending.get(id);
+		if (pending !== undefined) this.#cancellations.send(pending.node, id);
 	}
 
 	/** Ends the wait for everything on a node that is gone: what it never took is `unavailable`, the rest `worker_lost`. */
 	async abandon(node: string): Promise<void> {
-		const left = this.#pending.all().filter((pending) => pending.node === node && pending.accepted);
-		await this.#inquiry.hold(left, "abandoned");
-		this.#nodes.delete(node);
+		const there = this.#pending.all().filter((pending) => pending.node === node);
+		for (const pending of there) if (!pending.accepted) pending.abandoned = true;
+		await this.#inquiry.hold(
+			there.filter(({ accepted }) => accepted),
+			"abandoned",
+		);
 	}
 
 	totals(): LaneTotals {
-		return this.#counter.totals();
+		return this.#counter.totals(this.#pending.all().filter(({ accepted }) => accepted).length);
 	}
 
 	/** Over the nodes that this gateway has placed anything on. */
 	async depth(): Promise<LaneDepth> {
-		const depths = await Promise.all([...this.#nodes.values()].map(({ queue }) => depthOf(queue, this.#parts.redis)));
+		const depths = await Promise.all(this.#nodes.all().map(({ queue }) => depthOf(queue, this.#parts.redis)));
 		return depths.reduce(sumOfDepths, NO_DEPTH);
 	}
 
 	/** Rejects what is still waited for. */
 	close(): void {
 		this.#closed = true;
-		for (const pending of this.#pending.all()) this.#fail(pending, unavailable(new Error("the gateway is closing")));
+		for (const pending of this.#pending.all()) this.#fail(pending, unavailable(WHAT, CLOSING));
 		this.#pending.stop();
-	}
-
-	#node(id: string): Node {
-		let node = this.#nodes.get(id);
-		if (node === undefined) {
-			const queue = this.#open(id);
-			node = { queue, outbox: new Outbox((batch) => this.#send(queue, batch)) };
-			this.#nodes.set(id, node);
-		}
-		return node;
-	}
-
-	/** The worker keeps the queue's metadata; nothing here may wait for Redis. */
-	#open(node: string): Queue<InteractiveEnvelope> {
-		const queue = new Queue<InteractiveEnvelope>(interactiveQueueOf(node), {
-			connection: this.#parts.redis,
-			prefix: QUEUE_PREFIX,
-			skipMetasUpdate: true,
-			skipVersionCheck: true,
-			skipWaitingForReady: true,
-			...SHORT_STREAM,
-		});
-		queue.on("error", (error) => this.#parts.log.debug({ error, node }, "interactive queue"));
-		return queue;
+		this.#retractions.stop();
 	}
 
 	async #send(queue: Queue<InteractiveEnvelope>, batch: Pending[]): Promise<void> {
-		if (!(await untilReady(this.#parts.redis, PATIENCE_MS / 2))) {
-			for (const pending of batch) this.#fail(pending, unavailable(undefined));
+		const { redis } = this.#parts;
+		if (redis.status !== "ready" && !(await untilReady(redis, PATIENCE_MS / 2))) {
+			for (const pending of batch) this.#fail(pending, unavailable(WHAT));
 			return;
 		}
 		const jobId = newId("job");
@@ -145,27 +137,21 @@ export class InteractiveQueue {
 	async #resolveDoubt(queue: Queue<InteractiveEnvelope>, jobId: string, batch: Pending[], error: unknown): Promise<void> {
 		const { redis, log } = this.#parts;
 		log.warn({ error, invocations: batch.length }, "a job couldn't be added for certain");
-		if (await untilReady(redis, PATIENCE_MS)) return await this.#inquiry.hold(batch, "doubted", unavailable(error));
-		redis.once(
-			"ready",
-			() => void queue.remove(jobId).catch((late: unknown) => log.warn({ error: late, jobId }, "a job couldn't be taken back")),
-		);
-		for (const pending of batch) this.#fail(pending, unavailable(error));
+		const known = (await untilReady(redis, PATIENCE_MS)) && (await this.#inquiry.hold(batch, "doubted", unavailable(WHAT, error)));
+		if (known) return;
+		this.#retractions.add(jobId, () => queue.remove(jobId));
+		for (const pending of batch) this.#fail(pending, unavailable(WHAT, error));
 	}
 
-	async #firstSubscription(): Promise<void> {
-		let timer: NodeJS.Timeout | undefined;
-		const late = new Promise<never>((_, reject) => {
-			timer = setTimeout(() => reject(unavailable(undefined)), PATIENCE_MS);
-		});
-		await Promise.race([this.#replies.listening, late]).finally(() => clearTimeout(timer));
+	#deliver(text: string): void {
+		for (const { id, settlement } of JSON.parse(text) as Reply[]) this.#finish(id, settlement);
 	}
 
 	async #resume(): Promise<void> {
 		const { redis, log } = this.#parts;
 		if (this.#pending.size === 0 || !(await untilReady(redis, PATIENCE_MS))) return;
 		try {
-			for (const message of await this.records.takeMail(this.#channel)) this.#replies.deliver(message);
+			for (const message of await this.records.takeMail(this.#channel)) this.#deliver(message);
 		} catch (error) {
 			log.warn({ error }, "the mailbox couldn't be read; the records will be");
 		}
@@ -176,15 +162,17 @@ export class InteractiveQueue {
 	}
 
 	#accept(pending: Pending): void {
-		if (pending.accepted) return;
+		if (pending.accepted || !this.#pending.has(pending)) return;
 		pending.accepted = true;
 		this.#counter.accept();
+		if (pending.abandoned) void this.#inquiry.hold([pending], "abandoned");
 	}
 
 	#finish(id: string, settlement: Settlement): void {
-		const pending = this.#pending.take(id);
+		const pending = this.#pending.get(id);
 		if (pending === undefined) return;
 		this.#accept(pending);
+		this.#pending.take(id);
 		const thrown = thrownBy(settlement);
 		if (thrown === undefined) {
 			this.#counter.settle();

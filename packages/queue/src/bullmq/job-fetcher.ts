@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setImmediate as turn, setTimeout as wait } from "node:timers/promises";
+import type { Redis } from "@berth/redis";
 import { Job, type JobJson, Worker } from "bullmq";
-import type { Redis } from "ioredis";
 import { QUEUE_PREFIX } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import { WORKER_OPTIONS } from "./leases.js";
@@ -10,7 +10,7 @@ const RETRY_MS = 250;
 
 export interface JobFetcherParts<Data> {
 	readonly queue: string;
-	/** A `worker` connection. */
+	/** A connection for `patient` use. */
 	readonly redis: Redis;
 	readonly log: QueueLogger;
 	/** Resolves when there is room for one more job; or when it is told to stop. */

@@ -4,6 +4,7 @@ import { KILL_MARGIN_MS, LOCK_MS, RENEW_MS } from "./leases.js";
 const TICK_MS = 250;
 
 interface Held {
+	readonly job: string;
 	readonly token: string;
 	readonly controller: AbortController;
 	/** By `performance.now()`. */
@@ -18,6 +19,7 @@ export type ExtendLocks = (jobs: string[], tokens: string[], durationMs: number)
  * before it ends, aborts the signal of its job: the attempt is to be killed.
  */
 export class LockKeeper {
+	/** By token: a job that was lost may be in hand a second time while its first attempt still ends. */
 	readonly #held = new Map<string, Held>();
 	readonly #extend: ExtendLocks;
 	readonly #log: QueueLogger;
@@ -33,14 +35,14 @@ export class LockKeeper {
 	hold(job: string, token: string, takenAtMs: number): AbortSignal {
 		const controller = new AbortController();
 		const renewedAtMs = performance.now() - Math.max(0, Date.now() - takenAtMs);
-		this.#held.set(job, { token, controller, renewedAtMs });
+		this.#held.set(token, { job, token, controller, renewedAtMs });
 		this.#timer ??= setInterval(() => this.#tick(), TICK_MS);
 		return controller.signal;
 	}
 
-	/** Call it when the job is finished or lost; the last one stops the timer. */
-	release(job: string): void {
-		this.#held.delete(job);
+	/** Call it, with the token, when the job is finished or lost; the last one stops the timer. */
+	release(token: string): void {
+		this.#held.delete(token);
 		if (this.#held.size > 0) return;
 		clearInterval(this.#timer);
 		this.#timer = undefined;
@@ -48,29 +50,29 @@ export class LockKeeper {
 
 	#tick(): void {
 		const nowMs = performance.now();
-		const due: [string, Held][] = [];
-		for (const [job, held] of this.#held) {
+		const due: Held[] = [];
+		for (const held of this.#held.values()) {
 			if (held.controller.signal.aborted) continue;
 			const age = nowMs - held.renewedAtMs;
-			if (age > LOCK_MS - KILL_MARGIN_MS) this.#lose(job, held, "its lock couldn't be renewed in time");
-			else if (age > RENEW_MS) due.push([job, held]);
+			if (age > LOCK_MS - KILL_MARGIN_MS) this.#lose(held, "its lock couldn't be renewed in time");
+			else if (age > RENEW_MS) due.push(held);
 		}
 		if (due.length > 0 && !this.#renewing) void this.#renew(due, nowMs);
 	}
 
-	async #renew(due: readonly [string, Held][], askedAtMs: number): Promise<void> {
+	async #renew(due: readonly Held[], askedAtMs: number): Promise<void> {
 		this.#renewing = true;
 		try {
 			const refused = new Set(
 				await this.#extend(
-					due.map(([job]) => job),
-					due.map(([, held]) => held.token),
+					due.map(({ job }) => job),
+					due.map(({ token }) => token),
 					LOCK_MS,
 				),
 			);
-			for (const [job, held] of due) {
-				if (!refused.has(job)) held.renewedAtMs = askedAtMs;
-				else if (this.#held.get(job) === held) this.#lose(job, held, "its lock belongs to nobody or to another worker");
+			for (const held of due) {
+				if (!refused.has(held.job)) held.renewedAtMs = askedAtMs;
+				else if (this.#held.get(held.token) === held) this.#lose(held, "its lock belongs to nobody or to another worker");
 			}
 		} catch (error) {
 			this.#log.warn({ error, jobs: due.length }, "locks couldn't be renewed");
@@ -79,8 +81,8 @@ export class LockKeeper {
 		}
 	}
 
-	#lose(job: string, held: Held, why: string): void {
+	#lose({ job, controller }: Held, why: string): void {
 		this.#log.warn({ job }, `a job is lost: ${why}`);
-		held.controller.abort(new Error(why));
+		controller.abort(new Error(why));
 	}
 }

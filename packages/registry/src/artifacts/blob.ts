@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { access, readFile, rm } from "node:fs/promises";
+import { access, readFile, rm, stat } from "node:fs/promises";
 import { BerthError, type Digest, isDigest } from "@berth/contracts";
 
 /** The 64 hex digits of a digest, its file's name. @throws BerthError when it isn't one: it may have come from outside */
@@ -48,4 +48,14 @@ export async function readExisting(path: string, what: string): Promise<Buffer> 
 
 export function isMissing(error: unknown): boolean {
 	return (error as NodeJS.ErrnoException).code === "ENOENT";
+}
+
+/** Whether a file was last written before that time; not when it is gone. */
+export async function isOlder(path: string, beforeMs: number): Promise<boolean> {
+	try {
+		return (await stat(path)).mtimeMs <= beforeMs;
+	} catch (error) {
+		if (isMissing(error)) return false;
+		throw error;
+	}
 }

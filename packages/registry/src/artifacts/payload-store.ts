@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { opendir, rm, stat } from "node:fs/promises";
+import { opendir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { BerthError } from "@berth/contracts";
-import { isMissing, readExisting } from "./blob.js";
+import { isOlder, readExisting } from "./blob.js";
 import type { Deposit } from "./deposit.js";
 
 const KEY = /^[0-9a-f]{32}$/;
@@ -56,14 +56,5 @@ export class PayloadStore {
 	#pathOf(key: string): string {
 		if (!KEY.test(key)) throw new BerthError("platform_error", `${JSON.stringify(key)} isn't the key of a payload.`);
 		return join(this.#directory, key);
-	}
-}
-
-async function isOlder(path: string, beforeMs: number): Promise<boolean> {
-	try {
-		return (await stat(path)).mtimeMs <= beforeMs;
-	} catch (error) {
-		if (isMissing(error)) return false;
-		throw error;
 	}
 }

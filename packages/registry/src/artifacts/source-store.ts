@@ -1,7 +1,7 @@
-import { rm } from "node:fs/promises";
+import { readdir, rm, utimes } from "node:fs/promises";
 import { join } from "node:path";
-import type { Digest } from "@berth/contracts";
-import { digestOf, exists, hexOf, readVerified } from "./blob.js";
+import { type Digest, isDigest } from "@berth/contracts";
+import { digestOf, exists, hexOf, isMissing, isOlder, readVerified } from "./blob.js";
 import type { Deposit } from "./deposit.js";
 
 /** What was deployed, byte for byte, by digest. */
@@ -19,11 +19,11 @@ export class SourceStore {
 		return new SourceStore(directory, deposit);
 	}
 
-	/** Durable when it resolves. What is there already is left as it is. */
+	/** Durable when it resolves. What is there already stays, and counts as new for `sweep`. */
 	async put(bytes: Uint8Array): Promise<Digest> {
 		const digest = digestOf(bytes);
 		const path = this.#pathOf(digest);
-		if (!(await exists(path))) await this.#deposit.write(path, bytes);
+		if (!(await renewed(path))) await this.#deposit.write(path, bytes);
 		return digest;
 	}
 
@@ -41,7 +41,32 @@ export class SourceStore {
 		await rm(this.#pathOf(digest), { force: true });
 	}
 
+	/** Removes sources that were put more than `olderThanMs` ago and are of no use; how many. */
+	async sweep(isUseless: (digest: Digest) => Promise<boolean>, olderThanMs: number): Promise<number> {
+		const before = Date.now() - olderThanMs;
+		let removed = 0;
+		for (const name of await readdir(this.#directory)) {
+			const digest = `sha256:${name}`;
+			if (!isDigest(digest) || !(await isOlder(this.#pathOf(digest), before)) || !(await isUseless(digest))) continue;
+			await this.remove(digest);
+			removed++;
+		}
+		return removed;
+	}
+
 	#pathOf(digest: Digest): string {
 		return join(this.#directory, hexOf(digest));
+	}
+}
+
+/** Makes a file look as if it were written now; false when there is none. */
+async function renewed(path: string): Promise<boolean> {
+	const now = new Date();
+	try {
+		await utimes(path, now, now);
+		return true;
+	} catch (error) {
+		if (isMissing(error)) return false;
+		throw error;
 	}
 }

@@ -14,14 +14,15 @@ const PARTS = ["start", "init", "run", "queue and HTTP"] as const;
 
 /** Where the median of each start kind goes. Each kind has an axis of its own length: they differ by a hundredfold. */
 export function phasesChart({ starts }: BenchReport): string {
-	if (starts === undefined) return "";
-	const height = TOP + STARTS.length * (ROW + BOTTOM);
+	const measured = STARTS.filter((name) => (starts?.[name].n ?? 0) > 0);
+	if (starts === undefined || measured.length === 0) return "";
+	const height = TOP + measured.length * (ROW + BOTTOM);
 	const legend = PARTS.map(
 		(part, index) =>
 			element("rect", { class: `part p${index}`, x: LEFT + index * 130, y: 4, width: 12, height: 12, rx: 2 }) +
 			text(LEFT + 18 + index * 130, 14, part, { class: "tick" }),
 	);
-	const rows = STARTS.map((name, index) => {
+	const rows = measured.map((name, index) => {
 		const { phases, p50Ms, worker } = starts[name];
 		const parts = [phases.startMs, phases.initMs, phases.runMs, Math.max(0, p50Ms - worker.p50Ms)];
 		return drawRow(name, parts, TOP + index * (ROW + BOTTOM));

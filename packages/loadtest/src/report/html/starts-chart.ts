@@ -36,7 +36,9 @@ export function startsChart(report: BenchReport): string {
 }
 
 function rowsOf({ starts, floors }: BenchReport): readonly Row[] {
-	const ours = STARTS.flatMap((name): readonly Row[] => (starts === undefined ? [] : [{ name, ours: true, ...starts[name] }]));
+	const ours = STARTS.flatMap((name): readonly Row[] =>
+		starts === undefined || starts[name].n === 0 ? [] : [{ name, ours: true, ...starts[name] }],
+	);
 	const programs: readonly (readonly [string, ProgramFloor | undefined])[] = [
 		["node -e 0", floors.node],
 		["crun run", floors.crun],

@@ -36,24 +36,12 @@ export class OciEngine implements SandboxEngine {
 		await this.#launcher.request("specialise", request);
 	}
 
-	async freeze(sandbox: string): Promise<void> {
-		await this.#launcher.request("freeze", { sandbox });
-	}
-
-	async thaw(sandbox: string): Promise<void> {
-		await this.#launcher.request("thaw", { sandbox });
-	}
-
 	async kill(sandbox: string): Promise<void> {
 		await this.#launcher.request("kill", { sandbox });
 	}
 
 	async remove(sandbox: string): Promise<void> {
 		await this.#launcher.request("remove", { sandbox });
-	}
-
-	async wipe(sandbox: string): Promise<void> {
-		await this.#launcher.request("wipe", { sandbox });
 	}
 
 	onExit(listener: (exit: SandboxExit) => void): void {

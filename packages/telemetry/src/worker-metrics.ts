@@ -1,57 +1,8 @@
 import type { Lane, Outcome, SandboxInfo, Settlement, StartKind } from "@berth/contracts";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { SECONDS } from "./buckets.js";
 
-const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const PHASES = ["queue", "start", "init", "run"] as const;
-
-/** What a gateway exports: requests, the depth of the queues, and what it accepted. */
-export class GatewayMetrics {
-	readonly registry = new Registry();
-	readonly #requests = new Counter({
-		name: "berth_http_requests_total",
-		help: "HTTP requests by route and status",
-		labelNames: ["route", "status"],
-		registers: [this.registry],
-	});
-	readonly #seconds = new Histogram({
-		name: "berth_http_request_seconds",
-		help: "Time from a request's first byte to the end of its answer",
-		labelNames: ["route"],
-		buckets: SECONDS,
-		registers: [this.registry],
-	});
-	readonly #accepted = new Counter({
-		name: "berth_accepted_total",
-		help: "Invocations accepted, by lane",
-		labelNames: ["lane"],
-		registers: [this.registry],
-	});
-	readonly depth = new Gauge({
-		name: "berth_queue_depth",
-		help: "Jobs per lane and state",
-		labelNames: ["lane", "state"],
-		registers: [this.registry],
-	});
-	readonly oldest = new Gauge({
-		name: "berth_queue_oldest_seconds",
-		help: "Age of the oldest job that waits, by lane",
-		labelNames: ["lane"],
-		registers: [this.registry],
-	});
-
-	constructor() {
-		collectDefaultMetrics({ register: this.registry, prefix: "berth_gateway_" });
-	}
-
-	answered(route: string, status: number, seconds: number): void {
-		this.#requests.inc({ route, status: String(status) });
-		this.#seconds.observe({ route }, seconds);
-	}
-
-	accepted(lane: Lane): void {
-		this.#accepted.inc({ lane });
-	}
-}
 
 /** What a worker exports: invocations, their phases and usage, builds, and the pool. */
 export class WorkerMetrics {
@@ -69,10 +20,10 @@ export class WorkerMetrics {
 		buckets: SECONDS,
 		registers: [this.registry],
 	});
-	readonly #settled = new Counter({
-		name: "berth_settled_total",
-		help: "Attempts settled, by lane",
-		labelNames: ["lane"],
+	readonly #attempts = new Counter({
+		name: "berth_usage_attempts_total",
+		help: "Attempts made, by project",
+		labelNames: ["project"],
 		registers: [this.registry],
 	});
 	readonly #cpu = new Counter({
@@ -125,7 +76,7 @@ export class WorkerMetrics {
 		const start: StartKind | "none" = attempt.start ?? "none";
 		this.#invocations.inc({ outcome: attempt.outcome, start, lane });
 		this.#outcomes.set(attempt.outcome, (this.#outcomes.get(attempt.outcome) ?? 0) + 1);
-		this.#settled.inc({ lane });
+		this.#attempts.inc({ project });
 		for (const phase of PHASES) this.#phases.observe({ phase, start }, attempt.phases[`${phase}Ms`] / 1000);
 		if (attempt.usage === undefined) return;
 		this.#cpu.inc({ project }, attempt.usage.cpuMs / 1000);

@@ -1,0 +1,22 @@
+/** How a check ended. `warning`: it works, but something can be lost or is slow; `failed`: the stack won't start, or won't hold its limits. */
+export type CheckStatus = "ok" | "warning" | "failed";
+
+/** One thing of the machine that was looked at. */
+export interface Check {
+	/** Short and fixed: programs look it up. */
+	readonly name: string;
+	readonly status: CheckStatus;
+	/** What was found, in one sentence. */
+	readonly found: string;
+	/** What to do about it; present unless all is well. */
+	readonly mend?: string;
+}
+
+export const ok = (name: string, found: string): Check => ({ name, status: "ok", found });
+export const warning = (name: string, found: string, mend: string): Check => ({ name, status: "warning", found, mend });
+export const failed = (name: string, found: string, mend: string): Check => ({ name, status: "failed", found, mend });
+
+/** Whether the stack can run: nothing that it needs is missing. */
+export function allNeededThere(checks: readonly Check[]): boolean {
+	return checks.every(({ status }) => status !== "failed");
+}

@@ -1,0 +1,168 @@
+import { spawn } from "node:child_process";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { loadSettings } from "@berth/config";
+import { MIB } from "@berth/contracts";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { answersPing } from "../supervisor/redis.js";
+import { checkCgroups } from "./cgroups.js";
+import { checkDataDirectory } from "./data-directory.js";
+import { architecture, seccomp, version } from "./kernel.js";
+import { checkMemory } from "./machine.js";
+import { redisVersion, runtime } from "./programs.js";
+import { askRedis, parseReplies, RedisError } from "./redis-connection.js";
+import { checkRedisServers, settingChecks } from "./redis-settings.js";
+
+let directory: string;
+beforeEach(async () => {
+	directory = await mkdtemp(join(tmpdir(), "berth-doctor-"));
+});
+afterEach(() => rm(directory, { recursive: true }));
+
+async function write(path: string, text = ""): Promise<string> {
+	const full = join(directory, path);
+	await mkdir(dirname(full), { recursive: true });
+	await writeFile(full, text);
+	return full;
+}
+
+const statuses = (checks: readonly { readonly status: string }[]) => checks.map(({ status }) => status);
+
+describe("cgroups", () => {
+	const V1 = ["memory", "cpu", "cpuacct", "pids", "freezer"];
+	const host = async (files: readonly string[], swapKib = 0) => {
+		for (const file of files) await write(`cgroup/${file}`, file === "cgroup.controllers" ? "cpuset cpu io memory pids\n" : "");
+		const meminfo = await write("meminfo", `MemTotal: 1 kB\nSwapTotal:   ${swapKib} kB\n`);
+		return checkCgroups({ cgroups: join(directory, "cgroup"), meminfo });
+	};
+	const procs = (names: readonly string[]) => names.map((name) => `${name}/cgroup.procs`);
+
+	test("v1, v2 and a mix of them are told apart", async () => {
+		expect((await host(procs(V1)))[0]).toMatchObject({ status: "ok", found: expect.stringContaining("cgroup v1") });
+		expect((await host(procs(["unified"])))[0]).toMatchObject({ status: "ok", found: expect.stringContaining("cgroup hybrid") });
+		expect((await host(["cgroup.controllers"]))[0]).toMatchObject({ status: "ok", found: expect.stringContaining("cgroup v2") });
+	});
+
+	test("a controller without which a limit wouldn't hold is missed by name", async () => {
+		expect((await host(procs(["memory", "cpu"])))[0]).toMatchObject({
+			status: "failed",
+			found: expect.stringContaining("cpuacct, pids, freezer"),
+		});
+	});
+
+	test("none at all is a failure that says what to mount", async () => {
+		expect(await host(["x"])).toMatchObject([{ status: "failed", mend: expect.stringContaining("mount -t cgroup2") }]);
+	});
+
+	test("swap that isn't counted would let a function past its memory", async () => {
+		expect((await host(procs(V1), 1024))[1]).toMatchObject({ status: "failed", mend: expect.stringContaining("swapaccount=1") });
+		expect((await host(["memory/memory.memsw.limit_in_bytes"], 1024))[1]?.status).toBe("warning");
+		expect((await host([], 0))[1]?.status).toBe("ok");
+	});
+});
+
+describe("the kernel", () => {
+	test("is recent enough from 5.10 on", () => {
+		expect(["4.19.0", "5.9.1", "5.10.0-8-amd64", "6.1.0"].map((kernel) => version(kernel).status)).toEqual([
+			"warning",
+			"warning",
+			"ok",
+			"ok",
+		]);
+	});
+
+	test("needs a seccomp filter, and a processor that it has a profile for", async () => {
+		expect((await seccomp(await write("actions", "kill errno allow\n"))).status).toBe("ok");
+		expect((await seccomp(await write("actions", "kill allow\n"))).found).toContain("errno");
+		expect((await seccomp("/nowhere")).status).toBe("failed");
+		expect([architecture("arm64").status, architecture("riscv64").status]).toEqual(["ok", "failed"]);
+	});
+});
+
+describe("programs", () => {
+	test("an OCI runtime is named with its version, a missing one with what to install", async () => {
+		await writeFile(join(directory, "myrun"), '#!/bin/sh\necho "myrun version 9.9"\n', { mode: 0o755 });
+		expect(await runtime(join(directory, "myrun"))).toMatchObject({ status: "ok", found: expect.stringContaining("version 9.9") });
+		expect(await runtime("/nowhere/runx")).toMatchObject({ status: "failed", mend: expect.stringContaining("BERTH_OCI_RUNTIME") });
+	});
+
+	test("Redis is recent enough from 6.2 on", () => {
+		const versions = ["5.0.7", "6.0.16", "6.2.0", "7.0.15", undefined];
+		expect(versions.map((each) => redisVersion("r", each, "here").status)).toEqual(["failed", "failed", "ok", "ok", "failed"]);
+	});
+});
+
+test("memory that isn't there can't be given to sandboxes", () => {
+	const check = (budgetMiB: number, totalMiB: number) => checkMemory({ memoryBudgetBytes: budgetMiB * MIB }, totalMiB * MIB, 0).status;
+	expect([check(128, 256), check(4096, 2048), check(256, 768), check(4096, 8192)]).toEqual(["failed", "failed", "warning", "ok"]);
+});
+
+test("a data directory whose parent is closed is a failure that names the parent", async () => {
+	const settings = loadSettings({ BERTH_DATA_DIR: join(directory, "data") });
+	expect((await checkDataDirectory(settings))[0]).toMatchObject({
+		status: "failed",
+		mend: expect.stringContaining(`chmod o+x ${directory}`),
+	});
+});
+
+describe("a Redis server's settings", () => {
+	const good = { "maxmemory-policy": "noeviction", maxmemory: "1000", appendonly: "yes", appendfsync: "always" };
+
+	test("that keep what they must are fine", () => {
+		expect(statuses(settingChecks("durable", good))).toEqual(["ok", "ok"]);
+		expect(statuses(settingChecks("fast", { ...good, appendfsync: "everysec" }))).toEqual(["ok", "ok"]);
+		expect(statuses(settingChecks("fast", { ...good, appendonly: "no" }))).toEqual(["ok", "ok"]);
+	});
+
+	test("that throw keys away when it is full are a failure for both", () => {
+		for (const role of ["durable", "fast"] as const) {
+			expect(settingChecks(role, { ...good, "maxmemory-policy": "allkeys-lru" })[0]?.status).toBe("failed");
+		}
+	});
+
+	test("that may lose what was acknowledged say how much", () => {
+		const durability = (settings: object) => settingChecks("durable", { ...good, ...settings })[1];
+		expect(durability({ appendfsync: "everysec" })).toMatchObject({ status: "warning", found: expect.stringContaining("up to 2 s") });
+		expect(durability({ appendfsync: "no" })).toMatchObject({ status: "warning", found: expect.stringContaining("30 s") });
+		expect(durability({ appendonly: "no" })).toMatchObject({ status: "failed" });
+	});
+
+	test("that can't be read are a warning, and what to look for", () => {
+		expect(settingChecks("durable", {})).toMatchObject([{ status: "warning", mend: expect.stringContaining("noeviction") }]);
+	});
+});
+
+describe("the Redis protocol", () => {
+	test("gives what is complete, whatever it is", () => {
+		const bytes = Buffer.from("+OK\r\n-ERR no\r\n:5\r\n$-1\r\n$3\r\na\r\n\r\n*2\r\n$1\r\nx\r\n:1\r\n$5\r\nhel");
+		expect(parseReplies(bytes)).toEqual(["OK", new RedisError("ERR no"), 5, null, "a\r\n", ["x", 1]]);
+		expect(() => parseReplies(Buffer.from("HTTP/1.1 400\r\n"))).toThrow("doesn't speak");
+	});
+
+	test("reads a real server's settings, and its refusal of a wrong password", async () => {
+		const socket = join(directory, "redis.sock");
+		const options = ["--port", "0", "--unixsocket", socket, "--dir", directory, "--save", "", "--maxmemory", "64mb", "--appendonly", "no"];
+		const server = spawn("redis-server", options, { stdio: "ignore" });
+		const gone = new Promise((resolve) => server.once("exit", resolve));
+		try {
+			while (!(await answersPing(socket))) await pause(5);
+			const url = `unix://${socket}`;
+			expect(await askRedis(url, [["CONFIG", "GET", "appendonly"], ["NO-SUCH"]])).toEqual([["appendonly", "no"], expect.any(RedisError)]);
+			const settings = loadSettings({ BERTH_DURABLE_REDIS_URL: url, BERTH_FAST_REDIS_URL: url });
+			// It is both: what the durable one needs is asked of it, once.
+			expect(statuses(await checkRedisServers(settings, false))).toEqual(["ok", "ok", "failed"]);
+		} finally {
+			server.kill();
+			await gone;
+		}
+	});
+
+	test("a server that isn't there is a failed check without its password", async () => {
+		const settings = loadSettings({ BERTH_DURABLE_REDIS_URL: "redis://:hidden@127.0.0.1:1" });
+		const [check] = await checkRedisServers(settings, false);
+		expect(check).toMatchObject({ status: "failed", found: expect.stringContaining("redis://127.0.0.1:1") });
+		expect(JSON.stringify(check)).not.toContain("hidden");
+	});
+});

@@ -1,0 +1,45 @@
+import type { Settings } from "@berth/config";
+import { messageOf } from "../system-errors.js";
+import { checkCgroups } from "./cgroups.js";
+import { allNeededThere, type Check, failed } from "./check.js";
+import { checkDataDirectory } from "./data-directory.js";
+import { checkKernel } from "./kernel.js";
+import { checkMemory, checkPort, checkRoot } from "./machine.js";
+import { checkPrograms } from "./programs.js";
+import { checkRedisServers } from "./redis-settings.js";
+import { checkStack } from "./stack.js";
+
+/** The document of `berth doctor --json`. */
+export interface Examination {
+	/** Whether everything is there that the stack needs. */
+	readonly ok: boolean;
+	readonly checks: readonly Check[];
+}
+
+/** Looks at everything of this machine that a stack needs. A check that itself fails is a failed check. */
+export async function examine(settings: Settings): Promise<Examination> {
+	const isRoot = process.geteuid?.() === 0;
+	const stack = await checkStack(settings);
+	const parts = [
+		async () => [checkRoot(isRoot), checkMemory(settings)],
+		() => checkKernel(isRoot),
+		() => checkCgroups(),
+		() => checkPrograms(settings),
+		() => checkDataDirectory(settings),
+		() => checkRedisServers(settings, stack.isUp),
+		async () => (stack.isUp ? [] : [await checkPort(settings)]),
+		async () => [stack.check],
+	];
+	const checks = (await Promise.all(parts.map(attempt))).flat();
+	return { ok: allNeededThere(checks), checks };
+}
+
+async function attempt(part: () => Promise<readonly Check[]>): Promise<readonly Check[]> {
+	try {
+		return await part();
+	} catch (error) {
+		return [
+			failed("doctor", `Something couldn't be looked at: ${messageOf(error)}.`, "Run it as root; if it stays, it is a bug: report it."),
+		];
+	}
+}

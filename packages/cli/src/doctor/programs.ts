@@ -1,0 +1,64 @@
+import type { Settings } from "@berth/config";
+import { type Check, failed, ok } from "./check.js";
+import { findProgram, runProgram } from "./program.js";
+
+const RUNTIMES = ["crun", "runc"];
+/** The init of every sandbox; the base image is made with this file. */
+const INIT = "/usr/bin/tini-static";
+/** What BullMQ and the scripts of ours need. */
+const LEAST_REDIS = [6, 2] as const;
+
+/** The programs of the distribution that the stack starts or puts into its images. */
+export async function checkPrograms({ ociRuntime, embedded }: Pick<Settings, "ociRuntime" | "embedded">): Promise<readonly Check[]> {
+	const redis = embedded.durable || embedded.fast ? [await redisServer()] : [];
+	return [await runtime(ociRuntime), await init(), ...redis, await utilLinux()];
+}
+
+export async function runtime(wanted: string): Promise<Check> {
+	const names = wanted === "auto" ? RUNTIMES : [wanted];
+	for (const name of names) {
+		const path = await findProgram(name);
+		if (path === undefined) continue;
+		const ran = await runProgram(path, ["--version"]);
+		if (!ran.ok) return failed("OCI runtime", `${path} doesn't run: ${ran.reason}.`, "Install it again: apt-get install --reinstall crun");
+		return ok("OCI runtime", `${path}, version ${/version:? (\S+)/.exec(ran.output)?.[1] ?? "unknown"}.`);
+	}
+	const mend = wanted === "auto" ? "apt-get install crun" : "Install it, or set BERTH_OCI_RUNTIME to auto, crun, runc or a path.";
+	return failed("OCI runtime", `There is no ${names.join(" and no ")}.`, mend);
+}
+
+async function init(): Promise<Check> {
+	if ((await findProgram(INIT)) === undefined) return failed("init", `${INIT} is missing.`, "apt-get install tini");
+	const ran = await runProgram(INIT, ["--version"]);
+	if (!ran.ok) return failed("init", `${INIT} doesn't run: ${ran.reason}.`, "apt-get install --reinstall tini");
+	return ok("init", `${INIT}, ${ran.output.trim().replace(/^tini /, "")}.`);
+}
+
+async function redisServer(): Promise<Check> {
+	const path = await findProgram("redis-server");
+	if (path === undefined) {
+		return failed(
+			"redis-server",
+			"There is no redis-server.",
+			"npm run setup, or name servers of your own: BERTH_DURABLE_REDIS_URL, BERTH_FAST_REDIS_URL",
+		);
+	}
+	const ran = await runProgram(path, ["--version"]);
+	if (!ran.ok) return failed("redis-server", `${path} doesn't run: ${ran.reason}.`, "apt-get install --reinstall redis-tools");
+	return redisVersion("redis-server", /v=(\S+)/.exec(ran.output)?.[1], path);
+}
+
+/** Whether a server's version is recent enough. */
+export function redisVersion(name: string, version: string | undefined, where: string): Check {
+	const [major = 0, minor = 0] = (version ?? "").split(".").map(Number);
+	if (major > LEAST_REDIS[0] || (major === LEAST_REDIS[0] && minor >= LEAST_REDIS[1])) return ok(name, `${where}, version ${version}.`);
+	return failed(name, `${where} is version ${version ?? "unknown"}.`, `Redis ${LEAST_REDIS.join(".")} or newer is needed (or Valkey).`);
+}
+
+async function utilLinux(): Promise<Check> {
+	const needed = ["unshare", "setpriv", "mount"];
+	const found = await Promise.all(needed.map(findProgram));
+	const missing = needed.filter((_, index) => found[index] === undefined);
+	if (missing.length === 0) return ok("util-linux", `${needed.join(", ")}.`);
+	return failed("util-linux", `${missing.join(" and ")} is missing.`, "apt-get install util-linux mount");
+}

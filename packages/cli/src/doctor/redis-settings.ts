@@ -1,0 +1,109 @@
+import type { Settings } from "@berth/config";
+import { messageOf } from "../system-errors.js";
+import { type Check, failed, ok, warning } from "./check.js";
+import { redisVersion } from "./programs.js";
+import { askRedis, RedisError, type Reply } from "./redis-connection.js";
+
+/** What a server is there for. */
+export type RedisRole = "durable" | "fast";
+
+const SETTINGS = ["maxmemory-policy", "maxmemory", "appendonly", "appendfsync"] as const;
+export type RedisSettings = Readonly<Partial<Record<(typeof SETTINGS)[number], string>>>;
+
+/** Looks at each server that runs or is the user's: its version, and what its settings can lose. */
+export async function checkRedisServers(settings: Settings, stackIsUp: boolean): Promise<readonly Check[]> {
+	const { embedded } = settings;
+	const durable = stackIsUp || !embedded.durable ? await checkServer("durable", settings.durableRedisUrl) : [];
+	// One server may be both: it has to keep what the durable one has to.
+	const apart = settings.fastRedisUrl !== settings.durableRedisUrl;
+	const fast = apart && (stackIsUp || !embedded.fast) ? await checkServer("fast", settings.fastRedisUrl) : [];
+	return [...durable, ...fast];
+}
+
+async function checkServer(role: RedisRole, url: string): Promise<readonly Check[]> {
+	const name = `${role} Redis`;
+	try {
+		const [info, ...values] = await askRedis(url, [["INFO", "server"], ...SETTINGS.map((setting) => ["CONFIG", "GET", setting])]);
+		if (info instanceof RedisError)
+			return [failed(name, `It refuses INFO: ${info.message}.`, "Let its user run INFO, CONFIG GET and everything on keys.")];
+		const version = redisVersion(name, /redis_version:(\S+)/.exec(String(info))?.[1], withoutPassword(url));
+		return [version, ...settingChecks(role, settingsIn(values))];
+	} catch (error) {
+		const mend =
+			"Start it, or correct BERTH_DURABLE_REDIS_URL and BERTH_FAST_REDIS_URL; an embedded one logs to logs/ in the data directory.";
+		return [failed(name, `${withoutPassword(url)} can't be used: ${messageOf(error).replace(/\.$/, "")}.`, mend)];
+	}
+}
+
+/** CONFIG GET answers with name and value; a server of a hosting service often refuses it. */
+function settingsIn(replies: readonly Reply[]): RedisSettings {
+	const pairs = replies.filter((reply): reply is readonly Reply[] => Array.isArray(reply) && reply.length >= 2);
+	return Object.fromEntries(pairs.map(([key, value]) => [String(key), String(value)]));
+}
+
+/** What a server's settings mean for its role. */
+export function settingChecks(role: RedisRole, settings: RedisSettings): readonly Check[] {
+	const name = `${role} Redis: `;
+	const policy = settings["maxmemory-policy"];
+	if (policy === undefined) {
+		return [
+			warning(
+				`${name}settings`,
+				"They can't be read.",
+				"See for yourself: maxmemory-policy noeviction; for the durable one appendonly yes, appendfsync always.",
+			),
+		];
+	}
+	return [
+		eviction(name, policy, Number(settings.maxmemory ?? 0)),
+		role === "durable" ? durability(name, settings) : restarts(name, settings),
+	];
+}
+
+function eviction(name: string, policy: string, maxMemory: number): Check {
+	if (policy === "noeviction") {
+		if (maxMemory > 0) return ok(`${name}memory`, "It refuses writes when it is full, and evicts nothing.");
+		return warning(
+			`${name}memory`,
+			"It has no maxmemory: it grows until the kernel kills it.",
+			"CONFIG SET maxmemory to what the machine can spare.",
+		);
+	}
+	const found = `maxmemory-policy is ${policy}: when it is full it throws away queued invocations and deployed functions.`;
+	return failed(`${name}memory`, found, "CONFIG SET maxmemory-policy noeviction, and write it into redis.conf.");
+}
+
+/** What was acknowledged with 202 has to be on disk. */
+function durability(name: string, { appendonly, appendfsync }: RedisSettings): Check {
+	const mend = "CONFIG SET appendonly yes, CONFIG SET appendfsync always, and write both into redis.conf.";
+	if (appendonly !== "yes") {
+		return failed(
+			`${name}durability`,
+			"appendonly is off: a crash loses every deploy and background invocation since its last snapshot.",
+			mend,
+		);
+	}
+	if (appendfsync === "always") return ok(`${name}durability`, "appendfsync always: what is acknowledged is on disk.");
+	const lost = appendfsync === "no" ? "as much as the kernel hadn't written, often 30 s" : "up to 2 s";
+	return warning(
+		`${name}durability`,
+		`appendfsync is ${appendfsync}: a crash can lose ${lost} of acknowledged deploys and background invocations.`,
+		mend,
+	);
+}
+
+/** Losing it loses only what is in flight and waited for. */
+function restarts(name: string, { appendonly, appendfsync }: RedisSettings): Check {
+	if (appendonly === "yes" && appendfsync === "always") {
+		return warning(
+			`${name}durability`,
+			"appendfsync always: it costs every invocation a write to disk.",
+			"CONFIG SET appendfsync everysec, unless it is the durable one, too.",
+		);
+	}
+	return ok(`${name}durability`, "A crash of it loses only what is in flight and records of the last moments.");
+}
+
+function withoutPassword(url: string): string {
+	return url.replace(/\/\/[^@/]*@/, "//");
+}

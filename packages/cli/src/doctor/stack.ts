@@ -1,0 +1,45 @@
+import { createClient } from "@berth/client";
+import type { Settings } from "@berth/config";
+import { SECOND_MS } from "@berth/contracts";
+import { isRunning } from "../supervisor/process-identity.js";
+import { readSupervisorState, type SupervisorState } from "../supervisor/state-file.js";
+import { messageOf } from "../system-errors.js";
+import { type Check, failed, ok, warning } from "./check.js";
+
+const ANSWER_MS = 3 * SECOND_MS;
+
+/** The stack of a data directory as it is now. */
+export interface StackFound {
+	readonly isUp: boolean;
+	readonly check: Check;
+}
+
+/** Whether a stack is up, and takes invocations. That none is up is no fault. */
+export async function checkStack({ paths }: Pick<Settings, "paths">): Promise<StackFound> {
+	const state = await readSupervisorState(paths);
+	if (state === undefined) return { isUp: false, check: ok("stack", "None is up in this data directory.") };
+	if (!(await isRunning(state.supervisor))) {
+		const found = `Its supervisor (${state.supervisor.pid}) was killed; what it left may still run.`;
+		return { isUp: false, check: warning("stack", found, "`berth down` or `berth up` clears it away.") };
+	}
+	return { isUp: true, check: await readiness(state) };
+}
+
+async function readiness({ phase, url, supervisor }: SupervisorState): Promise<Check> {
+	if (url === undefined)
+		return warning(
+			"stack",
+			`It is ${phase} (supervisor ${supervisor.pid}).`,
+			"Wait a moment, or read logs/supervisor.log in the data directory.",
+		);
+	await using client = createClient({ url });
+	const mend = "Read the logs in the data directory, below logs/: the supervisor starts again what ended.";
+	try {
+		const { ready, detail } = await client.ready({ signal: AbortSignal.timeout(ANSWER_MS) });
+		return ready
+			? ok("stack", `It is up at ${url} and takes invocations.`)
+			: failed("stack", `It is up at ${url}, but not ready: ${detail}.`, mend);
+	} catch (error) {
+		return failed("stack", `The gateway doesn't answer: ${messageOf(error)}.`, mend);
+	}
+}

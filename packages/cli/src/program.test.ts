@@ -1,0 +1,86 @@
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { PassThrough, Readable } from "node:stream";
+import { problemOf } from "@berth/contracts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { runCommandLine } from "./program.js";
+import { Terminal } from "./terminal.js";
+
+const COMMANDS = ["up", "down", "deploy", "invoke", "list", "versions", "logs", "rm", "ps", "stats", "kill", "bench", "doctor"];
+
+/** Answers every request with the problem that its path ends in. */
+let server: Server;
+let url: string;
+beforeAll(async () => {
+	server = createServer((request, response) => {
+		const code = request.headers.authorization === "Bearer good" ? "function_not_found" : "unauthorized";
+		const problem = problemOf(code, "no such luck");
+		response.writeHead(problem.status, { "content-type": "application/problem+json" }).end(JSON.stringify(problem));
+	});
+	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+	url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+afterAll(() => new Promise((resolve) => server.close(resolve)));
+
+async function berth(...args: string[]) {
+	const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+	const terminal = new Terminal(stdout, stderr, true);
+	const code = await runCommandLine(args, { terminal, user: { noColour: true, dataDir: "/nowhere/berth" }, stdin: Readable.from([]) });
+	return { code, out: String(stdout.read() ?? ""), err: String(stderr.read() ?? "") };
+}
+
+test("every command has help with an example", async () => {
+	for (const command of COMMANDS) {
+		const { code, out } = await berth(command, "--help");
+		expect([command, code]).toEqual([command, 0]);
+		expect(out).toMatch(new RegExp(`Examples?:\\n.*berth(?: --data \\S+)? ${command}`, "s"));
+		expect(out).toContain("--json");
+	}
+	const { out } = await berth("--help");
+	for (const command of COMMANDS) expect(out).toMatch(new RegExp(`^ {2}${command}\\b`, "m"));
+	expect(out).toContain("Exit codes");
+});
+
+describe("the exit code", () => {
+	test.each([
+		["an unknown command", ["nonsense"]],
+		["a missing argument", ["deploy"]],
+		["a wrong value", ["deploy", "x.ts", "--memory", "lots"]],
+		["an unknown option", ["list", "--nonsense"]],
+		["a file that isn't there", ["deploy", "/nowhere/x.ts"]],
+		["a URL that is none", ["--url", "nonsense", "--key", "k", "list"]],
+	])("is 2 for %s", async (_, args) => {
+		const { code, err } = await berth(...args);
+		expect(code).toBe(2);
+		expect(err).toMatch(/^error: /);
+		expect(err).not.toMatch(/^ +at /m);
+	});
+
+	test("is 1 for what failed, and says so with the problem's code", async () => {
+		const { code, err, out } = await berth("--url", url, "--key", "good", "rm", "hello");
+		expect([code, out]).toEqual([1, ""]);
+		expect(err).toContain("(function_not_found)");
+	});
+
+	test("is 3 when the key is refused, nobody answers, or no stack is up", async () => {
+		expect((await berth("--url", url, "--key", "bad", "list")).code).toBe(3);
+		const lonely = await berth("--url", "http://127.0.0.1:1", "--key", "k", "list");
+		expect(lonely).toMatchObject({ code: 3, err: expect.stringContaining("berth up") });
+		expect(await berth("list")).toMatchObject({ code: 3, err: expect.stringContaining("no stack is up in /nowhere/berth") });
+	});
+});
+
+test("with --json a failure is one document on stdout, and nothing else is said", async () => {
+	const { code, out, err } = await berth("--json", "--url", url, "--key", "good", "versions", "hello");
+	expect([code, err]).toEqual([1, ""]);
+	expect(JSON.parse(out)).toMatchObject({ error: { code: "function_not_found", detail: "no such luck" } });
+});
+
+test("this machine's key isn't sent to another URL", async () => {
+	const { code, err } = await berth("--url", url, "list");
+	expect([code, err]).toEqual([3, expect.stringContaining("unauthorized")]);
+});
+
+test("-v says what was asked over HTTP", async () => {
+	expect((await berth("-v", "--url", url, "--key", "good", "rm", "hello")).err).toContain(`DELETE ${url}/v1/functions/hello 404`);
+});

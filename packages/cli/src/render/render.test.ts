@@ -1,0 +1,148 @@
+import { PassThrough } from "node:stream";
+import { type NodeStats, problemOf } from "@berth/contracts";
+import { describe, expect, test } from "vitest";
+import { Terminal } from "../terminal.js";
+import { benchProgress } from "./bench-progress.js";
+import { diagnosticText } from "./diagnostics.js";
+import { examinationText } from "./examination.js";
+import { problemText } from "./problem.js";
+import { statsText } from "./stats.js";
+import { tableOf } from "./table.js";
+import { ageText, bytesText, durationText } from "./units.js";
+
+const stderr = new PassThrough();
+const terminal = new Terminal(new PassThrough(), stderr, true);
+
+/** A terminal whose stderr is one, and everything it was sent. */
+function redrawing() {
+	const errors = Object.assign(new PassThrough(), { isTTY: true });
+	return { terminal: new Terminal(new PassThrough(), errors, true), sent: () => String(errors.read() ?? "") };
+}
+
+describe("units", () => {
+	test("bytes, durations and ages have as many digits as matter", () => {
+		expect([512, 1536, 45 * 2 ** 20, 1.5 * 2 ** 30].map(bytesText)).toEqual(["512 B", "1.5 KiB", "45 MiB", "1.5 GiB"]);
+		expect([0.2512, 12.4, 3120, 65_000].map(durationText)).toEqual(["0.25 ms", "12 ms", "3.1 s", "1m 5s"]);
+		expect([0, 999, 185_000, 7_200_000, 90_000_000].map(ageText)).toEqual(["0s", "0s", "3m 5s", "2h", "1d 1h"]);
+	});
+});
+
+test("a table is as wide as its widest cell, and nothing trails", () => {
+	const rows = [
+		{ name: "a", count: 5 },
+		{ name: "long", count: 100 },
+	];
+	const text = tableOf(rows, [
+		{ heading: "NAME", cell: (row) => row.name },
+		{ heading: "N", cell: (row) => String(row.count), align: "right" },
+	]);
+	expect(text).toBe("NAME    N\na       5\nlong  100");
+});
+
+describe("a diagnostic", () => {
+	test("shows place, line and a mark below the column, also after tabs", () => {
+		const text = diagnosticText(
+			{ severity: "error", message: "Unexpected ;", file: "a.ts", line: 2, column: 3, lineText: "\t\t;" },
+			terminal,
+		);
+		expect(text).toBe("a.ts:2:3: error: Unexpected ;\n    2 | \t\t;\n      | \t\t^");
+	});
+
+	test("without a place is its message", () => {
+		expect(diagnosticText({ severity: "warning", message: "hm" }, terminal)).toBe("warning: hm");
+	});
+});
+
+describe("a problem", () => {
+	const stack = "TypeError: no\n    at f (shop.ts:3:1)\n    at node:internal/x:1:1\n    at Agent.take (/berth/agent.cjs:9:9)";
+
+	test("shows a function's own frames; all of them to those who ask", () => {
+		const problem = problemOf("handler_error", "TypeError: no", [], { error: { name: "TypeError", message: "no", stack } });
+		expect(problemText(problem, terminal)).toContain("shop.ts:3:1");
+		expect(problemText(problem, terminal)).not.toContain("agent.cjs");
+		expect(problemText(problem, terminal, { verbose: true })).toContain("agent.cjs");
+	});
+
+	test("says a thing once: not as detail, issue and diagnostic", () => {
+		const diagnostics = [{ severity: "error", message: "Unexpected ;", file: "a.ts", line: 1, column: 1, lineText: ";" }];
+		const issues = [{ field: "a.ts:1:1", message: "Unexpected ;" }];
+		const text = problemText(problemOf("build_failed", "a.ts:1:1: Unexpected ;", issues, { diagnostics }), terminal);
+		expect(text.match(/Unexpected ;/g)).toHaveLength(1);
+		expect(text).toContain("    1 | ;");
+	});
+
+	test("names the field that is wrong, else has the detail, and says what to do", () => {
+		const issues = [{ field: "memoryMiB", message: "64 to 4096" }];
+		expect(problemText(problemOf("invalid_manifest", "memoryMiB: 64 to 4096", issues), terminal)).toMatch(/\n {2}memoryMiB: 64 to 4096$/);
+		expect(problemText(problemOf("function_not_found", "no hello"), terminal)).toMatch(/\n {2}no hello\n`berth list`/);
+	});
+
+	test("ends with the log's last lines, and says how many there were", () => {
+		const logs = Array.from({ length: 12 }, (_, index) => ({ atMs: index, stream: "stdout" as const, text: `line ${index}` }));
+		const text = problemText(problemOf("crashed", "it ended"), terminal, { logs });
+		expect(text).toContain("the last 10 of 12 lines");
+		expect(text).toContain("line 11");
+		expect(text).not.toContain("line 1\n");
+	});
+});
+
+test("stats leave out what is zero, and give a rate once there are two looks", () => {
+	const node: NodeStats = {
+		node: "node_1",
+		startedAt: new Date(0).toISOString(),
+		sandboxes: { booting: 0, prewarmed: 4, specialising: 0, busy: 0, warm: 0, frozen: 1, retiring: 0 },
+		invocations: { succeeded: 30 },
+		starts: { boot: 0, prewarmed: 2, warm: 28 },
+		builds: { started: 1, bundled: 1, layersReused: 2 },
+		memoryBytes: 2 ** 20,
+		memoryBudgetBytes: 2 ** 30,
+		waiting: 0,
+	};
+	const before = { nodes: [{ ...node, invocations: { succeeded: 10 } }], elapsedMs: 2000 };
+	const text = statsText([node], 5000, before);
+	expect(text).toContain("sandboxes    5: 4 prewarmed, 1 frozen");
+	expect(text).toContain("30: 30 succeeded, 10/s now");
+	expect(statsText([node], 5000)).not.toContain("/s now");
+});
+
+describe("an examination", () => {
+	const checks = [
+		{ name: "root", status: "ok", found: "This is root." },
+		{ name: "swap", status: "warning", found: "It swaps.", mend: "swapoff -a" },
+	] as const;
+
+	test("has a line a check, how to mend it below, and the sum", () => {
+		expect(examinationText({ ok: true, checks }, terminal)).toBe(
+			"ok       root  This is root.\nwarning  swap  It swaps.\n               → swapoff -a\n\nEverything that is needed is there, with 1 warning.",
+		);
+	});
+
+	test("says how many failed", () => {
+		const broken = [...checks, { name: "cgroups", status: "failed", found: "None.", mend: "mount" } as const];
+		expect(examinationText({ ok: false, checks: broken }, terminal)).toContain("1 of 3 checks failed.");
+	});
+});
+
+describe("a bench's progress", () => {
+	const steps = [
+		{ stage: "boot starts", done: 0, total: 2 },
+		{ stage: "boot starts", done: 1, total: 2 },
+		{ stage: "open loop", done: 2, total: 3 },
+	];
+
+	test("is a line a stage where nothing can be redrawn", () => {
+		const progress = benchProgress(terminal);
+		steps.forEach(progress);
+		expect(String(stderr.read())).toBe("boot starts\nopen loop\n");
+	});
+
+	test("is one line drawn again on a terminal, gone before the result", () => {
+		const { terminal: screen, sent } = redrawing();
+		steps.slice(0, 2).forEach(benchProgress(screen));
+		expect(sent()).toBe("\r\x1b[Kboot starts … 0/2\r\x1b[Kboot starts … 1/2");
+		screen.print("table");
+		expect(sent()).toBe("\r\x1b[K");
+		screen.print("more");
+		expect(sent()).toBe("");
+	});
+});

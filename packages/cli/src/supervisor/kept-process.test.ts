@@ -1,0 +1,143 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { Child, type ChildSpec } from "./child.js";
+import { type BackOff, KeptProcess } from "./kept-process.js";
+import { isRunning, type ProcessIdentity } from "./process-identity.js";
+
+const READY = "console.log(JSON.stringify({ ready: true, pid: process.pid }));";
+const STAYS = `${READY} setInterval(() => {}, 1000);`;
+const QUICK: BackOff = { firstMs: 4, mostMs: 16, healthyMs: 60_000 };
+
+let logs: string;
+beforeEach(async () => {
+	logs = await mkdtemp(join(tmpdir(), "berth-kept-"));
+});
+afterEach(() => rm(logs, { recursive: true }));
+
+function spec(program: string, changes: Partial<ChildSpec> = {}): ChildSpec {
+	const standard = { name: "child", command: process.execPath, args: ["-e", program], env: {}, readiness: "line" } as const;
+	return { ...standard, readyTimeoutMs: 15_000, stopGraceMs: 5000, logs, ...changes };
+}
+
+const patient = () => new AbortController().signal;
+
+describe("a child", () => {
+	test("is ready when it says so, and stops when it is told to", async () => {
+		const child = await Child.start(spec(STAYS), patient());
+		expect(child.ready["pid"]).toBe(child.identity.pid);
+		expect(await child.stop()).toEqual({ code: null, signal: "SIGTERM" });
+		expect(await isRunning(child.identity)).toBe(false);
+	});
+
+	test("that doesn't listen to SIGTERM is killed after its grace", async () => {
+		const child = await Child.start(spec(`process.on("SIGTERM", () => {}); ${STAYS}`, { stopGraceMs: 50 }), patient());
+		expect(await child.stop()).toEqual({ code: null, signal: "SIGKILL" });
+	});
+
+	test("that ends before it is ready is a StartError that says how, and its words are in the log", async () => {
+		const started = Child.start(spec('console.error("no disk"); process.exit(3)'), patient());
+		await expect(started).rejects.toThrow("child exited with code 3 before it was ready");
+		expect(await readFile(join(logs, "child.log"), "utf8")).toBe("no disk\n");
+	});
+
+	test("that can't be started at all, or isn't ready in time, is one too", async () => {
+		await expect(Child.start(spec("", { command: "/nowhere" }), patient())).rejects.toThrow(
+			"child can't be started: spawn /nowhere ENOENT",
+		);
+		let identity: ProcessIdentity | undefined;
+		const slow = Child.start(spec("setInterval(() => {}, 1000)", { readyTimeoutMs: 100 }), patient(), (found) => (identity = found));
+		await expect(slow).rejects.toThrow("wasn't ready after 0.1 s");
+		expect(await isRunning(identity as ProcessIdentity)).toBe(false);
+	});
+
+	test("whose start is given up is gone", async () => {
+		const giveUp = new AbortController();
+		let identity: ProcessIdentity | undefined;
+		const started = Child.start(spec("setInterval(() => {}, 1000)"), giveUp.signal, (found) => {
+			identity = found;
+			giveUp.abort(new Error("never mind"));
+		});
+		await expect(started).rejects.toThrow("never mind");
+		expect(await isRunning(identity as ProcessIdentity)).toBe(false);
+	});
+
+	test("that is to end is ready when it has ended well", async () => {
+		await Child.start(spec("", { readiness: "exit" }), patient());
+		await expect(Child.start(spec("process.exit(1)", { readiness: "exit" }), patient())).rejects.toThrow("child exited with code 1");
+	});
+});
+
+/** A kept process, what it said, and a promise of each further thing that it says. */
+function kept(specOf: () => ChildSpec) {
+	const said: string[] = [];
+	const waiting: { readonly wanted: (said: readonly string[]) => boolean; readonly resolve: () => void }[] = [];
+	const say = (text: string) => {
+		said.push(text);
+		for (const { wanted, resolve } of waiting) if (wanted(said)) resolve();
+	};
+	const process = new KeptProcess("child", specOf, { changed: () => undefined, ready: () => undefined, say }, QUICK);
+	const until = (wanted: (said: readonly string[]) => boolean) =>
+		new Promise<void>((resolve) => (wanted(said) ? resolve() : waiting.push({ wanted, resolve })));
+	return { process, said, until };
+}
+
+describe("a kept process", () => {
+	test("that is killed is started again, as another process", async () => {
+		const { process: keeper, said, until } = kept(() => spec(STAYS));
+		await keeper.start(patient());
+		const first = keeper.identity as ProcessIdentity;
+		process.kill(first.pid, "SIGKILL");
+		await until((lines) => lines.includes("child is up again"));
+		expect(said).toEqual(["child was ended by SIGKILL; starting it again in 0.004 s", "child is up again"]);
+		expect(keeper.identity?.pid).not.toBe(first.pid);
+		await keeper.stop();
+		expect(keeper.identity).toBeUndefined();
+	});
+
+	test("that ends again and again is started ever later, up to a most", async () => {
+		let starts = 0;
+		const { process: keeper, said, until } = kept(() => spec(starts++ === 0 ? READY : "process.exit(7)"));
+		await keeper.start(patient());
+		await until((lines) => lines.length >= 5);
+		await keeper.stop();
+		const waits = said.slice(0, 5).map((line) => Number(/in ([\d.]+) s$/.exec(line)?.[1]) * 1000);
+		expect(waits).toEqual([4, 8, 16, 16, 16]);
+		expect(said[1]).toContain("exited with code 7 before it was ready; trying again");
+	});
+
+	test("is asked what it is told anew at each start", async () => {
+		const ports = [1, 2];
+		const seen: string[] = [];
+		const { process: keeper, until } = kept(() => {
+			const port = String(ports.shift());
+			seen.push(port);
+			return spec(STAYS, { env: { PORT: port } });
+		});
+		await keeper.start(patient());
+		process.kill((keeper.identity as ProcessIdentity).pid, "SIGKILL");
+		await until((lines) => lines.includes("child is up again"));
+		await keeper.stop();
+		expect(seen).toEqual(["1", "2"]);
+	});
+
+	test("that fails its first start isn't tried again", async () => {
+		let starts = 0;
+		const { process: keeper, said } = kept(() => {
+			starts++;
+			return spec("process.exit(1)");
+		});
+		await expect(keeper.start(patient())).rejects.toThrow("exited with code 1");
+		await keeper.stop();
+		expect([starts, said]).toEqual([1, []]);
+	});
+
+	test("can be stopped while it waits to be started again", async () => {
+		const { process: keeper, until } = kept(() => spec(READY));
+		await keeper.start(patient());
+		await until((lines) => lines.some((line) => line.includes("starting it again")));
+		await keeper.stop();
+		expect(keeper.identity).toBeUndefined();
+	});
+});

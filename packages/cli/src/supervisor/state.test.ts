@@ -1,0 +1,147 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { loadSettings } from "@berth/config";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { readAdminKey, storeAdminKey } from "./admin-key.js";
+import { closedParent, socketPathExcess } from "./directories.js";
+import { stopLeftovers } from "./leftovers.js";
+import { takeLock } from "./lock.js";
+import { identityOf, isRunning, type ProcessIdentity } from "./process-identity.js";
+import { readSupervisorState, removeSupervisorState, type SupervisorState, writeSupervisorState } from "./state-file.js";
+import { takeDown } from "./take-down.js";
+
+const isRoot = process.getuid?.() === 0;
+let directory: string;
+let paths: ReturnType<typeof loadSettings>["paths"];
+
+beforeEach(async () => {
+	directory = await mkdtemp(join(tmpdir(), "berth-state-"));
+	({ paths } = loadSettings({ BERTH_DATA_DIR: directory }));
+	await mkdir(paths.run);
+});
+afterEach(() => rm(directory, { recursive: true }));
+
+/** A real process that runs until it is told otherwise. */
+async function bystander(program = "setInterval(() => {}, 1000)") {
+	const child = spawn(process.execPath, ["-e", `${program}; process.stdout.write("up")`], { stdio: ["ignore", "pipe", "inherit"] });
+	const exited = once(child, "exit") as Promise<[number | null, NodeJS.Signals | null]>;
+	await once(child.stdout, "data");
+	const identity = (await identityOf(child.pid as number)) as ProcessIdentity;
+	return { identity, exited, [Symbol.dispose]: () => void child.kill("SIGKILL") };
+}
+
+/** An identity that nobody has any more. */
+async function deadIdentity(): Promise<ProcessIdentity> {
+	using gone = await bystander();
+	process.kill(gone.identity.pid, "SIGKILL");
+	await gone.exited;
+	return gone.identity;
+}
+
+function stateOf(supervisor: ProcessIdentity, children: SupervisorState["children"] = []): SupervisorState {
+	return { supervisor, phase: "ready", url: "http://127.0.0.1:1", startedAt: new Date().toISOString(), children };
+}
+
+describe("a process", () => {
+	test("is known by its start, not by its pid alone", async () => {
+		using child = await bystander();
+		expect(await isRunning(child.identity)).toBe(true);
+		expect(await isRunning({ ...child.identity, startTicks: child.identity.startTicks - 1 })).toBe(false);
+		expect(await isRunning({ ...child.identity, bootId: "another boot" })).toBe(false);
+	});
+
+	test("that has ended has no identity", async () => {
+		expect(await isRunning(await deadIdentity())).toBe(false);
+	});
+});
+
+describe("the lock", () => {
+	test("is refused while its holder runs, with the holder's pid, and free once it is given back", async () => {
+		const lock = await takeLock(paths);
+		await expect(takeLock(paths)).rejects.toThrow(`supervisor ${process.pid}`);
+		await lock[Symbol.asyncDispose]();
+		await (await takeLock(paths))[Symbol.asyncDispose]();
+		expect(await readdir(paths.run)).toEqual([]);
+	});
+
+	test("of a killed supervisor is taken over", async () => {
+		await writeFile(paths.supervisorLock, JSON.stringify(await deadIdentity()));
+		await using lock = await takeLock(paths);
+		expect(lock.holder.pid).toBe(process.pid);
+	});
+
+	test("of a killed supervisor goes to one of those who want it", async () => {
+		await writeFile(paths.supervisorLock, JSON.stringify(await deadIdentity()));
+		const results = await Promise.allSettled(Array.from({ length: 8 }, () => takeLock(paths)));
+		expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+		expect(await readdir(paths.run)).toEqual(["supervisor.lock"]);
+	});
+});
+
+describe("the state file", () => {
+	test("is read as it was written, and gone when it is removed", async () => {
+		const state = stateOf((await identityOf(process.pid)) as ProcessIdentity);
+		await writeSupervisorState(paths, state);
+		expect(await readSupervisorState(paths)).toEqual(state);
+		expect(await readdir(paths.run)).toEqual(["supervisor.json"]);
+		await removeSupervisorState(paths);
+		expect(await readSupervisorState(paths)).toBeUndefined();
+	});
+
+	test.runIf(isRoot)("that somebody else planted isn't acted upon", async () => {
+		await writeSupervisorState(paths, stateOf((await identityOf(process.pid)) as ProcessIdentity));
+		const { chown } = await import("node:fs/promises");
+		await chown(paths.supervisorFile, 12_345, 12_345);
+		await expect(readSupervisorState(paths)).rejects.toThrow("belongs to uid 12345");
+	});
+
+	test("the key beside it is for its owner alone", async () => {
+		expect(await readAdminKey(paths)).toBeUndefined();
+		await storeAdminKey(paths, "berth_x");
+		expect(await readAdminKey(paths)).toBe("berth_x");
+		const { stat } = await import("node:fs/promises");
+		expect((await stat(paths.adminKey)).mode & 0o777).toBe(0o600);
+	});
+});
+
+describe("what a killed supervisor left", () => {
+	test("is ended, also when it doesn't listen to SIGTERM, and named", async () => {
+		using willing = await bystander();
+		const names = await stopLeftovers(stateOf(await deadIdentity(), [{ name: "worker", ...willing.identity }]), 0);
+		expect(names).toEqual(["worker"]);
+		expect(await willing.exited).toEqual([null, "SIGTERM"]);
+	});
+
+	test("that has ended by itself is left alone, and so is a stranger with its pid", async () => {
+		using stranger = await bystander();
+		const reused = { ...stranger.identity, startTicks: 1, name: "gateway" };
+		expect(await stopLeftovers(stateOf(await deadIdentity(), [{ name: "worker", ...(await deadIdentity()) }, reused]), 0)).toEqual([]);
+		expect(await isRunning(stranger.identity)).toBe(true);
+	});
+
+	test("is taken down by `down`, which then finds nothing", async () => {
+		using left = await bystander('process.on("SIGTERM", () => process.exit(0)); setInterval(() => {}, 1000)');
+		expect(await takeDown(paths)).toBe("nothing");
+		await writeSupervisorState(paths, stateOf(left.identity));
+		expect(await takeDown(paths)).toBe("stack");
+		expect(await left.exited).toEqual([0, null]);
+		expect(await takeDown(paths)).toBe("nothing");
+	});
+});
+
+describe("the data directory", () => {
+	test("needs parents that others can search: the first that isn't is named", async () => {
+		await chmod(directory, 0o755);
+		expect(await closedParent(join(directory, "data"))).toBeUndefined();
+		await chmod(directory, 0o700);
+		expect(await closedParent(join(directory, "a", "data"))).toBe(directory);
+	});
+
+	test("may not be so deep that its sockets have no room for their names", () => {
+		expect(socketPathExcess(loadSettings({ BERTH_DATA_DIR: "/var/lib/berth" }).paths)).toBe(0);
+		expect(socketPathExcess(loadSettings({ BERTH_DATA_DIR: `/var/lib/${"x".repeat(80)}` }).paths)).toBeGreaterThan(0);
+	});
+});

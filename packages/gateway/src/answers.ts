@@ -1,0 +1,79 @@
+import {
+	BerthError,
+	ERRORS,
+	type ErrorCode,
+	HEADERS,
+	type InvocationResult,
+	type Phases,
+	type Problem,
+	problemOf,
+	type Settlement,
+	type StartKind,
+} from "@berth/contracts";
+import type { PayloadStore } from "@berth/registry";
+import type { Response } from "express";
+import { bytesOf, forget } from "./bodies.js";
+import { writeFunctionHeaders } from "./function-headers.js";
+import { sendProblem } from "./problems.js";
+
+/** What an answer is made of. */
+export interface Answered {
+	/** The invocation's id. */
+	readonly id: string;
+	readonly settlement: Settlement;
+	/** Whether who asked may see the function's own errors. */
+	readonly trusted: boolean;
+}
+
+/** Answers a request with what became of its invocation, and frees what that has in the payload store. */
+export async function answer(response: Response, { id, settlement, trusted }: Answered, payloads: PayloadStore): Promise<void> {
+	const { attempt, result } = settlement;
+	try {
+		if (response.closed) return;
+		response.setHeader(HEADERS.invocationId, id);
+		response.setHeader(HEADERS.outcome, attempt.outcome);
+		response.setHeader(HEADERS.serverTiming, serverTiming(attempt.phases, attempt.start));
+		if (result === undefined) sendProblem(response, failureOf(id, attempt, trusted));
+		else writeResult(response, id, result, await bytesOf(result.body, payloads));
+	} finally {
+		if (result !== undefined) await forget(result.body, payloads);
+	}
+}
+
+function writeResult(response: Response, id: string, { contentType, response: head }: InvocationResult, body: Buffer): void {
+	if (head === undefined) {
+		response.statusCode = body.length === 0 ? 204 : 200;
+		if (contentType !== undefined) writeFunctionHeaders(response, [["content-type", contentType]]);
+	} else {
+		response.statusCode = checkedStatus(id, head.status);
+		writeFunctionHeaders(response, head.headers);
+	}
+	response.end(body);
+}
+
+/** A final status that HTTP has: 1xx would leave the caller waiting. @throws BerthError handler_error */
+function checkedStatus(id: string, status: number): number {
+	if (Number.isInteger(status) && status >= 200 && status <= 599) return status;
+	const detail = `The function answered with the status ${JSON.stringify(status)}, which is none from 200 to 599.`;
+	throw new BerthError("handler_error", detail, { extra: { invocation: id } });
+}
+
+/** `Server-Timing` (W3C), milliseconds per phase. */
+function serverTiming({ queueMs, startMs, initMs, runMs }: Phases, start: StartKind | undefined): string {
+	const kind = start === undefined ? "" : `;desc=${start}`;
+	return `queue;dur=${queueMs.toFixed(2)}, start;dur=${startMs.toFixed(2)}${kind}, init;dur=${initMs.toFixed(2)}, run;dur=${runMs.toFixed(2)}`;
+}
+
+/** A failed attempt as a problem. The stack is for those who hold a key. */
+function failureOf(id: string, attempt: Settlement["attempt"], trusted: boolean): Problem {
+	const code: ErrorCode = attempt.code !== undefined && attempt.code in ERRORS ? (attempt.code as ErrorCode) : "platform_error";
+	const { error } = attempt;
+	const shown = error !== undefined && (trusted || ERRORS[code].fault !== "function");
+	return problemOf(code, shown ? `${error.name}: ${error.message}` : ERRORS[code].title, [], {
+		instance: `/v1/invocations/${id}`,
+		invocation: id,
+		outcome: attempt.outcome,
+		limitsHit: attempt.limitsHit,
+		...(trusted && error !== undefined ? { error } : {}),
+	});
+}

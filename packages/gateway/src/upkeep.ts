@@ -1,0 +1,51 @@
+import { MINUTE_MS, SECOND_MS } from "@berth/contracts";
+import type { Services } from "./services.js";
+
+const EVERY_MS = 30 * SECOND_MS;
+/** A source may be here before the version that is made of it, by the time of a deploy. */
+const SOURCE_SPARED_MS = 10 * MINUTE_MS;
+
+/**
+ * Mends what a process that died, or a Redis that was away, left half done: a version whose build isn't
+ * in the queue is put there again, and a source that no version is made of is removed. Any number of
+ * gateways may do it at the same time.
+ */
+export class Upkeep {
+	readonly #services: Services;
+	#timer: NodeJS.Timeout | undefined;
+	#running: Promise<void> | undefined;
+
+	constructor(services: Services) {
+		this.#services = services;
+	}
+
+	/** Does it now, and again every half a minute until `stop`. */
+	start(): void {
+		this.#timer = setInterval(() => void this.run(), EVERY_MS);
+		void this.run();
+	}
+
+	async stop(): Promise<void> {
+		clearInterval(this.#timer);
+		await this.#running;
+	}
+
+	/** One round; never rejects. */
+	run(): Promise<void> {
+		this.#running ??= this.#round().finally(() => {
+			this.#running = undefined;
+		});
+		return this.#running;
+	}
+
+	async #round(): Promise<void> {
+		const { functions, builds, artifacts, log } = this.#services;
+		try {
+			// One version is one job: those that are in the queue stay as they are.
+			for (const task of await functions.unfinished()) await builds.add(task);
+			await artifacts.sources.sweep(async (digest) => !(await functions.usesSource(digest)), SOURCE_SPARED_MS);
+		} catch (err) {
+			log.warn({ err }, "the upkeep of builds and sources is put off");
+		}
+	}
+}

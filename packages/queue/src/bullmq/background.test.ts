@@ -1,0 +1,182 @@
+import fc from "fast-check";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { BackgroundRecords } from "../background-records.js";
+import type { GatewayQueue } from "../invocation-queue.js";
+import { BACKGROUND_TOTALS } from "../keys.js";
+import { echo, Lanes, requestOf, settlementOf } from "../testing/lanes.js";
+
+const QUICK = { attempts: 3, backoffMs: 1 };
+
+let lanes: Lanes;
+beforeAll(async () => {
+	lanes = await Lanes.start();
+});
+afterEach(() => lanes.clear());
+afterAll(() => lanes.stop());
+
+const settled = (gateway: GatewayQueue, id: string) =>
+	expect.poll(async () => (await gateway.record(id))?.state, { timeout: 10_000 }).toBe("settled");
+
+test("what was accepted survives a crash of Redis, and its result is kept", async () => {
+	const gateway = await lanes.gateway();
+	const request = requestOf("kept");
+	await gateway.enqueue(request);
+	expect(await gateway.record(request.id)).toMatchObject({ lane: "background", state: "queued" });
+	expect(await gateway.backgroundTotals()).toEqual({ accepted: 1, settled: 0, dead: 0, inFlight: 1 });
+	await lanes.server.kill();
+	await lanes.server.start();
+	await lanes.worker(echo);
+	await settled(gateway, request.id);
+	expect(await gateway.record(request.id)).toMatchObject({
+		last: { outcome: "succeeded", attempt: 1 },
+		result: { body: { text: "kept" } },
+	});
+	await expect.poll(() => gateway.backgroundTotals()).toEqual({ accepted: 1, settled: 1, dead: 0, inFlight: 0 });
+});
+
+test("a failure is tried again, and the function sees which attempt it is", async () => {
+	const gateway = await lanes.gateway(QUICK);
+	const attempts: number[] = [];
+	await lanes.worker(async ({ attempt }) => {
+		attempts.push(attempt);
+		return attempt < 3 ? settlementOf("handler_error", attempt) : settlementOf("succeeded", attempt, "at last");
+	});
+	const request = requestOf();
+	await gateway.enqueue(request);
+	await settled(gateway, request.id);
+	expect(attempts).toEqual([1, 2, 3]);
+	expect(await gateway.record(request.id)).toMatchObject({
+		last: { attempt: 3, outcome: "succeeded" },
+		result: { body: { text: "at last" } },
+	});
+});
+
+test("what fails every time becomes a dead letter, counted as one", async () => {
+	const gateway = await lanes.gateway(QUICK);
+	await lanes.worker(async ({ attempt }) => settlementOf("timed_out", attempt));
+	const request = requestOf();
+	await gateway.enqueue(request);
+	await settled(gateway, request.id);
+	await expect.poll(() => gateway.backgroundTotals()).toEqual({ accepted: 1, settled: 0, dead: 1, inFlight: 0 });
+	expect(await gateway.record(request.id)).toMatchObject({ last: { attempt: 3, outcome: "timed_out" } });
+});
+
+test("an invocation older than six hours isn't run any more", async () => {
+	const gateway = await lanes.gateway();
+	const request = requestOf("", { acceptedAtMs: Date.now() - 7 * 3_600_000 });
+	await gateway.enqueue(request);
+	await lanes.worker(() => Promise.reject(new Error("it is not to run")));
+	await settled(gateway, request.id);
+	expect(await gateway.record(request.id)).toMatchObject({ last: { code: "expired_in_queue" } });
+});
+
+test("what a dead worker held is taken up by another within the lease, under the next attempt", async () => {
+	const gateway = await lanes.gateway();
+	const began = Promise.withResolvers<void>();
+	const dying = await lanes.worker(async () => {
+		began.resolve();
+		return await new Promise<never>(() => undefined);
+	});
+	const request = requestOf();
+	await gateway.enqueue(request);
+	await began.promise;
+	await dying.close();
+	const attempts: number[] = [];
+	await lanes.worker(async (delivery) => {
+		attempts.push(delivery.attempt);
+		return await echo(delivery);
+	});
+	await settled(gateway, request.id);
+	expect(attempts).toEqual([2]);
+});
+
+test("a worker that drains gives back what it hasn't begun", async () => {
+	const gateway = await lanes.gateway();
+	const worker = await lanes.worker(echo);
+	await worker.drain(1000);
+	const request = requestOf();
+	await gateway.enqueue(request);
+	expect(await gateway.record(request.id)).toMatchObject({ state: "queued" });
+	await lanes.worker(echo);
+	await settled(gateway, request.id);
+});
+
+describe("nothing is accepted", () => {
+	test("while Redis is away", async () => {
+		const gateway = await lanes.gateway();
+		const request = requestOf();
+		await lanes.server.kill();
+		await expect(gateway.enqueue(request)).rejects.toMatchObject({ code: "unavailable" });
+		await lanes.server.start();
+		await expect.poll(() => gateway.backgroundTotals().catch(() => undefined)).toEqual({ accepted: 0, settled: 0, dead: 0, inFlight: 0 });
+		expect(await gateway.record(request.id)).toBeUndefined();
+	});
+
+	test("when it is full", async () => {
+		const gateway = await lanes.gateway();
+		await lanes.server.client((redis) => redis.config("SET", "maxmemory", "1"));
+		await expect(gateway.enqueue(requestOf())).rejects.toMatchObject({ code: "unavailable" });
+		await lanes.server.client((redis) => redis.config("SET", "maxmemory", "0"));
+		expect(await gateway.backgroundTotals()).toEqual({ accepted: 0, settled: 0, dead: 0, inFlight: 0 });
+	});
+
+	test("when it hangs; what it then does is taken back", async () => {
+		const gateway = await lanes.gateway();
+		const request = requestOf();
+		lanes.server.freeze();
+		await expect(gateway.enqueue(request)).rejects.toMatchObject({ code: "unavailable" });
+		lanes.server.resume();
+		const emptied = async () => [await gateway.record(request.id), await gateway.backgroundTotals()];
+		await expect
+			.poll(() => emptied().catch(() => undefined), { timeout: 5000 })
+			.toEqual([undefined, { accepted: 0, settled: 0, dead: 0, inFlight: 0 }]);
+	});
+});
+
+describe("records", () => {
+	test("an attempt that isn't the newest never settles", async () => {
+		await lanes.server.client(async (redis) => {
+			const records = new BackgroundRecords(redis);
+			const request = requestOf();
+			await records.accept(request);
+			expect(await records.begin(request, 1, "a")).toMatchObject({ kind: "begun" });
+			expect(await records.begin(request, 2, "b")).toMatchObject({ kind: "begun" });
+			expect(await records.begin(request, 1, "a")).toEqual({ kind: "stale" });
+			expect(await records.end(request.id, settlementOf("succeeded", 1), "settled")).toBe(false);
+			expect(await records.end(request.id, settlementOf("crashed", 2), "dead")).toBe(true);
+			expect(await records.end(request.id, settlementOf("crashed", 2), "dead")).toBe(true);
+			expect(await records.begin(request, 3, "c")).toEqual({ kind: "settled", dead: true });
+		});
+	});
+
+	/** What may happen to one of three invocations, in any order and any number of times. */
+	const step = fc.record({
+		of: fc.nat(2),
+		what: fc.constantFrom("accept", "begin", "settle", "bury", "retry", "withdraw"),
+		attempt: fc.integer({ min: 1, max: 3 }),
+		owner: fc.constantFrom("a", "b"),
+	});
+
+	test("accepted = settled + dead + unsettled, whatever happens in whatever order", async () => {
+		await lanes.server.client(async (redis) => {
+			const records = new BackgroundRecords(redis);
+			const conserved = async (steps: readonly (typeof step extends fc.Arbitrary<infer T> ? T : never)[]) => {
+				await redis.flushall();
+				const requests = [requestOf(), requestOf(), requestOf()];
+				for (const { of, what, attempt, owner } of steps) {
+					const request = requests[of] ?? requestOf();
+					const end = (ending: "settled" | "dead" | "retried") => records.end(request.id, settlementOf("succeeded", attempt), ending);
+					if (what === "accept") await records.accept(request);
+					else if (what === "begin") await records.begin(request, attempt, owner);
+					else if (what === "withdraw") await records.withdraw(request.id);
+					else await end(({ settle: "settled", bury: "dead", retry: "retried" } as const)[what]);
+				}
+				const { accepted = 0, settled = 0, dead = 0 } = await redis.hgetall(BACKGROUND_TOTALS);
+				const states = await Promise.all(requests.map(async ({ id }) => (await records.read(id))?.state));
+				const open = states.filter((state) => state === "queued" || state === "running").length;
+				expect(Number(accepted)).toBe(Number(settled) + Number(dead) + open);
+			};
+			await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 20 }), conserved), { numRuns: 150 });
+		});
+	});
+});

@@ -1,0 +1,54 @@
+import { RedisServer } from "@berth/redis/testing";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { openBuildQueue, openBuildSource } from "../open.js";
+import type { BuildTask } from "../ports.js";
+
+let server: RedisServer;
+const close: (() => Promise<void>)[] = [];
+beforeAll(async () => {
+	server = await RedisServer.start();
+});
+afterEach(async () => {
+	await Promise.all(close.splice(0).map((one) => one()));
+	await server.empty();
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+const TASK: BuildTask = { project: "default", function: "hello", version: 1 };
+
+async function queue() {
+	const opened = await openBuildQueue({ durableUrl: server.url });
+	close.push(() => opened.close());
+	return opened;
+}
+
+async function worker(handler: (task: BuildTask, attempt: number) => Promise<void>) {
+	const source = await openBuildSource({ durableUrl: server.url });
+	close.push(() => source.close());
+	await source.start(handler, 2);
+}
+
+test("a version that is added twice is built once, and again when it is added after that", async () => {
+	const builds = await queue();
+	await builds.add(TASK);
+	await builds.add(TASK);
+	const built: BuildTask[] = [];
+	await worker(async (task) => void built.push(task));
+	await expect.poll(() => built).toEqual([TASK]);
+	await expect
+		.poll(async () => {
+			await builds.add(TASK);
+			return built.length;
+		})
+		.toBeGreaterThan(1);
+});
+
+test("a build that we failed is tried three times, and told which attempt it is", async () => {
+	const attempts: number[] = [];
+	await worker(async (_, attempt) => {
+		attempts.push(attempt);
+		throw new Error("no sandbox");
+	});
+	await (await queue()).add(TASK);
+	await expect.poll(() => attempts, { timeout: 10_000 }).toEqual([1, 2, 3]);
+});

@@ -1,0 +1,159 @@
+import type { InvocationRequest, Settlement } from "@berth/contracts";
+import type { Job } from "bullmq";
+import type { SettledInvocation } from "../interactive-records.js";
+import type { QueueLogger } from "../logger.js";
+import type { DeliveryHandler } from "../ports.js";
+import { cancelledSettlement, elapsedMs, platformSettlement, rejectedSettlement } from "../settlements.js";
+import type { InteractiveEnvelope } from "./envelope.js";
+import { VERDICT_TEXT } from "./verdicts.js";
+
+/** An interactive invocation isn't tried again. */
+const ATTEMPT = 1;
+/** Cancellations that came before their invocation did, the oldest forgotten first. */
+const MOST_EARLY = 4096;
+
+/** A job in hand. */
+export interface Batch {
+	readonly job: Job<InteractiveEnvelope>;
+	readonly token: string;
+	readonly lost: AbortSignal;
+	/** Invocations of it that aren't settled. */
+	left: number;
+}
+interface Held {
+	readonly request: InvocationRequest;
+	readonly batch: Batch;
+	readonly cancelled: AbortController;
+}
+
+export interface InHandParts {
+	readonly nodeId: string;
+	readonly log: QueueLogger;
+	/** Writes the end of an invocation; never rejects. */
+	readonly settle: (settled: SettledInvocation, batch: Batch) => Promise<void>;
+	/** There is room for one more, or nothing left. */
+	readonly changed: () => void;
+}
+
+/** The invocations that a node has taken: those that run, up to a limit, and those that wait for it. */
+export class InHand {
+	readonly #parts: InHandParts;
+	readonly #byId = new Map<string, Held>();
+	readonly #early = new Set<string>();
+	#waiting: Held[] = [];
+	#handler: DeliveryHandler | undefined;
+	#limit = 0;
+	#running = 0;
+	#taken = 0;
+
+	constructor(parts: InHandParts) {
+		this.#parts = parts;
+	}
+
+	start(handler: DeliveryHandler, limit: number): void {
+		this.#handler = handler;
+		this.#limit = limit;
+	}
+
+	get full(): boolean {
+		return this.#running + this.#waiting.length >= this.#limit;
+	}
+
+	get size(): number {
+		return this.#running + this.#waiting.length;
+	}
+
+	/** Invocations taken since the start. */
+	get taken(): number {
+		return this.#taken;
+	}
+
+	/** Takes all invocations of a job. One that was started before had a worker that died: nothing of it may run again. */
+	take(batch: Batch): void {
+		const { requests } = batch.job.data;
+		this.#taken += requests.length;
+		for (const request of requests) {
+			if (batch.job.attemptsStarted > 1) void this.#drop(request, batch, "worker_lost");
+			else if (this.#early.delete(request.id)) void this.#drop(request, batch, "cancelled");
+			else this.#hold(request, batch);
+		}
+		this.#pump();
+	}
+
+	/** Their callers went away: those that wait are dropped, those that run are told, those that come will be dropped. */
+	cancel(ids: readonly string[]): void {
+		for (const id of ids) {
+			const held = this.#byId.get(id);
+			if (held !== undefined) held.cancelled.abort(new Error("the caller went away"));
+			else this.#remember(id);
+		}
+		const gone = this.#waiting.filter(({ cancelled }) => cancelled.signal.aborted);
+		if (gone.length === 0) return;
+		this.#waiting = this.#waiting.filter(({ cancelled }) => !cancelled.signal.aborted);
+		for (const { request, batch } of gone) void this.#drop(request, batch, "cancelled");
+		this.#parts.changed();
+	}
+
+	#hold(request: InvocationRequest, batch: Batch): void {
+		const held = { request, batch, cancelled: new AbortController() };
+		this.#byId.set(request.id, held);
+		this.#waiting.push(held);
+	}
+
+	#remember(id: string): void {
+		this.#early.add(id);
+		if (this.#early.size <= MOST_EARLY) return;
+		const [oldest] = this.#early;
+		if (oldest !== undefined) this.#early.delete(oldest);
+	}
+
+	#pump(): void {
+		while (this.#running < this.#limit) {
+			const next = this.#waiting.shift();
+			if (next === undefined) return;
+			if (next.request.expiresAtMs !== undefined && Date.now() > next.request.expiresAtMs) {
+				void this.#drop(next.request, next.batch, "expired_in_queue");
+			} else {
+				this.#running++;
+				void this.#run(next);
+			}
+		}
+	}
+
+	async #run(held: Held): Promise<void> {
+		const { request, batch } = held;
+		const settlement = await this.#handle(held);
+		this.#byId.delete(request.id);
+		this.#running--;
+		this.#pump();
+		this.#parts.changed();
+		await this.#settle(request, settlement, batch);
+	}
+
+	async #handle({ request, batch: { lost }, cancelled: { signal: cancelled } }: Held): Promise<Settlement> {
+		const queueMs = elapsedMs(request.acceptedAtMs);
+		try {
+			const handler = this.#handler as DeliveryHandler;
+			return await handler({ request, attempt: ATTEMPT, lane: "interactive", queueMs, lost, cancelled });
+		} catch (error) {
+			this.#parts.log.error({ error, invocation: request.id }, "an attempt failed on the platform's side");
+			return rejectedSettlement(this.#parts.nodeId, ATTEMPT, queueMs, error);
+		}
+	}
+
+	/** Ends an invocation that never began. */
+	async #drop(request: InvocationRequest, batch: Batch, code: "expired_in_queue" | "worker_lost" | "cancelled"): Promise<void> {
+		this.#byId.delete(request.id);
+		const { nodeId: node } = this.#parts;
+		const queueMs = elapsedMs(request.acceptedAtMs);
+		const settlement =
+			code === "cancelled"
+				? cancelledSettlement(node, ATTEMPT, queueMs)
+				: platformSettlement({ node, attempt: ATTEMPT, code, message: VERDICT_TEXT[code], queueMs });
+		await this.#settle(request, settlement, batch);
+	}
+
+	async #settle(request: InvocationRequest, settlement: Settlement, batch: Batch): Promise<void> {
+		await this.#parts.settle({ request, settlement, replyTo: batch.job.data.replyTo }, batch);
+	}
+}

@@ -1,0 +1,106 @@
+import { BerthError } from "@berth/contracts";
+import { RedisServer } from "@berth/redis/testing";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { NODE_IDS, nodeLeaseOf } from "./keys.js";
+import { openNodeDirectory, openNodeMembership } from "./open.js";
+import type { NodeAnswer, NodeDirectory, NodeInfo, NodeMembership, NodeQuestion } from "./ports.js";
+
+let server: RedisServer;
+const close: (() => Promise<void>)[] = [];
+beforeAll(async () => {
+	server = await RedisServer.start();
+});
+afterEach(async () => {
+	await Promise.all(close.splice(0).map((one) => one()));
+	await server.empty();
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+async function directory(onGone?: (node: NodeInfo) => void): Promise<NodeDirectory> {
+	const opened = await openNodeDirectory({ fastUrl: server.url, gatewayId: "gw_test", ...(onGone === undefined ? {} : { onGone }) });
+	close.push(() => opened.close());
+	return opened;
+}
+
+async function member(
+	id: string,
+	incarnation = "1",
+	answer: (question: NodeQuestion) => Promise<NodeAnswer> = async () => ({ kind: "done", affected: 0 }),
+): Promise<NodeMembership> {
+	const opened = await openNodeMembership({ fastUrl: server.url });
+	close.push(() => opened.leave());
+	await opened.join({ id, incarnation, startedAtMs: 1 }, answer);
+	return opened;
+}
+
+const ids = (nodes: NodeDirectory) => nodes.nodes().map(({ id }) => id);
+
+test("who joins is listed at once, who leaves isn't any more, and the gateway is told", async () => {
+	const gone: string[] = [];
+	const nodes = await directory(({ id }) => gone.push(id));
+	expect(ids(nodes)).toEqual([]);
+	const b = await member("b");
+	await member("a");
+	await expect.poll(() => ids(nodes)).toEqual(["a", "b"]);
+	await b.leave();
+	await expect.poll(() => ids(nodes)).toEqual(["a"]);
+	expect(gone).toEqual(["b"]);
+});
+
+test("a node whose lease has ended is gone, though it said nothing", async () => {
+	const gone: string[] = [];
+	await server.client(async (redis) => {
+		await redis.sadd(NODE_IDS, "dead");
+		await redis.set(nodeLeaseOf("dead"), JSON.stringify({ id: "dead", incarnation: "1", startedAtMs: 1 }), "PX", 300);
+	});
+	const nodes = await directory(({ id }) => gone.push(id));
+	expect(ids(nodes)).toEqual(["dead"]);
+	await expect.poll(() => ids(nodes), { timeout: 5000 }).toEqual([]);
+	expect(gone).toEqual(["dead"]);
+	expect(await server.client((redis) => redis.smembers(NODE_IDS))).toEqual([]);
+});
+
+test("a worker that started again is another one: what the first had is gone", async () => {
+	const gone: string[] = [];
+	const nodes = await directory(({ id, incarnation }) => gone.push(`${id}/${incarnation}`));
+	const first = await member("a", "1");
+	await expect.poll(() => ids(nodes)).toEqual(["a"]);
+	await member("a", "2");
+	await expect.poll(() => gone).toEqual(["a/1"]);
+	// The first one's farewell doesn't take the second one's lease.
+	await first.leave();
+	await expect.poll(() => server.client((redis) => redis.exists(nodeLeaseOf("a")))).toBe(1);
+	expect(ids(nodes)).toEqual(["a"]);
+});
+
+test("a question is answered; an answer that fails is a refusal with its code", async () => {
+	const nodes = await directory();
+	await member("a", "1", async (question) => {
+		if (question.kind === "evict") throw new BerthError("not_found", "no such function");
+		return { kind: "done", affected: 7 };
+	});
+	expect(await nodes.ask("a", { kind: "stats" })).toEqual({ kind: "done", affected: 7 });
+	expect(await nodes.ask("a", { kind: "evict", project: "p", function: "f" })).toEqual({
+		kind: "refused",
+		code: "not_found",
+		detail: "no such function",
+	});
+});
+
+test("a node that isn't there, or doesn't answer in time, is unavailable", async () => {
+	const nodes = await directory();
+	await expect(nodes.ask("nobody", { kind: "stats" })).rejects.toMatchObject({ code: "unavailable" });
+	await member("deaf", "1", () => new Promise(() => undefined));
+	await expect(nodes.ask("deaf", { kind: "stats" }, 50)).rejects.toMatchObject({ code: "unavailable" });
+});
+
+test("the list comes back with Redis", async () => {
+	const nodes = await directory();
+	await member("a");
+	await expect.poll(() => ids(nodes)).toEqual(["a"]);
+	await server.kill();
+	await server.start();
+	await expect
+		.poll(() => nodes.ask("a", { kind: "stats" }).catch(() => undefined), { timeout: 10_000 })
+		.toEqual({ kind: "done", affected: 0 });
+});

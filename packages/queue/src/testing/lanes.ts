@@ -1,0 +1,91 @@
+import type { InvocationRequest } from "@berth/contracts";
+import { newId, type Outcome, type Settlement } from "@berth/contracts";
+import { RedisServer } from "@berth/redis/testing";
+import type { GatewayQueue } from "../invocation-queue.js";
+import type { WorkerSource } from "../invocation-source.js";
+import { openInvocationQueue, openInvocationSource } from "../open.js";
+import type { DeliveryHandler } from "../ports.js";
+
+export const NODE = "node_test";
+
+/** A server of a test file's own, and gateways and workers on it that go with each test. */
+export class Lanes {
+	readonly server: RedisServer;
+	readonly #opened: { close(): Promise<void> }[] = [];
+
+	private constructor(server: RedisServer) {
+		this.server = server;
+	}
+
+	static async start(): Promise<Lanes> {
+		return new Lanes(await RedisServer.start());
+	}
+
+	async gateway(retry?: { readonly attempts: number; readonly backoffMs: number }): Promise<GatewayQueue> {
+		const options = { ...this.#urls, gatewayId: newId("gw"), ...(retry === undefined ? {} : { retry }) };
+		return this.#keep(await openInvocationQueue(options));
+	}
+
+	/** A worker of NODE that has begun to take deliveries. */
+	async worker(handler: DeliveryHandler, concurrency = 64): Promise<WorkerSource> {
+		const source = this.#keep(await openInvocationSource({ ...this.#urls, nodeId: NODE }));
+		await source.start(handler, concurrency);
+		return source;
+	}
+
+	/** Closes what a test opened; the server runs on, empty. */
+	async clear(): Promise<void> {
+		this.server.resume();
+		if (!this.server.running) await this.server.start();
+		await Promise.all(this.#opened.splice(0).map((one) => one.close()));
+		await this.server.empty();
+	}
+
+	async stop(): Promise<void> {
+		await this.server[Symbol.asyncDispose]();
+	}
+
+	get #urls() {
+		return { durableUrl: this.server.url, fastUrl: this.server.url };
+	}
+
+	#keep<T extends { close(): Promise<void> }>(opened: T): T {
+		this.#opened.push(opened);
+		return opened;
+	}
+}
+
+/** An invocation of a function that echoes. */
+export function requestOf(text = "", more: Partial<InvocationRequest> = {}): InvocationRequest {
+	return {
+		id: newId("inv"),
+		project: "default",
+		function: "echo",
+		version: 1,
+		trigger: { kind: "event" },
+		body: { text },
+		acceptedAtMs: Date.now(),
+		timeoutMs: 30_000,
+		...more,
+	};
+}
+
+/** How a worker settles an attempt. */
+export function settlementOf(outcome: Outcome, attempt = 1, text?: string): Settlement {
+	return {
+		attempt: {
+			attempt,
+			outcome,
+			phases: { queueMs: 0, startMs: 0, initMs: 0, runMs: 1 },
+			limitsHit: [],
+			...(outcome === "succeeded" ? {} : { code: outcome }),
+			node: NODE,
+			finishedAtMs: Date.now(),
+		},
+		...(text === undefined ? {} : { result: { body: { text } } }),
+	};
+}
+
+/** Answers with what it got. */
+export const echo: DeliveryHandler = async ({ request, attempt }) =>
+	settlementOf("succeeded", attempt, "text" in request.body ? request.body.text : "");

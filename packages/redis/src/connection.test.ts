@@ -1,0 +1,111 @@
+import { BerthError } from "@berth/contracts";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { addressOf } from "./address.js";
+import { guarded, untilReady } from "./availability.js";
+import { closeRedis, openRedis, type Redis } from "./connection.js";
+import { Subscription } from "./subscription.js";
+import { RedisServer } from "./testing/redis-server.js";
+
+let server: RedisServer;
+const opened: Redis[] = [];
+
+beforeAll(async () => {
+	server = await RedisServer.start();
+});
+afterEach(async () => {
+	server.resume();
+	await Promise.all(opened.splice(0).map(closeRedis));
+	if (!server.running) await server.start();
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+async function open(use: "command" | "patient" | "subscriber", log?: Parameters<typeof openRedis>[0][0]["log"]): Promise<Redis> {
+	const [redis] = await openRedis([{ url: server.url, use, name: "test", log }]);
+	opened.push(redis);
+	return redis;
+}
+
+describe("addresses", () => {
+	test.each([
+		["redis://localhost", { host: "localhost", port: 6379, db: 0 }],
+		["redis://u:p%40ss@10.0.0.1:7000/3", { host: "10.0.0.1", port: 7000, db: 3, username: "u", password: "p@ss" }],
+		["redis://[::1]:7000", { host: "::1", port: 7000, db: 0 }],
+		["rediss://:secret@redis.example", { host: "redis.example", port: 6379, db: 0, password: "secret", tls: {} }],
+		["unix:///run/a%20b/redis.sock?db=2", { path: "/run/a b/redis.sock", db: 2 }],
+	])("%s", (url, expected) => expect(addressOf(url)).toEqual(expected));
+
+	test.each(["http://localhost", "redis://localhost/x", "unix:///a?db=-1"])("%s is refused", (url) => {
+		expect(() => addressOf(url)).toThrow(TypeError);
+	});
+
+	test("a refusal doesn't show the password", () => {
+		expect(() => addressOf("amqp://user:secret@host")).toThrow(/^amqp:\/\/host /);
+	});
+});
+
+test("a start that can't reach its server says which and why, and leaves no connection open", async () => {
+	const bad = { url: "unix:///nowhere/redis.sock", use: "command", name: "bad" } as const;
+	const good = { url: server.url, use: "patient", name: "good" } as const;
+	await expect(openRedis([good, bad], 100)).rejects.toThrow(/no Redis at unix:\/\/\/nowhere\/redis.sock within 0.1 s: .*ENOENT/);
+	const watcher = await open("command");
+	await expect.poll(() => watcher.client("LIST")).not.toContain("berth-good");
+});
+
+test("a command of somebody who waits fails as unavailable while the server is away, and works when it is back", async () => {
+	const redis = await open("command");
+	await server.kill();
+	const failed = await guarded(redis, "greeting", () => redis.ping()).catch((error: unknown) => error);
+	expect(failed).toBeInstanceOf(BerthError);
+	expect(failed).toMatchObject({ code: "unavailable", message: expect.stringContaining("greeting") });
+	await server.start();
+	expect(await untilReady(redis, 5000)).toBe(true);
+	expect(await guarded(redis, "greeting", () => redis.ping())).toBe("PONG");
+});
+
+test("a server that hangs is unavailable as well", async () => {
+	const redis = await open("command");
+	server.freeze();
+	await expect(guarded(redis, "greeting", () => redis.ping())).rejects.toMatchObject({ code: "unavailable" });
+});
+
+test("errors of ours pass as they are", async () => {
+	const redis = await open("command");
+	const refusal = () => Promise.reject(new BerthError("not_found", "nothing there"));
+	await expect(guarded(redis, "looking", refusal)).rejects.toMatchObject({ code: "not_found" });
+});
+
+test("a patient command waits for the server", async () => {
+	const redis = await open("patient");
+	await server.kill();
+	const pong = redis.ping();
+	await server.start();
+	expect(await pong).toBe("PONG");
+});
+
+test("an outage is two lines in the log", async () => {
+	const lines: string[] = [];
+	const note = (_: object, text: string) => void lines.push(text);
+	const redis = await open("patient", { debug: () => undefined, info: note, warn: note });
+	await server.kill();
+	await expect.poll(() => lines).toEqual(["Redis can't be reached"]);
+	await server.start();
+	await redis.ping();
+	await expect.poll(() => lines).toEqual(["Redis can't be reached", "Redis is back"]);
+});
+
+test("a subscription survives the server, and says that it missed something", async () => {
+	const heard: string[] = [];
+	let resumed = 0;
+	const subscriber = await open("subscriber");
+	const events = { onMessage: (text: string) => void heard.push(text), onResumed: () => resumed++ };
+	const subscription = new Subscription(subscriber, ["news"], events);
+	await subscription.listening;
+	const publisher = await open("patient");
+	await publisher.publish("news", "one");
+	await expect.poll(() => heard).toEqual(["one"]);
+	await server.kill();
+	await server.start();
+	await expect.poll(() => resumed).toBe(1);
+	await publisher.publish("news", "two");
+	await expect.poll(() => heard).toEqual(["one", "two"]);
+});

@@ -1,0 +1,75 @@
+import type { AnswerHead, FailedHead, FunctionError, HttpResponseHead } from "@berth/contracts";
+
+/** What heads of frames may hold, checked by hand: they are read for every invocation, and are the tenant's word. */
+type Fields = Readonly<Record<string, unknown>>;
+
+const PHASES: ReadonlySet<unknown> = new Set(["graft", "init", "no_handler", "handler", "too_large"]);
+const MOST_HEADERS = 256;
+const NAME_CHARS = 256;
+const MESSAGE_CHARS = 8192;
+const STACK_CHARS = 32_768;
+
+/** The invocation that a frame is about; undefined when it names none. */
+export function invocationIn(head: unknown): string | undefined {
+	return textIn(fieldsOf(head)["id"]);
+}
+
+/** How long a module took to load, milliseconds, as its agent says. */
+export function initMsIn(head: unknown): number {
+	const value = fieldsOf(head)["initMs"];
+	return typeof value === "number" && value > 0 && Number.isFinite(value) ? value : 0;
+}
+
+/** An answer's head; undefined when it isn't one. */
+export function answerIn(head: unknown): Omit<AnswerHead, "runMs"> | undefined {
+	const { id, attempt, contentType, response, waiting } = fieldsOf(head);
+	if (typeof id !== "string" || typeof attempt !== "number") return undefined;
+	if (contentType !== undefined && typeof contentType !== "string") return undefined;
+	if (response !== undefined && !isResponse(response)) return undefined;
+	return {
+		id,
+		attempt,
+		waiting: waiting === true,
+		...(contentType === undefined ? {} : { contentType }),
+		...(response === undefined ? {} : { response: { status: response.status, headers: response.headers } }),
+	};
+}
+
+/** A failure's head; undefined when it isn't one. What is too long in it is cut. */
+export function failureIn(head: unknown): FailedHead | undefined {
+	const { phase, error, id } = fieldsOf(head);
+	if (!PHASES.has(phase)) return undefined;
+	return {
+		phase: phase as FailedHead["phase"],
+		error: errorIn(error),
+		...(typeof id === "string" ? { id } : {}),
+	};
+}
+
+function errorIn(value: unknown): FunctionError {
+	const { name, message, stack } = fieldsOf(value);
+	const text = textIn(stack);
+	return {
+		name: textIn(name)?.slice(0, NAME_CHARS) ?? "Error",
+		message: textIn(message)?.slice(0, MESSAGE_CHARS) ?? "the handler failed",
+		...(text === undefined ? {} : { stack: text.slice(0, STACK_CHARS) }),
+	};
+}
+
+function isResponse(value: unknown): value is HttpResponseHead {
+	const { status, headers } = fieldsOf(value);
+	if (typeof status !== "number" || !Number.isInteger(status) || status < 200 || status > 599) return false;
+	return Array.isArray(headers) && headers.length <= MOST_HEADERS && headers.every(isPair);
+}
+
+function isPair(value: unknown): boolean {
+	return Array.isArray(value) && value.length === 2 && typeof value[0] === "string" && typeof value[1] === "string";
+}
+
+function textIn(value: unknown): string | undefined {
+	return typeof value === "string" ? value : undefined;
+}
+
+function fieldsOf(value: unknown): Fields {
+	return typeof value === "object" && value !== null ? (value as Fields) : {};
+}

@@ -1,0 +1,105 @@
+import { FROM_AGENT, type Frame, type FrameBounds } from "@berth/contracts";
+import { AgentLink } from "./agent-link.js";
+import { invocationIn } from "./agent-words.js";
+
+/** How a sandbox's end showed: its container's exit code, or what its agent did wrong. */
+export interface Ending {
+	readonly violation?: Error;
+	readonly code?: number;
+}
+
+/** The answer to a question, or the sandbox's end in its place. */
+export type Reply = { readonly frame: Frame } | { readonly ended: Ending };
+
+interface Question {
+	readonly expected: number;
+	readonly resolve: (reply: Reply) => void;
+}
+
+/**
+ * Questions to an agent and their answers, one at a time. Whatever the agent says unasked ends the
+ * sandbox, but for `settled`, which comes after an answer that announced it.
+ */
+export class Conversation {
+	readonly #link: AgentLink;
+	readonly #ending = Promise.withResolvers<Ending>();
+	#ended: Ending | undefined;
+	#question: Question | undefined;
+	#settling: { readonly id: string; readonly done: () => void } | undefined;
+
+	private constructor(link: AgentLink) {
+		this.#link = link;
+		link.listenTo(
+			(frame) => this.#receive(frame),
+			(violation) => this.end(violation === undefined ? {} : { violation }),
+		);
+	}
+
+	/** Listens for the agent of a sandbox that is about to start. */
+	static async open(socketPath: string, bounds: FrameBounds): Promise<Conversation> {
+		return new Conversation(await AgentLink.listen(socketPath, bounds));
+	}
+
+	/** Resolves when agent or container is gone, whatever the reason. */
+	get ending(): Promise<Ending> {
+		return this.#ending.promise;
+	}
+
+	get ended(): Ending | undefined {
+		return this.#ended;
+	}
+
+	/** Waits for the next frame, which has to be of this type or `failed`. */
+	hear(expected: number): Promise<Reply> {
+		if (this.#ended !== undefined) return Promise.resolve({ ended: this.#ended });
+		return new Promise((resolve) => {
+			this.#question = { expected, resolve };
+		});
+	}
+
+	ask(type: number, expected: number, head: object, body?: Uint8Array): Promise<Reply> {
+		const reply = this.hear(expected);
+		this.#link.send(type, head, body);
+		return reply;
+	}
+
+	tell(type: number, head: object): void {
+		this.#link.send(type, head);
+	}
+
+	/** Resolves when the agent says that nothing of this invocation is open any more, or when the sandbox has ended. */
+	settled(id: string): Promise<void> {
+		if (this.#ended !== undefined) return Promise.resolve();
+		return new Promise((done) => {
+			this.#settling = { id, done };
+		});
+	}
+
+	/** Ends it: only the first ending counts. */
+	end(ending: Ending): void {
+		if (this.#ended !== undefined) return;
+		this.#ended = ending;
+		this.#link.close();
+		this.#take()?.resolve({ ended: ending });
+		this.#settling?.done();
+		this.#ending.resolve(ending);
+	}
+
+	#receive(frame: Frame): void {
+		if (frame.type === FROM_AGENT.settled && this.#settling?.id === invocationIn(frame.head)) {
+			this.#settling?.done();
+			this.#settling = undefined;
+			return;
+		}
+		const question = this.#question;
+		if (question === undefined) this.end({ violation: new Error(`a frame of type ${frame.type} that nobody asked for`) });
+		else if (frame.type === question.expected || frame.type === FROM_AGENT.failed) this.#take()?.resolve({ frame });
+		else this.end({ violation: new Error(`a frame of type ${frame.type} where ${question.expected} was due`) });
+	}
+
+	#take(): Question | undefined {
+		const question = this.#question;
+		this.#question = undefined;
+		return question;
+	}
+}

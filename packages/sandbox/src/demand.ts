@@ -1,0 +1,109 @@
+import type { Lease } from "./lease.js";
+import type { Specialisation } from "./sandbox.js";
+
+/** Somebody who waits for a sandbox of a version. */
+export interface Waiter {
+	readonly sinceMs: number;
+	readonly resolve: (lease: Lease) => void;
+	readonly reject: (error: Error) => void;
+}
+
+/** What a run is taken to need until one was seen, milliseconds. */
+const UNKNOWN_RUN_MS = 10;
+/** The weight of the newest run in the moving average: about the last ten count. */
+const NEWEST = 0.1;
+
+/** Who waits for a version's sandboxes, how many serve it, and how long its attempts take. */
+export class Demand {
+	readonly target: Specialisation;
+	readonly #waiters: Waiter[] = [];
+	#runMs: number | undefined;
+	#cpuMs = 0;
+	#lookAgain: NodeJS.Timeout | undefined;
+	/** Sandboxes that run it, and starts under way. */
+	busy = 0;
+	starting = 0;
+
+	constructor(target: Specialisation) {
+		this.target = target;
+	}
+
+	get waiting(): number {
+		return this.#waiters.length;
+	}
+
+	get serving(): number {
+		return this.busy + this.starting;
+	}
+
+	/** Nobody waits, nothing runs. */
+	get quiet(): boolean {
+		return this.#waiters.length === 0 && this.serving === 0;
+	}
+
+	add(waiter: Waiter): void {
+		this.#waiters.push(waiter);
+	}
+
+	/** Takes one out who doesn't wait any longer. */
+	remove(waiter: Waiter): void {
+		const at = this.#waiters.indexOf(waiter);
+		if (at >= 0) this.#waiters.splice(at, 1);
+	}
+
+	/** Takes out who waits longest. */
+	next(): Waiter | undefined {
+		return this.#waiters.shift();
+	}
+
+	/** When the longest wait began; Infinity when nobody waits. */
+	get oldestMs(): number {
+		return this.#waiters[0]?.sinceMs ?? Number.POSITIVE_INFINITY;
+	}
+
+	/** The first waiter for whom no start is under way. */
+	get unserved(): Waiter | undefined {
+		return this.#waiters[this.starting];
+	}
+
+	isStartingFor(waiter: Waiter): boolean {
+		const at = this.#waiters.indexOf(waiter);
+		return at >= 0 && at < this.starting;
+	}
+
+	/** An attempt took so long, and so much CPU time, milliseconds. */
+	ran(runMs: number, cpuMs: number): void {
+		const weight = this.#runMs === undefined ? 1 : NEWEST;
+		this.#runMs = moved(this.#runMs ?? 0, runMs, weight);
+		this.#cpuMs = moved(this.#cpuMs, cpuMs, weight);
+	}
+
+	/** The share of their time that its attempts compute; 1 until one was seen. */
+	get cpuShare(): number {
+		return this.#runMs === undefined ? 1 : this.#cpuMs / Math.max(this.#runMs, Number.EPSILON);
+	}
+
+	/** Milliseconds until the last waiter would have a turn with what serves the version now; Infinity when nothing does. */
+	expectedWaitMs(): number {
+		if (this.serving === 0) return Number.POSITIVE_INFINITY;
+		return ((this.#runMs ?? UNKNOWN_RUN_MS) * this.#waiters.length) / this.serving;
+	}
+
+	/** Looks again in a while, unless that is going to happen anyway. */
+	lookAgainIn(ms: number, look: () => void): void {
+		if (this.#lookAgain !== undefined) return;
+		this.#lookAgain = setTimeout(() => {
+			this.#lookAgain = undefined;
+			look();
+		}, ms);
+	}
+
+	/** Ends its timer. */
+	forget(): void {
+		clearTimeout(this.#lookAgain);
+	}
+}
+
+function moved(average: number, newest: number, weight: number): number {
+	return average + (newest - average) * weight;
+}

@@ -1,0 +1,108 @@
+import { type Base, FIXED_LIMITS, type SandboxLimits } from "@berth/contracts";
+import { Admission } from "./admission.js";
+import { type BootKey, prewarmLimitsOf } from "./boot-key.js";
+import type { LayerSource, SandboxEngine } from "./engine.js";
+import { Sandbox } from "./sandbox.js";
+
+export interface PopulationOptions {
+	readonly engine: SandboxEngine;
+	readonly layers: LayerSource;
+	/** Directory of the agents' sockets. */
+	readonly agentSockets: string;
+	readonly memoryBudgetBytes: number;
+	/** One is about to be removed: whoever lists it lets go of it. */
+	readonly onRetire: (sandbox: Sandbox) => void;
+	/** One is gone, and its memory with it. */
+	readonly onRemoved: () => void;
+	readonly onTrouble: (message: string, error: Error) => void;
+}
+
+/** Every sandbox of a node from its boot to its removal, and the memory that they hold. */
+export class Population {
+	readonly admission: Admission;
+	readonly #options: PopulationOptions;
+	readonly #sandboxes = new Map<string, Sandbox>();
+	readonly #removals = new Set<Promise<void>>();
+
+	constructor(options: PopulationOptions) {
+		this.#options = options;
+		this.admission = new Admission(options.memoryBudgetBytes);
+		options.engine.onExit(({ sandbox, code }) => this.#sandboxes.get(sandbox)?.exited(code));
+	}
+
+	get(id: string): Sandbox | undefined {
+		return this.#sandboxes.get(id);
+	}
+
+	all(): readonly Sandbox[] {
+		return [...this.#sandboxes.values()];
+	}
+
+	/** Makes sure that layers are unpacked on this node. */
+	ensureLayers(layers: Base["layers"]): Promise<void> {
+		const { engine, layers: source } = this.#options;
+		return engine.ensureLayers(
+			layers.map(({ digest }) => digest),
+			source,
+		);
+	}
+
+	/** A booted sandbox with its agent connected. What can't be had is removed again. */
+	async boot(key: BootKey, limits: SandboxLimits): Promise<Sandbox> {
+		const { engine, agentSockets } = this.#options;
+		await this.ensureLayers(key.base.layers);
+		const sandbox = new Sandbox(engine, key, limits);
+		this.#sandboxes.set(sandbox.id, sandbox);
+		this.admission.reserve(sandbox.id, limits.memoryBytes);
+		void sandbox.gone.then(() => this.#lost(sandbox));
+		return await this.#orRetire(sandbox, sandbox.boot(`${agentSockets}/${sandbox.id}.sock`, FIXED_LIMITS.startMs));
+	}
+
+	/** One that has touched what a first invocation would otherwise pay for, and can't grow while it waits. */
+	async prewarm(key: BootKey): Promise<Sandbox> {
+		const sandbox = await this.boot(key, prewarmLimitsOf(key));
+		await this.#orRetire(sandbox, sandbox.preload(FIXED_LIMITS.startMs));
+		sandbox.move("prewarmed");
+		sandbox.idleSinceMs = performance.now();
+		this.admission.reserve(sandbox.id, sandbox.memoryBytes());
+		return sandbox;
+	}
+
+	/** Removes a sandbox, whatever it does. Idempotent. */
+	retire(sandbox: Sandbox): void {
+		if (sandbox.state === "retiring") return;
+		sandbox.move("retiring");
+		this.#options.onRetire(sandbox);
+		this.admission.leave(sandbox.id);
+		const removal = sandbox
+			.remove()
+			.catch((error: Error) => this.#options.onTrouble(`${sandbox.id} couldn't be removed`, error))
+			.finally(() => {
+				this.#removals.delete(removal);
+				this.#sandboxes.delete(sandbox.id);
+				this.admission.release(sandbox.id);
+				this.#options.onRemoved();
+			});
+		this.#removals.add(removal);
+	}
+
+	/** Resolves when no removal is under way. */
+	async removalsDone(): Promise<void> {
+		while (this.#removals.size > 0) await Promise.all(this.#removals);
+	}
+
+	async #orRetire(sandbox: Sandbox, step: Promise<void>): Promise<Sandbox> {
+		try {
+			await step;
+			return sandbox;
+		} catch (error) {
+			this.retire(sandbox);
+			throw error;
+		}
+	}
+
+	/** One that died while idle is replaced; one that is busy is its holder's affair. */
+	#lost(sandbox: Sandbox): void {
+		if (sandbox.state === "prewarmed" || sandbox.state === "warm" || sandbox.state === "frozen") this.retire(sandbox);
+	}
+}

@@ -1,0 +1,97 @@
+import type { Lane } from "@berth/contracts";
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { SECONDS } from "./buckets.js";
+
+/** What became of a lane's invocations. */
+export interface LaneFigures {
+	readonly accepted: number;
+	readonly settled: number;
+	readonly dead: number;
+	readonly inFlight: number;
+}
+
+/** How much waits in a queue. */
+export interface QueueFigures {
+	readonly waiting: number;
+	readonly active: number;
+	readonly oldestMs: number;
+}
+
+/** What a gateway exports: requests, the depth of the queues, and what became of what was accepted. */
+export class GatewayMetrics {
+	readonly registry = new Registry();
+	readonly #requests = new Counter({
+		name: "berth_http_requests_total",
+		help: "HTTP requests by route and status",
+		labelNames: ["route", "status"],
+		registers: [this.registry],
+	});
+	readonly #seconds = new Histogram({
+		name: "berth_http_request_seconds",
+		help: "Time from a request's head to the end of its answer",
+		labelNames: ["route"],
+		buckets: SECONDS,
+		registers: [this.registry],
+	});
+	readonly #accepted = this.#laneCounter("berth_accepted_total", "Invocations that the queue accepted");
+	readonly #settled = this.#laneCounter("berth_settled_total", "Invocations that ended with an outcome of their own");
+	readonly #dead = this.#laneCounter("berth_dead_total", "Invocations given up: expired, lost with a worker, or dead letters");
+	readonly #inFlight = this.#laneGauge("berth_in_flight", "Invocations that wait or run");
+	readonly #unaccounted = this.#laneGauge(
+		"berth_unaccounted",
+		"accepted - settled - dead - in flight: not 0 for longer than a few seconds means that invocations were lost",
+	);
+	readonly #depth = new Gauge({
+		name: "berth_queue_depth",
+		help: "Jobs per lane and state",
+		labelNames: ["lane", "state"],
+		registers: [this.registry],
+	});
+	readonly #oldest = this.#laneGauge("berth_queue_oldest_seconds", "Age of the oldest job that waits");
+	readonly #redis = new Gauge({
+		name: "berth_redis_up",
+		help: "Whether both Redis servers answered when this was read; if not, what is said of the queues is old",
+		registers: [this.registry],
+	});
+
+	constructor() {
+		collectDefaultMetrics({ register: this.registry, prefix: "berth_gateway_" });
+	}
+
+	answered(route: string, status: number, seconds: number): void {
+		this.#requests.inc({ route, status });
+		this.#seconds.observe({ route }, seconds);
+	}
+
+	/** Interactive: of this gateway, since its start. Background: of the whole lane, the same from every gateway. */
+	lane(lane: Lane, { accepted, settled, dead, inFlight }: LaneFigures): void {
+		for (const [counter, total] of [
+			[this.#accepted, accepted],
+			[this.#settled, settled],
+			[this.#dead, dead],
+		] as const) {
+			counter.remove({ lane });
+			counter.inc({ lane }, total);
+		}
+		this.#inFlight.set({ lane }, inFlight);
+		this.#unaccounted.set({ lane }, accepted - settled - dead - inFlight);
+	}
+
+	queue(lane: Lane | "builds", { waiting, active, oldestMs }: QueueFigures): void {
+		this.#depth.set({ lane, state: "waiting" }, waiting);
+		this.#depth.set({ lane, state: "active" }, active);
+		this.#oldest.set({ lane }, oldestMs / 1000);
+	}
+
+	redis(up: boolean): void {
+		this.#redis.set(up ? 1 : 0);
+	}
+
+	#laneCounter(name: string, what: string): Counter<"lane"> {
+		return new Counter({ name, help: `${what}, by lane`, labelNames: ["lane"], registers: [this.registry] });
+	}
+
+	#laneGauge(name: string, what: string): Gauge<"lane"> {
+		return new Gauge({ name, help: `${what}, by lane`, labelNames: ["lane"], registers: [this.registry] });
+	}
+}
