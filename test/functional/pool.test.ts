@@ -116,7 +116,7 @@ describe("an idle sandbox", () => {
 	it("is evicted on demand", async () => {
 		const deployed = await deploy(stack, { source: fixture("sleeps") });
 		await sandboxOf(deployed);
-		expect(await stack.client.command({ kind: "evict", project: "default", function: deployed.name })).toEqual({ affected: 1 });
+		expect(await stack.client.command({ kind: "evict", function: deployed.name })).toEqual({ affected: 1 });
 		expect(await sandboxesOf(deployed.name)).toEqual([]);
 	});
 });
