@@ -5,6 +5,9 @@ import { type Deployed, deploy, fixture, freshName } from "../harness/functions.
 import { maxMemoryOf, setMaxMemory } from "../harness/redis.js";
 import { Stack } from "../harness/stack.js";
 
+/** How long a server doesn't answer: longer than any heartbeat between the processes. */
+const AWAY_MS = 3000;
+
 let stack: Stack;
 let quick: Deployed;
 beforeAll(async () => {
@@ -71,7 +74,7 @@ describe.each(["redis-durable", "redis-fast"] as const)("a %s that doesn't answe
 		process.kill(pid, "SIGSTOP");
 		const waiting = Array.from({ length: 5 }, () => stack.client.invokeRaw(quick.name, { json: {} }));
 		try {
-			await new Promise((resolve) => setTimeout(resolve, 3000));
+			await new Promise((resolve) => setTimeout(resolve, AWAY_MS));
 		} finally {
 			process.kill(pid, "SIGCONT");
 		}
