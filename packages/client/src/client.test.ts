@@ -79,6 +79,15 @@ describe("deploy", () => {
 	});
 });
 
+test("a version's source comes back as the bytes it was handed in as; without one it is an ApiError", async () => {
+	const bytes = Buffer.from([0x1f, 0x8b, 0xff, 0]);
+	server.answer = (response) => response.writeHead(200, { "content-type": "application/gzip" }).end(bytes);
+	expect(await client.source("hello", 3)).toEqual(bytes);
+	expect(server.seen[0]).toMatchObject({ method: "GET", url: "/v1/functions/hello/versions/3/source" });
+	server.answer = problem(404, problemOf("function_not_found", "no hello:4"));
+	await expect(client.source("hello", 4)).rejects.toMatchObject({ name: "ApiError", status: 404 });
+});
+
 describe("invoke", () => {
 	const invocation = {
 		"berth-invocation-id": "inv_1",

@@ -84,6 +84,11 @@ export class CgroupReader {
 		return Number(this.#text(this.#paths.pids, "pids.current"));
 	}
 
+	/** Processes in it now: init and Node, and what they have started. */
+	processes(): number {
+		return this.#text(this.#paths.pids, "cgroup.procs").split("\n").length - 1;
+	}
+
 	close(): void {
 		for (const fd of this.#fds.values()) closeSync(fd);
 		this.#fds.clear();

@@ -12,8 +12,10 @@ export interface FloorsOptions {
 	readonly boot: (key: BootKey) => Promise<Sandbox>;
 	/** Retires one that is too many. */
 	readonly retire: (sandbox: Sandbox) => void;
-	/** Whether there is room for one, and nobody waits for a sandbox of their own. */
-	readonly mayBoot: (key: BootKey) => boolean;
+	/** Whether nobody waits for a sandbox of their own to boot. */
+	readonly mayBoot: () => boolean;
+	/** Whether there is memory for one more. */
+	readonly hasRoom: () => boolean;
 	readonly onTrouble: (error: Error) => void;
 }
 
@@ -98,7 +100,12 @@ export class Floors {
 		if (this.#closed) return;
 		let booting = [...this.#floors.values()].reduce((sum, floor) => sum + floor.booting, 0);
 		for (const floor of this.#floors.values()) {
-			while (floor.ready.length + floor.booting < floor.count && booting < MOST_BOOTS && this.#options.mayBoot(floor.key)) {
+			while (
+				floor.ready.length + floor.booting < floor.count &&
+				booting < MOST_BOOTS &&
+				this.#options.mayBoot() &&
+				this.#options.hasRoom()
+			) {
 				booting++;
 				void this.#bootFor(floor);
 			}
@@ -106,7 +113,7 @@ export class Floors {
 		this.#tellWaiters();
 	}
 
-	/** Resolves when every floor stands and nothing is being booted for one. */
+	/** Resolves when every floor stands, or as much of it as there is room for, and nothing is being booted for one. */
 	async reached(): Promise<void> {
 		this.refill();
 		while (!this.#stand()) await new Promise<void>((resolve) => this.#waiters.push(resolve));
@@ -145,8 +152,11 @@ export class Floors {
 		return floor;
 	}
 
+	/** Floors that there is no room for stand as they are. */
 	#stand(): boolean {
-		return this.#closed || [...this.#floors.values()].every(({ booting, ready, count }) => booting === 0 && ready.length >= count);
+		const floors = [...this.#floors.values()];
+		if (this.#closed) return true;
+		return floors.every(({ booting, ready, count }) => booting === 0 && (ready.length >= count || !this.#options.hasRoom()));
 	}
 
 	#tellWaiters(): void {

@@ -17,7 +17,7 @@ import type { LayerSource, SandboxEngine } from "./engine.js";
 import { Floors } from "./floors.js";
 import { IdleSandboxes } from "./idle-sandboxes.js";
 import type { Lease } from "./lease.js";
-import { Population } from "./population.js";
+import { Population, PREWARM_BYTES } from "./population.js";
 import type { Sandbox, Specialisation } from "./sandbox.js";
 import { infoOf } from "./sandbox-info.js";
 import { SpecialiseError } from "./specialise-error.js";
@@ -86,7 +86,8 @@ export class Pool {
 			boot: (key) => this.#population.prewarm(key).finally(() => this.#serveOthers()),
 			retire: (sandbox) => this.#population.retire(sandbox),
 			// Whoever waits for a sandbox of their own goes first.
-			mayBoot: (key) => this.#boots === 0 && this.#population.admission.fits(prewarmLimitsOf(key).memoryBytes),
+			mayBoot: () => this.#boots === 0,
+			hasRoom: () => this.#population.admission.fits(PREWARM_BYTES),
 			onTrouble: (error) => options.onTrouble("a sandbox couldn't be prewarmed", error),
 		});
 	}

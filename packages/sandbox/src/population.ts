@@ -1,8 +1,11 @@
-import { type Base, FIXED_LIMITS, type SandboxLimits } from "@berth/contracts";
+import { type Base, FIXED_LIMITS, MIB, type SandboxLimits } from "@berth/contracts";
 import { Admission } from "./admission.js";
 import { type BootKey, prewarmLimitsOf } from "./boot-key.js";
 import type { LayerSource, SandboxEngine } from "./engine.js";
 import { Sandbox } from "./sandbox.js";
+
+/** What one that is being prewarmed is counted with: nothing but Node and the agent runs in it. */
+export const PREWARM_BYTES = 48 * MIB;
 
 export interface PopulationOptions {
 	readonly engine: SandboxEngine;
@@ -47,20 +50,23 @@ export class Population {
 		);
 	}
 
-	/** A booted sandbox with its agent connected. What can't be had is removed again. */
-	async boot(key: BootKey, limits: SandboxLimits): Promise<Sandbox> {
+	/**
+	 * A booted sandbox with its agent connected. What can't be had is removed again.
+	 * @param countedBytes what it is counted with: its whole limit as soon as somebody's code may run in it
+	 */
+	async boot(key: BootKey, limits: SandboxLimits, countedBytes = limits.memoryBytes): Promise<Sandbox> {
 		const { engine, agentSockets } = this.#options;
 		await this.ensureLayers(key.base.layers);
 		const sandbox = new Sandbox(engine, key, limits);
 		this.#sandboxes.set(sandbox.id, sandbox);
-		this.admission.reserve(sandbox.id, limits.memoryBytes);
+		this.admission.reserve(sandbox.id, countedBytes);
 		void sandbox.gone.then(() => this.#lost(sandbox));
 		return await this.#orRetire(sandbox, sandbox.boot(`${agentSockets}/${sandbox.id}.sock`, FIXED_LIMITS.startMs));
 	}
 
 	/** One that has touched what a first invocation would otherwise pay for, and can't grow while it waits. */
 	async prewarm(key: BootKey): Promise<Sandbox> {
-		const sandbox = await this.boot(key, prewarmLimitsOf(key));
+		const sandbox = await this.boot(key, prewarmLimitsOf(key), PREWARM_BYTES);
 		await this.#orRetire(sandbox, sandbox.preload(FIXED_LIMITS.startMs));
 		sandbox.move("prewarmed");
 		sandbox.idleSinceMs = performance.now();

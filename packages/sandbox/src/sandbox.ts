@@ -58,6 +58,9 @@ export interface SandboxResult {
 /** A process that closes its connection is about to end: its own exit code says more than our signal would, milliseconds. */
 const LAST_WORDS_MS = 100;
 
+/** Init and Node. */
+const OWN_PROCESSES = 2;
+
 /** What a sandbox has from its boot until its removal. */
 interface Body {
 	readonly talk: Conversation;
@@ -210,9 +213,14 @@ export class Sandbox {
 		return this.#body?.cgroup.memoryBytes() ?? 0;
 	}
 
-	/** Whether something of the function still runs beside init and Node: such a sandbox isn't kept. */
+	/**
+	 * Whether a process of the function's still runs beside init and Node: such a sandbox isn't kept.
+	 * Node has a thread more now and then; only then is it worth the longer look.
+	 */
 	hasStrays(): boolean {
-		return this.#body === undefined || this.#body.cgroup.tasks() > this.#body.restingTasks;
+		if (this.#body === undefined) return true;
+		const { cgroup, restingTasks } = this.#body;
+		return cgroup.tasks() > restingTasks && cgroup.processes() > OWN_PROCESSES;
 	}
 
 	/** Ends everything in it; resolves when nothing runs any more. */

@@ -59,6 +59,13 @@ describe("the closed loop", () => {
 		expect(figures.answered).toBeGreaterThan(50);
 	});
 
+	test("that is interrupted doesn't wait for an answer that doesn't come", async () => {
+		const interruption = new AbortController();
+		await using server = await serve(() => interruption.abort(new Error("interrupted")));
+		const loop = closedLoop(server.request, { connections: 2, seconds: 60, signal: interruption.signal });
+		await expect(loop).rejects.toThrow("interrupted");
+	});
+
 	test("tells what didn't succeed apart, and doesn't count it as throughput", async () => {
 		const answers = [{ "berth-outcome": "succeeded" }, { "berth-outcome": "timed_out" }, {}];
 		let next = 0;

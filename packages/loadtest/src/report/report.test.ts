@@ -98,6 +98,19 @@ describe("the page", () => {
 	});
 });
 
+describe("a start kind that couldn't be had", () => {
+	const starts = { ...(REPORT.starts as Required<BenchReport>["starts"]), boot: new SampleSet("boot").figures() };
+
+	test("has dashes in the table and no place in the charts", () => {
+		const report = { ...REPORT, starts };
+		expect(reportText(report)).toMatch(/^boot +0( +-){9}$/m);
+		const html = reportHtml(report);
+		expect(html).not.toMatch(/NaN|Infinity/);
+		expect(html).not.toContain(">boot</text>");
+		expect(html).toContain(">prewarmed</text>");
+	});
+});
+
 describe("scales", () => {
 	test("a logarithmic one has its values inside and round ends", () => {
 		const scale = logScale([1.2, 85], 0, 100);
