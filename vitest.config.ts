@@ -17,7 +17,8 @@ function wholeSystem(name: string, include: string, groupOrder: number, minutes:
 			fileParallelism: false,
 			globalSetup,
 			testTimeout: minutes * MINUTE_MS,
-			hookTimeout: minutes * MINUTE_MS,
+			// A stack that doesn't get ready says so after a minute; then it has to be cleared.
+			hookTimeout: 3 * MINUTE_MS,
 			sequence: { groupOrder },
 		},
 	};

@@ -237,7 +237,8 @@ describe("a path or method", () => {
 
 	it("that is refused for its method says which there are", async () => {
 		const answer = await send(stack, { method: "PATCH", path: "/v1/functions/hello" });
-		expect(answer.headers["allow"]).toBe("PUT, GET, DELETE");
+		expect(answer.headers["allow"]?.split(", ")).toEqual(expect.arrayContaining(["PUT", "GET", "DELETE"]));
+		expect(answer.headers["allow"]).not.toContain("PATCH");
 	});
 });
 
@@ -279,7 +280,8 @@ describe("a key", () => {
 		const there = await send(stack, { path: `/fn/default/${name}/`, key: null });
 		const absent = await send(stack, { path: "/fn/default/no-such-function/", key: null });
 		expect(there.status).toBe(401);
-		expect(json(there)).toEqual(json(absent));
+		// Only what names the one request differs.
+		expect({ ...json(there), instance: "" }).toEqual({ ...json(absent), instance: "" });
 	});
 
 	it("is looked for before the body is read", async () => {

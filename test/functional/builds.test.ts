@@ -107,7 +107,7 @@ describe("a deploy that is refused before it is built", () => {
 		expect((await put("x", "text/plain")).status).toBe(415);
 		expect(storedBlobs()).toEqual(files);
 		expect(readdirSync(join(stack.dataDir, "artifacts", "sources", "sha256"))).toHaveLength(sources);
-		expect(await durableKeysOf(stack.dataDir)).toEqual(keys);
+		expect((await durableKeysOf(stack.dataDir)).filter((key) => !keys.includes(key))).toEqual([]);
 		expect(json(await send(stack, { path: `/v1/functions/${name}` }))).toMatchObject({ status: 404 });
 	});
 });
