@@ -1,6 +1,6 @@
 import { readdir, readFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
-import { eachOf, invokeWell, withFunctions } from "./functions.mjs";
+import { eachOf, invokeWell, median, withFunctions } from "./functions.mjs";
 import { FETCH } from "./sources.mjs";
 
 const SIDE_BY_SIDE = 20;
@@ -9,18 +9,18 @@ const AT_A_TIME = 4;
 const LOOK_MS = 50;
 const KIB_PER_MIB = 1024;
 
-/** Mean PSS of 20 prewarmed sandboxes, MiB. */
+/** Median PSS of 20 prewarmed sandboxes, MiB. */
 export async function prewarmedMemory(client) {
 	await client.command({ kind: "prewarm", floor: SIDE_BY_SIDE });
 	try {
 		const sandboxes = (await client.sandboxes()).filter(({ state, kind }) => state === "prewarmed" && kind === "function");
-		return await meanPss(sandboxes);
+		return await medianPss(sandboxes);
 	} finally {
 		await client.command({ kind: "prewarm", floor: "default" });
 	}
 }
 
-/** Mean PSS of 20 frozen sandboxes of fetch handlers that have answered 1,000 times each, MiB. */
+/** Median PSS of 20 frozen sandboxes of fetch handlers that have answered 1,000 times each, MiB. */
 export function frozenMemory(client) {
 	return withFunctions(
 		client,
@@ -30,7 +30,7 @@ export function frozenMemory(client) {
 			await eachOf(names, AT_A_TIME, async (name) => {
 				for (let i = 0; i < INVOCATIONS; i++) await invokeWell(client, name);
 			});
-			return await meanPss(await frozenOf(client, new Set(names)));
+			return await medianPss(await frozenOf(client, new Set(names)));
 		},
 	);
 }
@@ -45,13 +45,14 @@ async function frozenOf(client, names) {
 }
 
 /** Proportional set size of everything in each sandbox (proc(5), smaps_rollup): what is shared is shared out. */
-async function meanPss(sandboxes) {
+async function medianPss(sandboxes) {
 	const ids = new Set(sandboxes.map(({ id }) => id));
-	let totalKib = 0;
+	const kib = new Map();
 	for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
-		if (ids.has(await sandboxOf(pid))) totalKib += await pssKib(pid);
+		const id = await sandboxOf(pid);
+		if (ids.has(id)) kib.set(id, (kib.get(id) ?? 0) + (await pssKib(pid)));
 	}
-	return { mib: totalKib / KIB_PER_MIB / ids.size, n: ids.size };
+	return { mib: median([...kib.values()]) / KIB_PER_MIB, n: kib.size };
 }
 
 /** The sandbox whose cgroup a process is in. */
