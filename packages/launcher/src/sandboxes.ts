@@ -42,6 +42,8 @@ export interface SandboxesOptions {
 }
 
 const O_PATH = 0o10000000;
+/** How often a sandbox that was killed is looked for, beside the signal that tells of its end, milliseconds. */
+const REAP_MS = 20;
 /** How often the runtime's own orphans are looked for, milliseconds. */
 const STRAYS_MS = 5000;
 
@@ -120,8 +122,14 @@ export class Sandboxes {
 		const entry = this.#entries.get(id);
 		if (entry?.pid === undefined) return;
 		this.#options.cgroups.kill(id);
-		this.#reapAll();
-		await entry.ended.promise;
+		// Waiting for SIGCHLD alone keeps no process alive, and a launcher that stops waits for nothing else.
+		const look = setInterval(() => this.#reapAll(), REAP_MS);
+		try {
+			this.#reapAll();
+			await entry.ended.promise;
+		} finally {
+			clearInterval(look);
+		}
 	}
 
 	/** Kills if needed, then removes everything of it. Idempotent: who asks again waits for the same removal. */
