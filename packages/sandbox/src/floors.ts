@@ -1,19 +1,21 @@
 import { type BootKey, keyText } from "./boot-key.js";
 import type { Sandbox } from "./sandbox.js";
 
-/** Boots for floors that run at the same time. */
-const MOST_BOOTS = 2;
+/** Boots and preloads for floors that run at the same time. */
+const MOST_AT_ONCE = 2;
 /** After a boot that failed: whatever it was, it would happen again at once, milliseconds. */
 const RETRY_MS = 1000;
 
 /** What the floors need of their pool. */
 export interface FloorsOptions {
-	/** Boots and preloads; rejects when it couldn't be had. */
+	/** Boots one; rejects when it couldn't be had. */
 	readonly boot: (key: BootKey) => Promise<Sandbox>;
+	/** Lets one touch what a first invocation would otherwise pay for; what fails at it is retired. */
+	readonly preload: (sandbox: Sandbox) => Promise<void>;
 	/** Retires one that is too many. */
 	readonly retire: (sandbox: Sandbox) => void;
 	/** Whether nobody waits for a sandbox of their own to boot. */
-	readonly mayBoot: () => boolean;
+	readonly isCalm: () => boolean;
 	/** Whether there is memory for one more. */
 	readonly hasRoom: () => boolean;
 	readonly onTrouble: (error: Error) => void;
@@ -26,10 +28,15 @@ interface Floor {
 	count: number;
 	/** When a floor that was learned is given up; Infinity for those that are configured. */
 	untilMs: number;
-	booting: number;
+	/** Boots and preloads under way. */
+	preparing: number;
 }
 
-/** Prewarmed sandboxes per boot key, each kept at its floor: configured ones, and those learned from what is asked for. */
+/**
+ * Prewarmed sandboxes per boot key, each kept at its floor: configured ones, and those learned from
+ * what is asked for. First there have to be enough, then they are preloaded: while more are used up
+ * than can be booted, a preload would only make everybody wait.
+ */
 export class Floors {
 	readonly #options: FloorsOptions;
 	readonly #floors = new Map<string, Floor>();
@@ -62,9 +69,9 @@ export class Floors {
 		const nowMs = performance.now();
 		for (const [text, floor] of this.#floors) {
 			if (floor.untilMs > nowMs) continue;
+			floor.count = 0;
 			for (const sandbox of floor.ready.splice(0)) this.#options.retire(sandbox);
-			if (floor.booting === 0) this.#floors.delete(text);
-			else floor.count = 0;
+			if (floor.preparing === 0) this.#floors.delete(text);
 		}
 	}
 
@@ -72,9 +79,11 @@ export class Floors {
 		return (this.#floors.get(keyText(key))?.ready.length ?? 0) > 0;
 	}
 
-	/** The one that waits longest. */
+	/** The one that waits longest of those that are preloaded, else of all. */
 	take(key: BootKey): Sandbox | undefined {
-		return this.#floors.get(keyText(key))?.ready.shift();
+		const ready = this.#floors.get(keyText(key))?.ready ?? [];
+		const at = ready.findIndex(({ preloaded }) => preloaded);
+		return ready.splice(Math.max(0, at), 1)[0];
 	}
 
 	/** Gives up one where most are ready; undefined when there is none. */
@@ -92,28 +101,17 @@ export class Floors {
 
 	/** How many function sandboxes wait prewarmed. */
 	get prewarmed(): number {
-		return [...this.#floors.values()].reduce((sum, { key, ready }) => sum + (key.kind === "function" ? ready.length : 0), 0);
+		return this.#all().reduce((sum, { key, ready }) => sum + (key.kind === "function" ? ready.length : 0), 0);
 	}
 
-	/** Boots what is missing. */
+	/** Boots what is missing; when nothing is, preloads what isn't yet. */
 	refill(): void {
-		if (this.#closed) return;
-		let booting = [...this.#floors.values()].reduce((sum, floor) => sum + floor.booting, 0);
-		for (const floor of this.#floors.values()) {
-			while (
-				floor.ready.length + floor.booting < floor.count &&
-				booting < MOST_BOOTS &&
-				this.#options.mayBoot() &&
-				this.#options.hasRoom()
-			) {
-				booting++;
-				void this.#bootFor(floor);
-			}
-		}
+		let free = MOST_AT_ONCE - this.#all().reduce((sum, { preparing }) => sum + preparing, 0);
+		while (!this.#closed && free > 0 && this.#options.isCalm() && this.#prepareOne()) free--;
 		this.#tellWaiters();
 	}
 
-	/** Resolves when every floor stands, or as much of it as there is room for, and nothing is being booted for one. */
+	/** Resolves when every floor stands, or as much of it as there is room for, and nothing is being done for one. */
 	async reached(): Promise<void> {
 		this.refill();
 		while (!this.#stand()) await new Promise<void>((resolve) => this.#waiters.push(resolve));
@@ -125,10 +123,28 @@ export class Floors {
 		this.#tellWaiters();
 	}
 
-	async #bootFor(floor: Floor): Promise<void> {
-		floor.booting++;
+	/** @returns whether there was something to do */
+	#prepareOne(): boolean {
+		const short = this.#all().find(isShort);
+		if (short !== undefined) {
+			if (!this.#options.hasRoom()) return false;
+			void this.#prepare(short, () => this.#options.boot(short.key));
+			return true;
+		}
+		for (const floor of this.#all()) {
+			const at = floor.ready.findIndex(({ preloaded }) => !preloaded);
+			const sandbox = at < 0 ? undefined : floor.ready.splice(at, 1)[0];
+			if (sandbox === undefined) continue;
+			void this.#prepare(floor, () => this.#options.preload(sandbox).then(() => sandbox));
+			return true;
+		}
+		return false;
+	}
+
+	async #prepare(floor: Floor, work: () => Promise<Sandbox>): Promise<void> {
+		floor.preparing++;
 		try {
-			const sandbox = await this.#options.boot(floor.key);
+			const sandbox = await work();
 			if (floor.ready.length >= floor.count || this.#closed) this.#options.retire(sandbox);
 			else floor.ready.push(sandbox);
 		} catch (error) {
@@ -137,7 +153,7 @@ export class Floors {
 				await new Promise((resolve) => setTimeout(resolve, RETRY_MS).unref());
 			}
 		} finally {
-			floor.booting--;
+			floor.preparing--;
 		}
 		this.refill();
 	}
@@ -146,17 +162,21 @@ export class Floors {
 		const text = keyText(key);
 		let floor = this.#floors.get(text);
 		if (floor === undefined) {
-			floor = { key, ready: [], count: 0, untilMs: 0, booting: 0 };
+			floor = { key, ready: [], count: 0, untilMs: 0, preparing: 0 };
 			this.#floors.set(text, floor);
 		}
 		return floor;
 	}
 
+	#all(): readonly Floor[] {
+		return [...this.#floors.values()];
+	}
+
 	/** Floors that there is no room for stand as they are. */
 	#stand(): boolean {
-		const floors = [...this.#floors.values()];
 		if (this.#closed) return true;
-		return floors.every(({ booting, ready, count }) => booting === 0 && (ready.length >= count || !this.#options.hasRoom()));
+		const isFull = ({ ready, count }: Floor) => ready.length >= count && ready.every(({ preloaded }) => preloaded);
+		return this.#all().every((floor) => floor.preparing === 0 && (isFull(floor) || !this.#options.hasRoom()));
 	}
 
 	#tellWaiters(): void {
@@ -164,4 +184,8 @@ export class Floors {
 		this.#waiters = [];
 		for (const resolve of waiters) resolve();
 	}
+}
+
+function isShort({ ready, preparing, count }: Floor): boolean {
+	return ready.length + preparing < count;
 }

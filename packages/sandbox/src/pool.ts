@@ -84,9 +84,10 @@ export class Pool {
 		});
 		this.#floors = new Floors({
 			boot: (key) => this.#population.prewarm(key).finally(() => this.#serveOthers()),
+			preload: (sandbox) => this.#population.preload(sandbox),
 			retire: (sandbox) => this.#population.retire(sandbox),
 			// Whoever waits for a sandbox of their own goes first.
-			mayBoot: () => this.#boots === 0,
+			isCalm: () => this.#boots === 0,
 			hasRoom: () => this.#population.admission.fits(PREWARM_BYTES),
 			onTrouble: (error) => options.onTrouble("a sandbox couldn't be prewarmed", error),
 		});

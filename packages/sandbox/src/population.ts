@@ -64,14 +64,19 @@ export class Population {
 		return await this.#orRetire(sandbox, sandbox.boot(`${agentSockets}/${sandbox.id}.sock`, FIXED_LIMITS.startMs));
 	}
 
-	/** One that has touched what a first invocation would otherwise pay for, and can't grow while it waits. */
+	/** One that waits for its version: it can't grow meanwhile, and counts with what it has. */
 	async prewarm(key: BootKey): Promise<Sandbox> {
 		const sandbox = await this.boot(key, prewarmLimitsOf(key), PREWARM_BYTES);
-		await this.#orRetire(sandbox, sandbox.preload(FIXED_LIMITS.startMs));
 		sandbox.move("prewarmed");
 		sandbox.idleSinceMs = performance.now();
 		this.admission.reserve(sandbox.id, sandbox.memoryBytes());
 		return sandbox;
+	}
+
+	/** Lets a prewarmed one touch what a first invocation would otherwise pay for. */
+	async preload(sandbox: Sandbox): Promise<void> {
+		await this.#orRetire(sandbox, sandbox.preload(FIXED_LIMITS.startMs));
+		this.admission.reserve(sandbox.id, sandbox.memoryBytes());
 	}
 
 	/** Removes a sandbox, whatever it does. Idempotent. */

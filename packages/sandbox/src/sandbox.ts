@@ -88,6 +88,7 @@ export class Sandbox {
 	#talk: Conversation | undefined;
 	#specialisation: Specialisation | undefined;
 	#removed = false;
+	#preloaded = false;
 	/** Attempts it has served. */
 	invocations = 0;
 	/** When it last became idle. */
@@ -147,6 +148,11 @@ export class Sandbox {
 	/** Touches what a first invocation would otherwise pay for. */
 	async preload(startMs: number): Promise<void> {
 		await this.#await(this.#alive().talk.ask(TO_AGENT.preload, FROM_AGENT.preloaded, {}), startMs, "its agent to preload");
+		this.#preloaded = true;
+	}
+
+	get preloaded(): boolean {
+		return this.#preloaded;
 	}
 
 	/**
