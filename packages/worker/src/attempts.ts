@@ -106,7 +106,7 @@ export class Attempts {
 			attempt: delivery.attempt,
 			outcome,
 			start: lease.start,
-			phases: { queueMs: delivery.queueMs, startMs: lease.startMs, initMs: lease.initMs, runMs: result.runMs },
+			phases: rounded({ queueMs: delivery.queueMs, startMs: lease.startMs, initMs: lease.initMs, runMs: result.runMs }),
 			usage: result.usage,
 			limitsHit: result.limitsHit,
 			...(result.error === undefined ? {} : { error: await this.#options.remap(result.error, target) }),
@@ -132,7 +132,14 @@ export class Attempts {
 	}
 
 	#failed(delivery: Delivery, what: Pick<AttemptRecord, "outcome" | "code" | "phases" | "error">, logs?: LogBook): Settlement {
-		const attempt = { attempt: delivery.attempt, ...what, limitsHit: [], node: this.#options.node, finishedAtMs: Date.now() };
+		const attempt = {
+			attempt: delivery.attempt,
+			...what,
+			phases: rounded(what.phases),
+			limitsHit: [],
+			node: this.#options.node,
+			finishedAtMs: Date.now(),
+		};
 		return { attempt, ...(logs === undefined ? {} : { logs }) };
 	}
 
@@ -172,4 +179,10 @@ async function invokeIn(lease: Lease, { request, attempt, lost, cancelled }: Del
 		clearTimeout(grace);
 		lease.release(result?.healthy ?? false, result && { runMs: result.runMs, cpuMs: result.usage.cpuMs });
 	}
+}
+
+/** To the microsecond: what is beyond says nothing, and travels with every record. */
+function rounded({ queueMs, startMs, initMs, runMs }: Phases): Phases {
+	const microseconds = (ms: number) => Math.round(ms * 1000) / 1000;
+	return { queueMs, startMs: microseconds(startMs), initMs: microseconds(initMs), runMs: microseconds(runMs) };
 }
