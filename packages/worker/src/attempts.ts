@@ -70,7 +70,7 @@ export class Attempts {
 			if (!(error instanceof BerthError)) throw error;
 			const phases = { queueMs: delivery.queueMs, startMs: performance.now() - askedAt, initMs: 0, runMs: 0 };
 			return this.#failed(delivery, {
-				outcome: "platform_error",
+				outcome: error.code === "cancelled" ? "cancelled" : "platform_error",
 				code: error.code,
 				phases,
 				error: { name: error.name, message: error.message },
@@ -81,7 +81,7 @@ export class Attempts {
 	/** A lease, or the settlement when the function can't be loaded. */
 	async #acquire(delivery: Delivery, target: Specialisation, askedAt: number): Promise<Lease | Settlement> {
 		try {
-			return await this.#options.pool.acquire(target);
+			return await this.#options.pool.acquire(target, delivery.cancelled);
 		} catch (error) {
 			if (!(error instanceof SpecialiseError)) throw error;
 			const phases: Phases = { queueMs: delivery.queueMs, startMs: 0, initMs: performance.now() - askedAt, runMs: 0 };
