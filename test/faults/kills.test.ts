@@ -108,8 +108,9 @@ describe("kill -9 of the supervisor", () => {
 		await expectNoOrphans();
 	});
 
-	it("and `berth down` leaves nothing", async () => {
-		process.kill(await stack.supervisorPid(), "SIGKILL");
+	it.each([[["launcher"]], [["launcher", "worker"]], [[]]] as const)("and of %j, and `berth down` leaves nothing", async (others) => {
+		const pids = [await stack.supervisorPid(), ...(await Promise.all(others.map((name) => stack.pidOf(name))))];
+		for (const pid of pids) process.kill(pid, "SIGKILL");
 		await stack.down();
 		expect(leftoversOf(stack.dataDir)).toEqual([]);
 		expect(cgroupsOf(stack.dataDir)).toEqual([]);

@@ -14,7 +14,6 @@ import type { Delivery } from "@berth/queue";
 import type { PayloadStore } from "@berth/registry";
 import { type Lease, type Pool, type SandboxResult, type Specialisation, SpecialiseError } from "@berth/sandbox";
 import type { WorkerMetrics } from "@berth/telemetry";
-import { bytesOf, referenceTo } from "./bodies.js";
 import type { ReadyVersions } from "./versions.js";
 
 /** Logs up to this size stay in the record, bytes. */
@@ -63,7 +62,7 @@ export class Attempts {
 				image: version.image,
 				manifest: version.manifest,
 			};
-			const body = await bytesOf(request.body, this.#options.payloads);
+			const body = await this.#options.payloads.getBody(request.body);
 			const lease = await this.#acquire(delivery, target, askedAt);
 			return "attempt" in lease ? lease : await this.#runIn(lease, delivery, target, body);
 		} catch (error) {
@@ -125,7 +124,7 @@ export class Attempts {
 
 	async #resultOf({ head, body }: NonNullable<SandboxResult["answer"]>): Promise<InvocationResult> {
 		return {
-			body: await referenceTo(body, this.#options.payloads),
+			body: await this.#options.payloads.putBody(body),
 			...(head.contentType === undefined ? {} : { contentType: head.contentType }),
 			...(head.response === undefined ? {} : { response: head.response }),
 		};
