@@ -65,8 +65,9 @@ export interface SpecialisedHead {
 export interface FailedHead {
 	readonly phase: "graft" | "init" | "no_handler" | "handler" | "too_large";
 	readonly error: FunctionError;
-	/** In phase `handler` and `too_large`: which invocation. */
+	/** In phase `handler` and `too_large`: which invocation, and `waiting` as in an answer. */
 	readonly id?: string;
+	readonly waiting?: boolean;
 }
 
 /** agent → worker: `answer`; the body follows the head. */

@@ -14,6 +14,12 @@ export function invocationIn(head: unknown): string | undefined {
 	return textIn(fieldsOf(head)["id"]);
 }
 
+/** The invocation that goes on after its answer or failure, since promises of `waitUntil` are open; undefined when none does. */
+export function goesOnIn(head: unknown): string | undefined {
+	const { id, waiting } = fieldsOf(head);
+	return waiting === true ? textIn(id) : undefined;
+}
+
 /** How long a module took to load, milliseconds, as its agent says. */
 export function initMsIn(head: unknown): number {
 	const value = fieldsOf(head)["initMs"];

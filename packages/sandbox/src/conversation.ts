@@ -1,6 +1,6 @@
 import { FROM_AGENT, type Frame, type FrameBounds } from "@berth/contracts";
 import { AgentLink } from "./agent-link.js";
-import { invocationIn } from "./agent-words.js";
+import { goesOnIn, invocationIn } from "./agent-words.js";
 
 /** How a sandbox's end showed: its container's exit code, or what its agent did wrong. */
 export interface Ending {
@@ -25,7 +25,8 @@ export class Conversation {
 	readonly #ending = Promise.withResolvers<Ending>();
 	#ended: Ending | undefined;
 	#question: Question | undefined;
-	#settling: { readonly id: string; readonly done: () => void } | undefined;
+	/** An invocation that was answered and goes on. */
+	#settling: { readonly id: string; readonly done: PromiseWithResolvers<void> } | undefined;
 
 	private constructor(link: AgentLink) {
 		this.#link = link;
@@ -67,12 +68,9 @@ export class Conversation {
 		this.#link.send(type, head);
 	}
 
-	/** Resolves when the agent says that nothing of this invocation is open any more, or when the sandbox has ended. */
+	/** Resolves when nothing of this invocation is open any more, as its agent says, or when the sandbox has ended. */
 	settled(id: string): Promise<void> {
-		if (this.#ended !== undefined) return Promise.resolve();
-		return new Promise((done) => {
-			this.#settling = { id, done };
-		});
+		return this.#settling?.id === id ? this.#settling.done.promise : Promise.resolve();
 	}
 
 	/** Ends it: only the first ending counts. */
@@ -81,20 +79,31 @@ export class Conversation {
 		this.#ended = ending;
 		this.#link.close();
 		this.#take()?.resolve({ ended: ending });
-		this.#settling?.done();
+		this.#settle();
 		this.#ending.resolve(ending);
 	}
 
 	#receive(frame: Frame): void {
-		if (frame.type === FROM_AGENT.settled && this.#settling?.id === invocationIn(frame.head)) {
-			this.#settling?.done();
-			this.#settling = undefined;
+		if (frame.type === FROM_AGENT.settled && this.#settling !== undefined && this.#settling.id === invocationIn(frame.head)) {
+			this.#settle();
 			return;
 		}
 		const question = this.#question;
 		if (question === undefined) this.end({ violation: new Error(`a frame of type ${frame.type} that nobody asked for`) });
-		else if (frame.type === question.expected || frame.type === FROM_AGENT.failed) this.#take()?.resolve({ frame });
+		else if (frame.type === question.expected || frame.type === FROM_AGENT.failed) this.#answer(question, frame);
 		else this.end({ violation: new Error(`a frame of type ${frame.type} where ${question.expected} was due`) });
+	}
+
+	/** `settled` may come right behind what announces it, before anybody has read that. */
+	#answer({ expected }: Question, frame: Frame): void {
+		const id = expected === FROM_AGENT.answer ? goesOnIn(frame.head) : undefined;
+		if (id !== undefined) this.#settling = { id, done: Promise.withResolvers() };
+		this.#take()?.resolve({ frame });
+	}
+
+	#settle(): void {
+		this.#settling?.done.resolve();
+		this.#settling = undefined;
 	}
 
 	#take(): Question | undefined {

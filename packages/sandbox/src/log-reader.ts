@@ -1,9 +1,12 @@
 import { constants, openSync } from "node:fs";
 import { Socket } from "node:net";
+import { StringDecoder } from "node:string_decoder";
 import { setImmediate } from "node:timers/promises";
 import { FIXED_LIMITS, type LogLine } from "@berth/contracts";
 
 const LINE_CHARS = 16 * 1024;
+/** A line costs more than its bytes, in the worker and in the record: a flood of empty ones must not. */
+const MOST_LINES = 32 * 1024;
 
 type Stream = LogLine["stream"];
 
@@ -23,6 +26,8 @@ export const NO_LOG: Log = Object.freeze({ lines: [], truncated: false });
 export class LogReader {
 	readonly #sockets: readonly Socket[];
 	readonly #partial: Record<Stream, string> = { stdout: "", stderr: "" };
+	/** A chunk may end within a character. */
+	readonly #decoders: Readonly<Record<Stream, StringDecoder>> = { stdout: new StringDecoder("utf8"), stderr: new StringDecoder("utf8") };
 	#active = false;
 	#lines: LogLine[] = [];
 	#bytes = 0;
@@ -43,7 +48,9 @@ export class LogReader {
 	async end(): Promise<Log> {
 		await setImmediate();
 		for (const stream of ["stdout", "stderr"] as const) {
-			if (this.#partial[stream] !== "") this.#push(stream, this.#partial[stream]);
+			const cutCharacter = this.#decoders[stream].end();
+			const text = this.#partial[stream] + (this.#truncated ? "" : cutCharacter);
+			if (text !== "") this.#push(stream, text);
 			this.#partial[stream] = "";
 		}
 		const log = { lines: this.#lines, truncated: this.#truncated };
@@ -71,7 +78,7 @@ export class LogReader {
 		const left = FIXED_LIMITS.logBytes - this.#bytes;
 		this.#truncated = chunk.length > left;
 		this.#bytes += Math.min(chunk.length, left);
-		const text = this.#partial[stream] + chunk.toString("utf8", 0, Math.min(chunk.length, left));
+		const text = this.#partial[stream] + this.#decoders[stream].write(chunk.subarray(0, left));
 		const lines = text.split("\n");
 		const rest = lines.pop() ?? "";
 		for (const line of lines) this.#push(stream, line);
@@ -80,6 +87,7 @@ export class LogReader {
 	}
 
 	#push(stream: Stream, text: string): void {
-		this.#lines.push({ atMs: Date.now(), stream, text });
+		if (this.#lines.length >= MOST_LINES) this.#truncated = true;
+		else this.#lines.push({ atMs: Date.now(), stream, text });
 	}
 }

@@ -55,13 +55,12 @@ export class Population {
 	 * @param countedBytes what it is counted with: its whole limit as soon as somebody's code may run in it
 	 */
 	async boot(key: BootKey, limits: SandboxLimits, countedBytes = limits.memoryBytes): Promise<Sandbox> {
-		const { engine, agentSockets } = this.#options;
-		await this.ensureLayers(key.base.layers);
-		const sandbox = new Sandbox(engine, key, limits);
+		const sandbox = new Sandbox(this.#options.engine, key, limits);
 		this.#sandboxes.set(sandbox.id, sandbox);
+		// Counted before anything is awaited: whoever asks for room meanwhile has to see it.
 		this.admission.reserve(sandbox.id, countedBytes);
 		void sandbox.gone.then(() => this.#lost(sandbox));
-		return await this.#orRetire(sandbox, sandbox.boot(`${agentSockets}/${sandbox.id}.sock`, FIXED_LIMITS.startMs));
+		return await this.#orRetire(sandbox, this.#bootOn(sandbox));
 	}
 
 	/** One that waits for its version: it can't grow meanwhile, and counts with what it has. */
@@ -100,6 +99,12 @@ export class Population {
 	/** Resolves when no removal is under way. */
 	async removalsDone(): Promise<void> {
 		while (this.#removals.size > 0) await Promise.all(this.#removals);
+	}
+
+	async #bootOn(sandbox: Sandbox): Promise<void> {
+		await this.ensureLayers(sandbox.bootKey.base.layers);
+		if (sandbox.state !== "booting") throw new Error(`${sandbox.id} was removed before it could be booted`);
+		await sandbox.boot(`${this.#options.agentSockets}/${sandbox.id}.sock`, FIXED_LIMITS.startMs);
 	}
 
 	async #orRetire(sandbox: Sandbox, step: Promise<void>): Promise<Sandbox> {

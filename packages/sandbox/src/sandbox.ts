@@ -17,7 +17,7 @@ import {
 	TO_AGENT,
 	type Usage,
 } from "@berth/contracts";
-import { answerIn, failureIn, initMsIn } from "./agent-words.js";
+import { answerIn, failureIn, goesOnIn, initMsIn } from "./agent-words.js";
 import type { BootKey } from "./boot-key.js";
 import { type CauseOfDeath, causeOfDeath } from "./cause-of-death.js";
 import { CgroupReader } from "./cgroup-reader.js";
@@ -286,6 +286,12 @@ export class Sandbox {
 		return new SpecialiseError("platform_error", { name: "Error", message }, log);
 	}
 
+	/** When what an invocation gave to `waitUntil` is over, if it isn't yet. */
+	#openEndOf(head: unknown): Promise<void> | undefined {
+		const id = goesOnIn(head);
+		return id === undefined ? undefined : this.#talk?.settled(id);
+	}
+
 	/** Kills what didn't answer, and finds out why. @returns undefined when it did answer, or when only its time was over */
 	async #deathOf(reply: Reply | undefined): Promise<CauseOfDeath | undefined> {
 		if (reply !== undefined && !("ended" in reply)) return undefined;
@@ -315,11 +321,12 @@ export class Sandbox {
 			if (answer === undefined) return wrongAnswer("an answer that isn't one");
 			if (answer.id !== asked.id || answer.attempt !== asked.attempt) return wrongAnswer("the answer of another invocation than its own");
 			if (body.byteLength > asked.maxBodyBytes) return wrongAnswer("an answer that is larger than it may be");
-			this.settled = answer.waiting ? this.#talk?.settled(asked.id) : undefined;
+			this.settled = this.#openEndOf(head);
 			return { outcome: "succeeded", answer: { head: answer, body }, healthy };
 		}
 		const failure = failureIn(head);
 		if (failure === undefined || failure.id !== asked.id) return wrongAnswer("the failure of another invocation than its own");
+		this.settled = this.#openEndOf(head);
 		return { outcome: failure.phase === "too_large" ? "response_too_large" : "handler_error", error: failure.error, healthy };
 	}
 }

@@ -92,7 +92,7 @@ export class Agent {
 			const reply = await this.#invocations.run(invocation, () => this.#run(invocation, body));
 			this.#answer(invocation, reply, performance.now() - startedAt);
 		} catch (thrown) {
-			this.#fail({ phase: "handler", id: head.id, error: describeError(thrown) });
+			this.#fail({ phase: "handler", id: head.id, error: describeError(thrown), waiting: invocation.isWaiting });
 		}
 		if (invocation.isWaiting) {
 			await invocation.settled();
@@ -116,7 +116,7 @@ export class Agent {
 		const { id, attempt, maxBodyBytes } = invocation.head;
 		if (reply.body.byteLength > maxBodyBytes) {
 			const message = `the response has ${reply.body.byteLength} bytes, the limit is ${maxBodyBytes}`;
-			this.#fail({ phase: "too_large", id, error: { name: "Error", message } });
+			this.#fail({ phase: "too_large", id, error: { name: "Error", message }, waiting: invocation.isWaiting });
 			return;
 		}
 		const head: AnswerHead = {

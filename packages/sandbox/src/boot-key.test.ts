@@ -1,0 +1,39 @@
+import { LIMITS, MEMORY_CLASSES, MIB, manifestSchema } from "@berth/contracts";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { bootKeyOf, buildKeyOf, keyText, limitsOf, prewarmLimitsOf } from "./boot-key.js";
+import { SPECIALISATION } from "./specialisation.js";
+import { BASE, OTHER_BASE, version } from "./testing/versions.js";
+
+test("versions share prewarmed sandboxes exactly when base and memory class are the same", () => {
+	const key = (memoryMiB: number, base = BASE) => keyText(bootKeyOf(base, { memoryMiB }));
+	expect(key(128)).toBe(key(255));
+	expect(key(128)).not.toBe(key(256));
+	expect(key(128)).not.toBe(key(128, OTHER_BASE));
+	expect(keyText(buildKeyOf(BASE))).not.toBe(key(1024));
+});
+
+test("a version gets what it asked for, and its class never more than that", () => {
+	const { min, max } = LIMITS.memoryMiB;
+	fc.assert(
+		fc.property(fc.integer({ min, max }), (memoryMiB) => {
+			const { memoryClass } = bootKeyOf(BASE, { memoryMiB });
+			expect(memoryClass).toBeLessThanOrEqual(memoryMiB);
+			expect(limitsOf(version("x", { memoryMiB }).manifest).memoryBytes).toBe(memoryMiB * MIB);
+		}),
+	);
+});
+
+test("every sandbox has every limit from its boot on", () => {
+	for (const memoryClass of MEMORY_CLASSES) {
+		for (const kind of ["function", "build"] as const) {
+			const limits = Object.values(prewarmLimitsOf({ kind, base: BASE, memoryClass }));
+			expect(limits).toHaveLength(5);
+			for (const limit of limits) expect(limit).toBeGreaterThan(0);
+		}
+	}
+});
+
+test("every field of a manifest is specialised, booted for, or the platform's affair: none is forgotten", () => {
+	expect(Object.keys(SPECIALISATION).sort()).toEqual(Object.keys(manifestSchema.shape).sort());
+});

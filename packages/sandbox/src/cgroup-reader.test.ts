@@ -1,0 +1,49 @@
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, describe, expect, test } from "vitest";
+import { CgroupReader } from "./cgroup-reader.js";
+import { temporaryDirectory } from "./testing/directory.js";
+import { FakeCgroup } from "./testing/fake-cgroup.js";
+
+const directory = temporaryDirectory();
+const opened: CgroupReader[] = [];
+afterEach(() => {
+	for (const reader of opened.splice(0)) reader.close();
+});
+
+function open(version: 1 | 2): { readonly cgroup: FakeCgroup; readonly reader: CgroupReader } {
+	const cgroup = new FakeCgroup(directory.path, version);
+	const reader = new CgroupReader(cgroup.paths);
+	opened.push(reader);
+	return { cgroup, reader };
+}
+
+describe.each([1, 2] as const)("cgroup v%i", (version) => {
+	test("every figure is read where the kernel has it, in the unit that its name says", () => {
+		const { cgroup, reader } = open(version);
+		cgroup.tell({ cpuUs: 1234, memoryBytes: 5, peakMemoryBytes: 6, scratchBytes: 7, oomKills: 8, pidsRefused: 9, tasks: 10, processes: 3 });
+		const figures = [reader.cpuUs(), reader.memoryBytes(), reader.peakMemoryBytes(), reader.scratchBytes(), reader.oomKills()];
+		expect(figures).toEqual([1234, 5, 6, 7, 8]);
+		expect([reader.pidsRefused(), reader.tasks(), reader.processes()]).toEqual([9, 10, 3]);
+	});
+
+	test("what is read again is what the file says now", () => {
+		const { cgroup, reader } = open(version);
+		expect(reader.memoryBytes()).toBe(20 << 20);
+		cgroup.tell({ memoryBytes: 1, cpuUs: 2 });
+		expect([reader.memoryBytes(), reader.cpuUs()]).toEqual([1, 2]);
+	});
+});
+
+test("where the kernel keeps no peak, what it has now is the best there is", () => {
+	const { reader } = open(2);
+	rmSync(join(directory.path, "memory.peak"));
+	expect(reader.peakMemoryBytes()).toBe(20 << 20);
+});
+
+test("an event that this kernel doesn't count hasn't happened, and one isn't taken for another of a longer name", () => {
+	const { reader } = open(2);
+	writeFileSync(join(directory.path, "memory.events"), "oom_kill_disable 1\nmax_oom_kill 2\n");
+	writeFileSync(join(directory.path, "memory.stat"), "shmem_thp 4\n");
+	expect([reader.oomKills(), reader.scratchBytes()]).toEqual([0, 0]);
+});

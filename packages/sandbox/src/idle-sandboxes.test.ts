@@ -1,0 +1,122 @@
+import type { SandboxState } from "@berth/contracts";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { IdleSandboxes } from "./idle-sandboxes.js";
+import type { Sandbox } from "./sandbox.js";
+import { version } from "./testing/versions.js";
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+/** What the list looks at of a sandbox. */
+interface Sleeper {
+	readonly specialisation: { readonly key: string };
+	state: SandboxState;
+	idleSinceMs: number;
+	move(to: SandboxState): void;
+	freeze(): void;
+}
+
+function sleeper(name: string, freeze: () => void = () => undefined): Sandbox {
+	const one: Sleeper = {
+		specialisation: version(name),
+		state: "warm",
+		idleSinceMs: performance.now(),
+		move: (to) => {
+			one.state = to;
+		},
+		freeze,
+	};
+	return one as unknown as Sandbox;
+}
+
+function idle() {
+	const frozen: Sandbox[] = [];
+	const troubles: string[] = [];
+	const list = new IdleSandboxes({
+		onFrozen: (sandbox) => void frozen.push(sandbox),
+		onTrouble: (_sandbox, { message }) => void troubles.push(message),
+	});
+	return { list, frozen, troubles };
+}
+
+/** Makes a sandbox idle now. */
+function rest(list: IdleSandboxes, sandbox: Sandbox): void {
+	sandbox.idleSinceMs = performance.now();
+	list.add(sandbox);
+}
+
+test("the one that was used last is taken first: its caches are the warmest", () => {
+	const { list } = idle();
+	const [a, b] = [sleeper("hello"), sleeper("hello")];
+	rest(list, a);
+	rest(list, b);
+	expect([list.take("default/hello:1"), list.take("default/hello:1"), list.take("default/hello:1")]).toEqual([b, a, undefined]);
+	expect(list.has("default/hello:1")).toBe(false);
+});
+
+test("one that is left alone is frozen, one that is taken isn't", async () => {
+	const { list, frozen } = idle();
+	const [left, taken] = [sleeper("hello"), sleeper("bye")];
+	rest(list, left);
+	rest(list, taken);
+	list.take("default/bye:1")?.move("busy");
+	await vi.advanceTimersByTimeAsync(100);
+	expect(frozen).toEqual([left]);
+	expect([left.state, taken.state]).toEqual(["frozen", "busy"]);
+});
+
+test("one that requests follow closely stays awake, and is frozen when they end", async () => {
+	const { list, frozen } = idle();
+	const one = sleeper("hello");
+	for (let i = 0; i < 20; i++) {
+		rest(list, one);
+		await vi.advanceTimersByTimeAsync(5);
+		expect(list.take("default/hello:1")).toBe(one);
+	}
+	rest(list, one);
+	expect(frozen).toEqual([]);
+	await vi.advanceTimersByTimeAsync(100);
+	expect(frozen).toEqual([one]);
+});
+
+test("one that can't be frozen is reported, not kept quietly awake", async () => {
+	const { list, troubles } = idle();
+	rest(
+		list,
+		sleeper("hello", () => {
+			throw new Error("ENODEV");
+		}),
+	);
+	await vi.advanceTimersByTimeAsync(100);
+	expect(troubles).toEqual(["ENODEV"]);
+});
+
+test("one that was removed is never frozen nor taken", async () => {
+	const { list, frozen } = idle();
+	const one = sleeper("hello");
+	rest(list, one);
+	list.remove(one);
+	list.remove(one);
+	await vi.advanceTimersByTimeAsync(100);
+	expect([frozen, list.take("default/hello:1"), list.oldest()]).toEqual([[], undefined, undefined]);
+});
+
+test("the oldest is the one idle longest, of whatever version; those idle too long are found", async () => {
+	const { list } = idle();
+	const [a, b, c] = [sleeper("a"), sleeper("b"), sleeper("c")];
+	for (const each of [a, b, c]) {
+		rest(list, each);
+		await vi.advanceTimersByTimeAsync(10);
+	}
+	expect(list.oldest()).toBe(a);
+	expect(list.since(c.idleSinceMs)).toEqual([a, b]);
+});
+
+test("a function's are found by its whole name", () => {
+	const { list } = idle();
+	const [one, other] = [sleeper("hello"), sleeper("hello-2")];
+	rest(list, one);
+	rest(list, other);
+	expect(list.ofFunction("default", "hello")).toEqual([one]);
+	expect(list.ofFunction("other", "hello")).toEqual([]);
+});

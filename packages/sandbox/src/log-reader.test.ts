@@ -1,0 +1,136 @@
+import { execFileSync } from "node:child_process";
+import { closeSync, openSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { FIXED_LIMITS, KIB } from "@berth/contracts";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type Log, LogReader } from "./log-reader.js";
+import { temporaryDirectory } from "./testing/directory.js";
+
+const directory = temporaryDirectory();
+let reader: LogReader;
+let fds: Record<"stdout" | "stderr", number>;
+beforeEach(() => {
+	const [stdout, stderr] = ["out", "err"].map((name) => join(directory.path, name)) as [string, string];
+	execFileSync("mkfifo", [stdout, stderr]);
+	reader = new LogReader(stdout, stderr);
+	fds = { stdout: openSync(stdout, "r+"), stderr: openSync(stderr, "r+") };
+});
+afterEach(() => {
+	reader.close();
+	for (const fd of Object.values(fds)) closeSync(fd);
+});
+
+/** A few turns of the event loop: what is in the pipe is read by then. */
+async function turns(): Promise<void> {
+	for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Prints like a function does, a pipe's worth at a time, and lets the reader read each. */
+async function print(stream: "stdout" | "stderr", ...chunks: readonly (string | Uint8Array)[]): Promise<void> {
+	for (const chunk of chunks) {
+		const bytes = Buffer.from(chunk as string);
+		for (let at = 0; at < bytes.length; at += 32 * KIB) {
+			writeSync(fds[stream], bytes.subarray(at, at + 32 * KIB));
+			await turns();
+		}
+	}
+}
+
+const texts = ({ lines }: Log) => lines.map(({ stream, text }) => `${stream}: ${text}`);
+
+describe("what an invocation prints", () => {
+	test("comes back line by line, with its stream and time", async () => {
+		reader.begin();
+		await print("stdout", "one\ntwo\n");
+		await print("stderr", "three\n");
+		const log = await reader.end();
+		expect(texts(log)).toEqual(["stdout: one", "stdout: two", "stderr: three"]);
+		expect(log.truncated).toBe(false);
+		for (const { atMs } of log.lines) expect(Math.abs(Date.now() - atMs)).toBeLessThan(5000);
+	});
+
+	test("right before its answer is there, though nobody had read it by then", async () => {
+		reader.begin();
+		await turns();
+		writeSync(fds.stdout, "last words\n");
+		expect(texts(await reader.end())).toEqual(["stdout: last words"]);
+	});
+
+	test("in pieces is one line; a last line needs no end", async () => {
+		reader.begin();
+		await print("stdout", "he", "llo\nwor", "ld");
+		expect(texts(await reader.end())).toEqual(["stdout: hello", "stdout: world"]);
+	});
+
+	test("keeps its characters, though a piece ends within one", async () => {
+		const bytes = Buffer.from("naïve 🚢 日本\n");
+		reader.begin();
+		await print("stdout", ...bytes.values().map((byte) => Uint8Array.of(byte)));
+		await print("stderr", ...bytes.values().map((byte) => Uint8Array.of(byte)));
+		expect(texts(await reader.end())).toEqual(["stdout: naïve 🚢 日本", "stderr: naïve 🚢 日本"]);
+	});
+
+	test("that isn't text is shown as what it isn't, and disturbs nothing after it", async () => {
+		reader.begin();
+		await print("stdout", Uint8Array.of(0xff, 0x0a, 0xf0, 0x9f));
+		expect(texts(await reader.end())).toEqual(["stdout: \ufffd", "stdout: \ufffd"]);
+		reader.begin();
+		await print("stdout", "ok\n");
+		expect(texts(await reader.end())).toEqual(["stdout: ok"]);
+	});
+
+	test("without a line's end is cut into lines, not collected for ever", async () => {
+		reader.begin();
+		await print("stdout", "x".repeat(100 * KIB));
+		const { lines } = await reader.end();
+		expect(lines.length).toBeGreaterThan(1);
+		expect(lines.map(({ text }) => text).join("")).toBe("x".repeat(100 * KIB));
+	});
+});
+
+describe("a flood", () => {
+	test("is cut at the cap and flagged; what comes after it is a new log", async () => {
+		const line = `${"x".repeat(1023)}\n`;
+		reader.begin();
+		await print("stdout", line.repeat(FIXED_LIMITS.logBytes / KIB + 64));
+		const log = await reader.end();
+		expect(log.truncated).toBe(true);
+		expect(log.lines).toHaveLength(FIXED_LIMITS.logBytes / KIB);
+		reader.begin();
+		await print("stdout", "calm\n");
+		expect(await reader.end()).toMatchObject({ lines: [{ text: "calm" }], truncated: false });
+	});
+
+	test("of exactly the cap is kept whole", async () => {
+		reader.begin();
+		await print("stderr", `${"y".repeat(1023)}\n`.repeat(FIXED_LIMITS.logBytes / KIB));
+		expect(await reader.end()).toMatchObject({ lines: { length: 1024 }, truncated: false });
+	});
+
+	test("of empty lines isn't kept: each costs more than its byte", async () => {
+		reader.begin();
+		await print("stdout", "\n".repeat(FIXED_LIMITS.logBytes / 2));
+		const log = await reader.end();
+		expect(log.truncated).toBe(true);
+		expect(log.lines.length).toBeLessThanOrEqual(32 * KIB);
+	});
+});
+
+describe("between invocations", () => {
+	test("nothing is kept: late output belongs to nobody", async () => {
+		await print("stdout", "early\n");
+		reader.begin();
+		await print("stdout", "mine\n");
+		expect(texts(await reader.end())).toEqual(["stdout: mine"]);
+		await print("stdout", "late\n", "half a li");
+		reader.begin();
+		await print("stdout", "next\n");
+		expect(texts(await reader.end())).toEqual(["stdout: next"]);
+	});
+
+	test("a flood doesn't fill the pipe: whoever writes it goes on", async () => {
+		await print("stdout", "z".repeat(1024 * KIB));
+		reader.begin();
+		expect(texts(await reader.end())).toEqual([]);
+	});
+});

@@ -1,0 +1,88 @@
+import { expect, test } from "vitest";
+import type { CpuLoad } from "./cpu-load.js";
+import { Demand } from "./demand.js";
+import { startsIn } from "./start-policy.js";
+import { version } from "./testing/versions.js";
+
+const CORES = 2;
+const IDLE = { saturated: false } as CpuLoad;
+const SATURATED = { saturated: true } as CpuLoad;
+
+interface Burst {
+	readonly callers: number;
+	readonly runMs: number;
+	readonly cpuMs: number;
+	readonly cpu?: CpuLoad;
+	/** Whether an attempt was seen before. */
+	readonly known?: boolean;
+}
+
+/** What a start takes here, milliseconds. */
+const START_MS = 50;
+
+/** How many sandboxes serve a burst, millisecond by millisecond, when callers ask again as soon as they are answered. */
+function serving({ callers, runMs, cpuMs, cpu = IDLE, known = true }: Burst, forMs: number): readonly number[] {
+	const demand = new Demand(version("hello"));
+	if (known) demand.ran(runMs, cpuMs);
+	const sandboxes: { state: "starting" | "idle" | "running"; untilMs: number }[] = [];
+	const asking = Array.from({ length: callers }, () => 0);
+	const counts: number[] = [];
+	for (let now = 0; now <= forMs; now++) {
+		for (const sinceMs of asking.filter((at) => at === now)) demand.add({ sinceMs, resolve: () => undefined, reject: () => undefined });
+		for (const sandbox of sandboxes.filter(({ untilMs }) => untilMs <= now)) {
+			if (sandbox.state === "starting") {
+				demand.starting--;
+				demand.busy++;
+			} else if (sandbox.state === "running") demand.ran(runMs, cpuMs);
+			sandbox.state = demand.next() === undefined ? "idle" : "running";
+			if (sandbox.state === "idle") continue;
+			sandbox.untilMs = now + runMs;
+			asking.push(now + runMs);
+		}
+		for (let next = demand.unserved; next !== undefined; next = demand.unserved) {
+			if (startsIn(demand, now - next.sinceMs, "boot", CORES, cpu) > 0) break;
+			demand.starting++;
+			sandboxes.push({ state: "starting", untilMs: now + START_MS });
+		}
+		counts.push(demand.serving);
+	}
+	return counts;
+}
+
+test("the first who comes gets a start at once", () => {
+	expect(serving({ callers: 1, runMs: 1000, cpuMs: 0 }, 0)).toEqual([1]);
+});
+
+test("a burst of short runs is served by few sandboxes", () => {
+	expect(serving({ callers: 50, runMs: 1, cpuMs: 1 }, 2000).at(-1)).toBeLessThanOrEqual(CORES);
+});
+
+test("a burst of what isn't known yet gets as many as there are cores, and no more at once", () => {
+	const counts = serving({ callers: 50, runMs: 1, cpuMs: 1, known: false }, 40);
+	expect(counts.at(-1)).toBeLessThanOrEqual(CORES);
+});
+
+test("a burst of sleepers gets many, about doubling with each start", () => {
+	const counts = serving({ callers: 40, runMs: 5000, cpuMs: 1 }, 2500);
+	expect(counts.at(-1)).toBeGreaterThanOrEqual(30);
+	for (const [now, count] of counts.entries()) {
+		if (now > START_MS) expect(count).toBeLessThanOrEqual(Math.max(CORES, 2 * (counts[now - START_MS] as number) + 1));
+	}
+});
+
+test("what computes on a machine that has nothing left gets more only slowly; sleepers aren't held up by that", () => {
+	const computing = serving({ callers: 40, runMs: 5000, cpuMs: 5000, cpu: SATURATED }, 900).at(-1) as number;
+	const sleeping = serving({ callers: 40, runMs: 5000, cpuMs: 1, cpu: SATURATED }, 900).at(-1) as number;
+	expect(computing).toBeLessThanOrEqual(CORES);
+	expect(sleeping).toBeGreaterThan(CORES);
+});
+
+test("it always says when to look again: never in no time, never not at all", () => {
+	const demand = new Demand(version("hello"));
+	demand.busy = 4;
+	for (const waitedMs of [0, 1, 100, 199]) {
+		const inMs = startsIn(demand, waitedMs, "prewarmed", CORES, IDLE);
+		expect(inMs).toBeGreaterThan(0);
+		expect(inMs).toBeLessThanOrEqual(1000);
+	}
+});

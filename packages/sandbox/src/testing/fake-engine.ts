@@ -1,0 +1,144 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { join } from "node:path";
+import {
+	AGENT_BOUNDS,
+	type BootAnswer,
+	type BootRequest,
+	encodeFrame,
+	FROM_AGENT,
+	type Frame,
+	FrameDecoder,
+	type HostReport,
+	type InvokeHead,
+	type SandboxExit,
+	type SpecialiseHead,
+	type SpecialiseRequest,
+	TO_AGENT,
+} from "@berth/contracts";
+import type { SandboxEngine } from "../engine.js";
+import { FakeCgroup } from "./fake-cgroup.js";
+
+/** A sandbox without a container: an agent that answers over the real socket, and a directory for a cgroup. */
+export class FakeAgent {
+	readonly sandbox: string;
+	readonly cgroup: FakeCgroup;
+	readonly #engine: FakeEngine;
+	readonly #socket: Socket;
+	function: string | undefined;
+
+	constructor(engine: FakeEngine, sandbox: string, socket: Socket, cgroup: FakeCgroup) {
+		this.#engine = engine;
+		this.sandbox = sandbox;
+		this.#socket = socket;
+		this.cgroup = cgroup;
+		const decoder = new FrameDecoder(AGENT_BOUNDS);
+		socket.on("data", (chunk: Buffer) => {
+			for (const frame of decoder.push(chunk)) this.#take(frame);
+		});
+		// Whoever ends a sandbox closes its socket.
+		socket.on("error", () => socket.destroy());
+	}
+
+	say(type: number, head: object, body?: Uint8Array): void {
+		this.#socket.write(encodeFrame(type, head, body));
+	}
+
+	/** Answers an invocation. */
+	answer({ id, attempt }: InvokeHead, more: object = {}): void {
+		this.say(FROM_AGENT.answer, { id, attempt, runMs: 1, waiting: false, ...more });
+	}
+
+	hangUp(): void {
+		this.#socket.destroy();
+	}
+
+	#take({ type, head }: Frame): void {
+		if (type === TO_AGENT.preload) this.say(FROM_AGENT.preloaded, {});
+		else if (type === TO_AGENT.specialise) {
+			this.function = (head as SpecialiseHead).function;
+			this.#engine.onSpecialise(this, head as SpecialiseHead);
+		} else if (type === TO_AGENT.invoke) this.#engine.onInvoke(this, head as InvokeHead);
+	}
+}
+
+/** An engine without containers, for what no container does on demand. */
+export class FakeEngine implements SandboxEngine {
+	readonly #directory: string;
+	readonly #agentSockets: string;
+	readonly #exitListeners: ((exit: SandboxExit) => void)[] = [];
+	/** Sandboxes that run, and all that ever were, in order. */
+	readonly agents = new Map<string, FakeAgent>();
+	readonly booted: string[] = [];
+	readonly removed: string[] = [];
+	/** What a boot, a specialisation and an invocation do; default: they go well at once. */
+	onBoot: (request: BootRequest) => Promise<void> = () => Promise.resolve();
+	onSpecialise = (agent: FakeAgent, _head: SpecialiseHead) => agent.say(FROM_AGENT.specialised, { handler: "payload", initMs: 1 });
+	onInvoke = (agent: FakeAgent, head: InvokeHead) => agent.answer(head);
+
+	constructor(directory: string, agentSockets: string) {
+		this.#directory = directory;
+		this.#agentSockets = agentSockets;
+		mkdirSync(agentSockets, { recursive: true });
+		execFileSync("mkfifo", [this.#fifo]);
+	}
+
+	host(): Promise<HostReport> {
+		return Promise.resolve({ cgroups: "v2", ociRuntime: "none", ociRuntimeVersion: "0" });
+	}
+
+	ensureLayers(): Promise<void> {
+		return Promise.resolve();
+	}
+
+	async boot(request: BootRequest): Promise<BootAnswer> {
+		await this.onBoot(request);
+		const { sandbox } = request;
+		const cgroup = new FakeCgroup(join(this.#directory, sandbox));
+		const agent = new FakeAgent(this, sandbox, connect(join(this.#agentSockets, `${sandbox}.sock`)), cgroup);
+		this.booted.push(sandbox);
+		this.agents.set(sandbox, agent);
+		agent.say(FROM_AGENT.hello, {});
+		return { stdout: this.#fifo, stderr: this.#fifo, cgroup: cgroup.paths };
+	}
+
+	specialise(_request: SpecialiseRequest): Promise<void> {
+		return Promise.resolve();
+	}
+
+	kill(sandbox: string): Promise<void> {
+		const agent = this.agents.get(sandbox);
+		if (agent === undefined) return Promise.resolve();
+		this.agents.delete(sandbox);
+		agent.hangUp();
+		for (const listener of this.#exitListeners) listener({ sandbox, code: 137 });
+		return Promise.resolve();
+	}
+
+	async remove(sandbox: string): Promise<void> {
+		await this.kill(sandbox);
+		this.removed.push(sandbox);
+	}
+
+	onExit(listener: (exit: SandboxExit) => void): void {
+		this.#exitListeners.push(listener);
+	}
+
+	onLost(): void {
+		// It never goes away.
+	}
+
+	close(): Promise<void> {
+		return Promise.resolve();
+	}
+
+	/** Sandboxes that run and have this function. */
+	of(name: string): readonly FakeAgent[] {
+		return [...this.agents.values()].filter((agent) => agent.function === name);
+	}
+
+	get #fifo(): string {
+		return join(this.#directory, "output");
+	}
+}
