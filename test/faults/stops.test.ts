@@ -41,6 +41,13 @@ describe("a stack that is stopped while it works", () => {
 		}, 60_000);
 	});
 
+	it("leaves nothing, though its launcher was killed a moment before", async () => {
+		process.kill(await stack.pidOf("launcher"), "SIGKILL");
+		await stack.down();
+		expect(leftoversOf(stack.dataDir)).toEqual([]);
+		await stack.up();
+	});
+
 	it("is down at once when it is asked to while it starts", async () => {
 		await stack.down();
 		const starting = stack.berth("up", "--detach", "--json", "--port", "0");

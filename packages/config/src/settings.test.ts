@@ -1,3 +1,4 @@
+import { newId } from "@berth/contracts";
 import { describe, expect, test } from "vitest";
 import { loadSettings, SettingsError } from "./settings.js";
 import { userSettings } from "./user-settings.js";
@@ -62,4 +63,10 @@ test("a misspelt setting is an error, a variable of somebody else's isn't", () =
 test("what a person's environment says; an empty variable counts as absent", () => {
 	expect(userSettings({ BERTH_URL: "", BERTH_API_KEY: "k", NO_COLOR: "1" })).toEqual({ key: "k", noColour: true });
 	expect(userSettings({})).toEqual({ noColour: false });
+});
+
+test("the longest data directory leaves room for the longest socket's name (sun_path holds 107 bytes and a NUL)", () => {
+	const { agentSockets } = loadSettings({ BERTH_DATA_DIR: `/${"x".repeat(63)}` }).paths;
+	expect(Buffer.byteLength(`${agentSockets}/${newId("sb")}.sock`)).toBeLessThanOrEqual(107);
+	expect(() => loadSettings({ BERTH_DATA_DIR: `/${"x".repeat(64)}` })).toThrow("at most 64 bytes");
 });

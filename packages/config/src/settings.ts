@@ -97,7 +97,7 @@ export interface DataPaths {
 	readonly supervisorFile: string;
 	/** Names the supervisor that holds this data directory. */
 	readonly supervisorLock: string;
-	/** The first API key, for root's command line; 0600 root. */
+	/** The operator's API key, for root's command line; 0600 root. */
 	readonly adminKey: string;
 	readonly durableRedis: string;
 	readonly fastRedis: string;

@@ -12,7 +12,6 @@ import {
 } from "@berth/contracts";
 import type { PayloadStore } from "@berth/registry";
 import type { Response } from "express";
-import { bytesOf, forget } from "./bodies.js";
 import { writeFunctionHeaders } from "./function-headers.js";
 import { sendProblem } from "./problems.js";
 
@@ -34,9 +33,9 @@ export async function answer(response: Response, { id, settlement, trusted }: An
 		response.setHeader(HEADERS.outcome, attempt.outcome);
 		response.setHeader(HEADERS.serverTiming, serverTiming(attempt.phases, attempt.start));
 		if (result === undefined) sendProblem(response, failureOf(id, attempt, trusted));
-		else writeResult(response, id, result, await bytesOf(result.body, payloads));
+		else writeResult(response, id, result, await payloads.getBody(result.body));
 	} finally {
-		if (result !== undefined) await forget(result.body, payloads);
+		if (result !== undefined) await payloads.removeBody(result.body);
 	}
 }
 

@@ -12,7 +12,6 @@ import {
 import type { Request, Response } from "express";
 import { answer } from "./answers.js";
 import { authenticate } from "./auth.js";
-import { forget, referenceTo } from "./bodies.js";
 import { readBody } from "./body.js";
 import { requestHeaders } from "./function-headers.js";
 import { nameFrom } from "./names.js";
@@ -78,7 +77,7 @@ export class Invocations {
 			await answer(response, { id: invocation.id, settlement, trusted }, artifacts.payloads);
 		} finally {
 			this.#inflight--;
-			if (invocation !== undefined) await forget(invocation.body, artifacts.payloads);
+			if (invocation !== undefined) await artifacts.payloads.removeBody(invocation.body);
 		}
 	}
 
@@ -98,7 +97,7 @@ export class Invocations {
 		try {
 			await invocations.enqueue(invocation);
 		} catch (error) {
-			await forget(invocation.body, artifacts.payloads);
+			await artifacts.payloads.removeBody(invocation.body);
 			throw error;
 		}
 		response.setHeader(HEADERS.invocationId, invocation.id);
@@ -108,7 +107,7 @@ export class Invocations {
 
 	async #invocationOf(request: Request, version: Version, trigger: Trigger, interactive: boolean): Promise<InvocationRequest> {
 		const timeoutMs = timeoutOf(request, version);
-		const body = await referenceTo(await readBody(request, FIXED_LIMITS.bodyBytes), this.#services.artifacts.payloads);
+		const body = await this.#services.artifacts.payloads.putBody(await readBody(request, FIXED_LIMITS.bodyBytes));
 		const acceptedAtMs = Date.now();
 		return {
 			id: newId("inv", acceptedAtMs),

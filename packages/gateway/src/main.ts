@@ -6,7 +6,7 @@ import { openBuildQueue, openInvocationQueue, openNodeDirectory } from "@berth/q
 import { ApiKeys, FunctionRegistry, openArtifactStore } from "@berth/registry";
 import { createLogger, GatewayMetrics } from "@berth/telemetry";
 import { createApp } from "./app.js";
-import { createGatewayServer } from "./server.js";
+import { createGatewayServer, type GatewayServer } from "./server.js";
 import type { Services } from "./services.js";
 import { Upkeep } from "./upkeep.js";
 
@@ -16,17 +16,18 @@ const GRACE_MS = 10_000;
 /** Starts a gateway, says on stdout that it is ready (and the first key, the once), and runs until it is told to stop. */
 async function main(): Promise<void> {
 	const settings = loadSettings();
-	const { server, serve } = createGatewayServer();
+	const gateway = createGatewayServer();
+	const { server } = gateway;
 	// A port below 1024 is only root's to open.
 	await listen(server, settings);
 	dropPrivileges(settings.serviceUid);
 	const services = await open(settings);
 	const { keys } = services;
 	const firstKey = settings.adminKeySha256 === undefined ? await keys.ensureFirst() : await keys.ensureAdmin(settings.adminKeySha256);
-	serve(createApp(services));
+	gateway.serve(createApp(services));
 	const upkeep = new Upkeep(services);
 	upkeep.start();
-	stopOnDemand(server, services, upkeep);
+	stopOnDemand(gateway, services, upkeep);
 	const { port } = server.address() as AddressInfo;
 	process.stdout.write(`${JSON.stringify({ ready: true, port, ...(firstKey === undefined ? {} : { firstKey }) })}\n`);
 }
@@ -64,16 +65,12 @@ async function listen(server: Server, { host, port }: Settings): Promise<void> {
 }
 
 /** Takes nothing more, lets what is in flight end, and exits. */
-function stopOnDemand(server: Server, { nodes, invocations, builds, functions, keys }: Services, upkeep: Upkeep): void {
+function stopOnDemand(gateway: GatewayServer, { nodes, invocations, builds, functions, keys }: Services, upkeep: Upkeep): void {
 	let stopping = false;
 	const stop = async () => {
 		if (stopping) return;
 		stopping = true;
-		const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-		server.closeIdleConnections();
-		const hurry = setTimeout(() => server.closeAllConnections(), GRACE_MS);
-		await closed;
-		clearTimeout(hurry);
+		await gateway.close(GRACE_MS);
 		await upkeep.stop();
 		await Promise.all([nodes, invocations, builds, functions, keys].map((one) => one.close()));
 		process.exit(0);

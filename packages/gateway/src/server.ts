@@ -1,4 +1,4 @@
-import { createServer, type RequestListener, type Server, STATUS_CODES } from "node:http";
+import { createServer, type RequestListener, type Server, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { type ErrorCode, KIB, problemOf, SECOND_MS } from "@berth/contracts";
 
@@ -22,6 +22,11 @@ export interface GatewayServer {
 	readonly server: Server;
 	/** From now on requests are this one's. */
 	serve(application: RequestListener): void;
+	/**
+	 * Takes no further connection and lets what is in flight end; each connection is closed with its answer, also those
+	 * that a client would keep. @param graceMs after which the rest is cut off
+	 */
+	close(graceMs: number): Promise<void>;
 }
 
 /** @param timing for tests; milliseconds */
@@ -37,16 +42,52 @@ export function createGatewayServer(timing = { headMs: HEAD_MS, requestMs: REQUE
 		keepAliveTimeout: KEEP_ALIVE_MS,
 		maxHeaderSize: HEADER_BYTES,
 	});
-	server.on("request", (request, response) => application(request, response));
+	const answers = new Answers(server);
+	const take: RequestListener = (request, response) => {
+		answers.began(response);
+		application(request, response);
+	};
+	server.on("request", take);
 	// The body is asked for when it is going to be read, so that what is refused isn't sent.
-	server.on("checkContinue", (request, response) => application(request, response));
+	server.on("checkContinue", take);
 	server.on("clientError", refuse);
 	return {
 		server,
 		serve: (next) => {
 			application = next;
 		},
+		close: (graceMs) => answers.end(graceMs),
 	};
+}
+
+/** The answers that a server is giving, so that it can end with the last of them. */
+class Answers {
+	readonly #server: Server;
+	readonly #open = new Set<ServerResponse>();
+	#ending = false;
+
+	constructor(server: Server) {
+		this.#server = server;
+	}
+
+	began(response: ServerResponse): void {
+		if (this.#ending) response.setHeader("connection", "close");
+		this.#open.add(response);
+		response.once("close", () => {
+			this.#open.delete(response);
+			// One whose head was on its way already has promised its client to keep the connection.
+			if (this.#ending) this.#server.closeIdleConnections();
+		});
+	}
+
+	async end(graceMs: number): Promise<void> {
+		this.#ending = true;
+		const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+		for (const response of this.#open) if (!response.headersSent) response.setHeader("connection", "close");
+		const hurry = setTimeout(() => this.#server.closeAllConnections(), graceMs);
+		await closed;
+		clearTimeout(hurry);
+	}
 }
 
 /** What never became a request is refused on its socket. */

@@ -1,4 +1,5 @@
 import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { CgroupPaths, SandboxLimits } from "@berth/contracts";
 import { CPU_PERIOD_US, cpuQuotaUs } from "@berth/sandbox/spec";
@@ -21,6 +22,7 @@ export class CgroupTree {
 		this.#name = `berth-${instance}`;
 		this.#hierarchies = version === 2 ? [ROOT] : hierarchiesV1();
 		if (version === 2) this.#delegate();
+		this.#weigh();
 	}
 
 	/** What goes into config.json as cgroupsPath. */
@@ -113,6 +115,17 @@ export class CgroupTree {
 
 	#writeIfThere(controller: string, sandbox: string, file: string, value: string | number): void {
 		if (existsSync(join(this.#directory(controller, sandbox), file))) this.#write(controller, sandbox, file, value);
+	}
+
+	/**
+	 * All sandboxes together weigh as much as one busy process per core: the group's default is that of
+	 * a single process, whatever runs in it, and a node's own processes would leave it next to nothing.
+	 */
+	#weigh(): void {
+		const own = this.#version === 2 ? join(ROOT, this.#name) : join(ROOT, "cpu", this.#name);
+		mkdirSync(own, { recursive: true });
+		const [file, one, most] = this.#version === 2 ? (["cpu.weight", 100, 10_000] as const) : (["cpu.shares", 1024, 262_144] as const);
+		writeFileSync(join(own, file), String(Math.min(most, one * availableParallelism())));
 	}
 
 	/** v2: controllers reach a child only when its parent hands them down. */

@@ -3,6 +3,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { exitWithParent, loadSettings } from "@berth/config";
 import type { SandboxExit } from "@berth/contracts";
+import { removeAgentSockets } from "./agent-sockets.js";
 import { CgroupTree } from "./cgroup.js";
 import { probeHost } from "./host.js";
 import { LayerStore } from "./layers.js";
@@ -25,6 +26,7 @@ const instance = createHash("sha256").update(settings.dataDir).digest("hex").sli
 const STOP_MS = 15_000;
 const complain = (message: string, error: unknown) =>
 	process.stderr.write(`${message}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+const cgroups = new CgroupTree(host.cgroupVersion, instance);
 let server: LauncherServer | undefined;
 const sandboxes = new Sandboxes({
 	directory,
@@ -33,11 +35,16 @@ const sandboxes = new Sandboxes({
 	uidBase: settings.sandboxUidBase,
 	host,
 	layers,
-	cgroups: new CgroupTree(host.cgroupVersion, instance),
+	cgroups,
 	runtime: new OciRuntime(host.ociRuntimePath, join(directory, "state")),
 	onExit: (exit: SandboxExit) => server?.announce(exit),
 });
 const removed = await sandboxes.removeLeftovers();
+if (process.argv[2] === "--remove-leftovers") {
+	cgroups.close();
+	removeAgentSockets(settings.paths.agentSockets);
+	process.exit(0);
+}
 server = new LauncherServer(host, layers, sandboxes, complain);
 await server.listen(settings.paths.launcherSocket, settings.serviceUid);
 

@@ -107,14 +107,15 @@ export class Pool {
 
 	/**
 	 * A sandbox of the version. @throws BerthError `start_timed_out` when none could be had in
-	 * `FIXED_LIMITS.startMs`; @throws SpecialiseError when the function's module fails to load
+	 * `FIXED_LIMITS.startMs`, `cancelled` when the signal ends the wait; @throws SpecialiseError when the
+	 * function's module fails to load
 	 */
-	async acquire(target: Specialisation): Promise<Lease> {
+	async acquire(target: Specialisation, cancelled: AbortSignal): Promise<Lease> {
 		const demand = this.#demandOf(target);
 		const askedAt = performance.now();
 		const warm = this.#takeIdle(target.key);
 		if (warm !== undefined) return this.#lease(warm, demand, "warm", performance.now() - askedAt, 0);
-		return await this.#wait(demand);
+		return await this.#wait(demand, cancelled);
 	}
 
 	/** A sandbox of the build class, for one build; it is thrown away after. */
@@ -184,7 +185,7 @@ export class Pool {
 		await this.#population.removalsDone();
 	}
 
-	#wait(demand: Demand): Promise<Lease> {
+	#wait(demand: Demand, cancelled: AbortSignal): Promise<Lease> {
 		const { promise, resolve, reject } = Promise.withResolvers<Lease>();
 		const waiter: Waiter = { sinceMs: performance.now(), resolve, reject };
 		demand.add(waiter);
@@ -198,9 +199,17 @@ export class Pool {
 			if (demand.isStartingFor(waiter)) timer = setTimeout(giveUp, FIXED_LIMITS.startMs);
 			else giveUp();
 		};
+		const goAway = () => {
+			demand.remove(waiter);
+			reject(new BerthError("cancelled", "the caller went away before it began"));
+		};
 		let timer = setTimeout(look, FIXED_LIMITS.startMs);
+		cancelled.addEventListener("abort", goAway, { once: true });
 		this.#dispatch(demand);
-		return promise.finally(() => clearTimeout(timer));
+		return promise.finally(() => {
+			clearTimeout(timer);
+			cancelled.removeEventListener("abort", goAway);
+		});
 	}
 
 	/** Starts sandboxes for those who would wait longer for a busy one than a start is worth. */

@@ -14,7 +14,6 @@ import type { Delivery } from "@berth/queue";
 import type { PayloadStore } from "@berth/registry";
 import { type Lease, type Pool, type SandboxResult, type Specialisation, SpecialiseError } from "@berth/sandbox";
 import type { WorkerMetrics } from "@berth/telemetry";
-import { bytesOf, referenceTo } from "./bodies.js";
 import type { ReadyVersions } from "./versions.js";
 
 /** Logs up to this size stay in the record, bytes. */
@@ -63,14 +62,14 @@ export class Attempts {
 				image: version.image,
 				manifest: version.manifest,
 			};
-			const body = await bytesOf(request.body, this.#options.payloads);
+			const body = await this.#options.payloads.getBody(request.body);
 			const lease = await this.#acquire(delivery, target, askedAt);
 			return "attempt" in lease ? lease : await this.#runIn(lease, delivery, target, body);
 		} catch (error) {
 			if (!(error instanceof BerthError)) throw error;
 			const phases = { queueMs: delivery.queueMs, startMs: performance.now() - askedAt, initMs: 0, runMs: 0 };
 			return this.#failed(delivery, {
-				outcome: "platform_error",
+				outcome: error.code === "cancelled" ? "cancelled" : "platform_error",
 				code: error.code,
 				phases,
 				error: { name: error.name, message: error.message },
@@ -81,7 +80,7 @@ export class Attempts {
 	/** A lease, or the settlement when the function can't be loaded. */
 	async #acquire(delivery: Delivery, target: Specialisation, askedAt: number): Promise<Lease | Settlement> {
 		try {
-			return await this.#options.pool.acquire(target);
+			return await this.#options.pool.acquire(target, delivery.cancelled);
 		} catch (error) {
 			if (!(error instanceof SpecialiseError)) throw error;
 			const phases: Phases = { queueMs: delivery.queueMs, startMs: 0, initMs: performance.now() - askedAt, runMs: 0 };
@@ -106,7 +105,7 @@ export class Attempts {
 			attempt: delivery.attempt,
 			outcome,
 			start: lease.start,
-			phases: { queueMs: delivery.queueMs, startMs: lease.startMs, initMs: lease.initMs, runMs: result.runMs },
+			phases: rounded({ queueMs: delivery.queueMs, startMs: lease.startMs, initMs: lease.initMs, runMs: result.runMs }),
 			usage: result.usage,
 			limitsHit: result.limitsHit,
 			...(result.error === undefined ? {} : { error: await this.#options.remap(result.error, target) }),
@@ -125,14 +124,21 @@ export class Attempts {
 
 	async #resultOf({ head, body }: NonNullable<SandboxResult["answer"]>): Promise<InvocationResult> {
 		return {
-			body: await referenceTo(body, this.#options.payloads),
+			body: await this.#options.payloads.putBody(body),
 			...(head.contentType === undefined ? {} : { contentType: head.contentType }),
 			...(head.response === undefined ? {} : { response: head.response }),
 		};
 	}
 
 	#failed(delivery: Delivery, what: Pick<AttemptRecord, "outcome" | "code" | "phases" | "error">, logs?: LogBook): Settlement {
-		const attempt = { attempt: delivery.attempt, ...what, limitsHit: [], node: this.#options.node, finishedAtMs: Date.now() };
+		const attempt = {
+			attempt: delivery.attempt,
+			...what,
+			phases: rounded(what.phases),
+			limitsHit: [],
+			node: this.#options.node,
+			finishedAtMs: Date.now(),
+		};
 		return { attempt, ...(logs === undefined ? {} : { logs }) };
 	}
 
@@ -172,4 +178,10 @@ async function invokeIn(lease: Lease, { request, attempt, lost, cancelled }: Del
 		clearTimeout(grace);
 		lease.release(result?.healthy ?? false, result && { runMs: result.runMs, cpuMs: result.usage.cpuMs });
 	}
+}
+
+/** To the microsecond: what is beyond says nothing, and travels with every record. */
+function rounded({ queueMs, startMs, initMs, runMs }: Phases): Phases {
+	const microseconds = (ms: number) => Math.round(ms * 1000) / 1000;
+	return { queueMs, startMs: microseconds(startMs), initMs: microseconds(initMs), runMs: microseconds(runMs) };
 }

@@ -1,6 +1,6 @@
 import type { HttpRequestHead } from "@berth/contracts/agent";
 import type { Context } from "./context.js";
-import { JSON_TYPE, type Reply, replyOf } from "./payload.js";
+import { isResponse, JSON_TYPE, type Reply, replyOf } from "./payload.js";
 
 /**
  * An HTTP request as the event of a function URL, payload format 2.0 (AWS Lambda developer guide,
@@ -53,7 +53,7 @@ interface StructuredReply {
 
 /** `{statusCode, headers, cookies, body, isBase64Encoded}`, or any value as 200 JSON. */
 export async function lambdaReply(value: unknown): Promise<Reply> {
-	if (value instanceof Response || !isStructured(value)) return replyOf(value, true);
+	if (isResponse(value) || !isStructured(value)) return replyOf(value, true);
 	const headers = Object.entries(value.headers ?? {}).map(([name, text]): [string, string] => [name.toLowerCase(), String(text)]);
 	for (const cookie of value.cookies ?? []) headers.push(["set-cookie", cookie]);
 	if (!headers.some(([name]) => name === "content-type")) headers.push(["content-type", JSON_TYPE]);

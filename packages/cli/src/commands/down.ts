@@ -20,7 +20,7 @@ export function registerDown({ program, action }: Registrar): void {
 		)
 		.action(
 			action(async (session: Session) => {
-				const stopped = await takeDown(session.settings().paths);
+				const stopped = await takeDown(session.settings());
 				if (session.json) session.terminal.json({ stopped, dataDir: session.dataDir });
 				else session.terminal.note(SAID[stopped]);
 				return EXIT.ok;

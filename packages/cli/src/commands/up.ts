@@ -13,8 +13,8 @@ interface UpOptions {
 
 const HELP = `
 Everything of one machine: two Redis servers on unix sockets, launcher, worker and gateway. It stays in the
-foreground until Ctrl-C, or returns when the stack is ready with --detach. The first API key is shown once, at the
-first start; root's own command line finds it by itself. Settings come from BERTH_* variables.
+foreground until Ctrl-C, or returns when the stack is ready with --detach. Your API key is shown once, at the
+first start; root's own command line finds it by itself. Should admin.key get lost, the next start makes a new one. Settings come from BERTH_* variables.
 
 Examples:
   berth up
@@ -70,6 +70,6 @@ function announce({ terminal, json }: Session, ready: StackReady, detached: bool
 			"  ",
 		)}`,
 	);
-	if (ready.key !== null) terminal.print(`  key   ${ready.key}\n\nThis is the first API key. It is shown this once: keep it.`);
+	if (ready.key !== null) terminal.print(`  key   ${ready.key}\n\nThis is your API key. It is shown this once: keep it.`);
 	terminal.note(detached ? "`berth down` stops it." : "Ctrl-C stops it.");
 }

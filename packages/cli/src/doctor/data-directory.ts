@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import type { Settings } from "@berth/config";
 import { MIB } from "@berth/contracts";
 import { bytesText } from "../render/units.js";
-import { closedParent, socketPathExcess } from "../supervisor/directories.js";
+import { closedParent } from "../supervisor/directories.js";
 import { isMissing } from "../system-errors.js";
 import { type Check, failed, ok, warning } from "./check.js";
 
@@ -13,11 +13,11 @@ const LEAST_BYTES = 512 * MIB;
 const COMFORTABLE_BYTES = 2048 * MIB;
 
 /** Where everything is kept: can others search it, is it root's, is there room. */
-export async function checkDataDirectory(settings: Pick<Settings, "dataDir" | "paths">): Promise<readonly Check[]> {
+export async function checkDataDirectory(settings: Pick<Settings, "dataDir">): Promise<readonly Check[]> {
 	return [await place(settings), await room(settings.dataDir)];
 }
 
-async function place({ dataDir, paths }: Pick<Settings, "dataDir" | "paths">): Promise<Check> {
+async function place({ dataDir }: Pick<Settings, "dataDir">): Promise<Check> {
 	const name = "data directory";
 	const closed = await closedParent(dataDir);
 	if (closed !== undefined)
@@ -26,8 +26,6 @@ async function place({ dataDir, paths }: Pick<Settings, "dataDir" | "paths">): P
 			`${closed} isn't searchable for others, and sandboxes run as others.`,
 			`chmod o+x ${closed}, or choose another --data.`,
 		);
-	const excess = socketPathExcess(paths);
-	if (excess > 0) return failed(name, `${dataDir} is ${excess} characters too long for unix sockets.`, "Choose a shorter --data.");
 	const found = await ownerOf(dataDir);
 	if (found === undefined) return ok(name, `${dataDir} isn't there yet; the first start makes it.`);
 	if (!found.isDirectory) return failed(name, `${dataDir} is no directory.`, "Move it away, or choose another --data.");

@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { mkdir, open, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { DataPaths, Settings } from "@berth/config";
+import type { Settings } from "@berth/config";
 import { CommandFailure, EXIT } from "../exit-codes.js";
 import { codeOf, isMissing } from "../system-errors.js";
 
@@ -14,10 +14,6 @@ interface Place {
 }
 
 const OTHERS_EXECUTE = 0o001;
-/** sockaddr_un holds 108 bytes, the last of them NUL (unix(7)). */
-const SOCKET_PATH_BYTES = 107;
-/** An agent's socket is named for its sandbox: `sb_` and 26 characters, and an ending. */
-const AGENT_SOCKET_BYTES = 36;
 
 function placesOf({ dataDir, paths }: Settings): readonly Place[] {
 	return [
@@ -44,9 +40,6 @@ export async function prepareDirectories(settings: Settings): Promise<void> {
 			`${closed} isn't searchable for others, and sandboxes run as others: chmod o+x ${closed}, or choose another --data`,
 		);
 	}
-	const long = socketPathExcess(settings.paths);
-	if (long > 0)
-		throw new CommandFailure(EXIT.failed, `${settings.dataDir} is ${long} characters too long for unix sockets: choose a shorter --data`);
 	for (const place of placesOf(settings)) await put(place, settings.serviceUid);
 }
 
@@ -63,11 +56,6 @@ export async function closedParent(path: string): Promise<string | undefined> {
 		}
 	}
 	return undefined;
-}
-
-/** By how many bytes the longest socket path is too long; 0 when it fits. */
-export function socketPathExcess(paths: DataPaths): number {
-	return Math.max(0, Buffer.byteLength(paths.agentSockets) + 1 + AGENT_SOCKET_BYTES - SOCKET_PATH_BYTES);
 }
 
 /** Through one descriptor that follows no link: what is checked is what is changed. */

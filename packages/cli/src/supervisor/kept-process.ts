@@ -60,11 +60,12 @@ export class KeptProcess {
 		await starting;
 	}
 
-	/** Ends it and doesn't start it again; resolves when it is gone. */
-	async stop(): Promise<void> {
+	/** Ends it and doesn't start it again; resolves when it is gone. @returns whether it was there, and ended with code 0 */
+	async stop(): Promise<boolean> {
 		this.#stopping.abort(new Error(`${this.name} is being stopped`));
-		await this.#child?.stop();
+		const exit = await this.#child?.stop();
 		await this.#keeping;
+		return exit?.code === 0;
 	}
 
 	/** Ends it at once. */

@@ -39,6 +39,12 @@ export function launcherSpec(programs: Programs, settings: Settings): ChildSpec 
 	return { ...spec, command: "unshare", args: ["--mount", "--propagation", "private", "--", spec.command, ...spec.args] };
 }
 
+/** The one-shot that removes what launchers which were killed have left: sandboxes, and what is held for them. */
+export function removalSpec(programs: Programs, settings: Settings): ChildSpec {
+	const spec = launcherSpec(programs, settings);
+	return { ...spec, args: [...spec.args, "--remove-leftovers"], readiness: "exit" };
+}
+
 export function workerSpec(programs: Programs, settings: Settings): ChildSpec {
 	return { ...nodeSpec("worker", programs.worker, settings), stopGraceMs: DRAIN_MS };
 }

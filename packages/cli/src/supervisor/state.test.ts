@@ -4,9 +4,9 @@ import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadSettings } from "@berth/config";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { readAdminKey, storeAdminKey } from "./admin-key.js";
-import { closedParent, socketPathExcess } from "./directories.js";
+import { closedParent } from "./directories.js";
 import { stopLeftovers } from "./leftovers.js";
 import { takeLock } from "./lock.js";
 import { identityOf, isRunning, type ProcessIdentity } from "./process-identity.js";
@@ -15,11 +15,13 @@ import { takeDown } from "./take-down.js";
 
 const isRoot = process.getuid?.() === 0;
 let directory: string;
-let paths: ReturnType<typeof loadSettings>["paths"];
+let settings: ReturnType<typeof loadSettings>;
+let paths: (typeof settings)["paths"];
 
 beforeEach(async () => {
 	directory = await mkdtemp(join(tmpdir(), "berth-state-"));
-	({ paths } = loadSettings({ BERTH_DATA_DIR: directory }));
+	settings = loadSettings({ BERTH_DATA_DIR: directory });
+	({ paths } = settings);
 	await mkdir(paths.run);
 });
 afterEach(() => rm(directory, { recursive: true }));
@@ -124,11 +126,23 @@ describe("what a killed supervisor left", () => {
 
 	test("is taken down by `down`, which then finds nothing", async () => {
 		using left = await bystander('process.on("SIGTERM", () => process.exit(0)); setInterval(() => {}, 1000)');
-		expect(await takeDown(paths)).toBe("nothing");
+		const removed = vi.fn(async () => undefined);
+		expect(await takeDown(settings, removed)).toBe("nothing");
+		expect(removed).not.toHaveBeenCalled();
 		await writeSupervisorState(paths, stateOf(left.identity));
-		expect(await takeDown(paths)).toBe("stack");
+		expect(await takeDown(settings, removed)).toBe("stack");
 		expect(await left.exited).toEqual([0, null]);
-		expect(await takeDown(paths)).toBe("nothing");
+		expect(removed).toHaveBeenCalledTimes(1);
+		expect(await takeDown(settings, removed)).toBe("nothing");
+	});
+
+	test("takes its sandboxes with it, or is found by the next `down`", async () => {
+		await writeSupervisorState(paths, stateOf(await deadIdentity()));
+		const busy = () => Promise.reject(new Error("a sandbox runs on"));
+		await expect(takeDown(settings, busy)).rejects.toThrow("a sandbox runs on");
+		const removed = vi.fn(async () => undefined);
+		await takeDown(settings, removed);
+		expect(removed).toHaveBeenCalledTimes(1);
 	});
 });
 
@@ -138,10 +152,5 @@ describe("the data directory", () => {
 		expect(await closedParent(join(directory, "data"))).toBeUndefined();
 		await chmod(directory, 0o700);
 		expect(await closedParent(join(directory, "a", "data"))).toBe(directory);
-	});
-
-	test("may not be so deep that its sockets have no room for their names", () => {
-		expect(socketPathExcess(loadSettings({ BERTH_DATA_DIR: "/var/lib/berth" }).paths)).toBe(0);
-		expect(socketPathExcess(loadSettings({ BERTH_DATA_DIR: `/var/lib/${"x".repeat(80)}` }).paths)).toBeGreaterThan(0);
 	});
 });

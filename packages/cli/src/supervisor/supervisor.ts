@@ -1,6 +1,7 @@
 import type { Settings } from "@berth/config";
 import { CommandFailure, EXIT } from "../exit-codes.js";
-import { storeAdminKey } from "./admin-key.js";
+import { messageOf } from "../system-errors.js";
+import { ensureAdminKey, storeAdminKey } from "./admin-key.js";
 import { Child, type ChildSpec, StartError } from "./child.js";
 import { prepareDirectories } from "./directories.js";
 import { KeptProcess } from "./kept-process.js";
@@ -9,7 +10,7 @@ import { type SupervisorLock, takeLock } from "./lock.js";
 import { logPath, tailOfLog } from "./log-file.js";
 import { listenObstacle } from "./port.js";
 import type { ProcessIdentity } from "./process-identity.js";
-import { gatewaySpec, launcherSpec, ownPrograms, type Programs, prepareSpec, workerSpec } from "./programs.js";
+import { gatewaySpec, launcherSpec, ownPrograms, type Programs, prepareSpec, removalSpec, workerSpec } from "./programs.js";
 import type { ReadyLine } from "./ready-line.js";
 import { embeddedRedisOf, redisSpec } from "./redis.js";
 import { readSupervisorState, removeSupervisorState, type SupervisorPhase, writeSupervisorState } from "./state-file.js";
@@ -17,7 +18,7 @@ import { readSupervisorState, removeSupervisorState, type SupervisorPhase, write
 /** What a stack says when it takes requests. */
 export interface StackReady {
 	readonly url: string;
-	/** The first API key; null unless it was made at this start. */
+	/** The operator's API key; null unless it was made at this start. */
 	readonly key: string | null;
 	readonly dataDir: string;
 	/** The supervisor's. */
@@ -40,6 +41,8 @@ export class Supervisor {
 	#lock: SupervisorLock | undefined;
 	#phase: SupervisorPhase = "starting";
 	#firstKey: string | null = null;
+	/** Whether there was a launcher, which may have made sandboxes. */
+	#launched = false;
 	/** The one-shot that runs now, if any. */
 	#oneShot: ProcessIdentity | undefined;
 	#saving: Promise<void> = Promise.resolve();
@@ -85,8 +88,15 @@ export class Supervisor {
 			await this.#startProcess(redis.name, () => redisSpec(redis, this.#settings));
 		}
 		await this.#prepare();
-		await this.#startProcess("launcher", () => launcherSpec(this.#programs, this.#settings));
+		await this.#startProcess(
+			"launcher",
+			() => launcherSpec(this.#programs, this.#settings),
+			() => {
+				this.#launched = true;
+			},
+		);
 		await this.#startProcess("worker", () => workerSpec(this.#programs, this.#settings));
+		await this.#provideKey();
 		await this.#startProcess(
 			"gateway",
 			() => gatewaySpec(this.#programs, this.#settings),
@@ -101,7 +111,10 @@ export class Supervisor {
 		await this.#starting.catch(() => undefined);
 		this.#phase = "stopping";
 		await this.#save();
-		for (const each of this.#processes.toReversed()) await each.stop();
+		for (const each of this.#processes.toReversed()) {
+			const endedWell = await each.stop();
+			if (each.name === "launcher" && this.#launched && !endedWell) await this.#removeSandboxes();
+		}
 		await this.#saving;
 		if (this.#lock === undefined) return;
 		await removeSupervisorState(this.#settings.paths);
@@ -131,6 +144,17 @@ export class Supervisor {
 		}
 	}
 
+	/**
+	 * Makes the operator's key, unless the operator has named one. A durable Redis of the operator's may serve other
+	 * machines, too, whose key ours must not replace: there the gateway makes a first key when there is none at all.
+	 */
+	async #provideKey(): Promise<void> {
+		if (this.#settings.adminKeySha256 !== undefined || !this.#settings.embedded.durable) return;
+		const { sha256, made } = await ensureAdminKey(this.#settings.paths);
+		this.#settings = { ...this.#settings, adminKeySha256: sha256 };
+		this.#firstKey = made;
+	}
+
 	/** The port it took stays its port when it is started again; a first key is kept before anybody sees it. */
 	async #gatewayReady(line: ReadyLine): Promise<void> {
 		const { port, firstKey } = line;
@@ -138,6 +162,15 @@ export class Supervisor {
 		if (typeof firstKey !== "string") return;
 		await storeAdminKey(this.#settings.paths, firstKey);
 		this.#firstKey = firstKey;
+	}
+
+	/** What a launcher that was killed couldn't remove. What stays all the same, the next start removes. */
+	async #removeSandboxes(): Promise<void> {
+		try {
+			await Child.start(removalSpec(this.#programs, this.#settings), new AbortController().signal);
+		} catch (error) {
+			this.#say(`sandboxes may be left, which the next start removes: ${messageOf(error)}`);
+		}
 	}
 
 	async #clearLeftovers(): Promise<void> {

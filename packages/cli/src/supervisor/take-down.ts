@@ -1,8 +1,11 @@
-import type { DataPaths } from "@berth/config";
+import type { Settings } from "@berth/config";
 import { SECOND_MS } from "@berth/contracts";
 import { CommandFailure, EXIT } from "../exit-codes.js";
+import { Child, StartError } from "./child.js";
 import { stopLeftovers } from "./leftovers.js";
+import { logPath } from "./log-file.js";
 import { isRunning, signalProcess, waitUntilGone } from "./process-identity.js";
+import { ownPrograms, removalSpec } from "./programs.js";
 import { readSupervisorState, removeSupervisorState } from "./state-file.js";
 
 /** Longer than the graces of all processes together. */
@@ -13,8 +16,12 @@ const FORCE_MS = 10 * SECOND_MS;
 /** What there was to stop. */
 export type TakenDown = "nothing" | "stack" | "leftovers";
 
-/** Stops the stack of a data directory, or what a killed supervisor left of it, and waits until nothing of it runs. @throws CommandFailure */
-export async function takeDown(paths: DataPaths): Promise<TakenDown> {
+/**
+ * Stops the stack of a data directory, or what a killed supervisor left of it, and waits until nothing of it runs.
+ * @throws CommandFailure; what is left is found again the next time
+ */
+export async function takeDown(settings: Settings, removeSandboxes = runRemoval): Promise<TakenDown> {
+	const { paths } = settings;
 	const state = await readSupervisorState(paths);
 	if (state === undefined) return "nothing";
 	const { supervisor } = state;
@@ -31,8 +38,23 @@ export async function takeDown(paths: DataPaths): Promise<TakenDown> {
 			);
 	}
 	// One that was forced, or killed before, has left its state and perhaps more.
-	const left = await stopLeftovers((await readSupervisorState(paths)) ?? state);
+	const after = await readSupervisorState(paths);
+	const left = await stopLeftovers(after ?? state);
+	if (after !== undefined) await removeSandboxes(settings);
 	await removeSupervisorState(paths);
 	if (up) return "stack";
 	return left.length > 0 ? "leftovers" : "nothing";
+}
+
+/** Sandboxes outlive a launcher that was killed: another one removes them, and ends. */
+async function runRemoval(settings: Settings): Promise<void> {
+	try {
+		await Child.start(removalSpec(ownPrograms(), settings), new AbortController().signal);
+	} catch (error) {
+		if (!(error instanceof StartError)) throw error;
+		throw new CommandFailure(
+			EXIT.failed,
+			`sandboxes couldn't be removed: ${error.message}; see ${logPath(settings.paths.logs, error.child)}`,
+		);
+	}
 }

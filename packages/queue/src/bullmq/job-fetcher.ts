@@ -28,6 +28,9 @@ export class JobFetcher<Data> {
 	#worker: Worker<Data>;
 	#fetching: Promise<void> = Promise.resolve();
 	#stopping = false;
+	/** Whether the last job has left its marker, and whether such markers have led nowhere lately. */
+	#echo = false;
+	#quiet = true;
 
 	constructor(parts: JobFetcherParts<Data>) {
 		this.#parts = parts;
@@ -87,11 +90,17 @@ export class JobFetcher<Data> {
 	}
 
 	/**
-	 * Every job that is taken leaves a marker behind, so that the next wait ends at once and looks
-	 * again: the marker costs less than an empty look.
+	 * Every job that is taken leaves a marker behind, so that the next wait ends at once. When little is
+	 * going on that is all it was, and the length of the queue tells so for a tenth of an empty look.
 	 */
 	async #next(worker: Worker<Data>, token: string): Promise<void> {
+		if (this.#quiet && this.#echo && (await this.#parts.redis.llen(worker.toKey("wait"))) === 0) {
+			this.#echo = false;
+			return;
+		}
 		const [json, id] = (await worker.getBackend().moveToActive(token)) as [JobJson | undefined, string];
+		this.#quiet = !(json && this.#echo);
+		this.#echo = Boolean(json);
 		if (!json) return;
 		this.#parts.take(Job.fromJSON<Data>(worker, json, id), token);
 		// The answer of a quick one goes first.

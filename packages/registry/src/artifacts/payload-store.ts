@@ -1,7 +1,8 @@
+import { isUtf8 } from "node:buffer";
 import { randomBytes } from "node:crypto";
 import { opendir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { BerthError } from "@berth/contracts";
+import { BerthError, type BodyReference, INLINE_BODY_BYTES } from "@berth/contracts";
 import { isOlder, readExisting } from "./blob.js";
 import type { Deposit } from "./deposit.js";
 
@@ -38,6 +39,24 @@ export class PayloadStore {
 	/** Idempotent. */
 	async remove(key: string): Promise<void> {
 		await rm(this.#pathOf(key), { force: true });
+	}
+
+	/** Bytes as a body: in the message when they are few, else a payload. */
+	async putBody(bytes: Uint8Array): Promise<BodyReference> {
+		if (bytes.byteLength > INLINE_BODY_BYTES) return { payload: await this.put(bytes), sizeBytes: bytes.byteLength };
+		const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+		return isUtf8(buffer) ? { text: buffer.toString("utf8") } : { base64: buffer.toString("base64") };
+	}
+
+	/** The bytes of a body, wherever they are. A payload stays: an attempt may be tried again. @throws BerthError as `get` */
+	async getBody(body: BodyReference): Promise<Buffer> {
+		if ("payload" in body) return await this.get(body.payload);
+		return "text" in body ? Buffer.from(body.text) : Buffer.from(body.base64, "base64");
+	}
+
+	/** Frees what a body has here; idempotent. */
+	async removeBody(body: BodyReference): Promise<void> {
+		if ("payload" in body) await this.remove(body.payload);
 	}
 
 	/** Removes payloads that were written more than `olderThanMs` ago; how many. */

@@ -1,7 +1,8 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { BerthError, type Digest, MEDIA_TYPES } from "@berth/contracts";
+import { BerthError, type Digest, INLINE_BODY_BYTES, MEDIA_TYPES } from "@berth/contracts";
+import fc from "fast-check";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openArtifactStore } from "./store.js";
 
@@ -119,6 +120,33 @@ test("collecting keeps what a name leads to, waits for who holds, and removes th
 	hold[Symbol.dispose]();
 	expect(await collected).toBe(3);
 	expect([await images.hasBlob(kept.layer.digest), await images.hasBlob(dropped.layer.digest)]).toEqual([true, false]);
+});
+
+test("a body comes back byte for byte, whatever is in it", async () => {
+	const { payloads } = await openArtifactStore(directory);
+	const bodies = fc.oneof(
+		fc.uint8Array({ maxLength: 64 }),
+		fc.string({ unit: "binary", maxLength: 64 }).map((text) => bytes(`\ufeff${text}`)),
+	);
+	await fc.assert(
+		fc.asyncProperty(bodies, async (body) => {
+			expect((await payloads.getBody(await payloads.putBody(body))).equals(body)).toBe(true);
+		}),
+	);
+});
+
+test("a body goes into the message while it is small, and onto disk beyond that, until it is removed", async () => {
+	const { payloads } = await openArtifactStore(directory);
+	expect(await payloads.putBody(bytes("é"))).toEqual({ text: "é" });
+	expect(await payloads.putBody(Uint8Array.of(0xff))).toEqual({ base64: "/w==" });
+	const [most, more] = [Buffer.alloc(INLINE_BODY_BYTES, "x"), Buffer.alloc(INLINE_BODY_BYTES + 1, "x")];
+	expect(await payloads.putBody(most)).toEqual({ text: most.toString() });
+	const large = await payloads.putBody(more);
+	expect(large).toEqual({ payload: expect.any(String), sizeBytes: more.length });
+	expect((await payloads.getBody(large)).equals(more)).toBe(true);
+	await payloads.removeBody(large);
+	await payloads.removeBody({ text: "é" });
+	expect(readdirSync(join(directory, "payloads"))).toEqual([]);
 });
 
 test("payloads live under keys that lead nowhere else, and old ones are swept", async () => {

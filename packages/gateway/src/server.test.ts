@@ -1,0 +1,91 @@
+import { once } from "node:events";
+import { Agent, type IncomingMessage, request, type ServerResponse } from "node:http";
+import { type AddressInfo, connect, type Socket } from "node:net";
+import { text } from "node:stream/consumers";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createGatewayServer, type GatewayServer } from "./server.js";
+
+/** Longer than any test may take: that a stop waits for it would show. */
+const GRACE_MS = 60_000;
+
+let gateway: GatewayServer;
+let agent: Agent;
+beforeEach(async () => {
+	agent = new Agent({ keepAlive: true });
+	gateway = createGatewayServer();
+	await once(gateway.server.listen(0, "127.0.0.1"), "listening");
+});
+afterEach(async () => {
+	agent.destroy();
+	gateway.server.closeAllConnections();
+	await gateway.close(0);
+});
+
+const port = () => (gateway.server.address() as AddressInfo).port;
+
+/** A client that keeps its connections asks. */
+async function ask(): Promise<IncomingMessage> {
+	const outgoing = request({ agent, port: port(), host: "127.0.0.1" });
+	outgoing.end();
+	const [response] = (await once(outgoing, "response")) as [IncomingMessage];
+	return response;
+}
+
+/** The next request that arrives, not answered yet. */
+function arrival(): Promise<ServerResponse> {
+	return new Promise((resolve) => gateway.serve((_request, response) => resolve(response)));
+}
+
+describe("a gateway that stops", () => {
+	test("gives the answer that is in flight, says that the connection ends with it, and is closed then", async () => {
+		const arrived = arrival();
+		const asked = ask();
+		const response = await arrived;
+		const closed = gateway.close(GRACE_MS);
+		response.end("late");
+		const answer = await asked;
+		expect(answer.headers.connection).toBe("close");
+		expect(await text(answer)).toBe("late");
+		await closed;
+	});
+
+	test("ends an answer that had begun, and its connection, though the client was promised to keep it", async () => {
+		const arrived = arrival();
+		const asked = ask();
+		const response = await arrived;
+		response.write("half, ");
+		const answer = await asked;
+		expect(answer.headers.connection).toBe("keep-alive");
+		const closed = gateway.close(GRACE_MS);
+		response.end("and half");
+		expect(await text(answer)).toBe("half, and half");
+		await closed;
+	});
+
+	test("closes connections that wait for their next request, at once", async () => {
+		gateway.serve((_request, response) => response.end("x"));
+		await text(await ask());
+		await gateway.close(GRACE_MS);
+	});
+
+	test("answers a request that was on its way, and takes no other", async () => {
+		gateway.serve((_request, response) => response.end("x"));
+		const socket = connect(port(), "127.0.0.1");
+		socket.write("GET / HTTP/1.1\r\n");
+		const [accepted] = (await once(gateway.server, "connection")) as [Socket];
+		await expect.poll(() => accepted.bytesRead, { interval: 1 }).toBeGreaterThan(0);
+		const closed = gateway.close(GRACE_MS);
+		socket.write("host: x\r\n\r\n");
+		expect(await text(socket)).toContain("connection: close");
+		await closed;
+		expect(gateway.server.listening).toBe(false);
+	});
+
+	test("cuts off who takes longer than the grace", async () => {
+		const arrived = arrival();
+		const asked = ask();
+		await arrived;
+		await gateway.close(10);
+		await expect(asked).rejects.toThrow("socket hang up");
+	});
+});
