@@ -34,6 +34,7 @@ export default defineConfig({
 		expect: { poll: { timeout: 10_000 } },
 		projects: [
 			{ extends: true, test: { name: "unit", include: ["packages/*/src/**/*.test.ts"], testTimeout: 20_000, sequence: { groupOrder: 0 } } },
+			{ extends: true, test: { name: "docs", include: ["test/docs/**/*.test.ts"], sequence: { groupOrder: 0 } } },
 			wholeSystem("functional", "test/functional/**/*.test.ts", 1, 1, SHARED_STACK),
 			wholeSystem("security", "test/security/**/*.test.ts", 2, 1, SHARED_STACK),
 			wholeSystem("faults", "test/faults/**/*.test.ts", 3, 2),

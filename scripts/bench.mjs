@@ -1,5 +1,5 @@
 // Every figure that SPECIFICATION.md promises, measured in one run on a stack of its own: `npm run bench [-- --quick]`.
-// Prints a Markdown table and writes bench-results.json.
+// Prints its table of targets and writes bench-results.json; `npm run bench:table` puts the table there.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -8,8 +8,9 @@ import { PRESETS, runBench } from "@berth/loadtest";
 import { neverReused, simultaneousStarts, sustainedMisses } from "./bench/cold-starts.mjs";
 import { frozenMemory, prewarmedMemory } from "./bench/memory.mjs";
 import { redeploys } from "./bench/redeploys.mjs";
-import { markdownOf, rowsOf } from "./bench/rows.mjs";
+import { rowsOf } from "./bench/rows.mjs";
 import { FETCH, fetchHandlerOf } from "./bench/sources.mjs";
+import { benchPart } from "./bench/specification.mjs";
 import { ROOT } from "./setup/places.mjs";
 import { Stack } from "./stack/stack.mjs";
 import { stopSignal } from "./stack/stop-signal.mjs";
@@ -25,12 +26,9 @@ async function main() {
 	const stack = await Stack.start({ port: 0, env: { BERTH_LOG_LEVEL: "warn" }, signal });
 	try {
 		const measured = await measure(stack, values.quick, signal);
-		const rows = rowsOf(measured);
-		process.stdout.write(`\n${markdownOf(rows, measured.floors)}\n`);
-		await writeFile(
-			values.out,
-			`${JSON.stringify({ at: new Date().toISOString(), machine: measured.small.machine, rows, measured }, null, "\t")}\n`,
-		);
+		const results = { at: new Date().toISOString(), machine: measured.small.machine, rows: rowsOf(measured), measured };
+		process.stdout.write(`\n${benchPart(results)}\n`);
+		await writeFile(values.out, `${JSON.stringify(results, null, "\t")}\n`);
 		process.stderr.write(`\nEverything that was measured is in ${values.out}\n`);
 	} finally {
 		await stack.stop();

@@ -16,7 +16,7 @@ export function readSources() {
 			package: name,
 			path: relative(ROOT, fullPath),
 			fullPath,
-			isTest: fullPath.endsWith(".test.ts"),
+			isTest: fullPath.endsWith(".test.ts") || fullPath.includes("/src/testing/"),
 			specifiers: specifiersOf(readFileSync(fullPath, "utf8")),
 		})),
 	);

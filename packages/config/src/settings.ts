@@ -17,9 +17,9 @@ const whole = (min: number, max: number) =>
 
 /**
  * Every setting of every process: its environment variable, meaning, unit and default. This package
- * is the only reader of the environment.
+ * is the only reader of the environment. docs/settings.md has the same table (a test compares them).
  */
-const settingsSchema = z.object({
+export const settingsSchema = z.object({
 	/** Where everything is kept. It and its parents must be searchable (o+x). */
 	BERTH_DATA_DIR: z
 		.string()
@@ -45,13 +45,13 @@ const settingsSchema = z.object({
 	BERTH_OCI_RUNTIME: z.string().default("auto"),
 	/** Memory that sandboxes of this node may hold together, MiB. Default: half of the machine's. */
 	BERTH_MEMORY_MIB: whole(256, 1 << 24).optional(),
-	/** Prewarmed sandboxes kept per runtime for the default memory class. */
+	/** Prewarmed sandboxes of the main runtime and the default memory class; other runtimes keep one. */
 	BERTH_PREWARMED: whole(0, 256).default(4),
 	/** Prewarmed build sandboxes. */
 	BERTH_PREWARMED_BUILDS: whole(0, 16).default(1),
 	/** Idle time after which a warm sandbox is removed, milliseconds. */
 	BERTH_IDLE_TTL_MS: whole(100, 0x7fff_ffff).default(600_000),
-	/** Invocations a node holds (running and waiting for a sandbox); more are answered 429. */
+	/** Interactive invocations a gateway has in flight, beyond which it answers 429; and those of each lane a worker has in hand. */
 	BERTH_MAX_INFLIGHT: whole(1, 100_000).default(1024),
 	BERTH_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
 });

@@ -42,7 +42,7 @@ export interface SandboxesOptions {
 }
 
 const O_PATH = 0o10000000;
-/** How often a sandbox that was killed is looked for, beside the signal that tells of its end, milliseconds. */
+/** How often a sandbox that is to end is killed until it has ended, milliseconds. */
 const REAP_MS = 20;
 /** How often the runtime's own orphans are looked for, milliseconds. */
 const STRAYS_MS = 5000;
@@ -121,11 +121,15 @@ export class Sandboxes {
 	async kill(id: string): Promise<void> {
 		const entry = this.#entries.get(id);
 		if (entry?.pid === undefined) return;
-		this.#options.cgroups.kill(id);
-		// Waiting for SIGCHLD alone keeps no process alive, and a launcher that stops waits for nothing else.
-		const look = setInterval(() => this.#reapAll(), REAP_MS);
-		try {
+		const kill = () => {
+			this.#options.cgroups.kill(id);
 			this.#reapAll();
+		};
+		// Again and again: the worker may freeze it at this very moment, and a frozen v1 task doesn't die. Also, waiting
+		// for SIGCHLD alone keeps no process alive, and a launcher that stops waits for nothing else.
+		const look = setInterval(kill, REAP_MS);
+		try {
+			kill();
 			await entry.ended.promise;
 		} finally {
 			clearInterval(look);

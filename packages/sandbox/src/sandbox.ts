@@ -214,9 +214,9 @@ export class Sandbox {
 		this.#alive().freezer.thaw();
 	}
 
-	/** Bytes that its cgroup is charged with; 0 before it runs and after it was killed. */
+	/** Bytes that its cgroup is charged with; 0 before it runs and when it is being removed. */
 	memoryBytes(): number {
-		return this.#body?.cgroup.memoryBytes() ?? 0;
+		return this.#body === undefined || this.#removed ? 0 : this.#body.cgroup.memoryBytes();
 	}
 
 	/**
