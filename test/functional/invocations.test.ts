@@ -202,6 +202,19 @@ describe("a function's context", () => {
 		expect(await deployed.result("work")).toBe("answered");
 		await eventually(async () => expect(await deployed.result("finished?")).toBe(1));
 	});
+
+	it("keeps a sandbox whose waitUntil was over with the answer, also one that failed", async () => {
+		const source = `let served = 0;
+			export default (ask: any, ctx: any) => {
+				ctx.waitUntil(Promise.resolve());
+				served++;
+				if (ask === "fail") throw new Error("on purpose");
+				return served; };`;
+		const deployed = await deploy(stack, { source });
+		expect(await deployed.result("work")).toBe(1);
+		await deployed.invoke("fail");
+		expect(await deployed.result("work")).toBe(3);
+	});
 });
 
 describe("a stack trace", () => {
