@@ -47,7 +47,8 @@ export class LayerStore {
 		return {
 			async write(chunk) {
 				hash.update(chunk);
-				await file.write(chunk);
+				// A full disk takes part of a write and says so only to the next one: `appendFile` makes that one.
+				await file.appendFile(chunk);
 			},
 			finish: async () => {
 				try {

@@ -6,6 +6,7 @@ import {
 	type LayerRequest,
 	LIMITS,
 	MIB,
+	type SandboxKind,
 	type SandboxLimits,
 	type SandboxRequest,
 	type SpecialiseRequest,
@@ -17,7 +18,7 @@ export class RequestError extends Error {
 }
 
 const SANDBOX = /^sb_[0-9a-z]{26}$/;
-const MAX_LAYERS = 32;
+export const MAX_LAYERS = 32;
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -29,7 +30,7 @@ export const read = {
 	boot: (head: Fields): BootRequest => ({
 		sandbox: sandbox(head["sandbox"]),
 		base: digests(head["base"], "base"),
-		kind: head["kind"] === "build" ? "build" : "function",
+		kind: kind(head["kind"]),
 		oldSpaceMiB: integer(head["oldSpaceMiB"], "oldSpaceMiB", 8, LIMITS.memoryMiB.max),
 		semiSpaceMiB: integer(head["semiSpaceMiB"], "semiSpaceMiB", 1, 64),
 		limits: limits(head["limits"]),
@@ -50,6 +51,11 @@ function limits(value: unknown): SandboxLimits {
 		tmpfsBytes: integer(fields["tmpfsBytes"], "tmpfsBytes", 4096, LIMITS.tmpfsMiB.max * MIB),
 		tmpfsInodes: integer(fields["tmpfsInodes"], "tmpfsInodes", 1, 1_000_000),
 	};
+}
+
+function kind(value: unknown): SandboxKind {
+	if (value !== "function" && value !== "build") throw new RequestError(`kind: ${JSON.stringify(value)} isn't function or build`);
+	return value;
 }
 
 function sandbox(value: unknown): string {

@@ -59,7 +59,7 @@ async function writeFile(source: FileHandle, from: number, size: number, path: s
 	for (let done = 0; done < size; ) {
 		const { bytesRead } = await source.read(buffer, 0, Math.min(buffer.length, size - done), from + done);
 		if (bytesRead === 0) throw new Error(`${path}: the layer ends within the file`);
-		await target.write(buffer, 0, bytesRead);
+		await target.appendFile(buffer.subarray(0, bytesRead));
 		done += bytesRead;
 	}
 	await target.chmod((mode & 0o111) === 0 ? 0o644 : 0o755);

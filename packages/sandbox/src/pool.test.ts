@@ -3,6 +3,7 @@ import { FIXED_LIMITS, FROM_AGENT, type InvokeHead, MIB } from "@berth/contracts
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Lease } from "./lease.js";
 import { Pool, type PoolOptions } from "./pool.js";
+import type { Specialisation } from "./sandbox.js";
 import { temporaryDirectory } from "./testing/directory.js";
 import { type FakeAgent, FakeEngine } from "./testing/fake-engine.js";
 import { BASE, OTHER_BASE, version } from "./testing/versions.js";
@@ -46,6 +47,9 @@ async function start(changes: Partial<PoolOptions> = {}): Promise<Pool> {
 
 const head: InvokeHead = { id: "inv_1", attempt: 1, timeoutMs: 5000, trigger: { kind: "event" }, maxBodyBytes: MIB };
 
+/** A lease for a caller who stays. */
+const acquire = (pool: Pool, target: Specialisation) => pool.acquire(target, new AbortController().signal);
+
 /** Runs one invocation and gives the sandbox back. */
 async function run(lease: Lease): Promise<void> {
 	const { healthy, outcome } = await lease.sandbox.invoke(head, Buffer.alloc(0));
@@ -54,7 +58,7 @@ async function run(lease: Lease): Promise<void> {
 }
 
 async function use(pool: Pool, name: string, manifest: Parameters<typeof version>[1] = {}): Promise<Lease> {
-	const lease = await pool.acquire(version(name, manifest));
+	const lease = await acquire(pool, version(name, manifest));
 	await run(lease);
 	return lease;
 }
@@ -102,7 +106,7 @@ describe("a sandbox is kept only when", () => {
 
 	test("its outcome was healthy", async () => {
 		const pool = await start();
-		const lease = await pool.acquire(version("hello"));
+		const lease = await acquire(pool, version("hello"));
 		lease.release(false, RAN);
 		lease.release(true, RAN);
 		await replaced(pool, lease);
@@ -110,7 +114,7 @@ describe("a sandbox is kept only when", () => {
 
 	test("nothing of the function runs on", async () => {
 		const pool = await start();
-		const lease = await pool.acquire(version("hello"));
+		const lease = await acquire(pool, version("hello"));
 		engine.agents.get(lease.sandbox.id)?.cgroup.tell({ tasks: 12, processes: 3 });
 		lease.release(true, RAN);
 		await replaced(pool, lease);
@@ -136,14 +140,14 @@ describe("what an invocation gave to `waitUntil`", () => {
 	const waiting = async (timeoutMs: number) => {
 		const pool = await start();
 		engine.onInvoke = (agent, asked) => agent.answer(asked, { waiting: true });
-		const lease = await pool.acquire(version("hello", { timeoutMs, concurrency: 1 }));
+		const lease = await acquire(pool, version("hello", { timeoutMs, concurrency: 1 }));
 		await run(lease);
 		return { pool, lease, agent: engine.of("hello")[0] as FakeAgent };
 	};
 
 	test("holds its sandbox: nobody has it before that is over", async () => {
 		const { pool, lease, agent } = await waiting(5000);
-		const next = pool.acquire(version("hello", { timeoutMs: 5000, concurrency: 1 }));
+		const next = acquire(pool, version("hello", { timeoutMs: 5000, concurrency: 1 }));
 		let had = false;
 		void next.then(() => {
 			had = true;
@@ -165,7 +169,7 @@ describe("a burst", () => {
 		const pool = await start({ cores: 8 });
 		let most = 0;
 		const attempts = Array.from({ length: 30 }, async () => {
-			const lease = await pool.acquire(version("hello", { concurrency: 3 }));
+			const lease = await acquire(pool, version("hello", { concurrency: 3 }));
 			most = Math.max(most, pool.list().filter(({ state }) => state === "busy").length);
 			await run(lease);
 		});
@@ -178,10 +182,10 @@ describe("a burst", () => {
 	test("is served in the order in which it came", async () => {
 		const pool = await start();
 		const target = version("hello", { concurrency: 1 });
-		const first = await pool.acquire(target);
+		const first = await acquire(pool, target);
 		const order: number[] = [];
 		const others = [1, 2, 3].map(async (number) => {
-			const lease = await pool.acquire(target);
+			const lease = await acquire(pool, target);
 			order.push(number);
 			lease.release(true, RAN);
 		});
@@ -195,13 +199,28 @@ describe("a burst", () => {
 		const pool = await start();
 		vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
 		const target = version("hello", { concurrency: 1 });
-		const held = pool.acquire(target);
+		const held = acquire(pool, target);
 		await held;
-		const late = pool.acquire(target);
+		const late = acquire(pool, target);
 		const refused = expect(late).rejects.toMatchObject({ code: "start_timed_out" });
 		await vi.advanceTimersByTimeAsync(FIXED_LIMITS.startMs);
 		await refused;
 		expect(pool.stats.waiting).toBe(0);
+	});
+
+	test("waits no more for a caller who goes away: the next one gets the turn", async () => {
+		const pool = await start();
+		const target = version("hello", { concurrency: 1 });
+		const held = await acquire(pool, target);
+		const caller = new AbortController();
+		const gone = expect(pool.acquire(target, caller.signal)).rejects.toMatchObject({ code: "cancelled" });
+		const next = acquire(pool, target);
+		caller.abort();
+		await gone;
+		expect(pool.stats.waiting).toBe(1);
+		held.release(true, RAN);
+		await run(await next);
+		expect(engine.booted).toHaveLength(1);
 	});
 
 	test("loses one waiter to a start that fails, not all of them", async () => {
@@ -212,7 +231,7 @@ describe("a burst", () => {
 			if (failures-- > 0) agent.say(FROM_AGENT.failed, { phase: "init", error: { name: "TypeError", message: "no such module" } });
 			else well(agent, asked);
 		};
-		const asked = Array.from({ length: 3 }, () => pool.acquire(version("hello", { concurrency: 1 })).then(run));
+		const asked = Array.from({ length: 3 }, () => acquire(pool, version("hello", { concurrency: 1 })).then(run));
 		const results = await Promise.allSettled(asked);
 		expect(results.map(({ status }) => status)).toEqual(["rejected", "fulfilled", "fulfilled"]);
 		expect(results[0]).toMatchObject({ reason: { name: "SpecialiseError", outcome: "init_error", message: "no such module" } });
@@ -221,7 +240,7 @@ describe("a burst", () => {
 	test("hears of a boot that the engine refuses as of our failure, and nothing of it stays", async () => {
 		const pool = await start();
 		engine.onBoot = () => Promise.reject(new Error("no such layer"));
-		await expect(pool.acquire(version("hello"))).rejects.toMatchObject({ code: "platform_error" });
+		await expect(acquire(pool, version("hello"))).rejects.toMatchObject({ code: "platform_error" });
 		await expect.poll(() => pool.list(), { interval: 5 }).toEqual([]);
 		expect(pool.stats.memoryBytes).toBe(0);
 	});
@@ -231,7 +250,7 @@ describe("the node's memory", () => {
 	/** Uses functions one after the other, each frozen before the next and holding so much. */
 	const fill = async (pool: Pool, memoryMiB: number, ...names: readonly string[]) => {
 		for (const name of names) {
-			const lease = await pool.acquire(version(name));
+			const lease = await acquire(pool, version(name));
 			engine.agents.get(lease.sandbox.id)?.cgroup.tell({ memoryBytes: memoryMiB * MIB });
 			await run(lease);
 			await frozen(pool, lease.sandbox.id);
@@ -255,8 +274,8 @@ describe("the node's memory", () => {
 
 	test("that busy sandboxes hold makes others wait until it is free", async () => {
 		const pool = await start({ memoryBudgetBytes: 256 * MIB });
-		const [a] = [await pool.acquire(version("a")), await pool.acquire(version("b"))];
-		const c = pool.acquire(version("c"));
+		const [a] = [await acquire(pool, version("a")), await acquire(pool, version("b"))];
+		const c = acquire(pool, version("c"));
 		await new Promise((resolve) => setTimeout(resolve, 20));
 		expect(left()).toEqual(["a", "b"]);
 		a.release(true, RAN);
@@ -269,7 +288,7 @@ describe("the node's memory", () => {
 		const over: number[] = [];
 		await Promise.all(
 			Array.from({ length: 40 }, async (_, index) => {
-				const lease = await pool.acquire(version(`f${index % 7}`));
+				const lease = await acquire(pool, version(`f${index % 7}`));
 				const { memoryBytes, memoryBudgetBytes } = pool.stats;
 				if (memoryBytes > memoryBudgetBytes) over.push(memoryBytes);
 				await run(lease);
@@ -287,7 +306,7 @@ test("what is idle too long is removed", async () => {
 
 test("a function's idle sandboxes are evicted by its name; the busy one finishes", async () => {
 	const pool = await start({ cores: 1 });
-	const busy = await pool.acquire(version("hello"));
+	const busy = await acquire(pool, version("hello"));
 	await use(pool, "other");
 	expect(await pool.evict("default", "hello")).toBe(0);
 	await run(busy);
@@ -305,7 +324,7 @@ test("a floor that is lowered is lowered when it says so", async () => {
 
 test("a closed pool has removed every sandbox, whatever it did", async () => {
 	const pool = await start({ prewarmed: 2 });
-	await pool.acquire(version("busy"));
+	await acquire(pool, version("busy"));
 	await use(pool, "idle");
 	await pool.close();
 	expect(engine.agents.size).toBe(0);

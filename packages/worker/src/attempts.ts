@@ -16,7 +16,7 @@ import { type Lease, type Pool, type SandboxResult, type Specialisation, Special
 import type { WorkerMetrics } from "@berth/telemetry";
 import type { ReadyVersions } from "./versions.js";
 
-/** Logs up to this size stay in the record, bytes. */
+/** Logs up to this size stay in the record, bytes of JSON. */
 const INLINE_LOG_BYTES = 8 * 1024;
 /** How long a function may go on after it was told that its caller went away, milliseconds. */
 const CANCEL_GRACE_MS = 5000;
@@ -94,8 +94,9 @@ export class Attempts {
 	}
 
 	async #runIn(lease: Lease, delivery: Delivery, target: Specialisation, body: Uint8Array): Promise<Settlement> {
-		const { cancelled } = delivery;
-		if (cancelled.aborted) {
+		const { cancelled, lost } = delivery;
+		// Of a lost lease nothing may run; its settlement doesn't count, whatever it says.
+		if (cancelled.aborted || lost.aborted) {
 			lease.release(true);
 			return this.#failed(delivery, cancelledBefore(delivery, lease));
 		}
@@ -144,9 +145,9 @@ export class Attempts {
 
 	async #logBook(lines: readonly LogLine[], truncated: boolean): Promise<LogBook | undefined> {
 		if (lines.length === 0 && !truncated) return undefined;
-		const bytes = lines.reduce((sum, { text }) => sum + text.length, 0);
-		if (bytes <= INLINE_LOG_BYTES) return { lines, truncated };
-		return { payload: await this.#options.payloads.put(Buffer.from(JSON.stringify(lines))), truncated };
+		const bytes = Buffer.from(JSON.stringify(lines));
+		if (bytes.byteLength <= INLINE_LOG_BYTES) return { lines, truncated };
+		return { payload: await this.#options.payloads.put(bytes), truncated };
 	}
 }
 

@@ -25,7 +25,7 @@ export class ReadyVersions {
 	}
 
 	#forget(name: string | undefined): void {
-		if (name === undefined) return;
-		for (const key of this.#kept.keys()) if (key.startsWith(`${name}:`)) this.#kept.delete(key);
+		if (name === undefined) this.#kept.clear();
+		else for (const key of this.#kept.keys()) if (key.startsWith(`${name}:`)) this.#kept.delete(key);
 	}
 }

@@ -75,6 +75,7 @@ export class LauncherConnection {
 
 	async close(): Promise<void> {
 		this.#closing = true;
+		if (this.#socket.closed) return;
 		const closed = new Promise<void>((resolve) => this.#socket.once("close", () => resolve()));
 		this.#socket.destroy();
 		await closed;

@@ -82,10 +82,16 @@ export class OciEngine implements SandboxEngine {
 }
 
 async function send(connection: LauncherConnection, digest: Digest, source: LayerSource): Promise<void> {
-	for await (const bytes of source(digest)) {
-		for (let at = 0; at < bytes.byteLength; at += LAUNCHER_BOUNDS.maxBodyBytes) {
-			await connection.request("importLayer", { digest, last: false }, bytes.subarray(at, at + LAUNCHER_BOUNDS.maxBodyBytes));
+	try {
+		for await (const bytes of source(digest)) {
+			for (let at = 0; at < bytes.byteLength; at += LAUNCHER_BOUNDS.maxBodyBytes) {
+				await connection.request("importLayer", { digest, last: false }, bytes.subarray(at, at + LAUNCHER_BOUNDS.maxBodyBytes));
+			}
 		}
+	} catch (error) {
+		// Half a layer would be taken for the beginning of the next one; ended here, it is refused for its digest.
+		await connection.request("importLayer", { digest, last: true }).catch(() => undefined);
+		throw error;
 	}
 	await connection.request("importLayer", { digest, last: true });
 }

@@ -1,0 +1,30 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { overlayOptions } from "./base-mounts.js";
+import { LayerStore } from "./layers.js";
+import { MAX_LAYERS } from "./requests.js";
+import { digestOf, tar } from "./testing/tar.js";
+
+test("an overlay of the most layers there may be, in the longest data directory, fits into the page that mount(2) takes", async () => {
+	const directory = mkdtempSync(join(tmpdir(), "overlay-"));
+	try {
+		const store = new LayerStore(directory);
+		const layers = Array.from({ length: MAX_LAYERS }, (_, index) => tar({ name: `file${index}` }));
+		for (const bytes of layers) {
+			const receiver = await store.receive(digestOf(bytes));
+			await receiver.write(bytes);
+			await receiver.finish();
+		}
+		const digests = layers.map(digestOf);
+		const options = overlayOptions(store, digests);
+		const paths = options.slice("lowerdir=".length).split(":");
+		// The topmost first, and an empty one below all: an overlay wants two.
+		expect(paths).toEqual([...digests.map((digest) => store.path(digest)).reverse(), store.emptyLayer]);
+		const longest = 64 + "/launcher".length - directory.length;
+		expect(options.length + longest * paths.length).toBeLessThan(4096);
+	} finally {
+		rmSync(directory, { recursive: true });
+	}
+});

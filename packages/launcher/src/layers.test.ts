@@ -1,0 +1,84 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Digest } from "@berth/contracts";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { LayerStore } from "./layers.js";
+import { digestOf, tar } from "./testing/tar.js";
+
+const LAYER = tar({ name: "index.mjs", content: "export default 1" });
+const DIGEST = digestOf(LAYER);
+
+let directory: string;
+let store: LayerStore;
+beforeEach(() => {
+	directory = mkdtempSync(join(tmpdir(), "layers-"));
+	store = new LayerStore(directory);
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+/** Everything that is kept of layers, beside the empty one. */
+const kept = () => [
+	...readdirSync(join(directory, "layers")).filter((name) => name !== "empty"),
+	...readdirSync(join(directory, "incoming")),
+];
+
+async function bring(bytes: Uint8Array, digest: Digest = digestOf(bytes), chunk = 100): Promise<void> {
+	const receiver = await store.receive(digest);
+	for (let at = 0; at < bytes.length; at += chunk) await receiver.write(bytes.subarray(at, at + chunk));
+	await receiver.finish();
+}
+
+describe("a layer", () => {
+	test("is there when its last chunk was taken, unpacked, and nothing else stays", async () => {
+		expect(store.has(DIGEST)).toBe(false);
+		expect(() => store.path(DIGEST)).toThrow("isn't in the store");
+		await bring(LAYER);
+		expect(store.has(DIGEST)).toBe(true);
+		expect(readFileSync(join(store.path(DIGEST), "index.mjs"), "utf8")).toBe("export default 1");
+		expect(kept()).toHaveLength(1);
+	});
+
+	test("that isn't what its digest says is refused before it is unpacked, and nothing stays", async () => {
+		const other = tar({ name: "evil", content: "x" });
+		await expect(bring(other, DIGEST)).rejects.toThrow(`the layer's bytes are ${digestOf(other)}, not ${DIGEST}`);
+		expect([store.has(DIGEST), kept()]).toEqual([false, []]);
+	});
+
+	test("that can't be unpacked leaves nothing, and can be brought again", async () => {
+		const broken = tar({ name: "good", content: "x" }, { name: "link", type: "2", target: "/" });
+		await expect(bring(broken)).rejects.toThrow("only files and directories");
+		expect([store.has(digestOf(broken)), kept()]).toEqual([false, []]);
+		await bring(LAYER);
+		expect(store.has(DIGEST)).toBe(true);
+	});
+
+	test("that two connections bring at the same time is there once", async () => {
+		await Promise.all([bring(LAYER), bring(LAYER, DIGEST, 7), bring(LAYER)]);
+		expect(kept()).toHaveLength(1);
+		expect(readdirSync(store.path(DIGEST))).toEqual(["index.mjs"]);
+	});
+
+	test("that is there already stays as it is", async () => {
+		await bring(LAYER);
+		const path = store.path(DIGEST);
+		writeFileSync(join(path, "mark"), "");
+		await bring(LAYER);
+		expect(existsSync(join(path, "mark"))).toBe(true);
+	});
+
+	test("whose connection ends half-way leaves nothing", async () => {
+		const receiver = await store.receive(DIGEST);
+		await receiver.write(LAYER.subarray(0, 100));
+		await receiver.abort();
+		expect(kept()).toEqual([]);
+	});
+});
+
+test("what a launcher that was killed had half-done is gone at the next start, whole layers stay", async () => {
+	await bring(LAYER);
+	await (await store.receive(DIGEST)).write(LAYER);
+	mkdirSync(join(directory, "layers", "0123.half", "deep"), { recursive: true });
+	const next = new LayerStore(directory);
+	expect([next.has(DIGEST), kept()]).toEqual([true, [next.path(DIGEST).split("/").at(-1)]]);
+});

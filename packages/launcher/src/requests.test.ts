@@ -1,0 +1,105 @@
+import { LIMITS, MIB } from "@berth/contracts";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { RequestError, read } from "./requests.js";
+
+const SANDBOX = `sb_${"0".repeat(26)}`;
+const DIGEST = `sha256:${"a".repeat(64)}`;
+const LIMIT = { memoryBytes: 128 * MIB, cpuMilli: 1000, pids: 64, tmpfsBytes: 64 * MIB, tmpfsInodes: 1024 };
+const BOOT = { sandbox: SANDBOX, base: [DIGEST], kind: "function", oldSpaceMiB: 68, semiSpaceMiB: 4, limits: LIMIT };
+const SPECIALISE = { sandbox: SANDBOX, layers: [DIGEST, DIGEST], limits: LIMIT };
+
+test("what is well formed is read field by field, and nothing else comes along", () => {
+	const more = { seq: 1, rootfs: "/", __proto__: { evil: 1 } };
+	expect(read.boot({ ...BOOT, ...more, limits: { ...LIMIT, swap: -1 } })).toEqual(BOOT);
+	expect(read.specialise({ ...SPECIALISE, ...more })).toEqual(SPECIALISE);
+	expect(read.sandbox({ sandbox: SANDBOX, ...more })).toEqual({ sandbox: SANDBOX });
+	expect(read.layer({ digest: DIGEST })).toEqual({ digest: DIGEST });
+	expect([read.import({ digest: DIGEST, last: true }).last, read.import({ digest: DIGEST, last: "yes" }).last]).toEqual([true, false]);
+});
+
+const BAD_SANDBOXES = [undefined, null, 1, "", "sb_", `sb_${"0".repeat(25)}`, `sb_${"0".repeat(27)}`, `sb_${"A".repeat(26)}`, [SANDBOX]];
+const BAD_PATHS = ["../../../etc", "/etc", `sb_${"0".repeat(24)}/.`, `${SANDBOX}\n`, `${SANDBOX}\0`, `x${SANDBOX}`];
+
+test.each([...BAD_SANDBOXES, ...BAD_PATHS])("%j is no sandbox", (sandbox) => {
+	for (const request of [
+		() => read.sandbox({ sandbox }),
+		() => read.boot({ ...BOOT, sandbox }),
+		() => read.specialise({ ...SPECIALISE, sandbox }),
+	]) {
+		expect(request).toThrow(RequestError);
+	}
+});
+
+const BAD_DIGESTS = [undefined, null, 1, "", "sha256:", "a".repeat(64), `sha512:${"a".repeat(64)}`, `sha256:${"A".repeat(64)}`];
+
+test.each([...BAD_DIGESTS, `sha256:${"a".repeat(63)}`, `sha256:${"a".repeat(62)}/.`, `${DIGEST}\n`, "sha256:../../../../etc/passwd"])(
+	"%j is no layer",
+	(digest) => {
+		for (const request of [
+			() => read.layer({ digest }),
+			() => read.import({ digest, last: true }),
+			() => read.boot({ ...BOOT, base: [DIGEST, digest] }),
+			() => read.specialise({ ...SPECIALISE, layers: [digest] }),
+		]) {
+			expect(request).toThrow(/isn't a sha256 digest/);
+		}
+	},
+);
+
+test.each([undefined, null, DIGEST, {}, [], Array(33).fill(DIGEST)])("%j are no layers", (layers) => {
+	expect(() => read.boot({ ...BOOT, base: layers })).toThrow("base: 1 to 32 digests");
+	expect(() => read.specialise({ ...SPECIALISE, layers })).toThrow("layers: 1 to 32 digests");
+});
+
+test.each([undefined, null, "", "Build", 1])("%j is no kind of sandbox", (kind) => {
+	expect(() => read.boot({ ...BOOT, kind })).toThrow(/kind/);
+});
+
+describe("a limit", () => {
+	const RANGES: Readonly<Record<keyof typeof LIMIT, readonly [number, number]>> = {
+		memoryBytes: [16 * MIB, LIMITS.memoryMiB.max * MIB],
+		cpuMilli: [1, LIMITS.cpuMilli.max],
+		pids: [1, 4096],
+		tmpfsBytes: [4096, LIMITS.tmpfsMiB.max * MIB],
+		tmpfsInodes: [1, 1_000_000],
+	};
+
+	test.each(Object.entries(RANGES))("%s has to be a whole number in its range: none is ever left out", (field, [min, max]) => {
+		const boot = (value: unknown) => read.boot({ ...BOOT, limits: { ...LIMIT, [field]: value } }).limits;
+		expect([boot(min), boot(max)].map((limits) => limits[field as keyof typeof LIMIT])).toEqual([min, max]);
+		for (const bad of [undefined, null, min - 1, max + 1, min + 0.5, -1, Number.NaN, Number.POSITIVE_INFINITY, String(min), [min], "max"]) {
+			expect(() => boot(bad)).toThrow(new RegExp(`^${field}: `));
+		}
+	});
+
+	test.each([undefined, null, 1, "x", []])("has to be given: %j is none", (limits) => {
+		expect(() => read.boot({ ...BOOT, limits })).toThrow(RequestError);
+		expect(() => read.specialise({ ...SPECIALISE, limits })).toThrow(RequestError);
+	});
+});
+
+test("V8's heap is bounded, too: its flags are arguments", () => {
+	for (const field of ["oldSpaceMiB", "semiSpaceMiB"]) {
+		for (const bad of [undefined, 0, -1, 1.5, 100_000, "64 --inspect"])
+			expect(() => read.boot({ ...BOOT, [field]: bad })).toThrow(RequestError);
+	}
+});
+
+test("whatever JSON comes is read or refused, never anything else", () => {
+	const value = fc.oneof(fc.jsonValue(), fc.constantFrom<unknown>(SANDBOX, DIGEST, [DIGEST], LIMIT, 64, "build"));
+	const heads = fc.dictionary(
+		fc.constantFrom("sandbox", "digest", "last", "base", "layers", "kind", "oldSpaceMiB", "semiSpaceMiB", "limits"),
+		value,
+	);
+	fc.assert(
+		fc.property(heads, fc.constantFrom(...Object.values(read)), (head, reader) => {
+			try {
+				reader(head);
+			} catch (error) {
+				expect(error).toBeInstanceOf(RequestError);
+			}
+		}),
+		{ numRuns: 500 },
+	);
+});

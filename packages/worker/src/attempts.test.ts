@@ -1,0 +1,259 @@
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { BerthError, type FunctionError, INLINE_BODY_BYTES, type LogLine } from "@berth/contracts";
+import type { Delivery } from "@berth/queue";
+import { openArtifactStore, type PayloadStore } from "@berth/registry";
+import { type Lease, type Pool, type SandboxResult, type Specialisation, SpecialiseError } from "@berth/sandbox";
+import { WorkerMetrics } from "@berth/telemetry";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { Attempts } from "./attempts.js";
+import { ready } from "./testing/versions.js";
+import type { ReadyVersions } from "./versions.js";
+
+const NO_LOG = { lines: [], truncated: false };
+const DONE: SandboxResult = {
+	outcome: "succeeded",
+	runMs: 3,
+	answer: { head: { id: "inv_1", attempt: 1, waiting: false, contentType: "text/plain" }, body: Buffer.from("hi") },
+	usage: { cpuMs: 2, peakMemoryBytes: 1, scratchBytes: 0 },
+	limitsHit: [],
+	log: NO_LOG,
+	healthy: true,
+};
+const CRASHED: SandboxResult = { ...DONE, outcome: "crashed", error: { name: "E", message: "gone", stack: "at bundle" }, healthy: false };
+
+let directory: string;
+let payloads: PayloadStore;
+beforeEach(async () => {
+	directory = await mkdtemp(join(tmpdir(), "attempts-"));
+	({ payloads } = await openArtifactStore(directory));
+});
+afterEach(async () => {
+	vi.useRealTimers();
+	await rm(directory, { recursive: true });
+});
+
+/** A pool that gives one sandbox, which does what the test says. */
+class FakePool {
+	readonly released: (readonly [healthy: boolean, ran: unknown])[] = [];
+	readonly killed = Promise.withResolvers<void>();
+	readonly bodies: string[] = [];
+	readonly cancelled: string[] = [];
+	acquire: (target: Specialisation) => Promise<Lease> = async () => this.lease;
+	invoke: () => Promise<SandboxResult> = async () => DONE;
+
+	get lease(): Lease {
+		const sandbox = {
+			id: "sb_1",
+			invoke: (_head: object, body: Uint8Array) => {
+				this.bodies.push(Buffer.from(body).toString());
+				return this.invoke();
+			},
+			kill: async () => this.killed.resolve(),
+			cancel: (id: string) => void this.cancelled.push(id),
+		};
+		const release: Lease["release"] = (healthy, ran) => void this.released.push([healthy, ran]);
+		return { sandbox: sandbox as unknown as Lease["sandbox"], start: "warm", startMs: 1, initMs: 0, release };
+	}
+}
+
+function delivery(changes: Partial<Delivery> = {}, body: Delivery["request"]["body"] = { text: "payload" }): Delivery {
+	const request = {
+		id: "inv_1",
+		project: "default",
+		function: "hello",
+		version: 1,
+		trigger: { kind: "event" as const },
+		body,
+		acceptedAtMs: 0,
+		timeoutMs: 1000,
+	};
+	const never = new AbortController().signal;
+	return { request, attempt: 1, lane: "interactive", queueMs: 7, lost: never, cancelled: never, ...changes };
+}
+
+const remap = async (error: FunctionError): Promise<FunctionError> => ({ ...error, stack: "at source" });
+const versionsOf = (get: () => Promise<unknown>) => ({ get }) as unknown as ReadyVersions;
+
+function attempts(pool: FakePool, versions = versionsOf(async () => ready("hello"))): Attempts {
+	const metrics = new WorkerMetrics(() => []);
+	return new Attempts({ node: "node_1", pool: pool as unknown as Pool, versions, payloads, metrics, remap });
+}
+
+const lines = (count: number, text = "x"): readonly LogLine[] => Array.from({ length: count }, () => ({ atMs: 1, stream: "stdout", text }));
+
+describe("an attempt that succeeds", () => {
+	test("says how it went, and gives its sandbox back as healthy with what it took", async () => {
+		const pool = new FakePool();
+		const settlement = await attempts(pool).run(delivery());
+		expect(settlement).toEqual({
+			attempt: {
+				attempt: 1,
+				outcome: "succeeded",
+				start: "warm",
+				phases: { queueMs: 7, startMs: 1, initMs: 0, runMs: 3 },
+				usage: DONE.usage,
+				limitsHit: [],
+				node: "node_1",
+				sandbox: "sb_1",
+				finishedAtMs: expect.any(Number),
+			},
+			result: { body: { text: "hi" }, contentType: "text/plain" },
+		});
+		expect(pool.released).toEqual([[true, { runMs: 3, cpuMs: 2 }]]);
+	});
+
+	test("gets its payload from wherever it is, and leaves it there for another attempt", async () => {
+		const pool = new FakePool();
+		const payload = await payloads.put(Buffer.from("large"));
+		await attempts(pool).run(delivery({}, { payload, sizeBytes: 5 }));
+		await attempts(pool).run(delivery({}, { base64: Buffer.from("small").toString("base64") }));
+		expect(pool.bodies).toEqual(["large", "small"]);
+		expect((await payloads.get(payload)).toString()).toBe("large");
+	});
+
+	test("with a large answer leaves it in the payload store, not in the message", async () => {
+		const pool = new FakePool();
+		const body = Buffer.alloc(INLINE_BODY_BYTES + 1, "a");
+		pool.invoke = async () => ({ ...DONE, answer: { head: { id: "inv_1", attempt: 1, waiting: false }, body } });
+		const { result } = await attempts(pool).run(delivery());
+		expect(result?.body).toEqual({ payload: expect.any(String), sizeBytes: body.length });
+	});
+});
+
+describe("what it printed", () => {
+	const logged = async (log: SandboxResult["log"]) => {
+		const pool = new FakePool();
+		pool.invoke = async () => ({ ...DONE, log });
+		return (await attempts(pool).run(delivery())).logs;
+	};
+
+	test("stays in the record while it is little; nothing is nothing", async () => {
+		expect(await logged({ lines: lines(3), truncated: false })).toEqual({ lines: lines(3), truncated: false });
+		expect(await logged(NO_LOG)).toBeUndefined();
+		expect(await logged({ lines: [], truncated: true })).toEqual({ lines: [], truncated: true });
+	});
+
+	test.each([
+		["one long line", lines(1, "y".repeat(9000))],
+		["many empty ones, which cost more than their text", lines(20_000, "")],
+	])("goes to the payload store when it is much: %s", async (_what, much) => {
+		const logs = await logged({ lines: much, truncated: true });
+		expect(logs).toEqual({ payload: expect.any(String), truncated: true });
+		expect(JSON.parse((await payloads.get(logs?.payload ?? "")).toString())).toEqual(much);
+	});
+});
+
+describe("an attempt that fails", () => {
+	test("by the function's fault is a value, with its stack in terms of the source; its sandbox goes", async () => {
+		const pool = new FakePool();
+		pool.invoke = async () => CRASHED;
+		const { attempt } = await attempts(pool).run(delivery());
+		expect(attempt).toMatchObject({ outcome: "crashed", code: "crashed", error: { message: "gone", stack: "at source" } });
+		expect(pool.released).toEqual([[false, expect.anything()]]);
+	});
+
+	test("while its module is loaded is settled with what it printed", async () => {
+		const pool = new FakePool();
+		const log = { lines: lines(1, "loading"), truncated: false };
+		pool.acquire = () => Promise.reject(new SpecialiseError("init_error", { name: "TypeError", message: "no export" }, log));
+		const { attempt, logs } = await attempts(pool).run(delivery());
+		expect(attempt).toMatchObject({ outcome: "init_error", code: "init_error", error: { message: "no export", stack: "at source" } });
+		expect(logs).toEqual(log);
+	});
+
+	test("for want of a sandbox is the platform's failure, with the code that says so", async () => {
+		const pool = new FakePool();
+		pool.acquire = () => Promise.reject(new BerthError("start_timed_out", "full"));
+		const { attempt } = await attempts(pool).run(delivery());
+		expect(attempt).toMatchObject({ outcome: "platform_error", code: "start_timed_out", phases: { queueMs: 7, runMs: 0 } });
+	});
+
+	test("of a function that was deleted meanwhile takes no sandbox", async () => {
+		const pool = new FakePool();
+		pool.acquire = () => Promise.reject(new Error("it isn't asked"));
+		const gone = versionsOf(() => Promise.reject(new BerthError("function_not_found", "deleted")));
+		expect((await attempts(pool, gone).run(delivery())).attempt).toMatchObject({ outcome: "platform_error", code: "function_not_found" });
+	});
+
+	test("for a reason nobody foresaw is a rejection, and its sandbox isn't kept", async () => {
+		const pool = new FakePool();
+		pool.invoke = () => Promise.reject(new Error("EBADF"));
+		await expect(attempts(pool).run(delivery())).rejects.toThrow("EBADF");
+		expect(pool.released).toEqual([[false, undefined]]);
+	});
+});
+
+describe("a caller who went away", () => {
+	test("before it began: nothing runs, the sandbox stays as it was", async () => {
+		const pool = new FakePool();
+		const { attempt } = await attempts(pool).run(delivery({ cancelled: AbortSignal.abort() }));
+		expect(attempt).toMatchObject({ outcome: "cancelled", code: "cancelled", phases: { runMs: 0 } });
+		expect([pool.bodies, pool.released]).toEqual([[], [[true, undefined]]]);
+	});
+
+	test("is told to the function; what it throws at that is a cancellation", async () => {
+		const pool = new FakePool();
+		const caller = new AbortController();
+		pool.invoke = async () => {
+			caller.abort();
+			expect(pool.cancelled).toEqual(["inv_1"]);
+			return { ...DONE, outcome: "handler_error", error: { name: "AbortError", message: "aborted" } };
+		};
+		expect((await attempts(pool).run(delivery({ cancelled: caller.signal }))).attempt.outcome).toBe("cancelled");
+	});
+
+	test("may be answered all the same, when the function is quicker", async () => {
+		const pool = new FakePool();
+		const caller = new AbortController();
+		pool.invoke = async () => {
+			caller.abort();
+			return DONE;
+		};
+		expect((await attempts(pool).run(delivery({ cancelled: caller.signal }))).attempt.outcome).toBe("succeeded");
+	});
+
+	test("costs a function that doesn't listen its sandbox, after a grace", async () => {
+		vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+		const pool = new FakePool();
+		const caller = new AbortController();
+		pool.invoke = async () => {
+			caller.abort();
+			vi.advanceTimersByTime(5000);
+			await pool.killed.promise;
+			return CRASHED;
+		};
+		expect((await attempts(pool).run(delivery({ cancelled: caller.signal }))).attempt.outcome).toBe("cancelled");
+	});
+});
+
+describe("a lease that can't be renewed", () => {
+	test("kills the attempt at once", async () => {
+		const pool = new FakePool();
+		const lease = new AbortController();
+		pool.invoke = async () => {
+			lease.abort();
+			await pool.killed.promise;
+			return CRASHED;
+		};
+		await attempts(pool).run(delivery({ lost: lease.signal }));
+		expect(pool.released).toEqual([[false, expect.anything()]]);
+	});
+
+	test("while it waited for a sandbox: it doesn't begin", async () => {
+		const pool = new FakePool();
+		const lease = new AbortController();
+		pool.acquire = async () => {
+			lease.abort();
+			return pool.lease;
+		};
+		await attempts(pool).run(delivery({ lost: lease.signal }));
+		expect([pool.bodies, pool.released]).toEqual([[], [[true, undefined]]]);
+	});
+});
+
+test("nothing that an attempt did stays in the payload store when it needn't", async () => {
+	await attempts(new FakePool()).run(delivery());
+	expect(await readdir(join(directory, "payloads"))).toEqual([]);
+});
