@@ -110,7 +110,7 @@ export class Pool {
 	 * `FIXED_LIMITS.startMs`, `cancelled` when the signal ends the wait; @throws SpecialiseError when the
 	 * function's module fails to load
 	 */
-	async acquire(target: Specialisation, cancelled: AbortSignal): Promise<Lease> {
+	async acquire(target: Specialisation, cancelled?: AbortSignal): Promise<Lease> {
 		const demand = this.#demandOf(target);
 		const askedAt = performance.now();
 		const warm = this.#takeIdle(target.key);
@@ -185,7 +185,7 @@ export class Pool {
 		await this.#population.removalsDone();
 	}
 
-	#wait(demand: Demand, cancelled: AbortSignal): Promise<Lease> {
+	#wait(demand: Demand, cancelled: AbortSignal | undefined): Promise<Lease> {
 		const { promise, resolve, reject } = Promise.withResolvers<Lease>();
 		const waiter: Waiter = { sinceMs: performance.now(), resolve, reject };
 		demand.add(waiter);
@@ -204,11 +204,11 @@ export class Pool {
 			reject(new BerthError("cancelled", "the caller went away before it began"));
 		};
 		let timer = setTimeout(look, FIXED_LIMITS.startMs);
-		cancelled.addEventListener("abort", goAway, { once: true });
+		cancelled?.addEventListener("abort", goAway, { once: true });
 		this.#dispatch(demand);
 		return promise.finally(() => {
 			clearTimeout(timer);
-			cancelled.removeEventListener("abort", goAway);
+			cancelled?.removeEventListener("abort", goAway);
 		});
 	}
 

@@ -224,7 +224,8 @@ describe("output", () => {
 
 	test("names sources relative to the source's root", async () => {
 		const { map } = await accepted(archive({ "index.ts": "export { default } from './src/a.js'", "src/a.ts": "export default () => 1" }));
-		expect(map.sources).toEqual(["src/a.ts"]);
+		expect(map.sources).toContain("src/a.ts");
+		expect(map.sources.filter((source) => source.startsWith("/") || source.startsWith(".."))).toEqual([]);
 	});
 
 	test("V8 takes the code cache, whatever heap it was booted with", async () => {

@@ -90,8 +90,8 @@ function sizeOf(digits: string, name: string): number {
 function checkSum(header: Buffer): void {
 	let sum = 8 * 0x20;
 	for (let i = 0; i < BLOCK; i++) if (i < 148 || i >= 156) sum += header[i] as number;
-	if (sum !== numberAt(header, 148, 8, undefined))
-		throw new ArchiveError(undefined, "isn't a tar, or is damaged: a header's checksum is wrong");
+	const stated = Number.parseInt(header.toString("latin1", 148, 156).replace(/[\0 ]+$/, ""), 8);
+	if (sum !== stated) throw new ArchiveError(undefined, "isn't a tar, or is damaged: a header's checksum is wrong");
 }
 
 function nameOf(header: Buffer): string {
