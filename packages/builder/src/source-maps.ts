@@ -3,8 +3,10 @@ import type { ImageStore } from "@berth/registry";
 import { originalPositionFor, TraceMap } from "@jridgewell/trace-mapping";
 import { readFromLayer } from "./tar-reader.js";
 
-/** Maps kept parsed, by the bytes of their JSON; larger ones aren't used at all. */
+/** Maps kept parsed, by the bytes of their JSON. */
 const CACHE_BYTES = 32 * 1024 * 1024;
+/** A map is read and decoded while everybody else waits: a larger one isn't worth that (16 MiB: 0.9 s). */
+const MOST_MAP_BYTES = 4 * 1024 * 1024;
 /** Frames of a stack that are looked at. */
 const FRAMES = 200;
 
@@ -56,7 +58,7 @@ export class SourceMaps {
 		}
 		// A layer that can't be read costs the places in the source, not the error that they belong to.
 		const json = await readFromLayer(this.#images.blobPath(layer), `${entry}.map`).catch(() => undefined);
-		const usable = json !== undefined && json.length <= CACHE_BYTES ? json : undefined;
+		const usable = json !== undefined && json.length <= MOST_MAP_BYTES ? json : undefined;
 		const map = usable === undefined ? undefined : parseMap(usable);
 		this.#keep(layer, map, usable?.length ?? 0);
 		return map;

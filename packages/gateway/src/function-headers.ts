@@ -18,6 +18,8 @@ const KEPT_FROM_FUNCTIONS: ReadonlySet<string> = new Set([...HOP_BY_HOP, "expect
 /** Not for functions to say: also those whose value the gateway decides. */
 const KEPT_FROM_CALLERS: ReadonlySet<string> = new Set([...HOP_BY_HOP, "content-length", ...Object.values(HEADERS)]);
 
+/** A key of ours is for the gateway, whoever sends it along. */
+const OWN_KEY = /^bearer +berth_/i;
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}$/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones that mustn't get through
 const FORBIDDEN = /[\0-\x08\n-\x1f\x7f]|[^\0-\xff]/;
@@ -39,7 +41,7 @@ export function requestHeaders(request: IncomingMessage, withKey: boolean): read
 	for (let i = 0; i < rawHeaders.length; i += 2) {
 		const name = (rawHeaders[i] as string).toLowerCase();
 		if (KEPT_FROM_FUNCTIONS.has(name) || named?.includes(name) || name === "x-forwarded-for") continue;
-		if (name === "authorization" && !withKey) continue;
+		if (name === "authorization" && (!withKey || OWN_KEY.test(rawHeaders[i + 1] as string))) continue;
 		pairs.push([name, rawHeaders[i + 1] as string]);
 	}
 	const before = headers["x-forwarded-for"];

@@ -54,12 +54,13 @@ export class CgroupTree {
 	 * left half-made.
 	 */
 	kill(sandbox: string): void {
-		if (this.#version === 2) {
-			this.#writeIfThere("freezer", sandbox, "cgroup.kill", 1);
+		if (this.#version === 2 && existsSync(join(this.#directory("freezer", sandbox), "cgroup.kill"))) {
+			this.#write("freezer", sandbox, "cgroup.kill", 1);
 			return;
 		}
+		// Also v2 before Linux 5.14, where a frozen task dies of its SIGKILL.
 		for (const pid of this.processes(sandbox)) signalKill(pid);
-		this.#writeIfThere("freezer", sandbox, "freezer.state", "THAWED");
+		if (this.#version === 1) this.#writeIfThere("freezer", sandbox, "freezer.state", "THAWED");
 	}
 
 	/** Pids that are in it now, as the host counts them. */

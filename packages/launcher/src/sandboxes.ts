@@ -94,8 +94,7 @@ export class Sandboxes {
 		};
 		this.#entries.set(id, entry);
 		try {
-			await this.#prepare(entry, request);
-			const starting = this.#start(entry);
+			const starting = this.#prepare(entry, request).then(() => this.#start(entry));
 			entry.started = starting.catch(() => undefined);
 			await starting;
 			this.#options.cgroups.delegateFreezer(id, this.#options.serviceUid);
@@ -120,6 +119,7 @@ export class Sandboxes {
 	/** Resolves when nothing of the sandbox runs any more. Idempotent. */
 	async kill(id: string): Promise<void> {
 		const entry = this.#entries.get(id);
+		await entry?.started;
 		if (entry?.pid === undefined) return;
 		const kill = () => {
 			this.#options.cgroups.kill(id);
@@ -140,7 +140,11 @@ export class Sandboxes {
 	async remove(id: string): Promise<void> {
 		const entry = this.#entries.get(id);
 		if (entry === undefined) return;
-		entry.removal ??= this.#remove(entry);
+		entry.removal ??= this.#remove(entry).catch((error: unknown) => {
+			// Whoever asks again has it tried again.
+			entry.removal = undefined;
+			throw error;
+		});
 		await entry.removal;
 	}
 

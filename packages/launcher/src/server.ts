@@ -135,6 +135,7 @@ export class LauncherServer {
 class ImportQueue {
 	readonly #layers: LayerStore;
 	#receiver: LayerReceiver | undefined;
+	#receiving: string | undefined;
 	#tail: Promise<void> = Promise.resolve();
 
 	constructor(layers: LayerStore) {
@@ -143,7 +144,10 @@ class ImportQueue {
 
 	take(request: ReturnType<typeof read.import>, chunk: Uint8Array): Promise<void> {
 		const step = this.#tail.then(async () => {
+			// A source that broke off midway leaves a layer unfinished: nothing of it may end up in the next one.
+			if (this.#receiving !== request.digest) await this.#drop();
 			this.#receiver ??= await this.#layers.receive(request.digest);
+			this.#receiving = request.digest;
 			await this.#receiver.write(chunk);
 			if (!request.last) return;
 			const receiver = this.#receiver;

@@ -5,6 +5,8 @@ export const MS = { rdonly: 1, nosuid: 2, nodev: 4, noexec: 8, remount: 32, bind
 const MNT_DETACH = 2;
 const PR_SET_CHILD_SUBREAPER = 36;
 const WNOHANG = 1;
+/** What a shell says of a child whose end it knows nothing about. */
+const UNKNOWN_END = 127;
 
 const libc = koffi.load("libc.so.6");
 const cMount = libc.func("int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *options)");
@@ -49,6 +51,8 @@ export function reap(pid: number): number | undefined {
 	const status: [number] = [0];
 	const result = cWaitpid(pid, status, WNOHANG);
 	if (result === 0) return undefined;
+	// Somebody else has reaped it: it has ended, and nobody can say how.
+	if (result < 0 && koffi.errno() === koffi.os.errno.ECHILD) return UNKNOWN_END;
 	check(result, `waitpid ${pid}`);
 	const signal = status[0] & 0x7f;
 	return signal === 0 ? (status[0] >> 8) & 0xff : 128 + signal;

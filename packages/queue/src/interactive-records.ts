@@ -117,9 +117,14 @@ function replyText(reply: [Error | null, unknown] | undefined): string | undefin
 	return typeof reply[1] === "string" ? reply[1] : undefined;
 }
 
+/** What a log line takes beside its text. */
+const LINE_BYTES = 64;
+
 /** About how many bytes a settlement takes on its way; the body dominates. */
 export function roughBytes(settlement: Settlement): number {
-	const body = settlement.result?.body;
-	if (body === undefined) return KIB;
-	return KIB + ("text" in body ? body.text.length : "base64" in body ? body.base64.length : 0);
+	const { result, logs, attempt } = settlement;
+	const body = result?.body ?? { text: "" };
+	const bodyChars = "text" in body ? body.text.length : "base64" in body ? body.base64.length : 0;
+	const logChars = (logs?.lines ?? []).reduce((sum, { text }) => sum + text.length + LINE_BYTES, 0);
+	return KIB + bodyChars + logChars + (attempt.error?.message.length ?? 0) + (attempt.error?.stack?.length ?? 0);
 }

@@ -24,17 +24,17 @@ export class Admission {
 
 	/** Whether `bytes` fit, in place of what a sandbox holds if one is named. */
 	fits(bytes: number, id?: string): boolean {
-		return this.#total - this.#held(id) + bytes <= this.#budgetBytes;
+		return this.#total - this.held(id) + bytes <= this.#budgetBytes;
 	}
 
 	/** Bytes that would still be missing when everything that is leaving is gone; at most 0 when nothing would. */
 	missing(bytes: number, id?: string): number {
-		return this.#total - this.#held(id) - this.#leavingTotal + bytes - this.#budgetBytes;
+		return this.#total - this.held(id) - this.#leavingTotal + bytes - this.#budgetBytes;
 	}
 
 	/** Counts a sandbox with so many bytes from now on. */
 	reserve(id: string, bytes: number): void {
-		this.#total += bytes - this.#held(id);
+		this.#total += bytes - this.held(id);
 		this.#reserved.set(id, bytes);
 	}
 
@@ -42,18 +42,19 @@ export class Admission {
 	leave(id: string): void {
 		if (this.#leaving.has(id)) return;
 		this.#leaving.add(id);
-		this.#leavingTotal += this.#held(id);
+		this.#leavingTotal += this.held(id);
 	}
 
 	/** A sandbox is gone. */
 	release(id: string): void {
-		const held = this.#held(id);
+		const held = this.held(id);
 		this.#total -= held;
 		this.#reserved.delete(id);
 		if (this.#leaving.delete(id)) this.#leavingTotal -= held;
 	}
 
-	#held(id: string | undefined): number {
+	/** Bytes that a sandbox is counted with. */
+	held(id: string | undefined): number {
 		return id === undefined ? 0 : (this.#reserved.get(id) ?? 0);
 	}
 }

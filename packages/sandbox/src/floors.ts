@@ -99,6 +99,11 @@ export class Floors {
 		if (at >= 0) ready?.splice(at, 1);
 	}
 
+	/** All that wait. */
+	ready(): readonly Sandbox[] {
+		return this.#all().flatMap(({ ready }) => ready);
+	}
+
 	/** How many function sandboxes wait prewarmed. */
 	get prewarmed(): number {
 		return this.#all().reduce((sum, { key, ready }) => sum + (key.kind === "function" ? ready.length : 0), 0);

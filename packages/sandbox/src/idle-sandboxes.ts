@@ -69,18 +69,18 @@ export class IdleSandboxes {
 
 	/** Those that became idle before. */
 	since(beforeMs: number): readonly Sandbox[] {
-		return this.#all().filter(({ idleSinceMs }) => idleSinceMs < beforeMs);
+		return this.all().filter(({ idleSinceMs }) => idleSinceMs < beforeMs);
 	}
 
 	/** The one that was used least recently. */
 	oldest(): Sandbox | undefined {
-		return this.#all().reduce<Sandbox | undefined>(
+		return this.all().reduce<Sandbox | undefined>(
 			(oldest, each) => (oldest === undefined || each.idleSinceMs < oldest.idleSinceMs ? each : oldest),
 			undefined,
 		);
 	}
 
-	#all(): readonly Sandbox[] {
+	all(): readonly Sandbox[] {
 		return [...this.#byVersion.values()].flat();
 	}
 

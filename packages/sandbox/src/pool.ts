@@ -240,6 +240,8 @@ export class Pool {
 		let sandbox = prewarmed;
 		try {
 			const layers = this.#population.ensureLayers(target.image.layers);
+			// A boot that fails first is what is told; this failure is told below.
+			layers.catch(() => undefined);
 			sandbox ??= await this.#bootForWaiter(key, limits);
 			await layers;
 			sandbox.move("specialising");
@@ -311,7 +313,7 @@ export class Pool {
 	#takeBack(sandbox: Sandbox, demand: Demand, healthy: boolean): void {
 		demand.busy--;
 		if (sandbox.state !== "busy") return;
-		if (!healthy || this.#closed || sandbox.invocations >= usesOf(demand.target.manifest) || sandbox.hasStrays()) {
+		if (!healthy || sandbox.hasEnded || this.#closed || sandbox.invocations >= usesOf(demand.target.manifest) || sandbox.hasStrays()) {
 			this.#population.retire(sandbox);
 			this.#dispatch(demand);
 			return;
@@ -326,6 +328,10 @@ export class Pool {
 	}
 
 	#park(sandbox: Sandbox): void {
+		if (sandbox.hasEnded) {
+			this.#population.retire(sandbox);
+			return;
+		}
 		sandbox.move("warm");
 		sandbox.idleSinceMs = performance.now();
 		this.#idle.add(sandbox);
@@ -352,6 +358,9 @@ export class Pool {
 	/** Evicts the longest idle, then prewarmed ones, until `bytes` fit. @returns whether they do; when not yet, the removal of what was evicted asks again */
 	#makeRoom(bytes: number, id?: string): boolean {
 		const { admission } = this.#population;
+		const evictable = [...this.#idle.all(), ...this.#floors.ready()].reduce((sum, each) => sum + admission.held(each.id), 0);
+		// Nobody loses what wouldn't be enough.
+		if (admission.missing(bytes, id) > evictable) return false;
 		while (admission.missing(bytes, id) > 0) {
 			const victim = this.#idle.oldest() ?? this.#floors.spare();
 			if (victim === undefined) return false;

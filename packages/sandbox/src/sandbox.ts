@@ -214,6 +214,11 @@ export class Sandbox {
 		this.#alive().freezer.thaw();
 	}
 
+	/** Whether its agent or its container has ended. */
+	get hasEnded(): boolean {
+		return this.#talk?.ended !== undefined;
+	}
+
 	/** Bytes that its cgroup is charged with; 0 before it runs and when it is being removed. */
 	memoryBytes(): number {
 		return this.#body === undefined || this.#removed ? 0 : this.#body.cgroup.memoryBytes();
@@ -238,11 +243,14 @@ export class Sandbox {
 	async remove(): Promise<void> {
 		this.#removed = true;
 		this.#talk?.end({});
-		await this.#engine.remove(this.id);
-		this.#body?.logs.close();
-		this.#body?.cgroup.close();
-		this.#body?.freezer.close();
-		this.#body = undefined;
+		try {
+			await this.#engine.remove(this.id);
+		} finally {
+			this.#body?.logs.close();
+			this.#body?.cgroup.close();
+			this.#body?.freezer.close();
+			this.#body = undefined;
+		}
 	}
 
 	/** The engine's word that its container ended. */

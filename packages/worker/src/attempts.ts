@@ -80,7 +80,7 @@ export class Attempts {
 	/** A lease, or the settlement when the function can't be loaded. */
 	async #acquire(delivery: Delivery, target: Specialisation, askedAt: number): Promise<Lease | Settlement> {
 		try {
-			return await this.#options.pool.acquire(target, delivery.cancelled);
+			return await this.#options.pool.acquire(target, AbortSignal.any([delivery.cancelled, delivery.lost]));
 		} catch (error) {
 			if (!(error instanceof SpecialiseError)) throw error;
 			const phases: Phases = { queueMs: delivery.queueMs, startMs: 0, initMs: performance.now() - askedAt, runMs: 0 };
@@ -161,7 +161,8 @@ function cancelledBefore({ queueMs }: Delivery, { startMs, initMs }: Lease): Pic
 async function invokeIn(lease: Lease, { request, attempt, lost, cancelled }: Delivery, body: Uint8Array): Promise<SandboxResult> {
 	const { sandbox } = lease;
 	let grace: NodeJS.Timeout | undefined;
-	const onLost = () => void sandbox.kill();
+	// A kill that fails has its sandbox retired with the rest: the engine's loss ends this process.
+	const onLost = () => void sandbox.kill().catch(() => undefined);
 	const onCancelled = () => {
 		sandbox.cancel(request.id);
 		grace = setTimeout(onLost, CANCEL_GRACE_MS);

@@ -15,12 +15,15 @@ export const ARCHIVE_LIMITS = {
 	pathBytes: 255,
 } as const;
 
+/** A name may be long enough to be no message any more. */
+const SHOWN_CHARS = 200;
+
 /** An archive that breaks a rule: which entry, which rule. */
 export class ArchiveError extends Error {
 	override readonly name = "ArchiveError";
 
 	constructor(entry: string | undefined, rule: string) {
-		super(entry === undefined ? `the archive ${rule}` : `${JSON.stringify(entry)} ${rule}`);
+		super(entry === undefined ? `the archive ${rule}` : `${JSON.stringify(entry.slice(0, SHOWN_CHARS))} ${rule}`);
 	}
 }
 

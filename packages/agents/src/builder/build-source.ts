@@ -15,6 +15,8 @@ export interface Built {
 	readonly files: readonly Uint8Array[];
 }
 
+/** What the platform takes of a message. */
+const MESSAGE_CHARS = 4000;
 const SHAPES =
 	"`export default { fetch(request, env, ctx) {…} }`, `export default async (payload, ctx) => {…}` or `export const handler = async (event, context) => {…}`";
 
@@ -72,7 +74,7 @@ function summary(diagnostics: readonly Diagnostic[]): string {
 }
 
 function failure(code: Refusal["code"], phase: Refusal["phase"], message: string, diagnostics: readonly Diagnostic[] = []): Refusal {
-	return { ok: false, code, phase, message, diagnostics: capped(diagnostics) };
+	return { ok: false, code, phase, message: message.slice(0, MESSAGE_CHARS), diagnostics: capped(diagnostics) };
 }
 
 function refused(answer: Refusal): Built {

@@ -42,6 +42,8 @@ export class Invocation {
 	readonly #deadline: number;
 	#abort: AbortController | undefined;
 	#abortTimer: NodeJS.Timeout | undefined;
+	/** Why it was cancelled, also for those who look later. */
+	#cancelled: DOMException | undefined;
 	#waiting: Promise<unknown>[] = [];
 
 	constructor(head: InvokeHead, loaded: SpecialiseHead) {
@@ -69,6 +71,7 @@ export class Invocation {
 	get signal(): AbortSignal {
 		if (this.#abort === undefined) {
 			this.#abort = new AbortController();
+			if (this.#cancelled !== undefined) this.#abort.abort(this.#cancelled);
 			const early = Math.min(ABORT_MOST_MS, this.head.timeoutMs * ABORT_SHARE);
 			const inMs = this.#deadline - early - Date.now();
 			this.#abortTimer = setTimeout(() => this.cancel("the deadline is near"), Math.max(0, inMs));
@@ -78,7 +81,8 @@ export class Invocation {
 	}
 
 	cancel(reason: string): void {
-		this.#abort?.abort(new DOMException(reason, "AbortError"));
+		this.#cancelled ??= new DOMException(reason, "AbortError");
+		this.#abort?.abort(this.#cancelled);
 	}
 
 	get isWaiting(): boolean {

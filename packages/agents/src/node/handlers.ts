@@ -41,7 +41,9 @@ function requestOf(body: Uint8Array, contentType: string | undefined, context: C
 	for (const [name, value] of http.headers) headers.append(name, value);
 	const hasBody = http.method !== "GET" && http.method !== "HEAD";
 	const init: RequestInit = { method: http.method, headers, ...(hasBody ? { body: bodyInit(body) } : {}) };
-	return withSignal(new Request(new URL(http.url, `http://${host}`), init), signal);
+	const origin = URL.canParse(`http://${host}/`) ? `http://${host}` : "http://function";
+	// Put together, not resolved: a path that begins with `//` is a path.
+	return withSignal(new Request(`${origin}${http.url}`, init), signal);
 }
 
 /** `new Request(…, {signal})` costs two abort controllers; a getter costs nothing until it is used. */

@@ -7,7 +7,7 @@ import { isResponse, JSON_TYPE, type Reply, replyOf } from "./payload.js";
  * "Invoking Lambda function URLs"): a handler written for one runs here as it stands.
  */
 export function lambdaEvent(body: Uint8Array, request: HttpRequestHead, context: Context): object {
-	const url = new URL(request.url, "http://function");
+	const url = new URL(`http://function${request.url}`);
 	const headers = joinedHeaders(request);
 	const { cookie, ...others } = headers;
 	const text = utf8(body);

@@ -8,6 +8,9 @@ import { elapsedMs, platformSettlement } from "../settlements.js";
 import type { InteractiveEnvelope } from "./envelope.js";
 import { type JobFate, type Reason, VERDICT_TEXT, VERDICTS } from "./verdicts.js";
 
+/** How much later than its record an answer may still come, milliseconds. */
+const ANSWER_GRACE_MS = 250;
+
 export interface InquiryParts {
 	readonly records: InteractiveRecords;
 	/** The gateway's own reply channel. */
@@ -67,7 +70,9 @@ export class Inquiry {
 			return;
 		}
 		const text = "The invocation succeeded, but its answer was lost between Redis and the gateway.";
-		this.#parts.failed(pending, new BerthError("platform_error", text, { extra: { outcome: attempt.outcome } }));
+		const lost = new BerthError("platform_error", text, { extra: { outcome: attempt.outcome } });
+		// The record may have come on its connection before the answer came on the other: who was answered meanwhile isn't told.
+		setTimeout(() => this.#parts.failed(pending, lost), ANSWER_GRACE_MS);
 	}
 
 	async #judge(open: readonly Pending[], reason: Reason, revoked: BerthError): Promise<void> {

@@ -8,7 +8,7 @@ import type { Deposit } from "./deposit.js";
 
 const KEY = /^[0-9a-f]{32}$/;
 
-/** Bodies that are too large for a message, under random keys. Not fsynced: they go with what they belong to. */
+/** Bodies that are too large for a message, under random keys. Durable when `put` resolves. */
 export class PayloadStore {
 	readonly #directory: string;
 	readonly #deposit: Deposit;
@@ -26,8 +26,16 @@ export class PayloadStore {
 	/** Nobody knows the key before it resolves, so a half-written file is never read. */
 	async put(bytes: Uint8Array): Promise<string> {
 		const key = randomBytes(16).toString("hex");
-		await using file = await this.#deposit.create(join(this.#directory, key));
-		await file.writeFile(bytes);
+		const path = join(this.#directory, key);
+		await using file = await this.#deposit.create(path);
+		try {
+			await file.writeFile(bytes);
+			// What is acknowledged has to be there after a power cut, too.
+			await file.sync();
+		} catch (error) {
+			await rm(path, { force: true });
+			throw error;
+		}
 		return key;
 	}
 

@@ -50,6 +50,7 @@ export class OciEngine implements SandboxEngine {
 
 	onLost(listener: (cause: Error) => void): void {
 		this.#launcher.onLost(listener);
+		this.#bulk.onLost(listener);
 	}
 
 	async close(): Promise<void> {
