@@ -51,7 +51,7 @@ export const settingsSchema = z.object({
 	BERTH_PREWARMED_BUILDS: whole(0, 16).default(1),
 	/** Idle time after which a warm sandbox is removed, milliseconds. */
 	BERTH_IDLE_TTL_MS: whole(100, 0x7fff_ffff).default(600_000),
-	/** Interactive invocations a gateway has in flight, beyond which it answers 429; and those of each lane a worker has in hand. */
+	/** Invocations that are waited for in a gateway, beyond which it answers 429; and those a worker has in hand, a quarter of them background. */
 	BERTH_MAX_INFLIGHT: whole(1, 100_000).default(1024),
 	BERTH_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
 });
