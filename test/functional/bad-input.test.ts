@@ -172,6 +172,15 @@ describe("a name", () => {
 });
 
 describe("a body", () => {
+	it("of an invocation that says it is JSON and isn't is the caller's mistake, waited for or not", async () => {
+		const deployed = await deploy(stack, { source: SOURCE });
+		for (const more of [[], [["prefer", "respond-async"]]] as const) {
+			const headers = [["content-type", "application/json"], ...more] as const;
+			const answer = await send(stack, { method: "POST", path: `/v1/functions/${deployed.name}/invocations`, headers, body: "{bad" });
+			expect(problemIn(answer, 400).code).toBe("invalid_request");
+		}
+	});
+
 	it.each([
 		["that is no JSON", "{", 400],
 		["that is empty", "", 400],

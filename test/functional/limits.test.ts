@@ -72,6 +72,21 @@ describe("a function that takes all it can get", () => {
 		expect(share).toBeGreaterThan(0.05);
 	});
 
+	it("of a pipe loses no line of a log and gives none to the next invocation", async () => {
+		const source = `export default (p: any) => { for (let i = 0; i < p.lines; i++) console.log("é".repeat(1000)); };`;
+		const deployed = await deploy(stack, { source, concurrency: 1 });
+		for (const [lines, logged] of [
+			[300, 300],
+			[3000, undefined],
+			[0, 0],
+			[1, 1],
+		] as const) {
+			const record = await deployed.record(await deployed.invoke({ lines }));
+			if (logged !== undefined) expect([record.logs.length, record.logsTruncated]).toEqual([logged, false]);
+			else expect(record.logsTruncated).toBe(true);
+		}
+	});
+
 	it("of the log keeps the first MiB, cut and flagged, and the function goes on", async () => {
 		const deployed = await deploy(stack, { source: fixture("floods-log") });
 		const answer = await deployed.invoke({ lines: 5000 });

@@ -36,12 +36,6 @@ describe("a handler that throws", () => {
 			await agreed(deployed, await deployed.invoke(), "handler_error");
 		},
 	);
-
-	it("on a payload that isn't the JSON it says is one", async () => {
-		const { name } = await deploy(stack, { source: "export default (p: unknown) => p;" });
-		const answer = await stack.client.invoke(name, { bytes: "{", contentType: "application/json" });
-		expect(answer).toMatchObject({ outcome: "handler_error", problem: { error: { name: "SyntaxError" } } });
-	});
 });
 
 describe("a module that doesn't load", () => {

@@ -59,3 +59,9 @@ function refusePrototype(key: string, value: unknown): unknown {
 	if (key === "__proto__") throw new SyntaxError("a field may not be called __proto__");
 	return value;
 }
+
+/** Whether a body of this type is JSON; one that says nothing of itself is taken for it. */
+export function isJson(contentType = "application/json"): boolean {
+	const type = contentType.split(";", 1)[0]?.trim().toLowerCase() ?? "";
+	return type === "application/json" || type.endsWith("+json");
+}

@@ -12,7 +12,7 @@ import {
 import type { Request, Response } from "express";
 import { answer } from "./answers.js";
 import { authenticate } from "./auth.js";
-import { readBody } from "./body.js";
+import { isJson, parseJson, readBody } from "./body.js";
 import { requestHeaders } from "./function-headers.js";
 import { nameFrom } from "./names.js";
 import { nodeFor } from "./placement.js";
@@ -107,7 +107,10 @@ export class Invocations {
 
 	async #invocationOf(request: Request, version: Version, trigger: Trigger, interactive: boolean): Promise<InvocationRequest> {
 		const timeoutMs = timeoutOf(request, version);
-		const body = await this.#services.artifacts.payloads.putBody(await readBody(request, FIXED_LIMITS.bodyBytes));
+		const bytes = await readBody(request, FIXED_LIMITS.bodyBytes);
+		// What a handler would be given parsed: that it can't be is the caller's mistake, said before anything is accepted.
+		if (trigger.kind === "event" && bytes.length > 0 && isJson(trigger.contentType)) parseJson(bytes, "the payload");
+		const body = await this.#services.artifacts.payloads.putBody(bytes);
 		const acceptedAtMs = Date.now();
 		return {
 			id: newId("inv", acceptedAtMs),

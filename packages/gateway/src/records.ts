@@ -9,6 +9,7 @@ import {
 import type { ArtifactStore } from "@berth/registry";
 import type { Request, Response } from "express";
 import { authenticate } from "./auth.js";
+import { isJson } from "./body.js";
 import type { Services } from "./services.js";
 
 const ID = /^inv_[0-9a-z]{26}$/;
@@ -61,11 +62,7 @@ async function resultOf(
 	const bytes = "payload" in body ? await payloads.get(body.payload) : undefined;
 	const text = bytes === undefined ? (body as { readonly text: string }).text : bytes.toString("utf8");
 	if (bytes !== undefined && !bytes.equals(Buffer.from(text))) return { ...head, base64: bytes.toString("base64") };
-	return { ...head, ...(isJson(contentType) ? asJson(text) : { text }) };
-}
-
-function isJson(contentType: string | undefined): boolean {
-	return /^application\/(?:[^;]+\+)?json\b/.test(contentType ?? "");
+	return { ...head, ...(contentType !== undefined && isJson(contentType) ? asJson(text) : { text }) };
 }
 
 /** A function may call anything JSON: what isn't stays text. */

@@ -13,6 +13,7 @@ import { loadBundle } from "../bundle/load-bundle.js";
 import { IdleCompaction } from "./compact.js";
 import { Invocation } from "./context.js";
 import { describeError } from "./errors.js";
+import { flushOutput } from "./flush-output.js";
 import { type Handler, handlerOf } from "./handlers.js";
 import { markLateOutput } from "./late-output.js";
 import type { Link } from "./link.js";
@@ -90,8 +91,13 @@ export class Agent {
 		const startedAt = performance.now();
 		try {
 			const reply = await this.#invocations.run(invocation, () => this.#run(invocation, body));
-			this.#answer(invocation, reply, performance.now() - startedAt);
+			const runMs = performance.now() - startedAt;
+			// Only when something is left to print: every other answer goes at once.
+			const flushed = flushOutput();
+			if (flushed !== undefined) await flushed;
+			this.#answer(invocation, reply, runMs);
 		} catch (thrown) {
+			await flushOutput();
 			this.#fail({ phase: "handler", id: head.id, error: describeError(thrown), waiting: invocation.isWaiting });
 		}
 		if (invocation.isWaiting) {
