@@ -129,12 +129,12 @@ export class Stack implements AsyncDisposable {
 	}
 
 	/** kill -9, then waits until the supervisor has another one in its place. */
-	async killAndAwaitNext(name: ProcessName): Promise<void> {
+	async killAndAwaitNext(name: ProcessName, withinMs = 30_000): Promise<void> {
 		const before = await this.pidOf(name);
 		process.kill(before, "SIGKILL");
 		await eventually(async () => {
 			if ((await this.pidOf(name)) === before) throw new Error(`${name} ${before} hasn't been replaced`);
-		}, 30_000);
+		}, withinMs);
 	}
 
 	async #supervisorFile(): Promise<SupervisorFile> {

@@ -98,6 +98,8 @@ export interface SandboxExit {
 	readonly sandbox: string;
 	/** Exit code of the agent as init reports it: 128 + signal for a signal. */
 	readonly code: number;
+	/** The most that one of its processes had resident, files included; what the kernel still knows when it has ended (getrusage(2)). */
+	readonly maxResidentBytes: number;
 }
 
 /** What the host can do, as probed when the launcher starts. */

@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { CgroupPaths, SandboxLimits } from "@berth/contracts";
 import { CPU_PERIOD_US, cpuQuotaUs } from "@berth/sandbox/spec";
+import { handDownControllers } from "./cgroup-controllers.js";
 
 const ROOT = "/sys/fs/cgroup";
 
@@ -21,7 +22,7 @@ export class CgroupTree {
 		this.#version = version;
 		this.#name = `berth-${instance}`;
 		this.#hierarchies = version === 2 ? [ROOT] : hierarchiesV1();
-		if (version === 2) this.#delegate();
+		if (version === 2) handDownControllers(ROOT, join(ROOT, this.#name));
 		this.#weigh();
 	}
 
@@ -54,11 +55,11 @@ export class CgroupTree {
 	 * left half-made.
 	 */
 	kill(sandbox: string): void {
+		// Kernels before 5.14 have no cgroup.kill; on v2 a frozen process dies all the same.
 		if (this.#version === 2 && existsSync(join(this.#directory("freezer", sandbox), "cgroup.kill"))) {
 			this.#write("freezer", sandbox, "cgroup.kill", 1);
 			return;
 		}
-		// Also v2 before Linux 5.14, where a frozen task dies of its SIGKILL.
 		for (const pid of this.processes(sandbox)) signalKill(pid);
 		if (this.#version === 1) this.#writeIfThere("freezer", sandbox, "freezer.state", "THAWED");
 	}
@@ -127,13 +128,6 @@ export class CgroupTree {
 		mkdirSync(own, { recursive: true });
 		const [file, one, most] = this.#version === 2 ? (["cpu.weight", 100, 10_000] as const) : (["cpu.shares", 1024, 262_144] as const);
 		writeFileSync(join(own, file), String(Math.min(most, one * availableParallelism())));
-	}
-
-	/** v2: controllers reach a child only when its parent hands them down. */
-	#delegate(): void {
-		const own = join(ROOT, this.#name);
-		mkdirSync(own, { recursive: true });
-		for (const directory of [ROOT, own]) writeFileSync(join(directory, "cgroup.subtree_control"), "+memory +cpu +pids");
 	}
 }
 

@@ -1,18 +1,14 @@
 import { execFileSync } from "node:child_process";
 import { accessSync, constants, existsSync, readFileSync, readlinkSync } from "node:fs";
 import type { HostReport } from "@berth/contracts";
+import { CONTROLLERS_V2 } from "./cgroup-controllers.js";
+import { HostError } from "./host-error.js";
 import { unmount } from "./syscalls.js";
 
 const CGROUP_ROOT = "/sys/fs/cgroup";
 const CONTROLLERS_V1 = ["memory", "cpu", "cpuacct", "pids", "freezer"] as const;
-const CONTROLLERS_V2 = ["memory", "cpu", "pids"] as const;
 const RUNTIMES = ["crun", "runc"] as const;
 const SEARCH = ["/usr/local/bin", "/usr/bin", "/usr/local/sbin", "/usr/sbin", "/bin", "/sbin"];
-
-/** The host lacks something without which a limit couldn't be enforced: we don't start. */
-export class HostError extends Error {
-	override readonly name = "HostError";
-}
 
 /** What the probe found, for the launcher itself. */
 export interface Host extends HostReport {
@@ -63,7 +59,7 @@ function requireControllers(mode: HostReport["cgroups"]): void {
 	if (mode === "v2") {
 		const present = readFileSync(`${CGROUP_ROOT}/cgroup.controllers`, "utf8").trim().split(" ");
 		const missing = CONTROLLERS_V2.filter((name) => !present.includes(name));
-		if (missing.length > 0) throw new HostError(`cgroup v2 lacks the controllers ${missing.join(", ")}: limits couldn't be enforced`);
+		if (missing.length > 0) throw new HostError(`cgroup v2 lacks the controllers ${missing.join(", ")}: ${mendOfControllers()}`);
 		return;
 	}
 	const missing = CONTROLLERS_V1.filter((name) => !existsSync(`${CGROUP_ROOT}/${name}/cgroup.procs`));
@@ -72,6 +68,12 @@ function requireControllers(mode: HostReport["cgroups"]): void {
 	if (swap > 0 && !existsSync(`${CGROUP_ROOT}/memory/memory.memsw.limit_in_bytes`)) {
 		throw new HostError("this host swaps, but its kernel doesn't count swap per cgroup: boot with swapaccount=1, or turn swap off");
 	}
+}
+
+/** Only the host's own root cgroup has no type: what a container sees as the root gets what its host hands down. */
+function mendOfControllers(): string {
+	if (existsSync(`${CGROUP_ROOT}/cgroup.type`)) return "delegate them to this container (a private cgroup namespace, privileged)";
+	return "boot with cgroup_enable=memory, and without cgroup_disable";
 }
 
 function findRuntime(wanted: string): string {

@@ -245,11 +245,11 @@ export class Sandboxes {
 	#reapAll(): void {
 		for (const entry of this.#entries.values()) {
 			if (entry.pid === undefined) continue;
-			const code = reap(entry.pid);
-			if (code === undefined) continue;
+			const end = reap(entry.pid);
+			if (end === undefined) continue;
 			entry.pid = undefined;
 			entry.ended.resolve();
-			this.#options.onExit({ sandbox: entry.id, code });
+			this.#options.onExit({ sandbox: entry.id, ...end });
 		}
 	}
 

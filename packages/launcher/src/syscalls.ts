@@ -7,12 +7,15 @@ const PR_SET_CHILD_SUBREAPER = 36;
 const WNOHANG = 1;
 /** What a shell says of a child whose end it knows nothing about. */
 const UNKNOWN_END = 127;
+/** struct rusage on 64-bit Linux, and where its ru_maxrss (KiB) is: after two struct timeval. */
+const RUSAGE_BYTES = 144;
+const RU_MAXRSS = 32;
 
 const libc = koffi.load("libc.so.6");
 const cMount = libc.func("int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *options)");
 const cUmount2 = libc.func("int umount2(const char *target, int flags)");
 const cPrctl = libc.func("int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)");
-const cWaitpid = libc.func("int waitpid(int pid, _Out_ int *status, int options)");
+const cWait4 = libc.func("int wait4(int pid, _Out_ int *status, int options, _Out_ uint8_t *usage)");
 const cMkfifo = libc.func("int mkfifo(const char *path, unsigned int mode)");
 
 /** A system call that failed: which, on what, and the kernel's reason. */
@@ -46,14 +49,24 @@ export function makeFifo(path: string, mode: number): void {
 	check(cMkfifo(path, mode), `mkfifo ${path}`);
 }
 
-/** The exit code of a child that ended (128 + signal for a signal), or undefined while it runs. */
-export function reap(pid: number): number | undefined {
+/** How a child ended. */
+export interface Ended {
+	/** Its exit code; 128 + signal for a signal. */
+	readonly code: number;
+	/** The largest resident set that it, or a child it had waited for, ever had. */
+	readonly maxResidentBytes: number;
+}
+
+/** How a child ended, or undefined while it runs. */
+export function reap(pid: number): Ended | undefined {
 	const status: [number] = [0];
-	const result = cWaitpid(pid, status, WNOHANG);
+	const usage = Buffer.alloc(RUSAGE_BYTES);
+	const result = cWait4(pid, status, WNOHANG, usage);
 	if (result === 0) return undefined;
 	// Somebody else has reaped it: it has ended, and nobody can say how.
-	if (result < 0 && koffi.errno() === koffi.os.errno.ECHILD) return UNKNOWN_END;
-	check(result, `waitpid ${pid}`);
+	if (result < 0 && koffi.errno() === koffi.os.errno.ECHILD) return { code: UNKNOWN_END, maxResidentBytes: 0 };
+	check(result, `wait4 ${pid}`);
 	const signal = status[0] & 0x7f;
-	return signal === 0 ? (status[0] >> 8) & 0xff : 128 + signal;
+	const code = signal === 0 ? (status[0] >> 8) & 0xff : 128 + signal;
+	return { code, maxResidentBytes: Number(usage.readBigInt64LE(RU_MAXRSS)) * 1024 };
 }

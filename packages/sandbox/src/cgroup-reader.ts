@@ -42,11 +42,13 @@ export class CgroupReader {
 	readonly #layout: Layout;
 	readonly #fds = new Map<string, number>();
 	readonly #paths: CgroupPaths;
-	#keepsPeak: boolean | undefined;
+	/** Whether the kernel keeps the most memory it ever had: cgroup v2 does so from 5.19 on. */
+	readonly keepsPeak: boolean;
 
 	constructor(paths: CgroupPaths) {
 		this.#layout = LAYOUTS[paths.version];
 		this.#paths = paths;
+		this.keepsPeak = existsSync(join(paths.memory, this.#layout.memoryPeak));
 	}
 
 	/** CPU time of everything that ever ran in it, microseconds. */
@@ -58,10 +60,9 @@ export class CgroupReader {
 		return Number(this.#text(this.#paths.memory, this.#layout.memoryNow));
 	}
 
-	/** The most it ever had; what it has now where the kernel (before 5.19, v2) doesn't keep it. */
+	/** The most it ever had; what it has now where the kernel doesn't keep that. */
 	peakMemoryBytes(): number {
-		this.#keepsPeak ??= existsSync(join(this.#paths.memory, this.#layout.memoryPeak));
-		return this.#keepsPeak ? Number(this.#text(this.#paths.memory, this.#layout.memoryPeak)) : this.memoryBytes();
+		return this.keepsPeak ? Number(this.#text(this.#paths.memory, this.#layout.memoryPeak)) : this.memoryBytes();
 	}
 
 	/** Bytes in its tmpfs, which are charged to it as shared memory. */

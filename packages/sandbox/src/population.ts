@@ -30,7 +30,7 @@ export class Population {
 	constructor(options: PopulationOptions) {
 		this.#options = options;
 		this.admission = new Admission(options.memoryBudgetBytes);
-		options.engine.onExit(({ sandbox, code }) => this.#sandboxes.get(sandbox)?.exited(code));
+		options.engine.onExit((exit) => this.#sandboxes.get(exit.sandbox)?.exited(exit));
 	}
 
 	get(id: string): Sandbox | undefined {

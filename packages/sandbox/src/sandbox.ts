@@ -11,6 +11,7 @@ import {
 	newId,
 	type Outcome,
 	SANDBOX_PATHS,
+	type SandboxExit,
 	type SandboxLimits,
 	type SandboxState,
 	type SpecialiseHead,
@@ -19,7 +20,7 @@ import {
 } from "@berth/contracts";
 import { answerIn, failureIn, goesOnIn, initMsIn } from "./agent-words.js";
 import type { BootKey } from "./boot-key.js";
-import { type CauseOfDeath, causeOfDeath } from "./cause-of-death.js";
+import { type CauseOfDeath, causeOfDeath, ownMemoryOf } from "./cause-of-death.js";
 import { CgroupReader } from "./cgroup-reader.js";
 import { Conversation, type Ending, type Reply } from "./conversation.js";
 import type { SandboxEngine } from "./engine.js";
@@ -79,9 +80,9 @@ export class Sandbox {
 	readonly bootKey: BootKey;
 	readonly #engine: SandboxEngine;
 	readonly #heap: HeapFlags;
-	readonly #exit = Promise.withResolvers<number>();
+	readonly #exit = Promise.withResolvers<void>();
 	readonly #gone = Promise.withResolvers<void>();
-	#exitCode: number | undefined;
+	#exited: Omit<SandboxExit, "sandbox"> | undefined;
 	#state: SandboxState = "booting";
 	#limits: SandboxLimits;
 	#body: Body | undefined;
@@ -254,11 +255,11 @@ export class Sandbox {
 	}
 
 	/** The engine's word that its container ended. */
-	exited(code: number): void {
-		this.#exitCode = code;
-		this.#exit.resolve(code);
+	exited(exit: Omit<SandboxExit, "sandbox">): void {
+		this.#exited = exit;
+		this.#exit.resolve();
 		if (this.#talk === undefined) this.#gone.resolve();
-		else this.#talk.end({ code });
+		else this.#talk.end({ code: exit.code });
 	}
 
 	#alive(): Body {
@@ -312,9 +313,9 @@ export class Sandbox {
 		const { cgroup } = this.#alive();
 		return causeOfDeath({
 			ending,
-			exitCode: this.#exitCode,
+			exitCode: this.#exited?.code,
 			oomKills: cgroup.oomKills(),
-			peakMemoryBytes: cgroup.peakMemoryBytes(),
+			peakMemoryBytes: cgroup.keepsPeak ? cgroup.peakMemoryBytes() : ownMemoryOf(this.#exited),
 			limits: this.#limits,
 			heap: this.#heap,
 		});

@@ -37,13 +37,9 @@ async function controllers(root: string, mode: Mode): Promise<Check> {
 	const needed = mode === "v2" ? NEEDED.v2 : NEEDED.v1;
 	const present = mode === "v2" ? await listed(join(root, "cgroup.controllers")) : await mounted(root, needed);
 	const missing = needed.filter((name) => !present.includes(name));
-	if (missing.length > 0) {
-		return failed(
-			"cgroups",
-			`cgroup ${mode} lacks ${missing.join(", ")}: limits couldn't be enforced.`,
-			missing.includes("memory") ? "Boot with cgroup_enable=memory on the kernel's command line." : "Take a kernel with these controllers.",
-		);
-	}
+	const nested = mode === "v2" && (await exists(join(root, "cgroup.type")));
+	if (missing.length > 0)
+		return failed("cgroups", `cgroup ${mode} lacks ${missing.join(", ")}: limits couldn't be enforced.`, mendOf(missing, nested));
 	const place = mode === "v2" ? root : join(root, "memory");
 	if (!(await exists(place, constants.W_OK)))
 		return failed(
@@ -51,11 +47,25 @@ async function controllers(root: string, mode: Mode): Promise<Check> {
 			`cgroup ${mode} can't be written in ${place}.`,
 			"Be root, and mount it read-write (in a container: run it privileged).",
 		);
-	return ok("cgroups", `cgroup ${mode} with ${needed.join(", ")}.`);
+	if (nested && (await listed(join(root, "cgroup.procs"), "\n")).includes("0"))
+		return failed(
+			"cgroups",
+			`Processes from outside of this container are in its cgroup, ${root}: its controllers can't be handed down.`,
+			"Run Berth on the host, or in a container with a pid namespace of its own.",
+		);
+	return ok("cgroups", `cgroup ${mode} with ${needed.join(", ")}${nested ? ", inside a container" : ""}.`);
 }
 
-async function listed(path: string): Promise<readonly string[]> {
-	return (await readFile(path, "utf8")).trim().split(" ");
+/** What a container sees as the root has the controllers that its host hands down. */
+function mendOf(missing: readonly string[], nested: boolean): string {
+	if (nested) return "Delegate them to this container: privileged, with a cgroup namespace of its own.";
+	return missing.includes("memory")
+		? "Boot with cgroup_enable=memory on the kernel's command line."
+		: "Take a kernel with these controllers.";
+}
+
+async function listed(path: string, separator = " "): Promise<readonly string[]> {
+	return (await readFile(path, "utf8")).trim().split(separator);
 }
 
 async function mounted(root: string, names: readonly string[]): Promise<readonly string[]> {

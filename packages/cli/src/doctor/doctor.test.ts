@@ -45,6 +45,15 @@ describe("cgroups", () => {
 		expect((await host(["cgroup.controllers"]))[0]).toMatchObject({ status: "ok", found: expect.stringContaining("cgroup v2") });
 	});
 
+	test("what a container sees as the root is said to be that; processes from outside in it are in the way", async () => {
+		await write("cgroup/cgroup.type", "domain\n");
+		await write("cgroup/cgroup.procs", "1\n12\n");
+		const checks = await host(["cgroup.controllers"]);
+		expect(checks[0]).toMatchObject({ status: "ok", found: expect.stringContaining("inside a container") });
+		await write("cgroup/cgroup.procs", "0\n12\n");
+		expect((await host(["cgroup.controllers"]))[0]).toMatchObject({ status: "failed", mend: expect.stringContaining("pid namespace") });
+	});
+
 	test("a controller without which a limit wouldn't hold is missed by name", async () => {
 		expect((await host(procs(["memory", "cpu"])))[0]).toMatchObject({
 			status: "failed",

@@ -22,7 +22,8 @@ export function ownPrograms(): Programs {
 	};
 }
 
-const READY_MS = MINUTE_MS;
+/** A worker that starts for the first time has the bases unpacked, which takes a slow disk minutes. */
+const READY_MS = 5 * MINUTE_MS;
 const PREPARE_MS = 10 * MINUTE_MS;
 /** A worker finishes what it runs, a gateway what it answers. */
 const DRAIN_MS = 15 * SECOND_MS;

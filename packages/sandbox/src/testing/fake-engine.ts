@@ -112,7 +112,7 @@ export class FakeEngine implements SandboxEngine {
 		if (agent === undefined) return Promise.resolve();
 		this.agents.delete(sandbox);
 		agent.hangUp();
-		for (const listener of this.#exitListeners) listener({ sandbox, code: 137 });
+		for (const listener of this.#exitListeners) listener({ sandbox, code: 137, maxResidentBytes: 0 });
 		return Promise.resolve();
 	}
 

@@ -1,0 +1,37 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { handDownControllers } from "./cgroup-controllers.js";
+import { HostError } from "./host-error.js";
+
+let root: string;
+let own: string;
+beforeEach(async () => {
+	root = await mkdtemp(join(tmpdir(), "berth-cgroup-"));
+	own = join(root, "berth-test");
+});
+afterEach(() => rm(root, { recursive: true }));
+
+const read = (path: string) => readFile(join(root, path), "utf8");
+
+test("controllers are handed down at the root and below it", async () => {
+	handDownControllers(root, own);
+	expect([await read("cgroup.subtree_control"), await read("berth-test/cgroup.subtree_control")]).toEqual([
+		"+memory +cpu +pids",
+		"+memory +cpu +pids",
+	]);
+});
+
+test("processes in what a container sees as the root are moved aside, those from outside are not", async () => {
+	await writeFile(join(root, "cgroup.type"), "domain\n");
+	await writeFile(join(root, "cgroup.procs"), "0\n4711\n");
+	handDownControllers(root, own);
+	expect(await read("berth-platform/cgroup.procs")).toBe("4711");
+});
+
+test("a root that isn't there, or can't be written, is an error that says what to do", async () => {
+	await mkdir(join(root, "cgroup.subtree_control"));
+	expect(() => handDownControllers(root, own)).toThrow(HostError);
+	expect(() => handDownControllers(root, own)).toThrow(/handed down in .* \(EISDIR\)/);
+});

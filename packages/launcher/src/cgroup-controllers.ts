@@ -1,0 +1,68 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { HostError } from "./host-error.js";
+
+/** Without one of these a limit couldn't be enforced. */
+export const CONTROLLERS_V2 = ["memory", "cpu", "pids"] as const;
+
+/** Where processes go that stand in the way; they stay there. */
+const ASIDE = "berth-platform";
+/** A process may be started while the others are moved. */
+const ROUNDS = 10;
+
+/** What to do about a controller that can't be handed down, by the kernel's reason. */
+const MENDS: Readonly<Record<string, string>> = {
+	EBUSY:
+		"processes from outside of this container are in its cgroup: run Berth on the host, or in a container with a pid namespace of its own",
+	EINVAL: "real-time processes outside of the root cgroup keep the cpu controller: end them, or take a kernel without RT_GROUP_SCHED",
+	EROFS: "cgroups are mounted read-only: run Berth on the host, or in a privileged container",
+	EACCES: "cgroups can't be written: run Berth as root of the host, or in a privileged container",
+	ENOENT: "the controller isn't delegated here: Delegate=yes in the unit, or a container with a cgroup of its own",
+};
+
+/**
+ * cgroup v2: controllers reach a child only when each parent hands them down. The host's root may do
+ * so at any time (systemd's never takes back what a child of ours hands down itself). What a container
+ * sees as its root is an ordinary cgroup, which can't while processes are in it (cgroups(7), "no
+ * internal processes"): they are moved aside first, into a child.
+ * @throws HostError with what is in the way
+ */
+export function handDownControllers(root: string, own: string): void {
+	try {
+		mkdirSync(own, { recursive: true });
+		if (isNestedRoot(root)) moveAside(root);
+		for (const directory of [root, own])
+			writeFileSync(join(directory, "cgroup.subtree_control"), CONTROLLERS_V2.map((name) => `+${name}`).join(" "));
+	} catch (error) {
+		const { code = "", message } = error as NodeJS.ErrnoException;
+		throw new HostError(`cgroup v2 controllers can't be handed down in ${root} (${code}): ${MENDS[code] ?? message}`);
+	}
+}
+
+/** Only the host's own root has no type. */
+function isNestedRoot(root: string): boolean {
+	return existsSync(join(root, "cgroup.type"));
+}
+
+function moveAside(root: string): void {
+	for (let round = 0; round < ROUNDS; round++) {
+		const pids = processesIn(root);
+		if (pids.length === 0) return;
+		mkdirSync(join(root, ASIDE), { recursive: true });
+		for (const pid of pids) move(pid, join(root, ASIDE));
+	}
+}
+
+/** 0 stands for one that isn't of our pid namespace; written, it would mean ourselves. */
+function processesIn(directory: string): readonly string[] {
+	const pids = readFileSync(join(directory, "cgroup.procs"), "utf8").split("\n");
+	return pids.filter((pid) => pid !== "" && pid !== "0");
+}
+
+function move(pid: string, to: string): void {
+	try {
+		writeFileSync(join(to, "cgroup.procs"), pid);
+	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+	}
+}

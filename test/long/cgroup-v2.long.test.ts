@@ -1,0 +1,169 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { fetchGuestParts, type GuestParts } from "../harness/guest/debian.js";
+import { Guest, type GuestSpec } from "../harness/guest/guest.js";
+import { makeInitramfs } from "../harness/guest/initramfs.js";
+import { makeRootImage } from "../harness/guest/root-image.js";
+
+const MINUTE_MS = 60_000;
+const MIB = 1024 * 1024;
+/** Emulation takes twenty to thirty times as long as the machine itself; a guest is ended after this. */
+const BOUND_MS = 25 * MINUTE_MS;
+
+/** What a check said: a value, or why it has none. */
+interface Said {
+	readonly value?: unknown;
+	readonly error?: string;
+}
+
+interface Limits {
+	readonly start: string;
+	readonly usage: { readonly cpuMs: number; readonly peakMemoryBytes: number };
+	readonly before: Readonly<Record<string, string>>;
+	readonly after: Readonly<Record<string, string>>;
+	readonly delegated: readonly string[];
+}
+
+let directory: string;
+let parts: GuestParts;
+beforeAll(async () => {
+	// A disk, not a tmpfs: the image takes half a gigabyte.
+	directory = await mkdtemp("/var/tmp/berth-guest-");
+	parts = await fetchGuestParts(join(directory, "parts"));
+	await makeRootImage(join(directory, "root.img"), join(directory, "root"), parts);
+	await makeInitramfs(join(directory, "initramfs"), join(directory, "early"), parts);
+}, 5 * MINUTE_MS);
+afterAll(async () => {
+	if (directory !== undefined) await rm(directory, { recursive: true, force: true });
+});
+
+/** Boots a machine, lets it run its checks, and gives what they said. */
+async function checked(asked: Pick<GuestSpec, "cgroups" | "runtime" | "checks">): Promise<ReadonlyMap<string, Said>> {
+	const console = join(directory, `${asked.cgroups}.console`);
+	const files = { initramfs: join(directory, "initramfs"), image: join(directory, "root.img"), console };
+	await using guest = new Guest({ parts, ...files, ...asked, memoryMiB: 3072, boundMs: BOUND_MS });
+	const said = new Map<string, Said>();
+	for await (const { check, ...rest } of guest.lines()) said.set(String(check), rest);
+	if (said.size === 0) throw new Error(`the guest said nothing; its console: ${(await readFile(console, "utf8")).slice(-2000)}`);
+	return said;
+}
+
+/** On v2: nothing else of the cgroup is the worker's, and a kill for memory takes the whole sandbox. */
+const V2 = {
+	limits: {
+		"memory.max": String(128 * MIB),
+		"memory.swap.max": "0",
+		"memory.oom.group": "1",
+		"cpu.max": "100000 100000",
+		"pids.max": "64",
+	},
+	specialised: { "memory.max": String(192 * MIB), "memory.swap.max": "0", "memory.oom.group": "1", "cpu.max": "50000 100000" },
+	frozen: { "cgroup.freeze": "1", "cgroup.events": expect.stringContaining("frozen 1") },
+	freezer: "cgroup.freeze",
+} as const;
+
+const V1 = {
+	limits: {
+		"memory.limit_in_bytes": String(128 * MIB),
+		"memory.memsw.limit_in_bytes": String(128 * MIB),
+		"cpu.cfs_quota_us": "100000",
+		"pids.max": "64",
+	},
+	specialised: {
+		"memory.limit_in_bytes": String(192 * MIB),
+		"memory.memsw.limit_in_bytes": String(192 * MIB),
+		"cpu.cfs_quota_us": "50000",
+	},
+	frozen: { "freezer.state": "FROZEN" },
+	freezer: "freezer.state",
+} as const;
+
+/** How a fixture's function ends. */
+const ENDINGS = {
+	heap: "out_of_memory",
+	buffers: "out_of_memory",
+	scratch: "out_of_memory",
+	burns: "timed_out",
+	exits: "crashed",
+	aborts: "crashed",
+} as const;
+
+/** What is asked of every host; the one that most users have is asked everything. */
+const ESSENTIAL = ["doctor", "limits", "buffers", "burns", "frozen"];
+const EVERYTHING = [...ESSENTIAL, ...Object.keys(ENDINGS), "forks", "launcher"];
+
+const HOSTS = [
+	{ host: "cgroup v2 alone, with crun", cgroups: "v2", runtime: "crun", checks: EVERYTHING, files: V2, found: "cgroup v2" },
+	{
+		host: "v2 seen from a container, with runc",
+		cgroups: "nested",
+		runtime: "runc",
+		checks: ESSENTIAL,
+		files: V2,
+		found: "inside a container",
+	},
+	{ host: "v1 alone as systemd mounts it, with crun", cgroups: "v1", runtime: "crun", checks: ESSENTIAL, files: V1, found: "cgroup v1" },
+] as const;
+
+describe.skipIf(process.arch !== "x64").each(HOSTS)("a host with cgroup $host", ({ cgroups, runtime, checks, files, found }) => {
+	let said: ReadonlyMap<string, Said>;
+	beforeAll(async () => {
+		said = await checked({ cgroups, runtime, checks });
+	}, BOUND_MS + MINUTE_MS);
+
+	function saidOf<T>(check: string): T {
+		const { value, error } = said.get(check) ?? { error: "the guest never got there" };
+		if (error !== undefined) throw new Error(`${check}: ${error}`);
+		return value as T;
+	}
+
+	it("starts a stack, and the doctor finds nothing missing", () => {
+		saidOf("up");
+		const examined = saidOf<{ checks: readonly { name: string; status: string; found: string }[] }>("doctor").checks;
+		expect(examined.filter(({ status }) => status === "failed")).toEqual([]);
+		expect(examined.find(({ name }) => name === "cgroups")?.found).toContain(found);
+	});
+
+	it("has every limit written, before a sandbox knows its function and after", () => {
+		const { start, before, after, usage } = saidOf<Limits>("limits");
+		expect(before).toMatchObject(files.limits);
+		expect(start).toBe("prewarmed");
+		expect(after).toMatchObject(files.specialised);
+		expect(usage.cpuMs).toBeGreaterThan(0);
+		expect(usage.peakMemoryBytes).toBeGreaterThan(10 * MIB);
+	});
+
+	it("lets the worker freeze a sandbox, and write nothing else of its cgroup", () => {
+		expect(saidOf<Limits>("limits").delegated).toEqual([files.freezer]);
+	});
+
+	it.each(Object.entries(ENDINGS).filter(([check]) => checks.includes(check)))(
+		"tells why a function ended (%s: %s), and leaves nothing of it",
+		(check, outcome) => {
+			expect(saidOf(check)).toMatchObject({ outcome, processes: 0 });
+		},
+	);
+
+	it.runIf(checks.includes("forks"))("holds a function that forks to its cap of tasks, and says so", () => {
+		const { outcome, limitsHit } = saidOf<{ outcome: string; limitsHit: readonly string[] }>("forks");
+		expect(["succeeded", "timed_out", "out_of_memory", "crashed"]).toContain(outcome);
+		if (outcome === "succeeded") expect(limitsHit).toContain("pids");
+	});
+
+	it("uses no CPU time in a frozen sandbox, which serves again", () => {
+		const frozen = saidOf<{ files: Record<string, string>; ticks: number; thawed: boolean }>("frozen");
+		expect(frozen.files).toMatchObject(files.frozen);
+		expect(frozen).toMatchObject({ ticks: 0, thawed: true });
+	});
+
+	it.runIf(checks.includes("launcher"))("keeps no sandbox of a launcher that was killed", () => {
+		const { before, processes } = saidOf<{ before: number; processes: number }>("launcher");
+		expect(before).toBeGreaterThan(0);
+		expect(processes).toBe(0);
+	});
+
+	it("has nothing left of the stack when it is down", () => {
+		expect(saidOf("down")).toBeUndefined();
+	});
+});
