@@ -1,7 +1,7 @@
 import { MIB } from "@berth/contracts";
 import { describe, expect, test } from "vitest";
 import { prewarmLimitsOf } from "./boot-key.js";
-import { causeOfDeath, type Evidence } from "./cause-of-death.js";
+import { causeOfDeath, type Evidence, ownMemoryOf } from "./cause-of-death.js";
 import { heapBytes, heapOf } from "./heap.js";
 import { BASE } from "./testing/versions.js";
 
@@ -46,4 +46,12 @@ test("the error's name says what to look for", () => {
 		(evidence) => causeOfDeath({ ...EVIDENCE, ...evidence }).error.name,
 	);
 	expect(names).toEqual(["OutOfMemory", "ProtocolError", "ProcessExit"]);
+});
+
+test("where no cgroup kept a peak, the resident set tells a full heap from an abort, without Node's own files", () => {
+	const of = (residentMiB: number) =>
+		causeOfDeath({ ...EVIDENCE, exitCode: 134, peakMemoryBytes: ownMemoryOf({ maxResidentBytes: residentMiB * MIB }) }).outcome;
+	// Measured with the heap of a 128 MiB sandbox: 58 MiB when it aborts by itself, 128 when its heap is full.
+	expect([of(58), of(128)]).toEqual(["crashed", "out_of_memory"]);
+	expect([ownMemoryOf(undefined), ownMemoryOf({ maxResidentBytes: 1 })]).toEqual([0, 0]);
 });

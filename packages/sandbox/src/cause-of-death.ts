@@ -20,7 +20,7 @@ export interface CauseOfDeath {
 	readonly error: FunctionError;
 }
 
-/** Of Node's resident set: its binary and libraries, which are everybody's. Measured, Node 22 and 24: 40 to 46 MiB. */
+/** Of Node's resident set: its binary and libraries, which are everybody's. 40 to 46 MiB of Node 22 and 24. */
 const SHARED_FILES_BYTES = 40 * MIB;
 
 /** The most memory of its own that a process had, where no cgroup counted it: its resident set without Node's files. */
