@@ -103,7 +103,9 @@ describe("a body", () => {
 	const LIMIT = FIXED_LIMITS.bodyBytes;
 
 	test("of the most bytes is taken, of one more refused", async () => {
-		const send = (bytes: number) => stack.fetch("/v1/functions/hello/invocations", { method: "POST", body: Buffer.alloc(bytes, 97) });
+		const headers = { "content-type": "text/plain" };
+		const send = (bytes: number) =>
+			stack.fetch("/v1/functions/hello/invocations", { method: "POST", headers, body: Buffer.alloc(bytes, 97) });
 		expect((await send(LIMIT)).status).toBe(200);
 		const refused = await send(LIMIT + 1);
 		expect([refused.status, await refused.json()]).toMatchObject([413, { code: "body_too_large", limitBytes: LIMIT }]);
@@ -123,7 +125,12 @@ describe("a body", () => {
 
 	test("is asked for only when it is going to be read", async () => {
 		const ask = async (bytes: number) => {
-			const headers = { authorization: `Bearer ${stack.key}`, expect: "100-continue", "content-length": bytes };
+			const headers = {
+				authorization: `Bearer ${stack.key}`,
+				"content-type": "text/plain",
+				expect: "100-continue",
+				"content-length": bytes,
+			};
 			const sent = httpRequest({ port: port(), path: "/v1/functions/hello/invocations", method: "POST", headers, agent: false });
 			let continued = false;
 			sent.on("continue", () => {

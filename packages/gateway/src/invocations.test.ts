@@ -57,7 +57,7 @@ describe("an event", () => {
 			expect(request.body).toMatchObject({ sizeBytes: 100_000 });
 			return ended("succeeded", {}, { body: { payload: key, sizeBytes: 200_000 } });
 		});
-		const answer = await invoke(Buffer.alloc(100_000, 255));
+		const answer = await invoke(Buffer.alloc(100_000, 255), { "content-type": "application/octet-stream" });
 		expect((await answer.arrayBuffer()).byteLength).toBe(200_000);
 		await expect.poll(payloads).toEqual([]);
 	});
