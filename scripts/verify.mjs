@@ -6,7 +6,7 @@ import { checkWith } from "./verify/programs.mjs";
 const MOST_LINES = 100;
 
 const CHECKS = {
-	types: { about: "TypeScript", run: () => checkWith("tsc", "-b") },
+	types: { about: "TypeScript, tests too", run: () => [...checkWith("tsc", "-b"), ...checkWith("tsc", "-p", "tsconfig.tests.json")] },
 	biome: { about: "format and lint", run: () => checkWith("biome", "check", "--error-on-warnings", "--max-diagnostics=200") },
 	direction: { about: "who imports whom", run: checkDirection },
 	cycles: { about: "files that import in a circle", run: checkCycles },

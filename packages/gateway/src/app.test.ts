@@ -177,7 +177,11 @@ describe("on the socket", () => {
 		const address = server.address();
 		const url = `http://127.0.0.1:${typeof address === "object" ? address?.port : 0}/livez`;
 		const early = await fetch(url);
-		expect([early.status, early.headers.get("retry-after"), (await early.json()).code]).toEqual([503, "1", "unavailable"]);
+		expect([early.status, early.headers.get("retry-after"), ((await early.json()) as { code: string }).code]).toEqual([
+			503,
+			"1",
+			"unavailable",
+		]);
 		serve(createApp(stack.services));
 		expect((await fetch(url)).status).toBe(200);
 		server.closeAllConnections();
@@ -203,7 +207,7 @@ describe("the nodes", () => {
 		[],
 	])("but not %j", async (body) => {
 		const answer = await command(body);
-		expect([answer.status, (await answer.json()).code]).toEqual([400, "invalid_request"]);
+		expect([answer.status, ((await answer.json()) as { code: string }).code]).toEqual([400, "invalid_request"]);
 	});
 });
 

@@ -30,7 +30,7 @@ const put = (name: string, body: unknown, query = "?wait=true") =>
 		body: typeof body === "string" ? body : JSON.stringify(body),
 		headers: { "content-type": "application/json" },
 	});
-const putArchive = (body: BodyInit, type: string, manifest?: string) =>
+const putArchive = (body: NonNullable<RequestInit["body"]>, type: string, manifest?: string) =>
 	stack.fetch("/v1/functions/zipped?wait=true", {
 		method: "PUT",
 		body,

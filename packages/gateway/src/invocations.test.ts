@@ -21,7 +21,7 @@ afterAll(async () => {
 	await redis?.[Symbol.asyncDispose]();
 });
 
-const invoke = (body: BodyInit | null, headers: Record<string, string> = {}) =>
+const invoke = (body: NonNullable<RequestInit["body"]>, headers: Record<string, string> = {}) =>
 	stack.fetch("/v1/functions/hello/invocations", { method: "POST", body, headers });
 const payloads = () => readdirSync(join(stack.directory, "payloads"));
 
@@ -219,7 +219,7 @@ describe("an HTTP request to a function", () => {
 	test.each([0, 100, 101, 199, 600, 1000, 200.5])("the status %d is the function's error", async (status) => {
 		stack.onInvocation(responding({ status, headers: [] }));
 		const answer = await fetch(`${stack.url}/fn/default/open`);
-		expect([answer.status, (await answer.json()).code]).toEqual([502, "handler_error"]);
+		expect([answer.status, ((await answer.json()) as { code: string }).code]).toEqual([502, "handler_error"]);
 	});
 });
 
@@ -261,7 +261,11 @@ describe("too much at once", () => {
 			const first = send();
 			await began.promise;
 			const refused = await send();
-			expect([refused.status, refused.headers.get("retry-after"), (await refused.json()).code]).toEqual([429, "1", "too_busy"]);
+			expect([refused.status, refused.headers.get("retry-after"), ((await refused.json()) as { code: string }).code]).toEqual([
+				429,
+				"1",
+				"too_busy",
+			]);
 			end.resolve();
 			expect((await first).status).toBe(200);
 		} finally {

@@ -65,8 +65,8 @@ describe("what an invocation prints", () => {
 	test("keeps its characters, though a piece ends within one", async () => {
 		const bytes = Buffer.from("naïve 🚢 日本\n");
 		reader.begin();
-		await print("stdout", ...bytes.values().map((byte) => Uint8Array.of(byte)));
-		await print("stderr", ...bytes.values().map((byte) => Uint8Array.of(byte)));
+		await print("stdout", ...Array.from(bytes, (byte) => Uint8Array.of(byte)));
+		await print("stderr", ...Array.from(bytes, (byte) => Uint8Array.of(byte)));
 		expect(texts(await reader.end())).toEqual(["stdout: naïve 🚢 日本", "stderr: naïve 🚢 日本"]);
 	});
 

@@ -3,7 +3,6 @@ import { FIXED_LIMITS, FROM_AGENT, type InvokeHead, MIB } from "@berth/contracts
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Lease } from "./lease.js";
 import { Pool, type PoolOptions } from "./pool.js";
-import type { Specialisation } from "./sandbox.js";
 import { temporaryDirectory } from "./testing/directory.js";
 import { type FakeAgent, FakeEngine } from "./testing/fake-engine.js";
 import { BASE, OTHER_BASE, version } from "./testing/versions.js";
@@ -47,9 +46,6 @@ async function start(changes: Partial<PoolOptions> = {}): Promise<Pool> {
 
 const head: InvokeHead = { id: "inv_1", attempt: 1, timeoutMs: 5000, trigger: { kind: "event" }, maxBodyBytes: MIB };
 
-/** A lease for a caller who stays. */
-const acquire = (pool: Pool, target: Specialisation) => pool.acquire(target, new AbortController().signal);
-
 /** Runs one invocation and gives the sandbox back. */
 async function run(lease: Lease): Promise<void> {
 	const { healthy, outcome } = await lease.sandbox.invoke(head, Buffer.alloc(0));
@@ -58,7 +54,7 @@ async function run(lease: Lease): Promise<void> {
 }
 
 async function use(pool: Pool, name: string, manifest: Parameters<typeof version>[1] = {}): Promise<Lease> {
-	const lease = await acquire(pool, version(name, manifest));
+	const lease = await pool.acquire(version(name, manifest));
 	await run(lease);
 	return lease;
 }
@@ -106,7 +102,7 @@ describe("a sandbox is kept only when", () => {
 
 	test("its outcome was healthy", async () => {
 		const pool = await start();
-		const lease = await acquire(pool, version("hello"));
+		const lease = await pool.acquire(version("hello"));
 		lease.release(false, RAN);
 		lease.release(true, RAN);
 		await replaced(pool, lease);
@@ -114,7 +110,7 @@ describe("a sandbox is kept only when", () => {
 
 	test("nothing of the function runs on", async () => {
 		const pool = await start();
-		const lease = await acquire(pool, version("hello"));
+		const lease = await pool.acquire(version("hello"));
 		engine.agents.get(lease.sandbox.id)?.cgroup.tell({ tasks: 12, processes: 3 });
 		lease.release(true, RAN);
 		await replaced(pool, lease);
@@ -140,14 +136,14 @@ describe("what an invocation gave to `waitUntil`", () => {
 	const waiting = async (timeoutMs: number) => {
 		const pool = await start();
 		engine.onInvoke = (agent, asked) => agent.answer(asked, { waiting: true });
-		const lease = await acquire(pool, version("hello", { timeoutMs, concurrency: 1 }));
+		const lease = await pool.acquire(version("hello", { timeoutMs, concurrency: 1 }));
 		await run(lease);
 		return { pool, lease, agent: engine.of("hello")[0] as FakeAgent };
 	};
 
 	test("holds its sandbox: nobody has it before that is over", async () => {
 		const { pool, lease, agent } = await waiting(5000);
-		const next = acquire(pool, version("hello", { timeoutMs: 5000, concurrency: 1 }));
+		const next = pool.acquire(version("hello", { timeoutMs: 5000, concurrency: 1 }));
 		let had = false;
 		void next.then(() => {
 			had = true;
@@ -169,7 +165,7 @@ describe("a burst", () => {
 		const pool = await start({ cores: 8 });
 		let most = 0;
 		const attempts = Array.from({ length: 30 }, async () => {
-			const lease = await acquire(pool, version("hello", { concurrency: 3 }));
+			const lease = await pool.acquire(version("hello", { concurrency: 3 }));
 			most = Math.max(most, pool.list().filter(({ state }) => state === "busy").length);
 			await run(lease);
 		});
@@ -182,10 +178,10 @@ describe("a burst", () => {
 	test("is served in the order in which it came", async () => {
 		const pool = await start();
 		const target = version("hello", { concurrency: 1 });
-		const first = await acquire(pool, target);
+		const first = await pool.acquire(target);
 		const order: number[] = [];
 		const others = [1, 2, 3].map(async (number) => {
-			const lease = await acquire(pool, target);
+			const lease = await pool.acquire(target);
 			order.push(number);
 			lease.release(true, RAN);
 		});
@@ -199,22 +195,28 @@ describe("a burst", () => {
 		const pool = await start();
 		vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
 		const target = version("hello", { concurrency: 1 });
-		const held = acquire(pool, target);
+		const held = pool.acquire(target);
 		await held;
-		const late = acquire(pool, target);
+		const late = pool.acquire(target);
 		const refused = expect(late).rejects.toMatchObject({ code: "start_timed_out" });
 		await vi.advanceTimersByTimeAsync(FIXED_LIMITS.startMs);
 		await refused;
 		expect(pool.stats.waiting).toBe(0);
 	});
 
+	test("isn't begun for a caller who is gone already", async () => {
+		const pool = await start();
+		await expect(pool.acquire(version("hello"), [AbortSignal.abort()])).rejects.toMatchObject({ code: "cancelled" });
+		expect(engine.booted).toEqual([]);
+	});
+
 	test("waits no more for a caller who goes away: the next one gets the turn", async () => {
 		const pool = await start();
 		const target = version("hello", { concurrency: 1 });
-		const held = await acquire(pool, target);
+		const held = await pool.acquire(target);
 		const caller = new AbortController();
-		const gone = expect(pool.acquire(target, caller.signal)).rejects.toMatchObject({ code: "cancelled" });
-		const next = acquire(pool, target);
+		const gone = expect(pool.acquire(target, [caller.signal])).rejects.toMatchObject({ code: "cancelled" });
+		const next = pool.acquire(target);
 		caller.abort();
 		await gone;
 		expect(pool.stats.waiting).toBe(1);
@@ -231,7 +233,7 @@ describe("a burst", () => {
 			if (failures-- > 0) agent.say(FROM_AGENT.failed, { phase: "init", error: { name: "TypeError", message: "no such module" } });
 			else well(agent, asked);
 		};
-		const asked = Array.from({ length: 3 }, () => acquire(pool, version("hello", { concurrency: 1 })).then(run));
+		const asked = Array.from({ length: 3 }, () => pool.acquire(version("hello", { concurrency: 1 })).then(run));
 		const results = await Promise.allSettled(asked);
 		expect(results.map(({ status }) => status)).toEqual(["rejected", "fulfilled", "fulfilled"]);
 		expect(results[0]).toMatchObject({ reason: { name: "SpecialiseError", outcome: "init_error", message: "no such module" } });
@@ -240,7 +242,7 @@ describe("a burst", () => {
 	test("hears of a boot that the engine refuses as of our failure, and nothing of it stays", async () => {
 		const pool = await start();
 		engine.onBoot = () => Promise.reject(new Error("no such layer"));
-		await expect(acquire(pool, version("hello"))).rejects.toMatchObject({ code: "platform_error" });
+		await expect(pool.acquire(version("hello"))).rejects.toMatchObject({ code: "platform_error" });
 		await expect.poll(() => pool.list(), { interval: 5 }).toEqual([]);
 		expect(pool.stats.memoryBytes).toBe(0);
 	});
@@ -250,7 +252,7 @@ describe("the node's memory", () => {
 	/** Uses functions one after the other, each frozen before the next and holding so much. */
 	const fill = async (pool: Pool, memoryMiB: number, ...names: readonly string[]) => {
 		for (const name of names) {
-			const lease = await acquire(pool, version(name));
+			const lease = await pool.acquire(version(name));
 			engine.agents.get(lease.sandbox.id)?.cgroup.tell({ memoryBytes: memoryMiB * MIB });
 			await run(lease);
 			await frozen(pool, lease.sandbox.id);
@@ -274,8 +276,8 @@ describe("the node's memory", () => {
 
 	test("that busy sandboxes hold makes others wait until it is free", async () => {
 		const pool = await start({ memoryBudgetBytes: 256 * MIB });
-		const [a] = [await acquire(pool, version("a")), await acquire(pool, version("b"))];
-		const c = acquire(pool, version("c"));
+		const [a] = [await pool.acquire(version("a")), await pool.acquire(version("b"))];
+		const c = pool.acquire(version("c"));
 		await new Promise((resolve) => setTimeout(resolve, 20));
 		expect(left()).toEqual(["a", "b"]);
 		a.release(true, RAN);
@@ -288,7 +290,7 @@ describe("the node's memory", () => {
 		const over: number[] = [];
 		await Promise.all(
 			Array.from({ length: 40 }, async (_, index) => {
-				const lease = await acquire(pool, version(`f${index % 7}`));
+				const lease = await pool.acquire(version(`f${index % 7}`));
 				const { memoryBytes, memoryBudgetBytes } = pool.stats;
 				if (memoryBytes > memoryBudgetBytes) over.push(memoryBytes);
 				await run(lease);
@@ -306,7 +308,7 @@ test("what is idle too long is removed", async () => {
 
 test("a function's idle sandboxes are evicted by its name; the busy one finishes", async () => {
 	const pool = await start({ cores: 1 });
-	const busy = await acquire(pool, version("hello"));
+	const busy = await pool.acquire(version("hello"));
 	await use(pool, "other");
 	expect(await pool.evict("default", "hello")).toBe(0);
 	await run(busy);
@@ -324,7 +326,7 @@ test("a floor that is lowered is lowered when it says so", async () => {
 
 test("a closed pool has removed every sandbox, whatever it did", async () => {
 	const pool = await start({ prewarmed: 2 });
-	await acquire(pool, version("busy"));
+	await pool.acquire(version("busy"));
 	await use(pool, "idle");
 	await pool.close();
 	expect(engine.agents.size).toBe(0);

@@ -107,15 +107,15 @@ export class Pool {
 
 	/**
 	 * A sandbox of the version. @throws BerthError `start_timed_out` when none could be had in
-	 * `FIXED_LIMITS.startMs`, `cancelled` when the signal ends the wait; @throws SpecialiseError when the
+	 * `FIXED_LIMITS.startMs`, `cancelled` when one of the signals ends the wait; @throws SpecialiseError when the
 	 * function's module fails to load
 	 */
-	async acquire(target: Specialisation, cancelled?: AbortSignal): Promise<Lease> {
+	async acquire(target: Specialisation, ends: readonly AbortSignal[] = []): Promise<Lease> {
 		const demand = this.#demandOf(target);
 		const askedAt = performance.now();
 		const warm = this.#takeIdle(target.key);
 		if (warm !== undefined) return this.#lease(warm, demand, "warm", performance.now() - askedAt, 0);
-		return await this.#wait(demand, cancelled);
+		return await this.#wait(demand, ends);
 	}
 
 	/** A sandbox of the build class, for one build; it is thrown away after. */
@@ -185,7 +185,7 @@ export class Pool {
 		await this.#population.removalsDone();
 	}
 
-	#wait(demand: Demand, cancelled: AbortSignal | undefined): Promise<Lease> {
+	#wait(demand: Demand, ends: readonly AbortSignal[]): Promise<Lease> {
 		const { promise, resolve, reject } = Promise.withResolvers<Lease>();
 		const waiter: Waiter = { sinceMs: performance.now(), resolve, reject };
 		demand.add(waiter);
@@ -201,14 +201,15 @@ export class Pool {
 		};
 		const goAway = () => {
 			demand.remove(waiter);
-			reject(new BerthError("cancelled", "the caller went away before it began"));
+			reject(new BerthError("cancelled", "nobody waits for it any more: its caller went away, or another worker has it"));
 		};
 		let timer = setTimeout(look, FIXED_LIMITS.startMs);
-		cancelled?.addEventListener("abort", goAway, { once: true });
-		this.#dispatch(demand);
+		for (const end of ends) end.addEventListener("abort", goAway, { once: true });
+		if (ends.some(({ aborted }) => aborted)) goAway();
+		else this.#dispatch(demand);
 		return promise.finally(() => {
 			clearTimeout(timer);
-			cancelled?.removeEventListener("abort", goAway);
+			for (const end of ends) end.removeEventListener("abort", goAway);
 		});
 	}
 
@@ -358,6 +359,7 @@ export class Pool {
 	/** Evicts the longest idle, then prewarmed ones, until `bytes` fit. @returns whether they do; when not yet, the removal of what was evicted asks again */
 	#makeRoom(bytes: number, id?: string): boolean {
 		const { admission } = this.#population;
+		if (admission.missing(bytes, id) <= 0) return admission.fits(bytes, id);
 		const evictable = [...this.#idle.all(), ...this.#floors.ready()].reduce((sum, each) => sum + admission.held(each.id), 0);
 		// Nobody loses what wouldn't be enough.
 		if (admission.missing(bytes, id) > evictable) return false;
@@ -387,10 +389,13 @@ export class Pool {
 
 	/** An idle sandbox that had no room to run may have it now. */
 	#serve(demand: Demand): void {
-		const sandbox = this.#takeIdle(demand.target.key);
-		const waiter = sandbox === undefined ? undefined : demand.next();
-		if (sandbox === undefined || waiter === undefined) this.#dispatch(demand);
-		else waiter.resolve(this.#lease(sandbox, demand, "warm", performance.now() - waiter.sinceMs, 0));
+		const sandbox = demand.waiting === 0 ? undefined : this.#takeIdle(demand.target.key);
+		if (sandbox === undefined) {
+			this.#dispatch(demand);
+			return;
+		}
+		const waiter = demand.next() as Waiter;
+		waiter.resolve(this.#lease(sandbox, demand, "warm", performance.now() - waiter.sinceMs, 0));
 	}
 
 	#giveUp(sandbox: Sandbox, what: string, error: Error): void {

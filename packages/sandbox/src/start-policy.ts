@@ -23,6 +23,6 @@ export function startsIn(demand: Demand, waitedMs: number, kind: Exclude<StartKi
 	if (serving === 0) return 0;
 	if (serving < cores) return demand.expectedWaitMs() >= START_MS[kind] ? 0 : Math.max(0, START_MS[kind] - waitedMs);
 	const patience = cpu.saturated && demand.cpuShare >= SLEEPS_BELOW ? SATURATED_MS : Math.max(BEYOND_CORES_MS, START_MS[kind]);
-	if (demand.starting > serving / 2) return BEYOND_CORES_MS;
+	if (demand.starting >= demand.busy) return BEYOND_CORES_MS;
 	return Math.max(0, patience - waitedMs);
 }

@@ -80,7 +80,7 @@ export class Attempts {
 	/** A lease, or the settlement when the function can't be loaded. */
 	async #acquire(delivery: Delivery, target: Specialisation, askedAt: number): Promise<Lease | Settlement> {
 		try {
-			return await this.#options.pool.acquire(target, AbortSignal.any([delivery.cancelled, delivery.lost]));
+			return await this.#options.pool.acquire(target, [delivery.cancelled, delivery.lost]);
 		} catch (error) {
 			if (!(error instanceof SpecialiseError)) throw error;
 			const phases: Phases = { queueMs: delivery.queueMs, startMs: 0, initMs: performance.now() - askedAt, runMs: 0 };
@@ -118,14 +118,14 @@ export class Attempts {
 		const logs = await this.#logBook(result.log.lines, result.log.truncated);
 		return {
 			attempt,
-			...(result.answer === undefined ? {} : { result: await this.#resultOf(result.answer) }),
+			...(result.answer === undefined ? {} : { result: await this.#resultOf(result.answer, delivery) }),
 			...(logs === undefined ? {} : { logs }),
 		};
 	}
 
-	async #resultOf({ head, body }: NonNullable<SandboxResult["answer"]>): Promise<InvocationResult> {
+	async #resultOf({ head, body }: NonNullable<SandboxResult["answer"]>, { lane }: Delivery): Promise<InvocationResult> {
 		return {
-			body: await this.#options.payloads.putBody(body),
+			body: await this.#options.payloads.putBody(body, lane === "background" ? "durable" : "fleeting"),
 			...(head.contentType === undefined ? {} : { contentType: head.contentType }),
 			...(head.response === undefined ? {} : { response: head.response }),
 		};

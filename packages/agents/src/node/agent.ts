@@ -77,6 +77,7 @@ export class Agent {
 			this.#loaded = { head, handler };
 			this.#link.send(FROM_AGENT.specialised, { handler: handler.shape, initMs: performance.now() - startedAt });
 		} catch (thrown) {
+			await flushOutput();
 			this.#fail({ phase: "init", error: describeError(thrown) });
 		}
 	}

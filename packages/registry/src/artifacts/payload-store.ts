@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { randomBytes } from "node:crypto";
-import { opendir, rm } from "node:fs/promises";
+import { type FileHandle, open, opendir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { BerthError, type BodyReference, INLINE_BODY_BYTES } from "@berth/contracts";
 import { isOlder, readExisting } from "./blob.js";
@@ -8,7 +8,13 @@ import type { Deposit } from "./deposit.js";
 
 const KEY = /^[0-9a-f]{32}$/;
 
-/** Bodies that are too large for a message, under random keys. Durable when `put` resolves. */
+/**
+ * How long a payload has to last: `durable` ones survive a power cut when `put` resolves, because something that was
+ * acknowledged leads to them; `fleeting` ones go with the caller who waits.
+ */
+export type Durability = "durable" | "fleeting";
+
+/** Bodies that are too large for a message, under random keys. */
 export class PayloadStore {
 	readonly #directory: string;
 	readonly #deposit: Deposit;
@@ -24,14 +30,13 @@ export class PayloadStore {
 	}
 
 	/** Nobody knows the key before it resolves, so a half-written file is never read. */
-	async put(bytes: Uint8Array): Promise<string> {
+	async put(bytes: Uint8Array, durability: Durability = "fleeting"): Promise<string> {
 		const key = randomBytes(16).toString("hex");
 		const path = join(this.#directory, key);
 		await using file = await this.#deposit.create(path);
 		try {
 			await file.writeFile(bytes);
-			// What is acknowledged has to be there after a power cut, too.
-			await file.sync();
+			if (durability === "durable") await this.#sync(file);
 		} catch (error) {
 			await rm(path, { force: true });
 			throw error;
@@ -50,8 +55,8 @@ export class PayloadStore {
 	}
 
 	/** Bytes as a body: in the message when they are few, else a payload. */
-	async putBody(bytes: Uint8Array): Promise<BodyReference> {
-		if (bytes.byteLength > INLINE_BODY_BYTES) return { payload: await this.put(bytes), sizeBytes: bytes.byteLength };
+	async putBody(bytes: Uint8Array, durability: Durability = "fleeting"): Promise<BodyReference> {
+		if (bytes.byteLength > INLINE_BODY_BYTES) return { payload: await this.put(bytes, durability), sizeBytes: bytes.byteLength };
 		const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 		return isUtf8(buffer) ? { text: buffer.toString("utf8") } : { base64: buffer.toString("base64") };
 	}
@@ -78,6 +83,13 @@ export class PayloadStore {
 			removed++;
 		}
 		return removed;
+	}
+
+	/** The bytes, and the name that leads to them. */
+	async #sync(file: FileHandle): Promise<void> {
+		await file.sync();
+		await using directory = await open(this.#directory, "r");
+		await directory.sync();
 	}
 
 	#pathOf(key: string): string {
