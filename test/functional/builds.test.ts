@@ -96,7 +96,9 @@ describe("a source that doesn't build", () => {
 describe("a deploy that is refused before it is built", () => {
 	it("leaves nothing in the artifact store or in Redis", async () => {
 		const files = storedBlobs();
-		const sources = readdirSync(join(stack.dataDir, "artifacts", "sources", "sha256")).length;
+		// Only what is new counts: the source of a build that failed before goes a moment after its answer.
+		const sourcesOf = () => readdirSync(join(stack.dataDir, "artifacts", "sources", "sha256"));
+		const sources = sourcesOf();
 		const keys = await durableKeysOf(stack.dataDir);
 		const name = freshName();
 		const put = (body: string, type = "application/json") =>
@@ -106,7 +108,7 @@ describe("a deploy that is refused before it is built", () => {
 		expect((await put("", "application/gzip")).status).toBe(400);
 		expect((await put("x", "text/plain")).status).toBe(415);
 		expect(storedBlobs()).toEqual(files);
-		expect(readdirSync(join(stack.dataDir, "artifacts", "sources", "sha256"))).toHaveLength(sources);
+		expect(sourcesOf().filter((source) => !sources.includes(source))).toEqual([]);
 		expect((await durableKeysOf(stack.dataDir)).filter((key) => !keys.includes(key))).toEqual([]);
 		expect(json(await send(stack, { path: `/v1/functions/${name}` }))).toMatchObject({ status: 404 });
 	});

@@ -21,7 +21,7 @@ afterAll(async () => {
 	await redis?.[Symbol.asyncDispose]();
 });
 
-const invoke = (body: NonNullable<RequestInit["body"]>, headers: Record<string, string> = {}) =>
+const invoke = (body: NonNullable<RequestInit["body"]> | null, headers: Record<string, string> = {}) =>
 	stack.fetch("/v1/functions/hello/invocations", { method: "POST", body, headers });
 const payloads = () => readdirSync(join(stack.directory, "payloads"));
 
