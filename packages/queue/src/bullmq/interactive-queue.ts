@@ -49,8 +49,13 @@ export class InteractiveQueue {
 		this.#parts = parts;
 		this.#channel = replyChannelOf(gatewayId);
 		this.records = new InteractiveRecords(redis);
-		this.#nodes = new NodeQueues(redis, log, (queue, batch) => this.#send(queue, batch));
 		this.#pending = new PendingInvocations((overdue) => void this.#inquiry.hold(overdue, "overdue"));
+		this.#nodes = new NodeQueues(
+			redis,
+			log,
+			(queue, batch) => this.#send(queue, batch),
+			() => this.#pending.size,
+		);
 		this.#cancellations = new Cancellations(redis, log);
 		this.#retractions = new Retractions(log);
 		this.#inquiry = new Inquiry({

@@ -49,7 +49,7 @@ export class InteractiveSource {
 	constructor(parts: InteractiveSourceParts) {
 		const { redis, nodeId, log } = parts;
 		this.#parts = parts;
-		this.#settler = new Settler(new InteractiveRecords(redis, parts.budget));
+		this.#settler = new Settler(new InteractiveRecords(redis, parts.budget), () => this.#inHand.size);
 		const queue = interactiveQueueOf(nodeId);
 		this.#fetcher = new JobFetcher({ queue, redis, log, room: () => this.#room(), take: (job, token) => this.#take(job, token) });
 		this.#keeper = new LockKeeper((jobs, tokens, ms) => this.#fetcher.extendLocks(jobs, tokens, ms), log);

@@ -1,36 +1,47 @@
+import { type InvocationRequest, KIB } from "@berth/contracts";
 import type { Redis } from "@berth/redis";
 import { Queue } from "bullmq";
+import { Batcher } from "../batcher.js";
 import { interactiveQueueOf, QUEUE_PREFIX } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import type { Pending } from "../pending.js";
 import type { InteractiveEnvelope } from "./envelope.js";
 import { SHORT_STREAM } from "./leases.js";
-import { Outbox } from "./outbox.js";
+
+/** Bounds of one job. */
+const BOUNDS = { mostItems: 64, mostBytes: 512 * KIB };
 
 export interface NodeQueue {
 	readonly queue: Queue<InteractiveEnvelope>;
-	readonly outbox: Outbox;
+	readonly outbox: Batcher<Pending>;
 }
+
+/** Puts a batch into a queue as one job; never rejects (it settles the fate of the batch itself). */
+export type SendBatch = (queue: Queue<InteractiveEnvelope>, batch: Pending[]) => Promise<void>;
 
 /** Each node's interactive queue and what is on its way there, made when it is first asked for. */
 export class NodeQueues {
 	readonly #redis: Redis;
 	readonly #log: QueueLogger;
-	readonly #send: (queue: Queue<InteractiveEnvelope>, batch: Pending[]) => Promise<void>;
+	readonly #send: SendBatch;
+	readonly #underWay: () => number;
 	readonly #nodes = new Map<string, NodeQueue>();
 
-	/** @param send puts a batch into a queue and never rejects */
-	constructor(redis: Redis, log: QueueLogger, send: (queue: Queue<InteractiveEnvelope>, batch: Pending[]) => Promise<void>) {
+	/** @param underWay invocations that are waited for */
+	constructor(redis: Redis, log: QueueLogger, send: SendBatch, underWay: () => number) {
 		this.#redis = redis;
 		this.#log = log;
 		this.#send = send;
+		this.#underWay = underWay;
 	}
 
 	of(node: string): NodeQueue {
 		const known = this.#nodes.get(node);
 		if (known !== undefined) return known;
 		const queue = this.#open(node);
-		const made = { queue, outbox: new Outbox((batch) => this.#send(queue, batch)) };
+		const send = (batch: Pending[]) => this.#send(queue, batch);
+		const bytesOf = ({ request }: Pending) => requestBytes(request);
+		const made = { queue, outbox: new Batcher({ ...BOUNDS, send, bytesOf, underWay: this.#underWay }) };
 		this.#nodes.set(node, made);
 		return made;
 	}
@@ -52,4 +63,13 @@ export class NodeQueues {
 		queue.on("error", (error) => this.#log.debug({ error, node }, "interactive queue"));
 		return queue;
 	}
+}
+
+/** About how many bytes a request is: its body and headers dominate. */
+function requestBytes({ body, trigger }: InvocationRequest): number {
+	const bodyBytes = "text" in body ? body.text.length : "base64" in body ? body.base64.length : 0;
+	if (trigger.kind === "event") return KIB + bodyBytes;
+	let bytes = KIB + bodyBytes + trigger.request.url.length;
+	for (const [name, value] of trigger.request.headers) bytes += name.length + value.length;
+	return bytes;
 }
