@@ -78,6 +78,11 @@ export class Demand {
 		this.#cpuMs = moved(this.#cpuMs, cpuMs, weight);
 	}
 
+	/** How long its attempts take, milliseconds; a guess until one was seen. */
+	get runMs(): number {
+		return this.#runMs ?? UNKNOWN_RUN_MS;
+	}
+
 	/** The share of their time that its attempts compute; 1 until one was seen. */
 	get cpuShare(): number {
 		return this.#runMs === undefined ? 1 : this.#cpuMs / Math.max(this.#runMs, Number.EPSILON);
@@ -86,7 +91,7 @@ export class Demand {
 	/** Milliseconds until the last waiter would have a turn with what serves the version now; Infinity when nothing does. */
 	expectedWaitMs(): number {
 		if (this.serving === 0) return Number.POSITIVE_INFINITY;
-		return ((this.#runMs ?? UNKNOWN_RUN_MS) * this.#waiters.length) / this.serving;
+		return (this.runMs * this.#waiters.length) / this.serving;
 	}
 
 	/** Looks again in a while, unless that is going to happen anyway. */

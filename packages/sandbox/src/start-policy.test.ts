@@ -57,6 +57,10 @@ test("a burst of short runs is served by few sandboxes", () => {
 	expect(serving({ callers: 50, runMs: 1, cpuMs: 1 }, 2000).at(-1)).toBeLessThanOrEqual(CORES);
 });
 
+test("runs that are shorter than what handing them out takes have one sandbox", () => {
+	expect(serving({ callers: 50, runMs: 1, cpuMs: 1 }, 100).at(-1)).toBe(1);
+});
+
 test("a burst of what isn't known yet gets as many as there are cores, and no more at once", () => {
 	const counts = serving({ callers: 50, runMs: 1, cpuMs: 1, known: false }, 40);
 	expect(counts.at(-1)).toBeLessThanOrEqual(CORES);

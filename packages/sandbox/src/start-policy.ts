@@ -4,6 +4,8 @@ import type { Demand } from "./demand.js";
 
 /** What a start is expected to cost, milliseconds. */
 const START_MS = { prewarmed: 5, boot: 60 } as const satisfies Record<Exclude<StartKind, "warm">, number>;
+/** One sandbox takes runs this short as fast as its node can hand them out: another only makes the caches colder. */
+const SHORT_RUN_MS = 2;
 /** Beyond one sandbox per core a waiter waits at least so long: by then it shows whether the CPUs have anything to give. */
 const BEYOND_CORES_MS = 200;
 /** Where they haven't, another sandbox for something that computes only makes all of them slower. */
@@ -13,15 +15,16 @@ const SLEEPS_BELOW = 0.05;
 
 /**
  * Whether one more sandbox is started for a version now, for a waiter who has waited so long. The
- * first as many as there are cores are started when that serves sooner than waiting does; the others
- * by what has come to pass, at most doubling: a burst of short runs is served by few sandboxes, one of
- * long sleeps gets many.
+ * first as many as there are cores are started when that serves sooner than waiting does, unless runs
+ * are too short for a second one to help; the others by what has come to pass, at most doubling: a
+ * burst of short runs is served by few sandboxes, one of long sleeps gets many.
  * @returns milliseconds after which to ask again; 0 when one is started
  */
 export function startsIn(demand: Demand, waitedMs: number, kind: Exclude<StartKind, "warm">, cores: number, cpu: CpuLoad): number {
 	const { serving } = demand;
 	if (serving === 0) return 0;
-	if (serving < cores) return demand.expectedWaitMs() >= START_MS[kind] ? 0 : Math.max(0, START_MS[kind] - waitedMs);
+	if (serving < cores && demand.runMs >= SHORT_RUN_MS)
+		return demand.expectedWaitMs() >= START_MS[kind] ? 0 : Math.max(0, START_MS[kind] - waitedMs);
 	const patience = cpu.saturated && demand.cpuShare >= SLEEPS_BELOW ? SATURATED_MS : Math.max(BEYOND_CORES_MS, START_MS[kind]);
 	if (demand.starting >= demand.busy) return BEYOND_CORES_MS;
 	return Math.max(0, patience - waitedMs);
