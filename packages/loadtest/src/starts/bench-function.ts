@@ -30,11 +30,11 @@ interface Limits {
 /** Names the version in its environment where its source can't be changed. */
 const MARK_VARIABLE = "BERTH_BENCH_VERSION";
 
-/** @throws ApiError when it can't be deployed or isn't there */
-export async function openFunction(client: Client, subject: Subject, limits: Limits): Promise<BenchFunction> {
+/** @param suffix of its name. @throws ApiError when it can't be deployed or isn't there */
+export async function openFunction(client: Client, subject: Subject, limits: Limits, suffix = ""): Promise<BenchFunction> {
 	const { deploy, ...about } = await planFor(client, subject, limits);
 	const run = randomBytes(4).toString("hex");
-	const name = `bench-${run}`;
+	const name = `bench-${run}${suffix}`;
 	let count = 0;
 	const renew = async () => (await deploy(name, `${run}-${++count}`)).version;
 	const remove = () => client.remove(name);

@@ -13,6 +13,8 @@ const PHASES = { queueMs: 0.1, startMs: 1, initMs: 1, runMs: 0.5 };
 /** The API as the bench sees it, over real HTTP: it keeps a journal, and starts sandboxes as it is told. */
 class JournalingGateway {
 	readonly journal: string[] = [];
+	/** What was asked about the neighbour. */
+	readonly neighbours: string[] = [];
 	readonly deployed: { readonly body: string; readonly manifest: string | undefined }[] = [];
 	/** The kinds that starts come out as, whatever the pool should give: by default as it should. */
 	startOf: (wanted: StartKind) => StartKind = (wanted) => wanted;
@@ -41,9 +43,17 @@ class JournalingGateway {
 		for await (const chunk of request) chunks.push(chunk as Buffer);
 		const body = Buffer.concat(chunks).toString();
 		const path = new URL(request.url ?? "", "http://h").pathname.replace(/bench-[0-9a-f]{8}/, "BENCH");
-		if (path.endsWith("/invocations")) this.#invoke(response);
+		if (path.startsWith("/v1/functions/BENCH-neighbour")) this.#serveNeighbour(request, response, path);
+		else if (path.endsWith("/invocations")) this.#invoke(response);
 		else if (path.startsWith("/v1/invocations/")) response.end(JSON.stringify({ ...this.#records.get(path.slice(16)), phases: PHASES }));
 		else response.end(JSON.stringify(this.#manage(request, path, body)));
+	}
+
+	/** It is always warm; only that it is deployed, invoked and removed is written down. */
+	#serveNeighbour(request: IncomingMessage, response: ServerResponse, path: string): void {
+		this.neighbours.push(`${request.method} ${path}`);
+		if (request.method === "PUT") response.end(JSON.stringify({ version: { number: 1 }, unchanged: false }));
+		else response.writeHead(200, { "berth-invocation-id": "inv_neighbour", "berth-outcome": "succeeded" }).end("{}");
 	}
 
 	#manage(request: IncomingMessage, path: string, body: string): unknown {
@@ -111,6 +121,14 @@ describe("cold starts", () => {
 		}
 		expect(new Set(gateway.deployed.map(({ body }) => body)).size).toBe(gateway.deployed.length);
 		expect(report.starts).toMatchObject({ boot: { n: 2 }, prewarmed: { n: 2 }, warm: { n: 6 }, frozen: { n: 2 } });
+	});
+
+	test("and starts after a rest come close upon invocations of a neighbour", async () => {
+		await bench();
+		const path = "/v1/functions/BENCH-neighbour";
+		// Two rehearsals and two samples of both cold kinds, and a frozen start after each of the prewarmed ones that count.
+		const wakeUps = Array.from({ length: 5 * (8 + 2) }, () => `POST ${path}/invocations`);
+		expect(gateway.neighbours).toEqual([`PUT ${path}`, ...wakeUps, `DELETE ${path}`]);
 	});
 
 	test("count as what the record says, not as what was wanted; one that can't be had is given up", async () => {
