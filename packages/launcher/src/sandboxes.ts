@@ -72,7 +72,7 @@ export class Sandboxes {
 			cgroups.remove(id);
 		}
 		for (const name of ["sandboxes", "output", "state"]) await rm(join(directory, name), { recursive: true, force: true });
-		mkdirSync(join(directory, "sandboxes"), { mode: 0o711 });
+		for (const name of ["sandboxes", "state"]) mountScratch(join(directory, name));
 		mkdirSync(join(directory, "output"), { mode: 0o750 });
 		await chown(join(directory, "output"), 0, serviceUid);
 		return left.length;
@@ -266,6 +266,15 @@ export class Sandboxes {
 		const directory = join(this.#options.directory, "output");
 		return { stdout: join(directory, `${id}.out`), stderr: join(directory, `${id}.err`) };
 	}
+}
+
+/**
+ * A directory in memory, for small files that live as long as a sandbox, in our own mount namespace: it ends with us.
+ * On ext4 a new directory looks past everything that was removed in the last five seconds.
+ */
+function mountScratch(path: string): void {
+	mkdirSync(path, { mode: 0o711 });
+	mount("tmpfs", path, "tmpfs", MS.nosuid | MS.nodev | MS.noexec, "mode=711,size=256m");
 }
 
 function unmountAll({ directory, specialised }: Entry): void {

@@ -5,6 +5,8 @@ import type { Sandbox } from "./sandbox.js";
 const MOST_AT_ONCE = 2;
 /** After a boot that failed: whatever it was, it would happen again at once, milliseconds. */
 const RETRY_MS = 1000;
+/** How long a replacement waits for whoever took the one before: a boot beside a first run takes its CPU, milliseconds. */
+const BREATHER_MS = 20;
 
 /** What the floors need of their pool. */
 export interface FloorsOptions {
@@ -41,6 +43,7 @@ export class Floors {
 	readonly #options: FloorsOptions;
 	readonly #floors = new Map<string, Floor>();
 	#waiters: (() => void)[] = [];
+	#breather: NodeJS.Timeout | undefined;
 	#closed = false;
 
 	constructor(options: FloorsOptions) {
@@ -116,6 +119,14 @@ export class Floors {
 		this.#tellWaiters();
 	}
 
+	/** The same, when whoever has just taken one is probably answered. */
+	refillSoon(): void {
+		this.#breather ??= setTimeout(() => {
+			this.#breather = undefined;
+			this.refill();
+		}, BREATHER_MS);
+	}
+
 	/** Resolves when every floor stands, or as much of it as there is room for, and nothing is being done for one. */
 	async reached(): Promise<void> {
 		this.refill();
@@ -125,6 +136,7 @@ export class Floors {
 	/** Boots no more. What is ready is for whoever closes to retire. */
 	close(): void {
 		this.#closed = true;
+		clearTimeout(this.#breather);
 		this.#tellWaiters();
 	}
 

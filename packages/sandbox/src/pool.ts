@@ -3,7 +3,6 @@ import {
 	BerthError,
 	FIXED_LIMITS,
 	LIMITS,
-	type Manifest,
 	RUNTIMES,
 	type Runtime,
 	type SandboxInfo,
@@ -22,6 +21,7 @@ import type { Sandbox, Specialisation } from "./sandbox.js";
 import { infoOf } from "./sandbox-info.js";
 import { SpecialiseError } from "./specialise-error.js";
 import { startsIn } from "./start-policy.js";
+import { usesOf } from "./uses.js";
 import { within } from "./within.js";
 
 export interface PoolOptions {
@@ -257,7 +257,7 @@ export class Pool {
 			failStart(demand, error as Error);
 			this.#dispatch(demand);
 		}
-		this.#floors.refill();
+		this.#floors.refillSoon();
 	}
 
 	async #bootForWaiter(key: BootKey, limits: SandboxLimits): Promise<Sandbox> {
@@ -425,9 +425,4 @@ function failStart(demand: Demand, error: Error): void {
 	const known = error instanceof SpecialiseError || error instanceof BerthError;
 	const told = known ? error : new BerthError("platform_error", `a sandbox couldn't be started: ${error.message}`, { cause: error });
 	demand.next()?.reject(told);
-}
-
-function usesOf({ reuse }: Manifest): number {
-	if (reuse === "version") return Number.POSITIVE_INFINITY;
-	return reuse === "never" ? 1 : reuse;
 }

@@ -81,6 +81,15 @@ test("what computes on a machine that has nothing left gets more only slowly; sl
 	expect(sleeping).toBeGreaterThan(CORES);
 });
 
+test("what is used once has a start for everybody, a few at a time", () => {
+	const demand = new Demand(version("once", { reuse: "never" }));
+	demand.ran(1, 1);
+	demand.busy = 10;
+	expect(startsIn(demand, 0, "boot", CORES, SATURATED)).toBe(0);
+	demand.starting = 2 * CORES;
+	expect(startsIn(demand, 0, "boot", CORES, IDLE)).toBeGreaterThan(0);
+});
+
 test("it always says when to look again: never in no time, never not at all", () => {
 	const demand = new Demand(version("hello"));
 	demand.busy = 4;

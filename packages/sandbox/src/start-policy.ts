@@ -1,9 +1,12 @@
 import type { StartKind } from "@berth/contracts";
 import type { CpuLoad } from "./cpu-load.js";
 import type { Demand } from "./demand.js";
+import { usesOf } from "./uses.js";
 
 /** What a start is expected to cost, milliseconds. */
 const START_MS = { prewarmed: 5, boot: 60 } as const satisfies Record<Exclude<StartKind, "warm">, number>;
+/** Starts at a time of what is never reused. */
+const STARTS_PER_CORE = 2;
 /** One sandbox takes runs this short as fast as its node can hand them out: another only makes the caches colder. */
 const SHORT_RUN_MS = 2;
 /** Beyond one sandbox per core a waiter waits at least so long: by then it shows whether the CPUs have anything to give. */
@@ -23,6 +26,8 @@ const SLEEPS_BELOW = 0.05;
 export function startsIn(demand: Demand, waitedMs: number, kind: Exclude<StartKind, "warm">, cores: number, cpu: CpuLoad): number {
 	const { serving } = demand;
 	if (serving === 0) return 0;
+	// Nobody gets a sandbox after somebody else: everybody has a start of their own, as many at a time as there is CPU for.
+	if (usesOf(demand.target.manifest) === 1) return demand.starting < STARTS_PER_CORE * cores ? 0 : START_MS.prewarmed;
 	if (serving < cores && demand.runMs >= SHORT_RUN_MS)
 		return demand.expectedWaitMs() >= START_MS[kind] ? 0 : Math.max(0, START_MS[kind] - waitedMs);
 	const patience = cpu.saturated && demand.cpuShare >= SLEEPS_BELOW ? SATURATED_MS : Math.max(BEYOND_CORES_MS, START_MS[kind]);
