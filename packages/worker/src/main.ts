@@ -23,6 +23,8 @@ const BUILD_MS = 30_000;
 const BUILDS_AT_ONCE = 2;
 /** Records outlive a day by nothing: what they point at may go then. */
 const PAYLOADS_KEPT_MS = 25 * HOUR_MS;
+/** Unpacked layers are copies of blobs: one that was wanted in neither of two days is made again when it is. */
+const LAYERS_KEPT_MS = 48 * HOUR_MS;
 const LAUNCHER_WAIT_MS = 10_000;
 
 const settings = loadSettings();
@@ -79,6 +81,7 @@ await buildSource.start((task, attempt) => builds.run(task, attempt), BUILDS_AT_
 await membership.join({ id: node, incarnation: randomUUID(), startedAtMs: Date.now() }, (question) => answers.answer(question));
 const sweeper = setInterval(() => {
 	artifacts.payloads.sweep(PAYLOADS_KEPT_MS).catch((err: unknown) => log.error({ err }, "old payloads couldn't be removed"));
+	engine.dropLayers(LAYERS_KEPT_MS).catch((err: unknown) => log.error({ err }, "layers that nobody wants couldn't be removed"));
 }, HOUR_MS);
 
 let stopping = false;
