@@ -1,11 +1,11 @@
 import { createHash, randomUUID } from "node:crypto";
-import { createReadStream, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Bases, ImageBuilder, SourceMaps } from "@berth/builder";
 import { dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
-import { type Digest, type FunctionError, HOUR_MS, type Version } from "@berth/contracts";
+import { type FunctionError, HOUR_MS, type Version } from "@berth/contracts";
 import { openBuildSource, openInvocationSource, openNodeMembership } from "@berth/queue";
 import { FunctionRegistry, openArtifactStore } from "@berth/registry";
 import { OciEngine, Pool, type Specialisation } from "@berth/sandbox";
@@ -42,10 +42,9 @@ engine.onLost((cause) => {
 	log.fatal({ err: cause }, "the launcher is gone, and every sandbox with it: starting again");
 	process.exit(1);
 });
-const layerSource = (digest: Digest) => createReadStream(artifacts.images.blobPath(digest), { highWaterMark: 1024 * 1024 });
 const pool = new Pool({
 	engine,
-	layers: layerSource,
+	layers: (digest) => artifacts.images.streamBlob(digest),
 	bases,
 	node,
 	agentSockets: paths.agentSockets,
@@ -60,7 +59,15 @@ const metrics = new WorkerMetrics(() => pool.list());
 const functions = await FunctionRegistry.open(durableUrl, log);
 const maps = new SourceMaps(artifacts.images);
 const stores = { images: artifacts.images, keys: artifacts.keys };
-const builder = new ImageBuilder({ bases, stores, sandbox: new BuildSandboxes(pool), timeoutMs: BUILD_MS });
+const builder = new ImageBuilder({
+	bases,
+	stores,
+	sandbox: new BuildSandboxes(pool),
+	timeoutMs: BUILD_MS,
+	findVersion: (project, name, number) => functions.getVersion(project, name, number),
+	onMend: (name, err) =>
+		log.error({ err, image: name }, "the manifest of an image couldn't be read; it is made again, or its name removed"),
+});
 const builds = new Builds({ functions, artifacts, builder, metrics, log, warmLayers: ensureLayers });
 const attempts = new Attempts({ node, pool, versions: new ReadyVersions(functions), payloads: artifacts.payloads, metrics, remap });
 const invocationSource = await openInvocationSource({ durableUrl, fastUrl, nodeId: node, logger: log });

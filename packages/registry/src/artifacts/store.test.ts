@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { buffer } from "node:stream/consumers";
 import { BerthError, type Digest, INLINE_BODY_BYTES, MEDIA_TYPES } from "@berth/contracts";
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -68,6 +69,18 @@ test("a corrupt blob is an error and is gone afterwards, so that it can be made 
 	expect((await images.putBlob(bytes("right"))).existed).toBe(false);
 });
 
+test("a corrupt blob that is read in pieces is an error at its end, and gone; a missing one is an error too", async () => {
+	const { images } = await openArtifactStore(directory);
+	const content = Buffer.alloc(3_000_000, "x");
+	const { digest } = await images.putBlob(content);
+	const read = async () => buffer(images.streamBlob(digest));
+	expect((await read()).equals(content)).toBe(true);
+	writeFileSync(images.blobPath(digest), Buffer.alloc(content.length, "y"));
+	await expect(read()).rejects.toThrow("corrupt");
+	expect(await images.hasBlob(digest)).toBe(false);
+	await expect(read()).rejects.toThrow("There is no blob");
+});
+
 test("nothing half-written stays: neither of a failed write nor of a process that died", async () => {
 	const { images } = await openArtifactStore(directory);
 	async function* breaking() {
@@ -106,16 +119,19 @@ test("names given at the same time are all kept, and a reader doesn't write the 
 	expect(() => images.tag("../escape", manifest)).toThrow("can't name an image");
 });
 
+/** Where no manifest is to be found unreadable. */
+const unmendable = (name: string): Promise<void> => Promise.reject(new Error(`${name} can't be read`));
+
 test("collecting keeps what a name leads to, waits for who holds, and removes the rest", async () => {
 	const kept = await storeImage("kept");
 	const dropped = await storeImage("dropped");
 	const { images } = await openArtifactStore(directory);
 	await images.tag("default/kept:1", kept.manifest);
 	await images.tag("default/dropped:1", dropped.manifest);
-	expect(await images.collect()).toBe(0);
+	expect(await images.collect(unmendable)).toBe(0);
 	await images.untag("default/dropped:1");
 	const hold = await images.hold();
-	const collected = images.collect();
+	const collected = images.collect(unmendable);
 	expect(await Promise.race([collected, images.hasBlob(dropped.layer.digest)])).toBe(true);
 	hold[Symbol.dispose]();
 	expect(await collected).toBe(3);
