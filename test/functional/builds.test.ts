@@ -29,7 +29,7 @@ function refusedArchive(kind: "tar.gz" | "zip", bytes: Uint8Array): Promise<Prob
 
 /** Every file of the artifact store, except what a build may leave: a failed version's source. */
 function storedBlobs(): readonly string[] {
-	return ["oci/blobs/sha256", "keys", "incoming", "payloads"].flatMap((place) =>
+	return ["oci/blobs/sha256", "keys", "incoming", "payloads", "queued"].flatMap((place) =>
 		readdirSync(join(stack.dataDir, "artifacts", place)).map((name) => `${place}/${name}`),
 	);
 }

@@ -1,3 +1,5 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { parseServerTiming } from "@berth/client";
 import { describe, expect, it } from "vitest";
 import { tarGz } from "../harness/archives.js";
@@ -133,6 +135,7 @@ describe("an invocation in the background", () => {
 		const { id } = await stack.client.invokeAsync(deployed.name, { bytes: text, contentType: "text/plain" });
 		const record = await settled(deployed, id);
 		expect(record.result?.text?.length).toBe(2 * text.length);
+		await expect.poll(() => readdirSync(join(stack.dataDir, "artifacts", "queued"))).toEqual([]);
 	});
 
 	it("of a burst of a hundred is run for each of them exactly once", async () => {

@@ -25,6 +25,19 @@ function blobs(): Readonly<Record<string, string>> {
 	);
 }
 
+/** Takes a function's layer away from where it is unpacked, and puts as many wrong bytes into its blob. */
+async function damage({ version }: Deployed): Promise<void> {
+	const digest = version.image?.layers.at(-1)?.digest.slice("sha256:".length) ?? "";
+	const path = join(stack.dataDir, "artifacts", "oci", "blobs", "sha256", digest);
+	const { size } = statSync(path);
+	await stack.down();
+	for (const name of readdirSync(join(stack.dataDir, "launcher", "layers"))) {
+		if (digest.startsWith(name)) rmSync(join(stack.dataDir, "launcher", "layers", name), { recursive: true });
+	}
+	writeFileSync(path, Buffer.alloc(size, 0x41));
+	await stack.up();
+}
+
 async function builderStarts(): Promise<number> {
 	const [node] = await stack.client.stats();
 	return node?.builds.bundled ?? Number.NaN;
@@ -119,19 +132,27 @@ describe("a layer that is there", () => {
 		expect(version.image?.layers).toEqual(here?.layers);
 	});
 
-	it("that was damaged on disk is noticed by its digest, and no wrong code is ever run", async () => {
-		const deployed = await deploy(stack, { source: `export default () => ${JSON.stringify(freshName())};` });
-		const digest = deployed.version.image?.layers.at(-1)?.digest.slice("sha256:".length) ?? "";
-		const path = join(stack.dataDir, "artifacts", "oci", "blobs", "sha256", digest);
-		const { size } = statSync(path);
-		await stack.down();
-		for (const name of readdirSync(join(stack.dataDir, "launcher", "layers"))) {
-			if (digest.startsWith(name)) rmSync(join(stack.dataDir, "launcher", "layers", name), { recursive: true });
-		}
-		writeFileSync(path, Buffer.alloc(size, 0x41));
-		await stack.up();
+	it("that was damaged on disk is noticed by its digest: no wrong code is ever run, and the same deploy mends it", async () => {
+		const input = { source: `export default () => ${JSON.stringify(freshName())};` };
+		const deployed = await deploy(stack, input);
+		const result = await deployed.result();
+		await damage(deployed);
 		const answer = await stack.client.invoke(deployed.name);
 		expect(answer.outcome).not.toBe("succeeded");
 		expect(answer.problem?.fault).toBe("platform");
+		const { version, unchanged } = await stack.client.deploy(deployed.name, input);
+		expect([unchanged, version.number]).toEqual([false, 2]);
+		expect(version.image?.layers).toEqual(deployed.version.image?.layers);
+		expect(await deployed.result()).toBe(result);
+	});
+
+	it("that was damaged and not read since is made again by the build that needs it", async () => {
+		const source = `export default () => ${JSON.stringify(freshName())};`;
+		const deployed = await deploy(stack, { source });
+		const result = await deployed.result();
+		await damage(deployed);
+		const other = await deploy(stack, { source, timeoutMs: 5000 });
+		expect(other.version.image?.layers).toEqual(deployed.version.image?.layers);
+		expect(await other.result()).toBe(result);
 	});
 });

@@ -1,18 +1,23 @@
-import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
+import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Base, type BuildAnswer, type Digest, manifestSchema, type Version } from "@berth/contracts";
+import { type Base, type BuildAnswer, type Digest, type ImageReference, manifestSchema, type Version } from "@berth/contracts";
 import { type ArtifactStore, openArtifactStore } from "@berth/registry";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Bases } from "./bases.js";
 import type { BuildRun, BuildSandbox } from "./build-sandbox.js";
 import { codeLayerKey } from "./code-layer.js";
 import { ImageBuilder } from "./image-builder.js";
+import { storeImage } from "./oci-image.js";
 import { readFromLayer } from "./tar-reader.js";
 
 let directory: string;
 let artifacts: ArtifactStore;
+/** Versions as the registry has them, by the names of their images. */
+let recorded: Map<string, Version>;
+let mended: string[];
 beforeEach(async () => {
+	[recorded, mended] = [new Map(), []];
 	directory = await mkdtemp(join(tmpdir(), "builder-"));
 	artifacts = await openArtifactStore(directory);
 });
@@ -43,7 +48,24 @@ async function makeBuilder(sandbox: BuildSandbox): Promise<ImageBuilder> {
 	const layer = await artifacts.images.putBlob(Buffer.from("a base layer"));
 	const base: Base = { digest: layer.digest, layers: [{ digest: layer.digest, sizeBytes: layer.sizeBytes }] };
 	const bases: Bases = { node24: base, node22: base, build: base };
-	return new ImageBuilder({ bases, stores: artifacts, sandbox, timeoutMs: 1000 });
+	const image = await storeImage(artifacts.images, base.layers, {});
+	await artifacts.images.tag("base/node24:current", image.manifest);
+	return new ImageBuilder({
+		bases,
+		stores: artifacts,
+		sandbox,
+		timeoutMs: 1000,
+		findVersion: async (project, name, number) => recorded.get(`${project}/${name}:${number}`),
+		onMend: (name) => mended.push(name),
+	});
+}
+
+/** Builds, and records what came of it. */
+async function built(builder: ImageBuilder, version: Version, text: string): Promise<ImageReference> {
+	const result = await builder.build(version, sourceOf(text));
+	if (!result.ok) throw new Error("it doesn't build");
+	recorded.set(`${version.project}/${version.function}:${version.number}`, { ...version, state: "ready", image: result.image });
+	return result.image;
 }
 
 function versionOf(number: number, text = "export default 1", more: Partial<Version> = {}): Version {
@@ -131,9 +153,9 @@ describe("a build", () => {
 		const builder = await makeBuilder(sandbox);
 		const before = await blobs();
 		sandbox.answer = () => ({ outcome, message: "it ended" });
-		expect(await builder.build(versionOf(1), sourceOf("x"))).toMatchObject({ ok: false, failure: { code } });
+		expect(await builder.build(versionOf(1), sourceOf("x"))).toMatchObject({ ok: false, failure: { code }, report: { layers: [] } });
 		expect(await blobs()).toEqual(before);
-		expect(artifacts.images.tags()).toEqual([]);
+		expect(builder.functions()).toEqual([]);
 	});
 
 	test("that says what is wrong passes it on", async () => {
@@ -163,22 +185,22 @@ describe("what is removed", () => {
 		await builder.build(versionOf(1, "one"), sourceOf("one"));
 		const other = await builder.build(versionOf(1, "two", { function: "other" }), sourceOf("two"));
 		await builder.removeFunction("default", "hello");
-		expect(artifacts.images.tags().map(([tag]) => tag)).toEqual(["default/other:1"]);
+		expect(builder.functions()).toEqual(["default/other"]);
 		const kept = other.ok ? [...other.image.base.layers, ...other.image.layers].map(({ digest }) => digest) : [];
-		// Two layers, config and manifest.
-		expect(await blobs()).toHaveLength(4);
+		// Two layers; config and manifest of the image, and of the base.
+		expect(await blobs()).toHaveLength(6);
 		for (const digest of kept) expect(await artifacts.images.hasBlob(digest)).toBe(true);
 		expect(await readdir(join(directory, "keys"))).toHaveLength(1);
 	});
 
 	test("may be one version, of a function that was deleted while it was built", async () => {
 		const builder = await makeBuilder(new FakeSandbox());
-		const version = versionOf(1);
+		const [version, before] = [versionOf(1), await blobs()];
 		await builder.build(version, sourceOf("one"));
 		expect(builder.functions()).toEqual(["default/hello"]);
 		await builder.removeVersion(version);
 		expect(builder.functions()).toEqual([]);
-		expect(await blobs()).toEqual([]);
+		expect(await blobs()).toEqual(before);
 	});
 
 	test("doesn't wait for a tenant's build that hangs", async () => {
@@ -192,6 +214,57 @@ describe("what is removed", () => {
 		hang.resolve(bundled("two"));
 		expect(await hanging).toMatchObject({ ok: true });
 	});
+});
+
+describe("a manifest that can't be read", () => {
+	const manifestOf = (name: string) => artifacts.images.blobPath(artifacts.images.resolve(name)?.digest as Digest);
+
+	test.each<[string, (path: string) => Promise<void>]>([
+		["missing", (path) => rm(path)],
+		["corrupt", (path) => writeFile(path, "{")],
+	])("because it is %s is made again, nothing of its image goes, and what nobody needs does", async (_, damage) => {
+		const builder = await makeBuilder(new FakeSandbox());
+		const image = await built(builder, versionOf(1, "one"), "one");
+		const orphan = await artifacts.images.putBlob(Buffer.from("nobody's"));
+		await damage(manifestOf("default/hello:1"));
+		await damage(manifestOf("base/node24:current"));
+		await builder.collect();
+		expect(mended.sort()).toEqual(["base/node24:current", "default/hello:1"]);
+		expect(artifacts.images.resolve("default/hello:1")?.digest).toBe(image.digest);
+		const { config, layers } = JSON.parse((await artifacts.images.readBlob(image.digest)).toString());
+		for (const { digest } of [config, ...layers]) expect(await artifacts.images.hasBlob(digest)).toBe(true);
+		expect(await artifacts.images.hasBlob(orphan.digest)).toBe(false);
+	});
+
+	test("of a version that was deleted takes its name along", async () => {
+		const builder = await makeBuilder(new FakeSandbox());
+		const before = await blobs();
+		await builder.build(versionOf(1), sourceOf("one"));
+		await rm(manifestOf("default/hello:1"));
+		await builder.collect();
+		expect([builder.functions(), await blobs()]).toEqual([[], before]);
+	});
+
+	test("of a version whose build hasn't ended stops the collection, and names it: what it needs isn't known yet", async () => {
+		const builder = await makeBuilder(new FakeSandbox());
+		const version = versionOf(1);
+		await builder.build(version, sourceOf("one"));
+		recorded.set("default/hello:1", version);
+		const orphan = await artifacts.images.putBlob(Buffer.from("nobody's"));
+		await rm(manifestOf("default/hello:1"));
+		await expect(builder.collect()).rejects.toThrow("default/hello:1");
+		expect(await artifacts.images.hasBlob(orphan.digest)).toBe(true);
+		await built(builder, version, "one");
+		await builder.collect();
+		expect(await artifacts.images.hasBlob(orphan.digest)).toBe(false);
+	});
+});
+
+test("a build looks for the base's layers, and says which one isn't there", async () => {
+	const builder = await makeBuilder(new FakeSandbox());
+	const [layer] = (await built(builder, versionOf(1), "one")).base.layers;
+	await artifacts.images.removeBlob(layer?.digest as Digest);
+	await expect(builder.build(versionOf(2), sourceOf("one"))).rejects.toMatchObject({ code: "build_platform_error" });
 });
 
 test("the key of a code layer depends on what the bundle does, and on nothing else", () => {

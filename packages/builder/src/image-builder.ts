@@ -1,4 +1,4 @@
-import type { BuildFailure, BuildPhase, BuildReport, ImageReference, Version } from "@berth/contracts";
+import { type Base, BerthError, type BuildFailure, type BuildReport, type ImageReference, type Version } from "@berth/contracts";
 import type { Bases } from "./bases.js";
 import { bundle, type CodeLayer, type CodeLayerOptions, findCodeLayer, storeCodeLayer } from "./code-layer.js";
 import { imageLabels } from "./image-labels.js";
@@ -17,7 +17,16 @@ export type BuildResult =
 
 export interface ImageBuilderOptions extends Omit<CodeLayerOptions, "builder"> {
 	readonly bases: Bases;
+	/** A version as it is recorded; undefined when it was deleted. */
+	readonly findVersion: (project: string, name: string, number: number) => Promise<Version | undefined>;
+	/** Told of an image whose manifest is missing or corrupt, before it is made again. */
+	readonly onMend: (name: string, error: Error) => void;
 }
+
+/** A base's layers, bottom first. */
+const BASE_LAYERS = ["runtime", "agent"] as const;
+const BASE_TAG = /^base\/(.+):current$/;
+const IMAGE_TAG = /^([^/]+)\/(.+):(\d+)$/;
 
 /** Makes images out of versions: base, code layer, config, manifest, name. */
 export class ImageBuilder {
@@ -43,7 +52,8 @@ export class ImageBuilder {
 		if (known !== undefined) return known;
 		// A sandbox takes its time, and a tenant can draw it out: nothing is held meanwhile.
 		const made = await bundle(version, await source(), this.#layers);
-		if ("code" in made) return { ok: false, failure: made, report: reportOf(startedAt, {}, undefined) };
+		if ("code" in made)
+			return { ok: false, failure: made, report: { durationMs: performance.now() - startedAt, phases: {}, layers: [], warnings: [] } };
 		return await this.#holding(async () => this.#assemble(version, await storeCodeLayer(version, made, this.#layers), startedAt));
 	}
 
@@ -63,14 +73,36 @@ export class ImageBuilder {
 		return [...new Set(names)].filter((name) => !name.startsWith("base/"));
 	}
 
-	/** Removes blobs that no name leads to, and remembered keys whose layer is gone. */
+	/** Removes blobs that no name leads to, and remembered keys whose layer is gone. @throws BerthError as `ImageStore.collect` */
 	async collect(): Promise<void> {
-		const { images, keys } = this.#options.stores;
-		await images.collect();
+		const { stores, onMend } = this.#options;
+		const { images, keys } = stores;
+		await images.collect(async (name, error) => {
+			onMend(name, error);
+			await this.#mend(name);
+		});
 		await keys.prune(async (value) => {
 			const { digest } = value as { digest?: Parameters<typeof images.hasBlob>[0] };
 			return digest === undefined || (await images.hasBlob(digest));
 		});
+	}
+
+	/** What a manifest says is recorded elsewhere too: it is made again of that. A version that is gone needs no image. */
+	async #mend(tag: string): Promise<void> {
+		const { stores, bases, findVersion } = this.#options;
+		const [, kind] = BASE_TAG.exec(tag) ?? [];
+		const [, project = "", name = "", number] = IMAGE_TAG.exec(tag) ?? [];
+		const base = bases[kind as keyof Bases] as Base | undefined;
+		const version = kind === undefined ? await findVersion(project, name, Number(number)) : undefined;
+		if (base === undefined && version === undefined) {
+			await stores.images.untag(tag);
+		} else if (base !== undefined) {
+			await stores.images.tag(tag, (await storeImage(stores.images, base.layers, {})).manifest);
+		} else if (version?.image !== undefined) {
+			const { image } = version;
+			const labels = imageLabels(version, image.entry);
+			await stores.images.tag(tag, (await storeImage(stores.images, [...image.base.layers, ...image.layers], labels)).manifest);
+		}
 	}
 
 	async #remove(isMeant: (tag: string) => boolean): Promise<void> {
@@ -91,27 +123,29 @@ export class ImageBuilder {
 		const { stores, bases } = this.#options;
 		const imageAt = performance.now();
 		const base = bases[version.manifest.runtime];
+		const found = await this.#lookFor(base);
 		const image = await storeImage(stores.images, [...base.layers, code.layer], imageLabels(version, code.entry));
 		await stores.images.tag(imageName(version), image.manifest);
-		const report = reportOf(startedAt, { ...code.phases, image: performance.now() - imageAt }, code);
+		const report: BuildReport = {
+			durationMs: performance.now() - startedAt,
+			phases: { ...code.phases, image: performance.now() - imageAt },
+			layers: [...found, { name: "code", cached: code.cached }],
+			warnings: code.warnings,
+		};
 		return { ok: true, image: { digest: image.digest, base, layers: [code.layer], entry: code.entry }, report, bundled: !code.cached };
+	}
+
+	/** A base's layers, which no build makes. @throws BerthError `build_platform_error` when one is missing */
+	async #lookFor({ layers }: Base): Promise<BuildReport["layers"]> {
+		for (const { digest } of layers) {
+			if (await this.#options.stores.images.hasBlob(digest)) continue;
+			throw new BerthError("build_platform_error", `Layer ${digest} of the base isn't in the artifact store; berth up makes it again.`);
+		}
+		return BASE_LAYERS.map((name) => ({ name, cached: true }));
 	}
 }
 
 /** `default/hello:3`. A name of an image, not a part of it: the same content has the same digest under each. */
 function imageName({ project, function: name, number }: Version): string {
 	return `${project}/${name}:${number}`;
-}
-
-function reportOf(startedAt: number, phases: Readonly<Partial<Record<BuildPhase, number>>>, code: CodeLayer | undefined): BuildReport {
-	return {
-		durationMs: performance.now() - startedAt,
-		phases,
-		layers: [
-			{ name: "runtime", cached: true },
-			{ name: "agent", cached: true },
-			...(code === undefined ? [] : [{ name: "code" as const, cached: code.cached }]),
-		],
-		warnings: code?.warnings ?? [],
-	};
 }

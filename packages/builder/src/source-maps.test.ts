@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Digest, SANDBOX_PATHS } from "@berth/contracts";
@@ -49,6 +49,16 @@ test("a layer that is gone costs the places, not the error", async () => {
 	const { maps } = await imageWith(undefined);
 	const gone = { entry: "index.mjs", layers: [{ digest: `sha256:${"0".repeat(64)}` as Digest, sizeBytes: 1 }] };
 	expect(await maps.remap(gone, at("1:1"))).toBe(at("1:1"));
+});
+
+test("a layer that couldn't be read once is read again: its places aren't lost for good", async () => {
+	const { maps, image } = await imageWith(JSON.stringify(MAP));
+	const { images } = await openArtifactStore(directory);
+	const path = images.blobPath(image.layers[0]?.digest as Digest);
+	await rename(path, `${path}.away`);
+	expect(await maps.remap(image, at("1:1"))).toBe(at("1:1"));
+	await rename(`${path}.away`, path);
+	expect(await maps.remap(image, at("1:1"))).toContain("src/a.ts:1:1");
 });
 
 test("a stack of a thousand frames is remapped as far as people read", async () => {

@@ -5,6 +5,8 @@ import { readFromLayer } from "./tar-reader.js";
 
 /** Maps kept parsed, by the bytes of their JSON. */
 const CACHE_BYTES = 32 * 1024 * 1024;
+/** What the memory of a layer without a map counts with: of those, too, there is an end. */
+const LEAST_BYTES = 1024;
 /** A map is read and decoded while everybody else waits: a larger one isn't worth that (16 MiB: 0.9 s). */
 const MOST_MAP_BYTES = 4 * 1024 * 1024;
 /** Frames of a stack that are looked at. */
@@ -56,11 +58,12 @@ export class SourceMaps {
 			this.#maps.set(layer, known);
 			return known.map;
 		}
-		// A layer that can't be read costs the places in the source, not the error that they belong to.
-		const json = await readFromLayer(this.#images.blobPath(layer), `${entry}.map`).catch(() => undefined);
+		// A layer that can't be read costs the places in the source, not the error that they belong to. It may be readable the next time.
+		const json = await readFromLayer(this.#images.blobPath(layer), `${entry}.map`).catch(() => null);
+		if (json === null) return undefined;
 		const usable = json !== undefined && json.length <= MOST_MAP_BYTES ? json : undefined;
 		const map = usable === undefined ? undefined : parseMap(usable);
-		this.#keep(layer, map, usable?.length ?? 0);
+		this.#keep(layer, map, Math.max(LEAST_BYTES, usable?.length ?? 0));
 		return map;
 	}
 

@@ -9,6 +9,9 @@ describe("environmentOf", () => {
 			BERTH_PORT: "0",
 			BERTH_MEMORY_MIB: "2048",
 			BERTH_PREWARMED: "0",
+			BERTH_QUEUED_MIB: "64",
+			BERTH_RESULTS_MIB: "65",
+			BERTH_LOGS_MIB: "66",
 			BERTH_FAST_REDIS_URL: "redis://localhost:7000",
 			BERTH_LOG_LEVEL: "debug",
 		});

@@ -23,6 +23,9 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_PREWARMED: String(settings.prewarmed),
 		BERTH_PREWARMED_BUILDS: String(settings.prewarmedBuilds),
 		BERTH_IDLE_TTL_MS: String(settings.idleTtlMs),
+		BERTH_QUEUED_MIB: String(settings.storage.queuedBytes / MIB),
+		BERTH_RESULTS_MIB: String(settings.storage.resultBytes / MIB),
+		BERTH_LOGS_MIB: String(settings.storage.logBytes / MIB),
 		BERTH_MAX_INFLIGHT: String(settings.maxInflight),
 		BERTH_LOG_LEVEL: settings.logLevel,
 	};

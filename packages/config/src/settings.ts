@@ -51,6 +51,12 @@ export const settingsSchema = z.object({
 	BERTH_PREWARMED_BUILDS: whole(0, 16).default(1),
 	/** Idle time after which a warm sandbox is removed, milliseconds. */
 	BERTH_IDLE_TTL_MS: whole(100, 0x7fff_ffff).default(600_000),
+	/** Bodies above 64 KiB of background invocations that haven't run, MiB; beyond it new ones are refused. */
+	BERTH_QUEUED_MIB: whole(64, 1 << 24).default(4096),
+	/** Results above 64 KiB of background invocations, MiB; beyond it the oldest are removed. */
+	BERTH_RESULTS_MIB: whole(64, 1 << 24).default(2048),
+	/** Logs above 8 KiB, MiB; beyond it the oldest are removed. */
+	BERTH_LOGS_MIB: whole(64, 1 << 24).default(1024),
 	/** Invocations that are waited for in a gateway, beyond which it answers 429; and those a worker has in hand, a quarter of them background. */
 	BERTH_MAX_INFLIGHT: whole(1, 100_000).default(1024),
 	BERTH_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
@@ -79,6 +85,8 @@ export interface Settings {
 	readonly prewarmed: number;
 	readonly prewarmedBuilds: number;
 	readonly idleTtlMs: number;
+	/** What may be held on disk for invocations. */
+	readonly storage: { readonly queuedBytes: number; readonly resultBytes: number; readonly logBytes: number };
 	readonly maxInflight: number;
 	readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
 	readonly cores: number;
@@ -166,6 +174,11 @@ export function loadSettings(env: Readonly<Record<string, string | undefined>> =
 		prewarmed: value.BERTH_PREWARMED,
 		prewarmedBuilds: value.BERTH_PREWARMED_BUILDS,
 		idleTtlMs: value.BERTH_IDLE_TTL_MS,
+		storage: Object.freeze({
+			queuedBytes: value.BERTH_QUEUED_MIB * MIB,
+			resultBytes: value.BERTH_RESULTS_MIB * MIB,
+			logBytes: value.BERTH_LOGS_MIB * MIB,
+		}),
 		maxInflight: value.BERTH_MAX_INFLIGHT,
 		logLevel: value.BERTH_LOG_LEVEL,
 		cores: availableParallelism(),

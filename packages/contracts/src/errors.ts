@@ -41,6 +41,7 @@ export const ERRORS = {
 	start_timed_out: entry("platform", 503, true, "No sandbox could be had within the start budget."),
 	expired_in_queue: entry("platform", 504, true, "The deadline passed before a worker took the invocation."),
 	worker_lost: entry("platform", 502, true, "The worker that held the invocation is gone; it may have begun."),
+	storage_full: entry("platform", 507, true, "There is no space left for it on disk."),
 	platform_error: entry("platform", 500, true, "Berth failed; nothing is wrong with the request."),
 	build_platform_error: entry("platform", 500, true, "Berth failed while building; deploy again."),
 	unavailable: entry("platform", 503, true, "A server that Berth needs can't be reached; nothing was accepted."),

@@ -72,6 +72,8 @@ export interface InvocationAnswer {
 	};
 	readonly logs: readonly LogLine[];
 	readonly logsTruncated: boolean;
+	/** What the attempt left and was removed since, to make room for newer ones; absent when all is there. */
+	readonly removed?: readonly ("logs" | "result")[];
 }
 
 /** `GET /v1/sandboxes`: every sandbox of every node. */

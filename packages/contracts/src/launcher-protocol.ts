@@ -1,6 +1,6 @@
 import type { FrameBounds } from "./framing.js";
 import type { Digest } from "./units.js";
-import { KIB, MIB } from "./units.js";
+import { KIB, MIB, MINUTE_MS } from "./units.js";
 
 /** The launcher's verbs: frame types of a request; its answer has the same type and carries the request's `seq`. */
 export const LAUNCHER_VERBS = {
@@ -18,12 +18,17 @@ export const LAUNCHER_VERBS = {
 	kill: 6,
 	/** SandboxRequest → {}: kills if needed, then removes mounts, cgroup and directory. */
 	remove: 7,
+	/** DropLayersRequest → { dropped }: removes layers that nothing mounts and nobody asked for of late. */
+	dropLayers: 8,
 } as const;
 export type LauncherVerb = keyof typeof LAUNCHER_VERBS;
 
 /** Answers that aren't one: what went wrong (`ProblemHead`), and a sandbox's end, which nobody asked for (`SandboxExit`). */
 export const LAUNCHER_PROBLEM = 100;
 export const LAUNCHER_EXIT = 101;
+
+/** How long an answer that a layer is there may be relied on. One that was asked for within twice that is never dropped. */
+export const LAYER_LEASE_MS = 30 * MINUTE_MS;
 
 export const LAUNCHER_BOUNDS: FrameBounds = { maxHeadBytes: 64 * KIB, maxBodyBytes: MIB };
 
@@ -40,6 +45,11 @@ export interface LayerRequest {
 export interface ImportRequest {
 	readonly digest: Digest;
 	readonly last: boolean;
+}
+
+export interface DropLayersRequest {
+	/** Milliseconds since a layer was last asked for, brought or mounted; at least twice LAYER_LEASE_MS. */
+	readonly unusedForMs: number;
 }
 
 export interface SandboxRequest {

@@ -55,7 +55,10 @@ async function store(project: string, name: string, { manifest, source, bytes }:
 	const { sources } = artifacts;
 	const digest = await sources.put(bytes);
 	try {
-		const created = await functions.createVersion(project, name, manifest, { ...source, digest });
+		let created = await functions.createVersion(project, name, manifest, { ...source, digest });
+		const { version, unchanged } = created;
+		if (unchanged && !(await isWhole(version, artifacts)))
+			created = await functions.createVersion(project, name, manifest, { ...source, digest }, version.number);
 		// The last version that used this source may have been deleted, and the source with it, since it was put.
 		if (!(await sources.has(digest))) await sources.put(bytes);
 		return created;
@@ -65,6 +68,12 @@ async function store(project: string, name: string, { manifest, source, bytes }:
 		if (!used) await sources.remove(digest);
 		throw error;
 	}
+}
+
+/** Whether a version's own layers are stored: one that was found to be corrupt was removed, and a build makes it again. */
+async function isWhole({ image }: Version, { images }: Services["artifacts"]): Promise<boolean> {
+	const stored = await Promise.all((image?.layers ?? []).map(({ digest }) => images.hasBlob(digest)));
+	return stored.every((one) => one);
 }
 
 /** The version is durable, and that it waits for its build: should Redis fail now, the upkeep adds the build later. */

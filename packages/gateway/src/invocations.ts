@@ -97,7 +97,7 @@ export class Invocations {
 		try {
 			await invocations.enqueue(invocation);
 		} catch (error) {
-			await artifacts.payloads.removeBody(invocation.body);
+			await artifacts.queued.removeBody(invocation.body);
 			throw error;
 		}
 		response.setHeader(HEADERS.invocationId, invocation.id);
@@ -110,7 +110,8 @@ export class Invocations {
 		const bytes = await readBody(request, FIXED_LIMITS.bodyBytes);
 		// What a handler would be given parsed: that it can't be is the caller's mistake, said before anything is accepted.
 		if (trigger.kind === "event" && bytes.length > 0 && isJson(trigger.contentType)) parseJson(bytes, "the payload");
-		const body = await this.#services.artifacts.payloads.putBody(bytes, interactive ? "fleeting" : "durable");
+		const { payloads, queued } = this.#services.artifacts;
+		const body = interactive ? await payloads.putBody(bytes, "fleeting") : await queued.putBody(bytes, "durable");
 		const acceptedAtMs = Date.now();
 		return {
 			id: newId("inv", acceptedAtMs),

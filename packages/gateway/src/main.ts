@@ -42,7 +42,7 @@ async function open(settings: Settings): Promise<Services> {
 	return {
 		functions: await FunctionRegistry.open(durableUrl, log),
 		keys: await ApiKeys.open(durableUrl, log),
-		artifacts: await openArtifactStore(settings.paths.artifacts),
+		artifacts: await openArtifactStore(settings.paths.artifacts, { budgets: settings.storage }),
 		invocations,
 		builds: await openBuildQueue({ durableUrl, logger: log }),
 		nodes: await openNodeDirectory({ fastUrl, gatewayId, logger: log, onGone: ({ id }) => void abandon(id) }),

@@ -5,6 +5,9 @@ import type { ErrorRequestHandler, Request, RequestHandler, Response } from "exp
 /** How long a client may go on sending what was refused: closed at once, it might never read why. Milliseconds. */
 const LINGER_MS = 2 * SECOND_MS;
 
+/** Statuses that a caller may wait for the end of. */
+const WAIT_STATUSES: ReadonlySet<number> = new Set([429, 503, 507]);
+
 /** The one place where an error becomes an HTTP answer. */
 export function problemHandler(log: Logger): ErrorRequestHandler {
 	return (error: unknown, request, response, next) => {
@@ -23,7 +26,7 @@ export function problemHandler(log: Logger): ErrorRequestHandler {
 
 export function sendProblem(response: Response, problem: Problem): void {
 	if (problem.status === 401) response.setHeader("www-authenticate", "Bearer");
-	if (problem.status === 429 || problem.status === 503) response.setHeader("retry-after", "1");
+	if (WAIT_STATUSES.has(problem.status)) response.setHeader("retry-after", "1");
 	const text = JSON.stringify(problem);
 	response.status(problem.status).setHeader("content-type", "application/problem+json");
 	response.setHeader("content-length", Buffer.byteLength(text));

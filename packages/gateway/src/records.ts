@@ -30,14 +30,19 @@ export async function getInvocation(request: Request, response: Response, { keys
 
 async function answerOf(record: InvocationRecord, artifacts: ArtifactStore): Promise<InvocationAnswer> {
 	const { last, logs, result, acceptedAtMs, ...rest } = record;
-	const { lines, truncated } = await logsOf(logs, artifacts);
+	const [lines, answered] = [await linesOf(logs, artifacts), await resultOf(result, artifacts)];
+	const removed = [
+		...(lines === undefined ? ["logs" as const] : []),
+		...(result !== undefined && answered === undefined ? ["result" as const] : []),
+	];
 	return {
 		...rest,
 		acceptedAt: new Date(acceptedAtMs).toISOString(),
 		...(last === undefined ? {} : attemptOf(last)),
-		...(result === undefined ? {} : { result: await resultOf(result, artifacts) }),
-		logs: lines,
-		logsTruncated: truncated,
+		...(answered === undefined ? {} : { result: answered }),
+		logs: lines ?? [],
+		logsTruncated: logs?.truncated ?? false,
+		...(removed.length === 0 ? {} : { removed }),
 	};
 }
 
@@ -45,21 +50,21 @@ function attemptOf({ finishedAtMs, ...attempt }: NonNullable<InvocationRecord["l
 	return { ...attempt, finishedAt: new Date(finishedAtMs).toISOString() } as Partial<InvocationAnswer>;
 }
 
-async function logsOf(
-	logs: LogBook | undefined,
-	{ payloads }: ArtifactStore,
-): Promise<{ readonly lines: readonly LogLine[]; readonly truncated: boolean }> {
-	if (logs?.payload === undefined) return { lines: logs?.lines ?? [], truncated: logs?.truncated ?? false };
-	return { lines: JSON.parse((await payloads.get(logs.payload)).toString()) as LogLine[], truncated: logs.truncated };
+/** Undefined when they were removed. */
+async function linesOf(book: LogBook | undefined, { logs }: ArtifactStore): Promise<readonly LogLine[] | undefined> {
+	if (book?.payload === undefined) return book?.lines ?? [];
+	const bytes = await logs.find(book.payload);
+	return bytes && (JSON.parse(bytes.toString()) as LogLine[]);
 }
 
-async function resultOf(
-	{ body, contentType, response }: InvocationResult,
-	{ payloads }: ArtifactStore,
-): Promise<NonNullable<InvocationAnswer["result"]>> {
+/** Undefined when there is none, or when it was removed. */
+async function resultOf(result: InvocationResult | undefined, { results }: ArtifactStore): Promise<InvocationAnswer["result"] | undefined> {
+	if (result === undefined) return undefined;
+	const { body, contentType, response } = result;
 	const head = { ...(contentType === undefined ? {} : { contentType }), ...(response === undefined ? {} : { status: response.status }) };
 	if ("base64" in body) return { ...head, base64: body.base64 };
-	const bytes = "payload" in body ? await payloads.get(body.payload) : undefined;
+	const bytes = "payload" in body ? await results.find(body.payload) : undefined;
+	if ("payload" in body && bytes === undefined) return undefined;
 	const text = bytes === undefined ? (body as { readonly text: string }).text : bytes.toString("utf8");
 	if (bytes !== undefined && !bytes.equals(Buffer.from(text))) return { ...head, base64: bytes.toString("base64") };
 	return { ...head, ...(contentType !== undefined && isJson(contentType) ? asJson(text) : { text }) };

@@ -12,7 +12,7 @@ import { MS, mount } from "./syscalls.js";
 export class BaseMounts {
 	readonly #directory: string;
 	readonly #layers: LayerStore;
-	readonly #mounted = new Map<string, string>();
+	readonly #mounted = new Map<string, { readonly path: string; readonly layers: readonly Digest[] }>();
 
 	constructor(directory: string, layers: LayerStore) {
 		this.#directory = join(directory, "bases");
@@ -24,12 +24,17 @@ export class BaseMounts {
 	rootfs(base: readonly Digest[]): string {
 		const key = base.join();
 		const known = this.#mounted.get(key);
-		if (known !== undefined) return known;
+		if (known !== undefined) return known.path;
 		const path = join(this.#directory, createHash("sha256").update(key).digest("hex").slice(0, 16));
 		mkdirSync(path, { recursive: true, mode: 0o755 });
 		mount("overlay", path, "overlay", MS.rdonly | MS.nodev | MS.nosuid, overlayOptions(this.#layers, base));
-		this.#mounted.set(key, path);
+		this.#mounted.set(key, { path, layers: base });
 		return path;
+	}
+
+	/** Layers of every base that is mounted. */
+	layers(): readonly Digest[] {
+		return [...this.#mounted.values()].flatMap(({ layers }) => layers);
 	}
 }
 

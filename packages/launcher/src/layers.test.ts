@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Digest } from "@berth/contracts";
@@ -72,6 +72,43 @@ describe("a layer", () => {
 		await receiver.write(LAYER.subarray(0, 100));
 		await receiver.abort();
 		expect(kept()).toEqual([]);
+	});
+});
+
+describe("layers that nobody wanted for an hour", () => {
+	const HOUR_MS = 3_600_000;
+	const others = ["one", "two", "three"].map((name) => tar({ name, content: name }));
+	const [one, two, three] = others.map(digestOf) as [Digest, Digest, Digest];
+	const hoursAgo = (hours: number) => new Date(Date.now() - hours * HOUR_MS);
+
+	async function bringAll(): Promise<void> {
+		for (const bytes of others) await bring(bytes);
+		for (const digest of [one, two, three]) utimesSync(store.path(digest), hoursAgo(2), hoursAgo(2));
+	}
+
+	test("go; what is mounted, what was asked for since and what came since stay", async () => {
+		await bringAll();
+		await bring(LAYER);
+		expect(store.has(two)).toBe(true);
+		expect(await store.drop(HOUR_MS, () => new Set([three]))).toBe(1);
+		expect([one, two, three, DIGEST].map((digest) => store.has(digest))).toEqual([false, true, true, true]);
+		expect(kept()).toHaveLength(3);
+	});
+
+	test("stay when a sandbox mounts them while others are removed", async () => {
+		await bringAll();
+		const dropping = store.drop(HOUR_MS, () => new Set());
+		const mounted = [one, two, three].filter((digest) => store.has(digest));
+		expect(mounted.length).toBeGreaterThan(0);
+		expect(await dropping).toBe(3 - mounted.length);
+		for (const digest of mounted) expect(readdirSync(store.path(digest))).toHaveLength(1);
+	});
+
+	test("can be brought again", async () => {
+		await bringAll();
+		expect(await store.drop(HOUR_MS, () => new Set())).toBe(3);
+		await bring(others[0] as Buffer);
+		expect(readFileSync(join(store.path(one), "one"), "utf8")).toBe("one");
 	});
 });
 

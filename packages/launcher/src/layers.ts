@@ -1,14 +1,17 @@
 import { createHash, randomUUID } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
-import { open, rename, rm } from "node:fs/promises";
+import { mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync } from "node:fs";
+import { open, opendir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Digest } from "@berth/contracts";
 import { unpackLayer } from "./unpack.js";
 
+const LAYER = /^[0-9a-f]{32}$/;
+
 /**
  * Unpacked layers, by digest, in a directory that only root writes. A layer arrives as a tar in
  * chunks; it is unpacked only after its digest has been checked, and appears under its name whole or
- * not at all. Names are 32 of the digest's hex digits: mount(2) takes 4 KiB of options.
+ * not at all. Names are 32 of the digest's hex digits: mount(2) takes 4 KiB of options. A directory's time
+ * is when its layer was last wanted: they are copies of blobs, and what nobody wants goes.
  */
 export class LayerStore {
 	readonly #directory: string;
@@ -28,15 +31,43 @@ export class LayerStore {
 		}
 	}
 
+	/** Whether a layer is here. Who asks wants it. */
 	has(digest: Digest): boolean {
-		return existsSync(this.#pathOf(digest));
+		const now = new Date();
+		try {
+			utimesSync(this.#pathOf(digest), now, now);
+			return true;
+		} catch (error) {
+			if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+			throw error;
+		}
 	}
 
 	/** Where a layer is unpacked. @throws Error when it isn't here */
 	path(digest: Digest): string {
-		const path = this.#pathOf(digest);
-		if (!existsSync(path)) throw new Error(`layer ${digest} isn't in the store`);
-		return path;
+		if (!this.has(digest)) throw new Error(`layer ${digest} isn't in the store`);
+		return this.#pathOf(digest);
+	}
+
+	/**
+	 * Removes layers that nobody wanted for so long and nothing is mounted from; how many. Each loses its name
+	 * first, at one stroke with the look at what is in use: a mount finds it whole or not at all. What a crash
+	 * leaves of one goes at the next start.
+	 */
+	async drop(unusedForMs: number, inUse: () => ReadonlySet<Digest>): Promise<number> {
+		const before = Date.now() - unusedForMs;
+		let dropped = 0;
+		for await (const { name } of await opendir(this.#directory)) {
+			const path = join(this.#directory, name);
+			const { mtimeMs: wantedAtMs } = statSync(path, { throwIfNoEntry: false }) ?? {};
+			if (!LAYER.test(name) || wantedAtMs === undefined || wantedAtMs > before) continue;
+			if ([...inUse()].some((digest) => this.#pathOf(digest) === path)) continue;
+			const nameless = `${path}.${randomUUID()}`;
+			renameSync(path, nameless);
+			await rm(nameless, { recursive: true });
+			dropped++;
+		}
+		return dropped;
 	}
 
 	/** Takes a layer, chunk by chunk; `finish` checks, unpacks and names it. */

@@ -18,6 +18,12 @@ test("what is well formed is read field by field, and nothing else comes along",
 	expect([read.import({ digest: DIGEST, last: true }).last, read.import({ digest: DIGEST, last: "yes" }).last]).toEqual([true, false]);
 });
 
+test("layers that were asked for lately can't be dropped, whoever says so", () => {
+	expect(read.dropLayers({ unusedForMs: 3_600_000, seq: 1 })).toEqual({ unusedForMs: 3_600_000 });
+	for (const unusedForMs of [undefined, null, "3600000", -1, 0, 3_599_999, 3_600_000.5, Number.POSITIVE_INFINITY, Number.NaN])
+		expect(() => read.dropLayers({ unusedForMs })).toThrow(RequestError);
+});
+
 const BAD_SANDBOXES = [undefined, null, 1, "", "sb_", `sb_${"0".repeat(25)}`, `sb_${"0".repeat(27)}`, `sb_${"A".repeat(26)}`, [SANDBOX]];
 const BAD_PATHS = ["../../../etc", "/etc", `sb_${"0".repeat(24)}/.`, `${SANDBOX}\n`, `${SANDBOX}\0`, `x${SANDBOX}`];
 

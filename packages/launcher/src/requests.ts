@@ -1,8 +1,10 @@
 import {
 	type BootRequest,
 	type Digest,
+	type DropLayersRequest,
 	type ImportRequest,
 	isDigest,
+	LAYER_LEASE_MS,
 	type LayerRequest,
 	LIMITS,
 	MIB,
@@ -26,6 +28,9 @@ type Fields = Readonly<Record<string, unknown>>;
 export const read = {
 	layer: (head: Fields): LayerRequest => ({ digest: digest(head["digest"], "digest") }),
 	import: (head: Fields): ImportRequest => ({ digest: digest(head["digest"], "digest"), last: head["last"] === true }),
+	dropLayers: (head: Fields): DropLayersRequest => ({
+		unusedForMs: integer(head["unusedForMs"], "unusedForMs", 2 * LAYER_LEASE_MS, Number.MAX_SAFE_INTEGER),
+	}),
 	sandbox: (head: Fields): SandboxRequest => ({ sandbox: sandbox(head["sandbox"]) }),
 	boot: (head: Fields): BootRequest => ({
 		sandbox: sandbox(head["sandbox"]),

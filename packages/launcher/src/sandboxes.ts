@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { chown, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { BootAnswer, BootRequest, SandboxExit, SandboxLimits, SpecialiseRequest } from "@berth/contracts";
+import type { BootAnswer, BootRequest, Digest, SandboxExit, SandboxLimits, SpecialiseRequest } from "@berth/contracts";
 import { containerSpec, SANDBOX_UID } from "@berth/sandbox/spec";
 import { BaseMounts, overlayOptions } from "./base-mounts.js";
 import type { CgroupTree } from "./cgroup.js";
@@ -20,7 +20,8 @@ interface Entry {
 	limits: SandboxLimits;
 	/** Pid of its init; undefined until the runtime has started it. */
 	pid: number | undefined;
-	specialised: boolean;
+	/** The function's layers, from its specialisation on. */
+	layers: readonly Digest[] | undefined;
 	/** Resolved when the runtime has started it, or failed to. */
 	started: Promise<void>;
 	removal: Promise<void> | undefined;
@@ -87,7 +88,7 @@ export class Sandboxes {
 			uidBase: this.#uids.take(),
 			limits: request.limits,
 			pid: undefined,
-			specialised: false,
+			layers: undefined,
 			started: Promise.resolve(),
 			removal: undefined,
 			ended: Promise.withResolvers(),
@@ -109,11 +110,16 @@ export class Sandboxes {
 	/** Grafts the function's layers in and sets its limits. No process is started. */
 	specialise(request: SpecialiseRequest): void {
 		const entry = this.#running(request.sandbox);
-		if (entry.specialised) throw new Error(`${entry.id} has a function already: one sandbox, one version`);
-		entry.specialised = true;
+		if (entry.layers !== undefined) throw new Error(`${entry.id} has a function already: one sandbox, one version`);
+		entry.layers = request.layers;
 		const code = join(entry.directory, "graft", "code");
 		mount("overlay", code, "overlay", MS.rdonly | MS.nosuid | MS.nodev, overlayOptions(this.#options.layers, request.layers));
 		this.#limit(entry, request.limits);
+	}
+
+	/** Layers that something is mounted from. */
+	layersInUse(): ReadonlySet<Digest> {
+		return new Set([...this.#bases.layers(), ...[...this.#entries.values()].flatMap(({ layers }) => layers ?? [])]);
 	}
 
 	/** Resolves when nothing of the sandbox runs any more. Idempotent. */
@@ -277,8 +283,8 @@ function mountScratch(path: string): void {
 	mount("tmpfs", path, "tmpfs", MS.nosuid | MS.nodev | MS.noexec, "mode=711,size=256m");
 }
 
-function unmountAll({ directory, specialised }: Entry): void {
-	if (specialised) unmountIfMounted(join(directory, "graft", "code"));
+function unmountAll({ directory, layers }: Entry): void {
+	if (layers !== undefined) unmountIfMounted(join(directory, "graft", "code"));
 	for (const name of ["agent.sock", "graft", "tmp"]) unmountIfMounted(join(directory, name));
 }
 

@@ -110,6 +110,10 @@ export class LauncherServer {
 			case LAUNCHER_VERBS.importLayer:
 				await imports.take(read.import(head), body);
 				return {};
+			case LAUNCHER_VERBS.dropLayers: {
+				const { unusedForMs } = read.dropLayers(head);
+				return { dropped: await this.#layers.drop(unusedForMs, () => this.#sandboxes.layersInUse()) };
+			}
 			case LAUNCHER_VERBS.boot: {
 				const request = read.boot(head);
 				booted.add(request.sandbox);

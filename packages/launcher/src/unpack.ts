@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 
 const BLOCK = 512;
 const COPY_BYTES = 1024 * 1024;
+const SYNCED_AT_ONCE = 32;
 const REGULAR = "0";
 const DIRECTORY = "5";
 
@@ -10,22 +11,39 @@ const DIRECTORY = "5";
  * Unpacks a layer as our builder writes it: ustar, plain files and directories only. Anything else
  * (links, devices, extended headers, absolute or `..` names) ends it: this runs as root and knows as
  * little as it can. Modes become 0644 or 0755 (1777 for a directory that says so), owner root.
+ * Everything is on disk when it resolves: whoever gives the directory its name then names it whole, also
+ * when the power fails a moment later.
  * @throws Error naming the entry
  */
 export async function unpackLayer(tar: string, directory: string): Promise<void> {
 	await mkdir(directory, { mode: 0o755 });
 	await using source = await open(tar, "r");
+	const made = new Set([directory]);
 	const header = Buffer.alloc(BLOCK);
 	for (let offset = 0; ; ) {
 		const { bytesRead } = await source.read(header, 0, BLOCK, offset);
 		if (bytesRead < BLOCK) throw new Error("the layer ends within a header");
-		if (header.every((byte) => byte === 0)) return;
+		if (header.every((byte) => byte === 0)) break;
 		const entry = readHeader(header);
 		offset += BLOCK;
-		const target = join(directory, entry.name);
+		const target = join(directory, entry.name.replace(/\/$/, ""));
 		if (entry.type === DIRECTORY) await makeDirectory(target, entry.mode);
 		else await writeFile(source, offset, entry.size, target, entry.mode);
 		offset += Math.ceil(entry.size / BLOCK) * BLOCK;
+		for (let path = target; !made.has(path); path = dirname(path)) made.add(path);
+	}
+	await syncAll([...made]);
+}
+
+/** Of its own files alone, some at a time: 1 ms for a code layer, where syncfs(2) also waits for what everybody else has written. */
+async function syncAll(paths: readonly string[]): Promise<void> {
+	for (let at = 0; at < paths.length; at += SYNCED_AT_ONCE) {
+		await Promise.all(
+			paths.slice(at, at + SYNCED_AT_ONCE).map(async (path) => {
+				await using handle = await open(path, "r");
+				await handle.sync();
+			}),
+		);
 	}
 }
 

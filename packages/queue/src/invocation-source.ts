@@ -2,7 +2,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { closeRedis, type Redis } from "@berth/redis";
 import type { BackgroundSource } from "./bullmq/background-source.js";
 import type { InteractiveSource } from "./bullmq/interactive-source.js";
-import type { DeliveryHandler, InvocationSource } from "./ports.js";
+import type { DeliveryHandler, InvocationSource, OverListener } from "./ports.js";
 
 /** What a worker has taken since its start, in invocations, and how it went. */
 export interface SourceTotals {
@@ -41,11 +41,11 @@ export class RedisInvocationSource implements WorkerSource {
 		this.#owned = owned;
 	}
 
-	async start(handler: DeliveryHandler, concurrency: number): Promise<void> {
+	async start(handler: DeliveryHandler, concurrency: number, onOver?: OverListener): Promise<void> {
 		const background = Math.max(1, Math.floor(concurrency * BACKGROUND_SHARE));
 		this.#started = true;
 		this.#interactive.start(handler, Math.max(1, concurrency - background));
-		this.#background.start(handler, background);
+		this.#background.start(handler, background, onOver);
 	}
 
 	async drain(graceMs: number): Promise<void> {

@@ -54,10 +54,16 @@ export interface Delivery {
  */
 export type DeliveryHandler = (delivery: Delivery) => Promise<Settlement>;
 
+/** A rejection is logged and changes nothing. */
+export type OverListener = (request: InvocationRequest) => Promise<void>;
+
 /** Both lanes as a worker sees them. */
 export interface InvocationSource {
-	/** Takes deliveries until `drain`; at most `concurrency` at a time. */
-	start(handler: DeliveryHandler, concurrency: number): Promise<void>;
+	/**
+	 * Takes deliveries until `drain`; at most `concurrency` at a time.
+	 * @param onOver background: told when an invocation is settled for good, so that its body isn't asked for again
+	 */
+	start(handler: DeliveryHandler, concurrency: number, onOver?: OverListener): Promise<void>;
 	/** Takes nothing more and waits for what runs, at most `graceMs`. */
 	drain(graceMs: number): Promise<void>;
 	close(): Promise<void>;

@@ -62,12 +62,14 @@ export class FunctionRegistry {
 	/**
 	 * A new version, `queued`; or the live one, `unchanged`, when it is the latest and was made of this
 	 * very source and manifest.
+	 * @param damaged a version that isn't to be taken for unchanged
 	 */
 	async createVersion(
 		project: string,
 		name: string,
 		manifest: Manifest,
 		source: SourceReference,
+		damaged?: number,
 	): Promise<{ version: Version; unchanged: boolean }> {
 		const createdAt = new Date().toISOString();
 		const base = JSON.stringify({ manifest, source, createdAt });
@@ -82,7 +84,7 @@ export class FunctionRegistry {
 					keys.unfinished,
 					keys.sourceUsers(source.digest),
 				],
-				[name, base, fingerprintOf(manifest, source), createdAt, versionPrefix(project, name), `${project}/${name}`],
+				[name, base, fingerprintOf(manifest, source), createdAt, versionPrefix(project, name), `${project}/${name}`, damaged ?? ""],
 			),
 		)) as [number, number];
 		const version = await this.getVersion(project, name, number);

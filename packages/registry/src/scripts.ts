@@ -2,12 +2,12 @@ import { LuaScript } from "@berth/redis";
 
 /**
  * KEYS names, function, numbers, counter, unfinished, users of the source.
- * ARGV name, base (JSON), fingerprint, now, version key prefix, `project/name`.
+ * ARGV name, base (JSON), fingerprint, now, version key prefix, `project/name`, the version that nothing is equal to.
  */
 export const CREATE_VERSION = new LuaScript(`
 local live = redis.call('HGET', KEYS[2], 'live')
 local latest = redis.call('HGET', KEYS[2], 'latest')
-if live and live == latest and redis.call('HGET', ARGV[5] .. live, 'fingerprint') == ARGV[3] then
+if live and live == latest and live ~= ARGV[7] and redis.call('HGET', ARGV[5] .. live, 'fingerprint') == ARGV[3] then
   return {tonumber(live), 1}
 end
 local number = redis.call('INCR', KEYS[4])

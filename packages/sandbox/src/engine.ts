@@ -8,6 +8,8 @@ export interface SandboxEngine {
 	host(): Promise<HostReport>;
 	/** Makes sure that layers are unpacked on this node, asking `source` for those that aren't. */
 	ensureLayers(digests: readonly Digest[], source: LayerSource): Promise<void>;
+	/** Removes layers that no sandbox needs and nobody asked for in so long; how many. */
+	dropLayers(unusedForMs: number): Promise<number>;
 	/** Starts a sandbox's container; resolves when it runs (its agent connects by itself). */
 	boot(request: BootRequest): Promise<BootAnswer>;
 	/** Grafts a function's layers into a booted sandbox and sets its limits, without a process. */

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BerthError, type FunctionError, INLINE_BODY_BYTES, type LogLine } from "@berth/contracts";
 import type { Delivery } from "@berth/queue";
-import { openArtifactStore, type PayloadStore } from "@berth/registry";
+import { type ArtifactStore, openArtifactStore } from "@berth/registry";
 import { type Lease, type Pool, type SandboxResult, type Specialisation, SpecialiseError } from "@berth/sandbox";
 import { WorkerMetrics } from "@berth/telemetry";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -24,10 +24,12 @@ const DONE: SandboxResult = {
 const CRASHED: SandboxResult = { ...DONE, outcome: "crashed", error: { name: "E", message: "gone", stack: "at bundle" }, healthy: false };
 
 let directory: string;
-let payloads: PayloadStore;
+let artifacts: ArtifactStore;
+let troubles: string[];
 beforeEach(async () => {
 	directory = await mkdtemp(join(tmpdir(), "attempts-"));
-	({ payloads } = await openArtifactStore(directory));
+	artifacts = await openArtifactStore(directory);
+	troubles = [];
 });
 afterEach(async () => {
 	vi.useRealTimers();
@@ -78,7 +80,15 @@ const versionsOf = (get: () => Promise<unknown>) => ({ get }) as unknown as Read
 
 function attempts(pool: FakePool, versions = versionsOf(async () => ready("hello"))): Attempts {
 	const metrics = new WorkerMetrics(() => []);
-	return new Attempts({ node: "node_1", pool: pool as unknown as Pool, versions, payloads, metrics, remap });
+	return new Attempts({
+		node: "node_1",
+		pool: pool as unknown as Pool,
+		versions,
+		artifacts,
+		metrics,
+		onTrouble: (message) => troubles.push(message),
+		remap,
+	});
 }
 
 const lines = (count: number, text = "x"): readonly LogLine[] => Array.from({ length: count }, () => ({ atMs: 1, stream: "stdout", text }));
@@ -104,22 +114,31 @@ describe("an attempt that succeeds", () => {
 		expect(pool.released).toEqual([[true, { runMs: 3, cpuMs: 2 }]]);
 	});
 
-	test("gets its payload from wherever it is, and leaves it there for another attempt", async () => {
-		const pool = new FakePool();
-		const payload = await payloads.put(Buffer.from("large"));
-		await attempts(pool).run(delivery({}, { payload, sizeBytes: 5 }));
-		await attempts(pool).run(delivery({}, { base64: Buffer.from("small").toString("base64") }));
-		expect(pool.bodies).toEqual(["large", "small"]);
-		expect((await payloads.get(payload)).toString()).toBe("large");
-	});
+	test.each(["interactive", "background"] as const)(
+		"gets its payload from wherever it is, and leaves it there for another attempt: %s",
+		async (lane) => {
+			const pool = new FakePool();
+			const store = lane === "background" ? artifacts.queued : artifacts.payloads;
+			const payload = await store.put(Buffer.from("large"));
+			await attempts(pool).run(delivery({ lane }, { payload, sizeBytes: 5 }));
+			await attempts(pool).run(delivery({ lane }, { base64: Buffer.from("small").toString("base64") }));
+			expect(pool.bodies).toEqual(["large", "small"]);
+			expect((await store.get(payload)).toString()).toBe("large");
+		},
+	);
 
-	test("with a large answer leaves it in the payload store, not in the message", async () => {
-		const pool = new FakePool();
-		const body = Buffer.alloc(INLINE_BODY_BYTES + 1, "a");
-		pool.invoke = async () => ({ ...DONE, answer: { head: { id: "inv_1", attempt: 1, waiting: false }, body } });
-		const { result } = await attempts(pool).run(delivery());
-		expect(result?.body).toEqual({ payload: expect.any(String), sizeBytes: body.length });
-	});
+	test.each(["interactive", "background"] as const)(
+		"with a large answer leaves it where it is looked for, not in the message: %s",
+		async (lane) => {
+			const pool = new FakePool();
+			const body = Buffer.alloc(INLINE_BODY_BYTES + 1, "a");
+			pool.invoke = async () => ({ ...DONE, answer: { head: { id: "inv_1", attempt: 1, waiting: false }, body } });
+			const { result } = await attempts(pool).run(delivery({ lane }));
+			expect(result?.body).toEqual({ payload: expect.any(String), sizeBytes: body.length });
+			const store = lane === "background" ? artifacts.results : artifacts.payloads;
+			expect((await store.getBody(result?.body ?? { text: "" })).length).toBe(body.length);
+		},
+	);
 });
 
 describe("what it printed", () => {
@@ -141,7 +160,17 @@ describe("what it printed", () => {
 	])("goes to the payload store when it is much: %s", async (_what, much) => {
 		const logs = await logged({ lines: much, truncated: true });
 		expect(logs).toEqual({ payload: expect.any(String), truncated: true });
-		expect(JSON.parse((await payloads.get(logs?.payload ?? "")).toString())).toEqual(much);
+		expect(JSON.parse((await artifacts.logs.get(logs?.payload ?? "")).toString())).toEqual(much);
+	});
+
+	test("is cut to its beginning when it can't be stored, and the attempt is what it was", async () => {
+		await rm(join(directory, "logs"), { recursive: true });
+		const logs = await logged({ lines: lines(1000), truncated: false });
+		expect(logs?.truncated).toBe(true);
+		expect(logs?.lines?.length).toBeGreaterThan(50);
+		expect(logs?.lines).toEqual(lines(1000).slice(0, logs?.lines?.length));
+		expect(JSON.stringify(logs?.lines).length).toBeLessThanOrEqual(8192);
+		expect(troubles).toEqual(["a log couldn't be stored"]);
 	});
 });
 
@@ -253,7 +282,7 @@ describe("a lease that can't be renewed", () => {
 	});
 });
 
-test("nothing that an attempt did stays in the payload store when it needn't", async () => {
+test("nothing that an attempt did stays on disk when it needn't", async () => {
 	await attempts(new FakePool()).run(delivery());
-	expect(await readdir(join(directory, "payloads"))).toEqual([]);
+	for (const name of ["payloads", "queued", "results", "logs"]) expect(await readdir(join(directory, name))).toEqual([]);
 });

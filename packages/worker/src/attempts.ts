@@ -11,7 +11,7 @@ import {
 	type Settlement,
 } from "@berth/contracts";
 import type { Delivery } from "@berth/queue";
-import type { PayloadStore } from "@berth/registry";
+import type { ArtifactStore } from "@berth/registry";
 import { type Lease, type Pool, type SandboxResult, type Specialisation, SpecialiseError } from "@berth/sandbox";
 import type { WorkerMetrics } from "@berth/telemetry";
 import type { ReadyVersions } from "./versions.js";
@@ -25,8 +25,10 @@ export interface AttemptsOptions {
 	readonly node: string;
 	readonly pool: Pool;
 	readonly versions: ReadyVersions;
-	readonly payloads: PayloadStore;
+	readonly artifacts: Pick<ArtifactStore, "payloads" | "queued" | "results" | "logs">;
 	readonly metrics: WorkerMetrics;
+	/** Told of what costs an attempt no more than a part of its log. */
+	readonly onTrouble: (message: string, error: unknown) => void;
 	/** A stack in terms of the source; the error as it is when there is no map for it. */
 	readonly remap: (error: FunctionError, target: Specialisation) => Promise<FunctionError>;
 }
@@ -62,7 +64,8 @@ export class Attempts {
 				image: version.image,
 				manifest: version.manifest,
 			};
-			const body = await this.#options.payloads.getBody(request.body);
+			const { payloads, queued } = this.#options.artifacts;
+			const body = await (delivery.lane === "background" ? queued : payloads).getBody(request.body);
 			const lease = await this.#acquire(delivery, target, askedAt);
 			return "attempt" in lease ? lease : await this.#runIn(lease, delivery, target, body);
 		} catch (error) {
@@ -124,8 +127,9 @@ export class Attempts {
 	}
 
 	async #resultOf({ head, body }: NonNullable<SandboxResult["answer"]>, { lane }: Delivery): Promise<InvocationResult> {
+		const { payloads, results } = this.#options.artifacts;
 		return {
-			body: await this.#options.payloads.putBody(body, lane === "background" ? "durable" : "fleeting"),
+			body: lane === "background" ? await results.putBody(body, "durable") : await payloads.putBody(body, "fleeting"),
 			...(head.contentType === undefined ? {} : { contentType: head.contentType }),
 			...(head.response === undefined ? {} : { response: head.response }),
 		};
@@ -147,7 +151,13 @@ export class Attempts {
 		if (lines.length === 0 && !truncated) return undefined;
 		const bytes = Buffer.from(JSON.stringify(lines));
 		if (bytes.byteLength <= INLINE_LOG_BYTES) return { lines, truncated };
-		return { payload: await this.#options.payloads.put(bytes), truncated };
+		try {
+			return { payload: await this.#options.artifacts.logs.put(bytes), truncated };
+		} catch (error) {
+			// Nobody's answer is lost for it: the beginning has room in the record.
+			this.#options.onTrouble("a log couldn't be stored", error);
+			return { lines: beginningOf(lines), truncated: true };
+		}
 	}
 }
 
@@ -180,6 +190,16 @@ async function invokeIn(lease: Lease, { request, attempt, lost, cancelled }: Del
 		clearTimeout(grace);
 		lease.release(result?.healthy ?? false, result && { runMs: result.runMs, cpuMs: result.usage.cpuMs });
 	}
+}
+
+/** As many lines as stay in a record. */
+function beginningOf(lines: readonly LogLine[]): readonly LogLine[] {
+	let left = INLINE_LOG_BYTES;
+	const end = lines.findIndex((line) => {
+		left -= Buffer.byteLength(JSON.stringify(line)) + 1;
+		return left < 0;
+	});
+	return lines.slice(0, end < 0 ? lines.length : end);
 }
 
 /** To the microsecond: what is beyond says nothing, and travels with every record. */

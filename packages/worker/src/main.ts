@@ -1,11 +1,11 @@
 import { createHash, randomUUID } from "node:crypto";
-import { createReadStream, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Bases, ImageBuilder, SourceMaps } from "@berth/builder";
 import { dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
-import { type Digest, type FunctionError, HOUR_MS, type Version } from "@berth/contracts";
+import { type FunctionError, HOUR_MS, type Version } from "@berth/contracts";
 import { openBuildSource, openInvocationSource, openNodeMembership } from "@berth/queue";
 import { FunctionRegistry, openArtifactStore } from "@berth/registry";
 import { OciEngine, Pool, type Specialisation } from "@berth/sandbox";
@@ -22,7 +22,13 @@ const BUILD_MS = 30_000;
 /** Builds at the same time: each wants a core. */
 const BUILDS_AT_ONCE = 2;
 /** Records outlive a day by nothing: what they point at may go then. */
-const PAYLOADS_KEPT_MS = 25 * HOUR_MS;
+const RECORDED_KEPT_MS = 25 * HOUR_MS;
+/** An invocation that is older than six hours isn't begun any more: what is left of its body, a crash left. */
+const QUEUED_KEPT_MS = 7 * HOUR_MS;
+/** The same for what somebody waits with, for a quarter of an hour at most. */
+const AWAITED_KEPT_MS = HOUR_MS;
+/** Unpacked layers are copies of blobs: one that was wanted in neither of two days is made again when it is. */
+const LAYERS_KEPT_MS = 48 * HOUR_MS;
 const LAUNCHER_WAIT_MS = 10_000;
 
 const settings = loadSettings();
@@ -33,17 +39,17 @@ const { durableRedisUrl: durableUrl, fastRedisUrl: fastUrl, paths } = settings;
 const node = `node_${createHash("sha256").update(`${hostname()} ${settings.dataDir}`).digest("hex").slice(0, 16)}`;
 
 removeOldSockets();
-const artifacts = await openArtifactStore(paths.artifacts);
+const artifacts = await openArtifactStore(paths.artifacts, { budgets: settings.storage });
 const bases = JSON.parse(readFileSync(paths.bases, "utf8")) as Bases;
 const engine = await connectToLauncher(settings);
 engine.onLost((cause) => {
 	log.fatal({ err: cause }, "the launcher is gone, and every sandbox with it: starting again");
 	process.exit(1);
 });
-const layerSource = (digest: Digest) => createReadStream(artifacts.images.blobPath(digest), { highWaterMark: 1024 * 1024 });
+const onTrouble = (message: string, err: unknown) => log.error({ err }, message);
 const pool = new Pool({
 	engine,
-	layers: layerSource,
+	layers: (digest) => artifacts.images.streamBlob(digest),
 	bases,
 	node,
 	agentSockets: paths.agentSockets,
@@ -52,15 +58,23 @@ const pool = new Pool({
 	prewarmedBuilds: settings.prewarmedBuilds,
 	idleTtlMs: settings.idleTtlMs,
 	cores: settings.cores,
-	onTrouble: (message, err) => log.error({ err }, message),
+	onTrouble,
 });
 const metrics = new WorkerMetrics(() => pool.list());
 const functions = await FunctionRegistry.open(durableUrl, log);
 const maps = new SourceMaps(artifacts.images);
 const stores = { images: artifacts.images, keys: artifacts.keys };
-const builder = new ImageBuilder({ bases, stores, sandbox: new BuildSandboxes(pool), timeoutMs: BUILD_MS });
+const builder = new ImageBuilder({
+	bases,
+	stores,
+	sandbox: new BuildSandboxes(pool),
+	timeoutMs: BUILD_MS,
+	findVersion: (project, name, number) => functions.getVersion(project, name, number),
+	onMend: (name, err) =>
+		log.error({ err, image: name }, "the manifest of an image couldn't be read; it is made again, or its name removed"),
+});
 const builds = new Builds({ functions, artifacts, builder, metrics, log, warmLayers: ensureLayers });
-const attempts = new Attempts({ node, pool, versions: new ReadyVersions(functions), payloads: artifacts.payloads, metrics, remap });
+const attempts = new Attempts({ node, pool, versions: new ReadyVersions(functions), artifacts, metrics, onTrouble, remap });
 const invocationSource = await openInvocationSource({ durableUrl, fastUrl, nodeId: node, logger: log });
 const buildSource = await openBuildSource({ durableUrl, logger: log });
 const membership = await openNodeMembership({ fastUrl, logger: log });
@@ -74,11 +88,16 @@ functions.onChange((name) => {
 	else
 		builds.forget(name).catch((err: unknown) => log.error({ err, function: name }, "the images of a deleted function couldn't be removed"));
 });
-await invocationSource.start((delivery) => attempts.run(delivery), settings.maxInflight);
+await invocationSource.start(
+	(delivery) => attempts.run(delivery),
+	settings.maxInflight,
+	({ body }) => artifacts.queued.removeBody(body),
+);
 await buildSource.start((task, attempt) => builds.run(task, attempt), BUILDS_AT_ONCE);
 await membership.join({ id: node, incarnation: randomUUID(), startedAtMs: Date.now() }, (question) => answers.answer(question));
 const sweeper = setInterval(() => {
-	artifacts.payloads.sweep(PAYLOADS_KEPT_MS).catch((err: unknown) => log.error({ err }, "old payloads couldn't be removed"));
+	sweepPayloads().catch((err: unknown) => log.error({ err }, "old payloads couldn't be removed"));
+	engine.dropLayers(LAYERS_KEPT_MS).catch((err: unknown) => log.error({ err }, "layers that nobody wants couldn't be removed"));
 }, HOUR_MS);
 
 let stopping = false;
@@ -115,6 +134,13 @@ async function connectToLauncher({ paths: { launcherSocket } }: Settings): Promi
 function removeOldSockets(): void {
 	mkdirSync(paths.agentSockets, { recursive: true, mode: 0o711 });
 	for (const name of readdirSync(paths.agentSockets)) rmSync(join(paths.agentSockets, name));
+}
+
+async function sweepPayloads(): Promise<void> {
+	await artifacts.payloads.sweep(AWAITED_KEPT_MS);
+	await artifacts.queued.sweep(QUEUED_KEPT_MS);
+	await artifacts.results.sweep(RECORDED_KEPT_MS);
+	await artifacts.logs.sweep(RECORDED_KEPT_MS);
 }
 
 async function ensureLayers(version: Version): Promise<void> {

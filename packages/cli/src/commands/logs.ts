@@ -26,7 +26,8 @@ export function registerLogs({ program, action }: Registrar): void {
 function printRecord({ terminal }: Session, record: InvocationAnswer): void {
 	terminal.note(terminal.style("dim", summary(record)));
 	for (const line of record.logs) terminal.print(logText(line));
-	if (record.logsTruncated) terminal.note("The log was cut at its limit.");
+	if (record.removed?.includes("logs")) terminal.note("Its log was removed to make room for newer ones (BERTH_LOGS_MIB).");
+	else if (record.logsTruncated) terminal.note("The log was cut at its limit.");
 	else if (record.logs.length === 0) terminal.note("It logged nothing.");
 }
 

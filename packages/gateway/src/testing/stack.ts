@@ -14,7 +14,7 @@ import {
 	openNodeDirectory,
 	openNodeMembership,
 } from "@berth/queue";
-import { ApiKeys, FunctionRegistry, openArtifactStore } from "@berth/registry";
+import { ApiKeys, FunctionRegistry, openArtifactStore, type StorageBudgets } from "@berth/registry";
 import { createLogger, GatewayMetrics } from "@berth/telemetry";
 import { createApp } from "../app.js";
 import { createGatewayServer } from "../server.js";
@@ -44,7 +44,11 @@ export interface Stack {
 
 export async function startStack(
 	redisUrl: string,
-	options: { readonly maxInflight?: number; readonly timing?: Parameters<typeof createGatewayServer>[0] } = {},
+	options: {
+		readonly maxInflight?: number;
+		readonly budgets?: StorageBudgets;
+		readonly timing?: Parameters<typeof createGatewayServer>[0];
+	} = {},
 ): Promise<Stack> {
 	const urls = { durableUrl: redisUrl, fastUrl: redisUrl };
 	const directory = await mkdtemp(join(tmpdir(), "gateway-"));
@@ -52,7 +56,7 @@ export async function startStack(
 	const services: Services = {
 		functions: await FunctionRegistry.open(redisUrl),
 		keys: await ApiKeys.open(redisUrl),
-		artifacts: await openArtifactStore(directory),
+		artifacts: await openArtifactStore(directory, options.budgets === undefined ? {} : { budgets: options.budgets }),
 		invocations: await openInvocationQueue({ ...urls, gatewayId }),
 		builds: await openBuildQueue(urls),
 		nodes: await openNodeDirectory({ ...urls, gatewayId }),

@@ -4,7 +4,7 @@ import { DelayedError, type Job, Queue, UnrecoverableError, WaitingError, Worker
 import { BackgroundRecords } from "../background-records.js";
 import { BACKGROUND_QUEUE, QUEUE_PREFIX } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
-import type { DeliveryHandler } from "../ports.js";
+import type { DeliveryHandler, OverListener } from "../ports.js";
 import { elapsedMs, platformSettlement, rejectedSettlement } from "../settlements.js";
 import { endingOf, MOST_AGE_MS, MOST_STALLS } from "./background-policy.js";
 import { SHORT_STREAM, WORKER_OPTIONS } from "./leases.js";
@@ -27,6 +27,7 @@ export class BackgroundSource {
 	#worker: Worker<InvocationRequest> | undefined;
 	#watchdog: Watchdog | undefined;
 	#handler: DeliveryHandler | undefined;
+	#onOver: OverListener | undefined;
 	#taken = 0;
 	#active = 0;
 	#stale = 0;
@@ -42,8 +43,9 @@ export class BackgroundSource {
 	}
 
 	/** Takes jobs until `stop`, at most `limit` at a time. */
-	start(handler: DeliveryHandler, limit: number): void {
+	start(handler: DeliveryHandler, limit: number, onOver?: OverListener): void {
 		this.#handler = handler;
+		this.#onOver = onOver;
 		this.#worker = this.#makeWorker(limit);
 		this.#watchdog = new Watchdog({
 			waiting: () => this.#parts.redis.llen(this.#queue.keys["wait"] as string),
@@ -122,6 +124,7 @@ export class BackgroundSource {
 		// A stall raises attemptsStarted and not attemptsMade: only the former tells attempts apart.
 		const attempt = job.attemptsStarted;
 		const begun = await this.#records.begin(job.data, attempt, token);
+		if (begun.kind === "settled") await this.#over(job.data);
 		if (begun.kind === "settled" && begun.dead) throw new UnrecoverableError("settled before, as a dead letter");
 		if (begun.kind === "settled") return;
 		if (begun.kind === "stale") throw new DelayedError("a newer attempt has begun");
@@ -135,8 +138,18 @@ export class BackgroundSource {
 			this.#stale++;
 			throw new DelayedError("a newer attempt has begun");
 		}
+		if (ending !== "retried") await this.#over(job.data);
 		if (ending === "dead") throw new UnrecoverableError(settlement.attempt.code ?? settlement.attempt.outcome);
 		if (ending === "retried") throw new Error(settlement.attempt.code ?? settlement.attempt.outcome);
+	}
+
+	/** Whatever comes of it, the invocation is settled. */
+	async #over(request: InvocationRequest): Promise<void> {
+		try {
+			await this.#onOver?.(request);
+		} catch (error) {
+			this.#parts.log.error({ error, invocation: request.id }, "what a settled invocation held couldn't be freed");
+		}
 	}
 
 	/** The settlement of a job that isn't run any more. */

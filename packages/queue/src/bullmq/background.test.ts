@@ -61,6 +61,30 @@ test("what fails every time becomes a dead letter, counted as one", async () => 
 	expect(await gateway.record(request.id)).toMatchObject({ last: { attempt: 3, outcome: "timed_out" } });
 });
 
+test("that an invocation is over is told once it is settled, however that came, and not before its last attempt", async () => {
+	const gateway = await lanes.gateway(QUICK);
+	const attempts: string[] = [];
+	const over: string[] = [];
+	await lanes.worker(
+		async ({ request, attempt }) => {
+			attempts.push(request.id);
+			expect(over).not.toContain(request.id);
+			return settlementOf(request.id === dead.id ? "crashed" : "succeeded", attempt);
+		},
+		64,
+		async ({ id }) => {
+			expect((await gateway.record(id))?.state).toBe("settled");
+			over.push(id);
+			throw new Error("what can't be freed changes nothing");
+		},
+	);
+	const [fine, dead, old] = [requestOf(), requestOf(), requestOf("", { acceptedAtMs: Date.now() - 7 * 3_600_000 })];
+	for (const request of [fine, dead, old]) await gateway.enqueue(request);
+	await expect.poll(() => over.toSorted()).toEqual([fine.id, dead.id, old.id].sort());
+	expect(attempts.filter((id) => id === dead.id)).toHaveLength(3);
+	await expect.poll(() => gateway.backgroundTotals()).toEqual({ accepted: 3, settled: 1, dead: 2, inFlight: 0 });
+});
+
 test("an invocation older than six hours isn't run any more", async () => {
 	const gateway = await lanes.gateway();
 	const request = requestOf("", { acceptedAtMs: Date.now() - 7 * 3_600_000 });

@@ -1,6 +1,9 @@
 import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
 import { access, readFile, rm, stat } from "node:fs/promises";
 import { BerthError, type Digest, isDigest } from "@berth/contracts";
+
+const STREAMED_BYTES = 1024 * 1024;
 
 /** The 64 hex digits of a digest, its file's name. @throws BerthError when it isn't one: it may have come from outside */
 export function hexOf(digest: Digest): string {
@@ -29,7 +32,26 @@ export async function exists(path: string): Promise<boolean> {
 export async function readVerified(path: string, digest: Digest): Promise<Buffer> {
 	const bytes = await readExisting(path, `blob ${digest}`);
 	const actual = digestOf(bytes);
-	if (actual === digest) return bytes;
+	if (actual !== digest) await refuse(path, digest, actual);
+	return bytes;
+}
+
+/** The same for one that is too large to be held: who reads it to its end without an error had the right bytes. */
+export async function* streamVerified(path: string, digest: Digest): AsyncGenerator<Buffer, void> {
+	const hash = createHash("sha256");
+	try {
+		for await (const chunk of createReadStream(path, { highWaterMark: STREAMED_BYTES })) {
+			hash.update(chunk as Buffer);
+			yield chunk as Buffer;
+		}
+	} catch (error) {
+		throw isMissing(error) ? missing(`blob ${digest}`, error) : error;
+	}
+	const actual: Digest = `sha256:${hash.digest("hex")}`;
+	if (actual !== digest) await refuse(path, digest, actual);
+}
+
+async function refuse(path: string, digest: Digest, actual: Digest): Promise<never> {
 	await rm(path, { force: true });
 	throw new BerthError("platform_error", `Blob ${digest} is corrupt on disk (its bytes are ${actual}) and was removed.`, {
 		extra: { digest },
@@ -41,9 +63,12 @@ export async function readExisting(path: string, what: string): Promise<Buffer> 
 	try {
 		return await readFile(path);
 	} catch (error) {
-		if (isMissing(error)) throw new BerthError("platform_error", `There is no ${what} in the artifact store.`, { cause: error });
-		throw error;
+		throw isMissing(error) ? missing(what, error) : error;
 	}
+}
+
+function missing(what: string, cause: unknown): BerthError {
+	return new BerthError("platform_error", `There is no ${what} in the artifact store.`, { cause });
 }
 
 export function isMissing(error: unknown): boolean {

@@ -1,7 +1,7 @@
 import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { type Digest, isDigest } from "@berth/contracts";
-import { exists, hexOf, isMissing, readVerified } from "./blob.js";
+import { BerthError, type Digest, isDigest } from "@berth/contracts";
+import { exists, hexOf, isMissing, readVerified, streamVerified } from "./blob.js";
 import type { Bytes, Deposit } from "./deposit.js";
 import type { Descriptor } from "./descriptor.js";
 import { ImageIndex } from "./image-index.js";
@@ -76,6 +76,11 @@ export class ImageStore {
 		return readVerified(this.blobPath(digest), digest);
 	}
 
+	/** A blob's bytes in pieces, verified at the end. @throws BerthError as `readBlob` */
+	streamBlob(digest: Digest): AsyncIterable<Buffer> {
+		return streamVerified(this.blobPath(digest), digest);
+	}
+
 	/** Idempotent. For a blob that somebody found to be corrupt. */
 	async removeBlob(digest: Digest): Promise<void> {
 		await rm(this.blobPath(digest), { force: true });
@@ -105,10 +110,20 @@ export class ImageStore {
 		return this.#lock.share();
 	}
 
-	/** Removes every blob that no tagged manifest leads to; how many. Waits for holds. */
-	async collect(): Promise<number> {
+	/**
+	 * Removes every blob that no tagged manifest leads to; how many. Waits for holds.
+	 * @param mend is told of each name whose manifest is missing or corrupt: it makes the manifest again, or takes the name away
+	 * @throws BerthError `platform_error` when a manifest stays unreadable: nothing is removed then, as nobody knows what it needs
+	 */
+	async collect(mend: (name: string, error: BerthError) => Promise<void>): Promise<number> {
 		using _alone = await this.#lock.exclude();
-		const reachable = await this.#reachable();
+		const found = await this.#reachable();
+		for (const [name, error] of found.unreadable) await mend(name, error);
+		const { reachable, unreadable } = found.unreadable.size === 0 ? found : await this.#reachable();
+		if (unreadable.size > 0) {
+			const names = [...unreadable.keys()].join(", ");
+			throw new BerthError("platform_error", `Nothing is collected: what ${names} needs isn't known, its manifest can't be read.`);
+		}
 		let removed = 0;
 		for (const name of await readdir(this.#blobs)) {
 			const digest = `sha256:${name}`;
@@ -119,16 +134,26 @@ export class ImageStore {
 		return removed;
 	}
 
-	async #reachable(): Promise<Set<Digest>> {
-		const digests = new Set<Digest>();
-		for (const [, manifest] of this.tags()) {
-			digests.add(manifest.digest);
-			const { config, layers } = JSON.parse((await this.readBlob(manifest.digest)).toString()) as {
-				config: Descriptor;
-				layers: Descriptor[];
-			};
-			for (const { digest } of [config, ...layers]) digests.add(digest);
+	/** What every name leads to, and the names whose manifest can't be read. */
+	async #reachable(): Promise<{ readonly reachable: ReadonlySet<Digest>; readonly unreadable: ReadonlyMap<string, BerthError> }> {
+		const reachable = new Set<Digest>();
+		const unreadable = new Map<string, BerthError>();
+		for (const [name, manifest] of this.tags()) {
+			try {
+				for (const digest of await this.#digestsOf(manifest.digest)) reachable.add(digest);
+			} catch (error) {
+				if (!(error instanceof BerthError)) throw error;
+				unreadable.set(name, error);
+			}
 		}
-		return digests;
+		return { reachable, unreadable };
+	}
+
+	async #digestsOf(manifest: Digest): Promise<readonly Digest[]> {
+		const { config, layers } = JSON.parse((await this.readBlob(manifest)).toString()) as {
+			config: Descriptor;
+			layers: Descriptor[];
+		};
+		return [manifest, config.digest, ...layers.map(({ digest }) => digest)];
 	}
 }

@@ -1,12 +1,19 @@
 import { isUtf8 } from "node:buffer";
 import { randomBytes } from "node:crypto";
-import { type FileHandle, open, opendir, rm } from "node:fs/promises";
+import { type FileHandle, open, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { BerthError, type BodyReference, INLINE_BODY_BYTES } from "@berth/contracts";
-import { isOlder, readExisting } from "./blob.js";
+import { BerthError, type BodyReference, INLINE_BODY_BYTES, MIB, SECOND_MS } from "@berth/contracts";
+import { isMissing } from "./blob.js";
 import type { Deposit } from "./deposit.js";
 
-const KEY = /^[0-9a-f]{32}$/;
+/** When it was written (milliseconds) and its bytes, 12 and 8 hex digits, then chance: names alone say what a store holds. */
+const KEY = /^([0-9a-f]{12})-([0-9a-f]{8})-[0-9a-f]{16}$/;
+/** How long a count of what a store holds is good for: other processes write and remove, too. */
+const COUNTED_FOR_MS = 10 * SECOND_MS;
+/** The same for one by which a payload doesn't fit. */
+const FULL_FOR_MS = SECOND_MS;
+/** What is left when the oldest had to go: below the budget, so that the next one doesn't begin it again. */
+const LEFT_OF_BUDGET = 0.9;
 
 /**
  * How long a payload has to last: `durable` ones survive a power cut when `put` resolves, because something that was
@@ -14,39 +21,71 @@ const KEY = /^[0-9a-f]{32}$/;
  */
 export type Durability = "durable" | "fleeting";
 
-/** Bodies that are too large for a message, under random keys. */
+/** How much a store may hold. Processes that share it may go beyond by what they write within some seconds. */
+export interface PayloadBudget {
+	readonly bytes: number;
+	/** `refuse`: somebody still needs what is there, so nothing more is taken. `remove oldest`: what is there may be missed. */
+	readonly whenFull: "refuse" | "remove oldest";
+}
+
+/** Bytes that are too large for a message, under random keys. */
 export class PayloadStore {
 	readonly #directory: string;
 	readonly #deposit: Deposit;
+	readonly #budget: PayloadBudget | undefined;
+	/** What the store held when it was counted, and what was put since. */
+	#bytes = 0;
+	#countedAtMs = Number.NEGATIVE_INFINITY;
+	#counting: Promise<void> | undefined;
+	#removing: Promise<void> | undefined;
 
-	private constructor(directory: string, deposit: Deposit) {
+	private constructor(directory: string, deposit: Deposit, budget: PayloadBudget | undefined) {
 		this.#directory = directory;
 		this.#deposit = deposit;
+		this.#budget = budget;
 	}
 
-	static async open(directory: string, deposit: Deposit): Promise<PayloadStore> {
+	/** @param budget none: as much as comes */
+	static async open(directory: string, deposit: Deposit, budget?: PayloadBudget): Promise<PayloadStore> {
 		await deposit.directory(directory);
-		return new PayloadStore(directory, deposit);
+		return new PayloadStore(directory, deposit, budget);
 	}
 
-	/** Nobody knows the key before it resolves, so a half-written file is never read. */
+	/**
+	 * Nobody knows the key before it resolves, so a half-written file is never read.
+	 * @throws BerthError `storage_full` when the disk is full, or the store of what somebody still needs
+	 */
 	async put(bytes: Uint8Array, durability: Durability = "fleeting"): Promise<string> {
-		const key = randomBytes(16).toString("hex");
+		if (this.#budget !== undefined) await this.#admit(bytes.byteLength, this.#budget);
+		const key = keyOf(bytes.byteLength);
 		const path = join(this.#directory, key);
-		await using file = await this.#deposit.create(path);
 		try {
+			await using file = await this.#deposit.create(path);
 			await file.writeFile(bytes);
 			if (durability === "durable") await this.#sync(file);
 		} catch (error) {
 			await rm(path, { force: true });
+			if (isDiskFull(error)) throw new BerthError("storage_full", "the disk is full", { cause: error });
 			throw error;
 		}
 		return key;
 	}
 
 	/** @throws BerthError `platform_error` when there is none, or the key isn't one */
-	get(key: string): Promise<Buffer> {
-		return readExisting(this.#pathOf(key), `payload ${key}`);
+	async get(key: string): Promise<Buffer> {
+		const bytes = await this.find(key);
+		if (bytes === undefined) throw new BerthError("platform_error", `There is no payload ${key} in the artifact store.`);
+		return bytes;
+	}
+
+	/** Undefined when it is gone. @throws BerthError `platform_error` when the key isn't one */
+	async find(key: string): Promise<Buffer | undefined> {
+		try {
+			return await readFile(this.#pathOf(key));
+		} catch (error) {
+			if (isMissing(error)) return undefined;
+			throw error;
+		}
 	}
 
 	/** Idempotent. */
@@ -54,7 +93,7 @@ export class PayloadStore {
 		await rm(this.#pathOf(key), { force: true });
 	}
 
-	/** Bytes as a body: in the message when they are few, else a payload. */
+	/** Bytes as a body: in the message when they are few, else a payload. @throws BerthError as `put` */
 	async putBody(bytes: Uint8Array, durability: Durability = "fleeting"): Promise<BodyReference> {
 		if (bytes.byteLength > INLINE_BODY_BYTES) return { payload: await this.put(bytes, durability), sizeBytes: bytes.byteLength };
 		const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -72,17 +111,58 @@ export class PayloadStore {
 		if ("payload" in body) await this.remove(body.payload);
 	}
 
-	/** Removes payloads that were written more than `olderThanMs` ago; how many. */
+	/** Removes payloads that were written more than `olderThanMs` ago, and what isn't one; how many. */
 	async sweep(olderThanMs: number): Promise<number> {
 		const before = Date.now() - olderThanMs;
-		let removed = 0;
-		for await (const entry of await opendir(this.#directory)) {
-			const path = join(this.#directory, entry.name);
-			if (!(await isOlder(path, before))) continue;
-			await rm(path, { force: true });
-			removed++;
+		const old = (await readdir(this.#directory)).filter((name) => (factsOf(name)?.writtenAtMs ?? 0) <= before);
+		for (const name of old) await rm(join(this.#directory, name), { force: true });
+		return old.length;
+	}
+
+	/** Counts in what is about to be written, when there is room or room was made. */
+	async #admit(bytes: number, budget: PayloadBudget): Promise<void> {
+		if (this.#age() > COUNTED_FOR_MS) await this.#count();
+		const isFull = () => this.#bytes + bytes > budget.bytes;
+		if (isFull() && this.#age() > FULL_FOR_MS) await this.#count();
+		if (isFull() && budget.whenFull === "refuse") {
+			throw new BerthError("storage_full", `${Math.floor(budget.bytes / MIB)} MiB of bodies wait to be run already; try again later`);
 		}
-		return removed;
+		// Others who waited for the same room may have taken it.
+		while (isFull()) await this.#makeRoom(budget.bytes * LEFT_OF_BUDGET - bytes);
+		this.#bytes += bytes;
+	}
+
+	#age(): number {
+		return performance.now() - this.#countedAtMs;
+	}
+
+	#count(): Promise<void> {
+		this.#counting ??= this.#countNames().finally(() => {
+			this.#counting = undefined;
+		});
+		return this.#counting;
+	}
+
+	async #countNames(): Promise<void> {
+		const names = await readdir(this.#directory);
+		this.#bytes = names.reduce((sum, name) => sum + (factsOf(name)?.bytes ?? 0), 0);
+		this.#countedAtMs = performance.now();
+	}
+
+	#makeRoom(left: number): Promise<void> {
+		this.#removing ??= this.#removeOldest(left).finally(() => {
+			this.#removing = undefined;
+		});
+		return this.#removing;
+	}
+
+	async #removeOldest(left: number): Promise<void> {
+		await this.#count();
+		for (const name of (await readdir(this.#directory)).sort()) {
+			if (this.#bytes <= left) return;
+			await rm(join(this.#directory, name), { force: true });
+			this.#bytes -= factsOf(name)?.bytes ?? 0;
+		}
 	}
 
 	/** The bytes, and the name that leads to them. */
@@ -96,4 +176,20 @@ export class PayloadStore {
 		if (!KEY.test(key)) throw new BerthError("platform_error", `${JSON.stringify(key)} isn't the key of a payload.`);
 		return join(this.#directory, key);
 	}
+}
+
+function keyOf(bytes: number): string {
+	const hex = (value: number, digits: number) => value.toString(16).padStart(digits, "0");
+	return `${hex(Date.now(), 12)}-${hex(bytes, 8)}-${randomBytes(8).toString("hex")}`;
+}
+
+function factsOf(name: string): { readonly writtenAtMs: number; readonly bytes: number } | undefined {
+	const [, time, bytes] = KEY.exec(name) ?? [];
+	return time === undefined || bytes === undefined
+		? undefined
+		: { writtenAtMs: Number.parseInt(time, 16), bytes: Number.parseInt(bytes, 16) };
+}
+
+function isDiskFull(error: unknown): boolean {
+	return ["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "");
 }

@@ -1,9 +1,11 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { buffer } from "node:stream/consumers";
 import { BerthError, type Digest, INLINE_BODY_BYTES, MEDIA_TYPES } from "@berth/contracts";
 import fc from "fast-check";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { PayloadStore } from "./payload-store.js";
 import { openArtifactStore } from "./store.js";
 
 let directory: string;
@@ -14,6 +16,16 @@ beforeEach(() => {
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
 const bytes = (text: string) => Buffer.from(text);
+
+/** Puts a payload as it would have been put some time ago. */
+async function put(store: PayloadStore, content: Uint8Array | string, msAgo: number): Promise<string> {
+	vi.useFakeTimers({ toFake: ["Date"], now: Date.now() - msAgo });
+	try {
+		return await store.put(Buffer.from(content));
+	} finally {
+		vi.useRealTimers();
+	}
+}
 
 async function storeImage(text: string) {
 	const { images } = await openArtifactStore(directory);
@@ -68,6 +80,18 @@ test("a corrupt blob is an error and is gone afterwards, so that it can be made 
 	expect((await images.putBlob(bytes("right"))).existed).toBe(false);
 });
 
+test("a corrupt blob that is read in pieces is an error at its end, and gone; a missing one is an error too", async () => {
+	const { images } = await openArtifactStore(directory);
+	const content = Buffer.alloc(3_000_000, "x");
+	const { digest } = await images.putBlob(content);
+	const read = async () => buffer(images.streamBlob(digest));
+	expect((await read()).equals(content)).toBe(true);
+	writeFileSync(images.blobPath(digest), Buffer.alloc(content.length, "y"));
+	await expect(read()).rejects.toThrow("corrupt");
+	expect(await images.hasBlob(digest)).toBe(false);
+	await expect(read()).rejects.toThrow("There is no blob");
+});
+
 test("nothing half-written stays: neither of a failed write nor of a process that died", async () => {
 	const { images } = await openArtifactStore(directory);
 	async function* breaking() {
@@ -106,16 +130,19 @@ test("names given at the same time are all kept, and a reader doesn't write the 
 	expect(() => images.tag("../escape", manifest)).toThrow("can't name an image");
 });
 
+/** Where no manifest is to be found unreadable. */
+const unmendable = (name: string): Promise<void> => Promise.reject(new Error(`${name} can't be read`));
+
 test("collecting keeps what a name leads to, waits for who holds, and removes the rest", async () => {
 	const kept = await storeImage("kept");
 	const dropped = await storeImage("dropped");
 	const { images } = await openArtifactStore(directory);
 	await images.tag("default/kept:1", kept.manifest);
 	await images.tag("default/dropped:1", dropped.manifest);
-	expect(await images.collect()).toBe(0);
+	expect(await images.collect(unmendable)).toBe(0);
 	await images.untag("default/dropped:1");
 	const hold = await images.hold();
-	const collected = images.collect();
+	const collected = images.collect(unmendable);
 	expect(await Promise.race([collected, images.hasBlob(dropped.layer.digest)])).toBe(true);
 	hold[Symbol.dispose]();
 	expect(await collected).toBe(3);
@@ -151,15 +178,56 @@ test("a body goes into the message while it is small, and onto disk beyond that,
 
 test("payloads live under keys that lead nowhere else, and old ones are swept", async () => {
 	const { payloads } = await openArtifactStore(directory);
-	const [old, fresh] = [await payloads.put(bytes("old")), await payloads.put(bytes("fresh"))];
+	const [old, fresh] = [await put(payloads, "old", 61_000), await payloads.put(bytes("fresh"))];
 	expect((await payloads.get(fresh)).toString()).toBe("fresh");
-	utimesSync(join(directory, "payloads", old), new Date(0), new Date(0));
 	expect(await payloads.sweep(60_000)).toBe(1);
 	await expect(payloads.get(old)).rejects.toThrow("There is no payload");
+	expect(await payloads.find(old)).toBeUndefined();
 	for (const key of ["", "../index", `${old}/..`, "A".repeat(32)])
 		await expect(async () => payloads.get(key)).rejects.toThrow("isn't the key");
 	await payloads.remove(fresh);
 	await payloads.remove(fresh);
+});
+
+describe("a budget", () => {
+	const MIB = 1024 * 1024;
+	const BUDGETS = { queuedBytes: 10 * MIB, resultBytes: 10 * MIB, logBytes: 10 * MIB };
+	const open = () => openArtifactStore(directory, { budgets: BUDGETS });
+	const mib = Buffer.alloc(MIB);
+
+	test("of what somebody still needs refuses more, removes nothing, and takes more as soon as there is room", async () => {
+		const { queued } = await open();
+		const held = [];
+		for (let i = 0; i < 10; i++) held.push(await queued.put(mib, "durable"));
+		await expect(queued.put(bytes("x"))).rejects.toMatchObject({ code: "storage_full", entry: { status: 507 } });
+		for (const key of held) expect((await queued.get(key)).length).toBe(MIB);
+		// Another process settles some.
+		const { queued: theirs } = await open();
+		for (const key of held.slice(0, 2)) await theirs.remove(key);
+		await expect.poll(() => queued.put(mib).catch(() => undefined)).toBeDefined();
+		expect(await queued.putBody(bytes("small ones aren't on disk"))).toEqual({ text: "small ones aren't on disk" });
+	});
+
+	test.each(["results", "logs"] as const)("of %s is kept by removing the oldest", async (name) => {
+		const store = (await open())[name];
+		const old = [await put(store, mib, 3000), await put(store, mib, 2000), await put(store, mib, 1000)];
+		const young = [];
+		for (let i = 0; i < 8; i++) young.push(await store.put(mib));
+		const stays = async (keys: readonly string[]) =>
+			(await Promise.all(keys.map((key) => store.find(key)))).map((found) => found !== undefined);
+		// The eleventh MiB has the store cut to nine tenths.
+		expect(await stays(old)).toEqual([false, false, true]);
+		expect((await stays(young)).every(Boolean)).toBe(true);
+	});
+
+	test("counts what was there before, and holds when many write at once", async () => {
+		const { results } = await open();
+		for (let i = 0; i < 10; i++) await put(results, mib, 1000 - i);
+		const { results: next } = await open();
+		await Promise.all(Array.from({ length: 30 }, () => next.put(mib)));
+		await next.put(mib);
+		expect(readdirSync(join(directory, "results")).length).toBeLessThanOrEqual(10);
+	});
 });
 
 test("what was made from which inputs is remembered, and forgotten when it is of no use", async () => {
@@ -176,9 +244,19 @@ test("what root writes for another user is that user's", async ({ skip }) => {
 	const { sources, images } = await openArtifactStore(directory, { owner: 64_770 });
 	const digest = await sources.put(bytes("x"));
 	const blob = await images.putBlob(bytes("y"));
-	const paths = ["", "oci", "oci/index.json", "oci/blobs/sha256", "keys", "payloads", "incoming", `sources/sha256/${digest.slice(7)}`].map(
-		(path) => join(directory, path),
-	);
+	const paths = [
+		"",
+		"oci",
+		"oci/index.json",
+		"oci/blobs/sha256",
+		"keys",
+		"payloads",
+		"queued",
+		"results",
+		"logs",
+		"incoming",
+		`sources/sha256/${digest.slice(7)}`,
+	].map((path) => join(directory, path));
 	const owners = [...paths.slice(1), images.blobPath(blob.digest)].map((path) => statSync(path).uid);
 	expect(new Set(owners)).toEqual(new Set([64_770]));
 });

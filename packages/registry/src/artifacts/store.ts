@@ -2,17 +2,24 @@ import { join } from "node:path";
 import { Deposit } from "./deposit.js";
 import { ImageStore } from "./image-store.js";
 import { KeyStore } from "./key-store.js";
-import { PayloadStore } from "./payload-store.js";
+import { type PayloadBudget, PayloadStore } from "./payload-store.js";
 import { SourceStore } from "./source-store.js";
 
 /**
  * Everything of a deployment that isn't a record: sources and images by digest, what was built from
- * which inputs, and bodies that are too large for a message. One directory; several processes may
+ * which inputs, and bodies and logs that are too large for a message or a record. One directory; several processes may
  * open it, but only one of them (the node's worker) tags and collects images.
  */
 export interface ArtifactStore {
 	readonly sources: SourceStore;
+	/** Request and response bodies that somebody waits with: no more than invocations may be in flight. */
 	readonly payloads: PayloadStore;
+	/** Request bodies of background invocations, until those are settled. */
+	readonly queued: PayloadStore;
+	/** Response bodies of background invocations; their records lead to them. */
+	readonly results: PayloadStore;
+	/** Logs; records lead to them. */
+	readonly logs: PayloadStore;
 	readonly images: ImageStore;
 	readonly keys: KeyStore;
 }
@@ -20,14 +27,29 @@ export interface ArtifactStore {
 export interface ArtifactStoreOptions {
 	/** Numeric user and group that own what is written. Default: the process's own; anything else takes root. */
 	readonly owner?: number;
+	/** What may be held on disk for invocations, bytes. Default: as much as comes. */
+	readonly budgets?: StorageBudgets;
+}
+
+/** How many bytes each store may hold. */
+export interface StorageBudgets {
+	readonly queuedBytes: number;
+	readonly resultBytes: number;
+	readonly logBytes: number;
 }
 
 /** Opens the store, makes its directories where they are missing, and removes what a crashed process left half-written. */
 export async function openArtifactStore(directory: string, options: ArtifactStoreOptions = {}): Promise<ArtifactStore> {
 	const deposit = await Deposit.open(join(directory, "incoming"), options.owner);
+	const { budgets } = options;
+	const openPayloads = (name: string, bytes: number | undefined, whenFull: PayloadBudget["whenFull"]) =>
+		PayloadStore.open(join(directory, name), deposit, bytes === undefined ? undefined : { bytes, whenFull });
 	return Object.freeze({
 		sources: await SourceStore.open(join(directory, "sources", "sha256"), deposit),
 		payloads: await PayloadStore.open(join(directory, "payloads"), deposit),
+		queued: await openPayloads("queued", budgets?.queuedBytes, "refuse"),
+		results: await openPayloads("results", budgets?.resultBytes, "remove oldest"),
+		logs: await openPayloads("logs", budgets?.logBytes, "remove oldest"),
 		images: await ImageStore.open(join(directory, "oci"), deposit),
 		keys: await KeyStore.open(join(directory, "keys"), deposit),
 	});

@@ -88,6 +88,10 @@ export class FakeEngine implements SandboxEngine {
 		return Promise.resolve({ cgroups: "v2", ociRuntime: "none", ociRuntimeVersion: "0" });
 	}
 
+	dropLayers(): Promise<number> {
+		return Promise.resolve(0);
+	}
+
 	ensureLayers(): Promise<void> {
 		return Promise.resolve();
 	}

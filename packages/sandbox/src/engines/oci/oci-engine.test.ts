@@ -1,8 +1,17 @@
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
-import { type Digest, encodeFrame, FrameDecoder, LAUNCHER_BOUNDS, LAUNCHER_EXIT, LAUNCHER_PROBLEM, LAUNCHER_VERBS } from "@berth/contracts";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import {
+	type Digest,
+	encodeFrame,
+	FrameDecoder,
+	LAUNCHER_BOUNDS,
+	LAUNCHER_EXIT,
+	LAUNCHER_PROBLEM,
+	LAUNCHER_VERBS,
+	LAYER_LEASE_MS,
+} from "@berth/contracts";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { temporaryDirectory } from "../../testing/directory.js";
 import { digest } from "../../testing/versions.js";
 import { OciEngine } from "./oci-engine.js";
@@ -78,6 +87,38 @@ describe("layers", () => {
 		await engine.ensureLayers([digest("2")], layer(4));
 		await engine.ensureLayers([digest("1")], layer(5));
 		expect(asked).toEqual(["1 3", "1 end", "2 4", "2 end", "1 5", "1 end"]);
+	});
+});
+
+describe("what is believed of layers", () => {
+	const looks = async (times: number) => {
+		let looked = 0;
+		answer = (type, head) => {
+			if (type === LAUNCHER_VERBS.specialise) throw new Error("the layer isn't in the store");
+			if (type === LAUNCHER_VERBS.hasLayer) looked++;
+			return { present: present.has(head.digest as Digest) };
+		};
+		for (let time = 0; time < times; time++) await engine.ensureLayers([digest("1")], layer(1));
+		return looked;
+	};
+
+	test("is asked once while it can't have changed, and again after that", async () => {
+		present.add(digest("1"));
+		expect(await looks(3)).toBe(1);
+		const now = performance.now();
+		const clock = vi.spyOn(performance, "now").mockReturnValue(now + LAYER_LEASE_MS + 1);
+		onTestFinished(() => clock.mockRestore());
+		expect(await looks(3)).toBe(1);
+	});
+
+	test("is forgotten when a start fails that needed them", async () => {
+		present.add(digest("1"));
+		expect(await looks(1)).toBe(1);
+		const limits = { memoryBytes: 1, cpuMilli: 1, pids: 1, tmpfsBytes: 1, tmpfsInodes: 1 };
+		await expect(engine.specialise({ sandbox: "x", layers: [digest("1")], limits })).rejects.toThrow("isn't in the store");
+		present.delete(digest("1"));
+		await engine.ensureLayers([digest("1")], layer(5));
+		expect(asked).toEqual(["1 5", "1 end"]);
 	});
 });
 

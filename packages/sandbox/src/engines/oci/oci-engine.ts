@@ -1,5 +1,5 @@
 import type { BootAnswer, BootRequest, Digest, HostReport, SandboxExit, SpecialiseRequest } from "@berth/contracts";
-import { LAUNCHER_BOUNDS } from "@berth/contracts";
+import { LAUNCHER_BOUNDS, LAYER_LEASE_MS } from "@berth/contracts";
 import type { LayerSource, SandboxEngine } from "../../engine.js";
 import { LauncherConnection } from "./launcher-connection.js";
 
@@ -8,7 +8,8 @@ export class OciEngine implements SandboxEngine {
 	readonly #launcher: LauncherConnection;
 	/** A connection for layers alone: a large one must not stand in the way of a thaw. */
 	readonly #bulk: LauncherConnection;
-	readonly #present = new Map<Digest, Promise<void>>();
+	/** Layers that are there or on their way, and since when that is known. */
+	readonly #present = new Map<Digest, { readonly work: Promise<void>; readonly askedAtMs: number }>();
 
 	private constructor(launcher: LauncherConnection, bulk: LauncherConnection) {
 		this.#launcher = launcher;
@@ -28,12 +29,16 @@ export class OciEngine implements SandboxEngine {
 		for (const digest of digests) await this.#ensure(digest, source);
 	}
 
+	async dropLayers(unusedForMs: number): Promise<number> {
+		return (await this.#launcher.request<{ dropped: number }>("dropLayers", { unusedForMs })).dropped;
+	}
+
 	boot(request: BootRequest): Promise<BootAnswer> {
-		return this.#launcher.request("boot", request);
+		return this.#with(request.base, this.#launcher.request("boot", request));
 	}
 
 	async specialise(request: SpecialiseRequest): Promise<void> {
-		await this.#launcher.request("specialise", request);
+		await this.#with(request.layers, this.#launcher.request("specialise", request));
 	}
 
 	async kill(sandbox: string): Promise<void> {
@@ -57,14 +62,24 @@ export class OciEngine implements SandboxEngine {
 		await Promise.all([this.#launcher.close(), this.#bulk.close()]);
 	}
 
-	/** Single flight per digest; a failure is forgotten, so that the next one tries again. */
+	/** Single flight per digest; a failure is forgotten, so that the next one tries again. What was there a while ago is asked for again. */
 	#ensure(digest: Digest, source: LayerSource): Promise<void> {
 		const known = this.#present.get(digest);
-		if (known !== undefined) return known;
+		if (known !== undefined && performance.now() - known.askedAtMs < LAYER_LEASE_MS) return known.work;
 		const work = this.#import(digest, source);
-		this.#present.set(digest, work);
+		this.#present.set(digest, { work, askedAtMs: performance.now() });
 		work.catch(() => this.#present.delete(digest));
 		return work;
+	}
+
+	/** What is believed about layers is forgotten when something that needs them fails: they may be why. */
+	async #with<Answer>(layers: readonly Digest[], step: Promise<Answer>): Promise<Answer> {
+		try {
+			return await step;
+		} catch (error) {
+			for (const digest of layers) this.#present.delete(digest);
+			throw error;
+		}
 	}
 
 	async #import(digest: Digest, source: LayerSource): Promise<void> {
