@@ -29,6 +29,20 @@ const ARCHIVES: Readonly<Record<string, SourceKind>> = {
 	"application/zip": "zip",
 };
 
+const INLINE = {
+	code: "invalid_manifest",
+	whole: "body",
+	elsewhere: { entry: "names a file of an archive; with source, filename says what it is called" },
+} as const;
+const ARCHIVED = {
+	code: "invalid_manifest",
+	whole: HEADERS.manifest,
+	elsewhere: {
+		source: "goes with a deploy as application/json; here the archive is the source",
+		filename: "goes with source; in an archive, entry names the file with the handler",
+	},
+} as const;
+
 interface Deploy {
 	readonly manifest: Manifest;
 	readonly source: Omit<SourceReference, "digest">;
@@ -105,12 +119,13 @@ async function readDeploy(request: Request): Promise<Deploy> {
 	if (type === "application/json") return readInline(parseJson(await readBody(request, JSON_BYTES), "the body"));
 	const kind = ARCHIVES[type];
 	if (kind !== undefined) return await readArchive(request, kind);
-	const detail = `send application/json with the source, or an archive as application/gzip or application/zip, not ${JSON.stringify(type)}`;
+	const sent = type === "" ? "; there was no Content-Type" : `, not ${JSON.stringify(type.slice(0, 100))}`;
+	const detail = `send application/json with the source, or an archive as application/gzip or application/zip${sent}`;
 	throw new BerthError("unsupported_media_type", detail);
 }
 
 function readInline(value: unknown): Deploy {
-	const { source, filename, ...manifest } = validate(inlineDeploySchema, value, "invalid_manifest");
+	const { source, filename, ...manifest } = validate(inlineDeploySchema, value, INLINE);
 	const bytes = Buffer.from(source);
 	return { manifest, source: { kind: "file", filename, sizeBytes: bytes.length }, bytes };
 }
@@ -118,8 +133,8 @@ function readInline(value: unknown): Deploy {
 async function readArchive(request: Request, kind: SourceKind): Promise<Deploy> {
 	const header = request.headers[HEADERS.manifest];
 	const value = header === undefined ? {} : parseJson(Buffer.from(String(header), "latin1"), `the header ${HEADERS.manifest}`);
-	const manifest = validate(manifestSchema, value, "invalid_manifest");
+	const manifest = validate(manifestSchema, value, ARCHIVED);
 	const bytes = await readBody(request, FIXED_LIMITS.archiveBytes);
-	if (bytes.length === 0) throw new BerthError("invalid_request", "the archive is empty");
+	if (bytes.length === 0) throw new BerthError("invalid_request", "the archive is empty: the body has no bytes");
 	return { manifest, source: { kind, sizeBytes: bytes.length }, bytes };
 }
