@@ -24,6 +24,8 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_PREWARMED_BUILDS: String(settings.prewarmedBuilds),
 		BERTH_IDLE_TTL_MS: String(settings.idleTtlMs),
 		BERTH_MAX_INFLIGHT: String(settings.maxInflight),
+		BERTH_BODY_MEMORY_MIB: String(settings.bodyMemoryBytes / MIB),
+		BERTH_ANSWER_STALL_MS: String(settings.answerStallMs),
 		BERTH_LOG_LEVEL: settings.logLevel,
 	};
 	return Object.fromEntries(Object.entries(variables).filter((pair): pair is [string, string] => pair[1] !== undefined));

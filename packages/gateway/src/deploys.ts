@@ -12,7 +12,7 @@ import {
 } from "@berth/contracts";
 import type { Request, Response } from "express";
 import { authenticate } from "./auth.js";
-import { parseJson, readBody } from "./body.js";
+import { type Bodies, parseJson } from "./body.js";
 import { nameFrom } from "./names.js";
 import type { Services } from "./services.js";
 import { validate } from "./validation.js";
@@ -53,8 +53,7 @@ interface Deploy {
 export async function deploy(request: Request, response: Response, services: Services): Promise<void> {
 	const { project } = await authenticate(request, services.keys);
 	const name = nameFrom(request.params["name"]);
-	const { manifest, source, bytes } = await readDeploy(request);
-	const { version, unchanged } = await store(project, name, { manifest, source, bytes }, services);
+	const { version, unchanged } = await take(request, project, name, services);
 	if (unchanged) {
 		response.status(200).json({ version, unchanged });
 		return;
@@ -64,9 +63,10 @@ export async function deploy(request: Request, response: Response, services: Ser
 	else answerAccepted(version, response);
 }
 
-/** The source on disk, then the version; without the version the source goes again. */
-async function store(project: string, name: string, { manifest, source, bytes }: Deploy, { functions, artifacts }: Services) {
+/** The source on disk, then the version; without the version the source goes again. Nobody who waits for a build holds its source. */
+async function take(request: Request, project: string, name: string, { functions, artifacts, bodies }: Services) {
 	const { sources } = artifacts;
+	const { manifest, source, bytes } = await readDeploy(request, bodies);
 	const digest = await sources.put(bytes);
 	try {
 		const created = await functions.createVersion(project, name, manifest, { ...source, digest });
@@ -114,11 +114,11 @@ function placeOf({ file, line, column }: { readonly file?: string; readonly line
 	return [file ?? "source", line, column].filter((part) => part !== undefined).join(":");
 }
 
-async function readDeploy(request: Request): Promise<Deploy> {
+async function readDeploy(request: Request, bodies: Bodies): Promise<Deploy> {
 	const type = (request.headers["content-type"] ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "";
-	if (type === "application/json") return readInline(parseJson(await readBody(request, JSON_BYTES), "the body"));
+	if (type === "application/json") return readInline(parseJson(await bodies.read(request, JSON_BYTES), "the body"));
 	const kind = ARCHIVES[type];
-	if (kind !== undefined) return await readArchive(request, kind);
+	if (kind !== undefined) return await readArchive(request, kind, bodies);
 	const sent = type === "" ? "; there was no Content-Type" : `, not ${JSON.stringify(type.slice(0, 100))}`;
 	const detail = `send application/json with the source, or an archive as application/gzip or application/zip${sent}`;
 	throw new BerthError("unsupported_media_type", detail);
@@ -130,11 +130,11 @@ function readInline(value: unknown): Deploy {
 	return { manifest, source: { kind: "file", filename, sizeBytes: bytes.length }, bytes };
 }
 
-async function readArchive(request: Request, kind: SourceKind): Promise<Deploy> {
+async function readArchive(request: Request, kind: SourceKind, bodies: Bodies): Promise<Deploy> {
 	const header = request.headers[HEADERS.manifest];
 	const value = header === undefined ? {} : parseJson(Buffer.from(String(header), "latin1"), `the header ${HEADERS.manifest}`);
 	const manifest = validate(manifestSchema, value, ARCHIVED);
-	const bytes = await readBody(request, FIXED_LIMITS.archiveBytes);
+	const bytes = await bodies.read(request, FIXED_LIMITS.archiveBytes);
 	if (bytes.length === 0) throw new BerthError("invalid_request", "the archive is empty: the body has no bytes");
 	return { manifest, source: { kind, sizeBytes: bytes.length }, bytes };
 }

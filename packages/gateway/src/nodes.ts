@@ -3,7 +3,7 @@ import type { NodeAnswer, NodeQuestion } from "@berth/queue";
 import type { Request, Response } from "express";
 import { z } from "zod";
 import { authenticate } from "./auth.js";
-import { parseJson, readBody } from "./body.js";
+import { parseJson } from "./body.js";
 import type { Services } from "./services.js";
 import { validate } from "./validation.js";
 
@@ -45,7 +45,7 @@ export async function getStats(request: Request, response: Response, services: S
 /** `POST /v1/nodes/commands` */
 export async function commandNodes(request: Request, response: Response, services: Services): Promise<void> {
 	const { project } = await authenticate(request, services.keys);
-	const body = validate(nodeCommandSchema, parseJson(await readBody(request, COMMAND_BYTES), "the body"), COMMAND);
+	const body = validate(nodeCommandSchema, parseJson(await services.bodies.read(request, COMMAND_BYTES), "the body"), COMMAND);
 	const answers = await askAll(services, commandOf(body, project), COMMAND_MS);
 	const affected = answers.reduce((sum, answer) => sum + (answer.kind === "done" ? answer.affected : 0), 0);
 	response.json({ affected });
