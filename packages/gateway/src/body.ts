@@ -1,4 +1,3 @@
-import { isUtf8 } from "node:buffer";
 import { BerthError } from "@berth/contracts";
 import type { Request } from "express";
 
@@ -106,28 +105,4 @@ class Arriving {
 
 function tooLarge(maxBytes: number): BerthError {
 	return new BerthError("body_too_large", `the body may have ${maxBytes} bytes at most`, { extra: { limitBytes: maxBytes } });
-}
-
-/** JSON in UTF-8 that can't reach an object's prototype. @throws BerthError invalid_request with the place of the mistake */
-export function parseJson(bytes: Uint8Array, what: string): unknown {
-	if (bytes.length === 0) throw new BerthError("invalid_request", `${what} is empty; JSON is wanted here`);
-	if (!isUtf8(bytes)) throw new BerthError("invalid_request", `${what} isn't UTF-8`);
-	try {
-		return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8"), refusePrototype);
-	} catch (error) {
-		if (error instanceof BerthError) throw error;
-		if (error instanceof RangeError) throw new BerthError("invalid_request", `${what} is nested too deeply`);
-		throw new BerthError("invalid_request", `${what} isn't valid JSON: ${(error as Error).message}`);
-	}
-}
-
-function refusePrototype(key: string, value: unknown): unknown {
-	if (key === "__proto__") throw new BerthError("invalid_request", "a field of JSON may not be called __proto__");
-	return value;
-}
-
-/** Whether a body of this type is JSON; one that says nothing of itself is taken for it. */
-export function isJson(contentType = "application/json"): boolean {
-	const type = contentType.split(";", 1)[0]?.trim().toLowerCase() ?? "";
-	return type === "application/json" || type.endsWith("+json");
 }

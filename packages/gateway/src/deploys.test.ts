@@ -156,6 +156,7 @@ describe("a deploy is refused, and nothing of it stays, for", () => {
 		["null", "object"],
 		["[1]", "object"],
 		[`${"[".repeat(100_000)}${"]".repeat(100_000)}`, "nested too deeply"],
+		[`{"source":"x","env":{${Array.from({ length: 1000 }, (_, i) => `"-${i}":1`).join()}}}`, "more than 1000 fields"],
 		['{"source":"x","__proto__":{"memoryMiB":64}}', "__proto__"],
 		['{"source":"x","env":{"__proto__":"y"}}', "__proto__"],
 	])("the body %.40s", async (body, detail) => {

@@ -12,7 +12,8 @@ import {
 } from "@berth/contracts";
 import type { Request, Response } from "express";
 import { authenticate } from "./auth.js";
-import { type Bodies, parseJson } from "./body.js";
+import type { Bodies } from "./body.js";
+import { parseJson } from "./json.js";
 import { nameFrom } from "./names.js";
 import type { Services } from "./services.js";
 import { validate } from "./validation.js";
@@ -21,6 +22,8 @@ import { validate } from "./validation.js";
 const WAIT_MS = 60_000;
 /** A JSON deploy: the source, escaped, and its manifest. */
 const JSON_BYTES = 2 * FIXED_LIMITS.sourceBytes + 64 * KIB;
+/** Fields of a deploy, variables included, by far. */
+const MOST_FIELDS = 1000;
 
 const ARCHIVES: Readonly<Record<string, SourceKind>> = {
 	"application/gzip": "tar.gz",
@@ -116,7 +119,7 @@ function placeOf({ file, line, column }: { readonly file?: string; readonly line
 
 async function readDeploy(request: Request, bodies: Bodies): Promise<Deploy> {
 	const type = (request.headers["content-type"] ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "";
-	if (type === "application/json") return readInline(parseJson(await bodies.read(request, JSON_BYTES), "the body"));
+	if (type === "application/json") return readInline(parseJson(await bodies.read(request, JSON_BYTES), "the body", MOST_FIELDS));
 	const kind = ARCHIVES[type];
 	if (kind !== undefined) return await readArchive(request, kind, bodies);
 	const sent = type === "" ? "; there was no Content-Type" : `, not ${JSON.stringify(type.slice(0, 100))}`;
@@ -132,7 +135,7 @@ function readInline(value: unknown): Deploy {
 
 async function readArchive(request: Request, kind: SourceKind, bodies: Bodies): Promise<Deploy> {
 	const header = request.headers[HEADERS.manifest];
-	const value = header === undefined ? {} : parseJson(Buffer.from(String(header), "latin1"), `the header ${HEADERS.manifest}`);
+	const value = header === undefined ? {} : parseJson(Buffer.from(String(header), "latin1"), `the header ${HEADERS.manifest}`, MOST_FIELDS);
 	const manifest = validate(manifestSchema, value, ARCHIVED);
 	const bytes = await bodies.read(request, FIXED_LIMITS.archiveBytes);
 	if (bytes.length === 0) throw new BerthError("invalid_request", "the archive is empty: the body has no bytes");

@@ -12,8 +12,8 @@ import {
 import type { Request, Response } from "express";
 import { answer } from "./answers.js";
 import { authenticate } from "./auth.js";
-import { isJson, parseJson } from "./body.js";
 import { requestHeaders } from "./function-headers.js";
+import { isJson, parseJson } from "./json.js";
 import { nameFrom } from "./names.js";
 import { nodeFor } from "./placement.js";
 import type { Services } from "./services.js";

@@ -3,7 +3,7 @@ import type { NodeAnswer, NodeQuestion } from "@berth/queue";
 import type { Request, Response } from "express";
 import { z } from "zod";
 import { authenticate } from "./auth.js";
-import { parseJson } from "./body.js";
+import { parseJson } from "./json.js";
 import type { Services } from "./services.js";
 import { validate } from "./validation.js";
 
