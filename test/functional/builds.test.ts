@@ -78,10 +78,18 @@ describe("a source that doesn't build", () => {
 		expect(await deployed.result()).toBe("after");
 	});
 
-	it("of a function that has no other version answers invocations with 409", async () => {
+	it("of a function that has no other version answers invocations with the build's own failure, not to be tried again", async () => {
 		const name = freshName();
-		await refusal(stack.client.deploy(name, { source: "export default (" }));
-		await expect(stack.client.invoke(name)).rejects.toMatchObject({ problem: { status: 409, code: "function_not_ready" } });
+		const { detail } = await refusal(stack.client.deploy(name, { source: "export default (" }));
+		await expect(stack.client.invoke(name)).rejects.toMatchObject({
+			problem: {
+				status: 409,
+				code: "function_build_failed",
+				retryable: false,
+				detail: expect.stringContaining(detail),
+				failure: { code: "build_failed", phase: "bundle" },
+			},
+		});
 	});
 
 	it("leaves nothing half-made in the artifact store", async () => {

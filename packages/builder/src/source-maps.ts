@@ -1,14 +1,13 @@
-import { type Digest, type ImageReference, SANDBOX_PATHS } from "@berth/contracts";
-import type { ImageStore } from "@berth/registry";
+import { SANDBOX_PATHS } from "@berth/contracts";
 import { originalPositionFor, TraceMap } from "@jridgewell/trace-mapping";
 import { readFromLayer } from "./tar-reader.js";
 
-/** Maps kept parsed, by the bytes of their JSON. */
-const CACHE_BYTES = 32 * 1024 * 1024;
-/** What the memory of a layer without a map counts with: of those, too, there is an end. */
-const LEAST_BYTES = 1024;
-/** A map is read and decoded while everybody else waits: a larger one isn't worth that (16 MiB: 0.9 s). */
+/** Maps kept parsed, by the bytes of their JSON; one of nothing but mappings takes 35 times as much (measured). */
+const CACHE_BYTES = 8 * 1024 * 1024;
+/** A larger one isn't worth what it takes: 4 MiB of nothing but mappings are 0.5 s to read. */
 const MOST_MAP_BYTES = 4 * 1024 * 1024;
+/** Functions without a map count as well. */
+const MOST_MAPS = 1000;
 /** Frames of a stack that are looked at. */
 const FRAMES = 200;
 
@@ -33,46 +32,58 @@ export function parseMap(json: Uint8Array): TraceMap | undefined {
 	}
 }
 
-/** The source maps of functions that throw, least recently used ones forgotten. */
+/** Where a map is. */
+export interface MapFile {
+	/** The code layer's blob. */
+	readonly layer: string;
+	readonly name: string;
+}
+
+interface Kept {
+	readonly map: Promise<TraceMap | undefined>;
+	bytes: number;
+}
+
+/** The source maps of functions that throw, least recently used ones forgotten. Of those who want the same one at the same time one reads it. */
 export class SourceMaps {
-	readonly #images: ImageStore;
-	readonly #maps = new Map<Digest, { readonly map: TraceMap | undefined; readonly bytes: number }>();
+	readonly #maps = new Map<string, Kept>();
 	#bytes = 0;
 
-	constructor(images: ImageStore) {
-		this.#images = images;
-	}
-
 	/** A stack in terms of the function's source; as it was when there is no map. Message and other frames stay. */
-	async remap(image: Pick<ImageReference, "layers" | "entry">, stack: string): Promise<string> {
-		const code = image.layers.at(-1);
-		if (code === undefined || !stack.includes(SANDBOX_PATHS.code)) return stack;
-		const map = await this.#mapOf(code.digest, image.entry);
+	async remap(file: MapFile, stack: string): Promise<string> {
+		const key = `${file.layer} ${file.name}`;
+		const kept = this.#maps.get(key) ?? this.#read(key, file);
+		this.#maps.delete(key);
+		this.#maps.set(key, kept);
+		const map = await kept.map;
 		return map === undefined ? stack : safely(stack, map);
 	}
 
-	async #mapOf(layer: Digest, entry: string): Promise<TraceMap | undefined> {
-		const known = this.#maps.get(layer);
-		if (known !== undefined) {
-			this.#maps.delete(layer);
-			this.#maps.set(layer, known);
-			return known.map;
-		}
-		// A layer that can't be read costs the places in the source, not the error that they belong to. It may be readable the next time.
-		const json = await readFromLayer(this.#images.blobPath(layer), `${entry}.map`).catch(() => null);
-		if (json === null) return undefined;
-		const usable = json !== undefined && json.length <= MOST_MAP_BYTES ? json : undefined;
-		const map = usable === undefined ? undefined : parseMap(usable);
-		this.#keep(layer, map, Math.max(LEAST_BYTES, usable?.length ?? 0));
-		return map;
+	#read(key: string, { layer, name }: MapFile): Kept {
+		const kept: Kept = {
+			map: readFromLayer(layer, name).then(
+				(json) => {
+					const usable = json !== undefined && json.length <= MOST_MAP_BYTES ? json : undefined;
+					if (this.#maps.get(key) === kept) this.#count(kept, usable?.length ?? 0);
+					return usable === undefined ? undefined : parseMap(usable);
+				},
+				() => {
+					// A layer that can't be read costs the places in the source, not the error that they belong to. It may be readable the next time.
+					if (this.#maps.get(key) === kept) this.#maps.delete(key);
+					return undefined;
+				},
+			),
+			bytes: 0,
+		};
+		return kept;
 	}
 
-	#keep(layer: Digest, map: TraceMap | undefined, bytes: number): void {
-		this.#bytes += bytes - (this.#maps.get(layer)?.bytes ?? 0);
-		this.#maps.set(layer, { map, bytes });
-		for (const [digest, { bytes: freed }] of this.#maps) {
-			if (this.#bytes <= CACHE_BYTES) return;
-			this.#maps.delete(digest);
+	#count(kept: Kept, bytes: number): void {
+		kept.bytes = bytes;
+		this.#bytes += bytes;
+		for (const [key, { bytes: freed }] of this.#maps) {
+			if (this.#bytes <= CACHE_BYTES && this.#maps.size <= MOST_MAPS) return;
+			this.#maps.delete(key);
 			this.#bytes -= freed;
 		}
 	}

@@ -27,6 +27,8 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_RESULTS_MIB: String(settings.storage.resultBytes / MIB),
 		BERTH_LOGS_MIB: String(settings.storage.logBytes / MIB),
 		BERTH_MAX_INFLIGHT: String(settings.maxInflight),
+		BERTH_BODY_MEMORY_MIB: String(settings.bodyMemoryBytes / MIB),
+		BERTH_ANSWER_STALL_MS: String(settings.answerStallMs),
 		BERTH_LOG_LEVEL: settings.logLevel,
 	};
 	return Object.fromEntries(Object.entries(variables).filter((pair): pair is [string, string] => pair[1] !== undefined));

@@ -59,6 +59,10 @@ export const settingsSchema = z.object({
 	BERTH_LOGS_MIB: whole(64, 1 << 24).default(1024),
 	/** Invocations that are waited for in a gateway, beyond which it answers 429; and those a worker has in hand, a quarter of them background. */
 	BERTH_MAX_INFLIGHT: whole(1, 100_000).default(1024),
+	/** Memory for request bodies that arrive in a gateway, and as much again for answers that aren't taken yet, MiB. */
+	BERTH_BODY_MEMORY_MIB: whole(64, 1 << 20).default(256),
+	/** How long a client may take nothing of its answer before it is cut off, milliseconds. */
+	BERTH_ANSWER_STALL_MS: whole(1000, 3_600_000).default(30_000),
 	BERTH_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
 });
 
@@ -88,6 +92,8 @@ export interface Settings {
 	/** What may be held on disk for invocations. */
 	readonly storage: { readonly queuedBytes: number; readonly resultBytes: number; readonly logBytes: number };
 	readonly maxInflight: number;
+	readonly bodyMemoryBytes: number;
+	readonly answerStallMs: number;
 	readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
 	readonly cores: number;
 	readonly paths: DataPaths;
@@ -180,6 +186,8 @@ export function loadSettings(env: Readonly<Record<string, string | undefined>> =
 			logBytes: value.BERTH_LOGS_MIB * MIB,
 		}),
 		maxInflight: value.BERTH_MAX_INFLIGHT,
+		bodyMemoryBytes: value.BERTH_BODY_MEMORY_MIB * MIB,
+		answerStallMs: value.BERTH_ANSWER_STALL_MS,
 		logLevel: value.BERTH_LOG_LEVEL,
 		cores: availableParallelism(),
 		paths,

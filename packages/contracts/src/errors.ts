@@ -23,6 +23,7 @@ export const ERRORS = {
 	method_not_allowed: entry("caller", 405, false, "This path doesn't have that method."),
 	request_timeout: entry("caller", 408, true, "The request didn't arrive in time."),
 	function_not_ready: entry("caller", 409, true, "The function has no version that is ready."),
+	function_build_failed: entry("caller", 409, false, "The function has no version that was built."),
 	body_too_large: entry("caller", 413, false, "The body is larger than the limit."),
 	unsupported_media_type: entry("caller", 415, false, "The content type is not one that this path takes."),
 	headers_too_large: entry("caller", 431, false, "The request's headers are larger than the limit."),

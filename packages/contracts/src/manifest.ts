@@ -5,8 +5,8 @@ import { FIXED_LIMITS, LIMITS, type Range } from "./limits.js";
 export const RUNTIMES = ["node24", "node22"] as const;
 export type Runtime = (typeof RUNTIMES)[number];
 
-const within = ({ min, max, default: standard }: Range) => {
-	const allowed = `a whole number from ${min} to ${max}`;
+const within = ({ min, max, default: standard }: Range, unit: string) => {
+	const allowed = `a whole number of ${unit} from ${min} to ${max}`;
 	return z.int(allowed).min(min, allowed).max(max, allowed).default(standard);
 };
 const oneOf = <const Values extends readonly string[]>(...values: Values) => z.enum(values, `one of: ${values.join(", ")}`);
@@ -18,8 +18,9 @@ const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
 
 const env = z
 	.record(
-		z.string().regex(ENV_NAME, "a name is a letter or _, then letters, digits or _"),
-		z.string().regex(/^[^\0]*$/, "a value has no NUL"),
+		z.string().regex(ENV_NAME, "a name is a letter or _, then letters, digits or _, 128 characters at most"),
+		z.string("a value is text, in quotes").regex(/^[^\0]*$/, "a value has no NUL"),
+		'variables by name, as in {"NAME": "value"}',
 	)
 	.refine((map) => Object.keys(map).length <= FIXED_LIMITS.envCount, {
 		message: `at most ${FIXED_LIMITS.envCount} variables`,
@@ -29,12 +30,10 @@ const env = z
 	})
 	.default({});
 
+const PATH = "a relative path of 1 to 255 characters without `.`, `..` or a backslash, as in src/index.ts";
 /** A path inside the source: relative, no `..`, no backslash, no control character. */
-export const sourcePath = z
-	.string()
-	.min(1)
-	.max(255)
-	.regex(/^(?!\/)(?!.*(?:^|\/)\.\.?(?:\/|$))[^\\\p{Cc}]+$/u, "a relative path without `..`");
+export const sourcePath = z.string(PATH).regex(/^(?!\/)(?!.*(?:^|\/)\.\.?(?:\/|$))[^\\\p{Cc}]{1,255}$/u, PATH);
+const FILENAME = "a file name, without a directory, that ends in .ts, .mts, .cts, .tsx, .js, .mjs, .cjs or .jsx";
 
 /**
  * What a version is: the settings a deploy may carry. Unknown fields are refused, so that a
@@ -44,13 +43,13 @@ export const manifestSchema = z.strictObject({
 	runtime: oneOf(...RUNTIMES).default("node24"),
 	/** The file with the handler; looked for under the usual names if absent. */
 	entry: sourcePath.optional(),
-	memoryMiB: within(LIMITS.memoryMiB),
-	cpuMilli: within(LIMITS.cpuMilli),
-	timeoutMs: within(LIMITS.timeoutMs),
-	tmpfsMiB: within(LIMITS.tmpfsMiB),
-	concurrency: within(LIMITS.concurrency),
+	memoryMiB: within(LIMITS.memoryMiB, "MiB"),
+	cpuMilli: within(LIMITS.cpuMilli, "thousandths of a core"),
+	timeoutMs: within(LIMITS.timeoutMs, "milliseconds"),
+	tmpfsMiB: within(LIMITS.tmpfsMiB, "MiB"),
+	concurrency: within(LIMITS.concurrency, "sandboxes"),
 	/** Outbound network. Only `none` in this version. */
-	network: oneOf("none").default("none"),
+	network: z.enum(["none"], "none: functions have no network in this version").default("none"),
 	env,
 	/** How often a sandbox may be used: all invocations of its version, one, or n. */
 	reuse: z.union([z.enum(["version", "never"]), z.int(REUSES).min(1, REUSES).max(1_000_000, REUSES)], REUSES).default("version"),
@@ -58,7 +57,7 @@ export const manifestSchema = z.strictObject({
 	scratch: oneOf("keep", "fresh").default("keep"),
 	/** Whether `/fn/…` of this function answers without an API key. */
 	public: z.boolean("true or false").default(false),
-	description: z.string("text").max(256, "at most 256 characters").optional(),
+	description: z.string("text of at most 256 characters").max(256, "at most 256 characters").optional(),
 });
 
 /** A validated manifest with every default filled in. */
@@ -71,10 +70,13 @@ export const inlineDeploySchema = manifestSchema.omit({ entry: true }).extend({
 	source: z
 		.string("the source's text")
 		.min(1, "the source's text, which is empty here")
-		.refine((text) => bytesOf(text) <= FIXED_LIMITS.sourceBytes, { message: `at most ${FIXED_LIMITS.sourceBytes} bytes; send an archive` }),
+		.refine((text) => bytesOf(text) <= FIXED_LIMITS.sourceBytes, {
+			message: `at most ${FIXED_LIMITS.sourceBytes} bytes; a larger one can be sent as an archive`,
+		}),
 	/** Names the language: `.ts`, `.mts`, `.cts`, `.tsx`, `.js`, `.mjs`, `.cjs`, `.jsx`. */
-	filename: sourcePath
-		.regex(/^[^/]+\.(?:[mc]?[jt]s|[jt]sx)$/, "a file name that ends in .ts, .mts, .cts, .tsx, .js, .mjs, .cjs or .jsx")
+	filename: z
+		.string(FILENAME)
+		.regex(/^[^/\\\p{Cc}]{1,250}\.(?:[mc]?[jt]s|[jt]sx)$/u, FILENAME)
 		.default("index.ts"),
 });
 export type InlineDeployInput = z.input<typeof inlineDeploySchema>;

@@ -172,7 +172,7 @@ describe("on the socket", () => {
 	});
 
 	test("before the application is there it is 503", async () => {
-		const { server, serve } = createGatewayServer();
+		const { server, serve } = createGatewayServer({ answerStallMs: 60_000, answerBytes: 1, onCut: () => undefined });
 		await once(server.listen(0, "127.0.0.1"), "listening");
 		const address = server.address();
 		const url = `http://127.0.0.1:${typeof address === "object" ? address?.port : 0}/livez`;

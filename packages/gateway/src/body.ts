@@ -1,67 +1,108 @@
-import { isUtf8 } from "node:buffer";
 import { BerthError } from "@berth/contracts";
 import type { Request } from "express";
 
 const EMPTY = Buffer.alloc(0);
+/** Chunks that become one: each costs some 200 bytes beside what is in it, and a client may send a byte in each. */
+const MANY_CHUNKS = 256;
 
 /**
- * A request's raw body, never more of it than the limit: what declares itself too large is refused
- * before a byte is read, and before it is sent by a client that asks (`Expect: 100-continue`).
- * @throws BerthError body_too_large, invalid_request when it is cut short
+ * Reads requests' raw bodies, never more of one than its limit, nor of all that are arriving more than
+ * may be held together: then who has sent nothing for the longest gives way.
  */
-export function readBody(request: Request, maxBytes: number): Promise<Buffer> {
-	const { "content-length": declared, "transfer-encoding": encoding, expect } = request.headers;
-	if (declared !== undefined && Number(declared) > maxBytes) return Promise.reject(tooLarge(maxBytes));
-	if (declared === "0" || (declared === undefined && encoding === undefined)) return Promise.resolve(EMPTY);
-	if (expect !== undefined) request.res?.writeContinue();
-	return collect(request, maxBytes);
-}
+export class Bodies {
+	readonly #maxBytes: number;
+	/** Who has sent nothing for the longest comes first. */
+	readonly #arriving = new Set<Arriving>();
+	#bytes = 0;
 
-function collect(request: Request, maxBytes: number): Promise<Buffer> {
-	return new Promise((resolve, reject) => {
-		const chunks: Buffer[] = [];
-		let size = 0;
-		// Every request closes in the end: an error, with its stack, is made only for one that was cut short.
-		const cutShort = () => {
-			if (!request.readableEnded) reject(new BerthError("invalid_request", "the body ended before it was complete"));
-		};
-		request.on("data", (chunk: Buffer) => {
-			size += chunk.length;
-			if (size <= maxBytes) chunks.push(chunk);
-			else {
-				chunks.length = 0;
+	/** @param maxBytes of all that are arriving */
+	constructor(maxBytes: number) {
+		this.#maxBytes = maxBytes;
+	}
+
+	/**
+	 * One body. What declares itself too large is refused before a byte is read, and before it is sent by a
+	 * client that asks (`Expect: 100-continue`).
+	 * @throws BerthError body_too_large, too_busy when it gave way, invalid_request when it is cut short
+	 */
+	read(request: Request, maxBytes: number): Promise<Buffer> {
+		const { "content-length": declared, "transfer-encoding": encoding, expect } = request.headers;
+		if (declared !== undefined && Number(declared) > maxBytes) return Promise.reject(tooLarge(maxBytes));
+		if (declared === "0" || (declared === undefined && encoding === undefined)) return Promise.resolve(EMPTY);
+		if (expect !== undefined) request.res?.writeContinue();
+		return this.#collect(request, maxBytes);
+	}
+
+	#collect(request: Request, maxBytes: number): Promise<Buffer> {
+		return new Promise((resolve, reject) => {
+			const body = new Arriving();
+			const refuse = (error: BerthError) => {
+				this.#end(body);
 				request.pause();
-				reject(tooLarge(maxBytes));
-			}
+				reject(error);
+			};
+			// Every request closes in the end: an error, with its stack, is made only for one that was cut short.
+			const cutShort = () => {
+				if (!request.readableEnded) refuse(new BerthError("invalid_request", "the body ended before it was complete"));
+			};
+			body.giveWay = () => refuse(new BerthError("too_busy", `bodies of ${this.#maxBytes} bytes are arriving already; try again`));
+			request.on("data", (chunk: Buffer) => {
+				if (body.ended) return;
+				if (body.bytes + chunk.length > maxBytes) refuse(tooLarge(maxBytes));
+				else this.#add(body, chunk);
+			});
+			request.on("end", () => {
+				const whole = body.ended ? EMPTY : body.whole();
+				this.#end(body);
+				resolve(whole);
+			});
+			request.on("error", cutShort);
+			request.on("close", cutShort);
 		});
-		request.on("end", () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size)));
-		request.on("error", cutShort);
-		request.on("close", cutShort);
-	});
+	}
+
+	#end(body: Arriving): void {
+		if (this.#arriving.delete(body)) this.#bytes -= body.bytes;
+		body.end();
+	}
+
+	#add(body: Arriving, chunk: Buffer): void {
+		body.add(chunk);
+		this.#bytes += chunk.length;
+		this.#arriving.delete(body);
+		this.#arriving.add(body);
+		while (this.#bytes > this.#maxBytes) (this.#arriving.values().next().value as Arriving).giveWay();
+	}
+}
+/** A body of which more may come. */
+class Arriving {
+	/** Refuses it. */
+	giveWay: () => void = () => undefined;
+	bytes = 0;
+	ended = false;
+	#chunks: Buffer[] = [];
+	/** How many of them are many chunks joined. */
+	#joined = 0;
+
+	add(chunk: Buffer): void {
+		this.bytes += chunk.length;
+		this.#chunks.push(chunk);
+		if (this.#chunks.length - this.#joined < MANY_CHUNKS) return;
+		this.#chunks.push(Buffer.concat(this.#chunks.splice(this.#joined)));
+		this.#joined++;
+	}
+
+	whole(): Buffer {
+		return this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks, this.bytes);
+	}
+
+	/** Lets go of what it holds. */
+	end(): void {
+		this.ended = true;
+		this.#chunks = [];
+	}
 }
 
 function tooLarge(maxBytes: number): BerthError {
 	return new BerthError("body_too_large", `the body may have ${maxBytes} bytes at most`, { extra: { limitBytes: maxBytes } });
-}
-
-/** JSON in UTF-8 that can't reach an object's prototype. @throws BerthError invalid_request with the place of the mistake */
-export function parseJson(bytes: Uint8Array, what: string): unknown {
-	if (!isUtf8(bytes)) throw new BerthError("invalid_request", `${what} isn't UTF-8`);
-	try {
-		return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8"), refusePrototype);
-	} catch (error) {
-		if (error instanceof RangeError) throw new BerthError("invalid_request", `${what} is nested too deeply`);
-		throw new BerthError("invalid_request", `${what} isn't JSON that can be taken: ${(error as Error).message}`);
-	}
-}
-
-function refusePrototype(key: string, value: unknown): unknown {
-	if (key === "__proto__") throw new SyntaxError("a field may not be called __proto__");
-	return value;
-}
-
-/** Whether a body of this type is JSON; one that says nothing of itself is taken for it. */
-export function isJson(contentType = "application/json"): boolean {
-	const type = contentType.split(";", 1)[0]?.trim().toLowerCase() ?? "";
-	return type === "application/json" || type.endsWith("+json");
 }

@@ -125,15 +125,21 @@ describe("a deploy is refused, and nothing of it stays, for", () => {
 
 	test.each([
 		[{ ...SOURCE, memoryMb: 128 }, "memoryMb", /did you mean memoryMiB\?/],
-		[{ ...SOURCE, memoryMiB: 5000 }, "memoryMiB", /^a whole number from 64 to 4096$/],
-		[{ ...SOURCE, timeoutMs: "1s" }, "timeoutMs", /^a whole number/],
-		[{ ...SOURCE, cpuMilli: 1.5 }, "cpuMilli", /^a whole number/],
+		[{ ...SOURCE, memoryMiB: 5000 }, "memoryMiB", /^a whole number of MiB from 64 to 4096$/],
+		[{ ...SOURCE, timeoutMs: "1s" }, "timeoutMs", /^a whole number of milliseconds from 10 to 900000$/],
+		[{ ...SOURCE, cpuMilli: 1.5 }, "cpuMilli", /^a whole number of thousandths of a core/],
 		[{ ...SOURCE, runtime: "node18" }, "runtime", /^one of: node24, node22$/],
 		[{ ...SOURCE, network: "internet" }, "network", /none/],
 		[{ ...SOURCE, reuse: 0 }, "reuse", /version, never or/],
 		[{ ...SOURCE, env: { "1A": "x" } }, "env.1A", /a letter or _/],
 		[{ ...SOURCE, env: { A: "x".repeat(40_000) } }, "env", /32768 bytes/],
-		[{ ...SOURCE, filename: "../a.ts" }, "filename", /relative path|file name/],
+		[{ ...SOURCE, filename: "../a.ts" }, "filename", /^a file name, without a directory/],
+		[{ ...SOURCE, filename: "" }, "filename", /^a file name/],
+		[{ ...SOURCE, filename: 5 }, "filename", /^a file name/],
+		[{ ...SOURCE, entry: "index.ts" }, "entry", /filename/],
+		[{ ...SOURCE, env: null }, "env", /^variables by name/],
+		[{ ...SOURCE, env: { A: 1 } }, "env.A", /^a value is text/],
+		[{ ...SOURCE, env: { "": "x" } }, 'env.""', /a letter or _/],
 		[{ ...SOURCE, filename: "a.py" }, "filename", /\.ts/],
 		[{ memoryMiB: 128 }, "source", /text/],
 		[{ source: "" }, "source", /empty/],
@@ -145,11 +151,12 @@ describe("a deploy is refused, and nothing of it stays, for", () => {
 	});
 
 	test.each([
-		["{", "isn't JSON"],
-		["", "isn't JSON"],
+		["{", "isn't valid JSON"],
+		["", "is empty"],
 		["null", "object"],
 		["[1]", "object"],
 		[`${"[".repeat(100_000)}${"]".repeat(100_000)}`, "nested too deeply"],
+		[`{"source":"x","env":{${Array.from({ length: 1000 }, (_, i) => `"-${i}":1`).join()}}}`, "more than 1000 fields"],
 		['{"source":"x","__proto__":{"memoryMiB":64}}', "__proto__"],
 		['{"source":"x","env":{"__proto__":"y"}}', "__proto__"],
 	])("the body %.40s", async (body, detail) => {

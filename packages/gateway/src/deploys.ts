@@ -12,7 +12,8 @@ import {
 } from "@berth/contracts";
 import type { Request, Response } from "express";
 import { authenticate } from "./auth.js";
-import { parseJson, readBody } from "./body.js";
+import type { Bodies } from "./body.js";
+import { parseJson } from "./json.js";
 import { nameFrom } from "./names.js";
 import type { Services } from "./services.js";
 import { validate } from "./validation.js";
@@ -21,6 +22,8 @@ import { validate } from "./validation.js";
 const WAIT_MS = 60_000;
 /** A JSON deploy: the source, escaped, and its manifest. */
 const JSON_BYTES = 2 * FIXED_LIMITS.sourceBytes + 64 * KIB;
+/** Fields of a deploy, variables included, by far. */
+const MOST_FIELDS = 1000;
 
 const ARCHIVES: Readonly<Record<string, SourceKind>> = {
 	"application/gzip": "tar.gz",
@@ -28,6 +31,20 @@ const ARCHIVES: Readonly<Record<string, SourceKind>> = {
 	"application/tar+gzip": "tar.gz",
 	"application/zip": "zip",
 };
+
+const INLINE = {
+	code: "invalid_manifest",
+	whole: "body",
+	elsewhere: { entry: "names a file of an archive; with source, filename says what it is called" },
+} as const;
+const ARCHIVED = {
+	code: "invalid_manifest",
+	whole: HEADERS.manifest,
+	elsewhere: {
+		source: "goes with a deploy as application/json; here the archive is the source",
+		filename: "goes with source; in an archive, entry names the file with the handler",
+	},
+} as const;
 
 interface Deploy {
 	readonly manifest: Manifest;
@@ -39,8 +56,7 @@ interface Deploy {
 export async function deploy(request: Request, response: Response, services: Services): Promise<void> {
 	const { project } = await authenticate(request, services.keys);
 	const name = nameFrom(request.params["name"]);
-	const { manifest, source, bytes } = await readDeploy(request);
-	const { version, unchanged } = await store(project, name, { manifest, source, bytes }, services);
+	const { version, unchanged } = await take(request, project, name, services);
 	if (unchanged) {
 		response.status(200).json({ version, unchanged });
 		return;
@@ -50,9 +66,10 @@ export async function deploy(request: Request, response: Response, services: Ser
 	else answerAccepted(version, response);
 }
 
-/** The source on disk, then the version; without the version the source goes again. */
-async function store(project: string, name: string, { manifest, source, bytes }: Deploy, { functions, artifacts }: Services) {
+/** The source on disk, then the version; without the version the source goes again. Nobody who waits for a build holds its source. */
+async function take(request: Request, project: string, name: string, { functions, artifacts, bodies }: Services) {
 	const { sources } = artifacts;
+	const { manifest, source, bytes } = await readDeploy(request, bodies);
 	const digest = await sources.put(bytes);
 	try {
 		let created = await functions.createVersion(project, name, manifest, { ...source, digest });
@@ -109,26 +126,27 @@ function placeOf({ file, line, column }: { readonly file?: string; readonly line
 	return [file ?? "source", line, column].filter((part) => part !== undefined).join(":");
 }
 
-async function readDeploy(request: Request): Promise<Deploy> {
+async function readDeploy(request: Request, bodies: Bodies): Promise<Deploy> {
 	const type = (request.headers["content-type"] ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "";
-	if (type === "application/json") return readInline(parseJson(await readBody(request, JSON_BYTES), "the body"));
+	if (type === "application/json") return readInline(parseJson(await bodies.read(request, JSON_BYTES), "the body", MOST_FIELDS));
 	const kind = ARCHIVES[type];
-	if (kind !== undefined) return await readArchive(request, kind);
-	const detail = `send application/json with the source, or an archive as application/gzip or application/zip, not ${JSON.stringify(type)}`;
+	if (kind !== undefined) return await readArchive(request, kind, bodies);
+	const sent = type === "" ? "; there was no Content-Type" : `, not ${JSON.stringify(type.slice(0, 100))}`;
+	const detail = `send application/json with the source, or an archive as application/gzip or application/zip${sent}`;
 	throw new BerthError("unsupported_media_type", detail);
 }
 
 function readInline(value: unknown): Deploy {
-	const { source, filename, ...manifest } = validate(inlineDeploySchema, value, "invalid_manifest");
+	const { source, filename, ...manifest } = validate(inlineDeploySchema, value, INLINE);
 	const bytes = Buffer.from(source);
 	return { manifest, source: { kind: "file", filename, sizeBytes: bytes.length }, bytes };
 }
 
-async function readArchive(request: Request, kind: SourceKind): Promise<Deploy> {
+async function readArchive(request: Request, kind: SourceKind, bodies: Bodies): Promise<Deploy> {
 	const header = request.headers[HEADERS.manifest];
-	const value = header === undefined ? {} : parseJson(Buffer.from(String(header), "latin1"), `the header ${HEADERS.manifest}`);
-	const manifest = validate(manifestSchema, value, "invalid_manifest");
-	const bytes = await readBody(request, FIXED_LIMITS.archiveBytes);
-	if (bytes.length === 0) throw new BerthError("invalid_request", "the archive is empty");
+	const value = header === undefined ? {} : parseJson(Buffer.from(String(header), "latin1"), `the header ${HEADERS.manifest}`, MOST_FIELDS);
+	const manifest = validate(manifestSchema, value, ARCHIVED);
+	const bytes = await bodies.read(request, FIXED_LIMITS.archiveBytes);
+	if (bytes.length === 0) throw new BerthError("invalid_request", "the archive is empty: the body has no bytes");
 	return { manifest, source: { kind, sizeBytes: bytes.length }, bytes };
 }

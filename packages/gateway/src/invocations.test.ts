@@ -74,6 +74,13 @@ describe("an event", () => {
 			.toMatchObject({ state: "settled", outcome: "succeeded", attempt: 1, result: { json: { done: true } }, logs: [] });
 	});
 
+	test("whose result calls itself JSON and can't be written as such has it as text in its record", async () => {
+		const text = "[".repeat(20_000) + "]".repeat(20_000);
+		stack.onInvocation(async () => ended("succeeded", {}, { body: { text }, contentType: "application/json" }));
+		const location = (await invoke("{}", { prefer: "respond-async" })).headers.get("location") ?? "";
+		await expect.poll(async () => (await stack.fetch(location)).json()).toMatchObject({ state: "settled", result: { text } });
+	});
+
 	test.each(["0", "9", "-5", "1e3", "abc", ""])("with the timeout %j is refused", async (timeout) => {
 		const answer = await invoke("{}", { "berth-timeout-ms": timeout });
 		expect(answer.status).toBe(400);

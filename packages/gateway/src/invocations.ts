@@ -12,8 +12,8 @@ import {
 import type { Request, Response } from "express";
 import { answer } from "./answers.js";
 import { authenticate } from "./auth.js";
-import { isJson, parseJson, readBody } from "./body.js";
 import { requestHeaders } from "./function-headers.js";
+import { isJson, parseJson } from "./json.js";
 import { nameFrom } from "./names.js";
 import { nodeFor } from "./placement.js";
 import type { Services } from "./services.js";
@@ -66,19 +66,28 @@ export class Invocations {
 	}
 
 	async #run(request: Request, response: Response, version: Version, trigger: Trigger, trusted: boolean): Promise<void> {
-		const { maxInflight, nodes, artifacts } = this.#services;
-		if (this.#inflight >= maxInflight) throw new BerthError("too_busy", `${maxInflight} invocations are in flight already; try again`);
-		this.#inflight++;
-		let invocation: InvocationRequest | undefined;
+		const { nodes, artifacts } = this.#services;
+		this.#refuseWhenFull();
+		// A place is for what can run: a body that comes slowly keeps nobody from one.
+		const invocation = await this.#invocationOf(request, version, trigger, true);
 		try {
-			const node = nodeFor(nodes, version.project, version.function);
-			invocation = await this.#invocationOf(request, version, trigger, true);
-			const settlement = await this.#settled(node, invocation, response);
-			await answer(response, { id: invocation.id, settlement, trusted }, artifacts.payloads);
+			this.#refuseWhenFull();
+			this.#inflight++;
+			try {
+				const node = nodeFor(nodes, version.project, version.function);
+				const settlement = await this.#settled(node, invocation, response);
+				await answer(response, { id: invocation.id, settlement, trusted }, artifacts.payloads);
+			} finally {
+				this.#inflight--;
+			}
 		} finally {
-			this.#inflight--;
-			if (invocation !== undefined) await artifacts.payloads.removeBody(invocation.body);
+			await artifacts.payloads.removeBody(invocation.body);
 		}
+	}
+
+	#refuseWhenFull(): void {
+		const { maxInflight } = this.#services;
+		if (this.#inflight >= maxInflight) throw new BerthError("too_busy", `${maxInflight} invocations are in flight already; try again`);
 	}
 
 	/** Waits for the end of an invocation even when its caller doesn't: the function is told then. */
@@ -107,7 +116,7 @@ export class Invocations {
 
 	async #invocationOf(request: Request, version: Version, trigger: Trigger, interactive: boolean): Promise<InvocationRequest> {
 		const timeoutMs = timeoutOf(request, version);
-		const bytes = await readBody(request, FIXED_LIMITS.bodyBytes);
+		const bytes = await this.#services.bodies.read(request, FIXED_LIMITS.bodyBytes);
 		// What a handler would be given parsed: that it can't be is the caller's mistake, said before anything is accepted.
 		if (trigger.kind === "event" && bytes.length > 0 && isJson(trigger.contentType)) parseJson(bytes, "the payload");
 		const { payloads, queued } = this.#services.artifacts;

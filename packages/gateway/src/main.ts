@@ -4,8 +4,9 @@ import { dropPrivileges, exitWithParent, loadSettings, type Settings } from "@be
 import { newId } from "@berth/contracts";
 import { openBuildQueue, openInvocationQueue, openNodeDirectory } from "@berth/queue";
 import { ApiKeys, FunctionRegistry, openArtifactStore } from "@berth/registry";
-import { createLogger, GatewayMetrics } from "@berth/telemetry";
+import { createLogger, GatewayMetrics, type Logger } from "@berth/telemetry";
 import { createApp } from "./app.js";
+import { Bodies } from "./body.js";
 import { createGatewayServer, type GatewayServer } from "./server.js";
 import type { Services } from "./services.js";
 import { Upkeep } from "./upkeep.js";
@@ -16,12 +17,21 @@ const GRACE_MS = 10_000;
 /** Starts a gateway, says on stdout that it is ready (and the first key, the once), and runs until it is told to stop. */
 async function main(): Promise<void> {
 	const settings = loadSettings();
-	const gateway = createGatewayServer();
+	const log = createLogger("gateway", settings.logLevel);
+	const metrics = new GatewayMetrics();
+	const gateway = createGatewayServer({
+		answerStallMs: settings.answerStallMs,
+		answerBytes: settings.bodyMemoryBytes,
+		onCut: (cut) => {
+			metrics.cut(cut.answers);
+			log.warn(cut, "answers that their clients didn't take were cut off");
+		},
+	});
 	const { server } = gateway;
 	// A port below 1024 is only root's to open.
 	await listen(server, settings);
 	dropPrivileges(settings.serviceUid);
-	const services = await open(settings);
+	const services = await open(settings, log, metrics);
 	const { keys } = services;
 	const firstKey = settings.adminKeySha256 === undefined ? await keys.ensureFirst() : await keys.ensureAdmin(settings.adminKeySha256);
 	gateway.serve(createApp(services));
@@ -32,8 +42,7 @@ async function main(): Promise<void> {
 	process.stdout.write(`${JSON.stringify({ ready: true, port, ...(firstKey === undefined ? {} : { firstKey }) })}\n`);
 }
 
-async function open(settings: Settings): Promise<Services> {
-	const log = createLogger("gateway", settings.logLevel);
+async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): Promise<Services> {
 	const { durableRedisUrl: durableUrl, fastRedisUrl: fastUrl } = settings;
 	const gatewayId = newId("gw");
 	const invocations = await openInvocationQueue({ durableUrl, fastUrl, gatewayId, logger: log });
@@ -46,7 +55,8 @@ async function open(settings: Settings): Promise<Services> {
 		invocations,
 		builds: await openBuildQueue({ durableUrl, logger: log }),
 		nodes: await openNodeDirectory({ fastUrl, gatewayId, logger: log, onGone: ({ id }) => void abandon(id) }),
-		metrics: new GatewayMetrics(),
+		bodies: new Bodies(settings.bodyMemoryBytes),
+		metrics,
 		log,
 		maxInflight: settings.maxInflight,
 	};

@@ -3,25 +3,29 @@ import type { NodeAnswer, NodeQuestion } from "@berth/queue";
 import type { Request, Response } from "express";
 import { z } from "zod";
 import { authenticate } from "./auth.js";
-import { parseJson, readBody } from "./body.js";
+import { parseJson } from "./json.js";
 import type { Services } from "./services.js";
 import { validate } from "./validation.js";
 
 const COMMAND_BYTES = 4096;
+const COMMAND = { code: "invalid_request", whole: "body" } as const;
 /** Booting a floor of sandboxes takes its time, milliseconds. */
 const COMMAND_MS = 60_000;
 
+const SANDBOX = "an id that GET /v1/sandboxes lists: sb_ and 26 characters";
+const FLOOR = "a whole number of sandboxes from 0 to 64, or default";
+
 /** What may be asked of nodes over the API. */
 export const nodeCommandSchema = z.strictObject({
-	kind: z.enum(["kill", "evict", "prewarm"]),
+	kind: z.enum(["kill", "evict", "prewarm"], "one of: kill, evict, prewarm"),
 	sandbox: z
-		.string()
-		.regex(/^sb_[0-9a-z]{26}$/, "an id that GET /v1/sandboxes lists: sb_ and 26 characters")
+		.string(SANDBOX)
+		.regex(/^sb_[0-9a-z]{26}$/, SANDBOX)
 		.optional(),
 	/** The key's own; any other is as unknown as its functions. */
-	project: z.string().optional(),
-	function: z.string().optional(),
-	floor: z.union([z.int().min(0).max(64), z.literal("default")]).optional(),
+	project: z.string("the name of a project").optional(),
+	function: z.string("the name of a function").optional(),
+	floor: z.union([z.int(FLOOR).min(0, FLOOR).max(64, FLOOR), z.literal("default")], FLOOR).optional(),
 });
 
 /** `GET /v1/sandboxes` */
@@ -41,7 +45,7 @@ export async function getStats(request: Request, response: Response, services: S
 /** `POST /v1/nodes/commands` */
 export async function commandNodes(request: Request, response: Response, services: Services): Promise<void> {
 	const { project } = await authenticate(request, services.keys);
-	const body = validate(nodeCommandSchema, parseJson(await readBody(request, COMMAND_BYTES), "the body"), "invalid_request");
+	const body = validate(nodeCommandSchema, parseJson(await services.bodies.read(request, COMMAND_BYTES), "the body"), COMMAND);
 	const answers = await askAll(services, commandOf(body, project), COMMAND_MS);
 	const affected = answers.reduce((sum, answer) => sum + (answer.kind === "done" ? answer.affected : 0), 0);
 	response.json({ affected });

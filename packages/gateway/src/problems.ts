@@ -10,15 +10,18 @@ const WAIT_STATUSES: ReadonlySet<number> = new Set([429, 503, 507]);
 
 /** The one place where an error becomes an HTTP answer. */
 export function problemHandler(log: Logger): ErrorRequestHandler {
-	return (error: unknown, request, response, next) => {
-		if (response.headersSent) {
-			next(error);
-			return;
-		}
+	// Express takes a function of four parameters for a handler of errors.
+	return (error: unknown, request, response, _next) => {
 		const known = asBerthError(error);
 		const instance = `urn:berth:request:${newId("req")}`;
-		if (known.entry.fault === "platform") {
+		// Refusing for want of room has to stay cheap; the metrics count it.
+		if (known.entry.fault === "platform" && known.code !== "too_busy") {
 			log.error({ err: error, method: request.method, path: request.path, instance }, known.message);
+		}
+		if (response.headersSent) {
+			// What failed after a whole answer was given doesn't take it back.
+			if (!response.writableEnded) response.destroy();
+			return;
 		}
 		sendProblem(response, problemOf(known.code, known.message, known.issues, { ...known.extra, instance }));
 	};

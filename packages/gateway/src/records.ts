@@ -9,7 +9,7 @@ import {
 import type { ArtifactStore } from "@berth/registry";
 import type { Request, Response } from "express";
 import { authenticate } from "./auth.js";
-import { isJson } from "./body.js";
+import { isJson, parseJson } from "./json.js";
 import type { Services } from "./services.js";
 
 const ID = /^inv_[0-9a-z]{26}$/;
@@ -70,11 +70,12 @@ async function resultOf(result: InvocationResult | undefined, { results }: Artif
 	return { ...head, ...(contentType !== undefined && isJson(contentType) ? asJson(text) : { text }) };
 }
 
-/** A function may call anything JSON: what isn't stays text. */
+/** A function may call anything JSON: what isn't, or can't be written again, stays text. */
 function asJson(text: string): { readonly json: unknown } | { readonly text: string } {
 	try {
-		return { json: JSON.parse(text) as unknown };
-	} catch {
+		return { json: parseJson(Buffer.from(text), "the result") };
+	} catch (error) {
+		if (!(error instanceof BerthError)) throw error;
 		return { text };
 	}
 }

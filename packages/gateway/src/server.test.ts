@@ -12,7 +12,7 @@ let gateway: GatewayServer;
 let agent: Agent;
 beforeEach(async () => {
 	agent = new Agent({ keepAlive: true });
-	gateway = createGatewayServer();
+	gateway = createGatewayServer({ answerStallMs: GRACE_MS, answerBytes: Number.MAX_SAFE_INTEGER, onCut: () => undefined });
 	await once(gateway.server.listen(0, "127.0.0.1"), "listening");
 });
 afterEach(async () => {

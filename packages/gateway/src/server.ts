@@ -1,4 +1,5 @@
 import { createServer, type RequestListener, type Server, type ServerResponse, STATUS_CODES } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { type ErrorCode, KIB, problemOf, SECOND_MS } from "@berth/contracts";
 
@@ -17,6 +18,11 @@ const REFUSALS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
 };
 const MALFORMED = ["invalid_request", "this isn't HTTP/1.1 as RFC 9112 has it"] as const;
 
+/** How often answers are looked at that their clients haven't taken yet, milliseconds. */
+const SWEEP_MS = SECOND_MS;
+/** Less than this isn't progress, unless it is all: who takes a byte now and then is no reader. */
+const STEP_BYTES = 64 * KIB;
+
 /** The HTTP server of a gateway; until it is given its application it answers 503. */
 export interface GatewayServer {
 	readonly server: Server;
@@ -29,8 +35,26 @@ export interface GatewayServer {
 	close(graceMs: number): Promise<void>;
 }
 
-/** @param timing for tests; milliseconds */
-export function createGatewayServer(timing = { headMs: HEAD_MS, requestMs: REQUEST_MS, lookMs: LOOK_MS }): GatewayServer {
+/** What is done about clients that are slow. */
+export interface ServerOptions {
+	/** After so long without progress an answer is cut off, milliseconds. */
+	readonly answerStallMs: number;
+	/** Answers that aren't taken yet may hold so much together; beyond it those without progress for the longest are cut off. */
+	readonly answerBytes: number;
+	/** Told what was cut off, once a second at most. */
+	readonly onCut: (cut: Cut) => void;
+	/** For tests; milliseconds. */
+	readonly timing?: { readonly headMs: number; readonly requestMs: number; readonly lookMs: number };
+}
+
+/** Answers that were cut off, and what they held. */
+export interface Cut {
+	readonly answers: number;
+	readonly bytes: number;
+}
+
+export function createGatewayServer(options: ServerOptions): GatewayServer {
+	const { timing = { headMs: HEAD_MS, requestMs: REQUEST_MS, lookMs: LOOK_MS } } = options;
 	let application: RequestListener = (_request, response) => {
 		const problem = problemOf("unavailable", "the gateway is starting");
 		response.writeHead(problem.status, { "content-type": "application/problem+json", "retry-after": "1" }).end(JSON.stringify(problem));
@@ -42,7 +66,7 @@ export function createGatewayServer(timing = { headMs: HEAD_MS, requestMs: REQUE
 		keepAliveTimeout: KEEP_ALIVE_MS,
 		maxHeaderSize: HEADER_BYTES,
 	});
-	const answers = new Answers(server);
+	const answers = new Answers(server, options);
 	const take: RequestListener = (request, response) => {
 		answers.began(response);
 		application(request, response);
@@ -60,14 +84,28 @@ export function createGatewayServer(timing = { headMs: HEAD_MS, requestMs: REQUE
 	};
 }
 
-/** The answers that a server is giving, so that it can end with the last of them. */
+/** What a client hasn't taken of its answers, and since when that hasn't become less. */
+interface Untaken {
+	readonly answers: number;
+	/** What the gateway holds of them; an answer is held until the last byte of it is taken. */
+	readonly bytes: number;
+	/** What the kernel hasn't got of the first of them. */
+	readonly leftBytes: number;
+	readonly sinceMs: number;
+}
+
+/** The answers that a server is giving, so that it can end with the last of them, and none of them for ever. */
 class Answers {
 	readonly #server: Server;
+	readonly #options: ServerOptions;
 	readonly #open = new Set<ServerResponse>();
+	#untaken = new Map<Socket, Untaken>();
+	readonly #sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref();
 	#ending = false;
 
-	constructor(server: Server) {
+	constructor(server: Server, options: ServerOptions) {
 		this.#server = server;
+		this.#options = options;
 	}
 
 	began(response: ServerResponse): void {
@@ -80,6 +118,42 @@ class Answers {
 		});
 	}
 
+	/** Cuts off whose answer is stuck, then, while the rest holds too much, who is nearest to that. */
+	#sweep(): void {
+		const { answerStallMs, answerBytes, onCut } = this.#options;
+		const nowMs = performance.now();
+		this.#untaken = this.#look(nowMs);
+		const slowest = [...this.#untaken].sort(([, a], [, b]) => a.sinceMs - b.sinceMs);
+		let held = slowest.reduce((sum, [, { bytes }]) => sum + bytes, 0);
+		let cut: Cut = { answers: 0, bytes: 0 };
+		for (const [socket, { answers, bytes, sinceMs }] of slowest) {
+			if (nowMs - sinceMs < answerStallMs && held <= answerBytes) break;
+			cut = { answers: cut.answers + answers, bytes: cut.bytes + bytes };
+			held -= bytes;
+			socket.destroy();
+		}
+		if (cut.answers > 0) onCut(cut);
+	}
+
+	/** By connection: one may have asked for several answers at once, and they wait behind the first. */
+	#look(nowMs: number): Map<Socket, Untaken> {
+		const untaken = new Map<Socket, Untaken>();
+		for (const response of this.#open) {
+			if (response.writableLength === 0) continue;
+			const { socket } = response.req;
+			const { answers, bytes } = untaken.get(socket) ?? { answers: 0, bytes: 0 };
+			const leftBytes = queuedBytes(socket);
+			const before = this.#untaken.get(socket);
+			const isStuck = before !== undefined && before.leftBytes >= leftBytes && before.leftBytes - leftBytes < STEP_BYTES;
+			untaken.set(socket, {
+				answers: answers + 1,
+				bytes: bytes + response.writableLength,
+				...(isStuck ? { leftBytes: before.leftBytes, sinceMs: before.sinceMs } : { leftBytes, sinceMs: nowMs }),
+			});
+		}
+		return untaken;
+	}
+
 	async end(graceMs: number): Promise<void> {
 		this.#ending = true;
 		const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
@@ -87,7 +161,13 @@ class Answers {
 		const hurry = setTimeout(() => this.#server.closeAllConnections(), graceMs);
 		await closed;
 		clearTimeout(hurry);
+		clearInterval(this.#sweeper);
 	}
+}
+
+/** What the kernel hasn't taken yet, bytes. What Node measures a socket's timeout by: a stream's own length stays until a whole write is done. */
+function queuedBytes(socket: Socket & { readonly _handle?: { readonly writeQueueSize: number } | null }): number {
+	return socket._handle?.writeQueueSize ?? 0;
 }
 
 /** What never became a request is refused on its socket. */

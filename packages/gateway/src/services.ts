@@ -1,6 +1,7 @@
 import type { BuildQueue, GatewayQueue, NodeDirectory } from "@berth/queue";
 import type { ApiKeys, ArtifactStore, FunctionRegistry } from "@berth/registry";
 import type { GatewayMetrics, Logger } from "@berth/telemetry";
+import type { Bodies } from "./body.js";
 
 /** Everything the gateway needs: `main` makes it, the routes use it. */
 export interface Services {
@@ -10,6 +11,7 @@ export interface Services {
 	readonly invocations: GatewayQueue;
 	readonly builds: BuildQueue;
 	readonly nodes: NodeDirectory;
+	readonly bodies: Bodies;
 	readonly metrics: GatewayMetrics;
 	readonly log: Logger;
 	/** Invocations that may be waited for at the same time. */

@@ -49,6 +49,29 @@ async function deploy(registry: FunctionRegistry, letter = "1", name = "hello"):
 	return version;
 }
 
+describe("a function of which no version is ready", () => {
+	test("says that it isn't while one is being built, though a later one failed", async () => {
+		const registry = await open();
+		const [first, second] = [await create(registry, "1"), await create(registry, "2")];
+		await registry.endBuild(second, FAILED);
+		await expect(registry.resolve("default", "hello")).rejects.toMatchObject({ code: "function_not_ready" });
+		await registry.endBuild(first, FAILED);
+		await expect(registry.resolve("default", "hello")).rejects.toMatchObject({
+			code: "function_build_failed",
+			message: expect.stringContaining(`version ${second.number} of hello couldn't be built: no`),
+			extra: { version: second.number, failure: { code: "build_failed" } },
+		});
+	});
+
+	test("answers once a later one is", async () => {
+		const registry = await open();
+		await registry.endBuild(await create(registry, "1"), FAILED);
+		await expect(registry.resolve("default", "hello")).rejects.toMatchObject({ code: "function_build_failed" });
+		const version = await deploy(registry, "2");
+		expect(await registry.resolve("default", "hello")).toMatchObject({ number: version.number });
+	});
+});
+
 describe("versions", () => {
 	test("go from queued over building to ready, and the ready one is live", async () => {
 		const registry = await open();

@@ -117,7 +117,7 @@ export class FunctionRegistry {
 		return (await this.#do("looking for a source", () => this.#redis.exists(keys.sourceUsers(digest)))) === 1;
 	}
 
-	/** The version that answers for a name, from memory for up to a second. @throws BerthError function_not_found, function_not_ready */
+	/** The version that answers for a name, from memory for up to a second. @throws BerthError function_not_found, function_not_ready, function_build_failed */
 	resolve(project: string, name: string): Promise<Version> {
 		return this.#live.get(project, name);
 	}
@@ -206,8 +206,18 @@ export class FunctionRegistry {
 		if (summary === undefined) throw functionNotFound(name);
 		const version = summary.live === undefined ? undefined : await this.getVersion(project, name, summary.live);
 		if (version !== undefined) return version;
-		const detail = `version ${summary.latest} of ${name} isn't ready; GET /v1/functions/${name}/versions/${summary.latest} says how far it is`;
-		throw new BerthError("function_not_ready", detail);
+		throw await this.#whyNotLive(summary);
+	}
+
+	/** Why a function has no version that answers: one is being built, or the last one failed. */
+	async #whyNotLive({ project, name, latest }: FunctionSummary): Promise<BerthError> {
+		const failure = (await this.getVersion(project, name, latest))?.failure;
+		// One that was deployed before the latest may still be being built.
+		const hasHope = failure === undefined || (await this.unfinished()).some((one) => one.project === project && one.function === name);
+		const path = `GET /v1/functions/${name}/versions/${latest}`;
+		if (hasHope) return new BerthError("function_not_ready", `version ${latest} of ${name} isn't ready; ${path} says how far it is`);
+		const detail = `version ${latest} of ${name} couldn't be built: ${failure.message}`;
+		return new BerthError("function_build_failed", detail, { extra: { version: latest, failure } });
 	}
 
 	async #setState(version: Version, state: VersionState, fields: Readonly<Record<string, unknown>>): Promise<boolean> {

@@ -53,7 +53,11 @@ export class GatewayMetrics {
 		help: "Whether both Redis servers answered when this was read; if not, what is said of the queues is old",
 		registers: [this.registry],
 	});
-
+	readonly #cut = new Counter({
+		name: "berth_answers_cut_total",
+		help: "Answers cut off because their clients didn't take them",
+		registers: [this.registry],
+	});
 	readonly #nodes = new Gauge({
 		name: "berth_node_up",
 		help: "Whether a node's worker said its metrics; if not, they are missing here",
@@ -68,6 +72,11 @@ export class GatewayMetrics {
 	answered(route: string, status: number, seconds: number): void {
 		this.#requests.inc({ route, status });
 		this.#seconds.observe({ route }, seconds);
+	}
+
+	/** @param answers that were cut off because their clients didn't take them */
+	cut(answers: number): void {
+		this.#cut.inc(answers);
 	}
 
 	/** Interactive: of this gateway, since its start. Background: of the whole lane, the same from every gateway. */

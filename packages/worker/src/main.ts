@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { type Bases, ImageBuilder, SourceMaps } from "@berth/builder";
+import { type Bases, ImageBuilder, StackRemapper } from "@berth/builder";
 import { dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
 import { type FunctionError, HOUR_MS, type Version } from "@berth/contracts";
 import { openBuildSource, openInvocationSource, openNodeMembership } from "@berth/queue";
@@ -62,7 +62,7 @@ const pool = new Pool({
 });
 const metrics = new WorkerMetrics(() => pool.list());
 const functions = await FunctionRegistry.open(durableUrl, log);
-const maps = new SourceMaps(artifacts.images);
+const stacks = new StackRemapper(artifacts.images, (err) => log.error({ err }, "the thread that reads source maps ended"));
 const stores = { images: artifacts.images, keys: artifacts.keys };
 const builder = new ImageBuilder({
 	bases,
@@ -111,6 +111,7 @@ async function stop(): Promise<void> {
 	await pool.close();
 	await engine.close();
 	await functions.close();
+	await stacks.close();
 	process.exit(0);
 }
 process.once("SIGTERM", () => void stop());
@@ -148,5 +149,5 @@ async function ensureLayers(version: Version): Promise<void> {
 }
 
 async function remap(error: FunctionError, target: Specialisation): Promise<FunctionError> {
-	return error.stack === undefined ? error : { ...error, stack: await maps.remap(target.image, error.stack) };
+	return error.stack === undefined ? error : { ...error, stack: await stacks.remap(target.image, error.stack) };
 }

@@ -148,7 +148,7 @@ test.each<[string, ZipEntry[], string]>([
 		"shares bytes",
 	],
 	["a name twice", [{ name: "a" }, { name: "a" }], "twice"],
-	["a bomb", [{ name: "a", body: Buffer.alloc(8 * 1024 * 1024) }], "unpacks to 8388608 bytes"],
+	["a bomb", [{ name: "a", body: Buffer.alloc(8 * 1024 * 1024) }], "at most 200 times what is packed"],
 ])("a zip is refused for %s", (_what, entries, message) => {
 	expect(() => unzip(...entries)).toThrow(message);
 });
@@ -156,14 +156,28 @@ test.each<[string, ZipEntry[], string]>([
 test("a gzip bomb is cut, not unpacked", () => {
 	const bomb = gzipSync(tarOf({ name: "a", body: Buffer.alloc(32 * 1024 * 1024) }));
 	expect(bomb.length).toBeLessThan(64 * 1024);
-	expect(() => unpackSource("tar.gz", "", bomb)).toThrow("unpacks to more than");
+	expect(() => unpackSource("tar.gz", "", bomb)).toThrow("at most 200 times what is packed");
+	const large = gzipSync(tarOf({ name: "a", body: Buffer.alloc(70 * 1024 * 1024) }), { level: 0 });
+	expect(() => unpackSource("tar.gz", "", large)).toThrow("67108864 bytes (64 MiB)");
 });
 
-test("what is no archive, or half of one, is refused with a reason", () => {
-	const whole = gzipSync(tarOf({ name: "index.ts", body: "x" }));
-	expect(() => unpackSource("tar.gz", "", Buffer.from("not gzip"))).toThrow("isn't gzip");
-	expect(() => unpackSource("tar.gz", "", whole.subarray(0, whole.length - 20))).toThrow("isn't gzip");
-	expect(() => unpackSource("tar.gz", "", gzipSync(Buffer.alloc(1024, "x")))).toThrow("isn't a tar");
-	expect(() => unpackSource("zip", "", Buffer.from("PK"))).toThrow("isn't a zip");
-	expect(() => unpackSource("zip", "", zipOf({ name: "a" }).subarray(4))).toThrow("damaged");
+const WHOLE = gzipSync(tarOf({ name: "index.ts", body: "x" }));
+const flipped = Buffer.from(WHOLE);
+flipped.writeUInt32LE(0, WHOLE.length - 8);
+
+test.each<[string, "tar.gz" | "zip", Buffer, string]>([
+	["text", "tar.gz", Buffer.from("not gzip"), "isn't gzip; pack it with `tar -czf`"],
+	["a zip", "tar.gz", zipOf({ name: "a" }), "isn't gzip: it is a zip; send it as application/zip"],
+	["a tar", "tar.gz", tarOf({ name: "a" }), "isn't gzip: it is a tar that isn't compressed; pack it with `tar -czf`"],
+	["bzip2", "tar.gz", Buffer.from("BZh91AY&SY"), "isn't gzip: it is bzip2; pack it with `tar -czf`"],
+	["half a gzip", "tar.gz", WHOLE.subarray(0, WHOLE.length - 20), "is cut off: its gzip ends too early; send all of it"],
+	["a gzip with another checksum", "tar.gz", flipped, "is damaged, its gzip can't be unpacked (incorrect data check)"],
+	["a gzip of text", "tar.gz", gzipSync("just text"), "is gzip, but what is in it isn't a tar"],
+	["a gzip of much text", "tar.gz", gzipSync(Buffer.alloc(1024, "x")), "is gzip, but what is in it isn't a tar"],
+	["text", "zip", Buffer.from("hello"), "isn't a zip; pack it with `zip -r`"],
+	["gzip", "zip", WHOLE, "isn't a zip: it is gzip; send it as application/gzip"],
+	["half a zip", "zip", zipOf({ name: "a" }).subarray(0, -30), "is cut off: the directory that ends a zip is missing"],
+	["a zip without its head", "zip", zipOf({ name: "a" }).subarray(4), "is damaged: its directory can't be read"],
+])("%s sent as %s is refused with what it is and what to do", (_what, kind, bytes, message) => {
+	expect(() => unpackSource(kind, "", bytes)).toThrow(message);
 });

@@ -1,6 +1,6 @@
 import { constants, gunzipSync } from "node:zlib";
 import type { SourceKind } from "@berth/contracts/agent";
-import { ARCHIVE_LIMITS, ArchiveError, unpackedLimit } from "./archive-rules.js";
+import { ARCHIVE_LIMITS, ArchiveError, tooMuch, unpackedLimit, wrongFormat } from "./archive-rules.js";
 import { type SourceFile, SourceFiles } from "./source-files.js";
 import { readTar } from "./tar.js";
 import { readZip } from "./zip.js";
@@ -20,8 +20,13 @@ function gunzip(bytes: Uint8Array): Buffer {
 	try {
 		return gunzipSync(bytes, { maxOutputLength, finishFlush: constants.Z_FINISH });
 	} catch (error) {
-		const { code, message } = error as NodeJS.ErrnoException;
-		if (code === "ERR_BUFFER_TOO_LARGE") throw new ArchiveError(undefined, `unpacks to more than ${unpackedLimit(bytes.byteLength)} bytes`);
-		throw new ArchiveError(undefined, `isn't gzip: ${message}`);
+		throw refusalOf(error as NodeJS.ErrnoException, bytes);
 	}
+}
+
+function refusalOf({ code, message }: NodeJS.ErrnoException, bytes: Uint8Array): ArchiveError {
+	if (code === "ERR_BUFFER_TOO_LARGE") return tooMuch(bytes.byteLength);
+	if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return wrongFormat(bytes, "gzip");
+	if (code === "Z_BUF_ERROR") return new ArchiveError(undefined, "is cut off: its gzip ends too early; send all of it");
+	return new ArchiveError(undefined, `is damaged, its gzip can't be unpacked (${message}); pack it and send it again`);
 }

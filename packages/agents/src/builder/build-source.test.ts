@@ -151,7 +151,10 @@ describe("archives", () => {
 
 	test("without an entry the names looked for are told", async () => {
 		expect((await refused(archive({ "readme.txt": "" }))).message).toMatch(/index\.\*, src\/index\.\*, handler\.\*.*"main"/);
-		expect((await refused(archive({ "index.ts": "export default 1" }, "x.ts"))).message).toContain('"x.ts" isn\'t in the source');
+		expect((await refused(archive({ "index.ts": "export default 1" }, "x.ts"))).message).toContain(
+			'"x.ts" isn\'t in the source: the source has index.ts.',
+		);
+		expect((await refused(archive({ "main.py": "x = 1" }, "main.py"))).message).toContain("isn't TypeScript or JavaScript");
 	});
 
 	test("packages inside the archive are bundled, handlers that come from one too", async () => {
@@ -181,9 +184,24 @@ describe("diagnostics", () => {
 		expect(answer.diagnostics[0]).toMatchObject({ file: "src/bad.ts", line: 2, column: 13, lineText: "  const b = = 2;" });
 	});
 
-	test("a missing package is named where it is imported", async () => {
-		const answer = await refused(file('import x from "left-pad";\nexport default x;'));
-		expect(answer.diagnostics[0]).toMatchObject({ message: expect.stringContaining("left-pad"), line: 1, column: 15 });
+	test.each([
+		["left-pad", 'import x from "left-pad";\nexport default x;', "index.ts"],
+		["@aws-sdk/client-s3", 'import x from "@aws-sdk/client-s3";\nexport default x;', "index.ts"],
+		["lodash/fp", 'const _ = require("lodash/fp"); exports.handler = () => _;', "index.cjs"],
+	])("a missing package (%s) is named where it is imported, with what to do about packages", async (name, source, filename) => {
+		const answer = await refused(file(source, filename));
+		expect(answer.diagnostics[0]).toMatchObject({
+			message: expect.stringContaining(`Could not resolve "${name}"; packages from npm`),
+			line: 1,
+		});
+		expect(answer.message).toContain("npx esbuild index.ts --bundle --platform=node --outfile=out.js");
+	});
+
+	test("the advice about packages is given once, and for packages alone", async () => {
+		const answer = await refused(
+			file('import "a-package"; import "b-package"; import "./missing.js"; import "~/alias"; import "@/alias";'),
+		);
+		expect(answer.diagnostics.map(({ message }) => message.includes("npm"))).toEqual([true, false, false, false, false]);
 	});
 
 	test("a thousand of them are cut to what a header takes", async () => {

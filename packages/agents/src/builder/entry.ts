@@ -3,6 +3,8 @@ import type { SourceFile } from "./source-files.js";
 const EXTENSIONS = ["ts", "mts", "cts", "tsx", "js", "mjs", "cjs", "jsx"];
 const STEMS = ["index", "src/index", "handler"];
 const USUAL_NAMES = STEMS.flatMap((stem) => EXTENSIONS.map((extension) => `${stem}.${extension}`));
+/** Paths that a message names. */
+const SHOWN = 5;
 
 /** The file with the handler, and the files as they are to be laid out. */
 export interface EntryFound {
@@ -17,12 +19,29 @@ export interface EntryFound {
  * @returns a sentence about what was looked for when there is none
  */
 export function findEntry(files: readonly SourceFile[], wanted: string | undefined): EntryFound | string {
+	if (wanted !== undefined && !EXTENSIONS.includes(wanted.slice(wanted.lastIndexOf(".") + 1))) {
+		return `The manifest's entry ${JSON.stringify(wanted)} isn't TypeScript or JavaScript: it ends in none of ${EXTENSIONS.join(", ")}.`;
+	}
 	for (const candidate of [files, withoutTopDirectory(files)]) {
 		const entry = candidate === undefined ? undefined : entryOf(candidate, wanted);
 		if (candidate !== undefined && entry !== undefined) return { entry, files: candidate };
 	}
-	if (wanted !== undefined) return `The manifest's entry ${JSON.stringify(wanted)} isn't in the source.`;
-	return `No entry file was found; looked for ${STEMS.map((stem) => `${stem}.*`).join(", ")} (${EXTENSIONS.join(", ")}) and package.json's "main".`;
+	const there = `the source has ${named(files)}`;
+	if (wanted !== undefined) return `The manifest's entry ${JSON.stringify(wanted)} isn't in the source: ${there}.`;
+	const looked = `looked for ${STEMS.map((stem) => `${stem}.*`).join(", ")} (${EXTENSIONS.join(", ")}) and package.json's "main"; ${there}`;
+	return `No file with a handler was found: ${looked}. Name it in the manifest's \`entry\`.`;
+}
+
+/** The first few paths, for a message. */
+function named(files: readonly SourceFile[]): string {
+	if (files.length === 0) return "no file";
+	const more = files.length > SHOWN ? ` and ${files.length - SHOWN} more` : "";
+	return (
+		files
+			.slice(0, SHOWN)
+			.map(({ path }) => path)
+			.join(", ") + more
+	);
 }
 
 function entryOf(files: readonly SourceFile[], wanted: string | undefined): string | undefined {

@@ -1,4 +1,4 @@
-import { ARCHIVE_LIMITS, ArchiveError } from "./archive-rules.js";
+import { ARCHIVE_LIMITS, ArchiveError, tooManyEntries } from "./archive-rules.js";
 
 export interface SourceFile {
 	/** Relative, with `/`, without `.` or `..`. */
@@ -32,7 +32,7 @@ export class SourceFiles {
 		if (parent > 0) this.#enter(name, path.slice(0, parent));
 		this.#totalBytes += bytes.byteLength;
 		if (this.#totalBytes > ARCHIVE_LIMITS.totalBytes)
-			throw new ArchiveError(name, `takes the archive over ${ARCHIVE_LIMITS.totalBytes} bytes`);
+			throw new ArchiveError(name, `takes the archive over ${ARCHIVE_LIMITS.totalBytes} bytes; leave out what the function doesn't need`);
 		this.#files.set(key, { path, bytes });
 	}
 
@@ -42,7 +42,7 @@ export class SourceFiles {
 
 	#count(): void {
 		this.#entries++;
-		if (this.#entries > ARCHIVE_LIMITS.entries) throw new ArchiveError(undefined, `holds more than ${ARCHIVE_LIMITS.entries} entries`);
+		if (this.#entries > ARCHIVE_LIMITS.entries) throw tooManyEntries();
 	}
 
 	/** Notes a directory and those above it; none of them may be a file. */

@@ -1,4 +1,4 @@
-import { ARCHIVE_LIMITS, ArchiveError } from "./archive-rules.js";
+import { ARCHIVE_LIMITS, ArchiveError, tooManyEntries } from "./archive-rules.js";
 import type { SourceFiles } from "./source-files.js";
 
 const BLOCK = 512;
@@ -28,13 +28,13 @@ export function readTar(tar: Buffer, files: SourceFiles): void {
 		const header = tar.subarray(offset, offset + BLOCK);
 		if (header.every((byte) => byte === 0)) return;
 		// Extended headers aren't entries, but they don't come for free either.
-		if (++headers > 4 * ARCHIVE_LIMITS.entries) throw new ArchiveError(undefined, `holds more than ${ARCHIVE_LIMITS.entries} entries`);
-		checkSum(header);
+		if (++headers > 4 * ARCHIVE_LIMITS.entries) throw tooManyEntries();
+		checkSum(header, headers);
 		const type = String.fromCharCode(header[156] as number);
 		const name = extension.path ?? nameOf(header);
 		const size = extension.size ?? numberAt(header, 124, 12, name);
 		const start = offset + BLOCK;
-		if (start + size > tar.length) throw new ArchiveError(name, "is cut off");
+		if (start + size > tar.length) throw new ArchiveError(name, "is cut off: the tar ends within it; pack it and send it again");
 		const body = tar.subarray(start, start + size);
 		offset = start + Math.ceil(size / BLOCK) * BLOCK;
 		if (type === "x" || type === "L") extension = { ...extension, ...extensionOf(type, body, name) };
@@ -43,7 +43,7 @@ export function readTar(tar: Buffer, files: SourceFiles): void {
 			extension = {};
 		}
 	}
-	if (headers === 0) throw new ArchiveError(undefined, "isn't a tar");
+	if (headers === 0) throw notTar();
 }
 
 function addEntry(files: SourceFiles, type: string, name: string, body: Buffer): void {
@@ -87,11 +87,19 @@ function sizeOf(digits: string, name: string): number {
 	return Number(digits);
 }
 
-function checkSum(header: Buffer): void {
+function checkSum(header: Buffer, nth: number): void {
 	let sum = 8 * 0x20;
 	for (let i = 0; i < BLOCK; i++) if (i < 148 || i >= 156) sum += header[i] as number;
 	const stated = Number.parseInt(header.toString("latin1", 148, 156).replace(/[\0 ]+$/, ""), 8);
-	if (sum !== stated) throw new ArchiveError(undefined, "isn't a tar, or is damaged: a header's checksum is wrong");
+	if (sum === stated) return;
+	throw nth === 1 ? notTar() : new ArchiveError(undefined, "is damaged: a header's checksum is wrong; pack it and send it again");
+}
+
+function notTar(): ArchiveError {
+	return new ArchiveError(
+		undefined,
+		"is gzip, but what is in it isn't a tar; pack it with `tar -czf`, or send a single file as `source` in JSON",
+	);
 }
 
 function nameOf(header: Buffer): string {

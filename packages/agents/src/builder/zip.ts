@@ -1,5 +1,5 @@
 import { crc32, inflateRawSync } from "node:zlib";
-import { ARCHIVE_LIMITS, ArchiveError, unpackedLimit } from "./archive-rules.js";
+import { ARCHIVE_LIMITS, ArchiveError, tooManyEntries, tooMuch, unpackedLimit, wrongFormat } from "./archive-rules.js";
 import type { SourceFiles } from "./source-files.js";
 
 const END_SIGNATURE = 0x06054b50;
@@ -29,9 +29,8 @@ interface Entry {
 /** Reads a zip by its central directory: stored and deflated entries, one disk, no zip64, no encryption. @throws ArchiveError */
 export function readZip(zip: Buffer, files: SourceFiles): void {
 	const entries = listEntries(zip);
-	const limit = unpackedLimit(zip.length);
 	const total = entries.reduce((sum, { bytes }) => sum + bytes, 0);
-	if (total > limit) throw new ArchiveError(undefined, `unpacks to ${total} bytes; ${limit} are allowed`);
+	if (total > unpackedLimit(zip.length)) throw tooMuch(zip.length);
 	for (const entry of entries) {
 		if (entry.name.endsWith("/")) files.addDirectory(entry.name);
 		else files.addFile(entry.name, unpack(zip, entry));
@@ -44,7 +43,7 @@ function listEntries(zip: Buffer): Entry[] {
 	const count = zip.readUInt16LE(end + 10);
 	if (zip.readUInt16LE(end + 4) !== 0 || zip.readUInt16LE(end + 8) !== count)
 		throw new ArchiveError(undefined, "is split over several disks");
-	if (count > ARCHIVE_LIMITS.entries) throw new ArchiveError(undefined, `holds more than ${ARCHIVE_LIMITS.entries} entries`);
+	if (count > ARCHIVE_LIMITS.entries) throw tooManyEntries();
 	const entries: Entry[] = [];
 	let at = zip.readUInt32LE(end + 16);
 	for (let i = 0; i < count; i++) {
@@ -61,7 +60,7 @@ function listEntries(zip: Buffer): Entry[] {
 
 function readEntry(zip: Buffer, at: number, nameBytes: number): Entry {
 	const name = textOf(zip.subarray(at + CENTRAL_BYTES, at + CENTRAL_BYTES + nameBytes));
-	if ((zip.readUInt16LE(at + 8) & ENCRYPTED_FLAG) !== 0) throw new ArchiveError(name, "is encrypted");
+	if ((zip.readUInt16LE(at + 8) & ENCRYPTED_FLAG) !== 0) throw new ArchiveError(name, "is encrypted; pack it without a password");
 	const type = (zip.readUInt32LE(at + 38) >>> 16) & TYPE_MASK;
 	if (type !== 0 && type !== TYPE_FILE && type !== TYPE_DIRECTORY) {
 		throw new ArchiveError(name, "is a link or a device; only files and directories are allowed");
@@ -89,14 +88,15 @@ function refuseOverlap(entries: readonly Entry[]): void {
 function unpack(zip: Buffer, entry: Entry): Buffer {
 	const packed = packedBytes(zip, entry);
 	const bytes = entry.method === STORED ? packed : inflate(packed, entry);
-	if (bytes.length !== entry.bytes || crc32(bytes) !== entry.crc) throw new ArchiveError(entry.name, "doesn't match its checksum or size");
+	if (bytes.length !== entry.bytes || crc32(bytes) !== entry.crc)
+		throw new ArchiveError(entry.name, "doesn't match its checksum or size: the archive is damaged; pack it and send it again");
 	return bytes;
 }
 
 function packedBytes(zip: Buffer, { name, localAt, packedBytes: length }: Entry): Buffer {
 	if (localAt + LOCAL_BYTES > zip.length || zip.readUInt32LE(localAt) !== LOCAL_SIGNATURE) throw damaged();
 	const start = localAt + LOCAL_BYTES + zip.readUInt16LE(localAt + 26) + zip.readUInt16LE(localAt + 28);
-	if (start + length > zip.length) throw new ArchiveError(name, "is cut off");
+	if (start + length > zip.length) throw new ArchiveError(name, "is cut off: the archive ends too early; send all of it");
 	return zip.subarray(start, start + length);
 }
 
@@ -106,7 +106,7 @@ function inflate(packed: Buffer, { name, method, bytes }: Entry): Buffer {
 		// At least one byte: zlib takes 0 for no limit at all.
 		return inflateRawSync(packed, { maxOutputLength: Math.max(1, bytes) });
 	} catch (error) {
-		throw new ArchiveError(name, `can't be unpacked: ${(error as Error).message}`);
+		throw new ArchiveError(name, `can't be unpacked (${(error as Error).message}): the archive is damaged; pack it and send it again`);
 	}
 }
 
@@ -115,7 +115,8 @@ function findEnd(zip: Buffer): number {
 	for (let at = zip.length - END_BYTES; at >= Math.max(0, zip.length - END_BYTES - 0xffff); at--) {
 		if (zip.readUInt32LE(at) === END_SIGNATURE && at + END_BYTES + zip.readUInt16LE(at + 20) === zip.length) return at;
 	}
-	throw new ArchiveError(undefined, "isn't a zip, or is cut off: it has no end record");
+	if (zip.toString("latin1", 0, 2) !== "PK") throw wrongFormat(zip, "a zip");
+	throw new ArchiveError(undefined, "is cut off: the directory that ends a zip is missing; send all of it");
 }
 
 function textOf(bytes: Buffer): string {
@@ -127,5 +128,5 @@ function textOf(bytes: Buffer): string {
 }
 
 function damaged(): ArchiveError {
-	return new ArchiveError(undefined, "is damaged: its directory can't be read");
+	return new ArchiveError(undefined, "is damaged: its directory can't be read; pack it and send it again");
 }

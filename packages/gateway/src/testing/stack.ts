@@ -1,9 +1,10 @@
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type ImageReference, newId } from "@berth/contracts";
+import { type ImageReference, MIB, newId } from "@berth/contracts";
 import {
 	type BuildTask,
 	type DeliveryHandler,
@@ -17,7 +18,8 @@ import {
 import { ApiKeys, FunctionRegistry, openArtifactStore, type StorageBudgets } from "@berth/registry";
 import { createLogger, GatewayMetrics } from "@berth/telemetry";
 import { createApp } from "../app.js";
-import { createGatewayServer } from "../server.js";
+import { Bodies } from "../body.js";
+import { createGatewayServer, type ServerOptions } from "../server.js";
 import type { Services } from "../services.js";
 
 const NODE = "node_test";
@@ -30,6 +32,7 @@ export interface Stack {
 	readonly url: string;
 	readonly key: string;
 	readonly services: Services;
+	readonly server: Server;
 	readonly directory: string;
 	/** A request with the key; `undefined` in `headers` leaves one out. */
 	fetch(path: string, init?: RequestInit): Promise<Response>;
@@ -44,11 +47,7 @@ export interface Stack {
 
 export async function startStack(
 	redisUrl: string,
-	options: {
-		readonly maxInflight?: number;
-		readonly budgets?: StorageBudgets;
-		readonly timing?: Parameters<typeof createGatewayServer>[0];
-	} = {},
+	options: { readonly maxInflight?: number; readonly bodyBytes?: number; readonly budgets?: StorageBudgets } & Partial<ServerOptions> = {},
 ): Promise<Stack> {
 	const urls = { durableUrl: redisUrl, fastUrl: redisUrl };
 	const directory = await mkdtemp(join(tmpdir(), "gateway-"));
@@ -60,6 +59,7 @@ export async function startStack(
 		invocations: await openInvocationQueue({ ...urls, gatewayId }),
 		builds: await openBuildQueue(urls),
 		nodes: await openNodeDirectory({ ...urls, gatewayId }),
+		bodies: new Bodies(options.bodyBytes ?? 256 * MIB),
 		metrics: new GatewayMetrics(),
 		log: createLogger("test", "silent"),
 		maxInflight: options.maxInflight ?? 1024,
@@ -68,7 +68,7 @@ export async function startStack(
 	if (key === undefined) throw new Error("the Redis isn't empty");
 	const worker = await startWorker(urls, services.functions);
 	while (services.nodes.nodes().length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
-	const { server, serve } = createGatewayServer(options.timing);
+	const { server, serve } = createGatewayServer({ answerStallMs: 30_000, answerBytes: 256 * MIB, onCut: () => undefined, ...options });
 	serve(createApp(services));
 	await once(server.listen(0, "127.0.0.1"), "listening");
 	const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -78,6 +78,7 @@ export async function startStack(
 		url,
 		key,
 		services,
+		server,
 		directory,
 		fetch: send,
 		onInvocation: worker.onInvocation,

@@ -4,14 +4,23 @@ import { join } from "node:path";
 import { type Digest, SANDBOX_PATHS } from "@berth/contracts";
 import { openArtifactStore } from "@berth/registry";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { SourceMaps } from "./source-maps.js";
+import { StackRemapper } from "./stack-remapper.js";
 import { writeLayer } from "./tar-writer.js";
 
+/** A thread runs what is compiled. */
+const PROGRAM = new URL("../dist/source-map-thread.js", import.meta.url);
+
 let directory: string;
+const remappers: StackRemapper[] = [];
+const failures: Error[] = [];
 beforeEach(async () => {
 	directory = await mkdtemp(join(tmpdir(), "maps-"));
 });
-afterEach(() => rm(directory, { recursive: true, force: true }));
+afterEach(async () => {
+	for (const remapper of remappers.splice(0)) await remapper.close();
+	await rm(directory, { recursive: true, force: true });
+	expect(failures).toEqual([]);
+});
 
 /** Line 1, column 0 of the bundle is line 1, column 0 of src/a.ts; line 2, column 4 is line 3, column 6. */
 const MAP = { version: 3, sources: ["src/a.ts"], names: [], mappings: "AAAA;IAEM" };
@@ -22,7 +31,9 @@ async function imageWith(map: string | undefined) {
 	const files = [["index.mjs", "x"], ...(map === undefined ? [] : [["index.mjs.map", map]])] as [string, string][];
 	const entries = files.map(([path, text]) => ({ path, kind: "file" as const, content: { bytes: Buffer.from(text) } }));
 	const { digest, sizeBytes } = await images.putBlob(writeLayer(entries));
-	return { maps: new SourceMaps(images), image: { entry: "index.mjs", layers: [{ digest, sizeBytes }] } };
+	const maps = new StackRemapper(images, (error) => failures.push(error), PROGRAM);
+	remappers.push(maps);
+	return { maps, image: { entry: "index.mjs", layers: [{ digest, sizeBytes }] } };
 }
 
 test("places in the bundle become places in the source; all else stays", async () => {
@@ -65,4 +76,37 @@ test("a stack of a thousand frames is remapped as far as people read", async () 
 	const { maps, image } = await imageWith(JSON.stringify(MAP));
 	const remapped = await maps.remap(image, Array.from({ length: 1000 }, () => at("1:1")).join("\n"));
 	expect(remapped.match(/src\/a\.ts/g)).toHaveLength(200);
+});
+
+test("a large map is read beside everything else, and once for all who want it at the same time", async () => {
+	// A segment for every five bytes: as dense as it gets.
+	const dense = JSON.stringify({ ...MAP, mappings: `${MAP.mappings};${"AAAA,".repeat(800_000).slice(0, -1)}` });
+	const { maps, image } = await imageWith(dense);
+	let turns = 0;
+	let over = false;
+	const turn = () => {
+		turns++;
+		if (!over) setImmediate(turn);
+	};
+	setImmediate(turn);
+	const remapped = await Promise.all(Array.from({ length: 20 }, () => maps.remap(image, at("1:1"))));
+	over = true;
+	expect(new Set(remapped)).toEqual(new Set(["    at f (src/a.ts:1:1)"]));
+	// Read where everybody waits, it would be a few turns.
+	expect(turns).toBeGreaterThan(100);
+});
+
+test("a flood of stacks is taken as far as it can be; the rest stays as it is, and the next one is remapped again", async () => {
+	const { maps, image } = await imageWith(JSON.stringify(MAP));
+	const flood = await Promise.all(Array.from({ length: 1000 }, () => maps.remap(image, at("1:1"))));
+	expect(new Set(flood)).toEqual(new Set(["    at f (src/a.ts:1:1)", at("1:1")]));
+	expect(await maps.remap(image, at("1:1"))).toContain("src/a.ts:1:1");
+});
+
+test("a thread that ends costs the places of those who wait for it; the next stack has another", async () => {
+	const { maps, image } = await imageWith(JSON.stringify(MAP));
+	const waiting = maps.remap(image, at("1:1"));
+	await maps.close();
+	expect([at("1:1"), "    at f (src/a.ts:1:1)"]).toContain(await waiting);
+	expect(await maps.remap(image, at("1:1"))).toContain("src/a.ts:1:1");
 });
