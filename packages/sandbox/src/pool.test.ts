@@ -210,6 +210,14 @@ describe("a burst", () => {
 		expect(engine.booted).toEqual([]);
 	});
 
+	test("wakes nothing for a caller who is gone already", async () => {
+		const pool = await start();
+		const { sandbox } = await use(pool, "hello");
+		await frozen(pool, sandbox.id);
+		await expect(pool.acquire(version("hello"), [AbortSignal.abort()])).rejects.toMatchObject({ code: "cancelled" });
+		expect(pool.list().map(({ state }) => state)).toEqual(["frozen"]);
+	});
+
 	test("waits no more for a caller who goes away: the next one gets the turn", async () => {
 		const pool = await start();
 		const target = version("hello", { concurrency: 1 });
@@ -285,6 +293,17 @@ describe("the node's memory", () => {
 		expect(left()).toEqual(["b", "c"]);
 	});
 
+	test("that is on its way is waited for: a sandbox that only needs more of it isn't given up for a new one", async () => {
+		const pool = await start({ memoryBudgetBytes: 170 * MIB });
+		await fill(pool, 100, "a");
+		const small = await pool.acquire(version("b", { memoryMiB: 64 }));
+		engine.agents.get(small.sandbox.id)?.cgroup.tell({ memoryBytes: 60 * MIB });
+		await run(small);
+		await frozen(pool, small.sandbox.id);
+		expect((await use(pool, "a")).start).toBe("warm");
+		expect(left()).toEqual(["a"]);
+	});
+
 	test("is never promised twice", async () => {
 		const pool = await start({ memoryBudgetBytes: 512 * MIB, cores: 8 });
 		const over: number[] = [];
@@ -297,6 +316,80 @@ describe("the node's memory", () => {
 			}),
 		);
 		expect(over).toEqual([]);
+	});
+});
+
+describe("a version in constant use", () => {
+	/** Runs it again and again, by so many callers at a time; ends with how many runs there were. */
+	const keepBusy = (pool: Pool, callers: number, manifest: Parameters<typeof version>[1] = {}) => {
+		let asking = true;
+		let runs = 0;
+		const loops = Array.from({ length: callers }, async () => {
+			while (asking) {
+				await use(pool, "hot", manifest);
+				runs++;
+			}
+		});
+		const end = async () => {
+			asking = false;
+			await Promise.all(loops);
+			return runs;
+		};
+		return { end, runs: () => runs };
+	};
+
+	test("doesn't keep the memory from another that has waited for a while, and has its turn again after", async () => {
+		const pool = await start({ memoryBudgetBytes: 128 * MIB });
+		const hot = keepBusy(pool, 3);
+		await expect.poll(hot.runs, { interval: 5 }).toBeGreaterThan(0);
+		await use(pool, "cold");
+		const before = hot.runs();
+		await expect.poll(hot.runs, { interval: 5 }).toBeGreaterThan(before + 3);
+		await hot.end();
+	});
+
+	test("makes room also for one that needs more than a single sandbox of it has", async () => {
+		const pool = await start({ memoryBudgetBytes: 512 * MIB, cores: 4 });
+		const leases = await Promise.all(Array.from({ length: 4 }, () => pool.acquire(version("hot"))));
+		const hot = keepBusy(pool, 12);
+		for (const lease of leases) await run(lease);
+		expect((await use(pool, "cold", { memoryMiB: 512 })).start).toBe("boot");
+		await hot.end();
+	});
+
+	test("isn't held up by one that couldn't be served anyway", async () => {
+		vi.useFakeTimers({ toFake: ["performance"] });
+		const pool = await start({ memoryBudgetBytes: 256 * MIB });
+		const held = await pool.acquire(version("held"));
+		const hot = keepBusy(pool, 2);
+		const caller = new AbortController();
+		const large = expect(pool.acquire(version("large", { memoryMiB: 256 }), [caller.signal])).rejects.toMatchObject({ code: "cancelled" });
+		vi.advanceTimersByTime(1200);
+		const before = hot.runs();
+		await expect.poll(hot.runs, { interval: 5 }).toBeGreaterThan(before + 10);
+		expect(engine.of("hot")).toHaveLength(1);
+		caller.abort();
+		await large;
+		held.release(true, RAN);
+		await hot.end();
+	});
+
+	test("goes on when who it stood back for goes away", async () => {
+		vi.useFakeTimers({ toFake: ["performance"] });
+		const pool = await start({ memoryBudgetBytes: 256 * MIB });
+		await use(pool, "other");
+		const [first, second] = [await pool.acquire(version("hot")), await pool.acquire(version("other"))];
+		const caller = new AbortController();
+		const large = expect(pool.acquire(version("large", { memoryMiB: 256 }), [caller.signal])).rejects.toMatchObject({ code: "cancelled" });
+		vi.advanceTimersByTime(1200);
+		const next = pool.acquire(version("hot"));
+		// The other one could be back at any moment, and then there would be enough.
+		first.release(true, RAN);
+		expect(pool.stats.waiting).toBe(2);
+		caller.abort();
+		await large;
+		expect((await next).sandbox.id).toBe(first.sandbox.id);
+		second.release(true, RAN);
 	});
 });
 
@@ -333,4 +426,54 @@ test("a closed pool has removed every sandbox, whatever it did", async () => {
 	expect([...engine.removed].sort()).toEqual([...engine.booted].sort());
 	expect(pool.list()).toEqual([]);
 	expect(troubles).toEqual([]);
+});
+
+test("a closed pool lets nobody wait, and takes nobody in", async () => {
+	const pool = await start();
+	await pool.acquire(version("hello", { concurrency: 1 }));
+	const waiting = expect(pool.acquire(version("hello", { concurrency: 1 }))).rejects.toMatchObject({ code: "worker_lost" });
+	const boot = Promise.withResolvers<void>();
+	engine.onBoot = () => boot.promise;
+	const starting = expect(pool.acquire(version("other"))).rejects.toMatchObject({ code: "worker_lost" });
+	const closed = pool.close();
+	await Promise.all([waiting, starting]);
+	boot.resolve();
+	await closed;
+	expect(pool.stats.waiting).toBe(0);
+	await expect(pool.acquire(version("hello"))).rejects.toMatchObject({ code: "worker_lost" });
+	await expect(pool.acquireBuild()).rejects.toMatchObject({ code: "worker_lost" });
+	expect(engine.agents.size).toBe(0);
+	expect(troubles).toEqual([]);
+});
+
+describe("a sandbox that is killed while it boots", () => {
+	test("is never started when its container isn't yet", async () => {
+		const pool = await start();
+		const layers = Promise.withResolvers<void>();
+		engine.ensureLayers = () => layers.promise;
+		const asked = expect(pool.acquire(version("hello"))).rejects.toMatchObject({ code: "platform_error" });
+		expect(await pool.kill(pool.list()[0]?.id ?? "")).toBe(true);
+		layers.resolve();
+		await asked;
+		expect(engine.booted).toEqual([]);
+		await expect.poll(() => pool.list(), { interval: 5 }).toEqual([]);
+		await use(pool, "hello");
+	});
+
+	test("is gone when the kill says so, also when its container is just being started", async () => {
+		const pool = await start();
+		const boot = Promise.withResolvers<void>();
+		const began = Promise.withResolvers<void>();
+		engine.onBoot = () => {
+			began.resolve();
+			return boot.promise;
+		};
+		const asked = expect(pool.acquire(version("hello"))).rejects.toMatchObject({ code: "platform_error" });
+		await began.promise;
+		const killed = pool.kill(pool.list()[0]?.id ?? "");
+		boot.resolve();
+		await killed;
+		expect(engine.agents.size).toBe(0);
+		await asked;
+	});
 });

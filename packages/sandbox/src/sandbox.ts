@@ -89,6 +89,7 @@ export class Sandbox {
 	#talk: Conversation | undefined;
 	#specialisation: Specialisation | undefined;
 	#removed = false;
+	#killed = false;
 	#preloaded = false;
 	/** Attempts it has served. */
 	invocations = 0;
@@ -129,6 +130,11 @@ export class Sandbox {
 	async boot(socketPath: string, startMs: number): Promise<void> {
 		const talk = await Conversation.open(socketPath, this.bootKey.kind === "build" ? BUILD_BOUNDS : AGENT_BOUNDS);
 		this.#talk = talk;
+		// While its layers came, or just now: nobody would remove what was started after that.
+		if (this.#killed || this.#removed) {
+			talk.end({});
+			throw new Error(`${this.id} was ${this.#removed ? "removed" : "killed"} before it was booted`);
+		}
 		void talk.ending.then(() => this.#gone.resolve());
 		const hello = talk.hear(FROM_AGENT.hello);
 		const booted = await this.#engine.boot({
@@ -237,6 +243,7 @@ export class Sandbox {
 
 	/** Ends everything in it; resolves when nothing runs any more. */
 	async kill(): Promise<void> {
+		this.#killed = true;
 		await this.#engine.kill(this.id);
 	}
 
