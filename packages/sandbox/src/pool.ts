@@ -165,6 +165,8 @@ export class Pool {
 	async kill(id: string): Promise<boolean> {
 		const sandbox = this.#population.get(id);
 		if (sandbox === undefined) return false;
+		// Nobody is to get it while it dies.
+		if (sandbox.isAtRest) this.#population.retire(sandbox);
 		await sandbox.kill();
 		return true;
 	}
