@@ -67,6 +67,30 @@ describe("the node's memory", () => {
 	});
 });
 
+describe("a floor", () => {
+	test("isn't filled with the memory that the start it was learned from is about to have", async () => {
+		const pool = await start({ memoryBudgetBytes: 280 * MIB });
+		const asked = pool.acquire(version("a", { memoryMiB: 256 }));
+		expect(pool.stats.memoryBytes).toBe(256 * MIB);
+		await run(await asked);
+	});
+
+	test("is filled with what is left when nobody waits for memory: nothing is booted to be given up for them", async () => {
+		const pool = await start({ memoryBudgetBytes: 512 * MIB, prewarmed: 1 });
+		const prewarmed = () => pool.list().filter(({ state }) => state === "prewarmed").length;
+		const first = await pool.acquire(version("first", { memoryMiB: 256 }));
+		await expect.poll(prewarmed, { interval: 5 }).toBe(3);
+		const booted = engine.booted.length;
+		const large = pool.acquire(version("large", { memoryMiB: 512 }));
+		expect((await use(pool, "small")).start).toBe("prewarmed");
+		first.release(true, RAN);
+		const lease = await large;
+		expect(engine.booted.length).toBe(booted + 1);
+		await run(lease);
+		await expect.poll(prewarmed, { interval: 20 }).toBeGreaterThan(2);
+	});
+});
+
 describe("a version in constant use", () => {
 	/** Runs it again and again, by so many callers at a time; ends with how many runs there were. */
 	const keepBusy = (pool: Pool, callers: number, manifest: Parameters<typeof version>[1] = {}) => {

@@ -88,8 +88,8 @@ export class Pool {
 			boot: (key) => this.#population.prewarm(key).finally(() => this.#serveOthers()),
 			preload: (sandbox) => this.#population.preload(sandbox),
 			retire: (sandbox) => this.#population.retire(sandbox),
-			// Whoever waits for a sandbox of their own goes first.
-			isCalm: () => this.#boots === 0,
+			// Whoever waits for a sandbox of their own, or for memory, goes first.
+			isCalm: () => this.#boots === 0 && !this.#shortage.lasts,
 			hasRoom: () => this.#population.admission.fits(PREWARM_BYTES),
 			onTrouble: (error) => options.onTrouble("a sandbox couldn't be prewarmed", error),
 		});
@@ -257,7 +257,6 @@ export class Pool {
 		const prewarmed = this.#floors.take(key);
 		if (prewarmed !== undefined) this.#population.admission.reserve(prewarmed.id, limits.memoryBytes);
 		demand.starting++;
-		this.#floors.expect(key, this.#options.idleTtlMs);
 		let sandbox = prewarmed;
 		try {
 			const layers = this.#population.ensureLayers(target.image.layers);
@@ -277,6 +276,8 @@ export class Pool {
 			failStart(demand, error as Error);
 			this.#dispatch(demand);
 		}
+		// Not before: the memory that was found for this start isn't a floor's.
+		this.#floors.expect(key, this.#options.idleTtlMs);
 		this.#floors.refill();
 	}
 
@@ -409,6 +410,7 @@ export class Pool {
 	#tidy(): void {
 		for (const sandbox of this.#idle.since(performance.now() - this.#options.idleTtlMs)) this.#population.retire(sandbox);
 		this.#floors.expire();
+		this.#floors.refill();
 		for (const [key, demand] of this.#demands) {
 			if (!demand.quiet || this.#idle.has(key)) continue;
 			demand.forget();

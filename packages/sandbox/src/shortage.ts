@@ -41,6 +41,15 @@ export class Shortage {
 		return false;
 	}
 
+	/** Whether somebody waits for memory now. */
+	get lasts(): boolean {
+		for (const demand of this.#short) {
+			if (demand.unserved !== undefined) return true;
+			this.#short.delete(demand);
+		}
+		return false;
+	}
+
 	/** Whether others may stand back for a waiter of this version that came at `sinceMs`. */
 	mayHoldBack(demand: Demand, sinceMs: number): boolean {
 		return this.#short.has(demand) && isOverdue(sinceMs);
