@@ -1,6 +1,8 @@
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { encodeFrame, FrameDecoder, FrameError } from "./framing.js";
+
+afterEach(() => void vi.restoreAllMocks());
 
 const BOUNDS = { maxHeadBytes: 64 * 1024, maxBodyBytes: 64 * 1024 };
 
@@ -73,4 +75,38 @@ test("a half frame isn't a boundary", () => {
 	const decoder = new FrameDecoder(BOUNDS);
 	decoder.push(encodeFrame(1, {}).subarray(0, 3));
 	expect(decoder.atBoundary).toBe(false);
+});
+
+describe("a frame that arrives in many pieces", () => {
+	const body = Buffer.from(Array.from({ length: 50_000 }, (_, i) => i % 251));
+
+	test("keeps none of them: what is held is at most four times as large as what has arrived", () => {
+		const bytes = encodeFrame(1, {}, body);
+		const allocated: number[] = [];
+		const allocate = Buffer.allocUnsafe;
+		vi.spyOn(Buffer, "allocUnsafe").mockImplementation((size) => {
+			allocated.push(size);
+			return allocate(size);
+		});
+		const decoder = new FrameDecoder(BOUNDS);
+		// Each piece is overwritten by the next one, as nobody could whose pieces were kept.
+		const piece = Buffer.alloc(1);
+		const frames = [...bytes].flatMap((byte, at) => {
+			piece[0] = byte;
+			const frames = decoder.push(piece);
+			expect(allocated.at(-1)).toBeLessThanOrEqual(4 * (at + 1));
+			return frames;
+		});
+		expect(frames.map((frame) => Buffer.from(frame.body).equals(body))).toEqual([true]);
+		expect(allocated.length).toBeLessThanOrEqual(10);
+		expect(Math.max(...allocated)).toBeLessThanOrEqual(bytes.length);
+	});
+
+	test("costs one that arrives whole nothing: its body is the piece's own bytes", () => {
+		const bytes = encodeFrame(1, {}, body);
+		const allocate = vi.spyOn(Buffer, "allocUnsafe");
+		const [first, second] = new FrameDecoder(BOUNDS).push(Buffer.concat([bytes, bytes]));
+		expect([first?.body.buffer, second?.body.buffer].every((buffer) => buffer === first?.body.buffer)).toBe(true);
+		expect(allocate).not.toHaveBeenCalledWith(bytes.length);
+	});
 });

@@ -18,6 +18,9 @@ export interface FrameBounds {
 const PREFIX_BYTES = 4;
 const FIXED_BYTES = 5;
 const EMPTY = new Uint8Array(0);
+const NOTHING = Buffer.alloc(0);
+/** Room for a frame in pieces is at most so many times what has arrived of it: few copies, and little for few bytes. */
+const GROWTH = 4;
 
 /** A frame that breaks the protocol. The connection it came on is to be destroyed. */
 export class FrameError extends Error {
@@ -38,13 +41,18 @@ export function encodeFrame(type: number, head: unknown, body: Uint8Array = EMPT
 	return frame;
 }
 
-/** Cuts a byte stream into frames. Holds at most one frame's bytes, bounded by `bounds`. */
+/**
+ * Cuts a byte stream into frames. Whole frames are taken out of the chunk that they came in; of one that
+ * comes in pieces the bytes are copied together, so that a piece costs its bytes however small it is.
+ * Holds at most one frame's bytes, bounded by `bounds`.
+ */
 export class FrameDecoder {
 	readonly #bounds: FrameBounds;
-	#chunks: Buffer[] = [];
+	/** Room for a frame of which some has arrived, in its first `#size` bytes. */
+	#held: Buffer = NOTHING;
 	#size = 0;
-	/** Bytes of the next whole frame, prefix included; 0 while the prefix isn't there yet. */
-	#wanted = 0;
+	/** Bytes of the frame that is held, prefix included; those of the prefix alone while that isn't whole. */
+	#wanted = PREFIX_BYTES;
 
 	constructor(bounds: FrameBounds) {
 		this.#bounds = bounds;
@@ -52,17 +60,19 @@ export class FrameDecoder {
 
 	/** Takes a chunk and gives the frames that it completes. @throws FrameError */
 	push(chunk: Buffer): Frame[] {
-		this.#chunks.push(chunk);
-		this.#size += chunk.length;
 		const frames: Frame[] = [];
-		for (;;) {
-			if (this.#wanted === 0) {
-				if (this.#size < PREFIX_BYTES) return frames;
-				this.#wanted = this.#readPrefix();
+		let rest = chunk;
+		while (rest.length > 0) {
+			const whole = this.#size === 0 && rest.length >= PREFIX_BYTES ? this.#bytesOf(rest) : Number.POSITIVE_INFINITY;
+			if (whole <= rest.length) {
+				frames.push(this.#frameIn(rest.subarray(0, whole)));
+				rest = rest.subarray(whole);
+			} else {
+				rest = this.#hold(rest);
+				if (this.#isWhole) frames.push(this.#take());
 			}
-			if (this.#size < this.#wanted) return frames;
-			frames.push(this.#take());
 		}
+		return frames;
 	}
 
 	/** Whether the stream may end here: nothing of a frame has arrived. */
@@ -70,21 +80,46 @@ export class FrameDecoder {
 		return this.#size === 0;
 	}
 
-	#readPrefix(): number {
-		const joined = this.#join();
-		const rest = joined.readUInt32BE(0);
+	get #isWhole(): boolean {
+		return this.#size === this.#wanted && this.#wanted > PREFIX_BYTES;
+	}
+
+	/** Copies what belongs to the frame that is held. @returns what comes after */
+	#hold(bytes: Buffer): Buffer {
+		const taken = Math.min(bytes.length, this.#wanted - this.#size);
+		this.#makeRoom(this.#size + taken);
+		bytes.copy(this.#held, this.#size, 0, taken);
+		this.#size += taken;
+		if (this.#size === PREFIX_BYTES) this.#wanted = this.#bytesOf(this.#held);
+		return bytes.subarray(taken);
+	}
+
+	/** By what has arrived, up to the whole frame: a length that is only announced reserves nothing. */
+	#makeRoom(bytes: number): void {
+		if (bytes <= this.#held.length) return;
+		const room = Buffer.allocUnsafe(Math.min(GROWTH * bytes, this.#wanted));
+		this.#held.copy(room, 0, 0, this.#size);
+		this.#held = room;
+	}
+
+	/** What was held is the frame's from now on: its body isn't copied. */
+	#take(): Frame {
+		const bytes = this.#held.subarray(0, this.#size);
+		this.#held = NOTHING;
+		this.#size = 0;
+		this.#wanted = PREFIX_BYTES;
+		return this.#frameIn(bytes);
+	}
+
+	/** Bytes of the frame that begins here, prefix included. */
+	#bytesOf(start: Buffer): number {
+		const rest = start.readUInt32BE(0);
 		const most = FIXED_BYTES + this.#bounds.maxHeadBytes + this.#bounds.maxBodyBytes;
 		if (rest < FIXED_BYTES || rest > most) throw new FrameError(`a frame of ${rest} bytes is outside 5 to ${most}`);
 		return PREFIX_BYTES + rest;
 	}
 
-	#take(): Frame {
-		const joined = this.#join();
-		const bytes = joined.subarray(0, this.#wanted);
-		const left = joined.subarray(this.#wanted);
-		this.#chunks = left.length > 0 ? [left] : [];
-		this.#size = left.length;
-		this.#wanted = 0;
+	#frameIn(bytes: Buffer): Frame {
 		const headBytes = bytes.readUInt32BE(5);
 		const bodyAt = 9 + headBytes;
 		if (headBytes > this.#bounds.maxHeadBytes || bodyAt > bytes.length) {
@@ -94,11 +129,6 @@ export class FrameDecoder {
 		if (body.length > this.#bounds.maxBodyBytes)
 			throw new FrameError(`a body of ${body.length} bytes is over ${this.#bounds.maxBodyBytes}`);
 		return { type: bytes[4] as number, head: parse(bytes.toString("utf8", 9, bodyAt)), body };
-	}
-
-	#join(): Buffer {
-		if (this.#chunks.length > 1) this.#chunks = [Buffer.concat(this.#chunks, this.#size)];
-		return this.#chunks[0] as Buffer;
 	}
 }
 

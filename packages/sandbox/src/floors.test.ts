@@ -183,14 +183,32 @@ describe("a floor", () => {
 	});
 });
 
+test("a floor that one was just taken from is refilled after a moment, and not when it is closed", async () => {
+	const yard = new Yard();
+	yard.floors.set(KEY, 1);
+	yard.floors.refillSoon();
+	yard.floors.refillSoon();
+	expect(yard.booting).toHaveLength(0);
+	await vi.advanceTimersByTimeAsync(50);
+	expect(yard.booting).toHaveLength(1);
+	await yard.bootAll();
+	yard.floors.take(KEY);
+	yard.floors.refillSoon();
+	yard.floors.close();
+	await vi.advanceTimersByTimeAsync(50);
+	expect(yard.booting).toHaveLength(0);
+});
+
 describe("a floor that was learned", () => {
 	test("keeps one ready, and is given up when nobody asks for it any more", async () => {
 		const yard = new Yard();
 		yard.floors.expect(OTHER, 1000);
+		yard.floors.refill();
 		await yard.bootAll();
 		expect(yard.floors.has(OTHER)).toBe(true);
 		await vi.advanceTimersByTimeAsync(600);
 		yard.floors.expect(OTHER, 1000);
+		yard.floors.refill();
 		await vi.advanceTimersByTimeAsync(600);
 		yard.floors.expire();
 		expect(yard.floors.has(OTHER)).toBe(true);
@@ -202,6 +220,7 @@ describe("a floor that was learned", () => {
 	test("that expires while it boots keeps nothing", async () => {
 		const yard = new Yard();
 		yard.floors.expect(OTHER, 10);
+		yard.floors.refill();
 		await vi.advanceTimersByTimeAsync(20);
 		yard.floors.expire();
 		await yard.bootAll();
@@ -212,6 +231,7 @@ describe("a floor that was learned", () => {
 		const yard = new Yard();
 		yard.floors.set(KEY, 0);
 		yard.floors.expect(KEY, 1000);
+		yard.floors.refill();
 		expect(yard.booting).toHaveLength(0);
 	});
 });

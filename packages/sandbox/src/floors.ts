@@ -58,13 +58,12 @@ export class Floors {
 		for (const extra of floor.ready.splice(count)) this.#options.retire(extra);
 	}
 
-	/** Somebody may want one of these: keeps one ready for a while, where none are kept already. */
+	/** Somebody may want one of these: keeps one ready for a while from the next refill on, where none are kept already. */
 	expect(key: BootKey, forMs: number): void {
 		const floor = this.#of(key);
 		if (floor.untilMs === Number.POSITIVE_INFINITY) return;
 		floor.count = 1;
 		floor.untilMs = performance.now() + forMs;
-		this.refill();
 	}
 
 	/** Gives up what was learned and isn't asked for any more. */

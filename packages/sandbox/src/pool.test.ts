@@ -1,68 +1,10 @@
-import { join } from "node:path";
-import { FIXED_LIMITS, FROM_AGENT, type InvokeHead, MIB } from "@berth/contracts";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { FIXED_LIMITS, FROM_AGENT } from "@berth/contracts";
+import { describe, expect, test, vi } from "vitest";
 import type { Lease } from "./lease.js";
-import { Pool, type PoolOptions } from "./pool.js";
-import { temporaryDirectory } from "./testing/directory.js";
-import { type FakeAgent, FakeEngine } from "./testing/fake-engine.js";
-import { BASE, OTHER_BASE, version } from "./testing/versions.js";
-
-const RAN = { runMs: 1, cpuMs: 1 };
-
-const directory = temporaryDirectory();
-let engine: FakeEngine;
-const pools: Pool[] = [];
-const troubles: string[] = [];
-beforeEach(() => {
-	engine = new FakeEngine(directory.path, join(directory.path, "a"));
-	troubles.length = 0;
-});
-afterEach(async () => {
-	vi.useRealTimers();
-	for (const pool of pools.splice(0)) await pool.close();
-});
-
-async function start(changes: Partial<PoolOptions> = {}): Promise<Pool> {
-	const pool = new Pool({
-		engine,
-		layers: () => {
-			throw new Error("no layer is asked for");
-		},
-		bases: { node24: BASE, node22: OTHER_BASE, build: BASE },
-		node: "node_test",
-		agentSockets: join(directory.path, "a"),
-		memoryBudgetBytes: 4096 * MIB,
-		prewarmed: 0,
-		prewarmedBuilds: 0,
-		idleTtlMs: 60_000,
-		cores: 2,
-		onTrouble: (message) => void troubles.push(message),
-		...changes,
-	});
-	pools.push(pool);
-	await pool.start();
-	return pool;
-}
-
-const head: InvokeHead = { id: "inv_1", attempt: 1, timeoutMs: 5000, trigger: { kind: "event" }, maxBodyBytes: MIB };
-
-/** Runs one invocation and gives the sandbox back. */
-async function run(lease: Lease): Promise<void> {
-	const { healthy, outcome } = await lease.sandbox.invoke(head, Buffer.alloc(0));
-	expect(outcome).toBe("succeeded");
-	lease.release(healthy, RAN);
-}
-
-async function use(pool: Pool, name: string, manifest: Parameters<typeof version>[1] = {}): Promise<Lease> {
-	const lease = await pool.acquire(version(name, manifest));
-	await run(lease);
-	return lease;
-}
-
-/** Waits until the sandbox that was used last is frozen. */
-async function frozen(pool: Pool, id: string): Promise<void> {
-	await expect.poll(() => pool.list().find((each) => each.id === id)?.state, { interval: 5 }).toBe("frozen");
-}
+import type { Pool } from "./pool.js";
+import type { FakeAgent } from "./testing/fake-engine.js";
+import { engine, frozen, HEAD, RAN, run, start, use } from "./testing/pools.js";
+import { version } from "./testing/versions.js";
 
 describe("a start", () => {
 	test("is warm where a sandbox of the version is idle, frozen or not", async () => {
@@ -150,7 +92,7 @@ describe("what an invocation gave to `waitUntil`", () => {
 		});
 		await new Promise((resolve) => setTimeout(resolve, 50));
 		expect([had, pool.list()[0]?.state]).toEqual([false, "busy"]);
-		agent.say(FROM_AGENT.settled, { id: head.id });
+		agent.say(FROM_AGENT.settled, { id: HEAD.id });
 		expect((await next).sandbox.id).toBe(lease.sandbox.id);
 	});
 
@@ -210,6 +152,14 @@ describe("a burst", () => {
 		expect(engine.booted).toEqual([]);
 	});
 
+	test("wakes nothing for a caller who is gone already", async () => {
+		const pool = await start();
+		const { sandbox } = await use(pool, "hello");
+		await frozen(pool, sandbox.id);
+		await expect(pool.acquire(version("hello"), [AbortSignal.abort()])).rejects.toMatchObject({ code: "cancelled" });
+		expect(pool.list().map(({ state }) => state)).toEqual(["frozen"]);
+	});
+
 	test("waits no more for a caller who goes away: the next one gets the turn", async () => {
 		const pool = await start();
 		const target = version("hello", { concurrency: 1 });
@@ -248,58 +198,6 @@ describe("a burst", () => {
 	});
 });
 
-describe("the node's memory", () => {
-	/** Uses functions one after the other, each frozen before the next and holding so much. */
-	const fill = async (pool: Pool, memoryMiB: number, ...names: readonly string[]) => {
-		for (const name of names) {
-			const lease = await pool.acquire(version(name));
-			engine.agents.get(lease.sandbox.id)?.cgroup.tell({ memoryBytes: memoryMiB * MIB });
-			await run(lease);
-			await frozen(pool, lease.sandbox.id);
-		}
-	};
-	const left = () => ["a", "b", "c", "d"].filter((name) => engine.of(name).length > 0);
-
-	test("is made free by those that were used least recently, and only by as many as needed", async () => {
-		const pool = await start({ memoryBudgetBytes: 384 * MIB });
-		await fill(pool, 100, "a", "b", "c");
-		await use(pool, "d");
-		expect(left()).toEqual(["b", "c", "d"]);
-	});
-
-	test("isn't taken from anybody while there is enough", async () => {
-		const pool = await start({ memoryBudgetBytes: 512 * MIB });
-		await fill(pool, 100, "a", "b", "c");
-		await use(pool, "d");
-		expect(left()).toEqual(["a", "b", "c", "d"]);
-	});
-
-	test("that busy sandboxes hold makes others wait until it is free", async () => {
-		const pool = await start({ memoryBudgetBytes: 256 * MIB });
-		const [a] = [await pool.acquire(version("a")), await pool.acquire(version("b"))];
-		const c = pool.acquire(version("c"));
-		await new Promise((resolve) => setTimeout(resolve, 20));
-		expect(left()).toEqual(["a", "b"]);
-		a.release(true, RAN);
-		await run(await c);
-		expect(left()).toEqual(["b", "c"]);
-	});
-
-	test("is never promised twice", async () => {
-		const pool = await start({ memoryBudgetBytes: 512 * MIB, cores: 8 });
-		const over: number[] = [];
-		await Promise.all(
-			Array.from({ length: 40 }, async (_, index) => {
-				const lease = await pool.acquire(version(`f${index % 7}`));
-				const { memoryBytes, memoryBudgetBytes } = pool.stats;
-				if (memoryBytes > memoryBudgetBytes) over.push(memoryBytes);
-				await run(lease);
-			}),
-		);
-		expect(over).toEqual([]);
-	});
-});
-
 test("what is idle too long is removed", async () => {
 	const pool = await start({ idleTtlMs: 50 });
 	const lease = await use(pool, "hello");
@@ -322,15 +220,4 @@ test("a floor that is lowered is lowered when it says so", async () => {
 	expect(await pool.setFloor(0)).toBe(0);
 	expect(engine.agents.size).toBe(0);
 	expect(await pool.setFloor("default")).toBe(4);
-});
-
-test("a closed pool has removed every sandbox, whatever it did", async () => {
-	const pool = await start({ prewarmed: 2 });
-	await pool.acquire(version("busy"));
-	await use(pool, "idle");
-	await pool.close();
-	expect(engine.agents.size).toBe(0);
-	expect([...engine.removed].sort()).toEqual([...engine.booted].sort());
-	expect(pool.list()).toEqual([]);
-	expect(troubles).toEqual([]);
 });

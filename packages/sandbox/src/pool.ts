@@ -19,6 +19,7 @@ import type { Lease } from "./lease.js";
 import { Population, PREWARM_BYTES } from "./population.js";
 import type { Sandbox, Specialisation } from "./sandbox.js";
 import { infoOf } from "./sandbox-info.js";
+import { Shortage } from "./shortage.js";
 import { SpecialiseError } from "./specialise-error.js";
 import { startsIn } from "./start-policy.js";
 import { usesOf } from "./uses.js";
@@ -56,6 +57,7 @@ export class Pool {
 	readonly #idle: IdleSandboxes;
 	readonly #cpu = new CpuLoad();
 	readonly #demands = new Map<string, Demand>();
+	readonly #shortage = new Shortage((demand) => this.#missingSoonBytes(demand));
 	readonly #starts: Record<StartKind, number> = { boot: 0, prewarmed: 0, warm: 0 };
 	/** Boots that a waiter waits for. */
 	#boots = 0;
@@ -86,8 +88,8 @@ export class Pool {
 			boot: (key) => this.#population.prewarm(key).finally(() => this.#serveOthers()),
 			preload: (sandbox) => this.#population.preload(sandbox),
 			retire: (sandbox) => this.#population.retire(sandbox),
-			// Whoever waits for a sandbox of their own goes first.
-			isCalm: () => this.#boots === 0,
+			// Whoever waits for a sandbox of their own, or for memory, goes first.
+			isCalm: () => this.#boots === 0 && !this.#shortage.lasts,
 			hasRoom: () => this.#population.admission.fits(PREWARM_BYTES),
 			onTrouble: (error) => options.onTrouble("a sandbox couldn't be prewarmed", error),
 		});
@@ -107,19 +109,23 @@ export class Pool {
 
 	/**
 	 * A sandbox of the version. @throws BerthError `start_timed_out` when none could be had in
-	 * `FIXED_LIMITS.startMs`, `cancelled` when one of the signals ends the wait; @throws SpecialiseError when the
-	 * function's module fails to load
+	 * `FIXED_LIMITS.startMs`, `cancelled` when one of the signals ends the wait, `worker_lost` when the pool closes;
+	 * @throws SpecialiseError when the function's module fails to load
 	 */
 	async acquire(target: Specialisation, ends: readonly AbortSignal[] = []): Promise<Lease> {
+		this.#refuseWhenClosed();
+		if (ends.some(({ aborted }) => aborted)) throw nobodyWaits();
 		const demand = this.#demandOf(target);
 		const askedAt = performance.now();
-		const warm = this.#takeIdle(target.key);
+		const isNext = demand.waiting === 0 && !this.#shortage.holdsBack(demand, askedAt);
+		const warm = isNext ? this.#takeIdle(target.key) : undefined;
 		if (warm !== undefined) return this.#lease(warm, demand, "warm", performance.now() - askedAt, 0);
 		return await this.#wait(demand, ends);
 	}
 
 	/** A sandbox of the build class, for one build; it is thrown away after. */
 	async acquireBuild(): Promise<Lease> {
+		this.#refuseWhenClosed();
 		const key = buildKeyOf(this.#options.bases.build);
 		const startedAt = performance.now();
 		// A build goes on also where there is too little room: functions wait for it, not it for them.
@@ -137,6 +143,7 @@ export class Pool {
 	async expect({ image, manifest }: Pick<Specialisation, "image" | "manifest">): Promise<void> {
 		await this.#population.ensureLayers([...image.base.layers, ...image.layers]);
 		this.#floors.expect(bootKeyOf(image.base, manifest), this.#options.idleTtlMs);
+		this.#floors.refill();
 	}
 
 	/** Sets the floor of function sandboxes (`default`: as configured) and waits until it stands. */
@@ -159,6 +166,8 @@ export class Pool {
 	async kill(id: string): Promise<boolean> {
 		const sandbox = this.#population.get(id);
 		if (sandbox === undefined) return false;
+		// Nobody is to get it while it dies.
+		if (sandbox.isAtRest) this.#population.retire(sandbox);
 		await sandbox.kill();
 		return true;
 	}
@@ -174,13 +183,16 @@ export class Pool {
 		return { starts: { ...this.#starts }, waiting, memoryBytes: reservedBytes, memoryBudgetBytes: budgetBytes };
 	}
 
-	/** Removes every sandbox. */
+	/** Removes every sandbox. Nobody waits any longer. */
 	async close(): Promise<void> {
 		this.#closed = true;
 		clearInterval(this.#tidier);
 		this.#cpu.stop();
 		this.#floors.close();
-		for (const demand of this.#demands.values()) demand.forget();
+		for (const demand of this.#demands.values()) {
+			demand.forget();
+			for (let waiter = demand.next(); waiter !== undefined; waiter = demand.next()) waiter.reject(closing());
+		}
 		for (const sandbox of this.#population.all()) this.#population.retire(sandbox);
 		await this.#population.removalsDone();
 	}
@@ -189,8 +201,12 @@ export class Pool {
 		const { promise, resolve, reject } = Promise.withResolvers<Lease>();
 		const waiter: Waiter = { sinceMs: performance.now(), resolve, reject };
 		demand.add(waiter);
-		const giveUp = () => {
+		const leave = () => {
 			demand.remove(waiter);
+			this.#went(demand, waiter);
+		};
+		const giveUp = () => {
+			leave();
 			const detail = `no sandbox for ${demand.target.key} could be had within ${FIXED_LIMITS.startMs} ms; the node is full or the function's concurrency is used up`;
 			reject(new BerthError("start_timed_out", detail));
 		};
@@ -200,13 +216,12 @@ export class Pool {
 			else giveUp();
 		};
 		const goAway = () => {
-			demand.remove(waiter);
-			reject(new BerthError("cancelled", "nobody waits for it any more: its caller went away, or another worker has it"));
+			leave();
+			reject(nobodyWaits());
 		};
 		let timer = setTimeout(look, FIXED_LIMITS.startMs);
 		for (const end of ends) end.addEventListener("abort", goAway, { once: true });
-		if (ends.some(({ aborted }) => aborted)) goAway();
-		else this.#dispatch(demand);
+		this.#serve(demand);
 		return promise.finally(() => {
 			clearTimeout(timer);
 			for (const end of ends) end.removeEventListener("abort", goAway);
@@ -217,6 +232,7 @@ export class Pool {
 	#dispatch(demand: Demand): void {
 		const { image, manifest } = demand.target;
 		const key = bootKeyOf(image.base, manifest);
+		this.#shortage.delete(demand);
 		for (let waiter = demand.unserved; waiter !== undefined && !this.#closed; waiter = demand.unserved) {
 			if (demand.serving >= manifest.concurrency) return;
 			const kind = this.#floors.has(key) ? "prewarmed" : "boot";
@@ -225,7 +241,12 @@ export class Pool {
 				demand.lookAgainIn(inMs, () => this.#dispatch(demand));
 				return;
 			}
-			if (!this.#makeRoom(limitsOf(manifest).memoryBytes)) return;
+			// An idle one of its own only lacks room, of which another would need more.
+			const waits = this.#idle.has(demand.target.key) || this.#shortage.holdsBack(demand, waiter.sinceMs);
+			if (waits || !this.#makeRoom(limitsOf(manifest).memoryBytes)) {
+				this.#shortage.add(demand);
+				return;
+			}
 			void this.#startFor(demand, key);
 		}
 	}
@@ -237,7 +258,6 @@ export class Pool {
 		const prewarmed = this.#floors.take(key);
 		if (prewarmed !== undefined) this.#population.admission.reserve(prewarmed.id, limits.memoryBytes);
 		demand.starting++;
-		this.#floors.expect(key, this.#options.idleTtlMs);
 		let sandbox = prewarmed;
 		try {
 			const layers = this.#population.ensureLayers(target.image.layers);
@@ -257,6 +277,8 @@ export class Pool {
 			failStart(demand, error as Error);
 			this.#dispatch(demand);
 		}
+		// Not before: the memory that was found for this start isn't a floor's.
+		this.#floors.expect(key, this.#options.idleTtlMs);
 		this.#floors.refillSoon();
 	}
 
@@ -319,13 +341,14 @@ export class Pool {
 			this.#dispatch(demand);
 			return;
 		}
-		const waiter = demand.next();
+		const waiter = this.#shortage.holdsBack(demand, demand.oldestMs, sandbox.limits.memoryBytes) ? undefined : demand.next();
 		if (waiter === undefined) {
 			this.#park(sandbox);
 			return;
 		}
 		sandbox.move("warm");
 		waiter.resolve(this.#lease(sandbox, demand, "warm", performance.now() - waiter.sinceMs, 0));
+		this.#went(demand, waiter);
 	}
 
 	#park(sandbox: Sandbox): void {
@@ -356,13 +379,27 @@ export class Pool {
 		return undefined;
 	}
 
+	/** Bytes that a version's next start would still lack, were everything evicted that is idle or soon will be. */
+	#missingSoonBytes(demand: Demand): number {
+		const { admission } = this.#population;
+		let bytes = admission.missing(limitsOf(demand.target.manifest).memoryBytes) - this.#evictableBytes();
+		for (const other of this.#demands.values()) {
+			if (other !== demand && other.runsShortly) bytes -= other.busy * limitsOf(other.target.manifest).memoryBytes;
+		}
+		return bytes;
+	}
+
+	#evictableBytes(): number {
+		const { admission } = this.#population;
+		return [...this.#idle.all(), ...this.#floors.ready()].reduce((sum, each) => sum + admission.held(each.id), 0);
+	}
+
 	/** Evicts the longest idle, then prewarmed ones, until `bytes` fit. @returns whether they do; when not yet, the removal of what was evicted asks again */
 	#makeRoom(bytes: number, id?: string): boolean {
 		const { admission } = this.#population;
 		if (admission.missing(bytes, id) <= 0) return admission.fits(bytes, id);
-		const evictable = [...this.#idle.all(), ...this.#floors.ready()].reduce((sum, each) => sum + admission.held(each.id), 0);
 		// Nobody loses what wouldn't be enough.
-		if (admission.missing(bytes, id) > evictable) return false;
+		if (admission.missing(bytes, id) > this.#evictableBytes()) return false;
 		while (admission.missing(bytes, id) > 0) {
 			const victim = this.#idle.oldest() ?? this.#floors.spare();
 			if (victim === undefined) return false;
@@ -374,9 +411,11 @@ export class Pool {
 	#tidy(): void {
 		for (const sandbox of this.#idle.since(performance.now() - this.#options.idleTtlMs)) this.#population.retire(sandbox);
 		this.#floors.expire();
+		this.#floors.refill();
 		for (const [key, demand] of this.#demands) {
 			if (!demand.quiet || this.#idle.has(key)) continue;
 			demand.forget();
+			this.#shortage.delete(demand);
 			this.#demands.delete(key);
 		}
 	}
@@ -387,20 +426,29 @@ export class Pool {
 		for (const demand of waiting.sort((a, b) => a.oldestMs - b.oldestMs)) this.#serve(demand);
 	}
 
-	/** An idle sandbox that had no room to run may have it now. */
+	/** Idle sandboxes that had no room to run may have it now; whom they don't do for may have a start. */
 	#serve(demand: Demand): void {
-		const sandbox = demand.waiting === 0 ? undefined : this.#takeIdle(demand.target.key);
-		if (sandbox === undefined) {
-			this.#dispatch(demand);
-			return;
+		while (demand.waiting > 0 && !this.#shortage.holdsBack(demand, demand.oldestMs)) {
+			const sandbox = this.#takeIdle(demand.target.key);
+			if (sandbox === undefined) break;
+			const waiter = demand.next() as Waiter;
+			waiter.resolve(this.#lease(sandbox, demand, "warm", performance.now() - waiter.sinceMs, 0));
 		}
-		const waiter = demand.next() as Waiter;
-		waiter.resolve(this.#lease(sandbox, demand, "warm", performance.now() - waiter.sinceMs, 0));
+		this.#dispatch(demand);
+	}
+
+	/** A waiter of the version waits no longer: others may have stood back for that one. */
+	#went(demand: Demand, { sinceMs }: Waiter): void {
+		if (this.#shortage.mayHoldBack(demand, sinceMs)) this.#serveOthers();
 	}
 
 	#giveUp(sandbox: Sandbox, what: string, error: Error): void {
 		this.#options.onTrouble(`${sandbox.id} couldn't be ${what}`, error);
 		this.#population.retire(sandbox);
+	}
+
+	#refuseWhenClosed(): void {
+		if (this.#closed) throw closing();
 	}
 
 	#setFloors(count: number): void {
@@ -418,6 +466,14 @@ export class Pool {
 		}
 		return demand;
 	}
+}
+
+function closing(): BerthError {
+	return new BerthError("worker_lost", "its worker stops; it hadn't begun");
+}
+
+function nobodyWaits(): BerthError {
+	return new BerthError("cancelled", "nobody waits for it any more: its caller went away, or another worker has it");
 }
 
 /** A start that failed fails the waiter it was for, not all of them. */

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { type Base, FIXED_LIMITS, MIB, type SandboxLimits } from "@berth/contracts";
 import { Admission } from "./admission.js";
 import { type BootKey, prewarmLimitsOf } from "./boot-key.js";
@@ -6,6 +7,10 @@ import { Sandbox } from "./sandbox.js";
 
 /** What one that is being prewarmed is counted with: nothing but Node and the agent runs in it. */
 export const PREWARM_BYTES = 48 * MIB;
+
+/** How often a removal is tried, and how long after one that failed, milliseconds. */
+const REMOVE_TURNS = 3;
+const REMOVE_AGAIN_MS = 500;
 
 export interface PopulationOptions {
 	readonly engine: SandboxEngine;
@@ -84,21 +89,31 @@ export class Population {
 		sandbox.move("retiring");
 		this.#options.onRetire(sandbox);
 		this.admission.leave(sandbox.id);
-		const removal = sandbox
-			.remove()
-			.catch((error: Error) => this.#options.onTrouble(`${sandbox.id} couldn't be removed`, error))
-			.finally(() => {
-				this.#removals.delete(removal);
-				this.#sandboxes.delete(sandbox.id);
-				this.admission.release(sandbox.id);
-				this.#options.onRemoved();
-			});
+		const removal = this.#remove(sandbox).finally(() => {
+			this.#removals.delete(removal);
+			this.#sandboxes.delete(sandbox.id);
+			this.admission.release(sandbox.id);
+			this.#options.onRemoved();
+		});
 		this.#removals.add(removal);
 	}
 
-	/** Resolves when no removal is under way. */
+	/** Resolves when the removals are over that are under way now. */
 	async removalsDone(): Promise<void> {
-		while (this.#removals.size > 0) await Promise.all(this.#removals);
+		await Promise.all(this.#removals);
+	}
+
+	/** What the kernel holds on to for a moment goes at the next try. What never goes is left to the next launcher. */
+	async #remove(sandbox: Sandbox): Promise<void> {
+		for (let turn = 1; turn <= REMOVE_TURNS; turn++) {
+			try {
+				await sandbox.remove();
+				return;
+			} catch (error) {
+				this.#options.onTrouble(`${sandbox.id} couldn't be removed (try ${turn} of ${REMOVE_TURNS})`, error as Error);
+			}
+			if (turn < REMOVE_TURNS) await pause(REMOVE_AGAIN_MS);
+		}
 	}
 
 	async #bootOn(sandbox: Sandbox): Promise<void> {
@@ -119,6 +134,6 @@ export class Population {
 
 	/** One that died while idle is replaced; one that is busy is its holder's affair. */
 	#lost(sandbox: Sandbox): void {
-		if (sandbox.state === "prewarmed" || sandbox.state === "warm" || sandbox.state === "frozen") this.retire(sandbox);
+		if (sandbox.isAtRest) this.retire(sandbox);
 	}
 }

@@ -1,6 +1,7 @@
 import {
 	AGENT_BOUNDS,
 	type AnswerHead,
+	type BootAnswer,
 	BUILD_BOUNDS,
 	FROM_AGENT,
 	type FunctionError,
@@ -89,6 +90,7 @@ export class Sandbox {
 	#talk: Conversation | undefined;
 	#specialisation: Specialisation | undefined;
 	#removed = false;
+	#killed = false;
 	#preloaded = false;
 	/** Attempts it has served. */
 	invocations = 0;
@@ -129,6 +131,11 @@ export class Sandbox {
 	async boot(socketPath: string, startMs: number): Promise<void> {
 		const talk = await Conversation.open(socketPath, this.bootKey.kind === "build" ? BUILD_BOUNDS : AGENT_BOUNDS);
 		this.#talk = talk;
+		// While its layers came, or just now: nobody would remove what was started after that.
+		if (this.#killed || this.#removed) {
+			talk.end({});
+			throw new Error(`${this.id} was ${this.#removed ? "removed" : "killed"} before it was booted`);
+		}
 		void talk.ending.then(() => this.#gone.resolve());
 		const hello = talk.hear(FROM_AGENT.hello);
 		const booted = await this.#engine.boot({
@@ -138,10 +145,10 @@ export class Sandbox {
 			...this.#heap,
 			limits: this.#limits,
 		});
-		const logs = new LogReader(booted.stdout, booted.stderr);
 		const cgroup = new CgroupReader(booted.cgroup);
-		this.#body = { talk, logs, cgroup, meter: new UsageMeter(cgroup), freezer: new Freezer(booted.cgroup), restingTasks: 0 };
-		logs.begin();
+		const freezer = new Freezer(booted.cgroup);
+		this.#body = { talk, logs: logsOf(booted, freezer), cgroup, meter: new UsageMeter(cgroup), freezer, restingTasks: 0 };
+		this.#body.logs.begin();
 		await this.#await(hello, startMs, "its agent to say hello");
 		this.#body = { ...this.#body, restingTasks: cgroup.tasks() };
 	}
@@ -215,9 +222,14 @@ export class Sandbox {
 		this.#alive().freezer.thaw();
 	}
 
-	/** Whether its agent or its container has ended. */
+	/** Whether its agent or its container has ended, or is about to. */
 	get hasEnded(): boolean {
-		return this.#talk?.ended !== undefined;
+		return this.#killed || this.#talk?.ended !== undefined;
+	}
+
+	/** Whether it has booted and nobody uses it. */
+	get isAtRest(): boolean {
+		return this.#state === "prewarmed" || this.#state === "warm" || this.#state === "frozen";
 	}
 
 	/** Bytes that its cgroup is charged with; 0 before it runs and when it is being removed. */
@@ -237,6 +249,7 @@ export class Sandbox {
 
 	/** Ends everything in it; resolves when nothing runs any more. */
 	async kill(): Promise<void> {
+		this.#killed = true;
 		await this.#engine.kill(this.id);
 	}
 
@@ -324,7 +337,7 @@ export class Sandbox {
 	/** An answer is the tenant's word: it counts only for the attempt in hand. */
 	#judge(reply: Reply, asked: InvokeHead, mayStay: boolean): Pick<SandboxResult, "outcome" | "answer" | "error" | "healthy"> {
 		const { type, head, body } = (reply as { frame: { type: number; head: unknown; body: Uint8Array } }).frame;
-		const healthy = mayStay && this.#talk?.ended === undefined;
+		const healthy = mayStay && !this.hasEnded;
 		if (type === FROM_AGENT.answer) {
 			const answer = answerIn(head);
 			if (answer === undefined) return wrongAnswer("an answer that isn't one");
@@ -337,6 +350,16 @@ export class Sandbox {
 		if (failure === undefined || failure.id !== asked.id) return wrongAnswer("the failure of another invocation than its own");
 		this.settled = this.#openEndOf(head);
 		return { outcome: failure.phase === "too_large" ? "response_too_large" : "handler_error", error: failure.error, healthy };
+	}
+}
+
+/** @throws Error when they can't be read; the freezer is closed then */
+function logsOf({ stdout, stderr }: BootAnswer, freezer: Freezer): LogReader {
+	try {
+		return new LogReader(stdout, stderr);
+	} catch (error) {
+		freezer.close();
+		throw error;
 	}
 }
 

@@ -139,6 +139,23 @@ describe("an attempt that succeeds", () => {
 			expect((await store.getBody(result?.body ?? { text: "" })).length).toBe(body.length);
 		},
 	);
+
+	test("has no payload in memory while it waits for a sandbox", async () => {
+		const pool = new FakePool();
+		const free = Promise.withResolvers<void>();
+		const acquire = vi.spyOn(pool, "acquire").mockImplementation(async () => {
+			await free.promise;
+			return pool.lease;
+		});
+		const payload = await artifacts.payloads.put(Buffer.from("large"));
+		const read = vi.spyOn(artifacts.payloads, "getBody");
+		const waiting = Array.from({ length: 100 }, () => attempts(pool).run(delivery({}, { payload, sizeBytes: 5 })));
+		await expect.poll(() => acquire.mock.calls.length, { interval: 5 }).toBe(100);
+		expect(read).not.toHaveBeenCalled();
+		free.resolve();
+		await Promise.all(waiting);
+		expect(pool.bodies).toEqual(Array.from({ length: 100 }, () => "large"));
+	});
 });
 
 describe("what it printed", () => {
@@ -204,6 +221,15 @@ describe("an attempt that fails", () => {
 		pool.acquire = () => Promise.reject(new Error("it isn't asked"));
 		const gone = versionsOf(() => Promise.reject(new BerthError("function_not_found", "deleted")));
 		expect((await attempts(pool, gone).run(delivery())).attempt).toMatchObject({ outcome: "platform_error", code: "function_not_found" });
+	});
+
+	test("for want of its payload is the platform's failure; its sandbox, which ran nothing, is given back", async () => {
+		const pool = new FakePool();
+		const gone = { payload: "0".repeat(32), sizeBytes: 5 };
+		const { attempt } = await attempts(pool).run(delivery({}, gone));
+		expect(attempt).toMatchObject({ outcome: "platform_error", code: "platform_error", phases: { queueMs: 7, initMs: 0, runMs: 0 } });
+		expect(attempt).not.toHaveProperty("sandbox");
+		expect([pool.bodies, pool.released]).toEqual([[], [[true, undefined]]]);
 	});
 
 	test("for a reason nobody foresaw is a rejection, and its sandbox isn't kept", async () => {

@@ -64,10 +64,10 @@ export class Attempts {
 				image: version.image,
 				manifest: version.manifest,
 			};
-			const { payloads, queued } = this.#options.artifacts;
-			const body = await (delivery.lane === "background" ? queued : payloads).getBody(request.body);
 			const lease = await this.#acquire(delivery, target, askedAt);
-			return "attempt" in lease ? lease : await this.#runIn(lease, delivery, target, body);
+			if ("attempt" in lease) return lease;
+			const body = await this.#bodyFor(lease, delivery);
+			return await this.#runIn(lease, delivery, target, body);
 		} catch (error) {
 			if (!(error instanceof BerthError)) throw error;
 			const phases = { queueMs: delivery.queueMs, startMs: performance.now() - askedAt, initMs: 0, runMs: 0 };
@@ -93,6 +93,17 @@ export class Attempts {
 				{ outcome: error.outcome, code: error.outcome, phases, error: described },
 				await this.#logBook(error.log.lines, error.log.truncated),
 			);
+		}
+	}
+
+	/** Its payload, read when there is a sandbox for it: who waits for one holds no body meanwhile. A failure gives the sandbox back. */
+	async #bodyFor(lease: Lease, { request, lane }: Delivery): Promise<Uint8Array> {
+		const { payloads, queued } = this.#options.artifacts;
+		try {
+			return await (lane === "background" ? queued : payloads).getBody(request.body);
+		} catch (error) {
+			lease.release(true);
+			throw error;
 		}
 	}
 

@@ -7,12 +7,16 @@ import { ReadyVersions } from "./versions.js";
 /** A registry that counts how often it is asked. */
 class FakeRegistry {
 	readonly stored = new Map<string, Version>();
+	/** An answer that is on its way arrives when this has come. */
+	arrives: Promise<void> = Promise.resolve();
 	asked = 0;
 	#tell: (name: string | undefined) => void = () => undefined;
 
 	async getVersion(project: string, name: string, number: number): Promise<Version | undefined> {
 		this.asked++;
-		return this.stored.get(`${project}/${name}:${number}`);
+		const version = this.stored.get(`${project}/${name}:${number}`);
+		await this.arrives;
+		return version;
 	}
 
 	onChange(listener: (name: string | undefined) => void): () => void {
@@ -50,6 +54,17 @@ test("a function that was deleted doesn't run any more; one whose name begins al
 	await expect(versions.get("default", "hello", 1)).rejects.toMatchObject({ code: "function_not_found" });
 	await versions.get("default", "hello-2", 1);
 	expect(registry.asked).toBe(3);
+});
+
+test("an answer that a deletion overtook isn't kept", async () => {
+	const { registry, versions } = open("hello");
+	const arrival = Promise.withResolvers<void>();
+	registry.arrives = arrival.promise;
+	const asked = versions.get("default", "hello", 1);
+	registry.delete("hello", "default/hello");
+	arrival.resolve();
+	await asked;
+	await expect(versions.get("default", "hello", 1)).rejects.toMatchObject({ code: "function_not_found" });
 });
 
 test("after a silence in which anything may have changed nothing is believed", async () => {

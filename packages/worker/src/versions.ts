@@ -7,6 +7,8 @@ const KEPT = 1000;
 export class ReadyVersions {
 	readonly #registry: FunctionRegistry;
 	readonly #kept = new Map<string, Version>();
+	/** Counts what was told: an answer from before isn't kept. */
+	#changes = 0;
 
 	constructor(registry: FunctionRegistry) {
 		this.#registry = registry;
@@ -16,15 +18,17 @@ export class ReadyVersions {
 	/** @throws BerthError function_not_found when it was deleted since, function_not_ready when it has no image */
 	async get(project: string, name: string, number: number): Promise<Version & Required<Pick<Version, "image">>> {
 		const key = `${project}/${name}:${number}`;
+		const changes = this.#changes;
 		const known = this.#kept.get(key) ?? (await this.#registry.getVersion(project, name, number));
 		if (known === undefined) throw new BerthError("function_not_found", `${key} was deleted before it could run`);
 		if (known.image === undefined) throw new BerthError("function_not_ready", `${key} isn't ready`);
 		if (this.#kept.size >= KEPT) this.#kept.clear();
-		this.#kept.set(key, known);
+		if (changes === this.#changes) this.#kept.set(key, known);
 		return known as Version & Required<Pick<Version, "image">>;
 	}
 
 	#forget(name: string | undefined): void {
+		this.#changes++;
 		if (name === undefined) this.#kept.clear();
 		else for (const key of this.#kept.keys()) if (key.startsWith(`${name}:`)) this.#kept.delete(key);
 	}

@@ -68,6 +68,8 @@ export class FakeEngine implements SandboxEngine {
 	readonly #directory: string;
 	readonly #agentSockets: string;
 	readonly #exitListeners: ((exit: SandboxExit) => void)[] = [];
+	/** As an engine has to: who kills or removes waits for the boot that is under way. */
+	readonly #booting = new Map<string, Promise<unknown>>();
 	/** Sandboxes that run, and all that ever were, in order. */
 	readonly agents = new Map<string, FakeAgent>();
 	readonly booted: string[] = [];
@@ -96,7 +98,16 @@ export class FakeEngine implements SandboxEngine {
 		return Promise.resolve();
 	}
 
-	async boot(request: BootRequest): Promise<BootAnswer> {
+	boot(request: BootRequest): Promise<BootAnswer> {
+		const answer = this.#boot(request);
+		this.#booting.set(
+			request.sandbox,
+			answer.catch(() => undefined),
+		);
+		return answer;
+	}
+
+	async #boot(request: BootRequest): Promise<BootAnswer> {
 		await this.onBoot(request);
 		const { sandbox } = request;
 		const cgroup = new FakeCgroup(join(this.#directory, sandbox));
@@ -111,13 +122,13 @@ export class FakeEngine implements SandboxEngine {
 		return Promise.resolve();
 	}
 
-	kill(sandbox: string): Promise<void> {
+	async kill(sandbox: string): Promise<void> {
+		await this.#booting.get(sandbox);
 		const agent = this.agents.get(sandbox);
-		if (agent === undefined) return Promise.resolve();
+		if (agent === undefined) return;
 		this.agents.delete(sandbox);
 		agent.hangUp();
 		for (const listener of this.#exitListeners) listener({ sandbox, code: 137, maxResidentBytes: 0 });
-		return Promise.resolve();
 	}
 
 	async remove(sandbox: string): Promise<void> {

@@ -1,0 +1,149 @@
+import { readdirSync } from "node:fs";
+import { MIB } from "@berth/contracts";
+import { describe, expect, test } from "vitest";
+import { engine, RAN, run, start, troubles, use } from "./testing/pools.js";
+import { version } from "./testing/versions.js";
+
+describe("a sandbox that is being killed", () => {
+	/** Kills take until the test lets them. */
+	const slowly = () => {
+		const { promise, resolve } = Promise.withResolvers<void>();
+		const kill = engine.kill.bind(engine);
+		engine.kill = (sandbox) => promise.then(() => kill(sandbox));
+		return resolve;
+	};
+
+	test.each(["warm", "busy"])("is nobody's next, also when it was %s and is healthy", async (state) => {
+		const pool = await start();
+		const lease = await pool.acquire(version("hello"));
+		if (state === "warm") await run(lease);
+		const goOn = slowly();
+		const killed = pool.kill(lease.sandbox.id);
+		if (state === "busy") await run(lease);
+		const next = await pool.acquire(version("hello"));
+		expect([next.start, next.sandbox.id === lease.sandbox.id]).toEqual(["boot", false]);
+		goOn();
+		expect(await killed).toBe(true);
+		await expect.poll(() => engine.removed, { interval: 5 }).toContain(lease.sandbox.id);
+	});
+
+	test("isn't given to a version when it was prewarmed", async () => {
+		const pool = await start({ prewarmed: 1 });
+		const [first, ...others] = pool.list();
+		for (const { id } of others) await pool.kill(id);
+		const goOn = slowly();
+		const killed = pool.kill(first?.id ?? "");
+		expect((await use(pool, "hello")).sandbox.id).not.toBe(first?.id);
+		goOn();
+		await killed;
+	});
+});
+
+describe("a sandbox that is killed while it boots", () => {
+	test("is never started when its container isn't yet", async () => {
+		const pool = await start();
+		const layers = Promise.withResolvers<void>();
+		engine.ensureLayers = () => layers.promise;
+		const asked = expect(pool.acquire(version("hello"))).rejects.toMatchObject({ code: "platform_error" });
+		expect(await pool.kill(pool.list()[0]?.id ?? "")).toBe(true);
+		layers.resolve();
+		await asked;
+		expect(engine.booted).toEqual([]);
+		await expect.poll(() => pool.list(), { interval: 5 }).toEqual([]);
+		await use(pool, "hello");
+	});
+
+	test("is gone when the kill says so, also when its container is just being started", async () => {
+		const pool = await start();
+		const boot = Promise.withResolvers<void>();
+		const began = Promise.withResolvers<void>();
+		engine.onBoot = () => {
+			began.resolve();
+			return boot.promise;
+		};
+		const asked = expect(pool.acquire(version("hello"))).rejects.toMatchObject({ code: "platform_error" });
+		await began.promise;
+		const killed = pool.kill(pool.list()[0]?.id ?? "");
+		boot.resolve();
+		await killed;
+		expect(engine.agents.size).toBe(0);
+		await asked;
+	});
+});
+
+describe("a removal", () => {
+	test("is waited for by whoever asked for it, not all that come after", async () => {
+		const pool = await start();
+		await use(pool, "evicted");
+		const busy = await pool.acquire(version("other"));
+		const removals = new Map<string, () => void>();
+		const remove = engine.remove.bind(engine);
+		engine.remove = async (sandbox) => {
+			await new Promise<void>((resolve) => removals.set(sandbox, resolve));
+			await remove(sandbox);
+		};
+		const evicted = pool.evict("default", "evicted");
+		const [first] = [...removals.values()];
+		busy.release(false, RAN);
+		first?.();
+		expect(await evicted).toBe(1);
+		for (const goOn of removals.values()) goOn();
+	});
+
+	test("that fails is tried again, and its memory counts until it is gone", async () => {
+		const pool = await start();
+		const lease = await pool.acquire(version("hello"));
+		const remove = engine.remove.bind(engine);
+		let failures = 1;
+		engine.remove = (sandbox) => (failures-- > 0 ? Promise.reject(new Error("device or resource busy")) : remove(sandbox));
+		lease.release(false, RAN);
+		await expect.poll(() => troubles, { interval: 5 }).toHaveLength(1);
+		expect([engine.agents.size, pool.stats.memoryBytes]).toEqual([1, 128 * MIB]);
+		await expect.poll(() => pool.stats.memoryBytes, { interval: 5 }).toBe(0);
+		expect(engine.removed).toEqual([lease.sandbox.id]);
+	});
+});
+
+test("a boot whose output or cgroup can't be opened leaves no descriptor open", async () => {
+	const pool = await start();
+	const open = () => readdirSync("/proc/self/fd").length;
+	const boot = engine.boot.bind(engine);
+	engine.boot = async (request) => {
+		const answer = await boot(request);
+		return { ...answer, cgroup: { ...answer.cgroup, freezer: "/nowhere" } };
+	};
+	await expect(pool.acquire(version("hello"))).rejects.toMatchObject({ code: "platform_error" });
+	await expect.poll(() => pool.list(), { interval: 5 }).toEqual([]);
+	const before = open();
+	for (let i = 0; i < 10; i++) await expect(pool.acquire(version("hello"))).rejects.toMatchObject({ code: "platform_error" });
+	await expect.poll(open, { interval: 20, timeout: 2000 }).toBeLessThan(before + 10);
+});
+
+test("a closed pool has removed every sandbox, whatever it did", async () => {
+	const pool = await start({ prewarmed: 2 });
+	await pool.acquire(version("busy"));
+	await use(pool, "idle");
+	await pool.close();
+	expect(engine.agents.size).toBe(0);
+	expect([...engine.removed].sort()).toEqual([...engine.booted].sort());
+	expect(pool.list()).toEqual([]);
+	expect(troubles).toEqual([]);
+});
+
+test("a closed pool lets nobody wait, and takes nobody in", async () => {
+	const pool = await start();
+	await pool.acquire(version("hello", { concurrency: 1 }));
+	const waiting = expect(pool.acquire(version("hello", { concurrency: 1 }))).rejects.toMatchObject({ code: "worker_lost" });
+	const boot = Promise.withResolvers<void>();
+	engine.onBoot = () => boot.promise;
+	const starting = expect(pool.acquire(version("other"))).rejects.toMatchObject({ code: "worker_lost" });
+	const closed = pool.close();
+	await Promise.all([waiting, starting]);
+	boot.resolve();
+	await closed;
+	expect(pool.stats.waiting).toBe(0);
+	await expect(pool.acquire(version("hello"))).rejects.toMatchObject({ code: "worker_lost" });
+	await expect(pool.acquireBuild()).rejects.toMatchObject({ code: "worker_lost" });
+	expect(engine.agents.size).toBe(0);
+	expect(troubles).toEqual([]);
+});

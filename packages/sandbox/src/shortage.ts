@@ -1,0 +1,61 @@
+import type { Demand } from "./demand.js";
+
+/** Who has waited for memory so long goes before all who came later, milliseconds. A start costs a tenth of it at most. */
+const FAIR_AFTER_MS = 1000;
+
+/**
+ * Who lacks memory, and who leaves it to whom. Without it a version in constant use would keep all that it has: what comes
+ * back goes to its own next waiter. Who couldn't be served soon holds nobody back.
+ */
+export class Shortage {
+	/** Versions whose next start found no room; most of the time none. */
+	readonly #short = new Set<Demand>();
+	readonly #missingSoonBytes: (demand: Demand) => number;
+
+	/** @param missingSoonBytes what a version's next start would lack, were everything given up for it that is idle or soon will be */
+	constructor(missingSoonBytes: (demand: Demand) => number) {
+		this.#missingSoonBytes = missingSoonBytes;
+	}
+
+	/** A version found no room. */
+	add(demand: Demand): void {
+		this.#short.add(demand);
+	}
+
+	/** It has what it needs, or is about to ask again. Idempotent. */
+	delete(demand: Demand): void {
+		this.#short.delete(demand);
+	}
+
+	/**
+	 * Whether a waiter of a version that came at `sinceMs` leaves what there is to another version's, who came before and
+	 * has waited long. @param returnedBytes what the version itself would give back at once
+	 */
+	holdsBack(demand: Demand, sinceMs: number, returnedBytes = 0): boolean {
+		for (const other of this.#short) {
+			const since = other.unserved?.sinceMs;
+			if (since === undefined) this.#short.delete(other);
+			else if (other === demand || since >= sinceMs || !isOverdue(since)) continue;
+			else if (this.#missingSoonBytes(other) <= returnedBytes) return true;
+		}
+		return false;
+	}
+
+	/** Whether somebody waits for memory now. */
+	get lasts(): boolean {
+		for (const demand of this.#short) {
+			if (demand.unserved !== undefined) return true;
+			this.#short.delete(demand);
+		}
+		return false;
+	}
+
+	/** Whether others may stand back for a waiter of this version that came at `sinceMs`. */
+	mayHoldBack(demand: Demand, sinceMs: number): boolean {
+		return this.#short.has(demand) && isOverdue(sinceMs);
+	}
+}
+
+function isOverdue(sinceMs: number): boolean {
+	return performance.now() - sinceMs >= FAIR_AFTER_MS;
+}
