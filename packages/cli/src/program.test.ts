@@ -48,6 +48,8 @@ describe("the exit code", () => {
 		["a wrong value", ["deploy", "x.ts", "--memory", "lots"]],
 		["an unknown option", ["list", "--nonsense"]],
 		["a file that isn't there", ["deploy", "/nowhere/x.ts"]],
+		["a port beyond the last", ["up", "--port", "65536"]],
+		["a variable that isn't set", ["up", "--data", ""]],
 		["a URL that is none", ["--url", "nonsense", "--key", "k", "list"]],
 	])("is 2 for %s", async (_, args) => {
 		const { code, err } = await berth(...args);

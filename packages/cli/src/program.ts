@@ -15,6 +15,7 @@ import { registerUp } from "./commands/up.js";
 import { registerVersions } from "./commands/versions.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
 import { reportFailure } from "./failures.js";
+import { parseText } from "./input/text.js";
 import type { Registrar } from "./registrar.js";
 import { type GlobalOptions, Session } from "./session.js";
 import type { Terminal } from "./terminal.js";
@@ -76,9 +77,9 @@ function describe(program: Command, terminal: Terminal): void {
 	program
 		.description("Functions over HTTP, each invocation in a pooled, capped sandbox.")
 		.version("0.1.0", "-V, --version")
-		.option("--url <url>", "gateway to talk to (BERTH_URL; default: this machine's stack)")
-		.option("--key <key>", "API key (BERTH_API_KEY; default: this machine's stack's, as root)")
-		.option("--data <dir>", "data directory of this machine's stack (BERTH_DATA_DIR; default: /var/lib/berth)")
+		.option("--url <url>", "gateway to talk to (BERTH_URL; default: this machine's stack)", parseText)
+		.option("--key <key>", "API key (BERTH_API_KEY; default: this machine's stack's, as root)", parseText)
+		.option("--data <dir>", "data directory of this machine's stack (BERTH_DATA_DIR; default: /var/lib/berth)", parseText)
 		.option("--json", "print one JSON document, for programs")
 		.option("-v, --verbose", "say what is asked over HTTP")
 		.configureHelp({ showGlobalOptions: true })

@@ -5,6 +5,7 @@ import { CommandFailure, EXIT } from "../exit-codes.js";
 import { hearStops } from "../interruption.js";
 import { prepareDirectories } from "./directories.js";
 import { logPath, openLog, tailOfLog } from "./log-file.js";
+import { preflight } from "./preflight.js";
 import type { StackReady } from "./supervisor.js";
 
 /** What a detached supervisor tells the command that started it. */
@@ -18,6 +19,7 @@ const LOG_TAIL = 15;
 
 /** Starts a supervisor that outlives this process, and waits until its stack is ready. @throws CommandFailure */
 export async function startDetached(settings: Settings, say: (text: string) => void): Promise<StackReady> {
+	await preflight(settings);
 	await prepareDirectories(settings);
 	const { logs } = settings.paths;
 	await using log = await openLog(logs, LOG);

@@ -1,12 +1,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadSettings } from "@berth/config";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { readAdminKey, storeAdminKey } from "./admin-key.js";
-import { closedParent } from "./directories.js";
 import { stopLeftovers } from "./leftovers.js";
 import { takeLock } from "./lock.js";
 import { identityOf, isRunning, type ProcessIdentity } from "./process-identity.js";
@@ -143,14 +142,5 @@ describe("what a killed supervisor left", () => {
 		const removed = vi.fn(async () => undefined);
 		await takeDown(settings, removed);
 		expect(removed).toHaveBeenCalledTimes(1);
-	});
-});
-
-describe("the data directory", () => {
-	test("needs parents that others can search: the first that isn't is named", async () => {
-		await chmod(directory, 0o755);
-		expect(await closedParent(join(directory, "data"))).toBeUndefined();
-		await chmod(directory, 0o700);
-		expect(await closedParent(join(directory, "a", "data"))).toBe(directory);
 	});
 });
