@@ -28,6 +28,9 @@ export interface CommandResult {
 	readonly stderr: string;
 }
 
+/** A command of the CLI that runs. */
+export type Command = ChildProcessByStdio<null, Readable, Readable>;
+
 /** The processes that the supervisor keeps running, by the names it gives them. */
 export type ProcessName = "gateway" | "worker" | "launcher" | "redis-durable" | "redis-fast";
 
@@ -93,6 +96,11 @@ export class Stack implements AsyncDisposable {
 	/** Runs `berth` for this stack, as root on its machine would. */
 	berth(...args: readonly string[]): Promise<CommandResult> {
 		return berth(this.dataDir, this.#env, args, this.#reaper?.lifeline);
+	}
+
+	/** Starts `berth` for this stack and leaves it to the caller, who ends it. */
+	spawn(...args: readonly string[]): Command {
+		return spawnBerth(this.dataDir, this.#env, args, this.#reaper?.lifeline);
 	}
 
 	/** Starts it again after a `down`, on whatever port is free then, with the key it had. */
@@ -162,20 +170,24 @@ function succeeded(result: CommandResult): CommandResult {
 	return result;
 }
 
-/** @param lifeline held while the command runs */
 async function berth(
 	dataDir: string,
 	env: Readonly<Record<string, string>>,
 	args: readonly string[],
 	lifeline?: Writable,
 ): Promise<CommandResult> {
-	const child = spawn(process.execPath, [CLI, "--data", dataDir, ...args], {
-		env: environment(env),
-		stdio: ["ignore", "pipe", "pipe", lifeline ?? "ignore"],
-	}) as ChildProcessByStdio<null, Readable, Readable>;
+	const child = spawnBerth(dataDir, env, args, lifeline);
 	const ended = once(child, "close") as Promise<[number | null]>;
 	const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
 	return { code: code ?? 1, stdout, stderr };
+}
+
+/** @param lifeline held while the command runs */
+function spawnBerth(dataDir: string, env: Readonly<Record<string, string>>, args: readonly string[], lifeline?: Writable): Command {
+	return spawn(process.execPath, [CLI, "--data", dataDir, ...args], {
+		env: environment(env),
+		stdio: ["ignore", "pipe", "pipe", lifeline ?? "ignore"],
+	}) as Command;
 }
 
 /** Ours without settings of Berth, with the Node that runs the tests first on the path, and these. */

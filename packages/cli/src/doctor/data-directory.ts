@@ -5,7 +5,7 @@ import type { Settings } from "@berth/config";
 import { MIB } from "@berth/contracts";
 import { bytesText } from "../render/units.js";
 import { placeObstacle } from "../supervisor/place.js";
-import { codeOf, isMissing } from "../system-errors.js";
+import { isMissing } from "../system-errors.js";
 import { type Check, failed, ok, warning } from "./check.js";
 
 /** The base images of both runtimes, and some functions. */
@@ -53,7 +53,7 @@ async function fileSystemOf(path: string): Promise<StatsFs> {
 	try {
 		return await statfs(path);
 	} catch (error) {
-		if ((!isMissing(error) && codeOf(error) !== "ENOTDIR") || dirname(path) === path) throw error;
+		if (!isMissing(error) || dirname(path) === path) throw error;
 		return fileSystemOf(dirname(path));
 	}
 }

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { processEnvironment, type Settings } from "@berth/config";
-import { CommandFailure, EXIT } from "../exit-codes.js";
+import { CommandFailure, EXIT, type ExitCode } from "../exit-codes.js";
 import { hearStops } from "../interruption.js";
 import { prepareDirectories } from "./directories.js";
 import { logPath, openLog, tailOfLog } from "./log-file.js";
@@ -12,7 +12,7 @@ import type { StackReady } from "./supervisor.js";
 export type DetachedMessage =
 	| { readonly kind: "progress"; readonly text: string }
 	| { readonly kind: "ready"; readonly ready: StackReady }
-	| { readonly kind: "failed"; readonly message: string };
+	| { readonly kind: "failed"; readonly message: string; readonly exitCode: ExitCode };
 
 const LOG = "supervisor";
 const LOG_TAIL = 15;
@@ -36,7 +36,7 @@ export async function startDetached(settings: Settings, say: (text: string) => v
 			child.on("message", (message: DetachedMessage) => {
 				if (message.kind === "progress") say(message.text);
 				else if (message.kind === "ready") resolve(message.ready);
-				else reject(new CommandFailure(EXIT.failed, message.message));
+				else reject(new CommandFailure(message.exitCode, message.message));
 			});
 			child.once("exit", async () => {
 				const tail = await tailOfLog(logs, LOG, LOG_TAIL);

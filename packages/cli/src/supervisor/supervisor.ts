@@ -111,7 +111,7 @@ export class Supervisor {
 	}
 
 	async #stopAll(): Promise<void> {
-		this.#stopping.abort(new CommandFailure(EXIT.failed, "stopped before it was ready"));
+		this.#stopping.abort(new CommandFailure(EXIT.interrupted, "stopped before it was ready"));
 		await this.#starting.catch(() => undefined);
 		this.#phase = "stopping";
 		await this.#save();
