@@ -99,6 +99,18 @@ describe("the command line", () => {
 		expect((await ended)[0]).toBe(0);
 	});
 
+	it("ends a bench at Ctrl-C as interrupted, and takes away what it had deployed", async () => {
+		const bench = stack.spawn("bench", "--quick", "--floors", "none");
+		const ended = once(bench, "exit");
+		let said = "";
+		bench.stderr.setEncoding("utf8").on("data", (text) => (said += text));
+		await eventually(() => expect(said).toContain("prewarmed starts"));
+		bench.kill("SIGINT");
+		expect((await ended)[0]).toBe(130);
+		expect(said).toMatch(/error: interrupted; /);
+		expect(JSON.stringify(await told("list"))).not.toContain("bench-");
+	});
+
 	it("has help for every command, with an example", async () => {
 		const { stdout } = await stack.berth("--help");
 		for (const command of ["up", "down", "deploy", "invoke", "list", "logs", "rm", "ps", "stats", "kill", "bench", "doctor"]) {

@@ -9,6 +9,11 @@ export function isMissing(error: unknown): boolean {
 	return code === "ENOENT" || code === "ENOTDIR" || code === "ESRCH";
 }
 
+/** What is wrong with a file that somebody named. */
+export function fileFault(error: unknown): string {
+	return isMissing(error) ? "there is no such file or directory" : messageOf(error);
+}
+
 /** An error in one line. */
 export function messageOf(error: unknown): string {
 	return error instanceof Error ? error.message : String(error);

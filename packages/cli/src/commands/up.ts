@@ -15,9 +15,11 @@ interface UpOptions {
 const MOST_PORT = 65_535;
 
 const HELP = `
-Everything of one machine: two Redis servers on unix sockets, launcher, worker and gateway. It stays in the
-foreground until Ctrl-C, or returns when the stack is ready with --detach. Your API key is shown once, at the
-first start; root's own command line finds it by itself. Should admin.key get lost, the next start makes a new one. Settings come from BERTH_* variables.
+Everything of one machine: two Redis servers on unix sockets, launcher, worker
+and gateway. It stays in the foreground until Ctrl-C, or returns when the stack
+is ready with --detach. Your API key is shown once, at the first start; root's
+own command line finds it by itself. Should admin.key get lost, the next start
+makes a new one. Settings come from BERTH_* variables (docs/settings.md).
 
 Examples:
   berth up
