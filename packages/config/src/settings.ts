@@ -95,7 +95,7 @@ export interface DataPaths {
 	/** One socket per sandbox, for its agent. */
 	readonly agentSockets: string;
 	readonly supervisorFile: string;
-	/** Names the supervisor that holds this data directory. */
+	/** Locked by the supervisor that holds this data directory, which it names; 0600 root. */
 	readonly supervisorLock: string;
 	/** The operator's API key, for root's command line; 0600 root. */
 	readonly adminKey: string;
