@@ -11,6 +11,7 @@ import { redeploys } from "./bench/redeploys.mjs";
 import { rowsOf } from "./bench/rows.mjs";
 import { FETCH, fetchHandlerOf } from "./bench/sources.mjs";
 import { benchPart } from "./bench/specification.mjs";
+import { BENCH_OPTIONS } from "./setup/command-lines.mjs";
 import { ROOT } from "./setup/places.mjs";
 import { Stack } from "./stack/stack.mjs";
 import { stopSignal } from "./stack/stop-signal.mjs";
@@ -19,17 +20,16 @@ const KIB = 1024;
 const RESULTS = "bench-results.json";
 
 async function main() {
-	const { values } = parseArgs({
-		options: { quick: { type: "boolean", default: false }, out: { type: "string", default: join(ROOT, RESULTS) } },
-	});
+	const { values } = parseArgs({ options: BENCH_OPTIONS });
+	const out = values.out ?? join(ROOT, RESULTS);
 	const signal = stopSignal();
 	const stack = await Stack.start({ port: 0, env: { BERTH_LOG_LEVEL: "warn" }, signal });
 	try {
 		const measured = await measure(stack, values.quick, signal);
 		const results = { at: new Date().toISOString(), machine: measured.small.machine, rows: rowsOf(measured), measured };
 		process.stdout.write(`\n${benchPart(results)}\n`);
-		await writeFile(values.out, `${JSON.stringify(results, null, "\t")}\n`);
-		process.stderr.write(`\nEverything that was measured is in ${values.out}\n`);
+		await writeFile(out, `${JSON.stringify(results, null, "\t")}\n`);
+		process.stderr.write(`\nEverything that was measured is in ${out}\n`);
 	} finally {
 		await stack.stop();
 	}

@@ -2,6 +2,7 @@
 // Everything here and in setup/ runs on any Node from 18 on, with nothing installed: Node's own modules alone.
 import { fileURLToPath } from "node:url";
 import { build } from "./setup/build.mjs";
+import { refusal } from "./setup/command-lines.mjs";
 import { debianPackages } from "./setup/debian-packages.mjs";
 import { handOver } from "./setup/hand-over.mjs";
 import { machine, root } from "./setup/machine.mjs";
@@ -27,6 +28,11 @@ async function main([name, ...args]) {
 	if (verb === undefined) {
 		process.stderr.write(`usage: node scripts/bootstrap.mjs ${Object.keys(VERBS).join(" | ")} [arguments]\n`);
 		return 2;
+	}
+	const refused = refusal(name, args);
+	if (refused !== undefined) {
+		process[refused.wrong ? "stderr" : "stdout"].write(`${refused.text}\n`);
+		return refused.wrong ? 2 : 0;
 	}
 	const log = new SetupLog();
 	try {

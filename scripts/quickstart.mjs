@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { QUICKSTART_OPTIONS } from "./setup/command-lines.mjs";
 import { ROOT } from "./setup/places.mjs";
 import { Stack } from "./stack/stack.mjs";
 import { stopSignal } from "./stack/stop-signal.mjs";
@@ -12,18 +13,11 @@ const INTERRUPTED = 130;
 const NAME = "hello";
 const SOURCE = "examples/hello/index.ts";
 
-const OPTIONS = {
-	/** Stop after the tour, and leave nothing behind. */
-	once: { type: "boolean", default: false },
-	port: { type: "string" },
-	data: { type: "string" },
-};
-
 const say = (text = "") => process.stdout.write(`${text}\n`);
 const heading = (text) => say(`\n── ${text}`);
 
 async function main(signal) {
-	const { values } = parseArgs({ options: OPTIONS });
+	const { values } = parseArgs({ options: QUICKSTART_OPTIONS });
 	const dataDir = values.data ?? (values.once ? undefined : DATA_DIR);
 	heading("Starting the stack");
 	const stack = await Stack.start({ dataDir, port: Number(values.port ?? (values.once ? 0 : PORT)), signal });

@@ -1,8 +1,9 @@
+import { once } from "node:events";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../harness/eventually.js";
 import { deploy, fixture } from "../harness/functions.js";
 import { leftoversOf } from "../harness/leftovers.js";
-import { Stack } from "../harness/stack.js";
+import { type Command, Stack } from "../harness/stack.js";
 
 let stack: Stack;
 beforeAll(async () => {
@@ -54,6 +55,28 @@ describe("a stack that is stopped while it works", () => {
 		await eventually(async () => expect(await stack.supervisorPid()).toBeGreaterThan(0));
 		await stack.down();
 		await starting;
+		expect(leftoversOf(stack.dataDir)).toEqual([]);
+		await stack.up();
+	});
+});
+
+describe("a stack in the foreground", () => {
+	/** Its exit code after Ctrl-C, once `seen`. */
+	async function interrupted(args: readonly string[], seen: (up: Command) => Promise<unknown>): Promise<number | null> {
+		const up = stack.spawn("up", "--json", "--port", "0", ...args);
+		const ended = once(up, "exit");
+		await seen(up);
+		up.kill("SIGINT");
+		return (await ended)[0];
+	}
+	const starting = () => eventually(async () => expect(await stack.supervisorPid()).toBeGreaterThan(0));
+
+	it("is done when Ctrl-C stops it, interrupted when that is before it was ready, and leaves nothing either way", async () => {
+		await stack.down();
+		expect(await interrupted([], (up) => once(up.stdout, "data"))).toBe(0);
+		expect(leftoversOf(stack.dataDir)).toEqual([]);
+		expect(await interrupted([], starting)).toBe(130);
+		expect(await interrupted(["--detach"], starting)).toBe(130);
 		expect(leftoversOf(stack.dataDir)).toEqual([]);
 		await stack.up();
 	});

@@ -1,7 +1,10 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { eventually } from "../harness/eventually.js";
 import { freshName } from "../harness/functions.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
@@ -82,6 +85,30 @@ describe("the command line", () => {
 		const failed = await stack.berth("invoke", name);
 		expect(failed.code).not.toBe(0);
 		expect(failed.stderr).toContain("on purpose");
+	});
+
+	it("draws stats again and again on a terminal until Ctrl-C, which is no failure", async () => {
+		// util-linux's script gives it a terminal, and ends as it ends.
+		const command = `${process.execPath} ${join(import.meta.dirname, "../../packages/cli/bin/berth.mjs")} --data ${stack.dataDir} stats --watch`;
+		const terminal = spawn("script", ["--quiet", "--return", "--command", command, "/dev/null"], { stdio: ["pipe", "pipe", "inherit"] });
+		const ended = once(terminal, "exit");
+		let drawn = "";
+		terminal.stdout.setEncoding("utf8").on("data", (text) => (drawn += text));
+		await eventually(() => expect(drawn.match(/sandboxes/g)?.length).toBeGreaterThan(1));
+		terminal.stdin.write("\x03");
+		expect((await ended)[0]).toBe(0);
+	});
+
+	it("ends a bench at Ctrl-C as interrupted, and takes away what it had deployed", async () => {
+		const bench = stack.spawn("bench", "--quick", "--floors", "none");
+		const ended = once(bench, "exit");
+		let said = "";
+		bench.stderr.setEncoding("utf8").on("data", (text) => (said += text));
+		await eventually(() => expect(said).toContain("prewarmed starts"));
+		bench.kill("SIGINT");
+		expect((await ended)[0]).toBe(130);
+		expect(said).toMatch(/error: interrupted; /);
+		expect(JSON.stringify(await told("list"))).not.toContain("bench-");
 	});
 
 	it("has help for every command, with an example", async () => {

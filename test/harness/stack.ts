@@ -1,10 +1,14 @@
-import { execFile } from "node:child_process";
+import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import type { Readable, Writable } from "node:stream";
+import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { type Client, createClient } from "@berth/client";
 import { eventually } from "./eventually.js";
 import { clearLeftovers, leftoversOf } from "./leftovers.js";
+import { Reaper } from "./reaper.js";
 
 const CLI = fileURLToPath(new URL("../../packages/cli/bin/berth.mjs", import.meta.url));
 /** Below a directory that everybody may search: sandboxes run as users of their own. */
@@ -24,6 +28,9 @@ export interface CommandResult {
 	readonly stderr: string;
 }
 
+/** A command of the CLI that runs. */
+export type Command = ChildProcessByStdio<null, Readable, Readable>;
+
 /** The processes that the supervisor keeps running, by the names it gives them. */
 export type ProcessName = "gateway" | "worker" | "launcher" | "redis-durable" | "redis-fast";
 
@@ -32,17 +39,20 @@ interface SupervisorFile {
 	readonly children: readonly { readonly name: string; readonly pid: number }[];
 }
 
-/** A whole stack of this machine, driven through its command line. Whoever started it stops it. */
+/** A whole stack of this machine, driven through its command line. Whoever started it stops it; should its process be killed, a reaper does. */
 export class Stack implements AsyncDisposable {
 	readonly dataDir: string;
 	readonly #env: Readonly<Record<string, string>>;
+	/** Of a stack that is ours to stop. */
+	readonly #reaper: Reaper | undefined;
 	#address: StackAddress;
 	#client: Client;
 
-	private constructor(address: StackAddress, env: Readonly<Record<string, string>>) {
+	private constructor(address: StackAddress, env: Readonly<Record<string, string>>, reaper?: Reaper) {
 		this.dataDir = address.dataDir;
 		this.#address = address;
 		this.#env = env;
+		this.#reaper = reaper;
 		this.#client = createClient(address);
 	}
 
@@ -50,12 +60,14 @@ export class Stack implements AsyncDisposable {
 	static async start(env: Readonly<Record<string, string>> = {}): Promise<Stack> {
 		const dataDir = await mkdtemp(TEMPORARY);
 		await chmod(dataDir, 0o711);
+		const reaper = new Reaper(CLI, dataDir, environment(env));
 		try {
-			return new Stack(await up(dataDir, env), env);
+			return new Stack(await up(dataDir, env, reaper), env, reaper);
 		} catch (error) {
 			await berth(dataDir, env, ["down", "--json"]);
 			await clearLeftovers(dataDir);
 			await rm(dataDir, { recursive: true, force: true });
+			await reaper.dismiss();
 			throw error;
 		}
 	}
@@ -83,12 +95,17 @@ export class Stack implements AsyncDisposable {
 
 	/** Runs `berth` for this stack, as root on its machine would. */
 	berth(...args: readonly string[]): Promise<CommandResult> {
-		return berth(this.dataDir, this.#env, args);
+		return berth(this.dataDir, this.#env, args, this.#reaper?.lifeline);
+	}
+
+	/** Starts `berth` for this stack and leaves it to the caller, who ends it. */
+	spawn(...args: readonly string[]): Command {
+		return spawnBerth(this.dataDir, this.#env, args, this.#reaper?.lifeline);
 	}
 
 	/** Starts it again after a `down`, on whatever port is free then, with the key it had. */
 	async up(): Promise<void> {
-		const { url, key } = await up(this.dataDir, this.#env);
+		const { url, key } = await up(this.dataDir, this.#env, this.#reaper);
 		await this.#client.close();
 		this.#address = { url, key: key ?? this.key, dataDir: this.dataDir };
 		this.#client = createClient(this.#address);
@@ -109,6 +126,7 @@ export class Stack implements AsyncDisposable {
 		} finally {
 			await clearLeftovers(this.dataDir);
 			await rm(this.dataDir, { recursive: true, force: true });
+			await this.#reaper?.dismiss();
 		}
 	}
 
@@ -142,8 +160,8 @@ export class Stack implements AsyncDisposable {
 	}
 }
 
-async function up(dataDir: string, env: Readonly<Record<string, string>>): Promise<StackAddress> {
-	const result = succeeded(await berth(dataDir, env, ["up", "--detach", "--json", "--port", "0"]));
+async function up(dataDir: string, env: Readonly<Record<string, string>>, reaper: Reaper | undefined): Promise<StackAddress> {
+	const result = succeeded(await berth(dataDir, env, ["up", "--detach", "--json", "--port", "0"], reaper?.lifeline));
 	return JSON.parse(result.stdout) as StackAddress;
 }
 
@@ -152,20 +170,31 @@ function succeeded(result: CommandResult): CommandResult {
 	return result;
 }
 
-function berth(dataDir: string, env: Readonly<Record<string, string>>, args: readonly string[]): Promise<CommandResult> {
-	return new Promise((resolve) => {
-		const options = { env: { ...environment(), ...env }, maxBuffer: 1 << 26 };
-		execFile(process.execPath, [CLI, "--data", dataDir, ...args], options, (error, stdout, stderr) => {
-			resolve({ code: error === null ? 0 : typeof error.code === "number" ? error.code : 1, stdout, stderr });
-		});
-	});
+async function berth(
+	dataDir: string,
+	env: Readonly<Record<string, string>>,
+	args: readonly string[],
+	lifeline?: Writable,
+): Promise<CommandResult> {
+	const child = spawnBerth(dataDir, env, args, lifeline);
+	const ended = once(child, "close") as Promise<[number | null]>;
+	const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
+	return { code: code ?? 1, stdout, stderr };
 }
 
-/** Ours without settings of Berth, and with the Node that runs the tests first on the path. */
-function environment(): Record<string, string> {
+/** @param lifeline held while the command runs */
+function spawnBerth(dataDir: string, env: Readonly<Record<string, string>>, args: readonly string[], lifeline?: Writable): Command {
+	return spawn(process.execPath, [CLI, "--data", dataDir, ...args], {
+		env: environment(env),
+		stdio: ["ignore", "pipe", "pipe", lifeline ?? "ignore"],
+	}) as Command;
+}
+
+/** Ours without settings of Berth, with the Node that runs the tests first on the path, and these. */
+function environment(settings: Readonly<Record<string, string>>): Record<string, string> {
 	const kept = Object.entries(process.env).filter(
 		(pair): pair is [string, string] => pair[1] !== undefined && !/^(?:BERTH_|VITEST|NODE_)/.test(pair[0]),
 	);
 	const path = `${dirname(process.execPath)}:${process.env["PATH"] ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}`;
-	return { ...Object.fromEntries(kept), PATH: path };
+	return { ...Object.fromEntries(kept), PATH: path, ...settings };
 }

@@ -1,4 +1,5 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --
+// Without the -- Node would look for its own --env-file in the arguments of `berth deploy`.
 // Plain JavaScript for any Node from 18 on: finds a Node that can run the command line, and runs it.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -25,7 +26,7 @@ function refuse(message) {
 
 /** Runs this very command on the pinned Node, hands signals on, and ends as it ends. */
 function runOn(node) {
-	const child = spawn(node, [script, ...process.argv.slice(2)], { stdio: "inherit" });
+	const child = spawn(node, ["--", script, ...process.argv.slice(2)], { stdio: "inherit" });
 	// A terminal sends SIGINT to both; the others come to this process alone.
 	process.on("SIGINT", () => undefined);
 	for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));

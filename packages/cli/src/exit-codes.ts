@@ -7,7 +7,7 @@ export const EXIT = {
 	usage: 2,
 	/** No gateway answers, or it doesn't take the key. */
 	unreachable: 3,
-	/** Ctrl-C or SIGTERM ended it, as shells count it. */
+	/** Ctrl-C or SIGTERM ended it before it was done, as shells count it. What runs until it is stopped is done by it. */
 	interrupted: 130,
 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];

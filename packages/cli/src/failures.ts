@@ -14,6 +14,9 @@ export function reportFailure(error: unknown, terminal: Terminal, { json, verbos
 		terminal.note(`Cleaning up failed, too: ${messageOf(error.error)}`);
 		return exitCode;
 	}
+	// What Node's own waits throw when they are interrupted has the reason as its cause.
+	if (error instanceof Error && error.name === "AbortError" && error.cause instanceof CommandFailure)
+		return reportFailure(error.cause, terminal, { json, verbose });
 	const exitCode = exitCodeOf(error);
 	if (json) terminal.json({ error: error instanceof ApiError ? error.problem : { detail: messageOf(error) } });
 	else terminal.note(textOf(error, terminal, verbose));

@@ -35,8 +35,10 @@ test("every command has help with an example", async () => {
 		expect([command, code]).toEqual([command, 0]);
 		expect(out).toMatch(new RegExp(`Examples?:\\n.*berth(?: --data \\S+)? ${command}`, "s"));
 		expect(out).toContain("--json");
+		expect(Math.max(...out.split("\n").map(({ length }) => length))).toBeLessThanOrEqual(80);
 	}
 	const { out } = await berth("--help");
+	expect(Math.max(...out.split("\n").map(({ length }) => length))).toBeLessThanOrEqual(80);
 	for (const command of COMMANDS) expect(out).toMatch(new RegExp(`^ {2}${command}\\b`, "m"));
 	expect(out).toContain("Exit codes");
 });
@@ -48,6 +50,8 @@ describe("the exit code", () => {
 		["a wrong value", ["deploy", "x.ts", "--memory", "lots"]],
 		["an unknown option", ["list", "--nonsense"]],
 		["a file that isn't there", ["deploy", "/nowhere/x.ts"]],
+		["a port beyond the last", ["up", "--port", "65536"]],
+		["a variable that isn't set", ["up", "--data", ""]],
 		["a URL that is none", ["--url", "nonsense", "--key", "k", "list"]],
 	])("is 2 for %s", async (_, args) => {
 		const { code, err } = await berth(...args);
@@ -74,6 +78,14 @@ test("with --json a failure is one document on stdout, and nothing else is said"
 	const { code, out, err } = await berth("--json", "--url", url, "--key", "good", "versions", "hello");
 	expect([code, err]).toEqual([1, ""]);
 	expect(JSON.parse(out)).toMatchObject({ error: { code: "function_not_found", detail: "no such luck" } });
+});
+
+test("with --json a command line that isn't understood is one, too", async () => {
+	for (const args of [["list", "extra"], ["nonsense"], ["deploy"], []]) {
+		const { code, out, err } = await berth("--json", ...args);
+		expect([code, err]).toEqual([2, ""]);
+		expect(JSON.parse(out)).toEqual({ error: { detail: expect.stringMatching(/^[^(]/) } });
+	}
 });
 
 test("this machine's key isn't sent to another URL", async () => {

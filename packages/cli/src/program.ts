@@ -13,8 +13,9 @@ import { registerRm } from "./commands/rm.js";
 import { registerStats } from "./commands/stats.js";
 import { registerUp } from "./commands/up.js";
 import { registerVersions } from "./commands/versions.js";
-import { EXIT, type ExitCode } from "./exit-codes.js";
+import { CommandFailure, EXIT, type ExitCode } from "./exit-codes.js";
 import { reportFailure } from "./failures.js";
+import { parseText } from "./input/text.js";
 import type { Registrar } from "./registrar.js";
 import { type GlobalOptions, Session } from "./session.js";
 import type { Terminal } from "./terminal.js";
@@ -61,29 +62,37 @@ export async function runCommandLine(args: readonly string[], surroundings: Surr
 				}
 			},
 	};
-	describe(program, surroundings.terminal);
+	// A command line that isn't understood may not have been read that far.
+	const json = args.includes("--json");
+	describe(program, surroundings.terminal, json);
 	for (const register of COMMANDS) register(registrar);
 	try {
 		await program.parseAsync([...args], { from: "user" });
 		return exitCode;
 	} catch (error) {
-		if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-		return reportFailure(error, surroundings.terminal, { json: false, verbose: false });
+		if (!(error instanceof CommanderError)) return reportFailure(error, surroundings.terminal, { json, verbose: false });
+		if (error.exitCode === 0) return EXIT.ok;
+		return json ? reportFailure(misuse(error), surroundings.terminal, { json, verbose: false }) : EXIT.usage;
 	}
 }
 
-function describe(program: Command, terminal: Terminal): void {
+/** What commander says about a command line, without its prefix. */
+function misuse({ code, message }: CommanderError): CommandFailure {
+	return new CommandFailure(EXIT.usage, code === "commander.help" ? "a command is wanted" : message.replace(/^error: /, ""));
+}
+
+function describe(program: Command, terminal: Terminal, json: boolean): void {
 	program
 		.description("Functions over HTTP, each invocation in a pooled, capped sandbox.")
 		.version("0.1.0", "-V, --version")
-		.option("--url <url>", "gateway to talk to (BERTH_URL; default: this machine's stack)")
-		.option("--key <key>", "API key (BERTH_API_KEY; default: this machine's stack's, as root)")
-		.option("--data <dir>", "data directory of this machine's stack (BERTH_DATA_DIR; default: /var/lib/berth)")
+		.option("--url <url>", "gateway to talk to (BERTH_URL; default: this machine's stack)", parseText)
+		.option("--key <key>", "API key (BERTH_API_KEY; default: this machine's stack's, as root)", parseText)
+		.option("--data <dir>", "data directory of this machine's stack (BERTH_DATA_DIR; default: /var/lib/berth)", parseText)
 		.option("--json", "print one JSON document, for programs")
 		.option("-v, --verbose", "say what is asked over HTTP")
 		.configureHelp({ showGlobalOptions: true })
-		.configureOutput({ writeOut: (text) => terminal.write(text), writeErr: (text) => terminal.note(text.trimEnd()) })
+		.configureOutput({ writeOut: (text) => terminal.write(text), writeErr: (text) => json || terminal.note(text.trimEnd()) })
 		.showHelpAfterError("(--help says more)")
-		.addHelpText("after", "\nExit codes: 0 done, 1 it failed, 2 wrong usage, 3 no gateway answers or it refuses the key, 130 interrupted.")
+		.addHelpText("after", "\nExit codes: 0 done, 1 it failed, 2 wrong usage, 3 no gateway answers or it\nrefuses the key, 130 interrupted.")
 		.exitOverride();
 }

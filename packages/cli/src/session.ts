@@ -51,7 +51,8 @@ export class Session implements AsyncDisposable {
 
 	/** The settings a stack is started with: the environment's, under what the command line says. @throws SettingsError */
 	settings(overrides: Parameters<typeof settingsWith>[0] = {}): Settings {
-		return settingsWith({ ...overrides, BERTH_DATA_DIR: this.dataDir });
+		const flags = this.#options.data === undefined ? {} : { BERTH_DATA_DIR: "--data" };
+		return settingsWith({ ...overrides, BERTH_DATA_DIR: this.dataDir }, undefined, flags);
 	}
 
 	/** Where the gateway is and a client of it: as the command line says, else the environment, else this machine's stack. */

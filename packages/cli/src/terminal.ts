@@ -1,5 +1,7 @@
 import { styleText } from "node:util";
 
+/** Of what isn't a terminal. */
+const COLUMNS = 80;
 const CLEAR_LINE = "\x1b[K";
 
 type Style = "bold" | "dim" | "red" | "yellow" | "green";
@@ -8,6 +10,8 @@ type Style = "bold" | "dim" | "red" | "yellow" | "green";
 export class Terminal {
 	/** Whether stdout is a terminal: then output may be redrawn. */
 	readonly interactive: boolean;
+	/** How many characters a line of a table may have. */
+	readonly columns: number;
 	/** Whether stderr is a terminal: then progress is one line that is drawn again. */
 	readonly #redraws: boolean;
 	readonly #colour: boolean;
@@ -16,13 +20,14 @@ export class Terminal {
 	#statusShown = false;
 
 	constructor(
-		stdout: NodeJS.WritableStream & { readonly isTTY?: boolean },
+		stdout: NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number },
 		stderr: NodeJS.WritableStream & { readonly isTTY?: boolean },
 		noColour: boolean,
 	) {
 		this.#stdout = stdout;
 		this.#stderr = stderr;
 		this.interactive = stdout.isTTY === true;
+		this.columns = stdout.columns ?? COLUMNS;
 		this.#redraws = stderr.isTTY === true;
 		this.#colour = !noColour && stderr.isTTY === true && this.interactive;
 	}

@@ -22,8 +22,8 @@ export function nodesOf(transport: Transport) {
 		},
 
 		/** The figures of every node. */
-		async stats(): Promise<readonly NodeStats[]> {
-			return (await transport.json<StatsAnswer>({ method: "GET", path: "/v1/stats" })).nodes;
+		async stats(options: { readonly signal?: AbortSignal } = {}): Promise<readonly NodeStats[]> {
+			return (await transport.json<StatsAnswer>({ method: "GET", path: "/v1/stats", signal: options.signal })).nodes;
 		},
 
 		/**

@@ -35,3 +35,8 @@ test("a supervised process gets no variable of its parent but PATH and LANG", ()
 test("the command line wins over the environment", () => {
 	expect(settingsWith({ BERTH_PORT: "9000" }, { BERTH_PORT: "8000", BERTH_HOST: "::1" })).toMatchObject({ port: 9000, host: "::1" });
 });
+
+test("a wrong setting of the command line's is named as it is there", () => {
+	const wrong = () => settingsWith({ BERTH_DATA_DIR: "data" }, { BERTH_PORT: "x" }, { BERTH_DATA_DIR: "--data" });
+	expect(wrong).toThrow(/^--data is "data": an absolute path\nBERTH_PORT is "x"/);
+});

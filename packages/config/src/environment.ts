@@ -55,8 +55,13 @@ export function childEnvironment(settings: Settings, env: Environment = process.
 
 /**
  * The settings of this process's environment with some of them replaced: what a command line says.
- * @throws SettingsError naming each wrong variable
+ * @param flags what it calls them
+ * @throws SettingsError naming each wrong variable, or its flag
  */
-export function settingsWith(overrides: Readonly<Partial<Record<SettingName, string>>>, env: Environment = process.env): Settings {
-	return loadSettings({ ...env, ...overrides });
+export function settingsWith(
+	overrides: Readonly<Partial<Record<SettingName, string>>>,
+	env: Environment = process.env,
+	flags: Readonly<Partial<Record<SettingName, string>>> = {},
+): Settings {
+	return loadSettings({ ...env, ...overrides }, flags);
 }

@@ -109,7 +109,7 @@ export interface DataPaths {
 	/** One socket per sandbox, for its agent. */
 	readonly agentSockets: string;
 	readonly supervisorFile: string;
-	/** Names the supervisor that holds this data directory. */
+	/** Locked by the supervisor that holds this data directory, which it names; 0600 root. */
 	readonly supervisorLock: string;
 	/** The operator's API key, for root's command line; 0600 root. */
 	readonly adminKey: string;
@@ -152,12 +152,19 @@ export class SettingsError extends Error {
 
 /**
  * Reads and checks the settings: what the environment says, else the default. An empty variable counts as absent.
+ * @param flags what a command line calls those that it has set: a wrong one is named so
  * @throws SettingsError naming each wrong variable, its value and what is allowed, and each that is misspelt
  */
-export function loadSettings(env: Readonly<Record<string, string | undefined>> = process.env): Settings {
+export function loadSettings(
+	env: Readonly<Record<string, string | undefined>> = process.env,
+	flags: Readonly<Partial<Record<SettingName, string>>> = {},
+): Settings {
 	const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ""));
 	const parsed = settingsSchema.safeParse(given);
-	const wrong = [...(parsed.success ? [] : parsed.error.issues.map((issue) => describe(issue, given))), ...misspelt(given, SETTING_NAMES)];
+	const wrong = [
+		...(parsed.success ? [] : parsed.error.issues.map((issue) => describe(issue, given, flags))),
+		...misspelt(given, SETTING_NAMES),
+	];
 	if (wrong.length > 0 || !parsed.success) throw new SettingsError(wrong.join("\n"));
 	const value = parsed.data;
 	const paths = pathsOf(value.BERTH_DATA_DIR);
@@ -195,7 +202,12 @@ export function loadSettings(env: Readonly<Record<string, string | undefined>> =
 }
 
 /** `BERTH_PORT is "80x": a whole number from 0 to 65535`. What may hold a password isn't shown. */
-function describe({ path, message }: z.core.$ZodIssue, given: Readonly<Record<string, string | undefined>>): string {
-	const name = path.join(".");
-	return name.endsWith("_URL") ? `${name}: ${message}` : `${name} is ${JSON.stringify(given[name])}: ${message}`;
+function describe(
+	{ path, message }: z.core.$ZodIssue,
+	given: Readonly<Record<string, string | undefined>>,
+	flags: Readonly<Record<string, string>>,
+): string {
+	const variable = path.join(".");
+	const name = flags[variable] ?? variable;
+	return variable.endsWith("_URL") ? `${name}: ${message}` : `${name} is ${JSON.stringify(given[variable])}: ${message}`;
 }

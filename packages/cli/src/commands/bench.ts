@@ -11,7 +11,7 @@ import { Interruption } from "../interruption.js";
 import type { Registrar } from "../registrar.js";
 import { benchProgress } from "../render/bench-progress.js";
 import type { Session } from "../session.js";
-import { messageOf } from "../system-errors.js";
+import { fileFault } from "../system-errors.js";
 
 interface BenchCommandOptions {
 	readonly quick?: boolean;
@@ -30,15 +30,16 @@ const PAYLOAD = { name: "bench" };
 const MS = 1000;
 
 const HELP = `
-Every cold start is of a version of its own, with the pool refilled before it (or emptied, for a boot); its kind is read
-from the invocation's record. What is measured is a copy named bench-…, which is removed in the end: a deployed
-function, its versions and its sandboxes are left alone. Something that looks like a function's name is one; a file of
-such a name is written ./name.
+Every cold start is of a version of its own, with the pool refilled before it
+(or emptied, for a boot); its kind is read from the invocation's record. What is
+measured is a copy named bench-…, which is removed in the end: a deployed
+function, its versions and its sandboxes are left alone. Something that looks
+like a function's name is one; a file of such a name is written ./name.
 
 Examples:
   berth bench --quick
   berth bench hello -d '{"name":"Ada"}' --html bench.html
-  berth bench ./shop.ts --starts 50 --rate 500 --duration 30s --floors node,crun
+  berth bench ./shop.ts --starts 50 --rate 500 --duration 30s --floors crun
   berth bench hello --json | jq .starts.prewarmed.p50Ms`;
 
 /** `berth bench [function|path]` */
@@ -113,7 +114,7 @@ async function checkPlace(path: string): Promise<void> {
 	try {
 		await access(dirname(resolve(path)), constants.W_OK);
 	} catch (error) {
-		throw new CommandFailure(EXIT.usage, `--html ${path}: ${messageOf(error)}`);
+		throw new CommandFailure(EXIT.usage, `--html ${path}: ${fileFault(error)}`);
 	}
 }
 
@@ -121,6 +122,6 @@ async function writePage(path: string, page: string): Promise<void> {
 	try {
 		await writeFile(path, page);
 	} catch (error) {
-		throw new CommandFailure(EXIT.usage, `--html ${path}: ${messageOf(error)}`);
+		throw new CommandFailure(EXIT.usage, `--html ${path}: ${fileFault(error)}`);
 	}
 }

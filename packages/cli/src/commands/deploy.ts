@@ -21,7 +21,7 @@ import type { Registrar } from "../registrar.js";
 import { deployedText } from "../render/deployed.js";
 import { diagnosticText } from "../render/diagnostics.js";
 import type { Session } from "../session.js";
-import { isMissing, messageOf } from "../system-errors.js";
+import { fileFault } from "../system-errors.js";
 
 interface DeployCommandOptions extends ManifestOptions {
 	readonly name?: string;
@@ -30,12 +30,13 @@ interface DeployCommandOptions extends ManifestOptions {
 }
 
 const HELP = `
-A file is deployed as it is; a directory is packed, without node_modules, .git and what its .berthignore names.
-A directory's ${MANIFEST_FILE} is its manifest: the API's fields (memoryMiB, timeoutMs, env, …) and perhaps a name.
+A file is deployed as it is; a directory is packed, without node_modules, .git
+and what its .berthignore names. A directory's ${MANIFEST_FILE} is its manifest: the
+API's fields (memoryMiB, timeoutMs, env, …) and perhaps a name.
 
 Examples:
   berth deploy hello.ts
-  berth deploy ./shop --name shop --memory 256 --timeout 10s --env CURRENCY=EUR`;
+  berth deploy ./shop --memory 256 --timeout 10s --env CURRENCY=EUR`;
 
 /** `berth deploy <file|dir>` */
 export function registerDeploy({ program, action }: Registrar): void {
@@ -87,7 +88,7 @@ async function kindOf(path: string): Promise<boolean> {
 	try {
 		return (await stat(path)).isDirectory();
 	} catch (error) {
-		throw new CommandFailure(EXIT.usage, isMissing(error) ? `${path}: there is no such file or directory` : messageOf(error));
+		throw new CommandFailure(EXIT.usage, `${path}: ${fileFault(error)}`);
 	}
 }
 

@@ -4,8 +4,10 @@ import { examinationText } from "../render/examination.js";
 import type { Session } from "../session.js";
 
 const HELP = `
-It looks at this machine and changes nothing: kernel, cgroups, programs, data directory, Redis servers (those of a stack
-that is up, and those that BERTH_*_REDIS_URL name) and the stack itself. Exit code 1 when something that is needed is missing.
+It looks at this machine and changes nothing: kernel, cgroups, programs, data
+directory, Redis servers (those of a stack that is up, and those that
+BERTH_*_REDIS_URL name) and the stack itself. Exit code 1 when something that is
+needed is missing.
 
 Examples:
   sudo npx berth doctor

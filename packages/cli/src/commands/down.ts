@@ -16,7 +16,7 @@ export function registerDown({ program, action }: Registrar): void {
 		.description("stop the stack of this machine and wait until it is gone")
 		.addHelpText(
 			"after",
-			"\nWhat was deployed stays in the data directory. That no stack is up is no failure.\n\nExample:\n  berth down --data /srv/berth",
+			"\nWhat was deployed stays in the data directory. That none is up is no failure.\n\nExample:\n  berth down --data /srv/berth",
 		)
 		.action(
 			action(async (session: Session) => {

@@ -33,7 +33,8 @@ function sandboxesTable(sandboxes: readonly SandboxInfo[]): string {
 		{ heading: "AGE", cell: (each) => ageText(each.ageMs), align: "right" },
 		{ heading: "IDLE", cell: (each) => ageText(each.idleMs), align: "right" },
 		{ heading: "USES", cell: (each) => String(each.invocations), align: "right" },
-		{ heading: "NODE", cell: (each) => each.node },
+		// Where there is one node its name says nothing.
+		...(new Set(sandboxes.map(({ node }) => node)).size > 1 ? [{ heading: "NODE", cell: (each: SandboxInfo) => each.node }] : []),
 	]);
 }
 

@@ -1,7 +1,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Client } from "@berth/client";
 import { SECOND_MS } from "@berth/contracts";
-import { EXIT } from "../exit-codes.js";
+import { EXIT, type ExitCode } from "../exit-codes.js";
+import { hearStops } from "../interruption.js";
 import type { Registrar } from "../registrar.js";
 import { statsText } from "../render/stats.js";
 import type { Session } from "../session.js";
@@ -30,15 +31,24 @@ export function registerStats({ program, action }: Registrar): void {
 		);
 }
 
-async function watch({ terminal }: Session, client: Client): Promise<never> {
+/** Until it is asked to stop, which is all that ends it well. */
+async function watch({ terminal }: Session, client: Client): Promise<ExitCode> {
+	const stopping = new AbortController();
+	const { signal } = stopping;
+	using _ = hearStops(() => stopping.abort());
 	let before: { nodes: Awaited<ReturnType<Client["stats"]>>; at: number } | undefined;
 	terminal.write(CLEAR_ALL);
-	for (;;) {
-		const nodes = await client.stats();
-		const at = performance.now();
-		const text = statsText(nodes, Date.now(), before && { nodes: before.nodes, elapsedMs: at - before.at });
-		terminal.write(`${HOME}${text.replaceAll("\n", "\x1b[K\n")}\x1b[K\n${CLEAR_REST}`);
-		before = { nodes, at };
-		await pause(SECOND_MS);
+	try {
+		for (;;) {
+			const nodes = await client.stats({ signal });
+			const at = performance.now();
+			const text = statsText(nodes, Date.now(), before && { nodes: before.nodes, elapsedMs: at - before.at });
+			terminal.write(`${HOME}${text.replaceAll("\n", "\x1b[K\n")}\x1b[K\n${CLEAR_REST}`);
+			before = { nodes, at };
+			await pause(SECOND_MS, undefined, { signal });
+		}
+	} catch (error) {
+		if (!signal.aborted) throw error;
+		return EXIT.ok;
 	}
 }

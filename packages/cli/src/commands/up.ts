@@ -1,5 +1,6 @@
 import { CommandFailure, EXIT, type ExitCode } from "../exit-codes.js";
 import { parseCount } from "../input/sizes.js";
+import { parseText } from "../input/text.js";
 import type { Registrar } from "../registrar.js";
 import { pairsOf } from "../render/table.js";
 import type { Session } from "../session.js";
@@ -11,10 +12,14 @@ interface UpOptions {
 	readonly host?: string;
 }
 
+const MOST_PORT = 65_535;
+
 const HELP = `
-Everything of one machine: two Redis servers on unix sockets, launcher, worker and gateway. It stays in the
-foreground until Ctrl-C, or returns when the stack is ready with --detach. Your API key is shown once, at the
-first start; root's own command line finds it by itself. Should admin.key get lost, the next start makes a new one. Settings come from BERTH_* variables.
+Everything of one machine: two Redis servers on unix sockets, launcher, worker
+and gateway. It stays in the foreground until Ctrl-C, or returns when the stack
+is ready with --detach. Your API key is shown once, at the first start; root's
+own command line finds it by itself. Should admin.key get lost, the next start
+makes a new one. Settings come from BERTH_* variables (docs/settings.md).
 
 Examples:
   berth up
@@ -27,8 +32,8 @@ export function registerUp({ program, action }: Registrar): void {
 		.command("up")
 		.description("start the stack of this machine")
 		.option("--detach", "return when it is ready, and leave it running")
-		.option("--port <port>", "port of the gateway; 0 takes a free one (BERTH_PORT; default: 8080)", parseCount(0))
-		.option("--host <address>", "address it listens on (BERTH_HOST; default: 127.0.0.1)")
+		.option("--port <port>", "port of the gateway; 0 takes a free one (BERTH_PORT; default: 8080)", parseCount(0, MOST_PORT))
+		.option("--host <address>", "address it listens on (BERTH_HOST; default: 127.0.0.1)", parseText)
 		.addHelpText("after", HELP)
 		.action(action((session: Session, options: UpOptions) => up(session, options)));
 }

@@ -1,9 +1,10 @@
 import type { Version } from "@berth/contracts";
 import { EXIT } from "../exit-codes.js";
 import type { Registrar } from "../registrar.js";
-import { tableOf } from "../render/table.js";
+import { cutTo, tableOf } from "../render/table.js";
 import { durationText, sinceText } from "../render/units.js";
 import type { Session } from "../session.js";
+import type { Terminal } from "../terminal.js";
 
 /** `berth versions <name>` */
 export function registerVersions({ program, action }: Registrar): void {
@@ -17,10 +18,18 @@ export function registerVersions({ program, action }: Registrar): void {
 				const { client } = await session.connect();
 				const versions = await client.versions(name);
 				if (session.json) session.terminal.json({ versions });
-				else session.terminal.print(versionsTable(versions));
+				else print(session.terminal, versions);
 				return EXIT.ok;
 			}),
 		);
+}
+
+/** A failure in full may be pages long. */
+function print(terminal: Terminal, versions: readonly Version[]): void {
+	const table = versionsTable(versions);
+	const shown = cutTo(terminal.columns, table);
+	terminal.print(shown);
+	if (shown !== table) terminal.note("What is cut with … is whole with --json.");
 }
 
 function versionsTable(versions: readonly Version[]): string {
@@ -32,6 +41,6 @@ function versionsTable(versions: readonly Version[]): string {
 		{ heading: "MEMORY", cell: (each) => `${each.manifest.memoryMiB} MiB`, align: "right" },
 		{ heading: "BUILD", cell: (each) => (each.build === undefined ? "-" : durationText(each.build.durationMs)), align: "right" },
 		{ heading: "CREATED", cell: (each) => sinceText(each.createdAt, now) },
-		{ heading: "IMAGE", cell: (each) => each.image?.digest.slice(0, 19) ?? each.failure?.message.split("\n")[0] ?? "-" },
+		{ heading: "IMAGE OR FAILURE", cell: (each) => each.image?.digest.slice(0, 19) ?? each.failure?.message ?? "-" },
 	]);
 }

@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import type { Settings } from "@berth/config";
 import { MIB } from "@berth/contracts";
 import { bytesText } from "../render/units.js";
-import { closedParent } from "../supervisor/directories.js";
+import { placeObstacle } from "../supervisor/place.js";
 import { isMissing } from "../system-errors.js";
 import { type Check, failed, ok, warning } from "./check.js";
 
@@ -13,31 +13,25 @@ const LEAST_BYTES = 512 * MIB;
 const COMFORTABLE_BYTES = 2048 * MIB;
 
 /** Where everything is kept: can others search it, is it root's, is there room. */
-export async function checkDataDirectory(settings: Pick<Settings, "dataDir">): Promise<readonly Check[]> {
+export async function checkDataDirectory(settings: Pick<Settings, "dataDir" | "paths">): Promise<readonly Check[]> {
 	return [await place(settings), await room(settings.dataDir)];
 }
 
-async function place({ dataDir }: Pick<Settings, "dataDir">): Promise<Check> {
+async function place(settings: Pick<Settings, "dataDir" | "paths">): Promise<Check> {
 	const name = "data directory";
-	const closed = await closedParent(dataDir);
-	if (closed !== undefined)
-		return failed(
-			name,
-			`${closed} isn't searchable for others, and sandboxes run as others.`,
-			`chmod o+x ${closed}, or choose another --data.`,
-		);
-	const found = await ownerOf(dataDir);
-	if (found === undefined) return ok(name, `${dataDir} isn't there yet; the first start makes it.`);
-	if (!found.isDirectory) return failed(name, `${dataDir} is no directory.`, "Move it away, or choose another --data.");
-	if (found.uid !== 0)
-		return warning(name, `${dataDir} belongs to uid ${found.uid}.`, "The next start makes it root's: is it the right directory?");
+	const { dataDir } = settings;
+	const obstacle = await placeObstacle(settings);
+	if (obstacle !== undefined) return failed(name, `${obstacle.what}.`, `${obstacle.mend}.`);
+	const owner = await ownerOf(dataDir);
+	if (owner === undefined) return ok(name, `${dataDir} isn't there yet; the first start makes it.`);
+	if (owner !== 0)
+		return warning(name, `${dataDir} belongs to uid ${owner}.`, "The next start makes it root's: is it the right directory?");
 	return ok(name, `${dataDir} is root's, and its parents can be searched.`);
 }
 
-async function ownerOf(path: string): Promise<{ readonly uid: number; readonly isDirectory: boolean } | undefined> {
+async function ownerOf(path: string): Promise<number | undefined> {
 	try {
-		const found = await stat(path);
-		return { uid: found.uid, isDirectory: found.isDirectory() };
+		return (await stat(path)).uid;
 	} catch (error) {
 		if (isMissing(error)) return undefined;
 		throw error;

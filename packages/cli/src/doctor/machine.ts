@@ -31,5 +31,5 @@ export function checkMemory(
 export async function checkPort({ host, port }: Pick<Settings, "host" | "port">): Promise<Check> {
 	const obstacle = await listenObstacle(host, port);
 	if (obstacle === undefined) return ok("port", `${host}:${port} is free.`);
-	return failed("port", `${obstacle}.`, "berth up --port 0 takes a free one; BERTH_PORT and BERTH_HOST name another.");
+	return failed("port", `${obstacle.what}.`, `berth up: ${obstacle.mend}.`);
 }

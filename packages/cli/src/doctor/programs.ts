@@ -56,7 +56,7 @@ export function redisVersion(name: string, version: string | undefined, where: s
 }
 
 async function utilLinux(): Promise<Check> {
-	const needed = ["unshare", "setpriv", "mount"];
+	const needed = ["unshare", "setpriv", "flock", "mount"];
 	const found = await Promise.all(needed.map(findProgram));
 	const missing = needed.filter((_, index) => found[index] === undefined);
 	if (missing.length === 0) return ok("util-linux", `${needed.join(", ")}.`);

@@ -31,7 +31,9 @@ describe("merging", () => {
 	});
 
 	test("an --env-file that isn't there is named", async () => {
-		await expect(mergeManifest({}, { env: {}, envFile: "/nowhere/.env" })).rejects.toThrow("--env-file /nowhere/.env: ENOENT");
+		await expect(mergeManifest({}, { env: {}, envFile: "/nowhere/.env" })).rejects.toThrow(
+			"--env-file /nowhere/.env: there is no such file",
+		);
 	});
 });
 

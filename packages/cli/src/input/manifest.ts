@@ -4,7 +4,7 @@ import { parseEnv } from "node:util";
 import { type ManifestInput, NAME_PATTERN, NAME_RULE } from "@berth/contracts";
 import { InvalidArgumentError } from "commander";
 import { CommandFailure, EXIT } from "../exit-codes.js";
-import { isMissing, messageOf } from "../system-errors.js";
+import { fileFault, isMissing } from "../system-errors.js";
 
 /** A source directory's manifest. */
 export const MANIFEST_FILE = "berth.json";
@@ -33,7 +33,7 @@ export async function readManifest(path: string): Promise<ManifestFile> {
 	try {
 		parsed = JSON.parse(await readFile(path, "utf8"));
 	} catch (error) {
-		throw new CommandFailure(EXIT.usage, `${path}: ${messageOf(error)}`);
+		throw new CommandFailure(EXIT.usage, `${path}: ${fileFault(error)}`);
 	}
 	if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed))
 		throw new CommandFailure(EXIT.usage, `${path}: a JSON object is wanted`);
@@ -108,7 +108,7 @@ async function readEnvFile(path: string): Promise<NodeJS.Dict<string>> {
 	try {
 		return parseEnv(await readFile(path, "utf8"));
 	} catch (error) {
-		throw new CommandFailure(EXIT.usage, `--env-file ${path}: ${messageOf(error)}`);
+		throw new CommandFailure(EXIT.usage, `--env-file ${path}: ${fileFault(error)}`);
 	}
 }
 

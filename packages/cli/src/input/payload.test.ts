@@ -25,7 +25,7 @@ test("- is stdin, @ a file; bytes that are no text are bytes", async () => {
 		await writeFile(join(directory, "x"), Buffer.from([0xff, 0xfe]));
 		expect(await payloadOf(`@${directory}/x`, undefined, stdin())).toMatchObject({ contentType: "application/octet-stream" });
 		expect(await payloadOf("-", undefined, stdin("7"))).toEqual({ bytes: Buffer.from("7"), contentType: "application/json" });
-		await expect(payloadOf("@/nowhere", undefined, stdin())).rejects.toThrow("-d @/nowhere: ENOENT");
+		await expect(payloadOf("@/nowhere", undefined, stdin())).rejects.toThrow("-d @/nowhere: there is no such file");
 	} finally {
 		await rm(directory, { recursive: true });
 	}

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { buffer } from "node:stream/consumers";
 import type { Payload } from "@berth/client";
 import { CommandFailure, EXIT } from "../exit-codes.js";
-import { messageOf } from "../system-errors.js";
+import { fileFault, messageOf } from "../system-errors.js";
 
 /** What `-d` means: `@file`, `-` for stdin, else the text itself; its content type is guessed unless said. */
 export async function payloadOf(
@@ -31,7 +31,7 @@ async function bytesOf(data: string, stdin: NodeJS.ReadableStream): Promise<Buff
 	try {
 		return await readFile(data.slice(1));
 	} catch (error) {
-		throw new CommandFailure(EXIT.usage, `-d ${data}: ${messageOf(error)}`);
+		throw new CommandFailure(EXIT.usage, `-d ${data}: ${fileFault(error)}`);
 	}
 }
 

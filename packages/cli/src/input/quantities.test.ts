@@ -33,9 +33,11 @@ test.each([
 
 test.each(["half", "0.5m", "-1"])("%j is no CPU", (text) => expect(() => parseCpuMilli(text)).toThrow(InvalidArgumentError));
 
-test("a count has a least value", () => {
+test("a count has a least value, and perhaps a largest", () => {
 	expect(parseCount(0)("0")).toBe(0);
 	for (const text of ["0", "1.5", "", "ten", "-1"]) expect(() => parseCount(1)(text)).toThrow("from 1 on");
+	expect(parseCount(0, 65_535)("65535")).toBe(65_535);
+	expect(() => parseCount(0, 65_535)("65536")).toThrow("from 0 to 65535");
 });
 
 test("floors are named in any order, measured in one, and a wrong one is told which there are", () => {

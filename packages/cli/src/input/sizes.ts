@@ -23,11 +23,12 @@ export function parseCpuMilli(text: string): number {
 	return milli;
 }
 
-/** A whole number from `min` on. */
-export function parseCount(min: number): (text: string) => number {
+/** A whole number from `min` on, to `max` if there is one. */
+export function parseCount(min: number, max = Number.POSITIVE_INFINITY): (text: string) => number {
 	return (text) => {
 		const count = Number(text);
-		if (!/^\d+$/.test(text) || count < min) throw new InvalidArgumentError(`A whole number from ${min} on.`);
+		if (!/^\d+$/.test(text) || count < min || count > max)
+			throw new InvalidArgumentError(`A whole number from ${min} ${Number.isFinite(max) ? `to ${max}` : "on"}.`);
 		return count;
 	};
 }

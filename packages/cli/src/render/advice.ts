@@ -4,7 +4,6 @@ import type { ErrorCode } from "@berth/contracts";
 export const ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
 	unauthorized: "Give the key with --key or BERTH_API_KEY; as root on the machine of the stack it is found by itself.",
 	function_not_found: "`berth list` shows the functions there are.",
-	invocation_not_found: "Interactive successes are kept for 10 minutes, everything else for a day.",
 	function_not_ready: "`berth versions <name>` says how far its build is.",
 	function_build_failed: "Mend what the build names and deploy again; `berth versions <name>` says how its builds went.",
 	build_failed: "Correct the source and deploy again; the version before it goes on serving.",

@@ -7,7 +7,7 @@ import { diagnosticText } from "./diagnostics.js";
 import { examinationText } from "./examination.js";
 import { problemText } from "./problem.js";
 import { statsText } from "./stats.js";
-import { tableOf } from "./table.js";
+import { cutTo, tableOf } from "./table.js";
 import { ageText, bytesText, durationText } from "./units.js";
 
 const stderr = new PassThrough();
@@ -37,6 +37,13 @@ test("a table is as wide as its widest cell, and nothing trails", () => {
 		{ heading: "N", cell: (row) => String(row.count), align: "right" },
 	]);
 	expect(text).toBe("NAME    N\na       5\nlong  100");
+});
+
+test("a row has one line, whatever is said in it, and is cut where the terminal ends", () => {
+	const text = tableOf(["a.ts:1:1: no\n\n\x1b[2Jb.ts:2:2: neither"], [{ heading: "FAILURE", cell: (row) => row }]);
+	expect(text).toBe("FAILURE\na.ts:1:1: no [2Jb.ts:2:2: neither");
+	expect(cutTo(12, text)).toBe("FAILURE\na.ts:1:1: n…");
+	expect(cutTo(80, text)).toBe(text);
 });
 
 describe("a diagnostic", () => {

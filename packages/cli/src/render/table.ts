@@ -7,13 +7,24 @@ export interface Column<Row> {
 
 const GAP = "  ";
 
-/** Rows under headings, aligned with spaces; nothing after the last character of a line. */
+/** Rows under headings, aligned with spaces; nothing after the last character of a line, and a line for each row. */
 export function tableOf<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): string {
-	const lines = [columns.map((column) => column.heading), ...rows.map((row) => columns.map((column) => column.cell(row)))];
+	const lines = [columns.map((column) => column.heading), ...rows.map((row) => columns.map((column) => oneLine(column.cell(row))))];
 	return align(
 		lines,
 		columns.map((column) => column.align ?? "left"),
 	);
+}
+
+/** The same, each line cut with `…` where it is longer than this. */
+export function cutTo(columns: number, table: string): string {
+	const cut = (line: string) => (line.length <= columns ? line : `${line.slice(0, columns - 1).trimEnd()}…`);
+	return table.split("\n").map(cut).join("\n");
+}
+
+/** What a compiler or a function says may have several lines, or control a terminal. */
+function oneLine(text: string): string {
+	return text.replace(/\p{Cc}+/gu, " ");
 }
 
 /** Names and values below each other. */

@@ -1,23 +1,25 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { processEnvironment, type Settings } from "@berth/config";
-import { CommandFailure, EXIT } from "../exit-codes.js";
+import { CommandFailure, EXIT, type ExitCode } from "../exit-codes.js";
 import { hearStops } from "../interruption.js";
 import { prepareDirectories } from "./directories.js";
 import { logPath, openLog, tailOfLog } from "./log-file.js";
+import { preflight } from "./preflight.js";
 import type { StackReady } from "./supervisor.js";
 
 /** What a detached supervisor tells the command that started it. */
 export type DetachedMessage =
 	| { readonly kind: "progress"; readonly text: string }
 	| { readonly kind: "ready"; readonly ready: StackReady }
-	| { readonly kind: "failed"; readonly message: string };
+	| { readonly kind: "failed"; readonly message: string; readonly exitCode: ExitCode };
 
 const LOG = "supervisor";
 const LOG_TAIL = 15;
 
 /** Starts a supervisor that outlives this process, and waits until its stack is ready. @throws CommandFailure */
 export async function startDetached(settings: Settings, say: (text: string) => void): Promise<StackReady> {
+	await preflight(settings);
 	await prepareDirectories(settings);
 	const { logs } = settings.paths;
 	await using log = await openLog(logs, LOG);
@@ -34,7 +36,7 @@ export async function startDetached(settings: Settings, say: (text: string) => v
 			child.on("message", (message: DetachedMessage) => {
 				if (message.kind === "progress") say(message.text);
 				else if (message.kind === "ready") resolve(message.ready);
-				else reject(new CommandFailure(EXIT.failed, message.message));
+				else reject(new CommandFailure(message.exitCode, message.message));
 			});
 			child.once("exit", async () => {
 				const tail = await tailOfLog(logs, LOG, LOG_TAIL);

@@ -1,9 +1,9 @@
 import { constants } from "node:fs";
-import { mkdir, open, stat } from "node:fs/promises";
+import { chmod, mkdir, open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Settings } from "@berth/config";
 import { CommandFailure, EXIT } from "../exit-codes.js";
-import { codeOf, isMissing } from "../system-errors.js";
+import { codeOf, messageOf } from "../system-errors.js";
 
 /** A directory of the stack: who owns it, who may do what. The group is the owner's, or as said. */
 interface Place {
@@ -13,7 +13,7 @@ interface Place {
 	readonly mode: number;
 }
 
-const OTHERS_EXECUTE = 0o001;
+const PARENT_MODE = 0o755;
 
 function placesOf({ dataDir, paths }: Settings): readonly Place[] {
 	return [
@@ -30,32 +30,26 @@ function placesOf({ dataDir, paths }: Settings): readonly Place[] {
 	];
 }
 
-/** Makes the data directory's tree, or puts its owners and modes right. @throws CommandFailure naming what is in the way */
+/** Makes the data directory's tree, or puts its owners and modes right. @throws CommandFailure naming what can't be made */
 export async function prepareDirectories(settings: Settings): Promise<void> {
-	await mkdir(dirname(settings.dataDir), { recursive: true, mode: 0o755 });
-	const closed = await closedParent(settings.dataDir);
-	if (closed !== undefined) {
-		throw new CommandFailure(
-			EXIT.failed,
-			`${closed} isn't searchable for others, and sandboxes run as others: chmod o+x ${closed}, or choose another --data`,
-		);
+	try {
+		await makeParents(dirname(settings.dataDir));
+		for (const place of placesOf(settings)) await put(place, settings.serviceUid);
+	} catch (error) {
+		const code = codeOf(error);
+		if (code === undefined) throw error;
+		const reason = code === "EROFS" ? "its file system is read-only" : messageOf(error);
+		throw new CommandFailure(EXIT.failed, `${settings.dataDir} can't be made a data directory (${reason}): --data names another`, {
+			cause: error,
+		});
 	}
-	for (const place of placesOf(settings)) await put(place, settings.serviceUid);
 }
 
-/** The first directory above a path that others can't search; undefined when they all can be. */
-export async function closedParent(path: string): Promise<string | undefined> {
-	const parents: string[] = [];
-	for (let each = dirname(path); parents.at(-1) !== each; each = dirname(each)) parents.push(each);
-	for (const parent of parents.reverse()) {
-		try {
-			if (((await stat(parent)).mode & OTHERS_EXECUTE) === 0) return parent;
-		} catch (error) {
-			if (isMissing(error)) return undefined;
-			throw error;
-		}
-	}
-	return undefined;
+/** Sandboxes run as others, who search every directory above: whatever this process's umask is. */
+async function makeParents(parent: string): Promise<void> {
+	const first = await mkdir(parent, { recursive: true });
+	if (first === undefined) return;
+	for (let each = parent; each.length >= first.length; each = dirname(each)) await chmod(each, PARENT_MODE);
 }
 
 /** Through one descriptor that follows no link: what is checked is what is changed. */

@@ -1,4 +1,5 @@
 import { loadSettings } from "@berth/config";
+import { CommandFailure, EXIT } from "../exit-codes.js";
 import { messageOf } from "../system-errors.js";
 import type { DetachedMessage } from "./detached.js";
 import { stoppedBySignal } from "./signals.js";
@@ -27,7 +28,8 @@ try {
 	await stopped;
 } catch (error) {
 	process.stdout.write(`${new Date().toISOString()} ${messageOf(error)}\n`);
-	await tell({ kind: "failed", message: messageOf(error) });
-	process.exitCode = 1;
+	const exitCode = error instanceof CommandFailure ? error.exitCode : EXIT.failed;
+	await tell({ kind: "failed", message: messageOf(error), exitCode });
+	process.exitCode = exitCode;
 }
 process.exit();

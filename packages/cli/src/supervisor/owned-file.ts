@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
-import { open, rename, rm } from "node:fs/promises";
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { isMissing } from "../system-errors.js";
 
 /** A file that root would act upon isn't root's. */
@@ -16,13 +16,18 @@ export class ForeignFileError extends Error {
 export async function readOwned(path: string): Promise<string | undefined> {
 	try {
 		await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
-		const { uid } = await file.stat();
-		if (uid !== 0 && uid !== process.getuid?.()) throw new ForeignFileError(`${path} belongs to uid ${uid}, not to root: remove it`);
+		await requireOwned(file, path);
 		return await file.readFile("utf8");
 	} catch (error) {
 		if (isMissing(error)) return undefined;
 		throw error;
 	}
+}
+
+/** @throws ForeignFileError when somebody else made it */
+export async function requireOwned(file: FileHandle, path: string): Promise<void> {
+	const { uid } = await file.stat();
+	if (uid !== 0 && uid !== process.getuid?.()) throw new ForeignFileError(`${path} belongs to uid ${uid}, not to root: remove it`);
 }
 
 /** Replaces a file as a whole: a reader sees the old content or the new. */

@@ -1,8 +1,6 @@
-import { createServer } from "node:net";
 import { loadSettings } from "@berth/config";
 import { MIB } from "@berth/contracts";
 import { expect, test } from "vitest";
-import { listenObstacle } from "./port.js";
 import { embeddedRedisOf, redisSpec } from "./redis.js";
 
 const settings = (env: Record<string, string> = {}) => loadSettings({ BERTH_DATA_DIR: "/var/lib/berth", ...env });
@@ -29,14 +27,4 @@ test("ours evict nothing, have a bound, no port, and the durable one has on disk
 	}
 	expect(redisSpec(fast, settings()).args.join(" ")).toContain("--appendfsync everysec");
 	expect(line).toContain("--reuid 64770");
-});
-
-test("an address that is taken is named, a free one is not", async () => {
-	const server = createServer();
-	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-	const { port } = server.address() as { port: number };
-	expect(await listenObstacle("127.0.0.1", port)).toBe(`something else listens on 127.0.0.1:${port}`);
-	await new Promise((resolve) => server.close(resolve));
-	expect(await listenObstacle("127.0.0.1", port)).toBeUndefined();
-	expect(await listenObstacle("192.0.2.1", 80)).toContain("192.0.2.1:80 can't be had");
 });

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { settingsWith } from "@berth/config";
@@ -60,7 +61,7 @@ async function toldToGateway(): Promise<readonly (string | undefined)[]> {
 }
 
 function supervisor(env: Readonly<Record<string, string>> = {}): Supervisor {
-	return new Supervisor(settingsWith({ BERTH_DATA_DIR: dataDir, BERTH_PORT: "0" }, env), () => undefined, programs);
+	return new Supervisor(settingsWith({ BERTH_DATA_DIR: dataDir }, { BERTH_PORT: "0", ...env }), () => undefined, programs);
 }
 
 /** Starts a stack, stops it, and gives the key that it showed. */
@@ -128,5 +129,16 @@ describe.runIf(process.getuid?.() === 0)("a stack that stops", () => {
 	test("in order doesn't look for leftovers: its launcher has removed everything", async () => {
 		await upAndDown();
 		expect((await started()).filter(({ args }) => args.length > 0)).toEqual([]);
+	});
+});
+
+describe.runIf(process.getuid?.() === 0)("a start that is refused", () => {
+	test("because its port is taken leaves the data directory as it was", async () => {
+		const taken = createServer();
+		await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
+		const { port } = taken.address() as { port: number };
+		await expect(upAndDown({ BERTH_PORT: String(port) })).rejects.toThrow(`something else listens on 127.0.0.1:${port}: --port`);
+		expect(await readdir(dataDir)).toEqual([]);
+		await new Promise((resolve) => taken.close(resolve));
 	});
 });

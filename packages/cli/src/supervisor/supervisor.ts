@@ -8,7 +8,9 @@ import { KeptProcess } from "./kept-process.js";
 import { stopLeftovers } from "./leftovers.js";
 import { type SupervisorLock, takeLock } from "./lock.js";
 import { logPath, tailOfLog } from "./log-file.js";
+import { requireNone } from "./obstacle.js";
 import { listenObstacle } from "./port.js";
+import { preflight } from "./preflight.js";
 import type { ProcessIdentity } from "./process-identity.js";
 import { gatewaySpec, launcherSpec, ownPrograms, type Programs, prepareSpec, removalSpec, workerSpec } from "./programs.js";
 import type { ReadyLine } from "./ready-line.js";
@@ -80,10 +82,12 @@ export class Supervisor {
 	}
 
 	async #startAll(): Promise<void> {
+		await preflight(this.#settings);
 		await prepareDirectories(this.#settings);
 		this.#lock = await takeLock(this.#settings.paths);
 		await this.#clearLeftovers();
-		await this.#requirePort();
+		// Before minutes are spent on base images; should it be taken meanwhile, the gateway says so.
+		requireNone(await listenObstacle(this.#settings.host, this.#settings.port));
 		for (const redis of embeddedRedisOf(this.#settings)) {
 			await this.#startProcess(redis.name, () => redisSpec(redis, this.#settings));
 		}
@@ -107,7 +111,7 @@ export class Supervisor {
 	}
 
 	async #stopAll(): Promise<void> {
-		this.#stopping.abort(new CommandFailure(EXIT.failed, "stopped before it was ready"));
+		this.#stopping.abort(new CommandFailure(EXIT.interrupted, "stopped before it was ready"));
 		await this.#starting.catch(() => undefined);
 		this.#phase = "stopping";
 		await this.#save();
@@ -178,13 +182,6 @@ export class Supervisor {
 		if (left === undefined) return;
 		const stopped = await stopLeftovers(left);
 		if (stopped.length > 0) this.#say(`stopped what an earlier supervisor had left: ${stopped.join(", ")}`);
-	}
-
-	/** Said before minutes are spent on base images; should it be taken meanwhile, the gateway says so. */
-	async #requirePort(): Promise<void> {
-		const obstacle = await listenObstacle(this.#settings.host, this.#settings.port);
-		if (obstacle === undefined) return;
-		throw new CommandFailure(EXIT.failed, `${obstacle}: --port names another port, --port 0 takes a free one`);
 	}
 
 	/** Writes the state as it is when its turn comes: one write at a time, the last one wins. */

@@ -32,9 +32,10 @@ export class RedisServer implements AsyncDisposable {
 	async start(): Promise<void> {
 		const files = ["--save", "", "--appendonly", "yes", "--appendfsync", "always", "--dir", this.#directory];
 		const socket = ["--port", "0", "--unixsocket", join(this.#directory, "redis.sock")];
-		const child = spawn("redis-server", [...socket, ...files, ...this.#options], { stdio: ["ignore", "pipe", "inherit"] });
+		// Should this process be killed, the kernel ends the server, too.
+		const command = ["--pdeathsig", "KILL", "--", "redis-server", ...socket, ...files, ...this.#options];
+		const child = spawn("setpriv", command, { stdio: ["ignore", "pipe", "inherit"] });
 		this.#child = child;
-		process.once("exit", () => child.kill("SIGKILL"));
 		for await (const line of createInterface(child.stdout)) {
 			if (!line.includes(READY)) continue;
 			child.stdout.resume();

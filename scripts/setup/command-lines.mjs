@@ -1,0 +1,81 @@
+import util from "node:util";
+
+const PORTS = 65_535;
+const HELP = { help: { type: "boolean", short: "h", default: false } };
+
+export const QUICKSTART_OPTIONS = {
+	...HELP,
+	/** Stop after the tour, and leave nothing behind. */
+	once: { type: "boolean", default: false },
+	port: { type: "string" },
+	data: { type: "string" },
+};
+export const BENCH_OPTIONS = { ...HELP, quick: { type: "boolean", default: false }, out: { type: "string" } };
+
+/** What each verb takes (without `options`: anything, for vitest), and what it says about itself. */
+const COMMAND_LINES = {
+	setup: {
+		options: HELP,
+		help: `Usage: npm run setup
+
+Installs what isn't there yet: packages of the distribution and of npm, the
+pinned Node and the runtimes of functions. Then it builds.`,
+	},
+	quickstart: {
+		options: QUICKSTART_OPTIONS,
+		help: `Usage: npm run quickstart [-- options]
+
+Sets everything up, starts the stack, deploys a function, invokes it, measures
+cold starts against warm ones, and stays up until Ctrl-C. As root.
+
+  --once         stop after that, and leave nothing behind
+  --port <port>  port of the gateway; 0 is any (default 8080; with --once 0)
+  --data <dir>   data directory (default /var/lib/berth; with --once a new one)`,
+	},
+	test: {
+		help: `Usage: npm test [-- arguments of vitest]
+
+Sets everything up, then runs every test of the ordinary suite. As root.
+
+  npm test -- --project unit   a suite: unit, docs, functional, security, faults
+  npm test -- packages/queue   a place
+  npx vitest --help            what else vitest takes`,
+	},
+	"test:long": {
+		help: `Usage: npm run test:long [-- arguments of vitest]
+
+Sets everything up, then runs what the ordinary suite has no time for. As root.`,
+	},
+	bench: {
+		options: BENCH_OPTIONS,
+		help: `Usage: npm run bench [-- options]
+
+Sets everything up, then measures every figure that SPECIFICATION.md promises,
+on a stack of its own. As root.
+
+  --quick       fewer rounds, for a first look
+  --out <file>  for everything that was measured (default bench-results.json)`,
+	},
+};
+
+/**
+ * Looks at a verb's arguments before anything is installed for it.
+ * @param {string} verb
+ * @param {readonly string[]} args
+ * @returns {{text: string, wrong: boolean} | undefined} what there is to say instead of going on
+ */
+export function refusal(verb, args) {
+	const { options, help } = COMMAND_LINES[verb];
+	if (args.includes("--help") || args.includes("-h")) return { text: help, wrong: false };
+	// parseArgs is there from Node 18.3 on; where nothing is said there is nothing to be wrong.
+	if (options === undefined || args.length === 0) return undefined;
+	try {
+		const { port } = util.parseArgs({ args, options }).values;
+		if (port !== undefined && !(/^\d+$/.test(port) && Number(port) <= PORTS))
+			throw new Error(`--port is "${port}": a number from 0 to ${PORTS}`);
+		return undefined;
+	} catch (error) {
+		// What parseArgs adds about positional arguments doesn't help.
+		return { text: `${error.message.split(". ")[0]}\n\n${help}`, wrong: true };
+	}
+}
