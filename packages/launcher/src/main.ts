@@ -8,6 +8,7 @@ import { CgroupTree } from "./cgroup.js";
 import { probeHost } from "./host.js";
 import { LayerStore } from "./layers.js";
 import { OciRuntime } from "./oci-runtime.js";
+import { favourMigrations } from "./quick-migrations.js";
 import { Sandboxes } from "./sandboxes.js";
 import { LauncherServer } from "./server.js";
 import { becomeSubreaper } from "./syscalls.js";
@@ -45,6 +46,7 @@ if (process.argv[2] === "--remove-leftovers") {
 	removeAgentSockets(settings.paths.agentSockets);
 	process.exit(0);
 }
+if (host.cgroupVersion === 1) favourMigrations(directory, `berth-${instance}`);
 server = new LauncherServer(host, layers, sandboxes, complain);
 await server.listen(settings.paths.launcherSocket, settings.serviceUid);
 

@@ -10,8 +10,8 @@ export interface Waiter {
 
 /** What a run is taken to need until one was seen, milliseconds. */
 const UNKNOWN_RUN_MS = 10;
-/** Runs up to this count as short, milliseconds. */
-const SHORT_RUN_MS = 1000;
+/** Runs up to this end soon, milliseconds. */
+const SOON_MS = 1000;
 /** The weight of the newest run in the moving average: about the last ten count. */
 const NEWEST = 0.1;
 
@@ -86,8 +86,8 @@ export class Demand {
 	}
 
 	/** Whether those that run are likely to be back soon: as long as no run was seen nobody knows. */
-	get runsShortly(): boolean {
-		return this.#runMs !== undefined && this.#runMs <= SHORT_RUN_MS;
+	get endsSoon(): boolean {
+		return this.#runMs !== undefined && this.#runMs <= SOON_MS;
 	}
 
 	/** The share of their time that its attempts compute; 1 until one was seen. */

@@ -384,7 +384,7 @@ export class Pool {
 		const { admission } = this.#population;
 		let bytes = admission.missing(limitsOf(demand.target.manifest).memoryBytes) - this.#evictableBytes();
 		for (const other of this.#demands.values()) {
-			if (other !== demand && other.runsShortly) bytes -= other.busy * limitsOf(other.target.manifest).memoryBytes;
+			if (other !== demand && other.endsSoon) bytes -= other.busy * limitsOf(other.target.manifest).memoryBytes;
 		}
 		return bytes;
 	}
