@@ -58,11 +58,19 @@ function sandboxFilesOf(dataDir: string): readonly string[] {
 	return places.flatMap((place) => namesIn(join(dataDir, place)).map((name) => `${place}/${name}`));
 }
 
+/** The launcher's own hierarchy, which ends with its mount namespace. */
+function hierarchiesOf(dataDir: string): readonly string[] {
+	return read("/proc/self/cgroup")
+		.split("\n")
+		.filter((line) => line.includes(`name=${cgroupNameOf(dataDir)}:`));
+}
+
 /** Everything that a stack which is down must not have left: empty when all is well. */
 export function leftoversOf(dataDir: string): readonly string[] {
 	return [
 		...processesOf(dataDir).map((text) => `process ${text}`),
 		...cgroupsOf(dataDir).map((path) => `cgroup ${path}`),
+		...hierarchiesOf(dataDir).map((line) => `hierarchy ${line}`),
 		...mountsOf(dataDir).map((path) => `mount ${path}`),
 		...sandboxFilesOf(dataDir).map((path) => `file ${path}`),
 	];
