@@ -4,7 +4,7 @@ import { request as httpRequest } from "node:http";
 import { join } from "node:path";
 import { ERRORS, type InvocationAnswer, type InvocationRequest, OUTCOMES } from "@berth/contracts";
 import { RedisServer } from "@berth/redis/testing";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ended, mirror, responding } from "./testing/settlements.js";
 import { type Stack, startStack } from "./testing/stack.js";
 
@@ -257,21 +257,24 @@ describe("a disk that is used up", () => {
 	test("by what waits to be run refuses more of it with 507, accepts none, and takes what needs no room", async () => {
 		await using redis = await RedisServer.start();
 		const small = await startStack(redis.url, { budgets: { queuedBytes: ROOM, resultBytes: ROOM, logBytes: ROOM } });
-		onTestFinished(() => small.close());
-		await small.deploy("hello");
-		small.onInvocation(() => new Promise(() => undefined));
-		const send = (bytes: number, headers: Record<string, string> = { prefer: "respond-async" }) =>
-			small.fetch("/v1/functions/hello/invocations", { method: "POST", body: Buffer.alloc(bytes, "1"), headers });
-		const accepted = [await send(100_000), await send(100_000)];
-		expect(accepted.map(({ status }) => status)).toEqual([202, 202]);
-		const refused = await send(100_000);
-		expect([refused.status, refused.headers.get("retry-after")]).toEqual([507, "1"]);
-		expect(await refused.json()).toMatchObject({ code: "storage_full", fault: "platform", retryable: true });
-		expect((await small.services.invocations.backgroundTotals()).accepted).toBe(2);
-		expect(readdirSync(join(small.directory, "queued"))).toHaveLength(2);
-		expect((await send(10)).status).toBe(202);
-		small.onInvocation(async () => ended("succeeded", {}, { body: { text: "1" } }));
-		expect((await send(100_000, {})).status).toBe(200);
+		try {
+			await small.deploy("hello");
+			small.onInvocation(() => new Promise(() => undefined));
+			const send = (bytes: number, headers: Record<string, string> = { prefer: "respond-async" }) =>
+				small.fetch("/v1/functions/hello/invocations", { method: "POST", body: Buffer.alloc(bytes, "1"), headers });
+			const accepted = [await send(100_000), await send(100_000)];
+			expect(accepted.map(({ status }) => status)).toEqual([202, 202]);
+			const refused = await send(100_000);
+			expect([refused.status, refused.headers.get("retry-after")]).toEqual([507, "1"]);
+			expect(await refused.json()).toMatchObject({ code: "storage_full", fault: "platform", retryable: true });
+			expect((await small.services.invocations.backgroundTotals()).accepted).toBe(2);
+			expect(readdirSync(join(small.directory, "queued"))).toHaveLength(2);
+			expect((await send(10)).status).toBe(202);
+			small.onInvocation(async () => ended("succeeded", {}, { body: { text: "1" } }));
+			expect((await send(100_000, {})).status).toBe(200);
+		} finally {
+			await small.close();
+		}
 	});
 
 	test("of logs and results takes the oldest, and their records say so", async () => {
