@@ -34,7 +34,11 @@ async function expectNoOrphans(): Promise<void> {
 	await eventually(async () => {
 		const known = new Set((await stack.client.sandboxes()).map(({ id }) => id));
 		expect(sandboxCgroupsOf(stack.dataDir).filter((id) => !known.has(id))).toEqual([]);
-		expect(readdirSync(join(stack.dataDir, "launcher", "sandboxes")).filter((id) => !known.has(id))).toEqual([]);
+		// In memory, in the launcher's own mount namespace.
+		const inside = `/proc/${await stack.pidOf("launcher")}/root${stack.dataDir}`;
+		const directories = readdirSync(join(inside, "launcher", "sandboxes"));
+		expect(directories.filter((id) => !known.has(id))).toEqual([]);
+		expect(directories.length).toBeGreaterThan(0);
 		const outputs = readdirSync(join(stack.dataDir, "launcher", "output")).map((name) => name.replace(/\.(?:out|err)$/, ""));
 		expect(outputs.filter((id) => !known.has(id))).toEqual([]);
 	}, 20_000);

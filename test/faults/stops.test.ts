@@ -42,6 +42,23 @@ describe("a stack that is stopped while it works", () => {
 		}, 60_000);
 	});
 
+	it("has a worker that ends what it has when it alone is told to stop, and the next one takes on", async () => {
+		const deployed = await deploy(stack, { source: fixture("sleeps") });
+		await deployed.result();
+		const invoked = deployed.invoke({ ms: 3000 });
+		await eventually(async () => {
+			const busy = (await stack.client.sandboxes()).filter((each) => each.function === deployed.name && each.state === "busy");
+			expect(busy).toHaveLength(1);
+		});
+		const worker = await stack.pidOf("worker");
+		process.kill(worker, "SIGTERM");
+		expect((await invoked).outcome).toBe("succeeded");
+		await eventually(async () => {
+			expect(await stack.pidOf("worker")).not.toBe(worker);
+			expect((await deployed.invoke({ ms: 1 })).outcome).toBe("succeeded");
+		}, 30_000);
+	});
+
 	it("leaves nothing, though its launcher was killed a moment before", async () => {
 		process.kill(await stack.pidOf("launcher"), "SIGKILL");
 		await stack.down();

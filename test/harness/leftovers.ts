@@ -52,9 +52,9 @@ function mountsOf(dataDir: string): readonly string[] {
 	return [...new Set(points)];
 }
 
-/** What sandboxes have on disk: a directory, FIFOs, the runtime's state, a socket each. */
+/** What sandboxes have on disk: FIFOs and a socket each. */
 function sandboxFilesOf(dataDir: string): readonly string[] {
-	const places = ["launcher/sandboxes", "launcher/output", "launcher/state", "launcher/incoming", "run/a", "artifacts/incoming"];
+	const places = ["launcher/output", "launcher/incoming", "run/a", "artifacts/incoming"];
 	return places.flatMap((place) => namesIn(join(dataDir, place)).map((name) => `${place}/${name}`));
 }
 

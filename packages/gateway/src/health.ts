@@ -14,7 +14,7 @@ export function livez(_request: Request, response: Response): void {
 /** `GET /readyz`: an invocation would be accepted: both Redis servers answer and a worker is registered. */
 export async function readyz(_request: Request, response: Response, { functions, invocations, nodes }: Services): Promise<void> {
 	await Promise.all([functions.ping(), invocations.depth()]);
-	if (nodes.nodes().length === 0) throw new BerthError("unavailable", "no worker is registered yet");
+	if (!nodes.nodes().some(({ draining }) => draining !== true)) throw new BerthError("unavailable", "no worker takes invocations yet");
 	response.type("text/plain").send("ok\n");
 }
 

@@ -2,7 +2,7 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
 import { newId } from "@berth/contracts";
-import { openBuildQueue, openInvocationQueue, openNodeDirectory } from "@berth/queue";
+import { type NodeChange, openBuildQueue, openInvocationQueue, openNodeDirectory } from "@berth/queue";
 import { ApiKeys, FunctionRegistry, openArtifactStore } from "@berth/registry";
 import { createLogger, GatewayMetrics, type Logger } from "@berth/telemetry";
 import { createApp } from "./app.js";
@@ -46,15 +46,17 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): P
 	const { durableRedisUrl: durableUrl, fastRedisUrl: fastUrl } = settings;
 	const gatewayId = newId("gw");
 	const invocations = await openInvocationQueue({ durableUrl, fastUrl, gatewayId, logger: log });
-	const abandon = (node: string) =>
-		invocations.abandon(node).catch((err: unknown) => log.error({ err, node }, "what was on a node that is gone couldn't be ended"));
+	const lookAfter = (node: string, change: NodeChange) =>
+		invocations
+			.lookAfter(node, change)
+			.catch((err: unknown) => log.error({ err, node, ...change }, "what is on a node that changed couldn't be looked after"));
 	return {
 		functions: await FunctionRegistry.open(durableUrl, log),
 		keys: await ApiKeys.open(durableUrl, log),
 		artifacts: await openArtifactStore(settings.paths.artifacts, { budgets: settings.storage }),
 		invocations,
 		builds: await openBuildQueue({ durableUrl, logger: log }),
-		nodes: await openNodeDirectory({ fastUrl, gatewayId, logger: log, onGone: ({ id }) => void abandon(id) }),
+		nodes: await openNodeDirectory({ fastUrl, gatewayId, logger: log, onChange: (node, change) => void lookAfter(node, change) }),
 		bodies: new Bodies(settings.bodyMemoryBytes),
 		metrics,
 		log,

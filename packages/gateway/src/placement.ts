@@ -8,9 +8,9 @@ import type { NodeDirectory } from "@berth/queue";
  * goes. @throws BerthError unavailable when there is no node
  */
 export function nodeFor(nodes: NodeDirectory, project: string, name: string): string {
-	const all = nodes.nodes();
+	const all = nodes.nodes().filter(({ draining }) => draining !== true);
 	const [only] = all;
-	if (only === undefined) throw new BerthError("unavailable", "no worker is registered; nothing was accepted");
+	if (only === undefined) throw new BerthError("unavailable", "no worker takes invocations now; nothing was accepted");
 	if (all.length === 1) return only.id;
 	const weigh = (id: string) => createHash("sha1").update(`${project}/${name}@${id}`).digest("hex");
 	return all.map(({ id }) => ({ id, weight: weigh(id) })).reduce((best, one) => (one.weight > best.weight ? one : best)).id;

@@ -50,9 +50,12 @@ export class Batcher<Item> {
 
 	async #flush(): Promise<void> {
 		this.#sentAtMs = performance.now();
-		await this.#parts.send(this.#take());
-		this.#busy = false;
-		if (this.#waiting.length > 0) this.#schedule();
+		try {
+			await this.#parts.send(this.#take());
+		} finally {
+			this.#busy = false;
+			if (this.#waiting.length > 0) this.#schedule();
+		}
 	}
 
 	#take(): Item[] {

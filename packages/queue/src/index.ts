@@ -4,6 +4,6 @@ export type { RecordBudget } from "./interactive-records.js";
 export type { GatewayQueue } from "./invocation-queue.js";
 export type { SourceTotals, WorkerSource } from "./invocation-source.js";
 export type { QueueLogger } from "./logger.js";
-export type { NodeGone } from "./node-directory.js";
+export type { NodeChanged } from "./node-directory.js";
 export * from "./open.js";
 export type * from "./ports.js";

@@ -4,15 +4,15 @@ import type { BackgroundQueue } from "./bullmq/background-queue.js";
 import type { Builds } from "./bullmq/builds.js";
 import type { InteractiveQueue } from "./bullmq/interactive-queue.js";
 import type { LaneTotals } from "./counters.js";
-import type { InvocationQueue, QueueDepth } from "./ports.js";
+import type { InvocationQueue, NodeChange, QueueDepth } from "./ports.js";
 
 /** What an open InvocationQueue does beyond its port. */
 export interface GatewayQueue extends InvocationQueue {
 	/**
-	 * Ends the wait for what is on a node that is gone: what its worker never took is rejected as
-	 * `unavailable` (it may be placed elsewhere), the rest as `worker_lost`.
+	 * Looks after what is on a node that changed. Of one that is gone or drains, what its worker never took is rejected
+	 * as `unavailable` (it may be placed elsewhere); what an incarnation had taken that is gone, as `worker_lost`.
 	 */
-	abandon(node: string): Promise<void>;
+	lookAfter(node: string, change: NodeChange): Promise<void>;
 	/** Interactive: of this process, since its start. */
 	interactiveTotals(): LaneTotals;
 	/** Background: of the whole lane, from the durable Redis. @throws BerthError `unavailable` */
@@ -75,8 +75,8 @@ export class RedisInvocationQueue implements GatewayQueue {
 		return { interactive: ofInteractive, background: ofBackground, builds: ofBuilds };
 	}
 
-	abandon(node: string): Promise<void> {
-		return this.#parts.interactive.abandon(node);
+	lookAfter(node: string, change: NodeChange): Promise<void> {
+		return this.#parts.interactive.lookAfter(node, change);
 	}
 
 	interactiveTotals(): LaneTotals {

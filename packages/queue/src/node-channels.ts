@@ -7,6 +7,7 @@ export const NODE_RENEWAL_MS = 3000;
 /** Said to every directory. */
 export type NodeNews =
 	| { readonly kind: "joined"; readonly node: NodeInfo }
+	| { readonly kind: "draining"; readonly id: string }
 	| { readonly kind: "left"; readonly id: string; readonly incarnation: string };
 
 /** A question on a node's channel, and its answer on the asker's. */

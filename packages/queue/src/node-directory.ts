@@ -3,7 +3,7 @@ import { closeRedis, guarded, LuaScript, type Redis, Subscription } from "@berth
 import { answersOf, NODE_IDS, NODE_NEWS, nodeLeaseOf, questionsOf } from "./keys.js";
 import type { QueueLogger } from "./logger.js";
 import type { Answered, Asked } from "./node-channels.js";
-import type { NodeAnswer, NodeDirectory, NodeInfo, NodeQuestion } from "./ports.js";
+import type { NodeAnswer, NodeChange, NodeDirectory, NodeInfo, NodeQuestion } from "./ports.js";
 
 const REFRESH_MS = 2000;
 const ASK_TIMEOUT_MS = 5000;
@@ -20,8 +20,8 @@ const READ_NODES = new LuaScript(`
 	return leases
 `);
 
-/** Told about a node that is listed no more, or under another incarnation. */
-export type NodeGone = (node: NodeInfo) => void;
+/** Told about a node that isn't what it was. */
+export type NodeChanged = (node: string, change: NodeChange) => void;
 
 export interface NodeDirectoryParts {
 	/** For `command` use. */
@@ -30,7 +30,7 @@ export interface NodeDirectoryParts {
 	readonly subscriber: Redis;
 	readonly gatewayId: string;
 	readonly log: QueueLogger;
-	readonly onGone?: NodeGone | undefined;
+	readonly onChange?: NodeChanged | undefined;
 }
 
 /** The nodes with a live lease on the fast Redis, as one gateway sees them. It owns both connections. */
@@ -40,19 +40,19 @@ export class RedisNodeDirectory implements NodeDirectory {
 	readonly #log: QueueLogger;
 	readonly #channel: string;
 	readonly #asked = new Map<string, (answer: NodeAnswer) => void>();
-	readonly #onGone: NodeGone | undefined;
+	readonly #onChange: NodeChanged | undefined;
 	#nodes: readonly NodeInfo[] = Object.freeze([]);
 	#freshAtMs = 0;
 	#timer: NodeJS.Timeout | undefined;
 	#refreshing: Promise<void> | undefined;
 	#stale = false;
 
-	constructor({ redis, subscriber, gatewayId, log, onGone }: NodeDirectoryParts) {
+	constructor({ redis, subscriber, gatewayId, log, onChange }: NodeDirectoryParts) {
 		this.#redis = redis;
 		this.#subscriber = subscriber;
 		this.#log = log;
 		this.#channel = answersOf(gatewayId);
-		this.#onGone = onGone;
+		this.#onChange = onChange;
 	}
 
 	/** Listens, reads the list once, and keeps it fresh until `close`. */
@@ -137,9 +137,19 @@ export class RedisNodeDirectory implements NodeDirectory {
 		const before = this.#nodes;
 		this.#nodes = Object.freeze(nodes.sort((a, b) => a.id.localeCompare(b.id)));
 		for (const old of before) {
-			if (!nodes.some(({ id, incarnation }) => id === old.id && incarnation === old.incarnation)) this.#onGone?.(old);
+			const reason = changeOf(
+				old,
+				nodes.find(({ id }) => id === old.id),
+			);
+			if (reason !== undefined) this.#onChange?.(old.id, { reason, incarnation: old.incarnation });
 		}
 	}
+}
+
+function changeOf(old: NodeInfo, now: NodeInfo | undefined): NodeChange["reason"] | undefined {
+	if (now === undefined) return "abandoned";
+	if (now.incarnation !== old.incarnation) return "restarted";
+	return now.draining && !old.draining ? "draining" : undefined;
 }
 
 function silent(node: string, timeoutMs: number): BerthError {

@@ -38,7 +38,15 @@ export class RedisNodeMembership implements NodeMembership {
 		await new Subscription(this.#subscriber, [questionsOf(node.id)], { onMessage }, this.#log).listening;
 		await this.#renew(node);
 		await this.#redis.publish(NODE_NEWS, JSON.stringify({ kind: "joined", node } satisfies NodeNews));
-		this.#timer = setInterval(() => void this.#renewOnce(node), NODE_RENEWAL_MS);
+		this.#timer = setInterval(() => void this.#renewOnce(), NODE_RENEWAL_MS);
+	}
+
+	/** Should Redis be away now, the next renewal says it. */
+	async drain(): Promise<void> {
+		if (this.#node === undefined || this.#closed !== undefined) return;
+		this.#node = { ...this.#node, draining: true };
+		await this.#renewOnce();
+		if (this.#redis.status === "ready") await this.#tell({ kind: "draining", id: this.#node.id });
 	}
 
 	/** Ends the lease, tells the gateways, and closes the connections. */
@@ -63,8 +71,17 @@ export class RedisNodeMembership implements NodeMembership {
 		}
 	}
 
-	async #renewOnce(node: NodeInfo): Promise<void> {
-		if (this.#renewing || this.#redis.status !== "ready") return;
+	async #tell(news: NodeNews): Promise<void> {
+		try {
+			await this.#redis.publish(NODE_NEWS, JSON.stringify(news));
+		} catch (error) {
+			this.#log.warn({ error }, "news of this node couldn't be told; it is seen at the next look");
+		}
+	}
+
+	async #renewOnce(): Promise<void> {
+		const node = this.#node;
+		if (node === undefined || this.#renewing || this.#redis.status !== "ready") return;
 		this.#renewing = true;
 		try {
 			await this.#renew(node);

@@ -3,7 +3,7 @@ import { RedisServer } from "@berth/redis/testing";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { NODE_IDS, nodeLeaseOf } from "./keys.js";
 import { openNodeDirectory, openNodeMembership } from "./open.js";
-import type { NodeAnswer, NodeDirectory, NodeInfo, NodeMembership, NodeQuestion } from "./ports.js";
+import type { NodeAnswer, NodeChange, NodeDirectory, NodeMembership, NodeQuestion } from "./ports.js";
 
 let server: RedisServer;
 const close: (() => Promise<void>)[] = [];
@@ -16,8 +16,8 @@ afterEach(async () => {
 });
 afterAll(() => server[Symbol.asyncDispose]());
 
-async function directory(onGone?: (node: NodeInfo) => void): Promise<NodeDirectory> {
-	const opened = await openNodeDirectory({ fastUrl: server.url, gatewayId: "gw_test", ...(onGone === undefined ? {} : { onGone }) });
+async function directory(onChange?: (node: string, change: NodeChange) => void): Promise<NodeDirectory> {
+	const opened = await openNodeDirectory({ fastUrl: server.url, gatewayId: "gw_test", ...(onChange === undefined ? {} : { onChange }) });
 	close.push(() => opened.close());
 	return opened;
 }
@@ -36,41 +36,53 @@ async function member(
 const ids = (nodes: NodeDirectory) => nodes.nodes().map(({ id }) => id);
 
 test("who joins is listed at once, who leaves isn't any more, and the gateway is told", async () => {
-	const gone: string[] = [];
-	const nodes = await directory(({ id }) => gone.push(id));
+	const changes: string[] = [];
+	const nodes = await directory((id, { reason }) => changes.push(`${id} ${reason}`));
 	expect(ids(nodes)).toEqual([]);
 	const b = await member("b");
 	await member("a");
 	await expect.poll(() => ids(nodes)).toEqual(["a", "b"]);
 	await b.leave();
 	await expect.poll(() => ids(nodes)).toEqual(["a"]);
-	expect(gone).toEqual(["b"]);
+	expect(changes).toEqual(["b abandoned"]);
 });
 
 test("a node whose lease has ended is gone, though it said nothing", async () => {
-	const gone: string[] = [];
+	const changes: string[] = [];
 	await server.client(async (redis) => {
 		await redis.sadd(NODE_IDS, "dead");
 		await redis.set(nodeLeaseOf("dead"), JSON.stringify({ id: "dead", incarnation: "1", startedAtMs: 1 }), "PX", 300);
 	});
-	const nodes = await directory(({ id }) => gone.push(id));
+	const nodes = await directory((id, { reason }) => changes.push(`${id} ${reason}`));
 	expect(ids(nodes)).toEqual(["dead"]);
 	await expect.poll(() => ids(nodes), { timeout: 5000 }).toEqual([]);
-	expect(gone).toEqual(["dead"]);
+	expect(changes).toEqual(["dead abandoned"]);
 	expect(await server.client((redis) => redis.smembers(NODE_IDS))).toEqual([]);
 });
 
 test("a worker that started again is another one: what the first had is gone", async () => {
-	const gone: string[] = [];
-	const nodes = await directory(({ id, incarnation }) => gone.push(`${id}/${incarnation}`));
+	const changes: string[] = [];
+	const nodes = await directory((id, { reason, incarnation }) => changes.push(`${id}/${incarnation} ${reason}`));
 	const first = await member("a", "1");
 	await expect.poll(() => ids(nodes)).toEqual(["a"]);
 	await member("a", "2");
-	await expect.poll(() => gone).toEqual(["a/1"]);
+	await expect.poll(() => changes).toEqual(["a/1 restarted"]);
 	// The first one's farewell doesn't take the second one's lease.
 	await first.leave();
 	await expect.poll(() => server.client((redis) => redis.exists(nodeLeaseOf("a")))).toBe(1);
 	expect(ids(nodes)).toEqual(["a"]);
+});
+
+test("a node that drains is listed as that until it leaves, and the gateway is told once", async () => {
+	const changes: string[] = [];
+	const nodes = await directory((_, { reason }) => changes.push(reason));
+	const a = await member("a");
+	await expect.poll(() => ids(nodes)).toEqual(["a"]);
+	await a.drain();
+	await expect.poll(() => nodes.nodes()).toMatchObject([{ id: "a", draining: true }]);
+	await a.leave();
+	await expect.poll(() => ids(nodes)).toEqual([]);
+	expect(changes).toEqual(["draining", "abandoned"]);
 });
 
 test("a question is answered; an answer that fails is a refusal with its code", async () => {

@@ -9,7 +9,7 @@ import type { RecordBudget } from "./interactive-records.js";
 import { type GatewayQueue, RedisInvocationQueue } from "./invocation-queue.js";
 import { RedisInvocationSource, type WorkerSource } from "./invocation-source.js";
 import type { QueueLogger } from "./logger.js";
-import { type NodeGone, RedisNodeDirectory } from "./node-directory.js";
+import { type NodeChanged, RedisNodeDirectory } from "./node-directory.js";
 import { RedisNodeMembership } from "./node-membership.js";
 import type { BuildQueue, BuildSource, NodeDirectory, NodeMembership } from "./ports.js";
 
@@ -44,13 +44,13 @@ export async function openInvocationQueue(
 }
 
 /**
- * Both lanes for a worker. @param options.recordBudget how many records of the interactive lane are kept
+ * Both lanes for a worker. @param options.incarnation as the node is listed: it says who has taken what. @param options.recordBudget how many records of the interactive lane are kept
  * @throws Error naming the Redis that can't be reached
  */
 export async function openInvocationSource(
-	options: RedisUrls & Logged & { readonly nodeId: string; readonly recordBudget?: RecordBudget },
+	options: RedisUrls & Logged & { readonly nodeId: string; readonly incarnation: string; readonly recordBudget?: RecordBudget },
 ): Promise<WorkerSource> {
-	const { durableUrl, fastUrl, nodeId, recordBudget, logger: log = SILENT } = options;
+	const { durableUrl, fastUrl, nodeId, incarnation, recordBudget, logger: log = SILENT } = options;
 	const owned = await openRedis([
 		{ url: fastUrl, use: "patient", name: "source-fast", log },
 		{ url: fastUrl, use: "subscriber", name: "source-cancels", log },
@@ -58,7 +58,7 @@ export async function openInvocationSource(
 	]);
 	const [fast, subscriber, durable] = owned;
 	const budget = recordBudget === undefined ? {} : { budget: recordBudget };
-	const interactive = new InteractiveSource({ redis: fast, subscriber, nodeId, log, ...budget });
+	const interactive = new InteractiveSource({ redis: fast, subscriber, nodeId, incarnation, log, ...budget });
 	return new RedisInvocationSource(interactive, new BackgroundSource({ redis: durable, nodeId, log }), owned);
 }
 
@@ -85,18 +85,18 @@ export async function openBuildSource(options: Pick<RedisUrls, "durableUrl"> & L
 }
 
 /**
- * The nodes, for a gateway. @param options.onGone told about each node that is listed no more
+ * The nodes, for a gateway. @param options.onChange told about each node that is gone, restarted or draining
  * @throws Error naming the Redis that can't be reached
  */
 export async function openNodeDirectory(
-	options: Pick<RedisUrls, "fastUrl"> & Logged & { readonly gatewayId: string; readonly onGone?: NodeGone },
+	options: Pick<RedisUrls, "fastUrl"> & Logged & { readonly gatewayId: string; readonly onChange?: NodeChanged },
 ): Promise<NodeDirectory> {
-	const { fastUrl: url, gatewayId, onGone, logger: log = SILENT } = options;
+	const { fastUrl: url, gatewayId, onChange, logger: log = SILENT } = options;
 	const [redis, subscriber] = await openRedis([
 		{ url, use: "command", name: "directory", log },
 		{ url, use: "subscriber", name: "directory-news", log },
 	]);
-	const directory = new RedisNodeDirectory({ redis, subscriber, gatewayId, log, onGone });
+	const directory = new RedisNodeDirectory({ redis, subscriber, gatewayId, log, onChange });
 	await directory.open();
 	return directory;
 }

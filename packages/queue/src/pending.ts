@@ -1,4 +1,5 @@
 import { FIXED_LIMITS, type InvocationRequest, SECOND_MS, type Settlement } from "@berth/contracts";
+import type { NodeChange } from "./ports.js";
 
 /** How long after its deadline a settlement may still arrive before the gateway looks itself, milliseconds. */
 const GRACE_MS = 500;
@@ -12,8 +13,8 @@ export interface Pending {
 	job?: string;
 	/** Whether the job is known to be in the queue. */
 	accepted: boolean;
-	/** Its node went while its job was on the way. */
-	abandoned?: boolean;
+	/** What happened to its node while its job was on the way. */
+	overtakenBy?: NodeChange;
 	readonly resolve: (settlement: Settlement) => void;
 	readonly reject: (error: unknown) => void;
 }

@@ -94,6 +94,15 @@ export interface NodeInfo {
 	/** Changes with each start of the worker. */
 	readonly incarnation: string;
 	readonly startedAtMs: number;
+	/** It ends what it has, and is to be given nothing more. */
+	readonly draining?: true;
+}
+
+/** What happened to a node, and the incarnation of it that this concerns. */
+export interface NodeChange {
+	/** It is listed no more; it has another incarnation now; it ends what it has and takes nothing more. */
+	readonly reason: "abandoned" | "restarted" | "draining";
+	readonly incarnation: string;
 }
 
 /** What a node answers to. */
@@ -122,5 +131,7 @@ export interface NodeDirectory {
 /** A worker's own entry in the directory: a lease of 10 s, renewed every 3 s. */
 export interface NodeMembership {
 	join(node: NodeInfo, answer: (question: NodeQuestion) => Promise<NodeAnswer>): Promise<void>;
+	/** Says that this node ends what it has and is to be given nothing more. */
+	drain(): Promise<void>;
 	leave(): Promise<void>;
 }

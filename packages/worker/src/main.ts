@@ -75,7 +75,8 @@ const builder = new ImageBuilder({
 });
 const builds = new Builds({ functions, artifacts, builder, metrics, log, warmLayers: ensureLayers });
 const attempts = new Attempts({ node, pool, versions: new ReadyVersions(functions), artifacts, metrics, onTrouble, remap });
-const invocationSource = await openInvocationSource({ durableUrl, fastUrl, nodeId: node, logger: log });
+const incarnation = randomUUID();
+const invocationSource = await openInvocationSource({ durableUrl, fastUrl, nodeId: node, incarnation, logger: log });
 const buildSource = await openBuildSource({ durableUrl, logger: log });
 const membership = await openNodeMembership({ fastUrl, logger: log });
 const answers = new NodeAnswers(node, pool, builds, metrics);
@@ -88,13 +89,14 @@ functions.onChange((name) => {
 	else
 		builds.forget(name).catch((err: unknown) => log.error({ err, function: name }, "the images of a deleted function couldn't be removed"));
 });
+// Before anything is taken: what a gateway knows this node to have taken is told by incarnation from what an earlier one had.
+await membership.join({ id: node, incarnation, startedAtMs: Date.now() }, (question) => answers.answer(question));
 await invocationSource.start(
 	(delivery) => attempts.run(delivery),
 	settings.maxInflight,
 	({ body }) => artifacts.queued.removeBody(body),
 );
 await buildSource.start((task, attempt) => builds.run(task, attempt), BUILDS_AT_ONCE);
-await membership.join({ id: node, incarnation: randomUUID(), startedAtMs: Date.now() }, (question) => answers.answer(question));
 const sweeper = setInterval(() => {
 	sweepPayloads().catch((err: unknown) => log.error({ err }, "old payloads couldn't be removed"));
 	engine.dropLayers(LAYERS_KEPT_MS).catch((err: unknown) => log.error({ err }, "layers that nobody wants couldn't be removed"));
@@ -105,8 +107,9 @@ async function stop(): Promise<void> {
 	if (stopping) return;
 	stopping = true;
 	clearInterval(sweeper);
-	await membership.leave();
+	await membership.drain();
 	await Promise.all([invocationSource.drain(GRACE_MS), buildSource.close()]);
+	await membership.leave();
 	await invocationSource.close();
 	await pool.close();
 	await engine.close();

@@ -103,7 +103,7 @@ export async function startStack(
 async function startWorker(urls: { readonly durableUrl: string; readonly fastUrl: string }, functions: FunctionRegistry) {
 	let invoke: DeliveryHandler = () => Promise.reject(new Error("no handler was set"));
 	let build: ((task: BuildTask) => Promise<void>) | undefined;
-	const invocations = await openInvocationSource({ ...urls, nodeId: NODE });
+	const invocations = await openInvocationSource({ ...urls, nodeId: NODE, incarnation: "1" });
 	await invocations.start((delivery) => invoke(delivery), 256);
 	const builds = await openBuildSource(urls);
 	await builds.start((task) => (build ?? ready)(task), 4);

@@ -1,3 +1,4 @@
+import { setTimeout as wait } from "node:timers/promises";
 import type { InvocationRequest, Settlement } from "@berth/contracts";
 import type { Redis } from "@berth/redis";
 import { DelayedError, type Job, Queue, UnrecoverableError, WaitingError, Worker } from "bullmq";
@@ -10,6 +11,14 @@ import { endingOf, MOST_AGE_MS, MOST_STALLS } from "./background-policy.js";
 import { SHORT_STREAM, WORKER_OPTIONS } from "./leases.js";
 import { LockKeeper } from "./lock-keeper.js";
 import { Watchdog } from "./watchdog.js";
+
+/** Between two tries to write down what Redis refuses (it is full, or read-only), milliseconds. */
+const RETRY_MS = 250;
+
+/** An attempt that failed and is written down: BullMQ's to try again. */
+class AttemptFailed extends Error {
+	override readonly name = "AttemptFailed";
+}
 
 export interface BackgroundSourceParts {
 	/** A connection for `patient` use to the durable Redis. */
@@ -109,6 +118,8 @@ export class BackgroundSource {
 		this.#active++;
 		try {
 			await this.#attempt(job, token, lost);
+		} catch (error) {
+			throw this.#forBullMq(error, id);
 		} finally {
 			this.#keeper.release(token);
 			this.#active--;
@@ -116,14 +127,36 @@ export class BackgroundSource {
 		}
 	}
 
+	/** Only what is written down ends a job: an error of ours costs it no attempt, and leaves it where it is. */
+	#forBullMq(error: unknown, invocation: string): Error {
+		if (error instanceof AttemptFailed || error instanceof UnrecoverableError || error instanceof DelayedError) return error;
+		this.#parts.log.error({ error, invocation }, "a background job couldn't be gone on with; a worker takes it up again");
+		return new DelayedError("it couldn't be gone on with");
+	}
+
+	/** Writes a job's state down, as often as it takes while its lock holds. @throws DelayedError when it doesn't any more */
+	async #written<Result>(invocation: string, lost: AbortSignal, write: () => Promise<Result>): Promise<Result> {
+		for (;;) {
+			if (lost.aborted) throw new DelayedError("the lock was lost; another worker goes on with it");
+			try {
+				return await write();
+			} catch (error) {
+				this.#parts.log.error({ error, invocation }, "the state of a background job couldn't be written");
+				// The lock's end ends the wait as well; which of them it was is looked at above.
+				await wait(RETRY_MS, undefined, { signal: lost }).catch(() => undefined);
+			}
+		}
+	}
+
 	/**
-	 * Returns to complete the job, throws an Error to have it tried again, an UnrecoverableError to bury
+	 * Returns to complete the job, throws AttemptFailed to have it tried again, an UnrecoverableError to bury
 	 * it, and a DelayedError to leave it as it is: when its lock has ended, a worker takes it up again.
 	 */
 	async #attempt(job: Job<InvocationRequest>, token: string, lost: AbortSignal): Promise<void> {
 		// A stall raises attemptsStarted and not attemptsMade: only the former tells attempts apart.
 		const attempt = job.attemptsStarted;
-		const begun = await this.#records.begin(job.data, attempt, token);
+		const { id } = job.data;
+		const begun = await this.#written(id, lost, () => this.#records.begin(job.data, attempt, token));
 		if (begun.kind === "settled") await this.#over(job.data);
 		if (begun.kind === "settled" && begun.dead) throw new UnrecoverableError("settled before, as a dead letter");
 		if (begun.kind === "settled") return;
@@ -134,13 +167,13 @@ export class BackgroundSource {
 		if (lost.aborted) throw new DelayedError("the lock was lost; another worker goes on with it");
 		const failuresLeft = refused === undefined ? (job.opts.attempts ?? 1) - job.attemptsMade - 1 : 0;
 		const ending = endingOf(settlement.attempt.outcome, failuresLeft);
-		if (!(await this.#records.end(job.data.id, settlement, ending))) {
+		if (!(await this.#written(id, lost, () => this.#records.end(id, settlement, ending)))) {
 			this.#stale++;
 			throw new DelayedError("a newer attempt has begun");
 		}
 		if (ending !== "retried") await this.#over(job.data);
 		if (ending === "dead") throw new UnrecoverableError(settlement.attempt.code ?? settlement.attempt.outcome);
-		if (ending === "retried") throw new Error(settlement.attempt.code ?? settlement.attempt.outcome);
+		if (ending === "retried") throw new AttemptFailed(settlement.attempt.code ?? settlement.attempt.outcome);
 	}
 
 	/** Whatever comes of it, the invocation is settled. */

@@ -1,3 +1,4 @@
+import { setTimeout as wait } from "node:timers/promises";
 import fc from "fast-check";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { BackgroundRecords } from "../background-records.js";
@@ -112,6 +113,28 @@ test("what a dead worker held is taken up by another within the lease, under the
 	});
 	await settled(gateway, request.id);
 	expect(attempts).toEqual([2]);
+});
+
+test("a Redis that refuses writes for longer than a lock holds costs nothing that was accepted", { timeout: 60_000 }, async () => {
+	const gateway = await lanes.gateway();
+	const full = Promise.withResolvers<void>();
+	const began: string[] = [];
+	await lanes.worker(async (delivery) => {
+		began.push(delivery.request.id);
+		if (began.length <= 4) await full.promise;
+		return await echo(delivery);
+	}, 16);
+	const requests = Array.from({ length: 12 }, () => requestOf());
+	for (const request of requests) await gateway.enqueue(request);
+	await expect.poll(() => began.length).toBe(4);
+	const limit = (bytes: string) => lanes.server.client((redis) => redis.config("SET", "maxmemory", bytes));
+	await limit("1");
+	full.resolve();
+	await wait(7000);
+	await limit("0");
+	await expect.poll(() => gateway.backgroundTotals(), { timeout: 40_000 }).toEqual({ accepted: 12, settled: 12, dead: 0, inFlight: 0 });
+	const records = await Promise.all(requests.map(({ id }) => gateway.record(id)));
+	expect(records.map((record) => record?.last?.outcome)).toEqual(requests.map(() => "succeeded"));
 });
 
 test("a worker that drains gives back what it hasn't begun", async () => {

@@ -4,6 +4,7 @@ import type { Queue } from "bullmq";
 import type { InteractiveRecords } from "../interactive-records.js";
 import type { QueueLogger } from "../logger.js";
 import type { Pending } from "../pending.js";
+import type { NodeChange } from "../ports.js";
 import { elapsedMs, platformSettlement } from "../settlements.js";
 import type { InteractiveEnvelope } from "./envelope.js";
 import { type JobFate, type Reason, VERDICT_TEXT, VERDICTS } from "./verdicts.js";
@@ -23,6 +24,14 @@ export interface InquiryParts {
 	readonly log: QueueLogger;
 }
 
+/** What a look is about beside its reason. */
+interface Particulars {
+	/** The incarnation of the node that it concerns. */
+	readonly incarnation?: string;
+	/** What callers of revoked invocations are told. Default: `unavailable`. */
+	readonly revoked?: BerthError | undefined;
+}
+
 /**
  * Finds out what became of invocations whose reply hasn't come: first their records, then their jobs.
  * Everything it decides goes through the same fence as a worker's settlement.
@@ -36,12 +45,21 @@ export class Inquiry {
 	}
 
 	/** @param revoked what callers of revoked invocations are told. @returns whether it could be found out */
-	async hold(asked: readonly Pending[], reason: Reason, revoked: BerthError = unavailable("invoking")): Promise<boolean> {
+	hold(asked: readonly Pending[], reason: Exclude<Reason, NodeChange["reason"]>, revoked?: BerthError): Promise<boolean> {
+		return this.#hold(asked, reason, { revoked });
+	}
+
+	/** The same, for invocations on a node that isn't what it was. */
+	lookAfter(asked: readonly Pending[], { reason, incarnation }: NodeChange): Promise<boolean> {
+		return this.#hold(asked, reason, { incarnation });
+	}
+
+	async #hold(asked: readonly Pending[], reason: Reason, particulars: Particulars): Promise<boolean> {
 		const cases = asked.filter((pending) => !this.#underWay.has(pending));
 		for (const pending of cases) this.#underWay.add(pending);
 		try {
 			const open = await this.#answerFromRecords(cases);
-			if (open.length > 0) await this.#judge(open, reason, revoked);
+			if (open.length > 0) await this.#judge(open, reason, particulars);
 			return true;
 		} catch (error) {
 			this.#parts.log.warn({ error, reason, invocations: cases.length }, "can't find out what became of invocations");
@@ -75,8 +93,8 @@ export class Inquiry {
 		setTimeout(() => this.#parts.failed(pending, lost), ANSWER_GRACE_MS);
 	}
 
-	async #judge(open: readonly Pending[], reason: Reason, revoked: BerthError): Promise<void> {
-		const fates = await this.#fates(open);
+	async #judge(open: readonly Pending[], reason: Reason, { incarnation, revoked = unavailable("invoking") }: Particulars): Promise<void> {
+		const fates = await this.#fates(open, incarnation);
 		// A job leaves the queue only after its settlements are recorded: look once more for those.
 		const gone = await this.#answerFromRecords(open.filter((pending) => fates.get(pending) === "gone"));
 		const left = open.filter((pending) => fates.get(pending) !== "gone" || gone.includes(pending));
@@ -98,13 +116,13 @@ export class Inquiry {
 		if (given.length > 0) await this.#giveUp(given, reason, fates);
 	}
 
-	async #fates(open: readonly Pending[]): Promise<Map<Pending, JobFate>> {
+	async #fates(open: readonly Pending[], incarnation: string | undefined): Promise<Map<Pending, JobFate>> {
 		const byJob = new Map<string, Promise<JobFate>>();
 		const fates = new Map<Pending, JobFate>();
 		for (const pending of open) {
 			const { job, node } = pending;
 			if (job === undefined) fates.set(pending, "waiting");
-			else if (!byJob.has(job)) byJob.set(job, this.#fate(node, job));
+			else if (!byJob.has(job)) byJob.set(job, this.#fate(node, job, incarnation));
 		}
 		for (const pending of open) {
 			const fate = pending.job === undefined ? undefined : byJob.get(pending.job);
@@ -113,10 +131,11 @@ export class Inquiry {
 		return fates;
 	}
 
-	async #fate(node: string, id: string): Promise<JobFate> {
+	async #fate(node: string, id: string, incarnation: string | undefined): Promise<JobFate> {
 		const job = await this.#parts.queueOf(node).getJob(id);
 		if (job === undefined) return "gone";
-		return job.attemptsStarted > 0 ? "taken" : "waiting";
+		if (job.attemptsStarted === 0) return "waiting";
+		return incarnation === undefined || job.processedBy === undefined || job.processedBy === incarnation ? "taken" : "retaken";
 	}
 
 	/** Takes the job out of the queue unless a worker has it. */

@@ -7,7 +7,7 @@ import { InteractiveRecords, type Reply } from "../interactive-records.js";
 import { replyChannelOf } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import { type Pending, PendingInvocations } from "../pending.js";
-import type { LaneDepth } from "../ports.js";
+import type { LaneDepth, NodeChange } from "../ports.js";
 import { Retractions } from "../retractions.js";
 import { thrownBy } from "../settlements.js";
 import { depthOf, NO_DEPTH, sumOfDepths } from "./depth.js";
@@ -93,13 +93,13 @@ export class InteractiveQueue {
 		if (pending !== undefined) this.#cancellations.send(pending.node, id);
 	}
 
-	/** Ends the wait for everything on a node that is gone: what it never took is `unavailable`, the rest `worker_lost`. */
-	async abandon(node: string): Promise<void> {
+	/** See GatewayQueue.lookAfter. */
+	async lookAfter(node: string, change: NodeChange): Promise<void> {
 		const there = this.#pending.all().filter((pending) => pending.node === node);
-		for (const pending of there) if (!pending.accepted) pending.abandoned = true;
-		await this.#inquiry.hold(
+		for (const pending of there) if (!pending.accepted) pending.overtakenBy = change;
+		await this.#inquiry.lookAfter(
 			there.filter(({ accepted }) => accepted),
-			"abandoned",
+			change,
 		);
 	}
 
@@ -170,7 +170,7 @@ export class InteractiveQueue {
 		if (pending.accepted || !this.#pending.has(pending)) return;
 		pending.accepted = true;
 		this.#counter.accept();
-		if (pending.abandoned) void this.#inquiry.hold([pending], "abandoned");
+		if (pending.overtakenBy !== undefined) void this.#inquiry.lookAfter([pending], pending.overtakenBy);
 	}
 
 	#finish(id: string, settlement: Settlement): void {

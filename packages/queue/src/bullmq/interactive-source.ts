@@ -23,6 +23,8 @@ export interface InteractiveSourceParts {
 	/** One for `subscriber` use. */
 	readonly subscriber: Redis;
 	readonly nodeId: string;
+	/** As the node is listed. */
+	readonly incarnation: string;
 	readonly log: QueueLogger;
 	readonly budget?: RecordBudget;
 }
@@ -47,11 +49,18 @@ export class InteractiveSource {
 	#stopping = false;
 
 	constructor(parts: InteractiveSourceParts) {
-		const { redis, nodeId, log } = parts;
+		const { redis, nodeId, incarnation, log } = parts;
 		this.#parts = parts;
 		this.#settler = new Settler(new InteractiveRecords(redis, parts.budget), () => this.#inHand.size);
 		const queue = interactiveQueueOf(nodeId);
-		this.#fetcher = new JobFetcher({ queue, redis, log, room: () => this.#room(), take: (job, token) => this.#take(job, token) });
+		this.#fetcher = new JobFetcher({
+			queue,
+			redis,
+			log,
+			name: incarnation,
+			room: () => this.#room(),
+			take: (job, token) => this.#take(job, token),
+		});
 		this.#keeper = new LockKeeper((jobs, tokens, ms) => this.#fetcher.extendLocks(jobs, tokens, ms), log);
 		this.#inHand = new InHand({
 			nodeId,

@@ -2,6 +2,7 @@ import { type InvocationRequest, newId } from "@berth/contracts";
 import { openRedis } from "@berth/redis";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { InteractiveRecords } from "../interactive-records.js";
+import type { DeliveryHandler } from "../ports.js";
 import { echo, Lanes, NODE, requestOf, settlementOf } from "../testing/lanes.js";
 
 let lanes: Lanes;
@@ -99,7 +100,7 @@ describe("a node that is gone", () => {
 		const answer = gateway.run(NODE, request);
 		answer.catch(() => undefined);
 		await began.promise;
-		await gateway.abandon(NODE);
+		await gateway.lookAfter(NODE, { reason: "abandoned", incarnation: "1" });
 		await expect(answer).rejects.toMatchObject({ code: "worker_lost" });
 		end.resolve();
 		await expect.poll(() => worker.totals().interactive.stale).toBe(1);
@@ -112,7 +113,7 @@ describe("a node that is gone", () => {
 		const answer = gateway.run(NODE, requestOf());
 		answer.catch(() => undefined);
 		await expect.poll(() => gateway.interactiveTotals().accepted).toBe(1);
-		await gateway.abandon(NODE);
+		await gateway.lookAfter(NODE, { reason: "abandoned", incarnation: "1" });
 		await expect(answer).rejects.toMatchObject({ code: "unavailable" });
 		expect((await gateway.depth()).interactive.waiting).toBe(0);
 	});
@@ -122,8 +123,58 @@ describe("a node that is gone", () => {
 		const answer = gateway.run(NODE, requestOf());
 		answer.catch(() => undefined);
 		await Promise.resolve();
-		await gateway.abandon(NODE);
+		await gateway.lookAfter(NODE, { reason: "abandoned", incarnation: "1" });
 		await expect(answer).rejects.toMatchObject({ code: "unavailable" });
+	});
+});
+
+describe("a node that changed", () => {
+	/** An invocation that a worker of this incarnation has begun, and how to end it. */
+	async function begun(incarnation: string) {
+		const gateway = await lanes.gateway();
+		const began = Promise.withResolvers<void>();
+		const end = Promise.withResolvers<void>();
+		const handler: DeliveryHandler = async (delivery) => {
+			began.resolve();
+			await end.promise;
+			return await echo(delivery);
+		};
+		await lanes.worker(handler, 2, undefined, incarnation);
+		const answer = gateway.run(NODE, requestOf("well"));
+		answer.catch(() => undefined);
+		await began.promise;
+		return { gateway, answer, end };
+	}
+
+	test("and drains is let finish what it has; what it hadn't taken comes back as unavailable", async () => {
+		const { gateway, answer, end } = await begun("1");
+		const waiting = [gateway.run(NODE, requestOf()), gateway.run(NODE, requestOf())];
+		for (const one of waiting) one.catch(() => undefined);
+		await expect.poll(() => gateway.interactiveTotals().accepted).toBe(3);
+		await gateway.lookAfter(NODE, { reason: "draining", incarnation: "1" });
+		end.resolve();
+		await expect(answer).resolves.toMatchObject({ attempt: { outcome: "succeeded" } });
+		// One of them may be in the worker's hands already: that one is run.
+		for (const one of await Promise.allSettled(waiting)) {
+			if (one.status === "rejected") expect(one.reason).toMatchObject({ code: "unavailable" });
+		}
+	});
+
+	test("and started again loses what the incarnation before had, and not what the new one has taken", async () => {
+		const { gateway, answer, end } = await begun("2");
+		await gateway.lookAfter(NODE, { reason: "restarted", incarnation: "1" });
+		await gateway.lookAfter(NODE, { reason: "abandoned", incarnation: "1" });
+		end.resolve();
+		await expect(answer).resolves.toMatchObject({ attempt: { outcome: "succeeded" } });
+	});
+
+	test("and started again is given what nobody had taken", async () => {
+		const gateway = await lanes.gateway();
+		const answer = gateway.run(NODE, requestOf("well"));
+		await expect.poll(() => gateway.interactiveTotals().accepted).toBe(1);
+		await gateway.lookAfter(NODE, { reason: "restarted", incarnation: "1" });
+		await lanes.worker(echo, 2, undefined, "2");
+		await expect(answer).resolves.toMatchObject({ attempt: { outcome: "succeeded" } });
 	});
 });
 
@@ -259,7 +310,7 @@ describe("a caller that goes away", () => {
 		await expect.poll(() => gateway.interactiveTotals().accepted).toBe(1);
 		gateway.cancel(request.id);
 		gateway.cancel("inv_unknown");
-		await gateway.abandon(NODE);
+		await gateway.lookAfter(NODE, { reason: "abandoned", incarnation: "1" });
 		await expect(answer).rejects.toMatchObject({ code: "unavailable" });
 	});
 });

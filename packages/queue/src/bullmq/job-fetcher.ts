@@ -13,6 +13,8 @@ export interface JobFetcherParts<Data> {
 	/** A connection for `patient` use. */
 	readonly redis: Redis;
 	readonly log: QueueLogger;
+	/** What a job that is taken says of who took it (`processedBy`). */
+	readonly name: string;
 	/** Resolves when there is room for one more job; or when it is told to stop. */
 	readonly room: () => Promise<void>;
 	/** Takes a job into its hands. @param token of its lock */
@@ -98,7 +100,7 @@ export class JobFetcher<Data> {
 			this.#echo = false;
 			return;
 		}
-		const [json, id] = (await worker.getBackend().moveToActive(token)) as [JobJson | undefined, string];
+		const [json, id] = (await worker.getBackend().moveToActive(token, this.#parts.name)) as [JobJson | undefined, string];
 		this.#quiet = !(json && this.#echo);
 		this.#echo = Boolean(json);
 		if (!json) return;

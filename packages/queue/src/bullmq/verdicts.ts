@@ -6,11 +6,15 @@ export type Reason =
 	| "resumed"
 	/** Their node is gone. */
 	| "abandoned"
+	/** Their node has another incarnation. */
+	| "restarted"
+	/** Their node ends what it has and takes nothing more. */
+	| "draining"
 	/** Adding their job failed, so that it may or may not be in the queue. */
 	| "doubted";
 
-/** Where the job is that carries an invocation without a record. */
-export type JobFate = "waiting" | "taken" | "gone";
+/** Where the job is that carries an invocation without a record; `retaken`: another incarnation has it than the one that is asked about. */
+export type JobFate = "waiting" | "taken" | "retaken" | "gone";
 
 /**
  * What becomes of the invocation: `keep` waiting; settle it as `expired_in_queue` or `worker_lost`
@@ -20,10 +24,12 @@ export type JobFate = "waiting" | "taken" | "gone";
 export type Verdict = "keep" | "expired_in_queue" | "worker_lost" | "revoke";
 
 export const VERDICTS: Readonly<Record<Reason, Readonly<Record<JobFate, Verdict>>>> = {
-	overdue: { waiting: "expired_in_queue", taken: "worker_lost", gone: "worker_lost" },
-	resumed: { waiting: "keep", taken: "keep", gone: "worker_lost" },
-	abandoned: { waiting: "revoke", taken: "worker_lost", gone: "worker_lost" },
-	doubted: { waiting: "revoke", taken: "keep", gone: "revoke" },
+	overdue: { waiting: "expired_in_queue", taken: "worker_lost", retaken: "worker_lost", gone: "worker_lost" },
+	resumed: { waiting: "keep", taken: "keep", retaken: "keep", gone: "worker_lost" },
+	abandoned: { waiting: "revoke", taken: "worker_lost", retaken: "keep", gone: "worker_lost" },
+	restarted: { waiting: "keep", taken: "worker_lost", retaken: "keep", gone: "worker_lost" },
+	draining: { waiting: "revoke", taken: "keep", retaken: "keep", gone: "worker_lost" },
+	doubted: { waiting: "revoke", taken: "keep", retaken: "keep", gone: "revoke" },
 };
 
 export const VERDICT_TEXT = {

@@ -27,8 +27,8 @@ export class Lanes {
 	}
 
 	/** A worker of NODE that has begun to take deliveries. */
-	async worker(handler: DeliveryHandler, concurrency = 64, onOver?: OverListener): Promise<WorkerSource> {
-		const source = this.#keep(await openInvocationSource({ ...this.#urls, nodeId: NODE }));
+	async worker(handler: DeliveryHandler, concurrency = 64, onOver?: OverListener, incarnation = "1"): Promise<WorkerSource> {
+		const source = this.#keep(await openInvocationSource({ ...this.#urls, nodeId: NODE, incarnation }));
 		await source.start(handler, concurrency, onOver);
 		return source;
 	}
