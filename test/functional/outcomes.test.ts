@@ -139,6 +139,22 @@ describe("bodies over the limit", () => {
 		expect(await deployed.result({ bytes: 2 })).toBe("xx");
 	});
 
+	it("of a response's headers are response_too_large, up to it they are answered", async () => {
+		const source = `export default { fetch: async (request) => {
+			const { headers, bytes } = await request.json();
+			return new Response("ok", { headers: Array.from({ length: headers }, (_, i) => ["x-" + i, "y".repeat(bytes)]) });
+		} };`;
+		const deployed = await deploy(stack, { source });
+		expect(header((await deployed.invoke({ headers: 10, bytes: 1000 })).raw, "x-9")).toBe("y".repeat(1000));
+		// Below and above what a frame of the agent's may have in its head.
+		for (const headers of [65, 300]) {
+			const answer = await deployed.invoke({ headers, bytes: 1024 });
+			await agreed(deployed, answer, "response_too_large");
+			expect(answer.problem?.detail).toMatch(/headers have \d+ bytes, the limit is 65536/);
+		}
+		expect((await deployed.record(await deployed.invoke({ headers: 0, bytes: 0 }))).start).toBe("warm");
+	});
+
 	it("of a streamed response without an end are response_too_large or out_of_memory, never a hang", async () => {
 		const source = `export default { fetch: () => new Response(new ReadableStream({
 			pull(controller) { controller.enqueue(new Uint8Array(65536)); } })) };`;

@@ -6,6 +6,20 @@ const CLEAR_LINE = "\x1b[K";
 
 type Style = "bold" | "dim" | "red" | "yellow" | "green";
 
+/** What controls a terminal, or turns the order of what stands in it; but line ends, tabs, and the styles below. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones
+const CONTROLS = /(\x1b\[(?:1|2|22|3[1239])m)|(?![\n\t])[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu;
+
+/** Others' text as it may be shown: a control character is its picture (`␛`), or `�` where it has none. */
+function shown(text: string): string {
+	return text.replace(CONTROLS, (control: string, style?: string) => style ?? pictureOf(control.charCodeAt(0)));
+}
+
+function pictureOf(code: number): string {
+	if (code < 0x20) return String.fromCharCode(0x2400 + code);
+	return code === 0x7f ? "\u2421" : "\ufffd";
+}
+
 /** Where a command prints: results to stdout, everything said about them to stderr. */
 export class Terminal {
 	/** Whether stdout is a terminal: then output may be redrawn. */
@@ -38,26 +52,26 @@ export class Terminal {
 		this.#stdout.write(data);
 	}
 
-	/** A line of the result. */
+	/** A line of the result; on a terminal it can't control it. */
 	print(line: string): void {
-		this.write(`${line}\n`);
+		this.write(`${this.interactive ? shown(line) : line}\n`);
 	}
 
 	/** A result for programs: one line of JSON. */
 	json(value: unknown): void {
-		this.print(JSON.stringify(value));
+		this.write(`${JSON.stringify(value)}\n`);
 	}
 
-	/** A line about the result. */
+	/** A line about the result; on a terminal it can't control it. */
 	note(line: string): void {
 		this.clearStatus();
-		this.#stderr.write(`${line}\n`);
+		this.#stderr.write(`${this.#redraws ? shown(line) : line}\n`);
 	}
 
 	/** A line of progress on stderr, in the place of the one before. @returns false, and shows nothing, where that can't be */
 	status(line: string): boolean {
 		if (!this.#redraws) return false;
-		this.#stderr.write(`\r${CLEAR_LINE}${line}`);
+		this.#stderr.write(`\r${CLEAR_LINE}${shown(line)}`);
 		this.#statusShown = true;
 		return true;
 	}

@@ -47,6 +47,8 @@ export interface InvokeHead {
 	readonly trigger: Trigger;
 	/** The most bytes an answer's body may have. */
 	readonly maxBodyBytes: number;
+	/** The most that its headers may have, as `headerBytesOf` counts. */
+	readonly maxHeaderBytes: number;
 }
 
 /** worker → agent: the caller is gone or the node drains; aborts the handler's signal. */
@@ -79,6 +81,11 @@ export interface AnswerHead {
 	readonly response?: HttpResponseHead;
 	/** Whether promises given to `waitUntil` are still open; `settled` follows when they aren't. */
 	readonly waiting: boolean;
+}
+
+/** Names and values of a response's headers together; in HTTP a character is a byte. The content type counts as one, too. */
+export function headerBytesOf({ contentType = "", response }: Pick<AnswerHead, "contentType" | "response">): number {
+	return (response?.headers ?? []).reduce((sum, [name, value]) => sum + name.length + value.length, contentType.length);
 }
 
 /** agent → worker: `settled`: nothing given to `waitUntil` is open any more. */

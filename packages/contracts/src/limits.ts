@@ -30,6 +30,8 @@ export const FIXED_LIMITS = {
 	logBytes: MIB,
 	/** Request and response bodies. */
 	bodyBytes: 6 * MIB,
+	/** Names and values of a response's headers together; they travel in messages, whatever the body does. */
+	responseHeaderBytes: 64 * KIB,
 	/** How long a start may take; apart from the function's timeout. */
 	startMs: 10_000,
 	/** Environment: variables, and bytes of all names and values. */

@@ -17,10 +17,19 @@ describe("is refused", () => {
 		// Another way to write the same name.
 		['{"\\u005f_pr\\u006fto__":1}', "__proto__"],
 		["[".repeat(1001) + "]".repeat(1001), "nested too deeply"],
-		[`${'{"a":'.repeat(1_000_000)}1${"}".repeat(1_000_000)}`, "nested too deeply"],
+		[`${'{"a":'.repeat(100_000)}1${"}".repeat(100_000)}`, "nested too deeply"],
 	])("%.40s", (text, message) => {
 		expect(() => parsed(text)).toThrow(BerthError);
 		expect(() => parsed(text)).toThrow(message);
+	});
+
+	test("more arrays, objects or fields than can be parsed in a moment, but not what only looks like them", () => {
+		const list = (item: string, count: number) => `[${Array(count).fill(item).join(",")}]`;
+		expect(() => parsed(list("{}", 200_000))).toThrow("more than 200000 arrays and objects");
+		expect(() => parsed(list("[]", 200_000))).toThrow("more than 200000 arrays and objects");
+		expect(() => parsed(`{${Array.from({ length: 400_001 }, (_, i) => `"${i}":0`).join(",")}}`)).toThrow("more than 400000 fields");
+		expect(parsed(list("{}", 199_999))).toHaveLength(199_999);
+		expect(parsed(JSON.stringify('\\"[{:'.repeat(300_000)))).toHaveLength(1_500_000);
 	});
 
 	test("more fields than may be, wherever they are", () => {

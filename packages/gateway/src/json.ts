@@ -4,18 +4,44 @@ import { BerthError } from "@berth/contracts";
 /** How deep arrays and objects may be in one another. What writes JSON ends at a few thousand, wherever its stack does. */
 const MOST_LEVELS = 1000;
 
+/** What takes long to parse is many arrays and objects, and many names: 6 MiB of `{}` kept everybody waiting for 0.5 s (measured). */
+const MOST_CONTAINERS = 200_000;
+const MOST_NAMES = 400_000;
+
 /**
- * JSON in UTF-8 that can't reach an object's prototype, and nests 1,000 deep at most.
+ * JSON in UTF-8 that can't reach an object's prototype, and nests 1,000 deep at most, with 200,000 arrays and objects and 400,000 fields at most.
  * @param mostFields of all its objects together, where more would take longer to check than they are worth
  * @throws BerthError invalid_request with the place of the mistake
  */
 export function parseJson(bytes: Uint8Array, what: string, mostFields = Number.POSITIVE_INFINITY): unknown {
 	if (bytes.length === 0) throw new BerthError("invalid_request", `${what} is empty; JSON is wanted here`);
 	if (!isUtf8(bytes)) throw new BerthError("invalid_request", `${what} isn't UTF-8`);
+	const much = tooMuchIn(bytes);
+	if (much !== undefined) throw new BerthError("invalid_request", `${what} has more than ${much}`);
 	const value = parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8"), what);
 	const wrong = isContainer(value) ? wrongIn(value, mostFields) : undefined;
 	if (wrong !== undefined) throw new BerthError("invalid_request", `${what} ${wrong}`);
 	return value;
+}
+
+const [QUOTE, BACKSLASH, BRACE, BRACKET, COLON] = [0x22, 0x5c, 0x7b, 0x5b, 0x3a] as const;
+
+/** Counted before anything is parsed: in UTF-8 a byte of these is always that character. */
+function tooMuchIn(bytes: Uint8Array): string | undefined {
+	// Each takes two bytes at least.
+	if (bytes.length < 2 * MOST_CONTAINERS) return undefined;
+	let containers = 0;
+	let names = 0;
+	let inString = false;
+	for (let at = 0; at < bytes.length; at++) {
+		const byte = bytes[at];
+		if (byte === QUOTE) inString = !inString;
+		else if (inString) at += byte === BACKSLASH ? 1 : 0;
+		else if (byte === BRACE || byte === BRACKET) containers++;
+		else if (byte === COLON) names++;
+	}
+	if (containers > MOST_CONTAINERS) return `${MOST_CONTAINERS} arrays and objects`;
+	return names > MOST_NAMES ? `${MOST_NAMES} fields` : undefined;
 }
 
 function parse(text: string, what: string): unknown {

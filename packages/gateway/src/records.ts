@@ -70,7 +70,7 @@ async function resultOf(result: InvocationResult | undefined, { results }: Artif
 	return { ...head, ...(contentType !== undefined && isJson(contentType) ? asJson(text) : { text }) };
 }
 
-/** A function may call anything JSON: what isn't, or can't be written again, stays text. */
+/** A function may call anything JSON: what isn't, is too much to parse, or can't be written again, stays text. */
 function asJson(text: string): { readonly json: unknown } | { readonly text: string } {
 	try {
 		return { json: parseJson(Buffer.from(text), "the result") };

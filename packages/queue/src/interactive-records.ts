@@ -120,11 +120,12 @@ function replyText(reply: [Error | null, unknown] | undefined): string | undefin
 /** What a log line takes beside its text. */
 const LINE_BYTES = 64;
 
-/** About how many bytes a settlement takes on its way; the body dominates. */
+/** About how many bytes a settlement takes on its way; the body dominates, or the headers. */
 export function roughBytes(settlement: Settlement): number {
 	const { result, logs, attempt } = settlement;
 	const body = result?.body ?? { text: "" };
 	const bodyChars = "text" in body ? body.text.length : "base64" in body ? body.base64.length : 0;
 	const logChars = (logs?.lines ?? []).reduce((sum, { text }) => sum + text.length + LINE_BYTES, 0);
-	return KIB + bodyChars + logChars + (attempt.error?.message.length ?? 0) + (attempt.error?.stack?.length ?? 0);
+	const headChars = (result?.contentType?.length ?? 0) + JSON.stringify(result?.response ?? "").length;
+	return KIB + bodyChars + headChars + logChars + (attempt.error?.message.length ?? 0) + (attempt.error?.stack?.length ?? 0);
 }

@@ -214,6 +214,16 @@ test("a function's idle sandboxes are evicted by its name; the busy one finishes
 	expect([engine.of("hello").length, engine.of("other").length]).toEqual([0, 1]);
 });
 
+test("an answer with more in its headers than may be is a crash: an agent that is honest doesn't send it", async () => {
+	const pool = await start();
+	engine.onInvoke = (agent, head) => agent.answer(head, { response: { status: 200, headers: [["x-much", "y".repeat(1000)]] } });
+	const lease = await pool.acquire(version("hello"));
+	const result = await lease.sandbox.invoke(HEAD, new Uint8Array());
+	lease.release(result.healthy);
+	expect(result).toMatchObject({ outcome: "crashed", healthy: false, error: { message: expect.stringContaining("headers") } });
+	expect(result.answer).toBeUndefined();
+});
+
 test("a floor that is lowered is lowered when it says so", async () => {
 	const pool = await start({ prewarmed: 3 });
 	expect(await pool.setFloor(1)).toBe(2);

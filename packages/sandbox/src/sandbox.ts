@@ -5,6 +5,7 @@ import {
 	BUILD_BOUNDS,
 	FROM_AGENT,
 	type FunctionError,
+	headerBytesOf,
 	type ImageReference,
 	type InvokeHead,
 	type LimitHit,
@@ -343,6 +344,7 @@ export class Sandbox {
 			if (answer === undefined) return wrongAnswer("an answer that isn't one");
 			if (answer.id !== asked.id || answer.attempt !== asked.attempt) return wrongAnswer("the answer of another invocation than its own");
 			if (body.byteLength > asked.maxBodyBytes) return wrongAnswer("an answer that is larger than it may be");
+			if (headerBytesOf(answer) > asked.maxHeaderBytes) return wrongAnswer("an answer whose headers are larger than they may be");
 			this.settled = this.#openEndOf(head);
 			return { outcome: "succeeded", answer: { head: answer, body }, healthy };
 		}

@@ -140,6 +140,17 @@ describe("an attempt that succeeds", () => {
 		},
 	);
 
+	test("has its answer's headers in the message for who waits, and none in the record of one that ran in the background", async () => {
+		const pool = new FakePool();
+		const response = { status: 201, headers: [["x-a", "1"]] as const };
+		pool.invoke = async () => ({
+			...DONE,
+			answer: { head: { id: "inv_1", attempt: 1, waiting: false, response }, body: Buffer.from("hi") },
+		});
+		expect((await attempts(pool).run(delivery())).result?.response).toEqual(response);
+		expect((await attempts(pool).run(delivery({ lane: "background" }))).result?.response).toEqual({ status: 201, headers: [] });
+	});
+
 	test("has no payload in memory while it waits for a sandbox", async () => {
 		const pool = new FakePool();
 		const free = Promise.withResolvers<void>();

@@ -137,12 +137,13 @@ export class Attempts {
 		};
 	}
 
+	/** Headers are for who waits: nobody is given those of a background result. */
 	async #resultOf({ head, body }: NonNullable<SandboxResult["answer"]>, { lane }: Delivery): Promise<InvocationResult> {
 		const { payloads, results } = this.#options.artifacts;
 		return {
 			body: lane === "background" ? await results.putBody(body, "durable") : await payloads.putBody(body, "fleeting"),
 			...(head.contentType === undefined ? {} : { contentType: head.contentType }),
-			...(head.response === undefined ? {} : { response: head.response }),
+			...(head.response === undefined ? {} : { response: lane === "background" ? { ...head.response, headers: [] } : head.response }),
 		};
 	}
 
@@ -193,7 +194,8 @@ async function invokeIn(lease: Lease, { request, attempt, lost, cancelled }: Del
 	let result: SandboxResult | undefined;
 	try {
 		const { id, timeoutMs, trigger } = request;
-		result = await sandbox.invoke({ id, attempt, timeoutMs, trigger, maxBodyBytes: FIXED_LIMITS.bodyBytes }, body);
+		const { bodyBytes: maxBodyBytes, responseHeaderBytes: maxHeaderBytes } = FIXED_LIMITS;
+		result = await sandbox.invoke({ id, attempt, timeoutMs, trigger, maxBodyBytes, maxHeaderBytes }, body);
 		return result;
 	} finally {
 		lost.removeEventListener("abort", onLost);

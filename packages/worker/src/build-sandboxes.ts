@@ -28,6 +28,7 @@ export class BuildSandboxes implements BuildSandbox {
 			timeoutMs,
 			trigger: { kind: "http" as const, request: http },
 			maxBodyBytes: BUILD_BOUNDS.maxBodyBytes,
+			maxHeaderBytes: BUILD_BOUNDS.maxHeadBytes,
 		};
 	}
 }

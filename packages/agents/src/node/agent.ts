@@ -5,6 +5,7 @@ import {
 	type FailedHead,
 	FROM_AGENT,
 	type Frame,
+	headerBytesOf,
 	type InvokeHead,
 	type SpecialiseHead,
 	TO_AGENT,
@@ -120,9 +121,9 @@ export class Agent {
 	}
 
 	#answer(invocation: Invocation, reply: Reply, runMs: number): void {
-		const { id, attempt, maxBodyBytes } = invocation.head;
-		if (reply.body.byteLength > maxBodyBytes) {
-			const message = `the response has ${reply.body.byteLength} bytes, the limit is ${maxBodyBytes}`;
+		const { id, attempt } = invocation.head;
+		const message = tooLarge(reply, invocation.head);
+		if (message !== undefined) {
 			this.#fail({ phase: "too_large", id, error: { name: "Error", message }, waiting: invocation.isWaiting });
 			return;
 		}
@@ -157,4 +158,11 @@ export class Agent {
 	#isLate(owner: Invocation | undefined): boolean {
 		return owner !== undefined && owner !== this.#current;
 	}
+}
+
+/** What of a reply is more than may be; undefined when nothing is. */
+function tooLarge(reply: Reply, { maxBodyBytes, maxHeaderBytes }: InvokeHead): string | undefined {
+	if (reply.body.byteLength > maxBodyBytes) return `the response has ${reply.body.byteLength} bytes, the limit is ${maxBodyBytes}`;
+	const bytes = headerBytesOf(reply);
+	return bytes > maxHeaderBytes ? `the response's headers have ${bytes} bytes, the limit is ${maxHeaderBytes}` : undefined;
 }

@@ -13,7 +13,14 @@ const REQUEST = {
 		["host", "function"],
 	],
 } as const;
-const HTTP: InvokeHead = { id: "", attempt: 1, timeoutMs: 1, trigger: { kind: "http", request: REQUEST }, maxBodyBytes: 0 };
+const HTTP: InvokeHead = {
+	id: "",
+	attempt: 1,
+	timeoutMs: 1,
+	trigger: { kind: "http", request: REQUEST },
+	maxBodyBytes: 0,
+	maxHeaderBytes: 0,
+};
 const EVENT: InvokeHead = { ...HTTP, trigger: { kind: "event", contentType: "application/json" } };
 
 /**

@@ -100,10 +100,10 @@ function describeAnswer({ terminal }: Session, { id, outcome, raw }: InvokeAnswe
 	terminal.note(`server-timing: ${textOf(raw.headers["server-timing"]) ?? "-"}`);
 }
 
-/** The body as it is; on a terminal it ends its line. */
+/** The body as it is; on a terminal it is text, and ends its line. */
 function printResult({ terminal }: Session, { raw }: InvokeAnswer): void {
-	terminal.write(raw.body);
-	if (terminal.interactive && raw.body.length > 0 && raw.body.at(-1) !== 10) terminal.write("\n");
+	if (!terminal.interactive) terminal.write(raw.body);
+	else if (raw.body.length > 0) terminal.print(raw.body.toString().replace(/\n$/, ""));
 }
 
 /** What the record adds to a problem: the error with its stack, the log. Without it the problem stands alone. */

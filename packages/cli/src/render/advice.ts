@@ -16,7 +16,7 @@ export const ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
 	init_error: "It failed before the handler was reached: look at what the module does while it is loaded.",
 	crashed: "Look for process.exit, native modules and signals; `berth logs <id>` has what it logged.",
 	out_of_memory: "Deploy it with more memory (`--memory 256`), or let it hold less at a time. /tmp counts too.",
-	response_too_large: "Answer with less, 6 MiB at most.",
+	response_too_large: "Answer with less: 6 MiB at most, and 64 KiB of headers.",
 	timed_out: "Deploy it with a longer timeout (`--timeout 60s`), or find what it waits for: nothing is reachable over the network.",
 	start_timed_out: "`berth stats` shows the memory in use; `berth doctor` checks the machine.",
 	expired_in_queue: "Give it a longer deadline, or look at `berth stats` for what waits.",

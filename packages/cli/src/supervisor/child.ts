@@ -3,7 +3,7 @@ import type { FileHandle } from "node:fs/promises";
 import type { Writable } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
 import { messageOf } from "../system-errors.js";
-import { openLog } from "./log-file.js";
+import { logPath, logSink, openLog } from "./log-file.js";
 import { identityOf, type ProcessIdentity } from "./process-identity.js";
 import { type ReadyLine, readyLine } from "./ready-line.js";
 
@@ -79,7 +79,7 @@ export class Child {
 		const log = await openLog(spec.logs, spec.name);
 		const child = spawn(spec.command, spec.args, { env: spec.env, stdio: ["pipe", "pipe", log.fd], detached: true });
 		const exited = exitOf(child);
-		const sink = sinkOf(child, log);
+		const sink = sinkOf(child, log, logPath(spec.logs, spec.name));
 		const line = child.stdout === null ? never() : readyLine(child.stdout, sink, spec.progress);
 		const waiting = new AbortController();
 		try {
@@ -135,8 +135,8 @@ async function endOf(child: ChildProcess, exited: Promise<Exit>, graceMs: number
 }
 
 /** The process's log as a stream that ends, and closes the file, with the process. */
-function sinkOf(child: ChildProcess, log: FileHandle): Writable {
-	const sink = log.createWriteStream();
+function sinkOf(child: ChildProcess, log: FileHandle, path: string): Writable {
+	const sink = logSink(log, path);
 	// A full disk takes the log, not the process.
 	sink.on("error", () => undefined);
 	child.once("close", () => sink.end());

@@ -1,8 +1,10 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { finished } from "node:stream/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { logPath, openLog, tailOfLog } from "./log-file.js";
+import { logPath, logSink, openLog, tailOfLog } from "./log-file.js";
 
 let directory: string;
 beforeEach(async () => {
@@ -28,6 +30,23 @@ test("one that has grown too large is put aside, and only one is kept", async ()
 	await append("z", 50);
 	expect(await readFile(logPath(directory, "worker"), "utf8")).toBe("z");
 	expect(await readFile(`${logPath(directory, "worker")}.1`, "utf8")).toBe("y".repeat(100));
+});
+
+test("one that grows too large while it is written is put aside, and who has it open as its stderr goes on in the new one", async () => {
+	const path = logPath(directory, "worker");
+	const log = await openLog(directory, "worker");
+	const sink = logSink(log, path, 50);
+	const write = (text: string) => new Promise<void>((resolve, reject) => sink.write(text, (error) => (error ? reject(error) : resolve())));
+	for (const letter of "abc") await write(letter.repeat(60));
+	await write("d");
+	expect([await readFile(path, "utf8"), await readFile(`${path}.1`, "utf8")]).toEqual(["d", "c".repeat(60)]);
+	expect((await readdir(directory)).sort()).toEqual(["worker.log", "worker.log.1"]);
+	// A child's stderr is the same open file.
+	execFileSync(process.execPath, ["-e", "process.stderr.write('e')"], { stdio: ["ignore", "ignore", log.fd] });
+	expect(await readFile(path, "utf8")).toBe("de");
+	sink.end();
+	await finished(sink);
+	await expect(log.stat()).rejects.toThrow();
 });
 
 test("of a long log only the end is read", async () => {

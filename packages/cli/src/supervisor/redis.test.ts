@@ -25,6 +25,9 @@ test("ours evict nothing, have a bound, no port, and the durable one has on disk
 	]) {
 		expect(line).toContain(part);
 	}
-	expect(redisSpec(fast, settings()).args.join(" ")).toContain("--appendfsync everysec");
+	const fastLine = redisSpec(fast, settings()).args.join(" ");
+	expect(fastLine).toContain("--appendfsync everysec");
+	// Replies wait for a gateway in what is a part of the same memory.
+	expect(fastLine).toContain(`--client-output-buffer-limit pubsub ${32 * MIB} ${16 * MIB} 60`);
 	expect(line).toContain("--reuid 64770");
 });

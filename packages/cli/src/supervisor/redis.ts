@@ -49,7 +49,7 @@ export function embeddedRedisOf({ embedded, paths }: Settings, memoryBytes = tot
  */
 export function redisSpec(redis: EmbeddedRedis, settings: Settings): ChildSpec {
 	const uid = String(settings.serviceUid);
-	const options: Readonly<Record<string, string>> = {
+	const options: Readonly<Record<string, string | readonly string[]>> = {
 		port: "0",
 		unixsocket: redis.socket,
 		unixsocketperm: "700",
@@ -59,6 +59,7 @@ export function redisSpec(redis: EmbeddedRedis, settings: Settings): ChildSpec {
 		save: "",
 		maxmemory: String(redis.maxMemoryBytes),
 		"maxmemory-policy": "noeviction",
+		"client-output-buffer-limit": ["pubsub", ...pubsubBounds(redis)],
 		daemonize: "no",
 		logfile: "",
 	};
@@ -67,7 +68,7 @@ export function redisSpec(redis: EmbeddedRedis, settings: Settings): ChildSpec {
 		command: "setpriv",
 		args: [
 			...["--reuid", uid, "--regid", uid, "--clear-groups", "--no-new-privs", "--pdeathsig", "TERM", "--", "redis-server"],
-			...Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]),
+			...Object.entries(options).flatMap(([name, value]) => [`--${name}`, value].flat()),
 		],
 		env: programEnvironment(),
 		readiness: (signal) => untilPong(redis.socket, signal),
@@ -75,6 +76,14 @@ export function redisSpec(redis: EmbeddedRedis, settings: Settings): ChildSpec {
 		stopGraceMs: STOP_MS,
 		logs: settings.paths.logs,
 	};
+}
+
+/**
+ * What replies may pile up for a gateway that doesn't read: half of the memory, or a quarter for a minute. Redis's own 32 MiB are
+ * the replies of a moment, each with its body and headers, and whoever is beyond is cut off from all of its replies.
+ */
+function pubsubBounds({ maxMemoryBytes }: EmbeddedRedis): readonly string[] {
+	return [String(Math.floor(maxMemoryBytes / 2)), String(Math.floor(maxMemoryBytes / 4)), "60"];
 }
 
 /** Resolves when the server on the socket answers PING; it has no event of its own for that. */

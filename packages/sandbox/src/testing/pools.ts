@@ -8,7 +8,14 @@ import { FakeEngine } from "./fake-engine.js";
 import { BASE, OTHER_BASE, version } from "./versions.js";
 
 export const RAN = { runMs: 1, cpuMs: 1 };
-export const HEAD: InvokeHead = { id: "inv_1", attempt: 1, timeoutMs: 5000, trigger: { kind: "event" }, maxBodyBytes: MIB };
+export const HEAD: InvokeHead = {
+	id: "inv_1",
+	attempt: 1,
+	timeoutMs: 5000,
+	trigger: { kind: "event" },
+	maxBodyBytes: MIB,
+	maxHeaderBytes: 1000,
+};
 
 const directory = temporaryDirectory();
 const pools: Pool[] = [];
