@@ -71,6 +71,8 @@ describe("a manifest's field", () => {
 		["filename", "../index.ts"],
 		["filename", "/etc/passwd"],
 		["filename", "index.py"],
+		["filename", "half\ud800.ts"],
+		["description", "half \ud800"],
 		["source", ""],
 		["source", 5],
 	])("%s: %j is refused by name", async (field, value) => {
@@ -82,6 +84,7 @@ describe("a manifest's field", () => {
 	it.each<[string, Record<string, unknown>]>([
 		["a name with an equals sign", { "A=B": "1" }],
 		["an empty name", { "": "1" }],
+		["half a surrogate pair", { A: "\ud800" }],
 		["a value that is a number", { A: 1 }],
 		["too many", Object.fromEntries(Array.from({ length: FIXED_LIMITS.envCount + 1 }, (_, index) => [`V${index}`, "1"]))],
 		["too much", { A: "x".repeat(FIXED_LIMITS.envBytes) }],
@@ -163,7 +166,7 @@ describe("a name", () => {
 		expect((await stack.client.invoke(name)).raw.body.toString()).toBe("1");
 	});
 
-	it.each(["constructor", "prototype", "hasownproperty", "null", "default"])("%s is a name like any other", async (name) => {
+	it.each(["constructor", "prototype", "hasownproperty", "null", "default", "a--b", "ends-"])("%s is a name like any other", async (name) => {
 		expect(problemIn(await send(stack, { path: `/v1/functions/${name}` }), 404).code).toBe("function_not_found");
 		expect((await put(name, { source: SOURCE })).status).toBe(201);
 		expect((await stack.client.invoke(name)).raw.body.toString()).toBe("1");

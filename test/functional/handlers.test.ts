@@ -208,4 +208,57 @@ describe("a function's own URL", () => {
 		const echo = json<Echo>(await send(stack, { path: `/fn/default/${name}/`, key: "theirs" }));
 		expect(echo.headers).toContainEqual(["authorization", "Bearer theirs"]);
 	});
+
+	it("never hands on a key of ours, however it was sent", async () => {
+		const { name } = await deploy(stack, { source: ECHO, public: true });
+		for (const value of [stack.key, `BEARER\t${stack.key}`, `Basic ${stack.key}`]) {
+			const headers = [["authorization", value]] as const;
+			const answer = await send(stack, { path: `/fn/default/${name}/`, key: null, headers });
+			expect([answer.status, answer.body.includes(stack.key)]).toEqual([207, false]);
+		}
+	});
+
+	it("isn't asked for a TRACE: no handler can have one", async () => {
+		const { name } = await deploy(stack, { source: ECHO, public: true });
+		const answer = await send(stack, { method: "TRACE", path: `/fn/default/${name}/`, key: null });
+		expect([answer.status, json<{ code: string }>(answer).code]).toEqual([405, "method_not_allowed"]);
+	});
+
+	it.each([
+		["a network error", "Response.error()", "the status 0"],
+		["a status that is none", "Object.defineProperty(new Response(), 'status', { value: 999 })", "the status 999"],
+		["more headers than are taken", "new Response('', { headers: Array.from({ length: 300 }, (_, i) => ['x-' + i, '1']) })", "headers; 256"],
+	])("that answers with %s has made a mistake of its own", async (_, response, said) => {
+		const deployed = await deploy(stack, { source: `export default { fetch: () => ${response} };` });
+		const { outcome, problem } = await deployed.invoke();
+		expect(outcome).toBe("handler_error");
+		expect(problem?.detail).toContain(said);
+	});
+});
+
+describe("ctx.log", () => {
+	it("writes one line for whatever it is given, and never throws", async () => {
+		const source = `export default async (_: unknown, { log }: any) => {
+			const cycle: any = {}; cycle.self = cycle;
+			log.info("plain", { n: 1 });
+			log.error("db down", new Error("ECONN"));
+			log.error(new TypeError("alone"));
+			log.warn("value", "text");
+			log.info("mine", { level: "x", message: "y", big: 1n });
+			log.info("cycle", cycle);
+			return "done";
+		};`;
+		const deployed = await deploy(stack, { source });
+		const answer = await deployed.invoke();
+		expect(answer.outcome).toBe("succeeded");
+		const lines = (await deployed.record(answer)).logs.map(({ text }) => JSON.parse(text) as Record<string, unknown>);
+		expect(lines).toMatchObject([
+			{ level: "info", message: "plain", n: 1 },
+			{ level: "error", message: "db down", error: { name: "Error", message: "ECONN" } },
+			{ level: "error", message: "alone", error: { name: "TypeError" } },
+			{ level: "warn", message: "value", value: "text" },
+			{ level: "info", message: "mine", big: "1" },
+			{ level: "info", message: "cycle", unloggable: expect.stringContaining("circular") as string },
+		]);
+	});
 });

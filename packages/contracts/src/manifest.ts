@@ -19,7 +19,7 @@ const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
 const env = z
 	.record(
 		z.string().regex(ENV_NAME, "a name is a letter or _, then letters, digits or _, 128 characters at most"),
-		z.string("a value is text, in quotes").regex(/^[^\0]*$/, "a value has no NUL"),
+		z.string("a value is text, in quotes").regex(/^[^\0\p{Cs}]*$/u, "a value is text without NUL and without half a surrogate pair"),
 		'variables by name, as in {"NAME": "value"}',
 	)
 	.refine((map) => Object.keys(map).length <= FIXED_LIMITS.envCount, {
@@ -30,9 +30,10 @@ const env = z
 	})
 	.default({});
 
+const DESCRIPTION = "text of at most 256 characters, without half a surrogate pair";
 const PATH = "a relative path of 1 to 255 characters without `.`, `..` or a backslash, as in src/index.ts";
 /** A path inside the source: relative, no `..`, no backslash, no control character. */
-export const sourcePath = z.string(PATH).regex(/^(?!\/)(?!.*(?:^|\/)\.\.?(?:\/|$))[^\\\p{Cc}]{1,255}$/u, PATH);
+export const sourcePath = z.string(PATH).regex(/^(?!\/)(?!.*(?:^|\/)\.\.?(?:\/|$))[^\\\p{Cc}\p{Cs}]{1,255}$/u, PATH);
 const FILENAME = "a file name, without a directory, that ends in .ts, .mts, .cts, .tsx, .js, .mjs, .cjs or .jsx";
 
 /**
@@ -57,7 +58,11 @@ export const manifestSchema = z.strictObject({
 	scratch: oneOf("keep", "fresh").default("keep"),
 	/** Whether `/fn/…` of this function answers without an API key. */
 	public: z.boolean("true or false").default(false),
-	description: z.string("text of at most 256 characters").max(256, "at most 256 characters").optional(),
+	description: z
+		.string(DESCRIPTION)
+		.max(256, DESCRIPTION)
+		.regex(/^\P{Cs}*$/u, DESCRIPTION)
+		.optional(),
 });
 
 /** A validated manifest with every default filled in. */
@@ -76,7 +81,7 @@ export const inlineDeploySchema = manifestSchema.omit({ entry: true }).extend({
 	/** Names the language: `.ts`, `.mts`, `.cts`, `.tsx`, `.js`, `.mjs`, `.cjs`, `.jsx`. */
 	filename: z
 		.string(FILENAME)
-		.regex(/^[^/\\\p{Cc}]{1,250}\.(?:[mc]?[jt]s|[jt]sx)$/u, FILENAME)
+		.regex(/^[^/\\\p{Cc}\p{Cs}]{1,250}\.(?:[mc]?[jt]s|[jt]sx)$/u, FILENAME)
 		.default("index.ts"),
 });
 export type InlineDeployInput = z.input<typeof inlineDeploySchema>;

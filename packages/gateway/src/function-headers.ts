@@ -18,8 +18,8 @@ const KEPT_FROM_FUNCTIONS: ReadonlySet<string> = new Set([...HOP_BY_HOP, "expect
 /** Not for functions to say: also those whose value the gateway decides. */
 const KEPT_FROM_CALLERS: ReadonlySet<string> = new Set([...HOP_BY_HOP, "content-length", ...Object.values(HEADERS)]);
 
-/** A key of ours is for the gateway, whoever sends it along. */
-const OWN_KEY = /^bearer +berth_/i;
+/** A key of ours is for the gateway, whoever sends it along, and however: also without `Bearer`. */
+const OWN_KEY = /\bberth_[\w-]{16}/;
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}$/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones that mustn't get through
 const FORBIDDEN = /[\0-\x08\n-\x1f\x7f]|[^\0-\xff]/;

@@ -44,6 +44,10 @@ export class Invocations {
 
 	/** Any method on `/fn/{project}/{name}/…`. Always answered by the function: `Prefer` is its to honour. */
 	async http(request: Request, response: Response): Promise<void> {
+		// The fetch standard has no request of these, and RFC 9110 answers TRACE itself.
+		if (request.method === "TRACE" || request.method === "TRACK") {
+			throw new BerthError("method_not_allowed", `${request.method} never reaches a function`);
+		}
 		const project = nameFrom(request.params["project"], "project");
 		const name = nameFrom(request.params["name"]);
 		const version = await this.#resolveFor(request, project, name);

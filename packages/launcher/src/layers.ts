@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import { mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync } from "node:fs";
 import { open, opendir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Digest } from "@berth/contracts";
@@ -25,6 +25,9 @@ export class LayerStore {
 		this.emptyLayer = join(this.#directory, "empty");
 		rmSync(this.#incoming, { recursive: true, force: true });
 		mkdirSync(this.#incoming, { recursive: true, mode: 0o700 });
+		mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+		// What functions are made of is nobody's on this host; a mount's lower layers are found by us alone.
+		chmodSync(this.#directory, 0o700);
 		mkdirSync(this.emptyLayer, { recursive: true, mode: 0o755 });
 		for (const name of readdirSync(this.#directory)) {
 			if (name.includes(".")) rmSync(join(this.#directory, name), { recursive: true });

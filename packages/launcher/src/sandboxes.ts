@@ -2,7 +2,7 @@ import { closeSync, constants, fstatSync, mkdirSync, openSync, writeFileSync } f
 import { chown, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { BootAnswer, BootRequest, Digest, SandboxExit, SandboxLimits, SpecialiseRequest } from "@berth/contracts";
-import { containerSpec, SANDBOX_UID } from "@berth/sandbox/spec";
+import { containerSpec, OOM_SCORE, SANDBOX_UID } from "@berth/sandbox/spec";
 import { BaseMounts, overlayOptions } from "./base-mounts.js";
 import type { CgroupTree } from "./cgroup.js";
 import type { Host } from "./host.js";
@@ -99,6 +99,7 @@ export class Sandboxes {
 			entry.started = starting.catch(() => undefined);
 			await starting;
 			this.#options.cgroups.delegateFreezer(id, this.#options.serviceUid);
+			this.#keepOomScore(entry);
 		} catch (error) {
 			await this.remove(id);
 			throw error;
@@ -231,6 +232,16 @@ export class Sandboxes {
 		this.#reapAll();
 	}
 
+	/**
+	 * The runtime sets the score without the capability that makes it the least there may be: a sandbox could lower its
+	 * own and be the kernel's last choice. Set again by us it can't. Init first: what it forks from then on inherits that.
+	 */
+	#keepOomScore({ id, pid }: Entry): void {
+		for (const each of [...(pid === undefined ? [] : [pid]), ...this.#options.cgroups.processes(id)]) {
+			writeIfAlive(`/proc/${each}/oom_score_adj`, String(OOM_SCORE));
+		}
+	}
+
 	#limit(entry: Entry, limits: SandboxLimits): void {
 		const before = entry.limits;
 		if (limits.tmpfsBytes !== before.tmpfsBytes || limits.tmpfsInodes !== before.tmpfsInodes) {
@@ -281,6 +292,14 @@ export class Sandboxes {
 function mountScratch(path: string): void {
 	mkdirSync(path, { mode: 0o711 });
 	mount("tmpfs", path, "tmpfs", MS.nosuid | MS.nodev | MS.noexec, "mode=711,size=256m");
+}
+
+function writeIfAlive(path: string, text: string): void {
+	try {
+		writeFileSync(path, text);
+	} catch (error) {
+		if (!["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+	}
 }
 
 function unmountAll({ directory, layers }: Entry): void {

@@ -6,6 +6,9 @@ import { seccompProfile } from "./seccomp.js";
 export const UID_RANGE = 65_536;
 export const SANDBOX_UID = 1000;
 
+/** What the kernel kills first when the machine has no memory left. */
+export const OOM_SCORE = 1000;
+
 /** Length of a CPU quota's period, microseconds. */
 export const CPU_PERIOD_US = 100_000;
 /** Tenants' weight against the platform's own processes (the default is 1024): a quarter. */
@@ -63,7 +66,7 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 				{ type: "RLIMIT_STACK", hard: 8 * MIB, soft: 8 * MIB },
 			],
 			noNewPrivileges: true,
-			oomScoreAdj: 1000,
+			oomScoreAdj: OOM_SCORE,
 		},
 		root: { path: place.rootfs, readonly: true },
 		hostname: "sandbox",

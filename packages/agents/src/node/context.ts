@@ -30,9 +30,34 @@ export interface Logger {
 	error(message: string, fields?: object): void;
 }
 
-const write = (level: string) => (message: string, fields?: object) => {
-	process.stdout.write(`${JSON.stringify({ level, message, ...fields })}\n`);
+const write = (level: string) => (message: unknown, fields?: unknown) => {
+	process.stdout.write(`${logLine(level, message, fields)}\n`);
 };
+
+/** A line for anything that may be given: errors with their stack, what isn't an object as `value`, what has no JSON form in words. It never throws. */
+function logLine(level: string, message: unknown, fields: unknown): string {
+	const shown = message instanceof Error ? { message: message.message, error: errorFields(message) } : { message };
+	try {
+		// Twice: first for its place, and last so that no field takes it.
+		return JSON.stringify(Object.assign({ level, ...shown }, fieldsOf(fields), { level, ...shown }), (_, value: unknown) => {
+			if (value instanceof Error) return errorFields(value);
+			return typeof value === "bigint" ? String(value) : value;
+		});
+	} catch (error) {
+		const why = error instanceof Error ? error.message : "what was thrown is no error";
+		return JSON.stringify({ level, message: typeof message === "string" ? message : "", unloggable: why });
+	}
+}
+
+function fieldsOf(fields: unknown): object {
+	if (fields === undefined) return {};
+	if (fields instanceof Error) return { error: fields };
+	return typeof fields === "object" && fields !== null && !Array.isArray(fields) ? fields : { value: fields };
+}
+
+function errorFields({ name, message, stack }: Error): object {
+	return { name, message, stack };
+}
 const LOGGER: Logger = Object.freeze({ debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error") });
 
 /** One invocation in the agent's hands: its context, and what keeps it open. */

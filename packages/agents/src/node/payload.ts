@@ -16,6 +16,8 @@ export const JSON_TYPE = "application/json";
 const TEXT_TYPE = "text/plain; charset=utf-8";
 const BYTES_TYPE = "application/octet-stream";
 const EMPTY = new Uint8Array(0);
+/** As many as a worker takes from a sandbox. */
+const MOST_HEADERS = 256;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -60,8 +62,13 @@ export function isResponse(value: unknown): value is Response {
 /** A fetch handler has to answer with a Response. */
 export async function responseReply(value: unknown): Promise<Reply> {
 	if (!isResponse(value)) throw new ReplyError(`fetch() returned ${describe(value)} instead of a Response`);
+	const { status } = value;
+	if (!Number.isInteger(status) || status < 200 || status > 599) {
+		throw new ReplyError(`it answered with the status ${JSON.stringify(status)}, which is none from 200 to 599`);
+	}
 	const body = value.body === null ? EMPTY : new Uint8Array(await value.arrayBuffer());
 	const headers = [...value.headers] as [string, string][];
+	if (headers.length > MOST_HEADERS) throw new ReplyError(`it answered with ${headers.length} headers; ${MOST_HEADERS} are the most`);
 	const contentType = value.headers.get("content-type");
 	return { body, response: { status: value.status, headers }, ...(contentType === null ? {} : { contentType }) };
 }

@@ -6,7 +6,7 @@ import type { Descriptor } from "./descriptor.js";
 
 /** Where a descriptor's name stands (OCI image spec, annotations.md). */
 const REF_NAME = "org.opencontainers.image.ref.name";
-const NAME = /^[a-z0-9]+(?:[-._/@:+][A-Za-z0-9]+)*$/;
+const NAME = /^[a-z0-9][a-z0-9-]*(?:[._/@:+][A-Za-z0-9][A-Za-z0-9-]*)*$/;
 
 /** `index.json`: names of manifests. Kept in memory, rewritten whole; changes go one after another. */
 export class ImageIndex {
