@@ -1,6 +1,6 @@
 import { readdirSync } from "node:fs";
 import { MIB } from "@berth/contracts";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { engine, RAN, run, start, troubles, use } from "./testing/pools.js";
 import { version } from "./testing/versions.js";
 
@@ -101,6 +101,44 @@ describe("a removal", () => {
 		expect([engine.agents.size, pool.stats.memoryBytes]).toEqual([1, 128 * MIB]);
 		await expect.poll(() => pool.stats.memoryBytes, { interval: 5 }).toBe(0);
 		expect(engine.removed).toEqual([lease.sandbox.id]);
+	});
+
+	test("that fails again and again is waited for only so long, and goes on: what may still run is listed and counts until it is gone", async () => {
+		vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+		const pool = await start({ memoryBudgetBytes: 128 * MIB });
+		const lease = await pool.acquire(version("hello"));
+		const remove = engine.remove.bind(engine);
+		let refused = 0;
+		engine.remove = () => {
+			refused++;
+			return Promise.reject(new Error("device or resource busy"));
+		};
+		await run(lease);
+		const evicted = pool.evict("default", "hello");
+		await vi.advanceTimersByTimeAsync(60_000);
+		expect(await evicted).toBe(1);
+		expect(pool.list().map(({ id, state }) => ({ id, state }))).toEqual([{ id: lease.sandbox.id, state: "retiring" }]);
+		expect(pool.stats.memoryBytes).toBe(128 * MIB);
+		expect(refused).toBeGreaterThan(3);
+		expect(troubles).toHaveLength(refused);
+		engine.remove = remove;
+		await vi.advanceTimersByTimeAsync(60_000);
+		expect([pool.list(), pool.stats.memoryBytes]).toEqual([[], 0]);
+		expect(engine.removed).toEqual([lease.sandbox.id]);
+	});
+
+	test("that fails is left to the launcher when the pool closes: nobody tries on", async () => {
+		vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+		const pool = await start();
+		const lease = await pool.acquire(version("hello"));
+		engine.remove = () => Promise.reject(new Error("device or resource busy"));
+		lease.release(false, RAN);
+		const closed = pool.close();
+		await vi.advanceTimersByTimeAsync(10_000);
+		await closed;
+		const tries = troubles.length;
+		await vi.advanceTimersByTimeAsync(600_000);
+		expect(troubles).toHaveLength(tries);
 	});
 });
 

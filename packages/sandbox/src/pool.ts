@@ -195,8 +195,7 @@ export class Pool {
 			demand.forget();
 			for (let waiter = demand.next(); waiter !== undefined; waiter = demand.next()) waiter.reject(closing());
 		}
-		for (const sandbox of this.#population.all()) this.#population.retire(sandbox);
-		await this.#population.removalsDone();
+		await this.#population.close();
 	}
 
 	#wait(demand: Demand, ends: readonly AbortSignal[]): Promise<Lease> {
