@@ -39,6 +39,47 @@ describe("a sandbox that is being killed", () => {
 	});
 });
 
+describe("a prewarmed sandbox that dies while it is brought what it is to become", () => {
+	/** A caller who has one of so many, whose layers don't come yet. */
+	const taken = async (prewarmed: number) => {
+		const pool = await start({ prewarmed, memoryBudgetBytes: 256 * MIB });
+		await expect.poll(() => pool.list().every(({ state }) => state === "prewarmed"), { interval: 5 }).toBe(true);
+		const [first, ...others] = pool.list();
+		const layers = Promise.withResolvers<void>();
+		engine.ensureLayers = () => layers.promise;
+		return { pool, id: first?.id ?? "", others, layers, asked: pool.acquire(version("hello")) };
+	};
+
+	test("is replaced by another", async () => {
+		const { pool, id, layers, asked } = await taken(2);
+		await engine.kill(id);
+		await expect.poll(() => pool.list().map((each) => each.id), { interval: 5 }).not.toContain(id);
+		layers.resolve();
+		const lease = await asked;
+		expect([lease.start, lease.sandbox.id === id]).toEqual(["prewarmed", false]);
+		await run(lease);
+	});
+
+	test("is replaced by one that is booted where there is no other", async () => {
+		const { pool, id, others, layers, asked } = await taken(1);
+		for (const other of others) await pool.kill(other.id);
+		await engine.kill(id);
+		layers.resolve();
+		const lease = await asked;
+		expect([lease.start, lease.sandbox.id === id]).toEqual(["boot", false]);
+		await run(lease);
+	});
+
+	test("costs nobody's turn when the pool closes meanwhile", async () => {
+		const { pool, layers, asked } = await taken(1);
+		const refused = expect(asked).rejects.toMatchObject({ code: "worker_lost" });
+		const closed = pool.close();
+		layers.resolve();
+		await Promise.all([refused, closed]);
+		expect([pool.list(), troubles]).toEqual([[], []]);
+	});
+});
+
 describe("a sandbox that is killed while it boots", () => {
 	test("is never started when its container isn't yet", async () => {
 		const pool = await start();

@@ -266,6 +266,10 @@ export class Pool {
 			layers.catch(() => undefined);
 			sandbox ??= await this.#bootForWaiter(key, limits);
 			await layers;
+			if (prewarmed?.hasEnded) {
+				this.#startAgain(prewarmed, demand);
+				return;
+			}
 			sandbox.move("specialising");
 			const initMs = await sandbox.specialise(target, limits, FIXED_LIMITS.startMs);
 			const start = prewarmed === undefined ? "boot" : "prewarmed";
@@ -281,6 +285,13 @@ export class Pool {
 		// Not before: the memory that was found for this start isn't a floor's.
 		this.#floors.expect(key, this.#options.idleTtlMs);
 		this.#floors.refillSoon();
+	}
+
+	/** A prewarmed one died before it was anybody's: whoever it was for, if somebody still waits, has another start. */
+	#startAgain(died: Sandbox, demand: Demand): void {
+		demand.starting--;
+		this.#population.retire(died);
+		this.#dispatch(demand);
 	}
 
 	async #bootForWaiter(key: BootKey, limits: SandboxLimits): Promise<Sandbox> {
