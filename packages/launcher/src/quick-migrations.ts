@@ -16,6 +16,6 @@ export function favourMigrations(directory: string, name: string): void {
 		mount("none", path, "cgroup", MS.nosuid | MS.nodev | MS.noexec, `none,name=${name},favordynmods`);
 	} catch (error) {
 		// An older kernel: boots take longer there.
-		if (!(error instanceof SyscallError && /EINVAL/.test(error.message))) throw error;
+		if (!(error instanceof SyscallError && error.code === "EINVAL")) throw error;
 	}
 }

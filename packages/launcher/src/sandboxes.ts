@@ -9,7 +9,7 @@ import type { Host } from "./host.js";
 import type { LayerStore } from "./layers.js";
 import type { OciRuntime } from "./oci-runtime.js";
 import { reapStrays } from "./strays.js";
-import { MS, makeFifo, mount, reap, unmount } from "./syscalls.js";
+import { MS, makeFifo, mount, reap, SyscallError, unmount } from "./syscalls.js";
 import { UidRanges } from "./uid-ranges.js";
 
 /** One sandbox as the launcher knows it. */
@@ -317,7 +317,7 @@ function unmountIfMounted(path: string): void {
 	try {
 		unmount(path);
 	} catch (error) {
-		if (!/EINVAL|ENOENT/.test((error as Error).message)) throw error;
+		if (!(error instanceof SyscallError && (error.code === "EINVAL" || error.code === "ENOENT"))) throw error;
 	}
 }
 

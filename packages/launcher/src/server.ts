@@ -11,7 +11,8 @@ import {
 	type SandboxExit,
 } from "@berth/contracts";
 import type { Host } from "./host.js";
-import type { LayerReceiver, LayerStore } from "./layers.js";
+import { ImportQueue } from "./import-queue.js";
+import type { LayerStore } from "./layers.js";
 import { read } from "./requests.js";
 import type { Sandboxes } from "./sandboxes.js";
 
@@ -66,7 +67,7 @@ export class LauncherServer {
 	#serve(socket: Socket): void {
 		this.#connections.add(socket);
 		const decoder = new FrameDecoder(LAUNCHER_BOUNDS);
-		const imports = new ImportQueue(this.#layers);
+		const imports = new ImportQueue(this.#layers, this.#onTrouble);
 		const booted = new Set<string>();
 		socket.on("data", (chunk: Buffer) => {
 			try {
@@ -132,44 +133,5 @@ export class LauncherServer {
 			default:
 				throw new Error(`${type} isn't a verb`);
 		}
-	}
-}
-
-/** The layer a connection is sending: one at a time, its chunks written in the order they came. */
-class ImportQueue {
-	readonly #layers: LayerStore;
-	#receiver: LayerReceiver | undefined;
-	#receiving: string | undefined;
-	#tail: Promise<void> = Promise.resolve();
-
-	constructor(layers: LayerStore) {
-		this.#layers = layers;
-	}
-
-	take(request: ReturnType<typeof read.import>, chunk: Uint8Array): Promise<void> {
-		const step = this.#tail.then(async () => {
-			// A source that broke off midway leaves a layer unfinished: nothing of it may end up in the next one.
-			if (this.#receiving !== request.digest) await this.#drop();
-			this.#receiver ??= await this.#layers.receive(request.digest);
-			this.#receiving = request.digest;
-			await this.#receiver.write(chunk);
-			if (!request.last) return;
-			const receiver = this.#receiver;
-			this.#receiver = undefined;
-			await receiver.finish();
-		});
-		this.#tail = step.catch(() => this.#drop());
-		return step;
-	}
-
-	abort(): Promise<void> {
-		this.#tail = this.#tail.then(() => this.#drop());
-		return this.#tail;
-	}
-
-	async #drop(): Promise<void> {
-		const receiver = this.#receiver;
-		this.#receiver = undefined;
-		await receiver?.abort();
 	}
 }

@@ -21,13 +21,20 @@ const cMkfifo = libc.func("int mkfifo(const char *path, unsigned int mode)");
 /** A system call that failed: which, on what, and the kernel's reason. */
 export class SyscallError extends Error {
 	override readonly name = "SyscallError";
+	/** The kernel's reason by its name, such as `EINVAL`. */
+	readonly code: string;
+
+	constructor(step: string, code: string, errno: number) {
+		super(`${step}: ${code} (${errno})`);
+		this.code = code;
+	}
 }
 
 function check(result: number, step: string): void {
 	if (result >= 0) return;
 	const errno = koffi.errno();
-	const name = Object.entries(koffi.os.errno).find(([, value]) => value === errno)?.[0] ?? "unknown error";
-	throw new SyscallError(`${step}: ${name} (${errno})`);
+	const code = Object.entries(koffi.os.errno).find(([, value]) => value === errno)?.[0] ?? "unknown error";
+	throw new SyscallError(step, code, errno);
 }
 
 /** mount(2), without a process: 0.02 ms where mount(8) costs 2. */

@@ -30,11 +30,22 @@ test("what is leaving counts until it is gone, but nothing more has to go for it
 	expect(admission.missing(100)).toBe(0);
 });
 
+test("what can't leave counts like everything else: something more has to go for others", () => {
+	const admission = new Admission(100);
+	admission.reserve("a", 100);
+	admission.leave("a");
+	admission.stay("a");
+	admission.stay("a");
+	expect([admission.fits(50), admission.missing(50)]).toEqual([false, 50]);
+	admission.release("a");
+	expect([admission.fits(100), admission.missing(100)]).toEqual([true, 0]);
+});
+
 const ids = fc.constantFrom("a", "b", "c", "d");
 const steps = fc.array(
 	fc.oneof(
 		fc.record({ what: fc.constant("reserve" as const), id: ids, bytes: fc.nat(1000) }),
-		fc.record({ what: fc.constantFrom("leave" as const, "release" as const), id: ids }),
+		fc.record({ what: fc.constantFrom("leave" as const, "stay" as const, "release" as const), id: ids }),
 	),
 	{ maxLength: 60 },
 );
@@ -56,6 +67,9 @@ test("whatever happens, the total is the sum of what is held, and what leaves is
 					admission.leave(step.id);
 					if (held.has(step.id)) leaving.add(step.id);
 					else admission.release(step.id);
+				} else if (step.what === "stay") {
+					admission.stay(step.id);
+					leaving.delete(step.id);
 				} else {
 					admission.release(step.id);
 					held.delete(step.id);

@@ -45,6 +45,11 @@ export class Admission {
 		this.#leavingTotal += this.held(id);
 	}
 
+	/** A sandbox can't be removed for now: its bytes don't come free soon. Idempotent. */
+	stay(id: string): void {
+		if (this.#leaving.delete(id)) this.#leavingTotal -= this.held(id);
+	}
+
 	/** A sandbox is gone. */
 	release(id: string): void {
 		const held = this.held(id);

@@ -38,14 +38,14 @@ test("it is quiet when nobody waits and nothing serves it", () => {
 	expect(demand.quiet).toBe(false);
 	demand.next();
 	expect(demand.quiet).toBe(true);
-	demand.busy = 1;
+	demand.begin();
 	expect(demand.quiet).toBe(false);
 });
 
 test("nobody's turn comes while nothing serves it; otherwise turns are as long as runs are and shared by who serves", () => {
 	const { demand } = waiting(1, 2, 3, 4);
 	expect(demand.expectedWaitMs()).toBe(Number.POSITIVE_INFINITY);
-	demand.busy = 1;
+	demand.begin();
 	demand.starting = 1;
 	demand.ran(100, 1);
 	expect(demand.expectedWaitMs()).toBe(200);
@@ -53,7 +53,7 @@ test("nobody's turn comes while nothing serves it; otherwise turns are as long a
 
 test("the newest runs move what a run is taken to need, one of them not far", () => {
 	const { demand } = waiting(1);
-	demand.busy = 1;
+	demand.begin();
 	demand.ran(100, 100);
 	demand.ran(200, 0);
 	expect(demand.expectedWaitMs()).toBeCloseTo(110);
@@ -83,4 +83,20 @@ test("it is looked at again once, however often that is asked for, and not when 
 	demand.forget();
 	vi.advanceTimersByTime(100);
 	expect(look).toHaveBeenCalledTimes(1);
+});
+
+test("only a run that is short so far is soon over, of a version whose runs were, and nobody knows it of what `waitUntil` holds", () => {
+	const { demand } = waiting();
+	const [first, second] = [demand.begin(), demand.begin()];
+	expect(demand.backSoon).toBe(0);
+	demand.ran(10, 1);
+	expect(demand.backSoon).toBe(2);
+	first.goesOn = true;
+	expect(demand.backSoon).toBe(1);
+	vi.advanceTimersByTime(1001);
+	expect(demand.backSoon).toBe(0);
+	demand.end(first);
+	demand.end(second);
+	demand.begin();
+	expect([demand.busy, demand.backSoon]).toEqual([1, 1]);
 });

@@ -8,6 +8,13 @@ export interface Waiter {
 	readonly reject: (error: Error) => void;
 }
 
+/** One sandbox's run of a version, from its lease until it is back. */
+export interface Run {
+	readonly sinceMs: number;
+	/** Answered, and held by what was given to `waitUntil`: nobody knows for how long. */
+	goesOn: boolean;
+}
+
 /** What a run is taken to need until one was seen, milliseconds. */
 const UNKNOWN_RUN_MS = 10;
 /** Runs up to this end soon, milliseconds. */
@@ -22,8 +29,8 @@ export class Demand {
 	#runMs: number | undefined;
 	#cpuMs = 0;
 	#lookAgain: NodeJS.Timeout | undefined;
-	/** Sandboxes that run it, and starts under way. */
-	busy = 0;
+	readonly #runs = new Set<Run>();
+	/** Starts under way. */
 	starting = 0;
 
 	constructor(target: Specialisation) {
@@ -32,6 +39,11 @@ export class Demand {
 
 	get waiting(): number {
 		return this.#waiters.length;
+	}
+
+	/** Sandboxes that run it. */
+	get busy(): number {
+		return this.#runs.size;
 	}
 
 	get serving(): number {
@@ -73,6 +85,18 @@ export class Demand {
 		return at >= 0 && at < this.starting;
 	}
 
+	/** A sandbox begins to run it. */
+	begin(): Run {
+		const run: Run = { sinceMs: performance.now(), goesOn: false };
+		this.#runs.add(run);
+		return run;
+	}
+
+	/** The sandbox is back. */
+	end(run: Run): void {
+		this.#runs.delete(run);
+	}
+
 	/** An attempt took so long, and so much CPU time, milliseconds. */
 	ran(runMs: number, cpuMs: number): void {
 		const weight = this.#runMs === undefined ? 1 : NEWEST;
@@ -85,9 +109,11 @@ export class Demand {
 		return this.#runMs ?? UNKNOWN_RUN_MS;
 	}
 
-	/** Whether those that run are likely to be back soon: as long as no run was seen nobody knows. */
-	get endsSoon(): boolean {
-		return this.#runMs !== undefined && this.#runMs <= SOON_MS;
+	/** How many of those that run are likely to be back soon: none that has run for long itself, and none as long as no run was seen. */
+	get backSoon(): number {
+		if (this.#runMs === undefined || this.#runMs > SOON_MS) return 0;
+		const since = performance.now() - SOON_MS;
+		return [...this.#runs].filter(({ sinceMs, goesOn }) => !goesOn && sinceMs >= since).length;
 	}
 
 	/** The share of their time that its attempts compute; 1 until one was seen. */

@@ -1,6 +1,6 @@
 import { readdirSync } from "node:fs";
 import { MIB } from "@berth/contracts";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { engine, RAN, run, start, troubles, use } from "./testing/pools.js";
 import { version } from "./testing/versions.js";
 
@@ -36,6 +36,47 @@ describe("a sandbox that is being killed", () => {
 		expect((await use(pool, "hello")).sandbox.id).not.toBe(first?.id);
 		goOn();
 		await killed;
+	});
+});
+
+describe("a prewarmed sandbox that dies while it is brought what it is to become", () => {
+	/** A caller who has one of so many, whose layers don't come yet. */
+	const taken = async (prewarmed: number) => {
+		const pool = await start({ prewarmed, memoryBudgetBytes: 256 * MIB });
+		await expect.poll(() => pool.list().every(({ state }) => state === "prewarmed"), { interval: 5 }).toBe(true);
+		const [first, ...others] = pool.list();
+		const layers = Promise.withResolvers<void>();
+		engine.ensureLayers = () => layers.promise;
+		return { pool, id: first?.id ?? "", others, layers, asked: pool.acquire(version("hello")) };
+	};
+
+	test("is replaced by another", async () => {
+		const { pool, id, layers, asked } = await taken(2);
+		await engine.kill(id);
+		await expect.poll(() => pool.list().map((each) => each.id), { interval: 5 }).not.toContain(id);
+		layers.resolve();
+		const lease = await asked;
+		expect([lease.start, lease.sandbox.id === id]).toEqual(["prewarmed", false]);
+		await run(lease);
+	});
+
+	test("is replaced by one that is booted where there is no other", async () => {
+		const { pool, id, others, layers, asked } = await taken(1);
+		for (const other of others) await pool.kill(other.id);
+		await engine.kill(id);
+		layers.resolve();
+		const lease = await asked;
+		expect([lease.start, lease.sandbox.id === id]).toEqual(["boot", false]);
+		await run(lease);
+	});
+
+	test("costs nobody's turn when the pool closes meanwhile", async () => {
+		const { pool, layers, asked } = await taken(1);
+		const refused = expect(asked).rejects.toMatchObject({ code: "worker_lost" });
+		const closed = pool.close();
+		layers.resolve();
+		await Promise.all([refused, closed]);
+		expect([pool.list(), troubles]).toEqual([[], []]);
 	});
 });
 
@@ -101,6 +142,44 @@ describe("a removal", () => {
 		expect([engine.agents.size, pool.stats.memoryBytes]).toEqual([1, 128 * MIB]);
 		await expect.poll(() => pool.stats.memoryBytes, { interval: 5 }).toBe(0);
 		expect(engine.removed).toEqual([lease.sandbox.id]);
+	});
+
+	test("that fails again and again is waited for only so long, and goes on: what may still run is listed and counts until it is gone", async () => {
+		vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+		const pool = await start({ memoryBudgetBytes: 128 * MIB });
+		const lease = await pool.acquire(version("hello"));
+		const remove = engine.remove.bind(engine);
+		let refused = 0;
+		engine.remove = () => {
+			refused++;
+			return Promise.reject(new Error("device or resource busy"));
+		};
+		await run(lease);
+		const evicted = pool.evict("default", "hello");
+		await vi.advanceTimersByTimeAsync(60_000);
+		expect(await evicted).toBe(1);
+		expect(pool.list().map(({ id, state }) => ({ id, state }))).toEqual([{ id: lease.sandbox.id, state: "retiring" }]);
+		expect(pool.stats.memoryBytes).toBe(128 * MIB);
+		expect(refused).toBeGreaterThan(3);
+		expect(troubles).toHaveLength(refused);
+		engine.remove = remove;
+		await vi.advanceTimersByTimeAsync(60_000);
+		expect([pool.list(), pool.stats.memoryBytes]).toEqual([[], 0]);
+		expect(engine.removed).toEqual([lease.sandbox.id]);
+	});
+
+	test("that fails is left to the launcher when the pool closes: nobody tries on", async () => {
+		vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+		const pool = await start();
+		const lease = await pool.acquire(version("hello"));
+		engine.remove = () => Promise.reject(new Error("device or resource busy"));
+		lease.release(false, RAN);
+		const closed = pool.close();
+		await vi.advanceTimersByTimeAsync(10_000);
+		await closed;
+		const tries = troubles.length;
+		await vi.advanceTimersByTimeAsync(600_000);
+		expect(troubles).toHaveLength(tries);
 	});
 });
 

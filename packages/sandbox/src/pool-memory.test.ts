@@ -1,7 +1,7 @@
-import { MIB } from "@berth/contracts";
+import { FROM_AGENT, MIB } from "@berth/contracts";
 import { describe, expect, test, vi } from "vitest";
 import type { Pool } from "./pool.js";
-import { engine, frozen, RAN, run, start, use } from "./testing/pools.js";
+import { engine, frozen, HEAD, RAN, run, start, use } from "./testing/pools.js";
 import { version } from "./testing/versions.js";
 
 describe("the node's memory", () => {
@@ -149,11 +149,15 @@ describe("a version in constant use", () => {
 	test("goes on when who it stood back for goes away", async () => {
 		vi.useFakeTimers({ toFake: ["performance"] });
 		const pool = await start({ memoryBudgetBytes: 256 * MIB });
-		await use(pool, "other");
-		const [first, second] = [await pool.acquire(version("hot")), await pool.acquire(version("other"))];
+		await use(pool, "other", { concurrency: 1 });
+		const [first, second] = [await pool.acquire(version("hot")), await pool.acquire(version("other", { concurrency: 1 }))];
 		const caller = new AbortController();
 		const large = expect(pool.acquire(version("large", { memoryMiB: 256 }), [caller.signal])).rejects.toMatchObject({ code: "cancelled" });
-		vi.advanceTimersByTime(1200);
+		const again = pool.acquire(version("other", { concurrency: 1 }));
+		vi.advanceTimersByTime(600);
+		second.release(true, RAN);
+		const third = await again;
+		vi.advanceTimersByTime(600);
 		const next = pool.acquire(version("hot"));
 		// The other one could be back at any moment, and then there would be enough.
 		first.release(true, RAN);
@@ -161,6 +165,74 @@ describe("a version in constant use", () => {
 		caller.abort();
 		await large;
 		expect((await next).sandbox.id).toBe(first.sandbox.id);
-		second.release(true, RAN);
+		third.release(true, RAN);
+	});
+});
+
+describe("a sandbox that could run at once", () => {
+	const LONG = { memoryMiB: 512, concurrency: 1 } as const;
+
+	/** A small frozen one, beside a version whose runs were short so far and one of which is under way. */
+	const stage = async () => {
+		vi.useFakeTimers({ toFake: ["performance"] });
+		const pool = await start({ memoryBudgetBytes: 1024 * MIB });
+		const small = await use(pool, "small", { memoryMiB: 64 });
+		vi.advanceTimersByTime(100);
+		await frozen(pool, small.sandbox.id);
+		for (let i = 0; i < 3; i++) await use(pool, "long", LONG);
+		const lease = await pool.acquire(version("long", LONG));
+		return { pool, lease, askSmall: () => use(pool, "small", { memoryMiB: 64 }) };
+	};
+
+	/** Somebody asks for more than there is beside that run, and goes away in the end. */
+	const askLarge = (pool: Pool) => {
+		const caller = new AbortController();
+		const asked = pool.acquire(version("large", { memoryMiB: 768 }), [caller.signal]).catch((error: unknown) => error);
+		return async () => {
+			caller.abort();
+			expect(await asked).toMatchObject({ code: "cancelled" });
+		};
+	};
+
+	test("doesn't stand back for one who waits for a run that has lasted for long already, however short they were before", async () => {
+		const { pool, lease, askSmall } = await stage();
+		const leave = askLarge(pool);
+		vi.advanceTimersByTime(1200);
+		expect((await askSmall()).start).toBe("warm");
+		await leave();
+		lease.release(true, RAN);
+	});
+
+	test("stands back no more when that run drags on, or only `waitUntil` holds its sandbox", async () => {
+		const { pool, lease, askSmall } = await stage();
+		const leave = askLarge(pool);
+		const next = pool.acquire(version("long", LONG));
+		vi.advanceTimersByTime(600);
+		lease.release(true, RAN);
+		const second = await next;
+		vi.advanceTimersByTime(600);
+		const [before, after] = [askSmall(), askSmall()];
+		expect(pool.stats.waiting).toBe(3);
+		engine.onInvoke = (agent, asked) => agent.answer(asked, { waiting: agent.function === "long" });
+		await run(second);
+		expect((await Promise.all([before, after])).map((each) => each.start)).toEqual(["warm", "warm"]);
+		engine.of("long")[0]?.say(FROM_AGENT.settled, { id: HEAD.id });
+		await leave();
+	});
+
+	test("stands back for some seconds at most, whatever one waits for", async () => {
+		const { pool, lease, askSmall } = await stage();
+		const goOn = Promise.withResolvers<void>();
+		const remove = engine.remove.bind(engine);
+		engine.remove = (sandbox) => goOn.promise.then(() => remove(sandbox));
+		lease.release(false, RAN);
+		const leave = askLarge(pool);
+		vi.advanceTimersByTime(1200);
+		const asked = askSmall();
+		expect(pool.stats.waiting).toBe(2);
+		vi.advanceTimersByTime(3000);
+		expect((await asked).start).toBe("warm");
+		await leave();
+		goOn.resolve();
 	});
 });

@@ -11,7 +11,7 @@ import {
 } from "@berth/contracts";
 import { type BootKey, bootKeyOf, buildKeyOf, limitsOf, prewarmLimitsOf } from "./boot-key.js";
 import { CpuLoad } from "./cpu-load.js";
-import { Demand, type Waiter } from "./demand.js";
+import { Demand, type Run, type Waiter } from "./demand.js";
 import type { LayerSource, SandboxEngine } from "./engine.js";
 import { Floors } from "./floors.js";
 import { IdleSandboxes } from "./idle-sandboxes.js";
@@ -44,6 +44,8 @@ export interface PoolOptions {
 
 /** The other runtimes keep one: it is there, and costs little until it is used. */
 const MAIN_RUNTIME: Runtime = "node24";
+/** How often who stands back looks whether that still makes sense: runs that drag on tell nobody, milliseconds. */
+const STOOD_BACK_MS = 100;
 
 /**
  * The sandboxes of a node. A lease is, in this order: a warm sandbox of the version; a prewarmed one,
@@ -117,7 +119,7 @@ export class Pool {
 		if (ends.some(({ aborted }) => aborted)) throw nobodyWaits();
 		const demand = this.#demandOf(target);
 		const askedAt = performance.now();
-		const isNext = demand.waiting === 0 && !this.#shortage.holdsBack(demand, askedAt);
+		const isNext = demand.waiting === 0 && !this.#standsBack(demand, askedAt);
 		const warm = isNext ? this.#takeIdle(target.key) : undefined;
 		if (warm !== undefined) return this.#lease(warm, demand, "warm", performance.now() - askedAt, 0);
 		return await this.#wait(demand, ends);
@@ -193,8 +195,7 @@ export class Pool {
 			demand.forget();
 			for (let waiter = demand.next(); waiter !== undefined; waiter = demand.next()) waiter.reject(closing());
 		}
-		for (const sandbox of this.#population.all()) this.#population.retire(sandbox);
-		await this.#population.removalsDone();
+		await this.#population.close();
 	}
 
 	#wait(demand: Demand, ends: readonly AbortSignal[]): Promise<Lease> {
@@ -238,11 +239,11 @@ export class Pool {
 			const kind = this.#floors.has(key) ? "prewarmed" : "boot";
 			const inMs = startsIn(demand, performance.now() - waiter.sinceMs, kind, this.#options.cores, this.#cpu);
 			if (inMs > 0) {
-				demand.lookAgainIn(inMs, () => this.#dispatch(demand));
+				demand.lookAgainIn(inMs, () => this.#serve(demand));
 				return;
 			}
 			// An idle one of its own only lacks room, of which another would need more.
-			const waits = this.#idle.has(demand.target.key) || this.#shortage.holdsBack(demand, waiter.sinceMs);
+			const waits = this.#idle.has(demand.target.key) || this.#standsBack(demand, waiter.sinceMs);
 			if (waits || !this.#makeRoom(limitsOf(manifest).memoryBytes)) {
 				this.#shortage.add(demand);
 				return;
@@ -265,6 +266,10 @@ export class Pool {
 			layers.catch(() => undefined);
 			sandbox ??= await this.#bootForWaiter(key, limits);
 			await layers;
+			if (prewarmed?.hasEnded) {
+				this.#startAgain(prewarmed, demand);
+				return;
+			}
 			sandbox.move("specialising");
 			const initMs = await sandbox.specialise(target, limits, FIXED_LIMITS.startMs);
 			const start = prewarmed === undefined ? "boot" : "prewarmed";
@@ -280,6 +285,13 @@ export class Pool {
 		// Not before: the memory that was found for this start isn't a floor's.
 		this.#floors.expect(key, this.#options.idleTtlMs);
 		this.#floors.refillSoon();
+	}
+
+	/** A prewarmed one died before it was anybody's: whoever it was for, if somebody still waits, has another start. */
+	#startAgain(died: Sandbox, demand: Demand): void {
+		demand.starting--;
+		this.#population.retire(died);
+		this.#dispatch(demand);
 	}
 
 	async #bootForWaiter(key: BootKey, limits: SandboxLimits): Promise<Sandbox> {
@@ -305,7 +317,7 @@ export class Pool {
 		sandbox.move("busy");
 		this.#population.admission.reserve(sandbox.id, sandbox.limits.memoryBytes);
 		if (start === "warm") this.#starts.warm++;
-		demand.busy++;
+		const run = demand.begin();
 		let released = false;
 		return {
 			sandbox,
@@ -316,32 +328,33 @@ export class Pool {
 				if (released) return;
 				released = true;
 				if (ran !== undefined) demand.ran(ran.runMs, ran.cpuMs);
-				if (sandbox.settled === undefined || !healthy) this.#takeBack(sandbox, demand, healthy);
-				else void this.#takeBackSettled(sandbox, demand, ran?.runMs ?? 0);
+				if (sandbox.settled === undefined || !healthy) this.#takeBack(sandbox, demand, run, healthy);
+				else void this.#takeBackSettled(sandbox, demand, run, ran?.runMs ?? 0);
 			},
 		};
 	}
 
 	/** What a handler gave to `waitUntil` may go on until the invocation's deadline; nobody else has the sandbox meanwhile. */
-	async #takeBackSettled(sandbox: Sandbox, demand: Demand, runMs: number): Promise<void> {
+	async #takeBackSettled(sandbox: Sandbox, demand: Demand, run: Run, runMs: number): Promise<void> {
+		run.goesOn = true;
 		const leftMs = Math.max(0, demand.target.manifest.timeoutMs - runMs);
 		const inTime = await within(
 			(sandbox.settled ?? Promise.resolve()).then(() => true),
 			leftMs,
 		);
-		this.#takeBack(sandbox, demand, inTime === true);
+		this.#takeBack(sandbox, demand, run, inTime === true);
 	}
 
 	/** Retired by default; kept warm when the outcome was healthy and nothing of the function runs on. */
-	#takeBack(sandbox: Sandbox, demand: Demand, healthy: boolean): void {
-		demand.busy--;
+	#takeBack(sandbox: Sandbox, demand: Demand, run: Run, healthy: boolean): void {
+		demand.end(run);
 		if (sandbox.state !== "busy") return;
 		if (!healthy || sandbox.hasEnded || this.#closed || sandbox.invocations >= usesOf(demand.target.manifest) || sandbox.hasStrays()) {
 			this.#population.retire(sandbox);
 			this.#dispatch(demand);
 			return;
 		}
-		const waiter = this.#shortage.holdsBack(demand, demand.oldestMs, sandbox.limits.memoryBytes) ? undefined : demand.next();
+		const waiter = this.#standsBack(demand, demand.oldestMs, sandbox.limits.memoryBytes) ? undefined : demand.next();
 		if (waiter === undefined) {
 			this.#park(sandbox);
 			return;
@@ -384,7 +397,7 @@ export class Pool {
 		const { admission } = this.#population;
 		let bytes = admission.missing(limitsOf(demand.target.manifest).memoryBytes) - this.#evictableBytes();
 		for (const other of this.#demands.values()) {
-			if (other !== demand && other.endsSoon) bytes -= other.busy * limitsOf(other.target.manifest).memoryBytes;
+			if (other !== demand) bytes -= other.backSoon * limitsOf(other.target.manifest).memoryBytes;
 		}
 		return bytes;
 	}
@@ -428,13 +441,20 @@ export class Pool {
 
 	/** Idle sandboxes that had no room to run may have it now; whom they don't do for may have a start. */
 	#serve(demand: Demand): void {
-		while (demand.waiting > 0 && !this.#shortage.holdsBack(demand, demand.oldestMs)) {
+		while (demand.waiting > 0 && !this.#standsBack(demand, demand.oldestMs)) {
 			const sandbox = this.#takeIdle(demand.target.key);
 			if (sandbox === undefined) break;
 			const waiter = demand.next() as Waiter;
 			waiter.resolve(this.#lease(sandbox, demand, "warm", performance.now() - waiter.sinceMs, 0));
 		}
 		this.#dispatch(demand);
+	}
+
+	/** Whether a waiter leaves what there is to another one, for now. @param returnedBytes what the version itself would give back at once */
+	#standsBack(demand: Demand, sinceMs: number, returnedBytes = 0): boolean {
+		if (!this.#shortage.holdsBack(demand, sinceMs, returnedBytes)) return false;
+		demand.lookAgainIn(STOOD_BACK_MS, () => this.#serve(demand));
+		return true;
 	}
 
 	/** A waiter of the version waits no longer: others may have stood back for that one. */

@@ -1,4 +1,3 @@
-import { setTimeout as pause } from "node:timers/promises";
 import { type Base, FIXED_LIMITS, MIB, type SandboxLimits } from "@berth/contracts";
 import { Admission } from "./admission.js";
 import { type BootKey, prewarmLimitsOf } from "./boot-key.js";
@@ -8,9 +7,10 @@ import { Sandbox } from "./sandbox.js";
 /** What one that is being prewarmed is counted with: nothing but Node and the agent runs in it. */
 export const PREWARM_BYTES = 48 * MIB;
 
-/** How often a removal is tried, and how long after one that failed, milliseconds. */
+/** Tries of a removal that are waited for: what the kernel holds on to for a moment goes at the next one. */
 const REMOVE_TURNS = 3;
-const REMOVE_AGAIN_MS = 500;
+/** How long after a try that failed the next one comes, twice as long each time, milliseconds. */
+const REMOVE_AGAIN_MS = { first: 500, most: 60_000 } as const;
 
 export interface PopulationOptions {
 	readonly engine: SandboxEngine;
@@ -31,6 +31,9 @@ export class Population {
 	readonly #options: PopulationOptions;
 	readonly #sandboxes = new Map<string, Sandbox>();
 	readonly #removals = new Set<Promise<void>>();
+	/** Next tries of removals that nobody waits for any more. */
+	readonly #retries = new Set<NodeJS.Timeout>();
+	#closed = false;
 
 	constructor(options: PopulationOptions) {
 		this.#options = options;
@@ -89,31 +92,56 @@ export class Population {
 		sandbox.move("retiring");
 		this.#options.onRetire(sandbox);
 		this.admission.leave(sandbox.id);
-		const removal = this.#remove(sandbox).finally(() => {
-			this.#removals.delete(removal);
-			this.#sandboxes.delete(sandbox.id);
-			this.admission.release(sandbox.id);
-			this.#options.onRemoved();
-		});
+		const { promise, resolve } = Promise.withResolvers<void>();
+		const removal = promise.finally(() => this.#removals.delete(removal));
 		this.#removals.add(removal);
+		void this.#remove(sandbox, resolve);
 	}
 
-	/** Resolves when the removals are over that are under way now. */
+	/** Resolves when the removals that are under way now are over, or have failed so often that it may take long. */
 	async removalsDone(): Promise<void> {
 		await Promise.all(this.#removals);
 	}
 
-	/** What the kernel holds on to for a moment goes at the next try. What never goes is left to the next launcher. */
-	async #remove(sandbox: Sandbox): Promise<void> {
-		for (let turn = 1; turn <= REMOVE_TURNS; turn++) {
-			try {
-				await sandbox.remove();
-				return;
-			} catch (error) {
-				this.#options.onTrouble(`${sandbox.id} couldn't be removed (try ${turn} of ${REMOVE_TURNS})`, error as Error);
-			}
-			if (turn < REMOVE_TURNS) await pause(REMOVE_AGAIN_MS);
+	/** Removes every sandbox. What can't be removed by then is left to the launcher. */
+	async close(): Promise<void> {
+		this.#closed = true;
+		for (const retry of this.#retries) clearTimeout(retry);
+		for (const sandbox of this.all()) this.retire(sandbox);
+		await this.removalsDone();
+	}
+
+	/** One that can't be removed may still run: it is listed and counts, and is tried again until it is gone. @param settle whoever waits has waited enough */
+	async #remove(sandbox: Sandbox, settle: () => void, turn = 1): Promise<void> {
+		try {
+			await sandbox.remove();
+		} catch (error) {
+			this.#removeAgain(sandbox, settle, turn, error as Error);
+			return;
 		}
+		this.#sandboxes.delete(sandbox.id);
+		this.admission.release(sandbox.id);
+		settle();
+		this.#options.onRemoved();
+	}
+
+	#removeAgain(sandbox: Sandbox, settle: () => void, turn: number, error: Error): void {
+		this.#options.onTrouble(`${sandbox.id} couldn't be removed (try ${turn})`, error);
+		const isWaitedFor = turn < REMOVE_TURNS;
+		if (!isWaitedFor) {
+			// Its memory isn't about to come free: others have to go for whoever needs some.
+			this.admission.stay(sandbox.id);
+			settle();
+			if (this.#closed) return;
+		}
+		const retry = setTimeout(
+			() => {
+				this.#retries.delete(retry);
+				void this.#remove(sandbox, settle, turn + 1);
+			},
+			Math.min(REMOVE_AGAIN_MS.first * 2 ** (turn - 1), REMOVE_AGAIN_MS.most),
+		);
+		if (!isWaitedFor) this.#retries.add(retry);
 	}
 
 	async #bootOn(sandbox: Sandbox): Promise<void> {

@@ -2,10 +2,12 @@ import type { Demand } from "./demand.js";
 
 /** Who has waited for memory so long goes before all who came later, milliseconds. A start costs a tenth of it at most. */
 const FAIR_AFTER_MS = 1000;
+/** And for so long: what should have come free by then won't, whatever it was, milliseconds. */
+const HOLDS_BACK_MS = 3000;
 
 /**
  * Who lacks memory, and who leaves it to whom. Without it a version in constant use would keep all that it has: what comes
- * back goes to its own next waiter. Who couldn't be served soon holds nobody back.
+ * back goes to its own next waiter. Who couldn't be served soon holds nobody back, and nobody does for long.
  */
 export class Shortage {
 	/** Versions whose next start found no room; most of the time none. */
@@ -35,7 +37,7 @@ export class Shortage {
 		for (const other of this.#short) {
 			const since = other.unserved?.sinceMs;
 			if (since === undefined) this.#short.delete(other);
-			else if (other === demand || since >= sinceMs || !isOverdue(since)) continue;
+			else if (other === demand || since >= sinceMs || !hasPriority(since)) continue;
 			else if (this.#missingSoonBytes(other) <= returnedBytes) return true;
 		}
 		return false;
@@ -52,10 +54,11 @@ export class Shortage {
 
 	/** Whether others may stand back for a waiter of this version that came at `sinceMs`. */
 	mayHoldBack(demand: Demand, sinceMs: number): boolean {
-		return this.#short.has(demand) && isOverdue(sinceMs);
+		return this.#short.has(demand) && hasPriority(sinceMs);
 	}
 }
 
-function isOverdue(sinceMs: number): boolean {
-	return performance.now() - sinceMs >= FAIR_AFTER_MS;
+function hasPriority(sinceMs: number): boolean {
+	const waitedMs = performance.now() - sinceMs;
+	return waitedMs >= FAIR_AFTER_MS && waitedMs < FAIR_AFTER_MS + HOLDS_BACK_MS;
 }

@@ -32,7 +32,7 @@ function serving({ callers, runMs, cpuMs, cpu = IDLE, known = true }: Burst, for
 		for (const sandbox of sandboxes.filter(({ untilMs }) => untilMs <= now)) {
 			if (sandbox.state === "starting") {
 				demand.starting--;
-				demand.busy++;
+				demand.begin();
 			} else if (sandbox.state === "running") demand.ran(runMs, cpuMs);
 			sandbox.state = demand.next() === undefined ? "idle" : "running";
 			if (sandbox.state === "idle") continue;
@@ -84,7 +84,7 @@ test("what computes on a machine that has nothing left gets more only slowly; sl
 test("what is used once has a start for everybody, a few at a time", () => {
 	const demand = new Demand(version("once", { reuse: "never" }));
 	demand.ran(1, 1);
-	demand.busy = 10;
+	for (let i = 0; i < 10; i++) demand.begin();
 	expect(startsIn(demand, 0, "boot", CORES, SATURATED)).toBe(0);
 	demand.starting = 2 * CORES;
 	expect(startsIn(demand, 0, "boot", CORES, IDLE)).toBeGreaterThan(0);
@@ -92,7 +92,7 @@ test("what is used once has a start for everybody, a few at a time", () => {
 
 test("it always says when to look again: never in no time, never not at all", () => {
 	const demand = new Demand(version("hello"));
-	demand.busy = 4;
+	for (let i = 0; i < 4; i++) demand.begin();
 	for (const waitedMs of [0, 1, 100, 199]) {
 		const inMs = startsIn(demand, waitedMs, "prewarmed", CORES, IDLE);
 		expect(inMs).toBeGreaterThan(0);
