@@ -166,12 +166,15 @@ describe("a name", () => {
 		expect((await stack.client.invoke(name)).raw.body.toString()).toBe("1");
 	});
 
-	it.each(["constructor", "prototype", "hasownproperty", "null", "default", "a--b", "ends-"])("%s is a name like any other", async (name) => {
-		expect(problemIn(await send(stack, { path: `/v1/functions/${name}` }), 404).code).toBe("function_not_found");
-		expect((await put(name, { source: SOURCE })).status).toBe(201);
-		expect((await stack.client.invoke(name)).raw.body.toString()).toBe("1");
-		await stack.client.remove(name);
-	});
+	it.each(["constructor", "prototype", "hasownproperty", "null", "default", "a--b", "ends-"])(
+		"%s is a name like any other",
+		async (name) => {
+			expect(problemIn(await send(stack, { path: `/v1/functions/${name}` }), 404).code).toBe("function_not_found");
+			expect((await put(name, { source: SOURCE })).status).toBe(201);
+			expect((await stack.client.invoke(name)).raw.body.toString()).toBe("1");
+			await stack.client.remove(name);
+		},
+	);
 });
 
 describe("a body", () => {

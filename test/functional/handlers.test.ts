@@ -227,7 +227,11 @@ describe("a function's own URL", () => {
 	it.each([
 		["a network error", "Response.error()", "the status 0"],
 		["a status that is none", "Object.defineProperty(new Response(), 'status', { value: 999 })", "the status 999"],
-		["more headers than are taken", "new Response('', { headers: Array.from({ length: 300 }, (_, i) => ['x-' + i, '1']) })", "headers; 256"],
+		[
+			"more headers than are taken",
+			"new Response('', { headers: Array.from({ length: 300 }, (_, i) => ['x-' + i, '1']) })",
+			"headers; 256",
+		],
 	])("that answers with %s has made a mistake of its own", async (_, response, said) => {
 		const deployed = await deploy(stack, { source: `export default { fetch: () => ${response} };` });
 		const { outcome, problem } = await deployed.invoke();

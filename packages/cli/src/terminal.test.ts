@@ -10,10 +10,9 @@ const HOSTILE = "a\x1b]52;c;cm0gLXJm\x07b\x1b]0;title\x1b\\c\x1b[2Jd\x9b2Jef\u20
 const HARMLESS = "a␛]52;c;cm0gLXJm␇b␛]0;title␛\\c␛[2Jd�2Jef�g�h␡";
 
 function terminalOf(isTTY: boolean) {
-	const [stdout, stderr] = [new PassThrough(), new PassThrough()].map((stream) => Object.assign(stream, { isTTY })) as [
-		PassThrough,
-		PassThrough,
-	];
+	const open = () => Object.assign(new PassThrough(), { isTTY });
+	const stdout = open();
+	const stderr = open();
 	return { terminal: new Terminal(stdout, stderr, false), out: () => String(stdout.read() ?? ""), err: () => String(stderr.read() ?? "") };
 }
 
