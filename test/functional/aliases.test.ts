@@ -1,3 +1,5 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import type { RawAnswer } from "@berth/client";
 import { afterAll, describe, expect, it } from "vitest";
 import { eventually } from "../harness/eventually.js";
@@ -238,6 +240,22 @@ describe("the command line", () => {
 	])("refuses berth %s %s %s %s %s", async (...args) => {
 		expect((await berth(...args.filter((word) => word !== undefined))).code).toBe(2);
 	});
+});
+
+it("where aliases lead is also on disk, for the day on which the durable Redis is lost", async () => {
+	const { name } = await versions(2);
+	await stack.client.setAlias(name, "live", { weights: { 1: 90, 2: 10 } });
+	const path = join(stack.dataDir, "artifacts/functions/default", `${name}.json`);
+	await eventually(async () => {
+		expect(JSON.parse(await readFile(path, "utf8"))).toMatchObject({
+			shape: 1,
+			name,
+			latest: 2,
+			aliases: [{ name: "live", weights: { 1: 90, 2: 10 }, follows: false, previous: 2 }],
+		});
+	});
+	await stack.client.remove(name);
+	await expect(readFile(path)).rejects.toMatchObject({ code: "ENOENT" });
 });
 
 it("a deploy of what was rolled away from makes no version, and says where live is", async () => {

@@ -28,7 +28,7 @@ export async function deleteFunction(request: Request, response: Response, servi
 	const name = nameFrom(request.params["name"]);
 	const unused = await functions.deleteFunction(project, name);
 	if (unused === undefined) throw functionNotFound(name);
-	await Promise.all(unused.map((digest) => artifacts.sources.remove(digest)));
+	await Promise.all([artifacts.functions.remove(project, name), ...unused.map((digest) => artifacts.sources.remove(digest))]);
 	// Its sandboxes would go by themselves when they are idle; a node that can't be told keeps them so long.
 	const evictions = nodes.nodes().map(({ id }) => nodes.ask(id, { kind: "evict", project, function: name }));
 	for (const result of await Promise.allSettled(evictions)) {

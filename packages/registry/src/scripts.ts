@@ -7,23 +7,24 @@ const MOST_STEPS = 10;
 /**
  * An alias is JSON in the function's hash, `alias:<name>`: `{shape, weights, follows, steps?, updatedAt}`. `steps` are the
  * versions that it led to wholly, the last one last. Before there were aliases, `live` was a field with a number, which
- * followed every deploy; it is read as that until it is written for the first time. KEYS[1] is the function.
+ * followed every deploy; it is read as that until it is written for the first time.
+ * @param key of the function's hash, in Lua
  */
-const ALIASES = `
+const aliasesIn = (key: string) => `
 local function readAlias(name)
-  local stored = redis.call('HGET', KEYS[1], 'alias:' .. name)
+  local stored = redis.call('HGET', ${key}, 'alias:' .. name)
   if stored then return cjson.decode(stored) end
-  local number = name == 'live' and redis.call('HGET', KEYS[1], 'live')
+  local number = name == 'live' and redis.call('HGET', ${key}, 'live')
   if number then return {weights = {[number] = 100}, follows = true, steps = {tonumber(number)}} end
 end
 local function writeAlias(name, alias, now)
   alias.shape, alias.updatedAt = 1, now
-  redis.call('HSET', KEYS[1], 'alias:' .. name, cjson.encode(alias), 'updatedAt', now)
-  if name == 'live' then redis.call('HDEL', KEYS[1], 'live') end
+  redis.call('HSET', ${key}, 'alias:' .. name, cjson.encode(alias), 'updatedAt', now)
+  if name == 'live' then redis.call('HDEL', ${key}, 'live') end
 end
 local function aliasNames()
   local names = {}
-  for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+  for _, field in ipairs(redis.call('HKEYS', ${key})) do
     local name = field == 'live' and field or string.match(field, '^alias:(.+)$')
     if name then names[#names + 1] = name end
   end
@@ -38,6 +39,18 @@ local function leadWholly(alias, number)
   if steps[#steps] ~= number then steps[#steps + 1] = number end
   if #steps > ${MOST_STEPS} then table.remove(steps, 1) end
   alias.weights, alias.steps = {[string.format('%d', number)] = 100}, steps
+end
+-- A version that is ready takes over the aliases that follow and lead to an older one.
+local function takeOver(number, now)
+  local names = aliasNames()
+  if not readAlias('live') then names[#names + 1] = 'live' end
+  for _, name in ipairs(names) do
+    local alias = readAlias(name) or {weights = {}, follows = true}
+    if alias.follows and number > (wholly(alias) or 0) then
+      leadWholly(alias, number)
+      writeAlias(name, alias, now)
+    end
+  end
 end
 `;
 
@@ -66,7 +79,7 @@ return {number, 0}`);
  * ARGV number, state, now, `project/name`, then field, value … Refuses what is gone or final.
  * A version that is ready takes over the aliases that follow and lead to an older one.
  */
-export const SET_STATE = new LuaScript(`${ALIASES}
+export const SET_STATE = new LuaScript(`${aliasesIn("KEYS[1]")}
 local state = redis.call('HGET', KEYS[2], 'state')
 if not state or state == 'ready' or state == 'failed' then return 0 end
 redis.call('HSET', KEYS[2], 'state', ARGV[2])
@@ -74,18 +87,7 @@ for i = 5, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 local member = ARGV[4] .. ':' .. ARGV[1]
 if ARGV[2] == 'ready' or ARGV[2] == 'failed' then redis.call('SREM', KEYS[4], member) end
 if ARGV[2] == 'failed' then redis.call('SREM', KEYS[5], member) end
-if ARGV[2] == 'ready' then
-  local number = tonumber(ARGV[1])
-  local names = aliasNames()
-  if not readAlias('live') then names[#names + 1] = 'live' end
-  for _, name in ipairs(names) do
-    local alias = readAlias(name) or {weights = {}, follows = true}
-    if alias.follows and number > (wholly(alias) or 0) then
-      leadWholly(alias, number)
-      writeAlias(name, alias, ARGV[3])
-    end
-  end
-end
+if ARGV[2] == 'ready' then takeOver(tonumber(ARGV[1]), ARGV[3]) end
 redis.call('PUBLISH', KEYS[3], ARGV[4])
 return 1`);
 
@@ -115,7 +117,7 @@ return answer`);
  * follows, or version, per cent, …. Gives `ok`, or what is in the way: `no_function`, `none_ready`, `full`, or `no_version`,
  * `not_ready`, `failed` and the number.
  */
-export const SET_ALIAS = new LuaScript(`${ALIASES}
+export const SET_ALIAS = new LuaScript(`${aliasesIn("KEYS[1]")}
 if redis.call('EXISTS', KEYS[1]) == 0 then return {'no_function'} end
 local name = ARGV[1]
 local alias = readAlias(name)
@@ -152,7 +154,7 @@ return {'ok'}`);
  * led to wholly before: before it was split, else before the version of now. What was removed since is passed over.
  * Gives `ok`, `no_function`, `no_alias` or `nothing`.
  */
-export const ROLL_BACK = new LuaScript(`${ALIASES}
+export const ROLL_BACK = new LuaScript(`${aliasesIn("KEYS[1]")}
 if redis.call('EXISTS', KEYS[1]) == 0 then return {'no_function'} end
 local alias = readAlias(ARGV[1])
 if not alias then return {'no_alias'} end
@@ -184,7 +186,7 @@ return {'ok'}`);
  * KEYS function, numbers, changes, unfinished. ARGV number, now, `project/name`, version key prefix, source key prefix.
  * Gives `ok` and the digest of its source when nobody uses that any more; `no_function`, `no_version`, `only`, or `in_use` and the aliases.
  */
-export const REMOVE_VERSION = new LuaScript(`${ALIASES}
+export const REMOVE_VERSION = new LuaScript(`${aliasesIn("KEYS[1]")}
 if redis.call('EXISTS', KEYS[1]) == 0 then return {'no_function'} end
 local version, member = ARGV[4] .. ARGV[1], ARGV[3] .. ':' .. ARGV[1]
 local base = redis.call('HGET', version, 'base')

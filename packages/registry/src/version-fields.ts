@@ -56,7 +56,8 @@ export function aliasesOf(fields: Fields): readonly Alias[] {
 		.map(([field, text]) => aliasOf(field.slice(ALIAS_FIELD.length), JSON.parse(text) as StoredAlias));
 	const { live, updatedAt = "" } = fields;
 	// Before there were aliases, `live` was a number and followed every deploy.
-	if (live !== undefined) found.push({ name: LIVE, weights: { [live]: 100 }, follows: true, updatedAt });
+	if (live !== undefined && !found.some(({ name }) => name === LIVE))
+		found.push({ name: LIVE, weights: { [live]: 100 }, follows: true, updatedAt });
 	const rank = ({ name }: Alias) => (name === LIVE ? "" : name);
 	return found.sort((a, b) => (rank(a) < rank(b) ? -1 : 1));
 }
