@@ -6,7 +6,24 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { runCommandLine } from "./program.js";
 import { Terminal } from "./terminal.js";
 
-const COMMANDS = ["up", "down", "deploy", "invoke", "list", "versions", "logs", "rm", "ps", "stats", "kill", "bench", "doctor"];
+const COMMANDS = [
+	"up",
+	"down",
+	"deploy",
+	"invoke",
+	"list",
+	"versions",
+	"inspect",
+	"alias",
+	"rollback",
+	"logs",
+	"rm",
+	"ps",
+	"stats",
+	"kill",
+	"bench",
+	"doctor",
+];
 
 /** Answers every request with the problem that its path ends in. */
 let server: Server;

@@ -1,15 +1,18 @@
 import type { UserSettings } from "@berth/config";
 import { Command, CommanderError } from "commander";
+import { registerAlias } from "./commands/alias.js";
 import { registerBench } from "./commands/bench.js";
 import { registerDeploy } from "./commands/deploy.js";
 import { registerDoctor } from "./commands/doctor.js";
 import { registerDown } from "./commands/down.js";
+import { registerInspect } from "./commands/inspect.js";
 import { registerInvoke } from "./commands/invoke.js";
 import { registerKill } from "./commands/kill.js";
 import { registerList } from "./commands/list.js";
 import { registerLogs } from "./commands/logs.js";
 import { registerPs } from "./commands/ps.js";
 import { registerRm } from "./commands/rm.js";
+import { registerRollback } from "./commands/rollback.js";
 import { registerStats } from "./commands/stats.js";
 import { registerUp } from "./commands/up.js";
 import { registerVersions } from "./commands/versions.js";
@@ -34,6 +37,9 @@ const COMMANDS = [
 	registerInvoke,
 	registerList,
 	registerVersions,
+	registerInspect,
+	registerAlias,
+	registerRollback,
 	registerLogs,
 	registerRm,
 	registerPs,

@@ -1,3 +1,4 @@
+import { aliasesOf } from "./aliases.js";
 import { functionsOf } from "./functions.js";
 import { invocationsOf } from "./invocations.js";
 import { nodesOf } from "./nodes.js";
@@ -19,6 +20,7 @@ export interface ClientOptions {
  * An answer that is a problem rejects with ApiError, no answer with ConnectionError.
  */
 export type Client = ReturnType<typeof functionsOf> &
+	ReturnType<typeof aliasesOf> &
 	ReturnType<typeof invocationsOf> &
 	ReturnType<typeof nodesOf> &
 	AsyncDisposable & {
@@ -30,5 +32,12 @@ export type Client = ReturnType<typeof functionsOf> &
 export function createClient(options: ClientOptions): Client {
 	const transport = new Transport(options);
 	const close = () => transport.close();
-	return { ...functionsOf(transport), ...invocationsOf(transport), ...nodesOf(transport), close, [Symbol.asyncDispose]: close };
+	return {
+		...functionsOf(transport),
+		...aliasesOf(transport),
+		...invocationsOf(transport),
+		...nodesOf(transport),
+		close,
+		[Symbol.asyncDispose]: close,
+	};
 }

@@ -63,6 +63,15 @@ export function functionsOf(transport: Transport) {
 			return (await transport.json<VersionList>({ method: "GET", path: `${pathOf(name)}/versions` })).versions;
 		},
 
+		/** One version. @throws ApiError `function_not_found`, `version_not_found` */
+		version: (name: string, number: number): Promise<Version> =>
+			transport.json({ method: "GET", path: `${pathOf(name)}/versions/${number}` }),
+
+		/** Deletes a version that no alias leads to. @throws ApiError `version_in_use` */
+		async removeVersion(name: string, number: number): Promise<void> {
+			await transport.json({ method: "DELETE", path: `${pathOf(name)}/versions/${number}` });
+		},
+
 		/** A version's source as it was handed in: one file's text, or an archive. @throws ApiError `function_not_found` */
 		async source(name: string, version: number, options: { readonly signal?: AbortSignal } = {}): Promise<Buffer> {
 			const answer = await transport.raw({ method: "GET", path: `${pathOf(name)}/versions/${version}/source`, signal: options.signal });

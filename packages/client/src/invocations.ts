@@ -55,7 +55,7 @@ export function invocationsOf(transport: Transport) {
 
 	return {
 		/**
-		 * Invokes and waits. An invocation that began and failed is a value with its `problem`.
+		 * Invokes and waits. `name@alias` and `name@3` mean another version than the live one, here and below. An invocation that began and failed is a value with its `problem`.
 		 * @throws ApiError when nothing was run (unknown function, too busy, …), ConnectionError
 		 */
 		async invoke(name: string, payload?: Payload, options: InvokeOptions = {}): Promise<InvokeAnswer> {

@@ -1,3 +1,4 @@
+import type { Alias } from "./alias.js";
 import type { FunctionError, InvocationState, Lane, LimitHit, LogLine, Outcome, Phases, StartKind, Usage } from "./invocation.js";
 import type { FunctionSummary, Version } from "./version.js";
 
@@ -9,6 +10,8 @@ export const HEADERS = {
 	manifest: "berth-manifest",
 	/** Request: a shorter deadline than the function's timeout, milliseconds. */
 	timeoutMs: "berth-timeout-ms",
+	/** Response: the version that an invocation went to. */
+	version: "berth-version",
 	/** Response: the outcome, on every answer of an invocation. */
 	outcome: "berth-outcome",
 } as const;
@@ -27,13 +30,20 @@ export interface FunctionDetail extends FunctionSummary {
 /** `PUT /v1/functions/{name}`: 201 when it was waited for, 202 otherwise, 200 when nothing changed. */
 export interface DeployAnswer {
 	readonly version: Version;
-	/** Whether this very source and manifest were deployed before: no new version was made. */
+	/** Whether the latest version is ready and made of this very source and manifest: no new one was made. */
 	readonly unchanged: boolean;
+	/** Where `live` leads now: a deploy leaves it where it is when it was set by hand, split or rolled back. With 200 and 201. */
+	readonly live?: Alias;
 }
 
 /** `GET /v1/functions/{name}/versions`, newest first. */
 export interface VersionList {
 	readonly versions: readonly Version[];
+}
+
+/** `GET /v1/functions/{name}/aliases` */
+export interface AliasList {
+	readonly aliases: readonly Alias[];
 }
 
 /** `POST …/invocations` with `Prefer: respond-async` */

@@ -1,4 +1,5 @@
 export * from "./agent-protocol.js";
+export * from "./alias.js";
 export * from "./build-answer.js";
 export * from "./build-protocol.js";
 export * from "./canonical-json.js";

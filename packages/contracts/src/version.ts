@@ -1,3 +1,4 @@
+import type { Alias } from "./alias.js";
 import type { ImageReference } from "./image.js";
 import type { Manifest } from "./manifest.js";
 import type { Digest } from "./units.js";
@@ -66,12 +67,14 @@ export interface Version {
 	readonly finishedAt?: string;
 }
 
-/** A function: its versions behind the alias `live`. */
+/** A function: its versions, and the aliases that lead to them. */
 export interface FunctionSummary {
 	readonly project: string;
 	readonly name: string;
-	/** The version that answers; absent until one is ready. */
+	/** The version that answers for the bare name; while `live` is split, the one with the largest share. Absent until one is ready. */
 	readonly live?: number;
+	/** `live` first, then by name; empty until a version is ready. */
+	readonly aliases: readonly Alias[];
 	readonly latest: number;
 	readonly createdAt: string;
 	readonly updatedAt: string;

@@ -19,17 +19,19 @@ import { sendProblem } from "./problems.js";
 export interface Answered {
 	/** The invocation's id. */
 	readonly id: string;
+	readonly version: number;
 	readonly settlement: Settlement;
 	/** Whether who asked may see the function's own errors. */
 	readonly trusted: boolean;
 }
 
 /** Answers a request with what became of its invocation, and frees what that has in the payload store. */
-export async function answer(response: Response, { id, settlement, trusted }: Answered, payloads: PayloadStore): Promise<void> {
+export async function answer(response: Response, { id, version, settlement, trusted }: Answered, payloads: PayloadStore): Promise<void> {
 	const { attempt, result } = settlement;
 	try {
 		if (response.closed) return;
 		response.setHeader(HEADERS.invocationId, id);
+		response.setHeader(HEADERS.version, version);
 		response.setHeader(HEADERS.outcome, attempt.outcome);
 		response.setHeader(HEADERS.serverTiming, serverTiming(attempt.phases, attempt.start));
 		if (result === undefined) sendProblem(response, failureOf(id, attempt, trusted));

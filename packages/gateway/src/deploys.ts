@@ -1,9 +1,11 @@
 import {
 	BerthError,
+	type DeployAnswer,
 	FIXED_LIMITS,
 	HEADERS,
 	inlineDeploySchema,
 	KIB,
+	LIVE,
 	type Manifest,
 	manifestSchema,
 	type SourceKind,
@@ -58,7 +60,7 @@ export async function deploy(request: Request, response: Response, services: Ser
 	const name = nameFrom(request.params["name"]);
 	const { version, unchanged } = await take(request, project, name, services);
 	if (unchanged) {
-		response.status(200).json({ version, unchanged });
+		await answerDone(200, { version, unchanged }, response, services);
 		return;
 	}
 	await addBuild(version, services);
@@ -111,7 +113,15 @@ async function answerWhenBuilt(version: Version, response: Response, services: S
 		throw new BerthError(code, message, { issues, extra: { phase, diagnostics, version: built.number } });
 	}
 	if (built.state !== "ready") answerAccepted(built, response);
-	else response.status(201).location(pathOf(built)).json({ version: built, unchanged: false });
+	else await answerDone(201, { version: built, unchanged: false }, response.location(pathOf(built)), services);
+}
+
+/** A version that is ready; `live` may have been left where it is. */
+async function answerDone(status: number, answer: DeployAnswer, response: Response, { functions }: Services): Promise<void> {
+	const { project, function: name } = answer.version;
+	const summary = await functions.getFunction(project, name);
+	const live = summary?.aliases.find((alias) => alias.name === LIVE);
+	response.status(status).json({ ...answer, ...(live === undefined ? {} : { live }) } satisfies DeployAnswer);
 }
 
 function answerAccepted(version: Version, response: Response): void {

@@ -28,7 +28,7 @@ export async function deleteFunction(request: Request, response: Response, servi
 	const name = nameFrom(request.params["name"]);
 	const unused = await functions.deleteFunction(project, name);
 	if (unused === undefined) throw functionNotFound(name);
-	await Promise.all(unused.map((digest) => artifacts.sources.remove(digest)));
+	await Promise.all([artifacts.functions.remove(project, name), ...unused.map((digest) => artifacts.sources.remove(digest))]);
 	// Its sandboxes would go by themselves when they are idle; a node that can't be told keeps them so long.
 	const evictions = nodes.nodes().map(({ id }) => nodes.ask(id, { kind: "evict", project, function: name }));
 	for (const result of await Promise.allSettled(evictions)) {
@@ -48,9 +48,16 @@ export async function listVersions(request: Request, response: Response, { keys,
 export async function getVersion(request: Request, response: Response, { keys, functions }: Services): Promise<void> {
 	const { project } = await authenticate(request, keys);
 	const name = nameFrom(request.params["name"]);
-	const version = await functions.getVersion(project, name, numberFrom(request.params["number"]));
-	if (version === undefined) throw functionNotFound(`${name}:${String(request.params["number"])}`);
+	const version = await functions.needVersion(project, name, numberFrom(request.params["number"]));
 	response.json(version);
+}
+
+/** `DELETE /v1/functions/{name}/versions/{number}` */
+export async function removeVersion(request: Request, response: Response, { keys, functions, artifacts }: Services): Promise<void> {
+	const { project } = await authenticate(request, keys);
+	const unused = await functions.removeVersion(project, nameFrom(request.params["name"]), numberFrom(request.params["number"]));
+	if (unused !== undefined) await artifacts.sources.remove(unused);
+	response.status(204).end();
 }
 
 const SOURCE_TYPES: Readonly<Record<SourceKind, string>> = {
@@ -63,8 +70,7 @@ const SOURCE_TYPES: Readonly<Record<SourceKind, string>> = {
 export async function getSource(request: Request, response: Response, { keys, functions, artifacts }: Services): Promise<void> {
 	const { project } = await authenticate(request, keys);
 	const name = nameFrom(request.params["name"]);
-	const version = await functions.getVersion(project, name, numberFrom(request.params["number"]));
-	if (version === undefined) throw functionNotFound(`${name}:${String(request.params["number"])}`);
+	const version = await functions.needVersion(project, name, numberFrom(request.params["number"]));
 	// A build that failed takes its source along, unless another version is made of it.
 	if (!(await artifacts.sources.has(version.source.digest))) {
 		throw new BerthError("not_found", `the source of ${name}:${version.number} isn't here any more: sources of failed builds aren't kept`);

@@ -14,7 +14,7 @@ import { answer } from "./answers.js";
 import { authenticate } from "./auth.js";
 import { requestHeaders } from "./function-headers.js";
 import { isJson, parseJson } from "./json.js";
-import { nameFrom } from "./names.js";
+import { nameFrom, type Target, targetFrom } from "./names.js";
 import { nodeFor } from "./placement.js";
 import type { Services } from "./services.js";
 
@@ -31,10 +31,11 @@ export class Invocations {
 		this.#services = services;
 	}
 
-	/** `POST /v1/functions/{name}/invocations` */
+	/** `POST /v1/functions/{name}/invocations`, where the name may be `name@alias` or `name@version` */
 	async event(request: Request, response: Response): Promise<void> {
 		const { project } = await authenticate(request, this.#services.keys);
-		const version = await this.#services.functions.resolve(project, nameFrom(request.params["name"]));
+		const { name, selector } = targetFrom(request.params["name"]);
+		const version = await this.#services.functions.resolve(project, name, selector);
 		const contentType = request.headers["content-type"];
 		const trigger: Trigger = { kind: "event", ...(contentType === undefined ? {} : { contentType }) };
 		const prefer = request.headers["prefer"];
@@ -49,20 +50,23 @@ export class Invocations {
 			throw new BerthError("method_not_allowed", `${request.method} never reaches a function`);
 		}
 		const project = nameFrom(request.params["project"], "project");
-		const name = nameFrom(request.params["name"]);
-		const version = await this.#resolveFor(request, project, name);
+		const version = await this.#resolveFor(request, project, targetFrom(request.params["name"]));
 		const isPublic = version.manifest.public;
 		const head = { method: request.method, url: urlBelow(request.originalUrl), headers: requestHeaders(request, isPublic) };
 		await this.#run(request, response, version, { kind: "http", request: head }, !isPublic);
 	}
 
-	/** A function that isn't public is not to be told from one that isn't there, without a key of its project. */
-	async #resolveFor(request: Request, project: string, name: string): Promise<Version> {
-		const version = await this.#services.functions.resolve(project, name).catch((error: unknown) => {
+	/**
+	 * A function that isn't public is not to be told from one that isn't there, without a key of its project.
+	 * Nor are versions by their number: public is what an alias leads to, not what it was moved away from.
+	 */
+	async #resolveFor(request: Request, project: string, { name, selector }: Target): Promise<Version> {
+		const version = await this.#services.functions.resolve(project, name, selector).catch((error: unknown) => {
 			if (error instanceof BerthError && error.code !== "unavailable") return error;
 			throw error;
 		});
-		if (!(version instanceof BerthError) && version.manifest.public) return version;
+		const isNumbered = selector !== undefined && "version" in selector;
+		if (!(version instanceof BerthError) && version.manifest.public && !isNumbered) return version;
 		const principal = await authenticate(request, this.#services.keys);
 		if (principal.project !== project) throw new BerthError("function_not_found", `there is no function ${JSON.stringify(name)}`);
 		if (version instanceof BerthError) throw version;
@@ -80,7 +84,7 @@ export class Invocations {
 			try {
 				const node = nodeFor(nodes, version.project, version.function);
 				const settlement = await this.#settled(node, invocation, response);
-				await answer(response, { id: invocation.id, settlement, trusted }, artifacts.payloads);
+				await answer(response, { id: invocation.id, version: version.number, settlement, trusted }, artifacts.payloads);
 			} finally {
 				this.#inflight--;
 			}
@@ -114,6 +118,7 @@ export class Invocations {
 			throw error;
 		}
 		response.setHeader(HEADERS.invocationId, invocation.id);
+		response.setHeader(HEADERS.version, version.number);
 		response.setHeader("preference-applied", "respond-async");
 		response.status(202).location(`/v1/invocations/${invocation.id}`).json({ id: invocation.id, state: "queued" });
 	}

@@ -1,14 +1,51 @@
-import { BerthError, NAME_PATTERN, NAME_RULE } from "@berth/contracts";
+import {
+	ALIAS_RULE,
+	BerthError,
+	isAliasName,
+	NAME_PATTERN,
+	NAME_RULE,
+	type Selector,
+	selectorOf,
+	VERSION_RULE,
+	versionNumberOf,
+} from "@berth/contracts";
 
 /** A function's or project's name from a path. @throws BerthError invalid_name */
 export function nameFrom(text: unknown, field = "name"): string {
 	if (typeof text === "string" && NAME_PATTERN.test(text)) return text;
-	const shown = JSON.stringify(text)?.slice(0, 80);
-	throw new BerthError("invalid_name", `${field} ${shown} isn't allowed: ${NAME_RULE}`, { issues: [{ field, message: NAME_RULE }] });
+	throw wrong("invalid_name", field, text, NAME_RULE);
+}
+
+/** What an invocation is of: a function, and what of it when that isn't `live`. */
+export interface Target {
+	readonly name: string;
+	readonly selector?: Selector;
+}
+
+/** `hello`, `hello@canary` or `hello@3` from a path. @throws BerthError invalid_name */
+export function targetFrom(text: unknown): Target {
+	const at = typeof text === "string" ? text.indexOf("@") : -1;
+	if (at < 0) return { name: nameFrom(text) };
+	const [name, word] = [nameFrom((text as string).slice(0, at)), (text as string).slice(at + 1)];
+	const selector = selectorOf(word);
+	if (selector === undefined) throw wrong("invalid_name", "alias", word, `${ALIAS_RULE}; ${VERSION_RULE}`);
+	return { name, selector };
+}
+
+/** An alias's name from a path. @throws BerthError invalid_name */
+export function aliasFrom(text: unknown): string {
+	if (typeof text === "string" && isAliasName(text)) return text;
+	throw wrong("invalid_name", "alias", text, ALIAS_RULE);
 }
 
 /** A version's number from a path. @throws BerthError invalid_request */
 export function numberFrom(text: unknown): number {
-	if (typeof text === "string" && /^[1-9]\d{0,8}$/.test(text)) return Number(text);
-	throw new BerthError("invalid_request", `a version is a whole number from 1, not ${JSON.stringify(text)?.slice(0, 40)}`);
+	const number = typeof text === "string" ? versionNumberOf(text) : undefined;
+	if (number === undefined) throw wrong("invalid_request", "version", text, VERSION_RULE);
+	return number;
+}
+
+function wrong(code: "invalid_name" | "invalid_request", field: string, text: unknown, rule: string): BerthError {
+	const detail = `${field} ${JSON.stringify(text)?.slice(0, 80)} isn't allowed: ${rule}`;
+	return new BerthError(code, detail, { issues: [{ field, message: rule }] });
 }

@@ -1,8 +1,9 @@
-import { inlineDeploySchema } from "@berth/contracts";
+import { aliasInputSchema, inlineDeploySchema } from "@berth/contracts";
 import type { Request, Response } from "express";
 import type { z } from "zod";
+import { getAlias, listAliases, removeAlias, rollBack, setAlias } from "./aliases.js";
 import { deploy } from "./deploys.js";
-import { deleteFunction, getFunction, getSource, getVersion, listFunctions, listVersions } from "./functions.js";
+import { deleteFunction, getFunction, getSource, getVersion, listFunctions, listVersions, removeVersion } from "./functions.js";
 import { livez, metrics, readyz } from "./health.js";
 import type { Invocations } from "./invocations.js";
 import { commandNodes, getStats, listSandboxes, nodeCommandSchema } from "./nodes.js";
@@ -26,7 +27,7 @@ export interface Route {
 
 /** Every route, the hottest first. */
 export function routes(invocations: Invocations): readonly Route[] {
-	return [...invocationRoutes(invocations), ...FUNCTION_ROUTES, ...NODE_ROUTES, ...HEALTH_ROUTES];
+	return [...invocationRoutes(invocations), ...FUNCTION_ROUTES, ...ALIAS_ROUTES, ...NODE_ROUTES, ...HEALTH_ROUTES];
 }
 
 function invocationRoutes(invocations: Invocations): readonly Route[] {
@@ -35,7 +36,8 @@ function invocationRoutes(invocations: Invocations): readonly Route[] {
 		{
 			method: "post",
 			path: "/v1/functions/{name}/invocations",
-			summary: "Invoke a function: payload in, result out. With `Prefer: respond-async`: 202 and a Location.",
+			summary:
+				"Invoke a function: payload in, result out. `name@alias` and `name@version` mean another version than the live one. With `Prefer: respond-async`: 202 and a Location.",
 			key: true,
 			answers: { 200: "The result", 202: "Accepted; the record is at Location", 204: "The handler returned nothing" },
 			serve: (request, response) => invocations.event(request, response),
@@ -76,7 +78,7 @@ const FUNCTION_ROUTES: readonly Route[] = [
 		key: true,
 		body: inlineDeploySchema,
 		answers: {
-			200: "Nothing changed: this is the live version",
+			200: "Nothing changed: the latest version is made of this",
 			201: "The version is ready",
 			202: "The version is queued; it is at Location",
 		},
@@ -123,12 +125,64 @@ const FUNCTION_ROUTES: readonly Route[] = [
 		serve: getVersion,
 	},
 	{
+		method: "delete",
+		path: "/v1/functions/{name}/versions/{number}",
+		summary: "Delete a version that no alias leads to",
+		key: true,
+		answers: { 204: "Gone" },
+		serve: removeVersion,
+	},
+	{
 		method: "get",
 		path: "/v1/functions/{name}/versions/{number}/source",
 		summary: "Its source as it was handed in: a file's text, or an archive",
 		key: true,
 		answers: { 200: "text/plain, application/gzip or application/zip" },
 		serve: getSource,
+	},
+];
+
+const ALIAS_ROUTES: readonly Route[] = [
+	{
+		method: "get",
+		path: "/v1/functions/{name}/aliases",
+		summary: "Its aliases, `live` first",
+		key: true,
+		answers: { 200: "AliasList" },
+		serve: listAliases,
+	},
+	{
+		method: "get",
+		path: "/v1/functions/{name}/aliases/{alias}",
+		summary: "One alias",
+		key: true,
+		answers: { 200: "Alias" },
+		serve: getAlias,
+	},
+	{
+		method: "put",
+		path: "/v1/functions/{name}/aliases/{alias}",
+		summary: "Make an alias, or move it at once: to versions by weight, or to the newest ready version from now on",
+		key: true,
+		body: aliasInputSchema,
+		answers: { 200: "The alias as it is now" },
+		serve: setAlias,
+	},
+	{
+		method: "delete",
+		path: "/v1/functions/{name}/aliases/{alias}",
+		summary: "Delete an alias other than `live`",
+		key: true,
+		answers: { 204: "Gone" },
+		serve: removeAlias,
+	},
+	{
+		method: "post",
+		path: "/v1/functions/{name}/aliases/{alias}/rollback",
+		summary: "Lead an alias wholly to the version that it led to wholly before",
+		key: true,
+		answers: { 200: "The alias as it is now" },
+		serve: rollBack,
 	},
 ];
 

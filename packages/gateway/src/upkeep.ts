@@ -1,4 +1,5 @@
 import { MINUTE_MS, SECOND_MS } from "@berth/contracts";
+import { FunctionCopies } from "./function-copies.js";
 import type { Services } from "./services.js";
 
 const EVERY_MS = 30 * SECOND_MS;
@@ -7,27 +8,31 @@ const SOURCE_SPARED_MS = 10 * MINUTE_MS;
 
 /**
  * Mends what a process that died, or a Redis that was away, left half done: a version whose build isn't
- * in the queue is put there again, and a source that no version is made of is removed. Any number of
+ * in the queue is put there again, a source that no version is made of is removed, and functions are copied. Any number of
  * gateways may do it at the same time.
  */
 export class Upkeep {
 	readonly #services: Services;
+	readonly #copies: FunctionCopies;
 	#timer: NodeJS.Timeout | undefined;
 	#running: Promise<void> | undefined;
 
 	constructor(services: Services) {
 		this.#services = services;
+		this.#copies = new FunctionCopies(services);
 	}
 
 	/** Does it now, and again every half a minute until `stop`. */
 	start(): void {
 		this.#timer = setInterval(() => void this.run(), EVERY_MS);
 		void this.run();
+		this.#copies.start();
 	}
 
 	async stop(): Promise<void> {
 		clearInterval(this.#timer);
 		await this.#running;
+		await this.#copies.stop();
 	}
 
 	/** One round; never rejects. */
@@ -39,6 +44,7 @@ export class Upkeep {
 	}
 
 	async #round(): Promise<void> {
+		await this.#copies.run();
 		const { functions, builds, artifacts, log } = this.#services;
 		try {
 			// One version is one job: those that are in the queue stay as they are.

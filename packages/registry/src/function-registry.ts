@@ -5,16 +5,20 @@ import {
 	type Digest,
 	type FunctionSummary,
 	type ImageReference,
+	LIVE,
 	type Manifest,
+	type Selector,
 	type SourceReference,
 	type Version,
 	type VersionState,
 } from "@berth/contracts";
 import { type ConnectionLog, closeRedis, guarded, openRedis, type Redis } from "@berth/redis";
+import { functionNotFound, versionNotFound } from "./absent.js";
+import { Aliases, aliasNotFound } from "./aliases.js";
 import { Changes } from "./changes.js";
-import { keys } from "./keys.js";
-import { LiveVersions } from "./live-versions.js";
-import { CREATE_VERSION, DELETE_FUNCTION, SET_STATE } from "./scripts.js";
+import { keys, versionPrefix } from "./keys.js";
+import { LiveVersions, type Share } from "./live-versions.js";
+import { CREATE_VERSION, DELETE_FUNCTION, REMOVE_VERSION, SET_STATE } from "./scripts.js";
 import { fingerprintOf, summaryOf, versionOf } from "./version-fields.js";
 
 /** How often a wait looks again although no news came, milliseconds. */
@@ -33,11 +37,15 @@ export interface VersionName {
 	readonly version: number;
 }
 
+/** What an alias leads to is read again when it moved and its version was removed meanwhile: so often. */
+const READS = 3;
+
 /**
- * Functions and their versions, in the durable Redis. Every change is one script; whoever reads one
+ * Functions, their versions and aliases, in the durable Redis. Every change is one script; whoever reads one
  * back after it sees it. All methods throw BerthError `unavailable` while Redis is away.
  */
 export class FunctionRegistry {
+	readonly aliases: Aliases;
 	readonly #redis: Redis;
 	readonly #owned: readonly Redis[];
 	readonly #changes: Changes;
@@ -47,7 +55,8 @@ export class FunctionRegistry {
 		this.#redis = owned[0];
 		this.#owned = owned;
 		this.#changes = changes;
-		this.#live = new LiveVersions(changes, (project, name) => this.#findLive(project, name));
+		this.#live = new LiveVersions(changes, (project, name, selector) => this.#sharesOf(project, name, selector));
+		this.aliases = new Aliases(owned[0], (key) => this.#live.forget(key));
 	}
 
 	/** @param url of the durable Redis. @throws Error when it can't be reached */
@@ -60,8 +69,8 @@ export class FunctionRegistry {
 	}
 
 	/**
-	 * A new version, `queued`; or the live one, `unchanged`, when it is the latest and was made of this
-	 * very source and manifest.
+	 * A new version, `queued`; or the latest one, `unchanged`, when it is ready and was made of this very
+	 * source and manifest.
 	 * @param damaged a version that isn't to be taken for unchanged
 	 */
 	async createVersion(
@@ -97,7 +106,7 @@ export class FunctionRegistry {
 		return this.#setState(version, "building", {});
 	}
 
-	/** Ends a build; a ready version becomes `live` unless a newer one is. @returns false when the version is gone or final already */
+	/** Ends a build; a ready version takes over the aliases that follow, unless they lead to a newer one. @returns false when the version is gone or final already */
 	endBuild(version: Version, end: BuildEnd): Promise<boolean> {
 		const { state, ...fields } = end;
 		return this.#setState(version, state, { ...fields, finishedAt: new Date().toISOString() });
@@ -117,9 +126,12 @@ export class FunctionRegistry {
 		return (await this.#do("looking for a source", () => this.#redis.exists(keys.sourceUsers(digest)))) === 1;
 	}
 
-	/** The version that answers for a name, from memory for up to a second. @throws BerthError function_not_found, function_not_ready, function_build_failed */
-	resolve(project: string, name: string): Promise<Version> {
-		return this.#live.get(project, name);
+	/**
+	 * The version for one invocation of a name, from memory for up to a second: what the selector leads to, `live` without one.
+	 * @throws BerthError function_not_found, function_not_ready, function_build_failed, alias_not_found, version_not_found, version_not_ready, version_build_failed
+	 */
+	resolve(project: string, name: string, selector?: Selector): Promise<Version> {
+		return this.#live.get(project, name, selector);
 	}
 
 	async getFunction(project: string, name: string): Promise<FunctionSummary | undefined> {
@@ -136,6 +148,13 @@ export class FunctionRegistry {
 	async getVersion(project: string, name: string, number: number): Promise<Version | undefined> {
 		const fields = await this.#do(`reading ${name}:${number}`, () => this.#redis.hgetall(keys.version(project, name, number)));
 		return versionOf(project, name, number, fields);
+	}
+
+	/** @throws BerthError function_not_found, version_not_found */
+	async needVersion(project: string, name: string, number: number): Promise<Version> {
+		const version = await this.getVersion(project, name, number);
+		if (version !== undefined) return version;
+		throw (await this.getFunction(project, name)) === undefined ? functionNotFound(name) : versionNotFound(name, number);
 	}
 
 	/** The newest hundred, newest first. @throws BerthError function_not_found */
@@ -159,6 +178,36 @@ export class FunctionRegistry {
 		)) as [number, ...Digest[]];
 		this.#live.forget(`${project}/${name}`);
 		return deleted === 1 ? unused : undefined;
+	}
+
+	/**
+	 * Forgets a version that no alias leads to. @returns its source when no version is made of it any more
+	 * @throws BerthError function_not_found, version_not_found, version_in_use
+	 */
+	async removeVersion(project: string, name: string, number: number): Promise<Digest | undefined> {
+		const news = `${project}/${name}`;
+		const [word, ...rest] = (await this.#do(`removing ${name}:${number}`, () =>
+			REMOVE_VERSION.run(
+				this.#redis,
+				[keys.function(project, name), keys.numbers(project, name), keys.changes, keys.unfinished],
+				[number, new Date().toISOString(), news, versionPrefix(project, name), keys.sourceUsers("" as Digest)],
+			),
+		)) as string[];
+		this.#live.forget(news);
+		if (word === "no_function") throw functionNotFound(name);
+		if (word === "no_version") throw versionNotFound(name, number);
+		if (word === "only") throw new BerthError("version_in_use", `${number} is the only version of ${name}: delete the function`);
+		if (word === "in_use") {
+			const aliases = rest.sort();
+			throw new BerthError(
+				"version_in_use",
+				`version ${number} of ${name} is in use by ${aliases.join(" and ")}; move what leads there first`,
+				{
+					extra: { aliases },
+				},
+			);
+		}
+		return rest[0] as Digest | undefined;
 	}
 
 	/** The version when its build has ended, or as it is when the time is over; undefined when it was deleted. */
@@ -201,12 +250,30 @@ export class FunctionRegistry {
 		return guarded(this.#redis, what, commands);
 	}
 
-	async #findLive(project: string, name: string): Promise<Version> {
-		const summary = await this.getFunction(project, name);
-		if (summary === undefined) throw functionNotFound(name);
-		const version = summary.live === undefined ? undefined : await this.getVersion(project, name, summary.live);
-		if (version !== undefined) return version;
-		throw await this.#whyNotLive(summary);
+	async #sharesOf(project: string, name: string, selector: Selector): Promise<readonly Share[]> {
+		if ("version" in selector) return [{ version: await this.#readyVersion(project, name, selector.version), percent: 100 }];
+		for (let reads = 0; reads < READS; reads++) {
+			const summary = await this.getFunction(project, name);
+			if (summary === undefined) throw functionNotFound(name);
+			const alias = summary.aliases.find((one) => one.name === selector.alias);
+			if (alias === undefined) throw selector.alias === LIVE ? await this.#whyNotLive(summary) : aliasNotFound(name, selector.alias);
+			const shares = await Promise.all(
+				Object.entries(alias.weights).map(async ([number, percent]) => ({
+					version: await this.getVersion(project, name, Number(number)),
+					percent,
+				})),
+			);
+			if (shares.every((share): share is Share => share.version !== undefined)) return shares;
+		}
+		throw new BerthError("unavailable", `${selector.alias} of ${name} moves too often to be read; try again`);
+	}
+
+	async #readyVersion(project: string, name: string, number: number): Promise<Version> {
+		const version = await this.needVersion(project, name, number);
+		if (version.state === "ready") return version;
+		if (version.failure === undefined) throw new BerthError("version_not_ready", `version ${number} of ${name} is still being built`);
+		const detail = `version ${number} of ${name} couldn't be built: ${version.failure.message}`;
+		throw new BerthError("version_build_failed", detail, { extra: { version: number, failure: version.failure } });
 	}
 
 	/** Why a function has no version that answers: one is being built, or the last one failed. */
@@ -245,13 +312,4 @@ export class FunctionRegistry {
 		};
 		return { arrived, stop };
 	}
-}
-
-/** The one sentence for a name that nobody deployed. */
-export function functionNotFound(name: string): BerthError {
-	return new BerthError("function_not_found", `there is no function ${JSON.stringify(name)}; GET /v1/functions lists those there are`);
-}
-
-function versionPrefix(project: string, name: string): string {
-	return keys.version(project, name, 0).slice(0, -1);
 }

@@ -1,3 +1,4 @@
+export { functionNotFound } from "./absent.js";
 export { ApiKeys, type Principal } from "./api-keys.js";
 export * from "./artifacts/index.js";
-export { type BuildEnd, FunctionRegistry, functionNotFound, type VersionName } from "./function-registry.js";
+export { type BuildEnd, FunctionRegistry, type VersionName } from "./function-registry.js";

@@ -21,3 +21,8 @@ export const keys = {
 	adminKey: "{berth}:admin-key",
 	changes: "{berth}:changes",
 } as const;
+
+/** What the keys of a function's versions begin with. */
+export function versionPrefix(project: string, name: string): string {
+	return keys.version(project, name, 0).slice(0, -1);
+}

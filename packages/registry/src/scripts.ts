@@ -1,14 +1,68 @@
+import { MOST_ALIASES } from "@berth/contracts";
 import { LuaScript } from "@berth/redis";
+
+/** Steps that an alias can be rolled back, one after another. */
+const MOST_STEPS = 10;
+
+/**
+ * An alias is JSON in the function's hash, `alias:<name>`: `{shape, weights, follows, steps?, updatedAt}`. `steps` are the
+ * versions that it led to wholly, the last one last. Before there were aliases, `live` was a field with a number, which
+ * followed every deploy; it is read as that until it is written for the first time.
+ * @param key of the function's hash, in Lua
+ */
+const aliasesIn = (key: string) => `
+local function readAlias(name)
+  local stored = redis.call('HGET', ${key}, 'alias:' .. name)
+  if stored then return cjson.decode(stored) end
+  local number = name == 'live' and redis.call('HGET', ${key}, 'live')
+  if number then return {weights = {[number] = 100}, follows = true, steps = {tonumber(number)}} end
+end
+local function writeAlias(name, alias, now)
+  alias.shape, alias.updatedAt = 1, now
+  redis.call('HSET', ${key}, 'alias:' .. name, cjson.encode(alias), 'updatedAt', now)
+  if name == 'live' then redis.call('HDEL', ${key}, 'live') end
+end
+local function aliasNames()
+  local names = {}
+  for _, field in ipairs(redis.call('HKEYS', ${key})) do
+    local name = field == 'live' and field or string.match(field, '^alias:(.+)$')
+    if name then names[#names + 1] = name end
+  end
+  return names
+end
+local function wholly(alias)
+  local number = next(alias.weights)
+  if number and not next(alias.weights, number) then return tonumber(number) end
+end
+local function leadWholly(alias, number)
+  local steps = alias.steps or {}
+  if steps[#steps] ~= number then steps[#steps + 1] = number end
+  if #steps > ${MOST_STEPS} then table.remove(steps, 1) end
+  alias.weights, alias.steps = {[string.format('%d', number)] = 100}, steps
+end
+-- A version that is ready takes over the aliases that follow and lead to an older one.
+local function takeOver(number, now)
+  local names = aliasNames()
+  if not readAlias('live') then names[#names + 1] = 'live' end
+  for _, name in ipairs(names) do
+    local alias = readAlias(name) or {weights = {}, follows = true}
+    if alias.follows and number > (wholly(alias) or 0) then
+      leadWholly(alias, number)
+      writeAlias(name, alias, now)
+    end
+  end
+end
+`;
 
 /**
  * KEYS names, function, numbers, counter, unfinished, users of the source.
  * ARGV name, base (JSON), fingerprint, now, version key prefix, `project/name`, the version that nothing is equal to.
  */
 export const CREATE_VERSION = new LuaScript(`
-local live = redis.call('HGET', KEYS[2], 'live')
 local latest = redis.call('HGET', KEYS[2], 'latest')
-if live and live == latest and live ~= ARGV[7] and redis.call('HGET', ARGV[5] .. live, 'fingerprint') == ARGV[3] then
-  return {tonumber(live), 1}
+if latest and latest ~= ARGV[7] then
+  local state, fingerprint = unpack(redis.call('HMGET', ARGV[5] .. latest, 'state', 'fingerprint'))
+  if state == 'ready' and fingerprint == ARGV[3] then return {tonumber(latest), 1} end
 end
 local number = redis.call('INCR', KEYS[4])
 redis.call('HSET', ARGV[5] .. number, 'base', ARGV[2], 'fingerprint', ARGV[3], 'state', 'queued')
@@ -23,8 +77,9 @@ return {number, 0}`);
 /**
  * KEYS function, version, changes, unfinished, users of the source.
  * ARGV number, state, now, `project/name`, then field, value … Refuses what is gone or final.
+ * A version that is ready takes over the aliases that follow and lead to an older one.
  */
-export const SET_STATE = new LuaScript(`
+export const SET_STATE = new LuaScript(`${aliasesIn("KEYS[1]")}
 local state = redis.call('HGET', KEYS[2], 'state')
 if not state or state == 'ready' or state == 'failed' then return 0 end
 redis.call('HSET', KEYS[2], 'state', ARGV[2])
@@ -32,10 +87,7 @@ for i = 5, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 local member = ARGV[4] .. ':' .. ARGV[1]
 if ARGV[2] == 'ready' or ARGV[2] == 'failed' then redis.call('SREM', KEYS[4], member) end
 if ARGV[2] == 'failed' then redis.call('SREM', KEYS[5], member) end
-if ARGV[2] == 'ready' then
-  local live = tonumber(redis.call('HGET', KEYS[1], 'live') or '0')
-  if tonumber(ARGV[1]) > live then redis.call('HSET', KEYS[1], 'live', ARGV[1], 'updatedAt', ARGV[3]) end
-end
+if ARGV[2] == 'ready' then takeOver(tonumber(ARGV[1]), ARGV[3]) end
 redis.call('PUBLISH', KEYS[3], ARGV[4])
 return 1`);
 
@@ -59,6 +111,102 @@ redis.call('DEL', KEYS[2], KEYS[3])
 redis.call('SREM', KEYS[1], ARGV[1])
 redis.call('PUBLISH', KEYS[4], ARGV[4])
 return answer`);
+
+/**
+ * KEYS function, numbers, changes. ARGV alias, now, `project/name`, version key prefix, then either nothing, for an alias that
+ * follows, or version, per cent, …. Gives `ok`, or what is in the way: `no_function`, `none_ready`, `full`, or `no_version`,
+ * `not_ready`, `failed` and the number.
+ */
+export const SET_ALIAS = new LuaScript(`${aliasesIn("KEYS[1]")}
+if redis.call('EXISTS', KEYS[1]) == 0 then return {'no_function'} end
+local name = ARGV[1]
+local alias = readAlias(name)
+if not alias then
+  if #aliasNames() >= ${MOST_ALIASES} then return {'full'} end
+  alias = {}
+end
+if #ARGV == 4 then
+  local newest
+  for _, number in ipairs(redis.call('ZREVRANGE', KEYS[2], 0, -1)) do
+    if redis.call('HGET', ARGV[4] .. number, 'state') == 'ready' then newest = tonumber(number) break end
+  end
+  if not newest then return {'none_ready'} end
+  leadWholly(alias, newest)
+  alias.follows = true
+else
+  local weights = {}
+  for i = 5, #ARGV, 2 do
+    local state = redis.call('HGET', ARGV[4] .. ARGV[i], 'state')
+    if not state then return {'no_version', ARGV[i]} end
+    if state ~= 'ready' then return {state == 'failed' and 'failed' or 'not_ready', ARGV[i]} end
+    weights[ARGV[i]] = tonumber(ARGV[i + 1])
+  end
+  alias.weights, alias.follows = weights, false
+  local whole = wholly(alias)
+  if whole then leadWholly(alias, whole) end
+end
+writeAlias(name, alias, ARGV[2])
+redis.call('PUBLISH', KEYS[3], ARGV[3])
+return {'ok'}`);
+
+/**
+ * KEYS function, numbers, changes. ARGV alias, now, `project/name`, version key prefix. Leads an alias wholly to the version that it
+ * led to wholly before: before it was split, else before the version of now. What was removed since is passed over.
+ * Gives `ok`, `no_function`, `no_alias` or `nothing`.
+ */
+export const ROLL_BACK = new LuaScript(`${aliasesIn("KEYS[1]")}
+if redis.call('EXISTS', KEYS[1]) == 0 then return {'no_function'} end
+local alias = readAlias(ARGV[1])
+if not alias then return {'no_alias'} end
+local steps, now = alias.steps or {}, wholly(alias)
+local function isReady(number) return redis.call('HGET', ARGV[4] .. string.format('%d', number), 'state') == 'ready' end
+while #steps > 0 and (steps[#steps] == now or not isReady(steps[#steps])) do table.remove(steps) end
+if #steps == 0 and not alias.shape then
+  -- It followed every deploy, and of no step is a record: the version before is the one below.
+  for _, number in ipairs(redis.call('ZREVRANGEBYSCORE', KEYS[2], '(' .. now, '-inf')) do
+    if isReady(tonumber(number)) then steps[1] = tonumber(number) break end
+  end
+end
+if #steps == 0 then return {'nothing'} end
+alias.steps, alias.follows = steps, false
+leadWholly(alias, steps[#steps])
+writeAlias(ARGV[1], alias, ARGV[2])
+redis.call('PUBLISH', KEYS[3], ARGV[3])
+return {'ok'}`);
+
+/** KEYS function, changes. ARGV alias, now, `project/name`. Gives `ok`, `no_function` or `no_alias`. */
+export const REMOVE_ALIAS = new LuaScript(`
+if redis.call('EXISTS', KEYS[1]) == 0 then return {'no_function'} end
+if redis.call('HDEL', KEYS[1], 'alias:' .. ARGV[1]) == 0 then return {'no_alias'} end
+redis.call('HSET', KEYS[1], 'updatedAt', ARGV[2])
+redis.call('PUBLISH', KEYS[2], ARGV[3])
+return {'ok'}`);
+
+/**
+ * KEYS function, numbers, changes, unfinished. ARGV number, now, `project/name`, version key prefix, source key prefix.
+ * Gives `ok` and the digest of its source when nobody uses that any more; `no_function`, `no_version`, `only`, or `in_use` and the aliases.
+ */
+export const REMOVE_VERSION = new LuaScript(`${aliasesIn("KEYS[1]")}
+if redis.call('EXISTS', KEYS[1]) == 0 then return {'no_function'} end
+local version, member = ARGV[4] .. ARGV[1], ARGV[3] .. ':' .. ARGV[1]
+local base = redis.call('HGET', version, 'base')
+if not base then return {'no_version'} end
+local users = {'in_use'}
+for _, name in ipairs(aliasNames()) do
+  if readAlias(name).weights[ARGV[1]] then users[#users + 1] = name end
+end
+if #users > 1 then return users end
+if redis.call('ZCARD', KEYS[2]) == 1 then return {'only'} end
+redis.call('DEL', version)
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('SREM', KEYS[4], member)
+redis.call('HSET', KEYS[1], 'latest', redis.call('ZREVRANGE', KEYS[2], 0, 0)[1], 'updatedAt', ARGV[2])
+redis.call('PUBLISH', KEYS[3], ARGV[3])
+local users = ARGV[5] .. cjson.decode(base).source.digest
+if redis.call('SREM', users, member) == 1 and redis.call('EXISTS', users) == 0 then
+  return {'ok', cjson.decode(base).source.digest}
+end
+return {'ok'}`);
 
 /** KEYS API keys. ARGV digest, entry. Gives 1 when there was no key and this is the first one now. */
 export const FIRST_KEY = new LuaScript(`

@@ -23,13 +23,16 @@ export function registerInvoke({ program, stdin, action }: Registrar): void {
 	program
 		.command("invoke")
 		.description("invoke a function and print its result")
-		.argument("<name>", "function")
+		.argument("<name>", "function, name@alias or name@version")
 		.option("-d, --payload <payload>", "what it is given: the text itself, @file, or - for stdin")
 		.option("--content-type <type>", "type of the payload (default: JSON if it is JSON, else text)")
 		.option("--async", "queue it in the background and print its id")
 		.option("--timeout <duration>", "a deadline shorter than the function's own: 500ms, 30s", parseDurationMs)
 		.option("-i, --include", "say status, Server-Timing and id on stderr")
-		.addHelpText("after", '\nExamples:\n  berth invoke hello -d \'{"name":"Ada"}\'\n  cat order.json | berth invoke shop -d - --timeout 2s')
+		.addHelpText(
+			"after",
+			'\nExamples:\n  berth invoke hello -d \'{"name":"Ada"}\'\n  berth invoke hello@canary\n  cat order.json | berth invoke shop -d - --timeout 2s',
+		)
 		.action(
 			action(async (session: Session, options: InvokeCommandOptions, name: string) => {
 				const payload = await payloadOf(options.payload, options.contentType, stdin);

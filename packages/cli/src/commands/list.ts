@@ -1,6 +1,7 @@
-import type { FunctionSummary } from "@berth/contracts";
+import { type FunctionSummary, LIVE } from "@berth/contracts";
 import { EXIT } from "../exit-codes.js";
 import type { Registrar } from "../registrar.js";
+import { targetText } from "../render/aliases.js";
 import { tableOf } from "../render/table.js";
 import { sinceText } from "../render/units.js";
 
@@ -28,9 +29,14 @@ function functionsTable(functions: readonly FunctionSummary[], url: string): str
 	const now = Date.now();
 	return tableOf(functions, [
 		{ heading: "NAME", cell: (each) => each.name },
-		{ heading: "LIVE", cell: (each) => (each.live === undefined ? "-" : String(each.live)), align: "right" },
-		{ heading: "LATEST", cell: (each) => String(each.latest), align: "right" },
+		{ heading: "LIVE", cell: liveText },
+		{ heading: "LATEST", cell: (each) => `v${each.latest}` },
 		{ heading: "UPDATED", cell: (each) => sinceText(each.updatedAt, now) },
 		{ heading: "URL", cell: (each) => `${url}/fn/${each.project}/${each.name}/` },
 	]);
+}
+
+function liveText({ aliases }: FunctionSummary): string {
+	const live = aliases.find(({ name }) => name === LIVE);
+	return live === undefined ? "-" : targetText(live);
 }

@@ -1,9 +1,10 @@
-import type { DeployAnswer, Version } from "@berth/contracts";
+import type { Alias, DeployAnswer, Version } from "@berth/contracts";
+import { targetText } from "./aliases.js";
 import { pairsOf } from "./table.js";
 import { durationText } from "./units.js";
 
 /** What a deploy led to: version, image, layers, time, and how to reach it. */
-export function deployedText({ version, unchanged }: DeployAnswer, url: string): string {
+export function deployedText({ version, unchanged, live }: DeployAnswer, url: string): string {
 	const { image, build } = version;
 	const pairs: [string, string][] = [["version", `${version.number}, ${stateOf(version, unchanged)}`]];
 	if (image !== undefined) pairs.push(["image", image.digest]);
@@ -12,10 +13,17 @@ export function deployedText({ version, unchanged }: DeployAnswer, url: string):
 		const phases = Object.entries(build.phases).map(([phase, ms]) => `${phase} ${durationText(ms)}`);
 		pairs.push(["build", durationText(build.durationMs) + (phases.length > 0 ? ` (${phases.join(", ")})` : "")]);
 	}
-	pairs.push(["url", url], ["invoke", `berth invoke ${version.function}`]);
+	const isLive = live === undefined || version.number in live.weights;
+	if (live !== undefined && !live.follows) pairs.push(["live", stayedText(version, live)]);
+	pairs.push(["url", url], ["invoke", `berth invoke ${version.function}${isLive ? "" : `@${version.number}`}`]);
 	return `${version.function}\n${pairsOf(pairs, "  ")}`;
 }
 
 function stateOf(version: Version, unchanged: boolean): string {
 	return unchanged ? `${version.state}; unchanged, nothing was built` : version.state;
+}
+
+/** A deploy doesn't move what was set by hand: that has to be said where it is looked for. */
+function stayedText({ function: name, number }: Version, live: Alias): string {
+	return `still ${targetText(live)}; \`berth alias set ${name} live v${number}\` moves it, \`… live latest\` has it follow deploys`;
 }

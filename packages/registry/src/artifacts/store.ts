@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { Deposit } from "./deposit.js";
+import { FunctionStore } from "./function-store.js";
 import { ImageStore } from "./image-store.js";
 import { KeyStore } from "./key-store.js";
 import { type PayloadBudget, PayloadStore } from "./payload-store.js";
@@ -22,6 +23,8 @@ export interface ArtifactStore {
 	readonly logs: PayloadStore;
 	readonly images: ImageStore;
 	readonly keys: KeyStore;
+	/** Copies of what the durable Redis says of functions, aliases above all. */
+	readonly functions: FunctionStore;
 }
 
 export interface ArtifactStoreOptions {
@@ -52,5 +55,6 @@ export async function openArtifactStore(directory: string, options: ArtifactStor
 		logs: await openPayloads("logs", budgets?.logBytes, "remove oldest"),
 		images: await ImageStore.open(join(directory, "oci"), deposit),
 		keys: await KeyStore.open(join(directory, "keys"), deposit),
+		functions: await FunctionStore.open(join(directory, "functions"), deposit),
 	});
 }

@@ -1,0 +1,40 @@
+import type { Alias, Layer, Version } from "@berth/contracts";
+import { namesText } from "./aliases.js";
+import { pairsOf, tableOf } from "./table.js";
+import { bytesText, durationText } from "./units.js";
+
+/** Everything about a version that a person asks for: its image layer by layer, what it runs on, what it may use. */
+export function inspectedText(version: Version, aliases: readonly Alias[]): string {
+	const { image, build, failure, manifest, source, number } = version;
+	const names = namesText(aliases, number);
+	const pairs: [string, string][] = [
+		["version", `${number}, ${version.state}${names === "" ? "" : `; ${names}`}`],
+		["created", version.createdAt],
+	];
+	if (build !== undefined) pairs.push(["build", durationText(build.durationMs)]);
+	if (failure !== undefined) pairs.push(["failure", `${failure.phase}: ${failure.message}`]);
+	pairs.push(
+		["source", `${source.digest} (${source.filename ?? source.kind}, ${bytesText(source.sizeBytes)})`],
+		["runtime", manifest.runtime],
+		["limits", `${manifest.memoryMiB} MiB, ${manifest.cpuMilli} m CPU, ${durationText(manifest.timeoutMs)}, /tmp ${manifest.tmpfsMiB} MiB`],
+	);
+	if (image !== undefined) pairs.push(["image", image.digest], ["base", image.base.digest], ["entry", image.entry]);
+	const head = `${version.function}\n${pairsOf(pairs, "  ")}`;
+	return image === undefined ? head : `${head}\n${layersTable([...image.base.layers.map(ofBase), ...image.layers.map(ofFunction)])}`;
+}
+
+interface Row extends Layer {
+	readonly part: "base" | "function";
+}
+
+const ofBase = (layer: Layer): Row => ({ ...layer, part: "base" });
+const ofFunction = (layer: Layer): Row => ({ ...layer, part: "function" });
+
+/** Bottom first, as they lie on each other. */
+function layersTable(layers: readonly Row[]): string {
+	return tableOf(layers, [
+		{ heading: "  LAYER", cell: (each) => `  ${each.digest}` },
+		{ heading: "SIZE", cell: (each) => bytesText(each.sizeBytes), align: "right" },
+		{ heading: "OF", cell: (each) => each.part },
+	]);
+}

@@ -1,0 +1,52 @@
+import { type AliasList, type AliasTarget, aliasInputSchema, BerthError, FIXED_LIMITS } from "@berth/contracts";
+import type { Request, Response } from "express";
+import { authenticate } from "./auth.js";
+import { parseJson } from "./json.js";
+import { aliasFrom, nameFrom } from "./names.js";
+import type { Services } from "./services.js";
+import { validate } from "./validation.js";
+
+/** Fields of an alias, weights included, by far. */
+const MOST_FIELDS = 100;
+const EITHER = 'either weights, as in {"weights": {"3": 90, "4": 10}}, or {"follows": true}';
+
+/** `GET /v1/functions/{name}/aliases` */
+export async function listAliases(request: Request, response: Response, { keys, functions }: Services): Promise<void> {
+	const { project } = await authenticate(request, keys);
+	response.json({ aliases: await functions.aliases.list(project, nameFrom(request.params["name"])) } satisfies AliasList);
+}
+
+/** `GET /v1/functions/{name}/aliases/{alias}` */
+export async function getAlias(request: Request, response: Response, { keys, functions }: Services): Promise<void> {
+	const { project } = await authenticate(request, keys);
+	response.json(await functions.aliases.get(project, nameFrom(request.params["name"]), aliasFrom(request.params["alias"])));
+}
+
+/** `PUT /v1/functions/{name}/aliases/{alias}` */
+export async function setAlias(request: Request, response: Response, { keys, functions, bodies }: Services): Promise<void> {
+	const { project } = await authenticate(request, keys);
+	const [name, alias] = [nameFrom(request.params["name"]), aliasFrom(request.params["alias"])];
+	const body = parseJson(await bodies.read(request, FIXED_LIMITS.bodyBytes), "the body", MOST_FIELDS);
+	response.json(await functions.aliases.set(project, name, alias, targetOf(body)));
+}
+
+/** `DELETE /v1/functions/{name}/aliases/{alias}` */
+export async function removeAlias(request: Request, response: Response, { keys, functions }: Services): Promise<void> {
+	const { project } = await authenticate(request, keys);
+	await functions.aliases.remove(project, nameFrom(request.params["name"]), aliasFrom(request.params["alias"]));
+	response.status(204).end();
+}
+
+/** `POST /v1/functions/{name}/aliases/{alias}/rollback` */
+export async function rollBack(request: Request, response: Response, { keys, functions }: Services): Promise<void> {
+	const { project } = await authenticate(request, keys);
+	response.json(await functions.aliases.rollBack(project, nameFrom(request.params["name"]), aliasFrom(request.params["alias"])));
+}
+
+function targetOf(body: unknown): AliasTarget {
+	const { weights, follows } = validate(aliasInputSchema, body, { code: "invalid_request", whole: "body" });
+	if ((weights === undefined) === (follows === undefined)) {
+		throw new BerthError("invalid_request", `body: ${EITHER}`, { issues: [{ field: "body", message: EITHER }] });
+	}
+	return weights === undefined ? { follows: true } : { weights };
+}
