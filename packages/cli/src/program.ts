@@ -4,11 +4,13 @@ import { registerBench } from "./commands/bench.js";
 import { registerDeploy } from "./commands/deploy.js";
 import { registerDoctor } from "./commands/doctor.js";
 import { registerDown } from "./commands/down.js";
+import { registerImage } from "./commands/image.js";
 import { registerInvoke } from "./commands/invoke.js";
 import { registerKill } from "./commands/kill.js";
 import { registerList } from "./commands/list.js";
 import { registerLogs } from "./commands/logs.js";
 import { registerPs } from "./commands/ps.js";
+import { registerRecover } from "./commands/recover.js";
 import { registerRm } from "./commands/rm.js";
 import { registerStats } from "./commands/stats.js";
 import { registerUp } from "./commands/up.js";
@@ -36,6 +38,8 @@ const COMMANDS = [
 	registerVersions,
 	registerLogs,
 	registerRm,
+	registerImage,
+	registerRecover,
 	registerPs,
 	registerStats,
 	registerKill,

@@ -1,4 +1,5 @@
 import { functionsOf } from "./functions.js";
+import { imagesOf } from "./images.js";
 import { invocationsOf } from "./invocations.js";
 import { nodesOf } from "./nodes.js";
 import { type Exchange, Transport } from "./transport.js";
@@ -19,6 +20,7 @@ export interface ClientOptions {
  * An answer that is a problem rejects with ApiError, no answer with ConnectionError.
  */
 export type Client = ReturnType<typeof functionsOf> &
+	ReturnType<typeof imagesOf> &
 	ReturnType<typeof invocationsOf> &
 	ReturnType<typeof nodesOf> &
 	AsyncDisposable & {
@@ -30,5 +32,12 @@ export type Client = ReturnType<typeof functionsOf> &
 export function createClient(options: ClientOptions): Client {
 	const transport = new Transport(options);
 	const close = () => transport.close();
-	return { ...functionsOf(transport), ...invocationsOf(transport), ...nodesOf(transport), close, [Symbol.asyncDispose]: close };
+	return {
+		...functionsOf(transport),
+		...imagesOf(transport),
+		...invocationsOf(transport),
+		...nodesOf(transport),
+		close,
+		[Symbol.asyncDispose]: close,
+	};
 }
