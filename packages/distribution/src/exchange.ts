@@ -36,7 +36,8 @@ export class Exchange {
 	/** Whatever it answers but 401 and 403. Whoever asks reads the body, or dumps it. @throws BerthError `registry_failed` */
 	async ask(ask: Ask): Promise<Answer> {
 		let answer = await this.#once(ask);
-		if (answer.statusCode === 401) {
+		// Where a redirect leads has no claim on the login.
+		if (answer.statusCode === 401 && new URL(answer.url).origin === this.#access.origin) {
 			await answer.body.dump();
 			await this.#authorization.answer(headerOf(answer, "www-authenticate"));
 			answer = await this.#once(ask);

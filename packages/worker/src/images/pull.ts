@@ -45,13 +45,14 @@ export async function pullImage(request: TransferRequest, parts: PullParts, prog
 		for (const layer of read.layers) layers.push(await fetchLayer(layer, repository, artifacts, progress));
 		const { base, own } = splitLayers(read, layers);
 		const labels = imageLabels(read, base, read.entry);
-		// From here on nothing is collected that has no name yet, and no registry can draw it out.
+		const { digest } = await storeImage(artifacts.images, layers, labels);
+		const image: ImageReference = { digest, base, layers: own, entry: read.entry };
+		await takeLayers({ image, manifest: read.manifest }, warmLayers);
+		// From here on nothing is collected that has no name yet: whatever a stranger can draw out is over.
 		using _hold = await artifacts.images.hold();
 		const stored = await Promise.all(layers.map(({ digest }) => artifacts.images.hasBlob(digest)));
 		if (!stored.every((one) => one)) continue;
 		const made = await storeImage(artifacts.images, layers, labels);
-		const image: ImageReference = { digest: made.digest, base, layers: own, entry: read.entry };
-		await takeLayers({ image, manifest: read.manifest }, warmLayers);
 		const number = await functions.reserveNumber(request.project, request.function);
 		const version = { project: request.project, function: request.function, number, ...read, createdAt: new Date().toISOString() };
 		await artifacts.images.tag(imageTag(version), made.manifest, version.createdAt);

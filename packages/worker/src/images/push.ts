@@ -1,5 +1,5 @@
 import { readImageManifest } from "@berth/builder";
-import { BerthError, type Digest, type TransferRequest } from "@berth/contracts";
+import { BerthError, type Digest, MEDIA_TYPES, type TransferRequest } from "@berth/contracts";
 import type { BlobDescriptor, Repository } from "@berth/distribution";
 import type { ArtifactStore, FunctionRegistry } from "@berth/registry";
 import type { Registries } from "./registries.js";
@@ -23,7 +23,7 @@ export async function pushImage(request: TransferRequest, parts: PushParts, prog
 	);
 	progress.begin({ digest, blobs: blobs.size, totalBytes: [...blobs.values()].reduce((sum, { size }) => sum + size, 0) });
 	for (const blob of blobs.values()) await pushBlob(blob, { repository, host, name }, artifacts, progress);
-	await repository.putManifest(reference, { bytes, digest, mediaType: "application/vnd.oci.image.manifest.v1+json" });
+	await repository.putManifest(reference, { bytes, digest, mediaType: MEDIA_TYPES.manifest });
 	return { digest, version: number };
 }
 
