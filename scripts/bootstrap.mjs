@@ -3,7 +3,7 @@
 import { fileURLToPath } from "node:url";
 import { build } from "./setup/build.mjs";
 import { refusal } from "./setup/command-lines.mjs";
-import { debianPackages } from "./setup/debian-packages.mjs";
+import { debianPackages, testPackages } from "./setup/debian-packages.mjs";
 import { handOver } from "./setup/hand-over.mjs";
 import { machine, root } from "./setup/machine.mjs";
 import { npmPackages, runtimes } from "./setup/npm-packages.mjs";
@@ -18,8 +18,8 @@ const SETUP = [machine, debianPackages, npmPackages, runtimes, build];
 const VERBS = {
 	setup: { steps: SETUP, run: async () => 0 },
 	quickstart: { steps: [root, ...SETUP], run: (args) => handOver([at("./quickstart.mjs"), ...args]) },
-	test: { steps: [root, ...SETUP], run: (args) => runTests(args, false) },
-	"test:long": { steps: [root, ...SETUP], run: (args) => runTests(args, true) },
+	test: { steps: [root, ...SETUP, testPackages], run: (args) => runTests(args, false) },
+	"test:long": { steps: [root, ...SETUP, testPackages], run: (args) => runTests(args, true) },
 	bench: { steps: [root, ...SETUP], run: (args) => handOver([at("./bench.mjs"), ...args]) },
 };
 

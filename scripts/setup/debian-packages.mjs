@@ -1,6 +1,7 @@
-import { existsSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
 import { SetupFailure } from "./failure.mjs";
-import { findProgram } from "./places.mjs";
+import { findProgram, ROOT } from "./places.mjs";
 import { runProgram } from "./run-program.mjs";
 
 /**
@@ -32,6 +33,48 @@ export const debianPackages = {
 		if (findProgram("redis-server") === undefined) await linkRedis(log);
 	},
 };
+
+/** What only tests want: other people's readers of image layouts, and what a registry's tokens are signed with. */
+const TEST_NEEDS = [
+	{ package: "skopeo", what: "reads image layouts", there: () => findProgram("skopeo") !== undefined },
+	{ package: "openssl", what: "makes a certificate", there: () => findProgram("openssl") !== undefined },
+	{ package: "umoci", what: "unpacks images", there: () => findProgram("umoci") !== undefined },
+];
+/** A package that would run a service of its own when it is installed is only unpacked here. */
+const UNPACKED = join(ROOT, "node_modules", ".berth", "docker-registry");
+const REGISTRY_PROGRAM = join(UNPACKED, "usr", "bin", "docker-registry");
+
+/** Programs that tests run against: readers of image layouts, and an OCI registry. */
+export const testPackages = {
+	title: "Programs for tests",
+	plan() {
+		const said = TEST_NEEDS.filter((need) => !need.there()).map((need) => `${need.package} (${need.what})`);
+		if (!existsSync(REGISTRY_PROGRAM)) said.push(`docker-registry, unpacked into ${UNPACKED}`);
+		return said.length === 0 ? undefined : `installs ${said.join(", ")}`;
+	},
+	async run(log) {
+		const missing = TEST_NEEDS.filter((need) => !need.there()).map((need) => need.package);
+		if (missing.length > 0) await install(log, missing);
+		if (!existsSync(REGISTRY_PROGRAM)) await unpack(log, "docker-registry");
+	},
+};
+
+async function unpack(log, name) {
+	const advice = `Look at the network, then by hand: apt-get download ${name}; dpkg-deb --extract ${name}_*.deb ${UNPACKED}`;
+	rmSync(UNPACKED, { recursive: true, force: true });
+	mkdirSync(UNPACKED, { recursive: true });
+	const download = () => runProgram(log, "apt-get", ["-q", "download", name], { advice, cwd: UNPACKED });
+	try {
+		await download();
+	} catch (error) {
+		if (!(error instanceof SetupFailure)) throw error;
+		await runProgram(log, "apt-get", ["-q", "update"], { advice });
+		await download();
+	}
+	const [archive] = readdirSync(UNPACKED).filter((file) => file.endsWith(".deb"));
+	await runProgram(log, "dpkg-deb", ["--extract", archive, "."], { advice, cwd: UNPACKED });
+	rmSync(join(UNPACKED, archive));
+}
 
 async function install(log, packages) {
 	if (findProgram("apt-get") === undefined) throw new SetupFailure("there is no apt-get here", otherDistribution());

@@ -9,14 +9,14 @@ const LAST_LINES = 20;
  * @param {import("./setup-log.mjs").SetupLog} log
  * @param {string} program
  * @param {readonly string[]} args
- * @param {{advice: string, env?: Record<string, string>, tell?: (lines: string[]) => string[]}} options what to do when
- *   it fails; which of its lines say why (default: the last ones)
+ * @param {{advice: string, env?: Record<string, string>, cwd?: string, tell?: (lines: string[]) => string[]}} options what to
+ *   do when it fails; where it runs (default: the checkout); which of its lines say why (default: the last ones)
  * @returns {Promise<string>} everything it printed
  * @throws SetupFailure with the last lines, when it doesn't exit with 0
  */
-export async function runProgram(log, program, args, { advice, env, tell = (all) => all }) {
+export async function runProgram(log, program, args, { advice, env, cwd = ROOT, tell = (all) => all }) {
 	log.write(`\n$ ${[program, ...args].join(" ")}\n`);
-	const child = spawn(program, args, { cwd: ROOT, env: environment(env), stdio: ["ignore", "pipe", "pipe"] });
+	const child = spawn(program, args, { cwd, env: environment(env), stdio: ["ignore", "pipe", "pipe"] });
 	let output = "";
 	for (const stream of [child.stdout, child.stderr]) {
 		stream.setEncoding("utf8");

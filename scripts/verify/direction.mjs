@@ -7,17 +7,18 @@ export const MAY_IMPORT = {
 	config: ["contracts"],
 	telemetry: ["contracts"],
 	redis: ["contracts"],
+	distribution: ["contracts"],
 	registry: ["contracts", "config", "telemetry", "redis"],
 	queue: ["contracts", "config", "telemetry", "redis"],
 	builder: ["contracts", "config", "telemetry", "registry"],
 	sandbox: ["contracts", "config", "telemetry"],
 	agents: ["contracts"],
 	gateway: ["contracts", "config", "telemetry", "registry", "queue"],
-	worker: ["contracts", "config", "telemetry", "registry", "queue", "builder", "sandbox", "agents"],
+	worker: ["contracts", "config", "telemetry", "registry", "queue", "builder", "sandbox", "agents", "distribution"],
 	launcher: ["contracts", "config", "telemetry", "sandbox"],
 	client: ["contracts"],
 	loadtest: ["contracts", "client"],
-	cli: ["contracts", "config", "client", "loadtest"],
+	cli: ["contracts", "config", "client", "distribution", "loadtest"],
 };
 
 /** Where alone each third-party engine may be imported. */
@@ -30,7 +31,7 @@ const HOMES = {
 	pino: ["packages/telemetry/src/"],
 	"prom-client": ["packages/telemetry/src/"],
 	commander: ["packages/cli/src/"],
-	undici: ["packages/client/src/", "packages/loadtest/src/"],
+	undici: ["packages/client/src/", "packages/distribution/src/", "packages/loadtest/src/"],
 };
 
 /** What tests may import beside what their package declares. */

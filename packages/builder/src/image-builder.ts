@@ -2,6 +2,7 @@ import { type Base, BerthError, type BuildFailure, type BuildReport, type ImageR
 import type { Bases } from "./bases.js";
 import { bundle, type CodeLayer, type CodeLayerOptions, findCodeLayer, storeCodeLayer } from "./code-layer.js";
 import { imageLabels } from "./image-labels.js";
+import { imageTag, parseImageTag } from "./image-tag.js";
 import { storeImage } from "./oci-image.js";
 
 /** What became of a build. A source that doesn't build is a value. */
@@ -26,7 +27,6 @@ export interface ImageBuilderOptions extends Omit<CodeLayerOptions, "builder"> {
 /** A base's layers, bottom first. */
 const BASE_LAYERS = ["runtime", "agent"] as const;
 const BASE_TAG = /^base\/(.+):current$/;
-const IMAGE_TAG = /^([^/]+)\/(.+):(\d+)$/;
 
 /** Makes images out of versions: base, code layer, config, manifest, name. */
 export class ImageBuilder {
@@ -64,7 +64,7 @@ export class ImageBuilder {
 
 	/** Removes the name of a version's image, and what nothing needs any more. */
 	removeVersion(version: Version): Promise<void> {
-		return this.#remove((tag) => tag === imageName(version));
+		return this.#remove((tag) => tag === imageTag(version));
 	}
 
 	/** The functions (`project/name`) that images are of. */
@@ -91,17 +91,18 @@ export class ImageBuilder {
 	async #mend(tag: string): Promise<void> {
 		const { stores, bases, findVersion } = this.#options;
 		const [, kind] = BASE_TAG.exec(tag) ?? [];
-		const [, project = "", name = "", number] = IMAGE_TAG.exec(tag) ?? [];
+		const { project, function: name, number } = parseImageTag(tag) ?? { project: "", function: "", number: 0 };
 		const base = bases[kind as keyof Bases] as Base | undefined;
-		const version = kind === undefined ? await findVersion(project, name, Number(number)) : undefined;
+		const version = kind === undefined ? await findVersion(project, name, number) : undefined;
 		if (base === undefined && version === undefined) {
 			await stores.images.untag(tag);
 		} else if (base !== undefined) {
 			await stores.images.tag(tag, (await storeImage(stores.images, base.layers, {})).manifest);
 		} else if (version?.image !== undefined) {
 			const { image } = version;
-			const labels = imageLabels(version, image.entry);
-			await stores.images.tag(tag, (await storeImage(stores.images, [...image.base.layers, ...image.layers], labels)).manifest);
+			const labels = imageLabels(version, image.base, image.entry);
+			const made = await storeImage(stores.images, [...image.base.layers, ...image.layers], labels);
+			await stores.images.tag(tag, made.manifest, version.createdAt);
 		}
 	}
 
@@ -124,8 +125,8 @@ export class ImageBuilder {
 		const imageAt = performance.now();
 		const base = bases[version.manifest.runtime];
 		const found = await this.#lookFor(base);
-		const image = await storeImage(stores.images, [...base.layers, code.layer], imageLabels(version, code.entry));
-		await stores.images.tag(imageName(version), image.manifest);
+		const image = await storeImage(stores.images, [...base.layers, code.layer], imageLabels(version, base, code.entry));
+		await stores.images.tag(imageTag(version), image.manifest, version.createdAt);
 		const report: BuildReport = {
 			durationMs: performance.now() - startedAt,
 			phases: { ...code.phases, image: performance.now() - imageAt },
@@ -143,9 +144,4 @@ export class ImageBuilder {
 		}
 		return BASE_LAYERS.map((name) => ({ name, cached: true }));
 	}
-}
-
-/** `default/hello:3`. A name of an image, not a part of it: the same content has the same digest under each. */
-function imageName({ project, function: name, number }: Version): string {
-	return `${project}/${name}:${number}`;
 }

@@ -4,6 +4,9 @@ import type { Descriptor, ImageStore } from "@berth/registry";
 /** Processor names as Go, and so OCI, has them. */
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
 
+/** The processor that images of this machine are for. */
+export const ARCHITECTURE = ARCHITECTURES[process.arch] ?? process.arch;
+
 export interface StoredImage {
 	readonly digest: Digest;
 	readonly manifest: Descriptor;
@@ -22,7 +25,7 @@ export async function storeImage(
 ): Promise<StoredImage> {
 	const config = await images.putBlob(
 		json({
-			architecture: ARCHITECTURES[process.arch] ?? process.arch,
+			architecture: ARCHITECTURE,
 			os: "linux",
 			config: { User: "1000:1000", WorkingDir: "/function", Labels: labels },
 			rootfs: { type: "layers", diff_ids: layers.map(({ digest }) => digest) },

@@ -5,12 +5,14 @@ import { registerBench } from "./commands/bench.js";
 import { registerDeploy } from "./commands/deploy.js";
 import { registerDoctor } from "./commands/doctor.js";
 import { registerDown } from "./commands/down.js";
+import { registerImage } from "./commands/image.js";
 import { registerInspect } from "./commands/inspect.js";
 import { registerInvoke } from "./commands/invoke.js";
 import { registerKill } from "./commands/kill.js";
 import { registerList } from "./commands/list.js";
 import { registerLogs } from "./commands/logs.js";
 import { registerPs } from "./commands/ps.js";
+import { registerRecover } from "./commands/recover.js";
 import { registerRm } from "./commands/rm.js";
 import { registerRollback } from "./commands/rollback.js";
 import { registerStats } from "./commands/stats.js";
@@ -42,6 +44,8 @@ const COMMANDS = [
 	registerRollback,
 	registerLogs,
 	registerRm,
+	registerImage,
+	registerRecover,
 	registerPs,
 	registerStats,
 	registerKill,

@@ -1,5 +1,6 @@
 import { aliasesOf } from "./aliases.js";
 import { functionsOf } from "./functions.js";
+import { imagesOf } from "./images.js";
 import { invocationsOf } from "./invocations.js";
 import { nodesOf } from "./nodes.js";
 import { type Exchange, Transport } from "./transport.js";
@@ -21,6 +22,7 @@ export interface ClientOptions {
  */
 export type Client = ReturnType<typeof functionsOf> &
 	ReturnType<typeof aliasesOf> &
+	ReturnType<typeof imagesOf> &
 	ReturnType<typeof invocationsOf> &
 	ReturnType<typeof nodesOf> &
 	AsyncDisposable & {
@@ -35,6 +37,7 @@ export function createClient(options: ClientOptions): Client {
 	return {
 		...functionsOf(transport),
 		...aliasesOf(transport),
+		...imagesOf(transport),
 		...invocationsOf(transport),
 		...nodesOf(transport),
 		close,

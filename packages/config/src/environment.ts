@@ -29,9 +29,15 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_MAX_INFLIGHT: String(settings.maxInflight),
 		BERTH_BODY_MEMORY_MIB: String(settings.bodyMemoryBytes / MIB),
 		BERTH_ANSWER_STALL_MS: String(settings.answerStallMs),
+		BERTH_REGISTRIES: settings.registries.length === 0 ? undefined : settings.registries.map(registryText).join(","),
 		BERTH_LOG_LEVEL: settings.logLevel,
 	};
 	return Object.fromEntries(Object.entries(variables).filter((pair): pair is [string, string] => pair[1] !== undefined));
+}
+
+function registryText({ origin, login }: Settings["registries"][number]): string {
+	if (login === undefined) return origin;
+	return origin.replace("://", `://${encodeURIComponent(login.username)}:${encodeURIComponent(login.password)}@`);
 }
 
 /** Where Debian keeps programs, for a parent that was started without a PATH. */

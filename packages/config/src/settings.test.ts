@@ -1,5 +1,6 @@
 import { newId } from "@berth/contracts";
 import { describe, expect, test } from "vitest";
+import { environmentOf } from "./environment.js";
 import { loadSettings, SettingsError } from "./settings.js";
 import { userSettings } from "./user-settings.js";
 
@@ -53,6 +54,27 @@ describe("a wrong setting is named with its value and what is allowed", () => {
 	test.each(["redis://localhost", "rediss://u:p@host:6380/2", "unix:///run/redis.sock?db=1"])("%s is a Redis", (url) => {
 		expect(loadSettings({ BERTH_FAST_REDIS_URL: url })).toMatchObject({ fastRedisUrl: url, embedded: { fast: false } });
 	});
+});
+
+describe("registries", () => {
+	test("are hosts, some with a login, and reach another process as they are", () => {
+		const settings = loadSettings({ BERTH_REGISTRIES: "https://ghcr.io, http://me:a%2Cb%3A%2F@127.0.0.1:5000" });
+		expect(settings.registries).toEqual([
+			{ host: "ghcr.io", origin: "https://ghcr.io" },
+			{ host: "127.0.0.1:5000", origin: "http://127.0.0.1:5000", login: { username: "me", password: "a,b:/" } },
+		]);
+		expect(loadSettings(environmentOf(settings)).registries).toEqual(settings.registries);
+		expect(loadSettings({}).registries).toEqual([]);
+	});
+
+	test.each(["ghcr.io", "https://me@host", "https://me:hunter2@host/path", "ftp://host", "https://me:%zz@host", "https://a,,https://b"])(
+		"%s is refused, and no password shown",
+		(text) => {
+			const message = complaint({ BERTH_REGISTRIES: text });
+			expect(message).toMatch(/^BERTH_REGISTRIES: https:\/\/host or http:\/\/host/);
+			expect(message).not.toContain("hunter2");
+		},
+	);
 });
 
 test("a misspelt setting is an error, a variable of somebody else's isn't", () => {

@@ -15,6 +15,30 @@ const whole = (min: number, max: number) =>
 		.min(min, `at least ${min}`)
 		.max(max, `at most ${max}`);
 
+const REGISTRIES = "https://host or http://host, with name:password@ before the host where a login is wanted, several with commas between";
+
+/** A registry as the settings name it; its password percent-encoded where it has to be. */
+function registryOf(text: string): Settings["registries"][number] | undefined {
+	if (!URL.canParse(text)) return undefined;
+	const { protocol, host, origin, username, password, pathname, search, hash } = new URL(text);
+	const isBare = pathname === "/" && search === "" && hash === "" && (username === "") === (password === "");
+	if (!/^https?:$/.test(protocol) || host === "" || !isBare) return undefined;
+	if (username === "") return Object.freeze({ host, origin });
+	try {
+		return Object.freeze({ host, origin, login: { username: decodeURIComponent(username), password: decodeURIComponent(password) } });
+	} catch {
+		// A % that begins no escape.
+		return undefined;
+	}
+}
+
+const registries = z.string().transform((text, context): Settings["registries"] => {
+	const found = text.split(",").map((part) => registryOf(part.trim()));
+	if (found.every((one) => one !== undefined)) return found;
+	context.addIssue(REGISTRIES);
+	return z.NEVER;
+});
+
 /**
  * Every setting of every process: its environment variable, meaning, unit and default. This package
  * is the only reader of the environment. docs/settings.md has the same table (a test compares them).
@@ -63,6 +87,8 @@ export const settingsSchema = z.object({
 	BERTH_BODY_MEMORY_MIB: whole(64, 1 << 20).default(256),
 	/** How long a client may take nothing of its answer before it is cut off, milliseconds. */
 	BERTH_ANSWER_STALL_MS: whole(1000, 3_600_000).default(30_000),
+	/** OCI registries that images may be pushed to and pulled from, with logins. */
+	BERTH_REGISTRIES: registries.optional(),
 	BERTH_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
 });
 
@@ -94,6 +120,12 @@ export interface Settings {
 	readonly maxInflight: number;
 	readonly bodyMemoryBytes: number;
 	readonly answerStallMs: number;
+	/** OCI registries that may be used: host and port as images are named, origin, and the login. */
+	readonly registries: readonly {
+		readonly host: string;
+		readonly origin: string;
+		readonly login?: { readonly username: string; readonly password: string };
+	}[];
 	readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
 	readonly cores: number;
 	readonly paths: DataPaths;
@@ -195,6 +227,7 @@ export function loadSettings(
 		maxInflight: value.BERTH_MAX_INFLIGHT,
 		bodyMemoryBytes: value.BERTH_BODY_MEMORY_MIB * MIB,
 		answerStallMs: value.BERTH_ANSWER_STALL_MS,
+		registries: Object.freeze(value.BERTH_REGISTRIES ?? []),
 		logLevel: value.BERTH_LOG_LEVEL,
 		cores: availableParallelism(),
 		paths,
@@ -209,5 +242,7 @@ function describe(
 ): string {
 	const variable = path.join(".");
 	const name = flags[variable] ?? variable;
-	return variable.endsWith("_URL") ? `${name}: ${message}` : `${name} is ${JSON.stringify(given[variable])}: ${message}`;
+	return variable.endsWith("_URL") || variable === "BERTH_REGISTRIES"
+		? `${name}: ${message}`
+		: `${name} is ${JSON.stringify(given[variable])}: ${message}`;
 }

@@ -71,9 +71,12 @@ export async function getSource(request: Request, response: Response, { keys, fu
 	const { project } = await authenticate(request, keys);
 	const name = nameFrom(request.params["name"]);
 	const version = await functions.needVersion(project, name, numberFrom(request.params["number"]));
-	// A build that failed takes its source along, unless another version is made of it.
+	// A build that failed takes its source along, unless another version is made of it; an image from a registry has none.
 	if (!(await artifacts.sources.has(version.source.digest))) {
-		throw new BerthError("not_found", `the source of ${name}:${version.number} isn't here any more: sources of failed builds aren't kept`);
+		throw new BerthError(
+			"not_found",
+			`the source of ${name}:${version.number} isn't here: sources of failed builds aren't kept, and images from a registry bring none`,
+		);
 	}
 	response.type(SOURCE_TYPES[version.source.kind]).send(await artifacts.sources.get(version.source.digest));
 }

@@ -1,10 +1,11 @@
-import { aliasInputSchema, inlineDeploySchema } from "@berth/contracts";
+import { aliasInputSchema, inlineDeploySchema, pullSchema, pushSchema } from "@berth/contracts";
 import type { Request, Response } from "express";
 import type { z } from "zod";
 import { getAlias, listAliases, removeAlias, rollBack, setAlias } from "./aliases.js";
 import { deploy } from "./deploys.js";
 import { deleteFunction, getFunction, getSource, getVersion, listFunctions, listVersions, removeVersion } from "./functions.js";
 import { livez, metrics, readyz } from "./health.js";
+import { getTransfer, listImages, pull, push, recover } from "./images.js";
 import type { Invocations } from "./invocations.js";
 import { commandNodes, getStats, listSandboxes, nodeCommandSchema } from "./nodes.js";
 import { getInvocation } from "./records.js";
@@ -27,7 +28,7 @@ export interface Route {
 
 /** Every route, the hottest first. */
 export function routes(invocations: Invocations): readonly Route[] {
-	return [...invocationRoutes(invocations), ...FUNCTION_ROUTES, ...ALIAS_ROUTES, ...NODE_ROUTES, ...HEALTH_ROUTES];
+	return [...invocationRoutes(invocations), ...FUNCTION_ROUTES, ...ALIAS_ROUTES, ...IMAGE_ROUTES, ...NODE_ROUTES, ...HEALTH_ROUTES];
 }
 
 function invocationRoutes(invocations: Invocations): readonly Route[] {
@@ -183,6 +184,51 @@ const ALIAS_ROUTES: readonly Route[] = [
 		key: true,
 		answers: { 200: "The alias as it is now" },
 		serve: rollBack,
+	},
+];
+
+const IMAGE_ROUTES: readonly Route[] = [
+	{
+		method: "get",
+		path: "/v1/images",
+		summary: "The images of the project's versions",
+		key: true,
+		answers: { 200: "ImageList" },
+		serve: listImages,
+	},
+	{
+		method: "post",
+		path: "/v1/images/push",
+		summary: "Push a version's image to an OCI registry",
+		key: true,
+		body: pushSchema,
+		answers: { 202: "ImageTransfer; it goes on at Location" },
+		serve: push,
+	},
+	{
+		method: "post",
+		path: "/v1/images/pull",
+		summary: "Pull an image that Berth built, as a new version of a function",
+		key: true,
+		body: pullSchema,
+		answers: { 202: "ImageTransfer; it goes on at Location" },
+		serve: pull,
+	},
+	{
+		method: "get",
+		path: "/v1/images/transfers/{id}",
+		summary: "A push or a pull, as far as it is. `?after=` a revision waits for the next, 4 s at most.",
+		key: true,
+		answers: { 200: "ImageTransfer" },
+		serve: getTransfer,
+	},
+	{
+		method: "post",
+		path: "/v1/recover",
+		summary: "Make functions and versions out of the images in the store, after the durable Redis was lost",
+		key: true,
+		answers: { 200: "Recovery" },
+		serve: recover,
 	},
 ];
 

@@ -1,4 +1,14 @@
-import type { InvocationRecord, InvocationRequest, NodeCommand, NodeStats, SandboxInfo, Settlement } from "@berth/contracts";
+import type {
+	ImageTransfer,
+	InvocationRecord,
+	InvocationRequest,
+	NodeCommand,
+	NodeStats,
+	Recovery,
+	SandboxInfo,
+	Settlement,
+	TransferRequest,
+} from "@berth/contracts";
 
 /** Interactive and background lanes as the gateway sees them. */
 export interface InvocationQueue {
@@ -110,6 +120,12 @@ export type NodeQuestion =
 	| { readonly kind: "stats" }
 	| { readonly kind: "sandboxes" }
 	| { readonly kind: "metrics" }
+	/** Begins to push or pull an image. */
+	| { readonly kind: "startTransfer"; readonly request: TransferRequest }
+	/** How far a transfer is, once its revision is past `after`, or after 4 s. */
+	| { readonly kind: "transfer"; readonly project: string; readonly id: string; readonly after: number }
+	/** Makes versions out of the images in the store. */
+	| { readonly kind: "recover" }
 	| Exclude<NodeCommand, { readonly kind: "evict" }>
 	| { readonly kind: "evict"; readonly project: string; readonly function: string };
 export type NodeAnswer =
@@ -117,6 +133,9 @@ export type NodeAnswer =
 	| { readonly kind: "sandboxes"; readonly sandboxes: readonly SandboxInfo[] }
 	/** Prometheus text of the worker's registry. */
 	| { readonly kind: "metrics"; readonly text: string }
+	/** Absent: the node has none of that id. */
+	| { readonly kind: "transfer"; readonly transfer?: ImageTransfer }
+	| { readonly kind: "recovery"; readonly recovery: Recovery }
 	| { readonly kind: "done"; readonly affected: number }
 	| { readonly kind: "refused"; readonly code: string; readonly detail: string };
 

@@ -229,6 +229,48 @@ describe("what is deleted", () => {
 	});
 });
 
+describe("records that were lost", () => {
+	const IMAGE = { digest: DIGEST, base: { digest: DIGEST, layers: [] }, layers: [], entry: "index.mjs" };
+	const imported = (number: number) => ({
+		project: "default",
+		function: "hello",
+		number,
+		manifest: MANIFEST,
+		source: sourceOf("1"),
+		createdAt: "2026-01-01T00:00:00.000Z",
+	});
+
+	test("are known by the images that the store has, and nothing new takes a number of theirs", async () => {
+		const registry = await open();
+		expect(await registry.isWhole()).toBe(false);
+		expect(await registry.storeState(true)).toBe("lost");
+		expect(await registry.storeState(false)).toBe("lost");
+		await expect(create(registry)).rejects.toMatchObject({ code: "store_unrecovered" });
+		await expect(registry.requireRecovered()).rejects.toMatchObject({ code: "store_unrecovered" });
+		await registry.recovered();
+		expect([await registry.isWhole(), await registry.storeState(true)]).toEqual([true, "whole"]);
+		expect((await create(registry)).number).toBe(1);
+	});
+
+	test("aren't suspected of an empty store", async () => {
+		const registry = await open();
+		expect(await registry.storeState(false)).toBe("whole");
+		await registry.requireRecovered();
+	});
+
+	test("come back in any order: the newest is live, the next number is beyond it, and what is on record stays", async () => {
+		const registry = await open();
+		for (const number of [2, 7, 3]) expect(await registry.importVersion(imported(number), IMAGE, REPORT)).toBe(true);
+		expect(await registry.importVersion({ ...imported(7), createdAt: "2027" }, IMAGE, REPORT)).toBe(false);
+		expect(await registry.getFunction("default", "hello")).toMatchObject({ live: 7, latest: 7 });
+		expect(await registry.resolve("default", "hello")).toMatchObject({ ...imported(7), state: "ready", image: IMAGE });
+		expect((await registry.listVersions("default", "hello")).map(({ number }) => number)).toEqual([7, 3, 2]);
+		expect(await registry.usesSource(sourceOf("1").digest)).toBe(true);
+		expect(await registry.reserveNumber("default", "hello")).toBe(8);
+		expect(await registry.createVersion("default", "hello", MANIFEST, sourceOf("1"))).toMatchObject({ unchanged: true });
+	});
+});
+
 test("versions that wait for their build are known until it has ended", async () => {
 	const registry = await open();
 	const [a, b] = [await create(registry, "1", "a"), await create(registry, "2", "b")];

@@ -18,7 +18,7 @@ import { Aliases, aliasNotFound } from "./aliases.js";
 import { Changes } from "./changes.js";
 import { keys, versionPrefix } from "./keys.js";
 import { LiveVersions, type Share } from "./live-versions.js";
-import { CREATE_VERSION, DELETE_FUNCTION, REMOVE_VERSION, SET_STATE } from "./scripts.js";
+import { CREATE_VERSION, DELETE_FUNCTION, IMPORT_VERSION, REMOVE_VERSION, SET_STATE, STORE_STATE } from "./scripts.js";
 import { fingerprintOf, summaryOf, versionOf } from "./version-fields.js";
 
 /** How often a wait looks again although no news came, milliseconds. */
@@ -92,10 +92,12 @@ export class FunctionRegistry {
 					keys.counter(project, name),
 					keys.unfinished,
 					keys.sourceUsers(source.digest),
+					keys.store,
 				],
 				[name, base, fingerprintOf(manifest, source), createdAt, versionPrefix(project, name), `${project}/${name}`, damaged ?? ""],
 			),
-		)) as [number, number];
+		)) as [number, number] | [];
+		if (number === undefined) throw unrecovered();
 		const version = await this.getVersion(project, name, number);
 		if (version === undefined) throw new BerthError("function_not_found", `${name} was deleted while it was deployed; deploy it again`);
 		return { version, unchanged: unchanged === 1 };
@@ -110,6 +112,75 @@ export class FunctionRegistry {
 	endBuild(version: Version, end: BuildEnd): Promise<boolean> {
 		const { state, ...fields } = end;
 		return this.#setState(version, state, { ...fields, finishedAt: new Date().toISOString() });
+	}
+
+	/** A number for a version that is imported: nobody else gets it. */
+	reserveNumber(project: string, name: string): Promise<number> {
+		return this.#do(`numbering a version of ${name}`, () => this.#redis.incr(keys.counter(project, name)));
+	}
+
+	/**
+	 * Puts a version on record that was built before or elsewhere: `ready`, and where the aliases lead that follow unless a newer one is.
+	 * @returns false when it is on record already
+	 */
+	async importVersion(
+		version: Pick<Version, "project" | "function" | "number" | "manifest" | "source" | "createdAt">,
+		image: ImageReference,
+		build: BuildReport,
+	): Promise<boolean> {
+		const { project, function: name, number, manifest, source, createdAt } = version;
+		const done = await this.#do(`recording ${name}:${number}`, () =>
+			IMPORT_VERSION.run(
+				this.#redis,
+				[
+					keys.names(project),
+					keys.function(project, name),
+					keys.numbers(project, name),
+					keys.counter(project, name),
+					keys.version(project, name, number),
+					keys.sourceUsers(source.digest),
+					keys.changes,
+				],
+				[
+					name,
+					number,
+					`${project}/${name}`,
+					JSON.stringify({ manifest, source, createdAt }),
+					fingerprintOf(manifest, source),
+					JSON.stringify(image),
+					JSON.stringify(build),
+					new Date().toISOString(),
+				],
+			),
+		);
+		this.#live.forget(`${project}/${name}`);
+		return done === 1;
+	}
+
+	/**
+	 * Whether the records are all that the artifact store has images of (`whole`); or this Redis is another one than
+	 * the one that had them (`lost`), until `recovered`. @param hasImages of functions, in the store
+	 */
+	async storeState(hasImages: boolean): Promise<"whole" | "lost"> {
+		const state = await this.#do("looking at the store's state", () =>
+			STORE_STATE.run(this.#redis, [keys.store], [hasImages ? "lost" : "whole"]),
+		);
+		return state === "lost" ? "lost" : "whole";
+	}
+
+	/** @throws BerthError store_unrecovered while versions are in the artifact store that aren't on record: their numbers aren't known */
+	async requireRecovered(): Promise<void> {
+		if ((await this.#do("looking at the store's state", () => this.#redis.get(keys.store))) === "lost") throw unrecovered();
+	}
+
+	/** Everything in the artifact store is on record, or given up. */
+	async recovered(): Promise<void> {
+		await this.#do("recording that the store was recovered", () => this.#redis.set(keys.store, "whole"));
+	}
+
+	/** Whether a worker has found the records to be whole: only then may what they don't name be removed. */
+	async isWhole(): Promise<boolean> {
+		return (await this.#do("looking at the store's state", () => this.#redis.get(keys.store))) === "whole";
 	}
 
 	/** Versions that are queued or being built, in no order. */
@@ -312,4 +383,9 @@ export class FunctionRegistry {
 		};
 		return { arrived, stop };
 	}
+}
+
+function unrecovered(): BerthError {
+	const detail = "a new version could take the number of one that is only in the artifact store; run `berth recover` first";
+	return new BerthError("store_unrecovered", detail);
 }

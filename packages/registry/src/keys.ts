@@ -19,6 +19,8 @@ export const keys = {
 	apiKeys: "{berth}:api-keys",
 	/** SHA-256 of the key that the operator set. */
 	adminKey: "{berth}:admin-key",
+	/** `whole` or `lost`: whether the records are all that the artifact store has images of. */
+	store: "{berth}:store",
 	changes: "{berth}:changes",
 } as const;
 

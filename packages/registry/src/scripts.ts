@@ -55,10 +55,11 @@ end
 `;
 
 /**
- * KEYS names, function, numbers, counter, unfinished, users of the source.
+ * KEYS names, function, numbers, counter, unfinished, users of the source, store. Gives nothing while the store is lost.
  * ARGV name, base (JSON), fingerprint, now, version key prefix, `project/name`, the version that nothing is equal to.
  */
 export const CREATE_VERSION = new LuaScript(`
+if redis.call('GET', KEYS[7]) == 'lost' then return {} end
 local latest = redis.call('HGET', KEYS[2], 'latest')
 if latest and latest ~= ARGV[7] then
   local state, fingerprint = unpack(redis.call('HMGET', ARGV[5] .. latest, 'state', 'fingerprint'))
@@ -73,6 +74,31 @@ redis.call('SADD', KEYS[1], ARGV[1])
 redis.call('SADD', KEYS[5], ARGV[6] .. ':' .. number)
 redis.call('SADD', KEYS[6], ARGV[6] .. ':' .. number)
 return {number, 0}`);
+
+/**
+ * A version that was built before or elsewhere. KEYS names, function, numbers, counter, version, users of the source, changes.
+ * ARGV name, number, `project/name`, base (JSON), fingerprint, image (JSON), build (JSON), now. Gives 0 when it is on record.
+ */
+export const IMPORT_VERSION = new LuaScript(`${aliasesIn("KEYS[2]")}
+if redis.call('EXISTS', KEYS[5]) == 1 then return 0 end
+local number = tonumber(ARGV[2])
+if number > tonumber(redis.call('GET', KEYS[4]) or '0') then redis.call('SET', KEYS[4], ARGV[2]) end
+redis.call('HSET', KEYS[5], 'base', ARGV[4], 'fingerprint', ARGV[5], 'state', 'ready', 'image', ARGV[6], 'build', ARGV[7],
+  'finishedAt', cjson.encode(ARGV[8]))
+redis.call('ZADD', KEYS[3], number, number)
+redis.call('HSETNX', KEYS[2], 'createdAt', ARGV[8])
+redis.call('HSET', KEYS[2], 'updatedAt', ARGV[8])
+if number > tonumber(redis.call('HGET', KEYS[2], 'latest') or '0') then redis.call('HSET', KEYS[2], 'latest', ARGV[2]) end
+takeOver(number, ARGV[8])
+redis.call('SADD', KEYS[1], ARGV[1])
+redis.call('SADD', KEYS[6], ARGV[3] .. ':' .. ARGV[2])
+redis.call('PUBLISH', KEYS[7], ARGV[3])
+return 1`);
+
+/** KEYS store. ARGV what it is when nothing is said yet. Gives what it is. */
+export const STORE_STATE = new LuaScript(`
+redis.call('SET', KEYS[1], ARGV[1], 'NX')
+return redis.call('GET', KEYS[1])`);
 
 /**
  * KEYS function, version, changes, unfinished, users of the source.

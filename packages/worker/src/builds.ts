@@ -10,7 +10,7 @@ const STARTS = 6;
 
 export interface BuildsOptions {
 	readonly functions: FunctionRegistry;
-	readonly artifacts: ArtifactStore;
+	readonly artifacts: Pick<ArtifactStore, "sources">;
 	readonly builder: ImageBuilder;
 	readonly metrics: WorkerMetrics;
 	readonly log: Logger;
@@ -56,14 +56,25 @@ export class Builds {
 	async forget(name: string): Promise<void> {
 		const [project = "", functionName = ""] = name.split("/");
 		const { functions, builder } = this.#options;
+		if (!(await this.#isRecorded())) return;
 		if ((await functions.getFunction(project, functionName)) === undefined) await builder.removeFunction(project, functionName);
 	}
 
 	/** The same for all that went while nobody listened, and for what half-finished builds left. */
 	async sweep(): Promise<void> {
-		const { builder } = this.#options;
+		const { builder, log } = this.#options;
+		if (!(await this.#isRecorded())) {
+			log.warn("the durable Redis knows none of the functions whose images are stored: `berth recover` brings them back");
+			return;
+		}
 		for (const name of builder.functions()) await this.forget(name);
 		await builder.collect();
+	}
+
+	/** Nothing is removed for not being on record while the records themselves are lost. */
+	async #isRecorded(): Promise<boolean> {
+		const { functions, builder } = this.#options;
+		return (await functions.storeState(builder.functions().length > 0)) === "whole";
 	}
 
 	async #build(version: Version): Promise<void> {

@@ -13,6 +13,7 @@ import { createLogger, WorkerMetrics } from "@berth/telemetry";
 import { Attempts } from "./attempts.js";
 import { BuildSandboxes } from "./build-sandboxes.js";
 import { Builds } from "./builds.js";
+import { Images } from "./images/images.js";
 import { NodeAnswers } from "./node-answers.js";
 import { ReadyVersions } from "./versions.js";
 
@@ -79,7 +80,8 @@ const incarnation = randomUUID();
 const invocationSource = await openInvocationSource({ durableUrl, fastUrl, nodeId: node, incarnation, logger: log });
 const buildSource = await openBuildSource({ durableUrl, logger: log });
 const membership = await openNodeMembership({ fastUrl, logger: log });
-const answers = new NodeAnswers(node, pool, builds, metrics);
+const images = new Images({ artifacts, functions, registries: settings.registries, warmLayers: ensureLayers, log });
+const answers = new NodeAnswers(node, pool, builds, images, metrics);
 
 await pool.start();
 const sweepImages = () => void builds.sweep().catch((err: unknown) => log.error({ err }, "images that nobody needs couldn't be removed"));
@@ -147,7 +149,7 @@ async function sweepPayloads(): Promise<void> {
 	await artifacts.logs.sweep(RECORDED_KEPT_MS);
 }
 
-async function ensureLayers(version: Version): Promise<void> {
+async function ensureLayers(version: Pick<Version, "image" | "manifest">): Promise<void> {
 	if (version.image !== undefined) await pool.expect({ image: version.image, manifest: version.manifest });
 }
 

@@ -3,6 +3,7 @@ import type { NodeAnswer, NodeQuestion } from "@berth/queue";
 import type { Pool } from "@berth/sandbox";
 import type { WorkerMetrics } from "@berth/telemetry";
 import type { Builds } from "./builds.js";
+import type { Images } from "./images/images.js";
 
 const STATES: readonly SandboxState[] = ["booting", "prewarmed", "specialising", "busy", "warm", "frozen", "retiring"];
 
@@ -12,12 +13,14 @@ export class NodeAnswers {
 	readonly #startedAt = new Date().toISOString();
 	readonly #pool: Pool;
 	readonly #builds: Builds;
+	readonly #images: Images;
 	readonly #metrics: WorkerMetrics;
 
-	constructor(node: string, pool: Pool, builds: Builds, metrics: WorkerMetrics) {
+	constructor(node: string, pool: Pool, builds: Builds, images: Images, metrics: WorkerMetrics) {
 		this.#node = node;
 		this.#pool = pool;
 		this.#builds = builds;
+		this.#images = images;
 		this.#metrics = metrics;
 	}
 
@@ -29,6 +32,14 @@ export class NodeAnswers {
 				return { kind: "sandboxes", sandboxes: this.#pool.list() };
 			case "metrics":
 				return { kind: "metrics", text: await this.#metrics.registry.metrics() };
+			case "startTransfer":
+				return { kind: "transfer", transfer: this.#images.start(question.request) };
+			case "transfer": {
+				const transfer = await this.#images.transfer(question.project, question.id, question.after);
+				return { kind: "transfer", ...(transfer === undefined ? {} : { transfer }) };
+			}
+			case "recover":
+				return { kind: "recovery", recovery: await this.#images.recover() };
 			case "kill":
 				return { kind: "done", affected: (await this.#pool.kill(question.sandbox)) ? 1 : 0 };
 			case "evict":

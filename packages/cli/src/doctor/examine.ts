@@ -7,6 +7,7 @@ import { checkKernel } from "./kernel.js";
 import { checkMemory, checkPort, checkRoot } from "./machine.js";
 import { checkPrograms } from "./programs.js";
 import { checkRedisServers } from "./redis-settings.js";
+import { checkRegistries } from "./registries.js";
 import { checkStack } from "./stack.js";
 
 /** The document of `berth doctor --json`. */
@@ -27,6 +28,7 @@ export async function examine(settings: Settings): Promise<Examination> {
 		() => checkPrograms(settings),
 		() => checkDataDirectory(settings),
 		() => checkRedisServers(settings, stack.isUp),
+		() => checkRegistries(settings),
 		async () => (stack.isUp ? [] : [await checkPort(settings)]),
 		async () => [stack.check],
 	];

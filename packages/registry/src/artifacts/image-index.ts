@@ -4,8 +4,9 @@ import { isMissing } from "./blob.js";
 import type { Deposit } from "./deposit.js";
 import type { Descriptor } from "./descriptor.js";
 
-/** Where a descriptor's name stands (OCI image spec, annotations.md). */
+/** Where a descriptor's name stands, and when what it is of was made (OCI image spec, annotations.md). */
 const REF_NAME = "org.opencontainers.image.ref.name";
+export const CREATED = "org.opencontainers.image.created";
 const NAME = /^[a-z0-9][a-z0-9-]*(?:[._/@:+][A-Za-z0-9][A-Za-z0-9-]*)*$/;
 
 /** `index.json`: names of manifests. Kept in memory, rewritten whole; changes go one after another. */
@@ -70,7 +71,12 @@ export class ImageIndex {
 	#save(): Promise<void> {
 		const manifests = [...this.#manifests]
 			.sort(([a], [b]) => (a < b ? -1 : 1))
-			.map(([name, { mediaType, digest, size }]) => ({ mediaType, digest, size, annotations: { [REF_NAME]: name } }));
+			.map(([name, { mediaType, digest, size, annotations }]) => ({
+				mediaType,
+				digest,
+				size,
+				annotations: { ...annotations, [REF_NAME]: name },
+			}));
 		const index = { schemaVersion: 2, mediaType: MEDIA_TYPES.index, manifests };
 		return this.#deposit.write(this.#path, Buffer.from(`${JSON.stringify(index, null, "\t")}\n`));
 	}

@@ -4,7 +4,7 @@ import { BerthError, type Digest, isDigest } from "@berth/contracts";
 import { exists, hexOf, isMissing, readVerified, streamVerified } from "./blob.js";
 import type { Bytes, Deposit } from "./deposit.js";
 import type { Descriptor } from "./descriptor.js";
-import { ImageIndex } from "./image-index.js";
+import { CREATED, ImageIndex } from "./image-index.js";
 import { SharedLock } from "./shared-lock.js";
 
 /** What `putBlob` found out. */
@@ -86,9 +86,22 @@ export class ImageStore {
 		await rm(this.blobPath(digest), { force: true });
 	}
 
-	/** Names a manifest (`default/hello:3`), taking the name from whatever had it. Durable when it resolves. */
-	tag(name: string, manifest: Descriptor): Promise<void> {
-		return this.#index.set(name, manifest);
+	/**
+	 * Names a manifest (`default/hello:3`), taking the name from whatever had it. Durable when it resolves.
+	 * @param createdAt when what it is of was made, ISO 8601: kept beside the name, as no time is in an image
+	 */
+	tag(name: string, { mediaType, digest, size }: Descriptor, createdAt?: string): Promise<void> {
+		return this.#index.set(name, {
+			mediaType,
+			digest,
+			size,
+			...(createdAt === undefined ? {} : { annotations: { [CREATED]: createdAt } }),
+		});
+	}
+
+	/** When what a name is of was made, if that is known. */
+	createdAt(name: string): string | undefined {
+		return this.#index.get(name)?.annotations?.[CREATED];
 	}
 
 	/** Idempotent. */

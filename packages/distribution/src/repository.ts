@@ -1,0 +1,183 @@
+import { createHash } from "node:crypto";
+import { BerthError, CONTENT_TYPES, type Digest, IMAGE_BOUNDS } from "@berth/contracts";
+import type { RegistryAccess } from "./access.js";
+import { cleaned } from "./answer-text.js";
+import { type Answer, Exchange, headerOf } from "./exchange.js";
+
+/** A blob by what it has to be. */
+export interface BlobDescriptor {
+	readonly digest: Digest;
+	/** Bytes. */
+	readonly size: number;
+}
+
+export interface RemoteManifest {
+	readonly bytes: Buffer;
+	readonly digest: Digest;
+}
+
+const ACCEPTED = [
+	...CONTENT_TYPES.manifest,
+	// Named so that a registry says what it has, rather than that it has nothing.
+	"application/vnd.oci.image.index.v1+json",
+	"application/vnd.docker.distribution.manifest.list.v2+json",
+].join(", ");
+
+/**
+ * One repository of an OCI registry (distribution-spec 1.1). Everything that is read is checked against its
+ * digest and size: a registry is believed nothing.
+ */
+export class Repository {
+	readonly #exchange: Exchange;
+	readonly #host: string;
+	readonly #name: string;
+
+	/** @param use what a token has to allow */
+	constructor(access: RegistryAccess, name: string, use: "pull" | "push") {
+		this.#exchange = new Exchange(access, `repository:${name}:${use === "push" ? "pull,push" : "pull"}`);
+		this.#host = access.host;
+		this.#name = name;
+	}
+
+	/** @param reference a tag or digest. @throws BerthError `image_not_found`, `image_rejected`, `registry_failed` */
+	async readManifest(reference: string): Promise<RemoteManifest> {
+		const what = `the manifest ${reference} of ${this.#name}`;
+		const answer = await this.#exchange.ask({
+			method: "GET",
+			url: this.#path(`manifests/${reference}`),
+			headers: { accept: ACCEPTED },
+			what,
+		});
+		if (answer.statusCode === 404) {
+			await answer.body.dump();
+			throw new BerthError("image_not_found", `${this.#host} has no image ${reference} in ${this.#name}.`);
+		}
+		if (answer.statusCode !== 200) throw await this.#exchange.failure(answer, what);
+		const bytes = await collect(answer.body, IMAGE_BOUNDS.documentBytes, what);
+		const digest: Digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+		if (reference.startsWith("sha256:") && reference !== digest)
+			throw new BerthError("image_rejected", `${this.#host} gave a manifest of digest ${digest} for ${reference}.`);
+		requireImage(answer, what);
+		return { bytes, digest };
+	}
+
+	/** A blob that has to fit into memory. @throws BerthError as `readBlob` */
+	async readDocument(descriptor: BlobDescriptor): Promise<Buffer> {
+		const pieces: Uint8Array[] = [];
+		for await (const piece of this.readBlob(descriptor)) pieces.push(piece);
+		return Buffer.concat(pieces);
+	}
+
+	/**
+	 * A blob's bytes in pieces, checked: who reads it to its end without an error had the right ones.
+	 * @throws BerthError `image_not_found`; `image_rejected` when digest or size are wrong; `registry_failed`
+	 */
+	async *readBlob({ digest, size }: BlobDescriptor): AsyncGenerator<Uint8Array, void> {
+		const what = `the blob ${digest}`;
+		const answer = await this.#exchange.ask({ method: "GET", url: this.#path(`blobs/${digest}`), what });
+		if (answer.statusCode === 404) {
+			await answer.body.dump();
+			throw new BerthError("image_not_found", `${this.#host} has no blob ${digest} in ${this.#name}: the image isn't whole there.`);
+		}
+		if (answer.statusCode !== 200) throw await this.#exchange.failure(answer, what);
+		const hash = createHash("sha256");
+		let bytes = 0;
+		try {
+			for await (const piece of answer.body as AsyncIterable<Uint8Array>) {
+				bytes += piece.byteLength;
+				if (bytes > size)
+					throw new BerthError("image_rejected", `The blob ${digest} of ${this.#host} is longer than the ${size} bytes its manifest says.`);
+				hash.update(piece);
+				yield piece;
+			}
+		} catch (cause) {
+			if (cause instanceof BerthError) throw cause;
+			throw new BerthError("registry_failed", `${this.#host} broke off ${what} after ${bytes} bytes: ${(cause as Error).message}`, {
+				cause,
+			});
+		}
+		const actual = `sha256:${hash.digest("hex")}`;
+		if (bytes !== size || actual !== digest)
+			throw new BerthError(
+				"image_rejected",
+				`The blob ${digest} of ${this.#host} is damaged: it has ${bytes} bytes of digest ${actual}, not ${size}.`,
+			);
+	}
+
+	async hasBlob(digest: Digest): Promise<boolean> {
+		const what = `whether it has the blob ${digest}`;
+		const answer = await this.#exchange.ask({ method: "HEAD", url: this.#path(`blobs/${digest}`), what });
+		await answer.body.dump();
+		if (answer.statusCode === 200 || answer.statusCode === 404) return answer.statusCode === 200;
+		throw await this.#exchange.failure(answer, what);
+	}
+
+	/**
+	 * Puts a blob there, in one request; or has it taken from another repository, without sending it.
+	 * @param bytes as often as it has to be sent. @param from a repository of this registry that had it
+	 * @returns whether it was sent. @throws BerthError `registry_failed`
+	 */
+	async putBlob({ digest, size }: BlobDescriptor, bytes: () => AsyncIterable<Uint8Array>, from: string | undefined): Promise<boolean> {
+		const what = `an upload of ${digest}`;
+		const mount = from === undefined ? "" : `?mount=${digest}&from=${encodeURIComponent(from)}`;
+		const begun = await this.#exchange.ask({
+			method: "POST",
+			url: this.#path(`blobs/uploads/${mount}`),
+			headers: { "content-length": "0" },
+			what,
+		});
+		if (begun.statusCode === 201) {
+			await begun.body.dump();
+			return false;
+		}
+		const location = headerOf(begun, "location");
+		if (begun.statusCode !== 202 || location === undefined || !URL.canParse(location, begun.url))
+			throw await this.#exchange.failure(begun, what);
+		await begun.body.dump();
+		const url = new URL(location, begun.url);
+		url.searchParams.set("digest", digest);
+		const headers = { "content-type": "application/octet-stream", "content-length": String(size) };
+		const ended = await this.#exchange.ask({ method: "PUT", url: url.href, headers, body: bytes, what });
+		if (ended.statusCode !== 201) throw await this.#exchange.failure(ended, what);
+		await ended.body.dump();
+		return true;
+	}
+
+	/** Names an image whose blobs are there. @param reference a tag or digest. @throws BerthError `registry_failed` */
+	async putManifest(reference: string, { bytes, digest, mediaType }: RemoteManifest & { readonly mediaType: string }): Promise<void> {
+		const what = `the manifest ${reference} of ${this.#name}`;
+		const url = this.#path(`manifests/${reference}`);
+		const answer = await this.#exchange.ask({ method: "PUT", url, headers: { "content-type": mediaType }, body: () => bytes, what });
+		if (answer.statusCode !== 201) throw await this.#exchange.failure(answer, what);
+		await answer.body.dump();
+		const said = headerOf(answer, "docker-content-digest") ?? digest;
+		if (said !== digest) throw new BerthError("registry_failed", `${this.#host} took the manifest ${digest} as ${cleaned(said)}.`);
+	}
+
+	#path(rest: string): string {
+		return `/v2/${this.#name}/${rest}`;
+	}
+}
+
+function requireImage(answer: Answer, what: string): void {
+	const type = (headerOf(answer, "content-type") ?? "").split(";")[0]?.trim() ?? "";
+	if ((CONTENT_TYPES.manifest as readonly string[]).includes(type)) return;
+	const isIndex = ACCEPTED.includes(type) && type !== "";
+	throw new BerthError(
+		"image_rejected",
+		isIndex
+			? `${what} is a list of images; name one of them by its digest.`
+			: `${what} is of type ${cleaned(type) || "unknown"}: not an image.`,
+	);
+}
+
+async function collect(body: AsyncIterable<Uint8Array>, mostBytes: number, what: string): Promise<Buffer> {
+	const pieces: Uint8Array[] = [];
+	let bytes = 0;
+	for await (const piece of body) {
+		bytes += piece.byteLength;
+		if (bytes > mostBytes) throw new BerthError("image_rejected", `${what} has more than ${mostBytes} bytes.`);
+		pieces.push(piece);
+	}
+	return Buffer.concat(pieces);
+}

@@ -1,0 +1,122 @@
+import {
+	BerthError,
+	ERRORS,
+	type ErrorCode,
+	type ImageList,
+	type ImageSummary,
+	NAME_PATTERN,
+	parseImageName,
+	pullSchema,
+	pushSchema,
+	type TransferRequest,
+	type Version,
+} from "@berth/contracts";
+import type { NodeAnswer, NodeQuestion } from "@berth/queue";
+import type { Request, Response } from "express";
+import { authenticate } from "./auth.js";
+import { parseJson } from "./json.js";
+import { nameFrom } from "./names.js";
+import type { Services } from "./services.js";
+import { validate } from "./validation.js";
+
+const BODY_BYTES = 4096;
+const BODY = { code: "invalid_request", whole: "body" } as const;
+/** Longer than a node waits for news of a transfer, milliseconds. */
+const NEWS_MS = 10_000;
+/** Reading every manifest of a large store takes its time, milliseconds. */
+const RECOVERY_MS = 10 * 60_000;
+const TRANSFER_ID = /^tr_[0-9a-z]{26}$/;
+
+/** `GET /v1/images` */
+export async function listImages(request: Request, response: Response, { keys, functions }: Services): Promise<void> {
+	const { project } = await authenticate(request, keys);
+	const images: ImageSummary[] = [];
+	for (const { name } of await functions.listFunctions(project)) {
+		// It may be deleted between the two.
+		const versions = await functions.listVersions(project, name).catch((error: BerthError) => {
+			if (error.code === "function_not_found") return [];
+			throw error;
+		});
+		images.push(...versions.flatMap(summaryOf));
+	}
+	response.json({ images } satisfies ImageList);
+}
+
+/** `POST /v1/images/push` */
+export async function push(request: Request, response: Response, services: Services): Promise<void> {
+	const { project } = await authenticate(request, services.keys);
+	const { function: name, version, reference } = validate(pushSchema, await bodyOf(request, services), BODY);
+	if (version === undefined) await services.functions.resolve(project, name);
+	await start({ kind: "push", project, function: name, reference, ...(version === undefined ? {} : { version }) }, response, services);
+}
+
+/** `POST /v1/images/pull` */
+export async function pull(request: Request, response: Response, services: Services): Promise<void> {
+	const { project } = await authenticate(request, services.keys);
+	const { reference, function: given } = validate(pullSchema, await bodyOf(request, services), BODY);
+	const last = parseImageName(reference)?.repository.split("/").at(-1) ?? "";
+	if (given === undefined && !NAME_PATTERN.test(last))
+		throw new BerthError("invalid_request", `${last} can't name a function: say in function which one it becomes a version of`, {
+			issues: [{ field: "function", message: "is needed: the repository's last part can't name a function" }],
+		});
+	await start({ kind: "pull", project, function: nameFrom(given ?? last, "function"), reference }, response, services);
+}
+
+/** `GET /v1/images/transfers/{id}` */
+export async function getTransfer(request: Request, response: Response, services: Services): Promise<void> {
+	const { project } = await authenticate(request, services.keys);
+	const id = String(request.params["id"]);
+	const after = afterFrom(request.query["after"]);
+	const nodes = TRANSFER_ID.test(id) ? services.nodes.nodes() : [];
+	const answers = await Promise.all(nodes.map((node) => ask(node.id, { kind: "transfer", project, id, after }, services)));
+	const transfer = answers.flatMap((answer) => (answer.kind === "transfer" && answer.transfer !== undefined ? [answer.transfer] : []))[0];
+	if (transfer === undefined)
+		throw new BerthError("not_found", "no node knows a transfer of that id: it ended more than an hour ago, or its node was started again");
+	response.json(transfer);
+}
+
+/** `POST /v1/recover` */
+export async function recover(request: Request, response: Response, services: Services): Promise<void> {
+	await authenticate(request, services.keys);
+	const answer = await ask(anyNode(services), { kind: "recover" }, services, RECOVERY_MS);
+	if (answer.kind !== "recovery") throw new BerthError("platform_error", "The node gave another answer than was asked for.");
+	response.json(answer.recovery);
+}
+
+function summaryOf({ function: name, number: version, image, createdAt }: Version): readonly ImageSummary[] {
+	if (image === undefined) return [];
+	const ownBytes = image.layers.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+	const sizeBytes = image.base.layers.reduce((sum, layer) => sum + layer.sizeBytes, ownBytes);
+	return [{ function: name, version, digest: image.digest, base: image.base.digest, sizeBytes, ownBytes, createdAt }];
+}
+
+async function bodyOf(request: Request, { bodies }: Services): Promise<unknown> {
+	return parseJson(await bodies.read(request, BODY_BYTES), "the body");
+}
+
+async function start(request: TransferRequest, response: Response, services: Services): Promise<void> {
+	const answer = await ask(anyNode(services), { kind: "startTransfer", request }, services);
+	if (answer.kind !== "transfer" || answer.transfer === undefined)
+		throw new BerthError("platform_error", "The node gave another answer than was asked for.");
+	response.status(202).location(`/v1/images/transfers/${answer.transfer.id}`).json(answer.transfer);
+}
+
+/** Every node has the images so far: there is one. @throws BerthError unavailable */
+function anyNode({ nodes }: Services): string {
+	const [node] = nodes.nodes();
+	if (node === undefined) throw new BerthError("unavailable", "no node is registered; berth ps says more");
+	return node.id;
+}
+
+/** @throws BerthError with the code of a refusal */
+async function ask(node: string, question: NodeQuestion, { nodes }: Services, timeoutMs = NEWS_MS): Promise<NodeAnswer> {
+	const answer = await nodes.ask(node, question, timeoutMs);
+	if (answer.kind === "refused") throw new BerthError(answer.code in ERRORS ? (answer.code as ErrorCode) : "platform_error", answer.detail);
+	return answer;
+}
+
+function afterFrom(text: unknown): number {
+	if (text === undefined) return 0;
+	if (typeof text === "string" && /^\d{1,9}$/.test(text)) return Number(text);
+	throw new BerthError("invalid_request", "after is the revision that is known already: a whole number");
+}

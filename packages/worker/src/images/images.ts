@@ -1,0 +1,45 @@
+import type { ImageTransfer, Recovery, TransferRequest } from "@berth/contracts";
+import type { RegistryAccess } from "@berth/distribution";
+import type { ArtifactStore, FunctionRegistry } from "@berth/registry";
+import type { Logger } from "@berth/telemetry";
+import { type PullParts, pullImage } from "./pull.js";
+import { pushImage } from "./push.js";
+import { recover } from "./recovery.js";
+import { Registries } from "./registries.js";
+import { Transfers } from "./transfers.js";
+
+export interface ImagesOptions {
+	readonly artifacts: Pick<ArtifactStore, "images" | "keys">;
+	readonly functions: FunctionRegistry;
+	readonly registries: readonly RegistryAccess[];
+	readonly warmLayers: PullParts["warmLayers"];
+	readonly log: Logger;
+}
+
+/** What this node does with images beside building them: to and from registries, and back into the records. */
+export class Images {
+	readonly #options: Omit<ImagesOptions, "registries"> & { readonly registries: Registries };
+	readonly #transfers: Transfers;
+
+	constructor(options: ImagesOptions) {
+		this.#options = { ...options, registries: new Registries(options.registries) };
+		this.#transfers = new Transfers(({ id, kind, reference, state }, err) => {
+			if (err === undefined) options.log.info({ id, reference }, `a ${kind} is ${state}`);
+			else options.log.warn({ err, id, reference }, `a ${kind} failed`);
+		});
+	}
+
+	/** @throws BerthError `too_busy` */
+	start(request: TransferRequest): ImageTransfer {
+		const transfer = request.kind === "push" ? pushImage : pullImage;
+		return this.#transfers.start(request, (progress) => transfer(request, this.#options, progress));
+	}
+
+	transfer(project: string, id: string, after: number): Promise<ImageTransfer | undefined> {
+		return this.#transfers.get(project, id, after);
+	}
+
+	recover(): Promise<Recovery> {
+		return recover(this.#options.artifacts, this.#options.functions);
+	}
+}

@@ -1,0 +1,124 @@
+import { Readable } from "node:stream";
+import { createGunzip } from "node:zlib";
+import { imageLabels, imageTag, type ReadImage, readImage, readImageManifest, splitLayers, storeImage } from "@berth/builder";
+import {
+	BerthError,
+	type Digest,
+	IMAGE_BOUNDS,
+	type ImageReference,
+	type Layer,
+	type TransferRequest,
+	type Version,
+} from "@berth/contracts";
+import type { Repository } from "@berth/distribution";
+import type { ArtifactStore, FunctionRegistry } from "@berth/registry";
+import type { Registries } from "./registries.js";
+import type { Progress, Transferred } from "./transfers.js";
+
+/** Collections may take what has no name yet; each time it is fetched again. */
+const ROUNDS = 3;
+const NO_BUILD = { durationMs: 0, phases: {}, warnings: [] } as const;
+
+export interface PullParts {
+	readonly artifacts: Pick<ArtifactStore, "images">;
+	readonly functions: FunctionRegistry;
+	readonly registries: Registries;
+	/** Brings a version's layers to where sandboxes find them; rejects when they aren't as our builder writes them. */
+	readonly warmLayers: (version: Pick<Version, "image" | "manifest">) => Promise<void>;
+}
+
+/**
+ * Pulls an image and makes it a version of a function. Of the image only its layers and what its labels say are
+ * taken; config and manifest are written anew, so nothing else of a stranger's gets into the store.
+ * @throws BerthError `image_rejected` when it isn't one of ours, `image_not_found`, `registry_failed`
+ */
+export async function pullImage(request: TransferRequest, parts: PullParts, progress: Progress): Promise<Transferred> {
+	const { artifacts, functions, registries, warmLayers } = parts;
+	await functions.requireRecovered();
+	const { repository, reference } = registries.open(request.reference, "pull");
+	const manifest = readImageManifest((await repository.readManifest(reference)).bytes);
+	const { config } = manifest;
+	const read = readImage(manifest, await repository.readDocument({ digest: config.digest as Digest, size: config.size }));
+	progress.begin({ blobs: read.layers.length, totalBytes: read.layers.reduce((sum, { size }) => sum + size, 0) });
+	for (let round = 1; round <= ROUNDS; round++) {
+		const layers: Layer[] = [];
+		for (const layer of read.layers) layers.push(await fetchLayer(layer, repository, artifacts, progress));
+		const { base, own } = splitLayers(read, layers);
+		const labels = imageLabels(read, base, read.entry);
+		const { digest } = await storeImage(artifacts.images, layers, labels);
+		const image: ImageReference = { digest, base, layers: own, entry: read.entry };
+		await takeLayers({ image, manifest: read.manifest }, warmLayers);
+		// From here on nothing is collected that has no name yet: whatever a stranger can draw out is over.
+		using _hold = await artifacts.images.hold();
+		const stored = await Promise.all(layers.map(({ digest }) => artifacts.images.hasBlob(digest)));
+		if (!stored.every((one) => one)) continue;
+		const made = await storeImage(artifacts.images, layers, labels);
+		const number = await functions.reserveNumber(request.project, request.function);
+		const version = { project: request.project, function: request.function, number, ...read, createdAt: new Date().toISOString() };
+		await artifacts.images.tag(imageTag(version), made.manifest, version.createdAt);
+		await functions.importVersion(version, image, { ...NO_BUILD, layers: [] });
+		return { digest: made.digest, version: number };
+	}
+	throw new BerthError("platform_error", `Layers of ${request.reference} were removed ${ROUNDS} times while it was pulled; pull it again.`);
+}
+
+type ImageLayer = ReadImage["layers"][number];
+
+/** A layer as a tar in the store: what is there already isn't fetched. */
+async function fetchLayer(
+	layer: ImageLayer,
+	repository: Repository,
+	{ images }: PullParts["artifacts"],
+	progress: Progress,
+): Promise<Layer> {
+	const { digest, size, diffId, isGzipped } = layer;
+	const there = await images.blobSize(diffId);
+	if (there !== undefined && (isGzipped || there === size)) {
+		progress.present(size);
+		return { digest: diffId, sizeBytes: there };
+	}
+	if (there !== undefined) await images.removeBlob(diffId);
+	const counted = async function* () {
+		for await (const piece of repository.readBlob({ digest, size })) {
+			progress.moved(piece.byteLength);
+			yield piece;
+		}
+	};
+	const put = await images.putBlob(isGzipped ? unzipped(counted(), digest) : counted());
+	if (put.digest !== diffId)
+		throw new BerthError("image_rejected", `The layer ${digest} unpacks to ${put.digest}, not to ${diffId} as the image's config says.`);
+	return { digest: diffId, sizeBytes: put.sizeBytes };
+}
+
+/** Bounded: a few bytes can unpack to very many. */
+async function* unzipped(bytes: AsyncIterable<Uint8Array>, digest: Digest): AsyncGenerator<Uint8Array, void> {
+	const source = Readable.from(bytes);
+	const unzip = source.pipe(createGunzip());
+	source.once("error", (error) => unzip.destroy(error));
+	let total = 0;
+	try {
+		for await (const piece of unzip as AsyncIterable<Buffer>) {
+			total += piece.byteLength;
+			if (total > IMAGE_BOUNDS.layerBytes)
+				throw new BerthError("image_rejected", `The layer ${digest} unpacks to more than ${IMAGE_BOUNDS.layerBytes} bytes.`);
+			yield piece;
+		}
+	} catch (cause) {
+		if (cause instanceof BerthError) throw cause;
+		throw new BerthError("image_rejected", `The layer ${digest} isn't gzip all through: ${(cause as Error).message}`, { cause });
+	} finally {
+		source.destroy();
+		unzip.destroy();
+	}
+}
+
+/** The launcher unpacks layers in the one form that our builder writes, as it is root and they are a stranger's. */
+async function takeLayers(version: Pick<Version, "image" | "manifest">, warmLayers: PullParts["warmLayers"]): Promise<void> {
+	try {
+		await warmLayers(version);
+	} catch (cause) {
+		if ((cause as Error).name !== "LauncherError") throw cause;
+		const detail = `A layer of the image isn't as Berth's builder writes it (plain files and directories, ustar): ${(cause as Error).message}`;
+		throw new BerthError("image_rejected", detail, { cause });
+	}
+}

@@ -1,0 +1,65 @@
+import { imageTag, parseImageTag, readImage, readImageManifest, splitLayers } from "@berth/builder";
+import { BerthError, type Digest, type FunctionSummary, type Layer, type Recovery } from "@berth/contracts";
+import type { ArtifactStore, FunctionRegistry } from "@berth/registry";
+
+/**
+ * Makes versions out of the images of the store: each named image says in its labels what it is of. What is on record stays as it is.
+ * Aliases of functions that come back lead to where they led.
+ */
+export async function recover(
+	{ images, functions: copies }: Pick<ArtifactStore, "images" | "functions">,
+	functions: FunctionRegistry,
+): Promise<Recovery> {
+	// Before anything comes back: a gateway copies what it sees.
+	const before = await copies.list();
+	const named = images.tags().flatMap(([tag, { digest }]) => {
+		const version = parseImageTag(tag);
+		return version === undefined ? [] : [{ ...version, digest }];
+	});
+	const recovered: Recovery["recovered"][number][] = [];
+	const lost: Recovery["lost"][number][] = [];
+	let present = 0;
+	for (const one of named.sort((a, b) => a.number - b.number)) {
+		try {
+			if (await restore(one, images, functions)) recovered.push({ function: one.function, version: one.number });
+			else present++;
+		} catch (error) {
+			if (!(error instanceof BerthError) || error.code === "unavailable") throw error;
+			lost.push({ image: imageTag(one), why: error.message });
+		}
+	}
+	const back = new Set(recovered.map((one) => one.function));
+	for (const summary of before.filter(({ name }) => back.has(name))) lost.push(...(await restoreAliases(summary, functions)));
+	await functions.recovered();
+	return { recovered, present, lost };
+}
+
+/** @returns those that can't lead to where they led */
+async function restoreAliases({ project, name, aliases }: FunctionSummary, functions: FunctionRegistry): Promise<Recovery["lost"]> {
+	const lost: Recovery["lost"][number][] = [];
+	for (const alias of aliases) {
+		try {
+			await functions.aliases.set(project, name, alias.name, alias.follows ? { follows: true } : { weights: alias.weights });
+		} catch (error) {
+			if (!(error instanceof BerthError) || error.code === "unavailable") throw error;
+			lost.push({ image: `${project}/${name}@${alias.name}`, why: error.message });
+		}
+	}
+	return lost;
+}
+
+type Named = NonNullable<ReturnType<typeof parseImageTag>> & { readonly digest: Digest };
+
+async function restore({ digest, ...name }: Named, images: ArtifactStore["images"], functions: FunctionRegistry): Promise<boolean> {
+	const manifest = readImageManifest(await images.readBlob(digest));
+	const read = readImage(manifest, await images.readBlob(manifest.config.digest as Digest));
+	const layers: Layer[] = read.layers.map(({ diffId, size }) => ({ digest: diffId, sizeBytes: size }));
+	for (const layer of layers) {
+		if ((await images.blobSize(layer.digest)) !== layer.sizeBytes)
+			throw new BerthError("platform_error", `Its layer ${layer.digest} is missing, or cut short.`);
+	}
+	const { base, own } = splitLayers(read, layers);
+	const createdAt = images.createdAt(imageTag(name)) ?? new Date().toISOString();
+	const image = { digest, base, layers: own, entry: read.entry };
+	return await functions.importVersion({ ...name, ...read, createdAt }, image, { durationMs: 0, phases: {}, layers: [], warnings: [] });
+}

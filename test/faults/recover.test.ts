@@ -1,0 +1,59 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { ApiError } from "@berth/client";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { eventually } from "../harness/eventually.js";
+import { deploy } from "../harness/functions.js";
+import { Stack } from "../harness/stack.js";
+
+let stack: Stack;
+beforeAll(async () => {
+	stack = await Stack.start({ BERTH_PREWARMED: "1" });
+});
+afterAll(async () => {
+	await stack?.stop();
+});
+
+it("functions, versions, sources and what is live come back from the store when the durable Redis is lost", async () => {
+	const said = (text: string) => `export default () => "${text}";`;
+	await deploy(stack, { name: "greets", source: said("one") });
+	await deploy(stack, { name: "greets", source: said("two"), memoryMiB: 64, env: { A: "b" } });
+	await deploy(stack, { name: "other", source: said("other") });
+	const before = await stack.client.versions("greets");
+
+	await stack.down();
+	await rm(join(stack.dataDir, "redis/durable"), { recursive: true });
+	await stack.up();
+
+	expect(await stack.client.list()).toEqual([]);
+	// A new version would take the number of one that is only in the store.
+	const refusal = await stack.client.deploy("greets", { source: said("three") }).catch((error: unknown) => error);
+	expect((refusal as ApiError).problem).toMatchObject({
+		code: "store_unrecovered",
+		status: 503,
+		detail: expect.stringContaining("berth recover"),
+	});
+	// What would remove images that no function has finds out first that the functions are lost.
+	await stack.killAndAwaitNext("worker");
+	await eventually(() => stack.client.sandboxes());
+
+	const recovery = await eventually(async () => {
+		const ended = await stack.berth("recover", "--json");
+		expect(ended.code).toBe(0);
+		return JSON.parse(ended.stdout);
+	});
+	expect(recovery.lost).toEqual([]);
+	expect(recovery.recovered).toHaveLength(3);
+	const after = await stack.client.versions("greets");
+	const whatCounts = (versions: typeof before) =>
+		versions.map(({ number, state, manifest, source, image, createdAt }) => ({ number, state, manifest, source, image, createdAt }));
+	expect(whatCounts(after)).toEqual(whatCounts(before));
+	expect((await stack.client.get("greets")).live).toBe(2);
+	expect((await stack.client.invoke("greets")).raw.body.toString()).toBe("two");
+	expect((await stack.client.invoke("other")).raw.body.toString()).toBe("other");
+	expect(String(await stack.client.source("greets", 1))).toBe(said("one"));
+
+	expect(JSON.parse((await stack.berth("recover", "--json")).stdout)).toEqual({ recovered: [], present: 3, lost: [] });
+	expect((await deploy(stack, { name: "greets", source: said("three") })).version.number).toBe(3);
+	expect((await stack.client.invoke("greets")).raw.body.toString()).toBe("three");
+});

@@ -1,0 +1,97 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { eventually } from "./eventually.js";
+
+/** Debian's docker-registry, as the set-up of tests unpacks it. */
+const PROGRAM = fileURLToPath(new URL("../../node_modules/.berth/docker-registry/usr/bin/docker-registry", import.meta.url));
+
+/** A login with characters that mean something in a URL and in a list. */
+export const LOGIN = { username: "tester", password: "s3cret,:@/" } as const;
+const HTPASSWD = `${LOGIN.username}:$2y$04$49Z3.R1PyinwgDikZleTV.pB17a7ncxaCAxhqULQ//GK8u97nKnwO\n`;
+
+/** An OCI registry of our own on loopback, with its own directory. Whoever started it stops it. */
+export class Registry implements AsyncDisposable {
+	readonly host: string;
+	readonly directory: string;
+	readonly #child: ChildProcess;
+
+	private constructor(host: string, directory: string, child: ChildProcess) {
+		this.host = host;
+		this.directory = directory;
+		this.#child = child;
+	}
+
+	/** @param auth the `auth` section of its configuration (YAML flow); `login`: the one above is wanted */
+	static async start(auth: "none" | "login" | { readonly yaml: string } = "none"): Promise<Registry> {
+		const directory = await mkdtemp(join(tmpdir(), "registry-"));
+		const host = `127.0.0.1:${await freePort()}`;
+		const htpasswd = join(directory, "htpasswd");
+		await writeFile(htpasswd, HTPASSWD);
+		const section = auth === "none" ? "" : auth === "login" ? `auth: { htpasswd: { realm: test, path: ${htpasswd} } }` : auth.yaml;
+		const configuration = `version: 0.1
+log: { level: error }
+storage: { filesystem: { rootdirectory: ${join(directory, "data")} }, delete: { enabled: true } }
+http: { addr: "${host}", secret: test }
+${section}
+`;
+		const file = join(directory, "config.yml");
+		await writeFile(file, configuration);
+		const child = spawn(PROGRAM, ["serve", file], { stdio: ["ignore", "ignore", "pipe"] });
+		// It says each 404; of interest only when it doesn't start.
+		let said = "";
+		child.stderr?.on("data", (bytes: Buffer) => {
+			said = `${said}${bytes}`.slice(-2000);
+		});
+		const registry = new Registry(host, directory, child);
+		try {
+			await once(child, "spawn");
+			await eventually(() => fetch(`http://${host}/v2/`));
+			return registry;
+		} catch (error) {
+			await registry.stop();
+			throw new Error(`docker-registry doesn't start: ${said}`, { cause: error });
+		}
+	}
+
+	/** As it stands in BERTH_REGISTRIES. */
+	get setting(): string {
+		return `http://${this.host}`;
+	}
+
+	/** The same with the login. */
+	get settingWithLogin(): string {
+		return `http://${LOGIN.username}:${encodeURIComponent(LOGIN.password)}@${this.host}`;
+	}
+
+	/** Where it keeps a blob. */
+	blobFile(digest: string): string {
+		const hex = digest.slice("sha256:".length);
+		return join(this.directory, "data/docker/registry/v2/blobs/sha256", hex.slice(0, 2), hex, "data");
+	}
+
+	async stop(): Promise<void> {
+		if (this.#child.exitCode === null && this.#child.signalCode === null && this.#child.pid !== undefined) {
+			this.#child.kill();
+			await once(this.#child, "exit");
+		}
+		await rm(this.directory, { recursive: true, force: true });
+	}
+
+	[Symbol.asyncDispose](): Promise<void> {
+		return this.stop();
+	}
+}
+
+async function freePort(): Promise<number> {
+	const server = createServer().listen(0, "127.0.0.1");
+	await once(server, "listening");
+	const { port } = server.address() as { port: number };
+	server.close();
+	await once(server, "close");
+	return port;
+}
