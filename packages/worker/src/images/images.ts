@@ -9,7 +9,7 @@ import { Registries } from "./registries.js";
 import { Transfers } from "./transfers.js";
 
 export interface ImagesOptions {
-	readonly artifacts: Pick<ArtifactStore, "images" | "keys">;
+	readonly artifacts: Pick<ArtifactStore, "functions" | "images" | "keys">;
 	readonly functions: FunctionRegistry;
 	readonly registries: readonly RegistryAccess[];
 	readonly warmLayers: PullParts["warmLayers"];
