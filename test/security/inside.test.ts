@@ -212,8 +212,8 @@ describe("a program that a function runs", () => {
 		["make a device", "require('fs').mkdtempSync('/dev/x')"],
 		["trace its parent", "require('fs').readFileSync('/proc/'+process.ppid+'/mem')"],
 		["read its init's memory", "require('fs').readFileSync('/proc/1/mem')"],
-		["make itself the last to be ended", "require('fs').writeFileSync('/proc/self/oom_score_adj','0')"],
-		["make its init the last to be ended", "require('fs').writeFileSync('/proc/1/oom_score_adj','0')"],
+		["make itself the last to be ended", "require('fs').writeFileSync('/proc/self/oom_score_adj','-1000')"],
+		["make its init the last to be ended", "require('fs').writeFileSync('/proc/1/oom_score_adj','-1000')"],
 	])("can't %s", async (_, script) => {
 		const runs = await deploy(stack, { source: fixture("runs-programs"), memoryMiB: 256 });
 		const [ended] = await runs.result<readonly { status: number | null }[]>({ commands: [["node", "-e", script]] });

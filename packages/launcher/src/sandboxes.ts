@@ -234,7 +234,7 @@ export class Sandboxes {
 
 	/**
 	 * The runtime sets the score without the capability that makes it the least there may be: a sandbox could lower its
-	 * own and be the kernel's last choice. Set again by us it can't. Init first: what it forks from then on inherits that.
+	 * own to the platform's. Set again by us it can't, where we have CAP_SYS_RESOURCE. Init first: what it forks from then on inherits that.
 	 */
 	#keepOomScore({ id, pid }: Entry): void {
 		for (const each of [...(pid === undefined ? [] : [pid]), ...this.#options.cgroups.processes(id)]) {
