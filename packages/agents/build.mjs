@@ -27,6 +27,16 @@ await build({
 });
 placeEsbuild();
 
+// npm's installer, which comes as modules by the hundred. Scripts of packages aren't run, so node-gyp isn't there.
+await build({
+	...options,
+	entryPoints: [join(here, "src/builder/installer.ts")],
+	outfile: join(builder, "installer.cjs"),
+	minify: true,
+	external: ["node-gyp/bin/node-gyp.js"],
+	logOverride: { "require-resolve-not-external": "silent" },
+});
+
 await build({ ...options, entryPoints: [join(here, "src/node/main.ts")], outfile: join(dist, "agent.cjs") });
 copyFileSync(join(here, "src/node/warm.mjs"), join(dist, "warm.mjs"));
 

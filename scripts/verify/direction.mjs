@@ -27,6 +27,7 @@ const HOMES = {
 	ioredis: ["packages/redis/src/"],
 	express: ["packages/gateway/src/"],
 	esbuild: ["packages/agents/src/builder/"],
+	"@npmcli/arborist": ["packages/agents/src/builder/"],
 	koffi: ["packages/launcher/src/"],
 	pino: ["packages/telemetry/src/"],
 	"prom-client": ["packages/telemetry/src/"],

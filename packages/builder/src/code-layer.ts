@@ -2,13 +2,14 @@ import {
 	BerthError,
 	type BuildAnswer,
 	type BuildFailure,
-	type BuildRequest,
 	type Diagnostic,
 	type Layer,
 	parseBuildAnswer,
+	type SourceRequest,
 	type Version,
 } from "@berth/contracts";
-import type { BuildRun, BuildSandbox } from "./build-sandbox.js";
+import type { BuildRun, BuildSandbox, BuildSandboxes } from "./build-sandbox.js";
+import type { DependencyLayers } from "./dependency-layer.js";
 import { findLayer, type LayerStores, layerKey, makeLayer } from "./stored-layer.js";
 import type { LayerEntry } from "./tar-writer.js";
 
@@ -16,21 +17,35 @@ import type { LayerEntry } from "./tar-writer.js";
 export interface CodeLayer {
 	readonly layer: Layer;
 	readonly entry: string;
+	/** The packages it was bundled with, if there were any. */
+	readonly dependencies?: UsedDependencies;
 	readonly cached: boolean;
 	readonly warnings: readonly Diagnostic[];
 	/** Milliseconds in the sandbox; empty when nothing was built. */
-	readonly phases: Readonly<Partial<Record<"unpack" | "bundle" | "check" | "layer", number>>>;
+	readonly phases: Readonly<Partial<Record<"unpack" | "install" | "bundle" | "check" | "layer", number>>>;
+}
+
+/** A dependency layer as a code layer needs it. */
+export interface UsedDependencies {
+	readonly layer: Layer;
+	/** Whether the code loads packages from it; else all that it needs is in the bundle. */
+	readonly inImage: boolean;
+	readonly cached: boolean;
 }
 
 /** What is remembered beside a code layer. */
 interface Note {
 	readonly entry: string;
+	readonly dependencies?: Omit<UsedDependencies, "cached">;
 	readonly warnings: readonly Diagnostic[];
 }
 
 export interface CodeLayerOptions {
 	readonly stores: LayerStores;
-	readonly sandbox: BuildSandbox;
+	readonly sandboxes: BuildSandboxes;
+	readonly dependencies: DependencyLayers;
+	/** The package registry's URL: lock files name it. */
+	readonly registry: string;
 	readonly timeoutMs: number;
 	/** Identity of what builds: another builder makes other layers. */
 	readonly builder: string;
@@ -38,53 +53,111 @@ export interface CodeLayerOptions {
 
 /** The key of a version's code layer: its source and every setting that the bundle depends on. Pure. */
 export function codeLayerKey({ source, manifest }: Pick<Version, "source" | "manifest">, builder: string): string {
-	return layerKey("code", [builder, manifest.runtime, manifest.entry ?? null, source.kind, source.filename ?? null, source.digest]);
+	const { runtime, entry = null, external = [] } = manifest;
+	return layerKey("code", [builder, runtime, entry, external, source.kind, source.filename ?? null, source.digest]);
 }
 
 /** The code layer that was made of this version's source before; undefined when there is none. Whoever asks holds the image store. */
 export async function findCodeLayer(version: Version, { stores, builder }: CodeLayerOptions): Promise<CodeLayer | undefined> {
 	const known = await findLayer(stores, codeLayerKey(version, builder));
 	if (known === undefined) return undefined;
-	const { entry, warnings } = known.note as Note;
-	return { layer: { digest: known.digest, sizeBytes: known.sizeBytes }, entry, warnings, cached: true, phases: {} };
+	const { dependencies, ...note } = known.note as Note;
+	// What was removed meanwhile is installed again only by a build.
+	if (dependencies?.inImage === true && !(await stores.images.hasBlob(dependencies.layer.digest))) return undefined;
+	const layer = { digest: known.digest, sizeBytes: known.sizeBytes };
+	return { layer, ...note, ...(dependencies && { dependencies: { ...dependencies, cached: true } }), cached: true, phases: {} };
 }
 
 /** What a build sandbox made of a source: files that aren't stored yet. */
 export interface Bundle {
 	readonly answer: Extract<BuildAnswer, { ok: true }>;
 	readonly files: readonly LayerEntry[];
+	readonly dependencies?: UsedDependencies;
+	readonly installMs?: number;
 }
 
-/** Bundles a source in a sandbox. @throws BerthError when the sandbox gives no answer that holds */
-export async function bundle(
+/** Bundles a source in a sandbox, with its dependencies in it if it has some. @throws BerthError when the sandbox gives no answer that holds */
+export async function bundle(version: Version, source: Uint8Array, options: CodeLayerOptions): Promise<Bundle | BuildFailure> {
+	const { runtime } = version.manifest;
+	let installable: Uint8Array;
+	{
+		using sandbox = await options.sandboxes.acquire();
+		const first = await bundleIn(sandbox, version, source, false, options);
+		if (!("installable" in first)) return first;
+		installable = first.installable;
+		const layer = await options.dependencies.find(installable, runtime);
+		if (layer !== undefined) return await bundleWith({ layer, cached: true }, sandbox, version, source, options);
+	}
+	// An installation takes its time: no sandbox waits for it.
+	const installed = await options.dependencies.install(installable, runtime);
+	if ("code" in installed) return installed;
+	using sandbox = await options.sandboxes.acquire();
+	const bundled = await bundleWith(installed, sandbox, version, source, options);
+	return "code" in bundled ? bundled : { ...bundled, installMs: installed.installMs };
+}
+
+async function bundleWith(
+	{ layer, cached }: { readonly layer: Layer; readonly cached: boolean },
+	sandbox: BuildSandbox,
 	version: Version,
 	source: Uint8Array,
-	{ sandbox, timeoutMs }: CodeLayerOptions,
+	options: CodeLayerOptions,
 ): Promise<Bundle | BuildFailure> {
-	const run = await sandbox.run(requestOf(version), source, timeoutMs);
-	if (run.outcome !== "answered") return stopped(run, timeoutMs);
-	const answer = parseBuildAnswer(run.answer);
-	if (answer === undefined) throw new BerthError("build_platform_error", "The build sandbox gave an answer that isn't one.");
-	if (!answer.ok) return { code: answer.code, phase: answer.phase, message: answer.message, diagnostics: answer.diagnostics };
-	return { answer, files: filesOf(answer, run.body) };
+	await sandbox.graft(layer);
+	const bundled = await bundleIn(sandbox, version, source, true, options);
+	if ("installable" in bundled) throw new BerthError("build_platform_error", "The build sandbox asks twice for the same dependencies.");
+	return "code" in bundled ? bundled : { ...bundled, dependencies: { layer, cached, inImage: bundled.answer.needsDependencies } };
 }
 
 /** Stores a bundle as a layer and remembers what it was made of. Whoever asks holds the image store. */
 export async function storeCodeLayer(
 	version: Version,
-	{ answer, files }: Bundle,
+	{ answer, files, dependencies, installMs }: Bundle,
 	{ stores, builder }: CodeLayerOptions,
 ): Promise<CodeLayer> {
 	const startedAt = performance.now();
-	const note: Note = { entry: answer.entry, warnings: answer.warnings };
+	const note: Note = {
+		entry: answer.entry,
+		...(dependencies && { dependencies: { layer: dependencies.layer, inImage: dependencies.inImage } }),
+		warnings: answer.warnings,
+	};
 	const layer = await makeLayer(stores, codeLayerKey(version, builder), files, note);
 	const { unpackMs, bundleMs, checkMs } = answer.phases;
-	const phases = { unpack: unpackMs, bundle: bundleMs, check: checkMs, layer: performance.now() - startedAt };
-	return { layer, ...note, cached: false, phases };
+	const phases = {
+		unpack: unpackMs,
+		...(installMs === undefined ? {} : { install: installMs }),
+		bundle: bundleMs,
+		check: checkMs,
+		layer: performance.now() - startedAt,
+	};
+	return { layer, entry: note.entry, warnings: note.warnings, ...(dependencies && { dependencies }), cached: false, phases };
 }
 
-function requestOf({ source, manifest }: Version): BuildRequest {
+type Answered = Bundle | BuildFailure | { readonly installable: Uint8Array };
+
+async function bundleIn(
+	sandbox: BuildSandbox,
+	version: Version,
+	source: Uint8Array,
+	grafted: boolean,
+	{ timeoutMs, registry }: CodeLayerOptions,
+): Promise<Answered> {
+	const run = await sandbox.run(requestOf(version, registry, grafted), source, timeoutMs);
+	if (run.outcome !== "answered") return stopped(run, timeoutMs);
+	const answer = parseBuildAnswer(run.answer);
+	if (answer === undefined || answer.ok === "installed")
+		throw new BerthError("build_platform_error", "The build sandbox gave an answer that isn't one.");
+	if (answer.ok === "dependencies") return { installable: run.body };
+	if (!answer.ok) return { code: answer.code, phase: answer.phase, message: answer.message, diagnostics: answer.diagnostics };
+	return { answer, files: filesOf(answer, run.body) };
+}
+
+function requestOf({ source, manifest }: Version, registry: string, grafted: boolean): SourceRequest {
 	return {
+		step: "source",
+		registry,
+		grafted,
+		external: manifest.external ?? [],
 		kind: source.kind,
 		target: manifest.runtime,
 		...(source.filename === undefined ? {} : { filename: source.filename }),

@@ -1,13 +1,21 @@
 import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Base, type BuildAnswer, type Digest, type ImageReference, manifestSchema, type Version } from "@berth/contracts";
+import {
+	type Base,
+	type BuildAnswer,
+	type BuildRequest,
+	type Digest,
+	type ImageReference,
+	manifestSchema,
+	type Version,
+} from "@berth/contracts";
 import { type ArtifactStore, openArtifactStore } from "@berth/registry";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Bases } from "./bases.js";
-import type { BuildRun, BuildSandbox } from "./build-sandbox.js";
+import type { BuildRun, BuildSandbox, BuildSandboxes, Respond } from "./build-sandbox.js";
 import { codeLayerKey } from "./code-layer.js";
-import { ImageBuilder } from "./image-builder.js";
+import { type BuildResult, ImageBuilder } from "./image-builder.js";
 import { storeImage } from "./oci-image.js";
 import { readFromLayer } from "./tar-reader.js";
 
@@ -24,14 +32,39 @@ beforeEach(async () => {
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
 /** Stands where a sandbox of the build class is: it answers as one that bundled. */
-class FakeSandbox implements BuildSandbox {
+class FakeSandbox implements BuildSandboxes {
 	runs = 0;
-	answer: (source: Uint8Array) => BuildRun | Promise<BuildRun> = (source) => bundled(Buffer.from(source).toString());
+	/** How many installations there were, and the layers that were grafted. */
+	installs = 0;
+	grafts: string[] = [];
+	answer: (source: Uint8Array, request: BuildRequest) => BuildRun | Promise<BuildRun> = (source) => bundled(Buffer.from(source).toString());
 
-	async run(_request: unknown, source: Uint8Array): Promise<BuildRun> {
-		this.runs++;
-		return await this.answer(source);
+	async acquire(): Promise<BuildSandbox> {
+		return {
+			run: async (request: BuildRequest, source: Uint8Array, _timeoutMs: number, respond?: Respond): Promise<BuildRun> => {
+				if (request.step === "install") return await this.#install(respond as Respond);
+				this.runs++;
+				return await this.answer(source, request);
+			},
+			graft: async ({ digest }) => void this.grafts.push(digest),
+			[Symbol.dispose]: () => undefined,
+		};
 	}
+
+	async #install(respond: Respond): Promise<BuildRun> {
+		this.installs++;
+		await respond({ kind: "put" }, Buffer.from("its code"));
+		const index = [["node_modules/pkg/index.js", 8, false]];
+		return { outcome: "answered", answer: { ok: "installed" }, body: Buffer.from(JSON.stringify(index)) };
+	}
+}
+
+/** Answers as one whose source has dependencies. */
+function dependent(needsDependencies: boolean): FakeSandbox["answer"] {
+	return (source, request) =>
+		request.step === "source" && request.grafted
+			? bundled(Buffer.from(source).toString(), { needsDependencies })
+			: { outcome: "answered", answer: { ok: "dependencies" }, body: Buffer.from("what to install") };
 }
 
 function bundled(text: string, more: Partial<Extract<BuildAnswer, { ok: true }>> = {}): BuildRun {
@@ -39,12 +72,12 @@ function bundled(text: string, more: Partial<Extract<BuildAnswer, { ok: true }>>
 	const sizes = { bundleBytes: Buffer.byteLength(text), mapBytes: 2, cacheBytes: 0 };
 	return {
 		outcome: "answered",
-		answer: { ok: true, ...sizes, entry: "index.mjs", warnings: [], phases, ...more },
+		answer: { ok: true, ...sizes, entry: "index.mjs", needsDependencies: false, warnings: [], phases, ...more },
 		body: Buffer.from(`${text}{}`),
 	};
 }
 
-async function makeBuilder(sandbox: BuildSandbox): Promise<ImageBuilder> {
+async function makeBuilder(sandboxes: BuildSandboxes): Promise<ImageBuilder> {
 	const layer = await artifacts.images.putBlob(Buffer.from("a base layer"));
 	const base: Base = { digest: layer.digest, layers: [{ digest: layer.digest, sizeBytes: layer.sizeBytes }] };
 	const bases: Bases = { node24: base, node22: base, build: base };
@@ -53,8 +86,10 @@ async function makeBuilder(sandbox: BuildSandbox): Promise<ImageBuilder> {
 	return new ImageBuilder({
 		bases,
 		stores: artifacts,
-		sandbox,
+		sandboxes,
 		timeoutMs: 1000,
+		registry: "http://registry/",
+		installMs: 1000,
 		findVersion: async (project, name, number) => recorded.get(`${project}/${name}:${number}`),
 		onMend: (name) => mended.push(name),
 	});
@@ -109,7 +144,7 @@ describe("a build", () => {
 		expect(second).toMatchObject({
 			ok: true,
 			bundled: false,
-			report: { layers: expect.arrayContaining([{ name: "code", cached: true }]) },
+			report: { layers: expect.arrayContaining([expect.objectContaining({ name: "code", cached: true })]) },
 		});
 		expect(first.ok && second.ok && first.image.digest === second.image.digest).toBe(true);
 		expect(sandbox.runs).toBe(1);
@@ -176,6 +211,60 @@ describe("a build", () => {
 		sandbox.answer = () => ({ outcome: "answered", answer, body: Buffer.from(body) });
 		const builder = await makeBuilder(sandbox);
 		await expect(builder.build(versionOf(1), sourceOf("x"))).rejects.toMatchObject({ code: "build_platform_error" });
+	});
+});
+
+describe("dependencies", () => {
+	const dependenciesIn = (result: BuildResult) => result.report.layers.find(({ name }) => name === "dependencies");
+
+	test("are installed once, and are a layer of the image below the code when the code loads from it", async () => {
+		const sandbox = new FakeSandbox();
+		sandbox.answer = dependent(true);
+		const builder = await makeBuilder(sandbox);
+		const [first, second] = [await builder.build(versionOf(1, "a"), sourceOf("a")), await builder.build(versionOf(2, "b"), sourceOf("b"))];
+		expect([dependenciesIn(first), dependenciesIn(second)]).toMatchObject([
+			{ cached: false, inImage: true },
+			{ cached: true, inImage: true },
+		]);
+		expect([sandbox.installs, new Set(sandbox.grafts).size]).toEqual([1, 1]);
+		const layers = second.ok ? second.image.layers : [];
+		expect(layers.map(({ digest }) => digest)).toEqual([sandbox.grafts[0], layers[1]?.digest]);
+		expect((await readFromLayer(artifacts.images.blobPath(layers[0]?.digest as Digest), "node_modules/pkg/index.js"))?.toString()).toBe(
+			"its code",
+		);
+	});
+
+	test("that are all in the bundle aren't in the image, stay for the next version, and go with the function", async () => {
+		const sandbox = new FakeSandbox();
+		sandbox.answer = dependent(false);
+		const builder = await makeBuilder(sandbox);
+		const before = await blobs();
+		const first = await builder.build(versionOf(1, "a"), sourceOf("a"));
+		expect(first.ok && first.image.layers).toHaveLength(1);
+		await builder.collect();
+		expect(dependenciesIn(await builder.build(versionOf(2, "b"), sourceOf("b")))).toMatchObject({ cached: true, inImage: false });
+		expect(sandbox.installs).toBe(1);
+		expect(builder.functions()).toEqual(["default/hello"]);
+		await builder.removeFunction("default", "hello");
+		expect(await blobs()).toEqual(before);
+	});
+
+	test("that two builds want at the same time are installed for both", async () => {
+		const sandbox = new FakeSandbox();
+		sandbox.answer = dependent(true);
+		const builder = await makeBuilder(sandbox);
+		await Promise.all(["a", "b"].map((text) => builder.build(versionOf(1, text, { function: text }), sourceOf(text))));
+		expect(sandbox.installs).toBe(1);
+	});
+
+	test("whose layer is gone are installed again, also where the code is there", async () => {
+		const sandbox = new FakeSandbox();
+		sandbox.answer = dependent(true);
+		const builder = await makeBuilder(sandbox);
+		await builder.build(versionOf(1), sourceOf("a"));
+		await artifacts.images.removeBlob(sandbox.grafts[0] as Digest);
+		expect(dependenciesIn(await builder.build(versionOf(2), sourceOf("a")))).toMatchObject({ cached: false });
+		expect(sandbox.installs).toBe(2);
 	});
 });
 
@@ -276,9 +365,10 @@ test("the key of a code layer depends on what the bundle does, and on nothing el
 		key({}, "another"),
 		key({ manifest: { ...version.manifest, runtime: "node22" } }),
 		key({ manifest: { ...version.manifest, entry: "a.ts" } }),
+		key({ manifest: { ...version.manifest, external: ["a"] } }),
 		key({ source: { ...version.source, filename: "index.js" } }),
 		key({ source: { ...version.source, kind: "zip" } }),
 		key({ source: { ...version.source, digest: `sha256:${"f".repeat(64)}` } }),
 	];
-	expect(new Set([same, ...others]).size).toBe(7);
+	expect(new Set([same, ...others]).size).toBe(8);
 });

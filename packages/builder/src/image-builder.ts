@@ -1,6 +1,15 @@
-import { type Base, BerthError, type BuildFailure, type BuildReport, type ImageReference, type Version } from "@berth/contracts";
+import {
+	type Base,
+	BerthError,
+	type BuildFailure,
+	type BuildReport,
+	type ImageReference,
+	type Layer,
+	type Version,
+} from "@berth/contracts";
 import type { Bases } from "./bases.js";
 import { bundle, type CodeLayer, type CodeLayerOptions, findCodeLayer, storeCodeLayer } from "./code-layer.js";
+import { DependencyLayers } from "./dependency-layer.js";
 import { imageLabels } from "./image-labels.js";
 import { imageTag, parseImageTag } from "./image-tag.js";
 import { storeImage } from "./oci-image.js";
@@ -16,7 +25,9 @@ export type BuildResult =
 	  }
 	| { readonly ok: false; readonly failure: BuildFailure; readonly report: BuildReport };
 
-export interface ImageBuilderOptions extends Omit<CodeLayerOptions, "builder"> {
+export interface ImageBuilderOptions extends Omit<CodeLayerOptions, "builder" | "dependencies"> {
+	/** How long an installation of dependencies may take, milliseconds. */
+	readonly installMs: number;
 	readonly bases: Bases;
 	/** A version as it is recorded; undefined when it was deleted. */
 	readonly findVersion: (project: string, name: string, number: number) => Promise<Version | undefined>;
@@ -35,7 +46,8 @@ export class ImageBuilder {
 
 	constructor(options: ImageBuilderOptions) {
 		this.#options = options;
-		this.#layers = { ...options, builder: options.bases.build.digest };
+		const builder = options.bases.build.digest;
+		this.#layers = { ...options, builder, dependencies: new DependencyLayers({ ...options, builder }) };
 	}
 
 	/**
@@ -64,7 +76,7 @@ export class ImageBuilder {
 
 	/** Removes the name of a version's image, and what nothing needs any more. */
 	removeVersion(version: Version): Promise<void> {
-		return this.#remove((tag) => tag === imageTag(version));
+		return this.#remove((tag) => tag === imageTag(version) || tag === dependenciesName(version));
 	}
 
 	/** The functions (`project/name`) that images are of. */
@@ -125,15 +137,18 @@ export class ImageBuilder {
 		const imageAt = performance.now();
 		const base = bases[version.manifest.runtime];
 		const found = await this.#lookFor(base);
-		const image = await storeImage(stores.images, [...base.layers, code.layer], imageLabels(version, base, code.entry));
+		const { dependencies } = code;
+		const layers = dependencies?.inImage === true ? [dependencies.layer, code.layer] : [code.layer];
+		const image = await storeImage(stores.images, [...base.layers, ...layers], imageLabels(version, base, code.entry));
 		await stores.images.tag(imageTag(version), image.manifest, version.createdAt);
+		if (dependencies?.inImage === false) await this.#keep(dependencies.layer, version);
 		const report: BuildReport = {
 			durationMs: performance.now() - startedAt,
 			phases: { ...code.phases, image: performance.now() - imageAt },
-			layers: [...found, { name: "code", cached: code.cached }],
+			layers: [...found, ...dependenciesIn(code), { name: "code", cached: code.cached, sizeBytes: code.layer.sizeBytes }],
 			warnings: code.warnings,
 		};
-		return { ok: true, image: { digest: image.digest, base, layers: [code.layer], entry: code.entry }, report, bundled: !code.cached };
+		return { ok: true, image: { digest: image.digest, base, layers, entry: code.entry }, report, bundled: !code.cached };
 	}
 
 	/** A base's layers, which no build makes. @throws BerthError `build_platform_error` when one is missing */
@@ -142,6 +157,25 @@ export class ImageBuilder {
 			if (await this.#options.stores.images.hasBlob(digest)) continue;
 			throw new BerthError("build_platform_error", `Layer ${digest} of the base isn't in the artifact store; berth up makes it again.`);
 		}
-		return BASE_LAYERS.map((name) => ({ name, cached: true }));
+		return BASE_LAYERS.map((name, i) => ({ name, cached: true, sizeBytes: layers[i]?.sizeBytes ?? 0 }));
 	}
+
+	/** Packages that are all in the bundle aren't in the image; they stay for the version's sake: the next one has the same, most often. */
+	async #keep({ digest, sizeBytes }: Layer, version: Version): Promise<void> {
+		const { images } = this.#options.stores;
+		if (!(await images.hasBlob(digest))) return;
+		const { manifest } = await storeImage(images, [{ digest, sizeBytes }], {});
+		await images.tag(dependenciesName(version), manifest);
+	}
+}
+
+function dependenciesIn({ dependencies }: CodeLayer): BuildReport["layers"] {
+	if (dependencies === undefined) return [];
+	const { cached, inImage, layer } = dependencies;
+	return [{ name: "dependencies", cached, inImage, sizeBytes: layer.sizeBytes }];
+}
+
+/** The name under which packages stay that a version was bundled with. */
+function dependenciesName(version: Version): string {
+	return `${imageTag(version)}.dependencies`;
 }

@@ -1,5 +1,5 @@
 export { type Bases, type BasesOptions, prepareBases } from "./bases.js";
-export type { BuildRun, BuildSandbox } from "./build-sandbox.js";
+export type { BuildRun, BuildSandbox, BuildSandboxes, Respond } from "./build-sandbox.js";
 export { type BuildResult, ImageBuilder, type ImageBuilderOptions } from "./image-builder.js";
 export { imageLabels } from "./image-labels.js";
 export { type ReadImage, readImage, readImageManifest, splitLayers } from "./image-reader.js";

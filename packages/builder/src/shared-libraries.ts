@@ -1,5 +1,7 @@
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
 import { realpath } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { BerthError } from "@berth/contracts";
 
@@ -13,11 +15,19 @@ const run = promisify(execFile);
 /** `libm.so.6 => /lib/x86_64-linux-gnu/libm.so.6 (0x…)`, or the loader: `/lib64/ld-linux-x86-64.so.2 (0x…)`. */
 const LINE = /^\s*(?:\S+ => )?(\/\S+) \(0x[0-9a-f]+\)$/;
 
-/** The libraries of a program, loader included, as `ldd` finds them. @throws BerthError when one is missing */
+/** The C library's other parts, beside it: Node links none of them, native packages do. */
+const C_LIBRARY = "libc.so.6";
+const ITS_OTHERS = ["libresolv.so.2", "librt.so.1", "libutil.so.1"];
+
+/** The libraries of a program, loader included, and the rest of its C library, as `ldd` finds them. @throws BerthError when one is missing */
 export async function sharedLibraries(program: string): Promise<readonly SharedLibrary[]> {
 	const { stdout } = await run("ldd", [program], { env: { LC_ALL: "C", PATH: "/usr/bin:/bin" } });
 	const missing = /^\s*(\S+) => not found$/m.exec(stdout)?.[1];
 	if (missing !== undefined) throw new BerthError("platform_error", `${program} needs ${missing}, which isn't installed on this machine.`);
 	const paths = stdout.split("\n").flatMap((line) => LINE.exec(line)?.[1] ?? []);
-	return Promise.all(paths.map(async (path) => ({ path, file: await realpath(path) })));
+	const beside = paths
+		.filter((path) => path.endsWith(`/${C_LIBRARY}`))
+		.flatMap((path) => ITS_OTHERS.map((name) => join(dirname(path), name)));
+	const others = beside.filter((path) => !paths.includes(path) && existsSync(path));
+	return Promise.all([...paths, ...others].map(async (path) => ({ path, file: await realpath(path) })));
 }

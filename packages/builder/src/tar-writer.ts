@@ -10,8 +10,8 @@ export type LayerEntry =
 	| { readonly path: string; readonly kind: "directory"; readonly mode?: 0o755 | 0o1777 }
 	| { readonly path: string; readonly kind: "file"; readonly executable?: boolean; readonly content: FileContent };
 
-/** Bytes in memory, or a file that is copied in (links are followed). */
-export type FileContent = { readonly bytes: Uint8Array } | { readonly file: string; readonly sizeBytes: number };
+/** Bytes in memory, or a file that is copied in (links are followed): all of it, or what stands from `at` on. */
+export type FileContent = { readonly bytes: Uint8Array } | { readonly file: string; readonly sizeBytes: number; readonly at?: number };
 
 /**
  * A layer as a ustar stream that depends on nothing but its entries: sorted by path, directories
@@ -29,7 +29,7 @@ export async function* writeLayer(entries: readonly LayerEntry[]): AsyncGenerato
 		const size = "bytes" in content ? content.bytes.byteLength : content.sizeBytes;
 		yield header(entry.path, "0", entry.executable === true ? 0o755 : 0o644, size);
 		if ("bytes" in content) yield content.bytes;
-		else yield* fileBytes(content.file, size);
+		else yield* fileBytes(content.file, content.at ?? 0, size);
 		if (size % BLOCK !== 0) yield Buffer.alloc(BLOCK - (size % BLOCK));
 	}
 	yield Buffer.alloc(2 * BLOCK);
@@ -58,11 +58,11 @@ function isRelative(path: string): boolean {
 	return path !== "" && !path.includes("\0") && path.split("/").every((part) => part !== "" && part !== "." && part !== "..");
 }
 
-async function* fileBytes(path: string, size: number): AsyncGenerator<Uint8Array, void, undefined> {
+async function* fileBytes(path: string, at: number, size: number): AsyncGenerator<Uint8Array, void, undefined> {
 	await using file = await open(path, "r");
 	for (let done = 0; done < size; ) {
 		const buffer = Buffer.allocUnsafe(Math.min(COPY_BYTES, size - done));
-		const { bytesRead } = await file.read(buffer, 0, buffer.length, done);
+		const { bytesRead } = await file.read(buffer, 0, buffer.length, at + done);
 		if (bytesRead === 0) throw new Error(`${path} became shorter while it was read`);
 		yield buffer.subarray(0, bytesRead);
 		done += bytesRead;
@@ -72,7 +72,9 @@ async function* fileBytes(path: string, size: number): AsyncGenerator<Uint8Array
 /** One header block (POSIX.1-2017, pax, "ustar Interchange Format"). */
 function header(path: string, type: "0" | "5", mode: number, size: number): Buffer {
 	const block = Buffer.alloc(BLOCK);
-	const { prefix, name } = splitName(path);
+	const split = splitName(path);
+	if (split === undefined) throw new Error(`${JSON.stringify(path)} is too long for a layer`);
+	const { prefix, name } = split;
 	block.write(name, 0, NAME_BYTES, "utf8");
 	block.write(octal(mode, 8), 100, "latin1");
 	block.write(octal(0, 8), 108, "latin1");
@@ -88,13 +90,18 @@ function header(path: string, type: "0" | "5", mode: number, size: number): Buff
 	return block;
 }
 
-function splitName(path: string): { readonly prefix: string; readonly name: string } {
+/** Whether a file's path has room in a layer. */
+export function fitsLayer(path: string): boolean {
+	return splitName(path) !== undefined;
+}
+
+function splitName(path: string): { readonly prefix: string; readonly name: string } | undefined {
 	if (Buffer.byteLength(path) <= NAME_BYTES) return { prefix: "", name: path };
 	for (let slash = path.indexOf("/"); slash > 0 && slash < path.length - 1; slash = path.indexOf("/", slash + 1)) {
 		const [prefix, name] = [path.slice(0, slash), path.slice(slash + 1)];
 		if (Buffer.byteLength(prefix) <= PREFIX_BYTES && Buffer.byteLength(name) <= NAME_BYTES) return { prefix, name };
 	}
-	throw new Error(`${JSON.stringify(path)} is too long for a layer`);
+	return undefined;
 }
 
 function octal(value: number, width: number): string {

@@ -22,6 +22,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_MEMORY_MIB: String(Math.floor(settings.memoryBudgetBytes / MIB)),
 		BERTH_PREWARMED: String(settings.prewarmed),
 		BERTH_PREWARMED_BUILDS: String(settings.prewarmedBuilds),
+		BERTH_NPM_REGISTRY: settings.npmRegistry,
 		BERTH_IDLE_TTL_MS: String(settings.idleTtlMs),
 		BERTH_QUEUED_MIB: String(settings.storage.queuedBytes / MIB),
 		BERTH_RESULTS_MIB: String(settings.storage.resultBytes / MIB),

@@ -73,6 +73,11 @@ export const settingsSchema = z.object({
 	BERTH_PREWARMED: whole(0, 256).default(4),
 	/** Prewarmed build sandboxes. */
 	BERTH_PREWARMED_BUILDS: whole(0, 16).default(1),
+	/** Where the dependencies of functions are installed from, and from nowhere else. */
+	BERTH_NPM_REGISTRY: z
+		.string()
+		.regex(/^https?:\/\/[^/?#@\s]+(?:\/[\w.~%-]+)*\/?$/, "http:// or https://, a host, and perhaps a path, without a name or password")
+		.default("https://registry.npmjs.org"),
 	/** Idle time after which a warm sandbox is removed, milliseconds. */
 	BERTH_IDLE_TTL_MS: whole(100, 0x7fff_ffff).default(600_000),
 	/** Bodies above 64 KiB of background invocations that haven't run, MiB; beyond it new ones are refused. */
@@ -114,6 +119,8 @@ export interface Settings {
 	readonly memoryBudgetBytes: number;
 	readonly prewarmed: number;
 	readonly prewarmedBuilds: number;
+	/** The package registry, with a `/` at its end. */
+	readonly npmRegistry: string;
 	readonly idleTtlMs: number;
 	/** What may be held on disk for invocations. */
 	readonly storage: { readonly queuedBytes: number; readonly resultBytes: number; readonly logBytes: number };
@@ -218,6 +225,7 @@ export function loadSettings(
 				: value.BERTH_MEMORY_MIB * MIB,
 		prewarmed: value.BERTH_PREWARMED,
 		prewarmedBuilds: value.BERTH_PREWARMED_BUILDS,
+		npmRegistry: value.BERTH_NPM_REGISTRY.replace(/\/?$/, "/"),
 		idleTtlMs: value.BERTH_IDLE_TTL_MS,
 		storage: Object.freeze({
 			queuedBytes: value.BERTH_QUEUED_MIB * MIB,

@@ -8,8 +8,8 @@ import { KIB, MIB } from "./units.js";
  * per sandbox and takes one connection; the agent connects. Handler and agent share a process, so
  * the worker treats every frame it gets as the tenant's.
  */
-export const TO_AGENT = { preload: 1, specialise: 2, invoke: 3, cancel: 4 } as const;
-export const FROM_AGENT = { hello: 16, preloaded: 17, specialised: 18, failed: 19, answer: 20, settled: 21 } as const;
+export const TO_AGENT = { preload: 1, specialise: 2, invoke: 3, cancel: 4, reply: 5 } as const;
+export const FROM_AGENT = { hello: 16, preloaded: 17, specialised: 18, failed: 19, answer: 20, settled: 21, question: 22 } as const;
 
 /** Where things are inside a sandbox. */
 export const SANDBOX_PATHS = {
@@ -25,6 +25,12 @@ export const SANDBOX_PATHS = {
 export const AGENT_BOUNDS: FrameBounds = { maxHeadBytes: 256 * KIB, maxBodyBytes: FIXED_LIMITS.bodyBytes };
 /** Frames of a build sandbox: archives in, bundles and source maps out. */
 export const BUILD_BOUNDS: FrameBounds = { maxHeadBytes: MIB, maxBodyBytes: 64 * MIB };
+
+/**
+ * A build sandbox may ask while it runs an invocation: `question`, answered by `reply` of the same number (`question` in
+ * either head; what else is in them is build-protocol.ts). Whoever asks more at once, or with larger bodies, is destroyed.
+ */
+export const QUESTIONS = { atOnce: 32, bodyBytes: MIB } as const;
 
 /** worker → agent: load this function. Answered by `specialised` or `failed` (phase `graft` or `init`). */
 export interface SpecialiseHead {

@@ -3,4 +3,5 @@ export * from "./agent-protocol.js";
 export * from "./build-protocol.js";
 export * from "./framing.js";
 export type * from "./invocation.js";
+export { DEPENDENCY_LIMITS } from "./limits.js";
 export type { Diagnostic, SourceKind } from "./version.js";

@@ -1,6 +1,9 @@
 import { z } from "zod";
 import type { BuildAnswer } from "./build-protocol.js";
+import { DEPENDENCY_LIMITS } from "./limits.js";
 import { MIB } from "./units.js";
+
+const INSTALLED_PATH = /^node_modules\/(?!.*(?:^|\/)\.{1,2}(?:\/|$))(?!.*\/\/)[^\0]+[^\0/]$/;
 
 const text = z.string().max(4096);
 
@@ -31,17 +34,32 @@ const buildAnswerSchema = z.discriminatedUnion("ok", [
 		mapBytes: bytes,
 		cacheBytes: bytes,
 		entry: z.enum(["index.cjs", "index.mjs"]),
+		needsDependencies: z.boolean(),
 		warnings: diagnostics,
 		phases: z.object({ unpackMs: milliseconds, bundleMs: milliseconds, checkMs: milliseconds }),
 	}),
+	z.object({ ok: z.literal("dependencies") }),
+	z.object({ ok: z.literal("installed") }),
 	z.object({
 		ok: z.literal(false),
-		code: z.enum(["build_failed", "archive_rejected", "no_handler"]),
-		phase: z.enum(["unpack", "bundle", "check"]),
+		code: z.enum(["build_failed", "archive_rejected", "no_handler", "dependencies_rejected", "install_failed", "registry_unavailable"]),
+		phase: z.enum(["unpack", "install", "bundle", "check"]),
 		message: text,
 		diagnostics,
 	}),
 ]);
+
+/** Files of an installed tree: `[path, bytes, executable]`, below node_modules, in the order in which their bytes came. */
+const installedIndexSchema = z
+	.array(z.tuple([z.string().regex(INSTALLED_PATH), bytes, z.boolean()]))
+	.min(1)
+	.max(DEPENDENCY_LIMITS.files);
+
+/** A checked index; undefined when it isn't one. */
+export function parseInstalledIndex(value: unknown): readonly (readonly [path: string, bytes: number, executable: boolean])[] | undefined {
+	const parsed = installedIndexSchema.safeParse(value);
+	return parsed.success ? parsed.data : undefined;
+}
 
 /** A checked answer; undefined when it isn't one. */
 export function parseBuildAnswer(value: unknown): BuildAnswer | undefined {

@@ -2,9 +2,13 @@ import type { Diagnostic, SourceKind } from "./version.js";
 
 /**
  * What the build handler takes and gives. It runs as a function does, in a sandbox of the build
- * class: the invocation's payload is the source's bytes, the request comes in the header below.
+ * class: the request comes in the header below, what it is about is the invocation's payload.
  */
-export interface BuildRequest {
+export type BuildRequest = SourceRequest | InstallRequest;
+
+/** The payload is a source, which is to be bundled. */
+export interface SourceRequest {
+	readonly step: "source";
 	readonly kind: SourceKind;
 	/** File name of an inline source. */
 	readonly filename?: string;
@@ -12,14 +16,41 @@ export interface BuildRequest {
 	readonly entry?: string;
 	/** esbuild's target, `node24`. */
 	readonly target: string;
+	/** Packages that the manifest keeps out of the bundle. */
+	readonly external: readonly string[];
+	/** The package registry that lock files may name beside npm's own. */
+	readonly registry: string;
+	/** Whether the source's dependencies are grafted in; without them a source that has some is answered with what to install. */
+	readonly grafted: boolean;
+}
+
+/** The payload is what an answer of a source's said is to be installed. */
+export interface InstallRequest {
+	readonly step: "install";
+	readonly registry: string;
+	/** Milliseconds that the installation itself may take. */
+	readonly limitMs: number;
 }
 
 /** The header of the `http` trigger that carries a BuildRequest as JSON. */
 export const BUILD_REQUEST_HEADER = "berth-build";
 
+/** Where a grafted dependency layer has the names of the packages in it that can't be bundled, JSON: an array. Below the layer's root. */
+export const EXTERNALS_FILE = "node_modules/.berth-externals.json";
+
+/** The source doesn't build, or its dependencies can't be installed. */
+export interface BuildRefusal {
+	readonly ok: false;
+	readonly code: "build_failed" | "archive_rejected" | "no_handler" | "dependencies_rejected" | "install_failed" | "registry_unavailable";
+	readonly phase: "unpack" | "install" | "bundle" | "check";
+	readonly message: string;
+	readonly diagnostics: readonly Diagnostic[];
+}
+
 /**
- * The answer's head, as JSON in the header of the same name; the answer's body is the bundle, then
- * the source map, `bundleBytes` and `mapBytes` long.
+ * The answer's head, as JSON in the header of the same name. The body of a bundle is the bundle, the source map and the
+ * code cache, so long as the head says; that of `dependencies` is what to install; that of `installed` an index (JSON: an
+ * array of `[path, bytes, executable]`) of the files whose bytes were put before, in this order.
  */
 export type BuildAnswer =
 	| {
@@ -28,13 +59,33 @@ export type BuildAnswer =
 			readonly mapBytes: number;
 			readonly cacheBytes: number;
 			readonly entry: string;
+			/** Whether the bundle leaves packages to the dependency layer. */
+			readonly needsDependencies: boolean;
 			readonly warnings: readonly Diagnostic[];
 			readonly phases: { readonly unpackMs: number; readonly bundleMs: number; readonly checkMs: number };
 	  }
-	| {
-			readonly ok: false;
-			readonly code: "build_failed" | "archive_rejected" | "no_handler";
-			readonly phase: "unpack" | "bundle" | "check";
-			readonly message: string;
-			readonly diagnostics: readonly Diagnostic[];
-	  };
+	| { readonly ok: "dependencies" }
+	| { readonly ok: "installed" }
+	| BuildRefusal;
+
+/** What an installation asks for: a path of the registry, the next bytes of what it gave, or to take the body's bytes. */
+export type BuildQuestion =
+	| { readonly kind: "fetch"; readonly path: string }
+	| { readonly kind: "read"; readonly handle: number }
+	| { readonly kind: "put" };
+
+/** Answer to `fetch`; the first bytes are its body. A registry that gave none is 502 or 504, and `reason` says why. */
+export interface FetchReply {
+	readonly status: number;
+	readonly contentType?: string;
+	readonly reason?: string;
+	/** With this, `read` gives what follows; absent: that was all. */
+	readonly handle?: number;
+}
+
+/** Answer to `read`; the bytes are its body. */
+export interface ReadReply {
+	readonly last: boolean;
+	/** Why there won't be more although there is. */
+	readonly reason?: string;
+}

@@ -40,6 +40,23 @@ export const FIXED_LIMITS = {
 	/** Inline source, and an uploaded archive. */
 	sourceBytes: 4 * MIB,
 	archiveBytes: 32 * MIB,
+	/** Packages that a manifest may name as external. */
+	externals: 100,
+} as const;
+
+/** What may be installed for one version. */
+export const DEPENDENCY_LIMITS = {
+	/** All files of the tree together. */
+	treeBytes: 256 * MIB,
+	files: 40_000,
+	/** package-lock.json. */
+	lockBytes: 8 * MIB,
+	/** One answer of the registry, all of an installation's, and how many. */
+	fetchBytes: 128 * MIB,
+	fetchedBytes: 512 * MIB,
+	fetches: 5000,
+	/** How long an installation may take, milliseconds; what it is for is bundled after that. */
+	installMs: 120_000,
 } as const;
 
 /**

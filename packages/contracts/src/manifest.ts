@@ -34,6 +34,7 @@ const DESCRIPTION = "text of at most 256 characters, without half a surrogate pa
 const PATH = "a relative path of 1 to 255 characters without `.`, `..` or a backslash, as in src/index.ts";
 /** A path inside the source: relative, no `..`, no backslash, no control character. */
 export const sourcePath = z.string(PATH).regex(/^(?!\/)(?!.*(?:^|\/)\.\.?(?:\/|$))[^\\\p{Cc}\p{Cs}]{1,255}$/u, PATH);
+const PACKAGE = "a package's name, as in sharp or @scope/name";
 const FILENAME = "a file name, without a directory, that ends in .ts, .mts, .cts, .tsx, .js, .mjs, .cjs or .jsx";
 
 /**
@@ -44,6 +45,11 @@ export const manifestSchema = z.strictObject({
 	runtime: oneOf(...RUNTIMES).default("node24"),
 	/** The file with the handler; looked for under the usual names if absent. */
 	entry: sourcePath.optional(),
+	/** Packages of the source's dependencies that stay out of the bundle, beside those that can't be in one. */
+	external: z
+		.array(z.string(PACKAGE).regex(/^(?:@[a-z0-9][\w.-]*\/)?[a-z0-9][\w.-]*$/i, PACKAGE), "a list of packages' names")
+		.max(FIXED_LIMITS.externals, `at most ${FIXED_LIMITS.externals} packages`)
+		.optional(),
 	memoryMiB: within(LIMITS.memoryMiB, "MiB"),
 	cpuMilli: within(LIMITS.cpuMilli, "thousandths of a core"),
 	timeoutMs: within(LIMITS.timeoutMs, "milliseconds"),

@@ -16,22 +16,39 @@ export interface Diagnostic {
 	readonly lineText?: string;
 }
 
-export type BuildPhase = "unpack" | "bundle" | "check" | "layer" | "image";
+export type BuildPhase = "unpack" | "install" | "bundle" | "check" | "layer" | "image";
 
 /** Why a build failed: a value, not an exception, when the source is to blame. */
 export interface BuildFailure {
 	/** A code of the error catalogue. */
-	readonly code: "build_failed" | "archive_rejected" | "no_handler" | "build_timed_out" | "build_platform_error";
+	readonly code:
+		| "build_failed"
+		| "archive_rejected"
+		| "no_handler"
+		| "dependencies_rejected"
+		| "install_failed"
+		| "registry_unavailable"
+		| "build_timed_out"
+		| "build_platform_error";
 	readonly phase: BuildPhase;
 	readonly message: string;
 	readonly diagnostics: readonly Diagnostic[];
+}
+
+/** A layer that a build made or found. */
+export interface LayerReport {
+	readonly name: "runtime" | "agent" | "dependencies" | "code";
+	readonly cached: boolean;
+	readonly sizeBytes: number;
+	/** Of `dependencies`: whether the image has it; it doesn't when all that is used of it is in the bundle. */
+	readonly inImage?: boolean;
 }
 
 /** How a build went: milliseconds per phase, and whether each layer was there already. */
 export interface BuildReport {
 	readonly durationMs: number;
 	readonly phases: Readonly<Partial<Record<BuildPhase, number>>>;
-	readonly layers: readonly { readonly name: "runtime" | "agent" | "code"; readonly cached: boolean }[];
+	readonly layers: readonly LayerReport[];
 	readonly warnings: readonly Diagnostic[];
 }
 

@@ -20,6 +20,12 @@ export function goesOnIn(head: unknown): string | undefined {
 	return waiting === true ? textIn(id) : undefined;
 }
 
+/** The number of an agent's question; undefined when it has none. */
+export function questionIn(head: unknown): number | undefined {
+	const { question } = fieldsOf(head);
+	return Number.isSafeInteger(question) ? (question as number) : undefined;
+}
+
 /** How long a module took to load, milliseconds, as its agent says. */
 export function initMsIn(head: unknown): number {
 	const value = fieldsOf(head)["initMs"];

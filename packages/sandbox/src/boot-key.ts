@@ -17,8 +17,8 @@ export interface BootKey {
 	readonly memoryClass: MemoryClass;
 }
 
-/** Builds want a bundler's memory and a package's worth of files. */
-const BUILD = { memoryMiB: 1024, cpuMilli: 2000, pids: 128, tmpfsMiB: 256, tmpfsInodes: 8192 } as const;
+/** Builds want a bundler's memory, and room for a tree of dependencies with the archives that it comes from. */
+const BUILD = { memoryMiB: 1024, cpuMilli: 2000, pids: 128, tmpfsMiB: 512, tmpfsInodes: 100_000 } as const;
 
 /** The same text for equal keys. */
 export function keyText({ kind, base, memoryClass }: BootKey): string {

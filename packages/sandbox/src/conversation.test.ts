@@ -2,9 +2,9 @@ import { once } from "node:events";
 import { existsSync, statSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
-import { AGENT_BOUNDS, encodeFrame, FROM_AGENT, type Frame, FrameDecoder, TO_AGENT } from "@berth/contracts";
+import { AGENT_BOUNDS, encodeFrame, FROM_AGENT, type Frame, FrameDecoder, QUESTIONS, TO_AGENT } from "@berth/contracts";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { Conversation, type Reply } from "./conversation.js";
+import { Conversation, type Reply, type Respond } from "./conversation.js";
 import { temporaryDirectory } from "./testing/directory.js";
 
 const directory = temporaryDirectory();
@@ -83,6 +83,48 @@ describe("an agent", () => {
 		await new Promise((resolve) => second.once("close", resolve));
 		expect(frameOf(await hello).head).toEqual({ first: true });
 		expect(talk.ended).toBeUndefined();
+	});
+});
+
+describe("an agent's own questions", () => {
+	const question = (number: unknown, body?: Uint8Array) => encodeFrame(FROM_AGENT.question, { kind: "fetch", question: number }, body);
+	const asking = (respond: Respond) => talk.ask(TO_AGENT.invoke, FROM_AGENT.answer, {}, undefined, respond);
+
+	test("are answered by number while it is being asked, where somebody answers", async () => {
+		const socket = await agent();
+		const heard: Frame[] = [];
+		const decoder = new FrameDecoder(AGENT_BOUNDS);
+		const both = new Promise<void>((resolve) =>
+			socket.on("data", (chunk: Buffer) => {
+				heard.push(...decoder.push(chunk).filter(({ type }) => type === TO_AGENT.reply));
+				if (heard.length === 2) resolve();
+			}),
+		);
+		const reply = asking(async (head) => ({ head: { seen: head }, body: Buffer.from("bytes") }));
+		socket.write(Buffer.concat([question(1), question(2)]));
+		await both;
+		expect(heard.map(({ head }) => (head as { question: number }).question)).toEqual([1, 2]);
+		expect(Buffer.from(heard[0]?.body ?? []).toString()).toBe("bytes");
+		socket.write(answer());
+		expect(frameOf(await reply).type).toBe(FROM_AGENT.answer);
+	});
+
+	test("end it where nobody answers them, as they do in a function's sandbox", async () => {
+		const socket = await agent();
+		const reply = ask();
+		socket.write(question(1));
+		expect(await reply).toMatchObject({ ended: { violation: { message: expect.stringContaining("where 20 was due") } } });
+	});
+
+	test.each([
+		["without a number", () => [question("1")]],
+		["with more bytes than they may have", () => [question(1, Buffer.alloc(QUESTIONS.bodyBytes + 1))]],
+		["when too many are open", () => Array.from({ length: QUESTIONS.atOnce + 1 }, (_, i) => question(i))],
+	])("end it %s", async (_, questions) => {
+		const socket = await agent();
+		const reply = asking(() => new Promise(() => undefined));
+		for (const bytes of questions()) socket.write(bytes);
+		expect(await reply).toMatchObject({ ended: { violation: { message: expect.stringContaining("too much") } } });
 	});
 });
 

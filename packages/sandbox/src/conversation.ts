@@ -1,6 +1,6 @@
-import { FROM_AGENT, type Frame, type FrameBounds } from "@berth/contracts";
+import { FROM_AGENT, type Frame, type FrameBounds, QUESTIONS, TO_AGENT } from "@berth/contracts";
 import { AgentLink } from "./agent-link.js";
-import { goesOnIn, invocationIn } from "./agent-words.js";
+import { goesOnIn, invocationIn, questionIn } from "./agent-words.js";
 
 /** How a sandbox's end showed: its container's exit code, or what its agent did wrong. */
 export interface Ending {
@@ -11,20 +11,26 @@ export interface Ending {
 /** The answer to a question, or the sandbox's end in its place. */
 export type Reply = { readonly frame: Frame } | { readonly ended: Ending };
 
+/** Answers what an agent asks while it is being asked: of a build sandbox alone. One that rejects ends the sandbox. */
+export type Respond = (head: unknown, body: Uint8Array) => Promise<{ readonly head: object; readonly body?: Uint8Array }>;
+
 interface Question {
 	readonly expected: number;
+	readonly respond: Respond | undefined;
 	readonly resolve: (reply: Reply) => void;
 }
 
 /**
  * Questions to an agent and their answers, one at a time. Whatever the agent says unasked ends the
- * sandbox, but for `settled`, which comes after an answer that announced it.
+ * sandbox, but for `settled`, which comes after an answer that announced it, and questions of its own where they are answered.
  */
 export class Conversation {
 	readonly #link: AgentLink;
 	readonly #ending = Promise.withResolvers<Ending>();
 	#ended: Ending | undefined;
 	#question: Question | undefined;
+	/** Questions of the agent's that aren't answered yet. */
+	#unanswered = 0;
 	/** An invocation that was answered and goes on. */
 	#settling: { readonly id: string; readonly done: PromiseWithResolvers<void> } | undefined;
 
@@ -51,15 +57,15 @@ export class Conversation {
 	}
 
 	/** Waits for the next frame, which has to be of this type or `failed`. */
-	hear(expected: number): Promise<Reply> {
+	hear(expected: number, respond?: Respond): Promise<Reply> {
 		if (this.#ended !== undefined) return Promise.resolve({ ended: this.#ended });
 		return new Promise((resolve) => {
-			this.#question = { expected, resolve };
+			this.#question = { expected, respond, resolve };
 		});
 	}
 
-	ask(type: number, expected: number, head: object, body?: Uint8Array): Promise<Reply> {
-		const reply = this.hear(expected);
+	ask(type: number, expected: number, head: object, body?: Uint8Array, respond?: Respond): Promise<Reply> {
+		const reply = this.hear(expected, respond);
 		this.#link.send(type, head, body);
 		return reply;
 	}
@@ -90,6 +96,7 @@ export class Conversation {
 		}
 		const question = this.#question;
 		if (question === undefined) this.end({ violation: new Error(`a frame of type ${frame.type} that nobody asked for`) });
+		else if (frame.type === FROM_AGENT.question && question.respond !== undefined) this.#respond(question.respond, frame);
 		else if (frame.type === question.expected || frame.type === FROM_AGENT.failed) this.#answer(question, frame);
 		else this.end({ violation: new Error(`a frame of type ${frame.type} where ${question.expected} was due`) });
 	}
@@ -99,6 +106,21 @@ export class Conversation {
 		const id = expected === FROM_AGENT.answer ? goesOnIn(frame.head) : undefined;
 		if (id !== undefined) this.#settling = { id, done: Promise.withResolvers() };
 		this.#take()?.resolve({ frame });
+	}
+
+	#respond(respond: Respond, { head, body }: Frame): void {
+		const number = questionIn(head);
+		if (number === undefined || this.#unanswered >= QUESTIONS.atOnce || body.byteLength > QUESTIONS.bodyBytes) {
+			this.end({ violation: new Error("a question that isn't one, or is too much") });
+			return;
+		}
+		this.#unanswered++;
+		respond(head, body)
+			.then(
+				(reply) => this.#link.send(TO_AGENT.reply, { ...reply.head, question: number }, reply.body),
+				(error: unknown) => this.end({ violation: error as Error }),
+			)
+			.finally(() => this.#unanswered--);
 	}
 
 	#settle(): void {

@@ -2,6 +2,7 @@ import {
 	type Base,
 	BerthError,
 	FIXED_LIMITS,
+	type Layer,
 	LIMITS,
 	RUNTIMES,
 	type Runtime,
@@ -139,6 +140,11 @@ export class Pool {
 		this.#floors.refill();
 		const start = ready === undefined ? "boot" : "prewarmed";
 		return { sandbox, start, startMs: performance.now() - startedAt, initMs: 0, release: () => this.#population.retire(sandbox) };
+	}
+
+	/** Makes sure that layers are unpacked on this node. */
+	ensureLayers(layers: readonly Layer[]): Promise<void> {
+		return this.#population.ensureLayers(layers);
 	}
 
 	/** A version was made: brings its layers here, and keeps a sandbox ready that could become it. */

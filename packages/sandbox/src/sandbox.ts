@@ -3,6 +3,7 @@ import {
 	type AnswerHead,
 	type BootAnswer,
 	BUILD_BOUNDS,
+	type Digest,
 	FROM_AGENT,
 	type FunctionError,
 	headerBytesOf,
@@ -24,7 +25,7 @@ import { answerIn, failureIn, goesOnIn, initMsIn } from "./agent-words.js";
 import type { BootKey } from "./boot-key.js";
 import { type CauseOfDeath, causeOfDeath, ownMemoryOf } from "./cause-of-death.js";
 import { CgroupReader } from "./cgroup-reader.js";
-import { Conversation, type Ending, type Reply } from "./conversation.js";
+import { Conversation, type Ending, type Reply, type Respond } from "./conversation.js";
 import type { SandboxEngine } from "./engine.js";
 import { Freezer } from "./freezer.js";
 import { type HeapFlags, heapOf } from "./heap.js";
@@ -191,15 +192,20 @@ export class Sandbox {
 		return initMsIn(reply.frame.head);
 	}
 
-	/** Runs one attempt. Never rejects for what the function does. */
-	async invoke(head: InvokeHead, payload: Uint8Array): Promise<SandboxResult> {
+	/** Grafts layers into a build sandbox, which stays what it is. @throws Error of the engine's */
+	async graft(layers: readonly Digest[]): Promise<void> {
+		await this.#engine.specialise({ sandbox: this.id, layers, limits: this.#limits });
+	}
+
+	/** Runs one attempt. Never rejects for what the function does. @param respond answers what a build asks meanwhile */
+	async invoke(head: InvokeHead, payload: Uint8Array, respond?: Respond): Promise<SandboxResult> {
 		const { talk, logs, meter } = this.#alive();
 		this.invocations++;
 		this.settled = undefined;
 		logs.begin();
 		meter.begin();
 		const startedAt = performance.now();
-		const reply = await within(talk.ask(TO_AGENT.invoke, FROM_AGENT.answer, head, payload), head.timeoutMs);
+		const reply = await within(talk.ask(TO_AGENT.invoke, FROM_AGENT.answer, head, payload, respond), head.timeoutMs);
 		const death = await this.#deathOf(reply);
 		const runMs = performance.now() - startedAt;
 		const log = await logs.end();

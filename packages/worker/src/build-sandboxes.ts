@@ -1,36 +1,54 @@
-import type { BuildRun, BuildSandbox } from "@berth/builder";
-import { BUILD_BOUNDS, BUILD_REQUEST_HEADER, type BuildRequest, newId } from "@berth/contracts";
-import type { Pool, SandboxResult } from "@berth/sandbox";
+import type { BuildRun, BuildSandbox, BuildSandboxes, Respond } from "@berth/builder";
+import { BUILD_BOUNDS, BUILD_REQUEST_HEADER, type BuildRequest, type InvokeHead, type Layer, newId } from "@berth/contracts";
+import type { Lease, Pool, SandboxResult } from "@berth/sandbox";
 
-/** Builds in sandboxes of the build class: one each, thrown away after. */
-export class BuildSandboxes implements BuildSandbox {
+/** Build sandboxes out of the pool: one lease each, thrown away after. */
+export class PooledBuildSandboxes implements BuildSandboxes {
 	readonly #pool: Pool;
 
 	constructor(pool: Pool) {
 		this.#pool = pool;
 	}
 
-	async run(request: BuildRequest, source: Uint8Array, timeoutMs: number): Promise<BuildRun> {
-		const lease = await this.#pool.acquireBuild();
-		try {
-			return runOf(await lease.sandbox.invoke(this.#head(request, timeoutMs), source));
-		} finally {
-			lease.release(false);
-		}
+	async acquire(): Promise<BuildSandbox> {
+		return new LeasedBuildSandbox(this.#pool, await this.#pool.acquireBuild());
+	}
+}
+
+class LeasedBuildSandbox implements BuildSandbox {
+	readonly #pool: Pool;
+	readonly #lease: Lease;
+
+	constructor(pool: Pool, lease: Lease) {
+		this.#pool = pool;
+		this.#lease = lease;
 	}
 
-	#head(request: BuildRequest, timeoutMs: number) {
-		const header = JSON.stringify(request).replace(/[^\x20-\x7e]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
-		const http = { method: "POST", url: "/", headers: [[BUILD_REQUEST_HEADER, header]] as const };
-		return {
-			id: newId("bld"),
-			attempt: 1,
-			timeoutMs,
-			trigger: { kind: "http" as const, request: http },
-			maxBodyBytes: BUILD_BOUNDS.maxBodyBytes,
-			maxHeaderBytes: BUILD_BOUNDS.maxHeadBytes,
-		};
+	async run(request: BuildRequest, payload: Uint8Array, timeoutMs: number, respond?: Respond): Promise<BuildRun> {
+		return runOf(await this.#lease.sandbox.invoke(headOf(request, timeoutMs), payload, respond));
 	}
+
+	async graft(layer: Layer): Promise<void> {
+		await this.#pool.ensureLayers([layer]);
+		await this.#lease.sandbox.graft([layer.digest]);
+	}
+
+	[Symbol.dispose](): void {
+		this.#lease.release(false);
+	}
+}
+
+function headOf(request: BuildRequest, timeoutMs: number): InvokeHead {
+	const header = JSON.stringify(request).replace(/[^\x20-\x7e]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
+	const http = { method: "POST", url: "/", headers: [[BUILD_REQUEST_HEADER, header]] as const };
+	return {
+		id: newId("bld"),
+		attempt: 1,
+		timeoutMs,
+		trigger: { kind: "http", request: http },
+		maxBodyBytes: BUILD_BOUNDS.maxBodyBytes,
+		maxHeaderBytes: BUILD_BOUNDS.maxHeadBytes,
+	};
 }
 
 function runOf({ outcome, answer, error }: SandboxResult): BuildRun {

@@ -5,13 +5,13 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Bases, ImageBuilder, StackRemapper } from "@berth/builder";
 import { dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
-import { type FunctionError, HOUR_MS, type Version } from "@berth/contracts";
+import { DEPENDENCY_LIMITS, type FunctionError, HOUR_MS, type Version } from "@berth/contracts";
 import { openBuildSource, openInvocationSource, openNodeMembership } from "@berth/queue";
 import { FunctionRegistry, openArtifactStore } from "@berth/registry";
 import { OciEngine, Pool, type Specialisation } from "@berth/sandbox";
 import { createLogger, WorkerMetrics } from "@berth/telemetry";
 import { Attempts } from "./attempts.js";
-import { BuildSandboxes } from "./build-sandboxes.js";
+import { PooledBuildSandboxes } from "./build-sandboxes.js";
 import { Builds } from "./builds.js";
 import { Images } from "./images/images.js";
 import { NodeAnswers } from "./node-answers.js";
@@ -68,8 +68,10 @@ const stores = { images: artifacts.images, keys: artifacts.keys };
 const builder = new ImageBuilder({
 	bases,
 	stores,
-	sandbox: new BuildSandboxes(pool),
+	sandboxes: new PooledBuildSandboxes(pool),
 	timeoutMs: BUILD_MS,
+	registry: settings.npmRegistry,
+	installMs: DEPENDENCY_LIMITS.installMs,
 	findVersion: (project, name, number) => functions.getVersion(project, name, number),
 	onMend: (name, err) =>
 		log.error({ err, image: name }, "the manifest of an image couldn't be read; it is made again, or its name removed"),

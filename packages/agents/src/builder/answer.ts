@@ -1,5 +1,11 @@
 import { BUILD_REQUEST_HEADER, type BuildAnswer } from "@berth/contracts/agent";
 
+/** What a build answers: a head, and the files of a layer in the order the head gives their sizes. */
+export interface Built {
+	readonly answer: BuildAnswer;
+	readonly files: readonly Uint8Array[];
+}
+
 /** An answer as a response: head as JSON in the header, the files one after another in the body. */
 export function respond(answer: BuildAnswer, files: readonly Uint8Array[] = []): Response {
 	return new Response(Buffer.concat(files), {

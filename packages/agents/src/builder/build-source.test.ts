@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import type { BuildAnswer, BuildRequest } from "@berth/contracts/agent";
+import type { BuildAnswer, SourceRequest } from "@berth/contracts/agent";
 import { buildSync } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadBundle } from "../bundle/load-bundle.js";
@@ -30,7 +30,12 @@ afterAll(() => {
 	rmSync(directory, { recursive: true, force: true });
 });
 
-const run = (request: BuildRequest, source: string | Buffer) => buildSource(request, Buffer.from(source), codeCache);
+const run = (request: Pick<SourceRequest, "kind" | "filename" | "entry" | "target">, source: string | Buffer) =>
+	buildSource(
+		{ step: "source", external: [], registry: "https://registry.npmjs.org/", grafted: false, ...request },
+		Buffer.from(source),
+		codeCache,
+	);
 const file = (source: string, filename = "index.ts") => run({ kind: "file", filename, target: TARGET }, source);
 
 /** A tar.gz of these files, packed by the system's tar. */
@@ -47,7 +52,7 @@ const archive = (files: Readonly<Record<string, string>>, entry?: string) =>
 
 async function accepted(build: ReturnType<typeof run>) {
 	const { answer, files } = await build;
-	if (!answer.ok) throw new Error(JSON.stringify(answer));
+	if (answer.ok !== true) throw new Error(JSON.stringify(answer));
 	return {
 		answer,
 		files,
@@ -191,10 +196,10 @@ describe("diagnostics", () => {
 	])("a missing package (%s) is named where it is imported, with what to do about packages", async (name, source, filename) => {
 		const answer = await refused(file(source, filename));
 		expect(answer.diagnostics[0]).toMatchObject({
-			message: expect.stringContaining(`Could not resolve "${name}"; packages from npm`),
+			message: expect.stringContaining(`Could not resolve "${name}"; it isn't installed`),
 			line: 1,
 		});
-		expect(answer.message).toContain("npx esbuild index.ts --bundle --platform=node --outfile=out.js");
+		expect(answer.message).toContain("npm install --package-lock-only");
 	});
 
 	test("the advice about packages is given once, and for packages alone", async () => {

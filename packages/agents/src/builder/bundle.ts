@@ -1,3 +1,4 @@
+import { isBuiltin } from "node:module";
 import { join } from "node:path";
 import { type Diagnostic, SANDBOX_PATHS } from "@berth/contracts/agent";
 import { type BuildOptions, type BuildResult, build, type Metafile, type OutputFile } from "esbuild";
@@ -13,6 +14,17 @@ export interface Bundle {
 	readonly warnings: readonly Diagnostic[];
 	/** Names that the entry exports; undefined when it is CommonJS, which only running it could tell. */
 	readonly exports: readonly string[] | undefined;
+	/** Whether it leaves packages out that it will load. */
+	readonly needsExternals: boolean;
+}
+
+/** What is bundled. */
+export interface BundlePlan {
+	readonly directory: string;
+	readonly entry: string;
+	readonly target: string;
+	/** Packages that stay where they are. */
+	readonly external: readonly string[];
 }
 
 /** The source doesn't build: a value. */
@@ -31,17 +43,18 @@ const STRICT = '"use strict";';
 const SLOPPY = "/* sloppy */ ";
 
 /**
- * Bundles a source to one file without dependencies. As a script (CommonJS), which V8 starts faster
+ * Bundles a source and its packages to one file, but for those that stay external. As a script (CommonJS), which V8 starts faster
  * and takes a code cache for (docs/ARCHITECTURE.md), unless it has a top-level await or uses
- * `import.meta` for more than its own place: then as an ES module.
+ * `import.meta` for more than its own place, or imports an external package as a module, which is
+ * Node's to do: then as an ES module.
  */
-export async function bundleSource(directory: string, entry: string, target: string): Promise<Bundle | BundleFailure> {
-	const [script, exported] = await Promise.all([
-		tryBuild(scriptOptions(directory, entry, target)),
-		tryBuild(exportsOptions(directory, entry, target)),
-	]);
-	const isScript = script.ok && !script.result.warnings.some(({ id }) => id === "empty-import-meta");
-	const final = isScript ? script : await tryBuild(moduleOptions(directory, entry, target));
+export async function bundleSource(plan: BundlePlan): Promise<Bundle | BundleFailure> {
+	const [script, exported] = await Promise.all([tryBuild(scriptOptions(plan)), tryBuild(exportsOptions(plan))]);
+	const isScript =
+		script.ok &&
+		!script.result.warnings.some(({ id }) => id === "empty-import-meta") &&
+		!importsExternals(script.result.metafile, plan.entry);
+	const final = isScript ? script : await tryBuild(moduleOptions(plan));
 	if (!final.ok) return { diagnostics: final.diagnostics };
 	const { metafile, outputFiles, warnings } = final.result;
 	const stray = Object.keys(metafile.inputs).find(isOutside);
@@ -54,8 +67,9 @@ export async function bundleSource(directory: string, entry: string, target: str
 		name: isScript ? "index.cjs" : "index.mjs",
 		code: isScript && hasCommonJs(metafile) ? withoutStrict(code) : code,
 		map,
-		warnings: diagnosticsOf("warning", warnings, directory),
-		exports: await exportsOf(metafile, exported, directory, entry, target),
+		warnings: diagnosticsOf("warning", warnings, plan.directory),
+		exports: await exportsOf(metafile, exported, plan),
+		needsExternals: externalImports(metafile).length > 0,
 	};
 }
 
@@ -73,7 +87,7 @@ async function tryBuild(options: Options): Promise<Outcome> {
 	}
 }
 
-function commonOptions(directory: string, entry: string, target: string): Options {
+function commonOptions({ directory, entry, target, external }: BundlePlan): Options {
 	return {
 		absWorkingDir: directory,
 		entryPoints: [join(directory, entry)],
@@ -82,6 +96,9 @@ function commonOptions(directory: string, entry: string, target: string): Option
 		metafile: true,
 		platform: "node",
 		target,
+		external: [...external],
+		// The packages are a link to where they are grafted; among them there are none.
+		preserveSymlinks: true,
 		// One-byte strings: half the memory, and quicker to read.
 		charset: "ascii",
 		legalComments: "none",
@@ -90,12 +107,12 @@ function commonOptions(directory: string, entry: string, target: string): Option
 	};
 }
 
-function scriptOptions(directory: string, entry: string, target: string): Options {
+function scriptOptions(plan: BundlePlan): Options {
 	const file = `${SANDBOX_PATHS.code}/index.cjs`;
 	return {
-		...commonOptions(directory, entry, target),
+		...commonOptions(plan),
 		format: "cjs",
-		outfile: join(directory, "index.cjs"),
+		outfile: join(plan.directory, "index.cjs"),
 		sourcemap: "external",
 		banner: { js: STRICT },
 		define: {
@@ -106,33 +123,27 @@ function scriptOptions(directory: string, entry: string, target: string): Option
 	};
 }
 
-function moduleOptions(directory: string, entry: string, target: string): Options {
+function moduleOptions(plan: BundlePlan): Options {
 	return {
-		...commonOptions(directory, entry, target),
+		...commonOptions(plan),
 		format: "esm",
-		outfile: join(directory, "index.mjs"),
+		outfile: join(plan.directory, "index.mjs"),
 		sourcemap: "external",
 		banner: { js: ESM_BANNER },
 	};
 }
 
 /** Only the source's own files: esbuild lists the exports of an ES module alone, and packages cost time. */
-function exportsOptions(directory: string, entry: string, target: string): Options {
-	return { ...commonOptions(directory, entry, target), format: "esm", outfile: join(directory, "index.mjs"), packages: "external" };
+function exportsOptions(plan: BundlePlan): Options {
+	return { ...commonOptions(plan), format: "esm", outfile: join(plan.directory, "index.mjs"), packages: "external" };
 }
 
-async function exportsOf(
-	metafile: Metafile,
-	own: Outcome,
-	directory: string,
-	entry: string,
-	target: string,
-): Promise<readonly string[] | undefined> {
-	if (metafile.inputs[entry]?.format === "cjs") return undefined;
+async function exportsOf(metafile: Metafile, own: Outcome, plan: BundlePlan): Promise<readonly string[] | undefined> {
+	if (metafile.inputs[plan.entry]?.format === "cjs") return undefined;
 	const names = own.ok ? namesIn(own.result.metafile) : [];
 	if (hasHandler(names)) return names;
 	// It may come by `export * from` a package.
-	const whole = await tryBuild({ ...exportsOptions(directory, entry, target), packages: "bundle" });
+	const whole = await tryBuild({ ...exportsOptions(plan), packages: "bundle" });
 	return whole.ok ? namesIn(whole.result.metafile) : names;
 }
 
@@ -143,6 +154,17 @@ export function hasHandler(names: readonly string[]): boolean {
 
 function namesIn(metafile: Metafile): readonly string[] {
 	return Object.values(metafile.outputs).flatMap((output) => output.exports);
+}
+
+/** Packages that aren't in the bundle; Node's own modules aren't packages. */
+function externalImports({ inputs }: Metafile): readonly Metafile["inputs"][string]["imports"][number][] {
+	return Object.values(inputs).flatMap(({ imports }) => imports.filter(({ external, path }) => external === true && !isBuiltin(path)));
+}
+
+/** Whether a source that is made of modules imports such a package by `import`. */
+function importsExternals(metafile: Metafile, entry: string): boolean {
+	if (metafile.inputs[entry]?.format === "cjs") return false;
+	return externalImports(metafile).some(({ kind }) => kind === "import-statement");
 }
 
 function contentsOf(files: readonly OutputFile[], kind: "code" | "map"): Uint8Array {

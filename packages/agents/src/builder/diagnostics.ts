@@ -9,7 +9,7 @@ const LINE_CHARACTERS = 240;
 /** What esbuild says of an import that it doesn't find, where that is a package's name. */
 const UNRESOLVED_PACKAGE = /^Could not resolve "(?:@[a-z0-9][\w.-]*\/)?[a-z0-9][\w.-]*(?:\/[^"]*)?"$/i;
 const NO_PACKAGES =
-	"packages from npm aren't installed at a deploy yet: bundle them first, for example with `npx esbuild index.ts --bundle --platform=node --outfile=out.js`, and deploy the result";
+	"it isn't installed: an archive or directory with package.json and package-lock.json has its dependencies installed; `npm install <package>` lists one in both, `npm install --package-lock-only` makes the lock file alone";
 
 /** A path that leads out of the directory that was bundled. */
 export function isOutside(path: string): boolean {

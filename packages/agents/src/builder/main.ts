@@ -1,23 +1,46 @@
 import { join } from "node:path";
 import { BUILD_REQUEST_HEADER, type BuildRequest } from "@berth/contracts/agent";
-import { respond } from "./answer.js";
+import type { Ask } from "../node/questions.js";
+import { type Built, respond } from "./answer.js";
 import { buildSource } from "./build-source.js";
 import { CodeCache } from "./code-cache.js";
+import { install } from "./install.js";
 
 const codeCache = new CodeCache(join(import.meta.dirname, "code-cache-compiler.cjs"));
+const INSTALLER = join(import.meta.dirname, "installer.cjs");
 
+const WARM_REQUEST = {
+	step: "source",
+	kind: "file",
+	filename: "index.ts",
+	target: "node24",
+	external: [],
+	registry: "",
+	grafted: false,
+} as const;
 const WARM_SOURCE = Buffer.from('import { join } from "node:path"; export default async (payload: string) => join("/", payload);');
 
 /** Settled when esbuild's service runs and has built something once: the first real build finds everything warm. */
-export const ready: Promise<unknown> = buildSource({ kind: "file", filename: "index.ts", target: "node24" }, WARM_SOURCE, codeCache);
+export const ready: Promise<unknown> = buildSource(WARM_REQUEST, WARM_SOURCE, codeCache);
 
-/** The function of a build sandbox: the source is the request's body, what to do with it stands in its header. */
+let ask: Ask = () => Promise.reject(new Error("nobody can be asked"));
+
+/** How it asks the worker: the agent says so at boot. */
+export function connect(how: Ask): void {
+	ask = how;
+}
+
+/** The function of a build sandbox: what to do stands in its header, the request's body is what to do it with. */
 export default {
 	async fetch(request: Request): Promise<Response> {
 		const head = request.headers.get(BUILD_REQUEST_HEADER);
 		if (head === null) return new Response(`the header ${BUILD_REQUEST_HEADER} is missing`, { status: 400 });
 		await ready;
-		const built = await buildSource(JSON.parse(head) as BuildRequest, new Uint8Array(await request.arrayBuffer()), codeCache);
+		const built = await run(JSON.parse(head) as BuildRequest, new Uint8Array(await request.arrayBuffer()));
 		return respond(built.answer, built.files);
 	},
 };
+
+function run(request: BuildRequest, payload: Uint8Array): Promise<Built> {
+	return request.step === "install" ? install(request, payload, INSTALLER, ask) : buildSource(request, payload, codeCache);
+}

@@ -19,6 +19,7 @@ import { type Handler, handlerOf } from "./handlers.js";
 import { markLateOutput } from "./late-output.js";
 import type { Link } from "./link.js";
 import type { Reply } from "./payload.js";
+import { type Ask, Questions } from "./questions.js";
 import { emptyScratch } from "./scratch.js";
 import { warmUp } from "./warmup.js";
 
@@ -32,6 +33,7 @@ export class Agent {
 	readonly #compaction = new IdleCompaction();
 	/** Settled when a built-in module has made itself ready; there is none in a function's sandbox. */
 	#builtInReady: Promise<unknown> | undefined;
+	#questions: Questions | undefined;
 
 	constructor(link: Link) {
 		this.#link = link;
@@ -41,11 +43,13 @@ export class Agent {
 	}
 
 	/** A sandbox of the build class comes with its handler: it is loaded at boot, not grafted. */
-	useBuiltIn(module: Readonly<Record<string, unknown>> & { readonly ready?: Promise<unknown> }): void {
+	useBuiltIn(module: Readonly<Record<string, unknown>> & { readonly ready: Promise<unknown>; readonly connect: (ask: Ask) => void }): void {
 		const handler = handlerOf(module);
 		if (handler === undefined) throw new Error("the built-in module exports no handler");
 		this.#loaded = { head: { entry: "", project: "", function: "builder", version: 0, env: {}, scratch: "keep" }, handler };
 		this.#builtInReady = module.ready;
+		this.#questions = new Questions(this.#link);
+		module.connect(this.#questions.ask);
 	}
 
 	async take({ type, head, body }: Frame): Promise<void> {
@@ -60,6 +64,9 @@ export class Agent {
 				return await this.#invoke(head as InvokeHead, body);
 			case TO_AGENT.cancel:
 				this.#current?.cancel("the invocation was cancelled");
+				return;
+			case TO_AGENT.reply:
+				this.#questions?.answered(head, body);
 		}
 	}
 

@@ -1,7 +1,7 @@
-import type { Alias, DeployAnswer, Version } from "@berth/contracts";
+import type { Alias, DeployAnswer, LayerReport, Version } from "@berth/contracts";
 import { targetText } from "./aliases.js";
 import { pairsOf } from "./table.js";
-import { durationText } from "./units.js";
+import { bytesText, durationText } from "./units.js";
 
 /** What a deploy led to: version, image, layers, time, and how to reach it. */
 export function deployedText({ version, unchanged, live }: DeployAnswer, url: string): string {
@@ -9,7 +9,7 @@ export function deployedText({ version, unchanged, live }: DeployAnswer, url: st
 	const pairs: [string, string][] = [["version", `${version.number}, ${stateOf(version, unchanged)}`]];
 	if (image !== undefined) pairs.push(["image", image.digest]);
 	if (build !== undefined) {
-		pairs.push(["layers", build.layers.map((layer) => `${layer.name} ${layer.cached ? "cached" : "built"}`).join(", ")]);
+		pairs.push(["layers", build.layers.map(layerText).join(", ")]);
 		const phases = Object.entries(build.phases).map(([phase, ms]) => `${phase} ${durationText(ms)}`);
 		pairs.push(["build", durationText(build.durationMs) + (phases.length > 0 ? ` (${phases.join(", ")})` : "")]);
 	}
@@ -17,6 +17,13 @@ export function deployedText({ version, unchanged, live }: DeployAnswer, url: st
 	if (live !== undefined && !live.follows) pairs.push(["live", stayedText(version, live)]);
 	pairs.push(["url", url], ["invoke", `berth invoke ${version.function}${isLive ? "" : `@${version.number}`}`]);
 	return `${version.function}\n${pairsOf(pairs, "  ")}`;
+}
+
+/** `dependencies installed (1.2 MiB, all of it bundled)`; bases are the same for everybody, their size says nothing here. */
+function layerText({ name, cached, sizeBytes, inImage }: LayerReport): string {
+	const state = cached ? "cached" : name === "dependencies" ? "installed" : "built";
+	if (name === "runtime" || name === "agent") return `${name} ${state}`;
+	return `${name} ${state} (${bytesText(sizeBytes)}${inImage === false ? ", all in the bundle" : ""})`;
 }
 
 function stateOf(version: Version, unchanged: boolean): string {

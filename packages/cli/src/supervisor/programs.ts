@@ -47,7 +47,9 @@ export function removalSpec(programs: Programs, settings: Settings): ChildSpec {
 }
 
 export function workerSpec(programs: Programs, settings: Settings): ChildSpec {
-	return { ...nodeSpec("worker", programs.worker, settings), stopGraceMs: DRAIN_MS };
+	const spec = nodeSpec("worker", programs.worker, settings);
+	// It fetches from the package registry, which may have a certificate that this system alone trusts.
+	return { ...spec, args: ["--use-system-ca", ...spec.args], stopGraceMs: DRAIN_MS };
 }
 
 export function gatewaySpec(programs: Programs, settings: Settings): ChildSpec {

@@ -18,6 +18,14 @@ export interface Staged {
 	discard(): Promise<void>;
 }
 
+/** A file without a name. Whoever made it disposes of it. */
+export interface ScratchFile extends AsyncDisposable {
+	readonly path: string;
+	readonly sizeBytes: number;
+	/** One after the other: the pieces stand in the order in which they are given. */
+	append(bytes: Uint8Array): Promise<void>;
+}
+
 /**
  * Puts files in place whole or not at all: written beside, fsynced, renamed, directory fsynced.
  * The incoming directory has to be in the file system of the targets.
@@ -56,6 +64,27 @@ export class Deposit {
 			await discard();
 			throw error;
 		}
+	}
+
+	/** A file that is written piece by piece and read, and never gets a name: it goes when it is disposed of. */
+	async scratch(): Promise<ScratchFile> {
+		const path = join(this.#incoming, `${process.pid}.${randomUUID()}`);
+		const file = await this.create(path);
+		let sizeBytes = 0;
+		return {
+			path,
+			get sizeBytes() {
+				return sizeBytes;
+			},
+			async append(bytes) {
+				await file.appendFile(bytes);
+				sizeBytes += bytes.byteLength;
+			},
+			async [Symbol.asyncDispose]() {
+				await file.close();
+				await rm(path, { force: true });
+			},
+		};
 	}
 
 	/** Stages and places in one step. */

@@ -2,7 +2,7 @@ import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { BerthError, type Digest, isDigest } from "@berth/contracts";
 import { exists, hexOf, isMissing, readVerified, streamVerified } from "./blob.js";
-import type { Bytes, Deposit } from "./deposit.js";
+import type { Bytes, Deposit, ScratchFile } from "./deposit.js";
 import type { Descriptor } from "./descriptor.js";
 import { CREATED, ImageIndex } from "./image-index.js";
 import { SharedLock } from "./shared-lock.js";
@@ -50,6 +50,11 @@ export class ImageStore {
 		} finally {
 			await staged.discard();
 		}
+	}
+
+	/** Room for what becomes a blob later, in the same file system. */
+	scratchFile(): Promise<ScratchFile> {
+		return this.#deposit.scratch();
 	}
 
 	hasBlob(digest: Digest): Promise<boolean> {

@@ -1,3 +1,4 @@
+export type { ScratchFile } from "./deposit.js";
 export type { Descriptor } from "./descriptor.js";
 export type { ImageStore, PutBlob } from "./image-store.js";
 export type { KeyStore } from "./key-store.js";

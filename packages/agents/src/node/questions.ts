@@ -1,0 +1,36 @@
+import { FROM_AGENT } from "@berth/contracts/agent";
+import type { Link } from "./link.js";
+
+/** What the worker answered. */
+export interface Answered {
+	readonly head: unknown;
+	readonly body: Uint8Array;
+}
+
+/** Asks the worker something; it answers while an invocation runs, and only a build sandbox. */
+export type Ask = (head: object, body?: Uint8Array) => Promise<Answered>;
+
+/** Questions to the worker that aren't answered yet, by number. */
+export class Questions {
+	readonly #link: Link;
+	readonly #open = new Map<number, (answered: Answered) => void>();
+	#asked = 0;
+
+	constructor(link: Link) {
+		this.#link = link;
+	}
+
+	readonly ask: Ask = (head, body) => {
+		const question = ++this.#asked;
+		return new Promise((resolve) => {
+			this.#open.set(question, resolve);
+			this.#link.send(FROM_AGENT.question, { ...head, question }, body);
+		});
+	};
+
+	answered(head: unknown, body: Uint8Array): void {
+		const { question } = head as { question: number };
+		this.#open.get(question)?.({ head, body });
+		this.#open.delete(question);
+	}
+}

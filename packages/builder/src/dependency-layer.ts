@@ -1,0 +1,147 @@
+import { createHash } from "node:crypto";
+import {
+	BerthError,
+	type BuildFailure,
+	DEPENDENCY_LIMITS,
+	type Layer,
+	MINUTE_MS,
+	parseBuildAnswer,
+	parseInstalledIndex,
+	type Runtime,
+} from "@berth/contracts";
+import type { ScratchFile } from "@berth/registry";
+import type { BuildRun, BuildSandboxes } from "./build-sandbox.js";
+import { questionOf, RegistryFetches } from "./registry-fetches.js";
+import { findLayer, type LayerStores, layerKey, makeLayer } from "./stored-layer.js";
+import { fitsLayer, type LayerEntry } from "./tar-writer.js";
+
+/** What the sandbox keeps of its time to say how far it came, and to hand over what it installed, milliseconds. */
+const HANDOVER_MS = MINUTE_MS;
+
+export interface DependencyLayersOptions {
+	readonly stores: LayerStores;
+	readonly sandboxes: BuildSandboxes;
+	/** The package registry's URL, with a `/` at its end. */
+	readonly registry: string;
+	/** Identity of what installs. */
+	readonly builder: string;
+	/** How long an installation may take, milliseconds. */
+	readonly installMs: number;
+}
+
+/** A layer of dependencies, and whether it was there; or why there is none. */
+export type Installed = { readonly layer: Layer; readonly cached: boolean; readonly installMs: number } | BuildFailure;
+
+/**
+ * Layers of installed packages, one for each lock file, runtime and platform, shared by every function that asks for the
+ * same. The key is the hash of the very bytes that are all that the installing sandbox gets: whatever somebody's source
+ * does to the sandbox that it is read in, it can't put anything under the key of another's lock file.
+ */
+export class DependencyLayers {
+	readonly #options: DependencyLayersOptions;
+	readonly #underWay = new Map<string, Promise<Installed>>();
+
+	constructor(options: DependencyLayersOptions) {
+		this.#options = options;
+	}
+
+	/** The layer that was made of this before. */
+	async find(installable: Uint8Array, runtime: Runtime): Promise<Layer | undefined> {
+		using _hold = await this.#options.stores.images.hold();
+		const known = await findLayer(this.#options.stores, this.#keyOf(installable, runtime));
+		return known && { digest: known.digest, sizeBytes: known.sizeBytes };
+	}
+
+	/** Installs; who asks for the same meanwhile waits for it. @throws BerthError when we are to blame */
+	async install(installable: Uint8Array, runtime: Runtime): Promise<Installed> {
+		const key = this.#keyOf(installable, runtime);
+		const other = this.#underWay.get(key);
+		if (other !== undefined) {
+			const installed = await other;
+			return "layer" in installed ? { ...installed, cached: true } : installed;
+		}
+		const work = this.#install(installable, key).finally(() => this.#underWay.delete(key));
+		this.#underWay.set(key, work);
+		return await work;
+	}
+
+	#keyOf(installable: Uint8Array, runtime: Runtime): string {
+		const lock = createHash("sha256").update(installable).digest("hex");
+		return layerKey("dependencies", [this.#options.builder, runtime, process.platform, process.arch, lock]);
+	}
+
+	async #install(installable: Uint8Array, key: string): Promise<Installed> {
+		const { stores, sandboxes, registry, installMs } = this.#options;
+		const startedAt = performance.now();
+		await using spool = await stores.images.scratchFile();
+		using fetches = new RegistryFetches(registry);
+		const run = await this.#run(sandboxes, installable, spool, fetches);
+		if (run.outcome !== "answered") return stopped(run, installMs);
+		const answer = parseBuildAnswer(run.answer);
+		if (answer === undefined || answer.ok === true || answer.ok === "dependencies")
+			throw new BerthError("build_platform_error", "The installing sandbox gave an answer that isn't one.");
+		if (!answer.ok) return { code: answer.code, phase: answer.phase, message: answer.message, diagnostics: answer.diagnostics };
+		const entries = entriesOf(run.body, spool);
+		const unfit = entries.find(({ path }) => !fitsLayer(path));
+		if (unfit !== undefined)
+			return failure("dependencies_rejected", `${JSON.stringify(unfit.path)} has a longer name than a layer has room for.`);
+		using _hold = await stores.images.hold();
+		return { layer: await makeLayer(stores, key, entries), cached: false, installMs: performance.now() - startedAt };
+	}
+
+	async #run(sandboxes: BuildSandboxes, installable: Uint8Array, spool: ScratchFile, fetches: RegistryFetches): Promise<BuildRun> {
+		const { registry, installMs } = this.#options;
+		using sandbox = await sandboxes.acquire();
+		return await sandbox.run(
+			{ step: "install", registry, limitMs: installMs },
+			installable,
+			installMs + HANDOVER_MS,
+			async (head, body) => {
+				const question = questionOf(head);
+				if (question.kind === "fetch") return await fetches.fetch(question.path);
+				if (question.kind === "read") return await fetches.read(question.handle);
+				if (spool.sizeBytes + body.byteLength > DEPENDENCY_LIMITS.treeBytes + 1024) throw new Error("it puts more than it may");
+				await spool.append(body);
+				return { head: {} };
+			},
+		);
+	}
+}
+
+/** The files whose bytes were put. @throws BerthError when the index isn't one of them */
+function entriesOf(body: Uint8Array, spool: ScratchFile): readonly LayerEntry[] {
+	const index = parseInstalledIndex(parsed(body));
+	if (index === undefined) throw new BerthError("build_platform_error", "The installing sandbox gave an index that isn't one.");
+	let at = 0;
+	const entries = index.map(([path, sizeBytes, executable]): LayerEntry => {
+		const content = { file: spool.path, at, sizeBytes };
+		at += sizeBytes;
+		return { path, kind: "file", executable, content };
+	});
+	if (at !== spool.sizeBytes) throw new BerthError("build_platform_error", "The installed files aren't as long as their index says.");
+	return entries;
+}
+
+function parsed(body: Uint8Array): unknown {
+	try {
+		return JSON.parse(Buffer.from(body).toString());
+	} catch (error) {
+		if (error instanceof SyntaxError) return undefined;
+		throw error;
+	}
+}
+
+function stopped({ outcome, message }: Exclude<BuildRun, { outcome: "answered" }>, installMs: number): BuildFailure {
+	if (outcome === "timed_out")
+		return failure("build_timed_out", `Installing the dependencies took longer than ${installMs} ms and was stopped.`);
+	if (outcome === "out_of_memory")
+		return failure(
+			"install_failed",
+			"Installing the dependencies used more memory than a build may; leave out what the function doesn't need.",
+		);
+	return failure("install_failed", `Installing the dependencies ended before it was done: ${message}`);
+}
+
+function failure(code: BuildFailure["code"], message: string): BuildFailure {
+	return { code, phase: "install", message, diagnostics: [] };
+}

@@ -1,0 +1,168 @@
+import { ApiError } from "@berth/client";
+import type { Problem, Version } from "@berth/contracts";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type TarEntry, tarGz } from "../harness/archives.js";
+import { Deployed, freshName } from "../harness/functions.js";
+import { PackageRegistry, sourceWith } from "../harness/package-registry.js";
+import { Stack } from "../harness/stack.js";
+
+let registry: PackageRegistry;
+let stack: Stack;
+beforeAll(async () => {
+	registry = await PackageRegistry.open();
+	registry.publish({ name: "shout", version: "1.0.0", files: { "index.js": "module.exports = (text) => text.toUpperCase() + '!';" } });
+	registry.publish({
+		name: "@test/louder",
+		version: "2.1.0",
+		manifest: { dependencies: { shout: "^1.0.0" } },
+		files: { "index.js": "const shout = require('shout'); exports.louder = (text) => shout(text) + '!!';" },
+	});
+	registry.publish({
+		name: "reads-itself",
+		version: "1.0.0",
+		files: {
+			"index.js": "const { readFileSync } = require('node:fs'); module.exports = () => readFileSync(__dirname + '/words.txt', 'utf8');",
+			"words.txt": "from beside it",
+		},
+	});
+	stack = await Stack.start({ BERTH_NPM_REGISTRY: registry.url });
+});
+afterAll(async () => {
+	await stack?.stop();
+	await registry?.[Symbol.asyncDispose]();
+});
+
+const SHOUT = { shout: "^1.0.0" };
+const shoutLocked = () => ({ "node_modules/shout": registry.locked("shout", "1.0.0") });
+
+async function deployed(entries: readonly TarEntry[], manifest = {}, name = freshName()): Promise<Deployed> {
+	const { version } = await stack.client.deployArchive(name, { kind: "tar.gz", bytes: tarGz(...entries), manifest });
+	return new Deployed(stack, name, version);
+}
+
+async function refusal(entries: readonly TarEntry[]): Promise<Problem> {
+	const error = await deployed(entries).then(
+		() => undefined,
+		(reason: unknown) => reason,
+	);
+	if (!(error instanceof ApiError)) throw new Error(`the deploy wasn't refused: ${String(error)}`);
+	return error.problem;
+}
+
+function dependenciesOf({ build }: Version) {
+	return build?.layers.find(({ name }) => name === "dependencies");
+}
+
+describe("a source with package.json and package-lock.json", () => {
+	it("has its dependencies in its bundle, where they can be in one", async () => {
+		const made = await deployed(
+			sourceWith("import shout from 'shout'; export default (p: { text: string }) => shout(p.text);", SHOUT, shoutLocked()),
+		);
+		expect(await made.result({ text: "hi" })).toBe("HI!");
+		expect(dependenciesOf(made.version)).toMatchObject({ cached: false, inImage: false });
+		expect(made.version.build?.phases.install).toBeGreaterThan(0);
+		expect(made.version.image?.layers).toHaveLength(1);
+	});
+
+	it("has those of its dependencies too, and packages with a scope", async () => {
+		const dependencies = { "@test/louder": "2.1.0" };
+		const louder = { ...registry.locked("@test/louder", "2.1.0"), dependencies: SHOUT };
+		const made = await deployed(
+			sourceWith("import { louder } from '@test/louder'; export default (p: { text: string }) => louder(p.text);", dependencies, {
+				"node_modules/@test/louder": louder,
+				...shoutLocked(),
+			}),
+		);
+		expect(await made.result({ text: "hi" })).toBe("HI!!!");
+	});
+
+	it("has them installed once: for another function with the same lock file, and after a restart", async () => {
+		const asks = registry.asked.length;
+		const source = (text: string) =>
+			sourceWith(`import shout from 'shout'; export default () => shout('${text}');`, SHOUT, shoutLocked(), { name: text });
+		const other = await deployed(source("other"));
+		expect(dependenciesOf(other.version)).toMatchObject({ cached: true });
+		expect(await other.result()).toBe("OTHER!");
+		await stack.down();
+		await stack.up();
+		const again = await deployed(source("again"));
+		expect(dependenciesOf(again.version)).toMatchObject({ cached: true });
+		expect(await again.result()).toBe("AGAIN!");
+		expect(registry.asked.length).toBe(asks);
+	}, 60_000);
+
+	it("leaves packages out of the bundle that its manifest names, also as CommonJS", async () => {
+		for (const index of [
+			"import shout from 'shout'; export default () => shout('out');",
+			"const shout = require('shout'); module.exports = { default: () => shout('out') };",
+		]) {
+			const made = await deployed(sourceWith(index, SHOUT, shoutLocked()), { external: ["shout"] });
+			expect(dependenciesOf(made.version)).toMatchObject({ inImage: true });
+			expect(await made.result()).toBe("OUT!");
+		}
+	});
+
+	it("loads what reads files of its own from a layer of its image", async () => {
+		const dependencies = { "reads-itself": "1.0.0" };
+		const made = await deployed(
+			sourceWith("import words from 'reads-itself'; export default () => words();", dependencies, {
+				"node_modules/reads-itself": registry.locked("reads-itself", "1.0.0"),
+			}),
+		);
+		expect(await made.result()).toBe("from beside it");
+		expect(dependenciesOf(made.version)).toMatchObject({ cached: false, inImage: true });
+		expect(made.version.image?.layers).toHaveLength(2);
+	});
+});
+
+describe("dependencies that can't be had", () => {
+	const index = "import shout from 'shout'; export default () => shout('hi');";
+
+	it("because the registry hasn't the package are refused with npm's words", async () => {
+		const locked = {
+			"node_modules/absent": { version: "1.0.0", resolved: `${registry.url}/absent/-/absent-1.0.0.tgz`, integrity: "sha512-AAAA" },
+		};
+		const problem = await refusal(sourceWith(index, { absent: "1.0.0" }, locked));
+		expect(problem).toMatchObject({ status: 422, code: "install_failed", phase: "install" });
+		expect(problem.detail).toMatch(/isn't in the registry.*absent/);
+	});
+
+	it("because the bytes are others than the lock file's are refused", async () => {
+		registry.publish({ name: "changed", version: "1.0.0", files: { "index.js": "exports.a = 1;" } });
+		const locked = { "node_modules/changed": registry.locked("changed", "1.0.0") };
+		registry.publish({ name: "changed", version: "1.0.0", files: { "index.js": "exports.a = 'evil';" } });
+		const problem = await refusal(sourceWith(index, { changed: "1.0.0" }, locked));
+		expect(problem).toMatchObject({ status: 422, code: "install_failed" });
+		expect(problem.detail).toMatch(/bytes aren't those.*integrity/i);
+	});
+
+	it("because package.json asks for more than the lock file has are refused", async () => {
+		const problem = await refusal(sourceWith(index, { ...SHOUT, "reads-itself": "1.0.0" }, shoutLocked()));
+		expect(problem).toMatchObject({ status: 422, code: "install_failed" });
+		expect(problem.detail).toMatch(/don't belong together.*reads-itself/);
+	});
+
+	it("because the registry fails are the platform's fault, and may be had later", async () => {
+		registry.publish({ name: "later", version: "1.0.0", files: { "index.js": "module.exports = () => 'later';" } });
+		const source = sourceWith(
+			"import later from 'later'; export default () => later();",
+			{ later: "1.0.0" },
+			{ "node_modules/later": registry.locked("later", "1.0.0") },
+		);
+		registry.instead = (request, response) => request.url?.startsWith("/later") === true && response.writeHead(503).end() !== undefined;
+		expect(await refusal(source)).toMatchObject({ status: 503, code: "registry_unavailable", retryable: true });
+		registry.instead = () => false;
+		expect(await (await deployed(source)).result()).toBe("later");
+	});
+
+	it("because there is no lock file are named where they are imported, with how to make one", async () => {
+		const problem = await refusal(sourceWith(index, SHOUT, shoutLocked()).filter(({ path }) => path !== "package-lock.json"));
+		expect(problem).toMatchObject({ status: 422, code: "build_failed" });
+		expect(JSON.stringify(problem["diagnostics"])).toMatch(/shout.*npm install --package-lock-only/);
+	});
+
+	it("because the manifest's external isn't among them are refused", async () => {
+		const error = await deployed(sourceWith(index, SHOUT, shoutLocked()), { external: ["absent"] }).catch((reason: unknown) => reason);
+		expect(error).toMatchObject({ problem: { status: 422, code: "build_failed", detail: expect.stringContaining("absent") } });
+	});
+});
