@@ -18,6 +18,7 @@ import { Floors } from "./floors.js";
 import { IdleSandboxes } from "./idle-sandboxes.js";
 import type { Lease } from "./lease.js";
 import { Population, PREWARM_BYTES } from "./population.js";
+import { Room } from "./room.js";
 import type { Sandbox, Specialisation } from "./sandbox.js";
 import { infoOf } from "./sandbox-info.js";
 import { Shortage } from "./shortage.js";
@@ -58,6 +59,7 @@ export class Pool {
 	readonly #population: Population;
 	readonly #floors: Floors;
 	readonly #idle: IdleSandboxes;
+	readonly #room: Room;
 	readonly #cpu = new CpuLoad();
 	readonly #demands = new Map<string, Demand>();
 	readonly #shortage = new Shortage((demand) => this.#missingSoonBytes(demand));
@@ -96,6 +98,7 @@ export class Pool {
 			hasRoom: () => this.#population.admission.fits(PREWARM_BYTES),
 			onTrouble: (error) => options.onTrouble("a sandbox couldn't be prewarmed", error),
 		});
+		this.#room = new Room(this.#population, this.#idle, this.#floors);
 	}
 
 	/** Unpacks the bases and boots the floors; resolves when they stand. */
@@ -132,7 +135,7 @@ export class Pool {
 		const key = buildKeyOf(this.#options.bases.build);
 		const startedAt = performance.now();
 		// A build goes on also where there is too little room: functions wait for it, not it for them.
-		this.#makeRoom(prewarmLimitsOf(key).memoryBytes);
+		this.#room.make(prewarmLimitsOf(key).memoryBytes);
 		const ready = this.#floors.take(key);
 		const sandbox = ready ?? (await this.#population.boot(key, prewarmLimitsOf(key)));
 		sandbox.move("busy");
@@ -250,7 +253,7 @@ export class Pool {
 			}
 			// An idle one of its own only lacks room, of which another would need more.
 			const waits = this.#idle.has(demand.target.key) || this.#standsBack(demand, waiter.sinceMs);
-			if (waits || !this.#makeRoom(limitsOf(manifest).memoryBytes)) {
+			if (waits || !this.#room.make(limitsOf(manifest).memoryBytes)) {
 				this.#shortage.add(demand);
 				return;
 			}
@@ -384,7 +387,7 @@ export class Pool {
 	/** An idle sandbox of the version, awake. A frozen one counts with what it has; to run it needs its whole limit. */
 	#takeIdle(key: string): Sandbox | undefined {
 		for (let sandbox = this.#idle.take(key); sandbox !== undefined; sandbox = this.#idle.take(key)) {
-			if (!this.#makeRoom(sandbox.limits.memoryBytes, sandbox.id)) {
+			if (!this.#room.make(sandbox.limits.memoryBytes, sandbox.id)) {
 				this.#idle.add(sandbox);
 				return undefined;
 			}
@@ -401,30 +404,11 @@ export class Pool {
 	/** Bytes that a version's next start would still lack, were everything evicted that is idle or soon will be. */
 	#missingSoonBytes(demand: Demand): number {
 		const { admission } = this.#population;
-		let bytes = admission.missing(limitsOf(demand.target.manifest).memoryBytes) - this.#evictableBytes();
+		let bytes = admission.missing(limitsOf(demand.target.manifest).memoryBytes) - this.#room.evictableBytes;
 		for (const other of this.#demands.values()) {
 			if (other !== demand) bytes -= other.backSoon * limitsOf(other.target.manifest).memoryBytes;
 		}
 		return bytes;
-	}
-
-	#evictableBytes(): number {
-		const { admission } = this.#population;
-		return [...this.#idle.all(), ...this.#floors.ready()].reduce((sum, each) => sum + admission.held(each.id), 0);
-	}
-
-	/** Evicts the longest idle, then prewarmed ones, until `bytes` fit. @returns whether they do; when not yet, the removal of what was evicted asks again */
-	#makeRoom(bytes: number, id?: string): boolean {
-		const { admission } = this.#population;
-		if (admission.missing(bytes, id) <= 0) return admission.fits(bytes, id);
-		// Nobody loses what wouldn't be enough.
-		if (admission.missing(bytes, id) > this.#evictableBytes()) return false;
-		while (admission.missing(bytes, id) > 0) {
-			const victim = this.#idle.oldest() ?? this.#floors.spare();
-			if (victim === undefined) return false;
-			this.#population.retire(victim);
-		}
-		return admission.fits(bytes, id);
 	}
 
 	#tidy(): void {
