@@ -1,3 +1,4 @@
+import type { Runtime } from "./manifest.js";
 import type { Diagnostic, SourceKind } from "./version.js";
 
 /**
@@ -10,23 +11,22 @@ export interface BuildRequest {
 	readonly filename?: string;
 	/** Entry the manifest names. */
 	readonly entry?: string;
-	/** esbuild's target, `node24`. */
-	readonly target: string;
+	/** Decides how it is built, and for Node it is esbuild's target. */
+	readonly runtime: Runtime;
 }
 
 /** The header of the `http` trigger that carries a BuildRequest as JSON. */
 export const BUILD_REQUEST_HEADER = "berth-build";
 
 /**
- * The answer's head, as JSON in the header of the same name; the answer's body is the bundle, then
- * the source map, `bundleBytes` and `mapBytes` long.
+ * The answer's head, as JSON in the header of the same name. The answer's body is the list of the code layer's files,
+ * `listBytes` of JSON (`BuiltFile[]`), then what is in them, one after another.
  */
 export type BuildAnswer =
 	| {
 			readonly ok: true;
-			readonly bundleBytes: number;
-			readonly mapBytes: number;
-			readonly cacheBytes: number;
+			readonly listBytes: number;
+			/** Path of the file that is loaded: one of the list's. */
 			readonly entry: string;
 			readonly warnings: readonly Diagnostic[];
 			readonly phases: { readonly unpackMs: number; readonly bundleMs: number; readonly checkMs: number };
@@ -38,3 +38,6 @@ export type BuildAnswer =
 			readonly message: string;
 			readonly diagnostics: readonly Diagnostic[];
 	  };
+
+/** A file of the code layer: its path, and how many bytes of the body are its. */
+export type BuiltFile = readonly [path: string, bytes: number];

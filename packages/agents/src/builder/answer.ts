@@ -1,9 +1,12 @@
-import { BUILD_REQUEST_HEADER, type BuildAnswer } from "@berth/contracts/agent";
+import { BUILD_REQUEST_HEADER, type BuildAnswer, type BuiltFile } from "@berth/contracts/agent";
+import type { Built } from "./build-source.js";
 
-/** An answer as a response: head as JSON in the header, the files one after another in the body. */
-export function respond(answer: BuildAnswer, files: readonly Uint8Array[] = []): Response {
-	return new Response(Buffer.concat(files), {
-		headers: { [BUILD_REQUEST_HEADER]: headerSafe(JSON.stringify(answer)), "content-type": "application/octet-stream" },
+/** A build's outcome as a response: head as JSON in the header, the list of files and then the files in the body. */
+export function respond({ answer, files }: Built): Response {
+	const list = Buffer.from(JSON.stringify(files.map(({ path, bytes }): BuiltFile => [path, bytes.byteLength])));
+	const head: BuildAnswer = answer.ok ? { ...answer, listBytes: list.length } : answer;
+	return new Response(answer.ok ? Buffer.concat([list, ...files.map(({ bytes }) => bytes)]) : null, {
+		headers: { [BUILD_REQUEST_HEADER]: headerSafe(JSON.stringify(head)), "content-type": "application/octet-stream" },
 	});
 }
 

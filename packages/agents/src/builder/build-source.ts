@@ -1,18 +1,20 @@
 import type { BuildAnswer, BuildRequest, Diagnostic } from "@berth/contracts/agent";
 import { unpackSource } from "./archive.js";
-import { ArchiveError } from "./archive-rules.js";
+import { ARCHIVE_LIMITS, ArchiveError } from "./archive-rules.js";
 import { type Bundle, bundleSource, hasHandler } from "./bundle.js";
 import type { CodeCache } from "./code-cache.js";
 import { capped } from "./diagnostics.js";
 import { type EntryFound, findEntry } from "./entry.js";
+import { checkPython, isBytecode, namesPackages, unfitPath } from "./python.js";
+import type { SourceFile } from "./source-files.js";
 import { Workspace } from "./workspace.js";
 
 type Refusal = Extract<BuildAnswer, { ok: false }>;
 
-/** What a build answers: a head, and the files of the code layer in the order the head gives their sizes. */
+/** What a build answers: a head, and the files of the code layer. */
 export interface Built {
-	readonly answer: BuildAnswer;
-	readonly files: readonly Uint8Array[];
+	readonly answer: Omit<Extract<BuildAnswer, { ok: true }>, "listBytes"> | Refusal;
+	readonly files: readonly SourceFile[];
 }
 
 /** What the platform takes of a message. */
@@ -20,38 +22,72 @@ const MESSAGE_CHARS = 4000;
 const SHAPES =
 	"`export default { fetch(request, env, ctx) {…} }`, `export default async (payload, ctx) => {…}` or `export const handler = async (event, context) => {…}`";
 
-/** Source in, bundle out. Nothing of the source is run. @throws Error when we are to blame */
+/** A Python archive's packages. */
+const REQUIREMENTS = "requirements.txt";
+const NO_PACKAGES =
+	"requirements.txt names packages, and packages from PyPI aren't installed at a deploy yet: bring them in the archive, `pip install -r requirements.txt --target .`, and leave requirements.txt out";
+const UNFIT = "is too long a path for a layer (a name of 68 bytes in a directory of 123 is the most), or has a control character";
+/** Bytecode is left out where it would make a layer larger than an archive may be. */
+const LAYER_BYTES = ARCHIVE_LIMITS.totalBytes;
+
+/** Source in, code layer out. Nothing of the source is run. @throws Error when we are to blame */
 export async function buildSource(request: BuildRequest, source: Uint8Array, codeCache: CodeCache): Promise<Built> {
 	const startedAt = performance.now();
 	const found = unpack(request, source);
 	if (!("entry" in found)) return refused(found);
-	using workspace = new Workspace(found.files);
+	const unpackMs = performance.now() - startedAt;
+	return request.runtime === "python3" ? await buildPython(found, unpackMs) : await buildNode(request, found, codeCache, unpackMs);
+}
+
+async function buildNode({ runtime }: BuildRequest, found: EntryFound, codeCache: CodeCache, unpackMs: number): Promise<Built> {
 	const unpackedAt = performance.now();
-	const bundle = await bundleSource(workspace.directory, found.entry, request.target);
+	using workspace = new Workspace(found.files);
+	const bundle = await bundleSource(workspace.directory, found.entry, runtime);
 	if ("diagnostics" in bundle) return refused(failure("build_failed", "bundle", summary(bundle.diagnostics), bundle.diagnostics));
 	const bundledAt = performance.now();
 	const problem = missingHandler(found.entry, bundle);
 	if (problem !== undefined) return refused(failure("no_handler", "check", problem));
-	const cache = bundle.name === "index.cjs" ? await codeCache.make(bundle.code, request.target) : new Uint8Array(0);
-	const phases = { unpackMs: unpackedAt - startedAt, bundleMs: bundledAt - unpackedAt, checkMs: performance.now() - bundledAt };
+	const cache = bundle.name === "index.cjs" ? await codeCache.make(bundle.code, runtime) : new Uint8Array(0);
+	const phases = { unpackMs, bundleMs: bundledAt - unpackedAt, checkMs: performance.now() - bundledAt };
+	const files = [
+		{ path: bundle.name, bytes: bundle.code },
+		{ path: `${bundle.name}.map`, bytes: bundle.map },
+		{ path: `${bundle.name}.cache`, bytes: cache },
+	];
 	return {
-		answer: {
-			ok: true,
-			entry: bundle.name,
-			bundleBytes: bundle.code.byteLength,
-			mapBytes: bundle.map.byteLength,
-			cacheBytes: cache.byteLength,
-			warnings: capped(bundle.warnings),
-			phases,
-		},
-		files: [bundle.code, bundle.map, cache],
+		answer: { ok: true, entry: bundle.name, warnings: capped(bundle.warnings), phases },
+		files: files.filter(({ bytes }, i) => i === 0 || bytes.byteLength > 0),
 	};
 }
 
-function unpack({ kind, filename, entry }: BuildRequest, source: Uint8Array): EntryFound | Refusal {
-	const name = filename ?? "index.ts";
+/** The files as they are, once each of them is found to be Python, and bytecode beside them. */
+async function buildPython({ entry, files }: EntryFound, unpackMs: number): Promise<Built> {
+	const startedAt = performance.now();
+	const requirements = files.find(({ path, bytes }) => path === REQUIREMENTS && namesPackages(bytes));
+	if (requirements !== undefined) return refused(failure("build_failed", "check", NO_PACKAGES));
+	const sources = files.filter(({ path }) => !isBytecode(path));
+	const unfit = unfitPath(sources);
+	if (unfit !== undefined) return refused(failure("archive_rejected", "unpack", new ArchiveError(unfit, UNFIT).message));
+	using workspace = new Workspace(sources);
+	const { diagnostics, hasHandler } = await checkPython(workspace.directory, entry);
+	const errors = diagnostics.filter(({ severity }) => severity === "error");
+	if (errors.length > 0) return refused(failure("build_failed", "check", summary(errors), errors));
+	if (!hasHandler)
+		return refused(failure("no_handler", "check", `${entry} has no handler; a handler is \`def handler(event, context):\`.`));
+	const phases = { unpackMs, bundleMs: 0, checkMs: performance.now() - startedAt };
+	return { answer: { ok: true, entry, warnings: capped(diagnostics), phases }, files: withBytecode(sources, workspace) };
+}
+
+function withBytecode(sources: readonly SourceFile[], workspace: Workspace): readonly SourceFile[] {
+	const all = [...sources, ...workspace.bytecode()];
+	return all.reduce((sum, { bytes }) => sum + bytes.byteLength, 0) > LAYER_BYTES ? sources : all;
+}
+
+function unpack({ kind, filename, entry, runtime }: BuildRequest, source: Uint8Array): EntryFound | Refusal {
+	const language = runtime === "python3" ? "python" : "node";
+	const name = filename ?? (language === "python" ? "index.py" : "index.ts");
 	try {
-		const found = findEntry(unpackSource(kind, name, source), kind === "file" ? name : entry);
+		const found = findEntry(unpackSource(kind, name, source), kind === "file" ? name : entry, language);
 		return typeof found === "string" ? failure("no_handler", "unpack", found) : found;
 	} catch (error) {
 		if (error instanceof ArchiveError) return failure("archive_rejected", "unpack", error.message);
