@@ -4,12 +4,12 @@ import type { SourceFile } from "./source-files.js";
 /** What a build answers: a head; of a bundle the files of its layer, of anything else the body that goes with it. */
 export interface Built {
 	readonly answer: Omit<Extract<BuildAnswer, { ok: true }>, "listBytes"> | Exclude<BuildAnswer, { ok: true }>;
-	readonly files?: readonly SourceFile[];
+	readonly files: readonly SourceFile[];
 	readonly body?: Uint8Array;
 }
 
 /** An answer as a response: head as JSON in the header; in the body the list of files and then the files, or what else there is. */
-export function respond({ answer, files = [], body = new Uint8Array(0) }: Built): Response {
+export function respond({ answer, files, body = new Uint8Array(0) }: Built): Response {
 	const list = Buffer.from(JSON.stringify(files.map(({ path, bytes }): BuiltFile => [path, bytes.byteLength])));
 	const head: BuildAnswer = answer.ok === true ? { ...answer, listBytes: list.length } : answer;
 	return new Response(answer.ok === true ? Buffer.concat([list, ...files.map(({ bytes }) => bytes)]) : Buffer.from(body), {

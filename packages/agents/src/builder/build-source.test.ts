@@ -6,12 +6,13 @@ import type { BuildAnswer, SourceRequest } from "@berth/contracts/agent";
 import { buildSync } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadBundle } from "../bundle/load-bundle.js";
-import { type Built, buildSource } from "./build-source.js";
+import type { Built } from "./answer.js";
+import { buildSource } from "./build-source.js";
 import { CodeCache } from "./code-cache.js";
 
 let directory: string;
 let codeCache: CodeCache;
-const TARGET = `node${process.versions.node.split(".")[0]}` as BuildRequest["runtime"];
+const TARGET = `node${process.versions.node.split(".")[0]}` as SourceRequest["runtime"];
 
 beforeAll(() => {
 	directory = mkdtempSync(join(tmpdir(), "build-source-"));

@@ -41,7 +41,7 @@ async function buildNode(request: SourceRequest, found: EntryFound, codeCache: C
 	const unpackedAt = performance.now();
 	const needed = request.kind === "file" ? undefined : dependencies(found, request);
 	if (needed !== undefined && "code" in needed) return refused(needed);
-	if (needed !== undefined && !request.grafted) return { answer: { ok: "dependencies" }, body: needed.bytes };
+	if (needed !== undefined && !request.grafted) return { answer: { ok: "dependencies" }, files: [], body: needed.bytes };
 	using workspace = new Workspace(found.files);
 	const layered = needed === undefined ? [] : useGraft(workspace.directory);
 	const absent = request.external.find((name) => !existsSync(join(workspace.directory, "node_modules", name)));
@@ -103,7 +103,10 @@ async function buildPython({ entry, files }: EntryFound, unpackMs: number): Prom
 	if (!hasHandler)
 		return refused(failure("no_handler", "check", `${entry} has no handler; a handler is \`def handler(event, context):\`.`));
 	const phases = { unpackMs, bundleMs: 0, checkMs: performance.now() - startedAt };
-	return { answer: { ok: true, entry, needsDependencies: false, warnings: capped(diagnostics), phases }, files: withBytecode(sources, workspace) };
+	return {
+		answer: { ok: true, entry, needsDependencies: false, warnings: capped(diagnostics), phases },
+		files: withBytecode(sources, workspace),
+	};
 }
 
 function withBytecode(sources: readonly SourceFile[], workspace: Workspace): readonly SourceFile[] {

@@ -15,5 +15,5 @@ export function failure(
 }
 
 export function refused(answer: BuildRefusal): Built {
-	return { answer };
+	return { answer, files: [] };
 }

@@ -8,7 +8,14 @@ import { AGENT_BOUNDS, encodeFrame, FROM_AGENT, type Frame, FrameDecoder, type I
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 const PYTHON = "/usr/bin/python3";
-const EVENT: InvokeHead = { id: "inv_1", attempt: 2, timeoutMs: 5000, trigger: { kind: "event" }, maxBodyBytes: 6 * MIB };
+const EVENT: InvokeHead = {
+	id: "inv_1",
+	attempt: 2,
+	timeoutMs: 5000,
+	trigger: { kind: "event" },
+	maxBodyBytes: 6 * MIB,
+	maxHeaderBytes: 64 * 1024,
+};
 const ECHO = "def handler(event, context):\n    return event";
 
 let directory: string;

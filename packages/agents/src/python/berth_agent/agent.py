@@ -95,8 +95,8 @@ class Agent:
         self._output.end()
 
     def _answer(self, head, reply, run_ms):
-        if len(reply.body) > head["maxBodyBytes"]:
-            message = f"the response has {len(reply.body)} bytes, the limit is {head['maxBodyBytes']}"
+        message = _too_large(reply, head)
+        if message is not None:
             self._fail("too_large", {"name": "Error", "message": message}, head["id"])
             return
         answer = {"id": head["id"], "attempt": head["attempt"], "runMs": run_ms, "waiting": False}
@@ -126,3 +126,12 @@ class Agent:
 
 def _since(started_at):
     return (time.perf_counter() - started_at) * 1000
+
+
+def _too_large(reply, head):
+    """What of a reply is more than may be; None when nothing is."""
+    if len(reply.body) > head["maxBodyBytes"]:
+        return f"the response has {len(reply.body)} bytes, the limit is {head['maxBodyBytes']}"
+    headers = [] if reply.response is None else reply.response["headers"]
+    size = sum(len(part.encode("utf-8", "replace")) for pair in headers for part in pair)
+    return f"the response's headers have {size} bytes, the limit is {head['maxHeaderBytes']}" if size > head["maxHeaderBytes"] else None
