@@ -572,7 +572,7 @@ describe("the same Python source again", () => {
 		const [one, two] = [await python(`${ECHO}# ${freshName()}`), await python(`${ECHO}# same`)];
 		const again = await python(`${ECHO}# same`, { name: freshName() });
 		expect(again.version.image?.layers).toEqual(two.version.image?.layers);
-		expect(again.version.build?.layers).toContainEqual({ name: "code", cached: true });
+		expect(again.version.build?.layers).toContainEqual(expect.objectContaining({ name: "code", cached: true }));
 		expect(one.version.image?.base).toEqual(two.version.image?.base);
 		expect(header((await one.invoke({ a: 1 })).raw, "content-type")).toBe("application/json");
 	});

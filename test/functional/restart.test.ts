@@ -95,7 +95,7 @@ describe("a layer that is there", () => {
 		const named = await deploy(stack, { source: SOURCE });
 		for (const { version } of [other, named]) {
 			expect(version.image?.layers.at(-1)?.digest).toBe(digest);
-			expect(version.build?.layers).toContainEqual({ name: "code", cached: true });
+			expect(version.build?.layers).toContainEqual(expect.objectContaining({ name: "code", cached: true }));
 		}
 		expect(await builderStarts()).toBe(starts);
 		await stack.down();
