@@ -1,5 +1,6 @@
 /** Bundles what runs inside sandboxes: the agent, and the build sandbox's handler with esbuild beside it. */
-import { chmodSync, copyFileSync, existsSync, mkdirSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { build } from "esbuild";
@@ -39,6 +40,17 @@ await build({
 
 await build({ ...options, entryPoints: [join(here, "src/node/main.ts")], outfile: join(dist, "agent.cjs") });
 copyFileSync(join(here, "src/node/warm.mjs"), join(dist, "warm.mjs"));
+copyFileSync(join(here, "src/builder/check_python.py"), join(builder, "check_python.py"));
+placePython();
+
+/** The Python agent, and bytecode of it: a sandbox can't write any, and would compile it at each start. */
+function placePython() {
+	const python = join(dist, "python");
+	rmSync(python, { recursive: true, force: true });
+	cpSync(join(here, "src/python"), python, { recursive: true, filter: (path) => !/__pycache__$|\.ts$/.test(path) });
+	const compile = ["-I", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "-s", python, "-p", "/berth/python"];
+	execFileSync("/usr/bin/python3", [...compile, python], { stdio: "inherit" });
+}
 
 /** esbuild's JavaScript and its binary, laid out so that one finds the other: the directory is the builder's layer. */
 function placeEsbuild() {

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { SetupFailure } from "./failure.mjs";
@@ -16,9 +17,15 @@ const NEEDS = [
 	{ package: "crun", what: "an OCI runtime", there: () => findProgram("crun") !== undefined || findProgram("runc") !== undefined },
 	{ package: "redis-tools", what: "the Redis server", there: () => findProgram("redis-server") !== undefined || existsSync(REDIS_PROGRAM) },
 	{ package: "tini", what: "the init of every sandbox", there: () => existsSync("/usr/bin/tini-static") },
+	{ package: "python3", what: "the runtime of Python functions", there: hasPython },
 ];
 
-/** An OCI runtime, the Redis server and an init, from the distribution. */
+/** With its whole standard library: python3-minimal has a part of it. */
+function hasPython() {
+	return spawnSync("/usr/bin/python3", ["-I", "-c", "import asyncio"]).status === 0;
+}
+
+/** An OCI runtime, the Redis server, an init and Python, from the distribution. */
 export const debianPackages = {
 	title: "Distribution packages",
 	plan() {
@@ -114,5 +121,5 @@ function requireRoot(command) {
 }
 
 function otherDistribution() {
-	return "Install crun or runc, redis-server (6.2 or newer) and tini's static binary as /usr/bin/tini-static with the packages of your distribution, then run this again.";
+	return "Install crun or runc, redis-server (6.2 or newer), Python as /usr/bin/python3 and tini's static binary as /usr/bin/tini-static with the packages of your distribution, then run this again.";
 }

@@ -28,7 +28,7 @@ describe("an example", () => {
 	});
 
 	it("is there for each of the kinds that the README names", () => {
-		expect(NAMES.sort()).toEqual(["cpu-bound", "hello", "hello-event", "hello-payload", "json-api", "webhook-receiver"]);
+		expect(NAMES.sort()).toEqual(["cpu-bound", "hello", "hello-event", "hello-payload", "json-api", "python-hello", "webhook-receiver"]);
 	});
 
 	it("hello greets over HTTP, whoever asks", async () => {
@@ -37,7 +37,11 @@ describe("an example", () => {
 		expect(json(await open("hello/there", body))).toEqual({ hello: "Bo", path: "/there" });
 	});
 
-	it.each(["hello-payload", "hello-event"])("%s greets whoever its payload names", async (name) => {
+	it("python-hello greets over HTTP, whoever asks", async () => {
+		expect(json(await open("python-hello/?name=Ada"))).toEqual({ hello: "Ada", text: "Hello, Ada!" });
+	});
+
+	it.each(["hello-payload", "hello-event", "python-hello"])("%s greets whoever its payload names", async (name) => {
 		const { raw } = await stack.client.invoke(name, { json: { name: "Ada" } });
 		expect(json(raw)).toMatchObject({ hello: "Ada" });
 		expect(json((await stack.client.invoke(name)).raw)).toMatchObject({ hello: "world" });

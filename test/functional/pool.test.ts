@@ -101,6 +101,8 @@ describe("an idle sandbox", () => {
 		const deployed = await deploy(stack, { source: fixture("leaves-timer") });
 		const sandbox = await sandboxOf(deployed);
 		await eventually(async () => expect((await sandboxesOf(deployed.name)).map(({ state }) => state)).toEqual(["frozen"]));
+		// cgroup v1 freezes a moment after it is told: a task that runs on another core stops when it next enters the kernel.
+		await eventually(async () => expect((await sandboxesOf(deployed.name))[0]?.idleMs).toBeGreaterThan(200));
 		const before = cpuTicksOf(stack.dataDir, sandbox);
 		await eventually(async () => {
 			const [info] = await sandboxesOf(deployed.name);

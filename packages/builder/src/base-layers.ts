@@ -1,9 +1,11 @@
+import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { readdir } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join, relative } from "node:path";
-import { BerthError, type Runtime, SANDBOX_PATHS } from "@berth/contracts";
+import { BerthError, type Language, languageOf, type Runtime, SANDBOX_PATHS } from "@berth/contracts";
 import type { KeyStore } from "@berth/registry";
 import { inputFile } from "./file-digests.js";
+import { readPython } from "./python-base.js";
 import { sharedLibraries } from "./shared-libraries.js";
 import { findLayer, type LayerStores, layerKey, makeLayer, type StoredLayer } from "./stored-layer.js";
 import type { LayerEntry } from "./tar-writer.js";
@@ -22,8 +24,13 @@ const SKELETON: readonly LayerEntry[] = [
 	text("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
 ];
 
+/** The layer of a language environment. @throws BerthError `platform_error` naming what is missing */
+export function runtimeLayer(runtimesDir: string, runtime: Runtime, stores: LayerStores): Promise<StoredLayer> {
+	return languageOf(runtime) === "python" ? pythonLayer(stores) : nodeLayer(runtimesDir, runtime, stores);
+}
+
 /** Node, the libraries it links at the paths where it looks for them, and the skeleton of a root file system. */
-export async function runtimeLayer(runtimesDir: string, runtime: Runtime, stores: LayerStores): Promise<StoredLayer> {
+async function nodeLayer(runtimesDir: string, runtime: Runtime, stores: LayerStores): Promise<StoredLayer> {
 	// Packages of both processors stand in the lock file; npm installs the machine's own.
 	const node = join(runtimesDir, "node_modules", process.arch === "x64" ? runtime : `${runtime}-${process.arch}`, "bin", "node");
 	if (!existsSync(node))
@@ -36,19 +43,44 @@ export async function runtimeLayer(runtimesDir: string, runtime: Runtime, stores
 	return storeLayer("runtime", [...SKELETON, ...files.map(({ entry }) => entry)], files, stores);
 }
 
-/** Init and agent. */
-export async function agentLayer(agentDir: string, init: string, stores: LayerStores): Promise<StoredLayer> {
-	if (!existsSync(init)) throw new BerthError("platform_error", `${init} is missing: install Debian's package tini.`);
+/** The distribution's Python, its standard library with bytecode, the libraries those link, and the skeleton of a root file system. */
+async function pythonLayer(stores: LayerStores): Promise<StoredLayer> {
+	const python = await readPython();
 	const files = [
-		await executable("sbin/tini", init, stores.keys),
-		await plain(inRoot(SANDBOX_PATHS.agent), join(agentDir, "agent.cjs"), stores.keys),
-		await plain("berth/warm.mjs", join(agentDir, "warm.mjs"), stores.keys),
+		await executable("usr/bin/python3", python.program, stores.keys),
+		...(await Promise.all(python.libraries.map(({ path, file }) => executable(inRoot(path), file, stores.keys)))),
+		...python.files.map(({ path, bytes }) => inMemory(inRoot(path), bytes)),
 	];
+	return storeLayer("runtime", [...SKELETON, ...files.map(({ entry }) => entry)], files, stores);
+}
+
+/** Init and agent. */
+export async function agentLayer(agentDir: string, init: string, language: Language, stores: LayerStores): Promise<StoredLayer> {
+	if (!existsSync(init)) throw new BerthError("platform_error", `${init} is missing: install Debian's package tini.`);
+	const agent = language === "python" ? await pythonAgent(agentDir) : await nodeAgent(agentDir, stores.keys);
+	const files = [await executable("sbin/tini", init, stores.keys), ...agent];
 	return storeLayer(
 		"agent",
 		files.map(({ entry }) => entry),
 		files,
 		stores,
+	);
+}
+
+async function nodeAgent(agentDir: string, keys: KeyStore): Promise<Input[]> {
+	return [
+		await plain(inRoot(SANDBOX_PATHS.agent), join(agentDir, "agent.cjs"), keys),
+		await plain("berth/warm.mjs", join(agentDir, "warm.mjs"), keys),
+	];
+}
+
+/** Its sources, and bytecode of them where the build of this checkout made some. */
+async function pythonAgent(agentDir: string): Promise<Input[]> {
+	const directory = join(agentDir, "python");
+	const names = (await readdir(directory, { recursive: true, withFileTypes: true })).filter((name) => name.isFile());
+	const paths = names.map(({ parentPath, name }) => relative(directory, join(parentPath, name))).sort();
+	return Promise.all(
+		paths.map(async (path) => inMemory(join(inRoot(SANDBOX_PATHS.pythonAgent), path), await readFile(join(directory, path)))),
 	);
 }
 
@@ -77,6 +109,10 @@ interface Input {
 async function plain(path: string, file: string, keys: KeyStore): Promise<Input> {
 	const input = await inputFile(file, keys);
 	return { entry: { path, kind: "file", content: input }, identity: [path, input.sha256] };
+}
+
+function inMemory(path: string, bytes: Buffer): Input {
+	return { entry: { path, kind: "file", content: { bytes } }, identity: [path, createHash("sha256").update(bytes).digest("hex")] };
 }
 
 async function executable(path: string, file: string, keys: KeyStore): Promise<Input> {

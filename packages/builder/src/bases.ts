@@ -1,4 +1,4 @@
-import { type Base, type Layer, RUNTIMES, type Runtime } from "@berth/contracts";
+import { type Base, type Language, type Layer, languageOf, RUNTIMES, type Runtime } from "@berth/contracts";
 import type { ArtifactStore } from "@berth/registry";
 import { agentLayer, builderLayer, runtimeLayer } from "./base-layers.js";
 import { storeImage } from "./oci-image.js";
@@ -7,13 +7,16 @@ import { digestOfLayers, type StoredLayer } from "./stored-layer.js";
 /** The runtime that builds run on. Code caches are made for functions of this one only: V8 takes its own version's. */
 const BUILD_RUNTIME: Runtime = "node24";
 
+/** Whose compiler looks at Python sources in a build: their own. */
+const CHECKING_RUNTIME: Runtime = "python3";
+
 /** The layers below a function's own, for each runtime, and those of a build sandbox. */
 export type Bases = Readonly<Record<Runtime | "build", Base>>;
 
 export interface BasesOptions {
-	/** Directory whose `node_modules/<runtime>/bin/node` is each runtime's binary (infra/runtimes). */
+	/** Directory whose `node_modules/<runtime>/bin/node` is the binary of each runtime of Node (infra/runtimes). */
 	readonly runtimesDir: string;
-	/** Directory with `agent.cjs`, `warm.mjs` and `builder/` (packages/agents/dist). */
+	/** Directory with `agent.cjs`, `warm.mjs`, `python/` and `builder/` (packages/agents/dist). */
 	readonly agentDir: string;
 	/** A static init, `/usr/bin/tini-static`. */
 	readonly tini: string;
@@ -27,15 +30,19 @@ export interface BasesOptions {
  */
 export async function prepareBases({ runtimesDir, agentDir, tini, artifacts }: BasesOptions): Promise<Bases> {
 	using _hold = await artifacts.images.hold();
-	const agent = await agentLayer(agentDir, tini, artifacts);
+	const agents: Readonly<Record<Language, StoredLayer>> = {
+		node: await agentLayer(agentDir, tini, "node", artifacts),
+		python: await agentLayer(agentDir, tini, "python", artifacts),
+	};
 	const builder = await builderLayer(agentDir, artifacts);
 	const runtimes = new Map<Runtime, StoredLayer>();
-	// One after another: each is 125 MB to read and write.
+	// One after another: each of Node is 125 MB to read and write.
 	for (const runtime of RUNTIMES) runtimes.set(runtime, await runtimeLayer(runtimesDir, runtime, artifacts));
-	const layersOf = (runtime: Runtime): Layer[] => [runtimes.get(runtime) as StoredLayer, agent].map(({ layer }) => layer);
+	const layerOf = (runtime: Runtime) => (runtimes.get(runtime) as StoredLayer).layer;
+	const layersOf = (runtime: Runtime): Layer[] => [layerOf(runtime), agents[languageOf(runtime)].layer];
 	const bases = Object.fromEntries([
 		...RUNTIMES.map((runtime) => [runtime, baseOf(layersOf(runtime))] as const),
-		["build", baseOf([...layersOf(BUILD_RUNTIME), builder.layer])] as const,
+		["build", baseOf([...layersOf(BUILD_RUNTIME), builder.layer, layerOf(CHECKING_RUNTIME)])] as const,
 	]) as Bases;
 	for (const [name, base] of Object.entries(bases)) {
 		const { manifest } = await storeImage(artifacts.images, base.layers, {});

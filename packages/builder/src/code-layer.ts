@@ -5,6 +5,7 @@ import {
 	type Diagnostic,
 	type Layer,
 	parseBuildAnswer,
+	parseBuiltFiles,
 	type SourceRequest,
 	type Version,
 } from "@berth/contracts";
@@ -13,7 +14,7 @@ import type { DependencyLayers } from "./dependency-layer.js";
 import { findLayer, type LayerStores, layerKey, makeLayer } from "./stored-layer.js";
 import type { LayerEntry } from "./tar-writer.js";
 
-/** A function's own layer: the bundle, its source map and its code cache, at the layer's root. */
+/** A function's own layer: of Node the bundle, its source map and its code cache; of Python its files, and bytecode. */
 export interface CodeLayer {
 	readonly layer: Layer;
 	readonly entry: string;
@@ -159,25 +160,32 @@ function requestOf({ source, manifest }: Version, registry: string, grafted: boo
 		grafted,
 		external: manifest.external ?? [],
 		kind: source.kind,
-		target: manifest.runtime,
+		runtime: manifest.runtime,
 		...(source.filename === undefined ? {} : { filename: source.filename }),
 		...(manifest.entry === undefined ? {} : { entry: manifest.entry }),
 	};
 }
 
-/** The body cut into the files that the head announces. */
-function filesOf({ entry, bundleBytes, mapBytes, cacheBytes }: Extract<BuildAnswer, { ok: true }>, body: Uint8Array): LayerEntry[] {
-	if (bundleBytes + mapBytes + cacheBytes !== body.byteLength)
-		throw new BerthError("build_platform_error", "The build's files aren't as long as it says.");
-	const cacheAt = bundleBytes + mapBytes;
-	const files = [
-		{ path: entry, bytes: body.subarray(0, bundleBytes) },
-		{ path: `${entry}.map`, bytes: body.subarray(bundleBytes, cacheAt) },
-		{ path: `${entry}.cache`, bytes: body.subarray(cacheAt) },
-	];
-	return files
-		.filter(({ bytes }, i) => i === 0 || bytes.byteLength > 0)
-		.map(({ path, bytes }) => ({ path, kind: "file", content: { bytes } }));
+/** The body cut into the files that its list announces. */
+function filesOf({ entry, listBytes }: Extract<BuildAnswer, { ok: true }>, body: Uint8Array): LayerEntry[] {
+	const list = parseBuiltFiles(parsed(body.subarray(0, listBytes)));
+	if (list === undefined) throw new BerthError("build_platform_error", "The build gave no list of its files.");
+	let at = listBytes;
+	const files = list.map(([path, bytes]): LayerEntry => {
+		at += bytes;
+		return { path, kind: "file", content: { bytes: body.subarray(at - bytes, at) } };
+	});
+	if (at !== body.byteLength) throw new BerthError("build_platform_error", "The build's files aren't as long as it says.");
+	if (!list.some(([path]) => path === entry)) throw new BerthError("build_platform_error", "The build's entry is none of its files.");
+	return files;
+}
+
+function parsed(json: Uint8Array): unknown {
+	try {
+		return JSON.parse(Buffer.from(json).toString());
+	} catch {
+		return undefined;
+	}
 }
 
 function stopped({ outcome, message }: Exclude<BuildRun, { outcome: "answered" }>, timeoutMs: number): BuildFailure {

@@ -69,18 +69,21 @@ function dependent(needsDependencies: boolean): FakeSandbox["answer"] {
 
 function bundled(text: string, more: Partial<Extract<BuildAnswer, { ok: true }>> = {}): BuildRun {
 	const phases = { unpackMs: 1, bundleMs: 2, checkMs: 3 };
-	const sizes = { bundleBytes: Buffer.byteLength(text), mapBytes: 2, cacheBytes: 0 };
+	const list = JSON.stringify([
+		["index.mjs", Buffer.byteLength(text)],
+		["index.mjs.map", 2],
+	]);
 	return {
 		outcome: "answered",
-		answer: { ok: true, ...sizes, entry: "index.mjs", needsDependencies: false, warnings: [], phases, ...more },
-		body: Buffer.from(`${text}{}`),
+		answer: { ok: true, listBytes: list.length, entry: "index.mjs", needsDependencies: false, warnings: [], phases, ...more },
+		body: Buffer.from(`${list}${text}{}`),
 	};
 }
 
 async function makeBuilder(sandboxes: BuildSandboxes): Promise<ImageBuilder> {
 	const layer = await artifacts.images.putBlob(Buffer.from("a base layer"));
 	const base: Base = { digest: layer.digest, layers: [{ digest: layer.digest, sizeBytes: layer.sizeBytes }] };
-	const bases: Bases = { node24: base, node22: base, build: base };
+	const bases: Bases = { node24: base, node22: base, python3: base, build: base };
 	const image = await storeImage(artifacts.images, base.layers, {});
 	await artifacts.images.tag("base/node24:current", image.manifest);
 	return new ImageBuilder({

@@ -18,13 +18,15 @@ export const SANDBOX_PATHS = {
 	graft: "/function",
 	code: "/function/code",
 	agent: "/berth/agent.cjs",
+	/** A directory with a `__main__.py`. */
+	pythonAgent: "/berth/python",
 	builder: "/berth/builder/builder.cjs",
 } as const;
 
 /** Frames of a function's sandbox. */
 export const AGENT_BOUNDS: FrameBounds = { maxHeadBytes: 256 * KIB, maxBodyBytes: FIXED_LIMITS.bodyBytes };
-/** Frames of a build sandbox: archives in, bundles and source maps out. */
-export const BUILD_BOUNDS: FrameBounds = { maxHeadBytes: MIB, maxBodyBytes: 64 * MIB };
+/** Frames of a build sandbox: archives in, code layers out: 64 MiB at most, and the list of what is in them. */
+export const BUILD_BOUNDS: FrameBounds = { maxHeadBytes: MIB, maxBodyBytes: 66 * MIB };
 
 /**
  * A build sandbox may ask while it runs an invocation: `question`, answered by `reply` of the same number (`question` in

@@ -1,6 +1,7 @@
 import { z } from "zod";
-import type { BuildAnswer } from "./build-protocol.js";
+import type { BuildAnswer, BuiltFile } from "./build-protocol.js";
 import { DEPENDENCY_LIMITS } from "./limits.js";
+import { sourcePath } from "./manifest.js";
 import { MIB } from "./units.js";
 
 const INSTALLED_PATH = /^node_modules\/(?!.*(?:^|\/)\.{1,2}(?:\/|$))(?!.*\/\/)[^\0]+[^\0/]$/;
@@ -24,16 +25,14 @@ const bytes = z
 const milliseconds = z.number().min(0);
 
 /**
- * A build's answer as it comes out of its sandbox: hostile, like everything that does. The entry is
- * one of the two names that a code layer has.
+ * A build's answer as it comes out of its sandbox: hostile, like everything that does. Paths are held to what the
+ * paths of a source are; they are only ever looked up inside the layer that is made of them.
  */
 const buildAnswerSchema = z.discriminatedUnion("ok", [
 	z.object({
 		ok: z.literal(true),
-		bundleBytes: bytes,
-		mapBytes: bytes,
-		cacheBytes: bytes,
-		entry: z.enum(["index.cjs", "index.mjs"]),
+		listBytes: bytes,
+		entry: sourcePath,
 		needsDependencies: z.boolean(),
 		warnings: diagnostics,
 		phases: z.object({ unpackMs: milliseconds, bundleMs: milliseconds, checkMs: milliseconds }),
@@ -58,6 +57,19 @@ const installedIndexSchema = z
 /** A checked index; undefined when it isn't one. */
 export function parseInstalledIndex(value: unknown): readonly (readonly [path: string, bytes: number, executable: boolean])[] | undefined {
 	const parsed = installedIndexSchema.safeParse(value);
+	return parsed.success ? parsed.data : undefined;
+}
+
+/** A source's entries, and bytecode for each. */
+const MOST_FILES = 4096;
+const builtFiles = z
+	.array(z.tuple([sourcePath, bytes]))
+	.min(1)
+	.max(MOST_FILES);
+
+/** A checked list of files; undefined when it isn't one. */
+export function parseBuiltFiles(value: unknown): readonly BuiltFile[] | undefined {
+	const parsed = builtFiles.safeParse(value);
 	return parsed.success ? parsed.data : undefined;
 }
 

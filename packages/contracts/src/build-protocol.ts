@@ -1,3 +1,4 @@
+import type { Runtime } from "./manifest.js";
 import type { Diagnostic, SourceKind } from "./version.js";
 
 /**
@@ -14,8 +15,8 @@ export interface SourceRequest {
 	readonly filename?: string;
 	/** Entry the manifest names. */
 	readonly entry?: string;
-	/** esbuild's target, `node24`. */
-	readonly target: string;
+	/** Decides how it is built, and for Node it is esbuild's target. */
+	readonly runtime: Runtime;
 	/** Packages that the manifest keeps out of the bundle. */
 	readonly external: readonly string[];
 	/** The package registry that lock files may name beside npm's own. */
@@ -48,16 +49,15 @@ export interface BuildRefusal {
 }
 
 /**
- * The answer's head, as JSON in the header of the same name. The body of a bundle is the bundle, the source map and the
- * code cache, so long as the head says; that of `dependencies` is what to install; that of `installed` an index (JSON: an
- * array of `[path, bytes, executable]`) of the files whose bytes were put before, in this order.
+ * The answer's head, as JSON in the header of the same name. The body of a code layer is the list of its files,
+ * `listBytes` of JSON (`BuiltFile[]`), then what is in them, one after another; that of `dependencies` is what to install;
+ * that of `installed` an index (JSON: an array of `[path, bytes, executable]`) of the files whose bytes were put before, in this order.
  */
 export type BuildAnswer =
 	| {
 			readonly ok: true;
-			readonly bundleBytes: number;
-			readonly mapBytes: number;
-			readonly cacheBytes: number;
+			readonly listBytes: number;
+			/** Path of the file that is loaded: one of the list's. */
 			readonly entry: string;
 			/** Whether the bundle leaves packages to the dependency layer. */
 			readonly needsDependencies: boolean;
@@ -89,3 +89,6 @@ export interface ReadReply {
 	/** Why there won't be more although there is. */
 	readonly reason?: string;
 }
+
+/** A file of the code layer: its path, and how many bytes of the body are its. */
+export type BuiltFile = readonly [path: string, bytes: number];

@@ -68,15 +68,18 @@ export interface SandboxLimits {
 /** What a sandbox is booted as: `function` runs the agent, `build` the agent with the builder in it. */
 export type SandboxKind = "function" | "build";
 
+/** What init starts. V8's heap, old space and semi-space in MiB, is fixed for the sandbox's life. */
+export type SandboxProgram =
+	| { readonly language: "node"; readonly oldSpaceMiB: number; readonly semiSpaceMiB: number }
+	| { readonly language: "python" };
+
 export interface BootRequest {
 	/** `sb_` and 26 characters. */
 	readonly sandbox: string;
 	/** Layers of the base, bottom first. */
 	readonly base: readonly Digest[];
 	readonly kind: SandboxKind;
-	/** V8's heap: old space and semi-space, MiB. Fixed for the sandbox's life. */
-	readonly oldSpaceMiB: number;
-	readonly semiSpaceMiB: number;
+	readonly program: SandboxProgram;
 	readonly limits: SandboxLimits;
 }
 

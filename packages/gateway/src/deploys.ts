@@ -1,13 +1,16 @@
 import {
 	BerthError,
+	DEFAULT_FILENAME,
 	type DeployAnswer,
 	FIXED_LIMITS,
 	HEADERS,
 	inlineDeploySchema,
 	KIB,
 	LIVE,
+	languageOf,
 	type Manifest,
 	manifestSchema,
+	type Runtime,
 	type SourceKind,
 	type SourceReference,
 	type Version,
@@ -147,9 +150,20 @@ async function readDeploy(request: Request, bodies: Bodies): Promise<Deploy> {
 }
 
 function readInline(value: unknown): Deploy {
-	const { source, filename, ...manifest } = validate(inlineDeploySchema, value, INLINE);
+	const { source, filename: named, ...manifest } = validate(inlineDeploySchema, value, INLINE);
+	const language = languageOf(manifest.runtime);
+	const filename = named ?? DEFAULT_FILENAME[language];
+	if (filename.endsWith(".py") !== (language === "python")) throw wrongLanguage(filename, manifest.runtime);
 	const bytes = Buffer.from(source);
 	return { manifest, source: { kind: "file", filename, sizeBytes: bytes.length }, bytes };
+}
+
+/** A deploy whose file is of another language than its runtime: which of the two is meant, only the caller knows. */
+function wrongLanguage(filename: string, runtime: Runtime): BerthError {
+	const message = filename.endsWith(".py")
+		? `${filename} is Python, and the runtime is ${runtime}; say "runtime": "python3"`
+		: `${filename} is no Python, which runs on ${runtime}; name it index.py, or say "runtime": "node24"`;
+	return new BerthError("invalid_manifest", `filename: ${message}`, { issues: [{ field: "filename", message }] });
 }
 
 async function readArchive(request: Request, kind: SourceKind, bodies: Bodies): Promise<Deploy> {

@@ -6,7 +6,13 @@ import { RequestError, read } from "./requests.js";
 const SANDBOX = `sb_${"0".repeat(26)}`;
 const DIGEST = `sha256:${"a".repeat(64)}`;
 const LIMIT = { memoryBytes: 128 * MIB, cpuMilli: 1000, pids: 64, tmpfsBytes: 64 * MIB, tmpfsInodes: 1024 };
-const BOOT = { sandbox: SANDBOX, base: [DIGEST], kind: "function", oldSpaceMiB: 68, semiSpaceMiB: 4, limits: LIMIT };
+const BOOT = {
+	sandbox: SANDBOX,
+	base: [DIGEST],
+	kind: "function",
+	program: { language: "node", oldSpaceMiB: 68, semiSpaceMiB: 4 },
+	limits: LIMIT,
+};
 const SPECIALISE = { sandbox: SANDBOX, layers: [DIGEST, DIGEST], limits: LIMIT };
 
 test("what is well formed is read field by field, and nothing else comes along", () => {
@@ -88,16 +94,19 @@ describe("a limit", () => {
 test("V8's heap is bounded, too: its flags are arguments", () => {
 	for (const field of ["oldSpaceMiB", "semiSpaceMiB"]) {
 		for (const bad of [undefined, 0, -1, 1.5, 100_000, "64 --inspect"])
-			expect(() => read.boot({ ...BOOT, [field]: bad })).toThrow(RequestError);
+			expect(() => read.boot({ ...BOOT, program: { ...BOOT.program, [field]: bad } })).toThrow(RequestError);
 	}
+});
+
+test("what is started is Node or Python, by name", () => {
+	expect(read.boot({ ...BOOT, program: { language: "python", oldSpaceMiB: 1 } }).program).toEqual({ language: "python" });
+	for (const program of [undefined, null, "python", {}, { language: "/bin/sh" }, { language: ["python"] }])
+		expect(() => read.boot({ ...BOOT, program })).toThrow(RequestError);
 });
 
 test("whatever JSON comes is read or refused, never anything else", () => {
 	const value = fc.oneof(fc.jsonValue(), fc.constantFrom<unknown>(SANDBOX, DIGEST, [DIGEST], LIMIT, 64, "build"));
-	const heads = fc.dictionary(
-		fc.constantFrom("sandbox", "digest", "last", "base", "layers", "kind", "oldSpaceMiB", "semiSpaceMiB", "limits"),
-		value,
-	);
+	const heads = fc.dictionary(fc.constantFrom("sandbox", "digest", "last", "base", "layers", "kind", "program", "limits"), value);
 	fc.assert(
 		fc.property(heads, fc.constantFrom(...Object.values(read)), (head, reader) => {
 			try {

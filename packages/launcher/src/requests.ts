@@ -10,6 +10,7 @@ import {
 	MIB,
 	type SandboxKind,
 	type SandboxLimits,
+	type SandboxProgram,
 	type SandboxRequest,
 	type SpecialiseRequest,
 } from "@berth/contracts";
@@ -36,8 +37,7 @@ export const read = {
 		sandbox: sandbox(head["sandbox"]),
 		base: digests(head["base"], "base"),
 		kind: kind(head["kind"]),
-		oldSpaceMiB: integer(head["oldSpaceMiB"], "oldSpaceMiB", 8, LIMITS.memoryMiB.max),
-		semiSpaceMiB: integer(head["semiSpaceMiB"], "semiSpaceMiB", 1, 64),
+		program: program((head["program"] ?? {}) as Fields),
 		limits: limits(head["limits"]),
 	}),
 	specialise: (head: Fields): SpecialiseRequest => ({
@@ -61,6 +61,17 @@ function limits(value: unknown): SandboxLimits {
 function kind(value: unknown): SandboxKind {
 	if (value !== "function" && value !== "build") throw new RequestError(`kind: ${JSON.stringify(value)} isn't function or build`);
 	return value;
+}
+
+function program(head: Fields): SandboxProgram {
+	const { language } = head;
+	if (language === "python") return { language };
+	if (language !== "node") throw new RequestError(`program: ${JSON.stringify(language)} isn't node or python`);
+	return {
+		language,
+		oldSpaceMiB: integer(head["oldSpaceMiB"], "oldSpaceMiB", 8, LIMITS.memoryMiB.max),
+		semiSpaceMiB: integer(head["semiSpaceMiB"], "semiSpaceMiB", 1, 64),
+	};
 }
 
 function sandbox(value: unknown): string {

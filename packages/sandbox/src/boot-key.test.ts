@@ -1,23 +1,33 @@
 import { LIMITS, MEMORY_CLASSES, MIB, manifestSchema } from "@berth/contracts";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { bootKeyOf, buildKeyOf, keyText, limitsOf, prewarmLimitsOf } from "./boot-key.js";
+import { bootKeyOf, buildKeyOf, keyText, limitsOf, prewarmLimitsOf, programOf } from "./boot-key.js";
 import { SPECIALISATION } from "./specialisation.js";
 import { BASE, OTHER_BASE, version } from "./testing/versions.js";
 
 test("versions share prewarmed sandboxes exactly when base and memory class are the same", () => {
-	const key = (memoryMiB: number, base = BASE) => keyText(bootKeyOf(base, { memoryMiB }));
+	const key = (memoryMiB: number, base = BASE) => keyText(bootKeyOf(base, { runtime: "node24", memoryMiB }));
 	expect(key(128)).toBe(key(255));
 	expect(key(128)).not.toBe(key(256));
 	expect(key(128)).not.toBe(key(128, OTHER_BASE));
 	expect(keyText(buildKeyOf(BASE))).not.toBe(key(1024));
 });
 
+test("of Python, whose memory isn't fixed at its boot, one prewarmed sandbox does for every size", () => {
+	const key = (memoryMiB: number, base = BASE) => bootKeyOf(base, { runtime: "python3", memoryMiB });
+	expect(keyText(key(64))).toBe(keyText(key(4096)));
+	expect(keyText(key(64))).not.toBe(keyText(key(64, OTHER_BASE)));
+	expect([programOf(key(512)), programOf(bootKeyOf(BASE, { runtime: "node24", memoryMiB: 128 })).language]).toEqual([
+		{ language: "python" },
+		"node",
+	]);
+});
+
 test("a version gets what it asked for, and its class never more than that", () => {
 	const { min, max } = LIMITS.memoryMiB;
 	fc.assert(
 		fc.property(fc.integer({ min, max }), (memoryMiB) => {
-			const { memoryClass } = bootKeyOf(BASE, { memoryMiB });
+			const { memoryClass } = bootKeyOf(BASE, { runtime: "node24", memoryMiB });
 			expect(memoryClass).toBeLessThanOrEqual(memoryMiB);
 			expect(limitsOf(version("x", { memoryMiB }).manifest).memoryBytes).toBe(memoryMiB * MIB);
 		}),
@@ -27,7 +37,7 @@ test("a version gets what it asked for, and its class never more than that", () 
 test("every sandbox has every limit from its boot on", () => {
 	for (const memoryClass of MEMORY_CLASSES) {
 		for (const kind of ["function", "build"] as const) {
-			const limits = Object.values(prewarmLimitsOf({ kind, base: BASE, memoryClass }));
+			const limits = Object.values(prewarmLimitsOf({ kind, base: BASE, language: "node", memoryClass }));
 			expect(limits).toHaveLength(5);
 			for (const limit of limits) expect(limit).toBeGreaterThan(0);
 		}

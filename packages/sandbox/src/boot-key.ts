@@ -1,19 +1,24 @@
 import {
 	type Base,
 	FIXED_LIMITS,
+	type Language,
 	LIMITS,
+	languageOf,
 	type Manifest,
 	type MemoryClass,
 	MIB,
 	memoryClassOf,
 	type SandboxKind,
 	type SandboxLimits,
+	type SandboxProgram,
 } from "@berth/contracts";
+import { heapOf } from "./heap.js";
 
-/** Which prewarmed sandboxes can become what: everything that is fixed when Node boots. */
+/** Which prewarmed sandboxes can become what: everything that is fixed when its program boots. */
 export interface BootKey {
 	readonly kind: SandboxKind;
 	readonly base: Base;
+	readonly language: Language;
 	readonly memoryClass: MemoryClass;
 }
 
@@ -25,13 +30,22 @@ export function keyText({ kind, base, memoryClass }: BootKey): string {
 	return `${kind} ${base.digest} ${memoryClass}`;
 }
 
+/** Nothing of Python is fixed by its memory: one class, the default's, becomes what any version asks for. */
+const PYTHON_CLASS = memoryClassOf(LIMITS.memoryMiB.default);
+
 /** What a version's sandbox has to be booted as. A version pins its base. */
-export function bootKeyOf(base: Base, { memoryMiB }: Pick<Manifest, "memoryMiB">): BootKey {
-	return { kind: "function", base, memoryClass: memoryClassOf(memoryMiB) };
+export function bootKeyOf(base: Base, { runtime, memoryMiB }: Pick<Manifest, "runtime" | "memoryMiB">): BootKey {
+	const language = languageOf(runtime);
+	return { kind: "function", base, language, memoryClass: language === "python" ? PYTHON_CLASS : memoryClassOf(memoryMiB) };
+}
+
+/** What is started in it, with V8's heap where there is one. */
+export function programOf({ language, memoryClass }: BootKey): SandboxProgram {
+	return language === "python" ? { language } : { language, ...heapOf(memoryClass) };
 }
 
 export function buildKeyOf(base: Base): BootKey {
-	return { kind: "build", base, memoryClass: BUILD.memoryMiB };
+	return { kind: "build", base, language: "node", memoryClass: BUILD.memoryMiB };
 }
 
 /** The caps that a version's manifest asks for. */

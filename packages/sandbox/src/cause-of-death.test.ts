@@ -12,8 +12,8 @@ const EVIDENCE: Evidence = {
 	exitCode: undefined,
 	oomKills: 0,
 	peakMemoryBytes: 30 * MIB,
-	limits: prewarmLimitsOf({ kind: "function", base: BASE, memoryClass: 128 }),
-	heap: HEAP,
+	limits: prewarmLimitsOf({ kind: "function", base: BASE, language: "node", memoryClass: 128 }),
+	program: { language: "node", ...HEAP },
 };
 const violation = new Error("a frame that nobody asked for");
 
@@ -24,6 +24,12 @@ const ROWS: readonly (readonly [string, Partial<Evidence>, string, string])[] = 
 	["… by a trap", { exitCode: 133, peakMemoryBytes: FULL }, "out_of_memory", "V8 ended it"],
 	["… by an illegal instruction", { exitCode: 132, peakMemoryBytes: FULL }, "out_of_memory", "V8 ended it"],
 	["… known by the engine's word alone", { ending: { code: 134 }, peakMemoryBytes: FULL }, "out_of_memory", "V8 ended it"],
+	[
+		"Python aborts, whatever memory it has: it has no heap of V8's",
+		{ program: { language: "python" }, exitCode: 134, peakMemoryBytes: FULL },
+		"crashed",
+		"was ended by signal 6",
+	],
 	["it aborts without the memory for it", { exitCode: 134, peakMemoryBytes: FULL - 1 }, "crashed", "was ended by signal 6"],
 	["it exits with its heap full", { exitCode: 1, peakMemoryBytes: FULL }, "crashed", "exited with code 1"],
 	["it breaks the protocol", { ending: { violation }, exitCode: 137 }, "crashed", "nobody asked for"],

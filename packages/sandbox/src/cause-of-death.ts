@@ -1,6 +1,6 @@
-import { type FunctionError, MIB, type SandboxExit, type SandboxLimits } from "@berth/contracts";
+import { type FunctionError, MIB, type SandboxExit, type SandboxLimits, type SandboxProgram } from "@berth/contracts";
 import type { Ending } from "./conversation.js";
-import { type HeapFlags, heapBytes } from "./heap.js";
+import { heapBytes } from "./heap.js";
 
 /** What is known about a sandbox that ended without an answer. */
 export interface Evidence {
@@ -12,7 +12,7 @@ export interface Evidence {
 	/** The most it ever had, as its cgroup kept it or as its end tells. */
 	readonly peakMemoryBytes: number;
 	readonly limits: SandboxLimits;
-	readonly heap: HeapFlags;
+	readonly program: SandboxProgram;
 }
 
 export interface CauseOfDeath {
@@ -35,12 +35,12 @@ const ABORT_CODES: ReadonlySet<number | undefined> = new Set([128 + 6, 128 + 5, 
  * Why a sandbox died, by evidence and in this order: the kernel's count of kills for memory; an abort
  * with as much memory in use as V8's heap may have; a broken protocol; its exit code.
  */
-export function causeOfDeath({ ending, exitCode, oomKills, peakMemoryBytes, limits, heap }: Evidence): CauseOfDeath {
+export function causeOfDeath({ ending, exitCode, oomKills, peakMemoryBytes, limits, program }: Evidence): CauseOfDeath {
 	const code = exitCode ?? ending.code;
 	const limitMiB = Math.round(limits.memoryBytes / MIB);
 	if (oomKills > 0) return outOfMemory(`the kernel ended it at its memory limit of ${limitMiB} MiB`);
-	if (ABORT_CODES.has(code) && peakMemoryBytes >= heapBytes(heap)) {
-		return outOfMemory(`V8 ended it with its heap full (${heap.oldSpaceMiB} MiB of ${limitMiB} MiB are for the heap)`);
+	if (program.language === "node" && ABORT_CODES.has(code) && peakMemoryBytes >= heapBytes(program)) {
+		return outOfMemory(`V8 ended it with its heap full (${program.oldSpaceMiB} MiB of ${limitMiB} MiB are for the heap)`);
 	}
 	if (ending.violation !== undefined)
 		return crashed("ProtocolError", `the sandbox broke the agent's protocol: ${ending.violation.message}`);

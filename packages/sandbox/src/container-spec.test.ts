@@ -8,8 +8,7 @@ const BOOT: BootRequest = {
 	sandbox: `sb_${"0".repeat(26)}`,
 	base: [digest("1")],
 	kind: "function",
-	oldSpaceMiB: 68,
-	semiSpaceMiB: 4,
+	program: { language: "node", oldSpaceMiB: 68, semiSpaceMiB: 4 },
 	limits: { memoryBytes: 128 * MIB, cpuMilli: 1500, pids: 64, tmpfsBytes: 64 * MIB, tmpfsInodes: 1024 },
 };
 const PLACE: SandboxPlace = {

@@ -44,15 +44,7 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 		process: {
 			terminal: false,
 			user: { uid: SANDBOX_UID, gid: SANDBOX_UID, umask: 0o077 },
-			args: [
-				"/sbin/tini",
-				"--",
-				"/usr/bin/node",
-				`--max-old-space-size=${boot.oldSpaceMiB}`,
-				`--max-semi-space-size=${boot.semiSpaceMiB}`,
-				SANDBOX_PATHS.agent,
-				...(boot.kind === "build" ? [SANDBOX_PATHS.builder] : []),
-			],
+			args: ["/sbin/tini", "--", ...commandOf(boot)],
 			env: ["PATH=/usr/bin:/bin", "HOME=/tmp", "LANG=C.UTF-8", "TMPDIR=/tmp", "UV_THREADPOOL_SIZE=2"],
 			cwd: SANDBOX_PATHS.graft,
 			capabilities: { bounding: [], effective: [], inheritable: [], permitted: [], ambient: [] },
@@ -96,6 +88,18 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 			readonlyPaths: ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys"],
 		},
 	};
+}
+
+function commandOf({ program, kind }: BootRequest): readonly string[] {
+	// Isolated from variables and directories of the sandbox's; its root is read-only, so it writes no bytecode.
+	if (program.language === "python") return ["/usr/bin/python3", "-I", "-B", SANDBOX_PATHS.pythonAgent];
+	return [
+		"/usr/bin/node",
+		`--max-old-space-size=${program.oldSpaceMiB}`,
+		`--max-semi-space-size=${program.semiSpaceMiB}`,
+		SANDBOX_PATHS.agent,
+		...(kind === "build" ? [SANDBOX_PATHS.builder] : []),
+	];
 }
 
 /** The largest /tmp there is: RLIMIT_FSIZE can't follow a sandbox's own size, which its tmpfs enforces. */

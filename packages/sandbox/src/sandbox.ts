@@ -16,19 +16,19 @@ import {
 	SANDBOX_PATHS,
 	type SandboxExit,
 	type SandboxLimits,
+	type SandboxProgram,
 	type SandboxState,
 	type SpecialiseHead,
 	TO_AGENT,
 	type Usage,
 } from "@berth/contracts";
 import { answerIn, failureIn, goesOnIn, initMsIn } from "./agent-words.js";
-import type { BootKey } from "./boot-key.js";
+import { type BootKey, programOf } from "./boot-key.js";
 import { type CauseOfDeath, causeOfDeath, ownMemoryOf } from "./cause-of-death.js";
 import { CgroupReader } from "./cgroup-reader.js";
 import { Conversation, type Ending, type Reply, type Respond } from "./conversation.js";
 import type { SandboxEngine } from "./engine.js";
 import { Freezer } from "./freezer.js";
-import { type HeapFlags, heapOf } from "./heap.js";
 import { type Log, LogReader, NO_LOG } from "./log-reader.js";
 import { SpecialiseError } from "./specialise-error.js";
 import { moved } from "./states.js";
@@ -62,7 +62,7 @@ export interface SandboxResult {
 /** A process that closes its connection is about to end: its own exit code says more than our signal would, milliseconds. */
 const LAST_WORDS_MS = 100;
 
-/** Init and Node. */
+/** Init and the agent. */
 const OWN_PROCESSES = 2;
 
 /** What a sandbox has from its boot until its removal. */
@@ -72,7 +72,7 @@ interface Body {
 	readonly cgroup: CgroupReader;
 	readonly meter: UsageMeter;
 	readonly freezer: Freezer;
-	/** Tasks when nothing but init and Node ran in it. */
+	/** Tasks when nothing but init and the agent ran in it. */
 	readonly restingTasks: number;
 }
 
@@ -82,7 +82,7 @@ export class Sandbox {
 	readonly bornAtMs = performance.now();
 	readonly bootKey: BootKey;
 	readonly #engine: SandboxEngine;
-	readonly #heap: HeapFlags;
+	readonly #program: SandboxProgram;
 	readonly #exit = Promise.withResolvers<void>();
 	readonly #gone = Promise.withResolvers<void>();
 	#exited: Omit<SandboxExit, "sandbox"> | undefined;
@@ -104,7 +104,7 @@ export class Sandbox {
 	constructor(engine: SandboxEngine, bootKey: BootKey, limits: SandboxLimits) {
 		this.#engine = engine;
 		this.bootKey = bootKey;
-		this.#heap = heapOf(bootKey.memoryClass);
+		this.#program = programOf(bootKey);
 		this.#limits = limits;
 	}
 
@@ -144,7 +144,7 @@ export class Sandbox {
 			sandbox: this.id,
 			base: this.bootKey.base.layers.map(({ digest }) => digest),
 			kind: this.bootKey.kind,
-			...this.#heap,
+			program: this.#program,
 			limits: this.#limits,
 		});
 		const cgroup = new CgroupReader(booted.cgroup);
@@ -245,7 +245,7 @@ export class Sandbox {
 	}
 
 	/**
-	 * Whether a process of the function's still runs beside init and Node: such a sandbox isn't kept.
+	 * Whether a process of the function's still runs beside init and the agent: such a sandbox isn't kept.
 	 * Node has a thread more now and then; only then is it worth the longer look.
 	 */
 	hasStrays(): boolean {
@@ -337,7 +337,7 @@ export class Sandbox {
 			oomKills: cgroup.oomKills(),
 			peakMemoryBytes: cgroup.keepsPeak ? cgroup.peakMemoryBytes() : ownMemoryOf(this.#exited),
 			limits: this.#limits,
-			heap: this.#heap,
+			program: this.#program,
 		});
 	}
 

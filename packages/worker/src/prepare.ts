@@ -5,9 +5,9 @@ import { loadSettings } from "@berth/config";
 import { openArtifactStore } from "@berth/registry";
 
 /**
- * Makes the bases of all runtimes out of this checkout's own files, and ends. It runs as root, before
+ * Makes the bases of all runtimes out of this checkout's own files and the distribution's, and ends. It runs as root, before
  * the worker, because a checkout below a private home can be read by nobody else; what it reads is
- * ours, never a tenant's.
+ * theirs, never a tenant's.
  */
 const settings = loadSettings();
 const root = join(import.meta.dirname, "../../..");

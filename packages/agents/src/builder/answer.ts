@@ -1,15 +1,19 @@
-import { BUILD_REQUEST_HEADER, type BuildAnswer } from "@berth/contracts/agent";
+import { BUILD_REQUEST_HEADER, type BuildAnswer, type BuiltFile } from "@berth/contracts/agent";
+import type { SourceFile } from "./source-files.js";
 
-/** What a build answers: a head, and the files of a layer in the order the head gives their sizes. */
+/** What a build answers: a head; of a bundle the files of its layer, of anything else the body that goes with it. */
 export interface Built {
-	readonly answer: BuildAnswer;
-	readonly files: readonly Uint8Array[];
+	readonly answer: Omit<Extract<BuildAnswer, { ok: true }>, "listBytes"> | Exclude<BuildAnswer, { ok: true }>;
+	readonly files: readonly SourceFile[];
+	readonly body?: Uint8Array;
 }
 
-/** An answer as a response: head as JSON in the header, the files one after another in the body. */
-export function respond(answer: BuildAnswer, files: readonly Uint8Array[] = []): Response {
-	return new Response(Buffer.concat(files), {
-		headers: { [BUILD_REQUEST_HEADER]: headerSafe(JSON.stringify(answer)), "content-type": "application/octet-stream" },
+/** An answer as a response: head as JSON in the header; in the body the list of files and then the files, or what else there is. */
+export function respond({ answer, files, body = new Uint8Array(0) }: Built): Response {
+	const list = Buffer.from(JSON.stringify(files.map(({ path, bytes }): BuiltFile => [path, bytes.byteLength])));
+	const head: BuildAnswer = answer.ok === true ? { ...answer, listBytes: list.length } : answer;
+	return new Response(answer.ok === true ? Buffer.concat([list, ...files.map(({ bytes }) => bytes)]) : Buffer.from(body), {
+		headers: { [BUILD_REQUEST_HEADER]: headerSafe(JSON.stringify(head)), "content-type": "application/octet-stream" },
 	});
 }
 

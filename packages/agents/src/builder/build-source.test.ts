@@ -6,12 +6,13 @@ import type { BuildAnswer, SourceRequest } from "@berth/contracts/agent";
 import { buildSync } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadBundle } from "../bundle/load-bundle.js";
+import type { Built } from "./answer.js";
 import { buildSource } from "./build-source.js";
 import { CodeCache } from "./code-cache.js";
 
 let directory: string;
 let codeCache: CodeCache;
-const TARGET = `node${process.versions.node.split(".")[0]}`;
+const TARGET = `node${process.versions.node.split(".")[0]}` as SourceRequest["runtime"];
 
 beforeAll(() => {
 	directory = mkdtempSync(join(tmpdir(), "build-source-"));
@@ -30,13 +31,13 @@ afterAll(() => {
 	rmSync(directory, { recursive: true, force: true });
 });
 
-const run = (request: Pick<SourceRequest, "kind" | "filename" | "entry" | "target">, source: string | Buffer) =>
+const run = (request: Pick<SourceRequest, "kind" | "filename" | "entry" | "runtime">, source: string | Buffer) =>
 	buildSource(
 		{ step: "source", external: [], registry: "https://registry.npmjs.org/", grafted: false, ...request },
 		Buffer.from(source),
 		codeCache,
 	);
-const file = (source: string, filename = "index.ts") => run({ kind: "file", filename, target: TARGET }, source);
+const file = (source: string, filename = "index.ts") => run({ kind: "file", filename, runtime: TARGET }, source);
 
 /** A tar.gz of these files, packed by the system's tar. */
 function packed(files: Readonly<Record<string, string>>): Buffer {
@@ -48,7 +49,11 @@ function packed(files: Readonly<Record<string, string>>): Buffer {
 	return execFileSync("tar", ["-cz", "-C", root, "."]);
 }
 const archive = (files: Readonly<Record<string, string>>, entry?: string) =>
-	run({ kind: "tar.gz", target: TARGET, ...(entry === undefined ? {} : { entry }) }, packed(files));
+	run({ kind: "tar.gz", runtime: TARGET, ...(entry === undefined ? {} : { entry }) }, packed(files));
+
+function textOf(files: Built["files"], path: string): string {
+	return Buffer.from(files.find((file) => file.path === path)?.bytes ?? []).toString();
+}
 
 async function accepted(build: ReturnType<typeof run>) {
 	const { answer, files } = await build;
@@ -56,8 +61,8 @@ async function accepted(build: ReturnType<typeof run>) {
 	return {
 		answer,
 		files,
-		code: Buffer.from(files[0] as Uint8Array).toString(),
-		map: JSON.parse(Buffer.from(files[1] as Uint8Array).toString()) as { sources: string[] },
+		code: textOf(files, answer.entry),
+		map: JSON.parse(textOf(files, `${answer.entry}.map`)) as { sources: string[] },
 	};
 }
 
@@ -71,9 +76,7 @@ async function refused(build: ReturnType<typeof run>): Promise<Extract<BuildAnsw
 async function loaded(build: ReturnType<typeof run>) {
 	const { answer, files } = await accepted(build);
 	const root = mkdtempSync(join(directory, "layer-"));
-	for (const [i, suffix] of ["", ".map", ".cache"].entries()) {
-		if ((files[i] as Uint8Array).byteLength > 0) writeFileSync(join(root, answer.entry + suffix), files[i] as Uint8Array);
-	}
+	for (const { path, bytes } of files) writeFileSync(join(root, path), bytes);
 	return { ...(await loadBundle(join(root, answer.entry))), entry: answer.entry };
 }
 
@@ -175,7 +178,7 @@ describe("archives", () => {
 	test("links are refused", async () => {
 		const root = mkdtempSync(join(directory, "tree-"));
 		symlinkSync("/etc/passwd", join(root, "index.ts"));
-		const answer = await refused(run({ kind: "tar.gz", target: TARGET }, execFileSync("tar", ["-cz", "-C", root, "."])));
+		const answer = await refused(run({ kind: "tar.gz", runtime: TARGET }, execFileSync("tar", ["-cz", "-C", root, "."])));
 		expect(answer).toMatchObject({ code: "archive_rejected", phase: "unpack", message: expect.stringContaining("index.ts") });
 	});
 });
@@ -238,9 +241,9 @@ describe("output", () => {
 
 	test("is the same whenever and wherever it is built, code cache included", async () => {
 		const [first, second] = [await accepted(file(large)), await accepted(file(large))];
-		expect(first.answer.cacheBytes).toBeGreaterThan(10_000);
-		expect(first.files.map((bytes) => Buffer.from(bytes).toString("base64"))).toEqual(
-			second.files.map((bytes) => Buffer.from(bytes).toString("base64")),
+		expect(textOf(first.files, "index.cjs.cache").length).toBeGreaterThan(10_000);
+		expect(first.files.map(({ bytes }) => Buffer.from(bytes).toString("base64"))).toEqual(
+			second.files.map(({ bytes }) => Buffer.from(bytes).toString("base64")),
 		);
 		expect(first.code).not.toContain(tmpdir());
 	});
@@ -255,8 +258,7 @@ describe("output", () => {
 		expect((await loaded(file(large))).cached).toBe(true);
 		const { answer, files } = await accepted(file(large));
 		const root = mkdtempSync(join(directory, "layer-"));
-		writeFileSync(join(root, answer.entry), files[0] as Uint8Array);
-		writeFileSync(join(root, `${answer.entry}.cache`), files[2] as Uint8Array);
+		for (const { path, bytes } of files) writeFileSync(join(root, path), bytes);
 		const loader = join(root, "loader.cjs");
 		buildSync({
 			entryPoints: [join(import.meta.dirname, "../bundle/load-bundle.ts")],
@@ -275,7 +277,8 @@ describe("output", () => {
 	});
 
 	test("has no code cache where none would help or be taken: small, or for another runtime", async () => {
-		expect((await accepted(file("export const handler = () => 1;"))).answer.cacheBytes).toBe(0);
-		expect((await accepted(run({ kind: "file", filename: "index.ts", target: "node22" }, large))).answer.cacheBytes).toBe(0);
+		const names = async (build: ReturnType<typeof run>) => (await accepted(build)).files.map(({ path }) => path);
+		expect(await names(file("export const handler = () => 1;"))).toEqual(["index.cjs", "index.cjs.map"]);
+		expect(await names(run({ kind: "file", filename: "index.ts", runtime: "node22" }, large))).toEqual(["index.cjs", "index.cjs.map"]);
 	});
 });

@@ -3,54 +3,66 @@ import { join } from "node:path";
 import { type BuildRefusal, type Diagnostic, EXTERNALS_FILE, SANDBOX_PATHS, type SourceRequest } from "@berth/contracts/agent";
 import type { Built } from "./answer.js";
 import { unpackSource } from "./archive.js";
-import { ArchiveError } from "./archive-rules.js";
+import { ARCHIVE_LIMITS, ArchiveError } from "./archive-rules.js";
 import { type Bundle, bundleSource, hasHandler } from "./bundle.js";
 import type { CodeCache } from "./code-cache.js";
 import { DependencyError, installableOf } from "./dependencies.js";
 import { capped } from "./diagnostics.js";
 import { type EntryFound, findEntry } from "./entry.js";
+import { checkPython, isBytecode, namesPackages, unfitPath } from "./python.js";
 import { failure, refused } from "./refusals.js";
+import type { SourceFile } from "./source-files.js";
 import { Workspace } from "./workspace.js";
 
 const SHAPES =
 	"`export default { fetch(request, env, ctx) {…} }`, `export default async (payload, ctx) => {…}` or `export const handler = async (event, context) => {…}`";
 
+/** A Python archive's packages. */
+const REQUIREMENTS = "requirements.txt";
+const NO_PACKAGES =
+	"requirements.txt names packages, and packages from PyPI aren't installed at a deploy yet: bring them in the archive, `pip install -r requirements.txt --target .`, and leave requirements.txt out";
+const UNFIT = "is too long a path for a layer (a name of 68 bytes in a directory of 123 is the most), or has a control character";
+/** Bytecode is left out where it would make a layer larger than an archive may be. */
+const LAYER_BYTES = ARCHIVE_LIMITS.totalBytes;
+
 /**
- * Source in, bundle out; or what has to be installed and grafted in first. Nothing of the source is run.
+ * Source in, code layer out; or what has to be installed and grafted in first. Nothing of the source is run.
  * @throws Error when we are to blame
  */
 export async function buildSource(request: SourceRequest, source: Uint8Array, codeCache: CodeCache): Promise<Built> {
 	const startedAt = performance.now();
 	const found = unpack(request, source);
 	if (!("entry" in found)) return refused(found);
+	const unpackMs = performance.now() - startedAt;
+	return request.runtime === "python3" ? await buildPython(found, unpackMs) : await buildNode(request, found, codeCache, unpackMs);
+}
+
+async function buildNode(request: SourceRequest, found: EntryFound, codeCache: CodeCache, unpackMs: number): Promise<Built> {
+	const unpackedAt = performance.now();
 	const needed = request.kind === "file" ? undefined : dependencies(found, request);
 	if (needed !== undefined && "code" in needed) return refused(needed);
-	if (needed !== undefined && !request.grafted) return { answer: { ok: "dependencies" }, files: [needed.bytes] };
+	if (needed !== undefined && !request.grafted) return { answer: { ok: "dependencies" }, files: [], body: needed.bytes };
 	using workspace = new Workspace(found.files);
 	const layered = needed === undefined ? [] : useGraft(workspace.directory);
 	const absent = request.external.find((name) => !existsSync(join(workspace.directory, "node_modules", name)));
 	if (absent !== undefined) return refused(failure("build_failed", "bundle", notInstalled(absent)));
-	const unpackedAt = performance.now();
+	const { runtime } = request;
 	const external = [...layered, ...request.external];
-	const bundle = await bundleSource({ directory: workspace.directory, entry: found.entry, target: request.target, external });
+	const bundle = await bundleSource({ directory: workspace.directory, entry: found.entry, target: runtime, external });
 	if ("diagnostics" in bundle) return refused(failure("build_failed", "bundle", summary(bundle.diagnostics), bundle.diagnostics));
 	const bundledAt = performance.now();
 	const problem = missingHandler(found.entry, bundle);
 	if (problem !== undefined) return refused(failure("no_handler", "check", problem));
-	const cache = bundle.name === "index.cjs" ? await codeCache.make(bundle.code, request.target) : new Uint8Array(0);
-	const phases = { unpackMs: unpackedAt - startedAt, bundleMs: bundledAt - unpackedAt, checkMs: performance.now() - bundledAt };
+	const cache = bundle.name === "index.cjs" ? await codeCache.make(bundle.code, runtime) : new Uint8Array(0);
+	const phases = { unpackMs, bundleMs: bundledAt - unpackedAt, checkMs: performance.now() - bundledAt };
+	const files = [
+		{ path: bundle.name, bytes: bundle.code },
+		{ path: `${bundle.name}.map`, bytes: bundle.map },
+		{ path: `${bundle.name}.cache`, bytes: cache },
+	];
 	return {
-		answer: {
-			ok: true,
-			entry: bundle.name,
-			needsDependencies: bundle.needsExternals,
-			bundleBytes: bundle.code.byteLength,
-			mapBytes: bundle.map.byteLength,
-			cacheBytes: cache.byteLength,
-			warnings: capped(bundle.warnings),
-			phases,
-		},
-		files: [bundle.code, bundle.map, cache],
+		answer: { ok: true, entry: bundle.name, needsDependencies: bundle.needsExternals, warnings: capped(bundle.warnings), phases },
+		files: files.filter(({ bytes }, i) => i === 0 || bytes.byteLength > 0),
 	};
 }
 
@@ -76,10 +88,37 @@ function notInstalled(name: string): string {
 	return `The manifest's external ${JSON.stringify(name)} isn't among the installed dependencies; package.json and package-lock.json say what is installed.`;
 }
 
-function unpack({ kind, filename, entry }: SourceRequest, source: Uint8Array): EntryFound | BuildRefusal {
-	const name = filename ?? "index.ts";
+/** The files as they are, once each of them is found to be Python, and bytecode beside them. */
+async function buildPython({ entry, files }: EntryFound, unpackMs: number): Promise<Built> {
+	const startedAt = performance.now();
+	const requirements = files.find(({ path, bytes }) => path === REQUIREMENTS && namesPackages(bytes));
+	if (requirements !== undefined) return refused(failure("build_failed", "check", NO_PACKAGES));
+	const sources = files.filter(({ path }) => !isBytecode(path));
+	const unfit = unfitPath(sources);
+	if (unfit !== undefined) return refused(failure("archive_rejected", "unpack", new ArchiveError(unfit, UNFIT).message));
+	using workspace = new Workspace(sources);
+	const { diagnostics, hasHandler } = await checkPython(workspace.directory, entry);
+	const errors = diagnostics.filter(({ severity }) => severity === "error");
+	if (errors.length > 0) return refused(failure("build_failed", "check", summary(errors), errors));
+	if (!hasHandler)
+		return refused(failure("no_handler", "check", `${entry} has no handler; a handler is \`def handler(event, context):\`.`));
+	const phases = { unpackMs, bundleMs: 0, checkMs: performance.now() - startedAt };
+	return {
+		answer: { ok: true, entry, needsDependencies: false, warnings: capped(diagnostics), phases },
+		files: withBytecode(sources, workspace),
+	};
+}
+
+function withBytecode(sources: readonly SourceFile[], workspace: Workspace): readonly SourceFile[] {
+	const all = [...sources, ...workspace.bytecode()];
+	return all.reduce((sum, { bytes }) => sum + bytes.byteLength, 0) > LAYER_BYTES ? sources : all;
+}
+
+function unpack({ kind, filename, entry, runtime }: SourceRequest, source: Uint8Array): EntryFound | BuildRefusal {
+	const language = runtime === "python3" ? "python" : "node";
+	const name = filename ?? (language === "python" ? "index.py" : "index.ts");
 	try {
-		const found = findEntry(unpackSource(kind, name, source), kind === "file" ? name : entry);
+		const found = findEntry(unpackSource(kind, name, source), kind === "file" ? name : entry, language);
 		return typeof found === "string" ? failure("no_handler", "unpack", found) : found;
 	} catch (error) {
 		if (error instanceof ArchiveError) return failure("archive_rejected", "unpack", error.message);

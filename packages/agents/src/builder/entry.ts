@@ -1,8 +1,16 @@
 import type { SourceFile } from "./source-files.js";
 
-const EXTENSIONS = ["ts", "mts", "cts", "tsx", "js", "mjs", "cjs", "jsx"];
-const STEMS = ["index", "src/index", "handler"];
-const USUAL_NAMES = STEMS.flatMap((stem) => EXTENSIONS.map((extension) => `${stem}.${extension}`));
+/** Where a language's handlers usually are. */
+const USUAL = {
+	node: {
+		what: "TypeScript or JavaScript",
+		extensions: ["ts", "mts", "cts", "tsx", "js", "mjs", "cjs", "jsx"],
+		stems: ["index", "src/index", "handler"],
+		main: ' and package.json\'s "main"',
+	},
+	python: { what: "Python", extensions: ["py"], stems: ["index", "main", "handler", "src/index", "src/main"], main: "" },
+} as const;
+export type SourceLanguage = keyof typeof USUAL;
 /** Paths that a message names. */
 const SHOWN = 5;
 
@@ -14,21 +22,23 @@ export interface EntryFound {
 
 /**
  * Finds the file with the handler: the one the manifest names, else the first of the usual names,
- * else package.json's `main`. An archive whose only top-level name is a directory (as GitHub and npm
+ * else, of Node, package.json's `main`. An archive whose only top-level name is a directory (as GitHub and npm
  * make them) is looked into only when nothing was found without.
  * @returns a sentence about what was looked for when there is none
  */
-export function findEntry(files: readonly SourceFile[], wanted: string | undefined): EntryFound | string {
-	if (wanted !== undefined && !EXTENSIONS.includes(wanted.slice(wanted.lastIndexOf(".") + 1))) {
-		return `The manifest's entry ${JSON.stringify(wanted)} isn't TypeScript or JavaScript: it ends in none of ${EXTENSIONS.join(", ")}.`;
+export function findEntry(files: readonly SourceFile[], wanted: string | undefined, language: SourceLanguage): EntryFound | string {
+	const { what, stems, main } = USUAL[language];
+	const extensions: readonly string[] = USUAL[language].extensions;
+	if (wanted !== undefined && !extensions.includes(wanted.slice(wanted.lastIndexOf(".") + 1))) {
+		return `The manifest's entry ${JSON.stringify(wanted)} isn't ${what}: it ends in none of ${extensions.join(", ")}.`;
 	}
 	for (const candidate of [files, withoutTopDirectory(files)]) {
-		const entry = candidate === undefined ? undefined : entryOf(candidate, wanted);
+		const entry = candidate === undefined ? undefined : entryOf(candidate, wanted, language);
 		if (candidate !== undefined && entry !== undefined) return { entry, files: candidate };
 	}
 	const there = `the source has ${named(files)}`;
 	if (wanted !== undefined) return `The manifest's entry ${JSON.stringify(wanted)} isn't in the source: ${there}.`;
-	const looked = `looked for ${STEMS.map((stem) => `${stem}.*`).join(", ")} (${EXTENSIONS.join(", ")}) and package.json's "main"; ${there}`;
+	const looked = `looked for ${stems.map((stem) => `${stem}.*`).join(", ")} (${extensions.join(", ")})${main}; ${there}`;
 	return `No file with a handler was found: ${looked}. Name it in the manifest's \`entry\`.`;
 }
 
@@ -44,10 +54,12 @@ function named(files: readonly SourceFile[]): string {
 	);
 }
 
-function entryOf(files: readonly SourceFile[], wanted: string | undefined): string | undefined {
+function entryOf(files: readonly SourceFile[], wanted: string | undefined, language: SourceLanguage): string | undefined {
 	const paths = new Set(files.map(({ path }) => path));
 	if (wanted !== undefined) return paths.has(wanted) ? wanted : undefined;
-	return USUAL_NAMES.find((name) => paths.has(name)) ?? mainOf(files, paths);
+	const { stems, extensions } = USUAL[language];
+	const names = stems.flatMap((stem) => extensions.map((extension) => `${stem}.${extension}`));
+	return names.find((name) => paths.has(name)) ?? (language === "node" ? mainOf(files, paths) : undefined);
 }
 
 function mainOf(files: readonly SourceFile[], paths: ReadonlySet<string>): string | undefined {

@@ -42,7 +42,7 @@ async function put(directory: string, ask: Ask): Promise<Built> {
 	try {
 		const files = listTree(directory);
 		await putTree(directory, files, ask);
-		return { answer: { ok: "installed" }, files: [Buffer.from(JSON.stringify(files))] };
+		return { answer: { ok: "installed" }, files: [], body: Buffer.from(JSON.stringify(files)) };
 	} catch (error) {
 		if (error instanceof DependencyError) return refused(failure("dependencies_rejected", "install", error.message));
 		throw error;

@@ -13,7 +13,7 @@ const WARM_REQUEST = {
 	step: "source",
 	kind: "file",
 	filename: "index.ts",
-	target: "node24",
+	runtime: "node24",
 	external: [],
 	registry: "",
 	grafted: false,
@@ -36,8 +36,7 @@ export default {
 		const head = request.headers.get(BUILD_REQUEST_HEADER);
 		if (head === null) return new Response(`the header ${BUILD_REQUEST_HEADER} is missing`, { status: 400 });
 		await ready;
-		const built = await run(JSON.parse(head) as BuildRequest, new Uint8Array(await request.arrayBuffer()));
-		return respond(built.answer, built.files);
+		return respond(await run(JSON.parse(head) as BuildRequest, new Uint8Array(await request.arrayBuffer())));
 	},
 };
 

@@ -1,6 +1,7 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { isBytecode } from "./python.js";
 import type { SourceFile } from "./source-files.js";
 
 /** A fresh directory with the source in it, for as long as it is bundled. */
@@ -19,6 +20,14 @@ export class Workspace implements Disposable {
 			this[Symbol.dispose]();
 			throw error;
 		}
+	}
+
+	/** Python's bytecode, which is compiled beside the files it is of. */
+	bytecode(): readonly SourceFile[] {
+		const paths = readdirSync(this.directory, { recursive: true, encoding: "utf8" }).filter(
+			(path) => path.endsWith(".pyc") && isBytecode(path),
+		);
+		return paths.sort().map((path) => ({ path, bytes: readFileSync(join(this.directory, path)) }));
 	}
 
 	[Symbol.dispose](): void {

@@ -52,7 +52,7 @@ export function registerDeploy({ program, action }: Registrar): void {
 		.option("--env <KEY=VALUE>", "an environment variable; may be repeated", addVariable, {})
 		.option("--env-file <file>", "a file of KEY=VALUE lines")
 		.option("--reuse <how>", "version, never, or invocations per sandbox", parseReuse)
-		.option("--runtime <runtime>", "node24 or node22")
+		.option("--runtime <runtime>", "node24, node22 or python3 (default: node24; python3 for a .py file)")
 		.option("--manifest <file>", `a manifest instead of the directory's ${MANIFEST_FILE}`)
 		.option("--no-wait", "return when the version is queued")
 		.addHelpText("after", HELP)
@@ -74,7 +74,7 @@ interface Source {
 async function readSource(path: string, options: DeployCommandOptions): Promise<Source> {
 	const isDirectory = await kindOf(path);
 	const file = await manifestFile(path, isDirectory, options);
-	const manifest = await mergeManifest(file.manifest, options);
+	const manifest = { ...(path.endsWith(".py") ? { runtime: "python3" as const } : {}), ...(await mergeManifest(file.manifest, options)) };
 	const name = nameFor(path, options.name ?? file.name);
 	if (isDirectory) {
 		const { bytes } = await packDirectory(path);

@@ -5,13 +5,15 @@ import { findProgram, runProgram } from "./program.js";
 const RUNTIMES = ["crun", "runc"];
 /** The init of every sandbox; the base image is made with this file. */
 const INIT = "/usr/bin/tini-static";
+/** The runtime of Python functions; their base image is made of it. */
+const PYTHON = "/usr/bin/python3";
 /** What BullMQ and the scripts of ours need. */
 const LEAST_REDIS = [6, 2] as const;
 
 /** The programs of the distribution that the stack starts or puts into its images. */
 export async function checkPrograms({ ociRuntime, embedded }: Pick<Settings, "ociRuntime" | "embedded">): Promise<readonly Check[]> {
 	const redis = embedded.durable || embedded.fast ? [await redisServer()] : [];
-	return [await runtime(ociRuntime), await init(), ...redis, await utilLinux()];
+	return [await runtime(ociRuntime), await init(), await python(), ...redis, await utilLinux()];
 }
 
 export async function runtime(wanted: string): Promise<Check> {
@@ -32,6 +34,14 @@ async function init(): Promise<Check> {
 	const ran = await runProgram(INIT, ["--version"]);
 	if (!ran.ok) return failed("init", `${INIT} doesn't run: ${ran.reason}.`, "apt-get install --reinstall tini");
 	return ok("init", `${INIT}, ${ran.output.trim().replace(/^tini /, "")}.`);
+}
+
+async function python(): Promise<Check> {
+	if ((await findProgram(PYTHON)) === undefined) return failed("python3", `${PYTHON} is missing.`, "apt-get install python3");
+	const ran = await runProgram(PYTHON, ["-I", "-c", "import asyncio, platform; print(platform.python_version())"]);
+	if (!ran.ok)
+		return failed("python3", `${PYTHON} doesn't run with its standard library: ${ran.reason}.`, "apt-get install --reinstall python3");
+	return ok("python3", `${PYTHON}, version ${ran.output.trim()}.`);
 }
 
 async function redisServer(): Promise<Check> {

@@ -1,0 +1,154 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Server, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { AGENT_BOUNDS, encodeFrame, FROM_AGENT, type Frame, FrameDecoder, type InvokeHead, MIB, TO_AGENT } from "@berth/contracts";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+
+const PYTHON = "/usr/bin/python3";
+const EVENT: InvokeHead = {
+	id: "inv_1",
+	attempt: 2,
+	timeoutMs: 5000,
+	trigger: { kind: "event" },
+	maxBodyBytes: 6 * MIB,
+	maxHeaderBytes: 64 * 1024,
+};
+const ECHO = "def handler(event, context):\n    return event";
+
+let directory: string;
+let server: Server;
+let agent: ChildProcess;
+let socket: Socket;
+/** Frames that came and nobody has read, and who waits for one. */
+let frames: Frame[];
+let waiting: ((frame: Frame) => void) | undefined;
+
+/** The real agent, as a sandbox starts it, on a socket that the test listens on. */
+beforeEach(async () => {
+	directory = mkdtempSync(join(tmpdir(), "python-agent-"));
+	[frames, waiting] = [[], undefined];
+	const path = join(directory, "agent.sock");
+	server = createServer().listen(path);
+	await once(server, "listening");
+	agent = spawn(PYTHON, ["-I", "-B", import.meta.dirname, path], { stdio: ["ignore", "ignore", "pipe"] });
+	[socket] = (await once(server, "connection")) as [Socket];
+	const decoder = new FrameDecoder(AGENT_BOUNDS);
+	socket.on("error", () => socket.destroy());
+	socket.on("data", (chunk: Buffer) => {
+		for (const frame of decoder.push(chunk)) {
+			frames.push(frame);
+			waiting?.(frames[0] as Frame);
+		}
+	});
+});
+afterEach(async () => {
+	socket.destroy();
+	server.close();
+	if (agent.exitCode === null && agent.signalCode === null) await once(agent, "exit");
+	rmSync(directory, { recursive: true, force: true });
+});
+
+async function heard(type: number): Promise<{ readonly head: unknown; readonly text: string }> {
+	if (frames.length === 0) await new Promise<Frame>((resolve) => (waiting = resolve));
+	waiting = undefined;
+	const frame = frames.shift() as Frame;
+	const text = Buffer.from(frame.body).toString();
+	expect([frame.type, frame.head, text.slice(0, 200)]).toEqual([type, frame.head, text.slice(0, 200)]);
+	return { head: frame.head, text };
+}
+
+function say(type: number, head: object, body?: Uint8Array): void {
+	socket.write(encodeFrame(type, head, body));
+}
+
+/** Gives it a source, past its hello. */
+async function specialise(source: string, more: object = {}): Promise<void> {
+	await heard(FROM_AGENT.hello);
+	const entry = join(directory, "index.py");
+	writeFileSync(entry, source);
+	say(TO_AGENT.specialise, { entry, project: "default", function: "shop", version: 3, env: {}, scratch: "keep", ...more });
+}
+
+async function loaded(source: string): Promise<void> {
+	await specialise(source);
+	expect((await heard(FROM_AGENT.specialised)).head).toMatchObject({ handler: "event", initMs: expect.any(Number) });
+}
+
+describe("the Python agent", () => {
+	test("says hello, preloads, loads a source and answers, as the protocol has it", async () => {
+		expect((await heard(FROM_AGENT.hello)).head).toEqual({ python: expect.stringMatching(/^3\.\d+\.\d+/) });
+		say(TO_AGENT.preload, {});
+		await heard(FROM_AGENT.preloaded);
+		frames.push({ type: FROM_AGENT.hello, head: {}, body: Buffer.alloc(0) });
+		await loaded(ECHO);
+		say(TO_AGENT.invoke, EVENT, Buffer.from('{"n":1}'));
+		const { head, text } = await heard(FROM_AGENT.answer);
+		expect(head).toEqual({ id: "inv_1", attempt: 2, runMs: expect.any(Number), waiting: false, contentType: "application/json" });
+		expect(text).toBe('{"n":1}');
+	});
+
+	test("takes frames in whatever pieces they come, and several at once", async () => {
+		await loaded(ECHO);
+		const bytes = encodeFrame(TO_AGENT.invoke, EVENT, Buffer.from('"é"'));
+		for (const byte of bytes) {
+			socket.write(Buffer.from([byte]));
+			await new Promise((resolve) => setImmediate(resolve));
+		}
+		expect((await heard(FROM_AGENT.answer)).text).toBe('"é"');
+		socket.write(Buffer.concat([bytes, bytes]));
+		expect([(await heard(FROM_AGENT.answer)).text, (await heard(FROM_AGENT.answer)).text]).toEqual(['"é"', '"é"']);
+	});
+
+	test("carries bodies of the largest size, and refuses to send a larger one", async () => {
+		await loaded("def handler(event, context):\n    return event + event if len(event) < 7_000_000 // 2 else event");
+		const head: InvokeHead = { ...EVENT, trigger: { kind: "event", contentType: "application/octet-stream" } };
+		say(TO_AGENT.invoke, head, Buffer.alloc(6 * MIB, 1));
+		expect((await heard(FROM_AGENT.answer)).text.length).toBe(6 * MIB);
+		say(TO_AGENT.invoke, { ...head, maxBodyBytes: 10 }, Buffer.alloc(6, 1));
+		const failed = (await heard(FROM_AGENT.failed)).head;
+		expect(failed).toMatchObject({ phase: "too_large", id: "inv_1", error: { message: "the response has 12 bytes, the limit is 10" } });
+	});
+
+	test.each([
+		["a graft that isn't there", ECHO, { entry: "/function/code/index.py" }, { phase: "graft" }],
+		["a module that raises", "1 / 0", {}, { phase: "init", error: { name: "ZeroDivisionError", message: "division by zero" } }],
+		["a module without a handler", "x = 1", {}, { phase: "no_handler" }],
+		["a handler that can't be called", "handler = 1", {}, { phase: "no_handler" }],
+	])("says what is wrong with %s", async (_what, source, more, failure) => {
+		await specialise(source, more);
+		expect((await heard(FROM_AGENT.failed)).head).toMatchObject(failure);
+	});
+
+	test("runs nothing before a function is loaded", async () => {
+		await heard(FROM_AGENT.hello);
+		say(TO_AGENT.invoke, EVENT);
+		expect((await heard(FROM_AGENT.failed)).head).toMatchObject({ phase: "graft", id: "inv_1" });
+	});
+
+	test("hears a cancellation while the handler runs; one of another invocation changes nothing", async () => {
+		await loaded("def handler(event, context):\n    return [context.cancelled.wait(event), context.cancelled.is_set()]");
+		say(TO_AGENT.invoke, EVENT, Buffer.from("10"));
+		say(TO_AGENT.cancel, { id: "inv_1" });
+		expect((await heard(FROM_AGENT.answer)).text).toBe("[true,true]");
+		say(TO_AGENT.invoke, EVENT, Buffer.from("0.05"));
+		say(TO_AGENT.cancel, { id: "inv_0" });
+		expect((await heard(FROM_AGENT.answer)).text).toBe("[false,false]");
+	});
+
+	test.each([
+		["an announced length of 4 GiB", Buffer.from([0xff, 0xff, 0xff, 0xff, 3, 0, 0, 0, 2, 0x7b, 0x7d]), 1],
+		["a head longer than its frame", Buffer.from([0, 0, 0, 7, 3, 0x7f, 0xff, 0xff, 0xff, 0x7b, 0x7d]), 1],
+		["a head that is no JSON", Buffer.from([0, 0, 0, 7, 3, 0, 0, 0, 2, 0x7b, 0x7b]), 1],
+		["a frame that is cut off", Buffer.from([0, 0, 0, 7, 3]), 0],
+		["the end of the connection", Buffer.alloc(0), 0],
+	])("ends with %s, also while a handler runs", async (_what, bytes, code) => {
+		await loaded("def handler(event, context):\n    while True: pass");
+		say(TO_AGENT.invoke, EVENT);
+		const ended = once(agent, "exit");
+		socket.end(bytes);
+		expect(await ended).toEqual([code, null]);
+	});
+});

@@ -1,0 +1,68 @@
+"""A function's handler behind one shape: body in, reply out. It raises what the handler raises."""
+
+import importlib.util
+import inspect
+import os
+import sys
+
+from . import http_event, payload
+from .protocol import CODE
+
+
+def load(entry):
+    """The handler of a source file; None when it has none. Raises what the module raises."""
+    for directory in dict.fromkeys((CODE, os.path.dirname(entry)) if entry.startswith(f"{CODE}/") else (os.path.dirname(entry),)):
+        sys.path.insert(0, directory)
+    stem = os.path.splitext(os.path.basename(entry))[0]
+    # A name of the standard library's stays what it is for everybody else.
+    name = f"{stem}_function" if stem in sys.modules or stem in sys.stdlib_module_names else stem
+    spec = importlib.util.spec_from_file_location(name, entry)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    handler = getattr(module, "handler", None)
+    return Handler(handler) if callable(handler) else None
+
+
+class Handler:
+    def __init__(self, target):
+        self._target = target
+        self._loop = None
+
+    def handle(self, body, invocation):
+        trigger = invocation.head["trigger"]
+        if trigger["kind"] == "http":
+            event = http_event.event_of(body, trigger["request"], invocation.context)
+            return http_event.response_of(self._run(event, invocation))
+        return payload.reply_of(self._run(payload.payload_of(body, trigger.get("contentType")), invocation))
+
+    def _run(self, event, invocation):
+        value = self._target(event, invocation.context)
+        return self._settle(value, invocation) if inspect.isawaitable(value) else value
+
+    def _settle(self, awaitable, invocation):
+        """On one event loop for all invocations: what a function keeps open belongs to it."""
+        import asyncio
+
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            asyncio.set_event_loop(self._loop)
+        loop = self._loop
+
+        async def settled():
+            return await awaitable
+
+        task = loop.create_task(settled())
+        invocation.cancel_task = lambda: loop.call_soon_threadsafe(task.cancel)
+        if invocation.is_over:
+            task.cancel()
+        try:
+            return loop.run_until_complete(task)
+        finally:
+            invocation.cancel_task = None
+
+    def close(self):
+        """Nothing runs on its event loop any more."""
+        if self._loop is not None:
+            self._loop.close()
+            self._loop = None

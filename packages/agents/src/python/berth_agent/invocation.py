@@ -1,0 +1,94 @@
+"""One invocation in the agent's hands, and what its handler learns of it."""
+
+import json
+import sys
+import threading
+import time
+
+
+class Function:
+    """The function that runs, and which version of it."""
+
+    def __init__(self, head):
+        self.project = head["project"]
+        self.name = head["function"]
+        self.version = head["version"]
+
+
+class Log:
+    """One JSON object per line on stdout: level, message and fields."""
+
+    def debug(self, message, **fields):
+        _write("debug", message, fields)
+
+    def info(self, message, **fields):
+        _write("info", message, fields)
+
+    def warn(self, message, **fields):
+        _write("warn", message, fields)
+
+    def error(self, message, **fields):
+        _write("error", message, fields)
+
+
+class Context:
+    """
+    The handler's second argument. The names that Lambda has for these things work too, so that a handler
+    which was written for it runs as it stands.
+    """
+
+    def __init__(self, head, function, cancelled):
+        self.invocation_id = head["id"]
+        # From 1; higher when a background invocation is tried again.
+        self.attempt = head["attempt"]
+        self.function = function
+        # When the sandbox is killed: milliseconds since the epoch.
+        self.deadline = time.time() * 1000 + head["timeoutMs"]
+        # A threading.Event: set shortly before the deadline, and when the caller goes away.
+        self.cancelled = cancelled
+        self.log = _LOG
+
+    def remaining_ms(self):
+        return max(0, int(self.deadline - time.time() * 1000))
+
+    get_remaining_time_in_millis = remaining_ms
+
+    @property
+    def aws_request_id(self):
+        return self.invocation_id
+
+    @property
+    def function_name(self):
+        return self.function.name
+
+    @property
+    def function_version(self):
+        return str(self.function.version)
+
+
+class Invocation:
+    def __init__(self, head, function):
+        self.head = head
+        self.id = head["id"]
+        self._cancelled = threading.Event()
+        self.context = Context(head, function, self._cancelled)
+        # What ends the coroutine of an `async def handler`, while there is one; and whether it is to end.
+        self.cancel_task = None
+        self.is_over = False
+
+    def cancel(self, ends_task):
+        """In the link's thread, while the handler runs."""
+        self._cancelled.set()
+        if not ends_task:
+            return
+        self.is_over = True
+        cancel_task = self.cancel_task
+        if cancel_task is not None:
+            cancel_task()
+
+
+def _write(level, message, fields):
+    sys.stdout.write(json.dumps({"level": level, "message": message, **fields}, default=str, ensure_ascii=False) + "\n")
+
+
+_LOG = Log()

@@ -1,0 +1,37 @@
+"""Frames between worker and agent, as packages/contracts/src/{framing,agent-protocol}.ts have them."""
+
+import json
+import struct
+
+# worker → agent
+PRELOAD, SPECIALISE, INVOKE, CANCEL = 1, 2, 3, 4
+# agent → worker
+HELLO, PRELOADED, SPECIALISED, FAILED, ANSWER = 16, 17, 18, 19, 20
+
+SOCKET = "/run/berth/agent.sock"
+CODE = "/function/code"
+
+_PREFIX = struct.Struct(">IBI")
+PREFIX_BYTES = _PREFIX.size
+# What the length doesn't count is the length itself; what it does count and isn't head or body: type and head's length.
+_LENGTH_BYTES, _FIXED_BYTES = 4, 5
+_MOST_BYTES = _FIXED_BYTES + 256 * 1024 + 6 * 1024 * 1024
+
+
+class FrameError(Exception):
+    """What came isn't a frame."""
+
+
+def encode(kind, head, body=b""):
+    """One frame as bytes."""
+    text = json.dumps(head, separators=(",", ":")).encode()
+    return b"".join((_PREFIX.pack(_FIXED_BYTES + len(text) + len(body), kind, len(text)), text, body))
+
+
+def lengths(prefix):
+    """Type, head's and body's length of the frame that begins so. Raises FrameError."""
+    rest, kind, head_bytes = _PREFIX.unpack(prefix)
+    body_bytes = rest - _FIXED_BYTES - head_bytes
+    if rest > _MOST_BYTES or body_bytes < 0:
+        raise FrameError(f"a frame of {rest} bytes with a head of {head_bytes}")
+    return kind, head_bytes, body_bytes
