@@ -69,7 +69,7 @@ async function sourceAndBytecode(path: string, tag: string): Promise<Python["fil
 	const source = { path, bytes: await readFile(path) };
 	if (extname(path) !== ".py") return [source];
 	const cache = join(dirname(path), "__pycache__", `${basename(path, ".py")}.${tag}.pyc`);
-	const bytecode = await readFile(cache).catch(() => undefined);
+	const bytecode = existsSync(cache) ? await readFile(cache) : undefined;
 	const { mtimeMs, size } = await stat(path);
 	const isCurrent =
 		bytecode !== undefined &&

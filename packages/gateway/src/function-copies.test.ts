@@ -19,6 +19,8 @@ const copied = async (name: string) => (await stack.services.artifacts.functions
 test("functions are copied as they are, as they change, and are kept when their records are lost", async () => {
 	const { functions } = stack.services;
 	await stack.deploy("before");
+	// As a worker finds it at its start.
+	await stack.services.functions.storeState(false);
 	const copies = new FunctionCopies(stack.services);
 	copies.start();
 	try {

@@ -44,6 +44,11 @@ export class FunctionCopies {
 		const { functions, log } = this.#services;
 		try {
 			while (this.#all || this.#changed.size > 0) {
+				// Until what was lost has come back, the copies are all that says where its aliases led.
+				if (!(await functions.isWhole())) {
+					this.#all = true;
+					return;
+				}
 				if (this.#all) {
 					this.#all = false;
 					for (const { project, name } of await functions.listFunctions(DEFAULT_PROJECT)) this.#changed.add(`${project}/${name}`);

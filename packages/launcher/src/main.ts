@@ -46,7 +46,10 @@ if (process.argv[2] === "--remove-leftovers") {
 	removeAgentSockets(settings.paths.agentSockets);
 	process.exit(0);
 }
-if (host.cgroupVersion === 1) favourMigrations(directory, `berth-${instance}`);
+if (host.cgroupVersion === 1)
+	favourMigrations(directory, `berth-${instance}`, (error) =>
+		complain("boots take some milliseconds longer: favordynmods can't be had", error),
+	);
 server = new LauncherServer(host, layers, sandboxes, complain);
 await server.listen(settings.paths.launcherSocket, settings.serviceUid);
 

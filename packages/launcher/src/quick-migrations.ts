@@ -7,15 +7,16 @@ import { MS, mount, SyscallError } from "./syscalls.js";
  * period: 10 to 20 ms, a quarter of a boot (measured). While any hierarchy is mounted with `favordynmods` (Linux 6.0)
  * the kernel keeps that lock ready for writers. Ours is an empty one in our own mount namespace, and ends with us. The
  * price is a slower path for every fork and exit of the machine, too small to measure here (0.80 ms each, with and without).
- * @param name of the hierarchy; no other launcher may have it
+ * @param name of the hierarchy; no other launcher may have it. @param onRefused told why it can't be had, on a kernel that knows it
  */
-export function favourMigrations(directory: string, name: string): void {
+export function favourMigrations(directory: string, name: string, onRefused: (error: SyscallError) => void): void {
 	const path = join(directory, "cgroup");
 	mkdirSync(path, { recursive: true, mode: 0o700 });
 	try {
 		mount("none", path, "cgroup", MS.nosuid | MS.nodev | MS.noexec, `none,name=${name},favordynmods`);
 	} catch (error) {
-		// An older kernel: boots take longer there.
-		if (!(error instanceof SyscallError && error.code === "EINVAL")) throw error;
+		// It only makes boots quicker. An older kernel doesn't know the option; what else refuses it is worth a line.
+		if (!(error instanceof SyscallError)) throw error;
+		if (error.code !== "EINVAL") onRefused(error);
 	}
 }
