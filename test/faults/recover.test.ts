@@ -19,6 +19,7 @@ it("functions, versions, sources and what is live come back from the store when 
 	await deploy(stack, { name: "greets", source: said("one") });
 	await deploy(stack, { name: "greets", source: said("two"), memoryMiB: 64, env: { A: "b" } });
 	await deploy(stack, { name: "other", source: said("other") });
+	await stack.client.setAlias("greets", "canary", { weights: { 1: 40, 2: 60 } });
 	const before = await stack.client.versions("greets");
 
 	await stack.down();
@@ -49,6 +50,10 @@ it("functions, versions, sources and what is live come back from the store when 
 		versions.map(({ number, state, manifest, source, image, createdAt }) => ({ number, state, manifest, source, image, createdAt }));
 	expect(whatCounts(after)).toEqual(whatCounts(before));
 	expect((await stack.client.get("greets")).live).toBe(2);
+	expect((await stack.client.get("greets")).aliases).toMatchObject([
+		{ name: "live", weights: { 2: 100 }, follows: true },
+		{ name: "canary", weights: { 1: 40, 2: 60 }, follows: false },
+	]);
 	expect((await stack.client.invoke("greets")).raw.body.toString()).toBe("two");
 	expect((await stack.client.invoke("other")).raw.body.toString()).toBe("other");
 	expect(String(await stack.client.source("greets", 1))).toBe(said("one"));
