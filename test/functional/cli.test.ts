@@ -88,8 +88,8 @@ describe("the command line", () => {
 	});
 
 	it("draws stats again and again on a terminal until Ctrl-C, which is no failure", async () => {
-		// util-linux's script gives it a terminal, and ends as it ends.
-		const command = `${process.execPath} ${join(import.meta.dirname, "../../packages/cli/bin/berth.mjs")} --data ${stack.dataDir} stats --watch`;
+		// util-linux's script gives it a terminal, and ends as it ends; a shell that stayed in between would die of the Ctrl-C.
+		const command = `exec ${process.execPath} ${join(import.meta.dirname, "../../packages/cli/bin/berth.mjs")} --data ${stack.dataDir} stats --watch`;
 		const terminal = spawn("script", ["--quiet", "--return", "--command", command, "/dev/null"], { stdio: ["pipe", "pipe", "inherit"] });
 		const ended = once(terminal, "exit");
 		let drawn = "";
