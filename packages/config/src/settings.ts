@@ -94,6 +94,10 @@ export const settingsSchema = z.object({
 	BERTH_ANSWER_STALL_MS: whole(1000, 3_600_000).default(30_000),
 	/** OCI registries that images may be pushed to and pulled from, with logins. */
 	BERTH_REGISTRIES: registries.optional(),
+	/** IPv4 address of the resolver that functions with a network ask. Default: the host's first one that isn't on its loopback. */
+	BERTH_RESOLVER: z.ipv4("an IPv4 address").optional(),
+	/** Whether functions may have `network: host`, this machine's own. */
+	BERTH_HOST_NETWORK: z.enum(["permitted", "refused"], "permitted or refused").default("refused"),
 	BERTH_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
 });
 
@@ -133,6 +137,8 @@ export interface Settings {
 		readonly origin: string;
 		readonly login?: { readonly username: string; readonly password: string };
 	}[];
+	readonly resolver?: string;
+	readonly allowsHostNetwork: boolean;
 	readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
 	readonly cores: number;
 	readonly paths: DataPaths;
@@ -236,6 +242,8 @@ export function loadSettings(
 		bodyMemoryBytes: value.BERTH_BODY_MEMORY_MIB * MIB,
 		answerStallMs: value.BERTH_ANSWER_STALL_MS,
 		registries: Object.freeze(value.BERTH_REGISTRIES ?? []),
+		...(value.BERTH_RESOLVER === undefined ? {} : { resolver: value.BERTH_RESOLVER }),
+		allowsHostNetwork: value.BERTH_HOST_NETWORK === "permitted",
 		logLevel: value.BERTH_LOG_LEVEL,
 		cores: availableParallelism(),
 		paths,

@@ -1,4 +1,6 @@
 import type { FrameBounds } from "./framing.js";
+import type { NetworkChoice } from "./manifest.js";
+import type { NetworkReport } from "./sandbox-network.js";
 import type { Digest } from "./units.js";
 import { KIB, MIB, MINUTE_MS } from "./units.js";
 
@@ -12,7 +14,7 @@ export const LAUNCHER_VERBS = {
 	importLayer: 3,
 	/** BootRequest → BootAnswer */
 	boot: 4,
-	/** SpecialiseRequest → {} */
+	/** SpecialiseRequest → SpecialiseAnswer */
 	specialise: 5,
 	/** SandboxRequest → {}, when nothing of the sandbox runs any more. */
 	kill: 6,
@@ -81,6 +83,8 @@ export interface BootRequest {
 	readonly kind: SandboxKind;
 	readonly program: SandboxProgram;
 	readonly limits: SandboxLimits;
+	/** `host`: it is on the host's own network for good. `none`: whatever its specialisation says. */
+	readonly network: "none" | "host";
 }
 
 /** Where the worker reads what a sandbox prints and uses. */
@@ -105,6 +109,12 @@ export interface SpecialiseRequest {
 	/** The function's layers, bottom first. */
 	readonly layers: readonly Digest[];
 	readonly limits: SandboxLimits;
+	readonly network: NetworkChoice;
+}
+
+export interface SpecialiseAnswer {
+	/** What the sandbox is called on its network of functions. */
+	readonly address?: string;
 }
 
 export interface SandboxExit {
@@ -120,4 +130,5 @@ export interface HostReport {
 	readonly cgroups: "v1" | "v2" | "hybrid";
 	readonly ociRuntime: string;
 	readonly ociRuntimeVersion: string;
+	readonly networks: NetworkReport;
 }

@@ -8,6 +8,8 @@ import {
 	type LayerRequest,
 	LIMITS,
 	MIB,
+	NAME_PATTERN,
+	type NetworkChoice,
 	type SandboxKind,
 	type SandboxLimits,
 	type SandboxProgram,
@@ -39,13 +41,30 @@ export const read = {
 		kind: kind(head["kind"]),
 		program: program((head["program"] ?? {}) as Fields),
 		limits: limits(head["limits"]),
+		network: bootNetwork(head["network"]),
 	}),
 	specialise: (head: Fields): SpecialiseRequest => ({
 		sandbox: sandbox(head["sandbox"]),
 		layers: digests(head["layers"], "layers"),
 		limits: limits(head["limits"]),
+		network: network(head["network"]),
 	}),
 } as const;
+
+function bootNetwork(value: unknown): BootRequest["network"] {
+	if (value !== "none" && value !== "host") throw new RequestError(`network: ${JSON.stringify(value)} isn't none or host`);
+	return value;
+}
+
+function network(value: unknown): NetworkChoice {
+	if (value === "none" || value === "internet" || value === "host") return value;
+	return { join: name(((value ?? {}) as Fields)["join"], "network.join") };
+}
+
+function name(value: unknown, field: string): string {
+	if (typeof value !== "string" || !NAME_PATTERN.test(value)) throw new RequestError(`${field}: ${JSON.stringify(value)} isn't a name`);
+	return value;
+}
 
 function limits(value: unknown): SandboxLimits {
 	const fields = (value ?? {}) as Fields;

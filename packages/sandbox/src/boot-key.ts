@@ -20,23 +20,31 @@ export interface BootKey {
 	readonly base: Base;
 	readonly language: Language;
 	readonly memoryClass: MemoryClass;
+	/** Whether it is on the host's own network; what else there is comes with its function. */
+	readonly network: "none" | "host";
 }
 
 /** Builds want a bundler's memory, and room for a tree of dependencies with the archives that it comes from. */
 const BUILD = { memoryMiB: 1024, cpuMilli: 2000, pids: 128, tmpfsMiB: 512, tmpfsInodes: 100_000 } as const;
 
 /** The same text for equal keys. */
-export function keyText({ kind, base, memoryClass }: BootKey): string {
-	return `${kind} ${base.digest} ${memoryClass}`;
+export function keyText({ kind, base, memoryClass, network }: BootKey): string {
+	return `${kind} ${base.digest} ${memoryClass} ${network}`;
 }
 
 /** Nothing of Python is fixed by its memory: one class, the default's, becomes what any version asks for. */
 const PYTHON_CLASS = memoryClassOf(LIMITS.memoryMiB.default);
 
 /** What a version's sandbox has to be booted as. A version pins its base. */
-export function bootKeyOf(base: Base, { runtime, memoryMiB }: Pick<Manifest, "runtime" | "memoryMiB">): BootKey {
+export function bootKeyOf(base: Base, { runtime, memoryMiB, network }: Pick<Manifest, "runtime" | "memoryMiB" | "network">): BootKey {
 	const language = languageOf(runtime);
-	return { kind: "function", base, language, memoryClass: language === "python" ? PYTHON_CLASS : memoryClassOf(memoryMiB) };
+	return {
+		kind: "function",
+		base,
+		language,
+		memoryClass: language === "python" ? PYTHON_CLASS : memoryClassOf(memoryMiB),
+		network: network === "host" ? "host" : "none",
+	};
 }
 
 /** What is started in it, with V8's heap where there is one. */
@@ -45,7 +53,7 @@ export function programOf({ language, memoryClass }: BootKey): SandboxProgram {
 }
 
 export function buildKeyOf(base: Base): BootKey {
-	return { kind: "build", base, language: "node", memoryClass: BUILD.memoryMiB };
+	return { kind: "build", base, language: "node", memoryClass: BUILD.memoryMiB, network: "none" };
 }
 
 /** The caps that a version's manifest asks for. */

@@ -14,6 +14,8 @@ export interface BuildsOptions {
 	readonly builder: ImageBuilder;
 	readonly metrics: WorkerMetrics;
 	readonly log: Logger;
+	/** Why no function may have a network on this node; undefined when it may. */
+	readonly networkMissing: string | undefined;
 	/** Brings a version's layers to where sandboxes find them, so that the first invocation needn't. */
 	readonly warmLayers: (version: Version) => Promise<void>;
 }
@@ -80,6 +82,7 @@ export class Builds {
 	async #build(version: Version): Promise<void> {
 		const { functions, artifacts, builder, metrics, warmLayers } = this.#options;
 		this.#started++;
+		if (await this.#lacksNetwork(version)) return;
 		const result = await builder.build(version, () => artifacts.sources.get(version.source.digest));
 		this.#layersReused += result.report.layers.filter(({ cached }) => cached).length;
 		metrics.built(result.ok ? "ready" : "failed", result.report.layers);
@@ -94,6 +97,20 @@ export class Builds {
 		if (!ended && (await functions.getVersion(version.project, version.function, version.number)) === undefined) {
 			await builder.removeVersion(version);
 		}
+	}
+
+	/** Said when it is deployed, not by every invocation. */
+	async #lacksNetwork(version: Version): Promise<boolean> {
+		const { networkMissing } = this.#options;
+		const { network } = version.manifest;
+		if (networkMissing === undefined || network === "none" || network === "host") return false;
+		const message = `This node has no networks for functions: ${networkMissing}.`;
+		await this.#fail(
+			version,
+			{ code: "network_unavailable", phase: "check", message, diagnostics: [] },
+			{ durationMs: 0, phases: {}, layers: [], warnings: [] },
+		);
+		return true;
 	}
 
 	async #giveUp(version: Version, why: string): Promise<void> {

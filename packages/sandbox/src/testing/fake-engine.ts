@@ -13,6 +13,7 @@ import {
 	type HostReport,
 	type InvokeHead,
 	type SandboxExit,
+	type SpecialiseAnswer,
 	type SpecialiseHead,
 	type SpecialiseRequest,
 	TO_AGENT,
@@ -87,7 +88,7 @@ export class FakeEngine implements SandboxEngine {
 	}
 
 	host(): Promise<HostReport> {
-		return Promise.resolve({ cgroups: "v2", ociRuntime: "none", ociRuntimeVersion: "0" });
+		return Promise.resolve({ cgroups: "v2", ociRuntime: "none", ociRuntimeVersion: "0", networks: { gateway: "198.19.0.1" } });
 	}
 
 	dropLayers(): Promise<number> {
@@ -118,8 +119,8 @@ export class FakeEngine implements SandboxEngine {
 		return { stdout: this.#fifo, stderr: this.#fifo, cgroup: cgroup.paths };
 	}
 
-	specialise(_request: SpecialiseRequest): Promise<void> {
-		return Promise.resolve();
+	specialise(_request: SpecialiseRequest): Promise<SpecialiseAnswer> {
+		return Promise.resolve({});
 	}
 
 	async kill(sandbox: string): Promise<void> {
