@@ -3,7 +3,7 @@ import { chown, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { BootAnswer, BootRequest, Digest, SandboxExit, SandboxLimits, SpecialiseRequest } from "@berth/contracts";
 import { containerSpec, OOM_SCORE, SANDBOX_UID } from "@berth/sandbox/spec";
-import { BaseMounts, overlayOptions } from "./base-mounts.js";
+import { BaseMounts, codeOverlayOptions } from "./base-mounts.js";
 import type { CgroupTree } from "./cgroup.js";
 import type { Host } from "./host.js";
 import type { LayerStore } from "./layers.js";
@@ -119,7 +119,7 @@ export class Sandboxes {
 	#graft(entry: Entry, layers: readonly Digest[]): void {
 		entry.layers = layers;
 		const code = join(entry.directory, "graft", "code");
-		mount("overlay", code, "overlay", MS.rdonly | MS.nosuid | MS.nodev, overlayOptions(this.#options.layers, layers));
+		mount("overlay", code, "overlay", MS.rdonly | MS.nosuid | MS.nodev, codeOverlayOptions(this.#options.layers, layers));
 	}
 
 	/** Layers that something is mounted from. */
