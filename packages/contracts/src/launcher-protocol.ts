@@ -83,8 +83,13 @@ export interface BootRequest {
 	readonly kind: SandboxKind;
 	readonly program: SandboxProgram;
 	readonly limits: SandboxLimits;
-	/** `host`: it is on the host's own network for good. `none`: whatever its specialisation says. */
-	readonly network: "none" | "host";
+	/**
+	 * The function's layers, bottom first, where they are in place from the boot on: such a sandbox is one version's, has its
+	 * limits and its network from the start, and isn't specialised by the engine. Absent: they come with `specialise`.
+	 */
+	readonly own?: readonly Digest[];
+	/** What it is booted with: `host` is for good; `none` where its specialisation is to say. */
+	readonly network: NetworkChoice;
 }
 
 /** Where the worker reads what a sandbox prints and uses. */
@@ -93,6 +98,8 @@ export interface BootAnswer {
 	readonly stdout: string;
 	readonly stderr: string;
 	readonly cgroup: CgroupPaths;
+	/** What the sandbox is called on its network of functions. */
+	readonly address?: string;
 }
 
 /** Directories of a sandbox's cgroup, all the same one on cgroup v2; and the file that freezes it, which the worker may write. */

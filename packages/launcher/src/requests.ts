@@ -23,7 +23,7 @@ export class RequestError extends Error {
 }
 
 const SANDBOX = /^sb_[0-9a-z]{26}$/;
-export const MAX_LAYERS = 32;
+export const MAX_LAYERS = 30;
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -41,7 +41,8 @@ export const read = {
 		kind: kind(head["kind"]),
 		program: program((head["program"] ?? {}) as Fields),
 		limits: limits(head["limits"]),
-		network: bootNetwork(head["network"]),
+		...(head["own"] === undefined ? {} : { own: digests(head["own"], "own") }),
+		network: network(head["network"]),
 	}),
 	specialise: (head: Fields): SpecialiseRequest => ({
 		sandbox: sandbox(head["sandbox"]),
@@ -50,11 +51,6 @@ export const read = {
 		network: network(head["network"]),
 	}),
 } as const;
-
-function bootNetwork(value: unknown): BootRequest["network"] {
-	if (value !== "none" && value !== "host") throw new RequestError(`network: ${JSON.stringify(value)} isn't none or host`);
-	return value;
-}
 
 function network(value: unknown): NetworkChoice {
 	if (value === "none" || value === "internet" || value === "host") return value;

@@ -13,7 +13,7 @@ import type {
 	SpecialiseRequest,
 } from "@berth/contracts";
 import { containerSpec, OOM_SCORE, SANDBOX_UID } from "@berth/sandbox/spec";
-import { BaseMounts, overlayOptions } from "./base-mounts.js";
+import { BaseMounts, codeOverlayOptions } from "./base-mounts.js";
 import type { CgroupTree } from "./cgroup.js";
 import type { Host } from "./host.js";
 import type { LayerStore } from "./layers.js";
@@ -28,12 +28,12 @@ interface Entry {
 	readonly id: string;
 	readonly directory: string;
 	readonly uidBase: number;
-	/** Whether it was booted on the host's own network. */
-	readonly isOnHost: boolean;
+	/** What it is connected to. */
+	network: NetworkChoice;
 	limits: SandboxLimits;
 	/** Pid of its init; undefined until the runtime has started it. */
 	pid: number | undefined;
-	/** The function's layers, from its specialisation on. */
+	/** The function's layers, from its boot or its specialisation on. */
 	layers: readonly Digest[] | undefined;
 	/** Resolved when the runtime has started it, or failed to. */
 	started: Promise<void>;
@@ -103,7 +103,7 @@ export class Sandboxes {
 			id,
 			directory: join(this.#options.directory, "sandboxes", id),
 			uidBase: this.#uids.take(),
-			isOnHost: request.network === "host",
+			network: request.network === "host" ? "host" : "none",
 			limits: request.limits,
 			pid: undefined,
 			layers: undefined,
@@ -112,27 +112,27 @@ export class Sandboxes {
 			ended: Promise.withResolvers(),
 		};
 		this.#entries.set(id, entry);
+		let connected: SpecialiseAnswer;
 		try {
 			const starting = this.#prepare(entry, request).then(() => this.#start(entry));
 			entry.started = starting.catch(() => undefined);
 			await starting;
 			this.#options.cgroups.delegateFreezer(id, this.#options.serviceUid);
 			this.#keepOomScore(entry);
+			connected = this.#connect(entry, request.network);
 		} catch (error) {
 			await this.remove(id);
 			throw error;
 		}
 		const { stdout, stderr } = this.#outputsOf(entry);
-		return { stdout, stderr, cgroup: this.#options.cgroups.readPaths(id) };
+		return { stdout, stderr, cgroup: this.#options.cgroups.readPaths(id), ...connected };
 	}
 
 	/** Grafts the function's layers in, sets its limits and connects it. No process is started. */
 	specialise(request: SpecialiseRequest): SpecialiseAnswer {
 		const entry = this.#running(request.sandbox);
 		if (entry.layers !== undefined) throw new Error(`${entry.id} has a function already: one sandbox, one version`);
-		entry.layers = request.layers;
-		const code = join(entry.directory, "graft", "code");
-		mount("overlay", code, "overlay", MS.rdonly | MS.nosuid | MS.nodev, overlayOptions(this.#options.layers, request.layers));
+		this.#graft(entry, request.layers);
 		this.#limit(entry, request.limits);
 		return this.#connect(entry, request.network);
 	}
@@ -141,6 +141,12 @@ export class Sandboxes {
 	networks(): NetworkReport {
 		const { missing, gateway } = this.#options.networks;
 		return { gateway, ...(missing === undefined ? {} : { missing }) };
+	}
+
+	#graft(entry: Entry, layers: readonly Digest[]): void {
+		entry.layers = layers;
+		const code = join(entry.directory, "graft", "code");
+		mount("overlay", code, "overlay", MS.rdonly | MS.nosuid | MS.nodev, codeOverlayOptions(this.#options.layers, layers));
 	}
 
 	/** Layers that something is mounted from. */
@@ -218,6 +224,7 @@ export class Sandboxes {
 		mount("tmpfs", tmp, "tmpfs", MS.nosuid | MS.nodev | MS.noexec, tmpfsOptions(entry.limits, uidBase));
 		mount(graft, graft, null, MS.bind);
 		mount(null, graft, null, MS.shared);
+		if (request.own !== undefined) this.#graft(entry, request.own);
 		this.#bindSocket(join(agentSockets, `${entry.id}.sock`), socket);
 		const spec = containerSpec(request, {
 			rootfs: this.#bases.rootfs(request.base),
@@ -278,10 +285,11 @@ export class Sandboxes {
 	}
 
 	/** Its network namespace is there since it was booted: what it lacks is a way out. */
-	#connect({ id, pid, isOnHost }: Entry, network: NetworkChoice): SpecialiseAnswer {
-		if ((network === "host") !== isOnHost) throw new Error(`${id} was booted for another network`);
-		if (network === "none" || network === "host") return {};
-		const address = this.#options.networks.connect(pid as number, network === "internet" ? "internet" : "join");
+	#connect(entry: Entry, network: NetworkChoice): SpecialiseAnswer {
+		if (entry.network === network) return {};
+		if (entry.network !== "none" || network === "host") throw new Error(`${entry.id} was booted for another network`);
+		entry.network = network;
+		const address = this.#options.networks.connect(entry.pid as number, network === "internet" ? "internet" : "join");
 		return network === "internet" ? {} : { address };
 	}
 

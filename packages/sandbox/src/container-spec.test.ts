@@ -10,6 +10,7 @@ const BOOT: BootRequest = {
 	kind: "function",
 	program: { language: "node", oldSpaceMiB: 68, semiSpaceMiB: 4 },
 	limits: { memoryBytes: 128 * MIB, cpuMilli: 1500, pids: 64, tmpfsBytes: 64 * MIB, tmpfsInodes: 1024 },
+	network: "none",
 };
 const PLACE: SandboxPlace = {
 	rootfs: "/data/bases/1",
@@ -102,6 +103,17 @@ describe("a sandbox's files", () => {
 	test("see a function that is grafted in later, and can't send mounts back", () => {
 		expect(mount("/function")?.options).toContain("rslave");
 		expect(spec.linux.rootfsPropagation).toBe("rslave");
+	});
+
+	test("see a function that is there from the boot on by a mount of its own, read-only", () => {
+		const code = containerSpec({ ...BOOT, own: [digest("2")] }, PLACE).mounts.filter(({ destination }) =>
+			destination.startsWith("/function"),
+		);
+		expect(code.map(({ destination, source }) => [destination, source])).toEqual([
+			["/function", PLACE.graft],
+			["/function/code", `${PLACE.graft}/code`],
+		]);
+		expect(code[1]?.options).toContain("ro");
 	});
 
 	test("in /proc that tell of the host or change it are masked or read-only", () => {

@@ -152,8 +152,10 @@ export class Sandbox {
 			kind: this.bootKey.kind,
 			program: this.#program,
 			limits: this.#limits,
+			...(this.bootKey.own === undefined ? {} : { own: this.bootKey.own.map(({ digest }) => digest) }),
 			network: this.bootKey.network,
 		});
+		this.#address = booted.address;
 		const cgroup = new CgroupReader(booted.cgroup);
 		const freezer = new Freezer(booted.cgroup);
 		this.#body = { talk, logs: logsOf(booted, freezer), cgroup, meter: new UsageMeter(cgroup), freezer, restingTasks: 0 };
@@ -173,21 +175,23 @@ export class Sandbox {
 	}
 
 	/**
-	 * Makes it a sandbox of one version: layers, limits, environment, module. @returns milliseconds
-	 * the module took to load. @throws SpecialiseError
+	 * Makes it a sandbox of one version: layers, limits, environment, module. One that was booted with its layers
+	 * has its limits, too. @returns milliseconds the module took to load. @throws SpecialiseError
 	 */
 	async specialise(target: Specialisation, limits: SandboxLimits, startMs: number): Promise<number> {
 		const { talk, logs } = this.#alive();
 		this.#specialisation = target;
 		logs.begin();
 		try {
-			const layers = target.image.layers.map(({ digest }) => digest);
-			const { address } = await this.#engine.specialise({ sandbox: this.id, layers, limits, network: target.manifest.network });
-			this.#address = address;
+			if (this.bootKey.own === undefined) {
+				const layers = target.image.layers.map(({ digest }) => digest);
+				const { address } = await this.#engine.specialise({ sandbox: this.id, layers, limits, network: target.manifest.network });
+				this.#address = address;
+				this.#limits = limits;
+			}
 		} catch (error) {
 			throw new SpecialiseError("platform_error", { name: "Error", message: (error as Error).message });
 		}
-		this.#limits = limits;
 		const head: SpecialiseHead = {
 			entry: `${SANDBOX_PATHS.code}/${target.image.entry}`,
 			project: target.project,
