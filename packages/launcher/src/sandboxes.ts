@@ -112,9 +112,9 @@ export class Sandboxes {
 	specialise(request: SpecialiseRequest): void {
 		const entry = this.#running(request.sandbox);
 		if (entry.layers !== undefined) throw new Error(`${entry.id} has a function already: one sandbox, one version`);
-		entry.layers = request.layers;
 		const code = join(entry.directory, "graft", "code");
 		mount("overlay", code, "overlay", MS.rdonly | MS.nosuid | MS.nodev, overlayOptions(this.#options.layers, request.layers));
+		entry.layers = request.layers;
 		this.#limit(entry, request.limits);
 	}
 
