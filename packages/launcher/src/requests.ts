@@ -21,7 +21,7 @@ export class RequestError extends Error {
 }
 
 const SANDBOX = /^sb_[0-9a-z]{26}$/;
-export const MAX_LAYERS = 32;
+export const MAX_LAYERS = 30;
 
 type Fields = Readonly<Record<string, unknown>>;
 

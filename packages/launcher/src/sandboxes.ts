@@ -3,7 +3,7 @@ import { chown, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { BootAnswer, BootRequest, Digest, SandboxExit, SandboxLimits, SpecialiseRequest } from "@berth/contracts";
 import { containerSpec, OOM_SCORE, SANDBOX_UID } from "@berth/sandbox/spec";
-import { BaseMounts, overlayOptions } from "./base-mounts.js";
+import { BaseMounts, codeOverlayOptions } from "./base-mounts.js";
 import type { CgroupTree } from "./cgroup.js";
 import type { Host } from "./host.js";
 import type { LayerStore } from "./layers.js";
@@ -113,7 +113,7 @@ export class Sandboxes {
 		const entry = this.#running(request.sandbox);
 		if (entry.layers !== undefined) throw new Error(`${entry.id} has a function already: one sandbox, one version`);
 		const code = join(entry.directory, "graft", "code");
-		mount("overlay", code, "overlay", MS.rdonly | MS.nosuid | MS.nodev, overlayOptions(this.#options.layers, request.layers));
+		mount("overlay", code, "overlay", MS.rdonly | MS.nosuid | MS.nodev, codeOverlayOptions(this.#options.layers, request.layers));
 		entry.layers = request.layers;
 		this.#limit(entry, request.limits);
 	}
