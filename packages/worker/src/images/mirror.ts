@@ -10,6 +10,8 @@ import type { Progress } from "./transfers.js";
 /** How long after a try that failed the next round comes, twice as long each time. */
 const AGAIN_MS = { first: SECOND_MS, most: MINUTE_MS } as const;
 
+const CLOSING_MS = 2 * SECOND_MS;
+
 /** Where copies of all images are. */
 export interface MirrorPlace {
 	readonly access: RegistryAccess;
@@ -55,6 +57,7 @@ export class Mirror {
 	readonly #tries = new Map<string, number>();
 	readonly #closing = new AbortController();
 	#news = Promise.withResolvers<void>();
+	#running: Promise<void> = Promise.resolve();
 
 	constructor(options: MirrorOptions) {
 		this.#options = options;
@@ -62,7 +65,7 @@ export class Mirror {
 
 	/** Pushes until `close`. */
 	start(): void {
-		void this.#run();
+		this.#running = this.#run();
 	}
 
 	/** Something may be ready. */
@@ -70,10 +73,11 @@ export class Mirror {
 		this.#news.resolve();
 	}
 
-	/** What is under way is left to the next worker. */
-	close(): void {
+	/** What is under way is left to the next worker. Waits until nothing is being written, unless a registry says nothing. */
+	async close(): Promise<void> {
 		this.#closing.abort();
 		this.#news.resolve();
+		await Promise.race([this.#running, pause(CLOSING_MS, undefined, { ref: false })]);
 	}
 
 	async #run(): Promise<void> {
@@ -131,7 +135,7 @@ export class Mirror {
 		const { place, artifacts, functions, log } = this.#options;
 		const tag = imageTag(version);
 		const tries = (this.#tries.get(tag) ?? 0) + 1;
-		const counts = new Counts();
+		const counts = new Counts(this.#closing.signal);
 		const reference = this.#referenceOf(version);
 		const record = (copy: Pick<NonNullable<Version["copy"]>, "state" | "sentBlobs" | "problem">) =>
 			functions.setCopy(nameOf(version), { reference, tries, at: new Date().toISOString(), ...copy });
@@ -145,6 +149,7 @@ export class Mirror {
 			log.info({ image: tag, reference, sentBlobs: counts.sentBlobs }, "an image was pushed");
 			return undefined;
 		} catch (error) {
+			if (this.#closing.signal.aborted) return undefined;
 			const cause = error instanceof BerthError ? error : new BerthError("platform_error", (error as Error).message, { cause: error });
 			this.#tries.set(tag, tries);
 			log.warn({ err: error, image: tag, reference, tries }, "an image couldn't be pushed; it is tried again");
@@ -176,6 +181,12 @@ function nameOf({ project, function: name, number }: Named): VersionName {
 
 class Counts implements Progress {
 	sentBlobs = 0;
+	readonly #closing: AbortSignal;
+
+	/** @param closing ends the push at the next blob, or piece of one */
+	constructor(closing: AbortSignal) {
+		this.#closing = closing;
+	}
 
 	begin({ blobs }: Parameters<Progress["begin"]>[0]): void {
 		this.sentBlobs = blobs;
@@ -183,9 +194,10 @@ class Counts implements Progress {
 
 	present(): void {
 		this.sentBlobs--;
+		this.#closing.throwIfAborted();
 	}
 
 	moved(): void {
-		// Nobody waits for news of these.
+		this.#closing.throwIfAborted();
 	}
 }
