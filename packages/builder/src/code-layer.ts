@@ -9,6 +9,7 @@ import {
 	type SourceRequest,
 	type Version,
 } from "@berth/contracts";
+import { type BuildListener, layerLine, sizeText } from "./build-listener.js";
 import type { BuildRun, BuildSandbox, BuildSandboxes } from "./build-sandbox.js";
 import type { DependencyLayers } from "./dependency-layer.js";
 import { findLayer, type LayerStores, layerKey, makeLayer } from "./stored-layer.js";
@@ -52,6 +53,11 @@ export interface CodeLayerOptions {
 	readonly builder: string;
 }
 
+/** The same for one build. */
+export interface CodeLayerBuild extends CodeLayerOptions {
+	readonly listener: BuildListener;
+}
+
 /** The key of a version's code layer: its source and every setting that the bundle depends on. Pure. */
 export function codeLayerKey({ source, manifest }: Pick<Version, "source" | "manifest">, builder: string): string {
 	const { runtime, entry = null, external = [] } = manifest;
@@ -78,9 +84,11 @@ export interface Bundle {
 }
 
 /** Bundles a source in a sandbox, with its dependencies in it if it has some. @throws BerthError when the sandbox gives no answer that holds */
-export async function bundle(version: Version, source: Uint8Array, options: CodeLayerOptions): Promise<Bundle | BuildFailure> {
+export async function bundle(version: Version, source: Uint8Array, options: CodeLayerBuild): Promise<Bundle | BuildFailure> {
 	const { runtime } = version.manifest;
+	const { listener } = options;
 	let installable: Uint8Array;
+	listener.line({ kind: "step", text: `reading the source (${sizeText(source.byteLength)})` });
 	{
 		using sandbox = await options.sandboxes.acquire();
 		const first = await bundleIn(sandbox, version, source, false, options);
@@ -90,7 +98,7 @@ export async function bundle(version: Version, source: Uint8Array, options: Code
 		if (layer !== undefined) return await bundleWith({ layer, cached: true }, sandbox, version, source, options);
 	}
 	// An installation takes its time: no sandbox waits for it.
-	const installed = await options.dependencies.install(installable, runtime);
+	const installed = await options.dependencies.install(installable, runtime, listener);
 	if ("code" in installed) return installed;
 	using sandbox = await options.sandboxes.acquire();
 	const bundled = await bundleWith(installed, sandbox, version, source, options);
@@ -102,8 +110,9 @@ async function bundleWith(
 	sandbox: BuildSandbox,
 	version: Version,
 	source: Uint8Array,
-	options: CodeLayerOptions,
+	options: CodeLayerBuild,
 ): Promise<Bundle | BuildFailure> {
+	options.listener.line(layerLine({ name: "dependencies", cached, sizeBytes: layer.sizeBytes }));
 	await sandbox.graft(layer);
 	const bundled = await bundleIn(sandbox, version, source, true, options);
 	if ("installable" in bundled) throw new BerthError("build_platform_error", "The build sandbox asks twice for the same dependencies.");

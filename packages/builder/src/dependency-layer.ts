@@ -10,6 +10,7 @@ import {
 	type Runtime,
 } from "@berth/contracts";
 import type { ScratchFile } from "@berth/registry";
+import { type BuildListener, sizeText } from "./build-listener.js";
 import type { BuildRun, BuildSandboxes } from "./build-sandbox.js";
 import { questionOf, RegistryFetches } from "./registry-fetches.js";
 import { findLayer, type LayerStores, layerKey, makeLayer } from "./stored-layer.js";
@@ -53,14 +54,16 @@ export class DependencyLayers {
 	}
 
 	/** Installs; who asks for the same meanwhile waits for it. @throws BerthError when we are to blame */
-	async install(installable: Uint8Array, runtime: Runtime): Promise<Installed> {
+	async install(installable: Uint8Array, runtime: Runtime, listener: BuildListener): Promise<Installed> {
 		const key = this.#keyOf(installable, runtime);
 		const other = this.#underWay.get(key);
 		if (other !== undefined) {
+			listener.line({ kind: "step", text: "waiting for another build, which installs the same dependencies" });
 			const installed = await other;
 			return "layer" in installed ? { ...installed, cached: true } : installed;
 		}
-		const work = this.#install(installable, key).finally(() => this.#underWay.delete(key));
+		listener.line({ kind: "step", text: "installing the dependencies" });
+		const work = this.#install(installable, key, listener).finally(() => this.#underWay.delete(key));
 		this.#underWay.set(key, work);
 		return await work;
 	}
@@ -70,12 +73,16 @@ export class DependencyLayers {
 		return layerKey("dependencies", [this.#options.builder, runtime, process.platform, process.arch, lock]);
 	}
 
-	async #install(installable: Uint8Array, key: string): Promise<Installed> {
+	async #install(installable: Uint8Array, key: string, listener: BuildListener): Promise<Installed> {
 		const { stores, sandboxes, registry, installMs } = this.#options;
 		const startedAt = performance.now();
 		await using spool = await stores.images.scratchFile();
+		const tell = () =>
+			listener.progress({ phase: "install", fetches: fetches.count, fetchedBytes: fetches.bytes, unpackedBytes: spool.sizeBytes });
 		using fetches = new RegistryFetches(registry);
-		const run = await this.#run(sandboxes, installable, spool, fetches);
+		const run = await this.#run(sandboxes, installable, spool, fetches, tell);
+		const took = `${((performance.now() - startedAt) / 1000).toFixed(1)} s`;
+		listener.line({ kind: "step", text: `asked the registry ${fetches.count} times, got ${sizeText(fetches.bytes)} in ${took}` });
 		if (run.outcome !== "answered") return stopped(run, installMs);
 		const answer = parseBuildAnswer(run.answer);
 		if (answer === undefined || answer.ok === true || answer.ok === "dependencies")
@@ -85,11 +92,18 @@ export class DependencyLayers {
 		const unfit = entries.find(({ path }) => !fitsLayer(path));
 		if (unfit !== undefined)
 			return failure("dependencies_rejected", `${JSON.stringify(unfit.path)} has a longer name than a layer has room for.`);
+		listener.line({ kind: "step", text: `unpacked ${entries.length} files, ${sizeText(spool.sizeBytes)}` });
 		using _hold = await stores.images.hold();
 		return { layer: await makeLayer(stores, key, entries), cached: false, installMs: performance.now() - startedAt };
 	}
 
-	async #run(sandboxes: BuildSandboxes, installable: Uint8Array, spool: ScratchFile, fetches: RegistryFetches): Promise<BuildRun> {
+	async #run(
+		sandboxes: BuildSandboxes,
+		installable: Uint8Array,
+		spool: ScratchFile,
+		fetches: RegistryFetches,
+		tell: () => void,
+	): Promise<BuildRun> {
 		const { registry, installMs } = this.#options;
 		using sandbox = await sandboxes.acquire();
 		return await sandbox.run(
@@ -98,6 +112,7 @@ export class DependencyLayers {
 			installMs + HANDOVER_MS,
 			async (head, body) => {
 				const question = questionOf(head);
+				tell();
 				if (question.kind === "fetch") return await fetches.fetch(question.path);
 				if (question.kind === "read") return await fetches.read(question.handle);
 				if (spool.sizeBytes + body.byteLength > DEPENDENCY_LIMITS.treeBytes + 1024) throw new Error("it puts more than it may");

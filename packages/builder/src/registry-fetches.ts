@@ -38,6 +38,16 @@ export class RegistryFetches implements Disposable {
 		this.#registry = new URL(registry);
 	}
 
+	/** Requests so far. */
+	get count(): number {
+		return this.#fetches;
+	}
+
+	/** Bytes that came so far. */
+	get bytes(): number {
+		return this.#bytes;
+	}
+
 	async fetch(path: string): Promise<Reply> {
 		const url = this.#urlOf(path);
 		if (url === undefined) return refusal(400, "it isn't a path of the registry");
