@@ -42,7 +42,7 @@ describe("the image layout on disk", () => {
 		await run("umoci", ["unpack", "--image", `${layout()}:default/${name}:1`, bundle], { maxBuffer: 1 << 24 });
 		const root = join(bundle, "rootfs");
 		expect(await readdir(join(root, "usr/bin"))).toContain("node");
-		expect(await readFile(join(root, version.image?.entry ?? ""), "utf8")).toContain("umoci");
+		expect(await readFile(join(root, "function/code", version.image?.entry ?? ""), "utf8")).toContain("umoci");
 		expect(JSON.parse(await readFile(join(bundle, "config.json"), "utf8")).process.user).toMatchObject({ uid: 1000, gid: 1000 });
 	});
 });

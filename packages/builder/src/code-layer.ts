@@ -12,7 +12,7 @@ import {
 import { type BuildListener, layerLine, sizeText } from "./build-listener.js";
 import type { BuildRun, BuildSandbox, BuildSandboxes } from "./build-sandbox.js";
 import type { DependencyLayers } from "./dependency-layer.js";
-import { findLayer, type LayerStores, layerKey, makeLayer } from "./stored-layer.js";
+import { findLayer, type LayerStores, layerKey, makeFunctionLayer } from "./stored-layer.js";
 import type { LayerEntry } from "./tar-writer.js";
 
 /** A function's own layer: of Node the bundle, its source map and its code cache; of Python its files, and bytecode. */
@@ -131,7 +131,7 @@ export async function storeCodeLayer(
 		...(dependencies && { dependencies: { layer: dependencies.layer, inImage: dependencies.inImage } }),
 		warnings: answer.warnings,
 	};
-	const layer = await makeLayer(stores, codeLayerKey(version, builder), files, note);
+	const layer = await makeFunctionLayer(stores, codeLayerKey(version, builder), files, note);
 	const { unpackMs, bundleMs, checkMs } = answer.phases;
 	const phases = {
 		unpack: unpackMs,

@@ -13,8 +13,8 @@ import type { ScratchFile } from "@berth/registry";
 import { type BuildListener, sizeText } from "./build-listener.js";
 import type { BuildRun, BuildSandboxes } from "./build-sandbox.js";
 import { questionOf, RegistryFetches } from "./registry-fetches.js";
-import { findLayer, type LayerStores, layerKey, makeLayer } from "./stored-layer.js";
-import { fitsLayer, type LayerEntry } from "./tar-writer.js";
+import { findLayer, fitsFunctionLayer, type LayerStores, layerKey, makeFunctionLayer } from "./stored-layer.js";
+import type { LayerEntry } from "./tar-writer.js";
 
 /** What the sandbox keeps of its time to say how far it came, and to hand over what it installed, milliseconds. */
 const HANDOVER_MS = MINUTE_MS;
@@ -28,6 +28,8 @@ export interface DependencyLayersOptions {
 	readonly builder: string;
 	/** How long an installation may take, milliseconds. */
 	readonly installMs: number;
+	/** How long the registry may say nothing, milliseconds. */
+	readonly silenceMs: number;
 }
 
 /** A layer of dependencies, and whether it was there; or why there is none. */
@@ -74,12 +76,12 @@ export class DependencyLayers {
 	}
 
 	async #install(installable: Uint8Array, key: string, listener: BuildListener): Promise<Installed> {
-		const { stores, sandboxes, registry, installMs } = this.#options;
+		const { stores, sandboxes, registry, installMs, silenceMs } = this.#options;
 		const startedAt = performance.now();
 		await using spool = await stores.images.scratchFile();
 		const tell = () =>
 			listener.progress({ phase: "install", fetches: fetches.count, fetchedBytes: fetches.bytes, unpackedBytes: spool.sizeBytes });
-		using fetches = new RegistryFetches(registry);
+		using fetches = new RegistryFetches(registry, silenceMs);
 		const run = await this.#run(sandboxes, installable, spool, fetches, tell);
 		const took = `${((performance.now() - startedAt) / 1000).toFixed(1)} s`;
 		listener.line({ kind: "step", text: `asked the registry ${fetches.count} times, got ${sizeText(fetches.bytes)} in ${took}` });
@@ -89,12 +91,12 @@ export class DependencyLayers {
 			throw new BerthError("build_platform_error", "The installing sandbox gave an answer that isn't one.");
 		if (!answer.ok) return { code: answer.code, phase: answer.phase, message: answer.message, diagnostics: answer.diagnostics };
 		const entries = entriesOf(run.body, spool);
-		const unfit = entries.find(({ path }) => !fitsLayer(path));
+		const unfit = entries.find(({ path }) => !fitsFunctionLayer(path));
 		if (unfit !== undefined)
 			return failure("dependencies_rejected", `${JSON.stringify(unfit.path)} has a longer name than a layer has room for.`);
 		listener.line({ kind: "step", text: `unpacked ${entries.length} files, ${sizeText(spool.sizeBytes)}` });
 		using _hold = await stores.images.hold();
-		return { layer: await makeLayer(stores, key, entries), cached: false, installMs: performance.now() - startedAt };
+		return { layer: await makeFunctionLayer(stores, key, entries), cached: false, installMs: performance.now() - startedAt };
 	}
 
 	async #run(

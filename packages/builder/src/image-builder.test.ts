@@ -17,6 +17,7 @@ import type { BuildRun, BuildSandbox, BuildSandboxes, Respond } from "./build-sa
 import { codeLayerKey } from "./code-layer.js";
 import { type BuildResult, ImageBuilder } from "./image-builder.js";
 import { storeImage } from "./oci-image.js";
+import { placeInImage } from "./stored-layer.js";
 import { readFromLayer } from "./tar-reader.js";
 
 let directory: string;
@@ -93,6 +94,7 @@ async function makeBuilder(sandboxes: BuildSandboxes): Promise<ImageBuilder> {
 		timeoutMs: 1000,
 		registry: "http://registry/",
 		installMs: 1000,
+		silenceMs: 1000,
 		findVersion: async (project, name, number) => recorded.get(`${project}/${name}:${number}`),
 		onMend: (name) => mended.push(name),
 	});
@@ -131,7 +133,7 @@ describe("a build", () => {
 		if (!result.ok) return;
 		expect(artifacts.images.resolve("default/hello:1")?.digest).toBe(result.image.digest);
 		const [code] = result.image.layers;
-		expect((await readFromLayer(artifacts.images.blobPath(code?.digest as Digest), "index.mjs"))?.toString()).toBe("code");
+		expect((await readFromLayer(artifacts.images.blobPath(code?.digest as Digest), placeInImage("index.mjs")))?.toString()).toBe("code");
 		const manifest = JSON.parse((await artifacts.images.readBlob(result.image.digest)).toString());
 		expect(manifest.layers).toHaveLength(2);
 		const config = JSON.parse((await artifacts.images.readBlob(manifest.config.digest)).toString());
@@ -232,9 +234,9 @@ describe("dependencies", () => {
 		expect([sandbox.installs, new Set(sandbox.grafts).size]).toEqual([1, 1]);
 		const layers = second.ok ? second.image.layers : [];
 		expect(layers.map(({ digest }) => digest)).toEqual([sandbox.grafts[0], layers[1]?.digest]);
-		expect((await readFromLayer(artifacts.images.blobPath(layers[0]?.digest as Digest), "node_modules/pkg/index.js"))?.toString()).toBe(
-			"its code",
-		);
+		expect(
+			(await readFromLayer(artifacts.images.blobPath(layers[0]?.digest as Digest), placeInImage("node_modules/pkg/index.js")))?.toString(),
+		).toBe("its code");
 	});
 
 	test("that are all in the bundle aren't in the image, stay for the next version, and go with the function", async () => {

@@ -5,6 +5,7 @@ import { type Digest, SANDBOX_PATHS } from "@berth/contracts";
 import { openArtifactStore } from "@berth/registry";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { StackRemapper } from "./stack-remapper.js";
+import { placeInImage } from "./stored-layer.js";
 import { writeLayer } from "./tar-writer.js";
 
 /** A thread runs what is compiled. */
@@ -29,7 +30,7 @@ const at = (place: string) => `    at f (${SANDBOX_PATHS.code}/index.mjs:${place
 async function imageWith(map: string | undefined) {
 	const { images } = await openArtifactStore(directory);
 	const files = [["index.mjs", "x"], ...(map === undefined ? [] : [["index.mjs.map", map]])] as [string, string][];
-	const entries = files.map(([path, text]) => ({ path, kind: "file" as const, content: { bytes: Buffer.from(text) } }));
+	const entries = files.map(([path, text]) => ({ path: placeInImage(path), kind: "file" as const, content: { bytes: Buffer.from(text) } }));
 	const { digest, sizeBytes } = await images.putBlob(writeLayer(entries));
 	const maps = new StackRemapper(images, (error) => failures.push(error), PROGRAM);
 	remappers.push(maps);

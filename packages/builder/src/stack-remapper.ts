@@ -2,6 +2,7 @@ import { Worker } from "node:worker_threads";
 import { type ImageReference, SANDBOX_PATHS } from "@berth/contracts";
 import type { ImageStore } from "@berth/registry";
 import type { StackAnswer, StackQuestion } from "./source-map-thread.js";
+import { placeInImage } from "./stored-layer.js";
 
 /** How long an error waits for the places in its source, milliseconds. */
 const WAIT_MS = 2000;
@@ -36,7 +37,7 @@ export class StackRemapper {
 	async remap(image: Pick<ImageReference, "layers" | "entry">, stack: string): Promise<string> {
 		const code = image.layers.at(-1);
 		if (code === undefined || !stack.includes(SANDBOX_PATHS.code) || this.#waiting.size >= MOST_WAITING) return stack;
-		const file = { layer: this.#images.blobPath(code.digest), name: `${image.entry}.map` };
+		const file = { layer: this.#images.blobPath(code.digest), name: placeInImage(`${image.entry}.map`) };
 		return (await this.#ask({ id: ++this.#asked, file, stack })) ?? stack;
 	}
 

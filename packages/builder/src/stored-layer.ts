@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
-import { type Digest, isDigest, type Layer } from "@berth/contracts";
+import { type Digest, isDigest, type Layer, SANDBOX_PATHS } from "@berth/contracts";
 import type { ArtifactStore } from "@berth/registry";
-import { type LayerEntry, writeLayer } from "./tar-writer.js";
+import { fitsLayer, type LayerEntry, writeLayer } from "./tar-writer.js";
 
 /** Changes when the same inputs become another tar. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 /** The stores a layer needs: its blob, and the memory of what it was made from. */
 export type LayerStores = Pick<ArtifactStore, "images" | "keys">;
@@ -44,6 +44,25 @@ export async function makeLayer(
 	}
 	await keys.put(key, { digest: blob.digest, sizeBytes: blob.sizeBytes, note });
 	return { digest: blob.digest, sizeBytes: blob.sizeBytes };
+}
+
+/**
+ * Where a layer of a function's own has a file of the function's: at the place where it is loaded from, so that the image is a
+ * root file system which any other engine runs, too.
+ */
+export function placeInImage(path: string): string {
+	return `${SANDBOX_PATHS.code.slice(1)}/${path}`;
+}
+
+/** Whether a function's file has room in a layer. */
+export function fitsFunctionLayer(path: string): boolean {
+	return fitsLayer(placeInImage(path));
+}
+
+/** Makes a layer of a function's own: code, or dependencies. As `makeLayer`, with paths below where the function is loaded from. */
+export function makeFunctionLayer(stores: LayerStores, key: string, entries: readonly LayerEntry[], note?: unknown): Promise<Layer> {
+	const placed = entries.map((entry) => ({ ...entry, path: placeInImage(entry.path) }));
+	return makeLayer(stores, key, placed, note);
 }
 
 /** Digest over the layers' digests, bottom first: the identity of a base. */

@@ -32,7 +32,7 @@ export const ERRORS = {
 	version_in_use: entry("caller", 409, false, "The version is needed: an alias leads to it, or there is no other."),
 	nothing_to_roll_back: entry("caller", 409, false, "The alias has led to no other version that is still there."),
 	body_too_large: entry("caller", 413, false, "The body is larger than the limit."),
-	unsupported_media_type: entry("caller", 415, false, "The content type is not one that this path takes."),
+	unsupported_media_type: entry("caller", 415, false, "The content type or coding is not one that this path takes."),
 	headers_too_large: entry("caller", 431, false, "The request's headers are larger than the limit."),
 	build_failed: entry("caller", 422, false, "The source doesn't build."),
 	archive_rejected: entry("caller", 422, false, "The archive holds something that isn't allowed."),

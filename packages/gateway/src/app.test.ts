@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { request as httpRequest } from "node:http";
 import { connect } from "node:net";
+import { gzipSync } from "node:zlib";
 import { ERRORS, FIXED_LIMITS } from "@berth/contracts";
 import { RedisServer } from "@berth/redis/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -266,5 +267,15 @@ test("a refusal reaches a client that closes its connection after it, though it 
 		answer.resume();
 		expect(answer.statusCode).toBe(415);
 		await Promise.race([once(answer, "end"), failed]);
+	}
+});
+
+test("a body that is compressed on its way is refused, and what is taken is said", async () => {
+	const headers = { authorization: `Bearer ${stack.key}`, "content-type": "application/json", "content-encoding": "gzip" };
+	for (const path of ["functions/hello/invocations", "functions/hello"]) {
+		const method = path.endsWith("invocations") ? "POST" : "PUT";
+		const answer = await fetch(`http://127.0.0.1:${port()}/v1/${path}`, { method, headers, body: gzipSync("{}") });
+		expect([answer.status, answer.headers.get("accept-encoding")]).toEqual([415, "identity"]);
+		expect(await answer.json()).toMatchObject({ code: "unsupported_media_type", detail: expect.stringContaining("gzip") });
 	}
 });

@@ -13,6 +13,7 @@ export function createApp(services: Services): Express {
 	app.disable("etag");
 	app.set("query parser", "simple");
 	app.set("case sensitive routing", true);
+	app.use("/v1", plainBodies);
 	const all = withDocument(routes(new Invocations(services)));
 	for (const route of all) app[route.method](expressPath(route.path), handlerOf(route, services));
 	for (const path of new Set(all.map((route) => route.path))) app.all(expressPath(path), otherMethods(all, path));
@@ -39,6 +40,14 @@ function withDocument(listed: readonly Route[]): readonly Route[] {
 	const document = JSON.stringify(openApiDocument(all));
 	return all;
 }
+
+/** A body in another coding than its type says would be stored, parsed or handed on as what it isn't; below `/fn` it is the function's. */
+const plainBodies: RequestHandler = ({ headers }, response, next) => {
+	const coding = headers["content-encoding"] ?? "identity";
+	if (coding.toLowerCase() === "identity") return next();
+	response.setHeader("accept-encoding", "identity");
+	throw new BerthError("unsupported_media_type", `content-encoding: ${coding.slice(0, 100)} isn't taken here: send the body as it is`);
+};
 
 /** `OPTIONS` says which methods a path has; what it hasn't is refused. */
 function otherMethods(all: readonly Route[], path: string): RequestHandler {

@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { overlayOptions } from "./base-mounts.js";
+import { codeOverlayOptions } from "./base-mounts.js";
 import { LayerStore } from "./layers.js";
 import { MAX_LAYERS } from "./requests.js";
 import { digestOf, tar } from "./testing/tar.js";
@@ -11,19 +11,38 @@ test("an overlay of the most layers there may be, in the longest data directory,
 	const directory = mkdtempSync(join(tmpdir(), "overlay-"));
 	try {
 		const store = new LayerStore(directory);
-		const layers = Array.from({ length: MAX_LAYERS }, (_, index) => tar({ name: `file${index}` }));
+		const layers = Array.from({ length: MAX_LAYERS }, (_, index) => tar({ name: `function/code/file${index}` }));
 		for (const bytes of layers) {
 			const receiver = await store.receive(digestOf(bytes));
 			await receiver.write(bytes);
 			await receiver.finish();
 		}
 		const digests = layers.map(digestOf);
-		const options = overlayOptions(store, digests);
+		const options = codeOverlayOptions(store, digests);
 		const paths = options.slice("lowerdir=".length).split(":");
 		// The topmost first, and an empty one below all: an overlay wants two.
-		expect(paths).toEqual([...digests.map((digest) => store.path(digest)).reverse(), store.emptyLayer]);
+		expect(paths).toEqual([...digests.map((digest) => join(store.path(digest), "function/code")).reverse(), store.emptyLayer]);
 		const longest = 64 + "/launcher".length - directory.length;
 		expect(options.length + longest * paths.length).toBeLessThan(4096);
+	} finally {
+		rmSync(directory, { recursive: true });
+	}
+});
+
+test("what a layer has in place of the function's directory is refused: a link would be followed by root", async () => {
+	const directory = mkdtempSync(join(tmpdir(), "overlay-"));
+	try {
+		const store = new LayerStore(directory);
+		const bytes = tar({ name: "function/code/index.cjs" });
+		const receiver = await store.receive(digestOf(bytes));
+		await receiver.write(bytes);
+		await receiver.finish();
+		const place = join(store.path(digestOf(bytes)), "function");
+		expect(codeOverlayOptions(store, [digestOf(bytes)])).toContain(place);
+		renameSync(place, `${place}.away`);
+		expect(() => codeOverlayOptions(store, [digestOf(bytes)])).toThrow("isn't a directory");
+		symlinkSync(`${place}.away`, place);
+		expect(() => codeOverlayOptions(store, [digestOf(bytes)])).toThrow("isn't a directory");
 	} finally {
 		rmSync(directory, { recursive: true });
 	}

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { mkdirSync } from "node:fs";
+import { lstatSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { Digest } from "@berth/contracts";
+import { type Digest, SANDBOX_PATHS } from "@berth/contracts";
 import type { LayerStore } from "./layers.js";
 import { MS, mount } from "./syscalls.js";
 
@@ -40,6 +40,33 @@ export class BaseMounts {
 
 /** Overlay wants its layers top first, and at least two of them when nothing is written. */
 export function overlayOptions(layers: LayerStore, digests: readonly Digest[]): string {
-	const lower = digests.map((digest) => layers.path(digest)).reverse();
-	return `lowerdir=${[...lower, layers.emptyLayer].join(":")}`;
+	return optionsOf(
+		layers,
+		digests.map((digest) => layers.path(digest)),
+	);
+}
+
+/**
+ * The same for the directory of the function's code in layers of its own, which are those of a whole root file system. What a layer
+ * has in its place (a link would be followed, by root) is refused. @throws Error naming the layer
+ */
+export function codeOverlayOptions(layers: LayerStore, digests: readonly Digest[]): string {
+	return optionsOf(
+		layers,
+		digests.map((digest) => codeIn(layers.path(digest))),
+	);
+}
+
+function optionsOf(layers: LayerStore, paths: readonly string[]): string {
+	return `lowerdir=${[...paths.toReversed(), layers.emptyLayer].join(":")}`;
+}
+
+function codeIn(layer: string): string {
+	let path = layer;
+	for (const name of SANDBOX_PATHS.code.split("/").filter(Boolean)) {
+		path = join(path, name);
+		if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() !== true)
+			throw new Error(`${path} isn't a directory: no layer of a function`);
+	}
+	return path;
 }

@@ -21,7 +21,7 @@ export class RequestError extends Error {
 }
 
 const SANDBOX = /^sb_[0-9a-z]{26}$/;
-export const MAX_LAYERS = 32;
+export const MAX_LAYERS = 30;
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -39,6 +39,7 @@ export const read = {
 		kind: kind(head["kind"]),
 		program: program((head["program"] ?? {}) as Fields),
 		limits: limits(head["limits"]),
+		...(head["own"] === undefined ? {} : { own: digests(head["own"], "own") }),
 	}),
 	specialise: (head: Fields): SpecialiseRequest => ({
 		sandbox: sandbox(head["sandbox"]),

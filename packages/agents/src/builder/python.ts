@@ -16,6 +16,8 @@ const NAME_BYTES = 100;
 const PREFIX_BYTES = 155;
 /** What bytecode's path has more than its source's: `__pycache__/`, `.cpython-311` and the `c` of `.pyc`. */
 const BYTECODE_BYTES = 32;
+/** A layer has the function's files at the place where they are loaded from. */
+const PLACE_BYTES = SANDBOX_PATHS.code.length;
 
 /** What comes of Python's own compiler. */
 interface PythonCheck {
@@ -54,7 +56,7 @@ function fitsLayer(path: string): boolean {
 	const name = path.slice(path.lastIndexOf("/") + 1);
 	return (
 		Buffer.byteLength(name) + BYTECODE_BYTES <= NAME_BYTES &&
-		Buffer.byteLength(path) - Buffer.byteLength(name) + BYTECODE_BYTES <= PREFIX_BYTES
+		Buffer.byteLength(path) - Buffer.byteLength(name) + BYTECODE_BYTES + PLACE_BYTES <= PREFIX_BYTES
 	);
 }
 
