@@ -197,8 +197,8 @@ function linesOf(code: CodeLayer): readonly BuildLogLine[] {
 
 function dependenciesIn({ dependencies }: CodeLayer): BuildReport["layers"] {
 	if (dependencies === undefined) return [];
-	const { cached, inImage, layer } = dependencies;
-	return [{ name: "dependencies", cached, inImage, sizeBytes: layer.sizeBytes }];
+	const { cached, inImage, layer, resolved } = dependencies;
+	return [{ name: "dependencies", cached, inImage, sizeBytes: layer.sizeBytes, ...(resolved && { resolved }) }];
 }
 
 /** The name under which packages stay that a version was bundled with. */
