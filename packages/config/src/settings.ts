@@ -1,6 +1,6 @@
 import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
-import { DEPENDENCY_LIMITS, LIMITS, MIB } from "@berth/contracts";
+import { DEPENDENCY_LIMITS, LIMITS, MIB, parseImageName } from "@berth/contracts";
 import { z } from "zod";
 import { misspelt } from "./misspelt.js";
 
@@ -36,6 +36,13 @@ const registries = z.string().transform((text, context): Settings["registries"] 
 	const found = text.split(",").map((part) => registryOf(part.trim()));
 	if (found.every((one) => one !== undefined)) return found;
 	context.addIssue(REGISTRIES);
+	return z.NEVER;
+});
+
+const repository = z.string().transform((text, context): Settings["imageRepository"] => {
+	const name = parseImageName(`${text}:x`);
+	if (name !== undefined && name.reference === "x") return Object.freeze({ host: name.host, name: name.repository });
+	context.addIssue("registry.example.com/path: a host of BERTH_REGISTRIES and a repository, without a tag");
 	return z.NEVER;
 });
 
@@ -78,6 +85,11 @@ export const settingsSchema = z.object({
 		.string()
 		.regex(/^https?:\/\/[^/?#@\s]+(?:\/[\w.~%-]+)*\/?$/, "http:// or https://, a host, and perhaps a path, without a name or password")
 		.default("https://registry.npmjs.org"),
+	/** The index that packages of Python functions are installed from, and from nowhere else (pypi.org's has its files at files.pythonhosted.org). */
+	BERTH_PYPI_INDEX: z
+		.string()
+		.regex(/^https?:\/\/[^/?#@\s]+(?:\/[\w.~%+-]+)*\/?$/, "http:// or https://, a host, and perhaps a path, without a name or password")
+		.default("https://pypi.org/simple"),
 	/** How long an installation of dependencies may take, milliseconds. */
 	BERTH_INSTALL_TIMEOUT_MS: whole(1000, 600_000).default(DEPENDENCY_LIMITS.installMs),
 	/** How long the package registry may say nothing during one, milliseconds. */
@@ -98,6 +110,8 @@ export const settingsSchema = z.object({
 	BERTH_ANSWER_STALL_MS: whole(1000, 3_600_000).default(30_000),
 	/** OCI registries that images may be pushed to and pulled from, with logins. */
 	BERTH_REGISTRIES: registries.optional(),
+	/** Repository, on one of those, that the image and source of every version is pushed to, and that is asked for what is missing here. */
+	BERTH_IMAGE_REPOSITORY: repository.optional(),
 	/** IPv4 address of the resolver that functions with a network ask. Default: the host's first one that isn't on its loopback. */
 	BERTH_RESOLVER: z.ipv4("an IPv4 address").optional(),
 	/** Whether functions may have `network: host`, this machine's own. */
@@ -129,6 +143,8 @@ export interface Settings {
 	readonly prewarmedBuilds: number;
 	/** The package registry, with a `/` at its end. */
 	readonly npmRegistry: string;
+	/** The index of Python packages, with a `/` at its end. */
+	readonly pypiIndex: string;
 	/** Of an installation, and of a registry that says nothing during one. */
 	readonly install: { readonly timeoutMs: number; readonly silenceMs: number };
 	readonly idleTtlMs: number;
@@ -143,6 +159,8 @@ export interface Settings {
 		readonly origin: string;
 		readonly login?: { readonly username: string; readonly password: string };
 	}[];
+	/** Where copies of all images are: a host of `registries`, and a repository. */
+	readonly imageRepository?: { readonly host: string; readonly name: string };
 	readonly resolver?: string;
 	readonly allowsHostNetwork: boolean;
 	readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
@@ -218,6 +236,11 @@ export function loadSettings(
 	];
 	if (wrong.length > 0 || !parsed.success) throw new SettingsError(wrong.join("\n"));
 	const value = parsed.data;
+	const { BERTH_IMAGE_REPOSITORY: imageRepository, BERTH_REGISTRIES: registries = [] } = value;
+	if (imageRepository !== undefined && !registries.some(({ host }) => host === imageRepository.host))
+		throw new SettingsError(
+			`BERTH_IMAGE_REPOSITORY is on ${imageRepository.host}, which BERTH_REGISTRIES doesn't list: put it there, with its login`,
+		);
 	const paths = pathsOf(value.BERTH_DATA_DIR);
 	const leastBytes = LIMITS.memoryMiB.max * MIB;
 	return Object.freeze({
@@ -238,6 +261,7 @@ export function loadSettings(
 		prewarmed: value.BERTH_PREWARMED,
 		prewarmedBuilds: value.BERTH_PREWARMED_BUILDS,
 		npmRegistry: value.BERTH_NPM_REGISTRY.replace(/\/?$/, "/"),
+		pypiIndex: value.BERTH_PYPI_INDEX.replace(/\/?$/, "/"),
 		install: Object.freeze({ timeoutMs: value.BERTH_INSTALL_TIMEOUT_MS, silenceMs: value.BERTH_INSTALL_SILENCE_MS }),
 		idleTtlMs: value.BERTH_IDLE_TTL_MS,
 		storage: Object.freeze({
@@ -248,7 +272,8 @@ export function loadSettings(
 		maxInflight: value.BERTH_MAX_INFLIGHT,
 		bodyMemoryBytes: value.BERTH_BODY_MEMORY_MIB * MIB,
 		answerStallMs: value.BERTH_ANSWER_STALL_MS,
-		registries: Object.freeze(value.BERTH_REGISTRIES ?? []),
+		registries: Object.freeze(registries),
+		...(imageRepository === undefined ? {} : { imageRepository }),
 		...(value.BERTH_RESOLVER === undefined ? {} : { resolver: value.BERTH_RESOLVER }),
 		allowsHostNetwork: value.BERTH_HOST_NETWORK === "permitted",
 		logLevel: value.BERTH_LOG_LEVEL,
