@@ -1,4 +1,4 @@
-import type { Runtime } from "./manifest.js";
+import type { Runtime } from "./language.js";
 import type { Diagnostic, SourceKind } from "./version.js";
 
 /**
@@ -90,5 +90,5 @@ export interface ReadReply {
 	readonly reason?: string;
 }
 
-/** A file of the code layer: its path, and how many bytes of the body are its. */
-export type BuiltFile = readonly [path: string, bytes: number];
+/** A file of the code layer: its path, how many bytes of the body are its, and whether it may be executed. */
+export type BuiltFile = readonly [path: string, bytes: number, executable: boolean];

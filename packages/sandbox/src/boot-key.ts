@@ -37,8 +37,8 @@ export function keyText({ kind, base, memoryClass, own = [] }: BootKey): string 
 	return [kind, base.digest, memoryClass, ...own.map(({ digest }) => digest)].join(" ");
 }
 
-/** Nothing of Python is fixed by its memory: one class, the default's, becomes what any version asks for. */
-const PYTHON_CLASS = memoryClassOf(LIMITS.memoryMiB.default);
+/** Nothing of Python, or of the bridge to a program, is fixed by its memory: one class, the default's, becomes what any version asks for. */
+const ONE_CLASS = memoryClassOf(LIMITS.memoryMiB.default);
 
 /** What a version's sandbox has to be booted as, by an engine that grafts or one that can't. */
 export function versionKeyOf(
@@ -53,12 +53,12 @@ export function versionKeyOf(
 /** What sandboxes of a base are booted as which take any version of it. A version pins its base. */
 export function bootKeyOf(base: Base, { runtime, memoryMiB }: Pick<Manifest, "runtime" | "memoryMiB">): BootKey {
 	const language = languageOf(runtime);
-	return { kind: "function", base, language, memoryClass: language === "python" ? PYTHON_CLASS : memoryClassOf(memoryMiB) };
+	return { kind: "function", base, language, memoryClass: language === "node" ? memoryClassOf(memoryMiB) : ONE_CLASS };
 }
 
 /** What is started in it, with V8's heap where there is one. */
 export function programOf({ language, memoryClass }: BootKey): SandboxProgram {
-	return language === "python" ? { language } : { language, ...heapOf(memoryClass) };
+	return language === "node" ? { language, ...heapOf(memoryClass) } : { language };
 }
 
 /** @param own layers that a build needs, where they can't be grafted later */
