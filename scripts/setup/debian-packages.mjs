@@ -17,6 +17,7 @@ const NEEDS = [
 	{ package: "crun", what: "an OCI runtime", there: () => findProgram("crun") !== undefined || findProgram("runc") !== undefined },
 	{ package: "redis-tools", what: "the Redis server", there: () => findProgram("redis-server") !== undefined || existsSync(REDIS_PROGRAM) },
 	{ package: "tini", what: "the init of every sandbox", there: () => existsSync("/usr/bin/tini-static") },
+	{ package: "python3-pip-whl", what: "pip, for the packages of Python functions", there: hasPip },
 	{ package: "python3", what: "the runtime of Python functions", there: hasPython },
 	{ package: "busybox", what: "the shell of custom runtimes", there: () => existsSync("/bin/busybox") },
 	{ package: "socat", what: "what makes a shell script a server", there: () => existsSync("/usr/bin/socat") },
@@ -25,6 +26,16 @@ const NEEDS = [
 /** With its whole standard library: python3-minimal has a part of it. */
 function hasPython() {
 	return spawnSync("/usr/bin/python3", ["-I", "-c", "import asyncio"]).status === 0;
+}
+
+/** As one file: Debian's, or the one that ensurepip brings along elsewhere. */
+const FIND_PIP = `
+import glob, sys, sysconfig
+directories = "/usr/share/python-wheels", sysconfig.get_path("stdlib") + "/ensurepip/_bundled"
+sys.exit(not any(glob.glob(directory + "/pip-*.whl") for directory in directories))
+`;
+function hasPip() {
+	return spawnSync("/usr/bin/python3", ["-I", "-c", FIND_PIP]).status === 0;
 }
 
 /** An OCI runtime, the Redis server, an init, Python and a shell, from the distribution. */
