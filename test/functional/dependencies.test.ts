@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { ApiError } from "@berth/client";
 import type { Problem, Version } from "@berth/contracts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -32,6 +33,8 @@ afterAll(async () => {
 	await registry?.[Symbol.asyncDispose]();
 });
 
+const KIB = 1024;
+const MIB = 1024 * KIB;
 const SHOUT = { shout: "^1.0.0" };
 const shoutLocked = () => ({ "node_modules/shout": registry.locked("shout", "1.0.0") });
 
@@ -159,6 +162,32 @@ describe("dependencies that can't be had", () => {
 		const problem = await refusal(sourceWith(index, SHOUT, shoutLocked()).filter(({ path }) => path !== "package-lock.json"));
 		expect(problem).toMatchObject({ status: 422, code: "build_failed" });
 		expect(JSON.stringify(problem["diagnostics"])).toMatch(/shout.*npm install --package-lock-only/);
+	});
+
+	it("because they have more bytes than there may be are refused, however small their packages are", async () => {
+		const block = `${randomBytes(8 * KIB)
+			.toString("latin1")
+			.replace(/[^\x20-\x7e]/g, "x")}${"\0".repeat(MIB)}`;
+		const files = Object.fromEntries(Array.from({ length: 9 }, (_, i) => [`large-${i}`, block.repeat(29)]));
+		registry.publish({ name: "large", version: "1.0.0", files });
+		const problem = await refusal(sourceWith(index, { large: "1.0.0" }, { "node_modules/large": registry.locked("large", "1.0.0") }));
+		expect(problem).toMatchObject({ status: 422, code: "dependencies_rejected" });
+		expect(problem.detail).toContain(`more than ${256 * MIB} bytes`);
+	});
+
+	it("because they have more files than there may be are refused", async () => {
+		const files = Object.fromEntries(Array.from({ length: 40_001 }, (_, i) => [`f/${i}`, ""]));
+		registry.publish({ name: "many", version: "1.0.0", files });
+		const problem = await refusal(sourceWith(index, { many: "1.0.0" }, { "node_modules/many": registry.locked("many", "1.0.0") }));
+		expect(problem).toMatchObject({ status: 422, code: "dependencies_rejected" });
+		expect(problem.detail).toContain("more than 40000 files");
+	});
+
+	it("because a package unpacks to a thousand times its size are refused", async () => {
+		registry.publish({ name: "bomb", version: "1.0.0", files: { zeros: "\0".repeat(64 * MIB) } });
+		const problem = await refusal(sourceWith(index, { bomb: "1.0.0" }, { "node_modules/bomb": registry.locked("bomb", "1.0.0") }));
+		expect(problem).toMatchObject({ status: 422, code: "install_failed" });
+		expect(problem.detail).toMatch(/decompression ratio/);
 	});
 
 	it("because the manifest's external isn't among them are refused", async () => {

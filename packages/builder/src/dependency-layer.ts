@@ -27,6 +27,8 @@ export interface DependencyLayersOptions {
 	readonly builder: string;
 	/** How long an installation may take, milliseconds. */
 	readonly installMs: number;
+	/** How long the registry may say nothing, milliseconds. */
+	readonly silenceMs: number;
 }
 
 /** A layer of dependencies, and whether it was there; or why there is none. */
@@ -71,10 +73,10 @@ export class DependencyLayers {
 	}
 
 	async #install(installable: Uint8Array, key: string): Promise<Installed> {
-		const { stores, sandboxes, registry, installMs } = this.#options;
+		const { stores, sandboxes, registry, installMs, silenceMs } = this.#options;
 		const startedAt = performance.now();
 		await using spool = await stores.images.scratchFile();
-		using fetches = new RegistryFetches(registry);
+		using fetches = new RegistryFetches(registry, silenceMs);
 		const run = await this.#run(sandboxes, installable, spool, fetches);
 		if (run.outcome !== "answered") return stopped(run, installMs);
 		const answer = parseBuildAnswer(run.answer);

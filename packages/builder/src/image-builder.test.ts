@@ -94,6 +94,7 @@ async function makeBuilder(sandboxes: BuildSandboxes): Promise<ImageBuilder> {
 		timeoutMs: 1000,
 		registry: "http://registry/",
 		installMs: 1000,
+		silenceMs: 1000,
 		findVersion: async (project, name, number) => recorded.get(`${project}/${name}:${number}`),
 		onMend: (name) => mended.push(name),
 	});

@@ -28,6 +28,8 @@ export type BuildResult =
 export interface ImageBuilderOptions extends Omit<CodeLayerOptions, "builder" | "dependencies"> {
 	/** How long an installation of dependencies may take, milliseconds. */
 	readonly installMs: number;
+	/** How long the package registry may say nothing, milliseconds. */
+	readonly silenceMs: number;
 	readonly bases: Bases;
 	/** A version as it is recorded; undefined when it was deleted. */
 	readonly findVersion: (project: string, name: string, number: number) => Promise<Version | undefined>;

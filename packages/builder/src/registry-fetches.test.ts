@@ -21,7 +21,7 @@ afterEach(async () => {
 	await new Promise((resolve) => server.close(resolve));
 });
 
-const registry = (path = "/npm/") => new RegistryFetches(`http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`);
+const registry = (path = "/npm/") => new RegistryFetches(`http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`, 30_000);
 
 async function bytesOf(fetches: RegistryFetches, head: FetchReply): Promise<number> {
 	let bytes = 0;
@@ -75,7 +75,7 @@ test("an answer that breaks off is told as that, and not as its end", async () =
 });
 
 test("a registry that isn't there is told", async () => {
-	using fetches = new RegistryFetches("http://127.0.0.1:1/");
+	using fetches = new RegistryFetches("http://127.0.0.1:1/", 30_000);
 	expect((await fetches.fetch("/ms")).head).toMatchObject({ status: 502, reason: expect.any(String) });
 });
 

@@ -4,8 +4,6 @@ import { type BuildQuestion, DEPENDENCY_LIMITS, type FetchReply, QUESTIONS, type
 const PATH = /^\/[\w.~!*'()@+%/-]{1,512}$/;
 /** What npm asks for when it only wants to install: a twentieth of a package's full record. */
 const ACCEPT = "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*";
-/** How long the registry may say nothing, milliseconds. */
-const SILENCE_MS = 30_000;
 const NO_BYTES = new Uint8Array(0);
 
 interface Reply {
@@ -27,14 +25,19 @@ interface Reading {
  */
 export class RegistryFetches implements Disposable {
 	readonly #registry: URL;
+	readonly #silenceMs: number;
 	readonly #stop = new AbortController();
 	readonly #readings = new Map<number, Reading>();
 	#fetches = 0;
 	#handles = 0;
 	#bytes = 0;
 
-	/** @param registry URL, with a `/` at its end */
-	constructor(registry: string) {
+	/**
+	 * @param registry URL, with a `/` at its end
+	 * @param silenceMs how long it may say nothing
+	 */
+	constructor(registry: string, silenceMs: number) {
+		this.#silenceMs = silenceMs;
 		this.#registry = new URL(registry);
 	}
 
@@ -43,7 +46,9 @@ export class RegistryFetches implements Disposable {
 		if (url === undefined) return refusal(400, "it isn't a path of the registry");
 		if (++this.#fetches > DEPENDENCY_LIMITS.fetches) return refusal(429, `more than ${DEPENDENCY_LIMITS.fetches} requests`);
 		try {
-			return this.#begin(await withinSilence(fetch(url, { headers: { accept: ACCEPT }, redirect: "manual", signal: this.#stop.signal })));
+			return this.#begin(
+				await this.#withinSilence(fetch(url, { headers: { accept: ACCEPT }, redirect: "manual", signal: this.#stop.signal })),
+			);
 		} catch (error) {
 			return refusal(502, reasonOf(error as Error));
 		}
@@ -90,7 +95,7 @@ export class RegistryFetches implements Disposable {
 	/** @returns no bytes when that was all @throws Error when it is too much, too slow, or breaks off */
 	async #next(reading: Reading): Promise<Uint8Array> {
 		if (reading.held.byteLength === 0) {
-			const { done, value } = await withinSilence(reading.reader.read());
+			const { done, value } = await this.#withinSilence(reading.reader.read());
 			if (done) return NO_BYTES;
 			reading.held = value;
 			reading.bytes += value.byteLength;
@@ -105,6 +110,16 @@ export class RegistryFetches implements Disposable {
 		reading.held = reading.held.subarray(bytes.byteLength);
 		return bytes.byteLength === 0 ? await this.#next(reading) : bytes;
 	}
+
+	async #withinSilence<T>(work: Promise<T>): Promise<T> {
+		const { promise, reject } = Promise.withResolvers<never>();
+		const timer = setTimeout(() => reject(new Error(`it said nothing for ${this.#silenceMs} ms`)), this.#silenceMs);
+		try {
+			return await Promise.race([work, promise]);
+		} finally {
+			clearTimeout(timer);
+		}
+	}
 }
 
 /** A question about the registry as it comes out of a sandbox. @throws Error when it isn't one */
@@ -118,16 +133,6 @@ export function questionOf(head: unknown): BuildQuestion {
 
 function refusal(status: number, reason: string): Reply {
 	return { head: { status, reason }, body: NO_BYTES };
-}
-
-async function withinSilence<T>(work: Promise<T>): Promise<T> {
-	const { promise, reject } = Promise.withResolvers<never>();
-	const timer = setTimeout(() => reject(new Error(`it said nothing for ${SILENCE_MS} ms`)), SILENCE_MS);
-	try {
-		return await Promise.race([work, promise]);
-	} finally {
-		clearTimeout(timer);
-	}
 }
 
 /** fetch() says only that it failed; why is in the cause. */

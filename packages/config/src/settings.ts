@@ -1,6 +1,6 @@
 import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
-import { LIMITS, MIB } from "@berth/contracts";
+import { DEPENDENCY_LIMITS, LIMITS, MIB } from "@berth/contracts";
 import { z } from "zod";
 import { misspelt } from "./misspelt.js";
 
@@ -78,6 +78,10 @@ export const settingsSchema = z.object({
 		.string()
 		.regex(/^https?:\/\/[^/?#@\s]+(?:\/[\w.~%-]+)*\/?$/, "http:// or https://, a host, and perhaps a path, without a name or password")
 		.default("https://registry.npmjs.org"),
+	/** How long an installation of dependencies may take, milliseconds. */
+	BERTH_INSTALL_TIMEOUT_MS: whole(1000, 600_000).default(DEPENDENCY_LIMITS.installMs),
+	/** How long the package registry may say nothing during one, milliseconds. */
+	BERTH_INSTALL_SILENCE_MS: whole(500, 600_000).default(DEPENDENCY_LIMITS.silenceMs),
 	/** Idle time after which a warm sandbox is removed, milliseconds. */
 	BERTH_IDLE_TTL_MS: whole(100, 0x7fff_ffff).default(600_000),
 	/** Bodies above 64 KiB of background invocations that haven't run, MiB; beyond it new ones are refused. */
@@ -121,6 +125,8 @@ export interface Settings {
 	readonly prewarmedBuilds: number;
 	/** The package registry, with a `/` at its end. */
 	readonly npmRegistry: string;
+	/** Of an installation, and of a registry that says nothing during one. */
+	readonly install: { readonly timeoutMs: number; readonly silenceMs: number };
 	readonly idleTtlMs: number;
 	/** What may be held on disk for invocations. */
 	readonly storage: { readonly queuedBytes: number; readonly resultBytes: number; readonly logBytes: number };
@@ -226,6 +232,7 @@ export function loadSettings(
 		prewarmed: value.BERTH_PREWARMED,
 		prewarmedBuilds: value.BERTH_PREWARMED_BUILDS,
 		npmRegistry: value.BERTH_NPM_REGISTRY.replace(/\/?$/, "/"),
+		install: Object.freeze({ timeoutMs: value.BERTH_INSTALL_TIMEOUT_MS, silenceMs: value.BERTH_INSTALL_SILENCE_MS }),
 		idleTtlMs: value.BERTH_IDLE_TTL_MS,
 		storage: Object.freeze({
 			queuedBytes: value.BERTH_QUEUED_MIB * MIB,

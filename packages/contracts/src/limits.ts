@@ -55,8 +55,10 @@ export const DEPENDENCY_LIMITS = {
 	fetchBytes: 128 * MIB,
 	fetchedBytes: 512 * MIB,
 	fetches: 5000,
-	/** How long an installation may take, milliseconds; what it is for is bundled after that. */
+	/** How long an installation may take unless the operator says otherwise, milliseconds; what it is for is bundled after that. */
 	installMs: 120_000,
+	/** How long the registry may say nothing, likewise. */
+	silenceMs: 30_000,
 } as const;
 
 /**

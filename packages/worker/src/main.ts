@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Bases, ImageBuilder, StackRemapper } from "@berth/builder";
 import { dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
-import { DEPENDENCY_LIMITS, type FunctionError, HOUR_MS, type Version } from "@berth/contracts";
+import { type FunctionError, HOUR_MS, type Version } from "@berth/contracts";
 import { openBuildSource, openInvocationSource, openNodeMembership } from "@berth/queue";
 import { FunctionRegistry, openArtifactStore } from "@berth/registry";
 import { OciEngine, Pool, type Specialisation } from "@berth/sandbox";
@@ -71,7 +71,8 @@ const builder = new ImageBuilder({
 	sandboxes: new PooledBuildSandboxes(pool),
 	timeoutMs: BUILD_MS,
 	registry: settings.npmRegistry,
-	installMs: DEPENDENCY_LIMITS.installMs,
+	installMs: settings.install.timeoutMs,
+	silenceMs: settings.install.silenceMs,
 	findVersion: (project, name, number) => functions.getVersion(project, name, number),
 	onMend: (name, err) =>
 		log.error({ err, image: name }, "the manifest of an image couldn't be read; it is made again, or its name removed"),

@@ -30,12 +30,17 @@ export async function install(request: InstallRequest, payload: Uint8Array, inst
 	const process_ = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"], cwd: directory, env: { HOME: workspace.directory } });
 	const ended = await endOf(process_, request.limitMs);
 	const { trouble } = registry;
+	const { underWay } = registry;
+	if (ended.isLate) return refused(failure("install_failed", "install", tooLate(request.limitMs, underWay, ended)));
 	if (trouble !== undefined)
 		return refused(failure("registry_unavailable", "install", `The package registry can't be reached: ${trouble}.`));
-	if (ended.isLate)
-		return refused(failure("install_failed", "install", `Installing took longer than ${request.limitMs} ms.${saying(ended)}`));
 	if (ended.code !== 0) return refused(failure("install_failed", "install", `The dependencies can't be installed: ${whyOf(ended)}`));
 	return await put(directory, ask);
+}
+
+function tooLate(limitMs: number, underWay: readonly string[], ended: End): string {
+	const waiting = underWay.length === 0 ? "" : ` It was waiting for the registry's ${underWay.join(", ")}.`;
+	return `Installing took longer than ${limitMs} ms and was stopped.${waiting}${saying(ended)}`;
 }
 
 async function put(directory: string, ask: Ask): Promise<Built> {
@@ -65,15 +70,13 @@ async function endOf(child: ChildProcessByStdio<null, Readable, Readable>, limit
 	const closed = new Promise<number | null>((resolve, reject) => child.once("close", resolve).once("error", reject));
 	try {
 		const [out, log, code] = await Promise.all([text(child.stdout), text(child.stderr), closed]);
-		const lines = log
-			.split("\n")
-			.filter((line) => line.trim() !== "" && !line.startsWith("npm http"))
-			.slice(-LAST_LINES);
+		const all = log.split("\n").filter((line) => line.trim() !== "");
+		const said = all.filter((line) => !line.startsWith("npm http"));
 		return {
 			code,
 			isLate,
 			out,
-			lines: (lines.length > 0 ? lines : log.split("\n").slice(-LAST_LINES)).map((line) => line.slice(0, LINE_CHARS)),
+			lines: (said.length > 0 ? said : all).slice(-LAST_LINES).map((line) => line.slice(0, LINE_CHARS)),
 		};
 	} finally {
 		clearTimeout(timer);

@@ -13,6 +13,7 @@ export class RegistryBridge implements AsyncDisposable {
 	readonly #server: Server;
 	readonly #ask: Ask;
 	readonly #waiting: (() => void)[] = [];
+	readonly #underWay = new Set<string>();
 	#running = 0;
 	/** Why the registry gave something up that wasn't simply missing: the first of it. */
 	trouble: string | undefined;
@@ -33,6 +34,11 @@ export class RegistryBridge implements AsyncDisposable {
 		return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}${new URL(registry).pathname}`;
 	}
 
+	/** Paths that are asked for and not answered in full, the first few. */
+	get underWay(): readonly string[] {
+		return [...this.#underWay].slice(0, 3);
+	}
+
 	async [Symbol.asyncDispose](): Promise<void> {
 		this.#server.closeAllConnections();
 		await new Promise((resolve) => this.#server.close(resolve));
@@ -43,13 +49,16 @@ export class RegistryBridge implements AsyncDisposable {
 			response.writeHead(405).end();
 			return;
 		}
+		const path = request.url ?? "/";
 		await this.#turn();
 		try {
-			await this.#forward(request.url ?? "/", response);
+			this.#underWay.add(path);
+			await this.#forward(path, response);
 		} catch (error) {
 			this.trouble ??= (error as Error).message;
 			response.destroy();
 		} finally {
+			this.#underWay.delete(path);
 			this.#running--;
 			this.#waiting.shift()?.();
 		}

@@ -1,0 +1,88 @@
+import type { ServerResponse } from "node:http";
+import { ApiError } from "@berth/client";
+import type { Problem } from "@berth/contracts";
+import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
+import { tarGz } from "../harness/archives.js";
+import { Deployed, freshName } from "../harness/functions.js";
+import { PackageRegistry, sourceWith } from "../harness/package-registry.js";
+import { Stack } from "../harness/stack.js";
+
+const MIB = 1024 * 1024;
+/** Longer than an installation of one package takes, shorter than a test waits. */
+const INSTALL_MS = 6000;
+const SILENCE_MS = 1000;
+
+let registry: PackageRegistry;
+let stack: Stack;
+const dribbles = new Set<NodeJS.Timeout>();
+beforeAll(async () => {
+	registry = await PackageRegistry.open();
+	stack = await Stack.start({
+		BERTH_NPM_REGISTRY: registry.url,
+		BERTH_INSTALL_TIMEOUT_MS: String(INSTALL_MS),
+		BERTH_INSTALL_SILENCE_MS: String(SILENCE_MS),
+	});
+});
+afterAll(async () => {
+	for (const timer of dribbles) clearInterval(timer);
+	await stack?.stop();
+	await registry?.[Symbol.asyncDispose]();
+});
+beforeEach(() => {
+	registry.instead = () => false;
+});
+
+/** A package of its own for each test: layers are shared by what they are made of. */
+function source(name: string) {
+	registry.publish({ name, version: "1.0.0", files: { "index.js": `module.exports = '${name}';` } });
+	return sourceWith(
+		`import it from '${name}'; export default () => it;`,
+		{ [name]: "1.0.0" },
+		{ [`node_modules/${name}`]: registry.locked(name, "1.0.0") },
+	);
+}
+
+async function deployed(entries: ReturnType<typeof source>): Promise<Deployed> {
+	const name = freshName();
+	return new Deployed(stack, name, (await stack.client.deployArchive(name, { kind: "tar.gz", bytes: tarGz(...entries) })).version);
+}
+
+async function refusal(entries: ReturnType<typeof source>): Promise<Problem> {
+	const error = await deployed(entries).catch((reason: unknown) => reason);
+	if (!(error instanceof ApiError)) throw new Error(`the deploy wasn't refused: ${String(error)}`);
+	return error.problem;
+}
+
+/** Never silent for long, and never done. */
+function dribble(response: ServerResponse): void {
+	response.writeHead(200, { "content-length": String(MIB) });
+	const timer = setInterval(() => response.write("x"), SILENCE_MS / 5);
+	dribbles.add(timer);
+	response.once("close", () => clearInterval(timer));
+}
+
+it("a registry that says nothing is given up, and the same deploy works when it speaks again", async () => {
+	const entries = source("silent");
+	registry.instead = ({ url }) => url?.startsWith("/silent") === true;
+	const problem = await refusal(entries);
+	expect(problem).toMatchObject({ status: 503, code: "registry_unavailable", retryable: true });
+	expect(problem.detail).toMatch(new RegExp(`/silent/.*said nothing for ${SILENCE_MS} ms`));
+	registry.instead = () => false;
+	expect(await (await deployed(entries)).result()).toBe("silent");
+});
+
+it("an installation that takes too long is stopped; what it waited for is said, and the same deploy works later", async () => {
+	const entries = source("endless");
+	registry.instead = ({ url }, response) => {
+		if (url?.startsWith("/endless") !== true) return false;
+		dribble(response);
+		return true;
+	};
+	const problem = await refusal(entries);
+	expect(problem).toMatchObject({ status: 422, code: "install_failed", phase: "install" });
+	expect(problem.detail).toMatch(
+		new RegExp(`longer than ${INSTALL_MS} ms and was stopped.*waiting for the registry's /endless/-/endless-1.0.0.tgz`),
+	);
+	registry.instead = () => false;
+	expect(await (await deployed(entries)).result()).toBe("endless");
+});
