@@ -86,6 +86,16 @@ export interface BootRequest {
 	 * limits from the start, and isn't specialised by the engine. Absent: they come with `specialise`.
 	 */
 	readonly own?: readonly Digest[];
+	/** Whose they are. */
+	readonly of?: VersionImage;
+}
+
+/** The version that an image is of, and the digest of its manifest. */
+export interface VersionImage {
+	readonly project: string;
+	readonly function: string;
+	readonly version: number;
+	readonly image: Digest;
 }
 
 /** Where the worker reads what a sandbox prints and uses. */
@@ -94,15 +104,16 @@ export interface BootAnswer {
 	readonly stdout: string;
 	readonly stderr: string;
 	readonly cgroup: CgroupPaths;
+	/** The file of its cgroup that freezes it, which the worker may write. */
+	readonly freezer: string;
 }
 
-/** Directories of a sandbox's cgroup, all the same one on cgroup v2; and the file that freezes it, which the worker may write. */
+/** Directories of a sandbox's cgroup, all the same one on cgroup v2. */
 export interface CgroupPaths {
 	readonly version: 1 | 2;
 	readonly memory: string;
 	readonly cpu: string;
 	readonly pids: string;
-	readonly freezer: string;
 }
 
 export interface SpecialiseRequest {
@@ -118,6 +129,8 @@ export interface SandboxExit {
 	readonly code: number;
 	/** The most that one of its processes had resident, files included; what the kernel still knows when it has ended (getrusage(2)). */
 	readonly maxResidentBytes: number;
+	/** Whether the engine says that the kernel killed something of it for memory. */
+	readonly oomKilled?: boolean;
 }
 
 /** What the host can do, as probed when the launcher starts. */

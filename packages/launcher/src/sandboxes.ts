@@ -2,7 +2,7 @@ import { closeSync, constants, fstatSync, mkdirSync, openSync, writeFileSync } f
 import { chown, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { BootAnswer, BootRequest, Digest, SandboxExit, SandboxLimits, SpecialiseRequest } from "@berth/contracts";
-import { containerSpec, OOM_SCORE, SANDBOX_UID } from "@berth/sandbox/spec";
+import { containerSpec, OOM_SCORE, SANDBOX_UID, UidRanges } from "@berth/sandbox/spec";
 import { BaseMounts, codeOverlayOptions } from "./base-mounts.js";
 import type { CgroupTree } from "./cgroup.js";
 import type { Host } from "./host.js";
@@ -10,7 +10,6 @@ import type { LayerStore } from "./layers.js";
 import type { OciRuntime } from "./oci-runtime.js";
 import { reapStrays } from "./strays.js";
 import { MS, makeFifo, mount, reap, SyscallError, unmount } from "./syscalls.js";
-import { UidRanges } from "./uid-ranges.js";
 
 /** One sandbox as the launcher knows it. */
 interface Entry {
@@ -105,7 +104,7 @@ export class Sandboxes {
 			throw error;
 		}
 		const { stdout, stderr } = this.#outputsOf(entry);
-		return { stdout, stderr, cgroup: this.#options.cgroups.readPaths(id) };
+		return { stdout, stderr, cgroup: this.#options.cgroups.readPaths(id), freezer: this.#options.cgroups.freezerFile(id) };
 	}
 
 	/** Grafts the function's layers in and sets its limits. No process is started. */

@@ -13,6 +13,7 @@ import {
 	type SandboxKind,
 	type SandboxLimits,
 	type SandboxProgram,
+	type VersionImage,
 } from "@berth/contracts";
 import { heapOf } from "./heap.js";
 
@@ -27,6 +28,8 @@ export interface BootKey {
 	 * none is kept ready that could become any. Absent: a booted sandbox is given them.
 	 */
 	readonly own?: readonly Layer[];
+	/** Whose they are: an engine may show it. */
+	readonly of?: VersionImage;
 }
 
 /** Builds want a bundler's memory, and room for a tree of dependencies with the archives that it comes from. */
@@ -40,14 +43,16 @@ export function keyText({ kind, base, memoryClass, own = [] }: BootKey): string 
 /** Nothing of Python is fixed by its memory: one class, the default's, becomes what any version asks for. */
 const PYTHON_CLASS = memoryClassOf(LIMITS.memoryMiB.default);
 
-/** What a version's sandbox has to be booted as, by an engine that grafts or one that can't. */
+/** What a version's sandbox has to be booted as, by an engine that grafts or one that can't. @param of the version, for an engine to show */
 export function versionKeyOf(
-	{ base, layers }: ImageReference,
+	{ base, layers, digest }: ImageReference,
 	manifest: Pick<Manifest, "runtime" | "memoryMiB">,
 	grafts: boolean,
+	of?: Omit<VersionImage, "image">,
 ): BootKey {
 	const key = bootKeyOf(base, manifest);
-	return grafts ? key : { ...key, own: layers };
+	if (grafts) return key;
+	return { ...key, own: layers, ...(of === undefined ? {} : { of: { ...of, image: digest } }) };
 }
 
 /** What sandboxes of a base are booted as which take any version of it. A version pins its base. */

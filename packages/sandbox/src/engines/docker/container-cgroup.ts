@@ -18,7 +18,8 @@ export function cgroupOf(pid: number, files = { proc: "/proc", root: ROOT }): Cg
 	const at = (controller: string) => {
 		const path = version === 2 ? pathOf("") : pathOf(controller);
 		const directory = path === undefined ? undefined : version === 2 ? join(files.root, path) : join(files.root, controller, path);
-		if (directory === undefined || !existsSync(directory)) throw new Error(`the ${controller} cgroup of process ${pid} can't be found at ${directory ?? files.root}`);
+		if (directory === undefined || !existsSync(directory))
+			throw new Error(`the ${controller} cgroup of process ${pid} can't be found at ${directory ?? files.root}`);
 		return directory;
 	};
 	return { version, memory: at("memory"), cpu: at("cpuacct"), pids: at("pids") };

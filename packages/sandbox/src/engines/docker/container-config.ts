@@ -1,4 +1,4 @@
-import { type BootRequest, type Digest, type SandboxLimits, SANDBOX_PATHS } from "@berth/contracts";
+import { type BootRequest, type Digest, SANDBOX_PATHS, type SandboxLimits } from "@berth/contracts";
 import {
 	CPU_PERIOD_US,
 	CPU_SHARES,
@@ -40,7 +40,7 @@ export interface ContainerPlace {
  * it can't say is in docs/engines.md.
  */
 export function containerConfig(boot: BootRequest, place: ContainerPlace) {
-	const { limits, names } = boot;
+	const { limits, of } = boot;
 	return {
 		Image: place.image,
 		Hostname: HOSTNAME,
@@ -54,9 +54,7 @@ export function containerConfig(boot: BootRequest, place: ContainerPlace) {
 		Labels: {
 			[LABELS.sandbox]: boot.sandbox,
 			[LABELS.node]: place.node,
-			...(names === undefined
-				? {}
-				: { [LABELS.project]: names.project, [LABELS.function]: names.function, [LABELS.version]: String(names.version) }),
+			...(of === undefined ? {} : { [LABELS.project]: of.project, [LABELS.function]: of.function, [LABELS.version]: String(of.version) }),
 		},
 		HostConfig: {
 			...resourcesOf(limits),
@@ -72,7 +70,9 @@ export function containerConfig(boot: BootRequest, place: ContainerPlace) {
 			MaskedPaths: [...MASKED_PATHS, "/sys", "/dev/mqueue"],
 			ReadonlyPaths: READONLY_PATHS,
 			Tmpfs: { "/tmp": tmpfsOptions(limits, place.uid) },
-			Mounts: [{ Type: "bind", Source: place.socket, Target: SANDBOX_PATHS.socket, ReadOnly: true, BindOptions: { Propagation: "rprivate" } }],
+			Mounts: [
+				{ Type: "bind", Source: place.socket, Target: SANDBOX_PATHS.socket, ReadOnly: true, BindOptions: { Propagation: "rprivate" } },
+			],
 		},
 	};
 }

@@ -1,4 +1,4 @@
-import { Agent, type IncomingMessage, request, type RequestOptions } from "node:http";
+import { Agent, type IncomingMessage, type RequestOptions, request } from "node:http";
 import type { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
 
@@ -68,7 +68,7 @@ export class DockerApi {
 	}
 
 	/** Takes over the connection: what a container prints comes on it. @throws DockerError */
-	async hijack(path: string, query: DockerRequest["query"]): Promise<Duplex> {
+	async hijack(path: string, query: Readonly<Record<string, string | number>>): Promise<Duplex> {
 		const what = `POST ${path}`;
 		return await new Promise<Duplex>((resolve, reject) => {
 			const asked = request({
@@ -121,7 +121,7 @@ export class DockerApi {
 	}
 
 	#options(path: string, { method = "GET", query = {} }: DockerRequest, prefix = this.#prefix): RequestOptions {
-		const search = new URLSearchParams(Object.entries(query).map(([name, value]) => [name, String(value)]));
+		const search = new URLSearchParams(Object.entries(query).map(([name, value]): [string, string] => [name, String(value)]));
 		return { socketPath: this.#socketPath, agent: this.#agent, method, path: `${prefix}${path}${search.size === 0 ? "" : `?${search}`}` };
 	}
 }

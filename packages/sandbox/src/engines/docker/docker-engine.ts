@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { release } from "node:os";
 import { createInterface } from "node:readline";
-import type { BootRequest, HostReport, Layer, SandboxExit, SpecialiseRequest } from "@berth/contracts";
-import type { Booted, ImageName, LayerSource, SandboxEngine } from "../../engine.js";
-import { UidRanges } from "../../uid-ranges.js";
+import type { BootRequest, HostReport, Layer, SandboxExit, SpecialiseRequest, VersionImage } from "@berth/contracts";
 import { SANDBOX_UID } from "../../container-spec.js";
+import type { Booted, LayerSource, SandboxEngine } from "../../engine.js";
+import { UidRanges } from "../../uid-ranges.js";
 import { cgroupOf } from "./container-cgroup.js";
 import { containerConfig, LABELS } from "./container-config.js";
 import { ContainerFreezer } from "./container-freezer.js";
@@ -84,8 +84,8 @@ export class DockerEngine implements SandboxEngine {
 		return Promise.resolve(this.#report);
 	}
 
-	async ensureLayers(layers: readonly Layer[], source: LayerSource, image?: ImageName): Promise<void> {
-		await this.#images.ensure(layers, source, image);
+	async ensureLayers(layers: readonly Layer[], source: LayerSource, of?: VersionImage): Promise<void> {
+		await this.#images.ensure(layers, source, of);
 	}
 
 	dropLayers(unusedForMs: number): Promise<number> {
@@ -101,7 +101,7 @@ export class DockerEngine implements SandboxEngine {
 		try {
 			return await booting;
 		} catch (error) {
-			this.#images.forget([...request.base, ...(request.own ?? [])], request.names);
+			this.#images.forget([...request.base, ...(request.own ?? [])], request.of);
 			await this.remove(request.sandbox);
 			throw error;
 		}
@@ -147,7 +147,7 @@ export class DockerEngine implements SandboxEngine {
 	async #boot(request: BootRequest, entry: Entry): Promise<Booted> {
 		const { agentSockets, node } = this.#options;
 		const id = request.sandbox;
-		const image = await this.#images.idOf([...request.base, ...(request.own ?? [])], request.names);
+		const image = await this.#images.idOf([...request.base, ...(request.own ?? [])], request.of);
 		const uid = this.#mapsUids ? SANDBOX_UID : entry.uidBase + SANDBOX_UID;
 		const arch = process.arch as "x64" | "arm64";
 		const config = containerConfig(request, { image, socket: `${agentSockets}/${id}.sock`, uid, node, arch });
@@ -207,7 +207,9 @@ interface Info {
 /** No sandbox starts without every limit set. @throws Error with what is missing and how to mend it */
 function requireOurNeeds(info: Info): void {
 	if (info.KernelVersion !== release())
-		throw new Error(`the Docker Engine runs on another kernel (${info.KernelVersion}) than this worker (${release()}): run Berth on the machine of the Engine`);
+		throw new Error(
+			`the Docker Engine runs on another kernel (${info.KernelVersion}) than this worker (${release()}): run Berth on the machine of the Engine`,
+		);
 	const swaps = Number(/^SwapTotal:\s+(\d+)/m.exec(readFileSync("/proc/meminfo", "utf8"))?.[1] ?? 0) > 0;
 	const missing = [
 		...(info.MemoryLimit ? [] : ["memory limits"]),

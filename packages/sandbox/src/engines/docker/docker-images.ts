@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { type Digest, isDigest, type Layer } from "@berth/contracts";
-import type { ImageName, LayerSource } from "../../engine.js";
+import { type Digest, isDigest, type Layer, type VersionImage } from "@berth/contracts";
+import type { LayerSource } from "../../engine.js";
 import { type DockerApi, DockerError } from "./docker-api.js";
 import { imageArchive } from "./image-archive.js";
 
@@ -29,30 +29,30 @@ export class DockerImages {
 	}
 
 	/** The image of these layers, loaded if it isn't there. Single flight. @returns the Engine's id of it */
-	ensure(layers: readonly Layer[], source: LayerSource, image?: ImageName): Promise<Digest> {
+	ensure(layers: readonly Layer[], source: LayerSource, of?: VersionImage): Promise<Digest> {
 		const digests = layers.map(({ digest }) => digest);
-		const name = nameOf(digests, image);
+		const name = nameOf(digests, of);
 		const known = this.#known.get(name);
 		if (known !== undefined) {
 			known.wantedAtMs = performance.now();
 			return known.work;
 		}
-		const work = this.#load(name, layers, source, image?.manifest);
+		const work = this.#load(name, layers, source, of?.image);
 		this.#known.set(name, { work, wantedAtMs: performance.now() });
 		work.catch(() => this.#known.delete(name));
 		return work;
 	}
 
 	/** The Engine's id of an image that was ensured. @throws Error when it wasn't */
-	async idOf(digests: readonly Digest[], image?: ImageName): Promise<Digest> {
-		const known = this.#known.get(nameOf(digests, image));
-		if (known === undefined) throw new Error(`the image ${nameOf(digests, image)} isn't in the Docker Engine`);
+	async idOf(digests: readonly Digest[], of?: VersionImage): Promise<Digest> {
+		const known = this.#known.get(nameOf(digests, of));
+		if (known === undefined) throw new Error(`the image ${nameOf(digests, of)} isn't in the Docker Engine`);
 		return await known.work;
 	}
 
 	/** What is believed of an image is forgotten: it may be why something failed. */
-	forget(digests: readonly Digest[], image?: ImageName): void {
-		this.#known.delete(nameOf(digests, image));
+	forget(digests: readonly Digest[], of?: VersionImage): void {
+		this.#known.delete(nameOf(digests, of));
 	}
 
 	/** Removes images of ours that nobody asked for in so long and no container needs; how many. */
@@ -109,7 +109,10 @@ export class DockerImages {
 	/** The Engine answers 200 before it has looked at what it gets: what went wrong is in the stream of its answer. */
 	async #send(body: AsyncIterable<Uint8Array>): Promise<void> {
 		const answer = await this.#api.send("/images/load", { method: "POST", query: { quiet: 1 }, body, answerMs: LOAD_MS });
-		const lines = Buffer.concat(await answer.toArray()).toString().split("\n").filter((line) => line.startsWith("{"));
+		const lines = Buffer.concat(await answer.toArray())
+			.toString()
+			.split("\n")
+			.filter((line) => line.startsWith("{"));
 		for (const line of lines) {
 			const { error } = JSON.parse(line) as { error?: string };
 			if (error !== undefined) throw new DockerError("POST /images/load", 0, error);
@@ -125,8 +128,8 @@ function chainOf(layers: readonly Layer[], count: number): string {
 }
 
 /** What it is called in `docker images`: by the version it is of, else by what is in it. */
-function nameOf(digests: readonly Digest[], image: ImageName | undefined): string {
-	const name = image === undefined ? undefined : `berth/${image.name}`;
+function nameOf(digests: readonly Digest[], of: VersionImage | undefined): string {
+	const name = of === undefined ? undefined : `berth/${of.project}/${of.function}:${of.version}`;
 	if (name !== undefined && NAME.test(name)) return name;
 	return `berth/image:${createHash("sha256").update(digests.join()).digest("hex").slice(0, 32)}`;
 }

@@ -17,7 +17,11 @@ export interface LoadableImage {
  * A docker-archive (what `docker save` writes): a list, the image's config, its layers as they are stored. The lowest layers that
  * the Engine has below the same ones are named without being sent. @param sent how many from the top are in it
  */
-export async function* imageArchive({ name, config, layers }: LoadableImage, sent: number, source: LayerSource): AsyncGenerator<Uint8Array> {
+export async function* imageArchive(
+	{ name, config, layers }: LoadableImage,
+	sent: number,
+	source: LayerSource,
+): AsyncGenerator<Uint8Array> {
 	const configFile = `${createHash("sha256").update(config).digest("hex")}.json`;
 	const list = [{ Config: configFile, RepoTags: [name], Layers: layers.map(({ digest }) => fileOf(digest)) }];
 	yield* member("manifest.json", Buffer.from(JSON.stringify(list)));

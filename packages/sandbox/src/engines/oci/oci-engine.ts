@@ -1,6 +1,8 @@
-import type { BootAnswer, BootRequest, Digest, HostReport, SandboxExit, SpecialiseRequest } from "@berth/contracts";
+import type { BootAnswer, BootRequest, Digest, HostReport, Layer, SandboxExit, SpecialiseRequest } from "@berth/contracts";
 import { LAUNCHER_BOUNDS, LAYER_LEASE_MS } from "@berth/contracts";
-import type { LayerSource, SandboxEngine } from "../../engine.js";
+import type { Booted, LayerSource, SandboxEngine } from "../../engine.js";
+import { FifoOutput } from "../../fifo-output.js";
+import { CgroupFreezer } from "../../freezer.js";
 import { LauncherConnection } from "./launcher-connection.js";
 
 /** An OCI runtime (crun or runc), driven by this node's launcher. */
@@ -26,16 +28,24 @@ export class OciEngine implements SandboxEngine {
 		return this.#launcher.request("host", {});
 	}
 
-	async ensureLayers(digests: readonly Digest[], source: LayerSource): Promise<void> {
-		for (const digest of digests) await this.#ensure(digest, source);
+	async ensureLayers(layers: readonly Layer[], source: LayerSource): Promise<void> {
+		for (const { digest } of layers) await this.#ensure(digest, source);
 	}
 
 	async dropLayers(unusedForMs: number): Promise<number> {
 		return (await this.#launcher.request<{ dropped: number }>("dropLayers", { unusedForMs })).dropped;
 	}
 
-	boot(request: BootRequest): Promise<BootAnswer> {
-		return this.#with([...request.base, ...(request.own ?? [])], this.#launcher.request("boot", request));
+	async boot(request: BootRequest): Promise<Booted> {
+		const layers = [...request.base, ...(request.own ?? [])];
+		const { stdout, stderr, cgroup, freezer } = await this.#with(layers, this.#launcher.request<BootAnswer>("boot", request));
+		const output = new FifoOutput(stdout, stderr);
+		try {
+			return { cgroup, cgroupGoes: false, output, freezer: new CgroupFreezer(cgroup.version, freezer) };
+		} catch (error) {
+			output.close();
+			throw error;
+		}
 	}
 
 	async specialise(request: SpecialiseRequest): Promise<void> {
