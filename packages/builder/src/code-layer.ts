@@ -3,14 +3,17 @@ import {
 	type BuildAnswer,
 	type BuildFailure,
 	type Diagnostic,
+	type Language,
 	type Layer,
+	languageOf,
 	parseBuildAnswer,
 	parseBuiltFiles,
 	type SourceRequest,
 	type Version,
 } from "@berth/contracts";
+import { type BuildListener, layerLine, sizeText } from "./build-listener.js";
 import type { BuildRun, BuildSandbox, BuildSandboxes } from "./build-sandbox.js";
-import type { DependencyLayers } from "./dependency-layer.js";
+import type { Dependencies, DependencyLayers } from "./dependency-layer.js";
 import { findLayer, type LayerStores, layerKey, makeFunctionLayer } from "./stored-layer.js";
 import type { LayerEntry } from "./tar-writer.js";
 
@@ -27,8 +30,7 @@ export interface CodeLayer {
 }
 
 /** A dependency layer as a code layer needs it. */
-export interface UsedDependencies {
-	readonly layer: Layer;
+export interface UsedDependencies extends Dependencies {
 	/** Whether the code loads packages from it; else all that it needs is in the bundle. */
 	readonly inImage: boolean;
 	readonly cached: boolean;
@@ -45,11 +47,16 @@ export interface CodeLayerOptions {
 	readonly stores: LayerStores;
 	readonly sandboxes: BuildSandboxes;
 	readonly dependencies: DependencyLayers;
-	/** The package registry's URL: lock files name it. */
-	readonly registry: string;
+	/** Where each language's packages come from: URLs with a `/` at their end, which lock files name. */
+	readonly registries: Readonly<Record<Language, string>>;
 	readonly timeoutMs: number;
 	/** Identity of what builds: another builder makes other layers. */
 	readonly builder: string;
+}
+
+/** The same for one build. */
+export interface CodeLayerBuild extends CodeLayerOptions {
+	readonly listener: BuildListener;
 }
 
 /** The key of a version's code layer: its source and every setting that the bundle depends on. Pure. */
@@ -78,19 +85,21 @@ export interface Bundle {
 }
 
 /** Bundles a source in a sandbox, with its dependencies in it if it has some. @throws BerthError when the sandbox gives no answer that holds */
-export async function bundle(version: Version, source: Uint8Array, options: CodeLayerOptions): Promise<Bundle | BuildFailure> {
+export async function bundle(version: Version, source: Uint8Array, options: CodeLayerBuild): Promise<Bundle | BuildFailure> {
 	const { runtime } = version.manifest;
+	const { listener } = options;
 	let installable: Uint8Array;
+	listener.line({ kind: "step", text: `reading the source (${sizeText(source.byteLength)})` });
 	{
 		using sandbox = await options.sandboxes.acquire();
 		const first = await bundleIn(sandbox, version, source, false, options);
 		if (!("installable" in first)) return first;
 		installable = first.installable;
-		const layer = await options.dependencies.find(installable, runtime);
-		if (layer !== undefined) return await bundleWith({ layer, cached: true }, sandbox, version, source, options);
+		const known = await options.dependencies.find(installable, runtime);
+		if (known !== undefined) return await bundleWith({ ...known, cached: true }, sandbox, version, source, options);
 	}
 	// An installation takes its time: no sandbox waits for it.
-	const installed = await options.dependencies.install(installable, runtime);
+	const installed = await options.dependencies.install(installable, runtime, listener);
 	if ("code" in installed) return installed;
 	using sandbox = await options.sandboxes.acquire();
 	const bundled = await bundleWith(installed, sandbox, version, source, options);
@@ -98,16 +107,19 @@ export async function bundle(version: Version, source: Uint8Array, options: Code
 }
 
 async function bundleWith(
-	{ layer, cached }: { readonly layer: Layer; readonly cached: boolean },
+	{ layer, resolved, cached }: Omit<UsedDependencies, "inImage">,
 	sandbox: BuildSandbox,
 	version: Version,
 	source: Uint8Array,
-	options: CodeLayerOptions,
+	options: CodeLayerBuild,
 ): Promise<Bundle | BuildFailure> {
+	options.listener.line(layerLine({ name: "dependencies", cached, sizeBytes: layer.sizeBytes }));
 	await sandbox.graft(layer);
 	const bundled = await bundleIn(sandbox, version, source, true, options);
 	if ("installable" in bundled) throw new BerthError("build_platform_error", "The build sandbox asks twice for the same dependencies.");
-	return "code" in bundled ? bundled : { ...bundled, dependencies: { layer, cached, inImage: bundled.answer.needsDependencies } };
+	return "code" in bundled
+		? bundled
+		: { ...bundled, dependencies: { layer, ...(resolved && { resolved }), cached, inImage: bundled.answer.needsDependencies } };
 }
 
 /** Stores a bundle as a layer and remembers what it was made of. Whoever asks holds the image store. */
@@ -119,7 +131,7 @@ export async function storeCodeLayer(
 	const startedAt = performance.now();
 	const note: Note = {
 		entry: answer.entry,
-		...(dependencies && { dependencies: { layer: dependencies.layer, inImage: dependencies.inImage } }),
+		...(dependencies && { dependencies: withoutCached(dependencies) }),
 		warnings: answer.warnings,
 	};
 	const layer = await makeFunctionLayer(stores, codeLayerKey(version, builder), files, note);
@@ -134,6 +146,10 @@ export async function storeCodeLayer(
 	return { layer, entry: note.entry, warnings: note.warnings, ...(dependencies && { dependencies }), cached: false, phases };
 }
 
+function withoutCached({ layer, inImage, resolved }: UsedDependencies): Omit<UsedDependencies, "cached"> {
+	return { layer, inImage, ...(resolved && { resolved }) };
+}
+
 type Answered = Bundle | BuildFailure | { readonly installable: Uint8Array };
 
 async function bundleIn(
@@ -141,9 +157,9 @@ async function bundleIn(
 	version: Version,
 	source: Uint8Array,
 	grafted: boolean,
-	{ timeoutMs, registry }: CodeLayerOptions,
+	{ timeoutMs, registries }: CodeLayerOptions,
 ): Promise<Answered> {
-	const run = await sandbox.run(requestOf(version, registry, grafted), source, timeoutMs);
+	const run = await sandbox.run(requestOf(version, registries[languageOf(version.manifest.runtime)], grafted), source, timeoutMs);
 	if (run.outcome !== "answered") return stopped(run, timeoutMs);
 	const answer = parseBuildAnswer(run.answer);
 	if (answer === undefined || answer.ok === "installed")

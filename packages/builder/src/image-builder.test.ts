@@ -92,7 +92,7 @@ async function makeBuilder(sandboxes: BuildSandboxes): Promise<ImageBuilder> {
 		stores: artifacts,
 		sandboxes,
 		timeoutMs: 1000,
-		registry: "http://registry/",
+		registries: { node: "http://registry/", python: "http://index/simple/" },
 		installMs: 1000,
 		silenceMs: 1000,
 		findVersion: async (project, name, number) => recorded.get(`${project}/${name}:${number}`),

@@ -1,7 +1,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { basename } from "node:path";
-import type { Client } from "@berth/client";
-import type { DeployAnswer, InlineDeployInput, ManifestInput, Version } from "@berth/contracts";
+import { ApiError, type Client } from "@berth/client";
+import { buildError, type DeployAnswer, type InlineDeployInput, LIVE, type ManifestInput, problemOf, type Version } from "@berth/contracts";
 import { CommandFailure, EXIT, type ExitCode } from "../exit-codes.js";
 import { parseDurationMs } from "../input/durations.js";
 import {
@@ -18,6 +18,7 @@ import {
 import { parseCpuMilli, parseMemoryMiB } from "../input/sizes.js";
 import { packDirectory } from "../input/source-directory.js";
 import type { Registrar } from "../registrar.js";
+import { BuildView } from "../render/build-log.js";
 import { deployedText } from "../render/deployed.js";
 import { diagnosticText } from "../render/diagnostics.js";
 import type { Session } from "../session.js";
@@ -60,10 +61,26 @@ export function registerDeploy({ program, action }: Registrar): void {
 			action(async (session: Session, options: DeployCommandOptions, path: string) => {
 				const source = await readSource(path, options);
 				const { client, url } = await session.connect();
-				const answer = await source.send(client, options.wait);
-				return report(session, url, answer);
+				// For programs the answer alone, for people the build as it goes.
+				const isWatched = options.wait && !session.json;
+				const sent = await source.send(client, options.wait && session.json);
+				return report(session, url, isWatched && !sent.unchanged ? await watched(session, client, sent.version) : sent);
 			}),
 		);
+}
+
+/** Shows a build until it has ended. @throws ApiError when it failed, as a deploy that waits is answered */
+async function watched({ terminal }: Session, client: Client, { function: name, number }: Version): Promise<DeployAnswer> {
+	const view = new BuildView(terminal);
+	await client.followBuild(name, number, view);
+	terminal.clearStatus();
+	const version = await client.version(name, number);
+	if (version.failure !== undefined) {
+		const { code, message, issues, extra } = buildError(version, version.failure);
+		throw new ApiError(problemOf(code, message, issues, extra));
+	}
+	const live = (await client.aliases(name)).find((alias) => alias.name === LIVE);
+	return { version, unchanged: false, ...(live === undefined ? {} : { live }) };
 }
 
 /** A source ready to be sent. */
