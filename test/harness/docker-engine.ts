@@ -1,10 +1,11 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { request } from "node:http";
 import { delimiter, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { eventually } from "./eventually.js";
 
 /** Debian's docker.io and containerd, as the set-up of tests unpacks them. */
@@ -56,6 +57,13 @@ export class DockerDaemon implements AsyncDisposable {
 	/** For a stack that is to use it. */
 	get settings(): Readonly<Record<string, string>> {
 		return { BERTH_ENGINE: "docker", BERTH_DOCKER_SOCKET: this.socketPath };
+	}
+
+	/** Docker's own command line. */
+	docker(...args: readonly string[]): Promise<{ readonly stdout: string; readonly stderr: string }> {
+		return promisify(execFile)(join(UNPACKED, "usr/bin/docker"), ["--host", `unix://${this.socketPath}`, ...args], {
+			env: { HOME: this.directory },
+		});
 	}
 
 	/** Asks the Engine API by another way than the one that is tested. */
