@@ -1,4 +1,14 @@
-import type { BootRequest, CgroupPaths, Digest, HostReport, Layer, SandboxExit, SpecialiseRequest, VersionImage } from "@berth/contracts";
+import type {
+	BootRequest,
+	CgroupPaths,
+	Digest,
+	HostReport,
+	Layer,
+	SandboxExit,
+	SpecialiseAnswer,
+	SpecialiseRequest,
+	VersionImage,
+} from "@berth/contracts";
 import type { Freezer } from "./freezer.js";
 
 /**
@@ -21,8 +31,8 @@ export interface SandboxEngine {
 	dropLayers(unusedForMs: number): Promise<number>;
 	/** Starts a sandbox's container, with its function's own layers in place if there are some; resolves when it runs (its agent connects by itself). */
 	boot(request: BootRequest): Promise<Booted>;
-	/** Grafts a function's layers into a booted sandbox and sets its limits, without a process. */
-	specialise(request: SpecialiseRequest): Promise<void>;
+	/** Grafts a function's layers into a booted sandbox, sets its limits and connects it to its network, without a process. */
+	specialise(request: SpecialiseRequest): Promise<SpecialiseAnswer>;
 	/** Resolves when nothing of the sandbox runs any more. Idempotent. */
 	kill(sandbox: string): Promise<void>;
 	/** Kills if needed and removes everything. Idempotent. */
@@ -41,6 +51,8 @@ export interface Booted {
 	readonly cgroupGoes: boolean;
 	readonly output: SandboxOutput;
 	readonly freezer: Freezer;
+	/** What the sandbox is called on its network of functions. */
+	readonly address?: string;
 }
 
 export type OutputStream = "stdout" | "stderr";

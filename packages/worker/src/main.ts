@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { type Bases, ImageBuilder, StackRemapper } from "@berth/builder";
-import { dropPrivileges, exitWithParent, loadSettings } from "@berth/config";
+import { dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
 import { type FunctionError, HOUR_MS, type Version } from "@berth/contracts";
 import { openBuildSource, openInvocationSource, openNodeMembership } from "@berth/queue";
 import { FunctionRegistry, openArtifactStore } from "@berth/registry";
@@ -14,6 +14,7 @@ import { PooledBuildSandboxes } from "./build-sandboxes.js";
 import { Builds } from "./builds.js";
 import { groupsFor, openEngine, removeLeftovers } from "./engine.js";
 import { Images } from "./images/images.js";
+import { Mirror, type MirrorPlace, mirrorOrigin } from "./images/mirror.js";
 import { NodeAnswers } from "./node-answers.js";
 import { ReadyVersions } from "./versions.js";
 
@@ -43,7 +44,13 @@ if (process.argv[2] === "--remove-leftovers") {
 	process.exit(0);
 }
 removeOldSockets();
-const artifacts = await openArtifactStore(paths.artifacts, { budgets: settings.storage });
+const mirrorPlace = mirrorPlaceOf(settings);
+const artifacts = await openArtifactStore(paths.artifacts, {
+	budgets: settings.storage,
+	...(mirrorPlace && {
+		origin: mirrorOrigin(mirrorPlace, (digest, why) => log.warn({ digest, why }, "a blob was brought from the image repository")),
+	}),
+});
 const bases = JSON.parse(readFileSync(paths.bases, "utf8")) as Bases;
 const engine = await openEngine(settings, node);
 engine.onLost((cause) => {
@@ -80,19 +87,22 @@ const builder = new ImageBuilder({
 	onMend: (name, err) =>
 		log.error({ err, image: name }, "the manifest of an image couldn't be read; it is made again, or its name removed"),
 });
-const builds = new Builds({ functions, artifacts, builder, metrics, log, warmLayers: warmVersion });
+const { networks } = await engine.host();
+const builds = new Builds({ functions, artifacts, builder, metrics, log, warmLayers: warmVersion, networkMissing: networks.missing });
 const attempts = new Attempts({ node, pool, versions: new ReadyVersions(functions), artifacts, metrics, onTrouble, remap });
 const incarnation = randomUUID();
 const invocationSource = await openInvocationSource({ durableUrl, fastUrl, nodeId: node, incarnation, logger: log });
 const buildSource = await openBuildSource({ durableUrl, logger: log });
 const membership = await openNodeMembership({ fastUrl, logger: log });
 const images = new Images({ artifacts, functions, registries: settings.registries, warmLayers: ensureLayers, log });
+const mirror = mirrorPlace && new Mirror({ place: mirrorPlace, artifacts, functions, log });
 const answers = new NodeAnswers(node, pool, builds, images, metrics);
 
 await pool.start();
 const sweepImages = () => void builds.sweep().catch((err: unknown) => log.error({ err }, "images that nobody needs couldn't be removed"));
 sweepImages();
 functions.onChange((name) => {
+	mirror?.wake();
 	if (name === undefined) sweepImages();
 	else
 		builds.forget(name).catch((err: unknown) => log.error({ err, function: name }, "the images of a deleted function couldn't be removed"));
@@ -105,6 +115,7 @@ await invocationSource.start(
 	({ body }) => artifacts.queued.removeBody(body),
 );
 await buildSource.start((task, attempt) => builds.run(task, attempt), BUILDS_AT_ONCE);
+mirror?.start();
 const sweeper = setInterval(() => {
 	sweepPayloads().catch((err: unknown) => log.error({ err }, "old payloads couldn't be removed"));
 	engine.dropLayers(LAYERS_KEPT_MS).catch((err: unknown) => log.error({ err }, "layers that nobody wants couldn't be removed"));
@@ -115,6 +126,7 @@ async function stop(): Promise<void> {
 	if (stopping) return;
 	stopping = true;
 	clearInterval(sweeper);
+	await mirror?.close();
 	await membership.drain();
 	await Promise.all([invocationSource.drain(GRACE_MS), buildSource.close()]);
 	await membership.leave();
@@ -129,6 +141,12 @@ process.once("SIGTERM", () => void stop());
 process.once("SIGINT", () => void stop());
 exitWithParent(() => void stop());
 process.stdout.write(`${JSON.stringify({ ready: true, node })}\n`);
+
+/** The setting names a registry that is listed: the settings were checked. */
+function mirrorPlaceOf({ imageRepository, registries }: Settings): MirrorPlace | undefined {
+	const access = registries.find(({ host }) => host === imageRepository?.host);
+	return imageRepository && access && { access, name: imageRepository.name };
+}
 
 /** Sockets of sandboxes of an earlier worker: nobody listens on them any more. */
 function removeOldSockets(): void {

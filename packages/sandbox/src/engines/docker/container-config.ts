@@ -58,7 +58,7 @@ export function containerConfig(boot: BootRequest, place: ContainerPlace) {
 		},
 		HostConfig: {
 			...resourcesOf(limits),
-			NetworkMode: "none",
+			NetworkMode: boot.network === "host" ? "host" : "none",
 			IpcMode: "none",
 			CgroupnsMode: "private",
 			LogConfig: { Type: "none", Config: {} },

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { release } from "node:os";
 import { createInterface } from "node:readline";
-import type { BootRequest, HostReport, Layer, SandboxExit, SpecialiseRequest, VersionImage } from "@berth/contracts";
+import type { BootRequest, HostReport, Layer, SandboxExit, SpecialiseAnswer, SpecialiseRequest, VersionImage } from "@berth/contracts";
 import { SANDBOX_UID } from "../../container-spec.js";
 import type { Booted, LayerSource, SandboxEngine } from "../../engine.js";
 import { UidRanges } from "../../uid-ranges.js";
@@ -11,6 +11,9 @@ import { ContainerFreezer } from "./container-freezer.js";
 import { ContainerOutput } from "./container-output.js";
 import { DockerApi, DockerError } from "./docker-api.js";
 import { DockerImages } from "./docker-images.js";
+
+/** What a version is told that asks for one. */
+const NO_NETWORKS = "the engine docker gives functions none";
 
 export interface DockerEngineOptions {
 	readonly socketPath: string;
@@ -56,7 +59,12 @@ export class DockerEngine implements SandboxEngine {
 		this.#images = new DockerImages(api);
 		this.#uids = new UidRanges(options.uidBase);
 		this.#mapsUids = info.SecurityOptions.some((option) => /name=(?:userns|rootless)/.test(option));
-		this.#report = { cgroups: info.CgroupVersion === "2" ? "v2" : "v1", ociRuntime: "docker", ociRuntimeVersion: info.ServerVersion };
+		this.#report = {
+			cgroups: info.CgroupVersion === "2" ? "v2" : "v1",
+			ociRuntime: "docker",
+			ociRuntimeVersion: info.ServerVersion,
+			networks: { missing: NO_NETWORKS, gateway: "127.0.0.1" },
+		};
 	}
 
 	/** Connects, and removes what an earlier worker of this node left. @throws DockerError when it can't be had, Error when it can't hold our limits */
@@ -93,6 +101,7 @@ export class DockerEngine implements SandboxEngine {
 	}
 
 	async boot(request: BootRequest): Promise<Booted> {
+		if (request.network !== "none" && request.network !== "host") throw new Error(`${request.sandbox}: ${NO_NETWORKS}`);
 		if (this.#entries.has(request.sandbox)) throw new Error(`${request.sandbox} exists already`);
 		const entry: Entry = { uidBase: this.#uids.take(), ended: Promise.withResolvers(), booting: Promise.resolve(), oomKilled: false };
 		this.#entries.set(request.sandbox, entry);
@@ -107,7 +116,7 @@ export class DockerEngine implements SandboxEngine {
 		}
 	}
 
-	specialise(request: SpecialiseRequest): Promise<void> {
+	specialise(request: SpecialiseRequest): Promise<SpecialiseAnswer> {
 		return Promise.reject(new Error(`${request.sandbox}: a Docker Engine gives a container nothing once it runs`));
 	}
 

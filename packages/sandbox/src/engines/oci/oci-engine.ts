@@ -1,4 +1,13 @@
-import type { BootAnswer, BootRequest, Digest, HostReport, Layer, SandboxExit, SpecialiseRequest } from "@berth/contracts";
+import type {
+	BootAnswer,
+	BootRequest,
+	Digest,
+	HostReport,
+	Layer,
+	SandboxExit,
+	SpecialiseAnswer,
+	SpecialiseRequest,
+} from "@berth/contracts";
 import { LAUNCHER_BOUNDS, LAYER_LEASE_MS } from "@berth/contracts";
 import type { Booted, LayerSource, SandboxEngine } from "../../engine.js";
 import { FifoOutput } from "../../fifo-output.js";
@@ -11,6 +20,8 @@ export class OciEngine implements SandboxEngine {
 	readonly #launcher: LauncherConnection;
 	/** A connection for layers alone: a large one must not stand in the way of a thaw. */
 	readonly #bulk: LauncherConnection;
+	/** Where layers came from last. */
+	#source: LayerSource | undefined;
 	/** Layers that are there or on their way, and since when that is known. */
 	readonly #present = new Map<Digest, { readonly work: Promise<void>; readonly askedAtMs: number }>();
 
@@ -29,6 +40,7 @@ export class OciEngine implements SandboxEngine {
 	}
 
 	async ensureLayers(layers: readonly Layer[], source: LayerSource): Promise<void> {
+		this.#source = source;
 		for (const { digest } of layers) await this.#ensure(digest, source);
 	}
 
@@ -38,18 +50,19 @@ export class OciEngine implements SandboxEngine {
 
 	async boot(request: BootRequest): Promise<Booted> {
 		const layers = [...request.base, ...(request.own ?? [])];
-		const { stdout, stderr, cgroup, freezer } = await this.#with(layers, this.#launcher.request<BootAnswer>("boot", request));
+		const answer = await this.#withLayers(layers, () => this.#launcher.request<BootAnswer>("boot", request));
+		const { stdout, stderr, cgroup, freezer, ...more } = answer;
 		const output = new FifoOutput(stdout, stderr);
 		try {
-			return { cgroup, cgroupGoes: false, output, freezer: new CgroupFreezer(cgroup.version, freezer) };
+			return { ...more, cgroup, cgroupGoes: false, output, freezer: new CgroupFreezer(cgroup.version, freezer) };
 		} catch (error) {
 			output.close();
 			throw error;
 		}
 	}
 
-	async specialise(request: SpecialiseRequest): Promise<void> {
-		await this.#with(request.layers, this.#launcher.request("specialise", request));
+	async specialise(request: SpecialiseRequest): Promise<SpecialiseAnswer> {
+		return await this.#withLayers(request.layers, () => this.#launcher.request("specialise", request));
 	}
 
 	async kill(sandbox: string): Promise<void> {
@@ -83,25 +96,43 @@ export class OciEngine implements SandboxEngine {
 		return work;
 	}
 
-	/** What is believed about layers is forgotten when something that needs them fails: they may be why. */
-	async #with<Answer>(layers: readonly Digest[], step: Promise<Answer>): Promise<Answer> {
+	/** What is believed about layers is forgotten when something that needs them fails. If they are why, it is tried once more with them. */
+	async #withLayers<Answer>(layers: readonly Digest[], step: () => Promise<Answer>): Promise<Answer> {
 		try {
-			return await step;
+			return await step();
 		} catch (error) {
 			for (const digest of layers) this.#present.delete(digest);
-			throw error;
+			if (!(await this.#bringMissing(layers))) throw error;
+			return await step();
 		}
+	}
+
+	/** @returns whether any was missing */
+	async #bringMissing(layers: readonly Digest[]): Promise<boolean> {
+		let missing = false;
+		for (const digest of layers) {
+			const { present } = await this.#launcher.request<{ present: boolean }>("hasLayer", { digest });
+			if (present || this.#source === undefined) continue;
+			await this.#ensure(digest, this.#source);
+			missing = true;
+		}
+		return missing;
 	}
 
 	async #import(digest: Digest, source: LayerSource): Promise<void> {
 		const { present } = await this.#launcher.request<{ present: boolean }>("hasLayer", { digest });
 		if (present) return;
+		// A source that finds its bytes to be damaged when it has read them gets them anew for the second time.
+		await this.#send(digest, source).catch(() => this.#send(digest, source));
+	}
+
+	#send(digest: Digest, source: LayerSource): Promise<void> {
 		const connection = this.#bulk;
 		this.#turn = this.#turn.then(
 			() => send(connection, digest, source),
 			() => send(connection, digest, source),
 		);
-		await this.#turn;
+		return this.#turn;
 	}
 
 	/** Chunks of one layer at a time go over a connection. */
