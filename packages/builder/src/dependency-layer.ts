@@ -1,34 +1,24 @@
 import { createHash } from "node:crypto";
-import {
-	BerthError,
-	type BuildFailure,
-	DEPENDENCY_LIMITS,
-	type Layer,
-	MINUTE_MS,
-	parseBuildAnswer,
-	parseInstalledIndex,
-	type Runtime,
-} from "@berth/contracts";
+import { BerthError, type BuildFailure, type Layer, parseInstalledIndex, type Runtime } from "@berth/contracts";
 import type { ScratchFile } from "@berth/registry";
-import type { BuildRun, BuildSandboxes } from "./build-sandbox.js";
-import { questionOf, RegistryFetches } from "./registry-fetches.js";
+import { installFailure, runStep, type StepOptions } from "./dependency-step.js";
+import type { PackageSources } from "./package-sources.js";
 import { findLayer, fitsFunctionLayer, type LayerStores, layerKey, makeFunctionLayer } from "./stored-layer.js";
 import type { LayerEntry } from "./tar-writer.js";
+import { UnderWay } from "./under-way.js";
 
-/** What the sandbox keeps of its time to say how far it came, and to hand over what it installed, milliseconds. */
-const HANDOVER_MS = MINUTE_MS;
-
-export interface DependencyLayersOptions {
+export interface DependencyLayersOptions extends StepOptions {
 	readonly stores: LayerStores;
-	readonly sandboxes: BuildSandboxes;
-	/** The package registry's URL, with a `/` at its end. */
-	readonly registry: string;
 	/** Identity of what installs. */
 	readonly builder: string;
-	/** How long an installation may take, milliseconds. */
-	readonly installMs: number;
-	/** How long the registry may say nothing, milliseconds. */
-	readonly silenceMs: number;
+}
+
+/** What a layer of dependencies is made of. */
+export interface Wanted {
+	/** The bytes that are all that the installing sandbox gets. */
+	readonly installable: Uint8Array;
+	readonly runtime: Runtime;
+	readonly sources: PackageSources;
 }
 
 /** A layer of dependencies, and whether it was there; or why there is none. */
@@ -41,72 +31,47 @@ export type Installed = { readonly layer: Layer; readonly cached: boolean; reado
  */
 export class DependencyLayers {
 	readonly #options: DependencyLayersOptions;
-	readonly #underWay = new Map<string, Promise<Installed>>();
+	readonly #underWay = new UnderWay<Installed>();
 
 	constructor(options: DependencyLayersOptions) {
 		this.#options = options;
 	}
 
 	/** The layer that was made of this before. */
-	async find(installable: Uint8Array, runtime: Runtime): Promise<Layer | undefined> {
+	async find(wanted: Wanted): Promise<Layer | undefined> {
 		using _hold = await this.#options.stores.images.hold();
-		const known = await findLayer(this.#options.stores, this.#keyOf(installable, runtime));
+		const known = await findLayer(this.#options.stores, this.#keyOf(wanted));
 		return known && { digest: known.digest, sizeBytes: known.sizeBytes };
 	}
 
 	/** Installs; who asks for the same meanwhile waits for it. @throws BerthError when we are to blame */
-	async install(installable: Uint8Array, runtime: Runtime): Promise<Installed> {
-		const key = this.#keyOf(installable, runtime);
-		const other = this.#underWay.get(key);
-		if (other !== undefined) {
-			const installed = await other;
-			return "layer" in installed ? { ...installed, cached: true } : installed;
-		}
-		const work = this.#install(installable, key).finally(() => this.#underWay.delete(key));
-		this.#underWay.set(key, work);
-		return await work;
+	async install(wanted: Wanted): Promise<Installed> {
+		const key = this.#keyOf(wanted);
+		const { value, joined } = await this.#underWay.join(key, () => this.#install(wanted, key));
+		return joined && "layer" in value ? { ...value, cached: true } : value;
 	}
 
-	#keyOf(installable: Uint8Array, runtime: Runtime): string {
+	#keyOf({ installable, runtime, sources }: Wanted): string {
 		const lock = createHash("sha256").update(installable).digest("hex");
-		return layerKey("dependencies", [this.#options.builder, runtime, process.platform, process.arch, lock]);
+		const owned = sources.owner === undefined ? [] : [sources.owner];
+		return layerKey("dependencies", [this.#options.builder, runtime, process.platform, process.arch, lock, ...owned]);
 	}
 
-	async #install(installable: Uint8Array, key: string): Promise<Installed> {
-		const { stores, sandboxes, registry, installMs, silenceMs } = this.#options;
+	async #install({ installable, sources }: Wanted, key: string): Promise<Installed> {
+		const { stores, installMs } = this.#options;
 		const startedAt = performance.now();
 		await using spool = await stores.images.scratchFile();
-		using fetches = new RegistryFetches(registry, silenceMs);
-		const run = await this.#run(sandboxes, installable, spool, fetches);
-		if (run.outcome !== "answered") return stopped(run, installMs);
-		const answer = parseBuildAnswer(run.answer);
-		if (answer === undefined || answer.ok === true || answer.ok === "dependencies")
+		const request = { step: "install", registries: sources.registries, limitMs: installMs } as const;
+		const run = await runStep(request, installable, sources, this.#options, spool);
+		if ("code" in run) return run;
+		if (run.answer.ok !== "installed")
 			throw new BerthError("build_platform_error", "The installing sandbox gave an answer that isn't one.");
-		if (!answer.ok) return { code: answer.code, phase: answer.phase, message: answer.message, diagnostics: answer.diagnostics };
 		const entries = entriesOf(run.body, spool);
 		const unfit = entries.find(({ path }) => !fitsFunctionLayer(path));
 		if (unfit !== undefined)
-			return failure("dependencies_rejected", `${JSON.stringify(unfit.path)} has a longer name than a layer has room for.`);
+			return installFailure("dependencies_rejected", `${JSON.stringify(unfit.path)} has a longer name than a layer has room for.`);
 		using _hold = await stores.images.hold();
 		return { layer: await makeFunctionLayer(stores, key, entries), cached: false, installMs: performance.now() - startedAt };
-	}
-
-	async #run(sandboxes: BuildSandboxes, installable: Uint8Array, spool: ScratchFile, fetches: RegistryFetches): Promise<BuildRun> {
-		const { registry, installMs } = this.#options;
-		using sandbox = await sandboxes.acquire();
-		return await sandbox.run(
-			{ step: "install", registry, limitMs: installMs },
-			installable,
-			installMs + HANDOVER_MS,
-			async (head, body) => {
-				const question = questionOf(head);
-				if (question.kind === "fetch") return await fetches.fetch(question.path);
-				if (question.kind === "read") return await fetches.read(question.handle);
-				if (spool.sizeBytes + body.byteLength > DEPENDENCY_LIMITS.treeBytes + 1024) throw new Error("it puts more than it may");
-				await spool.append(body);
-				return { head: {} };
-			},
-		);
 	}
 }
 
@@ -131,19 +96,4 @@ function parsed(body: Uint8Array): unknown {
 		if (error instanceof SyntaxError) return undefined;
 		throw error;
 	}
-}
-
-function stopped({ outcome, message }: Exclude<BuildRun, { outcome: "answered" }>, installMs: number): BuildFailure {
-	if (outcome === "timed_out")
-		return failure("build_timed_out", `Installing the dependencies took longer than ${installMs} ms and was stopped.`);
-	if (outcome === "out_of_memory")
-		return failure(
-			"install_failed",
-			"Installing the dependencies used more memory than a build may; leave out what the function doesn't need.",
-		);
-	return failure("install_failed", `Installing the dependencies ended before it was done: ${message}`);
-}
-
-function failure(code: BuildFailure["code"], message: string): BuildFailure {
-	return { code, phase: "install", message, diagnostics: [] };
 }

@@ -12,6 +12,7 @@ import { bundle, type CodeLayer, type CodeLayerOptions, findCodeLayer, storeCode
 import { DependencyLayers } from "./dependency-layer.js";
 import { imageLabels } from "./image-labels.js";
 import { imageTag, parseImageTag } from "./image-tag.js";
+import { LockLayers } from "./lock-layer.js";
 import { storeImage } from "./oci-image.js";
 
 /** What became of a build. A source that doesn't build is a value. */
@@ -25,7 +26,7 @@ export type BuildResult =
 	  }
 	| { readonly ok: false; readonly failure: BuildFailure; readonly report: BuildReport };
 
-export interface ImageBuilderOptions extends Omit<CodeLayerOptions, "builder" | "dependencies"> {
+export interface ImageBuilderOptions extends Omit<CodeLayerOptions, "builder" | "dependencies" | "locks"> {
 	/** How long an installation of dependencies may take, milliseconds. */
 	readonly installMs: number;
 	/** How long the package registry may say nothing, milliseconds. */
@@ -49,7 +50,8 @@ export class ImageBuilder {
 	constructor(options: ImageBuilderOptions) {
 		this.#options = options;
 		const builder = options.bases.build.digest;
-		this.#layers = { ...options, builder, dependencies: new DependencyLayers({ ...options, builder }) };
+		const parts = { ...options, builder };
+		this.#layers = { ...parts, dependencies: new DependencyLayers(parts), locks: new LockLayers(parts) };
 	}
 
 	/**
@@ -59,16 +61,17 @@ export class ImageBuilder {
 	 */
 	async build(version: Version, source: () => Promise<Uint8Array>): Promise<BuildResult> {
 		const startedAt = performance.now();
+		const sources = await this.#options.sourcesOf(version.project);
 		const known = await this.#holding(async () => {
-			const code = await findCodeLayer(version, this.#layers);
+			const code = await findCodeLayer(version, this.#layers, sources);
 			return code && (await this.#assemble(version, code, startedAt));
 		});
 		if (known !== undefined) return known;
 		// A sandbox takes its time, and a tenant can draw it out: nothing is held meanwhile.
-		const made = await bundle(version, await source(), this.#layers);
+		const made = await bundle(version, await source(), this.#layers, sources);
 		if ("code" in made)
 			return { ok: false, failure: made, report: { durationMs: performance.now() - startedAt, phases: {}, layers: [], warnings: [] } };
-		return await this.#holding(async () => this.#assemble(version, await storeCodeLayer(version, made, this.#layers), startedAt));
+		return await this.#holding(async () => this.#assemble(version, await storeCodeLayer(version, made, this.#layers, sources), startedAt));
 	}
 
 	/** Removes the names of a function's images, and what nothing needs any more. */
@@ -139,15 +142,17 @@ export class ImageBuilder {
 		const imageAt = performance.now();
 		const base = bases[version.manifest.runtime];
 		const found = await this.#lookFor(base);
-		const { dependencies } = code;
+		const { dependencies, lock } = code;
 		const layers = dependencies?.inImage === true ? [dependencies.layer, code.layer] : [code.layer];
 		const image = await storeImage(stores.images, [...base.layers, ...layers], imageLabels(version, base, code.entry));
 		await stores.images.tag(imageTag(version), image.manifest, version.createdAt);
-		if (dependencies?.inImage === false) await this.#keep(dependencies.layer, version);
+		const beside = [...(dependencies?.inImage === false ? [dependencies.layer] : []), ...(lock === undefined ? [] : [lock.layer])];
+		if (beside.length > 0) await this.#keep(beside, version);
 		const report: BuildReport = {
 			durationMs: performance.now() - startedAt,
 			phases: { ...code.phases, image: performance.now() - imageAt },
 			layers: [...found, ...dependenciesIn(code), { name: "code", cached: code.cached, sizeBytes: code.layer.sizeBytes }],
+			...(lock && { lockfile: lock.report }),
 			warnings: code.warnings,
 		};
 		return { ok: true, image: { digest: image.digest, base, layers, entry: code.entry }, report, bundled: !code.cached };
@@ -162,11 +167,16 @@ export class ImageBuilder {
 		return BASE_LAYERS.map((name, i) => ({ name, cached: true, sizeBytes: layers[i]?.sizeBytes ?? 0 }));
 	}
 
-	/** Packages that are all in the bundle aren't in the image; they stay for the version's sake: the next one has the same, most often. */
-	async #keep({ digest, sizeBytes }: Layer, version: Version): Promise<void> {
+	/**
+	 * Packages that are all in the bundle aren't in the image; they stay for the version's sake: the next one has the same,
+	 * most often. So does the lock file that they were resolved to.
+	 */
+	async #keep(layers: readonly Layer[], version: Version): Promise<void> {
 		const { images } = this.#options.stores;
-		if (!(await images.hasBlob(digest))) return;
-		const { manifest } = await storeImage(images, [{ digest, sizeBytes }], {});
+		const there = await Promise.all(layers.map(({ digest }) => images.hasBlob(digest)));
+		const kept = layers.flatMap(({ digest, sizeBytes }, i) => (there[i] === true ? [{ digest, sizeBytes }] : []));
+		if (kept.length === 0) return;
+		const { manifest } = await storeImage(images, kept, {});
 		await images.tag(dependenciesName(version), manifest);
 	}
 }

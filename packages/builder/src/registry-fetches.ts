@@ -1,5 +1,8 @@
 import { type BuildQuestion, DEPENDENCY_LIMITS, type FetchReply, QUESTIONS, type ReadReply } from "@berth/contracts";
+import type { PackageSources } from "./package-sources.js";
 
+/** Redirects that are followed for one request. */
+const REDIRECTS = 3;
 /** Characters that paths of a package registry have: names, scopes (also as %2f), versions. */
 const PATH = /^\/[\w.~!*'()@+%/-]{1,512}$/;
 /** What npm asks for when it only wants to install: a twentieth of a package's full record. */
@@ -17,14 +20,17 @@ interface Reading {
 	/** What was read and not given yet. */
 	held: Uint8Array;
 	bytes: number;
+	readonly mostBytes: number;
 }
 
 /**
- * One installation's way to the package registry: GET, paths below the registry's own URL, no redirect, bounded in
- * size, number and time. It is asked from a sandbox, so nothing else of what is asked for is believed.
+ * One installation's way to its project's package registries: GET, paths below a registry's own URL, redirects only to
+ * where the operator allows them, bounded in size, number and time. It is asked from a sandbox, so nothing else of what
+ * is asked for is believed. A login is sent to its own origin and nowhere else, and never comes back.
  */
 export class RegistryFetches implements Disposable {
-	readonly #registry: URL;
+	readonly #registries: readonly URL[];
+	readonly #sources: PackageSources;
 	readonly #silenceMs: number;
 	readonly #stop = new AbortController();
 	readonly #readings = new Map<number, Reading>();
@@ -32,23 +38,19 @@ export class RegistryFetches implements Disposable {
 	#handles = 0;
 	#bytes = 0;
 
-	/**
-	 * @param registry URL, with a `/` at its end
-	 * @param silenceMs how long it may say nothing
-	 */
-	constructor(registry: string, silenceMs: number) {
+	/** @param silenceMs how long a registry may say nothing */
+	constructor(sources: PackageSources, silenceMs: number) {
+		this.#sources = sources;
 		this.#silenceMs = silenceMs;
-		this.#registry = new URL(registry);
+		this.#registries = sources.registries.map(({ url }) => new URL(url));
 	}
 
-	async fetch(path: string): Promise<Reply> {
-		const url = this.#urlOf(path);
-		if (url === undefined) return refusal(400, "it isn't a path of the registry");
+	async fetch(host: string, path: string): Promise<Reply> {
+		const url = this.#urlOf(host, path);
+		if (url === undefined) return refusal(400, "it isn't a path of a registry of this project");
 		if (++this.#fetches > DEPENDENCY_LIMITS.fetches) return refusal(429, `more than ${DEPENDENCY_LIMITS.fetches} requests`);
 		try {
-			return this.#begin(
-				await this.#withinSilence(fetch(url, { headers: { accept: ACCEPT }, redirect: "manual", signal: this.#stop.signal })),
-			);
+			return this.#begin(await this.#follow(url));
 		} catch (error) {
 			return refusal(502, reasonOf(error as Error));
 		}
@@ -73,21 +75,45 @@ export class RegistryFetches implements Disposable {
 		this.#readings.clear();
 	}
 
-	/** The registry's own URL with the path in it; undefined when it leads anywhere else. */
-	#urlOf(path: string): URL | undefined {
+	/** The URL of a path of one of the registries; undefined when it leads anywhere else. */
+	#urlOf(host: string, path: string): URL | undefined {
 		if (!PATH.test(path) || path.includes("//") || /(?:^|\/|%2f)(?:\.|%2e){1,2}(?:\/|%2f|$)/i.test(path)) return undefined;
-		const url = new URL(this.#registry.origin + path);
-		return url.origin === this.#registry.origin && url.pathname.startsWith(this.#registry.pathname) ? url : undefined;
+		for (const registry of this.#registries) {
+			if (registry.host !== host) continue;
+			const url = new URL(registry.origin + path);
+			if (url.origin === registry.origin && url.pathname.startsWith(registry.pathname)) return url;
+		}
+		return undefined;
+	}
+
+	/** @throws Error when it leads where nothing is fetched from */
+	async #follow(first: URL): Promise<Response> {
+		const login = this.#sources.logins.get(first.origin);
+		const allowed = new Set([...this.#registries.map(({ origin }) => origin), ...this.#sources.redirects]);
+		let url = first;
+		for (let redirects = 0; ; redirects++) {
+			const isOwn = login !== undefined && url.origin === first.origin;
+			const headers = { accept: ACCEPT, ...(isOwn ? { authorization: login } : {}) };
+			const response = await this.#withinSilence(fetch(url.href, { headers, redirect: "manual", signal: this.#stop.signal }));
+			if (response.status < 300 || response.status >= 400) return response;
+			await response.body?.cancel();
+			const location = response.headers.get("location") ?? "";
+			const next = URL.canParse(location, url.href) ? new URL(location, url) : undefined;
+			if (next === undefined || !allowed.has(next.origin) || redirects >= REDIRECTS)
+				throw new Error(
+					`it redirects to ${(next?.origin ?? location).slice(0, 200)}, which isn't followed; BERTH_PACKAGE_REGISTRIES says where registries may be`,
+				);
+			url = next;
+		}
 	}
 
 	#begin({ status, headers, body }: Response): Reply {
-		if (status >= 300 && status < 400)
-			return refusal(502, `it redirects to ${headers.get("location")?.slice(0, 200)}, which isn't followed`);
 		const contentType = headers.get("content-type")?.slice(0, 200);
 		const head = { status, ...(contentType === undefined ? {} : { contentType }) };
 		if (body === null) return { head, body: NO_BYTES };
 		const handle = ++this.#handles;
-		const reading: Reading = { reader: body.getReader(), held: NO_BYTES, bytes: 0 };
+		const mostBytes = contentType?.includes("json") === true ? DEPENDENCY_LIMITS.recordBytes : DEPENDENCY_LIMITS.fetchBytes;
+		const reading: Reading = { reader: body.getReader(), held: NO_BYTES, bytes: 0, mostBytes };
 		this.#readings.set(handle, reading);
 		return { head: { ...head, handle }, body: NO_BYTES };
 	}
@@ -100,10 +126,12 @@ export class RegistryFetches implements Disposable {
 			reading.held = value;
 			reading.bytes += value.byteLength;
 			this.#bytes += value.byteLength;
-			const { fetchBytes, fetchedBytes } = DEPENDENCY_LIMITS;
-			if (reading.bytes > fetchBytes || this.#bytes > fetchedBytes) {
+			const isLarge = reading.bytes > reading.mostBytes;
+			if (isLarge || this.#bytes > DEPENDENCY_LIMITS.fetchedBytes) {
 				await reading.reader.cancel();
-				throw new Error(`it is more than ${reading.bytes > fetchBytes ? fetchBytes : fetchedBytes} bytes`);
+				throw new Error(
+					isLarge ? `it is more than ${reading.mostBytes} bytes` : `all of it is more than ${DEPENDENCY_LIMITS.fetchedBytes} bytes`,
+				);
 			}
 		}
 		const bytes = reading.held.subarray(0, QUESTIONS.bodyBytes);
@@ -124,9 +152,9 @@ export class RegistryFetches implements Disposable {
 
 /** A question about the registry as it comes out of a sandbox. @throws Error when it isn't one */
 export function questionOf(head: unknown): BuildQuestion {
-	const { kind, path, handle } = (head ?? {}) as { kind?: unknown; path?: unknown; handle?: unknown };
+	const { kind, host, path, handle } = (head ?? {}) as Readonly<Record<"kind" | "host" | "path" | "handle", unknown>>;
 	if (kind === "put") return { kind };
-	if (kind === "fetch" && typeof path === "string") return { kind, path };
+	if (kind === "fetch" && typeof host === "string" && typeof path === "string") return { kind, host, path };
 	if (kind === "read" && typeof handle === "number") return { kind, handle };
 	throw new Error("it asks for something that there isn't");
 }

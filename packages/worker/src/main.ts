@@ -70,7 +70,7 @@ const builder = new ImageBuilder({
 	stores,
 	sandboxes: new PooledBuildSandboxes(pool),
 	timeoutMs: BUILD_MS,
-	registry: settings.npmRegistry,
+	sourcesOf: async () => ({ registries: [{ url: settings.npmRegistry, scopes: [] }], logins: new Map(), redirects: [] }),
 	installMs: settings.install.timeoutMs,
 	silenceMs: settings.install.silenceMs,
 	findVersion: (project, name, number) => functions.getVersion(project, name, number),

@@ -6,7 +6,8 @@ import { unpackSource } from "./archive.js";
 import { ARCHIVE_LIMITS, ArchiveError } from "./archive-rules.js";
 import { type Bundle, bundleSource, hasHandler } from "./bundle.js";
 import type { CodeCache } from "./code-cache.js";
-import { DependencyError, installableOf } from "./dependencies.js";
+import { dependenciesOf } from "./dependencies.js";
+import { DependencyError } from "./dependency-error.js";
 import { capped } from "./diagnostics.js";
 import { type EntryFound, findEntry } from "./entry.js";
 import { checkPython, isBytecode, namesPackages, unfitPath } from "./python.js";
@@ -41,7 +42,8 @@ async function buildNode(request: SourceRequest, found: EntryFound, codeCache: C
 	const unpackedAt = performance.now();
 	const needed = request.kind === "file" ? undefined : dependencies(found, request);
 	if (needed !== undefined && "code" in needed) return refused(needed);
-	if (needed !== undefined && !request.grafted) return { answer: { ok: "dependencies" }, files: [], body: needed.bytes };
+	if (needed !== undefined && !request.grafted)
+		return { answer: { ok: "dependencies", locked: needed.locked }, files: [], body: needed.bytes };
 	using workspace = new Workspace(found.files);
 	const layered = needed === undefined ? [] : useGraft(workspace.directory);
 	const absent = request.external.find((name) => !existsSync(join(workspace.directory, "node_modules", name)));
@@ -66,11 +68,16 @@ async function buildNode(request: SourceRequest, found: EntryFound, codeCache: C
 	};
 }
 
-/** What to install, as the bytes that it is known by. */
-function dependencies({ files }: EntryFound, request: SourceRequest): { readonly bytes: Uint8Array } | BuildRefusal | undefined {
+/** What to install, or to resolve first, as the bytes that it is known by. */
+function dependencies(
+	{ files }: EntryFound,
+	{ registries }: SourceRequest,
+): { readonly bytes: Uint8Array; readonly locked: boolean } | BuildRefusal | undefined {
 	try {
-		const installable = installableOf(files, request);
-		return installable && { bytes: Buffer.from(JSON.stringify(installable)) };
+		const wanted = dependenciesOf(files, registries);
+		if (wanted === undefined) return undefined;
+		const locked = "installable" in wanted;
+		return { locked, bytes: Buffer.from(JSON.stringify(locked ? wanted.installable : wanted.manifest)) };
 	} catch (error) {
 		if (error instanceof DependencyError) return failure("dependencies_rejected", "unpack", `${error.message}.`);
 		throw error;

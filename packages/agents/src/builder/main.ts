@@ -5,6 +5,7 @@ import { type Built, respond } from "./answer.js";
 import { buildSource } from "./build-source.js";
 import { CodeCache } from "./code-cache.js";
 import { install } from "./install.js";
+import { resolve } from "./resolve.js";
 
 const codeCache = new CodeCache(join(import.meta.dirname, "code-cache-compiler.cjs"));
 const INSTALLER = join(import.meta.dirname, "installer.cjs");
@@ -15,7 +16,7 @@ const WARM_REQUEST = {
 	filename: "index.ts",
 	runtime: "node24",
 	external: [],
-	registry: "",
+	registries: [],
 	grafted: false,
 } as const;
 const WARM_SOURCE = Buffer.from('import { join } from "node:path"; export default async (payload: string) => join("/", payload);');
@@ -41,5 +42,7 @@ export default {
 };
 
 function run(request: BuildRequest, payload: Uint8Array): Promise<Built> {
-	return request.step === "install" ? install(request, payload, INSTALLER, ask) : buildSource(request, payload, codeCache);
+	if (request.step === "install") return install(request, payload, INSTALLER, ask);
+	if (request.step === "resolve") return resolve(request, payload, INSTALLER, ask);
+	return buildSource(request, payload, codeCache);
 }

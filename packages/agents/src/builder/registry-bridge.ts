@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { FetchReply, ReadReply } from "@berth/contracts/agent";
+import type { FetchReply, PackageRegistry, ReadReply } from "@berth/contracts/agent";
 import type { Ask } from "../node/questions.js";
 
 /** What a registry that can't be reached is answered with: said of the registry, not of a package. */
@@ -8,30 +8,45 @@ const FROM_TROUBLE = 500;
 /** Fetches at the same time: fewer than questions may be open. */
 const AT_ONCE = 16;
 
-/** The package registry on the sandbox's loopback: each request is asked of the worker, the only way out. */
+/**
+ * The package registries on the sandbox's loopback, each below its host's name: each request is asked of the worker, the
+ * only way out.
+ */
 export class RegistryBridge implements AsyncDisposable {
 	readonly #server: Server;
 	readonly #ask: Ask;
+	readonly #registries: readonly PackageRegistry[];
 	readonly #waiting: (() => void)[] = [];
 	readonly #underWay = new Set<string>();
 	#running = 0;
 	/** Why the registry gave something up that wasn't simply missing: the first of it. */
 	trouble: string | undefined;
 
-	private constructor(ask: Ask) {
+	private constructor(registries: readonly PackageRegistry[], ask: Ask) {
+		this.#registries = registries;
 		this.#ask = ask;
 		this.#server = createServer((request, response) => void this.#serve(request, response));
 	}
 
-	static async open(ask: Ask): Promise<RegistryBridge> {
-		const bridge = new RegistryBridge(ask);
+	/** @param registries the default one first */
+	static async open(registries: readonly PackageRegistry[], ask: Ask): Promise<RegistryBridge> {
+		const bridge = new RegistryBridge(registries, ask);
 		await new Promise<void>((resolve) => bridge.#server.listen(0, "127.0.0.1", resolve));
 		return bridge;
 	}
 
-	/** Its URL in place of the registry's, with the same path. */
-	urlFor(registry: string): string {
-		return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}${new URL(registry).pathname}`;
+	get origin(): string {
+		return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+	}
+
+	/** URLs in place of the registries': of the default one, and of each scope's. */
+	get urls(): { readonly registry: string; readonly scopes: Readonly<Record<string, string>> } {
+		const urls = this.#registries.map(({ url, scopes }) => {
+			const { host, pathname } = new URL(url);
+			return { here: `${this.origin}/${host}${pathname}`, scopes };
+		});
+		const scopes = urls.flatMap(({ here, scopes: own }) => own.map((scope) => [scope, here]));
+		return { registry: urls[0]?.here ?? this.origin, scopes: Object.fromEntries(scopes) };
 	}
 
 	/** Paths that are asked for and not answered in full, the first few. */
@@ -49,11 +64,15 @@ export class RegistryBridge implements AsyncDisposable {
 			response.writeHead(405).end();
 			return;
 		}
-		const path = request.url ?? "/";
+		const [, host, path = "/"] = /^\/([^/]+)(\/.*)?$/.exec(request.url ?? "/") ?? [];
+		if (host === undefined) {
+			response.writeHead(404).end();
+			return;
+		}
 		await this.#turn();
 		try {
 			this.#underWay.add(path);
-			await this.#forward(path, response);
+			await this.#forward(host, path, response);
 		} catch (error) {
 			this.trouble ??= (error as Error).message;
 			response.destroy();
@@ -69,8 +88,8 @@ export class RegistryBridge implements AsyncDisposable {
 		this.#running++;
 	}
 
-	async #forward(path: string, response: ServerResponse): Promise<void> {
-		const { head, body } = await this.#ask({ kind: "fetch", path });
+	async #forward(host: string, path: string, response: ServerResponse): Promise<void> {
+		const { head, body } = await this.#ask({ kind: "fetch", host, path });
 		const { status, contentType, reason, handle } = head as FetchReply;
 		if (status >= FROM_TROUBLE) this.trouble ??= `${path}: ${reason ?? `it answered ${status}`}`;
 		response.writeHead(status, contentType === undefined ? {} : { "content-type": contentType });

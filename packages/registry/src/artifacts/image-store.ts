@@ -5,6 +5,7 @@ import { exists, hexOf, isMissing, readVerified, streamVerified } from "./blob.j
 import type { Bytes, Deposit, ScratchFile } from "./deposit.js";
 import type { Descriptor } from "./descriptor.js";
 import { CREATED, ImageIndex } from "./image-index.js";
+import { readFromLayer } from "./layer-reader.js";
 import { SharedLock } from "./shared-lock.js";
 
 /** What `putBlob` found out. */
@@ -84,6 +85,16 @@ export class ImageStore {
 	/** A blob's bytes in pieces, verified at the end. @throws BerthError as `readBlob` */
 	streamBlob(digest: Digest): AsyncIterable<Buffer> {
 		return streamVerified(this.blobPath(digest), digest);
+	}
+
+	/** One file of a layer that we wrote; undefined when the layer is gone, or has no such file. */
+	async readFile(layer: Digest, path: string): Promise<Buffer | undefined> {
+		try {
+			return await readFromLayer(this.blobPath(layer), path);
+		} catch (error) {
+			if (isMissing(error)) return undefined;
+			throw error;
+		}
 	}
 
 	/** Idempotent. For a blob that somebody found to be corrupt. */
