@@ -1,4 +1,7 @@
 import { randomBytes } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { ApiError } from "@berth/client";
 import type { Problem, Version } from "@berth/contracts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -155,6 +158,22 @@ describe("a source with package.json and no lock file", () => {
 		expect(await (await deployed(source("first"))).result()).toBe(1);
 		registry.publish({ name: "grows", version: "1.1.0", files: { "index.js": "module.exports = 1.1;" } });
 		expect(await (await deployed(source("second"))).result()).toBe(1);
+	});
+
+	it("is deployed by the command line, which keeps the lock file when it is told to", async () => {
+		const directory = await mkdtemp(join(tmpdir(), "berth-lock-"));
+		try {
+			for (const { path, body = "" } of unlocked(index, LOUDER)) await writeFile(join(directory, path), body);
+			const first = await stack.berth("deploy", directory, "--name", freshName());
+			expect(first.code).toBe(0);
+			expect(first.stdout).toMatch(/lock file +the source has none: resolved to 2 packages/);
+			const saved = await stack.berth("deploy", directory, "--name", freshName(), "--save-lock", "--json");
+			expect(JSON.parse(saved.stdout)).toMatchObject({ savedLock: join(directory, "package-lock.json") });
+			const third = await stack.berth("deploy", directory, "--name", freshName(), "--save-lock", "--json");
+			expect(JSON.parse(third.stdout).version.build).not.toHaveProperty("lockfile");
+		} finally {
+			await rm(directory, { recursive: true });
+		}
 	});
 
 	it("is refused where a package depends on what is no registry's, or isn't there", async () => {

@@ -10,6 +10,7 @@ import {
 	type SourceRequest,
 	type Version,
 } from "@berth/contracts";
+import { type BuildListener, layerLine, sizeText } from "./build-listener.js";
 import type { BuildRun, BuildSandbox, BuildSandboxes } from "./build-sandbox.js";
 import type { DependencyLayers } from "./dependency-layer.js";
 import type { LockLayers, Resolution } from "./lock-layer.js";
@@ -58,11 +59,16 @@ export interface CodeLayerOptions {
 	readonly sandboxes: BuildSandboxes;
 	readonly dependencies: DependencyLayers;
 	readonly locks: LockLayers;
-	/** Where a project's packages come from. */
-	readonly sourcesOf: (project: string) => Promise<PackageSources>;
 	readonly timeoutMs: number;
 	/** Identity of what builds: another builder makes other layers. */
 	readonly builder: string;
+}
+
+/** The same for one build. */
+export interface CodeLayerBuild extends CodeLayerOptions {
+	/** Where its project's packages come from. */
+	readonly sources: PackageSources;
+	readonly listener: BuildListener;
 }
 
 /** The key of a version's code layer: its source and every setting that the bundle depends on. Pure. */
@@ -73,12 +79,8 @@ export function codeLayerKey({ source, manifest }: Pick<Version, "source" | "man
 }
 
 /** The code layer that was made of this version's source before; undefined when there is none. Whoever asks holds the image store. */
-export async function findCodeLayer(
-	version: Version,
-	{ stores, builder }: CodeLayerOptions,
-	{ owner }: PackageSources,
-): Promise<CodeLayer | undefined> {
-	const known = await findLayer(stores, codeLayerKey(version, builder, owner));
+export async function findCodeLayer(version: Version, { stores, builder, sources }: CodeLayerBuild): Promise<CodeLayer | undefined> {
+	const known = await findLayer(stores, codeLayerKey(version, builder, sources.owner));
 	if (known === undefined) return undefined;
 	const { dependencies, lock, ...note } = known.note as Note;
 	// What was removed meanwhile is installed again only by a build.
@@ -105,35 +107,31 @@ export interface Bundle {
 }
 
 /** Bundles a source in a sandbox, with its dependencies in it if it has some. @throws BerthError when the sandbox gives no answer that holds */
-export async function bundle(
-	version: Version,
-	source: Uint8Array,
-	options: CodeLayerOptions,
-	sources: PackageSources,
-): Promise<Bundle | BuildFailure> {
+export async function bundle(version: Version, source: Uint8Array, options: CodeLayerBuild): Promise<Bundle | BuildFailure> {
 	const { runtime } = version.manifest;
-	const { dependencies, locks } = options;
+	const { dependencies, locks, sources, listener } = options;
 	let asked: Asked;
+	listener.line({ kind: "step", text: `reading the source (${sizeText(source.byteLength)})` });
 	{
 		using sandbox = await options.sandboxes.acquire();
-		const first = await bundleIn(sandbox, version, source, false, options, sources);
+		const first = await bundleIn(sandbox, version, source, false, options);
 		if (!("asks" in first)) return first;
 		asked = first;
 		const known = asked.locked ? { installable: asked.asks } : await locks.find(asked.asks, sources);
 		const layer = known && (await dependencies.find({ installable: known.installable, runtime, sources }));
-		if (layer !== undefined) return withLock(await bundleWith({ layer, cached: true }, sandbox, version, source, options, sources), known);
+		if (layer !== undefined) return withLock(await bundleWith({ layer, cached: true }, sandbox, version, source, options), known);
 	}
 	// A resolution and an installation take their time: no sandbox waits for them.
 	const startedAt = performance.now();
-	const resolved = asked.locked ? { installable: asked.asks } : await locks.resolve(asked.asks, sources);
+	const resolved = asked.locked ? { installable: asked.asks } : await locks.resolve(asked.asks, sources, listener);
 	if ("code" in resolved) return resolved;
 	const wanted = { installable: resolved.installable, runtime, sources };
 	const found = await dependencies.find(wanted);
-	const installed = found === undefined ? await dependencies.install(wanted) : { layer: found, cached: true };
+	const installed = found === undefined ? await dependencies.install(wanted, listener) : { layer: found, cached: true };
 	if ("code" in installed) return installed;
 	const installMs = performance.now() - startedAt;
 	using sandbox = await options.sandboxes.acquire();
-	const bundled = await bundleWith(installed, sandbox, version, source, options, sources);
+	const bundled = await bundleWith(installed, sandbox, version, source, options);
 	return withLock("code" in bundled ? bundled : { ...bundled, installMs }, resolved);
 }
 
@@ -152,11 +150,11 @@ async function bundleWith(
 	sandbox: BuildSandbox,
 	version: Version,
 	source: Uint8Array,
-	options: CodeLayerOptions,
-	sources: PackageSources,
+	options: CodeLayerBuild,
 ): Promise<Bundle | BuildFailure> {
+	options.listener.line(layerLine({ name: "dependencies", cached, sizeBytes: layer.sizeBytes }));
 	await sandbox.graft(layer);
-	const bundled = await bundleIn(sandbox, version, source, true, options, sources);
+	const bundled = await bundleIn(sandbox, version, source, true, options);
 	if ("asks" in bundled) throw new BerthError("build_platform_error", "The build sandbox asks twice for the same dependencies.");
 	return "code" in bundled ? bundled : { ...bundled, dependencies: { layer, cached, inImage: bundled.answer.needsDependencies } };
 }
@@ -165,8 +163,7 @@ async function bundleWith(
 export async function storeCodeLayer(
 	version: Version,
 	{ answer, files, dependencies, lock, installMs }: Bundle,
-	{ stores, builder }: CodeLayerOptions,
-	{ owner }: PackageSources,
+	{ stores, builder, sources }: CodeLayerBuild,
 ): Promise<CodeLayer> {
 	const startedAt = performance.now();
 	const note: Note = {
@@ -175,7 +172,7 @@ export async function storeCodeLayer(
 		...(lock && { lock }),
 		warnings: answer.warnings,
 	};
-	const layer = await makeFunctionLayer(stores, codeLayerKey(version, builder, owner), files, note);
+	const layer = await makeFunctionLayer(stores, codeLayerKey(version, builder, sources.owner), files, note);
 	const { unpackMs, bundleMs, checkMs } = answer.phases;
 	const phases = {
 		unpack: unpackMs,
@@ -201,10 +198,9 @@ async function bundleIn(
 	version: Version,
 	source: Uint8Array,
 	grafted: boolean,
-	{ timeoutMs }: CodeLayerOptions,
-	{ registries }: PackageSources,
+	{ timeoutMs, sources }: CodeLayerBuild,
 ): Promise<Answered> {
-	const run = await sandbox.run(requestOf(version, registries, grafted), source, timeoutMs);
+	const run = await sandbox.run(requestOf(version, sources.registries, grafted), source, timeoutMs);
 	if (run.outcome !== "answered") return stopped(run, timeoutMs);
 	const answer = parseBuildAnswer(run.answer);
 	if (answer === undefined || answer.ok === "installed" || answer.ok === "resolved")

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { BerthError, type BuildFailure, type Layer, parseInstalledIndex, type Runtime } from "@berth/contracts";
 import type { ScratchFile } from "@berth/registry";
+import { type BuildListener, sizeText } from "./build-listener.js";
 import { installFailure, runStep, type StepOptions } from "./dependency-step.js";
 import type { PackageSources } from "./package-sources.js";
 import { findLayer, fitsFunctionLayer, type LayerStores, layerKey, makeFunctionLayer } from "./stored-layer.js";
@@ -45,9 +46,10 @@ export class DependencyLayers {
 	}
 
 	/** Installs; who asks for the same meanwhile waits for it. @throws BerthError when we are to blame */
-	async install(wanted: Wanted): Promise<Installed> {
+	async install(wanted: Wanted, listener: BuildListener): Promise<Installed> {
 		const key = this.#keyOf(wanted);
-		const { value, joined } = await this.#underWay.join(key, () => this.#install(wanted, key));
+		if (this.#underWay.has(key)) listener.line({ kind: "step", text: "waiting for another build, which installs the same dependencies" });
+		const { value, joined } = await this.#underWay.join(key, () => this.#install(wanted, key, listener));
 		return joined && "layer" in value ? { ...value, cached: true } : value;
 	}
 
@@ -57,12 +59,13 @@ export class DependencyLayers {
 		return layerKey("dependencies", [this.#options.builder, runtime, process.platform, process.arch, lock, ...owned]);
 	}
 
-	async #install({ installable, sources }: Wanted, key: string): Promise<Installed> {
+	async #install({ installable, sources }: Wanted, key: string, listener: BuildListener): Promise<Installed> {
 		const { stores, installMs } = this.#options;
 		const startedAt = performance.now();
+		listener.line({ kind: "step", text: "installing the dependencies" });
 		await using spool = await stores.images.scratchFile();
 		const request = { step: "install", registries: sources.registries, limitMs: installMs } as const;
-		const run = await runStep(request, installable, sources, this.#options, spool);
+		const run = await runStep(request, installable, sources, { ...this.#options, listener }, spool);
 		if ("code" in run) return run;
 		if (run.answer.ok !== "installed")
 			throw new BerthError("build_platform_error", "The installing sandbox gave an answer that isn't one.");
@@ -70,6 +73,7 @@ export class DependencyLayers {
 		const unfit = entries.find(({ path }) => !fitsFunctionLayer(path));
 		if (unfit !== undefined)
 			return installFailure("dependencies_rejected", `${JSON.stringify(unfit.path)} has a longer name than a layer has room for.`);
+		listener.line({ kind: "step", text: `unpacked ${entries.length} files, ${sizeText(spool.sizeBytes)}` });
 		using _hold = await stores.images.hold();
 		return { layer: await makeFunctionLayer(stores, key, entries), cached: false, installMs: performance.now() - startedAt };
 	}

@@ -8,6 +8,7 @@ import {
 	parseBuildAnswer,
 } from "@berth/contracts";
 import type { ScratchFile } from "@berth/registry";
+import { type BuildListener, sizeText } from "./build-listener.js";
 import type { BuildRun, BuildSandboxes } from "./build-sandbox.js";
 import type { PackageSources } from "./package-sources.js";
 import { questionOf, RegistryFetches } from "./registry-fetches.js";
@@ -39,14 +40,23 @@ export async function runStep(
 	request: Step,
 	payload: Uint8Array,
 	sources: PackageSources,
-	{ sandboxes, installMs, silenceMs }: StepOptions,
+	{ sandboxes, installMs, silenceMs, listener }: StepOptions & { readonly listener: BuildListener },
 	spool?: ScratchFile,
 ): Promise<StepResult | BuildFailure> {
+	const startedAt = performance.now();
 	using fetches = new RegistryFetches(sources, silenceMs);
+	const tell = () =>
+		listener.progress({
+			phase: "install",
+			fetches: fetches.count,
+			fetchedBytes: fetches.bytes,
+			unpackedBytes: spool?.sizeBytes ?? 0,
+		});
 	const run = await (async () => {
 		using sandbox = await sandboxes.acquire();
 		return await sandbox.run(request, payload, installMs + HANDOVER_MS, async (head, body) => {
 			const question = questionOf(head);
+			tell();
 			if (question.kind === "fetch") return await fetches.fetch(question.host, question.path);
 			if (question.kind === "read") return await fetches.read(question.handle);
 			if (spool === undefined || spool.sizeBytes + body.byteLength > DEPENDENCY_LIMITS.treeBytes + 1024)
@@ -55,6 +65,8 @@ export async function runStep(
 			return { head: {} };
 		});
 	})();
+	const took = `${((performance.now() - startedAt) / 1000).toFixed(1)} s`;
+	listener.line({ kind: "step", text: `asked the registry ${fetches.count} times, got ${sizeText(fetches.bytes)} in ${took}` });
 	if (run.outcome !== "answered") return stopped(run, installMs);
 	const answer = parseBuildAnswer(run.answer);
 	if (answer === undefined) throw new BerthError("build_platform_error", `The sandbox of ${request.step} gave an answer that isn't one.`);

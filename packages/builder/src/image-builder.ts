@@ -2,18 +2,22 @@ import {
 	type Base,
 	BerthError,
 	type BuildFailure,
+	type BuildLogLine,
 	type BuildReport,
 	type ImageReference,
 	type Layer,
+	type LayerReport,
 	type Version,
 } from "@berth/contracts";
 import type { Bases } from "./bases.js";
-import { bundle, type CodeLayer, type CodeLayerOptions, findCodeLayer, storeCodeLayer } from "./code-layer.js";
+import { type BuildListener, layerLine, SILENT } from "./build-listener.js";
+import { bundle, type CodeLayer, type CodeLayerBuild, type CodeLayerOptions, findCodeLayer, storeCodeLayer } from "./code-layer.js";
 import { DependencyLayers } from "./dependency-layer.js";
 import { imageLabels } from "./image-labels.js";
 import { imageTag, parseImageTag } from "./image-tag.js";
 import { LockLayers } from "./lock-layer.js";
 import { storeImage } from "./oci-image.js";
+import type { PackageSources } from "./package-sources.js";
 
 /** What became of a build. A source that doesn't build is a value. */
 export type BuildResult =
@@ -32,6 +36,8 @@ export interface ImageBuilderOptions extends Omit<CodeLayerOptions, "builder" | 
 	/** How long the package registry may say nothing, milliseconds. */
 	readonly silenceMs: number;
 	readonly bases: Bases;
+	/** Where a project's packages come from. */
+	readonly sourcesOf: (project: string) => Promise<PackageSources>;
 	/** A version as it is recorded; undefined when it was deleted. */
 	readonly findVersion: (project: string, name: string, number: number) => Promise<Version | undefined>;
 	/** Told of an image whose manifest is missing or corrupt, before it is made again. */
@@ -59,19 +65,21 @@ export class ImageBuilder {
 	 * @param source the version's source; read only when it has to be bundled
 	 * @throws BerthError when we are to blame
 	 */
-	async build(version: Version, source: () => Promise<Uint8Array>): Promise<BuildResult> {
+	async build(version: Version, source: () => Promise<Uint8Array>, listener: BuildListener = SILENT): Promise<BuildResult> {
 		const startedAt = performance.now();
 		const sources = await this.#options.sourcesOf(version.project);
+		const options: CodeLayerBuild = { ...this.#layers, sources, listener };
+		for (const layer of baseReport(this.#options.bases[version.manifest.runtime])) listener.line(layerLine(layer));
 		const known = await this.#holding(async () => {
-			const code = await findCodeLayer(version, this.#layers, sources);
-			return code && (await this.#assemble(version, code, startedAt));
+			const code = await findCodeLayer(version, options);
+			return code && (await this.#assemble(version, code, options, startedAt));
 		});
 		if (known !== undefined) return known;
 		// A sandbox takes its time, and a tenant can draw it out: nothing is held meanwhile.
-		const made = await bundle(version, await source(), this.#layers, sources);
+		const made = await bundle(version, await source(), options);
 		if ("code" in made)
 			return { ok: false, failure: made, report: { durationMs: performance.now() - startedAt, phases: {}, layers: [], warnings: [] } };
-		return await this.#holding(async () => this.#assemble(version, await storeCodeLayer(version, made, this.#layers, sources), startedAt));
+		return await this.#holding(async () => this.#assemble(version, await storeCodeLayer(version, made, options), options, startedAt));
 	}
 
 	/** Removes the names of a function's images, and what nothing needs any more. */
@@ -137,11 +145,12 @@ export class ImageBuilder {
 		return await work();
 	}
 
-	async #assemble(version: Version, code: CodeLayer, startedAt: number): Promise<BuildResult> {
+	async #assemble(version: Version, code: CodeLayer, { listener }: CodeLayerBuild, startedAt: number): Promise<BuildResult> {
 		const { stores, bases } = this.#options;
+		for (const line of linesOf(code)) listener.line(line);
 		const imageAt = performance.now();
 		const base = bases[version.manifest.runtime];
-		const found = await this.#lookFor(base);
+		await this.#lookFor(base);
 		const { dependencies, lock } = code;
 		const layers = dependencies?.inImage === true ? [dependencies.layer, code.layer] : [code.layer];
 		const image = await storeImage(stores.images, [...base.layers, ...layers], imageLabels(version, base, code.entry));
@@ -151,7 +160,7 @@ export class ImageBuilder {
 		const report: BuildReport = {
 			durationMs: performance.now() - startedAt,
 			phases: { ...code.phases, image: performance.now() - imageAt },
-			layers: [...found, ...dependenciesIn(code), { name: "code", cached: code.cached, sizeBytes: code.layer.sizeBytes }],
+			layers: [...baseReport(base), ...dependenciesIn(code), codeIn(code)],
 			...(lock && { lockfile: lock.report }),
 			warnings: code.warnings,
 		};
@@ -159,12 +168,11 @@ export class ImageBuilder {
 	}
 
 	/** A base's layers, which no build makes. @throws BerthError `build_platform_error` when one is missing */
-	async #lookFor({ layers }: Base): Promise<BuildReport["layers"]> {
+	async #lookFor({ layers }: Base): Promise<void> {
 		for (const { digest } of layers) {
 			if (await this.#options.stores.images.hasBlob(digest)) continue;
 			throw new BerthError("build_platform_error", `Layer ${digest} of the base isn't in the artifact store; berth up makes it again.`);
 		}
-		return BASE_LAYERS.map((name, i) => ({ name, cached: true, sizeBytes: layers[i]?.sizeBytes ?? 0 }));
 	}
 
 	/**
@@ -179,6 +187,25 @@ export class ImageBuilder {
 		const { manifest } = await storeImage(images, kept, {});
 		await images.tag(dependenciesName(version), manifest);
 	}
+}
+
+function baseReport({ layers }: Base): BuildReport["layers"] {
+	return BASE_LAYERS.map((name, i) => ({ name, cached: true, sizeBytes: layers[i]?.sizeBytes ?? 0 }));
+}
+
+function codeIn({ cached, layer }: CodeLayer): LayerReport {
+	return { name: "code", cached, sizeBytes: layer.sizeBytes };
+}
+
+/** What is said of layers once they are there. A dependency layer that the code was just bundled with was said before. */
+function linesOf(code: CodeLayer): readonly BuildLogLine[] {
+	const { unpack, bundle: bundled, check } = code.phases;
+	const took = [unpack, bundled, check].map((ms) => `${Math.round(ms ?? 0)} ms`);
+	return [
+		...(code.cached ? dependenciesIn(code).map(layerLine) : []),
+		...(code.cached ? [] : [{ kind: "step", text: `unpacked in ${took[0]}, bundled in ${took[1]}, checked in ${took[2]}` } as const]),
+		layerLine(codeIn(code)),
+	];
 }
 
 function dependenciesIn({ dependencies }: CodeLayer): BuildReport["layers"] {

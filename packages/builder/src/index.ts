@@ -1,4 +1,5 @@
 export { type Bases, type BasesOptions, prepareBases } from "./bases.js";
+export { type BuildListener, sizeText } from "./build-listener.js";
 export type { BuildRun, BuildSandbox, BuildSandboxes, Respond } from "./build-sandbox.js";
 export { type BuildResult, ImageBuilder, type ImageBuilderOptions } from "./image-builder.js";
 export { imageLabels } from "./image-labels.js";

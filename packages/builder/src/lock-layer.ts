@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { BerthError, type BuildFailure, type LockReport } from "@berth/contracts";
+import type { BuildListener } from "./build-listener.js";
 import { runStep, type StepOptions } from "./dependency-step.js";
 import type { PackageSources } from "./package-sources.js";
 import { findLayer, type LayerStores, layerKey, makeLayer } from "./stored-layer.js";
@@ -37,9 +38,9 @@ export class LockLayers {
 	}
 
 	/** Resolves; who asks for the same meanwhile waits for it. @throws BerthError when we are to blame */
-	async resolve(manifest: Uint8Array, sources: PackageSources): Promise<Resolution | BuildFailure> {
+	async resolve(manifest: Uint8Array, sources: PackageSources, listener: BuildListener): Promise<Resolution | BuildFailure> {
 		const key = this.#keyOf(manifest, sources);
-		return (await this.#underWay.join(key, () => this.#resolve(manifest, sources, key))).value;
+		return (await this.#underWay.join(key, () => this.#resolve(manifest, sources, key, listener))).value;
 	}
 
 	/** What it was resolved to before. */
@@ -58,10 +59,11 @@ export class LockLayers {
 		return layerKey("lock", [this.#options.builder, registries, owner ?? null, createHash("sha256").update(manifest).digest("hex")]);
 	}
 
-	async #resolve(manifest: Uint8Array, sources: PackageSources, key: string): Promise<Resolution | BuildFailure> {
+	async #resolve(manifest: Uint8Array, sources: PackageSources, key: string, listener: BuildListener): Promise<Resolution | BuildFailure> {
 		const { stores, installMs } = this.#options;
+		listener.line({ kind: "step", text: "no lock file: resolving the dependencies" });
 		const request = { step: "resolve", registries: sources.registries, limitMs: installMs } as const;
-		const run = await runStep(request, manifest, sources, this.#options);
+		const run = await runStep(request, manifest, sources, { ...this.#options, listener });
 		if ("code" in run) return run;
 		const { answer, body } = run;
 		if (answer.ok !== "resolved" || answer.lockBytes > body.byteLength)
@@ -73,6 +75,7 @@ export class LockLayers {
 			{ path: LOCKFILE, kind: "file", content: { bytes: lock } },
 			{ path: INSTALLABLE, kind: "file", content: { bytes: installable } },
 		] as const;
+		listener.line({ kind: "step", text: `resolved to ${answer.packages} packages` });
 		using _hold = await stores.images.hold();
 		const layer = await makeLayer(stores, key, files, note);
 		return { lockfile: { layer: layer.digest, ...note, cached: false }, layerBytes: layer.sizeBytes, installable };

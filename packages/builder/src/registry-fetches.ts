@@ -45,6 +45,16 @@ export class RegistryFetches implements Disposable {
 		this.#registries = sources.registries.map(({ url }) => new URL(url));
 	}
 
+	/** Requests so far. */
+	get count(): number {
+		return this.#fetches;
+	}
+
+	/** Bytes that came so far. */
+	get bytes(): number {
+		return this.#bytes;
+	}
+
 	async fetch(host: string, path: string): Promise<Reply> {
 		const url = this.#urlOf(host, path);
 		if (url === undefined) return refusal(400, "it isn't a path of a registry of this project");

@@ -2,6 +2,10 @@
 export class UnderWay<T> {
 	readonly #work = new Map<string, Promise<T>>();
 
+	has(key: string): boolean {
+		return this.#work.has(key);
+	}
+
 	/** @returns what came of it, and whether somebody else had begun it */
 	async join(key: string, begin: () => Promise<T>): Promise<{ readonly value: T; readonly joined: boolean }> {
 		const other = this.#work.get(key);

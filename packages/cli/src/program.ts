@@ -2,6 +2,7 @@ import type { UserSettings } from "@berth/config";
 import { Command, CommanderError } from "commander";
 import { registerAlias } from "./commands/alias.js";
 import { registerBench } from "./commands/bench.js";
+import { registerBuildLog } from "./commands/build-log.js";
 import { registerDeploy } from "./commands/deploy.js";
 import { registerDoctor } from "./commands/doctor.js";
 import { registerDown } from "./commands/down.js";
@@ -39,6 +40,7 @@ const COMMANDS = [
 	registerInvoke,
 	registerList,
 	registerVersions,
+	registerBuildLog,
 	registerInspect,
 	registerAlias,
 	registerRollback,

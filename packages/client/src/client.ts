@@ -1,4 +1,5 @@
 import { aliasesOf } from "./aliases.js";
+import { buildLogsOf } from "./build-logs.js";
 import { functionsOf } from "./functions.js";
 import { imagesOf } from "./images.js";
 import { invocationsOf } from "./invocations.js";
@@ -22,6 +23,7 @@ export interface ClientOptions {
  */
 export type Client = ReturnType<typeof functionsOf> &
 	ReturnType<typeof aliasesOf> &
+	ReturnType<typeof buildLogsOf> &
 	ReturnType<typeof imagesOf> &
 	ReturnType<typeof invocationsOf> &
 	ReturnType<typeof nodesOf> &
@@ -37,6 +39,7 @@ export function createClient(options: ClientOptions): Client {
 	return {
 		...functionsOf(transport),
 		...aliasesOf(transport),
+		...buildLogsOf(transport),
 		...imagesOf(transport),
 		...invocationsOf(transport),
 		...nodesOf(transport),

@@ -1,3 +1,4 @@
+export type { BuildFollower } from "./build-logs.js";
 export { type Client, type ClientOptions, createClient } from "./client.js";
 export { ApiError, ConnectionError } from "./errors.js";
 export type { DeployOptions } from "./functions.js";

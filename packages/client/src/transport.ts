@@ -1,6 +1,7 @@
 import { FIXED_LIMITS, LIMITS, MINUTE_MS, type Problem } from "@berth/contracts";
 import { Pool } from "undici";
 import { ApiError, ConnectionError, isProblem } from "./errors.js";
+import { eventsIn, type ServerEvent } from "./event-stream.js";
 
 /** When things happened to one request; milliseconds. */
 export interface Timing {
@@ -72,6 +73,11 @@ export class Transport {
 		});
 	}
 
+	/** Where it leads, without a `/` at its end. */
+	get base(): string {
+		return this.#base;
+	}
+
 	/** Sends and gives back whatever the answer is. @throws ConnectionError; the signal's reason when it aborts */
 	async raw(call: Call): Promise<RawAnswer> {
 		const startedAt = performance.now();
@@ -80,7 +86,7 @@ export class Transport {
 			const answer = await this.#pool.request({
 				method: call.method,
 				path: this.#prefix + call.path,
-				headers: { ...(this.#authorization === undefined ? {} : { authorization: this.#authorization }), ...call.headers },
+				headers: this.#headersOf(call),
 				...(call.body === undefined ? {} : { body: call.body }),
 				...(call.signal === undefined ? {} : { signal: call.signal }),
 			});
@@ -101,11 +107,37 @@ export class Transport {
 		}
 	}
 
+	#headersOf({ headers }: Call): Readonly<Record<string, string>> {
+		return { ...(this.#authorization === undefined ? {} : { authorization: this.#authorization }), ...headers };
+	}
+
 	/** Sends and reads the JSON of the answer. @throws ApiError, ConnectionError */
 	async json<T>(call: Call): Promise<T> {
 		const answer = await this.raw(call);
 		if (answer.status >= 400) throw new ApiError(problemIn(answer));
 		return (answer.body.length === 0 ? undefined : JSON.parse(answer.body.toString("utf8"))) as T;
+	}
+
+	/** The events of an answer, as they come. @throws ApiError, ConnectionError; the signal's reason when it aborts */
+	async *events(call: Call): AsyncGenerator<ServerEvent> {
+		try {
+			const answer = await this.#pool.request({
+				method: call.method,
+				path: this.#prefix + call.path,
+				headers: this.#headersOf(call),
+				...(call.signal === undefined ? {} : { signal: call.signal }),
+			});
+			const { statusCode: status } = answer;
+			if (status >= 400) {
+				const body = Buffer.from(await answer.body.arrayBuffer());
+				throw new ApiError(problemIn({ status, body }));
+			}
+			yield* eventsIn(answer.body);
+		} catch (error) {
+			if (call.signal?.aborted) throw call.signal.reason;
+			if (error instanceof ApiError) throw error;
+			throw new ConnectionError(this.#base, error);
+		}
 	}
 
 	close(): Promise<void> {
@@ -114,7 +146,7 @@ export class Transport {
 }
 
 /** The problem an answer carries, or one made for what isn't ours (a proxy's error page, say). */
-export function problemIn(answer: RawAnswer): Problem {
+export function problemIn(answer: Pick<RawAnswer, "status" | "body">): Problem {
 	const text = answer.body.toString("utf8");
 	const parsed = parse(text);
 	if (isProblem(parsed)) return parsed;

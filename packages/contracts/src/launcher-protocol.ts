@@ -81,6 +81,11 @@ export interface BootRequest {
 	readonly kind: SandboxKind;
 	readonly program: SandboxProgram;
 	readonly limits: SandboxLimits;
+	/**
+	 * The function's layers, bottom first, where they are in place from the boot on: such a sandbox is one version's, has its
+	 * limits from the start, and isn't specialised by the engine. Absent: they come with `specialise`.
+	 */
+	readonly own?: readonly Digest[];
 }
 
 /** Where the worker reads what a sandbox prints and uses. */

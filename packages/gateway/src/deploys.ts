@@ -1,5 +1,6 @@
 import {
 	BerthError,
+	buildError,
 	DEFAULT_FILENAME,
 	type DeployAnswer,
 	FIXED_LIMITS,
@@ -110,11 +111,7 @@ async function addBuild({ project, function: name, number }: Version, { builds, 
 async function answerWhenBuilt(version: Version, response: Response, services: Services): Promise<void> {
 	const built = await services.functions.waitForBuild(version, WAIT_MS);
 	if (built === undefined) throw new BerthError("function_not_found", `${version.function} was deleted while it was built`);
-	if (built.failure !== undefined) {
-		const { code, phase, message, diagnostics } = built.failure;
-		const issues = diagnostics.map((one) => ({ field: placeOf(one), message: one.message }));
-		throw new BerthError(code, message, { issues, extra: { phase, diagnostics, version: built.number } });
-	}
+	if (built.failure !== undefined) throw buildError(built, built.failure);
 	if (built.state !== "ready") answerAccepted(built, response);
 	else await answerDone(201, { version: built, unchanged: false }, response.location(pathOf(built)), services);
 }
@@ -133,10 +130,6 @@ function answerAccepted(version: Version, response: Response): void {
 
 function pathOf(version: Version): string {
 	return `/v1/functions/${version.function}/versions/${version.number}`;
-}
-
-function placeOf({ file, line, column }: { readonly file?: string; readonly line?: number; readonly column?: number }): string {
-	return [file ?? "source", line, column].filter((part) => part !== undefined).join(":");
 }
 
 async function readDeploy(request: Request, bodies: Bodies): Promise<Deploy> {

@@ -2,6 +2,7 @@ import { aliasInputSchema, inlineDeploySchema, pullSchema, pushSchema } from "@b
 import type { Request, Response } from "express";
 import type { z } from "zod";
 import { getAlias, listAliases, removeAlias, rollBack, setAlias } from "./aliases.js";
+import { getBuildLog } from "./build-logs.js";
 import { deploy } from "./deploys.js";
 import {
 	deleteFunction,
@@ -141,6 +142,15 @@ const FUNCTION_ROUTES: readonly Route[] = [
 		key: true,
 		answers: { 204: "Gone" },
 		serve: removeVersion,
+	},
+	{
+		method: "get",
+		path: "/v1/functions/{name}/versions/{number}/log",
+		summary:
+			"What its build said. With `Accept: text/event-stream` also what it is still going to say, until it ends; `Last-Event-ID` leaves out what is known.",
+		key: true,
+		answers: { 200: "BuildLogAnswer, lines as text/plain, or text/event-stream" },
+		serve: getBuildLog,
 	},
 	{
 		method: "get",

@@ -18,6 +18,7 @@ const SPECIALISE = { sandbox: SANDBOX, layers: [DIGEST, DIGEST], limits: LIMIT }
 test("what is well formed is read field by field, and nothing else comes along", () => {
 	const more = { seq: 1, rootfs: "/", __proto__: { evil: 1 } };
 	expect(read.boot({ ...BOOT, ...more, limits: { ...LIMIT, swap: -1 } })).toEqual(BOOT);
+	expect(read.boot({ ...BOOT, own: [DIGEST] }).own).toEqual([DIGEST]);
 	expect(read.specialise({ ...SPECIALISE, ...more })).toEqual(SPECIALISE);
 	expect(read.sandbox({ sandbox: SANDBOX, ...more })).toEqual({ sandbox: SANDBOX });
 	expect(read.layer({ digest: DIGEST })).toEqual({ digest: DIGEST });
@@ -52,6 +53,7 @@ test.each([...BAD_DIGESTS, `sha256:${"a".repeat(63)}`, `sha256:${"a".repeat(62)}
 			() => read.layer({ digest }),
 			() => read.import({ digest, last: true }),
 			() => read.boot({ ...BOOT, base: [DIGEST, digest] }),
+			() => read.boot({ ...BOOT, own: [digest] }),
 			() => read.specialise({ ...SPECIALISE, layers: [digest] }),
 		]) {
 			expect(request).toThrow(/isn't a sha256 digest/);
@@ -62,6 +64,10 @@ test.each([...BAD_DIGESTS, `sha256:${"a".repeat(63)}`, `sha256:${"a".repeat(62)}
 test.each([undefined, null, DIGEST, {}, [], Array(33).fill(DIGEST)])("%j are no layers", (layers) => {
 	expect(() => read.boot({ ...BOOT, base: layers })).toThrow("base: 1 to 30 digests");
 	expect(() => read.specialise({ ...SPECIALISE, layers })).toThrow("layers: 1 to 30 digests");
+});
+
+test.each([null, DIGEST, {}, [], Array(31).fill(DIGEST)])("%j are no layers to boot with", (own) => {
+	expect(() => read.boot({ ...BOOT, own })).toThrow("own: 1 to 30 digests");
 });
 
 test.each([undefined, null, "", "Build", 1])("%j is no kind of sandbox", (kind) => {
@@ -106,7 +112,7 @@ test("what is started is Node or Python, by name", () => {
 
 test("whatever JSON comes is read or refused, never anything else", () => {
 	const value = fc.oneof(fc.jsonValue(), fc.constantFrom<unknown>(SANDBOX, DIGEST, [DIGEST], LIMIT, 64, "build"));
-	const heads = fc.dictionary(fc.constantFrom("sandbox", "digest", "last", "base", "layers", "kind", "program", "limits"), value);
+	const heads = fc.dictionary(fc.constantFrom("sandbox", "digest", "last", "base", "own", "layers", "kind", "program", "limits"), value);
 	fc.assert(
 		fc.property(heads, fc.constantFrom(...Object.values(read)), (head, reader) => {
 			try {

@@ -39,6 +39,7 @@ export const read = {
 		kind: kind(head["kind"]),
 		program: program((head["program"] ?? {}) as Fields),
 		limits: limits(head["limits"]),
+		...(head["own"] === undefined ? {} : { own: digests(head["own"], "own") }),
 	}),
 	specialise: (head: Fields): SpecialiseRequest => ({
 		sandbox: sandbox(head["sandbox"]),

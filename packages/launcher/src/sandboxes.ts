@@ -20,7 +20,7 @@ interface Entry {
 	limits: SandboxLimits;
 	/** Pid of its init; undefined until the runtime has started it. */
 	pid: number | undefined;
-	/** The function's layers, from its specialisation on. */
+	/** The function's layers, from its boot or its specialisation on. */
 	layers: readonly Digest[] | undefined;
 	/** Resolved when the runtime has started it, or failed to. */
 	started: Promise<void>;
@@ -112,10 +112,14 @@ export class Sandboxes {
 	specialise(request: SpecialiseRequest): void {
 		const entry = this.#running(request.sandbox);
 		if (entry.layers !== undefined) throw new Error(`${entry.id} has a function already: one sandbox, one version`);
-		entry.layers = request.layers;
-		const code = join(entry.directory, "graft", "code");
-		mount("overlay", code, "overlay", MS.rdonly | MS.nosuid | MS.nodev, codeOverlayOptions(this.#options.layers, request.layers));
+		this.#graft(entry, request.layers);
 		this.#limit(entry, request.limits);
+	}
+
+	#graft(entry: Entry, layers: readonly Digest[]): void {
+		entry.layers = layers;
+		const code = join(entry.directory, "graft", "code");
+		mount("overlay", code, "overlay", MS.rdonly | MS.nosuid | MS.nodev, codeOverlayOptions(this.#options.layers, layers));
 	}
 
 	/** Layers that something is mounted from. */
@@ -193,6 +197,7 @@ export class Sandboxes {
 		mount("tmpfs", tmp, "tmpfs", MS.nosuid | MS.nodev | MS.noexec, tmpfsOptions(entry.limits, uidBase));
 		mount(graft, graft, null, MS.bind);
 		mount(null, graft, null, MS.shared);
+		if (request.own !== undefined) this.#graft(entry, request.own);
 		this.#bindSocket(join(agentSockets, `${entry.id}.sock`), socket);
 		const spec = containerSpec(request, {
 			rootfs: this.#bases.rootfs(request.base),

@@ -1,11 +1,13 @@
 import {
 	BerthError,
 	type BuildFailure,
+	type BuildLogLine,
 	type BuildReport,
 	type Digest,
 	type FunctionSummary,
 	type ImageReference,
 	LIVE,
+	logTexts,
 	type Manifest,
 	type Selector,
 	type SourceReference,
@@ -15,6 +17,7 @@ import {
 import { type ConnectionLog, closeRedis, guarded, openRedis, type Redis } from "@berth/redis";
 import { functionNotFound, versionNotFound } from "./absent.js";
 import { Aliases, aliasNotFound } from "./aliases.js";
+import { BuildLogs } from "./build-logs.js";
 import { Changes } from "./changes.js";
 import { keys, versionPrefix } from "./keys.js";
 import { LiveVersions, type Share } from "./live-versions.js";
@@ -46,12 +49,14 @@ const READS = 3;
  */
 export class FunctionRegistry {
 	readonly aliases: Aliases;
+	readonly logs: BuildLogs;
 	readonly #redis: Redis;
 	readonly #owned: readonly Redis[];
 	readonly #changes: Changes;
 	readonly #live: LiveVersions;
 
-	private constructor(owned: readonly [Redis, Redis], changes: Changes) {
+	private constructor(owned: readonly [Redis, Redis], changes: Changes, logs: BuildLogs) {
+		this.logs = logs;
 		this.#redis = owned[0];
 		this.#owned = owned;
 		this.#changes = changes;
@@ -65,7 +70,7 @@ export class FunctionRegistry {
 			{ url, use: "command", name: "registry", log },
 			{ url, use: "subscriber", name: "registry-changes", log },
 		]);
-		return new FunctionRegistry(owned, await Changes.open(owned[1], log));
+		return new FunctionRegistry(owned, await Changes.open(owned[1], log), await BuildLogs.open(...owned, log));
 	}
 
 	/**
@@ -94,7 +99,16 @@ export class FunctionRegistry {
 					keys.sourceUsers(source.digest),
 					keys.store,
 				],
-				[name, base, fingerprintOf(manifest, source), createdAt, versionPrefix(project, name), `${project}/${name}`, damaged ?? ""],
+				[
+					name,
+					base,
+					fingerprintOf(manifest, source),
+					createdAt,
+					versionPrefix(project, name),
+					`${project}/${name}`,
+					damaged ?? "",
+					stateLine("queued", "queued"),
+				],
 			),
 		)) as [number, number] | [];
 		if (number === undefined) throw unrecovered();
@@ -105,13 +119,13 @@ export class FunctionRegistry {
 
 	/** @returns false when the version is gone or final already: the build's result is void then */
 	setBuilding(version: Version): Promise<boolean> {
-		return this.#setState(version, "building", {});
+		return this.#setState(version, "building", stateLine("building", "building"), {});
 	}
 
 	/** Ends a build; a ready version takes over the aliases that follow, unless they lead to a newer one. @returns false when the version is gone or final already */
 	endBuild(version: Version, end: BuildEnd): Promise<boolean> {
 		const { state, ...fields } = end;
-		return this.#setState(version, state, { ...fields, finishedAt: new Date().toISOString() });
+		return this.#setState(version, state, endLine(end), { ...fields, finishedAt: new Date().toISOString() });
 	}
 
 	/** A number for a version that is imported: nobody else gets it. */
@@ -358,14 +372,14 @@ export class FunctionRegistry {
 		return new BerthError("function_build_failed", detail, { extra: { version: latest, failure } });
 	}
 
-	async #setState(version: Version, state: VersionState, fields: Readonly<Record<string, unknown>>): Promise<boolean> {
+	async #setState(version: Version, state: VersionState, line: string, fields: Readonly<Record<string, unknown>>): Promise<boolean> {
 		const { project, function: name, number, source } = version;
 		const pairs = Object.entries(fields).flatMap(([field, value]) => [field, JSON.stringify(value)]);
 		const done = await this.#do(`setting ${name}:${number} to ${state}`, () =>
 			SET_STATE.run(
 				this.#redis,
 				[keys.function(project, name), keys.version(project, name, number), keys.changes, keys.unfinished, keys.sourceUsers(source.digest)],
-				[number, state, new Date().toISOString(), `${project}/${name}`, ...pairs],
+				[number, state, new Date().toISOString(), `${project}/${name}`, line, ...pairs],
 			),
 		);
 		return done === 1;
@@ -383,6 +397,16 @@ export class FunctionRegistry {
 		};
 		return { arrived, stop };
 	}
+}
+
+/** A line of the log that a state's change leaves, whatever else the log has. */
+function stateLine(state: VersionState, text: string): string {
+	return JSON.stringify({ kind: "state", state, text: logTexts(text)[0] ?? state } satisfies BuildLogLine);
+}
+
+function endLine(end: BuildEnd): string {
+	if (end.state === "ready") return stateLine("ready", `ready in ${Math.round(end.build.durationMs)} ms: ${end.image.digest}`);
+	return stateLine("failed", `failed (${end.failure.phase}): ${end.failure.message}`);
 }
 
 function unrecovered(): BerthError {

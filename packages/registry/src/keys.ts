@@ -11,6 +11,10 @@ export const keys = {
 	/** Outlives the function: a number is never used again. */
 	counter: (project: string, name: string) => `{berth}:counter:${project}/${name}`,
 	version: (project: string, name: string, number: number) => `{berth}:version:${project}/${name}:${number}`,
+	/** A stream: what a version's build said. The scripts make it of the version's key. */
+	buildLog: (project: string, name: string, number: number) => `${keys.version(project, name, number)}:log`,
+	/** Channel: `project/name:number` when there is more of that log, with JSON after a space when it is only progress. */
+	buildLogs: "{berth}:build-logs",
 	/** Versions (`project/name:number`) that are neither ready nor failed. */
 	unfinished: "{berth}:unfinished",
 	/** Versions that are made of a source, failed ones left out. */

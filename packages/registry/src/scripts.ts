@@ -1,5 +1,6 @@
-import { MOST_ALIASES } from "@berth/contracts";
+import { BUILD_LOG, MOST_ALIASES } from "@berth/contracts";
 import { LuaScript } from "@berth/redis";
+import { keys } from "./keys.js";
 
 /** Steps that an alias can be rolled back, one after another. */
 const MOST_STEPS = 10;
@@ -54,11 +55,36 @@ local function takeOver(number, now)
 end
 `;
 
+/** What a version's build says (build-logs.ts): a stream beside the version's hash, and who listens is told. */
+const LOG = `
+local function logLine(version, member, line)
+  redis.call('XADD', version .. ':log', '*', 'line', line)
+  redis.call('PUBLISH', '${keys.buildLogs}', member)
+end
+`;
+
+/**
+ * KEYS version. ARGV `project/name:number`, then lines (JSON). Says nothing of a version that is gone or final, and of a build that says
+ * too much only that it did.
+ */
+export const ADD_LOG_LINES = new LuaScript(`${LOG}
+local state = redis.call('HGET', KEYS[1], 'state')
+if not state or state == 'ready' or state == 'failed' then return 0 end
+for i = 2, #ARGV do
+  local count = redis.call('XLEN', KEYS[1] .. ':log')
+  if count == ${BUILD_LOG.lines} then
+    logLine(KEYS[1], ARGV[1], '{"kind":"warning","text":"the log has ${BUILD_LOG.lines} lines: what follows is left out"}')
+  elseif count < ${BUILD_LOG.lines} then
+    logLine(KEYS[1], ARGV[1], ARGV[i])
+  end
+end
+return 1`);
+
 /**
  * KEYS names, function, numbers, counter, unfinished, users of the source, store. Gives nothing while the store is lost.
- * ARGV name, base (JSON), fingerprint, now, version key prefix, `project/name`, the version that nothing is equal to.
+ * ARGV name, base (JSON), fingerprint, now, version key prefix, `project/name`, the version that nothing is equal to, a line for the log.
  */
-export const CREATE_VERSION = new LuaScript(`
+export const CREATE_VERSION = new LuaScript(`${LOG}
 if redis.call('GET', KEYS[7]) == 'lost' then return {} end
 local latest = redis.call('HGET', KEYS[2], 'latest')
 if latest and latest ~= ARGV[7] then
@@ -73,6 +99,7 @@ redis.call('HSET', KEYS[2], 'latest', number, 'updatedAt', ARGV[4])
 redis.call('SADD', KEYS[1], ARGV[1])
 redis.call('SADD', KEYS[5], ARGV[6] .. ':' .. number)
 redis.call('SADD', KEYS[6], ARGV[6] .. ':' .. number)
+logLine(ARGV[5] .. number, ARGV[6] .. ':' .. number, ARGV[8])
 return {number, 0}`);
 
 /**
@@ -102,18 +129,19 @@ return redis.call('GET', KEYS[1])`);
 
 /**
  * KEYS function, version, changes, unfinished, users of the source.
- * ARGV number, state, now, `project/name`, then field, value … Refuses what is gone or final.
+ * ARGV number, state, now, `project/name`, a line for the log, then field, value … Refuses what is gone or final.
  * A version that is ready takes over the aliases that follow and lead to an older one.
  */
-export const SET_STATE = new LuaScript(`${aliasesIn("KEYS[1]")}
+export const SET_STATE = new LuaScript(`${LOG}${aliasesIn("KEYS[1]")}
 local state = redis.call('HGET', KEYS[2], 'state')
 if not state or state == 'ready' or state == 'failed' then return 0 end
 redis.call('HSET', KEYS[2], 'state', ARGV[2])
-for i = 5, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
+for i = 6, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 local member = ARGV[4] .. ':' .. ARGV[1]
 if ARGV[2] == 'ready' or ARGV[2] == 'failed' then redis.call('SREM', KEYS[4], member) end
 if ARGV[2] == 'failed' then redis.call('SREM', KEYS[5], member) end
 if ARGV[2] == 'ready' then takeOver(tonumber(ARGV[1]), ARGV[3]) end
+logLine(KEYS[2], member, ARGV[5])
 redis.call('PUBLISH', KEYS[3], ARGV[4])
 return 1`);
 
@@ -131,7 +159,8 @@ for _, number in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
     answer[#answer + 1] = digest
   end
   redis.call('SREM', KEYS[5], member)
-  redis.call('DEL', version)
+  redis.call('DEL', version, version .. ':log')
+  redis.call('PUBLISH', '${keys.buildLogs}', member)
 end
 redis.call('DEL', KEYS[2], KEYS[3])
 redis.call('SREM', KEYS[1], ARGV[1])
@@ -223,7 +252,8 @@ for _, name in ipairs(aliasNames()) do
 end
 if #users > 1 then return users end
 if redis.call('ZCARD', KEYS[2]) == 1 then return {'only'} end
-redis.call('DEL', version)
+redis.call('DEL', version, version .. ':log')
+redis.call('PUBLISH', '${keys.buildLogs}', member)
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('SREM', KEYS[4], member)
 redis.call('HSET', KEYS[1], 'latest', redis.call('ZREVRANGE', KEYS[2], 0, 0)[1], 'updatedAt', ARGV[2])

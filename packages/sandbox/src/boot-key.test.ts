@@ -1,9 +1,9 @@
 import { LIMITS, MEMORY_CLASSES, MIB, manifestSchema } from "@berth/contracts";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { bootKeyOf, buildKeyOf, keyText, limitsOf, prewarmLimitsOf, programOf } from "./boot-key.js";
+import { bootKeyOf, buildKeyOf, keyText, limitsOf, prewarmLimitsOf, programOf, versionKeyOf } from "./boot-key.js";
 import { SPECIALISATION } from "./specialisation.js";
-import { BASE, OTHER_BASE, version } from "./testing/versions.js";
+import { BASE, digest, OTHER_BASE, version } from "./testing/versions.js";
 
 test("versions share prewarmed sandboxes exactly when base and memory class are the same", () => {
 	const key = (memoryMiB: number, base = BASE) => keyText(bootKeyOf(base, { runtime: "node24", memoryMiB }));
@@ -21,6 +21,14 @@ test("of Python, whose memory isn't fixed at its boot, one prewarmed sandbox doe
 		{ language: "python" },
 		"node",
 	]);
+});
+
+test("an engine that can't graft boots each image's sandboxes for itself", () => {
+	const { image, manifest } = version("x");
+	const other = { ...image, layers: [{ digest: digest("12"), sizeBytes: 1 }] };
+	const keys = [image, other].flatMap((one) => [true, false].map((grafts) => keyText(versionKeyOf(one, manifest, grafts))));
+	expect(keys[0]).toBe(keys[2]);
+	expect(new Set(keys).size).toBe(3);
 });
 
 test("a version gets what it asked for, and its class never more than that", () => {

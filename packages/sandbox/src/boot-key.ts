@@ -1,7 +1,9 @@
 import {
 	type Base,
 	FIXED_LIMITS,
+	type ImageReference,
 	type Language,
+	type Layer,
 	LIMITS,
 	languageOf,
 	type Manifest,
@@ -20,20 +22,35 @@ export interface BootKey {
 	readonly base: Base;
 	readonly language: Language;
 	readonly memoryClass: MemoryClass;
+	/**
+	 * The function's layers, where they have to be in place when it boots: only sandboxes of this very image are its, so
+	 * none is kept ready that could become any. Absent: a booted sandbox is given them.
+	 */
+	readonly own?: readonly Layer[];
 }
 
 /** Builds want a bundler's memory, and room for a tree of dependencies with the archives that it comes from. */
 const BUILD = { memoryMiB: 1024, cpuMilli: 2000, pids: 128, tmpfsMiB: 512, tmpfsInodes: 100_000 } as const;
 
 /** The same text for equal keys. */
-export function keyText({ kind, base, memoryClass }: BootKey): string {
-	return `${kind} ${base.digest} ${memoryClass}`;
+export function keyText({ kind, base, memoryClass, own = [] }: BootKey): string {
+	return [kind, base.digest, memoryClass, ...own.map(({ digest }) => digest)].join(" ");
 }
 
 /** Nothing of Python is fixed by its memory: one class, the default's, becomes what any version asks for. */
 const PYTHON_CLASS = memoryClassOf(LIMITS.memoryMiB.default);
 
-/** What a version's sandbox has to be booted as. A version pins its base. */
+/** What a version's sandbox has to be booted as, by an engine that grafts or one that can't. */
+export function versionKeyOf(
+	{ base, layers }: ImageReference,
+	manifest: Pick<Manifest, "runtime" | "memoryMiB">,
+	grafts: boolean,
+): BootKey {
+	const key = bootKeyOf(base, manifest);
+	return grafts ? key : { ...key, own: layers };
+}
+
+/** What sandboxes of a base are booted as which take any version of it. A version pins its base. */
 export function bootKeyOf(base: Base, { runtime, memoryMiB }: Pick<Manifest, "runtime" | "memoryMiB">): BootKey {
 	const language = languageOf(runtime);
 	return { kind: "function", base, language, memoryClass: language === "python" ? PYTHON_CLASS : memoryClassOf(memoryMiB) };
@@ -44,8 +61,10 @@ export function programOf({ language, memoryClass }: BootKey): SandboxProgram {
 	return language === "python" ? { language } : { language, ...heapOf(memoryClass) };
 }
 
-export function buildKeyOf(base: Base): BootKey {
-	return { kind: "build", base, language: "node", memoryClass: BUILD.memoryMiB };
+/** @param own layers that a build needs, where they can't be grafted later */
+export function buildKeyOf(base: Base, own: readonly Layer[] = []): BootKey {
+	const key: BootKey = { kind: "build", base, language: "node", memoryClass: BUILD.memoryMiB };
+	return own.length === 0 ? key : { ...key, own };
 }
 
 /** The caps that a version's manifest asks for. */

@@ -104,6 +104,17 @@ describe("a sandbox's files", () => {
 		expect(spec.linux.rootfsPropagation).toBe("rslave");
 	});
 
+	test("see a function that is there from the boot on by a mount of its own, read-only", () => {
+		const code = containerSpec({ ...BOOT, own: [digest("2")] }, PLACE).mounts.filter(({ destination }) =>
+			destination.startsWith("/function"),
+		);
+		expect(code.map(({ destination, source }) => [destination, source])).toEqual([
+			["/function", PLACE.graft],
+			["/function/code", `${PLACE.graft}/code`],
+		]);
+		expect(code[1]?.options).toContain("ro");
+	});
+
 	test("in /proc that tell of the host or change it are masked or read-only", () => {
 		const masked = ["acpi", "asound", "interrupts", "kcore", "keys", "key-users", "kallsyms", "config.gz", "cmdline", "modules"];
 		const more = ["latency_stats", "pressure", "sched_debug", "scsi", "timer_list", "timer_stats", "sysrq-trigger"];

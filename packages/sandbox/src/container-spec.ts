@@ -68,6 +68,10 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 			// A build's bundler is started from its image, so /tmp needs no exec there either.
 			{ destination: "/tmp", type: "bind", source: place.tmp, options: ["bind", "rw", "nosuid", "nodev", "noexec"] },
 			{ destination: SANDBOX_PATHS.graft, type: "bind", source: place.graft, options: ["rbind", "rslave", "ro", "nosuid", "nodev"] },
+			// By itself: crun's rbind leaves out what is mounted below (seen with 1.8.1).
+			...(boot.own === undefined
+				? []
+				: [{ destination: SANDBOX_PATHS.code, type: "bind", source: `${place.graft}/code`, options: ["bind", "ro", "nosuid", "nodev"] }]),
 			{ destination: SANDBOX_PATHS.socket, type: "bind", source: place.socket, options: ["bind", "ro", "nosuid", "nodev", "noexec"] },
 		],
 		linux: {

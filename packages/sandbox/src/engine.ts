@@ -5,12 +5,17 @@ import type { BootAnswer, BootRequest, Digest, HostReport, SandboxExit, Speciali
  * about is to be removed. Each engine passes the same conformance suite.
  */
 export interface SandboxEngine {
+	/**
+	 * Whether a booted sandbox can be given its function's layers. Where it can't, each is booted with them (`own` in the
+	 * request), and `specialise` isn't asked for.
+	 */
+	readonly grafts: boolean;
 	host(): Promise<HostReport>;
 	/** Makes sure that layers are unpacked on this node, asking `source` for those that aren't. */
 	ensureLayers(digests: readonly Digest[], source: LayerSource): Promise<void>;
 	/** Removes layers that no sandbox needs and nobody asked for in so long; how many. */
 	dropLayers(unusedForMs: number): Promise<number>;
-	/** Starts a sandbox's container; resolves when it runs (its agent connects by itself). */
+	/** Starts a sandbox's container, with its function's own layers in place if there are some; resolves when it runs (its agent connects by itself). */
 	boot(request: BootRequest): Promise<BootAnswer>;
 	/** Grafts a function's layers into a booted sandbox and sets its limits, without a process. */
 	specialise(request: SpecialiseRequest): Promise<void>;

@@ -58,8 +58,12 @@ export class Floors {
 		for (const extra of floor.ready.splice(count)) this.#options.retire(extra);
 	}
 
-	/** Somebody may want one of these: keeps one ready for a while from the next refill on, where none are kept already. */
+	/**
+	 * Somebody may want one of these: keeps one ready for a while from the next refill on, where none are kept already.
+	 * Of those that only one version could use none is: there would be one for each version.
+	 */
 	expect(key: BootKey, forMs: number): void {
+		if (key.own !== undefined) return;
 		const floor = this.#of(key);
 		if (floor.untilMs === Number.POSITIVE_INFINITY) return;
 		floor.count = 1;

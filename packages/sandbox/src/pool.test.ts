@@ -1,4 +1,4 @@
-import { FIXED_LIMITS, FROM_AGENT } from "@berth/contracts";
+import { FIXED_LIMITS, FROM_AGENT, MIB } from "@berth/contracts";
 import { describe, expect, test, vi } from "vitest";
 import type { Lease } from "./lease.js";
 import type { Pool } from "./pool.js";
@@ -33,6 +33,40 @@ describe("a start", () => {
 		const [a, b] = [await use(pool, "a"), await use(pool, "b")];
 		expect(a.sandbox.id).not.toBe(b.sandbox.id);
 		expect([engine.of("a").length, engine.of("b").length]).toEqual([1, 1]);
+	});
+});
+
+describe("where an engine can't graft", () => {
+	test("a sandbox is booted with its function's layers and limits, and the engine isn't asked for more", async () => {
+		engine.grafts = false;
+		const pool = await start({ prewarmed: 2, prewarmedBuilds: 1 });
+		const leases = [await use(pool, "hello", { memoryMiB: 200 }), await use(pool, "hello", { memoryMiB: 200 }), await use(pool, "other")];
+		expect(leases.map((lease) => lease.start)).toEqual(["boot", "warm", "boot"]);
+		const { layers } = version("hello").image;
+		const own = engine.boots.filter((boot) => boot.own !== undefined);
+		expect(own.map((boot) => [boot.own, boot.limits.memoryBytes])).toEqual([
+			[layers.map(({ digest }) => digest), 200 * MIB],
+			[layers.map(({ digest }) => digest), 128 * MIB],
+		]);
+		expect(leases[0]?.sandbox.limits.memoryBytes).toBe(200 * MIB);
+		expect(engine.specialisations).toEqual([]);
+	});
+
+	test("none is kept ready for a version: there would be one for each", async () => {
+		engine.grafts = false;
+		const pool = await start({ idleTtlMs: 60_000 });
+		await pool.expect(version("hello"));
+		await (await use(pool, "hello")).sandbox.kill();
+		expect((await use(pool, "hello")).start).toBe("boot");
+		expect(engine.boots).toHaveLength(2);
+	});
+
+	test("a build has its dependencies from the boot of its sandbox on", async () => {
+		engine.grafts = false;
+		const pool = await start({ prewarmedBuilds: 1 });
+		const lease = await pool.acquireBuild(version("hello").image.layers);
+		expect([lease.start, engine.boots.at(-1)?.kind, engine.boots.at(-1)?.own?.length]).toEqual(["boot", "build", 1]);
+		lease.release(false);
 	});
 });
 

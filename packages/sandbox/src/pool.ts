@@ -10,7 +10,7 @@ import {
 	type SandboxLimits,
 	type StartKind,
 } from "@berth/contracts";
-import { type BootKey, bootKeyOf, buildKeyOf, limitsOf, prewarmLimitsOf } from "./boot-key.js";
+import { type BootKey, bootKeyOf, buildKeyOf, limitsOf, prewarmLimitsOf, versionKeyOf } from "./boot-key.js";
 import { CpuLoad } from "./cpu-load.js";
 import { Demand, type Run, type Waiter } from "./demand.js";
 import type { LayerSource, SandboxEngine } from "./engine.js";
@@ -129,10 +129,10 @@ export class Pool {
 		return await this.#wait(demand, ends);
 	}
 
-	/** A sandbox of the build class, for one build; it is thrown away after. */
-	async acquireBuild(): Promise<Lease> {
+	/** A sandbox of the build class, for one build; it is thrown away after. @param own layers to boot it with, where they can't be grafted */
+	async acquireBuild(own: readonly Layer[] = []): Promise<Lease> {
 		this.#refuseWhenClosed();
-		const key = buildKeyOf(this.#options.bases.build);
+		const key = buildKeyOf(this.#options.bases.build, own);
 		const startedAt = performance.now();
 		// A build goes on also where there is too little room: functions wait for it, not it for them.
 		this.#room.make(prewarmLimitsOf(key).memoryBytes);
@@ -153,7 +153,7 @@ export class Pool {
 	/** A version was made: brings its layers here, and keeps a sandbox ready that could become it. */
 	async expect({ image, manifest }: Pick<Specialisation, "image" | "manifest">): Promise<void> {
 		await this.#population.ensureLayers([...image.base.layers, ...image.layers]);
-		this.#floors.expect(bootKeyOf(image.base, manifest), this.#options.idleTtlMs);
+		this.#floors.expect(this.#keyOf({ image, manifest }), this.#options.idleTtlMs);
 		this.#floors.refill();
 	}
 
@@ -240,8 +240,8 @@ export class Pool {
 
 	/** Starts sandboxes for those who would wait longer for a busy one than a start is worth. */
 	#dispatch(demand: Demand): void {
-		const { image, manifest } = demand.target;
-		const key = bootKeyOf(image.base, manifest);
+		const { manifest } = demand.target;
+		const key = this.#keyOf(demand.target);
 		this.#shortage.delete(demand);
 		for (let waiter = demand.unserved; waiter !== undefined && !this.#closed; waiter = demand.unserved) {
 			if (demand.serving >= manifest.concurrency) return;
@@ -466,6 +466,15 @@ export class Pool {
 			const key = bootKeyOf(this.#options.bases[runtime], { runtime, memoryMiB: LIMITS.memoryMiB.default });
 			this.#floors.set(key, runtime === MAIN_RUNTIME ? count : Math.min(1, count));
 		}
+	}
+
+	#keyOf({ image, manifest }: Pick<Specialisation, "image" | "manifest">): BootKey {
+		return versionKeyOf(image, manifest, this.#options.engine.grafts);
+	}
+
+	/** Whether a sandbox can be given layers when it has booted. */
+	get grafts(): boolean {
+		return this.#options.engine.grafts;
 	}
 
 	#demandOf(target: Specialisation): Demand {

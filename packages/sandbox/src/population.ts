@@ -145,7 +145,8 @@ export class Population {
 	}
 
 	async #bootOn(sandbox: Sandbox): Promise<void> {
-		await this.ensureLayers(sandbox.bootKey.base.layers);
+		const { base, own = [] } = sandbox.bootKey;
+		await this.ensureLayers([...base.layers, ...own]);
 		if (sandbox.state !== "booting") throw new Error(`${sandbox.id} was removed before it could be booted`);
 		await sandbox.boot(`${this.#options.agentSockets}/${sandbox.id}.sock`, FIXED_LIMITS.startMs);
 	}

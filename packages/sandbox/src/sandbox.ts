@@ -146,6 +146,7 @@ export class Sandbox {
 			kind: this.bootKey.kind,
 			program: this.#program,
 			limits: this.#limits,
+			...(this.bootKey.own === undefined ? {} : { own: this.bootKey.own.map(({ digest }) => digest) }),
 		});
 		const cgroup = new CgroupReader(booted.cgroup);
 		const freezer = new Freezer(booted.cgroup);
@@ -166,19 +167,21 @@ export class Sandbox {
 	}
 
 	/**
-	 * Makes it a sandbox of one version: layers, limits, environment, module. @returns milliseconds
-	 * the module took to load. @throws SpecialiseError
+	 * Makes it a sandbox of one version: layers, limits, environment, module. One that was booted with its layers
+	 * has its limits, too. @returns milliseconds the module took to load. @throws SpecialiseError
 	 */
 	async specialise(target: Specialisation, limits: SandboxLimits, startMs: number): Promise<number> {
 		const { talk, logs } = this.#alive();
 		this.#specialisation = target;
 		logs.begin();
 		try {
-			await this.#engine.specialise({ sandbox: this.id, layers: target.image.layers.map(({ digest }) => digest), limits });
+			if (this.bootKey.own === undefined) {
+				await this.#engine.specialise({ sandbox: this.id, layers: target.image.layers.map(({ digest }) => digest), limits });
+				this.#limits = limits;
+			}
 		} catch (error) {
 			throw new SpecialiseError("platform_error", { name: "Error", message: (error as Error).message });
 		}
-		this.#limits = limits;
 		const head: SpecialiseHead = {
 			entry: `${SANDBOX_PATHS.code}/${target.image.entry}`,
 			project: target.project,

@@ -17,7 +17,7 @@ export class PooledBuildSandboxes implements BuildSandboxes {
 
 class LeasedBuildSandbox implements BuildSandbox {
 	readonly #pool: Pool;
-	readonly #lease: Lease;
+	#lease: Lease;
 
 	constructor(pool: Pool, lease: Lease) {
 		this.#pool = pool;
@@ -29,8 +29,14 @@ class LeasedBuildSandbox implements BuildSandbox {
 	}
 
 	async graft(layer: Layer): Promise<void> {
-		await this.#pool.ensureLayers([layer]);
-		await this.#lease.sandbox.graft([layer.digest]);
+		if (this.#pool.grafts) {
+			await this.#pool.ensureLayers([layer]);
+			await this.#lease.sandbox.graft([layer.digest]);
+			return;
+		}
+		// Another one, booted with the layer: nothing that a build asks for stays in its sandbox from one request to the next.
+		this.#lease.release(false);
+		this.#lease = await this.#pool.acquireBuild([layer]);
 	}
 
 	[Symbol.dispose](): void {

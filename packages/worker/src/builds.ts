@@ -3,6 +3,7 @@ import type { BuildFailure, BuildReport, NodeStats, Version } from "@berth/contr
 import type { BuildTask } from "@berth/queue";
 import type { ArtifactStore, FunctionRegistry } from "@berth/registry";
 import type { Logger, WorkerMetrics } from "@berth/telemetry";
+import { VersionLog } from "./version-log.js";
 
 const ATTEMPTS = 3;
 /** Starts of one build, those included that a worker's death cut short: what kills workers isn't tried for ever. */
@@ -43,8 +44,10 @@ export class Builds {
 			await this.#giveUp(version, `${attempt - 1} workers began it and none ended it`);
 			return;
 		}
+		const said = new VersionLog(functions.logs, version, log);
+		if (attempt > 1) said.line({ kind: "step", text: `attempt ${attempt}: the one before was cut short` });
 		try {
-			await this.#build(version);
+			await this.#build(version, said);
 		} catch (error) {
 			log.error({ err: error, ...task, attempt }, "a build failed for a reason of ours");
 			if (attempt < ATTEMPTS) throw error;
@@ -77,13 +80,15 @@ export class Builds {
 		return (await functions.storeState(builder.functions().length > 0)) === "whole";
 	}
 
-	async #build(version: Version): Promise<void> {
+	async #build(version: Version, said: VersionLog): Promise<void> {
 		const { functions, artifacts, builder, metrics, warmLayers } = this.#options;
 		this.#started++;
-		const result = await builder.build(version, () => artifacts.sources.get(version.source.digest));
+		const result = await builder.build(version, () => artifacts.sources.get(version.source.digest), said);
+		said.diagnostics(result.ok ? result.report.warnings : result.failure.diagnostics);
 		this.#layersReused += result.report.layers.filter(({ cached }) => cached).length;
 		metrics.built(result.ok ? "ready" : "failed", result.report.layers);
 		if (!result.ok) {
+			said.failure(result.failure);
 			await this.#fail(version, result.failure, result.report);
 			return;
 		}

@@ -70,6 +70,11 @@ export class FakeEngine implements SandboxEngine {
 	readonly #exitListeners: ((exit: SandboxExit) => void)[] = [];
 	/** As an engine has to: who kills or removes waits for the boot that is under way. */
 	readonly #booting = new Map<string, Promise<unknown>>();
+	/** Whether it can give layers to what has booted. */
+	grafts = true;
+	/** What it was asked to boot and to specialise. */
+	readonly boots: BootRequest[] = [];
+	readonly specialisations: SpecialiseRequest[] = [];
 	/** Sandboxes that run, and all that ever were, in order. */
 	readonly agents = new Map<string, FakeAgent>();
 	readonly booted: string[] = [];
@@ -108,6 +113,7 @@ export class FakeEngine implements SandboxEngine {
 	}
 
 	async #boot(request: BootRequest): Promise<BootAnswer> {
+		this.boots.push(request);
 		await this.onBoot(request);
 		const { sandbox } = request;
 		const cgroup = new FakeCgroup(join(this.#directory, sandbox));
@@ -118,7 +124,8 @@ export class FakeEngine implements SandboxEngine {
 		return { stdout: this.#fifo, stderr: this.#fifo, cgroup: cgroup.paths };
 	}
 
-	specialise(_request: SpecialiseRequest): Promise<void> {
+	specialise(request: SpecialiseRequest): Promise<void> {
+		this.specialisations.push(request);
 		return Promise.resolve();
 	}
 

@@ -5,6 +5,7 @@ import { LauncherConnection } from "./launcher-connection.js";
 
 /** An OCI runtime (crun or runc), driven by this node's launcher. */
 export class OciEngine implements SandboxEngine {
+	readonly grafts = true;
 	readonly #launcher: LauncherConnection;
 	/** A connection for layers alone: a large one must not stand in the way of a thaw. */
 	readonly #bulk: LauncherConnection;
@@ -34,7 +35,7 @@ export class OciEngine implements SandboxEngine {
 	}
 
 	boot(request: BootRequest): Promise<BootAnswer> {
-		return this.#with(request.base, this.#launcher.request("boot", request));
+		return this.#with([...request.base, ...(request.own ?? [])], this.#launcher.request("boot", request));
 	}
 
 	async specialise(request: SpecialiseRequest): Promise<void> {
