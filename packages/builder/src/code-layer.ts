@@ -12,7 +12,7 @@ import {
 } from "@berth/contracts";
 import { type BuildListener, layerLine, sizeText } from "./build-listener.js";
 import type { BuildRun, BuildSandbox, BuildSandboxes } from "./build-sandbox.js";
-import type { DependencyLayers } from "./dependency-layer.js";
+import type { Dependencies, DependencyLayers } from "./dependency-layer.js";
 import type { LockLayers, Resolution } from "./lock-layer.js";
 import type { PackageSources } from "./package-sources.js";
 import { findLayer, type LayerStores, layerKey, makeFunctionLayer } from "./stored-layer.js";
@@ -33,8 +33,7 @@ export interface CodeLayer {
 }
 
 /** A dependency layer as a code layer needs it. */
-export interface UsedDependencies {
-	readonly layer: Layer;
+export interface UsedDependencies extends Dependencies {
 	/** Whether the code loads packages from it; else all that it needs is in the bundle. */
 	readonly inImage: boolean;
 	readonly cached: boolean;
@@ -118,8 +117,8 @@ export async function bundle(version: Version, source: Uint8Array, options: Code
 		if (!("asks" in first)) return first;
 		asked = first;
 		const known = asked.locked ? { installable: asked.asks } : await locks.find(asked.asks, sources);
-		const layer = known && (await dependencies.find({ installable: known.installable, runtime, sources }));
-		if (layer !== undefined) return withLock(await bundleWith({ layer, cached: true }, sandbox, version, source, options), known);
+		const found = known && (await dependencies.find({ installable: known.installable, runtime, sources }));
+		if (found !== undefined) return withLock(await bundleWith({ ...found, cached: true }, sandbox, version, source, options), known);
 	}
 	// A resolution and an installation take their time: no sandbox waits for them.
 	const startedAt = performance.now();
@@ -127,7 +126,7 @@ export async function bundle(version: Version, source: Uint8Array, options: Code
 	if ("code" in resolved) return resolved;
 	const wanted = { installable: resolved.installable, runtime, sources };
 	const found = await dependencies.find(wanted);
-	const installed = found === undefined ? await dependencies.install(wanted, listener) : { layer: found, cached: true };
+	const installed = found === undefined ? await dependencies.install(wanted, listener) : { ...found, cached: true };
 	if ("code" in installed) return installed;
 	const installMs = performance.now() - startedAt;
 	using sandbox = await options.sandboxes.acquire();
@@ -146,7 +145,7 @@ function withLock(
 }
 
 async function bundleWith(
-	{ layer, cached }: { readonly layer: Layer; readonly cached: boolean },
+	{ layer, resolved, cached }: Omit<UsedDependencies, "inImage">,
 	sandbox: BuildSandbox,
 	version: Version,
 	source: Uint8Array,
@@ -156,7 +155,9 @@ async function bundleWith(
 	await sandbox.graft(layer);
 	const bundled = await bundleIn(sandbox, version, source, true, options);
 	if ("asks" in bundled) throw new BerthError("build_platform_error", "The build sandbox asks twice for the same dependencies.");
-	return "code" in bundled ? bundled : { ...bundled, dependencies: { layer, cached, inImage: bundled.answer.needsDependencies } };
+	return "code" in bundled
+		? bundled
+		: { ...bundled, dependencies: { layer, ...(resolved && { resolved }), cached, inImage: bundled.answer.needsDependencies } };
 }
 
 /** Stores a bundle as a layer and remembers what it was made of. Whoever asks holds the image store. */
@@ -168,7 +169,7 @@ export async function storeCodeLayer(
 	const startedAt = performance.now();
 	const note: Note = {
 		entry: answer.entry,
-		...(dependencies && { dependencies: { layer: dependencies.layer, inImage: dependencies.inImage } }),
+		...(dependencies && { dependencies: withoutCached(dependencies) }),
 		...(lock && { lock }),
 		warnings: answer.warnings,
 	};
@@ -183,6 +184,10 @@ export async function storeCodeLayer(
 	};
 	const { entry, warnings } = note;
 	return { layer, entry, warnings, ...(dependencies && { dependencies }), ...(lock && { lock }), cached: false, phases };
+}
+
+function withoutCached({ layer, inImage, resolved }: UsedDependencies): Omit<UsedDependencies, "cached"> {
+	return { layer, inImage, ...(resolved && { resolved }) };
 }
 
 /** What a source wants installed, or resolved first: the bytes that say so. */

@@ -3,7 +3,7 @@ import { BerthError, type BuildFailure, type Layer, parseInstalledIndex, type Ru
 import type { ScratchFile } from "@berth/registry";
 import { type BuildListener, sizeText } from "./build-listener.js";
 import { installFailure, runStep, type StepOptions } from "./dependency-step.js";
-import type { PackageSources } from "./package-sources.js";
+import { askingOf, type PackageSources } from "./package-sources.js";
 import { findLayer, fitsFunctionLayer, type LayerStores, layerKey, makeFunctionLayer } from "./stored-layer.js";
 import type { LayerEntry } from "./tar-writer.js";
 import { UnderWay } from "./under-way.js";
@@ -22,11 +22,17 @@ export interface Wanted {
 	readonly sources: PackageSources;
 }
 
-/** A layer of dependencies, and whether it was there; or why there is none. */
-export type Installed = { readonly layer: Layer; readonly cached: boolean; readonly installMs: number } | BuildFailure;
+/** A layer of dependencies, and what was chosen for it where that was left open. */
+export interface Dependencies {
+	readonly layer: Layer;
+	readonly resolved?: readonly string[];
+}
+
+/** Dependencies, and whether they were there; or why there are none. */
+export type Installed = (Dependencies & { readonly cached: boolean }) | BuildFailure;
 
 /**
- * Layers of installed packages, one for each lock file, runtime and platform, shared by every function that asks for the
+ * Layers of installed packages, one for each lock file (or list of requirements), runtime and platform, shared by every function that asks for the
  * same. The key is the hash of the very bytes that are all that the installing sandbox gets: whatever somebody's source
  * does to the sandbox that it is read in, it can't put anything under the key of another's lock file.
  */
@@ -39,10 +45,12 @@ export class DependencyLayers {
 	}
 
 	/** The layer that was made of this before. */
-	async find(wanted: Wanted): Promise<Layer | undefined> {
+	async find(wanted: Wanted): Promise<Dependencies | undefined> {
 		using _hold = await this.#options.stores.images.hold();
 		const known = await findLayer(this.#options.stores, this.#keyOf(wanted));
-		return known && { digest: known.digest, sizeBytes: known.sizeBytes };
+		if (known === undefined) return undefined;
+		const { resolved } = (known.note ?? {}) as Pick<Dependencies, "resolved">;
+		return { layer: { digest: known.digest, sizeBytes: known.sizeBytes }, ...(resolved && { resolved }) };
 	}
 
 	/** Installs; who asks for the same meanwhile waits for it. @throws BerthError when we are to blame */
@@ -55,16 +63,20 @@ export class DependencyLayers {
 
 	#keyOf({ installable, runtime, sources }: Wanted): string {
 		const lock = createHash("sha256").update(installable).digest("hex");
-		const owned = sources.owner === undefined ? [] : [sources.owner];
-		return layerKey("dependencies", [this.#options.builder, runtime, process.platform, process.arch, lock, ...owned]);
+		// What a list of requirements leaves open, its index decides.
+		const { language, registries, owner } = sources;
+		const more = [...(language === "python" ? [registries] : []), ...(owner === undefined ? [] : [owner])];
+		return layerKey("dependencies", [this.#options.builder, runtime, process.platform, process.arch, lock, ...more]);
 	}
 
 	async #install({ installable, sources }: Wanted, key: string, listener: BuildListener): Promise<Installed> {
 		const { stores, installMs } = this.#options;
-		const startedAt = performance.now();
 		listener.line({ kind: "step", text: "installing the dependencies" });
 		await using spool = await stores.images.scratchFile();
-		const request = { step: "install", registries: sources.registries, limitMs: installMs } as const;
+		const { language, registries } = sources;
+		const { filesOrigin } = askingOf(sources);
+		const files = filesOrigin === undefined ? {} : { filesOrigin };
+		const request = { step: "install", language, registries, ...files, limitMs: installMs } as const;
 		const run = await runStep(request, installable, sources, { ...this.#options, listener }, spool);
 		if ("code" in run) return run;
 		if (run.answer.ok !== "installed")
@@ -75,7 +87,9 @@ export class DependencyLayers {
 			return installFailure("dependencies_rejected", `${JSON.stringify(unfit.path)} has a longer name than a layer has room for.`);
 		listener.line({ kind: "step", text: `unpacked ${entries.length} files, ${sizeText(spool.sizeBytes)}` });
 		using _hold = await stores.images.hold();
-		return { layer: await makeFunctionLayer(stores, key, entries), cached: false, installMs: performance.now() - startedAt };
+		const { resolved } = run.answer;
+		const layer = await makeFunctionLayer(stores, key, entries, resolved && { resolved });
+		return { layer, ...(resolved && { resolved }), cached: false };
 	}
 }
 

@@ -92,7 +92,12 @@ async function makeBuilder(sandboxes: BuildSandboxes): Promise<ImageBuilder> {
 		stores: artifacts,
 		sandboxes,
 		timeoutMs: 1000,
-		sourcesOf: async () => ({ registries: [{ url: "http://registry/", scopes: [] }], logins: new Map(), redirects: [] }),
+		sourcesOf: async (_project, language) => ({
+			language,
+			registries: [{ url: "http://registry/", scopes: [] }],
+			logins: new Map(),
+			redirects: [],
+		}),
 		installMs: 1000,
 		silenceMs: 1000,
 		findVersion: async (project, name, number) => recorded.get(`${project}/${name}:${number}`),

@@ -5,8 +5,10 @@ import {
 	type BuildLogLine,
 	type BuildReport,
 	type ImageReference,
+	type Language,
 	type Layer,
 	type LayerReport,
+	languageOf,
 	type Version,
 } from "@berth/contracts";
 import type { Bases } from "./bases.js";
@@ -37,7 +39,7 @@ export interface ImageBuilderOptions extends Omit<CodeLayerOptions, "builder" | 
 	readonly silenceMs: number;
 	readonly bases: Bases;
 	/** Where a project's packages come from. */
-	readonly sourcesOf: (project: string) => Promise<PackageSources>;
+	readonly sourcesOf: (project: string, language: Language) => Promise<PackageSources>;
 	/** A version as it is recorded; undefined when it was deleted. */
 	readonly findVersion: (project: string, name: string, number: number) => Promise<Version | undefined>;
 	/** Told of an image whose manifest is missing or corrupt, before it is made again. */
@@ -67,7 +69,7 @@ export class ImageBuilder {
 	 */
 	async build(version: Version, source: () => Promise<Uint8Array>, listener: BuildListener = SILENT): Promise<BuildResult> {
 		const startedAt = performance.now();
-		const sources = await this.#options.sourcesOf(version.project);
+		const sources = await this.#options.sourcesOf(version.project, languageOf(version.manifest.runtime));
 		const options: CodeLayerBuild = { ...this.#layers, sources, listener };
 		for (const layer of baseReport(this.#options.bases[version.manifest.runtime])) listener.line(layerLine(layer));
 		const known = await this.#holding(async () => {
@@ -210,8 +212,8 @@ function linesOf(code: CodeLayer): readonly BuildLogLine[] {
 
 function dependenciesIn({ dependencies }: CodeLayer): BuildReport["layers"] {
 	if (dependencies === undefined) return [];
-	const { cached, inImage, layer } = dependencies;
-	return [{ name: "dependencies", cached, inImage, sizeBytes: layer.sizeBytes }];
+	const { cached, inImage, layer, resolved } = dependencies;
+	return [{ name: "dependencies", cached, inImage, sizeBytes: layer.sizeBytes, ...(resolved && { resolved }) }];
 }
 
 /** The name under which packages stay that a version was bundled with. */

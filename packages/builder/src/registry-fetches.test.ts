@@ -22,7 +22,8 @@ afterEach(async () => {
 });
 
 const host = () => `127.0.0.1:${(server.address() as AddressInfo).port}`;
-const at = (url: string) => new RegistryFetches({ registries: [{ url, scopes: [] }], logins: new Map(), redirects: [] }, 30_000);
+const at = (url: string) =>
+	new RegistryFetches({ language: "node", registries: [{ url, scopes: [] }], logins: new Map(), redirects: [] }, 30_000);
 const registry = (path = "/npm/") => at(`http://${host()}${path}`);
 
 async function bytesOf(fetches: RegistryFetches, head: FetchReply): Promise<number> {

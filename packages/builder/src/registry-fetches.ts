@@ -1,12 +1,10 @@
 import { type BuildQuestion, DEPENDENCY_LIMITS, type FetchReply, QUESTIONS, type ReadReply } from "@berth/contracts";
-import type { PackageSources } from "./package-sources.js";
+import { type Asking, askingOf, type PackageSources } from "./package-sources.js";
 
 /** Redirects that are followed for one request. */
 const REDIRECTS = 3;
 /** Characters that paths of a package registry have: names, scopes (also as %2f), versions. */
 const PATH = /^\/[\w.~!*'()@+%/-]{1,512}$/;
-/** What npm asks for when it only wants to install: a twentieth of a package's full record. */
-const ACCEPT = "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*";
 const NO_BYTES = new Uint8Array(0);
 
 interface Reply {
@@ -29,7 +27,7 @@ interface Reading {
  * is asked for is believed. A login is sent to its own origin and nowhere else, and never comes back.
  */
 export class RegistryFetches implements Disposable {
-	readonly #registries: readonly URL[];
+	readonly #asking: Asking;
 	readonly #sources: PackageSources;
 	readonly #silenceMs: number;
 	readonly #stop = new AbortController();
@@ -42,7 +40,7 @@ export class RegistryFetches implements Disposable {
 	constructor(sources: PackageSources, silenceMs: number) {
 		this.#sources = sources;
 		this.#silenceMs = silenceMs;
-		this.#registries = sources.registries.map(({ url }) => new URL(url));
+		this.#asking = askingOf(sources);
 	}
 
 	/** Requests so far. */
@@ -88,7 +86,7 @@ export class RegistryFetches implements Disposable {
 	/** The URL of a path of one of the registries; undefined when it leads anywhere else. */
 	#urlOf(host: string, path: string): URL | undefined {
 		if (!PATH.test(path) || path.includes("//") || /(?:^|\/|%2f)(?:\.|%2e){1,2}(?:\/|%2f|$)/i.test(path)) return undefined;
-		for (const registry of this.#registries) {
+		for (const registry of this.#asking.below) {
 			if (registry.host !== host) continue;
 			const url = new URL(registry.origin + path);
 			if (url.origin === registry.origin && url.pathname.startsWith(registry.pathname)) return url;
@@ -99,11 +97,11 @@ export class RegistryFetches implements Disposable {
 	/** @throws Error when it leads where nothing is fetched from */
 	async #follow(first: URL): Promise<Response> {
 		const login = this.#sources.logins.get(first.origin);
-		const allowed = new Set([...this.#registries.map(({ origin }) => origin), ...this.#sources.redirects]);
+		const allowed = new Set([...this.#asking.below.map(({ origin }) => origin), ...this.#sources.redirects]);
 		let url = first;
 		for (let redirects = 0; ; redirects++) {
 			const isOwn = login !== undefined && url.origin === first.origin;
-			const headers = { accept: ACCEPT, ...(isOwn ? { authorization: login } : {}) };
+			const headers = { accept: this.#asking.accept, ...(isOwn ? { authorization: login } : {}) };
 			const response = await this.#withinSilence(fetch(url.href, { headers, redirect: "manual", signal: this.#stop.signal }));
 			if (response.status < 300 || response.status >= 400) return response;
 			await response.body?.cancel();

@@ -1,4 +1,4 @@
-import type { Runtime } from "./manifest.js";
+import type { Language, Runtime } from "./manifest.js";
 import type { Diagnostic, SourceKind } from "./version.js";
 
 /**
@@ -7,7 +7,7 @@ import type { Diagnostic, SourceKind } from "./version.js";
  */
 export type BuildRequest = SourceRequest | ResolveRequest | InstallRequest;
 
-/** A package registry as sandboxes know it: without a login. */
+/** A package registry, or an index of Python packages, as sandboxes know it: without a login. */
 export interface PackageRegistry {
 	/** With a `/` at its end. */
 	readonly url: string;
@@ -27,7 +27,7 @@ export interface SourceRequest {
 	readonly runtime: Runtime;
 	/** Packages that the manifest keeps out of the bundle. */
 	readonly external: readonly string[];
-	/** The package registries that lock files may name, the default one first; that one stands for npm's own, too. */
+	/** The package registries of its language, which a source may name, the default one first; that one stands for the language's own, too. */
 	readonly registries: readonly PackageRegistry[];
 	/** Whether the source's dependencies are grafted in; without them a source that has some is answered with what to install. */
 	readonly grafted: boolean;
@@ -44,7 +44,11 @@ export interface ResolveRequest {
 /** The payload is what an answer said is to be installed. */
 export interface InstallRequest {
 	readonly step: "install";
+	/** Whose packages: npm's, or Python's. */
+	readonly language: Language;
 	readonly registries: readonly PackageRegistry[];
+	/** An origin beside the registry's that has its files. */
+	readonly filesOrigin?: string;
 	/** Milliseconds that the installation itself may take. */
 	readonly limitMs: number;
 }
@@ -54,6 +58,9 @@ export const BUILD_REQUEST_HEADER = "berth-build";
 
 /** Where a grafted dependency layer has the names of the packages in it that can't be bundled, JSON: an array. Below the layer's root. */
 export const EXTERNALS_FILE = "node_modules/.berth-externals.json";
+
+/** Where a dependency layer has Python's packages: below the layer's root, as in `pip install --target`. */
+export const PYTHON_PACKAGES = "site-packages";
 
 /** The source doesn't build, or its dependencies can't be installed. */
 export interface BuildRefusal {
@@ -82,7 +89,11 @@ export type BuildAnswer =
 	  }
 	| { readonly ok: "dependencies"; readonly locked: boolean }
 	| { readonly ok: "resolved"; readonly lockBytes: number; readonly packages: number }
-	| { readonly ok: "installed" }
+	| {
+			readonly ok: "installed";
+			/** What was chosen, when the source left some of it open: a line for each package, as its own tool takes them. */
+			readonly resolved?: readonly string[];
+	  }
 	| BuildRefusal;
 
 /** What an installation asks for: a path of a registry's host, the next bytes of what it gave, or to take the body's bytes. */

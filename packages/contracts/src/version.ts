@@ -42,6 +42,8 @@ export interface LayerReport {
 	readonly sizeBytes: number;
 	/** Of `dependencies`: whether the image has it; it doesn't when all that is used of it is in the bundle. */
 	readonly inImage?: boolean;
+	/** Of `dependencies`, where requirements.txt left something open: what was chosen, as lines of such a file. */
+	readonly resolved?: readonly string[];
 }
 
 /** What a build resolved a package.json without a lock file to. */

@@ -22,7 +22,7 @@ export interface Installable {
 }
 
 /** What a source's dependencies are: locked, or still to be resolved. */
-export type Wanted = { readonly installable: Installable } | { readonly manifest: Fields };
+export type Wanted<What = object> = { readonly installable: What } | { readonly manifest: Fields };
 
 /**
  * What is to be installed for a source; undefined when nothing is: without dependencies, or with a node_modules of its
@@ -30,7 +30,7 @@ export type Wanted = { readonly installable: Installable } | { readonly manifest
  * that sources with the same dependencies ask for the same bytes.
  * @throws DependencyError
  */
-export function dependenciesOf(files: readonly SourceFile[], registries: readonly PackageRegistry[]): Wanted | undefined {
+export function dependenciesOf(files: readonly SourceFile[], registries: readonly PackageRegistry[]): Wanted<Installable> | undefined {
 	const find = (name: string) => files.find(({ path }) => path === name);
 	const manifestFile = find("package.json");
 	if (manifestFile === undefined || files.some(({ path }) => path.startsWith("node_modules/"))) return undefined;

@@ -1,18 +1,13 @@
-import { type ChildProcessByStdio, spawn } from "node:child_process";
-import type { Readable } from "node:stream";
-import { text } from "node:stream/consumers";
+import { spawn } from "node:child_process";
 import type { BuildRefusal, PackageRegistry } from "@berth/contracts/agent";
 import type { Ask } from "../node/questions.js";
 import type { InstallerTask } from "./installer-task.js";
+import { type End, endOf, saying, tooLate } from "./program-end.js";
 import { failure } from "./refusals.js";
 import { RegistryBridge } from "./registry-bridge.js";
 
 /** The installer's heap; the tree itself is in /tmp, of the same memory. */
 const HEAP_MIB = 384;
-const LAST_LINES = 6;
-const LINE_CHARS = 300;
-/** What V8 says when its heap is full. */
-const HEAP_IS_FULL = /JavaScript heap out of memory/;
 
 /** One run of the installer's process. */
 export interface InstallerRun {
@@ -38,37 +33,10 @@ export async function runInstaller(run: InstallerRun): Promise<BuildRefusal | un
 	const ended = await endOf(child, limitMs);
 	const { trouble, underWay } = bridge;
 	const [doing, done] = action === "resolve" ? ["Resolving", "resolved"] : ["Installing", "installed"];
-	if (ended.isLate)
-		return failure("install_failed", "install", `${doing} the dependencies took longer than ${limitMs} ms${stoppedAt(underWay, ended)}`);
+	if (ended.isLate) return failure("install_failed", "install", tooLate(`${doing} the dependencies`, limitMs, underWay, ended, "npm"));
 	if (trouble !== undefined) return failure("registry_unavailable", "install", `The package registry can't be reached: ${trouble}.`);
 	if (ended.code !== 0) return failure("install_failed", "install", `The dependencies can't be ${done}: ${whyOf(ended)}`);
 	return undefined;
-}
-
-interface End {
-	readonly code: number | null;
-	readonly isLate: boolean;
-	readonly out: string;
-	readonly lines: readonly string[];
-}
-
-async function endOf(child: ChildProcessByStdio<null, Readable, Readable>, limitMs: number): Promise<End> {
-	let isLate = false;
-	const timer = setTimeout(() => {
-		isLate = true;
-		child.kill("SIGKILL");
-	}, limitMs);
-	const closed = new Promise<number | null>((resolve, reject) => child.once("close", resolve).once("error", reject));
-	try {
-		const [out, log, code] = await Promise.all([text(child.stdout), text(child.stderr), closed]);
-		const all = log.split("\n").filter((line) => line.trim() !== "");
-		const said = all.filter((line) => !line.startsWith("npm http"));
-		const full = all.filter((line) => HEAP_IS_FULL.test(line));
-		const lines = full.length > 0 ? full : said.length > 0 ? said : all;
-		return { code, isLate, out, lines: lines.slice(-LAST_LINES).map((line) => line.slice(0, LINE_CHARS)) };
-	} finally {
-		clearTimeout(timer);
-	}
 }
 
 const WHY: Readonly<Record<string, string>> = {
@@ -93,18 +61,9 @@ function whyOf(end: End): string {
 	try {
 		const { code, message } = JSON.parse(end.out) as { code: string; message: string };
 		const why = WHY[code];
-		return `${why === undefined ? "" : `${why}: `}${message}${saying(end)}`;
+		return `${why === undefined ? "" : `${why}: `}${message}${saying(end, "npm")}`;
 	} catch (error) {
 		if (!(error instanceof SyntaxError)) throw error;
-		return `npm ended with ${end.code}.${saying(end)}`;
+		return `npm ended with ${end.code}.${saying(end, "npm")}`;
 	}
-}
-
-function stoppedAt(underWay: readonly string[], ended: End): string {
-	const waiting = underWay.length === 0 ? "" : ` It was waiting for the registry's ${underWay.join(", ")}.`;
-	return ` and was stopped.${waiting}${saying(ended)}`;
-}
-
-function saying({ lines }: End): string {
-	return lines.length === 0 ? "" : ` npm said: ${lines.join(" | ")}`;
 }

@@ -5,9 +5,11 @@ import { type Built, respond } from "./answer.js";
 import { buildSource } from "./build-source.js";
 import { CodeCache } from "./code-cache.js";
 import { install } from "./install.js";
+import { installPython } from "./install-python.js";
 import { resolve } from "./resolve.js";
 
 const codeCache = new CodeCache(join(import.meta.dirname, "code-cache-compiler.cjs"));
+const PIP = join(import.meta.dirname, "pip.zip");
 const INSTALLER = join(import.meta.dirname, "installer.cjs");
 
 const WARM_REQUEST = {
@@ -42,7 +44,7 @@ export default {
 };
 
 function run(request: BuildRequest, payload: Uint8Array): Promise<Built> {
-	if (request.step === "install") return install(request, payload, INSTALLER, ask);
+	if (request.step === "source") return buildSource(request, payload, codeCache);
 	if (request.step === "resolve") return resolve(request, payload, INSTALLER, ask);
-	return buildSource(request, payload, codeCache);
+	return request.language === "python" ? installPython(request, payload, PIP, ask) : install(request, payload, INSTALLER, ask);
 }

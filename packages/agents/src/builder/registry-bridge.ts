@@ -8,6 +8,17 @@ const FROM_TROUBLE = 500;
 /** Fetches at the same time: fewer than questions may be open. */
 const AT_ONCE = 16;
 
+/** A page that is changed is held whole. */
+const PAGE_BYTES = 64 * 1024 * 1024;
+
+/** A registry whose pages aren't the bridge's as they are. */
+export interface Translation {
+	/** Why nothing is asked for. */
+	refusal(host: string, path: string): string | undefined;
+	isPage(contentType: string): boolean;
+	page(path: string, contentType: string, text: string): string;
+}
+
 /**
  * The package registries on the sandbox's loopback, each below its host's name: each request is asked of the worker, the
  * only way out.
@@ -16,21 +27,23 @@ export class RegistryBridge implements AsyncDisposable {
 	readonly #server: Server;
 	readonly #ask: Ask;
 	readonly #registries: readonly PackageRegistry[];
+	readonly #translation: Translation | undefined;
 	readonly #waiting: (() => void)[] = [];
 	readonly #underWay = new Set<string>();
 	#running = 0;
 	/** Why the registry gave something up that wasn't simply missing: the first of it. */
 	trouble: string | undefined;
 
-	private constructor(registries: readonly PackageRegistry[], ask: Ask) {
+	private constructor(registries: readonly PackageRegistry[], ask: Ask, translation: Translation | undefined) {
+		this.#translation = translation;
 		this.#registries = registries;
 		this.#ask = ask;
 		this.#server = createServer((request, response) => void this.#serve(request, response));
 	}
 
 	/** @param registries the default one first */
-	static async open(registries: readonly PackageRegistry[], ask: Ask): Promise<RegistryBridge> {
-		const bridge = new RegistryBridge(registries, ask);
+	static async open(registries: readonly PackageRegistry[], ask: Ask, translation?: Translation): Promise<RegistryBridge> {
+		const bridge = new RegistryBridge(registries, ask, translation);
 		await new Promise<void>((resolve) => bridge.#server.listen(0, "127.0.0.1", resolve));
 		return bridge;
 	}
@@ -89,18 +102,40 @@ export class RegistryBridge implements AsyncDisposable {
 	}
 
 	async #forward(host: string, path: string, response: ServerResponse): Promise<void> {
+		const refusal = this.#translation?.refusal(host, path);
+		if (refusal !== undefined) throw new Error(refusal);
 		const { head, body } = await this.#ask({ kind: "fetch", host, path });
 		const { status, contentType, reason, handle } = head as FetchReply;
 		if (status >= FROM_TROUBLE) this.trouble ??= `${path}: ${reason ?? `it answered ${status}`}`;
 		response.writeHead(status, contentType === undefined ? {} : { "content-type": contentType });
-		response.write(body);
-		for (let last = handle === undefined; !last; ) {
-			const next = await this.#ask({ kind: "read", handle });
-			const reply = next.head as ReadReply;
-			if (reply.reason !== undefined) throw new Error(`${path}: ${reply.reason}`);
-			if (!response.write(next.body)) await new Promise((resolve) => response.once("drain", resolve).once("close", resolve));
-			last = reply.last;
+		if (contentType !== undefined && this.#translation?.isPage(contentType) === true) {
+			response.end(this.#translation.page(path, contentType, await this.#textOf(path, body, handle)));
+			return;
 		}
+		response.write(body);
+		for await (const bytes of this.#rest(path, handle))
+			if (!response.write(bytes)) await new Promise((resolve) => response.once("drain", resolve).once("close", resolve));
 		response.end();
+	}
+
+	async #textOf(path: string, body: Uint8Array, handle: number | undefined): Promise<string> {
+		const parts = [body];
+		let bytes = body.byteLength;
+		for await (const part of this.#rest(path, handle)) {
+			bytes += part.byteLength;
+			if (bytes > PAGE_BYTES) throw new Error(`${path}: it is more than ${PAGE_BYTES} bytes`);
+			parts.push(part);
+		}
+		return Buffer.concat(parts).toString();
+	}
+
+	async *#rest(path: string, handle: number | undefined): AsyncGenerator<Uint8Array, void, undefined> {
+		for (let last = handle === undefined; !last; ) {
+			const { head, body } = await this.#ask({ kind: "read", handle });
+			const { reason, last: isLast } = head as ReadReply;
+			if (reason !== undefined) throw new Error(`${path}: ${reason}`);
+			yield body;
+			last = isLast;
+		}
 	}
 }
