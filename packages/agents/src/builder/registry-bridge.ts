@@ -77,7 +77,8 @@ export class RegistryBridge implements AsyncDisposable {
 			response.writeHead(405).end();
 			return;
 		}
-		const [, host, path = "/"] = /^\/([^/]+)(\/.*)?$/.exec(request.url ?? "/") ?? [];
+		// pip writes the colon before a port as %3A.
+		const [, host, path = "/"] = /^\/([^/]+)(\/.*)?$/.exec((request.url ?? "/").replace(/%3a/i, ":")) ?? [];
 		if (host === undefined) {
 			response.writeHead(404).end();
 			return;
