@@ -7,6 +7,8 @@ export interface TarEntry {
 	/** ustar's type flag: `0` a file, `1` a hard link, `2` a symbolic link, `3` a character device, `5` a directory. */
 	readonly type?: string;
 	readonly link?: string;
+	/** 0644 if absent. */
+	readonly mode?: number;
 }
 
 const BLOCK = 512;
@@ -16,11 +18,11 @@ export function tarGz(...entries: readonly TarEntry[]): Buffer {
 	return gzipSync(Buffer.concat([...entries.flatMap(tarParts), Buffer.alloc(2 * BLOCK)]));
 }
 
-function tarParts({ path, body = "", type = "0", link = "" }: TarEntry): readonly Buffer[] {
+function tarParts({ path, body = "", type = "0", link = "", mode = 0o644 }: TarEntry): readonly Buffer[] {
 	const bytes = Buffer.from(body);
 	const head = Buffer.alloc(BLOCK);
 	head.write(path, 0, 100);
-	head.write("0000644\0", 100);
+	head.write(`${mode.toString(8).padStart(7, "0")}\0`, 100);
 	head.write("0000000\0", 108);
 	head.write("0000000\0", 116);
 	head.write(`${bytes.length.toString(8).padStart(11, "0")}\0`, 124);

@@ -62,7 +62,7 @@ export function fixture(name: string): string {
 }
 
 /** A header of an answer that has one value. */
-export function header(answer: RawAnswer, name: string): string | undefined {
+export function header(answer: Pick<RawAnswer, "headers">, name: string): string | undefined {
 	const value = answer.headers[name];
 	return typeof value === "string" ? value : value?.join(", ");
 }

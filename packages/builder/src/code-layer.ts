@@ -233,9 +233,9 @@ function filesOf({ entry, listBytes }: Extract<BuildAnswer, { ok: true }>, body:
 	const list = parseBuiltFiles(parsed(body.subarray(0, listBytes)));
 	if (list === undefined) throw new BerthError("build_platform_error", "The build gave no list of its files.");
 	let at = listBytes;
-	const files = list.map(([path, bytes]): LayerEntry => {
+	const files = list.map(([path, bytes, executable]): LayerEntry => {
 		at += bytes;
-		return { path, kind: "file", content: { bytes: body.subarray(at - bytes, at) } };
+		return { path, kind: "file", executable, content: { bytes: body.subarray(at - bytes, at) } };
 	});
 	if (at !== body.byteLength) throw new BerthError("build_platform_error", "The build's files aren't as long as it says.");
 	if (!list.some(([path]) => path === entry)) throw new BerthError("build_platform_error", "The build's entry is none of its files.");

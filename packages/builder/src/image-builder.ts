@@ -5,10 +5,10 @@ import {
 	type BuildLogLine,
 	type BuildReport,
 	type ImageReference,
-	type Language,
 	type Layer,
 	type LayerReport,
-	languageOf,
+	type PackagedLanguage,
+	packagesOf,
 	type Version,
 } from "@berth/contracts";
 import type { Bases } from "./bases.js";
@@ -39,7 +39,7 @@ export interface ImageBuilderOptions extends Omit<CodeLayerOptions, "builder" | 
 	readonly silenceMs: number;
 	readonly bases: Bases;
 	/** Where a project's packages come from. */
-	readonly sourcesOf: (project: string, language: Language) => Promise<PackageSources>;
+	readonly sourcesOf: (project: string, language: PackagedLanguage) => Promise<PackageSources>;
 	/** A version as it is recorded; undefined when it was deleted. */
 	readonly findVersion: (project: string, name: string, number: number) => Promise<Version | undefined>;
 	/** Told of an image whose manifest is missing or corrupt, before it is made again. */
@@ -69,7 +69,7 @@ export class ImageBuilder {
 	 */
 	async build(version: Version, source: () => Promise<Uint8Array>, listener: BuildListener = SILENT): Promise<BuildResult> {
 		const startedAt = performance.now();
-		const sources = await this.#options.sourcesOf(version.project, languageOf(version.manifest.runtime));
+		const sources = await this.#options.sourcesOf(version.project, packagesOf(version.manifest.runtime));
 		const options: CodeLayerBuild = { ...this.#layers, sources, listener };
 		for (const layer of baseReport(this.#options.bases[version.manifest.runtime])) listener.line(layerLine(layer));
 		const known = await this.#holding(async () => {

@@ -1,8 +1,8 @@
-import type { Language, PackageRegistry } from "@berth/contracts";
+import type { PackagedLanguage, PackageRegistry } from "@berth/contracts";
 
 /** Where the packages of one project and language come from. */
 export interface PackageSources {
-	readonly language: Language;
+	readonly language: PackagedLanguage;
 	/** The default registry first. */
 	readonly registries: readonly PackageRegistry[];
 	/** The `Authorization` that each origin is sent. It leaves the worker to that origin alone. */

@@ -7,6 +7,7 @@ import {
 	HEADERS,
 	inlineDeploySchema,
 	KIB,
+	type Language,
 	LIVE,
 	languageOf,
 	type Manifest,
@@ -52,6 +53,13 @@ const ARCHIVED = {
 	},
 } as const;
 
+/** What a file is by its name, and which runtime would take it. */
+const FILES: Readonly<Record<Language, { readonly what: string; readonly say: Runtime }>> = {
+	node: { what: "JavaScript or TypeScript", say: "node24" },
+	python: { what: "Python", say: "python3" },
+	custom: { what: "a program", say: "custom" },
+};
+
 interface Deploy {
 	readonly manifest: Manifest;
 	readonly source: Omit<SourceReference, "digest">;
@@ -73,9 +81,10 @@ export async function deploy(request: Request, response: Response, services: Ser
 }
 
 /** The source on disk, then the version; without the version the source goes again. Nobody who waits for a build holds its source. */
-async function take(request: Request, project: string, name: string, { functions, artifacts, bodies }: Services) {
+async function take(request: Request, project: string, name: string, { functions, artifacts, bodies, allowsHostNetwork }: Services) {
 	const { sources } = artifacts;
 	const { manifest, source, bytes } = await readDeploy(request, bodies);
+	refuseHostNetwork(manifest, allowsHostNetwork);
 	const digest = await sources.put(bytes);
 	try {
 		let created = await functions.createVersion(project, name, manifest, { ...source, digest });
@@ -91,6 +100,19 @@ async function take(request: Request, project: string, name: string, { functions
 		if (!used) await sources.remove(digest);
 		throw error;
 	}
+}
+
+/** The host's own network is the operator's to give: whoever has it reaches whatever this machine does, Redis and the gateway included. */
+function refuseHostNetwork({ network }: Manifest, isAllowed: boolean): void {
+	if (typeof network === "object") throw unknownNetwork(network.join);
+	if (network !== "host" || isAllowed) return;
+	const message = "host isn't permitted here; the operator permits it with BERTH_HOST_NETWORK=permitted";
+	throw new BerthError("invalid_manifest", `network: ${message}`, { issues: [{ field: "network", message }] });
+}
+
+function unknownNetwork(name: string): BerthError {
+	const message = `there is no network ${JSON.stringify(name)} in this project`;
+	return new BerthError("invalid_manifest", `network.join: ${message}`, { issues: [{ field: "network.join", message }] });
 }
 
 /** Whether a version's own layers are stored: one that was found to be corrupt was removed, and a build makes it again. */
@@ -146,16 +168,20 @@ function readInline(value: unknown): Deploy {
 	const { source, filename: named, ...manifest } = validate(inlineDeploySchema, value, INLINE);
 	const language = languageOf(manifest.runtime);
 	const filename = named ?? DEFAULT_FILENAME[language];
-	if (filename.endsWith(".py") !== (language === "python")) throw wrongLanguage(filename, manifest.runtime);
+	if (languageIn(filename) !== language) throw wrongLanguage(filename, manifest.runtime);
 	const bytes = Buffer.from(source);
 	return { manifest, source: { kind: "file", filename, sizeBytes: bytes.length }, bytes };
 }
 
+function languageIn(filename: string): Language {
+	if (filename === DEFAULT_FILENAME.custom) return "custom";
+	return filename.endsWith(".py") ? "python" : "node";
+}
+
 /** A deploy whose file is of another language than its runtime: which of the two is meant, only the caller knows. */
 function wrongLanguage(filename: string, runtime: Runtime): BerthError {
-	const message = filename.endsWith(".py")
-		? `${filename} is Python, and the runtime is ${runtime}; say "runtime": "python3"`
-		: `${filename} is no Python, which runs on ${runtime}; name it index.py, or say "runtime": "node24"`;
+	const { what, say } = FILES[languageIn(filename)];
+	const message = `${filename} is ${what}, and the runtime is ${runtime}; say "runtime": "${say}", or name it ${DEFAULT_FILENAME[languageOf(runtime)]}`;
 	return new BerthError("invalid_manifest", `filename: ${message}`, { issues: [{ field: "filename", message }] });
 }
 

@@ -26,6 +26,9 @@ export interface SandboxPlace {
 	readonly arch: "x64" | "arm64";
 }
 
+/** The network's is left out where the operator permits the host's own. */
+const NAMESPACES = ["pid", "mount", "ipc", "uts", "network", "cgroup", "user"] as const;
+
 /** A CPU limit as a quota per period; never below the kernel's 1 ms. */
 export function cpuQuotaUs(cpuMilli: number): number {
 	return Math.max(1000, Math.round((cpuMilli * CPU_PERIOD_US) / 1000));
@@ -77,7 +80,7 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 		linux: {
 			rootfsPropagation: "rslave",
 			cgroupsPath: place.cgroup,
-			namespaces: ["pid", "mount", "ipc", "uts", "network", "cgroup", "user"].map((type) => ({ type })),
+			namespaces: NAMESPACES.filter((type) => type !== "network" || boot.network !== "host").map((type) => ({ type })),
 			uidMappings: idMapping,
 			gidMappings: idMapping,
 			resources: {
@@ -97,6 +100,8 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 function commandOf({ program, kind }: BootRequest): readonly string[] {
 	// Isolated from variables and directories of the sandbox's; its root is read-only, so it writes no bytecode.
 	if (program.language === "python") return ["/usr/bin/python3", "-I", "-B", SANDBOX_PATHS.pythonAgent];
+	// Bodies are outside of V8's heap: it only moves them, and leaves the memory to the program.
+	if (program.language === "custom") return ["/usr/bin/node", "--max-old-space-size=24", "--max-semi-space-size=1", SANDBOX_PATHS.bridge];
 	return [
 		"/usr/bin/node",
 		`--max-old-space-size=${program.oldSpaceMiB}`,

@@ -15,6 +15,8 @@ export interface BuildsOptions {
 	readonly builder: ImageBuilder;
 	readonly metrics: WorkerMetrics;
 	readonly log: Logger;
+	/** Why no function may have a network on this node; undefined when it may. */
+	readonly networkMissing: string | undefined;
 	/** Brings a version's layers to where sandboxes find them, so that the first invocation needn't. */
 	readonly warmLayers: (version: Version) => Promise<void>;
 }
@@ -83,6 +85,7 @@ export class Builds {
 	async #build(version: Version, said: VersionLog): Promise<void> {
 		const { functions, artifacts, builder, metrics, warmLayers } = this.#options;
 		this.#started++;
+		if (await this.#lacksNetwork(version, said)) return;
 		const result = await builder.build(version, () => artifacts.sources.get(version.source.digest), said);
 		said.diagnostics(result.ok ? result.report.warnings : result.failure.diagnostics);
 		this.#layersReused += result.report.layers.filter(({ cached }) => cached).length;
@@ -99,6 +102,18 @@ export class Builds {
 		if (!ended && (await functions.getVersion(version.project, version.function, version.number)) === undefined) {
 			await builder.removeVersion(version);
 		}
+	}
+
+	/** Said when it is deployed, not by every invocation. */
+	async #lacksNetwork(version: Version, said: VersionLog): Promise<boolean> {
+		const { networkMissing } = this.#options;
+		const { network } = version.manifest;
+		if (networkMissing === undefined || network === "none" || network === "host") return false;
+		const message = `This node has no networks for functions: ${networkMissing}.`;
+		const failure = { code: "network_unavailable", phase: "check", message, diagnostics: [] } as const;
+		said.failure(failure);
+		await this.#fail(version, failure, { durationMs: 0, phases: {}, layers: [], warnings: [] });
+		return true;
 	}
 
 	async #giveUp(version: Version, why: string): Promise<void> {
