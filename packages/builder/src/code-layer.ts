@@ -12,7 +12,7 @@ import {
 import { type BuildListener, layerLine, sizeText } from "./build-listener.js";
 import type { BuildRun, BuildSandbox, BuildSandboxes } from "./build-sandbox.js";
 import type { DependencyLayers } from "./dependency-layer.js";
-import { findLayer, type LayerStores, layerKey, makeFunctionLayer } from "./stored-layer.js";
+import { findLayer, type LayerStores, layerKey, makeFunctionLayer, reproductionOf } from "./stored-layer.js";
 import type { LayerEntry } from "./tar-writer.js";
 
 /** A function's own layer: of Node the bundle, its source map and its code cache; of Python its files, and bytecode. */
@@ -22,6 +22,7 @@ export interface CodeLayer {
 	/** The packages it was bundled with, if there were any. */
 	readonly dependencies?: UsedDependencies;
 	readonly cached: boolean;
+	readonly reproduced?: boolean;
 	readonly warnings: readonly Diagnostic[];
 	/** Milliseconds in the sandbox; empty when nothing was built. */
 	readonly phases: Readonly<Partial<Record<"unpack" | "install" | "bundle" | "check" | "layer", number>>>;
@@ -33,12 +34,13 @@ export interface UsedDependencies {
 	/** Whether the code loads packages from it; else all that it needs is in the bundle. */
 	readonly inImage: boolean;
 	readonly cached: boolean;
+	readonly reproduced?: boolean;
 }
 
 /** What is remembered beside a code layer. */
 interface Note {
 	readonly entry: string;
-	readonly dependencies?: Omit<UsedDependencies, "cached">;
+	readonly dependencies?: Omit<UsedDependencies, "cached" | "reproduced">;
 	readonly warnings: readonly Diagnostic[];
 }
 
@@ -94,7 +96,7 @@ export async function bundle(version: Version, source: Uint8Array, options: Code
 		const first = await bundleIn(sandbox, version, source, false, options);
 		if (!("installable" in first)) return first;
 		installable = first.installable;
-		const layer = await options.dependencies.find(installable, runtime);
+		const layer = version.noCache === true ? undefined : await options.dependencies.find(installable, runtime);
 		if (layer !== undefined) return await bundleWith({ layer, cached: true }, sandbox, version, source, options);
 	}
 	// An installation takes its time: no sandbox waits for it.
@@ -106,17 +108,18 @@ export async function bundle(version: Version, source: Uint8Array, options: Code
 }
 
 async function bundleWith(
-	{ layer, cached }: { readonly layer: Layer; readonly cached: boolean },
+	{ layer, cached, reproduced }: { readonly layer: Layer; readonly cached: boolean; readonly reproduced?: boolean },
 	sandbox: BuildSandbox,
 	version: Version,
 	source: Uint8Array,
 	options: CodeLayerBuild,
 ): Promise<Bundle | BuildFailure> {
-	options.listener.line(layerLine({ name: "dependencies", cached, sizeBytes: layer.sizeBytes }));
+	const outcome = { cached, ...(reproduced === undefined ? {} : { reproduced }) };
+	options.listener.line(layerLine({ name: "dependencies", sizeBytes: layer.sizeBytes, ...outcome }));
 	await sandbox.graft(layer);
 	const bundled = await bundleIn(sandbox, version, source, true, options);
 	if ("installable" in bundled) throw new BerthError("build_platform_error", "The build sandbox asks twice for the same dependencies.");
-	return "code" in bundled ? bundled : { ...bundled, dependencies: { layer, cached, inImage: bundled.answer.needsDependencies } };
+	return "code" in bundled ? bundled : { ...bundled, dependencies: { layer, inImage: bundled.answer.needsDependencies, ...outcome } };
 }
 
 /** Stores a bundle as a layer and remembers what it was made of. Whoever asks holds the image store. */
@@ -131,7 +134,9 @@ export async function storeCodeLayer(
 		...(dependencies && { dependencies: { layer: dependencies.layer, inImage: dependencies.inImage } }),
 		warnings: answer.warnings,
 	};
-	const layer = await makeFunctionLayer(stores, codeLayerKey(version, builder), files, note);
+	const key = codeLayerKey(version, builder);
+	const before = await findLayer(stores, key);
+	const layer = await makeFunctionLayer(stores, key, files, note);
 	const { unpackMs, bundleMs, checkMs } = answer.phases;
 	const phases = {
 		unpack: unpackMs,
@@ -140,7 +145,8 @@ export async function storeCodeLayer(
 		check: checkMs,
 		layer: performance.now() - startedAt,
 	};
-	return { layer, entry: note.entry, warnings: note.warnings, ...(dependencies && { dependencies }), cached: false, phases };
+	const used = dependencies && { dependencies };
+	return { layer, entry: note.entry, warnings: note.warnings, ...used, cached: false, ...reproductionOf(before, layer), phases };
 }
 
 type Answered = Bundle | BuildFailure | { readonly installable: Uint8Array };

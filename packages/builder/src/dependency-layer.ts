@@ -13,7 +13,7 @@ import type { ScratchFile } from "@berth/registry";
 import { type BuildListener, sizeText } from "./build-listener.js";
 import type { BuildRun, BuildSandboxes } from "./build-sandbox.js";
 import { questionOf, RegistryFetches } from "./registry-fetches.js";
-import { findLayer, fitsFunctionLayer, type LayerStores, layerKey, makeFunctionLayer } from "./stored-layer.js";
+import { findLayer, fitsFunctionLayer, type LayerStores, layerKey, makeFunctionLayer, reproductionOf } from "./stored-layer.js";
 import type { LayerEntry } from "./tar-writer.js";
 
 /** What the sandbox keeps of its time to say how far it came, and to hand over what it installed, milliseconds. */
@@ -33,7 +33,9 @@ export interface DependencyLayersOptions {
 }
 
 /** A layer of dependencies, and whether it was there; or why there is none. */
-export type Installed = { readonly layer: Layer; readonly cached: boolean; readonly installMs: number } | BuildFailure;
+export type Installed =
+	| { readonly layer: Layer; readonly cached: boolean; readonly reproduced?: boolean; readonly installMs: number }
+	| BuildFailure;
 
 /**
  * Layers of installed packages, one for each lock file, runtime and platform, shared by every function that asks for the
@@ -96,7 +98,9 @@ export class DependencyLayers {
 			return failure("dependencies_rejected", `${JSON.stringify(unfit.path)} has a longer name than a layer has room for.`);
 		listener.line({ kind: "step", text: `unpacked ${entries.length} files, ${sizeText(spool.sizeBytes)}` });
 		using _hold = await stores.images.hold();
-		return { layer: await makeFunctionLayer(stores, key, entries), cached: false, installMs: performance.now() - startedAt };
+		const before = await findLayer(stores, key);
+		const layer = await makeFunctionLayer(stores, key, entries);
+		return { layer, cached: false, ...reproductionOf(before, layer), installMs: performance.now() - startedAt };
 	}
 
 	async #run(

@@ -9,9 +9,17 @@ import {
 	type LayerReport,
 	type Version,
 } from "@berth/contracts";
-import type { Bases } from "./bases.js";
+import { type Bases, builderIdentities } from "./bases.js";
 import { type BuildListener, layerLine, SILENT } from "./build-listener.js";
-import { bundle, type CodeLayer, type CodeLayerBuild, type CodeLayerOptions, findCodeLayer, storeCodeLayer } from "./code-layer.js";
+import {
+	bundle,
+	type CodeLayer,
+	type CodeLayerBuild,
+	type CodeLayerOptions,
+	codeLayerKey,
+	findCodeLayer,
+	storeCodeLayer,
+} from "./code-layer.js";
 import { DependencyLayers } from "./dependency-layer.js";
 import { imageLabels } from "./image-labels.js";
 import { imageTag, parseImageTag } from "./image-tag.js";
@@ -48,11 +56,13 @@ const BASE_TAG = /^base\/(.+):current$/;
 export class ImageBuilder {
 	readonly #options: ImageBuilderOptions;
 	readonly #layers: CodeLayerOptions;
+	/** Builds in sandboxes; rejected ones are undefined. */
+	readonly #underWay = new Map<string, Promise<BuildResult | undefined>>();
 
 	constructor(options: ImageBuilderOptions) {
 		this.#options = options;
-		const builder = options.bases.build.digest;
-		this.#layers = { ...options, builder, dependencies: new DependencyLayers({ ...options, builder }) };
+		const { code, dependencies } = builderIdentities(options.bases);
+		this.#layers = { ...options, builder: code, dependencies: new DependencyLayers({ ...options, builder: dependencies }) };
 	}
 
 	/**
@@ -64,11 +74,65 @@ export class ImageBuilder {
 		const startedAt = performance.now();
 		const options: CodeLayerBuild = { ...this.#layers, listener };
 		for (const layer of baseReport(this.#options.bases[version.manifest.runtime])) listener.line(layerLine(layer));
-		const known = await this.#holding(async () => {
-			const code = await findCodeLayer(version, options);
-			return code && (await this.#assemble(version, code, options, startedAt));
+		const make = () => this.#single(version, () => this.#made(version, source, options, startedAt));
+		if (version.noCache === true) return await make();
+		for (;;) {
+			const known = await this.#holding(async () => {
+				const code = await findCodeLayer(version, options);
+				return code && (await this.#assemble(version, code, options, startedAt));
+			});
+			if (known !== undefined) return known;
+			const other = this.#underWay.get(this.#keyOf(version));
+			if (other === undefined) return await make();
+			listener.line({ kind: "step", text: "waiting for another build, which makes the same code layer" });
+			const result = await other;
+			if (result?.ok === false) return result;
+		}
+	}
+
+	/**
+	 * The image of a version whose source isn't here, on its runtime's base of now: with the layers that another version has.
+	 * @throws BerthError `build_platform_error` when they are gone
+	 */
+	async rebase(version: Version, { layers, entry }: ImageReference, listener: BuildListener = SILENT): Promise<BuildResult> {
+		const startedAt = performance.now();
+		const { images } = this.#options.stores;
+		return await this.#holding(async () => {
+			for (const { digest } of layers) {
+				if (await images.hasBlob(digest)) continue;
+				throw new BerthError("build_platform_error", `Neither the source is here nor layer ${digest}; deploy the function again.`);
+			}
+			const [code, dependencies] = [...layers].reverse() as [Layer, Layer?];
+			const used = dependencies === undefined ? {} : { dependencies: { layer: dependencies, inImage: true, cached: true } };
+			return await this.#assemble(
+				version,
+				{ layer: code, entry, ...used, cached: true, warnings: [], phases: {} },
+				{ ...this.#layers, listener },
+				startedAt,
+			);
 		});
-		if (known !== undefined) return known;
+	}
+
+	/** Who asks for the same while `build` goes on waits for it. */
+	async #single(version: Version, build: () => Promise<BuildResult>): Promise<BuildResult> {
+		const key = this.#keyOf(version);
+		const work = build();
+		// To others it is only that it is over: who is to blame for what, each finds out for itself.
+		const over = work.catch(() => undefined);
+		this.#underWay.set(key, over);
+		try {
+			return await work;
+		} finally {
+			if (this.#underWay.get(key) === over) this.#underWay.delete(key);
+		}
+	}
+
+	/** What a project's builds of equal sources have in common. */
+	#keyOf(version: Version): string {
+		return `${version.project} ${codeLayerKey(version, this.#layers.builder)}`;
+	}
+
+	async #made(version: Version, source: () => Promise<Uint8Array>, options: CodeLayerBuild, startedAt: number): Promise<BuildResult> {
 		// A sandbox takes its time, and a tenant can draw it out: nothing is held meanwhile.
 		const made = await bundle(version, await source(), options);
 		if ("code" in made)
@@ -180,8 +244,8 @@ function baseReport({ layers }: Base): BuildReport["layers"] {
 	return BASE_LAYERS.map((name, i) => ({ name, cached: true, sizeBytes: layers[i]?.sizeBytes ?? 0 }));
 }
 
-function codeIn({ cached, layer }: CodeLayer): LayerReport {
-	return { name: "code", cached, sizeBytes: layer.sizeBytes };
+function codeIn({ cached, reproduced, layer }: CodeLayer): LayerReport {
+	return { name: "code", cached, ...(reproduced === undefined ? {} : { reproduced }), sizeBytes: layer.sizeBytes };
 }
 
 /** What is said of layers once they are there. A dependency layer that the code was just bundled with was said before. */
@@ -197,8 +261,8 @@ function linesOf(code: CodeLayer): readonly BuildLogLine[] {
 
 function dependenciesIn({ dependencies }: CodeLayer): BuildReport["layers"] {
 	if (dependencies === undefined) return [];
-	const { cached, inImage, layer } = dependencies;
-	return [{ name: "dependencies", cached, inImage, sizeBytes: layer.sizeBytes }];
+	const { layer, ...outcome } = dependencies;
+	return [{ name: "dependencies", ...outcome, sizeBytes: layer.sizeBytes }];
 }
 
 /** The name under which packages stay that a version was bundled with. */
