@@ -17,12 +17,23 @@ const NEEDS = [
 	{ package: "crun", what: "an OCI runtime", there: () => findProgram("crun") !== undefined || findProgram("runc") !== undefined },
 	{ package: "redis-tools", what: "the Redis server", there: () => findProgram("redis-server") !== undefined || existsSync(REDIS_PROGRAM) },
 	{ package: "tini", what: "the init of every sandbox", there: () => existsSync("/usr/bin/tini-static") },
+	{ package: "python3-pip-whl", what: "pip, for the packages of Python functions", there: hasPip },
 	{ package: "python3", what: "the runtime of Python functions", there: hasPython },
 ];
 
 /** With its whole standard library: python3-minimal has a part of it. */
 function hasPython() {
 	return spawnSync("/usr/bin/python3", ["-I", "-c", "import asyncio"]).status === 0;
+}
+
+/** As one file: Debian's, or the one that ensurepip brings along elsewhere. */
+const FIND_PIP = `
+import glob, sys, sysconfig
+directories = "/usr/share/python-wheels", sysconfig.get_path("stdlib") + "/ensurepip/_bundled"
+sys.exit(not any(glob.glob(directory + "/pip-*.whl") for directory in directories))
+`;
+function hasPip() {
+	return spawnSync("/usr/bin/python3", ["-I", "-c", FIND_PIP]).status === 0;
 }
 
 /** An OCI runtime, the Redis server, an init and Python, from the distribution. */

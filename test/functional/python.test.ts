@@ -534,13 +534,6 @@ describe("a Python source that isn't right", () => {
 	it.each<[string, Record<string, string>, object, string, string]>([
 		["no Python file", { "app.js": "1" }, {}, "no_handler", "looked for index.*, main.*, handler.*, src/index.*, src/main.* (py)"],
 		["an entry that isn't Python", { "index.py": "", "a.js": "" }, { entry: "a.js" }, "no_handler", "isn't Python"],
-		[
-			"packages it wants",
-			{ "index.py": ECHO, "requirements.txt": "# these\nrequests==2.32.3\n" },
-			{},
-			"build_failed",
-			"aren't installed at a deploy yet",
-		],
 		["a name too long for a layer", { "index.py": ECHO, [`${"d".repeat(80)}.py`]: "" }, {}, "archive_rejected", "too long a path"],
 		["a name with a control character", { "index.py": ECHO, "a\x01b.py": "" }, {}, "archive_rejected", "control character"],
 	])("in an archive with %s is told so", async (_what, files, manifest, code, message) => {

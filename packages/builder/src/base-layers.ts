@@ -84,7 +84,7 @@ async function pythonAgent(agentDir: string): Promise<Input[]> {
 	);
 }
 
-/** The build handler, esbuild beside it. */
+/** The build handler, esbuild and pip beside it. */
 export async function builderLayer(agentDir: string, stores: LayerStores): Promise<StoredLayer> {
 	const directory = join(agentDir, "builder");
 	const names = (await readdir(directory, { recursive: true, withFileTypes: true })).filter((name) => name.isFile());

@@ -3,7 +3,9 @@ import {
 	type BuildAnswer,
 	type BuildFailure,
 	type Diagnostic,
+	type Language,
 	type Layer,
+	languageOf,
 	parseBuildAnswer,
 	parseBuiltFiles,
 	type SourceRequest,
@@ -11,7 +13,7 @@ import {
 } from "@berth/contracts";
 import { type BuildListener, layerLine, sizeText } from "./build-listener.js";
 import type { BuildRun, BuildSandbox, BuildSandboxes } from "./build-sandbox.js";
-import type { DependencyLayers } from "./dependency-layer.js";
+import type { Dependencies, DependencyLayers } from "./dependency-layer.js";
 import { findLayer, type LayerStores, layerKey, makeFunctionLayer, reproductionOf } from "./stored-layer.js";
 import type { LayerEntry } from "./tar-writer.js";
 
@@ -29,8 +31,7 @@ export interface CodeLayer {
 }
 
 /** A dependency layer as a code layer needs it. */
-export interface UsedDependencies {
-	readonly layer: Layer;
+export interface UsedDependencies extends Dependencies {
 	/** Whether the code loads packages from it; else all that it needs is in the bundle. */
 	readonly inImage: boolean;
 	readonly cached: boolean;
@@ -48,8 +49,8 @@ export interface CodeLayerOptions {
 	readonly stores: LayerStores;
 	readonly sandboxes: BuildSandboxes;
 	readonly dependencies: DependencyLayers;
-	/** The package registry's URL: lock files name it. */
-	readonly registry: string;
+	/** Where each language's packages come from: URLs with a `/` at their end, which lock files name. */
+	readonly registries: Readonly<Record<Language, string>>;
 	readonly timeoutMs: number;
 	/** Identity of what builds: another builder makes other layers. */
 	readonly builder: string;
@@ -96,8 +97,8 @@ export async function bundle(version: Version, source: Uint8Array, options: Code
 		const first = await bundleIn(sandbox, version, source, false, options);
 		if (!("installable" in first)) return first;
 		installable = first.installable;
-		const layer = version.noCache === true ? undefined : await options.dependencies.find(installable, runtime);
-		if (layer !== undefined) return await bundleWith({ layer, cached: true }, sandbox, version, source, options);
+		const known = version.noCache === true ? undefined : await options.dependencies.find(installable, runtime);
+		if (known !== undefined) return await bundleWith({ ...known, cached: true }, sandbox, version, source, options);
 	}
 	// An installation takes its time: no sandbox waits for it.
 	const installed = await options.dependencies.install(installable, runtime, listener);
@@ -108,7 +109,7 @@ export async function bundle(version: Version, source: Uint8Array, options: Code
 }
 
 async function bundleWith(
-	{ layer, cached, reproduced }: { readonly layer: Layer; readonly cached: boolean; readonly reproduced?: boolean },
+	{ layer, resolved, cached, reproduced }: Omit<UsedDependencies, "inImage">,
 	sandbox: BuildSandbox,
 	version: Version,
 	source: Uint8Array,
@@ -119,7 +120,8 @@ async function bundleWith(
 	await sandbox.graft(layer);
 	const bundled = await bundleIn(sandbox, version, source, true, options);
 	if ("installable" in bundled) throw new BerthError("build_platform_error", "The build sandbox asks twice for the same dependencies.");
-	return "code" in bundled ? bundled : { ...bundled, dependencies: { layer, inImage: bundled.answer.needsDependencies, ...outcome } };
+	if ("code" in bundled) return bundled;
+	return { ...bundled, dependencies: { layer, ...(resolved && { resolved }), inImage: bundled.answer.needsDependencies, ...outcome } };
 }
 
 /** Stores a bundle as a layer and remembers what it was made of. Whoever asks holds the image store. */
@@ -131,7 +133,7 @@ export async function storeCodeLayer(
 	const startedAt = performance.now();
 	const note: Note = {
 		entry: answer.entry,
-		...(dependencies && { dependencies: { layer: dependencies.layer, inImage: dependencies.inImage } }),
+		...(dependencies && { dependencies: withoutCached(dependencies) }),
 		warnings: answer.warnings,
 	};
 	const key = codeLayerKey(version, builder);
@@ -149,6 +151,10 @@ export async function storeCodeLayer(
 	return { layer, entry: note.entry, warnings: note.warnings, ...used, cached: false, ...reproductionOf(before, layer), phases };
 }
 
+function withoutCached({ layer, inImage, resolved }: UsedDependencies): Omit<UsedDependencies, "cached"> {
+	return { layer, inImage, ...(resolved && { resolved }) };
+}
+
 type Answered = Bundle | BuildFailure | { readonly installable: Uint8Array };
 
 async function bundleIn(
@@ -156,9 +162,9 @@ async function bundleIn(
 	version: Version,
 	source: Uint8Array,
 	grafted: boolean,
-	{ timeoutMs, registry }: CodeLayerOptions,
+	{ timeoutMs, registries }: CodeLayerOptions,
 ): Promise<Answered> {
-	const run = await sandbox.run(requestOf(version, registry, grafted), source, timeoutMs);
+	const run = await sandbox.run(requestOf(version, registries[languageOf(version.manifest.runtime)], grafted), source, timeoutMs);
 	if (run.outcome !== "answered") return stopped(run, timeoutMs);
 	const answer = parseBuildAnswer(run.answer);
 	if (answer === undefined || answer.ok === "installed")

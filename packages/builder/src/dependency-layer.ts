@@ -3,7 +3,9 @@ import {
 	BerthError,
 	type BuildFailure,
 	DEPENDENCY_LIMITS,
+	type Language,
 	type Layer,
+	languageOf,
 	MINUTE_MS,
 	parseBuildAnswer,
 	parseInstalledIndex,
@@ -12,6 +14,7 @@ import {
 import type { ScratchFile } from "@berth/registry";
 import { type BuildListener, sizeText } from "./build-listener.js";
 import type { BuildRun, BuildSandboxes } from "./build-sandbox.js";
+import { type PackageSource, packageSource } from "./package-source.js";
 import { questionOf, RegistryFetches } from "./registry-fetches.js";
 import { findLayer, fitsFunctionLayer, type LayerStores, layerKey, makeFunctionLayer, reproductionOf } from "./stored-layer.js";
 import type { LayerEntry } from "./tar-writer.js";
@@ -22,8 +25,8 @@ const HANDOVER_MS = MINUTE_MS;
 export interface DependencyLayersOptions {
 	readonly stores: LayerStores;
 	readonly sandboxes: BuildSandboxes;
-	/** The package registry's URL, with a `/` at its end. */
-	readonly registry: string;
+	/** Where each language's packages come from: URLs with a `/` at their end. */
+	readonly registries: Readonly<Record<Language, string>>;
 	/** Identity of what installs. */
 	readonly builder: string;
 	/** How long an installation may take, milliseconds. */
@@ -32,13 +35,19 @@ export interface DependencyLayersOptions {
 	readonly silenceMs: number;
 }
 
-/** A layer of dependencies, and whether it was there; or why there is none. */
+/** A layer of dependencies, and what was chosen for it where that was left open. */
+export interface Dependencies {
+	readonly layer: Layer;
+	readonly resolved?: readonly string[];
+}
+
+/** Dependencies, and whether they were there; or why there are none. */
 export type Installed =
-	| { readonly layer: Layer; readonly cached: boolean; readonly reproduced?: boolean; readonly installMs: number }
+	| (Dependencies & { readonly cached: boolean; readonly reproduced?: boolean; readonly installMs: number })
 	| BuildFailure;
 
 /**
- * Layers of installed packages, one for each lock file, runtime and platform, shared by every function that asks for the
+ * Layers of installed packages, one for each lock file (or list of requirements), runtime and platform, shared by every function that asks for the
  * same. The key is the hash of the very bytes that are all that the installing sandbox gets: whatever somebody's source
  * does to the sandbox that it is read in, it can't put anything under the key of another's lock file.
  */
@@ -51,10 +60,12 @@ export class DependencyLayers {
 	}
 
 	/** The layer that was made of this before. */
-	async find(installable: Uint8Array, runtime: Runtime): Promise<Layer | undefined> {
+	async find(installable: Uint8Array, runtime: Runtime): Promise<Dependencies | undefined> {
 		using _hold = await this.#options.stores.images.hold();
 		const known = await findLayer(this.#options.stores, this.#keyOf(installable, runtime));
-		return known && { digest: known.digest, sizeBytes: known.sizeBytes };
+		if (known === undefined) return undefined;
+		const { resolved } = (known.note ?? {}) as Pick<Dependencies, "resolved">;
+		return { layer: { digest: known.digest, sizeBytes: known.sizeBytes }, ...(resolved && { resolved }) };
 	}
 
 	/** Installs; who asks for the same meanwhile waits for it. @throws BerthError when we are to blame */
@@ -67,27 +78,31 @@ export class DependencyLayers {
 			return "layer" in installed ? { ...installed, cached: true } : installed;
 		}
 		listener.line({ kind: "step", text: "installing the dependencies" });
-		const work = this.#install(installable, key, listener).finally(() => this.#underWay.delete(key));
+		const work = this.#install(installable, runtime, key, listener).finally(() => this.#underWay.delete(key));
 		this.#underWay.set(key, work);
 		return await work;
 	}
 
 	#keyOf(installable: Uint8Array, runtime: Runtime): string {
 		const lock = createHash("sha256").update(installable).digest("hex");
-		return layerKey("dependencies", [this.#options.builder, runtime, process.platform, process.arch, lock]);
+		const { builder, registries } = this.#options;
+		// What a list of requirements leaves open, its index decides.
+		const index = languageOf(runtime) === "python" ? [registries.python] : [];
+		return layerKey("dependencies", [builder, runtime, process.platform, process.arch, lock, ...index]);
 	}
 
-	async #install(installable: Uint8Array, key: string, listener: BuildListener): Promise<Installed> {
-		const { stores, sandboxes, registry, installMs, silenceMs } = this.#options;
+	async #install(installable: Uint8Array, runtime: Runtime, key: string, listener: BuildListener): Promise<Installed> {
+		const { stores, registries, installMs: limitMs, silenceMs } = this.#options;
+		const source = packageSource(languageOf(runtime), registries);
 		const startedAt = performance.now();
 		await using spool = await stores.images.scratchFile();
 		const tell = () =>
 			listener.progress({ phase: "install", fetches: fetches.count, fetchedBytes: fetches.bytes, unpackedBytes: spool.sizeBytes });
-		using fetches = new RegistryFetches(registry, silenceMs);
-		const run = await this.#run(sandboxes, installable, spool, fetches, tell);
+		using fetches = new RegistryFetches(source, silenceMs);
+		const run = await this.#run(installable, source, spool, fetches, tell);
 		const took = `${((performance.now() - startedAt) / 1000).toFixed(1)} s`;
 		listener.line({ kind: "step", text: `asked the registry ${fetches.count} times, got ${sizeText(fetches.bytes)} in ${took}` });
-		if (run.outcome !== "answered") return stopped(run, installMs);
+		if (run.outcome !== "answered") return stopped(run, limitMs);
 		const answer = parseBuildAnswer(run.answer);
 		if (answer === undefined || answer.ok === true || answer.ok === "dependencies")
 			throw new BerthError("build_platform_error", "The installing sandbox gave an answer that isn't one.");
@@ -98,28 +113,30 @@ export class DependencyLayers {
 			return failure("dependencies_rejected", `${JSON.stringify(unfit.path)} has a longer name than a layer has room for.`);
 		listener.line({ kind: "step", text: `unpacked ${entries.length} files, ${sizeText(spool.sizeBytes)}` });
 		using _hold = await stores.images.hold();
+		const { resolved } = answer;
 		const before = await findLayer(stores, key);
-		const layer = await makeFunctionLayer(stores, key, entries);
-		return { layer, cached: false, ...reproductionOf(before, layer), installMs: performance.now() - startedAt };
+		const layer = await makeFunctionLayer(stores, key, entries, resolved && { resolved });
+		const installMs = performance.now() - startedAt;
+		return { layer, ...(resolved && { resolved }), cached: false, ...reproductionOf(before, layer), installMs };
 	}
 
 	async #run(
-		sandboxes: BuildSandboxes,
 		installable: Uint8Array,
+		{ language, registry, filesOrigin }: PackageSource,
 		spool: ScratchFile,
 		fetches: RegistryFetches,
 		tell: () => void,
 	): Promise<BuildRun> {
-		const { registry, installMs } = this.#options;
+		const { sandboxes, installMs } = this.#options;
 		using sandbox = await sandboxes.acquire();
 		return await sandbox.run(
-			{ step: "install", registry, limitMs: installMs },
+			{ step: "install", language, registry, ...(filesOrigin !== undefined && { filesOrigin }), limitMs: installMs },
 			installable,
 			installMs + HANDOVER_MS,
 			async (head, body) => {
 				const question = questionOf(head);
 				tell();
-				if (question.kind === "fetch") return await fetches.fetch(question.path);
+				if (question.kind === "fetch") return await fetches.fetch(question);
 				if (question.kind === "read") return await fetches.read(question.handle);
 				if (spool.sizeBytes + body.byteLength > DEPENDENCY_LIMITS.treeBytes + 1024) throw new Error("it puts more than it may");
 				await spool.append(body);

@@ -100,7 +100,7 @@ async function makeBuilder(sandboxes: BuildSandboxes, parts: readonly string[] =
 		stores: artifacts,
 		sandboxes,
 		timeoutMs: 1000,
-		registry: "http://registry/",
+		registries: { node: "http://registry/", python: "http://index/simple/" },
 		installMs: 1000,
 		silenceMs: 1000,
 		findVersion: async (project, name, number) => recorded.get(`${project}/${name}:${number}`),

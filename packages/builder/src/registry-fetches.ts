@@ -1,10 +1,11 @@
 import { type BuildQuestion, DEPENDENCY_LIMITS, type FetchReply, QUESTIONS, type ReadReply } from "@berth/contracts";
+import type { PackageSource } from "./package-source.js";
 
 /** Characters that paths of a package registry have: names, scopes (also as %2f), versions. */
 const PATH = /^\/[\w.~!*'()@+%/-]{1,512}$/;
-/** What npm asks for when it only wants to install: a twentieth of a package's full record. */
-const ACCEPT = "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*";
 const NO_BYTES = new Uint8Array(0);
+
+type FetchQuestion = Extract<BuildQuestion, { kind: "fetch" }>;
 
 interface Reply {
 	readonly head: FetchReply | ReadReply;
@@ -20,11 +21,11 @@ interface Reading {
 }
 
 /**
- * One installation's way to the package registry: GET, paths below the registry's own URL, no redirect, bounded in
- * size, number and time. It is asked from a sandbox, so nothing else of what is asked for is believed.
+ * One installation's way to the package registry: GET, paths below the registry's own URL or of the one origin that has its
+ * files, no redirect, bounded in size, number and time. It is asked from a sandbox, so nothing else of what is asked for is believed.
  */
 export class RegistryFetches implements Disposable {
-	readonly #registry: URL;
+	readonly #source: PackageSource;
 	readonly #silenceMs: number;
 	readonly #stop = new AbortController();
 	readonly #readings = new Map<number, Reading>();
@@ -32,13 +33,10 @@ export class RegistryFetches implements Disposable {
 	#handles = 0;
 	#bytes = 0;
 
-	/**
-	 * @param registry URL, with a `/` at its end
-	 * @param silenceMs how long it may say nothing
-	 */
-	constructor(registry: string, silenceMs: number) {
+	/** @param silenceMs how long the registry may say nothing */
+	constructor(source: PackageSource, silenceMs: number) {
 		this.#silenceMs = silenceMs;
-		this.#registry = new URL(registry);
+		this.#source = source;
 	}
 
 	/** Requests so far. */
@@ -51,14 +49,13 @@ export class RegistryFetches implements Disposable {
 		return this.#bytes;
 	}
 
-	async fetch(path: string): Promise<Reply> {
-		const url = this.#urlOf(path);
+	async fetch(question: Pick<FetchQuestion, "path" | "of">): Promise<Reply> {
+		const url = this.#urlOf(question);
 		if (url === undefined) return refusal(400, "it isn't a path of the registry");
 		if (++this.#fetches > DEPENDENCY_LIMITS.fetches) return refusal(429, `more than ${DEPENDENCY_LIMITS.fetches} requests`);
 		try {
-			return this.#begin(
-				await this.#withinSilence(fetch(url, { headers: { accept: ACCEPT }, redirect: "manual", signal: this.#stop.signal })),
-			);
+			const headers = { accept: this.#source.accept };
+			return this.#begin(await this.#withinSilence(fetch(url, { headers, redirect: "manual", signal: this.#stop.signal })));
 		} catch (error) {
 			return refusal(502, reasonOf(error as Error));
 		}
@@ -84,10 +81,13 @@ export class RegistryFetches implements Disposable {
 	}
 
 	/** The registry's own URL with the path in it; undefined when it leads anywhere else. */
-	#urlOf(path: string): URL | undefined {
+	#urlOf({ path, of }: Pick<FetchQuestion, "path" | "of">): URL | undefined {
+		const { registry, below, filesOrigin } = this.#source;
+		const origin = of === "files" ? filesOrigin : new URL(registry).origin;
+		if (origin === undefined) return undefined;
 		if (!PATH.test(path) || path.includes("//") || /(?:^|\/|%2f)(?:\.|%2e){1,2}(?:\/|%2f|$)/i.test(path)) return undefined;
-		const url = new URL(this.#registry.origin + path);
-		return url.origin === this.#registry.origin && url.pathname.startsWith(this.#registry.pathname) ? url : undefined;
+		const url = new URL(origin + path);
+		return url.origin === origin && url.pathname.startsWith(of === "files" ? "/" : below) ? url : undefined;
 	}
 
 	#begin({ status, headers, body }: Response): Reply {
@@ -134,9 +134,9 @@ export class RegistryFetches implements Disposable {
 
 /** A question about the registry as it comes out of a sandbox. @throws Error when it isn't one */
 export function questionOf(head: unknown): BuildQuestion {
-	const { kind, path, handle } = (head ?? {}) as { kind?: unknown; path?: unknown; handle?: unknown };
+	const { kind, path, of, handle } = (head ?? {}) as { kind?: unknown; path?: unknown; of?: unknown; handle?: unknown };
 	if (kind === "put") return { kind };
-	if (kind === "fetch" && typeof path === "string") return { kind, path };
+	if (kind === "fetch" && typeof path === "string") return { kind, path, ...(of === "files" && { of }) };
 	if (kind === "read" && typeof handle === "number") return { kind, handle };
 	throw new Error("it asks for something that there isn't");
 }

@@ -23,6 +23,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_PREWARMED: String(settings.prewarmed),
 		BERTH_PREWARMED_BUILDS: String(settings.prewarmedBuilds),
 		BERTH_NPM_REGISTRY: settings.npmRegistry,
+		BERTH_PYPI_INDEX: settings.pypiIndex,
 		BERTH_INSTALL_TIMEOUT_MS: String(settings.install.timeoutMs),
 		BERTH_INSTALL_SILENCE_MS: String(settings.install.silenceMs),
 		BERTH_IDLE_TTL_MS: String(settings.idleTtlMs),

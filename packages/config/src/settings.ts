@@ -78,6 +78,11 @@ export const settingsSchema = z.object({
 		.string()
 		.regex(/^https?:\/\/[^/?#@\s]+(?:\/[\w.~%-]+)*\/?$/, "http:// or https://, a host, and perhaps a path, without a name or password")
 		.default("https://registry.npmjs.org"),
+	/** The index that packages of Python functions are installed from, and from nowhere else (pypi.org's has its files at files.pythonhosted.org). */
+	BERTH_PYPI_INDEX: z
+		.string()
+		.regex(/^https?:\/\/[^/?#@\s]+(?:\/[\w.~%+-]+)*\/?$/, "http:// or https://, a host, and perhaps a path, without a name or password")
+		.default("https://pypi.org/simple"),
 	/** How long an installation of dependencies may take, milliseconds. */
 	BERTH_INSTALL_TIMEOUT_MS: whole(1000, 600_000).default(DEPENDENCY_LIMITS.installMs),
 	/** How long the package registry may say nothing during one, milliseconds. */
@@ -125,6 +130,8 @@ export interface Settings {
 	readonly prewarmedBuilds: number;
 	/** The package registry, with a `/` at its end. */
 	readonly npmRegistry: string;
+	/** The index of Python packages, with a `/` at its end. */
+	readonly pypiIndex: string;
 	/** Of an installation, and of a registry that says nothing during one. */
 	readonly install: { readonly timeoutMs: number; readonly silenceMs: number };
 	readonly idleTtlMs: number;
@@ -232,6 +239,7 @@ export function loadSettings(
 		prewarmed: value.BERTH_PREWARMED,
 		prewarmedBuilds: value.BERTH_PREWARMED_BUILDS,
 		npmRegistry: value.BERTH_NPM_REGISTRY.replace(/\/?$/, "/"),
+		pypiIndex: value.BERTH_PYPI_INDEX.replace(/\/?$/, "/"),
 		install: Object.freeze({ timeoutMs: value.BERTH_INSTALL_TIMEOUT_MS, silenceMs: value.BERTH_INSTALL_SILENCE_MS }),
 		idleTtlMs: value.BERTH_IDLE_TTL_MS,
 		storage: Object.freeze({

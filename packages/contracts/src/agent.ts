@@ -4,4 +4,5 @@ export * from "./build-protocol.js";
 export * from "./framing.js";
 export type * from "./invocation.js";
 export { DEPENDENCY_LIMITS } from "./limits.js";
+export type { Language } from "./manifest.js";
 export type { Diagnostic, SourceKind } from "./version.js";

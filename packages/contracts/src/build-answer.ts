@@ -4,9 +4,13 @@ import { DEPENDENCY_LIMITS } from "./limits.js";
 import { sourcePath } from "./manifest.js";
 import { MIB } from "./units.js";
 
-const INSTALLED_PATH = /^node_modules\/(?!.*(?:^|\/)\.{1,2}(?:\/|$))(?!.*\/\/)[^\0]+[^\0/]$/;
+const INSTALLED_PATH = /^(?:node_modules|site-packages)\/(?!.*(?:^|\/)\.{1,2}(?:\/|$))(?!.*\/\/)[^\0]+[^\0/]$/;
 
 const text = z.string().max(4096);
+
+/** What a package's name, version and hash are made of. */
+const resolvedPackage = z.string().regex(/^[\w.@/+!=: -]{1,300}$/);
+const MOST_RESOLVED = 1000;
 
 const diagnostic = z.object({
 	severity: z.enum(["error", "warning"]),
@@ -38,7 +42,7 @@ const buildAnswerSchema = z.discriminatedUnion("ok", [
 		phases: z.object({ unpackMs: milliseconds, bundleMs: milliseconds, checkMs: milliseconds }),
 	}),
 	z.object({ ok: z.literal("dependencies") }),
-	z.object({ ok: z.literal("installed") }),
+	z.object({ ok: z.literal("installed"), resolved: z.array(resolvedPackage).max(MOST_RESOLVED).optional() }),
 	z.object({
 		ok: z.literal(false),
 		code: z.enum(["build_failed", "archive_rejected", "no_handler", "dependencies_rejected", "install_failed", "registry_unavailable"]),
@@ -48,7 +52,7 @@ const buildAnswerSchema = z.discriminatedUnion("ok", [
 	}),
 ]);
 
-/** Files of an installed tree: `[path, bytes, executable]`, below node_modules, in the order in which their bytes came. */
+/** Files of an installed tree: `[path, bytes, executable]`, below node_modules or site-packages, in the order in which their bytes came. */
 const installedIndexSchema = z
 	.array(z.tuple([z.string().regex(INSTALLED_PATH), bytes, z.boolean()]))
 	.min(1)

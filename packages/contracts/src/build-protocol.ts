@@ -1,4 +1,4 @@
-import type { Runtime } from "./manifest.js";
+import type { Language, Runtime } from "./manifest.js";
 import type { Diagnostic, SourceKind } from "./version.js";
 
 /**
@@ -19,7 +19,7 @@ export interface SourceRequest {
 	readonly runtime: Runtime;
 	/** Packages that the manifest keeps out of the bundle. */
 	readonly external: readonly string[];
-	/** The package registry that lock files may name beside npm's own. */
+	/** The package registry or index of its language: what a source says of where its packages are may name it. */
 	readonly registry: string;
 	/** Whether the source's dependencies are grafted in; without them a source that has some is answered with what to install. */
 	readonly grafted: boolean;
@@ -28,7 +28,11 @@ export interface SourceRequest {
 /** The payload is what an answer of a source's said is to be installed. */
 export interface InstallRequest {
 	readonly step: "install";
+	/** Whose packages: npm's, or Python's. */
+	readonly language: Language;
 	readonly registry: string;
+	/** An origin beside the registry's that has its files. */
+	readonly filesOrigin?: string;
 	/** Milliseconds that the installation itself may take. */
 	readonly limitMs: number;
 }
@@ -38,6 +42,9 @@ export const BUILD_REQUEST_HEADER = "berth-build";
 
 /** Where a grafted dependency layer has the names of the packages in it that can't be bundled, JSON: an array. Below the layer's root. */
 export const EXTERNALS_FILE = "node_modules/.berth-externals.json";
+
+/** Where a dependency layer has Python's packages: below the layer's root, as in `pip install --target`. */
+export const PYTHON_PACKAGES = "site-packages";
 
 /** The source doesn't build, or its dependencies can't be installed. */
 export interface BuildRefusal {
@@ -65,12 +72,16 @@ export type BuildAnswer =
 			readonly phases: { readonly unpackMs: number; readonly bundleMs: number; readonly checkMs: number };
 	  }
 	| { readonly ok: "dependencies" }
-	| { readonly ok: "installed" }
+	| {
+			readonly ok: "installed";
+			/** What was chosen, when the source left some of it open: a line for each package, as its own tool takes them. */
+			readonly resolved?: readonly string[];
+	  }
 	| BuildRefusal;
 
 /** What an installation asks for: a path of the registry, the next bytes of what it gave, or to take the body's bytes. */
 export type BuildQuestion =
-	| { readonly kind: "fetch"; readonly path: string }
+	| { readonly kind: "fetch"; readonly path: string /** Of the other origin that has the registry's files. */; readonly of?: "files" }
 	| { readonly kind: "read"; readonly handle: number }
 	| { readonly kind: "put" };
 

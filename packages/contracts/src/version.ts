@@ -44,6 +44,8 @@ export interface LayerReport {
 	readonly reproduced?: boolean;
 	/** Of `dependencies`: whether the image has it; it doesn't when all that is used of it is in the bundle. */
 	readonly inImage?: boolean;
+	/** Of `dependencies`, where requirements.txt left something open: what was chosen, as lines of such a file. */
+	readonly resolved?: readonly string[];
 }
 
 /** How a build went: milliseconds per phase, and whether each layer was there already. */

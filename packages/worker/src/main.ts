@@ -70,7 +70,7 @@ const builder = new ImageBuilder({
 	stores,
 	sandboxes: new PooledBuildSandboxes(pool),
 	timeoutMs: BUILD_MS,
-	registry: settings.npmRegistry,
+	registries: { node: settings.npmRegistry, python: settings.pypiIndex },
 	installMs: settings.install.timeoutMs,
 	silenceMs: settings.install.silenceMs,
 	findVersion: (project, name, number) => functions.getVersion(project, name, number),

@@ -9,18 +9,15 @@ import type { CodeCache } from "./code-cache.js";
 import { DependencyError, installableOf } from "./dependencies.js";
 import { capped } from "./diagnostics.js";
 import { type EntryFound, findEntry } from "./entry.js";
-import { checkPython, isBytecode, namesPackages, unfitPath } from "./python.js";
+import { checkPython, isBytecode, unfitPath } from "./python.js";
 import { failure, refused } from "./refusals.js";
+import { requirementsOf } from "./requirements.js";
 import type { SourceFile } from "./source-files.js";
 import { Workspace } from "./workspace.js";
 
 const SHAPES =
 	"`export default { fetch(request, env, ctx) {…} }`, `export default async (payload, ctx) => {…}` or `export const handler = async (event, context) => {…}`";
 
-/** A Python archive's packages. */
-const REQUIREMENTS = "requirements.txt";
-const NO_PACKAGES =
-	"requirements.txt names packages, and packages from PyPI aren't installed at a deploy yet: bring them in the archive, `pip install -r requirements.txt --target .`, and leave requirements.txt out";
 const UNFIT = "is too long a path for a layer (a name of 68 bytes in a directory of 123 is the most), or has a control character";
 /** Bytecode is left out where it would make a layer larger than an archive may be. */
 const LAYER_BYTES = ARCHIVE_LIMITS.totalBytes;
@@ -34,12 +31,12 @@ export async function buildSource(request: SourceRequest, source: Uint8Array, co
 	const found = unpack(request, source);
 	if (!("entry" in found)) return refused(found);
 	const unpackMs = performance.now() - startedAt;
-	return request.runtime === "python3" ? await buildPython(found, unpackMs) : await buildNode(request, found, codeCache, unpackMs);
+	return request.runtime === "python3" ? await buildPython(request, found, unpackMs) : await buildNode(request, found, codeCache, unpackMs);
 }
 
 async function buildNode(request: SourceRequest, found: EntryFound, codeCache: CodeCache, unpackMs: number): Promise<Built> {
 	const unpackedAt = performance.now();
-	const needed = request.kind === "file" ? undefined : dependencies(found, request);
+	const needed = request.kind === "file" ? undefined : dependencies(() => installableOf(found.files, request));
 	if (needed !== undefined && "code" in needed) return refused(needed);
 	if (needed !== undefined && !request.grafted) return { answer: { ok: "dependencies" }, files: [], body: needed.bytes };
 	using workspace = new Workspace(found.files);
@@ -67,9 +64,9 @@ async function buildNode(request: SourceRequest, found: EntryFound, codeCache: C
 }
 
 /** What to install, as the bytes that it is known by. */
-function dependencies({ files }: EntryFound, request: SourceRequest): { readonly bytes: Uint8Array } | BuildRefusal | undefined {
+function dependencies(read: () => object | undefined): { readonly bytes: Uint8Array } | BuildRefusal | undefined {
 	try {
-		const installable = installableOf(files, request);
+		const installable = read();
 		return installable && { bytes: Buffer.from(JSON.stringify(installable)) };
 	} catch (error) {
 		if (error instanceof DependencyError) return failure("dependencies_rejected", "unpack", `${error.message}.`);
@@ -88,11 +85,11 @@ function notInstalled(name: string): string {
 	return `The manifest's external ${JSON.stringify(name)} isn't among the installed dependencies; package.json and package-lock.json say what is installed.`;
 }
 
-/** The files as they are, once each of them is found to be Python, and bytecode beside them. */
-async function buildPython({ entry, files }: EntryFound, unpackMs: number): Promise<Built> {
+/** The files as they are, once each of them is found to be Python, and bytecode beside them. Its packages are only looked for when it runs. */
+async function buildPython(request: SourceRequest, { entry, files }: EntryFound, unpackMs: number): Promise<Built> {
 	const startedAt = performance.now();
-	const requirements = files.find(({ path, bytes }) => path === REQUIREMENTS && namesPackages(bytes));
-	if (requirements !== undefined) return refused(failure("build_failed", "check", NO_PACKAGES));
+	const needed = request.kind === "file" ? undefined : dependencies(() => requirementsOf(files, request));
+	if (needed !== undefined && "code" in needed) return refused(needed);
 	const sources = files.filter(({ path }) => !isBytecode(path));
 	const unfit = unfitPath(sources);
 	if (unfit !== undefined) return refused(failure("archive_rejected", "unpack", new ArchiveError(unfit, UNFIT).message));
@@ -102,9 +99,10 @@ async function buildPython({ entry, files }: EntryFound, unpackMs: number): Prom
 	if (errors.length > 0) return refused(failure("build_failed", "check", summary(errors), errors));
 	if (!hasHandler)
 		return refused(failure("no_handler", "check", `${entry} has no handler; a handler is \`def handler(event, context):\`.`));
+	if (needed !== undefined && !request.grafted) return { answer: { ok: "dependencies" }, files: [], body: needed.bytes };
 	const phases = { unpackMs, bundleMs: 0, checkMs: performance.now() - startedAt };
 	return {
-		answer: { ok: true, entry, needsDependencies: false, warnings: capped(diagnostics), phases },
+		answer: { ok: true, entry, needsDependencies: needed !== undefined, warnings: capped(diagnostics), phases },
 		files: withBytecode(sources, workspace),
 	};
 }

@@ -38,9 +38,9 @@ export async function install(request: InstallRequest, payload: Uint8Array, inst
 	return await put(directory, ask);
 }
 
-function tooLate(limitMs: number, underWay: readonly string[], ended: End): string {
+export function tooLate(limitMs: number, underWay: readonly string[], ended: End, tool = "npm"): string {
 	const waiting = underWay.length === 0 ? "" : ` It was waiting for the registry's ${underWay.join(", ")}.`;
-	return `Installing took longer than ${limitMs} ms and was stopped.${waiting}${saying(ended)}`;
+	return `Installing took longer than ${limitMs} ms and was stopped.${waiting}${saying(ended, tool)}`;
 }
 
 async function put(directory: string, ask: Ask): Promise<Built> {
@@ -54,14 +54,16 @@ async function put(directory: string, ask: Ask): Promise<Built> {
 	}
 }
 
-interface End {
+/** How a program of an installation ended. */
+export interface End {
 	readonly code: number | null;
 	readonly isLate: boolean;
 	readonly out: string;
 	readonly lines: readonly string[];
 }
 
-async function endOf(child: ChildProcessByStdio<null, Readable, Readable>, limitMs: number): Promise<End> {
+/** Waits for its end, and for its lines; too late, it is killed. */
+export async function endOf(child: ChildProcessByStdio<null, Readable, Readable>, limitMs: number): Promise<End> {
 	let isLate = false;
 	const timer = setTimeout(() => {
 		isLate = true;
@@ -105,6 +107,7 @@ function whyOf(end: End): string {
 	}
 }
 
-function saying({ lines }: End): string {
-	return lines.length === 0 ? "" : ` npm said: ${lines.join(" | ")}`;
+/** Its last lines. */
+export function saying({ lines }: End, tool = "npm"): string {
+	return lines.length === 0 ? "" : ` ${tool} said: ${lines.join(" | ")}`;
 }

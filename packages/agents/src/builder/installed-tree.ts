@@ -22,17 +22,27 @@ const ASIDE = new Set(["test", "tests", "__tests__", "example", "examples", "ben
  * writes down which packages can't be bundled. @throws DependencyError when it is more than there may be
  */
 export function listTree(directory: string): readonly InstalledFile[] {
-	const files: InstalledFile[] = [];
+	const files = filesIn(directory, "node_modules", (below, name) => below.endsWith("node_modules") && name.startsWith("."));
 	const externals = new Set<string>();
+	for (const [path] of files) {
+		const name = topPackageOf(path);
+		if (name !== undefined && !externals.has(name) && isUnbundlable(directory, path)) externals.add(name);
+	}
+	const list = JSON.stringify([...externals].sort());
+	writeFileSync(join(directory, EXTERNALS_FILE), list);
+	return [...files, [EXTERNALS_FILE, Buffer.byteLength(list), false]];
+}
+
+/** The plain files below a directory of the tree's. @throws DependencyError when they are more than there may be */
+export function filesIn(directory: string, top: string, isLeftOut: (below: string, name: string) => boolean): readonly InstalledFile[] {
+	const files: InstalledFile[] = [];
 	let bytes = 0;
 	const visit = (below: string): void => {
 		for (const entry of sorted(readdirSync(join(directory, below), { withFileTypes: true }))) {
 			const path = `${below}/${entry.name}`;
-			if (entry.isDirectory()) {
-				if (!(below.endsWith("node_modules") && entry.name.startsWith("."))) visit(path);
-				continue;
-			}
-			if (!entry.isFile() || path === "node_modules/.package-lock.json") continue;
+			if (isLeftOut(below, entry.name)) continue;
+			if (entry.isDirectory()) visit(path);
+			if (!entry.isFile()) continue;
 			const { mode, size } = lstatSync(join(directory, path));
 			files.push([path, size, (mode & OWNER_EXECUTE) !== 0]);
 			bytes += size;
@@ -42,14 +52,10 @@ export function listTree(directory: string): readonly InstalledFile[] {
 				throw new DependencyError(
 					`the dependencies have more than ${DEPENDENCY_LIMITS.treeBytes} bytes; leave out what the function doesn't need`,
 				);
-			const name = topPackageOf(path);
-			if (name !== undefined && !externals.has(name) && isUnbundlable(directory, path)) externals.add(name);
 		}
 	};
-	visit("node_modules");
-	const list = JSON.stringify([...externals].sort());
-	writeFileSync(join(directory, EXTERNALS_FILE), list);
-	return [...files, [EXTERNALS_FILE, Buffer.byteLength(list), false]];
+	visit(top);
+	return files;
 }
 
 /** Puts every file's bytes, one after another. */

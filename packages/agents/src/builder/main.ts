@@ -5,8 +5,10 @@ import { type Built, respond } from "./answer.js";
 import { buildSource } from "./build-source.js";
 import { CodeCache } from "./code-cache.js";
 import { install } from "./install.js";
+import { installPython } from "./install-python.js";
 
 const codeCache = new CodeCache(join(import.meta.dirname, "code-cache-compiler.cjs"));
+const PIP = join(import.meta.dirname, "pip.zip");
 const INSTALLER = join(import.meta.dirname, "installer.cjs");
 
 const WARM_REQUEST = {
@@ -41,5 +43,6 @@ export default {
 };
 
 function run(request: BuildRequest, payload: Uint8Array): Promise<Built> {
-	return request.step === "install" ? install(request, payload, INSTALLER, ask) : buildSource(request, payload, codeCache);
+	if (request.step === "source") return buildSource(request, payload, codeCache);
+	return request.language === "python" ? installPython(request, payload, PIP, ask) : install(request, payload, INSTALLER, ask);
 }

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { checkPython, isBytecode, namesPackages, unfitPath } from "./python.js";
+import { checkPython, isBytecode, unfitPath } from "./python.js";
 import { Workspace } from "./workspace.js";
 
 const directory = mkdtempSync(join(tmpdir(), "check-python-"));
@@ -47,15 +47,6 @@ test("bytecode is the same whenever it is compiled, is taken in place of its sou
 test("a list of installed files that is none doesn't end the check", async () => {
 	using workspace = new Workspace(files({ "index.py": "def handler(e, c): pass", "x.dist-info/RECORD": `"\0${"x".repeat(200_000)}` }));
 	expect((await checkPython(workspace.directory, "index.py")).hasHandler).toBe(true);
-});
-
-test("requirements are packages, not comments", () => {
-	expect(["", "# none\n\n", "  # none"].map((text) => namesPackages(Buffer.from(text)))).toEqual([false, false, false]);
-	expect(["requests", "# these\r\nrequests==2 # why", "-r other.txt"].map((text) => namesPackages(Buffer.from(text)))).toEqual([
-		true,
-		true,
-		true,
-	]);
 });
 
 test("paths that a layer can't hold are found", () => {

@@ -5,7 +5,8 @@ import { type Diagnostic, SANDBOX_PATHS } from "@berth/contracts/agent";
 import type { SourceFile } from "./source-files.js";
 
 const run = promisify(execFile);
-const PYTHON = "/usr/bin/python3";
+/** The distribution's. */
+export const PYTHON = "/usr/bin/python3";
 const CHECK = join(import.meta.dirname, "check_python.py");
 const MOST_OUTPUT_BYTES = 8 * 1024 * 1024;
 /** Segmentation fault, abort: what Python's compiler does with a source that nests deeper than its stack. */
@@ -52,18 +53,16 @@ export function unfitPath(files: readonly SourceFile[]): string | undefined {
 	return files.find(({ path }) => /\p{Cc}/u.test(path) || !fitsLayer(path))?.path;
 }
 
+/** Whether bytecode's own path has room in a layer. */
+export function fitsBytecode(path: string): boolean {
+	const slash = path.lastIndexOf("/");
+	return Buffer.byteLength(path.slice(slash + 1)) <= NAME_BYTES && Buffer.byteLength(path.slice(0, slash)) + PLACE_BYTES <= PREFIX_BYTES;
+}
+
 function fitsLayer(path: string): boolean {
 	const name = path.slice(path.lastIndexOf("/") + 1);
 	return (
 		Buffer.byteLength(name) + BYTECODE_BYTES <= NAME_BYTES &&
 		Buffer.byteLength(path) - Buffer.byteLength(name) + BYTECODE_BYTES + PLACE_BYTES <= PREFIX_BYTES
 	);
-}
-
-/** Whether a requirements file asks for anything. */
-export function namesPackages(bytes: Uint8Array): boolean {
-	return Buffer.from(bytes)
-		.toString()
-		.split("\n")
-		.some((line) => !/^\s*(?:#.*)?$/.test(line));
 }

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { FetchReply, ReadReply } from "@berth/contracts/agent";
+import type { BuildQuestion, FetchReply, ReadReply } from "@berth/contracts/agent";
 import type { Ask } from "../node/questions.js";
 
 /** What a registry that can't be reached is answered with: said of the registry, not of a package. */
@@ -8,23 +8,36 @@ const FROM_TROUBLE = 500;
 /** Fetches at the same time: fewer than questions may be open. */
 const AT_ONCE = 16;
 
+/** A page that is changed is held whole. */
+const PAGE_BYTES = 64 * 1024 * 1024;
+
+/** A registry whose paths, or whose pages, aren't the bridge's as they are. */
+export interface Translation {
+	/** What to ask for; a text says why nothing is. */
+	questionOf(path: string): Omit<Extract<BuildQuestion, { kind: "fetch" }>, "kind"> | string;
+	isPage(contentType: string): boolean;
+	page(path: string, contentType: string, text: string): string;
+}
+
 /** The package registry on the sandbox's loopback: each request is asked of the worker, the only way out. */
 export class RegistryBridge implements AsyncDisposable {
 	readonly #server: Server;
 	readonly #ask: Ask;
+	readonly #translation: Translation | undefined;
 	readonly #waiting: (() => void)[] = [];
 	readonly #underWay = new Set<string>();
 	#running = 0;
 	/** Why the registry gave something up that wasn't simply missing: the first of it. */
 	trouble: string | undefined;
 
-	private constructor(ask: Ask) {
+	private constructor(ask: Ask, translation: Translation | undefined) {
 		this.#ask = ask;
+		this.#translation = translation;
 		this.#server = createServer((request, response) => void this.#serve(request, response));
 	}
 
-	static async open(ask: Ask): Promise<RegistryBridge> {
-		const bridge = new RegistryBridge(ask);
+	static async open(ask: Ask, translation?: Translation): Promise<RegistryBridge> {
+		const bridge = new RegistryBridge(ask, translation);
 		await new Promise<void>((resolve) => bridge.#server.listen(0, "127.0.0.1", resolve));
 		return bridge;
 	}
@@ -70,18 +83,40 @@ export class RegistryBridge implements AsyncDisposable {
 	}
 
 	async #forward(path: string, response: ServerResponse): Promise<void> {
-		const { head, body } = await this.#ask({ kind: "fetch", path });
+		const question = this.#translation?.questionOf(path) ?? { path };
+		if (typeof question === "string") throw new Error(question);
+		const { head, body } = await this.#ask({ kind: "fetch", ...question });
 		const { status, contentType, reason, handle } = head as FetchReply;
 		if (status >= FROM_TROUBLE) this.trouble ??= `${path}: ${reason ?? `it answered ${status}`}`;
 		response.writeHead(status, contentType === undefined ? {} : { "content-type": contentType });
-		response.write(body);
-		for (let last = handle === undefined; !last; ) {
-			const next = await this.#ask({ kind: "read", handle });
-			const reply = next.head as ReadReply;
-			if (reply.reason !== undefined) throw new Error(`${path}: ${reply.reason}`);
-			if (!response.write(next.body)) await new Promise((resolve) => response.once("drain", resolve).once("close", resolve));
-			last = reply.last;
+		if (contentType !== undefined && this.#translation?.isPage(contentType) === true) {
+			response.end(this.#translation.page(path, contentType, await this.#textOf(path, body, handle)));
+			return;
 		}
+		response.write(body);
+		for await (const bytes of this.#rest(path, handle))
+			if (!response.write(bytes)) await new Promise((resolve) => response.once("drain", resolve).once("close", resolve));
 		response.end();
+	}
+
+	async #textOf(path: string, body: Uint8Array, handle: number | undefined): Promise<string> {
+		const parts = [body];
+		let bytes = body.byteLength;
+		for await (const part of this.#rest(path, handle)) {
+			bytes += part.byteLength;
+			if (bytes > PAGE_BYTES) throw new Error(`${path}: it is more than ${PAGE_BYTES} bytes`);
+			parts.push(part);
+		}
+		return Buffer.concat(parts).toString();
+	}
+
+	async *#rest(path: string, handle: number | undefined): AsyncGenerator<Uint8Array, void, undefined> {
+		for (let last = handle === undefined; !last; ) {
+			const { head, body } = await this.#ask({ kind: "read", handle });
+			const { reason, last: isLast } = head as ReadReply;
+			if (reason !== undefined) throw new Error(`${path}: ${reason}`);
+			yield body;
+			last = isLast;
+		}
 	}
 }

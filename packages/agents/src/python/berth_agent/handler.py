@@ -6,13 +6,16 @@ import os
 import sys
 
 from . import http_event, payload
-from .protocol import CODE
+from .protocol import CODE, PACKAGES
 
 
 def load(entry):
     """The handler of a source file; None when it has none. Raises what the module raises."""
     for directory in dict.fromkeys((CODE, os.path.dirname(entry)) if entry.startswith(f"{CODE}/") else (os.path.dirname(entry),)):
         sys.path.insert(0, directory)
+    # After the standard library's, as everywhere; and not as a site's: no .pth file of a package's is run.
+    if os.path.isdir(PACKAGES):
+        sys.path.append(PACKAGES)
     stem = os.path.splitext(os.path.basename(entry))[0]
     # A name of the standard library's stays what it is for everybody else.
     name = f"{stem}_function" if stem in sys.modules or stem in sys.stdlib_module_names else stem

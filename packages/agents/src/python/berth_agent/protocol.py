@@ -10,6 +10,8 @@ HELLO, PRELOADED, SPECIALISED, FAILED, ANSWER = 16, 17, 18, 19, 20
 
 SOCKET = "/run/berth/agent.sock"
 CODE = "/function/code"
+# Where pip put what requirements.txt names.
+PACKAGES = f"{CODE}/site-packages"
 
 _PREFIX = struct.Struct(">IBI")
 PREFIX_BYTES = _PREFIX.size

@@ -1,0 +1,61 @@
+import type { BuildQuestion } from "@berth/contracts/agent";
+import type { Translation } from "./registry-bridge.js";
+
+/** Paths of the bridge's own: files of the index's other origin, and files of any other. */
+const FILES = "/-files";
+const ELSEWHERE = "/-elsewhere/";
+const JSON_PAGE = /^application\/vnd\.pypi\.simple\.v1\+json\b/i;
+const HTML_PAGE = /^(?:application\/vnd\.pypi\.simple\.v1\+html|text\/html)\b/i;
+const HREF = /(<a\b[^>]*?\bhref\s*=\s*)(?:"([^"]*)"|'([^']*)')/gi;
+
+/** An index of Python packages behind the bridge: its pages say where its files are, which is nowhere that a sandbox can reach. */
+export class PythonIndex implements Translation {
+	readonly #index: URL;
+	readonly #filesOrigin: string | undefined;
+
+	constructor(index: string, filesOrigin: string | undefined) {
+		this.#index = new URL(index);
+		this.#filesOrigin = filesOrigin;
+	}
+
+	questionOf(path: string): Omit<Extract<BuildQuestion, { kind: "fetch" }>, "kind"> | string {
+		if (path.startsWith(`${FILES}/`)) return { path: path.slice(FILES.length), of: "files" };
+		if (!path.startsWith(ELSEWHERE)) return { path };
+		const [host = "", file = ""] = path.slice(ELSEWHERE.length).split("/");
+		return `${this.#index.host} has ${file} at ${host}, from where nothing is fetched`;
+	}
+
+	/** What a tool says of the bridge, as of the index. @param bridge the bridge's origin */
+	named(text: string, bridge: string): string {
+		return text.replaceAll(`${bridge}${FILES}`, this.#filesOrigin ?? "").replaceAll(bridge, this.#index.origin);
+	}
+
+	isPage(contentType: string): boolean {
+		return JSON_PAGE.test(contentType) || HTML_PAGE.test(contentType);
+	}
+
+	page(path: string, contentType: string, text: string): string {
+		const page = new URL(path, this.#index);
+		if (JSON_PAGE.test(contentType)) return this.#json(text, page);
+		return text.replace(HREF, (_, before: string, double?: string, single?: string) => {
+			const href = (double ?? single ?? "").replace(/&amp;/g, "&");
+			return `${before}"${this.#linkTo(href, page).replace(/&/g, "&amp;").replace(/"/g, "&quot;")}"`;
+		});
+	}
+
+	/** PEP 691. @throws SyntaxError when it isn't JSON */
+	#json(text: string, page: URL): string {
+		const project = JSON.parse(text) as { readonly files?: readonly { readonly url?: unknown }[] };
+		const files = (project.files ?? []).map((file) => ({ ...file, url: this.#linkTo(String(file.url), page) }));
+		return JSON.stringify({ ...project, files });
+	}
+
+	#linkTo(link: string, page: URL): string {
+		if (!URL.canParse(link, page.href)) return link;
+		const url = new URL(link, page);
+		const path = `${url.pathname}${url.search}${url.hash}`;
+		if (url.origin === this.#index.origin) return path;
+		if (url.origin === this.#filesOrigin) return `${FILES}${path}`;
+		return `${ELSEWHERE}${url.host}/${url.pathname.slice(url.pathname.lastIndexOf("/") + 1)}${url.hash}`;
+	}
+}

@@ -1,0 +1,209 @@
+import { ApiError } from "@berth/client";
+import type { Problem, Version } from "@berth/contracts";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { tarGz } from "../harness/archives.js";
+import { Deployed, freshName } from "../harness/functions.js";
+import { compiledModule, PythonIndex, wheelOf } from "../harness/python-index.js";
+import { Stack } from "../harness/stack.js";
+
+let index: PythonIndex;
+let stack: Stack;
+/** Requirements with their hashes. */
+let shout: string;
+let louder: string;
+beforeAll(async () => {
+	index = await PythonIndex.open();
+	shout = index.publish({ name: "shout", version: "1.0", files: { "shout/__init__.py": "def up(text): return text.upper() + '!'\n" } });
+	index.publish({ name: "shout", version: "2.0", files: { "shout/__init__.py": "def up(text): return text.upper() + '!!'\n" } });
+	louder = index.publish({
+		name: "louder-lib",
+		version: "1.5",
+		metadata: ["Provides-Extra: more", 'Requires-Dist: shout<2; extra == "more"'],
+		files: { "louder.py": "from shout import up\n" },
+	});
+	stack = await Stack.start({ BERTH_PYPI_INDEX: index.url });
+});
+afterAll(async () => {
+	await stack?.stop();
+	await index?.[Symbol.asyncDispose]();
+});
+afterEach(() => {
+	index.html = false;
+	index.filesUrl = (file) => `/files/${file}`;
+	index.instead = () => false;
+});
+
+const UP = "from shout import up\ndef handler(event, context): return up(event['text'])\n";
+
+async function deployed(requirements: string, source = UP, more: Readonly<Record<string, string>> = {}): Promise<Deployed> {
+	const name = freshName("py");
+	const files = { "index.py": source, "requirements.txt": requirements, ...more };
+	const bytes = tarGz(...Object.entries(files).map(([path, body]) => ({ path, body })));
+	const { version } = await stack.client.deployArchive(name, { kind: "tar.gz", bytes, manifest: { runtime: "python3" } });
+	return new Deployed(stack, name, version);
+}
+
+async function refusal(requirements: string): Promise<Problem> {
+	const error = await deployed(requirements).then(
+		() => undefined,
+		(reason: unknown) => reason,
+	);
+	if (!(error instanceof ApiError)) throw new Error(`the deploy wasn't refused: ${String(error)}`);
+	return error.problem;
+}
+
+function dependenciesOf({ build }: Version) {
+	return build?.layers.find(({ name }) => name === "dependencies");
+}
+
+describe("a source with requirements.txt", () => {
+	it("has its packages in a layer of its image, with bytecode, after its own modules and the standard library", async () => {
+		const made = await deployed(
+			"# what it needs\nshout == 1.0  # loudly\n",
+			"import json, sys, os, shout\ndef handler(event, context): return [shout.up('hi'), shout.__cached__, os.path.exists(shout.__cached__), sys.path[0], sys.path[-1]]",
+		);
+		const [said, cached, ...rest] = await made.result<[string, string, boolean, string, string]>();
+		expect([said, ...rest]).toEqual(["HI!", true, "/function/code", "/function/code/site-packages"]);
+		expect(cached).toMatch(/^\/function\/code\/site-packages\/shout\/__pycache__\/__init__\.cpython-\d+\.pyc$/);
+		expect(dependenciesOf(made.version)).toMatchObject({ cached: false, inImage: true });
+		expect(made.version.image?.layers).toHaveLength(2);
+		expect(made.version.build?.phases.install).toBeGreaterThan(0);
+	});
+
+	it("has what those need, extras and markers looked at, and says what was chosen of what it left open", async () => {
+		const made = await deployed('louder-lib[more]>=1 ; python_version >= "3"\nabsent; sys_platform == "win32"\n');
+		expect(await made.result({ text: "hi" })).toBe("HI!");
+		expect(dependenciesOf(made.version)?.resolved).toEqual([louder, shout]);
+		expect(index.asked.filter((line) => line.includes("absent"))).toEqual([]);
+	});
+
+	it("shares a layer with every function that asks for the same, in whatever order; nothing is fetched again", async () => {
+		const first = await deployed("shout<2\nlouder-lib\n");
+		const asks = index.asked.length;
+		const second = await deployed("\nlouder-lib\n\n# the same\nshout<2\n--only-binary :all:\n", `${UP}# another\n`);
+		expect(dependenciesOf(second.version)).toEqual({ ...dependenciesOf(first.version), cached: true });
+		expect(second.version.image?.layers[0]).toEqual(first.version.image?.layers[0]);
+		expect(index.asked.length).toBe(asks);
+		expect(await second.result({ text: "hi" })).toBe("HI!");
+	});
+
+	it("may have compiled packages", async () => {
+		const { file, bytes, tag } = compiledModule();
+		index.publish({ name: "compiled", version: "1.0", tag, files: { "compiled/__init__.py": "", [`compiled/${file}`]: bytes } });
+		const made = await deployed(
+			"compiled",
+			"from compiled import xxlimited\ndef handler(event, context): return [xxlimited.foo(*event['of']), xxlimited.__file__]",
+		);
+		expect(await made.result({ of: [20, 22] })).toEqual([42, `/function/code/site-packages/compiled/${file}`]);
+	});
+
+	it("is installed from an index that has only pages in HTML, too", async () => {
+		index.html = true;
+		expect(await (await deployed("shout!=1.0")).result({ text: "hi" })).toBe("HI!!");
+	});
+
+	it("that came with its packages has them from there", async () => {
+		const asks = index.asked.length;
+		const own = { "shout.py": "def up(text): return 'mine'", "shout-9.dist-info/RECORD": "shout.py,,\n" };
+		const made = await deployed("shout==9", UP, own);
+		expect(await made.result({ text: "hi" })).toBe("mine");
+		expect([dependenciesOf(made.version), index.asked.length]).toEqual([undefined, asks]);
+	});
+
+	it("that asks for nothing has no such layer", async () => {
+		const made = await deployed("# nothing\n\n", "def handler(event, context): return 1");
+		expect(dependenciesOf(made.version)).toBeUndefined();
+	});
+
+	it("that isn't Python is told so before anything is fetched", async () => {
+		const asks = index.asked.length;
+		const error = await deployed("shout==1.0", "def handler(:").catch((reason: unknown) => reason);
+		expect(error).toMatchObject({ problem: { code: "build_failed", phase: "check" } });
+		expect(index.asked.length).toBe(asks);
+	});
+});
+
+describe("hashes in requirements.txt", () => {
+	it("are what is installed", async () => {
+		const [pin, hash] = shout.split(" ");
+		expect(await (await deployed(`${pin} \\\n    ${hash} \\\n    --hash=sha256:${"0".repeat(64)}\n`)).result({ text: "hi" })).toBe("HI!");
+	});
+
+	it.each<[string, () => string, string]>([
+		["aren't those of the index's file", () => `shout==1.0 --hash=sha256:${"0".repeat(64)}`, "aren't those that its hash says"],
+		["aren't there for all", () => `${louder.replace("==", "[more]==")}`, "all need one"],
+		["are there of what isn't pinned", () => `shout>=1 ${shout.split(" ")[1]}`, "all need one"],
+	])("that %s: install_failed", async (_what, requirements, message) => {
+		expect(await refusal(requirements())).toMatchObject({ status: 422, code: "install_failed", detail: expect.stringContaining(message) });
+	});
+});
+
+describe("a requirement that can't be installed", () => {
+	it.each<[string, string, string]>([
+		["that there is none of", "no-such-package==1.0", "No matching distribution found for no-such-package==1.0"],
+		["in a version that there is none of", "shout==7", "from versions: 1.0, 2.0"],
+		["that contradicts another", "louder-lib[more]\nshout>=2", "contradict each other"],
+	])("because it asks for what %s is told with pip's words", async (_what, requirements, message) => {
+		expect(await refusal(requirements)).toMatchObject({ status: 422, code: "install_failed", detail: expect.stringContaining(message) });
+	});
+
+	it("as there is no wheel for it, only sources or another platform's, is told that only wheels are installed", async () => {
+		index.put("sources", "sources-1.0.tar.gz", tarGz({ path: "sources-1.0/setup.py", body: "raise SystemExit('run')" }));
+		index.publish({ name: "windows", version: "1.0", tag: "cp39-cp39-win_amd64", files: { "windows.py": "" } });
+		for (const name of ["sources", "windows"]) {
+			const { code, detail } = await refusal(name);
+			expect([code, detail]).toEqual(["install_failed", expect.stringContaining("only wheels are installed")]);
+			expect(detail).toContain(`No matching distribution found for ${name}`);
+		}
+		expect(index.asked.filter((line) => line.includes("sources-1.0"))).toEqual([]);
+	});
+
+	it("because its bytes aren't those that the index says is told so", async () => {
+		index.publish({ name: "swapped", version: "1.0", files: { "swapped.py": "" } });
+		index.replace("swapped-1.0-py3-none-any.whl", wheelOf({ name: "swapped", version: "1.0", files: { "swapped.py": "other = 1" } }));
+		expect(await refusal("swapped")).toMatchObject({
+			code: "install_failed",
+			detail: expect.stringContaining("aren't those that its hash"),
+		});
+	});
+
+	it("because a line leads elsewhere is refused by that line before anything is fetched", async () => {
+		const asks = index.asked.length;
+		const { status, code, detail } = await refusal("shout==1.0\nevil @ https://elsewhere.example/evil.whl\n");
+		expect([status, code]).toEqual([422, "dependencies_rejected"]);
+		expect(detail).toContain('requirements.txt:2: "evil @ https://elsewhere.example/evil.whl": packages come from the index');
+		expect(index.asked.length).toBe(asks);
+	});
+});
+
+describe("an index that", () => {
+	it("has its files at another host gives none of them", async () => {
+		index.filesUrl = (file) => `http://169.254.169.254/files/${file}`;
+		expect(await refusal("louder-lib==1.5")).toMatchObject({
+			code: "registry_unavailable",
+			detail: expect.stringMatching(/has louder_lib-1\.5-py3-none-any\.whl at 169\.254\.169\.254, from where nothing is fetched/),
+		});
+	});
+
+	it("redirects isn't followed", async () => {
+		index.instead = (_, response) => response.writeHead(302, { location: `${stack.url}/livez` }).end() !== undefined;
+		expect(await refusal("moved")).toMatchObject({ code: "registry_unavailable", detail: expect.stringContaining("isn't followed") });
+	});
+
+	it("fails is told as that, and its next answer is taken", async () => {
+		index.instead = (_, response) => response.writeHead(503).end() !== undefined;
+		expect(await refusal("shout==2.0")).toMatchObject({
+			status: 503,
+			code: "registry_unavailable",
+			detail: expect.stringContaining("503"),
+		});
+		index.instead = () => false;
+		expect(await (await deployed("shout==2.0")).result({ text: "hi" })).toBe("HI!!");
+	});
+
+	it("was only ever asked by GET for what the requirements name", () => {
+		const asked = index.asked.map((line) => line.replace(/^GET (?:\/simple\/([\w-]+)\/|\/files\/([a-z_]+)-[\w.-]+\.whl)$/, "$1$2"));
+		const known = new Set(["shout", "louder-lib", "louder_lib", "compiled", "no-such-package", "sources", "windows", "swapped", "moved"]);
+		expect(asked.filter((name) => !known.has(name))).toEqual([]);
+	});
+});
