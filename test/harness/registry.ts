@@ -18,12 +18,11 @@ const HTPASSWD = `${LOGIN.username}:$2y$04$49Z3.R1PyinwgDikZleTV.pB17a7ncxaCAxhq
 export class Registry implements AsyncDisposable {
 	readonly host: string;
 	readonly directory: string;
-	readonly #child: ChildProcess;
+	#child: ChildProcess | undefined;
 
-	private constructor(host: string, directory: string, child: ChildProcess) {
+	private constructor(host: string, directory: string) {
 		this.host = host;
 		this.directory = directory;
-		this.#child = child;
 	}
 
 	/** @param auth the `auth` section of its configuration (YAML flow); `login`: the one above is wanted */
@@ -39,23 +38,40 @@ storage: { filesystem: { rootdirectory: ${join(directory, "data")} }, delete: { 
 http: { addr: "${host}", secret: test }
 ${section}
 `;
-		const file = join(directory, "config.yml");
-		await writeFile(file, configuration);
-		const child = spawn(PROGRAM, ["serve", file], { stdio: ["ignore", "ignore", "pipe"] });
+		await writeFile(join(directory, "config.yml"), configuration);
+		const registry = new Registry(host, directory);
+		try {
+			await registry.resume();
+			return registry;
+		} catch (error) {
+			await registry.stop();
+			throw error;
+		}
+	}
+
+	/** Starts it again after a `halt`, with what it had. */
+	async resume(): Promise<void> {
+		const child = spawn(PROGRAM, ["serve", join(this.directory, "config.yml")], { stdio: ["ignore", "ignore", "pipe"] });
+		this.#child = child;
 		// It says each 404; of interest only when it doesn't start.
 		let said = "";
 		child.stderr?.on("data", (bytes: Buffer) => {
 			said = `${said}${bytes}`.slice(-2000);
 		});
-		const registry = new Registry(host, directory, child);
 		try {
 			await once(child, "spawn");
-			await eventually(() => fetch(`http://${host}/v2/`));
-			return registry;
+			await eventually(() => fetch(`http://${this.host}/v2/`));
 		} catch (error) {
-			await registry.stop();
 			throw new Error(`docker-registry doesn't start: ${said}`, { cause: error });
 		}
+	}
+
+	/** Ends it; nothing of what it has gets lost. */
+	async halt(): Promise<void> {
+		const child = this.#child;
+		if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+		child.kill();
+		await once(child, "exit");
 	}
 
 	/** As it stands in BERTH_REGISTRIES. */
@@ -75,10 +91,7 @@ ${section}
 	}
 
 	async stop(): Promise<void> {
-		if (this.#child.exitCode === null && this.#child.signalCode === null && this.#child.pid !== undefined) {
-			this.#child.kill();
-			await once(this.#child, "exit");
-		}
+		await this.halt();
 		await rm(this.directory, { recursive: true, force: true });
 	}
 

@@ -1,6 +1,6 @@
 import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
-import { DEPENDENCY_LIMITS, LIMITS, MIB } from "@berth/contracts";
+import { DEPENDENCY_LIMITS, LIMITS, MIB, parseImageName } from "@berth/contracts";
 import { z } from "zod";
 import { misspelt } from "./misspelt.js";
 
@@ -36,6 +36,13 @@ const registries = z.string().transform((text, context): Settings["registries"] 
 	const found = text.split(",").map((part) => registryOf(part.trim()));
 	if (found.every((one) => one !== undefined)) return found;
 	context.addIssue(REGISTRIES);
+	return z.NEVER;
+});
+
+const repository = z.string().transform((text, context): Settings["imageRepository"] => {
+	const name = parseImageName(`${text}:x`);
+	if (name !== undefined && name.reference === "x") return Object.freeze({ host: name.host, name: name.repository });
+	context.addIssue("registry.example.com/path: a host of BERTH_REGISTRIES and a repository, without a tag");
 	return z.NEVER;
 });
 
@@ -103,6 +110,8 @@ export const settingsSchema = z.object({
 	BERTH_ANSWER_STALL_MS: whole(1000, 3_600_000).default(30_000),
 	/** OCI registries that images may be pushed to and pulled from, with logins. */
 	BERTH_REGISTRIES: registries.optional(),
+	/** Repository, on one of those, that the image and source of every version is pushed to, and that is asked for what is missing here. */
+	BERTH_IMAGE_REPOSITORY: repository.optional(),
 	BERTH_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
 });
 
@@ -146,6 +155,8 @@ export interface Settings {
 		readonly origin: string;
 		readonly login?: { readonly username: string; readonly password: string };
 	}[];
+	/** Where copies of all images are: a host of `registries`, and a repository. */
+	readonly imageRepository?: { readonly host: string; readonly name: string };
 	readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
 	readonly cores: number;
 	readonly paths: DataPaths;
@@ -219,6 +230,11 @@ export function loadSettings(
 	];
 	if (wrong.length > 0 || !parsed.success) throw new SettingsError(wrong.join("\n"));
 	const value = parsed.data;
+	const { BERTH_IMAGE_REPOSITORY: imageRepository, BERTH_REGISTRIES: registries = [] } = value;
+	if (imageRepository !== undefined && !registries.some(({ host }) => host === imageRepository.host))
+		throw new SettingsError(
+			`BERTH_IMAGE_REPOSITORY is on ${imageRepository.host}, which BERTH_REGISTRIES doesn't list: put it there, with its login`,
+		);
 	const paths = pathsOf(value.BERTH_DATA_DIR);
 	const leastBytes = LIMITS.memoryMiB.max * MIB;
 	return Object.freeze({
@@ -250,7 +266,8 @@ export function loadSettings(
 		maxInflight: value.BERTH_MAX_INFLIGHT,
 		bodyMemoryBytes: value.BERTH_BODY_MEMORY_MIB * MIB,
 		answerStallMs: value.BERTH_ANSWER_STALL_MS,
-		registries: Object.freeze(value.BERTH_REGISTRIES ?? []),
+		registries: Object.freeze(registries),
+		...(imageRepository === undefined ? {} : { imageRepository }),
 		logLevel: value.BERTH_LOG_LEVEL,
 		cores: availableParallelism(),
 		paths,

@@ -14,6 +14,8 @@ export const pushSchema = z.strictObject({
 	/** Default: the live one. */
 	version: z.int(NUMBER).min(1, NUMBER).optional(),
 	reference,
+	/** Whether the source goes along, under a tag of its own. Default: it does. */
+	source: z.boolean("true or false").optional(),
 });
 /** `POST /v1/images/pull` */
 export const pullSchema = z.strictObject({
@@ -29,6 +31,8 @@ export interface TransferRequest {
 	readonly kind: "push" | "pull";
 	readonly project: string;
 	readonly function: string;
+	/** Of a push: without the source. */
+	readonly withoutSource?: boolean;
 	/** The version to push. */
 	readonly version?: number;
 	readonly reference: string;

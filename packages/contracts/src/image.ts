@@ -30,4 +30,7 @@ export const MEDIA_TYPES = {
 	manifest: "application/vnd.oci.image.manifest.v1+json",
 	config: "application/vnd.oci.image.config.v1+json",
 	layer: "application/vnd.oci.image.layer.v1.tar",
+	empty: "application/vnd.oci.empty.v1+json",
+	/** Ours: what a function was deployed as, the one layer of an artifact. */
+	source: "application/vnd.berth.source.v1",
 } as const;

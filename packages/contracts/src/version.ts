@@ -1,4 +1,5 @@
 import type { Alias } from "./alias.js";
+import type { ErrorCode } from "./errors.js";
 import type { ImageReference } from "./image.js";
 import type { Manifest } from "./manifest.js";
 import type { Digest } from "./units.js";
@@ -68,6 +69,22 @@ export interface SourceReference {
 	readonly sizeBytes: number;
 }
 
+/** How far the copy of a version's image in the stack's registry (`BERTH_IMAGE_REPOSITORY`) is. Absent while it is to be made. */
+export interface VersionCopy {
+	/** `failing`: it is tried again, ever more rarely. */
+	readonly state: "pushed" | "failing";
+	/** Where it is, or is to be: `registry.example.com/team/berth:default.hello.3`. */
+	readonly reference: string;
+	/** Tries until then. */
+	readonly tries: number;
+	/** Blobs that had to be sent; the registry had the others. */
+	readonly sentBlobs?: number;
+	/** Why the last try failed. */
+	readonly problem?: { readonly code: ErrorCode; readonly detail: string };
+	/** ISO 8601. */
+	readonly at: string;
+}
+
 /** One immutable deployment of a function. */
 export interface Version {
 	readonly project: string;
@@ -87,6 +104,8 @@ export interface Version {
 	readonly failure?: BuildFailure;
 	/** Present when ready or failed. */
 	readonly build?: BuildReport;
+	/** Present once the image was pushed, or couldn't be, to the stack's registry. */
+	readonly copy?: VersionCopy;
 	/** ISO 8601. */
 	readonly createdAt: string;
 	readonly finishedAt?: string;

@@ -5,6 +5,9 @@ import { boundedText, cleaned } from "./answer-text.js";
 
 const ANSWER_MS = 30_000;
 
+/** Marks an error of a registry that answered and wouldn't, which no waiting mends. */
+export const REFUSED = { extra: { refused: true } } as const;
+
 /** How a registry wants to be asked (`WWW-Authenticate`): with name and password, or with a token from elsewhere. */
 type Challenge = { readonly scheme: "basic" } | { readonly scheme: "bearer"; readonly realm: string; readonly service?: string };
 
@@ -70,6 +73,7 @@ export function loginRefused(host: string): BerthError {
 	return new BerthError(
 		"registry_failed",
 		`${host} doesn't take the name and password that BERTH_REGISTRIES has for it, or they don't allow this.`,
+		REFUSED,
 	);
 }
 
@@ -77,6 +81,7 @@ function loginMissing(host: string): BerthError {
 	return new BerthError(
 		"registry_failed",
 		`${host} wants a login, or has no such repository: put name and password into BERTH_REGISTRIES.`,
+		REFUSED,
 	);
 }
 

@@ -2,7 +2,7 @@ import { BerthError } from "@berth/contracts";
 import { type Dispatcher, request } from "undici";
 import type { RegistryAccess } from "./access.js";
 import { boundedText, reasonIn } from "./answer-text.js";
-import { Authorization, loginRefused } from "./authorization.js";
+import { Authorization, loginRefused, REFUSED } from "./authorization.js";
 
 /** How long a registry may say nothing, milliseconds: a large upload is stored before it is answered. */
 const SILENT_MS = 120_000;
@@ -11,7 +11,7 @@ const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
 
 /** A request to a registry. */
 export interface Ask {
-	readonly method: "GET" | "HEAD" | "POST" | "PUT";
+	readonly method: "GET" | "HEAD" | "POST" | "PUT" | "DELETE";
 	/** A path below the registry, or a whole URL that it gave. */
 	readonly url: string;
 	readonly headers?: Readonly<Record<string, string>>;
@@ -53,6 +53,7 @@ export class Exchange {
 		return new BerthError(
 			"registry_failed",
 			`${this.#access.host} answered ${answer.statusCode} to ${what}${reason === "" ? "" : `: ${reason}`}`,
+			answer.statusCode < 500 ? REFUSED : {},
 		);
 	}
 

@@ -69,10 +69,10 @@ export class Repository {
 	}
 
 	/**
-	 * A blob's bytes in pieces, checked: who reads it to its end without an error had the right ones.
+	 * A blob's bytes in pieces, checked against the digest, and the size where it is known: who reads it to its end without an error had the right ones.
 	 * @throws BerthError `image_not_found`; `image_rejected` when digest or size are wrong; `registry_failed`
 	 */
-	async *readBlob({ digest, size }: BlobDescriptor): AsyncGenerator<Uint8Array, void> {
+	async *readBlob({ digest, size }: { readonly digest: Digest; readonly size?: number }): AsyncGenerator<Uint8Array, void> {
 		const what = `the blob ${digest}`;
 		const answer = await this.#exchange.ask({ method: "GET", url: this.#path(`blobs/${digest}`), what });
 		if (answer.statusCode === 404) {
@@ -80,13 +80,14 @@ export class Repository {
 			throw new BerthError("image_not_found", `${this.#host} has no blob ${digest} in ${this.#name}: the image isn't whole there.`);
 		}
 		if (answer.statusCode !== 200) throw await this.#exchange.failure(answer, what);
+		const most = size ?? IMAGE_BOUNDS.layerBytes;
 		const hash = createHash("sha256");
 		let bytes = 0;
 		try {
 			for await (const piece of answer.body as AsyncIterable<Uint8Array>) {
 				bytes += piece.byteLength;
-				if (bytes > size)
-					throw new BerthError("image_rejected", `The blob ${digest} of ${this.#host} is longer than the ${size} bytes its manifest says.`);
+				if (bytes > most)
+					throw new BerthError("image_rejected", `The blob ${digest} of ${this.#host} is longer than the ${most} bytes it may have.`);
 				hash.update(piece);
 				yield piece;
 			}
@@ -97,11 +98,8 @@ export class Repository {
 			});
 		}
 		const actual = `sha256:${hash.digest("hex")}`;
-		if (bytes !== size || actual !== digest)
-			throw new BerthError(
-				"image_rejected",
-				`The blob ${digest} of ${this.#host} is damaged: it has ${bytes} bytes of digest ${actual}, not ${size}.`,
-			);
+		if ((size !== undefined && bytes !== size) || actual !== digest)
+			throw new BerthError("image_rejected", `The blob ${digest} of ${this.#host} is damaged: it has ${bytes} bytes of digest ${actual}.`);
 	}
 
 	async hasBlob(digest: Digest): Promise<boolean> {
@@ -141,6 +139,27 @@ export class Repository {
 		if (ended.statusCode !== 201) throw await this.#exchange.failure(ended, what);
 		await ended.body.dump();
 		return true;
+	}
+
+	/**
+	 * Whether images may be put here: begins an upload and gives it up.
+	 * @throws BerthError `registry_failed`; its `extra.refused` says that the registry answered, and refused
+	 */
+	async tryPush(): Promise<void> {
+		const what = `an upload to ${this.#name}`;
+		const begun = await this.#exchange.ask({
+			method: "POST",
+			url: this.#path("blobs/uploads/"),
+			headers: { "content-length": "0" },
+			what,
+		});
+		const location = headerOf(begun, "location");
+		if (begun.statusCode !== 202 || location === undefined || !URL.canParse(location, begun.url))
+			throw await this.#exchange.failure(begun, what);
+		await begun.body.dump();
+		// Not every registry knows the end of an upload; they forget those that go nowhere.
+		const ended = await this.#exchange.ask({ method: "DELETE", url: new URL(location, begun.url).href, what: `the end of ${what}` });
+		await ended.body.dump();
 	}
 
 	/** Names an image whose blobs are there. @param reference a tag or digest. @throws BerthError `registry_failed` */

@@ -81,7 +81,7 @@ export async function getSource(request: Request, response: Response, { keys, fu
 	if (!(await artifacts.sources.has(version.source.digest))) {
 		throw new BerthError(
 			"not_found",
-			`the source of ${name}:${version.number} isn't here: sources of failed builds aren't kept, and images from a registry bring none`,
+			`the source of ${name}:${version.number} isn't here: sources of failed builds aren't kept, and not every image in a registry brings one`,
 		);
 	}
 	response.type(SOURCE_TYPES[version.source.kind]).send(await artifacts.sources.get(version.source.digest));

@@ -45,9 +45,10 @@ export async function listImages(request: Request, response: Response, { keys, f
 /** `POST /v1/images/push` */
 export async function push(request: Request, response: Response, services: Services): Promise<void> {
 	const { project } = await authenticate(request, services.keys);
-	const { function: name, version, reference } = validate(pushSchema, await bodyOf(request, services), BODY);
+	const { function: name, version, reference, source } = validate(pushSchema, await bodyOf(request, services), BODY);
 	if (version === undefined) await services.functions.resolve(project, name);
-	await start({ kind: "push", project, function: name, reference, ...(version === undefined ? {} : { version }) }, response, services);
+	const options = { ...(version === undefined ? {} : { version }), ...(source === false ? { withoutSource: true } : {}) };
+	await start({ kind: "push", project, function: name, reference, ...options }, response, services);
 }
 
 /** `POST /v1/images/pull` */

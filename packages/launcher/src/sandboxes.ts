@@ -117,9 +117,9 @@ export class Sandboxes {
 	}
 
 	#graft(entry: Entry, layers: readonly Digest[]): void {
-		entry.layers = layers;
 		const code = join(entry.directory, "graft", "code");
 		mount("overlay", code, "overlay", MS.rdonly | MS.nosuid | MS.nodev, codeOverlayOptions(this.#options.layers, layers));
+		entry.layers = layers;
 	}
 
 	/** Layers that something is mounted from. */

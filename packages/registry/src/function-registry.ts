@@ -12,6 +12,7 @@ import {
 	type Selector,
 	type SourceReference,
 	type Version,
+	type VersionCopy,
 	type VersionState,
 } from "@berth/contracts";
 import { type ConnectionLog, closeRedis, guarded, openRedis, type Redis } from "@berth/redis";
@@ -22,7 +23,16 @@ import { Changes } from "./changes.js";
 import { keys, versionPrefix } from "./keys.js";
 import { LiveVersions, type Share } from "./live-versions.js";
 import { Rebases } from "./rebases.js";
-import { ANY_VERSION, CREATE_VERSION, DELETE_FUNCTION, IMPORT_VERSION, REMOVE_VERSION, SET_STATE, STORE_STATE } from "./scripts.js";
+import {
+	ANY_VERSION,
+	CREATE_VERSION,
+	DELETE_FUNCTION,
+	IMPORT_VERSION,
+	REMOVE_VERSION,
+	SET_COPY,
+	SET_STATE,
+	STORE_STATE,
+} from "./scripts.js";
 import { fingerprintOf, summaryOf, versionOf } from "./version-fields.js";
 
 /** How often a wait looks again although no news came, milliseconds. */
@@ -204,6 +214,22 @@ export class FunctionRegistry {
 	/** Whether a worker has found the records to be whole: only then may what they don't name be removed. */
 	async isWhole(): Promise<boolean> {
 		return (await this.#do("looking at the store's state", () => this.#redis.get(keys.store))) === "whole";
+	}
+
+	/** Puts on record how far the copy of a version's image is. @returns false when the version is gone */
+	async setCopy({ project, function: name, version }: VersionName, copy: VersionCopy): Promise<boolean> {
+		const done = await this.#do(`recording the copy of ${name}:${version}`, () =>
+			SET_COPY.run(this.#redis, [keys.version(project, name, version)], [JSON.stringify(copy)]),
+		);
+		return done === 1;
+	}
+
+	/** The copies of many versions' images, in the order of the names. */
+	async copiesOf(names: readonly VersionName[]): Promise<readonly (VersionCopy | undefined)[]> {
+		const texts = await this.#do("reading what was pushed", () =>
+			Promise.all(names.map(({ project, function: name, version }) => this.#redis.hget(keys.version(project, name, version), "copy"))),
+		);
+		return texts.map((text) => (text === null ? undefined : (JSON.parse(text) as VersionCopy)));
 	}
 
 	/** Versions that are queued or being built, in no order. */

@@ -315,6 +315,12 @@ if redis.call('SREM', users, member) == 1 and redis.call('EXISTS', users) == 0 t
 end
 return {'ok'}`);
 
+/** KEYS version. ARGV copy (JSON). Gives 0 when the version is gone. */
+export const SET_COPY = new LuaScript(`
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], 'copy', ARGV[1])
+return 1`);
+
 /** KEYS API keys. ARGV digest, entry. Gives 1 when there was no key and this is the first one now. */
 export const FIRST_KEY = new LuaScript(`
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end

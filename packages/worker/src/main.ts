@@ -14,6 +14,7 @@ import { Attempts } from "./attempts.js";
 import { PooledBuildSandboxes } from "./build-sandboxes.js";
 import { Builds } from "./builds.js";
 import { Images } from "./images/images.js";
+import { Mirror, type MirrorPlace, mirrorOrigin } from "./images/mirror.js";
 import { NodeAnswers } from "./node-answers.js";
 import { ReadyVersions } from "./versions.js";
 
@@ -40,7 +41,13 @@ const { durableRedisUrl: durableUrl, fastRedisUrl: fastUrl, paths } = settings;
 const node = `node_${createHash("sha256").update(`${hostname()} ${settings.dataDir}`).digest("hex").slice(0, 16)}`;
 
 removeOldSockets();
-const artifacts = await openArtifactStore(paths.artifacts, { budgets: settings.storage });
+const mirrorPlace = mirrorPlaceOf(settings);
+const artifacts = await openArtifactStore(paths.artifacts, {
+	budgets: settings.storage,
+	...(mirrorPlace && {
+		origin: mirrorOrigin(mirrorPlace, (digest, why) => log.warn({ digest, why }, "a blob was brought from the image repository")),
+	}),
+});
 const bases = JSON.parse(readFileSync(paths.bases, "utf8")) as Bases;
 const engine = await connectToLauncher(settings);
 engine.onLost((cause) => {
@@ -84,6 +91,7 @@ const invocationSource = await openInvocationSource({ durableUrl, fastUrl, nodeI
 const buildSource = await openBuildSource({ durableUrl, logger: log });
 const membership = await openNodeMembership({ fastUrl, logger: log });
 const images = new Images({ artifacts, functions, registries: settings.registries, warmLayers: ensureLayers, log });
+const mirror = mirrorPlace && new Mirror({ place: mirrorPlace, artifacts, functions, log });
 const answers = new NodeAnswers(node, pool, builds, images, metrics);
 
 await pool.start();
@@ -91,6 +99,7 @@ await functions.rebases.announce(Object.fromEntries(Object.entries(bases).map(([
 const sweepImages = () => void builds.sweep().catch((err: unknown) => log.error({ err }, "images that nobody needs couldn't be removed"));
 sweepImages();
 functions.onChange((name) => {
+	mirror?.wake();
 	if (name === undefined) sweepImages();
 	else
 		builds.forget(name).catch((err: unknown) => log.error({ err, function: name }, "the images of a deleted function couldn't be removed"));
@@ -103,6 +112,7 @@ await invocationSource.start(
 	({ body }) => artifacts.queued.removeBody(body),
 );
 await buildSource.start((task, attempt) => builds.run(task, attempt), BUILDS_AT_ONCE);
+mirror?.start();
 const sweeper = setInterval(() => {
 	sweepPayloads().catch((err: unknown) => log.error({ err }, "old payloads couldn't be removed"));
 	engine.dropLayers(LAYERS_KEPT_MS).catch((err: unknown) => log.error({ err }, "layers that nobody wants couldn't be removed"));
@@ -113,6 +123,7 @@ async function stop(): Promise<void> {
 	if (stopping) return;
 	stopping = true;
 	clearInterval(sweeper);
+	await mirror?.close();
 	await membership.drain();
 	await Promise.all([invocationSource.drain(GRACE_MS), buildSource.close()]);
 	await membership.leave();
@@ -138,6 +149,12 @@ async function connectToLauncher({ paths: { launcherSocket } }: Settings): Promi
 			await pause(100);
 		}
 	}
+}
+
+/** The setting names a registry that is listed: the settings were checked. */
+function mirrorPlaceOf({ imageRepository, registries }: Settings): MirrorPlace | undefined {
+	const access = registries.find(({ host }) => host === imageRepository?.host);
+	return imageRepository && access && { access, name: imageRepository.name };
 }
 
 /** Sockets of sandboxes of an earlier worker: nobody listens on them any more. */

@@ -11,7 +11,8 @@ import type { Session } from "../session.js";
 const HELP = `
 Registries and their logins are in BERTH_REGISTRIES of the stack (docs/settings.md);
 \`berth doctor\` tries them. An image's labels have the function's manifest, its
-environment variables included: whoever may pull it can read them.
+environment variables included: whoever may pull it can read them. The source goes
+along under a tag of its own, unless --no-source.
 
 Examples:
   berth image push hello registry.example.com/team/hello:1
@@ -33,11 +34,17 @@ function registerPush(image: Command, { action }: Registrar): void {
 		.description("push a version's image to an OCI registry")
 		.argument("<function[:version]>", "what to push; without a number the live version")
 		.argument("<reference>", "registry/repository:tag")
+		.option("--no-source", "without the source, which makes the function's builds possible elsewhere")
 		.action(
-			action((session: Session, _options: object, subject: string, reference: string) => {
+			action((session: Session, { source }: { readonly source: boolean }, subject: string, reference: string) => {
 				const [, name = "", version] = /^([^:]*)(?::([1-9]\d{0,8}))?$/.exec(subject) ?? [];
 				if (name === "") throw new CommandFailure(EXIT.usage, `${subject} is no function or function:version, as in hello:3`);
-				const input = { function: name, reference, ...(version === undefined ? {} : { version: Number(version) }) };
+				const input = {
+					function: name,
+					reference,
+					...(source ? {} : { source }),
+					...(version === undefined ? {} : { version: Number(version) }),
+				};
 				return transfer(session, (client, options) => client.pushImage(input, options));
 			}),
 		);

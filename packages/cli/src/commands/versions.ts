@@ -42,6 +42,7 @@ function versionsTable(versions: readonly Version[], aliases: readonly Alias[]):
 		{ heading: "MEMORY", cell: (each) => `${each.manifest.memoryMiB} MiB`, align: "right" },
 		{ heading: "BUILD", cell: (each) => (each.build === undefined ? "-" : durationText(each.build.durationMs)), align: "right" },
 		{ heading: "CREATED", cell: (each) => sinceText(each.createdAt, now) },
+		...(versions.some(({ copy }) => copy !== undefined) ? [{ heading: "COPY", cell: (each: Version) => each.copy?.state ?? "-" }] : []),
 		{ heading: "IMAGE OR FAILURE", cell: (each) => each.image?.digest.slice(0, 19) ?? each.failure?.message ?? "-" },
 	]);
 }

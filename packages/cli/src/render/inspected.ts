@@ -19,8 +19,13 @@ export function inspectedText(version: Version, aliases: readonly Alias[]): stri
 		["limits", `${manifest.memoryMiB} MiB, ${manifest.cpuMilli} m CPU, ${durationText(manifest.timeoutMs)}, /tmp ${manifest.tmpfsMiB} MiB`],
 	);
 	if (image !== undefined) pairs.push(["image", image.digest], ["base", image.base.digest], ["entry", image.entry]);
+	if (version.copy !== undefined) pairs.push(["copy", copyText(version.copy)]);
 	const head = `${version.function}\n${pairsOf(pairs, "  ")}`;
 	return image === undefined ? head : `${head}\n${layersTable([...image.base.layers.map(ofBase), ...image.layers.map(ofFunction)])}`;
+}
+
+function copyText({ state, reference, tries, problem }: NonNullable<Version["copy"]>): string {
+	return state === "pushed" ? reference : `${reference}, not there after ${tries} tries: ${problem?.detail}`;
 }
 
 interface Row extends Layer {

@@ -19,7 +19,7 @@ const LOG_TAIL = 15;
 
 /** Starts a supervisor that outlives this process, and waits until its stack is ready. @throws CommandFailure */
 export async function startDetached(settings: Settings, say: (text: string) => void): Promise<StackReady> {
-	await preflight(settings);
+	await preflight(settings, () => undefined);
 	await prepareDirectories(settings);
 	const { logs } = settings.paths;
 	await using log = await openLog(logs, LOG);

@@ -82,7 +82,7 @@ export class Supervisor {
 	}
 
 	async #startAll(): Promise<void> {
-		await preflight(this.#settings);
+		await preflight(this.#settings, this.#say);
 		await prepareDirectories(this.#settings);
 		this.#lock = await takeLock(this.#settings.paths);
 		await this.#clearLeftovers();

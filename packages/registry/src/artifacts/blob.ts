@@ -25,12 +25,21 @@ export async function exists(path: string): Promise<boolean> {
 	}
 }
 
+/** A blob that is missing, or was corrupt and is removed: whoever can get it from elsewhere may. */
+export class AbsentBlob extends BerthError {
+	constructor(digest: Digest, detail: string, cause?: unknown) {
+		super("platform_error", detail, { extra: { digest }, ...(cause === undefined ? {} : { cause }) });
+	}
+}
+
 /**
  * A blob's bytes, checked against its name. What doesn't match is removed, so that it is made again.
- * @throws BerthError `platform_error`: missing or corrupt
+ * @throws AbsentBlob missing or corrupt
  */
 export async function readVerified(path: string, digest: Digest): Promise<Buffer> {
-	const bytes = await readExisting(path, `blob ${digest}`);
+	const bytes = await readFile(path).catch((error: unknown) => {
+		throw isMissing(error) ? missing(digest, error) : error;
+	});
 	const actual = digestOf(bytes);
 	if (actual !== digest) await refuse(path, digest, actual);
 	return bytes;
@@ -45,7 +54,7 @@ export async function* streamVerified(path: string, digest: Digest): AsyncGenera
 			yield chunk as Buffer;
 		}
 	} catch (error) {
-		throw isMissing(error) ? missing(`blob ${digest}`, error) : error;
+		throw isMissing(error) ? missing(digest, error) : error;
 	}
 	const actual: Digest = `sha256:${hash.digest("hex")}`;
 	if (actual !== digest) await refuse(path, digest, actual);
@@ -53,22 +62,11 @@ export async function* streamVerified(path: string, digest: Digest): AsyncGenera
 
 async function refuse(path: string, digest: Digest, actual: Digest): Promise<never> {
 	await rm(path, { force: true });
-	throw new BerthError("platform_error", `Blob ${digest} is corrupt on disk (its bytes are ${actual}) and was removed.`, {
-		extra: { digest },
-	});
+	throw new AbsentBlob(digest, `Blob ${digest} is corrupt on disk (its bytes are ${actual}) and was removed.`);
 }
 
-/** @throws BerthError `platform_error` when there is no such file */
-export async function readExisting(path: string, what: string): Promise<Buffer> {
-	try {
-		return await readFile(path);
-	} catch (error) {
-		throw isMissing(error) ? missing(what, error) : error;
-	}
-}
-
-function missing(what: string, cause: unknown): BerthError {
-	return new BerthError("platform_error", `There is no ${what} in the artifact store.`, { cause });
+function missing(digest: Digest, cause: unknown): AbsentBlob {
+	return new AbsentBlob(digest, `There is no blob ${digest} in the artifact store.`, cause);
 }
 
 export function isMissing(error: unknown): boolean {

@@ -1,7 +1,8 @@
 import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { BerthError, type Digest, isDigest } from "@berth/contracts";
-import { exists, hexOf, isMissing, readVerified, streamVerified } from "./blob.js";
+import { AbsentBlob, exists, hexOf, isMissing, readVerified, streamVerified } from "./blob.js";
+import type { BlobOrigin } from "./blob-origin.js";
 import type { Bytes, Deposit, ScratchFile } from "./deposit.js";
 import type { Descriptor } from "./descriptor.js";
 import { CREATED, ImageIndex } from "./image-index.js";
@@ -24,19 +25,23 @@ export class ImageStore {
 	readonly #deposit: Deposit;
 	readonly #index: ImageIndex;
 	readonly #lock = new SharedLock();
+	readonly #origin: BlobOrigin | undefined;
+	readonly #coming = new Map<Digest, Promise<void>>();
 
-	private constructor(blobs: string, deposit: Deposit, index: ImageIndex) {
+	private constructor(blobs: string, deposit: Deposit, index: ImageIndex, origin: BlobOrigin | undefined) {
 		this.#blobs = blobs;
 		this.#deposit = deposit;
 		this.#index = index;
+		this.#origin = origin;
 	}
 
-	static async open(directory: string, deposit: Deposit): Promise<ImageStore> {
+	/** @param origin what is asked for blobs that are missing or corrupt. Default: they stay so until they are made again */
+	static async open(directory: string, deposit: Deposit, origin?: BlobOrigin): Promise<ImageStore> {
 		const blobs = join(directory, "blobs", "sha256");
 		await deposit.directory(blobs);
 		const layout = join(directory, "oci-layout");
 		if (!(await exists(layout))) await deposit.write(layout, Buffer.from('{"imageLayoutVersion":"1.0.0"}'));
-		return new ImageStore(blobs, deposit, await ImageIndex.open(join(directory, "index.json"), deposit));
+		return new ImageStore(blobs, deposit, await ImageIndex.open(join(directory, "index.json"), deposit), origin);
 	}
 
 	/** Durable when it resolves. A blob that is there already is left untouched. */
@@ -76,14 +81,33 @@ export class ImageStore {
 		return join(this.#blobs, hexOf(digest));
 	}
 
-	/** A blob's bytes, verified. @throws BerthError `platform_error`: missing, or corrupt (and then removed) */
-	readBlob(digest: Digest): Promise<Buffer> {
-		return readVerified(this.blobPath(digest), digest);
+	/**
+	 * A blob's bytes, verified; brought from the origin when they are missing or corrupt.
+	 * @throws BerthError `platform_error`: missing, or corrupt (and then removed); `registry_failed` when the origin can't be asked
+	 */
+	async readBlob(digest: Digest): Promise<Buffer> {
+		try {
+			return await readVerified(this.blobPath(digest), digest);
+		} catch (error) {
+			if (!(error instanceof AbsentBlob) || this.#origin === undefined) throw error;
+			await this.#bring(digest, this.#origin, error);
+			return await readVerified(this.blobPath(digest), digest);
+		}
 	}
 
-	/** A blob's bytes in pieces, verified at the end. @throws BerthError as `readBlob` */
-	streamBlob(digest: Digest): AsyncIterable<Buffer> {
-		return streamVerified(this.blobPath(digest), digest);
+	/**
+	 * A blob's bytes in pieces, verified at the end. One that turns out to be corrupt was read in part already: it is removed, and
+	 * whoever asks again has it brought. @throws BerthError as `readBlob`
+	 */
+	async *streamBlob(digest: Digest): AsyncGenerator<Buffer, void> {
+		if (this.#origin !== undefined && !(await this.hasBlob(digest)))
+			await this.#bring(digest, this.#origin, new Error(`There is no blob ${digest} in the artifact store.`));
+		yield* streamVerified(this.blobPath(digest), digest);
+	}
+
+	/** Whether a blob is here, or can be brought. */
+	async isObtainable(digest: Digest): Promise<boolean> {
+		return (await this.hasBlob(digest)) || (await this.#origin?.has(digest)) === true;
 	}
 
 	/** Idempotent. For a blob that somebody found to be corrupt. */
@@ -165,6 +189,25 @@ export class ImageStore {
 			}
 		}
 		return { reachable, unreadable };
+	}
+
+	/** Once for all who want it now. */
+	#bring(digest: Digest, origin: BlobOrigin, why: Error): Promise<void> {
+		const coming = this.#coming.get(digest) ?? this.#bringNow(digest, origin, why).finally(() => this.#coming.delete(digest));
+		this.#coming.set(digest, coming);
+		return coming;
+	}
+
+	async #bringNow(digest: Digest, origin: BlobOrigin, why: Error): Promise<void> {
+		try {
+			await this.putBlob(origin.read(digest));
+		} catch (cause) {
+			if (!(cause instanceof BerthError)) throw cause;
+			// That the registry hasn't got it is no mistake of whoever wants it.
+			const code = cause.code === "registry_failed" ? cause.code : "platform_error";
+			throw new BerthError(code, `${why.message} ${cause.message}`, { cause });
+		}
+		origin.onBrought(digest, why.message);
 	}
 
 	async #digestsOf(manifest: Digest): Promise<readonly Digest[]> {

@@ -1,3 +1,4 @@
+export type { BlobOrigin } from "./blob-origin.js";
 export type { ScratchFile } from "./deposit.js";
 export type { Descriptor } from "./descriptor.js";
 export type { ImageStore, PutBlob } from "./image-store.js";

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { BlobOrigin } from "./blob-origin.js";
 import { Deposit } from "./deposit.js";
 import { FunctionStore } from "./function-store.js";
 import { ImageStore } from "./image-store.js";
@@ -32,6 +33,8 @@ export interface ArtifactStoreOptions {
 	readonly owner?: number;
 	/** What may be held on disk for invocations, bytes. Default: as much as comes. */
 	readonly budgets?: StorageBudgets;
+	/** What is asked for blobs of images that are missing or corrupt. Default: nobody. */
+	readonly origin?: BlobOrigin;
 }
 
 /** How many bytes each store may hold. */
@@ -53,7 +56,7 @@ export async function openArtifactStore(directory: string, options: ArtifactStor
 		queued: await openPayloads("queued", budgets?.queuedBytes, "refuse"),
 		results: await openPayloads("results", budgets?.resultBytes, "remove oldest"),
 		logs: await openPayloads("logs", budgets?.logBytes, "remove oldest"),
-		images: await ImageStore.open(join(directory, "oci"), deposit),
+		images: await ImageStore.open(join(directory, "oci"), deposit, options.origin),
 		keys: await KeyStore.open(join(directory, "keys"), deposit),
 		functions: await FunctionStore.open(join(directory, "functions"), deposit),
 	});

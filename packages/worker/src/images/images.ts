@@ -3,13 +3,13 @@ import type { RegistryAccess } from "@berth/distribution";
 import type { ArtifactStore, FunctionRegistry } from "@berth/registry";
 import type { Logger } from "@berth/telemetry";
 import { type PullParts, pullImage } from "./pull.js";
-import { pushImage } from "./push.js";
+import { pushVersion } from "./push.js";
 import { recover } from "./recovery.js";
 import { Registries } from "./registries.js";
 import { Transfers } from "./transfers.js";
 
 export interface ImagesOptions {
-	readonly artifacts: Pick<ArtifactStore, "functions" | "images" | "keys">;
+	readonly artifacts: Pick<ArtifactStore, "functions" | "images" | "keys" | "sources">;
 	readonly functions: FunctionRegistry;
 	readonly registries: readonly RegistryAccess[];
 	readonly warmLayers: PullParts["warmLayers"];
@@ -31,7 +31,7 @@ export class Images {
 
 	/** @throws BerthError `too_busy` */
 	start(request: TransferRequest): ImageTransfer {
-		const transfer = request.kind === "push" ? pushImage : pullImage;
+		const transfer = request.kind === "push" ? pushVersion : pullImage;
 		return this.#transfers.start(request, (progress) => transfer(request, this.#options, progress));
 	}
 

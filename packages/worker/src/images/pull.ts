@@ -4,6 +4,7 @@ import { imageLabels, imageTag, type ReadImage, readImage, readImageManifest, sp
 import {
 	BerthError,
 	type Digest,
+	FIXED_LIMITS,
 	IMAGE_BOUNDS,
 	type ImageReference,
 	type Layer,
@@ -20,7 +21,7 @@ const ROUNDS = 3;
 const NO_BUILD = { durationMs: 0, phases: {}, warnings: [] } as const;
 
 export interface PullParts {
-	readonly artifacts: Pick<ArtifactStore, "images">;
+	readonly artifacts: Pick<ArtifactStore, "images" | "sources">;
 	readonly functions: FunctionRegistry;
 	readonly registries: Registries;
 	/** Brings a version's layers to where sandboxes find them; rejects when they aren't as our builder writes them. */
@@ -40,6 +41,7 @@ export async function pullImage(request: TransferRequest, parts: PullParts, prog
 	const { config } = manifest;
 	const read = readImage(manifest, await repository.readDocument({ digest: config.digest as Digest, size: config.size }));
 	progress.begin({ blobs: read.layers.length, totalBytes: read.layers.reduce((sum, { size }) => sum + size, 0) });
+	await fetchSource(read, repository, artifacts);
 	for (let round = 1; round <= ROUNDS; round++) {
 		const layers: Layer[] = [];
 		for (const layer of read.layers) layers.push(await fetchLayer(layer, repository, artifacts, progress));
@@ -60,6 +62,18 @@ export async function pullImage(request: TransferRequest, parts: PullParts, prog
 		return { digest: made.digest, version: number };
 	}
 	throw new BerthError("platform_error", `Layers of ${request.reference} were removed ${ROUNDS} times while it was pulled; pull it again.`);
+}
+
+/** The source, where the registry has it beside the image: the version can be built again then. Should the image be refused, the upkeep removes it. */
+async function fetchSource({ source }: ReadImage, repository: Repository, { sources }: PullParts["artifacts"]): Promise<void> {
+	const { digest, sizeBytes: size } = source;
+	if (size > FIXED_LIMITS.archiveBytes)
+		throw new BerthError(
+			"image_rejected",
+			`The image's source has ${size} bytes, more than the ${FIXED_LIMITS.archiveBytes} that one may have.`,
+		);
+	if ((await sources.has(digest)) || !(await repository.hasBlob(digest))) return;
+	await sources.put(await repository.readDocument({ digest, size }));
 }
 
 type ImageLayer = ReadImage["layers"][number];

@@ -1,29 +1,33 @@
-import { readImageManifest } from "@berth/builder";
-import { BerthError, type Digest, MEDIA_TYPES, type TransferRequest } from "@berth/contracts";
+import { createHash } from "node:crypto";
+import { readImage, readImageManifest } from "@berth/builder";
+import { BerthError, type Digest, MEDIA_TYPES, type SourceReference, type TransferRequest } from "@berth/contracts";
 import type { BlobDescriptor, Repository } from "@berth/distribution";
 import type { ArtifactStore, FunctionRegistry } from "@berth/registry";
 import type { Registries } from "./registries.js";
 import type { Progress, Transferred } from "./transfers.js";
 
+type Artifacts = Pick<ArtifactStore, "images" | "keys" | "sources">;
+
 export interface PushParts {
-	readonly artifacts: Pick<ArtifactStore, "images" | "keys">;
+	readonly artifacts: Artifacts;
 	readonly functions: FunctionRegistry;
 	readonly registries: Registries;
 }
 
-/** Pushes the image of a version: its blobs, unless the registry has them, then its manifest. @throws BerthError */
-export async function pushImage(request: TransferRequest, parts: PushParts, progress: Progress): Promise<Transferred> {
-	const { artifacts, registries } = parts;
-	const { repository, host, name, reference } = registries.open(request.reference, "push");
+/** A repository that is pushed to, and what it is called. */
+export interface PushTarget {
+	readonly repository: Repository;
+	readonly host: string;
+	readonly name: string;
+	/** The tag, or digest, that the image gets. */
+	readonly reference: string;
+}
+
+/** Pushes the image of a version, as somebody asked for. @throws BerthError */
+export async function pushVersion(request: TransferRequest, parts: PushParts, progress: Progress): Promise<Transferred> {
+	const target = parts.registries.open(request.reference, "push");
 	const { number, digest } = await imageOf(request, parts);
-	const bytes = await artifacts.images.readBlob(digest);
-	const manifest = readImageManifest(bytes);
-	const blobs = new Map(
-		[manifest.config, ...manifest.layers].map((blob) => [blob.digest, { digest: blob.digest as Digest, size: blob.size }]),
-	);
-	progress.begin({ digest, blobs: blobs.size, totalBytes: [...blobs.values()].reduce((sum, { size }) => sum + size, 0) });
-	for (const blob of blobs.values()) await pushBlob(blob, { repository, host, name }, artifacts, progress);
-	await repository.putManifest(reference, { bytes, digest, mediaType: MEDIA_TYPES.manifest });
+	await pushImage(digest, target, parts.artifacts, progress, request.withoutSource !== true);
 	return { digest, version: number };
 }
 
@@ -35,23 +39,82 @@ async function imageOf({ project, function: name, version }: TransferRequest, { 
 	return { number: found.number, digest: found.image.digest };
 }
 
-/** Where a blob was last put in a registry is remembered: another repository takes it from there. */
+/** Pushes an image: its blobs, unless the registry has them, and its source; then its manifest. @throws BerthError */
+export async function pushImage(
+	digest: Digest,
+	target: PushTarget,
+	artifacts: Artifacts,
+	progress: Progress,
+	withSource: boolean,
+): Promise<void> {
+	const bytes = await artifacts.images.readBlob(digest);
+	const manifest = readImageManifest(bytes);
+	const blobs = new Map(
+		[manifest.config, ...manifest.layers].map((blob) => [blob.digest, { digest: blob.digest as Digest, size: blob.size }]),
+	);
+	progress.begin({ digest, blobs: blobs.size, totalBytes: [...blobs.values()].reduce((sum, { size }) => sum + size, 0) });
+	for (const blob of blobs.values()) {
+		const read = () => counted(artifacts.images.streamBlob(blob.digest), progress);
+		if (!(await pushBlob(blob, read, target, artifacts.keys))) progress.present(blob.size);
+	}
+	if (withSource) {
+		const { source } = readImage(manifest, await artifacts.images.readBlob(manifest.config.digest as Digest));
+		if (await artifacts.sources.has(source.digest)) await pushSource(source, target, artifacts);
+	}
+	await target.repository.putManifest(target.reference, { bytes, digest, mediaType: MEDIA_TYPES.manifest });
+}
+
+/** Where a blob was last put in a registry is remembered: another repository takes it from there. @returns whether it was sent */
 async function pushBlob(
 	blob: BlobDescriptor,
-	{ repository, host, name }: { readonly repository: Repository; readonly host: string; readonly name: string },
-	{ images, keys }: PushParts["artifacts"],
-	progress: Progress,
-): Promise<void> {
+	bytes: () => AsyncIterable<Uint8Array>,
+	{ repository, host, name }: PushTarget,
+	keys: ArtifactStore["keys"],
+): Promise<boolean> {
 	const key = `pushed:${host}:${blob.digest}`;
-	if (await repository.hasBlob(blob.digest)) {
-		progress.present(blob.size);
-	} else {
+	let sent = false;
+	if (!(await repository.hasBlob(blob.digest))) {
 		const known = (await keys.get(key)) as { readonly repository?: string } | undefined;
-		const bytes = () => counted(images.streamBlob(blob.digest), progress);
-		const sent = await repository.putBlob(blob, bytes, known?.repository === name ? undefined : known?.repository);
-		if (!sent) progress.present(blob.size);
+		sent = await repository.putBlob(blob, bytes, known?.repository === name ? undefined : known?.repository);
 	}
 	await keys.put(key, { digest: blob.digest, repository: name });
+	return sent;
+}
+
+/** The empty config of an artifact (OCI image spec 1.1, manifest.md, "Guidelines for Artifact Usage"). */
+const EMPTY = Buffer.from("{}");
+
+/**
+ * An image's source beside it: an artifact of one layer, the source as it was handed in, whose digest the image's label has. The tag
+ * keeps it from the registry's own collection; a pull asks for the blob alone.
+ */
+async function pushSource(source: SourceReference, { repository }: PushTarget, { sources }: Artifacts): Promise<void> {
+	const tag = source.digest.replace(":", "-");
+	const layer = { digest: source.digest, size: source.sizeBytes };
+	const config = { digest: digestOf(EMPTY), size: EMPTY.length };
+	if (!(await repository.hasBlob(config.digest))) await repository.putBlob(config, () => pieces(EMPTY), undefined);
+	if (!(await repository.hasBlob(layer.digest))) {
+		const bytes = await sources.get(source.digest);
+		await repository.putBlob(layer, () => pieces(bytes), undefined);
+	}
+	const manifest = Buffer.from(
+		JSON.stringify({
+			schemaVersion: 2,
+			mediaType: MEDIA_TYPES.manifest,
+			artifactType: MEDIA_TYPES.source,
+			config: { mediaType: MEDIA_TYPES.empty, ...config },
+			layers: [{ mediaType: MEDIA_TYPES.source, ...layer }],
+		}),
+	);
+	await repository.putManifest(`${tag}.source`, { bytes: manifest, digest: digestOf(manifest), mediaType: MEDIA_TYPES.manifest });
+}
+
+function digestOf(bytes: Uint8Array): Digest {
+	return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+}
+
+async function* pieces(bytes: Uint8Array): AsyncGenerator<Uint8Array, void> {
+	yield bytes;
 }
 
 async function* counted(bytes: AsyncIterable<Uint8Array>, progress: Progress): AsyncGenerator<Uint8Array, void> {

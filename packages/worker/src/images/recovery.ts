@@ -57,7 +57,8 @@ async function restore({ digest, ...name }: Named, images: ArtifactStore["images
 	const read = readImage(manifest, await images.readBlob(manifest.config.digest as Digest));
 	const layers: Layer[] = read.layers.map(({ diffId, size }) => ({ digest: diffId, sizeBytes: size }));
 	for (const layer of layers) {
-		if ((await images.blobSize(layer.digest)) !== layer.sizeBytes)
+		const sizeBytes = await images.blobSize(layer.digest);
+		if (sizeBytes === undefined ? !(await images.isObtainable(layer.digest)) : sizeBytes !== layer.sizeBytes)
 			throw new BerthError("platform_error", `Its layer ${layer.digest} is missing, or cut short.`);
 	}
 	const { base, own } = splitLayers(read, layers);

@@ -86,7 +86,17 @@ describe("layers", () => {
 		await expect(engine.ensureLayers([digest("1")], broken)).rejects.toThrow("EIO");
 		await engine.ensureLayers([digest("2")], layer(4));
 		await engine.ensureLayers([digest("1")], layer(5));
-		expect(asked).toEqual(["1 3", "1 end", "2 4", "2 end", "1 5", "1 end"]);
+		expect(asked).toEqual(["1 3", "1 end", "1 3", "1 end", "2 4", "2 end", "1 5", "1 end"]);
+	});
+
+	test("whose source found its bytes to be damaged at the end are asked for once more", async () => {
+		let times = 0;
+		const mended = async function* () {
+			yield Buffer.alloc(2);
+			if (++times === 1) throw new Error("the blob is corrupt and was removed");
+		};
+		await engine.ensureLayers([digest("1")], mended);
+		expect(asked).toEqual(["1 2", "1 end", "1 2", "1 end"]);
 	});
 });
 

@@ -10,6 +10,8 @@ export class OciEngine implements SandboxEngine {
 	/** A connection for layers alone: a large one must not stand in the way of a thaw. */
 	readonly #bulk: LauncherConnection;
 	/** Layers that are there or on their way, and since when that is known. */
+	/** Where layers came from last. */
+	#source: LayerSource | undefined;
 	readonly #present = new Map<Digest, { readonly work: Promise<void>; readonly askedAtMs: number }>();
 
 	private constructor(launcher: LauncherConnection, bulk: LauncherConnection) {
@@ -27,6 +29,7 @@ export class OciEngine implements SandboxEngine {
 	}
 
 	async ensureLayers(digests: readonly Digest[], source: LayerSource): Promise<void> {
+		this.#source = source;
 		for (const digest of digests) await this.#ensure(digest, source);
 	}
 
@@ -35,11 +38,11 @@ export class OciEngine implements SandboxEngine {
 	}
 
 	boot(request: BootRequest): Promise<BootAnswer> {
-		return this.#with([...request.base, ...(request.own ?? [])], this.#launcher.request("boot", request));
+		return this.#withLayers([...request.base, ...(request.own ?? [])], () => this.#launcher.request("boot", request));
 	}
 
 	async specialise(request: SpecialiseRequest): Promise<void> {
-		await this.#with(request.layers, this.#launcher.request("specialise", request));
+		await this.#withLayers(request.layers, () => this.#launcher.request("specialise", request));
 	}
 
 	async kill(sandbox: string): Promise<void> {
@@ -73,25 +76,43 @@ export class OciEngine implements SandboxEngine {
 		return work;
 	}
 
-	/** What is believed about layers is forgotten when something that needs them fails: they may be why. */
-	async #with<Answer>(layers: readonly Digest[], step: Promise<Answer>): Promise<Answer> {
+	/** What is believed about layers is forgotten when something that needs them fails. If they are why, it is tried once more with them. */
+	async #withLayers<Answer>(layers: readonly Digest[], step: () => Promise<Answer>): Promise<Answer> {
 		try {
-			return await step;
+			return await step();
 		} catch (error) {
 			for (const digest of layers) this.#present.delete(digest);
-			throw error;
+			if (!(await this.#bringMissing(layers))) throw error;
+			return await step();
 		}
+	}
+
+	/** @returns whether any was missing */
+	async #bringMissing(layers: readonly Digest[]): Promise<boolean> {
+		let missing = false;
+		for (const digest of layers) {
+			const { present } = await this.#launcher.request<{ present: boolean }>("hasLayer", { digest });
+			if (present || this.#source === undefined) continue;
+			await this.#ensure(digest, this.#source);
+			missing = true;
+		}
+		return missing;
 	}
 
 	async #import(digest: Digest, source: LayerSource): Promise<void> {
 		const { present } = await this.#launcher.request<{ present: boolean }>("hasLayer", { digest });
 		if (present) return;
+		// A source that finds its bytes to be damaged when it has read them gets them anew for the second time.
+		await this.#send(digest, source).catch(() => this.#send(digest, source));
+	}
+
+	#send(digest: Digest, source: LayerSource): Promise<void> {
 		const connection = this.#bulk;
 		this.#turn = this.#turn.then(
 			() => send(connection, digest, source),
 			() => send(connection, digest, source),
 		);
-		await this.#turn;
+		return this.#turn;
 	}
 
 	/** Chunks of one layer at a time go over a connection. */

@@ -1,0 +1,22 @@
+import type { Settings } from "@berth/config";
+import { BerthError } from "@berth/contracts";
+import { Repository } from "@berth/distribution";
+import { CommandFailure, EXIT } from "../exit-codes.js";
+
+/**
+ * Tries the login for the image repository, if there is one. A registry that is away keeps no stack from
+ * starting: what isn't pushed yet is pushed when it answers. @throws CommandFailure when it answers and refuses
+ */
+export async function tryImageRepository({ imageRepository, registries }: Settings, say: (text: string) => void): Promise<void> {
+	const access = registries.find(({ host }) => host === imageRepository?.host);
+	if (imageRepository === undefined || access === undefined) return;
+	const { host, name } = imageRepository;
+	try {
+		await new Repository(access, name, "push").tryPush();
+	} catch (error) {
+		if (!(error instanceof BerthError)) throw error;
+		if (error.extra["refused"] === true)
+			throw new CommandFailure(EXIT.failed, `images can't be pushed to BERTH_IMAGE_REPOSITORY, ${host}/${name}: ${error.message}`);
+		say(`images are pushed to ${host}/${name} once it answers: ${error.message}`);
+	}
+}
