@@ -67,6 +67,7 @@ async function measure(stack, quick, signal) {
 		medium: await bench("200 KB", { source: fetchHandlerOf(200 * KIB) }, { warmPerStart: 1 }),
 		large: await bench("2 MB", { source: fetchHandlerOf(2048 * KIB) }, { warmPerStart: 1 }),
 		uncached: await bench("2 MB without compile cache", { source: fetchHandlerOf(2048 * KIB), runtime: "node22" }, { warmPerStart: 1 }),
+		internet: await bench("1 KB, network: internet", { source: FETCH, network: "internet" }, { warmPerStart: 1 }),
 		misses: await step("sustained cold starts", () => sustainedMisses(client)),
 		never: await step("reuse: never", () => neverReused(client, quick ? 2 : 5)),
 		burst: await step("simultaneous cold starts", () => simultaneousStarts(client, quick ? 2 : 5)),

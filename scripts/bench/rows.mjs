@@ -29,6 +29,14 @@ const TARGETS = [
 		measure: ({ uncached }) => said(ms(inWorker(uncached))),
 	},
 	{
+		what: "the same, 1 KB, with `network: internet`, beyond one without",
+		target: "≤ 2 ms",
+		measure: ({ small, internet }) => ({
+			...atMost(2, inWorker(internet) - inWorker(small)),
+			ratio: `${ms(inWorker(internet))} in all, ${ms(inWorker(small))} without`,
+		}),
+	},
+	{
 		what: "prewarmed cold start over HTTP, 1 KB, beyond warm p50",
 		target: "≤ 5 ms",
 		measure: ({ small: { starts } }) => ({

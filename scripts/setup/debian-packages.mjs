@@ -17,6 +17,7 @@ const NEEDS = [
 	{ package: "crun", what: "an OCI runtime", there: () => findProgram("crun") !== undefined || findProgram("runc") !== undefined },
 	{ package: "redis-tools", what: "the Redis server", there: () => findProgram("redis-server") !== undefined || existsSync(REDIS_PROGRAM) },
 	{ package: "tini", what: "the init of every sandbox", there: () => existsSync("/usr/bin/tini-static") },
+	{ package: "nftables", what: "the rules of functions' networks", there: () => findProgram("nft") !== undefined },
 	{ package: "python3-pip-whl", what: "pip, for the packages of Python functions", there: hasPip },
 	{ package: "python3", what: "the runtime of Python functions", there: hasPython },
 ];
@@ -56,6 +57,7 @@ export const debianPackages = {
 const TEST_NEEDS = [
 	{ package: "skopeo", what: "reads image layouts", there: () => findProgram("skopeo") !== undefined },
 	{ package: "openssl", what: "makes a certificate", there: () => findProgram("openssl") !== undefined },
+	{ package: "iproute2", what: "makes network devices", there: () => findProgram("ip") !== undefined },
 	{ package: "umoci", what: "unpacks images", there: () => findProgram("umoci") !== undefined },
 ];
 /** A package that would run a service of its own when it is installed is only unpacked here. */

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -65,6 +66,18 @@ function hierarchiesOf(dataDir: string): readonly string[] {
 		.filter((line) => line.includes(`name=${cgroupNameOf(dataDir)}:`));
 }
 
+/** What the names of a stack's wires to its sandboxes begin with, on this host. */
+export function wirePrefixOf(dataDir: string): string {
+	return cgroupNameOf(dataDir).replace("berth-", "bh");
+}
+
+/** Wires to sandboxes, which end some milliseconds after them, and the rules for what goes over them. */
+function networksOf(dataDir: string): readonly string[] {
+	const table = cgroupNameOf(dataDir).replace("-", "_");
+	const lines = [...output("ip", "-o", "link"), ...output("nft", "list", "tables")];
+	return lines.filter((line) => line.includes(wirePrefixOf(dataDir)) || line.includes(table));
+}
+
 /** Everything that a stack which is down must not have left: empty when all is well. */
 export function leftoversOf(dataDir: string): readonly string[] {
 	return [
@@ -73,6 +86,7 @@ export function leftoversOf(dataDir: string): readonly string[] {
 		...hierarchiesOf(dataDir).map((line) => `hierarchy ${line}`),
 		...mountsOf(dataDir).map((path) => `mount ${path}`),
 		...sandboxFilesOf(dataDir).map((path) => `file ${path}`),
+		...networksOf(dataDir).map((line) => `network ${line}`),
 	];
 }
 
@@ -95,6 +109,15 @@ export async function clearLeftovers(dataDir: string): Promise<void> {
 function thaw(path: string): void {
 	const state = join(path, "freezer.state");
 	if (existsSync(state)) writeFileSync(state, "THAWED");
+}
+
+/** Lines that a program prints; none where there is no such program. */
+function output(program: string, ...args: readonly string[]): readonly string[] {
+	try {
+		return execFileSync(program, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).split("\n");
+	} catch {
+		return [];
+	}
 }
 
 function pids(): readonly string[] {

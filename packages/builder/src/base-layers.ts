@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join, relative } from "node:path";
-import { BerthError, type Language, languageOf, type Runtime, SANDBOX_PATHS } from "@berth/contracts";
+import { BerthError, type Language, languageOf, type Runtime, SANDBOX_PATHS, SANDBOX_RESOLVER } from "@berth/contracts";
 import type { KeyStore } from "@berth/registry";
 import { inputFile } from "./file-digests.js";
 import { readPython } from "./python-base.js";
@@ -21,6 +21,8 @@ const SKELETON: readonly LayerEntry[] = [
 	text("etc/passwd", "user:x:1000:1000::/tmp:/sbin/nologin\n"),
 	text("etc/group", "user:x:1000:\n"),
 	text("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n"),
+	// Where there is no network the address can't be reached, which ends a look-up at once.
+	text("etc/resolv.conf", `nameserver ${SANDBOX_RESOLVER}\noptions timeout:3 attempts:2\n`),
 	text("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
 ];
 

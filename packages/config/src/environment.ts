@@ -35,6 +35,8 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_ANSWER_STALL_MS: String(settings.answerStallMs),
 		BERTH_REGISTRIES: settings.registries.length === 0 ? undefined : settings.registries.map(registryText).join(","),
 		BERTH_IMAGE_REPOSITORY: settings.imageRepository && `${settings.imageRepository.host}/${settings.imageRepository.name}`,
+		BERTH_RESOLVER: settings.resolver,
+		BERTH_HOST_NETWORK: settings.allowsHostNetwork ? "permitted" : "refused",
 		BERTH_LOG_LEVEL: settings.logLevel,
 	};
 	return Object.fromEntries(Object.entries(variables).filter((pair): pair is [string, string] => pair[1] !== undefined));

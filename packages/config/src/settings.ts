@@ -112,6 +112,10 @@ export const settingsSchema = z.object({
 	BERTH_REGISTRIES: registries.optional(),
 	/** Repository, on one of those, that the image and source of every version is pushed to, and that is asked for what is missing here. */
 	BERTH_IMAGE_REPOSITORY: repository.optional(),
+	/** IPv4 address of the resolver that functions with a network ask. Default: the host's first one that isn't on its loopback. */
+	BERTH_RESOLVER: z.ipv4("an IPv4 address").optional(),
+	/** Whether functions may have `network: host`, this machine's own. */
+	BERTH_HOST_NETWORK: z.enum(["permitted", "refused"], "permitted or refused").default("refused"),
 	BERTH_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
 });
 
@@ -157,6 +161,8 @@ export interface Settings {
 	}[];
 	/** Where copies of all images are: a host of `registries`, and a repository. */
 	readonly imageRepository?: { readonly host: string; readonly name: string };
+	readonly resolver?: string;
+	readonly allowsHostNetwork: boolean;
 	readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
 	readonly cores: number;
 	readonly paths: DataPaths;
@@ -268,6 +274,8 @@ export function loadSettings(
 		answerStallMs: value.BERTH_ANSWER_STALL_MS,
 		registries: Object.freeze(registries),
 		...(imageRepository === undefined ? {} : { imageRepository }),
+		...(value.BERTH_RESOLVER === undefined ? {} : { resolver: value.BERTH_RESOLVER }),
+		allowsHostNetwork: value.BERTH_HOST_NETWORK === "permitted",
 		logLevel: value.BERTH_LOG_LEVEL,
 		cores: availableParallelism(),
 		paths,

@@ -39,6 +39,7 @@ export const ERRORS = {
 	no_handler: entry("caller", 422, false, "The source exports no handler."),
 	dependencies_rejected: entry("caller", 422, false, "The dependencies ask for something that isn't allowed."),
 	install_failed: entry("caller", 422, false, "The dependencies can't be installed."),
+	network_unavailable: entry("caller", 422, false, "The node can't give functions the network that the manifest asks for."),
 	build_timed_out: entry("caller", 422, true, "The build took longer than its limit."),
 	image_rejected: entry("caller", 422, false, "The image isn't one that Berth built, or is damaged."),
 	too_busy: entry("platform", 429, true, "Too much is waiting already."),

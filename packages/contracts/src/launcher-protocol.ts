@@ -1,4 +1,6 @@
 import type { FrameBounds } from "./framing.js";
+import type { NetworkChoice } from "./manifest.js";
+import type { NetworkReport } from "./sandbox-network.js";
 import type { Digest } from "./units.js";
 import { KIB, MIB, MINUTE_MS } from "./units.js";
 
@@ -12,7 +14,7 @@ export const LAUNCHER_VERBS = {
 	importLayer: 3,
 	/** BootRequest → BootAnswer */
 	boot: 4,
-	/** SpecialiseRequest → {} */
+	/** SpecialiseRequest → SpecialiseAnswer */
 	specialise: 5,
 	/** SandboxRequest → {}, when nothing of the sandbox runs any more. */
 	kill: 6,
@@ -83,9 +85,11 @@ export interface BootRequest {
 	readonly limits: SandboxLimits;
 	/**
 	 * The function's layers, bottom first, where they are in place from the boot on: such a sandbox is one version's, has its
-	 * limits from the start, and isn't specialised by the engine. Absent: they come with `specialise`.
+	 * limits and its network from the start, and isn't specialised by the engine. Absent: they come with `specialise`.
 	 */
 	readonly own?: readonly Digest[];
+	/** What it is booted with: `host` is for good; `none` where its specialisation is to say. */
+	readonly network: NetworkChoice;
 }
 
 /** Where the worker reads what a sandbox prints and uses. */
@@ -94,6 +98,8 @@ export interface BootAnswer {
 	readonly stdout: string;
 	readonly stderr: string;
 	readonly cgroup: CgroupPaths;
+	/** What the sandbox is called on its network of functions. */
+	readonly address?: string;
 }
 
 /** Directories of a sandbox's cgroup, all the same one on cgroup v2; and the file that freezes it, which the worker may write. */
@@ -110,6 +116,12 @@ export interface SpecialiseRequest {
 	/** The function's layers, bottom first. */
 	readonly layers: readonly Digest[];
 	readonly limits: SandboxLimits;
+	readonly network: NetworkChoice;
+}
+
+export interface SpecialiseAnswer {
+	/** What the sandbox is called on its network of functions. */
+	readonly address?: string;
 }
 
 export interface SandboxExit {
@@ -125,4 +137,5 @@ export interface HostReport {
 	readonly cgroups: "v1" | "v2" | "hybrid";
 	readonly ociRuntime: string;
 	readonly ociRuntimeVersion: string;
+	readonly networks: NetworkReport;
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { FIXED_LIMITS, LIMITS, type Range } from "./limits.js";
+import { resourceName } from "./resource-name.js";
 
 /** Language environments. */
 export const RUNTIMES = ["node24", "node22", "python3"] as const;
@@ -40,6 +41,10 @@ const env = z
 	})
 	.default({});
 
+/** Networks that aren't a project's own. */
+const NETWORKS = ["none", "internet", "host"] as const;
+const NETWORK = 'none, internet, host, or {"join": "the name of a network of this project"}';
+
 const DESCRIPTION = "text of at most 256 characters, without half a surrogate pair";
 const PATH = "a relative path of 1 to 255 characters without `.`, `..` or a backslash, as in src/index.ts";
 /** A path inside the source: relative, no `..`, no backslash, no control character. */
@@ -65,8 +70,8 @@ export const manifestSchema = z.strictObject({
 	timeoutMs: within(LIMITS.timeoutMs, "milliseconds"),
 	tmpfsMiB: within(LIMITS.tmpfsMiB, "MiB"),
 	concurrency: within(LIMITS.concurrency, "sandboxes"),
-	/** Outbound network. Only `none` in this version. */
-	network: z.enum(["none"], "none: functions have no network in this version").default("none"),
+	/** What it may talk to: nothing, the Internet, the functions on a network of its project, or whatever its host may. */
+	network: z.union([z.enum(NETWORKS), z.strictObject({ join: resourceName })], NETWORK).default("none"),
 	env,
 	/** How often a sandbox may be used: all invocations of its version, one, or n. */
 	reuse: z.union([z.enum(["version", "never"]), z.int(REUSES).min(1, REUSES).max(1_000_000, REUSES)], REUSES).default("version"),
@@ -83,6 +88,8 @@ export const manifestSchema = z.strictObject({
 
 /** A validated manifest with every default filled in. */
 export type Manifest = Readonly<z.output<typeof manifestSchema>>;
+/** What a version may talk to. */
+export type NetworkChoice = Manifest["network"];
 /** A manifest as a person writes it. */
 export type ManifestInput = z.input<typeof manifestSchema>;
 

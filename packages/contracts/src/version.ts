@@ -29,6 +29,7 @@ export interface BuildFailure {
 		| "dependencies_rejected"
 		| "install_failed"
 		| "registry_unavailable"
+		| "network_unavailable"
 		| "build_timed_out"
 		| "build_platform_error";
 	readonly phase: BuildPhase;

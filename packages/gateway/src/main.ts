@@ -60,6 +60,7 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): P
 		bodies: new Bodies(settings.bodyMemoryBytes),
 		metrics,
 		log,
+		allowsHostNetwork: settings.allowsHostNetwork,
 		maxInflight: settings.maxInflight,
 	};
 }

@@ -14,6 +14,8 @@ export interface Services {
 	readonly bodies: Bodies;
 	readonly metrics: GatewayMetrics;
 	readonly log: Logger;
+	/** Whether the operator lets functions have the host's own network. */
+	readonly allowsHostNetwork: boolean;
 	/** Invocations that may be waited for at the same time. */
 	readonly maxInflight: number;
 }

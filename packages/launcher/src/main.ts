@@ -7,6 +7,7 @@ import { removeAgentSockets } from "./agent-sockets.js";
 import { CgroupTree } from "./cgroup.js";
 import { probeHost } from "./host.js";
 import { LayerStore } from "./layers.js";
+import { Networks } from "./networks/networks.js";
 import { OciRuntime } from "./oci-runtime.js";
 import { favourMigrations } from "./quick-migrations.js";
 import { Sandboxes } from "./sandboxes.js";
@@ -28,6 +29,8 @@ const STOP_MS = 15_000;
 const complain = (message: string, error: unknown) =>
 	process.stderr.write(`${message}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
 const cgroups = new CgroupTree(host.cgroupVersion, instance);
+const networks = new Networks({ instance, resolver: settings.resolver });
+networks.close();
 let server: LauncherServer | undefined;
 const sandboxes = new Sandboxes({
 	directory,
@@ -37,6 +40,8 @@ const sandboxes = new Sandboxes({
 	host,
 	layers,
 	cgroups,
+	networks,
+	allowsHostNetwork: settings.allowsHostNetwork,
 	runtime: new OciRuntime(host.ociRuntimePath, join(directory, "state")),
 	onExit: (exit: SandboxExit) => server?.announce(exit),
 });
@@ -59,6 +64,11 @@ async function stop(): Promise<void> {
 	stopping = true;
 	// The worker removes its sandboxes by itself, if it is still there; both may ask for the same.
 	const results = await Promise.allSettled([server?.close(), sandboxes.removeAll()]);
+	try {
+		networks.close();
+	} catch (error) {
+		complain("the rules of sandboxes' networks stay until the launcher's next start", error);
+	}
 	for (const result of results)
 		if (result.status === "rejected") complain("the launcher stops with leftovers, which the next one removes", result.reason);
 	process.exit(results.some(({ status }) => status === "rejected") ? 1 : 0);

@@ -12,8 +12,9 @@ const BOOT = {
 	kind: "function",
 	program: { language: "node", oldSpaceMiB: 68, semiSpaceMiB: 4 },
 	limits: LIMIT,
+	network: "none",
 };
-const SPECIALISE = { sandbox: SANDBOX, layers: [DIGEST, DIGEST], limits: LIMIT };
+const SPECIALISE = { sandbox: SANDBOX, layers: [DIGEST, DIGEST], limits: LIMIT, network: "internet" };
 
 test("what is well formed is read field by field, and nothing else comes along", () => {
 	const more = { seq: 1, rootfs: "/", __proto__: { evil: 1 } };
@@ -23,6 +24,12 @@ test("what is well formed is read field by field, and nothing else comes along",
 	expect(read.sandbox({ sandbox: SANDBOX, ...more })).toEqual({ sandbox: SANDBOX });
 	expect(read.layer({ digest: DIGEST })).toEqual({ digest: DIGEST });
 	expect([read.import({ digest: DIGEST, last: true }).last, read.import({ digest: DIGEST, last: "yes" }).last]).toEqual([true, false]);
+});
+
+test("a network is none, internet, host, or the name of one of the project's", () => {
+	expect(read.specialise({ ...SPECIALISE, network: { join: "shop", via: "/proc/1/ns/net" } }).network).toEqual({ join: "shop" });
+	for (const network of [undefined, "bridge", "/proc/1/ns/net", {}, { join: "../x" }, { join: 1 }, { join: "x".repeat(64) }])
+		expect(() => read.specialise({ ...SPECIALISE, network })).toThrow(RequestError);
 });
 
 test("layers that were asked for lately can't be dropped, whoever says so", () => {

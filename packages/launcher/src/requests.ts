@@ -8,6 +8,8 @@ import {
 	type LayerRequest,
 	LIMITS,
 	MIB,
+	NAME_PATTERN,
+	type NetworkChoice,
 	type SandboxKind,
 	type SandboxLimits,
 	type SandboxProgram,
@@ -40,13 +42,25 @@ export const read = {
 		program: program((head["program"] ?? {}) as Fields),
 		limits: limits(head["limits"]),
 		...(head["own"] === undefined ? {} : { own: digests(head["own"], "own") }),
+		network: network(head["network"]),
 	}),
 	specialise: (head: Fields): SpecialiseRequest => ({
 		sandbox: sandbox(head["sandbox"]),
 		layers: digests(head["layers"], "layers"),
 		limits: limits(head["limits"]),
+		network: network(head["network"]),
 	}),
 } as const;
+
+function network(value: unknown): NetworkChoice {
+	if (value === "none" || value === "internet" || value === "host") return value;
+	return { join: name(((value ?? {}) as Fields)["join"], "network.join") };
+}
+
+function name(value: unknown, field: string): string {
+	if (typeof value !== "string" || !NAME_PATTERN.test(value)) throw new RequestError(`${field}: ${JSON.stringify(value)} isn't a name`);
+	return value;
+}
 
 function limits(value: unknown): SandboxLimits {
 	const fields = (value ?? {}) as Fields;

@@ -1,12 +1,23 @@
 import { closeSync, constants, fstatSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { chown, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { BootAnswer, BootRequest, Digest, SandboxExit, SandboxLimits, SpecialiseRequest } from "@berth/contracts";
+import type {
+	BootAnswer,
+	BootRequest,
+	Digest,
+	NetworkChoice,
+	NetworkReport,
+	SandboxExit,
+	SandboxLimits,
+	SpecialiseAnswer,
+	SpecialiseRequest,
+} from "@berth/contracts";
 import { containerSpec, OOM_SCORE, SANDBOX_UID } from "@berth/sandbox/spec";
 import { BaseMounts, codeOverlayOptions } from "./base-mounts.js";
 import type { CgroupTree } from "./cgroup.js";
 import type { Host } from "./host.js";
 import type { LayerStore } from "./layers.js";
+import type { Networks } from "./networks/networks.js";
 import type { OciRuntime } from "./oci-runtime.js";
 import { reapStrays } from "./strays.js";
 import { MS, makeFifo, mount, reap, SyscallError, unmount } from "./syscalls.js";
@@ -17,6 +28,8 @@ interface Entry {
 	readonly id: string;
 	readonly directory: string;
 	readonly uidBase: number;
+	/** What it is connected to. */
+	network: NetworkChoice;
 	limits: SandboxLimits;
 	/** Pid of its init; undefined until the runtime has started it. */
 	pid: number | undefined;
@@ -38,6 +51,9 @@ export interface SandboxesOptions {
 	readonly host: Host;
 	readonly layers: LayerStore;
 	readonly cgroups: CgroupTree;
+	readonly networks: Networks;
+	/** Whether the operator lets functions have the host's own network. */
+	readonly allowsHostNetwork: boolean;
 	readonly runtime: OciRuntime;
 	readonly onExit: (exit: SandboxExit) => void;
 }
@@ -82,10 +98,12 @@ export class Sandboxes {
 	async boot(request: BootRequest): Promise<BootAnswer> {
 		const id = request.sandbox;
 		if (this.#entries.has(id)) throw new Error(`${id} exists already`);
+		if (request.network === "host" && !this.#options.allowsHostNetwork) throw new Error("the host's network isn't permitted");
 		const entry: Entry = {
 			id,
 			directory: join(this.#options.directory, "sandboxes", id),
 			uidBase: this.#uids.take(),
+			network: request.network === "host" ? "host" : "none",
 			limits: request.limits,
 			pid: undefined,
 			layers: undefined,
@@ -94,26 +112,35 @@ export class Sandboxes {
 			ended: Promise.withResolvers(),
 		};
 		this.#entries.set(id, entry);
+		let connected: SpecialiseAnswer;
 		try {
 			const starting = this.#prepare(entry, request).then(() => this.#start(entry));
 			entry.started = starting.catch(() => undefined);
 			await starting;
 			this.#options.cgroups.delegateFreezer(id, this.#options.serviceUid);
 			this.#keepOomScore(entry);
+			connected = this.#connect(entry, request.network);
 		} catch (error) {
 			await this.remove(id);
 			throw error;
 		}
 		const { stdout, stderr } = this.#outputsOf(entry);
-		return { stdout, stderr, cgroup: this.#options.cgroups.readPaths(id) };
+		return { stdout, stderr, cgroup: this.#options.cgroups.readPaths(id), ...connected };
 	}
 
-	/** Grafts the function's layers in and sets its limits. No process is started. */
-	specialise(request: SpecialiseRequest): void {
+	/** Grafts the function's layers in, sets its limits and connects it. No process is started. */
+	specialise(request: SpecialiseRequest): SpecialiseAnswer {
 		const entry = this.#running(request.sandbox);
 		if (entry.layers !== undefined) throw new Error(`${entry.id} has a function already: one sandbox, one version`);
 		this.#graft(entry, request.layers);
 		this.#limit(entry, request.limits);
+		return this.#connect(entry, request.network);
+	}
+
+	/** What networks sandboxes may have. */
+	networks(): NetworkReport {
+		const { missing, gateway } = this.#options.networks;
+		return { gateway, ...(missing === undefined ? {} : { missing }) };
 	}
 
 	#graft(entry: Entry, layers: readonly Digest[]): void {
@@ -255,6 +282,15 @@ export class Sandboxes {
 		}
 		this.#options.cgroups.limit(entry.id, limits, before);
 		entry.limits = limits;
+	}
+
+	/** Its network namespace is there since it was booted: what it lacks is a way out. */
+	#connect(entry: Entry, network: NetworkChoice): SpecialiseAnswer {
+		if (entry.network === network) return {};
+		if (entry.network !== "none" || network === "host") throw new Error(`${entry.id} was booted for another network`);
+		entry.network = network;
+		const address = this.#options.networks.connect(entry.pid as number, network === "internet" ? "internet" : "join");
+		return network === "internet" ? {} : { address };
 	}
 
 	#running(id: string): Entry {

@@ -4,6 +4,7 @@ import {
 	encodeFrame,
 	type Frame,
 	FrameDecoder,
+	type HostReport,
 	LAUNCHER_BOUNDS,
 	LAUNCHER_EXIT,
 	LAUNCHER_PROBLEM,
@@ -104,7 +105,7 @@ export class LauncherServer {
 		switch (type) {
 			case LAUNCHER_VERBS.host: {
 				const { cgroups, ociRuntime, ociRuntimeVersion } = this.#host;
-				return { cgroups, ociRuntime, ociRuntimeVersion };
+				return { cgroups, ociRuntime, ociRuntimeVersion, networks: this.#sandboxes.networks() } satisfies HostReport;
 			}
 			case LAUNCHER_VERBS.hasLayer:
 				return { present: this.#layers.has(read.layer(head).digest) };
@@ -121,8 +122,7 @@ export class LauncherServer {
 				return await this.#sandboxes.boot(request);
 			}
 			case LAUNCHER_VERBS.specialise:
-				this.#sandboxes.specialise(read.specialise(head));
-				return {};
+				return this.#sandboxes.specialise(read.specialise(head));
 			case LAUNCHER_VERBS.kill:
 				await this.#sandboxes.kill(read.sandbox(head).sandbox);
 				return {};

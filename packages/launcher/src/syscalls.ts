@@ -5,6 +5,12 @@ export const MS = { rdonly: 1, nosuid: 2, nodev: 4, noexec: 8, remount: 32, bind
 const MNT_DETACH = 2;
 const PR_SET_CHILD_SUBREAPER = 36;
 const WNOHANG = 1;
+const AF_NETLINK = 16;
+const SOCK_RAW_CLOEXEC = 3 | 0o2000000;
+const NETLINK_ROUTE = 0;
+const CLONE_NEWNET = 0x4000_0000;
+/** More than an acknowledgement has. */
+const NETLINK_BYTES = 8192;
 /** What a shell says of a child whose end it knows nothing about. */
 const UNKNOWN_END = 127;
 /** struct rusage on 64-bit Linux, and where its ru_maxrss (KiB) is: after two struct timeval. */
@@ -17,6 +23,11 @@ const cUmount2 = libc.func("int umount2(const char *target, int flags)");
 const cPrctl = libc.func("int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)");
 const cWait4 = libc.func("int wait4(int pid, _Out_ int *status, int options, _Out_ uint8_t *usage)");
 const cMkfifo = libc.func("int mkfifo(const char *path, unsigned int mode)");
+const cSocket = libc.func("int socket(int domain, int type, int protocol)");
+const cSend = libc.func("long send(int fd, const uint8_t *bytes, size_t length, int flags)");
+const cRecv = libc.func("long recv(int fd, _Out_ uint8_t *bytes, size_t length, int flags)");
+const cSetns = libc.func("int setns(int fd, int type)");
+const cIndex = libc.func("unsigned int if_nametoindex(const char *name)");
 
 /** A system call that failed: which, on what, and the kernel's reason. */
 export class SyscallError extends Error {
@@ -28,13 +39,16 @@ export class SyscallError extends Error {
 		super(`${step}: ${code} (${errno})`);
 		this.code = code;
 	}
+
+	static of(step: string, errno: number): SyscallError {
+		const code = Object.entries(koffi.os.errno).find(([, value]) => value === errno)?.[0] ?? "unknown error";
+		return new SyscallError(step, code, errno);
+	}
 }
 
 function check(result: number, step: string): void {
 	if (result >= 0) return;
-	const errno = koffi.errno();
-	const code = Object.entries(koffi.os.errno).find(([, value]) => value === errno)?.[0] ?? "unknown error";
-	throw new SyscallError(step, code, errno);
+	throw SyscallError.of(step, koffi.errno());
 }
 
 /** mount(2), without a process: 0.02 ms where mount(8) costs 2. */
@@ -54,6 +68,36 @@ export function becomeSubreaper(): void {
 
 export function makeFifo(path: string, mode: number): void {
 	check(cMkfifo(path, mode), `mkfifo ${path}`);
+}
+
+/** A socket of rtnetlink(7) in this thread's network namespace; who asked for it closes it. */
+export function netlinkSocket(): number {
+	const fd = cSocket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_ROUTE) as number;
+	check(fd, "socket AF_NETLINK");
+	return fd;
+}
+
+export function sendTo(fd: number, bytes: Buffer, step: string): void {
+	check(Number(cSend(fd, bytes, bytes.length, 0)), step);
+}
+
+export function receiveFrom(fd: number, step: string): Buffer {
+	const bytes = Buffer.alloc(NETLINK_BYTES);
+	const length = Number(cRecv(fd, bytes, bytes.length, 0));
+	check(length, step);
+	return bytes.subarray(0, length);
+}
+
+/** setns(2): this thread, and nothing else of the process, is in that network namespace from now on. */
+export function setNetworkNamespace(fd: number): void {
+	check(cSetns(fd, CLONE_NEWNET), "setns");
+}
+
+/** Index of a network device of this thread's network namespace. */
+export function interfaceIndex(name: string): number {
+	const index = cIndex(name) as number;
+	check(index === 0 ? -1 : 0, `if_nametoindex ${name}`);
+	return index;
 }
 
 /** How a child ended. */

@@ -6,7 +6,7 @@ import { SPECIALISATION } from "./specialisation.js";
 import { BASE, digest, OTHER_BASE, version } from "./testing/versions.js";
 
 test("versions share prewarmed sandboxes exactly when base and memory class are the same", () => {
-	const key = (memoryMiB: number, base = BASE) => keyText(bootKeyOf(base, { runtime: "node24", memoryMiB }));
+	const key = (memoryMiB: number, base = BASE) => keyText(bootKeyOf(base, { runtime: "node24", memoryMiB, network: "none" }));
 	expect(key(128)).toBe(key(255));
 	expect(key(128)).not.toBe(key(256));
 	expect(key(128)).not.toBe(key(128, OTHER_BASE));
@@ -14,13 +14,23 @@ test("versions share prewarmed sandboxes exactly when base and memory class are 
 });
 
 test("of Python, whose memory isn't fixed at its boot, one prewarmed sandbox does for every size", () => {
-	const key = (memoryMiB: number, base = BASE) => bootKeyOf(base, { runtime: "python3", memoryMiB });
+	const key = (memoryMiB: number, base = BASE) => bootKeyOf(base, { runtime: "python3", memoryMiB, network: "none" });
 	expect(keyText(key(64))).toBe(keyText(key(4096)));
 	expect(keyText(key(64))).not.toBe(keyText(key(64, OTHER_BASE)));
-	expect([programOf(key(512)), programOf(bootKeyOf(BASE, { runtime: "node24", memoryMiB: 128 })).language]).toEqual([
+	expect([programOf(key(512)), programOf(bootKeyOf(BASE, { runtime: "node24", memoryMiB: 128, network: "none" })).language]).toEqual([
 		{ language: "python" },
 		"node",
 	]);
+});
+
+test("a network comes with the function, but for the host's own and where its layers can't come either", () => {
+	const { image, manifest } = version("x");
+	const networks = ["none", "internet", { join: "shop" }, "host"] as const;
+	const keys = (grafts: boolean) => networks.map((network) => keyText(versionKeyOf(image, { ...manifest, network }, grafts)));
+	const [none, internet, joined, host] = keys(true);
+	expect([internet, joined]).toEqual([none, none]);
+	expect(host).not.toBe(none);
+	expect(new Set(keys(false)).size).toBe(4);
 });
 
 test("an engine that can't graft boots each image's sandboxes for itself", () => {
@@ -35,7 +45,7 @@ test("a version gets what it asked for, and its class never more than that", () 
 	const { min, max } = LIMITS.memoryMiB;
 	fc.assert(
 		fc.property(fc.integer({ min, max }), (memoryMiB) => {
-			const { memoryClass } = bootKeyOf(BASE, { runtime: "node24", memoryMiB });
+			const { memoryClass } = bootKeyOf(BASE, { runtime: "node24", memoryMiB, network: "none" });
 			expect(memoryClass).toBeLessThanOrEqual(memoryMiB);
 			expect(limitsOf(version("x", { memoryMiB }).manifest).memoryBytes).toBe(memoryMiB * MIB);
 		}),
@@ -45,7 +55,7 @@ test("a version gets what it asked for, and its class never more than that", () 
 test("every sandbox has every limit from its boot on", () => {
 	for (const memoryClass of MEMORY_CLASSES) {
 		for (const kind of ["function", "build"] as const) {
-			const limits = Object.values(prewarmLimitsOf({ kind, base: BASE, language: "node", memoryClass }));
+			const limits = Object.values(prewarmLimitsOf({ kind, base: BASE, language: "node", memoryClass, network: "none" }));
 			expect(limits).toHaveLength(5);
 			for (const limit of limits) expect(limit).toBeGreaterThan(0);
 		}

@@ -10,6 +10,7 @@ import {
 	type MemoryClass,
 	MIB,
 	memoryClassOf,
+	type NetworkChoice,
 	type SandboxKind,
 	type SandboxLimits,
 	type SandboxProgram,
@@ -27,14 +28,16 @@ export interface BootKey {
 	 * none is kept ready that could become any. Absent: a booted sandbox is given them.
 	 */
 	readonly own?: readonly Layer[];
+	/** What it is on from its boot: the host's own network, or the function's where its layers are there, too; else it comes with its function. */
+	readonly network: NetworkChoice;
 }
 
 /** Builds want a bundler's memory, and room for a tree of dependencies with the archives that it comes from. */
 const BUILD = { memoryMiB: 1024, cpuMilli: 2000, pids: 128, tmpfsMiB: 512, tmpfsInodes: 100_000 } as const;
 
 /** The same text for equal keys. */
-export function keyText({ kind, base, memoryClass, own = [] }: BootKey): string {
-	return [kind, base.digest, memoryClass, ...own.map(({ digest }) => digest)].join(" ");
+export function keyText({ kind, base, memoryClass, network, own = [] }: BootKey): string {
+	return [kind, base.digest, memoryClass, JSON.stringify(network), ...own.map(({ digest }) => digest)].join(" ");
 }
 
 /** Nothing of Python is fixed by its memory: one class, the default's, becomes what any version asks for. */
@@ -43,17 +46,23 @@ const PYTHON_CLASS = memoryClassOf(LIMITS.memoryMiB.default);
 /** What a version's sandbox has to be booted as, by an engine that grafts or one that can't. */
 export function versionKeyOf(
 	{ base, layers }: ImageReference,
-	manifest: Pick<Manifest, "runtime" | "memoryMiB">,
+	manifest: Pick<Manifest, "runtime" | "memoryMiB" | "network">,
 	grafts: boolean,
 ): BootKey {
 	const key = bootKeyOf(base, manifest);
-	return grafts ? key : { ...key, own: layers };
+	return grafts ? key : { ...key, own: layers, network: manifest.network };
 }
 
 /** What sandboxes of a base are booted as which take any version of it. A version pins its base. */
-export function bootKeyOf(base: Base, { runtime, memoryMiB }: Pick<Manifest, "runtime" | "memoryMiB">): BootKey {
+export function bootKeyOf(base: Base, { runtime, memoryMiB, network }: Pick<Manifest, "runtime" | "memoryMiB" | "network">): BootKey {
 	const language = languageOf(runtime);
-	return { kind: "function", base, language, memoryClass: language === "python" ? PYTHON_CLASS : memoryClassOf(memoryMiB) };
+	return {
+		kind: "function",
+		base,
+		language,
+		memoryClass: language === "python" ? PYTHON_CLASS : memoryClassOf(memoryMiB),
+		network: network === "host" ? "host" : "none",
+	};
 }
 
 /** What is started in it, with V8's heap where there is one. */
@@ -63,7 +72,7 @@ export function programOf({ language, memoryClass }: BootKey): SandboxProgram {
 
 /** @param own layers that a build needs, where they can't be grafted later */
 export function buildKeyOf(base: Base, own: readonly Layer[] = []): BootKey {
-	const key: BootKey = { kind: "build", base, language: "node", memoryClass: BUILD.memoryMiB };
+	const key: BootKey = { kind: "build", base, language: "node", memoryClass: BUILD.memoryMiB, network: "none" };
 	return own.length === 0 ? key : { ...key, own };
 }
 

@@ -12,7 +12,7 @@ const EVIDENCE: Evidence = {
 	exitCode: undefined,
 	oomKills: 0,
 	peakMemoryBytes: 30 * MIB,
-	limits: prewarmLimitsOf({ kind: "function", base: BASE, language: "node", memoryClass: 128 }),
+	limits: prewarmLimitsOf({ kind: "function", base: BASE, language: "node", memoryClass: 128, network: "none" }),
 	program: { language: "node", ...HEAP },
 };
 const violation = new Error("a frame that nobody asked for");

@@ -10,6 +10,7 @@ const BOOT: BootRequest = {
 	kind: "function",
 	program: { language: "node", oldSpaceMiB: 68, semiSpaceMiB: 4 },
 	limits: { memoryBytes: 128 * MIB, cpuMilli: 1500, pids: 64, tmpfsBytes: 64 * MIB, tmpfsInodes: 1024 },
+	network: "none",
 };
 const PLACE: SandboxPlace = {
 	rootfs: "/data/bases/1",

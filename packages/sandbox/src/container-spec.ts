@@ -26,6 +26,9 @@ export interface SandboxPlace {
 	readonly arch: "x64" | "arm64";
 }
 
+/** The network's is left out where the operator permits the host's own. */
+const NAMESPACES = ["pid", "mount", "ipc", "uts", "network", "cgroup", "user"] as const;
+
 /** A CPU limit as a quota per period; never below the kernel's 1 ms. */
 export function cpuQuotaUs(cpuMilli: number): number {
 	return Math.max(1000, Math.round((cpuMilli * CPU_PERIOD_US) / 1000));
@@ -77,7 +80,7 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 		linux: {
 			rootfsPropagation: "rslave",
 			cgroupsPath: place.cgroup,
-			namespaces: ["pid", "mount", "ipc", "uts", "network", "cgroup", "user"].map((type) => ({ type })),
+			namespaces: NAMESPACES.filter((type) => type !== "network" || boot.network !== "host").map((type) => ({ type })),
 			uidMappings: idMapping,
 			gidMappings: idMapping,
 			resources: {

@@ -1,4 +1,4 @@
-import type { BootAnswer, BootRequest, Digest, HostReport, SandboxExit, SpecialiseRequest } from "@berth/contracts";
+import type { BootAnswer, BootRequest, Digest, HostReport, SandboxExit, SpecialiseAnswer, SpecialiseRequest } from "@berth/contracts";
 
 /**
  * What makes containers. A method that rejects is a failure of the platform: the sandbox it was
@@ -17,8 +17,8 @@ export interface SandboxEngine {
 	dropLayers(unusedForMs: number): Promise<number>;
 	/** Starts a sandbox's container, with its function's own layers in place if there are some; resolves when it runs (its agent connects by itself). */
 	boot(request: BootRequest): Promise<BootAnswer>;
-	/** Grafts a function's layers into a booted sandbox and sets its limits, without a process. */
-	specialise(request: SpecialiseRequest): Promise<void>;
+	/** Grafts a function's layers into a booted sandbox, sets its limits and connects it to its network, without a process. */
+	specialise(request: SpecialiseRequest): Promise<SpecialiseAnswer>;
 	/** Resolves when nothing of the sandbox runs any more. Idempotent. */
 	kill(sandbox: string): Promise<void>;
 	/** Kills if needed and removes everything. Idempotent. */

@@ -4,9 +4,9 @@ import { Floors, type FloorsOptions } from "./floors.js";
 import type { Sandbox } from "./sandbox.js";
 import { BASE, OTHER_BASE } from "./testing/versions.js";
 
-const KEY: BootKey = { kind: "function", base: BASE, language: "node", memoryClass: 128 };
-const OTHER: BootKey = { kind: "function", base: OTHER_BASE, language: "node", memoryClass: 128 };
-const BUILD: BootKey = { kind: "build", base: BASE, language: "node", memoryClass: 1024 };
+const KEY: BootKey = { kind: "function", base: BASE, language: "node", memoryClass: 128, network: "none" };
+const OTHER: BootKey = { kind: "function", base: OTHER_BASE, language: "node", memoryClass: 128, network: "none" };
+const BUILD: BootKey = { kind: "build", base: BASE, language: "node", memoryClass: 1024, network: "none" };
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());

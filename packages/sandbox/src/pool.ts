@@ -463,7 +463,7 @@ export class Pool {
 
 	#setFloors(count: number): void {
 		for (const runtime of RUNTIMES) {
-			const key = bootKeyOf(this.#options.bases[runtime], { runtime, memoryMiB: LIMITS.memoryMiB.default });
+			const key = bootKeyOf(this.#options.bases[runtime], { runtime, memoryMiB: LIMITS.memoryMiB.default, network: "none" });
 			this.#floors.set(key, runtime === MAIN_RUNTIME ? count : Math.min(1, count));
 		}
 	}

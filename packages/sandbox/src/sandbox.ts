@@ -91,6 +91,7 @@ export class Sandbox {
 	#body: Body | undefined;
 	#talk: Conversation | undefined;
 	#specialisation: Specialisation | undefined;
+	#address: string | undefined;
 	#removed = false;
 	#killed = false;
 	#preloaded = false;
@@ -120,6 +121,11 @@ export class Sandbox {
 		return this.#specialisation;
 	}
 
+	/** What it is called on its network of functions, if it is on one. */
+	get address(): string | undefined {
+		return this.#address;
+	}
+
 	get limits(): SandboxLimits {
 		return this.#limits;
 	}
@@ -147,7 +153,9 @@ export class Sandbox {
 			program: this.#program,
 			limits: this.#limits,
 			...(this.bootKey.own === undefined ? {} : { own: this.bootKey.own.map(({ digest }) => digest) }),
+			network: this.bootKey.network,
 		});
+		this.#address = booted.address;
 		const cgroup = new CgroupReader(booted.cgroup);
 		const freezer = new Freezer(booted.cgroup);
 		this.#body = { talk, logs: logsOf(booted, freezer), cgroup, meter: new UsageMeter(cgroup), freezer, restingTasks: 0 };
@@ -176,7 +184,9 @@ export class Sandbox {
 		logs.begin();
 		try {
 			if (this.bootKey.own === undefined) {
-				await this.#engine.specialise({ sandbox: this.id, layers: target.image.layers.map(({ digest }) => digest), limits });
+				const layers = target.image.layers.map(({ digest }) => digest);
+				const { address } = await this.#engine.specialise({ sandbox: this.id, layers, limits, network: target.manifest.network });
+				this.#address = address;
 				this.#limits = limits;
 			}
 		} catch (error) {
@@ -197,7 +207,7 @@ export class Sandbox {
 
 	/** Grafts layers into a build sandbox, which stays what it is. @throws Error of the engine's */
 	async graft(layers: readonly Digest[]): Promise<void> {
-		await this.#engine.specialise({ sandbox: this.id, layers, limits: this.#limits });
+		await this.#engine.specialise({ sandbox: this.id, layers, limits: this.#limits, network: "none" });
 	}
 
 	/** Runs one attempt. Never rejects for what the function does. @param respond answers what a build asks meanwhile */

@@ -18,7 +18,7 @@ const OTHERS: Readonly<Record<keyof typeof SPECIALISATION, ManifestInput>> = {
 	timeoutMs: { timeoutMs: 1000 },
 	tmpfsMiB: { tmpfsMiB: 8 },
 	concurrency: { concurrency: 1 },
-	network: {},
+	network: { network: "internet" },
 	env: { env: { A: "1" } },
 	reuse: { reuse: "never" },
 	scratch: { scratch: "fresh" },

@@ -17,7 +17,7 @@ export const SPECIALISATION: Readonly<Record<keyof Manifest, { readonly binding:
 	timeoutMs: { binding: "policy", how: "the worker's clock" },
 	tmpfsMiB: { binding: "specialised", how: "remount of the sandbox's tmpfs" },
 	concurrency: { binding: "policy", how: "the pool's count per version" },
-	network: { binding: "boot", how: "the network namespace; only `none` so far" },
+	network: { binding: "specialised", how: "a wire to the network namespace that it has; only `host` is booted" },
 	env: { binding: "specialised", how: "over the agent's socket" },
 	reuse: { binding: "policy", how: "the pool retires after so many invocations" },
 	scratch: { binding: "specialised", how: "the agent empties /tmp between invocations" },

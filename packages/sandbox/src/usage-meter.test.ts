@@ -7,7 +7,7 @@ import { FakeCgroup } from "./testing/fake-cgroup.js";
 import { BASE } from "./testing/versions.js";
 import { UsageMeter } from "./usage-meter.js";
 
-const LIMITS = prewarmLimitsOf({ kind: "function", base: BASE, language: "node", memoryClass: 128 });
+const LIMITS = prewarmLimitsOf({ kind: "function", base: BASE, language: "node", memoryClass: 128, network: "none" });
 
 const directory = temporaryDirectory();
 let cgroup: FakeCgroup;

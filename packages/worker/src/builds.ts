@@ -15,6 +15,8 @@ export interface BuildsOptions {
 	readonly builder: ImageBuilder;
 	readonly metrics: WorkerMetrics;
 	readonly log: Logger;
+	/** Why no function may have a network on this node; undefined when it may. */
+	readonly networkMissing: string | undefined;
 	/** Brings a version's layers to where sandboxes find them, so that the first invocation needn't. */
 	readonly warmLayers: (version: Version) => Promise<void>;
 }
@@ -83,6 +85,7 @@ export class Builds {
 	async #build(version: Version, said: VersionLog): Promise<void> {
 		const { functions, artifacts, builder, metrics, warmLayers } = this.#options;
 		this.#started++;
+		if (await this.#lacksNetwork(version, said)) return;
 		const layers = await this.#layersOfBefore(version);
 		const result = await (layers === undefined
 			? builder.build(version, () => artifacts.sources.get(version.source.digest), said)
@@ -109,6 +112,18 @@ export class Builds {
 		const { functions, artifacts } = this.#options;
 		if (rebasedFrom === undefined || (await artifacts.sources.has(source.digest))) return undefined;
 		return (await functions.getVersion(project, name, rebasedFrom))?.image;
+	}
+
+	/** Said when it is deployed, not by every invocation. */
+	async #lacksNetwork(version: Version, said: VersionLog): Promise<boolean> {
+		const { networkMissing } = this.#options;
+		const { network } = version.manifest;
+		if (networkMissing === undefined || network === "none" || network === "host") return false;
+		const message = `This node has no networks for functions: ${networkMissing}.`;
+		const failure = { code: "network_unavailable", phase: "check", message, diagnostics: [] } as const;
+		said.failure(failure);
+		await this.#fail(version, failure, { durationMs: 0, phases: {}, layers: [], warnings: [] });
+		return true;
 	}
 
 	async #giveUp(version: Version, why: string): Promise<void> {

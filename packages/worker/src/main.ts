@@ -84,7 +84,8 @@ const builder = new ImageBuilder({
 	onMend: (name, err) =>
 		log.error({ err, image: name }, "the manifest of an image couldn't be read; it is made again, or its name removed"),
 });
-const builds = new Builds({ functions, artifacts, builder, metrics, log, warmLayers: ensureLayers });
+const { networks } = await engine.host();
+const builds = new Builds({ functions, artifacts, builder, metrics, log, warmLayers: ensureLayers, networkMissing: networks.missing });
 const attempts = new Attempts({ node, pool, versions: new ReadyVersions(functions), artifacts, metrics, onTrouble, remap });
 const incarnation = randomUUID();
 const invocationSource = await openInvocationSource({ durableUrl, fastUrl, nodeId: node, incarnation, logger: log });

@@ -5,6 +5,7 @@ import { allNeededThere, type Check, failed } from "./check.js";
 import { checkDataDirectory } from "./data-directory.js";
 import { checkKernel } from "./kernel.js";
 import { checkMemory, checkPort, checkRoot } from "./machine.js";
+import { checkNetworks } from "./networks.js";
 import { checkPrograms } from "./programs.js";
 import { checkRedisServers } from "./redis-settings.js";
 import { checkRegistries } from "./registries.js";
@@ -26,6 +27,7 @@ export async function examine(settings: Settings): Promise<Examination> {
 		() => checkKernel(isRoot),
 		() => checkCgroups(),
 		() => checkPrograms(settings),
+		async () => (isRoot ? await checkNetworks(settings) : []),
 		() => checkDataDirectory(settings),
 		() => checkRedisServers(settings, stack.isUp),
 		() => checkRegistries(settings),

@@ -13,6 +13,7 @@ import {
 	type HostReport,
 	type InvokeHead,
 	type SandboxExit,
+	type SpecialiseAnswer,
 	type SpecialiseHead,
 	type SpecialiseRequest,
 	TO_AGENT,
@@ -92,7 +93,7 @@ export class FakeEngine implements SandboxEngine {
 	}
 
 	host(): Promise<HostReport> {
-		return Promise.resolve({ cgroups: "v2", ociRuntime: "none", ociRuntimeVersion: "0" });
+		return Promise.resolve({ cgroups: "v2", ociRuntime: "none", ociRuntimeVersion: "0", networks: { gateway: "198.19.0.1" } });
 	}
 
 	dropLayers(): Promise<number> {
@@ -124,9 +125,9 @@ export class FakeEngine implements SandboxEngine {
 		return { stdout: this.#fifo, stderr: this.#fifo, cgroup: cgroup.paths };
 	}
 
-	specialise(request: SpecialiseRequest): Promise<void> {
+	specialise(request: SpecialiseRequest): Promise<SpecialiseAnswer> {
 		this.specialisations.push(request);
-		return Promise.resolve();
+		return Promise.resolve({});
 	}
 
 	async kill(sandbox: string): Promise<void> {

@@ -125,7 +125,7 @@ describe("what is believed of layers", () => {
 		present.add(digest("1"));
 		expect(await looks(1)).toBe(1);
 		const limits = { memoryBytes: 1, cpuMilli: 1, pids: 1, tmpfsBytes: 1, tmpfsInodes: 1 };
-		await expect(engine.specialise({ sandbox: "x", layers: [digest("1")], limits })).rejects.toThrow("isn't in the store");
+		await expect(engine.specialise({ sandbox: "x", layers: [digest("1")], limits, network: "none" })).rejects.toThrow("isn't in the store");
 		present.delete(digest("1"));
 		await engine.ensureLayers([digest("1")], layer(5));
 		expect(asked).toEqual(["1 5", "1 end"]);

@@ -1,4 +1,4 @@
-import type { BootAnswer, BootRequest, Digest, HostReport, SandboxExit, SpecialiseRequest } from "@berth/contracts";
+import type { BootAnswer, BootRequest, Digest, HostReport, SandboxExit, SpecialiseAnswer, SpecialiseRequest } from "@berth/contracts";
 import { LAUNCHER_BOUNDS, LAYER_LEASE_MS } from "@berth/contracts";
 import type { LayerSource, SandboxEngine } from "../../engine.js";
 import { LauncherConnection } from "./launcher-connection.js";
@@ -41,8 +41,8 @@ export class OciEngine implements SandboxEngine {
 		return this.#withLayers([...request.base, ...(request.own ?? [])], () => this.#launcher.request("boot", request));
 	}
 
-	async specialise(request: SpecialiseRequest): Promise<void> {
-		await this.#withLayers(request.layers, () => this.#launcher.request("specialise", request));
+	async specialise(request: SpecialiseRequest): Promise<SpecialiseAnswer> {
+		return await this.#withLayers(request.layers, () => this.#launcher.request("specialise", request));
 	}
 
 	async kill(sandbox: string): Promise<void> {

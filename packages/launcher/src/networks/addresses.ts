@@ -1,0 +1,42 @@
+import { SANDBOX_RESOLVER } from "@berth/contracts";
+
+/**
+ * Addresses that sandboxes see come from the block that RFC 2544 keeps for benchmarks: no host on the Internet has
+ * one, and hardly anybody's own network.
+ */
+export const ADDRESSES = {
+	/** All of them; no sandbox reaches another by one. */
+	block: "198.18.0.0/15",
+	/** The half that sandboxes have. */
+	sandboxes: "198.18.0.0/16",
+	/** What every sandbox's resolv.conf names. */
+	resolver: SANDBOX_RESOLVER,
+	/** What every name leads to on a network of functions. */
+	functions: "198.18.0.1",
+} as const;
+
+const SANDBOXES = 0xffff;
+/** Below are those that mean something else. */
+const FIRST = 256;
+
+/** Addresses for sandboxes, each once: who was given one lately comes last. */
+export class SandboxAddresses implements Iterable<Buffer> {
+	#last: number;
+
+	/** @param start where it begins, so that two stacks of a machine don't go along together */
+	constructor(start: number) {
+		this.#last = start % SANDBOXES;
+	}
+
+	*[Symbol.iterator](): Generator<Buffer, undefined> {
+		for (let tries = 0; tries < SANDBOXES; tries++) {
+			this.#last = this.#last >= SANDBOXES - 1 ? FIRST : Math.max(FIRST, this.#last + 1);
+			yield Buffer.from([198, 18, this.#last >> 8, this.#last & 0xff]);
+		}
+	}
+}
+
+/** `198.18.1.2` */
+export function addressText(address: Buffer): string {
+	return address.join(".");
+}
