@@ -20,6 +20,8 @@ const NEEDS = [
 	{ package: "nftables", what: "the rules of functions' networks", there: () => findProgram("nft") !== undefined },
 	{ package: "python3-pip-whl", what: "pip, for the packages of Python functions", there: hasPip },
 	{ package: "python3", what: "the runtime of Python functions", there: hasPython },
+	{ package: "busybox", what: "the shell of custom runtimes", there: () => existsSync("/bin/busybox") },
+	{ package: "socat", what: "what makes a shell script a server", there: () => existsSync("/usr/bin/socat") },
 ];
 
 /** With its whole standard library: python3-minimal has a part of it. */
@@ -37,7 +39,7 @@ function hasPip() {
 	return spawnSync("/usr/bin/python3", ["-I", "-c", FIND_PIP]).status === 0;
 }
 
-/** An OCI runtime, the Redis server, an init and Python, from the distribution. */
+/** An OCI runtime, the Redis server, an init, Python and a shell, from the distribution. */
 export const debianPackages = {
 	title: "Distribution packages",
 	plan() {
@@ -57,6 +59,8 @@ export const debianPackages = {
 const TEST_NEEDS = [
 	{ package: "skopeo", what: "reads image layouts", there: () => findProgram("skopeo") !== undefined },
 	{ package: "openssl", what: "makes a certificate", there: () => findProgram("openssl") !== undefined },
+	{ package: "gcc", what: "compiles the example in C", there: () => findProgram("cc") !== undefined },
+	{ package: "libc6-dev", what: "the C library to link", there: () => existsSync("/usr/include/stdio.h") },
 	{ package: "iproute2", what: "makes network devices", there: () => findProgram("ip") !== undefined },
 	{ package: "umoci", what: "unpacks images", there: () => findProgram("umoci") !== undefined },
 ];
@@ -134,5 +138,5 @@ function requireRoot(command) {
 }
 
 function otherDistribution() {
-	return "Install crun or runc, redis-server (6.2 or newer), Python as /usr/bin/python3 and tini's static binary as /usr/bin/tini-static with the packages of your distribution, then run this again.";
+	return "Install crun or runc, redis-server (6.2 or newer), Python as /usr/bin/python3, busybox as /bin/busybox, socat as /usr/bin/socat and tini's static binary as /usr/bin/tini-static with the packages of your distribution, then run this again.";
 }

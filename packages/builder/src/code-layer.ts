@@ -3,9 +3,9 @@ import {
 	type BuildAnswer,
 	type BuildFailure,
 	type Diagnostic,
-	type Language,
 	type Layer,
-	languageOf,
+	type PackagedLanguage,
+	packagesOf,
 	parseBuildAnswer,
 	parseBuiltFiles,
 	type SourceRequest,
@@ -50,7 +50,7 @@ export interface CodeLayerOptions {
 	readonly sandboxes: BuildSandboxes;
 	readonly dependencies: DependencyLayers;
 	/** Where each language's packages come from: URLs with a `/` at their end, which lock files name. */
-	readonly registries: Readonly<Record<Language, string>>;
+	readonly registries: Readonly<Record<PackagedLanguage, string>>;
 	readonly timeoutMs: number;
 	/** Identity of what builds: another builder makes other layers. */
 	readonly builder: string;
@@ -164,7 +164,7 @@ async function bundleIn(
 	grafted: boolean,
 	{ timeoutMs, registries }: CodeLayerOptions,
 ): Promise<Answered> {
-	const run = await sandbox.run(requestOf(version, registries[languageOf(version.manifest.runtime)], grafted), source, timeoutMs);
+	const run = await sandbox.run(requestOf(version, registries[packagesOf(version.manifest.runtime)], grafted), source, timeoutMs);
 	if (run.outcome !== "answered") return stopped(run, timeoutMs);
 	const answer = parseBuildAnswer(run.answer);
 	if (answer === undefined || answer.ok === "installed")
@@ -192,9 +192,9 @@ function filesOf({ entry, listBytes }: Extract<BuildAnswer, { ok: true }>, body:
 	const list = parseBuiltFiles(parsed(body.subarray(0, listBytes)));
 	if (list === undefined) throw new BerthError("build_platform_error", "The build gave no list of its files.");
 	let at = listBytes;
-	const files = list.map(([path, bytes]): LayerEntry => {
+	const files = list.map(([path, bytes, executable]): LayerEntry => {
 		at += bytes;
-		return { path, kind: "file", content: { bytes: body.subarray(at - bytes, at) } };
+		return { path, kind: "file", executable, content: { bytes: body.subarray(at - bytes, at) } };
 	});
 	if (at !== body.byteLength) throw new BerthError("build_platform_error", "The build's files aren't as long as it says.");
 	if (!list.some(([path]) => path === entry)) throw new BerthError("build_platform_error", "The build's entry is none of its files.");

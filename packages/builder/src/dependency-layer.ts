@@ -3,10 +3,10 @@ import {
 	BerthError,
 	type BuildFailure,
 	DEPENDENCY_LIMITS,
-	type Language,
 	type Layer,
-	languageOf,
 	MINUTE_MS,
+	type PackagedLanguage,
+	packagesOf,
 	parseBuildAnswer,
 	parseInstalledIndex,
 	type Runtime,
@@ -26,7 +26,7 @@ export interface DependencyLayersOptions {
 	readonly stores: LayerStores;
 	readonly sandboxes: BuildSandboxes;
 	/** Where each language's packages come from: URLs with a `/` at their end. */
-	readonly registries: Readonly<Record<Language, string>>;
+	readonly registries: Readonly<Record<PackagedLanguage, string>>;
 	/** Identity of what installs. */
 	readonly builder: string;
 	/** How long an installation may take, milliseconds. */
@@ -87,13 +87,13 @@ export class DependencyLayers {
 		const lock = createHash("sha256").update(installable).digest("hex");
 		const { builder, registries } = this.#options;
 		// What a list of requirements leaves open, its index decides.
-		const index = languageOf(runtime) === "python" ? [registries.python] : [];
+		const index = packagesOf(runtime) === "python" ? [registries.python] : [];
 		return layerKey("dependencies", [builder, runtime, process.platform, process.arch, lock, ...index]);
 	}
 
 	async #install(installable: Uint8Array, runtime: Runtime, key: string, listener: BuildListener): Promise<Installed> {
 		const { stores, registries, installMs: limitMs, silenceMs } = this.#options;
-		const source = packageSource(languageOf(runtime), registries);
+		const source = packageSource(packagesOf(runtime), registries);
 		const startedAt = performance.now();
 		await using spool = await stores.images.scratchFile();
 		const tell = () =>

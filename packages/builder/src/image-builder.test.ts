@@ -73,8 +73,8 @@ function dependent(needsDependencies: boolean): FakeSandbox["answer"] {
 function bundled(text: string, more: Partial<Extract<BuildAnswer, { ok: true }>> = {}): BuildRun {
 	const phases = { unpackMs: 1, bundleMs: 2, checkMs: 3 };
 	const list = JSON.stringify([
-		["index.mjs", Buffer.byteLength(text)],
-		["index.mjs.map", 2],
+		["index.mjs", Buffer.byteLength(text), false],
+		["index.mjs.map", 2, false],
 	]);
 	return {
 		outcome: "answered",
@@ -92,7 +92,7 @@ async function makeBuilder(sandboxes: BuildSandboxes, parts: readonly string[] =
 		}),
 	);
 	const base: Base = { digest: digestOfLayers(layers), layers };
-	const bases: Bases = { node24: base, node22: base, python3: base, build: base };
+	const bases: Bases = { node24: base, node22: base, python3: base, custom: base, build: base };
 	const image = await storeImage(artifacts.images, base.layers, {});
 	await artifacts.images.tag("base/node24:current", image.manifest);
 	return new ImageBuilder({

@@ -1,8 +1,8 @@
-import type { Language } from "@berth/contracts";
+import type { PackagedLanguage } from "@berth/contracts";
 
 /** Where an installation's packages come from, and how they are asked for. */
 export interface PackageSource {
-	readonly language: Language;
+	readonly language: PackagedLanguage;
 	/** The registry's URL, with a `/` at its end. */
 	readonly registry: string;
 	/** What is asked for is below this path of the registry's origin; `/` at its end. */
@@ -21,7 +21,7 @@ const PYPI_ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.s
 const PYPI = { host: "pypi.org", filesOrigin: "https://files.pythonhosted.org" } as const;
 
 /** Where a language's packages come from. */
-export function packageSource(language: Language, registries: Readonly<Record<Language, string>>): PackageSource {
+export function packageSource(language: PackagedLanguage, registries: Readonly<Record<PackagedLanguage, string>>): PackageSource {
 	const registry = registries[language];
 	const { host, pathname } = new URL(registry);
 	if (language === "node") return { language, registry, below: pathname, accept: NPM_ACCEPT };

@@ -20,6 +20,10 @@ export const SANDBOX_PATHS = {
 	agent: "/berth/agent.cjs",
 	/** A directory with a `__main__.py`. */
 	pythonAgent: "/berth/python",
+	/** What stands between the worker and a program of the function's own. */
+	bridge: "/berth/bridge.cjs",
+	/** Where such a program listens. */
+	http: "/tmp/berth.sock",
 	builder: "/berth/builder/builder.cjs",
 } as const;
 

@@ -67,7 +67,7 @@ export function parseInstalledIndex(value: unknown): readonly (readonly [path: s
 /** A source's entries, and bytecode for each. */
 const MOST_FILES = 4096;
 const builtFiles = z
-	.array(z.tuple([sourcePath, bytes]))
+	.array(z.tuple([sourcePath, bytes, z.boolean()]))
 	.min(1)
 	.max(MOST_FILES);
 

@@ -1,4 +1,4 @@
-import type { Language, Runtime } from "./manifest.js";
+import type { PackagedLanguage, Runtime } from "./language.js";
 import type { Diagnostic, SourceKind } from "./version.js";
 
 /**
@@ -29,7 +29,7 @@ export interface SourceRequest {
 export interface InstallRequest {
 	readonly step: "install";
 	/** Whose packages: npm's, or Python's. */
-	readonly language: Language;
+	readonly language: PackagedLanguage;
 	readonly registry: string;
 	/** An origin beside the registry's that has its files. */
 	readonly filesOrigin?: string;
@@ -101,5 +101,5 @@ export interface ReadReply {
 	readonly reason?: string;
 }
 
-/** A file of the code layer: its path, and how many bytes of the body are its. */
-export type BuiltFile = readonly [path: string, bytes: number];
+/** A file of the code layer: its path, how many bytes of the body are its, and whether it may be executed. */
+export type BuiltFile = readonly [path: string, bytes: number, executable: boolean];

@@ -73,7 +73,8 @@ export type SandboxKind = "function" | "build";
 /** What init starts. V8's heap, old space and semi-space in MiB, is fixed for the sandbox's life. */
 export type SandboxProgram =
 	| { readonly language: "node"; readonly oldSpaceMiB: number; readonly semiSpaceMiB: number }
-	| { readonly language: "python" };
+	| { readonly language: "python" }
+	| { readonly language: "custom" };
 
 export interface BootRequest {
 	/** `sb_` and 26 characters. */

@@ -40,8 +40,8 @@ export function keyText({ kind, base, memoryClass, network, own = [] }: BootKey)
 	return [kind, base.digest, memoryClass, JSON.stringify(network), ...own.map(({ digest }) => digest)].join(" ");
 }
 
-/** Nothing of Python is fixed by its memory: one class, the default's, becomes what any version asks for. */
-const PYTHON_CLASS = memoryClassOf(LIMITS.memoryMiB.default);
+/** Nothing of Python, or of the bridge to a program, is fixed by its memory: one class, the default's, becomes what any version asks for. */
+const ONE_CLASS = memoryClassOf(LIMITS.memoryMiB.default);
 
 /** What a version's sandbox has to be booted as, by an engine that grafts or one that can't. */
 export function versionKeyOf(
@@ -60,14 +60,14 @@ export function bootKeyOf(base: Base, { runtime, memoryMiB, network }: Pick<Mani
 		kind: "function",
 		base,
 		language,
-		memoryClass: language === "python" ? PYTHON_CLASS : memoryClassOf(memoryMiB),
+		memoryClass: language === "node" ? memoryClassOf(memoryMiB) : ONE_CLASS,
 		network: network === "host" ? "host" : "none",
 	};
 }
 
 /** What is started in it, with V8's heap where there is one. */
 export function programOf({ language, memoryClass }: BootKey): SandboxProgram {
-	return language === "python" ? { language } : { language, ...heapOf(memoryClass) };
+	return language === "node" ? { language, ...heapOf(memoryClass) } : { language };
 }
 
 /** @param own layers that a build needs, where they can't be grafted later */

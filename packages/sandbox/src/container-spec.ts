@@ -100,6 +100,8 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 function commandOf({ program, kind }: BootRequest): readonly string[] {
 	// Isolated from variables and directories of the sandbox's; its root is read-only, so it writes no bytecode.
 	if (program.language === "python") return ["/usr/bin/python3", "-I", "-B", SANDBOX_PATHS.pythonAgent];
+	// Bodies are outside of V8's heap: it only moves them, and leaves the memory to the program.
+	if (program.language === "custom") return ["/usr/bin/node", "--max-old-space-size=24", "--max-semi-space-size=1", SANDBOX_PATHS.bridge];
 	return [
 		"/usr/bin/node",
 		`--max-old-space-size=${program.oldSpaceMiB}`,

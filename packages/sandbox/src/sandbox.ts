@@ -259,9 +259,11 @@ export class Sandbox {
 
 	/**
 	 * Whether a process of the function's still runs beside init and the agent: such a sandbox isn't kept.
-	 * Node has a thread more now and then; only then is it worth the longer look.
+	 * Node has a thread more now and then; only then is it worth the longer look. How many processes a program of the
+	 * function's own has is its affair: they all rest when it does.
 	 */
 	hasStrays(): boolean {
+		if (this.#program.language === "custom") return false;
 		if (this.#body === undefined) return true;
 		const { cgroup, restingTasks } = this.#body;
 		return cgroup.tasks() > restingTasks && cgroup.processes() > OWN_PROCESSES;

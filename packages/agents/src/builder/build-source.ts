@@ -1,6 +1,14 @@
 import { existsSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { type BuildRefusal, type Diagnostic, EXTERNALS_FILE, SANDBOX_PATHS, type SourceRequest } from "@berth/contracts/agent";
+import {
+	type BuildRefusal,
+	DEFAULT_FILENAME,
+	type Diagnostic,
+	EXTERNALS_FILE,
+	languageOf,
+	SANDBOX_PATHS,
+	type SourceRequest,
+} from "@berth/contracts/agent";
 import type { Built } from "./answer.js";
 import { unpackSource } from "./archive.js";
 import { ARCHIVE_LIMITS, ArchiveError } from "./archive-rules.js";
@@ -9,6 +17,7 @@ import type { CodeCache } from "./code-cache.js";
 import { DependencyError, installableOf } from "./dependencies.js";
 import { capped } from "./diagnostics.js";
 import { type EntryFound, findEntry } from "./entry.js";
+import { wrongProgram } from "./program-file.js";
 import { checkPython, isBytecode, unfitPath } from "./python.js";
 import { failure, refused } from "./refusals.js";
 import { requirementsOf } from "./requirements.js";
@@ -31,7 +40,24 @@ export async function buildSource(request: SourceRequest, source: Uint8Array, co
 	const found = unpack(request, source);
 	if (!("entry" in found)) return refused(found);
 	const unpackMs = performance.now() - startedAt;
+	if (request.runtime === "custom") return buildCustom(found, unpackMs);
 	return request.runtime === "python3" ? await buildPython(request, found, unpackMs) : await buildNode(request, found, codeCache, unpackMs);
+}
+
+/** The files as they are, the program among them: nothing is compiled, and what it is can be seen at its beginning. */
+function buildCustom({ entry, files }: EntryFound, unpackMs: number): Built {
+	const startedAt = performance.now();
+	const unfit = unfitPath(files);
+	if (unfit !== undefined) return refused(failure("archive_rejected", "unpack", new ArchiveError(unfit, UNFIT).message));
+	const program = files.find(({ path }) => path === entry) as SourceFile;
+	const problem = wrongProgram(program);
+	if (problem !== undefined) return refused(failure("no_handler", "check", problem));
+	const phases = { unpackMs, bundleMs: 0, checkMs: performance.now() - startedAt };
+	return {
+		answer: { ok: true, entry, needsDependencies: false, warnings: [], phases },
+		// Whoever packed it on a system without such modes means it to be executed, too.
+		files: files.map((file) => (file === program ? { ...file, executable: true } : file)),
+	};
 }
 
 async function buildNode(request: SourceRequest, found: EntryFound, codeCache: CodeCache, unpackMs: number): Promise<Built> {
@@ -113,8 +139,8 @@ function withBytecode(sources: readonly SourceFile[], workspace: Workspace): rea
 }
 
 function unpack({ kind, filename, entry, runtime }: SourceRequest, source: Uint8Array): EntryFound | BuildRefusal {
-	const language = runtime === "python3" ? "python" : "node";
-	const name = filename ?? (language === "python" ? "index.py" : "index.ts");
+	const language = languageOf(runtime);
+	const name = filename ?? DEFAULT_FILENAME[language];
 	try {
 		const found = findEntry(unpackSource(kind, name, source), kind === "file" ? name : entry, language);
 		return typeof found === "string" ? failure("no_handler", "unpack", found) : found;

@@ -64,7 +64,7 @@ function python(args: readonly string[], directory: string, until: number): Prom
 
 /** Bytecode that is held against no source, as of code. What isn't for this Python, now and then a package's file, has none. */
 function compile(directory: string, until: number): Promise<End> {
-	const options = ["-qq", "--invalidation-mode", "unchecked-hash", "-s", directory, "-p", SANDBOX_PATHS.code];
+	const options = ["-qq", "-f", "--invalidation-mode", "unchecked-hash", "-s", directory, "-p", SANDBOX_PATHS.code];
 	return python(["-m", "compileall", ...options, join(directory, PYTHON_PACKAGES)], directory, until);
 }
 

@@ -1,7 +1,16 @@
 import { readFile, stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { ApiError, type Client, type DeployOptions } from "@berth/client";
-import { buildError, type DeployAnswer, type InlineDeployInput, LIVE, type ManifestInput, problemOf, type Version } from "@berth/contracts";
+import {
+	buildError,
+	DEFAULT_FILENAME,
+	type DeployAnswer,
+	type InlineDeployInput,
+	LIVE,
+	type ManifestInput,
+	problemOf,
+	type Version,
+} from "@berth/contracts";
 import { CommandFailure, EXIT, type ExitCode } from "../exit-codes.js";
 import { parseDurationMs } from "../input/durations.js";
 import {
@@ -54,7 +63,10 @@ export function registerDeploy({ program, action }: Registrar): void {
 		.option("--env <KEY=VALUE>", "an environment variable; may be repeated", addVariable, {})
 		.option("--env-file <file>", "a file of KEY=VALUE lines")
 		.option("--reuse <how>", "version, never, or invocations per sandbox", parseReuse)
-		.option("--runtime <runtime>", "node24, node22 or python3 (default: node24; python3 for a .py file)")
+		.option(
+			"--runtime <runtime>",
+			"node24, node22, python3 or custom (default: node24; python3 for a .py file, custom for one named bootstrap)",
+		)
 		.option("--manifest <file>", `a manifest instead of the directory's ${MANIFEST_FILE}`)
 		.option("--no-cache", "make its layers anew, and a version though nothing changed")
 		.option("--no-wait", "return when the version is queued")
@@ -93,7 +105,7 @@ interface Source {
 async function readSource(path: string, options: DeployCommandOptions): Promise<Source> {
 	const isDirectory = await kindOf(path);
 	const file = await manifestFile(path, isDirectory, options);
-	const manifest = { ...(path.endsWith(".py") ? { runtime: "python3" as const } : {}), ...(await mergeManifest(file.manifest, options)) };
+	const manifest = { ...runtimeFor(path), ...(await mergeManifest(file.manifest, options)) };
 	const name = nameFor(path, options.name ?? file.name);
 	if (isDirectory) {
 		const { bytes } = await packDirectory(path);
@@ -101,6 +113,12 @@ async function readSource(path: string, options: DeployCommandOptions): Promise<
 	}
 	const deploy = inlineOf(manifest, path, await readFile(path, "utf8"));
 	return { send: (client, how) => client.deploy(name, deploy, how) };
+}
+
+/** What a file's name says about its runtime; the manifest may say something else. */
+function runtimeFor(path: string): ManifestInput {
+	if (path.endsWith(".py")) return { runtime: "python3" };
+	return basename(path) === DEFAULT_FILENAME.custom ? { runtime: "custom" } : {};
 }
 
 async function kindOf(path: string): Promise<boolean> {
