@@ -12,15 +12,14 @@ import {
 	type Version,
 } from "@berth/contracts";
 import { type ArtifactStore, openArtifactStore } from "@berth/registry";
+import { readFromLayer } from "@berth/registry/layer-reader";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Bases } from "./bases.js";
 import type { BuildListener } from "./build-listener.js";
 import type { BuildRun, BuildSandbox, BuildSandboxes, Respond } from "./build-sandbox.js";
-import { codeLayerKey } from "./code-layer.js";
 import { type BuildResult, ImageBuilder } from "./image-builder.js";
 import { storeImage } from "./oci-image.js";
 import { digestOfLayers, placeInImage } from "./stored-layer.js";
-import { readFromLayer } from "./tar-reader.js";
 
 let directory: string;
 let artifacts: ArtifactStore;
@@ -67,7 +66,7 @@ function dependent(needsDependencies: boolean): FakeSandbox["answer"] {
 	return (source, request) =>
 		request.step === "source" && request.grafted
 			? bundled(Buffer.from(source).toString(), { needsDependencies })
-			: { outcome: "answered", answer: { ok: "dependencies" }, body: Buffer.from("what to install") };
+			: { outcome: "answered", answer: { ok: "dependencies", locked: true }, body: Buffer.from("what to install") };
 }
 
 function bundled(text: string, more: Partial<Extract<BuildAnswer, { ok: true }>> = {}): BuildRun {
@@ -100,7 +99,12 @@ async function makeBuilder(sandboxes: BuildSandboxes, parts: readonly string[] =
 		stores: artifacts,
 		sandboxes,
 		timeoutMs: 1000,
-		registries: { node: "http://registry/", python: "http://index/simple/" },
+		sourcesOf: async (_project, language) => ({
+			language,
+			registries: [{ url: "http://registry/", scopes: [] }],
+			logins: new Map(),
+			redirects: [],
+		}),
 		installMs: 1000,
 		silenceMs: 1000,
 		findVersion: async (project, name, number) => recorded.get(`${project}/${name}:${number}`),
@@ -479,21 +483,4 @@ test("a build looks for the base's layers, and says which one isn't there", asyn
 	const [layer] = (await built(builder, versionOf(1), "one")).base.layers;
 	await artifacts.images.removeBlob(layer?.digest as Digest);
 	await expect(builder.build(versionOf(2), sourceOf("one"))).rejects.toMatchObject({ code: "build_platform_error" });
-});
-
-test("the key of a code layer depends on what the bundle does, and on nothing else", () => {
-	const version = versionOf(1);
-	const key = (more: Partial<Version>, builder = "b") => codeLayerKey({ ...version, ...more }, builder);
-	const same = key({});
-	expect(key({ number: 9, createdAt: "later", manifest: { ...version.manifest, memoryMiB: 512, env: { A: "1" } } })).toBe(same);
-	const others = [
-		key({}, "another"),
-		key({ manifest: { ...version.manifest, runtime: "node22" } }),
-		key({ manifest: { ...version.manifest, entry: "a.ts" } }),
-		key({ manifest: { ...version.manifest, external: ["a"] } }),
-		key({ source: { ...version.source, filename: "index.js" } }),
-		key({ source: { ...version.source, kind: "zip" } }),
-		key({ source: { ...version.source, digest: `sha256:${"f".repeat(64)}` } }),
-	];
-	expect(new Set([same, ...others]).size).toBe(8);
 });

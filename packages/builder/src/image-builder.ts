@@ -7,6 +7,8 @@ import {
 	type ImageReference,
 	type Layer,
 	type LayerReport,
+	type PackagedLanguage,
+	packagesOf,
 	type Version,
 } from "@berth/contracts";
 import { type Bases, builderIdentities } from "./bases.js";
@@ -23,7 +25,9 @@ import {
 import { DependencyLayers } from "./dependency-layer.js";
 import { imageLabels } from "./image-labels.js";
 import { imageTag, parseImageTag } from "./image-tag.js";
+import { LockLayers } from "./lock-layer.js";
 import { storeImage } from "./oci-image.js";
+import type { PackageSources } from "./package-sources.js";
 
 /** What became of a build. A source that doesn't build is a value. */
 export type BuildResult =
@@ -36,12 +40,14 @@ export type BuildResult =
 	  }
 	| { readonly ok: false; readonly failure: BuildFailure; readonly report: BuildReport };
 
-export interface ImageBuilderOptions extends Omit<CodeLayerOptions, "builder" | "dependencies"> {
+export interface ImageBuilderOptions extends Omit<CodeLayerOptions, "builder" | "dependencies" | "locks"> {
 	/** How long an installation of dependencies may take, milliseconds. */
 	readonly installMs: number;
 	/** How long the package registry may say nothing, milliseconds. */
 	readonly silenceMs: number;
 	readonly bases: Bases;
+	/** Where a project's packages come from. */
+	readonly sourcesOf: (project: string, language: PackagedLanguage) => Promise<PackageSources>;
 	/** A version as it is recorded; undefined when it was deleted. */
 	readonly findVersion: (project: string, name: string, number: number) => Promise<Version | undefined>;
 	/** Told of an image whose manifest is missing or corrupt, before it is made again. */
@@ -62,7 +68,8 @@ export class ImageBuilder {
 	constructor(options: ImageBuilderOptions) {
 		this.#options = options;
 		const { code, dependencies } = builderIdentities(options.bases);
-		this.#layers = { ...options, builder: code, dependencies: new DependencyLayers({ ...options, builder: dependencies }) };
+		const parts = { ...options, builder: dependencies };
+		this.#layers = { ...options, builder: code, dependencies: new DependencyLayers(parts), locks: new LockLayers(parts) };
 	}
 
 	/**
@@ -72,17 +79,20 @@ export class ImageBuilder {
 	 */
 	async build(version: Version, source: () => Promise<Uint8Array>, listener: BuildListener = SILENT): Promise<BuildResult> {
 		const startedAt = performance.now();
-		const options: CodeLayerBuild = { ...this.#layers, listener };
+		const sources = await this.#options.sourcesOf(version.project, packagesOf(version.manifest.runtime));
+		const options: CodeLayerBuild = { ...this.#layers, sources, listener };
 		for (const layer of baseReport(this.#options.bases[version.manifest.runtime])) listener.line(layerLine(layer));
-		const make = () => this.#single(version, () => this.#made(version, source, options, startedAt));
+		// Equal sources are the same to builds of one project.
+		const key = `${version.project} ${codeLayerKey(version, options.builder, sources.owner)}`;
+		const make = () => this.#single(key, () => this.#made(version, source, options, startedAt));
 		if (version.noCache === true) return await make();
 		for (;;) {
 			const known = await this.#holding(async () => {
 				const code = await findCodeLayer(version, options);
-				return code && (await this.#assemble(version, code, options, startedAt));
+				return code && (await this.#assemble(version, code, listener, startedAt));
 			});
 			if (known !== undefined) return known;
-			const other = this.#underWay.get(this.#keyOf(version));
+			const other = this.#underWay.get(key);
 			if (other === undefined) return await make();
 			listener.line({ kind: "step", text: "waiting for another build, which makes the same code layer" });
 			const result = await other;
@@ -104,18 +114,12 @@ export class ImageBuilder {
 			}
 			const [code, dependencies] = [...layers].reverse() as [Layer, Layer?];
 			const used = dependencies === undefined ? {} : { dependencies: { layer: dependencies, inImage: true, cached: true } };
-			return await this.#assemble(
-				version,
-				{ layer: code, entry, ...used, cached: true, warnings: [], phases: {} },
-				{ ...this.#layers, listener },
-				startedAt,
-			);
+			return await this.#assemble(version, { layer: code, entry, ...used, cached: true, warnings: [], phases: {} }, listener, startedAt);
 		});
 	}
 
 	/** Who asks for the same while `build` goes on waits for it. */
-	async #single(version: Version, build: () => Promise<BuildResult>): Promise<BuildResult> {
-		const key = this.#keyOf(version);
+	async #single(key: string, build: () => Promise<BuildResult>): Promise<BuildResult> {
 		const work = build();
 		// To others it is only that it is over: who is to blame for what, each finds out for itself.
 		const over = work.catch(() => undefined);
@@ -127,17 +131,14 @@ export class ImageBuilder {
 		}
 	}
 
-	/** What a project's builds of equal sources have in common. */
-	#keyOf(version: Version): string {
-		return `${version.project} ${codeLayerKey(version, this.#layers.builder)}`;
-	}
-
 	async #made(version: Version, source: () => Promise<Uint8Array>, options: CodeLayerBuild, startedAt: number): Promise<BuildResult> {
 		// A sandbox takes its time, and a tenant can draw it out: nothing is held meanwhile.
 		const made = await bundle(version, await source(), options);
 		if ("code" in made)
 			return { ok: false, failure: made, report: { durationMs: performance.now() - startedAt, phases: {}, layers: [], warnings: [] } };
-		return await this.#holding(async () => this.#assemble(version, await storeCodeLayer(version, made, options), options, startedAt));
+		return await this.#holding(async () =>
+			this.#assemble(version, await storeCodeLayer(version, made, options), options.listener, startedAt),
+		);
 	}
 
 	/** Removes the names of a function's images, and what nothing needs any more. */
@@ -203,21 +204,23 @@ export class ImageBuilder {
 		return await work();
 	}
 
-	async #assemble(version: Version, code: CodeLayer, { listener }: CodeLayerBuild, startedAt: number): Promise<BuildResult> {
+	async #assemble(version: Version, code: CodeLayer, listener: BuildListener, startedAt: number): Promise<BuildResult> {
 		const { stores, bases } = this.#options;
 		for (const line of linesOf(code)) listener.line(line);
 		const imageAt = performance.now();
 		const base = bases[version.manifest.runtime];
 		await this.#lookFor(base);
-		const { dependencies } = code;
+		const { dependencies, lock } = code;
 		const layers = dependencies?.inImage === true ? [dependencies.layer, code.layer] : [code.layer];
 		const image = await storeImage(stores.images, [...base.layers, ...layers], imageLabels(version, base, code.entry));
 		await stores.images.tag(imageTag(version), image.manifest, version.createdAt);
-		if (dependencies?.inImage === false) await this.#keep(dependencies.layer, version);
+		const beside = [...(dependencies?.inImage === false ? [dependencies.layer] : []), ...(lock === undefined ? [] : [lock.layer])];
+		if (beside.length > 0) await this.#keep(beside, version);
 		const report: BuildReport = {
 			durationMs: performance.now() - startedAt,
 			phases: { ...code.phases, image: performance.now() - imageAt },
 			layers: [...baseReport(base), ...dependenciesIn(code), codeIn(code)],
+			...(lock && { lockfile: lock.report }),
 			warnings: code.warnings,
 		};
 		return { ok: true, image: { digest: image.digest, base, layers, entry: code.entry }, report, bundled: !code.cached };
@@ -231,11 +234,16 @@ export class ImageBuilder {
 		}
 	}
 
-	/** Packages that are all in the bundle aren't in the image; they stay for the version's sake: the next one has the same, most often. */
-	async #keep({ digest, sizeBytes }: Layer, version: Version): Promise<void> {
+	/**
+	 * Packages that are all in the bundle aren't in the image; they stay for the version's sake: the next one has the same,
+	 * most often. So does the lock file that they were resolved to.
+	 */
+	async #keep(layers: readonly Layer[], version: Version): Promise<void> {
 		const { images } = this.#options.stores;
-		if (!(await images.hasBlob(digest))) return;
-		const { manifest } = await storeImage(images, [{ digest, sizeBytes }], {});
+		const there = await Promise.all(layers.map(({ digest }) => images.hasBlob(digest)));
+		const kept = layers.flatMap(({ digest, sizeBytes }, i) => (there[i] === true ? [{ digest, sizeBytes }] : []));
+		if (kept.length === 0) return;
+		const { manifest } = await storeImage(images, kept, {});
 		await images.tag(dependenciesName(version), manifest);
 	}
 }

@@ -77,7 +77,12 @@ const builder = new ImageBuilder({
 	stores,
 	sandboxes: new PooledBuildSandboxes(pool),
 	timeoutMs: BUILD_MS,
-	registries: { node: settings.npmRegistry, python: settings.pypiIndex },
+	sourcesOf: async (_project, language) => ({
+		language,
+		registries: [{ url: language === "python" ? settings.pypiIndex : settings.npmRegistry, scopes: [] }],
+		logins: new Map(),
+		redirects: [],
+	}),
 	installMs: settings.install.timeoutMs,
 	silenceMs: settings.install.silenceMs,
 	findVersion: (project, name, number) => functions.getVersion(project, name, number),
