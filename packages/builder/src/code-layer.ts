@@ -3,6 +3,7 @@ import {
 	type BuildAnswer,
 	type BuildFailure,
 	type Diagnostic,
+	isImageSource,
 	type Layer,
 	type PackagedLanguage,
 	packagesOf,
@@ -11,10 +12,12 @@ import {
 	type SourceRequest,
 	type Version,
 } from "@berth/contracts";
+import type { ScratchFile } from "@berth/registry";
 import { type BuildListener, layerLine, sizeText } from "./build-listener.js";
 import type { BuildRun, BuildSandbox, BuildSandboxes } from "./build-sandbox.js";
 import type { Dependencies, DependencyLayers } from "./dependency-layer.js";
-import { findLayer, type LayerStores, layerKey, makeFunctionLayer } from "./stored-layer.js";
+import { type FetchImage, IMAGE_ENTRY, imageEntries, putImageBytes } from "./image-layer.js";
+import { findLayer, type LayerStores, layerKey, makeFunctionLayer, makeLayer } from "./stored-layer.js";
 import type { LayerEntry } from "./tar-writer.js";
 
 /** A function's own layer: of Node the bundle, its source map and its code cache; of Python its files, and bytecode. */
@@ -47,6 +50,7 @@ export interface CodeLayerOptions {
 	readonly stores: LayerStores;
 	readonly sandboxes: BuildSandboxes;
 	readonly dependencies: DependencyLayers;
+	readonly fetchImage: FetchImage;
 	/** Where each language's packages come from: URLs with a `/` at their end, which lock files name. */
 	readonly registries: Readonly<Record<PackagedLanguage, string>>;
 	readonly timeoutMs: number;
@@ -82,6 +86,8 @@ export interface Bundle {
 	readonly files: readonly LayerEntry[];
 	readonly dependencies?: UsedDependencies;
 	readonly installMs?: number;
+	/** Of an image: has its files' bytes until the layer is made. */
+	readonly spool?: ScratchFile;
 }
 
 /** Bundles a source in a sandbox, with its dependencies in it if it has some. @throws BerthError when the sandbox gives no answer that holds */
@@ -89,6 +95,7 @@ export async function bundle(version: Version, source: Uint8Array, options: Code
 	const { runtime } = version.manifest;
 	const { listener } = options;
 	let installable: Uint8Array;
+	if (isImageSource(version.source)) return await unpackImage(version, source, options);
 	listener.line({ kind: "step", text: `reading the source (${sizeText(source.byteLength)})` });
 	{
 		using sandbox = await options.sandboxes.acquire();
@@ -104,6 +111,54 @@ export async function bundle(version: Version, source: Uint8Array, options: Code
 	using sandbox = await options.sandboxes.acquire();
 	const bundled = await bundleWith(installed, sandbox, version, source, options);
 	return "code" in bundled ? bundled : { ...bundled, installMs: installed.installMs };
+}
+
+/** An image becomes one layer, a whole root file system; what a registry has is fetched first. */
+async function unpackImage(version: Version, source: Uint8Array, options: CodeLayerBuild): Promise<Bundle | BuildFailure> {
+	const { listener, stores, sandboxes, timeoutMs } = options;
+	const startedAt = performance.now();
+	let archive = source;
+	if (version.source.kind === "image-reference") {
+		const { reference } = JSON.parse(Buffer.from(source).toString()) as { reference: string };
+		listener.line({ kind: "step", text: `fetching ${reference}` });
+		try {
+			archive = await options.fetchImage(reference);
+		} catch (error) {
+			if (!(error instanceof BerthError) || !isRefusal(error.code)) throw error;
+			return { code: error.code, phase: "unpack", message: error.message, diagnostics: [] };
+		}
+	}
+	listener.line({ kind: "step", text: `unpacking the image (${sizeText(archive.byteLength)})` });
+	const spool = await stores.images.scratchFile();
+	try {
+		using sandbox = await sandboxes.acquire();
+		const request = { ...requestOf(version, "", false), kind: "image" } as const;
+		const run = await sandbox.run(request, archive, timeoutMs, async (_head, body) => {
+			await putImageBytes(spool, body);
+			return { head: {} };
+		});
+		if (run.outcome !== "answered") return failed(spool, stopped(run, timeoutMs));
+		const answer = parseBuildAnswer(run.answer);
+		if (answer?.ok === false) return failed(spool, { code: answer.code, phase: answer.phase, message: answer.message, diagnostics: [] });
+		if (answer?.ok !== "image") throw new BerthError("build_platform_error", "The build sandbox gave an answer that isn't one.");
+		const files = imageEntries(run.body, spool);
+		if ("code" in files) return failed(spool, files);
+		const phases = { unpackMs: performance.now() - startedAt, bundleMs: 0, checkMs: 0 };
+		return { answer: { ok: true, listBytes: 0, entry: IMAGE_ENTRY, needsDependencies: false, warnings: [], phases }, files, spool };
+	} catch (error) {
+		await spool[Symbol.asyncDispose]();
+		throw error;
+	}
+}
+
+async function failed(spool: ScratchFile, failure: BuildFailure): Promise<BuildFailure> {
+	await spool[Symbol.asyncDispose]();
+	return failure;
+}
+
+/** What a registry, or an image's name, is to blame for: another try would end the same. */
+function isRefusal(code: BerthError["code"]): code is "image_not_found" | "image_rejected" | "registry_failed" | "invalid_request" {
+	return code === "image_not_found" || code === "image_rejected" || code === "registry_failed" || code === "invalid_request";
 }
 
 async function bundleWith(
@@ -125,7 +180,7 @@ async function bundleWith(
 /** Stores a bundle as a layer and remembers what it was made of. Whoever asks holds the image store. */
 export async function storeCodeLayer(
 	version: Version,
-	{ answer, files, dependencies, installMs }: Bundle,
+	{ answer, files, dependencies, installMs, spool }: Bundle,
 	{ stores, builder }: CodeLayerOptions,
 ): Promise<CodeLayer> {
 	const startedAt = performance.now();
@@ -134,7 +189,9 @@ export async function storeCodeLayer(
 		...(dependencies && { dependencies: withoutCached(dependencies) }),
 		warnings: answer.warnings,
 	};
-	const layer = await makeFunctionLayer(stores, codeLayerKey(version, builder), files, note);
+	const key = codeLayerKey(version, builder);
+	await using _spool = spool;
+	const layer = await (isImageSource(version.source) ? makeLayer : makeFunctionLayer)(stores, key, files, note);
 	const { unpackMs, bundleMs, checkMs } = answer.phases;
 	const phases = {
 		unpack: unpackMs,
@@ -162,7 +219,7 @@ async function bundleIn(
 	const run = await sandbox.run(requestOf(version, registries[packagesOf(version.manifest.runtime)], grafted), source, timeoutMs);
 	if (run.outcome !== "answered") return stopped(run, timeoutMs);
 	const answer = parseBuildAnswer(run.answer);
-	if (answer === undefined || answer.ok === "installed")
+	if (answer === undefined || answer.ok === "installed" || answer.ok === "image")
 		throw new BerthError("build_platform_error", "The build sandbox gave an answer that isn't one.");
 	if (answer.ok === "dependencies") return { installable: run.body };
 	if (!answer.ok) return { code: answer.code, phase: answer.phase, message: answer.message, diagnostics: answer.diagnostics };

@@ -102,7 +102,7 @@ export class DependencyLayers {
 		listener.line({ kind: "step", text: `asked the registry ${fetches.count} times, got ${sizeText(fetches.bytes)} in ${took}` });
 		if (run.outcome !== "answered") return stopped(run, installMs);
 		const answer = parseBuildAnswer(run.answer);
-		if (answer === undefined || answer.ok === true || answer.ok === "dependencies")
+		if (answer === undefined || answer.ok === true || answer.ok === "dependencies" || answer.ok === "image")
 			throw new BerthError("build_platform_error", "The installing sandbox gave an answer that isn't one.");
 		if (!answer.ok) return { code: answer.code, phase: answer.phase, message: answer.message, diagnostics: answer.diagnostics };
 		const entries = entriesOf(run.body, spool);

@@ -93,6 +93,7 @@ async function makeBuilder(sandboxes: BuildSandboxes): Promise<ImageBuilder> {
 		sandboxes,
 		timeoutMs: 1000,
 		registries: { node: "http://registry/", python: "http://index/simple/" },
+		fetchImage: () => Promise.reject(new Error("no image is fetched")),
 		installMs: 1000,
 		silenceMs: 1000,
 		findVersion: async (project, name, number) => recorded.get(`${project}/${name}:${number}`),

@@ -28,6 +28,8 @@ export interface BootKey {
 	 * none is kept ready that could become any. Absent: a booted sandbox is given them.
 	 */
 	readonly own?: readonly Layer[];
+	/** Whether these are an image, its root. */
+	readonly ownIsRoot?: boolean;
 	/** What it is on from its boot: the host's own network, or the function's where its layers are there, too; else it comes with its function. */
 	readonly network: NetworkChoice;
 }
@@ -45,12 +47,13 @@ const ONE_CLASS = memoryClassOf(LIMITS.memoryMiB.default);
 
 /** What a version's sandbox has to be booted as, by an engine that grafts or one that can't. */
 export function versionKeyOf(
-	{ base, layers }: ImageReference,
+	{ base, layers, isImage }: ImageReference,
 	manifest: Pick<Manifest, "runtime" | "memoryMiB" | "network">,
 	grafts: boolean,
 ): BootKey {
 	const key = bootKeyOf(base, manifest);
-	return grafts ? key : { ...key, own: layers, network: manifest.network };
+	// A root can't be changed when something runs in it.
+	return grafts && isImage !== true ? key : { ...key, own: layers, ownIsRoot: isImage === true, network: manifest.network };
 }
 
 /** What sandboxes of a base are booted as which take any version of it. A version pins its base. */

@@ -152,7 +152,9 @@ export class Sandbox {
 			kind: this.bootKey.kind,
 			program: this.#program,
 			limits: this.#limits,
-			...(this.bootKey.own === undefined ? {} : { own: this.bootKey.own.map(({ digest }) => digest) }),
+			...(this.bootKey.own === undefined
+				? {}
+				: { own: this.bootKey.own.map(({ digest }) => digest), ownIsRoot: this.bootKey.ownIsRoot === true }),
 			network: this.bootKey.network,
 		});
 		this.#address = booted.address;
@@ -199,6 +201,7 @@ export class Sandbox {
 			version: target.version,
 			env: target.manifest.env,
 			scratch: target.manifest.scratch,
+			...(target.image.isImage === true ? { isImage: true } : {}),
 		};
 		const reply = await within(talk.ask(TO_AGENT.specialise, FROM_AGENT.specialised, head), startMs);
 		if (reply === undefined || "ended" in reply || reply.frame.type === FROM_AGENT.failed) throw await this.#initFailure(reply, startMs);

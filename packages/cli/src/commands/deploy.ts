@@ -36,24 +36,28 @@ import { fileFault } from "../system-errors.js";
 interface DeployCommandOptions extends ManifestOptions {
 	readonly name?: string;
 	readonly manifest?: string;
+	readonly image?: string;
 	readonly wait: boolean;
 }
 
 const HELP = `
 A file is deployed as it is; a directory is packed, without node_modules, .git
 and what its .berthignore names. A directory's ${MANIFEST_FILE} is its manifest: the
-API's fields (memoryMiB, timeoutMs, env, …) and perhaps a name.
+API's fields (memoryMiB, timeoutMs, env, …) and perhaps a name. A file that ends
+in .tar is an image: what docker save writes, or an OCI layout.
 
 Examples:
   berth deploy hello.ts
-  berth deploy ./shop --memory 256 --timeout 10s --env CURRENCY=EUR`;
+  berth deploy ./shop --memory 256 --timeout 10s --env CURRENCY=EUR
+  berth deploy --image registry.example.com/team/shop:3`;
 
 /** `berth deploy <file|dir>` */
 export function registerDeploy({ program, action }: Registrar): void {
 	program
 		.command("deploy")
 		.description("deploy a source file or directory as a function")
-		.argument("<path>", "source file or directory")
+		.argument("[path]", "source file or directory, or an image as a tar")
+		.option("--image <image>", "instead of a path: an image in a registry that the node may use")
 		.option("--name <name>", "function (default: made from the path)")
 		.option("--memory <size>", "memory and swap: 128, 256MiB, 1GiB", parseMemoryMiB)
 		.option("--cpu <cores>", "CPU: 1, 0.5, 500m", parseCpuMilli)
@@ -70,7 +74,7 @@ export function registerDeploy({ program, action }: Registrar): void {
 		.option("--no-wait", "return when the version is queued")
 		.addHelpText("after", HELP)
 		.action(
-			action(async (session: Session, options: DeployCommandOptions, path: string) => {
+			action(async (session: Session, options: DeployCommandOptions, path?: string) => {
 				const source = await readSource(path, options);
 				const { client, url } = await session.connect();
 				// For programs the answer alone, for people the build as it goes.
@@ -100,7 +104,21 @@ interface Source {
 	send(client: Client, wait: boolean): Promise<DeployAnswer>;
 }
 
-async function readSource(path: string, options: DeployCommandOptions): Promise<Source> {
+async function readSource(path: string | undefined, options: DeployCommandOptions): Promise<Source> {
+	if ((path === undefined) === (options.image === undefined))
+		throw new CommandFailure(EXIT.usage, "say what to deploy: a path, or --image with the name of one");
+	return path === undefined ? await imageSource(options.image as string, options) : await pathSource(path, options);
+}
+
+/** The function's name is made from the image's, without its registry and tag. */
+async function imageSource(image: string, options: DeployCommandOptions): Promise<Source> {
+	const file = options.manifest === undefined ? { manifest: {} } : await readManifest(options.manifest);
+	const { runtime: _, ...manifest } = await mergeManifest(file.manifest, options);
+	const name = nameFor(image.replace(/(?::[^/]*|@.*)$/, ""), options.name ?? file.name);
+	return { send: (client, wait) => client.deploy(name, { ...manifest, image }, { wait }) };
+}
+
+async function pathSource(path: string, options: DeployCommandOptions): Promise<Source> {
 	const isDirectory = await kindOf(path);
 	const file = await manifestFile(path, isDirectory, options);
 	const manifest = { ...runtimeFor(path), ...(await mergeManifest(file.manifest, options)) };
@@ -108,6 +126,10 @@ async function readSource(path: string, options: DeployCommandOptions): Promise<
 	if (isDirectory) {
 		const { bytes } = await packDirectory(path);
 		return { send: (client, wait) => client.deployArchive(name, { kind: "tar.gz", bytes, manifest }, { wait }) };
+	}
+	if (path.endsWith(".tar")) {
+		const bytes = await readFile(path);
+		return { send: (client, wait) => client.deployArchive(name, { kind: "image", bytes, manifest }, { wait }) };
 	}
 	const deploy = inlineOf(manifest, path, await readFile(path, "utf8"));
 	return { send: (client, wait) => client.deploy(name, deploy, { wait }) };
