@@ -6,5 +6,6 @@ export { imageLabels } from "./image-labels.js";
 export { type ReadImage, readForeignManifest, readImage, readImageManifest, splitLayers } from "./image-reader.js";
 export { imageTag, parseImageTag } from "./image-tag.js";
 export { ARCHITECTURE, storeImage } from "./oci-image.js";
+export type { PackageSources } from "./package-sources.js";
 export { StackRemapper } from "./stack-remapper.js";
 export { type LayerEntry, writeLayer } from "./tar-writer.js";

@@ -54,6 +54,8 @@ export interface SpecialiseHead {
 	readonly scratch: "keep" | "fresh";
 	/** Whether `entry` is an image's ImageStart, as JSON. */
 	readonly isImage?: true;
+	/** As an invocation's, before it says that it failed. */
+	readonly outputMark?: string;
 }
 
 /** How an image's program is started: what its config says. */
@@ -74,6 +76,8 @@ export interface InvokeHead {
 	readonly maxBodyBytes: number;
 	/** The most that its headers may have, as `headerBytesOf` counts. */
 	readonly maxHeaderBytes: number;
+	/** Where output comes by another way than answers: what the agent prints to stdout and stderr when it is done, before it answers. */
+	readonly outputMark?: string;
 }
 
 /** worker → agent: the caller is gone or the node drains; aborts the handler's signal. */

@@ -14,6 +14,7 @@ import {
 	type SandboxKind,
 	type SandboxLimits,
 	type SandboxProgram,
+	type VersionImage,
 } from "@berth/contracts";
 import { heapOf } from "./heap.js";
 
@@ -30,6 +31,8 @@ export interface BootKey {
 	readonly own?: readonly Layer[];
 	/** Whether these are an image, its root. */
 	readonly ownIsRoot?: boolean;
+	/** Whose they are: an engine may show it. */
+	readonly of?: VersionImage;
 	/** What it is on from its boot: the host's own network, or the function's where its layers are there, too; else it comes with its function. */
 	readonly network: NetworkChoice;
 }
@@ -45,15 +48,18 @@ export function keyText({ kind, base, memoryClass, network, own = [] }: BootKey)
 /** Nothing of Python, or of the bridge to a program, is fixed by its memory: one class, the default's, becomes what any version asks for. */
 const ONE_CLASS = memoryClassOf(LIMITS.memoryMiB.default);
 
-/** What a version's sandbox has to be booted as, by an engine that grafts or one that can't. */
+/** What a version's sandbox has to be booted as, by an engine that grafts or one that can't. @param of the version, for an engine to show */
 export function versionKeyOf(
-	{ base, layers, isImage }: ImageReference,
+	{ base, layers, digest, isImage }: ImageReference,
 	manifest: Pick<Manifest, "runtime" | "memoryMiB" | "network">,
 	grafts: boolean,
+	of?: Omit<VersionImage, "image">,
 ): BootKey {
 	const key = bootKeyOf(base, manifest);
 	// A root can't be changed when something runs in it.
-	return grafts && isImage !== true ? key : { ...key, own: layers, ownIsRoot: isImage === true, network: manifest.network };
+	if (grafts && isImage !== true) return key;
+	const own = { own: layers, ownIsRoot: isImage === true, network: manifest.network };
+	return { ...key, ...own, ...(of === undefined ? {} : { of: { ...of, image: digest } }) };
 }
 
 /** What sandboxes of a base are booted as which take any version of it. A version pins its base. */

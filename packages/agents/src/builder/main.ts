@@ -7,6 +7,7 @@ import { CodeCache } from "./code-cache.js";
 import { buildImage } from "./image/build-image.js";
 import { install } from "./install.js";
 import { installPython } from "./install-python.js";
+import { resolve } from "./resolve.js";
 
 const codeCache = new CodeCache(join(import.meta.dirname, "code-cache-compiler.cjs"));
 const PIP = join(import.meta.dirname, "pip.zip");
@@ -18,7 +19,7 @@ const WARM_REQUEST = {
 	filename: "index.ts",
 	runtime: "node24",
 	external: [],
-	registry: "",
+	registries: [],
 	grafted: false,
 } as const;
 const WARM_SOURCE = Buffer.from('import { join } from "node:path"; export default async (payload: string) => join("/", payload);');
@@ -46,5 +47,6 @@ export default {
 function run(request: BuildRequest, payload: Uint8Array): Promise<Built> {
 	if (request.step === "source" && request.kind === "image") return buildImage(payload, ask);
 	if (request.step === "source") return buildSource(request, payload, codeCache);
+	if (request.step === "resolve") return resolve(request, payload, INSTALLER, ask);
 	return request.language === "python" ? installPython(request, payload, PIP, ask) : install(request, payload, INSTALLER, ask);
 }
