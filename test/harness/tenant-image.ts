@@ -31,7 +31,7 @@ export function image(layers: readonly Buffer[], config: Config = { Entrypoint: 
 
 /** The libraries that a program links, and its loader. */
 function linkedBy(program: string): readonly string[] {
-	const said = execFileSync("ldd", [program], { encoding: "utf8" });
+	const said = execFileSync("/usr/bin/ldd", [program], { encoding: "utf8" });
 	return [...said.matchAll(/(\/\S+) \(0x/g)].map(([, path]) => path as string);
 }
 
