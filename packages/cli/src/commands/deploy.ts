@@ -138,7 +138,7 @@ async function imageSource(image: string, options: DeployCommandOptions): Promis
 	const file = options.manifest === undefined ? { manifest: {} } : await readManifest(options.manifest);
 	const { runtime: _, ...manifest } = await mergeManifest(file.manifest, options);
 	const name = nameFor(image.replace(/(?::[^/]*|@.*)$/, ""), options.name ?? file.name);
-	return { send: (client, wait) => client.deploy(name, { ...manifest, image }, { wait }) };
+	return { send: (client, how) => client.deploy(name, { ...manifest, image }, how) };
 }
 
 async function pathSource(path: string, options: DeployCommandOptions): Promise<Source> {
@@ -152,7 +152,7 @@ async function pathSource(path: string, options: DeployCommandOptions): Promise<
 	}
 	if (path.endsWith(".tar")) {
 		const bytes = await readFile(path);
-		return { send: (client, wait) => client.deployArchive(name, { kind: "image", bytes, manifest }, { wait }) };
+		return { send: (client, how) => client.deployArchive(name, { kind: "image", bytes, manifest }, how) };
 	}
 	const deploy = inlineOf(manifest, path, await readFile(path, "utf8"));
 	return { send: (client, how) => client.deploy(name, deploy, how) };
