@@ -291,6 +291,7 @@ describe("an image of a stranger's is refused", () => {
 	});
 
 	it("with layers that lie about size, digest or what they unpack to", async () => {
+		const before = (await stack.client.list()).map(({ name }) => name);
 		const { config, layers } = await ours();
 		const code = Buffer.concat([layers[2]?.bytes ?? Buffer.alloc(0), Buffer.alloc(1024)]);
 		const diffIds = (last: string) => ({ ...config, rootfs: { type: "layers", diff_ids: [...config.rootfs.diff_ids.slice(0, 2), last] } });
@@ -307,7 +308,7 @@ describe("an image of a stranger's is refused", () => {
 		const image = await plant("damaged", diffIds(digest), [...layers.slice(0, 2), plain]);
 		await writeFile(open.blobFile(digest), Buffer.concat([longer.subarray(0, -1), Buffer.from("x")]));
 		expect(await pull(image)).toMatchObject(rejected("is damaged"));
-		expect(await stack.client.list()).toHaveLength(new Set((await stack.client.images()).map((one) => one.function)).size);
+		expect((await stack.client.list()).map(({ name }) => name)).toEqual(before);
 	});
 });
 
