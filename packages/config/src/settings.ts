@@ -72,6 +72,10 @@ export const settingsSchema = z.object({
 	BERTH_SERVICE_UID: whole(1, 65_533).default(64_770),
 	/** First host uid of sandboxes: 4,096 ranges of 65,536 from here. */
 	BERTH_SANDBOX_UID_BASE: whole(65_536, 0xf000_0000).default(0x7000_0000),
+	/** What makes sandboxes: an OCI runtime directly, or a Docker Engine. */
+	BERTH_ENGINE: z.enum(["oci", "docker"]).default("oci"),
+	/** The Docker Engine's unix socket. Only with the engine `docker`. */
+	BERTH_DOCKER_SOCKET: z.string().startsWith("/", "an absolute path").default("/run/docker.sock"),
 	/** crun, runc, or a path; `auto` takes the first of them that is installed. */
 	BERTH_OCI_RUNTIME: z.string().default("auto"),
 	/** Memory that sandboxes of this node may hold together, MiB. Default: half of the machine's. */
@@ -137,6 +141,8 @@ export interface Settings {
 	readonly adminKeySha256?: string;
 	readonly serviceUid: number;
 	readonly sandboxUidBase: number;
+	readonly engine: "oci" | "docker";
+	readonly dockerSocket: string;
 	readonly ociRuntime: string;
 	readonly memoryBudgetBytes: number;
 	readonly prewarmed: number;
@@ -253,6 +259,8 @@ export function loadSettings(
 		...(value.BERTH_ADMIN_KEY_SHA256 === undefined ? {} : { adminKeySha256: value.BERTH_ADMIN_KEY_SHA256 }),
 		serviceUid: value.BERTH_SERVICE_UID,
 		sandboxUidBase: value.BERTH_SANDBOX_UID_BASE,
+		engine: value.BERTH_ENGINE,
+		dockerSocket: value.BERTH_DOCKER_SOCKET,
 		ociRuntime: value.BERTH_OCI_RUNTIME,
 		memoryBudgetBytes:
 			value.BERTH_MEMORY_MIB === undefined

@@ -14,7 +14,8 @@ import { unpackSource } from "./archive.js";
 import { ARCHIVE_LIMITS, ArchiveError } from "./archive-rules.js";
 import { type Bundle, bundleSource, hasHandler } from "./bundle.js";
 import type { CodeCache } from "./code-cache.js";
-import { DependencyError, installableOf } from "./dependencies.js";
+import { dependenciesOf, type Wanted } from "./dependencies.js";
+import { DependencyError } from "./dependency-error.js";
 import { capped } from "./diagnostics.js";
 import { type EntryFound, findEntry } from "./entry.js";
 import { wrongProgram } from "./program-file.js";
@@ -62,9 +63,10 @@ function buildCustom({ entry, files }: EntryFound, unpackMs: number): Built {
 
 async function buildNode(request: SourceRequest, found: EntryFound, codeCache: CodeCache, unpackMs: number): Promise<Built> {
 	const unpackedAt = performance.now();
-	const needed = request.kind === "file" ? undefined : dependencies(() => installableOf(found.files, request));
+	const needed = request.kind === "file" ? undefined : dependencies(() => dependenciesOf(found.files, request.registries));
 	if (needed !== undefined && "code" in needed) return refused(needed);
-	if (needed !== undefined && !request.grafted) return { answer: { ok: "dependencies" }, files: [], body: needed.bytes };
+	if (needed !== undefined && !request.grafted)
+		return { answer: { ok: "dependencies", locked: needed.locked }, files: [], body: needed.bytes };
 	using workspace = new Workspace(found.files);
 	const layered = needed === undefined ? [] : useGraft(workspace.directory);
 	const absent = request.external.find((name) => !existsSync(join(workspace.directory, "node_modules", name)));
@@ -89,11 +91,13 @@ async function buildNode(request: SourceRequest, found: EntryFound, codeCache: C
 	};
 }
 
-/** What to install, as the bytes that it is known by. */
-function dependencies(read: () => object | undefined): { readonly bytes: Uint8Array } | BuildRefusal | undefined {
+/** What to install, or to resolve first, as the bytes that it is known by. */
+function dependencies(read: () => Wanted | undefined): { readonly bytes: Uint8Array; readonly locked: boolean } | BuildRefusal | undefined {
 	try {
-		const installable = read();
-		return installable && { bytes: Buffer.from(JSON.stringify(installable)) };
+		const wanted = read();
+		if (wanted === undefined) return undefined;
+		const locked = "installable" in wanted;
+		return { locked, bytes: Buffer.from(JSON.stringify(locked ? wanted.installable : wanted.manifest)) };
 	} catch (error) {
 		if (error instanceof DependencyError) return failure("dependencies_rejected", "unpack", `${error.message}.`);
 		throw error;
@@ -114,7 +118,7 @@ function notInstalled(name: string): string {
 /** The files as they are, once each of them is found to be Python, and bytecode beside them. Its packages are only looked for when it runs. */
 async function buildPython(request: SourceRequest, { entry, files }: EntryFound, unpackMs: number): Promise<Built> {
 	const startedAt = performance.now();
-	const needed = request.kind === "file" ? undefined : dependencies(() => requirementsOf(files, request));
+	const needed = request.kind === "file" ? undefined : dependencies(() => requirementsIn(files, request));
 	if (needed !== undefined && "code" in needed) return refused(needed);
 	const sources = files.filter(({ path }) => !isBytecode(path));
 	const unfit = unfitPath(sources);
@@ -125,12 +129,18 @@ async function buildPython(request: SourceRequest, { entry, files }: EntryFound,
 	if (errors.length > 0) return refused(failure("build_failed", "check", summary(errors), errors));
 	if (!hasHandler)
 		return refused(failure("no_handler", "check", `${entry} has no handler; a handler is \`def handler(event, context):\`.`));
-	if (needed !== undefined && !request.grafted) return { answer: { ok: "dependencies" }, files: [], body: needed.bytes };
+	if (needed !== undefined && !request.grafted) return { answer: { ok: "dependencies", locked: true }, files: [], body: needed.bytes };
 	const phases = { unpackMs, bundleMs: 0, checkMs: performance.now() - startedAt };
 	return {
 		answer: { ok: true, entry, needsDependencies: needed !== undefined, warnings: capped(diagnostics), phases },
 		files: withBytecode(sources, workspace),
 	};
+}
+
+/** pip resolves while it installs: there is nothing to resolve first. */
+function requirementsIn(files: readonly SourceFile[], { registries }: SourceRequest): Wanted | undefined {
+	const installable = requirementsOf(files, { registry: registries[0]?.url ?? "" });
+	return installable && { installable };
 }
 
 function withBytecode(sources: readonly SourceFile[], workspace: Workspace): readonly SourceFile[] {

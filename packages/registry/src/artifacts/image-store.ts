@@ -6,6 +6,7 @@ import type { BlobOrigin } from "./blob-origin.js";
 import type { Bytes, Deposit, ScratchFile } from "./deposit.js";
 import type { Descriptor } from "./descriptor.js";
 import { CREATED, ImageIndex } from "./image-index.js";
+import { readFromLayer } from "./layer-reader.js";
 import { SharedLock } from "./shared-lock.js";
 
 /** What `putBlob` found out. */
@@ -108,6 +109,16 @@ export class ImageStore {
 	/** Whether a blob is here, or can be brought. */
 	async isObtainable(digest: Digest): Promise<boolean> {
 		return (await this.hasBlob(digest)) || (await this.#origin?.has(digest)) === true;
+	}
+
+	/** One file of a layer that we wrote; undefined when the layer is gone, or has no such file. */
+	async readFile(layer: Digest, path: string): Promise<Buffer | undefined> {
+		try {
+			return await readFromLayer(this.blobPath(layer), path);
+		} catch (error) {
+			if (isMissing(error)) return undefined;
+			throw error;
+		}
 	}
 
 	/** Idempotent. For a blob that somebody found to be corrupt. */
