@@ -120,6 +120,8 @@ export const settingsSchema = z.object({
 	BERTH_RESOLVER: z.ipv4("an IPv4 address").optional(),
 	/** Whether functions may have `network: host`, this machine's own. */
 	BERTH_HOST_NETWORK: z.enum(["permitted", "refused"], "permitted or refused").default("refused"),
+	/** Blobs of images, MiB; beyond it what can be had again goes. Default: as much as comes. */
+	BERTH_IMAGES_MIB: whole(256, 1 << 24).optional(),
 	BERTH_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
 });
 
@@ -169,6 +171,8 @@ export interface Settings {
 	readonly imageRepository?: { readonly host: string; readonly name: string };
 	readonly resolver?: string;
 	readonly allowsHostNetwork: boolean;
+	/** What images may hold on disk; undefined: as much as comes. */
+	readonly imageBytes?: number;
 	readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
 	readonly cores: number;
 	readonly paths: DataPaths;
@@ -284,6 +288,7 @@ export function loadSettings(
 		...(imageRepository === undefined ? {} : { imageRepository }),
 		...(value.BERTH_RESOLVER === undefined ? {} : { resolver: value.BERTH_RESOLVER }),
 		allowsHostNetwork: value.BERTH_HOST_NETWORK === "permitted",
+		...(value.BERTH_IMAGES_MIB === undefined ? {} : { imageBytes: value.BERTH_IMAGES_MIB * MIB }),
 		logLevel: value.BERTH_LOG_LEVEL,
 		cores: availableParallelism(),
 		paths,

@@ -13,6 +13,7 @@ import { Attempts } from "./attempts.js";
 import { PooledBuildSandboxes } from "./build-sandboxes.js";
 import { Builds } from "./builds.js";
 import { groupsFor, openEngine, removeLeftovers } from "./engine.js";
+import { ImageBudget } from "./images/budget.js";
 import { Images } from "./images/images.js";
 import { Mirror, type MirrorPlace, mirrorOrigin } from "./images/mirror.js";
 import { NodeAnswers } from "./node-answers.js";
@@ -45,12 +46,9 @@ if (process.argv[2] === "--remove-leftovers") {
 }
 removeOldSockets();
 const mirrorPlace = mirrorPlaceOf(settings);
-const artifacts = await openArtifactStore(paths.artifacts, {
-	budgets: settings.storage,
-	...(mirrorPlace && {
-		origin: mirrorOrigin(mirrorPlace, (digest, why) => log.warn({ digest, why }, "a blob was brought from the image repository")),
-	}),
-});
+const origin =
+	mirrorPlace && mirrorOrigin(mirrorPlace, (digest, why) => log.warn({ digest, why }, "a blob was brought from the image repository"));
+const artifacts = await openArtifactStore(paths.artifacts, { budgets: settings.storage, ...(origin && { origin }) });
 const bases = JSON.parse(readFileSync(paths.bases, "utf8")) as Bases;
 const engine = await openEngine(settings, node);
 engine.onLost((cause) => {
@@ -100,7 +98,20 @@ const invocationSource = await openInvocationSource({ durableUrl, fastUrl, nodeI
 const buildSource = await openBuildSource({ durableUrl, logger: log });
 const membership = await openNodeMembership({ fastUrl, logger: log });
 const images = new Images({ artifacts, functions, registries: settings.registries, warmLayers: ensureLayers, log });
-const mirror = mirrorPlace && new Mirror({ place: mirrorPlace, artifacts, functions, log });
+const mirror = mirrorPlace && new Mirror({ place: mirrorPlace, artifacts, functions, log, onPushed: keepBudget });
+const budget =
+	settings.imageBytes === undefined
+		? undefined
+		: new ImageBudget({
+				bytes: settings.imageBytes,
+				images: artifacts.images,
+				builder,
+				functions,
+				sandboxes: () => pool.list(),
+				origin,
+				dropUnpacked: () => engine.dropLayers(HOUR_MS),
+				log,
+			});
 const answers = new NodeAnswers(node, pool, builds, images, metrics);
 
 await pool.start();
@@ -108,6 +119,7 @@ const sweepImages = () => void builds.sweep().catch((err: unknown) => log.error(
 sweepImages();
 functions.onChange((name) => {
 	mirror?.wake();
+	keepBudget();
 	if (name === undefined) sweepImages();
 	else
 		builds.forget(name).catch((err: unknown) => log.error({ err, function: name }, "the images of a deleted function couldn't be removed"));
@@ -121,7 +133,9 @@ await invocationSource.start(
 );
 await buildSource.start((task, attempt) => builds.run(task, attempt), BUILDS_AT_ONCE);
 mirror?.start();
+keepBudget();
 const sweeper = setInterval(() => {
+	keepBudget();
 	sweepPayloads().catch((err: unknown) => log.error({ err }, "old payloads couldn't be removed"));
 	engine.dropLayers(LAYERS_KEPT_MS).catch((err: unknown) => log.error({ err }, "layers that nobody wants couldn't be removed"));
 }, HOUR_MS);
@@ -157,6 +171,11 @@ function mirrorPlaceOf({ imageRepository, registries }: Settings): MirrorPlace |
 function removeOldSockets(): void {
 	mkdirSync(paths.agentSockets, { recursive: true, mode: 0o711 });
 	for (const name of readdirSync(paths.agentSockets)) rmSync(join(paths.agentSockets, name));
+}
+
+/** Room for images, in the background. */
+function keepBudget(): void {
+	budget?.keep().catch((err: unknown) => log.warn({ err }, "images beyond BERTH_IMAGES_MIB couldn't be removed; it is tried again"));
 }
 
 async function sweepPayloads(): Promise<void> {
