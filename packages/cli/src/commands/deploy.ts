@@ -1,16 +1,7 @@
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { ApiError, type Client, type DeployOptions } from "@berth/client";
-import {
-	buildError,
-	DEFAULT_FILENAME,
-	type DeployAnswer,
-	type InlineDeployInput,
-	LIVE,
-	type ManifestInput,
-	problemOf,
-	type Version,
-} from "@berth/contracts";
+import { buildError, type DeployAnswer, type InlineDeployInput, LIVE, type ManifestInput, problemOf, type Version } from "@berth/contracts";
 import { CommandFailure, EXIT, type ExitCode } from "../exit-codes.js";
 import { parseDurationMs } from "../input/durations.js";
 import {
@@ -24,6 +15,7 @@ import {
 	parseReuse,
 	readManifest,
 } from "../input/manifest.js";
+import { runtimeOf } from "../input/runtime-of.js";
 import { parseCpuMilli, parseMemoryMiB } from "../input/sizes.js";
 import { packDirectory } from "../input/source-directory.js";
 import type { Registrar } from "../registrar.js";
@@ -144,7 +136,7 @@ async function imageSource(image: string, options: DeployCommandOptions): Promis
 async function pathSource(path: string, options: DeployCommandOptions): Promise<Source> {
 	const isDirectory = await kindOf(path);
 	const file = await manifestFile(path, isDirectory, options);
-	const manifest = { ...runtimeFor(path), ...(await mergeManifest(file.manifest, options)) };
+	const manifest = { ...runtimeOf(path), ...(await mergeManifest(file.manifest, options)) };
 	const name = nameFor(path, options.name ?? file.name);
 	if (isDirectory) {
 		const { bytes } = await packDirectory(path);
@@ -156,12 +148,6 @@ async function pathSource(path: string, options: DeployCommandOptions): Promise<
 	}
 	const deploy = inlineOf(manifest, path, await readFile(path, "utf8"));
 	return { send: (client, how) => client.deploy(name, deploy, how) };
-}
-
-/** What a file's name says about its runtime; the manifest may say something else. */
-function runtimeFor(path: string): ManifestInput {
-	if (path.endsWith(".py")) return { runtime: "python3" };
-	return basename(path) === DEFAULT_FILENAME.custom ? { runtime: "custom" } : {};
 }
 
 async function kindOf(path: string): Promise<boolean> {
