@@ -15,6 +15,7 @@ import { registerList } from "./commands/list.js";
 import { registerLogs } from "./commands/logs.js";
 import { registerPs } from "./commands/ps.js";
 import { registerRecover } from "./commands/recover.js";
+import { registerRegistry } from "./commands/registry.js";
 import { registerRm } from "./commands/rm.js";
 import { registerRollback } from "./commands/rollback.js";
 import { registerStats } from "./commands/stats.js";
@@ -48,6 +49,7 @@ const COMMANDS = [
 	registerLogs,
 	registerRm,
 	registerImage,
+	registerRegistry,
 	registerRecover,
 	registerBackup,
 	registerPs,
