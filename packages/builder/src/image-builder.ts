@@ -84,9 +84,19 @@ export class ImageBuilder {
 		return await this.#holding(async () => this.#assemble(version, await storeCodeLayer(version, made, options), options, startedAt));
 	}
 
-	/** Removes the names of a function's images, and what nothing needs any more. */
-	removeFunction(project: string, name: string): Promise<void> {
-		return this.#remove((tag) => tag.startsWith(`${project}/${name}:`));
+	/** Removes the names of a function's images, and what nothing needs any more. @param kept the versions that there still are; default: none */
+	async removeFunction(project: string, name: string, kept: () => Promise<ReadonlySet<number>> = async () => new Set()): Promise<void> {
+		const { images } = this.#options.stores;
+		const of = `${project}/${name}:`;
+		const namesOfOthers = (numbers: ReadonlySet<number>) =>
+			images.tags().flatMap(([tag]) => (tag.startsWith(of) && !numbers.has(Number.parseInt(tag.slice(of.length), 10)) ? [tag] : []));
+		if (namesOfOthers(await kept()).length === 0) return;
+		{
+			// An image that is pulled has its name before it is on record.
+			using _alone = await images.alone();
+			await images.untag(...namesOfOthers(await kept()));
+		}
+		await this.collect();
 	}
 
 	/** Removes the name of a version's image, and what nothing needs any more. */

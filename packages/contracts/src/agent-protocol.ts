@@ -48,6 +48,8 @@ export interface SpecialiseHead {
 	readonly env: Readonly<Record<string, string>>;
 	/** `fresh`: /tmp is emptied before every invocation but the first. */
 	readonly scratch: "keep" | "fresh";
+	/** As an invocation's, before it says that it failed. */
+	readonly outputMark?: string;
 }
 
 /** worker → agent: run it; the body is the payload. Answered by `answer` or `failed` (phase `handler`). */
@@ -61,6 +63,8 @@ export interface InvokeHead {
 	readonly maxBodyBytes: number;
 	/** The most that its headers may have, as `headerBytesOf` counts. */
 	readonly maxHeaderBytes: number;
+	/** Where output comes by another way than answers: what the agent prints to stdout and stderr when it is done, before it answers. */
+	readonly outputMark?: string;
 }
 
 /** worker → agent: the caller is gone or the node drains; aborts the handler's signal. */
