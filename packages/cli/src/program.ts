@@ -14,6 +14,7 @@ import { registerKill } from "./commands/kill.js";
 import { registerList } from "./commands/list.js";
 import { registerLogs } from "./commands/logs.js";
 import { registerPs } from "./commands/ps.js";
+import { registerRebase } from "./commands/rebase.js";
 import { registerRecover } from "./commands/recover.js";
 import { registerRegistry } from "./commands/registry.js";
 import { registerRm } from "./commands/rm.js";
@@ -46,6 +47,7 @@ const COMMANDS = [
 	registerInspect,
 	registerAlias,
 	registerRollback,
+	registerRebase,
 	registerLogs,
 	registerRm,
 	registerImage,
