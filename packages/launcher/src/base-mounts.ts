@@ -70,3 +70,26 @@ function codeIn(layer: string): string {
 	}
 	return path;
 }
+
+/** Where the container has something mounted whose root is a tenant's image. */
+const MOUNT_POINTS = ["proc", "dev", "tmp", SANDBOX_PATHS.imageBase, SANDBOX_PATHS.graft, SANDBOX_PATHS.socket];
+
+/**
+ * The OCI runtime mounts there as root: each has to be there, and no part of its path may be a link, wherever that would lead.
+ * What was looked at stays: the root is read-only, and its layers are ours. @throws Error naming the path
+ */
+export function checkMountPoints(root: string): void {
+	for (const point of MOUNT_POINTS) {
+		let path = root;
+		const names = point.split("/").filter(Boolean);
+		for (const [at, name] of names.entries()) {
+			path = join(path, name);
+			const stat = lstatSync(path, { throwIfNoEntry: false });
+			const isFile = point === SANDBOX_PATHS.socket && at === names.length - 1;
+			if ((isFile ? stat?.isFile() : stat?.isDirectory()) !== true)
+				throw new Error(
+					`/${names.slice(0, at + 1).join("/")} of the image isn't a ${isFile ? "file" : "directory"}: nothing can be mounted there`,
+				);
+		}
+	}
+}
