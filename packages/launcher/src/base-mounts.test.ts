@@ -53,7 +53,7 @@ test("an image is a root only if everything that is mounted into it has a place 
 	const root = mkdtempSync(join(tmpdir(), "root-"));
 	try {
 		for (const name of ["proc", "dev", "tmp", "berth", "function", "run/berth"]) mkdirSync(join(root, name), { recursive: true });
-		expect(() => checkMountPoints(root)).toThrow("/run/berth/agent.sock of the image isn't a file");
+		expect(() => checkMountPoints(root)).toThrow("/run/berth/agent.sock of the root isn't a file");
 		writeFileSync(join(root, "run/berth/agent.sock"), "");
 		checkMountPoints(root);
 		mkdirSync(join(outside, "berth"));
@@ -65,7 +65,7 @@ test("an image is a root only if everything that is mounted into it has a place 
 		] as const) {
 			renameSync(join(root, name), join(root, "kept"));
 			symlinkSync(target, join(root, name));
-			expect(() => checkMountPoints(root)).toThrow(`/${name} of the image isn't a directory`);
+			expect(() => checkMountPoints(root)).toThrow(`/${name} of the root isn't a directory`);
 			rmSync(join(root, name));
 			renameSync(join(root, "kept"), join(root, name));
 		}
