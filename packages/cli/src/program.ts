@@ -16,6 +16,7 @@ import { registerLogs } from "./commands/logs.js";
 import { registerPs } from "./commands/ps.js";
 import { registerRebase } from "./commands/rebase.js";
 import { registerRecover } from "./commands/recover.js";
+import { registerRegistry } from "./commands/registry.js";
 import { registerRm } from "./commands/rm.js";
 import { registerRollback } from "./commands/rollback.js";
 import { registerStats } from "./commands/stats.js";
@@ -50,6 +51,7 @@ const COMMANDS = [
 	registerLogs,
 	registerRm,
 	registerImage,
+	registerRegistry,
 	registerRecover,
 	registerBackup,
 	registerPs,

@@ -4,6 +4,7 @@ import { functionsOf } from "./functions.js";
 import { imagesOf } from "./images.js";
 import { invocationsOf } from "./invocations.js";
 import { nodesOf } from "./nodes.js";
+import { packageRegistriesOf } from "./package-registries.js";
 import { type Exchange, Transport } from "./transport.js";
 
 export interface ClientOptions {
@@ -27,6 +28,7 @@ export type Client = ReturnType<typeof functionsOf> &
 	ReturnType<typeof imagesOf> &
 	ReturnType<typeof invocationsOf> &
 	ReturnType<typeof nodesOf> &
+	ReturnType<typeof packageRegistriesOf> &
 	AsyncDisposable & {
 		/** Closes every connection; requests under way are rejected. */
 		close(): Promise<void>;
@@ -43,6 +45,7 @@ export function createClient(options: ClientOptions): Client {
 		...imagesOf(transport),
 		...invocationsOf(transport),
 		...nodesOf(transport),
+		...packageRegistriesOf(transport),
 		close,
 		[Symbol.asyncDispose]: close,
 	};
