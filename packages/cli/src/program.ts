@@ -12,6 +12,7 @@ import { registerInvoke } from "./commands/invoke.js";
 import { registerKill } from "./commands/kill.js";
 import { registerList } from "./commands/list.js";
 import { registerLogs } from "./commands/logs.js";
+import { registerNetwork } from "./commands/network.js";
 import { registerPs } from "./commands/ps.js";
 import { registerRecover } from "./commands/recover.js";
 import { registerRm } from "./commands/rm.js";
@@ -46,6 +47,7 @@ const COMMANDS = [
 	registerRollback,
 	registerLogs,
 	registerRm,
+	registerNetwork,
 	registerImage,
 	registerRecover,
 	registerPs,

@@ -3,6 +3,7 @@ import { buildLogsOf } from "./build-logs.js";
 import { functionsOf } from "./functions.js";
 import { imagesOf } from "./images.js";
 import { invocationsOf } from "./invocations.js";
+import { networksOf } from "./networks.js";
 import { nodesOf } from "./nodes.js";
 import { type Exchange, Transport } from "./transport.js";
 
@@ -26,6 +27,7 @@ export type Client = ReturnType<typeof functionsOf> &
 	ReturnType<typeof buildLogsOf> &
 	ReturnType<typeof imagesOf> &
 	ReturnType<typeof invocationsOf> &
+	ReturnType<typeof networksOf> &
 	ReturnType<typeof nodesOf> &
 	AsyncDisposable & {
 		/** Closes every connection; requests under way are rejected. */
@@ -42,6 +44,7 @@ export function createClient(options: ClientOptions): Client {
 		...buildLogsOf(transport),
 		...imagesOf(transport),
 		...invocationsOf(transport),
+		...networksOf(transport),
 		...nodesOf(transport),
 		close,
 		[Symbol.asyncDispose]: close,

@@ -8,6 +8,7 @@ import { deleteFunction, getFunction, getSource, getVersion, listFunctions, list
 import { livez, metrics, readyz } from "./health.js";
 import { getTransfer, listImages, pull, push, recover } from "./images.js";
 import type { Invocations } from "./invocations.js";
+import { listNetworks, makeNetwork, removeNetwork } from "./networks.js";
 import { commandNodes, getStats, listSandboxes, nodeCommandSchema } from "./nodes.js";
 import { getInvocation } from "./records.js";
 import type { Services } from "./services.js";
@@ -29,7 +30,15 @@ export interface Route {
 
 /** Every route, the hottest first. */
 export function routes(invocations: Invocations): readonly Route[] {
-	return [...invocationRoutes(invocations), ...FUNCTION_ROUTES, ...ALIAS_ROUTES, ...IMAGE_ROUTES, ...NODE_ROUTES, ...HEALTH_ROUTES];
+	return [
+		...invocationRoutes(invocations),
+		...FUNCTION_ROUTES,
+		...ALIAS_ROUTES,
+		...NETWORK_ROUTES,
+		...IMAGE_ROUTES,
+		...NODE_ROUTES,
+		...HEALTH_ROUTES,
+	];
 }
 
 function invocationRoutes(invocations: Invocations): readonly Route[] {
@@ -194,6 +203,33 @@ const ALIAS_ROUTES: readonly Route[] = [
 		key: true,
 		answers: { 200: "The alias as it is now" },
 		serve: rollBack,
+	},
+];
+
+const NETWORK_ROUTES: readonly Route[] = [
+	{
+		method: "get",
+		path: "/v1/networks",
+		summary: "The networks of the project, and the functions on each",
+		key: true,
+		answers: { 200: "NetworkList" },
+		serve: listNetworks,
+	},
+	{
+		method: "put",
+		path: "/v1/networks/{name}",
+		summary: "Make a network, on which functions reach each other as http://<function>/",
+		key: true,
+		answers: { 200: "There is one", 201: "There is one now" },
+		serve: makeNetwork,
+	},
+	{
+		method: "delete",
+		path: "/v1/networks/{name}",
+		summary: "Remove a network that no function is on",
+		key: true,
+		answers: { 204: "Gone" },
+		serve: removeNetwork,
 	},
 ];
 

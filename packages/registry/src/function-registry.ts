@@ -22,6 +22,7 @@ import { BuildLogs } from "./build-logs.js";
 import { Changes } from "./changes.js";
 import { keys, versionPrefix } from "./keys.js";
 import { LiveVersions, type Share } from "./live-versions.js";
+import { Networks } from "./networks.js";
 import { CREATE_VERSION, DELETE_FUNCTION, IMPORT_VERSION, REMOVE_VERSION, SET_COPY, SET_STATE, STORE_STATE } from "./scripts.js";
 import { fingerprintOf, summaryOf, versionOf } from "./version-fields.js";
 
@@ -50,6 +51,7 @@ const READS = 3;
  */
 export class FunctionRegistry {
 	readonly aliases: Aliases;
+	readonly networks: Networks;
 	readonly logs: BuildLogs;
 	readonly #redis: Redis;
 	readonly #owned: readonly Redis[];
@@ -62,6 +64,7 @@ export class FunctionRegistry {
 		this.#owned = owned;
 		this.#changes = changes;
 		this.#live = new LiveVersions(changes, (project, name, selector) => this.#sharesOf(project, name, selector));
+		this.networks = new Networks(owned[0]);
 		this.aliases = new Aliases(owned[0], (key) => this.#live.forget(key));
 	}
 
@@ -99,6 +102,7 @@ export class FunctionRegistry {
 					keys.unfinished,
 					keys.sourceUsers(source.digest),
 					keys.store,
+					keys.networks(project),
 				],
 				[
 					name,
@@ -109,10 +113,12 @@ export class FunctionRegistry {
 					`${project}/${name}`,
 					damaged ?? "",
 					stateLine("queued", "queued"),
+					typeof manifest.network === "object" ? manifest.network.join : "",
 				],
 			),
 		)) as [number, number] | [];
 		if (number === undefined) throw unrecovered();
+		if (number < 0) throw noNetwork(manifest);
 		const version = await this.getVersion(project, name, number);
 		if (version === undefined) throw new BerthError("function_not_found", `${name} was deleted while it was deployed; deploy it again`);
 		return { version, unchanged: unchanged === 1 };
@@ -429,4 +435,10 @@ function endLine(end: BuildEnd): string {
 function unrecovered(): BerthError {
 	const detail = "a new version could take the number of one that is only in the artifact store; run `berth recover` first";
 	return new BerthError("store_unrecovered", detail);
+}
+
+function noNetwork({ network }: Manifest): BerthError {
+	const name = typeof network === "object" ? network.join : network;
+	const message = `there is no network ${JSON.stringify(name)} in this project; make it first, with PUT /v1/networks/${name}`;
+	return new BerthError("network_not_found", `network.join: ${message}`, { issues: [{ field: "network.join", message }] });
 }

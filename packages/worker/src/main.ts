@@ -15,6 +15,7 @@ import { PooledBuildSandboxes } from "./build-sandboxes.js";
 import { Builds } from "./builds.js";
 import { Images } from "./images/images.js";
 import { Mirror, type MirrorPlace, mirrorOrigin } from "./images/mirror.js";
+import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
 import { ReadyVersions } from "./versions.js";
 
@@ -85,6 +86,14 @@ const builder = new ImageBuilder({
 		log.error({ err, image: name }, "the manifest of an image couldn't be read; it is made again, or its name removed"),
 });
 const { networks } = await engine.host();
+const functionsGateway =
+	networks.missing === undefined
+		? await FunctionsGateway.open({
+				address: networks.gateway,
+				gatewaySocket: paths.gatewaySocket,
+				find: (address) => pool.joinedAt(address),
+			})
+		: undefined;
 const builds = new Builds({ functions, artifacts, builder, metrics, log, warmLayers: ensureLayers, networkMissing: networks.missing });
 const attempts = new Attempts({ node, pool, versions: new ReadyVersions(functions), artifacts, metrics, onTrouble, remap });
 const incarnation = randomUUID();
@@ -128,6 +137,7 @@ async function stop(): Promise<void> {
 	await Promise.all([invocationSource.drain(GRACE_MS), buildSource.close()]);
 	await membership.leave();
 	await invocationSource.close();
+	functionsGateway?.close();
 	await pool.close();
 	await engine.close();
 	await functions.close();
