@@ -6,8 +6,12 @@ const LONG = "test/**/*.long.test.ts";
 /** Starts one stack for all files of a suite. */
 const SHARED_STACK = ["test/harness/shared-stack.ts"];
 const RUNC_STACK = ["test/harness/runc-stack.ts"];
+const DOCKER_STACK = ["test/harness/docker-stack.ts"];
 /** What an OCI runtime has a hand in: how sandboxes end, what holds them, what they can reach. */
 const RUNTIME_TESTS = "test/{functional/{outcomes,limits,pool},security/inside}.test.ts";
+
+/** What holds whatever engine makes the sandboxes. */
+const ENGINE_TESTS = "test/functional/{outcomes,limits,invocations}.test.ts";
 
 /** A suite that drives a whole system: one file at a time, after the suites before it. */
 function wholeSystem(name: string, include: string, groupOrder: number, minutes: number, globalSetup: string[] = []) {
@@ -41,7 +45,13 @@ export default defineConfig({
 			wholeSystem("functional", "test/functional/**/*.test.ts", 1, 1, SHARED_STACK),
 			wholeSystem("security", "test/security/**/*.test.ts", 2, 1, SHARED_STACK),
 			wholeSystem("faults", "test/faults/**/*.test.ts", 3, 2),
-			...(withLong ? [wholeSystem("long", LONG, 4, 60), wholeSystem("long-runc", RUNTIME_TESTS, 5, 1, RUNC_STACK)] : []),
+			...(withLong
+				? [
+						wholeSystem("long", LONG, 4, 60),
+						wholeSystem("long-runc", RUNTIME_TESTS, 5, 1, RUNC_STACK),
+						wholeSystem("long-docker", ENGINE_TESTS, 6, 2, DOCKER_STACK),
+					]
+				: []),
 		],
 	},
 });

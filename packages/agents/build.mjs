@@ -39,6 +39,7 @@ await build({
 });
 
 await build({ ...options, entryPoints: [join(here, "src/node/main.ts")], outfile: join(dist, "agent.cjs") });
+await build({ ...options, entryPoints: [join(here, "src/custom/main.ts")], outfile: join(dist, "bridge.cjs") });
 copyFileSync(join(here, "src/node/warm.mjs"), join(dist, "warm.mjs"));
 copyFileSync(join(here, "src/builder/check_python.py"), join(builder, "check_python.py"));
 placePython();

@@ -20,6 +20,8 @@ const NEEDS = [
 	{ package: "nftables", what: "the rules of functions' networks", there: () => findProgram("nft") !== undefined },
 	{ package: "python3-pip-whl", what: "pip, for the packages of Python functions", there: hasPip },
 	{ package: "python3", what: "the runtime of Python functions", there: hasPython },
+	{ package: "busybox", what: "the shell of custom runtimes", there: () => existsSync("/bin/busybox") },
+	{ package: "socat", what: "what makes a shell script a server", there: () => existsSync("/usr/bin/socat") },
 ];
 
 /** With its whole standard library: python3-minimal has a part of it. */
@@ -37,7 +39,7 @@ function hasPip() {
 	return spawnSync("/usr/bin/python3", ["-I", "-c", FIND_PIP]).status === 0;
 }
 
-/** An OCI runtime, the Redis server, an init and Python, from the distribution. */
+/** An OCI runtime, the Redis server, an init, Python and a shell, from the distribution. */
 export const debianPackages = {
 	title: "Distribution packages",
 	plan() {
@@ -53,37 +55,55 @@ export const debianPackages = {
 	},
 };
 
-/** What only tests want: other people's readers of image layouts, and what a registry's tokens are signed with. */
+const TRIPLET = process.arch === "arm64" ? "aarch64-linux-gnu" : "x86_64-linux-gnu";
+
+/** What only tests want: other people's readers of image layouts, what a registry's tokens are signed with, and what a Docker Engine runs on. */
 const TEST_NEEDS = [
 	{ package: "skopeo", what: "reads image layouts", there: () => findProgram("skopeo") !== undefined },
 	{ package: "openssl", what: "makes a certificate", there: () => findProgram("openssl") !== undefined },
+	{ package: "gcc", what: "compiles the example in C", there: () => findProgram("cc") !== undefined },
+	{ package: "libc6-dev", what: "the C library to link", there: () => existsSync("/usr/include/stdio.h") },
 	{ package: "iproute2", what: "makes network devices", there: () => findProgram("ip") !== undefined },
 	{ package: "umoci", what: "unpacks images", there: () => findProgram("umoci") !== undefined },
+	{ package: "runc", what: "the OCI runtime of a Docker Engine", there: () => findProgram("runc") !== undefined },
+	{
+		package: "libdevmapper1.02.1",
+		what: "a library of a Docker Engine",
+		there: () => ["/lib", "/usr/lib"].some((lib) => existsSync(join(lib, TRIPLET, "libdevmapper.so.1.02.1"))),
+	},
 ];
-/** A package that would run a service of its own when it is installed is only unpacked here. */
-const UNPACKED = join(ROOT, "node_modules", ".berth", "docker-registry");
-const REGISTRY_PROGRAM = join(UNPACKED, "usr", "bin", "docker-registry");
+/** Packages that would run a service of their own when they are installed are only unpacked here. */
+const UNPACKED = join(ROOT, "node_modules", ".berth");
+const TEST_SERVICES = [
+	{ packages: ["docker-registry"], directory: "docker-registry", program: "usr/bin/docker-registry" },
+	{ packages: ["docker.io", "containerd"], directory: "docker", program: "usr/sbin/dockerd" },
+].map(({ packages, directory, program }) => ({
+	packages,
+	directory: join(UNPACKED, directory),
+	there: () => existsSync(join(UNPACKED, directory, program)),
+}));
 
-/** Programs that tests run against: readers of image layouts, and an OCI registry. */
+/** Programs that tests run against: readers of image layouts, an OCI registry, a Docker Engine. */
 export const testPackages = {
 	title: "Programs for tests",
 	plan() {
 		const said = TEST_NEEDS.filter((need) => !need.there()).map((need) => `${need.package} (${need.what})`);
-		if (!existsSync(REGISTRY_PROGRAM)) said.push(`docker-registry, unpacked into ${UNPACKED}`);
+		for (const { packages, directory, there } of TEST_SERVICES)
+			if (!there()) said.push(`${packages.join(" and ")}, unpacked into ${directory}`);
 		return said.length === 0 ? undefined : `installs ${said.join(", ")}`;
 	},
 	async run(log) {
 		const missing = TEST_NEEDS.filter((need) => !need.there()).map((need) => need.package);
 		if (missing.length > 0) await install(log, missing);
-		if (!existsSync(REGISTRY_PROGRAM)) await unpack(log, "docker-registry");
+		for (const { packages, directory, there } of TEST_SERVICES) if (!there()) await unpack(log, packages, directory);
 	},
 };
 
-async function unpack(log, name) {
-	const advice = `Look at the network, then by hand: apt-get download ${name}; dpkg-deb --extract ${name}_*.deb ${UNPACKED}`;
-	rmSync(UNPACKED, { recursive: true, force: true });
-	mkdirSync(UNPACKED, { recursive: true });
-	const download = () => runProgram(log, "apt-get", ["-q", "download", name], { advice, cwd: UNPACKED });
+async function unpack(log, names, directory) {
+	const advice = `Look at the network, then by hand: apt-get download ${names.join(" ")}; dpkg-deb --extract each into ${directory}`;
+	rmSync(directory, { recursive: true, force: true });
+	mkdirSync(directory, { recursive: true });
+	const download = () => runProgram(log, "apt-get", ["-q", "download", ...names], { advice, cwd: directory });
 	try {
 		await download();
 	} catch (error) {
@@ -91,9 +111,10 @@ async function unpack(log, name) {
 		await runProgram(log, "apt-get", ["-q", "update"], { advice });
 		await download();
 	}
-	const [archive] = readdirSync(UNPACKED).filter((file) => file.endsWith(".deb"));
-	await runProgram(log, "dpkg-deb", ["--extract", archive, "."], { advice, cwd: UNPACKED });
-	rmSync(join(UNPACKED, archive));
+	for (const archive of readdirSync(directory).filter((file) => file.endsWith(".deb"))) {
+		await runProgram(log, "dpkg-deb", ["--extract", archive, "."], { advice, cwd: directory });
+		rmSync(join(directory, archive));
+	}
 }
 
 async function install(log, packages) {
@@ -134,5 +155,5 @@ function requireRoot(command) {
 }
 
 function otherDistribution() {
-	return "Install crun or runc, redis-server (6.2 or newer), Python as /usr/bin/python3 and tini's static binary as /usr/bin/tini-static with the packages of your distribution, then run this again.";
+	return "Install crun or runc, redis-server (6.2 or newer), Python as /usr/bin/python3, busybox as /bin/busybox, socat as /usr/bin/socat and tini's static binary as /usr/bin/tini-static with the packages of your distribution, then run this again.";
 }

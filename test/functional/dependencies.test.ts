@@ -1,4 +1,7 @@
 import { randomBytes } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { ApiError } from "@berth/client";
 import type { Problem, Version } from "@berth/contracts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -118,6 +121,93 @@ describe("a source with package.json and package-lock.json", () => {
 	});
 });
 
+/** A source that brings no lock file. */
+function unlocked(index: string, dependencies: Readonly<Record<string, string>>, more: Readonly<Record<string, unknown>> = {}) {
+	return sourceWith(index, dependencies, {}, more).filter(({ path }) => path !== "package-lock.json");
+}
+
+describe("a source with package.json and no lock file", () => {
+	const index = "import { louder } from '@test/louder'; export default () => louder('hi');";
+	const LOUDER = { "@test/louder": "^2.0.0" };
+
+	it("is resolved once, and its version has the lock file that it would be deployed with", async () => {
+		const first = await deployed(unlocked(index, LOUDER));
+		expect(await first.result()).toBe("HI!!!");
+		expect(first.version.build?.lockfile).toMatchObject({ cached: false, packages: 2 });
+		const lockfile = await stack.client.lockfile(first.name, first.version.number);
+		expect(JSON.parse(lockfile.toString())).toMatchObject({
+			lockfileVersion: 3,
+			packages: {
+				"node_modules/@test/louder": registry.locked("@test/louder", "2.1.0"),
+				"node_modules/shout": registry.locked("shout", "1.0.0"),
+			},
+		});
+		const asks = registry.asked.length;
+		const withLock = await deployed([...unlocked(`${index}// locked`, LOUDER), { path: "package-lock.json", body: lockfile }]);
+		expect(dependenciesOf(withLock.version)).toMatchObject({ cached: true });
+		expect(withLock.version.build?.lockfile).toBeUndefined();
+		const again = await deployed(unlocked(`${index}// again`, LOUDER, { name: "other" }));
+		expect(again.version.build?.lockfile).toMatchObject({ ...first.version.build?.lockfile, cached: true });
+		expect(registry.asked.length).toBe(asks);
+		await expect(stack.client.lockfile(withLock.name, withLock.version.number)).rejects.toMatchObject({ problem: { code: "not_found" } });
+	});
+
+	it("keeps to what was resolved when the registry has something newer", async () => {
+		registry.publish({ name: "grows", version: "1.0.0", files: { "index.js": "module.exports = 1;" } });
+		const source = (comment: string) => unlocked(`import it from 'grows'; export default () => it; // ${comment}`, { grows: "^1.0.0" });
+		expect(await (await deployed(source("first"))).result()).toBe(1);
+		registry.publish({ name: "grows", version: "1.1.0", files: { "index.js": "module.exports = 1.1;" } });
+		expect(await (await deployed(source("second"))).result()).toBe(1);
+	});
+
+	it("is deployed by the command line, which keeps the lock file when it is told to", async () => {
+		const directory = await mkdtemp(join(tmpdir(), "berth-lock-"));
+		try {
+			for (const { path, body = "" } of unlocked(index, LOUDER)) await writeFile(join(directory, path), body);
+			const first = await stack.berth("deploy", directory, "--name", freshName());
+			expect(first.code).toBe(0);
+			expect(first.stdout).toMatch(/lock file +the source has none: resolved to 2 packages/);
+			const saved = await stack.berth("deploy", directory, "--name", freshName(), "--save-lock", "--json");
+			expect(JSON.parse(saved.stdout)).toMatchObject({ savedLock: join(directory, "package-lock.json") });
+			const third = await stack.berth("deploy", directory, "--name", freshName(), "--save-lock", "--json");
+			expect(JSON.parse(third.stdout).version.build).not.toHaveProperty("lockfile");
+		} finally {
+			await rm(directory, { recursive: true });
+		}
+	});
+
+	it("is refused where a package depends on what is no registry's, or isn't there", async () => {
+		registry.publish({ name: "strays", version: "1.0.0", manifest: { dependencies: { x: "git+https://example.com/x.git" } }, files: {} });
+		registry.publish({ name: "calls", version: "1.0.0", manifest: { dependencies: { x: "http://169.254.169.254/x.tgz" } }, files: {} });
+		const git = await refusal(unlocked(index, { strays: "1.0.0" }));
+		expect(git).toMatchObject({ status: 422, code: "install_failed", detail: expect.stringContaining("a package depends on git") });
+		const url = await refusal(unlocked(index, { calls: "1.0.0" }));
+		expect(url).toMatchObject({ status: 422, code: "install_failed", detail: expect.stringContaining("a package depends on a URL") });
+		const absent = await refusal(unlocked(index, { "not-there": "1.0.0" }));
+		expect(absent).toMatchObject({
+			status: 422,
+			code: "install_failed",
+			detail: expect.stringMatching(/isn't in the registry.*not-there/),
+		});
+	});
+
+	it("takes records of packages up to a size, and no other", async () => {
+		registry.publish({ name: "huge", version: "1.0.0", files: {} });
+		registry.instead = ({ url }, response) => {
+			if (url !== "/huge") return false;
+			response.writeHead(200, { "content-type": "application/json" });
+			response.end(`{"name":"huge","padding":"${"x".repeat(33 * MIB)}"}`);
+			return true;
+		};
+		const problem = await refusal(unlocked(index, { huge: "1.0.0" }));
+		registry.instead = () => false;
+		expect(problem).toMatchObject({
+			code: "registry_unavailable",
+			detail: expect.stringContaining(`/huge: it is more than ${32 * MIB} bytes`),
+		});
+	});
+});
+
 describe("dependencies that can't be had", () => {
 	const index = "import shout from 'shout'; export default () => shout('hi');";
 
@@ -158,10 +248,11 @@ describe("dependencies that can't be had", () => {
 		expect(await (await deployed(source)).result()).toBe("later");
 	});
 
-	it("because there is no lock file are named where they are imported, with how to make one", async () => {
-		const problem = await refusal(sourceWith(index, SHOUT, shoutLocked()).filter(({ path }) => path !== "package-lock.json"));
-		expect(problem).toMatchObject({ status: 422, code: "build_failed" });
-		expect(JSON.stringify(problem["diagnostics"])).toMatch(/shout.*npm install --package-lock-only/);
+	it("because only another tool's lock file is there are refused, and not resolved past it", async () => {
+		const entries = sourceWith(index, SHOUT, {}).map((one) => (one.path === "package-lock.json" ? { ...one, path: "yarn.lock" } : one));
+		const problem = await refusal(entries);
+		expect(problem).toMatchObject({ status: 422, code: "dependencies_rejected" });
+		expect(problem.detail).toMatch(/yarn\.lock is Yarn's.*npm install --package-lock-only/);
 	});
 
 	it("because they have more bytes than there may be are refused, however small their packages are", async () => {

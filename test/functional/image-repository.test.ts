@@ -13,7 +13,12 @@ let stack: Stack;
 beforeAll(async () => {
 	registry = await Registry.start("login");
 	const BERTH_IMAGE_REPOSITORY = `${registry.host}/team/berth`;
-	stack = await Stack.start({ BERTH_PREWARMED: "1", BERTH_REGISTRIES: registry.settingWithLogin, BERTH_IMAGE_REPOSITORY });
+	stack = await Stack.start({
+		BERTH_PREWARMED: "1",
+		BERTH_REGISTRIES: registry.settingWithLogin,
+		BERTH_IMAGE_REPOSITORY,
+		BERTH_IMAGES_MIB: "256",
+	});
 });
 afterAll(async () => {
 	await stack?.stop();
@@ -70,6 +75,34 @@ describe("the image repository", () => {
 		await expect(start).rejects.toThrow(/can't be pushed to BERTH_IMAGE_REPOSITORY.*doesn't take the name and password/s);
 		const unlisted = Stack.start({ BERTH_IMAGE_REPOSITORY: `${registry.host}/team/berth` });
 		await expect(unlisted).rejects.toThrow(/BERTH_REGISTRIES doesn't list/);
+	});
+});
+
+describe("the budget for images, which the bases alone go beyond", () => {
+	it("takes the layers of what is neither live, newest nor in use, when the registry has them; they come back when it is wanted", async () => {
+		const { name } = await deploy(stack, { source: saying("old") });
+		const { version: newer } = await stack.client.deploy(name, { source: saying("new") });
+		const [old] = (await stack.client.version(name, 1)).image?.layers ?? [];
+		await copyOf(name, 1, "pushed");
+		await eventually(() => expect(existsSync(blobOf(old?.digest))).toBe(false));
+		expect(existsSync(blobOf(newer.image?.layers[0]?.digest))).toBe(true);
+		await dropUnpacked(stack);
+		expect((await stack.client.invoke(`${name}@1`)).raw.body.toString()).toBe("old");
+		expect(existsSync(blobOf(old?.digest))).toBe(true);
+	});
+
+	it("needs no thought for what was deleted: the image of a version goes with it", async () => {
+		const { name } = await deploy(stack, { source: saying("first") });
+		const { version: gone } = await stack.client.deploy(name, { source: saying("second") });
+		await stack.client.deploy(name, { source: saying("third") });
+		await stack.client.removeVersion(name, 2);
+		const index = () => readFile(join(stack.dataDir, "artifacts/oci/index.json"), "utf8");
+		await eventually(async () => expect(await index()).not.toContain(`${name}:2"`));
+		expect(await index()).toContain(`${name}:3"`);
+		await eventually(() => expect(existsSync(blobOf(gone.image?.layers[0]?.digest))).toBe(false));
+		await stack.client.remove(name);
+		await stack.client.deploy(name, { source: saying("again") });
+		await eventually(async () => expect(await index()).not.toContain(`${name}:3"`));
 	});
 });
 

@@ -213,7 +213,7 @@ describe("an image of a stranger's is refused", () => {
 		expect(await pull(await plant("base", foreign, layers))).toMatchObject(rejected("make that base"));
 	});
 
-	it("with a layer that holds a link, which only says so once the launcher has seen it", async () => {
+	it("with a layer that holds a hard link, which only says so once the launcher has seen it", async () => {
 		const { config, layers } = await ours();
 		const link = linkLayer();
 		const diffId = `sha256:${createHash("sha256").update(link).digest("hex")}`;
@@ -222,7 +222,7 @@ describe("an image of a stranger's is refused", () => {
 			...layers.slice(0, 2),
 			{ bytes: link, mediaType: "application/vnd.oci.image.layer.v1.tar" },
 		]);
-		expect(await pull(image)).toMatchObject(rejected("only files and directories"));
+		expect(await pull(image)).toMatchObject(rejected("only files, directories and symbolic links"));
 	});
 
 	it("with layers that lie about size, digest or what they unpack to", async () => {
@@ -246,7 +246,7 @@ describe("an image of a stranger's is refused", () => {
 	});
 });
 
-/** A tar with one symbolic link in it. */
+/** A tar with one hard link in it. */
 function linkLayer(): Buffer {
 	const header = Buffer.alloc(512);
 	header.write("link", 0);
@@ -256,7 +256,7 @@ function linkLayer(): Buffer {
 	header.write("00000000000\0", 124);
 	header.write("00000000000\0", 136);
 	header.write("        ", 148);
-	header.write("2", 156);
+	header.write("1", 156);
 	header.write("/etc/shadow", 157);
 	header.write("ustar\x0000", 257);
 	const sum = header.reduce((total, byte) => total + byte, 0);

@@ -1,4 +1,4 @@
-import { crc32, gzipSync } from "node:zlib";
+import { crc32, deflateRawSync, gzipSync } from "node:zlib";
 
 /** An entry of a tar as an attacker may write it: nothing is checked. */
 export interface TarEntry {
@@ -7,6 +7,8 @@ export interface TarEntry {
 	/** ustar's type flag: `0` a file, `1` a hard link, `2` a symbolic link, `3` a character device, `5` a directory. */
 	readonly type?: string;
 	readonly link?: string;
+	/** 0644 if absent. */
+	readonly mode?: number;
 }
 
 const BLOCK = 512;
@@ -16,11 +18,11 @@ export function tarGz(...entries: readonly TarEntry[]): Buffer {
 	return gzipSync(Buffer.concat([...entries.flatMap(tarParts), Buffer.alloc(2 * BLOCK)]));
 }
 
-function tarParts({ path, body = "", type = "0", link = "" }: TarEntry): readonly Buffer[] {
+function tarParts({ path, body = "", type = "0", link = "", mode = 0o644 }: TarEntry): readonly Buffer[] {
 	const bytes = Buffer.from(body);
 	const head = Buffer.alloc(BLOCK);
 	head.write(path, 0, 100);
-	head.write("0000644\0", 100);
+	head.write(`${mode.toString(8).padStart(7, "0")}\0`, 100);
 	head.write("0000000\0", 108);
 	head.write("0000000\0", 116);
 	head.write(`${bytes.length.toString(8).padStart(11, "0")}\0`, 124);
@@ -39,23 +41,27 @@ export interface ZipEntry {
 	readonly path: string;
 	readonly body?: string | Uint8Array;
 	readonly mode?: number;
+	/** Compressed: how small something large may look. */
+	readonly deflated?: boolean;
 }
 
-/** A zip archive whose entries are stored, not compressed (APPNOTE.TXT 4.3). */
+/** A zip archive whose entries are stored unless they say otherwise (APPNOTE.TXT 4.3). */
 export function zip(...entries: readonly ZipEntry[]): Buffer {
 	const locals: Buffer[] = [];
 	const central: Buffer[] = [];
 	let offset = 0;
-	for (const { path, body = "", mode = 0o100644 } of entries) {
+	for (const { path, body = "", mode = 0o100644, deflated = false } of entries) {
 		const name = Buffer.from(path);
 		const bytes = Buffer.from(body);
+		const held = deflated ? deflateRawSync(bytes) : bytes;
 		const shared = Buffer.alloc(26);
 		shared.writeUInt16LE(20, 0);
+		shared.writeUInt16LE(deflated ? 8 : 0, 4);
 		shared.writeUInt32LE(crc32(bytes), 10);
-		shared.writeUInt32LE(bytes.length, 14);
+		shared.writeUInt32LE(held.length, 14);
 		shared.writeUInt32LE(bytes.length, 18);
 		shared.writeUInt16LE(name.length, 22);
-		const local = Buffer.concat([Buffer.from("PK\x03\x04", "latin1"), shared, name, bytes]);
+		const local = Buffer.concat([Buffer.from("PK\x03\x04", "latin1"), shared, name, held]);
 		const tail = Buffer.alloc(14);
 		tail.writeUInt32LE((mode << 16) >>> 0, 6);
 		tail.writeUInt32LE(offset, 10);

@@ -1,13 +1,15 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { cgroupsOf } from "./leftovers.js";
 
+const ROOT = "/sys/fs/cgroup";
+
 /** CPU time that a sandbox has used, in the kernel's finest unit: nanoseconds on cgroup v1, microseconds on v2. */
 export function cpuTicksOf(dataDir: string, sandbox: string): number {
-	for (const path of cgroupsOf(dataDir)) {
-		const v1 = join(path, sandbox, "cpuacct.usage");
+	for (const path of directoriesOf(dataDir, sandbox)) {
+		const v1 = join(path, "cpuacct.usage");
 		if (existsSync(v1)) return Number(readFileSync(v1, "utf8"));
-		const v2 = join(path, sandbox, "cpu.stat");
+		const v2 = join(path, "cpu.stat");
 		const usage = existsSync(v2) ? /^usage_usec (\d+)$/m.exec(readFileSync(v2, "utf8")) : null;
 		if (usage !== null) return Number(usage[1]);
 	}
@@ -16,11 +18,34 @@ export function cpuTicksOf(dataDir: string, sandbox: string): number {
 
 /** A sandbox's memory limit, bytes. */
 export function memoryLimitOf(dataDir: string, sandbox: string): number {
-	for (const path of cgroupsOf(dataDir)) {
+	for (const path of directoriesOf(dataDir, sandbox)) {
 		for (const name of ["memory.limit_in_bytes", "memory.max"]) {
-			const file = join(path, sandbox, name);
+			const file = join(path, name);
 			if (existsSync(file)) return Number(readFileSync(file, "utf8"));
 		}
 	}
 	throw new Error(`${sandbox} has no memory limit`);
+}
+
+/** A sandbox's cgroup in every hierarchy: below its launcher's; or, with a Docker Engine, where its processes are. */
+function directoriesOf(dataDir: string, sandbox: string): readonly string[] {
+	const launched = cgroupsOf(dataDir)
+		.map((path) => join(path, sandbox))
+		.filter((path) => existsSync(path));
+	if (launched.length > 0) return launched;
+	const pid = readdirSync("/proc").find((each) => /^\d+$/.test(each) && read(`/proc/${each}/mountinfo`).includes(`${sandbox}.sock`));
+	const lines = read(`/proc/${pid}/cgroup`).trim().split("\n");
+	return lines.map((line) => {
+		const [, controller = "", path = ""] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
+		return join(ROOT, controller, path);
+	});
+}
+
+/** A process may end while it is looked at. */
+function read(path: string): string {
+	try {
+		return readFileSync(path, "utf8");
+	} catch {
+		return "";
+	}
 }

@@ -56,13 +56,13 @@ export async function deploy(stack: Stack, { name = freshName(), ...input }: Dep
 	return new Deployed(stack, name, version);
 }
 
-/** The source of a fixture: one misbehaviour each, in `fixtures/functions/<name>/index.ts`. */
-export function fixture(name: string): string {
-	return readFileSync(fileURLToPath(new URL(`../fixtures/functions/${name}/index.ts`, import.meta.url)), "utf8");
+/** The source of a fixture: one misbehaviour each, in `fixtures/functions/<name>/index.ts`, or `index.py`. */
+export function fixture(name: string, file: "index.ts" | "index.py" = "index.ts"): string {
+	return readFileSync(fileURLToPath(new URL(`../fixtures/functions/${name}/${file}`, import.meta.url)), "utf8");
 }
 
 /** A header of an answer that has one value. */
-export function header(answer: RawAnswer, name: string): string | undefined {
+export function header(answer: Pick<RawAnswer, "headers">, name: string): string | undefined {
 	const value = answer.headers[name];
 	return typeof value === "string" ? value : value?.join(", ");
 }

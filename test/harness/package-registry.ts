@@ -64,7 +64,9 @@ export class PackageRegistry implements AsyncDisposable {
 		this.asked.push(`${request.method} ${path}`);
 		if (this.instead(request, response)) return;
 		const record = this.#records.get(decodeURIComponent(path.slice(1)));
-		const found = this.#tarballs.get(path) ?? (record === undefined ? undefined : JSON.stringify({ name: path.slice(1), ...record }));
+		const found =
+			this.#tarballs.get(path) ??
+			(record === undefined ? undefined : JSON.stringify({ name: decodeURIComponent(path.slice(1)), ...record }));
 		response.writeHead(found === undefined ? 404 : 200).end(found);
 	}
 }

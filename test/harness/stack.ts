@@ -103,11 +103,11 @@ export class Stack implements AsyncDisposable {
 		return spawnBerth(this.dataDir, this.#env, args, this.#reaper?.lifeline);
 	}
 
-	/** Starts it again after a `down`, on whatever port is free then, with the key it had. */
-	async up(): Promise<void> {
+	/** Starts it again after a `down`, on whatever port is free then, with the key it had, or another one that it was given meanwhile. */
+	async up(other?: string): Promise<void> {
 		const { url, key } = await up(this.dataDir, this.#env, this.#reaper);
 		await this.#client.close();
-		this.#address = { url, key: key ?? this.key, dataDir: this.dataDir };
+		this.#address = { url, key: other ?? key ?? this.key, dataDir: this.dataDir };
 		this.#client = createClient(this.#address);
 	}
 

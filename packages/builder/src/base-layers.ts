@@ -7,6 +7,7 @@ import type { KeyStore } from "@berth/registry";
 import { inputFile } from "./file-digests.js";
 import { readPython } from "./python-base.js";
 import { sharedLibraries } from "./shared-libraries.js";
+import { readShellTools } from "./shell-tools.js";
 import { findLayer, type LayerStores, layerKey, makeLayer, type StoredLayer } from "./stored-layer.js";
 import type { LayerEntry } from "./tar-writer.js";
 
@@ -28,6 +29,8 @@ const SKELETON: readonly LayerEntry[] = [
 
 /** The layer of a language environment. @throws BerthError `platform_error` naming what is missing */
 export function runtimeLayer(runtimesDir: string, runtime: Runtime, stores: LayerStores): Promise<StoredLayer> {
+	// The bridge to a program of the function's own runs on Node: on the same layer as functions of that runtime.
+	if (runtime === "custom") return nodeLayer(runtimesDir, "node24", stores);
 	return languageOf(runtime) === "python" ? pythonLayer(stores) : nodeLayer(runtimesDir, runtime, stores);
 }
 
@@ -59,14 +62,28 @@ async function pythonLayer(stores: LayerStores): Promise<StoredLayer> {
 /** Init and agent. */
 export async function agentLayer(agentDir: string, init: string, language: Language, stores: LayerStores): Promise<StoredLayer> {
 	if (!existsSync(init)) throw new BerthError("platform_error", `${init} is missing: install Debian's package tini.`);
-	const agent = language === "python" ? await pythonAgent(agentDir) : await nodeAgent(agentDir, stores.keys);
-	const files = [await executable("sbin/tini", init, stores.keys), ...agent];
+	const files = [await executable("sbin/tini", init, stores.keys), ...(await agentFiles(agentDir, language, stores.keys))];
 	return storeLayer(
 		"agent",
 		files.map(({ entry }) => entry),
 		files,
 		stores,
 	);
+}
+
+function agentFiles(agentDir: string, language: Language, keys: KeyStore): Promise<Input[]> {
+	if (language === "python") return pythonAgent(agentDir);
+	return language === "custom" ? bridge(agentDir, keys) : nodeAgent(agentDir, keys);
+}
+
+/** What speaks with a program of the function's own, and what such a program finds when it is a shell script. */
+async function bridge(agentDir: string, keys: KeyStore): Promise<Input[]> {
+	const tools = await readShellTools();
+	return [
+		await plain(inRoot(SANDBOX_PATHS.bridge), join(agentDir, "bridge.cjs"), keys),
+		...(await Promise.all(tools.files.map(({ path, file }) => executable(inRoot(path), file, keys)))),
+		...tools.links.map(({ path, target }): Input => ({ entry: { path: inRoot(path), kind: "link", target }, identity: [path, target] })),
+	];
 }
 
 async function nodeAgent(agentDir: string, keys: KeyStore): Promise<Input[]> {
@@ -137,7 +154,9 @@ async function storeLayer(
 const SKELETON_IDENTITY = SKELETON.map((entry) =>
 	entry.kind === "directory"
 		? [entry.path, entry.mode ?? 0]
-		: [entry.path, "bytes" in entry.content ? Buffer.from(entry.content.bytes).toString() : ""],
+		: entry.kind === "link"
+			? [entry.path, entry.target]
+			: [entry.path, "bytes" in entry.content ? Buffer.from(entry.content.bytes).toString() : ""],
 );
 
 function text(path: string, content: string): LayerEntry {

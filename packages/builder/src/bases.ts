@@ -16,7 +16,7 @@ export type Bases = Readonly<Record<Runtime | "build", Base>>;
 export interface BasesOptions {
 	/** Directory whose `node_modules/<runtime>/bin/node` is the binary of each runtime of Node (infra/runtimes). */
 	readonly runtimesDir: string;
-	/** Directory with `agent.cjs`, `warm.mjs`, `python/` and `builder/` (packages/agents/dist). */
+	/** Directory with `agent.cjs`, `bridge.cjs`, `warm.mjs`, `python/` and `builder/` (packages/agents/dist). */
 	readonly agentDir: string;
 	/** A static init, `/usr/bin/tini-static`. */
 	readonly tini: string;
@@ -33,6 +33,7 @@ export async function prepareBases({ runtimesDir, agentDir, tini, artifacts }: B
 	const agents: Readonly<Record<Language, StoredLayer>> = {
 		node: await agentLayer(agentDir, tini, "node", artifacts),
 		python: await agentLayer(agentDir, tini, "python", artifacts),
+		custom: await agentLayer(agentDir, tini, "custom", artifacts),
 	};
 	const builder = await builderLayer(agentDir, artifacts);
 	const runtimes = new Map<Runtime, StoredLayer>();

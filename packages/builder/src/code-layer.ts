@@ -3,9 +3,8 @@ import {
 	type BuildAnswer,
 	type BuildFailure,
 	type Diagnostic,
-	type Language,
 	type Layer,
-	languageOf,
+	type LockReport,
 	parseBuildAnswer,
 	parseBuiltFiles,
 	type SourceRequest,
@@ -14,6 +13,8 @@ import {
 import { type BuildListener, layerLine, sizeText } from "./build-listener.js";
 import type { BuildRun, BuildSandbox, BuildSandboxes } from "./build-sandbox.js";
 import type { Dependencies, DependencyLayers } from "./dependency-layer.js";
+import type { LockLayers, Resolution } from "./lock-layer.js";
+import type { PackageSources } from "./package-sources.js";
 import { findLayer, type LayerStores, layerKey, makeFunctionLayer } from "./stored-layer.js";
 import type { LayerEntry } from "./tar-writer.js";
 
@@ -23,6 +24,8 @@ export interface CodeLayer {
 	readonly entry: string;
 	/** The packages it was bundled with, if there were any. */
 	readonly dependencies?: UsedDependencies;
+	/** What they were resolved to, where the source brought no lock file. */
+	readonly lock?: UsedLock;
 	readonly cached: boolean;
 	readonly warnings: readonly Diagnostic[];
 	/** Milliseconds in the sandbox; empty when nothing was built. */
@@ -36,10 +39,17 @@ export interface UsedDependencies extends Dependencies {
 	readonly cached: boolean;
 }
 
+/** A lock file that was made at a build, in a layer of its own. */
+export interface UsedLock {
+	readonly layer: Layer;
+	readonly report: LockReport;
+}
+
 /** What is remembered beside a code layer. */
 interface Note {
 	readonly entry: string;
 	readonly dependencies?: Omit<UsedDependencies, "cached">;
+	readonly lock?: UsedLock;
 	readonly warnings: readonly Diagnostic[];
 }
 
@@ -47,8 +57,7 @@ export interface CodeLayerOptions {
 	readonly stores: LayerStores;
 	readonly sandboxes: BuildSandboxes;
 	readonly dependencies: DependencyLayers;
-	/** Where each language's packages come from: URLs with a `/` at their end, which lock files name. */
-	readonly registries: Readonly<Record<Language, string>>;
+	readonly locks: LockLayers;
 	readonly timeoutMs: number;
 	/** Identity of what builds: another builder makes other layers. */
 	readonly builder: string;
@@ -56,24 +65,35 @@ export interface CodeLayerOptions {
 
 /** The same for one build. */
 export interface CodeLayerBuild extends CodeLayerOptions {
+	/** Where its project's packages come from. */
+	readonly sources: PackageSources;
 	readonly listener: BuildListener;
 }
 
 /** The key of a version's code layer: its source and every setting that the bundle depends on. Pure. */
-export function codeLayerKey({ source, manifest }: Pick<Version, "source" | "manifest">, builder: string): string {
+export function codeLayerKey({ source, manifest }: Pick<Version, "source" | "manifest">, builder: string, owner?: string): string {
 	const { runtime, entry = null, external = [] } = manifest;
-	return layerKey("code", [builder, runtime, entry, external, source.kind, source.filename ?? null, source.digest]);
+	const owned = owner === undefined ? [] : [owner];
+	return layerKey("code", [builder, runtime, entry, external, source.kind, source.filename ?? null, source.digest, ...owned]);
 }
 
 /** The code layer that was made of this version's source before; undefined when there is none. Whoever asks holds the image store. */
-export async function findCodeLayer(version: Version, { stores, builder }: CodeLayerOptions): Promise<CodeLayer | undefined> {
-	const known = await findLayer(stores, codeLayerKey(version, builder));
+export async function findCodeLayer(version: Version, { stores, builder, sources }: CodeLayerBuild): Promise<CodeLayer | undefined> {
+	const known = await findLayer(stores, codeLayerKey(version, builder, sources.owner));
 	if (known === undefined) return undefined;
-	const { dependencies, ...note } = known.note as Note;
+	const { dependencies, lock, ...note } = known.note as Note;
 	// What was removed meanwhile is installed again only by a build.
 	if (dependencies?.inImage === true && !(await stores.images.hasBlob(dependencies.layer.digest))) return undefined;
 	const layer = { digest: known.digest, sizeBytes: known.sizeBytes };
-	return { layer, ...note, ...(dependencies && { dependencies: { ...dependencies, cached: true } }), cached: true, phases: {} };
+	const isKept = lock !== undefined && (await stores.images.hasBlob(lock.layer.digest));
+	return {
+		layer,
+		...note,
+		...(dependencies && { dependencies: { ...dependencies, cached: true } }),
+		...(isKept && { lock: { ...lock, report: { ...lock.report, cached: true } } }),
+		cached: true,
+		phases: {},
+	};
 }
 
 /** What a build sandbox made of a source: files that aren't stored yet. */
@@ -81,29 +101,47 @@ export interface Bundle {
 	readonly answer: Extract<BuildAnswer, { ok: true }>;
 	readonly files: readonly LayerEntry[];
 	readonly dependencies?: UsedDependencies;
+	readonly lock?: UsedLock;
 	readonly installMs?: number;
 }
 
 /** Bundles a source in a sandbox, with its dependencies in it if it has some. @throws BerthError when the sandbox gives no answer that holds */
 export async function bundle(version: Version, source: Uint8Array, options: CodeLayerBuild): Promise<Bundle | BuildFailure> {
 	const { runtime } = version.manifest;
-	const { listener } = options;
-	let installable: Uint8Array;
+	const { dependencies, locks, sources, listener } = options;
+	let asked: Asked;
 	listener.line({ kind: "step", text: `reading the source (${sizeText(source.byteLength)})` });
 	{
 		using sandbox = await options.sandboxes.acquire();
 		const first = await bundleIn(sandbox, version, source, false, options);
-		if (!("installable" in first)) return first;
-		installable = first.installable;
-		const known = await options.dependencies.find(installable, runtime);
-		if (known !== undefined) return await bundleWith({ ...known, cached: true }, sandbox, version, source, options);
+		if (!("asks" in first)) return first;
+		asked = first;
+		const known = asked.locked ? { installable: asked.asks } : await locks.find(asked.asks, sources);
+		const found = known && (await dependencies.find({ installable: known.installable, runtime, sources }));
+		if (found !== undefined) return withLock(await bundleWith({ ...found, cached: true }, sandbox, version, source, options), known);
 	}
-	// An installation takes its time: no sandbox waits for it.
-	const installed = await options.dependencies.install(installable, runtime, listener);
+	// A resolution and an installation take their time: no sandbox waits for them.
+	const startedAt = performance.now();
+	const resolved = asked.locked ? { installable: asked.asks } : await locks.resolve(asked.asks, sources, listener);
+	if ("code" in resolved) return resolved;
+	const wanted = { installable: resolved.installable, runtime, sources };
+	const found = await dependencies.find(wanted);
+	const installed = found === undefined ? await dependencies.install(wanted, listener) : { ...found, cached: true };
 	if ("code" in installed) return installed;
+	const installMs = performance.now() - startedAt;
 	using sandbox = await options.sandboxes.acquire();
 	const bundled = await bundleWith(installed, sandbox, version, source, options);
-	return "code" in bundled ? bundled : { ...bundled, installMs: installed.installMs };
+	return withLock("code" in bundled ? bundled : { ...bundled, installMs }, resolved);
+}
+
+/** With the lock file that a resolution made, if there was one. */
+function withLock(
+	bundled: Bundle | BuildFailure,
+	resolved: Resolution | { readonly installable: Uint8Array } | undefined,
+): Bundle | BuildFailure {
+	if ("code" in bundled || resolved === undefined || !("lockfile" in resolved)) return bundled;
+	const { lockfile, layerBytes } = resolved;
+	return { ...bundled, lock: { layer: { digest: lockfile.layer, sizeBytes: layerBytes }, report: lockfile } };
 }
 
 async function bundleWith(
@@ -116,7 +154,7 @@ async function bundleWith(
 	options.listener.line(layerLine({ name: "dependencies", cached, sizeBytes: layer.sizeBytes }));
 	await sandbox.graft(layer);
 	const bundled = await bundleIn(sandbox, version, source, true, options);
-	if ("installable" in bundled) throw new BerthError("build_platform_error", "The build sandbox asks twice for the same dependencies.");
+	if ("asks" in bundled) throw new BerthError("build_platform_error", "The build sandbox asks twice for the same dependencies.");
 	return "code" in bundled
 		? bundled
 		: { ...bundled, dependencies: { layer, ...(resolved && { resolved }), cached, inImage: bundled.answer.needsDependencies } };
@@ -125,16 +163,17 @@ async function bundleWith(
 /** Stores a bundle as a layer and remembers what it was made of. Whoever asks holds the image store. */
 export async function storeCodeLayer(
 	version: Version,
-	{ answer, files, dependencies, installMs }: Bundle,
-	{ stores, builder }: CodeLayerOptions,
+	{ answer, files, dependencies, lock, installMs }: Bundle,
+	{ stores, builder, sources }: CodeLayerBuild,
 ): Promise<CodeLayer> {
 	const startedAt = performance.now();
 	const note: Note = {
 		entry: answer.entry,
 		...(dependencies && { dependencies: withoutCached(dependencies) }),
+		...(lock && { lock }),
 		warnings: answer.warnings,
 	};
-	const layer = await makeFunctionLayer(stores, codeLayerKey(version, builder), files, note);
+	const layer = await makeFunctionLayer(stores, codeLayerKey(version, builder, sources.owner), files, note);
 	const { unpackMs, bundleMs, checkMs } = answer.phases;
 	const phases = {
 		unpack: unpackMs,
@@ -143,36 +182,43 @@ export async function storeCodeLayer(
 		check: checkMs,
 		layer: performance.now() - startedAt,
 	};
-	return { layer, entry: note.entry, warnings: note.warnings, ...(dependencies && { dependencies }), cached: false, phases };
+	const { entry, warnings } = note;
+	return { layer, entry, warnings, ...(dependencies && { dependencies }), ...(lock && { lock }), cached: false, phases };
 }
 
 function withoutCached({ layer, inImage, resolved }: UsedDependencies): Omit<UsedDependencies, "cached"> {
 	return { layer, inImage, ...(resolved && { resolved }) };
 }
 
-type Answered = Bundle | BuildFailure | { readonly installable: Uint8Array };
+/** What a source wants installed, or resolved first: the bytes that say so. */
+interface Asked {
+	readonly asks: Uint8Array;
+	readonly locked: boolean;
+}
+
+type Answered = Bundle | BuildFailure | Asked;
 
 async function bundleIn(
 	sandbox: BuildSandbox,
 	version: Version,
 	source: Uint8Array,
 	grafted: boolean,
-	{ timeoutMs, registries }: CodeLayerOptions,
+	{ timeoutMs, sources }: CodeLayerBuild,
 ): Promise<Answered> {
-	const run = await sandbox.run(requestOf(version, registries[languageOf(version.manifest.runtime)], grafted), source, timeoutMs);
+	const run = await sandbox.run(requestOf(version, sources.registries, grafted), source, timeoutMs);
 	if (run.outcome !== "answered") return stopped(run, timeoutMs);
 	const answer = parseBuildAnswer(run.answer);
-	if (answer === undefined || answer.ok === "installed")
+	if (answer === undefined || answer.ok === "installed" || answer.ok === "resolved")
 		throw new BerthError("build_platform_error", "The build sandbox gave an answer that isn't one.");
-	if (answer.ok === "dependencies") return { installable: run.body };
+	if (answer.ok === "dependencies") return { asks: run.body, locked: answer.locked };
 	if (!answer.ok) return { code: answer.code, phase: answer.phase, message: answer.message, diagnostics: answer.diagnostics };
 	return { answer, files: filesOf(answer, run.body) };
 }
 
-function requestOf({ source, manifest }: Version, registry: string, grafted: boolean): SourceRequest {
+function requestOf({ source, manifest }: Version, registries: PackageSources["registries"], grafted: boolean): SourceRequest {
 	return {
 		step: "source",
-		registry,
+		registries,
 		grafted,
 		external: manifest.external ?? [],
 		kind: source.kind,
@@ -187,9 +233,9 @@ function filesOf({ entry, listBytes }: Extract<BuildAnswer, { ok: true }>, body:
 	const list = parseBuiltFiles(parsed(body.subarray(0, listBytes)));
 	if (list === undefined) throw new BerthError("build_platform_error", "The build gave no list of its files.");
 	let at = listBytes;
-	const files = list.map(([path, bytes]): LayerEntry => {
+	const files = list.map(([path, bytes, executable]): LayerEntry => {
 		at += bytes;
-		return { path, kind: "file", content: { bytes: body.subarray(at - bytes, at) } };
+		return { path, kind: "file", executable, content: { bytes: body.subarray(at - bytes, at) } };
 	});
 	if (at !== body.byteLength) throw new BerthError("build_platform_error", "The build's files aren't as long as it says.");
 	if (!list.some(([path]) => path === entry)) throw new BerthError("build_platform_error", "The build's entry is none of its files.");

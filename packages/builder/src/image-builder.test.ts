@@ -11,6 +11,7 @@ import {
 	type Version,
 } from "@berth/contracts";
 import { type ArtifactStore, openArtifactStore } from "@berth/registry";
+import { readFromLayer } from "@berth/registry/layer-reader";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Bases } from "./bases.js";
 import type { BuildRun, BuildSandbox, BuildSandboxes, Respond } from "./build-sandbox.js";
@@ -18,7 +19,6 @@ import { codeLayerKey } from "./code-layer.js";
 import { type BuildResult, ImageBuilder } from "./image-builder.js";
 import { storeImage } from "./oci-image.js";
 import { placeInImage } from "./stored-layer.js";
-import { readFromLayer } from "./tar-reader.js";
 
 let directory: string;
 let artifacts: ArtifactStore;
@@ -65,14 +65,14 @@ function dependent(needsDependencies: boolean): FakeSandbox["answer"] {
 	return (source, request) =>
 		request.step === "source" && request.grafted
 			? bundled(Buffer.from(source).toString(), { needsDependencies })
-			: { outcome: "answered", answer: { ok: "dependencies" }, body: Buffer.from("what to install") };
+			: { outcome: "answered", answer: { ok: "dependencies", locked: true }, body: Buffer.from("what to install") };
 }
 
 function bundled(text: string, more: Partial<Extract<BuildAnswer, { ok: true }>> = {}): BuildRun {
 	const phases = { unpackMs: 1, bundleMs: 2, checkMs: 3 };
 	const list = JSON.stringify([
-		["index.mjs", Buffer.byteLength(text)],
-		["index.mjs.map", 2],
+		["index.mjs", Buffer.byteLength(text), false],
+		["index.mjs.map", 2, false],
 	]);
 	return {
 		outcome: "answered",
@@ -84,7 +84,7 @@ function bundled(text: string, more: Partial<Extract<BuildAnswer, { ok: true }>>
 async function makeBuilder(sandboxes: BuildSandboxes): Promise<ImageBuilder> {
 	const layer = await artifacts.images.putBlob(Buffer.from("a base layer"));
 	const base: Base = { digest: layer.digest, layers: [{ digest: layer.digest, sizeBytes: layer.sizeBytes }] };
-	const bases: Bases = { node24: base, node22: base, python3: base, build: base };
+	const bases: Bases = { node24: base, node22: base, python3: base, custom: base, build: base };
 	const image = await storeImage(artifacts.images, base.layers, {});
 	await artifacts.images.tag("base/node24:current", image.manifest);
 	return new ImageBuilder({
@@ -92,7 +92,12 @@ async function makeBuilder(sandboxes: BuildSandboxes): Promise<ImageBuilder> {
 		stores: artifacts,
 		sandboxes,
 		timeoutMs: 1000,
-		registries: { node: "http://registry/", python: "http://index/simple/" },
+		sourcesOf: async (_project, language) => ({
+			language,
+			registries: [{ url: "http://registry/", scopes: [] }],
+			logins: new Map(),
+			redirects: [],
+		}),
 		installMs: 1000,
 		silenceMs: 1000,
 		findVersion: async (project, name, number) => recorded.get(`${project}/${name}:${number}`),

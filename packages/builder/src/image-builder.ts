@@ -7,6 +7,8 @@ import {
 	type ImageReference,
 	type Layer,
 	type LayerReport,
+	type PackagedLanguage,
+	packagesOf,
 	type Version,
 } from "@berth/contracts";
 import type { Bases } from "./bases.js";
@@ -15,7 +17,9 @@ import { bundle, type CodeLayer, type CodeLayerBuild, type CodeLayerOptions, fin
 import { DependencyLayers } from "./dependency-layer.js";
 import { imageLabels } from "./image-labels.js";
 import { imageTag, parseImageTag } from "./image-tag.js";
+import { LockLayers } from "./lock-layer.js";
 import { storeImage } from "./oci-image.js";
+import type { PackageSources } from "./package-sources.js";
 
 /** What became of a build. A source that doesn't build is a value. */
 export type BuildResult =
@@ -28,12 +32,14 @@ export type BuildResult =
 	  }
 	| { readonly ok: false; readonly failure: BuildFailure; readonly report: BuildReport };
 
-export interface ImageBuilderOptions extends Omit<CodeLayerOptions, "builder" | "dependencies"> {
+export interface ImageBuilderOptions extends Omit<CodeLayerOptions, "builder" | "dependencies" | "locks"> {
 	/** How long an installation of dependencies may take, milliseconds. */
 	readonly installMs: number;
 	/** How long the package registry may say nothing, milliseconds. */
 	readonly silenceMs: number;
 	readonly bases: Bases;
+	/** Where a project's packages come from. */
+	readonly sourcesOf: (project: string, language: PackagedLanguage) => Promise<PackageSources>;
 	/** A version as it is recorded; undefined when it was deleted. */
 	readonly findVersion: (project: string, name: string, number: number) => Promise<Version | undefined>;
 	/** Told of an image whose manifest is missing or corrupt, before it is made again. */
@@ -52,7 +58,8 @@ export class ImageBuilder {
 	constructor(options: ImageBuilderOptions) {
 		this.#options = options;
 		const builder = options.bases.build.digest;
-		this.#layers = { ...options, builder, dependencies: new DependencyLayers({ ...options, builder }) };
+		const parts = { ...options, builder };
+		this.#layers = { ...parts, dependencies: new DependencyLayers(parts), locks: new LockLayers(parts) };
 	}
 
 	/**
@@ -62,7 +69,8 @@ export class ImageBuilder {
 	 */
 	async build(version: Version, source: () => Promise<Uint8Array>, listener: BuildListener = SILENT): Promise<BuildResult> {
 		const startedAt = performance.now();
-		const options: CodeLayerBuild = { ...this.#layers, listener };
+		const sources = await this.#options.sourcesOf(version.project, packagesOf(version.manifest.runtime));
+		const options: CodeLayerBuild = { ...this.#layers, sources, listener };
 		for (const layer of baseReport(this.#options.bases[version.manifest.runtime])) listener.line(layerLine(layer));
 		const known = await this.#holding(async () => {
 			const code = await findCodeLayer(version, options);
@@ -76,9 +84,19 @@ export class ImageBuilder {
 		return await this.#holding(async () => this.#assemble(version, await storeCodeLayer(version, made, options), options, startedAt));
 	}
 
-	/** Removes the names of a function's images, and what nothing needs any more. */
-	removeFunction(project: string, name: string): Promise<void> {
-		return this.#remove((tag) => tag.startsWith(`${project}/${name}:`));
+	/** Removes the names of a function's images, and what nothing needs any more. @param kept the versions that there still are; default: none */
+	async removeFunction(project: string, name: string, kept: () => Promise<ReadonlySet<number>> = async () => new Set()): Promise<void> {
+		const { images } = this.#options.stores;
+		const of = `${project}/${name}:`;
+		const namesOfOthers = (numbers: ReadonlySet<number>) =>
+			images.tags().flatMap(([tag]) => (tag.startsWith(of) && !numbers.has(Number.parseInt(tag.slice(of.length), 10)) ? [tag] : []));
+		if (namesOfOthers(await kept()).length === 0) return;
+		{
+			// An image that is pulled has its name before it is on record.
+			using _alone = await images.alone();
+			await images.untag(...namesOfOthers(await kept()));
+		}
+		await this.collect();
 	}
 
 	/** Removes the name of a version's image, and what nothing needs any more. */
@@ -145,15 +163,17 @@ export class ImageBuilder {
 		const imageAt = performance.now();
 		const base = bases[version.manifest.runtime];
 		await this.#lookFor(base);
-		const { dependencies } = code;
+		const { dependencies, lock } = code;
 		const layers = dependencies?.inImage === true ? [dependencies.layer, code.layer] : [code.layer];
 		const image = await storeImage(stores.images, [...base.layers, ...layers], imageLabels(version, base, code.entry));
 		await stores.images.tag(imageTag(version), image.manifest, version.createdAt);
-		if (dependencies?.inImage === false) await this.#keep(dependencies.layer, version);
+		const beside = [...(dependencies?.inImage === false ? [dependencies.layer] : []), ...(lock === undefined ? [] : [lock.layer])];
+		if (beside.length > 0) await this.#keep(beside, version);
 		const report: BuildReport = {
 			durationMs: performance.now() - startedAt,
 			phases: { ...code.phases, image: performance.now() - imageAt },
 			layers: [...baseReport(base), ...dependenciesIn(code), codeIn(code)],
+			...(lock && { lockfile: lock.report }),
 			warnings: code.warnings,
 		};
 		return { ok: true, image: { digest: image.digest, base, layers, entry: code.entry }, report, bundled: !code.cached };
@@ -167,11 +187,16 @@ export class ImageBuilder {
 		}
 	}
 
-	/** Packages that are all in the bundle aren't in the image; they stay for the version's sake: the next one has the same, most often. */
-	async #keep({ digest, sizeBytes }: Layer, version: Version): Promise<void> {
+	/**
+	 * Packages that are all in the bundle aren't in the image; they stay for the version's sake: the next one has the same,
+	 * most often. So does the lock file that they were resolved to.
+	 */
+	async #keep(layers: readonly Layer[], version: Version): Promise<void> {
 		const { images } = this.#options.stores;
-		if (!(await images.hasBlob(digest))) return;
-		const { manifest } = await storeImage(images, [{ digest, sizeBytes }], {});
+		const there = await Promise.all(layers.map(({ digest }) => images.hasBlob(digest)));
+		const kept = layers.flatMap(({ digest, sizeBytes }, i) => (there[i] === true ? [{ digest, sizeBytes }] : []));
+		if (kept.length === 0) return;
+		const { manifest } = await storeImage(images, kept, {});
 		await images.tag(dependenciesName(version), manifest);
 	}
 }

@@ -6,4 +6,5 @@ export { imageLabels } from "./image-labels.js";
 export { type ReadImage, readImage, readImageManifest, splitLayers } from "./image-reader.js";
 export { imageTag, parseImageTag } from "./image-tag.js";
 export { storeImage } from "./oci-image.js";
+export type { PackageSources } from "./package-sources.js";
 export { StackRemapper } from "./stack-remapper.js";

@@ -2,7 +2,6 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { FetchReply, ReadReply } from "@berth/contracts";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { packageSource } from "./package-source.js";
 import { questionOf, RegistryFetches } from "./registry-fetches.js";
 
 let server: Server;
@@ -22,11 +21,10 @@ afterEach(async () => {
 	await new Promise((resolve) => server.close(resolve));
 });
 
-const registry = (path = "/npm/") =>
-	new RegistryFetches(
-		packageSource("node", { node: `http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`, python: "" }),
-		30_000,
-	);
+const host = () => `127.0.0.1:${(server.address() as AddressInfo).port}`;
+const at = (url: string) =>
+	new RegistryFetches({ language: "node", registries: [{ url, scopes: [] }], logins: new Map(), redirects: [] }, 30_000);
+const registry = (path = "/npm/") => at(`http://${host()}${path}`);
 
 async function bytesOf(fetches: RegistryFetches, head: FetchReply): Promise<number> {
 	let bytes = 0;
@@ -40,7 +38,7 @@ async function bytesOf(fetches: RegistryFetches, head: FetchReply): Promise<numb
 
 test("what the registry has comes in pieces", async () => {
 	using fetches = registry();
-	const { head } = await fetches.fetch({ path: "/npm/@scope%2fname" });
+	const { head } = await fetches.fetch(host(), "/npm/@scope%2fname");
 	expect(head).toMatchObject({ status: 200 });
 	expect(await bytesOf(fetches, head as FetchReply)).toBe(3_000_000);
 	expect(asked).toEqual(["GET /npm/@scope%2fname"]);
@@ -60,19 +58,19 @@ test.each([
 	"/npm/a b",
 ])("%s isn't asked for", async (path) => {
 	using fetches = registry();
-	expect((await fetches.fetch({ path })).head).toMatchObject({ status: 400 });
+	expect((await fetches.fetch(host(), path)).head).toMatchObject({ status: 400 });
 	expect(asked).toEqual([]);
 });
 
 test("a redirect isn't followed", async () => {
 	using fetches = registry();
-	const { head } = await fetches.fetch({ path: "/npm/away" });
+	const { head } = await fetches.fetch(host(), "/npm/away");
 	expect(head).toMatchObject({ status: 502, reason: expect.stringContaining("169.254.169.254") });
 });
 
 test("an answer that breaks off is told as that, and not as its end", async () => {
 	using fetches = registry();
-	const { head } = await fetches.fetch({ path: "/npm/breaks" });
+	const { head } = await fetches.fetch(host(), "/npm/breaks");
 	const { handle } = head as FetchReply;
 	let reply = (await fetches.read(handle as number)).head as ReadReply;
 	if (!reply.last) reply = (await fetches.read(handle as number)).head as ReadReply;
@@ -80,8 +78,8 @@ test("an answer that breaks off is told as that, and not as its end", async () =
 });
 
 test("a registry that isn't there is told", async () => {
-	using fetches = new RegistryFetches(packageSource("node", { node: "http://127.0.0.1:1/", python: "" }), 30_000);
-	expect((await fetches.fetch({ path: "/ms" })).head).toMatchObject({ status: 502, reason: expect.any(String) });
+	using fetches = at("http://127.0.0.1:1/");
+	expect((await fetches.fetch("127.0.0.1:1", "/ms")).head).toMatchObject({ status: 502, reason: expect.any(String) });
 });
 
 test.each([undefined, null, {}, { kind: "exec" }, { kind: "fetch" }, { kind: "read", handle: "1" }])("%j isn't a question", (head) => {

@@ -1,11 +1,11 @@
 import { type BuildQuestion, DEPENDENCY_LIMITS, type FetchReply, QUESTIONS, type ReadReply } from "@berth/contracts";
-import type { PackageSource } from "./package-source.js";
+import { type Asking, askingOf, type PackageSources } from "./package-sources.js";
 
+/** Redirects that are followed for one request. */
+const REDIRECTS = 3;
 /** Characters that paths of a package registry have: names, scopes (also as %2f), versions. */
 const PATH = /^\/[\w.~!*'()@+%/-]{1,512}$/;
 const NO_BYTES = new Uint8Array(0);
-
-type FetchQuestion = Extract<BuildQuestion, { kind: "fetch" }>;
 
 interface Reply {
 	readonly head: FetchReply | ReadReply;
@@ -18,14 +18,17 @@ interface Reading {
 	/** What was read and not given yet. */
 	held: Uint8Array;
 	bytes: number;
+	readonly mostBytes: number;
 }
 
 /**
- * One installation's way to the package registry: GET, paths below the registry's own URL or of the one origin that has its
- * files, no redirect, bounded in size, number and time. It is asked from a sandbox, so nothing else of what is asked for is believed.
+ * One installation's way to its project's package registries: GET, paths below a registry's own URL, redirects only to
+ * where the operator allows them, bounded in size, number and time. It is asked from a sandbox, so nothing else of what
+ * is asked for is believed. A login is sent to its own origin and nowhere else, and never comes back.
  */
 export class RegistryFetches implements Disposable {
-	readonly #source: PackageSource;
+	readonly #asking: Asking;
+	readonly #sources: PackageSources;
 	readonly #silenceMs: number;
 	readonly #stop = new AbortController();
 	readonly #readings = new Map<number, Reading>();
@@ -33,10 +36,11 @@ export class RegistryFetches implements Disposable {
 	#handles = 0;
 	#bytes = 0;
 
-	/** @param silenceMs how long the registry may say nothing */
-	constructor(source: PackageSource, silenceMs: number) {
+	/** @param silenceMs how long a registry may say nothing */
+	constructor(sources: PackageSources, silenceMs: number) {
+		this.#sources = sources;
 		this.#silenceMs = silenceMs;
-		this.#source = source;
+		this.#asking = askingOf(sources);
 	}
 
 	/** Requests so far. */
@@ -49,13 +53,12 @@ export class RegistryFetches implements Disposable {
 		return this.#bytes;
 	}
 
-	async fetch(question: Pick<FetchQuestion, "path" | "of">): Promise<Reply> {
-		const url = this.#urlOf(question);
-		if (url === undefined) return refusal(400, "it isn't a path of the registry");
+	async fetch(host: string, path: string): Promise<Reply> {
+		const url = this.#urlOf(host, path);
+		if (url === undefined) return refusal(400, "it isn't a path of a registry of this project");
 		if (++this.#fetches > DEPENDENCY_LIMITS.fetches) return refusal(429, `more than ${DEPENDENCY_LIMITS.fetches} requests`);
 		try {
-			const headers = { accept: this.#source.accept };
-			return this.#begin(await this.#withinSilence(fetch(url, { headers, redirect: "manual", signal: this.#stop.signal })));
+			return this.#begin(await this.#follow(url));
 		} catch (error) {
 			return refusal(502, reasonOf(error as Error));
 		}
@@ -80,24 +83,45 @@ export class RegistryFetches implements Disposable {
 		this.#readings.clear();
 	}
 
-	/** The registry's own URL with the path in it; undefined when it leads anywhere else. */
-	#urlOf({ path, of }: Pick<FetchQuestion, "path" | "of">): URL | undefined {
-		const { registry, below, filesOrigin } = this.#source;
-		const origin = of === "files" ? filesOrigin : new URL(registry).origin;
-		if (origin === undefined) return undefined;
+	/** The URL of a path of one of the registries; undefined when it leads anywhere else. */
+	#urlOf(host: string, path: string): URL | undefined {
 		if (!PATH.test(path) || path.includes("//") || /(?:^|\/|%2f)(?:\.|%2e){1,2}(?:\/|%2f|$)/i.test(path)) return undefined;
-		const url = new URL(origin + path);
-		return url.origin === origin && url.pathname.startsWith(of === "files" ? "/" : below) ? url : undefined;
+		for (const registry of this.#asking.below) {
+			if (registry.host !== host) continue;
+			const url = new URL(registry.origin + path);
+			if (url.origin === registry.origin && url.pathname.startsWith(registry.pathname)) return url;
+		}
+		return undefined;
+	}
+
+	/** @throws Error when it leads where nothing is fetched from */
+	async #follow(first: URL): Promise<Response> {
+		const login = this.#sources.logins.get(first.origin);
+		const allowed = new Set([...this.#asking.below.map(({ origin }) => origin), ...this.#sources.redirects]);
+		let url = first;
+		for (let redirects = 0; ; redirects++) {
+			const isOwn = login !== undefined && url.origin === first.origin;
+			const headers = { accept: this.#asking.accept, ...(isOwn ? { authorization: login } : {}) };
+			const response = await this.#withinSilence(fetch(url.href, { headers, redirect: "manual", signal: this.#stop.signal }));
+			if (response.status < 300 || response.status >= 400) return response;
+			await response.body?.cancel();
+			const location = response.headers.get("location") ?? "";
+			const next = URL.canParse(location, url.href) ? new URL(location, url) : undefined;
+			if (next === undefined || !allowed.has(next.origin) || redirects >= REDIRECTS)
+				throw new Error(
+					`it redirects to ${(next?.origin ?? location).slice(0, 200)}, which isn't followed; BERTH_PACKAGE_REGISTRIES says where registries may be`,
+				);
+			url = next;
+		}
 	}
 
 	#begin({ status, headers, body }: Response): Reply {
-		if (status >= 300 && status < 400)
-			return refusal(502, `it redirects to ${headers.get("location")?.slice(0, 200)}, which isn't followed`);
 		const contentType = headers.get("content-type")?.slice(0, 200);
 		const head = { status, ...(contentType === undefined ? {} : { contentType }) };
 		if (body === null) return { head, body: NO_BYTES };
 		const handle = ++this.#handles;
-		const reading: Reading = { reader: body.getReader(), held: NO_BYTES, bytes: 0 };
+		const mostBytes = contentType?.includes("json") === true ? DEPENDENCY_LIMITS.recordBytes : DEPENDENCY_LIMITS.fetchBytes;
+		const reading: Reading = { reader: body.getReader(), held: NO_BYTES, bytes: 0, mostBytes };
 		this.#readings.set(handle, reading);
 		return { head: { ...head, handle }, body: NO_BYTES };
 	}
@@ -110,10 +134,12 @@ export class RegistryFetches implements Disposable {
 			reading.held = value;
 			reading.bytes += value.byteLength;
 			this.#bytes += value.byteLength;
-			const { fetchBytes, fetchedBytes } = DEPENDENCY_LIMITS;
-			if (reading.bytes > fetchBytes || this.#bytes > fetchedBytes) {
+			const isLarge = reading.bytes > reading.mostBytes;
+			if (isLarge || this.#bytes > DEPENDENCY_LIMITS.fetchedBytes) {
 				await reading.reader.cancel();
-				throw new Error(`it is more than ${reading.bytes > fetchBytes ? fetchBytes : fetchedBytes} bytes`);
+				throw new Error(
+					isLarge ? `it is more than ${reading.mostBytes} bytes` : `all of it is more than ${DEPENDENCY_LIMITS.fetchedBytes} bytes`,
+				);
 			}
 		}
 		const bytes = reading.held.subarray(0, QUESTIONS.bodyBytes);
@@ -134,9 +160,9 @@ export class RegistryFetches implements Disposable {
 
 /** A question about the registry as it comes out of a sandbox. @throws Error when it isn't one */
 export function questionOf(head: unknown): BuildQuestion {
-	const { kind, path, of, handle } = (head ?? {}) as { kind?: unknown; path?: unknown; of?: unknown; handle?: unknown };
+	const { kind, host, path, handle } = (head ?? {}) as Readonly<Record<"kind" | "host" | "path" | "handle", unknown>>;
 	if (kind === "put") return { kind };
-	if (kind === "fetch" && typeof path === "string") return { kind, path, ...(of === "files" && { of }) };
+	if (kind === "fetch" && typeof host === "string" && typeof path === "string") return { kind, host, path };
 	if (kind === "read" && typeof handle === "number") return { kind, handle };
 	throw new Error("it asks for something that there isn't");
 }

@@ -1,6 +1,6 @@
 import { SANDBOX_PATHS } from "@berth/contracts";
+import { readFromLayer } from "@berth/registry/layer-reader";
 import { originalPositionFor, TraceMap } from "@jridgewell/trace-mapping";
-import { readFromLayer } from "./tar-reader.js";
 
 /** Maps kept parsed, by the bytes of their JSON; one of nothing but mappings takes 35 times as much (measured). */
 const CACHE_BYTES = 8 * 1024 * 1024;

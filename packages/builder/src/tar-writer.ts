@@ -5,9 +5,10 @@ const COPY_BYTES = 1024 * 1024;
 const NAME_BYTES = 100;
 const PREFIX_BYTES = 155;
 
-/** A file or directory of a layer: path relative to the layer's root, with `/`. */
+/** A file, directory or symbolic link of a layer: path relative to the layer's root, with `/`. */
 export type LayerEntry =
 	| { readonly path: string; readonly kind: "directory"; readonly mode?: 0o755 | 0o1777 }
+	| { readonly path: string; readonly kind: "link"; readonly target: string }
 	| { readonly path: string; readonly kind: "file"; readonly executable?: boolean; readonly content: FileContent };
 
 /** Bytes in memory, or a file that is copied in (links are followed): all of it, or what stands from `at` on. */
@@ -15,7 +16,7 @@ export type FileContent = { readonly bytes: Uint8Array } | { readonly file: stri
 
 /**
  * A layer as a ustar stream that depends on nothing but its entries: sorted by path, directories
- * before what is in them, owner 0, time 0, modes 0644, 0755 or 1777. Plain files and directories only;
+ * before what is in them, owner 0, time 0, modes 0644, 0755 or 1777. Plain files, directories and symbolic links only;
  * names that ustar has no room for are refused, for the launcher reads no extended header.
  * @throws Error for a path that isn't one, is there twice, or is too long
  */
@@ -23,6 +24,10 @@ export async function* writeLayer(entries: readonly LayerEntry[]): AsyncGenerato
 	for (const entry of complete(entries)) {
 		if (entry.kind === "directory") {
 			yield header(`${entry.path}/`, "5", entry.mode ?? 0o755, 0);
+			continue;
+		}
+		if (entry.kind === "link") {
+			yield header(entry.path, "2", 0o777, 0, entry.target);
 			continue;
 		}
 		const { content } = entry;
@@ -48,7 +53,7 @@ function complete(entries: readonly LayerEntry[]): LayerEntry[] {
 			const parent = path.slice(0, end);
 			const known = byPath.get(parent);
 			if (known === undefined) byPath.set(parent, { path: parent, kind: "directory" });
-			else if (known.kind === "file") throw new Error(`${JSON.stringify(parent)} is a file and a directory`);
+			else if (known.kind !== "directory") throw new Error(`${JSON.stringify(parent)} is a ${known.kind} and a directory`);
 		}
 	}
 	return [...byPath.values()].sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
@@ -70,11 +75,12 @@ async function* fileBytes(path: string, at: number, size: number): AsyncGenerato
 }
 
 /** One header block (POSIX.1-2017, pax, "ustar Interchange Format"). */
-function header(path: string, type: "0" | "5", mode: number, size: number): Buffer {
+function header(path: string, type: "0" | "2" | "5", mode: number, size: number, target = ""): Buffer {
 	const block = Buffer.alloc(BLOCK);
 	const split = splitName(path);
 	if (split === undefined) throw new Error(`${JSON.stringify(path)} is too long for a layer`);
 	const { prefix, name } = split;
+	if (!fitsLink(target)) throw new Error(`${JSON.stringify(path)} leads to a longer path than a layer has room for`);
 	block.write(name, 0, NAME_BYTES, "utf8");
 	block.write(octal(mode, 8), 100, "latin1");
 	block.write(octal(0, 8), 108, "latin1");
@@ -83,6 +89,7 @@ function header(path: string, type: "0" | "5", mode: number, size: number): Buff
 	block.write(octal(0, 12), 136, "latin1");
 	block.write(" ".repeat(8), 148, "latin1");
 	block.write(type, 156, "latin1");
+	block.write(target, 157, NAME_BYTES, "utf8");
 	block.write("ustar\x0000", 257, "latin1");
 	block.write(prefix, 345, PREFIX_BYTES, "utf8");
 	const sum = block.reduce((total, byte) => total + byte, 0);
@@ -93,6 +100,11 @@ function header(path: string, type: "0" | "5", mode: number, size: number): Buff
 /** Whether a file's path has room in a layer. */
 export function fitsLayer(path: string): boolean {
 	return splitName(path) !== undefined;
+}
+
+/** Whether what a link leads to has room in a layer. */
+export function fitsLink(target: string): boolean {
+	return Buffer.byteLength(target) <= NAME_BYTES && !target.includes("\0");
 }
 
 function splitName(path: string): { readonly prefix: string; readonly name: string } | undefined {

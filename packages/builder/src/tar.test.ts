@@ -3,9 +3,9 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { readFromLayer } from "@berth/registry/layer-reader";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readFromLayer } from "./tar-reader.js";
 import { type LayerEntry, writeLayer } from "./tar-writer.js";
 
 let directory: string;

@@ -1,6 +1,7 @@
 import type { UserSettings } from "@berth/config";
 import { Command, CommanderError } from "commander";
 import { registerAlias } from "./commands/alias.js";
+import { registerBackup } from "./commands/backup.js";
 import { registerBench } from "./commands/bench.js";
 import { registerBuildLog } from "./commands/build-log.js";
 import { registerDeploy } from "./commands/deploy.js";
@@ -50,6 +51,7 @@ const COMMANDS = [
 	registerNetwork,
 	registerImage,
 	registerRecover,
+	registerBackup,
 	registerPs,
 	registerStats,
 	registerKill,

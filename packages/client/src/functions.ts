@@ -79,6 +79,13 @@ export function functionsOf(transport: Transport) {
 			return answer.body;
 		},
 
+		/** The lock file that a version's dependencies were resolved to. @throws ApiError `not_found` when none was made */
+		async lockfile(name: string, version: number, options: { readonly signal?: AbortSignal } = {}): Promise<Buffer> {
+			const answer = await transport.raw({ method: "GET", path: `${pathOf(name)}/versions/${version}/lockfile`, signal: options.signal });
+			if (answer.status >= 400) throw new ApiError(problemIn(answer));
+			return answer.body;
+		},
+
 		/** Deletes it with all its versions. @throws ApiError `function_not_found` */
 		async remove(name: string): Promise<void> {
 			await transport.json({ method: "DELETE", path: pathOf(name) });

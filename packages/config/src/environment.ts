@@ -18,6 +18,8 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_ADMIN_KEY_SHA256: settings.adminKeySha256,
 		BERTH_SERVICE_UID: String(settings.serviceUid),
 		BERTH_SANDBOX_UID_BASE: String(settings.sandboxUidBase),
+		BERTH_ENGINE: settings.engine,
+		BERTH_DOCKER_SOCKET: settings.dockerSocket,
 		BERTH_OCI_RUNTIME: settings.ociRuntime,
 		BERTH_MEMORY_MIB: String(Math.floor(settings.memoryBudgetBytes / MIB)),
 		BERTH_PREWARMED: String(settings.prewarmed),
@@ -37,6 +39,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_IMAGE_REPOSITORY: settings.imageRepository && `${settings.imageRepository.host}/${settings.imageRepository.name}`,
 		BERTH_RESOLVER: settings.resolver,
 		BERTH_HOST_NETWORK: settings.allowsHostNetwork ? "permitted" : "refused",
+		BERTH_IMAGES_MIB: settings.imageBytes === undefined ? undefined : String(settings.imageBytes / MIB),
 		BERTH_LOG_LEVEL: settings.logLevel,
 	};
 	return Object.fromEntries(Object.entries(variables).filter((pair): pair is [string, string] => pair[1] !== undefined));

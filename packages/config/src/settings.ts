@@ -72,6 +72,10 @@ export const settingsSchema = z.object({
 	BERTH_SERVICE_UID: whole(1, 65_533).default(64_770),
 	/** First host uid of sandboxes: 4,096 ranges of 65,536 from here. */
 	BERTH_SANDBOX_UID_BASE: whole(65_536, 0xf000_0000).default(0x7000_0000),
+	/** What makes sandboxes: an OCI runtime directly, or a Docker Engine. */
+	BERTH_ENGINE: z.enum(["oci", "docker"]).default("oci"),
+	/** The Docker Engine's unix socket. Only with the engine `docker`. */
+	BERTH_DOCKER_SOCKET: z.string().startsWith("/", "an absolute path").default("/run/docker.sock"),
 	/** crun, runc, or a path; `auto` takes the first of them that is installed. */
 	BERTH_OCI_RUNTIME: z.string().default("auto"),
 	/** Memory that sandboxes of this node may hold together, MiB. Default: half of the machine's. */
@@ -116,6 +120,8 @@ export const settingsSchema = z.object({
 	BERTH_RESOLVER: z.ipv4("an IPv4 address").optional(),
 	/** Whether functions may have `network: host`, this machine's own. */
 	BERTH_HOST_NETWORK: z.enum(["permitted", "refused"], "permitted or refused").default("refused"),
+	/** Blobs of images, MiB; beyond it what can be had again goes. Default: as much as comes. */
+	BERTH_IMAGES_MIB: whole(256, 1 << 24).optional(),
 	BERTH_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
 });
 
@@ -137,6 +143,8 @@ export interface Settings {
 	readonly adminKeySha256?: string;
 	readonly serviceUid: number;
 	readonly sandboxUidBase: number;
+	readonly engine: "oci" | "docker";
+	readonly dockerSocket: string;
 	readonly ociRuntime: string;
 	readonly memoryBudgetBytes: number;
 	readonly prewarmed: number;
@@ -163,6 +171,8 @@ export interface Settings {
 	readonly imageRepository?: { readonly host: string; readonly name: string };
 	readonly resolver?: string;
 	readonly allowsHostNetwork: boolean;
+	/** What images may hold on disk; undefined: as much as comes. */
+	readonly imageBytes?: number;
 	readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
 	readonly cores: number;
 	readonly paths: DataPaths;
@@ -256,6 +266,8 @@ export function loadSettings(
 		...(value.BERTH_ADMIN_KEY_SHA256 === undefined ? {} : { adminKeySha256: value.BERTH_ADMIN_KEY_SHA256 }),
 		serviceUid: value.BERTH_SERVICE_UID,
 		sandboxUidBase: value.BERTH_SANDBOX_UID_BASE,
+		engine: value.BERTH_ENGINE,
+		dockerSocket: value.BERTH_DOCKER_SOCKET,
 		ociRuntime: value.BERTH_OCI_RUNTIME,
 		memoryBudgetBytes:
 			value.BERTH_MEMORY_MIB === undefined
@@ -279,6 +291,7 @@ export function loadSettings(
 		...(imageRepository === undefined ? {} : { imageRepository }),
 		...(value.BERTH_RESOLVER === undefined ? {} : { resolver: value.BERTH_RESOLVER }),
 		allowsHostNetwork: value.BERTH_HOST_NETWORK === "permitted",
+		...(value.BERTH_IMAGES_MIB === undefined ? {} : { imageBytes: value.BERTH_IMAGES_MIB * MIB }),
 		logLevel: value.BERTH_LOG_LEVEL,
 		cores: availableParallelism(),
 		paths,

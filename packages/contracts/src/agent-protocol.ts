@@ -20,6 +20,10 @@ export const SANDBOX_PATHS = {
 	agent: "/berth/agent.cjs",
 	/** A directory with a `__main__.py`. */
 	pythonAgent: "/berth/python",
+	/** What stands between the worker and a program of the function's own. */
+	bridge: "/berth/bridge.cjs",
+	/** Where such a program listens. */
+	http: "/tmp/berth.sock",
 	builder: "/berth/builder/builder.cjs",
 } as const;
 
@@ -44,6 +48,8 @@ export interface SpecialiseHead {
 	readonly env: Readonly<Record<string, string>>;
 	/** `fresh`: /tmp is emptied before every invocation but the first. */
 	readonly scratch: "keep" | "fresh";
+	/** As an invocation's, before it says that it failed. */
+	readonly outputMark?: string;
 }
 
 /** worker → agent: run it; the body is the payload. Answered by `answer` or `failed` (phase `handler`). */
@@ -57,6 +63,8 @@ export interface InvokeHead {
 	readonly maxBodyBytes: number;
 	/** The most that its headers may have, as `headerBytesOf` counts. */
 	readonly maxHeaderBytes: number;
+	/** Where output comes by another way than answers: what the agent prints to stdout and stderr when it is done, before it answers. */
+	readonly outputMark?: string;
 }
 
 /** worker → agent: the caller is gone or the node drains; aborts the handler's signal. */

@@ -3,6 +3,6 @@ export * from "./agent-protocol.js";
 export * from "./build-protocol.js";
 export * from "./framing.js";
 export type * from "./invocation.js";
+export { DEFAULT_FILENAME, type Language, languageOf } from "./language.js";
 export { DEPENDENCY_LIMITS } from "./limits.js";
-export type { Language } from "./manifest.js";
 export type { Diagnostic, SourceKind } from "./version.js";

@@ -41,7 +41,12 @@ const buildAnswerSchema = z.discriminatedUnion("ok", [
 		warnings: diagnostics,
 		phases: z.object({ unpackMs: milliseconds, bundleMs: milliseconds, checkMs: milliseconds }),
 	}),
-	z.object({ ok: z.literal("dependencies") }),
+	z.object({ ok: z.literal("dependencies"), locked: z.boolean() }),
+	z.object({
+		ok: z.literal("resolved"),
+		lockBytes: z.int().min(1).max(DEPENDENCY_LIMITS.lockBytes),
+		packages: z.int().min(0).max(DEPENDENCY_LIMITS.files),
+	}),
 	z.object({ ok: z.literal("installed"), resolved: z.array(resolvedPackage).max(MOST_RESOLVED).optional() }),
 	z.object({
 		ok: z.literal(false),
@@ -67,7 +72,7 @@ export function parseInstalledIndex(value: unknown): readonly (readonly [path: s
 /** A source's entries, and bytecode for each. */
 const MOST_FILES = 4096;
 const builtFiles = z
-	.array(z.tuple([sourcePath, bytes]))
+	.array(z.tuple([sourcePath, bytes, z.boolean()]))
 	.min(1)
 	.max(MOST_FILES);
 

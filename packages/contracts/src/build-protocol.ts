@@ -1,11 +1,19 @@
-import type { Language, Runtime } from "./manifest.js";
+import type { PackagedLanguage, Runtime } from "./language.js";
 import type { Diagnostic, SourceKind } from "./version.js";
 
 /**
  * What the build handler takes and gives. It runs as a function does, in a sandbox of the build
  * class: the request comes in the header below, what it is about is the invocation's payload.
  */
-export type BuildRequest = SourceRequest | InstallRequest;
+export type BuildRequest = SourceRequest | ResolveRequest | InstallRequest;
+
+/** A package registry, or an index of Python packages, as sandboxes know it: without a login. */
+export interface PackageRegistry {
+	/** With a `/` at its end. */
+	readonly url: string;
+	/** Scopes (`@acme`) whose packages it has. Empty for the first of a list, which has everything that no other has. */
+	readonly scopes: readonly string[];
+}
 
 /** The payload is a source, which is to be bundled. */
 export interface SourceRequest {
@@ -19,18 +27,26 @@ export interface SourceRequest {
 	readonly runtime: Runtime;
 	/** Packages that the manifest keeps out of the bundle. */
 	readonly external: readonly string[];
-	/** The package registry or index of its language: what a source says of where its packages are may name it. */
-	readonly registry: string;
+	/** The package registries of its language, which a source may name, the default one first; that one stands for the language's own, too. */
+	readonly registries: readonly PackageRegistry[];
 	/** Whether the source's dependencies are grafted in; without them a source that has some is answered with what to install. */
 	readonly grafted: boolean;
 }
 
-/** The payload is what an answer of a source's said is to be installed. */
+/** The payload is a package.json without a lock file, as an answer of a source's gave it. */
+export interface ResolveRequest {
+	readonly step: "resolve";
+	readonly registries: readonly PackageRegistry[];
+	/** Milliseconds that the resolution itself may take. */
+	readonly limitMs: number;
+}
+
+/** The payload is what an answer said is to be installed. */
 export interface InstallRequest {
 	readonly step: "install";
 	/** Whose packages: npm's, or Python's. */
-	readonly language: Language;
-	readonly registry: string;
+	readonly language: PackagedLanguage;
+	readonly registries: readonly PackageRegistry[];
 	/** An origin beside the registry's that has its files. */
 	readonly filesOrigin?: string;
 	/** Milliseconds that the installation itself may take. */
@@ -57,8 +73,8 @@ export interface BuildRefusal {
 
 /**
  * The answer's head, as JSON in the header of the same name. The body of a code layer is the list of its files,
- * `listBytes` of JSON (`BuiltFile[]`), then what is in them, one after another; that of `dependencies` is what to install;
- * that of `installed` an index (JSON: an array of `[path, bytes, executable]`) of the files whose bytes were put before, in this order.
+ * `listBytes` of JSON (`BuiltFile[]`), then what is in them, one after another; that of `dependencies` is what to install,
+ * or to resolve first; that of `resolved` a lock file, `lockBytes` long, then what to install; that of `installed` an index (JSON: an array of `[path, bytes, executable]`) of the files whose bytes were put before, in this order.
  */
 export type BuildAnswer =
 	| {
@@ -71,7 +87,8 @@ export type BuildAnswer =
 			readonly warnings: readonly Diagnostic[];
 			readonly phases: { readonly unpackMs: number; readonly bundleMs: number; readonly checkMs: number };
 	  }
-	| { readonly ok: "dependencies" }
+	| { readonly ok: "dependencies"; readonly locked: boolean }
+	| { readonly ok: "resolved"; readonly lockBytes: number; readonly packages: number }
 	| {
 			readonly ok: "installed";
 			/** What was chosen, when the source left some of it open: a line for each package, as its own tool takes them. */
@@ -79,9 +96,9 @@ export type BuildAnswer =
 	  }
 	| BuildRefusal;
 
-/** What an installation asks for: a path of the registry, the next bytes of what it gave, or to take the body's bytes. */
+/** What an installation asks for: a path of a registry's host, the next bytes of what it gave, or to take the body's bytes. */
 export type BuildQuestion =
-	| { readonly kind: "fetch"; readonly path: string /** Of the other origin that has the registry's files. */; readonly of?: "files" }
+	| { readonly kind: "fetch"; readonly host: string; readonly path: string }
 	| { readonly kind: "read"; readonly handle: number }
 	| { readonly kind: "put" };
 
@@ -101,5 +118,5 @@ export interface ReadReply {
 	readonly reason?: string;
 }
 
-/** A file of the code layer: its path, and how many bytes of the body are its. */
-export type BuiltFile = readonly [path: string, bytes: number];
+/** A file of the code layer: its path, how many bytes of the body are its, and whether it may be executed. */
+export type BuiltFile = readonly [path: string, bytes: number, executable: boolean];

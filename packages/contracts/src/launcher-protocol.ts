@@ -73,7 +73,8 @@ export type SandboxKind = "function" | "build";
 /** What init starts. V8's heap, old space and semi-space in MiB, is fixed for the sandbox's life. */
 export type SandboxProgram =
 	| { readonly language: "node"; readonly oldSpaceMiB: number; readonly semiSpaceMiB: number }
-	| { readonly language: "python" };
+	| { readonly language: "python" }
+	| { readonly language: "custom" };
 
 export interface BootRequest {
 	/** `sb_` and 26 characters. */
@@ -90,6 +91,16 @@ export interface BootRequest {
 	readonly own?: readonly Digest[];
 	/** What it is booted with: `host` is for good; `none` where its specialisation is to say. */
 	readonly network: NetworkChoice;
+	/** Whose they are. */
+	readonly of?: VersionImage;
+}
+
+/** The version that an image is of, and the digest of its manifest. */
+export interface VersionImage {
+	readonly project: string;
+	readonly function: string;
+	readonly version: number;
+	readonly image: Digest;
 }
 
 /** Where the worker reads what a sandbox prints and uses. */
@@ -98,17 +109,18 @@ export interface BootAnswer {
 	readonly stdout: string;
 	readonly stderr: string;
 	readonly cgroup: CgroupPaths;
+	/** The file of its cgroup that freezes it, which the worker may write. */
+	readonly freezer: string;
 	/** What the sandbox is called on its network of functions. */
 	readonly address?: string;
 }
 
-/** Directories of a sandbox's cgroup, all the same one on cgroup v2; and the file that freezes it, which the worker may write. */
+/** Directories of a sandbox's cgroup, all the same one on cgroup v2. */
 export interface CgroupPaths {
 	readonly version: 1 | 2;
 	readonly memory: string;
 	readonly cpu: string;
 	readonly pids: string;
-	readonly freezer: string;
 }
 
 export interface SpecialiseRequest {
@@ -130,6 +142,8 @@ export interface SandboxExit {
 	readonly code: number;
 	/** The most that one of its processes had resident, files included; what the kernel still knows when it has ended (getrusage(2)). */
 	readonly maxResidentBytes: number;
+	/** Whether the engine says that the kernel killed something of it for memory. */
+	readonly oomKilled?: boolean;
 }
 
 /** What the host can do, as probed when the launcher starts. */

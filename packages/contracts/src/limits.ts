@@ -49,10 +49,12 @@ export const DEPENDENCY_LIMITS = {
 	/** All files of the tree together. */
 	treeBytes: 256 * MIB,
 	files: 40_000,
-	/** package-lock.json. */
+	/** A lock file. */
 	lockBytes: 8 * MIB,
 	/** One answer of the registry, all of an installation's, and how many. */
 	fetchBytes: 128 * MIB,
+	/** A record of a package's versions, as a registry gives it: it has to be held in memory, several at a time. */
+	recordBytes: 32 * MIB,
 	fetchedBytes: 512 * MIB,
 	fetches: 5000,
 	/** How long an installation may take unless the operator says otherwise, milliseconds; what it is for is bundled after that. */

@@ -1,20 +1,7 @@
 import { z } from "zod";
+import { RUNTIMES } from "./language.js";
 import { FIXED_LIMITS, LIMITS, type Range } from "./limits.js";
 import { resourceName } from "./resource-name.js";
-
-/** Language environments. */
-export const RUNTIMES = ["node24", "node22", "python3"] as const;
-export type Runtime = (typeof RUNTIMES)[number];
-
-/** What reads a runtime's sources, and which agent is in its base. */
-export type Language = "node" | "python";
-
-export function languageOf(runtime: Runtime): Language {
-	return runtime === "python3" ? "python" : "node";
-}
-
-/** What an inline source is called when the deploy doesn't say. */
-export const DEFAULT_FILENAME: Readonly<Record<Language, string>> = { node: "index.ts", python: "index.py" };
 
 const within = ({ min, max, default: standard }: Range, unit: string) => {
 	const allowed = `a whole number of ${unit} from ${min} to ${max}`;
@@ -50,7 +37,7 @@ const PATH = "a relative path of 1 to 255 characters without `.`, `..` or a back
 /** A path inside the source: relative, no `..`, no backslash, no control character. */
 export const sourcePath = z.string(PATH).regex(/^(?!\/)(?!.*(?:^|\/)\.\.?(?:\/|$))[^\\\p{Cc}\p{Cs}]{1,255}$/u, PATH);
 const PACKAGE = "a package's name, as in sharp or @scope/name";
-const FILENAME = "a file name, without a directory, that ends in .ts, .mts, .cts, .tsx, .js, .mjs, .cjs, .jsx or .py";
+const FILENAME = "bootstrap, or a file name, without a directory, that ends in .ts, .mts, .cts, .tsx, .js, .mjs, .cjs, .jsx or .py";
 
 /**
  * What a version is: the settings a deploy may carry. Unknown fields are refused, so that a
@@ -58,7 +45,7 @@ const FILENAME = "a file name, without a directory, that ends in .ts, .mts, .cts
  */
 export const manifestSchema = z.strictObject({
 	runtime: oneOf(...RUNTIMES).default("node24"),
-	/** The file with the handler; looked for under the usual names if absent. */
+	/** The file with the handler, of `custom` the program; looked for under the usual names if absent. */
 	entry: sourcePath.optional(),
 	/** Packages of the source's dependencies that stay out of the bundle, beside those that can't be in one. */
 	external: z
@@ -101,10 +88,10 @@ export const inlineDeploySchema = manifestSchema.omit({ entry: true }).extend({
 		.refine((text) => bytesOf(text) <= FIXED_LIMITS.sourceBytes, {
 			message: `at most ${FIXED_LIMITS.sourceBytes} bytes; a larger one can be sent as an archive`,
 		}),
-	/** Names the language: `.ts`, `.mts`, `.cts`, `.tsx`, `.js`, `.mjs`, `.cjs`, `.jsx`, `.py`; DEFAULT_FILENAME of the runtime's if absent. */
+	/** Names the language: `.ts`, `.mts`, `.cts`, `.tsx`, `.js`, `.mjs`, `.cjs`, `.jsx`, `.py`, or `bootstrap`; DEFAULT_FILENAME of the runtime's if absent. */
 	filename: z
 		.string(FILENAME)
-		.regex(/^[^/\\\p{Cc}\p{Cs}]{1,250}\.(?:[mc]?[jt]s|[jt]sx|py)$/u, FILENAME)
+		.regex(/^(?:[^/\\\p{Cc}\p{Cs}]{1,250}\.(?:[mc]?[jt]s|[jt]sx|py)|bootstrap)$/u, FILENAME)
 		.optional(),
 });
 export type InlineDeployInput = z.input<typeof inlineDeploySchema>;

@@ -48,11 +48,24 @@ export interface LayerReport {
 	readonly resolved?: readonly string[];
 }
 
+/** What a build resolved a package.json without a lock file to. */
+export interface LockReport {
+	/** The layer that holds it; `GET …/versions/{n}/lockfile` gives the file. */
+	readonly layer: Digest;
+	/** Of the file. */
+	readonly sizeBytes: number;
+	readonly packages: number;
+	/** Whether the same package.json was resolved before. */
+	readonly cached: boolean;
+}
+
 /** How a build went: milliseconds per phase, and whether each layer was there already. */
 export interface BuildReport {
 	readonly durationMs: number;
 	readonly phases: Readonly<Partial<Record<BuildPhase, number>>>;
 	readonly layers: readonly LayerReport[];
+	/** Present when the source brought no lock file and has dependencies. */
+	readonly lockfile?: LockReport;
 	readonly warnings: readonly Diagnostic[];
 }
 

@@ -7,6 +7,7 @@ import {
 	HEADERS,
 	inlineDeploySchema,
 	KIB,
+	type Language,
 	LIVE,
 	languageOf,
 	type Manifest,
@@ -51,6 +52,13 @@ const ARCHIVED = {
 		filename: "goes with source; in an archive, entry names the file with the handler",
 	},
 } as const;
+
+/** What a file is by its name, and which runtime would take it. */
+const FILES: Readonly<Record<Language, { readonly what: string; readonly say: Runtime }>> = {
+	node: { what: "JavaScript or TypeScript", say: "node24" },
+	python: { what: "Python", say: "python3" },
+	custom: { what: "a program", say: "custom" },
+};
 
 interface Deploy {
 	readonly manifest: Manifest;
@@ -154,16 +162,20 @@ function readInline(value: unknown): Deploy {
 	const { source, filename: named, ...manifest } = validate(inlineDeploySchema, value, INLINE);
 	const language = languageOf(manifest.runtime);
 	const filename = named ?? DEFAULT_FILENAME[language];
-	if (filename.endsWith(".py") !== (language === "python")) throw wrongLanguage(filename, manifest.runtime);
+	if (languageIn(filename) !== language) throw wrongLanguage(filename, manifest.runtime);
 	const bytes = Buffer.from(source);
 	return { manifest, source: { kind: "file", filename, sizeBytes: bytes.length }, bytes };
 }
 
+function languageIn(filename: string): Language {
+	if (filename === DEFAULT_FILENAME.custom) return "custom";
+	return filename.endsWith(".py") ? "python" : "node";
+}
+
 /** A deploy whose file is of another language than its runtime: which of the two is meant, only the caller knows. */
 function wrongLanguage(filename: string, runtime: Runtime): BerthError {
-	const message = filename.endsWith(".py")
-		? `${filename} is Python, and the runtime is ${runtime}; say "runtime": "python3"`
-		: `${filename} is no Python, which runs on ${runtime}; name it index.py, or say "runtime": "node24"`;
+	const { what, say } = FILES[languageIn(filename)];
+	const message = `${filename} is ${what}, and the runtime is ${runtime}; say "runtime": "${say}", or name it ${DEFAULT_FILENAME[languageOf(runtime)]}`;
 	return new BerthError("invalid_manifest", `filename: ${message}`, { issues: [{ field: "filename", message }] });
 }
 

@@ -80,3 +80,18 @@ export async function getSource(request: Request, response: Response, { keys, fu
 	}
 	response.type(SOURCE_TYPES[version.source.kind]).send(await artifacts.sources.get(version.source.digest));
 }
+
+/** `GET /v1/functions/{name}/versions/{number}/lockfile` */
+export async function getLockfile(request: Request, response: Response, { keys, functions, artifacts }: Services): Promise<void> {
+	const { project } = await authenticate(request, keys);
+	const name = nameFrom(request.params["name"]);
+	const { number, build } = await functions.needVersion(project, name, numberFrom(request.params["number"]));
+	const layer = build?.lockfile?.layer;
+	const lockfile = layer === undefined ? undefined : await artifacts.images.readFile(layer, "package-lock.json");
+	if (lockfile === undefined)
+		throw new BerthError(
+			"not_found",
+			`${name}:${number} has no lock file of ours: one is made where a source has dependencies and brings no lock file`,
+		);
+	response.type("application/json").send(lockfile);
+}

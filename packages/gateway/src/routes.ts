@@ -4,7 +4,16 @@ import type { z } from "zod";
 import { getAlias, listAliases, removeAlias, rollBack, setAlias } from "./aliases.js";
 import { getBuildLog } from "./build-logs.js";
 import { deploy } from "./deploys.js";
-import { deleteFunction, getFunction, getSource, getVersion, listFunctions, listVersions, removeVersion } from "./functions.js";
+import {
+	deleteFunction,
+	getFunction,
+	getLockfile,
+	getSource,
+	getVersion,
+	listFunctions,
+	listVersions,
+	removeVersion,
+} from "./functions.js";
 import { livez, metrics, readyz } from "./health.js";
 import { getTransfer, listImages, pull, push, recover } from "./images.js";
 import type { Invocations } from "./invocations.js";
@@ -159,6 +168,14 @@ const FUNCTION_ROUTES: readonly Route[] = [
 		key: true,
 		answers: { 200: "text/plain, application/gzip or application/zip" },
 		serve: getSource,
+	},
+	{
+		method: "get",
+		path: "/v1/functions/{name}/versions/{number}/lockfile",
+		summary: "The package-lock.json that its dependencies were resolved to, where its source brought no lock file",
+		key: true,
+		answers: { 200: "application/json" },
+		serve: getLockfile,
 	},
 ];
 

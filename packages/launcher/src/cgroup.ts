@@ -34,12 +34,12 @@ export class CgroupTree {
 	/** Where the worker reads usage. */
 	readPaths(sandbox: string): CgroupPaths {
 		const at = (controller: string) => this.#directory(controller, sandbox);
-		return { version: this.#version, memory: at("memory"), cpu: at("cpuacct"), pids: at("pids"), freezer: this.#freezerFile(sandbox) };
+		return { version: this.#version, memory: at("memory"), cpu: at("cpuacct"), pids: at("pids") };
 	}
 
 	/** Lets a user freeze and thaw a sandbox, and nothing else of its cgroup. */
 	delegateFreezer(sandbox: string, uid: number): void {
-		chownSync(this.#freezerFile(sandbox), uid, -1);
+		chownSync(this.freezerFile(sandbox), uid, -1);
 	}
 
 	/** Writes limits that differ from what a prewarmed sandbox was booted with. */
@@ -103,7 +103,8 @@ export class CgroupTree {
 		else this.#write("cpu", sandbox, "cpu.cfs_quota_us", cpuQuotaUs(cpuMilli));
 	}
 
-	#freezerFile(sandbox: string): string {
+	/** The file that freezes and thaws a sandbox. */
+	freezerFile(sandbox: string): string {
 		return join(this.#directory("freezer", sandbox), this.#version === 2 ? "cgroup.freeze" : "freezer.state");
 	}
 

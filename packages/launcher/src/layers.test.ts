@@ -46,8 +46,8 @@ describe("a layer", () => {
 	});
 
 	test("that can't be unpacked leaves nothing, and can be brought again", async () => {
-		const broken = tar({ name: "good", content: "x" }, { name: "link", type: "2", target: "/" });
-		await expect(bring(broken)).rejects.toThrow("only files and directories");
+		const broken = tar({ name: "good", content: "x" }, { name: "link", type: "1", target: "/" });
+		await expect(bring(broken)).rejects.toThrow("only files, directories and symbolic links");
 		expect([store.has(digestOf(broken)), kept()]).toEqual([false, []]);
 		await bring(LAYER);
 		expect(store.has(DIGEST)).toBe(true);

@@ -80,8 +80,8 @@ function kind(value: unknown): SandboxKind {
 
 function program(head: Fields): SandboxProgram {
 	const { language } = head;
-	if (language === "python") return { language };
-	if (language !== "node") throw new RequestError(`program: ${JSON.stringify(language)} isn't node or python`);
+	if (language === "python" || language === "custom") return { language };
+	if (language !== "node") throw new RequestError(`program: ${JSON.stringify(language)} isn't node, python or custom`);
 	return {
 		language,
 		oldSpaceMiB: integer(head["oldSpaceMiB"], "oldSpaceMiB", 8, LIMITS.memoryMiB.max),

@@ -12,7 +12,7 @@ import type {
 	SpecialiseAnswer,
 	SpecialiseRequest,
 } from "@berth/contracts";
-import { containerSpec, OOM_SCORE, SANDBOX_UID } from "@berth/sandbox/spec";
+import { containerSpec, OOM_SCORE, SANDBOX_UID, UidRanges } from "@berth/sandbox/spec";
 import { BaseMounts, codeOverlayOptions } from "./base-mounts.js";
 import type { CgroupTree } from "./cgroup.js";
 import type { Host } from "./host.js";
@@ -21,7 +21,6 @@ import type { Networks } from "./networks/networks.js";
 import type { OciRuntime } from "./oci-runtime.js";
 import { reapStrays } from "./strays.js";
 import { MS, makeFifo, mount, reap, SyscallError, unmount } from "./syscalls.js";
-import { UidRanges } from "./uid-ranges.js";
 
 /** One sandbox as the launcher knows it. */
 interface Entry {
@@ -125,7 +124,7 @@ export class Sandboxes {
 			throw error;
 		}
 		const { stdout, stderr } = this.#outputsOf(entry);
-		return { stdout, stderr, cgroup: this.#options.cgroups.readPaths(id), ...connected };
+		return { stdout, stderr, cgroup: this.#options.cgroups.readPaths(id), freezer: this.#options.cgroups.freezerFile(id), ...connected };
 	}
 
 	/** Grafts the function's layers in, sets its limits and connects it. No process is started. */

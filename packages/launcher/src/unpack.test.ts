@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -54,6 +54,28 @@ describe("a layer as the builder writes it", () => {
 		expect(["plain", "run", "closed", "tmp", "tmp/sgid"].map(modeOf)).toEqual([0o644, 0o755, 0o755, 0o1777, 0o755]);
 	});
 
+	test("has symbolic links as they are, wherever they lead: nothing is made or changed there", async () => {
+		const outside = join(directory, "outside");
+		mkdirSync(outside, { mode: 0o700 });
+		await unpack(
+			tar(
+				{ name: "bin", type: "2", target: "usr/bin" },
+				{ name: "usr/bin/sh", mode: 0o755, content: "x" },
+				{ name: "proc", type: "2", target: "/" },
+				{ name: "deep/er/out", type: "2", target: outside },
+				{ name: "self", type: "2", target: "self" },
+			),
+		);
+		expect(["bin", "proc", "deep/er/out", "self"].map((name) => readlinkSync(join(target(), name)))).toEqual([
+			"usr/bin",
+			"/",
+			outside,
+			"self",
+		]);
+		expect(read("bin/sh")).toBe("x");
+		expect([readdirSync(outside), statSync(outside).mode & 0o7777]).toEqual([[], 0o700]);
+	});
+
 	test("belongs to whoever unpacks it, whatever the archive says", async () => {
 		await unpack(tar({ name: "file" }));
 		expect(statSync(join(target(), "file")).uid).toBe(process.getuid?.());
@@ -61,15 +83,48 @@ describe("a layer as the builder writes it", () => {
 });
 
 const HOSTILE: readonly (readonly [string, readonly TarEntry[], string])[] = [
-	["a symbolic link", [{ name: "link", type: "2", target: "/etc" }], "only files and directories"],
-	["a hard link", [{ name: "link", type: "1", target: "/etc/shadow" }], "only files and directories"],
-	["a character device", [{ name: "null", type: "3" }], "only files and directories"],
-	["a block device", [{ name: "disk", type: "4" }], "only files and directories"],
-	["a FIFO", [{ name: "pipe", type: "6" }], "only files and directories"],
-	["a pax header", [{ name: "pax", type: "x", content: "path=/etc/passwd\n" }], "only files and directories"],
-	["a global pax header", [{ name: "pax", type: "g" }], "only files and directories"],
-	["a GNU long name", [{ name: "long", type: "L", content: "/etc/passwd" }], "only files and directories"],
-	["an old-style file", [{ name: "old", type: "\0" }], "only files and directories"],
+	[
+		"a file below a symbolic link",
+		[
+			{ name: "link", type: "2", target: "../outside" },
+			{ name: "link/file", content: "x" },
+		],
+		"EEXIST",
+	],
+	[
+		"a file below one that comes after it",
+		[
+			{ name: "link/file", content: "x" },
+			{ name: "link", type: "2", target: "../outside" },
+		],
+		"EEXIST",
+	],
+	[
+		"a directory where a symbolic link is",
+		[
+			{ name: "link", type: "2", target: "../outside" },
+			{ name: "link/", type: "5" },
+		],
+		"EEXIST",
+	],
+	["a symbolic link where a file is", [{ name: "a" }, { name: "a", type: "2", target: "/etc" }], "EEXIST"],
+	[
+		"a symbolic link below one",
+		[
+			{ name: "a", type: "2", target: "../outside" },
+			{ name: "a/b", type: "2", target: "/etc" },
+		],
+		"EEXIST|below a link",
+	],
+	["a symbolic link to nothing", [{ name: "a", type: "2" }], "leads nowhere"],
+	["a hard link", [{ name: "link", type: "1", target: "/etc/shadow" }], "only files, directories and symbolic links"],
+	["a character device", [{ name: "null", type: "3" }], "only files, directories and symbolic links"],
+	["a block device", [{ name: "disk", type: "4" }], "only files, directories and symbolic links"],
+	["a FIFO", [{ name: "pipe", type: "6" }], "only files, directories and symbolic links"],
+	["a pax header", [{ name: "pax", type: "x", content: "path=/etc/passwd\n" }], "only files, directories and symbolic links"],
+	["a global pax header", [{ name: "pax", type: "g" }], "only files, directories and symbolic links"],
+	["a GNU long name", [{ name: "long", type: "L", content: "/etc/passwd" }], "only files, directories and symbolic links"],
+	["an old-style file", [{ name: "old", type: "\0" }], "only files, directories and symbolic links"],
 	["an absolute name", [{ name: "/etc/passwd" }], "not a relative path"],
 	["a name that climbs", [{ name: "a/../../out" }], "not a relative path"],
 	["a name that is only a climb", [{ name: "..", type: "5" }], "not a relative path"],

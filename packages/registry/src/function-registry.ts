@@ -265,6 +265,12 @@ export class FunctionRegistry {
 		throw (await this.getFunction(project, name)) === undefined ? functionNotFound(name) : versionNotFound(name, number);
 	}
 
+	/** The numbers of all versions that a function has; none when there is no such function. */
+	async numbersOf(project: string, name: string): Promise<ReadonlySet<number>> {
+		const numbers = await this.#do(`listing versions of ${name}`, () => this.#redis.zrange(keys.numbers(project, name), "0", "-1"));
+		return new Set(numbers.map(Number));
+	}
+
 	/** The newest hundred, newest first. @throws BerthError function_not_found */
 	async listVersions(project: string, name: string): Promise<readonly Version[]> {
 		const numbers = await this.#do(`listing versions of ${name}`, () =>

@@ -14,6 +14,7 @@ import {
 	type SandboxKind,
 	type SandboxLimits,
 	type SandboxProgram,
+	type VersionImage,
 } from "@berth/contracts";
 import { heapOf } from "./heap.js";
 
@@ -28,6 +29,8 @@ export interface BootKey {
 	 * none is kept ready that could become any. Absent: a booted sandbox is given them.
 	 */
 	readonly own?: readonly Layer[];
+	/** Whose they are: an engine may show it. */
+	readonly of?: VersionImage;
 	/** What it is on from its boot: the host's own network, or the function's where its layers are there, too; else it comes with its function. */
 	readonly network: NetworkChoice;
 }
@@ -40,17 +43,19 @@ export function keyText({ kind, base, memoryClass, network, own = [] }: BootKey)
 	return [kind, base.digest, memoryClass, JSON.stringify(network), ...own.map(({ digest }) => digest)].join(" ");
 }
 
-/** Nothing of Python is fixed by its memory: one class, the default's, becomes what any version asks for. */
-const PYTHON_CLASS = memoryClassOf(LIMITS.memoryMiB.default);
+/** Nothing of Python, or of the bridge to a program, is fixed by its memory: one class, the default's, becomes what any version asks for. */
+const ONE_CLASS = memoryClassOf(LIMITS.memoryMiB.default);
 
-/** What a version's sandbox has to be booted as, by an engine that grafts or one that can't. */
+/** What a version's sandbox has to be booted as, by an engine that grafts or one that can't. @param of the version, for an engine to show */
 export function versionKeyOf(
-	{ base, layers }: ImageReference,
+	{ base, layers, digest }: ImageReference,
 	manifest: Pick<Manifest, "runtime" | "memoryMiB" | "network">,
 	grafts: boolean,
+	of?: Omit<VersionImage, "image">,
 ): BootKey {
 	const key = bootKeyOf(base, manifest);
-	return grafts ? key : { ...key, own: layers, network: manifest.network };
+	if (grafts) return key;
+	return { ...key, own: layers, network: manifest.network, ...(of === undefined ? {} : { of: { ...of, image: digest } }) };
 }
 
 /** What sandboxes of a base are booted as which take any version of it. A version pins its base. */
@@ -60,14 +65,14 @@ export function bootKeyOf(base: Base, { runtime, memoryMiB, network }: Pick<Mani
 		kind: "function",
 		base,
 		language,
-		memoryClass: language === "python" ? PYTHON_CLASS : memoryClassOf(memoryMiB),
+		memoryClass: language === "node" ? memoryClassOf(memoryMiB) : ONE_CLASS,
 		network: network === "host" ? "host" : "none",
 	};
 }
 
 /** What is started in it, with V8's heap where there is one. */
 export function programOf({ language, memoryClass }: BootKey): SandboxProgram {
-	return language === "python" ? { language } : { language, ...heapOf(memoryClass) };
+	return language === "node" ? { language, ...heapOf(memoryClass) } : { language };
 }
 
 /** @param own layers that a build needs, where they can't be grafted later */

@@ -42,6 +42,8 @@ export class CgroupReader {
 	readonly #layout: Layout;
 	readonly #fds = new Map<string, number>();
 	readonly #paths: CgroupPaths;
+	/** What its files said when they were last looked at, by path. */
+	readonly #remembered = new Map<string, string>();
 	/** Whether the kernel keeps the most memory it ever had: cgroup v2 does so from 5.19 on. */
 	readonly keepsPeak: boolean;
 
@@ -90,6 +92,21 @@ export class CgroupReader {
 		return this.#text(this.#paths.pids, "cgroup.procs").split("\n").length - 1;
 	}
 
+	/** Reads everything, for when the cgroup is gone: from then on this is what its files say. */
+	remember(): void {
+		const { cpu, memoryNow, memoryPeak, memoryStat, oomEvents, pidsEvents } = this.#layout;
+		const { memory, pids } = this.#paths;
+		const files = [
+			[this.#paths.cpu, cpu],
+			[memory, memoryNow],
+			...(this.keepsPeak ? [[memory, memoryPeak] as const] : []),
+			[memory, memoryStat],
+			[memory, oomEvents],
+			[pids, pidsEvents],
+		] as const;
+		for (const [directory, file] of files) this.#remembered.set(`${directory}/${file}`, this.#text(directory, file));
+	}
+
 	close(): void {
 		for (const fd of this.#fds.values()) closeSync(fd);
 		this.#fds.clear();
@@ -97,6 +114,16 @@ export class CgroupReader {
 
 	#text(directory: string, file: string): string {
 		const path = `${directory}/${file}`;
+		try {
+			return this.#read(path);
+		} catch (error) {
+			const remembered = this.#remembered.get(path);
+			if (remembered === undefined) throw error;
+			return remembered;
+		}
+	}
+
+	#read(path: string): string {
 		let fd = this.#fds.get(path);
 		if (fd === undefined) {
 			fd = openSync(path, "r");

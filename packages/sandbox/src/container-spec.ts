@@ -12,7 +12,7 @@ export const OOM_SCORE = 1000;
 /** Length of a CPU quota's period, microseconds. */
 export const CPU_PERIOD_US = 100_000;
 /** Tenants' weight against the platform's own processes (the default is 1024): a quarter. */
-const CPU_SHARES = 256;
+export const CPU_SHARES = 256;
 
 /** Where the launcher has put things for one sandbox, and which ids it gave it. */
 export interface SandboxPlace {
@@ -48,23 +48,15 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 			terminal: false,
 			user: { uid: SANDBOX_UID, gid: SANDBOX_UID, umask: 0o077 },
 			args: ["/sbin/tini", "--", ...commandOf(boot)],
-			env: ["PATH=/usr/bin:/bin", "HOME=/tmp", "LANG=C.UTF-8", "TMPDIR=/tmp", "UV_THREADPOOL_SIZE=2"],
+			env: SANDBOX_ENVIRONMENT,
 			cwd: SANDBOX_PATHS.graft,
 			capabilities: { bounding: [], effective: [], inheritable: [], permitted: [], ambient: [] },
-			rlimits: [
-				{ type: "RLIMIT_NOFILE", hard: FIXED_LIMITS.openFiles, soft: FIXED_LIMITS.openFiles },
-				{ type: "RLIMIT_CORE", hard: 0, soft: 0 },
-				{ type: "RLIMIT_FSIZE", hard: FSIZE_BYTES, soft: FSIZE_BYTES },
-				{ type: "RLIMIT_MEMLOCK", hard: 64 * KIB, soft: 64 * KIB },
-				{ type: "RLIMIT_MSGQUEUE", hard: 0, soft: 0 },
-				{ type: "RLIMIT_SIGPENDING", hard: 256, soft: 256 },
-				{ type: "RLIMIT_STACK", hard: 8 * MIB, soft: 8 * MIB },
-			],
+			rlimits: RLIMITS,
 			noNewPrivileges: true,
 			oomScoreAdj: OOM_SCORE,
 		},
 		root: { path: place.rootfs, readonly: true },
-		hostname: "sandbox",
+		hostname: HOSTNAME,
 		mounts: [
 			{ destination: "/proc", type: "proc", source: "proc", options: ["nosuid", "noexec", "nodev", "hidepid=2"] },
 			{ destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "noexec", "strictatime", "mode=755", "size=64k"] },
@@ -92,14 +84,17 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 			},
 			seccomp: seccompProfile(place.arch),
 			maskedPaths: MASKED_PATHS,
-			readonlyPaths: ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys"],
+			readonlyPaths: READONLY_PATHS,
 		},
 	};
 }
 
-function commandOf({ program, kind }: BootRequest): readonly string[] {
+/** What init starts. */
+export function commandOf({ program, kind }: BootRequest): readonly string[] {
 	// Isolated from variables and directories of the sandbox's; its root is read-only, so it writes no bytecode.
 	if (program.language === "python") return ["/usr/bin/python3", "-I", "-B", SANDBOX_PATHS.pythonAgent];
+	// Bodies are outside of V8's heap: it only moves them, and leaves the memory to the program.
+	if (program.language === "custom") return ["/usr/bin/node", "--max-old-space-size=24", "--max-semi-space-size=1", SANDBOX_PATHS.bridge];
 	return [
 		"/usr/bin/node",
 		`--max-old-space-size=${program.oldSpaceMiB}`,
@@ -112,7 +107,23 @@ function commandOf({ program, kind }: BootRequest): readonly string[] {
 /** The largest /tmp there is: RLIMIT_FSIZE can't follow a sandbox's own size, which its tmpfs enforces. */
 const FSIZE_BYTES = 1024 * MIB;
 
-const MASKED_PATHS = [
+export const HOSTNAME = "sandbox";
+
+export const SANDBOX_ENVIRONMENT = ["PATH=/usr/bin:/bin", "HOME=/tmp", "LANG=C.UTF-8", "TMPDIR=/tmp", "UV_THREADPOOL_SIZE=2"];
+
+export const RLIMITS = [
+	{ type: "RLIMIT_NOFILE", hard: FIXED_LIMITS.openFiles, soft: FIXED_LIMITS.openFiles },
+	{ type: "RLIMIT_CORE", hard: 0, soft: 0 },
+	{ type: "RLIMIT_FSIZE", hard: FSIZE_BYTES, soft: FSIZE_BYTES },
+	{ type: "RLIMIT_MEMLOCK", hard: 64 * KIB, soft: 64 * KIB },
+	{ type: "RLIMIT_MSGQUEUE", hard: 0, soft: 0 },
+	{ type: "RLIMIT_SIGPENDING", hard: 256, soft: 256 },
+	{ type: "RLIMIT_STACK", hard: 8 * MIB, soft: 8 * MIB },
+];
+
+export const READONLY_PATHS = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys"];
+
+export const MASKED_PATHS = [
 	"acpi",
 	"asound",
 	"cmdline",

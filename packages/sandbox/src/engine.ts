@@ -1,4 +1,15 @@
-import type { BootAnswer, BootRequest, Digest, HostReport, SandboxExit, SpecialiseAnswer, SpecialiseRequest } from "@berth/contracts";
+import type {
+	BootRequest,
+	CgroupPaths,
+	Digest,
+	HostReport,
+	Layer,
+	SandboxExit,
+	SpecialiseAnswer,
+	SpecialiseRequest,
+	VersionImage,
+} from "@berth/contracts";
+import type { Freezer } from "./freezer.js";
 
 /**
  * What makes containers. A method that rejects is a failure of the platform: the sandbox it was
@@ -11,12 +22,15 @@ export interface SandboxEngine {
 	 */
 	readonly grafts: boolean;
 	host(): Promise<HostReport>;
-	/** Makes sure that layers are unpacked on this node, asking `source` for those that aren't. */
-	ensureLayers(digests: readonly Digest[], source: LayerSource): Promise<void>;
+	/**
+	 * Makes sure that layers are unpacked on this node, asking `source` for those that aren't. Where the engine doesn't graft, they
+	 * are all that a sandbox is made of, bottom first. @param of the version whose they are, if there is one
+	 */
+	ensureLayers(layers: readonly Layer[], source: LayerSource, of?: VersionImage): Promise<void>;
 	/** Removes layers that no sandbox needs and nobody asked for in so long; how many. */
 	dropLayers(unusedForMs: number): Promise<number>;
 	/** Starts a sandbox's container, with its function's own layers in place if there are some; resolves when it runs (its agent connects by itself). */
-	boot(request: BootRequest): Promise<BootAnswer>;
+	boot(request: BootRequest): Promise<Booted>;
 	/** Grafts a function's layers into a booted sandbox, sets its limits and connects it to its network, without a process. */
 	specialise(request: SpecialiseRequest): Promise<SpecialiseAnswer>;
 	/** Resolves when nothing of the sandbox runs any more. Idempotent. */
@@ -30,5 +44,29 @@ export interface SandboxEngine {
 	close(): Promise<void>;
 }
 
-/** Where the bytes of a layer (an uncompressed tar) come from. */
+/** A sandbox that runs, to whom it is given: who closes output and freezer. */
+export interface Booted {
+	readonly cgroup: CgroupPaths;
+	/** Whether the cgroup goes by itself when the container ends: what is wanted of it has to be read before. */
+	readonly cgroupGoes: boolean;
+	readonly output: SandboxOutput;
+	readonly freezer: Freezer;
+	/** What the sandbox is called on its network of functions. */
+	readonly address?: string;
+}
+
+export type OutputStream = "stdout" | "stderr";
+
+/** What a sandbox prints, as it comes. */
+export interface SandboxOutput {
+	/** Whether it may come later than what the agent said after it: then the agent has to mark its end. */
+	readonly lags: boolean;
+	/** Resolves when nothing more comes. */
+	readonly ended: Promise<void>;
+	/** There is one listener. */
+	listen(listener: (stream: OutputStream, chunk: Buffer) => void): void;
+	close(): void;
+}
+
+/** Where the bytes of a layer (an uncompressed tar), or of a manifest or config, come from. */
 export type LayerSource = (digest: Digest) => AsyncIterable<Uint8Array>;

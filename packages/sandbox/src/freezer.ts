@@ -1,27 +1,30 @@
 import { closeSync, openSync, writeSync } from "node:fs";
-import type { CgroupPaths } from "@berth/contracts";
+
+/** Stops and resumes everything in a sandbox. What takes no time is done at once; else there is something to wait for. */
+export interface Freezer {
+	freeze(): Promise<void> | undefined;
+	thaw(): Promise<void> | undefined;
+	close(): void;
+}
 
 const WORDS = { 1: { freeze: "FROZEN", thaw: "THAWED" }, 2: { freeze: "1", thaw: "0" } } as const;
 
-/**
- * Stops and resumes everything in a sandbox, through the one file of its cgroup that the launcher
- * gives the worker: a write of 0.1 ms instead of a question to another process.
- */
-export class Freezer {
+/** Through the one file of its cgroup that the launcher gives the worker: a write of 0.1 ms instead of a question to another process. */
+export class CgroupFreezer implements Freezer {
 	readonly #words: { readonly freeze: string; readonly thaw: string };
 	#fd: number | undefined;
 
 	/** @throws Error when the file isn't ours to write */
-	constructor({ version, freezer }: CgroupPaths) {
+	constructor(version: 1 | 2, file: string) {
 		this.#words = WORDS[version];
-		this.#fd = openSync(freezer, "r+");
+		this.#fd = openSync(file, "r+");
 	}
 
-	freeze(): void {
+	freeze(): undefined {
 		this.#write(this.#words.freeze);
 	}
 
-	thaw(): void {
+	thaw(): undefined {
 		this.#write(this.#words.thaw);
 	}
 

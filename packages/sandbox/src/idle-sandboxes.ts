@@ -97,9 +97,10 @@ export class IdleSandboxes {
 		}
 		this.#timers.delete(sandbox);
 		try {
-			sandbox.freeze();
+			const frozen = sandbox.freeze();
 			sandbox.move("frozen");
 			this.#options.onFrozen(sandbox);
+			frozen?.catch((error: Error) => this.#options.onTrouble(sandbox, error));
 		} catch (error) {
 			this.#options.onTrouble(sandbox, error as Error);
 		}

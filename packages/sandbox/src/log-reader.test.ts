@@ -3,6 +3,7 @@ import { closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { FIXED_LIMITS, KIB } from "@berth/contracts";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { FifoOutput } from "./fifo-output.js";
 import { type Log, LogReader } from "./log-reader.js";
 import { temporaryDirectory } from "./testing/directory.js";
 
@@ -12,7 +13,7 @@ let fds: Record<"stdout" | "stderr", number>;
 beforeEach(() => {
 	const [stdout, stderr] = ["out", "err"].map((name) => join(directory.path, name)) as [string, string];
 	execFileSync("mkfifo", [stdout, stderr]);
-	reader = new LogReader(stdout, stderr);
+	reader = new LogReader(new FifoOutput(stdout, stderr));
 	fds = { stdout: openSync(stdout, "r+"), stderr: openSync(stderr, "r+") };
 });
 afterEach(() => {

@@ -1,14 +1,23 @@
-import { constants, openSync } from "node:fs";
-import { Socket } from "node:net";
 import { StringDecoder } from "node:string_decoder";
 import { setImmediate } from "node:timers/promises";
 import { FIXED_LIMITS, type LogLine } from "@berth/contracts";
+import type { OutputStream, SandboxOutput } from "./engine.js";
+import { MarkScanner, newOutputMark } from "./output-mark.js";
+import { within } from "./within.js";
 
 const LINE_CHARS = 16 * 1024;
 /** A line costs more than its bytes, in the worker and in the record: a flood of empty ones must not. */
 const MOST_LINES = 32 * 1024;
+/** How long a mark is waited for that a function's closed stdout may have swallowed, milliseconds. */
+const MARK_MS = 1000;
+const STREAMS = ["stdout", "stderr"] as const;
 
-type Stream = LogLine["stream"];
+interface Marks {
+	readonly text: string;
+	readonly scanners: Readonly<Record<OutputStream, MarkScanner>>;
+	/** Resolved when both streams have come to theirs. */
+	readonly seen: PromiseWithResolvers<true>;
+}
 
 /** What was printed during one invocation. */
 export interface Log {
@@ -19,35 +28,52 @@ export interface Log {
 export const NO_LOG: Log = Object.freeze({ lines: [], truncated: false });
 
 /**
- * Reads what a sandbox prints, from its two FIFOs, as it comes: a flood can't fill the pipe and block
- * the function for long, and what exceeds the cap is read and dropped, so the worker's memory stays
- * flat. Between invocations everything is dropped: late output belongs to nobody.
+ * Reads what a sandbox prints as it comes: a flood can't fill the pipe and block the function for long, and
+ * what exceeds the cap is read and dropped, so the worker's memory stays flat. Between invocations everything is
+ * dropped: late output belongs to nobody.
  */
 export class LogReader {
-	readonly #sockets: readonly Socket[];
-	readonly #partial: Record<Stream, string> = { stdout: "", stderr: "" };
+	readonly #output: SandboxOutput;
+	readonly #partial: Record<OutputStream, string> = { stdout: "", stderr: "" };
 	/** A chunk may end within a character. */
-	readonly #decoders: Readonly<Record<Stream, StringDecoder>> = { stdout: new StringDecoder("utf8"), stderr: new StringDecoder("utf8") };
+	readonly #decoders: Readonly<Record<OutputStream, StringDecoder>> = {
+		stdout: new StringDecoder("utf8"),
+		stderr: new StringDecoder("utf8"),
+	};
 	#active = false;
 	#lines: LogLine[] = [];
 	#bytes = 0;
 	#truncated = false;
+	#marks: Marks | undefined;
 
-	constructor(stdout: string, stderr: string) {
-		this.#sockets = [this.#open("stdout", stdout), this.#open("stderr", stderr)];
+	constructor(output: SandboxOutput) {
+		this.#output = output;
+		output.listen((stream, chunk) => this.#take(stream, chunk));
 	}
 
-	begin(): void {
+	/** @returns the mark that the agent has to print to both streams before it answers; undefined where it needn't */
+	begin(): string | undefined {
 		this.#active = true;
+		if (!this.#output.lags) return undefined;
+		if (this.#marks !== undefined) this.#addHeld(this.#marks);
+		const text = newOutputMark();
+		this.#marks = {
+			text,
+			scanners: { stdout: new MarkScanner(text), stderr: new MarkScanner(text) },
+			seen: Promise.withResolvers(),
+		};
+		return text;
 	}
 
 	/**
 	 * Everything printed since `begin`. What was written before the answer is in the pipe by then, so
-	 * the same turn of the event loop that brought the answer reads it: one more phase is enough.
+	 * the same turn of the event loop that brought the answer reads it: one more phase is enough. Where output
+	 * comes by a longer way it is read up to the agent's marks, or to its end.
 	 */
 	async end(): Promise<Log> {
 		await setImmediate();
-		for (const stream of ["stdout", "stderr"] as const) {
+		if (this.#marks !== undefined) await this.#toItsEnd(this.#marks);
+		for (const stream of STREAMS) {
 			const cutCharacter = this.#decoders[stream].end();
 			const text = this.#partial[stream] + (this.#truncated ? "" : cutCharacter);
 			if (text !== "") this.#push(stream, text);
@@ -62,18 +88,31 @@ export class LogReader {
 	}
 
 	close(): void {
-		for (const socket of this.#sockets) socket.destroy();
+		this.#output.close();
 	}
 
-	#open(stream: Stream, path: string): Socket {
-		const socket = new Socket({ fd: openSync(path, constants.O_RDONLY | constants.O_NONBLOCK), readable: true, writable: false });
-		socket.on("data", (chunk: Buffer) => this.#take(stream, chunk));
-		// The sandbox's end of a FIFO can't fail by itself; if ours does, its log is what is lost.
-		socket.on("error", () => socket.destroy());
-		return socket;
+	async #toItsEnd({ seen, scanners }: Marks): Promise<void> {
+		await within(Promise.race([seen.promise, this.#output.ended]), MARK_MS);
+		this.#marks = undefined;
+		this.#addHeld({ scanners });
 	}
 
-	#take(stream: Stream, chunk: Buffer): void {
+	#addHeld({ scanners }: Pick<Marks, "scanners">): void {
+		for (const stream of STREAMS) this.#add(stream, scanners[stream].rest());
+	}
+
+	#take(stream: OutputStream, chunk: Buffer): void {
+		if (this.#marks === undefined) {
+			// What comes before the agent was told of a mark, or after it was found, of an output that lags belongs to nobody.
+			this.#add(stream, chunk);
+			return;
+		}
+		const { scanners, seen } = this.#marks;
+		this.#add(stream, scanners[stream].take(chunk));
+		if (STREAMS.every((each) => scanners[each].found)) seen.resolve(true);
+	}
+
+	#add(stream: OutputStream, chunk: Buffer): void {
 		if (!this.#active || this.#truncated) return;
 		const left = FIXED_LIMITS.logBytes - this.#bytes;
 		this.#truncated = chunk.length > left;
@@ -86,7 +125,7 @@ export class LogReader {
 		this.#partial[stream] = rest.length > LINE_CHARS ? "" : rest;
 	}
 
-	#push(stream: Stream, text: string): void {
+	#push(stream: OutputStream, text: string): void {
 		if (this.#lines.length >= MOST_LINES) this.#truncated = true;
 		else this.#lines.push({ atMs: Date.now(), stream, text });
 	}

@@ -183,13 +183,13 @@ describe("a removal", () => {
 	});
 });
 
-test("a boot whose output or cgroup can't be opened leaves no descriptor open", async () => {
+test("a boot whose cgroup can't be read leaves no descriptor open", async () => {
 	const pool = await start();
 	const open = () => readdirSync("/proc/self/fd").length;
 	const boot = engine.boot.bind(engine);
 	engine.boot = async (request) => {
 		const answer = await boot(request);
-		return { ...answer, cgroup: { ...answer.cgroup, freezer: "/nowhere" } };
+		return { ...answer, cgroup: { ...answer.cgroup, pids: "/nowhere" } };
 	};
 	await expect(pool.acquire(version("hello"))).rejects.toMatchObject({ code: "platform_error" });
 	await expect.poll(() => pool.list(), { interval: 5 }).toEqual([]);

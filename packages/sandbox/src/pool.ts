@@ -19,11 +19,11 @@ import { IdleSandboxes } from "./idle-sandboxes.js";
 import { joinedOf } from "./joined.js";
 import type { Lease } from "./lease.js";
 import { Population, PREWARM_BYTES } from "./population.js";
+import { closing, failStart, nobodyWaits } from "./refusals.js";
 import { Room } from "./room.js";
-import type { Sandbox, Specialisation } from "./sandbox.js";
+import type { Sandbox, Specialisation, VersionNames } from "./sandbox.js";
 import { infoOf } from "./sandbox-info.js";
 import { Shortage } from "./shortage.js";
-import { SpecialiseError } from "./specialise-error.js";
 import { startsIn } from "./start-policy.js";
 import { usesOf } from "./uses.js";
 import { within } from "./within.js";
@@ -152,9 +152,10 @@ export class Pool {
 	}
 
 	/** A version was made: brings its layers here, and keeps a sandbox ready that could become it. */
-	async expect({ image, manifest }: Pick<Specialisation, "image" | "manifest">): Promise<void> {
-		await this.#population.ensureLayers([...image.base.layers, ...image.layers]);
-		this.#floors.expect(this.#keyOf({ image, manifest }), this.#options.idleTtlMs);
+	async expect({ image, manifest }: Pick<Specialisation, "image" | "manifest">, of?: VersionNames): Promise<void> {
+		const key = versionKeyOf(image, manifest, this.grafts, of);
+		await this.#population.ensureLayers([...image.base.layers, ...image.layers], key.of);
+		this.#floors.expect(key, this.#options.idleTtlMs);
 		this.#floors.refill();
 	}
 
@@ -274,7 +275,8 @@ export class Pool {
 		demand.starting++;
 		let sandbox = prewarmed;
 		try {
-			const layers = this.#population.ensureLayers(target.image.layers);
+			// One that is booted with them has them brought by its boot.
+			const layers = key.own === undefined ? this.#population.ensureLayers(target.image.layers) : Promise.resolve();
 			// A boot that fails first is what is told; this failure is told below.
 			layers.catch(() => undefined);
 			sandbox ??= await this.#bootForWaiter(key, limits);
@@ -465,15 +467,17 @@ export class Pool {
 		if (this.#closed) throw closing();
 	}
 
+	/** An engine that can't graft has no use for sandboxes that nobody's layers are in. */
 	#setFloors(count: number): void {
+		if (!this.grafts) return;
 		for (const runtime of RUNTIMES) {
 			const key = bootKeyOf(this.#options.bases[runtime], { runtime, memoryMiB: LIMITS.memoryMiB.default, network: "none" });
 			this.#floors.set(key, runtime === MAIN_RUNTIME ? count : Math.min(1, count));
 		}
 	}
 
-	#keyOf({ image, manifest }: Pick<Specialisation, "image" | "manifest">): BootKey {
-		return versionKeyOf(image, manifest, this.#options.engine.grafts);
+	#keyOf({ image, manifest, project, function: name, version }: Specialisation): BootKey {
+		return versionKeyOf(image, manifest, this.grafts, { project, function: name, version });
 	}
 
 	/** Whether a sandbox can be given layers when it has booted. */
@@ -489,19 +493,4 @@ export class Pool {
 		}
 		return demand;
 	}
-}
-
-function closing(): BerthError {
-	return new BerthError("worker_lost", "its worker stops; it hadn't begun");
-}
-
-function nobodyWaits(): BerthError {
-	return new BerthError("cancelled", "nobody waits for it any more: its caller went away, or another worker has it");
-}
-
-/** A start that failed fails the waiter it was for, not all of them. */
-function failStart(demand: Demand, error: Error): void {
-	const known = error instanceof SpecialiseError || error instanceof BerthError;
-	const told = known ? error : new BerthError("platform_error", `a sandbox couldn't be started: ${error.message}`, { cause: error });
-	demand.next()?.reject(told);
 }

@@ -1,4 +1,4 @@
-import { type Base, FIXED_LIMITS, MIB, type SandboxLimits } from "@berth/contracts";
+import { type Base, FIXED_LIMITS, MIB, type SandboxLimits, type VersionImage } from "@berth/contracts";
 import { Admission } from "./admission.js";
 import { type BootKey, prewarmLimitsOf } from "./boot-key.js";
 import type { LayerSource, SandboxEngine } from "./engine.js";
@@ -50,12 +50,9 @@ export class Population {
 	}
 
 	/** Makes sure that layers are unpacked on this node. */
-	ensureLayers(layers: Base["layers"]): Promise<void> {
+	ensureLayers(layers: Base["layers"], of?: VersionImage): Promise<void> {
 		const { engine, layers: source } = this.#options;
-		return engine.ensureLayers(
-			layers.map(({ digest }) => digest),
-			source,
-		);
+		return engine.ensureLayers(layers, source, of);
 	}
 
 	/**
@@ -145,8 +142,8 @@ export class Population {
 	}
 
 	async #bootOn(sandbox: Sandbox): Promise<void> {
-		const { base, own = [] } = sandbox.bootKey;
-		await this.ensureLayers([...base.layers, ...own]);
+		const { base, own = [], of } = sandbox.bootKey;
+		await this.ensureLayers([...base.layers, ...own], of);
 		if (sandbox.state !== "booting") throw new Error(`${sandbox.id} was removed before it could be booted`);
 		await sandbox.boot(`${this.#options.agentSockets}/${sandbox.id}.sock`, FIXED_LIMITS.startMs);
 	}

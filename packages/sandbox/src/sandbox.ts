@@ -1,7 +1,6 @@
 import {
 	AGENT_BOUNDS,
 	type AnswerHead,
-	type BootAnswer,
 	BUILD_BOUNDS,
 	type Digest,
 	FROM_AGENT,
@@ -28,7 +27,7 @@ import { type CauseOfDeath, causeOfDeath, ownMemoryOf } from "./cause-of-death.j
 import { CgroupReader } from "./cgroup-reader.js";
 import { Conversation, type Ending, type Reply, type Respond } from "./conversation.js";
 import type { SandboxEngine } from "./engine.js";
-import { Freezer } from "./freezer.js";
+import type { Freezer } from "./freezer.js";
 import { type Log, LogReader, NO_LOG } from "./log-reader.js";
 import { SpecialiseError } from "./specialise-error.js";
 import { moved } from "./states.js";
@@ -45,6 +44,9 @@ export interface Specialisation {
 	readonly image: ImageReference;
 	readonly manifest: Manifest;
 }
+
+/** A version by its names. */
+export type VersionNames = Pick<Specialisation, "project" | "function" | "version">;
 
 /** How an attempt ended inside the sandbox. */
 export interface SandboxResult {
@@ -70,6 +72,8 @@ interface Body {
 	readonly talk: Conversation;
 	readonly logs: LogReader;
 	readonly cgroup: CgroupReader;
+	/** Whether the cgroup goes with the container. */
+	readonly cgroupGoes: boolean;
 	readonly meter: UsageMeter;
 	readonly freezer: Freezer;
 	/** Tasks when nothing but init and the agent ran in it. */
@@ -95,6 +99,7 @@ export class Sandbox {
 	#removed = false;
 	#killed = false;
 	#preloaded = false;
+	#thawing: Promise<void> | undefined;
 	/** Attempts it has served. */
 	invocations = 0;
 	/** How many invocations the last one came of, over a network of functions. */
@@ -155,12 +160,13 @@ export class Sandbox {
 			program: this.#program,
 			limits: this.#limits,
 			...(this.bootKey.own === undefined ? {} : { own: this.bootKey.own.map(({ digest }) => digest) }),
+			...(this.bootKey.of === undefined ? {} : { of: this.bootKey.of }),
 			network: this.bootKey.network,
 		});
 		this.#address = booted.address;
+		const { freezer, cgroupGoes } = booted;
 		const cgroup = new CgroupReader(booted.cgroup);
-		const freezer = new Freezer(booted.cgroup);
-		this.#body = { talk, logs: logsOf(booted, freezer), cgroup, meter: new UsageMeter(cgroup), freezer, restingTasks: 0 };
+		this.#body = { talk, logs: new LogReader(booted.output), cgroup, cgroupGoes, meter: new UsageMeter(cgroup), freezer, restingTasks: 0 };
 		this.#body.logs.begin();
 		await this.#await(hello, startMs, "its agent to say hello");
 		this.#body = { ...this.#body, restingTasks: cgroup.tasks() };
@@ -183,7 +189,7 @@ export class Sandbox {
 	async specialise(target: Specialisation, limits: SandboxLimits, startMs: number): Promise<number> {
 		const { talk, logs } = this.#alive();
 		this.#specialisation = target;
-		logs.begin();
+		const outputMark = logs.begin();
 		try {
 			if (this.bootKey.own === undefined) {
 				const layers = target.image.layers.map(({ digest }) => digest);
@@ -201,6 +207,7 @@ export class Sandbox {
 			version: target.version,
 			env: target.manifest.env,
 			scratch: target.manifest.scratch,
+			...(outputMark === undefined ? {} : { outputMark }),
 		};
 		const reply = await within(talk.ask(TO_AGENT.specialise, FROM_AGENT.specialised, head), startMs);
 		if (reply === undefined || "ended" in reply || reply.frame.type === FROM_AGENT.failed) throw await this.#initFailure(reply, startMs);
@@ -217,10 +224,13 @@ export class Sandbox {
 		const { talk, logs, meter } = this.#alive();
 		this.invocations++;
 		this.settled = undefined;
-		logs.begin();
+		if (this.#thawing !== undefined) await this.#thawing;
+		const outputMark = logs.begin();
+		this.#remember();
 		meter.begin();
 		const startedAt = performance.now();
-		const reply = await within(talk.ask(TO_AGENT.invoke, FROM_AGENT.answer, head, payload, respond), head.timeoutMs);
+		const asked = outputMark === undefined ? head : { ...head, outputMark };
+		const reply = await within(talk.ask(TO_AGENT.invoke, FROM_AGENT.answer, asked, payload, respond), head.timeoutMs);
 		const death = await this.#deathOf(reply);
 		const runMs = performance.now() - startedAt;
 		const log = await logs.end();
@@ -236,12 +246,16 @@ export class Sandbox {
 		this.#talk?.tell(TO_AGENT.cancel, { id });
 	}
 
-	freeze(): void {
-		this.#alive().freezer.freeze();
+	/** @returns what there is to wait for, if anything; it rejects when it can't be frozen */
+	freeze(): Promise<void> | undefined {
+		return this.#alive().freezer.freeze();
 	}
 
+	/** Awake at once, or by its next invocation. */
 	thaw(): void {
-		this.#alive().freezer.thaw();
+		this.#thawing = this.#alive().freezer.thaw();
+		// Whoever invokes it hears of it.
+		this.#thawing?.catch(() => undefined);
 	}
 
 	/** Whether its agent or its container has ended, or is about to. */
@@ -261,9 +275,11 @@ export class Sandbox {
 
 	/**
 	 * Whether a process of the function's still runs beside init and the agent: such a sandbox isn't kept.
-	 * Node has a thread more now and then; only then is it worth the longer look.
+	 * Node has a thread more now and then; only then is it worth the longer look. How many processes a program of the
+	 * function's own has is its affair: they all rest when it does.
 	 */
 	hasStrays(): boolean {
+		if (this.#program.language === "custom") return false;
 		if (this.#body === undefined) return true;
 		const { cgroup, restingTasks } = this.#body;
 		return cgroup.tasks() > restingTasks && cgroup.processes() > OWN_PROCESSES;
@@ -339,6 +355,7 @@ export class Sandbox {
 	/** Kills what didn't answer, and finds out why. @returns undefined when it did answer, or when only its time was over */
 	async #deathOf(reply: Reply | undefined): Promise<CauseOfDeath | undefined> {
 		if (reply !== undefined && !("ended" in reply)) return undefined;
+		this.#remember();
 		if (reply !== undefined && reply.ended.violation === undefined) await within(this.#exit.promise, LAST_WORDS_MS);
 		await this.kill();
 		return reply === undefined ? undefined : this.#causeOf(reply.ended);
@@ -349,11 +366,17 @@ export class Sandbox {
 		return causeOfDeath({
 			ending,
 			exitCode: this.#exited?.code,
-			oomKills: cgroup.oomKills(),
+			oomKills: this.#exited?.oomKilled === true ? 1 : cgroup.oomKills(),
 			peakMemoryBytes: cgroup.keepsPeak ? cgroup.peakMemoryBytes() : ownMemoryOf(this.#exited),
 			limits: this.#limits,
 			program: this.#program,
 		});
+	}
+
+	/** Keeps what a cgroup says that may be gone in a moment. */
+	#remember(): void {
+		const { cgroup, cgroupGoes } = this.#alive();
+		if (cgroupGoes) cgroup.remember();
 	}
 
 	/** An answer is the tenant's word: it counts only for the attempt in hand. */
@@ -373,16 +396,6 @@ export class Sandbox {
 		if (failure === undefined || failure.id !== asked.id) return wrongAnswer("the failure of another invocation than its own");
 		this.settled = this.#openEndOf(head);
 		return { outcome: failure.phase === "too_large" ? "response_too_large" : "handler_error", error: failure.error, healthy };
-	}
-}
-
-/** @throws Error when they can't be read; the freezer is closed then */
-function logsOf({ stdout, stderr }: BootAnswer, freezer: Freezer): LogReader {
-	try {
-		return new LogReader(stdout, stderr);
-	} catch (error) {
-		freezer.close();
-		throw error;
 	}
 }
 

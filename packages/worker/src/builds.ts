@@ -57,12 +57,12 @@ export class Builds {
 		}
 	}
 
-	/** A function that is gone takes its images with it. @param name `project/name` */
+	/** A function or version that is gone takes its images with it. @param name `project/name` */
 	async forget(name: string): Promise<void> {
 		const [project = "", functionName = ""] = name.split("/");
 		const { functions, builder } = this.#options;
 		if (!(await this.#isRecorded())) return;
-		if ((await functions.getFunction(project, functionName)) === undefined) await builder.removeFunction(project, functionName);
+		await builder.removeFunction(project, functionName, () => functions.numbersOf(project, functionName));
 	}
 
 	/** The same for all that went while nobody listened, and for what half-finished builds left. */

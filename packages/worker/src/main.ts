@@ -2,17 +2,18 @@ import { createHash, randomUUID } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { type Bases, ImageBuilder, StackRemapper } from "@berth/builder";
 import { dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
 import { type FunctionError, HOUR_MS, type Version } from "@berth/contracts";
 import { openBuildSource, openInvocationSource, openNodeMembership } from "@berth/queue";
 import { FunctionRegistry, openArtifactStore } from "@berth/registry";
-import { OciEngine, Pool, type Specialisation } from "@berth/sandbox";
+import { Pool, type Specialisation } from "@berth/sandbox";
 import { createLogger, WorkerMetrics } from "@berth/telemetry";
 import { Attempts } from "./attempts.js";
 import { PooledBuildSandboxes } from "./build-sandboxes.js";
 import { Builds } from "./builds.js";
+import { groupsFor, openEngine, removeLeftovers } from "./engine.js";
+import { ImageBudget } from "./images/budget.js";
 import { Images } from "./images/images.js";
 import { Mirror, type MirrorPlace, mirrorOrigin } from "./images/mirror.js";
 import { FunctionsGateway } from "./networks/functions-gateway.js";
@@ -32,27 +33,27 @@ const QUEUED_KEPT_MS = 7 * HOUR_MS;
 const AWAITED_KEPT_MS = HOUR_MS;
 /** Unpacked layers are copies of blobs: one that was wanted in neither of two days is made again when it is. */
 const LAYERS_KEPT_MS = 48 * HOUR_MS;
-const LAUNCHER_WAIT_MS = 10_000;
 
 const settings = loadSettings();
-dropPrivileges(settings.serviceUid);
+dropPrivileges(settings.serviceUid, groupsFor(settings));
 const log = createLogger("worker", settings.logLevel);
 const { durableRedisUrl: durableUrl, fastRedisUrl: fastUrl, paths } = settings;
 /** The same for every worker that was ever started on this data directory of this machine. */
 const node = `node_${createHash("sha256").update(`${hostname()} ${settings.dataDir}`).digest("hex").slice(0, 16)}`;
 
+if (process.argv[2] === "--remove-leftovers") {
+	await removeLeftovers(settings, node);
+	process.exit(0);
+}
 removeOldSockets();
 const mirrorPlace = mirrorPlaceOf(settings);
-const artifacts = await openArtifactStore(paths.artifacts, {
-	budgets: settings.storage,
-	...(mirrorPlace && {
-		origin: mirrorOrigin(mirrorPlace, (digest, why) => log.warn({ digest, why }, "a blob was brought from the image repository")),
-	}),
-});
+const origin =
+	mirrorPlace && mirrorOrigin(mirrorPlace, (digest, why) => log.warn({ digest, why }, "a blob was brought from the image repository"));
+const artifacts = await openArtifactStore(paths.artifacts, { budgets: settings.storage, ...(origin && { origin }) });
 const bases = JSON.parse(readFileSync(paths.bases, "utf8")) as Bases;
-const engine = await connectToLauncher(settings);
+const engine = await openEngine(settings, node);
 engine.onLost((cause) => {
-	log.fatal({ err: cause }, "the launcher is gone, and every sandbox with it: starting again");
+	log.fatal({ err: cause }, "what makes sandboxes is gone, and every sandbox with it: starting again");
 	process.exit(1);
 });
 const onTrouble = (message: string, err: unknown) => log.error({ err }, message);
@@ -78,7 +79,12 @@ const builder = new ImageBuilder({
 	stores,
 	sandboxes: new PooledBuildSandboxes(pool),
 	timeoutMs: BUILD_MS,
-	registries: { node: settings.npmRegistry, python: settings.pypiIndex },
+	sourcesOf: async (_project, language) => ({
+		language,
+		registries: [{ url: language === "python" ? settings.pypiIndex : settings.npmRegistry, scopes: [] }],
+		logins: new Map(),
+		redirects: [],
+	}),
 	installMs: settings.install.timeoutMs,
 	silenceMs: settings.install.silenceMs,
 	findVersion: (project, name, number) => functions.getVersion(project, name, number),
@@ -94,14 +100,27 @@ const functionsGateway =
 				find: (address) => pool.joinedAt(address),
 			})
 		: undefined;
-const builds = new Builds({ functions, artifacts, builder, metrics, log, warmLayers: ensureLayers, networkMissing: networks.missing });
+const builds = new Builds({ functions, artifacts, builder, metrics, log, warmLayers: warmVersion, networkMissing: networks.missing });
 const attempts = new Attempts({ node, pool, versions: new ReadyVersions(functions), artifacts, metrics, onTrouble, remap });
 const incarnation = randomUUID();
 const invocationSource = await openInvocationSource({ durableUrl, fastUrl, nodeId: node, incarnation, logger: log });
 const buildSource = await openBuildSource({ durableUrl, logger: log });
 const membership = await openNodeMembership({ fastUrl, logger: log });
 const images = new Images({ artifacts, functions, registries: settings.registries, warmLayers: ensureLayers, log });
-const mirror = mirrorPlace && new Mirror({ place: mirrorPlace, artifacts, functions, log });
+const mirror = mirrorPlace && new Mirror({ place: mirrorPlace, artifacts, functions, log, onPushed: keepBudget });
+const budget =
+	settings.imageBytes === undefined
+		? undefined
+		: new ImageBudget({
+				bytes: settings.imageBytes,
+				images: artifacts.images,
+				builder,
+				functions,
+				sandboxes: () => pool.list(),
+				origin,
+				dropUnpacked: () => engine.dropLayers(HOUR_MS),
+				log,
+			});
 const answers = new NodeAnswers(node, pool, builds, images, metrics);
 
 await pool.start();
@@ -109,6 +128,7 @@ const sweepImages = () => void builds.sweep().catch((err: unknown) => log.error(
 sweepImages();
 functions.onChange((name) => {
 	mirror?.wake();
+	keepBudget();
 	if (name === undefined) sweepImages();
 	else
 		builds.forget(name).catch((err: unknown) => log.error({ err, function: name }, "the images of a deleted function couldn't be removed"));
@@ -122,7 +142,9 @@ await invocationSource.start(
 );
 await buildSource.start((task, attempt) => builds.run(task, attempt), BUILDS_AT_ONCE);
 mirror?.start();
+keepBudget();
 const sweeper = setInterval(() => {
+	keepBudget();
 	sweepPayloads().catch((err: unknown) => log.error({ err }, "old payloads couldn't be removed"));
 	engine.dropLayers(LAYERS_KEPT_MS).catch((err: unknown) => log.error({ err }, "layers that nobody wants couldn't be removed"));
 }, HOUR_MS);
@@ -149,18 +171,6 @@ process.once("SIGINT", () => void stop());
 exitWithParent(() => void stop());
 process.stdout.write(`${JSON.stringify({ ready: true, node })}\n`);
 
-/** The launcher may be a moment behind: it removes what an earlier one left before it listens. */
-async function connectToLauncher({ paths: { launcherSocket } }: Settings): Promise<OciEngine> {
-	for (const giveUpAt = performance.now() + LAUNCHER_WAIT_MS; ; ) {
-		try {
-			return await OciEngine.connect(launcherSocket);
-		} catch (error) {
-			if (performance.now() > giveUpAt) throw new Error(`no launcher at ${launcherSocket}: ${(error as Error).message}`);
-			await pause(100);
-		}
-	}
-}
-
 /** The setting names a registry that is listed: the settings were checked. */
 function mirrorPlaceOf({ imageRepository, registries }: Settings): MirrorPlace | undefined {
 	const access = registries.find(({ host }) => host === imageRepository?.host);
@@ -173,6 +183,11 @@ function removeOldSockets(): void {
 	for (const name of readdirSync(paths.agentSockets)) rmSync(join(paths.agentSockets, name));
 }
 
+/** Room for images, in the background. */
+function keepBudget(): void {
+	budget?.keep().catch((err: unknown) => log.warn({ err }, "images beyond BERTH_IMAGES_MIB couldn't be removed; it is tried again"));
+}
+
 async function sweepPayloads(): Promise<void> {
 	await artifacts.payloads.sweep(AWAITED_KEPT_MS);
 	await artifacts.queued.sweep(QUEUED_KEPT_MS);
@@ -180,8 +195,17 @@ async function sweepPayloads(): Promise<void> {
 	await artifacts.logs.sweep(RECORDED_KEPT_MS);
 }
 
-async function ensureLayers(version: Pick<Version, "image" | "manifest">): Promise<void> {
-	if (version.image !== undefined) await pool.expect({ image: version.image, manifest: version.manifest });
+/** @param names of the version, where it has a number already */
+async function ensureLayers(
+	{ image, manifest }: Pick<Version, "image" | "manifest">,
+	names?: Parameters<Pool["expect"]>[1],
+): Promise<void> {
+	if (image !== undefined) await pool.expect({ image, manifest }, names);
+}
+
+async function warmVersion(version: Version): Promise<void> {
+	const { project, function: name, number } = version;
+	await ensureLayers(version, { project, function: name, version: number });
 }
 
 async function remap(error: FunctionError, target: Specialisation): Promise<FunctionError> {

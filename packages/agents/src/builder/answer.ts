@@ -10,7 +10,9 @@ export interface Built {
 
 /** An answer as a response: head as JSON in the header; in the body the list of files and then the files, or what else there is. */
 export function respond({ answer, files, body = new Uint8Array(0) }: Built): Response {
-	const list = Buffer.from(JSON.stringify(files.map(({ path, bytes }): BuiltFile => [path, bytes.byteLength])));
+	const list = Buffer.from(
+		JSON.stringify(files.map(({ path, bytes, executable = false }): BuiltFile => [path, bytes.byteLength, executable])),
+	);
 	const head: BuildAnswer = answer.ok === true ? { ...answer, listBytes: list.length } : answer;
 	return new Response(answer.ok === true ? Buffer.concat([list, ...files.map(({ bytes }) => bytes)]) : Buffer.from(body), {
 		headers: { [BUILD_REQUEST_HEADER]: headerSafe(JSON.stringify(head)), "content-type": "application/octet-stream" },

@@ -13,6 +13,8 @@ declare module "@npmcli/arborist" {
 
 	interface Tree {
 		readonly inventory: Inventory;
+		/** Its lock file. */
+		readonly meta: { commit(): { readonly packages: object } };
 	}
 
 	export default class Arborist {

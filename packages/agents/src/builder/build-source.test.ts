@@ -32,11 +32,7 @@ afterAll(() => {
 });
 
 const run = (request: Pick<SourceRequest, "kind" | "filename" | "entry" | "runtime">, source: string | Buffer) =>
-	buildSource(
-		{ step: "source", external: [], registry: "https://registry.npmjs.org/", grafted: false, ...request },
-		Buffer.from(source),
-		codeCache,
-	);
+	buildSource({ step: "source", external: [], registries: [], grafted: false, ...request }, Buffer.from(source), codeCache);
 const file = (source: string, filename = "index.ts") => run({ kind: "file", filename, runtime: TARGET }, source);
 
 /** A tar.gz of these files, packed by the system's tar. */
@@ -202,7 +198,7 @@ describe("diagnostics", () => {
 			message: expect.stringContaining(`Could not resolve "${name}"; it isn't installed`),
 			line: 1,
 		});
-		expect(answer.message).toContain("npm install --package-lock-only");
+		expect(answer.message).toContain("npm install <package>");
 	});
 
 	test("the advice about packages is given once, and for packages alone", async () => {

@@ -1,14 +1,24 @@
 import { existsSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { type BuildRefusal, type Diagnostic, EXTERNALS_FILE, SANDBOX_PATHS, type SourceRequest } from "@berth/contracts/agent";
+import {
+	type BuildRefusal,
+	DEFAULT_FILENAME,
+	type Diagnostic,
+	EXTERNALS_FILE,
+	languageOf,
+	SANDBOX_PATHS,
+	type SourceRequest,
+} from "@berth/contracts/agent";
 import type { Built } from "./answer.js";
 import { unpackSource } from "./archive.js";
 import { ARCHIVE_LIMITS, ArchiveError } from "./archive-rules.js";
 import { type Bundle, bundleSource, hasHandler } from "./bundle.js";
 import type { CodeCache } from "./code-cache.js";
-import { DependencyError, installableOf } from "./dependencies.js";
+import { dependenciesOf, type Wanted } from "./dependencies.js";
+import { DependencyError } from "./dependency-error.js";
 import { capped } from "./diagnostics.js";
 import { type EntryFound, findEntry } from "./entry.js";
+import { wrongProgram } from "./program-file.js";
 import { checkPython, isBytecode, unfitPath } from "./python.js";
 import { failure, refused } from "./refusals.js";
 import { requirementsOf } from "./requirements.js";
@@ -31,14 +41,32 @@ export async function buildSource(request: SourceRequest, source: Uint8Array, co
 	const found = unpack(request, source);
 	if (!("entry" in found)) return refused(found);
 	const unpackMs = performance.now() - startedAt;
+	if (request.runtime === "custom") return buildCustom(found, unpackMs);
 	return request.runtime === "python3" ? await buildPython(request, found, unpackMs) : await buildNode(request, found, codeCache, unpackMs);
+}
+
+/** The files as they are, the program among them: nothing is compiled, and what it is can be seen at its beginning. */
+function buildCustom({ entry, files }: EntryFound, unpackMs: number): Built {
+	const startedAt = performance.now();
+	const unfit = unfitPath(files);
+	if (unfit !== undefined) return refused(failure("archive_rejected", "unpack", new ArchiveError(unfit, UNFIT).message));
+	const program = files.find(({ path }) => path === entry) as SourceFile;
+	const problem = wrongProgram(program);
+	if (problem !== undefined) return refused(failure("no_handler", "check", problem));
+	const phases = { unpackMs, bundleMs: 0, checkMs: performance.now() - startedAt };
+	return {
+		answer: { ok: true, entry, needsDependencies: false, warnings: [], phases },
+		// Whoever packed it on a system without such modes means it to be executed, too.
+		files: files.map((file) => (file === program ? { ...file, executable: true } : file)),
+	};
 }
 
 async function buildNode(request: SourceRequest, found: EntryFound, codeCache: CodeCache, unpackMs: number): Promise<Built> {
 	const unpackedAt = performance.now();
-	const needed = request.kind === "file" ? undefined : dependencies(() => installableOf(found.files, request));
+	const needed = request.kind === "file" ? undefined : dependencies(() => dependenciesOf(found.files, request.registries));
 	if (needed !== undefined && "code" in needed) return refused(needed);
-	if (needed !== undefined && !request.grafted) return { answer: { ok: "dependencies" }, files: [], body: needed.bytes };
+	if (needed !== undefined && !request.grafted)
+		return { answer: { ok: "dependencies", locked: needed.locked }, files: [], body: needed.bytes };
 	using workspace = new Workspace(found.files);
 	const layered = needed === undefined ? [] : useGraft(workspace.directory);
 	const absent = request.external.find((name) => !existsSync(join(workspace.directory, "node_modules", name)));
@@ -63,11 +91,13 @@ async function buildNode(request: SourceRequest, found: EntryFound, codeCache: C
 	};
 }
 
-/** What to install, as the bytes that it is known by. */
-function dependencies(read: () => object | undefined): { readonly bytes: Uint8Array } | BuildRefusal | undefined {
+/** What to install, or to resolve first, as the bytes that it is known by. */
+function dependencies(read: () => Wanted | undefined): { readonly bytes: Uint8Array; readonly locked: boolean } | BuildRefusal | undefined {
 	try {
-		const installable = read();
-		return installable && { bytes: Buffer.from(JSON.stringify(installable)) };
+		const wanted = read();
+		if (wanted === undefined) return undefined;
+		const locked = "installable" in wanted;
+		return { locked, bytes: Buffer.from(JSON.stringify(locked ? wanted.installable : wanted.manifest)) };
 	} catch (error) {
 		if (error instanceof DependencyError) return failure("dependencies_rejected", "unpack", `${error.message}.`);
 		throw error;
@@ -88,7 +118,7 @@ function notInstalled(name: string): string {
 /** The files as they are, once each of them is found to be Python, and bytecode beside them. Its packages are only looked for when it runs. */
 async function buildPython(request: SourceRequest, { entry, files }: EntryFound, unpackMs: number): Promise<Built> {
 	const startedAt = performance.now();
-	const needed = request.kind === "file" ? undefined : dependencies(() => requirementsOf(files, request));
+	const needed = request.kind === "file" ? undefined : dependencies(() => requirementsIn(files, request));
 	if (needed !== undefined && "code" in needed) return refused(needed);
 	const sources = files.filter(({ path }) => !isBytecode(path));
 	const unfit = unfitPath(sources);
@@ -99,12 +129,18 @@ async function buildPython(request: SourceRequest, { entry, files }: EntryFound,
 	if (errors.length > 0) return refused(failure("build_failed", "check", summary(errors), errors));
 	if (!hasHandler)
 		return refused(failure("no_handler", "check", `${entry} has no handler; a handler is \`def handler(event, context):\`.`));
-	if (needed !== undefined && !request.grafted) return { answer: { ok: "dependencies" }, files: [], body: needed.bytes };
+	if (needed !== undefined && !request.grafted) return { answer: { ok: "dependencies", locked: true }, files: [], body: needed.bytes };
 	const phases = { unpackMs, bundleMs: 0, checkMs: performance.now() - startedAt };
 	return {
 		answer: { ok: true, entry, needsDependencies: needed !== undefined, warnings: capped(diagnostics), phases },
 		files: withBytecode(sources, workspace),
 	};
+}
+
+/** pip resolves while it installs: there is nothing to resolve first. */
+function requirementsIn(files: readonly SourceFile[], { registries }: SourceRequest): Wanted | undefined {
+	const installable = requirementsOf(files, { registry: registries[0]?.url ?? "" });
+	return installable && { installable };
 }
 
 function withBytecode(sources: readonly SourceFile[], workspace: Workspace): readonly SourceFile[] {
@@ -113,8 +149,8 @@ function withBytecode(sources: readonly SourceFile[], workspace: Workspace): rea
 }
 
 function unpack({ kind, filename, entry, runtime }: SourceRequest, source: Uint8Array): EntryFound | BuildRefusal {
-	const language = runtime === "python3" ? "python" : "node";
-	const name = filename ?? (language === "python" ? "index.py" : "index.ts");
+	const language = languageOf(runtime);
+	const name = filename ?? DEFAULT_FILENAME[language];
 	try {
 		const found = findEntry(unpackSource(kind, name, source), kind === "file" ? name : entry, language);
 		return typeof found === "string" ? failure("no_handler", "unpack", found) : found;

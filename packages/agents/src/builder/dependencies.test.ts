@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { DependencyError, installableOf } from "./dependencies.js";
+import { dependenciesOf } from "./dependencies.js";
+import { DependencyError } from "./dependency-error.js";
 
-const REGISTRY = { registry: "https://registry.npmjs.org/" };
+const REGISTRY = [{ url: "https://registry.npmjs.org/", scopes: [] }];
 const INTEGRITY = `sha512-${"A".repeat(86)}==`;
 const MS = { version: "2.1.3", resolved: "https://registry.npmjs.org/ms/-/ms-2.1.3.tgz", integrity: INTEGRITY };
 
@@ -20,7 +21,7 @@ function filesOf({ manifest = {}, lock = {}, packages = { "node_modules/ms": MS 
 	};
 	return Object.entries(files).map(([path, text]) => ({ path, bytes: Buffer.from(text) }));
 }
-const asked = (source: Source, options = REGISTRY) => JSON.stringify(installableOf(filesOf(source), options));
+const asked = (source: Source, options = REGISTRY) => JSON.stringify(dependenciesOf(filesOf(source), options));
 
 describe("what is installed", () => {
 	test("is the same for sources that differ in what an installation doesn't read", () => {
@@ -35,14 +36,13 @@ describe("what is installed", () => {
 	});
 
 	test("is nothing without dependencies, or with packages that came along", () => {
-		expect(installableOf(filesOf({ manifest: { dependencies: {} } }), REGISTRY)).toBeUndefined();
-		expect(installableOf(filesOf({ more: { "node_modules/ms/index.js": "1" } }), REGISTRY)).toBeUndefined();
-		expect(installableOf(filesOf({}).slice(0, 1), REGISTRY)).toBeUndefined();
+		expect(dependenciesOf(filesOf({ manifest: { dependencies: {} } }), REGISTRY)).toBeUndefined();
+		expect(dependenciesOf(filesOf({ more: { "node_modules/ms/index.js": "1" } }), REGISTRY)).toBeUndefined();
 	});
 
 	test("comes from the registry that is configured, where it names npm's", () => {
-		const mirror = { registry: "http://mirror:4873/npm/" };
-		expect(asked({}, mirror)).toContain('"http://registry.invalid/npm/ms/-/ms-2.1.3.tgz"');
+		const mirror = [{ url: "http://mirror:4873/npm/", scopes: [] }];
+		expect(asked({}, mirror)).toContain('"http://registry.invalid/mirror:4873/npm/ms/-/ms-2.1.3.tgz"');
 		const own = { ...MS, resolved: "http://mirror:4873/npm/ms/-/ms-2.1.3.tgz" };
 		expect(asked({ packages: { "node_modules/ms": own } }, mirror)).toBe(asked({}, mirror));
 	});
@@ -65,12 +65,12 @@ test.each<[string, Source, string]>([
 	["a dependency's dependency on git", { packages: { "node_modules/ms": { ...MS, dependencies: { x: "git://x/y" } } } }, "git://x/y"],
 	["a lock file of npm 6", { lock: { lockfileVersion: 1 } }, "lockfileVersion 1"],
 ])("%s is refused, and named", (_, source, named) => {
-	expect(() => installableOf(filesOf(source), REGISTRY)).toThrow(DependencyError);
-	expect(() => installableOf(filesOf(source), REGISTRY)).toThrow(named);
+	expect(() => dependenciesOf(filesOf(source), REGISTRY)).toThrow(DependencyError);
+	expect(() => dependenciesOf(filesOf(source), REGISTRY)).toThrow(named);
 });
 
 test("files that aren't JSON are refused by name", () => {
 	const broken = (path: string) => filesOf({}).map((file) => (file.path === path ? { path, bytes: Buffer.from("{") } : file));
-	expect(() => installableOf(broken("package.json"), REGISTRY)).toThrow("package.json isn't JSON");
-	expect(() => installableOf(broken("package-lock.json"), REGISTRY)).toThrow("package-lock.json isn't JSON");
+	expect(() => dependenciesOf(broken("package.json"), REGISTRY)).toThrow("package.json isn't JSON");
+	expect(() => dependenciesOf(broken("package-lock.json"), REGISTRY)).toThrow("package-lock.json isn't JSON");
 });

@@ -9,7 +9,7 @@ const LINE_CHARACTERS = 240;
 /** What esbuild says of an import that it doesn't find, where that is a package's name. */
 const UNRESOLVED_PACKAGE = /^Could not resolve "(?:@[a-z0-9][\w.-]*\/)?[a-z0-9][\w.-]*(?:\/[^"]*)?"$/i;
 const NO_PACKAGES =
-	"it isn't installed: an archive or directory with package.json and package-lock.json has its dependencies installed; `npm install <package>` lists one in both, `npm install --package-lock-only` makes the lock file alone";
+	"it isn't installed: an archive or directory has what the dependencies of its package.json list installed; `npm install <package>` lists one there and in the lock file";
 
 /** A path that leads out of the directory that was bundled. */
 export function isOutside(path: string): boolean {

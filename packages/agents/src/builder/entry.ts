@@ -1,5 +1,8 @@
 import type { SourceFile } from "./source-files.js";
 
+/** The program of an archive of `custom`. */
+const PROGRAM = "bootstrap";
+
 /** Where a language's handlers usually are. */
 const USUAL = {
 	node: {
@@ -8,6 +11,7 @@ const USUAL = {
 		stems: ["index", "src/index", "handler"],
 		main: ' and package.json\'s "main"',
 	},
+	custom: { what: "a program", extensions: [], stems: [PROGRAM], main: "" },
 	python: { what: "Python", extensions: ["py"], stems: ["index", "main", "handler", "src/index", "src/main"], main: "" },
 } as const;
 export type SourceLanguage = keyof typeof USUAL;
@@ -29,7 +33,7 @@ export interface EntryFound {
 export function findEntry(files: readonly SourceFile[], wanted: string | undefined, language: SourceLanguage): EntryFound | string {
 	const { what, stems, main } = USUAL[language];
 	const extensions: readonly string[] = USUAL[language].extensions;
-	if (wanted !== undefined && !extensions.includes(wanted.slice(wanted.lastIndexOf(".") + 1))) {
+	if (wanted !== undefined && extensions.length > 0 && !extensions.includes(wanted.slice(wanted.lastIndexOf(".") + 1))) {
 		return `The manifest's entry ${JSON.stringify(wanted)} isn't ${what}: it ends in none of ${extensions.join(", ")}.`;
 	}
 	for (const candidate of [files, withoutTopDirectory(files)]) {
@@ -38,6 +42,8 @@ export function findEntry(files: readonly SourceFile[], wanted: string | undefin
 	}
 	const there = `the source has ${named(files)}`;
 	if (wanted !== undefined) return `The manifest's entry ${JSON.stringify(wanted)} isn't in the source: ${there}.`;
+	if (language === "custom")
+		return `There is no ${PROGRAM}, the program that is started: ${there}. Put it at the top, or name it in the manifest's \`entry\`.`;
 	const looked = `looked for ${stems.map((stem) => `${stem}.*`).join(", ")} (${extensions.join(", ")})${main}; ${there}`;
 	return `No file with a handler was found: ${looked}. Name it in the manifest's \`entry\`.`;
 }
@@ -58,6 +64,7 @@ function entryOf(files: readonly SourceFile[], wanted: string | undefined, langu
 	const paths = new Set(files.map(({ path }) => path));
 	if (wanted !== undefined) return paths.has(wanted) ? wanted : undefined;
 	const { stems, extensions } = USUAL[language];
+	if (extensions.length === 0) return stems.find((name) => paths.has(name));
 	const names = stems.flatMap((stem) => extensions.map((extension) => `${stem}.${extension}`));
 	return names.find((name) => paths.has(name)) ?? (language === "node" ? mainOf(files, paths) : undefined);
 }

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { type InstallRequest, PYTHON_PACKAGES, SANDBOX_PATHS } from "@berth/contracts/agent";
 import type { Ask } from "../node/questions.js";
 import type { Built } from "./answer.js";
-import { DependencyError } from "./dependencies.js";
-import { type End, endOf, saying, tooLate } from "./install.js";
+import { DependencyError } from "./dependency-error.js";
 import { filesIn, type InstalledFile, putTree } from "./installed-tree.js";
+import { type End, endOf, saying, tooLate } from "./program-end.js";
 import { fitsBytecode, isBytecode, PYTHON } from "./python.js";
 import { PythonIndex } from "./python-index.js";
 import { failure, refused } from "./refusals.js";
@@ -35,20 +35,22 @@ export async function installPython(request: InstallRequest, payload: Uint8Array
 	const packages = join(directory, PYTHON_PACKAGES);
 	mkdirSync(packages);
 	writeFileSync(wanted, requirements.join("\n"));
-	const index = new PythonIndex(request.registry, request.filesOrigin);
-	await using registry = await RegistryBridge.open(ask, index);
-	const url = registry.urlFor(request.registry);
+	const index = new PythonIndex(request.registries[0]?.url ?? "", request.filesOrigin);
+	await using registry = await RegistryBridge.open(request.registries, ask, index);
+	const { registry: url } = registry.urls;
 	const args = [`${pip}/pip`, "install", ...OPTIONS, ...flags, "--index-url", url, "--target", packages, "--report", report, "-r", wanted];
 	const pipsEnd = await python(args, directory, until);
 	const lines = pipsEnd.lines.map((line) => index.named(line, new URL(url).origin).replaceAll(`${directory}/`, ""));
 	const ended = { ...pipsEnd, lines };
 	const { trouble, underWay } = registry;
-	if (ended.isLate) return refused(failure("install_failed", "install", tooLate(request.limitMs, underWay, ended, "pip")));
+	if (ended.isLate)
+		return refused(failure("install_failed", "install", tooLate("Installing the packages", request.limitMs, underWay, ended, "pip")));
 	if (trouble !== undefined) return refused(failure("registry_unavailable", "install", `The package index can't be reached: ${trouble}.`));
 	if (ended.code !== 0)
 		return refused(failure("install_failed", "install", `The packages of requirements.txt can't be installed: ${whyOf(ended)}`));
 	const compiled = await compile(directory, until);
-	if (compiled.isLate) return refused(failure("install_failed", "install", tooLate(request.limitMs, [], ended, "pip")));
+	if (compiled.isLate)
+		return refused(failure("install_failed", "install", tooLate("Compiling the packages", request.limitMs, [], ended, "pip")));
 	const resolved = resolvedIn(report);
 	writeFileSync(join(packages, RESOLVED), resolved.map((line) => `${line}\n`).join(""));
 	// Where every requirement has its hash, the source says it.
@@ -64,7 +66,7 @@ function python(args: readonly string[], directory: string, until: number): Prom
 
 /** Bytecode that is held against no source, as of code. What isn't for this Python, now and then a package's file, has none. */
 function compile(directory: string, until: number): Promise<End> {
-	const options = ["-qq", "--invalidation-mode", "unchecked-hash", "-s", directory, "-p", SANDBOX_PATHS.code];
+	const options = ["-qq", "-f", "--invalidation-mode", "unchecked-hash", "-s", directory, "-p", SANDBOX_PATHS.code];
 	return python(["-m", "compileall", ...options, join(directory, PYTHON_PACKAGES)], directory, until);
 }
 

@@ -2,7 +2,7 @@ import { closeSync, type Dirent, lstatSync, openSync, readdirSync, readFileSync,
 import { join } from "node:path";
 import { DEPENDENCY_LIMITS, EXTERNALS_FILE, QUESTIONS } from "@berth/contracts/agent";
 import type { Ask } from "../node/questions.js";
-import { DependencyError } from "./dependencies.js";
+import { DependencyError } from "./dependency-error.js";
 
 /** A file of the tree: path below the directory, bytes, whether it is executable. */
 export type InstalledFile = readonly [path: string, bytes: number, executable: boolean];

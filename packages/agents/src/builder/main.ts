@@ -6,6 +6,7 @@ import { buildSource } from "./build-source.js";
 import { CodeCache } from "./code-cache.js";
 import { install } from "./install.js";
 import { installPython } from "./install-python.js";
+import { resolve } from "./resolve.js";
 
 const codeCache = new CodeCache(join(import.meta.dirname, "code-cache-compiler.cjs"));
 const PIP = join(import.meta.dirname, "pip.zip");
@@ -17,7 +18,7 @@ const WARM_REQUEST = {
 	filename: "index.ts",
 	runtime: "node24",
 	external: [],
-	registry: "",
+	registries: [],
 	grafted: false,
 } as const;
 const WARM_SOURCE = Buffer.from('import { join } from "node:path"; export default async (payload: string) => join("/", payload);');
@@ -44,5 +45,6 @@ export default {
 
 function run(request: BuildRequest, payload: Uint8Array): Promise<Built> {
 	if (request.step === "source") return buildSource(request, payload, codeCache);
+	if (request.step === "resolve") return resolve(request, payload, INSTALLER, ask);
 	return request.language === "python" ? installPython(request, payload, PIP, ask) : install(request, payload, INSTALLER, ask);
 }

@@ -1,9 +1,7 @@
-import type { BuildQuestion } from "@berth/contracts/agent";
 import type { Translation } from "./registry-bridge.js";
 
-/** Paths of the bridge's own: files of the index's other origin, and files of any other. */
-const FILES = "/-files";
-const ELSEWHERE = "/-elsewhere/";
+/** In a host's place on the bridge: files of where nothing is fetched from. */
+const ELSEWHERE = "-elsewhere";
 const JSON_PAGE = /^application\/vnd\.pypi\.simple\.v1\+json\b/i;
 const HTML_PAGE = /^(?:application\/vnd\.pypi\.simple\.v1\+html|text\/html)\b/i;
 const HREF = /(<a\b[^>]*?\bhref\s*=\s*)(?:"([^"]*)"|'([^']*)')/gi;
@@ -11,23 +9,23 @@ const HREF = /(<a\b[^>]*?\bhref\s*=\s*)(?:"([^"]*)"|'([^']*)')/gi;
 /** An index of Python packages behind the bridge: its pages say where its files are, which is nowhere that a sandbox can reach. */
 export class PythonIndex implements Translation {
 	readonly #index: URL;
-	readonly #filesOrigin: string | undefined;
+	readonly #files: URL | undefined;
 
 	constructor(index: string, filesOrigin: string | undefined) {
 		this.#index = new URL(index);
-		this.#filesOrigin = filesOrigin;
+		this.#files = filesOrigin === undefined ? undefined : new URL(filesOrigin);
 	}
 
-	questionOf(path: string): Omit<Extract<BuildQuestion, { kind: "fetch" }>, "kind"> | string {
-		if (path.startsWith(`${FILES}/`)) return { path: path.slice(FILES.length), of: "files" };
-		if (!path.startsWith(ELSEWHERE)) return { path };
-		const [host = "", file = ""] = path.slice(ELSEWHERE.length).split("/");
-		return `${this.#index.host} has ${file} at ${host}, from where nothing is fetched`;
+	refusal(host: string, path: string): string | undefined {
+		if (host !== ELSEWHERE) return undefined;
+		const [, from = "", file = ""] = path.split("/");
+		return `${this.#index.host} has ${file} at ${from}, from where nothing is fetched`;
 	}
 
 	/** What a tool says of the bridge, as of the index. @param bridge the bridge's origin */
 	named(text: string, bridge: string): string {
-		return text.replaceAll(`${bridge}${FILES}`, this.#filesOrigin ?? "").replaceAll(bridge, this.#index.origin);
+		const places = [this.#index, ...(this.#files === undefined ? [] : [this.#files])];
+		return places.reduce((named, { host, origin }) => named.replaceAll(`${bridge}/${host}`, origin), text);
 	}
 
 	isPage(contentType: string): boolean {
@@ -54,8 +52,7 @@ export class PythonIndex implements Translation {
 		if (!URL.canParse(link, page.href)) return link;
 		const url = new URL(link, page);
 		const path = `${url.pathname}${url.search}${url.hash}`;
-		if (url.origin === this.#index.origin) return path;
-		if (url.origin === this.#filesOrigin) return `${FILES}${path}`;
-		return `${ELSEWHERE}${url.host}/${url.pathname.slice(url.pathname.lastIndexOf("/") + 1)}${url.hash}`;
+		if (url.origin === this.#index.origin || url.origin === this.#files?.origin) return `/${url.host}${path}`;
+		return `/${ELSEWHERE}/${url.host}/${url.pathname.slice(url.pathname.lastIndexOf("/") + 1)}${url.hash}`;
 	}
 }

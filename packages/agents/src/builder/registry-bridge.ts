@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { BuildQuestion, FetchReply, ReadReply } from "@berth/contracts/agent";
+import type { FetchReply, PackageRegistry, ReadReply } from "@berth/contracts/agent";
 import type { Ask } from "../node/questions.js";
 
 /** What a registry that can't be reached is answered with: said of the registry, not of a package. */
@@ -11,18 +11,22 @@ const AT_ONCE = 16;
 /** A page that is changed is held whole. */
 const PAGE_BYTES = 64 * 1024 * 1024;
 
-/** A registry whose paths, or whose pages, aren't the bridge's as they are. */
+/** A registry whose pages aren't the bridge's as they are. */
 export interface Translation {
-	/** What to ask for; a text says why nothing is. */
-	questionOf(path: string): Omit<Extract<BuildQuestion, { kind: "fetch" }>, "kind"> | string;
+	/** Why nothing is asked for. */
+	refusal(host: string, path: string): string | undefined;
 	isPage(contentType: string): boolean;
 	page(path: string, contentType: string, text: string): string;
 }
 
-/** The package registry on the sandbox's loopback: each request is asked of the worker, the only way out. */
+/**
+ * The package registries on the sandbox's loopback, each below its host's name: each request is asked of the worker, the
+ * only way out.
+ */
 export class RegistryBridge implements AsyncDisposable {
 	readonly #server: Server;
 	readonly #ask: Ask;
+	readonly #registries: readonly PackageRegistry[];
 	readonly #translation: Translation | undefined;
 	readonly #waiting: (() => void)[] = [];
 	readonly #underWay = new Set<string>();
@@ -30,21 +34,32 @@ export class RegistryBridge implements AsyncDisposable {
 	/** Why the registry gave something up that wasn't simply missing: the first of it. */
 	trouble: string | undefined;
 
-	private constructor(ask: Ask, translation: Translation | undefined) {
-		this.#ask = ask;
+	private constructor(registries: readonly PackageRegistry[], ask: Ask, translation: Translation | undefined) {
 		this.#translation = translation;
+		this.#registries = registries;
+		this.#ask = ask;
 		this.#server = createServer((request, response) => void this.#serve(request, response));
 	}
 
-	static async open(ask: Ask, translation?: Translation): Promise<RegistryBridge> {
-		const bridge = new RegistryBridge(ask, translation);
+	/** @param registries the default one first */
+	static async open(registries: readonly PackageRegistry[], ask: Ask, translation?: Translation): Promise<RegistryBridge> {
+		const bridge = new RegistryBridge(registries, ask, translation);
 		await new Promise<void>((resolve) => bridge.#server.listen(0, "127.0.0.1", resolve));
 		return bridge;
 	}
 
-	/** Its URL in place of the registry's, with the same path. */
-	urlFor(registry: string): string {
-		return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}${new URL(registry).pathname}`;
+	get origin(): string {
+		return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+	}
+
+	/** URLs in place of the registries': of the default one, and of each scope's. */
+	get urls(): { readonly registry: string; readonly scopes: Readonly<Record<string, string>> } {
+		const urls = this.#registries.map(({ url, scopes }) => {
+			const { host, pathname } = new URL(url);
+			return { here: `${this.origin}/${host}${pathname}`, scopes };
+		});
+		const scopes = urls.flatMap(({ here, scopes: own }) => own.map((scope) => [scope, here]));
+		return { registry: urls[0]?.here ?? this.origin, scopes: Object.fromEntries(scopes) };
 	}
 
 	/** Paths that are asked for and not answered in full, the first few. */
@@ -62,11 +77,16 @@ export class RegistryBridge implements AsyncDisposable {
 			response.writeHead(405).end();
 			return;
 		}
-		const path = request.url ?? "/";
+		// pip writes the colon before a port as %3A.
+		const [, host, path = "/"] = /^\/([^/]+)(\/.*)?$/.exec((request.url ?? "/").replace(/%3a/i, ":")) ?? [];
+		if (host === undefined) {
+			response.writeHead(404).end();
+			return;
+		}
 		await this.#turn();
 		try {
 			this.#underWay.add(path);
-			await this.#forward(path, response);
+			await this.#forward(host, path, response);
 		} catch (error) {
 			this.trouble ??= (error as Error).message;
 			response.destroy();
@@ -82,10 +102,10 @@ export class RegistryBridge implements AsyncDisposable {
 		this.#running++;
 	}
 
-	async #forward(path: string, response: ServerResponse): Promise<void> {
-		const question = this.#translation?.questionOf(path) ?? { path };
-		if (typeof question === "string") throw new Error(question);
-		const { head, body } = await this.#ask({ kind: "fetch", ...question });
+	async #forward(host: string, path: string, response: ServerResponse): Promise<void> {
+		const refusal = this.#translation?.refusal(host, path);
+		if (refusal !== undefined) throw new Error(refusal);
+		const { head, body } = await this.#ask({ kind: "fetch", host, path });
 		const { status, contentType, reason, handle } = head as FetchReply;
 		if (status >= FROM_TROUBLE) this.trouble ??= `${path}: ${reason ?? `it answered ${status}`}`;
 		response.writeHead(status, contentType === undefined ? {} : { "content-type": contentType });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { DependencyError } from "./dependencies.js";
+import { DependencyError } from "./dependency-error.js";
 import { requirementsOf } from "./requirements.js";
 
 const REGISTRY = { registry: "https://index.example/simple/" };

@@ -1,5 +1,5 @@
-import { DEPENDENCY_LIMITS, PYTHON_PACKAGES, type SourceRequest } from "@berth/contracts/agent";
-import { DependencyError } from "./dependencies.js";
+import { DEPENDENCY_LIMITS, PYTHON_PACKAGES } from "@berth/contracts/agent";
+import { DependencyError } from "./dependency-error.js";
 import type { SourceFile } from "./source-files.js";
 
 const REQUIREMENTS = "requirements.txt";
@@ -43,7 +43,7 @@ export interface Requirements {
  * `pip install --target .` leaves it). Order, comments and spaces are left out, so that sources with the same
  * requirements ask for the same bytes. @throws DependencyError
  */
-export function requirementsOf(files: readonly SourceFile[], { registry }: Pick<SourceRequest, "registry">): Requirements | undefined {
+export function requirementsOf(files: readonly SourceFile[], { registry }: { readonly registry: string }): Requirements | undefined {
 	const file = files.find(({ path }) => path === REQUIREMENTS);
 	if (file === undefined || files.some(({ path }) => /^[^/]+\.dist-info\//.test(path) || path.startsWith(`${PYTHON_PACKAGES}/`)))
 		return undefined;

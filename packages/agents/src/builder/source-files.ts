@@ -4,6 +4,8 @@ export interface SourceFile {
 	/** Relative, with `/`, without `.` or `..`. */
 	readonly path: string;
 	readonly bytes: Uint8Array;
+	/** Whether its archive says that it may be executed. */
+	readonly executable?: boolean;
 }
 
 const DRIVE = /^[A-Za-z]:/;
@@ -21,7 +23,7 @@ export class SourceFiles {
 		if (path !== "") this.#enter(name, path);
 	}
 
-	addFile(name: string, bytes: Uint8Array): void {
+	addFile(name: string, bytes: Uint8Array, executable = false): void {
 		this.#count();
 		const path = safePath(name);
 		if (path === "" || name.endsWith("/")) throw new ArchiveError(name, "is a file without a name");
@@ -33,7 +35,7 @@ export class SourceFiles {
 		this.#totalBytes += bytes.byteLength;
 		if (this.#totalBytes > ARCHIVE_LIMITS.totalBytes)
 			throw new ArchiveError(name, `takes the archive over ${ARCHIVE_LIMITS.totalBytes} bytes; leave out what the function doesn't need`);
-		this.#files.set(key, { path, bytes });
+		this.#files.set(key, { path, bytes, ...(executable ? { executable } : {}) });
 	}
 
 	all(): readonly SourceFile[] {

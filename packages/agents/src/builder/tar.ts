@@ -2,6 +2,8 @@ import { ARCHIVE_LIMITS, ArchiveError, tooManyEntries } from "./archive-rules.js
 import type { SourceFiles } from "./source-files.js";
 
 const BLOCK = 512;
+/** Of a mode. */
+const OWNER_EXECUTE = 0o100;
 /** An extended header holds a path or two; more is somebody's trick. */
 const EXTENSION_BYTES = 64 * 1024;
 
@@ -39,16 +41,16 @@ export function readTar(tar: Buffer, files: SourceFiles): void {
 		offset = start + Math.ceil(size / BLOCK) * BLOCK;
 		if (type === "x" || type === "L") extension = { ...extension, ...extensionOf(type, body, name) };
 		else if (type !== "g") {
-			addEntry(files, type, name, body);
+			addEntry(files, type, name, body, (numberAt(header, 100, 8, name) & OWNER_EXECUTE) !== 0);
 			extension = {};
 		}
 	}
 	if (headers === 0) throw notTar();
 }
 
-function addEntry(files: SourceFiles, type: string, name: string, body: Buffer): void {
+function addEntry(files: SourceFiles, type: string, name: string, body: Buffer, executable: boolean): void {
 	if (type === "5") files.addDirectory(name);
-	else if (type === "0" || type === "\0") files.addFile(name, body);
+	else if (type === "0" || type === "\0") files.addFile(name, body, executable);
 	else
 		throw new ArchiveError(
 			name,

@@ -15,6 +15,7 @@ const ENCRYPTED_FLAG = 1;
 const TYPE_MASK = 0o170000;
 const TYPE_FILE = 0o100000;
 const TYPE_DIRECTORY = 0o040000;
+const OWNER_EXECUTE = 0o100;
 
 /** An entry as the central directory has it. */
 interface Entry {
@@ -24,6 +25,7 @@ interface Entry {
 	readonly packedBytes: number;
 	readonly bytes: number;
 	readonly localAt: number;
+	readonly executable: boolean;
 }
 
 /** Reads a zip by its central directory: stored and deflated entries, one disk, no zip64, no encryption. @throws ArchiveError */
@@ -33,7 +35,7 @@ export function readZip(zip: Buffer, files: SourceFiles): void {
 	if (total > unpackedLimit(zip.length)) throw tooMuch(zip.length);
 	for (const entry of entries) {
 		if (entry.name.endsWith("/")) files.addDirectory(entry.name);
-		else files.addFile(entry.name, unpack(zip, entry));
+		else files.addFile(entry.name, unpack(zip, entry), entry.executable);
 	}
 }
 
@@ -61,7 +63,9 @@ function listEntries(zip: Buffer): Entry[] {
 function readEntry(zip: Buffer, at: number, nameBytes: number): Entry {
 	const name = textOf(zip.subarray(at + CENTRAL_BYTES, at + CENTRAL_BYTES + nameBytes));
 	if ((zip.readUInt16LE(at + 8) & ENCRYPTED_FLAG) !== 0) throw new ArchiveError(name, "is encrypted; pack it without a password");
-	const type = (zip.readUInt32LE(at + 38) >>> 16) & TYPE_MASK;
+	// Of a zip made on Unix; one that was made elsewhere has no mode, so nothing in it is executable.
+	const mode = zip.readUInt32LE(at + 38) >>> 16;
+	const type = mode & TYPE_MASK;
 	if (type !== 0 && type !== TYPE_FILE && type !== TYPE_DIRECTORY) {
 		throw new ArchiveError(name, "is a link or a device; only files and directories are allowed");
 	}
@@ -72,6 +76,7 @@ function readEntry(zip: Buffer, at: number, nameBytes: number): Entry {
 		packedBytes: zip.readUInt32LE(at + 20),
 		bytes: zip.readUInt32LE(at + 24),
 		localAt: zip.readUInt32LE(at + 42),
+		executable: (mode & OWNER_EXECUTE) !== 0,
 	};
 }
 

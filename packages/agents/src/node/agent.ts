@@ -14,7 +14,7 @@ import { loadBundle } from "../bundle/load-bundle.js";
 import { IdleCompaction } from "./compact.js";
 import { Invocation } from "./context.js";
 import { describeError } from "./errors.js";
-import { flushOutput } from "./flush-output.js";
+import { flushOutput, markOutput } from "./flush-output.js";
 import { type Handler, handlerOf } from "./handlers.js";
 import { markLateOutput } from "./late-output.js";
 import type { Link } from "./link.js";
@@ -73,12 +73,14 @@ export class Agent {
 	async #specialise(head: SpecialiseHead): Promise<void> {
 		const startedAt = performance.now();
 		if (!existsSync(head.entry)) {
+			markOutput(head.outputMark);
 			return this.#fail({ phase: "graft", error: { name: "Error", message: `${head.entry} isn't there` } });
 		}
 		process.env = { ...process.env, ...head.env };
 		try {
 			const handler = handlerOf((await loadBundle(head.entry)).exports);
 			if (handler === undefined) {
+				markOutput(head.outputMark);
 				const message = "the module exports no handler: export default { fetch }, export default a function, or export handler";
 				return this.#fail({ phase: "no_handler", error: { name: "Error", message } });
 			}
@@ -86,13 +88,16 @@ export class Agent {
 			this.#link.send(FROM_AGENT.specialised, { handler: handler.shape, initMs: performance.now() - startedAt });
 		} catch (thrown) {
 			await flushOutput();
+			markOutput(head.outputMark);
 			this.#fail({ phase: "init", error: describeError(thrown) });
 		}
 	}
 
 	async #invoke(head: InvokeHead, body: Uint8Array): Promise<void> {
-		if (this.#loaded === undefined)
+		if (this.#loaded === undefined) {
+			markOutput(head.outputMark);
 			return this.#fail({ phase: "graft", id: head.id, error: { name: "Error", message: "no function is loaded" } });
+		}
 		const invocation = new Invocation(head, this.#loaded.head);
 		if (this.#loaded.head.scratch === "fresh" && this.#served++ > 0) emptyScratch();
 		this.#current = invocation;
@@ -104,9 +109,11 @@ export class Agent {
 			// Only when something is left to print: every other answer goes at once.
 			const flushed = flushOutput();
 			if (flushed !== undefined) await flushed;
+			markOutput(head.outputMark);
 			this.#answer(invocation, reply, runMs);
 		} catch (thrown) {
 			await flushOutput();
+			markOutput(head.outputMark);
 			this.#fail({ phase: "handler", id: head.id, error: describeError(thrown), waiting: invocation.isWaiting });
 		}
 		if (invocation.isWaiting) {

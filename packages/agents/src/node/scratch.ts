@@ -3,7 +3,7 @@ import { join } from "node:path";
 
 const SCRATCH = "/tmp";
 
-/** Empties /tmp: what a version that asks for fresh scratch finds there at each invocation. */
-export function emptyScratch(): void {
-	for (const name of readdirSync(SCRATCH)) rmSync(join(SCRATCH, name), { recursive: true, force: true });
+/** Empties /tmp: what a version that asks for fresh scratch finds there at each invocation. @param but a path in it that stays */
+export function emptyScratch(but?: string): void {
+	for (const name of readdirSync(SCRATCH)) if (join(SCRATCH, name) !== but) rmSync(join(SCRATCH, name), { recursive: true, force: true });
 }

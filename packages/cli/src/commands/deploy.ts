@@ -1,7 +1,16 @@
-import { readFile, stat } from "node:fs/promises";
-import { basename } from "node:path";
+import { readFile, stat, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { ApiError, type Client } from "@berth/client";
-import { buildError, type DeployAnswer, type InlineDeployInput, LIVE, type ManifestInput, problemOf, type Version } from "@berth/contracts";
+import {
+	buildError,
+	DEFAULT_FILENAME,
+	type DeployAnswer,
+	type InlineDeployInput,
+	LIVE,
+	type ManifestInput,
+	problemOf,
+	type Version,
+} from "@berth/contracts";
 import { CommandFailure, EXIT, type ExitCode } from "../exit-codes.js";
 import { parseDurationMs } from "../input/durations.js";
 import {
@@ -28,8 +37,10 @@ interface DeployCommandOptions extends ManifestOptions {
 	readonly name?: string;
 	readonly manifest?: string;
 	readonly wait: boolean;
+	readonly saveLock: boolean;
 }
 
+const LOCKFILE = "package-lock.json";
 const HELP = `
 A file is deployed as it is; a directory is packed, without node_modules, .git
 and what its .berthignore names. A directory's ${MANIFEST_FILE} is its manifest: the
@@ -53,18 +64,26 @@ export function registerDeploy({ program, action }: Registrar): void {
 		.option("--env <KEY=VALUE>", "an environment variable; may be repeated", addVariable, {})
 		.option("--env-file <file>", "a file of KEY=VALUE lines")
 		.option("--reuse <how>", "version, never, or invocations per sandbox", parseReuse)
-		.option("--runtime <runtime>", "node24, node22 or python3 (default: node24; python3 for a .py file)")
+		.option(
+			"--runtime <runtime>",
+			"node24, node22, python3 or custom (default: node24; python3 for a .py file, custom for one named bootstrap)",
+		)
 		.option("--manifest <file>", `a manifest instead of the directory's ${MANIFEST_FILE}`)
+		.option("--save-lock", "write the lock file that the dependencies were resolved to into the directory", false)
 		.option("--no-wait", "return when the version is queued")
 		.addHelpText("after", HELP)
 		.action(
 			action(async (session: Session, options: DeployCommandOptions, path: string) => {
 				const source = await readSource(path, options);
+				if (options.saveLock && !options.wait)
+					throw new CommandFailure(EXIT.usage, "--save-lock waits for the build, and --no-wait doesn't: leave one of them out");
 				const { client, url } = await session.connect();
 				// For programs the answer alone, for people the build as it goes.
 				const isWatched = options.wait && !session.json;
 				const sent = await source.send(client, options.wait && session.json);
-				return report(session, url, isWatched && !sent.unchanged ? await watched(session, client, sent.version) : sent);
+				const answer = isWatched && !sent.unchanged ? await watched(session, client, sent.version) : sent;
+				const saved = options.saveLock ? await saveLock(client, answer.version, path) : undefined;
+				return report(session, url, answer, saved);
 			}),
 		);
 }
@@ -83,6 +102,20 @@ async function watched({ terminal }: Session, client: Client, { function: name, 
 	return { version, unchanged: false, ...(live === undefined ? {} : { live }) };
 }
 
+/** Writes the lock file that a build made, if it made one. @returns its path */
+async function saveLock(client: Client, { function: name, number, build }: Version, directory: string): Promise<string | undefined> {
+	if (build?.lockfile === undefined) return undefined;
+	const path = join(directory, LOCKFILE);
+	try {
+		// One that is there stays: it came from somebody, and wasn't deployed for a reason.
+		await writeFile(path, await client.lockfile(name, number), { flag: "wx" });
+		return path;
+	} catch (error) {
+		if (error instanceof ApiError) throw error;
+		throw new CommandFailure(EXIT.failed, `${path} can't be written: ${fileFault(error)}`);
+	}
+}
+
 /** A source ready to be sent. */
 interface Source {
 	send(client: Client, wait: boolean): Promise<DeployAnswer>;
@@ -91,7 +124,7 @@ interface Source {
 async function readSource(path: string, options: DeployCommandOptions): Promise<Source> {
 	const isDirectory = await kindOf(path);
 	const file = await manifestFile(path, isDirectory, options);
-	const manifest = { ...(path.endsWith(".py") ? { runtime: "python3" as const } : {}), ...(await mergeManifest(file.manifest, options)) };
+	const manifest = { ...runtimeFor(path), ...(await mergeManifest(file.manifest, options)) };
 	const name = nameFor(path, options.name ?? file.name);
 	if (isDirectory) {
 		const { bytes } = await packDirectory(path);
@@ -99,6 +132,12 @@ async function readSource(path: string, options: DeployCommandOptions): Promise<
 	}
 	const deploy = inlineOf(manifest, path, await readFile(path, "utf8"));
 	return { send: (client, wait) => client.deploy(name, deploy, { wait }) };
+}
+
+/** What a file's name says about its runtime; the manifest may say something else. */
+function runtimeFor(path: string): ManifestInput {
+	if (path.endsWith(".py")) return { runtime: "python3" };
+	return basename(path) === DEFAULT_FILENAME.custom ? { runtime: "custom" } : {};
 }
 
 async function kindOf(path: string): Promise<boolean> {
@@ -119,11 +158,11 @@ function inlineOf(manifest: ManifestInput, path: string, source: string): Inline
 	return { ...manifest, source, filename: basename(path) };
 }
 
-function report(session: Session, url: string, answer: DeployAnswer): ExitCode {
+function report(session: Session, url: string, answer: DeployAnswer, savedLock?: string): ExitCode {
 	const { terminal } = session;
 	const { version } = answer;
 	if (session.json) {
-		terminal.json({ ...answer, url: functionUrl(url, version) });
+		terminal.json({ ...answer, url: functionUrl(url, version), ...(savedLock === undefined ? {} : { savedLock }) });
 		return version.state === "failed" ? EXIT.failed : EXIT.ok;
 	}
 	const diagnostics = version.failure?.diagnostics ?? version.build?.warnings ?? [];
@@ -134,7 +173,7 @@ function report(session: Session, url: string, answer: DeployAnswer): ExitCode {
 		);
 		return EXIT.failed;
 	}
-	terminal.print(deployedText(answer, functionUrl(url, version)));
+	terminal.print(deployedText(answer, functionUrl(url, version), savedLock));
 	return EXIT.ok;
 }
 

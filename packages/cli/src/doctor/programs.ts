@@ -7,13 +7,15 @@ const RUNTIMES = ["crun", "runc"];
 const INIT = "/usr/bin/tini-static";
 /** The runtime of Python functions; their base image is made of it. */
 const PYTHON = "/usr/bin/python3";
+/** The shell of custom runtimes; their base image is made of it. */
+const SHELL = { "/bin/busybox": "busybox", "/usr/bin/socat": "socat" } as const;
 /** What BullMQ and the scripts of ours need. */
 const LEAST_REDIS = [6, 2] as const;
 
 /** The programs of the distribution that the stack starts or puts into its images. */
 export async function checkPrograms({ ociRuntime, embedded }: Pick<Settings, "ociRuntime" | "embedded">): Promise<readonly Check[]> {
 	const redis = embedded.durable || embedded.fast ? [await redisServer()] : [];
-	return [await runtime(ociRuntime), await init(), await python(), ...redis, await utilLinux()];
+	return [await runtime(ociRuntime), await init(), await python(), await shell(), ...redis, await utilLinux()];
 }
 
 export async function runtime(wanted: string): Promise<Check> {
@@ -42,6 +44,13 @@ async function python(): Promise<Check> {
 	if (!ran.ok)
 		return failed("python3", `${PYTHON} doesn't run with its standard library: ${ran.reason}.`, "apt-get install --reinstall python3");
 	return ok("python3", `${PYTHON}, version ${ran.output.trim()}.`);
+}
+
+async function shell(): Promise<Check> {
+	for (const [path, name] of Object.entries(SHELL)) {
+		if ((await findProgram(path)) === undefined) return failed("shell", `${path} is missing.`, `apt-get install ${name}`);
+	}
+	return ok("shell", `${Object.keys(SHELL).join(", ")}.`);
 }
 
 async function redisServer(): Promise<Check> {

@@ -1,15 +1,16 @@
-import type { Alias, DeployAnswer, LayerReport, Version } from "@berth/contracts";
+import type { Alias, DeployAnswer, LayerReport, LockReport, Version } from "@berth/contracts";
 import { targetText } from "./aliases.js";
 import { pairsOf } from "./table.js";
 import { bytesText, durationText } from "./units.js";
 
 /** What a deploy led to: version, image, layers, time, and how to reach it. */
-export function deployedText({ version, unchanged, live }: DeployAnswer, url: string): string {
+export function deployedText({ version, unchanged, live }: DeployAnswer, url: string, savedLock?: string): string {
 	const { image, build } = version;
 	const pairs: [string, string][] = [["version", `${version.number}, ${stateOf(version, unchanged)}`]];
 	if (image !== undefined) pairs.push(["image", image.digest]);
 	if (build !== undefined) {
 		pairs.push(["layers", build.layers.map(layerText).join(", ")]);
+		if (build.lockfile !== undefined) pairs.push(["lock file", lockText(build.lockfile, savedLock)]);
 		const phases = Object.entries(build.phases).map(([phase, ms]) => `${phase} ${durationText(ms)}`);
 		pairs.push(["build", durationText(build.durationMs) + (phases.length > 0 ? ` (${phases.join(", ")})` : "")]);
 	}
@@ -17,6 +18,12 @@ export function deployedText({ version, unchanged, live }: DeployAnswer, url: st
 	if (live !== undefined && !live.follows) pairs.push(["live", stayedText(version, live)]);
 	pairs.push(["url", url], ["invoke", `berth invoke ${version.function}${isLive ? "" : `@${version.number}`}`]);
 	return `${version.function}\n${pairsOf(pairs, "  ")}`;
+}
+
+function lockText({ packages, cached }: LockReport, saved: string | undefined): string {
+	const count = packages === 1 ? "1 package" : `${packages} packages`;
+	const made = `the source has none: resolved to ${count}${cached ? " before" : ""}`;
+	return saved === undefined ? `${made}; \`--save-lock\` keeps it beside package.json` : `${made}, written to ${saved}`;
 }
 
 /** `dependencies installed (1.2 MiB, all of it bundled)`; bases are the same for everybody, their size says nothing here. */

@@ -40,9 +40,9 @@ export function launcherSpec(programs: Programs, settings: Settings): ChildSpec 
 	return { ...spec, command: "unshare", args: ["--mount", "--propagation", "private", "--", spec.command, ...spec.args] };
 }
 
-/** The one-shot that removes what launchers which were killed have left: sandboxes, and what is held for them. */
+/** The one-shot that removes what launchers which were killed (with a Docker Engine: workers) have left: sandboxes, and what is held for them. */
 export function removalSpec(programs: Programs, settings: Settings): ChildSpec {
-	const spec = launcherSpec(programs, settings);
+	const spec = settings.engine === "docker" ? workerSpec(programs, settings) : launcherSpec(programs, settings);
 	return { ...spec, args: [...spec.args, "--remove-leftovers"], readiness: "exit" };
 }
 

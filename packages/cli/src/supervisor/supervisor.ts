@@ -43,7 +43,7 @@ export class Supervisor {
 	#lock: SupervisorLock | undefined;
 	#phase: SupervisorPhase = "starting";
 	#firstKey: string | null = null;
-	/** Whether there was a launcher, which may have made sandboxes. */
+	/** Whether there was something that may have made sandboxes. */
 	#launched = false;
 	/** The one-shot that runs now, if any. */
 	#oneShot: ProcessIdentity | undefined;
@@ -92,14 +92,18 @@ export class Supervisor {
 			await this.#startProcess(redis.name, () => redisSpec(redis, this.#settings));
 		}
 		await this.#prepare();
+		// With a Docker Engine that is what launches.
+		if (this.#settings.engine === "oci")
+			await this.#startProcess(
+				"launcher",
+				() => launcherSpec(this.#programs, this.#settings),
+				() => this.#mayHaveSandboxes(),
+			);
 		await this.#startProcess(
-			"launcher",
-			() => launcherSpec(this.#programs, this.#settings),
-			() => {
-				this.#launched = true;
-			},
+			"worker",
+			() => workerSpec(this.#programs, this.#settings),
+			() => this.#mayHaveSandboxes(),
 		);
-		await this.#startProcess("worker", () => workerSpec(this.#programs, this.#settings));
 		await this.#provideKey();
 		await this.#startProcess(
 			"gateway",
@@ -110,6 +114,15 @@ export class Supervisor {
 		await this.#save();
 	}
 
+	/** The process that removes sandboxes when it ends. */
+	get #keeper(): string {
+		return this.#settings.engine === "oci" ? "launcher" : "worker";
+	}
+
+	#mayHaveSandboxes(): void {
+		this.#launched = true;
+	}
+
 	async #stopAll(): Promise<void> {
 		this.#stopping.abort(new CommandFailure(EXIT.interrupted, "stopped before it was ready"));
 		await this.#starting.catch(() => undefined);
@@ -117,7 +130,7 @@ export class Supervisor {
 		await this.#save();
 		for (const each of this.#processes.toReversed()) {
 			const endedWell = await each.stop();
-			if (each.name === "launcher" && this.#launched && !endedWell) await this.#removeSandboxes();
+			if (each.name === this.#keeper && this.#launched && !endedWell) await this.#removeSandboxes();
 		}
 		await this.#saving;
 		if (this.#lock === undefined) return;

@@ -15,6 +15,9 @@ export class ImageIndex {
 	readonly #deposit: Deposit;
 	readonly #manifests: Map<string, Descriptor>;
 	#last: Promise<void> = Promise.resolve();
+	/** Changes that aren't made yet, and the write that will have them. */
+	readonly #waiting: (() => void)[] = [];
+	#next: Promise<void> | undefined;
 	/** Whether what is in memory is more than what is on disk. */
 	#unsaved = false;
 
@@ -56,13 +59,17 @@ export class ImageIndex {
 		return [...this.#manifests];
 	}
 
+	/** Changes that come while the file is written are written together, once. */
 	#change(apply: () => void): Promise<void> {
-		const done = this.#last.then(async () => {
-			apply();
+		this.#waiting.push(apply);
+		this.#next ??= this.#last.then(async () => {
+			this.#next = undefined;
+			for (const change of this.#waiting.splice(0)) change();
 			this.#unsaved = true;
 			await this.#save();
 			this.#unsaved = false;
 		});
+		const done = this.#next;
 		// The next change goes on after a failed one; who asked for that one is told.
 		this.#last = done.catch(() => undefined);
 		return done;

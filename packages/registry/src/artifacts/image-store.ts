@@ -6,6 +6,7 @@ import type { BlobOrigin } from "./blob-origin.js";
 import type { Bytes, Deposit, ScratchFile } from "./deposit.js";
 import type { Descriptor } from "./descriptor.js";
 import { CREATED, ImageIndex } from "./image-index.js";
+import { readFromLayer } from "./layer-reader.js";
 import { SharedLock } from "./shared-lock.js";
 
 /** What `putBlob` found out. */
@@ -27,6 +28,8 @@ export class ImageStore {
 	readonly #lock = new SharedLock();
 	readonly #origin: BlobOrigin | undefined;
 	readonly #coming = new Map<Digest, Promise<void>>();
+	/** What manifests lead to that were read once, and what their file was then. */
+	readonly #ledTo = new Map<Digest, { readonly stamp: string; readonly digests: readonly Digest[] }>();
 
 	private constructor(blobs: string, deposit: Deposit, index: ImageIndex, origin: BlobOrigin | undefined) {
 		this.#blobs = blobs;
@@ -110,6 +113,16 @@ export class ImageStore {
 		return (await this.hasBlob(digest)) || (await this.#origin?.has(digest)) === true;
 	}
 
+	/** One file of a layer that we wrote; undefined when the layer is gone, or has no such file. */
+	async readFile(layer: Digest, path: string): Promise<Buffer | undefined> {
+		try {
+			return await readFromLayer(this.blobPath(layer), path);
+		} catch (error) {
+			if (isMissing(error)) return undefined;
+			throw error;
+		}
+	}
+
 	/** Idempotent. For a blob that somebody found to be corrupt. */
 	async removeBlob(digest: Digest): Promise<void> {
 		await rm(this.blobPath(digest), { force: true });
@@ -152,6 +165,22 @@ export class ImageStore {
 		return this.#lock.share();
 	}
 
+	/** Keeps holds and `collect` away; waits for those there are. */
+	alone(): Promise<Disposable> {
+		return this.#lock.exclude();
+	}
+
+	/** Every blob and its size, bytes. */
+	async blobs(): Promise<ReadonlyMap<Digest, number>> {
+		const found = new Map<Digest, number>();
+		for (const name of await readdir(this.#blobs)) {
+			const digest = `sha256:${name}`;
+			const size = isDigest(digest) ? await this.blobSize(digest) : undefined;
+			if (size !== undefined) found.set(digest as Digest, size);
+		}
+		return found;
+	}
+
 	/**
 	 * Removes every blob that no tagged manifest leads to; how many. Waits for holds.
 	 * @param mend is told of each name whose manifest is missing or corrupt: it makes the manifest again, or takes the name away
@@ -163,14 +192,15 @@ export class ImageStore {
 		for (const [name, error] of found.unreadable) await mend(name, error);
 		const { reachable, unreadable } = found.unreadable.size === 0 ? found : await this.#reachable();
 		if (unreadable.size > 0) {
-			const names = [...unreadable.keys()].join(", ");
-			throw new BerthError("platform_error", `Nothing is collected: what ${names} needs isn't known, its manifest can't be read.`);
+			const which = [...unreadable.keys()].join(", ");
+			throw new BerthError("platform_error", `Nothing is collected: what ${which} needs isn't known, its manifest can't be read.`);
 		}
 		let removed = 0;
 		for (const name of await readdir(this.#blobs)) {
 			const digest = `sha256:${name}`;
 			if (isDigest(digest) && reachable.has(digest)) continue;
 			await rm(join(this.#blobs, name), { force: true });
+			this.#ledTo.delete(digest as Digest);
 			removed++;
 		}
 		return removed;
@@ -182,13 +212,24 @@ export class ImageStore {
 		const unreadable = new Map<string, BerthError>();
 		for (const [name, manifest] of this.tags()) {
 			try {
-				for (const digest of await this.#digestsOf(manifest.digest)) reachable.add(digest);
+				for (const digest of await this.digestsOf(manifest.digest)) reachable.add(digest);
 			} catch (error) {
 				if (!(error instanceof BerthError)) throw error;
 				unreadable.set(name, error);
 			}
 		}
 		return { reachable, unreadable };
+	}
+
+	/** What changes with a file; undefined when it is gone. */
+	async #stampOf(digest: Digest): Promise<string | undefined> {
+		try {
+			const { mtimeMs, size, ino } = await stat(this.blobPath(digest));
+			return `${ino} ${mtimeMs} ${size}`;
+		} catch (error) {
+			if (isMissing(error)) return undefined;
+			throw error;
+		}
 	}
 
 	/** Once for all who want it now. */
@@ -210,11 +251,16 @@ export class ImageStore {
 		origin.onBrought(digest, why.message);
 	}
 
-	async #digestsOf(manifest: Digest): Promise<readonly Digest[]> {
+	/** A manifest, its config and its layers. @throws BerthError as `readBlob` */
+	async digestsOf(manifest: Digest): Promise<readonly Digest[]> {
+		const known = this.#ledTo.get(manifest);
+		if (known !== undefined && known.stamp === (await this.#stampOf(manifest))) return known.digests;
 		const { config, layers } = JSON.parse((await this.readBlob(manifest)).toString()) as {
 			config: Descriptor;
 			layers: Descriptor[];
 		};
-		return [manifest, config.digest, ...layers.map(({ digest }) => digest)];
+		const digests = [manifest, config.digest, ...layers.map(({ digest }) => digest)];
+		this.#ledTo.set(manifest, { stamp: (await this.#stampOf(manifest)) ?? "", digests });
+		return digests;
 	}
 }

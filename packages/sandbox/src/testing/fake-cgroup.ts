@@ -39,18 +39,21 @@ const AT_REST: Figures = {
 /** A directory of files that says what a cgroup would. */
 export class FakeCgroup {
 	readonly paths: CgroupPaths;
+	/** The file that freezes it. */
+	readonly freezer: string;
 	#figures = AT_REST;
 
 	constructor(directory: string, version: 1 | 2 = 2) {
 		mkdirSync(directory, { recursive: true });
-		this.paths = { version, memory: directory, cpu: directory, pids: directory, freezer: join(directory, FILES[version].freezer) };
-		writeFileSync(this.paths.freezer, "-".repeat(8));
+		this.paths = { version, memory: directory, cpu: directory, pids: directory };
+		this.freezer = join(directory, FILES[version].freezer);
+		writeFileSync(this.freezer, "-".repeat(8));
 		this.tell({});
 	}
 
 	/** What was last written to freeze or thaw it. */
 	get freezerWord(): string {
-		return readFileSync(this.paths.freezer, "utf8").replaceAll("-", "");
+		return readFileSync(this.freezer, "utf8").replaceAll("-", "");
 	}
 
 	tell(changes: Partial<Figures>): void {

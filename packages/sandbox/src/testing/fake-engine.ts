@@ -4,7 +4,6 @@ import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import {
 	AGENT_BOUNDS,
-	type BootAnswer,
 	type BootRequest,
 	encodeFrame,
 	FROM_AGENT,
@@ -18,7 +17,9 @@ import {
 	type SpecialiseRequest,
 	TO_AGENT,
 } from "@berth/contracts";
-import type { SandboxEngine } from "../engine.js";
+import type { Booted, SandboxEngine } from "../engine.js";
+import { FifoOutput } from "../fifo-output.js";
+import { CgroupFreezer } from "../freezer.js";
 import { FakeCgroup } from "./fake-cgroup.js";
 
 /** A sandbox without a container: an agent that answers over the real socket, and a directory for a cgroup. */
@@ -104,7 +105,7 @@ export class FakeEngine implements SandboxEngine {
 		return Promise.resolve();
 	}
 
-	boot(request: BootRequest): Promise<BootAnswer> {
+	boot(request: BootRequest): Promise<Booted> {
 		const answer = this.#boot(request);
 		this.#booting.set(
 			request.sandbox,
@@ -113,7 +114,7 @@ export class FakeEngine implements SandboxEngine {
 		return answer;
 	}
 
-	async #boot(request: BootRequest): Promise<BootAnswer> {
+	async #boot(request: BootRequest): Promise<Booted> {
 		this.boots.push(request);
 		await this.onBoot(request);
 		const { sandbox } = request;
@@ -122,7 +123,8 @@ export class FakeEngine implements SandboxEngine {
 		this.booted.push(sandbox);
 		this.agents.set(sandbox, agent);
 		agent.say(FROM_AGENT.hello, {});
-		return { stdout: this.#fifo, stderr: this.#fifo, cgroup: cgroup.paths };
+		const freezer = new CgroupFreezer(cgroup.paths.version, cgroup.freezer);
+		return { cgroup: cgroup.paths, cgroupGoes: false, output: new FifoOutput(this.#fifo, this.#fifo), freezer };
 	}
 
 	specialise(request: SpecialiseRequest): Promise<SpecialiseAnswer> {

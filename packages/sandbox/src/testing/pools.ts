@@ -39,7 +39,7 @@ export async function start(changes: Partial<PoolOptions> = {}): Promise<Pool> {
 		layers: () => {
 			throw new Error("no layer is asked for");
 		},
-		bases: { node24: BASE, node22: OTHER_BASE, python3: OTHER_BASE, build: BASE },
+		bases: { node24: BASE, node22: OTHER_BASE, python3: OTHER_BASE, custom: OTHER_BASE, build: BASE },
 		node: "node_test",
 		agentSockets: join(directory.path, "a"),
 		memoryBudgetBytes: 4096 * MIB,

@@ -42,6 +42,8 @@ export interface MirrorOptions {
 	readonly artifacts: Pick<ArtifactStore, "images" | "keys" | "sources">;
 	readonly functions: FunctionRegistry;
 	readonly log: Logger;
+	/** One more copy is there. */
+	readonly onPushed: () => void;
 }
 
 type Ready = Version & Required<Pick<Version, "image">>;
@@ -146,6 +148,7 @@ export class Mirror {
 			await record({ state: "pushed", sentBlobs: counts.sentBlobs });
 			this.#pushed.add(tag);
 			this.#tries.delete(tag);
+			this.#options.onPushed();
 			log.info({ image: tag, reference, sentBlobs: counts.sentBlobs }, "an image was pushed");
 			return undefined;
 		} catch (error) {

@@ -42,7 +42,9 @@ class Agent:
 
     def _specialise(self, head):
         started_at = time.perf_counter()
+        mark = head.get("outputMark")
         if not os.path.exists(head["entry"]):
+            self._output.mark(mark)
             self._fail("graft", {"name": "Error", "message": f"{head['entry']} isn't there"})
             return
         os.environ.update(head["env"])
@@ -54,9 +56,11 @@ class Agent:
             self._exit(ending)
         except BaseException as error:
             self._output.flush()
+            self._output.mark(mark)
             self._fail("init", describe(error))
             return
         if self._handler is None:
+            self._output.mark(mark)
             self._fail("no_handler", {"name": "Error", "message": "the module has no handler: def handler(event, context)"})
             return
         self._function = Function(head)
@@ -65,6 +69,7 @@ class Agent:
 
     def _invoke(self, head, body):
         if self._handler is None:
+            self._output.mark(head.get("outputMark"))
             self._fail("graft", {"name": "Error", "message": "no function is loaded"}, head["id"])
             return
         if self._fresh_scratch and self._served > 0:
@@ -85,9 +90,11 @@ class Agent:
             self._exit(ending)
         except BaseException as error:
             self._end()
+            self._output.mark(head.get("outputMark"))
             self._fail("handler", describe(error), head["id"])
             return
         self._end()
+        self._output.mark(head.get("outputMark"))
         self._answer(head, reply, run_ms)
 
     def _end(self):

@@ -4,6 +4,7 @@ import concurrent.futures.thread
 import contextvars
 import functools
 import io
+import os
 import sys
 import threading
 
@@ -33,6 +34,18 @@ class Output:
     def flush(self):
         sys.stdout.flush()
         sys.stderr.flush()
+
+    def mark(self, mark):
+        """Says to whoever reads both streams that what was printed so far is all."""
+        if mark is None:
+            return
+        self.flush()
+        for descriptor in (1, 2):
+            try:
+                os.write(descriptor, mark.encode())
+            except OSError:
+                # The function has closed it: nothing more comes of it anyway.
+                pass
 
     def late_owner(self):
         """The invocation that is over and whose code prints now; None when it is whose turn it is."""

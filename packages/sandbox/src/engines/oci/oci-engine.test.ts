@@ -61,6 +61,8 @@ function reply(socket: Socket, type: number, head: Request, body: Uint8Array): v
 	}
 }
 
+const stored = (digits: string) => ({ digest: digest(digits), sizeBytes: 1 });
+
 const layer = (bytes: number) =>
 	async function* () {
 		yield Buffer.alloc(bytes);
@@ -69,12 +71,12 @@ const layer = (bytes: number) =>
 describe("layers", () => {
 	test("that are there aren't sent; others are, in chunks that a frame can hold, once however many ask", async () => {
 		present.add(digest("1"));
-		await Promise.all([1, 2, 3].map(() => engine.ensureLayers([digest("1"), digest("2")], layer(LAUNCHER_BOUNDS.maxBodyBytes + 5))));
+		await Promise.all([1, 2, 3].map(() => engine.ensureLayers([stored("1"), stored("2")], layer(LAUNCHER_BOUNDS.maxBodyBytes + 5))));
 		expect(asked).toEqual([`2 ${LAUNCHER_BOUNDS.maxBodyBytes}`, "2 5", "2 end"]);
 	});
 
 	test("go one after the other: their chunks never mix", async () => {
-		await Promise.all([engine.ensureLayers([digest("1")], layer(9)), engine.ensureLayers([digest("2")], layer(9))]);
+		await Promise.all([engine.ensureLayers([stored("1")], layer(9)), engine.ensureLayers([stored("2")], layer(9))]);
 		expect(asked).toEqual(["1 9", "1 end", "2 9", "2 end"]);
 	});
 
@@ -83,9 +85,9 @@ describe("layers", () => {
 			yield Buffer.alloc(3);
 			throw new Error("EIO");
 		};
-		await expect(engine.ensureLayers([digest("1")], broken)).rejects.toThrow("EIO");
-		await engine.ensureLayers([digest("2")], layer(4));
-		await engine.ensureLayers([digest("1")], layer(5));
+		await expect(engine.ensureLayers([stored("1")], broken)).rejects.toThrow("EIO");
+		await engine.ensureLayers([stored("2")], layer(4));
+		await engine.ensureLayers([stored("1")], layer(5));
 		expect(asked).toEqual(["1 3", "1 end", "1 3", "1 end", "2 4", "2 end", "1 5", "1 end"]);
 	});
 
@@ -95,7 +97,7 @@ describe("layers", () => {
 			yield Buffer.alloc(2);
 			if (++times === 1) throw new Error("the blob is corrupt and was removed");
 		};
-		await engine.ensureLayers([digest("1")], mended);
+		await engine.ensureLayers([stored("1")], mended);
 		expect(asked).toEqual(["1 2", "1 end", "1 2", "1 end"]);
 	});
 });
@@ -108,7 +110,7 @@ describe("what is believed of layers", () => {
 			if (type === LAUNCHER_VERBS.hasLayer) looked++;
 			return { present: present.has(head.digest as Digest) };
 		};
-		for (let time = 0; time < times; time++) await engine.ensureLayers([digest("1")], layer(1));
+		for (let time = 0; time < times; time++) await engine.ensureLayers([stored("1")], layer(1));
 		return looked;
 	};
 
@@ -127,7 +129,7 @@ describe("what is believed of layers", () => {
 		const limits = { memoryBytes: 1, cpuMilli: 1, pids: 1, tmpfsBytes: 1, tmpfsInodes: 1 };
 		await expect(engine.specialise({ sandbox: "x", layers: [digest("1")], limits, network: "none" })).rejects.toThrow("isn't in the store");
 		present.delete(digest("1"));
-		await engine.ensureLayers([digest("1")], layer(5));
+		await engine.ensureLayers([stored("1")], layer(5));
 		expect(asked).toEqual(["1 5", "1 end"]);
 	});
 });

@@ -1,6 +1,17 @@
-import type { BootAnswer, BootRequest, Digest, HostReport, SandboxExit, SpecialiseAnswer, SpecialiseRequest } from "@berth/contracts";
+import type {
+	BootAnswer,
+	BootRequest,
+	Digest,
+	HostReport,
+	Layer,
+	SandboxExit,
+	SpecialiseAnswer,
+	SpecialiseRequest,
+} from "@berth/contracts";
 import { LAUNCHER_BOUNDS, LAYER_LEASE_MS } from "@berth/contracts";
-import type { LayerSource, SandboxEngine } from "../../engine.js";
+import type { Booted, LayerSource, SandboxEngine } from "../../engine.js";
+import { FifoOutput } from "../../fifo-output.js";
+import { CgroupFreezer } from "../../freezer.js";
 import { LauncherConnection } from "./launcher-connection.js";
 
 /** An OCI runtime (crun or runc), driven by this node's launcher. */
@@ -9,9 +20,9 @@ export class OciEngine implements SandboxEngine {
 	readonly #launcher: LauncherConnection;
 	/** A connection for layers alone: a large one must not stand in the way of a thaw. */
 	readonly #bulk: LauncherConnection;
-	/** Layers that are there or on their way, and since when that is known. */
 	/** Where layers came from last. */
 	#source: LayerSource | undefined;
+	/** Layers that are there or on their way, and since when that is known. */
 	readonly #present = new Map<Digest, { readonly work: Promise<void>; readonly askedAtMs: number }>();
 
 	private constructor(launcher: LauncherConnection, bulk: LauncherConnection) {
@@ -28,17 +39,26 @@ export class OciEngine implements SandboxEngine {
 		return this.#launcher.request("host", {});
 	}
 
-	async ensureLayers(digests: readonly Digest[], source: LayerSource): Promise<void> {
+	async ensureLayers(layers: readonly Layer[], source: LayerSource): Promise<void> {
 		this.#source = source;
-		for (const digest of digests) await this.#ensure(digest, source);
+		for (const { digest } of layers) await this.#ensure(digest, source);
 	}
 
 	async dropLayers(unusedForMs: number): Promise<number> {
 		return (await this.#launcher.request<{ dropped: number }>("dropLayers", { unusedForMs })).dropped;
 	}
 
-	boot(request: BootRequest): Promise<BootAnswer> {
-		return this.#withLayers([...request.base, ...(request.own ?? [])], () => this.#launcher.request("boot", request));
+	async boot(request: BootRequest): Promise<Booted> {
+		const layers = [...request.base, ...(request.own ?? [])];
+		const answer = await this.#withLayers(layers, () => this.#launcher.request<BootAnswer>("boot", request));
+		const { stdout, stderr, cgroup, freezer, ...more } = answer;
+		const output = new FifoOutput(stdout, stderr);
+		try {
+			return { ...more, cgroup, cgroupGoes: false, output, freezer: new CgroupFreezer(cgroup.version, freezer) };
+		} catch (error) {
+			output.close();
+			throw error;
+		}
 	}
 
 	async specialise(request: SpecialiseRequest): Promise<SpecialiseAnswer> {

@@ -1,4 +1,4 @@
-import { UID_RANGE } from "@berth/sandbox/spec";
+import { UID_RANGE } from "./container-spec.js";
 
 const COUNT = 4096;
 

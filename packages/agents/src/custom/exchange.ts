@@ -1,0 +1,92 @@
+import { type IncomingMessage, request } from "node:http";
+import type { InvokeHead, SpecialiseHead } from "@berth/contracts/agent";
+import { type Reply, ReplyError } from "../node/payload.js";
+
+/** As many as a worker takes from a sandbox. */
+const MOST_HEADERS = 256;
+/** Of a response's headers in all, before they are counted: what is more is a broken answer. */
+const HEADER_BYTES = 256 * 1024;
+/** Headers of one connection (RFC 9110, 7.6.1), and what this connection has of its own. */
+const OF_THE_CONNECTION = new Set([
+	"connection",
+	"content-length",
+	"expect",
+	"keep-alive",
+	"proxy-connection",
+	"te",
+	"trailer",
+	"transfer-encoding",
+	"upgrade",
+]);
+/** Of the platform's, whoever else sends them. */
+const OURS = /^berth-/;
+
+/** One invocation as one request over a connection of its own. @throws Error when the program gives no answer, ReplyError when it is none */
+export function exchange(
+	socketPath: string,
+	head: InvokeHead,
+	body: Uint8Array,
+	loaded: SpecialiseHead,
+): Promise<Reply | { readonly tooLarge: string }> {
+	return new Promise((resolve, reject) => {
+		const { method, url, headers } = requestOf(head, body, loaded);
+		const sent = request({ socketPath, method, path: url, headers, agent: false, maxHeaderSize: HEADER_BYTES });
+		sent.once("response", (response) => collect(response, head.maxBodyBytes).then(resolve, reject));
+		sent.once("upgrade", (_response, socket) => {
+			socket.destroy();
+			reject(new ReplyError("it answered with a change of protocol"));
+		});
+		sent.once("error", (error) => reject(new Error(`the program gave no answer: ${error.message}`)));
+		sent.end(body);
+	});
+}
+
+/** An event becomes a POST to `/`, an HTTP request stays what it is; what else there is to know stands in headers. */
+function requestOf({ id, attempt, timeoutMs, trigger }: InvokeHead, body: Uint8Array, loaded: SpecialiseHead) {
+	const { method, url, headers } =
+		trigger.kind === "http"
+			? trigger.request
+			: { method: "POST", url: "/", headers: [["content-type", trigger.contentType ?? "application/json"] as const] };
+	const kept = headers.filter(([name]) => !OF_THE_CONNECTION.has(name) && !OURS.test(name));
+	const ours = [
+		["berth-invocation-id", id],
+		["berth-attempt", String(attempt)],
+		["berth-deadline-ms", String(Date.now() + timeoutMs)],
+		["berth-function", loaded.function],
+		["berth-version", String(loaded.version)],
+	] as const;
+	const host = kept.some(([name]) => name === "host") ? [] : [["host", "function"] as const];
+	const length = body.length > 0 || !["GET", "HEAD"].includes(method) ? [["content-length", String(body.length)] as const] : [];
+	const all = [...host, ...kept, ...ours, ...length, ["connection", "close"] as const];
+	return { method, url, headers: all.flat() };
+}
+
+async function collect(response: IncomingMessage, maxBytes: number): Promise<Reply | { readonly tooLarge: string }> {
+	const chunks: Buffer[] = [];
+	let bytes = 0;
+	try {
+		for await (const chunk of response as AsyncIterable<Buffer>) {
+			bytes += chunk.length;
+			if (bytes > maxBytes) return { tooLarge: `the response has more than ${maxBytes} bytes, the limit` };
+			chunks.push(chunk);
+		}
+	} catch (error) {
+		throw new Error(`the program broke its answer off: ${(error as Error).message}`);
+	}
+	const status = response.statusCode ?? 0;
+	if (status < 200 || status > 599) throw new ReplyError(`it answered with the status ${status}, which is none from 200 to 599`);
+	const headers = headersOf(response);
+	if (headers.length > MOST_HEADERS) throw new ReplyError(`it answered with ${headers.length} headers; ${MOST_HEADERS} are the most`);
+	const contentType = response.headers["content-type"];
+	return { body: Buffer.concat(chunks), response: { status, headers }, ...(contentType === undefined ? {} : { contentType }) };
+}
+
+/** As they came, in lower case: several values of one name are several pairs. */
+function headersOf({ rawHeaders }: IncomingMessage): [string, string][] {
+	const pairs: [string, string][] = [];
+	for (let at = 0; at < rawHeaders.length; at += 2) {
+		const name = (rawHeaders[at] as string).toLowerCase();
+		if (!OF_THE_CONNECTION.has(name)) pairs.push([name, rawHeaders[at + 1] as string]);
+	}
+	return pairs;
+}

@@ -1,0 +1,108 @@
+import { type BootRequest, type Digest, SANDBOX_PATHS, type SandboxLimits } from "@berth/contracts";
+import {
+	CPU_PERIOD_US,
+	CPU_SHARES,
+	commandOf,
+	cpuQuotaUs,
+	HOSTNAME,
+	MASKED_PATHS,
+	OOM_SCORE,
+	READONLY_PATHS,
+	RLIMITS,
+	SANDBOX_ENVIRONMENT,
+} from "../../container-spec.js";
+import { seccompProfile } from "../../seccomp.js";
+
+const ENOSYS = 38;
+
+/** How a container, an image is found again as ours. */
+export const LABELS = {
+	sandbox: "dev.berth.sandbox",
+	node: "dev.berth.node",
+	project: "dev.berth.project",
+	function: "dev.berth.function",
+	version: "dev.berth.version",
+} as const;
+
+/** What the engine has chosen for one container. */
+export interface ContainerPlace {
+	readonly image: Digest;
+	/** The agent's socket on this host. */
+	readonly socket: string;
+	/** User and group that it runs as. */
+	readonly uid: number;
+	readonly node: string;
+	readonly arch: "x64" | "arm64";
+}
+
+/**
+ * The container of a sandbox as `POST /containers/create` takes it: what `containerSpec` says, as far as Docker can. Pure. What
+ * it can't say is in docs/engines.md.
+ */
+export function containerConfig(boot: BootRequest, place: ContainerPlace) {
+	const { limits, of } = boot;
+	return {
+		Image: place.image,
+		Hostname: HOSTNAME,
+		User: `${place.uid}:${place.uid}`,
+		Env: SANDBOX_ENVIRONMENT,
+		Entrypoint: ["/sbin/tini", "--"],
+		Cmd: commandOf(boot),
+		WorkingDir: SANDBOX_PATHS.graft,
+		AttachStdout: true,
+		AttachStderr: true,
+		Labels: {
+			[LABELS.sandbox]: boot.sandbox,
+			[LABELS.node]: place.node,
+			...(of === undefined ? {} : { [LABELS.project]: of.project, [LABELS.function]: of.function, [LABELS.version]: String(of.version) }),
+		},
+		HostConfig: {
+			...resourcesOf(limits),
+			NetworkMode: boot.network === "host" ? "host" : "none",
+			IpcMode: "none",
+			CgroupnsMode: "private",
+			LogConfig: { Type: "none", Config: {} },
+			ReadonlyRootfs: true,
+			CapDrop: ["ALL"],
+			SecurityOpt: ["no-new-privileges", `seccomp=${JSON.stringify(dockerSeccomp(place.arch))}`],
+			OomScoreAdj: OOM_SCORE,
+			// Docker mounts these without being asked; a masked directory is an empty one.
+			MaskedPaths: [...MASKED_PATHS, "/sys", "/dev/mqueue"],
+			ReadonlyPaths: READONLY_PATHS,
+			Tmpfs: { "/tmp": tmpfsOptions(limits, place.uid) },
+			Mounts: [
+				{ Type: "bind", Source: place.socket, Target: SANDBOX_PATHS.socket, ReadOnly: true, BindOptions: { Propagation: "rprivate" } },
+			],
+		},
+	};
+}
+
+function resourcesOf(limits: SandboxLimits) {
+	return {
+		Memory: limits.memoryBytes,
+		MemorySwap: limits.memoryBytes,
+		CpuPeriod: CPU_PERIOD_US,
+		CpuQuota: cpuQuotaUs(limits.cpuMilli),
+		CpuShares: CPU_SHARES,
+		PidsLimit: limits.pids,
+		Ulimits: RLIMITS.map(({ type, hard, soft }) => ({ Name: type.slice("RLIMIT_".length).toLowerCase(), Hard: hard, Soft: soft })),
+	};
+}
+
+function tmpfsOptions({ tmpfsBytes, tmpfsInodes }: SandboxLimits, uid: number): string {
+	return `rw,noexec,nosuid,nodev,size=${tmpfsBytes},nr_inodes=${tmpfsInodes},mode=1777,uid=${uid},gid=${uid}`;
+}
+
+/**
+ * Our profile in Docker's form. Docker 20.10 knows no default errno but EPERM: what has to look as if the kernel were older (libc
+ * tries clone3, then clone) is named.
+ */
+function dockerSeccomp(arch: "x64" | "arm64") {
+	const { defaultAction, defaultErrnoRet, architectures, syscalls } = seccompProfile(arch);
+	return {
+		defaultAction,
+		defaultErrnoRet,
+		architectures,
+		syscalls: [...syscalls, { names: ["clone3"], action: "SCMP_ACT_ERRNO", errnoRet: ENOSYS }].map((rule) => ({ args: [], ...rule })),
+	};
+}

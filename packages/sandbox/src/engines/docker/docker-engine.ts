@@ -1,0 +1,247 @@
+import { readFileSync } from "node:fs";
+import { release } from "node:os";
+import { createInterface } from "node:readline";
+import type { BootRequest, HostReport, Layer, SandboxExit, SpecialiseAnswer, SpecialiseRequest, VersionImage } from "@berth/contracts";
+import { SANDBOX_UID } from "../../container-spec.js";
+import type { Booted, LayerSource, SandboxEngine } from "../../engine.js";
+import { UidRanges } from "../../uid-ranges.js";
+import { cgroupOf } from "./container-cgroup.js";
+import { containerConfig, LABELS } from "./container-config.js";
+import { ContainerFreezer } from "./container-freezer.js";
+import { ContainerOutput } from "./container-output.js";
+import { DockerApi, DockerError } from "./docker-api.js";
+import { DockerImages } from "./docker-images.js";
+
+/** What a version is told that asks for one. */
+const NO_NETWORKS = "the engine docker gives functions none";
+
+export interface DockerEngineOptions {
+	readonly socketPath: string;
+	/** Whose containers these are: those of an earlier worker of this node are removed. */
+	readonly node: string;
+	/** Directory of the agents' sockets, one `<sandbox>.sock` each. */
+	readonly agentSockets: string;
+	/** First of the user ids that sandboxes run as, one each. */
+	readonly uidBase: number;
+}
+
+interface Entry {
+	readonly uidBase: number;
+	readonly ended: PromiseWithResolvers<void>;
+	/** Settled when it was started, or couldn't be. */
+	booting: Promise<unknown>;
+	oomKilled: boolean;
+}
+
+interface ContainerEvent {
+	readonly Action: string;
+	readonly Actor: { readonly Attributes: Readonly<Record<string, string>> };
+}
+
+/** Containers of a Docker Engine, over its API. Whoever may use its socket is root on this machine. */
+export class DockerEngine implements SandboxEngine {
+	readonly grafts = false;
+	readonly #api: DockerApi;
+	readonly #options: DockerEngineOptions;
+	readonly #images: DockerImages;
+	readonly #uids: UidRanges;
+	readonly #report: HostReport;
+	/** Whether it maps user ids by itself: then none but those of an image can be had. */
+	readonly #mapsUids: boolean;
+	readonly #entries = new Map<string, Entry>();
+	readonly #closing = new AbortController();
+	#exitListener: (exit: SandboxExit) => void = () => undefined;
+	#lostListener: (cause: Error) => void = () => undefined;
+
+	private constructor(api: DockerApi, options: DockerEngineOptions, info: Info) {
+		this.#api = api;
+		this.#options = options;
+		this.#images = new DockerImages(api);
+		this.#uids = new UidRanges(options.uidBase);
+		this.#mapsUids = info.SecurityOptions.some((option) => /name=(?:userns|rootless)/.test(option));
+		this.#report = {
+			cgroups: info.CgroupVersion === "2" ? "v2" : "v1",
+			ociRuntime: "docker",
+			ociRuntimeVersion: info.ServerVersion,
+			networks: { missing: NO_NETWORKS, gateway: "127.0.0.1" },
+		};
+	}
+
+	/** Connects, and removes what an earlier worker of this node left. @throws DockerError when it can't be had, Error when it can't hold our limits */
+	static async connect(options: DockerEngineOptions): Promise<DockerEngine> {
+		const api = await DockerApi.open(options.socketPath);
+		const info = await api.ask<Info>("/info");
+		requireOurNeeds(info);
+		await removeContainers(api, options.node);
+		const engine = new DockerEngine(api, options, info);
+		await engine.#listen();
+		return engine;
+	}
+
+	/** Removes every container of a node. @returns how many */
+	static async removeLeftovers({ socketPath, node }: Pick<DockerEngineOptions, "socketPath" | "node">): Promise<number> {
+		const api = await DockerApi.open(socketPath);
+		try {
+			return await removeContainers(api, node);
+		} finally {
+			api.close();
+		}
+	}
+
+	host(): Promise<HostReport> {
+		return Promise.resolve(this.#report);
+	}
+
+	async ensureLayers(layers: readonly Layer[], source: LayerSource, of?: VersionImage): Promise<void> {
+		await this.#images.ensure(layers, source, of);
+	}
+
+	dropLayers(unusedForMs: number): Promise<number> {
+		return this.#images.drop(unusedForMs);
+	}
+
+	async boot(request: BootRequest): Promise<Booted> {
+		if (request.network !== "none" && request.network !== "host") throw new Error(`${request.sandbox}: ${NO_NETWORKS}`);
+		if (this.#entries.has(request.sandbox)) throw new Error(`${request.sandbox} exists already`);
+		const entry: Entry = { uidBase: this.#uids.take(), ended: Promise.withResolvers(), booting: Promise.resolve(), oomKilled: false };
+		this.#entries.set(request.sandbox, entry);
+		const booting = this.#boot(request, entry);
+		entry.booting = booting.catch(() => undefined);
+		try {
+			return await booting;
+		} catch (error) {
+			this.#images.forget([...request.base, ...(request.own ?? [])], request.of);
+			await this.remove(request.sandbox);
+			throw error;
+		}
+	}
+
+	specialise(request: SpecialiseRequest): Promise<SpecialiseAnswer> {
+		return Promise.reject(new Error(`${request.sandbox}: a Docker Engine gives a container nothing once it runs`));
+	}
+
+	async kill(sandbox: string): Promise<void> {
+		const entry = this.#entries.get(sandbox);
+		if (entry === undefined) return;
+		await entry.booting;
+		// 404: it was never made; 409: it has ended.
+		const answer = await this.#api.send(`/containers/${sandbox}/kill`, { method: "POST", accept: [404, 409] });
+		answer.resume();
+		if (answer.statusCode !== 404) await entry.ended.promise;
+	}
+
+	async remove(sandbox: string): Promise<void> {
+		const entry = this.#entries.get(sandbox);
+		if (entry === undefined) return;
+		await entry.booting;
+		await removeContainer(this.#api, sandbox);
+		if (this.#entries.delete(sandbox)) this.#uids.give(entry.uidBase);
+		entry.ended.resolve();
+	}
+
+	onExit(listener: (exit: SandboxExit) => void): void {
+		this.#exitListener = listener;
+	}
+
+	onLost(listener: (cause: Error) => void): void {
+		this.#lostListener = listener;
+	}
+
+	close(): Promise<void> {
+		this.#closing.abort();
+		this.#api.close();
+		return Promise.resolve();
+	}
+
+	async #boot(request: BootRequest, entry: Entry): Promise<Booted> {
+		const { agentSockets, node } = this.#options;
+		const id = request.sandbox;
+		const image = await this.#images.idOf([...request.base, ...(request.own ?? [])], request.of);
+		const uid = this.#mapsUids ? SANDBOX_UID : entry.uidBase + SANDBOX_UID;
+		const arch = process.arch as "x64" | "arm64";
+		const config = containerConfig(request, { image, socket: `${agentSockets}/${id}.sock`, uid, node, arch });
+		await this.#api.ask("/containers/create", { method: "POST", query: { name: id }, json: config });
+		const output = new ContainerOutput(await this.#api.hijack(`/containers/${id}/attach`, { stream: 1, stdout: 1, stderr: 1 }));
+		try {
+			await this.#api.ask(`/containers/${id}/start`, { method: "POST" });
+			const { State } = await this.#api.ask<{ State: { Pid: number } }>(`/containers/${id}/json`);
+			if (State.Pid === 0) throw new Error(`${id} ended as soon as it was started`);
+			return { cgroup: cgroupOf(State.Pid), cgroupGoes: true, output, freezer: new ContainerFreezer(this.#api, id) };
+		} catch (error) {
+			output.close();
+			throw error;
+		}
+	}
+
+	/** One connection says how every container ends; when it breaks, nobody would hear of an end any more. */
+	async #listen(): Promise<void> {
+		const filters = JSON.stringify({ type: ["container"], event: ["die", "oom"], label: [`${LABELS.node}=${this.#options.node}`] });
+		const events = await this.#api.send("/events", { query: { filters } });
+		let cause: Error = new DockerError("GET /events", 0, "the Docker Engine closed the connection");
+		events.on("error", (error) => {
+			cause = error;
+		});
+		events.once("close", () => {
+			if (!this.#closing.signal.aborted) this.#lostListener(cause);
+		});
+		this.#closing.signal.addEventListener("abort", () => events.destroy(), { once: true });
+		createInterface({ input: events }).on("line", (line) => this.#heard(JSON.parse(line) as ContainerEvent));
+	}
+
+	#heard({ Action, Actor: { Attributes } }: ContainerEvent): void {
+		const sandbox = Attributes[LABELS.sandbox] ?? "";
+		const entry = this.#entries.get(sandbox);
+		if (entry === undefined) return;
+		if (Action === "oom") {
+			entry.oomKilled = true;
+			return;
+		}
+		this.#exitListener({ sandbox, code: Number(Attributes["exitCode"]), maxResidentBytes: 0, oomKilled: entry.oomKilled });
+		entry.ended.resolve();
+	}
+}
+
+/** What `GET /info` says of an Engine that we look at. */
+interface Info {
+	readonly ServerVersion: string;
+	readonly CgroupVersion?: string;
+	readonly KernelVersion: string;
+	readonly MemoryLimit: boolean;
+	readonly SwapLimit: boolean;
+	readonly CpuCfsQuota: boolean;
+	readonly PidsLimit: boolean;
+	readonly SecurityOptions: readonly string[];
+}
+
+/** No sandbox starts without every limit set. @throws Error with what is missing and how to mend it */
+function requireOurNeeds(info: Info): void {
+	if (info.KernelVersion !== release())
+		throw new Error(
+			`the Docker Engine runs on another kernel (${info.KernelVersion}) than this worker (${release()}): run Berth on the machine of the Engine`,
+		);
+	const swaps = Number(/^SwapTotal:\s+(\d+)/m.exec(readFileSync("/proc/meminfo", "utf8"))?.[1] ?? 0) > 0;
+	const missing = [
+		...(info.MemoryLimit ? [] : ["memory limits"]),
+		...(info.SwapLimit || !swaps ? [] : ["swap limits"]),
+		...(info.CpuCfsQuota ? [] : ["CPU quotas"]),
+		...(info.PidsLimit ? [] : ["pids limits"]),
+		...(info.SecurityOptions.some((option) => option.includes("name=seccomp")) ? [] : ["seccomp"]),
+	];
+	if (missing.length > 0) throw new Error(`this host's Docker Engine can't enforce ${missing.join(", ")}: \`docker info\` says why`);
+}
+
+async function removeContainers(api: DockerApi, node: string): Promise<number> {
+	const filters = JSON.stringify({ label: [`${LABELS.node}=${node}`] });
+	const left = await api.ask<readonly { readonly Id: string }[]>("/containers/json", { query: { all: 1, filters } });
+	await Promise.all(left.map(({ Id }) => removeContainer(api, Id)));
+	return left.length;
+}
+
+/** 404: it is gone; 409: somebody else removes it right now. */
+async function removeContainer(api: DockerApi, container: string): Promise<void> {
+	const answer = await api.send(`/containers/${container}`, { method: "DELETE", query: { force: 1, v: 1 }, accept: [404, 409] });
+	answer.resume();
+	if (answer.statusCode !== 409) return;
+	const gone = await api.send(`/containers/${container}/wait`, { method: "POST", query: { condition: "removed" }, accept: [404] });
+	gone.resume();
+}

@@ -1,0 +1,154 @@
+import { createHash } from "node:crypto";
+import { type Digest, isDigest, type Layer, type VersionImage } from "@berth/contracts";
+import type { LayerSource } from "../../engine.js";
+import { type DockerApi, DockerError } from "./docker-api.js";
+import { imageArchive } from "./image-archive.js";
+
+/** Processor names as Go, and so Docker, has them. */
+const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
+/** What Docker takes as a repository: of ours those that end with a hyphen aren't. */
+const NAME = /^[a-z0-9]+(?:-+[a-z0-9]+)*(?:\/[a-z0-9]+(?:-+[a-z0-9]+)*)*:[\w][\w.-]{0,127}$/;
+/** A base of 125 MB on a slow disk. */
+const LOAD_MS = 10 * 60_000;
+
+interface Known {
+	readonly work: Promise<Digest>;
+	wantedAtMs: number;
+}
+
+/** The images of this node in a Docker Engine: what a sandbox is made of, bottom first, is one image. */
+export class DockerImages {
+	readonly #api: DockerApi;
+	/** By name; a failure is forgotten. */
+	readonly #known = new Map<string, Known>();
+	/** Lowest layers that the Engine has on top of each other, as texts. */
+	readonly #chains = new Set<string>();
+
+	constructor(api: DockerApi) {
+		this.#api = api;
+	}
+
+	/** The image of these layers, loaded if it isn't there. Single flight. @returns the Engine's id of it */
+	ensure(layers: readonly Layer[], source: LayerSource, of?: VersionImage): Promise<Digest> {
+		const digests = layers.map(({ digest }) => digest);
+		const name = nameOf(digests, of);
+		const known = this.#known.get(name);
+		if (known !== undefined) {
+			known.wantedAtMs = performance.now();
+			return known.work;
+		}
+		const work = this.#load(name, layers, source, of?.image);
+		this.#known.set(name, { work, wantedAtMs: performance.now() });
+		work.catch(() => this.#known.delete(name));
+		return work;
+	}
+
+	/** The Engine's id of an image that was ensured. @throws Error when it wasn't */
+	async idOf(digests: readonly Digest[], of?: VersionImage): Promise<Digest> {
+		const known = this.#known.get(nameOf(digests, of));
+		if (known === undefined) throw new Error(`the image ${nameOf(digests, of)} isn't in the Docker Engine`);
+		return await known.work;
+	}
+
+	/** What is believed of an image is forgotten: it may be why something failed. */
+	forget(digests: readonly Digest[], of?: VersionImage): void {
+		this.#known.delete(nameOf(digests, of));
+	}
+
+	/** Removes images of ours that nobody asked for in so long and no container needs; how many. */
+	async drop(unusedForMs: number): Promise<number> {
+		const now = performance.now();
+		const old = [...this.#known].filter(([, { wantedAtMs }]) => now - wantedAtMs >= unusedForMs);
+		let dropped = 0;
+		for (const [name] of old) {
+			this.#known.delete(name);
+			// 404: somebody else removed it; 409: a container needs it.
+			const answer = await this.#api.send(`/images/${name}`, { method: "DELETE", accept: [404, 409] });
+			answer.resume();
+			if (answer.statusCode === 200) dropped++;
+		}
+		if (dropped > 0) this.#chains.clear();
+		return dropped;
+	}
+
+	async #load(name: string, layers: readonly Layer[], source: LayerSource, manifest: Digest | undefined): Promise<Digest> {
+		const there = await this.#find(name, layers);
+		if (there !== undefined) return there;
+		const config = manifest === undefined ? ownConfig(layers) : await configOf(manifest, source);
+		const archive = { name, config, layers };
+		const shared = this.#sharedBelow(layers);
+		try {
+			await this.#send(imageArchive(archive, layers.length - shared, source));
+		} catch (error) {
+			// What was there may have been removed by hand; and an Engine may want everything (its containerd store does).
+			if (shared === 0) throw error;
+			await this.#send(imageArchive(archive, layers.length, source));
+		}
+		const loaded = await this.#find(name, layers);
+		if (loaded === undefined) throw new DockerError("POST /images/load", 0, `${name} isn't the image that was loaded`);
+		return loaded;
+	}
+
+	/** The image of a name, if it is of these very layers: anybody may have given its name to another. */
+	async #find(name: string, layers: readonly Layer[]): Promise<Digest | undefined> {
+		const answer = await this.#api.send(`/images/${name}/json`, { accept: [404] });
+		const bytes = await answer.toArray();
+		if (answer.statusCode === 404) return undefined;
+		const { Id, RootFS } = JSON.parse(Buffer.concat(bytes).toString()) as { Id: Digest; RootFS: { Layers?: readonly string[] } };
+		if (RootFS.Layers?.join() !== layers.map(({ digest }) => digest).join()) return undefined;
+		for (let count = 1; count <= layers.length; count++) this.#chains.add(chainOf(layers, count));
+		return Id;
+	}
+
+	#sharedBelow(layers: readonly Layer[]): number {
+		let count = layers.length;
+		while (count > 0 && !this.#chains.has(chainOf(layers, count))) count--;
+		return count;
+	}
+
+	/** The Engine answers 200 before it has looked at what it gets: what went wrong is in the stream of its answer. */
+	async #send(body: AsyncIterable<Uint8Array>): Promise<void> {
+		const answer = await this.#api.send("/images/load", { method: "POST", query: { quiet: 1 }, body, answerMs: LOAD_MS });
+		const lines = Buffer.concat(await answer.toArray())
+			.toString()
+			.split("\n")
+			.filter((line) => line.startsWith("{"));
+		for (const line of lines) {
+			const { error } = JSON.parse(line) as { error?: string };
+			if (error !== undefined) throw new DockerError("POST /images/load", 0, error);
+		}
+	}
+}
+
+function chainOf(layers: readonly Layer[], count: number): string {
+	return layers
+		.slice(0, count)
+		.map(({ digest }) => digest)
+		.join();
+}
+
+/** What it is called in `docker images`: by the version it is of, else by what is in it. */
+function nameOf(digests: readonly Digest[], of: VersionImage | undefined): string {
+	const name = of === undefined ? undefined : `berth/${of.project}/${of.function}:${of.version}`;
+	if (name !== undefined && NAME.test(name)) return name;
+	return `berth/image:${createHash("sha256").update(digests.join()).digest("hex").slice(0, 32)}`;
+}
+
+/** The config of the OCI image, so that the Engine's image is that very one. */
+async function configOf(manifest: Digest, source: LayerSource): Promise<Uint8Array> {
+	const { config } = JSON.parse((await bytesOf(source(manifest))).toString()) as { config: { digest: string } };
+	if (!isDigest(config.digest)) throw new Error(`the manifest ${manifest} names no config`);
+	return await bytesOf(source(config.digest));
+}
+
+/** That of an image which only sandboxes are made of. */
+function ownConfig(layers: readonly Layer[]): Uint8Array {
+	const rootfs = { type: "layers", diff_ids: layers.map(({ digest }) => digest) };
+	return Buffer.from(JSON.stringify({ architecture: ARCHITECTURES[process.arch] ?? process.arch, os: "linux", config: {}, rootfs }));
+}
+
+async function bytesOf(pieces: AsyncIterable<Uint8Array>): Promise<Buffer> {
+	const bytes: Uint8Array[] = [];
+	for await (const piece of pieces) bytes.push(piece);
+	return Buffer.concat(bytes);
+}

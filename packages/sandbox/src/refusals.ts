@@ -1,0 +1,20 @@
+import { BerthError } from "@berth/contracts";
+import type { Demand } from "./demand.js";
+import { SpecialiseError } from "./specialise-error.js";
+
+/** What whoever waits is told when the pool closes. */
+export function closing(): BerthError {
+	return new BerthError("worker_lost", "its worker stops; it hadn't begun");
+}
+
+/** What ends the wait of whom nobody waits for. */
+export function nobodyWaits(): BerthError {
+	return new BerthError("cancelled", "nobody waits for it any more: its caller went away, or another worker has it");
+}
+
+/** A start that failed fails the waiter it was for, not all of them. */
+export function failStart(demand: Demand, error: Error): void {
+	const known = error instanceof SpecialiseError || error instanceof BerthError;
+	const told = known ? error : new BerthError("platform_error", `a sandbox couldn't be started: ${error.message}`, { cause: error });
+	demand.next()?.reject(told);
+}

@@ -1,0 +1,44 @@
+import { statSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import type { Settings } from "@berth/config";
+import { DockerEngine, OciEngine, type SandboxEngine } from "@berth/sandbox";
+
+const LAUNCHER_WAIT_MS = 10_000;
+
+/** Connects to what makes sandboxes on this node, as the settings name it. @throws Error when it can't be had */
+export function openEngine(settings: Settings, node: string): Promise<SandboxEngine> {
+	return settings.engine === "docker" ? connectToDocker(settings, node) : connectToLauncher(settings);
+}
+
+/**
+ * The groups a worker has to stay in: that of the Docker Engine's socket. Being in it is as good as being root.
+ * @throws Error when there is no such socket, or it is root's alone
+ */
+export function groupsFor({ engine, dockerSocket }: Settings): readonly number[] {
+	if (engine !== "docker") return [];
+	const { gid } = statSync(dockerSocket);
+	if (gid === 0)
+		throw new Error(`${dockerSocket} belongs to the group root, which no worker is put into: start dockerd with --group docker`);
+	return [gid];
+}
+
+/** Removes the sandboxes that a worker which was killed has left, where no launcher does. */
+export async function removeLeftovers({ engine, dockerSocket }: Settings, node: string): Promise<void> {
+	if (engine === "docker") await DockerEngine.removeLeftovers({ socketPath: dockerSocket, node });
+}
+
+function connectToDocker({ dockerSocket, sandboxUidBase, paths: { agentSockets } }: Settings, node: string): Promise<DockerEngine> {
+	return DockerEngine.connect({ socketPath: dockerSocket, node, agentSockets, uidBase: sandboxUidBase });
+}
+
+/** The launcher may be a moment behind: it removes what an earlier one left before it listens. */
+async function connectToLauncher({ paths: { launcherSocket } }: Settings): Promise<OciEngine> {
+	for (const giveUpAt = performance.now() + LAUNCHER_WAIT_MS; ; ) {
+		try {
+			return await OciEngine.connect(launcherSocket);
+		} catch (error) {
+			if (performance.now() > giveUpAt) throw new Error(`no launcher at ${launcherSocket}: ${(error as Error).message}`);
+			await pause(100);
+		}
+	}
+}

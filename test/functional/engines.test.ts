@@ -1,0 +1,154 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { tarGz } from "../harness/archives.js";
+import { cpuTicksOf, memoryLimitOf } from "../harness/cgroups.js";
+import { DockerDaemon } from "../harness/docker-engine.js";
+import { eventually } from "../harness/eventually.js";
+import { deploy, fixture, freshName } from "../harness/functions.js";
+import { PackageRegistry, sourceWith } from "../harness/package-registry.js";
+import { sharedStack } from "../harness/shared-stack.js";
+import { Stack } from "../harness/stack.js";
+
+const MIB = 1024 * 1024;
+
+const oci = sharedStack();
+let daemon: DockerDaemon;
+let docker: Stack;
+let registry: PackageRegistry;
+beforeAll(async () => {
+	daemon = await DockerDaemon.start();
+	registry = await PackageRegistry.open();
+	const code = "const { readFileSync } = require('node:fs'); module.exports = () => readFileSync(__dirname + '/words.txt', 'utf8');";
+	registry.publish({ name: "reads-itself", version: "1.0.0", files: { "index.js": code, "words.txt": "from beside it" } });
+	docker = await Stack.start({ ...daemon.settings, BERTH_NPM_REGISTRY: registry.url });
+});
+afterAll(async () => {
+	try {
+		await docker?.stop();
+		// Whatever labels there are on what is left: nothing of ours is.
+		if (docker !== undefined) expect(await daemon.containers()).toEqual([]);
+	} finally {
+		await registry?.[Symbol.asyncDispose]();
+		await daemon?.stop();
+	}
+});
+
+const ENGINES = ["oci", "docker"] as const;
+type Engine = (typeof ENGINES)[number];
+const stackOf = (engine: Engine): Stack => (engine === "oci" ? oci : docker);
+
+/** What docs/engines.md says of each engine, by row. */
+function documented(engine: Engine): Readonly<Record<string, string>> {
+	const page = readFileSync(join(import.meta.dirname, "../../docs/engines.md"), "utf8");
+	const table = page.slice(page.indexOf("| seen from inside |")).split("\n\n")[0] ?? "";
+	const rows = table
+		.split("\n")
+		.slice(2)
+		.map((line) => line.split(" | ").map((cell) => cell.replace(/^\||\|$/g, "").trim()));
+	return Object.fromEntries(rows.map(([name = "", ...cells]) => [name, cells[ENGINES.indexOf(engine)] ?? ""]));
+}
+
+describe.each(ENGINES)("a sandbox of the engine %s", (engine) => {
+	it("is, seen from inside, what docs/engines.md says, cell for cell", async () => {
+		const deployed = await deploy(stackOf(engine), { source: fixture("tells-its-walls") });
+		expect(await deployed.result()).toEqual(documented(engine));
+	});
+
+	it("prints into the log of the invocation that runs, to the last word, and into no other", async () => {
+		const source = `export default (p: any) => { console.log("out", p.n); process.stderr.write("err " + p.n); return p.n; };`;
+		const deployed = await deploy(stackOf(engine), { source, concurrency: 1 });
+		for (let n = 1; n <= 5; n++) {
+			const { logs } = await deployed.record(await deployed.invoke({ n }));
+			expect(logs.map(({ stream, text }) => `${stream} ${text}`).sort()).toEqual([`stderr err ${n}`, `stdout out ${n}`]);
+		}
+	});
+
+	it("is frozen when it rests, and thawed for the next invocation", async () => {
+		const source = `setInterval(() => { for (const until = Date.now() + 5; Date.now() < until; ); }, 5); export default () => 1;`;
+		const deployed = await deploy(stackOf(engine), { source, concurrency: 1 });
+		const { sandbox = "" } = await deployed.record(await deployed.invoke());
+		const used = () => cpuTicksOf(stackOf(engine).dataDir, sandbox);
+		let before = 0;
+		await eventually(() => {
+			const now = used();
+			const rests = now === before;
+			before = now;
+			expect(rests).toBe(true);
+		});
+		const again = await deployed.record(await deployed.invoke());
+		expect([again.start, again.sandbox]).toEqual(["warm", sandbox]);
+		expect(used()).toBeGreaterThan(before);
+	});
+
+	it.each([
+		["timed_out", { source: "export default () => { for (;;); };", timeoutMs: 500 }],
+		["out_of_memory", { source: fixture("fills-buffers") }],
+		["crashed", { source: "export default () => process.exit(7);" }],
+		["init_error", { source: "process.exit(3); export default () => 1;" }],
+		["handler_error", { source: "export default () => { throw new RangeError('no'); };" }],
+	] as const)("ends as %s, with its cause, and leaves nothing", async (outcome, input) => {
+		const deployed = await deploy(stackOf(engine), input);
+		const answer = await deployed.invoke({ fill: true });
+		expect(answer.outcome).toBe(outcome);
+		if (outcome === "crashed") expect(answer.problem?.detail).toContain("exited with code 7");
+		if (outcome === "out_of_memory") expect(answer.problem?.detail).toContain("memory limit of 128 MiB");
+		if (outcome === "handler_error") return;
+		await eventually(async () => {
+			expect((await stackOf(engine).client.sandboxes()).filter((each) => each.function === deployed.name)).toEqual([]);
+		});
+	});
+
+	it("has the memory that its manifest says, and is refused a process beyond 64 tasks", async () => {
+		const deployed = await deploy(stackOf(engine), { source: fixture("fork-bomb"), timeoutMs: 8000, memoryMiB: 512 });
+		await deployed.result({});
+		const [sandbox] = (await stackOf(engine).client.sandboxes()).filter((each) => each.function === deployed.name);
+		expect(memoryLimitOf(stackOf(engine).dataDir, sandbox?.id ?? "")).toBe(512 * MIB);
+		const record = await deployed.record(await deployed.invoke({ fork: true }));
+		if (record.outcome === "succeeded") expect(record.limitsHit).toContain("pids");
+		else expect(["timed_out", "out_of_memory", "crashed"]).toContain(record.outcome);
+	});
+});
+
+describe("in a Docker Engine", () => {
+	it("images are named by version, containers labelled by whose they are, and both are found by Docker's own client", async () => {
+		const deployed = await deploy(docker, { source: "export default () => 'named';" });
+		const { sandbox = "" } = await deployed.record(await deployed.invoke());
+		const { stdout: images } = await daemon.docker("images", "--format", "{{.Repository}}:{{.Tag}}");
+		expect(images.split("\n")).toContain(`berth/default/${deployed.name}:1`);
+		const labels = await daemon.docker("inspect", "--format", "{{json .Config.Labels}}", sandbox);
+		expect(JSON.parse(labels.stdout)).toMatchObject({
+			"dev.berth.sandbox": sandbox,
+			"dev.berth.project": "default",
+			"dev.berth.function": deployed.name,
+			"dev.berth.version": "1",
+		});
+	});
+
+	it("dependencies are installed in a container, and bundled in another that is booted with them", async () => {
+		const name = freshName();
+		const source = `import words from "reads-itself"; export default () => words();`;
+		const locked = { "node_modules/reads-itself": registry.locked("reads-itself", "1.0.0") };
+		const bytes = tarGz(...sourceWith(source, { "reads-itself": "1.0.0" }, locked));
+		const { version } = await docker.client.deployArchive(name, { kind: "tar.gz", bytes, manifest: {} });
+		expect(version.image?.layers).toHaveLength(2);
+		expect((await docker.client.invoke(name, { json: {} })).raw.body.toString()).toBe("from beside it");
+	});
+
+	it("Python answers, too, and logs", async () => {
+		const source = "def handler(event, context):\n    print('from', event['n'])\n    return event['n'] + 1\n";
+		const deployed = await deploy(docker, { source, runtime: "python3" });
+		const answer = await deployed.invoke({ n: 41 });
+		expect(answer.raw.body.toString()).toBe("42");
+		expect((await deployed.record(answer)).logs.map(({ text }) => text)).toEqual(["from 41"]);
+	});
+
+	it("containers of a worker that was killed are removed by the next one, and invocations go on", async () => {
+		const deployed = await deploy(docker, { source: fixture("counts") });
+		const { sandbox = "" } = await deployed.record(await deployed.invoke());
+		expect(await daemon.containers()).toContain(sandbox);
+		await docker.killAndAwaitNext("worker");
+		await eventually(async () => expect(await daemon.containers()).not.toContain(sandbox));
+		await eventually(async () => expect((await deployed.invoke()).outcome).toBe("succeeded"), 30_000);
+	});
+});
