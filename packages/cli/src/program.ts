@@ -15,6 +15,7 @@ import { registerList } from "./commands/list.js";
 import { registerLogs } from "./commands/logs.js";
 import { registerNetwork } from "./commands/network.js";
 import { registerPs } from "./commands/ps.js";
+import { registerRebase } from "./commands/rebase.js";
 import { registerRecover } from "./commands/recover.js";
 import { registerRm } from "./commands/rm.js";
 import { registerRollback } from "./commands/rollback.js";
@@ -46,6 +47,7 @@ const COMMANDS = [
 	registerInspect,
 	registerAlias,
 	registerRollback,
+	registerRebase,
 	registerLogs,
 	registerRm,
 	registerNetwork,
