@@ -9,7 +9,7 @@ import { neverReused, simultaneousStarts, sustainedMisses } from "./bench/cold-s
 import { frozenMemory, prewarmedMemory } from "./bench/memory.mjs";
 import { redeploys } from "./bench/redeploys.mjs";
 import { rowsOf } from "./bench/rows.mjs";
-import { FETCH, fetchHandlerOf } from "./bench/sources.mjs";
+import { FETCH, fetchHandlerOf, PYTHON } from "./bench/sources.mjs";
 import { benchPart } from "./bench/specification.mjs";
 import { BENCH_OPTIONS } from "./setup/command-lines.mjs";
 import { ROOT } from "./setup/places.mjs";
@@ -72,7 +72,13 @@ async function measure(stack, quick, signal) {
 		never: await step("reuse: never", () => neverReused(client, quick ? 2 : 5)),
 		burst: await step("simultaneous cold starts", () => simultaneousStarts(client, quick ? 2 : 5)),
 		idle: await step("memory, prewarmed", () => prewarmedMemory(client)),
-		frozen: await step("memory, frozen", () => frozenMemory(client)),
+		frozen: await step("memory, frozen", () =>
+			frozenMemory(client, (index) => ({ source: `${FETCH}globalThis.berthBench = ${index};\n` })),
+		),
+		python: await bench("Python", PYTHON),
+		pythonFrozen: await step("memory of Python, frozen", () =>
+			frozenMemory(client, (index) => ({ ...PYTHON, source: `${PYTHON.source}# ${index}\n` })),
+		),
 		redeploy: await step("redeploys", () => redeploys(client, rounds)),
 	};
 }

@@ -14,8 +14,10 @@ import { PooledBuildSandboxes } from "./build-sandboxes.js";
 import { Builds } from "./builds.js";
 import { groupsFor, openEngine, removeLeftovers } from "./engine.js";
 import { ImageBudget } from "./images/budget.js";
+import { fetchImage } from "./images/fetch-image.js";
 import { Images } from "./images/images.js";
 import { Mirror, type MirrorPlace, mirrorOrigin } from "./images/mirror.js";
+import { Registries } from "./images/registries.js";
 import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
 import { ReadyVersions } from "./versions.js";
@@ -79,6 +81,7 @@ const builder = new ImageBuilder({
 	stores,
 	sandboxes: new PooledBuildSandboxes(pool),
 	timeoutMs: BUILD_MS,
+	fetchImage: (reference) => fetchImage(reference, new Registries(settings.registries)),
 	sourcesOf: async (_project, language) => ({
 		language,
 		registries: [{ url: language === "python" ? settings.pypiIndex : settings.npmRegistry, scopes: [] }],
