@@ -523,7 +523,7 @@ describe("a Python source that isn't right", () => {
 
 	it.each([
 		[{ source: ECHO, filename: "index.py" }, "index.py is Python, and the runtime is node24"],
-		[{ source: ECHO, filename: "index.ts", runtime: "python3" }, "index.ts is no Python"],
+		[{ source: ECHO, filename: "index.ts", runtime: "python3" }, "index.ts is JavaScript or TypeScript"],
 		[{ source: ECHO, filename: "index.rb", runtime: "python3" }, ".jsx or .py"],
 	])("%o is refused before anything is stored", async (body, message) => {
 		const answer = await put(freshName(), body);

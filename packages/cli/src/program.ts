@@ -17,6 +17,7 @@ import { registerNetwork } from "./commands/network.js";
 import { registerPs } from "./commands/ps.js";
 import { registerRebase } from "./commands/rebase.js";
 import { registerRecover } from "./commands/recover.js";
+import { registerRegistry } from "./commands/registry.js";
 import { registerRm } from "./commands/rm.js";
 import { registerRollback } from "./commands/rollback.js";
 import { registerStats } from "./commands/stats.js";
@@ -52,6 +53,7 @@ const COMMANDS = [
 	registerRm,
 	registerNetwork,
 	registerImage,
+	registerRegistry,
 	registerRecover,
 	registerBackup,
 	registerPs,

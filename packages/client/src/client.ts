@@ -5,6 +5,7 @@ import { imagesOf } from "./images.js";
 import { invocationsOf } from "./invocations.js";
 import { networksOf } from "./networks.js";
 import { nodesOf } from "./nodes.js";
+import { packageRegistriesOf } from "./package-registries.js";
 import { type Exchange, Transport } from "./transport.js";
 
 export interface ClientOptions {
@@ -29,6 +30,7 @@ export type Client = ReturnType<typeof functionsOf> &
 	ReturnType<typeof invocationsOf> &
 	ReturnType<typeof networksOf> &
 	ReturnType<typeof nodesOf> &
+	ReturnType<typeof packageRegistriesOf> &
 	AsyncDisposable & {
 		/** Closes every connection; requests under way are rejected. */
 		close(): Promise<void>;
@@ -46,6 +48,7 @@ export function createClient(options: ClientOptions): Client {
 		...invocationsOf(transport),
 		...networksOf(transport),
 		...nodesOf(transport),
+		...packageRegistriesOf(transport),
 		close,
 		[Symbol.asyncDispose]: close,
 	};

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
 import { newId } from "@berth/contracts";
 import { type NodeChange, openBuildQueue, openInvocationQueue, openNodeDirectory } from "@berth/queue";
-import { ApiKeys, FunctionRegistry, openArtifactStore } from "@berth/registry";
+import { ApiKeys, FunctionRegistry, openArtifactStore, PackageRegistries, Vault } from "@berth/registry";
 import { createLogger, GatewayMetrics, type Logger } from "@berth/telemetry";
 import { createApp } from "./app.js";
 import { Bodies } from "./body.js";
@@ -63,6 +63,8 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): P
 	return {
 		functions: await FunctionRegistry.open(durableUrl, log),
 		keys: await ApiKeys.open(durableUrl, log),
+		packageRegistries: await PackageRegistries.open(durableUrl, await Vault.open(settings.secretsKey, settings.paths.secretsKey), log),
+		packageHosts: [settings.npmRegistry, settings.pypiIndex, ...settings.packageRegistries].map((url) => new URL(url).host),
 		artifacts: await openArtifactStore(settings.paths.artifacts, { budgets: settings.storage }),
 		invocations,
 		builds: await openBuildQueue({ durableUrl, logger: log }),
@@ -95,14 +97,18 @@ async function listenPrivately(server: Server, path: string): Promise<void> {
 }
 
 /** Takes nothing more, lets what is in flight end, and exits. */
-function stopOnDemand(servers: readonly GatewayServer[], { nodes, invocations, builds, functions, keys }: Services, upkeep: Upkeep): void {
+function stopOnDemand(
+	servers: readonly GatewayServer[],
+	{ nodes, invocations, builds, functions, keys, packageRegistries }: Services,
+	upkeep: Upkeep,
+): void {
 	let stopping = false;
 	const stop = async () => {
 		if (stopping) return;
 		stopping = true;
 		await Promise.all(servers.map((server) => server.close(GRACE_MS)));
 		await upkeep.stop();
-		await Promise.all([nodes, invocations, builds, functions, keys].map((one) => one.close()));
+		await Promise.all([nodes, invocations, builds, functions, keys, packageRegistries].map((one) => one.close()));
 		process.exit(0);
 	};
 	process.once("SIGTERM", () => void stop());

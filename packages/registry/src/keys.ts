@@ -23,6 +23,8 @@ export const keys = {
 	sourceUsers: (digest: Digest) => `{berth}:source:${digest}`,
 	/** Hash of a key's SHA-256 → what it may do. */
 	apiKeys: "{berth}:api-keys",
+	/** Hash of a package registry's host → its scopes, and a sealed login. */
+	packageRegistries: (project: string) => `{berth}:package-registries:${project}`,
 	/** SHA-256 of the key that the operator set. */
 	adminKey: "{berth}:admin-key",
 	/** `whole` or `lost`: whether the records are all that the artifact store has images of. */

@@ -6,7 +6,7 @@ import { type Bases, ImageBuilder, StackRemapper } from "@berth/builder";
 import { dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
 import { type FunctionError, HOUR_MS, type Version } from "@berth/contracts";
 import { openBuildSource, openInvocationSource, openNodeMembership } from "@berth/queue";
-import { FunctionRegistry, openArtifactStore } from "@berth/registry";
+import { FunctionRegistry, openArtifactStore, PackageRegistries, Vault } from "@berth/registry";
 import { Pool, type Specialisation } from "@berth/sandbox";
 import { createLogger, WorkerMetrics } from "@berth/telemetry";
 import { Attempts } from "./attempts.js";
@@ -20,6 +20,7 @@ import { Mirror, type MirrorPlace, mirrorOrigin } from "./images/mirror.js";
 import { Registries } from "./images/registries.js";
 import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
+import { packageSourcesOf } from "./package-sources.js";
 import { ReadyVersions } from "./versions.js";
 
 /** How long a stop waits for what runs, milliseconds. */
@@ -75,6 +76,7 @@ const pool = new Pool({
 const metrics = new WorkerMetrics(() => pool.list());
 const functions = await FunctionRegistry.open(durableUrl, log);
 const stacks = new StackRemapper(artifacts.images, (err) => log.error({ err }, "the thread that reads source maps ended"));
+const packageRegistries = await PackageRegistries.open(durableUrl, await Vault.open(settings.secretsKey, settings.paths.secretsKey), log);
 const stores = { images: artifacts.images, keys: artifacts.keys };
 const builder = new ImageBuilder({
 	bases,
@@ -82,12 +84,7 @@ const builder = new ImageBuilder({
 	sandboxes: new PooledBuildSandboxes(pool),
 	timeoutMs: BUILD_MS,
 	fetchImage: (reference) => fetchImage(reference, new Registries(settings.registries)),
-	sourcesOf: async (_project, language) => ({
-		language,
-		registries: [{ url: language === "python" ? settings.pypiIndex : settings.npmRegistry, scopes: [] }],
-		logins: new Map(),
-		redirects: [],
-	}),
+	sourcesOf: async (project, language) => packageSourcesOf(project, language, await packageRegistries.accesses(project), settings),
 	installMs: settings.install.timeoutMs,
 	silenceMs: settings.install.silenceMs,
 	findVersion: (project, name, number) => functions.getVersion(project, name, number),
@@ -167,6 +164,7 @@ async function stop(): Promise<void> {
 	await pool.close();
 	await engine.close();
 	await functions.close();
+	await packageRegistries.close();
 	await stacks.close();
 	process.exit(0);
 }

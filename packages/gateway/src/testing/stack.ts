@@ -15,7 +15,7 @@ import {
 	openNodeDirectory,
 	openNodeMembership,
 } from "@berth/queue";
-import { ApiKeys, FunctionRegistry, openArtifactStore, type StorageBudgets } from "@berth/registry";
+import { ApiKeys, FunctionRegistry, openArtifactStore, PackageRegistries, type StorageBudgets, Vault } from "@berth/registry";
 import { createLogger, GatewayMetrics } from "@berth/telemetry";
 import { createApp } from "../app.js";
 import { Bodies } from "../body.js";
@@ -56,6 +56,8 @@ export async function startStack(
 	const services: Services = {
 		functions: await FunctionRegistry.open(redisUrl),
 		keys: await ApiKeys.open(redisUrl),
+		packageRegistries: await PackageRegistries.open(redisUrl, new Vault("0".repeat(64))),
+		packageHosts: ["registry.npmjs.org"],
 		artifacts: await openArtifactStore(directory, options.budgets === undefined ? {} : { budgets: options.budgets }),
 		invocations: await openInvocationQueue({ ...urls, gatewayId }),
 		builds: await openBuildQueue(urls),
@@ -95,8 +97,8 @@ export async function startStack(
 			server.closeAllConnections();
 			await new Promise((resolve) => server.close(resolve));
 			await worker.close();
-			const { functions, keys, invocations, builds, nodes } = services;
-			await Promise.all([functions, keys, invocations, builds, nodes].map((one) => one.close()));
+			const { functions, keys, packageRegistries, invocations, builds, nodes } = services;
+			await Promise.all([functions, keys, packageRegistries, invocations, builds, nodes].map((one) => one.close()));
 			await rm(directory, { recursive: true, force: true });
 		},
 	};
