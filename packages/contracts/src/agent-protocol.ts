@@ -31,6 +31,9 @@ export const SANDBOX_PATHS = {
 	builder: "/berth/builder/builder.cjs",
 } as const;
 
+/** The agent's first argument where nobody is there for it to connect to: it serves HTTP by itself. Then the entry's path, and the manifest's `env` as JSON. */
+export const SERVE = "serve";
+
 /** Frames of a function's sandbox. */
 export const AGENT_BOUNDS: FrameBounds = { maxHeadBytes: 256 * KIB, maxBodyBytes: FIXED_LIMITS.bodyBytes };
 /** Frames of a build sandbox: archives in, code layers out: 64 MiB at most, and the list of what is in them. */
