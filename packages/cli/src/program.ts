@@ -13,6 +13,7 @@ import { registerInvoke } from "./commands/invoke.js";
 import { registerKill } from "./commands/kill.js";
 import { registerList } from "./commands/list.js";
 import { registerLogs } from "./commands/logs.js";
+import { registerNetwork } from "./commands/network.js";
 import { registerPs } from "./commands/ps.js";
 import { registerRebase } from "./commands/rebase.js";
 import { registerRecover } from "./commands/recover.js";
@@ -50,6 +51,7 @@ const COMMANDS = [
 	registerRebase,
 	registerLogs,
 	registerRm,
+	registerNetwork,
 	registerImage,
 	registerRegistry,
 	registerRecover,

@@ -3,6 +3,7 @@ import { buildLogsOf } from "./build-logs.js";
 import { functionsOf } from "./functions.js";
 import { imagesOf } from "./images.js";
 import { invocationsOf } from "./invocations.js";
+import { networksOf } from "./networks.js";
 import { nodesOf } from "./nodes.js";
 import { packageRegistriesOf } from "./package-registries.js";
 import { type Exchange, Transport } from "./transport.js";
@@ -27,6 +28,7 @@ export type Client = ReturnType<typeof functionsOf> &
 	ReturnType<typeof buildLogsOf> &
 	ReturnType<typeof imagesOf> &
 	ReturnType<typeof invocationsOf> &
+	ReturnType<typeof networksOf> &
 	ReturnType<typeof nodesOf> &
 	ReturnType<typeof packageRegistriesOf> &
 	AsyncDisposable & {
@@ -44,6 +46,7 @@ export function createClient(options: ClientOptions): Client {
 		...buildLogsOf(transport),
 		...imagesOf(transport),
 		...invocationsOf(transport),
+		...networksOf(transport),
 		...nodesOf(transport),
 		...packageRegistriesOf(transport),
 		close,

@@ -113,15 +113,9 @@ async function take(
 
 /** The host's own network is the operator's to give: whoever has it reaches whatever this machine does, Redis and the gateway included. */
 function refuseHostNetwork({ network }: Manifest, isAllowed: boolean): void {
-	if (typeof network === "object") throw unknownNetwork(network.join);
 	if (network !== "host" || isAllowed) return;
 	const message = "host isn't permitted here; the operator permits it with BERTH_HOST_NETWORK=permitted";
 	throw new BerthError("invalid_manifest", `network: ${message}`, { issues: [{ field: "network", message }] });
-}
-
-function unknownNetwork(name: string): BerthError {
-	const message = `there is no network ${JSON.stringify(name)} in this project`;
-	return new BerthError("invalid_manifest", `network.join: ${message}`, { issues: [{ field: "network.join", message }] });
 }
 
 /** Whether a version's own layers are stored: one that was found to be corrupt was removed, and a build makes it again. */

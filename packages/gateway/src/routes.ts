@@ -17,6 +17,7 @@ import {
 import { livez, metrics, readyz } from "./health.js";
 import { getTransfer, listImages, pull, push, recover } from "./images.js";
 import type { Invocations } from "./invocations.js";
+import { listNetworks, makeNetwork, removeNetwork } from "./networks.js";
 import { commandNodes, getStats, listSandboxes, nodeCommandSchema } from "./nodes.js";
 import { listPackageRegistries, removePackageRegistry, setPackageRegistry } from "./package-registries.js";
 import { rebase } from "./rebases.js";
@@ -45,6 +46,7 @@ export function routes(invocations: Invocations): readonly Route[] {
 		...FUNCTION_ROUTES,
 		REBASE_ROUTE,
 		...ALIAS_ROUTES,
+		...NETWORK_ROUTES,
 		...IMAGE_ROUTES,
 		...PACKAGE_ROUTES,
 		...NODE_ROUTES,
@@ -232,6 +234,33 @@ const ALIAS_ROUTES: readonly Route[] = [
 		key: true,
 		answers: { 200: "The alias as it is now" },
 		serve: rollBack,
+	},
+];
+
+const NETWORK_ROUTES: readonly Route[] = [
+	{
+		method: "get",
+		path: "/v1/networks",
+		summary: "The networks of the project, and the functions on each",
+		key: true,
+		answers: { 200: "NetworkList" },
+		serve: listNetworks,
+	},
+	{
+		method: "put",
+		path: "/v1/networks/{name}",
+		summary: "Make a network, on which functions reach each other as http://<function>/",
+		key: true,
+		answers: { 200: "There is one", 201: "There is one now" },
+		serve: makeNetwork,
+	},
+	{
+		method: "delete",
+		path: "/v1/networks/{name}",
+		summary: "Remove a network that no function is on",
+		key: true,
+		answers: { 204: "Gone" },
+		serve: removeNetwork,
 	},
 ];
 

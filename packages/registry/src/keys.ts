@@ -15,6 +15,8 @@ export const keys = {
 	buildLog: (project: string, name: string, number: number) => `${keys.version(project, name, number)}:log`,
 	/** Channel: `project/name:number` when there is more of that log, with JSON after a space when it is only progress. */
 	buildLogs: "{berth}:build-logs",
+	/** Hash of a network's name → when it was made. */
+	networks: (project: string) => `{berth}:networks:${project}`,
 	/** Versions (`project/name:number`) that are neither ready nor failed. */
 	unfinished: "{berth}:unfinished",
 	/** Versions that are made of a source, failed ones left out. */
@@ -31,6 +33,14 @@ export const keys = {
 	bases: "{berth}:bases",
 	changes: "{berth}:changes",
 } as const;
+
+/** What the keys of a project's versions begin with, and those of the lists of them; the function's name follows. */
+export function projectVersionsPrefix(project: string): string {
+	return `{berth}:version:${project}/`;
+}
+export function numbersPrefix(project: string): string {
+	return keys.numbers(project, "");
+}
 
 /** What the keys of a function's versions begin with. */
 export function versionPrefix(project: string, name: string): string {

@@ -102,6 +102,8 @@ export class Sandbox {
 	#thawing: Promise<void> | undefined;
 	/** Attempts it has served. */
 	invocations = 0;
+	/** How many invocations the last one came of, over a network of functions. */
+	depth = 0;
 	/** When it last became idle. */
 	idleSinceMs = performance.now();
 	/** Pending while promises of the last invocation's `waitUntil` are open. */

@@ -18,6 +18,7 @@ import { fetchImage } from "./images/fetch-image.js";
 import { Images } from "./images/images.js";
 import { Mirror, type MirrorPlace, mirrorOrigin } from "./images/mirror.js";
 import { Registries } from "./images/registries.js";
+import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
 import { packageSourcesOf } from "./package-sources.js";
 import { ReadyVersions } from "./versions.js";
@@ -91,6 +92,14 @@ const builder = new ImageBuilder({
 		log.error({ err, image: name }, "the manifest of an image couldn't be read; it is made again, or its name removed"),
 });
 const { networks } = await engine.host();
+const functionsGateway =
+	networks.missing === undefined
+		? await FunctionsGateway.open({
+				address: networks.gateway,
+				gatewaySocket: paths.gatewaySocket,
+				find: (address) => pool.joinedAt(address),
+			})
+		: undefined;
 const builds = new Builds({ functions, artifacts, builder, metrics, log, warmLayers: warmVersion, networkMissing: networks.missing });
 const attempts = new Attempts({ node, pool, versions: new ReadyVersions(functions), artifacts, metrics, onTrouble, remap });
 const incarnation = randomUUID();
@@ -151,6 +160,7 @@ async function stop(): Promise<void> {
 	await Promise.all([invocationSource.drain(GRACE_MS), buildSource.close()]);
 	await membership.leave();
 	await invocationSource.close();
+	functionsGateway?.close();
 	await pool.close();
 	await engine.close();
 	await functions.close();
