@@ -204,6 +204,7 @@ describe("a function by the name of somebody's image", () => {
 			source: { kind: "image-reference" },
 		});
 		expect(await said(name)).toBe("one");
+		expect((await stack.berth("buildlog", name)).stdout).toMatch(/it is sha256:[0-9a-f]{64}/);
 		await app("app", "two");
 		expect(await said(name)).toBe("one");
 		expect((await stack.client.deploy(name, { image: reference })).version.number).toBe(2);

@@ -164,7 +164,9 @@ async function unpackImage(version: Version, source: Uint8Array, options: CodeLa
 		const { reference } = JSON.parse(Buffer.from(source).toString()) as { reference: string };
 		listener.line({ kind: "step", text: `fetching ${reference}` });
 		try {
-			archive = await options.fetchImage(reference);
+			const fetched = await options.fetchImage(reference);
+			archive = fetched.archive;
+			listener.line({ kind: "step", text: `it is ${fetched.digest}` });
 		} catch (error) {
 			if (!(error instanceof BerthError) || !isRefusal(error.code)) throw error;
 			return { code: error.code, phase: "unpack", message: error.message, diagnostics: [] };

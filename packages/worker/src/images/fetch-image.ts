@@ -7,7 +7,7 @@ import type { Registries } from "./registries.js";
  * its digests; what is in it is looked at in a build's sandbox alone.
  * @throws BerthError `invalid_request`, `image_not_found`, `image_rejected`, `registry_failed`
  */
-export async function fetchImage(reference: string, registries: Registries): Promise<Uint8Array> {
+export async function fetchImage(reference: string, registries: Registries): Promise<{ archive: Uint8Array; digest: Digest }> {
 	const { repository, reference: tag } = registries.open(reference, "pull");
 	const { bytes, digest } = await repository.readManifest(tag, ARCHITECTURE);
 	const { config, layers } = readForeignManifest(bytes);
@@ -23,7 +23,7 @@ export async function fetchImage(reference: string, registries: Registries): Pro
 	for (const [blob, size] of blobs) entries.push(fileOf(pathOf(blob), await repository.readDocument({ digest: blob, size })));
 	const pieces: Uint8Array[] = [];
 	for await (const piece of writeLayer(entries)) pieces.push(piece);
-	return Buffer.concat(pieces);
+	return { archive: Buffer.concat(pieces), digest };
 }
 
 /** Headers of the tar have room, too. */
