@@ -31,6 +31,7 @@ export interface BuildFailure {
 		| "registry_unavailable"
 		| "network_unavailable"
 		| "build_timed_out"
+		| "storage_full"
 		| "build_platform_error";
 	readonly phase: BuildPhase;
 	readonly message: string;
