@@ -1,4 +1,4 @@
-import { type Base, type Language, type Layer, languageOf, RUNTIMES, type Runtime } from "@berth/contracts";
+import { type Base, type Digest, type Language, type Layer, languageOf, RUNTIMES, type Runtime } from "@berth/contracts";
 import type { ArtifactStore } from "@berth/registry";
 import { agentLayer, builderLayer, runtimeLayer } from "./base-layers.js";
 import { storeImage } from "./oci-image.js";
@@ -50,6 +50,17 @@ export async function prepareBases({ runtimesDir, agentDir, tini, artifacts }: B
 		await artifacts.images.tag(`base/${name}:current`, manifest);
 	}
 	return Object.freeze(bases);
+}
+
+/**
+ * What makes layers, for their keys. The agent that carries builds has no part in what comes out of them, so a patched one
+ * changes no key. A patched Node changes code layers, which have its code cache; a runtime's installed packages stay
+ * as they are: its major version, which they depend on, is in its name, and Python's layer is in here.
+ */
+export function builderIdentities(bases: Bases): { readonly code: Digest; readonly dependencies: Digest } {
+	const [node, agent] = bases[BUILD_RUNTIME].layers;
+	const makers = bases.build.layers.filter(({ digest }) => digest !== agent?.digest);
+	return { code: digestOfLayers(makers), dependencies: digestOfLayers(makers.filter(({ digest }) => digest !== node?.digest)) };
 }
 
 function baseOf(layers: readonly Layer[]): Base {

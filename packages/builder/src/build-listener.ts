@@ -12,10 +12,11 @@ export const SILENT: BuildListener = { line: () => undefined, progress: () => un
 
 /** `layer dependencies cached (1.2 MiB)` */
 export function layerLine(layer: LayerReport): BuildLogLine {
-	const { name, cached, sizeBytes, inImage } = layer;
+	const { name, cached, sizeBytes, inImage, reproduced } = layer;
 	const state = cached ? "cached" : name === "dependencies" ? "installed" : "built";
 	const place = inImage === false ? ", all that is used of it is in the bundle" : "";
-	return { kind: "layer", text: `layer ${name} ${state} (${sizeText(sizeBytes)}${place})`, layer };
+	const compared = reproduced === undefined ? "" : reproduced ? ", the same as before" : ", not the same as before";
+	return { kind: "layer", text: `layer ${name} ${state} (${sizeText(sizeBytes)}${place})${compared}`, layer };
 }
 
 /** For people: `1.2 MiB`. */

@@ -15,7 +15,7 @@ import type { BuildRun, BuildSandbox, BuildSandboxes } from "./build-sandbox.js"
 import type { Dependencies, DependencyLayers } from "./dependency-layer.js";
 import type { LockLayers, Resolution } from "./lock-layer.js";
 import type { PackageSources } from "./package-sources.js";
-import { findLayer, type LayerStores, layerKey, makeFunctionLayer } from "./stored-layer.js";
+import { findLayer, type LayerStores, layerKey, makeFunctionLayer, reproductionOf } from "./stored-layer.js";
 import type { LayerEntry } from "./tar-writer.js";
 
 /** A function's own layer: of Node the bundle, its source map and its code cache; of Python its files, and bytecode. */
@@ -27,6 +27,7 @@ export interface CodeLayer {
 	/** What they were resolved to, where the source brought no lock file. */
 	readonly lock?: UsedLock;
 	readonly cached: boolean;
+	readonly reproduced?: boolean;
 	readonly warnings: readonly Diagnostic[];
 	/** Milliseconds in the sandbox; empty when nothing was built. */
 	readonly phases: Readonly<Partial<Record<"unpack" | "install" | "bundle" | "check" | "layer", number>>>;
@@ -37,6 +38,7 @@ export interface UsedDependencies extends Dependencies {
 	/** Whether the code loads packages from it; else all that it needs is in the bundle. */
 	readonly inImage: boolean;
 	readonly cached: boolean;
+	readonly reproduced?: boolean;
 }
 
 /** A lock file that was made at a build, in a layer of its own. */
@@ -48,7 +50,7 @@ export interface UsedLock {
 /** What is remembered beside a code layer. */
 interface Note {
 	readonly entry: string;
-	readonly dependencies?: Omit<UsedDependencies, "cached">;
+	readonly dependencies?: Omit<UsedDependencies, "cached" | "reproduced">;
 	readonly lock?: UsedLock;
 	readonly warnings: readonly Diagnostic[];
 }
@@ -116,16 +118,18 @@ export async function bundle(version: Version, source: Uint8Array, options: Code
 		const first = await bundleIn(sandbox, version, source, false, options);
 		if (!("asks" in first)) return first;
 		asked = first;
-		const known = asked.locked ? { installable: asked.asks } : await locks.find(asked.asks, sources);
-		const found = known && (await dependencies.find({ installable: known.installable, runtime, sources }));
-		if (found !== undefined) return withLock(await bundleWith({ ...found, cached: true }, sandbox, version, source, options), known);
+		if (version.noCache !== true) {
+			const known = asked.locked ? { installable: asked.asks } : await locks.find(asked.asks, sources);
+			const found = known && (await dependencies.find({ installable: known.installable, runtime, sources }));
+			if (found !== undefined) return withLock(await bundleWith({ ...found, cached: true }, sandbox, version, source, options), known);
+		}
 	}
 	// A resolution and an installation take their time: no sandbox waits for them.
 	const startedAt = performance.now();
 	const resolved = asked.locked ? { installable: asked.asks } : await locks.resolve(asked.asks, sources, listener);
 	if ("code" in resolved) return resolved;
 	const wanted = { installable: resolved.installable, runtime, sources };
-	const found = await dependencies.find(wanted);
+	const found = version.noCache === true ? undefined : await dependencies.find(wanted);
 	const installed = found === undefined ? await dependencies.install(wanted, listener) : { ...found, cached: true };
 	if ("code" in installed) return installed;
 	const installMs = performance.now() - startedAt;
@@ -145,19 +149,19 @@ function withLock(
 }
 
 async function bundleWith(
-	{ layer, resolved, cached }: Omit<UsedDependencies, "inImage">,
+	{ layer, resolved, cached, reproduced }: Omit<UsedDependencies, "inImage">,
 	sandbox: BuildSandbox,
 	version: Version,
 	source: Uint8Array,
 	options: CodeLayerBuild,
 ): Promise<Bundle | BuildFailure> {
-	options.listener.line(layerLine({ name: "dependencies", cached, sizeBytes: layer.sizeBytes }));
+	const outcome = { cached, ...(reproduced === undefined ? {} : { reproduced }) };
+	options.listener.line(layerLine({ name: "dependencies", sizeBytes: layer.sizeBytes, ...outcome }));
 	await sandbox.graft(layer);
 	const bundled = await bundleIn(sandbox, version, source, true, options);
 	if ("asks" in bundled) throw new BerthError("build_platform_error", "The build sandbox asks twice for the same dependencies.");
-	return "code" in bundled
-		? bundled
-		: { ...bundled, dependencies: { layer, ...(resolved && { resolved }), cached, inImage: bundled.answer.needsDependencies } };
+	if ("code" in bundled) return bundled;
+	return { ...bundled, dependencies: { layer, ...(resolved && { resolved }), inImage: bundled.answer.needsDependencies, ...outcome } };
 }
 
 /** Stores a bundle as a layer and remembers what it was made of. Whoever asks holds the image store. */
@@ -173,7 +177,9 @@ export async function storeCodeLayer(
 		...(lock && { lock }),
 		warnings: answer.warnings,
 	};
-	const layer = await makeFunctionLayer(stores, codeLayerKey(version, builder, sources.owner), files, note);
+	const key = codeLayerKey(version, builder, sources.owner);
+	const before = await findLayer(stores, key);
+	const layer = await makeFunctionLayer(stores, key, files, note);
 	const { unpackMs, bundleMs, checkMs } = answer.phases;
 	const phases = {
 		unpack: unpackMs,
@@ -182,8 +188,8 @@ export async function storeCodeLayer(
 		check: checkMs,
 		layer: performance.now() - startedAt,
 	};
-	const { entry, warnings } = note;
-	return { layer, entry, warnings, ...(dependencies && { dependencies }), ...(lock && { lock }), cached: false, phases };
+	const used = { ...(dependencies && { dependencies }), ...(lock && { lock }) };
+	return { layer, entry: note.entry, warnings: note.warnings, ...used, cached: false, ...reproductionOf(before, layer), phases };
 }
 
 function withoutCached({ layer, inImage, resolved }: UsedDependencies): Omit<UsedDependencies, "cached"> {

@@ -4,7 +4,7 @@ import type { ScratchFile } from "@berth/registry";
 import { type BuildListener, sizeText } from "./build-listener.js";
 import { installFailure, runStep, type StepOptions } from "./dependency-step.js";
 import { askingOf, type PackageSources } from "./package-sources.js";
-import { findLayer, fitsFunctionLayer, type LayerStores, layerKey, makeFunctionLayer } from "./stored-layer.js";
+import { findLayer, fitsFunctionLayer, type LayerStores, layerKey, makeFunctionLayer, reproductionOf } from "./stored-layer.js";
 import type { LayerEntry } from "./tar-writer.js";
 import { UnderWay } from "./under-way.js";
 
@@ -29,7 +29,7 @@ export interface Dependencies {
 }
 
 /** Dependencies, and whether they were there; or why there are none. */
-export type Installed = (Dependencies & { readonly cached: boolean }) | BuildFailure;
+export type Installed = (Dependencies & { readonly cached: boolean; readonly reproduced?: boolean }) | BuildFailure;
 
 /**
  * Layers of installed packages, one for each lock file (or list of requirements), runtime and platform, shared by every function that asks for the
@@ -88,8 +88,9 @@ export class DependencyLayers {
 		listener.line({ kind: "step", text: `unpacked ${entries.length} files, ${sizeText(spool.sizeBytes)}` });
 		using _hold = await stores.images.hold();
 		const { resolved } = run.answer;
+		const before = await findLayer(stores, key);
 		const layer = await makeFunctionLayer(stores, key, entries, resolved && { resolved });
-		return { layer, ...(resolved && { resolved }), cached: false };
+		return { layer, ...(resolved && { resolved }), cached: false, ...reproductionOf(before, layer) };
 	}
 }
 

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import {
 	type Base,
 	type BuildAnswer,
+	type BuildLogLine,
 	type BuildRequest,
 	type Digest,
 	type ImageReference,
@@ -14,11 +15,11 @@ import { type ArtifactStore, openArtifactStore } from "@berth/registry";
 import { readFromLayer } from "@berth/registry/layer-reader";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Bases } from "./bases.js";
+import type { BuildListener } from "./build-listener.js";
 import type { BuildRun, BuildSandbox, BuildSandboxes, Respond } from "./build-sandbox.js";
-import { codeLayerKey } from "./code-layer.js";
 import { type BuildResult, ImageBuilder } from "./image-builder.js";
 import { storeImage } from "./oci-image.js";
-import { placeInImage } from "./stored-layer.js";
+import { digestOfLayers, placeInImage } from "./stored-layer.js";
 
 let directory: string;
 let artifacts: ArtifactStore;
@@ -81,9 +82,15 @@ function bundled(text: string, more: Partial<Extract<BuildAnswer, { ok: true }>>
 	};
 }
 
-async function makeBuilder(sandboxes: BuildSandboxes): Promise<ImageBuilder> {
-	const layer = await artifacts.images.putBlob(Buffer.from("a base layer"));
-	const base: Base = { digest: layer.digest, layers: [{ digest: layer.digest, sizeBytes: layer.sizeBytes }] };
+/** @param parts what the base of Node is made of: its runtime and its agent */
+async function makeBuilder(sandboxes: BuildSandboxes, parts: readonly string[] = ["a base layer"]): Promise<ImageBuilder> {
+	const layers = await Promise.all(
+		parts.map(async (part) => {
+			const { digest, sizeBytes } = await artifacts.images.putBlob(Buffer.from(part));
+			return { digest, sizeBytes };
+		}),
+	);
+	const base: Base = { digest: digestOfLayers(layers), layers };
 	const bases: Bases = { node24: base, node22: base, python3: base, custom: base, build: base };
 	const image = await storeImage(artifacts.images, base.layers, {});
 	await artifacts.images.tag("base/node24:current", image.manifest);
@@ -221,6 +228,118 @@ describe("a build", () => {
 		sandbox.answer = () => ({ outcome: "answered", answer, body: Buffer.from(body) });
 		const builder = await makeBuilder(sandbox);
 		await expect(builder.build(versionOf(1), sourceOf("x"))).rejects.toMatchObject({ code: "build_platform_error" });
+	});
+});
+
+describe("builds of the same source at the same time", () => {
+	const bundling = (builder: ImageBuilder, name: string, listener: BuildListener) =>
+		builder.build(versionOf(1, "same", { function: name }), sourceOf("same"), listener);
+
+	/** Two builds, of which whichever is first goes on when the other waits for it. */
+	function both(builder: ImageBuilder, sandbox: FakeSandbox): readonly [Promise<BuildResult>, Promise<BuildResult>] {
+		const waits = Promise.withResolvers<void>();
+		const { answer } = sandbox;
+		sandbox.answer = async (source, request) => {
+			await waits.promise;
+			return await answer(source, request);
+		};
+		const line = ({ text }: BuildLogLine) => void (text.startsWith("waiting for another build") && waits.resolve());
+		const listener = { line, progress: () => undefined };
+		return [bundling(builder, "one", listener), bundling(builder, "two", listener)];
+	}
+
+	test("are one build, and an image for each", async () => {
+		const sandbox = new FakeSandbox();
+		const results = await Promise.all(both(await makeBuilder(sandbox), sandbox));
+		expect(results.map((result) => result.ok && result.bundled).sort()).toEqual([false, true]);
+		expect(sandbox.runs).toBe(1);
+		expect(artifacts.images.resolve("default/two:1")?.digest).toBe(artifacts.images.resolve("default/one:1")?.digest);
+	});
+
+	test("fail together when the source is to blame", async () => {
+		const sandbox = new FakeSandbox();
+		sandbox.answer = () => ({ outcome: "timed_out", message: "it ended" });
+		expect(await Promise.all(both(await makeBuilder(sandbox), sandbox))).toMatchObject([{ ok: false }, { ok: false }]);
+		expect(sandbox.runs).toBe(1);
+	});
+
+	test("are each tried when we are to blame", async () => {
+		const sandbox = new FakeSandbox();
+		sandbox.answer = (source) => {
+			if (sandbox.runs === 1) throw new Error("the sandbox is gone");
+			return bundled(Buffer.from(source).toString());
+		};
+		const ends = await Promise.allSettled(both(await makeBuilder(sandbox), sandbox));
+		expect(ends.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+		expect(ends.find(({ status }) => status === "fulfilled")).toMatchObject({ value: { ok: true } });
+	});
+});
+
+describe("a build without cache", () => {
+	test("makes every layer anew, says that they came out the same, and has the same digest", async () => {
+		const sandbox = new FakeSandbox();
+		sandbox.answer = dependent(true);
+		const builder = await makeBuilder(sandbox);
+		const first = await builder.build(versionOf(1), sourceOf("code"));
+		const second = await builder.build(versionOf(2, undefined, { noCache: true }), sourceOf("code"));
+		expect([sandbox.installs, sandbox.runs]).toEqual([2, 4]);
+		const own = (result: BuildResult) => result.report.layers.slice(2).map(({ cached, reproduced }) => ({ cached, reproduced }));
+		expect([own(first), own(second)]).toEqual([
+			Array(2).fill({ cached: false, reproduced: undefined }),
+			Array(2).fill({ cached: false, reproduced: true }),
+		]);
+		expect(first.ok && second.ok && first.image.digest === second.image.digest).toBe(true);
+	});
+
+	test("says when a layer came out otherwise", async () => {
+		const sandbox = new FakeSandbox();
+		const builder = await makeBuilder(sandbox);
+		await builder.build(versionOf(1), sourceOf("code"));
+		sandbox.answer = () => bundled("something else");
+		const { report } = await builder.build(versionOf(2, undefined, { noCache: true }), sourceOf("code"));
+		expect(report.layers.at(-1)).toMatchObject({ name: "code", cached: false, reproduced: false });
+	});
+});
+
+describe("on another base", () => {
+	const rebased = versionOf(2, undefined, { rebasedFrom: 1 });
+
+	test("that differs in its agent nothing is built", async () => {
+		const sandbox = new FakeSandbox();
+		sandbox.answer = dependent(true);
+		const first = await (await makeBuilder(sandbox, ["node", "agent"])).build(versionOf(1), sourceOf("code"));
+		const second = await (await makeBuilder(sandbox, ["node", "patched agent"])).build(rebased, sourceOf("code"));
+		expect([sandbox.installs, sandbox.runs]).toEqual([1, 2]);
+		if (!first.ok || !second.ok) throw new Error("it doesn't build");
+		expect(second.image.layers).toEqual(first.image.layers);
+		expect(second.image.base.digest).not.toBe(first.image.base.digest);
+		expect(second.image.digest).not.toBe(first.image.digest);
+	});
+
+	test("that differs in its Node the code is built, as its code cache is of that Node, and nothing is installed", async () => {
+		const sandbox = new FakeSandbox();
+		sandbox.answer = dependent(true);
+		await (await makeBuilder(sandbox, ["node", "agent"])).build(versionOf(1), sourceOf("code"));
+		const second = await (await makeBuilder(sandbox, ["patched node", "agent"])).build(rebased, sourceOf("code"));
+		expect(second).toMatchObject({ ok: true, bundled: true });
+		expect(sandbox.installs).toBe(1);
+	});
+
+	test("a version whose source isn't here has the layers of before", async () => {
+		const sandbox = new FakeSandbox();
+		sandbox.answer = dependent(true);
+		const image = await built(await makeBuilder(sandbox, ["node", "agent"]), versionOf(1), "code");
+		const builder = await makeBuilder(sandbox, ["patched node", "agent"]);
+		const second = await builder.rebase(rebased, image);
+		expect(second).toMatchObject({ ok: true, bundled: false, image: { layers: image.layers, entry: image.entry } });
+		expect(second.report.layers.map(({ name, cached }) => [name, cached])).toEqual([
+			["runtime", true],
+			["agent", true],
+			["dependencies", true],
+			["code", true],
+		]);
+		await artifacts.images.removeBlob(image.layers[0]?.digest as Digest);
+		await expect(builder.rebase(rebased, image)).rejects.toMatchObject({ code: "build_platform_error" });
 	});
 });
 
@@ -364,21 +483,4 @@ test("a build looks for the base's layers, and says which one isn't there", asyn
 	const [layer] = (await built(builder, versionOf(1), "one")).base.layers;
 	await artifacts.images.removeBlob(layer?.digest as Digest);
 	await expect(builder.build(versionOf(2), sourceOf("one"))).rejects.toMatchObject({ code: "build_platform_error" });
-});
-
-test("the key of a code layer depends on what the bundle does, and on nothing else", () => {
-	const version = versionOf(1);
-	const key = (more: Partial<Version>, builder = "b") => codeLayerKey({ ...version, ...more }, builder);
-	const same = key({});
-	expect(key({ number: 9, createdAt: "later", manifest: { ...version.manifest, memoryMiB: 512, env: { A: "1" } } })).toBe(same);
-	const others = [
-		key({}, "another"),
-		key({ manifest: { ...version.manifest, runtime: "node22" } }),
-		key({ manifest: { ...version.manifest, entry: "a.ts" } }),
-		key({ manifest: { ...version.manifest, external: ["a"] } }),
-		key({ source: { ...version.source, filename: "index.js" } }),
-		key({ source: { ...version.source, kind: "zip" } }),
-		key({ source: { ...version.source, digest: `sha256:${"f".repeat(64)}` } }),
-	];
-	expect(new Set([same, ...others]).size).toBe(8);
 });

@@ -11,9 +11,17 @@ import {
 	packagesOf,
 	type Version,
 } from "@berth/contracts";
-import type { Bases } from "./bases.js";
+import { type Bases, builderIdentities } from "./bases.js";
 import { type BuildListener, layerLine, SILENT } from "./build-listener.js";
-import { bundle, type CodeLayer, type CodeLayerBuild, type CodeLayerOptions, findCodeLayer, storeCodeLayer } from "./code-layer.js";
+import {
+	bundle,
+	type CodeLayer,
+	type CodeLayerBuild,
+	type CodeLayerOptions,
+	codeLayerKey,
+	findCodeLayer,
+	storeCodeLayer,
+} from "./code-layer.js";
 import { DependencyLayers } from "./dependency-layer.js";
 import { imageLabels } from "./image-labels.js";
 import { imageTag, parseImageTag } from "./image-tag.js";
@@ -54,12 +62,14 @@ const BASE_TAG = /^base\/(.+):current$/;
 export class ImageBuilder {
 	readonly #options: ImageBuilderOptions;
 	readonly #layers: CodeLayerOptions;
+	/** Builds in sandboxes; rejected ones are undefined. */
+	readonly #underWay = new Map<string, Promise<BuildResult | undefined>>();
 
 	constructor(options: ImageBuilderOptions) {
 		this.#options = options;
-		const builder = options.bases.build.digest;
-		const parts = { ...options, builder };
-		this.#layers = { ...parts, dependencies: new DependencyLayers(parts), locks: new LockLayers(parts) };
+		const { code, dependencies } = builderIdentities(options.bases);
+		const parts = { ...options, builder: dependencies };
+		this.#layers = { ...options, builder: code, dependencies: new DependencyLayers(parts), locks: new LockLayers(parts) };
 	}
 
 	/**
@@ -72,16 +82,63 @@ export class ImageBuilder {
 		const sources = await this.#options.sourcesOf(version.project, packagesOf(version.manifest.runtime));
 		const options: CodeLayerBuild = { ...this.#layers, sources, listener };
 		for (const layer of baseReport(this.#options.bases[version.manifest.runtime])) listener.line(layerLine(layer));
-		const known = await this.#holding(async () => {
-			const code = await findCodeLayer(version, options);
-			return code && (await this.#assemble(version, code, options, startedAt));
+		// Equal sources are the same to builds of one project.
+		const key = `${version.project} ${codeLayerKey(version, options.builder, sources.owner)}`;
+		const make = () => this.#single(key, () => this.#made(version, source, options, startedAt));
+		if (version.noCache === true) return await make();
+		for (;;) {
+			const known = await this.#holding(async () => {
+				const code = await findCodeLayer(version, options);
+				return code && (await this.#assemble(version, code, listener, startedAt));
+			});
+			if (known !== undefined) return known;
+			const other = this.#underWay.get(key);
+			if (other === undefined) return await make();
+			listener.line({ kind: "step", text: "waiting for another build, which makes the same code layer" });
+			const result = await other;
+			if (result?.ok === false) return result;
+		}
+	}
+
+	/**
+	 * The image of a version whose source isn't here, on its runtime's base of now: with the layers that another version has.
+	 * @throws BerthError `build_platform_error` when they are gone
+	 */
+	async rebase(version: Version, { layers, entry }: ImageReference, listener: BuildListener = SILENT): Promise<BuildResult> {
+		const startedAt = performance.now();
+		const { images } = this.#options.stores;
+		return await this.#holding(async () => {
+			for (const { digest } of layers) {
+				if (await images.hasBlob(digest)) continue;
+				throw new BerthError("build_platform_error", `Neither the source is here nor layer ${digest}; deploy the function again.`);
+			}
+			const [code, dependencies] = [...layers].reverse() as [Layer, Layer?];
+			const used = dependencies === undefined ? {} : { dependencies: { layer: dependencies, inImage: true, cached: true } };
+			return await this.#assemble(version, { layer: code, entry, ...used, cached: true, warnings: [], phases: {} }, listener, startedAt);
 		});
-		if (known !== undefined) return known;
+	}
+
+	/** Who asks for the same while `build` goes on waits for it. */
+	async #single(key: string, build: () => Promise<BuildResult>): Promise<BuildResult> {
+		const work = build();
+		// To others it is only that it is over: who is to blame for what, each finds out for itself.
+		const over = work.catch(() => undefined);
+		this.#underWay.set(key, over);
+		try {
+			return await work;
+		} finally {
+			if (this.#underWay.get(key) === over) this.#underWay.delete(key);
+		}
+	}
+
+	async #made(version: Version, source: () => Promise<Uint8Array>, options: CodeLayerBuild, startedAt: number): Promise<BuildResult> {
 		// A sandbox takes its time, and a tenant can draw it out: nothing is held meanwhile.
 		const made = await bundle(version, await source(), options);
 		if ("code" in made)
 			return { ok: false, failure: made, report: { durationMs: performance.now() - startedAt, phases: {}, layers: [], warnings: [] } };
-		return await this.#holding(async () => this.#assemble(version, await storeCodeLayer(version, made, options), options, startedAt));
+		return await this.#holding(async () =>
+			this.#assemble(version, await storeCodeLayer(version, made, options), options.listener, startedAt),
+		);
 	}
 
 	/** Removes the names of a function's images, and what nothing needs any more. @param kept the versions that there still are; default: none */
@@ -157,7 +214,7 @@ export class ImageBuilder {
 		return await work();
 	}
 
-	async #assemble(version: Version, code: CodeLayer, { listener }: CodeLayerBuild, startedAt: number): Promise<BuildResult> {
+	async #assemble(version: Version, code: CodeLayer, listener: BuildListener, startedAt: number): Promise<BuildResult> {
 		const { stores, bases } = this.#options;
 		for (const line of linesOf(code)) listener.line(line);
 		const imageAt = performance.now();
@@ -205,8 +262,8 @@ function baseReport({ layers }: Base): BuildReport["layers"] {
 	return BASE_LAYERS.map((name, i) => ({ name, cached: true, sizeBytes: layers[i]?.sizeBytes ?? 0 }));
 }
 
-function codeIn({ cached, layer }: CodeLayer): LayerReport {
-	return { name: "code", cached, sizeBytes: layer.sizeBytes };
+function codeIn({ cached, reproduced, layer }: CodeLayer): LayerReport {
+	return { name: "code", cached, ...(reproduced === undefined ? {} : { reproduced }), sizeBytes: layer.sizeBytes };
 }
 
 /** What is said of layers once they are there. A dependency layer that the code was just bundled with was said before. */
@@ -222,8 +279,8 @@ function linesOf(code: CodeLayer): readonly BuildLogLine[] {
 
 function dependenciesIn({ dependencies }: CodeLayer): BuildReport["layers"] {
 	if (dependencies === undefined) return [];
-	const { cached, inImage, layer, resolved } = dependencies;
-	return [{ name: "dependencies", cached, inImage, sizeBytes: layer.sizeBytes, ...(resolved && { resolved }) }];
+	const { layer, ...outcome } = dependencies;
+	return [{ name: "dependencies", ...outcome, sizeBytes: layer.sizeBytes }];
 }
 
 /** The name under which packages stay that a version was bundled with. */

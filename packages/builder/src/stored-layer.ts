@@ -65,6 +65,11 @@ export function makeFunctionLayer(stores: LayerStores, key: string, entries: rea
 	return makeLayer(stores, key, placed, note);
 }
 
+/** Whether a layer that was made anew came out as the one of before, if there was one. */
+export function reproductionOf(before: Layer | undefined, made: Layer): { readonly reproduced?: boolean } {
+	return before === undefined ? {} : { reproduced: before.digest === made.digest };
+}
+
 /** Digest over the layers' digests, bottom first: the identity of a base. */
 export function digestOfLayers(layers: readonly Layer[]): Digest {
 	return `sha256:${createHash("sha256")

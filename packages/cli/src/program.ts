@@ -14,6 +14,7 @@ import { registerKill } from "./commands/kill.js";
 import { registerList } from "./commands/list.js";
 import { registerLogs } from "./commands/logs.js";
 import { registerPs } from "./commands/ps.js";
+import { registerRebase } from "./commands/rebase.js";
 import { registerRecover } from "./commands/recover.js";
 import { registerRm } from "./commands/rm.js";
 import { registerRollback } from "./commands/rollback.js";
@@ -45,6 +46,7 @@ const COMMANDS = [
 	registerInspect,
 	registerAlias,
 	registerRollback,
+	registerRebase,
 	registerLogs,
 	registerRm,
 	registerImage,

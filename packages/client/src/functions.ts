@@ -5,6 +5,7 @@ import {
 	HEADERS,
 	type InlineDeployInput,
 	type ManifestInput,
+	type RebaseAnswer,
 	type Version,
 	type VersionList,
 } from "@berth/contracts";
@@ -15,13 +16,18 @@ import { problemIn, type Transport } from "./transport.js";
 export interface DeployOptions {
 	/** Answer when the version is ready or failed, not when it is queued. Default true. */
 	readonly wait?: boolean;
+	/** Whether layers that are there already are used, and nothing is built when nothing changed. Default true. */
+	readonly cache?: boolean;
 	readonly signal?: AbortSignal;
 }
 
 const ARCHIVE_TYPES = { "tar.gz": "application/gzip", zip: "application/zip" } as const;
 
 const pathOf = (name: string) => `/v1/functions/${encodeURIComponent(name)}`;
-const deployPath = (name: string, options: DeployOptions) => (options.wait === false ? pathOf(name) : `${pathOf(name)}?wait=true`);
+const deployPath = (name: string, { wait, cache }: DeployOptions) => {
+	const query = [...(wait === false ? [] : ["wait=true"]), ...(cache === false ? ["cache=false"] : [])];
+	return query.length === 0 ? pathOf(name) : `${pathOf(name)}?${query.join("&")}`;
+};
 
 /** Functions and their versions. */
 export function functionsOf(transport: Transport) {
@@ -53,6 +59,17 @@ export function functionsOf(transport: Transport) {
 		/** Every function of the key's project. */
 		async list(): Promise<FunctionList["functions"]> {
 			return (await transport.json<FunctionList>({ method: "GET", path: "/v1/functions" })).functions;
+		},
+
+		/** Those that an alias leads to on an old base; `outdated` says which versions. */
+		async outdated(): Promise<FunctionList["functions"]> {
+			return (await transport.json<FunctionList>({ method: "GET", path: "/v1/functions?outdated=true" })).functions;
+		},
+
+		/** Versions on the bases of now, of those that aliases lead to. @throws ApiError `function_not_found`; when one fails to build, its failure */
+		async rebase(name: string, { wait = true, signal }: Pick<DeployOptions, "wait" | "signal"> = {}): Promise<readonly Version[]> {
+			const path = `${pathOf(name)}/rebase${wait ? "?wait=true" : ""}`;
+			return (await transport.json<RebaseAnswer>({ method: "POST", path, signal })).rebased;
 		},
 
 		/** One function with its live version. @throws ApiError `function_not_found` */

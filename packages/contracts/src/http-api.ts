@@ -36,6 +36,11 @@ export interface DeployAnswer {
 	readonly live?: Alias;
 }
 
+/** `POST /v1/functions/{name}/rebase`: 200 when nothing is outdated or all was waited for, else 202. */
+export interface RebaseAnswer {
+	readonly rebased: readonly Version[];
+}
+
 /** `GET /v1/functions/{name}/versions`, newest first. */
 export interface VersionList {
 	readonly versions: readonly Version[];

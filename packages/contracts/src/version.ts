@@ -43,6 +43,8 @@ export interface LayerReport {
 	readonly name: "runtime" | "agent" | "dependencies" | "code";
 	readonly cached: boolean;
 	readonly sizeBytes: number;
+	/** Made anew although there was one of the same inputs: whether it came out the same, byte for byte. */
+	readonly reproduced?: boolean;
 	/** Of `dependencies`: whether the image has it; it doesn't when all that is used of it is in the bundle. */
 	readonly inImage?: boolean;
 	/** Of `dependencies`, where requirements.txt left something open: what was chosen, as lines of such a file. */
@@ -107,6 +109,10 @@ export interface Version {
 	readonly state: VersionState;
 	readonly manifest: Manifest;
 	readonly source: SourceReference;
+	/** Whether its layers were to be made anew, those of before notwithstanding. */
+	readonly noCache?: true;
+	/** The version that it is the same as, on a newer base. */
+	readonly rebasedFrom?: number;
 	/** Present when ready. */
 	readonly image?: ImageReference;
 	/** Present when failed. */
@@ -120,6 +126,14 @@ export interface Version {
 	readonly finishedAt?: string;
 }
 
+/** A version that answers on a base that new images don't get any more. */
+export interface OutdatedVersion {
+	readonly version: number;
+	readonly base: Digest;
+	/** What its runtime's base is now. */
+	readonly current: Digest;
+}
+
 /** A function: its versions, and the aliases that lead to them. */
 export interface FunctionSummary {
 	readonly project: string;
@@ -129,6 +143,8 @@ export interface FunctionSummary {
 	/** `live` first, then by name; empty until a version is ready. */
 	readonly aliases: readonly Alias[];
 	readonly latest: number;
+	/** With `?outdated=true`: versions that aliases lead to and that need a rebase. */
+	readonly outdated?: readonly OutdatedVersion[];
 	readonly createdAt: string;
 	readonly updatedAt: string;
 }

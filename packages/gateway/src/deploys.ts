@@ -21,12 +21,12 @@ import type { Request, Response } from "express";
 import { authenticate } from "./auth.js";
 import type { Bodies } from "./body.js";
 import { parseJson } from "./json.js";
-import { nameFrom } from "./names.js";
+import { flagFrom, nameFrom } from "./names.js";
 import type { Services } from "./services.js";
 import { validate } from "./validation.js";
 
 /** How long `?wait=true` waits, milliseconds. */
-const WAIT_MS = 60_000;
+export const WAIT_MS = 60_000;
 /** A JSON deploy: the source, escaped, and its manifest. */
 const JSON_BYTES = 2 * FIXED_LIMITS.sourceBytes + 64 * KIB;
 /** Fields of a deploy, variables included, by far. */
@@ -70,7 +70,8 @@ interface Deploy {
 export async function deploy(request: Request, response: Response, services: Services): Promise<void> {
 	const { project } = await authenticate(request, services.keys);
 	const name = nameFrom(request.params["name"]);
-	const { version, unchanged } = await take(request, project, name, services);
+	const noCache = !flagFrom(request.query["cache"], "cache", true);
+	const { version, unchanged } = await take(request, { project, name, noCache }, services);
 	if (unchanged) {
 		await answerDone(200, { version, unchanged }, response, services);
 		return;
@@ -81,16 +82,20 @@ export async function deploy(request: Request, response: Response, services: Ser
 }
 
 /** The source on disk, then the version; without the version the source goes again. Nobody who waits for a build holds its source. */
-async function take(request: Request, project: string, name: string, { functions, artifacts, bodies, allowsHostNetwork }: Services) {
+async function take(
+	request: Request,
+	{ project, name, noCache }: { readonly project: string; readonly name: string; readonly noCache: boolean },
+	{ functions, artifacts, bodies, allowsHostNetwork }: Services,
+) {
 	const { sources } = artifacts;
 	const { manifest, source, bytes } = await readDeploy(request, bodies);
 	refuseHostNetwork(manifest, allowsHostNetwork);
 	const digest = await sources.put(bytes);
 	try {
-		let created = await functions.createVersion(project, name, manifest, { ...source, digest });
+		let created = await functions.createVersion(project, name, manifest, { ...source, digest }, { noCache });
 		const { version, unchanged } = created;
 		if (unchanged && !(await isWhole(version, artifacts)))
-			created = await functions.createVersion(project, name, manifest, { ...source, digest }, version.number);
+			created = await functions.createVersion(project, name, manifest, { ...source, digest }, { damaged: version.number });
 		// The last version that used this source may have been deleted, and the source with it, since it was put.
 		if (!(await sources.has(digest))) await sources.put(bytes);
 		return created;
@@ -122,7 +127,7 @@ async function isWhole({ image }: Version, { images }: Services["artifacts"]): P
 }
 
 /** The version is durable, and that it waits for its build: should Redis fail now, the upkeep adds the build later. */
-async function addBuild({ project, function: name, number }: Version, { builds, log }: Services): Promise<void> {
+export async function addBuild({ project, function: name, number }: Version, { builds, log }: Services): Promise<void> {
 	try {
 		await builds.add({ project, function: name, version: number });
 	} catch (err) {

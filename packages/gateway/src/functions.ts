@@ -2,13 +2,19 @@ import { BerthError, type FunctionDetail, type FunctionList, type SourceKind, ty
 import { functionNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
 import { authenticate } from "./auth.js";
-import { nameFrom, numberFrom } from "./names.js";
+import { flagFrom, nameFrom, numberFrom } from "./names.js";
 import type { Services } from "./services.js";
 
 /** `GET /v1/functions` */
 export async function listFunctions(request: Request, response: Response, { keys, functions }: Services): Promise<void> {
 	const { project } = await authenticate(request, keys);
-	response.json({ functions: await functions.listFunctions(project) } satisfies FunctionList);
+	const all = await functions.listFunctions(project);
+	if (!flagFrom(request.query["outdated"], "outdated", false)) {
+		response.json({ functions: all } satisfies FunctionList);
+		return;
+	}
+	const looked = await Promise.all(all.map(async (each) => ({ ...each, outdated: await functions.rebases.outdated(each) })));
+	response.json({ functions: looked.filter(({ outdated }) => outdated.length > 0) } satisfies FunctionList);
 }
 
 /** `GET /v1/functions/{name}` */

@@ -45,6 +45,13 @@ export function numberFrom(text: unknown): number {
 	return number;
 }
 
+/** `true` or `false` in a query. @throws BerthError invalid_request */
+export function flagFrom(text: unknown, field: string, otherwise: boolean): boolean {
+	if (text === undefined) return otherwise;
+	if (text === "true" || text === "false") return text === "true";
+	throw wrong("invalid_request", field, text, "true or false");
+}
+
 function wrong(code: "invalid_name" | "invalid_request", field: string, text: unknown, rule: string): BerthError {
 	const detail = `${field} ${JSON.stringify(text)?.slice(0, 80)} isn't allowed: ${rule}`;
 	return new BerthError(code, detail, { issues: [{ field, message: rule }] });

@@ -18,6 +18,7 @@ import { livez, metrics, readyz } from "./health.js";
 import { getTransfer, listImages, pull, push, recover } from "./images.js";
 import type { Invocations } from "./invocations.js";
 import { commandNodes, getStats, listSandboxes, nodeCommandSchema } from "./nodes.js";
+import { rebase } from "./rebases.js";
 import { getInvocation } from "./records.js";
 import type { Services } from "./services.js";
 
@@ -38,7 +39,15 @@ export interface Route {
 
 /** Every route, the hottest first. */
 export function routes(invocations: Invocations): readonly Route[] {
-	return [...invocationRoutes(invocations), ...FUNCTION_ROUTES, ...ALIAS_ROUTES, ...IMAGE_ROUTES, ...NODE_ROUTES, ...HEALTH_ROUTES];
+	return [
+		...invocationRoutes(invocations),
+		...FUNCTION_ROUTES,
+		REBASE_ROUTE,
+		...ALIAS_ROUTES,
+		...IMAGE_ROUTES,
+		...NODE_ROUTES,
+		...HEALTH_ROUTES,
+	];
 }
 
 function invocationRoutes(invocations: Invocations): readonly Route[] {
@@ -85,7 +94,7 @@ const FUNCTION_ROUTES: readonly Route[] = [
 		method: "put",
 		path: "/v1/functions/{name}",
 		summary:
-			"Deploy a version: JSON with the source, or an archive (application/gzip, application/zip) with its manifest in Berth-Manifest. `?wait=true` answers when it is built.",
+			"Deploy a version: JSON with the source, or an archive (application/gzip, application/zip) with its manifest in Berth-Manifest. `?wait=true` answers when it is built; `?cache=false` makes its layers anew.",
 		key: true,
 		body: inlineDeploySchema,
 		answers: {
@@ -98,7 +107,7 @@ const FUNCTION_ROUTES: readonly Route[] = [
 	{
 		method: "get",
 		path: "/v1/functions",
-		summary: "All functions of the project",
+		summary: "All functions of the project; with `?outdated=true` those that answer on an old base",
 		key: true,
 		answers: { 200: "FunctionList" },
 		serve: listFunctions,
@@ -169,6 +178,16 @@ const FUNCTION_ROUTES: readonly Route[] = [
 		serve: getLockfile,
 	},
 ];
+
+const REBASE_ROUTE: Route = {
+	method: "post",
+	path: "/v1/functions/{name}/rebase",
+	summary:
+		"New versions, on the bases of now, of those that aliases lead to; they take their places when they are ready. `?wait=true` answers then.",
+	key: true,
+	answers: { 200: "RebaseAnswer: all are ready, or there was none to rebase", 202: "RebaseAnswer: some are still being built" },
+	serve: rebase,
+};
 
 const ALIAS_ROUTES: readonly Route[] = [
 	{

@@ -136,10 +136,10 @@ describe("versions", () => {
 	test("one that is damaged isn't what an equal deploy is taken for: it is built again", async () => {
 		const registry = await open();
 		await deploy(registry);
-		const again = await registry.createVersion("default", "hello", MANIFEST, sourceOf("1"), 1);
+		const again = await registry.createVersion("default", "hello", MANIFEST, sourceOf("1"), { damaged: 1 });
 		expect(again).toMatchObject({ unchanged: false, version: { number: 2, state: "queued" } });
 		await registry.endBuild(again.version, READY);
-		expect(await registry.createVersion("default", "hello", MANIFEST, sourceOf("1"), 1)).toMatchObject({
+		expect(await registry.createVersion("default", "hello", MANIFEST, sourceOf("1"), { damaged: 1 })).toMatchObject({
 			unchanged: true,
 			version: { number: 2 },
 		});

@@ -22,7 +22,17 @@ import { BuildLogs } from "./build-logs.js";
 import { Changes } from "./changes.js";
 import { keys, versionPrefix } from "./keys.js";
 import { LiveVersions, type Share } from "./live-versions.js";
-import { CREATE_VERSION, DELETE_FUNCTION, IMPORT_VERSION, REMOVE_VERSION, SET_COPY, SET_STATE, STORE_STATE } from "./scripts.js";
+import { Rebases } from "./rebases.js";
+import {
+	ANY_VERSION,
+	CREATE_VERSION,
+	DELETE_FUNCTION,
+	IMPORT_VERSION,
+	REMOVE_VERSION,
+	SET_COPY,
+	SET_STATE,
+	STORE_STATE,
+} from "./scripts.js";
 import { fingerprintOf, summaryOf, versionOf } from "./version-fields.js";
 
 /** How often a wait looks again although no news came, milliseconds. */
@@ -51,6 +61,7 @@ const READS = 3;
 export class FunctionRegistry {
 	readonly aliases: Aliases;
 	readonly logs: BuildLogs;
+	readonly rebases: Rebases;
 	readonly #redis: Redis;
 	readonly #owned: readonly Redis[];
 	readonly #changes: Changes;
@@ -62,6 +73,13 @@ export class FunctionRegistry {
 		this.#owned = owned;
 		this.#changes = changes;
 		this.#live = new LiveVersions(changes, (project, name, selector) => this.#sharesOf(project, name, selector));
+		this.rebases = new Rebases({
+			redis: owned[0],
+			getFunction: (project, name) => this.getFunction(project, name),
+			getVersion: (project, name, number) => this.getVersion(project, name, number),
+			firstLine: stateLine("queued", "queued"),
+			unrecovered,
+		});
 		this.aliases = new Aliases(owned[0], (key) => this.#live.forget(key));
 	}
 
@@ -77,17 +95,17 @@ export class FunctionRegistry {
 	/**
 	 * A new version, `queued`; or the latest one, `unchanged`, when it is ready and was made of this very
 	 * source and manifest.
-	 * @param damaged a version that isn't to be taken for unchanged
+	 * @param how `damaged`: a version that isn't to be taken for unchanged; `noCache`: none is, and its layers are made anew
 	 */
 	async createVersion(
 		project: string,
 		name: string,
 		manifest: Manifest,
 		source: SourceReference,
-		damaged?: number,
+		how: { readonly damaged?: number; readonly noCache?: boolean } = {},
 	): Promise<{ version: Version; unchanged: boolean }> {
 		const createdAt = new Date().toISOString();
-		const base = JSON.stringify({ manifest, source, createdAt });
+		const base = JSON.stringify({ manifest, source, createdAt, ...(how.noCache === true ? { noCache: true } : {}) });
 		const [number, unchanged] = (await this.#do(`deploying ${name}`, () =>
 			CREATE_VERSION.run(
 				this.#redis,
@@ -107,7 +125,7 @@ export class FunctionRegistry {
 					createdAt,
 					versionPrefix(project, name),
 					`${project}/${name}`,
-					damaged ?? "",
+					how.noCache === true ? ANY_VERSION : (how.damaged ?? ""),
 					stateLine("queued", "queued"),
 				],
 			),

@@ -25,6 +25,8 @@ export const keys = {
 	adminKey: "{berth}:admin-key",
 	/** `whole` or `lost`: whether the records are all that the artifact store has images of. */
 	store: "{berth}:store",
+	/** Hash of runtime → digest of the base that new images of it get. */
+	bases: "{berth}:bases",
 	changes: "{berth}:changes",
 } as const;
 

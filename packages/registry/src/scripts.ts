@@ -41,19 +41,39 @@ local function leadWholly(alias, number)
   if #steps > ${MOST_STEPS} then table.remove(steps, 1) end
   alias.weights, alias.steps = {[string.format('%d', number)] = 100}, steps
 end
--- A version that is ready takes over the aliases that follow and lead to an older one.
-local function takeOver(number, now)
+-- A rebased version stands where the one that was deployed stood.
+local function rankOf(prefix, number)
+  return tonumber(redis.call('HGET', prefix .. string.format('%d', number), 'rank') or number)
+end
+-- A rebased version is in the place of the one that it was made from, wherever that is.
+local function replace(from, number, now)
+  for _, name in ipairs(aliasNames()) do
+    local alias = readAlias(name)
+    local share = alias.weights[string.format('%d', from)]
+    if share then
+      alias.weights[string.format('%d', from)] = nil
+      alias.weights[string.format('%d', number)] = share
+      if wholly(alias) then leadWholly(alias, number) end
+      writeAlias(name, alias, now)
+    end
+  end
+end
+-- A version that is ready takes over the aliases that follow and lead to one that was deployed before.
+local function takeOver(prefix, number, now)
   local names = aliasNames()
   if not readAlias('live') then names[#names + 1] = 'live' end
   for _, name in ipairs(names) do
     local alias = readAlias(name) or {weights = {}, follows = true}
-    if alias.follows and number > (wholly(alias) or 0) then
+    if alias.follows and number > rankOf(prefix, wholly(alias) or 0) then
       leadWholly(alias, number)
       writeAlias(name, alias, now)
     end
   end
 end
 `;
+
+/** In the place of a version's number: whichever it is. */
+export const ANY_VERSION = "*";
 
 /** What a version's build says (build-logs.ts): a stream beside the version's hash, and who listens is told. */
 const LOG = `
@@ -82,12 +102,12 @@ return 1`);
 
 /**
  * KEYS names, function, numbers, counter, unfinished, users of the source, store. Gives nothing while the store is lost.
- * ARGV name, base (JSON), fingerprint, now, version key prefix, `project/name`, the version that nothing is equal to, a line for the log.
+ * ARGV name, base (JSON), fingerprint, now, version key prefix, `project/name`, the version that nothing is equal to (or `*`), a line for the log.
  */
 export const CREATE_VERSION = new LuaScript(`${LOG}
 if redis.call('GET', KEYS[7]) == 'lost' then return {} end
 local latest = redis.call('HGET', KEYS[2], 'latest')
-if latest and latest ~= ARGV[7] then
+if latest and latest ~= ARGV[7] and ARGV[7] ~= '${ANY_VERSION}' then
   local state, fingerprint = unpack(redis.call('HMGET', ARGV[5] .. latest, 'state', 'fingerprint'))
   if state == 'ready' and fingerprint == ARGV[3] then return {tonumber(latest), 1} end
 end
@@ -103,6 +123,32 @@ logLine(ARGV[5] .. number, ARGV[6] .. ':' .. number, ARGV[8])
 return {number, 0}`);
 
 /**
+ * A version that is the same as another, for the base of now. KEYS function, numbers, counter, unfinished, users of the source, store.
+ * ARGV number of the other, base (JSON), now, version key prefix, `project/name`, a line for the log. Gives nothing while the store is
+ * lost, 0 when the other isn't ready, else the number: of the one that is under way already, when there is one.
+ */
+export const CREATE_REBASED = new LuaScript(`${LOG}
+if redis.call('GET', KEYS[6]) == 'lost' then return {} end
+local from = ARGV[4] .. ARGV[1]
+local state, fingerprint, rank, other = unpack(redis.call('HMGET', from, 'state', 'fingerprint', 'rank', 'rebasedTo'))
+if state ~= 'ready' then return {0} end
+if other then
+  local how = redis.call('HGET', ARGV[4] .. other, 'state')
+  if how == 'queued' or how == 'building' then return {tonumber(other)} end
+end
+local number = redis.call('INCR', KEYS[3])
+redis.call('HSET', ARGV[4] .. number, 'base', ARGV[2], 'fingerprint', fingerprint, 'state', 'queued', 'rank', rank or ARGV[1])
+redis.call('HSET', from, 'rebasedTo', number)
+redis.call('ZADD', KEYS[2], number, number)
+-- The latest is what was deployed last, on whatever base.
+if redis.call('HGET', KEYS[1], 'latest') == ARGV[1] then redis.call('HSET', KEYS[1], 'latest', number) end
+redis.call('HSET', KEYS[1], 'updatedAt', ARGV[3])
+redis.call('SADD', KEYS[4], ARGV[5] .. ':' .. number)
+redis.call('SADD', KEYS[5], ARGV[5] .. ':' .. number)
+logLine(ARGV[4] .. number, ARGV[5] .. ':' .. number, ARGV[6])
+return {number}`);
+
+/**
  * A version that was built before or elsewhere. KEYS names, function, numbers, counter, version, users of the source, changes.
  * ARGV name, number, `project/name`, base (JSON), fingerprint, image (JSON), build (JSON), now. Gives 0 when it is on record.
  */
@@ -116,7 +162,7 @@ redis.call('ZADD', KEYS[3], number, number)
 redis.call('HSETNX', KEYS[2], 'createdAt', ARGV[8])
 redis.call('HSET', KEYS[2], 'updatedAt', ARGV[8])
 if number > tonumber(redis.call('HGET', KEYS[2], 'latest') or '0') then redis.call('HSET', KEYS[2], 'latest', ARGV[2]) end
-takeOver(number, ARGV[8])
+takeOver(string.sub(KEYS[5], 1, -1 - #ARGV[2]), number, ARGV[8])
 redis.call('SADD', KEYS[1], ARGV[1])
 redis.call('SADD', KEYS[6], ARGV[3] .. ':' .. ARGV[2])
 redis.call('PUBLISH', KEYS[7], ARGV[3])
@@ -140,7 +186,11 @@ for i = 6, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 local member = ARGV[4] .. ':' .. ARGV[1]
 if ARGV[2] == 'ready' or ARGV[2] == 'failed' then redis.call('SREM', KEYS[4], member) end
 if ARGV[2] == 'failed' then redis.call('SREM', KEYS[5], member) end
-if ARGV[2] == 'ready' then takeOver(tonumber(ARGV[1]), ARGV[3]) end
+if ARGV[2] == 'ready' then
+  local from = cjson.decode(redis.call('HGET', KEYS[2], 'base')).rebasedFrom
+  if from then replace(from, tonumber(ARGV[1]), ARGV[3])
+  else takeOver(string.sub(KEYS[2], 1, -1 - #ARGV[1]), tonumber(ARGV[1]), ARGV[3]) end
+end
 logLine(KEYS[2], member, ARGV[5])
 redis.call('PUBLISH', KEYS[3], ARGV[4])
 return 1`);
@@ -183,7 +233,8 @@ end
 if #ARGV == 4 then
   local newest
   for _, number in ipairs(redis.call('ZREVRANGE', KEYS[2], 0, -1)) do
-    if redis.call('HGET', ARGV[4] .. number, 'state') == 'ready' then newest = tonumber(number) break end
+    local isNewer = not newest or rankOf(ARGV[4], number) > rankOf(ARGV[4], newest)
+    if isNewer and redis.call('HGET', ARGV[4] .. number, 'state') == 'ready' then newest = tonumber(number) end
   end
   if not newest then return {'none_ready'} end
   leadWholly(alias, newest)

@@ -1,5 +1,5 @@
 import type { ImageBuilder } from "@berth/builder";
-import { BerthError, type BuildFailure, type BuildReport, type NodeStats, type Version } from "@berth/contracts";
+import { BerthError, type BuildFailure, type BuildReport, type ImageReference, type NodeStats, type Version } from "@berth/contracts";
 import type { BuildTask } from "@berth/queue";
 import type { ArtifactStore, FunctionRegistry } from "@berth/registry";
 import type { Logger, WorkerMetrics } from "@berth/telemetry";
@@ -89,7 +89,10 @@ export class Builds {
 		const { functions, artifacts, builder, metrics, warmLayers } = this.#options;
 		this.#started++;
 		if (await this.#lacksNetwork(version, said)) return;
-		const result = await builder.build(version, () => artifacts.sources.get(version.source.digest), said);
+		const layers = await this.#layersOfBefore(version);
+		const result = await (layers === undefined
+			? builder.build(version, () => artifacts.sources.get(version.source.digest), said)
+			: builder.rebase(version, layers, said));
 		said.diagnostics(result.ok ? result.report.warnings : result.failure.diagnostics);
 		this.#layersReused += result.report.layers.filter(({ cached }) => cached).length;
 		metrics.built(result.ok ? "ready" : "failed", result.report.layers);
@@ -105,6 +108,13 @@ export class Builds {
 		if (!ended && (await functions.getVersion(version.project, version.function, version.number)) === undefined) {
 			await builder.removeVersion(version);
 		}
+	}
+
+	/** A version that is rebased is built like any other, unless it came from a registry: then its source isn't here, only its layers. */
+	async #layersOfBefore({ project, function: name, rebasedFrom, source }: Version): Promise<ImageReference | undefined> {
+		const { functions, artifacts } = this.#options;
+		if (rebasedFrom === undefined || (await artifacts.sources.has(source.digest))) return undefined;
+		return (await functions.getVersion(project, name, rebasedFrom))?.image;
 	}
 
 	/** Said when it is deployed, not by every invocation. */

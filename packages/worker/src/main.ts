@@ -115,6 +115,7 @@ const budget =
 const answers = new NodeAnswers(node, pool, builds, images, metrics);
 
 await pool.start();
+await functions.rebases.announce(Object.fromEntries(Object.entries(bases).map(([runtime, { digest }]) => [runtime, digest])));
 const sweepImages = () => void builds.sweep().catch((err: unknown) => log.error({ err }, "images that nobody needs couldn't be removed"));
 sweepImages();
 functions.onChange((name) => {

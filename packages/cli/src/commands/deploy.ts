@@ -1,6 +1,6 @@
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { ApiError, type Client } from "@berth/client";
+import { ApiError, type Client, type DeployOptions } from "@berth/client";
 import {
 	buildError,
 	DEFAULT_FILENAME,
@@ -37,6 +37,7 @@ interface DeployCommandOptions extends ManifestOptions {
 	readonly name?: string;
 	readonly manifest?: string;
 	readonly wait: boolean;
+	readonly cache: boolean;
 	readonly saveLock: boolean;
 }
 
@@ -69,6 +70,7 @@ export function registerDeploy({ program, action }: Registrar): void {
 			"node24, node22, python3 or custom (default: node24; python3 for a .py file, custom for one named bootstrap)",
 		)
 		.option("--manifest <file>", `a manifest instead of the directory's ${MANIFEST_FILE}`)
+		.option("--no-cache", "make its layers anew, and a version though nothing changed")
 		.option("--save-lock", "write the lock file that the dependencies were resolved to into the directory", false)
 		.option("--no-wait", "return when the version is queued")
 		.addHelpText("after", HELP)
@@ -80,7 +82,7 @@ export function registerDeploy({ program, action }: Registrar): void {
 				const { client, url } = await session.connect();
 				// For programs the answer alone, for people the build as it goes.
 				const isWatched = options.wait && !session.json;
-				const sent = await source.send(client, options.wait && session.json);
+				const sent = await source.send(client, { wait: options.wait && session.json, cache: options.cache });
 				const answer = isWatched && !sent.unchanged ? await watched(session, client, sent.version) : sent;
 				const saved = options.saveLock ? await saveLock(client, answer.version, path) : undefined;
 				return report(session, url, answer, saved);
@@ -118,7 +120,7 @@ async function saveLock(client: Client, { function: name, number, build }: Versi
 
 /** A source ready to be sent. */
 interface Source {
-	send(client: Client, wait: boolean): Promise<DeployAnswer>;
+	send(client: Client, options: DeployOptions): Promise<DeployAnswer>;
 }
 
 async function readSource(path: string, options: DeployCommandOptions): Promise<Source> {
@@ -128,10 +130,10 @@ async function readSource(path: string, options: DeployCommandOptions): Promise<
 	const name = nameFor(path, options.name ?? file.name);
 	if (isDirectory) {
 		const { bytes } = await packDirectory(path);
-		return { send: (client, wait) => client.deployArchive(name, { kind: "tar.gz", bytes, manifest }, { wait }) };
+		return { send: (client, how) => client.deployArchive(name, { kind: "tar.gz", bytes, manifest }, how) };
 	}
 	const deploy = inlineOf(manifest, path, await readFile(path, "utf8"));
-	return { send: (client, wait) => client.deploy(name, deploy, { wait }) };
+	return { send: (client, how) => client.deploy(name, deploy, how) };
 }
 
 /** What a file's name says about its runtime; the manifest may say something else. */

@@ -11,13 +11,16 @@ export function registerList({ program, action }: Registrar): void {
 		.command("list")
 		.alias("ls")
 		.description("list the functions")
-		.addHelpText("after", "\nExample:\n  berth list")
+		.option("--outdated", "only those that an alias leads to on an old base")
+		.addHelpText("after", "\nExamples:\n  berth list\n  berth list --outdated")
 		.action(
-			action(async (session) => {
+			action(async (session, { outdated }: { readonly outdated?: boolean }) => {
 				const { terminal, json } = session;
 				const { client, url } = await session.connect();
-				const functions = await client.list();
+				const functions = await (outdated === true ? client.outdated() : client.list());
 				if (json) terminal.json({ functions });
+				else if (outdated === true && functions.length === 0) terminal.note("Every function is on the base of its runtime.");
+				else if (outdated === true) terminal.print(outdatedTable(functions));
 				else if (functions.length === 0) terminal.note("No function is deployed. `berth deploy <file>` makes one.");
 				else terminal.print(functionsTable(functions, url));
 				return EXIT.ok;
@@ -33,6 +36,17 @@ function functionsTable(functions: readonly FunctionSummary[], url: string): str
 		{ heading: "LATEST", cell: (each) => `v${each.latest}` },
 		{ heading: "UPDATED", cell: (each) => sinceText(each.updatedAt, now) },
 		{ heading: "URL", cell: (each) => `${url}/fn/${each.project}/${each.name}/` },
+	]);
+}
+
+function outdatedTable(functions: readonly FunctionSummary[]): string {
+	const rows = functions.flatMap(({ name, outdated = [] }) => outdated.map((each) => ({ name, ...each })));
+	return tableOf(rows, [
+		{ heading: "NAME", cell: (each) => each.name },
+		{ heading: "VERSION", cell: (each) => String(each.version), align: "right" },
+		{ heading: "BASE", cell: (each) => each.base.slice(0, 19) },
+		{ heading: "NOW", cell: (each) => each.current.slice(0, 19) },
+		{ heading: "MEND", cell: (each) => `berth rebase ${each.name}` },
 	]);
 }
 

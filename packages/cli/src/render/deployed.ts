@@ -27,10 +27,11 @@ function lockText({ packages, cached }: LockReport, saved: string | undefined): 
 }
 
 /** `dependencies installed (1.2 MiB, all of it bundled)`; bases are the same for everybody, their size says nothing here. */
-function layerText({ name, cached, sizeBytes, inImage }: LayerReport): string {
+function layerText({ name, cached, sizeBytes, inImage, reproduced }: LayerReport): string {
 	const state = cached ? "cached" : name === "dependencies" ? "installed" : "built";
 	if (name === "runtime" || name === "agent") return `${name} ${state}`;
-	return `${name} ${state} (${bytesText(sizeBytes)}${inImage === false ? ", all in the bundle" : ""})`;
+	const compared = reproduced === undefined ? "" : reproduced ? ", the same as before" : ", not the same as before";
+	return `${name} ${state} (${bytesText(sizeBytes)}${inImage === false ? ", all in the bundle" : ""}${compared})`;
 }
 
 function stateOf(version: Version, unchanged: boolean): string {
