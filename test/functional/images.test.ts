@@ -249,7 +249,7 @@ describe("a function by the name of somebody's image", () => {
 	});
 });
 
-describe("an image of a stranger's is refused", () => {
+describe("an image of a stranger's", () => {
 	/** Config and layers of an image of ours, to be spoilt. */
 	async function ours() {
 		const read = async (digest: string) => readFile(join(stack.dataDir, "artifacts/oci/blobs/sha256", digest.slice(7)));
@@ -263,7 +263,28 @@ describe("an image of a stranger's is refused", () => {
 	const pull = (reference: string) => refused(stack.client.pullImage({ reference, function: freshName() }));
 	const rejected = (text: string) => ({ code: "image_rejected", status: 422, detail: expect.stringContaining(text) });
 
-	it("without our labels, for another processor, or with a label that isn't ours", async () => {
+	it("on a base that this node doesn't have brings it along, and runs on it", async () => {
+		const { config, layers } = await ours();
+		const [runtime, agent, code] = layers.map(({ bytes }) => bytes) as [Buffer, Buffer, Buffer];
+		// The agent's layer of another Berth: the same, and a file more before the two blocks of its end.
+		const other = Buffer.concat([agent.subarray(0, -1024), entryOf("foreign", "0", "", "0000644\0"), Buffer.alloc(1024)]);
+		const digests = [runtime, other, code].map((bytes) => `sha256:${createHash("sha256").update(bytes).digest("hex")}`);
+		const base = `sha256:${createHash("sha256").update(digests.slice(0, 2).join("\n")).digest("hex")}`;
+		const labelled = { ...config.config, Labels: { ...config.config.Labels, "dev.berth.base": base } };
+		const foreign = { ...config, config: labelled, rootfs: { type: "layers", diff_ids: digests } };
+		const mediaType = "application/vnd.oci.image.layer.v1.tar";
+		const reference = await plant(
+			"foreign",
+			foreign,
+			[runtime, other, code].map((bytes) => ({ bytes, mediaType })),
+		);
+		const name = freshName();
+		expect(await stack.client.pullImage({ reference, function: name })).toMatchObject({ blobs: 3, present: 2, version: 1 });
+		expect((await stack.client.version(name, 1)).image?.base.digest).toBe(base);
+		expect(await invoked(name)).toBe("hello you from here");
+	});
+
+	it("is refused without our labels, for another processor, or with a label that isn't ours", async () => {
 		const { config, layers } = await ours();
 		const labelled = (labels: object) => ({ ...config, config: { ...config.config, Labels: labels } });
 		expect(await pull(await plant("bare", labelled({}), layers))).toMatchObject(rejected("Berth didn't build this image"));
@@ -279,7 +300,7 @@ describe("an image of a stranger's is refused", () => {
 		expect(await pull(await plant("base", foreign, layers))).toMatchObject(rejected("make that base"));
 	});
 
-	it("with a layer that holds a hard link, which only says so once the launcher has seen it", async () => {
+	it("is refused with a layer that holds a hard link, which only says so once the launcher has seen it", async () => {
 		const { config, layers } = await ours();
 		const link = linkLayer();
 		const diffId = `sha256:${createHash("sha256").update(link).digest("hex")}`;
@@ -291,7 +312,7 @@ describe("an image of a stranger's is refused", () => {
 		expect(await pull(image)).toMatchObject(rejected("only files, directories and symbolic links"));
 	});
 
-	it("with layers that lie about size, digest or what they unpack to", async () => {
+	it("is refused with layers that lie about size, digest or what they unpack to", async () => {
 		const before = (await stack.client.list()).map(({ name }) => name);
 		const { config, layers } = await ours();
 		const code = Buffer.concat([layers[2]?.bytes ?? Buffer.alloc(0), Buffer.alloc(1024)]);
@@ -315,18 +336,23 @@ describe("an image of a stranger's is refused", () => {
 
 /** A tar with one hard link in it. */
 function linkLayer(): Buffer {
+	return Buffer.concat([entryOf("link", "1", "/etc/shadow", "0000777\0"), Buffer.alloc(1024)]);
+}
+
+/** An entry of a tar without bytes. */
+function entryOf(name: string, type: string, linkTarget: string, mode: string): Buffer {
 	const header = Buffer.alloc(512);
-	header.write("link", 0);
-	header.write("0000777\0", 100);
+	header.write(name, 0);
+	header.write(mode, 100);
 	header.write("0000000\0", 108);
 	header.write("0000000\0", 116);
 	header.write("00000000000\0", 124);
 	header.write("00000000000\0", 136);
 	header.write("        ", 148);
-	header.write("1", 156);
-	header.write("/etc/shadow", 157);
+	header.write(type, 156);
+	header.write(linkTarget, 157);
 	header.write("ustar\x0000", 257);
 	const sum = header.reduce((total, byte) => total + byte, 0);
 	header.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);
-	return Buffer.concat([header, Buffer.alloc(1024)]);
+	return header;
 }

@@ -56,10 +56,17 @@ export class Stack implements AsyncDisposable {
 		this.#client = createClient(address);
 	}
 
-	/** Starts one with a data directory and a port of its own. @param env settings, `BERTH_…` */
-	static async start(env: Readonly<Record<string, string>> = {}): Promise<Stack> {
+	/**
+	 * Starts one with a data directory and a port of its own.
+	 * @param env settings, `BERTH_…`. @param prepare what is done with the data directory, which is empty, before the start; whoever mounts there unmounts before `stop`
+	 */
+	static async start(
+		env: Readonly<Record<string, string>> = {},
+		prepare: (dataDir: string) => Promise<void> = async () => undefined,
+	): Promise<Stack> {
 		const dataDir = await mkdtemp(TEMPORARY);
 		await chmod(dataDir, 0o711);
+		await prepare(dataDir);
 		const reaper = new Reaper(CLI, dataDir, environment(env));
 		try {
 			return new Stack(await up(dataDir, env, reaper), env, reaper);

@@ -25,7 +25,15 @@ export const LAUNCHER_VERBS = {
 } as const;
 export type LauncherVerb = keyof typeof LAUNCHER_VERBS;
 
-/** Answers that aren't one: what went wrong (`ProblemHead`), and a sandbox's end, which nobody asked for (`SandboxExit`). */
+/** What went wrong with a request. */
+export interface LauncherProblem {
+	readonly seq: number;
+	readonly message: string;
+	/** Whether there is no space left where the launcher writes. */
+	readonly diskFull?: boolean;
+}
+
+/** Answers that aren't one: what went wrong (`LauncherProblem`), and a sandbox's end, which nobody asked for (`SandboxExit`). */
 export const LAUNCHER_PROBLEM = 100;
 export const LAUNCHER_EXIT = 101;
 

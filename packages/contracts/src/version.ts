@@ -35,6 +35,7 @@ export interface BuildFailure {
 		| "image_rejected"
 		| "registry_failed"
 		| "invalid_request"
+		| "storage_full"
 		| "build_platform_error";
 	readonly phase: BuildPhase;
 	readonly message: string;

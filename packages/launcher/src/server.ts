@@ -9,6 +9,7 @@ import {
 	LAUNCHER_EXIT,
 	LAUNCHER_PROBLEM,
 	LAUNCHER_VERBS,
+	type LauncherProblem,
 	type SandboxExit,
 } from "@berth/contracts";
 import type { Host } from "./host.js";
@@ -97,7 +98,7 @@ export class LauncherServer {
 			const result = await this.#perform(type, fields, body, client);
 			if (socket.writable) socket.write(encodeFrame(type, { ...result, seq }));
 		} catch (error) {
-			if (socket.writable) socket.write(encodeFrame(LAUNCHER_PROBLEM, { seq, message: (error as Error).message }));
+			if (socket.writable) socket.write(encodeFrame(LAUNCHER_PROBLEM, problemOf(seq, error)));
 		}
 	}
 
@@ -134,4 +135,10 @@ export class LauncherServer {
 				throw new Error(`${type} isn't a verb`);
 		}
 	}
+}
+
+/** A disk that is full is told apart: waiting helps, and nothing is wrong with what was asked for. */
+function problemOf(seq: number, error: unknown): LauncherProblem {
+	const { message, code } = error as NodeJS.ErrnoException;
+	return { seq, message, ...(code === "ENOSPC" || code === "EDQUOT" ? { diskFull: true } : {}) };
 }

@@ -1,6 +1,7 @@
 import {
 	AGENT_BOUNDS,
 	type AnswerHead,
+	BerthError,
 	BUILD_BOUNDS,
 	type Digest,
 	FROM_AGENT,
@@ -200,6 +201,7 @@ export class Sandbox {
 				this.#limits = limits;
 			}
 		} catch (error) {
+			if (error instanceof BerthError) throw error;
 			throw new SpecialiseError("platform_error", { name: "Error", message: (error as Error).message });
 		}
 		const head: SpecialiseHead = {

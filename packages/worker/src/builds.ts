@@ -1,5 +1,5 @@
 import type { ImageBuilder } from "@berth/builder";
-import type { BuildFailure, BuildReport, ImageReference, NodeStats, Version } from "@berth/contracts";
+import { BerthError, type BuildFailure, type BuildReport, type ImageReference, type NodeStats, type Version } from "@berth/contracts";
 import type { BuildTask } from "@berth/queue";
 import type { ArtifactStore, FunctionRegistry } from "@berth/registry";
 import type { Logger, WorkerMetrics } from "@berth/telemetry";
@@ -53,7 +53,10 @@ export class Builds {
 		} catch (error) {
 			log.error({ err: error, ...task, attempt }, "a build failed for a reason of ours");
 			if (attempt < ATTEMPTS) throw error;
-			await this.#giveUp(version, (error as Error).message);
+			const code = error instanceof BerthError && error.code === "storage_full" ? error.code : "build_platform_error";
+			await this.#giveUp(version, (error as Error).message, code);
+			// It may have got as far as an image.
+			await this.#options.builder.removeVersion(version);
 		}
 	}
 
@@ -130,8 +133,8 @@ export class Builds {
 		return true;
 	}
 
-	async #giveUp(version: Version, why: string): Promise<void> {
-		const failure = { code: "build_platform_error", phase: "image", message: `Berth couldn't build it: ${why}`, diagnostics: [] } as const;
+	async #giveUp(version: Version, why: string, code: BuildFailure["code"] = "build_platform_error"): Promise<void> {
+		const failure: BuildFailure = { code, phase: "image", message: `Berth couldn't build it: ${why}`, diagnostics: [] };
 		await this.#fail(version, failure, { durationMs: 0, phases: {}, layers: [], warnings: [] });
 	}
 

@@ -2,6 +2,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { chown, type FileHandle, mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Digest } from "@berth/contracts";
+import { writeError } from "./disk-full.js";
 
 const FILE_MODE = 0o644;
 const DIRECTORY_MODE = 0o755;
@@ -28,7 +29,8 @@ export interface ScratchFile extends AsyncDisposable {
 
 /**
  * Puts files in place whole or not at all: written beside, fsynced, renamed, directory fsynced.
- * The incoming directory has to be in the file system of the targets.
+ * The incoming directory has to be in the file system of the targets. A disk that is full is `storage_full`, and nothing
+ * half-written stays.
  */
 export class Deposit {
 	readonly #incoming: string;
@@ -62,7 +64,7 @@ export class Deposit {
 			return { ...written, discard, place: (target) => placeDurably(path, target) };
 		} catch (error) {
 			await discard();
-			throw error;
+			throw writeError(error);
 		}
 	}
 
@@ -77,7 +79,9 @@ export class Deposit {
 				return sizeBytes;
 			},
 			async append(bytes) {
-				await file.appendFile(bytes);
+				await file.appendFile(bytes).catch((error: unknown) => {
+					throw writeError(error);
+				});
 				sizeBytes += bytes.byteLength;
 			},
 			async [Symbol.asyncDispose]() {
@@ -125,7 +129,9 @@ export class Deposit {
 }
 
 async function placeDurably(from: string, target: string): Promise<void> {
-	await rename(from, target);
+	await rename(from, target).catch((error: unknown) => {
+		throw writeError(error);
+	});
 	await using directory = await open(dirname(target), "r");
 	await directory.sync();
 }

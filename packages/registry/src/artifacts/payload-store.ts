@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { BerthError, type BodyReference, INLINE_BODY_BYTES, MIB, SECOND_MS } from "@berth/contracts";
 import { isMissing } from "./blob.js";
 import type { Deposit } from "./deposit.js";
+import { writeError } from "./disk-full.js";
 
 /** When it was written (milliseconds) and its bytes, 12 and 8 hex digits, then chance: names alone say what a store holds. */
 const KEY = /^([0-9a-f]{12})-([0-9a-f]{8})-[0-9a-f]{16}$/;
@@ -65,8 +66,7 @@ export class PayloadStore {
 			if (durability === "durable") await this.#sync(file);
 		} catch (error) {
 			await rm(path, { force: true });
-			if (isDiskFull(error)) throw new BerthError("storage_full", "the disk is full", { cause: error });
-			throw error;
+			throw writeError(error);
 		}
 		return key;
 	}
@@ -188,8 +188,4 @@ function factsOf(name: string): { readonly writtenAtMs: number; readonly bytes: 
 	return time === undefined || bytes === undefined
 		? undefined
 		: { writtenAtMs: Number.parseInt(time, 16), bytes: Number.parseInt(bytes, 16) };
-}
-
-function isDiskFull(error: unknown): boolean {
-	return ["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "");
 }

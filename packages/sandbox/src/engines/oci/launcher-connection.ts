@@ -1,5 +1,6 @@
 import { createConnection, type Socket } from "node:net";
 import {
+	BerthError,
 	encodeFrame,
 	type Frame,
 	FrameDecoder,
@@ -7,6 +8,7 @@ import {
 	LAUNCHER_EXIT,
 	LAUNCHER_PROBLEM,
 	LAUNCHER_VERBS,
+	type LauncherProblem,
 	type LauncherVerb,
 	type SandboxExit,
 } from "@berth/contracts";
@@ -19,6 +21,10 @@ interface Waiter {
 /** A request the launcher refused or failed at; its message says at what. */
 export class LauncherError extends Error {
 	override readonly name = "LauncherError";
+}
+
+function diskIsFull(message: string): BerthError {
+	return new BerthError("storage_full", `the disk for unpacked layers and sandboxes is full: ${message}`);
 }
 
 /** Requests and answers over the launcher's socket; any number at a time. */
@@ -86,10 +92,10 @@ export class LauncherConnection {
 			this.#exitListener(head as SandboxExit);
 			return;
 		}
-		const { seq, message } = head as { seq: number; message?: string };
+		const { seq, message, diskFull } = head as LauncherProblem;
 		const waiter = this.#waiting.get(seq);
 		this.#waiting.delete(seq);
-		if (type === LAUNCHER_PROBLEM) waiter?.reject(new LauncherError(message));
+		if (type === LAUNCHER_PROBLEM) waiter?.reject(diskFull === true ? diskIsFull(message) : new LauncherError(message));
 		else waiter?.resolve(head);
 	}
 
