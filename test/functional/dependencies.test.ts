@@ -264,6 +264,98 @@ snapshots:
 	});
 });
 
+describe("packages with install scripts", () => {
+	const index = "import made from 'makes'; export default () => made();";
+	const lines = async ({ name, version }: Deployed) => (await stack.client.buildLog(name, version.number)).lines.map(({ text }) => text);
+	const source = (comment = "") => {
+		const packages = ["makes", "makes-first", "left-alone"].map((name) => [
+			`node_modules/${name}`,
+			{ ...registry.locked(name, "1.0.0"), ...(name === "makes" ? { dependencies: { "makes-first": "1.0.0" } } : {}) },
+		]);
+		return sourceWith(index + comment, { makes: "1.0.0", "left-alone": "1.0.0" }, Object.fromEntries(packages));
+	};
+	beforeAll(() => {
+		registry.publish({
+			name: "makes-first",
+			version: "1.0.0",
+			manifest: { scripts: { postinstall: "echo first > first.txt" }, bin: { "say-it": "say.js" } },
+			files: { "say.js": "#!/usr/bin/env node\nconsole.log('said', process.argv[2], process.env.npm_package_version)" },
+		});
+		registry.publish({
+			name: "makes",
+			version: "1.0.0",
+			manifest: {
+				dependencies: { "makes-first": "1.0.0" },
+				scripts: {
+					preinstall: "false || cp ../makes-first/first.txt made.txt",
+					install: "say-it $npm_lifecycle_event >> made.txt",
+					postinstall: "cat made.txt",
+				},
+			},
+			files: {
+				"index.js": "const { readFileSync } = require('node:fs'); module.exports = () => readFileSync(__dirname + '/made.txt', 'utf8');",
+			},
+		});
+		registry.publish({ name: "left-alone", version: "1.0.0", manifest: { scripts: { install: "exit 1" } }, files: { "index.js": "" } });
+	});
+
+	it("have them run where the manifest names them, in the order of their dependencies, once", async () => {
+		const scripts = ["makes", "makes-first"];
+		const made = await deployed(source(), { scripts });
+		expect(await made.result()).toBe("first\nsaid install 1.0.0\n");
+		const log = await lines(made);
+		expect(log.filter((line) => line.startsWith("ran the"))).toEqual([
+			"ran the postinstall script of makes-first",
+			...["preinstall", "install", "postinstall"].map((event) => `ran the ${event} script of makes`),
+		]);
+		expect(log).toContain("  said install 1.0.0");
+		expect(log.filter((line) => line.startsWith("not run"))).toEqual([expect.stringMatching(/install scripts of left-alone;.*`scripts`/)]);
+		const again = await deployed(source("// again"), { scripts: scripts.toReversed() });
+		expect(dependenciesOf(again.version)).toMatchObject({ cached: true });
+		expect(await again.result()).toBe("first\nsaid install 1.0.0\n");
+	});
+
+	it("don't share a layer, or a bundle, with the same packages without", async () => {
+		const without = await deployed(source());
+		expect((await without.invoke()).outcome).toBe("handler_error");
+		expect((await lines(without)).find((line) => line.startsWith("not run"))).toMatch(/left-alone, makes, makes-first/);
+	});
+
+	it("that fail end the build with what they said, and a hint", async () => {
+		for (const [name, script, said] of [
+			["compiles", "node-gyp rebuild", /install script of compiles ended with 127: a build has no compiler.*node-gyp: not found/],
+			[
+				"downloads",
+				"node -e \"fetch('http://example.com/')\"",
+				/install script of downloads ended with 1: scripts have no network.*EAI_AGAIN/,
+			],
+			["complains", "echo it is so; exit 3", /install script of complains ended with 3\. It said: it is so/],
+		] as const) {
+			registry.publish({ name, version: "1.0.0", manifest: { scripts: { install: script } }, files: { "index.js": "" } });
+			const entries = sourceWith(
+				"export default () => 1;",
+				{ [name]: "1.0.0" },
+				{ [`node_modules/${name}`]: registry.locked(name, "1.0.0") },
+			);
+			const error = await deployed(entries, { scripts: [name] }).catch((reason: unknown) => reason);
+			expect(error).toMatchObject({ problem: { status: 422, code: "install_failed", detail: expect.stringMatching(said) } });
+		}
+	});
+
+	it("are refused where one is named that isn't there, has none, or can't have one", async () => {
+		const refused = async (entries: readonly TarEntry[], scripts: string[]) =>
+			((await deployed(entries, { scripts }).catch((reason: unknown) => reason)) as ApiError).problem;
+		const shout = sourceWith("import shout from 'shout'; export default () => shout('x');", SHOUT, shoutLocked());
+		expect(await refused(shout, ["shout"])).toMatchObject({
+			code: "dependencies_rejected",
+			detail: expect.stringMatching(/"shout", which isn't installed, or has no install script; no installed package has one/),
+		});
+		expect((await refused(source(), ["absent"])).detail).toMatch(/"absent".*those that have one: left-alone, makes, makes-first/);
+		const none = [{ path: "index.ts", body: "export default () => 1;" }];
+		expect((await refused(none, ["makes"])).detail).toMatch(/none is installed for this source/);
+	});
+});
+
 describe("dependencies that can't be had", () => {
 	const index = "import shout from 'shout'; export default () => shout('hi');";
 

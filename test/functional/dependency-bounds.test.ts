@@ -86,3 +86,15 @@ it("an installation that takes too long is stopped; what it waited for is said, 
 	registry.instead = () => false;
 	expect(await (await deployed(entries)).result()).toBe("endless");
 });
+
+it("an install script that never ends is stopped, with what it said", async () => {
+	const scripts = { postinstall: "echo begun; while :; do :; done" };
+	registry.publish({ name: "spins", version: "1.0.0", manifest: { scripts }, files: { "index.js": "" } });
+	const entries = sourceWith("export default () => 1;", { spins: "1.0.0" }, { "node_modules/spins": registry.locked("spins", "1.0.0") });
+	const deploy = { kind: "tar.gz" as const, bytes: tarGz(...entries), manifest: { scripts: ["spins"] } };
+	const error = await stack.client.deployArchive(freshName(), deploy).catch((reason: unknown) => reason);
+	expect(error).toMatchObject({ problem: { status: 422, code: "install_failed" } });
+	expect((error as ApiError).problem.detail).toMatch(
+		new RegExp(`postinstall script of spins was stopped: scripts may take ${INSTALL_MS} ms.*begun`),
+	);
+});

@@ -16,9 +16,10 @@ afterAll(async () => {
 	await registry?.[Symbol.asyncDispose]();
 });
 
-async function deployed(entries: readonly TarEntry[]): Promise<Deployed> {
+async function deployed(entries: readonly TarEntry[], manifest = {}): Promise<Deployed> {
 	const name = freshName();
-	return new Deployed(stack, name, (await stack.client.deployArchive(name, { kind: "tar.gz", bytes: tarGz(...entries) })).version);
+	const { version } = await stack.client.deployArchive(name, { kind: "tar.gz", bytes: tarGz(...entries), manifest });
+	return new Deployed(stack, name, version);
 }
 
 const INDEX = "export default () => 'ok';";
@@ -82,5 +83,89 @@ describe("an installation", () => {
 		);
 		registry.instead = () => false;
 		expect(error).toMatchObject({ problem: { code: "registry_unavailable", detail: expect.stringContaining("isn't followed") } });
+	});
+});
+
+describe("an install script that was allowed", () => {
+	/** Deploys a package with this script, which its manifest names. */
+	function scripted(name: string, postinstall: string, files: Readonly<Record<string, string>> = {}): Promise<Deployed> {
+		registry.publish({
+			name,
+			version: "1.0.0",
+			manifest: { scripts: { postinstall } },
+			files: {
+				"index.js": "const { readFileSync } = require('node:fs'); module.exports = () => readFileSync(__dirname + '/made.txt', 'utf8');",
+				...files,
+			},
+		});
+		const source = sourceWith(
+			`import it from '${name}'; export default () => it();`,
+			{ [name]: "1.0.0" },
+			{ [`node_modules/${name}`]: registry.locked(name, "1.0.0") },
+		);
+		return deployed(source, { scripts: [name] });
+	}
+
+	async function refusalOf(deploy: Promise<Deployed>): Promise<string> {
+		const error = await deploy.catch((reason: unknown) => reason);
+		if (!(error instanceof ApiError)) throw new Error(`it wasn't refused: ${String(error)}`);
+		expect(error.problem).toMatchObject({ status: 422, code: "install_failed" });
+		return error.problem.detail ?? "";
+	}
+
+	it("that forks without end meets the cap of processes, and the next build works", async () => {
+		expect(await refusalOf(scripted("forks", "while :; do sleep 1000 & done"))).toMatch(/a build may have only so many processes/);
+		expect(await (await scripted("after-forks", "echo fine > made.txt")).result()).toBe("fine\n");
+	});
+
+	it("that leaves processes running has them ended before its files are read", async () => {
+		const late =
+			"require('node:fs').writeFileSync('made.txt', 'before'); setInterval(() => require('node:fs').appendFileSync('made.txt', 'x'))";
+		const start = "require('node:child_process').spawn(process.execPath, ['late.js'], { detached: true, stdio: 'inherit' }).unref()";
+		const script = "node start.js; until test -s made.txt; do sleep 0.01; done";
+		const made = await scripted("lingers", script, { "late.js": late, "start.js": start });
+		expect(await made.result()).toMatch(/^beforex*$/);
+	});
+
+	it("sees nothing of the host, of another project's, or of the source", async () => {
+		const script =
+			"(cat /etc/hostname /etc/shadow /root/.npmrc /var/run/docker.sock; ls /home /var /root /sys; env; ls /proc/net) > made.txt 2>&1";
+		const seen = await (await scripted("looks", `${script}; true`)).result<string>();
+		for (const file of ["/etc/hostname", "/etc/shadow", "/root/.npmrc", "/var/run/docker.sock", "/sys"])
+			expect(seen).toMatch(new RegExp(`${file}'?: (?:No such file|Permission denied)`));
+		expect(seen).not.toMatch(/BERTH|SECRET|TOKEN|REDIS/);
+	});
+
+	it("reaches neither the registry, nor the platform, nor anything else", async () => {
+		const asks = registry.asked.length;
+		const urls = [registry.url, stack.url, "http://169.254.169.254/"];
+		const send = `Promise.all(${JSON.stringify(urls)}.map((url) => fetch(url).then(() => 'reached', (e) => e.cause.code)))
+			.then((all) => require('node:fs').writeFileSync('made.txt', all.join()))`;
+		expect(await (await scripted("sends", "node send.js", { "send.js": send })).result()).toMatch(/^(?:E[A-Z]+,){2}E[A-Z]+$/);
+		expect(registry.asked.slice(asks)).toEqual(["GET /sends/-/sends-1.0.0.tgz"]);
+	});
+
+	it("writes nowhere but among the dependencies, where links lead nowhere", async () => {
+		expect(await refusalOf(scripted("writes", "echo x > /usr/bin/node"))).toMatch(/only the dependencies' own files and \/tmp/);
+		const planted = "ln -s /etc/passwd link.txt; ln -sf /etc/passwd ../.berth-externals.json; ls > made.txt";
+		const made = await scripted("plants", planted, { "index.js": "module.exports = () => require('node:fs').readdirSync(__dirname);" });
+		expect(await made.result<string[]>()).toEqual(["index.js", "made.txt", "package.json"]);
+		expect(await refusalOf(scripted("hides", "mkdir shut; touch shut/x; chmod 0 shut"))).toMatch(/left files that can't be read/);
+	});
+
+	it("that prints a gigabyte is heard at its end, and no more", async () => {
+		const made = await scripted(
+			"prints",
+			"dd if=/dev/zero bs=1M count=1024 2>/dev/null | tr '\\0' y; echo; echo done; echo kept > made.txt",
+		);
+		expect(await made.result()).toBe("kept\n");
+		const { lines } = await stack.client.buildLog(made.name, made.version.number);
+		expect(lines.map(({ text }) => text)).toContain("  done");
+		expect(lines.reduce((sum, { text }) => sum + text.length, 0)).toBeLessThan(10_000);
+	});
+
+	it("that kills what it runs in fails alone", async () => {
+		expect(await refusalOf(scripted("kills", "kill -9 -1; kill -9 $PPID"))).toMatch(/ended/);
+		expect(await (await scripted("after-kills", "echo fine > made.txt")).result()).toBe("fine\n");
 	});
 });

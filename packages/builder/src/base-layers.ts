@@ -78,9 +78,13 @@ function agentFiles(agentDir: string, language: Language, keys: KeyStore): Promi
 
 /** What speaks with a program of the function's own, and what such a program finds when it is a shell script. */
 async function bridge(agentDir: string, keys: KeyStore): Promise<Input[]> {
+	return [await plain(inRoot(SANDBOX_PATHS.bridge), join(agentDir, "bridge.cjs"), keys), ...(await shell(keys))];
+}
+
+/** A shell and small programs. */
+async function shell(keys: KeyStore): Promise<Input[]> {
 	const tools = await readShellTools();
 	return [
-		await plain(inRoot(SANDBOX_PATHS.bridge), join(agentDir, "bridge.cjs"), keys),
 		...(await Promise.all(tools.files.map(({ path, file }) => executable(inRoot(path), file, keys)))),
 		...tools.links.map(({ path, target }): Input => ({ entry: { path: inRoot(path), kind: "link", target }, identity: [path, target] })),
 	];
@@ -113,6 +117,17 @@ export async function builderLayer(agentDir: string, stores: LayerStores): Promi
 	);
 	return storeLayer(
 		"builder",
+		files.map(({ entry }) => entry),
+		files,
+		stores,
+	);
+}
+
+/** What packages' scripts find in a build. */
+export async function shellLayer(stores: LayerStores): Promise<StoredLayer> {
+	const files = await shell(stores.keys);
+	return storeLayer(
+		"shell",
 		files.map(({ entry }) => entry),
 		files,
 		stores,

@@ -1,6 +1,6 @@
 import { type Base, type Digest, type Language, type Layer, languageOf, RUNTIMES, type Runtime } from "@berth/contracts";
 import type { ArtifactStore } from "@berth/registry";
-import { agentLayer, builderLayer, runtimeLayer } from "./base-layers.js";
+import { agentLayer, builderLayer, runtimeLayer, shellLayer } from "./base-layers.js";
 import { storeImage } from "./oci-image.js";
 import { digestOfLayers, type StoredLayer } from "./stored-layer.js";
 
@@ -36,6 +36,7 @@ export async function prepareBases({ runtimesDir, agentDir, tini, artifacts }: B
 		custom: await agentLayer(agentDir, tini, "custom", artifacts),
 	};
 	const builder = await builderLayer(agentDir, artifacts);
+	const shell = await shellLayer(artifacts);
 	const runtimes = new Map<Runtime, StoredLayer>();
 	// One after another: each of Node is 125 MB to read and write.
 	for (const runtime of RUNTIMES) runtimes.set(runtime, await runtimeLayer(runtimesDir, runtime, artifacts));
@@ -43,7 +44,7 @@ export async function prepareBases({ runtimesDir, agentDir, tini, artifacts }: B
 	const layersOf = (runtime: Runtime): Layer[] => [layerOf(runtime), agents[languageOf(runtime)].layer];
 	const bases = Object.fromEntries([
 		...RUNTIMES.map((runtime) => [runtime, baseOf(layersOf(runtime))] as const),
-		["build", baseOf([...layersOf(BUILD_RUNTIME), builder.layer, layerOf(CHECKING_RUNTIME)])] as const,
+		["build", baseOf([...layersOf(BUILD_RUNTIME), builder.layer, layerOf(CHECKING_RUNTIME), shell.layer])] as const,
 	]) as Bases;
 	for (const [name, base] of Object.entries(bases)) {
 		const { manifest } = await storeImage(artifacts.images, base.layers, {});

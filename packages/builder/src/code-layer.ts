@@ -15,6 +15,7 @@ import type { ScratchFile } from "@berth/registry";
 import { type BuildListener, layerLine, sizeText } from "./build-listener.js";
 import type { BuildRun, BuildSandbox, BuildSandboxes } from "./build-sandbox.js";
 import type { Dependencies, DependencyLayers } from "./dependency-layer.js";
+import { installFailure } from "./dependency-step.js";
 import { type FetchImage, IMAGE_ENTRY, imageEntries, putImageBytes } from "./image-layer.js";
 import type { LockLayers, Resolution } from "./lock-layer.js";
 import type { PackageSources } from "./package-sources.js";
@@ -78,8 +79,8 @@ export interface CodeLayerBuild extends CodeLayerOptions {
 
 /** The key of a version's code layer: its source and every setting that the bundle depends on. Pure. */
 export function codeLayerKey({ source, manifest }: Pick<Version, "source" | "manifest">, builder: string, owner?: string): string {
-	const { runtime, entry = null, external = [] } = manifest;
-	const owned = owner === undefined ? [] : [owner];
+	const { runtime, entry = null, external = [], scripts = [] } = manifest;
+	const owned = [...(scripts.length === 0 ? [] : [{ scripts: scripts.toSorted() }]), ...(owner === undefined ? [] : [owner])];
 	return layerKey("code", [builder, runtime, entry, external, source.kind, source.filename ?? null, source.digest, ...owned]);
 }
 
@@ -115,7 +116,7 @@ export interface Bundle {
 
 /** Bundles a source in a sandbox, with its dependencies in it if it has some. @throws BerthError when the sandbox gives no answer that holds */
 export async function bundle(version: Version, source: Uint8Array, options: CodeLayerBuild): Promise<Bundle | BuildFailure> {
-	const { runtime } = version.manifest;
+	const { runtime, scripts = [] } = version.manifest;
 	const { dependencies, locks, sources, listener } = options;
 	let asked: Asked;
 	if (isImageSource(version.source)) return await unpackImage(version, source, options);
@@ -123,11 +124,12 @@ export async function bundle(version: Version, source: Uint8Array, options: Code
 	{
 		using sandbox = await options.sandboxes.acquire();
 		const first = await bundleIn(sandbox, version, source, false, options);
-		if (!("asks" in first)) return first;
+		if (!("asks" in first))
+			return scripts.length === 0 || "code" in first ? first : installFailure("dependencies_rejected", NOTHING_INSTALLED);
 		asked = first;
 		if (version.noCache !== true) {
 			const known = asked.locked ? { installable: asked.asks } : await locks.find(asked.asks, sources);
-			const found = known && (await dependencies.find({ installable: known.installable, runtime, sources }));
+			const found = known && (await dependencies.find({ installable: known.installable, runtime, sources, scripts, anew: false }));
 			if (found !== undefined) return withLock(await bundleWith({ ...found, cached: true }, sandbox, version, source, options), known);
 		}
 	}
@@ -135,7 +137,7 @@ export async function bundle(version: Version, source: Uint8Array, options: Code
 	const startedAt = performance.now();
 	const resolved = asked.locked ? { installable: asked.asks } : await locks.resolve(asked.asks, sources, listener);
 	if ("code" in resolved) return resolved;
-	const wanted = { installable: resolved.installable, runtime, sources };
+	const wanted = { installable: resolved.installable, runtime, sources, scripts, anew: version.noCache === true };
 	const found = version.noCache === true ? undefined : await dependencies.find(wanted);
 	const installed = found === undefined ? await dependencies.install(wanted, listener) : { ...found, cached: true };
 	if ("code" in installed) return installed;
@@ -144,6 +146,9 @@ export async function bundle(version: Version, source: Uint8Array, options: Code
 	const bundled = await bundleWith(installed, sandbox, version, source, options);
 	return withLock("code" in bundled ? bundled : { ...bundled, installMs }, resolved);
 }
+
+const NOTHING_INSTALLED =
+	"The manifest's `scripts` name packages, and none is installed for this source: it has no package.json with dependencies, or brings its own node_modules. Leave the field out.";
 
 /** With the lock file that a resolution made, if there was one. */
 function withLock(
@@ -206,7 +211,7 @@ function isRefusal(code: BerthError["code"]): code is "image_not_found" | "image
 }
 
 async function bundleWith(
-	{ layer, resolved, cached, reproduced }: Omit<UsedDependencies, "inImage">,
+	{ layer, resolved, withScripts = [], cached, reproduced }: Omit<UsedDependencies, "inImage">,
 	sandbox: BuildSandbox,
 	version: Version,
 	source: Uint8Array,
@@ -214,6 +219,11 @@ async function bundleWith(
 ): Promise<Bundle | BuildFailure> {
 	const outcome = { cached, ...(reproduced === undefined ? {} : { reproduced }) };
 	options.listener.line(layerLine({ name: "dependencies", sizeBytes: layer.sizeBytes, ...outcome }));
+	const unrun = withScripts.filter((name) => version.manifest.scripts?.includes(name) !== true);
+	if (unrun.length > 0) {
+		const text = `not run: the install scripts of ${unrun.join(", ")}; the manifest's \`scripts\` may name those that have to`;
+		options.listener.line({ kind: "step", text });
+	}
 	await sandbox.graft(layer);
 	const bundled = await bundleIn(sandbox, version, source, true, options);
 	if ("asks" in bundled) throw new BerthError("build_platform_error", "The build sandbox asks twice for the same dependencies.");

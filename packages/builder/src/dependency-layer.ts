@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { BerthError, type BuildFailure, type Layer, parseInstalledIndex, type Runtime } from "@berth/contracts";
 import type { ScratchFile } from "@berth/registry";
 import { type BuildListener, sizeText } from "./build-listener.js";
-import { installFailure, runStep, type StepOptions } from "./dependency-step.js";
+import { installFailure, runStep, type StepOptions, type StepResult } from "./dependency-step.js";
 import { askingOf, type PackageSources } from "./package-sources.js";
 import { findLayer, fitsFunctionLayer, type LayerStores, layerKey, makeFunctionLayer, reproductionOf } from "./stored-layer.js";
 import type { LayerEntry } from "./tar-writer.js";
@@ -20,12 +20,18 @@ export interface Wanted {
 	readonly installable: Uint8Array;
 	readonly runtime: Runtime;
 	readonly sources: PackageSources;
+	/** Packages whose install scripts are run. Empty: none is. */
+	readonly scripts: readonly string[];
+	/** Whether nothing that was made before is taken. */
+	readonly anew: boolean;
 }
 
 /** A layer of dependencies, and what was chosen for it where that was left open. */
 export interface Dependencies {
 	readonly layer: Layer;
 	readonly resolved?: readonly string[];
+	/** Packages that have install scripts. */
+	readonly withScripts?: readonly string[];
 }
 
 /** Dependencies, and whether they were there; or why there are none. */
@@ -49,24 +55,27 @@ export class DependencyLayers {
 		using _hold = await this.#options.stores.images.hold();
 		const known = await findLayer(this.#options.stores, this.#keyOf(wanted));
 		if (known === undefined) return undefined;
-		const { resolved } = (known.note ?? {}) as Pick<Dependencies, "resolved">;
-		return { layer: { digest: known.digest, sizeBytes: known.sizeBytes }, ...(resolved && { resolved }) };
+		const note = (known.note ?? {}) as Omit<Dependencies, "layer">;
+		return { layer: { digest: known.digest, sizeBytes: known.sizeBytes }, ...note };
 	}
 
 	/** Installs; who asks for the same meanwhile waits for it. @throws BerthError when we are to blame */
 	async install(wanted: Wanted, listener: BuildListener): Promise<Installed> {
 		const key = this.#keyOf(wanted);
 		if (this.#underWay.has(key)) listener.line({ kind: "step", text: "waiting for another build, which installs the same dependencies" });
-		const { value, joined } = await this.#underWay.join(key, () => this.#install(wanted, key, listener));
+		const { value, joined } = await this.#underWay.join(key, () =>
+			wanted.scripts.length === 0 ? this.#install(wanted, key, listener) : this.#runScripts(wanted, key, listener),
+		);
 		return joined && "layer" in value ? { ...value, cached: true } : value;
 	}
 
-	#keyOf({ installable, runtime, sources }: Wanted): string {
+	#keyOf({ installable, runtime, sources, scripts }: Wanted): string {
 		const lock = createHash("sha256").update(installable).digest("hex");
 		// What a list of requirements leaves open, its index decides.
 		const { language, registries, owner } = sources;
 		const more = [...(language === "python" ? [registries] : []), ...(owner === undefined ? [] : [owner])];
-		return layerKey("dependencies", [this.#options.builder, runtime, process.platform, process.arch, lock, ...more]);
+		const inputs = [this.#options.builder, runtime, process.platform, process.arch, lock, ...more];
+		return scripts.length === 0 ? layerKey("dependencies", inputs) : layerKey("scripts", [scripts.toSorted(), inputs]);
 	}
 
 	async #install({ installable, sources }: Wanted, key: string, listener: BuildListener): Promise<Installed> {
@@ -79,20 +88,61 @@ export class DependencyLayers {
 		const request = { step: "install", language, registries, ...files, limitMs: installMs } as const;
 		const run = await runStep(request, installable, sources, { ...this.#options, listener }, spool);
 		if ("code" in run) return run;
-		if (run.answer.ok !== "installed")
-			throw new BerthError("build_platform_error", "The installing sandbox gave an answer that isn't one.");
-		const entries = entriesOf(run.body, spool);
+		return await this.#store(run, key, spool, listener);
+	}
+
+	/** The packages as they are after the scripts of some have run, in a sandbox that has them, and no network at all. */
+	async #runScripts(wanted: Wanted, key: string, listener: BuildListener): Promise<Installed> {
+		const { stores, installMs } = this.#options;
+		const { scripts, sources } = wanted;
+		if (sources.language !== "node") return installFailure("dependencies_rejected", SCRIPTS_ARE_NPMS);
+		const plain = { ...wanted, scripts: [] };
+		const installed = (wanted.anew ? undefined : await this.find(plain)) ?? (await this.install(plain, listener));
+		if ("code" in installed) return installed;
+		const { withScripts = [] } = installed;
+		const absent = scripts.find((name) => !withScripts.includes(name));
+		if (absent !== undefined) {
+			const some =
+				withScripts.length === 0 ? "no installed package has one" : `those that have one: ${withScripts.slice(0, 20).join(", ")}`;
+			const what = `The manifest's \`scripts\` name ${JSON.stringify(absent)}, which isn't installed, or has no install script`;
+			return installFailure("dependencies_rejected", `${what}; ${some}.`);
+		}
+		listener.line({ kind: "step", text: `running the install scripts of ${scripts.join(", ")}` });
+		await using spool = await stores.images.scratchFile();
+		const request = { step: "scripts", names: scripts, limitMs: installMs } as const;
+		const run = await runStep(request, new Uint8Array(0), sources, { ...this.#options, listener }, spool, installed.layer);
+		if ("code" in run) return run;
+		return await this.#store(run, key, spool, listener, withScripts);
+	}
+
+	/** @param withScripts what is known to have scripts, where those have run since */
+	async #store(
+		{ answer, body }: StepResult,
+		key: string,
+		spool: ScratchFile,
+		listener: BuildListener,
+		withScripts?: readonly string[],
+	): Promise<Installed> {
+		const { stores } = this.#options;
+		if (answer.ok !== "installed") throw new BerthError("build_platform_error", "The installing sandbox gave an answer that isn't one.");
+		for (const text of answer.said ?? []) listener.line({ kind: "step", text });
+		const entries = entriesOf(body, spool);
 		const unfit = entries.find(({ path }) => !fitsFunctionLayer(path));
 		if (unfit !== undefined)
 			return installFailure("dependencies_rejected", `${JSON.stringify(unfit.path)} has a longer name than a layer has room for.`);
 		listener.line({ kind: "step", text: `unpacked ${entries.length} files, ${sizeText(spool.sizeBytes)}` });
 		using _hold = await stores.images.hold();
-		const { resolved } = run.answer;
+		const { resolved } = answer;
+		const scripted = withScripts ?? answer.withScripts;
+		const note = { ...(resolved && { resolved }), ...(scripted && { withScripts: scripted }) };
 		const before = await findLayer(stores, key);
-		const layer = await makeFunctionLayer(stores, key, entries, resolved && { resolved });
-		return { layer, ...(resolved && { resolved }), cached: false, ...reproductionOf(before, layer) };
+		const layer = await makeFunctionLayer(stores, key, entries, note);
+		return { layer, ...note, cached: false, ...reproductionOf(before, layer) };
 	}
 }
+
+/** Why `scripts` of a manifest are refused. */
+const SCRIPTS_ARE_NPMS = "The manifest's `scripts` name npm's packages, and this runtime has none; leave the field out.";
 
 /** The files whose bytes were put. @throws BerthError when the index isn't one of them */
 function entriesOf(body: Uint8Array, spool: ScratchFile): readonly LayerEntry[] {

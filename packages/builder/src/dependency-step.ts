@@ -4,6 +4,7 @@ import {
 	type BuildFailure,
 	type BuildRequest,
 	DEPENDENCY_LIMITS,
+	type Layer,
 	MINUTE_MS,
 	parseBuildAnswer,
 } from "@berth/contracts";
@@ -34,7 +35,7 @@ type Step = Exclude<BuildRequest, { step: "source" }>;
 
 /**
  * Runs a step of an installation in a sandbox of its own, and is its way to the registries meanwhile.
- * @param spool takes what is put. @throws BerthError when we are to blame
+ * @param spool takes what is put. @param graft what is there before it begins. @throws BerthError when we are to blame
  */
 export async function runStep(
 	request: Step,
@@ -42,8 +43,10 @@ export async function runStep(
 	sources: PackageSources,
 	{ sandboxes, installMs, silenceMs, listener }: StepOptions & { readonly listener: BuildListener },
 	spool?: ScratchFile,
+	graft?: Layer,
 ): Promise<StepResult | BuildFailure> {
 	const startedAt = performance.now();
+	const isScripts = request.step === "scripts";
 	using fetches = new RegistryFetches(sources, silenceMs);
 	const tell = () =>
 		listener.progress({
@@ -54,9 +57,12 @@ export async function runStep(
 		});
 	const run = await (async () => {
 		using sandbox = await sandboxes.acquire();
+		if (graft !== undefined) await sandbox.graft(graft);
 		return await sandbox.run(request, payload, installMs + HANDOVER_MS, async (head, body) => {
 			const question = questionOf(head);
 			tell();
+			// What runs is packages' own code, which has no network: neither has it the registries.
+			if (isScripts && question.kind !== "put") throw new Error("it asks for more than a script may");
 			if (question.kind === "fetch") return await fetches.fetch(question.host, question.path);
 			if (question.kind === "read") return await fetches.read(question.handle);
 			if (spool === undefined || spool.sizeBytes + body.byteLength > DEPENDENCY_LIMITS.treeBytes + 1024)
@@ -66,23 +72,21 @@ export async function runStep(
 		});
 	})();
 	const took = `${((performance.now() - startedAt) / 1000).toFixed(1)} s`;
-	listener.line({ kind: "step", text: `asked the registry ${fetches.count} times, got ${sizeText(fetches.bytes)} in ${took}` });
-	if (run.outcome !== "answered") return stopped(run, installMs);
+	if (!isScripts)
+		listener.line({ kind: "step", text: `asked the registry ${fetches.count} times, got ${sizeText(fetches.bytes)} in ${took}` });
+	if (run.outcome !== "answered")
+		return stopped(run, installMs, isScripts ? "Running the packages' scripts" : "Installing the dependencies");
 	const answer = parseBuildAnswer(run.answer);
 	if (answer === undefined) throw new BerthError("build_platform_error", `The sandbox of ${request.step} gave an answer that isn't one.`);
 	if (answer.ok === false) return { code: answer.code, phase: answer.phase, message: answer.message, diagnostics: answer.diagnostics };
 	return { answer, body: run.body };
 }
 
-function stopped({ outcome, message }: Exclude<BuildRun, { outcome: "answered" }>, installMs: number): BuildFailure {
-	if (outcome === "timed_out")
-		return installFailure("build_timed_out", `Installing the dependencies took longer than ${installMs} ms and was stopped.`);
+function stopped({ outcome, message }: Exclude<BuildRun, { outcome: "answered" }>, installMs: number, what: string): BuildFailure {
+	if (outcome === "timed_out") return installFailure("build_timed_out", `${what} took longer than ${installMs} ms and was stopped.`);
 	if (outcome === "out_of_memory")
-		return installFailure(
-			"install_failed",
-			"Installing the dependencies used more memory than a build may; leave out what the function doesn't need.",
-		);
-	return installFailure("install_failed", `Installing the dependencies ended before it was done: ${message}`);
+		return installFailure("install_failed", `${what} used more memory than a build may; leave out what the function doesn't need.`);
+	return installFailure("install_failed", `${what} ended before it was done: ${message}`);
 }
 
 export function installFailure(code: BuildFailure["code"], message: string): BuildFailure {

@@ -48,7 +48,12 @@ const buildAnswerSchema = z.discriminatedUnion("ok", [
 		packages: z.int().min(0).max(DEPENDENCY_LIMITS.files),
 	}),
 	z.object({ ok: z.literal("image") }),
-	z.object({ ok: z.literal("installed"), resolved: z.array(resolvedPackage).max(MOST_RESOLVED).optional() }),
+	z.object({
+		ok: z.literal("installed"),
+		resolved: z.array(resolvedPackage).max(MOST_RESOLVED).optional(),
+		withScripts: z.array(z.string().max(300)).max(MOST_RESOLVED).optional(),
+		said: z.array(text).max(100).optional(),
+	}),
 	z.object({
 		ok: z.literal(false),
 		code: z.enum(["build_failed", "archive_rejected", "no_handler", "dependencies_rejected", "install_failed", "registry_unavailable"]),

@@ -5,7 +5,7 @@ import type { Diagnostic, SourceKind } from "./version.js";
  * What the build handler takes and gives. It runs as a function does, in a sandbox of the build
  * class: the request comes in the header below, what it is about is the invocation's payload.
  */
-export type BuildRequest = SourceRequest | ResolveRequest | InstallRequest;
+export type BuildRequest = SourceRequest | ResolveRequest | InstallRequest | ScriptsRequest;
 
 /** A package registry, or an index of Python packages, as sandboxes know it: without a login. */
 export interface PackageRegistry {
@@ -53,6 +53,15 @@ export interface InstallRequest {
 	readonly limitMs: number;
 }
 
+/** The payload is empty: the installed packages are grafted in. */
+export interface ScriptsRequest {
+	readonly step: "scripts";
+	/** Packages whose install scripts are run. */
+	readonly names: readonly string[];
+	/** Milliseconds that all of them together may take. */
+	readonly limitMs: number;
+}
+
 /** The header of the `http` trigger that carries a BuildRequest as JSON. */
 export const BUILD_REQUEST_HEADER = "berth-build";
 
@@ -95,6 +104,10 @@ export type BuildAnswer =
 			readonly ok: "installed";
 			/** What was chosen, when the source left some of it open: a line for each package, as its own tool takes them. */
 			readonly resolved?: readonly string[];
+			/** Names of npm's packages that have install scripts. */
+			readonly withScripts?: readonly string[];
+			/** What scripts said that were run, for the log. */
+			readonly said?: readonly string[];
 	  }
 	| BuildRefusal;
 

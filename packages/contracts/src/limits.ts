@@ -40,8 +40,8 @@ export const FIXED_LIMITS = {
 	/** Inline source, and an uploaded archive. */
 	sourceBytes: 4 * MIB,
 	archiveBytes: 32 * MIB,
-	/** Packages that a manifest may name as external. */
-	externals: 100,
+	/** Packages that a manifest may name in `external`, and in `scripts`. */
+	packageNames: 100,
 } as const;
 
 /** What may be installed for one version. */

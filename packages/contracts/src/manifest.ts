@@ -38,6 +38,9 @@ const PATH = "a relative path of 1 to 255 characters without `.`, `..` or a back
 /** A path inside the source: relative, no `..`, no backslash, no control character. */
 export const sourcePath = z.string(PATH).regex(/^(?!\/)(?!.*(?:^|\/)\.\.?(?:\/|$))[^\\\p{Cc}\p{Cs}]{1,255}$/u, PATH);
 const PACKAGE = "a package's name, as in sharp or @scope/name";
+const packageNames = z
+	.array(z.string(PACKAGE).regex(/^(?:@[a-z0-9][\w.-]*\/)?[a-z0-9][\w.-]*$/i, PACKAGE), "a list of packages' names")
+	.max(FIXED_LIMITS.packageNames, `at most ${FIXED_LIMITS.packageNames} packages`);
 const FILENAME = "bootstrap, or a file name, without a directory, that ends in .ts, .mts, .cts, .tsx, .js, .mjs, .cjs, .jsx or .py";
 
 /**
@@ -49,10 +52,9 @@ export const manifestSchema = z.strictObject({
 	/** The file with the handler, of `custom` the program; looked for under the usual names if absent. */
 	entry: sourcePath.optional(),
 	/** Packages of the source's dependencies that stay out of the bundle, beside those that can't be in one. */
-	external: z
-		.array(z.string(PACKAGE).regex(/^(?:@[a-z0-9][\w.-]*\/)?[a-z0-9][\w.-]*$/i, PACKAGE), "a list of packages' names")
-		.max(FIXED_LIMITS.externals, `at most ${FIXED_LIMITS.externals} packages`)
-		.optional(),
+	external: packageNames.optional(),
+	/** Packages whose install scripts are run, in a sandbox without any network. */
+	scripts: packageNames.optional(),
 	memoryMiB: within(LIMITS.memoryMiB, "MiB"),
 	cpuMilli: within(LIMITS.cpuMilli, "thousandths of a core"),
 	timeoutMs: within(LIMITS.timeoutMs, "milliseconds"),
@@ -96,7 +98,7 @@ export const inlineDeploySchema = manifestSchema.omit({ entry: true }).extend({
 		.optional(),
 });
 /** The manifest of an image. */
-export const imageManifestSchema = manifestSchema.omit({ entry: true, external: true }).extend({
+export const imageManifestSchema = manifestSchema.omit({ entry: true, external: true, scripts: true }).extend({
 	runtime: z.literal("custom", "custom: an image brings its own language"),
 });
 

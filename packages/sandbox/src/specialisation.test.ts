@@ -13,6 +13,7 @@ const OTHERS: Readonly<Record<keyof typeof SPECIALISATION, ManifestInput>> = {
 	runtime: { runtime: "node22" },
 	entry: { entry: "src/other.ts" },
 	external: { external: ["sharp"] },
+	scripts: { scripts: ["sharp"] },
 	memoryMiB: { memoryMiB: 200 },
 	cpuMilli: { cpuMilli: 500 },
 	timeoutMs: { timeoutMs: 1000 },

@@ -12,6 +12,7 @@ export const SPECIALISATION: Readonly<Record<keyof Manifest, { readonly binding:
 	runtime: { binding: "boot", how: "the base's layers; one pool for each" },
 	entry: { binding: "policy", how: "decided by the build" },
 	external: { binding: "policy", how: "decided by the build" },
+	scripts: { binding: "policy", how: "decided by the build" },
 	memoryMiB: { binding: "specialised", how: "cgroup limit; V8's heap comes with the memory class, one pool for each" },
 	cpuMilli: { binding: "specialised", how: "cgroup quota" },
 	timeoutMs: { binding: "policy", how: "the worker's clock" },

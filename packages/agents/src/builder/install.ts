@@ -7,6 +7,7 @@ import { DependencyError } from "./dependency-error.js";
 import type { Installable } from "./installable.js";
 import { listTree, putTree } from "./installed-tree.js";
 import { runInstaller } from "./installer-run.js";
+import { namesWithScripts, packagesIn } from "./package-scripts.js";
 import { failure, refused } from "./refusals.js";
 import { SOMEWHERE } from "./registry-places.js";
 import { Workspace } from "./workspace.js";
@@ -30,11 +31,13 @@ export async function install(request: InstallRequest, payload: Uint8Array, prog
 	return failed === undefined ? await put(directory, ask) : refused(failed);
 }
 
-async function put(directory: string, ask: Ask): Promise<Built> {
+/** Puts the tree's bytes. @param said for the build's log */
+export async function put(directory: string, ask: Ask, said?: readonly string[]): Promise<Built> {
 	try {
+		const withScripts = namesWithScripts(packagesIn(directory));
 		const files = listTree(directory);
 		await putTree(directory, files, ask);
-		return { answer: { ok: "installed" }, files: [], body: Buffer.from(JSON.stringify(files)) };
+		return { answer: { ok: "installed", withScripts, ...(said && { said }) }, files: [], body: Buffer.from(JSON.stringify(files)) };
 	} catch (error) {
 		if (error instanceof DependencyError) return refused(failure("dependencies_rejected", "install", error.message));
 		throw error;

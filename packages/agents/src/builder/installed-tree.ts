@@ -1,4 +1,4 @@
-import { closeSync, type Dirent, lstatSync, openSync, readdirSync, readFileSync, readSync, writeFileSync } from "node:fs";
+import { closeSync, type Dirent, lstatSync, openSync, readdirSync, readFileSync, readSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DEPENDENCY_LIMITS, EXTERNALS_FILE, QUESTIONS } from "@berth/contracts/agent";
 import type { Ask } from "../node/questions.js";
@@ -29,6 +29,8 @@ export function listTree(directory: string): readonly InstalledFile[] {
 		if (name !== undefined && !externals.has(name) && isUnbundlable(directory, path)) externals.add(name);
 	}
 	const list = JSON.stringify([...externals].sort());
+	// A package's script may have put something there.
+	rmSync(join(directory, EXTERNALS_FILE), { recursive: true, force: true });
 	writeFileSync(join(directory, EXTERNALS_FILE), list);
 	return [...files, [EXTERNALS_FILE, Buffer.byteLength(list), false]];
 }

@@ -8,6 +8,7 @@ import { buildImage } from "./image/build-image.js";
 import { install } from "./install.js";
 import { installPython } from "./install-python.js";
 import { resolve } from "./resolve.js";
+import { runScripts } from "./run-scripts.js";
 
 const codeCache = new CodeCache(join(import.meta.dirname, "code-cache-compiler.cjs"));
 const PIP = join(import.meta.dirname, "pip.zip");
@@ -48,5 +49,6 @@ function run(request: BuildRequest, payload: Uint8Array): Promise<Built> {
 	if (request.step === "source" && request.kind === "image") return buildImage(payload, ask);
 	if (request.step === "source") return buildSource(request, payload, codeCache);
 	if (request.step === "resolve") return resolve(request, payload, INSTALLER, ask);
+	if (request.step === "scripts") return runScripts(request, ask);
 	return request.language === "python" ? installPython(request, payload, PIP, ask) : install(request, payload, INSTALLER, ask);
 }
