@@ -29,8 +29,9 @@ beforeAll(async () => {
 afterAll(async () => {
 	if (stack === undefined) return;
 	await stack.down();
-	for (const name of Object.keys(DISKS)) await run("umount", [join(stack.dataDir, name)]);
-	await stack.stop();
+	const mounted = Object.keys(DISKS).map((name) => join(stack.dataDir, name));
+	for (const path of mounted) await run("umount", [path]);
+	await stack.stop(mounted);
 });
 afterEach(async () => {
 	for (const name of Object.keys(DISKS)) await space(name);
@@ -79,7 +80,7 @@ it("a full disk of the artifact store refuses what needs it with storage_full, k
 	expect(await problemOf(stack.client.invoke(echo.name, large))).toMatchObject({ code: "storage_full", status: 507 });
 	expect((await stack.client.invoke(echo.name, { json: 300 * KIB })).problem).toMatchObject({ code: "storage_full", status: 507 });
 	expect(await echo.result("small")).toBe("small");
-	expect(await incoming()).toEqual([]);
+	await eventually(async () => expect(await incoming()).toEqual([]));
 	await space("artifacts");
 	expect(await echo.result(large.json)).toBe(large.json);
 	expect((await deploy(stack, { source: sourceOf(8 * KIB) })).version.state).toBe("ready");
@@ -90,7 +91,7 @@ it("a build that fills the disk fails with storage_full, and is built when there
 	const name = freshName();
 	await fill("artifacts", 100 * KIB);
 	expect(await problemOf(stack.client.deploy(name, { source }))).toMatchObject({ code: "storage_full", status: 507, version: 1 });
-	expect(await incoming()).toEqual([]);
+	await eventually(async () => expect(await incoming()).toEqual([]));
 	await space("artifacts");
 	expect((await stack.client.deploy(name, { source })).version).toMatchObject({ number: 2, state: "ready" });
 });
@@ -101,7 +102,7 @@ it("a full disk of the launcher fails starts that need it, and nothing else; the
 	await fill("launcher", 64 * KIB);
 	expect((await other.invoke()).problem).toMatchObject({ code: "storage_full", fault: "platform", retryable: true });
 	expect(await echo.result("warm")).toBe("warm");
-	expect(await incoming()).toEqual([]);
+	await eventually(async () => expect(await incoming()).toEqual([]));
 	await space("launcher");
 	expect(await other.result()).toHaveLength(256 * KIB);
 });
