@@ -6,10 +6,12 @@ import { parseArgs } from "node:util";
 import { createClient } from "@berth/client";
 import { PRESETS, runBench } from "@berth/loadtest";
 import { neverReused, simultaneousStarts, sustainedMisses } from "./bench/cold-starts.mjs";
+import { dependencyCosts, publishPackages } from "./bench/dependencies.mjs";
+import { PackageRegistry } from "./bench/harness.mjs";
 import { frozenMemory, prewarmedMemory } from "./bench/memory.mjs";
 import { redeploys } from "./bench/redeploys.mjs";
-import { rowsOf } from "./bench/rows.mjs";
-import { FETCH, fetchHandlerOf } from "./bench/sources.mjs";
+import { dependencyRowsOf, rowsOf, tableOf } from "./bench/rows.mjs";
+import { FETCH, fetchHandlerOf, PYTHON } from "./bench/sources.mjs";
 import { benchPart } from "./bench/specification.mjs";
 import { BENCH_OPTIONS } from "./setup/command-lines.mjs";
 import { ROOT } from "./setup/places.mjs";
@@ -17,15 +19,24 @@ import { Stack } from "./stack/stack.mjs";
 import { stopSignal } from "./stack/stop-signal.mjs";
 
 const KIB = 1024;
+const DEPENDENCY_ROUNDS = 15;
 const RESULTS = "bench-results.json";
 
 async function main() {
 	const { values } = parseArgs({ options: BENCH_OPTIONS });
 	const out = values.out ?? join(ROOT, RESULTS);
 	const signal = stopSignal();
-	const stack = await Stack.start({ port: 0, env: { BERTH_LOG_LEVEL: "warn" }, signal });
+	await using registry = await PackageRegistry.open();
+	publishPackages(registry);
+	const stack = await Stack.start({ port: 0, env: { BERTH_LOG_LEVEL: "warn", BERTH_NPM_REGISTRY: registry.url }, signal });
 	try {
-		const measured = await measure(stack, values.quick, signal);
+		if (values.dependencies) {
+			await using client = createClient({ url: stack.url, key: stack.key });
+			const dependencies = await dependencyCosts(client, stack, registry, values.quick ? 3 : DEPENDENCY_ROUNDS);
+			process.stdout.write(`${tableOf(dependencyRowsOf({ dependencies }))}\n`);
+			return;
+		}
+		const measured = await measure(stack, registry, values.quick, signal);
 		const results = { at: new Date().toISOString(), machine: measured.small.machine, rows: rowsOf(measured), measured };
 		process.stdout.write(`\n${benchPart(results)}\n`);
 		await writeFile(out, `${JSON.stringify(results, null, "\t")}\n`);
@@ -35,7 +46,7 @@ async function main() {
 	}
 }
 
-async function measure(stack, quick, signal) {
+async function measure(stack, registry, quick, signal) {
 	await using client = createClient({ url: stack.url, key: stack.key });
 	const rounds = quick ? 5 : PRESETS.full.starts;
 	const bench = (label, deploy, options = {}) =>
@@ -72,8 +83,15 @@ async function measure(stack, quick, signal) {
 		never: await step("reuse: never", () => neverReused(client, quick ? 2 : 5)),
 		burst: await step("simultaneous cold starts", () => simultaneousStarts(client, quick ? 2 : 5)),
 		idle: await step("memory, prewarmed", () => prewarmedMemory(client)),
-		frozen: await step("memory, frozen", () => frozenMemory(client)),
+		frozen: await step("memory, frozen", () =>
+			frozenMemory(client, (index) => ({ source: `${FETCH}globalThis.berthBench = ${index};\n` })),
+		),
+		python: await bench("Python", PYTHON),
+		pythonFrozen: await step("memory of Python, frozen", () =>
+			frozenMemory(client, (index) => ({ ...PYTHON, source: `${PYTHON.source}# ${index}\n` })),
+		),
 		redeploy: await step("redeploys", () => redeploys(client, rounds)),
+		dependencies: await step("dependencies", () => dependencyCosts(client, stack, registry, quick ? 3 : DEPENDENCY_ROUNDS)),
 	};
 }
 

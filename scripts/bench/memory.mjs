@@ -1,7 +1,6 @@
 import { readdir, readFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { eachOf, invokeWell, median, withFunctions } from "./functions.mjs";
-import { FETCH } from "./sources.mjs";
 
 const SIDE_BY_SIDE = 20;
 const INVOCATIONS = 1000;
@@ -20,19 +19,14 @@ export async function prewarmedMemory(client) {
 	}
 }
 
-/** Median PSS of 20 frozen sandboxes of fetch handlers that have answered 1,000 times each, MiB. */
-export function frozenMemory(client) {
-	return withFunctions(
-		client,
-		SIDE_BY_SIDE,
-		(index) => ({ source: `${FETCH}globalThis.berthBench = ${index};\n` }),
-		async (names) => {
-			await eachOf(names, AT_A_TIME, async (name) => {
-				for (let i = 0; i < INVOCATIONS; i++) await invokeWell(client, name);
-			});
-			return await medianPss(await frozenOf(client, new Set(names)));
-		},
-	);
+/** Median PSS of 20 frozen sandboxes that have answered 1,000 times each, MiB. @param deployOf the n-th function's source */
+export function frozenMemory(client, deployOf) {
+	return withFunctions(client, SIDE_BY_SIDE, deployOf, async (names) => {
+		await eachOf(names, AT_A_TIME, async (name) => {
+			for (let i = 0; i < INVOCATIONS; i++) await invokeWell(client, name);
+		});
+		return await medianPss(await frozenOf(client, new Set(names)));
+	});
 }
 
 /** The sandboxes of these functions, once all are frozen: the API has no event for it. */

@@ -1,6 +1,12 @@
 /** A handler of a payload: it needs no web classes. */
 export const PLAIN = "export default (payload: { name?: string }) => ({ hello: payload?.name ?? 'world' });\n";
 
+/** An event handler in Python of less than 1 KB. */
+export const PYTHON = {
+	runtime: "python3",
+	source: "def handler(event, context):\n    return {'hello': (event or {}).get('name', 'world')}\n",
+};
+
 /** A fetch handler of less than 1 KB. */
 export const FETCH = `export default {
 	async fetch(request: Request): Promise<Response> {

@@ -10,7 +10,8 @@ export const QUICKSTART_OPTIONS = {
 	port: { type: "string" },
 	data: { type: "string" },
 };
-export const BENCH_OPTIONS = { ...HELP, quick: { type: "boolean", default: false }, out: { type: "string" } };
+const BENCH_SWITCH = { type: "boolean", default: false };
+export const BENCH_OPTIONS = { ...HELP, quick: BENCH_SWITCH, dependencies: BENCH_SWITCH, out: { type: "string" } };
 
 /** What each verb takes (without `options`: anything, for vitest), and what it says about itself. */
 const COMMAND_LINES = {
@@ -53,8 +54,9 @@ Sets everything up, then runs what the ordinary suite has no time for. As root.`
 Sets everything up, then measures every figure that SPECIFICATION.md promises,
 on a stack of its own. As root.
 
-  --quick       fewer rounds, for a first look
-  --out <file>  for everything that was measured (default bench-results.json)`,
+  --quick         fewer rounds, for a first look
+  --dependencies  only what dependencies cost: its rows, and no file
+  --out <file>    for everything that was measured (default bench-results.json)`,
 	},
 };
 

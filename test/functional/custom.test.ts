@@ -187,7 +187,7 @@ describe("a program that fails", () => {
 		const cases = [
 			["#!/bin/sh\necho no luck >&2\nexit 3\n", /bootstrap exited with code 3 before it listened on BERTH_SOCKET/],
 			["#!/bin/sh\nkill -SEGV $$\n", /was ended by SIGSEGV before/],
-			["#!/usr/bin/bash\n", /bootstrap can't be started: its interpreter .* isn't there/],
+			["#!/usr/bin/bash\n", /bootstrap can't be started: it isn't there, or its interpreter .* isn't/],
 			["#!/function/code/bootstrap\n", /bootstrap can't be started|ELOOP/],
 		] as const;
 		for (const [source, message] of cases) {

@@ -208,6 +208,62 @@ describe("a source with package.json and no lock file", () => {
 	});
 });
 
+describe("a source with pnpm-lock.yaml", () => {
+	const index = "import { louder } from '@test/louder'; import shout from 'shout'; export default () => louder('hi') + shout('x');";
+	const DEPENDENCIES = { "@test/louder": "^2.0.0", shout: "^2.0.0" };
+
+	/** As pnpm 10 writes it: one version of shout is the source's, another one louder's. */
+	function pnpmLock(integrity = (name: string, version: string) => registry.locked(name, version)["integrity"]): string {
+		const packages = [
+			["@test/louder", "2.1.0"],
+			["shout", "1.0.0"],
+			["shout", "2.0.0"],
+		] as const;
+		return `lockfileVersion: '9.0'
+
+settings:
+  autoInstallPeers: true
+
+importers:
+
+  .:
+    dependencies:
+      '@test/louder':
+        specifier: ^2.0.0
+        version: 2.1.0
+      shout:
+        specifier: ^2.0.0
+        version: 2.0.0
+
+packages:
+${packages.map(([name, version]) => `\n  '${name}@${version}':\n    resolution: {integrity: ${integrity(name, version)}}\n`).join("")}
+snapshots:
+
+  '@test/louder@2.1.0':
+    dependencies:
+      shout: 1.0.0
+
+  shout@1.0.0: {}
+
+  shout@2.0.0: {}
+`;
+	}
+	const withPnpm = (lock: string) => [
+		...unlocked(index, DEPENDENCIES),
+		{ path: "pnpm-lock.yaml", body: lock },
+		{ path: ".pnpmfile.cjs", body: "require('node:fs').writeFileSync('/tmp/ran', ''); throw new Error('it was run');" },
+	];
+
+	it("has what it says installed, with its integrity, and no pnpmfile run", async () => {
+		registry.publish({ name: "shout", version: "2.0.0", files: { "index.js": "module.exports = (text) => '2' + text;" } });
+		const made = await deployed(withPnpm(pnpmLock()));
+		expect(await made.result()).toBe("HI!!!2x");
+		expect(made.version.build?.lockfile).toBeUndefined();
+		const wrong = await refusal(withPnpm(pnpmLock(() => `sha512-${"A".repeat(86)}==`)));
+		expect(wrong).toMatchObject({ status: 422, code: "install_failed", detail: expect.stringMatching(/bytes aren't those.*integrity/i) });
+	});
+});
+
 describe("dependencies that can't be had", () => {
 	const index = "import shout from 'shout'; export default () => shout('hi');";
 

@@ -1,5 +1,7 @@
+import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { tarGz } from "../harness/archives.js";
 import { cpuTicksOf, memoryLimitOf } from "../harness/cgroups.js";
@@ -123,6 +125,35 @@ describe("in a Docker Engine", () => {
 			"dev.berth.function": deployed.name,
 			"dev.berth.version": "1",
 		});
+	});
+
+	it("the doctor says which engine is chosen, what it costs, and that it can be had", async () => {
+		const found = async (stack: Stack) => {
+			const { checks } = JSON.parse((await stack.berth("doctor", "--json")).stdout) as {
+				checks: { name: string; status: string; found: string }[];
+			};
+			return checks.find(({ name }) => name === "engine");
+		};
+		const [chosen, other] = [await found(docker), await found(oci)];
+		expect(chosen).toMatchObject({ status: "ok", found: expect.stringMatching(/^docker: Docker Engine \d+.*as good as root/) });
+		expect(other).toMatchObject({ status: "ok", found: expect.stringMatching(/^oci: /) });
+	});
+
+	it("an image that was pushed to a registry, or exported by hand, runs with `docker run` and answers over HTTP", async () => {
+		const source = `export default { fetch: async (r: Request, env: any) => Response.json({ path: new URL(r.url).pathname, said: await r.text(), env: env.A }) };`;
+		const { name } = await deploy(docker, { source, env: { A: "1" } });
+		const layout = `oci:${join(docker.dataDir, "artifacts/oci")}:default/${name}:1`;
+		const archive = join(daemon.directory, "image.tar");
+		await promisify(execFile)("skopeo", ["copy", layout, `docker-archive:${archive}:by-hand:1`]);
+		await daemon.docker("load", "--input", archive);
+		await daemon.docker("run", "--detach", "--name", "by-hand", "--network", "none", "--read-only", "--cap-drop", "ALL", "by-hand:1");
+		try {
+			const ask = `fetch("http://127.0.0.1:8080/a", { method: "POST", body: "hi" }).then((r) => r.text()).then(console.log)`;
+			const answer = await eventually(() => daemon.docker("exec", "by-hand", "/usr/bin/node", "-e", ask));
+			expect(JSON.parse(answer.stdout)).toEqual({ path: "/a", said: "hi", env: "1" });
+		} finally {
+			await daemon.docker("rm", "--force", "by-hand");
+		}
 	});
 
 	it("dependencies are installed in a container, and bundled in another that is booted with them", async () => {

@@ -70,3 +70,88 @@ it("network: host is this machine's own", async () => {
 	const asks = await deploy(stack, { network: "host", source: ASKS });
 	expect(await asks.result({ url: `${stack.url}/livez` })).toContain("ok");
 });
+
+describe("network: {join}", () => {
+	/** Asks each URL, and tells status and text of each. */
+	const CALLS = `export default { async fetch(request) {
+		const { urls = [], headers = {} } = request.method === "POST" ? await request.json() : {};
+		const answers = [];
+		for (const url of urls) {
+			try {
+				const answer = await fetch(url, { headers, signal: AbortSignal.timeout(5000) });
+				answers.push([answer.status, await answer.text(), answer.headers.get("berth-invocation-id")]);
+			} catch (error) { answers.push([0, error.cause?.code ?? error.name]); }
+		}
+		return Response.json({ url: request.url, caller: request.headers.get("berth-caller"), answers });
+	} }`;
+	const ask = async (name: string, body: object) => {
+		const answer = await stack.client.request("default", name, {
+			method: "POST",
+			body: JSON.stringify(body),
+			headers: { "content-type": "application/json" },
+		});
+		expect(answer.status, answer.body.toString()).toBe(200);
+		return JSON.parse(answer.body.toString()) as { readonly caller: string | null; readonly answers: readonly [number, string, string?][] };
+	};
+
+	beforeAll(async () => {
+		for (const name of ["shop", "bank"]) await stack.client.makeNetwork(name);
+		for (const [name, network] of [
+			["orders", { join: "shop" }],
+			["stock", { join: "shop" }],
+			["vault", { join: "bank" }],
+			["lonely", "none"],
+			["outside", "internet"],
+		] as const)
+			await deploy(stack, { name, network, source: CALLS });
+	});
+
+	it("a function reaches another one by its name: an invocation of the project's, on record, that says who asks", async () => {
+		const { answers } = await ask("orders", {
+			urls: ["http://stock/items?id=7"],
+			headers: { "berth-caller": "vault", "berth-joined": "{}" },
+		});
+		const [status, text, id] = answers[0] as [number, string, string];
+		const seen = JSON.parse(text) as { readonly url: string; readonly caller: string };
+		expect([status, seen.caller, new URL(seen.url).pathname + new URL(seen.url).search]).toEqual([200, "orders", "/items?id=7"]);
+		expect(await stack.client.invocation(id)).toMatchObject({ function: "stock", outcome: "succeeded" });
+	});
+
+	it("reaches no function of another network or of none, and nothing else; nobody who isn't on it reaches in", async () => {
+		const { answers } = await ask("orders", {
+			urls: ["http://vault/", "http://lonely/", "http://nobody/", "http://service.example/", `http://${world.publicAddress}/`, stack.url],
+		});
+		expect(answers.slice(0, 3).map(([status]) => status)).toEqual([404, 404, 404]);
+		for (const [status, code] of answers.slice(3)) expect([status, code]).toEqual([0, expect.stringMatching(/^E/)]);
+		expect((await ask("vault", { urls: ["http://stock/"] })).answers[0]?.[0]).toBe(404);
+		for (const name of ["lonely", "outside"]) {
+			for (const url of ["http://stock/", "http://198.18.0.1/"]) {
+				const [status, text] = (await ask(name, { urls: [url] })).answers[0] as [number, string];
+				// The world's resolver knows every name, and leads to the world.
+				if (name === "outside" && url === "http://stock/") expect([status, text]).toEqual([200, world.hostEnd]);
+				else expect(status).toBe(0);
+			}
+		}
+	});
+
+	it("says so of nobody who comes from outside", async () => {
+		const answer = await stack.client.request("default", "stock", { headers: { "berth-caller": "orders" } });
+		expect(JSON.parse(answer.body.toString())).toMatchObject({ caller: null });
+	});
+
+	it("ends a circle", async () => {
+		const source = `export default { fetch: async () => { const answer = await fetch("http://circle/"); return new Response(await answer.text(), { status: answer.status }); } }`;
+		const circle = await deploy(stack, { name: "circle", network: { join: "shop" }, source });
+		const answer = await circle.request();
+		expect([answer.status, JSON.parse(answer.body.toString()).code]).toEqual([508, "too_deep"]);
+	});
+
+	it("isn't removed while a function is on it, nor joined when there is none", async () => {
+		expect((await stack.client.networks()).find(({ name }) => name === "bank")?.functions).toEqual(["vault"]);
+		await expect(stack.client.removeNetwork("bank")).rejects.toThrow("vault has versions on bank");
+		await stack.client.remove("vault");
+		expect((await stack.berth("network", "remove", "bank")).code).toBe(0);
+		await expect(stack.client.removeNetwork("bank")).rejects.toThrow("there is no network");
+		await expect(deploy(stack, { network: { join: "bank" }, source: CALLS })).rejects.toThrow("there is no network");
+	});
+});

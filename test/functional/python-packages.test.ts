@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { ApiError } from "@berth/client";
 import type { Problem, Version } from "@berth/contracts";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -123,6 +124,24 @@ describe("a source with requirements.txt", () => {
 	});
 });
 
+describe("the example with a package", () => {
+	it("is deployed as its README says, and escapes what it is given", async () => {
+		// In place of PyPI's, which tests don't ask: as much of it as the example uses.
+		const source = `from html import escape
+class Markup(str):
+    def format(self, **values): return Markup(str.format(self, **{name: escape(value) for name, value in values.items()}))
+`;
+		index.publish({ name: "markupsafe", version: "3.0.2", files: { "markupsafe.py": source } });
+		const example = fileURLToPath(new URL("../../examples/python-page", import.meta.url));
+		const { code, stdout, stderr } = await stack.berth("--json", "deploy", example);
+		expect([code, stderr]).toEqual([0, expect.any(String)]);
+		expect(JSON.parse(stdout)).toMatchObject({ version: { state: "ready" } });
+		const { body, headers } = await stack.client.request("default", "python-page", { path: "/?name=%3Cb%3E" });
+		expect(headers["content-type"]).toBe("text/html; charset=utf-8");
+		expect(body.toString()).toContain("<h1>Hello, &lt;b&gt;!</h1>");
+	});
+});
+
 describe("hashes in requirements.txt", () => {
 	it("are what is installed", async () => {
 		const [pin, hash] = shout.split(" ");
@@ -203,7 +222,18 @@ describe("an index that", () => {
 
 	it("was only ever asked by GET for what the requirements name", () => {
 		const asked = index.asked.map((line) => line.replace(/^GET (?:\/simple\/([\w-]+)\/|\/files\/([a-z_]+)-[\w.-]+\.whl)$/, "$1$2"));
-		const known = new Set(["shout", "louder-lib", "louder_lib", "compiled", "no-such-package", "sources", "windows", "swapped", "moved"]);
+		const known = new Set([
+			"shout",
+			"louder-lib",
+			"louder_lib",
+			"compiled",
+			"no-such-package",
+			"sources",
+			"windows",
+			"swapped",
+			"moved",
+			"markupsafe",
+		]);
 		expect(asked.filter((name) => !known.has(name))).toEqual([]);
 	});
 });

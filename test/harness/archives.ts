@@ -15,7 +15,12 @@ const BLOCK = 512;
 
 /** A gzipped ustar archive. */
 export function tarGz(...entries: readonly TarEntry[]): Buffer {
-	return gzipSync(Buffer.concat([...entries.flatMap(tarParts), Buffer.alloc(2 * BLOCK)]));
+	return gzipSync(tar(...entries));
+}
+
+/** The same, not compressed. */
+export function tar(...entries: readonly TarEntry[]): Buffer {
+	return Buffer.concat([...entries.flatMap(tarParts), Buffer.alloc(2 * BLOCK)]);
 }
 
 function tarParts({ path, body = "", type = "0", link = "", mode = 0o644 }: TarEntry): readonly Buffer[] {

@@ -18,6 +18,9 @@ export class PackageRegistry implements AsyncDisposable {
 	readonly #records = new Map<string, { readonly versions: Record<string, object> }>();
 	/** Paths, in the order in which they were asked for. */
 	readonly asked: string[] = [];
+	/** The `Authorization` that it wants, if any; and those that came with requests. */
+	wants: string | undefined;
+	readonly authorizations: (string | undefined)[] = [];
 	/** What answers in the registry's place, for paths that it returns true for. */
 	instead: (request: IncomingMessage, response: ServerResponse) => boolean = () => false;
 
@@ -62,7 +65,12 @@ export class PackageRegistry implements AsyncDisposable {
 	#serve(request: IncomingMessage, response: ServerResponse): void {
 		const path = request.url ?? "/";
 		this.asked.push(`${request.method} ${path}`);
+		this.authorizations.push(request.headers.authorization);
 		if (this.instead(request, response)) return;
+		if (this.wants !== undefined && request.headers.authorization !== this.wants) {
+			response.writeHead(401, { "content-type": "application/json" }).end('{"error":"who are you?"}');
+			return;
+		}
 		const record = this.#records.get(decodeURIComponent(path.slice(1)));
 		const found =
 			this.#tarballs.get(path) ??

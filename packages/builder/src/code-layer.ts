@@ -3,6 +3,7 @@ import {
 	type BuildAnswer,
 	type BuildFailure,
 	type Diagnostic,
+	isImageSource,
 	type Layer,
 	type LockReport,
 	parseBuildAnswer,
@@ -10,12 +11,14 @@ import {
 	type SourceRequest,
 	type Version,
 } from "@berth/contracts";
+import type { ScratchFile } from "@berth/registry";
 import { type BuildListener, layerLine, sizeText } from "./build-listener.js";
 import type { BuildRun, BuildSandbox, BuildSandboxes } from "./build-sandbox.js";
 import type { Dependencies, DependencyLayers } from "./dependency-layer.js";
+import { type FetchImage, IMAGE_ENTRY, imageEntries, putImageBytes } from "./image-layer.js";
 import type { LockLayers, Resolution } from "./lock-layer.js";
 import type { PackageSources } from "./package-sources.js";
-import { findLayer, type LayerStores, layerKey, makeFunctionLayer, reproductionOf } from "./stored-layer.js";
+import { findLayer, type LayerStores, layerKey, makeFunctionLayer, makeLayer, reproductionOf } from "./stored-layer.js";
 import type { LayerEntry } from "./tar-writer.js";
 
 /** A function's own layer: of Node the bundle, its source map and its code cache; of Python its files, and bytecode. */
@@ -59,6 +62,7 @@ export interface CodeLayerOptions {
 	readonly stores: LayerStores;
 	readonly sandboxes: BuildSandboxes;
 	readonly dependencies: DependencyLayers;
+	readonly fetchImage: FetchImage;
 	readonly locks: LockLayers;
 	readonly timeoutMs: number;
 	/** Identity of what builds: another builder makes other layers. */
@@ -105,6 +109,8 @@ export interface Bundle {
 	readonly dependencies?: UsedDependencies;
 	readonly lock?: UsedLock;
 	readonly installMs?: number;
+	/** Of an image: has its files' bytes until the layer is made. */
+	readonly spool?: ScratchFile;
 }
 
 /** Bundles a source in a sandbox, with its dependencies in it if it has some. @throws BerthError when the sandbox gives no answer that holds */
@@ -112,6 +118,7 @@ export async function bundle(version: Version, source: Uint8Array, options: Code
 	const { runtime } = version.manifest;
 	const { dependencies, locks, sources, listener } = options;
 	let asked: Asked;
+	if (isImageSource(version.source)) return await unpackImage(version, source, options);
 	listener.line({ kind: "step", text: `reading the source (${sizeText(source.byteLength)})` });
 	{
 		using sandbox = await options.sandboxes.acquire();
@@ -148,6 +155,56 @@ function withLock(
 	return { ...bundled, lock: { layer: { digest: lockfile.layer, sizeBytes: layerBytes }, report: lockfile } };
 }
 
+/** An image becomes one layer, a whole root file system; what a registry has is fetched first. */
+async function unpackImage(version: Version, source: Uint8Array, options: CodeLayerBuild): Promise<Bundle | BuildFailure> {
+	const { listener, stores, sandboxes, timeoutMs } = options;
+	const startedAt = performance.now();
+	let archive = source;
+	if (version.source.kind === "image-reference") {
+		const { reference } = JSON.parse(Buffer.from(source).toString()) as { reference: string };
+		listener.line({ kind: "step", text: `fetching ${reference}` });
+		try {
+			const fetched = await options.fetchImage(reference);
+			archive = fetched.archive;
+			listener.line({ kind: "step", text: `it is ${fetched.digest}` });
+		} catch (error) {
+			if (!(error instanceof BerthError) || !isRefusal(error.code)) throw error;
+			return { code: error.code, phase: "unpack", message: error.message, diagnostics: [] };
+		}
+	}
+	listener.line({ kind: "step", text: `unpacking the image (${sizeText(archive.byteLength)})` });
+	const spool = await stores.images.scratchFile();
+	try {
+		using sandbox = await sandboxes.acquire();
+		const request = { ...requestOf(version, options.sources.registries, false), kind: "image" } as const;
+		const run = await sandbox.run(request, archive, timeoutMs, async (_head, body) => {
+			await putImageBytes(spool, body);
+			return { head: {} };
+		});
+		if (run.outcome !== "answered") return failed(spool, stopped(run, timeoutMs));
+		const answer = parseBuildAnswer(run.answer);
+		if (answer?.ok === false) return failed(spool, { code: answer.code, phase: answer.phase, message: answer.message, diagnostics: [] });
+		if (answer?.ok !== "image") throw new BerthError("build_platform_error", "The build sandbox gave an answer that isn't one.");
+		const files = imageEntries(run.body, spool);
+		if ("code" in files) return failed(spool, files);
+		const phases = { unpackMs: performance.now() - startedAt, bundleMs: 0, checkMs: 0 };
+		return { answer: { ok: true, listBytes: 0, entry: IMAGE_ENTRY, needsDependencies: false, warnings: [], phases }, files, spool };
+	} catch (error) {
+		await spool[Symbol.asyncDispose]();
+		throw error;
+	}
+}
+
+async function failed(spool: ScratchFile, failure: BuildFailure): Promise<BuildFailure> {
+	await spool[Symbol.asyncDispose]();
+	return failure;
+}
+
+/** What a registry, or an image's name, is to blame for: another try would end the same. */
+function isRefusal(code: BerthError["code"]): code is "image_not_found" | "image_rejected" | "registry_failed" | "invalid_request" {
+	return code === "image_not_found" || code === "image_rejected" || code === "registry_failed" || code === "invalid_request";
+}
+
 async function bundleWith(
 	{ layer, resolved, cached, reproduced }: Omit<UsedDependencies, "inImage">,
 	sandbox: BuildSandbox,
@@ -167,7 +224,7 @@ async function bundleWith(
 /** Stores a bundle as a layer and remembers what it was made of. Whoever asks holds the image store. */
 export async function storeCodeLayer(
 	version: Version,
-	{ answer, files, dependencies, lock, installMs }: Bundle,
+	{ answer, files, dependencies, lock, installMs, spool }: Bundle,
 	{ stores, builder, sources }: CodeLayerBuild,
 ): Promise<CodeLayer> {
 	const startedAt = performance.now();
@@ -179,7 +236,8 @@ export async function storeCodeLayer(
 	};
 	const key = codeLayerKey(version, builder, sources.owner);
 	const before = await findLayer(stores, key);
-	const layer = await makeFunctionLayer(stores, key, files, note);
+	await using _spool = spool;
+	const layer = await (isImageSource(version.source) ? makeLayer : makeFunctionLayer)(stores, key, files, note);
 	const { unpackMs, bundleMs, checkMs } = answer.phases;
 	const phases = {
 		unpack: unpackMs,
@@ -214,7 +272,7 @@ async function bundleIn(
 	const run = await sandbox.run(requestOf(version, sources.registries, grafted), source, timeoutMs);
 	if (run.outcome !== "answered") return stopped(run, timeoutMs);
 	const answer = parseBuildAnswer(run.answer);
-	if (answer === undefined || answer.ok === "installed" || answer.ok === "resolved")
+	if (answer === undefined || answer.ok === "installed" || answer.ok === "resolved" || answer.ok === "image")
 		throw new BerthError("build_platform_error", "The build sandbox gave an answer that isn't one.");
 	if (answer.ok === "dependencies") return { asks: run.body, locked: answer.locked };
 	if (!answer.ok) return { code: answer.code, phase: answer.phase, message: answer.message, diagnostics: answer.diagnostics };

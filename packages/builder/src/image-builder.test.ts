@@ -99,6 +99,7 @@ async function makeBuilder(sandboxes: BuildSandboxes, parts: readonly string[] =
 		stores: artifacts,
 		sandboxes,
 		timeoutMs: 1000,
+		fetchImage: () => Promise.reject(new Error("no image is fetched")),
 		sourcesOf: async (_project, language) => ({
 			language,
 			registries: [{ url: "http://registry/", scopes: [] }],

@@ -5,6 +5,7 @@ import {
 	type BuildLogLine,
 	type BuildReport,
 	type ImageReference,
+	isImageSource,
 	type Layer,
 	type LayerReport,
 	type PackagedLanguage,
@@ -233,7 +234,12 @@ export class ImageBuilder {
 			...(lock && { lockfile: lock.report }),
 			warnings: code.warnings,
 		};
-		return { ok: true, image: { digest: image.digest, base, layers, entry: code.entry }, report, bundled: !code.cached };
+		return {
+			ok: true,
+			image: { digest: image.digest, base, layers, entry: code.entry, ...(isImageSource(version.source) ? { isImage: true } : {}) },
+			report,
+			bundled: !code.cached,
+		};
 	}
 
 	/** A base's layers, which no build makes. @throws BerthError `build_platform_error` when one is missing */

@@ -3,6 +3,7 @@ import {
 	BerthError,
 	type Checked,
 	CONTENT_TYPES,
+	checkForeignManifest,
 	checkImageConfig,
 	checkImageManifest,
 	type Digest,
@@ -39,6 +40,13 @@ export interface ReadImage {
 /** @throws BerthError `image_rejected` saying what isn't as Berth writes it */
 export function readImageManifest(bytes: Uint8Array): ImageManifest {
 	return accepted("manifest", checkImageManifest(bytes));
+}
+
+/** A manifest of any image, whoever made it. @throws BerthError `image_rejected` */
+export function readForeignManifest(bytes: Uint8Array) {
+	const checked = checkForeignManifest(bytes);
+	if (checked.ok) return checked.value;
+	throw new BerthError("image_rejected", `The image's manifest can't be read: ${checked.wrong}`);
 }
 
 /** The second step, with the config that the manifest names. @throws BerthError `image_rejected` */

@@ -1,4 +1,4 @@
-import { type Digest, type Layer, MEDIA_TYPES } from "@berth/contracts";
+import { type Digest, IMAGE_LABELS, type Layer, languageOf, type Manifest, MEDIA_TYPES, SANDBOX_PATHS, SERVE } from "@berth/contracts";
 import type { Descriptor, ImageStore } from "@berth/registry";
 
 /** Processor names as Go, and so OCI, has them. */
@@ -27,7 +27,7 @@ export async function storeImage(
 		json({
 			architecture: ARCHITECTURE,
 			os: "linux",
-			config: { User: "1000:1000", WorkingDir: "/function", Labels: labels },
+			config: { User: "1000:1000", WorkingDir: SANDBOX_PATHS.graft, Labels: labels, ...runConfigOf(labels) },
 			rootfs: { type: "layers", diff_ids: layers.map(({ digest }) => digest) },
 		}),
 	);
@@ -41,6 +41,21 @@ export async function storeImage(
 	);
 	const descriptor = { mediaType: MEDIA_TYPES.manifest, digest: manifest.digest, size: manifest.sizeBytes };
 	return { digest: manifest.digest, manifest: descriptor, existed: manifest.existed };
+}
+
+/** How a function's image runs by hand, with nothing of Berth around it: its agent serves HTTP. That of a program of its own has no agent which could. */
+function runConfigOf(labels: Readonly<Record<string, string>>): object {
+	const [entry, manifest] = [labels[IMAGE_LABELS.entry], labels[IMAGE_LABELS.manifest]];
+	if (entry === undefined || manifest === undefined) return {};
+	const { runtime, env } = JSON.parse(manifest) as Manifest;
+	const language = languageOf(runtime);
+	if (language !== "node") return {};
+	return {
+		Entrypoint: ["/sbin/tini", "--", "/usr/bin/node", SANDBOX_PATHS.agent],
+		Cmd: [SERVE, `${SANDBOX_PATHS.code}/${entry}`, JSON.stringify(env)],
+		Env: ["PATH=/usr/bin:/bin", "HOME=/tmp", "LANG=C.UTF-8"],
+		ExposedPorts: { "8080/tcp": {} },
+	};
 }
 
 function json(value: unknown): Buffer {

@@ -13,9 +13,11 @@ import { registerInvoke } from "./commands/invoke.js";
 import { registerKill } from "./commands/kill.js";
 import { registerList } from "./commands/list.js";
 import { registerLogs } from "./commands/logs.js";
+import { registerNetwork } from "./commands/network.js";
 import { registerPs } from "./commands/ps.js";
 import { registerRebase } from "./commands/rebase.js";
 import { registerRecover } from "./commands/recover.js";
+import { registerRegistry } from "./commands/registry.js";
 import { registerRm } from "./commands/rm.js";
 import { registerRollback } from "./commands/rollback.js";
 import { registerStats } from "./commands/stats.js";
@@ -49,7 +51,9 @@ const COMMANDS = [
 	registerRebase,
 	registerLogs,
 	registerRm,
+	registerNetwork,
 	registerImage,
+	registerRegistry,
 	registerRecover,
 	registerBackup,
 	registerPs,

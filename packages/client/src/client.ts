@@ -3,7 +3,9 @@ import { buildLogsOf } from "./build-logs.js";
 import { functionsOf } from "./functions.js";
 import { imagesOf } from "./images.js";
 import { invocationsOf } from "./invocations.js";
+import { networksOf } from "./networks.js";
 import { nodesOf } from "./nodes.js";
+import { packageRegistriesOf } from "./package-registries.js";
 import { type Exchange, Transport } from "./transport.js";
 
 export interface ClientOptions {
@@ -26,7 +28,9 @@ export type Client = ReturnType<typeof functionsOf> &
 	ReturnType<typeof buildLogsOf> &
 	ReturnType<typeof imagesOf> &
 	ReturnType<typeof invocationsOf> &
+	ReturnType<typeof networksOf> &
 	ReturnType<typeof nodesOf> &
+	ReturnType<typeof packageRegistriesOf> &
 	AsyncDisposable & {
 		/** Closes every connection; requests under way are rejected. */
 		close(): Promise<void>;
@@ -42,7 +46,9 @@ export function createClient(options: ClientOptions): Client {
 		...buildLogsOf(transport),
 		...imagesOf(transport),
 		...invocationsOf(transport),
+		...networksOf(transport),
 		...nodesOf(transport),
+		...packageRegistriesOf(transport),
 		close,
 		[Symbol.asyncDispose]: close,
 	};

@@ -3,6 +3,7 @@ import {
 	type FunctionDetail,
 	type FunctionList,
 	HEADERS,
+	type ImageDeployInput,
 	type InlineDeployInput,
 	type ManifestInput,
 	type RebaseAnswer,
@@ -21,7 +22,7 @@ export interface DeployOptions {
 	readonly signal?: AbortSignal;
 }
 
-const ARCHIVE_TYPES = { "tar.gz": "application/gzip", zip: "application/zip" } as const;
+const ARCHIVE_TYPES = { "tar.gz": "application/gzip", zip: "application/zip", image: "application/x-tar" } as const;
 
 const pathOf = (name: string) => `/v1/functions/${encodeURIComponent(name)}`;
 const deployPath = (name: string, { wait, cache }: DeployOptions) => {
@@ -32,8 +33,8 @@ const deployPath = (name: string, { wait, cache }: DeployOptions) => {
 /** Functions and their versions. */
 export function functionsOf(transport: Transport) {
 	return {
-		/** Deploys one source file. @throws ApiError `build_failed` with `diagnostics`, `invalid_manifest` with `issues`, … */
-		deploy: (name: string, deploy: InlineDeployInput, options: DeployOptions = {}): Promise<DeployAnswer> =>
+		/** Deploys one source file, or an image in a registry. @throws ApiError `build_failed` with `diagnostics`, `invalid_manifest` with `issues`, … */
+		deploy: (name: string, deploy: InlineDeployInput | ImageDeployInput, options: DeployOptions = {}): Promise<DeployAnswer> =>
 			transport.json({
 				method: "PUT",
 				path: deployPath(name, options),
@@ -42,10 +43,10 @@ export function functionsOf(transport: Transport) {
 				signal: options.signal,
 			}),
 
-		/** Deploys an archive of sources. @throws ApiError as `deploy`, and `archive_rejected` */
+		/** Deploys an archive of sources, or an image as a tar. @throws ApiError as `deploy`, and `archive_rejected` */
 		deployArchive: (
 			name: string,
-			archive: { readonly kind: "tar.gz" | "zip"; readonly bytes: Uint8Array; readonly manifest?: ManifestInput },
+			archive: { readonly kind: keyof typeof ARCHIVE_TYPES; readonly bytes: Uint8Array; readonly manifest?: ManifestInput },
 			options: DeployOptions = {},
 		): Promise<DeployAnswer> =>
 			transport.json({

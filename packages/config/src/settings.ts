@@ -46,6 +46,17 @@ const repository = z.string().transform((text, context): Settings["imageReposito
 	return z.NEVER;
 });
 
+const PACKAGE_REGISTRIES = "https://host/ or http://host/, perhaps with a path, without a name or password, several with commas between";
+const packageRegistries = z.string().transform((text, context): readonly string[] => {
+	const urls = text.split(",").map((part) => `${part.trim().replace(/\/+$/, "")}/`);
+	const hosts = urls.map((url) =>
+		/^https?:\/\/[^/?#@\s]+(?:\/[\w.~%-]+)*\/$/.test(url) && URL.canParse(url) ? new URL(url).host : undefined,
+	);
+	if (hosts.every((host) => host !== undefined) && new Set(hosts).size === hosts.length) return urls;
+	context.addIssue(PACKAGE_REGISTRIES);
+	return z.NEVER;
+});
+
 /**
  * Every setting of every process: its environment variable, meaning, unit and default. This package
  * is the only reader of the environment. docs/settings.md has the same table (a test compares them).
@@ -94,6 +105,13 @@ export const settingsSchema = z.object({
 		.string()
 		.regex(/^https?:\/\/[^/?#@\s]+(?:\/[\w.~%+-]+)*\/?$/, "http:// or https://, a host, and perhaps a path, without a name or password")
 		.default("https://pypi.org/simple"),
+	/** Package registries that projects may use beside that one, each with a login of their own: URLs, several with commas between. */
+	BERTH_PACKAGE_REGISTRIES: packageRegistries.optional(),
+	/** Key that secrets are sealed with on disk. Default: one is made at the first start, and kept in secrets.key. */
+	BERTH_SECRETS_KEY: z
+		.string()
+		.regex(/^[0-9a-f]{64}$/, "64 hex digits")
+		.optional(),
 	/** How long an installation of dependencies may take, milliseconds. */
 	BERTH_INSTALL_TIMEOUT_MS: whole(1000, 600_000).default(DEPENDENCY_LIMITS.installMs),
 	/** How long the package registry may say nothing during one, milliseconds. */
@@ -153,6 +171,10 @@ export interface Settings {
 	readonly npmRegistry: string;
 	/** The index of Python packages, with a `/` at its end. */
 	readonly pypiIndex: string;
+	/** Others that projects may use, one for each host. */
+	readonly packageRegistries: readonly string[];
+	/** What secrets are sealed with, 64 hex digits; absent: the file has it. */
+	readonly secretsKey?: string;
 	/** Of an installation, and of a registry that says nothing during one. */
 	readonly install: { readonly timeoutMs: number; readonly silenceMs: number };
 	readonly idleTtlMs: number;
@@ -185,6 +207,8 @@ export interface DataPaths {
 	readonly durableSocket: string;
 	readonly fastSocket: string;
 	readonly launcherSocket: string;
+	/** Where a gateway takes what this node's worker asks in the name of functions; 0600 service user. */
+	readonly gatewaySocket: string;
 	/** One socket per sandbox, for its agent. */
 	readonly agentSockets: string;
 	readonly supervisorFile: string;
@@ -194,6 +218,8 @@ export interface DataPaths {
 	readonly adminKey: string;
 	readonly durableRedis: string;
 	readonly fastRedis: string;
+	/** The key that secrets are sealed with, when the operator names none; 0600 service user. */
+	readonly secretsKey: string;
 	/** Owned by the service user: OCI image layout, sources, payloads. */
 	readonly artifacts: string;
 	/** Owned by root: unpacked layers, and a directory per sandbox. */
@@ -211,10 +237,12 @@ function pathsOf(dataDir: string): DataPaths {
 		durableSocket: join(run, "durable.sock"),
 		fastSocket: join(run, "fast.sock"),
 		launcherSocket: join(run, "launcher.sock"),
+		gatewaySocket: join(run, "gateway.sock"),
 		agentSockets: join(run, "a"),
 		supervisorFile: join(run, "supervisor.json"),
 		supervisorLock: join(run, "supervisor.lock"),
 		adminKey: join(dataDir, "admin.key"),
+		secretsKey: join(dataDir, "secrets.key"),
 		durableRedis: join(dataDir, "redis", "durable"),
 		fastRedis: join(dataDir, "redis", "fast"),
 		artifacts: join(dataDir, "artifacts"),
@@ -274,6 +302,8 @@ export function loadSettings(
 		prewarmedBuilds: value.BERTH_PREWARMED_BUILDS,
 		npmRegistry: value.BERTH_NPM_REGISTRY.replace(/\/?$/, "/"),
 		pypiIndex: value.BERTH_PYPI_INDEX.replace(/\/?$/, "/"),
+		packageRegistries: Object.freeze(value.BERTH_PACKAGE_REGISTRIES ?? []),
+		...(value.BERTH_SECRETS_KEY === undefined ? {} : { secretsKey: value.BERTH_SECRETS_KEY }),
 		install: Object.freeze({ timeoutMs: value.BERTH_INSTALL_TIMEOUT_MS, silenceMs: value.BERTH_INSTALL_SILENCE_MS }),
 		idleTtlMs: value.BERTH_IDLE_TTL_MS,
 		storage: Object.freeze({
@@ -295,6 +325,9 @@ export function loadSettings(
 	});
 }
 
+/** What may hold a password, or is one. */
+const UNSHOWN = new Set(["BERTH_REGISTRIES", "BERTH_PACKAGE_REGISTRIES", "BERTH_SECRETS_KEY"]);
+
 /** `BERTH_PORT is "80x": a whole number from 0 to 65535`. What may hold a password isn't shown. */
 function describe(
 	{ path, message }: z.core.$ZodIssue,
@@ -303,7 +336,7 @@ function describe(
 ): string {
 	const variable = path.join(".");
 	const name = flags[variable] ?? variable;
-	return variable.endsWith("_URL") || variable === "BERTH_REGISTRIES"
+	return variable.endsWith("_URL") || UNSHOWN.has(variable)
 		? `${name}: ${message}`
 		: `${name} is ${JSON.stringify(given[variable])}: ${message}`;
 }

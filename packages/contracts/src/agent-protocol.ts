@@ -22,10 +22,17 @@ export const SANDBOX_PATHS = {
 	pythonAgent: "/berth/python",
 	/** What stands between the worker and a program of the function's own. */
 	bridge: "/berth/bridge.cjs",
+	/** In an image's sandbox, whose root is the image: where the base is, with bridge and Node. */
+	imageBase: "/berth",
+	/** Beside the code: how an image's program is started (ImageStart). */
+	imageStart: "image.json",
 	/** Where such a program listens. */
 	http: "/tmp/berth.sock",
 	builder: "/berth/builder/builder.cjs",
 } as const;
+
+/** The agent's first argument where nobody is there for it to connect to: it serves HTTP by itself. Then the entry's path, and the manifest's `env` as JSON. */
+export const SERVE = "serve";
 
 /** Frames of a function's sandbox. */
 export const AGENT_BOUNDS: FrameBounds = { maxHeadBytes: 256 * KIB, maxBodyBytes: FIXED_LIMITS.bodyBytes };
@@ -48,8 +55,17 @@ export interface SpecialiseHead {
 	readonly env: Readonly<Record<string, string>>;
 	/** `fresh`: /tmp is emptied before every invocation but the first. */
 	readonly scratch: "keep" | "fresh";
+	/** Whether `entry` is an image's ImageStart, as JSON. */
+	readonly isImage?: true;
 	/** As an invocation's, before it says that it failed. */
 	readonly outputMark?: string;
+}
+
+/** How an image's program is started: what its config says. */
+export interface ImageStart {
+	readonly args: readonly string[];
+	readonly env: Readonly<Record<string, string>>;
+	readonly cwd: string;
 }
 
 /** worker → agent: run it; the body is the payload. Answered by `answer` or `failed` (phase `handler`). */

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import type { BuildAnswer, BuiltFile } from "./build-protocol.js";
-import { DEPENDENCY_LIMITS } from "./limits.js";
+import type { BuildAnswer, BuiltFile, ImageEntry } from "./build-protocol.js";
+import { DEPENDENCY_LIMITS, IMAGE_LIMITS } from "./limits.js";
 import { sourcePath } from "./manifest.js";
 import { MIB } from "./units.js";
 
@@ -47,6 +47,7 @@ const buildAnswerSchema = z.discriminatedUnion("ok", [
 		lockBytes: z.int().min(1).max(DEPENDENCY_LIMITS.lockBytes),
 		packages: z.int().min(0).max(DEPENDENCY_LIMITS.files),
 	}),
+	z.object({ ok: z.literal("image") }),
 	z.object({ ok: z.literal("installed"), resolved: z.array(resolvedPackage).max(MOST_RESOLVED).optional() }),
 	z.object({
 		ok: z.literal(false),
@@ -87,4 +88,23 @@ export function parseBuildAnswer(value: unknown): BuildAnswer | undefined {
 	const parsed = buildAnswerSchema.safeParse(value);
 	// zod's optional fields may be undefined; ours are absent, and JSON has no undefined.
 	return parsed.success ? (parsed.data as BuildAnswer) : undefined;
+}
+
+const IMAGE_PATH = /^(?!\/)(?!.*(?:^|\/)\.{0,2}(?:\/|$))[^\0]+$/s;
+const imagePath = z.string().max(4096).regex(IMAGE_PATH);
+const imageEntries = z
+	.array(
+		z.union([
+			z.tuple([imagePath, z.literal("directory")]),
+			z.tuple([imagePath, z.literal("link"), z.string().min(1).max(4096)]),
+			z.tuple([imagePath, z.literal("file"), z.int().min(0).max(IMAGE_LIMITS.totalBytes), z.boolean()]),
+		]),
+	)
+	.min(1)
+	.max(2 * IMAGE_LIMITS.entries);
+
+/** A checked list of an image's tree; undefined when it isn't one. */
+export function parseImageEntries(value: unknown): readonly ImageEntry[] | undefined {
+	const parsed = imageEntries.safeParse(value);
+	return parsed.success ? parsed.data : undefined;
 }

@@ -89,6 +89,8 @@ export type BuildAnswer =
 	  }
 	| { readonly ok: "dependencies"; readonly locked: boolean }
 	| { readonly ok: "resolved"; readonly lockBytes: number; readonly packages: number }
+	/** An image: the body is the list of its tree (`ImageEntry[]`), the bytes of whose files were put before, in this order. */
+	| { readonly ok: "image" }
 	| {
 			readonly ok: "installed";
 			/** What was chosen, when the source left some of it open: a line for each package, as its own tool takes them. */
@@ -120,3 +122,9 @@ export interface ReadReply {
 
 /** A file of the code layer: its path, how many bytes of the body are its, and whether it may be executed. */
 export type BuiltFile = readonly [path: string, bytes: number, executable: boolean];
+
+/** An entry of an image's merged tree: its path, and what it is. */
+export type ImageEntry =
+	| readonly [path: string, kind: "directory"]
+	| readonly [path: string, kind: "link", target: string]
+	| readonly [path: string, kind: "file", bytes: number, executable: boolean];

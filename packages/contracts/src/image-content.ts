@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { IMAGE_LIMITS } from "./limits.js";
 import { manifestSchema, sourcePath } from "./manifest.js";
 import { MIB } from "./units.js";
 
@@ -59,7 +60,7 @@ const inLabel = <Schema extends z.ZodType>(schema: Schema) =>
 
 const sourceReference = z.strictObject({
 	digest,
-	kind: z.enum(["file", "tar.gz", "zip"]),
+	kind: z.enum(["file", "tar.gz", "zip", "image", "image-reference"]),
 	filename: z.string().max(255).optional(),
 	sizeBytes: z.int().min(0),
 });
@@ -90,6 +91,14 @@ export type ImageConfig = z.output<typeof imageConfigSchema>;
 /** What a document of an image says, or what is wrong with it. */
 export type Checked<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly wrong: string };
 
+/** A manifest of any image, of which a build makes a function's: how its layers are packed is seen where they are unpacked. */
+const foreignManifestSchema = z.object({
+	config: descriptor.extend({ size: z.int().min(1).max(IMAGE_BOUNDS.documentBytes, `at most ${IMAGE_BOUNDS.documentBytes} bytes`) }),
+	layers: z.array(descriptor).min(1, "it has no layer").max(IMAGE_LIMITS.layers, `at most ${IMAGE_LIMITS.layers} layers`),
+});
+
+export const checkForeignManifest = (bytes: Uint8Array): Checked<z.output<typeof foreignManifestSchema>> =>
+	check(foreignManifestSchema, bytes);
 export const checkImageManifest = (bytes: Uint8Array): Checked<ImageManifest> => check(imageManifestSchema, bytes);
 export const checkImageConfig = (bytes: Uint8Array): Checked<ImageConfig> => check(imageConfigSchema, bytes);
 

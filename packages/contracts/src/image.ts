@@ -22,6 +22,8 @@ export interface ImageReference {
 	readonly layers: readonly Layer[];
 	/** The bundle inside the code layer, relative to its root. */
 	readonly entry: string;
+	/** Whether its own layers are a tenant's image: the root file system, rather than something on the base. */
+	readonly isImage?: true;
 }
 
 /** Media types of the OCI image spec that we write and read. */

@@ -19,6 +19,8 @@ export * from "./launcher-protocol.js";
 export * from "./limits.js";
 export * from "./manifest.js";
 export * from "./nearest-word.js";
+export * from "./network.js";
+export * from "./package-registry.js";
 export * from "./resource-name.js";
 export * from "./sandbox-network.js";
 export * from "./units.js";

@@ -93,6 +93,8 @@ export interface InvocationRequest {
 	readonly expiresAtMs?: number;
 	/** Milliseconds the handler may run: the version's timeout, or the caller's shorter one. */
 	readonly timeoutMs: number;
+	/** How many invocations it comes of, over a network of functions; absent: none. */
+	readonly depth?: number;
 }
 
 /** What a handler answered. `response` is there for HTTP triggers and for handlers that return a Response. */

@@ -97,6 +97,8 @@ export interface BootRequest {
 	 * limits and its network from the start, and isn't specialised by the engine. Absent: they come with `specialise`.
 	 */
 	readonly own?: readonly Digest[];
+	/** Whether these are a root file system, a tenant's image: the base is at SANDBOX_PATHS.imageBase in it then. */
+	readonly ownIsRoot?: boolean;
 	/** What it is booted with: `host` is for good; `none` where its specialisation is to say. */
 	readonly network: NetworkChoice;
 	/** Whose they are. */

@@ -63,6 +63,22 @@ export const DEPENDENCY_LIMITS = {
 	silenceMs: 30_000,
 } as const;
 
+/** What a tenant's image may hold. A build unpacks it in memory. */
+export const IMAGE_LIMITS = {
+	/** As it is uploaded, or comes from a registry: packed as it is. */
+	archiveBytes: 64 * MIB,
+	/** Of an uploaded archive: blobs, and what describes them. */
+	archiveFiles: 1000,
+	/** All layers unpacked; and all files of the whole tree. */
+	totalBytes: 384 * MIB,
+	layers: 128,
+	/** Entries in all layers together. */
+	entries: 100_000,
+	/** Names in a path. */
+	depth: 64,
+	documentBytes: MIB,
+} as const;
+
 /**
  * Memory classes, MiB. V8's heap limit is fixed when the process boots, so prewarmed sandboxes
  * exist per class, and a version runs in the largest class that fits into its memory.

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { IMAGE_NAME_RULE, parseImageName } from "./image-name.js";
 import { RUNTIMES } from "./language.js";
 import { FIXED_LIMITS, LIMITS, type Range } from "./limits.js";
 import { resourceName } from "./resource-name.js";
@@ -94,4 +95,14 @@ export const inlineDeploySchema = manifestSchema.omit({ entry: true }).extend({
 		.regex(/^(?:[^/\\\p{Cc}\p{Cs}]{1,250}\.(?:[mc]?[jt]s|[jt]sx|py)|bootstrap)$/u, FILENAME)
 		.optional(),
 });
+/** The manifest of an image. */
+export const imageManifestSchema = manifestSchema.omit({ entry: true, external: true }).extend({
+	runtime: z.literal("custom", "custom: an image brings its own language"),
+});
+
+/** A deploy of an image in a registry: its manifest, and `image`. */
+export const imageDeploySchema = imageManifestSchema.extend({
+	image: z.string(IMAGE_NAME_RULE).refine((text) => parseImageName(text) !== undefined, { message: IMAGE_NAME_RULE }),
+});
+export type ImageDeployInput = Omit<z.input<typeof imageDeploySchema>, "runtime">;
 export type InlineDeployInput = z.input<typeof inlineDeploySchema>;

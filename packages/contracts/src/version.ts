@@ -31,6 +31,10 @@ export interface BuildFailure {
 		| "registry_unavailable"
 		| "network_unavailable"
 		| "build_timed_out"
+		| "image_not_found"
+		| "image_rejected"
+		| "registry_failed"
+		| "invalid_request"
 		| "storage_full"
 		| "build_platform_error";
 	readonly phase: BuildPhase;
@@ -72,8 +76,13 @@ export interface BuildReport {
 	readonly warnings: readonly Diagnostic[];
 }
 
-/** How the source was handed in: one file, or an archive. */
-export type SourceKind = "file" | "tar.gz" | "zip";
+/** How the source was handed in: one file, an archive, an image (as a tar), or the name of one in a registry. */
+export type SourceKind = "file" | "tar.gz" | "zip" | "image" | "image-reference";
+
+/** Whether it is an image, which becomes the root of its sandboxes. */
+export function isImageSource({ kind }: Pick<SourceReference, "kind">): boolean {
+	return kind === "image" || kind === "image-reference";
+}
 
 /** The source of a version in the artifact store. */
 export interface SourceReference {

@@ -16,12 +16,9 @@ export interface RemoteManifest {
 	readonly digest: Digest;
 }
 
-const ACCEPTED = [
-	...CONTENT_TYPES.manifest,
-	// Named so that a registry says what it has, rather than that it has nothing.
-	"application/vnd.oci.image.index.v1+json",
-	"application/vnd.docker.distribution.manifest.list.v2+json",
-].join(", ");
+const INDEX_TYPES = ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"] as const;
+/** Lists are named so that a registry says what it has, rather than that it has nothing. */
+const ACCEPTED = [...CONTENT_TYPES.manifest, ...INDEX_TYPES].join(", ");
 
 /**
  * One repository of an OCI registry (distribution-spec 1.1). Everything that is read is checked against its
@@ -39,8 +36,11 @@ export class Repository {
 		this.#name = name;
 	}
 
-	/** @param reference a tag or digest. @throws BerthError `image_not_found`, `image_rejected`, `registry_failed` */
-	async readManifest(reference: string): Promise<RemoteManifest> {
+	/**
+	 * @param reference a tag or digest. @param architecture of a list of images, takes the one for linux and this processor; without it, a list is refused
+	 * @throws BerthError `image_not_found`, `image_rejected`, `registry_failed`
+	 */
+	async readManifest(reference: string, architecture?: string): Promise<RemoteManifest> {
 		const what = `the manifest ${reference} of ${this.#name}`;
 		const answer = await this.#exchange.ask({
 			method: "GET",
@@ -57,6 +57,7 @@ export class Repository {
 		const digest: Digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 		if (reference.startsWith("sha256:") && reference !== digest)
 			throw new BerthError("image_rejected", `${this.#host} gave a manifest of digest ${digest} for ${reference}.`);
+		if (architecture !== undefined && isIndex(answer)) return await this.readManifest(imageFor(architecture, bytes, what));
 		requireImage(answer, what);
 		return { bytes, digest };
 	}
@@ -178,13 +179,36 @@ export class Repository {
 	}
 }
 
+function typeOf(answer: Answer): string {
+	return (headerOf(answer, "content-type") ?? "").split(";")[0]?.trim() ?? "";
+}
+
+function isIndex(answer: Answer): boolean {
+	return (INDEX_TYPES as readonly string[]).includes(typeOf(answer));
+}
+
+/** The digest of the one for this machine (OCI image spec, image-index.md). */
+function imageFor(architecture: string, bytes: Buffer, what: string): string {
+	let manifests: unknown;
+	try {
+		manifests = (JSON.parse(bytes.toString()) as { manifests?: unknown } | null)?.manifests;
+	} catch (cause) {
+		throw new BerthError("image_rejected", `${what} isn't JSON.`, { cause });
+	}
+	for (const one of Array.isArray(manifests) ? (manifests as readonly unknown[]) : []) {
+		const { digest, platform } = (one ?? {}) as { digest?: unknown; platform?: { os?: unknown; architecture?: unknown } };
+		if (platform?.os !== "linux" || platform.architecture !== architecture) continue;
+		if (typeof digest === "string" && /^sha256:[0-9a-f]{64}$/.test(digest)) return digest;
+	}
+	throw new BerthError("image_rejected", `${what} is a list of images, none of which is for linux/${architecture}.`);
+}
+
 function requireImage(answer: Answer, what: string): void {
-	const type = (headerOf(answer, "content-type") ?? "").split(";")[0]?.trim() ?? "";
+	const type = typeOf(answer);
 	if ((CONTENT_TYPES.manifest as readonly string[]).includes(type)) return;
-	const isIndex = ACCEPTED.includes(type) && type !== "";
 	throw new BerthError(
 		"image_rejected",
-		isIndex
+		isIndex(answer)
 			? `${what} is a list of images; name one of them by its digest.`
 			: `${what} is of type ${cleaned(type) || "unknown"}: not an image.`,
 	);

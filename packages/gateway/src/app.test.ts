@@ -196,7 +196,7 @@ describe("on the socket", () => {
 			"1",
 			"unavailable",
 		]);
-		serve(createApp(stack.services));
+		serve(createApp(stack.services, new Invocations(stack.services)));
 		expect((await fetch(url)).status).toBe(200);
 		server.closeAllConnections();
 		server.close();

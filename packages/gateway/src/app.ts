@@ -1,20 +1,20 @@
 import { BerthError, ERRORS } from "@berth/contracts";
 import express, { type Express, type Request, type RequestHandler, type Response } from "express";
-import { Invocations } from "./invocations.js";
+import type { Invocations } from "./invocations.js";
 import { openApiDocument } from "./openapi.js";
 import { noSuchPath, problemHandler } from "./problems.js";
 import { documentRoute, expressPath, type Route, routes } from "./routes.js";
 import type { Services } from "./services.js";
 
 /** The gateway as an Express application: its routes, then what answers for everything else. */
-export function createApp(services: Services): Express {
+export function createApp(services: Services, invocations: Invocations): Express {
 	const app = express();
 	app.disable("x-powered-by");
 	app.disable("etag");
 	app.set("query parser", "simple");
 	app.set("case sensitive routing", true);
 	app.use("/v1", plainBodies);
-	const all = withDocument(routes(new Invocations(services)));
+	const all = withDocument(routes(invocations));
 	for (const route of all) app[route.method](expressPath(route.path), handlerOf(route, services));
 	for (const path of new Set(all.map((route) => route.path))) app.all(expressPath(path), otherMethods(all, path));
 	app.use(noSuchPath);

@@ -131,7 +131,6 @@ describe("a deploy is refused, and nothing of it stays, for", () => {
 		[{ ...SOURCE, runtime: "node18" }, "runtime", /^one of: node24, node22, python3, custom$/],
 		[{ ...SOURCE, network: "bridge" }, "network", /^none, internet, host/],
 		[{ ...SOURCE, network: "host" }, "network", /BERTH_HOST_NETWORK/],
-		[{ ...SOURCE, network: { join: "shop" } }, "network.join", /no network "shop"/],
 		[{ ...SOURCE, reuse: 0 }, "reuse", /version, never or/],
 		[{ ...SOURCE, env: { "1A": "x" } }, "env.1A", /a letter or _/],
 		[{ ...SOURCE, env: { A: "x".repeat(40_000) } }, "env", /32768 bytes/],

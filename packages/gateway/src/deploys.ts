@@ -5,6 +5,9 @@ import {
 	type DeployAnswer,
 	FIXED_LIMITS,
 	HEADERS,
+	IMAGE_LIMITS,
+	imageDeploySchema,
+	imageManifestSchema,
 	inlineDeploySchema,
 	KIB,
 	type Language,
@@ -37,6 +40,7 @@ const ARCHIVES: Readonly<Record<string, SourceKind>> = {
 	"application/x-gzip": "tar.gz",
 	"application/tar+gzip": "tar.gz",
 	"application/zip": "zip",
+	"application/x-tar": "image",
 };
 
 const INLINE = {
@@ -109,15 +113,9 @@ async function take(
 
 /** The host's own network is the operator's to give: whoever has it reaches whatever this machine does, Redis and the gateway included. */
 function refuseHostNetwork({ network }: Manifest, isAllowed: boolean): void {
-	if (typeof network === "object") throw unknownNetwork(network.join);
 	if (network !== "host" || isAllowed) return;
 	const message = "host isn't permitted here; the operator permits it with BERTH_HOST_NETWORK=permitted";
 	throw new BerthError("invalid_manifest", `network: ${message}`, { issues: [{ field: "network", message }] });
-}
-
-function unknownNetwork(name: string): BerthError {
-	const message = `there is no network ${JSON.stringify(name)} in this project`;
-	return new BerthError("invalid_manifest", `network.join: ${message}`, { issues: [{ field: "network.join", message }] });
 }
 
 /** Whether a version's own layers are stored: one that was found to be corrupt was removed, and a build makes it again. */
@@ -165,11 +163,25 @@ async function readDeploy(request: Request, bodies: Bodies): Promise<Deploy> {
 	const kind = ARCHIVES[type];
 	if (kind !== undefined) return await readArchive(request, kind, bodies);
 	const sent = type === "" ? "; there was no Content-Type" : `, not ${JSON.stringify(type.slice(0, 100))}`;
-	const detail = `send application/json with the source, or an archive as application/gzip or application/zip${sent}`;
+	const detail = `send application/json with the source, or an archive as application/gzip or application/zip, or an image as application/x-tar${sent}`;
 	throw new BerthError("unsupported_media_type", detail);
 }
 
+/** An image runs on no runtime but the one for programs, which needn't be said. */
+function onCustom(value: unknown): unknown {
+	return typeof value === "object" && value !== null ? { runtime: "custom", ...value } : value;
+}
+
+/** A deploy of an image in a registry. What a tag stands for may have changed since: each deploy of one asks again, and is a version. */
+function readReference(value: object): Deploy {
+	const { image: reference, ...manifest } = validate(imageDeploySchema, onCustom(value), INLINE);
+	const askedAt = reference.includes("@") ? {} : { askedAt: new Date().toISOString() };
+	const bytes = Buffer.from(JSON.stringify({ reference, ...askedAt }));
+	return { manifest, source: { kind: "image-reference", sizeBytes: bytes.length }, bytes };
+}
+
 function readInline(value: unknown): Deploy {
+	if (typeof value === "object" && value !== null && "image" in value) return readReference(value);
 	const { source, filename: named, ...manifest } = validate(inlineDeploySchema, value, INLINE);
 	const language = languageOf(manifest.runtime);
 	const filename = named ?? DEFAULT_FILENAME[language];
@@ -193,8 +205,8 @@ function wrongLanguage(filename: string, runtime: Runtime): BerthError {
 async function readArchive(request: Request, kind: SourceKind, bodies: Bodies): Promise<Deploy> {
 	const header = request.headers[HEADERS.manifest];
 	const value = header === undefined ? {} : parseJson(Buffer.from(String(header), "latin1"), `the header ${HEADERS.manifest}`, MOST_FIELDS);
-	const manifest = validate(manifestSchema, value, ARCHIVED);
-	const bytes = await bodies.read(request, FIXED_LIMITS.archiveBytes);
+	const manifest = kind === "image" ? validate(imageManifestSchema, onCustom(value), ARCHIVED) : validate(manifestSchema, value, ARCHIVED);
+	const bytes = await bodies.read(request, kind === "image" ? IMAGE_LIMITS.archiveBytes : FIXED_LIMITS.archiveBytes);
 	if (bytes.length === 0) throw new BerthError("invalid_request", "the archive is empty: the body has no bytes");
 	return { manifest, source: { kind, sizeBytes: bytes.length }, bytes };
 }

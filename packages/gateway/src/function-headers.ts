@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { HEADERS } from "@berth/contracts";
+import { CALLER_HEADER, HEADERS, JOINED_HEADER } from "@berth/contracts";
 
 /** Headers of one connection (RFC 9110, 7.6.1). */
 const HOP_BY_HOP = [
@@ -41,6 +41,7 @@ export function requestHeaders(request: IncomingMessage, withKey: boolean): read
 	for (let i = 0; i < rawHeaders.length; i += 2) {
 		const name = (rawHeaders[i] as string).toLowerCase();
 		if (KEPT_FROM_FUNCTIONS.has(name) || named?.includes(name) || name === "x-forwarded-for") continue;
+		if (name === CALLER_HEADER || name === JOINED_HEADER) continue;
 		if (name === "authorization" && (!withKey || OWN_KEY.test(rawHeaders[i + 1] as string))) continue;
 		pairs.push([name, rawHeaders[i + 1] as string]);
 	}

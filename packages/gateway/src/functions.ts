@@ -69,6 +69,8 @@ export async function removeVersion(request: Request, response: Response, { keys
 const SOURCE_TYPES: Readonly<Record<SourceKind, string>> = {
 	file: "text/plain; charset=utf-8",
 	"tar.gz": "application/gzip",
+	image: "application/x-tar",
+	"image-reference": "application/json",
 	zip: "application/zip",
 };
 

@@ -1,14 +1,17 @@
 import {
 	BerthError,
+	CALLER_HEADER,
 	FIXED_LIMITS,
 	HEADERS,
 	type InvocationRequest,
+	type JoinedHead,
 	LIMITS,
 	newId,
 	type Settlement,
 	type Trigger,
 	type Version,
 } from "@berth/contracts";
+import { functionNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
 import { answer } from "./answers.js";
 import { authenticate } from "./auth.js";
@@ -56,6 +59,22 @@ export class Invocations {
 		await this.#run(request, response, version, { kind: "http", request: head }, !isPublic);
 	}
 
+	/** What a function asks of another one on its network. One that isn't on it is not to be told from one that isn't there. */
+	async joined(request: Request, response: Response, { project, network, caller, function: name, depth }: JoinedHead): Promise<void> {
+		const version = await this.#services.functions.resolve(project, name);
+		const own = version.manifest.network;
+		if (typeof own !== "object" || own.join !== network) throw functionNotFound(name);
+		const headers = [...requestHeaders(request, true), [CALLER_HEADER, caller] as const];
+		await this.#run(
+			request,
+			response,
+			version,
+			{ kind: "http", request: { method: request.method, url: request.url, headers } },
+			true,
+			depth,
+		);
+	}
+
 	/**
 	 * A function that isn't public is not to be told from one that isn't there, without a key of its project.
 	 * Nor are versions by their number: public is what an alias leads to, not what it was moved away from.
@@ -73,11 +92,11 @@ export class Invocations {
 		return version;
 	}
 
-	async #run(request: Request, response: Response, version: Version, trigger: Trigger, trusted: boolean): Promise<void> {
+	async #run(request: Request, response: Response, version: Version, trigger: Trigger, trusted: boolean, depth?: number): Promise<void> {
 		const { nodes, artifacts } = this.#services;
 		this.#refuseWhenFull();
 		// A place is for what can run: a body that comes slowly keeps nobody from one.
-		const invocation = await this.#invocationOf(request, version, trigger, true);
+		const invocation = { ...(await this.#invocationOf(request, version, trigger, true)), ...(depth === undefined ? {} : { depth }) };
 		try {
 			this.#refuseWhenFull();
 			this.#inflight++;

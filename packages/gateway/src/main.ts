@@ -1,13 +1,17 @@
+import { once } from "node:events";
+import { chmodSync, rmSync } from "node:fs";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
 import { newId } from "@berth/contracts";
 import { type NodeChange, openBuildQueue, openInvocationQueue, openNodeDirectory } from "@berth/queue";
-import { ApiKeys, FunctionRegistry, openArtifactStore } from "@berth/registry";
+import { ApiKeys, FunctionRegistry, openArtifactStore, PackageRegistries, Vault } from "@berth/registry";
 import { createLogger, GatewayMetrics, type Logger } from "@berth/telemetry";
 import { createApp } from "./app.js";
 import { Bodies } from "./body.js";
-import { createGatewayServer, type GatewayServer } from "./server.js";
+import { Invocations } from "./invocations.js";
+import { createJoinedApp } from "./joined.js";
+import { type Cut, createGatewayServer, type GatewayServer } from "./server.js";
 import type { Services } from "./services.js";
 import { Upkeep } from "./upkeep.js";
 
@@ -19,14 +23,17 @@ async function main(): Promise<void> {
 	const settings = loadSettings();
 	const log = createLogger("gateway", settings.logLevel);
 	const metrics = new GatewayMetrics();
-	const gateway = createGatewayServer({
+	const options = {
 		answerStallMs: settings.answerStallMs,
 		answerBytes: settings.bodyMemoryBytes,
-		onCut: (cut) => {
+		onCut: (cut: Cut) => {
 			metrics.cut(cut.answers);
 			log.warn(cut, "answers that their clients didn't take were cut off");
 		},
-	});
+	};
+	const gateway = createGatewayServer(options);
+	/** For what functions on a network ask of each other. */
+	const joined = createGatewayServer(options);
 	const { server } = gateway;
 	// A port below 1024 is only root's to open.
 	await listen(server, settings);
@@ -34,10 +41,13 @@ async function main(): Promise<void> {
 	const services = await open(settings, log, metrics);
 	const { keys } = services;
 	const firstKey = settings.adminKeySha256 === undefined ? await keys.ensureFirst() : await keys.ensureAdmin(settings.adminKeySha256);
-	gateway.serve(createApp(services));
+	const invocations = new Invocations(services);
+	gateway.serve(createApp(services, invocations));
+	joined.serve(createJoinedApp(invocations, services));
+	await listenPrivately(joined.server, settings.paths.gatewaySocket);
 	const upkeep = new Upkeep(services);
 	upkeep.start();
-	stopOnDemand(gateway, services, upkeep);
+	stopOnDemand([gateway, joined], services, upkeep);
 	const { port } = server.address() as AddressInfo;
 	process.stdout.write(`${JSON.stringify({ ready: true, port, ...(firstKey === undefined ? {} : { firstKey }) })}\n`);
 }
@@ -53,6 +63,8 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): P
 	return {
 		functions: await FunctionRegistry.open(durableUrl, log),
 		keys: await ApiKeys.open(durableUrl, log),
+		packageRegistries: await PackageRegistries.open(durableUrl, await Vault.open(settings.secretsKey, settings.paths.secretsKey), log),
+		packageHosts: [settings.npmRegistry, settings.pypiIndex, ...settings.packageRegistries].map((url) => new URL(url).host),
 		artifacts: await openArtifactStore(settings.paths.artifacts, { budgets: settings.storage }),
 		invocations,
 		builds: await openBuildQueue({ durableUrl, logger: log }),
@@ -77,15 +89,26 @@ async function listen(server: Server, { host, port }: Settings): Promise<void> {
 	});
 }
 
+/** On a socket that nobody but our own user may open. */
+async function listenPrivately(server: Server, path: string): Promise<void> {
+	rmSync(path, { force: true });
+	await once(server.listen(path), "listening");
+	chmodSync(path, 0o600);
+}
+
 /** Takes nothing more, lets what is in flight end, and exits. */
-function stopOnDemand(gateway: GatewayServer, { nodes, invocations, builds, functions, keys }: Services, upkeep: Upkeep): void {
+function stopOnDemand(
+	servers: readonly GatewayServer[],
+	{ nodes, invocations, builds, functions, keys, packageRegistries }: Services,
+	upkeep: Upkeep,
+): void {
 	let stopping = false;
 	const stop = async () => {
 		if (stopping) return;
 		stopping = true;
-		await gateway.close(GRACE_MS);
+		await Promise.all(servers.map((server) => server.close(GRACE_MS)));
 		await upkeep.stop();
-		await Promise.all([nodes, invocations, builds, functions, keys].map((one) => one.close()));
+		await Promise.all([nodes, invocations, builds, functions, keys, packageRegistries].map((one) => one.close()));
 		process.exit(0);
 	};
 	process.once("SIGTERM", () => void stop());

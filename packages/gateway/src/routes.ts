@@ -1,4 +1,4 @@
-import { aliasInputSchema, inlineDeploySchema, pullSchema, pushSchema } from "@berth/contracts";
+import { aliasInputSchema, inlineDeploySchema, packageRegistryInputSchema, pullSchema, pushSchema } from "@berth/contracts";
 import type { Request, Response } from "express";
 import type { z } from "zod";
 import { getAlias, listAliases, removeAlias, rollBack, setAlias } from "./aliases.js";
@@ -17,7 +17,9 @@ import {
 import { livez, metrics, readyz } from "./health.js";
 import { getTransfer, listImages, pull, push, recover } from "./images.js";
 import type { Invocations } from "./invocations.js";
+import { listNetworks, makeNetwork, removeNetwork } from "./networks.js";
 import { commandNodes, getStats, listSandboxes, nodeCommandSchema } from "./nodes.js";
+import { listPackageRegistries, removePackageRegistry, setPackageRegistry } from "./package-registries.js";
 import { rebase } from "./rebases.js";
 import { getInvocation } from "./records.js";
 import type { Services } from "./services.js";
@@ -44,7 +46,9 @@ export function routes(invocations: Invocations): readonly Route[] {
 		...FUNCTION_ROUTES,
 		REBASE_ROUTE,
 		...ALIAS_ROUTES,
+		...NETWORK_ROUTES,
 		...IMAGE_ROUTES,
+		...PACKAGE_ROUTES,
 		...NODE_ROUTES,
 		...HEALTH_ROUTES,
 	];
@@ -233,6 +237,33 @@ const ALIAS_ROUTES: readonly Route[] = [
 	},
 ];
 
+const NETWORK_ROUTES: readonly Route[] = [
+	{
+		method: "get",
+		path: "/v1/networks",
+		summary: "The networks of the project, and the functions on each",
+		key: true,
+		answers: { 200: "NetworkList" },
+		serve: listNetworks,
+	},
+	{
+		method: "put",
+		path: "/v1/networks/{name}",
+		summary: "Make a network, on which functions reach each other as http://<function>/",
+		key: true,
+		answers: { 200: "There is one", 201: "There is one now" },
+		serve: makeNetwork,
+	},
+	{
+		method: "delete",
+		path: "/v1/networks/{name}",
+		summary: "Remove a network that no function is on",
+		key: true,
+		answers: { 204: "Gone" },
+		serve: removeNetwork,
+	},
+];
+
 const IMAGE_ROUTES: readonly Route[] = [
 	{
 		method: "get",
@@ -275,6 +306,34 @@ const IMAGE_ROUTES: readonly Route[] = [
 		key: true,
 		answers: { 200: "Recovery" },
 		serve: recover,
+	},
+];
+
+const PACKAGE_ROUTES: readonly Route[] = [
+	{
+		method: "get",
+		path: "/v1/registries",
+		summary: "The project's package registries, without what it is logged in with",
+		key: true,
+		answers: { 200: "PackageRegistryList" },
+		serve: listPackageRegistries,
+	},
+	{
+		method: "put",
+		path: "/v1/registries/{host}",
+		summary: "Use a package registry: for scopes, with a token or a name and a password",
+		key: true,
+		body: packageRegistryInputSchema,
+		answers: { 200: "PackageRegistryEntry" },
+		serve: setPackageRegistry,
+	},
+	{
+		method: "delete",
+		path: "/v1/registries/{host}",
+		summary: "Use it no longer, and forget its login",
+		key: true,
+		answers: { 204: "Gone" },
+		serve: removePackageRegistry,
 	},
 ];
 

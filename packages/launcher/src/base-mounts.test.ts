@@ -1,8 +1,8 @@
-import { mkdtempSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { codeOverlayOptions } from "./base-mounts.js";
+import { checkMountPoints, codeOverlayOptions } from "./base-mounts.js";
 import { LayerStore } from "./layers.js";
 import { MAX_LAYERS } from "./requests.js";
 import { digestOf, tar } from "./testing/tar.js";
@@ -45,5 +45,32 @@ test("what a layer has in place of the function's directory is refused: a link w
 		expect(() => codeOverlayOptions(store, [digestOf(bytes)])).toThrow("isn't a directory");
 	} finally {
 		rmSync(directory, { recursive: true });
+	}
+});
+
+test("an image is a root only if everything that is mounted into it has a place that isn't behind a link", () => {
+	const outside = mkdtempSync(join(tmpdir(), "outside-"));
+	const root = mkdtempSync(join(tmpdir(), "root-"));
+	try {
+		for (const name of ["proc", "dev", "tmp", "berth", "function", "run/berth"]) mkdirSync(join(root, name), { recursive: true });
+		expect(() => checkMountPoints(root)).toThrow("/run/berth/agent.sock of the root isn't a file");
+		writeFileSync(join(root, "run/berth/agent.sock"), "");
+		checkMountPoints(root);
+		mkdirSync(join(outside, "berth"));
+		writeFileSync(join(outside, "berth/agent.sock"), "");
+		for (const [name, target] of [
+			["proc", "/"],
+			["berth", outside],
+			["run", outside],
+		] as const) {
+			renameSync(join(root, name), join(root, "kept"));
+			symlinkSync(target, join(root, name));
+			expect(() => checkMountPoints(root)).toThrow(`/${name} of the root isn't a directory`);
+			rmSync(join(root, name));
+			renameSync(join(root, "kept"), join(root, name));
+		}
+		checkMountPoints(root);
+	} finally {
+		for (const directory of [outside, root]) rmSync(directory, { recursive: true });
 	}
 });

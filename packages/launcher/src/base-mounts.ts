@@ -3,7 +3,7 @@ import { lstatSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Digest, SANDBOX_PATHS } from "@berth/contracts";
 import type { LayerStore } from "./layers.js";
-import { MS, mount } from "./syscalls.js";
+import { MS, mount, unmount } from "./syscalls.js";
 
 /**
  * The root file systems: one read-only overlay for each base, mounted once and shared by all its
@@ -28,6 +28,13 @@ export class BaseMounts {
 		const path = join(this.#directory, createHash("sha256").update(key).digest("hex").slice(0, 16));
 		mkdirSync(path, { recursive: true, mode: 0o755 });
 		mount("overlay", path, "overlay", MS.rdonly | MS.nodev | MS.nosuid, overlayOptions(this.#layers, base));
+		try {
+			// A base that came with a pulled image is a stranger's.
+			checkMountPoints(path);
+		} catch (error) {
+			unmount(path);
+			throw error;
+		}
 		this.#mounted.set(key, { path, layers: base });
 		return path;
 	}
@@ -69,4 +76,27 @@ function codeIn(layer: string): string {
 			throw new Error(`${path} isn't a directory: no layer of a function`);
 	}
 	return path;
+}
+
+/** Where a container has something mounted; a base has its agent at the place where an image has the base. */
+const MOUNT_POINTS = ["proc", "dev", "tmp", SANDBOX_PATHS.imageBase, SANDBOX_PATHS.graft, SANDBOX_PATHS.socket];
+
+/**
+ * The OCI runtime mounts there as root: each has to be there, and no part of its path may be a link, wherever that would lead.
+ * What was looked at stays: the root is read-only, and its layers are ours. @throws Error naming the path
+ */
+export function checkMountPoints(root: string): void {
+	for (const point of MOUNT_POINTS) {
+		let path = root;
+		const names = point.split("/").filter(Boolean);
+		for (const [at, name] of names.entries()) {
+			path = join(path, name);
+			const stat = lstatSync(path, { throwIfNoEntry: false });
+			const isFile = point === SANDBOX_PATHS.socket && at === names.length - 1;
+			if ((isFile ? stat?.isFile() : stat?.isDirectory()) !== true)
+				throw new Error(
+					`/${names.slice(0, at + 1).join("/")} of the root isn't a ${isFile ? "file" : "directory"}: nothing can be mounted there`,
+				);
+		}
+	}
 }

@@ -30,7 +30,6 @@ const complain = (message: string, error: unknown) =>
 	process.stderr.write(`${message}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
 const cgroups = new CgroupTree(host.cgroupVersion, instance);
 const networks = new Networks({ instance, resolver: settings.resolver });
-networks.close();
 let server: LauncherServer | undefined;
 const sandboxes = new Sandboxes({
 	directory,
@@ -48,6 +47,7 @@ const sandboxes = new Sandboxes({
 const removed = await sandboxes.removeLeftovers();
 if (process.argv[2] === "--remove-leftovers") {
 	cgroups.close();
+	networks.close();
 	removeAgentSockets(settings.paths.agentSockets);
 	process.exit(0);
 }
@@ -55,6 +55,7 @@ if (host.cgroupVersion === 1)
 	favourMigrations(directory, `berth-${instance}`, (error) =>
 		complain("boots take some milliseconds longer: favordynmods can't be had", error),
 	);
+networks.begin();
 server = new LauncherServer(host, layers, sandboxes, complain);
 await server.listen(settings.paths.launcherSocket, settings.serviceUid);
 

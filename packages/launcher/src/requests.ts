@@ -41,7 +41,7 @@ export const read = {
 		kind: kind(head["kind"]),
 		program: program((head["program"] ?? {}) as Fields),
 		limits: limits(head["limits"]),
-		...(head["own"] === undefined ? {} : { own: digests(head["own"], "own") }),
+		...(head["own"] === undefined ? {} : { own: digests(head["own"], "own"), ownIsRoot: head["ownIsRoot"] === true }),
 		network: network(head["network"]),
 	}),
 	specialise: (head: Fields): SpecialiseRequest => ({

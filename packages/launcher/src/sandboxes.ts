@@ -13,7 +13,7 @@ import type {
 	SpecialiseRequest,
 } from "@berth/contracts";
 import { containerSpec, OOM_SCORE, SANDBOX_UID, UidRanges } from "@berth/sandbox/spec";
-import { BaseMounts, codeOverlayOptions } from "./base-mounts.js";
+import { BaseMounts, checkMountPoints, codeOverlayOptions, overlayOptions } from "./base-mounts.js";
 import type { CgroupTree } from "./cgroup.js";
 import type { Host } from "./host.js";
 import type { LayerStore } from "./layers.js";
@@ -142,6 +142,16 @@ export class Sandboxes {
 		return { gateway, ...(missing === undefined ? {} : { missing }) };
 	}
 
+	/** A tenant's image as a root: read-only, and used by nothing but the container that has it. */
+	#mountRoot(entry: Entry, layers: readonly Digest[]): string {
+		entry.layers = layers;
+		const root = join(entry.directory, "root");
+		mkdirSync(root, { mode: 0o755 });
+		mount("overlay", root, "overlay", MS.rdonly | MS.nosuid | MS.nodev, overlayOptions(this.#options.layers, layers));
+		checkMountPoints(root);
+		return root;
+	}
+
 	#graft(entry: Entry, layers: readonly Digest[]): void {
 		const code = join(entry.directory, "graft", "code");
 		mount("overlay", code, "overlay", MS.rdonly | MS.nosuid | MS.nodev, codeOverlayOptions(this.#options.layers, layers));
@@ -223,10 +233,13 @@ export class Sandboxes {
 		mount("tmpfs", tmp, "tmpfs", MS.nosuid | MS.nodev | MS.noexec, tmpfsOptions(entry.limits, uidBase));
 		mount(graft, graft, null, MS.bind);
 		mount(null, graft, null, MS.shared);
-		if (request.own !== undefined) this.#graft(entry, request.own);
+		const base = this.#bases.rootfs(request.base);
+		const rootfs = request.own === undefined || request.ownIsRoot !== true ? base : this.#mountRoot(entry, request.own);
+		if (request.own !== undefined && request.ownIsRoot !== true) this.#graft(entry, request.own);
 		this.#bindSocket(join(agentSockets, `${entry.id}.sock`), socket);
 		const spec = containerSpec(request, {
-			rootfs: this.#bases.rootfs(request.base),
+			rootfs,
+			base,
 			graft,
 			tmp,
 			socket,
@@ -343,7 +356,7 @@ function writeIfAlive(path: string, text: string): void {
 }
 
 function unmountAll({ directory, layers }: Entry): void {
-	if (layers !== undefined) unmountIfMounted(join(directory, "graft", "code"));
+	if (layers !== undefined) for (const name of ["graft/code", "root"]) unmountIfMounted(join(directory, name));
 	for (const name of ["agent.sock", "graft", "tmp"]) unmountIfMounted(join(directory, name));
 }
 

@@ -22,6 +22,7 @@ import { BuildLogs } from "./build-logs.js";
 import { Changes } from "./changes.js";
 import { keys, versionPrefix } from "./keys.js";
 import { LiveVersions, type Share } from "./live-versions.js";
+import { Networks } from "./networks.js";
 import { Rebases } from "./rebases.js";
 import {
 	ANY_VERSION,
@@ -60,6 +61,7 @@ const READS = 3;
  */
 export class FunctionRegistry {
 	readonly aliases: Aliases;
+	readonly networks: Networks;
 	readonly logs: BuildLogs;
 	readonly rebases: Rebases;
 	readonly #redis: Redis;
@@ -73,6 +75,7 @@ export class FunctionRegistry {
 		this.#owned = owned;
 		this.#changes = changes;
 		this.#live = new LiveVersions(changes, (project, name, selector) => this.#sharesOf(project, name, selector));
+		this.networks = new Networks(owned[0]);
 		this.rebases = new Rebases({
 			redis: owned[0],
 			getFunction: (project, name) => this.getFunction(project, name),
@@ -117,6 +120,7 @@ export class FunctionRegistry {
 					keys.unfinished,
 					keys.sourceUsers(source.digest),
 					keys.store,
+					keys.networks(project),
 				],
 				[
 					name,
@@ -127,10 +131,12 @@ export class FunctionRegistry {
 					`${project}/${name}`,
 					how.noCache === true ? ANY_VERSION : (how.damaged ?? ""),
 					stateLine("queued", "queued"),
+					typeof manifest.network === "object" ? manifest.network.join : "",
 				],
 			),
 		)) as [number, number] | [];
 		if (number === undefined) throw unrecovered();
+		if (number < 0) throw noNetwork(manifest);
 		const version = await this.getVersion(project, name, number);
 		if (version === undefined) throw new BerthError("function_not_found", `${name} was deleted while it was deployed; deploy it again`);
 		return { version, unchanged: unchanged === 1 };
@@ -453,4 +459,10 @@ function endLine(end: BuildEnd): string {
 function unrecovered(): BerthError {
 	const detail = "a new version could take the number of one that is only in the artifact store; run `berth recover` first";
 	return new BerthError("store_unrecovered", detail);
+}
+
+function noNetwork({ network }: Manifest): BerthError {
+	const name = typeof network === "object" ? network.join : network;
+	const message = `there is no network ${JSON.stringify(name)} in this project; make it first, with PUT /v1/networks/${name}`;
+	return new BerthError("network_not_found", `network.join: ${message}`, { issues: [{ field: "network.join", message }] });
 }

@@ -2,3 +2,5 @@ export { functionNotFound } from "./absent.js";
 export { ApiKeys, type Principal } from "./api-keys.js";
 export * from "./artifacts/index.js";
 export { type BuildEnd, FunctionRegistry, type VersionName } from "./function-registry.js";
+export { PackageRegistries, type PackageRegistryAccess } from "./package-registries.js";
+export { Vault } from "./vault.js";

@@ -15,12 +15,16 @@ export const keys = {
 	buildLog: (project: string, name: string, number: number) => `${keys.version(project, name, number)}:log`,
 	/** Channel: `project/name:number` when there is more of that log, with JSON after a space when it is only progress. */
 	buildLogs: "{berth}:build-logs",
+	/** Hash of a network's name → when it was made. */
+	networks: (project: string) => `{berth}:networks:${project}`,
 	/** Versions (`project/name:number`) that are neither ready nor failed. */
 	unfinished: "{berth}:unfinished",
 	/** Versions that are made of a source, failed ones left out. */
 	sourceUsers: (digest: Digest) => `{berth}:source:${digest}`,
 	/** Hash of a key's SHA-256 → what it may do. */
 	apiKeys: "{berth}:api-keys",
+	/** Hash of a package registry's host → its scopes, and a sealed login. */
+	packageRegistries: (project: string) => `{berth}:package-registries:${project}`,
 	/** SHA-256 of the key that the operator set. */
 	adminKey: "{berth}:admin-key",
 	/** `whole` or `lost`: whether the records are all that the artifact store has images of. */
@@ -29,6 +33,14 @@ export const keys = {
 	bases: "{berth}:bases",
 	changes: "{berth}:changes",
 } as const;
+
+/** What the keys of a project's versions begin with, and those of the lists of them; the function's name follows. */
+export function projectVersionsPrefix(project: string): string {
+	return `{berth}:version:${project}/`;
+}
+export function numbersPrefix(project: string): string {
+	return keys.numbers(project, "");
+}
 
 /** What the keys of a function's versions begin with. */
 export function versionPrefix(project: string, name: string): string {

@@ -29,6 +29,8 @@ export interface BootKey {
 	 * none is kept ready that could become any. Absent: a booted sandbox is given them.
 	 */
 	readonly own?: readonly Layer[];
+	/** Whether these are an image, its root. */
+	readonly ownIsRoot?: boolean;
 	/** Whose they are: an engine may show it. */
 	readonly of?: VersionImage;
 	/** What it is on from its boot: the host's own network, or the function's where its layers are there, too; else it comes with its function. */
@@ -48,14 +50,16 @@ const ONE_CLASS = memoryClassOf(LIMITS.memoryMiB.default);
 
 /** What a version's sandbox has to be booted as, by an engine that grafts or one that can't. @param of the version, for an engine to show */
 export function versionKeyOf(
-	{ base, layers, digest }: ImageReference,
+	{ base, layers, digest, isImage }: ImageReference,
 	manifest: Pick<Manifest, "runtime" | "memoryMiB" | "network">,
 	grafts: boolean,
 	of?: Omit<VersionImage, "image">,
 ): BootKey {
 	const key = bootKeyOf(base, manifest);
-	if (grafts) return key;
-	return { ...key, own: layers, network: manifest.network, ...(of === undefined ? {} : { of: { ...of, image: digest } }) };
+	// A root can't be changed when something runs in it.
+	if (grafts && isImage !== true) return key;
+	const own = { own: layers, ownIsRoot: isImage === true, network: manifest.network };
+	return { ...key, ...own, ...(of === undefined ? {} : { of: { ...of, image: digest } }) };
 }
 
 /** What sandboxes of a base are booted as which take any version of it. A version pins its base. */

@@ -17,6 +17,8 @@ export const CPU_SHARES = 256;
 /** Where the launcher has put things for one sandbox, and which ids it gave it. */
 export interface SandboxPlace {
 	readonly rootfs: string;
+	/** The base, where the root is an image. */
+	readonly base?: string;
 	readonly graft: string;
 	readonly tmp: string;
 	readonly socket: string;
@@ -47,7 +49,7 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 		process: {
 			terminal: false,
 			user: { uid: SANDBOX_UID, gid: SANDBOX_UID, umask: 0o077 },
-			args: ["/sbin/tini", "--", ...commandOf(boot)],
+			args: boot.ownIsRoot === true ? inImage(commandOf(boot), place.arch) : ["/sbin/tini", "--", ...commandOf(boot)],
 			env: SANDBOX_ENVIRONMENT,
 			cwd: SANDBOX_PATHS.graft,
 			capabilities: { bounding: [], effective: [], inheritable: [], permitted: [], ambient: [] },
@@ -62,11 +64,7 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 			{ destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "noexec", "strictatime", "mode=755", "size=64k"] },
 			// A build's bundler is started from its image, so /tmp needs no exec there either.
 			{ destination: "/tmp", type: "bind", source: place.tmp, options: ["bind", "rw", "nosuid", "nodev", "noexec"] },
-			{ destination: SANDBOX_PATHS.graft, type: "bind", source: place.graft, options: ["rbind", "rslave", "ro", "nosuid", "nodev"] },
-			// By itself: crun's rbind leaves out what is mounted below (seen with 1.8.1).
-			...(boot.own === undefined
-				? []
-				: [{ destination: SANDBOX_PATHS.code, type: "bind", source: `${place.graft}/code`, options: ["bind", "ro", "nosuid", "nodev"] }]),
+			...functionMounts(boot, place),
 			{ destination: SANDBOX_PATHS.socket, type: "bind", source: place.socket, options: ["bind", "ro", "nosuid", "nodev", "noexec"] },
 		],
 		linux: {
@@ -87,6 +85,33 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 			readonlyPaths: READONLY_PATHS,
 		},
 	};
+}
+
+/** What the sandbox has its function from: a directory into which it is grafted, its layers, or a root that is all its own, with the base beside it. */
+function functionMounts({ own, ownIsRoot }: BootRequest, { graft, base }: SandboxPlace): OciSpec["mounts"] {
+	if (ownIsRoot === true)
+		return [{ destination: SANDBOX_PATHS.imageBase, type: "bind", source: base as string, options: ["bind", "ro", "nosuid", "nodev"] }];
+	const grafted = { destination: SANDBOX_PATHS.graft, type: "bind", source: graft, options: ["rbind", "rslave", "ro", "nosuid", "nodev"] };
+	if (own === undefined) return [grafted];
+	// By itself: crun's rbind leaves out what is mounted below (seen with 1.8.1).
+	return [grafted, { destination: SANDBOX_PATHS.code, type: "bind", source: `${graft}/code`, options: ["bind", "ro", "nosuid", "nodev"] }];
+}
+
+/** Where the distribution's C library and its loader are in a base, by processor. */
+const LOADERS = {
+	x64: { loader: "/lib64/ld-linux-x86-64.so.2", libraries: ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64"] },
+	arm64: {
+		loader: "/lib/ld-linux-aarch64.so.1",
+		libraries: ["/lib/aarch64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/lib64", "/usr/lib64"],
+	},
+} as const;
+
+/** A base's command in the root of an image, which may have no C library or another: started by the base's own loader, with its own libraries. */
+function inImage([program = "", ...args]: readonly string[], arch: SandboxPlace["arch"]): readonly string[] {
+	const at = (path: string) => `${SANDBOX_PATHS.imageBase}${path}`;
+	const { loader, libraries } = LOADERS[arch];
+	const own = args.map((arg) => (arg === SANDBOX_PATHS.bridge ? at(arg) : arg));
+	return [at("/sbin/tini"), "--", at(loader), "--library-path", libraries.map(at).join(":"), at(program), ...own];
 }
 
 /** What init starts. */

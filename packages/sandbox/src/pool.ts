@@ -16,6 +16,7 @@ import { Demand, type Run, type Waiter } from "./demand.js";
 import type { LayerSource, SandboxEngine } from "./engine.js";
 import { Floors } from "./floors.js";
 import { IdleSandboxes } from "./idle-sandboxes.js";
+import { joinedOf } from "./joined.js";
 import type { Lease } from "./lease.js";
 import { Population, PREWARM_BYTES } from "./population.js";
 import { closing, failStart, nobodyWaits } from "./refusals.js";
@@ -183,6 +184,9 @@ export class Pool {
 		await sandbox.kill();
 		return true;
 	}
+
+	/** Who has an address on a network of functions. */
+	joinedAt = (address: string) => joinedOf(this.#population.all(), address);
 
 	list(): readonly SandboxInfo[] {
 		const now = performance.now();

@@ -103,6 +103,8 @@ export class Sandbox {
 	#thawing: Promise<void> | undefined;
 	/** Attempts it has served. */
 	invocations = 0;
+	/** How many invocations the last one came of, over a network of functions. */
+	depth = 0;
 	/** When it last became idle. */
 	idleSinceMs = performance.now();
 	/** Pending while promises of the last invocation's `waitUntil` are open. */
@@ -158,7 +160,9 @@ export class Sandbox {
 			kind: this.bootKey.kind,
 			program: this.#program,
 			limits: this.#limits,
-			...(this.bootKey.own === undefined ? {} : { own: this.bootKey.own.map(({ digest }) => digest) }),
+			...(this.bootKey.own === undefined
+				? {}
+				: { own: this.bootKey.own.map(({ digest }) => digest), ownIsRoot: this.bootKey.ownIsRoot === true }),
 			...(this.bootKey.of === undefined ? {} : { of: this.bootKey.of }),
 			network: this.bootKey.network,
 		});
@@ -207,6 +211,7 @@ export class Sandbox {
 			version: target.version,
 			env: target.manifest.env,
 			scratch: target.manifest.scratch,
+			...(target.image.isImage === true ? { isImage: true } : {}),
 			...(outputMark === undefined ? {} : { outputMark }),
 		};
 		const reply = await within(talk.ask(TO_AGENT.specialise, FROM_AGENT.specialised, head), startMs);

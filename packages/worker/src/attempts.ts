@@ -182,6 +182,7 @@ function cancelledBefore({ queueMs }: Delivery, { startMs, initMs }: Lease): Pic
 /** Runs it, and gives the sandbox back. A lost lock kills it at once; a caller who went away gives it its signal and a grace. */
 async function invokeIn(lease: Lease, { request, attempt, lost, cancelled }: Delivery, body: Uint8Array): Promise<SandboxResult> {
 	const { sandbox } = lease;
+	sandbox.depth = request.depth ?? 0;
 	let grace: NodeJS.Timeout | undefined;
 	// A kill that fails has its sandbox retired with the rest: the engine's loss ends this process.
 	const onLost = () => void sandbox.kill().catch(() => undefined);

@@ -6,7 +6,7 @@ import { type Bases, ImageBuilder, StackRemapper } from "@berth/builder";
 import { dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
 import { type FunctionError, HOUR_MS, type Version } from "@berth/contracts";
 import { openBuildSource, openInvocationSource, openNodeMembership } from "@berth/queue";
-import { FunctionRegistry, openArtifactStore } from "@berth/registry";
+import { FunctionRegistry, openArtifactStore, PackageRegistries, Vault } from "@berth/registry";
 import { Pool, type Specialisation } from "@berth/sandbox";
 import { createLogger, WorkerMetrics } from "@berth/telemetry";
 import { Attempts } from "./attempts.js";
@@ -14,9 +14,13 @@ import { PooledBuildSandboxes } from "./build-sandboxes.js";
 import { Builds } from "./builds.js";
 import { groupsFor, openEngine, removeLeftovers } from "./engine.js";
 import { ImageBudget } from "./images/budget.js";
+import { fetchImage } from "./images/fetch-image.js";
 import { Images } from "./images/images.js";
 import { Mirror, type MirrorPlace, mirrorOrigin } from "./images/mirror.js";
+import { Registries } from "./images/registries.js";
+import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
+import { packageSourcesOf } from "./package-sources.js";
 import { ReadyVersions } from "./versions.js";
 
 /** How long a stop waits for what runs, milliseconds. */
@@ -72,18 +76,15 @@ const pool = new Pool({
 const metrics = new WorkerMetrics(() => pool.list());
 const functions = await FunctionRegistry.open(durableUrl, log);
 const stacks = new StackRemapper(artifacts.images, (err) => log.error({ err }, "the thread that reads source maps ended"));
+const packageRegistries = await PackageRegistries.open(durableUrl, await Vault.open(settings.secretsKey, settings.paths.secretsKey), log);
 const stores = { images: artifacts.images, keys: artifacts.keys };
 const builder = new ImageBuilder({
 	bases,
 	stores,
 	sandboxes: new PooledBuildSandboxes(pool),
 	timeoutMs: BUILD_MS,
-	sourcesOf: async (_project, language) => ({
-		language,
-		registries: [{ url: language === "python" ? settings.pypiIndex : settings.npmRegistry, scopes: [] }],
-		logins: new Map(),
-		redirects: [],
-	}),
+	fetchImage: (reference) => fetchImage(reference, new Registries(settings.registries)),
+	sourcesOf: async (project, language) => packageSourcesOf(project, language, await packageRegistries.accesses(project), settings),
 	installMs: settings.install.timeoutMs,
 	silenceMs: settings.install.silenceMs,
 	findVersion: (project, name, number) => functions.getVersion(project, name, number),
@@ -91,6 +92,14 @@ const builder = new ImageBuilder({
 		log.error({ err, image: name }, "the manifest of an image couldn't be read; it is made again, or its name removed"),
 });
 const { networks } = await engine.host();
+const functionsGateway =
+	networks.missing === undefined
+		? await FunctionsGateway.open({
+				address: networks.gateway,
+				gatewaySocket: paths.gatewaySocket,
+				find: (address) => pool.joinedAt(address),
+			})
+		: undefined;
 const builds = new Builds({ functions, artifacts, builder, metrics, log, warmLayers: warmVersion, networkMissing: networks.missing });
 const attempts = new Attempts({ node, pool, versions: new ReadyVersions(functions), artifacts, metrics, onTrouble, remap });
 const incarnation = randomUUID();
@@ -151,9 +160,11 @@ async function stop(): Promise<void> {
 	await Promise.all([invocationSource.drain(GRACE_MS), buildSource.close()]);
 	await membership.leave();
 	await invocationSource.close();
+	functionsGateway?.close();
 	await pool.close();
 	await engine.close();
 	await functions.close();
+	await packageRegistries.close();
 	await stacks.close();
 	process.exit(0);
 }

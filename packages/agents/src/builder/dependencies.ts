@@ -1,10 +1,13 @@
 import { DEPENDENCY_LIMITS, type PackageRegistry } from "@berth/contracts/agent";
 import { DependencyError } from "./dependency-error.js";
+import type { Installable } from "./installable.js";
 import type { Fields } from "./json-fields.js";
 import { hasDependencies, installedManifest, parseJsonFile } from "./package-json.js";
 import { packageLock } from "./package-lock.js";
+import { pnpmInstallable } from "./pnpm-lock.js";
 import type { SourceFile } from "./source-files.js";
 
+const PNPM_LOCK = "pnpm-lock.yaml";
 /** npm takes the first where both are. */
 const NPM_LOCKS = ["npm-shrinkwrap.json", "package-lock.json"] as const;
 /** Lock files of others, with what makes one that is read. */
@@ -12,14 +15,7 @@ const FOREIGN_LOCKS: Readonly<Record<string, string>> = {
 	"yarn.lock": "Yarn's",
 	"bun.lock": "Bun's",
 	"bun.lockb": "Bun's",
-	"pnpm-lock.yaml": "pnpm's",
 };
-
-/** What npm's installer gets, and nothing else of a source: two files. */
-export interface Installable {
-	readonly manifest: Fields;
-	readonly lock: Fields;
-}
 
 /** What a source's dependencies are: locked, or still to be resolved. */
 export type Wanted<What = object> = { readonly installable: What } | { readonly manifest: Fields };
@@ -37,7 +33,10 @@ export function dependenciesOf(files: readonly SourceFile[], registries: readonl
 	const json = parseJsonFile(manifestFile);
 	if (!hasDependencies(json)) return undefined;
 	const manifest = installedManifest(json);
+	const pnpmLock = find(PNPM_LOCK);
 	const lock = NPM_LOCKS.map(find).find((file) => file !== undefined);
+	if (pnpmLock !== undefined && (lock === undefined || isPnpms(json)))
+		return { installable: pnpmInstallable(pnpmLock, manifest, registries) };
 	if (lock !== undefined) return { installable: { manifest, lock: packageLock(parseJsonFile(bounded(lock)), manifest, registries) } };
 	const foreign = Object.keys(FOREIGN_LOCKS).find((name) => find(name) !== undefined);
 	if (foreign !== undefined)
@@ -45,6 +44,11 @@ export function dependenciesOf(files: readonly SourceFile[], registries: readonl
 			`${foreign} is ${FOREIGN_LOCKS[foreign]} lock file, which isn't read; deploy package-lock.json (\`npm install --package-lock-only\`), or none of them to have the dependencies resolved at the deploy`,
 		);
 	return { manifest };
+}
+
+/** Which of two lock files counts, package.json says (`"packageManager": "pnpm@9.1.0"`). */
+function isPnpms(json: Fields): boolean {
+	return typeof json["packageManager"] === "string" && json["packageManager"].startsWith("pnpm@");
 }
 
 function bounded(file: SourceFile): SourceFile {

@@ -44,7 +44,7 @@ const WHY: Readonly<Record<string, string>> = {
 	E403: "the registry refuses it; the login there is (`berth registry set`) may not read it",
 	E404: "a package isn't in the registry",
 	ETARGET: "a version isn't in the registry",
-	EINTEGRITY: "a package's bytes aren't those that package-lock.json was made with",
+	EINTEGRITY: "a package's bytes aren't those that the lock file was made with",
 	EUSAGE: "package.json and package-lock.json don't belong together; run npm install and deploy both",
 	EBADENGINE: "a package doesn't run on this Node",
 	EBADPLATFORM: "a package is for another platform",

@@ -4,6 +4,7 @@ import type { Ask } from "../node/questions.js";
 import { type Built, respond } from "./answer.js";
 import { buildSource } from "./build-source.js";
 import { CodeCache } from "./code-cache.js";
+import { buildImage } from "./image/build-image.js";
 import { install } from "./install.js";
 import { installPython } from "./install-python.js";
 import { resolve } from "./resolve.js";
@@ -44,6 +45,7 @@ export default {
 };
 
 function run(request: BuildRequest, payload: Uint8Array): Promise<Built> {
+	if (request.step === "source" && request.kind === "image") return buildImage(payload, ask);
 	if (request.step === "source") return buildSource(request, payload, codeCache);
 	if (request.step === "resolve") return resolve(request, payload, INSTALLER, ask);
 	return request.language === "python" ? installPython(request, payload, PIP, ask) : install(request, payload, INSTALLER, ask);

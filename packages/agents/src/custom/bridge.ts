@@ -9,6 +9,7 @@ import {
 	TO_AGENT,
 } from "@berth/contracts/agent";
 import { describeError } from "../node/errors.js";
+import { markOutput } from "../node/flush-output.js";
 import type { Link } from "../node/link.js";
 import { emptyScratch } from "../node/scratch.js";
 import { exchange } from "./exchange.js";
@@ -42,7 +43,7 @@ export class Bridge {
 		const startedAt = performance.now();
 		if (!existsSync(head.entry)) {
 			const error = { name: "Error", message: `${head.entry} isn't there` };
-			return this.#link.send(FROM_AGENT.failed, { phase: "graft", error });
+			return this.#say(head, FROM_AGENT.failed, { phase: "graft", error });
 		}
 		try {
 			this.#program = Program.start(head);
@@ -51,7 +52,7 @@ export class Bridge {
 			this.#link.send(FROM_AGENT.specialised, { handler: "fetch", initMs: performance.now() - startedAt });
 		} catch (thrown) {
 			const { name, message } = describeError(thrown);
-			this.#link.send(FROM_AGENT.failed, { phase: "init", error: { name, message } });
+			this.#say(head, FROM_AGENT.failed, { phase: "init", error: { name, message } });
 		}
 	}
 
@@ -64,16 +65,22 @@ export class Bridge {
 			const tooLarge = "tooLarge" in reply ? reply.tooLarge : headersTooLarge(headerBytesOf(reply), head.maxHeaderBytes);
 			if (tooLarge !== undefined || "tooLarge" in reply) {
 				const error = { name: "Error", message: tooLarge };
-				return this.#link.send(FROM_AGENT.failed, { phase: "too_large", id, error, waiting: false });
+				return this.#say(head, FROM_AGENT.failed, { phase: "too_large", id, error, waiting: false });
 			}
 			const { body: bytes, contentType, response } = reply;
 			const answer = { id, attempt, runMs: performance.now() - startedAt, waiting: false, contentType, response };
-			this.#link.send(FROM_AGENT.answer, answer, bytes);
+			this.#say(head, FROM_AGENT.answer, answer, bytes);
 		} catch (thrown) {
 			await this.#program?.lastWords();
 			const { name, message } = describeError(thrown);
-			this.#link.send(FROM_AGENT.failed, { phase: "handler", id, error: { name, message }, waiting: false });
+			this.#say(head, FROM_AGENT.failed, { phase: "handler", id, error: { name, message }, waiting: false });
 		}
+	}
+
+	/** What the program printed is in the same pipe already. */
+	#say({ outputMark }: SpecialiseHead | InvokeHead, type: number, said: object, body?: Uint8Array): void {
+		markOutput(outputMark);
+		this.#link.send(type, said, body);
 	}
 }
 

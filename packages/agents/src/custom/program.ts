@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { watch } from "node:fs";
+import { existsSync, readFileSync, watch } from "node:fs";
 import { connect } from "node:net";
 import { dirname } from "node:path";
-import { SANDBOX_PATHS, type SpecialiseHead } from "@berth/contracts/agent";
+import { type ImageStart, SANDBOX_PATHS, type SpecialiseHead } from "@berth/contracts/agent";
 
 /** How often a socket that is there and refuses is asked again, milliseconds: listen(2) right after bind(2) tells nobody. */
 const AGAIN_MS = 1;
@@ -40,21 +40,23 @@ export class Program {
 		});
 	}
 
-	/** Starts it; what it prints is the function's log. */
-	static start({ entry, env, project, function: name, version }: SpecialiseHead): Program {
+	/** Starts it; what it prints is the function's log. @throws ProgramError when an image's can't be */
+	static start(head: SpecialiseHead): Program {
 		const { PATH, HOME, LANG, TMPDIR } = process.env;
 		const own = {
 			BERTH_SOCKET: SANDBOX_PATHS.http,
-			BERTH_PROJECT: project,
-			BERTH_FUNCTION: name,
-			BERTH_VERSION: String(version),
+			BERTH_PROJECT: head.project,
+			BERTH_FUNCTION: head.function,
+			BERTH_VERSION: String(head.version),
 		};
-		const child = spawn(entry, [], {
-			cwd: dirname(entry),
-			env: { PATH, HOME, LANG, TMPDIR, ...env, ...own },
+		const { args, env, cwd, name } = head.isImage === true ? imageStart(head.entry) : fileStart(head.entry);
+		const [program = "", ...more] = args;
+		const child = spawn(program, more, {
+			cwd,
+			env: { PATH, HOME, LANG, TMPDIR, ...env, ...head.env, ...own },
 			stdio: ["ignore", "inherit", "inherit"],
 		});
-		return new Program(child, entry.slice(SANDBOX_PATHS.code.length + 1));
+		return new Program(child, name);
 	}
 
 	/** Resolves when it takes connections. @throws ProgramError when it ends before that */
@@ -84,12 +86,28 @@ export class Program {
 
 	#unstarted({ code = "" }: NodeJS.ErrnoException): string {
 		const why: Readonly<Record<string, string>> = {
-			ENOENT: "its interpreter (the line `#!…`, or the dynamic loader of a binary) isn't there",
-			EACCES: "its interpreter isn't executable",
+			ENOENT: "it isn't there, or its interpreter (the line `#!…`, or the dynamic loader of a binary) isn't",
+			EACCES: "it, or its interpreter, isn't executable",
 			ENOEXEC: "it isn't in a format that this system executes",
 		};
 		return `${this.#name} can't be started: ${why[code] ?? code}`;
 	}
+}
+
+type Start = ImageStart & { readonly name: string };
+
+/** A file of the function's own, in its directory. */
+function fileStart(entry: string): Start {
+	return { args: [entry], env: {}, cwd: dirname(entry), name: entry.slice(SANDBOX_PATHS.code.length + 1) };
+}
+
+/** As the image's config says, which its layer has as a file. */
+function imageStart(entry: string): Start {
+	const start = JSON.parse(readFileSync(entry, "utf8")) as ImageStart;
+	const name = start.args[0] ?? "";
+	if (!existsSync(start.cwd)) throw new ProgramError(`${name} can't be started: the image's WorkingDir, ${start.cwd}, isn't there`);
+	const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	return { ...start, env: { PATH, ...start.env }, name };
 }
 
 /** Resolves when something takes connections on the socket. A connection without a request is how that is found out. */

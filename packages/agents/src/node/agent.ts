@@ -25,7 +25,7 @@ import { warmUp } from "./warmup.js";
 
 /** Serves one version, one invocation at a time, as the worker says. */
 export class Agent {
-	readonly #link: Link;
+	readonly #link: Pick<Link, "send">;
 	readonly #invocations = new AsyncLocalStorage<Invocation>();
 	#loaded: { readonly head: SpecialiseHead; readonly handler: Handler } | undefined;
 	#current: Invocation | undefined;
@@ -35,7 +35,7 @@ export class Agent {
 	#builtInReady: Promise<unknown> | undefined;
 	#questions: Questions | undefined;
 
-	constructor(link: Link) {
+	constructor(link: Pick<Link, "send">) {
 		this.#link = link;
 		markLateOutput(this.#invocations, (owner) => (this.#isLate(owner) ? `late output of ${owner?.head.id}: ` : undefined));
 		process.on("uncaughtException", (error) => this.#uncaught(error));

@@ -12,11 +12,11 @@ export type Ask = (head: object, body?: Uint8Array) => Promise<Answered>;
 
 /** Questions to the worker that aren't answered yet, by number. */
 export class Questions {
-	readonly #link: Link;
+	readonly #link: Pick<Link, "send">;
 	readonly #open = new Map<number, (answered: Answered) => void>();
 	#asked = 0;
 
-	constructor(link: Link) {
+	constructor(link: Pick<Link, "send">) {
 		this.#link = link;
 	}
 

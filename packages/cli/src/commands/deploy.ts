@@ -1,16 +1,7 @@
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { ApiError, type Client, type DeployOptions } from "@berth/client";
-import {
-	buildError,
-	DEFAULT_FILENAME,
-	type DeployAnswer,
-	type InlineDeployInput,
-	LIVE,
-	type ManifestInput,
-	problemOf,
-	type Version,
-} from "@berth/contracts";
+import { buildError, type DeployAnswer, type InlineDeployInput, LIVE, type ManifestInput, problemOf, type Version } from "@berth/contracts";
 import { CommandFailure, EXIT, type ExitCode } from "../exit-codes.js";
 import { parseDurationMs } from "../input/durations.js";
 import {
@@ -24,6 +15,7 @@ import {
 	parseReuse,
 	readManifest,
 } from "../input/manifest.js";
+import { runtimeOf } from "../input/runtime-of.js";
 import { parseCpuMilli, parseMemoryMiB } from "../input/sizes.js";
 import { packDirectory } from "../input/source-directory.js";
 import type { Registrar } from "../registrar.js";
@@ -36,6 +28,7 @@ import { fileFault } from "../system-errors.js";
 interface DeployCommandOptions extends ManifestOptions {
 	readonly name?: string;
 	readonly manifest?: string;
+	readonly image?: string;
 	readonly wait: boolean;
 	readonly cache: boolean;
 	readonly saveLock: boolean;
@@ -45,18 +38,21 @@ const LOCKFILE = "package-lock.json";
 const HELP = `
 A file is deployed as it is; a directory is packed, without node_modules, .git
 and what its .berthignore names. A directory's ${MANIFEST_FILE} is its manifest: the
-API's fields (memoryMiB, timeoutMs, env, …) and perhaps a name.
+API's fields (memoryMiB, timeoutMs, env, …) and perhaps a name. A file that ends
+in .tar is an image: what docker save writes, or an OCI layout.
 
 Examples:
   berth deploy hello.ts
-  berth deploy ./shop --memory 256 --timeout 10s --env CURRENCY=EUR`;
+  berth deploy ./shop --memory 256 --timeout 10s --env CURRENCY=EUR
+  berth deploy --image registry.example.com/team/shop:3`;
 
 /** `berth deploy <file|dir>` */
 export function registerDeploy({ program, action }: Registrar): void {
 	program
 		.command("deploy")
 		.description("deploy a source file or directory as a function")
-		.argument("<path>", "source file or directory")
+		.argument("[path]", "source file or directory, or an image as a tar")
+		.option("--image <image>", "instead of a path: an image in a registry that the node may use")
 		.option("--name <name>", "function (default: made from the path)")
 		.option("--memory <size>", "memory and swap: 128, 256MiB, 1GiB", parseMemoryMiB)
 		.option("--cpu <cores>", "CPU: 1, 0.5, 500m", parseCpuMilli)
@@ -75,7 +71,7 @@ export function registerDeploy({ program, action }: Registrar): void {
 		.option("--no-wait", "return when the version is queued")
 		.addHelpText("after", HELP)
 		.action(
-			action(async (session: Session, options: DeployCommandOptions, path: string) => {
+			action(async (session: Session, options: DeployCommandOptions, path?: string) => {
 				const source = await readSource(path, options);
 				if (options.saveLock && !options.wait)
 					throw new CommandFailure(EXIT.usage, "--save-lock waits for the build, and --no-wait doesn't: leave one of them out");
@@ -84,7 +80,7 @@ export function registerDeploy({ program, action }: Registrar): void {
 				const isWatched = options.wait && !session.json;
 				const sent = await source.send(client, { wait: options.wait && session.json, cache: options.cache });
 				const answer = isWatched && !sent.unchanged ? await watched(session, client, sent.version) : sent;
-				const saved = options.saveLock ? await saveLock(client, answer.version, path) : undefined;
+				const saved = options.saveLock && path !== undefined ? await saveLock(client, answer.version, path) : undefined;
 				return report(session, url, answer, saved);
 			}),
 		);
@@ -123,23 +119,35 @@ interface Source {
 	send(client: Client, options: DeployOptions): Promise<DeployAnswer>;
 }
 
-async function readSource(path: string, options: DeployCommandOptions): Promise<Source> {
+async function readSource(path: string | undefined, options: DeployCommandOptions): Promise<Source> {
+	if ((path === undefined) === (options.image === undefined))
+		throw new CommandFailure(EXIT.usage, "say what to deploy: a path, or --image with the name of one");
+	return path === undefined ? await imageSource(options.image as string, options) : await pathSource(path, options);
+}
+
+/** The function's name is made from the image's, without its registry and tag. */
+async function imageSource(image: string, options: DeployCommandOptions): Promise<Source> {
+	const file = options.manifest === undefined ? { manifest: {} } : await readManifest(options.manifest);
+	const { runtime: _, ...manifest } = await mergeManifest(file.manifest, options);
+	const name = nameFor(image.replace(/(?::[^/]*|@.*)$/, ""), options.name ?? file.name);
+	return { send: (client, how) => client.deploy(name, { ...manifest, image }, how) };
+}
+
+async function pathSource(path: string, options: DeployCommandOptions): Promise<Source> {
 	const isDirectory = await kindOf(path);
 	const file = await manifestFile(path, isDirectory, options);
-	const manifest = { ...runtimeFor(path), ...(await mergeManifest(file.manifest, options)) };
+	const manifest = { ...runtimeOf(path), ...(await mergeManifest(file.manifest, options)) };
 	const name = nameFor(path, options.name ?? file.name);
 	if (isDirectory) {
 		const { bytes } = await packDirectory(path);
 		return { send: (client, how) => client.deployArchive(name, { kind: "tar.gz", bytes, manifest }, how) };
 	}
+	if (path.endsWith(".tar")) {
+		const bytes = await readFile(path);
+		return { send: (client, how) => client.deployArchive(name, { kind: "image", bytes, manifest }, how) };
+	}
 	const deploy = inlineOf(manifest, path, await readFile(path, "utf8"));
 	return { send: (client, how) => client.deploy(name, deploy, how) };
-}
-
-/** What a file's name says about its runtime; the manifest may say something else. */
-function runtimeFor(path: string): ManifestInput {
-	if (path.endsWith(".py")) return { runtime: "python3" };
-	return basename(path) === DEFAULT_FILENAME.custom ? { runtime: "custom" } : {};
 }
 
 async function kindOf(path: string): Promise<boolean> {

@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { answersPing } from "../supervisor/redis.js";
 import { checkCgroups } from "./cgroups.js";
 import { checkDataDirectory } from "./data-directory.js";
+import { checkEngine } from "./engine.js";
 import { architecture, seccomp, version } from "./kernel.js";
 import { checkMemory } from "./machine.js";
 import { redisVersion, runtime } from "./programs.js";
@@ -173,5 +174,26 @@ describe("the Redis protocol", () => {
 		const [check] = await checkRedisServers(settings, false);
 		expect(check).toMatchObject({ status: "failed", found: expect.stringContaining("redis://127.0.0.1:1") });
 		expect(JSON.stringify(check)).not.toContain("hidden");
+	});
+});
+
+describe("the engine", () => {
+	const docker = (socket: string) => checkEngine({ engine: "docker", dockerSocket: join(directory, socket) });
+
+	test("docker without an Engine is a failure that says how to get one, or how to do without", async () => {
+		expect(await docker("none.sock")).toMatchObject({
+			status: "failed",
+			found: expect.stringContaining("There is no Docker Engine"),
+			mend: expect.stringMatching(/systemctl start docker.*BERTH_DOCKER_SOCKET.*BERTH_ENGINE=oci/),
+		});
+	});
+
+	test("docker at a socket of root's alone is one, as no worker is put into that group", async () => {
+		await write("root.sock");
+		expect(await docker("root.sock")).toMatchObject({ status: "failed", mend: expect.stringContaining("--group docker") });
+	});
+
+	test("oci needs no Engine", async () => {
+		expect(await checkEngine({ engine: "oci", dockerSocket: join(directory, "none.sock") })).toMatchObject({ status: "ok" });
 	});
 });

@@ -3,6 +3,7 @@ import { messageOf } from "../system-errors.js";
 import { checkCgroups } from "./cgroups.js";
 import { allNeededThere, type Check, failed } from "./check.js";
 import { checkDataDirectory } from "./data-directory.js";
+import { checkEngine } from "./engine.js";
 import { checkKernel } from "./kernel.js";
 import { checkMemory, checkPort, checkRoot } from "./machine.js";
 import { checkNetworks } from "./networks.js";
@@ -26,6 +27,7 @@ export async function examine(settings: Settings): Promise<Examination> {
 		async () => [checkRoot(isRoot), checkMemory(settings)],
 		() => checkKernel(isRoot),
 		() => checkCgroups(),
+		async () => [await checkEngine(settings)],
 		() => checkPrograms(settings),
 		async () => (isRoot ? await checkNetworks(settings) : []),
 		() => checkDataDirectory(settings),

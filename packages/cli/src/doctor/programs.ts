@@ -13,9 +13,14 @@ const SHELL = { "/bin/busybox": "busybox", "/usr/bin/socat": "socat" } as const;
 const LEAST_REDIS = [6, 2] as const;
 
 /** The programs of the distribution that the stack starts or puts into its images. */
-export async function checkPrograms({ ociRuntime, embedded }: Pick<Settings, "ociRuntime" | "embedded">): Promise<readonly Check[]> {
+export async function checkPrograms({
+	engine,
+	ociRuntime,
+	embedded,
+}: Pick<Settings, "engine" | "ociRuntime" | "embedded">): Promise<readonly Check[]> {
 	const redis = embedded.durable || embedded.fast ? [await redisServer()] : [];
-	return [await runtime(ociRuntime), await init(), await python(), await shell(), ...redis, await utilLinux()];
+	const runtimes = engine === "oci" ? [await runtime(ociRuntime)] : [];
+	return [...runtimes, await init(), await python(), await shell(), ...redis, await utilLinux()];
 }
 
 export async function runtime(wanted: string): Promise<Check> {

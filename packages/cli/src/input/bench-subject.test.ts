@@ -15,6 +15,8 @@ test("a function's name, a file, a directory and nothing are told apart", async 
 			deploy: { filename: "shop.ts", source: "export default 1" },
 			title: "shop.ts",
 		});
+		await writeFile(join(directory, "shop.py"), "def handler(event, context): return 1");
+		expect(await benchSubject(join(directory, "shop.py"))).toMatchObject({ deploy: { runtime: "python3", filename: "shop.py" } });
 		expect(await benchSubject(directory)).toMatchObject({ kind: "archive", archive: { kind: "tar.gz", manifest: { memoryMiB: 256 } } });
 		expect(await benchSubject(undefined)).toMatchObject({ kind: "source", title: "the built-in hello" });
 		await expect(benchSubject("./nothing.ts")).rejects.toThrow("no such file");

@@ -5,6 +5,7 @@ import { HELLO, type Subject } from "@berth/loadtest";
 import { CommandFailure, EXIT } from "../exit-codes.js";
 import { isMissing, messageOf } from "../system-errors.js";
 import { manifestOf } from "./manifest.js";
+import { runtimeOf } from "./runtime-of.js";
 import { packDirectory } from "./source-directory.js";
 
 /**
@@ -16,7 +17,11 @@ export async function benchSubject(what: string | undefined): Promise<Subject> {
 	if (what === undefined) return { kind: "source", deploy: HELLO, title: "the built-in hello" };
 	if (NAME_PATTERN.test(what)) return { kind: "deployed", name: what };
 	if (!(await isDirectory(what))) {
-		return { kind: "source", deploy: { filename: basename(what), source: await readFile(what, "utf8") }, title: basename(what) };
+		return {
+			kind: "source",
+			deploy: { ...runtimeOf(what), filename: basename(what), source: await readFile(what, "utf8") },
+			title: basename(what),
+		};
 	}
 	const { bytes } = await packDirectory(what);
 	const { manifest } = await manifestOf(what);

@@ -3,6 +3,8 @@ import { targetText } from "./aliases.js";
 import { pairsOf } from "./table.js";
 import { bytesText, durationText } from "./units.js";
 
+const SHOWN_PACKAGES = 8;
+
 /** What a deploy led to: version, image, layers, time, and how to reach it. */
 export function deployedText({ version, unchanged, live }: DeployAnswer, url: string, savedLock?: string): string {
 	const { image, build } = version;
@@ -11,6 +13,8 @@ export function deployedText({ version, unchanged, live }: DeployAnswer, url: st
 	if (build !== undefined) {
 		pairs.push(["layers", build.layers.map(layerText).join(", ")]);
 		if (build.lockfile !== undefined) pairs.push(["lock file", lockText(build.lockfile, savedLock)]);
+		const resolved = build.layers.flatMap(({ resolved: lines = [] }) => lines);
+		if (resolved.length > 0) pairs.push(["packages", packagesText(resolved)]);
 		const phases = Object.entries(build.phases).map(([phase, ms]) => `${phase} ${durationText(ms)}`);
 		pairs.push(["build", durationText(build.durationMs) + (phases.length > 0 ? ` (${phases.join(", ")})` : "")]);
 	}
@@ -32,6 +36,12 @@ function layerText({ name, cached, sizeBytes, inImage, reproduced }: LayerReport
 	if (name === "runtime" || name === "agent") return `${name} ${state}`;
 	const compared = reproduced === undefined ? "" : reproduced ? ", the same as before" : ", not the same as before";
 	return `${name} ${state} (${bytesText(sizeBytes)}${inImage === false ? ", all in the bundle" : ""}${compared})`;
+}
+
+/** What was chosen of what requirements.txt leaves open; the hashes are in the version. */
+function packagesText(resolved: readonly string[]): string {
+	const shown = resolved.slice(0, SHOWN_PACKAGES).map((line) => line.replace(/ .*/, ""));
+	return shown.join(", ") + (resolved.length > shown.length ? ` and ${resolved.length - shown.length} more` : "");
 }
 
 function stateOf(version: Version, unchanged: boolean): string {

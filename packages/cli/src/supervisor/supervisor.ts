@@ -15,6 +15,7 @@ import type { ProcessIdentity } from "./process-identity.js";
 import { gatewaySpec, launcherSpec, ownPrograms, type Programs, prepareSpec, removalSpec, workerSpec } from "./programs.js";
 import type { ReadyLine } from "./ready-line.js";
 import { embeddedRedisOf, redisSpec } from "./redis.js";
+import { ensureSecretsKey } from "./secrets-key.js";
 import { readSupervisorState, removeSupervisorState, type SupervisorPhase, writeSupervisorState } from "./state-file.js";
 
 /** What a stack says when it takes requests. */
@@ -85,6 +86,7 @@ export class Supervisor {
 		await preflight(this.#settings, this.#say);
 		await prepareDirectories(this.#settings);
 		this.#lock = await takeLock(this.#settings.paths);
+		await ensureSecretsKey(this.#settings);
 		await this.#clearLeftovers();
 		// Before minutes are spent on base images; should it be taken meanwhile, the gateway says so.
 		requireNone(await listenObstacle(this.#settings.host, this.#settings.port));

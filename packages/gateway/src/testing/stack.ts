@@ -15,10 +15,11 @@ import {
 	openNodeDirectory,
 	openNodeMembership,
 } from "@berth/queue";
-import { ApiKeys, FunctionRegistry, openArtifactStore, type StorageBudgets } from "@berth/registry";
+import { ApiKeys, FunctionRegistry, openArtifactStore, PackageRegistries, type StorageBudgets, Vault } from "@berth/registry";
 import { createLogger, GatewayMetrics } from "@berth/telemetry";
 import { createApp } from "../app.js";
 import { Bodies } from "../body.js";
+import { Invocations } from "../invocations.js";
 import { createGatewayServer, type ServerOptions } from "../server.js";
 import type { Services } from "../services.js";
 
@@ -55,6 +56,8 @@ export async function startStack(
 	const services: Services = {
 		functions: await FunctionRegistry.open(redisUrl),
 		keys: await ApiKeys.open(redisUrl),
+		packageRegistries: await PackageRegistries.open(redisUrl, new Vault("0".repeat(64))),
+		packageHosts: ["registry.npmjs.org"],
 		artifacts: await openArtifactStore(directory, options.budgets === undefined ? {} : { budgets: options.budgets }),
 		invocations: await openInvocationQueue({ ...urls, gatewayId }),
 		builds: await openBuildQueue(urls),
@@ -70,7 +73,7 @@ export async function startStack(
 	const worker = await startWorker(urls, services.functions);
 	while (services.nodes.nodes().length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
 	const { server, serve } = createGatewayServer({ answerStallMs: 30_000, answerBytes: 256 * MIB, onCut: () => undefined, ...options });
-	serve(createApp(services));
+	serve(createApp(services, new Invocations(services)));
 	await once(server.listen(0, "127.0.0.1"), "listening");
 	const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 	const send = (path: string, init: RequestInit = {}) =>
@@ -94,8 +97,8 @@ export async function startStack(
 			server.closeAllConnections();
 			await new Promise((resolve) => server.close(resolve));
 			await worker.close();
-			const { functions, keys, invocations, builds, nodes } = services;
-			await Promise.all([functions, keys, invocations, builds, nodes].map((one) => one.close()));
+			const { functions, keys, packageRegistries, invocations, builds, nodes } = services;
+			await Promise.all([functions, keys, packageRegistries, invocations, builds, nodes].map((one) => one.close()));
 			await rm(directory, { recursive: true, force: true });
 		},
 	};

@@ -1,4 +1,4 @@
-import { SANDBOX_RESOLVER } from "@berth/contracts";
+import { FUNCTIONS_ADDRESS, SANDBOX_RESOLVER } from "@berth/contracts";
 
 /**
  * Addresses that sandboxes see come from the block that RFC 2544 keeps for benchmarks: no host on the Internet has
@@ -12,7 +12,7 @@ export const ADDRESSES = {
 	/** What every sandbox's resolv.conf names. */
 	resolver: SANDBOX_RESOLVER,
 	/** What every name leads to on a network of functions. */
-	functions: "198.18.0.1",
+	functions: FUNCTIONS_ADDRESS,
 } as const;
 
 const SANDBOXES = 0xffff;

@@ -44,6 +44,7 @@ beforeAll(async () => {
 	world = await World.make();
 	networks = new Networks({ instance, resolver: world.resolver });
 	expect(networks.missing).toBeUndefined();
+	networks.begin();
 });
 
 afterAll(async () => {

@@ -17,8 +17,8 @@ export interface NetworksOptions {
 }
 
 /**
- * Wires between sandboxes and the host, and the rules for what goes over them. Nothing of the host is changed before
- * the first wire; `close` undoes it. A wire ends with its sandbox's network namespace.
+ * Wires between sandboxes and the host, and the rules for what goes over them. Rules come with the
+ * first wire; `close` removes them. A wire ends with its sandbox's network namespace.
  */
 export class Networks {
 	readonly #table: string;
@@ -42,7 +42,7 @@ export class Networks {
 		this.missing = this.#probe();
 	}
 
-	/** Where the worker listens for functions on a network; the address is there from the first wire on. */
+	/** Where the worker listens for functions on a network. */
 	get gateway(): string {
 		return addressText(this.#gateway);
 	}
@@ -58,12 +58,17 @@ export class Networks {
 		return addressText(connectSandbox({ name, pid, addresses: this.#addresses }));
 	}
 
+	/** Removes what an earlier launcher left, and has the gateway's address for the worker to listen on. */
+	begin(): void {
+		this.close();
+		if (this.missing === undefined) holdAddress(this.#gateway);
+	}
+
 	/** Loads the rules, unless they are. */
 	open(): void {
 		if (this.#isOpen) return;
 		const isForUsAlone = !forwardedBefore();
 		runNft(["-f", "-"], this.#rules(isForUsAlone));
-		holdAddress(this.#gateway);
 		turnOnForwarding();
 		this.#isOpen = true;
 	}

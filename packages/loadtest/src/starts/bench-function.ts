@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Client } from "@berth/client";
-import type { DeployAnswer, InlineDeployInput, ManifestInput, Version } from "@berth/contracts";
+import { type DeployAnswer, type InlineDeployInput, languageOf, type ManifestInput, type Version } from "@berth/contracts";
+import { BenchError } from "../bench-error.js";
 import type { Archive, Subject } from "../options.js";
 import type { DistinctBy } from "../report/report.js";
 
@@ -55,6 +56,8 @@ async function planFor(client: Client, subject: Subject, limits: Limits): Promis
 }
 
 function copyPlan(client: Client, { function: title, source, manifest }: Version, bytes: Buffer, limits: Limits): Plan {
+	if (source.kind === "image" || source.kind === "image-reference")
+		throw new BenchError(`${title} is an image, whose cold starts can't be measured yet: a copy would be the same image`);
 	if (source.kind !== "file") return archivePlan(client, { kind: source.kind, bytes, manifest }, title, limits);
 	const { entry: _, ...inline }: ManifestInput = manifest;
 	const filename = source.filename === undefined ? {} : { filename: source.filename };
@@ -66,10 +69,13 @@ function sourcePlan(client: Client, deploy: InlineDeployInput, title: string, li
 		title,
 		distinctBy: "source",
 		sourceBytes: Buffer.byteLength(deploy.source),
-		// The line has an effect, so that the bundler keeps it.
-		deploy: (name, mark) =>
-			client.deploy(name, { ...deploy, source: `${deploy.source}\nglobalThis.berthBenchVersion = ${JSON.stringify(mark)};\n` }, limits),
+		deploy: (name, mark) => client.deploy(name, { ...deploy, source: `${deploy.source}\n${markLine(deploy, mark)}\n` }, limits),
 	};
+}
+
+/** A line that makes a source another one. A bundler keeps only what has an effect; the others' sources stay as they are. */
+function markLine({ runtime = "node24" }: InlineDeployInput, mark: string): string {
+	return languageOf(runtime) === "node" ? `globalThis.berthBenchVersion = ${JSON.stringify(mark)};` : `# ${mark}`;
 }
 
 function archivePlan(client: Client, archive: Archive, title: string, limits: Limits): Plan {

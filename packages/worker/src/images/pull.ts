@@ -7,6 +7,7 @@ import {
 	FIXED_LIMITS,
 	IMAGE_BOUNDS,
 	type ImageReference,
+	isImageSource,
 	type Layer,
 	type TransferRequest,
 	type Version,
@@ -48,7 +49,13 @@ export async function pullImage(request: TransferRequest, parts: PullParts, prog
 		const { base, own } = splitLayers(read, layers);
 		const labels = imageLabels(read, base, read.entry);
 		const { digest } = await storeImage(artifacts.images, layers, labels);
-		const image: ImageReference = { digest, base, layers: own, entry: read.entry };
+		const image: ImageReference = {
+			digest,
+			base,
+			layers: own,
+			entry: read.entry,
+			...(isImageSource(read.source) ? { isImage: true as const } : {}),
+		};
 		await takeLayers({ image, manifest: read.manifest }, warmLayers);
 		// From here on nothing is collected that has no name yet: whatever a stranger can draw out is over.
 		using _hold = await artifacts.images.hold();

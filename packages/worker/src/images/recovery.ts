@@ -1,5 +1,5 @@
 import { imageTag, parseImageTag, readImage, readImageManifest, splitLayers } from "@berth/builder";
-import { BerthError, type Digest, type FunctionSummary, type Layer, type Recovery } from "@berth/contracts";
+import { BerthError, type Digest, type FunctionSummary, isImageSource, type Layer, type Recovery } from "@berth/contracts";
 import type { ArtifactStore, FunctionRegistry } from "@berth/registry";
 
 /**
@@ -63,6 +63,6 @@ async function restore({ digest, ...name }: Named, images: ArtifactStore["images
 	}
 	const { base, own } = splitLayers(read, layers);
 	const createdAt = images.createdAt(imageTag(name)) ?? new Date().toISOString();
-	const image = { digest, base, layers: own, entry: read.entry };
+	const image = { digest, base, layers: own, entry: read.entry, ...(isImageSource(read.source) ? { isImage: true as const } : {}) };
 	return await functions.importVersion({ ...name, ...read, createdAt }, image, { durationMs: 0, phases: {}, layers: [], warnings: [] });
 }

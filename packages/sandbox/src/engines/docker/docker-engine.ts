@@ -102,6 +102,7 @@ export class DockerEngine implements SandboxEngine {
 
 	async boot(request: BootRequest): Promise<Booted> {
 		if (request.network !== "none" && request.network !== "host") throw new Error(`${request.sandbox}: ${NO_NETWORKS}`);
+		if (request.ownIsRoot === true) throw new Error(`${request.sandbox}: with a Docker Engine an image can't be a function's`);
 		if (this.#entries.has(request.sandbox)) throw new Error(`${request.sandbox} exists already`);
 		const entry: Entry = { uidBase: this.#uids.take(), ended: Promise.withResolvers(), booting: Promise.resolve(), oomKilled: false };
 		this.#entries.set(request.sandbox, entry);

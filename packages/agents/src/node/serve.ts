@@ -1,0 +1,112 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { AGENT_BOUNDS, type AnswerHead, type FailedHead, FROM_AGENT, TO_AGENT } from "@berth/contracts/agent";
+import { Agent } from "./agent.js";
+
+const PORT = 8080;
+/** Nobody waits for it but the client: the most that a function may have. */
+const TIMEOUT_MS = 15 * 60_000;
+const FAILED_STATUS: Readonly<Record<string, number>> = { handler: 500, too_large: 502 };
+
+/** An answer, or how it failed, and whether `settled` follows. */
+interface Outcome {
+	readonly type: number;
+	readonly head: unknown;
+	readonly body: Uint8Array;
+}
+
+/**
+ * An image's function by itself, with nothing of Berth around it: HTTP on a port, one request after the other, as a sandbox takes
+ * them. For trying an image by hand: there are no limits and no records.
+ * @param entry the bundle's path; @param env the manifest's
+ */
+export async function serve(entry: string, env: Readonly<Record<string, string>>): Promise<void> {
+	const replies = new Replies();
+	const agent = new Agent(replies);
+	const names = { project: "default", function: "function", version: 1 };
+	void agent.take({ type: TO_AGENT.specialise, head: { entry, ...names, env, scratch: "keep" }, body: Buffer.alloc(0) });
+	const loaded = await replies.next();
+	if (loaded.type !== FROM_AGENT.specialised) {
+		const { error } = loaded.head as FailedHead;
+		process.stderr.write(`${error.stack ?? `${error.name}: ${error.message}`}\n`);
+		process.exit(1);
+	}
+	let turn: Promise<unknown> = Promise.resolve();
+	let served = 0;
+	const server = createServer((request, response) => {
+		const id = `inv_${++served}`;
+		turn = turn.then(() => answer(agent, replies, id, request, response)).catch(() => response.destroy());
+	});
+	for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => process.exit(0));
+	server.listen(Number(process.env["PORT"] ?? PORT), () => process.stdout.write(`listening on ${JSON.stringify(server.address())}\n`));
+}
+
+/** Takes the worker's place: what the agent says is waited for. */
+class Replies {
+	#said: Outcome[] = [];
+	#waiter: ((outcome: Outcome) => void) | undefined;
+
+	send(type: number, head: object, body: Uint8Array = Buffer.alloc(0)): void {
+		const waiter = this.#waiter;
+		this.#waiter = undefined;
+		if (waiter === undefined) this.#said.push({ type, head, body });
+		else waiter({ type, head, body });
+	}
+
+	next(): Promise<Outcome> {
+		const said = this.#said.shift();
+		if (said !== undefined) return Promise.resolve(said);
+		return new Promise((resolve) => {
+			this.#waiter = resolve;
+		});
+	}
+}
+
+async function answer(agent: Agent, replies: Replies, id: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+	const body = await bodyOf(request);
+	if (body === undefined) {
+		response.writeHead(413).end(`a body has at most ${AGENT_BOUNDS.maxBodyBytes} bytes\n`);
+		return;
+	}
+	const { method = "GET", url = "/" } = request;
+	const head = {
+		id,
+		attempt: 1,
+		timeoutMs: TIMEOUT_MS,
+		trigger: { kind: "http", request: { method, url, headers: pairs(request.rawHeaders) } },
+		maxBodyBytes: AGENT_BOUNDS.maxBodyBytes,
+		maxHeaderBytes: 64 * 1024,
+	};
+	void agent.take({ type: TO_AGENT.invoke, head, body });
+	const outcome = await replies.next();
+	respond(response, outcome);
+	// One at a time: what was given to waitUntil is the last one's.
+	if ((outcome.head as { waiting?: boolean }).waiting === true) await replies.next();
+}
+
+function respond(response: ServerResponse, { type, head, body }: Outcome): void {
+	if (type !== FROM_AGENT.answer) {
+		const { phase, error } = head as FailedHead;
+		process.stderr.write(`${error.stack ?? `${error.name}: ${error.message}`}\n`);
+		response.writeHead(FAILED_STATUS[phase] ?? 500, { "content-type": "text/plain" }).end(`${error.name}: ${error.message}\n`);
+		return;
+	}
+	const { response: given, contentType } = head as AnswerHead;
+	for (const [name, value] of given?.headers ?? []) response.appendHeader(name, value);
+	if (given === undefined && contentType !== undefined) response.setHeader("content-type", contentType);
+	response.writeHead(given?.status ?? 200).end(body);
+}
+
+async function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {
+	const pieces: Buffer[] = [];
+	let bytes = 0;
+	for await (const piece of request as AsyncIterable<Buffer>) {
+		bytes += piece.length;
+		if (bytes > AGENT_BOUNDS.maxBodyBytes) return undefined;
+		pieces.push(piece);
+	}
+	return Buffer.concat(pieces);
+}
+
+function pairs(raw: readonly string[]): readonly (readonly [string, string])[] {
+	return Array.from({ length: raw.length / 2 }, (_, index) => [(raw[2 * index] ?? "").toLowerCase(), raw[2 * index + 1] ?? ""] as const);
+}

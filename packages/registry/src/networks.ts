@@ -1,0 +1,58 @@
+import { BerthError, MOST_NETWORKS, type Network } from "@berth/contracts";
+import { guarded, type Redis } from "@berth/redis";
+import { keys, numbersPrefix, projectVersionsPrefix } from "./keys.js";
+import { MAKE_NETWORK, REMOVE_NETWORK, USES_OF_NETWORKS } from "./network-scripts.js";
+
+/** The named networks of projects, in the durable Redis. Which functions are on them is read from their versions. */
+export class Networks {
+	readonly #redis: Redis;
+
+	constructor(redis: Redis) {
+		this.#redis = redis;
+	}
+
+	/** By name. */
+	async list(project: string): Promise<readonly Network[]> {
+		const [found, uses] = await guarded(this.#redis, "listing networks", () =>
+			Promise.all([
+				this.#redis.hgetall(keys.networks(project)),
+				USES_OF_NETWORKS.run(this.#redis, [keys.names(project)], prefixes(project)),
+			]),
+		);
+		const users = Map.groupBy(pairsOf(uses as string[]), ([network]) => network);
+		return Object.entries(found)
+			.map(([name, createdAt]) => ({ name, createdAt, functions: [...new Set(users.get(name)?.map(([, user]) => user))].sort() }))
+			.sort((a, b) => (a.name < b.name ? -1 : 1));
+	}
+
+	/** @returns whether there was none of that name @throws BerthError invalid_request when the project has as many as it may */
+	async make(project: string, name: string): Promise<boolean> {
+		const made = await guarded(this.#redis, `making the network ${name}`, () =>
+			MAKE_NETWORK.run(this.#redis, [keys.networks(project)], [name, new Date().toISOString(), MOST_NETWORKS]),
+		);
+		if (made === "full")
+			throw new BerthError("invalid_request", `this project has ${MOST_NETWORKS} networks, and no more are possible; remove one`);
+		return made === "made";
+	}
+
+	/** @throws BerthError network_not_found, network_in_use */
+	async remove(project: string, name: string): Promise<void> {
+		const [word, ...users] = (await guarded(this.#redis, `removing the network ${name}`, () =>
+			REMOVE_NETWORK.run(this.#redis, [keys.networks(project), keys.names(project)], [...prefixes(project), name]),
+		)) as [string, ...string[]];
+		if (word === "none") throw new BerthError("network_not_found", `there is no network ${JSON.stringify(name)} in this project`);
+		if (word === "ok") return;
+		const functions = [...new Set(users)].sort();
+		throw new BerthError("network_in_use", `${functions.join(", ")} has versions on ${name}; delete those, or the function`, {
+			extra: { functions },
+		});
+	}
+}
+
+function prefixes(project: string): [string, string] {
+	return [numbersPrefix(project), projectVersionsPrefix(project)];
+}
+
+function pairsOf(flat: readonly string[]): [string, string][] {
+	return Array.from({ length: flat.length / 2 }, (_, at) => [flat[2 * at] as string, flat[2 * at + 1] as string]);
+}

@@ -1,0 +1,57 @@
+import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { BerthError } from "@berth/contracts";
+
+const CIPHER = "aes-256-gcm";
+const KEY = /^[0-9a-f]{64}$/;
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+const FORM = /^v1\.([0-9a-f]{8})\.([\w-]+)$/;
+
+/**
+ * Seals what may not be read off a disk: AES-256-GCM with a nonce of its own for each text (NIST SP 800-38D, 8.2.2), bound to
+ * what it is of, so that it can't be put in the place of another. A sealed text names the key that it was sealed with.
+ */
+export class Vault {
+	readonly #key: Buffer;
+	/** The first bytes of the key's SHA-256: tells keys apart, and nothing of the key. */
+	readonly #keyId: string;
+
+	/** @param key 64 hex digits. @throws TypeError when it is no key */
+	constructor(key: string) {
+		if (!KEY.test(key)) throw new TypeError("the key of the vault isn't 64 hex digits");
+		this.#key = Buffer.from(key, "hex");
+		this.#keyId = createHash("sha256").update(this.#key).digest("hex").slice(0, 8);
+	}
+
+	/** @param key where the operator named one; else the file has it. @throws Error when there is none */
+	static async open(key: string | undefined, file: string): Promise<Vault> {
+		return new Vault(key ?? (await readFile(file, "utf8")).trim());
+	}
+
+	/** @param of what it is of (`default/registry/npm.example.com`): only whoever names the same opens it */
+	seal(text: string, of: string): string {
+		const nonce = randomBytes(NONCE_BYTES);
+		const cipher = createCipheriv(CIPHER, this.#key, nonce).setAAD(Buffer.from(of));
+		const sealed = Buffer.concat([nonce, cipher.update(text, "utf8"), cipher.final(), cipher.getAuthTag()]);
+		return `v1.${this.#keyId}.${sealed.toString("base64url")}`;
+	}
+
+	/** @throws BerthError platform_error when it was sealed with another key, as something else, or was changed */
+	open(sealed: string, of: string): string {
+		const [, keyId = "", text = ""] = FORM.exec(sealed) ?? [];
+		if (keyId !== this.#keyId)
+			throw new BerthError(
+				"platform_error",
+				`The secret ${of} was sealed with another key (BERTH_SECRETS_KEY, or secrets.key): set it again.`,
+			);
+		const bytes = Buffer.from(text, "base64url");
+		const cipher = createDecipheriv(CIPHER, this.#key, bytes.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES });
+		try {
+			cipher.setAAD(Buffer.from(of)).setAuthTag(bytes.subarray(-TAG_BYTES));
+			return Buffer.concat([cipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES)), cipher.final()]).toString("utf8");
+		} catch (cause) {
+			throw new BerthError("platform_error", `The secret ${of} is damaged: set it again.`, { cause });
+		}
+	}
+}

@@ -1,0 +1,19 @@
+import type { Sandbox } from "./sandbox.js";
+
+/** The function behind an address on a network of functions. */
+export interface Joined {
+	readonly project: string;
+	readonly function: string;
+	readonly network: string;
+	/** How many invocations the one that it runs, or ran last, comes of. */
+	readonly depth: number;
+}
+
+/** Undefined when none of the sandboxes has that address. */
+export function joinedOf(sandboxes: readonly Sandbox[], address: string): Joined | undefined {
+	const sandbox = sandboxes.find((one) => one.address === address);
+	if (sandbox?.specialisation === undefined || sandbox.state === "retiring") return undefined;
+	const { project, function: name, manifest } = sandbox.specialisation;
+	const { network } = manifest;
+	return typeof network === "object" ? { project, function: name, network: network.join, depth: sandbox.depth } : undefined;
+}

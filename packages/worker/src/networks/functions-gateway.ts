@@ -1,0 +1,123 @@
+import type { Socket as Datagrams } from "node:dgram";
+import { once } from "node:events";
+import { createServer, request as httpRequest, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { pipeline } from "node:stream";
+import {
+	CALLER_HEADER,
+	type ErrorCode,
+	FUNCTIONS_ADDRESS,
+	FUNCTIONS_GATEWAY,
+	JOINED_HEADER,
+	type JoinedHead,
+	MOST_DEPTH,
+	NAME_PATTERN,
+	NAME_RULE,
+	problemOf,
+} from "@berth/contracts";
+import type { Joined } from "@berth/sandbox";
+import { serveNames } from "./function-names.js";
+
+/** Of all functions of the node together; what one may have open is bounded by its files. */
+const MOST_CONNECTIONS = 4096;
+const HEADER_BYTES = 64 * 1024;
+
+export interface FunctionsGatewayOptions {
+	/** This host's address, which only wires of functions on a network lead to. */
+	readonly address: string;
+	/** The gateway's socket for what comes from here. */
+	readonly gatewaySocket: string;
+	/** The rules of the wires see to it that no sandbox has another's address. */
+	readonly find: (address: string) => Joined | undefined;
+}
+
+/**
+ * `http://<function>/` inside of a network of functions: each request becomes an invocation of that function, asked for
+ * by the function whose sandbox it came from. There is no key in the sandbox: its address says who it is.
+ */
+export class FunctionsGateway {
+	readonly #options: FunctionsGatewayOptions;
+	readonly #server: Server;
+	#names: Datagrams | undefined;
+
+	private constructor(options: FunctionsGatewayOptions) {
+		this.#options = options;
+		this.#server = createServer({ maxHeaderSize: HEADER_BYTES }, (request, response) => this.#take(request, response));
+		this.#server.maxConnections = MOST_CONNECTIONS;
+	}
+
+	/** @throws Error when the address isn't this host's, or taken */
+	static async open(options: FunctionsGatewayOptions): Promise<FunctionsGateway> {
+		const gateway = new FunctionsGateway(options);
+		await once(gateway.#server.listen(FUNCTIONS_GATEWAY.httpPort, options.address), "listening");
+		gateway.#names = await serveNames(options.address, FUNCTIONS_GATEWAY.namesPort, FUNCTIONS_ADDRESS);
+		return gateway;
+	}
+
+	close(): void {
+		this.#names?.close();
+		this.#server.close();
+		this.#server.closeAllConnections();
+	}
+
+	#take(request: IncomingMessage, response: ServerResponse): void {
+		const from = this.#options.find(request.socket.remoteAddress ?? "");
+		if (from === undefined) {
+			request.socket.destroy();
+			return;
+		}
+		const name = (request.headers.host ?? "").replace(/(?::\d+)?$/, "").replace(/\.$/, "");
+		if (!NAME_PATTERN.test(name)) refuse(response, "invalid_name", `the host of the URL is a function's name: ${NAME_RULE}`);
+		else if (request.url?.startsWith("/") !== true)
+			refuse(response, "invalid_request", "the request's target is a path, which begins with /");
+		else if (from.depth >= MOST_DEPTH) refuse(response, "too_deep", `${MOST_DEPTH} invocations have come of one another already`);
+		else {
+			const { project, network, function: caller, depth } = from;
+			this.#ask({ project, network, caller, function: name, depth: depth + 1 }, request, response);
+		}
+	}
+
+	#ask(head: JoinedHead, request: IncomingMessage, response: ServerResponse): void {
+		const { method = "GET", url = "/" } = request;
+		const headers = [...headersOf(request.rawHeaders), JOINED_HEADER, JSON.stringify(head)];
+		const asked = httpRequest({ socketPath: this.#options.gatewaySocket, method, path: url, headers, agent: false });
+		asked.on("response", (answer) => {
+			response.writeHead(answer.statusCode ?? 502, headersOf(answer.rawHeaders));
+			pipeline(answer, response, () => undefined);
+		});
+		asked.on("error", () => {
+			if (response.headersSent) response.destroy();
+			else refuse(response, "unavailable", "the gateway of this node can't be reached");
+		});
+		// Who went away isn't waited for.
+		response.once("close", () => {
+			if (!response.writableFinished) asked.destroy();
+		});
+		pipeline(request, asked, () => undefined);
+	}
+}
+
+/** Of one connection, and those that say who asks: only we do. */
+const LEFT_OUT: ReadonlySet<string> = new Set([
+	"connection",
+	"keep-alive",
+	"proxy-connection",
+	"upgrade",
+	"expect",
+	"transfer-encoding",
+	CALLER_HEADER,
+	JOINED_HEADER,
+]);
+
+function headersOf(raw: readonly string[]): string[] {
+	const kept: string[] = [];
+	for (let at = 0; at < raw.length; at += 2) {
+		const name = raw[at] as string;
+		if (!LEFT_OUT.has(name.toLowerCase())) kept.push(name, raw[at + 1] as string);
+	}
+	return kept;
+}
+
+function refuse(response: ServerResponse, code: ErrorCode, detail: string): void {
+	const problem = problemOf(code, detail);
+	response.writeHead(problem.status, { "content-type": "application/problem+json" }).end(JSON.stringify(problem));
+}
