@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { mkdir, open, readdir, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -61,8 +62,8 @@ async function problemOf(asking: Promise<unknown>): Promise<unknown> {
 	return error.problem;
 }
 
-const sourceOf = (bytes: number) =>
-	`export default () => ${JSON.stringify([...Array(bytes / 8)].map(() => Math.random().toString(36).slice(2, 10)).join(""))};`;
+/** A source of so many characters that nothing else has. */
+const sourceOf = (length: number) => `export default () => ${JSON.stringify(randomBytes(length / 2).toString("hex"))};`;
 const incoming = async () => [
 	...(await readdir(join(stack.dataDir, "artifacts/incoming"))),
 	...(await readdir(join(stack.dataDir, "launcher/incoming"))),
