@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { mkdir, open, readdir, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -29,8 +30,9 @@ beforeAll(async () => {
 afterAll(async () => {
 	if (stack === undefined) return;
 	await stack.down();
-	for (const name of Object.keys(DISKS)) await run("umount", [join(stack.dataDir, name)]);
-	await stack.stop();
+	const mounted = Object.keys(DISKS).map((name) => join(stack.dataDir, name));
+	for (const path of mounted) await run("umount", [path]);
+	await stack.stop(mounted);
 });
 afterEach(async () => {
 	for (const name of Object.keys(DISKS)) await space(name);
@@ -60,8 +62,8 @@ async function problemOf(asking: Promise<unknown>): Promise<unknown> {
 	return error.problem;
 }
 
-const sourceOf = (bytes: number) =>
-	`export default () => ${JSON.stringify([...Array(bytes / 8)].map(() => Math.random().toString(36).slice(2, 10)).join(""))};`;
+/** A source of so many characters that nothing else has. */
+const sourceOf = (length: number) => `export default () => ${JSON.stringify(randomBytes(length / 2).toString("hex"))};`;
 const incoming = async () => [
 	...(await readdir(join(stack.dataDir, "artifacts/incoming"))),
 	...(await readdir(join(stack.dataDir, "launcher/incoming"))),
