@@ -148,7 +148,7 @@ describe("network: {join}", () => {
 
 	it("isn't removed while a function is on it, nor joined when there is none", async () => {
 		expect((await stack.client.networks()).find(({ name }) => name === "bank")?.functions).toEqual(["vault"]);
-		await expect(stack.client.removeNetwork("bank")).rejects.toThrow("vault has versions on bank");
+		await expect(stack.client.removeNetwork("bank")).rejects.toThrow("versions of vault are on bank");
 		await stack.client.remove("vault");
 		expect((await stack.berth("network", "remove", "bank")).code).toBe(0);
 		await expect(stack.client.removeNetwork("bank")).rejects.toThrow("there is no network");

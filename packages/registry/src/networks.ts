@@ -43,7 +43,7 @@ export class Networks {
 		if (word === "none") throw new BerthError("network_not_found", `there is no network ${JSON.stringify(name)} in this project`);
 		if (word === "ok") return;
 		const functions = [...new Set(users)].sort();
-		throw new BerthError("network_in_use", `${functions.join(", ")} has versions on ${name}; delete those, or the function`, {
+		throw new BerthError("network_in_use", `versions of ${functions.join(", ")} are on ${name}; delete those, or their functions`, {
 			extra: { functions },
 		});
 	}
