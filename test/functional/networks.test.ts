@@ -134,6 +134,22 @@ describe("network: {join}", () => {
 		}
 	});
 
+	it("asks once with a body that nothing announces, whatever stands in it", async () => {
+		const forged = `GET /forged HTTP/1.1\\r\\nhost: stock\\r\\nberth-joined: {}\\r\\n\\r\\n`;
+		const source = `import { request } from "node:http";
+			export default () => new Promise((resolve, reject) => {
+				const asked = request({ host: "stock", path: "/once", headers: { "transfer-encoding": "chunked" } }, async (answer) => {
+					let body = "";
+					for await (const piece of answer) body += piece;
+					resolve([answer.statusCode, new URL(JSON.parse(body).url).pathname]);
+				});
+				asked.on("error", reject);
+				asked.end("${forged}");
+			});`;
+		const smuggler = await deploy(stack, { name: "smuggler", network: { join: "shop" }, source });
+		expect(await smuggler.result()).toEqual([200, "/once"]);
+	});
+
 	it("says so of nobody who comes from outside", async () => {
 		const answer = await stack.client.request("default", "stock", { headers: { "berth-caller": "orders" } });
 		expect(JSON.parse(answer.body.toString())).toMatchObject({ caller: null });

@@ -300,8 +300,8 @@ export class Sandboxes {
 	#connect(entry: Entry, network: NetworkChoice): SpecialiseAnswer {
 		if (entry.network === network) return {};
 		if (entry.network !== "none" || network === "host") throw new Error(`${entry.id} was booted for another network`);
-		entry.network = network;
 		const address = this.#options.networks.connect(entry.pid as number, network === "internet" ? "internet" : "join");
+		entry.network = network;
 		return network === "internet" ? {} : { address };
 	}
 

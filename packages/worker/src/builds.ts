@@ -54,9 +54,8 @@ export class Builds {
 			log.error({ err: error, ...task, attempt }, "a build failed for a reason of ours");
 			if (attempt < ATTEMPTS) throw error;
 			const code = error instanceof BerthError && error.code === "storage_full" ? error.code : "build_platform_error";
-			await this.#giveUp(version, (error as Error).message, code);
-			// It may have got as far as an image.
-			await this.#options.builder.removeVersion(version);
+			// It may have got as far as an image; or to its end, and only the answer was lost.
+			if (await this.#giveUp(version, (error as Error).message, code)) await this.#options.builder.removeVersion(version);
 		}
 	}
 
@@ -133,16 +132,17 @@ export class Builds {
 		return true;
 	}
 
-	async #giveUp(version: Version, why: string, code: BuildFailure["code"] = "build_platform_error"): Promise<void> {
+	#giveUp(version: Version, why: string, code: BuildFailure["code"] = "build_platform_error"): Promise<boolean> {
 		const failure: BuildFailure = { code, phase: "image", message: `Berth couldn't build it: ${why}`, diagnostics: [] };
-		await this.#fail(version, failure, { durationMs: 0, phases: {}, layers: [], warnings: [] });
+		return this.#fail(version, failure, { durationMs: 0, phases: {}, layers: [], warnings: [] });
 	}
 
-	/** Ends a version as failed; its source goes unless another version is made of it. */
-	async #fail(version: Version, failure: BuildFailure, build: BuildReport): Promise<void> {
+	/** Ends a version as failed, unless it has ended; its source goes unless another version is made of it. @returns whether it failed by this */
+	async #fail(version: Version, failure: BuildFailure, build: BuildReport): Promise<boolean> {
 		const { functions, artifacts } = this.#options;
-		await functions.endBuild(version, { state: "failed", failure, build });
+		const failed = await functions.endBuild(version, { state: "failed", failure, build });
 		const { digest } = version.source;
 		if (!(await functions.usesSource(digest))) await artifacts.sources.remove(digest);
+		return failed;
 	}
 }

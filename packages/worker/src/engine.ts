@@ -27,8 +27,15 @@ export async function removeLeftovers({ engine, dockerSocket }: Settings, node: 
 	if (engine === "docker") await DockerEngine.removeLeftovers({ socketPath: dockerSocket, node });
 }
 
-function connectToDocker({ dockerSocket, sandboxUidBase, paths: { agentSockets } }: Settings, node: string): Promise<DockerEngine> {
-	return DockerEngine.connect({ socketPath: dockerSocket, node, agentSockets, uidBase: sandboxUidBase });
+function connectToDocker(settings: Settings, node: string): Promise<DockerEngine> {
+	const { dockerSocket, sandboxUidBase, allowsHostNetwork, paths } = settings;
+	return DockerEngine.connect({
+		socketPath: dockerSocket,
+		node,
+		agentSockets: paths.agentSockets,
+		uidBase: sandboxUidBase,
+		allowsHostNetwork,
+	});
 }
 
 /** The launcher may be a moment behind: it removes what an earlier one left before it listens. */

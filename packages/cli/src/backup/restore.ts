@@ -68,7 +68,12 @@ async function readInventory(path: string): Promise<Inventory> {
 	} catch (cause) {
 		throw new CommandFailure(EXIT.failed, `It is no backup of Berth's: ${messageOf(cause)}`, { cause });
 	}
-	if (inventory.format === BACKUP_FORMAT && Array.isArray(inventory.files)) return inventory;
+	if (inventory.format === BACKUP_FORMAT && Array.isArray(inventory.files)) {
+		const has = (what: string) => inventory.files.some(({ path }) => path === what || path.startsWith(`${what}/`));
+		for (const part of [DURABLE, "artifacts"])
+			if (!has(part)) throw new CommandFailure(EXIT.failed, `The backup is damaged: ${part} isn't in it. Nothing was restored.`);
+		return inventory;
+	}
 	throw new CommandFailure(
 		EXIT.failed,
 		`The backup has format ${JSON.stringify(inventory.format)}, and this Berth reads ${BACKUP_FORMAT}: restore it with the Berth that made it, or a newer one`,

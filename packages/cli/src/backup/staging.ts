@@ -1,16 +1,32 @@
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import process from "node:process";
+import { codeOf } from "../system-errors.js";
+
+const NAME = /^backup\.tmp-(\d+)$/;
 
 /** A directory that is only for now. Disposing of it removes it. */
 export interface Staging extends AsyncDisposable {
 	readonly path: string;
 }
 
-/** One in the file system of a data directory: files get second names there, and are moved from there. What an earlier one left goes. */
+/** One in the file system of a data directory: files get second names there, and are moved from there. What one that was killed has left goes. */
 export async function stagingIn(dataDir: string): Promise<Staging> {
-	const path = join(dataDir, "backup.tmp");
+	for (const name of await readdir(dataDir)) {
+		const [, pid] = NAME.exec(name) ?? [];
+		if (pid !== undefined && !isRunning(Number(pid))) await rm(join(dataDir, name), { recursive: true, force: true });
+	}
+	const path = join(dataDir, `backup.tmp-${process.pid}`);
 	const remove = () => rm(path, { recursive: true, force: true });
 	await remove();
 	await mkdir(path, { mode: 0o700 });
 	return { path, [Symbol.asyncDispose]: remove };
+}
+
+function isRunning(pid: number): boolean {
+	try {
+		return process.kill(pid, 0);
+	} catch (error) {
+		return codeOf(error) !== "ESRCH";
+	}
 }

@@ -25,6 +25,8 @@ export async function takeBackup(settings: Settings, target: string): Promise<In
 	await using staging = await stagingIn(settings.dataDir);
 	const files = join(staging.path, FILES);
 	await mkdir(files, { mode: 0o700 });
+	// A body that waits at that moment may be taken the next.
+	await add(join(settings.paths.artifacts, "queued"), join(files, "artifacts", "queued"), "copy");
 	for (const round of ["before", "after"]) {
 		for (const part of LINKED) await add(join(settings.paths.artifacts, part), join(files, "artifacts", part), "link");
 		if (round === "before") await saveDurable(settings, join(files, DURABLE));

@@ -4,7 +4,7 @@ import { forwardedBefore, restoreForwarding, turnOnForwarding } from "./forwardi
 import { connectSandbox, holdAddress, releaseAddress, tryWire } from "./netlink.js";
 import { runNft } from "./nft.js";
 import { hostResolver } from "./resolver.js";
-import { rulesOf, WIRE_KINDS } from "./rules.js";
+import { rulesOf, WIRE_KINDS, WIRE_PREFIX } from "./rules.js";
 
 /** The number in a wire's name has four digits to base 36. */
 const NAMES = 36 ** 4;
@@ -34,7 +34,7 @@ export class Networks {
 	constructor({ instance, resolver }: NetworksOptions) {
 		const seed = Number.parseInt(instance.slice(0, 8), 16);
 		this.#table = `berth_${instance}`;
-		this.#wires = `bh${instance}`;
+		this.#wires = `${WIRE_PREFIX}${instance}`;
 		// Of the half of the block that no sandbox has an address in.
 		this.#gateway = Buffer.from([198, 19, (seed >>> 8) & 0xff, seed & 0xff]);
 		this.#resolver = resolver ?? hostResolver();

@@ -34,8 +34,13 @@ const REFUSED = [
 	"224.0.0.0/3",
 ];
 
-/** What follows in the name of our end of a wire: what it is for. */
+/** What the names of our ends of wires begin with; the stack's digits follow. */
+export const WIRE_PREFIX = "bh";
+/** What follows on those: what it is for. */
 export const WIRE_KINDS = { internet: "i", join: "j" } as const;
+
+/** The wires of every stack on this host: what one refuses, no other can let through. */
+const ANYBODYS = `"${WIRE_PREFIX}*"`;
 
 /** Connections of one sandbox that the host remembers at the same time: its table of them is everybody's. */
 const FLOWS = 1024;
@@ -70,7 +75,7 @@ export function rulesOf({ table, wires, resolver, gateway, forwardsForUsAlone }:
 			`iifname ${joined} ${REFUSE}`,
 			`iifname ${internet} jump outward`,
 			`oifname ${sandboxes} ct state != { established, related } drop`,
-			...(forwardsForUsAlone ? [`iifname != ${sandboxes} oifname != ${sandboxes} drop`] : []),
+			...(forwardsForUsAlone ? [`iifname != ${ANYBODYS} oifname != ${ANYBODYS} drop`] : []),
 		],
 		"outward {": [
 			"tcp flags syn tcp option maxseg size set rt mtu",

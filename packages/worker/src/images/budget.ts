@@ -1,4 +1,4 @@
-import { type ImageBuilder, parseImageTag } from "@berth/builder";
+import { type ImageBuilder, imageTag, parseImageTag } from "@berth/builder";
 import { type Digest, MIB, type SandboxInfo, type Version } from "@berth/contracts";
 import type { ArtifactStore, BlobOrigin, FunctionRegistry } from "@berth/registry";
 import type { Logger } from "@berth/telemetry";
@@ -107,8 +107,9 @@ export class ImageBudget {
 		using _alone = await images.alone();
 		const own = version.image?.layers ?? [];
 		const others = new Set<Digest>();
-		for (const [, { digest }] of images.tags()) {
-			if (digest === version.image?.digest) continue;
+		for (const [tag, { digest }] of images.tags()) {
+			// By its name: another version may be the very same image.
+			if (tag === imageTag(version)) continue;
 			for (const layer of await images.digestsOf(digest)) others.add(layer);
 		}
 		const dropped: Digest[] = [];

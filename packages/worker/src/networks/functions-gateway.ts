@@ -79,6 +79,9 @@ export class FunctionsGateway {
 	#ask(head: JoinedHead, request: IncomingMessage, response: ServerResponse): void {
 		const { method = "GET", url = "/" } = request;
 		const headers = [...headersOf(request.rawHeaders), JOINED_HEADER, JSON.stringify(head)];
+		// Node frames no body of a GET by itself: it would stand on the gateway's socket like a request of ours.
+		const { "content-length": length, "transfer-encoding": coding } = request.headers;
+		if (coding !== undefined && length === undefined) headers.push("transfer-encoding", "chunked");
 		const asked = httpRequest({ socketPath: this.#options.gatewaySocket, method, path: url, headers, agent: false });
 		asked.on("response", (answer) => {
 			response.writeHead(answer.statusCode ?? 502, headersOf(answer.rawHeaders));

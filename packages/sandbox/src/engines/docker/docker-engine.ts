@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { release } from "node:os";
 import { createInterface } from "node:readline";
+import { text } from "node:stream/consumers";
 import type { BootRequest, HostReport, Layer, SandboxExit, SpecialiseAnswer, SpecialiseRequest, VersionImage } from "@berth/contracts";
 import { SANDBOX_UID } from "../../container-spec.js";
 import type { Booted, LayerSource, SandboxEngine } from "../../engine.js";
@@ -23,6 +24,8 @@ export interface DockerEngineOptions {
 	readonly agentSockets: string;
 	/** First of the user ids that sandboxes run as, one each. */
 	readonly uidBase: number;
+	/** Whether the operator lets functions have the host's own network: images bring manifests along that no gateway has seen. */
+	readonly allowsHostNetwork: boolean;
 }
 
 interface Entry {
@@ -102,6 +105,7 @@ export class DockerEngine implements SandboxEngine {
 
 	async boot(request: BootRequest): Promise<Booted> {
 		if (request.network !== "none" && request.network !== "host") throw new Error(`${request.sandbox}: ${NO_NETWORKS}`);
+		if (request.network === "host" && !this.#options.allowsHostNetwork) throw new Error("the host's network isn't permitted");
 		if (request.ownIsRoot === true) throw new Error(`${request.sandbox}: with a Docker Engine an image can't be a function's`);
 		if (this.#entries.has(request.sandbox)) throw new Error(`${request.sandbox} exists already`);
 		const entry: Entry = { uidBase: this.#uids.take(), ended: Promise.withResolvers(), booting: Promise.resolve(), oomKilled: false };
@@ -244,5 +248,6 @@ async function removeContainer(api: DockerApi, container: string): Promise<void>
 	answer.resume();
 	if (answer.statusCode !== 409) return;
 	const gone = await api.send(`/containers/${container}/wait`, { method: "POST", query: { condition: "removed" }, accept: [404] });
-	gone.resume();
+	// The head comes at once; the body, when it is removed.
+	await text(gone);
 }
