@@ -245,8 +245,8 @@ export async function storeCodeLayer(
 		warnings: answer.warnings,
 	};
 	const key = codeLayerKey(version, builder, sources.owner);
-	const before = await findLayer(stores, key);
 	await using _spool = spool;
+	const before = await findLayer(stores, key);
 	const layer = await (isImageSource(version.source) ? makeLayer : makeFunctionLayer)(stores, key, files, note);
 	const { unpackMs, bundleMs, checkMs } = answer.phases;
 	const phases = {

@@ -4,6 +4,7 @@ import type { ScratchFile } from "@berth/registry";
 import { type BuildListener, sizeText } from "./build-listener.js";
 import { installFailure, runStep, type StepOptions, type StepResult } from "./dependency-step.js";
 import { askingOf, type PackageSources } from "./package-sources.js";
+import { parsedJson } from "./parsed-json.js";
 import { findLayer, fitsFunctionLayer, type LayerStores, layerKey, makeFunctionLayer, reproductionOf } from "./stored-layer.js";
 import type { LayerEntry } from "./tar-writer.js";
 import { UnderWay } from "./under-way.js";
@@ -146,7 +147,7 @@ const SCRIPTS_ARE_NPMS = "The manifest's `scripts` name npm's packages, and this
 
 /** The files whose bytes were put. @throws BerthError when the index isn't one of them */
 function entriesOf(body: Uint8Array, spool: ScratchFile): readonly LayerEntry[] {
-	const index = parseInstalledIndex(parsed(body));
+	const index = parseInstalledIndex(parsedJson(body));
 	if (index === undefined) throw new BerthError("build_platform_error", "The installing sandbox gave an index that isn't one.");
 	let at = 0;
 	const entries = index.map(([path, sizeBytes, executable]): LayerEntry => {
@@ -156,13 +157,4 @@ function entriesOf(body: Uint8Array, spool: ScratchFile): readonly LayerEntry[] 
 	});
 	if (at !== spool.sizeBytes) throw new BerthError("build_platform_error", "The installed files aren't as long as their index says.");
 	return entries;
-}
-
-function parsed(body: Uint8Array): unknown {
-	try {
-		return JSON.parse(Buffer.from(body).toString());
-	} catch (error) {
-		if (error instanceof SyntaxError) return undefined;
-		throw error;
-	}
 }

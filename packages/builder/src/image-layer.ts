@@ -1,5 +1,6 @@
 import { BerthError, type BuildFailure, type Digest, IMAGE_LIMITS, parseImageEntries, SANDBOX_PATHS } from "@berth/contracts";
 import type { ScratchFile } from "@berth/registry";
+import { parsedJson } from "./parsed-json.js";
 import { fitsLayer, fitsLink, type LayerEntry } from "./tar-writer.js";
 
 /** What is read of an image that a registry has, before it is unpacked in a sandbox: the whole of it as a tar in OCI's layout, and its manifest's digest. */
@@ -16,7 +17,7 @@ export async function putImageBytes(spool: ScratchFile, bytes: Uint8Array): Prom
  * container that has them as its root. @throws BerthError when it isn't a tree
  */
 export function imageEntries(body: Uint8Array, spool: ScratchFile): readonly LayerEntry[] | BuildFailure {
-	const index = parseImageEntries(parsed(body));
+	const index = parseImageEntries(parsedJson(body));
 	if (index === undefined) throw new BerthError("build_platform_error", "The build gave no list of the image's files.");
 	let at = 0;
 	const entries = index.map((entry): LayerEntry => {
@@ -39,13 +40,4 @@ export const IMAGE_ENTRY = SANDBOX_PATHS.imageStart;
 function unfitting(path: string): BuildFailure {
 	const message = `${JSON.stringify(path)} in the image has a longer name, or is a link to a longer one, than a layer has room for (names of 100 bytes in directories of 155; links of 100).`;
 	return { code: "archive_rejected", phase: "layer", message, diagnostics: [] };
-}
-
-function parsed(body: Uint8Array): unknown {
-	try {
-		return JSON.parse(Buffer.from(body).toString());
-	} catch (error) {
-		if (error instanceof SyntaxError) return undefined;
-		throw error;
-	}
 }
