@@ -96,6 +96,16 @@ async function zones(): Promise<Python["files"]> {
 /** Names of files, and of links to files, below a directory. */
 async function filesBelow(directory: string): Promise<string[]> {
 	const names = await readdir(directory, { recursive: true, encoding: "utf8" });
-	const kinds = await Promise.all(names.map(async (name) => (await stat(join(directory, name)).catch(() => undefined))?.isFile() === true));
+	const kinds = await Promise.all(names.map((name) => isFile(join(directory, name))));
 	return names.filter((_, at) => kinds[at]).sort();
+}
+
+/** A link that leads nowhere is none. */
+async function isFile(path: string): Promise<boolean> {
+	try {
+		return (await stat(path)).isFile();
+	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+		throw error;
+	}
 }
