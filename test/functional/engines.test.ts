@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -8,7 +9,7 @@ import { tar, tarGz } from "../harness/archives.js";
 import { cpuTicksOf, memoryLimitOf } from "../harness/cgroups.js";
 import { DockerDaemon } from "../harness/docker-engine.js";
 import { eventually } from "../harness/eventually.js";
-import { Deployed, deploy, fixture, freshName } from "../harness/functions.js";
+import { Deployed, type DeployInput, deploy, fixture, freshName } from "../harness/functions.js";
 import { PackageRegistry, sourceWith } from "../harness/package-registry.js";
 import { sharedStack } from "../harness/shared-stack.js";
 import { Stack } from "../harness/stack.js";
@@ -37,6 +38,41 @@ afterAll(async () => {
 		await daemon?.stop();
 	}
 });
+
+const ASK = `fetch("http://127.0.0.1:8080/a", { method: "POST", body: "hi" }).then((r) => r.text()).then(console.log)`;
+const ASK_IN_PYTHON = `import urllib.request; print(urllib.request.urlopen("http://127.0.0.1:8080/a", b"hi").read().decode())`;
+/** The same function three times, and how its container is asked from within. */
+const BY_HAND: readonly (readonly [string, DeployInput, readonly string[]])[] = [
+	[
+		"Node",
+		{
+			source: `export default { fetch: async (r: Request, env: any) => Response.json({ path: new URL(r.url).pathname, said: await r.text(), env: env.A }) };`,
+		},
+		["/usr/bin/node", "-e", ASK],
+	],
+	[
+		"Python",
+		{
+			runtime: "python3",
+			source: `import os\ndef handler(event, context):\n    return {"path": event["rawPath"], "said": event["body"], "env": os.environ["A"]}\n`,
+		},
+		["/usr/bin/python3", "-c", ASK_IN_PYTHON],
+	],
+	[
+		"a program",
+		{
+			runtime: "custom",
+			source: `#!/usr/bin/node
+require("node:http").createServer(async (request, response) => {
+	let said = "";
+	for await (const piece of request) said += piece;
+	response.end(JSON.stringify({ path: request.url, said, env: process.env.A }));
+}).listen(process.env.BERTH_SOCKET);
+`,
+		},
+		["/usr/bin/node", "-e", ASK],
+	],
+];
 
 const ENGINES = ["oci", "docker"] as const;
 type Engine = (typeof ENGINES)[number];
@@ -159,22 +195,25 @@ describe("in a Docker Engine", () => {
 		expect(other).toMatchObject({ status: "ok", found: expect.stringMatching(/^oci: /) });
 	});
 
-	it("an image that was pushed to a registry, or exported by hand, runs with `docker run` and answers over HTTP", async () => {
-		const source = `export default { fetch: async (r: Request, env: any) => Response.json({ path: new URL(r.url).pathname, said: await r.text(), env: env.A }) };`;
-		const { name } = await deploy(docker, { source, env: { A: "1" } });
-		const layout = `oci:${join(docker.dataDir, "artifacts/oci")}:default/${name}:1`;
-		const archive = join(daemon.directory, "image.tar");
-		await promisify(execFile)("skopeo", ["copy", layout, `docker-archive:${archive}:by-hand:1`]);
-		await daemon.docker("load", "--input", archive);
-		await daemon.docker("run", "--detach", "--name", "by-hand", "--network", "none", "--read-only", "--cap-drop", "ALL", "by-hand:1");
-		try {
-			const ask = `fetch("http://127.0.0.1:8080/a", { method: "POST", body: "hi" }).then((r) => r.text()).then(console.log)`;
-			const answer = await eventually(() => daemon.docker("exec", "by-hand", "/usr/bin/node", "-e", ask));
-			expect(JSON.parse(answer.stdout)).toEqual({ path: "/a", said: "hi", env: "1" });
-		} finally {
-			await daemon.docker("rm", "--force", "by-hand");
-		}
-	});
+	it.each(BY_HAND)(
+		"an image that was pushed to a registry, or exported by hand, runs with `docker run` and answers over HTTP: %s",
+		async (_, input, ask) => {
+			const { name } = await deploy(docker, { ...input, env: { A: "1" } });
+			const layout = `oci:${join(docker.dataDir, "artifacts/oci")}:default/${name}:1`;
+			const archive = join(daemon.directory, "image.tar");
+			await promisify(execFile)("skopeo", ["copy", layout, `docker-archive:${archive}:by-hand:1`]);
+			await daemon.docker("load", "--input", archive);
+			const walls = ["--network", "none", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"];
+			await daemon.docker("run", "--detach", "--name", "by-hand", ...walls, "by-hand:1");
+			try {
+				const answer = await eventually(() => daemon.docker("exec", "by-hand", ...ask));
+				expect(JSON.parse(answer.stdout)).toEqual({ path: "/a", said: "hi", env: "1" });
+			} finally {
+				await daemon.docker("rm", "--force", "by-hand");
+				await rm(archive);
+			}
+		},
+	);
 
 	it("dependencies are installed in a container, and bundled in another that is booted with them", async () => {
 		const name = freshName();
