@@ -14,6 +14,7 @@ import { PackageRegistry, sourceWith } from "../harness/package-registry.js";
 import { sharedStack } from "../harness/shared-stack.js";
 import { Stack } from "../harness/stack.js";
 import { distribution, image } from "../harness/tenant-image.js";
+import { describeDockerfiles } from "./dockerfiles.js";
 
 const MIB = 1024 * 1024;
 
@@ -26,7 +27,7 @@ beforeAll(async () => {
 	registry = await PackageRegistry.open();
 	const code = "const { readFileSync } = require('node:fs'); module.exports = () => readFileSync(__dirname + '/words.txt', 'utf8');";
 	registry.publish({ name: "reads-itself", version: "1.0.0", files: { "index.js": code, "words.txt": "from beside it" } });
-	docker = await Stack.start({ ...daemon.settings, BERTH_NPM_REGISTRY: registry.url });
+	docker = await Stack.start({ ...daemon.settings, BERTH_DOCKER_BUILDS: "offline", BERTH_NPM_REGISTRY: registry.url });
 });
 afterAll(async () => {
 	try {
@@ -298,3 +299,5 @@ describe("in a Docker Engine", () => {
 		await eventually(async () => expect((await deployed.invoke()).outcome).toBe("succeeded"), 30_000);
 	});
 });
+
+describeDockerfiles({ daemon: () => daemon, docker: () => docker, oci: () => oci });
