@@ -2,7 +2,16 @@ import { readFileSync } from "node:fs";
 import { release } from "node:os";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
-import type { BootRequest, HostReport, Layer, SandboxExit, SpecialiseAnswer, SpecialiseRequest, VersionImage } from "@berth/contracts";
+import type {
+	BootRequest,
+	HostReport,
+	Layer,
+	NetworkReport,
+	SandboxExit,
+	SpecialiseAnswer,
+	SpecialiseRequest,
+	VersionImage,
+} from "@berth/contracts";
 import { SANDBOX_UID } from "../../container-spec.js";
 import type { Booted, LayerSource, SandboxEngine } from "../../engine.js";
 import { UidRanges } from "../../uid-ranges.js";
@@ -12,9 +21,7 @@ import { ContainerFreezer } from "./container-freezer.js";
 import { ContainerOutput } from "./container-output.js";
 import { DockerApi, DockerError } from "./docker-api.js";
 import { DockerImages } from "./docker-images.js";
-
-/** What a version is told that asks for one. */
-const NO_NETWORKS = "the engine docker gives functions none";
+import { DockerNetworks, removeNetworks } from "./docker-networks.js";
 
 export interface DockerEngineOptions {
 	readonly socketPath: string;
@@ -26,6 +33,10 @@ export interface DockerEngineOptions {
 	readonly uidBase: number;
 	/** Whether the operator lets functions have the host's own network: images bring manifests along that no gateway has seen. */
 	readonly allowsHostNetwork: boolean;
+	/** What networks this host can give functions, and how its rules know them. */
+	readonly networks: NetworkReport;
+	/** A file that sandboxes have as their resolv.conf. */
+	readonly resolvConf: string;
 }
 
 interface Entry {
@@ -47,6 +58,7 @@ export class DockerEngine implements SandboxEngine {
 	readonly #api: DockerApi;
 	readonly #options: DockerEngineOptions;
 	readonly #images: DockerImages;
+	readonly #networks: DockerNetworks;
 	readonly #uids: UidRanges;
 	readonly #report: HostReport;
 	/** Whether it maps user ids by itself: then none but those of an image can be had. */
@@ -56,17 +68,18 @@ export class DockerEngine implements SandboxEngine {
 	#exitListener: (exit: SandboxExit) => void = () => undefined;
 	#lostListener: (cause: Error) => void = () => undefined;
 
-	private constructor(api: DockerApi, options: DockerEngineOptions, info: Info) {
+	private constructor(api: DockerApi, options: DockerEngineOptions, info: Info, networks: DockerNetworks) {
 		this.#api = api;
 		this.#options = options;
 		this.#images = new DockerImages(api);
+		this.#networks = networks;
 		this.#uids = new UidRanges(options.uidBase);
 		this.#mapsUids = info.SecurityOptions.some((option) => /name=(?:userns|rootless)/.test(option));
 		this.#report = {
 			cgroups: info.CgroupVersion === "2" ? "v2" : "v1",
 			ociRuntime: "docker",
 			ociRuntimeVersion: info.ServerVersion,
-			networks: { missing: NO_NETWORKS, gateway: "127.0.0.1" },
+			networks: networks.report,
 		};
 	}
 
@@ -76,16 +89,17 @@ export class DockerEngine implements SandboxEngine {
 		const info = await api.ask<Info>("/info");
 		requireOurNeeds(info);
 		await removeContainers(api, options.node);
-		const engine = new DockerEngine(api, options, info);
+		const engine = new DockerEngine(api, options, info, await DockerNetworks.open(api, options.node, options.networks));
 		await engine.#listen();
 		return engine;
 	}
 
-	/** Removes every container of a node. @returns how many */
-	static async removeLeftovers({ socketPath, node }: Pick<DockerEngineOptions, "socketPath" | "node">): Promise<number> {
+	/** Removes every container and network of a node. */
+	static async removeLeftovers({ socketPath, node }: Pick<DockerEngineOptions, "socketPath" | "node">): Promise<void> {
 		const api = await DockerApi.open(socketPath);
 		try {
-			return await removeContainers(api, node);
+			await removeContainers(api, node);
+			await removeNetworks(api, node);
 		} finally {
 			api.close();
 		}
@@ -104,7 +118,6 @@ export class DockerEngine implements SandboxEngine {
 	}
 
 	async boot(request: BootRequest): Promise<Booted> {
-		if (request.network !== "none" && request.network !== "host") throw new Error(`${request.sandbox}: ${NO_NETWORKS}`);
 		if (request.network === "host" && !this.#options.allowsHostNetwork) throw new Error("the host's network isn't permitted");
 		if (request.ownIsRoot === true) throw new Error(`${request.sandbox}: with a Docker Engine an image can't be a function's`);
 		if (this.#entries.has(request.sandbox)) throw new Error(`${request.sandbox} exists already`);
@@ -152,26 +165,37 @@ export class DockerEngine implements SandboxEngine {
 		this.#lostListener = listener;
 	}
 
-	close(): Promise<void> {
+	async close(): Promise<void> {
 		this.#closing.abort();
-		this.#api.close();
-		return Promise.resolve();
+		try {
+			await this.#networks.remove();
+		} finally {
+			this.#api.close();
+		}
 	}
 
 	async #boot(request: BootRequest, entry: Entry): Promise<Booted> {
-		const { agentSockets, node } = this.#options;
+		const { agentSockets, node, resolvConf } = this.#options;
 		const id = request.sandbox;
 		const image = await this.#images.idOf([...request.base, ...(request.own ?? [])], request.of);
 		const uid = this.#mapsUids ? SANDBOX_UID : entry.uidBase + SANDBOX_UID;
 		const arch = process.arch as "x64" | "arm64";
-		const config = containerConfig(request, { image, socket: `${agentSockets}/${id}.sock`, uid, node, arch });
+		const network = this.#networks.modeOf(request.network);
+		const config = containerConfig(request, { image, socket: `${agentSockets}/${id}.sock`, resolvConf, network, uid, node, arch });
 		await this.#api.ask("/containers/create", { method: "POST", query: { name: id }, json: config });
 		const output = new ContainerOutput(await this.#api.hijack(`/containers/${id}/attach`, { stream: 1, stdout: 1, stderr: 1 }));
 		try {
 			await this.#api.ask(`/containers/${id}/start`, { method: "POST" });
-			const { State } = await this.#api.ask<{ State: { Pid: number } }>(`/containers/${id}/json`);
+			const { State, NetworkSettings } = await this.#api.ask<Started>(`/containers/${id}/json`);
 			if (State.Pid === 0) throw new Error(`${id} ended as soon as it was started`);
-			return { cgroup: cgroupOf(State.Pid), cgroupGoes: true, output, freezer: new ContainerFreezer(this.#api, id) };
+			const address = typeof request.network === "object" ? NetworkSettings.Networks[network]?.IPAddress : undefined;
+			return {
+				cgroup: cgroupOf(State.Pid),
+				cgroupGoes: true,
+				output,
+				freezer: new ContainerFreezer(this.#api, id),
+				...(address === undefined ? {} : { address }),
+			};
 		} catch (error) {
 			output.close();
 			throw error;
@@ -204,6 +228,12 @@ export class DockerEngine implements SandboxEngine {
 		this.#exitListener({ sandbox, code: Number(Attributes["exitCode"]), maxResidentBytes: 0, oomKilled: entry.oomKilled });
 		entry.ended.resolve();
 	}
+}
+
+/** What an Engine says of a container. */
+interface Started {
+	readonly State: { readonly Pid: number };
+	readonly NetworkSettings: { readonly Networks: Readonly<Record<string, { readonly IPAddress: string } | undefined>> };
 }
 
 /** What `GET /info` says of an Engine that we look at. */
