@@ -49,7 +49,7 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 		process: {
 			terminal: false,
 			user: { uid: SANDBOX_UID, gid: SANDBOX_UID, umask: 0o077 },
-			args: boot.ownIsRoot === true ? inImage(commandOf(boot), place.arch) : ["/sbin/tini", "--", ...commandOf(boot)],
+			args: commandOf(boot, place.arch),
 			env: SANDBOX_ENVIRONMENT,
 			cwd: SANDBOX_PATHS.graft,
 			capabilities: { bounding: [], effective: [], inheritable: [], permitted: [], ambient: [] },
@@ -106,6 +106,11 @@ const LOADERS = {
 	},
 } as const;
 
+/** All of it: init, and what init starts. */
+export function commandOf(boot: BootRequest, arch: SandboxPlace["arch"]): readonly string[] {
+	return boot.ownIsRoot === true ? inImage(programArgs(boot), arch) : ["/sbin/tini", "--", ...programArgs(boot)];
+}
+
 /** A base's command in the root of an image, which may have no C library or another: started by the base's own loader, with its own libraries. */
 function inImage([program = "", ...args]: readonly string[], arch: SandboxPlace["arch"]): readonly string[] {
 	const at = (path: string) => `${SANDBOX_PATHS.imageBase}${path}`;
@@ -115,7 +120,7 @@ function inImage([program = "", ...args]: readonly string[], arch: SandboxPlace[
 }
 
 /** What init starts. */
-export function commandOf({ program, kind }: BootRequest): readonly string[] {
+function programArgs({ program, kind }: BootRequest): readonly string[] {
 	// Isolated from variables and directories of the sandbox's; its root is read-only, so it writes no bytecode.
 	if (program.language === "python") return ["/usr/bin/python3", "-I", "-B", SANDBOX_PATHS.pythonAgent];
 	// Bodies are outside of V8's heap: it only moves them, and leaves the memory to the program.

@@ -13,7 +13,7 @@ import {
 import { type BootKey, bootKeyOf, buildKeyOf, limitsOf, prewarmLimitsOf, versionKeyOf } from "./boot-key.js";
 import { CpuLoad } from "./cpu-load.js";
 import { Demand, type Run, type Waiter } from "./demand.js";
-import type { LayerSource, SandboxEngine } from "./engine.js";
+import { type LayerSource, placed, type SandboxEngine } from "./engine.js";
 import { Floors } from "./floors.js";
 import { IdleSandboxes } from "./idle-sandboxes.js";
 import { joinedOf } from "./joined.js";
@@ -154,7 +154,7 @@ export class Pool {
 	/** A version was made: brings its layers here, and keeps a sandbox ready that could become it. */
 	async expect({ image, manifest }: Pick<Specialisation, "image" | "manifest">, of?: VersionNames): Promise<void> {
 		const key = versionKeyOf(image, manifest, this.grafts, of);
-		await this.#population.ensureLayers([...image.base.layers, ...image.layers], key.of);
+		await this.#population.ensureLayers(placed(image.base.layers, image.layers, key.ownIsRoot), key.of);
 		this.#floors.expect(key, this.#options.idleTtlMs);
 		this.#floors.refill();
 	}

@@ -1,11 +1,8 @@
-import { readFileSync } from "node:fs";
-import { release } from "node:os";
 import { createInterface } from "node:readline";
-import { text } from "node:stream/consumers";
 import type {
 	BootRequest,
+	Digest,
 	HostReport,
-	Layer,
 	NetworkReport,
 	SandboxExit,
 	SpecialiseAnswer,
@@ -13,14 +10,16 @@ import type {
 	VersionImage,
 } from "@berth/contracts";
 import { SANDBOX_UID } from "../../container-spec.js";
-import type { Booted, LayerSource, SandboxEngine } from "../../engine.js";
+import { type Booted, type LayerSource, type PlacedLayer, placed, type SandboxEngine } from "../../engine.js";
 import { UidRanges } from "../../uid-ranges.js";
 import { cgroupOf } from "./container-cgroup.js";
 import { containerConfig, LABELS } from "./container-config.js";
 import { ContainerFreezer } from "./container-freezer.js";
 import { ContainerOutput } from "./container-output.js";
+import { removeContainer, removeContainers } from "./container-removal.js";
 import { DockerApi, DockerError } from "./docker-api.js";
 import { DockerImages } from "./docker-images.js";
+import { type Info, requireOurNeeds } from "./docker-info.js";
 import { DockerNetworks, removeNetworks } from "./docker-networks.js";
 
 export interface DockerEngineOptions {
@@ -109,7 +108,7 @@ export class DockerEngine implements SandboxEngine {
 		return Promise.resolve(this.#report);
 	}
 
-	async ensureLayers(layers: readonly Layer[], source: LayerSource, of?: VersionImage): Promise<void> {
+	async ensureLayers(layers: readonly PlacedLayer[], source: LayerSource, of?: VersionImage): Promise<void> {
 		await this.#images.ensure(layers, source, of);
 	}
 
@@ -119,7 +118,6 @@ export class DockerEngine implements SandboxEngine {
 
 	async boot(request: BootRequest): Promise<Booted> {
 		if (request.network === "host" && !this.#options.allowsHostNetwork) throw new Error("the host's network isn't permitted");
-		if (request.ownIsRoot === true) throw new Error(`${request.sandbox}: with a Docker Engine an image can't be a function's`);
 		if (this.#entries.has(request.sandbox)) throw new Error(`${request.sandbox} exists already`);
 		const entry: Entry = { uidBase: this.#uids.take(), ended: Promise.withResolvers(), booting: Promise.resolve(), oomKilled: false };
 		this.#entries.set(request.sandbox, entry);
@@ -128,7 +126,7 @@ export class DockerEngine implements SandboxEngine {
 		try {
 			return await booting;
 		} catch (error) {
-			this.#images.forget([...request.base, ...(request.own ?? [])], request.of);
+			this.#images.forget(placesOf(request), request.of);
 			await this.remove(request.sandbox);
 			throw error;
 		}
@@ -177,7 +175,7 @@ export class DockerEngine implements SandboxEngine {
 	async #boot(request: BootRequest, entry: Entry): Promise<Booted> {
 		const { agentSockets, node, resolvConf } = this.#options;
 		const id = request.sandbox;
-		const image = await this.#images.idOf([...request.base, ...(request.own ?? [])], request.of);
+		const image = await this.#images.idOf(placesOf(request), request.of);
 		const uid = this.#mapsUids ? SANDBOX_UID : entry.uidBase + SANDBOX_UID;
 		const arch = process.arch as "x64" | "arm64";
 		const network = this.#networks.modeOf(request.network);
@@ -236,48 +234,8 @@ interface Started {
 	readonly NetworkSettings: { readonly Networks: Readonly<Record<string, { readonly IPAddress: string } | undefined>> };
 }
 
-/** What `GET /info` says of an Engine that we look at. */
-interface Info {
-	readonly ServerVersion: string;
-	readonly CgroupVersion?: string;
-	readonly KernelVersion: string;
-	readonly MemoryLimit: boolean;
-	readonly SwapLimit: boolean;
-	readonly CpuCfsQuota: boolean;
-	readonly PidsLimit: boolean;
-	readonly SecurityOptions: readonly string[];
-}
-
-/** No sandbox starts without every limit set. @throws Error with what is missing and how to mend it */
-function requireOurNeeds(info: Info): void {
-	if (info.KernelVersion !== release())
-		throw new Error(
-			`the Docker Engine runs on another kernel (${info.KernelVersion}) than this worker (${release()}): run Berth on the machine of the Engine`,
-		);
-	const swaps = Number(/^SwapTotal:\s+(\d+)/m.exec(readFileSync("/proc/meminfo", "utf8"))?.[1] ?? 0) > 0;
-	const missing = [
-		...(info.MemoryLimit ? [] : ["memory limits"]),
-		...(info.SwapLimit || !swaps ? [] : ["swap limits"]),
-		...(info.CpuCfsQuota ? [] : ["CPU quotas"]),
-		...(info.PidsLimit ? [] : ["pids limits"]),
-		...(info.SecurityOptions.some((option) => option.includes("name=seccomp")) ? [] : ["seccomp"]),
-	];
-	if (missing.length > 0) throw new Error(`this host's Docker Engine can't enforce ${missing.join(", ")}: \`docker info\` says why`);
-}
-
-async function removeContainers(api: DockerApi, node: string): Promise<number> {
-	const filters = JSON.stringify({ label: [`${LABELS.node}=${node}`] });
-	const left = await api.ask<readonly { readonly Id: string }[]>("/containers/json", { query: { all: 1, filters } });
-	await Promise.all(left.map(({ Id }) => removeContainer(api, Id)));
-	return left.length;
-}
-
-/** 404: it is gone; 409: somebody else removes it right now. */
-async function removeContainer(api: DockerApi, container: string): Promise<void> {
-	const answer = await api.send(`/containers/${container}`, { method: "DELETE", query: { force: 1, v: 1 }, accept: [404, 409] });
-	answer.resume();
-	if (answer.statusCode !== 409) return;
-	const gone = await api.send(`/containers/${container}/wait`, { method: "POST", query: { condition: "removed" }, accept: [404] });
-	// The head comes at once; the body, when it is removed.
-	await text(gone);
+/** What a sandbox is made of, as it was asked for before. */
+function placesOf({ base, own = [], ownIsRoot }: BootRequest) {
+	const layerOf = (digest: Digest) => ({ digest });
+	return placed(base.map(layerOf), own.map(layerOf), ownIsRoot);
 }
