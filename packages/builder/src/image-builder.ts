@@ -21,6 +21,7 @@ import { imageTag, parseImageTag } from "./image-tag.js";
 import { LockLayers } from "./lock-layer.js";
 import { storeImage } from "./oci-image.js";
 import type { PackageSources } from "./package-sources.js";
+import { ScriptsBase } from "./scripts-base.js";
 import type { CodeLayerBuild, CodeLayerOptions } from "./source-step.js";
 
 /** What became of a build. A source that doesn't build is a value. */
@@ -60,7 +61,7 @@ export class ImageBuilder {
 	constructor(options: ImageBuilderOptions) {
 		this.#options = options;
 		const { code, dependencies } = builderIdentities(options.bases);
-		const parts = { ...options, builder: dependencies };
+		const parts = { ...options, builder: dependencies, scriptsBase: new ScriptsBase(options.bases.scripts, options.stores) };
 		this.#layers = { ...options, builder: code, dependencies: new DependencyLayers(parts), locks: new LockLayers(parts) };
 	}
 

@@ -63,7 +63,12 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 			{ destination: "/proc", type: "proc", source: "proc", options: ["nosuid", "noexec", "nodev", "hidepid=2"] },
 			{ destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "noexec", "strictatime", "mode=755", "size=64k"] },
 			// A build's bundler is started from its image, so /tmp needs no exec there either.
-			{ destination: "/tmp", type: "bind", source: place.tmp, options: ["bind", "rw", "nosuid", "nodev", "noexec"] },
+			{
+				destination: "/tmp",
+				type: "bind",
+				source: place.tmp,
+				options: ["bind", "rw", "nosuid", "nodev", ...(executesScratch(boot) ? [] : ["noexec"])],
+			},
 			...functionMounts(boot, place),
 			{ destination: SANDBOX_PATHS.socket, type: "bind", source: place.socket, options: ["bind", "ro", "nosuid", "nodev", "noexec"] },
 		],
@@ -85,6 +90,11 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 			readonlyPaths: READONLY_PATHS,
 		},
 	};
+}
+
+/** Whether what a sandbox writes to its /tmp may be executed there: packages' scripts make programs and start them. */
+export function executesScratch({ kind }: Pick<BootRequest, "kind">): boolean {
+	return kind === "scripts";
 }
 
 /** What the sandbox has its function from: a directory into which it is grafted, its layers, or a root that is all its own, with the base beside it. */
@@ -130,7 +140,7 @@ function programArgs({ program, kind }: BootRequest): readonly string[] {
 		`--max-old-space-size=${program.oldSpaceMiB}`,
 		`--max-semi-space-size=${program.semiSpaceMiB}`,
 		SANDBOX_PATHS.agent,
-		...(kind === "build" ? [SANDBOX_PATHS.builder] : []),
+		...(kind === "function" ? [] : [SANDBOX_PATHS.builder]),
 	];
 }
 

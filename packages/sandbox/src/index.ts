@@ -1,3 +1,4 @@
+export type { BuildBoot } from "./boot-key.js";
 export type { LayerSource, SandboxEngine } from "./engine.js";
 export { DockerBuilds } from "./engines/docker/docker-builds.js";
 export { DockerEngine } from "./engines/docker/docker-engine.js";

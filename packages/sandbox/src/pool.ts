@@ -10,7 +10,7 @@ import {
 	type SandboxLimits,
 	type StartKind,
 } from "@berth/contracts";
-import { type BootKey, bootKeyOf, buildKeyOf, limitsOf, prewarmLimitsOf, versionKeyOf } from "./boot-key.js";
+import { type BootKey, type BuildBoot, bootKeyOf, buildKeyOf, limitsOf, prewarmLimitsOf, versionKeyOf } from "./boot-key.js";
 import { CpuLoad } from "./cpu-load.js";
 import { Demand, type Run, type Waiter } from "./demand.js";
 import { type LayerSource, placed, type SandboxEngine } from "./engine.js";
@@ -105,7 +105,7 @@ export class Pool {
 	/** Unpacks the bases and boots the floors; resolves when they stand. */
 	async start(): Promise<void> {
 		const { bases, prewarmed, prewarmedBuilds, idleTtlMs } = this.#options;
-		for (const base of Object.values(bases)) await this.#population.ensureLayers(base.layers);
+		for (const name of [...RUNTIMES, "build"] as const) await this.#population.ensureLayers(bases[name].layers);
 		this.#setFloors(prewarmed);
 		this.#floors.set(buildKeyOf(bases.build), prewarmedBuilds);
 		this.#tidier = setInterval(() => this.#tidy(), Math.min(1000, idleTtlMs));
@@ -130,10 +130,10 @@ export class Pool {
 		return await this.#wait(demand, ends);
 	}
 
-	/** A sandbox of the build class, for one build; it is thrown away after. @param own layers to boot it with, where they can't be grafted */
-	async acquireBuild(own: readonly Layer[] = []): Promise<Lease> {
+	/** A sandbox of the build class, for one build; it is thrown away after. */
+	async acquireBuild(boot: BuildBoot = {}): Promise<Lease> {
 		this.#refuseWhenClosed();
-		const key = buildKeyOf(this.#options.bases.build, own);
+		const key = buildKeyOf(this.#options.bases.build, boot);
 		const startedAt = performance.now();
 		// A build goes on also where there is too little room: functions wait for it, not it for them.
 		this.#room.make(prewarmLimitsOf(key).memoryBytes);
