@@ -23,7 +23,7 @@ afterAll(async () => {
 });
 
 const ASKS = `export default async ({ url }) => {
-	try { return await (await fetch(url, { signal: AbortSignal.timeout(3000) })).text(); } catch (error) { return error.cause?.code ?? error.name; } }`;
+	try { return await (await fetch(url, { signal: AbortSignal.timeout(10_000) })).text(); } catch (error) { return error.cause?.code ?? error.name; } }`;
 
 describe("network: internet", () => {
 	it("lets a prewarmed sandbox out: names resolve, and what answers sees this host", async () => {
@@ -37,7 +37,7 @@ describe("network: internet", () => {
 		const source = `
 import urllib.request
 def handler(event, context):
-    return urllib.request.urlopen(event["url"], timeout=3).read().decode()`;
+    return urllib.request.urlopen(event["url"], timeout=10).read().decode()`;
 		const asks = await deploy(stack, { runtime: "python3", network: "internet", source });
 		expect(await asks.result({ url: "http://service.example/" })).toBe(world.hostEnd);
 	});
