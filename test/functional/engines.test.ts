@@ -1,16 +1,19 @@
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { tarGz } from "../harness/archives.js";
+import { tar, tarGz } from "../harness/archives.js";
 import { cpuTicksOf, memoryLimitOf } from "../harness/cgroups.js";
 import { DockerDaemon } from "../harness/docker-engine.js";
 import { eventually } from "../harness/eventually.js";
-import { deploy, fixture, freshName } from "../harness/functions.js";
+import { Deployed, type DeployInput, deploy, fixture, freshName } from "../harness/functions.js";
 import { PackageRegistry, sourceWith } from "../harness/package-registry.js";
 import { sharedStack } from "../harness/shared-stack.js";
 import { Stack } from "../harness/stack.js";
+import { distribution, image } from "../harness/tenant-image.js";
 
 const MIB = 1024 * 1024;
 
@@ -35,6 +38,41 @@ afterAll(async () => {
 		await daemon?.stop();
 	}
 });
+
+const ASK = `fetch("http://127.0.0.1:8080/a", { method: "POST", body: "hi" }).then((r) => r.text()).then(console.log)`;
+const ASK_IN_PYTHON = `import urllib.request; print(urllib.request.urlopen("http://127.0.0.1:8080/a", b"hi").read().decode())`;
+/** The same function three times, and how its container is asked from within. */
+const BY_HAND: readonly (readonly [string, DeployInput, readonly string[]])[] = [
+	[
+		"Node",
+		{
+			source: `export default { fetch: async (r: Request, env: any) => Response.json({ path: new URL(r.url).pathname, said: await r.text(), env: env.A }) };`,
+		},
+		["/usr/bin/node", "-e", ASK],
+	],
+	[
+		"Python",
+		{
+			runtime: "python3",
+			source: `import os\ndef handler(event, context):\n    return {"path": event["rawPath"], "said": event["body"], "env": os.environ["A"]}\n`,
+		},
+		["/usr/bin/python3", "-c", ASK_IN_PYTHON],
+	],
+	[
+		"a program",
+		{
+			runtime: "custom",
+			source: `#!/usr/bin/node
+require("node:http").createServer(async (request, response) => {
+	let said = "";
+	for await (const piece of request) said += piece;
+	response.end(JSON.stringify({ path: request.url, said, env: process.env.A }));
+}).listen(process.env.BERTH_SOCKET);
+`,
+		},
+		["/usr/bin/node", "-e", ASK],
+	],
+];
 
 const ENGINES = ["oci", "docker"] as const;
 type Engine = (typeof ENGINES)[number];
@@ -112,6 +150,24 @@ describe.each(ENGINES)("a sandbox of the engine %s", (engine) => {
 	});
 });
 
+async function deployArchive(kind: "tar.gz" | "image", bytes: Buffer, manifest: object = {}): Promise<Deployed> {
+	const name = freshName();
+	const { version } = await docker.client.deployArchive(name, { kind, bytes, manifest });
+	return new Deployed(docker, name, version);
+}
+
+function exampleFiles(name: string) {
+	const at = fileURLToPath(new URL(`../../examples/${name}/`, import.meta.url));
+	return readdirSync(at).map((path) => ({ path, body: readFileSync(join(at, path)) }));
+}
+
+async function exampleInC() {
+	const program = join(daemon.directory, "hello");
+	const source = fileURLToPath(new URL("../../examples/c-hello/hello.c", import.meta.url));
+	await promisify(execFile)("cc", ["-O1", "-static", "-o", program, source]);
+	return [{ path: "bootstrap", body: readFileSync(program) }];
+}
+
 describe("in a Docker Engine", () => {
 	it("images are named by version, containers labelled by whose they are, and both are found by Docker's own client", async () => {
 		const deployed = await deploy(docker, { source: "export default () => 'named';" });
@@ -139,22 +195,25 @@ describe("in a Docker Engine", () => {
 		expect(other).toMatchObject({ status: "ok", found: expect.stringMatching(/^oci: /) });
 	});
 
-	it("an image that was pushed to a registry, or exported by hand, runs with `docker run` and answers over HTTP", async () => {
-		const source = `export default { fetch: async (r: Request, env: any) => Response.json({ path: new URL(r.url).pathname, said: await r.text(), env: env.A }) };`;
-		const { name } = await deploy(docker, { source, env: { A: "1" } });
-		const layout = `oci:${join(docker.dataDir, "artifacts/oci")}:default/${name}:1`;
-		const archive = join(daemon.directory, "image.tar");
-		await promisify(execFile)("skopeo", ["copy", layout, `docker-archive:${archive}:by-hand:1`]);
-		await daemon.docker("load", "--input", archive);
-		await daemon.docker("run", "--detach", "--name", "by-hand", "--network", "none", "--read-only", "--cap-drop", "ALL", "by-hand:1");
-		try {
-			const ask = `fetch("http://127.0.0.1:8080/a", { method: "POST", body: "hi" }).then((r) => r.text()).then(console.log)`;
-			const answer = await eventually(() => daemon.docker("exec", "by-hand", "/usr/bin/node", "-e", ask));
-			expect(JSON.parse(answer.stdout)).toEqual({ path: "/a", said: "hi", env: "1" });
-		} finally {
-			await daemon.docker("rm", "--force", "by-hand");
-		}
-	});
+	it.each(BY_HAND)(
+		"an image that was pushed to a registry, or exported by hand, runs with `docker run` and answers over HTTP: %s",
+		async (_, input, ask) => {
+			const { name } = await deploy(docker, { ...input, env: { A: "1" } });
+			const layout = `oci:${join(docker.dataDir, "artifacts/oci")}:default/${name}:1`;
+			const archive = join(daemon.directory, "image.tar");
+			await promisify(execFile)("skopeo", ["copy", layout, `docker-archive:${archive}:by-hand:1`]);
+			await daemon.docker("load", "--input", archive);
+			const walls = ["--network", "none", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"];
+			await daemon.docker("run", "--detach", "--name", "by-hand", ...walls, "by-hand:1");
+			try {
+				const answer = await eventually(() => daemon.docker("exec", "by-hand", ...ask));
+				expect(JSON.parse(answer.stdout)).toEqual({ path: "/a", said: "hi", env: "1" });
+			} finally {
+				await daemon.docker("rm", "--force", "by-hand");
+				await rm(archive);
+			}
+		},
+	);
 
 	it("dependencies are installed in a container, and bundled in another that is booted with them", async () => {
 		const name = freshName();
@@ -172,6 +231,62 @@ describe("in a Docker Engine", () => {
 		const answer = await deployed.invoke({ n: 41 });
 		expect(answer.raw.body.toString()).toBe("42");
 		expect((await deployed.record(answer)).logs.map(({ text }) => text)).toEqual(["from 41"]);
+	});
+
+	it("a program answers, in the shell and in C, and the next time from its warm container", async () => {
+		const hello = async (files: readonly { readonly path: string; readonly body: Buffer }[]) => {
+			const deployed = await deployArchive("tar.gz", tarGz(...files), { runtime: "custom" });
+			const answer = await deployed.invoke({ name: "Ada" });
+			return [JSON.parse(answer.raw.body.toString()), (await deployed.record(await deployed.invoke())).start];
+		};
+		const seen = await Promise.all([hello(exampleFiles("shell-hello")), hello(await exampleInC())]);
+		expect(seen).toEqual([
+			[expect.objectContaining({ hello: "Ada" }), "warm"],
+			[{ hello: "Ada" }, "warm"],
+		]);
+	});
+
+	it("an image is the root of its containers, with its variables, directory and files; its base is shared with all others", async () => {
+		const said = 'echo "$PWD $A"; id -u; touch /x 2>&1; ls /sys; cat /data/text; echo logged >&2';
+		const env = ["A=image", "PATH=/bin:/usr/bin"];
+		const config = { Entrypoint: ["/srv/run"], Env: env, WorkingDir: "/data", User: "root", Volumes: { "/data": {} } };
+		const layers = [distribution(said), tar({ path: "data/text", body: "of the image" })];
+		const deployed = await deployArchive("image", image(layers, config));
+		const answer = await deployed.invoke();
+		const [directory, uid, ...lines] = answer.raw.body.toString().split("\n");
+		expect(directory).toBe("/data image");
+		expect(Number(uid)).toBeGreaterThan(65_536);
+		expect(lines).toEqual(["touch: /x: Read-only file system", "of the image"]);
+		const record = await deployed.record(answer);
+		expect([record.start, record.logs.map(({ text }) => text)]).toEqual(["boot", ["logged"]]);
+		expect((await deployed.record(await deployed.invoke())).start).toBe("warm");
+		const other = await deployArchive("image", image([distribution("echo other")]));
+		expect((await other.invoke()).raw.body.toString()).toBe("other\n");
+		const layersOf = async ({ name }: Deployed) =>
+			JSON.parse((await daemon.docker("inspect", "--format", "{{json .RootFS.Layers}}", `berth/default/${name}:1`)).stdout) as string[];
+		const [one, another] = [await layersOf(deployed), await layersOf(other)];
+		expect([one.length, one.slice(0, 2)]).toEqual([3, another.slice(0, 2)]);
+	});
+
+	it("an image's program ends as any does, with its cause, and leaves nothing", async () => {
+		const ends = async (config: { readonly Entrypoint: readonly string[] }, answers = "") => {
+			const deployed = await deployArchive("image", image([distribution(answers)], config), { timeoutMs: 1500 });
+			const { outcome, problem } = await deployed.invoke();
+			await eventually(async () => {
+				expect((await docker.client.sandboxes()).filter((each) => each.function === deployed.name)).toEqual([]);
+			});
+			return `${outcome}: ${problem?.detail}`;
+		};
+		const seen = await Promise.all([
+			ends({ Entrypoint: ["/srv/run"] }, "/bin/busybox sleep 60"),
+			ends({ Entrypoint: ["/srv/run"] }, "kill -9 -1"),
+			ends({ Entrypoint: ["/bin/sh", "-c", "exit 4"] }),
+		]);
+		expect(seen).toEqual([
+			expect.stringMatching(/^timed_out: .*1500 ms/),
+			expect.stringMatching(/^crashed: .*signal 9/),
+			expect.stringMatching(/^init_error: .*exited with code 4/),
+		]);
 	});
 
 	it("containers of a worker that was killed are removed by the next one, and invocations go on", async () => {

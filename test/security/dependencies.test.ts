@@ -153,6 +153,13 @@ describe("an install script that was allowed", () => {
 		expect(await refusalOf(scripted("hides", "mkdir shut; touch shut/x; chmod 0 shut"))).toMatch(/left files that can't be read/);
 	});
 
+	it("that starts what it wrote is no more for it: no other user, no namespace, no device", async () => {
+		const script =
+			"cp /bin/busybox .; chmod 6755 busybox; for tried in 'id -u' 'unshare -r true' 'mount -t tmpfs x /tmp' 'mknod n c 1 1' 'chroot . true'; do ./busybox $tried; done > made.txt 2>&1; true";
+		const said = (await (await scripted("starts", script)).result<string>()).trim().split("\n");
+		expect(said).toEqual(["1000", ...Array(4).fill(expect.stringMatching(/not permitted|denied/i))]);
+	});
+
 	it("that prints a gigabyte is heard at its end, and no more", async () => {
 		const made = await scripted(
 			"prints",

@@ -29,6 +29,7 @@ import { imageTag, parseImageTag } from "./image-tag.js";
 import { LockLayers } from "./lock-layer.js";
 import { storeImage } from "./oci-image.js";
 import type { PackageSources } from "./package-sources.js";
+import { ScriptsBase } from "./scripts-base.js";
 
 /** What became of a build. A source that doesn't build is a value. */
 export type BuildResult =
@@ -69,7 +70,7 @@ export class ImageBuilder {
 	constructor(options: ImageBuilderOptions) {
 		this.#options = options;
 		const { code, dependencies } = builderIdentities(options.bases);
-		const parts = { ...options, builder: dependencies };
+		const parts = { ...options, builder: dependencies, scriptsBase: new ScriptsBase(options.bases.scripts, options.stores) };
 		this.#layers = { ...options, builder: code, dependencies: new DependencyLayers(parts), locks: new LockLayers(parts) };
 	}
 

@@ -1,4 +1,14 @@
-import { type Digest, IMAGE_LABELS, type Layer, languageOf, type Manifest, MEDIA_TYPES, SANDBOX_PATHS, SERVE } from "@berth/contracts";
+import {
+	type Digest,
+	IMAGE_LABELS,
+	type Language,
+	type Layer,
+	languageOf,
+	type Manifest,
+	MEDIA_TYPES,
+	SANDBOX_PATHS,
+	SERVE,
+} from "@berth/contracts";
 import type { Descriptor, ImageStore } from "@berth/registry";
 
 /** Processor names as Go, and so OCI, has them. */
@@ -6,6 +16,13 @@ const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64", arm64: "
 
 /** The processor that images of this machine are for. */
 export const ARCHITECTURE = ARCHITECTURES[process.arch] ?? process.arch;
+
+/** How each language's agent is started. */
+const AGENTS: Readonly<Record<Language, readonly string[]>> = {
+	node: ["/usr/bin/node", SANDBOX_PATHS.agent],
+	python: ["/usr/bin/python3", "-I", "-B", SANDBOX_PATHS.pythonAgent],
+	custom: ["/usr/bin/node", SANDBOX_PATHS.bridge],
+};
 
 export interface StoredImage {
 	readonly digest: Digest;
@@ -43,15 +60,13 @@ export async function storeImage(
 	return { digest: manifest.digest, manifest: descriptor, existed: manifest.existed };
 }
 
-/** How a function's image runs by hand, with nothing of Berth around it: its agent serves HTTP. That of a program of its own has no agent which could. */
+/** How a function's image runs by hand, with nothing of Berth around it: its agent serves HTTP. A tenant's image is its own. */
 function runConfigOf(labels: Readonly<Record<string, string>>): object {
 	const [entry, manifest] = [labels[IMAGE_LABELS.entry], labels[IMAGE_LABELS.manifest]];
-	if (entry === undefined || manifest === undefined) return {};
+	if (entry === undefined || entry === SANDBOX_PATHS.imageStart || manifest === undefined) return {};
 	const { runtime, env } = JSON.parse(manifest) as Manifest;
-	const language = languageOf(runtime);
-	if (language !== "node") return {};
 	return {
-		Entrypoint: ["/sbin/tini", "--", "/usr/bin/node", SANDBOX_PATHS.agent],
+		Entrypoint: ["/sbin/tini", "--", ...AGENTS[languageOf(runtime)]],
 		Cmd: [SERVE, `${SANDBOX_PATHS.code}/${entry}`, JSON.stringify(env)],
 		Env: ["PATH=/usr/bin:/bin", "HOME=/tmp", "LANG=C.UTF-8"],
 		ExposedPorts: { "8080/tcp": {} },

@@ -1,3 +1,4 @@
+export type { BuildBoot } from "./boot-key.js";
 export type { LayerSource, SandboxEngine } from "./engine.js";
 export { DockerEngine } from "./engines/docker/docker-engine.js";
 export { OciEngine } from "./engines/oci/oci-engine.js";

@@ -10,10 +10,10 @@ import {
 	type SandboxLimits,
 	type StartKind,
 } from "@berth/contracts";
-import { type BootKey, bootKeyOf, buildKeyOf, limitsOf, prewarmLimitsOf, versionKeyOf } from "./boot-key.js";
+import { type BootKey, type BuildBoot, bootKeyOf, buildKeyOf, limitsOf, prewarmLimitsOf, versionKeyOf } from "./boot-key.js";
 import { CpuLoad } from "./cpu-load.js";
 import { Demand, type Run, type Waiter } from "./demand.js";
-import type { LayerSource, SandboxEngine } from "./engine.js";
+import { type LayerSource, placed, type SandboxEngine } from "./engine.js";
 import { Floors } from "./floors.js";
 import { IdleSandboxes } from "./idle-sandboxes.js";
 import { joinedOf } from "./joined.js";
@@ -105,7 +105,7 @@ export class Pool {
 	/** Unpacks the bases and boots the floors; resolves when they stand. */
 	async start(): Promise<void> {
 		const { bases, prewarmed, prewarmedBuilds, idleTtlMs } = this.#options;
-		for (const base of Object.values(bases)) await this.#population.ensureLayers(base.layers);
+		for (const name of [...RUNTIMES, "build"] as const) await this.#population.ensureLayers(bases[name].layers);
 		this.#setFloors(prewarmed);
 		this.#floors.set(buildKeyOf(bases.build), prewarmedBuilds);
 		this.#tidier = setInterval(() => this.#tidy(), Math.min(1000, idleTtlMs));
@@ -130,10 +130,10 @@ export class Pool {
 		return await this.#wait(demand, ends);
 	}
 
-	/** A sandbox of the build class, for one build; it is thrown away after. @param own layers to boot it with, where they can't be grafted */
-	async acquireBuild(own: readonly Layer[] = []): Promise<Lease> {
+	/** A sandbox of the build class, for one build; it is thrown away after. */
+	async acquireBuild(boot: BuildBoot = {}): Promise<Lease> {
 		this.#refuseWhenClosed();
-		const key = buildKeyOf(this.#options.bases.build, own);
+		const key = buildKeyOf(this.#options.bases.build, boot);
 		const startedAt = performance.now();
 		// A build goes on also where there is too little room: functions wait for it, not it for them.
 		this.#room.make(prewarmLimitsOf(key).memoryBytes);
@@ -154,7 +154,7 @@ export class Pool {
 	/** A version was made: brings its layers here, and keeps a sandbox ready that could become it. */
 	async expect({ image, manifest }: Pick<Specialisation, "image" | "manifest">, of?: VersionNames): Promise<void> {
 		const key = versionKeyOf(image, manifest, this.grafts, of);
-		await this.#population.ensureLayers([...image.base.layers, ...image.layers], key.of);
+		await this.#population.ensureLayers(placed(image.base.layers, image.layers, key.ownIsRoot), key.of);
 		this.#floors.expect(key, this.#options.idleTtlMs);
 		this.#floors.refill();
 	}

@@ -21,12 +21,12 @@ import { warmUp } from "./warmup.js";
  * It starts the program when it is told which, and ends with it.
  */
 export class Bridge {
-	readonly #link: Link;
+	readonly #link: Pick<Link, "send">;
 	#loaded: SpecialiseHead | undefined;
 	#program: Program | undefined;
 	#served = 0;
 
-	constructor(link: Link) {
+	constructor(link: Pick<Link, "send">) {
 		this.#link = link;
 	}
 

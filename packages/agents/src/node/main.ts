@@ -4,8 +4,8 @@ import { Agent } from "./agent.js";
 import { Link } from "./link.js";
 import { serve } from "./serve.js";
 
-const [word, entry = "", env = "{}"] = process.argv.slice(2);
-if (word === SERVE) void serve(entry, JSON.parse(env) as Record<string, string>);
+const [word, ...more] = process.argv.slice(2);
+if (word === SERVE) void serve(more, (link) => new Agent(link));
 else beThere(word);
 
 /** A sandbox's agent. @param builtIn what a build sandbox comes with */

@@ -1,11 +1,16 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { AGENT_BOUNDS, type AnswerHead, type FailedHead, FROM_AGENT, TO_AGENT } from "@berth/contracts/agent";
-import { Agent } from "./agent.js";
+import { AGENT_BOUNDS, type AnswerHead, type FailedHead, FROM_AGENT, type Frame, TO_AGENT } from "@berth/contracts/agent";
+import type { Link } from "./link.js";
 
 const PORT = 8080;
 /** Nobody waits for it but the client: the most that a function may have. */
 const TIMEOUT_MS = 15 * 60_000;
 const FAILED_STATUS: Readonly<Record<string, number>> = { handler: 500, too_large: 502 };
+
+/** What a sandbox's agent does with what the worker says. */
+interface Taker {
+	take(frame: Frame): Promise<void>;
+}
 
 /** An answer, or how it failed, and whether `settled` follows. */
 interface Outcome {
@@ -17,11 +22,12 @@ interface Outcome {
 /**
  * An image's function by itself, with nothing of Berth around it: HTTP on a port, one request after the other, as a sandbox takes
  * them. For trying an image by hand: there are no limits and no records.
- * @param entry the bundle's path; @param env the manifest's
+ * @param args the entry's path, and the manifest's `env` as JSON; @param agentOf makes the agent, which says what it has to say to the link
  */
-export async function serve(entry: string, env: Readonly<Record<string, string>>): Promise<void> {
+export async function serve([entry = "", given = "{}"]: readonly string[], agentOf: (link: Pick<Link, "send">) => Taker): Promise<void> {
+	const env = JSON.parse(given) as Record<string, string>;
 	const replies = new Replies();
-	const agent = new Agent(replies);
+	const agent = agentOf(replies);
 	const names = { project: "default", function: "function", version: 1 };
 	void agent.take({ type: TO_AGENT.specialise, head: { entry, ...names, env, scratch: "keep" }, body: Buffer.alloc(0) });
 	const loaded = await replies.next();
@@ -61,7 +67,7 @@ class Replies {
 	}
 }
 
-async function answer(agent: Agent, replies: Replies, id: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(agent: Taker, replies: Replies, id: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
 	const body = await bodyOf(request);
 	if (body === undefined) {
 		response.writeHead(413).end(`a body has at most ${AGENT_BOUNDS.maxBodyBytes} bytes\n`);

@@ -1,5 +1,6 @@
 """Serves one version, one invocation at a time, as the worker says."""
 
+import functools
 import os
 import platform
 import sys
@@ -14,19 +15,26 @@ from .warm_up import warm_up
 
 
 def main():
-    agent = Agent(sys.argv[1] if len(sys.argv) > 1 else protocol.SOCKET)
-    agent.serve()
+    word, *more = sys.argv[1:] or [protocol.SOCKET]
+    if word == protocol.SERVE:
+        from .serve import by_hand
+
+        link_of = by_hand(*more)
+    else:
+        link_of = functools.partial(Link, word)
+    Agent(link_of).serve()
 
 
 class Agent:
-    def __init__(self, socket_path):
+    def __init__(self, link_of):
+        """@param link_of: makes the link of what is to be called when an invocation is cancelled."""
         self._output = Output()
         self._handler = None
         self._function = None
         self._fresh_scratch = False
         self._served = 0
         self._current = None
-        self._link = Link(socket_path, self._cancel)
+        self._link = link_of(self._cancel)
 
     def serve(self):
         self._link.send(protocol.HELLO, {"python": platform.python_version()})

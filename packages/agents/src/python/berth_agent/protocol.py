@@ -8,6 +8,8 @@ PRELOAD, SPECIALISE, INVOKE, CANCEL = 1, 2, 3, 4
 # agent → worker
 HELLO, PRELOADED, SPECIALISED, FAILED, ANSWER = 16, 17, 18, 19, 20
 
+# The first argument where nobody is there to connect to, instead of a socket's path.
+SERVE = "serve"
 SOCKET = "/run/berth/agent.sock"
 CODE = "/function/code"
 # Where pip put what requirements.txt names.
@@ -17,7 +19,8 @@ _PREFIX = struct.Struct(">IBI")
 PREFIX_BYTES = _PREFIX.size
 # What the length doesn't count is the length itself; what it does count and isn't head or body: type and head's length.
 _LENGTH_BYTES, _FIXED_BYTES = 4, 5
-_MOST_BYTES = _FIXED_BYTES + 256 * 1024 + 6 * 1024 * 1024
+MOST_BODY_BYTES = 6 * 1024 * 1024
+_MOST_BYTES = _FIXED_BYTES + 256 * 1024 + MOST_BODY_BYTES
 
 
 class FrameError(Exception):

@@ -4,6 +4,7 @@ import {
 	CPU_SHARES,
 	commandOf,
 	cpuQuotaUs,
+	executesScratch,
 	HOSTNAME,
 	MASKED_PATHS,
 	OOM_SCORE,
@@ -46,8 +47,8 @@ export function containerConfig(boot: BootRequest, place: ContainerPlace) {
 		Hostname: HOSTNAME,
 		User: `${place.uid}:${place.uid}`,
 		Env: SANDBOX_ENVIRONMENT,
-		Entrypoint: ["/sbin/tini", "--"],
-		Cmd: commandOf(boot),
+		Entrypoint: commandOf(boot, place.arch),
+		Cmd: [],
 		WorkingDir: SANDBOX_PATHS.graft,
 		AttachStdout: true,
 		AttachStderr: true,
@@ -69,7 +70,7 @@ export function containerConfig(boot: BootRequest, place: ContainerPlace) {
 			// Docker mounts these without being asked; a masked directory is an empty one.
 			MaskedPaths: [...MASKED_PATHS, "/sys", "/dev/mqueue"],
 			ReadonlyPaths: READONLY_PATHS,
-			Tmpfs: { "/tmp": tmpfsOptions(limits, place.uid) },
+			Tmpfs: { "/tmp": tmpfsOptions(boot, place.uid) },
 			Mounts: [
 				{ Type: "bind", Source: place.socket, Target: SANDBOX_PATHS.socket, ReadOnly: true, BindOptions: { Propagation: "rprivate" } },
 			],
@@ -89,8 +90,9 @@ function resourcesOf(limits: SandboxLimits) {
 	};
 }
 
-function tmpfsOptions({ tmpfsBytes, tmpfsInodes }: SandboxLimits, uid: number): string {
-	return `rw,noexec,nosuid,nodev,size=${tmpfsBytes},nr_inodes=${tmpfsInodes},mode=1777,uid=${uid},gid=${uid}`;
+function tmpfsOptions(boot: BootRequest, uid: number): string {
+	const { tmpfsBytes, tmpfsInodes } = boot.limits;
+	return `rw,${executesScratch(boot) ? "exec" : "noexec"},nosuid,nodev,size=${tmpfsBytes},nr_inodes=${tmpfsInodes},mode=1777,uid=${uid},gid=${uid}`;
 }
 
 /**

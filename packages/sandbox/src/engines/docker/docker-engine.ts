@@ -2,9 +2,9 @@ import { readFileSync } from "node:fs";
 import { release } from "node:os";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
-import type { BootRequest, HostReport, Layer, SandboxExit, SpecialiseAnswer, SpecialiseRequest, VersionImage } from "@berth/contracts";
+import type { BootRequest, Digest, HostReport, SandboxExit, SpecialiseAnswer, SpecialiseRequest, VersionImage } from "@berth/contracts";
 import { SANDBOX_UID } from "../../container-spec.js";
-import type { Booted, LayerSource, SandboxEngine } from "../../engine.js";
+import { type Booted, type LayerSource, type PlacedLayer, placed, type SandboxEngine } from "../../engine.js";
 import { UidRanges } from "../../uid-ranges.js";
 import { cgroupOf } from "./container-cgroup.js";
 import { containerConfig, LABELS } from "./container-config.js";
@@ -95,7 +95,7 @@ export class DockerEngine implements SandboxEngine {
 		return Promise.resolve(this.#report);
 	}
 
-	async ensureLayers(layers: readonly Layer[], source: LayerSource, of?: VersionImage): Promise<void> {
+	async ensureLayers(layers: readonly PlacedLayer[], source: LayerSource, of?: VersionImage): Promise<void> {
 		await this.#images.ensure(layers, source, of);
 	}
 
@@ -106,7 +106,6 @@ export class DockerEngine implements SandboxEngine {
 	async boot(request: BootRequest): Promise<Booted> {
 		if (request.network !== "none" && request.network !== "host") throw new Error(`${request.sandbox}: ${NO_NETWORKS}`);
 		if (request.network === "host" && !this.#options.allowsHostNetwork) throw new Error("the host's network isn't permitted");
-		if (request.ownIsRoot === true) throw new Error(`${request.sandbox}: with a Docker Engine an image can't be a function's`);
 		if (this.#entries.has(request.sandbox)) throw new Error(`${request.sandbox} exists already`);
 		const entry: Entry = { uidBase: this.#uids.take(), ended: Promise.withResolvers(), booting: Promise.resolve(), oomKilled: false };
 		this.#entries.set(request.sandbox, entry);
@@ -115,7 +114,7 @@ export class DockerEngine implements SandboxEngine {
 		try {
 			return await booting;
 		} catch (error) {
-			this.#images.forget([...request.base, ...(request.own ?? [])], request.of);
+			this.#images.forget(placesOf(request), request.of);
 			await this.remove(request.sandbox);
 			throw error;
 		}
@@ -161,7 +160,7 @@ export class DockerEngine implements SandboxEngine {
 	async #boot(request: BootRequest, entry: Entry): Promise<Booted> {
 		const { agentSockets, node } = this.#options;
 		const id = request.sandbox;
-		const image = await this.#images.idOf([...request.base, ...(request.own ?? [])], request.of);
+		const image = await this.#images.idOf(placesOf(request), request.of);
 		const uid = this.#mapsUids ? SANDBOX_UID : entry.uidBase + SANDBOX_UID;
 		const arch = process.arch as "x64" | "arm64";
 		const config = containerConfig(request, { image, socket: `${agentSockets}/${id}.sock`, uid, node, arch });
@@ -204,6 +203,12 @@ export class DockerEngine implements SandboxEngine {
 		this.#exitListener({ sandbox, code: Number(Attributes["exitCode"]), maxResidentBytes: 0, oomKilled: entry.oomKilled });
 		entry.ended.resolve();
 	}
+}
+
+/** What a sandbox is made of, as it was asked for before. */
+function placesOf({ base, own = [], ownIsRoot }: BootRequest) {
+	const layerOf = (digest: Digest) => ({ digest });
+	return placed(base.map(layerOf), own.map(layerOf), ownIsRoot);
 }
 
 /** What `GET /info` says of an Engine that we look at. */

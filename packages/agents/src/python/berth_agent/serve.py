@@ -1,0 +1,125 @@
+"""
+A function's image by itself, with nothing of Berth around it: HTTP on a port, one request after the other, as a
+sandbox takes them. For trying an image by hand: there are no limits and no records. As src/node/serve.ts has it.
+"""
+
+import itertools
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+from . import protocol
+
+_PORT = 8080
+# Nobody waits for it but the client: the most that a function may have.
+_TIMEOUT_MS = 15 * 60_000
+_MOST_HEADER_BYTES = 64 * 1024
+_FAILED_STATUS = {"handler": 500, "too_large": 502}
+
+
+def by_hand(entry, env="{}"):
+    """What makes the agent's link, behind which the server stands. The function has the main thread."""
+    link = _Link()
+    loading = {"entry": entry, "env": json.loads(env), "project": "default", "function": "function", "version": 1, "scratch": "keep"}
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ending, lambda *_: os._exit(0))
+    threading.Thread(target=_serve, args=(link, loading), daemon=True).start()
+    return lambda _cancel: link
+
+
+def _serve(link, loading):
+    kind, head, _ = link.ask(protocol.SPECIALISE, loading)
+    if kind == protocol.FAILED:
+        _complain(head["error"])
+        os._exit(1)
+    server = HTTPServer(("", int(os.environ.get("PORT", _PORT))), _Request)
+    server.link = link
+    server.ids = (f"inv_{number}" for number in itertools.count(1))
+    _say(sys.stdout, f"listening on {server.server_address}")
+    server.serve_forever()
+
+
+class _Link:
+    """Takes the worker's place: what the agent says is waited for."""
+
+    cancelled = None
+
+    def __init__(self):
+        self._asked = queue.SimpleQueue()
+        self._said = queue.SimpleQueue()
+
+    def ask(self, kind, head, body=b""):
+        self._asked.put((kind, head, body))
+        return self._said.get()
+
+    def next(self):
+        return self._asked.get()
+
+    def send(self, kind, head, body=b""):
+        # There is nobody to greet.
+        if kind != protocol.HELLO:
+            self._said.put((kind, head, body))
+
+
+class _Request(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 60
+
+    def _answer(self):
+        # One connection after the other: none is kept from the next client.
+        self.close_connection = True
+        if self.headers.get("transfer-encoding") is not None:
+            return self._plain(411, "a body comes with its Content-Length\n")
+        length = self.headers.get("content-length", "0")
+        if not length.isascii() or not length.isdigit():
+            return self._plain(400, f"Content-Length is no number: {length}\n")
+        if int(length) > protocol.MOST_BODY_BYTES:
+            return self._plain(413, f"a body has at most {protocol.MOST_BODY_BYTES} bytes\n")
+        headers = [[name.lower(), value] for name, value in self.headers.items()]
+        head = {
+            "id": next(self.server.ids),
+            "attempt": 1,
+            "timeoutMs": _TIMEOUT_MS,
+            "trigger": {"kind": "http", "request": {"method": self.command, "url": self.path, "headers": headers}},
+            "maxBodyBytes": protocol.MOST_BODY_BYTES,
+            "maxHeaderBytes": _MOST_HEADER_BYTES,
+        }
+        kind, head, body = self.server.link.ask(protocol.INVOKE, head, self.rfile.read(int(length)))
+        if kind == protocol.FAILED:
+            error = head["error"]
+            _complain(error)
+            return self._plain(_FAILED_STATUS.get(head["phase"], 500), f"{error['name']}: {error['message']}\n")
+        response = head.get("response", {"status": 200, "headers": []})
+        types = [["content-type", head["contentType"]]] if "contentType" in head else []
+        self._send(response["status"], types if "response" not in head else response["headers"], body)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _answer
+
+    def _plain(self, status, text):
+        self._send(status, [["content-type", "text/plain"]], text.encode())
+
+    def _send(self, status, headers, body):
+        self.send_response_only(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.send_header("content-length", str(len(body)))
+        self.send_header("connection", "close")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, *_):
+        """What the function prints is all there is to read."""
+
+
+def _complain(error):
+    _say(sys.stderr, error.get("stack") or f"{error['name']}: {error['message']}")
+
+
+def _say(stream, text):
+    stream.write(f"{text.rstrip()}\n")
+    stream.flush()
