@@ -1,9 +1,7 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { chmod, mkdtemp, readFile, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { chmod, mkdtemp, rename, rm } from "node:fs/promises";
 import { promisify } from "node:util";
-import { eventually } from "./eventually.js";
 
 const run = promisify(execFile);
 
@@ -11,10 +9,6 @@ const run = promisify(execFile);
 const KEPT = process.env["BERTH_TEST_BASES"];
 /** Of a data directory, what bases are made of: images, digests of the files that went in, and the layers unpacked. */
 const PLACES = ["artifacts/oci", "artifacts/keys", "launcher/layers"];
-
-interface KnownBase {
-	readonly layers: readonly { readonly digest: string }[];
-}
 
 /**
  * Gives a data directory that is empty the bases that an earlier stack of this run has made. The files get second names: none of them is ever
@@ -24,17 +18,9 @@ export async function takeKeptBases(dataDir: string): Promise<void> {
 	if (KEPT !== undefined && existsSync(KEPT)) await run("cp", ["-al", `${KEPT}/.`, dataDir]);
 }
 
-/** Keeps those of a stack that is up and has nothing else yet, once it has unpacked all. */
+/** Keeps those of a stack that is up, as it has unpacked them by then, and has nothing else yet. */
 export async function keepBases(dataDir: string): Promise<void> {
 	if (KEPT === undefined || existsSync(KEPT)) return;
-	const bases = JSON.parse(await readFile(join(dataDir, "bases.json"), "utf8")) as Readonly<Record<string, KnownBase>>;
-	const layers = Object.values(bases).flatMap(({ layers }) =>
-		layers.map(({ digest }) => digest.slice("sha256:".length, "sha256:".length + 32)),
-	);
-	await eventually(() => {
-		const missing = layers.filter((name) => !existsSync(join(dataDir, "launcher/layers", name)));
-		if (missing.length > 0) throw new Error(`these layers of bases aren't unpacked: ${missing}`);
-	}, 60_000);
 	const copy = await mkdtemp(`${KEPT}-`);
 	await chmod(copy, 0o711);
 	await run("cp", ["-al", "--parents", ...PLACES, copy], { cwd: dataDir });
