@@ -35,7 +35,7 @@ describe("network: internet", () => {
 		const source = `
 import urllib.request
 def handler(event, context):
-    return urllib.request.urlopen(event["url"], timeout=3).read().decode()`;
+    return urllib.request.urlopen(event["url"], timeout=10).read().decode()`;
 		const asks = await deploy(stack, { runtime: "python3", network: "internet", source });
 		expect(await asks.result({ url: "http://service.example/" })).toBe(world.hostEnd);
 	});

@@ -1,7 +1,7 @@
 import type { Stack } from "./stack.js";
 
 /** Source of a function that tells what a URL of its payload answers, or why it doesn't. */
-export const ASKS = `export default async ({ url, withinMs = 3000 }) => {
+export const ASKS = `export default async ({ url, withinMs = 10_000 }) => {
 	try { return await (await fetch(url, { signal: AbortSignal.timeout(withinMs) })).text(); } catch (error) { return error.cause?.code ?? error.name; } }`;
 
 /** Source of a function that asks each URL of its payload, and tells status and text of each, who asks it, and by which URL. */
