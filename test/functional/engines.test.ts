@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { World } from "../../packages/launcher/src/testing/world.js";
 import { tar, tarGz } from "../harness/archives.js";
 import { cpuTicksOf, memoryLimitOf } from "../harness/cgroups.js";
 import { DockerDaemon } from "../harness/docker-engine.js";
@@ -14,6 +15,7 @@ import { PackageRegistry, sourceWith } from "../harness/package-registry.js";
 import { sharedStack } from "../harness/shared-stack.js";
 import { Stack } from "../harness/stack.js";
 import { distribution, image } from "../harness/tenant-image.js";
+import { dockerNetworks } from "./docker-networks.js";
 
 const MIB = 1024 * 1024;
 
@@ -21,19 +23,22 @@ const oci = sharedStack();
 let daemon: DockerDaemon;
 let docker: Stack;
 let registry: PackageRegistry;
+let world: World;
 beforeAll(async () => {
 	daemon = await DockerDaemon.start();
+	world = await World.make();
 	registry = await PackageRegistry.open();
 	const code = "const { readFileSync } = require('node:fs'); module.exports = () => readFileSync(__dirname + '/words.txt', 'utf8');";
 	registry.publish({ name: "reads-itself", version: "1.0.0", files: { "index.js": code, "words.txt": "from beside it" } });
-	docker = await Stack.start({ ...daemon.settings, BERTH_NPM_REGISTRY: registry.url });
+	docker = await Stack.start({ ...daemon.settings, BERTH_NPM_REGISTRY: registry.url, BERTH_RESOLVER: world.resolver });
 });
 afterAll(async () => {
 	try {
 		await docker?.stop();
 		// Whatever labels there are on what is left: nothing of ours is.
-		if (docker !== undefined) expect(await daemon.containers()).toEqual([]);
+		if (docker !== undefined) expect([await daemon.containers(), await daemon.networks()]).toEqual([[], []]);
 	} finally {
+		await world?.[Symbol.asyncDispose]();
 		await registry?.[Symbol.asyncDispose]();
 		await daemon?.stop();
 	}
@@ -298,3 +303,5 @@ describe("in a Docker Engine", () => {
 		await eventually(async () => expect((await deployed.invoke()).outcome).toBe("succeeded"), 30_000);
 	});
 });
+
+dockerNetworks(() => ({ docker, daemon, world }));

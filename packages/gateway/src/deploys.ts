@@ -112,7 +112,7 @@ async function take(
 }
 
 /** The host's own network is the operator's to give: whoever has it reaches whatever this machine does, Redis and the gateway included. */
-function refuseHostNetwork({ network }: Manifest, isAllowed: boolean): void {
+export function refuseHostNetwork({ network }: Manifest, isAllowed: boolean): void {
 	if (network !== "host" || isAllowed) return;
 	const message = "host isn't permitted here; the operator permits it with BERTH_HOST_NETWORK=permitted";
 	throw new BerthError("invalid_manifest", `network: ${message}`, { issues: [{ field: "network", message }] });

@@ -1,6 +1,8 @@
-import { statSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Settings } from "@berth/config";
+import { type NetworkReport, SANDBOX_RESOLVER } from "@berth/contracts";
 import { DockerEngine, OciEngine, type SandboxEngine } from "@berth/sandbox";
 
 const LAUNCHER_WAIT_MS = 10_000;
@@ -29,12 +31,17 @@ export async function removeLeftovers({ engine, dockerSocket }: Settings, node: 
 
 function connectToDocker(settings: Settings, node: string): Promise<DockerEngine> {
 	const { dockerSocket, sandboxUidBase, allowsHostNetwork, paths } = settings;
+	const resolvConf = join(paths.run, "resolv.conf");
+	writeFileSync(resolvConf, `nameserver ${SANDBOX_RESOLVER}\n`, { mode: 0o644 });
 	return DockerEngine.connect({
 		socketPath: dockerSocket,
 		node,
 		agentSockets: paths.agentSockets,
 		uidBase: sandboxUidBase,
 		allowsHostNetwork,
+		// Before us, as root, somebody has seen to what the host needs for them.
+		networks: JSON.parse(readFileSync(paths.networks, "utf8")) as NetworkReport,
+		resolvConf,
 	});
 }
 
