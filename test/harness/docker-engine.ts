@@ -85,7 +85,7 @@ export class DockerDaemon implements AsyncDisposable {
 	/** Names of networks but Docker's own. */
 	async networks(): Promise<readonly string[]> {
 		const all = await this.ask<readonly { readonly Name: string }[]>("GET", "/networks");
-		return all.map(({ Name }) => Name).filter((name) => !["host", "none"].includes(name));
+		return all.map(({ Name }) => Name).filter((name) => !["bridge", "host", "none"].includes(name));
 	}
 
 	async stop(): Promise<void> {
