@@ -37,8 +37,10 @@ beforeAll(async () => {
 afterAll(async () => {
 	const ofAnother = "berth/00000000/default/other:1";
 	try {
-		const [some = ""] = docker === undefined ? [] : await daemon.imagesOfBerth();
-		if (docker !== undefined) await daemon.docker("tag", some, ofAnother);
+		if (docker !== undefined) {
+			const some = (await daemon.imagesOfBerth()).find((one) => one.startsWith("berth/")) ?? "";
+			await daemon.docker("tag", some, ofAnother);
+		}
 		await docker?.stop();
 		// Whatever labels there are on what is left: nothing of ours is.
 		if (docker !== undefined)
