@@ -23,17 +23,34 @@ export function readImageArchive(archive: Buffer): ImageArchive {
 		if (files.size > IMAGE_LIMITS.archiveFiles) throw new ArchiveError(undefined, "has more files than an image has");
 		if (type === "0" || type === "\0") files.set(name.replace(/^(?:\.?\/)+/, ""), archive.subarray(at, at + size));
 	}
-	const { config, layers } = files.has("index.json") ? fromLayout(files) : fromDockerSave(files);
+	const { config: configBytes, layers } = files.has("index.json") ? fromLayout(files) : fromDockerSave(files);
+	if (layers.length > IMAGE_LIMITS.layers) throw new ArchiveError(undefined, `has more than ${IMAGE_LIMITS.layers} layers`);
+	const config = jsonOf(configBytes, "its config");
+	const digests = layerDigests(config, layers.length);
 	let left: number = IMAGE_LIMITS.totalBytes;
 	return {
-		config: jsonOf(config, "its config"),
-		layers: layers.map((layer) => {
+		config,
+		layers: layers.map((layer, at) => {
 			const tar = unpacked(layer, left);
+			const digest = digestOf(tar);
+			if (digest !== digests[at])
+				throw new ArchiveError(undefined, `is damaged: its layer ${at + 1} unpacks to ${digest}, and its config says ${digests[at]}`);
 			left -= tar.length;
 			return tar;
 		}),
 	};
 }
+
+/** What its config says the layers are once unpacked (OCI image spec, config.md, `rootfs`): what `docker save` writes has no other digests. */
+function layerDigests(config: Fields, count: number): readonly string[] {
+	const { diff_ids: digests } = (config["rootfs"] ?? {}) as Fields;
+	const listed = Array.isArray(digests) ? (digests as readonly unknown[]) : [];
+	if (listed.length !== count)
+		throw new ArchiveError(undefined, `is damaged: it has ${count} layers, and its config names ${listed.length} (rootfs.diff_ids)`);
+	return listed.map((digest) => String(digest).slice(0, 100));
+}
+
+const digestOf = (bytes: Buffer): string => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 
 interface Parts {
 	readonly config: Buffer;
@@ -64,8 +81,7 @@ function blob(files: ReadonlyMap<string, Buffer>, descriptor: unknown): Buffer {
 	const digest = String((descriptor as Fields | undefined)?.["digest"]);
 	const found = files.get(`blobs/${digest.replace(":", "/")}`);
 	if (found === undefined) throw new ArchiveError(undefined, `lacks the blob ${digest.slice(0, 100)}`);
-	if (`sha256:${createHash("sha256").update(found).digest("hex")}` !== digest)
-		throw new ArchiveError(undefined, `has a blob ${digest.slice(0, 100)} whose bytes are others`);
+	if (digestOf(found) !== digest) throw new ArchiveError(undefined, `has a blob ${digest.slice(0, 100)} whose bytes are others`);
 	return found;
 }
 
