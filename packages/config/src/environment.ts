@@ -20,6 +20,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_SANDBOX_UID_BASE: String(settings.sandboxUidBase),
 		BERTH_ENGINE: settings.engine,
 		BERTH_DOCKER_SOCKET: settings.dockerSocket,
+		BERTH_DOCKER_BUILDS: settings.dockerBuilds,
 		BERTH_OCI_RUNTIME: settings.ociRuntime,
 		BERTH_MEMORY_MIB: String(Math.floor(settings.memoryBudgetBytes / MIB)),
 		BERTH_PREWARMED: String(settings.prewarmed),

@@ -87,6 +87,8 @@ export const settingsSchema = z.object({
 	BERTH_ENGINE: z.enum(["oci", "docker"]).default("oci"),
 	/** The Docker Engine's unix socket. Only with the engine `docker`. */
 	BERTH_DOCKER_SOCKET: z.string().startsWith("/", "an absolute path").default("/run/docker.sock"),
+	/** Whether functions may be Dockerfiles, and whether what these run has the Engine's network. Only with the engine `docker`. */
+	BERTH_DOCKER_BUILDS: z.enum(["refused", "offline", "online"], "refused, offline or online").default("refused"),
 	/** crun, runc, or a path; `auto` takes the first of them that is installed. */
 	BERTH_OCI_RUNTIME: z.string().default("auto"),
 	/** Memory that sandboxes of this node may hold together, MiB. Default: half of the machine's. */
@@ -163,6 +165,7 @@ export interface Settings {
 	readonly sandboxUidBase: number;
 	readonly engine: "oci" | "docker";
 	readonly dockerSocket: string;
+	readonly dockerBuilds: "refused" | "offline" | "online";
 	readonly ociRuntime: string;
 	readonly memoryBudgetBytes: number;
 	readonly prewarmed: number;
@@ -296,6 +299,7 @@ export function loadSettings(
 		sandboxUidBase: value.BERTH_SANDBOX_UID_BASE,
 		engine: value.BERTH_ENGINE,
 		dockerSocket: value.BERTH_DOCKER_SOCKET,
+		dockerBuilds: value.BERTH_DOCKER_BUILDS,
 		ociRuntime: value.BERTH_OCI_RUNTIME,
 		memoryBudgetBytes:
 			value.BERTH_MEMORY_MIB === undefined

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { chmodSync, rmSync } from "node:fs";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
+import { dockerfilesMissing, dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
 import { newId } from "@berth/contracts";
 import { type NodeChange, openBuildQueue, openInvocationQueue, openNodeDirectory } from "@berth/queue";
 import { ApiKeys, FunctionRegistry, openArtifactStore, PackageRegistries, Vault } from "@berth/registry";
@@ -73,6 +73,7 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): P
 		metrics,
 		log,
 		allowsHostNetwork: settings.allowsHostNetwork,
+		dockerfilesMissing: dockerfilesMissing(settings),
 		maxInflight: settings.maxInflight,
 	};
 }
