@@ -28,6 +28,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_NPM_REGISTRY: settings.npmRegistry,
 		BERTH_PYPI_INDEX: settings.pypiIndex,
 		BERTH_PACKAGE_REGISTRIES: settings.packageRegistries.length === 0 ? undefined : settings.packageRegistries.join(","),
+		BERTH_PYPI_INDEXES: settings.pypiIndexes.length === 0 ? undefined : settings.pypiIndexes.join(","),
 		BERTH_SECRETS_KEY: settings.secretsKey,
 		BERTH_INSTALL_TIMEOUT_MS: String(settings.install.timeoutMs),
 		BERTH_INSTALL_SILENCE_MS: String(settings.install.silenceMs),

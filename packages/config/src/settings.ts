@@ -109,6 +109,8 @@ export const settingsSchema = z.object({
 		.default("https://pypi.org/simple"),
 	/** Package registries that projects may use beside that one, each with a login of their own: URLs, several with commas between. */
 	BERTH_PACKAGE_REGISTRIES: packageRegistries.optional(),
+	/** Indexes of Python packages that projects may use beside the one above, in the same way. */
+	BERTH_PYPI_INDEXES: packageRegistries.optional(),
 	/** Key that secrets are sealed with on disk. Default: one is made at the first start, and kept in secrets.key. */
 	BERTH_SECRETS_KEY: z
 		.string()
@@ -176,6 +178,8 @@ export interface Settings {
 	readonly pypiIndex: string;
 	/** Others that projects may use, one for each host. */
 	readonly packageRegistries: readonly string[];
+	/** Indexes of Python packages that projects may use beside `pypiIndex`, one for each host. */
+	readonly pypiIndexes: readonly string[];
 	/** What secrets are sealed with, 64 hex digits; absent: the file has it. */
 	readonly secretsKey?: string;
 	/** Of an installation, and of a registry that says nothing during one. */
@@ -310,6 +314,7 @@ export function loadSettings(
 		npmRegistry: value.BERTH_NPM_REGISTRY.replace(/\/?$/, "/"),
 		pypiIndex: value.BERTH_PYPI_INDEX.replace(/\/?$/, "/"),
 		packageRegistries: Object.freeze(value.BERTH_PACKAGE_REGISTRIES ?? []),
+		pypiIndexes: Object.freeze(value.BERTH_PYPI_INDEXES ?? []),
 		...(value.BERTH_SECRETS_KEY === undefined ? {} : { secretsKey: value.BERTH_SECRETS_KEY }),
 		install: Object.freeze({ timeoutMs: value.BERTH_INSTALL_TIMEOUT_MS, silenceMs: value.BERTH_INSTALL_SILENCE_MS }),
 		idleTtlMs: value.BERTH_IDLE_TTL_MS,
@@ -333,7 +338,7 @@ export function loadSettings(
 }
 
 /** What may hold a password, or is one. */
-const UNSHOWN = new Set(["BERTH_REGISTRIES", "BERTH_PACKAGE_REGISTRIES", "BERTH_SECRETS_KEY"]);
+const UNSHOWN = new Set(["BERTH_REGISTRIES", "BERTH_PACKAGE_REGISTRIES", "BERTH_PYPI_INDEXES", "BERTH_SECRETS_KEY"]);
 
 /** `BERTH_PORT is "80x": a whole number from 0 to 65535`. What may hold a password isn't shown. */
 function describe(
