@@ -95,7 +95,7 @@ export async function bundle(version: Version, source: Uint8Array, options: Code
 	const wanted = { installable: resolved.installable, runtime, sources, scripts, anew: version.noCache === true };
 	const found = version.noCache === true ? undefined : await dependencies.find(wanted);
 	const installed = found === undefined ? await dependencies.install(wanted, listener) : { ...found, cached: true };
-	if ("code" in installed) return wasResolved(known) ? { ...installed, message: `${installed.message} ${RESOLVED_BEFORE}` } : installed;
+	if ("code" in installed) return wasResolved(known) ? mayBeOutdated(installed) : installed;
 	const installMs = performance.now() - startedAt;
 	using sandbox = await options.sandboxes.acquire();
 	const bundled = await bundleWith(installed, sandbox, version, source, options);
@@ -106,7 +106,12 @@ const NOTHING_INSTALLED =
 	"The manifest's `scripts` name packages, and none is installed for this source: it has no package.json with dependencies, or brings its own node_modules. Leave the field out.";
 
 const RESOLVED_BEFORE =
-	"There is no lock file, so it is what an earlier deploy resolved package.json to; `noCache` (`berth deploy --no-cache`) resolves it anew.";
+	"As there is no lock file, these are the packages that an earlier deploy was given; `?cache=false` (`berth deploy --no-cache`) resolves them anew.";
+
+/** What was resolved earlier may be in the registry no more. */
+function mayBeOutdated(failure: BuildFailure): BuildFailure {
+	return failure.code === "install_failed" ? { ...failure, message: `${failure.message} ${RESOLVED_BEFORE}` } : failure;
+}
 
 /** What is to be installed: as a lock file says, or as a resolution did. */
 type Known = Resolution | { readonly installable: Uint8Array };
@@ -116,10 +121,7 @@ function wasResolved(known: Known | undefined): known is Resolution {
 }
 
 /** With the lock file that a resolution made, if there was one. */
-function withLock(
-	bundled: Bundle | BuildFailure,
-	resolved: Known | undefined,
-): Bundle | BuildFailure {
+function withLock(bundled: Bundle | BuildFailure, resolved: Known | undefined): Bundle | BuildFailure {
 	if ("code" in bundled || !wasResolved(resolved)) return bundled;
 	const { lockfile, layerBytes } = resolved;
 	return { ...bundled, lock: { layer: { digest: lockfile.layer, sizeBytes: layerBytes }, report: lockfile } };
