@@ -1,6 +1,7 @@
 import { aliasesOf } from "./aliases.js";
 import { buildLogsOf } from "./build-logs.js";
 import { functionsOf } from "./functions.js";
+import { hooksOf } from "./hooks.js";
 import { imagesOf } from "./images.js";
 import { invocationsOf } from "./invocations.js";
 import { networksOf } from "./networks.js";
@@ -26,6 +27,7 @@ export interface ClientOptions {
 export type Client = ReturnType<typeof functionsOf> &
 	ReturnType<typeof aliasesOf> &
 	ReturnType<typeof buildLogsOf> &
+	ReturnType<typeof hooksOf> &
 	ReturnType<typeof imagesOf> &
 	ReturnType<typeof invocationsOf> &
 	ReturnType<typeof networksOf> &
@@ -44,6 +46,7 @@ export function createClient(options: ClientOptions): Client {
 		...functionsOf(transport),
 		...aliasesOf(transport),
 		...buildLogsOf(transport),
+		...hooksOf(transport),
 		...imagesOf(transport),
 		...invocationsOf(transport),
 		...networksOf(transport),

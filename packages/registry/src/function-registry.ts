@@ -304,8 +304,15 @@ export class FunctionRegistry {
 		const [deleted, ...unused] = (await this.#do(`deleting ${name}`, () =>
 			DELETE_FUNCTION.run(
 				this.#redis,
-				[keys.names(project), keys.function(project, name), keys.numbers(project, name), keys.changes, keys.unfinished],
-				[name, versionPrefix(project, name), keys.sourceUsers("" as Digest), `${project}/${name}`],
+				[
+					keys.names(project),
+					keys.function(project, name),
+					keys.numbers(project, name),
+					keys.changes,
+					keys.unfinished,
+					keys.hooks(project, name),
+				],
+				[name, versionPrefix(project, name), keys.sourceUsers("" as Digest), `${project}/${name}`, keys.hook("")],
 			),
 		)) as [number, ...Digest[]];
 		this.#live.forget(`${project}/${name}`);
