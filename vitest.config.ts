@@ -1,32 +1,43 @@
+import { globSync, readFileSync } from "node:fs";
 import { defineConfig } from "vitest/config";
 
+/** Where stacks of one run find the bases that the first one made: below where their data directories are, so that files can have second names. */
+process.env["BERTH_TEST_BASES"] = `/var/lib/berth-test-bases-${process.pid}`;
+
 const MINUTE_MS = 60_000;
-const LONG = "test/**/*.long.test.ts";
+
+/** More files at a time than there are cores: three quarters of their time they wait. */
+const ALONGSIDE = { maxWorkers: 4, sequence: { groupOrder: 0 } };
 
 /** Starts one stack for all files of a suite. */
 const SHARED_STACK = ["test/harness/shared-stack.ts"];
 const RUNC_STACK = ["test/harness/runc-stack.ts"];
 const DOCKER_STACK = ["test/harness/docker-stack.ts"];
 /** What an OCI runtime has a hand in: how sandboxes end, what holds them, what they can reach. */
-const RUNTIME_TESTS = "test/{functional/{outcomes,limits,pool},security/inside}.test.ts";
+const RUNTIME_TESTS = ["test/{functional/{outcomes,limits,pool},security/inside}.test.ts"];
 
 /** What holds whatever engine makes the sandboxes. */
-const ENGINE_TESTS = "test/functional/{outcomes,limits,invocations}.test.ts";
+const ENGINE_TESTS = ["test/functional/{outcomes,limits,invocations}.test.ts"];
 
-/** A suite that drives a whole system: one file at a time, after the suites before it. */
-function wholeSystem(name: string, include: string, groupOrder: number, minutes: number, globalSetup: string[] = []) {
+const filesOf = (pattern: string) => globSync(pattern).filter((path) => !path.endsWith(".long.test.ts"));
+/** Those whose files all talk to one stack. */
+const sharing = (pattern: string) => filesOf(pattern).filter((path) => readFileSync(path, "utf8").includes("sharedStack()"));
+/** Those whose files each start a stack of their own. */
+const apart = (pattern: string) => filesOf(pattern).filter((path) => !sharing(pattern).includes(path));
+
+/** A suite that drives a whole system: after the suites before it, one file at a time unless it is said otherwise. */
+function wholeSystem(name: string, include: readonly string[], groupOrder: number, minutes: number, more: object = {}) {
 	return {
 		extends: true as const,
 		test: {
 			name,
-			include: [include],
-			exclude: include === LONG ? [] : [LONG],
-			fileParallelism: false,
-			globalSetup,
+			include: [...include],
+			maxWorkers: 1,
 			testTimeout: minutes * MINUTE_MS,
 			// A stack that doesn't get ready says so after a minute; then it has to be cleared.
 			hookTimeout: 3 * MINUTE_MS,
 			sequence: { groupOrder },
+			...more,
 		},
 	};
 }
@@ -39,17 +50,19 @@ export default defineConfig({
 	test: {
 		// A condition that is awaited, not a speed that is asserted.
 		expect: { poll: { timeout: 10_000 } },
+		globalSetup: ["test/harness/kept-bases.ts"],
 		projects: [
-			{ extends: true, test: { name: "unit", include: ["packages/*/src/**/*.test.ts"], testTimeout: 20_000, sequence: { groupOrder: 0 } } },
-			{ extends: true, test: { name: "docs", include: ["test/docs/**/*.test.ts"], sequence: { groupOrder: 0 } } },
-			wholeSystem("functional", "test/functional/**/*.test.ts", 1, 1, SHARED_STACK),
-			wholeSystem("security", "test/security/**/*.test.ts", 2, 1, SHARED_STACK),
-			wholeSystem("faults", "test/faults/**/*.test.ts", 3, 2),
+			{ extends: true, test: { name: "unit", include: ["packages/*/src/**/*.test.ts"], testTimeout: 20_000, ...ALONGSIDE } },
+			{ extends: true, test: { name: "docs", include: ["test/docs/**/*.test.ts"], ...ALONGSIDE } },
+			wholeSystem("functional", sharing("test/functional/**/*.test.ts"), 1, 1, { globalSetup: SHARED_STACK }),
+			wholeSystem("security", sharing("test/security/**/*.test.ts"), 2, 1, { globalSetup: SHARED_STACK }),
+			// Half of the time they wait, for the other half of a stack to be up or down again.
+			wholeSystem("apart", apart("test/{functional,security,faults}/**/*.test.ts"), 3, 2, { maxWorkers: 2 }),
 			...(withLong
 				? [
-						wholeSystem("long", LONG, 4, 60),
-						wholeSystem("long-runc", RUNTIME_TESTS, 5, 1, RUNC_STACK),
-						wholeSystem("long-docker", ENGINE_TESTS, 6, 2, DOCKER_STACK),
+						wholeSystem("long", ["test/**/*.long.test.ts"], 4, 60),
+						wholeSystem("long-runc", RUNTIME_TESTS, 5, 1, { globalSetup: RUNC_STACK }),
+						wholeSystem("long-docker", ENGINE_TESTS, 6, 2, { globalSetup: DOCKER_STACK }),
 					]
 				: []),
 		],

@@ -1,7 +1,7 @@
 /** Bundles what runs inside sandboxes: the agent, and the build sandbox's handler with esbuild beside it. */
 import { execFileSync } from "node:child_process";
-import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
+import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { createRequire, findPackageJSON } from "node:module";
 import { dirname, join } from "node:path";
 import { build } from "esbuild";
 
@@ -28,7 +28,7 @@ await build({
 });
 placeEsbuild();
 
-// npm's installer, which comes as modules by the hundred. Scripts of packages aren't run, so node-gyp isn't there.
+// npm's installer, which comes as modules by the hundred. It runs no scripts of packages, so node-gyp isn't in it.
 await build({
 	...options,
 	entryPoints: [join(here, "src/builder/installer.ts")],
@@ -43,6 +43,7 @@ await build({ ...options, entryPoints: [join(here, "src/custom/main.ts")], outfi
 copyFileSync(join(here, "src/node/warm.mjs"), join(dist, "warm.mjs"));
 copyFileSync(join(here, "src/builder/check_python.py"), join(builder, "check_python.py"));
 placePython();
+placeNodeGyp();
 // Built in the form in which it starts quickest, by the Python that runs it.
 execFileSync("/usr/bin/python3", ["-I", join(here, "pack_pip.py"), join(builder, "pip.zip")], { stdio: "inherit" });
 
@@ -53,6 +54,28 @@ function placePython() {
 	cpSync(join(here, "src/python"), python, { recursive: true, filter: (path) => !/__pycache__$|\.ts$/.test(path) });
 	const compile = ["-I", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "-s", python, "-p", "/berth/python"];
 	execFileSync("/usr/bin/python3", [...compile, python], { stdio: "inherit" });
+}
+
+/** npm's tool to compile packages with, and what it requires: it loads its own files by name, and Python's beside them. */
+function placeNodeGyp() {
+	const modules = join(dist, "node-gyp", "node_modules");
+	rmSync(modules, { recursive: true, force: true });
+	const versions = new Map();
+	const add = (name, from) => {
+		const file = findPackageJSON(name, from);
+		if (file === undefined) throw new Error(`${name} is missing: run npm ci`);
+		const { version, dependencies = {} } = JSON.parse(readFileSync(file, "utf8"));
+		const known = versions.get(name);
+		if (known !== undefined && known !== version) throw new Error(`node-gyp wants ${name} ${known} and ${version}`);
+		if (known !== undefined) return;
+		versions.set(name, version);
+		const directory = dirname(file);
+		const isPart = (path) => !/\/(?:node_modules|docs?|test|\.\w+)$|\.(?:md|d\.[cm]?ts|map)$/.test(path.slice(directory.length));
+		cpSync(directory, join(modules, name), { recursive: true, dereference: true, filter: isPart });
+		for (const dependency of Object.keys(dependencies)) add(dependency, file);
+	};
+	const require = createRequire(import.meta.url);
+	add("node-gyp", require.resolve("node-gyp/package.json"));
 }
 
 /** esbuild's JavaScript and its binary, laid out so that one finds the other: the directory is the builder's layer. */

@@ -38,7 +38,8 @@ cold starts against warm ones, and stays up until Ctrl-C. As root.
 
 Sets everything up, then runs every test of the ordinary suite. As root.
 
-  npm test -- --project unit   a suite: unit, docs, functional, security, faults
+  npm test -- --project unit   a suite: unit, docs, functional, security (on one
+                               stack each), apart (on stacks of their own)
   npm test -- packages/queue   a place
   npx vitest --help            what else vitest takes`,
 	},

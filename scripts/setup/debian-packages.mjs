@@ -62,6 +62,8 @@ const TEST_NEEDS = [
 	{ package: "skopeo", what: "reads image layouts", there: () => findProgram("skopeo") !== undefined },
 	{ package: "openssl", what: "makes a certificate", there: () => findProgram("openssl") !== undefined },
 	{ package: "gcc", what: "compiles the example in C", there: () => findProgram("cc") !== undefined },
+	{ package: "g++", what: "compiles packages of npm's", there: () => existsSync("/usr/bin/g++") },
+	{ package: "make", what: "the same", there: () => existsSync("/usr/bin/make") },
 	{ package: "libc6-dev", what: "the C library to link", there: () => existsSync("/usr/include/stdio.h") },
 	{ package: "iproute2", what: "makes network devices", there: () => findProgram("ip") !== undefined },
 	{ package: "umoci", what: "unpacks images", there: () => findProgram("umoci") !== undefined },

@@ -28,6 +28,12 @@ it("everything is saved while the stack runs, and answers as before on a machine
 	await deploy(stack, { name: "big", source: `export default () => "${large}";` });
 	const { id } = await stack.client.invokeAsync("big", { json: {} });
 	await eventually(async () => expect((await stack.client.invocation(id)).state).toBe("settled"));
+	// Its body is a file of its own until it is settled: it runs while everything is saved, and again where that is restored.
+	await deploy(stack, {
+		name: "waits",
+		source: "export default async (text) => { await new Promise((done) => setTimeout(done, 4000)); return text.length; };",
+	});
+	const waiting = await stack.client.invokeAsync("waits", { json: large });
 	const [versions, aliases] = await Promise.all([stack.client.versions("greets"), stack.client.aliases("greets")]);
 
 	// Deploys go on meanwhile: what is acknowledged before it is in it, whole.
@@ -51,6 +57,9 @@ it("everything is saved while the stack runs, and answers as before on a machine
 	expect(String(await other.client.source("greets", 1))).toBe(saying("one"));
 	expect((await other.client.invocation(id)).result).toMatchObject({ text: large });
 	expect((await deploy(other, { name: "greets", source: saying("three") })).version.number).toBe(3);
+	await eventually(async () =>
+		expect(await other.client.invocation(waiting.id)).toMatchObject({ outcome: "succeeded", result: { json: 200_000 } }),
+	);
 	const down = JSON.parse((await other.berth("recover", "--json")).stdout);
 	expect(down.lost).toEqual([]);
 });

@@ -2,11 +2,10 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ApiError } from "@berth/client";
-import type { Problem, Version } from "@berth/contracts";
+import type { ApiError } from "@berth/client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type TarEntry, tarGz } from "../harness/archives.js";
-import { Deployed, freshName } from "../harness/functions.js";
+import type { TarEntry } from "../harness/archives.js";
+import { type Deployed, dependenciesOf, deployTar, freshName, refusalOf } from "../harness/functions.js";
 import { PackageRegistry, sourceWith } from "../harness/package-registry.js";
 import { Stack } from "../harness/stack.js";
 
@@ -41,23 +40,8 @@ const MIB = 1024 * KIB;
 const SHOUT = { shout: "^1.0.0" };
 const shoutLocked = () => ({ "node_modules/shout": registry.locked("shout", "1.0.0") });
 
-async function deployed(entries: readonly TarEntry[], manifest = {}, name = freshName()): Promise<Deployed> {
-	const { version } = await stack.client.deployArchive(name, { kind: "tar.gz", bytes: tarGz(...entries), manifest });
-	return new Deployed(stack, name, version);
-}
-
-async function refusal(entries: readonly TarEntry[]): Promise<Problem> {
-	const error = await deployed(entries).then(
-		() => undefined,
-		(reason: unknown) => reason,
-	);
-	if (!(error instanceof ApiError)) throw new Error(`the deploy wasn't refused: ${String(error)}`);
-	return error.problem;
-}
-
-function dependenciesOf({ build }: Version) {
-	return build?.layers.find(({ name }) => name === "dependencies");
-}
+const deployed = (entries: readonly TarEntry[], manifest = {}) => deployTar(stack, entries, manifest);
+const refusal = (entries: readonly TarEntry[]) => refusalOf(deployed(entries));
 
 describe("a source with package.json and package-lock.json", () => {
 	it("has its dependencies in its bundle, where they can be in one", async () => {
@@ -321,9 +305,36 @@ describe("packages with install scripts", () => {
 		expect((await lines(without)).find((line) => line.startsWith("not run"))).toMatch(/left-alone, makes, makes-first/);
 	});
 
+	it("compile with this node's compiler, for the Node that the function runs on, and start what they made", async () => {
+		const addon = `
+			#include <node.h>
+			static void Answer(const v8::FunctionCallbackInfo<v8::Value>& args) { args.GetReturnValue().Set(NODE_MODULE_VERSION); }
+			NODE_MODULE_INIT() { NODE_SET_METHOD(exports, "abi", Answer); }`;
+		registry.publish({
+			name: "compiles",
+			version: "1.0.0",
+			// Without a script of its own: what has a recipe for node-gyp is compiled.
+			manifest: { scripts: { postinstall: "cc -o said said.c && ./said > said.txt" } },
+			files: {
+				"binding.gyp": '{ "targets": [{ "target_name": "addon", "sources": ["addon.cc"] }] }',
+				"addon.cc": addon,
+				"said.c": '#include <stdio.h>\nint main(void) { puts("made and started"); return 0; }',
+				"index.js":
+					"exports.abi = () => require('./build/Release/addon.node').abi(); exports.said = () => require('fs').readFileSync(__dirname + '/said.txt', 'utf8');",
+			},
+		});
+		const entries = sourceWith(
+			"import { abi, said } from 'compiles'; export default () => [abi(), said(), process.versions.modules];",
+			{ compiles: "1.0.0" },
+			{ "node_modules/compiles": registry.locked("compiles", "1.0.0") },
+		);
+		const made = await deployed(entries, { scripts: ["compiles"], runtime: "node22" });
+		expect(await made.result()).toEqual([127, "made and started\n", "127"]);
+	}, 60_000);
+
 	it("that fail end the build with what they said, and a hint", async () => {
 		for (const [name, script, said] of [
-			["compiles", "node-gyp rebuild", /install script of compiles ended with 127: a build has no compiler.*node-gyp: not found/],
+			["errs", "node-gyp rebuild", /install script of errs ended with 1\. It said:.*binding\.gyp not found/],
 			[
 				"downloads",
 				"node -e \"fetch('http://example.com/')\"",

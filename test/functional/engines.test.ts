@@ -1,17 +1,22 @@
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { tarGz } from "../harness/archives.js";
+import { World } from "../../packages/launcher/src/testing/world.js";
+import { tar, tarGz } from "../harness/archives.js";
 import { cpuTicksOf, memoryLimitOf } from "../harness/cgroups.js";
 import { DockerDaemon } from "../harness/docker-engine.js";
 import { eventually } from "../harness/eventually.js";
-import { type DeployInput, deploy, fixture, freshName } from "../harness/functions.js";
+import { Deployed, type DeployInput, deploy, fixture, freshName } from "../harness/functions.js";
 import { PackageRegistry, sourceWith } from "../harness/package-registry.js";
 import { sharedStack } from "../harness/shared-stack.js";
 import { Stack } from "../harness/stack.js";
+import { distribution, image } from "../harness/tenant-image.js";
+import { dockerNetworks } from "./docker-networks.js";
+import { describeDockerfiles } from "./dockerfiles.js";
 
 const MIB = 1024 * 1024;
 
@@ -19,19 +24,23 @@ const oci = sharedStack();
 let daemon: DockerDaemon;
 let docker: Stack;
 let registry: PackageRegistry;
+let world: World;
 beforeAll(async () => {
 	daemon = await DockerDaemon.start();
+	world = await World.make();
 	registry = await PackageRegistry.open();
 	const code = "const { readFileSync } = require('node:fs'); module.exports = () => readFileSync(__dirname + '/words.txt', 'utf8');";
 	registry.publish({ name: "reads-itself", version: "1.0.0", files: { "index.js": code, "words.txt": "from beside it" } });
-	docker = await Stack.start({ ...daemon.settings, BERTH_NPM_REGISTRY: registry.url });
+	const settings = { BERTH_DOCKER_BUILDS: "offline", BERTH_NPM_REGISTRY: registry.url, BERTH_RESOLVER: world.resolver };
+	docker = await Stack.start({ ...daemon.settings, ...settings });
 });
 afterAll(async () => {
 	try {
 		await docker?.stop();
 		// Whatever labels there are on what is left: nothing of ours is.
-		if (docker !== undefined) expect(await daemon.containers()).toEqual([]);
+		if (docker !== undefined) expect([await daemon.containers(), await daemon.networks()]).toEqual([[], []]);
 	} finally {
+		await world?.[Symbol.asyncDispose]();
 		await registry?.[Symbol.asyncDispose]();
 		await daemon?.stop();
 	}
@@ -148,6 +157,24 @@ describe.each(ENGINES)("a sandbox of the engine %s", (engine) => {
 	});
 });
 
+async function deployArchive(kind: "tar.gz" | "image", bytes: Buffer, manifest: object = {}): Promise<Deployed> {
+	const name = freshName();
+	const { version } = await docker.client.deployArchive(name, { kind, bytes, manifest });
+	return new Deployed(docker, name, version);
+}
+
+function exampleFiles(name: string) {
+	const at = fileURLToPath(new URL(`../../examples/${name}/`, import.meta.url));
+	return readdirSync(at).map((path) => ({ path, body: readFileSync(join(at, path)) }));
+}
+
+async function exampleInC() {
+	const program = join(daemon.directory, "hello");
+	const source = fileURLToPath(new URL("../../examples/c-hello/hello.c", import.meta.url));
+	await promisify(execFile)("cc", ["-O1", "-static", "-o", program, source]);
+	return [{ path: "bootstrap", body: readFileSync(program) }];
+}
+
 describe("in a Docker Engine", () => {
 	it("images are named by version, containers labelled by whose they are, and both are found by Docker's own client", async () => {
 		const deployed = await deploy(docker, { source: "export default () => 'named';" });
@@ -213,6 +240,62 @@ describe("in a Docker Engine", () => {
 		expect((await deployed.record(answer)).logs.map(({ text }) => text)).toEqual(["from 41"]);
 	});
 
+	it("a program answers, in the shell and in C, and the next time from its warm container", async () => {
+		const hello = async (files: readonly { readonly path: string; readonly body: Buffer }[]) => {
+			const deployed = await deployArchive("tar.gz", tarGz(...files), { runtime: "custom" });
+			const answer = await deployed.invoke({ name: "Ada" });
+			return [JSON.parse(answer.raw.body.toString()), (await deployed.record(await deployed.invoke())).start];
+		};
+		const seen = await Promise.all([hello(exampleFiles("shell-hello")), hello(await exampleInC())]);
+		expect(seen).toEqual([
+			[expect.objectContaining({ hello: "Ada" }), "warm"],
+			[{ hello: "Ada" }, "warm"],
+		]);
+	});
+
+	it("an image is the root of its containers, with its variables, directory and files; its base is shared with all others", async () => {
+		const said = 'echo "$PWD $A"; id -u; touch /x 2>&1; ls /sys; cat /data/text; echo logged >&2';
+		const env = ["A=image", "PATH=/bin:/usr/bin"];
+		const config = { Entrypoint: ["/srv/run"], Env: env, WorkingDir: "/data", User: "root", Volumes: { "/data": {} } };
+		const layers = [distribution(said), tar({ path: "data/text", body: "of the image" })];
+		const deployed = await deployArchive("image", image(layers, config));
+		const answer = await deployed.invoke();
+		const [directory, uid, ...lines] = answer.raw.body.toString().split("\n");
+		expect(directory).toBe("/data image");
+		expect(Number(uid)).toBeGreaterThan(65_536);
+		expect(lines).toEqual(["touch: /x: Read-only file system", "of the image"]);
+		const record = await deployed.record(answer);
+		expect([record.start, record.logs.map(({ text }) => text)]).toEqual(["boot", ["logged"]]);
+		expect((await deployed.record(await deployed.invoke())).start).toBe("warm");
+		const other = await deployArchive("image", image([distribution("echo other")]));
+		expect((await other.invoke()).raw.body.toString()).toBe("other\n");
+		const layersOf = async ({ name }: Deployed) =>
+			JSON.parse((await daemon.docker("inspect", "--format", "{{json .RootFS.Layers}}", `berth/default/${name}:1`)).stdout) as string[];
+		const [one, another] = [await layersOf(deployed), await layersOf(other)];
+		expect([one.length, one.slice(0, 2)]).toEqual([3, another.slice(0, 2)]);
+	});
+
+	it("an image's program ends as any does, with its cause, and leaves nothing", async () => {
+		const ends = async (config: { readonly Entrypoint: readonly string[] }, answers = "") => {
+			const deployed = await deployArchive("image", image([distribution(answers)], config), { timeoutMs: 1500 });
+			const { outcome, problem } = await deployed.invoke();
+			await eventually(async () => {
+				expect((await docker.client.sandboxes()).filter((each) => each.function === deployed.name)).toEqual([]);
+			});
+			return `${outcome}: ${problem?.detail}`;
+		};
+		const seen = await Promise.all([
+			ends({ Entrypoint: ["/srv/run"] }, "/bin/busybox sleep 60"),
+			ends({ Entrypoint: ["/srv/run"] }, "kill -9 -1"),
+			ends({ Entrypoint: ["/bin/sh", "-c", "exit 4"] }),
+		]);
+		expect(seen).toEqual([
+			expect.stringMatching(/^timed_out: .*1500 ms/),
+			expect.stringMatching(/^crashed: .*signal 9/),
+			expect.stringMatching(/^init_error: .*exited with code 4/),
+		]);
+	});
+
 	it("containers of a worker that was killed are removed by the next one, and invocations go on", async () => {
 		const deployed = await deploy(docker, { source: fixture("counts") });
 		const { sandbox = "" } = await deployed.record(await deployed.invoke());
@@ -222,3 +305,6 @@ describe("in a Docker Engine", () => {
 		await eventually(async () => expect((await deployed.invoke()).outcome).toBe("succeeded"), 30_000);
 	});
 });
+
+dockerNetworks(() => ({ docker, daemon, world }));
+describeDockerfiles({ daemon: () => daemon, docker: () => docker, oci: () => oci });

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { World } from "../../packages/launcher/src/testing/world.js";
 import { deploy } from "../harness/functions.js";
 import { wirePrefixOf } from "../harness/leftovers.js";
+import { ASKS, CALLS, call } from "../harness/network-probes.js";
 import { Stack } from "../harness/stack.js";
 
 let world: World;
@@ -22,9 +23,6 @@ afterAll(async () => {
 	await world[Symbol.asyncDispose]();
 });
 
-const ASKS = `export default async ({ url }) => {
-	try { return await (await fetch(url, { signal: AbortSignal.timeout(3000) })).text(); } catch (error) { return error.cause?.code ?? error.name; } }`;
-
 describe("network: internet", () => {
 	it("lets a prewarmed sandbox out: names resolve, and what answers sees this host", async () => {
 		const asks = await deploy(stack, { network: "internet", source: ASKS });
@@ -37,7 +35,7 @@ describe("network: internet", () => {
 		const source = `
 import urllib.request
 def handler(event, context):
-    return urllib.request.urlopen(event["url"], timeout=3).read().decode()`;
+    return urllib.request.urlopen(event["url"], timeout=10).read().decode()`;
 		const asks = await deploy(stack, { runtime: "python3", network: "internet", source });
 		expect(await asks.result({ url: "http://service.example/" })).toBe(world.hostEnd);
 	});
@@ -72,27 +70,7 @@ it("network: host is this machine's own", async () => {
 });
 
 describe("network: {join}", () => {
-	/** Asks each URL, and tells status and text of each. */
-	const CALLS = `export default { async fetch(request) {
-		const { urls = [], headers = {} } = request.method === "POST" ? await request.json() : {};
-		const answers = [];
-		for (const url of urls) {
-			try {
-				const answer = await fetch(url, { headers, signal: AbortSignal.timeout(5000) });
-				answers.push([answer.status, await answer.text(), answer.headers.get("berth-invocation-id")]);
-			} catch (error) { answers.push([0, error.cause?.code ?? error.name]); }
-		}
-		return Response.json({ url: request.url, caller: request.headers.get("berth-caller"), answers });
-	} }`;
-	const ask = async (name: string, body: object) => {
-		const answer = await stack.client.request("default", name, {
-			method: "POST",
-			body: JSON.stringify(body),
-			headers: { "content-type": "application/json" },
-		});
-		expect(answer.status, answer.body.toString()).toBe(200);
-		return JSON.parse(answer.body.toString()) as { readonly caller: string | null; readonly answers: readonly [number, string, string?][] };
-	};
+	const ask = (name: string, body: Parameters<typeof call>[2]) => call(stack, name, body);
 
 	beforeAll(async () => {
 		for (const name of ["shop", "bank"]) await stack.client.makeNetwork(name);

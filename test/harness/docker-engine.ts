@@ -82,6 +82,12 @@ export class DockerDaemon implements AsyncDisposable {
 		return all.map(({ Names }) => (Names[0] ?? "").slice(1));
 	}
 
+	/** Names of networks but Docker's own. */
+	async networks(): Promise<readonly string[]> {
+		const all = await this.ask<readonly { readonly Name: string }[]>("GET", "/networks");
+		return all.map(({ Name }) => Name).filter((name) => !["bridge", "host", "none"].includes(name));
+	}
+
 	async stop(): Promise<void> {
 		if (this.#child.exitCode === null && this.#child.signalCode === null && this.#child.pid !== undefined) {
 			this.#child.kill();

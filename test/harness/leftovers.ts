@@ -71,11 +71,17 @@ export function wirePrefixOf(dataDir: string): string {
 	return cgroupNameOf(dataDir).replace("berth-", "bh");
 }
 
-/** Wires to sandboxes, which end some milliseconds after them, and the rules for what goes over them. */
+/** The address that a stack holds on this host's loopback. */
+function gatewayOf(dataDir: string): string {
+	const [, , third, fourth] = Buffer.from(cgroupNameOf(dataDir).replace("berth-", ""), "hex");
+	return `198.19.${third}.${fourth}/`;
+}
+
+/** Wires to sandboxes, which end some milliseconds after them, the rules for what goes over them, and the address where they lead. */
 function networksOf(dataDir: string): readonly string[] {
 	const table = cgroupNameOf(dataDir).replace("-", "_");
-	const lines = [...output("ip", "-o", "link"), ...output("nft", "list", "tables")];
-	return lines.filter((line) => line.includes(wirePrefixOf(dataDir)) || line.includes(table));
+	const lines = [...output("ip", "-o", "addr"), ...output("ip", "-o", "link"), ...output("nft", "list", "tables")];
+	return lines.filter((line) => [wirePrefixOf(dataDir), table, ` ${gatewayOf(dataDir)}`].some((ours) => line.includes(ours)));
 }
 
 /** Everything that a stack which is down must not have left: empty when all is well. */

@@ -7,6 +7,7 @@ import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { type Client, createClient } from "@berth/client";
 import { eventually } from "./eventually.js";
+import { keepBases, takeKeptBases } from "./kept-bases.js";
 import { clearLeftovers, leftoversOf } from "./leftovers.js";
 import { Reaper } from "./reaper.js";
 
@@ -32,7 +33,7 @@ export interface CommandResult {
 export type Command = ChildProcessByStdio<Writable | null, Readable, Readable>;
 
 /** The processes that the supervisor keeps running, by the names it gives them. */
-export type ProcessName = "gateway" | "worker" | "launcher" | "redis-durable" | "redis-fast";
+export type ProcessName = "gateway" | "worker" | "launcher" | "networks" | "redis-durable" | "redis-fast";
 
 interface SupervisorFile {
 	readonly supervisor: { readonly pid: number };
@@ -57,19 +58,18 @@ export class Stack implements AsyncDisposable {
 	}
 
 	/**
-	 * Starts one with a data directory and a port of its own.
-	 * @param env settings, `BERTH_…`. @param prepare what is done with the data directory, which is empty, before the start; whoever mounts there unmounts before `stop`
+	 * Starts one with a data directory and a port of its own, whose bases are there already when a stack of this run has made them.
+	 * @param env settings, `BERTH_…`. @param prepare what is done instead with the data directory, which is empty, before the start; whoever mounts there unmounts before `stop`
 	 */
-	static async start(
-		env: Readonly<Record<string, string>> = {},
-		prepare: (dataDir: string) => Promise<void> = async () => undefined,
-	): Promise<Stack> {
+	static async start(env: Readonly<Record<string, string>> = {}, prepare = takeKeptBases): Promise<Stack> {
 		const dataDir = await mkdtemp(TEMPORARY);
 		await chmod(dataDir, 0o711);
-		await prepare(dataDir);
 		const reaper = new Reaper(CLI, dataDir, environment(env));
 		try {
-			return new Stack(await up(dataDir, env, reaper), env, reaper);
+			await prepare(dataDir);
+			const address = await up(dataDir, env, reaper);
+			if (Object.keys(env).length === 0) await keepBases(dataDir);
+			return new Stack(address, env, reaper);
 		} catch (error) {
 			await berth(dataDir, env, ["down", "--json"]);
 			await clearLeftovers(dataDir);

@@ -14,6 +14,8 @@ interface Config {
 	readonly Cmd?: readonly string[];
 	readonly Env?: readonly string[];
 	readonly WorkingDir?: string;
+	readonly User?: string;
+	readonly Volumes?: Readonly<Record<string, object>>;
 }
 
 /** An image as an OCI layout in a tar: nothing is checked. */

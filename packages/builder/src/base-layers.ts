@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
-import { join, relative } from "node:path";
-import { BerthError, type Language, languageOf, type Runtime, SANDBOX_PATHS, SANDBOX_RESOLVER } from "@berth/contracts";
+import { dirname, join, relative } from "node:path";
+import { BerthError, type Language, languageOf, RUNTIMES, type Runtime, SANDBOX_PATHS, SANDBOX_RESOLVER } from "@berth/contracts";
 import type { KeyStore } from "@berth/registry";
 import { inputFile } from "./file-digests.js";
 import { readPython } from "./python-base.js";
@@ -36,16 +36,20 @@ export function runtimeLayer(runtimesDir: string, runtime: Runtime, stores: Laye
 
 /** Node, the libraries it links at the paths where it looks for them, and the skeleton of a root file system. */
 async function nodeLayer(runtimesDir: string, runtime: Runtime, stores: LayerStores): Promise<StoredLayer> {
-	// Packages of both processors stand in the lock file; npm installs the machine's own.
-	const node = join(runtimesDir, "node_modules", process.arch === "x64" ? runtime : `${runtime}-${process.arch}`, "bin", "node");
-	if (!existsSync(node))
-		throw new BerthError("platform_error", `The runtime ${runtime} isn't installed: ${node} is missing. Run npm run setup.`);
+	const node = nodeOf(runtimesDir, runtime);
 	const libraries = await sharedLibraries(node);
 	const files = [
 		await executable("usr/bin/node", node, stores.keys),
 		...(await Promise.all(libraries.map(({ path, file }) => executable(inRoot(path), file, stores.keys)))),
 	];
 	return storeLayer("runtime", [...SKELETON, ...files.map(({ entry }) => entry)], files, stores);
+}
+
+function nodeOf(runtimesDir: string, runtime: Runtime): string {
+	// Packages of both processors stand in the lock file; npm installs the machine's own.
+	const node = join(runtimesDir, "node_modules", process.arch === "x64" ? runtime : `${runtime}-${process.arch}`, "bin", "node");
+	if (existsSync(node)) return node;
+	throw new BerthError("platform_error", `The runtime ${runtime} isn't installed: ${node} is missing. Run npm run setup.`);
 }
 
 /** The distribution's Python, its standard library with bytecode, the libraries those link, and the skeleton of a root file system. */
@@ -121,6 +125,40 @@ export async function builderLayer(agentDir: string, stores: LayerStores): Promi
 		files,
 		stores,
 	);
+}
+
+/** Of Node's headers, OpenSSL's for other processors: nine tenths of the bytes. */
+const FOREIGN_HEADERS = new RegExp(`/openssl/archs/(?!linux-${process.arch === "x64" ? "x86_64" : "aarch64"}/)`);
+const NODE_GYP = "berth/node-gyp";
+
+/** npm's tool to compile packages with, under the name that scripts know it by, and the headers of each runtime of Node. */
+export async function nodeGypLayer(agentDir: string, runtimesDir: string, stores: LayerStores): Promise<StoredLayer> {
+	const directories = RUNTIMES.filter((runtime) => languageOf(runtime) === "node").map((runtime) => ({
+		from: join(dirname(dirname(nodeOf(runtimesDir, runtime))), "include"),
+		to: `${inRoot(SANDBOX_PATHS.nodeHeaders)}/${runtime}/include`,
+	}));
+	const trees = [{ from: join(agentDir, "node-gyp"), to: NODE_GYP }, ...directories];
+	const files = await Promise.all(trees.map(({ from, to }) => treeOf(from, to)));
+	const program = `#!/bin/sh\nexec /usr/bin/node ${SANDBOX_PATHS.nodeGyp} "$@"\n`;
+	const started = inMemory("usr/bin/node-gyp", Buffer.from(program));
+	const inputs = [...files.flat(), { ...started, entry: { ...started.entry, executable: true } as LayerEntry }];
+	// Scripts begin with this more often than not.
+	const env: Input = { entry: { path: "usr/bin/env", kind: "link", target: "../../bin/busybox" }, identity: ["usr/bin/env", "busybox"] };
+	const all = [...inputs, env];
+	return storeLayer(
+		"node-gyp",
+		all.map(({ entry }) => entry),
+		all,
+		stores,
+	);
+}
+
+/** The files of a tree, in memory: they are many and small. */
+async function treeOf(from: string, to: string): Promise<readonly Input[]> {
+	if (!existsSync(from)) throw new BerthError("platform_error", `${from} is missing. Run npm run setup.`);
+	const names = (await readdir(from, { recursive: true, withFileTypes: true })).filter((name) => name.isFile());
+	const paths = names.map(({ parentPath, name }) => join(parentPath, name)).filter((path) => !FOREIGN_HEADERS.test(path));
+	return Promise.all(paths.sort().map(async (path) => inMemory(join(to, relative(from, path)), await readFile(path))));
 }
 
 /** What packages' scripts find in a build. */

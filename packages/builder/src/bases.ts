@@ -1,6 +1,6 @@
 import { type Base, type Digest, type Language, type Layer, languageOf, RUNTIMES, type Runtime } from "@berth/contracts";
 import type { ArtifactStore } from "@berth/registry";
-import { agentLayer, builderLayer, runtimeLayer, shellLayer } from "./base-layers.js";
+import { agentLayer, builderLayer, nodeGypLayer, runtimeLayer, shellLayer } from "./base-layers.js";
 import { storeImage } from "./oci-image.js";
 import { digestOfLayers, type StoredLayer } from "./stored-layer.js";
 
@@ -10,8 +10,8 @@ const BUILD_RUNTIME: Runtime = "node24";
 /** Whose compiler looks at Python sources in a build: their own. */
 const CHECKING_RUNTIME: Runtime = "python3";
 
-/** The layers below a function's own, for each runtime, and those of a build sandbox. */
-export type Bases = Readonly<Record<Runtime | "build", Base>>;
+/** The layers below a function's own, for each runtime, and those of a build sandbox; and of one for packages' scripts, but for a compiler. */
+export type Bases = Readonly<Record<Runtime | "build" | "scripts", Base>>;
 
 export interface BasesOptions {
 	/** Directory whose `node_modules/<runtime>/bin/node` is the binary of each runtime of Node (infra/runtimes). */
@@ -37,14 +37,17 @@ export async function prepareBases({ runtimesDir, agentDir, tini, artifacts }: B
 	};
 	const builder = await builderLayer(agentDir, artifacts);
 	const shell = await shellLayer(artifacts);
+	const nodeGyp = await nodeGypLayer(agentDir, runtimesDir, artifacts);
 	const runtimes = new Map<Runtime, StoredLayer>();
 	// One after another: each of Node is 125 MB to read and write.
 	for (const runtime of RUNTIMES) runtimes.set(runtime, await runtimeLayer(runtimesDir, runtime, artifacts));
 	const layerOf = (runtime: Runtime) => (runtimes.get(runtime) as StoredLayer).layer;
 	const layersOf = (runtime: Runtime): Layer[] => [layerOf(runtime), agents[languageOf(runtime)].layer];
+	const build = [...layersOf(BUILD_RUNTIME), builder.layer, layerOf(CHECKING_RUNTIME), shell.layer];
 	const bases = Object.fromEntries([
 		...RUNTIMES.map((runtime) => [runtime, baseOf(layersOf(runtime))] as const),
-		["build", baseOf([...layersOf(BUILD_RUNTIME), builder.layer, layerOf(CHECKING_RUNTIME), shell.layer])] as const,
+		["build", baseOf(build)] as const,
+		["scripts", baseOf([...build, nodeGyp.layer])] as const,
 	]) as Bases;
 	for (const [name, base] of Object.entries(bases)) {
 		const { manifest } = await storeImage(artifacts.images, base.layers, {});

@@ -1,4 +1,4 @@
-import type { BuildRequest, Layer } from "@berth/contracts";
+import type { Base, BuildRequest, Layer } from "@berth/contracts";
 
 /** How a build's sandbox ended with it. `answer` is JSON of its header, unchecked: it is the tenant's. */
 export type BuildRun =
@@ -20,5 +20,6 @@ export interface BuildSandbox extends Disposable {
 
 /** Build sandboxes, each for one source or one installation and thrown away after. */
 export interface BuildSandboxes {
-	acquire(): Promise<BuildSandbox>;
+	/** @param scripts the base of one for packages' scripts */
+	acquire(scripts?: Base): Promise<BuildSandbox>;
 }

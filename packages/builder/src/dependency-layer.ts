@@ -5,12 +5,14 @@ import { type BuildListener, sizeText } from "./build-listener.js";
 import { installFailure, runStep, type StepOptions, type StepResult } from "./dependency-step.js";
 import { askingOf, type PackageSources } from "./package-sources.js";
 import { parsedJson } from "./parsed-json.js";
+import type { ScriptsBase } from "./scripts-base.js";
 import { findLayer, fitsFunctionLayer, type LayerStores, layerKey, makeFunctionLayer, reproductionOf } from "./stored-layer.js";
 import type { LayerEntry } from "./tar-writer.js";
 import { UnderWay } from "./under-way.js";
 
 export interface DependencyLayersOptions extends StepOptions {
 	readonly stores: LayerStores;
+	readonly scriptsBase: ScriptsBase;
 	/** Identity of what installs. */
 	readonly builder: string;
 }
@@ -54,7 +56,7 @@ export class DependencyLayers {
 	/** The layer that was made of this before. */
 	async find(wanted: Wanted): Promise<Dependencies | undefined> {
 		using _hold = await this.#options.stores.images.hold();
-		const known = await findLayer(this.#options.stores, this.#keyOf(wanted));
+		const known = await findLayer(this.#options.stores, await this.#keyOf(wanted));
 		if (known === undefined) return undefined;
 		const note = (known.note ?? {}) as Omit<Dependencies, "layer">;
 		return { layer: { digest: known.digest, sizeBytes: known.sizeBytes }, ...note };
@@ -62,7 +64,7 @@ export class DependencyLayers {
 
 	/** Installs; who asks for the same meanwhile waits for it. @throws BerthError when we are to blame */
 	async install(wanted: Wanted, listener: BuildListener): Promise<Installed> {
-		const key = this.#keyOf(wanted);
+		const key = await this.#keyOf(wanted);
 		if (this.#underWay.has(key)) listener.line({ kind: "step", text: "waiting for another build, which installs the same dependencies" });
 		const { value, joined } = await this.#underWay.join(key, () =>
 			wanted.scripts.length === 0 ? this.#install(wanted, key, listener) : this.#runScripts(wanted, key, listener),
@@ -70,13 +72,15 @@ export class DependencyLayers {
 		return joined && "layer" in value ? { ...value, cached: true } : value;
 	}
 
-	#keyOf({ installable, runtime, sources, scripts }: Wanted): string {
+	async #keyOf({ installable, runtime, sources, scripts }: Wanted): Promise<string> {
 		const lock = createHash("sha256").update(installable).digest("hex");
 		// What a list of requirements leaves open, its index decides.
 		const { language, registries, owner } = sources;
 		const more = [...(language === "python" ? [registries] : []), ...(owner === undefined ? [] : [owner])];
 		const inputs = [this.#options.builder, runtime, process.platform, process.arch, lock, ...more];
-		return scripts.length === 0 ? layerKey("dependencies", inputs) : layerKey("scripts", [scripts.toSorted(), inputs]);
+		if (scripts.length === 0) return layerKey("dependencies", inputs);
+		// What is compiled depends on the compiler.
+		return layerKey("scripts", [scripts.toSorted(), await this.#options.scriptsBase.identity(), inputs]);
 	}
 
 	async #install({ installable, sources }: Wanted, key: string, listener: BuildListener): Promise<Installed> {
@@ -94,8 +98,8 @@ export class DependencyLayers {
 
 	/** The packages as they are after the scripts of some have run, in a sandbox that has them, and no network at all. */
 	async #runScripts(wanted: Wanted, key: string, listener: BuildListener): Promise<Installed> {
-		const { stores, installMs } = this.#options;
-		const { scripts, sources } = wanted;
+		const { stores, installMs, scriptsBase } = this.#options;
+		const { scripts, sources, runtime } = wanted;
 		if (sources.language !== "node") return installFailure("dependencies_rejected", SCRIPTS_ARE_NPMS);
 		const plain = { ...wanted, scripts: [] };
 		const installed = (wanted.anew ? undefined : await this.find(plain)) ?? (await this.install(plain, listener));
@@ -110,8 +114,9 @@ export class DependencyLayers {
 		}
 		listener.line({ kind: "step", text: `running the install scripts of ${scripts.join(", ")}` });
 		await using spool = await stores.images.scratchFile();
-		const request = { step: "scripts", names: scripts, limitMs: installMs } as const;
-		const run = await runStep(request, new Uint8Array(0), sources, { ...this.#options, listener }, spool, installed.layer);
+		const request = { step: "scripts", names: scripts, runtime, limitMs: installMs } as const;
+		const tree = { base: await scriptsBase.get(), packages: installed.layer };
+		const run = await runStep(request, new Uint8Array(0), sources, { ...this.#options, listener }, spool, tree);
 		if ("code" in run) return run;
 		return await this.#store(run, key, spool, listener, withScripts);
 	}

@@ -1,4 +1,5 @@
 import {
+	type Base,
 	BerthError,
 	type BuildAnswer,
 	type BuildFailure,
@@ -31,11 +32,17 @@ export interface StepResult {
 	readonly body: Uint8Array;
 }
 
+/** What packages' scripts run on, and in. */
+export interface ScriptsTree {
+	readonly base: Base;
+	readonly packages: Layer;
+}
+
 type Step = Exclude<BuildRequest, { step: "source" }>;
 
 /**
  * Runs a step of an installation in a sandbox of its own, and is its way to the registries meanwhile.
- * @param spool takes what is put. @param graft what is there before it begins. @throws BerthError when we are to blame
+ * @param spool takes what is put. @param tree for packages' scripts: what they run on. @throws BerthError when we are to blame
  */
 export async function runStep(
 	request: Step,
@@ -43,7 +50,7 @@ export async function runStep(
 	sources: PackageSources,
 	{ sandboxes, installMs, silenceMs, listener }: StepOptions & { readonly listener: BuildListener },
 	spool?: ScratchFile,
-	graft?: Layer,
+	tree?: ScriptsTree,
 ): Promise<StepResult | BuildFailure> {
 	const startedAt = performance.now();
 	const isScripts = request.step === "scripts";
@@ -56,8 +63,8 @@ export async function runStep(
 			unpackedBytes: spool?.sizeBytes ?? 0,
 		});
 	const run = await (async () => {
-		using sandbox = await sandboxes.acquire();
-		if (graft !== undefined) await sandbox.graft(graft);
+		using sandbox = await sandboxes.acquire(tree?.base);
+		if (tree !== undefined) await sandbox.graft(tree.packages);
 		return await sandbox.run(request, payload, installMs + HANDOVER_MS, async (head, body) => {
 			const question = questionOf(head);
 			tell();

@@ -91,7 +91,7 @@ async function makeBuilder(sandboxes: BuildSandboxes, parts: readonly string[] =
 		}),
 	);
 	const base: Base = { digest: digestOfLayers(layers), layers };
-	const bases: Bases = { node24: base, node22: base, python3: base, custom: base, build: base };
+	const bases: Bases = { node24: base, node22: base, python3: base, custom: base, build: base, scripts: base };
 	const image = await storeImage(artifacts.images, base.layers, {});
 	await artifacts.images.tag("base/node24:current", image.manifest);
 	return new ImageBuilder({
@@ -100,6 +100,7 @@ async function makeBuilder(sandboxes: BuildSandboxes, parts: readonly string[] =
 		sandboxes,
 		timeoutMs: 1000,
 		fetchImage: () => Promise.reject(new Error("no image is fetched")),
+		dockerfiles: undefined,
 		sourcesOf: async (_project, language) => ({
 			language,
 			registries: [{ url: "http://registry/", scopes: [] }],

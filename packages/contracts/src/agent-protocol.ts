@@ -29,6 +29,9 @@ export const SANDBOX_PATHS = {
 	/** Where such a program listens. */
 	http: "/tmp/berth.sock",
 	builder: "/berth/builder/builder.cjs",
+	/** What packages' scripts compile with: npm's tool, and a directory with `include` for each runtime of Node. */
+	nodeGyp: "/berth/node-gyp/node_modules/node-gyp/bin/node-gyp.js",
+	nodeHeaders: "/berth/headers",
 } as const;
 
 /** The agent's first argument where nobody is there for it to connect to: it serves HTTP by itself. Then the entry's path, and the manifest's `env` as JSON. */

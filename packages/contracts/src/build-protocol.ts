@@ -58,6 +58,8 @@ export interface ScriptsRequest {
 	readonly step: "scripts";
 	/** Packages whose install scripts are run. */
 	readonly names: readonly string[];
+	/** What the packages are for: native ones are compiled for this one's Node. */
+	readonly runtime: Runtime;
 	/** Milliseconds that all of them together may take. */
 	readonly limitMs: number;
 }

@@ -102,7 +102,7 @@ export interface SandboxInfo {
 	readonly id: string;
 	readonly node: string;
 	readonly state: SandboxState;
-	readonly kind: "function" | "build";
+	readonly kind: "function" | "build" | "scripts";
 	readonly project?: string;
 	readonly function?: string;
 	readonly version?: number;

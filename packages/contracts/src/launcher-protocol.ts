@@ -75,8 +75,11 @@ export interface SandboxLimits {
 	readonly tmpfsInodes: number;
 }
 
-/** What a sandbox is booted as: `function` runs the agent, `build` the agent with the builder in it. */
-export type SandboxKind = "function" | "build";
+/**
+ * What a sandbox is booted as: `function` runs the agent, `build` the agent with the builder in it, `scripts` the same for packages'
+ * own scripts: what is in its /tmp may be executed.
+ */
+export type SandboxKind = "function" | "build" | "scripts";
 
 /** What init starts. V8's heap, old space and semi-space in MiB, is fixed for the sandbox's life. */
 export type SandboxProgram =

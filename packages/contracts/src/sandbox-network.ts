@@ -7,10 +7,21 @@ export const FUNCTIONS_ADDRESS = "198.18.0.1";
 /** Where a node's worker listens for functions on a network (HTTP), and for the names of functions (DNS over UDP). */
 export const FUNCTIONS_GATEWAY = { httpPort: 8080, namesPort: 8053 } as const;
 
+/** The half of the sandboxes' addresses, 198.18.0.0/16, that networks of a Docker Engine have: wires have the other one. */
+export const DOCKER_ADDRESSES = "198.18.128.0/17";
+
 /** What networks an engine can give sandboxes. */
 export interface NetworkReport {
 	/** What this host lacks for `internet` and networks of functions, and what to do; absent when nothing. */
 	readonly missing?: string;
 	/** The address where the worker listens for functions on a network. */
 	readonly gateway: string;
+	/** What the rules know the bridges of a Docker Engine's networks by; absent with the engine `oci`. */
+	readonly bridges?: NetworkBridges;
+}
+
+/** Names of network devices of this host. */
+export interface NetworkBridges {
+	readonly internet: string;
+	readonly join: string;
 }

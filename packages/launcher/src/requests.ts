@@ -74,7 +74,8 @@ function limits(value: unknown): SandboxLimits {
 }
 
 function kind(value: unknown): SandboxKind {
-	if (value !== "function" && value !== "build") throw new RequestError(`kind: ${JSON.stringify(value)} isn't function or build`);
+	if (value !== "function" && value !== "build" && value !== "scripts")
+		throw new RequestError(`kind: ${JSON.stringify(value)} isn't function, build or scripts`);
 	return value;
 }
 

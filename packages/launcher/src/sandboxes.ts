@@ -12,7 +12,7 @@ import type {
 	SpecialiseAnswer,
 	SpecialiseRequest,
 } from "@berth/contracts";
-import { containerSpec, OOM_SCORE, SANDBOX_UID, UidRanges } from "@berth/sandbox/spec";
+import { containerSpec, executesScratch, OOM_SCORE, SANDBOX_UID, UidRanges } from "@berth/sandbox/spec";
 import { BaseMounts, checkMountPoints, codeOverlayOptions, overlayOptions } from "./base-mounts.js";
 import type { CgroupTree } from "./cgroup.js";
 import type { Host } from "./host.js";
@@ -27,6 +27,8 @@ interface Entry {
 	readonly id: string;
 	readonly directory: string;
 	readonly uidBase: number;
+	/** How its /tmp is mounted. */
+	readonly tmpFlags: number;
 	/** What it is connected to. */
 	network: NetworkChoice;
 	limits: SandboxLimits;
@@ -102,6 +104,7 @@ export class Sandboxes {
 			id,
 			directory: join(this.#options.directory, "sandboxes", id),
 			uidBase: this.#uids.take(),
+			tmpFlags: MS.nosuid | MS.nodev | (executesScratch(request) ? 0 : MS.noexec),
 			network: request.network === "host" ? "host" : "none",
 			limits: request.limits,
 			pid: undefined,
@@ -230,7 +233,7 @@ export class Sandboxes {
 		writeFileSync(socket, "");
 		const { stdout, stderr } = this.#outputsOf(entry);
 		for (const fifo of [stdout, stderr]) makeFifo(fifo, 0o644);
-		mount("tmpfs", tmp, "tmpfs", MS.nosuid | MS.nodev | MS.noexec, tmpfsOptions(entry.limits, uidBase));
+		mount("tmpfs", tmp, "tmpfs", entry.tmpFlags, tmpfsOptions(entry.limits, uidBase));
 		mount(graft, graft, null, MS.bind);
 		mount(null, graft, null, MS.shared);
 		const base = this.#bases.rootfs(request.base);
@@ -289,8 +292,13 @@ export class Sandboxes {
 	#limit(entry: Entry, limits: SandboxLimits): void {
 		const before = entry.limits;
 		if (limits.tmpfsBytes !== before.tmpfsBytes || limits.tmpfsInodes !== before.tmpfsInodes) {
-			const flags = MS.remount | MS.nosuid | MS.nodev | MS.noexec;
-			mount("tmpfs", join(entry.directory, "tmp"), "tmpfs", flags, `size=${limits.tmpfsBytes},nr_inodes=${limits.tmpfsInodes}`);
+			mount(
+				"tmpfs",
+				join(entry.directory, "tmp"),
+				"tmpfs",
+				MS.remount | entry.tmpFlags,
+				`size=${limits.tmpfsBytes},nr_inodes=${limits.tmpfsInodes}`,
+			);
 		}
 		this.#options.cgroups.limit(entry.id, limits, before);
 		entry.limits = limits;

@@ -8,6 +8,8 @@ const WNOHANG = 1;
 const AF_NETLINK = 16;
 const SOCK_RAW_CLOEXEC = 3 | 0o2000000;
 const NETLINK_ROUTE = 0;
+/** flock(2) operations. */
+const LOCK = { shared: 1, exclusive: 2, now: 4 } as const;
 const CLONE_NEWNET = 0x4000_0000;
 /** More than an acknowledgement has. */
 const NETLINK_BYTES = 8192;
@@ -27,6 +29,7 @@ const cSocket = libc.func("int socket(int domain, int type, int protocol)");
 const cSend = libc.func("long send(int fd, const uint8_t *bytes, size_t length, int flags)");
 const cRecv = libc.func("long recv(int fd, _Out_ uint8_t *bytes, size_t length, int flags)");
 const cSetns = libc.func("int setns(int fd, int type)");
+const cFlock = libc.func("int flock(int fd, int operation)");
 const cIndex = libc.func("unsigned int if_nametoindex(const char *name)");
 
 /** A system call that failed: which, on what, and the kernel's reason. */
@@ -86,6 +89,19 @@ export function receiveFrom(fd: number, step: string): Buffer {
 	const length = Number(cRecv(fd, bytes, bytes.length, 0));
 	check(length, step);
 	return bytes.subarray(0, length);
+}
+
+/** flock(2): held together with others until the descriptor is closed, or the process ends. Waits while somebody holds it alone. */
+export function lockShared(fd: number): void {
+	check(cFlock(fd, LOCK.shared), "flock");
+}
+
+/** The same alone, at once or not at all: then what was held is given up. */
+export function tryLockAlone(fd: number): boolean {
+	const result = cFlock(fd, LOCK.exclusive | LOCK.now) as number;
+	if (result < 0 && koffi.errno() === koffi.os.errno.EWOULDBLOCK) return false;
+	check(result, "flock");
+	return true;
 }
 
 /** setns(2): this thread, and nothing else of the process, is in that network namespace from now on. */

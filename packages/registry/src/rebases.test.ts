@@ -121,6 +121,15 @@ describe("a rebase", () => {
 		await expect(registry.rebases.create("default", "nobody")).rejects.toMatchObject({ code: "function_not_found" });
 	});
 
+	test("that isn't permitted for one of its versions makes none", async () => {
+		await deployed("1");
+		const refused = registry.rebases.create("default", "f", ({ network }) => {
+			throw new Error(`${JSON.stringify(network)} isn't permitted`);
+		});
+		await expect(refused).rejects.toThrow('"none" isn\'t permitted');
+		expect((await summary()).latest).toBe(1);
+	});
+
 	test("doesn't begin while the store is lost", async () => {
 		await deployed("1");
 		await server.client((redis) => redis.set(keys.store, "lost"));

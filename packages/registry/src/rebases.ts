@@ -1,4 +1,4 @@
-import type { BerthError, Digest, FunctionSummary, OutdatedVersion, Version } from "@berth/contracts";
+import type { BerthError, Digest, FunctionSummary, Manifest, OutdatedVersion, Version } from "@berth/contracts";
 import { guarded, type Redis } from "@berth/redis";
 import { functionNotFound } from "./absent.js";
 import { keys, versionPrefix } from "./keys.js";
@@ -43,25 +43,27 @@ export class Rebases {
 
 	/**
 	 * Versions on the bases of now, queued, for the outdated ones of a function; they take the places of those in its aliases when they
-	 * are ready. Those that are under way already are among them. @throws BerthError function_not_found, store_unrecovered
+	 * are ready. Those that are under way already are among them. None is made when one of them isn't permitted.
+	 * @param permit throws when a version like this may not be deployed any more. @throws BerthError function_not_found, store_unrecovered; what permit throws
 	 */
-	async create(project: string, name: string): Promise<readonly Version[]> {
+	async create(project: string, name: string, permit: (manifest: Manifest) => void = () => undefined): Promise<readonly Version[]> {
 		const summary = await this.#options.getFunction(project, name);
 		if (summary === undefined) throw functionNotFound(name);
+		const numbers = (await this.outdated(summary)).map(({ version }) => version);
+		const found = await Promise.all(numbers.map((number) => this.#options.getVersion(project, name, number)));
+		const versions = found.filter((version) => version !== undefined);
+		for (const { manifest } of versions) permit(manifest);
 		const made: Version[] = [];
-		for (const { version: number } of await this.outdated(summary)) {
-			const rebased = await this.#createOne(project, name, number);
+		for (const version of versions) {
+			const rebased = await this.#createOne(version);
 			if (rebased !== undefined) made.push(rebased);
 		}
 		return made;
 	}
 
 	/** @returns undefined when the version was removed meanwhile */
-	async #createOne(project: string, name: string, from: number): Promise<Version | undefined> {
+	async #createOne({ project, function: name, number: from, manifest, source }: Version): Promise<Version | undefined> {
 		const { redis, getVersion, firstLine, unrecovered } = this.#options;
-		const version = await getVersion(project, name, from);
-		if (version === undefined) return undefined;
-		const { manifest, source } = version;
 		const createdAt = new Date().toISOString();
 		const [number] = (await guarded(redis, `rebasing ${name}:${from}`, () =>
 			CREATE_REBASED.run(

@@ -79,9 +79,17 @@ export function programOf({ language, memoryClass }: BootKey): SandboxProgram {
 	return language === "node" ? { language, ...heapOf(memoryClass) } : { language };
 }
 
-/** @param own layers that a build needs, where they can't be grafted later */
-export function buildKeyOf(base: Base, own: readonly Layer[] = []): BootKey {
-	const key: BootKey = { kind: "build", base, language: "node", memoryClass: BUILD.memoryMiB, network: "none" };
+/** What a build's sandbox is, where it isn't one of those that are kept ready. */
+export interface BuildBoot {
+	/** Layers that it needs, where they can't be grafted later. */
+	readonly own?: readonly Layer[];
+	/** The base of one for packages' scripts. */
+	readonly scripts?: Base;
+}
+
+export function buildKeyOf(base: Base, { own = [], scripts }: BuildBoot = {}): BootKey {
+	const kind = scripts === undefined ? "build" : "scripts";
+	const key: BootKey = { kind, base: scripts ?? base, language: "node", memoryClass: BUILD.memoryMiB, network: "none" };
 	return own.length === 0 ? key : { ...key, own };
 }
 
@@ -98,6 +106,6 @@ export function limitsOf({ memoryMiB, cpuMilli, tmpfsMiB }: Pick<Manifest, "memo
 
 /** The caps that a sandbox has until it knows its version. */
 export function prewarmLimitsOf({ kind, memoryClass }: BootKey): SandboxLimits {
-	if (kind === "build") return { ...limitsOf(BUILD), pids: BUILD.pids, tmpfsInodes: BUILD.tmpfsInodes };
+	if (kind !== "function") return { ...limitsOf(BUILD), pids: BUILD.pids, tmpfsInodes: BUILD.tmpfsInodes };
 	return limitsOf({ memoryMiB: memoryClass, cpuMilli: LIMITS.cpuMilli.default, tmpfsMiB: LIMITS.tmpfsMiB.default });
 }

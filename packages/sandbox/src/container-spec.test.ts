@@ -80,6 +80,13 @@ describe("a sandbox's namespaces", () => {
 });
 
 describe("a sandbox's files", () => {
+	test("let nothing be executed that was written, but where packages' scripts run", () => {
+		const scratch = (kind: "function" | "build" | "scripts") =>
+			containerSpec({ ...BOOT, kind }, PLACE).mounts.find(({ destination }) => destination === "/tmp")?.options;
+		expect([scratch("function"), scratch("build")]).toEqual(Array(2).fill(expect.arrayContaining(["noexec", "nosuid", "nodev"])));
+		expect(scratch("scripts")).toEqual(["bind", "rw", "nosuid", "nodev"]);
+	});
+
 	test("are read-only, but for /tmp", () => {
 		expect(spec.root).toEqual({ path: PLACE.rootfs, readonly: true });
 		const writable = spec.mounts.filter(({ options, type }) => type === "bind" && !options.includes("ro"));

@@ -49,7 +49,7 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 		process: {
 			terminal: false,
 			user: { uid: SANDBOX_UID, gid: SANDBOX_UID, umask: 0o077 },
-			args: boot.ownIsRoot === true ? inImage(commandOf(boot), place.arch) : ["/sbin/tini", "--", ...commandOf(boot)],
+			args: commandOf(boot, place.arch),
 			env: SANDBOX_ENVIRONMENT,
 			cwd: SANDBOX_PATHS.graft,
 			capabilities: { bounding: [], effective: [], inheritable: [], permitted: [], ambient: [] },
@@ -63,7 +63,12 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 			{ destination: "/proc", type: "proc", source: "proc", options: ["nosuid", "noexec", "nodev", "hidepid=2"] },
 			{ destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "noexec", "strictatime", "mode=755", "size=64k"] },
 			// A build's bundler is started from its image, so /tmp needs no exec there either.
-			{ destination: "/tmp", type: "bind", source: place.tmp, options: ["bind", "rw", "nosuid", "nodev", "noexec"] },
+			{
+				destination: "/tmp",
+				type: "bind",
+				source: place.tmp,
+				options: ["bind", "rw", "nosuid", "nodev", ...(executesScratch(boot) ? [] : ["noexec"])],
+			},
 			...functionMounts(boot, place),
 			{ destination: SANDBOX_PATHS.socket, type: "bind", source: place.socket, options: ["bind", "ro", "nosuid", "nodev", "noexec"] },
 		],
@@ -87,6 +92,11 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 	};
 }
 
+/** Whether what a sandbox writes to its /tmp may be executed there: packages' scripts make programs and start them. */
+export function executesScratch({ kind }: Pick<BootRequest, "kind">): boolean {
+	return kind === "scripts";
+}
+
 /** What the sandbox has its function from: a directory into which it is grafted, its layers, or a root that is all its own, with the base beside it. */
 function functionMounts({ own, ownIsRoot }: BootRequest, { graft, base }: SandboxPlace): OciSpec["mounts"] {
 	if (ownIsRoot === true)
@@ -106,6 +116,11 @@ const LOADERS = {
 	},
 } as const;
 
+/** All of it: init, and what init starts. */
+export function commandOf(boot: BootRequest, arch: SandboxPlace["arch"]): readonly string[] {
+	return boot.ownIsRoot === true ? inImage(programArgs(boot), arch) : ["/sbin/tini", "--", ...programArgs(boot)];
+}
+
 /** A base's command in the root of an image, which may have no C library or another: started by the base's own loader, with its own libraries. */
 function inImage([program = "", ...args]: readonly string[], arch: SandboxPlace["arch"]): readonly string[] {
 	const at = (path: string) => `${SANDBOX_PATHS.imageBase}${path}`;
@@ -115,7 +130,7 @@ function inImage([program = "", ...args]: readonly string[], arch: SandboxPlace[
 }
 
 /** What init starts. */
-export function commandOf({ program, kind }: BootRequest): readonly string[] {
+function programArgs({ program, kind }: BootRequest): readonly string[] {
 	// Isolated from variables and directories of the sandbox's; its root is read-only, so it writes no bytecode.
 	if (program.language === "python") return ["/usr/bin/python3", "-I", "-B", SANDBOX_PATHS.pythonAgent];
 	// Bodies are outside of V8's heap: it only moves them, and leaves the memory to the program.
@@ -125,7 +140,7 @@ export function commandOf({ program, kind }: BootRequest): readonly string[] {
 		`--max-old-space-size=${program.oldSpaceMiB}`,
 		`--max-semi-space-size=${program.semiSpaceMiB}`,
 		SANDBOX_PATHS.agent,
-		...(kind === "build" ? [SANDBOX_PATHS.builder] : []),
+		...(kind === "function" ? [] : [SANDBOX_PATHS.builder]),
 	];
 }
 

@@ -1,13 +1,14 @@
-import type {
-	BootRequest,
-	CgroupPaths,
-	Digest,
-	HostReport,
-	Layer,
-	SandboxExit,
-	SpecialiseAnswer,
-	SpecialiseRequest,
-	VersionImage,
+import {
+	type BootRequest,
+	type CgroupPaths,
+	type Digest,
+	type HostReport,
+	type Layer,
+	SANDBOX_PATHS,
+	type SandboxExit,
+	type SpecialiseAnswer,
+	type SpecialiseRequest,
+	type VersionImage,
 } from "@berth/contracts";
 import type { Freezer } from "./freezer.js";
 
@@ -26,7 +27,7 @@ export interface SandboxEngine {
 	 * Makes sure that layers are unpacked on this node, asking `source` for those that aren't. Where the engine doesn't graft, they
 	 * are all that a sandbox is made of, bottom first. @param of the version whose they are, if there is one
 	 */
-	ensureLayers(layers: readonly Layer[], source: LayerSource, of?: VersionImage): Promise<void>;
+	ensureLayers(layers: readonly PlacedLayer[], source: LayerSource, of?: VersionImage): Promise<void>;
 	/** Removes layers that no sandbox needs and nobody asked for in so long; how many. */
 	dropLayers(unusedForMs: number): Promise<number>;
 	/** Starts a sandbox's container, with its function's own layers in place if there are some; resolves when it runs (its agent connects by itself). */
@@ -42,6 +43,21 @@ export interface SandboxEngine {
 	/** Called when the engine itself went away: every sandbox is lost. */
 	onLost(listener: (cause: Error) => void): void;
 	close(): Promise<void>;
+}
+
+/** A layer, and the directory below which it stands in a sandbox, if not at the root. */
+export interface PlacedLayer extends Layer {
+	readonly below?: string;
+}
+
+/** All that is to be there before a sandbox boots, bottom first. An image (its own layers are the root) has its base beside it. */
+export function placed<Each extends object>(
+	base: readonly Each[],
+	own: readonly Each[],
+	ownIsRoot = false,
+): (Each & Pick<PlacedLayer, "below">)[] {
+	const below = ownIsRoot ? { below: SANDBOX_PATHS.imageBase } : {};
+	return [...base.map((layer) => ({ ...layer, ...below })), ...own];
 }
 
 /** A sandbox that runs, to whom it is given: who closes output and freezer. */

@@ -1,4 +1,6 @@
+export type { BuildBoot } from "./boot-key.js";
 export type { LayerSource, SandboxEngine } from "./engine.js";
+export { DockerBuilds } from "./engines/docker/docker-builds.js";
 export { DockerEngine } from "./engines/docker/docker-engine.js";
 export { OciEngine } from "./engines/oci/oci-engine.js";
 export type { Joined } from "./joined.js";

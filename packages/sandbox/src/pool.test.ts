@@ -64,7 +64,7 @@ describe("where an engine can't graft", () => {
 	test("a build has its dependencies from the boot of its sandbox on", async () => {
 		engine.grafts = false;
 		const pool = await start({ prewarmedBuilds: 1 });
-		const lease = await pool.acquireBuild(version("hello").image.layers);
+		const lease = await pool.acquireBuild({ own: version("hello").image.layers });
 		expect([lease.start, engine.boots.at(-1)?.kind, engine.boots.at(-1)?.own?.length]).toEqual(["boot", "build", 1]);
 		lease.release(false);
 	});

@@ -1,7 +1,7 @@
-import { type Base, FIXED_LIMITS, MIB, type SandboxLimits, type VersionImage } from "@berth/contracts";
+import { FIXED_LIMITS, MIB, type SandboxLimits, type VersionImage } from "@berth/contracts";
 import { Admission } from "./admission.js";
 import { type BootKey, prewarmLimitsOf } from "./boot-key.js";
-import type { LayerSource, SandboxEngine } from "./engine.js";
+import { type LayerSource, type PlacedLayer, placed, type SandboxEngine } from "./engine.js";
 import { Sandbox } from "./sandbox.js";
 
 /** What one that is being prewarmed is counted with: nothing but Node and the agent runs in it. */
@@ -50,7 +50,7 @@ export class Population {
 	}
 
 	/** Makes sure that layers are unpacked on this node. */
-	ensureLayers(layers: Base["layers"], of?: VersionImage): Promise<void> {
+	ensureLayers(layers: readonly PlacedLayer[], of?: VersionImage): Promise<void> {
 		const { engine, layers: source } = this.#options;
 		return engine.ensureLayers(layers, source, of);
 	}
@@ -142,8 +142,8 @@ export class Population {
 	}
 
 	async #bootOn(sandbox: Sandbox): Promise<void> {
-		const { base, own = [], of } = sandbox.bootKey;
-		await this.ensureLayers([...base.layers, ...own], of);
+		const { base, own = [], ownIsRoot, of } = sandbox.bootKey;
+		await this.ensureLayers(placed(base.layers, own, ownIsRoot), of);
 		if (sandbox.state !== "booting") throw new Error(`${sandbox.id} was removed before it could be booted`);
 		await sandbox.boot(`${this.#options.agentSockets}/${sandbox.id}.sock`, FIXED_LIMITS.startMs);
 	}

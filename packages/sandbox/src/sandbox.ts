@@ -145,7 +145,7 @@ export class Sandbox {
 
 	/** Starts the container and waits for its agent. @throws Error when it can't be had in time */
 	async boot(socketPath: string, startMs: number): Promise<void> {
-		const talk = await Conversation.open(socketPath, this.bootKey.kind === "build" ? BUILD_BOUNDS : AGENT_BOUNDS);
+		const talk = await Conversation.open(socketPath, this.bootKey.kind === "function" ? AGENT_BOUNDS : BUILD_BOUNDS);
 		this.#talk = talk;
 		// While its layers came, or just now: nobody would remove what was started after that.
 		if (this.#killed || this.#removed) {

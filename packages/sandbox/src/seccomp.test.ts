@@ -31,7 +31,7 @@ const DENIED = [
 	"ptrace process_vm_readv process_vm_writev memfd_secret personality vmsplice name_to_handle_at open_by_handle_at",
 	"fanotify_init fanotify_mark modify_ldt mlockall seccomp statmount listmount mknod mknodat",
 	"mq_open mq_timedsend shmget shmat semget semop msgget msgsnd",
-	"setuid setgid setreuid setresuid setfsuid setgroups capset sched_setscheduler ioprio_set adjtimex clock_adjtime",
+	"setuid setgid setreuid setfsuid setgroups capset sched_setscheduler ioprio_set adjtimex clock_adjtime",
 	"io_uring_setup io_uring_enter io_uring_register userfaultfd bpf keyctl add_key request_key perf_event_open",
 	"mount umount2 pivot_root chroot open_tree move_mount fsopen fsconfig fsmount fspick mount_setattr unshare setns pidfd_getfd",
 	"init_module finit_module delete_module kexec_load reboot clock_settime settimeofday swapon syslog iopl ioperm quotactl acct",
@@ -69,6 +69,23 @@ describe("clone", () => {
 
 	test("3, whose flags can't be looked at, isn't there: libc takes the other", () => {
 		expect(verdict("clone3")).toBe(ENOSYS);
+	});
+});
+
+describe.each(["setresuid", "setresgid"])("%s", (name) => {
+	const LEAVE = 0xffff_ffff;
+	test("is what make calls before each command, where it changes nothing", () => {
+		expect([verdict(name, LEAVE, 1000, LEAVE), verdict(name, -1, 1000, LEAVE)]).toEqual(["allowed", "allowed"]);
+	});
+
+	test("sets no real and no saved id", () => {
+		for (const ids of [
+			[0, 0, 0],
+			[1000, 1000, 1000],
+			[LEAVE, 0, 0],
+			[0, 0, LEAVE],
+		])
+			expect(verdict(name, ...ids)).toBe(ENOSYS);
 	});
 });
 

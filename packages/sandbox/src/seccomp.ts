@@ -42,7 +42,7 @@ const DENIED = [
 	"name_to_handle_at open_by_handle_at fanotify_init fanotify_mark quotactl quotactl_fd swapon swapoff acct",
 	"mknod mknodat mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr",
 	"shmget shmat shmdt shmctl semget semop semtimedop semctl msgget msgsnd msgrcv msgctl",
-	"setuid setgid setreuid setregid setresuid setresgid setfsuid setfsgid setgroups capset",
+	"setuid setgid setreuid setregid setfsuid setfsgid setgroups capset",
 	"setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr",
 	"sched_setscheduler sched_setparam sched_setattr sched_getattr ioprio_set adjtimex clock_adjtime clock_settime settimeofday stime",
 	"init_module finit_module delete_module kexec_load kexec_file_load reboot syslog sethostname setdomainname iopl ioperm vhangup nfsservctl lookup_dcookie",
@@ -50,6 +50,17 @@ const DENIED = [
 ]
 	.join(" ")
 	.split(" ");
+
+const LEAVE = 0xffff_ffff;
+/**
+ * What `posix_spawn` calls when it is told to drop privileges, as make does for each command: real and saved id are left as they are
+ * (-1), and without a capability the effective one can only become one of the three, which are the same.
+ */
+const dropNothing: SeccompRule = {
+	names: ["setresuid", "setresgid"],
+	action: "SCMP_ACT_ALLOW",
+	args: [0, 2].map((index) => ({ index, value: LEAVE, valueTwo: LEAVE, op: "SCMP_CMP_MASKED_EQ" as const })),
+};
 
 const socket = (...args: [index: number, value: number][]): SeccompRule => ({
 	names: ["socket"],
@@ -71,6 +82,7 @@ export function seccompProfile(arch: "x64" | "arm64"): LinuxSeccomp {
 			{ names: ALLOWED, action: "SCMP_ACT_ALLOW" },
 			{ names: DENIED, action: "SCMP_ACT_ERRNO", errnoRet: EPERM },
 			{ names: ["clone"], action: "SCMP_ACT_ALLOW", args: [{ index: 0, value: CLONE_NAMESPACES, valueTwo: 0, op: "SCMP_CMP_MASKED_EQ" }] },
+			dropNothing,
 			socket([0, AF_UNIX]),
 			socket([0, AF_INET]),
 			socket([0, AF_INET6]),

@@ -1,6 +1,6 @@
 import type { BuildRun, BuildSandbox, BuildSandboxes, Respond } from "@berth/builder";
-import { BUILD_BOUNDS, BUILD_REQUEST_HEADER, type BuildRequest, type InvokeHead, type Layer, newId } from "@berth/contracts";
-import type { Lease, Pool, SandboxResult } from "@berth/sandbox";
+import { type Base, BUILD_BOUNDS, BUILD_REQUEST_HEADER, type BuildRequest, type InvokeHead, type Layer, newId } from "@berth/contracts";
+import type { BuildBoot, Lease, Pool, SandboxResult } from "@berth/sandbox";
 
 /** Build sandboxes out of the pool: one lease each, thrown away after. */
 export class PooledBuildSandboxes implements BuildSandboxes {
@@ -10,17 +10,20 @@ export class PooledBuildSandboxes implements BuildSandboxes {
 		this.#pool = pool;
 	}
 
-	async acquire(): Promise<BuildSandbox> {
-		return new LeasedBuildSandbox(this.#pool, await this.#pool.acquireBuild());
+	async acquire(scripts?: Base): Promise<BuildSandbox> {
+		const boot = scripts === undefined ? {} : { scripts };
+		return new LeasedBuildSandbox(this.#pool, boot, await this.#pool.acquireBuild(boot));
 	}
 }
 
 class LeasedBuildSandbox implements BuildSandbox {
 	readonly #pool: Pool;
+	readonly #boot: BuildBoot;
 	#lease: Lease;
 
-	constructor(pool: Pool, lease: Lease) {
+	constructor(pool: Pool, boot: BuildBoot, lease: Lease) {
 		this.#pool = pool;
+		this.#boot = boot;
 		this.#lease = lease;
 	}
 
@@ -36,7 +39,7 @@ class LeasedBuildSandbox implements BuildSandbox {
 		}
 		// Another one, booted with the layer: nothing that a build asks for stays in its sandbox from one request to the next.
 		this.#lease.release(false);
-		this.#lease = await this.#pool.acquireBuild([layer]);
+		this.#lease = await this.#pool.acquireBuild({ ...this.#boot, own: [layer] });
 	}
 
 	[Symbol.dispose](): void {

@@ -1,13 +1,21 @@
-import { statSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import type { Settings } from "@berth/config";
-import { DockerEngine, OciEngine, type SandboxEngine } from "@berth/sandbox";
+import { dockerfilesMissing, type Settings } from "@berth/config";
+import { type NetworkReport, SANDBOX_RESOLVER } from "@berth/contracts";
+import { DockerBuilds, DockerEngine, OciEngine, type SandboxEngine } from "@berth/sandbox";
 
 const LAUNCHER_WAIT_MS = 10_000;
 
 /** Connects to what makes sandboxes on this node, as the settings name it. @throws Error when it can't be had */
 export function openEngine(settings: Settings, node: string): Promise<SandboxEngine> {
 	return settings.engine === "docker" ? connectToDocker(settings, node) : connectToLauncher(settings);
+}
+
+/** What builds Dockerfiles on this node; undefined where none may be built. @throws Error when the Docker Engine can't be had */
+export async function openDockerBuilds(settings: Settings, node: string): Promise<DockerBuilds | undefined> {
+	if (dockerfilesMissing(settings) !== undefined) return undefined;
+	return await DockerBuilds.open({ socketPath: settings.dockerSocket, node, isOnline: settings.dockerBuilds === "online" });
 }
 
 /**
@@ -29,12 +37,17 @@ export async function removeLeftovers({ engine, dockerSocket }: Settings, node: 
 
 function connectToDocker(settings: Settings, node: string): Promise<DockerEngine> {
 	const { dockerSocket, sandboxUidBase, allowsHostNetwork, paths } = settings;
+	const resolvConf = join(paths.run, "resolv.conf");
+	writeFileSync(resolvConf, `nameserver ${SANDBOX_RESOLVER}\n`, { mode: 0o644 });
 	return DockerEngine.connect({
 		socketPath: dockerSocket,
 		node,
 		agentSockets: paths.agentSockets,
 		uidBase: sandboxUidBase,
 		allowsHostNetwork,
+		// Before us, as root, somebody has seen to what the host needs for them.
+		networks: JSON.parse(readFileSync(paths.networks, "utf8")) as NetworkReport,
+		resolvConf,
 	});
 }
 

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { cpSync, readFileSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { type BuildRefusal, SANDBOX_PATHS, type ScriptsRequest } from "@berth/contracts/agent";
@@ -9,26 +9,29 @@ import { put } from "./install.js";
 import { fieldsOf } from "./json-fields.js";
 import { type InstalledPackage, inOrder, type PackageScript, packagesIn } from "./package-scripts.js";
 import { failure, refused } from "./refusals.js";
-import { Workspace } from "./workspace.js";
 
+/** The same each time: what compiles writes down where it was. It goes with the sandbox. */
+const DIRECTORY = "/tmp/packages";
 /** What is kept of what a script prints, at its end. */
 const KEPT_CHARS = 16 * 1024;
 const LAST_LINES = 10;
+/** What node-gyp adds about itself, after what the compiler said. */
+const NOISE = /^gyp (?:info|verb|http|ERR! (?!not found|find |configure error|stack Error))/;
 const LINE_CHARS = 300;
 /** Lines of all scripts that an answer has for the log. */
 const SAID_LINES = 60;
 
 /** Runs packages' install scripts in a copy of the grafted tree, and puts what the tree is then. @throws Error when we are to blame */
-export async function runScripts({ names, limitMs }: ScriptsRequest, ask: Ask): Promise<Built> {
+export async function runScripts({ names, runtime, limitMs }: ScriptsRequest, ask: Ask): Promise<Built> {
 	const until = performance.now() + limitMs;
-	// It goes with the sandbox: what scripts leave may not be theirs to remove.
-	const { directory } = new Workspace([]);
+	const directory = DIRECTORY;
 	cpSync(join(SANDBOX_PATHS.code, "node_modules"), join(directory, "node_modules"), { recursive: true });
 	const packages = packagesIn(directory);
+	const programs = placePrograms(packages, directory);
 	const said: string[] = [];
 	for (const one of inOrder(packages, names)) {
 		for (const script of one.scripts) {
-			const end = await run(script, one, directory, until);
+			const end = await run(script, { one, directory, programs, runtime }, until);
 			const what = `${script.event} script of ${one.name}`;
 			const problem = problemOf(end, what, limitMs);
 			if (problem !== undefined) return refused(problem);
@@ -44,6 +47,14 @@ export async function runScripts({ names, limitMs }: ScriptsRequest, ask: Ask): 
 	}
 }
 
+/** Whose script it is, and where. */
+interface Place {
+	readonly one: InstalledPackage;
+	readonly directory: string;
+	readonly programs: string;
+	readonly runtime: ScriptsRequest["runtime"];
+}
+
 /** How a script ended. */
 interface ScriptEnd {
 	readonly end: number | string | null;
@@ -52,10 +63,10 @@ interface ScriptEnd {
 	readonly lines: readonly string[];
 }
 
-async function run({ event, command }: PackageScript, one: InstalledPackage, directory: string, until: number): Promise<ScriptEnd> {
-	const cwd = join(directory, one.path);
-	const env = environment(event, command, one, directory);
-	const child = spawn("/bin/sh", ["-c", `${programs(directory)}${command}`], { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+async function run(script: PackageScript, place: Place, until: number): Promise<ScriptEnd> {
+	const cwd = join(place.directory, place.one.path);
+	const env = environment(script, place);
+	const child = spawn("/bin/sh", ["-c", script.command], { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
 	let kept = "";
 	const keep = (stream: Readable) =>
 		stream.setEncoding("utf8").on("data", (text: string) => {
@@ -80,7 +91,9 @@ async function run({ event, command }: PackageScript, one: InstalledPackage, dir
 		// What it left running holds its output open, and would change files that are read next.
 		endAll();
 		await closed;
-		const lines = kept.split(/\r?\n/).filter((line) => line.trim() !== "");
+		const all = kept.split(/\r?\n/).filter((line) => line.trim() !== "");
+		const telling = all.filter((line) => !NOISE.test(line));
+		const lines = telling.length === 0 ? all : telling;
 		return { end, isLate, lines: lines.slice(-LAST_LINES).map((line) => line.slice(0, LINE_CHARS)) };
 	} finally {
 		clearTimeout(timer);
@@ -98,9 +111,10 @@ function endAll(): void {
 }
 
 /** What npm sets and scripts look at. */
-function environment(event: string, command: string, { manifest, name, path }: InstalledPackage, directory: string): NodeJS.ProcessEnv {
+function environment({ event, command }: PackageScript, { one, directory, programs, runtime }: Place): NodeJS.ProcessEnv {
+	const { manifest, name, path } = one;
 	return {
-		PATH: "/usr/bin:/bin",
+		PATH: `${programs}:/usr/bin:/bin`,
 		HOME: directory,
 		TMPDIR: directory,
 		INIT_CWD: directory,
@@ -112,47 +126,40 @@ function environment(event: string, command: string, { manifest, name, path }: I
 		npm_package_name: name,
 		npm_package_version: String(manifest["version"] ?? ""),
 		npm_package_json: join(directory, path, "package.json"),
+		npm_config_node_gyp: SANDBOX_PATHS.nodeGyp,
+		npm_config_nodedir: `${SANDBOX_PATHS.nodeHeaders}/${runtime}`,
+		// As many as a build has cores.
+		JOBS: "2",
 		npm_config_user_agent: `npm node/${process.version} ${process.platform} ${process.arch}`,
 	};
 }
 
-/** The packages' programs by name. Nothing that can be written here can be executed: they are names for Node with a file. */
-function programs(directory: string): string {
-	const names = new Map<string, string>();
-	for (const { manifest, name, path } of packagesIn(directory)) {
+/** Puts the packages' programs into a directory, by name. */
+function placePrograms(packages: readonly InstalledPackage[], directory: string): string {
+	const programs = join(directory, "programs");
+	mkdirSync(programs);
+	for (const { manifest, name, path } of packages) {
 		const { bin } = manifest;
 		const all = typeof bin === "string" ? { [name.slice(name.lastIndexOf("/") + 1)]: bin } : fieldsOf(bin);
 		for (const [program, file] of Object.entries(all)) {
-			if (typeof file !== "string" || !/^[\w.-]+$/.test(program) || names.has(program)) continue;
-			const target = join(directory, path, file);
-			if (/^[\w./@+-]+$/.test(target) && isNodes(target)) names.set(program, target);
+			if (typeof file !== "string" || !/^[\w.-]+$/.test(program) || /^\.+$/.test(program)) continue;
+			const [target, place] = [join(directory, path, file), join(programs, program)];
+			if (!target.startsWith(`${directory}/`) || existsSync(place) || !existsSync(target)) continue;
+			chmodSync(target, 0o755);
+			symlinkSync(target, place);
 		}
 	}
-	return [...names].map(([program, target]) => `alias ${program}='${process.execPath} ${target}'\n`).join("");
-}
-
-function isNodes(file: string): boolean {
-	try {
-		return /^#!.*\bnode\b/.test(readFileSync(file, "utf8").slice(0, 200));
-	} catch (error) {
-		const { code } = error as NodeJS.ErrnoException;
-		if (code === "ENOENT" || code === "EISDIR" || code === "ENOTDIR" || code === "ELOOP" || code === "EACCES") return false;
-		throw error;
-	}
+	return programs;
 }
 
 const HINTS: readonly (readonly [RegExp, string])[] = [
 	[
-		/node-gyp|\b(?:g\+\+|gcc|cc|make|cmake|python3?)\b.*not found|not found: (?:make|python)/,
-		"a build has no compiler: choose a version that comes with a binary for this platform and needs no script",
+		/\b(?:g\+\+|gcc|cc|c\+\+|make)\b.*not found|not found: make/,
+		"this node has no compiler, which its operator may install (Debian's packages g++ and make); or choose a version that comes with a binary for this platform",
 	],
 	[
 		/ENOTFOUND|EAI_AGAIN|ENETUNREACH|ECONNREFUSED|ETIMEDOUT|getaddrinfo|[Nn]etwork is unreachable|fetch failed|bad address/,
 		"scripts have no network: choose a version that has what it needs in its package",
-	],
-	[
-		/EACCES|Permission denied|failed to map segment/,
-		"what a script writes can't be executed, or loaded as a library, until it is a layer: leave the package out of `scripts` if it works without",
 	],
 	[/EROFS|Read-only file system/, "only the dependencies' own files and /tmp can be written"],
 	[/EAGAIN|can't fork/, "a build may have only so many processes"],

@@ -39,6 +39,6 @@ function sandboxesTable(sandboxes: readonly SandboxInfo[]): string {
 }
 
 function holds(sandbox: SandboxInfo): string {
-	if (sandbox.kind === "build") return "(builds)";
+	if (sandbox.kind !== "function") return "(builds)";
 	return sandbox.function === undefined ? "-" : `${sandbox.function} v${sandbox.version}`;
 }

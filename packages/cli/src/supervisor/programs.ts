@@ -7,6 +7,7 @@ import type { ChildSpec } from "./child.js";
 export interface Programs {
 	readonly prepare: string;
 	readonly launcher: string;
+	readonly networks: string;
 	readonly worker: string;
 	readonly gateway: string;
 }
@@ -17,6 +18,7 @@ export function ownPrograms(): Programs {
 	return {
 		prepare: at("worker/dist/prepare.js"),
 		launcher: at("launcher/dist/main.js"),
+		networks: at("launcher/dist/beside-docker.js"),
 		worker: at("worker/dist/main.js"),
 		gateway: at("gateway/dist/main.js"),
 	};
@@ -40,10 +42,17 @@ export function launcherSpec(programs: Programs, settings: Settings): ChildSpec 
 	return { ...spec, command: "unshare", args: ["--mount", "--propagation", "private", "--", spec.command, ...spec.args] };
 }
 
-/** The one-shot that removes what launchers which were killed (with a Docker Engine: workers) have left: sandboxes, and what is held for them. */
-export function removalSpec(programs: Programs, settings: Settings): ChildSpec {
-	const spec = settings.engine === "docker" ? workerSpec(programs, settings) : launcherSpec(programs, settings);
-	return { ...spec, args: [...spec.args, "--remove-leftovers"], readiness: "exit" };
+/** With a Docker Engine, which has no launcher beside it: the rules of functions' networks are root's to set. */
+export function networksSpec(programs: Programs, settings: Settings): ChildSpec {
+	return nodeSpec("networks", programs.networks, settings);
+}
+
+/** The one-shots, in their order, that remove what processes of their names which were killed have left: sandboxes, and what is held for them. */
+export function removalSpecs(programs: Programs, settings: Settings): readonly ChildSpec[] {
+	const keepers = settings.engine === "docker" ? [workerSpec, networksSpec] : [launcherSpec];
+	return keepers
+		.map((specOf) => specOf(programs, settings))
+		.map((spec) => ({ ...spec, args: [...spec.args, "--remove-leftovers"], readiness: "exit" }));
 }
 
 export function workerSpec(programs: Programs, settings: Settings): ChildSpec {

@@ -12,7 +12,7 @@ import { requireNone } from "./obstacle.js";
 import { listenObstacle } from "./port.js";
 import { preflight } from "./preflight.js";
 import type { ProcessIdentity } from "./process-identity.js";
-import { gatewaySpec, launcherSpec, ownPrograms, type Programs, prepareSpec, removalSpec, workerSpec } from "./programs.js";
+import { gatewaySpec, launcherSpec, networksSpec, ownPrograms, type Programs, prepareSpec, removalSpecs, workerSpec } from "./programs.js";
 import type { ReadyLine } from "./ready-line.js";
 import { embeddedRedisOf, redisSpec } from "./redis.js";
 import { ensureSecretsKey } from "./secrets-key.js";
@@ -95,12 +95,13 @@ export class Supervisor {
 		}
 		await this.#prepare();
 		// With a Docker Engine that is what launches.
-		if (this.#settings.engine === "oci")
-			await this.#startProcess(
-				"launcher",
-				() => launcherSpec(this.#programs, this.#settings),
-				() => this.#mayHaveSandboxes(),
-			);
+		const [beside, specOf] =
+			this.#settings.engine === "oci" ? (["launcher", launcherSpec] as const) : (["networks", networksSpec] as const);
+		await this.#startProcess(
+			beside,
+			() => specOf(this.#programs, this.#settings),
+			() => this.#mayHaveSandboxes(),
+		);
 		await this.#startProcess(
 			"worker",
 			() => workerSpec(this.#programs, this.#settings),
@@ -116,11 +117,6 @@ export class Supervisor {
 		await this.#save();
 	}
 
-	/** The process that removes sandboxes when it ends. */
-	get #keeper(): string {
-		return this.#settings.engine === "oci" ? "launcher" : "worker";
-	}
-
 	#mayHaveSandboxes(): void {
 		this.#launched = true;
 	}
@@ -132,7 +128,7 @@ export class Supervisor {
 		await this.#save();
 		for (const each of this.#processes.toReversed()) {
 			const endedWell = await each.stop();
-			if (each.name === this.#keeper && this.#launched && !endedWell) await this.#removeSandboxes();
+			if (this.#launched && !endedWell) await this.#removeLeftovers(each.name);
 		}
 		await this.#saving;
 		if (this.#lock === undefined) return;
@@ -183,10 +179,12 @@ export class Supervisor {
 		this.#firstKey = firstKey;
 	}
 
-	/** What a launcher that was killed couldn't remove. What stays all the same, the next start removes. */
-	async #removeSandboxes(): Promise<void> {
+	/** What a process that was killed couldn't remove. What stays all the same, the next start removes. */
+	async #removeLeftovers(of: string): Promise<void> {
+		const spec = removalSpecs(this.#programs, this.#settings).find(({ name }) => name === of);
+		if (spec === undefined) return;
 		try {
-			await Child.start(removalSpec(this.#programs, this.#settings), new AbortController().signal);
+			await Child.start(spec, new AbortController().signal);
 		} catch (error) {
 			this.#say(`sandboxes may be left, which the next start removes: ${messageOf(error)}`);
 		}

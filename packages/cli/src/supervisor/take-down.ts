@@ -5,7 +5,7 @@ import { Child, StartError } from "./child.js";
 import { stopLeftovers } from "./leftovers.js";
 import { logPath } from "./log-file.js";
 import { isRunning, signalProcess, waitUntilGone } from "./process-identity.js";
-import { ownPrograms, removalSpec } from "./programs.js";
+import { ownPrograms, removalSpecs } from "./programs.js";
 import { readSupervisorState, removeSupervisorState } from "./state-file.js";
 
 /** Longer than the graces of all processes together. */
@@ -49,7 +49,7 @@ export async function takeDown(settings: Settings, removeSandboxes = runRemoval)
 /** Sandboxes outlive a launcher that was killed: another one removes them, and ends. */
 async function runRemoval(settings: Settings): Promise<void> {
 	try {
-		await Child.start(removalSpec(ownPrograms(), settings), new AbortController().signal);
+		for (const spec of removalSpecs(ownPrograms(), settings)) await Child.start(spec, new AbortController().signal);
 	} catch (error) {
 		if (!(error instanceof StartError)) throw error;
 		throw new CommandFailure(

@@ -1,4 +1,4 @@
-import { FUNCTIONS_ADDRESS, SANDBOX_RESOLVER } from "@berth/contracts";
+import { DOCKER_ADDRESSES, FUNCTIONS_ADDRESS, SANDBOX_RESOLVER } from "@berth/contracts";
 
 /**
  * Addresses that sandboxes see come from the block that RFC 2544 keeps for benchmarks: no host on the Internet has
@@ -9,13 +9,16 @@ export const ADDRESSES = {
 	block: "198.18.0.0/15",
 	/** The half that sandboxes have. */
 	sandboxes: "198.18.0.0/16",
+	/** The half of those that a Docker Engine hands out. */
+	docker: DOCKER_ADDRESSES,
 	/** What every sandbox's resolv.conf names. */
 	resolver: SANDBOX_RESOLVER,
 	/** What every name leads to on a network of functions. */
 	functions: FUNCTIONS_ADDRESS,
 } as const;
 
-const SANDBOXES = 0xffff;
+/** The other half: where it ends. */
+const SANDBOXES = 0x7fff;
 /** Below are those that mean something else. */
 const FIRST = 256;
 

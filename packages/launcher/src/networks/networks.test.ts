@@ -1,5 +1,6 @@
 import { execFile, execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { createSocket } from "node:dgram";
 import { createServer } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Namespace } from "../testing/namespace.js";
@@ -86,6 +87,27 @@ describe("a sandbox with internet", () => {
 		const { inside } = await sandbox("internet");
 		expect(await inside.node(asking("198.18.0.53"))).toBe(world.hostEnd);
 		expect(await inside.node(asking(world.resolver))).toMatch(NOTHING);
+	});
+
+	it("asks it where it is one of this host's own addresses, too, and reaches nothing else there", async () => {
+		const own = new Networks({ instance: randomBytes(4).toString("hex"), resolver: world.hostEnd });
+		const resolver = createSocket("udp4").on("message", (_, { port, address }) => resolver.send("own", port, address));
+		await new Promise<void>((resolve) => resolver.bind(53, world.hostEnd, resolve));
+		const server = createServer((socket) => socket.end("the host"));
+		await new Promise<void>((resolve) => server.listen(0, world.hostEnd, resolve));
+		try {
+			own.begin();
+			const inside = await Namespace.make();
+			sandboxes.push(inside);
+			own.connect(inside.pid, "internet");
+			expect(await inside.node(asking("198.18.0.53"))).toBe("own");
+			expect(await inside.node(asking(world.hostEnd))).toMatch(NOTHING);
+			expect(await inside.node(connecting(world.hostEnd, (server.address() as { port: number }).port))).toMatch(REFUSED);
+		} finally {
+			own.close();
+			resolver.close();
+			server.close();
+		}
 	});
 
 	it("is reached by nobody: no other sandbox, not this host, nobody outside", async () => {

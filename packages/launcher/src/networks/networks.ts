@@ -1,6 +1,7 @@
 import { accessSync, constants } from "node:fs";
+import type { NetworkReport } from "@berth/contracts";
 import { addressText, SandboxAddresses } from "./addresses.js";
-import { forwardedBefore, restoreForwarding, turnOnForwarding } from "./forwarding.js";
+import { Forwarding } from "./forwarding.js";
 import { connectSandbox, holdAddress, releaseAddress, tryWire } from "./netlink.js";
 import { runNft } from "./nft.js";
 import { hostResolver } from "./resolver.js";
@@ -14,6 +15,8 @@ export interface NetworksOptions {
 	readonly instance: string;
 	/** Address of a resolver; undefined: the host's. */
 	readonly resolver: string | undefined;
+	/** Whether sandboxes are on bridges of a Docker Engine: rules are all that they need then. Default: false. */
+	readonly bridged?: boolean;
 }
 
 /**
@@ -26,12 +29,14 @@ export class Networks {
 	readonly #gateway: Buffer;
 	readonly #resolver: string | undefined;
 	readonly #addresses: SandboxAddresses;
+	readonly #bridged: boolean;
+	readonly #forwarding = new Forwarding();
 	/** What is missing for any network; undefined when nothing is. */
 	readonly missing: string | undefined;
 	#made = 0;
 	#isOpen = false;
 
-	constructor({ instance, resolver }: NetworksOptions) {
+	constructor({ instance, resolver, bridged = false }: NetworksOptions) {
 		const seed = Number.parseInt(instance.slice(0, 8), 16);
 		this.#table = `berth_${instance}`;
 		this.#wires = `${WIRE_PREFIX}${instance}`;
@@ -39,6 +44,7 @@ export class Networks {
 		this.#gateway = Buffer.from([198, 19, (seed >>> 8) & 0xff, seed & 0xff]);
 		this.#resolver = resolver ?? hostResolver();
 		this.#addresses = new SandboxAddresses(seed);
+		this.#bridged = bridged;
 		this.missing = this.#probe();
 	}
 
@@ -58,6 +64,15 @@ export class Networks {
 		return addressText(connectSandbox({ name, pid, addresses: this.#addresses }));
 	}
 
+	/** Rules and address for sandboxes that are on bridges, in the place of what an earlier process left: theirs may be running. */
+	beginBridged(): NetworkReport {
+		if (this.missing !== undefined) return { gateway: this.gateway, missing: this.missing };
+		holdAddress(this.#gateway);
+		this.open();
+		const bridge = (kind: keyof typeof WIRE_KINDS) => `${this.#wires}${WIRE_KINDS[kind]}0`;
+		return { gateway: this.gateway, bridges: { internet: bridge("internet"), join: bridge("join") } };
+	}
+
 	/** Removes what an earlier launcher left, and has the gateway's address for the worker to listen on. */
 	begin(): void {
 		this.close();
@@ -67,9 +82,9 @@ export class Networks {
 	/** Loads the rules, unless they are. */
 	open(): void {
 		if (this.#isOpen) return;
-		const isForUsAlone = !forwardedBefore();
-		runNft(["-f", "-"], this.#rules(isForUsAlone));
-		turnOnForwarding();
+		this.#forwarding.need();
+		runNft(["-f", "-"], this.#rules(this.#forwarding.isForUsAlone));
+		this.#forwarding.turnOn();
 		this.#isOpen = true;
 	}
 
@@ -79,9 +94,9 @@ export class Networks {
 		releaseAddress(this.#gateway);
 		if (this.missing !== undefined) return;
 		const tables = runNft(["list", "tables"]).split("\n");
-		const isOurs = (line: string) => line === `table inet ${this.#table}`;
-		if (tables.some(isOurs)) runNft(["delete", "table", "inet", this.#table]);
-		restoreForwarding(tables.some((line) => line.startsWith("table inet berth_") && !isOurs(line)));
+		for (const family of ["inet", "bridge"])
+			if (tables.includes(`table ${family} ${this.#table}`)) runNft(["delete", "table", family, this.#table]);
+		this.#forwarding.restore();
 	}
 
 	/** Tries everything out that a wire needs, without a trace. */
@@ -101,6 +116,6 @@ export class Networks {
 	#rules(forwardsForUsAlone: boolean): string {
 		// What the rules are tried out with where there is none isn't loaded.
 		const resolver = this.#resolver ?? "192.0.2.1";
-		return rulesOf({ table: this.#table, wires: this.#wires, resolver, gateway: this.gateway, forwardsForUsAlone });
+		return rulesOf({ table: this.#table, wires: this.#wires, resolver, gateway: this.gateway, forwardsForUsAlone, bridged: this.#bridged });
 	}
 }

@@ -13,6 +13,8 @@ export interface RulesOptions {
 	readonly gateway: string;
 	/** Whether this host forwarded for nobody before: it goes on so for everybody else. */
 	readonly forwardsForUsAlone: boolean;
+	/** Whether sandboxes share bridges of a Docker Engine, instead of a wire each. */
+	readonly bridged: boolean;
 }
 
 /**
@@ -52,7 +54,7 @@ const REFUSE = "goto refuse";
  * The nftables rules of a stack, as nft(8) reads them: loading them takes the place of what an earlier launcher left.
  * They know sandboxes by the names of our ends of their wires, so none has to be added for one.
  */
-export function rulesOf({ table, wires, resolver, gateway, forwardsForUsAlone }: RulesOptions): string {
+export function rulesOf({ table, wires, resolver, gateway, forwardsForUsAlone, bridged }: RulesOptions): string {
 	const sandboxes = `"${wires}*"`;
 	const internet = `"${wires}${WIRE_KINDS.internet}*"`;
 	const joined = `"${wires}${WIRE_KINDS.join}*"`;
@@ -86,6 +88,8 @@ export function rulesOf({ table, wires, resolver, gateway, forwardsForUsAlone }:
 		],
 		"inward { type filter hook input priority filter; policy accept;": [
 			`iifname ${joined} ip daddr ${gateway} ct status dnat accept`,
+			// The host's resolver may be one of its own addresses.
+			`iifname ${internet} ip daddr ${resolver} ct original ip daddr ${ADDRESSES.resolver} accept`,
 			`iifname ${sandboxes} ${REFUSE}`,
 			`ip daddr ${gateway} drop`,
 		],
@@ -102,5 +106,18 @@ export function rulesOf({ table, wires, resolver, gateway, forwardsForUsAlone }:
 		"\tset flows { type ipv4_addr; size 65535; flags dynamic; }\n",
 		...chains,
 		"}\n",
+		...(bridged ? [apartRules(table)] : []),
 	].join("");
+}
+
+/**
+ * Whatever would go from one sandbox of a bridge straight to another, which the kernel forwards below IP. They have no other
+ * addresses, and no capability to send under one.
+ */
+function apartRules(table: string): string {
+	const rules = [
+		"type filter hook forward priority filter; policy accept;",
+		...["saddr", "daddr"].map((end) => `ip ${end} ${ADDRESSES.docker} drop`),
+	];
+	return `add table bridge ${table}\ndelete table bridge ${table}\ntable bridge ${table} {\n\tchain apart {\n${rules.map((rule) => `\t\t${rule}\n`).join("")}\t}\n}\n`;
 }

@@ -1,9 +1,10 @@
-import { type BootRequest, type Digest, SANDBOX_PATHS, type SandboxLimits } from "@berth/contracts";
+import { type BootRequest, type Digest, SANDBOX_PATHS, SANDBOX_RESOLVER, type SandboxLimits } from "@berth/contracts";
 import {
 	CPU_PERIOD_US,
 	CPU_SHARES,
 	commandOf,
 	cpuQuotaUs,
+	executesScratch,
 	HOSTNAME,
 	MASKED_PATHS,
 	OOM_SCORE,
@@ -22,6 +23,8 @@ export const LABELS = {
 	project: "dev.berth.project",
 	function: "dev.berth.function",
 	version: "dev.berth.version",
+	/** The function's, as its manifest has it; of a network of the Engine's: what it is for. */
+	network: "dev.berth.network",
 } as const;
 
 /** What the engine has chosen for one container. */
@@ -29,6 +32,10 @@ export interface ContainerPlace {
 	readonly image: Digest;
 	/** The agent's socket on this host. */
 	readonly socket: string;
+	/** A resolv.conf that names SANDBOX_RESOLVER, on this host. */
+	readonly resolvConf: string;
+	/** What Docker calls the network that it is on. */
+	readonly network: string;
 	/** User and group that it runs as. */
 	readonly uid: number;
 	readonly node: string;
@@ -40,25 +47,30 @@ export interface ContainerPlace {
  * it can't say is in docs/engines.md.
  */
 export function containerConfig(boot: BootRequest, place: ContainerPlace) {
-	const { limits, of } = boot;
+	const { limits, of, network } = boot;
+	const bind = (source: string, target: string) =>
+		({ Type: "bind", Source: source, Target: target, ReadOnly: true, BindOptions: { Propagation: "rprivate" } }) as const;
 	return {
 		Image: place.image,
 		Hostname: HOSTNAME,
 		User: `${place.uid}:${place.uid}`,
 		Env: SANDBOX_ENVIRONMENT,
-		Entrypoint: ["/sbin/tini", "--"],
-		Cmd: commandOf(boot),
+		Entrypoint: commandOf(boot, place.arch),
+		Cmd: [],
 		WorkingDir: SANDBOX_PATHS.graft,
 		AttachStdout: true,
 		AttachStderr: true,
 		Labels: {
 			[LABELS.sandbox]: boot.sandbox,
 			[LABELS.node]: place.node,
+			[LABELS.network]: typeof network === "object" ? network.join : network,
 			...(of === undefined ? {} : { [LABELS.project]: of.project, [LABELS.function]: of.function, [LABELS.version]: String(of.version) }),
 		},
 		HostConfig: {
 			...resourcesOf(limits),
-			NetworkMode: boot.network === "host" ? "host" : "none",
+			NetworkMode: place.network,
+			// What its own file names, too: nobody is to ask the Engine's resolver, which would lead past the rules.
+			...(network === "host" ? {} : { Dns: [SANDBOX_RESOLVER] }),
 			IpcMode: "none",
 			CgroupnsMode: "private",
 			LogConfig: { Type: "none", Config: {} },
@@ -69,10 +81,8 @@ export function containerConfig(boot: BootRequest, place: ContainerPlace) {
 			// Docker mounts these without being asked; a masked directory is an empty one.
 			MaskedPaths: [...MASKED_PATHS, "/sys", "/dev/mqueue"],
 			ReadonlyPaths: READONLY_PATHS,
-			Tmpfs: { "/tmp": tmpfsOptions(limits, place.uid) },
-			Mounts: [
-				{ Type: "bind", Source: place.socket, Target: SANDBOX_PATHS.socket, ReadOnly: true, BindOptions: { Propagation: "rprivate" } },
-			],
+			Tmpfs: { "/tmp": tmpfsOptions(boot, place.uid) },
+			Mounts: [bind(place.socket, SANDBOX_PATHS.socket), ...(network === "host" ? [] : [bind(place.resolvConf, "/etc/resolv.conf")])],
 		},
 	};
 }
@@ -89,8 +99,9 @@ function resourcesOf(limits: SandboxLimits) {
 	};
 }
 
-function tmpfsOptions({ tmpfsBytes, tmpfsInodes }: SandboxLimits, uid: number): string {
-	return `rw,noexec,nosuid,nodev,size=${tmpfsBytes},nr_inodes=${tmpfsInodes},mode=1777,uid=${uid},gid=${uid}`;
+function tmpfsOptions(boot: BootRequest, uid: number): string {
+	const { tmpfsBytes, tmpfsInodes } = boot.limits;
+	return `rw,${executesScratch(boot) ? "exec" : "noexec"},nosuid,nodev,size=${tmpfsBytes},nr_inodes=${tmpfsInodes},mode=1777,uid=${uid},gid=${uid}`;
 }
 
 /**

@@ -1,20 +1,26 @@
-import { readFileSync } from "node:fs";
-import { release } from "node:os";
 import { createInterface } from "node:readline";
-import { text } from "node:stream/consumers";
-import type { BootRequest, HostReport, Layer, SandboxExit, SpecialiseAnswer, SpecialiseRequest, VersionImage } from "@berth/contracts";
+import type {
+	BootRequest,
+	Digest,
+	HostReport,
+	NetworkReport,
+	SandboxExit,
+	SpecialiseAnswer,
+	SpecialiseRequest,
+	VersionImage,
+} from "@berth/contracts";
 import { SANDBOX_UID } from "../../container-spec.js";
-import type { Booted, LayerSource, SandboxEngine } from "../../engine.js";
+import { type Booted, type LayerSource, type PlacedLayer, placed, type SandboxEngine } from "../../engine.js";
 import { UidRanges } from "../../uid-ranges.js";
 import { cgroupOf } from "./container-cgroup.js";
 import { containerConfig, LABELS } from "./container-config.js";
 import { ContainerFreezer } from "./container-freezer.js";
 import { ContainerOutput } from "./container-output.js";
+import { removeContainer, removeContainers } from "./container-removal.js";
 import { DockerApi, DockerError } from "./docker-api.js";
 import { DockerImages } from "./docker-images.js";
-
-/** What a version is told that asks for one. */
-const NO_NETWORKS = "the engine docker gives functions none";
+import { type Info, requireOurNeeds } from "./docker-info.js";
+import { DockerNetworks, removeNetworks } from "./docker-networks.js";
 
 export interface DockerEngineOptions {
 	readonly socketPath: string;
@@ -26,6 +32,10 @@ export interface DockerEngineOptions {
 	readonly uidBase: number;
 	/** Whether the operator lets functions have the host's own network: images bring manifests along that no gateway has seen. */
 	readonly allowsHostNetwork: boolean;
+	/** What networks this host can give functions, and how its rules know them. */
+	readonly networks: NetworkReport;
+	/** A file that sandboxes have as their resolv.conf. */
+	readonly resolvConf: string;
 }
 
 interface Entry {
@@ -47,6 +57,7 @@ export class DockerEngine implements SandboxEngine {
 	readonly #api: DockerApi;
 	readonly #options: DockerEngineOptions;
 	readonly #images: DockerImages;
+	readonly #networks: DockerNetworks;
 	readonly #uids: UidRanges;
 	readonly #report: HostReport;
 	/** Whether it maps user ids by itself: then none but those of an image can be had. */
@@ -56,17 +67,18 @@ export class DockerEngine implements SandboxEngine {
 	#exitListener: (exit: SandboxExit) => void = () => undefined;
 	#lostListener: (cause: Error) => void = () => undefined;
 
-	private constructor(api: DockerApi, options: DockerEngineOptions, info: Info) {
+	private constructor(api: DockerApi, options: DockerEngineOptions, info: Info, networks: DockerNetworks) {
 		this.#api = api;
 		this.#options = options;
 		this.#images = new DockerImages(api);
+		this.#networks = networks;
 		this.#uids = new UidRanges(options.uidBase);
 		this.#mapsUids = info.SecurityOptions.some((option) => /name=(?:userns|rootless)/.test(option));
 		this.#report = {
 			cgroups: info.CgroupVersion === "2" ? "v2" : "v1",
 			ociRuntime: "docker",
 			ociRuntimeVersion: info.ServerVersion,
-			networks: { missing: NO_NETWORKS, gateway: "127.0.0.1" },
+			networks: networks.report,
 		};
 	}
 
@@ -76,16 +88,17 @@ export class DockerEngine implements SandboxEngine {
 		const info = await api.ask<Info>("/info");
 		requireOurNeeds(info);
 		await removeContainers(api, options.node);
-		const engine = new DockerEngine(api, options, info);
+		const engine = new DockerEngine(api, options, info, await DockerNetworks.open(api, options.node, options.networks));
 		await engine.#listen();
 		return engine;
 	}
 
-	/** Removes every container of a node. @returns how many */
-	static async removeLeftovers({ socketPath, node }: Pick<DockerEngineOptions, "socketPath" | "node">): Promise<number> {
+	/** Removes every container and network of a node. */
+	static async removeLeftovers({ socketPath, node }: Pick<DockerEngineOptions, "socketPath" | "node">): Promise<void> {
 		const api = await DockerApi.open(socketPath);
 		try {
-			return await removeContainers(api, node);
+			await removeContainers(api, node);
+			await removeNetworks(api, node);
 		} finally {
 			api.close();
 		}
@@ -95,7 +108,7 @@ export class DockerEngine implements SandboxEngine {
 		return Promise.resolve(this.#report);
 	}
 
-	async ensureLayers(layers: readonly Layer[], source: LayerSource, of?: VersionImage): Promise<void> {
+	async ensureLayers(layers: readonly PlacedLayer[], source: LayerSource, of?: VersionImage): Promise<void> {
 		await this.#images.ensure(layers, source, of);
 	}
 
@@ -104,9 +117,7 @@ export class DockerEngine implements SandboxEngine {
 	}
 
 	async boot(request: BootRequest): Promise<Booted> {
-		if (request.network !== "none" && request.network !== "host") throw new Error(`${request.sandbox}: ${NO_NETWORKS}`);
 		if (request.network === "host" && !this.#options.allowsHostNetwork) throw new Error("the host's network isn't permitted");
-		if (request.ownIsRoot === true) throw new Error(`${request.sandbox}: with a Docker Engine an image can't be a function's`);
 		if (this.#entries.has(request.sandbox)) throw new Error(`${request.sandbox} exists already`);
 		const entry: Entry = { uidBase: this.#uids.take(), ended: Promise.withResolvers(), booting: Promise.resolve(), oomKilled: false };
 		this.#entries.set(request.sandbox, entry);
@@ -115,7 +126,7 @@ export class DockerEngine implements SandboxEngine {
 		try {
 			return await booting;
 		} catch (error) {
-			this.#images.forget([...request.base, ...(request.own ?? [])], request.of);
+			this.#images.forget(placesOf(request), request.of);
 			await this.remove(request.sandbox);
 			throw error;
 		}
@@ -152,26 +163,37 @@ export class DockerEngine implements SandboxEngine {
 		this.#lostListener = listener;
 	}
 
-	close(): Promise<void> {
+	async close(): Promise<void> {
 		this.#closing.abort();
-		this.#api.close();
-		return Promise.resolve();
+		try {
+			await this.#networks.remove();
+		} finally {
+			this.#api.close();
+		}
 	}
 
 	async #boot(request: BootRequest, entry: Entry): Promise<Booted> {
-		const { agentSockets, node } = this.#options;
+		const { agentSockets, node, resolvConf } = this.#options;
 		const id = request.sandbox;
-		const image = await this.#images.idOf([...request.base, ...(request.own ?? [])], request.of);
+		const image = await this.#images.idOf(placesOf(request), request.of);
 		const uid = this.#mapsUids ? SANDBOX_UID : entry.uidBase + SANDBOX_UID;
 		const arch = process.arch as "x64" | "arm64";
-		const config = containerConfig(request, { image, socket: `${agentSockets}/${id}.sock`, uid, node, arch });
+		const network = this.#networks.modeOf(request.network);
+		const config = containerConfig(request, { image, socket: `${agentSockets}/${id}.sock`, resolvConf, network, uid, node, arch });
 		await this.#api.ask("/containers/create", { method: "POST", query: { name: id }, json: config });
 		const output = new ContainerOutput(await this.#api.hijack(`/containers/${id}/attach`, { stream: 1, stdout: 1, stderr: 1 }));
 		try {
 			await this.#api.ask(`/containers/${id}/start`, { method: "POST" });
-			const { State } = await this.#api.ask<{ State: { Pid: number } }>(`/containers/${id}/json`);
+			const { State, NetworkSettings } = await this.#api.ask<Started>(`/containers/${id}/json`);
 			if (State.Pid === 0) throw new Error(`${id} ended as soon as it was started`);
-			return { cgroup: cgroupOf(State.Pid), cgroupGoes: true, output, freezer: new ContainerFreezer(this.#api, id) };
+			const address = typeof request.network === "object" ? NetworkSettings.Networks[network]?.IPAddress : undefined;
+			return {
+				cgroup: cgroupOf(State.Pid),
+				cgroupGoes: true,
+				output,
+				freezer: new ContainerFreezer(this.#api, id),
+				...(address === undefined ? {} : { address }),
+			};
 		} catch (error) {
 			output.close();
 			throw error;
@@ -206,48 +228,14 @@ export class DockerEngine implements SandboxEngine {
 	}
 }
 
-/** What `GET /info` says of an Engine that we look at. */
-interface Info {
-	readonly ServerVersion: string;
-	readonly CgroupVersion?: string;
-	readonly KernelVersion: string;
-	readonly MemoryLimit: boolean;
-	readonly SwapLimit: boolean;
-	readonly CpuCfsQuota: boolean;
-	readonly PidsLimit: boolean;
-	readonly SecurityOptions: readonly string[];
+/** What an Engine says of a container. */
+interface Started {
+	readonly State: { readonly Pid: number };
+	readonly NetworkSettings: { readonly Networks: Readonly<Record<string, { readonly IPAddress: string } | undefined>> };
 }
 
-/** No sandbox starts without every limit set. @throws Error with what is missing and how to mend it */
-function requireOurNeeds(info: Info): void {
-	if (info.KernelVersion !== release())
-		throw new Error(
-			`the Docker Engine runs on another kernel (${info.KernelVersion}) than this worker (${release()}): run Berth on the machine of the Engine`,
-		);
-	const swaps = Number(/^SwapTotal:\s+(\d+)/m.exec(readFileSync("/proc/meminfo", "utf8"))?.[1] ?? 0) > 0;
-	const missing = [
-		...(info.MemoryLimit ? [] : ["memory limits"]),
-		...(info.SwapLimit || !swaps ? [] : ["swap limits"]),
-		...(info.CpuCfsQuota ? [] : ["CPU quotas"]),
-		...(info.PidsLimit ? [] : ["pids limits"]),
-		...(info.SecurityOptions.some((option) => option.includes("name=seccomp")) ? [] : ["seccomp"]),
-	];
-	if (missing.length > 0) throw new Error(`this host's Docker Engine can't enforce ${missing.join(", ")}: \`docker info\` says why`);
-}
-
-async function removeContainers(api: DockerApi, node: string): Promise<number> {
-	const filters = JSON.stringify({ label: [`${LABELS.node}=${node}`] });
-	const left = await api.ask<readonly { readonly Id: string }[]>("/containers/json", { query: { all: 1, filters } });
-	await Promise.all(left.map(({ Id }) => removeContainer(api, Id)));
-	return left.length;
-}
-
-/** 404: it is gone; 409: somebody else removes it right now. */
-async function removeContainer(api: DockerApi, container: string): Promise<void> {
-	const answer = await api.send(`/containers/${container}`, { method: "DELETE", query: { force: 1, v: 1 }, accept: [404, 409] });
-	answer.resume();
-	if (answer.statusCode !== 409) return;
-	const gone = await api.send(`/containers/${container}/wait`, { method: "POST", query: { condition: "removed" }, accept: [404] });
-	// The head comes at once; the body, when it is removed.
-	await text(gone);
+/** What a sandbox is made of, as it was asked for before. */
+function placesOf({ base, own = [], ownIsRoot }: BootRequest) {
+	const layerOf = (digest: Digest) => ({ digest });
+	return placed(base.map(layerOf), own.map(layerOf), ownIsRoot);
 }

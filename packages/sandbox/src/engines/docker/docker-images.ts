@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { type Digest, isDigest, type Layer, type VersionImage } from "@berth/contracts";
-import type { LayerSource } from "../../engine.js";
+import type { LayerSource, PlacedLayer } from "../../engine.js";
 import { type DockerApi, DockerError } from "./docker-api.js";
 import { imageArchive } from "./image-archive.js";
+import { type MovedLayer, movedLayer } from "./moved-layer.js";
 
 /** Processor names as Go, and so Docker, has them. */
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
@@ -10,6 +11,9 @@ const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64", arm64: "
 const NAME = /^[a-z0-9]+(?:-+[a-z0-9]+)*(?:\/[a-z0-9]+(?:-+[a-z0-9]+)*)*:[\w][\w.-]{0,127}$/;
 /** A base of 125 MB on a slow disk. */
 const LOAD_MS = 10 * 60_000;
+
+/** What is said of a layer by whoever knows that it was brought. */
+type Place = Pick<PlacedLayer, "digest" | "below">;
 
 interface Known {
 	readonly work: Promise<Digest>;
@@ -23,36 +27,37 @@ export class DockerImages {
 	readonly #known = new Map<string, Known>();
 	/** Lowest layers that the Engine has on top of each other, as texts. */
 	readonly #chains = new Set<string>();
+	/** Layers that stand elsewhere than at the root, by place and digest; a failure is forgotten. */
+	readonly #moved = new Map<string, Promise<MovedLayer>>();
 
 	constructor(api: DockerApi) {
 		this.#api = api;
 	}
 
 	/** The image of these layers, loaded if it isn't there. Single flight. @returns the Engine's id of it */
-	ensure(layers: readonly Layer[], source: LayerSource, of?: VersionImage): Promise<Digest> {
-		const digests = layers.map(({ digest }) => digest);
-		const name = nameOf(digests, of);
+	ensure(layers: readonly PlacedLayer[], source: LayerSource, of?: VersionImage): Promise<Digest> {
+		const name = nameOf(layers, of);
 		const known = this.#known.get(name);
 		if (known !== undefined) {
 			known.wantedAtMs = performance.now();
 			return known.work;
 		}
-		const work = this.#load(name, layers, source, of?.image);
+		const work = this.#place(name, layers, source, of?.image);
 		this.#known.set(name, { work, wantedAtMs: performance.now() });
 		work.catch(() => this.#known.delete(name));
 		return work;
 	}
 
 	/** The Engine's id of an image that was ensured. @throws Error when it wasn't */
-	async idOf(digests: readonly Digest[], of?: VersionImage): Promise<Digest> {
-		const known = this.#known.get(nameOf(digests, of));
-		if (known === undefined) throw new Error(`the image ${nameOf(digests, of)} isn't in the Docker Engine`);
+	async idOf(layers: readonly Place[], of?: VersionImage): Promise<Digest> {
+		const known = this.#known.get(nameOf(layers, of));
+		if (known === undefined) throw new Error(`the image ${nameOf(layers, of)} isn't in the Docker Engine`);
 		return await known.work;
 	}
 
 	/** What is believed of an image is forgotten: it may be why something failed. */
-	forget(digests: readonly Digest[], of?: VersionImage): void {
-		this.#known.delete(nameOf(digests, of));
+	forget(layers: readonly Place[], of?: VersionImage): void {
+		this.#known.delete(nameOf(layers, of));
 	}
 
 	/** Removes images of ours that nobody asked for in so long and no container needs; how many. */
@@ -69,6 +74,29 @@ export class DockerImages {
 		}
 		if (dropped > 0) this.#chains.clear();
 		return dropped;
+	}
+
+	/** An image of a tenant's has its base beside it, as no image in the store has: it is one that only sandboxes are made of. */
+	async #place(name: string, layers: readonly PlacedLayer[], source: LayerSource, manifest: Digest | undefined): Promise<Digest> {
+		if (layers.every(({ below }) => below === undefined)) return await this.#load(name, layers, source, manifest);
+		const sources = new Map<Digest, LayerSource>();
+		const placed: Layer[] = [];
+		for (const { below, ...layer } of layers) {
+			const there = below === undefined ? { ...layer, source } : await this.#move(layer, below, source);
+			sources.set(there.digest, there.source);
+			placed.push(there);
+		}
+		return await this.#load(name, placed, (digest) => (sources.get(digest) ?? source)(digest), undefined);
+	}
+
+	#move(layer: Layer, below: string, source: LayerSource): Promise<MovedLayer> {
+		const key = `${below} ${layer.digest}`;
+		const known = this.#moved.get(key);
+		if (known !== undefined) return known;
+		const work = movedLayer(layer, below, source);
+		this.#moved.set(key, work);
+		work.catch(() => this.#moved.delete(key));
+		return work;
 	}
 
 	async #load(name: string, layers: readonly Layer[], source: LayerSource, manifest: Digest | undefined): Promise<Digest> {
@@ -128,10 +156,11 @@ function chainOf(layers: readonly Layer[], count: number): string {
 }
 
 /** What it is called in `docker images`: by the version it is of, else by what is in it. */
-function nameOf(digests: readonly Digest[], of: VersionImage | undefined): string {
+function nameOf(layers: readonly Place[], of: VersionImage | undefined): string {
 	const name = of === undefined ? undefined : `berth/${of.project}/${of.function}:${of.version}`;
 	if (name !== undefined && NAME.test(name)) return name;
-	return `berth/image:${createHash("sha256").update(digests.join()).digest("hex").slice(0, 32)}`;
+	const places = layers.map(({ digest, below = "" }) => `${below}${digest}`);
+	return `berth/image:${createHash("sha256").update(places.join()).digest("hex").slice(0, 32)}`;
 }
 
 /** The config of the OCI image, so that the Engine's image is that very one. */

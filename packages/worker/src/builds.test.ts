@@ -1,0 +1,76 @@
+import type { BuildResult, ImageBuilder } from "@berth/builder";
+import type { Version } from "@berth/contracts";
+import type { BuildEnd, FunctionRegistry } from "@berth/registry";
+import { createLogger, WorkerMetrics } from "@berth/telemetry";
+import { expect, test } from "vitest";
+import { Builds } from "./builds.js";
+import { ready } from "./testing/versions.js";
+
+const LAST_ATTEMPT = 3;
+const BUILT: BuildResult = {
+	ok: true,
+	image: ready("hello").image,
+	bundled: true,
+	report: { durationMs: 1, phases: {}, layers: [], warnings: [] },
+};
+
+/** A registry with one version that is to be built, as the durable Redis has it: what ended stays as it ended. */
+class FakeRegistry {
+	readonly logs = { add: async () => undefined };
+	/** What reaches the worker of an answer, once it is written. */
+	answers: (end: BuildEnd) => void = () => undefined;
+	version: Version;
+
+	constructor() {
+		const { image: _, ...version } = ready("hello");
+		this.version = { ...version, state: "queued" };
+	}
+
+	getVersion = async () => this.version;
+	usesSource = async () => true;
+
+	async setBuilding(): Promise<boolean> {
+		this.version = { ...this.version, state: "building" };
+		return true;
+	}
+
+	async endBuild(_version: Version, end: BuildEnd): Promise<boolean> {
+		const ends = this.version.state === "building";
+		if (ends) this.version = { ...this.version, ...end };
+		this.answers(end);
+		return ends;
+	}
+}
+
+/** @returns what is removed by a last attempt, in which the builder does that */
+async function lastAttempt(registry: FakeRegistry, build: () => Promise<BuildResult>): Promise<readonly Version[]> {
+	const removed: Version[] = [];
+	const builder = { build, removeVersion: async (version: Version) => void removed.push(version) };
+	const builds = new Builds({
+		functions: registry as unknown as FunctionRegistry,
+		artifacts: { sources: {} as never },
+		builder: builder as unknown as ImageBuilder,
+		metrics: new WorkerMetrics(() => []),
+		log: createLogger("test", "silent"),
+		networkMissing: undefined,
+		warmLayers: async () => undefined,
+	});
+	await builds.run({ project: "default", function: "hello", version: 1 }, LAST_ATTEMPT);
+	return removed;
+}
+
+test("a build that ended keeps its image though the answer that said so was lost", async () => {
+	const registry = new FakeRegistry();
+	registry.answers = ({ state }) => {
+		if (state === "ready") throw new Error("the connection is gone");
+	};
+	expect(await lastAttempt(registry, async () => BUILT)).toEqual([]);
+	expect(registry.version).toMatchObject({ state: "ready", image: BUILT.image });
+});
+
+test("one that didn't end is failed for good by the last attempt, and what it made goes", async () => {
+	const registry = new FakeRegistry();
+	const removed = await lastAttempt(registry, () => Promise.reject(new Error("no sandbox")));
+	expect(registry.version).toMatchObject({ state: "failed", failure: { code: "build_platform_error" } });
+	expect(removed).toHaveLength(1);
+});

@@ -1,0 +1,37 @@
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { chmod, mkdtemp, rename, rm } from "node:fs/promises";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+/** Where the bases are kept that the first stack of a test run made; vitest.config.ts names it. Without it every stack makes its own. */
+const KEPT = process.env["BERTH_TEST_BASES"];
+/** Of a data directory, what bases are made of: images, digests of the files that went in, and the layers unpacked. */
+const PLACES = ["artifacts/oci", "artifacts/keys", "launcher/layers"];
+
+/**
+ * Gives a data directory that is empty the bases that an earlier stack of this run has made. The files get second names: none of them is ever
+ * written to, as every store writes beside and renames, so no stack sees another's changes.
+ */
+export async function takeKeptBases(dataDir: string): Promise<void> {
+	if (KEPT !== undefined && existsSync(KEPT)) await run("cp", ["-al", `${KEPT}/.`, dataDir]);
+}
+
+/** Keeps those of a stack that is up, as it has unpacked them by then, and has nothing else yet. */
+export async function keepBases(dataDir: string): Promise<void> {
+	if (KEPT === undefined || existsSync(KEPT)) return;
+	const copy = await mkdtemp(`${KEPT}-`);
+	await chmod(copy, 0o711);
+	await run("cp", ["-al", "--parents", ...PLACES, copy], { cwd: dataDir });
+	await rename(copy, KEPT).catch(async (error: NodeJS.ErrnoException) => {
+		await rm(copy, { recursive: true });
+		// Another stack was first.
+		if (error.code !== "ENOTEMPTY") throw error;
+	});
+}
+
+/** When a test run ends (vitest's globalSetup). */
+export default function setup(): () => Promise<void> {
+	return () => rm(KEPT as string, { recursive: true, force: true });
+}
