@@ -24,6 +24,7 @@ import { registerRollback } from "./commands/rollback.js";
 import { registerStats } from "./commands/stats.js";
 import { registerUp } from "./commands/up.js";
 import { registerVersions } from "./commands/versions.js";
+import { registerVolume } from "./commands/volume.js";
 import { CommandFailure, EXIT, type ExitCode } from "./exit-codes.js";
 import { reportFailure } from "./failures.js";
 import { parseText } from "./input/text.js";
@@ -54,6 +55,7 @@ const COMMANDS = [
 	registerRm,
 	registerHooks,
 	registerNetwork,
+	registerVolume,
 	registerImage,
 	registerRegistry,
 	registerRecover,

@@ -76,8 +76,12 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): P
 		bodies: new Bodies(settings.bodyMemoryBytes),
 		metrics,
 		log,
-		allowsHostNetwork: settings.allowsHostNetwork,
-		dockerfilesMissing: dockerfilesMissing(settings),
+		permissions: {
+			hostNetwork: settings.allowsHostNetwork,
+			binds: Object.keys(settings.binds),
+			dockerfilesMissing: dockerfilesMissing(settings),
+			storage: settings.engine === "oci",
+		},
 		maxInflight: settings.maxInflight,
 	};
 }
