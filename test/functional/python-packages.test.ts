@@ -173,8 +173,7 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
 		index.publish({ name: "builds-it", version: "2.0", files: { "builds_it.py": "word = 'built with it'\n" } });
 		const reach = `try: urllib.request.urlopen("${index.url}"); reached = True
 except OSError: reached = False`;
-		// What it leaves running holds pip's output open.
-		const backend = `import subprocess, urllib.request, builds_it\nsubprocess.Popen(["/bin/sleep", "1000"])\n${reach}\nsaid, needs = (builds_it.word, reached), "Requires-Dist: shout<2\\n"`;
+		const backend = `import urllib.request, builds_it\n${reach}\nsaid, needs = (builds_it.word, reached), "Requires-Dist: shout<2\\n"`;
 		const pin = index.put("sourced", "sourced-1.1.tar.gz", sdistOf("sourced", "1.1", backend, ["builds-it>=2"]), "1.1");
 		index.put("sourced", "sourced-1.0.tar.gz", sdistOf("sourced", "1.0", "said, needs = 'old', ''"), "1.0");
 		const made = await deployed("Sourced>=1\nshout==1.0\n", SAID, {}, scripts("sourced"));
