@@ -8,11 +8,12 @@ import type { Lease } from "./lease.js";
 import type { Population } from "./population.js";
 import { closing } from "./refusals.js";
 import type { Room } from "./room.js";
-import type { Sandbox, Specialisation } from "./sandbox.js";
+import type { Sandbox } from "./sandbox.js";
 import { Shortage } from "./shortage.js";
 import { startsIn } from "./start-policy.js";
 import { Starts } from "./starts.js";
 import { usesOf } from "./uses.js";
+import type { Specialisation } from "./version-target.js";
 import { waitFor } from "./waiting.js";
 import { within } from "./within.js";
 

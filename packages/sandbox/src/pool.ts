@@ -10,8 +10,9 @@ import type { Lease } from "./lease.js";
 import { Population, PREWARM_BYTES } from "./population.js";
 import { closing, nobodyWaits } from "./refusals.js";
 import { Room } from "./room.js";
-import type { Sandbox, Specialisation, VersionNames } from "./sandbox.js";
+import type { Sandbox } from "./sandbox.js";
 import { infoOf } from "./sandbox-info.js";
+import type { Specialisation, VersionNames } from "./version-target.js";
 
 export interface PoolOptions {
 	readonly engine: SandboxEngine;

@@ -81,7 +81,7 @@ export class Builds {
 	/** Nothing is removed for not being on record while the records themselves are lost. */
 	async #isRecorded(): Promise<boolean> {
 		const { functions, builder } = this.#options;
-		return (await functions.storeState(builder.functions().length > 0)) === "whole";
+		return (await functions.store.find(builder.functions().length > 0)) === "whole";
 	}
 
 	async #build(version: Version, said: VersionLog): Promise<void> {

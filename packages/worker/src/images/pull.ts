@@ -47,7 +47,7 @@ export interface PullParts {
 export async function pullImage(request: TransferRequest, parts: PullParts, progress: Progress): Promise<Transferred> {
 	const { artifacts, functions, registries, vault, warmLayers } = parts;
 	const { project } = request;
-	await functions.requireRecovered();
+	await functions.store.requireRecovered();
 	const { repository, reference } = registries.open(request.reference, "pull", request.project);
 	const manifest = readImageManifest((await repository.readManifest(reference)).bytes);
 	const { config } = manifest;
