@@ -16,6 +16,7 @@ import { sharedStack } from "../harness/shared-stack.js";
 import { Stack } from "../harness/stack.js";
 import { distribution, image } from "../harness/tenant-image.js";
 import { dockerNetworks } from "./docker-networks.js";
+import { describeDockerfiles } from "./dockerfiles.js";
 
 const MIB = 1024 * 1024;
 
@@ -30,7 +31,8 @@ beforeAll(async () => {
 	registry = await PackageRegistry.open();
 	const code = "const { readFileSync } = require('node:fs'); module.exports = () => readFileSync(__dirname + '/words.txt', 'utf8');";
 	registry.publish({ name: "reads-itself", version: "1.0.0", files: { "index.js": code, "words.txt": "from beside it" } });
-	docker = await Stack.start({ ...daemon.settings, BERTH_NPM_REGISTRY: registry.url, BERTH_RESOLVER: world.resolver });
+	const settings = { BERTH_DOCKER_BUILDS: "offline", BERTH_NPM_REGISTRY: registry.url, BERTH_RESOLVER: world.resolver };
+	docker = await Stack.start({ ...daemon.settings, ...settings });
 });
 afterAll(async () => {
 	try {
@@ -305,3 +307,4 @@ describe("in a Docker Engine", () => {
 });
 
 dockerNetworks(() => ({ docker, daemon, world }));
+describeDockerfiles({ daemon: () => daemon, docker: () => docker, oci: () => oci });

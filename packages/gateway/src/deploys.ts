@@ -3,6 +3,7 @@ import {
 	buildError,
 	DEFAULT_FILENAME,
 	type DeployAnswer,
+	dockerfileManifestSchema,
 	FIXED_LIMITS,
 	HEADERS,
 	IMAGE_LIMITS,
@@ -46,7 +47,10 @@ const ARCHIVES: Readonly<Record<string, SourceKind>> = {
 const INLINE = {
 	code: "invalid_manifest",
 	whole: "body",
-	elsewhere: { entry: "names a file of an archive; with source, filename says what it is called" },
+	elsewhere: {
+		entry: "names a file of an archive; with source, filename says what it is called",
+		dockerfile: "names a file of an archive, sent as application/gzip",
+	},
 } as const;
 const ARCHIVED = {
 	code: "invalid_manifest",
@@ -89,11 +93,12 @@ export async function deploy(request: Request, response: Response, services: Ser
 async function take(
 	request: Request,
 	{ project, name, noCache }: { readonly project: string; readonly name: string; readonly noCache: boolean },
-	{ functions, artifacts, bodies, allowsHostNetwork }: Services,
+	{ functions, artifacts, bodies, allowsHostNetwork, dockerfilesMissing }: Services,
 ) {
 	const { sources } = artifacts;
 	const { manifest, source, bytes } = await readDeploy(request, bodies);
 	refuseHostNetwork(manifest, allowsHostNetwork);
+	if (manifest.dockerfile !== undefined && dockerfilesMissing !== undefined) throw wrong("dockerfile", dockerfilesMissing);
 	const digest = await sources.put(bytes);
 	try {
 		let created = await functions.createVersion(project, name, manifest, { ...source, digest }, { noCache });
@@ -114,8 +119,11 @@ async function take(
 /** The host's own network is the operator's to give: whoever has it reaches whatever this machine does, Redis and the gateway included. */
 export function refuseHostNetwork({ network }: Manifest, isAllowed: boolean): void {
 	if (network !== "host" || isAllowed) return;
-	const message = "host isn't permitted here; the operator permits it with BERTH_HOST_NETWORK=permitted";
-	throw new BerthError("invalid_manifest", `network: ${message}`, { issues: [{ field: "network", message }] });
+	throw wrong("network", "host isn't permitted here; the operator permits it with BERTH_HOST_NETWORK=permitted");
+}
+
+function wrong(field: string, message: string): BerthError {
+	return new BerthError("invalid_manifest", `${field}: ${message}`, { issues: [{ field, message }] });
 }
 
 /** Whether a version's own layers are stored: one that was found to be corrupt was removed, and a build makes it again. */
@@ -199,14 +207,29 @@ function languageIn(filename: string): Language {
 function wrongLanguage(filename: string, runtime: Runtime): BerthError {
 	const { what, say } = FILES[languageIn(filename)];
 	const message = `${filename} is ${what}, and the runtime is ${runtime}; say "runtime": "${say}", or name it ${DEFAULT_FILENAME[languageOf(runtime)]}`;
-	return new BerthError("invalid_manifest", `filename: ${message}`, { issues: [{ field: "filename", message }] });
+	return wrong("filename", message);
 }
 
 async function readArchive(request: Request, kind: SourceKind, bodies: Bodies): Promise<Deploy> {
 	const header = request.headers[HEADERS.manifest];
 	const value = header === undefined ? {} : parseJson(Buffer.from(String(header), "latin1"), `the header ${HEADERS.manifest}`, MOST_FIELDS);
+	if (kind !== "image" && typeof value === "object" && value !== null && "dockerfile" in value)
+		return await readContext(request, kind, value, bodies);
 	const manifest = kind === "image" ? validate(imageManifestSchema, onCustom(value), ARCHIVED) : validate(manifestSchema, value, ARCHIVED);
-	const bytes = await bodies.read(request, kind === "image" ? IMAGE_LIMITS.archiveBytes : FIXED_LIMITS.archiveBytes);
-	if (bytes.length === 0) throw new BerthError("invalid_request", "the archive is empty: the body has no bytes");
+	const bytes = await archiveOf(request, kind === "image" ? IMAGE_LIMITS.archiveBytes : FIXED_LIMITS.archiveBytes, bodies);
 	return { manifest, source: { kind, sizeBytes: bytes.length }, bytes };
+}
+
+/** An archive whose Dockerfile says what the function is. */
+async function readContext(request: Request, kind: SourceKind, value: object, bodies: Bodies): Promise<Deploy> {
+	const manifest = validate(dockerfileManifestSchema, onCustom(value), ARCHIVED);
+	if (kind !== "tar.gz") throw wrong("dockerfile", "goes with an archive as application/gzip; pack it with `tar -czf`");
+	const bytes = await archiveOf(request, FIXED_LIMITS.archiveBytes, bodies);
+	return { manifest, source: { kind: "dockerfile", sizeBytes: bytes.length }, bytes };
+}
+
+async function archiveOf(request: Request, mostBytes: number, bodies: Bodies): Promise<Buffer> {
+	const bytes = await bodies.read(request, mostBytes);
+	if (bytes.length === 0) throw new BerthError("invalid_request", "the archive is empty: the body has no bytes");
+	return bytes;
 }

@@ -19,6 +19,8 @@ export interface Services {
 	readonly log: Logger;
 	/** Whether the operator lets functions have the host's own network. */
 	readonly allowsHostNetwork: boolean;
+	/** Why no function may be a Dockerfile; undefined when one may. */
+	readonly dockerfilesMissing: string | undefined;
 	/** Invocations that may be waited for at the same time. */
 	readonly maxInflight: number;
 }

@@ -1,15 +1,21 @@
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import type { Settings } from "@berth/config";
+import { dockerfilesMissing, type Settings } from "@berth/config";
 import { type NetworkReport, SANDBOX_RESOLVER } from "@berth/contracts";
-import { DockerEngine, OciEngine, type SandboxEngine } from "@berth/sandbox";
+import { DockerBuilds, DockerEngine, OciEngine, type SandboxEngine } from "@berth/sandbox";
 
 const LAUNCHER_WAIT_MS = 10_000;
 
 /** Connects to what makes sandboxes on this node, as the settings name it. @throws Error when it can't be had */
 export function openEngine(settings: Settings, node: string): Promise<SandboxEngine> {
 	return settings.engine === "docker" ? connectToDocker(settings, node) : connectToLauncher(settings);
+}
+
+/** What builds Dockerfiles on this node; undefined where none may be built. @throws Error when the Docker Engine can't be had */
+export async function openDockerBuilds(settings: Settings, node: string): Promise<DockerBuilds | undefined> {
+	if (dockerfilesMissing(settings) !== undefined) return undefined;
+	return await DockerBuilds.open({ socketPath: settings.dockerSocket, node, isOnline: settings.dockerBuilds === "online" });
 }
 
 /**

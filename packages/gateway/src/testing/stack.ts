@@ -66,6 +66,7 @@ export async function startStack(
 		metrics: new GatewayMetrics(),
 		log: createLogger("test", "silent"),
 		allowsHostNetwork: false,
+		dockerfilesMissing: undefined,
 		maxInflight: options.maxInflight ?? 1024,
 	};
 	const key = await services.keys.ensureFirst();
