@@ -26,6 +26,7 @@ it("everything is saved while the stack runs, and answers as before on a machine
 	await deploy(stack, { name: "greets", source: saying("two"), memoryMiB: 64 });
 	await stack.client.setAlias("greets", "canary", { weights: { 1: 40, 2: 60 } });
 	await stack.client.setPackageRegistry("npm.example.com", { scopes: ["@mine"], token: "sealed" });
+	await stack.client.createHook("greets", { scheme: "github" });
 	await deploy(stack, { name: "big", source: `export default () => "${large}";` });
 	const { id } = await stack.client.invokeAsync("big", { json: {} });
 	await eventually(async () => expect((await stack.client.invocation(id)).state).toBe("settled"));
@@ -54,10 +55,13 @@ it("everything is saved while the stack runs, and answers as before on a machine
 	expect(await other.berth("restore", "--force", file)).toMatchObject({
 		code: 0,
 		stdout: expect.stringContaining("are restored"),
-		stderr: expect.stringContaining("no key here opens: npm.example.com (project default)"),
+		stderr: expect.stringContaining(
+			"no key here opens: the login at npm.example.com (project default), the secret of the hook github of greets (project default)",
+		),
 	});
 	await other.up();
 	expect((await other.client.packageRegistries()).registries).toMatchObject([{ host: "npm.example.com", login: "token" }]);
+	expect(await other.client.hooks("greets")).toMatchObject([{ scheme: "github" }]);
 	expect(await other.client.versions("greets")).toEqual(versions);
 	expect(await other.client.aliases("greets")).toEqual(aliases);
 	expect((await other.client.invoke("greets")).raw.body.toString()).toBe("two");

@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { CommandFailure, EXIT } from "../exit-codes.js";
-import type { SealedLogin } from "./logins.js";
+import type { SealedSecret } from "./sealed-secrets.js";
 
 /** Raised when an older Berth couldn't restore what a newer one writes. */
 export const BACKUP_FORMAT = 1;
@@ -27,8 +27,8 @@ export interface Inventory {
 	readonly format: number;
 	/** ISO 8601. */
 	readonly createdAt: string;
-	/** Logins among the records, which are sealed with a key that is kept apart. Older backups don't say. */
-	readonly logins?: readonly SealedLogin[];
+	/** Secrets among the records, whose key is kept apart. Older backups don't say. */
+	readonly sealed?: readonly SealedSecret[];
 	readonly files: readonly BackupFile[];
 }
 

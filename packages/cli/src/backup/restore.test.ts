@@ -36,13 +36,16 @@ async function backup(files: Readonly<Record<string, string>>, unlisted: readonl
 		await mkdir(join(place, FILES, path, ".."), { recursive: true });
 		await writeFile(join(place, FILES, path), text);
 	}
-	await writeFile(join(place, INVENTORY), JSON.stringify({ ...(await takeInventory(join(place, FILES))), logins: LOGINS }));
+	await writeFile(join(place, INVENTORY), JSON.stringify({ ...(await takeInventory(join(place, FILES))), sealed: SEALED }));
 	for (const path of unlisted) await rm(join(place, FILES, path));
 	return place;
 }
 
 /** Sealed with the keys 00… and 11…. */
-const LOGINS = ["00", "11"].map((byte) => ({ project: "default", host: `${byte}.example.com`, keyId: sealingKeyId(byte.repeat(32)) }));
+const SEALED = ["00", "11"].map((byte) => ({
+	of: `the login at ${byte}.example.com (project default)`,
+	keyId: sealingKeyId(byte.repeat(32)),
+}));
 
 const WHOLE = { "durable.rdb": "records", "artifacts/oci/index.json": "images" };
 const without = (path: string) => Object.fromEntries(Object.entries(WHOLE).filter(([name]) => name !== path));
@@ -70,11 +73,11 @@ test("a whole one takes the place of what was there, which stays without --force
 
 test("keys stay what they are here, and what they don't open is said", async () => {
 	const place = await backup(WHOLE);
-	expect((await restoreBackup(settings, place, true)).unopenable).toEqual(LOGINS);
+	expect((await restoreBackup(settings, place, true)).unopenable).toEqual(SEALED);
 	await writeFile(settings.paths.secretsKey, `${"11".repeat(32)}\n`);
-	expect((await restoreBackup(settings, place, true)).unopenable).toEqual(LOGINS.slice(0, 1));
+	expect((await restoreBackup(settings, place, true)).unopenable).toEqual(SEALED.slice(0, 1));
 	expect(await readFile(settings.paths.secretsKey, "utf8")).toBe(`${"11".repeat(32)}\n`);
-	expect((await restoreBackup({ ...settings, secretsKey: "00".repeat(32) }, place, true)).unopenable).toEqual(LOGINS.slice(1));
+	expect((await restoreBackup({ ...settings, secretsKey: "00".repeat(32) }, place, true)).unopenable).toEqual(SEALED.slice(1));
 });
 
 describe("what can't be restored leaves nothing of a data directory that wasn't there", () => {

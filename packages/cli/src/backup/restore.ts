@@ -9,8 +9,8 @@ import { placeObstacle } from "../supervisor/place.js";
 import { fileFault, isMissing, messageOf } from "../system-errors.js";
 import { requireEmbedded } from "./embedded.js";
 import { BACKUP_FORMAT, DURABLE, FILES, INVENTORY, type Inventory, verify } from "./inventory.js";
-import { type SealedLogin, unopenable } from "./logins.js";
 import { run } from "./run.js";
+import { type SealedSecret, unopenable } from "./sealed-secrets.js";
 import { stagingIn } from "./staging.js";
 
 /** How Redis 7 keeps an append-only file: a base, here the RDB file, and a list of the parts. */
@@ -19,7 +19,7 @@ const AOF = { directory: "appendonlydir", base: "appendonly.aof.1.base.rdb", lis
 /** What is restored, and what nothing here opens. */
 export interface Restored {
 	readonly inventory: Inventory;
-	readonly unopenable: readonly SealedLogin[];
+	readonly unopenable: readonly SealedSecret[];
 }
 
 /**
@@ -59,7 +59,7 @@ async function restoreInto(settings: Settings, source: string, force: boolean, s
 	await verify(inventory, files, signal);
 	await own(inventory, files, settings.serviceUid);
 	await replace(files, settings);
-	return { inventory, unopenable: await unopenable(inventory.logins ?? [], settings) };
+	return { inventory, unopenable: await unopenable(inventory.sealed ?? [], settings) };
 }
 
 async function requireSource(source: string): Promise<void> {

@@ -4,14 +4,14 @@ import type { Settings } from "@berth/config";
 import { CommandFailure, EXIT } from "../exit-codes.js";
 import { requireEmbedded } from "./embedded.js";
 import { DURABLE, FILES, INVENTORY, type Inventory, takeInventory } from "./inventory.js";
-import { sealedLogins } from "./logins.js";
 import { run } from "./run.js";
+import { sealedSecrets } from "./sealed-secrets.js";
 import { stagingIn } from "./staging.js";
 
 /** Parts of the artifact store whose files never change under their name: a second name keeps them as they are. */
 const LINKED = ["sources", "functions", "keys", "oci"] as const;
 /** Those whose files are written under their name: what is being written is copied as it is, and nothing leads to it. */
-const COPIED = ["queued", "results", "logs"] as const;
+const COPIED = ["queued", "results", "logs", "deliveries"] as const;
 /** Made by every start. */
 const REMADE = ["bases.json"];
 
@@ -38,7 +38,7 @@ export async function takeBackup(settings: Settings, target: string, signal?: Ab
 	for (const entry of await readdir(settings.dataDir, { withFileTypes: true })) {
 		if (entry.isFile() && !left.includes(entry.name)) await copyFile(join(settings.dataDir, entry.name), join(files, entry.name));
 	}
-	const inventory = { ...(await takeInventory(files, signal)), logins: await sealedLogins(settings) };
+	const inventory = { ...(await takeInventory(files, signal)), sealed: await sealedSecrets(settings) };
 	await writeFile(join(staging.path, INVENTORY), JSON.stringify(inventory), { mode: 0o600 });
 	await put(staging.path, place, signal);
 	return inventory;

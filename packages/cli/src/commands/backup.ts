@@ -1,6 +1,6 @@
 import type { Settings } from "@berth/config";
 import type { Inventory } from "../backup/inventory.js";
-import type { SealedLogin } from "../backup/logins.js";
+import type { SealedSecret } from "../backup/sealed-secrets.js";
 import { EXIT } from "../exit-codes.js";
 import { Interruption } from "../interruption.js";
 import type { Registrar } from "../registrar.js";
@@ -8,8 +8,8 @@ import { bytesText } from "../render/units.js";
 import type { Session } from "../session.js";
 
 const BACKUP_HELP = `
-Functions, versions, aliases, API keys' digests, sealed logins, sources, images,
-background invocations and their results: all that no start makes again. The stack
+Functions, versions, aliases, API keys' digests, sealed secrets, sources,
+images, background invocations and their results: all that no start makes again. The stack
 stays up meanwhile. Not in it: admin.key and secrets.key (keep them apart), records
 of interactive invocations, what each process printed, volumes. Whoever can read it
 can read every function and its variables: only root can.
@@ -69,20 +69,20 @@ function say(
 	{ terminal, json, dataDir }: Session,
 	{ files, createdAt, format }: Inventory,
 	done: string,
-	unopenable: readonly SealedLogin[] = [],
+	unopenable: readonly SealedSecret[] = [],
 ): void {
 	const bytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-	const logins = done === "restored" ? { unopenable } : {};
-	if (json) terminal.json({ format, createdAt, files: files.length, bytes, dataDir, ...logins });
+	const unopened = done === "restored" ? { unopenable } : {};
+	if (json) terminal.json({ format, createdAt, files: files.length, bytes, dataDir, ...unopened });
 	else terminal.print(`${files.length} files, ${bytesText(bytes)}, as of ${createdAt}, are ${done}.`);
 }
 
 function keptApart({ secretsKey, paths }: Settings): string {
 	const sealing = secretsKey === undefined ? paths.secretsKey : "BERTH_SECRETS_KEY";
-	return `Not in it: ${sealing}, without which logins at package registries can't be opened elsewhere, and ${paths.adminKey}. Keep them apart from it.`;
+	return `Not in it: ${sealing}, without which logins and secrets can't be opened elsewhere, and ${paths.adminKey}. Keep them apart from it.`;
 }
 
-function notOpened(logins: readonly SealedLogin[], dataDir: string): string {
-	const names = logins.map(({ project, host }) => `${host} (project ${project})`).join(", ");
-	return `Logins that no key here opens: ${names}. Put the secrets.key that they were sealed with into ${dataDir} before \`berth up\`, or set them again afterwards: \`berth registry set\`.`;
+function notOpened(secrets: readonly SealedSecret[], dataDir: string): string {
+	const names = secrets.map(({ of }) => of).join(", ");
+	return `What no key here opens: ${names}. Put the secrets.key that it was sealed with into ${dataDir} before \`berth up\`, or set it again afterwards: \`berth registry set\`, \`berth hooks rotate\`.`;
 }
