@@ -4,7 +4,7 @@ import { tar } from "../harness/archives.js";
 import { Deployed, freshName, json } from "../harness/functions.js";
 import { send } from "../harness/raw-http.js";
 import { sharedStack } from "../harness/shared-stack.js";
-import { ARCHITECTURE, distribution, image, jsonBytes } from "../harness/tenant-image.js";
+import { configOf, distribution, image, jsonBytes } from "../harness/tenant-image.js";
 
 const stack = sharedStack();
 async function put(body: Buffer, manifest: object = {}) {
@@ -43,9 +43,22 @@ describe("an image", () => {
 		expect((await deployed().record(again)).start).toBe("warm");
 	});
 
+	it("has its volumes, whatever it brought at /mnt itself", async () => {
+		const volume = freshName("kept");
+		await stack.client.makeVolume(volume, { sizeMiB: 16 });
+		const layer = gzipSync(distribution(`ls /mnt; cat /mnt/${volume}/text; echo more >> /mnt/${volume}/text`));
+		const away = gzipSync(tar({ path: "mnt", type: "2", link: "/etc" }));
+		const { answer, deployed } = await put(image([layer, away]), { volumes: [{ name: volume }] });
+		expect(answer.status).toBe(201);
+		expect(await textOf(deployed())).toBe(`${volume}\n`);
+		expect(await textOf(deployed())).toBe(`${volume}\nmore\n`);
+		await stack.client.remove(deployed().name);
+		await stack.client.removeVolume(volume);
+	});
+
 	it("as docker save writes it is the same: gzipped, too, and with a layer that is there twice", async () => {
 		const layer = distribution("echo saved");
-		const config = jsonBytes({ os: "linux", architecture: ARCHITECTURE, config: { Cmd: ["/srv/run"] } });
+		const config = configOf([layer, layer], { Cmd: ["/srv/run"] });
 		const manifest = jsonBytes([{ Config: "config.json", RepoTags: ["x:latest"], Layers: ["abc/layer.tar", "def/layer.tar"] }]);
 		const again = { path: "def/layer.tar", type: "2", link: "../abc/layer.tar" };
 		const files = [{ path: "config.json", body: config }, again, { path: "abc/layer.tar", body: layer }];
@@ -140,7 +153,7 @@ describe("a hostile image", () => {
 		const { answer } = await put(image([tar(...entries)]));
 		expect([answer.status, json(answer)]).toEqual([
 			422,
-			expect.objectContaining({ code: "archive_rejected", detail: expect.stringMatching(message) }),
+			expect.objectContaining({ code: "image_rejected", detail: expect.stringMatching(message) }),
 		]);
 	});
 
@@ -169,13 +182,17 @@ describe("a hostile image", () => {
 			[torn, /whose bytes are others/],
 			[tar({ path: "x", body: "x" }), /neither index\.json.*nor manifest\.json/],
 			[Buffer.from("no tar at all".repeat(100)), /damaged, or isn't a tar/],
+			[image([layer], { Cmd: ["x"] }, { rootfs: { diff_ids: [] } }), /has 1 layers, and its config names 0/],
 			[image([layer], {}), /neither Entrypoint nor Cmd/],
 			[image([layer], { Cmd: ["x"] }, { architecture: "s390x" }), /for linux\/s390x/],
 			[image([Buffer.from("garbage".repeat(200))]), /damaged, or isn't a tar/],
 		];
 		for (const [body, message] of cases) {
 			const { answer } = await put(body);
-			expect([answer.status, json(answer)["detail"]]).toEqual([422, expect.stringMatching(message)]);
+			expect([answer.status, json(answer)]).toEqual([
+				422,
+				expect.objectContaining({ code: "image_rejected", detail: expect.stringMatching(message) }),
+			]);
 		}
 	});
 
