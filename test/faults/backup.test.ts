@@ -26,7 +26,7 @@ it("everything is saved while the stack runs, and answers as before on a machine
 	await deploy(stack, { name: "greets", source: saying("two"), memoryMiB: 64 });
 	await stack.client.setAlias("greets", "canary", { weights: { 1: 40, 2: 60 } });
 	await stack.client.setPackageRegistry("npm.example.com", { scopes: ["@mine"], token: "sealed" });
-	await stack.client.createHook("greets", { scheme: "github" });
+	await stack.client.makeHook("greets", { scheme: "github" });
 	await deploy(stack, { name: "big", source: `export default () => "${large}";` });
 	const { id } = await stack.client.invokeAsync("big", { json: {} });
 	await eventually(async () => expect((await stack.client.invocation(id)).state).toBe("settled"));

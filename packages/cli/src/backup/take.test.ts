@@ -15,7 +15,7 @@ beforeAll(async () => {
 	const given = loadSettings({ BERTH_DATA_DIR: join(root, "data") });
 	const durableSocket = server.url.replace("unix://", "");
 	settings = { ...given, durableRedisUrl: server.url, paths: { ...given.paths, durableSocket } };
-	for (const part of ["sources", "functions", "keys", "oci", "queued", "results", "logs"])
+	for (const part of ["sources", "functions", "keys", "oci", "queued", "results", "logs", "deliveries"])
 		await mkdir(join(settings.paths.artifacts, part), { recursive: true });
 	for (const path of [settings.paths.adminKey, settings.paths.secretsKey, join(settings.paths.artifacts, "sources/one")])
 		await writeFile(path, "1");
