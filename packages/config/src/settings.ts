@@ -144,6 +144,8 @@ export const settingsSchema = z.object({
 	BERTH_HOST_NETWORK: z.enum(["permitted", "refused"], "permitted or refused").default("refused"),
 	/** Blobs of images, MiB; beyond it what can be had again goes. Default: as much as comes. */
 	BERTH_IMAGES_MIB: whole(256, 1 << 24).optional(),
+	/** Versions of a function that stay whatever their age, the newest; beyond it those go that are older than a day and that no alias leads to. */
+	BERTH_VERSIONS_KEPT: whole(10, 100_000).default(100),
 	BERTH_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
 });
 
@@ -202,6 +204,8 @@ export interface Settings {
 	readonly allowsHostNetwork: boolean;
 	/** What images may hold on disk; undefined: as much as comes. */
 	readonly imageBytes?: number;
+	/** Versions of a function, the newest, that stay whatever their age. */
+	readonly versionsKept: number;
 	readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
 	readonly cores: number;
 	readonly paths: DataPaths;
@@ -331,6 +335,7 @@ export function loadSettings(
 		...(value.BERTH_RESOLVER === undefined ? {} : { resolver: value.BERTH_RESOLVER }),
 		allowsHostNetwork: value.BERTH_HOST_NETWORK === "permitted",
 		...(value.BERTH_IMAGES_MIB === undefined ? {} : { imageBytes: value.BERTH_IMAGES_MIB * MIB }),
+		versionsKept: value.BERTH_VERSIONS_KEPT,
 		logLevel: value.BERTH_LOG_LEVEL,
 		cores: availableParallelism(),
 		paths,
