@@ -7,6 +7,7 @@ import { registerBuildLog } from "./commands/build-log.js";
 import { registerDeploy } from "./commands/deploy.js";
 import { registerDoctor } from "./commands/doctor.js";
 import { registerDown } from "./commands/down.js";
+import { registerHooks } from "./commands/hooks/hooks.js";
 import { registerImage } from "./commands/image.js";
 import { registerInspect } from "./commands/inspect.js";
 import { registerInvoke } from "./commands/invoke.js";
@@ -23,6 +24,7 @@ import { registerRollback } from "./commands/rollback.js";
 import { registerStats } from "./commands/stats.js";
 import { registerUp } from "./commands/up.js";
 import { registerVersions } from "./commands/versions.js";
+import { registerVolume } from "./commands/volume.js";
 import { CommandFailure, EXIT, type ExitCode } from "./exit-codes.js";
 import { reportFailure } from "./failures.js";
 import { parseText } from "./input/text.js";
@@ -51,7 +53,9 @@ const COMMANDS = [
 	registerRebase,
 	registerLogs,
 	registerRm,
+	registerHooks,
 	registerNetwork,
+	registerVolume,
 	registerImage,
 	registerRegistry,
 	registerRecover,

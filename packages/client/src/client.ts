@@ -1,12 +1,14 @@
 import { aliasesOf } from "./aliases.js";
 import { buildLogsOf } from "./build-logs.js";
 import { functionsOf } from "./functions.js";
+import { hooksOf } from "./hooks.js";
 import { imagesOf } from "./images.js";
 import { invocationsOf } from "./invocations.js";
 import { networksOf } from "./networks.js";
 import { nodesOf } from "./nodes.js";
 import { packageRegistriesOf } from "./package-registries.js";
 import { type Exchange, Transport } from "./transport.js";
+import { volumesOf } from "./volumes.js";
 
 export interface ClientOptions {
 	/** Base URL of a gateway: `http://127.0.0.1:8080`. A path in it is kept as a prefix. */
@@ -26,11 +28,13 @@ export interface ClientOptions {
 export type Client = ReturnType<typeof functionsOf> &
 	ReturnType<typeof aliasesOf> &
 	ReturnType<typeof buildLogsOf> &
+	ReturnType<typeof hooksOf> &
 	ReturnType<typeof imagesOf> &
 	ReturnType<typeof invocationsOf> &
 	ReturnType<typeof networksOf> &
 	ReturnType<typeof nodesOf> &
 	ReturnType<typeof packageRegistriesOf> &
+	ReturnType<typeof volumesOf> &
 	AsyncDisposable & {
 		/** Closes every connection; requests under way are rejected. */
 		close(): Promise<void>;
@@ -44,11 +48,13 @@ export function createClient(options: ClientOptions): Client {
 		...functionsOf(transport),
 		...aliasesOf(transport),
 		...buildLogsOf(transport),
+		...hooksOf(transport),
 		...imagesOf(transport),
 		...invocationsOf(transport),
 		...networksOf(transport),
 		...nodesOf(transport),
 		...packageRegistriesOf(transport),
+		...volumesOf(transport),
 		close,
 		[Symbol.asyncDispose]: close,
 	};

@@ -1,4 +1,4 @@
-import { MIB } from "@berth/contracts";
+import { HOUR_MS, MIB } from "@berth/contracts";
 import { loadSettings, type SettingName, type Settings } from "./settings.js";
 import { SUPERVISED_ENVIRONMENT } from "./supervised.js";
 
@@ -36,6 +36,8 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_QUEUED_MIB: String(settings.storage.queuedBytes / MIB),
 		BERTH_RESULTS_MIB: String(settings.storage.resultBytes / MIB),
 		BERTH_LOGS_MIB: String(settings.storage.logBytes / MIB),
+		BERTH_DELIVERIES_MIB: String(settings.storage.deliveryBytes / MIB),
+		BERTH_HOOK_EVENTS_HOURS: String(settings.hookEventsMs / HOUR_MS),
 		BERTH_MAX_INFLIGHT: String(settings.maxInflight),
 		BERTH_BODY_MEMORY_MIB: String(settings.bodyMemoryBytes / MIB),
 		BERTH_ANSWER_STALL_MS: String(settings.answerStallMs),
@@ -43,11 +45,18 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_IMAGE_REPOSITORY: settings.imageRepository && `${settings.imageRepository.host}/${settings.imageRepository.name}`,
 		BERTH_RESOLVER: settings.resolver,
 		BERTH_HOST_NETWORK: settings.allowsHostNetwork ? "permitted" : "refused",
+		BERTH_VOLUMES_MIB: String(settings.volumeBytes / MIB),
+		BERTH_BINDS: bindsText(settings.binds),
 		BERTH_IMAGES_MIB: settings.imageBytes === undefined ? undefined : String(settings.imageBytes / MIB),
 		BERTH_VERSIONS_KEPT: String(settings.versionsKept),
 		BERTH_LOG_LEVEL: settings.logLevel,
 	};
 	return Object.fromEntries(Object.entries(variables).filter((pair): pair is [string, string] => pair[1] !== undefined));
+}
+
+function bindsText(binds: Settings["binds"]): string | undefined {
+	const pairs = Object.entries(binds).map(([name, path]) => `${name}=${path}`);
+	return pairs.length === 0 ? undefined : pairs.join(",");
 }
 
 function registryText({ origin, login }: Settings["registries"][number]): string {

@@ -26,6 +26,7 @@ import { authenticate } from "./auth.js";
 import type { Bodies } from "./body.js";
 import { parseJson } from "./json.js";
 import { flagFrom, nameFrom } from "./names.js";
+import { refuseForbidden, wrongField } from "./permitted.js";
 import type { Services } from "./services.js";
 import { validate } from "./validation.js";
 
@@ -93,12 +94,11 @@ export async function deploy(request: Request, response: Response, services: Ser
 async function take(
 	request: Request,
 	{ project, name, noCache }: { readonly project: string; readonly name: string; readonly noCache: boolean },
-	{ functions, artifacts, bodies, allowsHostNetwork, dockerfilesMissing }: Services,
+	{ functions, artifacts, bodies, permissions }: Services,
 ) {
 	const { sources } = artifacts;
 	const { manifest, source, bytes } = await readDeploy(request, bodies);
-	refuseHostNetwork(manifest, allowsHostNetwork);
-	if (manifest.dockerfile !== undefined && dockerfilesMissing !== undefined) throw wrong("dockerfile", dockerfilesMissing);
+	refuseForbidden(manifest, permissions);
 	const digest = await sources.put(bytes);
 	try {
 		let created = await functions.createVersion(project, name, manifest, { ...source, digest }, { noCache });
@@ -114,16 +114,6 @@ async function take(
 		if (!used) await sources.remove(digest);
 		throw error;
 	}
-}
-
-/** The host's own network is the operator's to give: whoever has it reaches whatever this machine does, Redis and the gateway included. */
-export function refuseHostNetwork({ network }: Manifest, isAllowed: boolean): void {
-	if (network !== "host" || isAllowed) return;
-	throw wrong("network", "host isn't permitted here; the operator permits it with BERTH_HOST_NETWORK=permitted");
-}
-
-function wrong(field: string, message: string): BerthError {
-	return new BerthError("invalid_manifest", `${field}: ${message}`, { issues: [{ field, message }] });
 }
 
 /** Whether a version's own layers are stored: one that was found to be corrupt was removed, and a build makes it again. */
@@ -207,7 +197,7 @@ function languageIn(filename: string): Language {
 function wrongLanguage(filename: string, runtime: Runtime): BerthError {
 	const { what, say } = FILES[languageIn(filename)];
 	const message = `${filename} is ${what}, and the runtime is ${runtime}; say "runtime": "${say}", or name it ${DEFAULT_FILENAME[languageOf(runtime)]}`;
-	return wrong("filename", message);
+	return wrongField("filename", message);
 }
 
 async function readArchive(request: Request, kind: SourceKind, bodies: Bodies): Promise<Deploy> {
@@ -223,7 +213,7 @@ async function readArchive(request: Request, kind: SourceKind, bodies: Bodies): 
 /** An archive whose Dockerfile says what the function is. */
 async function readContext(request: Request, kind: SourceKind, value: object, bodies: Bodies): Promise<Deploy> {
 	const manifest = validate(dockerfileManifestSchema, onCustom(value), ARCHIVED);
-	if (kind !== "tar.gz") throw wrong("dockerfile", "goes with an archive as application/gzip; pack it with `tar -czf`");
+	if (kind !== "tar.gz") throw wrongField("dockerfile", "goes with an archive as application/gzip; pack it with `tar -czf`");
 	const bytes = await archiveOf(request, FIXED_LIMITS.archiveBytes, bodies);
 	return { manifest, source: { kind: "dockerfile", sizeBytes: bytes.length }, bytes };
 }

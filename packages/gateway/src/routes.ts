@@ -1,6 +1,12 @@
-import { aliasInputSchema, inlineDeploySchema, packageRegistryInputSchema, pullSchema, pushSchema } from "@berth/contracts";
+import {
+	aliasInputSchema,
+	inlineDeploySchema,
+	packageRegistryInputSchema,
+	pullSchema,
+	pushSchema,
+	volumeInputSchema,
+} from "@berth/contracts";
 import type { Request, Response } from "express";
-import type { z } from "zod";
 import { getAlias, listAliases, removeAlias, rollBack, setAlias } from "./aliases.js";
 import { getBuildLog } from "./build-logs.js";
 import { deploy } from "./deploys.js";
@@ -15,6 +21,7 @@ import {
 	removeVersion,
 } from "./functions.js";
 import { livez, metrics, readyz } from "./health.js";
+import { hookRoutes } from "./hooks/routes.js";
 import { getTransfer, listImages, pull, push, recover } from "./images.js";
 import type { Invocations } from "./invocations.js";
 import { listNetworks, makeNetwork, removeNetwork } from "./networks.js";
@@ -22,22 +29,8 @@ import { commandNodes, getStats, listSandboxes, nodeCommandSchema } from "./node
 import { listPackageRegistries, removePackageRegistry, setPackageRegistry } from "./package-registries.js";
 import { rebase } from "./rebases.js";
 import { getInvocation } from "./records.js";
-import type { Services } from "./services.js";
-
-type Method = "get" | "put" | "post" | "delete" | "all";
-
-/** One route: what Express serves and what the OpenAPI document says about it. */
-export interface Route {
-	readonly method: Method;
-	/** As OpenAPI writes it: `/v1/functions/{name}`. */
-	readonly path: string;
-	readonly summary: string;
-	readonly key: boolean;
-	readonly body?: z.ZodType;
-	/** What it answers when all is well: status → meaning. */
-	readonly answers: Readonly<Record<number, string>>;
-	readonly serve: (request: Request, response: Response, services: Services) => void | Promise<void>;
-}
+import type { Route } from "./route.js";
+import { getVolume, listVolumes, makeVolume, removeVolume } from "./volumes.js";
 
 /** Every route, the hottest first. */
 export function routes(invocations: Invocations): readonly Route[] {
@@ -46,7 +39,9 @@ export function routes(invocations: Invocations): readonly Route[] {
 		...FUNCTION_ROUTES,
 		REBASE_ROUTE,
 		...ALIAS_ROUTES,
+		...hookRoutes(invocations),
 		...NETWORK_ROUTES,
+		...VOLUME_ROUTES,
 		...IMAGE_ROUTES,
 		...PACKAGE_ROUTES,
 		...NODE_ROUTES,
@@ -261,6 +256,42 @@ const NETWORK_ROUTES: readonly Route[] = [
 		key: true,
 		answers: { 204: "Gone" },
 		serve: removeNetwork,
+	},
+];
+
+const VOLUME_ROUTES: readonly Route[] = [
+	{
+		method: "get",
+		path: "/v1/volumes",
+		summary: "The volumes of the project, and the functions that have each",
+		key: true,
+		answers: { 200: "VolumeList" },
+		serve: listVolumes,
+	},
+	{
+		method: "get",
+		path: "/v1/volumes/{name}",
+		summary: "A volume",
+		key: true,
+		answers: { 200: "Volume" },
+		serve: getVolume,
+	},
+	{
+		method: "put",
+		path: "/v1/volumes/{name}",
+		summary: "Make a volume, which functions have at /mnt/{name}",
+		key: true,
+		body: volumeInputSchema,
+		answers: { 200: "Volume; there was one", 201: "Volume" },
+		serve: makeVolume,
+	},
+	{
+		method: "delete",
+		path: "/v1/volumes/{name}",
+		summary: "Remove a volume that no function has, with everything in it",
+		key: true,
+		answers: { 204: "Gone" },
+		serve: removeVolume,
 	},
 ];
 

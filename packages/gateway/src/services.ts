@@ -1,13 +1,15 @@
 import type { BuildQueue, GatewayQueue, NodeDirectory } from "@berth/queue";
-import type { ApiKeys, ArtifactStore, FunctionRegistry, PackageRegistries } from "@berth/registry";
+import type { ApiKeys, ArtifactStore, FunctionRegistry, Hooks, PackageRegistries } from "@berth/registry";
 import type { GatewayMetrics, Logger } from "@berth/telemetry";
 import type { Bodies } from "./body.js";
+import type { Permissions } from "./permitted.js";
 
 /** Everything the gateway needs: `main` makes it, the routes use it. */
 export interface Services {
 	readonly functions: FunctionRegistry;
 	readonly keys: ApiKeys;
 	readonly artifacts: ArtifactStore;
+	readonly hooks: Hooks;
 	readonly packageRegistries: PackageRegistries;
 	/** Hosts of the package registries that projects may use. */
 	readonly packageHosts: readonly string[];
@@ -17,10 +19,7 @@ export interface Services {
 	readonly bodies: Bodies;
 	readonly metrics: GatewayMetrics;
 	readonly log: Logger;
-	/** Whether the operator lets functions have the host's own network. */
-	readonly allowsHostNetwork: boolean;
-	/** Why no function may be a Dockerfile; undefined when one may. */
-	readonly dockerfilesMissing: string | undefined;
+	readonly permissions: Permissions;
 	/** Invocations that may be waited for at the same time. */
 	readonly maxInflight: number;
 }

@@ -25,6 +25,7 @@ import { Resolution } from "./resolution.js";
 import { ANY_VERSION, CREATE_VERSION, IMPORT_VERSION, SET_COPY } from "./scripts.js";
 import { StoreState, unrecovered } from "./store-state.js";
 import { fingerprintOf, summaryOf, versionOf } from "./version-fields.js";
+import { Volumes } from "./volumes.js";
 
 const VERSIONS_LISTED = 100;
 
@@ -42,6 +43,7 @@ export interface VersionName {
 export class FunctionRegistry {
 	readonly aliases: Aliases;
 	readonly networks: Networks;
+	readonly volumes: Volumes;
 	readonly store: StoreState;
 	readonly logs: BuildLogs;
 	readonly rebases: Rebases;
@@ -60,6 +62,7 @@ export class FunctionRegistry {
 		const resolution = new Resolution(this);
 		this.#live = new LiveVersions(changes, (project, name, selector) => resolution.sharesOf(project, name, selector));
 		this.networks = new Networks(owned[0]);
+		this.volumes = new Volumes(owned[0]);
 		this.store = new StoreState(owned[0]);
 		this.rebases = new Rebases({
 			redis: owned[0],
@@ -106,6 +109,7 @@ export class FunctionRegistry {
 					keys.sourceUsers(source.digest),
 					keys.store,
 					keys.networks(project),
+					keys.volumes(project),
 				],
 				[
 					name,
@@ -117,11 +121,12 @@ export class FunctionRegistry {
 					how.noCache === true ? ANY_VERSION : (how.damaged ?? ""),
 					stateLine("queued", "queued"),
 					typeof manifest.network === "object" ? manifest.network.join : "",
+					...(manifest.volumes ?? []).map((volume) => volume.name),
 				],
 			),
-		)) as [number, number] | [];
+		)) as [number, number | string] | [];
 		if (number === undefined) throw unrecovered();
-		if (number < 0) throw noNetwork(manifest);
+		if (number < 0) throw number === -1 ? noNetwork(manifest) : noVolume(String(unchanged));
 		const version = await this.getVersion(project, name, number);
 		if (version === undefined) throw new BerthError("function_not_found", `${name} was deleted while it was deployed; deploy it again`);
 		return { version, unchanged: unchanged === 1 };
@@ -304,6 +309,11 @@ export class FunctionRegistry {
 	#do<T>(what: string, commands: () => Promise<T>): Promise<T> {
 		return guarded(this.#redis, what, commands);
 	}
+}
+
+function noVolume(name: string): BerthError {
+	const message = `there is no volume ${JSON.stringify(name)} in this project; make it first, with PUT /v1/volumes/${name}`;
+	return new BerthError("volume_not_found", `volumes: ${message}`, { issues: [{ field: "volumes", message }] });
 }
 
 function noNetwork({ network }: Manifest): BerthError {

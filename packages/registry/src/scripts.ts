@@ -101,12 +101,18 @@ end
 return 1`);
 
 /**
- * KEYS names, function, numbers, counter, unfinished, users of the source, store, networks. Gives nothing while the store is lost, -1 without the network.
- * ARGV name, base (JSON), fingerprint, now, version key prefix, `project/name`, the version that nothing is equal to (or `*`), a line for the log, a network.
+ * KEYS names, function, numbers, counter, unfinished, users of the source, store, networks, volumes. Gives nothing while the store is lost, -1 without
+ * the network, -2 and which without a volume.
+ * ARGV name, base (JSON), fingerprint, now, version key prefix, `project/name`, the version that nothing is equal to (or `*`), a line for the log,
+ * a network (or nothing), volumes.
  */
 export const CREATE_VERSION = new LuaScript(`${LOG}
 if redis.call('GET', KEYS[7]) == 'lost' then return {} end
 if ARGV[9] ~= '' and redis.call('HEXISTS', KEYS[8], ARGV[9]) == 0 then return {-1, 0} end
+for i = 10, #ARGV do
+  local volume = redis.call('HGET', KEYS[9], ARGV[i])
+  if not volume or cjson.decode(volume).state ~= 'ready' then return {-2, ARGV[i]} end
+end
 local latest = redis.call('HGET', KEYS[2], 'latest')
 if latest and latest ~= ARGV[7] and ARGV[7] ~= '${ANY_VERSION}' then
   local state, fingerprint = unpack(redis.call('HMGET', ARGV[5] .. latest, 'state', 'fingerprint'))
@@ -197,7 +203,7 @@ redis.call('PUBLISH', KEYS[3], ARGV[4])
 return 1`);
 
 /**
- * KEYS names, function, numbers, changes, unfinished. ARGV name, version key prefix, source key prefix, `project/name`.
+ * KEYS names, function, numbers, changes, unfinished, hooks. ARGV name, version key prefix, source key prefix, `project/name`, hook key prefix.
  * Gives 0 when there is no such function, else 1 and the digests of sources that nobody uses any more.
  */
 export const DELETE_FUNCTION = new LuaScript(`
@@ -213,7 +219,11 @@ for _, number in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
   redis.call('DEL', version, version .. ':log')
   redis.call('PUBLISH', '${keys.buildLogs}', member)
 end
-redis.call('DEL', KEYS[2], KEYS[3])
+for _, id in ipairs(redis.call('HVALS', KEYS[6])) do
+  local hook = ARGV[5] .. id
+  redis.call('DEL', hook, hook .. ':log', hook .. ':runs', hook .. ':idle')
+end
+redis.call('DEL', KEYS[2], KEYS[3], KEYS[6])
 redis.call('SREM', KEYS[1], ARGV[1])
 redis.call('PUBLISH', KEYS[4], ARGV[4])
 return answer`);

@@ -125,7 +125,7 @@ const budget =
 				log,
 			});
 const versionLimit = new VersionLimit({ kept: settings.versionsKept, functions, log });
-const answers = new NodeAnswers(node, pool, builds, images, metrics);
+const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine });
 
 await pool.start();
 await functions.rebases.announce(Object.fromEntries(Object.entries(bases).map(([runtime, { digest }]) => [runtime, digest])));
@@ -201,6 +201,7 @@ async function sweepPayloads(): Promise<void> {
 	await artifacts.queued.sweep(QUEUED_KEPT_MS);
 	await artifacts.results.sweep(RECORDED_KEPT_MS);
 	await artifacts.logs.sweep(RECORDED_KEPT_MS);
+	await artifacts.deliveries.sweep(settings.hookEventsMs);
 }
 
 /** @param names of the version, where it has a number already */
