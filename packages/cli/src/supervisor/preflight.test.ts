@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { loadSettings } from "@berth/config";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -20,4 +20,9 @@ test.each([
 	const refused = preflight(loadSettings({ BERTH_DATA_DIR: join(root, "data"), BERTH_PORT: "0", ...env }), () => undefined);
 	await expect(refused).rejects.toThrow(said);
 	await expect(refused).rejects.toMatchObject({ name: "CommandFailure" });
+	// Before anything is made for it.
+	expect(await readdir(root)).toEqual([]);
 });
+
+test("where all of it is there, nothing is in the way", () =>
+	expect(preflight(loadSettings({ BERTH_DATA_DIR: join(root, "data"), BERTH_PORT: "0" }), () => undefined)).resolves.toBeUndefined());
