@@ -23,6 +23,8 @@ test("the table of Docker's concepts has them all", () => {
 		"host",
 		"none",
 		"tmpfs",
+		"volume",
+		"bind mount",
 		"docker build",
 		"docker run",
 		"docker push",

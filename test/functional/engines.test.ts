@@ -174,6 +174,14 @@ async function exampleInC() {
 }
 
 describe("in a Docker Engine", () => {
+	it("volumes and bind mounts are refused when they are asked for, and not by an invocation later", async () => {
+		const source = "export default () => 1;";
+		for (const input of [{ volumes: [{ name: "data" }] }, { binds: ["models"] }])
+			await expect(deploy(docker, { source, ...input })).rejects.toMatchObject({ problem: { code: "storage_unavailable" } });
+		await expect(docker.client.makeVolume("data", { sizeMiB: 16 })).rejects.toMatchObject({ problem: { code: "storage_unavailable" } });
+		expect(await docker.client.volumes()).toEqual([]);
+	});
+
 	it("images are named by version, containers labelled by whose they are, and both are found by Docker's own client", async () => {
 		const deployed = await deploy(docker, { source: "export default () => 'named';" });
 		const { sandbox = "" } = await deployed.record(await deployed.invoke());

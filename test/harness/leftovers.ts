@@ -84,6 +84,12 @@ function networksOf(dataDir: string): readonly string[] {
 	return lines.filter((line) => [wirePrefixOf(dataDir), table, ` ${gatewayOf(dataDir)}`].some((ours) => line.includes(ours)));
 }
 
+/** Loop devices of its volumes: the kernel detaches one when its last mount is gone. */
+export function loopDevicesOf(dataDir: string): readonly string[] {
+	const attached = namesIn("/sys/block").filter((name) => read(`/sys/block/${name}/loop/backing_file`).startsWith(`${dataDir}/`));
+	return attached.map((name) => `/dev/${name}`);
+}
+
 /** Everything that a stack which is down must not have left: empty when all is well. */
 export function leftoversOf(dataDir: string): readonly string[] {
 	return [
@@ -93,6 +99,7 @@ export function leftoversOf(dataDir: string): readonly string[] {
 		...mountsOf(dataDir).map((path) => `mount ${path}`),
 		...sandboxFilesOf(dataDir).map((path) => `file ${path}`),
 		...networksOf(dataDir).map((line) => `network ${line}`),
+		...loopDevicesOf(dataDir).map((path) => `loop device ${path}`),
 	];
 }
 

@@ -2,7 +2,16 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
-import { BerthError, type Language, languageOf, RUNTIMES, type Runtime, SANDBOX_PATHS, SANDBOX_RESOLVER } from "@berth/contracts";
+import {
+	BerthError,
+	type Language,
+	languageOf,
+	MOUNTS_PATH,
+	RUNTIMES,
+	type Runtime,
+	SANDBOX_PATHS,
+	SANDBOX_RESOLVER,
+} from "@berth/contracts";
 import type { KeyStore } from "@berth/registry";
 import { inputFile } from "./file-digests.js";
 import { readPython } from "./python-base.js";
@@ -16,6 +25,7 @@ const SKELETON: readonly LayerEntry[] = [
 	{ path: "proc", kind: "directory" },
 	{ path: "dev", kind: "directory" },
 	{ path: "tmp", kind: "directory", mode: 0o1777 },
+	{ path: inRoot(MOUNTS_PATH), kind: "directory" },
 	{ path: inRoot(SANDBOX_PATHS.graft), kind: "directory" },
 	{ path: inRoot(SANDBOX_PATHS.code), kind: "directory" },
 	text(inRoot(SANDBOX_PATHS.socket), ""),

@@ -23,6 +23,7 @@ import { registerRollback } from "./commands/rollback.js";
 import { registerStats } from "./commands/stats.js";
 import { registerUp } from "./commands/up.js";
 import { registerVersions } from "./commands/versions.js";
+import { registerVolume } from "./commands/volume.js";
 import { CommandFailure, EXIT, type ExitCode } from "./exit-codes.js";
 import { reportFailure } from "./failures.js";
 import { parseText } from "./input/text.js";
@@ -52,6 +53,7 @@ const COMMANDS = [
 	registerLogs,
 	registerRm,
 	registerNetwork,
+	registerVolume,
 	registerImage,
 	registerRegistry,
 	registerRecover,

@@ -7,6 +7,7 @@ import { networksOf } from "./networks.js";
 import { nodesOf } from "./nodes.js";
 import { packageRegistriesOf } from "./package-registries.js";
 import { type Exchange, Transport } from "./transport.js";
+import { volumesOf } from "./volumes.js";
 
 export interface ClientOptions {
 	/** Base URL of a gateway: `http://127.0.0.1:8080`. A path in it is kept as a prefix. */
@@ -31,6 +32,7 @@ export type Client = ReturnType<typeof functionsOf> &
 	ReturnType<typeof networksOf> &
 	ReturnType<typeof nodesOf> &
 	ReturnType<typeof packageRegistriesOf> &
+	ReturnType<typeof volumesOf> &
 	AsyncDisposable & {
 		/** Closes every connection; requests under way are rejected. */
 		close(): Promise<void>;
@@ -49,6 +51,7 @@ export function createClient(options: ClientOptions): Client {
 		...networksOf(transport),
 		...nodesOf(transport),
 		...packageRegistriesOf(transport),
+		...volumesOf(transport),
 		close,
 		[Symbol.asyncDispose]: close,
 	};

@@ -41,10 +41,17 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_IMAGE_REPOSITORY: settings.imageRepository && `${settings.imageRepository.host}/${settings.imageRepository.name}`,
 		BERTH_RESOLVER: settings.resolver,
 		BERTH_HOST_NETWORK: settings.allowsHostNetwork ? "permitted" : "refused",
+		BERTH_VOLUMES_MIB: String(settings.volumeBytes / MIB),
+		BERTH_BINDS: bindsText(settings.binds),
 		BERTH_IMAGES_MIB: settings.imageBytes === undefined ? undefined : String(settings.imageBytes / MIB),
 		BERTH_LOG_LEVEL: settings.logLevel,
 	};
 	return Object.fromEntries(Object.entries(variables).filter((pair): pair is [string, string] => pair[1] !== undefined));
+}
+
+function bindsText(binds: Settings["binds"]): string | undefined {
+	const pairs = Object.entries(binds).map(([name, path]) => `${name}=${path}`);
+	return pairs.length === 0 ? undefined : pairs.join(",");
 }
 
 function registryText({ origin, login }: Settings["registries"][number]): string {

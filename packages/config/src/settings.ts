@@ -1,8 +1,9 @@
 import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
-import { DEPENDENCY_LIMITS, LIMITS, MIB, parseImageName } from "@berth/contracts";
+import { DEPENDENCY_LIMITS, LIMITS, MIB, VOLUMES_MIB } from "@berth/contracts";
 import { z } from "zod";
 import { misspelt } from "./misspelt.js";
+import { binds, packageRegistries, type RegistryAccess, type RepositoryPlace, registries, repository } from "./setting-values.js";
 
 /** Longest data directory, bytes: a socket's path below it has room for 107 (sun_path), and the longest is an agent's. */
 const DATA_DIR_BYTES = 64;
@@ -14,48 +15,6 @@ const whole = (min: number, max: number) =>
 		.int(`a whole number from ${min} to ${max}`)
 		.min(min, `at least ${min}`)
 		.max(max, `at most ${max}`);
-
-const REGISTRIES = "https://host or http://host, with name:password@ before the host where a login is wanted, several with commas between";
-
-/** A registry as the settings name it; its password percent-encoded where it has to be. */
-function registryOf(text: string): Settings["registries"][number] | undefined {
-	if (!URL.canParse(text)) return undefined;
-	const { protocol, host, origin, username, password, pathname, search, hash } = new URL(text);
-	const isBare = pathname === "/" && search === "" && hash === "" && (username === "") === (password === "");
-	if (!/^https?:$/.test(protocol) || host === "" || !isBare) return undefined;
-	if (username === "") return Object.freeze({ host, origin });
-	try {
-		return Object.freeze({ host, origin, login: { username: decodeURIComponent(username), password: decodeURIComponent(password) } });
-	} catch {
-		// A % that begins no escape.
-		return undefined;
-	}
-}
-
-const registries = z.string().transform((text, context): Settings["registries"] => {
-	const found = text.split(",").map((part) => registryOf(part.trim()));
-	if (found.every((one) => one !== undefined)) return found;
-	context.addIssue(REGISTRIES);
-	return z.NEVER;
-});
-
-const repository = z.string().transform((text, context): Settings["imageRepository"] => {
-	const name = parseImageName(`${text}:x`);
-	if (name !== undefined && name.reference === "x") return Object.freeze({ host: name.host, name: name.repository });
-	context.addIssue("registry.example.com/path: a host of BERTH_REGISTRIES and a repository, without a tag");
-	return z.NEVER;
-});
-
-const PACKAGE_REGISTRIES = "https://host/ or http://host/, perhaps with a path, without a name or password, several with commas between";
-const packageRegistries = z.string().transform((text, context): readonly string[] => {
-	const urls = text.split(",").map((part) => `${part.trim().replace(/\/+$/, "")}/`);
-	const hosts = urls.map((url) =>
-		/^https?:\/\/[^/?#@\s]+(?:\/[\w.~%-]+)*\/$/.test(url) && URL.canParse(url) ? new URL(url).host : undefined,
-	);
-	if (hosts.every((host) => host !== undefined) && new Set(hosts).size === hosts.length) return urls;
-	context.addIssue(PACKAGE_REGISTRIES);
-	return z.NEVER;
-});
 
 /**
  * Every setting of every process: its environment variable, meaning, unit and default. This package
@@ -138,6 +97,10 @@ export const settingsSchema = z.object({
 	BERTH_RESOLVER: z.ipv4("an IPv4 address").optional(),
 	/** Whether functions may have `network: host`, this machine's own. */
 	BERTH_HOST_NETWORK: z.enum(["permitted", "refused"], "permitted or refused").default("refused"),
+	/** What all volumes of the node may have together, MiB: their space is taken when they are made. */
+	BERTH_VOLUMES_MIB: whole(0, 1 << 24).default(VOLUMES_MIB),
+	/** Directories of this machine that functions may have read-only, by names that manifests use. */
+	BERTH_BINDS: binds.optional(),
 	/** Blobs of images, MiB; beyond it what can be had again goes. Default: as much as comes. */
 	BERTH_IMAGES_MIB: whole(256, 1 << 24).optional(),
 	BERTH_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
@@ -184,15 +147,14 @@ export interface Settings {
 	readonly bodyMemoryBytes: number;
 	readonly answerStallMs: number;
 	/** OCI registries that may be used: host and port as images are named, origin, and the login. */
-	readonly registries: readonly {
-		readonly host: string;
-		readonly origin: string;
-		readonly login?: { readonly username: string; readonly password: string };
-	}[];
+	readonly registries: readonly RegistryAccess[];
 	/** Where copies of all images are: a host of `registries`, and a repository. */
-	readonly imageRepository?: { readonly host: string; readonly name: string };
+	readonly imageRepository?: RepositoryPlace;
 	readonly resolver?: string;
 	readonly allowsHostNetwork: boolean;
+	readonly volumeBytes: number;
+	/** Paths of directories, by the names that functions have them by. */
+	readonly binds: Readonly<Record<string, string>>;
 	/** What images may hold on disk; undefined: as much as comes. */
 	readonly imageBytes?: number;
 	readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
@@ -321,6 +283,8 @@ export function loadSettings(
 		...(imageRepository === undefined ? {} : { imageRepository }),
 		...(value.BERTH_RESOLVER === undefined ? {} : { resolver: value.BERTH_RESOLVER }),
 		allowsHostNetwork: value.BERTH_HOST_NETWORK === "permitted",
+		volumeBytes: value.BERTH_VOLUMES_MIB * MIB,
+		binds: Object.freeze(value.BERTH_BINDS ?? {}),
 		...(value.BERTH_IMAGES_MIB === undefined ? {} : { imageBytes: value.BERTH_IMAGES_MIB * MIB }),
 		logLevel: value.BERTH_LOG_LEVEL,
 		cores: availableParallelism(),

@@ -23,5 +23,6 @@ export * from "./network.js";
 export * from "./package-registry.js";
 export * from "./resource-name.js";
 export * from "./sandbox-network.js";
+export * from "./storage.js";
 export * from "./units.js";
 export * from "./version.js";

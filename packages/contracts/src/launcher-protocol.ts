@@ -1,6 +1,7 @@
 import type { FrameBounds } from "./framing.js";
 import type { NetworkChoice } from "./manifest.js";
 import type { NetworkReport } from "./sandbox-network.js";
+import type { StorageMount, StorageReport } from "./storage.js";
 import type { Digest } from "./units.js";
 import { KIB, MIB, MINUTE_MS } from "./units.js";
 
@@ -22,6 +23,10 @@ export const LAUNCHER_VERBS = {
 	remove: 7,
 	/** DropLayersRequest → { dropped }: removes layers that nothing mounts and nobody asked for of late. */
 	dropLayers: 8,
+	/** MakeVolumeRequest → { made }: whether it wasn't there. */
+	makeVolume: 9,
+	/** VolumeRequest → {}: takes it, with everything in it, from whatever has it mounted, and from the disk. */
+	removeVolume: 10,
 } as const;
 export type LauncherVerb = keyof typeof LAUNCHER_VERBS;
 
@@ -60,6 +65,15 @@ export interface ImportRequest {
 export interface DropLayersRequest {
 	/** Milliseconds since a layer was last asked for, brought or mounted; at least twice LAYER_LEASE_MS. */
 	readonly unusedForMs: number;
+}
+
+export interface VolumeRequest {
+	/** 32 hex digits. */
+	readonly volume: string;
+}
+
+export interface MakeVolumeRequest extends VolumeRequest {
+	readonly sizeMiB: number;
 }
 
 export interface SandboxRequest {
@@ -102,6 +116,8 @@ export interface BootRequest {
 	readonly own?: readonly Digest[];
 	/** Whether these are a root file system, a tenant's image: the base is at SANDBOX_PATHS.imageBase in it then. */
 	readonly ownIsRoot?: boolean;
+	/** Volumes and bind mounts of the function's, where its layers are there from the boot on, too. Absent: none. */
+	readonly storage?: readonly StorageMount[];
 	/** What it is booted with: `host` is for good; `none` where its specialisation is to say. */
 	readonly network: NetworkChoice;
 	/** Whose they are. */
@@ -142,6 +158,8 @@ export interface SpecialiseRequest {
 	readonly layers: readonly Digest[];
 	readonly limits: SandboxLimits;
 	readonly network: NetworkChoice;
+	/** Absent: none. */
+	readonly storage?: readonly StorageMount[];
 }
 
 export interface SpecialiseAnswer {
@@ -165,4 +183,5 @@ export interface HostReport {
 	readonly ociRuntime: string;
 	readonly ociRuntimeVersion: string;
 	readonly networks: NetworkReport;
+	readonly storage: StorageReport;
 }

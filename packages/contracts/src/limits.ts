@@ -42,6 +42,8 @@ export const FIXED_LIMITS = {
 	archiveBytes: 32 * MIB,
 	/** Packages that a manifest may name in `external`, and in `scripts`. */
 	packageNames: 100,
+	/** Volumes, and bind mounts, of one version. */
+	mounts: 16,
 } as const;
 
 /** What may be installed for one version. */

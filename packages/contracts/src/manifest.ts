@@ -41,6 +41,8 @@ const PACKAGE = "a package's name, as in sharp or @scope/name";
 const packageNames = z
 	.array(z.string(PACKAGE).regex(/^(?:@[a-z0-9][\w.-]*\/)?[a-z0-9][\w.-]*$/i, PACKAGE), "a list of packages' names")
 	.max(FIXED_LIMITS.packageNames, `at most ${FIXED_LIMITS.packageNames} packages`);
+const VOLUMES = 'a list as in [{"name": "data"}, {"name": "models", "readOnly": true}]';
+const MOUNTS = `at most ${FIXED_LIMITS.mounts}`;
 const FILENAME = "bootstrap, or a file name, without a directory, that ends in .ts, .mts, .cts, .tsx, .js, .mjs, .cjs, .jsx or .py";
 
 /**
@@ -62,6 +64,13 @@ export const manifestSchema = z.strictObject({
 	concurrency: within(LIMITS.concurrency, "sandboxes"),
 	/** What it may talk to: nothing, the Internet, the functions on a network of its project, or whatever its host may. */
 	network: z.union([z.enum(NETWORKS), z.strictObject({ join: resourceName })], NETWORK).default("none"),
+	/** Volumes of its project, each at /mnt/<name>. */
+	volumes: z
+		.array(z.strictObject({ name: resourceName, readOnly: z.boolean("true or false").optional() }, VOLUMES), VOLUMES)
+		.max(FIXED_LIMITS.mounts, MOUNTS)
+		.optional(),
+	/** Directories of the host that the operator has names for, read-only, each at /mnt/<name>. */
+	binds: z.array(resourceName, "a list of the names that the operator has given").max(FIXED_LIMITS.mounts, MOUNTS).optional(),
 	env,
 	/** How often a sandbox may be used: all invocations of its version, one, or n. */
 	reuse: z.union([z.enum(["version", "never"]), z.int(REUSES).min(1, REUSES).max(1_000_000, REUSES)], REUSES).default("version"),

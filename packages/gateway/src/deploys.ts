@@ -25,6 +25,7 @@ import { authenticate } from "./auth.js";
 import type { Bodies } from "./body.js";
 import { parseJson } from "./json.js";
 import { flagFrom, nameFrom } from "./names.js";
+import { refuseForbidden } from "./permitted.js";
 import type { Services } from "./services.js";
 import { validate } from "./validation.js";
 
@@ -89,11 +90,11 @@ export async function deploy(request: Request, response: Response, services: Ser
 async function take(
 	request: Request,
 	{ project, name, noCache }: { readonly project: string; readonly name: string; readonly noCache: boolean },
-	{ functions, artifacts, bodies, allowsHostNetwork }: Services,
+	{ functions, artifacts, bodies, permissions }: Services,
 ) {
 	const { sources } = artifacts;
 	const { manifest, source, bytes } = await readDeploy(request, bodies);
-	refuseHostNetwork(manifest, allowsHostNetwork);
+	refuseForbidden(manifest, permissions);
 	const digest = await sources.put(bytes);
 	try {
 		let created = await functions.createVersion(project, name, manifest, { ...source, digest }, { noCache });
@@ -109,13 +110,6 @@ async function take(
 		if (!used) await sources.remove(digest);
 		throw error;
 	}
-}
-
-/** The host's own network is the operator's to give: whoever has it reaches whatever this machine does, Redis and the gateway included. */
-export function refuseHostNetwork({ network }: Manifest, isAllowed: boolean): void {
-	if (network !== "host" || isAllowed) return;
-	const message = "host isn't permitted here; the operator permits it with BERTH_HOST_NETWORK=permitted";
-	throw new BerthError("invalid_manifest", `network: ${message}`, { issues: [{ field: "network", message }] });
 }
 
 /** Whether a version's own layers are stored: one that was found to be corrupt was removed, and a build makes it again. */

@@ -1,7 +1,5 @@
 import {
 	BerthError,
-	ERRORS,
-	type ErrorCode,
 	type ImageList,
 	type ImageSummary,
 	NAME_PATTERN,
@@ -13,6 +11,7 @@ import {
 } from "@berth/contracts";
 import type { NodeAnswer, NodeQuestion } from "@berth/queue";
 import type { Request, Response } from "express";
+import { anyNode, askNode } from "./ask-node.js";
 import { authenticate } from "./auth.js";
 import { parseJson } from "./json.js";
 import { nameFrom } from "./names.js";
@@ -102,18 +101,8 @@ async function start(request: TransferRequest, response: Response, services: Ser
 	response.status(202).location(`/v1/images/transfers/${answer.transfer.id}`).json(answer.transfer);
 }
 
-/** Every node has the images so far: there is one. @throws BerthError unavailable */
-function anyNode({ nodes }: Services): string {
-	const [node] = nodes.nodes();
-	if (node === undefined) throw new BerthError("unavailable", "no node is registered; berth ps says more");
-	return node.id;
-}
-
-/** @throws BerthError with the code of a refusal */
-async function ask(node: string, question: NodeQuestion, { nodes }: Services, timeoutMs = NEWS_MS): Promise<NodeAnswer> {
-	const answer = await nodes.ask(node, question, timeoutMs);
-	if (answer.kind === "refused") throw new BerthError(answer.code in ERRORS ? (answer.code as ErrorCode) : "platform_error", answer.detail);
-	return answer;
+function ask(node: string, question: NodeQuestion, services: Services, timeoutMs = NEWS_MS): Promise<NodeAnswer> {
+	return askNode(node, question, services, timeoutMs);
 }
 
 function afterFrom(text: unknown): number {

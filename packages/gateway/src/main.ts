@@ -72,7 +72,11 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): P
 		bodies: new Bodies(settings.bodyMemoryBytes),
 		metrics,
 		log,
-		allowsHostNetwork: settings.allowsHostNetwork,
+		permissions: {
+			hostNetwork: settings.allowsHostNetwork,
+			binds: Object.keys(settings.binds),
+			storage: settings.engine === "oci",
+		},
 		maxInflight: settings.maxInflight,
 	};
 }

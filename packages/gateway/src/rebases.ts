@@ -1,8 +1,9 @@
 import { buildError, type RebaseAnswer, type Version } from "@berth/contracts";
 import type { Request, Response } from "express";
 import { authenticate } from "./auth.js";
-import { addBuild, refuseHostNetwork, WAIT_MS } from "./deploys.js";
+import { addBuild, WAIT_MS } from "./deploys.js";
 import { flagFrom, nameFrom } from "./names.js";
+import { refuseForbidden } from "./permitted.js";
 import type { Services } from "./services.js";
 
 /** `POST /v1/functions/{name}/rebase`: versions on the bases of now, of those that aliases lead to. */
@@ -10,9 +11,7 @@ export async function rebase(request: Request, response: Response, services: Ser
 	const { project } = await authenticate(request, services.keys);
 	const name = nameFrom(request.params["name"]);
 	const isAwaited = flagFrom(request.query["wait"], "wait", false);
-	const rebased = await services.functions.rebases.create(project, name, (manifest) =>
-		refuseHostNetwork(manifest, services.allowsHostNetwork),
-	);
+	const rebased = await services.functions.rebases.create(project, name, (manifest) => refuseForbidden(manifest, services.permissions));
 	for (const version of rebased) await addBuild(version, services);
 	const built = isAwaited ? await allBuilt(rebased, services) : rebased;
 	const isOver = built.every(({ state }) => state === "ready");

@@ -1,4 +1,11 @@
-import { aliasInputSchema, inlineDeploySchema, packageRegistryInputSchema, pullSchema, pushSchema } from "@berth/contracts";
+import {
+	aliasInputSchema,
+	inlineDeploySchema,
+	packageRegistryInputSchema,
+	pullSchema,
+	pushSchema,
+	volumeInputSchema,
+} from "@berth/contracts";
 import type { Request, Response } from "express";
 import type { z } from "zod";
 import { getAlias, listAliases, removeAlias, rollBack, setAlias } from "./aliases.js";
@@ -23,6 +30,7 @@ import { listPackageRegistries, removePackageRegistry, setPackageRegistry } from
 import { rebase } from "./rebases.js";
 import { getInvocation } from "./records.js";
 import type { Services } from "./services.js";
+import { getVolume, listVolumes, makeVolume, removeVolume } from "./volumes.js";
 
 type Method = "get" | "put" | "post" | "delete" | "all";
 
@@ -47,6 +55,7 @@ export function routes(invocations: Invocations): readonly Route[] {
 		REBASE_ROUTE,
 		...ALIAS_ROUTES,
 		...NETWORK_ROUTES,
+		...VOLUME_ROUTES,
 		...IMAGE_ROUTES,
 		...PACKAGE_ROUTES,
 		...NODE_ROUTES,
@@ -261,6 +270,42 @@ const NETWORK_ROUTES: readonly Route[] = [
 		key: true,
 		answers: { 204: "Gone" },
 		serve: removeNetwork,
+	},
+];
+
+const VOLUME_ROUTES: readonly Route[] = [
+	{
+		method: "get",
+		path: "/v1/volumes",
+		summary: "The volumes of the project, and the functions that have each",
+		key: true,
+		answers: { 200: "VolumeList" },
+		serve: listVolumes,
+	},
+	{
+		method: "get",
+		path: "/v1/volumes/{name}",
+		summary: "A volume",
+		key: true,
+		answers: { 200: "Volume" },
+		serve: getVolume,
+	},
+	{
+		method: "put",
+		path: "/v1/volumes/{name}",
+		summary: "Make a volume, which functions have at /mnt/{name}",
+		key: true,
+		body: volumeInputSchema,
+		answers: { 200: "Volume; there was one", 201: "Volume" },
+		serve: makeVolume,
+	},
+	{
+		method: "delete",
+		path: "/v1/volumes/{name}",
+		summary: "Remove a volume that no function has, with everything in it",
+		key: true,
+		answers: { 204: "Gone" },
+		serve: removeVolume,
 	},
 ];
 

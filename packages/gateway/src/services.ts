@@ -2,6 +2,7 @@ import type { BuildQueue, GatewayQueue, NodeDirectory } from "@berth/queue";
 import type { ApiKeys, ArtifactStore, FunctionRegistry, PackageRegistries } from "@berth/registry";
 import type { GatewayMetrics, Logger } from "@berth/telemetry";
 import type { Bodies } from "./body.js";
+import type { Permissions } from "./permitted.js";
 
 /** Everything the gateway needs: `main` makes it, the routes use it. */
 export interface Services {
@@ -17,8 +18,7 @@ export interface Services {
 	readonly bodies: Bodies;
 	readonly metrics: GatewayMetrics;
 	readonly log: Logger;
-	/** Whether the operator lets functions have the host's own network. */
-	readonly allowsHostNetwork: boolean;
+	readonly permissions: Permissions;
 	/** Invocations that may be waited for at the same time. */
 	readonly maxInflight: number;
 }

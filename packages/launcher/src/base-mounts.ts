@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { lstatSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { type Digest, SANDBOX_PATHS } from "@berth/contracts";
+import { type Digest, MOUNTS_PATH, SANDBOX_PATHS } from "@berth/contracts";
 import type { LayerStore } from "./layers.js";
 import { MS, mount, unmount } from "./syscalls.js";
 
@@ -99,4 +99,9 @@ export function checkMountPoints(root: string): void {
 				);
 		}
 	}
+}
+
+/** Whether a root has a place for volumes: one that was made before there were any hasn't, and what a link leads to isn't one. */
+export function hasMountsPath(root: string): boolean {
+	return lstatSync(join(root, MOUNTS_PATH), { throwIfNoEntry: false })?.isDirectory() === true;
 }

@@ -11,7 +11,7 @@ const RUNTIMES = ["crun", "runc"] as const;
 const SEARCH = ["/usr/local/bin", "/usr/bin", "/usr/local/sbin", "/usr/sbin", "/bin", "/sbin"];
 
 /** What the probe found, for the launcher itself. */
-export interface Host extends Omit<HostReport, "networks"> {
+export interface Host extends Omit<HostReport, "networks" | "storage"> {
 	readonly ociRuntimePath: string;
 	readonly cgroupVersion: 1 | 2;
 	readonly arch: "x64" | "arm64";

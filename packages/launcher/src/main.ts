@@ -5,13 +5,18 @@ import { exitWithParent, loadSettings } from "@berth/config";
 import type { SandboxExit } from "@berth/contracts";
 import { removeAgentSockets } from "./agent-sockets.js";
 import { CgroupTree } from "./cgroup.js";
+import { Children } from "./children.js";
 import { probeHost } from "./host.js";
 import { LayerStore } from "./layers.js";
 import { Networks } from "./networks/networks.js";
 import { OciRuntime } from "./oci-runtime.js";
 import { favourMigrations } from "./quick-migrations.js";
+import { SandboxFiles } from "./sandbox-files.js";
 import { Sandboxes } from "./sandboxes.js";
 import { LauncherServer } from "./server.js";
+import { Binds } from "./storage/binds.js";
+import { SandboxStorage } from "./storage/sandbox-storage.js";
+import { Volumes } from "./storage/volumes.js";
 import { becomeSubreaper } from "./syscalls.js";
 
 const settings = loadSettings();
@@ -31,24 +36,30 @@ const complain = (message: string, error: unknown) =>
 const cgroups = new CgroupTree(host.cgroupVersion, instance);
 const networks = new Networks({ instance, resolver: settings.resolver });
 let server: LauncherServer | undefined;
+const children = new Children();
+const isSweep = process.argv[2] === "--remove-leftovers";
+// What only sweeps up gives nobody anything: no directory of the operator's may keep it from that.
+const binds = new Binds(isSweep ? {} : settings.binds, settings.dataDir);
+const storage = new SandboxStorage(new Volumes(directory, settings.volumeBytes, children), binds);
+const { serviceUid } = settings;
+const { agentSockets } = settings.paths;
 const sandboxes = new Sandboxes({
-	directory,
-	agentSockets: settings.paths.agentSockets,
-	serviceUid: settings.serviceUid,
+	files: new SandboxFiles({ directory, agentSockets, serviceUid, host, layers, cgroups, storage }),
+	storage,
+	serviceUid,
 	uidBase: settings.sandboxUidBase,
-	host,
-	layers,
 	cgroups,
 	networks,
 	allowsHostNetwork: settings.allowsHostNetwork,
-	runtime: new OciRuntime(host.ociRuntimePath, join(directory, "state")),
+	runtime: new OciRuntime(host.ociRuntimePath, join(directory, "state"), children),
+	isAwaited: (pid) => children.has(pid),
 	onExit: (exit: SandboxExit) => server?.announce(exit),
 });
 const removed = await sandboxes.removeLeftovers();
-if (process.argv[2] === "--remove-leftovers") {
+if (isSweep) {
 	cgroups.close();
 	networks.close();
-	removeAgentSockets(settings.paths.agentSockets);
+	removeAgentSockets(agentSockets);
 	process.exit(0);
 }
 if (host.cgroupVersion === 1)
@@ -56,8 +67,8 @@ if (host.cgroupVersion === 1)
 		complain("boots take some milliseconds longer: favordynmods can't be had", error),
 	);
 networks.begin();
-server = new LauncherServer(host, layers, sandboxes, complain);
-await server.listen(settings.paths.launcherSocket, settings.serviceUid);
+server = new LauncherServer({ host, layers, sandboxes, storage, onTrouble: complain });
+await server.listen(settings.paths.launcherSocket, serviceUid);
 
 let stopping = false;
 async function stop(): Promise<void> {
@@ -65,6 +76,7 @@ async function stop(): Promise<void> {
 	stopping = true;
 	// The worker removes its sandboxes by itself, if it is still there; both may ask for the same.
 	const results = await Promise.allSettled([server?.close(), sandboxes.removeAll()]);
+	await storage.close().catch((error: unknown) => complain("volumes stay mounted until this process has ended", error));
 	try {
 		networks.close();
 	} catch (error) {

@@ -1,6 +1,7 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Children } from "./children.js";
 
 /** What a container's first process is given as standard output and error. */
 export interface Output {
@@ -12,12 +13,13 @@ export interface Output {
 export class OciRuntime {
 	readonly #binary: string;
 	readonly #state: string;
-	readonly #running = new Set<number>();
+	readonly #children: Children;
 
 	/** @param state the runtime's own state directory (`--root`) */
-	constructor(binary: string, state: string) {
+	constructor(binary: string, state: string, children: Children) {
 		this.#binary = binary;
 		this.#state = state;
+		this.#children = children;
 	}
 
 	/** Where the runtime keeps a container's state; whoever removes the container removes it. */
@@ -33,27 +35,9 @@ export class OciRuntime {
 		const pidFile = join(bundle, "pid");
 		const log = join(bundle, "runtime.log");
 		const args = ["--root", this.#state, "--log", log, "run", "--detach", "--pid-file", pidFile, "--bundle", bundle, id];
-		const code = await this.#exitOf(spawn(this.#binary, args, { stdio: ["ignore", output.stdout, output.stderr], env: {} }));
+		const code = await this.#children.exitOf(spawn(this.#binary, args, { stdio: ["ignore", output.stdout, output.stderr], env: {} }));
 		if (code !== 0) throw new Error(`${this.#binary} run ended with ${code}: ${lastLine(log)}`);
 		return Number(readFileSync(pidFile, "utf8"));
-	}
-
-	/** Whether this is a run of the runtime itself, whose end we wait for. */
-	isRunning(pid: number): boolean {
-		return this.#running.has(pid);
-	}
-
-	async #exitOf(child: ChildProcess): Promise<number> {
-		const { pid } = child;
-		if (pid !== undefined) this.#running.add(pid);
-		try {
-			return await new Promise<number>((resolve, reject) => {
-				child.once("error", reject);
-				child.once("exit", (status, signal) => resolve(status ?? (signal === null ? 1 : 128)));
-			});
-		} finally {
-			if (pid !== undefined) this.#running.delete(pid);
-		}
 	}
 }
 

@@ -2,11 +2,13 @@ import {
 	type BootRequest,
 	type Digest,
 	type DropLayersRequest,
+	FIXED_LIMITS,
 	type ImportRequest,
 	isDigest,
 	LAYER_LEASE_MS,
 	type LayerRequest,
 	LIMITS,
+	type MakeVolumeRequest,
 	MIB,
 	NAME_PATTERN,
 	type NetworkChoice,
@@ -15,6 +17,9 @@ import {
 	type SandboxProgram,
 	type SandboxRequest,
 	type SpecialiseRequest,
+	type StorageMount,
+	VOLUME_MIB,
+	type VolumeRequest,
 } from "@berth/contracts";
 
 /** A request that isn't well formed. The worker is trusted with policy, not with paths or types. */
@@ -22,6 +27,7 @@ export class RequestError extends Error {
 	override readonly name = "RequestError";
 }
 
+const VOLUME = /^[0-9a-f]{32}$/;
 const SANDBOX = /^sb_[0-9a-z]{26}$/;
 export const MAX_LAYERS = 30;
 
@@ -34,6 +40,11 @@ export const read = {
 	dropLayers: (head: Fields): DropLayersRequest => ({
 		unusedForMs: integer(head["unusedForMs"], "unusedForMs", 2 * LAYER_LEASE_MS, Number.MAX_SAFE_INTEGER),
 	}),
+	makeVolume: (head: Fields): MakeVolumeRequest => ({
+		volume: volume(head["volume"]),
+		sizeMiB: integer(head["sizeMiB"], "sizeMiB", VOLUME_MIB.min, VOLUME_MIB.max),
+	}),
+	volume: (head: Fields): VolumeRequest => ({ volume: volume(head["volume"]) }),
 	sandbox: (head: Fields): SandboxRequest => ({ sandbox: sandbox(head["sandbox"]) }),
 	boot: (head: Fields): BootRequest => ({
 		sandbox: sandbox(head["sandbox"]),
@@ -42,12 +53,14 @@ export const read = {
 		program: program((head["program"] ?? {}) as Fields),
 		limits: limits(head["limits"]),
 		...(head["own"] === undefined ? {} : { own: digests(head["own"], "own"), ownIsRoot: head["ownIsRoot"] === true }),
+		...storage(head["storage"]),
 		network: network(head["network"]),
 	}),
 	specialise: (head: Fields): SpecialiseRequest => ({
 		sandbox: sandbox(head["sandbox"]),
 		layers: digests(head["layers"], "layers"),
 		limits: limits(head["limits"]),
+		...storage(head["storage"]),
 		network: network(head["network"]),
 	}),
 } as const;
@@ -55,6 +68,27 @@ export const read = {
 function network(value: unknown): NetworkChoice {
 	if (value === "none" || value === "internet" || value === "host") return value;
 	return { join: name(((value ?? {}) as Fields)["join"], "network.join") };
+}
+
+/** Names are what directories are called here, and each can be there once. */
+function storage(value: unknown): { readonly storage?: readonly StorageMount[] } {
+	if (value === undefined) return {};
+	if (!Array.isArray(value) || value.length > 2 * FIXED_LIMITS.mounts) throw new RequestError("storage: isn't a list of mounts");
+	const mounts = value.map((one: unknown): StorageMount => {
+		const fields = (one ?? {}) as Fields;
+		return {
+			name: name(fields["name"], "storage.name"),
+			...(fields["volume"] === undefined ? {} : { volume: volume(fields["volume"]) }),
+			readOnly: fields["readOnly"] !== false,
+		};
+	});
+	if (new Set(mounts.map((one) => one.name)).size < mounts.length) throw new RequestError("storage: names something twice");
+	return { storage: mounts };
+}
+
+function volume(value: unknown): string {
+	if (typeof value !== "string" || !VOLUME.test(value)) throw new RequestError(`volume: ${JSON.stringify(value)} isn't a volume's id`);
+	return value;
 }
 
 function name(value: unknown, field: string): string {

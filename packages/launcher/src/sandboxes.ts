@@ -1,6 +1,5 @@
-import { closeSync, constants, fstatSync, mkdirSync, openSync, writeFileSync } from "node:fs";
-import { chown, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { closeSync, constants, openSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import type {
 	BootAnswer,
 	BootRequest,
@@ -11,70 +10,46 @@ import type {
 	SandboxLimits,
 	SpecialiseAnswer,
 	SpecialiseRequest,
+	StorageMount,
 } from "@berth/contracts";
-import { containerSpec, executesScratch, OOM_SCORE, SANDBOX_UID, UidRanges } from "@berth/sandbox/spec";
-import { BaseMounts, checkMountPoints, codeOverlayOptions, overlayOptions } from "./base-mounts.js";
+import { executesScratch, OOM_SCORE, UidRanges } from "@berth/sandbox/spec";
 import type { CgroupTree } from "./cgroup.js";
-import type { Host } from "./host.js";
-import type { LayerStore } from "./layers.js";
+import type { Entry } from "./entry.js";
 import type { Networks } from "./networks/networks.js";
 import type { OciRuntime } from "./oci-runtime.js";
+import type { SandboxFiles } from "./sandbox-files.js";
+import type { SandboxStorage } from "./storage/sandbox-storage.js";
 import { reapStrays } from "./strays.js";
-import { MS, makeFifo, mount, reap, SyscallError, unmount } from "./syscalls.js";
-
-/** One sandbox as the launcher knows it. */
-interface Entry {
-	readonly id: string;
-	readonly directory: string;
-	readonly uidBase: number;
-	/** How its /tmp is mounted. */
-	readonly tmpFlags: number;
-	/** What it is connected to. */
-	network: NetworkChoice;
-	limits: SandboxLimits;
-	/** Pid of its init; undefined until the runtime has started it. */
-	pid: number | undefined;
-	/** The function's layers, from its boot or its specialisation on. */
-	layers: readonly Digest[] | undefined;
-	/** Resolved when the runtime has started it, or failed to. */
-	started: Promise<void>;
-	removal: Promise<void> | undefined;
-	/** Resolved when nothing of it runs any more. */
-	readonly ended: PromiseWithResolvers<void>;
-}
+import { MS, reap } from "./syscalls.js";
 
 export interface SandboxesOptions {
-	readonly directory: string;
-	/** Where the worker's sockets are, one `<sandbox>.sock` each. */
-	readonly agentSockets: string;
+	readonly files: SandboxFiles;
+	readonly storage: SandboxStorage;
 	readonly serviceUid: number;
 	readonly uidBase: number;
-	readonly host: Host;
-	readonly layers: LayerStore;
 	readonly cgroups: CgroupTree;
 	readonly networks: Networks;
 	/** Whether the operator lets functions have the host's own network. */
 	readonly allowsHostNetwork: boolean;
 	readonly runtime: OciRuntime;
+	/** Whether somebody else waits for a process of ours. */
+	readonly isAwaited: (pid: number) => boolean;
 	readonly onExit: (exit: SandboxExit) => void;
 }
 
-const O_PATH = 0o10000000;
 /** How often a sandbox that is to end is killed until it has ended, milliseconds. */
 const REAP_MS = 20;
 /** How often the runtime's own orphans are looked for, milliseconds. */
 const STRAYS_MS = 5000;
 
-/** Makes, changes and removes sandboxes. Every path in here is made from an id that was checked. */
+/** Makes, changes and removes sandboxes. */
 export class Sandboxes {
 	readonly #options: SandboxesOptions;
-	readonly #bases: BaseMounts;
 	readonly #uids: UidRanges;
 	readonly #entries = new Map<string, Entry>();
 
 	constructor(options: SandboxesOptions) {
 		this.#options = options;
-		this.#bases = new BaseMounts(options.directory, options.layers);
 		this.#uids = new UidRanges(options.uidBase);
 		process.on("SIGCHLD", () => this.#reapAll());
 		setInterval(() => this.#reapStrays(), STRAYS_MS).unref();
@@ -82,17 +57,14 @@ export class Sandboxes {
 
 	/** Kills and removes what an earlier launcher left: its mounts ended with it, its sandboxes didn't. */
 	async removeLeftovers(): Promise<number> {
-		const { cgroups, directory, serviceUid } = this.#options;
+		const { cgroups, files } = this.#options;
 		const left = cgroups.leftovers();
 		for (const id of left) cgroups.kill(id);
 		for (const id of left) {
 			await until(() => cgroups.processes(id).length === 0, `leftover ${id} to end`);
 			cgroups.remove(id);
 		}
-		for (const name of ["sandboxes", "output", "state"]) await rm(join(directory, name), { recursive: true, force: true });
-		for (const name of ["sandboxes", "state"]) mountScratch(join(directory, name));
-		mkdirSync(join(directory, "output"), { mode: 0o750 });
-		await chown(join(directory, "output"), 0, serviceUid);
+		await files.begin();
 		return left.length;
 	}
 
@@ -102,13 +74,14 @@ export class Sandboxes {
 		if (request.network === "host" && !this.#options.allowsHostNetwork) throw new Error("the host's network isn't permitted");
 		const entry: Entry = {
 			id,
-			directory: join(this.#options.directory, "sandboxes", id),
+			directory: this.#options.files.directoryOf(id),
 			uidBase: this.#uids.take(),
 			tmpFlags: MS.nosuid | MS.nodev | (executesScratch(request) ? 0 : MS.noexec),
 			network: request.network === "host" ? "host" : "none",
 			limits: request.limits,
 			pid: undefined,
 			layers: undefined,
+			mounts: [],
 			started: Promise.resolve(),
 			removal: undefined,
 			ended: Promise.withResolvers(),
@@ -116,7 +89,7 @@ export class Sandboxes {
 		this.#entries.set(id, entry);
 		let connected: SpecialiseAnswer;
 		try {
-			const starting = this.#prepare(entry, request).then(() => this.#start(entry));
+			const starting = this.#begin(entry, request);
 			entry.started = starting.catch(() => undefined);
 			await starting;
 			this.#options.cgroups.delegateFreezer(id, this.#options.serviceUid);
@@ -126,17 +99,23 @@ export class Sandboxes {
 			await this.remove(id);
 			throw error;
 		}
-		const { stdout, stderr } = this.#outputsOf(entry);
-		return { stdout, stderr, cgroup: this.#options.cgroups.readPaths(id), freezer: this.#options.cgroups.freezerFile(id), ...connected };
+		const { files, cgroups } = this.#options;
+		return { ...files.outputsOf(entry), cgroup: cgroups.readPaths(id), freezer: cgroups.freezerFile(id), ...connected };
 	}
 
-	/** Grafts the function's layers in, sets its limits and connects it. No process is started. */
-	specialise(request: SpecialiseRequest): SpecialiseAnswer {
+	/** Grafts the function's layers in, sets its limits, mounts what it has and connects it. No process is started. */
+	async specialise(request: SpecialiseRequest): Promise<SpecialiseAnswer> {
 		const entry = this.#running(request.sandbox);
 		if (entry.layers !== undefined) throw new Error(`${entry.id} has a function already: one sandbox, one version`);
-		this.#graft(entry, request.layers);
+		this.#options.files.graft(entry, request.layers);
 		this.#limit(entry, request.limits);
+		await this.#mount(entry, request.storage);
 		return this.#connect(entry, request.network);
+	}
+
+	/** Removes a volume, from sandboxes that have it, too. */
+	removeVolume(id: string): Promise<void> {
+		return this.#options.storage.removeVolume(id, this.#entries.values());
 	}
 
 	/** What networks sandboxes may have. */
@@ -145,25 +124,9 @@ export class Sandboxes {
 		return { gateway, ...(missing === undefined ? {} : { missing }) };
 	}
 
-	/** A tenant's image as a root: read-only, and used by nothing but the container that has it. */
-	#mountRoot(entry: Entry, layers: readonly Digest[]): string {
-		entry.layers = layers;
-		const root = join(entry.directory, "root");
-		mkdirSync(root, { mode: 0o755 });
-		mount("overlay", root, "overlay", MS.rdonly | MS.nosuid | MS.nodev, overlayOptions(this.#options.layers, layers));
-		checkMountPoints(root);
-		return root;
-	}
-
-	#graft(entry: Entry, layers: readonly Digest[]): void {
-		const code = join(entry.directory, "graft", "code");
-		mount("overlay", code, "overlay", MS.rdonly | MS.nosuid | MS.nodev, codeOverlayOptions(this.#options.layers, layers));
-		entry.layers = layers;
-	}
-
 	/** Layers that something is mounted from. */
 	layersInUse(): ReadonlySet<Digest> {
-		return new Set([...this.#bases.layers(), ...[...this.#entries.values()].flatMap(({ layers }) => layers ?? [])]);
+		return new Set([...this.#options.files.baseLayers(), ...[...this.#entries.values()].flatMap(({ layers }) => layers ?? [])]);
 	}
 
 	/** Resolves when nothing of the sandbox runs any more. Idempotent. */
@@ -207,67 +170,27 @@ export class Sandboxes {
 	}
 
 	async #remove(entry: Entry): Promise<void> {
-		const { cgroups, runtime } = this.#options;
+		const { cgroups, files, runtime } = this.#options;
 		const { id } = entry;
 		await entry.started;
 		await this.kill(id);
 		if (entry.pid === undefined) cgroups.kill(id);
 		await until(() => cgroups.processes(id).length === 0, `${id}'s cgroup to be empty`);
 		cgroups.remove(id);
-		unmountAll(entry);
-		await rm(entry.directory, { recursive: true, force: true });
-		for (const fifo of Object.values(this.#outputsOf(entry))) await rm(fifo, { force: true });
+		await files.clear(entry);
 		await rm(runtime.stateOf(id), { recursive: true, force: true });
 		this.#entries.delete(id);
 		this.#uids.give(entry.uidBase);
 	}
 
-	async #prepare(entry: Entry, request: BootRequest): Promise<void> {
-		const { host, agentSockets, cgroups } = this.#options;
-		const { directory, uidBase } = entry;
-		const graft = join(directory, "graft");
-		const tmp = join(directory, "tmp");
-		const socket = join(directory, "agent.sock");
-		mkdirSync(join(graft, "code"), { recursive: true, mode: 0o755 });
-		mkdirSync(tmp);
-		writeFileSync(socket, "");
-		const { stdout, stderr } = this.#outputsOf(entry);
-		for (const fifo of [stdout, stderr]) makeFifo(fifo, 0o644);
-		mount("tmpfs", tmp, "tmpfs", entry.tmpFlags, tmpfsOptions(entry.limits, uidBase));
-		mount(graft, graft, null, MS.bind);
-		mount(null, graft, null, MS.shared);
-		const base = this.#bases.rootfs(request.base);
-		const rootfs = request.own === undefined || request.ownIsRoot !== true ? base : this.#mountRoot(entry, request.own);
-		if (request.own !== undefined && request.ownIsRoot !== true) this.#graft(entry, request.own);
-		this.#bindSocket(join(agentSockets, `${entry.id}.sock`), socket);
-		const spec = containerSpec(request, {
-			rootfs,
-			base,
-			graft,
-			tmp,
-			socket,
-			cgroup: cgroups.pathOf(entry.id),
-			uidBase,
-			cgroupVersion: host.cgroupVersion,
-			arch: host.arch,
-		});
-		writeFileSync(join(directory, "config.json"), JSON.stringify(spec));
-	}
-
-	/** The worker's directory is the worker's: what is bound is checked to be its socket, by descriptor. */
-	#bindSocket(source: string, target: string): void {
-		const fd = openSync(source, O_PATH | constants.O_NOFOLLOW);
-		try {
-			const stat = fstatSync(fd);
-			if (!stat.isSocket() || stat.uid !== this.#options.serviceUid) throw new Error(`${source} isn't a socket of the worker's`);
-			mount(`/proc/self/fd/${fd}`, target, null, MS.bind);
-		} finally {
-			closeSync(fd);
-		}
+	async #begin(entry: Entry, request: BootRequest): Promise<void> {
+		this.#options.files.prepare(entry, request);
+		await this.#start(entry);
+		await this.#mount(entry, request.storage);
 	}
 
 	async #start(entry: Entry): Promise<void> {
-		const { stdout, stderr } = this.#outputsOf(entry);
+		const { stdout, stderr } = this.#options.files.outputsOf(entry);
 		// Read-write, so that opening doesn't wait for the worker's end.
 		const output = { stdout: openSync(stdout, constants.O_RDWR), stderr: openSync(stderr, constants.O_RDWR) };
 		try {
@@ -291,17 +214,18 @@ export class Sandboxes {
 
 	#limit(entry: Entry, limits: SandboxLimits): void {
 		const before = entry.limits;
-		if (limits.tmpfsBytes !== before.tmpfsBytes || limits.tmpfsInodes !== before.tmpfsInodes) {
-			mount(
-				"tmpfs",
-				join(entry.directory, "tmp"),
-				"tmpfs",
-				MS.remount | entry.tmpFlags,
-				`size=${limits.tmpfsBytes},nr_inodes=${limits.tmpfsInodes}`,
-			);
-		}
+		if (limits.tmpfsBytes !== before.tmpfsBytes || limits.tmpfsInodes !== before.tmpfsInodes) this.#options.files.resize(entry, limits);
 		this.#options.cgroups.limit(entry.id, limits, before);
 		entry.limits = limits;
+	}
+
+	/** What the function has at /mnt. It may have ended, or be on its way out, when that is there. */
+	async #mount(entry: Entry, wanted: readonly StorageMount[] = []): Promise<void> {
+		if (wanted.length === 0) return;
+		const sources = await this.#options.storage.sources(wanted);
+		const { pid, directory, mounts } = entry;
+		if (pid === undefined || entry.removal !== undefined) throw new Error(`${entry.id} isn't running`);
+		this.#options.storage.mount({ pid, directory }, wanted, sources, (one) => mounts.push(one));
 	}
 
 	/** Its network namespace is there since it was booted: what it lacks is a way out. */
@@ -333,26 +257,8 @@ export class Sandboxes {
 
 	#reapStrays(): void {
 		const inits = new Set([...this.#entries.values()].map(({ pid }) => pid));
-		reapStrays((pid) => inits.has(pid) || this.#options.runtime.isRunning(pid));
+		reapStrays((pid) => inits.has(pid) || this.#options.isAwaited(pid));
 	}
-
-	/**
-	 * FIFOs that the sandbox writes and the worker reads. The OCI runtime gives them to its container's
-	 * user, so who may read them is decided by their directory, which is the worker's group's alone.
-	 */
-	#outputsOf({ id }: Entry): { readonly stdout: string; readonly stderr: string } {
-		const directory = join(this.#options.directory, "output");
-		return { stdout: join(directory, `${id}.out`), stderr: join(directory, `${id}.err`) };
-	}
-}
-
-/**
- * A directory in memory, for small files that live as long as a sandbox, in our own mount namespace: it ends with us.
- * On ext4 a new directory looks past everything that was removed in the last five seconds.
- */
-function mountScratch(path: string): void {
-	mkdirSync(path, { mode: 0o711 });
-	mount("tmpfs", path, "tmpfs", MS.nosuid | MS.nodev | MS.noexec, "mode=711,size=256m");
 }
 
 function writeIfAlive(path: string, text: string): void {
@@ -360,25 +266,6 @@ function writeIfAlive(path: string, text: string): void {
 		writeFileSync(path, text);
 	} catch (error) {
 		if (!["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
-	}
-}
-
-function unmountAll({ directory, layers }: Entry): void {
-	if (layers !== undefined) for (const name of ["graft/code", "root"]) unmountIfMounted(join(directory, name));
-	for (const name of ["agent.sock", "graft", "tmp"]) unmountIfMounted(join(directory, name));
-}
-
-function tmpfsOptions({ tmpfsBytes, tmpfsInodes }: SandboxLimits, uidBase: number): string {
-	const owner = uidBase + SANDBOX_UID;
-	return `size=${tmpfsBytes},nr_inodes=${tmpfsInodes},mode=1777,uid=${owner},gid=${owner}`;
-}
-
-/** A boot or graft that failed half-way left some of these unmounted: EINVAL says so. */
-function unmountIfMounted(path: string): void {
-	try {
-		unmount(path);
-	} catch (error) {
-		if (!(error instanceof SyscallError && (error.code === "EINVAL" || error.code === "ENOENT"))) throw error;
 	}
 }
 

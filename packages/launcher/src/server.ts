@@ -17,6 +17,7 @@ import { ImportQueue } from "./import-queue.js";
 import type { LayerStore } from "./layers.js";
 import { read } from "./requests.js";
 import type { Sandboxes } from "./sandboxes.js";
+import type { SandboxStorage } from "./storage/sandbox-storage.js";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -26,6 +27,15 @@ interface Client {
 	readonly booted: Set<string>;
 }
 
+export interface LauncherServerOptions {
+	readonly host: Host;
+	readonly layers: LayerStore;
+	readonly sandboxes: Sandboxes;
+	readonly storage: SandboxStorage;
+	/** Told of what nobody waits for. */
+	readonly onTrouble: (message: string, error: unknown) => void;
+}
+
 /** The launcher's socket: only the service user may connect; every request is one of the verbs. */
 export class LauncherServer {
 	readonly #server: Server;
@@ -33,14 +43,15 @@ export class LauncherServer {
 	readonly #host: Host;
 	readonly #layers: LayerStore;
 	readonly #sandboxes: Sandboxes;
+	readonly #storage: SandboxStorage;
 	readonly #onTrouble: (message: string, error: unknown) => void;
 
-	/** @param onTrouble is told of what nobody waits for */
-	constructor(host: Host, layers: LayerStore, sandboxes: Sandboxes, onTrouble: (message: string, error: unknown) => void) {
+	constructor({ host, layers, sandboxes, storage, onTrouble }: LauncherServerOptions) {
 		this.#onTrouble = onTrouble;
 		this.#host = host;
 		this.#layers = layers;
 		this.#sandboxes = sandboxes;
+		this.#storage = storage;
 		this.#server = createServer((socket) => this.#serve(socket));
 	}
 
@@ -106,7 +117,8 @@ export class LauncherServer {
 		switch (type) {
 			case LAUNCHER_VERBS.host: {
 				const { cgroups, ociRuntime, ociRuntimeVersion } = this.#host;
-				return { cgroups, ociRuntime, ociRuntimeVersion, networks: this.#sandboxes.networks() } satisfies HostReport;
+				const [networks, storage] = [this.#sandboxes.networks(), this.#storage.report()];
+				return { cgroups, ociRuntime, ociRuntimeVersion, networks, storage } satisfies HostReport;
 			}
 			case LAUNCHER_VERBS.hasLayer:
 				return { present: this.#layers.has(read.layer(head).digest) };
@@ -123,13 +135,20 @@ export class LauncherServer {
 				return await this.#sandboxes.boot(request);
 			}
 			case LAUNCHER_VERBS.specialise:
-				return this.#sandboxes.specialise(read.specialise(head));
+				return await this.#sandboxes.specialise(read.specialise(head));
 			case LAUNCHER_VERBS.kill:
 				await this.#sandboxes.kill(read.sandbox(head).sandbox);
 				return {};
 			case LAUNCHER_VERBS.remove:
 				await this.#sandboxes.remove(read.sandbox(head).sandbox);
 				booted.delete(read.sandbox(head).sandbox);
+				return {};
+			case LAUNCHER_VERBS.makeVolume: {
+				const { volume, sizeMiB } = read.makeVolume(head);
+				return { made: await this.#storage.makeVolume(volume, sizeMiB) };
+			}
+			case LAUNCHER_VERBS.removeVolume:
+				await this.#sandboxes.removeVolume(read.volume(head).volume);
 				return {};
 			default:
 				throw new Error(`${type} isn't a verb`);

@@ -1,7 +1,7 @@
 import koffi from "koffi";
 
 /** mount(2) flags, from linux/mount.h. */
-export const MS = { rdonly: 1, nosuid: 2, nodev: 4, noexec: 8, remount: 32, bind: 4096, shared: 1 << 20 } as const;
+export const MS = { rdonly: 1, nosuid: 2, nodev: 4, noexec: 8, remount: 32, noatime: 1024, bind: 4096, shared: 1 << 20 } as const;
 const MNT_DETACH = 2;
 const PR_SET_CHILD_SUBREAPER = 36;
 const WNOHANG = 1;
@@ -19,7 +19,8 @@ const UNKNOWN_END = 127;
 const RUSAGE_BYTES = 144;
 const RU_MAXRSS = 32;
 
-const libc = koffi.load("libc.so.6");
+/** For calls that one module alone makes. */
+export const libc = koffi.load("libc.so.6");
 const cMount = libc.func("int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *options)");
 const cUmount2 = libc.func("int umount2(const char *target, int flags)");
 const cPrctl = libc.func("int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)");
@@ -49,7 +50,8 @@ export class SyscallError extends Error {
 	}
 }
 
-function check(result: number, step: string): void {
+/** @throws SyscallError when a call of libc's failed */
+export function check(result: number, step: string): void {
 	if (result >= 0) return;
 	throw SyscallError.of(step, koffi.errno());
 }
@@ -62,6 +64,15 @@ export function mount(source: string | null, target: string, type: string | null
 /** Detaches whatever is mounted on a path. */
 export function unmount(target: string): void {
 	check(cUmount2(target, MNT_DETACH), `unmount ${target}`);
+}
+
+/** The same where a boot or graft that failed half-way may have left it unmounted: EINVAL says so. */
+export function unmountIfMounted(target: string): void {
+	try {
+		unmount(target);
+	} catch (error) {
+		if (!(error instanceof SyscallError && (error.code === "EINVAL" || error.code === "ENOENT"))) throw error;
+	}
 }
 
 /** Orphaned descendants become this process's children, so that it learns how they ended. */

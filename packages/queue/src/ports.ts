@@ -126,6 +126,9 @@ export type NodeQuestion =
 	| { readonly kind: "transfer"; readonly project: string; readonly id: string; readonly after: number }
 	/** Makes versions out of the images in the store. */
 	| { readonly kind: "recover" }
+	/** Makes a volume unless it is there; how many it made. */
+	| { readonly kind: "makeVolume"; readonly volume: string; readonly sizeMiB: number }
+	| { readonly kind: "removeVolume"; readonly volume: string }
 	| Exclude<NodeCommand, { readonly kind: "evict" }>
 	| { readonly kind: "evict"; readonly project: string; readonly function: string };
 export type NodeAnswer =

@@ -35,6 +35,7 @@ import {
 	STORE_STATE,
 } from "./scripts.js";
 import { fingerprintOf, summaryOf, versionOf } from "./version-fields.js";
+import { Volumes } from "./volumes.js";
 
 /** How often a wait looks again although no news came, milliseconds. */
 const LOOK_AGAIN_MS = 1000;
@@ -62,6 +63,7 @@ const READS = 3;
 export class FunctionRegistry {
 	readonly aliases: Aliases;
 	readonly networks: Networks;
+	readonly volumes: Volumes;
 	readonly logs: BuildLogs;
 	readonly rebases: Rebases;
 	readonly #redis: Redis;
@@ -76,6 +78,7 @@ export class FunctionRegistry {
 		this.#changes = changes;
 		this.#live = new LiveVersions(changes, (project, name, selector) => this.#sharesOf(project, name, selector));
 		this.networks = new Networks(owned[0]);
+		this.volumes = new Volumes(owned[0]);
 		this.rebases = new Rebases({
 			redis: owned[0],
 			getFunction: (project, name) => this.getFunction(project, name),
@@ -121,6 +124,7 @@ export class FunctionRegistry {
 					keys.sourceUsers(source.digest),
 					keys.store,
 					keys.networks(project),
+					keys.volumes(project),
 				],
 				[
 					name,
@@ -132,11 +136,12 @@ export class FunctionRegistry {
 					how.noCache === true ? ANY_VERSION : (how.damaged ?? ""),
 					stateLine("queued", "queued"),
 					typeof manifest.network === "object" ? manifest.network.join : "",
+					...(manifest.volumes ?? []).map((volume) => volume.name),
 				],
 			),
-		)) as [number, number] | [];
+		)) as [number, number | string] | [];
 		if (number === undefined) throw unrecovered();
-		if (number < 0) throw noNetwork(manifest);
+		if (number < 0) throw number === -1 ? noNetwork(manifest) : noVolume(String(unchanged));
 		const version = await this.getVersion(project, name, number);
 		if (version === undefined) throw new BerthError("function_not_found", `${name} was deleted while it was deployed; deploy it again`);
 		return { version, unchanged: unchanged === 1 };
@@ -459,6 +464,11 @@ function endLine(end: BuildEnd): string {
 function unrecovered(): BerthError {
 	const detail = "a new version could take the number of one that is only in the artifact store; run `berth recover` first";
 	return new BerthError("store_unrecovered", detail);
+}
+
+function noVolume(name: string): BerthError {
+	const message = `there is no volume ${JSON.stringify(name)} in this project; make it first, with PUT /v1/volumes/${name}`;
+	return new BerthError("volume_not_found", `volumes: ${message}`, { issues: [{ field: "volumes", message }] });
 }
 
 function noNetwork({ network }: Manifest): BerthError {

@@ -17,6 +17,8 @@ export const keys = {
 	buildLogs: "{berth}:build-logs",
 	/** Hash of a network's name → when it was made. */
 	networks: (project: string) => `{berth}:networks:${project}`,
+	/** Hash of a volume's name → how large it is, where, and how far it is. */
+	volumes: (project: string) => `{berth}:volumes:${project}`,
 	/** Versions (`project/name:number`) that are neither ready nor failed. */
 	unfinished: "{berth}:unfinished",
 	/** Versions that are made of a source, failed ones left out. */
@@ -34,12 +36,9 @@ export const keys = {
 	changes: "{berth}:changes",
 } as const;
 
-/** What the keys of a project's versions begin with, and those of the lists of them; the function's name follows. */
-export function projectVersionsPrefix(project: string): string {
-	return `{berth}:version:${project}/`;
-}
-export function numbersPrefix(project: string): string {
-	return keys.numbers(project, "");
+/** What the keys of the lists of a project's versions begin with, and those of the versions; the function's name follows. */
+export function versionPrefixes(project: string): [string, string] {
+	return [keys.numbers(project, ""), `{berth}:version:${project}/`];
 }
 
 /** What the keys of a function's versions begin with. */

@@ -1,21 +1,10 @@
 import { LuaScript } from "@berth/redis";
+import { USERS } from "./resource-users.js";
 
-/** Calls `each(function, network)` for every version that hasn't failed and is on a network. ARGV[1] and [2] are what keys of numbers and versions begin with. */
-const USERS = (names: string) => `
-local function users(each)
-  for _, name in ipairs(redis.call('SMEMBERS', ${names})) do
-    for _, number in ipairs(redis.call('ZRANGE', ARGV[1] .. name, 0, -1)) do
-      local base, state = unpack(redis.call('HMGET', ARGV[2] .. name .. ':' .. number, 'base', 'state'))
-      if base and state ~= 'failed' then
-        local network = cjson.decode(base).manifest.network
-        if type(network) == 'table' then each(name, network.join) end
-      end
-    end
-  end
-end`;
+const ON_NETWORK = "if type(manifest.network) == 'table' then found(manifest.network.join) end";
 
 /** KEYS names. ARGV what keys of numbers and versions begin with. Gives network, function, network, … */
-export const USES_OF_NETWORKS = new LuaScript(`${USERS("KEYS[1]")}
+export const USES_OF_NETWORKS = new LuaScript(`${USERS("KEYS[1]", ON_NETWORK)}
 local found = {}
 users(function(name, network) found[#found + 1] = network; found[#found + 1] = name end)
 return found`);
@@ -28,7 +17,7 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return 'made'`);
 
 /** KEYS networks, names. ARGV what keys of numbers and versions begin with, name. Gives `ok`, `none`, or `used` and by which functions. */
-export const REMOVE_NETWORK = new LuaScript(`${USERS("KEYS[2]")}
+export const REMOVE_NETWORK = new LuaScript(`${USERS("KEYS[2]", ON_NETWORK)}
 if redis.call('HEXISTS', KEYS[1], ARGV[3]) == 0 then return {'none'} end
 local found = {'used'}
 users(function(name, network) if network == ARGV[3] then found[#found + 1] = name end end)

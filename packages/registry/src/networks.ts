@@ -1,7 +1,8 @@
 import { BerthError, MOST_NETWORKS, type Network } from "@berth/contracts";
 import { guarded, type Redis } from "@berth/redis";
-import { keys, numbersPrefix, projectVersionsPrefix } from "./keys.js";
+import { keys, versionPrefixes } from "./keys.js";
 import { MAKE_NETWORK, REMOVE_NETWORK, USES_OF_NETWORKS } from "./network-scripts.js";
+import { usersByName } from "./resource-users.js";
 
 /** The named networks of projects, in the durable Redis. Which functions are on them is read from their versions. */
 export class Networks {
@@ -16,12 +17,12 @@ export class Networks {
 		const [found, uses] = await guarded(this.#redis, "listing networks", () =>
 			Promise.all([
 				this.#redis.hgetall(keys.networks(project)),
-				USES_OF_NETWORKS.run(this.#redis, [keys.names(project)], prefixes(project)),
+				USES_OF_NETWORKS.run(this.#redis, [keys.names(project)], versionPrefixes(project)),
 			]),
 		);
-		const users = Map.groupBy(pairsOf(uses as string[]), ([network]) => network);
+		const usersOf = usersByName(uses as string[]);
 		return Object.entries(found)
-			.map(([name, createdAt]) => ({ name, createdAt, functions: [...new Set(users.get(name)?.map(([, user]) => user))].sort() }))
+			.map(([name, createdAt]) => ({ name, createdAt, functions: usersOf(name) }))
 			.sort((a, b) => (a.name < b.name ? -1 : 1));
 	}
 
@@ -38,7 +39,7 @@ export class Networks {
 	/** @throws BerthError network_not_found, network_in_use */
 	async remove(project: string, name: string): Promise<void> {
 		const [word, ...users] = (await guarded(this.#redis, `removing the network ${name}`, () =>
-			REMOVE_NETWORK.run(this.#redis, [keys.networks(project), keys.names(project)], [...prefixes(project), name]),
+			REMOVE_NETWORK.run(this.#redis, [keys.networks(project), keys.names(project)], [...versionPrefixes(project), name]),
 		)) as [string, ...string[]];
 		if (word === "none") throw new BerthError("network_not_found", `there is no network ${JSON.stringify(name)} in this project`);
 		if (word === "ok") return;
@@ -47,12 +48,4 @@ export class Networks {
 			extra: { functions },
 		});
 	}
-}
-
-function prefixes(project: string): [string, string] {
-	return [numbersPrefix(project), projectVersionsPrefix(project)];
-}
-
-function pairsOf(flat: readonly string[]): [string, string][] {
-	return Array.from({ length: flat.length / 2 }, (_, at) => [flat[2 * at] as string, flat[2 * at + 1] as string]);
 }

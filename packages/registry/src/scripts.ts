@@ -101,12 +101,18 @@ end
 return 1`);
 
 /**
- * KEYS names, function, numbers, counter, unfinished, users of the source, store, networks. Gives nothing while the store is lost, -1 without the network.
- * ARGV name, base (JSON), fingerprint, now, version key prefix, `project/name`, the version that nothing is equal to (or `*`), a line for the log, a network.
+ * KEYS names, function, numbers, counter, unfinished, users of the source, store, networks, volumes. Gives nothing while the store is lost, -1 without
+ * the network, -2 and which without a volume.
+ * ARGV name, base (JSON), fingerprint, now, version key prefix, `project/name`, the version that nothing is equal to (or `*`), a line for the log,
+ * a network (or nothing), volumes.
  */
 export const CREATE_VERSION = new LuaScript(`${LOG}
 if redis.call('GET', KEYS[7]) == 'lost' then return {} end
 if ARGV[9] ~= '' and redis.call('HEXISTS', KEYS[8], ARGV[9]) == 0 then return {-1, 0} end
+for i = 10, #ARGV do
+  local volume = redis.call('HGET', KEYS[9], ARGV[i])
+  if not volume or cjson.decode(volume).state ~= 'ready' then return {-2, ARGV[i]} end
+end
 local latest = redis.call('HGET', KEYS[2], 'latest')
 if latest and latest ~= ARGV[7] and ARGV[7] ~= '${ANY_VERSION}' then
   local state, fingerprint = unpack(redis.call('HMGET', ARGV[5] .. latest, 'state', 'fingerprint'))

@@ -14,6 +14,8 @@ import {
 	type SandboxKind,
 	type SandboxLimits,
 	type SandboxProgram,
+	type StorageMount,
+	storageOf,
 	type VersionImage,
 } from "@berth/contracts";
 import { heapOf } from "./heap.js";
@@ -33,6 +35,8 @@ export interface BootKey {
 	readonly ownIsRoot?: boolean;
 	/** Whose they are: an engine may show it. */
 	readonly of?: VersionImage;
+	/** What the function has at /mnt, where its layers are there, too. */
+	readonly storage?: readonly StorageMount[];
 	/** What it is on from its boot: the host's own network, or the function's where its layers are there, too; else it comes with its function. */
 	readonly network: NetworkChoice;
 }
@@ -41,8 +45,9 @@ export interface BootKey {
 const BUILD = { memoryMiB: 1024, cpuMilli: 2000, pids: 128, tmpfsMiB: 512, tmpfsInodes: 100_000 } as const;
 
 /** The same text for equal keys. */
-export function keyText({ kind, base, memoryClass, network, own = [] }: BootKey): string {
-	return [kind, base.digest, memoryClass, JSON.stringify(network), ...own.map(({ digest }) => digest)].join(" ");
+export function keyText({ kind, base, memoryClass, network, own = [], storage = [] }: BootKey): string {
+	const mounts = storage.map(({ name, volume = "", readOnly }) => `${name}=${volume}${readOnly ? ":ro" : ""}`);
+	return [kind, base.digest, memoryClass, JSON.stringify(network), ...own.map(({ digest }) => digest), ...mounts].join(" ");
 }
 
 /** Nothing of Python, or of the bridge to a program, is fixed by its memory: one class, the default's, becomes what any version asks for. */
@@ -51,7 +56,7 @@ const ONE_CLASS = memoryClassOf(LIMITS.memoryMiB.default);
 /** What a version's sandbox has to be booted as, by an engine that grafts or one that can't. @param of the version, for an engine to show */
 export function versionKeyOf(
 	{ base, layers, digest, isImage }: ImageReference,
-	manifest: Pick<Manifest, "runtime" | "memoryMiB" | "network">,
+	manifest: Pick<Manifest, "runtime" | "memoryMiB" | "network" | "volumes" | "binds">,
 	grafts: boolean,
 	of?: Omit<VersionImage, "image">,
 ): BootKey {
@@ -59,7 +64,9 @@ export function versionKeyOf(
 	// A root can't be changed when something runs in it.
 	if (grafts && isImage !== true) return key;
 	const own = { own: layers, ownIsRoot: isImage === true, network: manifest.network };
-	return { ...key, ...own, ...(of === undefined ? {} : { of: { ...of, image: digest } }) };
+	if (of === undefined) return { ...key, ...own };
+	const storage = storageOf(of.project, manifest);
+	return { ...key, ...own, of: { ...of, image: digest }, ...(storage.length === 0 ? {} : { storage }) };
 }
 
 /** What sandboxes of a base are booted as which take any version of it. A version pins its base. */

@@ -1,4 +1,4 @@
-import { type BootRequest, FIXED_LIMITS, KIB, MIB, SANDBOX_PATHS } from "@berth/contracts";
+import { type BootRequest, FIXED_LIMITS, KIB, MIB, MOUNTS_PATH, SANDBOX_PATHS } from "@berth/contracts";
 import type { OciSpec } from "./oci-spec.js";
 import { seccompProfile } from "./seccomp.js";
 
@@ -20,6 +20,8 @@ export interface SandboxPlace {
 	/** The base, where the root is an image. */
 	readonly base?: string;
 	readonly graft: string;
+	/** What volumes and bind mounts appear below; absent where the root has no place for it. */
+	readonly mounts?: string;
 	readonly tmp: string;
 	readonly socket: string;
 	readonly cgroup: string;
@@ -70,6 +72,7 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 				options: ["bind", "rw", "nosuid", "nodev", ...(executesScratch(boot) ? [] : ["noexec"])],
 			},
 			...functionMounts(boot, place),
+			...(place.mounts === undefined ? [] : [{ destination: MOUNTS_PATH, type: "bind", source: place.mounts, options: SLAVE_OPTIONS }]),
 			{ destination: SANDBOX_PATHS.socket, type: "bind", source: place.socket, options: ["bind", "ro", "nosuid", "nodev", "noexec"] },
 		],
 		linux: {
@@ -97,11 +100,15 @@ export function executesScratch({ kind }: Pick<BootRequest, "kind">): boolean {
 	return kind === "scripts";
 }
 
+/** What is mounted below by the launcher, at any time, appears in the sandbox; nothing goes the other way. */
+const GRAFT_OPTIONS = ["rbind", "rslave", "ro", "nosuid", "nodev"];
+const SLAVE_OPTIONS = [...GRAFT_OPTIONS, "noexec"];
+
 /** What the sandbox has its function from: a directory into which it is grafted, its layers, or a root that is all its own, with the base beside it. */
 function functionMounts({ own, ownIsRoot }: BootRequest, { graft, base }: SandboxPlace): OciSpec["mounts"] {
 	if (ownIsRoot === true)
 		return [{ destination: SANDBOX_PATHS.imageBase, type: "bind", source: base as string, options: ["bind", "ro", "nosuid", "nodev"] }];
-	const grafted = { destination: SANDBOX_PATHS.graft, type: "bind", source: graft, options: ["rbind", "rslave", "ro", "nosuid", "nodev"] };
+	const grafted = { destination: SANDBOX_PATHS.graft, type: "bind", source: graft, options: GRAFT_OPTIONS };
 	if (own === undefined) return [grafted];
 	// By itself: crun's rbind leaves out what is mounted below (seen with 1.8.1).
 	return [grafted, { destination: SANDBOX_PATHS.code, type: "bind", source: `${graft}/code`, options: ["bind", "ro", "nosuid", "nodev"] }];

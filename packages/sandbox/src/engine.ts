@@ -34,6 +34,13 @@ export interface SandboxEngine {
 	boot(request: BootRequest): Promise<Booted>;
 	/** Grafts a function's layers into a booted sandbox, sets its limits and connects it to its network, without a process. */
 	specialise(request: SpecialiseRequest): Promise<SpecialiseAnswer>;
+	/**
+	 * Makes a volume, empty. @param id of `volumeIdOf` @returns whether there was none of that id
+	 * @throws BerthError storage_unavailable, storage_full; Error when there is one of another size
+	 */
+	makeVolume(id: string, sizeMiB: number): Promise<boolean>;
+	/** Removes a volume and everything in it; sandboxes that have it lose it. Idempotent. */
+	removeVolume(id: string): Promise<void>;
 	/** Resolves when nothing of the sandbox runs any more. Idempotent. */
 	kill(sandbox: string): Promise<void>;
 	/** Kills if needed and removes everything. Idempotent. */

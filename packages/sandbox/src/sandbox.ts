@@ -19,6 +19,7 @@ import {
 	type SandboxProgram,
 	type SandboxState,
 	type SpecialiseHead,
+	storageOf,
 	TO_AGENT,
 	type Usage,
 } from "@berth/contracts";
@@ -164,6 +165,7 @@ export class Sandbox {
 				? {}
 				: { own: this.bootKey.own.map(({ digest }) => digest), ownIsRoot: this.bootKey.ownIsRoot === true }),
 			...(this.bootKey.of === undefined ? {} : { of: this.bootKey.of }),
+			...(this.bootKey.storage === undefined ? {} : { storage: this.bootKey.storage }),
 			network: this.bootKey.network,
 		});
 		this.#address = booted.address;
@@ -196,7 +198,15 @@ export class Sandbox {
 		try {
 			if (this.bootKey.own === undefined) {
 				const layers = target.image.layers.map(({ digest }) => digest);
-				const { address } = await this.#engine.specialise({ sandbox: this.id, layers, limits, network: target.manifest.network });
+				const { network } = target.manifest;
+				const storage = storageOf(target.project, target.manifest);
+				const { address } = await this.#engine.specialise({
+					sandbox: this.id,
+					layers,
+					limits,
+					network,
+					...(storage.length === 0 ? {} : { storage }),
+				});
 				this.#address = address;
 				this.#limits = limits;
 			}

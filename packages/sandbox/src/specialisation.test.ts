@@ -20,6 +20,8 @@ const OTHERS: Readonly<Record<keyof typeof SPECIALISATION, ManifestInput>> = {
 	tmpfsMiB: { tmpfsMiB: 8 },
 	concurrency: { concurrency: 1 },
 	network: { network: "internet" },
+	volumes: { volumes: [{ name: "data" }] },
+	binds: { binds: ["models"] },
 	env: { env: { A: "1" } },
 	reuse: { reuse: "never" },
 	scratch: { scratch: "fresh" },

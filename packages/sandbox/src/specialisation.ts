@@ -19,6 +19,8 @@ export const SPECIALISATION: Readonly<Record<keyof Manifest, { readonly binding:
 	tmpfsMiB: { binding: "specialised", how: "remount of the sandbox's tmpfs" },
 	concurrency: { binding: "policy", how: "the pool's count per version" },
 	network: { binding: "specialised", how: "a wire to the network namespace that it has; only `host` is booted" },
+	volumes: { binding: "specialised", how: "mounted where the sandbox has a slave mount since its boot" },
+	binds: { binding: "specialised", how: "the same" },
 	env: { binding: "specialised", how: "over the agent's socket" },
 	reuse: { binding: "policy", how: "the pool retires after so many invocations" },
 	scratch: { binding: "specialised", how: "the agent empties /tmp between invocations" },

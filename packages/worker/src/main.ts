@@ -121,7 +121,7 @@ const budget =
 				dropUnpacked: () => engine.dropLayers(HOUR_MS),
 				log,
 			});
-const answers = new NodeAnswers(node, pool, builds, images, metrics);
+const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine });
 
 await pool.start();
 await functions.rebases.announce(Object.fromEntries(Object.entries(bases).map(([runtime, { digest }]) => [runtime, digest])));

@@ -1,11 +1,20 @@
 import type { NodeStats, SandboxState } from "@berth/contracts";
 import type { NodeAnswer, NodeQuestion } from "@berth/queue";
-import type { Pool } from "@berth/sandbox";
+import type { Pool, SandboxEngine } from "@berth/sandbox";
 import type { WorkerMetrics } from "@berth/telemetry";
 import type { Builds } from "./builds.js";
 import type { Images } from "./images/images.js";
 
 const STATES: readonly SandboxState[] = ["booting", "prewarmed", "specialising", "busy", "warm", "frozen", "retiring"];
+
+export interface NodeAnswersOptions {
+	readonly node: string;
+	readonly pool: Pool;
+	readonly builds: Builds;
+	readonly images: Images;
+	readonly metrics: WorkerMetrics;
+	readonly engine: Pick<SandboxEngine, "makeVolume" | "removeVolume">;
+}
 
 /** What this node says when a gateway asks it something. */
 export class NodeAnswers {
@@ -15,13 +24,15 @@ export class NodeAnswers {
 	readonly #builds: Builds;
 	readonly #images: Images;
 	readonly #metrics: WorkerMetrics;
+	readonly #engine: Pick<SandboxEngine, "makeVolume" | "removeVolume">;
 
-	constructor(node: string, pool: Pool, builds: Builds, images: Images, metrics: WorkerMetrics) {
+	constructor({ node, pool, builds, images, metrics, engine }: NodeAnswersOptions) {
 		this.#node = node;
 		this.#pool = pool;
 		this.#builds = builds;
 		this.#images = images;
 		this.#metrics = metrics;
+		this.#engine = engine;
 	}
 
 	async answer(question: NodeQuestion): Promise<NodeAnswer> {
@@ -40,6 +51,11 @@ export class NodeAnswers {
 			}
 			case "recover":
 				return { kind: "recovery", recovery: await this.#images.recover() };
+			case "makeVolume":
+				return { kind: "done", affected: (await this.#engine.makeVolume(question.volume, question.sizeMiB)) ? 1 : 0 };
+			case "removeVolume":
+				await this.#engine.removeVolume(question.volume);
+				return { kind: "done", affected: 1 };
 			case "kill":
 				return { kind: "done", affected: (await this.#pool.kill(question.sandbox)) ? 1 : 0 };
 			case "evict":

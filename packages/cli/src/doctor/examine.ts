@@ -11,6 +11,7 @@ import { checkPrograms } from "./programs.js";
 import { checkRedisServers } from "./redis-settings.js";
 import { checkRegistries } from "./registries.js";
 import { checkStack } from "./stack.js";
+import { checkStorage } from "./storage.js";
 
 /** The document of `berth doctor --json`. */
 export interface Examination {
@@ -30,6 +31,7 @@ export async function examine(settings: Settings): Promise<Examination> {
 		async () => [await checkEngine(settings)],
 		() => checkPrograms(settings),
 		async () => (isRoot ? await checkNetworks(settings) : []),
+		async () => (isRoot ? checkStorage(settings) : []),
 		() => checkDataDirectory(settings),
 		() => checkRedisServers(settings, stack.isUp),
 		() => checkRegistries(settings),

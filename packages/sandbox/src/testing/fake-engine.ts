@@ -94,11 +94,25 @@ export class FakeEngine implements SandboxEngine {
 	}
 
 	host(): Promise<HostReport> {
-		return Promise.resolve({ cgroups: "v2", ociRuntime: "none", ociRuntimeVersion: "0", networks: { gateway: "198.19.0.1" } });
+		return Promise.resolve({
+			cgroups: "v2",
+			ociRuntime: "none",
+			ociRuntimeVersion: "0",
+			networks: { gateway: "198.19.0.1" },
+			storage: { binds: [] },
+		});
 	}
 
 	dropLayers(): Promise<number> {
 		return Promise.resolve(0);
+	}
+
+	makeVolume(): Promise<boolean> {
+		return Promise.resolve(true);
+	}
+
+	removeVolume(): Promise<void> {
+		return Promise.resolve();
 	}
 
 	ensureLayers(): Promise<void> {

@@ -31,7 +31,7 @@ export async function buildImage(archive: Uint8Array, ask: Ask): Promise<Built> 
 
 /** Where the sandbox mounts something there is a directory or file of ours, whatever the image has there, and nothing below. */
 function makeOurs(root: Directory, start: Buffer): void {
-	for (const name of ["proc", "dev", "tmp", IMAGE_BASE, "function"]) root.children.set(name, directory());
+	for (const name of ["proc", "dev", "tmp", "mnt", IMAGE_BASE, "function"]) root.children.set(name, directory());
 	const file = (bytes: Buffer): Node => ({ kind: "file", bytes, executable: false });
 	const code = directory();
 	code.children.set(SANDBOX_PATHS.imageStart, file(start));

@@ -1,13 +1,14 @@
 import { createInterface } from "node:readline";
-import type {
-	BootRequest,
-	Digest,
-	HostReport,
-	NetworkReport,
-	SandboxExit,
-	SpecialiseAnswer,
-	SpecialiseRequest,
-	VersionImage,
+import {
+	BerthError,
+	type BootRequest,
+	type Digest,
+	type HostReport,
+	type NetworkReport,
+	type SandboxExit,
+	type SpecialiseAnswer,
+	type SpecialiseRequest,
+	type VersionImage,
 } from "@berth/contracts";
 import { SANDBOX_UID } from "../../container-spec.js";
 import { type Booted, type LayerSource, type PlacedLayer, placed, type SandboxEngine } from "../../engine.js";
@@ -21,6 +22,9 @@ import { DockerApi, DockerError } from "./docker-api.js";
 import { DockerImages } from "./docker-images.js";
 import { type Info, requireOurNeeds } from "./docker-info.js";
 import { DockerNetworks, removeNetworks } from "./docker-networks.js";
+
+/** What a version is told that asks for one. */
+const NO_STORAGE = "the engine docker gives functions no volumes and no bind mounts";
 
 export interface DockerEngineOptions {
 	readonly socketPath: string;
@@ -79,6 +83,7 @@ export class DockerEngine implements SandboxEngine {
 			ociRuntime: "docker",
 			ociRuntimeVersion: info.ServerVersion,
 			networks: networks.report,
+			storage: { missing: NO_STORAGE, binds: [] },
 		};
 	}
 
@@ -118,6 +123,7 @@ export class DockerEngine implements SandboxEngine {
 
 	async boot(request: BootRequest): Promise<Booted> {
 		if (request.network === "host" && !this.#options.allowsHostNetwork) throw new Error("the host's network isn't permitted");
+		if (request.storage !== undefined) throw new Error(`${request.sandbox}: ${NO_STORAGE}`);
 		if (this.#entries.has(request.sandbox)) throw new Error(`${request.sandbox} exists already`);
 		const entry: Entry = { uidBase: this.#uids.take(), ended: Promise.withResolvers(), booting: Promise.resolve(), oomKilled: false };
 		this.#entries.set(request.sandbox, entry);
@@ -130,6 +136,14 @@ export class DockerEngine implements SandboxEngine {
 			await this.remove(request.sandbox);
 			throw error;
 		}
+	}
+
+	makeVolume(): Promise<boolean> {
+		return Promise.reject(new BerthError("storage_unavailable", NO_STORAGE));
+	}
+
+	removeVolume(): Promise<void> {
+		return Promise.reject(new BerthError("storage_unavailable", NO_STORAGE));
 	}
 
 	specialise(request: SpecialiseRequest): Promise<SpecialiseAnswer> {

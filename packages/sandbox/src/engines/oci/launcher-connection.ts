@@ -24,7 +24,7 @@ export class LauncherError extends Error {
 }
 
 function diskIsFull(message: string): BerthError {
-	return new BerthError("storage_full", `the disk for unpacked layers and sandboxes is full: ${message}`);
+	return new BerthError("storage_full", `this node has no space left for sandboxes, layers and volumes: ${message}`);
 }
 
 /** Requests and answers over the launcher's socket; any number at a time. */

@@ -8,7 +8,7 @@ import type {
 	SpecialiseAnswer,
 	SpecialiseRequest,
 } from "@berth/contracts";
-import { LAUNCHER_BOUNDS, LAYER_LEASE_MS } from "@berth/contracts";
+import { BerthError, LAUNCHER_BOUNDS, LAYER_LEASE_MS } from "@berth/contracts";
 import type { Booted, LayerSource, SandboxEngine } from "../../engine.js";
 import { FifoOutput } from "../../fifo-output.js";
 import { CgroupFreezer } from "../../freezer.js";
@@ -63,6 +63,16 @@ export class OciEngine implements SandboxEngine {
 
 	async specialise(request: SpecialiseRequest): Promise<SpecialiseAnswer> {
 		return await this.#withLayers(request.layers, () => this.#launcher.request("specialise", request));
+	}
+
+	async makeVolume(volume: string, sizeMiB: number): Promise<boolean> {
+		const { missing } = (await this.host()).storage;
+		if (missing !== undefined) throw new BerthError("storage_unavailable", `this node has no volumes: ${missing}`);
+		return (await this.#launcher.request<{ made: boolean }>("makeVolume", { volume, sizeMiB })).made;
+	}
+
+	async removeVolume(volume: string): Promise<void> {
+		await this.#launcher.request("removeVolume", { volume });
 	}
 
 	async kill(sandbox: string): Promise<void> {

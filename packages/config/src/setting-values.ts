@@ -1,0 +1,67 @@
+import { NAME_PATTERN, parseImageName } from "@berth/contracts";
+import { z } from "zod";
+
+/** An OCI registry: host and port as images are named, origin, and the login. */
+export interface RegistryAccess {
+	readonly host: string;
+	readonly origin: string;
+	readonly login?: { readonly username: string; readonly password: string };
+}
+
+/** A repository of one. */
+export interface RepositoryPlace {
+	readonly host: string;
+	readonly name: string;
+}
+
+const REGISTRIES = "https://host or http://host, with name:password@ before the host where a login is wanted, several with commas between";
+
+/** A registry as the settings name it; its password percent-encoded where it has to be. */
+function registryOf(text: string): RegistryAccess | undefined {
+	if (!URL.canParse(text)) return undefined;
+	const { protocol, host, origin, username, password, pathname, search, hash } = new URL(text);
+	const isBare = pathname === "/" && search === "" && hash === "" && (username === "") === (password === "");
+	if (!/^https?:$/.test(protocol) || host === "" || !isBare) return undefined;
+	if (username === "") return Object.freeze({ host, origin });
+	try {
+		return Object.freeze({ host, origin, login: { username: decodeURIComponent(username), password: decodeURIComponent(password) } });
+	} catch {
+		// A % that begins no escape.
+		return undefined;
+	}
+}
+
+export const registries = z.string().transform((text, context): readonly RegistryAccess[] => {
+	const found = text.split(",").map((part) => registryOf(part.trim()));
+	if (found.every((one) => one !== undefined)) return found;
+	context.addIssue(REGISTRIES);
+	return z.NEVER;
+});
+
+export const repository = z.string().transform((text, context): RepositoryPlace => {
+	const name = parseImageName(`${text}:x`);
+	if (name !== undefined && name.reference === "x") return Object.freeze({ host: name.host, name: name.repository });
+	context.addIssue("registry.example.com/path: a host of BERTH_REGISTRIES and a repository, without a tag");
+	return z.NEVER;
+});
+
+const PACKAGE_REGISTRIES = "https://host/ or http://host/, perhaps with a path, without a name or password, several with commas between";
+export const packageRegistries = z.string().transform((text, context): readonly string[] => {
+	const urls = text.split(",").map((part) => `${part.trim().replace(/\/+$/, "")}/`);
+	const hosts = urls.map((url) =>
+		/^https?:\/\/[^/?#@\s]+(?:\/[\w.~%-]+)*\/$/.test(url) && URL.canParse(url) ? new URL(url).host : undefined,
+	);
+	if (hosts.every((host) => host !== undefined) && new Set(hosts).size === hosts.length) return urls;
+	context.addIssue(PACKAGE_REGISTRIES);
+	return z.NEVER;
+});
+
+const BINDS = "name=/directory, several with commas between; a name is a lower-case letter, then lower-case letters, digits or hyphens";
+export const binds = z.string().transform((text, context): Readonly<Record<string, string>> => {
+	const pairs = text.split(",").map((part) => /^([^=]+)=(\/.*)$/.exec(part.trim())?.slice(1) as [string, string] | undefined);
+	const names = pairs.map((pair) => pair?.[0] ?? "");
+	if (names.every((name) => NAME_PATTERN.test(name)) && new Set(names).size === names.length)
+		return Object.fromEntries(pairs as [string, string][]);
+	context.addIssue(BINDS);
+	return z.NEVER;
+});
