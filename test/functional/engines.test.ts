@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -16,6 +16,7 @@ import { sharedStack } from "../harness/shared-stack.js";
 import { Stack } from "../harness/stack.js";
 import { distribution, image } from "../harness/tenant-image.js";
 import { dockerNetworks } from "./docker-networks.js";
+import { dockerStorage } from "./docker-storage.js";
 
 const MIB = 1024 * 1024;
 
@@ -24,13 +25,24 @@ let daemon: DockerDaemon;
 let docker: Stack;
 let registry: PackageRegistry;
 let world: World;
+let words: string;
 beforeAll(async () => {
 	daemon = await DockerDaemon.start();
+	words = await mkdtemp("/var/lib/berth-test-bind-");
+	await writeFile(join(words, "first"), "from the host", { mode: 0o666 });
+	// Everybody on the host may write it; a function may not.
+	await chmod(join(words, "first"), 0o666);
+	await chmod(words, 0o777);
 	world = await World.make();
 	registry = await PackageRegistry.open();
 	const code = "const { readFileSync } = require('node:fs'); module.exports = () => readFileSync(__dirname + '/words.txt', 'utf8');";
 	registry.publish({ name: "reads-itself", version: "1.0.0", files: { "index.js": code, "words.txt": "from beside it" } });
-	docker = await Stack.start({ ...daemon.settings, BERTH_NPM_REGISTRY: registry.url, BERTH_RESOLVER: world.resolver });
+	docker = await Stack.start({
+		...daemon.settings,
+		BERTH_NPM_REGISTRY: registry.url,
+		BERTH_RESOLVER: world.resolver,
+		BERTH_BINDS: `words=${words}`,
+	});
 });
 afterAll(async () => {
 	try {
@@ -39,6 +51,7 @@ afterAll(async () => {
 		if (docker !== undefined) expect([await daemon.containers(), await daemon.networks()]).toEqual([[], []]);
 	} finally {
 		await world?.[Symbol.asyncDispose]();
+		if (words !== undefined) await rm(words, { recursive: true });
 		await registry?.[Symbol.asyncDispose]();
 		await daemon?.stop();
 	}
@@ -313,3 +326,4 @@ describe("in a Docker Engine", () => {
 });
 
 dockerNetworks(() => ({ docker, daemon, world }));
+dockerStorage(() => docker);

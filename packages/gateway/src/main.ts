@@ -75,7 +75,6 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): P
 		permissions: {
 			hostNetwork: settings.allowsHostNetwork,
 			binds: Object.keys(settings.binds),
-			storage: settings.engine === "oci",
 		},
 		maxInflight: settings.maxInflight,
 	};
