@@ -1,11 +1,10 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { ApiError } from "@berth/client";
 import type { Diagnostic, Problem } from "@berth/contracts";
 import { describe, expect, it } from "vitest";
 import { type TarEntry, tarGz, type ZipEntry, zip } from "../harness/archives.js";
-import { deploy, freshName, json } from "../harness/functions.js";
+import { deploy, freshName, json, refusalOf } from "../harness/functions.js";
 import { send } from "../harness/raw-http.js";
 import { durableKeysOf } from "../harness/redis.js";
 import { sharedStack } from "../harness/shared-stack.js";
@@ -13,18 +12,8 @@ import { sharedStack } from "../harness/shared-stack.js";
 const stack = sharedStack();
 const OK: TarEntry = { path: "index.js", body: "export default () => 'ok';" };
 
-/** The problem that a deploy is refused with. */
-async function refusal(deploying: Promise<unknown>): Promise<Problem> {
-	const error = await deploying.then(
-		() => undefined,
-		(reason: unknown) => reason,
-	);
-	if (!(error instanceof ApiError)) throw new Error(`the deploy wasn't refused: ${String(error)}`);
-	return error.problem;
-}
-
 function refusedArchive(kind: "tar.gz" | "zip", bytes: Uint8Array): Promise<Problem> {
-	return refusal(stack.client.deployArchive(freshName(), { kind, bytes }));
+	return refusalOf(stack.client.deployArchive(freshName(), { kind, bytes }));
 }
 
 /** Every file of the artifact store, except what a build may leave: a failed version's source. */
@@ -37,7 +26,7 @@ function storedBlobs(): readonly string[] {
 describe("a source that doesn't build", () => {
 	it("says file, line and column of each mistake", async () => {
 		const source = "export default () => {\n\tconst one = ;\n};\n";
-		const problem = await refusal(stack.client.deploy(freshName(), { source, filename: "order.ts" }));
+		const problem = await refusalOf(stack.client.deploy(freshName(), { source, filename: "order.ts" }));
 		expect(problem).toMatchObject({ status: 422, code: "build_failed", fault: "caller", phase: "bundle" });
 		const [first] = problem["diagnostics"] as Diagnostic[];
 		expect(first).toMatchObject({ severity: "error", line: 2, column: 14, lineText: "\tconst one = ;" });
@@ -46,13 +35,13 @@ describe("a source that doesn't build", () => {
 	});
 
 	it("says what it imports that isn't there", async () => {
-		const problem = await refusal(stack.client.deploy(freshName(), { source: "import x from 'left-pad';\nexport default () => x;" }));
+		const problem = await refusalOf(stack.client.deploy(freshName(), { source: "import x from 'left-pad';\nexport default () => x;" }));
 		expect(problem).toMatchObject({ status: 422, code: "build_failed" });
 		expect(JSON.stringify(problem["diagnostics"])).toContain("left-pad");
 	});
 
 	it.each(["export const other = 1;", "const x = 1;", "export {};"])("because it exports no handler: %s", async (source) => {
-		const problem = await refusal(stack.client.deploy(freshName(), { source, filename: "index.js" }));
+		const problem = await refusalOf(stack.client.deploy(freshName(), { source, filename: "index.js" }));
 		expect(problem).toMatchObject({ status: 422, code: "no_handler" });
 		expect(problem.detail).toMatch(/handler/);
 	});
@@ -68,7 +57,7 @@ describe("a source that doesn't build", () => {
 
 	it("leaves the version before it serving, and is shown as failed", async () => {
 		const deployed = await deploy(stack, { source: "export default () => 'before';" });
-		expect(await refusal(stack.client.deploy(deployed.name, { source: "export default () => {" }))).toMatchObject({ version: 2 });
+		expect(await refusalOf(stack.client.deploy(deployed.name, { source: "export default () => {" }))).toMatchObject({ version: 2 });
 		expect(await deployed.result()).toBe("before");
 		expect(await stack.client.get(deployed.name)).toMatchObject({ live: 1, latest: 2, version: { number: 1 } });
 		const [failed] = await stack.client.versions(deployed.name);
@@ -80,7 +69,7 @@ describe("a source that doesn't build", () => {
 
 	it("of a function that has no other version answers invocations with the build's own failure, not to be tried again", async () => {
 		const name = freshName();
-		const { detail } = await refusal(stack.client.deploy(name, { source: "export default (" }));
+		const { detail } = await refusalOf(stack.client.deploy(name, { source: "export default (" }));
 		await expect(stack.client.invoke(name)).rejects.toMatchObject({
 			problem: {
 				status: 409,
@@ -94,7 +83,7 @@ describe("a source that doesn't build", () => {
 
 	it("leaves nothing half-made in the artifact store", async () => {
 		const before = storedBlobs();
-		await refusal(stack.client.deploy(freshName(), { source: "export default {" }));
+		await refusalOf(stack.client.deploy(freshName(), { source: "export default {" }));
 		await refusedArchive("tar.gz", tarGz({ path: "../up.js", body: "x" }));
 		await refusedArchive("zip", Buffer.from("no zip"));
 		expect(storedBlobs()).toEqual(before);
@@ -175,7 +164,7 @@ describe("an archive that holds what it mustn't", () => {
 	});
 
 	it("an entry in the manifest that the archive hasn't got is refused by name", async () => {
-		const problem = await refusal(
+		const problem = await refusalOf(
 			stack.client.deployArchive(freshName(), { kind: "tar.gz", bytes: tarGz(OK), manifest: { entry: "src/main.ts" } }),
 		);
 		expect(problem.status).toBe(422);

@@ -2,11 +2,10 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ApiError } from "@berth/client";
-import type { Problem, Version } from "@berth/contracts";
+import type { ApiError } from "@berth/client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type TarEntry, tarGz } from "../harness/archives.js";
-import { Deployed, freshName } from "../harness/functions.js";
+import type { TarEntry } from "../harness/archives.js";
+import { type Deployed, dependenciesOf, deployTar, freshName, refusalOf } from "../harness/functions.js";
 import { PackageRegistry, sourceWith } from "../harness/package-registry.js";
 import { Stack } from "../harness/stack.js";
 
@@ -41,23 +40,8 @@ const MIB = 1024 * KIB;
 const SHOUT = { shout: "^1.0.0" };
 const shoutLocked = () => ({ "node_modules/shout": registry.locked("shout", "1.0.0") });
 
-async function deployed(entries: readonly TarEntry[], manifest = {}, name = freshName()): Promise<Deployed> {
-	const { version } = await stack.client.deployArchive(name, { kind: "tar.gz", bytes: tarGz(...entries), manifest });
-	return new Deployed(stack, name, version);
-}
-
-async function refusal(entries: readonly TarEntry[]): Promise<Problem> {
-	const error = await deployed(entries).then(
-		() => undefined,
-		(reason: unknown) => reason,
-	);
-	if (!(error instanceof ApiError)) throw new Error(`the deploy wasn't refused: ${String(error)}`);
-	return error.problem;
-}
-
-function dependenciesOf({ build }: Version) {
-	return build?.layers.find(({ name }) => name === "dependencies");
-}
+const deployed = (entries: readonly TarEntry[], manifest = {}) => deployTar(stack, entries, manifest);
+const refusal = (entries: readonly TarEntry[]) => refusalOf(deployed(entries));
 
 describe("a source with package.json and package-lock.json", () => {
 	it("has its dependencies in its bundle, where they can be in one", async () => {

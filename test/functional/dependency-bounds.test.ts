@@ -1,9 +1,8 @@
 import type { ServerResponse } from "node:http";
-import { ApiError } from "@berth/client";
-import type { Problem } from "@berth/contracts";
+import type { ApiError } from "@berth/client";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { tarGz } from "../harness/archives.js";
-import { Deployed, freshName } from "../harness/functions.js";
+import { deployTar, freshName, refusalOf } from "../harness/functions.js";
 import { PackageRegistry, sourceWith } from "../harness/package-registry.js";
 import { Stack } from "../harness/stack.js";
 
@@ -42,16 +41,8 @@ function source(name: string) {
 	);
 }
 
-async function deployed(entries: ReturnType<typeof source>): Promise<Deployed> {
-	const name = freshName();
-	return new Deployed(stack, name, (await stack.client.deployArchive(name, { kind: "tar.gz", bytes: tarGz(...entries) })).version);
-}
-
-async function refusal(entries: ReturnType<typeof source>): Promise<Problem> {
-	const error = await deployed(entries).catch((reason: unknown) => reason);
-	if (!(error instanceof ApiError)) throw new Error(`the deploy wasn't refused: ${String(error)}`);
-	return error.problem;
-}
+const deployed = (entries: ReturnType<typeof source>) => deployTar(stack, entries);
+const refusal = (entries: ReturnType<typeof source>) => refusalOf(deployed(entries));
 
 /** Never silent for long, and never done. */
 function dribble(response: ServerResponse): void {

@@ -44,7 +44,7 @@ export function dockerStorage(of: () => Stack): void {
 			await eventually(() => expect(loopDevicesOf(docker.dataDir)).toEqual([]));
 		});
 
-		it("a directory of the operator's is there by its name, and can't be written", async () => {
+		it("a bind mount is there by its name, and can't be written", async () => {
 			const reader = await user({ binds: ["words"] });
 			expect(await reader.result({ do: "read", path: "/mnt/words/first" })).toBe("from the host");
 			expect(await reader.result({ do: "append", path: "/mnt/words/first", text: "x" })).toBe("EROFS");

@@ -17,6 +17,7 @@ import { Stack } from "../harness/stack.js";
 import { distribution, image } from "../harness/tenant-image.js";
 import { dockerNetworks } from "./docker-networks.js";
 import { dockerStorage } from "./docker-storage.js";
+import { describeDockerfiles } from "./dockerfiles.js";
 
 const MIB = 1024 * 1024;
 
@@ -39,6 +40,7 @@ beforeAll(async () => {
 	registry.publish({ name: "reads-itself", version: "1.0.0", files: { "index.js": code, "words.txt": "from beside it" } });
 	docker = await Stack.start({
 		...daemon.settings,
+		BERTH_DOCKER_BUILDS: "offline",
 		BERTH_NPM_REGISTRY: registry.url,
 		BERTH_RESOLVER: world.resolver,
 		BERTH_BINDS: `words=${words}`,
@@ -187,14 +189,6 @@ async function exampleInC() {
 }
 
 describe("in a Docker Engine", () => {
-	it("volumes and bind mounts are refused when they are asked for, and not by an invocation later", async () => {
-		const source = "export default () => 1;";
-		for (const input of [{ volumes: [{ name: "data" }] }, { binds: ["models"] }])
-			await expect(deploy(docker, { source, ...input })).rejects.toMatchObject({ problem: { code: "storage_unavailable" } });
-		await expect(docker.client.makeVolume("data", { sizeMiB: 16 })).rejects.toMatchObject({ problem: { code: "storage_unavailable" } });
-		expect(await docker.client.volumes()).toEqual([]);
-	});
-
 	it("images are named by version, containers labelled by whose they are, and both are found by Docker's own client", async () => {
 		const deployed = await deploy(docker, { source: "export default () => 'named';" });
 		const { sandbox = "" } = await deployed.record(await deployed.invoke());
@@ -327,3 +321,4 @@ describe("in a Docker Engine", () => {
 
 dockerNetworks(() => ({ docker, daemon, world }));
 dockerStorage(() => docker);
+describeDockerfiles({ daemon: () => daemon, docker: () => docker, oci: () => oci });

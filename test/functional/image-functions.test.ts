@@ -43,13 +43,13 @@ describe("an image", () => {
 		expect((await deployed().record(again)).start).toBe("warm");
 	});
 
-	it("as docker save writes it is the same", async () => {
+	it("as docker save writes it is the same: gzipped, too, and with a layer that is there twice", async () => {
 		const layer = distribution("echo saved");
 		const config = jsonBytes({ os: "linux", architecture: ARCHITECTURE, config: { Cmd: ["/srv/run"] } });
-		const manifest = jsonBytes([{ Config: "config.json", RepoTags: ["x:latest"], Layers: ["abc/layer.tar"] }]);
-		const { deployed } = await put(
-			tar({ path: "manifest.json", body: manifest }, { path: "config.json", body: config }, { path: "abc/layer.tar", body: layer }),
-		);
+		const manifest = jsonBytes([{ Config: "config.json", RepoTags: ["x:latest"], Layers: ["abc/layer.tar", "def/layer.tar"] }]);
+		const again = { path: "def/layer.tar", type: "2", link: "../abc/layer.tar" };
+		const files = [{ path: "config.json", body: config }, again, { path: "abc/layer.tar", body: layer }];
+		const { deployed } = await put(gzipSync(tar({ path: "manifest.json", body: manifest }, ...files)));
 		expect(await textOf(deployed())).toBe("saved\n");
 	});
 

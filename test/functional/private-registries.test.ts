@@ -3,10 +3,9 @@ import { once } from "node:events";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { ApiError } from "@berth/client";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type TarEntry, tarGz } from "../harness/archives.js";
-import { Deployed, freshName } from "../harness/functions.js";
+import type { TarEntry } from "../harness/archives.js";
+import { deployTar, refusalOf } from "../harness/functions.js";
 import { PackageRegistry, sourceWith } from "../harness/package-registry.js";
 import { Stack } from "../harness/stack.js";
 
@@ -51,16 +50,8 @@ const locked = () =>
 	});
 const unlocked = () => locked().filter(({ path }) => path !== "package-lock.json");
 
-async function deployed(entries: readonly TarEntry[]): Promise<Deployed> {
-	const name = freshName();
-	return new Deployed(stack, name, (await stack.client.deployArchive(name, { kind: "tar.gz", bytes: tarGz(...entries) })).version);
-}
-
-async function refusal(entries: readonly TarEntry[]) {
-	const error = await deployed(entries).catch((reason: unknown) => reason);
-	if (!(error instanceof ApiError)) throw new Error(`the deploy wasn't refused: ${String(error)}`);
-	return error.problem;
-}
+const deployed = (entries: readonly TarEntry[]) => deployTar(stack, entries);
+const refusal = (entries: readonly TarEntry[]) => refusalOf(deployed(entries));
 
 /** `berth registry …` with something on its stdin. */
 async function registry(args: readonly string[], stdin = ""): Promise<{ readonly code: number | null; readonly out: string }> {

@@ -1,19 +1,19 @@
 import { fileURLToPath } from "node:url";
-import { ApiError } from "@berth/client";
-import type { Problem, Version } from "@berth/contracts";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { tarGz } from "../harness/archives.js";
-import { Deployed, freshName } from "../harness/functions.js";
+import { type Deployed, dependenciesOf, deployTar, refusalOf } from "../harness/functions.js";
 import { compiledModule, PythonIndex, wheelOf } from "../harness/python-index.js";
 import { Stack } from "../harness/stack.js";
 
 let index: PythonIndex;
+/** One of the project's, which wants a login. */
+let own: PythonIndex;
 let stack: Stack;
 /** Requirements with their hashes. */
 let shout: string;
 let louder: string;
 beforeAll(async () => {
-	index = await PythonIndex.open();
+	[index, own] = await Promise.all([PythonIndex.open(), PythonIndex.open()]);
 	shout = index.publish({ name: "shout", version: "1.0", files: { "shout/__init__.py": "def up(text): return text.upper() + '!'\n" } });
 	index.publish({ name: "shout", version: "2.0", files: { "shout/__init__.py": "def up(text): return text.upper() + '!!'\n" } });
 	louder = index.publish({
@@ -22,11 +22,11 @@ beforeAll(async () => {
 		metadata: ["Provides-Extra: more", 'Requires-Dist: shout<2; extra == "more"'],
 		files: { "louder.py": "from shout import up\n" },
 	});
-	stack = await Stack.start({ BERTH_PYPI_INDEX: index.url });
+	stack = await Stack.start({ BERTH_PYPI_INDEX: index.url, BERTH_PYPI_INDEXES: own.url });
 });
 afterAll(async () => {
 	await stack?.stop();
-	await index?.[Symbol.asyncDispose]();
+	for (const one of [index, own]) await one?.[Symbol.asyncDispose]();
 });
 afterEach(() => {
 	index.html = false;
@@ -36,26 +36,13 @@ afterEach(() => {
 
 const UP = "from shout import up\ndef handler(event, context): return up(event['text'])\n";
 
-async function deployed(requirements: string, source = UP, more: Readonly<Record<string, string>> = {}): Promise<Deployed> {
-	const name = freshName("py");
+async function deployed(requirements: string, source = UP, more: Readonly<Record<string, string>> = {}, manifest = {}): Promise<Deployed> {
 	const files = { "index.py": source, "requirements.txt": requirements, ...more };
-	const bytes = tarGz(...Object.entries(files).map(([path, body]) => ({ path, body })));
-	const { version } = await stack.client.deployArchive(name, { kind: "tar.gz", bytes, manifest: { runtime: "python3" } });
-	return new Deployed(stack, name, version);
+	const entries = Object.entries(files).map(([path, body]) => ({ path, body }));
+	return await deployTar(stack, entries, { runtime: "python3", ...manifest });
 }
 
-async function refusal(requirements: string): Promise<Problem> {
-	const error = await deployed(requirements).then(
-		() => undefined,
-		(reason: unknown) => reason,
-	);
-	if (!(error instanceof ApiError)) throw new Error(`the deploy wasn't refused: ${String(error)}`);
-	return error.problem;
-}
-
-function dependenciesOf({ build }: Version) {
-	return build?.layers.find(({ name }) => name === "dependencies");
-}
+const refusal = (requirements: string) => refusalOf(deployed(requirements));
 
 describe("a source with requirements.txt", () => {
 	it("has its packages in a layer of its image, with bytecode, after its own modules and the standard library", async () => {
@@ -190,8 +177,54 @@ describe("a requirement that can't be installed", () => {
 		const asks = index.asked.length;
 		const { status, code, detail } = await refusal("shout==1.0\nevil @ https://elsewhere.example/evil.whl\n");
 		expect([status, code]).toEqual([422, "dependencies_rejected"]);
-		expect(detail).toContain('requirements.txt:2: "evil @ https://elsewhere.example/evil.whl": packages come from the index');
+		expect(detail).toContain('requirements.txt:2: "evil @ https://elsewhere.example/evil.whl": packages come from one index');
 		expect(index.asked.length).toBe(asks);
+	});
+});
+
+describe("an index of the project's", () => {
+	const TOKEN = "pypi_S3cr3t";
+	const host = () => new URL(own.url).host;
+	const named = (requirement: string) => `--index-url ${own.url}/\n${requirement}\n`;
+	beforeAll(() => {
+		own.publish({ name: "shout", version: "3.0", files: { "shout.py": "def up(text): return text.upper() + ' (ours)'\n" } });
+		own.wants = `Bearer ${TOKEN}`;
+	});
+
+	it("is asked for nothing before it is set, nor is any other that a source names", async () => {
+		for (const line of [named("shout"), "-i https://elsewhere.example/simple\nshout", `-i ${own.url}/../../secret/simple\nshout`]) {
+			expect(await refusal(line)).toMatchObject({
+				code: "dependencies_rejected",
+				detail: expect.stringMatching(
+					/requirements\.txt:1: "(?:-i|--index-url)" isn't followed: .* is no index of this project .*berth registry set/,
+				),
+			});
+		}
+		expect(await refusal(`--extra-index-url ${own.url}\nshout`)).toMatchObject({ detail: expect.stringMatching(/could come from either/) });
+		expect(own.asked).toEqual([]);
+	});
+
+	it("wants its login, which it alone is sent, and has the packages of whoever names it", async () => {
+		await stack.client.setPackageRegistry(host(), { scopes: [] });
+		expect(await refusal(named("shout"))).toMatchObject({
+			code: "install_failed",
+			detail: expect.stringMatching(/wants a login; `berth registry set/),
+		});
+		await stack.client.setPackageRegistry(host(), { scopes: [], token: TOKEN });
+		const asks = index.asked.length;
+		expect(await (await deployed(named("shout"))).result({ text: "hi" })).toBe("HI (ours)");
+		expect(index.asked.length).toBe(asks);
+		expect(own.authorizations.at(-1)).toBe(`Bearer ${TOKEN}`);
+		// Who doesn't name it has the installation's, without that login.
+		expect(await (await deployed("shout==2.0", `${UP}# not ours`)).result({ text: "hi" })).toBe("HI!!");
+		expect(new Set(index.authorizations)).toEqual(new Set([undefined]));
+		const said = JSON.stringify([await refusal(named("absent")), await stack.client.packageRegistries()]);
+		expect(said).not.toContain(TOKEN);
+	});
+
+	it("removed, is used no longer, nor is what was built of it", async () => {
+		await stack.client.removePackageRegistry(host());
+		expect(await refusal(named("shout"))).toMatchObject({ code: "dependencies_rejected" });
 	});
 });
 

@@ -1,8 +1,11 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { type FunctionRequest, type InvokeAnswer, type InvokeOptions, type RawAnswer, resultOf } from "@berth/client";
+import { ApiError, type FunctionRequest, type InvokeAnswer, type InvokeOptions, type RawAnswer, resultOf } from "@berth/client";
 import type { InlineDeployInput, InvocationAnswer, Problem, Version } from "@berth/contracts";
+import { type TarEntry, tarGz } from "./archives.js";
 import type { Stack } from "./stack.js";
+
+type ArchiveManifest = Parameters<Stack["client"]["deployArchive"]>[1]["manifest"];
 
 /** How a test deploys: a manifest and a source; the name is made up unless it matters. */
 export type DeployInput = InlineDeployInput & { readonly name?: string };
@@ -54,6 +57,32 @@ export class Deployed {
 export async function deploy(stack: Stack, { name = freshName(), ...input }: DeployInput): Promise<Deployed> {
 	const { version } = await stack.client.deploy(name, input);
 	return new Deployed(stack, name, version);
+}
+
+/** Deploys an archive and waits until it is ready. @throws ApiError */
+export async function deployTar(
+	stack: Stack,
+	entries: readonly TarEntry[],
+	manifest: ArchiveManifest = {},
+	name = freshName(),
+): Promise<Deployed> {
+	const { version } = await stack.client.deployArchive(name, { kind: "tar.gz", bytes: tarGz(...entries), manifest });
+	return new Deployed(stack, name, version);
+}
+
+/** Why a deploy was refused. @throws Error when it wasn't */
+export async function refusalOf(deploying: Promise<unknown>): Promise<Problem> {
+	const error = await deploying.then(
+		() => undefined,
+		(reason: unknown) => reason,
+	);
+	if (!(error instanceof ApiError)) throw new Error(`the deploy wasn't refused: ${String(error)}`);
+	return error.problem;
+}
+
+/** What a version's build says of its layer of dependencies. */
+export function dependenciesOf({ build }: Version) {
+	return build?.layers.find(({ name }) => name === "dependencies");
 }
 
 /** The source of a fixture: one misbehaviour each, in `fixtures/functions/<name>/index.ts`, or `index.py`. */

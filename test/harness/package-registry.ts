@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { ServerResponse } from "node:http";
 import { type TarEntry, tarGz } from "./archives.js";
+import { CountingServer } from "./counting-server.js";
 
 /** A package as it is published: package.json's fields, and other files by path. */
 export interface Published {
@@ -11,31 +11,17 @@ export interface Published {
 	readonly files: Readonly<Record<string, string>>;
 }
 
-/** An npm registry on loopback that has what a test published in it, and counts what it was asked for. */
-export class PackageRegistry implements AsyncDisposable {
-	readonly #server: Server;
+/** An npm registry that has what a test published in it. */
+export class PackageRegistry extends CountingServer {
 	readonly #tarballs = new Map<string, Buffer>();
 	readonly #records = new Map<string, { readonly versions: Record<string, object> }>();
-	/** Paths, in the order in which they were asked for. */
-	readonly asked: string[] = [];
-	/** The `Authorization` that it wants, if any; and those that came with requests. */
-	wants: string | undefined;
-	readonly authorizations: (string | undefined)[] = [];
-	/** What answers in the registry's place, for paths that it returns true for. */
-	instead: (request: IncomingMessage, response: ServerResponse) => boolean = () => false;
 
-	private constructor() {
-		this.#server = createServer((request, response) => this.#serve(request, response));
-	}
-
-	static async open(): Promise<PackageRegistry> {
-		const registry = new PackageRegistry();
-		await new Promise<void>((resolve) => registry.#server.listen(0, "127.0.0.1", resolve));
-		return registry;
+	static open(): Promise<PackageRegistry> {
+		return new PackageRegistry().listen();
 	}
 
 	get url(): string {
-		return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+		return this.origin;
 	}
 
 	publish({ name, version, manifest = {}, files }: Published): void {
@@ -57,20 +43,7 @@ export class PackageRegistry implements AsyncDisposable {
 		return { version, resolved: `${this.url}${path}`, integrity: integrityOf(tarball) };
 	}
 
-	async [Symbol.asyncDispose](): Promise<void> {
-		this.#server.closeAllConnections();
-		await new Promise((resolve) => this.#server.close(resolve));
-	}
-
-	#serve(request: IncomingMessage, response: ServerResponse): void {
-		const path = request.url ?? "/";
-		this.asked.push(`${request.method} ${path}`);
-		this.authorizations.push(request.headers.authorization);
-		if (this.instead(request, response)) return;
-		if (this.wants !== undefined && request.headers.authorization !== this.wants) {
-			response.writeHead(401, { "content-type": "application/json" }).end('{"error":"who are you?"}');
-			return;
-		}
+	protected override answer(path: string, response: ServerResponse): void {
 		const record = this.#records.get(decodeURIComponent(path.slice(1)));
 		const found =
 			this.#tarballs.get(path) ??

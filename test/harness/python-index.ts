@@ -1,10 +1,10 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { ServerResponse } from "node:http";
 import { basename } from "node:path";
 import { type ZipEntry, zip } from "./archives.js";
+import { CountingServer } from "./counting-server.js";
 
 /** A distribution as it is published; paths are below what pip calls purelib. */
 export interface Wheel {
@@ -19,31 +19,17 @@ export interface Wheel {
 	readonly entries?: readonly ZipEntry[];
 }
 
-/** An index of Python packages on loopback, at `/simple/`, and its files at `/files/`; it counts what it was asked for. */
-export class PythonIndex implements AsyncDisposable {
-	readonly #server: Server;
+/** An index of Python packages, at `/simple/`, with its files at `/files/`. */
+export class PythonIndex extends CountingServer {
 	readonly #files = new Map<string, Buffer>();
 	readonly #projects = new Map<string, Map<string, string>>();
-	readonly asked: string[] = [];
 	/** PEP 503's pages in place of PEP 691's. */
 	html = false;
 	/** What is said of where files are. */
 	filesUrl = (file: string): string => `/files/${file}`;
-	/** What answers in its place, for paths that it returns true for. */
-	instead: (request: IncomingMessage, response: ServerResponse) => boolean = () => false;
 
-	private constructor() {
-		this.#server = createServer((request, response) => this.#serve(request, response));
-	}
-
-	static async open(): Promise<PythonIndex> {
-		const index = new PythonIndex();
-		await new Promise<void>((resolve) => index.#server.listen(0, "127.0.0.1", resolve));
-		return index;
-	}
-
-	get origin(): string {
-		return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+	static open(): Promise<PythonIndex> {
+		return new PythonIndex().listen();
 	}
 
 	get url(): string {
@@ -71,15 +57,7 @@ export class PythonIndex implements AsyncDisposable {
 		this.#files.set(file, bytes);
 	}
 
-	async [Symbol.asyncDispose](): Promise<void> {
-		this.#server.closeAllConnections();
-		await new Promise((resolve) => this.#server.close(resolve));
-	}
-
-	#serve(request: IncomingMessage, response: ServerResponse): void {
-		const path = request.url ?? "/";
-		this.asked.push(`${request.method} ${path}`);
-		if (this.instead(request, response)) return;
+	protected override answer(path: string, response: ServerResponse): void {
 		const file = this.#files.get(decodeURIComponent(basename(path)));
 		if (path.startsWith("/files/") && file !== undefined) {
 			response.writeHead(200, { "content-type": "application/octet-stream" }).end(file);

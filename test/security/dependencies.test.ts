@@ -1,7 +1,6 @@
-import { ApiError } from "@berth/client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type TarEntry, tarGz } from "../harness/archives.js";
-import { Deployed, freshName } from "../harness/functions.js";
+import type { TarEntry } from "../harness/archives.js";
+import { type Deployed, deployTar, refusalOf } from "../harness/functions.js";
 import { PackageRegistry, sourceWith } from "../harness/package-registry.js";
 import { Stack } from "../harness/stack.js";
 
@@ -16,11 +15,7 @@ afterAll(async () => {
 	await registry?.[Symbol.asyncDispose]();
 });
 
-async function deployed(entries: readonly TarEntry[], manifest = {}): Promise<Deployed> {
-	const name = freshName();
-	const { version } = await stack.client.deployArchive(name, { kind: "tar.gz", bytes: tarGz(...entries), manifest });
-	return new Deployed(stack, name, version);
-}
+const deployed = (entries: readonly TarEntry[], manifest = {}) => deployTar(stack, entries, manifest);
 
 const INDEX = "export default () => 'ok';";
 
@@ -68,9 +63,11 @@ describe("an installation", () => {
 		["what nobody could check", { evil: "1.0.0" }, { "node_modules/evil": { version: "1.0.0" } }, "integrity"],
 	])("of %s is refused before anything is fetched", async (_, dependencies, packages, named) => {
 		const asks = registry.asked.length;
-		const error = await deployed(sourceWith(INDEX, dependencies, packages)).catch((reason: unknown) => reason);
-		if (!(error instanceof ApiError)) throw new Error(`it wasn't refused: ${String(error)}`);
-		expect(error.problem).toMatchObject({ status: 422, code: "dependencies_rejected", detail: expect.stringContaining(named) });
+		expect(await refusalOf(deployed(sourceWith(INDEX, dependencies, packages)))).toMatchObject({
+			status: 422,
+			code: "dependencies_rejected",
+			detail: expect.stringContaining(named),
+		});
 		expect(registry.asked.length).toBe(asks);
 	});
 
@@ -106,15 +103,14 @@ describe("an install script that was allowed", () => {
 		return deployed(source, { scripts: [name] });
 	}
 
-	async function refusalOf(deploy: Promise<Deployed>): Promise<string> {
-		const error = await deploy.catch((reason: unknown) => reason);
-		if (!(error instanceof ApiError)) throw new Error(`it wasn't refused: ${String(error)}`);
-		expect(error.problem).toMatchObject({ status: 422, code: "install_failed" });
-		return error.problem.detail ?? "";
+	async function failureOf(deploy: Promise<Deployed>): Promise<string> {
+		const problem = await refusalOf(deploy);
+		expect(problem).toMatchObject({ status: 422, code: "install_failed" });
+		return problem.detail ?? "";
 	}
 
 	it("that forks without end meets the cap of processes, and the next build works", async () => {
-		expect(await refusalOf(scripted("forks", "while :; do sleep 1000 & done"))).toMatch(/a build may have only so many processes/);
+		expect(await failureOf(scripted("forks", "while :; do sleep 1000 & done"))).toMatch(/a build may have only so many processes/);
 		expect(await (await scripted("after-forks", "echo fine > made.txt")).result()).toBe("fine\n");
 	});
 
@@ -146,11 +142,11 @@ describe("an install script that was allowed", () => {
 	});
 
 	it("writes nowhere but among the dependencies, where links lead nowhere", async () => {
-		expect(await refusalOf(scripted("writes", "echo x > /usr/bin/node"))).toMatch(/only the dependencies' own files and \/tmp/);
+		expect(await failureOf(scripted("writes", "echo x > /usr/bin/node"))).toMatch(/only the dependencies' own files and \/tmp/);
 		const planted = "ln -s /etc/passwd link.txt; ln -sf /etc/passwd ../.berth-externals.json; ls > made.txt";
 		const made = await scripted("plants", planted, { "index.js": "module.exports = () => require('node:fs').readdirSync(__dirname);" });
 		expect(await made.result<string[]>()).toEqual(["index.js", "made.txt", "package.json"]);
-		expect(await refusalOf(scripted("hides", "mkdir shut; touch shut/x; chmod 0 shut"))).toMatch(/left files that can't be read/);
+		expect(await failureOf(scripted("hides", "mkdir shut; touch shut/x; chmod 0 shut"))).toMatch(/left files that can't be read/);
 	});
 
 	it("that starts what it wrote is no more for it: no other user, no namespace, no device", async () => {
@@ -172,7 +168,7 @@ describe("an install script that was allowed", () => {
 	});
 
 	it("that kills what it runs in fails alone", async () => {
-		expect(await refusalOf(scripted("kills", "kill -9 -1; kill -9 $PPID"))).toMatch(/ended/);
+		expect(await failureOf(scripted("kills", "kill -9 -1; kill -9 $PPID"))).toMatch(/ended/);
 		expect(await (await scripted("after-kills", "echo fine > made.txt")).result()).toBe("fine\n");
 	});
 });

@@ -1,7 +1,6 @@
-import { ApiError } from "@berth/client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { tarGz, type ZipEntry } from "../harness/archives.js";
-import { Deployed, freshName } from "../harness/functions.js";
+import type { ZipEntry } from "../harness/archives.js";
+import { type Deployed, deployTar, refusalOf } from "../harness/functions.js";
 import { PythonIndex, wheelOf } from "../harness/python-index.js";
 import { Stack } from "../harness/stack.js";
 
@@ -17,18 +16,11 @@ afterAll(async () => {
 });
 
 async function deployed(requirements: string, source: string, more: Readonly<Record<string, string>> = {}): Promise<Deployed> {
-	const name = freshName("py");
 	const files = Object.entries({ "index.py": source, "requirements.txt": requirements, ...more }).map(([path, body]) => ({ path, body }));
-	const manifest = { runtime: "python3" } as const;
-	const { version } = await stack.client.deployArchive(name, { kind: "tar.gz", bytes: tarGz(...files), manifest });
-	return new Deployed(stack, name, version);
+	return await deployTar(stack, files, { runtime: "python3" });
 }
 
-async function refusal(requirements: string) {
-	const error = await deployed(requirements, "def handler(event, context): pass").catch((reason: unknown) => reason);
-	if (!(error instanceof ApiError)) throw new Error(`it wasn't refused: ${String(error)}`);
-	return error.problem;
-}
+const refusal = (requirements: string) => refusalOf(deployed(requirements, "def handler(event, context): pass"));
 
 /** Every path of a function's files, whether it is a link, and which of these variables are set. */
 const LOOK = `import os

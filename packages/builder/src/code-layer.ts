@@ -1,26 +1,19 @@
 import {
 	BerthError,
-	type BuildAnswer,
 	type BuildFailure,
 	type Diagnostic,
 	isImageSource,
 	type Layer,
-	type LockReport,
 	parseBuildAnswer,
-	parseBuiltFiles,
-	type SourceRequest,
 	type Version,
 } from "@berth/contracts";
-import type { ScratchFile } from "@berth/registry";
-import { type BuildListener, layerLine, sizeText } from "./build-listener.js";
-import type { BuildRun, BuildSandbox, BuildSandboxes } from "./build-sandbox.js";
-import type { Dependencies, DependencyLayers } from "./dependency-layer.js";
+import { layerLine, sizeText } from "./build-listener.js";
+import type { BuildSandbox } from "./build-sandbox.js";
 import { installFailure } from "./dependency-step.js";
-import { type FetchImage, IMAGE_ENTRY, imageEntries, putImageBytes } from "./image-layer.js";
-import type { LockLayers, Resolution } from "./lock-layer.js";
-import type { PackageSources } from "./package-sources.js";
-import { findLayer, type LayerStores, layerKey, makeFunctionLayer, makeLayer, reproductionOf } from "./stored-layer.js";
-import type { LayerEntry } from "./tar-writer.js";
+import { unpackImage } from "./image-source.js";
+import type { Resolution } from "./lock-layer.js";
+import { type Bundle, type CodeLayerBuild, filesOf, requestOf, stopped, type UsedDependencies, type UsedLock } from "./source-step.js";
+import { findLayer, layerKey, makeFunctionLayer, makeLayer, reproductionOf } from "./stored-layer.js";
 
 /** A function's own layer: of Node the bundle, its source map and its code cache; of Python its files, and bytecode. */
 export interface CodeLayer {
@@ -37,20 +30,6 @@ export interface CodeLayer {
 	readonly phases: Readonly<Partial<Record<"unpack" | "install" | "bundle" | "check" | "layer", number>>>;
 }
 
-/** A dependency layer as a code layer needs it. */
-export interface UsedDependencies extends Dependencies {
-	/** Whether the code loads packages from it; else all that it needs is in the bundle. */
-	readonly inImage: boolean;
-	readonly cached: boolean;
-	readonly reproduced?: boolean;
-}
-
-/** A lock file that was made at a build, in a layer of its own. */
-export interface UsedLock {
-	readonly layer: Layer;
-	readonly report: LockReport;
-}
-
 /** What is remembered beside a code layer. */
 interface Note {
 	readonly entry: string;
@@ -59,28 +38,14 @@ interface Note {
 	readonly warnings: readonly Diagnostic[];
 }
 
-export interface CodeLayerOptions {
-	readonly stores: LayerStores;
-	readonly sandboxes: BuildSandboxes;
-	readonly dependencies: DependencyLayers;
-	readonly fetchImage: FetchImage;
-	readonly locks: LockLayers;
-	readonly timeoutMs: number;
-	/** Identity of what builds: another builder makes other layers. */
-	readonly builder: string;
-}
-
-/** The same for one build. */
-export interface CodeLayerBuild extends CodeLayerOptions {
-	/** Where its project's packages come from. */
-	readonly sources: PackageSources;
-	readonly listener: BuildListener;
-}
-
 /** The key of a version's code layer: its source and every setting that the bundle depends on. Pure. */
 export function codeLayerKey({ source, manifest }: Pick<Version, "source" | "manifest">, builder: string, owner?: string): string {
-	const { runtime, entry = null, external = [], scripts = [] } = manifest;
-	const owned = [...(scripts.length === 0 ? [] : [{ scripts: scripts.toSorted() }]), ...(owner === undefined ? [] : [owner])];
+	const { runtime, entry = null, dockerfile, external = [], scripts = [] } = manifest;
+	const owned = [
+		...(scripts.length === 0 ? [] : [{ scripts: scripts.toSorted() }]),
+		...(dockerfile === undefined ? [] : [{ dockerfile }]),
+		...(owner === undefined ? [] : [owner]),
+	];
 	return layerKey("code", [builder, runtime, entry, external, source.kind, source.filename ?? null, source.digest, ...owned]);
 }
 
@@ -101,17 +66,6 @@ export async function findCodeLayer(version: Version, { stores, builder, sources
 		cached: true,
 		phases: {},
 	};
-}
-
-/** What a build sandbox made of a source: files that aren't stored yet. */
-export interface Bundle {
-	readonly answer: Extract<BuildAnswer, { ok: true }>;
-	readonly files: readonly LayerEntry[];
-	readonly dependencies?: UsedDependencies;
-	readonly lock?: UsedLock;
-	readonly installMs?: number;
-	/** Of an image: has its files' bytes until the layer is made. */
-	readonly spool?: ScratchFile;
 }
 
 /** Bundles a source in a sandbox, with its dependencies in it if it has some. @throws BerthError when the sandbox gives no answer that holds */
@@ -158,56 +112,6 @@ function withLock(
 	if ("code" in bundled || resolved === undefined || !("lockfile" in resolved)) return bundled;
 	const { lockfile, layerBytes } = resolved;
 	return { ...bundled, lock: { layer: { digest: lockfile.layer, sizeBytes: layerBytes }, report: lockfile } };
-}
-
-/** An image becomes one layer, a whole root file system; what a registry has is fetched first. */
-async function unpackImage(version: Version, source: Uint8Array, options: CodeLayerBuild): Promise<Bundle | BuildFailure> {
-	const { listener, stores, sandboxes, timeoutMs } = options;
-	const startedAt = performance.now();
-	let archive = source;
-	if (version.source.kind === "image-reference") {
-		const { reference } = JSON.parse(Buffer.from(source).toString()) as { reference: string };
-		listener.line({ kind: "step", text: `fetching ${reference}` });
-		try {
-			const fetched = await options.fetchImage(reference);
-			archive = fetched.archive;
-			listener.line({ kind: "step", text: `it is ${fetched.digest}` });
-		} catch (error) {
-			if (!(error instanceof BerthError) || !isRefusal(error.code)) throw error;
-			return { code: error.code, phase: "unpack", message: error.message, diagnostics: [] };
-		}
-	}
-	listener.line({ kind: "step", text: `unpacking the image (${sizeText(archive.byteLength)})` });
-	const spool = await stores.images.scratchFile();
-	try {
-		using sandbox = await sandboxes.acquire();
-		const request = { ...requestOf(version, options.sources.registries, false), kind: "image" } as const;
-		const run = await sandbox.run(request, archive, timeoutMs, async (_head, body) => {
-			await putImageBytes(spool, body);
-			return { head: {} };
-		});
-		if (run.outcome !== "answered") return failed(spool, stopped(run, timeoutMs));
-		const answer = parseBuildAnswer(run.answer);
-		if (answer?.ok === false) return failed(spool, { code: answer.code, phase: answer.phase, message: answer.message, diagnostics: [] });
-		if (answer?.ok !== "image") throw new BerthError("build_platform_error", "The build sandbox gave an answer that isn't one.");
-		const files = imageEntries(run.body, spool);
-		if ("code" in files) return failed(spool, files);
-		const phases = { unpackMs: performance.now() - startedAt, bundleMs: 0, checkMs: 0 };
-		return { answer: { ok: true, listBytes: 0, entry: IMAGE_ENTRY, needsDependencies: false, warnings: [], phases }, files, spool };
-	} catch (error) {
-		await spool[Symbol.asyncDispose]();
-		throw error;
-	}
-}
-
-async function failed(spool: ScratchFile, failure: BuildFailure): Promise<BuildFailure> {
-	await spool[Symbol.asyncDispose]();
-	return failure;
-}
-
-/** What a registry, or an image's name, is to blame for: another try would end the same. */
-function isRefusal(code: BerthError["code"]): code is "image_not_found" | "image_rejected" | "registry_failed" | "invalid_request" {
-	return code === "image_not_found" || code === "image_rejected" || code === "registry_failed" || code === "invalid_request";
 }
 
 async function bundleWith(
@@ -287,49 +191,4 @@ async function bundleIn(
 	if (answer.ok === "dependencies") return { asks: run.body, locked: answer.locked };
 	if (!answer.ok) return { code: answer.code, phase: answer.phase, message: answer.message, diagnostics: answer.diagnostics };
 	return { answer, files: filesOf(answer, run.body) };
-}
-
-function requestOf({ source, manifest }: Version, registries: PackageSources["registries"], grafted: boolean): SourceRequest {
-	return {
-		step: "source",
-		registries,
-		grafted,
-		external: manifest.external ?? [],
-		kind: source.kind,
-		runtime: manifest.runtime,
-		...(source.filename === undefined ? {} : { filename: source.filename }),
-		...(manifest.entry === undefined ? {} : { entry: manifest.entry }),
-	};
-}
-
-/** The body cut into the files that its list announces. */
-function filesOf({ entry, listBytes }: Extract<BuildAnswer, { ok: true }>, body: Uint8Array): LayerEntry[] {
-	const list = parseBuiltFiles(parsed(body.subarray(0, listBytes)));
-	if (list === undefined) throw new BerthError("build_platform_error", "The build gave no list of its files.");
-	let at = listBytes;
-	const files = list.map(([path, bytes, executable]): LayerEntry => {
-		at += bytes;
-		return { path, kind: "file", executable, content: { bytes: body.subarray(at - bytes, at) } };
-	});
-	if (at !== body.byteLength) throw new BerthError("build_platform_error", "The build's files aren't as long as it says.");
-	if (!list.some(([path]) => path === entry)) throw new BerthError("build_platform_error", "The build's entry is none of its files.");
-	return files;
-}
-
-function parsed(json: Uint8Array): unknown {
-	try {
-		return JSON.parse(Buffer.from(json).toString());
-	} catch {
-		return undefined;
-	}
-}
-
-function stopped({ outcome, message }: Exclude<BuildRun, { outcome: "answered" }>, timeoutMs: number): BuildFailure {
-	if (outcome === "timed_out") return failure("build_timed_out", `The build took longer than ${timeoutMs} ms and was stopped.`);
-	if (outcome === "out_of_memory") return failure("build_failed", "The build used more memory than a build may; send less source.");
-	return failure("build_failed", `The build ended before it was done: ${message}`);
-}
-
-function failure(code: BuildFailure["code"], message: string): BuildFailure {
-	return { code, phase: "bundle", message, diagnostics: [] };
 }

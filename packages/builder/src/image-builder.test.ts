@@ -100,6 +100,7 @@ async function makeBuilder(sandboxes: BuildSandboxes, parts: readonly string[] =
 		sandboxes,
 		timeoutMs: 1000,
 		fetchImage: () => Promise.reject(new Error("no image is fetched")),
+		dockerfiles: undefined,
 		sourcesOf: async (_project, language) => ({
 			language,
 			registries: [{ url: "http://registry/", scopes: [] }],

@@ -14,15 +14,7 @@ import {
 } from "@berth/contracts";
 import { type Bases, builderIdentities } from "./bases.js";
 import { type BuildListener, layerLine, SILENT } from "./build-listener.js";
-import {
-	bundle,
-	type CodeLayer,
-	type CodeLayerBuild,
-	type CodeLayerOptions,
-	codeLayerKey,
-	findCodeLayer,
-	storeCodeLayer,
-} from "./code-layer.js";
+import { bundle, type CodeLayer, codeLayerKey, findCodeLayer, storeCodeLayer } from "./code-layer.js";
 import { DependencyLayers } from "./dependency-layer.js";
 import { imageLabels } from "./image-labels.js";
 import { imageTag, parseImageTag } from "./image-tag.js";
@@ -30,6 +22,7 @@ import { LockLayers } from "./lock-layer.js";
 import { storeImage } from "./oci-image.js";
 import type { PackageSources } from "./package-sources.js";
 import { ScriptsBase } from "./scripts-base.js";
+import type { CodeLayerBuild, CodeLayerOptions } from "./source-step.js";
 
 /** What became of a build. A source that doesn't build is a value. */
 export type BuildResult =
@@ -43,8 +36,6 @@ export type BuildResult =
 	| { readonly ok: false; readonly failure: BuildFailure; readonly report: BuildReport };
 
 export interface ImageBuilderOptions extends Omit<CodeLayerOptions, "builder" | "dependencies" | "locks"> {
-	/** How long an installation of dependencies may take, milliseconds. */
-	readonly installMs: number;
 	/** How long the package registry may say nothing, milliseconds. */
 	readonly silenceMs: number;
 	readonly bases: Bases;

@@ -109,7 +109,7 @@ export class RegistryFetches implements Disposable {
 			const next = URL.canParse(location, url.href) ? new URL(location, url) : undefined;
 			if (next === undefined || !allowed.has(next.origin) || redirects >= REDIRECTS)
 				throw new Error(
-					`it redirects to ${(next?.origin ?? location).slice(0, 200)}, which isn't followed; BERTH_PACKAGE_REGISTRIES says where registries may be`,
+					`it redirects to ${(next?.origin ?? location).slice(0, 200)}, which isn't followed; BERTH_PACKAGE_REGISTRIES and BERTH_PYPI_INDEXES say where registries may be`,
 				);
 			url = next;
 		}

@@ -1,3 +1,4 @@
+export * from "./dockerfiles.js";
 export * from "./environment.js";
 export * from "./privileges.js";
 export * from "./settings.js";

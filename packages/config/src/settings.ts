@@ -46,6 +46,8 @@ export const settingsSchema = z.object({
 	BERTH_ENGINE: z.enum(["oci", "docker"]).default("oci"),
 	/** The Docker Engine's unix socket. Only with the engine `docker`. */
 	BERTH_DOCKER_SOCKET: z.string().startsWith("/", "an absolute path").default("/run/docker.sock"),
+	/** Whether functions may be Dockerfiles, and whether what these run has the Engine's network. Only with the engine `docker`. */
+	BERTH_DOCKER_BUILDS: z.enum(["refused", "offline", "online"], "refused, offline or online").default("refused"),
 	/** crun, runc, or a path; `auto` takes the first of them that is installed. */
 	BERTH_OCI_RUNTIME: z.string().default("auto"),
 	/** Memory that sandboxes of this node may hold together, MiB. Default: half of the machine's. */
@@ -66,6 +68,8 @@ export const settingsSchema = z.object({
 		.default("https://pypi.org/simple"),
 	/** Package registries that projects may use beside that one, each with a login of their own: URLs, several with commas between. */
 	BERTH_PACKAGE_REGISTRIES: packageRegistries.optional(),
+	/** Indexes of Python packages that projects may use beside the one above, in the same way. */
+	BERTH_PYPI_INDEXES: packageRegistries.optional(),
 	/** Key that secrets are sealed with on disk. Default: one is made at the first start, and kept in secrets.key. */
 	BERTH_SECRETS_KEY: z
 		.string()
@@ -126,6 +130,7 @@ export interface Settings {
 	readonly sandboxUidBase: number;
 	readonly engine: "oci" | "docker";
 	readonly dockerSocket: string;
+	readonly dockerBuilds: "refused" | "offline" | "online";
 	readonly ociRuntime: string;
 	readonly memoryBudgetBytes: number;
 	readonly prewarmed: number;
@@ -136,6 +141,8 @@ export interface Settings {
 	readonly pypiIndex: string;
 	/** Others that projects may use, one for each host. */
 	readonly packageRegistries: readonly string[];
+	/** Indexes of Python packages that projects may use beside `pypiIndex`, one for each host. */
+	readonly pypiIndexes: readonly string[];
 	/** What secrets are sealed with, 64 hex digits; absent: the file has it. */
 	readonly secretsKey?: string;
 	/** Of an installation, and of a registry that says nothing during one. */
@@ -255,6 +262,7 @@ export function loadSettings(
 		sandboxUidBase: value.BERTH_SANDBOX_UID_BASE,
 		engine: value.BERTH_ENGINE,
 		dockerSocket: value.BERTH_DOCKER_SOCKET,
+		dockerBuilds: value.BERTH_DOCKER_BUILDS,
 		ociRuntime: value.BERTH_OCI_RUNTIME,
 		memoryBudgetBytes:
 			value.BERTH_MEMORY_MIB === undefined
@@ -265,6 +273,7 @@ export function loadSettings(
 		npmRegistry: value.BERTH_NPM_REGISTRY.replace(/\/?$/, "/"),
 		pypiIndex: value.BERTH_PYPI_INDEX.replace(/\/?$/, "/"),
 		packageRegistries: Object.freeze(value.BERTH_PACKAGE_REGISTRIES ?? []),
+		pypiIndexes: Object.freeze(value.BERTH_PYPI_INDEXES ?? []),
 		...(value.BERTH_SECRETS_KEY === undefined ? {} : { secretsKey: value.BERTH_SECRETS_KEY }),
 		install: Object.freeze({ timeoutMs: value.BERTH_INSTALL_TIMEOUT_MS, silenceMs: value.BERTH_INSTALL_SILENCE_MS }),
 		idleTtlMs: value.BERTH_IDLE_TTL_MS,
@@ -290,7 +299,7 @@ export function loadSettings(
 }
 
 /** What may hold a password, or is one. */
-const UNSHOWN = new Set(["BERTH_REGISTRIES", "BERTH_PACKAGE_REGISTRIES", "BERTH_SECRETS_KEY"]);
+const UNSHOWN = new Set(["BERTH_REGISTRIES", "BERTH_PACKAGE_REGISTRIES", "BERTH_PYPI_INDEXES", "BERTH_SECRETS_KEY"]);
 
 /** `BERTH_PORT is "80x": a whole number from 0 to 65535`. What may hold a password isn't shown. */
 function describe(

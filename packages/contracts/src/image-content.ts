@@ -60,7 +60,7 @@ const inLabel = <Schema extends z.ZodType>(schema: Schema) =>
 
 const sourceReference = z.strictObject({
 	digest,
-	kind: z.enum(["file", "tar.gz", "zip", "image", "image-reference"]),
+	kind: z.enum(["file", "tar.gz", "zip", "image", "image-reference", "dockerfile"]),
 	filename: z.string().max(255).optional(),
 	sizeBytes: z.int().min(0),
 });

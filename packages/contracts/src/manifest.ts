@@ -53,6 +53,8 @@ export const manifestSchema = z.strictObject({
 	runtime: oneOf(...RUNTIMES).default("node24"),
 	/** The file with the handler, of `custom` the program; looked for under the usual names if absent. */
 	entry: sourcePath.optional(),
+	/** A Dockerfile in the archive, which is what it is built with then: the function is the image that comes of it. */
+	dockerfile: sourcePath.optional(),
 	/** Packages of the source's dependencies that stay out of the bundle, beside those that can't be in one. */
 	external: packageNames.optional(),
 	/** Packages whose install scripts are run, in a sandbox without any network. */
@@ -93,7 +95,7 @@ export type NetworkChoice = Manifest["network"];
 export type ManifestInput = z.input<typeof manifestSchema>;
 
 /** A deploy with its source in the JSON body: a manifest, `source`, and optionally `filename`. */
-export const inlineDeploySchema = manifestSchema.omit({ entry: true }).extend({
+export const inlineDeploySchema = manifestSchema.omit({ entry: true, dockerfile: true }).extend({
 	source: z
 		.string("the source's text")
 		.min(1, "the source's text, which is empty here")
@@ -107,9 +109,12 @@ export const inlineDeploySchema = manifestSchema.omit({ entry: true }).extend({
 		.optional(),
 });
 /** The manifest of an image. */
-export const imageManifestSchema = manifestSchema.omit({ entry: true, external: true, scripts: true }).extend({
+export const imageManifestSchema = manifestSchema.omit({ entry: true, dockerfile: true, external: true, scripts: true }).extend({
 	runtime: z.literal("custom", "custom: an image brings its own language"),
 });
+
+/** The manifest of an archive with a Dockerfile. */
+export const dockerfileManifestSchema = imageManifestSchema.extend({ dockerfile: sourcePath });
 
 /** A deploy of an image in a registry: its manifest, and `image`. */
 export const imageDeploySchema = imageManifestSchema.extend({

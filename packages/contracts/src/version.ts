@@ -76,12 +76,12 @@ export interface BuildReport {
 	readonly warnings: readonly Diagnostic[];
 }
 
-/** How the source was handed in: one file, an archive, an image (as a tar), or the name of one in a registry. */
-export type SourceKind = "file" | "tar.gz" | "zip" | "image" | "image-reference";
+/** How the source was handed in: one file, an archive, an image (as a tar), the name of one in a registry, or a tar.gz with a Dockerfile. */
+export type SourceKind = "file" | "tar.gz" | "zip" | "image" | "image-reference" | "dockerfile";
 
 /** Whether it is an image, which becomes the root of its sandboxes. */
 export function isImageSource({ kind }: Pick<SourceReference, "kind">): boolean {
-	return kind === "image" || kind === "image-reference";
+	return kind === "image" || kind === "image-reference" || kind === "dockerfile";
 }
 
 /** The source of a version in the artifact store. */

@@ -138,6 +138,7 @@ describe("a deploy is refused, and nothing of it stays, for", () => {
 		[{ ...SOURCE, filename: "" }, "filename", /^bootstrap, or a file name/],
 		[{ ...SOURCE, filename: 5 }, "filename", /^bootstrap, or a file name/],
 		[{ ...SOURCE, entry: "index.ts" }, "entry", /filename/],
+		[{ ...SOURCE, dockerfile: "Dockerfile" }, "dockerfile", /^names a file of an archive/],
 		[{ ...SOURCE, env: null }, "env", /^variables by name/],
 		[{ ...SOURCE, env: { A: 1 } }, "env.A", /^a value is text/],
 		[{ ...SOURCE, env: { "": "x" } }, 'env.""', /a letter or _/],
@@ -187,6 +188,18 @@ describe("a deploy is refused, and nothing of it stays, for", () => {
 	test("an empty archive", async () => refused(await putArchive("", "application/zip"), 400, { code: "invalid_request" }));
 	test("a manifest that isn't JSON", async () =>
 		refused(await putArchive("x", "application/zip", "{no"), 400, { code: "invalid_request" }));
+	test.each([
+		["application/gzip", { runtime: "node24", dockerfile: "Dockerfile" }, "runtime", /brings its own language/],
+		["application/gzip", { dockerfile: "../Dockerfile" }, "dockerfile", /relative path/],
+		["application/gzip", { dockerfile: "Dockerfile", entry: "x" }, "entry", /no such field/],
+		["application/zip", { dockerfile: "Dockerfile" }, "dockerfile", /application\/gzip/],
+		["application/x-tar", { dockerfile: "Dockerfile" }, "dockerfile", /no such field/],
+	])("as %s a manifest %j", async (type, manifest, field, message) => {
+		await refused(await putArchive("x", type, JSON.stringify(manifest)), 400, {
+			code: "invalid_manifest",
+			issues: [{ field, message: expect.stringMatching(message) }],
+		});
+	});
 	test("a manifest with an entry outside", async () => {
 		await refused(await putArchive("x", "application/zip", '{"entry":"a\\n/../../b"}'), 400, {
 			code: "invalid_manifest",

@@ -3,6 +3,7 @@ import {
 	buildError,
 	DEFAULT_FILENAME,
 	type DeployAnswer,
+	dockerfileManifestSchema,
 	FIXED_LIMITS,
 	HEADERS,
 	IMAGE_LIMITS,
@@ -25,7 +26,7 @@ import { authenticate } from "./auth.js";
 import type { Bodies } from "./body.js";
 import { parseJson } from "./json.js";
 import { flagFrom, nameFrom } from "./names.js";
-import { refuseForbidden } from "./permitted.js";
+import { refuseForbidden, wrongField } from "./permitted.js";
 import type { Services } from "./services.js";
 import { validate } from "./validation.js";
 
@@ -47,7 +48,10 @@ const ARCHIVES: Readonly<Record<string, SourceKind>> = {
 const INLINE = {
 	code: "invalid_manifest",
 	whole: "body",
-	elsewhere: { entry: "names a file of an archive; with source, filename says what it is called" },
+	elsewhere: {
+		entry: "names a file of an archive; with source, filename says what it is called",
+		dockerfile: "names a file of an archive, sent as application/gzip",
+	},
 } as const;
 const ARCHIVED = {
 	code: "invalid_manifest",
@@ -193,14 +197,29 @@ function languageIn(filename: string): Language {
 function wrongLanguage(filename: string, runtime: Runtime): BerthError {
 	const { what, say } = FILES[languageIn(filename)];
 	const message = `${filename} is ${what}, and the runtime is ${runtime}; say "runtime": "${say}", or name it ${DEFAULT_FILENAME[languageOf(runtime)]}`;
-	return new BerthError("invalid_manifest", `filename: ${message}`, { issues: [{ field: "filename", message }] });
+	return wrongField("filename", message);
 }
 
 async function readArchive(request: Request, kind: SourceKind, bodies: Bodies): Promise<Deploy> {
 	const header = request.headers[HEADERS.manifest];
 	const value = header === undefined ? {} : parseJson(Buffer.from(String(header), "latin1"), `the header ${HEADERS.manifest}`, MOST_FIELDS);
+	if (kind !== "image" && typeof value === "object" && value !== null && "dockerfile" in value)
+		return await readContext(request, kind, value, bodies);
 	const manifest = kind === "image" ? validate(imageManifestSchema, onCustom(value), ARCHIVED) : validate(manifestSchema, value, ARCHIVED);
-	const bytes = await bodies.read(request, kind === "image" ? IMAGE_LIMITS.archiveBytes : FIXED_LIMITS.archiveBytes);
-	if (bytes.length === 0) throw new BerthError("invalid_request", "the archive is empty: the body has no bytes");
+	const bytes = await archiveOf(request, kind === "image" ? IMAGE_LIMITS.archiveBytes : FIXED_LIMITS.archiveBytes, bodies);
 	return { manifest, source: { kind, sizeBytes: bytes.length }, bytes };
+}
+
+/** An archive whose Dockerfile says what the function is. */
+async function readContext(request: Request, kind: SourceKind, value: object, bodies: Bodies): Promise<Deploy> {
+	const manifest = validate(dockerfileManifestSchema, onCustom(value), ARCHIVED);
+	if (kind !== "tar.gz") throw wrongField("dockerfile", "goes with an archive as application/gzip; pack it with `tar -czf`");
+	const bytes = await archiveOf(request, FIXED_LIMITS.archiveBytes, bodies);
+	return { manifest, source: { kind: "dockerfile", sizeBytes: bytes.length }, bytes };
+}
+
+async function archiveOf(request: Request, mostBytes: number, bodies: Bodies): Promise<Buffer> {
+	const bytes = await bodies.read(request, mostBytes);
+	if (bytes.length === 0) throw new BerthError("invalid_request", "the archive is empty: the body has no bytes");
+	return bytes;
 }

@@ -20,7 +20,7 @@ test("functions are copied as they are, as they change, and are kept when their 
 	const { functions } = stack.services;
 	await stack.deploy("before");
 	// As a worker finds it at its start.
-	await stack.services.functions.storeState(false);
+	await stack.services.functions.store.find(false);
 	const copies = new FunctionCopies(stack.services);
 	copies.start();
 	try {

@@ -45,7 +45,7 @@ export class FunctionCopies {
 		try {
 			while (this.#all || this.#changed.size > 0) {
 				// Until what was lost has come back, the copies are all that says where its aliases led.
-				if (!(await functions.isWhole())) {
+				if (!(await functions.store.isWhole())) {
 					this.#all = true;
 					return;
 				}

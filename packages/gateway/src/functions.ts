@@ -71,6 +71,7 @@ const SOURCE_TYPES: Readonly<Record<SourceKind, string>> = {
 	"tar.gz": "application/gzip",
 	image: "application/x-tar",
 	"image-reference": "application/json",
+	dockerfile: "application/gzip",
 	zip: "application/zip",
 };
 

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { chmodSync, rmSync } from "node:fs";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
+import { dockerfilesMissing, dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
 import { newId } from "@berth/contracts";
 import { type NodeChange, openBuildQueue, openInvocationQueue, openNodeDirectory } from "@berth/queue";
 import { ApiKeys, FunctionRegistry, openArtifactStore, PackageRegistries, Vault } from "@berth/registry";
@@ -53,7 +53,8 @@ async function main(): Promise<void> {
 }
 
 async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): Promise<Services> {
-	const { durableRedisUrl: durableUrl, fastRedisUrl: fastUrl } = settings;
+	const { durableRedisUrl: durableUrl, fastRedisUrl: fastUrl, npmRegistry, pypiIndex, packageRegistries, pypiIndexes } = settings;
+	const packageUrls = [npmRegistry, pypiIndex, ...packageRegistries, ...pypiIndexes];
 	const gatewayId = newId("gw");
 	const invocations = await openInvocationQueue({ durableUrl, fastUrl, gatewayId, logger: log });
 	const lookAfter = (node: string, change: NodeChange) =>
@@ -64,7 +65,7 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): P
 		functions: await FunctionRegistry.open(durableUrl, log),
 		keys: await ApiKeys.open(durableUrl, log),
 		packageRegistries: await PackageRegistries.open(durableUrl, await Vault.open(settings.secretsKey, settings.paths.secretsKey), log),
-		packageHosts: [settings.npmRegistry, settings.pypiIndex, ...settings.packageRegistries].map((url) => new URL(url).host),
+		packageHosts: [...new Set(packageUrls.map((url) => new URL(url).host))],
 		artifacts: await openArtifactStore(settings.paths.artifacts, { budgets: settings.storage }),
 		invocations,
 		builds: await openBuildQueue({ durableUrl, logger: log }),
@@ -75,6 +76,7 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): P
 		permissions: {
 			hostNetwork: settings.allowsHostNetwork,
 			binds: Object.keys(settings.binds),
+			dockerfilesMissing: dockerfilesMissing(settings),
 		},
 		maxInflight: settings.maxInflight,
 	};

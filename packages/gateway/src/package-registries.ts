@@ -46,7 +46,7 @@ function hostFrom(text: unknown, { packageHosts }: Services): string {
 	if (packageHosts.includes(host)) return host;
 	throw wrong(
 		"host",
-		`one of this installation's package registries: ${packageHosts.join(", ")}; the operator lists others in BERTH_PACKAGE_REGISTRIES`,
+		`one of this installation's package registries: ${packageHosts.join(", ")}; the operator lists others in BERTH_PACKAGE_REGISTRIES and BERTH_PYPI_INDEXES`,
 	);
 }
 

@@ -4,6 +4,8 @@ import { BerthError, FIXED_LIMITS, type Manifest, namedTwice, nearestWord } from
 export interface Permissions {
 	/** Whether it is the host's own network: whoever has it reaches whatever this machine does, Redis and the gateway included. */
 	readonly hostNetwork: boolean;
+	/** Why no function may be a Dockerfile; undefined when one may. */
+	readonly dockerfilesMissing: string | undefined;
 	/** Names of directories. */
 	readonly binds: readonly string[];
 }
@@ -12,15 +14,18 @@ export interface Permissions {
 export function refuseForbidden(manifest: Manifest, permissions: Permissions): void {
 	const { network, volumes = [], binds = [] } = manifest;
 	if (network === "host" && !permissions.hostNetwork)
-		throw wrong("network", "host isn't permitted here; the operator permits it with BERTH_HOST_NETWORK=permitted");
+		throw wrongField("network", "host isn't permitted here; the operator permits it with BERTH_HOST_NETWORK=permitted");
+	if (manifest.dockerfile !== undefined && permissions.dockerfilesMissing !== undefined)
+		throw wrongField("dockerfile", permissions.dockerfilesMissing);
 	if (volumes.length + binds.length === 0) return;
 	const field = volumes.length > 0 ? "volumes" : "binds";
 	const [twice] = namedTwice(manifest);
 	if (twice !== undefined)
-		throw wrong(field, `${twice} is named more than once, and there is one place /mnt/${twice}: volumes and binds share their names`);
-	if (volumes.length + binds.length > FIXED_LIMITS.mounts) throw wrong(field, `at most ${FIXED_LIMITS.mounts} volumes and binds together`);
+		throw wrongField(field, `${twice} is named more than once, and there is one place /mnt/${twice}: volumes and binds share their names`);
+	if (volumes.length + binds.length > FIXED_LIMITS.mounts)
+		throw wrongField(field, `at most ${FIXED_LIMITS.mounts} volumes and binds together`);
 	const unknown = binds.find((name) => !permissions.binds.includes(name));
-	if (unknown !== undefined) throw wrong("binds", unknownBind(unknown, permissions.binds));
+	if (unknown !== undefined) throw wrongField("binds", unknownBind(unknown, permissions.binds));
 }
 
 function unknownBind(name: string, known: readonly string[]): string {
@@ -29,6 +34,7 @@ function unknownBind(name: string, known: readonly string[]): string {
 	return `the operator has no directory of the name ${name}${hint} (BERTH_BINDS)`;
 }
 
-function wrong(field: string, message: string): BerthError {
+/** A manifest with a field that can't be had as it is. */
+export function wrongField(field: string, message: string): BerthError {
 	return new BerthError("invalid_manifest", `${field}: ${message}`, { issues: [{ field, message }] });
 }

@@ -50,7 +50,7 @@ export class Upkeep {
 			// One version is one job: those that are in the queue stay as they are.
 			for (const task of await functions.unfinished()) await builds.add(task);
 			// What isn't on record may be what the records were lost of.
-			if (await functions.isWhole())
+			if (await functions.store.isWhole())
 				await artifacts.sources.sweep(async (digest) => !(await functions.usesSource(digest)), SOURCE_SPARED_MS);
 		} catch (err) {
 			log.warn({ err }, "the upkeep of builds and sources is put off");

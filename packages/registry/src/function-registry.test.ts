@@ -1,7 +1,8 @@
 import { type Digest, type Manifest, manifestSchema, type SourceReference, type Version } from "@berth/contracts";
 import { RedisServer } from "@berth/redis/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { type BuildEnd, FunctionRegistry } from "./function-registry.js";
+import type { BuildEnd } from "./build-states.js";
+import { FunctionRegistry } from "./function-registry.js";
 
 const REPORT = { durationMs: 1, phases: {}, layers: [], warnings: [] };
 const DIGEST = `sha256:${"a".repeat(64)}` as const;
@@ -242,20 +243,20 @@ describe("records that were lost", () => {
 
 	test("are known by the images that the store has, and nothing new takes a number of theirs", async () => {
 		const registry = await open();
-		expect(await registry.isWhole()).toBe(false);
-		expect(await registry.storeState(true)).toBe("lost");
-		expect(await registry.storeState(false)).toBe("lost");
+		expect(await registry.store.isWhole()).toBe(false);
+		expect(await registry.store.find(true)).toBe("lost");
+		expect(await registry.store.find(false)).toBe("lost");
 		await expect(create(registry)).rejects.toMatchObject({ code: "store_unrecovered" });
-		await expect(registry.requireRecovered()).rejects.toMatchObject({ code: "store_unrecovered" });
-		await registry.recovered();
-		expect([await registry.isWhole(), await registry.storeState(true)]).toEqual([true, "whole"]);
+		await expect(registry.store.requireRecovered()).rejects.toMatchObject({ code: "store_unrecovered" });
+		await registry.store.recovered();
+		expect([await registry.store.isWhole(), await registry.store.find(true)]).toEqual([true, "whole"]);
 		expect((await create(registry)).number).toBe(1);
 	});
 
 	test("aren't suspected of an empty store", async () => {
 		const registry = await open();
-		expect(await registry.storeState(false)).toBe("whole");
-		await registry.requireRecovered();
+		expect(await registry.store.find(false)).toBe("whole");
+		await registry.store.requireRecovered();
 	});
 
 	test("come back in any order: the newest is live, the next number is beyond it, and what is on record stays", async () => {

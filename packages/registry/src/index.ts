@@ -1,6 +1,7 @@
 export { functionNotFound } from "./absent.js";
 export { ApiKeys, type Principal } from "./api-keys.js";
 export * from "./artifacts/index.js";
-export { type BuildEnd, FunctionRegistry, type VersionName } from "./function-registry.js";
+export type { BuildEnd } from "./build-states.js";
+export { FunctionRegistry, type VersionName } from "./function-registry.js";
 export { PackageRegistries, type PackageRegistryAccess } from "./package-registries.js";
 export { Vault } from "./vault.js";

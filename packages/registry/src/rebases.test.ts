@@ -1,7 +1,8 @@
 import { type Digest, type Manifest, manifestSchema, type Version } from "@berth/contracts";
 import { RedisServer } from "@berth/redis/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { type BuildEnd, FunctionRegistry } from "./function-registry.js";
+import type { BuildEnd } from "./build-states.js";
+import { FunctionRegistry } from "./function-registry.js";
 import { keys } from "./keys.js";
 
 const [OLD, NEW]: readonly Digest[] = [`sha256:${"a".repeat(64)}`, `sha256:${"b".repeat(64)}`];

@@ -1,5 +1,5 @@
 import type { Lease } from "./lease.js";
-import type { Specialisation } from "./sandbox.js";
+import type { Specialisation } from "./version-target.js";
 
 /** Somebody who waits for a sandbox of a version. */
 export interface Waiter {

@@ -1,18 +1,11 @@
 import {
 	AGENT_BOUNDS,
-	type AnswerHead,
 	BerthError,
 	BUILD_BOUNDS,
 	type Digest,
 	FROM_AGENT,
-	type FunctionError,
-	headerBytesOf,
-	type ImageReference,
 	type InvokeHead,
-	type LimitHit,
-	type Manifest,
 	newId,
-	type Outcome,
 	SANDBOX_PATHS,
 	type SandboxExit,
 	type SandboxLimits,
@@ -21,47 +14,22 @@ import {
 	type SpecialiseHead,
 	storageOf,
 	TO_AGENT,
-	type Usage,
 } from "@berth/contracts";
-import { answerIn, failureIn, goesOnIn, initMsIn } from "./agent-words.js";
+import { goesOnIn, initMsIn } from "./agent-words.js";
 import { type BootKey, programOf } from "./boot-key.js";
 import { type CauseOfDeath, causeOfDeath, ownMemoryOf } from "./cause-of-death.js";
 import { CgroupReader } from "./cgroup-reader.js";
 import { Conversation, type Ending, type Reply, type Respond } from "./conversation.js";
 import type { SandboxEngine } from "./engine.js";
 import type { Freezer } from "./freezer.js";
-import { type Log, LogReader, NO_LOG } from "./log-reader.js";
+import { LogReader, NO_LOG } from "./log-reader.js";
+import type { SandboxResult } from "./sandbox-result.js";
 import { SpecialiseError } from "./specialise-error.js";
 import { moved } from "./states.js";
 import { UsageMeter } from "./usage-meter.js";
+import { initFailureOf, timeoutError, verdictOn } from "./verdict.js";
+import type { Specialisation } from "./version-target.js";
 import { within } from "./within.js";
-
-/** A version as a sandbox needs it. */
-export interface Specialisation {
-	/** Names the version in the pool: `project/function:7`. */
-	readonly key: string;
-	readonly project: string;
-	readonly function: string;
-	readonly version: number;
-	readonly image: ImageReference;
-	readonly manifest: Manifest;
-}
-
-/** A version by its names. */
-export type VersionNames = Pick<Specialisation, "project" | "function" | "version">;
-
-/** How an attempt ended inside the sandbox. */
-export interface SandboxResult {
-	readonly outcome: Outcome;
-	readonly runMs: number;
-	readonly answer?: { readonly head: Omit<AnswerHead, "runMs">; readonly body: Uint8Array };
-	readonly error?: FunctionError;
-	readonly usage: Usage;
-	readonly limitsHit: readonly LimitHit[];
-	readonly log: Log;
-	/** Whether the sandbox may serve another invocation. */
-	readonly healthy: boolean;
-}
 
 /** A process that closes its connection is about to end: its own exit code says more than our signal would, milliseconds. */
 const LAST_WORDS_MS = 100;
@@ -225,7 +193,10 @@ export class Sandbox {
 			...(outputMark === undefined ? {} : { outputMark }),
 		};
 		const reply = await within(talk.ask(TO_AGENT.specialise, FROM_AGENT.specialised, head), startMs);
-		if (reply === undefined || "ended" in reply || reply.frame.type === FROM_AGENT.failed) throw await this.#initFailure(reply, startMs);
+		if (reply === undefined || "ended" in reply || reply.frame.type === FROM_AGENT.failed) {
+			const death = await this.#deathOf(reply);
+			throw initFailureOf(this.id, reply, death, await logs.end(), startMs);
+		}
 		return initMsIn(reply.frame.head);
 	}
 
@@ -253,7 +224,11 @@ export class Sandbox {
 		const base = { runMs, log, usage, limitsHit: log.truncated ? [...limitsHit, "log" as const] : limitsHit };
 		if (reply === undefined) return { ...base, outcome: "timed_out", error: timeoutError(head.timeoutMs), healthy: false };
 		if (death !== undefined) return { ...base, ...death, healthy: false };
-		return { ...base, ...this.#judge(reply, head, !limitsHit.includes("memory")) };
+		const { frame } = reply as Extract<Reply, { readonly frame: unknown }>;
+		const { holds, ...verdict } = verdictOn(frame, head);
+		const healthy = holds && !limitsHit.includes("memory") && !this.hasEnded;
+		if (holds) this.settled = this.#openEndOf(frame.head);
+		return { ...base, ...verdict, healthy };
 	}
 
 	/** Tells the handler that nobody waits for it any more: its signal aborts. */
@@ -342,25 +317,6 @@ export class Sandbox {
 		throw new Error(`${this.id} ended while we waited for ${what}${said.length === 0 ? "" : `; it said: ${said.join(" | ")}`}`);
 	}
 
-	async #initFailure(reply: Reply | undefined, startMs: number): Promise<SpecialiseError> {
-		const { logs } = this.#alive();
-		const death = await this.#deathOf(reply);
-		const log = await logs.end();
-		if (reply === undefined) {
-			const message = `the module didn't finish loading within the start budget of ${startMs} ms`;
-			return new SpecialiseError("init_error", { name: "TimeoutError", message }, log);
-		}
-		if (death?.outcome === "out_of_memory") return new SpecialiseError("out_of_memory", death.error, log);
-		if (death !== undefined) {
-			return new SpecialiseError("init_error", { ...death.error, message: `while the module was loaded: ${death.error.message}` }, log);
-		}
-		const failure = "frame" in reply ? failureIn(reply.frame.head) : undefined;
-		if (failure === undefined) return new SpecialiseError("init_error", protocolError("it failed without saying how"), log);
-		if (failure.phase !== "graft") return new SpecialiseError("init_error", failure.error, log);
-		const message = `${this.id}: the graft didn't arrive: ${failure.error.message}`;
-		return new SpecialiseError("platform_error", { name: "Error", message }, log);
-	}
-
 	/** When what an invocation gave to `waitUntil` is over, if it isn't yet. */
 	#openEndOf(head: unknown): Promise<void> | undefined {
 		const id = goesOnIn(head);
@@ -393,35 +349,4 @@ export class Sandbox {
 		const { cgroup, cgroupGoes } = this.#alive();
 		if (cgroupGoes) cgroup.remember();
 	}
-
-	/** An answer is the tenant's word: it counts only for the attempt in hand. */
-	#judge(reply: Reply, asked: InvokeHead, mayStay: boolean): Pick<SandboxResult, "outcome" | "answer" | "error" | "healthy"> {
-		const { type, head, body } = (reply as { frame: { type: number; head: unknown; body: Uint8Array } }).frame;
-		const healthy = mayStay && !this.hasEnded;
-		if (type === FROM_AGENT.answer) {
-			const answer = answerIn(head);
-			if (answer === undefined) return wrongAnswer("an answer that isn't one");
-			if (answer.id !== asked.id || answer.attempt !== asked.attempt) return wrongAnswer("the answer of another invocation than its own");
-			if (body.byteLength > asked.maxBodyBytes) return wrongAnswer("an answer that is larger than it may be");
-			if (headerBytesOf(answer) > asked.maxHeaderBytes) return wrongAnswer("an answer whose headers are larger than they may be");
-			this.settled = this.#openEndOf(head);
-			return { outcome: "succeeded", answer: { head: answer, body }, healthy };
-		}
-		const failure = failureIn(head);
-		if (failure === undefined || failure.id !== asked.id) return wrongAnswer("the failure of another invocation than its own");
-		this.settled = this.#openEndOf(head);
-		return { outcome: failure.phase === "too_large" ? "response_too_large" : "handler_error", error: failure.error, healthy };
-	}
-}
-
-function wrongAnswer(what: string): Pick<SandboxResult, "outcome" | "error" | "healthy"> {
-	return { outcome: "crashed", error: protocolError(`the sandbox gave ${what}`), healthy: false };
-}
-
-function protocolError(message: string): FunctionError {
-	return { name: "ProtocolError", message };
-}
-
-function timeoutError(timeoutMs: number): FunctionError {
-	return { name: "TimeoutError", message: `it didn't answer within ${timeoutMs} ms and was killed` };
 }

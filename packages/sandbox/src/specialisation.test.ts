@@ -12,6 +12,7 @@ const BASE: Base = { digest: `sha256:${"0".repeat(64)}`, layers: [] };
 const OTHERS: Readonly<Record<keyof typeof SPECIALISATION, ManifestInput>> = {
 	runtime: { runtime: "node22" },
 	entry: { entry: "src/other.ts" },
+	dockerfile: { dockerfile: "Dockerfile" },
 	external: { external: ["sharp"] },
 	scripts: { scripts: ["sharp"] },
 	memoryMiB: { memoryMiB: 200 },

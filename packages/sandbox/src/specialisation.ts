@@ -11,6 +11,7 @@ type Binding = "specialised" | "boot" | "policy";
 export const SPECIALISATION: Readonly<Record<keyof Manifest, { readonly binding: Binding; readonly how: string }>> = {
 	runtime: { binding: "boot", how: "the base's layers; one pool for each" },
 	entry: { binding: "policy", how: "decided by the build" },
+	dockerfile: { binding: "policy", how: "decided by the build" },
 	external: { binding: "policy", how: "decided by the build" },
 	scripts: { binding: "policy", how: "decided by the build" },
 	memoryMiB: { binding: "specialised", how: "cgroup limit; V8's heap comes with the memory class, one pool for each" },

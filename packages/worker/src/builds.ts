@@ -81,7 +81,7 @@ export class Builds {
 	/** Nothing is removed for not being on record while the records themselves are lost. */
 	async #isRecorded(): Promise<boolean> {
 		const { functions, builder } = this.#options;
-		return (await functions.storeState(builder.functions().length > 0)) === "whole";
+		return (await functions.store.find(builder.functions().length > 0)) === "whole";
 	}
 
 	async #build(version: Version, said: VersionLog): Promise<void> {
@@ -111,12 +111,12 @@ export class Builds {
 
 	/**
 	 * A version that is rebased is built like any other, unless it came from a registry: then its source isn't here, only its
-	 * layers; or its source is no more than an image's name, which may mean another one by now.
+	 * layers; or its source is an image's name, or begins with one (FROM), which may mean another one by now.
 	 */
 	async #layersOfBefore({ project, function: name, rebasedFrom, source }: Version): Promise<ImageReference | undefined> {
 		const { functions, artifacts } = this.#options;
 		if (rebasedFrom === undefined) return undefined;
-		if (source.kind !== "image-reference" && (await artifacts.sources.has(source.digest))) return undefined;
+		if (source.kind !== "image-reference" && source.kind !== "dockerfile" && (await artifacts.sources.has(source.digest))) return undefined;
 		return (await functions.getVersion(project, name, rebasedFrom))?.image;
 	}
 

@@ -3,9 +3,9 @@ import { statSync, writeFileSync } from "node:fs";
 import { createConnection } from "node:net";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import type { Settings } from "@berth/config";
+import { dockerfilesMissing, type Settings } from "@berth/config";
 import { SANDBOX_RESOLVER } from "@berth/contracts";
-import { DockerEngine, OciEngine, type SandboxEngine } from "@berth/sandbox";
+import { DockerBuilds, DockerEngine, OciEngine, type SandboxEngine } from "@berth/sandbox";
 
 const LAUNCHER_WAIT_MS = 10_000;
 
@@ -13,6 +13,12 @@ const LAUNCHER_WAIT_MS = 10_000;
 export async function openEngine(settings: Settings, node: string): Promise<SandboxEngine> {
 	await launcherListens(settings);
 	return settings.engine === "docker" ? await connectToDocker(settings, node) : await OciEngine.connect(settings.paths.launcherSocket);
+}
+
+/** What builds Dockerfiles on this node; undefined where none may be built. @throws Error when the Docker Engine can't be had */
+export async function openDockerBuilds(settings: Settings, node: string): Promise<DockerBuilds | undefined> {
+	if (dockerfilesMissing(settings) !== undefined) return undefined;
+	return await DockerBuilds.open({ socketPath: settings.dockerSocket, node, isOnline: settings.dockerBuilds === "online" });
 }
 
 /**

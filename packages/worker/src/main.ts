@@ -12,7 +12,7 @@ import { createLogger, WorkerMetrics } from "@berth/telemetry";
 import { Attempts } from "./attempts.js";
 import { PooledBuildSandboxes } from "./build-sandboxes.js";
 import { Builds } from "./builds.js";
-import { groupsFor, openEngine, removeLeftovers } from "./engine.js";
+import { groupsFor, openDockerBuilds, openEngine, removeLeftovers } from "./engine.js";
 import { ImageBudget } from "./images/budget.js";
 import { fetchImage } from "./images/fetch-image.js";
 import { Images } from "./images/images.js";
@@ -78,11 +78,13 @@ const functions = await FunctionRegistry.open(durableUrl, log);
 const stacks = new StackRemapper(artifacts.images, (err) => log.error({ err }, "the thread that reads source maps ended"));
 const packageRegistries = await PackageRegistries.open(durableUrl, await Vault.open(settings.secretsKey, settings.paths.secretsKey), log);
 const stores = { images: artifacts.images, keys: artifacts.keys };
+const dockerfiles = await openDockerBuilds(settings, node);
 const builder = new ImageBuilder({
 	bases,
 	stores,
 	sandboxes: new PooledBuildSandboxes(pool),
 	timeoutMs: BUILD_MS,
+	dockerfiles,
 	fetchImage: (reference) => fetchImage(reference, new Registries(settings.registries)),
 	sourcesOf: async (project, language) => packageSourcesOf(project, language, await packageRegistries.accesses(project), settings),
 	installMs: settings.install.timeoutMs,
@@ -147,6 +149,7 @@ keepBudget();
 const sweeper = setInterval(() => {
 	keepBudget();
 	sweepPayloads().catch((err: unknown) => log.error({ err }, "old payloads couldn't be removed"));
+	dockerfiles?.prune().catch((err: unknown) => log.error({ err }, "old images of Dockerfiles couldn't be removed"));
 	engine.dropLayers(LAYERS_KEPT_MS).catch((err: unknown) => log.error({ err }, "layers that nobody wants couldn't be removed"));
 }, HOUR_MS);
 
@@ -163,6 +166,7 @@ async function stop(): Promise<void> {
 	functionsGateway?.close();
 	await pool.close();
 	await engine.close();
+	dockerfiles?.close();
 	await functions.close();
 	await packageRegistries.close();
 	await stacks.close();

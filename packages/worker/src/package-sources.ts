@@ -11,10 +11,11 @@ export function packageSourcesOf(
 	project: string,
 	language: PackagedLanguage,
 	accesses: readonly PackageRegistryAccess[],
-	settings: Pick<Settings, "npmRegistry" | "pypiIndex" | "packageRegistries">,
+	settings: Pick<Settings, "npmRegistry" | "pypiIndex" | "packageRegistries" | "pypiIndexes">,
 ): PackageSources {
 	const standard: PackageRegistry = { url: language === "python" ? settings.pypiIndex : settings.npmRegistry, scopes: [] };
-	const others = language === "python" ? [] : settings.packageRegistries.flatMap((registry) => registryOf(registry, accesses));
+	const listed = language === "python" ? settings.pypiIndexes : settings.packageRegistries;
+	const others = listed.flatMap((registry) => registryOf(registry, accesses));
 	const registries = [standard, ...others.filter(({ url }) => hostOf(url) !== hostOf(standard.url))];
 	const logins = registries.flatMap(({ url }): [string, string][] => {
 		const authorization = accesses.find(({ host }) => host === hostOf(url))?.authorization;
@@ -24,7 +25,7 @@ export function packageSourcesOf(
 		language,
 		registries,
 		logins: new Map(logins),
-		redirects: settings.packageRegistries.map((url) => new URL(url).origin),
+		redirects: [...settings.packageRegistries, ...settings.pypiIndexes].map((url) => new URL(url).origin),
 		...(logins.length === 0 ? {} : { owner: project }),
 	};
 }

@@ -139,7 +139,7 @@ async function buildPython(request: SourceRequest, { entry, files }: EntryFound,
 
 /** pip resolves while it installs: there is nothing to resolve first. */
 function requirementsIn(files: readonly SourceFile[], { registries }: SourceRequest): Wanted | undefined {
-	const installable = requirementsOf(files, { registry: registries[0]?.url ?? "" });
+	const installable = requirementsOf(files, registries);
 	return installable && { installable };
 }
 

@@ -83,8 +83,9 @@ function mainOf(files: readonly SourceFile[], paths: ReadonlySet<string>): strin
 	}
 }
 
-function withoutTopDirectory(files: readonly SourceFile[]): readonly SourceFile[] | undefined {
+/** The files as they would be without the one directory that all of them are in; undefined when there isn't one. */
+export function withoutTopDirectory(files: readonly SourceFile[]): readonly SourceFile[] | undefined {
 	const top = files[0]?.path.split("/", 1)[0];
 	if (top === undefined || !files.every(({ path }) => path.startsWith(`${top}/`))) return undefined;
-	return files.map(({ path, bytes }) => ({ path: path.slice(top.length + 1), bytes }));
+	return files.map((file) => ({ ...file, path: file.path.slice(top.length + 1) }));
 }

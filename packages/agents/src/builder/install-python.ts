@@ -27,7 +27,7 @@ const OPTIONS = [
 /** Installs with pip, in a process of its own, compiles, and puts the tree's bytes. @throws Error when we are to blame */
 export async function installPython(request: InstallRequest, payload: Uint8Array, pip: string, ask: Ask): Promise<Built> {
 	const until = performance.now() + request.limitMs;
-	const { requirements, flags } = JSON.parse(Buffer.from(payload).toString()) as Requirements;
+	const { requirements, flags, index: chosen } = JSON.parse(Buffer.from(payload).toString()) as Requirements;
 	using workspace = new Workspace([]);
 	const { directory } = workspace;
 	const wanted = join(directory, "requirements.txt");
@@ -35,17 +35,27 @@ export async function installPython(request: InstallRequest, payload: Uint8Array
 	const packages = join(directory, PYTHON_PACKAGES);
 	mkdirSync(packages);
 	writeFileSync(wanted, requirements.join("\n"));
-	const index = new PythonIndex(request.registries[0]?.url ?? "", request.filesOrigin);
-	await using registry = await RegistryBridge.open(request.registries, ask, index);
+	// The bridge's default is the index that is asked.
+	const registries = request.registries.toSorted((a, b) => Number(b.url === chosen) - Number(a.url === chosen));
+	const index = new PythonIndex(registries[0]?.url ?? "", request.filesOrigin);
+	await using registry = await RegistryBridge.open(registries, ask, index);
 	const { registry: url } = registry.urls;
 	const args = [`${pip}/pip`, "install", ...OPTIONS, ...flags, "--index-url", url, "--target", packages, "--report", report, "-r", wanted];
 	const pipsEnd = await python(args, directory, until);
 	const lines = pipsEnd.lines.map((line) => index.named(line, new URL(url).origin).replaceAll(`${directory}/`, ""));
 	const ended = { ...pipsEnd, lines };
-	const { trouble, underWay } = registry;
+	const { trouble, denied, underWay } = registry;
 	if (ended.isLate)
 		return refused(failure("install_failed", "install", tooLate("Installing the packages", request.limitMs, underWay, ended, "pip")));
 	if (trouble !== undefined) return refused(failure("registry_unavailable", "install", `The package index can't be reached: ${trouble}.`));
+	if (ended.code !== 0 && denied !== undefined)
+		return refused(
+			failure(
+				"install_failed",
+				"install",
+				`${denied} wants a login; \`berth registry set ${denied}\` gives it one.${saying(ended, "pip")}`,
+			),
+		);
 	if (ended.code !== 0)
 		return refused(failure("install_failed", "install", `The packages of requirements.txt can't be installed: ${whyOf(ended)}`));
 	const compiled = await compile(directory, until);

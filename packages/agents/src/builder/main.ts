@@ -4,6 +4,7 @@ import type { Ask } from "../node/questions.js";
 import { type Built, respond } from "./answer.js";
 import { buildSource } from "./build-source.js";
 import { CodeCache } from "./code-cache.js";
+import { buildContext } from "./image/build-context.js";
 import { buildImage } from "./image/build-image.js";
 import { install } from "./install.js";
 import { installPython } from "./install-python.js";
@@ -45,8 +46,9 @@ export default {
 	},
 };
 
-function run(request: BuildRequest, payload: Uint8Array): Promise<Built> {
+async function run(request: BuildRequest, payload: Uint8Array): Promise<Built> {
 	if (request.step === "source" && request.kind === "image") return buildImage(payload, ask);
+	if (request.step === "source" && request.kind === "dockerfile") return buildContext(request, payload);
 	if (request.step === "source") return buildSource(request, payload, codeCache);
 	if (request.step === "resolve") return resolve(request, payload, INSTALLER, ask);
 	if (request.step === "scripts") return runScripts(request, ask);

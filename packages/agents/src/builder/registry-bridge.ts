@@ -33,6 +33,8 @@ export class RegistryBridge implements AsyncDisposable {
 	#running = 0;
 	/** Why the registry gave something up that wasn't simply missing: the first of it. */
 	trouble: string | undefined;
+	/** The host of one that wants another login than it has got, if any. */
+	denied: string | undefined;
 
 	private constructor(registries: readonly PackageRegistry[], ask: Ask, translation: Translation | undefined) {
 		this.#translation = translation;
@@ -108,6 +110,7 @@ export class RegistryBridge implements AsyncDisposable {
 		const { head, body } = await this.#ask({ kind: "fetch", host, path });
 		const { status, contentType, reason, handle } = head as FetchReply;
 		if (status >= FROM_TROUBLE) this.trouble ??= `${path}: ${reason ?? `it answered ${status}`}`;
+		if (status === 401 || status === 403) this.denied ??= host;
 		response.writeHead(status, contentType === undefined ? {} : { "content-type": contentType });
 		if (contentType !== undefined && this.#translation?.isPage(contentType) === true) {
 			response.end(this.#translation.page(path, contentType, await this.#textOf(path, body, handle)));

@@ -2,13 +2,16 @@ import { describe, expect, test } from "vitest";
 import { DependencyError } from "./dependency-error.js";
 import { requirementsOf } from "./requirements.js";
 
-const REGISTRY = { registry: "https://index.example/simple/" };
+const INDEXES = ["https://index.example/simple/", "https://own.example:8443/pypi/simple/", "https://third.example/simple/"].map((url) => ({
+	url,
+	scopes: [],
+}));
 
 function of(text: string | Buffer, more: readonly string[] = []) {
 	const files = [["requirements.txt", text] as const, ...more.map((path) => [path, ""] as const)];
 	return requirementsOf(
 		files.map(([path, bytes]) => ({ path, bytes: Buffer.from(bytes) })),
-		REGISTRY,
+		INDEXES,
 	);
 }
 
@@ -35,6 +38,16 @@ describe("what requirements.txt asks for", () => {
 		expect(of(`flask==3.0 \\\n    --hash=${HASH} \\\n    --hash ${OTHER}\n    # via shop\n`)?.requirements).toEqual([
 			`flask==3.0 --hash=${OTHER} --hash=${HASH}`,
 		]);
+	});
+
+	test("may name an index of the project's, by its whole URL, and one alone", () => {
+		const index = "https://own.example:8443/pypi/simple/";
+		for (const line of [`--index-url ${index}`, "-i https://own.example:8443/pypi/simple", `--index-url=${index}`])
+			expect(of(`${line}\nflask`)).toEqual({ requirements: ["flask"], flags: [], index });
+		expect(() => of("-i https://own.example:8443/pypi/simple\n-i https://third.example/simple\nflask")).toThrow("more than one index");
+		expect(() => of("-i https://own.example:8443/other/simple\nflask")).toThrow("no index of this project");
+		expect(() => of("-i https://ann:s3cr3t@own.example:8443/pypi/simple\nflask")).toThrow(/berth registry set own\.example:8443/);
+		expect(() => of("-i https://ann:s3cr3t@own.example:8443/pypi/simple\nflask")).not.toThrow(/s3cr3t/);
 	});
 
 	test("may ask for versions before release, and for hashes", () => {

@@ -1,4 +1,4 @@
-import { DEPENDENCY_LIMITS, PYTHON_PACKAGES } from "@berth/contracts/agent";
+import { DEPENDENCY_LIMITS, type PackageRegistry, PYTHON_PACKAGES } from "@berth/contracts/agent";
 import { DependencyError } from "./dependency-error.js";
 import type { SourceFile } from "./source-files.js";
 
@@ -23,27 +23,31 @@ const DROPPED = new Set(["--prefer-binary", "--only-binary"]);
 /** Options that pip gets. */
 const KEPT = new Set(["--pre", "--require-hashes"]);
 const INDEX = new Set(["-i", "--index-url", "--pypi-url"]);
+const ONE = "a name that both have could come from either; an index that has them all, or passes on what it hasn't, is named alone";
 const ADVICE: Readonly<Record<string, string>> = {
 	"-r": `other files aren't read: put everything into ${REQUIREMENTS}, as pip-compile does`,
 	"-c": `other files aren't read: put the versions into ${REQUIREMENTS}, as pip-compile does`,
 	"-e": "a project isn't installed from a directory or a repository: publish it, or put its modules into the source",
+	"--extra-index-url": ONE,
 	"--no-binary": "only wheels are installed; no source distribution is built",
 };
 const LONG: Readonly<Record<string, string>> = { "--requirement": "-r", "--constraint": "-c", "--editable": "-e" };
-const FROM_INDEX = "packages come from the index of this installation, by name and version";
+const FROM_INDEX = "packages come from one index, by name and version";
 
 /** What pip gets, and nothing else of a source. */
 export interface Requirements {
 	readonly requirements: readonly string[];
 	readonly flags: readonly string[];
+	/** The URL of the index, where it isn't the installation's. */
+	readonly index?: string;
 }
 
 /**
  * What requirements.txt asks for; undefined when that is nothing, or the packages came along (a `*.dist-info` at the top, as
  * `pip install --target .` leaves it). Order, comments and spaces are left out, so that sources with the same
- * requirements ask for the same bytes. @throws DependencyError
+ * requirements ask for the same bytes. @param indexes that there are for this project, the installation's first @throws DependencyError
  */
-export function requirementsOf(files: readonly SourceFile[], { registry }: { readonly registry: string }): Requirements | undefined {
+export function requirementsOf(files: readonly SourceFile[], indexes: readonly PackageRegistry[]): Requirements | undefined {
 	const file = files.find(({ path }) => path === REQUIREMENTS);
 	if (file === undefined || files.some(({ path }) => /^[^/]+\.dist-info\//.test(path) || path.startsWith(`${PYTHON_PACKAGES}/`)))
 		return undefined;
@@ -51,12 +55,19 @@ export function requirementsOf(files: readonly SourceFile[], { registry }: { rea
 		throw new DependencyError(`${REQUIREMENTS} has ${file.bytes.byteLength} bytes; at most ${DEPENDENCY_LIMITS.lockBytes} are read`);
 	const requirements = new Set<string>();
 	const flags = new Set<string>();
+	const chosen = new Set<string>();
 	for (const { text, line } of logicalLines(file.bytes)) {
-		if (text.startsWith("-")) for (const flag of flagsOf(text, line, registry)) flags.add(flag);
-		else requirements.add(requirementOf(text, line));
+		if (text.startsWith("-")) {
+			const { index, flag } = optionOf(text, line, indexes);
+			if (index !== undefined) chosen.add(index);
+			if (flag !== undefined) flags.add(flag);
+		} else requirements.add(requirementOf(text, line));
 		if (requirements.size > MOST) throw new DependencyError(`${REQUIREMENTS} has more than ${MOST} requirements`);
 	}
-	return requirements.size === 0 ? undefined : { requirements: [...requirements].sort(), flags: [...flags].sort() };
+	if (chosen.size > 1) throw new DependencyError(`${REQUIREMENTS} names more than one index: ${[...chosen].sort().join(", ")}; ${ONE}`);
+	const [index] = chosen;
+	if (requirements.size === 0) return undefined;
+	return { requirements: [...requirements].sort(), flags: [...flags].sort(), ...(index === undefined ? {} : { index }) };
 }
 
 /** Lines without comments, those that end in a backslash with the next one (pip's "Requirements File Format"). */
@@ -79,21 +90,33 @@ function logicalLines(bytes: Uint8Array): readonly { readonly text: string; read
 	return found.map(({ text, line }) => ({ text: text.trim(), line })).filter(({ text }) => text !== "");
 }
 
-/** @throws DependencyError for an option that isn't followed */
-function flagsOf(text: string, line: number, registry: string): readonly string[] {
+/** What an option asks pip for, if it isn't what happens anyway. @throws DependencyError for one that isn't followed */
+function optionOf(text: string, line: number, indexes: readonly PackageRegistry[]): { readonly flag?: string; readonly index?: string } {
 	const [, word = "", value = ""] = /^(--?[\w-]+)(?:[=\s]\s*(.*))?$/.exec(text) ?? [];
 	// One letter, and what it is of, may stand together: -rbase.txt.
 	const option = LONG[word] ?? (/^-[a-z]/.test(text) ? text.slice(0, 2) : word);
-	if (KEPT.has(option)) return [option];
-	if (DROPPED.has(option)) return [];
-	if (INDEX.has(option) && isIndex(value.trim(), registry)) return [];
-	const why = INDEX.has(option) ? `${FROM_INDEX} (${new URL(registry).host})` : (ADVICE[option] ?? FROM_INDEX);
+	if (KEPT.has(option)) return { flag: option };
+	if (DROPPED.has(option)) return {};
+	const [standard, ...others] = indexes.map(({ url }) => url);
+	if (INDEX.has(option) && [standard, PYPI].some((known) => isSame(known, value))) return {};
+	const index = INDEX.has(option) ? others.find((known) => isSame(known, value)) : undefined;
+	if (index !== undefined) return { index };
+	const why = INDEX.has(option) ? elsewhere(value, indexes) : (ADVICE[option] ?? FROM_INDEX);
 	throw new DependencyError(`${REQUIREMENTS}:${line}: ${shown(option || text)} isn't followed: ${why}`);
 }
 
 /** Files that are made by tools name the index that they were made with, PyPI's most often. */
-function isIndex(url: string, registry: string): boolean {
-	return [registry, PYPI].some((known) => known.replace(/\/$/, "") === url.replace(/\/$/, ""));
+function isSame(known: string | undefined, url: string): boolean {
+	return known?.replace(/\/$/, "") === url.trim().replace(/\/$/, "");
+}
+
+/** Why an index isn't asked; of its URL only the host is said, as the rest may hold a password. */
+function elsewhere(value: string, indexes: readonly PackageRegistry[]): string {
+	const url = URL.canParse(value.trim()) ? new URL(value.trim()) : undefined;
+	const known = indexes.map((one) => one.url).join(", ");
+	if (url !== undefined && (url.username !== "" || url.password !== ""))
+		return `an index's login isn't read from a source: \`berth registry set ${url.host}\` keeps it sealed, and the line is then without`;
+	return `${url?.host ?? "it"} is no index of this project (${known}), each by its whole URL; \`berth registry set\` adds one that the operator lists`;
 }
 
 /** @throws DependencyError for what isn't a name with versions */

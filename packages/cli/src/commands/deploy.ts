@@ -53,6 +53,7 @@ export function registerDeploy({ program, action }: Registrar): void {
 		.description("deploy a source file or directory as a function")
 		.argument("[path]", "source file or directory, or an image as a tar")
 		.option("--image <image>", "instead of a path: an image in a registry that the node may use")
+		.option("--dockerfile <path>", "the directory's Dockerfile, whose image is the function (engine docker)")
 		.option("--name <name>", "function (default: made from the path)")
 		.option("--memory <size>", "memory and swap: 128, 256MiB, 1GiB", parseMemoryMiB)
 		.option("--cpu <cores>", "CPU: 1, 0.5, 500m", parseCpuMilli)

@@ -9,7 +9,7 @@ import type { Session } from "../session.js";
 
 const HELP = `
 Which registries there may be is the operator's to say (BERTH_PACKAGE_REGISTRIES,
-docs/settings.md). A login is read from stdin, stored sealed, never shown again, and
+BERTH_PYPI_INDEXES of Python; docs/settings.md). A login is read from stdin, stored sealed, never shown again, and
 sent to its own host alone, by the worker: no build sees it.
 
 Examples:

@@ -16,6 +16,7 @@ export interface ManifestOptions {
 	readonly timeout?: number;
 	readonly tmpfs?: number;
 	readonly runtime?: string;
+	readonly dockerfile?: string;
 	readonly reuse?: "version" | "never" | number;
 	readonly env: Readonly<Record<string, string>>;
 	readonly envFile?: string;
@@ -68,6 +69,7 @@ export async function mergeManifest(file: ManifestFile["manifest"], options: Man
 		timeoutMs: options.timeout,
 		tmpfsMiB: options.tmpfs,
 		runtime: options.runtime,
+		dockerfile: options.dockerfile,
 		reuse: options.reuse,
 	};
 	const given = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));

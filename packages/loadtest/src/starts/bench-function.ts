@@ -56,7 +56,7 @@ async function planFor(client: Client, subject: Subject, limits: Limits): Promis
 }
 
 function copyPlan(client: Client, { function: title, source, manifest }: Version, bytes: Buffer, limits: Limits): Plan {
-	if (source.kind === "image" || source.kind === "image-reference")
+	if (source.kind === "image" || source.kind === "image-reference" || source.kind === "dockerfile")
 		throw new BenchError(`${title} is an image, whose cold starts can't be measured yet: a copy would be the same image`);
 	if (source.kind !== "file") return archivePlan(client, { kind: source.kind, bytes, manifest }, title, limits);
 	const { entry: _, ...inline }: ManifestInput = manifest;

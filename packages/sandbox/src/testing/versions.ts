@@ -1,5 +1,5 @@
 import { type Base, type Digest, type ImageReference, type ManifestInput, manifestSchema } from "@berth/contracts";
-import type { Specialisation } from "../sandbox.js";
+import type { Specialisation } from "../version-target.js";
 
 /** A digest that ends in these digits. */
 export const digest = (digits: string): Digest => `sha256:${digits.padStart(64, "0")}`;

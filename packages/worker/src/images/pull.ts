@@ -36,7 +36,7 @@ export interface PullParts {
  */
 export async function pullImage(request: TransferRequest, parts: PullParts, progress: Progress): Promise<Transferred> {
 	const { artifacts, functions, registries, warmLayers } = parts;
-	await functions.requireRecovered();
+	await functions.store.requireRecovered();
 	const { repository, reference } = registries.open(request.reference, "pull");
 	const manifest = readImageManifest((await repository.readManifest(reference)).bytes);
 	const { config } = manifest;

@@ -12,7 +12,7 @@ export async function recover(
 ): Promise<Recovery> {
 	// Before anything comes back: a gateway copies what it sees.
 	const before = await copies.list();
-	const wasLost = !(await functions.isWhole());
+	const wasLost = !(await functions.store.isWhole());
 	const named = images.tags().flatMap(([tag, { digest }]) => {
 		const version = parseImageTag(tag);
 		return version === undefined ? [] : [{ ...version, digest }];
@@ -32,7 +32,7 @@ export async function recover(
 	// Also of those that an earlier try brought back and didn't live to restore: till the end nobody else moves an alias.
 	const back = new Set((wasLost ? named : recovered).map((one) => one.function));
 	for (const summary of before.filter(({ name }) => back.has(name))) lost.push(...(await restoreAliases(summary, functions)));
-	await functions.recovered();
+	await functions.store.recovered();
 	return { recovered, present, lost };
 }
 

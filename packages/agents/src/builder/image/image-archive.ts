@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { posix } from "node:path";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { IMAGE_LIMITS } from "@berth/contracts/agent";
 import { ArchiveError } from "../archive-rules.js";
@@ -16,12 +17,24 @@ type Fields = Readonly<Record<string, unknown>>;
 const ARCHITECTURE = process.arch === "x64" ? "amd64" : process.arch;
 const MOST_INDEXES = 4;
 
-/** Reads an OCI image layout, or what `docker save` writes, as a tar. @throws ArchiveError */
-export function readImageArchive(archive: Buffer): ImageArchive {
+/** Room for headers and documents beside the layers. */
+const AROUND_BYTES = 16 * 1024 * 1024;
+
+/** Reads an OCI image layout, or what `docker save` writes, as a tar, perhaps packed. @throws ArchiveError */
+export function readImageArchive(packed: Buffer): ImageArchive {
+	const archive = isGzip(packed) ? unpacked(packed, IMAGE_LIMITS.totalBytes + AROUND_BYTES) : packed;
 	const files = new Map<string, Buffer>();
-	for (const { name, type, size, at } of headersOf(archive)) {
-		if (files.size > IMAGE_LIMITS.archiveFiles) throw new ArchiveError(undefined, "has more files than an image has");
-		if (type === "0" || type === "\0") files.set(name.replace(/^(?:\.?\/)+/, ""), archive.subarray(at, at + size));
+	const links = new Map<string, string>();
+	for (const { name, type, target, size, at } of headersOf(archive)) {
+		if (files.size + links.size > IMAGE_LIMITS.archiveFiles) throw new ArchiveError(undefined, "has more files than an image has");
+		const path = name.replace(/^(?:\.?\/)+/, "");
+		if (type === "0" || type === "\0") files.set(path, archive.subarray(at, at + size));
+		// `docker save` links a layer that is there twice.
+		if (type === "2") links.set(path, posix.join(posix.dirname(path), target));
+	}
+	for (const [path, target] of links) {
+		const linked = files.get(target);
+		if (linked !== undefined && !files.has(path)) files.set(path, linked);
 	}
 	const { config, layers } = files.has("index.json") ? fromLayout(files) : fromDockerSave(files);
 	let left: number = IMAGE_LIMITS.totalBytes;
@@ -105,12 +118,11 @@ function jsonOf(bytes: Buffer, what: string): Fields {
 function unpacked(layer: Buffer, maxBytes: number): Buffer {
 	const options = { maxOutputLength: Math.max(1, maxBytes) };
 	try {
-		const tar =
-			layer[0] === 0x1f && layer[1] === 0x8b
-				? gunzipSync(layer, options)
-				: layer.readUInt32LE(0) === 0xfd2fb528
-					? zstdDecompressSync(layer, options)
-					: layer;
+		const tar = isGzip(layer)
+			? gunzipSync(layer, options)
+			: layer.readUInt32LE(0) === 0xfd2fb528
+				? zstdDecompressSync(layer, options)
+				: layer;
 		if (tar.length > maxBytes) throw tooMuch();
 		return tar;
 	} catch (error) {
@@ -118,6 +130,10 @@ function unpacked(layer: Buffer, maxBytes: number): Buffer {
 		if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") throw tooMuch();
 		throw new ArchiveError(undefined, `has a layer that can't be unpacked (${(error as Error).message})`);
 	}
+}
+
+function isGzip(bytes: Buffer): boolean {
+	return bytes[0] === 0x1f && bytes[1] === 0x8b;
 }
 
 function tooMuch(): ArchiveError {

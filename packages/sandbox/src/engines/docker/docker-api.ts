@@ -28,6 +28,8 @@ export interface DockerRequest {
 	readonly headers?: Readonly<Record<string, string>>;
 	/** Milliseconds until the answer's head has to be there; 0: for ever. */
 	readonly answerMs?: number;
+	/** Ends the request, or the answer as it comes. */
+	readonly signal?: AbortSignal;
 	/** Statuses besides 2xx that are an answer, too. */
 	readonly accept?: readonly number[];
 }
@@ -98,14 +100,14 @@ export class DockerApi {
 	}
 
 	async #request(what: string, path: string, options: DockerRequest, prefix = this.#prefix): Promise<IncomingMessage> {
-		const { json, body, answerMs = ANSWER_MS } = options;
+		const { json, body, answerMs = ANSWER_MS, signal } = options;
 		const bytes = json === undefined ? undefined : Buffer.from(JSON.stringify(json));
 		const headers = {
 			...options.headers,
 			...(bytes === undefined ? {} : { "content-type": "application/json", "content-length": bytes.byteLength }),
 			...(body === undefined ? {} : { "content-type": "application/x-tar" }),
 		};
-		const asked = request({ ...this.#options(path, options, prefix), headers });
+		const asked = request({ ...this.#options(path, options, prefix), headers, ...(signal === undefined ? {} : { signal }) });
 		const answer = new Promise<IncomingMessage>((resolve, reject) => {
 			asked.once("response", resolve);
 			asked.once("error", (error) => reject(unreachable(what, error)));

@@ -1,4 +1,3 @@
-import { createInterface } from "node:readline";
 import type {
 	BesideDockerReport,
 	BootRequest,
@@ -14,11 +13,12 @@ import { type Booted, type LayerSource, type PlacedLayer, placed, type SandboxEn
 import { UidRanges } from "../../uid-ranges.js";
 import { LauncherConnection } from "../launcher-connection.js";
 import { cgroupOf } from "./container-cgroup.js";
-import { containerConfig, LABELS } from "./container-config.js";
+import { containerConfig } from "./container-config.js";
+import { hearEnds } from "./container-ends.js";
 import { ContainerFreezer } from "./container-freezer.js";
 import { ContainerOutput } from "./container-output.js";
 import { removeContainer, removeContainers } from "./container-removal.js";
-import { DockerApi, DockerError } from "./docker-api.js";
+import { DockerApi } from "./docker-api.js";
 import { DockerImages } from "./docker-images.js";
 import { type Info, mapsUserIds, requireOurNeeds } from "./docker-info.js";
 import { DockerNetworks, removeNetworks } from "./docker-networks.js";
@@ -55,11 +55,6 @@ interface Parts {
 	readonly networks: DockerNetworks;
 	readonly storage: DockerStorage;
 	readonly launcher: LauncherConnection;
-}
-
-interface ContainerEvent {
-	readonly Action: string;
-	readonly Actor: { readonly Attributes: Readonly<Record<string, string>> };
 }
 
 /** Containers of a Docker Engine, over its API. Whoever may use its socket is root on this machine. */
@@ -115,7 +110,11 @@ export class DockerEngine implements SandboxEngine {
 			storage: new DockerStorage(launcher, storage, mapsUserIds(info)),
 		};
 		const engine = new DockerEngine(options, parts);
-		await engine.#listen();
+		await hearEnds(api, options.node, engine.#closing.signal, {
+			outOfMemory: (sandbox) => engine.#ranOut(sandbox),
+			ended: (sandbox, exitCode) => engine.#ended(sandbox, exitCode),
+			lost: (cause) => engine.#lostListener(cause),
+		});
 		return engine;
 	}
 
@@ -243,30 +242,15 @@ export class DockerEngine implements SandboxEngine {
 		}
 	}
 
-	/** One connection says how every container ends; when it breaks, nobody would hear of an end any more. */
-	async #listen(): Promise<void> {
-		const filters = JSON.stringify({ type: ["container"], event: ["die", "oom"], label: [`${LABELS.node}=${this.#options.node}`] });
-		const events = await this.#api.send("/events", { query: { filters } });
-		let cause: Error = new DockerError("GET /events", 0, "the Docker Engine closed the connection");
-		events.on("error", (error) => {
-			cause = error;
-		});
-		events.once("close", () => {
-			if (!this.#closing.signal.aborted) this.#lostListener(cause);
-		});
-		this.#closing.signal.addEventListener("abort", () => events.destroy(), { once: true });
-		createInterface({ input: events }).on("line", (line) => this.#heard(JSON.parse(line) as ContainerEvent));
+	#ranOut(sandbox: string): void {
+		const entry = this.#entries.get(sandbox);
+		if (entry !== undefined) entry.oomKilled = true;
 	}
 
-	#heard({ Action, Actor: { Attributes } }: ContainerEvent): void {
-		const sandbox = Attributes[LABELS.sandbox] ?? "";
+	#ended(sandbox: string, exitCode: number): void {
 		const entry = this.#entries.get(sandbox);
 		if (entry === undefined) return;
-		if (Action === "oom") {
-			entry.oomKilled = true;
-			return;
-		}
-		this.#exitListener({ sandbox, code: Number(Attributes["exitCode"]), maxResidentBytes: 0, oomKilled: entry.oomKilled });
+		this.#exitListener({ sandbox, code: exitCode, maxResidentBytes: 0, oomKilled: entry.oomKilled });
 		entry.ended.resolve();
 	}
 }

@@ -1,0 +1,256 @@
+import type { StartKind } from "@berth/contracts";
+import { type BootKey, limitsOf, versionKeyOf } from "./boot-key.js";
+import type { CpuLoad } from "./cpu-load.js";
+import { Demand, type Run, type Waiter } from "./demand.js";
+import type { Floors } from "./floors.js";
+import type { IdleSandboxes } from "./idle-sandboxes.js";
+import type { Lease } from "./lease.js";
+import type { Population } from "./population.js";
+import { closing } from "./refusals.js";
+import type { Room } from "./room.js";
+import type { Sandbox } from "./sandbox.js";
+import { Shortage } from "./shortage.js";
+import { startsIn } from "./start-policy.js";
+import { Starts } from "./starts.js";
+import { usesOf } from "./uses.js";
+import type { Specialisation } from "./version-target.js";
+import { waitFor } from "./waiting.js";
+import { within } from "./within.js";
+
+/** How often who stands back looks whether that still makes sense: runs that drag on tell nobody, milliseconds. */
+const STOOD_BACK_MS = 100;
+
+export interface DispatchOptions {
+	readonly population: Population;
+	readonly floors: Floors;
+	readonly idle: IdleSandboxes;
+	readonly room: Room;
+	readonly cpu: CpuLoad;
+	readonly cores: number;
+	readonly idleTtlMs: number;
+	/** Whether sandboxes can be given layers when they have booted. */
+	readonly grafts: boolean;
+	/** Told of a sandbox that couldn't be thawed. */
+	readonly onTrouble: (sandbox: Sandbox, error: Error) => void;
+}
+
+/** Who gets which sandbox, and when one more is started. Under a burst nobody gets a start of their own while those under way, or about to be free, will do. */
+export class Dispatch {
+	readonly #options: DispatchOptions;
+	readonly #starts: Starts;
+	readonly #demands = new Map<string, Demand>();
+	readonly #shortage = new Shortage((demand) => this.#missingSoonBytes(demand));
+	#closed = false;
+
+	constructor(options: DispatchOptions) {
+		this.#options = options;
+		this.#starts = new Starts({
+			...options,
+			started: (sandbox, demand, start, initMs) => this.#hand(sandbox, demand, start, initMs),
+			failed: (demand) => this.#dispatch(demand),
+		});
+	}
+
+	/** As `Pool.acquire`. */
+	async acquire(target: Specialisation, ends: readonly AbortSignal[]): Promise<Lease> {
+		const demand = this.#demandOf(target);
+		const askedAt = performance.now();
+		const isNext = demand.waiting === 0 && !this.#standsBack(demand, askedAt);
+		const warm = isNext ? this.#takeIdle(target.key) : undefined;
+		if (warm !== undefined) return this.#lease(warm, demand, "warm", performance.now() - askedAt, 0);
+		return await waitFor(demand, ends, { began: () => this.#serve(demand), left: (waiter) => this.#went(demand, waiter) });
+	}
+
+	/** Whether nobody waits for a boot or for memory. */
+	get isCalm(): boolean {
+		return this.#starts.boots === 0 && !this.#shortage.lasts;
+	}
+
+	get stats(): { readonly starts: Readonly<Record<StartKind, number>>; readonly waiting: number } {
+		const waiting = [...this.#demands.values()].reduce((sum, demand) => sum + demand.waiting, 0);
+		return { starts: { ...this.#starts.counts }, waiting };
+	}
+
+	/** Room or a slot came free: whoever waits longest, of whatever version, gets the first try. */
+	serveOthers(): void {
+		const waiting = [...this.#demands.values()].filter((demand) => demand.unserved !== undefined);
+		for (const demand of waiting.sort((a, b) => a.oldestMs - b.oldestMs)) this.#serve(demand);
+	}
+
+	/** Forgets versions of which nobody asks, runs or rests any sandbox. */
+	forgetQuiet(): void {
+		for (const [key, demand] of this.#demands) {
+			if (!demand.quiet || this.#options.idle.has(key)) continue;
+			demand.forget();
+			this.#shortage.delete(demand);
+			this.#demands.delete(key);
+		}
+	}
+
+	/** Nobody waits any longer, and what comes back is retired. */
+	close(): void {
+		this.#closed = true;
+		for (const demand of this.#demands.values()) {
+			demand.forget();
+			for (let waiter = demand.next(); waiter !== undefined; waiter = demand.next()) waiter.reject(closing());
+		}
+	}
+
+	/** Starts sandboxes for those who would wait longer for a busy one than a start is worth. */
+	#dispatch(demand: Demand): void {
+		const { manifest } = demand.target;
+		const key = this.#keyOf(demand.target);
+		this.#shortage.delete(demand);
+		for (let waiter = demand.unserved; waiter !== undefined && !this.#closed; waiter = demand.unserved) {
+			if (demand.serving >= manifest.concurrency) return;
+			const kind = this.#options.floors.has(key) ? "prewarmed" : "boot";
+			const inMs = startsIn(demand, performance.now() - waiter.sinceMs, kind, this.#options.cores, this.#options.cpu);
+			if (inMs > 0) {
+				demand.lookAgainIn(inMs, () => this.#serve(demand));
+				return;
+			}
+			// An idle one of its own only lacks room, of which another would need more.
+			const waits = this.#options.idle.has(demand.target.key) || this.#standsBack(demand, waiter.sinceMs);
+			if (waits || !this.#options.room.make(limitsOf(manifest).memoryBytes)) {
+				this.#shortage.add(demand);
+				return;
+			}
+			void this.#starts.begin(demand, key);
+		}
+	}
+
+	/** Gives a sandbox that has just been specialised to the longest waiter, or keeps it warm. */
+	#hand(sandbox: Sandbox, demand: Demand, start: StartKind, initMs: number): void {
+		const waiter = demand.next();
+		if (waiter === undefined) {
+			this.#park(sandbox);
+			return;
+		}
+		waiter.resolve(this.#lease(sandbox, demand, start, Math.max(0, performance.now() - waiter.sinceMs - initMs), initMs));
+	}
+
+	#lease(sandbox: Sandbox, demand: Demand, start: StartKind, startMs: number, initMs: number): Lease {
+		sandbox.move("busy");
+		this.#options.population.admission.reserve(sandbox.id, sandbox.limits.memoryBytes);
+		if (start === "warm") this.#starts.counts.warm++;
+		const run = demand.begin();
+		let released = false;
+		return {
+			sandbox,
+			start,
+			startMs,
+			initMs,
+			release: (healthy, ran) => {
+				if (released) return;
+				released = true;
+				if (ran !== undefined) demand.ran(ran.runMs, ran.cpuMs);
+				if (sandbox.settled === undefined || !healthy) this.#takeBack(sandbox, demand, run, healthy);
+				else void this.#takeBackSettled(sandbox, demand, run, ran?.runMs ?? 0);
+			},
+		};
+	}
+
+	/** What a handler gave to `waitUntil` may go on until the invocation's deadline; nobody else has the sandbox meanwhile. */
+	async #takeBackSettled(sandbox: Sandbox, demand: Demand, run: Run, runMs: number): Promise<void> {
+		run.goesOn = true;
+		const leftMs = Math.max(0, demand.target.manifest.timeoutMs - runMs);
+		const inTime = await within(
+			(sandbox.settled ?? Promise.resolve()).then(() => true),
+			leftMs,
+		);
+		this.#takeBack(sandbox, demand, run, inTime === true);
+	}
+
+	/** Retired by default; kept warm when the outcome was healthy and nothing of the function runs on. */
+	#takeBack(sandbox: Sandbox, demand: Demand, run: Run, healthy: boolean): void {
+		demand.end(run);
+		if (sandbox.state !== "busy") return;
+		if (!healthy || sandbox.hasEnded || this.#closed || sandbox.invocations >= usesOf(demand.target.manifest) || sandbox.hasStrays()) {
+			this.#options.population.retire(sandbox);
+			this.#dispatch(demand);
+			return;
+		}
+		const waiter = this.#standsBack(demand, demand.oldestMs, sandbox.limits.memoryBytes) ? undefined : demand.next();
+		if (waiter === undefined) {
+			this.#park(sandbox);
+			return;
+		}
+		sandbox.move("warm");
+		waiter.resolve(this.#lease(sandbox, demand, "warm", performance.now() - waiter.sinceMs, 0));
+		this.#went(demand, waiter);
+	}
+
+	#park(sandbox: Sandbox): void {
+		if (sandbox.hasEnded) {
+			this.#options.population.retire(sandbox);
+			return;
+		}
+		sandbox.move("warm");
+		sandbox.idleSinceMs = performance.now();
+		this.#options.idle.add(sandbox);
+		this.serveOthers();
+	}
+
+	/** An idle sandbox of the version, awake. A frozen one counts with what it has; to run it needs its whole limit. */
+	#takeIdle(key: string): Sandbox | undefined {
+		for (let sandbox = this.#options.idle.take(key); sandbox !== undefined; sandbox = this.#options.idle.take(key)) {
+			if (!this.#options.room.make(sandbox.limits.memoryBytes, sandbox.id)) {
+				this.#options.idle.add(sandbox);
+				return undefined;
+			}
+			try {
+				if (sandbox.state === "frozen") sandbox.thaw();
+				return sandbox;
+			} catch (error) {
+				this.#options.onTrouble(sandbox, error as Error);
+			}
+		}
+		return undefined;
+	}
+
+	/** Bytes that a version's next start would still lack, were everything evicted that is idle or soon will be. */
+	#missingSoonBytes(demand: Demand): number {
+		const { admission } = this.#options.population;
+		let bytes = admission.missing(limitsOf(demand.target.manifest).memoryBytes) - this.#options.room.evictableBytes;
+		for (const other of this.#demands.values()) {
+			if (other !== demand) bytes -= other.backSoon * limitsOf(other.target.manifest).memoryBytes;
+		}
+		return bytes;
+	}
+
+	/** Idle sandboxes that had no room to run may have it now; whom they don't do for may have a start. */
+	#serve(demand: Demand): void {
+		while (demand.waiting > 0 && !this.#standsBack(demand, demand.oldestMs)) {
+			const sandbox = this.#takeIdle(demand.target.key);
+			if (sandbox === undefined) break;
+			const waiter = demand.next() as Waiter;
+			waiter.resolve(this.#lease(sandbox, demand, "warm", performance.now() - waiter.sinceMs, 0));
+		}
+		this.#dispatch(demand);
+	}
+
+	/** Whether a waiter leaves what there is to another one, for now. @param returnedBytes what the version itself would give back at once */
+	#standsBack(demand: Demand, sinceMs: number, returnedBytes = 0): boolean {
+		if (!this.#shortage.holdsBack(demand, sinceMs, returnedBytes)) return false;
+		demand.lookAgainIn(STOOD_BACK_MS, () => this.#serve(demand));
+		return true;
+	}
+
+	/** A waiter of the version waits no longer: others may have stood back for that one. */
+	#went(demand: Demand, { sinceMs }: Waiter): void {
+		if (this.#shortage.mayHoldBack(demand, sinceMs)) this.serveOthers();
+	}
+
+	#keyOf({ image, manifest, project, function: name, version }: Specialisation): BootKey {
+		return versionKeyOf(image, manifest, this.#options.grafts, { project, function: name, version });
+	}
+
+	#demandOf(target: Specialisation): Demand {
+		let demand = this.#demands.get(target.key);
+		if (demand === undefined) {
+			demand = new Demand(target);
+			this.#demands.set(target.key, demand);
+		}
+		return demand;
+	}
+}

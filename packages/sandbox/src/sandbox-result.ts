@@ -1,0 +1,15 @@
+import type { AnswerHead, FunctionError, LimitHit, Outcome, Usage } from "@berth/contracts";
+import type { Log } from "./log-reader.js";
+
+/** How an attempt ended inside the sandbox. */
+export interface SandboxResult {
+	readonly outcome: Outcome;
+	readonly runMs: number;
+	readonly answer?: { readonly head: Omit<AnswerHead, "runMs">; readonly body: Uint8Array };
+	readonly error?: FunctionError;
+	readonly usage: Usage;
+	readonly limitsHit: readonly LimitHit[];
+	readonly log: Log;
+	/** Whether the sandbox may serve another invocation. */
+	readonly healthy: boolean;
+}

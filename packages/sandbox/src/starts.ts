@@ -1,0 +1,87 @@
+import { FIXED_LIMITS, type SandboxLimits, type StartKind } from "@berth/contracts";
+import { type BootKey, limitsOf } from "./boot-key.js";
+import type { Demand } from "./demand.js";
+import type { Floors } from "./floors.js";
+import type { Population } from "./population.js";
+import { failStart } from "./refusals.js";
+import type { Sandbox } from "./sandbox.js";
+
+export interface StartsOptions {
+	readonly population: Population;
+	readonly floors: Floors;
+	readonly idleTtlMs: number;
+	/** Gets each sandbox that has been specialised. */
+	readonly started: (sandbox: Sandbox, demand: Demand, start: StartKind, initMs: number) => void;
+	/** A start came to nothing: whoever still waits may have another. */
+	readonly failed: (demand: Demand) => void;
+}
+
+/** Starts of sandboxes for versions that somebody waits for. */
+export class Starts {
+	readonly #options: StartsOptions;
+	/** How sandboxes came to their invocations. */
+	readonly counts: Record<StartKind, number> = { boot: 0, prewarmed: 0, warm: 0 };
+	#boots = 0;
+
+	constructor(options: StartsOptions) {
+		this.#options = options;
+	}
+
+	/** Boots that a waiter waits for. */
+	get boots(): number {
+		return this.#boots;
+	}
+
+	/** One start for a version; it serves whoever waits longest when it is done. Memory for it has been found. */
+	async begin(demand: Demand, key: BootKey): Promise<void> {
+		const { population, floors, idleTtlMs, started } = this.#options;
+		const { target } = demand;
+		const limits = limitsOf(target.manifest);
+		const prewarmed = floors.take(key);
+		if (prewarmed !== undefined) population.admission.reserve(prewarmed.id, limits.memoryBytes);
+		demand.starting++;
+		let sandbox = prewarmed;
+		try {
+			// One that is booted with them has them brought by its boot.
+			const layers = key.own === undefined ? population.ensureLayers(target.image.layers) : Promise.resolve();
+			// A boot that fails first is what is told; this failure is told below.
+			layers.catch(() => undefined);
+			sandbox ??= await this.#boot(key, limits);
+			await layers;
+			if (prewarmed?.hasEnded) {
+				this.#again(prewarmed, demand);
+				return;
+			}
+			sandbox.move("specialising");
+			const initMs = await sandbox.specialise(target, limits, FIXED_LIMITS.startMs);
+			const start = prewarmed === undefined ? "boot" : "prewarmed";
+			this.counts[start]++;
+			demand.starting--;
+			started(sandbox, demand, start, initMs);
+		} catch (error) {
+			demand.starting--;
+			if (sandbox !== undefined) population.retire(sandbox);
+			failStart(demand, error as Error);
+			this.#options.failed(demand);
+		}
+		// Not before: the memory that was found for this start isn't a floor's.
+		floors.expect(key, idleTtlMs);
+		floors.refillSoon();
+	}
+
+	/** A prewarmed one died before it was anybody's: whoever it was for, if somebody still waits, has another start. */
+	#again(died: Sandbox, demand: Demand): void {
+		demand.starting--;
+		this.#options.population.retire(died);
+		this.#options.failed(demand);
+	}
+
+	async #boot(key: BootKey, limits: SandboxLimits): Promise<Sandbox> {
+		this.#boots++;
+		try {
+			return await this.#options.population.boot(key, limits);
+		} finally {
+			this.#boots--;
+		}
+	}
+}

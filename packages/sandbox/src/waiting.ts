@@ -1,0 +1,47 @@
+import { BerthError, FIXED_LIMITS } from "@berth/contracts";
+import type { Demand, Waiter } from "./demand.js";
+import type { Lease } from "./lease.js";
+import { nobodyWaits } from "./refusals.js";
+
+/**
+ * Waits for a sandbox of a version.
+ * @param ends what ends the wait before its time
+ * @param hooks `began` once somebody waits; `left` when that one goes without a sandbox
+ * @throws BerthError `start_timed_out` after `FIXED_LIMITS.startMs`, `cancelled` by one of `ends`, or what the waiter is rejected with
+ */
+export async function waitFor(
+	demand: Demand,
+	ends: readonly AbortSignal[],
+	hooks: { readonly began: () => void; readonly left: (waiter: Waiter) => void },
+): Promise<Lease> {
+	const { promise, resolve, reject } = Promise.withResolvers<Lease>();
+	const waiter: Waiter = { sinceMs: performance.now(), resolve, reject };
+	demand.add(waiter);
+	const leave = () => {
+		demand.remove(waiter);
+		hooks.left(waiter);
+	};
+	const giveUp = () => {
+		leave();
+		const detail = `no sandbox for ${demand.target.key} could be had within ${FIXED_LIMITS.startMs} ms; the node is full or the function's concurrency is used up`;
+		reject(new BerthError("start_timed_out", detail));
+	};
+	// Whose start is under way has a sandbox: how long the module may take to load is the start's to say.
+	const look = () => {
+		if (demand.isStartingFor(waiter)) timer = setTimeout(giveUp, FIXED_LIMITS.startMs);
+		else giveUp();
+	};
+	const goAway = () => {
+		leave();
+		reject(nobodyWaits());
+	};
+	let timer = setTimeout(look, FIXED_LIMITS.startMs);
+	for (const end of ends) end.addEventListener("abort", goAway, { once: true });
+	hooks.began();
+	try {
+		return await promise;
+	} finally {
+		clearTimeout(timer);
+		for (const end of ends) end.removeEventListener("abort", goAway);
+	}
+}
