@@ -99,7 +99,7 @@ function goOn(stack) {
 		`key   ${stack.keyIsNew ? `${stack.key} (shown this once; root finds it in ${join(stack.dataDir, "admin.key")})` : `in ${join(stack.dataDir, "admin.key")}`}`,
 	);
 	say("\nIn another terminal, in this directory:");
-	say(`  npx berth${data} deploy examples/webhook-receiver   deploy another example (examples/README.md)`);
+	say(`  npx berth${data} deploy examples/github-webhook   deploy another example (examples/README.md)`);
 	say(`  npx berth${data} ps                                 sandboxes: what they run, their state and memory`);
 	say(`  npx berth${data} stats --watch                      what the node does, live`);
 	say(`  npx berth${data} --help                             everything else`);

@@ -30,7 +30,7 @@ export interface CommandResult {
 }
 
 /** A command of the CLI that runs. */
-export type Command = ChildProcessByStdio<null, Readable, Readable>;
+export type Command = ChildProcessByStdio<Writable | null, Readable, Readable>;
 
 /** The processes that the supervisor keeps running, by the names it gives them. */
 export type ProcessName = "gateway" | "worker" | "launcher" | "redis-durable" | "redis-fast";
@@ -103,6 +103,11 @@ export class Stack implements AsyncDisposable {
 	/** Runs `berth` for this stack, as root on its machine would. */
 	berth(...args: readonly string[]): Promise<CommandResult> {
 		return berth(this.dataDir, this.#env, args, this.#reaper?.lifeline);
+	}
+
+	/** The same with this on its standard input. */
+	berthGiven(input: string, ...args: readonly string[]): Promise<CommandResult> {
+		return berth(this.dataDir, this.#env, args, this.#reaper?.lifeline, input);
 	}
 
 	/** Starts `berth` for this stack and leaves it to the caller, who ends it. */
@@ -186,18 +191,26 @@ async function berth(
 	env: Readonly<Record<string, string>>,
 	args: readonly string[],
 	lifeline?: Writable,
+	input?: string,
 ): Promise<CommandResult> {
-	const child = spawnBerth(dataDir, env, args, lifeline);
+	const child = spawnBerth(dataDir, env, args, lifeline, input === undefined ? "ignore" : "pipe");
+	child.stdin?.end(input);
 	const ended = once(child, "close") as Promise<[number | null]>;
 	const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
 	return { code: code ?? 1, stdout, stderr };
 }
 
 /** @param lifeline held while the command runs */
-function spawnBerth(dataDir: string, env: Readonly<Record<string, string>>, args: readonly string[], lifeline?: Writable): Command {
+function spawnBerth(
+	dataDir: string,
+	env: Readonly<Record<string, string>>,
+	args: readonly string[],
+	lifeline?: Writable,
+	stdin: "ignore" | "pipe" = "ignore",
+): Command {
 	return spawn(process.execPath, [CLI, "--data", dataDir, ...args], {
 		env: environment(env),
-		stdio: ["ignore", "pipe", "pipe", lifeline ?? "ignore"],
+		stdio: [stdin, "pipe", "pipe", lifeline ?? "ignore"],
 	}) as Command;
 }
 

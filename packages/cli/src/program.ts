@@ -7,6 +7,7 @@ import { registerBuildLog } from "./commands/build-log.js";
 import { registerDeploy } from "./commands/deploy.js";
 import { registerDoctor } from "./commands/doctor.js";
 import { registerDown } from "./commands/down.js";
+import { registerHooks } from "./commands/hooks/hooks.js";
 import { registerImage } from "./commands/image.js";
 import { registerInspect } from "./commands/inspect.js";
 import { registerInvoke } from "./commands/invoke.js";
@@ -52,6 +53,7 @@ const COMMANDS = [
 	registerRebase,
 	registerLogs,
 	registerRm,
+	registerHooks,
 	registerNetwork,
 	registerVolume,
 	registerImage,

@@ -1,6 +1,7 @@
 import { aliasesOf } from "./aliases.js";
 import { buildLogsOf } from "./build-logs.js";
 import { functionsOf } from "./functions.js";
+import { hooksOf } from "./hooks.js";
 import { imagesOf } from "./images.js";
 import { invocationsOf } from "./invocations.js";
 import { networksOf } from "./networks.js";
@@ -27,6 +28,7 @@ export interface ClientOptions {
 export type Client = ReturnType<typeof functionsOf> &
 	ReturnType<typeof aliasesOf> &
 	ReturnType<typeof buildLogsOf> &
+	ReturnType<typeof hooksOf> &
 	ReturnType<typeof imagesOf> &
 	ReturnType<typeof invocationsOf> &
 	ReturnType<typeof networksOf> &
@@ -46,6 +48,7 @@ export function createClient(options: ClientOptions): Client {
 		...functionsOf(transport),
 		...aliasesOf(transport),
 		...buildLogsOf(transport),
+		...hooksOf(transport),
 		...imagesOf(transport),
 		...invocationsOf(transport),
 		...networksOf(transport),

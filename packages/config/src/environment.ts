@@ -1,4 +1,4 @@
-import { MIB } from "@berth/contracts";
+import { HOUR_MS, MIB } from "@berth/contracts";
 import { loadSettings, type SettingName, type Settings } from "./settings.js";
 import { SUPERVISED_ENVIRONMENT } from "./supervised.js";
 
@@ -36,6 +36,8 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_QUEUED_MIB: String(settings.storage.queuedBytes / MIB),
 		BERTH_RESULTS_MIB: String(settings.storage.resultBytes / MIB),
 		BERTH_LOGS_MIB: String(settings.storage.logBytes / MIB),
+		BERTH_DELIVERIES_MIB: String(settings.storage.deliveryBytes / MIB),
+		BERTH_HOOK_EVENTS_HOURS: String(settings.hookEventsMs / HOUR_MS),
 		BERTH_MAX_INFLIGHT: String(settings.maxInflight),
 		BERTH_BODY_MEMORY_MIB: String(settings.bodyMemoryBytes / MIB),
 		BERTH_ANSWER_STALL_MS: String(settings.answerStallMs),

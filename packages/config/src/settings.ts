@@ -1,6 +1,6 @@
 import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
-import { DEPENDENCY_LIMITS, LIMITS, MIB, VOLUMES_MIB } from "@berth/contracts";
+import { DEPENDENCY_LIMITS, HOUR_MS, LIMITS, MIB, VOLUMES_MIB } from "@berth/contracts";
 import { z } from "zod";
 import { misspelt } from "./misspelt.js";
 import { binds, packageRegistries, type RegistryAccess, type RepositoryPlace, registries, repository } from "./setting-values.js";
@@ -87,6 +87,10 @@ export const settingsSchema = z.object({
 	BERTH_RESULTS_MIB: whole(64, 1 << 24).default(2048),
 	/** Logs above 8 KiB, MiB; beyond it the oldest are removed. */
 	BERTH_LOGS_MIB: whole(64, 1 << 24).default(1024),
+	/** Bodies above 4 KiB of deliveries to hooks, MiB; beyond it the oldest are removed. */
+	BERTH_DELIVERIES_MIB: whole(64, 1 << 24).default(1024),
+	/** How long a hook's log keeps a delivery, hours. */
+	BERTH_HOOK_EVENTS_HOURS: whole(1, 8760).default(168),
 	/** Invocations that are waited for in a gateway, beyond which it answers 429; and those a worker has in hand, a quarter of them background. */
 	BERTH_MAX_INFLIGHT: whole(1, 100_000).default(1024),
 	/** Memory for request bodies that arrive in a gateway, and as much again for answers that aren't taken yet, MiB. */
@@ -149,7 +153,14 @@ export interface Settings {
 	readonly install: { readonly timeoutMs: number; readonly silenceMs: number };
 	readonly idleTtlMs: number;
 	/** What may be held on disk for invocations. */
-	readonly storage: { readonly queuedBytes: number; readonly resultBytes: number; readonly logBytes: number };
+	readonly storage: {
+		readonly queuedBytes: number;
+		readonly resultBytes: number;
+		readonly logBytes: number;
+		readonly deliveryBytes: number;
+	};
+	/** How long a hook's log keeps a delivery. */
+	readonly hookEventsMs: number;
 	readonly maxInflight: number;
 	readonly bodyMemoryBytes: number;
 	readonly answerStallMs: number;
@@ -277,11 +288,8 @@ export function loadSettings(
 		...(value.BERTH_SECRETS_KEY === undefined ? {} : { secretsKey: value.BERTH_SECRETS_KEY }),
 		install: Object.freeze({ timeoutMs: value.BERTH_INSTALL_TIMEOUT_MS, silenceMs: value.BERTH_INSTALL_SILENCE_MS }),
 		idleTtlMs: value.BERTH_IDLE_TTL_MS,
-		storage: Object.freeze({
-			queuedBytes: value.BERTH_QUEUED_MIB * MIB,
-			resultBytes: value.BERTH_RESULTS_MIB * MIB,
-			logBytes: value.BERTH_LOGS_MIB * MIB,
-		}),
+		storage: storageOf(value),
+		hookEventsMs: value.BERTH_HOOK_EVENTS_HOURS * HOUR_MS,
 		maxInflight: value.BERTH_MAX_INFLIGHT,
 		bodyMemoryBytes: value.BERTH_BODY_MEMORY_MIB * MIB,
 		answerStallMs: value.BERTH_ANSWER_STALL_MS,
@@ -295,6 +303,15 @@ export function loadSettings(
 		logLevel: value.BERTH_LOG_LEVEL,
 		cores: availableParallelism(),
 		paths,
+	});
+}
+
+function storageOf(value: z.output<typeof settingsSchema>): Settings["storage"] {
+	return Object.freeze({
+		queuedBytes: value.BERTH_QUEUED_MIB * MIB,
+		resultBytes: value.BERTH_RESULTS_MIB * MIB,
+		logBytes: value.BERTH_LOGS_MIB * MIB,
+		deliveryBytes: value.BERTH_DELIVERIES_MIB * MIB,
 	});
 }
 

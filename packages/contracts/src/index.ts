@@ -7,6 +7,8 @@ export * from "./build-protocol.js";
 export * from "./canonical-json.js";
 export * from "./errors.js";
 export * from "./framing.js";
+export * from "./hook.js";
+export * from "./hooks/index.js";
 export * from "./http-api.js";
 export * from "./ids.js";
 export * from "./image.js";

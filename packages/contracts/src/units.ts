@@ -2,10 +2,11 @@
 export const KIB = 1024;
 /** Bytes in a MiB. */
 export const MIB = 1024 * KIB;
-/** Milliseconds in a second, minute and hour. */
+/** Milliseconds in a second, minute, hour and day. */
 export const SECOND_MS = 1000;
 export const MINUTE_MS = 60 * SECOND_MS;
 export const HOUR_MS = 60 * MINUTE_MS;
+export const DAY_MS = 24 * HOUR_MS;
 
 /** A sha256 digest as the OCI image spec writes it: `sha256:` and 64 hex digits. */
 export type Digest = `sha256:${string}`;

@@ -51,7 +51,10 @@ describe("a key is asked for", () => {
 
 	test.each(all.map((route) => [route.method, route.path] as const))("%s %s", async (method, route) => {
 		for (const authorization of [undefined, "Bearer nothing", `Bearer berth_${"A".repeat(43)}`, `Basic ${stack.key}`]) {
-			const answer = await fetch(stack.url + path(route), { method, headers: authorization === undefined ? {} : { authorization } });
+			const answer = await fetch(stack.url + path(route), {
+				method: method.toUpperCase(),
+				headers: authorization === undefined ? {} : { authorization },
+			});
 			expect(answer.status).toBe(401);
 			expect(answer.headers.get("www-authenticate")).toBe("Bearer");
 			expect(await answer.json()).toMatchObject({ code: "unauthorized" });

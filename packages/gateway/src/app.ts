@@ -3,7 +3,8 @@ import express, { type Express, type Request, type RequestHandler, type Response
 import type { Invocations } from "./invocations.js";
 import { openApiDocument } from "./openapi.js";
 import { noSuchPath, problemHandler } from "./problems.js";
-import { documentRoute, expressPath, type Route, routes } from "./routes.js";
+import type { Route } from "./route.js";
+import { documentRoute, expressPath, routes } from "./routes.js";
 import type { Services } from "./services.js";
 
 /** The gateway as an Express application: its routes, then what answers for everything else. */

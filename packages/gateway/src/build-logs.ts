@@ -1,14 +1,12 @@
-import { once } from "node:events";
-import { setTimeout as pause } from "node:timers/promises";
 import { BerthError, type BuildLogAnswer, type BuildLogEnd, type BuildProgress, type StoredLogLine, type Version } from "@berth/contracts";
 import type { Request, Response } from "express";
 import { authenticate } from "./auth.js";
+import { EventStream } from "./event-stream.js";
 import { nameFrom, numberFrom } from "./names.js";
 import type { Services } from "./services.js";
 
-/** A watcher looks again although no news came, and shows that the stream is alive, milliseconds. */
+/** A watcher looks again although no news came, milliseconds. */
 const LOOK_AGAIN_MS = 1000;
-const PING_MS = 15_000;
 /** Ids of lines are those of a Redis stream. */
 const LINE_ID = /^\d{1,15}-\d{1,10}$/;
 
@@ -42,20 +40,16 @@ function textOf({ at, text }: StoredLogLine): string {
 	return `${at.slice(11, 23)} ${text}\n`;
 }
 
-/**
- * One who watches a build (Server-Sent Events, WHATWG HTML 9.2). It reads on only when what it read was taken, so a slow
- * reader holds one read's lines, and of progress the newest.
- */
+/** One who watches a build. It reads on only when what it read was taken, so a slow reader holds one read's lines, and of progress the newest. */
 class Watcher {
 	readonly #version: Version;
-	readonly #response: Response;
+	readonly #stream: EventStream;
 	readonly #services: Services;
-	readonly #gone = new AbortController();
 	#progress: BuildProgress | undefined;
 
 	constructor(version: Version, response: Response, services: Services) {
 		this.#version = version;
-		this.#response = response;
+		this.#stream = new EventStream(response);
 		this.#services = services;
 	}
 
@@ -67,23 +61,14 @@ class Watcher {
 			this.#progress = progress ?? this.#progress;
 			news.resolve();
 		});
-		this.#response.once("close", () => this.#gone.abort());
-		this.#response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store" });
-		this.#response.flushHeaders();
 		try {
-			let known = after;
-			for (let spokeAtMs = performance.now(); !this.#gone.signal.aborted; ) {
+			for (let known = after; !this.#stream.isGone; ) {
 				// What is said from here on is news: the reads come after.
 				news = Promise.withResolvers();
 				const step = await this.#step(known);
 				if (step === undefined) return;
-				if (step.said) spokeAtMs = performance.now();
 				known = step.known;
-				if (performance.now() - spokeAtMs >= PING_MS) {
-					await this.#write(": ping\n\n");
-					spokeAtMs = performance.now();
-				}
-				await this.#oneOf(news.promise);
+				await this.#stream.wait(news.promise, LOOK_AGAIN_MS);
 			}
 		} finally {
 			unlisten();
@@ -91,7 +76,7 @@ class Watcher {
 	}
 
 	/** Says what there is to say. @returns undefined when that was all for good */
-	async #step(known: string | undefined): Promise<{ readonly known: string | undefined; readonly said: boolean } | undefined> {
+	async #step(known: string | undefined): Promise<{ readonly known: string | undefined } | undefined> {
 		const { project, function: name, number } = this.#version;
 		const { functions } = this.#services;
 		let last = known;
@@ -101,43 +86,20 @@ class Watcher {
 			const lines = await functions.logs.read(this.#version, known);
 			const progress = this.#progress;
 			this.#progress = undefined;
-			for (const { id, ...line } of lines) {
-				await this.#write(`id: ${id}\nevent: line\ndata: ${JSON.stringify({ id, ...line })}\n\n`);
-				last = id;
+			for (const line of lines) {
+				await this.#stream.send("line", line, line.id);
+				last = line.id;
 			}
 			if (current === undefined || current.state === "ready" || current.state === "failed") {
-				const end: BuildLogEnd = { state: current?.state ?? "deleted" };
-				this.#response.end(`event: end\ndata: ${JSON.stringify(end)}\n\n`);
+				this.#stream.end("end", { state: current?.state ?? "deleted" } satisfies BuildLogEnd);
 				return undefined;
 			}
-			if (progress !== undefined) await this.#write(`event: progress\ndata: ${JSON.stringify(progress)}\n\n`);
-			return { known: last, said: lines.length > 0 || progress !== undefined };
+			if (progress !== undefined) await this.#stream.send("progress", progress);
+			return { known: last };
 		} catch (error) {
 			// Redis is away: the stream goes on when it is back.
 			if (!(error instanceof BerthError) || error.code !== "unavailable") throw error;
-			return { known: last, said: false };
-		}
-	}
-
-	/** Resolves when the reader has room again, or is gone. */
-	async #write(frame: string): Promise<void> {
-		const { signal } = this.#gone;
-		if (this.#response.write(frame) || signal.aborted) return;
-		await once(this.#response, "drain", { signal }).catch((error: unknown) => {
-			if (!signal.aborted) throw error;
-		});
-	}
-
-	/** News, a while, or the reader's end. */
-	async #oneOf(news: Promise<void>): Promise<void> {
-		const over = new AbortController();
-		const signal = AbortSignal.any([this.#gone.signal, over.signal]);
-		try {
-			await Promise.race([news, pause(LOOK_AGAIN_MS, undefined, { signal })]);
-		} catch (error) {
-			if (!signal.aborted) throw error;
-		} finally {
-			over.abort();
+			return { known: last };
 		}
 	}
 }

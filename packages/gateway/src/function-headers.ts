@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { CALLER_HEADER, HEADERS, JOINED_HEADER } from "@berth/contracts";
+import { CALLER_HEADER, HEADERS, HOOK_HEADERS, JOINED_HEADER } from "@berth/contracts";
 
 /** Headers of one connection (RFC 9110, 7.6.1). */
 const HOP_BY_HOP = [
@@ -15,6 +15,8 @@ const HOP_BY_HOP = [
 ];
 /** Not for functions to see: also what the gateway has answered for them. */
 const KEPT_FROM_FUNCTIONS: ReadonlySet<string> = new Set([...HOP_BY_HOP, "expect"]);
+/** What the gateway says to functions, and nobody else may. */
+const NOT_FOR_CALLERS: ReadonlySet<string> = new Set([CALLER_HEADER, JOINED_HEADER, ...Object.values(HOOK_HEADERS)]);
 /** Not for functions to say: also those whose value the gateway decides. */
 const KEPT_FROM_CALLERS: ReadonlySet<string> = new Set([...HOP_BY_HOP, "content-length", ...Object.values(HEADERS)]);
 
@@ -41,7 +43,7 @@ export function requestHeaders(request: IncomingMessage, withKey: boolean): read
 	for (let i = 0; i < rawHeaders.length; i += 2) {
 		const name = (rawHeaders[i] as string).toLowerCase();
 		if (KEPT_FROM_FUNCTIONS.has(name) || named?.includes(name) || name === "x-forwarded-for") continue;
-		if (name === CALLER_HEADER || name === JOINED_HEADER) continue;
+		if (NOT_FOR_CALLERS.has(name)) continue;
 		if (name === "authorization" && (!withKey || OWN_KEY.test(rawHeaders[i + 1] as string))) continue;
 		pairs.push([name, rawHeaders[i + 1] as string]);
 	}

@@ -25,6 +25,25 @@ import type { Services } from "./services.js";
 const SLACK_MS = 2000;
 const RESPOND_ASYNC = /(?:^|,)\s*respond-async\s*(?:[,;]|$)/i;
 
+/** What becomes an invocation. */
+interface Accepting {
+	readonly trigger: Trigger;
+	readonly bytes: Buffer;
+	readonly timeoutMs: number;
+	readonly depth?: number;
+}
+
+/** A delivery to a hook that becomes an invocation of this version. */
+export interface Delivered extends Omit<Accepting, "timeoutMs" | "depth"> {
+	readonly version: Version;
+}
+
+/** How an invocation ended. */
+export interface Ended {
+	readonly id: string;
+	readonly settlement: Settlement;
+}
+
 /** Accepts invocations and answers them; counts those that are waited for. */
 export class Invocations {
 	readonly #services: Services;
@@ -42,7 +61,7 @@ export class Invocations {
 		const contentType = request.headers["content-type"];
 		const trigger: Trigger = { kind: "event", ...(contentType === undefined ? {} : { contentType }) };
 		const prefer = request.headers["prefer"];
-		if (prefer !== undefined && RESPOND_ASYNC.test(String(prefer))) await this.#enqueue(request, response, version, trigger);
+		if (prefer !== undefined && RESPOND_ASYNC.test(String(prefer))) await this.#acceptLater(request, response, version, trigger);
 		else await this.#run(request, response, version, trigger, true);
 	}
 
@@ -92,17 +111,42 @@ export class Invocations {
 		return version;
 	}
 
+	/** What a hook let in, answered by its function. @param onSettled told before the answer is given */
+	async answerDelivery(response: Response, delivery: Delivered, onSettled: (ended: Ended) => Promise<void>): Promise<void> {
+		const invocation = await this.#accept(delivery.version, { ...delivery, timeoutMs: delivery.version.manifest.timeoutMs }, true);
+		await this.#answer(response, delivery.version, invocation, false, onSettled);
+	}
+
+	/** What a hook let in, in the background. @returns the invocation's id, when it is on disk */
+	async enqueueDelivery(delivery: Delivered): Promise<string> {
+		const invocation = await this.#accept(delivery.version, { ...delivery, timeoutMs: delivery.version.manifest.timeoutMs }, false);
+		await this.#enqueue(invocation);
+		return invocation.id;
+	}
+
 	async #run(request: Request, response: Response, version: Version, trigger: Trigger, trusted: boolean, depth?: number): Promise<void> {
-		const { nodes, artifacts } = this.#services;
 		this.#refuseWhenFull();
-		// A place is for what can run: a body that comes slowly keeps nobody from one.
-		const invocation = { ...(await this.#invocationOf(request, version, trigger, true)), ...(depth === undefined ? {} : { depth }) };
+		const read = await this.#read(request, version, trigger);
+		const invocation = await this.#accept(version, { trigger, ...read, ...(depth === undefined ? {} : { depth }) }, true);
+		await this.#answer(response, version, invocation, trusted);
+	}
+
+	async #answer(
+		response: Response,
+		version: Version,
+		invocation: InvocationRequest,
+		trusted: boolean,
+		onSettled?: (ended: Ended) => Promise<void>,
+	): Promise<void> {
+		const { nodes, artifacts } = this.#services;
 		try {
+			// A place is for what can run: a body that comes slowly keeps nobody from one.
 			this.#refuseWhenFull();
 			this.#inflight++;
 			try {
 				const node = nodeFor(nodes, version.project, version.function);
 				const settlement = await this.#settled(node, invocation, response);
+				await onSettled?.({ id: invocation.id, settlement });
 				await answer(response, { id: invocation.id, version: version.number, settlement, trusted }, artifacts.payloads);
 			} finally {
 				this.#inflight--;
@@ -127,26 +171,34 @@ export class Invocations {
 		return await invocations.run(node, invocation);
 	}
 
-	async #enqueue(request: Request, response: Response, version: Version, trigger: Trigger): Promise<void> {
-		const { invocations, artifacts } = this.#services;
-		const invocation = await this.#invocationOf(request, version, trigger, false);
-		try {
-			await invocations.enqueue(invocation);
-		} catch (error) {
-			await artifacts.queued.removeBody(invocation.body);
-			throw error;
-		}
+	async #acceptLater(request: Request, response: Response, version: Version, trigger: Trigger): Promise<void> {
+		const invocation = await this.#accept(version, { trigger, ...(await this.#read(request, version, trigger)) }, false);
+		await this.#enqueue(invocation);
 		response.setHeader(HEADERS.invocationId, invocation.id);
 		response.setHeader(HEADERS.version, version.number);
 		response.setHeader("preference-applied", "respond-async");
 		response.status(202).location(`/v1/invocations/${invocation.id}`).json({ id: invocation.id, state: "queued" });
 	}
 
-	async #invocationOf(request: Request, version: Version, trigger: Trigger, interactive: boolean): Promise<InvocationRequest> {
+	async #enqueue(invocation: InvocationRequest): Promise<void> {
+		const { invocations, artifacts } = this.#services;
+		try {
+			await invocations.enqueue(invocation);
+		} catch (error) {
+			await artifacts.queued.removeBody(invocation.body);
+			throw error;
+		}
+	}
+
+	async #read(request: Request, version: Version, trigger: Trigger): Promise<{ readonly bytes: Buffer; readonly timeoutMs: number }> {
 		const timeoutMs = timeoutOf(request, version);
 		const bytes = await this.#services.bodies.read(request, FIXED_LIMITS.bodyBytes);
 		// What a handler would be given parsed: that it can't be is the caller's mistake, said before anything is accepted.
 		if (trigger.kind === "event" && bytes.length > 0 && isJson(trigger.contentType)) parseJson(bytes, "the payload");
+		return { bytes, timeoutMs };
+	}
+
+	async #accept(version: Version, { trigger, bytes, timeoutMs, depth }: Accepting, interactive: boolean): Promise<InvocationRequest> {
 		const { payloads, queued } = this.#services.artifacts;
 		const body = interactive ? await payloads.putBody(bytes, "fleeting") : await queued.putBody(bytes, "durable");
 		const acceptedAtMs = Date.now();
@@ -160,6 +212,7 @@ export class Invocations {
 			acceptedAtMs,
 			...(interactive ? { expiresAtMs: acceptedAtMs + FIXED_LIMITS.startMs + timeoutMs + SLACK_MS } : {}),
 			timeoutMs,
+			...(depth === undefined ? {} : { depth }),
 		};
 	}
 }

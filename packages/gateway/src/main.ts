@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { dockerfilesMissing, dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
 import { newId } from "@berth/contracts";
 import { type NodeChange, openBuildQueue, openInvocationQueue, openNodeDirectory } from "@berth/queue";
-import { ApiKeys, FunctionRegistry, openArtifactStore, PackageRegistries, Vault } from "@berth/registry";
+import { ApiKeys, FunctionRegistry, Hooks, openArtifactStore, PackageRegistries, Vault } from "@berth/registry";
 import { createLogger, GatewayMetrics, type Logger } from "@berth/telemetry";
 import { createApp } from "./app.js";
 import { Bodies } from "./body.js";
@@ -61,12 +61,15 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): P
 		invocations
 			.lookAfter(node, change)
 			.catch((err: unknown) => log.error({ err, node, ...change }, "what is on a node that changed couldn't be looked after"));
+	const vault = await Vault.open(settings.secretsKey, settings.paths.secretsKey);
+	const artifacts = await openArtifactStore(settings.paths.artifacts, { budgets: settings.storage });
 	return {
 		functions: await FunctionRegistry.open(durableUrl, log),
 		keys: await ApiKeys.open(durableUrl, log),
-		packageRegistries: await PackageRegistries.open(durableUrl, await Vault.open(settings.secretsKey, settings.paths.secretsKey), log),
+		packageRegistries: await PackageRegistries.open(durableUrl, vault, log),
+		hooks: await Hooks.open({ url: durableUrl, vault, bodies: artifacts.deliveries, retentionMs: settings.hookEventsMs, log }),
 		packageHosts: [...new Set(packageUrls.map((url) => new URL(url).host))],
-		artifacts: await openArtifactStore(settings.paths.artifacts, { budgets: settings.storage }),
+		artifacts,
 		invocations,
 		builds: await openBuildQueue({ durableUrl, logger: log }),
 		nodes: await openNodeDirectory({ fastUrl, gatewayId, logger: log, onChange: (node, change) => void lookAfter(node, change) }),
@@ -104,7 +107,7 @@ async function listenPrivately(server: Server, path: string): Promise<void> {
 /** Takes nothing more, lets what is in flight end, and exits. */
 function stopOnDemand(
 	servers: readonly GatewayServer[],
-	{ nodes, invocations, builds, functions, keys, packageRegistries }: Services,
+	{ nodes, invocations, builds, functions, keys, hooks, packageRegistries }: Services,
 	upkeep: Upkeep,
 ): void {
 	let stopping = false;
@@ -113,7 +116,7 @@ function stopOnDemand(
 		stopping = true;
 		await Promise.all(servers.map((server) => server.close(GRACE_MS)));
 		await upkeep.stop();
-		await Promise.all([nodes, invocations, builds, functions, keys, packageRegistries].map((one) => one.close()));
+		await Promise.all([nodes, invocations, builds, functions, keys, hooks, packageRegistries].map((one) => one.close()));
 		process.exit(0);
 	};
 	process.once("SIGTERM", () => void stop());

@@ -1,6 +1,6 @@
 import { ERRORS, FIXED_LIMITS } from "@berth/contracts";
 import { z } from "zod";
-import type { Route } from "./routes.js";
+import type { Route } from "./route.js";
 
 const METHODS = ["get", "put", "post", "delete", "patch", "head", "options"] as const;
 

@@ -28,7 +28,7 @@ export function problemHandler(log: Logger): ErrorRequestHandler {
 }
 
 export function sendProblem(response: Response, problem: Problem): void {
-	if (problem.status === 401) response.setHeader("www-authenticate", "Bearer");
+	if (problem.code === "unauthorized") response.setHeader("www-authenticate", "Bearer");
 	if (WAIT_STATUSES.has(problem.status)) response.setHeader("retry-after", "1");
 	const text = JSON.stringify(problem);
 	response.status(problem.status).setHeader("content-type", "application/problem+json");

@@ -7,7 +7,6 @@ import {
 	volumeInputSchema,
 } from "@berth/contracts";
 import type { Request, Response } from "express";
-import type { z } from "zod";
 import { getAlias, listAliases, removeAlias, rollBack, setAlias } from "./aliases.js";
 import { getBuildLog } from "./build-logs.js";
 import { deploy } from "./deploys.js";
@@ -22,6 +21,7 @@ import {
 	removeVersion,
 } from "./functions.js";
 import { livez, metrics, readyz } from "./health.js";
+import { hookRoutes } from "./hooks/routes.js";
 import { getTransfer, listImages, pull, push, recover } from "./images.js";
 import type { Invocations } from "./invocations.js";
 import { listNetworks, makeNetwork, removeNetwork } from "./networks.js";
@@ -29,23 +29,8 @@ import { commandNodes, getStats, listSandboxes, nodeCommandSchema } from "./node
 import { listPackageRegistries, removePackageRegistry, setPackageRegistry } from "./package-registries.js";
 import { rebase } from "./rebases.js";
 import { getInvocation } from "./records.js";
-import type { Services } from "./services.js";
+import type { Route } from "./route.js";
 import { getVolume, listVolumes, makeVolume, removeVolume } from "./volumes.js";
-
-type Method = "get" | "put" | "post" | "delete" | "all";
-
-/** One route: what Express serves and what the OpenAPI document says about it. */
-export interface Route {
-	readonly method: Method;
-	/** As OpenAPI writes it: `/v1/functions/{name}`. */
-	readonly path: string;
-	readonly summary: string;
-	readonly key: boolean;
-	readonly body?: z.ZodType;
-	/** What it answers when all is well: status → meaning. */
-	readonly answers: Readonly<Record<number, string>>;
-	readonly serve: (request: Request, response: Response, services: Services) => void | Promise<void>;
-}
 
 /** Every route, the hottest first. */
 export function routes(invocations: Invocations): readonly Route[] {
@@ -54,6 +39,7 @@ export function routes(invocations: Invocations): readonly Route[] {
 		...FUNCTION_ROUTES,
 		REBASE_ROUTE,
 		...ALIAS_ROUTES,
+		...hookRoutes(invocations),
 		...NETWORK_ROUTES,
 		...VOLUME_ROUTES,
 		...IMAGE_ROUTES,

@@ -27,6 +27,19 @@ export const keys = {
 	apiKeys: "{berth}:api-keys",
 	/** Hash of a package registry's host → its scopes, and a sealed login. */
 	packageRegistries: (project: string) => `{berth}:package-registries:${project}`,
+	/** Hash of the names of a function's hooks → their ids. */
+	hooks: (project: string, name: string) => `{berth}:hooks:${project}/${name}`,
+	/** Hash of a hook: what it is, and its sealed secrets. The scripts make the keys of its log of it. */
+	hook: (id: string) => `{berth}:hook:${id}`,
+	/** Hash of event → what is on record of it, and `event:size` → its bytes and the key of its body; and the counts. */
+	hookLog: (id: string) => `${keys.hook(id)}:log`,
+	/** Sorted sets of events by revision: those that ran, and those that didn't. */
+	hookRuns: (id: string) => `${keys.hook(id)}:runs`,
+	hookIdle: (id: string) => `${keys.hook(id)}:idle`,
+	/** Hash of a delivery that was let in: its event, and the answer once there is one. */
+	hookClaim: (id: string, digest: string) => `${keys.hook(id)}:claim:${digest}`,
+	/** Channel: the id of a hook whose log has something new. */
+	hookEvents: "{berth}:hook-events",
 	/** SHA-256 of the key that the operator set. */
 	adminKey: "{berth}:admin-key",
 	/** `whole` or `lost`: whether the records are all that the artifact store has images of. */

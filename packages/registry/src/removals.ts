@@ -9,8 +9,15 @@ export async function deleteFunction(redis: Redis, project: string, name: string
 	const [deleted, ...unused] = (await guarded(redis, `deleting ${name}`, () =>
 		DELETE_FUNCTION.run(
 			redis,
-			[keys.names(project), keys.function(project, name), keys.numbers(project, name), keys.changes, keys.unfinished],
-			[name, versionPrefix(project, name), keys.sourceUsers("" as Digest), `${project}/${name}`],
+			[
+				keys.names(project),
+				keys.function(project, name),
+				keys.numbers(project, name),
+				keys.changes,
+				keys.unfinished,
+				keys.hooks(project, name),
+			],
+			[name, versionPrefix(project, name), keys.sourceUsers("" as Digest), `${project}/${name}`, keys.hook("")],
 		),
 	)) as [number, ...Digest[]];
 	return deleted === 1 ? unused : undefined;

@@ -203,7 +203,7 @@ redis.call('PUBLISH', KEYS[3], ARGV[4])
 return 1`);
 
 /**
- * KEYS names, function, numbers, changes, unfinished. ARGV name, version key prefix, source key prefix, `project/name`.
+ * KEYS names, function, numbers, changes, unfinished, hooks. ARGV name, version key prefix, source key prefix, `project/name`, hook key prefix.
  * Gives 0 when there is no such function, else 1 and the digests of sources that nobody uses any more.
  */
 export const DELETE_FUNCTION = new LuaScript(`
@@ -219,7 +219,11 @@ for _, number in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
   redis.call('DEL', version, version .. ':log')
   redis.call('PUBLISH', '${keys.buildLogs}', member)
 end
-redis.call('DEL', KEYS[2], KEYS[3])
+for _, id in ipairs(redis.call('HVALS', KEYS[6])) do
+  local hook = ARGV[5] .. id
+  redis.call('DEL', hook, hook .. ':log', hook .. ':runs', hook .. ':idle')
+end
+redis.call('DEL', KEYS[2], KEYS[3], KEYS[6])
 redis.call('SREM', KEYS[1], ARGV[1])
 redis.call('PUBLISH', KEYS[4], ARGV[4])
 return answer`);

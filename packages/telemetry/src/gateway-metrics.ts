@@ -1,4 +1,4 @@
-import type { Lane } from "@berth/contracts";
+import type { HookResult, Lane } from "@berth/contracts";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { SECONDS } from "./buckets.js";
 
@@ -58,6 +58,12 @@ export class GatewayMetrics {
 		help: "Answers cut off because their clients didn't take them",
 		registers: [this.registry],
 	});
+	readonly #deliveries = new Counter({
+		name: "berth_hook_deliveries_total",
+		help: "Deliveries to hooks by what became of them",
+		labelNames: ["result"],
+		registers: [this.registry],
+	});
 	readonly #nodes = new Gauge({
 		name: "berth_node_up",
 		help: "Whether a node's worker said its metrics; if not, they are missing here",
@@ -77,6 +83,11 @@ export class GatewayMetrics {
 	/** @param answers that were cut off because their clients didn't take them */
 	cut(answers: number): void {
 		this.#cut.inc(answers);
+	}
+
+	/** @param result what became of a delivery to a hook */
+	delivered(result: HookResult): void {
+		this.#deliveries.inc({ result });
 	}
 
 	/** Interactive: of this gateway, since its start. Background: of the whole lane, the same from every gateway. */

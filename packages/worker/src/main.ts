@@ -199,6 +199,7 @@ async function sweepPayloads(): Promise<void> {
 	await artifacts.queued.sweep(QUEUED_KEPT_MS);
 	await artifacts.results.sweep(RECORDED_KEPT_MS);
 	await artifacts.logs.sweep(RECORDED_KEPT_MS);
+	await artifacts.deliveries.sweep(settings.hookEventsMs);
 }
 
 /** @param names of the version, where it has a number already */

@@ -10,7 +10,7 @@ import { stagingIn } from "./staging.js";
 /** Parts of the artifact store whose files never change under their name: a second name keeps them as they are. */
 const LINKED = ["sources", "functions", "keys", "oci"] as const;
 /** Those whose files are written under their name: what is being written is copied as it is, and nothing leads to it. */
-const COPIED = ["queued", "results", "logs"] as const;
+const COPIED = ["queued", "results", "logs", "deliveries"] as const;
 /** Made by every start. */
 const REMADE = ["bases.json"];
 

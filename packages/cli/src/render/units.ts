@@ -1,6 +1,5 @@
-import { HOUR_MS, KIB, MIB, MINUTE_MS, SECOND_MS } from "@berth/contracts";
+import { DAY_MS, HOUR_MS, KIB, MIB, MINUTE_MS, SECOND_MS } from "@berth/contracts";
 
-const DAY_MS = 24 * HOUR_MS;
 const GIB = 1024 * MIB;
 
 /** Bytes for people: `512 B`, `1.5 KiB`, `45 MiB`. */

@@ -4,7 +4,7 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type ImageReference, MIB, newId } from "@berth/contracts";
+import { DAY_MS, type ImageReference, MIB, newId } from "@berth/contracts";
 import {
 	type BuildTask,
 	type DeliveryHandler,
@@ -15,7 +15,7 @@ import {
 	openNodeDirectory,
 	openNodeMembership,
 } from "@berth/queue";
-import { ApiKeys, FunctionRegistry, openArtifactStore, PackageRegistries, type StorageBudgets, Vault } from "@berth/registry";
+import { ApiKeys, FunctionRegistry, Hooks, openArtifactStore, PackageRegistries, type StorageBudgets, Vault } from "@berth/registry";
 import { createLogger, GatewayMetrics } from "@berth/telemetry";
 import { createApp } from "../app.js";
 import { Bodies } from "../body.js";
@@ -53,12 +53,15 @@ export async function startStack(
 	const urls = { durableUrl: redisUrl, fastUrl: redisUrl };
 	const directory = await mkdtemp(join(tmpdir(), "gateway-"));
 	const gatewayId = newId("gw");
+	const vault = new Vault("0".repeat(64));
+	const artifacts = await openArtifactStore(directory, options.budgets === undefined ? {} : { budgets: options.budgets });
 	const services: Services = {
 		functions: await FunctionRegistry.open(redisUrl),
 		keys: await ApiKeys.open(redisUrl),
-		packageRegistries: await PackageRegistries.open(redisUrl, new Vault("0".repeat(64))),
+		packageRegistries: await PackageRegistries.open(redisUrl, vault),
+		hooks: await Hooks.open({ url: redisUrl, vault, bodies: artifacts.deliveries, retentionMs: DAY_MS }),
 		packageHosts: ["registry.npmjs.org"],
-		artifacts: await openArtifactStore(directory, options.budgets === undefined ? {} : { budgets: options.budgets }),
+		artifacts,
 		invocations: await openInvocationQueue({ ...urls, gatewayId }),
 		builds: await openBuildQueue(urls),
 		nodes: await openNodeDirectory({ ...urls, gatewayId }),
@@ -97,8 +100,8 @@ export async function startStack(
 			server.closeAllConnections();
 			await new Promise((resolve) => server.close(resolve));
 			await worker.close();
-			const { functions, keys, packageRegistries, invocations, builds, nodes } = services;
-			await Promise.all([functions, keys, packageRegistries, invocations, builds, nodes].map((one) => one.close()));
+			const { functions, keys, hooks, packageRegistries, invocations, builds, nodes } = services;
+			await Promise.all([functions, keys, hooks, packageRegistries, invocations, builds, nodes].map((one) => one.close()));
 			await rm(directory, { recursive: true, force: true });
 		},
 	};

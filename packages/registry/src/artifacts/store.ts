@@ -22,6 +22,8 @@ export interface ArtifactStore {
 	readonly results: PayloadStore;
 	/** Logs; records lead to them. */
 	readonly logs: PayloadStore;
+	/** Bodies of deliveries to hooks; the hooks' logs lead to them. */
+	readonly deliveries: PayloadStore;
 	readonly images: ImageStore;
 	readonly keys: KeyStore;
 	/** Copies of what the durable Redis says of functions, aliases above all. */
@@ -42,6 +44,7 @@ export interface StorageBudgets {
 	readonly queuedBytes: number;
 	readonly resultBytes: number;
 	readonly logBytes: number;
+	readonly deliveryBytes: number;
 }
 
 /** Opens the store, makes its directories where they are missing, and removes what a crashed process left half-written. */
@@ -56,6 +59,7 @@ export async function openArtifactStore(directory: string, options: ArtifactStor
 		queued: await openPayloads("queued", budgets?.queuedBytes, "refuse"),
 		results: await openPayloads("results", budgets?.resultBytes, "remove oldest"),
 		logs: await openPayloads("logs", budgets?.logBytes, "remove oldest"),
+		deliveries: await openPayloads("deliveries", budgets?.deliveryBytes, "remove oldest"),
 		images: await ImageStore.open(join(directory, "oci"), deposit, options.origin),
 		keys: await KeyStore.open(join(directory, "keys"), deposit),
 		functions: await FunctionStore.open(join(directory, "functions"), deposit),

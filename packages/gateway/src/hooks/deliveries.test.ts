@@ -1,0 +1,286 @@
+import { once } from "node:events";
+import { connect } from "node:net";
+import { type HookEvent, type HookEventDetail, type HookInput, type HookWithSecret, type Settlement, schemeOf } from "@berth/contracts";
+import type { Delivery } from "@berth/queue";
+import { RedisServer } from "@berth/redis/testing";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { ended } from "../testing/settlements.js";
+import { type Stack, startStack } from "../testing/stack.js";
+
+let redis: RedisServer;
+let stack: Stack;
+/** What reached the function. */
+let seen: Delivery[] = [];
+
+beforeAll(async () => {
+	redis = await RedisServer.start();
+	stack = await startStack(redis.url);
+	await stack.deploy("shop");
+});
+afterAll(async () => {
+	await stack?.close();
+	await redis?.[Symbol.asyncDispose]();
+});
+beforeEach(() => {
+	seen = [];
+	stack.onInvocation(async (delivery) => {
+		seen.push(delivery);
+		return settled(200, `{"n":${seen.length}}`);
+	});
+});
+
+function settled(status: number, text: string): Settlement {
+	return ended("succeeded", {}, { body: { text }, response: { status, headers: [["content-type", "application/json"]] } });
+}
+
+async function call(method: string, path: string, body?: object, wanted = 200): Promise<unknown> {
+	const answer = await stack.fetch(`/v1/functions/shop/hooks${path}`, {
+		method,
+		...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
+	});
+	const text = await answer.text();
+	expect([answer.status, text]).toEqual([wanted, text]);
+	return text === "" ? undefined : JSON.parse(text);
+}
+
+let count = 0;
+async function made(input: Partial<HookInput> = {}): Promise<HookWithSecret> {
+	return (await call("POST", "", { scheme: "github", mode: "sync", name: `hook-${count++}`, ...input }, 201)) as HookWithSecret;
+}
+
+const eventsOf = async ({ name }: HookWithSecret, query = "") =>
+	((await call("GET", `/${name}/events${query}`)) as { events: HookEvent[] }).events;
+
+/** A delivery as GitHub's. */
+function signed(hook: HookWithSecret, { body = '{"n":1}', id = "d1", event = "push" } = {}) {
+	const message = { body: Buffer.from(body), id, event, atMs: Date.now() };
+	return { body, headers: Object.fromEntries(schemeOf(hook.scheme).sign(message, hook.secret ?? "", hook.settings)) };
+}
+
+async function deliver(hook: { readonly path: string }, init: { body?: string; headers?: Record<string, string>; method?: string }) {
+	const answer = await fetch(stack.url + hook.path, { method: "POST", ...init });
+	return { status: answer.status, text: await answer.text(), headers: answer.headers };
+}
+
+describe("what is let in", () => {
+	test("reaches its function with raw body, query and headers, and the answer comes back; the log has it all", async () => {
+		const hook = await made();
+		const { body, headers } = signed(hook, { body: '{ "n": 1.0 }' });
+		const answer = await deliver(
+			{ path: `${hook.path}?a=%20b` },
+			{ body, headers: { ...headers, "berth-hook": "forged", authorization: "Bearer x" } },
+		);
+		expect(answer).toMatchObject({ status: 200, text: '{"n":1}' });
+		const [{ request }] = seen as [Delivery];
+		expect(request).toMatchObject({
+			body: { text: '{ "n": 1.0 }' },
+			trigger: { kind: "http", request: { method: "POST", url: "/?a=%20b" } },
+		});
+		const [event] = (await eventsOf(hook)) as [HookEvent];
+		const given = request.trigger.kind === "http" ? request.trigger.request.headers : [];
+		expect(given.filter(([name]) => name.startsWith("berth-hook"))).toEqual([
+			["berth-hook", hook.name],
+			["berth-hook-event", event.id],
+		]);
+		expect(event).toMatchObject({
+			result: "answered",
+			status: 200,
+			event: "push",
+			deliveryId: "d1",
+			invocation: request.id,
+			bodyBytes: 12,
+			from: "127.0.0.1",
+			query: "?a=%20b",
+		});
+		expect(event.headers).toContainEqual(["authorization", "[redacted]"]);
+		expect(await call("GET", `/${hook.name}/events/${event.id}`)).toMatchObject({ body: { text: '{ "n": 1.0 }' } });
+	});
+
+	test("gets the first answer when it comes again, also under another id, and runs once; ten at the same time run once", async () => {
+		const hook = await made();
+		expect((await deliver(hook, signed(hook))).text).toBe('{"n":1}');
+		expect(await deliver(hook, signed(hook))).toMatchObject({ status: 200, text: '{"n":1}' });
+		expect(await deliver(hook, signed(hook, { id: "renamed" }))).toMatchObject({ status: 200, text: '{"n":1}' });
+		expect(seen).toHaveLength(1);
+		const once = signed(hook, { body: "{}", id: "many" });
+		const answers = await Promise.all(Array.from({ length: 10 }, () => deliver(hook, once)));
+		expect(seen).toHaveLength(2);
+		for (const { status, text } of answers) expect([200, 409]).toContain(status === 200 && text !== '{"n":2}' ? text : status);
+		const [first] = (await eventsOf(hook, "?result=answered")) as [HookEvent];
+		expect((await eventsOf(hook, "?result=duplicate")).filter(({ duplicateOf }) => duplicateOf === first.id)).toHaveLength(9);
+	});
+
+	test("is refused while the same is being run, and says when to come again", async () => {
+		const hook = await made();
+		const running = Promise.withResolvers<void>();
+		const began = Promise.withResolvers<void>();
+		stack.onInvocation(async () => {
+			began.resolve();
+			await running.promise;
+			return settled(200, "first");
+		});
+		const first = deliver(hook, signed(hook));
+		await began.promise;
+		const second = await deliver(hook, signed(hook));
+		expect([second.status, JSON.parse(second.text).code, second.headers.get("retry-after")]).toEqual([409, "delivery_running", "5"]);
+		running.resolve();
+		expect((await first).text).toBe("first");
+		expect((await deliver(hook, signed(hook))).text).toBe("first");
+	});
+
+	test("runs again when it failed before: that is what its provider tries again for", async () => {
+		const hook = await made();
+		stack.onInvocation(async () => settled(500, "no"));
+		expect((await deliver(hook, signed(hook))).status).toBe(500);
+		stack.onInvocation(async () => settled(200, "yes"));
+		expect(await deliver(hook, signed(hook))).toMatchObject({ status: 200, text: "yes" });
+		expect((await eventsOf(hook)).map(({ result }) => result)).toEqual(["answered", "failed"]);
+	});
+
+	test("runs as often as it comes where duplicates do", async () => {
+		const hook = await made({ duplicates: "run" });
+		await deliver(hook, signed(hook));
+		expect((await deliver(hook, signed(hook))).text).toBe('{"n":2}');
+	});
+
+	test("is on disk before it is answered in the background, with the status of choice", async () => {
+		const hook = await made({ mode: "background", answerStatus: 200 });
+		const answer = await deliver(hook, signed(hook));
+		expect(answer.status).toBe(200);
+		const { event, invocation } = JSON.parse(answer.text) as { event: string; invocation: string };
+		await expect.poll(() => seen.map(({ request, lane }) => [request.id, lane])).toEqual([[invocation, "background"]]);
+		await expect
+			.poll(async () => (await eventsOf(hook))[0])
+			.toMatchObject({ id: event, result: "queued", state: "settled", outcome: "succeeded" });
+		expect((await deliver(hook, signed(hook))).text).toBe(answer.text);
+		const quiet = await made({ mode: "background", answerStatus: 204 });
+		expect(await deliver(quiet, signed(quiet))).toMatchObject({ status: 204, text: "" });
+		await expect.poll(() => seen.length).toBe(2);
+	});
+
+	test("is ignored where the filter doesn't have its event, and answers well", async () => {
+		const hook = await made({ events: ["push", "pull_*"] });
+		expect(await deliver(hook, signed(hook, { event: "star", id: "a", body: "1" }))).toMatchObject({ status: 200 });
+		expect(seen).toHaveLength(0);
+		await deliver(hook, signed(hook, { event: "pull_request", id: "b", body: "2" }));
+		expect(seen).toHaveLength(1);
+		expect((await eventsOf(hook)).map(({ result }) => result)).toEqual(["answered", "filtered"]);
+	});
+
+	test("answers Slack's challenge itself, and only to who can sign", async () => {
+		const secret = "8f742231b10e8888abcd99yyyzzz85a5";
+		const hook = { ...(await made({ scheme: "slack", secret })), secret };
+		const body = '{"type":"url_verification","challenge":"3eZbrw1a"}';
+		expect(await deliver(hook, signed(hook, { body }))).toMatchObject({ status: 200, text: "3eZbrw1a" });
+		const forged = await deliver(hook, signed({ ...hook, secret: "another secret" }, { body }));
+		expect([forged.status, forged.text.includes("3eZbrw1a")]).toEqual([401, false]);
+		expect(seen).toHaveLength(0);
+	});
+});
+
+describe("what isn't let in", () => {
+	test("has one answer, whatever the reason is; no hook at all has the same", async () => {
+		const hook = await made({ allow: ["127.0.0.0/8"] });
+		const elsewhere = await made({ allow: ["192.0.2.0/24"] });
+		const good = signed(hook);
+		const same = async (answer: { status: number; text: string }) => {
+			const { instance, ...problem } = JSON.parse(answer.text) as { instance: string };
+			expect(instance).toMatch(/^urn:berth:request:/);
+			return [answer.status, problem];
+		};
+		const unknown = await same(await deliver({ path: `/hook/${"0".repeat(40)}` }, good));
+		expect(unknown).toMatchObject([401, { code: "hook_refused" }]);
+		const others = [
+			await deliver({ path: "/hook/x" }, good),
+			await deliver({ path: hook.path.toUpperCase().replace("/HOOK", "/hook") }, good),
+			await deliver(hook, { ...good, body: '{"n":2}' }),
+			await deliver(hook, { body: good.body }),
+			await deliver(hook, { ...good, headers: { ...good.headers, "x-hub-signature-256": "sha256=" } }),
+			await deliver(hook, { ...good, method: "PUT" }),
+			await deliver(elsewhere, signed(elsewhere)),
+		];
+		for (const answer of others) expect(await same(answer)).toEqual(unknown);
+		expect(seen).toHaveLength(0);
+	});
+
+	test("is in the log with the reason, and never drives out what was", async () => {
+		const hook = await made();
+		await deliver(hook, signed(hook));
+		await deliver(hook, { body: '{"secret":"of somebody"}' });
+		const [refused, answered] = (await eventsOf(hook)) as [HookEvent, HookEvent];
+		expect(refused).toMatchObject({ result: "refused", status: 401, reason: "x-hub-signature-256 is missing" });
+		expect(answered.result).toBe("answered");
+		expect(await call("GET", `/${hook.name}/events/${refused.id}`)).toMatchObject({ body: { text: '{"secret":"of somebody"}' } });
+		await call("POST", `/${hook.name}/events/${refused.id}/redeliver`, {}, 400);
+		expect(seen).toHaveLength(1);
+	});
+
+	test("a header that is there twice is none; huge headers end at the server", async () => {
+		const hook = await made();
+		const { body, headers } = signed(hook);
+		const twice = Object.entries(headers).map(
+			([name, value]) => `${name}: ${value}\r\n${name === "x-hub-signature-256" ? `${name}: sha256=${"0".repeat(64)}\r\n` : ""}`,
+		);
+		const head = (lines: string) =>
+			`POST ${hook.path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: ${body.length}\r\n${lines}\r\n${body}`;
+		expect(await raw(head(twice.join("")))).toMatch(/^HTTP\/1.1 401 /);
+		expect(await raw(head(`x-big: ${"y".repeat(70_000)}\r\n`))).toMatch(/^HTTP\/1.1 431 /);
+		const many = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+		expect(await raw(head(`${many.join("")}x-big: ${"y".repeat(30_000)}\r\n`))).toMatch(/^HTTP\/1.1 200 /);
+		const [event] = (await eventsOf(hook, "?result=answered")) as [HookEvent];
+		expect([event.headersCut, event.headers.some(([name]) => name === "x-big")]).toEqual([true, false]);
+	});
+
+	test("a body beyond the hook's own limit is 413 with the limit", async () => {
+		const hook = await made({ maxBodyBytes: 10 });
+		const answer = await deliver(hook, signed(hook, { body: "x".repeat(11) }));
+		expect([answer.status, JSON.parse(answer.text).limitBytes]).toEqual([413, 10]);
+		expect((await eventsOf(hook))[0]).toMatchObject({ result: "refused", reason: expect.stringContaining("10 bytes") });
+	});
+
+	test("a token reaches neither the log nor the function", async () => {
+		const hook = await made({ scheme: "token", settings: { header: "X-My-Proof" } });
+		await deliver(hook, { body: "{}", headers: { "x-my-proof": hook.secret ?? "" } });
+		expect(JSON.stringify(seen.map(({ request }) => request))).not.toContain(hook.secret);
+		expect(JSON.stringify(await eventsOf(hook))).not.toContain(hook.secret);
+		expect(seen).toHaveLength(1);
+	});
+});
+
+/** What comes back for these bytes until the server closes the connection. */
+async function raw(text: string): Promise<string> {
+	const socket = connect(Number(new URL(stack.url).port), "127.0.0.1");
+	socket.on("error", () => undefined);
+	socket.write(text);
+	let answer = "";
+	socket.on("data", (chunk: Buffer) => {
+		answer += chunk.toString();
+	});
+	await once(socket, "close");
+	return answer;
+}
+
+describe("redelivery", () => {
+	test("runs what failed once more, as an event of its own, and only once", async () => {
+		const hook = await made();
+		stack.onInvocation(async () => settled(503, "down"));
+		const large = JSON.stringify({ text: "é".repeat(5000) });
+		await deliver(hook, { ...signed(hook, { id: "small" }) });
+		await deliver(hook, { ...signed(hook, { id: "large", body: large }) });
+		const since = new Date(Date.now() - 60_000).toISOString();
+		stack.onInvocation(async (delivery) => {
+			seen.push(delivery);
+			return settled(200, "up");
+		});
+		const { redelivered } = (await call("POST", `/${hook.name}/redeliver`, { since }, 202)) as {
+			redelivered: { event: string; as: string }[];
+		};
+		expect(redelivered).toHaveLength(2);
+		await expect.poll(() => seen.map(({ request }) => request.body)).toEqual([{ text: '{"n":1}' }, { text: large }]);
+		const again = (await call("GET", `/${hook.name}/events/${redelivered[1]?.as}`)) as HookEventDetail;
+		expect(again).toMatchObject({ result: "queued", redeliveryOf: redelivered[1]?.event, body: { text: large } });
+		expect((await call("POST", `/${hook.name}/redeliver`, { since }, 202)) as object).toEqual({ redelivered: [], skipped: [] });
+		await call("POST", `/${hook.name}/events/${redelivered[0]?.event}/redeliver`, {}, 202);
+		await expect.poll(() => seen.length).toBe(3);
+	});
+});

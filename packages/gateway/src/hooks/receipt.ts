@@ -1,0 +1,88 @@
+import { isUtf8 } from "node:buffer";
+import { type BodyReference, type HeaderPairs, HOOK_HEADERS, HOOK_LIMITS, type HttpRequestHead, newId, schemeOf } from "@berth/contracts";
+import type { OpenHook, PayloadStore, StoredEvent } from "@berth/registry";
+import type { Request } from "express";
+import { requestHeaders } from "../function-headers.js";
+import { plainAddress } from "./allow-list.js";
+
+/** What stands in a log in the place of what isn't for it. */
+export const REDACTED = "[redacted]";
+/** Headers that hold what lets in, wherever they are meant for. */
+const SECRET = /^(?:authorization|proxy-authorization|cookie|set-cookie)$|token|secret|passw|api-?key/i;
+
+/** A delivery as it came, and the event that its log has of it. */
+export interface Receipt {
+	readonly event: StoredEvent;
+	/** With lower-case names: what is verified. */
+	readonly headers: HeaderPairs;
+	/** As its function sees it. */
+	readonly head: HttpRequestHead;
+}
+
+export function receiptOf({ id, hook }: OpenHook, request: Request): Receipt {
+	const secret = new Set(schemeOf(hook.scheme).secretHeaders(hook.settings));
+	const passed = requestHeaders(request, true).filter(([name]) => !secret.has(name));
+	const event = newId("evt");
+	const query = request.originalUrl.includes("?") ? request.originalUrl.slice(request.originalUrl.indexOf("?")) : "";
+	const shown = rawHeaders(request).map(
+		([name, value]) => [name, secret.has(name) || SECRET.test(name) || value.includes(id) ? REDACTED : value] as const,
+	);
+	const kept = cut(shown);
+	return {
+		event: {
+			id: event,
+			function: hook.function,
+			hook: hook.name,
+			at: new Date().toISOString(),
+			result: "running",
+			from: plainAddress(request.socket.remoteAddress ?? "unknown"),
+			method: request.method,
+			query,
+			headers: kept,
+			...(kept.length < shown.length ? { headersCut: true } : {}),
+			bodyBytes: 0,
+		},
+		headers: rawHeaders(request),
+		head: headOf(hook.name, event, request.method, query, passed),
+	};
+}
+
+/** The request that a function is given of a delivery; what was redacted isn't known any more. */
+export function headOf(hook: string, event: string, method: string, query: string, headers: HeaderPairs): HttpRequestHead {
+	const known = headers.filter(([, value]) => value !== REDACTED);
+	return { method, url: `/${query}`, headers: [...known, [HOOK_HEADERS.hook, hook], [HOOK_HEADERS.event, event]] };
+}
+
+/** A body for an event that was run: in place when it is small, else in the store. */
+export async function keptBody(body: Buffer, store: PayloadStore): Promise<BodyReference> {
+	if (body.length <= HOOK_LIMITS.inlineBodyBytes) return inPlace(body);
+	return { payload: await store.put(body), sizeBytes: body.length };
+}
+
+/** As much of a body as is kept of a delivery that wasn't. */
+export function cutBody(body: Buffer): BodyReference {
+	if (body.length <= HOOK_LIMITS.inlineBodyBytes) return inPlace(body);
+	const part = body.subarray(0, HOOK_LIMITS.inlineBodyBytes);
+	// A character may be cut: of four bytes at most.
+	const lengths = [0, 1, 2, 3].map((less) => part.subarray(0, part.length - less));
+	return inPlace(lengths.find((one) => isUtf8(one)) ?? part);
+}
+
+function inPlace(bytes: Buffer): BodyReference {
+	return isUtf8(bytes) ? { text: bytes.toString("utf8") } : { base64: bytes.toString("base64") };
+}
+
+function rawHeaders({ rawHeaders }: Request): HeaderPairs {
+	return Array.from({ length: rawHeaders.length / 2 }, (_, at) => [
+		(rawHeaders[2 * at] as string).toLowerCase(),
+		rawHeaders[2 * at + 1] as string,
+	]);
+}
+
+function cut(headers: HeaderPairs): HeaderPairs {
+	let left: number = HOOK_LIMITS.headerBytes;
+	return headers.filter(([name, value]) => {
+		left -= name.length + value.length;
+		return left >= 0;
+	});
+}

@@ -1,0 +1,53 @@
+import { newId, type Redelivery } from "@berth/contracts";
+import type { OpenHook, StoredEvent } from "@berth/registry";
+import type { Invocations } from "../invocations.js";
+import type { Services } from "../services.js";
+import { bodyOf } from "./hook-events.js";
+import { headOf, keptBody, REDACTED } from "./receipt.js";
+
+/** What can't be redelivered, and why. */
+export function whyNot({ id, result }: StoredEvent): string | undefined {
+	if (result === "running") return `${id} is being run`;
+	if (result === "answered" || result === "queued" || result === "failed") return undefined;
+	return `${id} is ${result}: what wasn't run once isn't run again`;
+}
+
+/**
+ * Runs a delivery once more, in the background whatever its hook's mode is: nobody waits. It is an event of its own, and what
+ * was redacted of the first one its function doesn't get. @returns why it couldn't be, when its body is kept no more
+ */
+export async function redeliver(
+	{ id, project, hook }: OpenHook,
+	first: StoredEvent,
+	services: Services,
+	invocations: Invocations,
+): Promise<Redelivery["redelivered"][number] | string> {
+	const bytes = await bodyOf(first, services);
+	if (bytes === undefined) return `the body of ${first.id} is kept no more`;
+	const { hooks, functions, artifacts } = services;
+	const version = await functions.resolve(project, hook.function, { alias: hook.alias });
+	const again = newId("evt");
+	const { reason: _, durationMs, status, redeliveredAs, invocation: before, ...rest } = first;
+	const event: StoredEvent = {
+		...rest,
+		id: again,
+		at: new Date().toISOString(),
+		result: "running",
+		version: version.number,
+		redeliveryOf: first.id,
+		body: await keptBody(bytes, artifacts.deliveries),
+	};
+	await hooks.log.begin(id, event, [], 0);
+	const request = headOf(
+		hook.name,
+		again,
+		first.method,
+		first.query,
+		first.headers.filter(([, value]) => value !== REDACTED),
+	);
+	const invocation = await invocations.enqueueDelivery({ version, trigger: { kind: "http", request }, bytes });
+	await hooks.log.end(id, { ...event, result: "queued", invocation }, []);
+	await hooks.log.end(id, { ...first, redeliveredAs: again }, []);
+	services.metrics.delivered("queued");
+	return { event: first.id, as: again, invocation };
+}

@@ -1,0 +1,18 @@
+import type { Request, Response } from "express";
+import type { z } from "zod";
+import type { Services } from "./services.js";
+
+type Method = "get" | "put" | "post" | "patch" | "delete" | "all";
+
+/** One route: what Express serves and what the OpenAPI document says about it. */
+export interface Route {
+	readonly method: Method;
+	/** As OpenAPI writes it: `/v1/functions/{name}`. */
+	readonly path: string;
+	readonly summary: string;
+	readonly key: boolean;
+	readonly body?: z.ZodType;
+	/** What it answers when all is well: status → meaning. */
+	readonly answers: Readonly<Record<number, string>>;
+	readonly serve: (request: Request, response: Response, services: Services) => void | Promise<void>;
+}
