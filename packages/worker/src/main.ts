@@ -21,6 +21,7 @@ import { Registries } from "./images/registries.js";
 import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
 import { packageSourcesOf } from "./package-sources.js";
+import { VersionLimit } from "./version-limit.js";
 import { ReadyVersions } from "./versions.js";
 
 /** How long a stop waits for what runs, milliseconds. */
@@ -123,6 +124,7 @@ const budget =
 				dropUnpacked: () => engine.dropLayers(HOUR_MS),
 				log,
 			});
+const versionLimit = new VersionLimit({ kept: settings.versionsKept, functions, log });
 const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine });
 
 await pool.start();
@@ -132,9 +134,9 @@ sweepImages();
 functions.onChange((name) => {
 	mirror?.wake();
 	keepBudget();
-	if (name === undefined) sweepImages();
-	else
-		builds.forget(name).catch((err: unknown) => log.error({ err, function: name }, "the images of a deleted function couldn't be removed"));
+	if (name === undefined) return sweepImages();
+	versionLimit.keep(name).catch((err: unknown) => log.error({ err, function: name }, "old versions of a function couldn't be removed"));
+	builds.forget(name).catch((err: unknown) => log.error({ err, function: name }, "the images of a deleted function couldn't be removed"));
 });
 // Before anything is taken: what a gateway knows this node to have taken is told by incarnation from what an earlier one had.
 await membership.join({ id: node, incarnation, startedAtMs: Date.now() }, (question) => answers.answer(question));
