@@ -194,8 +194,6 @@ export interface DataPaths {
 	readonly durableSocket: string;
 	readonly fastSocket: string;
 	readonly launcherSocket: string;
-	/** With a Docker Engine: what networks this host can give functions (JSON); root's. */
-	readonly networks: string;
 	/** Where a gateway takes what this node's worker asks in the name of functions; 0600 service user. */
 	readonly gatewaySocket: string;
 	/** One socket per sandbox, for its agent. */
@@ -226,7 +224,6 @@ function pathsOf(dataDir: string): DataPaths {
 		durableSocket: join(run, "durable.sock"),
 		fastSocket: join(run, "fast.sock"),
 		launcherSocket: join(run, "launcher.sock"),
-		networks: join(dataDir, "launcher", "networks.json"),
 		gatewaySocket: join(run, "gateway.sock"),
 		agentSockets: join(run, "a"),
 		supervisorFile: join(run, "supervisor.json"),

@@ -12,7 +12,7 @@ import { BerthError, LAUNCHER_BOUNDS, LAYER_LEASE_MS } from "@berth/contracts";
 import type { Booted, LayerSource, SandboxEngine } from "../../engine.js";
 import { FifoOutput } from "../../fifo-output.js";
 import { CgroupFreezer } from "../../freezer.js";
-import { LauncherConnection } from "./launcher-connection.js";
+import { LauncherConnection } from "../launcher-connection.js";
 
 /** An OCI runtime (crun or runc), driven by this node's launcher. */
 export class OciEngine implements SandboxEngine {
