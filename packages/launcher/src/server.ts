@@ -121,7 +121,7 @@ export class LauncherServer {
 				return { cgroups, ociRuntime, ociRuntimeVersion, networks, storage } satisfies HostReport;
 			}
 			case LAUNCHER_VERBS.hasLayer:
-				return { present: this.#layers.has(read.layer(head).digest) };
+				return { present: await this.#layers.isSound(read.layer(head).digest) };
 			case LAUNCHER_VERBS.importLayer:
 				await imports.take(read.import(head), body);
 				return {};

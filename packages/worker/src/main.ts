@@ -89,7 +89,7 @@ const builder = new ImageBuilder({
 	sandboxes: new PooledBuildSandboxes(pool),
 	timeoutMs: BUILD_MS,
 	dockerfiles,
-	fetchImage: (reference, project) => fetchImage(reference, project, registries),
+	fetchImage: (reference, project) => fetchImage(reference, project, registries, artifacts.images),
 	sourcesOf: async (project, language) => packageSourcesOf(project, language, await packageRegistries.accesses(project), settings),
 	installMs: settings.install.timeoutMs,
 	silenceMs: settings.install.silenceMs,
