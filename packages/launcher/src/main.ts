@@ -30,12 +30,12 @@ const host = probeHost(settings.ociRuntime);
 becomeSubreaper();
 letGoOfOthersVolumes();
 
-const layers = new LayerStore(directory);
 const instance = createHash("sha256").update(settings.dataDir).digest("hex").slice(0, 8);
 /** How long the removal of every sandbox may take when our supervisor is gone, milliseconds. */
 const STOP_MS = 15_000;
 const complain = (message: string, error: unknown) =>
 	process.stderr.write(`${message}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+const layers = new LayerStore(directory, (digest) => complain("an unpacked layer was changed, and is brought again", digest));
 const cgroups = new CgroupTree(host.cgroupVersion, instance);
 const networks = new Networks({ instance, resolver: settings.resolver });
 let server: LauncherServer | undefined;

@@ -28,7 +28,7 @@ export function ociVerbs({ host, layers, sandboxes, storage, onTrouble }: OciVer
 					return { cgroups, ociRuntime, ociRuntimeVersion, networks: sandboxes.networks(), storage: storage.report() } satisfies HostReport;
 				}
 				case LAUNCHER_VERBS.hasLayer:
-					return { present: layers.has(read.layer(head).digest) };
+					return { present: await layers.isSound(read.layer(head).digest) };
 				case LAUNCHER_VERBS.importLayer:
 					await imports.take(read.import(head), body);
 					return {};
