@@ -77,16 +77,19 @@ const pool = new Pool({
 const metrics = new WorkerMetrics(() => pool.list());
 const functions = await FunctionRegistry.open(durableUrl, log);
 const stacks = new StackRemapper(artifacts.images, (err) => log.error({ err }, "the thread that reads source maps ended"));
-const packageRegistries = await PackageRegistries.open(durableUrl, await Vault.open(settings.secretsKey, settings.paths.secretsKey), log);
+const vault = await Vault.open(settings.secretsKey, settings.paths.secretsKey);
+const packageRegistries = await PackageRegistries.open(durableUrl, vault, log);
+const registries = new Registries(settings.registries, settings.imageRepository);
 const stores = { images: artifacts.images, keys: artifacts.keys };
 const dockerfiles = await openDockerBuilds(settings, node);
 const builder = new ImageBuilder({
+	vault,
 	bases,
 	stores,
 	sandboxes: new PooledBuildSandboxes(pool),
 	timeoutMs: BUILD_MS,
 	dockerfiles,
-	fetchImage: (reference) => fetchImage(reference, new Registries(settings.registries)),
+	fetchImage: (reference, project) => fetchImage(reference, project, registries),
 	sourcesOf: async (project, language) => packageSourcesOf(project, language, await packageRegistries.accesses(project), settings),
 	installMs: settings.install.timeoutMs,
 	silenceMs: settings.install.silenceMs,
@@ -109,7 +112,7 @@ const incarnation = randomUUID();
 const invocationSource = await openInvocationSource({ durableUrl, fastUrl, nodeId: node, incarnation, logger: log });
 const buildSource = await openBuildSource({ durableUrl, logger: log });
 const membership = await openNodeMembership({ fastUrl, logger: log });
-const images = new Images({ artifacts, functions, registries: settings.registries, warmLayers: ensureLayers, log });
+const images = new Images({ artifacts, functions, registries, vault, warmLayers: ensureLayers, log });
 const mirror = mirrorPlace && new Mirror({ place: mirrorPlace, artifacts, functions, log, onPushed: keepBudget });
 const budget =
 	settings.imageBytes === undefined
@@ -177,7 +180,8 @@ async function stop(): Promise<void> {
 process.once("SIGTERM", () => void stop());
 process.once("SIGINT", () => void stop());
 exitWithParent(() => void stop());
-process.stdout.write(`${JSON.stringify({ ready: true, node })}\n`);
+const store = await functions.store.find(builder.functions().length > 0);
+process.stdout.write(`${JSON.stringify({ ready: true, node, store })}\n`);
 
 /** The setting names a registry that is listed: the settings were checked. */
 function mirrorPlaceOf({ imageRepository, registries }: Settings): MirrorPlace | undefined {
