@@ -92,7 +92,7 @@ export function describeDockerfiles({ daemon, docker, oci }: Engines): void {
 				},
 				{ code: "build_failed", detail: expect.stringMatching(/step 2\/2, COPY nothing \/: .*nothing/) },
 				{ code: "build_failed", diagnostics: [{ line: 2, message: expect.stringContaining("files of the source alone") }] },
-				{ code: "no_handler" },
+				{ code: "image_rejected", detail: expect.stringContaining("neither Entrypoint nor Cmd") },
 			]);
 			const containers = await daemon().ask<readonly { readonly Labels: Readonly<Record<string, string>> }[]>(
 				"GET",

@@ -4,7 +4,7 @@ import { tar } from "../harness/archives.js";
 import { Deployed, freshName, json } from "../harness/functions.js";
 import { send } from "../harness/raw-http.js";
 import { sharedStack } from "../harness/shared-stack.js";
-import { ARCHITECTURE, distribution, image, jsonBytes } from "../harness/tenant-image.js";
+import { configOf, distribution, image, jsonBytes } from "../harness/tenant-image.js";
 
 const stack = sharedStack();
 async function put(body: Buffer, manifest: object = {}) {
@@ -45,7 +45,7 @@ describe("an image", () => {
 
 	it("as docker save writes it is the same: gzipped, too, and with a layer that is there twice", async () => {
 		const layer = distribution("echo saved");
-		const config = jsonBytes({ os: "linux", architecture: ARCHITECTURE, config: { Cmd: ["/srv/run"] } });
+		const config = configOf([layer, layer], { Cmd: ["/srv/run"] });
 		const manifest = jsonBytes([{ Config: "config.json", RepoTags: ["x:latest"], Layers: ["abc/layer.tar", "def/layer.tar"] }]);
 		const again = { path: "def/layer.tar", type: "2", link: "../abc/layer.tar" };
 		const files = [{ path: "config.json", body: config }, again, { path: "abc/layer.tar", body: layer }];
@@ -140,7 +140,7 @@ describe("a hostile image", () => {
 		const { answer } = await put(image([tar(...entries)]));
 		expect([answer.status, json(answer)]).toEqual([
 			422,
-			expect.objectContaining({ code: "archive_rejected", detail: expect.stringMatching(message) }),
+			expect.objectContaining({ code: "image_rejected", detail: expect.stringMatching(message) }),
 		]);
 	});
 
@@ -169,13 +169,17 @@ describe("a hostile image", () => {
 			[torn, /whose bytes are others/],
 			[tar({ path: "x", body: "x" }), /neither index\.json.*nor manifest\.json/],
 			[Buffer.from("no tar at all".repeat(100)), /damaged, or isn't a tar/],
+			[image([layer], { Cmd: ["x"] }, { rootfs: { diff_ids: [] } }), /has 1 layers, and its config names 0/],
 			[image([layer], {}), /neither Entrypoint nor Cmd/],
 			[image([layer], { Cmd: ["x"] }, { architecture: "s390x" }), /for linux\/s390x/],
 			[image([Buffer.from("garbage".repeat(200))]), /damaged, or isn't a tar/],
 		];
 		for (const [body, message] of cases) {
 			const { answer } = await put(body);
-			expect([answer.status, json(answer)["detail"]]).toEqual([422, expect.stringMatching(message)]);
+			expect([answer.status, json(answer)]).toEqual([
+				422,
+				expect.objectContaining({ code: "image_rejected", detail: expect.stringMatching(message) }),
+			]);
 		}
 	});
 

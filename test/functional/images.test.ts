@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Deployed, deploy, freshName } from "../harness/functions.js";
 import { LOGIN, Registry } from "../harness/registry.js";
 import { Stack } from "../harness/stack.js";
-import { ARCHITECTURE, distribution, sha256 } from "../harness/tenant-image.js";
+import { ARCHITECTURE, configOf, distribution, sha256 } from "../harness/tenant-image.js";
 import { TokenServer } from "../harness/token-server.js";
 
 const run = promisify(execFile);
@@ -188,7 +188,7 @@ describe("a function by the name of somebody's image", () => {
 	const OCI = "application/vnd.oci.image.layer.v1.tar+gzip";
 	const app = (tag: string, text: string) => {
 		const layer = gzipSync(distribution(`echo ${text}`));
-		const config = { os: "linux", architecture: ARCHITECTURE, config: { Cmd: ["/srv/run"] }, rootfs: { type: "layers", diff_ids: [] } };
+		const config = JSON.parse(configOf([layer], { Cmd: ["/srv/run"] }).toString());
 		return plant(tag, config, [{ bytes: layer, mediaType: OCI }]);
 	};
 	const said = async (name: string) => (await stack.client.request("default", name)).body.toString().trim();

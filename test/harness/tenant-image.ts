@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { gunzipSync } from "node:zlib";
 import { tar } from "./archives.js";
 
 /** As OCI names this machine's processor. */
@@ -18,9 +19,21 @@ interface Config {
 	readonly Volumes?: Readonly<Record<string, object>>;
 }
 
+/** An image's config, as `docker build` writes it: what it starts, and what its layers are once unpacked. */
+export function configOf(layers: readonly Buffer[], config: Config, more: object = {}): Buffer {
+	const unpacked = layers.map((layer) => (layer[0] === 0x1f ? gunzipSync(layer) : layer));
+	return jsonBytes({
+		os: "linux",
+		architecture: ARCHITECTURE,
+		config,
+		rootfs: { type: "layers", diff_ids: unpacked.map(sha256) },
+		...more,
+	});
+}
+
 /** An image as an OCI layout in a tar: nothing is checked. */
 export function image(layers: readonly Buffer[], config: Config = { Entrypoint: ["/srv/run"] }, more: object = {}): Buffer {
-	const configuration = jsonBytes({ os: "linux", architecture: ARCHITECTURE, config, ...more });
+	const configuration = configOf(layers, config, more);
 	const manifest = jsonBytes({
 		schemaVersion: 2,
 		config: { digest: sha256(configuration), size: configuration.length },

@@ -73,6 +73,7 @@ export async function bundle(version: Version, source: Uint8Array, options: Code
 	const { runtime, scripts = [] } = version.manifest;
 	const { dependencies, locks, sources, listener } = options;
 	let asked: Asked;
+	let known: Known | undefined;
 	if (isImageSource(version.source)) return await unpackImage(version, source, options);
 	listener.line({ kind: "step", text: `reading the source (${sizeText(source.byteLength)})` });
 	{
@@ -82,19 +83,19 @@ export async function bundle(version: Version, source: Uint8Array, options: Code
 			return scripts.length === 0 || "code" in first ? first : installFailure("dependencies_rejected", NOTHING_INSTALLED);
 		asked = first;
 		if (version.noCache !== true) {
-			const known = asked.locked ? { installable: asked.asks } : await locks.find(asked.asks, sources);
+			known = asked.locked ? { installable: asked.asks } : await locks.find(asked.asks, sources);
 			const found = known && (await dependencies.find({ installable: known.installable, runtime, sources, scripts, anew: false }));
 			if (found !== undefined) return withLock(await bundleWith({ ...found, cached: true }, sandbox, version, source, options), known);
 		}
 	}
 	// A resolution and an installation take their time: no sandbox waits for them.
 	const startedAt = performance.now();
-	const resolved = asked.locked ? { installable: asked.asks } : await locks.resolve(asked.asks, sources, listener);
+	const resolved = known ?? (asked.locked ? { installable: asked.asks } : await locks.resolve(asked.asks, sources, listener));
 	if ("code" in resolved) return resolved;
 	const wanted = { installable: resolved.installable, runtime, sources, scripts, anew: version.noCache === true };
 	const found = version.noCache === true ? undefined : await dependencies.find(wanted);
 	const installed = found === undefined ? await dependencies.install(wanted, listener) : { ...found, cached: true };
-	if ("code" in installed) return installed;
+	if ("code" in installed) return wasResolved(known) ? mayBeOutdated(installed) : installed;
 	const installMs = performance.now() - startedAt;
 	using sandbox = await options.sandboxes.acquire();
 	const bundled = await bundleWith(installed, sandbox, version, source, options);
@@ -104,12 +105,24 @@ export async function bundle(version: Version, source: Uint8Array, options: Code
 const NOTHING_INSTALLED =
 	"The manifest's `scripts` name packages, and none is installed for this source: it has no package.json with dependencies, or brings its own node_modules. Leave the field out.";
 
+const RESOLVED_BEFORE =
+	"As there is no lock file, these are the packages that an earlier deploy was given; `?cache=false` (`berth deploy --no-cache`) resolves them anew.";
+
+/** What was resolved earlier may be in the registry no more. */
+function mayBeOutdated(failure: BuildFailure): BuildFailure {
+	return failure.code === "install_failed" ? { ...failure, message: `${failure.message} ${RESOLVED_BEFORE}` } : failure;
+}
+
+/** What is to be installed: as a lock file says, or as a resolution did. */
+type Known = Resolution | { readonly installable: Uint8Array };
+
+function wasResolved(known: Known | undefined): known is Resolution {
+	return known !== undefined && "lockfile" in known;
+}
+
 /** With the lock file that a resolution made, if there was one. */
-function withLock(
-	bundled: Bundle | BuildFailure,
-	resolved: Resolution | { readonly installable: Uint8Array } | undefined,
-): Bundle | BuildFailure {
-	if ("code" in bundled || resolved === undefined || !("lockfile" in resolved)) return bundled;
+function withLock(bundled: Bundle | BuildFailure, resolved: Known | undefined): Bundle | BuildFailure {
+	if ("code" in bundled || !wasResolved(resolved)) return bundled;
 	const { lockfile, layerBytes } = resolved;
 	return { ...bundled, lock: { layer: { digest: lockfile.layer, sizeBytes: layerBytes }, report: lockfile } };
 }

@@ -1,25 +1,17 @@
 import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-	type Base,
-	type BuildAnswer,
-	type BuildLogLine,
-	type BuildRequest,
-	type Digest,
-	type ImageReference,
-	manifestSchema,
-	type Version,
-} from "@berth/contracts";
+import { type Base, type BuildLogLine, type Digest, type ImageReference, manifestSchema, type Version } from "@berth/contracts";
 import { type ArtifactStore, openArtifactStore } from "@berth/registry";
 import { readFromLayer } from "@berth/registry/layer-reader";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Bases } from "./bases.js";
 import type { BuildListener } from "./build-listener.js";
-import type { BuildRun, BuildSandbox, BuildSandboxes, Respond } from "./build-sandbox.js";
+import type { BuildRun, BuildSandboxes } from "./build-sandbox.js";
 import { type BuildResult, ImageBuilder } from "./image-builder.js";
 import { storeImage } from "./oci-image.js";
 import { digestOfLayers, placeInImage } from "./stored-layer.js";
+import { bundled, dependent, FakeSandbox } from "./testing/fake-sandbox.js";
 
 let directory: string;
 let artifacts: ArtifactStore;
@@ -32,55 +24,6 @@ beforeEach(async () => {
 	artifacts = await openArtifactStore(directory);
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
-
-/** Stands where a sandbox of the build class is: it answers as one that bundled. */
-class FakeSandbox implements BuildSandboxes {
-	runs = 0;
-	/** How many installations there were, and the layers that were grafted. */
-	installs = 0;
-	grafts: string[] = [];
-	answer: (source: Uint8Array, request: BuildRequest) => BuildRun | Promise<BuildRun> = (source) => bundled(Buffer.from(source).toString());
-
-	async acquire(): Promise<BuildSandbox> {
-		return {
-			run: async (request: BuildRequest, source: Uint8Array, _timeoutMs: number, respond?: Respond): Promise<BuildRun> => {
-				if (request.step === "install") return await this.#install(respond as Respond);
-				this.runs++;
-				return await this.answer(source, request);
-			},
-			graft: async ({ digest }) => void this.grafts.push(digest),
-			[Symbol.dispose]: () => undefined,
-		};
-	}
-
-	async #install(respond: Respond): Promise<BuildRun> {
-		this.installs++;
-		await respond({ kind: "put" }, Buffer.from("its code"));
-		const index = [["node_modules/pkg/index.js", 8, false]];
-		return { outcome: "answered", answer: { ok: "installed" }, body: Buffer.from(JSON.stringify(index)) };
-	}
-}
-
-/** Answers as one whose source has dependencies. */
-function dependent(needsDependencies: boolean): FakeSandbox["answer"] {
-	return (source, request) =>
-		request.step === "source" && request.grafted
-			? bundled(Buffer.from(source).toString(), { needsDependencies })
-			: { outcome: "answered", answer: { ok: "dependencies", locked: true }, body: Buffer.from("what to install") };
-}
-
-function bundled(text: string, more: Partial<Extract<BuildAnswer, { ok: true }>> = {}): BuildRun {
-	const phases = { unpackMs: 1, bundleMs: 2, checkMs: 3 };
-	const list = JSON.stringify([
-		["index.mjs", Buffer.byteLength(text), false],
-		["index.mjs.map", 2, false],
-	]);
-	return {
-		outcome: "answered",
-		answer: { ok: true, listBytes: list.length, entry: "index.mjs", needsDependencies: false, warnings: [], phases, ...more },
-		body: Buffer.from(`${list}${text}{}`),
-	};
-}
 
 /** @param parts what the base of Node is made of: its runtime and its agent */
 async function makeBuilder(sandboxes: BuildSandboxes, parts: readonly string[] = ["a base layer"]): Promise<ImageBuilder> {
@@ -300,6 +243,43 @@ describe("a build without cache", () => {
 		sandbox.answer = () => bundled("something else");
 		const { report } = await builder.build(versionOf(2, undefined, { noCache: true }), sourceOf("code"));
 		expect(report.layers.at(-1)).toMatchObject({ name: "code", cached: false, reproduced: false });
+	});
+});
+
+describe("dependencies without a lock file", () => {
+	/** Answers with another lock file each time that it resolves, as a registry does that goes on. */
+	function unlocked(): FakeSandbox & { resolutions: number } {
+		const sandbox = Object.assign(new FakeSandbox(), { resolutions: 0 });
+		sandbox.answer = (source, request) => {
+			if (request.step === "source" && request.grafted) return bundled(Buffer.from(source).toString(), { needsDependencies: true });
+			if (request.step === "source")
+				return { outcome: "answered", answer: { ok: "dependencies", locked: false }, body: Buffer.from("a package.json") };
+			const body = Buffer.from(`a lock file${++sandbox.resolutions}`);
+			return { outcome: "answered", answer: { ok: "resolved", lockBytes: 11, packages: 1 }, body };
+		};
+		return sandbox;
+	}
+	const on = (number: number, runtime: "node22" | "node24", more: Partial<Version> = {}) =>
+		versionOf(number, undefined, { manifest: manifestSchema.parse({ runtime }), ...more });
+	const lockOf = ({ report }: BuildResult) => report.lockfile;
+
+	test("are resolved once, also for what has them installed again: another runtime, other scripts", async () => {
+		const sandbox = unlocked();
+		const builder = await makeBuilder(sandbox);
+		const first = await builder.build(on(1, "node24"), sourceOf("code"));
+		const second = await builder.build(on(2, "node22"), sourceOf("code"));
+		expect([sandbox.resolutions, sandbox.installs]).toEqual([1, 2]);
+		expect([lockOf(first)?.cached, lockOf(second)]).toEqual([false, { ...lockOf(first), cached: true }]);
+	});
+
+	test("are resolved anew where that is asked for, and what came of it is what counts from then on", async () => {
+		const sandbox = unlocked();
+		const builder = await makeBuilder(sandbox);
+		await builder.build(on(1, "node24"), sourceOf("code"));
+		const anew = await builder.build(on(2, "node24", { noCache: true }), sourceOf("code"));
+		const third = await builder.build(on(3, "node22"), sourceOf("code"));
+		expect(lockOf(third)).toEqual({ ...lockOf(anew), cached: true });
+		expect([sandbox.resolutions, sandbox.installs]).toEqual([2, 3]);
 	});
 });
 

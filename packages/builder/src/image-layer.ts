@@ -39,5 +39,5 @@ export const IMAGE_ENTRY = SANDBOX_PATHS.imageStart;
 
 function unfitting(path: string): BuildFailure {
 	const message = `${JSON.stringify(path)} in the image has a longer name, or is a link to a longer one, than a layer has room for (names of 100 bytes in directories of 155; links of 100).`;
-	return { code: "archive_rejected", phase: "layer", message, diagnostics: [] };
+	return { code: "image_rejected", phase: "layer", message, diagnostics: [] };
 }

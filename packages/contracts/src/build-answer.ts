@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { BuildAnswer, BuiltFile, ImageEntry } from "./build-protocol.js";
+import { BUILD_REFUSALS, type BuildAnswer, type BuiltFile, type ImageEntry } from "./build-protocol.js";
 import { DEPENDENCY_LIMITS, IMAGE_LIMITS } from "./limits.js";
 import { sourcePath } from "./manifest.js";
 import { MIB } from "./units.js";
@@ -56,7 +56,7 @@ const buildAnswerSchema = z.discriminatedUnion("ok", [
 	}),
 	z.object({
 		ok: z.literal(false),
-		code: z.enum(["build_failed", "archive_rejected", "no_handler", "dependencies_rejected", "install_failed", "registry_unavailable"]),
+		code: z.enum(BUILD_REFUSALS),
 		phase: z.enum(["unpack", "install", "bundle", "check"]),
 		message: text,
 		diagnostics,

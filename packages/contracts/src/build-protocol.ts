@@ -73,10 +73,21 @@ export const EXTERNALS_FILE = "node_modules/.berth-externals.json";
 /** Where a dependency layer has Python's packages: below the layer's root, as in `pip install --target`. */
 export const PYTHON_PACKAGES = "site-packages";
 
+/** Codes of what a build refuses. */
+export const BUILD_REFUSALS = [
+	"build_failed",
+	"archive_rejected",
+	"image_rejected",
+	"no_handler",
+	"dependencies_rejected",
+	"install_failed",
+	"registry_unavailable",
+] as const;
+
 /** The source doesn't build, or its dependencies can't be installed. */
 export interface BuildRefusal {
 	readonly ok: false;
-	readonly code: "build_failed" | "archive_rejected" | "no_handler" | "dependencies_rejected" | "install_failed" | "registry_unavailable";
+	readonly code: (typeof BUILD_REFUSALS)[number];
 	readonly phase: "unpack" | "install" | "bundle" | "check";
 	readonly message: string;
 	readonly diagnostics: readonly Diagnostic[];

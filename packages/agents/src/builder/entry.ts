@@ -1,3 +1,4 @@
+import type { SourceRequest } from "@berth/contracts/agent";
 import type { SourceFile } from "./source-files.js";
 
 /** The program of an archive of `custom`. */
@@ -15,6 +16,8 @@ const USUAL = {
 	python: { what: "Python", extensions: ["py"], stems: ["index", "main", "handler", "src/index", "src/main"], main: "" },
 } as const;
 export type SourceLanguage = keyof typeof USUAL;
+/** What to say for one of the language's; Node's newest is what is taken when nothing is said. */
+const RUNTIME: Readonly<Record<SourceLanguage, SourceRequest["runtime"]>> = { node: "node24", python: "python3", custom: "custom" };
 /** Paths that a message names. */
 const SHOWN = 5;
 
@@ -45,7 +48,17 @@ export function findEntry(files: readonly SourceFile[], wanted: string | undefin
 	if (language === "custom")
 		return `There is no ${PROGRAM}, the program that is started: ${there}. Put it at the top, or name it in the manifest's \`entry\`.`;
 	const looked = `looked for ${stems.map((stem) => `${stem}.*`).join(", ")} (${extensions.join(", ")})${main}; ${there}`;
-	return `No file with a handler was found: ${looked}. Name it in the manifest's \`entry\`.`;
+	return `No file with a handler was found: ${looked}. ${otherRuntime(files) ?? "Name it in the manifest's `entry`."}`;
+}
+
+/** What would find one: a source of another language's that came without its runtime. */
+function otherRuntime(files: readonly SourceFile[]): string | undefined {
+	for (const language of Object.keys(RUNTIME) as SourceLanguage[]) {
+		const entry = entryOf(files, undefined, language);
+		if (entry !== undefined)
+			return `With the manifest's \`runtime\` ${RUNTIME[language]} (\`berth deploy --runtime ${RUNTIME[language]}\`) it is ${entry}.`;
+	}
+	return undefined;
 }
 
 /** The first few paths, for a message. */

@@ -14,9 +14,8 @@ const PIECE_BYTES = 1024 * 1024;
 export async function buildImage(archive: Uint8Array, ask: Ask): Promise<Built> {
 	try {
 		const image = readImageArchive(Buffer.from(archive.buffer, archive.byteOffset, archive.byteLength));
-		if (image.layers.length > IMAGE_LIMITS.layers) throw new ArchiveError(undefined, `has more than ${IMAGE_LIMITS.layers} layers`);
 		const start = startOf(image.config);
-		if (typeof start === "string") return refused(failure("no_handler", "check", start));
+		if (typeof start === "string") return refused(failure("image_rejected", "check", start));
 		const root = mergeLayers(image.layers);
 		makeOurs(root, Buffer.from(JSON.stringify(start)));
 		const entries = [...entriesOf(root, "")];
@@ -24,7 +23,7 @@ export async function buildImage(archive: Uint8Array, ask: Ask): Promise<Built> 
 		const index = entries.map(({ entry }) => entry);
 		return { answer: { ok: "image" }, files: [], body: Buffer.from(JSON.stringify(index)) };
 	} catch (error) {
-		if (error instanceof ArchiveError) return refused(failure("archive_rejected", "unpack", `${error.message}.`));
+		if (error instanceof ArchiveError) return refused(failure("image_rejected", "unpack", `${error.message}.`));
 		throw error;
 	}
 }

@@ -36,17 +36,34 @@ export function readImageArchive(packed: Buffer): ImageArchive {
 		const linked = files.get(target);
 		if (linked !== undefined && !files.has(path)) files.set(path, linked);
 	}
-	const { config, layers } = files.has("index.json") ? fromLayout(files) : fromDockerSave(files);
+	const { config: configBytes, layers } = files.has("index.json") ? fromLayout(files) : fromDockerSave(files);
+	if (layers.length > IMAGE_LIMITS.layers) throw new ArchiveError(undefined, `has more than ${IMAGE_LIMITS.layers} layers`);
+	const config = jsonOf(configBytes, "its config");
+	const digests = layerDigests(config, layers.length);
 	let left: number = IMAGE_LIMITS.totalBytes;
 	return {
-		config: jsonOf(config, "its config"),
-		layers: layers.map((layer) => {
+		config,
+		layers: layers.map((layer, at) => {
 			const tar = unpacked(layer, left);
+			const digest = digestOf(tar);
+			if (digest !== digests[at])
+				throw new ArchiveError(undefined, `is damaged: its layer ${at + 1} unpacks to ${digest}, and its config says ${digests[at]}`);
 			left -= tar.length;
 			return tar;
 		}),
 	};
 }
+
+/** What its config says the layers are once unpacked (OCI image spec, config.md, `rootfs`): what `docker save` writes has no other digests. */
+function layerDigests(config: Fields, count: number): readonly string[] {
+	const { diff_ids: digests } = (config["rootfs"] ?? {}) as Fields;
+	const listed = Array.isArray(digests) ? (digests as readonly unknown[]) : [];
+	if (listed.length !== count)
+		throw new ArchiveError(undefined, `is damaged: it has ${count} layers, and its config names ${listed.length} (rootfs.diff_ids)`);
+	return listed.map((digest) => String(digest).slice(0, 100));
+}
+
+const digestOf = (bytes: Buffer): string => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 
 interface Parts {
 	readonly config: Buffer;
@@ -77,8 +94,7 @@ function blob(files: ReadonlyMap<string, Buffer>, descriptor: unknown): Buffer {
 	const digest = String((descriptor as Fields | undefined)?.["digest"]);
 	const found = files.get(`blobs/${digest.replace(":", "/")}`);
 	if (found === undefined) throw new ArchiveError(undefined, `lacks the blob ${digest.slice(0, 100)}`);
-	if (`sha256:${createHash("sha256").update(found).digest("hex")}` !== digest)
-		throw new ArchiveError(undefined, `has a blob ${digest.slice(0, 100)} whose bytes are others`);
+	if (digestOf(found) !== digest) throw new ArchiveError(undefined, `has a blob ${digest.slice(0, 100)} whose bytes are others`);
 	return found;
 }
 
