@@ -4,6 +4,8 @@ import { DEPENDENCY_LIMITS, HOUR_MS, LIMITS, MIB, VOLUMES_MIB } from "@berth/con
 import { z } from "zod";
 import { misspelt } from "./misspelt.js";
 import { binds, packageRegistries, type RegistryAccess, type RepositoryPlace, registries, repository } from "./setting-values.js";
+import { SUPERVISED } from "./supervised.js";
+import { USER_VARIABLES } from "./user-settings.js";
 
 /** Longest data directory, bytes: a socket's path below it has room for 107 (sun_path), and the longest is an agent's. */
 const DATA_DIR_BYTES = 64;
@@ -114,7 +116,8 @@ export const settingsSchema = z.object({
 	BERTH_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
 });
 
-const SETTING_NAMES = Object.keys(settingsSchema.shape);
+/** All that anything of ours reads: with this prefix there is nothing else. */
+const KNOWN_NAMES = [...Object.keys(settingsSchema.shape), ...USER_VARIABLES, SUPERVISED];
 
 /** The environment variables that are settings. */
 export type SettingName = keyof z.input<typeof settingsSchema>;
@@ -253,7 +256,7 @@ export function loadSettings(
 	const parsed = settingsSchema.safeParse(given);
 	const wrong = [
 		...(parsed.success ? [] : parsed.error.issues.map((issue) => describe(issue, given, flags))),
-		...misspelt(given, SETTING_NAMES),
+		...misspelt(given, KNOWN_NAMES),
 	];
 	if (wrong.length > 0 || !parsed.success) throw new SettingsError(wrong.join("\n"));
 	const value = parsed.data;

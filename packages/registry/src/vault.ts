@@ -1,6 +1,6 @@
-import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
+import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { BerthError } from "@berth/contracts";
+import { BerthError, sealingKeyId } from "@berth/contracts";
 
 const CIPHER = "aes-256-gcm";
 const KEY = /^[0-9a-f]{64}$/;
@@ -14,14 +14,13 @@ const FORM = /^v1\.([0-9a-f]{8})\.([\w-]+)$/;
  */
 export class Vault {
 	readonly #key: Buffer;
-	/** The first bytes of the key's SHA-256: tells keys apart, and nothing of the key. */
 	readonly #keyId: string;
 
 	/** @param key 64 hex digits. @throws TypeError when it is no key */
 	constructor(key: string) {
 		if (!KEY.test(key)) throw new TypeError("the key of the vault isn't 64 hex digits");
 		this.#key = Buffer.from(key, "hex");
-		this.#keyId = createHash("sha256").update(this.#key).digest("hex").slice(0, 8);
+		this.#keyId = sealingKeyId(key);
 	}
 
 	/** @param key where the operator named one; else the file has it. @throws Error when there is none */
