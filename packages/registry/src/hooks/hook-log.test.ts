@@ -119,6 +119,24 @@ describe("a delivery", () => {
 	});
 });
 
+test("a hook whose secret can't be opened any more gets another, and lets in with that alone", async () => {
+	const id = await made();
+	const other = await Hooks.open({ url: redis.url, vault: new Vault("1".repeat(64)), bodies: store.deliveries, retentionMs: DAY_MS });
+	try {
+		const found = await hooks.find(id);
+		if (found === undefined) throw new Error("there is no hook");
+		await hooks.rotate(found, "sealed with the first key", DAY_MS);
+		const strange = await other.find(id);
+		expect(() => strange?.secrets()).toThrow(/sealed with another key/);
+		await other.rotate(found, "sealed with the second", DAY_MS);
+		expect((await other.find(id))?.secrets()).toEqual(["sealed with the second"]);
+		await other.rotate(found, "and another", DAY_MS);
+		expect((await other.find(id))?.secrets()).toEqual(["and another", "sealed with the second"]);
+	} finally {
+		await other.close();
+	}
+});
+
 describe("a log", () => {
 	test("has the newest thousand that were run; who isn't let in drives out none of them", async () => {
 		const id = await made();
