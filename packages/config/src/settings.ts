@@ -113,6 +113,8 @@ export const settingsSchema = z.object({
 	BERTH_BINDS: binds.optional(),
 	/** Blobs of images, MiB; beyond it what can be had again goes. Default: as much as comes. */
 	BERTH_IMAGES_MIB: whole(256, 1 << 24).optional(),
+	/** Versions of a function that stay whatever their age, the newest; beyond it those go that are older than a day and that no alias leads to. */
+	BERTH_VERSIONS_KEPT: whole(10, 100_000).default(100),
 	BERTH_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
 });
 
@@ -178,6 +180,8 @@ export interface Settings {
 	readonly binds: Readonly<Record<string, string>>;
 	/** What images may hold on disk; undefined: as much as comes. */
 	readonly imageBytes?: number;
+	/** Versions of a function, the newest, that stay whatever their age. */
+	readonly versionsKept: number;
 	readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
 	readonly cores: number;
 	readonly paths: DataPaths;
@@ -306,6 +310,7 @@ export function loadSettings(
 		volumeBytes: value.BERTH_VOLUMES_MIB * MIB,
 		binds: Object.freeze(value.BERTH_BINDS ?? {}),
 		...(value.BERTH_IMAGES_MIB === undefined ? {} : { imageBytes: value.BERTH_IMAGES_MIB * MIB }),
+		versionsKept: value.BERTH_VERSIONS_KEPT,
 		logLevel: value.BERTH_LOG_LEVEL,
 		cores: availableParallelism(),
 		paths,

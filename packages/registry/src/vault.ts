@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHmac, randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { BerthError, sealingKeyId } from "@berth/contracts";
 
@@ -30,10 +30,13 @@ export class Vault {
 
 	/** @param of what it is of (`default/registry/npm.example.com`): only whoever names the same opens it */
 	seal(text: string, of: string): string {
-		const nonce = randomBytes(NONCE_BYTES);
-		const cipher = createCipheriv(CIPHER, this.#key, nonce).setAAD(Buffer.from(of));
-		const sealed = Buffer.concat([nonce, cipher.update(text, "utf8"), cipher.final(), cipher.getAuthTag()]);
-		return `v1.${this.#keyId}.${sealed.toString("base64url")}`;
+		return this.#seal(text, of, randomBytes(NONCE_BYTES));
+	}
+
+	/** The same for what has to look alike each time: the nonce is made of the text (as RFC 5297 does). It shows which texts are equal, and nothing else. */
+	sealAlike(text: string, of: string): string {
+		const hash = createHmac("sha256", createHmac("sha256", this.#key).update("nonces").digest()).update(JSON.stringify([of, text]));
+		return this.#seal(text, of, hash.digest().subarray(0, NONCE_BYTES));
 	}
 
 	/** Whether `open` would give it. */
@@ -63,5 +66,11 @@ export class Vault {
 		} catch (cause) {
 			throw new BerthError("platform_error", `The secret ${of} is damaged: set it again.`, { cause });
 		}
+	}
+
+	#seal(text: string, of: string, nonce: Buffer): string {
+		const cipher = createCipheriv(CIPHER, this.#key, nonce).setAAD(Buffer.from(of));
+		const sealed = Buffer.concat([nonce, cipher.update(text, "utf8"), cipher.final(), cipher.getAuthTag()]);
+		return `v1.${this.#keyId}.${sealed.toString("base64url")}`;
 	}
 }
