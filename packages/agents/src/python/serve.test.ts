@@ -22,8 +22,8 @@ afterEach(async () => {
 function start(source: string, env: object = {}): ChildProcess {
 	const entry = join(directory, "handler.py");
 	writeFileSync(entry, source);
-	const args = ["-I", "-B", import.meta.dirname, SERVE, entry, JSON.stringify(env)];
-	served = spawn("/usr/bin/python3", args, { stdio: ["ignore", "pipe", "pipe"], env: { PORT: "0" } });
+	const args = ["-I", "-B", import.meta.dirname, SERVE, entry];
+	served = spawn("/usr/bin/python3", args, { stdio: ["ignore", "pipe", "pipe"], env: { PORT: "0", ...env } });
 	return served;
 }
 

@@ -1,4 +1,9 @@
 import type { Settings } from "@berth/config";
+import type { Check } from "../doctor/check.js";
+import { checkEngine } from "../doctor/engine.js";
+import { runtime } from "../doctor/programs.js";
+import { checkConnection } from "../doctor/redis-settings.js";
+import { CommandFailure, EXIT } from "../exit-codes.js";
 import { tryImageRepository } from "./image-repository.js";
 import { requireNone } from "./obstacle.js";
 import { placeObstacle } from "./place.js";
@@ -11,6 +16,21 @@ import { readSupervisorState } from "./state-file.js";
  */
 export async function preflight(settings: Settings, say: (text: string) => void): Promise<void> {
 	requireNone(await placeObstacle(settings));
+	for (const check of await checksOf(settings))
+		if (check.status === "failed") throw new CommandFailure(EXIT.failed, `${check.found} ${check.mend}`);
 	await tryImageRepository(settings, say);
 	if ((await readSupervisorState(settings.paths)) === undefined) requireNone(await listenObstacle(settings.host, settings.port));
+}
+
+/** What is somebody else's to provide: what makes the sandboxes, and servers of the operator's. */
+async function checksOf(settings: Settings): Promise<readonly Check[]> {
+	const { embedded, durableRedisUrl, fastRedisUrl } = settings;
+	const urls = [
+		...(embedded.durable ? [] : [["durable", durableRedisUrl] as const]),
+		...(embedded.fast ? [] : [["fast", fastRedisUrl] as const]),
+	];
+	return await Promise.all([
+		settings.engine === "docker" ? checkEngine(settings) : runtime(settings.ociRuntime),
+		...urls.map(([role, url]) => checkConnection(role, url)),
+	]);
 }

@@ -4,7 +4,6 @@ sandbox takes them. For trying an image by hand: there are no limits and no reco
 """
 
 import itertools
-import json
 import os
 import queue
 import signal
@@ -21,10 +20,10 @@ _MOST_HEADER_BYTES = 64 * 1024
 _FAILED_STATUS = {"handler": 500, "too_large": 502}
 
 
-def by_hand(entry, env="{}"):
+def by_hand(entry):
     """What makes the agent's link, behind which the server stands. The function has the main thread."""
     link = _Link()
-    loading = {"entry": entry, "env": json.loads(env), "project": "default", "function": "function", "version": 1, "scratch": "keep"}
+    loading = {"entry": entry, "env": {}, "project": "default", "function": "function", "version": 1, "scratch": "keep"}
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, lambda *_: os._exit(0))
     threading.Thread(target=_serve, args=(link, loading), daemon=True).start()

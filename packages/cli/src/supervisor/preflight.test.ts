@@ -1,0 +1,28 @@
+import { chmod, mkdtemp, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { loadSettings } from "@berth/config";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { preflight } from "./preflight.js";
+
+let root: string;
+beforeAll(async () => {
+	root = await mkdtemp("/var/tmp/preflight-");
+	await chmod(root, 0o755);
+});
+afterAll(() => rm(root, { recursive: true }));
+
+test.each([
+	[{ BERTH_ENGINE: "docker", BERTH_DOCKER_SOCKET: "/nope" }, "There is no Docker Engine at /nope. Start it"],
+	[{ BERTH_OCI_RUNTIME: "/nonexist" }, "There is no /nonexist. Install it, or set BERTH_OCI_RUNTIME to"],
+	[{ BERTH_OCI_RUNTIME: "/bin/true" }, "/bin/true is no OCI runtime"],
+	[{ BERTH_DURABLE_REDIS_URL: "redis://:secret@127.0.0.1:1" }, "The durable Redis redis://127.0.0.1:1 can't be used: connect ECONNREFUSED"],
+])("a start with %j is refused in a sentence that says what to do", async (env, said) => {
+	const refused = preflight(loadSettings({ BERTH_DATA_DIR: join(root, "data"), BERTH_PORT: "0", ...env }), () => undefined);
+	await expect(refused).rejects.toThrow(said);
+	await expect(refused).rejects.toMatchObject({ name: "CommandFailure" });
+	// Before anything is made for it.
+	expect(await readdir(root)).toEqual([]);
+});
+
+test("where all of it is there, nothing is in the way", () =>
+	expect(preflight(loadSettings({ BERTH_DATA_DIR: join(root, "data"), BERTH_PORT: "0" }), () => undefined)).resolves.toBeUndefined());
