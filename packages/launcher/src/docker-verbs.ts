@@ -28,7 +28,7 @@ export function dockerVerbs(
 				}
 				case LAUNCHER_VERBS.makeVolume: {
 					const { volume, sizeMiB } = read.makeVolume(head);
-					return { made: await storage.makeVolume(volume, sizeMiB) };
+					return await storage.makeVolume(volume, sizeMiB);
 				}
 				case LAUNCHER_VERBS.removeVolume:
 					await storage.removeVolume(read.volume(head).volume);

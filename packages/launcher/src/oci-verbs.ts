@@ -52,7 +52,7 @@ export function ociVerbs({ host, layers, sandboxes, storage, onTrouble }: OciVer
 					return {};
 				case LAUNCHER_VERBS.makeVolume: {
 					const { volume, sizeMiB } = read.makeVolume(head);
-					return { made: await storage.makeVolume(volume, sizeMiB) };
+					return await storage.makeVolume(volume, sizeMiB);
 				}
 				case LAUNCHER_VERBS.removeVolume:
 					await sandboxes.removeVolume(read.volume(head).volume);

@@ -1,6 +1,6 @@
 import { closeSync, existsSync, mkdirSync, readdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
-import type { StorageMount, StorageReport } from "@berth/contracts";
+import type { MakeVolumeAnswer, StorageMount, StorageReport } from "@berth/contracts";
 import { UidRanges } from "@berth/sandbox/spec";
 import { unmount } from "../syscalls.js";
 import { mountPoints } from "./foreign-mounts.js";
@@ -86,7 +86,7 @@ export class ContainerStorage {
 		for (const place of [join(directory, "mnt"), directory]) removeIfThere(place);
 	}
 
-	makeVolume(id: string, sizeMiB: number): Promise<boolean> {
+	makeVolume(id: string, sizeMiB: number): Promise<MakeVolumeAnswer> {
 		return this.#storage.makeVolume(id, sizeMiB);
 	}
 

@@ -1,5 +1,6 @@
-import { BerthError, type BootRequest, MOUNTS_PATH, type MountAnswer, type StorageReport } from "@berth/contracts";
+import { type BootRequest, MOUNTS_PATH, type MountAnswer, type StorageReport } from "@berth/contracts";
 import type { LauncherConnection } from "../launcher-connection.js";
+import { makeVolume } from "../make-volume.js";
 import type { ContainerPlace } from "./container-config.js";
 
 /** Whose files they would be isn't ours to say. */
@@ -33,10 +34,8 @@ export class DockerStorage {
 		this.#mounted.delete(sandbox);
 	}
 
-	async makeVolume(volume: string, sizeMiB: number): Promise<boolean> {
-		const { missing } = this.report;
-		if (missing !== undefined) throw new BerthError("storage_unavailable", `this node has no volumes: ${missing}`);
-		return (await this.#launcher.request<{ made: boolean }>("makeVolume", { volume, sizeMiB })).made;
+	makeVolume(volume: string, sizeMiB: number): Promise<boolean> {
+		return makeVolume(this.#launcher, this.report, volume, sizeMiB);
 	}
 
 	async removeVolume(volume: string): Promise<void> {
