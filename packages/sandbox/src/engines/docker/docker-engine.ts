@@ -17,12 +17,13 @@ import { containerConfig } from "./container-config.js";
 import { hearEnds } from "./container-ends.js";
 import { ContainerFreezer } from "./container-freezer.js";
 import { ContainerOutput } from "./container-output.js";
-import { removeContainer, removeContainers } from "./container-removal.js";
+import { removeContainer } from "./container-removal.js";
 import { DockerApi } from "./docker-api.js";
 import { DockerImages } from "./docker-images.js";
 import { type Info, mapsUserIds, requireOurNeeds } from "./docker-info.js";
 import { DockerNetworks, removeNetworks } from "./docker-networks.js";
 import { DockerStorage } from "./docker-storage.js";
+import { removeContainersOf, removeImagesOf } from "./leftovers.js";
 
 export interface DockerEngineOptions {
 	readonly socketPath: string;
@@ -52,6 +53,7 @@ interface Entry {
 interface Parts {
 	readonly api: DockerApi;
 	readonly info: Info;
+	readonly images: DockerImages;
 	readonly networks: DockerNetworks;
 	readonly storage: DockerStorage;
 	readonly launcher: LauncherConnection;
@@ -75,10 +77,10 @@ export class DockerEngine implements SandboxEngine {
 	#exitListener: (exit: SandboxExit) => void = () => undefined;
 	#lostListener: (cause: Error) => void = () => undefined;
 
-	private constructor(options: DockerEngineOptions, { api, info, networks, launcher, storage }: Parts) {
+	private constructor(options: DockerEngineOptions, { api, info, images, networks, launcher, storage }: Parts) {
 		this.#options = options;
 		this.#api = api;
-		this.#images = new DockerImages(api);
+		this.#images = images;
 		this.#networks = networks;
 		this.#launcher = launcher;
 		this.#storage = storage;
@@ -101,11 +103,12 @@ export class DockerEngine implements SandboxEngine {
 		requireOurNeeds(info);
 		const launcher = await LauncherConnection.open(options.launcherSocket);
 		const { networks, storage } = await launcher.request<BesideDockerReport>("host", {});
-		await removeContainers(api, options.node);
+		await removeContainersOf(api, options.node);
 		const parts = {
 			api,
 			info,
 			launcher,
+			images: await DockerImages.open(api, options.node),
 			networks: await DockerNetworks.open(api, options.node, networks),
 			storage: new DockerStorage(launcher, storage, mapsUserIds(info)),
 		};
@@ -118,12 +121,13 @@ export class DockerEngine implements SandboxEngine {
 		return engine;
 	}
 
-	/** Removes every container and network of a node. */
+	/** Removes every container, network and image of a node. */
 	static async removeLeftovers({ socketPath, node }: Pick<DockerEngineOptions, "socketPath" | "node">): Promise<void> {
 		const api = await DockerApi.open(socketPath);
 		try {
-			await removeContainers(api, node);
+			await removeContainersOf(api, node);
 			await removeNetworks(api, node);
+			await removeImagesOf(api, node);
 		} finally {
 			api.close();
 		}
@@ -206,6 +210,7 @@ export class DockerEngine implements SandboxEngine {
 		this.#closing.abort();
 		try {
 			await this.#networks.remove();
+			await removeImagesOf(this.#api, this.#options.node);
 			await this.#launcher.close();
 		} finally {
 			this.#api.close();
