@@ -344,7 +344,7 @@ it("a Docker Engine is asked for the host's network only where the operator perm
 			agentSockets: daemon.directory,
 			uidBase: 0x7000_0000,
 			allowsHostNetwork,
-			networks: { missing: "none of them is needed", gateway: "127.0.0.1" },
+			launcherSocket: join(docker.dataDir, "run", "launcher.sock"),
 			resolvConf: "/etc/resolv.conf",
 		});
 	const [refuses, permits] = [await engineThat(false), await engineThat(true)];

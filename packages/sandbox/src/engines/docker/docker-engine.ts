@@ -109,6 +109,7 @@ export class DockerEngine implements SandboxEngine {
 			info,
 			images: await DockerImages.open(api, options.node),
 			launcher,
+			images: await DockerImages.open(api, options.node),
 			networks: await DockerNetworks.open(api, options.node, networks),
 			storage: new DockerStorage(launcher, storage, mapsUserIds(info)),
 		};
