@@ -22,7 +22,7 @@ import { validate } from "./validation.js";
 const BODY_BYTES = 4096;
 const BODY = { code: "invalid_request", whole: "body" } as const;
 /** Longer than a node waits for news of a transfer, milliseconds. */
-const NEWS_MS = 10_000;
+const NEWS_MS = 6000;
 /** Reading every manifest of a large store takes its time, milliseconds. */
 const RECOVERY_MS = 10 * 60_000;
 /** How long an answer takes while the node of a transfer is away, milliseconds. */
