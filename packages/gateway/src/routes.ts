@@ -101,6 +101,7 @@ const FUNCTION_ROUTES: readonly Route[] = [
 			201: "The version is ready",
 			202: "The version is queued; it is at Location",
 		},
+		query: ["wait", "cache"],
 		serve: deploy,
 	},
 	{
@@ -109,6 +110,7 @@ const FUNCTION_ROUTES: readonly Route[] = [
 		summary: "All functions of the project; with `?outdated=true` those that answer on an old base",
 		key: true,
 		answers: { 200: "FunctionList" },
+		query: ["outdated"],
 		serve: listFunctions,
 	},
 	{
@@ -185,6 +187,7 @@ const REBASE_ROUTE: Route = {
 		"New versions, on the bases of now, of those that aliases lead to; they take their places when they are ready. `?wait=true` answers then.",
 	key: true,
 	answers: { 200: "RebaseAnswer: all are ready, or there was none to rebase", 202: "RebaseAnswer: some are still being built" },
+	query: ["wait"],
 	serve: rebase,
 };
 
@@ -328,6 +331,7 @@ const IMAGE_ROUTES: readonly Route[] = [
 		summary: "A push or a pull, as far as it is. `?after=` a revision waits for the next, 4 s at most.",
 		key: true,
 		answers: { 200: "ImageTransfer" },
+		query: ["after"],
 		serve: getTransfer,
 	},
 	{

@@ -1,5 +1,5 @@
 import { ARCHITECTURE, type LayerEntry, readForeignManifest, writeLayer } from "@berth/builder";
-import { BerthError, type Digest, IMAGE_LIMITS } from "@berth/contracts";
+import { BerthError, type Digest, IMAGE_LIMITS, MIB, sizeText } from "@berth/contracts";
 import type { Registries } from "./registries.js";
 
 /**
@@ -17,10 +17,10 @@ export async function fetchImage(
 	const { config, layers } = readForeignManifest(bytes);
 	const blobs = new Map([config, ...layers].map((one) => [one.digest as Digest, one.size]));
 	const total = [...blobs.values()].reduce((sum, size) => sum + size, bytes.length);
-	if (total > MOST_BYTES)
+	if (total > IMAGE_LIMITS.archiveBytes)
 		throw new BerthError(
 			"image_rejected",
-			`${reference} has ${total} bytes, more than the ${MOST_BYTES} that an image may have as it is packed.`,
+			`${reference} has ${Math.ceil(total / MIB)} MiB, and an image may have ${sizeText(IMAGE_LIMITS.archiveBytes)} as it is packed: build it from a smaller one.`,
 		);
 	const index = Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: [{ digest, size: bytes.length }] }));
 	const entries = [fileOf("index.json", index), fileOf(pathOf(digest), bytes)];
@@ -29,9 +29,6 @@ export async function fetchImage(
 	for await (const piece of writeLayer(entries)) pieces.push(piece);
 	return { archive: Buffer.concat(pieces), digest };
 }
-
-/** Headers of the tar have room, too. */
-const MOST_BYTES = IMAGE_LIMITS.archiveBytes - 1024 * 1024;
 
 function fileOf(path: string, bytes: Uint8Array): LayerEntry {
 	return { path, kind: "file", content: { bytes } };
