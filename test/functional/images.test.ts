@@ -148,7 +148,7 @@ describe("a registry", () => {
 		expect(await refused(stack.client.pullImage({ reference: "hello:1" }))).toMatchObject({ code: "invalid_request" });
 		expect(await refused(stack.client.pullImage({ reference: `${open.host}/a/../b:1` }))).toMatchObject({ code: "invalid_request" });
 		expect(await refused(stack.client.pushImage({ function: hello.name, version: 99, reference: `${open.host}/x/y:1` }))).toMatchObject({
-			code: "function_not_found",
+			code: "version_not_found",
 		});
 	});
 

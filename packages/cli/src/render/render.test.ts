@@ -70,6 +70,13 @@ describe("a problem", () => {
 		expect(problemText(problem, terminal, { verbose: true })).toContain("agent.cjs");
 	});
 
+	test("doesn't point to a stack where there is none", () => {
+		const error = { name: "Error", message: "null was thrown" };
+		expect(problemText(problemOf("handler_error", "null was thrown", [], { error }), terminal)).not.toContain("names the line");
+		const withStack = { name: "TypeError", message: "no", stack };
+		expect(problemText(problemOf("handler_error", "no", [], { error: withStack }), terminal)).toContain("names the line");
+	});
+
 	test("says a thing once: not as detail, issue and diagnostic", () => {
 		const diagnostics = [{ severity: "error", message: "Unexpected ;", file: "a.ts", line: 1, column: 1, lineText: ";" }];
 		const issues = [{ field: "a.ts:1:1", message: "Unexpected ;" }];

@@ -28,6 +28,7 @@ export const FUNCTION_ROUTES: readonly Route[] = [
 			201: "The version is ready",
 			202: "The version is queued; it is at Location",
 		},
+		query: ["wait", "cache"],
 		serve: deploy,
 	},
 	{
@@ -36,6 +37,7 @@ export const FUNCTION_ROUTES: readonly Route[] = [
 		summary: "All functions of the project; with `?outdated=true` those that answer on an old base",
 		key: true,
 		answers: { 200: "FunctionList" },
+		query: ["outdated"],
 		serve: listFunctions,
 	},
 	{
@@ -110,6 +112,7 @@ export const FUNCTION_ROUTES: readonly Route[] = [
 			"New versions, on the bases of now, of those that aliases lead to; they take their places when they are ready. `?wait=true` answers then.",
 		key: true,
 		answers: { 200: "RebaseAnswer: all are ready, or there was none to rebase", 202: "RebaseAnswer: some are still being built" },
+		query: ["wait"],
 		serve: rebase,
 	},
 ];

@@ -36,6 +36,7 @@ export const IMAGE_ROUTES: readonly Route[] = [
 		summary: "A push or a pull, as far as it is. `?after=` a revision waits for the next, 4 s at most.",
 		key: true,
 		answers: { 200: "ImageTransfer" },
+		query: ["after"],
 		serve: getTransfer,
 	},
 	{

@@ -1,11 +1,10 @@
 import { ARCHITECTURE, type LayerEntry, readForeignManifest, writeLayer } from "@berth/builder";
-import { BerthError, type Digest, IMAGE_LIMITS } from "@berth/contracts";
+import { BerthError, type Digest, IMAGE_LIMITS, MIB, sizeText } from "@berth/contracts";
 import type { ImageStore } from "@berth/registry";
 import type { Registries } from "./registries.js";
 
 /** What the tar may have beside the blobs: its headers, and what fills their blocks. */
-const FRAME_BYTES = 1024 * 1024;
-const MOST_BYTES = IMAGE_LIMITS.archiveBytes - FRAME_BYTES;
+const FRAME_BYTES = MIB;
 
 /**
  * An image of somebody else's, out of a registry that the operator allows, as a tar in OCI's layout. All of it was checked against
@@ -23,10 +22,10 @@ export async function fetchImage(
 	const { config, layers } = readForeignManifest(bytes);
 	const blobs = new Map([config, ...layers].map((one) => [one.digest as Digest, one.size]));
 	const total = [...blobs.values()].reduce((sum, size) => sum + size, bytes.length);
-	if (total > MOST_BYTES)
+	if (total > IMAGE_LIMITS.archiveBytes)
 		throw new BerthError(
 			"image_rejected",
-			`${reference} has ${total} bytes, more than the ${MOST_BYTES} that an image may have as it is packed.`,
+			`${reference} has ${Math.ceil(total / MIB)} MiB, and an image may have ${sizeText(IMAGE_LIMITS.archiveBytes)} as it is packed: build it from a smaller one.`,
 		);
 	const index = Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: [{ digest, size: bytes.length }] }));
 	const entries = [fileOf("index.json", { bytes: index }), fileOf(pathOf(digest), { bytes })];

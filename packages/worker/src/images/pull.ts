@@ -18,6 +18,8 @@ import {
 	type ImageReference,
 	isImageSource,
 	type Layer,
+	MIB,
+	sizeText,
 	type TransferRequest,
 	type Version,
 } from "@berth/contracts";
@@ -95,7 +97,7 @@ async function fetchSource({ source }: ReadImage, repository: Repository, { sour
 	if (size > FIXED_LIMITS.archiveBytes)
 		throw new BerthError(
 			"image_rejected",
-			`The image's source has ${size} bytes, more than the ${FIXED_LIMITS.archiveBytes} that one may have.`,
+			`The image's source has ${Math.ceil(size / MIB)} MiB, and one may have ${sizeText(FIXED_LIMITS.archiveBytes)}.`,
 		);
 	if ((await sources.has(digest)) || !(await repository.hasBlob(digest))) return;
 	await sources.put(await repository.readDocument({ digest, size }));
