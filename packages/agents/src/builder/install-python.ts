@@ -6,6 +6,7 @@ import type { Ask } from "../node/questions.js";
 import type { Built } from "./answer.js";
 import { DependencyError } from "./dependency-error.js";
 import { filesIn, type InstalledFile, putTree } from "./installed-tree.js";
+import { pipFailure } from "./pip-failure.js";
 import { type End, endOf, saying, tooLate } from "./program-end.js";
 import { fitsBytecode, isBytecode, PYTHON } from "./python.js";
 import { PythonIndex } from "./python-index.js";
@@ -42,7 +43,7 @@ export async function installPython(request: InstallRequest, payload: Uint8Array
 	const { registry: url } = registry.urls;
 	const args = [`${pip}/pip`, "install", ...OPTIONS, ...flags, "--index-url", url, "--target", packages, "--report", report, "-r", wanted];
 	const pipsEnd = await python(args, directory, until);
-	const lines = pipsEnd.lines.map((line) => index.named(line, new URL(url).origin).replaceAll(`${directory}/`, ""));
+	const lines = pipsEnd.lines.map((line) => registry.named(line).replaceAll(`${directory}/`, ""));
 	const ended = { ...pipsEnd, lines };
 	const { trouble, denied, underWay } = registry;
 	if (ended.isLate)
@@ -57,7 +58,9 @@ export async function installPython(request: InstallRequest, payload: Uint8Array
 			),
 		);
 	if (ended.code !== 0)
-		return refused(failure("install_failed", "install", `The packages of requirements.txt can't be installed: ${whyOf(ended)}`));
+		return refused(
+			failure("install_failed", "install", `The packages of requirements.txt can't be installed: ${pipFailure(ended, registry.missing)}`),
+		);
 	const compiled = await compile(directory, until);
 	if (compiled.isLate)
 		return refused(failure("install_failed", "install", tooLate("Compiling the packages", request.limitMs, [], ended, "pip")));
@@ -108,20 +111,4 @@ async function put(directory: string, resolved: readonly string[] | undefined, a
 
 function isKept([path]: InstalledFile): boolean {
 	return !isBytecode(path) || fitsBytecode(path);
-}
-
-const WHEELS = "only wheels are installed, for this platform and Python; no source distribution is built";
-/** What pip's messages mean here: it has no codes. */
-const WHY: readonly (readonly [RegExp, string])[] = [
-	[/DO NOT MATCH THE HASHES/, "a package's bytes aren't those that its hash says"],
-	[/--require-hashes mode/, "where one requirement has a hash, all need one, and all that they need in turn"],
-	[/No matching distribution found/, WHEELS],
-	[/ResolutionImpossible|conflicting dependencies/, "their requirements contradict each other"],
-	[/No space left on device/, "they are larger than there is room for"],
-];
-
-function whyOf(end: End): string {
-	const why = WHY.find(([message]) => end.lines.some((line) => message.test(line)))?.[1];
-	const said = saying(end, "pip") || ` pip ended with ${end.code}.`;
-	return why === undefined ? said.trimStart() : `${why}.${said}`;
 }

@@ -22,12 +22,6 @@ export class PythonIndex implements Translation {
 		return `${this.#index.host} has ${file} at ${from}, from where nothing is fetched`;
 	}
 
-	/** What a tool says of the bridge, as of the index. @param bridge the bridge's origin */
-	named(text: string, bridge: string): string {
-		const places = [this.#index, ...(this.#files === undefined ? [] : [this.#files])];
-		return places.reduce((named, { host, origin }) => named.replaceAll(`${bridge}/${host}`, origin), text);
-	}
-
 	isPage(contentType: string): boolean {
 		return JSON_PAGE.test(contentType) || HTML_PAGE.test(contentType);
 	}
