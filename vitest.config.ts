@@ -2,7 +2,7 @@ import { globSync, readFileSync } from "node:fs";
 import { defineConfig } from "vitest/config";
 
 /** Where stacks of one run find the bases that the first one made: below where their data directories are, so that files can have second names. */
-process.env["BERTH_TEST_BASES"] = `/var/lib/berth-test-bases-${process.pid}`;
+process.env["TEST_BASES"] = `/var/lib/berth-test-bases-${process.pid}`;
 
 const MINUTE_MS = 60_000;
 
@@ -43,7 +43,7 @@ function wholeSystem(name: string, include: readonly string[], groupOrder: numbe
 }
 
 /** What takes longer than the ordinary suite may is there only when it is asked for: `npm run test:long`. */
-const withLong = process.env["BERTH_TEST_LONG"] === "1";
+const withLong = process.env["TEST_LONG"] === "1";
 
 export default defineConfig({
 	cacheDir: "node_modules/.cache/vite",

@@ -13,6 +13,7 @@ import { redeploys } from "./bench/redeploys.mjs";
 import { dependencyRowsOf, rowsOf, tableOf } from "./bench/rows.mjs";
 import { FETCH, fetchHandlerOf, PYTHON } from "./bench/sources.mjs";
 import { benchPart } from "./bench/specification.mjs";
+import { volumeCosts } from "./bench/volumes.mjs";
 import { BENCH_OPTIONS } from "./setup/command-lines.mjs";
 import { ROOT } from "./setup/places.mjs";
 import { Stack } from "./stack/stack.mjs";
@@ -20,6 +21,7 @@ import { stopSignal } from "./stack/stop-signal.mjs";
 
 const KIB = 1024;
 const DEPENDENCY_ROUNDS = 15;
+const VOLUME_ROUNDS = 25;
 const RESULTS = "bench-results.json";
 
 async function main() {
@@ -79,6 +81,7 @@ async function measure(stack, registry, quick, signal) {
 		large: await bench("2 MB", { source: fetchHandlerOf(2048 * KIB) }, { warmPerStart: 1 }),
 		uncached: await bench("2 MB without compile cache", { source: fetchHandlerOf(2048 * KIB), runtime: "node22" }, { warmPerStart: 1 }),
 		internet: await bench("1 KB, network: internet", { source: FETCH, network: "internet" }, { warmPerStart: 1 }),
+		volumes: await step("volumes", () => volumeCosts(client, quick ? 3 : VOLUME_ROUNDS)),
 		misses: await step("sustained cold starts", () => sustainedMisses(client)),
 		never: await step("reuse: never", () => neverReused(client, quick ? 2 : 5)),
 		burst: await step("simultaneous cold starts", () => simultaneousStarts(client, quick ? 2 : 5)),

@@ -41,7 +41,7 @@ await build({
 await build({ ...options, entryPoints: [join(here, "src/node/main.ts")], outfile: join(dist, "agent.cjs") });
 await build({ ...options, entryPoints: [join(here, "src/custom/main.ts")], outfile: join(dist, "bridge.cjs") });
 copyFileSync(join(here, "src/node/warm.mjs"), join(dist, "warm.mjs"));
-copyFileSync(join(here, "src/builder/check_python.py"), join(builder, "check_python.py"));
+for (const file of ["check_python.py", "fetch_sdists.py"]) copyFileSync(join(here, "src/builder", file), join(builder, file));
 placePython();
 placeNodeGyp();
 // Built in the form in which it starts quickest, by the Python that runs it.

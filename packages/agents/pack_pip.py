@@ -22,11 +22,16 @@ def main(target):
     with zipfile.ZipFile(wheels[-1]) as wheel, zipfile.ZipFile(target, "w") as packed:
         for name in sorted(wheel.namelist()):
             if not name.endswith("/"):
-                packed.writestr(zipfile.ZipInfo(name + ("c" if name.endswith(".py") else "")), content(name, wheel.read(name)))
+                packed.writestr(zipfile.ZipInfo(name + ("c" if is_compiled(name) else "")), content(name, wheel.read(name)))
+
+
+def is_compiled(name):
+    # The program that runs a package's own build is started as a file, outside of the zip.
+    return name.endswith(".py") and not name.endswith("/_in_process.py")
 
 
 def content(name, data):
-    if not name.endswith(".py"):
+    if not is_compiled(name):
         return data
     code = compile(data, f"{PLACE}/{name}", "exec", dont_inherit=True)
     return _code_to_hash_pyc(code, bytes(8), False)

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { invokeWell, median } from "./functions.mjs";
+import { invokeWell, median, prewarmedStarts } from "./functions.mjs";
 import { sourceWith, tarGz } from "./harness.mjs";
 
 const MB = 1e6;
@@ -78,15 +78,7 @@ async function startsOf(client, names, rounds) {
 	const [withLayer, without] = ["bench-dependencies-1", "bench-dependencies-none"];
 	names.push(without);
 	await client.deploy(without, { source: "export default () => 1;" });
-	const took = { [withLayer]: [], [without]: [] };
-	for (let round = 0; round < rounds; round++) {
-		for (const name of [withLayer, without]) {
-			await client.command({ kind: "evict", function: name });
-			await client.command({ kind: "prewarm", floor: "default" });
-			const { start, phases } = await client.invocation((await invokeWell(client, name, {})).id);
-			if (start === "prewarmed") took[name].push(phases.startMs + phases.initMs + phases.runMs);
-		}
-	}
+	const took = await prewarmedStarts(client, [withLayer, without], rounds);
 	return { withLayerMs: median(took[withLayer]), withoutMs: median(took[without]) };
 }
 

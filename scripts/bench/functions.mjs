@@ -35,6 +35,20 @@ export async function invokeWell(client, name, payload = { name: "bench" }) {
 	return answer;
 }
 
+/** What prewarmed starts of functions take in the worker until the first answer, in turns: milliseconds by name. */
+export async function prewarmedStarts(client, names, rounds) {
+	const took = Object.fromEntries(names.map((name) => [name, []]));
+	for (let round = 0; round < rounds; round++) {
+		for (const name of names) {
+			await client.command({ kind: "evict", function: name });
+			await client.command({ kind: "prewarm", floor: "default" });
+			const { start, phases } = await client.invocation((await invokeWell(client, name, {})).id);
+			if (start === "prewarmed") took[name].push(phases.startMs + phases.initMs + phases.runMs);
+		}
+	}
+	return took;
+}
+
 export function median(values) {
 	const sorted = values.toSorted((a, b) => a - b);
 	return sorted[Math.ceil(sorted.length / 2) - 1];

@@ -18,6 +18,7 @@ const NEEDS = [
 	{ package: "redis-tools", what: "the Redis server", there: () => findProgram("redis-server") !== undefined || existsSync(REDIS_PROGRAM) },
 	{ package: "tini", what: "the init of every sandbox", there: () => existsSync("/usr/bin/tini-static") },
 	{ package: "nftables", what: "the rules of functions' networks", there: () => findProgram("nft") !== undefined },
+	{ package: "e2fsprogs", what: "the file systems of volumes", there: () => findProgram("mkfs.ext4") !== undefined },
 	{ package: "python3-pip-whl", what: "pip, for the packages of Python functions", there: hasPip },
 	{ package: "python3", what: "the runtime of Python functions", there: hasPython },
 	{ package: "busybox", what: "the shell of custom runtimes", there: () => existsSync("/bin/busybox") },

@@ -18,7 +18,7 @@ export async function runTests(args, long) {
 	rmSync(RESULTS, { force: true });
 	const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${RESULTS}`];
 	const selection = long ? ["--project", "long*"] : [];
-	const code = await handOver([VITEST, "run", ...reporters, ...selection, ...args], long ? { BERTH_TEST_LONG: "1" } : {});
+	const code = await handOver([VITEST, "run", ...reporters, ...selection, ...args], long ? { TEST_LONG: "1" } : {});
 	if (!existsSync(RESULTS)) {
 		process.stderr.write("The tests ended without a result.\n");
 		return code === 0 ? 1 : code;

@@ -6,7 +6,7 @@ import { eventually } from "../harness/eventually.js";
 import { deploy } from "../harness/functions.js";
 import { Stack } from "../harness/stack.js";
 
-const SMALL = { BERTH_PREWARMED: "1", BERTH_PREWARMED_BUILDS: "1" };
+const SMALL = { BERTH_PREWARMED: "1", BERTH_PREWARMED_BUILDS: "1", BERTH_PACKAGE_REGISTRIES: "https://npm.example.com" };
 const saying = (text: string) => `export default () => "${text}";`;
 
 let place: string;
@@ -25,6 +25,8 @@ it("everything is saved while the stack runs, and answers as before on a machine
 	await deploy(stack, { name: "greets", source: saying("one") });
 	await deploy(stack, { name: "greets", source: saying("two"), memoryMiB: 64 });
 	await stack.client.setAlias("greets", "canary", { weights: { 1: 40, 2: 60 } });
+	await stack.client.setPackageRegistry("npm.example.com", { scopes: ["@mine"], token: "sealed" });
+	await stack.client.makeHook("greets", { scheme: "github" });
 	await deploy(stack, { name: "big", source: `export default () => "${large}";` });
 	const { id } = await stack.client.invokeAsync("big", { json: {} });
 	await eventually(async () => expect((await stack.client.invocation(id)).state).toBe("settled"));
@@ -49,8 +51,17 @@ it("everything is saved while the stack runs, and answers as before on a machine
 	await using other = await Stack.start(SMALL);
 	await other.down();
 	expect(await other.berth("restore", file)).toMatchObject({ code: 1, stderr: expect.stringContaining("--force") });
-	expect(await other.berth("restore", "--force", file)).toMatchObject({ code: 0, stdout: expect.stringContaining("are restored") });
-	await other.up(stack.key);
+	// Keys aren't in it: those of the machine stay, and don't open what was sealed with others.
+	expect(await other.berth("restore", "--force", file)).toMatchObject({
+		code: 0,
+		stdout: expect.stringContaining("are restored"),
+		stderr: expect.stringContaining(
+			"no key here opens: the login at npm.example.com (project default), the secret of the hook github of greets (project default)",
+		),
+	});
+	await other.up();
+	expect((await other.client.packageRegistries()).registries).toMatchObject([{ host: "npm.example.com", login: "token" }]);
+	expect(await other.client.hooks("greets")).toMatchObject([{ scheme: "github" }]);
 	expect(await other.client.versions("greets")).toEqual(versions);
 	expect(await other.client.aliases("greets")).toEqual(aliases);
 	expect((await other.client.invoke("greets")).raw.body.toString()).toBe("two");

@@ -108,6 +108,20 @@ it("a full disk of the launcher fails starts that need it, and nothing else; the
 	expect(await other.result()).toHaveLength(256 * KIB);
 });
 
+it("a full disk of the launcher has no room for a volume, which leaves nothing; one that is there is as large as it was made", async () => {
+	const mine = freshName("mine");
+	await stack.client.makeVolume(mine, { sizeMiB: 32 });
+	const source = `import { writeFileSync } from "node:fs"; export default () => { writeFileSync("/mnt/${mine}/x", Buffer.alloc(16 << 20, 1)); return "written"; };`;
+	const writes = await deploy(stack, { source, volumes: [{ name: mine }] });
+	expect(await writes.result()).toBe("written");
+	await fill("launcher", 8 * MIB);
+	expect(await problemOf(stack.client.makeVolume("more", { sizeMiB: 32 }))).toMatchObject({ code: "storage_full", status: 507 });
+	expect((await stack.client.volumes()).map(({ name }) => name)).toEqual([mine]);
+	expect(await writes.result()).toBe("written");
+	await space("launcher");
+	await stack.client.makeVolume("more", { sizeMiB: 32 });
+});
+
 it("a full disk of the Redis servers refuses what would be acknowledged, loses nothing that was, and mends itself", async () => {
 	const { id } = await stack.client.invokeAsync(echo.name, { json: "kept" });
 	await eventually(async () => expect((await stack.client.invocation(id)).state).toBe("settled"));

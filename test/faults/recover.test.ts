@@ -1,4 +1,4 @@
-import { rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { ApiError } from "@berth/client";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -17,10 +17,18 @@ afterAll(async () => {
 it("functions, versions, sources and what is live come back from the store when the durable Redis is lost", async () => {
 	const said = (text: string) => `export default () => "${text}";`;
 	await deploy(stack, { name: "greets", source: said("one") });
-	await deploy(stack, { name: "greets", source: said("two"), memoryMiB: 64, env: { A: "b" } });
+	await deploy(stack, { name: "greets", source: said("two"), memoryMiB: 64, env: { A: "S3cret" } });
 	await deploy(stack, { name: "other", source: said("other") });
 	await stack.client.setAlias("greets", "canary", { weights: { 1: 40, 2: 60 } });
 	const before = await stack.client.versions("greets");
+
+	// What it is made of says what it needs, and tells nobody else.
+	const blobs = join(stack.dataDir, "artifacts/oci/blobs/sha256");
+	const { config } = JSON.parse(
+		await readFile(join(blobs, before.find(({ number }) => number === 2)?.image?.digest.slice("sha256:".length) ?? ""), "utf8"),
+	);
+	const labels = await readFile(join(blobs, config.digest.slice("sha256:".length)), "utf8");
+	expect([labels.includes("dev.berth.env"), labels.includes("S3cret")]).toEqual([true, false]);
 
 	await stack.down();
 	await rm(join(stack.dataDir, "redis/durable"), { recursive: true });

@@ -213,12 +213,12 @@ describe("in a Docker Engine", () => {
 	it.each(BY_HAND)(
 		"an image that was pushed to a registry, or exported by hand, runs with `docker run` and answers over HTTP: %s",
 		async (_, input, ask) => {
-			const { name } = await deploy(docker, { ...input, env: { A: "1" } });
+			const { name } = await deploy(docker, { ...input, env: { A: "not there" } });
 			const layout = `oci:${join(docker.dataDir, "artifacts/oci")}:default/${name}:1`;
 			const archive = join(daemon.directory, "image.tar");
 			await promisify(execFile)("skopeo", ["copy", layout, `docker-archive:${archive}:by-hand:1`]);
 			await daemon.docker("load", "--input", archive);
-			const walls = ["--network", "none", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"];
+			const walls = ["--network", "none", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--env", "A=1"];
 			await daemon.docker("run", "--detach", "--name", "by-hand", ...walls, "by-hand:1");
 			try {
 				const answer = await eventually(() => daemon.docker("exec", "by-hand", ...ask));

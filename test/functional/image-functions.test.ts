@@ -43,6 +43,19 @@ describe("an image", () => {
 		expect((await deployed().record(again)).start).toBe("warm");
 	});
 
+	it("has its volumes, whatever it brought at /mnt itself", async () => {
+		const volume = freshName("kept");
+		await stack.client.makeVolume(volume, { sizeMiB: 16 });
+		const layer = gzipSync(distribution(`ls /mnt; cat /mnt/${volume}/text; echo more >> /mnt/${volume}/text`));
+		const away = gzipSync(tar({ path: "mnt", type: "2", link: "/etc" }));
+		const { answer, deployed } = await put(image([layer, away]), { volumes: [{ name: volume }] });
+		expect(answer.status).toBe(201);
+		expect(await textOf(deployed())).toBe(`${volume}\n`);
+		expect(await textOf(deployed())).toBe(`${volume}\nmore\n`);
+		await stack.client.remove(deployed().name);
+		await stack.client.removeVolume(volume);
+	});
+
 	it("as docker save writes it is the same: gzipped, too, and with a layer that is there twice", async () => {
 		const layer = distribution("echo saved");
 		const config = configOf([layer, layer], { Cmd: ["/srv/run"] });

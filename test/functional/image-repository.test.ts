@@ -59,6 +59,18 @@ describe("the image repository", () => {
 		expect(String(await stack.client.source("there", 1))).toBe(saying("travels"));
 	});
 
+	it("is nobody's to push to by name, nor to pull from but the project's own copies", async () => {
+		const { name } = await deploy(stack, { source: saying("private") });
+		const { reference } = await copyOf(name, 1, "pushed");
+		const place = reference.slice(0, reference.lastIndexOf(":"));
+		const { image } = await stack.client.version(name, 1);
+		for (const pulled of [`${place}:other.${name}.1`, `${place}@${image?.digest}`, place]) {
+			await expect(stack.client.pullImage({ reference: pulled, function: "stolen" })).rejects.toThrow(/copies of all images/);
+			await expect(stack.client.deploy(freshName(), { image: pulled })).rejects.toMatchObject({ problem: { code: "invalid_request" } });
+		}
+		await expect(stack.client.pushImage({ function: name, reference })).rejects.toThrow(/nothing is pushed there by name/);
+	});
+
 	it("that is away holds nobody up; what is missing follows when it is back, also after the worker was killed", async () => {
 		await registry.halt();
 		const late = await deploy(stack, { source: saying("late") });

@@ -144,9 +144,64 @@ describe("hashes in requirements.txt", () => {
 	});
 });
 
+describe("a package that is built from its source, as its manifest allows", () => {
+	const scripts = (...names: readonly string[]) => ({ scripts: [...names] });
+	const SAID = "from sourced import said\ndef handler(event, context): return said";
+	/** A source distribution with a build backend of its own, whose first lines are these. */
+	function sdistOf(name: string, version: string, backend: string, requires: readonly string[] = []): Buffer {
+		const top = `${name}-${version}`;
+		const build = `${backend}
+import os, zipfile
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    name = "${top}-py3-none-any.whl"
+    with zipfile.ZipFile(os.path.join(wheel_directory, name), "w") as wheel:
+        wheel.writestr("${name}.py", f"said = {said!r}\\n")
+        wheel.writestr("${top}.dist-info/METADATA", "Metadata-Version: 2.1\\nName: ${name}\\nVersion: ${version}\\n" + needs)
+        wheel.writestr("${top}.dist-info/WHEEL", "Wheel-Version: 1.0\\nGenerator: own\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr("${top}.dist-info/RECORD", "")
+    return name
+`;
+		const project = `[build-system]\nrequires = ${JSON.stringify(requires)}\nbuild-backend = "own"\nbackend-path = ["."]\n`;
+		return tarGz(
+			{ path: `${top}/pyproject.toml`, body: project },
+			{ path: `${top}/own.py`, body: build },
+			{ path: `${top}/PKG-INFO`, body: `Metadata-Version: 2.1\nName: ${name}\nVersion: ${version}\n` },
+		);
+	}
+
+	it("is, without an index, with what it says that it is built with; the others come as wheels", async () => {
+		index.publish({ name: "builds-it", version: "2.0", files: { "builds_it.py": "word = 'built with it'\n" } });
+		const reach = `try: urllib.request.urlopen("${index.url}"); reached = True
+except OSError: reached = False`;
+		const backend = `import urllib.request, builds_it\n${reach}\nsaid, needs = (builds_it.word, reached), "Requires-Dist: shout<2\\n"`;
+		const pin = index.put("sourced", "sourced-1.1.tar.gz", sdistOf("sourced", "1.1", backend, ["builds-it>=2"]), "1.1");
+		index.put("sourced", "sourced-1.0.tar.gz", sdistOf("sourced", "1.0", "said, needs = 'old', ''"), "1.0");
+		const made = await deployed("Sourced>=1\nshout==1.0\n", SAID, {}, scripts("sourced"));
+		expect(await made.result()).toEqual(["built with it", false]);
+		expect(dependenciesOf(made.version)?.resolved?.map((line) => line.split(" ")[0])).toEqual(["shout==1.0", "sourced==1.1"]);
+		const again = await deployed(`${pin}\n${shout}\n`, `${SAID}# with hashes`, {}, scripts("sourced"));
+		expect(await again.result()).toEqual(["built with it", false]);
+	});
+
+	it("isn't without all that it needs in requirements.txt, nor without its source, nor by a build that fails", async () => {
+		const needy = sdistOf("needy", "1.0", "said, needs = 'x', 'Requires-Dist: shout\\n'");
+		index.put("needy", "needy-1.0.tar.gz", needy);
+		index.put("fails", "fails-1.0.tar.gz", sdistOf("fails", "1.0", "raise SystemExit('it is so')"));
+		for (const [requirements, name, code, message] of [
+			["needy", "needy", "install_failed", /has to name all that is needed.*shout/],
+			["fails", "fails", "install_failed", /it is so/],
+			["shout==1.0", "shout", "install_failed", /no source distribution that fits shout==1\.0 \(those of shout: none\)/],
+			["shout==1.0", "needy", "dependencies_rejected", /"needy", which isn't in requirements\.txt/],
+		] as const) {
+			const problem = await refusalOf(deployed(requirements, SAID, {}, scripts(name)));
+			expect(problem).toMatchObject({ status: 422, code, detail: expect.stringMatching(message) });
+		}
+	});
+});
+
 describe("a requirement that can't be installed", () => {
 	it.each<[string, string, string]>([
-		["that there is none of", "no-such-package==1.0", "No matching distribution found for no-such-package==1.0"],
+		["that there is none of", "no-such-package==1.0", "the index has no package of that name. pip said:"],
 		["in a version that there is none of", "shout==7", "from versions: 1.0, 2.0"],
 		["that contradicts another", "louder-lib[more]\nshout>=2", "contradict each other"],
 	])("because it asks for what %s is told with pip's words", async (_what, requirements, message) => {
@@ -158,7 +213,10 @@ describe("a requirement that can't be installed", () => {
 		index.publish({ name: "windows", version: "1.0", tag: "cp39-cp39-win_amd64", files: { "windows.py": "" } });
 		for (const name of ["sources", "windows"]) {
 			const { code, detail } = await refusal(name);
-			expect([code, detail]).toEqual(["install_failed", expect.stringContaining("only wheels are installed")]);
+			expect([code, detail]).toEqual([
+				"install_failed",
+				expect.stringMatching(/only wheels are installed.*the manifest's `scripts` name it/),
+			]);
 			expect(detail).toContain(`No matching distribution found for ${name}`);
 		}
 		expect(index.asked.filter((line) => line.includes("sources-1.0"))).toEqual([]);
@@ -254,7 +312,9 @@ describe("an index that", () => {
 	});
 
 	it("was only ever asked by GET for what the requirements name", () => {
-		const asked = index.asked.map((line) => line.replace(/^GET (?:\/simple\/([\w-]+)\/|\/files\/([a-z_]+)-[\w.-]+\.whl)$/, "$1$2"));
+		const asked = index.asked.map((line) =>
+			line.replace(/^GET (?:\/simple\/([\w-]+)\/|\/files\/([a-z_]+)-[\w.-]+\.(?:whl|tar\.gz))$/, "$1$2"),
+		);
 		const known = new Set([
 			"shout",
 			"louder-lib",
@@ -262,6 +322,11 @@ describe("an index that", () => {
 			"compiled",
 			"no-such-package",
 			"sources",
+			"sourced",
+			"builds-it",
+			"builds_it",
+			"needy",
+			"fails",
 			"windows",
 			"swapped",
 			"moved",

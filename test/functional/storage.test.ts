@@ -38,6 +38,7 @@ describe("a volume", () => {
 		const listed = JSON.parse((await stack.berth("volume", "list", "--json")).stdout);
 		expect(listed).toMatchObject({ volumes: [{ name: "box", sizeMiB: 16, functions: [name] }] });
 		expect((await stack.berth("volume", "inspect", "box")).stdout).toContain("16 MiB");
+		expect((await stack.berth("inspect", name)).stdout).toMatch(/storage\s+\/mnt\/box\n/);
 		const refused = await stack.berth("volume", "remove", "box");
 		expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining(name)]);
 		await stack.client.remove(name);
@@ -69,6 +70,19 @@ describe("a volume", () => {
 		const next = await user({ volumes: [{ name: "box" }] });
 		expect(await next.result({ do: "list", path: "/mnt/box" })).toEqual([]);
 		await stack.client.remove(next.name);
+		await stack.client.removeVolume("box");
+	});
+
+	it("that its node doesn't have fails invocations, and is never made by one; asked for again it is there, empty", async () => {
+		await stack.client.makeVolume("box", { sizeMiB: 16 });
+		for (const name of readdirSync(join(stack.dataDir, "launcher", "volumes"))) rmSync(join(stack.dataDir, "launcher", "volumes", name));
+		const deployed = await user({ volumes: [{ name: "box" }] });
+		const { outcome, problem } = await deployed.invoke({ do: "list", path: "/mnt/box" });
+		expect([outcome, problem?.detail]).toEqual(["platform_error", expect.stringContaining("/mnt/box: the volume isn't on this node")]);
+		expect(readdirSync(join(stack.dataDir, "launcher", "volumes"))).toEqual([]);
+		await stack.client.makeVolume("box", { sizeMiB: 16 });
+		expect(await deployed.result({ do: "list", path: "/mnt/box" })).toEqual([]);
+		await stack.client.remove(deployed.name);
 		await stack.client.removeVolume("box");
 	});
 

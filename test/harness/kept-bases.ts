@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 
 /** Where the bases are kept that the first stack of a test run made; vitest.config.ts names it. Without it every stack makes its own. */
-const KEPT = process.env["BERTH_TEST_BASES"];
+const KEPT = process.env["TEST_BASES"];
 /** Of a data directory, what bases are made of: images, digests of the files that went in, and the layers unpacked. */
 const PLACES = ["artifacts/oci", "artifacts/keys", "launcher/layers"];
 

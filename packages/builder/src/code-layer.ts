@@ -103,7 +103,7 @@ export async function bundle(version: Version, source: Uint8Array, options: Code
 }
 
 const NOTHING_INSTALLED =
-	"The manifest's `scripts` name packages, and none is installed for this source: it has no package.json with dependencies, or brings its own node_modules. Leave the field out.";
+	"The manifest's `scripts` name packages, and none is installed for this source: it has no package.json with dependencies and no requirements.txt, or brings its packages along. Leave the field out.";
 
 const RESOLVED_BEFORE =
 	"As there is no lock file, these are the packages that an earlier deploy was given; `?cache=false` (`berth deploy --no-cache`) resolves them anew.";

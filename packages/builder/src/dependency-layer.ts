@@ -83,42 +83,67 @@ export class DependencyLayers {
 		return layerKey("scripts", [scripts.toSorted(), await this.#options.scriptsBase.identity(), inputs]);
 	}
 
-	async #install({ installable, sources }: Wanted, key: string, listener: BuildListener): Promise<Installed> {
+	/** @param fromSource names of packages of which the source is wanted: then archives are fetched, and nothing is installed */
+	async #install(
+		{ installable, sources }: Wanted,
+		key: string,
+		listener: BuildListener,
+		fromSource?: readonly string[],
+	): Promise<Installed> {
 		const { stores, installMs } = this.#options;
-		listener.line({ kind: "step", text: "installing the dependencies" });
+		listener.line({
+			kind: "step",
+			text: fromSource === undefined ? "installing the dependencies" : "fetching the packages and their sources",
+		});
 		await using spool = await stores.images.scratchFile();
 		const { language, registries } = sources;
 		const { filesOrigin } = askingOf(sources);
-		const files = filesOrigin === undefined ? {} : { filesOrigin };
-		const request = { step: "install", language, registries, ...files, limitMs: installMs } as const;
+		const more = { ...(filesOrigin && { filesOrigin }), ...(fromSource && { fromSource }) };
+		const request = { step: "install", language, registries, ...more, limitMs: installMs } as const;
 		const run = await runStep(request, installable, sources, { ...this.#options, listener }, spool);
 		if ("code" in run) return run;
 		return await this.#store(run, key, spool, listener);
 	}
 
-	/** The packages as they are after the scripts of some have run, in a sandbox that has them, and no network at all. */
+	/** The packages as they are after the scripts of some have run, or some were built, in a sandbox without any network. */
 	async #runScripts(wanted: Wanted, key: string, listener: BuildListener): Promise<Installed> {
 		const { stores, installMs, scriptsBase } = this.#options;
 		const { scripts, sources, runtime } = wanted;
-		if (sources.language !== "node") return installFailure("dependencies_rejected", SCRIPTS_ARE_NPMS);
+		const { language } = sources;
+		const isPython = language === "python";
+		const given = isPython ? await this.#archives(wanted, listener) : await this.#withScripts(wanted, listener);
+		if ("code" in given) return given;
+		const what = isPython ? "building from source:" : "running the install scripts of";
+		listener.line({ kind: "step", text: `${what} ${scripts.join(", ")}` });
+		await using spool = await stores.images.scratchFile();
+		const request = { step: "scripts", language, names: scripts, runtime, limitMs: installMs } as const;
+		const tree = { base: await scriptsBase.get(), packages: given.layer };
+		const payload = isPython ? wanted.installable : new Uint8Array(0);
+		const run = await runStep(request, payload, sources, { ...this.#options, listener }, spool, tree);
+		if ("code" in run) return run;
+		return await this.#store(run, key, spool, listener, given.withScripts);
+	}
+
+	/** npm's packages, installed without their scripts; those that are named have to have some. */
+	async #withScripts(wanted: Wanted, listener: BuildListener): Promise<Dependencies | BuildFailure> {
 		const plain = { ...wanted, scripts: [] };
 		const installed = (wanted.anew ? undefined : await this.find(plain)) ?? (await this.install(plain, listener));
 		if ("code" in installed) return installed;
 		const { withScripts = [] } = installed;
-		const absent = scripts.find((name) => !withScripts.includes(name));
-		if (absent !== undefined) {
-			const some =
-				withScripts.length === 0 ? "no installed package has one" : `those that have one: ${withScripts.slice(0, 20).join(", ")}`;
-			const what = `The manifest's \`scripts\` name ${JSON.stringify(absent)}, which isn't installed, or has no install script`;
-			return installFailure("dependencies_rejected", `${what}; ${some}.`);
-		}
-		listener.line({ kind: "step", text: `running the install scripts of ${scripts.join(", ")}` });
-		await using spool = await stores.images.scratchFile();
-		const request = { step: "scripts", names: scripts, runtime, limitMs: installMs } as const;
-		const tree = { base: await scriptsBase.get(), packages: installed.layer };
-		const run = await runStep(request, new Uint8Array(0), sources, { ...this.#options, listener }, spool, tree);
-		if ("code" in run) return run;
-		return await this.#store(run, key, spool, listener, withScripts);
+		const absent = wanted.scripts.find((name) => !withScripts.includes(name));
+		if (absent === undefined) return installed;
+		const some = withScripts.length === 0 ? "no installed package has one" : `those that have one: ${withScripts.slice(0, 20).join(", ")}`;
+		const what = `The manifest's \`scripts\` name ${JSON.stringify(absent)}, which isn't installed, or has no install script`;
+		return installFailure("dependencies_rejected", `${what}; ${some}.`);
+	}
+
+	/** Archives of Python's packages, from which they are built. Nobody else asks for them: they are kept for the next try alone. */
+	async #archives(wanted: Wanted, listener: BuildListener): Promise<Dependencies | BuildFailure> {
+		const { stores } = this.#options;
+		const key = layerKey("archives", [wanted.scripts.toSorted(), await this.#keyOf({ ...wanted, scripts: [] })]);
+		const known = wanted.anew ? undefined : await findLayer(stores, key);
+		if (known !== undefined) return { layer: { digest: known.digest, sizeBytes: known.sizeBytes } };
+		return await this.#install(wanted, key, listener, wanted.scripts);
 	}
 
 	/** @param withScripts what is known to have scripts, where those have run since */
@@ -146,9 +171,6 @@ export class DependencyLayers {
 		return { layer, ...note, cached: false, ...reproductionOf(before, layer) };
 	}
 }
-
-/** Why `scripts` of a manifest are refused. */
-const SCRIPTS_ARE_NPMS = "The manifest's `scripts` name npm's packages, and this runtime has none; leave the field out.";
 
 /** The files whose bytes were put. @throws BerthError when the index isn't one of them */
 function entriesOf(body: Uint8Array, spool: ScratchFile): readonly LayerEntry[] {

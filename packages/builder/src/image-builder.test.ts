@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Base, type BuildLogLine, type Digest, type ImageReference, manifestSchema, type Version } from "@berth/contracts";
-import { type ArtifactStore, openArtifactStore } from "@berth/registry";
+import { type ArtifactStore, openArtifactStore, Vault } from "@berth/registry";
 import { readFromLayer } from "@berth/registry/layer-reader";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Bases } from "./bases.js";
@@ -39,6 +39,7 @@ async function makeBuilder(sandboxes: BuildSandboxes, parts: readonly string[] =
 	await artifacts.images.tag("base/node24:current", image.manifest);
 	return new ImageBuilder({
 		bases,
+		vault: new Vault("ab".repeat(32)),
 		stores: artifacts,
 		sandboxes,
 		timeoutMs: 1000,

@@ -12,6 +12,7 @@ import {
 	packagesOf,
 	type Version,
 } from "@berth/contracts";
+import type { Vault } from "@berth/registry";
 import { type Bases, builderIdentities } from "./bases.js";
 import { type BuildListener, layerLine, SILENT } from "./build-listener.js";
 import { bundle, type CodeLayer, codeLayerKey, findCodeLayer, storeCodeLayer } from "./code-layer.js";
@@ -41,6 +42,8 @@ export interface ImageBuilderOptions extends Omit<CodeLayerOptions, "builder" | 
 	readonly bases: Bases;
 	/** Where a project's packages come from. */
 	readonly sourcesOf: (project: string, language: PackagedLanguage) => Promise<PackageSources>;
+	/** Seals variables for the images' labels. */
+	readonly vault: Pick<Vault, "sealAlike">;
 	/** A version as it is recorded; undefined when it was deleted. */
 	readonly findVersion: (project: string, name: string, number: number) => Promise<Version | undefined>;
 	/** Told of an image whose manifest is missing or corrupt, before it is made again. */
@@ -187,7 +190,7 @@ export class ImageBuilder {
 			await stores.images.tag(tag, (await storeImage(stores.images, base.layers, {})).manifest);
 		} else if (version?.image !== undefined) {
 			const { image } = version;
-			const labels = imageLabels(version, image.base, image.entry);
+			const labels = imageLabels(version, image.base, image.entry, this.#options.vault);
 			const made = await storeImage(stores.images, [...image.base.layers, ...image.layers], labels);
 			await stores.images.tag(tag, made.manifest, version.createdAt);
 		}
@@ -215,7 +218,7 @@ export class ImageBuilder {
 		await this.#lookFor(base);
 		const { dependencies, lock } = code;
 		const layers = dependencies?.inImage === true ? [dependencies.layer, code.layer] : [code.layer];
-		const image = await storeImage(stores.images, [...base.layers, ...layers], imageLabels(version, base, code.entry));
+		const image = await storeImage(stores.images, [...base.layers, ...layers], imageLabels(version, base, code.entry, this.#options.vault));
 		await stores.images.tag(imageTag(version), image.manifest, version.createdAt);
 		const beside = [...(dependencies?.inImage === false ? [dependencies.layer] : []), ...(lock === undefined ? [] : [lock.layer])];
 		if (beside.length > 0) await this.#keep(beside, version);

@@ -4,7 +4,7 @@ import { parsedJson } from "./parsed-json.js";
 import { fitsLayer, fitsLink, type LayerEntry } from "./tar-writer.js";
 
 /** What is read of an image that a registry has, before it is unpacked in a sandbox: the whole of it as a tar in OCI's layout, and its manifest's digest. */
-export type FetchImage = (reference: string) => Promise<{ readonly archive: Uint8Array; readonly digest: Digest }>;
+export type FetchImage = (reference: string, project: string) => Promise<{ readonly archive: Uint8Array; readonly digest: Digest }>;
 
 /** Takes the bytes that a build puts. @throws Error when there are more than an image may have */
 export async function putImageBytes(spool: ScratchFile, bytes: Uint8Array): Promise<void> {

@@ -30,6 +30,8 @@ export interface ImageLayer {
 /** What an image says about the function it is of: checked, but still whoever made it may have lied. */
 export interface ReadImage {
 	readonly manifest: Manifest;
+	/** Its variables, as `labelledManifest` opens them; the manifest has none then. */
+	readonly sealedEnv?: string;
 	readonly source: SourceReference;
 	readonly entry: string;
 	/** How many layers, from the bottom, are the base. */
@@ -56,7 +58,9 @@ export function readImage(manifest: ImageManifest, configBytes: Uint8Array): Rea
 		throw rejected(`it is for ${config.os}/${config.architecture}`.slice(0, 100), `this node runs linux/${ARCHITECTURE}`);
 	const labels = config.config.Labels;
 	const layers = layersOf(manifest, config);
+	const sealedEnv = labels["dev.berth.env"];
 	return {
+		...(sealedEnv === undefined ? {} : { sealedEnv }),
 		manifest: labels["dev.berth.manifest"],
 		source: labels["dev.berth.source"] as SourceReference,
 		entry: labels["dev.berth.entry"],

@@ -47,7 +47,7 @@ async function archiveOf(version: Version, source: Uint8Array, options: CodeLaye
 	const { reference } = JSON.parse(Buffer.from(source).toString()) as { reference: string };
 	listener.line({ kind: "step", text: `fetching ${reference}` });
 	try {
-		const { archive, digest } = await options.fetchImage(reference);
+		const { archive, digest } = await options.fetchImage(reference, version.project);
 		listener.line({ kind: "step", text: `it is ${digest}` });
 		return archive;
 	} catch (error) {

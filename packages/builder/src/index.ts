@@ -2,7 +2,7 @@ export { type Bases, type BasesOptions, prepareBases } from "./bases.js";
 export { type BuildListener, sizeText } from "./build-listener.js";
 export type { BuildRun, BuildSandbox, BuildSandboxes, Respond } from "./build-sandbox.js";
 export { type BuildResult, ImageBuilder, type ImageBuilderOptions } from "./image-builder.js";
-export { imageLabels } from "./image-labels.js";
+export { imageLabels, labelledManifest } from "./image-labels.js";
 export { type ReadImage, readForeignManifest, readImage, readImageManifest, splitLayers } from "./image-reader.js";
 export { imageTag, parseImageTag } from "./image-tag.js";
 export { ARCHITECTURE, storeImage } from "./oci-image.js";

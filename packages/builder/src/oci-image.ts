@@ -60,14 +60,14 @@ export async function storeImage(
 	return { digest: manifest.digest, manifest: descriptor, existed: manifest.existed };
 }
 
-/** How a function's image runs by hand, with nothing of Berth around it: its agent serves HTTP. A tenant's image is its own. */
+/** How a function's image runs by hand, with nothing of Berth around it: its agent serves HTTP, with the container's own variables. A tenant's image is its own. */
 function runConfigOf(labels: Readonly<Record<string, string>>): object {
 	const [entry, manifest] = [labels[IMAGE_LABELS.entry], labels[IMAGE_LABELS.manifest]];
 	if (entry === undefined || entry === SANDBOX_PATHS.imageStart || manifest === undefined) return {};
-	const { runtime, env } = JSON.parse(manifest) as Manifest;
+	const { runtime } = JSON.parse(manifest) as Manifest;
 	return {
 		Entrypoint: ["/sbin/tini", "--", ...AGENTS[languageOf(runtime)]],
-		Cmd: [SERVE, `${SANDBOX_PATHS.code}/${entry}`, JSON.stringify(env)],
+		Cmd: [SERVE, `${SANDBOX_PATHS.code}/${entry}`],
 		Env: ["PATH=/usr/bin:/bin", "HOME=/tmp", "LANG=C.UTF-8"],
 		ExposedPorts: { "8080/tcp": {} },
 	};

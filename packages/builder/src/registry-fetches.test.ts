@@ -22,8 +22,8 @@ afterEach(async () => {
 });
 
 const host = () => `127.0.0.1:${(server.address() as AddressInfo).port}`;
-const at = (url: string) =>
-	new RegistryFetches({ language: "node", registries: [{ url, scopes: [] }], logins: new Map(), redirects: [] }, 30_000);
+const at = (url: string, logins: ReadonlyMap<string, () => string> = new Map()) =>
+	new RegistryFetches({ language: "node", registries: [{ url, scopes: [] }], logins, redirects: [] }, 30_000);
 const registry = (path = "/npm/") => at(`http://${host()}${path}`);
 
 async function bytesOf(fetches: RegistryFetches, head: FetchReply): Promise<number> {
@@ -42,6 +42,16 @@ test("what the registry has comes in pieces", async () => {
 	expect(head).toMatchObject({ status: 200 });
 	expect(await bytesOf(fetches, head as FetchReply)).toBe(3_000_000);
 	expect(asked).toEqual(["GET /npm/@scope%2fname"]);
+});
+
+test("a login that can't be opened is said by what needs it, and by nothing else", async () => {
+	const sealed = () => {
+		throw new Error("sealed with another key");
+	};
+	using elsewhere = at(`http://${host()}/npm/`, new Map([["https://other.example.com", sealed]]));
+	expect((await elsewhere.fetch(host(), "/npm/ms")).head).toMatchObject({ status: 200 });
+	using here = at(`http://${host()}/npm/`, new Map([[`http://${host()}`, sealed]]));
+	expect((await here.fetch(host(), "/npm/ms")).head).toEqual({ status: 502, reason: "sealed with another key" });
 });
 
 test.each([

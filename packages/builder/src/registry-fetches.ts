@@ -96,7 +96,7 @@ export class RegistryFetches implements Disposable {
 
 	/** @throws Error when it leads where nothing is fetched from */
 	async #follow(first: URL): Promise<Response> {
-		const login = this.#sources.logins.get(first.origin);
+		const login = this.#sources.logins.get(first.origin)?.();
 		const allowed = new Set([...this.#asking.below.map(({ origin }) => origin), ...this.#sources.redirects]);
 		let url = first;
 		for (let redirects = 0; ; redirects++) {

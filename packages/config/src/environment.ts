@@ -48,6 +48,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_VOLUMES_MIB: String(settings.volumeBytes / MIB),
 		BERTH_BINDS: bindsText(settings.binds),
 		BERTH_IMAGES_MIB: settings.imageBytes === undefined ? undefined : String(settings.imageBytes / MIB),
+		BERTH_VERSIONS_KEPT: String(settings.versionsKept),
 		BERTH_LOG_LEVEL: settings.logLevel,
 	};
 	return Object.fromEntries(Object.entries(variables).filter((pair): pair is [string, string] => pair[1] !== undefined));

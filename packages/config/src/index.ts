@@ -2,5 +2,5 @@ export * from "./dockerfiles.js";
 export * from "./environment.js";
 export * from "./privileges.js";
 export * from "./settings.js";
-export * from "./supervised.js";
-export * from "./user-settings.js";
+export { exitWithParent, SUPERVISED_ENVIRONMENT } from "./supervised.js";
+export { type UserSettings, userSettings } from "./user-settings.js";

@@ -77,9 +77,18 @@ describe("registries", () => {
 	);
 });
 
-test("a misspelt setting is an error, a variable of somebody else's isn't", () => {
-	expect(complaint({ BERTH_PREWARM: "8" })).toBe("BERTH_PREWARM: there is no such setting; did you mean BERTH_PREWARMED?");
-	expect(complaint({ BERTH_API_KEY: "x", BERTH_URL: "y", BERTH_SUPERVISED: "1", BERTH_TEST_LONG: "1", PREWARMED: "2" })).toBe("none");
+test.each([
+	["BERTH_PREWARM", "; did you mean BERTH_PREWARMED?"],
+	["BERTH_REDIS_URL", "; did you mean BERTH_DURABLE_REDIS_URL or BERTH_FAST_REDIS_URL?"],
+	["BERTH_NETWORK", "; did you mean BERTH_HOST_NETWORK?"],
+	["BERTH_REGISTRY", "; did you mean BERTH_REGISTRIES or BERTH_NPM_REGISTRY?"],
+	["BERTH_ANYTHING", "; docs/settings.md lists those there are"],
+])("%s is an error: whoever sets it believes that it does something", (name, rest) => {
+	expect(complaint({ [name]: "8" })).toBe(`${name}: there is no such setting${rest}`);
+});
+
+test("what the command line and the supervisor read is no misspelt setting, nor is a variable of somebody else's", () => {
+	expect(complaint({ BERTH_API_KEY: "x", BERTH_URL: "y", BERTH_SUPERVISED: "1", PREWARMED: "2", BERTHA: "3" })).toBe("none");
 });
 
 test("what a person's environment says; an empty variable counts as absent", () => {

@@ -4,6 +4,8 @@ import { DEPENDENCY_LIMITS, HOUR_MS, LIMITS, MIB, VOLUMES_MIB } from "@berth/con
 import { z } from "zod";
 import { misspelt } from "./misspelt.js";
 import { binds, packageRegistries, type RegistryAccess, type RepositoryPlace, registries, repository } from "./setting-values.js";
+import { SUPERVISED } from "./supervised.js";
+import { USER_VARIABLES } from "./user-settings.js";
 
 /** Longest data directory, bytes: a socket's path below it has room for 107 (sun_path), and the longest is an agent's. */
 const DATA_DIR_BYTES = 64;
@@ -111,10 +113,13 @@ export const settingsSchema = z.object({
 	BERTH_BINDS: binds.optional(),
 	/** Blobs of images, MiB; beyond it what can be had again goes. Default: as much as comes. */
 	BERTH_IMAGES_MIB: whole(256, 1 << 24).optional(),
+	/** Versions of a function that stay whatever their age, the newest; beyond it those go that are older than a day and that no alias leads to. */
+	BERTH_VERSIONS_KEPT: whole(10, 100_000).default(100),
 	BERTH_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
 });
 
-const SETTING_NAMES = Object.keys(settingsSchema.shape);
+/** All that anything of ours reads: with this prefix there is nothing else. */
+const KNOWN_NAMES = [...Object.keys(settingsSchema.shape), ...USER_VARIABLES, SUPERVISED];
 
 /** The environment variables that are settings. */
 export type SettingName = keyof z.input<typeof settingsSchema>;
@@ -175,6 +180,8 @@ export interface Settings {
 	readonly binds: Readonly<Record<string, string>>;
 	/** What images may hold on disk; undefined: as much as comes. */
 	readonly imageBytes?: number;
+	/** Versions of a function, the newest, that stay whatever their age. */
+	readonly versionsKept: number;
 	readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
 	readonly cores: number;
 	readonly paths: DataPaths;
@@ -253,7 +260,7 @@ export function loadSettings(
 	const parsed = settingsSchema.safeParse(given);
 	const wrong = [
 		...(parsed.success ? [] : parsed.error.issues.map((issue) => describe(issue, given, flags))),
-		...misspelt(given, SETTING_NAMES),
+		...misspelt(given, KNOWN_NAMES),
 	];
 	if (wrong.length > 0 || !parsed.success) throw new SettingsError(wrong.join("\n"));
 	const value = parsed.data;
@@ -303,6 +310,7 @@ export function loadSettings(
 		volumeBytes: value.BERTH_VOLUMES_MIB * MIB,
 		binds: Object.freeze(value.BERTH_BINDS ?? {}),
 		...(value.BERTH_IMAGES_MIB === undefined ? {} : { imageBytes: value.BERTH_IMAGES_MIB * MIB }),
+		versionsKept: value.BERTH_VERSIONS_KEPT,
 		logLevel: value.BERTH_LOG_LEVEL,
 		cores: availableParallelism(),
 		paths,

@@ -1,7 +1,7 @@
 import { SECOND_MS } from "@berth/contracts";
 
 /** Set by the supervisor for its children: their standard input is a pipe that it holds. */
-const SUPERVISED = "BERTH_SUPERVISED";
+export const SUPERVISED = "BERTH_SUPERVISED";
 
 /** What the supervisor tells a child beside its settings. */
 export const SUPERVISED_ENVIRONMENT = { [SUPERVISED]: "1" } as const;

@@ -1,3 +1,6 @@
+/** Variables of a person's, beside the settings of a stack. */
+export const USER_VARIABLES = ["BERTH_URL", "BERTH_API_KEY"] as const;
+
 /** What a person's environment says to the command line: which stack, which key, how to print. */
 export interface UserSettings {
 	/** BERTH_URL: the gateway to talk to; default: the stack of this machine. */

@@ -34,7 +34,7 @@ export const SANDBOX_PATHS = {
 	nodeHeaders: "/berth/headers",
 } as const;
 
-/** The agent's first argument where nobody is there for it to connect to: it serves HTTP by itself. Then the entry's path, and the manifest's `env` as JSON. */
+/** The agent's first argument where nobody is there for it to connect to: it serves HTTP by itself. Then the entry's path. */
 export const SERVE = "serve";
 
 /** Frames of a function's sandbox. */

@@ -4,7 +4,7 @@ import { DEPENDENCY_LIMITS, IMAGE_LIMITS } from "./limits.js";
 import { sourcePath } from "./manifest.js";
 import { MIB } from "./units.js";
 
-const INSTALLED_PATH = /^(?:node_modules|site-packages)\/(?!.*(?:^|\/)\.{1,2}(?:\/|$))(?!.*\/\/)[^\0]+[^\0/]$/;
+const INSTALLED_PATH = /^(?:node_modules|site-packages|archives)\/(?!.*(?:^|\/)\.{1,2}(?:\/|$))(?!.*\/\/)[^\0]+[^\0/]$/;
 
 const text = z.string().max(4096);
 
@@ -63,7 +63,7 @@ const buildAnswerSchema = z.discriminatedUnion("ok", [
 	}),
 ]);
 
-/** Files of an installed tree: `[path, bytes, executable]`, below node_modules or site-packages, in the order in which their bytes came. */
+/** Files of an installed tree: `[path, bytes, executable]`, below node_modules, site-packages or archives, in the order in which their bytes came. */
 const installedIndexSchema = z
 	.array(z.tuple([z.string().regex(INSTALLED_PATH), bytes, z.boolean()]))
 	.min(1)

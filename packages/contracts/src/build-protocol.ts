@@ -49,14 +49,20 @@ export interface InstallRequest {
 	readonly registries: readonly PackageRegistry[];
 	/** An origin beside the registry's that has its files. */
 	readonly filesOrigin?: string;
+	/** Python's packages that are to be built from their source distributions: nothing is installed then, archives are fetched. */
+	readonly fromSource?: readonly string[];
 	/** Milliseconds that the installation itself may take. */
 	readonly limitMs: number;
 }
 
-/** The payload is empty: the installed packages are grafted in. */
+/**
+ * What packages do at their installation. Of npm's the payload is empty, and the installed packages are grafted in; of Python's the payload is
+ * that of the installation, and archives are grafted in.
+ */
 export interface ScriptsRequest {
 	readonly step: "scripts";
-	/** Packages whose install scripts are run. */
+	readonly language: PackagedLanguage;
+	/** Packages whose install scripts are run, or that are built from their source. */
 	readonly names: readonly string[];
 	/** What the packages are for: native ones are compiled for this one's Node. */
 	readonly runtime: Runtime;
@@ -69,6 +75,9 @@ export const BUILD_REQUEST_HEADER = "berth-build";
 
 /** Where a grafted dependency layer has the names of the packages in it that can't be bundled, JSON: an array. Below the layer's root. */
 export const EXTERNALS_FILE = "node_modules/.berth-externals.json";
+
+/** Where a layer has archives of Python's packages, to build and install from. */
+export const PYTHON_ARCHIVES = "archives";
 
 /** Where a dependency layer has Python's packages: below the layer's root, as in `pip install --target`. */
 export const PYTHON_PACKAGES = "site-packages";

@@ -71,6 +71,8 @@ export const IMAGE_LABELS = {
 	entry: "dev.berth.entry",
 	manifest: "dev.berth.manifest",
 	source: "dev.berth.source",
+	/** The manifest's variables, sealed; absent when there are none. */
+	env: "dev.berth.env",
 } as const;
 
 const imageConfigSchema = z.object({
@@ -82,6 +84,7 @@ const imageConfigSchema = z.object({
 			[IMAGE_LABELS.entry]: label.pipe(sourcePath),
 			[IMAGE_LABELS.manifest]: inLabel(manifestSchema),
 			[IMAGE_LABELS.source]: inLabel(sourceReference),
+			[IMAGE_LABELS.env]: z.string().max(IMAGE_BOUNDS.documentBytes).optional(),
 		}),
 	}),
 	rootfs: z.object({ type: z.literal("layers"), diff_ids: z.array(digest) }),

@@ -52,6 +52,8 @@ export interface ImageTransfer extends TransferRequest {
 	readonly movedBytes: number;
 	/** Of the image manifest, once it is known. */
 	readonly digest?: Digest;
+	/** Of a pull that is done: the image's variables were sealed by another stack, or for another project, so the version has none. */
+	readonly lacksEnv?: boolean;
 	/** Why it failed. */
 	readonly problem?: Problem;
 }

@@ -77,7 +77,7 @@ describe("a deploy", () => {
 			if (found === undefined) return;
 			const failure = { code: "build_failed" as const, phase: "bundle" as const, message: "It doesn't build.", diagnostics };
 			await functions.endBuild(found, { state: "failed", failure, build: NO_BUILD });
-			if (!(await functions.usesSource(found.source.digest))) await stack.services.artifacts.sources.remove(found.source.digest);
+			await stack.services.artifacts.sources.remove(found.source.digest, (digest) => functions.usesSource(digest));
 		});
 		const answer = await put("hello", { source: "export default (" });
 		expect(answer.status).toBe(422);

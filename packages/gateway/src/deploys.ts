@@ -110,8 +110,7 @@ async function take(
 		return created;
 	} catch (error) {
 		// When this can't be asked either, the upkeep will find it.
-		const used = await functions.usesSource(digest).catch(() => true);
-		if (!used) await sources.remove(digest);
+		await sources.remove(digest, () => functions.usesSource(digest).catch(() => true));
 		throw error;
 	}
 }

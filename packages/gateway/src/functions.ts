@@ -1,4 +1,4 @@
-import { BerthError, type FunctionDetail, type FunctionList, type SourceKind, type VersionList } from "@berth/contracts";
+import { BerthError, type Digest, type FunctionDetail, type FunctionList, type SourceKind, type VersionList } from "@berth/contracts";
 import { functionNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
 import { authenticate } from "./auth.js";
@@ -34,7 +34,8 @@ export async function deleteFunction(request: Request, response: Response, servi
 	const name = nameFrom(request.params["name"]);
 	const unused = await functions.deleteFunction(project, name);
 	if (unused === undefined) throw functionNotFound(name);
-	await Promise.all([artifacts.functions.remove(project, name), ...unused.map((digest) => artifacts.sources.remove(digest))]);
+	const isUsed = (digest: Digest) => functions.usesSource(digest);
+	await Promise.all([artifacts.functions.remove(project, name), ...unused.map((digest) => artifacts.sources.remove(digest, isUsed))]);
 	// Its sandboxes would go by themselves when they are idle; a node that can't be told keeps them so long.
 	const evictions = nodes.nodes().map(({ id }) => nodes.ask(id, { kind: "evict", project, function: name }));
 	for (const result of await Promise.allSettled(evictions)) {
@@ -62,7 +63,7 @@ export async function getVersion(request: Request, response: Response, { keys, f
 export async function removeVersion(request: Request, response: Response, { keys, functions, artifacts }: Services): Promise<void> {
 	const { project } = await authenticate(request, keys);
 	const unused = await functions.removeVersion(project, nameFrom(request.params["name"]), numberFrom(request.params["number"]));
-	if (unused !== undefined) await artifacts.sources.remove(unused);
+	if (unused !== undefined) await artifacts.sources.remove(unused, (digest) => functions.usesSource(digest));
 	response.status(204).end();
 }
 

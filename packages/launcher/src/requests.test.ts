@@ -32,6 +32,30 @@ test("a network is none, internet, host, or the name of one of the project's", (
 		expect(() => read.specialise({ ...SPECIALISE, network })).toThrow(RequestError);
 });
 
+const VOLUME = "0123456789abcdef".repeat(2);
+
+test("volumes and bind mounts are names and ids; what isn't said to be written is read-only", () => {
+	const storage = [
+		{ name: "data", volume: VOLUME, readOnly: false },
+		{ name: "models", readOnly: true },
+	];
+	const more = [{ ...storage[0], source: "/etc" }, { name: "models" }];
+	expect(read.specialise({ ...SPECIALISE, storage: more }).storage).toEqual(storage);
+	expect(read.boot({ ...BOOT, own: [DIGEST], storage: more }).storage).toEqual(storage);
+	expect(read.makeVolume({ volume: VOLUME, sizeMiB: 16, path: "/" })).toEqual({ volume: VOLUME, sizeMiB: 16 });
+	for (const volume of [null, "", "../../etc", VOLUME.toUpperCase(), `${VOLUME}/..`, `${VOLUME}0`, `${VOLUME}\n`, [VOLUME]]) {
+		expect(() => read.specialise({ ...SPECIALISE, storage: [{ name: "data", volume }] })).toThrow(RequestError);
+		expect(() => read.volume({ volume })).toThrow(RequestError);
+	}
+	for (const name of [undefined, "", ".", "..", "../x", "a/b", "A", "x\0", "__proto__", ["data"]])
+		expect(() => read.specialise({ ...SPECIALISE, storage: [{ name }] })).toThrow(RequestError);
+	const twice = [{ name: "data" }, { name: "data", volume: VOLUME }];
+	for (const list of [null, {}, "data", twice, Array.from({ length: 33 }, (_, at) => ({ name: `x${at}` }))])
+		expect(() => read.boot({ ...BOOT, storage: list })).toThrow(RequestError);
+	for (const sizeMiB of [undefined, 0, 15, 16.5, "16", 2 ** 20 + 1, Number.POSITIVE_INFINITY])
+		expect(() => read.makeVolume({ volume: VOLUME, sizeMiB })).toThrow(RequestError);
+});
+
 test("layers that were asked for lately can't be dropped, whoever says so", () => {
 	expect(read.dropLayers({ unusedForMs: 3_600_000, seq: 1 })).toEqual({ unusedForMs: 3_600_000 });
 	for (const unusedForMs of [undefined, null, "3600000", -1, 0, 3_599_999, 3_600_000.5, Number.POSITIVE_INFINITY, Number.NaN])

@@ -131,6 +131,20 @@ describe("a rollback", () => {
 		expect(await rollBack()).toMatchObject({ weights: { 1: 100 } });
 	});
 
+	test("isn't offered to a version that was removed", async () => {
+		for (let i = 0; i < 3; i++) await build();
+		await set("canary", { 1: 100 });
+		await set("canary", { 2: 50, 3: 50 });
+		await registry.removeVersion("default", "f", 1);
+		const [live, canary] = await aliases();
+		expect(live).toMatchObject({ weights: { 3: 100 }, previous: 2 });
+		expect(canary).not.toHaveProperty("previous");
+		await set("canary", { 3: 100 });
+		await registry.removeVersion("default", "f", 2);
+		for (const alias of await aliases()) expect(alias).not.toHaveProperty("previous");
+		for (const name of ["live", "canary"]) await expect(rollBack(name)).rejects.toMatchObject({ code: "nothing_to_roll_back" });
+	});
+
 	test("goes back ten steps", async () => {
 		for (let i = 0; i < 13; i++) await build();
 		let steps = 0;

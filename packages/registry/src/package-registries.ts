@@ -11,7 +11,8 @@ interface Stored extends Omit<PackageRegistryEntry, "host"> {
 
 /** A registry with what it is to be told. */
 export interface PackageRegistryAccess extends Pick<PackageRegistryEntry, "host" | "scopes"> {
-	readonly authorization?: string;
+	/** Opens the login; only what asks this registry needs it. @throws BerthError platform_error when it can't be opened */
+	readonly authorization?: () => string;
 }
 
 /** Package registries of projects, and the logins there, in the durable Redis. All methods throw BerthError `unavailable` while it is away. */
@@ -58,12 +59,12 @@ export class PackageRegistries {
 		return (await this.#do("removing a package registry", () => this.#redis.hdel(keys.packageRegistries(project), host))) === 1;
 	}
 
-	/** What an installation needs of them. @throws BerthError platform_error when a login can't be opened */
+	/** What an installation needs of them. */
 	async accesses(project: string): Promise<readonly PackageRegistryAccess[]> {
 		return (await this.#all(project)).map(([host, { scopes, sealed }]) => ({
 			host,
 			scopes,
-			...(sealed === undefined ? {} : { authorization: this.#vault.open(sealed, nameOf(project, host)) }),
+			...(sealed === undefined ? {} : { authorization: () => this.#vault.open(sealed, nameOf(project, host)) }),
 		}));
 	}
 

@@ -41,6 +41,16 @@ local function leadWholly(alias, number)
   if #steps > ${MOST_STEPS} then table.remove(steps, 1) end
   alias.weights, alias.steps = {[string.format('%d', number)] = 100}, steps
 end
+-- What is removed is no step back any more. The alias itself hasn't moved.
+local function forget(name, number)
+  local alias, kept = readAlias(name), {}
+  for _, step in ipairs(alias.steps or {}) do
+    if step ~= number then kept[#kept + 1] = step end
+  end
+  if not alias.shape or #kept == #(alias.steps or {}) then return end
+  alias.steps = #kept > 0 and kept or nil
+  redis.call('HSET', ${key}, 'alias:' .. name, cjson.encode(alias))
+end
 -- A rebased version stands where the one that was deployed stood.
 local function rankOf(prefix, number)
   return tonumber(redis.call('HGET', prefix .. string.format('%d', number), 'rank') or number)
@@ -314,6 +324,7 @@ for _, name in ipairs(aliasNames()) do
 end
 if #users > 1 then return users end
 if redis.call('ZCARD', KEYS[2]) == 1 then return {'only'} end
+for _, name in ipairs(aliasNames()) do forget(name, tonumber(ARGV[1])) end
 redis.call('DEL', version, version .. ':log')
 redis.call('PUBLISH', '${keys.buildLogs}', member)
 redis.call('ZREM', KEYS[2], ARGV[1])

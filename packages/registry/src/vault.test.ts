@@ -11,6 +11,19 @@ test("what was sealed is opened by the same key as the same thing, and looks dif
 	expect(sealed).not.toContain(Buffer.from("grün-token").toString("base64url").slice(0, 8));
 });
 
+test("what has to look alike each time does, for the same thing and key alone", () => {
+	const sealed = vault.sealAlike("A=b", "default/env");
+	expect(vault.open(sealed, "default/env")).toBe("A=b");
+	expect(vault.sealAlike("A=b", "default/env")).toBe(sealed);
+	for (const other of [
+		vault.sealAlike("A=b", "other/env"),
+		vault.sealAlike("A=c", "default/env"),
+		new Vault("cd".repeat(32)).sealAlike("A=b", "default/env"),
+	])
+		expect(other.slice(12)).not.toBe(sealed.slice(12));
+	expect(() => vault.open(sealed, "other/env")).toThrow("damaged");
+});
+
 test.each<[string, (sealed: string) => string, string]>([
 	["as something else", (sealed) => new Vault("ab".repeat(32)).open(sealed, "default/registry/other"), "damaged"],
 	["with another key", (sealed) => new Vault("cd".repeat(32)).open(sealed, "default/registry/host"), "another key"],

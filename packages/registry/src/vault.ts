@@ -1,6 +1,6 @@
-import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHmac, randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { BerthError } from "@berth/contracts";
+import { BerthError, sealingKeyId } from "@berth/contracts";
 
 const CIPHER = "aes-256-gcm";
 const KEY = /^[0-9a-f]{64}$/;
@@ -14,14 +14,13 @@ const FORM = /^v1\.([0-9a-f]{8})\.([\w-]+)$/;
  */
 export class Vault {
 	readonly #key: Buffer;
-	/** The first bytes of the key's SHA-256: tells keys apart, and nothing of the key. */
 	readonly #keyId: string;
 
 	/** @param key 64 hex digits. @throws TypeError when it is no key */
 	constructor(key: string) {
 		if (!KEY.test(key)) throw new TypeError("the key of the vault isn't 64 hex digits");
 		this.#key = Buffer.from(key, "hex");
-		this.#keyId = createHash("sha256").update(this.#key).digest("hex").slice(0, 8);
+		this.#keyId = sealingKeyId(key);
 	}
 
 	/** @param key where the operator named one; else the file has it. @throws Error when there is none */
@@ -31,10 +30,13 @@ export class Vault {
 
 	/** @param of what it is of (`default/registry/npm.example.com`): only whoever names the same opens it */
 	seal(text: string, of: string): string {
-		const nonce = randomBytes(NONCE_BYTES);
-		const cipher = createCipheriv(CIPHER, this.#key, nonce).setAAD(Buffer.from(of));
-		const sealed = Buffer.concat([nonce, cipher.update(text, "utf8"), cipher.final(), cipher.getAuthTag()]);
-		return `v1.${this.#keyId}.${sealed.toString("base64url")}`;
+		return this.#seal(text, of, randomBytes(NONCE_BYTES));
+	}
+
+	/** The same for what has to look alike each time: the nonce is made of the text (as RFC 5297 does). It shows which texts are equal, and nothing else. */
+	sealAlike(text: string, of: string): string {
+		const hash = createHmac("sha256", createHmac("sha256", this.#key).update("nonces").digest()).update(JSON.stringify([of, text]));
+		return this.#seal(text, of, hash.digest().subarray(0, NONCE_BYTES));
 	}
 
 	/** @throws BerthError platform_error when it was sealed with another key, as something else, or was changed */
@@ -53,5 +55,11 @@ export class Vault {
 		} catch (cause) {
 			throw new BerthError("platform_error", `The secret ${of} is damaged: set it again.`, { cause });
 		}
+	}
+
+	#seal(text: string, of: string, nonce: Buffer): string {
+		const cipher = createCipheriv(CIPHER, this.#key, nonce).setAAD(Buffer.from(of));
+		const sealed = Buffer.concat([nonce, cipher.update(text, "utf8"), cipher.final(), cipher.getAuthTag()]);
+		return `v1.${this.#keyId}.${sealed.toString("base64url")}`;
 	}
 }

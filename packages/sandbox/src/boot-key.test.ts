@@ -41,6 +41,15 @@ test("an engine that can't graft boots each image's sandboxes for itself", () =>
 	expect(new Set(keys).size).toBe(3);
 });
 
+test("storage comes with the function, too; a sandbox that is booted with it is nobody's who has another one, or none", () => {
+	const { image, manifest } = version("x");
+	const storages = [{}, { volumes: [{ name: "data" }] }, { volumes: [{ name: "data", readOnly: true }] }, { binds: ["data"] }];
+	const keysIn = (project: string, grafts: boolean) =>
+		storages.map((storage) => keyText(versionKeyOf(image, { ...manifest, ...storage }, grafts, { project, function: "x", version: 1 })));
+	expect(new Set(keysIn("one", true)).size).toBe(1);
+	expect(new Set([...keysIn("one", false), ...keysIn("other", false).slice(1, 3)]).size).toBe(6);
+});
+
 test("a version gets what it asked for, and its class never more than that", () => {
 	const { min, max } = LIMITS.memoryMiB;
 	fc.assert(

@@ -226,3 +226,12 @@ test("a closed pool lets nobody wait, and takes nobody in", async () => {
 	expect(engine.agents.size).toBe(0);
 	expect(troubles).toEqual([]);
 });
+
+test("who asks for a sandbox when nobody waits for it any more has no start, and nothing is begun for it", async () => {
+	const pool = await start();
+	const booted = engine.booted.length;
+	const gone = AbortSignal.abort();
+	await expect(pool.acquire(version("hello"), [new AbortController().signal, gone])).rejects.toMatchObject({ code: "cancelled" });
+	expect([pool.stats.waiting, pool.stats.starts, engine.booted.length]).toEqual([0, { boot: 0, prewarmed: 0, warm: 0 }, booted]);
+	await pool.close();
+});

@@ -48,7 +48,7 @@ async function lastAttempt(registry: FakeRegistry, build: () => Promise<BuildRes
 	const builder = { build, removeVersion: async (version: Version) => void removed.push(version) };
 	const builds = new Builds({
 		functions: registry as unknown as FunctionRegistry,
-		artifacts: { sources: {} as never },
+		artifacts: { sources: { remove: async () => undefined } as never },
 		builder: builder as unknown as ImageBuilder,
 		metrics: new WorkerMetrics(() => []),
 		log: createLogger("test", "silent"),

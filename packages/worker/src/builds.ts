@@ -141,7 +141,7 @@ export class Builds {
 		const { functions, artifacts } = this.#options;
 		const failed = await functions.endBuild(version, { state: "failed", failure, build });
 		const { digest } = version.source;
-		if (!(await functions.usesSource(digest))) await artifacts.sources.remove(digest);
+		await artifacts.sources.remove(digest, (one) => functions.usesSource(one));
 		return failed;
 	}
 }

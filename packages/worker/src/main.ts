@@ -21,6 +21,7 @@ import { Registries } from "./images/registries.js";
 import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
 import { packageSourcesOf } from "./package-sources.js";
+import { VersionLimit } from "./version-limit.js";
 import { ReadyVersions } from "./versions.js";
 
 /** How long a stop waits for what runs, milliseconds. */
@@ -76,16 +77,19 @@ const pool = new Pool({
 const metrics = new WorkerMetrics(() => pool.list());
 const functions = await FunctionRegistry.open(durableUrl, log);
 const stacks = new StackRemapper(artifacts.images, (err) => log.error({ err }, "the thread that reads source maps ended"));
-const packageRegistries = await PackageRegistries.open(durableUrl, await Vault.open(settings.secretsKey, settings.paths.secretsKey), log);
+const vault = await Vault.open(settings.secretsKey, settings.paths.secretsKey);
+const packageRegistries = await PackageRegistries.open(durableUrl, vault, log);
+const registries = new Registries(settings.registries, settings.imageRepository);
 const stores = { images: artifacts.images, keys: artifacts.keys };
 const dockerfiles = await openDockerBuilds(settings, node);
 const builder = new ImageBuilder({
+	vault,
 	bases,
 	stores,
 	sandboxes: new PooledBuildSandboxes(pool),
 	timeoutMs: BUILD_MS,
 	dockerfiles,
-	fetchImage: (reference) => fetchImage(reference, new Registries(settings.registries)),
+	fetchImage: (reference, project) => fetchImage(reference, project, registries),
 	sourcesOf: async (project, language) => packageSourcesOf(project, language, await packageRegistries.accesses(project), settings),
 	installMs: settings.install.timeoutMs,
 	silenceMs: settings.install.silenceMs,
@@ -117,7 +121,7 @@ const incarnation = randomUUID();
 const invocationSource = await openInvocationSource({ durableUrl, fastUrl, nodeId: node, incarnation, logger: log });
 const buildSource = await openBuildSource({ durableUrl, logger: log });
 const membership = await openNodeMembership({ fastUrl, logger: log });
-const images = new Images({ artifacts, functions, registries: settings.registries, warmLayers: ensureLayers, log });
+const images = new Images({ artifacts, functions, registries, vault, warmLayers: ensureLayers, log });
 const mirror = mirrorPlace && new Mirror({ place: mirrorPlace, artifacts, functions, log, onPushed: keepBudget });
 const budget =
 	settings.imageBytes === undefined
@@ -132,6 +136,7 @@ const budget =
 				dropUnpacked: () => engine.dropLayers(HOUR_MS),
 				log,
 			});
+const versionLimit = new VersionLimit({ kept: settings.versionsKept, functions, log });
 const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine });
 
 await pool.start();
@@ -141,9 +146,9 @@ sweepImages();
 functions.onChange((name) => {
 	mirror?.wake();
 	keepBudget();
-	if (name === undefined) sweepImages();
-	else
-		builds.forget(name).catch((err: unknown) => log.error({ err, function: name }, "the images of a deleted function couldn't be removed"));
+	if (name === undefined) return sweepImages();
+	versionLimit.keep(name).catch((err: unknown) => log.error({ err, function: name }, "old versions of a function couldn't be removed"));
+	builds.forget(name).catch((err: unknown) => log.error({ err, function: name }, "the images of a deleted function couldn't be removed"));
 });
 // Before anything is taken: what a gateway knows this node to have taken is told by incarnation from what an earlier one had.
 await membership.join({ id: node, incarnation, startedAtMs: Date.now() }, (question) => answers.answer(question));

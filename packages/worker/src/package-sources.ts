@@ -17,7 +17,7 @@ export function packageSourcesOf(
 	const listed = language === "python" ? settings.pypiIndexes : settings.packageRegistries;
 	const others = listed.flatMap((registry) => registryOf(registry, accesses));
 	const registries = [standard, ...others.filter(({ url }) => hostOf(url) !== hostOf(standard.url))];
-	const logins = registries.flatMap(({ url }): [string, string][] => {
+	const logins = registries.flatMap(({ url }): [string, () => string][] => {
 		const authorization = accesses.find(({ host }) => host === hostOf(url))?.authorization;
 		return authorization === undefined ? [] : [[new URL(url).origin, authorization]];
 	});

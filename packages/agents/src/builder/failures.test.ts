@@ -5,7 +5,7 @@ import { pipFailure } from "./pip-failure.js";
 const npm = (code: string, message: string, lines: readonly string[] = [], scopes: readonly string[] = []) =>
 	npmFailure({ code: 1, isLate: false, out: JSON.stringify({ code, message }), lines }, [{ url: "https://registry.example/", scopes }]);
 const pip = (lines: readonly string[], missing: readonly string[] = []) =>
-	pipFailure({ code: 1, isLate: false, out: "", lines }, new Set(missing));
+	pipFailure({ code: 1, isLate: false, out: "", lines }, { missing: new Set(missing) }).message.replace(/^.*?installed: /, "");
 
 test("a checksum that is another is said once, with the package that has it", () => {
 	const message = "sha512-A== integrity checksum failed when using sha512: wanted sha512-A== but got sha512-B==. (9 bytes)";

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { BUILD_REQUEST_HEADER, type BuildRequest } from "@berth/contracts/agent";
 import type { Ask } from "../node/questions.js";
 import { type Built, respond } from "./answer.js";
+import { buildPython } from "./build-python.js";
 import { buildSource } from "./build-source.js";
 import { CodeCache } from "./code-cache.js";
 import { buildContext } from "./image/build-context.js";
@@ -51,6 +52,6 @@ async function run(request: BuildRequest, payload: Uint8Array): Promise<Built> {
 	if (request.step === "source" && request.kind === "dockerfile") return buildContext(request, payload);
 	if (request.step === "source") return buildSource(request, payload, codeCache);
 	if (request.step === "resolve") return resolve(request, payload, INSTALLER, ask);
-	if (request.step === "scripts") return runScripts(request, ask);
+	if (request.step === "scripts") return request.language === "python" ? buildPython(request, payload, PIP, ask) : runScripts(request, ask);
 	return request.language === "python" ? installPython(request, payload, PIP, ask) : install(request, payload, INSTALLER, ask);
 }

@@ -1,11 +1,14 @@
 import type { ChildProcessByStdio } from "node:child_process";
-import type { Readable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { tellingLines } from "./said-lines.js";
 
 const MOST_LINES = 6;
 /** What V8 says when its heap is full. */
 const HEAP_IS_FULL = /JavaScript heap out of memory/;
+
+/** What tools say around what they have to say. */
+const NOISE = /^\s*(?:note: This error originates from|\[end of output\]|error: subprocess-exited|╰─>|│ exit code)/;
 
 /** How a program of an installation ended. */
 export interface End {
@@ -17,7 +20,7 @@ export interface End {
 }
 
 /** Waits for its end, and for its lines; too late, it is killed. */
-export async function endOf(child: ChildProcessByStdio<null, Readable, Readable>, limitMs: number): Promise<End> {
+export async function endOf(child: ChildProcessByStdio<Writable | null, Readable, Readable>, limitMs: number): Promise<End> {
 	let isLate = false;
 	const timer = setTimeout(() => {
 		isLate = true;
@@ -27,8 +30,9 @@ export async function endOf(child: ChildProcessByStdio<null, Readable, Readable>
 	try {
 		const [out, log, code] = await Promise.all([text(child.stdout), text(child.stderr), closed]);
 		const all = [...new Set(log.split("\n").filter((line) => line.trim() !== ""))];
+		const said = all.filter((line) => !NOISE.test(line));
 		const full = all.filter((line) => HEAP_IS_FULL.test(line));
-		return { code, isLate, out, lines: tellingLines(full.length > 0 ? full : all, MOST_LINES) };
+		return { code, isLate, out, lines: tellingLines(full.length > 0 ? full : said.length > 0 ? said : all, MOST_LINES) };
 	} finally {
 		clearTimeout(timer);
 	}

@@ -6,6 +6,11 @@ const JSON_PAGE = /^application\/vnd\.pypi\.simple\.v1\+json\b/i;
 const HTML_PAGE = /^(?:application\/vnd\.pypi\.simple\.v1\+html|text\/html)\b/i;
 const HREF = /(<a\b[^>]*?\bhref\s*=\s*)(?:"([^"]*)"|'([^']*)')/gi;
 
+/** As an index compares names (PEP 503). */
+export function normalName(name: string): string {
+	return name.replace(/[-_.]+/g, "-").toLowerCase();
+}
+
 /** An index of Python packages behind the bridge: its pages say where its files are, which is nowhere that a sandbox can reach. */
 export class PythonIndex implements Translation {
 	readonly #index: URL;

@@ -5,6 +5,7 @@ import type { Readable } from "node:stream";
 import { type BuildRefusal, SANDBOX_PATHS, type ScriptsRequest } from "@berth/contracts/agent";
 import type { Ask } from "../node/questions.js";
 import type { Built } from "./answer.js";
+import { endOthers } from "./end-others.js";
 import { put } from "./install.js";
 import { fieldsOf } from "./json-fields.js";
 import { type InstalledPackage, inOrder, type PackageScript, packagesIn } from "./package-scripts.js";
@@ -77,30 +78,20 @@ async function run(script: PackageScript, place: Place, until: number): Promise<
 	const timer = setTimeout(
 		() => {
 			isLate = true;
-			endAll();
+			endOthers();
 		},
 		Math.max(0, until - performance.now()),
 	);
 	try {
 		const end = await ended;
 		// What it left running holds its output open, and would change files that are read next.
-		endAll();
+		endOthers();
 		await closed;
 		const all = printed.lines;
 		const telling = all.filter((line) => !NOISE.test(line));
 		return { end, isLate, lines: tellingLines(telling.length === 0 ? all : telling, MOST_LINES) };
 	} finally {
 		clearTimeout(timer);
-	}
-}
-
-/** Ends every process of the sandbox but its init and this one: a script's own may have left its group. */
-function endAll(): void {
-	try {
-		process.kill(-1, "SIGKILL");
-	} catch (error) {
-		// Nothing else runs.
-		if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
 	}
 }
 

@@ -5,23 +5,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { SERVE } from "@berth/contracts/agent";
-import { buildSync } from "esbuild";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+
+/** As it is bundled for sandboxes. */
+const AGENT = join(import.meta.dirname, "../../dist/agent.cjs");
 
 let directory: string;
 let served: ChildProcess | undefined;
 beforeAll(() => {
 	directory = mkdtempSync(join(tmpdir(), "node-serve-"));
-	buildSync({
-		entryPoints: [join(import.meta.dirname, "main.ts")],
-		bundle: true,
-		platform: "node",
-		format: "cjs",
-		outfile: join(directory, "agent.cjs"),
-		external: ["/berth/*"],
-		define: { "import.meta.dirname": "__dirname", "import.meta.filename": "__filename" },
-		logLevel: "error",
-	});
 });
 afterEach(async () => {
 	if (served?.exitCode === null && served.signalCode === null && served.kill()) await once(served, "exit");
@@ -32,7 +24,7 @@ afterAll(() => rmSync(directory, { recursive: true }));
 function start(source: string, port = "0"): ChildProcess {
 	const entry = join(directory, "index.cjs");
 	writeFileSync(entry, source);
-	served = spawn(process.execPath, [join(directory, "agent.cjs"), SERVE, entry, "{}"], {
+	served = spawn(process.execPath, [AGENT, SERVE, entry], {
 		stdio: ["ignore", "pipe", "pipe"],
 		env: { PORT: port },
 	});

@@ -32,11 +32,11 @@ interface Outcome {
 /**
  * An image's function by itself, with nothing of Berth around it: HTTP on a port, one request after the other, as a sandbox takes
  * them. For trying an image by hand: there are no limits and no records.
- * @param args the entry's path, and the manifest's `env` as JSON; @param agentOf makes the agent, which says what it has to say to the link
+ * @param args the entry's path; its variables are the container's own. @param agentOf makes the agent, which says what it has to say to the link
  */
-export async function serve([entry = "", given = "{}"]: readonly string[], agentOf: (link: Pick<Link, "send">) => Taker): Promise<void> {
-	const env = JSON.parse(given) as Record<string, string>;
+export async function serve([entry = ""]: readonly string[], agentOf: (link: Pick<Link, "send">) => Taker): Promise<void> {
 	const port = portOf(process.env["PORT"]);
+	const env = { ...process.env };
 	const replies = new Replies();
 	const agent = agentOf(replies);
 	const names = { project: "default", function: "function", version: 1 };

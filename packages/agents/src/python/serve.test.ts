@@ -19,11 +19,11 @@ afterEach(async () => {
 });
 
 /** The real agent as an image starts it by hand. */
-function start(source: string, env: object = {}, port = "0"): ChildProcess {
+function start(source: string, env: object = {}): ChildProcess {
 	const entry = join(directory, "handler.py");
 	writeFileSync(entry, source);
-	const args = ["-I", "-B", import.meta.dirname, SERVE, entry, JSON.stringify(env)];
-	served = spawn("/usr/bin/python3", args, { stdio: ["ignore", "pipe", "pipe"], env: { PORT: port } });
+	const args = ["-I", "-B", import.meta.dirname, SERVE, entry];
+	served = spawn("/usr/bin/python3", args, { stdio: ["ignore", "pipe", "pipe"], env: { PORT: "0", ...env } });
 	return served;
 }
 
@@ -85,7 +85,7 @@ test("a module that can't be loaded is said, and the process ends with 1", async
 });
 
 test.each(["abc", "65536", ""])("a PORT that is none is said, and the process ends with 1: %j", async (port) => {
-	const process = start("def handler(event, context):\n    return 1\n", {}, port);
+	const process = start("def handler(event, context):\n    return 1\n", { PORT: port });
 	const said = text(process.stderr as NodeJS.ReadableStream);
 	expect([(await once(process, "exit"))[0], await said]).toEqual([
 		1,

@@ -3,6 +3,7 @@ import { createReadStream } from "node:fs";
 import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { CommandFailure, EXIT } from "../exit-codes.js";
+import type { SealedSecret } from "./sealed-secrets.js";
 
 /** Raised when an older Berth couldn't restore what a newer one writes. */
 export const BACKUP_FORMAT = 1;
@@ -26,13 +27,16 @@ export interface Inventory {
 	readonly format: number;
 	/** ISO 8601. */
 	readonly createdAt: string;
+	/** Secrets among the records, whose key is kept apart. Older backups don't say. */
+	readonly sealed?: readonly SealedSecret[];
 	readonly files: readonly BackupFile[];
 }
 
 /** Every file below a directory, with its digest. @throws CommandFailure for what is neither file nor directory */
-export async function takeInventory(root: string): Promise<Inventory> {
+export async function takeInventory(root: string, signal?: AbortSignal): Promise<Inventory> {
 	const files: BackupFile[] = [];
 	for (const path of await filesBelow(root)) {
+		signal?.throwIfAborted();
 		const { size, mode, uid } = await lstat(join(root, path));
 		const sha256 = await sha256Of(join(root, path));
 		files.push({ path, sizeBytes: size, sha256, mode: mode & 0o777, owner: uid === 0 ? "root" : "service" });
@@ -41,9 +45,10 @@ export async function takeInventory(root: string): Promise<Inventory> {
 }
 
 /** Holds an inventory against what is there. @throws CommandFailure naming the first file that is missing, too many or another one */
-export async function verify(inventory: Inventory, root: string): Promise<void> {
+export async function verify(inventory: Inventory, root: string, signal?: AbortSignal): Promise<void> {
 	const there = new Set(await filesBelow(root));
 	for (const { path, sizeBytes, sha256 } of inventory.files) {
+		signal?.throwIfAborted();
 		if (!there.delete(path)) throw damaged(`${path} is missing`);
 		const found = await lstat(join(root, path));
 		if (found.size !== sizeBytes) throw damaged(`${path} has ${found.size} bytes, not ${sizeBytes}`);

@@ -1,9 +1,11 @@
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { loadSettings, type Settings } from "@berth/config";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { sealingKeyId } from "@berth/contracts";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FILES, INVENTORY, takeInventory } from "./inventory.js";
 import { restoreBackup } from "./restore.js";
+import { run } from "./run.js";
 
 let root: string;
 let settings: Settings;
@@ -34,19 +36,25 @@ async function backup(files: Readonly<Record<string, string>>, unlisted: readonl
 		await mkdir(join(place, FILES, path, ".."), { recursive: true });
 		await writeFile(join(place, FILES, path), text);
 	}
-	await writeFile(join(place, INVENTORY), JSON.stringify(await takeInventory(join(place, FILES))));
+	await writeFile(join(place, INVENTORY), JSON.stringify({ ...(await takeInventory(join(place, FILES))), sealed: SEALED }));
 	for (const path of unlisted) await rm(join(place, FILES, path));
 	return place;
 }
 
-const WHOLE = { "durable.rdb": "records", "artifacts/oci/index.json": "images", "admin.key": "a key" };
+/** Sealed with the keys 00… and 11…. */
+const SEALED = ["00", "11"].map((byte) => ({
+	of: `the login at ${byte}.example.com (project default)`,
+	keyId: sealingKeyId(byte.repeat(32)),
+}));
+
+const WHOLE = { "durable.rdb": "records", "artifacts/oci/index.json": "images" };
 const without = (path: string) => Object.fromEntries(Object.entries(WHOLE).filter(([name]) => name !== path));
 
 test.each([
 	["has no records", without("durable.rdb"), [], "durable.rdb isn't in it"],
 	["has no images", without("artifacts/oci/index.json"), [], "artifacts isn't in it"],
 	["lost its records on the way", WHOLE, ["durable.rdb"], "durable.rdb is missing"],
-	["lost a key on the way", WHOLE, ["admin.key"], "admin.key is missing"],
+	["lost an image on the way", WHOLE, ["artifacts/oci/index.json"], "index.json is missing"],
 ])("a backup that %s is refused before anything is removed, also with --force", async (_what, files, lost, said) => {
 	const place = await backup(files, lost);
 	await expect(restoreBackup(settings, place, true)).rejects.toThrow(said);
@@ -61,5 +69,38 @@ test("a whole one takes the place of what was there, which stays without --force
 	await restoreBackup(settings, place, true);
 	expect(await readFile(join(settings.paths.artifacts, "oci/index.json"), "utf8")).toBe("images");
 	expect(await readdir(settings.paths.durableRedis)).toEqual(["appendonlydir"]);
-	expect(await readFile(settings.paths.adminKey, "utf8")).toBe("a key");
+});
+
+test("keys stay what they are here, and what they don't open is said", async () => {
+	const place = await backup(WHOLE);
+	expect((await restoreBackup(settings, place, true)).unopenable).toEqual(SEALED);
+	await writeFile(settings.paths.secretsKey, `${"11".repeat(32)}\n`);
+	expect((await restoreBackup(settings, place, true)).unopenable).toEqual(SEALED.slice(0, 1));
+	expect(await readFile(settings.paths.secretsKey, "utf8")).toBe(`${"11".repeat(32)}\n`);
+	expect((await restoreBackup({ ...settings, secretsKey: "00".repeat(32) }, place, true)).unopenable).toEqual(SEALED.slice(1));
+});
+
+describe("what can't be restored leaves nothing of a data directory that wasn't there", () => {
+	const elsewhere = () => loadSettings({ BERTH_DATA_DIR: join(root, "deep/new") });
+	test.each([
+		["isn't there", undefined, /nothing.tar can't be restored: there is no such file/],
+		["is no tar", "root:x:0:0", /nothing.tar can't be read as a backup: tar: This does not look like a tar archive$/],
+		["is cut", "cut", /can't be read as a backup: tar: Unexpected EOF in archive$/],
+	])("when it %s, which is said", async (_which, content, said) => {
+		const place = join(root, "nothing.tar");
+		if (content === "cut") {
+			await run("tar", [
+				"--create",
+				"--file",
+				place,
+				"--directory",
+				await backup({ ...WHOLE, "artifacts/large": "x".repeat(50_000) }),
+				INVENTORY,
+				FILES,
+			]);
+			await truncate(place, 20_000);
+		} else if (content !== undefined) await writeFile(place, content.repeat(100));
+		await expect(restoreBackup(elsewhere(), place, false)).rejects.toThrow(said);
+		expect(await readdir(root)).not.toContain("deep");
+	});
 });

@@ -6,25 +6,44 @@ import { prepareDirectories } from "../supervisor/directories.js";
 import { takeLock } from "../supervisor/lock.js";
 import { requireNone } from "../supervisor/obstacle.js";
 import { placeObstacle } from "../supervisor/place.js";
-import { messageOf } from "../system-errors.js";
+import { fileFault, isMissing, messageOf } from "../system-errors.js";
 import { requireEmbedded } from "./embedded.js";
 import { BACKUP_FORMAT, DURABLE, FILES, INVENTORY, type Inventory, verify } from "./inventory.js";
 import { run } from "./run.js";
+import { type SealedSecret, unopenable } from "./sealed-secrets.js";
 import { stagingIn } from "./staging.js";
 
 /** How Redis 7 keeps an append-only file: a base, here the RDB file, and a list of the parts. */
 const AOF = { directory: "appendonlydir", base: "appendonly.aof.1.base.rdb", list: "appendonly.aof.manifest" } as const;
+
+/** What is restored, and what nothing here opens. */
+export interface Restored {
+	readonly inventory: Inventory;
+	readonly unopenable: readonly SealedSecret[];
+}
 
 /**
  * Makes a data directory what a backup says, for a stack that isn't up. Everything is checked before anything is changed.
  * @param force whether what is in the data directory goes
  * @throws CommandFailure
  */
-export async function restoreBackup(settings: Settings, source: string, force: boolean): Promise<Inventory> {
+export async function restoreBackup(settings: Settings, source: string, force: boolean, signal?: AbortSignal): Promise<Restored> {
 	requireEmbedded(settings);
+	await requireSource(source);
 	requireNone(await placeObstacle(settings));
+	const made = await firstMissing(settings.dataDir);
 	await prepareDirectories(settings);
 	await using _lock = await takeLock(settings.paths);
+	try {
+		return await restoreInto(settings, resolve(source), force, signal);
+	} catch (error) {
+		// Nothing was restored, and nothing stays of what was made for it; it is still locked.
+		if (made !== undefined) await rm(made, { recursive: true, force: true });
+		throw error;
+	}
+}
+
+async function restoreInto(settings: Settings, source: string, force: boolean, signal?: AbortSignal): Promise<Restored> {
 	const held = await heldIn(settings);
 	if (held !== undefined && !force)
 		throw new CommandFailure(
@@ -33,14 +52,36 @@ export async function restoreBackup(settings: Settings, source: string, force: b
 		);
 	await using staging = await stagingIn(settings.dataDir);
 	// Whether it can be restored at all is asked before gigabytes are moved.
-	await fetch(resolve(source), INVENTORY, staging.path);
+	await fetch(source, INVENTORY, staging.path, signal);
 	const inventory = await readInventory(join(staging.path, INVENTORY));
-	await fetch(resolve(source), FILES, staging.path);
+	await fetch(source, FILES, staging.path, signal);
 	const files = join(staging.path, FILES);
-	await verify(inventory, files);
+	await verify(inventory, files, signal);
 	await own(inventory, files, settings.serviceUid);
 	await replace(files, settings);
-	return inventory;
+	return { inventory, unopenable: await unopenable(inventory.sealed ?? [], settings) };
+}
+
+async function requireSource(source: string): Promise<void> {
+	try {
+		if (source === "") throw new CommandFailure(EXIT.usage, "the backup to restore has no name");
+		await lstat(source);
+	} catch (error) {
+		if (error instanceof CommandFailure) throw error;
+		throw new CommandFailure(EXIT.failed, `${resolve(source)} can't be restored: ${fileFault(error)}`, { cause: error });
+	}
+}
+
+/** The topmost of a path's directories that isn't there; undefined when all of them are. */
+async function firstMissing(path: string): Promise<string | undefined> {
+	let missing: string | undefined;
+	for (let each = path; ; each = dirname(each)) {
+		const found = await lstat(each).catch((error: unknown) => {
+			if (!isMissing(error)) throw error;
+		});
+		if (found !== undefined) return missing;
+		missing = each;
+	}
 }
 
 /** What a stack has left here, if one has. */
@@ -52,11 +93,12 @@ async function heldIn({ paths }: Settings): Promise<string | undefined> {
 	return undefined;
 }
 
-async function fetch(source: string, part: string, target: string): Promise<void> {
+async function fetch(source: string, part: string, target: string, signal?: AbortSignal): Promise<void> {
 	try {
-		if ((await lstat(source)).isDirectory()) await run("cp", ["--archive", "--reflink=auto", join(source, part), target]);
-		else await run("tar", ["--extract", "--occurrence=1", "--file", source, "--directory", target, part]);
+		if ((await lstat(source)).isDirectory()) await run("cp", ["--archive", "--reflink=auto", join(source, part), target], signal);
+		else await run("tar", ["--extract", "--occurrence=1", "--no-seek", "--file", source, "--directory", target, part], signal);
 	} catch (cause) {
+		signal?.throwIfAborted();
 		throw new CommandFailure(EXIT.failed, `${source} can't be read as a backup: ${messageOf(cause)}`, { cause });
 	}
 }

@@ -1,14 +1,18 @@
+import type { Settings } from "@berth/config";
 import type { Inventory } from "../backup/inventory.js";
+import type { SealedSecret } from "../backup/sealed-secrets.js";
 import { EXIT } from "../exit-codes.js";
+import { Interruption } from "../interruption.js";
 import type { Registrar } from "../registrar.js";
 import { bytesText } from "../render/units.js";
 import type { Session } from "../session.js";
 
 const BACKUP_HELP = `
-Functions, versions, aliases, API keys, secrets, sources, images, background invocations
-and their results: all that no start makes again. The stack stays up meanwhile.
-Not in it: records of interactive invocations, what each process printed, volumes.
-Whoever can read it can read every key and every function: only root can.
+Functions, versions, aliases, API keys' digests, sealed secrets, sources,
+images, background invocations and their results: all that no start makes again. The stack
+stays up meanwhile. Not in it: admin.key and secrets.key (keep them apart), records
+of interactive invocations, what each process printed, volumes. Whoever can read it
+can read every function and its variables: only root can.
 
 Examples:
   sudo berth backup /srv/backups/berth-monday.tar
@@ -16,7 +20,9 @@ Examples:
 
 const RESTORE_HELP = `
 Of a stack that is down. Every file is checked against its digest before anything is
-changed. Background invocations that were waiting then run now, perhaps again.
+changed. Keys aren't in a backup: those in the data directory stay; what of the
+backup they don't open is said. Background invocations that were waiting then run
+now, perhaps again.
 
 Examples:
   sudo berth restore /srv/backups/berth-monday.tar
@@ -32,7 +38,10 @@ export function registerBackup({ program, action }: Registrar): void {
 		.action(
 			action(async (session: Session, _options: object, target: string) => {
 				const { takeBackup } = await import("../backup/take.js");
-				say(session, await takeBackup(session.settings(), target), "saved");
+				const settings = session.settings();
+				using interruption = new Interruption("interrupted: nothing was saved", () => session.terminal.note("stopping …"));
+				say(session, await takeBackup(settings, target, interruption.signal), "saved");
+				if (!session.json) session.terminal.note(keptApart(settings));
 				return EXIT.ok;
 			}),
 		);
@@ -45,15 +54,35 @@ export function registerBackup({ program, action }: Registrar): void {
 		.action(
 			action(async (session: Session, { force }: { readonly force?: boolean }, source: string) => {
 				const { restoreBackup } = await import("../backup/restore.js");
-				say(session, await restoreBackup(session.settings(), source, force === true), "restored");
-				if (!session.json) session.terminal.note("`berth up` starts it.");
+				using interruption = new Interruption("interrupted: nothing was restored", () => session.terminal.note("stopping …"));
+				const restored = await restoreBackup(session.settings(), source, force === true, interruption.signal);
+				say(session, restored.inventory, "restored", restored.unopenable);
+				if (session.json) return EXIT.ok;
+				if (restored.unopenable.length > 0) session.terminal.note(notOpened(restored.unopenable, session.dataDir));
+				session.terminal.note("`berth up` starts it.");
 				return EXIT.ok;
 			}),
 		);
 }
 
-function say({ terminal, json, dataDir }: Session, { files, createdAt, format }: Inventory, done: string): void {
+function say(
+	{ terminal, json, dataDir }: Session,
+	{ files, createdAt, format }: Inventory,
+	done: string,
+	unopenable: readonly SealedSecret[] = [],
+): void {
 	const bytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-	if (json) terminal.json({ format, createdAt, files: files.length, bytes, dataDir });
+	const unopened = done === "restored" ? { unopenable } : {};
+	if (json) terminal.json({ format, createdAt, files: files.length, bytes, dataDir, ...unopened });
 	else terminal.print(`${files.length} files, ${bytesText(bytes)}, as of ${createdAt}, are ${done}.`);
+}
+
+function keptApart({ secretsKey, paths }: Settings): string {
+	const sealing = secretsKey === undefined ? paths.secretsKey : "BERTH_SECRETS_KEY";
+	return `Not in it: ${sealing}, without which logins and secrets can't be opened elsewhere, and ${paths.adminKey}. Keep them apart from it.`;
+}
+
+function notOpened(secrets: readonly SealedSecret[], dataDir: string): string {
+	const names = secrets.map(({ of }) => of).join(", ");
+	return `What no key here opens: ${names}. Put the secrets.key that it was sealed with into ${dataDir} before \`berth up\`, or set it again afterwards: \`berth registry set\`, \`berth hooks rotate\`.`;
 }

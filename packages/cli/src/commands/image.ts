@@ -87,6 +87,8 @@ async function transfer(session: Session, start: (client: Client, options: Trans
 	const done = await start(client, progress === undefined ? {} : { onProgress: (each) => progress.show(each) });
 	if (json) terminal.json(done);
 	else terminal.print(`${done.function}:${done.version} ${done.digest}`);
+	if (done.lacksEnv === true)
+		terminal.note("Its variables were sealed by another stack, or for another project: deploy it again with them.");
 	return EXIT.ok;
 }
 

@@ -27,7 +27,7 @@ export function registerRecover({ program, action }: Registrar): void {
 					return lost.length === 0 ? EXIT.ok : EXIT.failed;
 				}
 				for (const one of recovered) terminal.print(`${one.function}:${one.version}`);
-				for (const { image, why } of lost) terminal.note(`${image} can't be brought back: ${why}`);
+				for (const { image, why } of lost) terminal.note(`${image} can't be brought back as it was: ${why}`);
 				terminal.note(`${recovered.length} versions are back, ${present} were on record, ${lost.length} are lost.`);
 				return lost.length === 0 ? EXIT.ok : EXIT.failed;
 			}),

@@ -18,10 +18,16 @@ export function inspectedText(version: Version, aliases: readonly Alias[]): stri
 		["runtime", manifest.runtime],
 		["limits", `${manifest.memoryMiB} MiB, ${manifest.cpuMilli} m CPU, ${durationText(manifest.timeoutMs)}, /tmp ${manifest.tmpfsMiB} MiB`],
 	);
+	const storage = [...(manifest.volumes ?? []).map(volumeText), ...(manifest.binds ?? []).map((name) => `/mnt/${name} (the operator's)`)];
+	if (storage.length > 0) pairs.push(["storage", storage.join(", ")]);
 	if (image !== undefined) pairs.push(["image", image.digest], ["base", image.base.digest], ["entry", image.entry]);
 	if (version.copy !== undefined) pairs.push(["copy", copyText(version.copy)]);
 	const head = `${version.function}\n${pairsOf(pairs, "  ")}`;
 	return image === undefined ? head : `${head}\n${layersTable([...image.base.layers.map(ofBase), ...image.layers.map(ofFunction)])}`;
+}
+
+function volumeText({ name, readOnly }: NonNullable<Version["manifest"]["volumes"]>[number]): string {
+	return `/mnt/${name}${readOnly === true ? " (read-only)" : ""}`;
 }
 
 function copyText({ state, reference, tries, problem }: NonNullable<Version["copy"]>): string {

@@ -59,6 +59,8 @@ export function redisSpec(redis: EmbeddedRedis, settings: Settings): ChildSpec {
 		save: "",
 		maxmemory: String(redis.maxMemoryBytes),
 		"maxmemory-policy": "noeviction",
+		// A backup is the only replica: it needs no company that might come (the default waits 5 s for it).
+		"repl-diskless-sync-delay": "0",
 		"client-output-buffer-limit": ["pubsub", ...pubsubBounds(redis)],
 		daemonize: "no",
 		logfile: "",

@@ -45,4 +45,6 @@ test("one that is there is never replaced, whatever is in it: secrets may be sea
 	await writeFile(settings.paths.secretsKey, "not ours");
 	await ensureSecretsKey(settings);
 	expect(await key()).toBe("not ours");
+	const { mode, uid } = await stat(settings.paths.secretsKey);
+	expect([mode & 0o777, uid]).toEqual([0o600, settings.serviceUid]);
 });

@@ -1,5 +1,6 @@
 import type { Settings } from "@berth/config";
 import { SECOND_MS } from "@berth/contracts";
+import { clearStagings } from "../backup/staging.js";
 import { CommandFailure, EXIT } from "../exit-codes.js";
 import { Child, StartError } from "./child.js";
 import { stopLeftovers } from "./leftovers.js";
@@ -22,6 +23,7 @@ export type TakenDown = "nothing" | "stack" | "leftovers";
  */
 export async function takeDown(settings: Settings, removeSandboxes = runRemoval): Promise<TakenDown> {
 	const { paths } = settings;
+	await clearStagings(settings.dataDir);
 	const state = await readSupervisorState(paths);
 	if (state === undefined) return "nothing";
 	const { supervisor } = state;

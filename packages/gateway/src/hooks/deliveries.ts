@@ -58,7 +58,7 @@ export class Deliveries {
 		const body = await this.#read(found, receipt.event, request);
 		const event = { ...receipt.event, bodyBytes: body.length };
 		const circumstances = { nowMs: Date.now(), toleranceMs: toleranceOf(hook), settings: hook.settings };
-		const verdict = verifyDelivery(hook.scheme, { headers: receipt.headers, body }, found.secrets, circumstances);
+		const verdict = verifyDelivery(hook.scheme, { headers: receipt.headers, body }, found.secrets(), circumstances);
 		if (!verdict.verified) throw await this.#refused(found, event, body, verdict.reason);
 		await this.#letIn(response, found, receipt, { ...event, ...namesOf(verdict) }, body, verdict, startedAt);
 	}

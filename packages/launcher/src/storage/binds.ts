@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, realpathSync } from "node:fs";
 import { HostError } from "../host-error.js";
+import { whyNoMountAttributes } from "./detached-mounts.js";
 
 const O_PATH = 0o10000000;
 
@@ -12,6 +13,8 @@ export class Binds {
 	 * @throws HostError naming the one that isn't a directory
 	 */
 	constructor(paths: Readonly<Record<string, string>>, dataDir: string) {
+		const missing = Object.keys(paths).length === 0 ? undefined : whyNoMountAttributes();
+		if (missing !== undefined) throw new HostError(`BERTH_BINDS can't be had on this host: ${missing}`);
 		const ours = realpathSync(dataDir);
 		for (const [name, path] of Object.entries(paths)) this.#directories.set(name, openChecked(name, path, ours));
 	}

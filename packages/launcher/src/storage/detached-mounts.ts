@@ -1,4 +1,5 @@
 import { closeSync } from "node:fs";
+import koffi from "koffi";
 import { check, libc } from "../syscalls.js";
 
 /** Numbers of system calls, the same on x86-64 and arm64: libc has names for them only of late. */
@@ -19,6 +20,12 @@ const ATTR_USERNS = 24;
 const cOpenTree = libc.func("syscall", "long", ["long", "int", "str", "uint"]);
 const cMoveMount = libc.func("syscall", "long", ["long", "int", "str", "int", "str", "uint"]);
 const cMountSetattr = libc.func("syscall", "long", ["long", "int", "str", "uint", "const uint8_t *", "size_t"]);
+
+/** Why mounts can't have what they need here; undefined when they can. */
+export function whyNoMountAttributes(): string | undefined {
+	const found = Number(cMountSetattr(SYS.mountSetattr, -1, "", AT_EMPTY_PATH, Buffer.alloc(ATTR_BYTES), ATTR_BYTES));
+	return found < 0 && koffi.errno() === koffi.os.errno.ENOSYS ? "its kernel is older than Linux 5.12" : undefined;
+}
 
 /** What is mounted where. */
 export interface BindRequest {

@@ -46,9 +46,7 @@ export class SandboxStorage {
 
 	/** What is to be mounted, in its order; a volume that nobody has is mounted here first. @throws Error naming what isn't there */
 	sources(wanted: readonly StorageMount[]): Promise<readonly Source[]> {
-		return Promise.all(
-			wanted.map(({ name, volume }) => (volume === undefined ? this.#binds.directory(name) : this.#volumes.mounted(volume))),
-		);
+		return Promise.all(wanted.map((one) => this.#sourceOf(one)));
 	}
 
 	/**
@@ -98,6 +96,14 @@ export class SandboxStorage {
 	/** Lets go of all volumes. */
 	close(): Promise<void> {
 		return this.#volumes.close();
+	}
+
+	async #sourceOf({ name, volume }: StorageMount): Promise<Source> {
+		try {
+			return volume === undefined ? this.#binds.directory(name) : await this.#volumes.mounted(volume);
+		} catch (error) {
+			throw new Error(`${MOUNTS_PATH}/${name}: ${(error as Error).message}`, { cause: error });
+		}
 	}
 
 	/** Takes everything away. A directory that isn't empty then is a mount that is still there: nothing below it is ever removed. */

@@ -3,6 +3,7 @@ import {
 	accessSync,
 	closeSync,
 	constants,
+	existsSync,
 	fsyncSync,
 	ftruncateSync,
 	mkdirSync,
@@ -10,6 +11,7 @@ import {
 	readdirSync,
 	rmdirSync,
 	rmSync,
+	statfsSync,
 	statSync,
 } from "node:fs";
 import { rename, rm } from "node:fs/promises";
@@ -20,10 +22,13 @@ import { MIB } from "@berth/contracts";
 import { SANDBOX_UID } from "@berth/sandbox/spec";
 import type { Children } from "../children.js";
 import { unmount } from "../syscalls.js";
+import { whyNoMountAttributes } from "./detached-mounts.js";
 import { ImageInUse, mountImage, reserve, whyNoLoopDevices } from "./loop-device.js";
 
 const MKFS = ["/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4"];
 const IMAGE = /^([0-9a-f]{32})\.img$/;
+/** The share of the disk that no volume takes. */
+const KEPT_FREE = 20;
 /** How long what an earlier launcher left may take to let go of an image, milliseconds. */
 const LET_GO_MS = 5000;
 
@@ -57,7 +62,8 @@ export class Volumes {
 		// Half made when a launcher was killed.
 		for (const name of readdirSync(this.#directory)) if (name.endsWith(".new")) rmSync(join(this.#directory, name));
 		this.#mkfs = MKFS.find(isExecutable);
-		this.missing = this.#mkfs === undefined ? "it has no mkfs.ext4: apt-get install e2fsprogs" : whyNoLoopDevices();
+		this.missing =
+			this.#mkfs === undefined ? "it has no mkfs.ext4: apt-get install e2fsprogs" : (whyNoMountAttributes() ?? whyNoLoopDevices());
 	}
 
 	/** @returns whether there was none of that id. @throws Error when there is one of another size, or no space */
@@ -108,6 +114,7 @@ export class Volumes {
 			throw new Error(`it is there, and has ${there.size / MIB} MiB, not ${sizeMiB}: a volume's size stays`);
 		}
 		this.#refuseBeyondBudget(sizeMiB * MIB);
+		this.#refuseLastSpace(sizeMiB * MIB);
 		const temporary = `${image}.new`;
 		try {
 			await this.#format(this.#mkfs, temporary, sizeMiB * MIB);
@@ -127,6 +134,14 @@ export class Volumes {
 		if (held + bytes <= this.#budgetBytes) return;
 		const [most, has] = [this.#budgetBytes / MIB, held / MIB];
 		throw new NoSpace(`the volumes of this node may have ${most} MiB together (BERTH_VOLUMES_MIB), and ${has} are taken`);
+	}
+
+	/** The same disk may have Redis's files, which acknowledge nothing without space. */
+	#refuseLastSpace(bytes: number): void {
+		const { bavail, blocks, bsize } = statfsSync(this.#directory);
+		if (bavail * bsize - bytes >= (blocks * bsize) / KEPT_FREE) return;
+		const free = Math.floor((bavail * bsize) / MIB);
+		throw new NoSpace(`of the ${free} MiB that are free where volumes are, too little would be left: a twentieth of the disk stays free`);
 	}
 
 	/** All of its space is taken now: a disk that fills up later would break the file system in it. */
@@ -155,13 +170,13 @@ export class Volumes {
 	}
 
 	async #mount(file: string, place: string): Promise<void> {
-		mkdirSync(place, { recursive: true, mode: 0o700 });
 		for (const giveUpAt = performance.now() + LET_GO_MS; ; ) {
+			if (!existsSync(file)) throw new Error("the volume isn't on this node");
+			mkdirSync(place, { recursive: true, mode: 0o700 });
 			try {
 				mountImage(file, place);
 				return;
 			} catch (error) {
-				if ((error as NodeJS.ErrnoException).code === "ENOENT") throw new Error("the volume isn't on this node");
 				if (!(error instanceof ImageInUse) || performance.now() > giveUpAt) throw error;
 				await pause(5);
 			}

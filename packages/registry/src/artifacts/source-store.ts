@@ -1,8 +1,11 @@
-import { readdir, rm, utimes } from "node:fs/promises";
+import { readdir, rename, rm, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, isDigest } from "@berth/contracts";
 import { digestOf, exists, hexOf, isMissing, isOlder, readVerified } from "./blob.js";
 import type { Deposit } from "./deposit.js";
+
+/** Of the name of a source that is about to go. */
+const ASIDE = ".going";
 
 /** What was deployed, byte for byte, by digest. */
 export class SourceStore {
@@ -36,9 +39,19 @@ export class SourceStore {
 		return exists(this.#pathOf(digest));
 	}
 
-	/** Idempotent. */
-	async remove(digest: Digest): Promise<void> {
-		await rm(this.#pathOf(digest), { force: true });
+	/**
+	 * Removes what nothing uses. It is asked for again once the source is out of the way: whoever puts one looks for it after it is
+	 * on record what it is of, so either that is seen here or the source is put again there. Idempotent.
+	 */
+	async remove(digest: Digest, isUsed: (digest: Digest) => Promise<boolean>): Promise<void> {
+		if (await isUsed(digest)) return;
+		const path = this.#pathOf(digest);
+		const aside = `${path}${ASIDE}`;
+		if (!(await moved(path, aside))) return;
+		// Who can't be asked may use it.
+		const used = await isUsed(digest).catch(() => true);
+		if (used) await moved(aside, path);
+		else await rm(aside, { force: true });
 	}
 
 	/** Removes sources that were put more than `olderThanMs` ago and are of no use; how many. */
@@ -47,8 +60,11 @@ export class SourceStore {
 		let removed = 0;
 		for (const name of await readdir(this.#directory)) {
 			const digest = `sha256:${name}`;
+			// One that was out of the way when its process was killed.
+			if (name.endsWith(ASIDE) && (await isOlder(join(this.#directory, name), before)))
+				await rm(join(this.#directory, name), { force: true });
 			if (!isDigest(digest) || !(await isOlder(this.#pathOf(digest), before)) || !(await isUseless(digest))) continue;
-			await this.remove(digest);
+			await this.remove(digest, async (one) => !(await isUseless(one)));
 			removed++;
 		}
 		return removed;
@@ -56,6 +72,17 @@ export class SourceStore {
 
 	#pathOf(digest: Digest): string {
 		return join(this.#directory, hexOf(digest));
+	}
+}
+
+/** Renames a file; false when there is none. */
+async function moved(from: string, to: string): Promise<boolean> {
+	try {
+		await rename(from, to);
+		return true;
+	} catch (error) {
+		if (isMissing(error)) return false;
+		throw error;
 	}
 }
 

@@ -46,7 +46,13 @@ test("a source comes back byte for byte, in another process too", async () => {
 	const { sources } = await openArtifactStore(directory);
 	expect((await sources.get(digest)).toString()).toBe("export default 1");
 	expect(await sources.has(digest)).toBe(true);
-	await sources.remove(digest);
+	await sources.remove(digest, async () => true);
+	expect(await sources.has(digest)).toBe(true);
+	// Put and recorded by somebody while it is removed.
+	let asked = 0;
+	await sources.remove(digest, async () => asked++ > 0);
+	expect(await sources.has(digest)).toBe(true);
+	await sources.remove(digest, async () => false);
 	expect(await sources.has(digest)).toBe(false);
 	await expect(sources.get(digest)).rejects.toThrow(BerthError);
 });

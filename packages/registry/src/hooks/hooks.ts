@@ -31,8 +31,8 @@ export interface OpenHook {
 	readonly id: string;
 	readonly project: string;
 	readonly hook: Hook;
-	/** Those that are good now: none, one or two. */
-	readonly secrets: readonly string[];
+	/** Opens those that are good now: none, one or two. @throws BerthError platform_error when one can't be opened */
+	readonly secrets: () => readonly string[];
 }
 
 export interface HooksOptions {
@@ -119,7 +119,7 @@ export class Hooks {
 		return found;
 	}
 
-	/** The hook that a delivery names; undefined when there is none. @throws BerthError platform_error when its secret can't be opened */
+	/** The hook that a delivery names; undefined when there is none. */
 	async find(id: string): Promise<OpenHook | undefined> {
 		const [config, secrets] = await this.#read(id);
 		if (config === undefined) return undefined;
@@ -131,7 +131,7 @@ export class Hooks {
 			id,
 			project: parsed.project,
 			hook: hookOf(id, parsed, JSON.parse(secrets) as Secrets),
-			secrets: [...(current === undefined ? [] : [open(current.sealed)]), ...(isGood ? [open(previous.sealed)] : [])],
+			secrets: () => [...(current === undefined ? [] : [open(current.sealed)]), ...(isGood ? [open(previous.sealed)] : [])],
 		};
 	}
 

@@ -7,8 +7,12 @@ import type { Registries } from "./registries.js";
  * its digests; what is in it is looked at in a build's sandbox alone.
  * @throws BerthError `invalid_request`, `image_not_found`, `image_rejected`, `registry_failed`
  */
-export async function fetchImage(reference: string, registries: Registries): Promise<{ archive: Uint8Array; digest: Digest }> {
-	const { repository, reference: tag } = registries.open(reference, "pull");
+export async function fetchImage(
+	reference: string,
+	project: string,
+	registries: Registries,
+): Promise<{ archive: Uint8Array; digest: Digest }> {
+	const { repository, reference: tag } = registries.open(reference, "pull", project);
 	const { bytes, digest } = await repository.readManifest(tag, ARCHITECTURE);
 	const { config, layers } = readForeignManifest(bytes);
 	const blobs = new Map([config, ...layers].map((one) => [one.digest as Digest, one.size]));

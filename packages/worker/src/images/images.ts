@@ -1,28 +1,28 @@
 import type { ImageTransfer, Recovery, TransferRequest } from "@berth/contracts";
-import type { RegistryAccess } from "@berth/distribution";
 import type { ArtifactStore, FunctionRegistry } from "@berth/registry";
 import type { Logger } from "@berth/telemetry";
 import { type PullParts, pullImage } from "./pull.js";
 import { pushVersion } from "./push.js";
 import { recover } from "./recovery.js";
-import { Registries } from "./registries.js";
+import type { Registries } from "./registries.js";
 import { Transfers } from "./transfers.js";
 
 export interface ImagesOptions {
 	readonly artifacts: Pick<ArtifactStore, "functions" | "images" | "keys" | "sources">;
 	readonly functions: FunctionRegistry;
-	readonly registries: readonly RegistryAccess[];
+	readonly registries: Registries;
+	readonly vault: PullParts["vault"];
 	readonly warmLayers: PullParts["warmLayers"];
 	readonly log: Logger;
 }
 
 /** What this node does with images beside building them: to and from registries, and back into the records. */
 export class Images {
-	readonly #options: Omit<ImagesOptions, "registries"> & { readonly registries: Registries };
+	readonly #options: ImagesOptions;
 	readonly #transfers: Transfers;
 
 	constructor(options: ImagesOptions) {
-		this.#options = { ...options, registries: new Registries(options.registries) };
+		this.#options = options;
 		this.#transfers = new Transfers(({ id, kind, reference, state }, err) => {
 			if (err === undefined) options.log.info({ id, reference }, `a ${kind} is ${state}`);
 			else options.log.warn({ err, id, reference }, `a ${kind} failed`);
@@ -40,6 +40,7 @@ export class Images {
 	}
 
 	recover(): Promise<Recovery> {
-		return recover(this.#options.artifacts, this.#options.functions);
+		const { artifacts, functions, vault } = this.#options;
+		return recover(artifacts, functions, vault);
 	}
 }

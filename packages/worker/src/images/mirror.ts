@@ -4,6 +4,7 @@ import { BerthError, MINUTE_MS, SECOND_MS, type Version } from "@berth/contracts
 import { type RegistryAccess, Repository } from "@berth/distribution";
 import type { ArtifactStore, BlobOrigin, FunctionRegistry, VersionName } from "@berth/registry";
 import type { Logger } from "@berth/telemetry";
+import { copyTag } from "./copy-tag.js";
 import { pushImage } from "./push.js";
 import type { Progress } from "./transfers.js";
 
@@ -143,7 +144,7 @@ export class Mirror {
 			functions.setCopy(nameOf(version), { reference, tries, at: new Date().toISOString(), ...copy });
 		try {
 			const { access, name } = place;
-			const target = { repository: new Repository(access, name, "push"), host: access.host, name, reference: tagOf(version) };
+			const target = { repository: new Repository(access, name, "push"), host: access.host, name, reference: copyTag(version) };
 			await pushImage(version.image.digest, target, artifacts, counts, true);
 			await record({ state: "pushed", sentBlobs: counts.sentBlobs });
 			this.#pushed.add(tag);
@@ -167,16 +168,11 @@ export class Mirror {
 
 	#referenceOf(version: Named): string {
 		const { access, name } = this.#options.place;
-		return `${access.host}/${name}:${tagOf(version)}`;
+		return `${access.host}/${name}:${copyTag(version)}`;
 	}
 }
 
 type Named = Pick<Version, "project" | "function" | "number">;
-
-/** A tag takes no slash. */
-function tagOf({ project, function: name, number }: Named): string {
-	return `${project}.${name}.${number}`;
-}
 
 function nameOf({ project, function: name, number }: Named): VersionName {
 	return { project, function: name, version: number };

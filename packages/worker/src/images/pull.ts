@@ -1,6 +1,15 @@
 import { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
-import { imageLabels, imageTag, type ReadImage, readImage, readImageManifest, splitLayers, storeImage } from "@berth/builder";
+import {
+	imageLabels,
+	imageTag,
+	labelledManifest,
+	type ReadImage,
+	readImage,
+	readImageManifest,
+	splitLayers,
+	storeImage,
+} from "@berth/builder";
 import {
 	BerthError,
 	type Digest,
@@ -13,7 +22,7 @@ import {
 	type Version,
 } from "@berth/contracts";
 import type { Repository } from "@berth/distribution";
-import type { ArtifactStore, FunctionRegistry } from "@berth/registry";
+import type { ArtifactStore, FunctionRegistry, Vault } from "@berth/registry";
 import type { Registries } from "./registries.js";
 import type { Progress, Transferred } from "./transfers.js";
 
@@ -25,6 +34,7 @@ export interface PullParts {
 	readonly artifacts: Pick<ArtifactStore, "images" | "sources">;
 	readonly functions: FunctionRegistry;
 	readonly registries: Registries;
+	readonly vault: Vault;
 	/** Brings a version's layers to where sandboxes find them; rejects when they aren't as our builder writes them. */
 	readonly warmLayers: (version: Pick<Version, "image" | "manifest">) => Promise<void>;
 }
@@ -35,19 +45,21 @@ export interface PullParts {
  * @throws BerthError `image_rejected` when it isn't one of ours, `image_not_found`, `registry_failed`
  */
 export async function pullImage(request: TransferRequest, parts: PullParts, progress: Progress): Promise<Transferred> {
-	const { artifacts, functions, registries, warmLayers } = parts;
+	const { artifacts, functions, registries, vault, warmLayers } = parts;
+	const { project } = request;
 	await functions.store.requireRecovered();
-	const { repository, reference } = registries.open(request.reference, "pull");
+	const { repository, reference } = registries.open(request.reference, "pull", request.project);
 	const manifest = readImageManifest((await repository.readManifest(reference)).bytes);
 	const { config } = manifest;
 	const read = readImage(manifest, await repository.readDocument({ digest: config.digest as Digest, size: config.size }));
 	progress.begin({ blobs: read.layers.length, totalBytes: read.layers.reduce((sum, { size }) => sum + size, 0) });
+	const { manifest: itsManifest, lacksEnv } = labelledManifest(read, project, vault);
 	await fetchSource(read, repository, artifacts);
 	for (let round = 1; round <= ROUNDS; round++) {
 		const layers: Layer[] = [];
 		for (const layer of read.layers) layers.push(await fetchLayer(layer, repository, artifacts, progress));
 		const { base, own } = splitLayers(read, layers);
-		const labels = imageLabels(read, base, read.entry);
+		const labels = imageLabels({ project, manifest: itsManifest, source: read.source }, base, read.entry, vault);
 		const { digest } = await storeImage(artifacts.images, layers, labels);
 		const image: ImageReference = {
 			digest,
@@ -56,17 +68,18 @@ export async function pullImage(request: TransferRequest, parts: PullParts, prog
 			entry: read.entry,
 			...(isImageSource(read.source) ? { isImage: true as const } : {}),
 		};
-		await takeLayers({ image, manifest: read.manifest }, warmLayers);
+		await takeLayers({ image, manifest: itsManifest }, warmLayers);
 		// From here on nothing is collected that has no name yet: whatever a stranger can draw out is over.
 		using _hold = await artifacts.images.hold();
 		const stored = await Promise.all(layers.map(({ digest }) => artifacts.images.hasBlob(digest)));
 		if (!stored.every((one) => one)) continue;
 		const made = await storeImage(artifacts.images, layers, labels);
-		const number = await functions.reserveNumber(request.project, request.function);
-		const version = { project: request.project, function: request.function, number, ...read, createdAt: new Date().toISOString() };
+		const number = await functions.reserveNumber(project, request.function);
+		const { source } = read;
+		const version = { project, function: request.function, number, manifest: itsManifest, source, createdAt: new Date().toISOString() };
 		await artifacts.images.tag(imageTag(version), made.manifest, version.createdAt);
 		await functions.importVersion(version, image, { ...NO_BUILD, layers: [] });
-		return { digest: made.digest, version: number };
+		return { digest: made.digest, version: number, ...(lacksEnv && { lacksEnv }) };
 	}
 	throw new BerthError("platform_error", `Layers of ${request.reference} were removed ${ROUNDS} times while it was pulled; pull it again.`);
 }

@@ -25,7 +25,7 @@ export interface PushTarget {
 
 /** Pushes the image of a version, as somebody asked for. @throws BerthError */
 export async function pushVersion(request: TransferRequest, parts: PushParts, progress: Progress): Promise<Transferred> {
-	const target = parts.registries.open(request.reference, "push");
+	const target = parts.registries.open(request.reference, "push", request.project);
 	const { number, digest } = await imageOf(request, parts);
 	await pushImage(digest, target, parts.artifacts, progress, request.withoutSource !== true);
 	return { digest, version: number };

@@ -1,6 +1,6 @@
-import { imageTag, parseImageTag, readImage, readImageManifest, splitLayers } from "@berth/builder";
+import { imageTag, labelledManifest, parseImageTag, readImage, readImageManifest, splitLayers } from "@berth/builder";
 import { BerthError, type Digest, type FunctionSummary, isImageSource, type Layer, type Recovery } from "@berth/contracts";
-import type { ArtifactStore, FunctionRegistry } from "@berth/registry";
+import type { ArtifactStore, FunctionRegistry, Vault } from "@berth/registry";
 
 /**
  * Makes versions out of the images of the store: each named image says in its labels what it is of. What is on record stays as it is.
@@ -9,6 +9,7 @@ import type { ArtifactStore, FunctionRegistry } from "@berth/registry";
 export async function recover(
 	{ images, functions: copies }: Pick<ArtifactStore, "images" | "functions">,
 	functions: FunctionRegistry,
+	vault: Vault,
 ): Promise<Recovery> {
 	// Before anything comes back: a gateway copies what it sees.
 	const before = await copies.list();
@@ -22,8 +23,10 @@ export async function recover(
 	let present = 0;
 	for (const one of named.sort((a, b) => a.number - b.number)) {
 		try {
-			if (await restore(one, images, functions)) recovered.push({ function: one.function, version: one.number });
-			else present++;
+			const { isBack, lacksEnv } = await restore(one, images, functions, vault);
+			if (!isBack) present++;
+			else recovered.push({ function: one.function, version: one.number });
+			if (isBack && lacksEnv) lost.push({ image: imageTag(one), why: NO_ENV });
 		} catch (error) {
 			if (!(error instanceof BerthError) || error.code === "unavailable") throw error;
 			lost.push({ image: imageTag(one), why: error.message });
@@ -52,7 +55,15 @@ async function restoreAliases({ project, name, aliases }: FunctionSummary, funct
 
 type Named = NonNullable<ReturnType<typeof parseImageTag>> & { readonly digest: Digest };
 
-async function restore({ digest, ...name }: Named, images: ArtifactStore["images"], functions: FunctionRegistry): Promise<boolean> {
+const NO_ENV =
+	"Only its variables are lost: they were sealed with another key (BERTH_SECRETS_KEY, or secrets.key), so the version is back without any. Deploy it again with them.";
+
+async function restore(
+	{ digest, ...name }: Named,
+	images: ArtifactStore["images"],
+	functions: FunctionRegistry,
+	vault: Vault,
+): Promise<{ readonly isBack: boolean; readonly lacksEnv: boolean }> {
 	const manifest = readImageManifest(await images.readBlob(digest));
 	const read = readImage(manifest, await images.readBlob(manifest.config.digest as Digest));
 	const layers: Layer[] = read.layers.map(({ diffId, size }) => ({ digest: diffId, sizeBytes: size }));
@@ -64,5 +75,12 @@ async function restore({ digest, ...name }: Named, images: ArtifactStore["images
 	const { base, own } = splitLayers(read, layers);
 	const createdAt = images.createdAt(imageTag(name)) ?? new Date().toISOString();
 	const image = { digest, base, layers: own, entry: read.entry, ...(isImageSource(read.source) ? { isImage: true as const } : {}) };
-	return await functions.importVersion({ ...name, ...read, createdAt }, image, { durationMs: 0, phases: {}, layers: [], warnings: [] });
+	const { manifest: itsManifest, lacksEnv } = labelledManifest(read, name.project, vault);
+	const isBack = await functions.importVersion({ ...name, manifest: itsManifest, source: read.source, createdAt }, image, {
+		durationMs: 0,
+		phases: {},
+		layers: [],
+		warnings: [],
+	});
+	return { isBack, lacksEnv };
 }

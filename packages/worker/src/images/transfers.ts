@@ -18,7 +18,7 @@ export interface Progress {
 }
 
 /** How a transfer ended. */
-export type Transferred = Pick<ImageTransfer, "digest"> & { readonly version: number };
+export type Transferred = Pick<ImageTransfer, "digest" | "lacksEnv"> & { readonly version: number };
 
 /** A transfer and whoever waits for news of it. */
 interface Remembered {
@@ -89,9 +89,9 @@ export class Transfers {
 			},
 		};
 		try {
-			const { version, digest } = await work(progress);
+			const ended = await work(progress);
 			const movedBytes = remembered.transfer.movedBytes + untold;
-			this.#end(remembered, { state: "done", movedBytes, version, ...(digest === undefined ? {} : { digest }) });
+			this.#end(remembered, { state: "done", movedBytes, ...ended });
 		} catch (error) {
 			const { code, message } = error instanceof BerthError ? error : new BerthError("platform_error", (error as Error).message);
 			this.#end(remembered, { state: "failed", problem: problemOf(code, message) }, error);

@@ -23,11 +23,11 @@ _ENDINGS = (signal.SIGTERM, signal.SIGINT)
 _FAILED_STATUS = {"handler": 500, "too_large": 502}
 
 
-def by_hand(entry, env="{}"):
+def by_hand(entry):
     """What makes the agent's link, behind which the server stands. The function has the main thread."""
     port = _port_of(os.environ.get("PORT", str(_PORT)))
     link = _Link()
-    loading = {"entry": entry, "env": json.loads(env), "project": "default", "function": "function", "version": 1, "scratch": "keep"}
+    loading = {"entry": entry, "env": {}, "project": "default", "function": "function", "version": 1, "scratch": "keep"}
     _end_when_told()
     threading.Thread(target=_serve, args=(link, loading, port), daemon=True).start()
     return lambda _cancel: link
