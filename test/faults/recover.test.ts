@@ -33,8 +33,15 @@ it("functions, versions, sources and what is live come back from the store when 
 	await stack.down();
 	await rm(join(stack.dataDir, "redis/durable"), { recursive: true });
 	await stack.up();
+	expect(await readFile(join(stack.dataDir, "logs/supervisor.log"), "utf8")).toContain("`berth recover` brings them back");
 
-	expect(await stack.client.list()).toEqual([]);
+	// Of a function that isn't on record nobody can say that there is none.
+	const { client } = stack;
+	for (const ask of [() => client.list(), () => client.invoke("greets"), () => client.aliases("greets")])
+		await expect(ask()).rejects.toMatchObject({ problem: { code: "store_unrecovered" } });
+	expect(JSON.parse((await stack.berth("doctor", "--json")).stdout).checks).toContainEqual(
+		expect.objectContaining({ name: "durable Redis: records", status: "warning" }),
+	);
 	// A new version would take the number of one that is only in the store.
 	const refusal = await stack.client.deploy("greets", { source: said("three") }).catch((error: unknown) => error);
 	expect((refusal as ApiError).problem).toMatchObject({

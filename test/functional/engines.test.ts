@@ -35,10 +35,16 @@ beforeAll(async () => {
 	docker = await Stack.start({ ...daemon.settings, ...settings });
 });
 afterAll(async () => {
+	const ofAnother = "berth/00000000/default/other:1";
 	try {
+		if (docker !== undefined) {
+			const some = (await daemon.imagesOfBerth()).find((one) => one.startsWith("berth/")) ?? "";
+			await daemon.docker("tag", some, ofAnother);
+		}
 		await docker?.stop();
 		// Whatever labels there are on what is left: nothing of ours is.
-		if (docker !== undefined) expect([await daemon.containers(), await daemon.networks()]).toEqual([[], []]);
+		if (docker !== undefined)
+			expect([await daemon.containers(), await daemon.networks(), await daemon.imagesOfBerth()]).toEqual([[], [], [ofAnother]]);
 	} finally {
 		await world?.[Symbol.asyncDispose]();
 		await registry?.[Symbol.asyncDispose]();
@@ -188,7 +194,7 @@ describe("in a Docker Engine", () => {
 		const deployed = await deploy(docker, { source: "export default () => 'named';" });
 		const { sandbox = "" } = await deployed.record(await deployed.invoke());
 		const { stdout: images } = await daemon.docker("images", "--format", "{{.Repository}}:{{.Tag}}");
-		expect(images.split("\n")).toContain(`berth/default/${deployed.name}:1`);
+		expect(images).toMatch(new RegExp(`^berth/[0-9a-f]{8}/default/${deployed.name}:1$`, "m"));
 		const labels = await daemon.docker("inspect", "--format", "{{json .Config.Labels}}", sandbox);
 		expect(JSON.parse(labels.stdout)).toMatchObject({
 			"dev.berth.sandbox": sandbox,
@@ -278,7 +284,7 @@ describe("in a Docker Engine", () => {
 		const other = await deployArchive("image", image([distribution("echo other")]));
 		expect((await other.invoke()).raw.body.toString()).toBe("other\n");
 		const layersOf = async ({ name }: Deployed) =>
-			JSON.parse((await daemon.docker("inspect", "--format", "{{json .RootFS.Layers}}", `berth/default/${name}:1`)).stdout) as string[];
+			JSON.parse((await daemon.docker("inspect", "--format", "{{json .RootFS.Layers}}", await daemon.imageOf(name))).stdout) as string[];
 		const [one, another] = [await layersOf(deployed), await layersOf(other)];
 		expect([one.length, one.slice(0, 2)]).toEqual([3, another.slice(0, 2)]);
 	});

@@ -76,6 +76,27 @@ export class DockerDaemon implements AsyncDisposable {
 		return (answer.startsWith("{") || answer.startsWith("[") ? JSON.parse(answer) : answer) as Answer;
 	}
 
+	/** Name of a function's image, of its first version. @throws Error when it isn't there */
+	async imageOf(name: string): Promise<string> {
+		const found = (await this.imagesOfBerth()).find((one) => one.endsWith(`/default/${name}:1`));
+		if (found === undefined) throw new Error(`the Engine has no image of ${name}`);
+		return found;
+	}
+
+	/** Names of the images that a stack made, of its functions, and ids of those that its Dockerfiles made. */
+	async imagesOfBerth(): Promise<readonly string[]> {
+		type Image = {
+			readonly Id: string;
+			readonly RepoTags: readonly string[] | null;
+			readonly Labels: Readonly<Record<string, string>> | null;
+		};
+		const all = await this.ask<readonly Image[]>("GET", "/images/json?all=1");
+		return all.flatMap(({ Id, RepoTags, Labels }) => {
+			const isOfBuild = Object.keys(Labels ?? {}).some((label) => label.startsWith("dev.berth.build.node_"));
+			return [...(RepoTags ?? []).filter((name) => name.startsWith("berth/")), ...(isOfBuild ? [Id] : [])];
+		});
+	}
+
 	/** Names of the containers that are there, running or not. */
 	async containers(): Promise<readonly string[]> {
 		const all = await this.ask<readonly { readonly Names: readonly string[] }[]>("GET", "/containers/json?all=1");

@@ -69,6 +69,22 @@ describe("a key is asked for", () => {
 	});
 });
 
+test("while the records are lost, a function that isn't among them isn't said not to be there", async () => {
+	await stack.services.functions.store.recovered();
+	await redis.client((client) => client.set("{berth}:store", "lost"));
+	try {
+		for (const [path, method] of [
+			["/v1/functions/nothere", "GET"],
+			["/v1/functions/nothere/invocations", "POST"],
+		] as const)
+			expect(await (await stack.fetch(path, { method })).json()).toMatchObject({ code: "store_unrecovered", status: 503 });
+		expect((await stack.fetch("/v1/functions/hello")).status).toBe(200);
+	} finally {
+		await stack.services.functions.store.recovered();
+	}
+	expect((await stack.fetch("/v1/functions/nothere")).status).toBe(404);
+});
+
 describe("there is no such", () => {
 	test.each([
 		["GET", "/nowhere", 404, "not_found"],

@@ -31,7 +31,13 @@ function handlerOf(route: Route, services: Services): RequestHandler {
 			const status = response.writableFinished ? response.statusCode : ERRORS.cancelled.status;
 			metrics.answered(route.path, status, (performance.now() - startedAt) / 1000);
 		});
-		await route.serve(request, response, services);
+		try {
+			await route.serve(request, response, services);
+		} catch (error) {
+			// Where the records were lost, that a function isn't among them says nothing.
+			if (error instanceof BerthError && error.code === "function_not_found") await services.functions.store.requireKnown();
+			throw error;
+		}
 	};
 }
 

@@ -9,6 +9,7 @@ import type { Services } from "./services.js";
 export async function listFunctions(request: Request, response: Response, { keys, functions }: Services): Promise<void> {
 	const { project } = await authenticate(request, keys);
 	const all = await functions.listFunctions(project);
+	if (all.length === 0) await functions.store.requireKnown();
 	if (!flagFrom(request.query["outdated"], "outdated", false)) {
 		response.json({ functions: all } satisfies FunctionList);
 		return;

@@ -2,6 +2,9 @@ import { createHash } from "node:crypto";
 import { BerthError } from "@berth/contracts";
 import type { NodeDirectory } from "@berth/queue";
 
+/** Why it is so, only its machine knows: a Docker Engine or launcher that is gone, a start under way. */
+export const NO_WORKER = "no worker takes invocations now: `berth doctor` on its machine says what it lacks";
+
 /**
  * The node for a function's interactive invocations: the highest of the hashes of function and node
  * (rendezvous hashing), so that each has a home where it stays warm and few move when a node comes or
@@ -10,7 +13,7 @@ import type { NodeDirectory } from "@berth/queue";
 export function nodeFor(nodes: NodeDirectory, project: string, name: string): string {
 	const all = nodes.nodes().filter(({ draining }) => draining !== true);
 	const [only] = all;
-	if (only === undefined) throw new BerthError("unavailable", "no worker takes invocations now; nothing was accepted");
+	if (only === undefined) throw new BerthError("unavailable", NO_WORKER);
 	if (all.length === 1) return only.id;
 	const weigh = (id: string) => createHash("sha1").update(`${project}/${name}@${id}`).digest("hex");
 	return all.map(({ id }) => ({ id, weight: weigh(id) })).reduce((best, one) => (one.weight > best.weight ? one : best)).id;

@@ -29,6 +29,9 @@ export function probeHost(wantedRuntime: string): Host {
 	requireControllers(cgroups);
 	const ociRuntimePath = findRuntime(wantedRuntime);
 	const version = execFileSync(ociRuntimePath, ["--version"], { encoding: "utf8" });
+	// The runtime spec's version, which each of them says.
+	if (!/^\s*(?:oci )?specs?: /im.test(version))
+		throw new HostError(`${ociRuntimePath} is no OCI runtime: asked for its version, it doesn't say which runtime-spec it follows`);
 	// crun refuses a hybrid host; in our own mount namespace it needn't see that it is one.
 	if (cgroups === "hybrid") unmount(`${CGROUP_ROOT}/unified`);
 	return {
@@ -82,7 +85,11 @@ function findRuntime(wanted: string): string {
 		: (wanted === "auto" ? RUNTIMES : [wanted]).flatMap((name) => SEARCH.map((dir) => `${dir}/${name}`));
 	const found = candidates.find(isExecutable);
 	if (found === undefined)
-		throw new HostError(`no OCI runtime (${wanted === "auto" ? RUNTIMES.join(" or ") : wanted}): apt-get install crun`);
+		throw new HostError(
+			wanted === "auto"
+				? `no OCI runtime (${RUNTIMES.join(" or ")}): apt-get install crun`
+				: `there is no OCI runtime ${wanted}: install it, or set BERTH_OCI_RUNTIME to auto, crun, runc or a path`,
+		);
 	return found;
 }
 

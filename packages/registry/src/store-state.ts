@@ -27,6 +27,12 @@ export class StoreState {
 		if ((await guarded(this.#redis, "looking at the store's state", () => this.#redis.get(keys.store))) === "lost") throw unrecovered();
 	}
 
+	/** @throws BerthError store_unrecovered while functions are in the artifact store that aren't on record: that there is none can't be said */
+	async requireKnown(): Promise<void> {
+		if ((await guarded(this.#redis, "looking at the store's state", () => this.#redis.get(keys.store))) === "lost")
+			throw new BerthError("store_unrecovered", "which functions there are isn't known: run `berth recover` first");
+	}
+
 	/** Everything in the artifact store is on record, or given up. */
 	async recovered(): Promise<void> {
 		await guarded(this.#redis, "recording that the store was recovered", () => this.#redis.set(keys.store, "whole"));

@@ -189,7 +189,8 @@ async function stop(): Promise<void> {
 process.once("SIGTERM", () => void stop());
 process.once("SIGINT", () => void stop());
 exitWithParent(() => void stop());
-process.stdout.write(`${JSON.stringify({ ready: true, node })}\n`);
+const store = await functions.store.find(builder.functions().length > 0);
+process.stdout.write(`${JSON.stringify({ ready: true, node, store })}\n`);
 
 /** The setting names a registry that is listed: the settings were checked. */
 function mirrorPlaceOf({ imageRepository, registries }: Settings): MirrorPlace | undefined {

@@ -24,6 +24,7 @@ import { deployedText } from "../render/deployed.js";
 import { diagnosticText } from "../render/diagnostics.js";
 import type { Session } from "../session.js";
 import { fileFault } from "../system-errors.js";
+import type { Terminal } from "../terminal.js";
 
 interface DeployCommandOptions extends ManifestOptions {
 	readonly name?: string;
@@ -34,6 +35,8 @@ interface DeployCommandOptions extends ManifestOptions {
 	readonly saveLock: boolean;
 }
 
+/** Builds are begun at once, where there is somebody to begin them, milliseconds. */
+const QUEUED_MS = 2000;
 const LOCKFILE = "package-lock.json";
 const HELP = `
 A file is deployed as it is; a directory is packed, without node_modules, .git
@@ -90,7 +93,14 @@ export function registerDeploy({ program, action }: Registrar): void {
 /** Shows a build until it has ended. @throws ApiError when it failed, as a deploy that waits is answered */
 async function watched({ terminal }: Session, client: Client, { function: name, number }: Version): Promise<DeployAnswer> {
 	const view = new BuildView(terminal);
-	await client.followBuild(name, number, view);
+	using waiting = whileQueued(client, terminal);
+	await client.followBuild(name, number, {
+		onProgress: view.onProgress,
+		onLine(line) {
+			if (line.text !== "queued") waiting.end();
+			view.onLine(line);
+		},
+	});
 	terminal.clearStatus();
 	const version = await client.version(name, number);
 	if (version.failure !== undefined) {
@@ -99,6 +109,16 @@ async function watched({ terminal }: Session, client: Client, { function: name, 
 	}
 	const live = (await client.aliases(name)).find((alias) => alias.name === LIVE);
 	return { version, unchanged: false, ...(live === undefined ? {} : { live }) };
+}
+
+/** Says why nothing happens, where a build isn't begun in a moment and nobody is there to begin it. */
+function whileQueued(client: Client, terminal: Terminal): Disposable & { end(): void } {
+	const timer = setTimeout(async () => {
+		const { ready, detail } = await client.ready().catch(() => ({ ready: true, detail: "" }));
+		if (!ready) terminal.note(`It is queued: ${detail}`);
+	}, QUEUED_MS);
+	const end = () => clearTimeout(timer);
+	return { end, [Symbol.dispose]: end };
 }
 
 /** Writes the lock file that a build made, if it made one. @returns its path */

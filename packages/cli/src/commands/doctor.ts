@@ -6,7 +6,8 @@ import type { Session } from "../session.js";
 const HELP = `
 It looks at this machine and changes nothing: kernel, cgroups, programs, data
 directory, Redis servers (those of a stack that is up, and those that
-BERTH_*_REDIS_URL name) and the stack itself. Exit code 1 when something that is
+BERTH_*_REDIS_URL name) and the stack itself, by the settings that it was
+started with, or else by those of this shell. Exit code 1 when something that is
 needed is missing.
 
 Examples:

@@ -6,6 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { loadSettings } from "@berth/config";
 import { MIB } from "@berth/contracts";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { identityOf } from "../supervisor/process-identity.js";
 import { answersPing } from "../supervisor/redis.js";
 import { checkCgroups } from "./cgroups.js";
 import { checkDataDirectory } from "./data-directory.js";
@@ -14,7 +15,8 @@ import { architecture, seccomp, version } from "./kernel.js";
 import { checkMemory } from "./machine.js";
 import { redisVersion, runtime } from "./programs.js";
 import { askRedis, parseReplies, RedisError } from "./redis-connection.js";
-import { checkRedisServers, settingChecks } from "./redis-settings.js";
+import { checkRedisServers, recordChecks, settingChecks } from "./redis-settings.js";
+import { settingsInUse } from "./running-settings.js";
 
 let directory: string;
 beforeEach(async () => {
@@ -91,11 +93,37 @@ describe("the kernel", () => {
 	});
 });
 
+test("that the records are lost is said, with what brings them back", () => {
+	expect(recordChecks("lost")).toMatchObject([{ status: "warning", mend: expect.stringContaining("berth recover") }]);
+	expect([recordChecks("whole"), recordChecks(null)]).toEqual([[], []]);
+});
+
 describe("programs", () => {
 	test("an OCI runtime is named with its version, a missing one with what to install", async () => {
-		await writeFile(join(directory, "myrun"), '#!/bin/sh\necho "myrun version 9.9"\n', { mode: 0o755 });
+		await writeFile(join(directory, "myrun"), '#!/bin/sh\necho "myrun version 9.9"; echo "spec: 1.0.2"\n', { mode: 0o755 });
 		expect(await runtime(join(directory, "myrun"))).toMatchObject({ status: "ok", found: expect.stringContaining("version 9.9") });
 		expect(await runtime("/nowhere/runx")).toMatchObject({ status: "failed", mend: expect.stringContaining("BERTH_OCI_RUNTIME") });
+		expect(await runtime("/bin/true")).toMatchObject({ status: "failed", found: expect.stringContaining("is no OCI runtime") });
+	});
+
+	test("is looked for by the settings that the running stack was started with", async () => {
+		const dataDir = join(directory, "data");
+		await mkdir(join(dataDir, "run"), { recursive: true });
+		const env = { BERTH_DATA_DIR: dataDir, BERTH_ENGINE: "docker", BERTH_SUPERVISED: "1" };
+		const gateway = spawn("sleep", ["60"], { env: { ...env, PATH: process.env["PATH"] } });
+		try {
+			const [supervisor, child] = await Promise.all([process.pid, gateway.pid as number].map(identityOf));
+			const ours = loadSettings({ BERTH_DATA_DIR: dataDir });
+			const state = { supervisor, phase: "ready", startedAt: "", children: [{ name: "gateway", ...child }] };
+			await writeFile(ours.paths.supervisorFile, JSON.stringify(state));
+			expect(await settingsInUse(ours)).toMatchObject({ settings: { engine: "docker", dataDir }, check: { status: "ok" } });
+			await writeFile(ours.paths.supervisorFile, JSON.stringify({ ...state, children: [] }));
+			expect(await settingsInUse(ours)).toMatchObject({ settings: { engine: "oci" }, check: { status: "warning" } });
+			await rm(ours.paths.supervisorFile);
+			expect(await settingsInUse(ours)).toEqual({ settings: ours });
+		} finally {
+			gateway.kill();
+		}
 	});
 
 	test("Redis is recent enough from 6.2 on", () => {

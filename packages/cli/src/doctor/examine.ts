@@ -10,6 +10,7 @@ import { checkNetworks } from "./networks.js";
 import { checkPrograms } from "./programs.js";
 import { checkRedisServers } from "./redis-settings.js";
 import { checkRegistries } from "./registries.js";
+import { settingsInUse } from "./running-settings.js";
 import { checkStack } from "./stack.js";
 import { checkStorage } from "./storage.js";
 
@@ -21,11 +22,12 @@ export interface Examination {
 }
 
 /** Looks at everything of this machine that a stack needs. A check that itself fails is a failed check. */
-export async function examine(settings: Settings): Promise<Examination> {
+export async function examine(ours: Settings): Promise<Examination> {
+	const { settings, check } = await settingsInUse(ours);
 	const isRoot = process.geteuid?.() === 0;
 	const stack = await checkStack(settings);
 	const parts = [
-		async () => [checkRoot(isRoot), checkMemory(settings)],
+		async () => [...(check === undefined ? [] : [check]), checkRoot(isRoot), checkMemory(settings)],
 		() => checkKernel(isRoot),
 		() => checkCgroups(),
 		async () => [await checkEngine(settings)],

@@ -3,6 +3,8 @@ import { type Check, failed, ok } from "./check.js";
 import { findProgram, runProgram } from "./program.js";
 
 const RUNTIMES = ["crun", "runc"];
+/** The runtime-spec's version, which each of them says. */
+const SPEC = /^\s*(?:oci )?specs?: /im;
 /** The init of every sandbox; the base image is made with this file. */
 const INIT = "/usr/bin/tini-static";
 /** The runtime of Python functions; their base image is made of it. */
@@ -30,6 +32,12 @@ export async function runtime(wanted: string): Promise<Check> {
 		if (path === undefined) continue;
 		const ran = await runProgram(path, ["--version"]);
 		if (!ran.ok) return failed("OCI runtime", `${path} doesn't run: ${ran.reason}.`, "Install it again: apt-get install --reinstall crun");
+		if (!SPEC.test(ran.output))
+			return failed(
+				"OCI runtime",
+				`${path} is no OCI runtime: asked for its version, it doesn't say which runtime-spec it follows.`,
+				"Set BERTH_OCI_RUNTIME to auto, crun, runc, or the path of one.",
+			);
 		return ok("OCI runtime", `${path}, version ${/version:? (\S+)/.exec(ran.output)?.[1] ?? "unknown"}.`);
 	}
 	const mend = wanted === "auto" ? "apt-get install crun" : "Install it, or set BERTH_OCI_RUNTIME to auto, crun, runc or a path.";

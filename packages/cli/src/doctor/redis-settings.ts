@@ -7,6 +7,8 @@ import { askRedis, RedisError, type Reply } from "./redis-connection.js";
 /** What a server is there for. */
 export type RedisRole = "durable" | "fast";
 
+/** What is on record of the artifact store, as the registry writes it. */
+const STORE = "{berth}:store";
 const SETTINGS = ["maxmemory-policy", "maxmemory", "appendonly", "appendfsync"] as const;
 export type RedisSettings = Readonly<Partial<Record<(typeof SETTINGS)[number], string>>>;
 
@@ -27,12 +29,36 @@ async function checkServer(role: RedisRole, url: string): Promise<readonly Check
 		if (info instanceof RedisError)
 			return [failed(name, `It refuses INFO: ${info.message}.`, "Let its user run INFO, CONFIG GET and everything on keys.")];
 		const version = redisVersion(name, /redis_version:(\S+)/.exec(String(info))?.[1], withoutPassword(url));
-		return [version, ...settingChecks(role, settingsIn(values))];
+		const records = role === "durable" ? recordChecks((await askRedis(url, [["GET", STORE]]))[0]) : [];
+		return [version, ...settingChecks(role, settingsIn(values)), ...records];
 	} catch (error) {
-		const mend =
-			"Start it, or correct BERTH_DURABLE_REDIS_URL and BERTH_FAST_REDIS_URL; an embedded one logs to logs/ in the data directory.";
-		return [failed(name, `${withoutPassword(url)} can't be used: ${messageOf(error).replace(/\.$/, "")}.`, mend)];
+		return [unusable(name, url, error)];
 	}
+}
+
+/** Whether a server of the operator's answers at all. */
+export async function checkConnection(role: RedisRole, url: string): Promise<Check> {
+	const name = `${role} Redis`;
+	try {
+		const [reply] = await askRedis(url, [["PING"]]);
+		if (reply instanceof RedisError) throw reply;
+		return ok(name, `${withoutPassword(url)} answers.`);
+	} catch (error) {
+		return unusable(name, url, error);
+	}
+}
+
+function unusable(name: string, url: string, error: unknown): Check {
+	const mend =
+		"Start it, or correct BERTH_DURABLE_REDIS_URL and BERTH_FAST_REDIS_URL; an embedded one logs to logs/ in the data directory.";
+	return failed(name, `The ${name} ${withoutPassword(url)} can't be used: ${messageOf(error).replace(/\.$/, "")}.`, mend);
+}
+
+/** Whether a worker has found images of functions that aren't on record. */
+export function recordChecks(store: Reply | undefined): readonly Check[] {
+	if (store !== "lost") return [];
+	const found = "It has lost its functions; their images are still in the artifact store. Nothing can be deployed meanwhile.";
+	return [warning("durable Redis: records", found, "`berth recover` brings them back.")];
 }
 
 /** CONFIG GET answers with name and value; a server of a hosting service often refuses it. */

@@ -4,6 +4,7 @@ import type { ErrorCode } from "@berth/contracts";
 export const ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
 	unauthorized: "Give the key with --key or BERTH_API_KEY; as root on the machine of the stack it is found by itself.",
 	function_not_found: "`berth list` shows the functions there are.",
+	store_unrecovered: "`berth recover` brings them back from the images that are in the store.",
 	function_not_ready: "`berth versions <name>` says how far its build is.",
 	function_build_failed: "Mend what the build names and deploy again; `berth versions <name>` says how its builds went.",
 	build_failed: "Correct the source and deploy again; the version before it goes on serving.",
@@ -19,5 +20,5 @@ export const ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
 	expired_in_queue: "Give it a longer deadline, or look at `berth stats` for what waits.",
 	worker_lost: "It may have begun. Invoke it again if it may run twice.",
 	platform_error: "The logs of the stack are in its data directory, below logs/.",
-	unavailable: "`berth doctor` checks the machine; the stack mends itself when its Redis is back.",
+	unavailable: "`berth doctor` checks the machine; the stack mends itself when what it needs is back.",
 };

@@ -1,23 +1,28 @@
-import { existsSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, mkdtemp, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { loadSettings } from "@berth/config";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { preflight } from "./preflight.js";
 
-let directory: string;
-beforeEach(async () => {
-	directory = await mkdtemp(join(tmpdir(), "preflight-"));
+let root: string;
+beforeAll(async () => {
+	root = await mkdtemp("/var/tmp/preflight-");
+	await chmod(root, 0o755);
 });
-afterEach(() => rm(directory, { recursive: true }));
+afterAll(() => rm(root, { recursive: true }));
 
-test("a Docker Engine that can't be had refuses the start, before anything is made for it", async () => {
-	const dataDir = join("/var/tmp", directory.split("/").at(-1) as string);
-	const socket = join(directory, "docker.sock");
-	const settings = loadSettings({ BERTH_DATA_DIR: dataDir, BERTH_ENGINE: "docker", BERTH_DOCKER_SOCKET: socket, BERTH_PORT: "0" });
-	const refusal = `There is no Docker Engine at ${socket}: Start it (systemctl start docker), name its socket with BERTH_DOCKER_SOCKET, or set BERTH_ENGINE=oci, which needs none.`;
-	await expect(preflight(settings, () => undefined)).rejects.toThrow(refusal);
-	expect(existsSync(dataDir)).toBe(false);
-	await preflight(loadSettings({ BERTH_DATA_DIR: dataDir, BERTH_PORT: "0" }), () => undefined);
+test.each([
+	[{ BERTH_ENGINE: "docker", BERTH_DOCKER_SOCKET: "/nope" }, "There is no Docker Engine at /nope. Start it"],
+	[{ BERTH_OCI_RUNTIME: "/nonexist" }, "There is no /nonexist. Install it, or set BERTH_OCI_RUNTIME to"],
+	[{ BERTH_OCI_RUNTIME: "/bin/true" }, "/bin/true is no OCI runtime"],
+	[{ BERTH_DURABLE_REDIS_URL: "redis://:secret@127.0.0.1:1" }, "The durable Redis redis://127.0.0.1:1 can't be used: connect ECONNREFUSED"],
+])("a start with %j is refused in a sentence that says what to do", async (env, said) => {
+	const refused = preflight(loadSettings({ BERTH_DATA_DIR: join(root, "data"), BERTH_PORT: "0", ...env }), () => undefined);
+	await expect(refused).rejects.toThrow(said);
+	await expect(refused).rejects.toMatchObject({ name: "CommandFailure" });
+	// Before anything is made for it.
+	expect(await readdir(root)).toEqual([]);
 });
+
+test("where all of it is there, nothing is in the way", () =>
+	expect(preflight(loadSettings({ BERTH_DATA_DIR: join(root, "data"), BERTH_PORT: "0" }), () => undefined)).resolves.toBeUndefined());

@@ -1,7 +1,11 @@
 import type { Settings } from "@berth/config";
+import type { Check } from "../doctor/check.js";
 import { checkEngine } from "../doctor/engine.js";
+import { runtime } from "../doctor/programs.js";
+import { checkConnection } from "../doctor/redis-settings.js";
+import { CommandFailure, EXIT } from "../exit-codes.js";
 import { tryImageRepository } from "./image-repository.js";
-import { type Obstacle, requireNone } from "./obstacle.js";
+import { requireNone } from "./obstacle.js";
 import { placeObstacle } from "./place.js";
 import { listenObstacle } from "./port.js";
 import { readSupervisorState } from "./state-file.js";
@@ -12,14 +16,21 @@ import { readSupervisorState } from "./state-file.js";
  */
 export async function preflight(settings: Settings, say: (text: string) => void): Promise<void> {
 	requireNone(await placeObstacle(settings));
-	requireNone(await engineObstacle(settings));
+	for (const check of await checksOf(settings))
+		if (check.status === "failed") throw new CommandFailure(EXIT.failed, `${check.found} ${check.mend}`);
 	await tryImageRepository(settings, say);
 	if ((await readSupervisorState(settings.paths)) === undefined) requireNone(await listenObstacle(settings.host, settings.port));
 }
 
-/** What keeps a Docker Engine from being used, as `berth doctor` says it. Of the machine's own OCI runtime the launcher says more. */
-async function engineObstacle(settings: Settings): Promise<Obstacle | undefined> {
-	if (settings.engine !== "docker") return undefined;
-	const { status, found, mend } = await checkEngine(settings);
-	return status === "failed" ? { what: found.replace(/\.$/, ""), mend: mend ?? "" } : undefined;
+/** What is somebody else's to provide: what makes the sandboxes, and servers of the operator's. */
+async function checksOf(settings: Settings): Promise<readonly Check[]> {
+	const { embedded, durableRedisUrl, fastRedisUrl } = settings;
+	const urls = [
+		...(embedded.durable ? [] : [["durable", durableRedisUrl] as const]),
+		...(embedded.fast ? [] : [["fast", fastRedisUrl] as const]),
+	];
+	return await Promise.all([
+		settings.engine === "docker" ? checkEngine(settings) : runtime(settings.ociRuntime),
+		...urls.map(([role, url]) => checkConnection(role, url)),
+	]);
 }

@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { settingsWith } from "@berth/config";
+import { RedisServer } from "@berth/redis/testing";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { readAdminKey } from "./admin-key.js";
 import type { Programs } from "./programs.js";
@@ -111,7 +112,8 @@ describe.runIf(process.getuid?.() === 0)("the operator's key", () => {
 
 	test("isn't made for a durable Redis that other machines may share: the gateway's first key is kept", async () => {
 		await program("gateway", `${ready({ port: 1, firstKey: "berth_first" })} ${STAYS}`);
-		expect(await upAndDown({ BERTH_DURABLE_REDIS_URL: "redis://127.0.0.1:1" })).toBe("berth_first");
+		await using redis = await RedisServer.start();
+		expect(await upAndDown({ BERTH_DURABLE_REDIS_URL: redis.url })).toBe("berth_first");
 		expect(await readAdminKey(settingsWith({ BERTH_DATA_DIR: dataDir }, {}).paths)).toBe("berth_first");
 	});
 });

@@ -102,10 +102,11 @@ export class Supervisor {
 			() => specOf(this.#programs, this.#settings),
 			() => this.#mayHaveSandboxes(),
 		);
+		this.#say("booting the first sandboxes");
 		await this.#startProcess(
 			"worker",
 			() => workerSpec(this.#programs, this.#settings),
-			() => this.#mayHaveSandboxes(),
+			(line) => this.#workerReady(line),
 		);
 		await this.#provideKey();
 		await this.#startProcess(
@@ -119,6 +120,14 @@ export class Supervisor {
 
 	#mayHaveSandboxes(): void {
 		this.#launched = true;
+	}
+
+	#workerReady({ store }: ReadyLine): void {
+		this.#mayHaveSandboxes();
+		if (store === "lost")
+			this.#say(
+				"the durable Redis has lost its functions, and nothing can be deployed; their images are here: `berth recover` brings them back",
+			);
 	}
 
 	async #stopAll(): Promise<void> {

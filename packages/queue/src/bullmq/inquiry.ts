@@ -1,5 +1,4 @@
 import { BerthError, type InvocationRecord, type Settlement } from "@berth/contracts";
-import { unavailable } from "@berth/redis";
 import type { Queue } from "bullmq";
 import type { InteractiveRecords } from "../interactive-records.js";
 import type { QueueLogger } from "../logger.js";
@@ -93,7 +92,7 @@ export class Inquiry {
 		setTimeout(() => this.#parts.failed(pending, lost), ANSWER_GRACE_MS);
 	}
 
-	async #judge(open: readonly Pending[], reason: Reason, { incarnation, revoked = unavailable("invoking") }: Particulars): Promise<void> {
+	async #judge(open: readonly Pending[], reason: Reason, { incarnation, revoked = leftBehind() }: Particulars): Promise<void> {
 		const fates = await this.#fates(open, incarnation);
 		// A job leaves the queue only after its settlements are recorded: look once more for those.
 		const gone = await this.#answerFromRecords(open.filter((pending) => fates.get(pending) === "gone"));
@@ -164,4 +163,9 @@ export class Inquiry {
 
 function undecided(): BerthError {
 	return new BerthError("worker_lost", "No settlement came in time, and Redis can't be asked; it may have begun.");
+}
+
+/** Its worker ended or stops, and never took it: it may be placed elsewhere. */
+function leftBehind(): BerthError {
+	return new BerthError("unavailable", "its worker ended before it took it: nothing was run; try again");
 }

@@ -1,13 +1,11 @@
 import { text } from "node:stream/consumers";
-import { LABELS } from "./container-config.js";
 import type { DockerApi } from "./docker-api.js";
 
-/** Every container of a node. @returns how many */
-export async function removeContainers(api: DockerApi, node: string): Promise<number> {
-	const filters = JSON.stringify({ label: [`${LABELS.node}=${node}`] });
+/** Every container with a label, and a value of it if one is named (`name=value`). */
+export async function removeContainers(api: DockerApi, label: string): Promise<void> {
+	const filters = JSON.stringify({ label: [label] });
 	const left = await api.ask<readonly { readonly Id: string }[]>("/containers/json", { query: { all: 1, filters } });
 	await Promise.all(left.map(({ Id }) => removeContainer(api, Id)));
-	return left.length;
 }
 
 /** 404: it is gone; 409: somebody else removes it right now. */

@@ -78,7 +78,10 @@ export class DockerApi {
 				agent: false,
 				headers: { connection: "Upgrade", upgrade: "tcp" },
 			});
+			const late = setTimeout(() => asked.destroy(new Error(`no answer within ${ANSWER_MS} ms`)), ANSWER_MS);
+			asked.once("close", () => clearTimeout(late));
 			asked.once("upgrade", (_, socket, head) => {
+				clearTimeout(late);
 				if (head.length > 0) socket.unshift(head);
 				resolve(socket);
 			});

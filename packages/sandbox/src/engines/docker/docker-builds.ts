@@ -4,6 +4,7 @@ import { createGzip } from "node:zlib";
 import { IMAGE_LIMITS, MIB } from "@berth/contracts";
 import { CPU_PERIOD_US, CPU_SHARES, cpuQuotaUs } from "../../container-spec.js";
 import { BuildOutput, type BuildOutputListener } from "./build-output.js";
+import { removeContainers } from "./container-removal.js";
 import { DockerApi, DockerError } from "./docker-api.js";
 
 /** What an instruction may use: as much as a build's sandbox. */
@@ -56,7 +57,7 @@ export class DockerBuilds {
 
 	/** Every container and image of a build has it, by its Dockerfile. */
 	get label(): string {
-		return `dev.berth.build.${this.#options.node}`;
+		return labelOf(this.#options.node);
 	}
 
 	/** Whether the Engine has an image by that very name (an id is none), and it isn't one of a function's. */
@@ -83,8 +84,7 @@ export class DockerBuilds {
 
 	/** Removes images of builds that are too old to be begun with. */
 	async prune(): Promise<void> {
-		const filters = JSON.stringify({ dangling: ["true"], label: [this.label], until: [CACHE_KEPT] });
-		await this.#api.ask("/images/prune", { method: "POST", query: { filters }, answerMs: 0 });
+		await prune(this.#api, this.label, { until: [CACHE_KEPT] });
 	}
 
 	close(): void {
@@ -152,6 +152,22 @@ export class DockerBuilds {
 		}
 		return size > maxBytes ? { outcome: "too_large", maxBytes } : { outcome: "built", archive: Buffer.concat(pieces) };
 	}
+}
+
+function labelOf(node: string): string {
+	return `dev.berth.build.${node}`;
+}
+
+/** They have no names: a step begins with the images of the steps before. */
+async function prune(api: DockerApi, label: string, filter: object = {}): Promise<void> {
+	const filters = JSON.stringify({ dangling: ["true"], label: [label], ...filter });
+	await api.ask("/images/prune", { method: "POST", query: { filters }, answerMs: 0 });
+}
+
+/** Removes all that builds of a node have left: its containers, where the Engine itself was stopped in one, and its images. */
+export async function removeBuilds(api: DockerApi, node: string): Promise<void> {
+	await removeContainers(api, labelOf(node));
+	await prune(api, labelOf(node));
 }
 
 function queryOf({ isOnline }: DockerBuildsOptions) {

@@ -17,11 +17,12 @@ import { cgroupOf } from "./container-cgroup.js";
 import { containerConfig, LABELS } from "./container-config.js";
 import { ContainerFreezer } from "./container-freezer.js";
 import { ContainerOutput } from "./container-output.js";
-import { removeContainer, removeContainers } from "./container-removal.js";
+import { removeContainer } from "./container-removal.js";
 import { DockerApi, DockerError } from "./docker-api.js";
 import { DockerImages } from "./docker-images.js";
 import { type Info, requireOurNeeds } from "./docker-info.js";
 import { DockerNetworks, removeNetworks } from "./docker-networks.js";
+import { removeContainersOf, removeImagesOf } from "./leftovers.js";
 
 /** What a version is told that asks for one. */
 const NO_STORAGE = "the engine docker gives functions no volumes and no bind mounts";
@@ -71,10 +72,10 @@ export class DockerEngine implements SandboxEngine {
 	#exitListener: (exit: SandboxExit) => void = () => undefined;
 	#lostListener: (cause: Error) => void = () => undefined;
 
-	private constructor(api: DockerApi, options: DockerEngineOptions, info: Info, networks: DockerNetworks) {
+	private constructor(api: DockerApi, options: DockerEngineOptions, info: Info, images: DockerImages, networks: DockerNetworks) {
 		this.#api = api;
 		this.#options = options;
-		this.#images = new DockerImages(api);
+		this.#images = images;
 		this.#networks = networks;
 		this.#uids = new UidRanges(options.uidBase);
 		this.#mapsUids = info.SecurityOptions.some((option) => /name=(?:userns|rootless)/.test(option));
@@ -92,18 +93,20 @@ export class DockerEngine implements SandboxEngine {
 		const api = await DockerApi.open(options.socketPath);
 		const info = await api.ask<Info>("/info");
 		requireOurNeeds(info);
-		await removeContainers(api, options.node);
-		const engine = new DockerEngine(api, options, info, await DockerNetworks.open(api, options.node, options.networks));
+		await removeContainersOf(api, options.node);
+		const images = await DockerImages.open(api, options.node);
+		const engine = new DockerEngine(api, options, info, images, await DockerNetworks.open(api, options.node, options.networks));
 		await engine.#listen();
 		return engine;
 	}
 
-	/** Removes every container and network of a node. */
+	/** Removes every container, network and image of a node. */
 	static async removeLeftovers({ socketPath, node }: Pick<DockerEngineOptions, "socketPath" | "node">): Promise<void> {
 		const api = await DockerApi.open(socketPath);
 		try {
-			await removeContainers(api, node);
+			await removeContainersOf(api, node);
 			await removeNetworks(api, node);
+			await removeImagesOf(api, node);
 		} finally {
 			api.close();
 		}
@@ -181,6 +184,7 @@ export class DockerEngine implements SandboxEngine {
 		this.#closing.abort();
 		try {
 			await this.#networks.remove();
+			await removeImagesOf(this.#api, this.#options.node);
 		} finally {
 			this.#api.close();
 		}

@@ -16,48 +16,64 @@ const LOAD_MS = 10 * 60_000;
 type Place = Pick<PlacedLayer, "digest" | "below">;
 
 interface Known {
-	readonly work: Promise<Digest>;
+	/** Undefined when it is to be looked for, or made, by whoever asks next. */
+	work: Promise<Digest> | undefined;
 	wantedAtMs: number;
 }
 
 /** The images of this node in a Docker Engine: what a sandbox is made of, bottom first, is one image. */
 export class DockerImages {
 	readonly #api: DockerApi;
-	/** By name; a failure is forgotten. */
+	readonly #stack: string;
+	/** By name: those that there are, or may be. */
 	readonly #known = new Map<string, Known>();
 	/** Lowest layers that the Engine has on top of each other, as texts. */
 	readonly #chains = new Set<string>();
 	/** Layers that stand elsewhere than at the root, by place and digest; a failure is forgotten. */
 	readonly #moved = new Map<string, Promise<MovedLayer>>();
 
-	constructor(api: DockerApi) {
+	private constructor(api: DockerApi, stack: string, names: readonly string[]) {
 		this.#api = api;
+		this.#stack = stack;
+		for (const name of names) this.#known.set(name, { work: undefined, wantedAtMs: performance.now() });
+	}
+
+	/** Those of an earlier worker are used again, or go when nobody asks for them. */
+	static async open(api: DockerApi, node: string): Promise<DockerImages> {
+		return new DockerImages(api, stackOf(node), await namesOf(api, stackOf(node)));
+	}
+
+	/** Removes every image of a node that no container needs. */
+	static async removeAll(api: DockerApi, node: string): Promise<void> {
+		for (const name of await namesOf(api, stackOf(node))) await removeImage(api, name);
 	}
 
 	/** The image of these layers, loaded if it isn't there. Single flight. @returns the Engine's id of it */
 	ensure(layers: readonly PlacedLayer[], source: LayerSource, of?: VersionImage): Promise<Digest> {
-		const name = nameOf(layers, of);
-		const known = this.#known.get(name);
-		if (known !== undefined) {
-			known.wantedAtMs = performance.now();
-			return known.work;
-		}
+		const name = nameOf(this.#stack, layers, of);
+		const known: Known = this.#known.get(name) ?? { work: undefined, wantedAtMs: 0 };
+		known.wantedAtMs = performance.now();
+		this.#known.set(name, known);
+		if (known.work !== undefined) return known.work;
 		const work = this.#place(name, layers, source, of?.image);
-		this.#known.set(name, { work, wantedAtMs: performance.now() });
-		work.catch(() => this.#known.delete(name));
+		known.work = work;
+		// A failure is forgotten.
+		work.catch(() => this.forget(layers, of));
 		return work;
 	}
 
 	/** The Engine's id of an image that was ensured. @throws Error when it wasn't */
 	async idOf(layers: readonly Place[], of?: VersionImage): Promise<Digest> {
-		const known = this.#known.get(nameOf(layers, of));
-		if (known === undefined) throw new Error(`the image ${nameOf(layers, of)} isn't in the Docker Engine`);
-		return await known.work;
+		const name = nameOf(this.#stack, layers, of);
+		const work = this.#known.get(name)?.work;
+		if (work === undefined) throw new Error(`the image ${name} isn't in the Docker Engine`);
+		return await work;
 	}
 
 	/** What is believed of an image is forgotten: it may be why something failed. */
 	forget(layers: readonly Place[], of?: VersionImage): void {
-		this.#known.delete(nameOf(layers, of));
+		const known = this.#known.get(nameOf(this.#stack, layers, of));
+		if (known !== undefined) known.work = undefined;
 	}
 
 	/** Removes images of ours that nobody asked for in so long and no container needs; how many. */
@@ -67,10 +83,7 @@ export class DockerImages {
 		let dropped = 0;
 		for (const [name] of old) {
 			this.#known.delete(name);
-			// 404: somebody else removed it; 409: a container needs it.
-			const answer = await this.#api.send(`/images/${name}`, { method: "DELETE", accept: [404, 409] });
-			answer.resume();
-			if (answer.statusCode === 200) dropped++;
+			if (await removeImage(this.#api, name)) dropped++;
 		}
 		if (dropped > 0) this.#chains.clear();
 		return dropped;
@@ -155,12 +168,31 @@ function chainOf(layers: readonly Layer[], count: number): string {
 		.join();
 }
 
+/** What stacks that share an Engine are told apart by in the names of their images. */
+function stackOf(node: string): string {
+	return node.replace(/^node_/, "").slice(0, 8);
+}
+
+async function namesOf(api: DockerApi, stack: string): Promise<readonly string[]> {
+	const filters = JSON.stringify({ reference: [`berth/${stack}/*`, `berth/${stack}/*/*`] });
+	const images = await api.ask<readonly { readonly RepoTags: readonly string[] | null }[]>("/images/json", { query: { filters } });
+	return images.flatMap(({ RepoTags }) => RepoTags ?? []).filter((name) => name.startsWith(`berth/${stack}/`));
+}
+
+/** @returns whether it was there, and went */
+async function removeImage(api: DockerApi, name: string): Promise<boolean> {
+	// 404: somebody else removed it; 409: a container needs it.
+	const answer = await api.send(`/images/${name}`, { method: "DELETE", accept: [404, 409] });
+	answer.resume();
+	return answer.statusCode === 200;
+}
+
 /** What it is called in `docker images`: by the version it is of, else by what is in it. */
-function nameOf(layers: readonly Place[], of: VersionImage | undefined): string {
-	const name = of === undefined ? undefined : `berth/${of.project}/${of.function}:${of.version}`;
+function nameOf(stack: string, layers: readonly Place[], of: VersionImage | undefined): string {
+	const name = of === undefined ? undefined : `berth/${stack}/${of.project}/${of.function}:${of.version}`;
 	if (name !== undefined && NAME.test(name)) return name;
 	const places = layers.map(({ digest, below = "" }) => `${below}${digest}`);
-	return `berth/image:${createHash("sha256").update(places.join()).digest("hex").slice(0, 32)}`;
+	return `berth/${stack}/image:${createHash("sha256").update(places.join()).digest("hex").slice(0, 32)}`;
 }
 
 /** The config of the OCI image, so that the Engine's image is that very one. */
