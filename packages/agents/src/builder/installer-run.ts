@@ -29,7 +29,7 @@ export async function runInstaller(run: InstallerRun): Promise<BuildRefusal | un
 	await using bridge = await RegistryBridge.open(registries, run.ask);
 	run.prepare(bridge);
 	const task: InstallerTask = { action, directory, ...bridge.urls };
-	const args = [`--max-old-space-size=${HEAP_MIB}`, run.program, JSON.stringify(task)];
+	const args = [`--max-old-space-size=${HEAP_MIB}`, "--no-warnings", run.program, JSON.stringify(task)];
 	const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"], cwd: directory, env: { HOME: directory } });
 	const said = await endOf(child, limitMs);
 	const ended = { ...said, out: bridge.named(said.out), lines: said.lines.map((line) => bridge.named(line)) };
