@@ -107,7 +107,16 @@ const functionsGateway =
 			})
 		: undefined;
 const builds = new Builds({ functions, artifacts, builder, metrics, log, warmLayers: warmVersion, networkMissing: networks.missing });
-const attempts = new Attempts({ node, pool, versions: new ReadyVersions(functions), artifacts, metrics, onTrouble, remap });
+const attempts = new Attempts({
+	node,
+	pool,
+	versions: new ReadyVersions(functions),
+	artifacts,
+	metrics,
+	networkMissing: networks.missing,
+	onTrouble,
+	remap,
+});
 const incarnation = randomUUID();
 const invocationSource = await openInvocationSource({ durableUrl, fastUrl, nodeId: node, incarnation, logger: log });
 const buildSource = await openBuildSource({ durableUrl, logger: log });

@@ -107,7 +107,6 @@ export class DockerEngine implements SandboxEngine {
 		const parts = {
 			api,
 			info,
-			images: await DockerImages.open(api, options.node),
 			launcher,
 			images: await DockerImages.open(api, options.node),
 			networks: await DockerNetworks.open(api, options.node, networks),
