@@ -18,6 +18,7 @@ const COMMANDS = [
 	"rollback",
 	"logs",
 	"rm",
+	"hooks",
 	"ps",
 	"stats",
 	"kill",
