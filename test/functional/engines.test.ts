@@ -4,8 +4,10 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { type BootRequest, newId } from "@berth/contracts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { World } from "../../packages/launcher/src/testing/world.js";
+import { DockerEngine } from "../../packages/sandbox/src/engines/docker/docker-engine.js";
 import { tar, tarGz } from "../harness/archives.js";
 import { cpuTicksOf, memoryLimitOf } from "../harness/cgroups.js";
 import { DockerDaemon } from "../harness/docker-engine.js";
@@ -318,6 +320,37 @@ describe("in a Docker Engine", () => {
 		await eventually(async () => expect(await daemon.containers()).not.toContain(sandbox));
 		await eventually(async () => expect((await deployed.invoke()).outcome).toBe("succeeded"), 30_000);
 	});
+});
+
+/** An image that is pulled brings its manifest along: no gateway has seen what network it asks for. */
+it("a Docker Engine is asked for the host's network only where the operator permits it", async () => {
+	const request: BootRequest = {
+		sandbox: newId("sb"),
+		base: [],
+		kind: "function",
+		program: { language: "node", oldSpaceMiB: 68, semiSpaceMiB: 4 },
+		limits: { memoryBytes: 128 * MIB, cpuMilli: 1000, pids: 64, tmpfsBytes: MIB, tmpfsInodes: 64 },
+		network: "host",
+	};
+	const engineThat = (allowsHostNetwork: boolean) =>
+		DockerEngine.connect({
+			socketPath: daemon.socketPath,
+			node: `node_of_a_test_${allowsHostNetwork}`,
+			agentSockets: daemon.directory,
+			uidBase: 0x7000_0000,
+			allowsHostNetwork,
+			networks: { missing: "none of them is needed", gateway: "127.0.0.1" },
+			resolvConf: "/etc/resolv.conf",
+		});
+	const [refuses, permits] = [await engineThat(false), await engineThat(true)];
+	try {
+		await expect(refuses.boot(request)).rejects.toThrow("the host's network isn't permitted");
+		// This one goes on to what isn't there.
+		await expect(permits.boot(request)).rejects.not.toThrow("isn't permitted");
+	} finally {
+		await refuses.close();
+		await permits.close();
+	}
 });
 
 dockerNetworks(() => ({ docker, daemon, world }));

@@ -23,7 +23,7 @@ export const LAUNCHER_VERBS = {
 	remove: 7,
 	/** DropLayersRequest → { dropped }: removes layers that nothing mounts and nobody asked for of late. */
 	dropLayers: 8,
-	/** MakeVolumeRequest → { made }: whether it wasn't there. */
+	/** MakeVolumeRequest → MakeVolumeAnswer */
 	makeVolume: 9,
 	/** VolumeRequest → {}: takes it, with everything in it, from whatever has it mounted, and from the disk. */
 	removeVolume: 10,
@@ -70,6 +70,13 @@ export interface DropLayersRequest {
 export interface VolumeRequest {
 	/** 32 hex digits. */
 	readonly volume: string;
+}
+
+export interface MakeVolumeAnswer {
+	/** Whether there was none. */
+	readonly made: boolean;
+	/** How large the one is that there is now. */
+	readonly sizeMiB: number;
 }
 
 export interface MakeVolumeRequest extends VolumeRequest {

@@ -145,7 +145,7 @@ export class LauncherServer {
 				return {};
 			case LAUNCHER_VERBS.makeVolume: {
 				const { volume, sizeMiB } = read.makeVolume(head);
-				return { made: await this.#storage.makeVolume(volume, sizeMiB) };
+				return await this.#storage.makeVolume(volume, sizeMiB);
 			}
 			case LAUNCHER_VERBS.removeVolume:
 				await this.#sandboxes.removeVolume(read.volume(head).volume);

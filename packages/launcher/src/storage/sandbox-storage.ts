@@ -1,6 +1,6 @@
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
-import { MOUNTS_PATH, type StorageMount, type StorageReport } from "@berth/contracts";
+import { type MakeVolumeAnswer, MOUNTS_PATH, type StorageMount, type StorageReport } from "@berth/contracts";
 import { MS, mount, unmountIfMounted } from "../syscalls.js";
 import type { Binds } from "./binds.js";
 import { bindInert } from "./detached-mounts.js";
@@ -77,8 +77,8 @@ export class SandboxStorage {
 		requireArrived(pid, wanted);
 	}
 
-	/** Makes a volume. @returns whether there was none. @throws Error when there is one of another size, or no space */
-	makeVolume(id: string, sizeMiB: number): Promise<boolean> {
+	/** Makes a volume, unless there is one. @throws Error when there is no space */
+	makeVolume(id: string, sizeMiB: number): Promise<MakeVolumeAnswer> {
 		return this.#volumes.make(id, sizeMiB);
 	}
 

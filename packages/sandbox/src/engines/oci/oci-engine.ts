@@ -4,6 +4,7 @@ import type {
 	Digest,
 	HostReport,
 	Layer,
+	MakeVolumeAnswer,
 	SandboxExit,
 	SpecialiseAnswer,
 	SpecialiseRequest,
@@ -68,7 +69,10 @@ export class OciEngine implements SandboxEngine {
 	async makeVolume(volume: string, sizeMiB: number): Promise<boolean> {
 		const { missing } = (await this.host()).storage;
 		if (missing !== undefined) throw new BerthError("storage_unavailable", `this node has no volumes: ${missing}`);
-		return (await this.#launcher.request<{ made: boolean }>("makeVolume", { volume, sizeMiB })).made;
+		const there = await this.#launcher.request<MakeVolumeAnswer>("makeVolume", { volume, sizeMiB });
+		if (there.sizeMiB === sizeMiB) return there.made;
+		const message = `the node has this volume already, with ${there.sizeMiB} MiB and what is in it; ask for that size`;
+		throw new BerthError("invalid_request", message, { issues: [{ field: "sizeMiB", message }] });
 	}
 
 	async removeVolume(volume: string): Promise<void> {
