@@ -19,6 +19,8 @@ it("functions, versions, sources and what is live come back from the store when 
 	await deploy(stack, { name: "greets", source: said("one") });
 	await deploy(stack, { name: "greets", source: said("two"), memoryMiB: 64, env: { A: "S3cret" } });
 	await deploy(stack, { name: "other", source: said("other") });
+	// Forth and back: a rollback would lead to the first again.
+	for (const version of [1, 2]) await stack.client.setAlias("greets", "stable", { weights: { [version]: 100 } });
 	await stack.client.setAlias("greets", "canary", { weights: { 1: 40, 2: 60 } });
 	const before = await stack.client.versions("greets");
 
@@ -68,6 +70,7 @@ it("functions, versions, sources and what is live come back from the store when 
 	expect((await stack.client.get("greets")).aliases).toMatchObject([
 		{ name: "live", weights: { 2: 100 }, follows: true },
 		{ name: "canary", weights: { 1: 40, 2: 60 }, follows: false },
+		{ name: "stable", weights: { 2: 100 }, follows: false, previous: 1 },
 	]);
 	expect((await stack.client.invoke("greets")).raw.body.toString()).toBe("two");
 	expect((await stack.client.invoke("other")).raw.body.toString()).toBe("other");

@@ -1,11 +1,13 @@
 import { execFile } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { type BootRequest, newId } from "@berth/contracts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { World } from "../../packages/launcher/src/testing/world.js";
+import { DockerEngine } from "../../packages/sandbox/src/engines/docker/docker-engine.js";
 import { tar, tarGz } from "../harness/archives.js";
 import { cpuTicksOf, memoryLimitOf } from "../harness/cgroups.js";
 import { DockerDaemon } from "../harness/docker-engine.js";
@@ -16,6 +18,7 @@ import { sharedStack } from "../harness/shared-stack.js";
 import { Stack } from "../harness/stack.js";
 import { distribution, image } from "../harness/tenant-image.js";
 import { dockerNetworks } from "./docker-networks.js";
+import { dockerStorage } from "./docker-storage.js";
 import { describeDockerfiles } from "./dockerfiles.js";
 
 const MIB = 1024 * 1024;
@@ -25,14 +28,25 @@ let daemon: DockerDaemon;
 let docker: Stack;
 let registry: PackageRegistry;
 let world: World;
+let words: string;
 beforeAll(async () => {
 	daemon = await DockerDaemon.start();
+	words = await mkdtemp("/var/lib/berth-test-bind-");
+	await writeFile(join(words, "first"), "from the host", { mode: 0o666 });
+	// Everybody on the host may write it; a function may not.
+	await chmod(join(words, "first"), 0o666);
+	await chmod(words, 0o777);
 	world = await World.make();
 	registry = await PackageRegistry.open();
 	const code = "const { readFileSync } = require('node:fs'); module.exports = () => readFileSync(__dirname + '/words.txt', 'utf8');";
 	registry.publish({ name: "reads-itself", version: "1.0.0", files: { "index.js": code, "words.txt": "from beside it" } });
-	const settings = { BERTH_DOCKER_BUILDS: "offline", BERTH_NPM_REGISTRY: registry.url, BERTH_RESOLVER: world.resolver };
-	docker = await Stack.start({ ...daemon.settings, ...settings });
+	docker = await Stack.start({
+		...daemon.settings,
+		BERTH_DOCKER_BUILDS: "offline",
+		BERTH_NPM_REGISTRY: registry.url,
+		BERTH_RESOLVER: world.resolver,
+		BERTH_BINDS: `words=${words}`,
+	});
 });
 afterAll(async () => {
 	const ofAnother = "berth/00000000/default/other:1";
@@ -47,6 +61,7 @@ afterAll(async () => {
 			expect([await daemon.containers(), await daemon.networks(), await daemon.imagesOfBerth()]).toEqual([[], [], [ofAnother]]);
 	} finally {
 		await world?.[Symbol.asyncDispose]();
+		if (words !== undefined) await rm(words, { recursive: true });
 		await registry?.[Symbol.asyncDispose]();
 		await daemon?.stop();
 	}
@@ -182,14 +197,6 @@ async function exampleInC() {
 }
 
 describe("in a Docker Engine", () => {
-	it("volumes and bind mounts are refused when they are asked for, and not by an invocation later", async () => {
-		const source = "export default () => 1;";
-		for (const input of [{ volumes: [{ name: "data" }] }, { binds: ["models"] }])
-			await expect(deploy(docker, { source, ...input })).rejects.toMatchObject({ problem: { code: "storage_unavailable" } });
-		await expect(docker.client.makeVolume("data", { sizeMiB: 16 })).rejects.toMatchObject({ problem: { code: "storage_unavailable" } });
-		expect(await docker.client.volumes()).toEqual([]);
-	});
-
 	it("images are named by version, containers labelled by whose they are, and both are found by Docker's own client", async () => {
 		const deployed = await deploy(docker, { source: "export default () => 'named';" });
 		const { sandbox = "" } = await deployed.record(await deployed.invoke());
@@ -320,5 +327,37 @@ describe("in a Docker Engine", () => {
 	});
 });
 
+/** An image that is pulled brings its manifest along: no gateway has seen what network it asks for. */
+it("a Docker Engine is asked for the host's network only where the operator permits it", async () => {
+	const request: BootRequest = {
+		sandbox: newId("sb"),
+		base: [],
+		kind: "function",
+		program: { language: "node", oldSpaceMiB: 68, semiSpaceMiB: 4 },
+		limits: { memoryBytes: 128 * MIB, cpuMilli: 1000, pids: 64, tmpfsBytes: MIB, tmpfsInodes: 64 },
+		network: "host",
+	};
+	const engineThat = (allowsHostNetwork: boolean) =>
+		DockerEngine.connect({
+			socketPath: daemon.socketPath,
+			node: `node_of_a_test_${allowsHostNetwork}`,
+			agentSockets: daemon.directory,
+			uidBase: 0x7000_0000,
+			allowsHostNetwork,
+			launcherSocket: join(docker.dataDir, "run", "launcher.sock"),
+			resolvConf: "/etc/resolv.conf",
+		});
+	const [refuses, permits] = [await engineThat(false), await engineThat(true)];
+	try {
+		await expect(refuses.boot(request)).rejects.toThrow("the host's network isn't permitted");
+		// This one goes on to what isn't there.
+		await expect(permits.boot(request)).rejects.not.toThrow("isn't permitted");
+	} finally {
+		await refuses.close();
+		await permits.close();
+	}
+});
+
 dockerNetworks(() => ({ docker, daemon, world }));
+dockerStorage(() => docker);
 describeDockerfiles({ daemon: () => daemon, docker: () => docker, oci: () => oci });

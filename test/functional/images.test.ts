@@ -16,6 +16,9 @@ import { TokenServer } from "../harness/token-server.js";
 const run = promisify(execFile);
 const SOURCE = "export default ({ name }) => ['hello', name, 'from', process.env.PLACE].join(' ');";
 
+/** Of two stacks that are to open each other's variables. */
+const BERTH_SECRETS_KEY = "ab".repeat(32);
+
 let open: Registry;
 let closed: Registry;
 let tokens: TokenServer;
@@ -28,7 +31,7 @@ beforeAll(async () => {
 	tokens = await TokenServer.start();
 	tokened = await Registry.start({ yaml: tokens.yaml });
 	const registries = [open.setting, closed.settingWithLogin, tokened.settingWithLogin].join(",");
-	stack = await Stack.start({ BERTH_PREWARMED: "1", BERTH_REGISTRIES: registries });
+	stack = await Stack.start({ BERTH_PREWARMED: "1", BERTH_REGISTRIES: registries, BERTH_SECRETS_KEY });
 	hello = await deploy(stack, { source: SOURCE, env: { PLACE: "here" }, memoryMiB: 64 });
 });
 afterAll(async () => {
@@ -54,13 +57,27 @@ describe("an image", () => {
 		const pushed = await stack.client.pushImage({ function: hello.name, reference });
 		expect(pushed).toMatchObject({ state: "done", version: 1, digest: hello.version.image?.digest, blobs: 4 });
 		expect(pushed.movedBytes).toBe(pushed.totalBytes);
-		await using other = await Stack.start({ BERTH_PREWARMED: "0", BERTH_PREWARMED_BUILDS: "0", BERTH_REGISTRIES: open.setting });
+		const settings = { BERTH_PREWARMED: "0", BERTH_PREWARMED_BUILDS: "0", BERTH_REGISTRIES: open.setting };
+		await using other = await Stack.start({ ...settings, BERTH_SECRETS_KEY });
 		const pulled = await other.client.pullImage({ reference });
 		// Both stacks have made the same base.
 		expect(pulled).toMatchObject({ state: "done", function: "hello", version: 1, digest: pushed.digest, blobs: 3, present: 2 });
 		const { version } = await other.client.get("hello");
 		expect(version).toMatchObject({ state: "ready", manifest: hello.version.manifest, image: hello.version.image });
 		expect((await other.client.invoke("hello", { json: { name: "you" } })).raw.body.toString()).toBe("hello you from here");
+	});
+
+	it("goes on on its way, under the id that it had, when the worker is killed", async () => {
+		const reference = `${open.host}/team/hello:1`;
+		const begun = Promise.withResolvers<void>();
+		open.freeze();
+		const pulling = stack.client.pullImage({ reference, function: "goes-on" }, { onProgress: () => begun.resolve() });
+		await begun.promise;
+		await stack.killAndAwaitNext("worker");
+		open.thaw();
+		expect(await pulling).toMatchObject({ state: "done", function: "goes-on", version: 1 });
+		expect(await stack.client.versions("goes-on")).toHaveLength(1);
+		expect(await invoked("goes-on")).toBe("hello you from here");
 	});
 
 	it("isn't sent again where it is, and its blobs are mounted into another repository", async () => {
@@ -131,7 +148,7 @@ describe("a registry", () => {
 		expect(await refused(stack.client.pullImage({ reference: "hello:1" }))).toMatchObject({ code: "invalid_request" });
 		expect(await refused(stack.client.pullImage({ reference: `${open.host}/a/../b:1` }))).toMatchObject({ code: "invalid_request" });
 		expect(await refused(stack.client.pushImage({ function: hello.name, version: 99, reference: `${open.host}/x/y:1` }))).toMatchObject({
-			code: "function_not_found",
+			code: "version_not_found",
 		});
 	});
 

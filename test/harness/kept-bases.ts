@@ -1,12 +1,15 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { chmod, mkdtemp, rename, rm } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
 /** Where the bases are kept that the first stack of a test run made; vitest.config.ts names it. Without it every stack makes its own. */
 const KEPT = process.env["TEST_BASES"];
+/** Such a place, by the process whose it is, or a copy that became none. */
+const LEFT = /^berth-test-bases-(\d+)(?:-\w+)?$/;
 /** Of a data directory, what bases are made of: images, digests of the files that went in, and the layers unpacked. */
 const PLACES = ["artifacts/oci", "artifacts/keys", "launcher/layers"];
 
@@ -31,7 +34,12 @@ export async function keepBases(dataDir: string): Promise<void> {
 	});
 }
 
-/** When a test run ends (vitest's globalSetup). */
-export default function setup(): () => Promise<void> {
-	return () => rm(KEPT as string, { recursive: true, force: true });
+/** Takes them away when a test run ends, and those first that a run which was killed has left (vitest's globalSetup). */
+export default async function setup(): Promise<() => Promise<void>> {
+	const kept = KEPT as string;
+	for (const name of await readdir(dirname(kept))) {
+		const [, pid] = LEFT.exec(name) ?? [];
+		if (pid !== undefined && !existsSync(`/proc/${pid}`)) await rm(join(dirname(kept), name), { recursive: true, force: true });
+	}
+	return () => rm(kept, { recursive: true, force: true });
 }

@@ -77,11 +77,15 @@ function gatewayOf(dataDir: string): string {
 	return `198.19.${third}.${fourth}/`;
 }
 
+/** The table of a stack's rules. */
+export function tableOf(dataDir: string): string {
+	return cgroupNameOf(dataDir).replace("-", "_");
+}
+
 /** Wires to sandboxes, which end some milliseconds after them, the rules for what goes over them, and the address where they lead. */
 function networksOf(dataDir: string): readonly string[] {
-	const table = cgroupNameOf(dataDir).replace("-", "_");
 	const lines = [...output("ip", "-o", "addr"), ...output("ip", "-o", "link"), ...output("nft", "list", "tables")];
-	return lines.filter((line) => [wirePrefixOf(dataDir), table, ` ${gatewayOf(dataDir)}`].some((ours) => line.includes(ours)));
+	return lines.filter((line) => [wirePrefixOf(dataDir), tableOf(dataDir), ` ${gatewayOf(dataDir)}`].some((ours) => line.includes(ours)));
 }
 
 /** Loop devices of its volumes: the kernel detaches one when its last mount is gone. */

@@ -66,11 +66,21 @@ ${section}
 		}
 	}
 
+	/** It takes requests and answers none. */
+	freeze(): void {
+		this.#child?.kill("SIGSTOP");
+	}
+
+	thaw(): void {
+		this.#child?.kill("SIGCONT");
+	}
+
 	/** Ends it; nothing of what it has gets lost. */
 	async halt(): Promise<void> {
 		const child = this.#child;
 		if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
 		child.kill();
+		this.thaw();
 		await once(child, "exit");
 	}
 

@@ -33,7 +33,7 @@ export interface CommandResult {
 export type Command = ChildProcessByStdio<Writable | null, Readable, Readable>;
 
 /** The processes that the supervisor keeps running, by the names it gives them. */
-export type ProcessName = "gateway" | "worker" | "launcher" | "networks" | "redis-durable" | "redis-fast";
+export type ProcessName = "gateway" | "worker" | "launcher" | "redis-durable" | "redis-fast";
 
 interface SupervisorFile {
 	readonly supervisor: { readonly pid: number };

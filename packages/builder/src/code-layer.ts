@@ -110,7 +110,7 @@ const RESOLVED_BEFORE =
 
 /** What was resolved earlier may be in the registry no more. */
 function mayBeOutdated(failure: BuildFailure): BuildFailure {
-	return failure.code === "install_failed" ? { ...failure, message: `${failure.message} ${RESOLVED_BEFORE}` } : failure;
+	return failure.code === "install_failed" ? { ...failure, message: `${failure.message}\n${RESOLVED_BEFORE}` } : failure;
 }
 
 /** What is to be installed: as a lock file says, or as a resolution did. */

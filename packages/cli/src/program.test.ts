@@ -18,6 +18,7 @@ const COMMANDS = [
 	"rollback",
 	"logs",
 	"rm",
+	"hooks",
 	"ps",
 	"stats",
 	"kill",
@@ -103,6 +104,28 @@ test("with --json a command line that isn't understood is one, too", async () =>
 		expect([code, err]).toEqual([2, ""]);
 		expect(JSON.parse(out)).toEqual({ error: { detail: expect.stringMatching(/^[^(]/) } });
 	}
+});
+
+test.each([
+	["rm", ""],
+	["buildlog", ""],
+	["invoke", ""],
+	["network", "create", ""],
+	["deploy", ""],
+	["backup", ""],
+	["rm", "@3"],
+	["deploy", "x.ts", "--name", ""],
+])("an empty name is said to be that, and nothing is asked: %j %j", async (...args) => {
+	expect(await berth("--url", url, "--key", "good", ...args)).toMatchObject({
+		code: 2,
+		err: expect.stringMatching(/is empty|It is empty|Before the @/),
+	});
+});
+
+test("a path and an image are one too many; a key with what no key has is the key's fault", async () => {
+	const both = await berth("--url", url, "--key", "good", "deploy", "x.ts", "--image", "foo/x:1");
+	expect(both).toMatchObject({ code: 2, err: expect.stringContaining("not both") });
+	expect(await berth("--url", url, "--key", "a\nb", "list")).toMatchObject({ code: 2, err: expect.stringContaining("the API key") });
 });
 
 test("this machine's key isn't sent to another URL", async () => {

@@ -80,6 +80,7 @@ export async function runCommandLine(args: readonly string[], surroundings: Surr
 				const command = given.at(-1) as Command;
 				await using session = new Session(surroundings.terminal, surroundings.user, program.opts<GlobalOptions>());
 				try {
+					refuseEmpty(command);
 					exitCode = await act(session, command.opts(), ...command.processedArgs);
 				} catch (error) {
 					exitCode = reportFailure(error, surroundings.terminal, session);
@@ -98,6 +99,13 @@ export async function runCommandLine(args: readonly string[], surroundings: Surr
 		if (error.exitCode === 0) return EXIT.ok;
 		return json ? reportFailure(misuse(error), surroundings.terminal, { json, verbose: false }) : EXIT.usage;
 	}
+}
+
+/** An unset variable of a script's (`berth rm "$NAME"`) isn't meant as a name. @throws CommandFailure */
+function refuseEmpty({ args, registeredArguments }: Command): void {
+	const at = args.indexOf("");
+	const argument = registeredArguments[Math.min(at, registeredArguments.length - 1)];
+	if (argument !== undefined && at >= 0) throw new CommandFailure(EXIT.usage, `<${argument.name()}> is empty`);
 }
 
 /** What commander says about a command line, without its prefix. */

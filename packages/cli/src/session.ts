@@ -17,6 +17,9 @@ export interface GlobalOptions {
 	readonly verbose?: boolean;
 }
 
+/** What a header may have without quotes: a key of ours has less. */
+const KEY = /^[\x21-\x7e]+$/;
+
 function noKey(): never {
 	throw new CommandFailure(EXIT.unreachable, "an API key is needed: --key or BERTH_API_KEY");
 }
@@ -78,6 +81,11 @@ export class Session implements AsyncDisposable {
 		if (!/^https?:\/\/./.test(target.url) || !URL.canParse(target.url)) {
 			throw new CommandFailure(EXIT.usage, `${target.url} is no URL of a gateway: http://HOST:PORT is wanted`);
 		}
+		if (target.key !== undefined && !KEY.test(target.key))
+			throw new CommandFailure(
+				EXIT.usage,
+				"the API key (--key or BERTH_API_KEY) has a space or another character that no key has: look at how it was pasted",
+			);
 		return { ...target, url: target.url.replace(/\/+$/, "") };
 	}
 

@@ -11,6 +11,7 @@ export function isMissing(error: unknown): boolean {
 
 /** What is wrong with a file that somebody named. */
 export function fileFault(error: unknown): string {
+	if (codeOf(error) === "EISDIR") return "it is a directory, and a file is wanted";
 	return isMissing(error) ? "there is no such file or directory" : messageOf(error);
 }
 

@@ -134,6 +134,24 @@ test("a function's own URL gets method, path, headers and body, and its answer c
 	expect(answer).toMatchObject({ status: 418, headers: { "x-tea": "yes" } });
 });
 
+test("a hook is followed through a connection that breaks, after the last delivery that came, until it is gone", async () => {
+	const delivery = (revision: number) => `id: ${revision}\nevent: delivery\ndata: {"id":"evt_${revision}","revision":${revision}}\n\n`;
+	const answers = [delivery(7), `${delivery(9)}event: end\ndata: {}\n\n`];
+	server.answer = (response) => response.writeHead(200, { "content-type": "text/event-stream" }).end(answers.shift());
+	const came: string[] = [];
+	for await (const { id } of client.followHook("shop", "github")) came.push(id);
+	expect(came).toEqual(["evt_7", "evt_9"]);
+	expect(server.seen.map(({ url: path, headers }) => [path, headers["last-event-id"]])).toEqual([
+		["/v1/functions/shop/hooks/github/events", undefined],
+		["/v1/functions/shop/hooks/github/events", "7"],
+	]);
+	server.answer = problem(404, problemOf("hook_not_found", "gone"));
+	await expect(client.followHook("shop", "github").next()).rejects.toMatchObject({ status: 404 });
+	server.answer = (response) => response.end("{}");
+	await client.hookEvents("shop", "github", { result: "failed", search: "a b", limit: 3 });
+	expect(server.seen.at(-1)?.url).toBe("/v1/functions/shop/hooks/github/events?result=failed&search=a+b&limit=3");
+});
+
 test("readiness is a value: a gateway that can't take work says why", async () => {
 	server.answer = problem(503, problemOf("unavailable", "The durable Redis is away."));
 	expect(await client.ready()).toEqual({ ready: false, detail: "The durable Redis is away." });

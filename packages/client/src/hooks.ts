@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import type {
 	Hook,
 	HookChanges,
@@ -11,6 +12,7 @@ import type {
 	Redelivery,
 	Rotation,
 } from "@berth/contracts";
+import { ConnectionError } from "./errors.js";
 import type { RawAnswer, Transport } from "./transport.js";
 
 /** Which of a hook's events are meant. */
@@ -28,6 +30,9 @@ export interface HookEventQuery {
 	readonly before?: number;
 }
 
+/** Connections that break one after another without news between them, and the pause before each next, milliseconds. */
+const RETRIES = 10;
+const RETRY_MS = 500;
 const JSON_TYPE = { "content-type": "application/json" };
 const pathOf = (name: string) => `/v1/functions/${encodeURIComponent(name)}/hooks`;
 const hookPath = (name: string, hook: string) => `${pathOf(name)}/${encodeURIComponent(hook)}`;
@@ -72,12 +77,33 @@ export function hooksOf(transport: Transport) {
 		hookEvent: (name: string, hook: string, event: string): Promise<HookEventDetail> =>
 			transport.json({ method: "GET", path: `${hookPath(name, hook)}/events/${encodeURIComponent(event)}` }),
 
-		/** Deliveries as they come, until the signal, or until the hook is gone. @throws ApiError `hook_not_found`; ConnectionError when the stream breaks */
+		/**
+		 * Deliveries as they come, until the signal, or until the hook is gone; a connection that breaks is made again, and goes on after the last one.
+		 * @throws ApiError `hook_not_found`; ConnectionError when it breaks again and again
+		 */
 		async *followHook(name: string, hook: string, signal?: AbortSignal): AsyncGenerator<HookEvent> {
-			const call = { method: "GET", path: `${hookPath(name, hook)}/events`, headers: { accept: "text/event-stream" }, signal };
-			for await (const { event, data } of transport.events(call)) {
-				if (event === "end") return;
-				if (event === "delivery") yield JSON.parse(data) as HookEvent;
+			let last: number | undefined;
+			for (let failures = 0; ; ) {
+				const headers = { accept: "text/event-stream", ...(last === undefined ? {} : { "last-event-id": String(last) }) };
+				try {
+					for await (const { event, data } of transport.events({
+						method: "GET",
+						path: `${hookPath(name, hook)}/events`,
+						headers,
+						signal,
+					})) {
+						failures = 0;
+						if (event === "end") return;
+						if (event !== "delivery") continue;
+						const delivery = JSON.parse(data) as HookEvent;
+						last = delivery.revision;
+						yield delivery;
+					}
+					throw new ConnectionError(transport.base, new Error("the event stream ended in the middle"));
+				} catch (error) {
+					if (!(error instanceof ConnectionError) || ++failures > RETRIES) throw error;
+					await pause(RETRY_MS, undefined, { signal });
+				}
 			}
 		},
 

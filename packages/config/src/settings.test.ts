@@ -1,7 +1,8 @@
 import { newId } from "@berth/contracts";
 import { describe, expect, test } from "vitest";
 import { environmentOf } from "./environment.js";
-import { loadSettings, SettingsError } from "./settings.js";
+import { loadSettings } from "./settings.js";
+import { SettingsError } from "./settings-error.js";
 import { userSettings } from "./user-settings.js";
 
 /** What is said about these variables. */

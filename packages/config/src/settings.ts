@@ -1,9 +1,10 @@
 import { availableParallelism, totalmem } from "node:os";
-import { join } from "node:path";
 import { DEPENDENCY_LIMITS, HOUR_MS, LIMITS, MIB, VOLUMES_MIB } from "@berth/contracts";
 import { z } from "zod";
+import { type DataPaths, pathsOf } from "./data-paths.js";
 import { misspelt } from "./misspelt.js";
 import { binds, packageRegistries, type RegistryAccess, type RepositoryPlace, registries, repository } from "./setting-values.js";
+import { describe, SettingsError } from "./settings-error.js";
 import { SUPERVISED } from "./supervised.js";
 import { USER_VARIABLES } from "./user-settings.js";
 
@@ -187,66 +188,6 @@ export interface Settings {
 	readonly paths: DataPaths;
 }
 
-/** Where things are below the data directory. */
-export interface DataPaths {
-	/** Sockets and the supervisor's state; root's, 1771 with the service user's group: who owns a file there is who may replace it. */
-	readonly run: string;
-	readonly durableSocket: string;
-	readonly fastSocket: string;
-	readonly launcherSocket: string;
-	/** With a Docker Engine: what networks this host can give functions (JSON); root's. */
-	readonly networks: string;
-	/** Where a gateway takes what this node's worker asks in the name of functions; 0600 service user. */
-	readonly gatewaySocket: string;
-	/** One socket per sandbox, for its agent. */
-	readonly agentSockets: string;
-	readonly supervisorFile: string;
-	/** Locked by the supervisor that holds this data directory, which it names; 0600 root. */
-	readonly supervisorLock: string;
-	/** The operator's API key, for root's command line; 0600 root. */
-	readonly adminKey: string;
-	readonly durableRedis: string;
-	readonly fastRedis: string;
-	/** The key that secrets are sealed with, when the operator names none; 0600 service user. */
-	readonly secretsKey: string;
-	/** Owned by the service user: OCI image layout, sources, payloads. */
-	readonly artifacts: string;
-	/** Owned by root: unpacked layers, and a directory per sandbox. */
-	readonly launcher: string;
-	/** The base of each runtime as prepared at start (JSON). */
-	readonly bases: string;
-	/** What each process of the stack prints. */
-	readonly logs: string;
-}
-
-function pathsOf(dataDir: string): DataPaths {
-	const run = join(dataDir, "run");
-	return Object.freeze({
-		run,
-		durableSocket: join(run, "durable.sock"),
-		fastSocket: join(run, "fast.sock"),
-		launcherSocket: join(run, "launcher.sock"),
-		networks: join(dataDir, "launcher", "networks.json"),
-		gatewaySocket: join(run, "gateway.sock"),
-		agentSockets: join(run, "a"),
-		supervisorFile: join(run, "supervisor.json"),
-		supervisorLock: join(run, "supervisor.lock"),
-		adminKey: join(dataDir, "admin.key"),
-		secretsKey: join(dataDir, "secrets.key"),
-		durableRedis: join(dataDir, "redis", "durable"),
-		fastRedis: join(dataDir, "redis", "fast"),
-		artifacts: join(dataDir, "artifacts"),
-		launcher: join(dataDir, "launcher"),
-		bases: join(dataDir, "bases.json"),
-		logs: join(dataDir, "logs"),
-	});
-}
-
-/** Wrong settings: every one of them, by variable. */
-export class SettingsError extends Error {
-	override readonly name = "SettingsError";
-}
-
 /**
  * Reads and checks the settings: what the environment says, else the default. An empty variable counts as absent.
  * @param flags what a command line calls those that it has set: a wrong one is named so
@@ -324,20 +265,4 @@ function storageOf(value: z.output<typeof settingsSchema>): Settings["storage"] 
 		logBytes: value.BERTH_LOGS_MIB * MIB,
 		deliveryBytes: value.BERTH_DELIVERIES_MIB * MIB,
 	});
-}
-
-/** What may hold a password, or is one. */
-const UNSHOWN = new Set(["BERTH_REGISTRIES", "BERTH_PACKAGE_REGISTRIES", "BERTH_PYPI_INDEXES", "BERTH_SECRETS_KEY"]);
-
-/** `BERTH_PORT is "80x": a whole number from 0 to 65535`. What may hold a password isn't shown. */
-function describe(
-	{ path, message }: z.core.$ZodIssue,
-	given: Readonly<Record<string, string | undefined>>,
-	flags: Readonly<Record<string, string>>,
-): string {
-	const variable = path.join(".");
-	const name = flags[variable] ?? variable;
-	return variable.endsWith("_URL") || UNSHOWN.has(variable)
-		? `${name}: ${message}`
-		: `${name} is ${JSON.stringify(given[variable])}: ${message}`;
 }

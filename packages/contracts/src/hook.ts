@@ -18,7 +18,9 @@ export const HOOK_LIMITS = {
 	/** Records and bodies of the former together, of one hook. */
 	eventBytes: 64 * MIB,
 	/** Headers kept of one delivery, names and values. */
-	headerBytes: 16 * KIB,
+	headerBytes: 8 * KIB,
+	/** A query longer than that isn't let in: it is part of the record. */
+	queryBytes: 4 * KIB,
 	/** A body up to this size is kept in the record, where it is searched, too; of one that was refused, so much is kept at all. */
 	inlineBodyBytes: 4 * KIB,
 	/** An answer up to this size is given to each duplicate; of a larger one only the status is. */
@@ -240,7 +242,7 @@ export interface HookEventList {
 /** `POST …/redeliver`: 202 */
 export interface Redelivery {
 	readonly redelivered: readonly { readonly event: string; readonly as: string; readonly invocation: string }[];
-	/** Those that couldn't be: their bodies are kept no more. */
+	/** Those that couldn't be: their bodies are kept no more, or somebody else redelivers them. */
 	readonly skipped: readonly { readonly event: string; readonly reason: string }[];
 }
 

@@ -46,7 +46,8 @@ const imageManifestSchema = z.object({
 });
 export type ImageManifest = z.output<typeof imageManifestSchema>;
 
-const label = z.string("the label is missing: Berth didn't build this image");
+const NOT_OURS = "Berth didn't build this image; `berth deploy --image` runs it";
+const label = z.string(`the label is missing: ${NOT_OURS}`);
 
 /** JSON in a label. */
 const inLabel = <Schema extends z.ZodType>(schema: Schema) =>
@@ -78,15 +79,21 @@ export const IMAGE_LABELS = {
 const imageConfigSchema = z.object({
 	architecture: z.string(),
 	os: z.string(),
-	config: z.object({
-		Labels: z.object({
-			[IMAGE_LABELS.base]: label.pipe(digest),
-			[IMAGE_LABELS.entry]: label.pipe(sourcePath),
-			[IMAGE_LABELS.manifest]: inLabel(manifestSchema),
-			[IMAGE_LABELS.source]: inLabel(sourceReference),
-			[IMAGE_LABELS.env]: z.string().max(IMAGE_BOUNDS.documentBytes).optional(),
-		}),
-	}),
+	config: z.object(
+		{
+			Labels: z.object(
+				{
+					[IMAGE_LABELS.base]: label.pipe(digest),
+					[IMAGE_LABELS.entry]: label.pipe(sourcePath),
+					[IMAGE_LABELS.manifest]: inLabel(manifestSchema),
+					[IMAGE_LABELS.source]: inLabel(sourceReference),
+					[IMAGE_LABELS.env]: z.string().max(IMAGE_BOUNDS.documentBytes).optional(),
+				},
+				NOT_OURS,
+			),
+		},
+		NOT_OURS,
+	),
 	rootfs: z.object({ type: z.literal("layers"), diff_ids: z.array(digest) }),
 });
 export type ImageConfig = z.output<typeof imageConfigSchema>;

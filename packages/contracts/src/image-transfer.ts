@@ -38,7 +38,7 @@ export interface TransferRequest {
 	readonly reference: string;
 }
 
-/** `GET /v1/images/transfers/{id}`: a push or a pull, as far as it is. A node remembers it until an hour after its end, or its own. */
+/** `GET /v1/images/transfers/{id}`: a push or a pull, as far as it is; until an hour after its end. One that was cut short with its worker is begun again. */
 export interface ImageTransfer extends TransferRequest {
 	readonly id: string;
 	readonly state: "running" | "done" | "failed";

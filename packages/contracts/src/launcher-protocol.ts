@@ -23,10 +23,12 @@ export const LAUNCHER_VERBS = {
 	remove: 7,
 	/** DropLayersRequest → { dropped }: removes layers that nothing mounts and nobody asked for of late. */
 	dropLayers: 8,
-	/** MakeVolumeRequest → { made }: whether it wasn't there. */
+	/** MakeVolumeRequest → MakeVolumeAnswer */
 	makeVolume: 9,
 	/** VolumeRequest → {}: takes it, with everything in it, from whatever has it mounted, and from the disk. */
 	removeVolume: 10,
+	/** Beside a Docker Engine alone: MountRequest → MountAnswer. `remove` takes it away; `host` → BesideDockerReport. */
+	mount: 11,
 } as const;
 export type LauncherVerb = keyof typeof LAUNCHER_VERBS;
 
@@ -72,8 +74,28 @@ export interface VolumeRequest {
 	readonly volume: string;
 }
 
+export interface MakeVolumeAnswer {
+	/** Whether there was none. */
+	readonly made: boolean;
+	/** How large the one is that there is now. */
+	readonly sizeMiB: number;
+}
+
 export interface MakeVolumeRequest extends VolumeRequest {
 	readonly sizeMiB: number;
+}
+
+/** What a container is to have mounted. */
+export interface MountRequest {
+	readonly sandbox: string;
+	/** First id of the sandbox's range on this host. */
+	readonly uidBase: number;
+	readonly storage: readonly StorageMount[];
+}
+
+export interface MountAnswer {
+	/** Where each of them is on this host, in the request's order. */
+	readonly paths: readonly string[];
 }
 
 export interface SandboxRequest {
@@ -185,3 +207,6 @@ export interface HostReport {
 	readonly networks: NetworkReport;
 	readonly storage: StorageReport;
 }
+
+/** The same of a launcher beside a Docker Engine, which knows the rest. */
+export type BesideDockerReport = Pick<HostReport, "networks" | "storage">;

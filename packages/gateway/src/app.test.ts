@@ -85,6 +85,15 @@ test("while the records are lost, a function that isn't among them isn't said no
 	expect((await stack.fetch("/v1/functions/nothere")).status).toBe(404);
 });
 
+test.each([
+	["?wait=maybe", "wait", "true or false"],
+	["?wiat=true", "wiat", "this path takes wait, cache in its query"],
+])("a deploy with %s is refused, as it was meant to do something", async (query, field, message) => {
+	const body = JSON.stringify({ source: "export default 1" });
+	const answer = await stack.fetch(`/v1/functions/hello${query}`, { method: "PUT", headers: { "content-type": "application/json" }, body });
+	expect(await answer.json()).toMatchObject({ code: "invalid_request", issues: [{ field, message }] });
+});
+
 describe("there is no such", () => {
 	test.each([
 		["GET", "/nowhere", 404, "not_found"],

@@ -32,6 +32,7 @@ function handlerOf(route: Route, services: Services): RequestHandler {
 			metrics.answered(route.path, status, (performance.now() - startedAt) / 1000);
 		});
 		try {
+			if (route.path.startsWith("/v1/")) refuseUnknown(request.query, route.query ?? []);
 			await route.serve(request, response, services);
 		} catch (error) {
 			// Where the records were lost, that a function isn't among them says nothing.
@@ -39,6 +40,15 @@ function handlerOf(route: Route, services: Services): RequestHandler {
 			throw error;
 		}
 	};
+}
+
+/** @throws BerthError invalid_request for a name of a query that nothing reads */
+function refuseUnknown(query: Request["query"], known: readonly string[]): void {
+	const unknown = Object.keys(query).find((name) => !known.includes(name));
+	if (unknown === undefined) return;
+	const field = unknown.slice(0, 80);
+	const message = known.length === 0 ? "this path takes no query" : `this path takes ${known.join(", ")} in its query`;
+	throw new BerthError("invalid_request", `${JSON.stringify(field)} isn't known: ${message}`, { issues: [{ field, message }] });
 }
 
 /** The routes and the one that lists them all. */

@@ -1,4 +1,4 @@
-import { BerthError } from "@berth/contracts";
+import { BerthError, sizeText } from "@berth/contracts";
 import type { Request } from "express";
 
 const EMPTY = Buffer.alloc(0);
@@ -23,17 +23,17 @@ export class Bodies {
 	/**
 	 * One body. What declares itself too large is refused before a byte is read, and before it is sent by a
 	 * client that asks (`Expect: 100-continue`).
-	 * @throws BerthError body_too_large, too_busy when it gave way, invalid_request when it is cut short
+	 * @param rule what is said when it has more @throws BerthError body_too_large, too_busy when it gave way, invalid_request when it is cut short
 	 */
-	read(request: Request, maxBytes: number): Promise<Buffer> {
+	read(request: Request, maxBytes: number, rule = `the body may have ${sizeText(maxBytes)} at most`): Promise<Buffer> {
 		const { "content-length": declared, "transfer-encoding": encoding, expect } = request.headers;
-		if (declared !== undefined && Number(declared) > maxBytes) return Promise.reject(tooLarge(maxBytes));
+		if (declared !== undefined && Number(declared) > maxBytes) return Promise.reject(tooLarge(maxBytes, rule));
 		if (declared === "0" || (declared === undefined && encoding === undefined)) return Promise.resolve(EMPTY);
 		if (expect !== undefined) request.res?.writeContinue();
-		return this.#collect(request, maxBytes);
+		return this.#collect(request, maxBytes, rule);
 	}
 
-	#collect(request: Request, maxBytes: number): Promise<Buffer> {
+	#collect(request: Request, maxBytes: number, rule: string): Promise<Buffer> {
 		return new Promise((resolve, reject) => {
 			const body = new Arriving();
 			const refuse = (error: BerthError) => {
@@ -45,10 +45,10 @@ export class Bodies {
 			const cutShort = () => {
 				if (!request.readableEnded) refuse(new BerthError("invalid_request", "the body ended before it was complete"));
 			};
-			body.giveWay = () => refuse(new BerthError("too_busy", `bodies of ${this.#maxBytes} bytes are arriving already; try again`));
+			body.giveWay = () => refuse(new BerthError("too_busy", `bodies of ${sizeText(this.#maxBytes)} are arriving already; try again`));
 			request.on("data", (chunk: Buffer) => {
 				if (body.ended) return;
-				if (body.bytes + chunk.length > maxBytes) refuse(tooLarge(maxBytes));
+				if (body.bytes + chunk.length > maxBytes) refuse(tooLarge(maxBytes, rule));
 				else this.#add(body, chunk);
 			});
 			request.on("end", () => {
@@ -103,6 +103,6 @@ class Arriving {
 	}
 }
 
-function tooLarge(maxBytes: number): BerthError {
-	return new BerthError("body_too_large", `the body may have ${maxBytes} bytes at most`, { extra: { limitBytes: maxBytes } });
+function tooLarge(maxBytes: number, rule: string): BerthError {
+	return new BerthError("body_too_large", rule, { extra: { limitBytes: maxBytes } });
 }

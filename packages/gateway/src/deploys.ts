@@ -19,6 +19,7 @@ import {
 	type Runtime,
 	type SourceKind,
 	type SourceReference,
+	sizeText,
 	type Version,
 } from "@berth/contracts";
 import type { Request, Response } from "express";
@@ -34,6 +35,7 @@ import { validate } from "./validation.js";
 export const WAIT_MS = 60_000;
 /** A JSON deploy: the source, escaped, and its manifest. */
 const JSON_BYTES = 2 * FIXED_LIMITS.sourceBytes + 64 * KIB;
+const SOURCE = `a source file may have ${sizeText(FIXED_LIMITS.sourceBytes)}, and its JSON twice that at most`;
 /** Fields of a deploy, variables included, by far. */
 const MOST_FIELDS = 1000;
 
@@ -79,6 +81,7 @@ interface Deploy {
 export async function deploy(request: Request, response: Response, services: Services): Promise<void> {
 	const { project } = await authenticate(request, services.keys);
 	const name = nameFrom(request.params["name"]);
+	const isAwaited = flagFrom(request.query["wait"], "wait", false);
 	const noCache = !flagFrom(request.query["cache"], "cache", true);
 	const { version, unchanged } = await take(request, { project, name, noCache }, services);
 	if (unchanged) {
@@ -86,7 +89,7 @@ export async function deploy(request: Request, response: Response, services: Ser
 		return;
 	}
 	await addBuild(version, services);
-	if (request.query["wait"] === "true") await answerWhenBuilt(version, response, services);
+	if (isAwaited) await answerWhenBuilt(version, response, services);
 	else answerAccepted(version, response);
 }
 
@@ -156,7 +159,7 @@ function pathOf(version: Version): string {
 
 async function readDeploy(request: Request, bodies: Bodies): Promise<Deploy> {
 	const type = (request.headers["content-type"] ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "";
-	if (type === "application/json") return readInline(parseJson(await bodies.read(request, JSON_BYTES), "the body", MOST_FIELDS));
+	if (type === "application/json") return readInline(parseJson(await bodies.read(request, JSON_BYTES, SOURCE), "the body", MOST_FIELDS));
 	const kind = ARCHIVES[type];
 	if (kind !== undefined) return await readArchive(request, kind, bodies);
 	const sent = type === "" ? "; there was no Content-Type" : `, not ${JSON.stringify(type.slice(0, 100))}`;

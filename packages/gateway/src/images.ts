@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import {
 	BerthError,
 	type ImageList,
@@ -21,9 +22,11 @@ import { validate } from "./validation.js";
 const BODY_BYTES = 4096;
 const BODY = { code: "invalid_request", whole: "body" } as const;
 /** Longer than a node waits for news of a transfer, milliseconds. */
-const NEWS_MS = 10_000;
+const NEWS_MS = 6000;
 /** Reading every manifest of a large store takes its time, milliseconds. */
 const RECOVERY_MS = 10 * 60_000;
+/** How long an answer takes while the node of a transfer is away, milliseconds. */
+const AWAY_MS = 1000;
 const TRANSFER_ID = /^tr_[0-9a-z]{26}$/;
 
 /** `GET /v1/images` */
@@ -67,11 +70,18 @@ export async function getTransfer(request: Request, response: Response, services
 	const { project } = await authenticate(request, services.keys);
 	const id = String(request.params["id"]);
 	const after = afterFrom(request.query["after"]);
-	const nodes = TRANSFER_ID.test(id) ? services.nodes.nodes() : [];
-	const answers = await Promise.all(nodes.map((node) => ask(node.id, { kind: "transfer", project, id, after }, services)));
-	const transfer = answers.flatMap((answer) => (answer.kind === "transfer" && answer.transfer !== undefined ? [answer.transfer] : []))[0];
+	const isId = TRANSFER_ID.test(id);
+	const nodes = isId ? services.nodes.nodes() : [];
+	// A node that is gone, or just started, knows nothing of it: the record does.
+	const answers = await Promise.allSettled(nodes.map((node) => ask(node.id, { kind: "transfer", project, id, after }, services)));
+	const told = answers.flatMap((answer) =>
+		answer.status === "fulfilled" && answer.value.kind === "transfer" ? (answer.value.transfer ?? []) : [],
+	)[0];
+	const transfer = told ?? (isId ? await services.functions.transfers.get(project, id) : undefined);
 	if (transfer === undefined)
-		throw new BerthError("not_found", "no node knows a transfer of that id: it ended more than an hour ago, or its node was started again");
+		throw new BerthError("not_found", "there is no transfer of that id: it ended more than an hour ago, or never was");
+	// Whoever asks again and again while its node is away does so seldom.
+	if (told === undefined && transfer.state === "running") await pause(AWAY_MS);
 	response.json(transfer);
 }
 

@@ -80,7 +80,6 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): P
 			hostNetwork: settings.allowsHostNetwork,
 			binds: Object.keys(settings.binds),
 			dockerfilesMissing: dockerfilesMissing(settings),
-			storage: settings.engine === "oci",
 		},
 		maxInflight: settings.maxInflight,
 	};

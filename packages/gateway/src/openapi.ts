@@ -35,6 +35,7 @@ function operationOf(route: Route): object {
 		required: true,
 		schema: { type: "string" },
 	}));
+	const queries = (route.query ?? []).map((name) => ({ name, in: "query", required: false, schema: { type: "string" } }));
 	const answers = Object.fromEntries(Object.entries(route.answers).map(([status, description]) => [status, { description }]));
 	const problem = {
 		description: "A problem (RFC 9457)",
@@ -43,7 +44,7 @@ function operationOf(route: Route): object {
 	return {
 		summary: route.summary,
 		...(route.key ? { security: [{ key: [] }] } : {}),
-		...(parameters.length > 0 ? { parameters } : {}),
+		...(parameters.length + queries.length > 0 ? { parameters: [...parameters, ...queries] } : {}),
 		...(route.body === undefined
 			? {}
 			: { requestBody: { content: { "application/json": { schema: z.toJSONSchema(route.body, { io: "input" }) } } } }),

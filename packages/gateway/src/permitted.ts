@@ -1,4 +1,4 @@
-import { BerthError, FIXED_LIMITS, type FieldIssue, type Manifest, namedTwice, nearestWord } from "@berth/contracts";
+import { BerthError, FIXED_LIMITS, type Manifest, namedTwice, nearestWord } from "@berth/contracts";
 
 /** What the operator lets functions have, as the gateway's own settings say. */
 export interface Permissions {
@@ -8,11 +8,9 @@ export interface Permissions {
 	readonly dockerfilesMissing: string | undefined;
 	/** Names of directories. */
 	readonly binds: readonly string[];
-	/** Whether the engine gives functions volumes and binds. */
-	readonly storage: boolean;
 }
 
-/** @throws BerthError invalid_manifest, storage_unavailable for what a manifest asks for and can't have here */
+/** @throws BerthError invalid_manifest for what a manifest asks for and can't have here */
 export function refuseForbidden(manifest: Manifest, permissions: Permissions): void {
 	const { network, volumes = [], binds = [] } = manifest;
 	if (network === "host" && !permissions.hostNetwork)
@@ -21,7 +19,6 @@ export function refuseForbidden(manifest: Manifest, permissions: Permissions): v
 		throw wrongField("dockerfile", permissions.dockerfilesMissing);
 	if (volumes.length + binds.length === 0) return;
 	const field = volumes.length > 0 ? "volumes" : "binds";
-	if (!permissions.storage) throw unavailable(field, "the engine of this stack, docker, gives functions neither volumes nor bind mounts");
 	const [twice] = namedTwice(manifest);
 	if (twice !== undefined)
 		throw wrongField(field, `${twice} is named more than once, and there is one place /mnt/${twice}: volumes and binds share their names`);
@@ -39,13 +36,5 @@ function unknownBind(name: string, known: readonly string[]): string {
 
 /** A manifest with a field that can't be had as it is. */
 export function wrongField(field: string, message: string): BerthError {
-	return refusal("invalid_manifest", { field, message });
-}
-
-function unavailable(field: string, message: string): BerthError {
-	return refusal("storage_unavailable", { field, message });
-}
-
-function refusal(code: "invalid_manifest" | "storage_unavailable", issue: FieldIssue): BerthError {
-	return new BerthError(code, `${issue.field}: ${issue.message}`, { issues: [issue] });
+	return new BerthError("invalid_manifest", `${field}: ${message}`, { issues: [{ field, message }] });
 }

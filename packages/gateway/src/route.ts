@@ -11,6 +11,8 @@ export interface Route {
 	readonly path: string;
 	readonly summary: string;
 	readonly key: boolean;
+	/** Names that a query may have: another one was meant to do something, and is refused. Default: none. */
+	readonly query?: readonly string[];
 	readonly body?: z.ZodType;
 	/** What it answers when all is well: status → meaning. */
 	readonly answers: Readonly<Record<number, string>>;

@@ -1,28 +1,58 @@
 import { createHash } from "node:crypto";
-import { rmSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { exitWithParent, loadSettings } from "@berth/config";
+import { Children } from "./children.js";
+import { dockerVerbs } from "./docker-verbs.js";
 import { Networks } from "./networks/networks.js";
+import { LauncherServer } from "./server.js";
+import { Binds } from "./storage/binds.js";
+import { ContainerStorage } from "./storage/container-storage.js";
+import { SandboxStorage } from "./storage/sandbox-storage.js";
+import { Volumes } from "./storage/volumes.js";
 
-// What functions with a network need of root where a Docker Engine makes the sandboxes: the rules of this host for bridges that the
-// worker has the Engine make. They are the same for whatever is deployed; nobody tells this process anything.
+// The launcher where a Docker Engine makes the sandboxes: what is root's to do for their networks and for what they have mounted.
+// It isn't in a mount namespace of its own, since the Engine has to see what it mounts.
 const settings = loadSettings();
-/** Nothing else keeps this process: no one talks to it. */
-const STAYS_MS = 2 ** 31 - 1;
-// The worker reads the report, whatever the umask of whoever started us.
+const directory = settings.paths.launcher;
 process.umask(0o022);
-const report = settings.paths.networks;
+mkdirSync(directory, { recursive: true, mode: 0o711 });
 const instance = createHash("sha256").update(settings.dataDir).digest("hex").slice(0, 8);
+const isSweep = process.argv[2] === "--remove-leftovers";
+const complain = (message: string, error: unknown) =>
+	process.stderr.write(`${message}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
 const networks = new Networks({ instance, resolver: settings.resolver, bridged: true });
-
-function stop(): void {
-	rmSync(report, { force: true });
+const binds = new Binds(isSweep ? {} : settings.binds, settings.dataDir);
+const storage = new ContainerStorage({
+	directory,
+	storage: new SandboxStorage(new Volumes(directory, settings.volumeBytes, new Children()), binds),
+	uidBase: settings.sandboxUidBase,
+});
+storage.begin();
+if (isSweep) {
 	networks.close();
 	process.exit(0);
 }
-if (process.argv[2] === "--remove-leftovers") stop();
-writeFileSync(report, JSON.stringify(networks.beginBridged()), { mode: 0o644 });
-process.once("SIGTERM", stop);
-process.once("SIGINT", stop);
-exitWithParent(stop);
-setInterval(() => undefined, STAYS_MS);
+const report = networks.beginBridged();
+const server = new LauncherServer(() => dockerVerbs(report, storage, complain));
+await server.listen(settings.paths.launcherSocket, settings.serviceUid);
+
+let stopping = false;
+async function stop(): Promise<void> {
+	if (stopping) return;
+	stopping = true;
+	const steps = [() => server.close(), () => storage.close(), async () => networks.close()];
+	let failed = false;
+	for (const step of steps) {
+		try {
+			await step();
+		} catch (error) {
+			failed = true;
+			complain("the launcher stops with leftovers, which the next one removes", error);
+		}
+	}
+	process.exit(failed ? 1 : 0);
+}
+process.once("SIGTERM", () => void stop());
+process.once("SIGINT", () => void stop());
+exitWithParent(() => void stop());
 process.stdout.write(`${JSON.stringify({ ready: true })}\n`);

@@ -1,4 +1,15 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import {
+	existsSync,
+	mkdirSync,
+	mkdtempSync,
+	readdirSync,
+	readFileSync,
+	rmSync,
+	statSync,
+	truncateSync,
+	utimesSync,
+	writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Digest } from "@berth/contracts";
@@ -51,6 +62,30 @@ describe("a layer", () => {
 		expect([store.has(digestOf(broken)), kept()]).toEqual([false, []]);
 		await bring(LAYER);
 		expect(store.has(DIGEST)).toBe(true);
+	});
+
+	test.each<[string, (path: string) => void]>([
+		["written to", (path) => writeFileSync(join(path, "index.mjs"), "export default 2")],
+		[
+			"written to, with its time set back",
+			(path) => {
+				const { atime, mtime } = statSync(join(path, "index.mjs"));
+				writeFileSync(join(path, "index.mjs"), "export default 2");
+				utimesSync(join(path, "index.mjs"), atime, mtime);
+			},
+		],
+		["cut short", (path) => truncateSync(join(path, "index.mjs"))],
+		["robbed of a file", (path) => rmSync(join(path, "index.mjs"))],
+		["added to", (path) => writeFileSync(join(path, "more"), "")],
+	])("that was %s isn't believed by the next launcher, and can be brought again", async (_, damage) => {
+		await bring(LAYER);
+		damage(store.path(DIGEST));
+		const damaged: Digest[] = [];
+		store = new LayerStore(directory, (digest) => damaged.push(digest));
+		expect([await store.isSound(DIGEST), damaged, store.has(DIGEST)]).toEqual([false, [DIGEST], false]);
+		await bring(LAYER);
+		store = new LayerStore(directory, (digest) => damaged.push(digest));
+		expect([await Promise.all([store.isSound(DIGEST), store.isSound(DIGEST)]), damaged]).toEqual([[true, true], [DIGEST]]);
 	});
 
 	test("that two connections bring at the same time is there once", async () => {

@@ -1,8 +1,9 @@
 import { createHash, randomUUID } from "node:crypto";
 import { chmodSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync } from "node:fs";
-import { open, opendir, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { open, opendir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import type { Digest } from "@berth/contracts";
+import { stampOf } from "./tree-stamp.js";
 import { unpackLayer } from "./unpack.js";
 
 const LAYER = /^[0-9a-f]{32}$/;
@@ -16,21 +17,29 @@ const LAYER = /^[0-9a-f]{32}$/;
 export class LayerStore {
 	readonly #directory: string;
 	readonly #incoming: string;
+	readonly #stamps: string;
+	/** Those that were looked at since we started: nobody but us writes there. */
+	readonly #looked = new Map<Digest, Promise<boolean>>();
+	readonly #onDamaged: (digest: Digest) => void;
 	/** A second lower directory: an overlay without an upper one wants two. */
 	readonly emptyLayer: string;
 
-	constructor(directory: string) {
+	/** @param onDamaged told of a layer that isn't as it was unpacked */
+	constructor(directory: string, onDamaged: (digest: Digest) => void = () => undefined) {
+		this.#onDamaged = onDamaged;
 		this.#directory = join(directory, "layers");
 		this.#incoming = join(directory, "incoming");
+		this.#stamps = join(directory, "stamps");
 		this.emptyLayer = join(this.#directory, "empty");
 		rmSync(this.#incoming, { recursive: true, force: true });
 		mkdirSync(this.#incoming, { recursive: true, mode: 0o700 });
 		mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+		mkdirSync(this.#stamps, { recursive: true, mode: 0o700 });
 		// What functions are made of is nobody's on this host; a mount's lower layers are found by us alone.
 		chmodSync(this.#directory, 0o700);
 		mkdirSync(this.emptyLayer, { recursive: true, mode: 0o755 });
-		for (const name of readdirSync(this.#directory)) {
-			if (name.includes(".")) rmSync(join(this.#directory, name), { recursive: true });
+		for (const parent of [this.#directory, this.#stamps]) {
+			for (const name of readdirSync(parent)) if (name.includes(".")) rmSync(join(parent, name), { recursive: true });
 		}
 	}
 
@@ -44,6 +53,20 @@ export class LayerStore {
 			if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
 			throw error;
 		}
+	}
+
+	/**
+	 * Whether a layer is here as it was unpacked. It is looked at once, before anything is mounted from it; one that was changed since
+	 * is removed, so that it is brought again. @throws Error when it can't be removed
+	 */
+	async isSound(digest: Digest): Promise<boolean> {
+		if (!this.has(digest)) return false;
+		const looking = this.#looked.get(digest) ?? this.#look(digest);
+		this.#looked.set(digest, looking);
+		looking.catch(() => this.#looked.delete(digest));
+		if (await looking) return true;
+		this.#looked.delete(digest);
+		return false;
 	}
 
 	/** Where a layer is unpacked. @throws Error when it isn't here */
@@ -68,6 +91,8 @@ export class LayerStore {
 			const nameless = `${path}.${randomUUID()}`;
 			renameSync(path, nameless);
 			await rm(nameless, { recursive: true });
+			await rm(join(this.#stamps, name), { force: true });
+			for (const digest of this.#looked.keys()) if (this.#pathOf(digest) === path) this.#looked.delete(digest);
 			dropped++;
 		}
 		return dropped;
@@ -105,7 +130,9 @@ export class LayerStore {
 		const temporary = `${this.#pathOf(digest)}.${randomUUID()}`;
 		try {
 			await unpackLayer(tar, temporary);
+			await this.#stamp(digest, await stampOf(temporary));
 			await rename(temporary, this.#pathOf(digest));
+			this.#looked.set(digest, Promise.resolve(true));
 		} catch (error) {
 			await rm(temporary, { recursive: true, force: true });
 			// Two connections may bring the same layer: the first one's stays.
@@ -113,9 +140,37 @@ export class LayerStore {
 		}
 	}
 
+	async #look(digest: Digest): Promise<boolean> {
+		const path = this.#pathOf(digest);
+		const stamp = await readFile(this.#stampPathOf(digest), "utf8").catch(absent);
+		if (stamp === (await stampOf(path))) return true;
+		const nameless = `${path}.${randomUUID()}`;
+		await rename(path, nameless);
+		await rm(nameless, { recursive: true });
+		this.#onDamaged(digest);
+		return false;
+	}
+
+	/** On disk before the layer has its name. */
+	async #stamp(digest: Digest, stamp: string): Promise<void> {
+		const path = this.#stampPathOf(digest);
+		const temporary = `${path}.${randomUUID()}`;
+		await writeFile(temporary, stamp, { mode: 0o600, flush: true });
+		await rename(temporary, path);
+	}
+
+	#stampPathOf(digest: Digest): string {
+		return join(this.#stamps, basename(this.#pathOf(digest)));
+	}
+
 	#pathOf(digest: Digest): string {
 		return join(this.#directory, digest.slice("sha256:".length, "sha256:".length + 32));
 	}
+}
+
+function absent(error: NodeJS.ErrnoException): undefined {
+	if (error.code !== "ENOENT") throw error;
+	return undefined;
 }
 
 /** Whoever got one calls `finish` or `abort`. */

@@ -10,11 +10,13 @@ import { probeHost } from "./host.js";
 import { LayerStore } from "./layers.js";
 import { Networks } from "./networks/networks.js";
 import { OciRuntime } from "./oci-runtime.js";
+import { ociVerbs } from "./oci-verbs.js";
 import { favourMigrations } from "./quick-migrations.js";
 import { SandboxFiles } from "./sandbox-files.js";
 import { Sandboxes } from "./sandboxes.js";
 import { LauncherServer } from "./server.js";
 import { Binds } from "./storage/binds.js";
+import { letGoOfOthersVolumes } from "./storage/foreign-mounts.js";
 import { SandboxStorage } from "./storage/sandbox-storage.js";
 import { Volumes } from "./storage/volumes.js";
 import { becomeSubreaper } from "./syscalls.js";
@@ -26,13 +28,14 @@ process.umask(0o022);
 mkdirSync(directory, { recursive: true, mode: 0o711 });
 const host = probeHost(settings.ociRuntime);
 becomeSubreaper();
+letGoOfOthersVolumes();
 
-const layers = new LayerStore(directory);
 const instance = createHash("sha256").update(settings.dataDir).digest("hex").slice(0, 8);
 /** How long the removal of every sandbox may take when our supervisor is gone, milliseconds. */
 const STOP_MS = 15_000;
 const complain = (message: string, error: unknown) =>
 	process.stderr.write(`${message}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+const layers = new LayerStore(directory, (digest) => complain("an unpacked layer was changed, and is brought again", digest));
 const cgroups = new CgroupTree(host.cgroupVersion, instance);
 const networks = new Networks({ instance, resolver: settings.resolver });
 let server: LauncherServer | undefined;
@@ -67,7 +70,7 @@ if (host.cgroupVersion === 1)
 		complain("boots take some milliseconds longer: favordynmods can't be had", error),
 	);
 networks.begin();
-server = new LauncherServer({ host, layers, sandboxes, storage, onTrouble: complain });
+server = new LauncherServer(() => ociVerbs({ host, layers, sandboxes, storage, onTrouble: complain }));
 await server.listen(settings.paths.launcherSocket, serviceUid);
 
 let stopping = false;

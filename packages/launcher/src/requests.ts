@@ -10,6 +10,7 @@ import {
 	LIMITS,
 	type MakeVolumeRequest,
 	MIB,
+	type MountRequest,
 	NAME_PATTERN,
 	type NetworkChoice,
 	type SandboxKind,
@@ -44,6 +45,11 @@ export const read = {
 		volume: volume(head["volume"]),
 		sizeMiB: integer(head["sizeMiB"], "sizeMiB", VOLUME_MIB.min, VOLUME_MIB.max),
 	}),
+	mount: (head: Fields): MountRequest => ({
+		sandbox: sandbox(head["sandbox"]),
+		uidBase: integer(head["uidBase"], "uidBase", 1, 2 ** 32 - 1),
+		storage: mounts(head["storage"]),
+	}),
 	volume: (head: Fields): VolumeRequest => ({ volume: volume(head["volume"]) }),
 	sandbox: (head: Fields): SandboxRequest => ({ sandbox: sandbox(head["sandbox"]) }),
 	boot: (head: Fields): BootRequest => ({
@@ -70,11 +76,14 @@ function network(value: unknown): NetworkChoice {
 	return { join: name(((value ?? {}) as Fields)["join"], "network.join") };
 }
 
-/** Names are what directories are called here, and each can be there once. */
 function storage(value: unknown): { readonly storage?: readonly StorageMount[] } {
-	if (value === undefined) return {};
+	return value === undefined ? {} : { storage: mounts(value) };
+}
+
+/** Names are what directories are called here, and each can be there once. */
+function mounts(value: unknown): readonly StorageMount[] {
 	if (!Array.isArray(value) || value.length > 2 * FIXED_LIMITS.mounts) throw new RequestError("storage: isn't a list of mounts");
-	const mounts = value.map((one: unknown): StorageMount => {
+	const wanted = value.map((one: unknown): StorageMount => {
 		const fields = (one ?? {}) as Fields;
 		return {
 			name: name(fields["name"], "storage.name"),
@@ -82,8 +91,8 @@ function storage(value: unknown): { readonly storage?: readonly StorageMount[] }
 			readOnly: fields["readOnly"] !== false,
 		};
 	});
-	if (new Set(mounts.map((one) => one.name)).size < mounts.length) throw new RequestError("storage: names something twice");
-	return { storage: mounts };
+	if (new Set(wanted.map((one) => one.name)).size < wanted.length) throw new RequestError("storage: names something twice");
+	return wanted;
 }
 
 function volume(value: unknown): string {

@@ -4,55 +4,30 @@ import {
 	encodeFrame,
 	type Frame,
 	FrameDecoder,
-	type HostReport,
 	LAUNCHER_BOUNDS,
 	LAUNCHER_EXIT,
 	LAUNCHER_PROBLEM,
-	LAUNCHER_VERBS,
 	type LauncherProblem,
 	type SandboxExit,
 } from "@berth/contracts";
-import type { Host } from "./host.js";
-import { ImportQueue } from "./import-queue.js";
-import type { LayerStore } from "./layers.js";
-import { read } from "./requests.js";
-import type { Sandboxes } from "./sandboxes.js";
-import type { SandboxStorage } from "./storage/sandbox-storage.js";
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** What one connection has under way, and has booted. */
-interface Client {
-	readonly imports: ImportQueue;
-	readonly booted: Set<string>;
-}
-
-export interface LauncherServerOptions {
-	readonly host: Host;
-	readonly layers: LayerStore;
-	readonly sandboxes: Sandboxes;
-	readonly storage: SandboxStorage;
-	/** Told of what nobody waits for. */
-	readonly onTrouble: (message: string, error: unknown) => void;
+/** What one connection is answered, and what it has under way. */
+export interface Conversation {
+	/** @throws Error for what isn't done; its message is the answer */
+	perform(verb: number, head: Fields, body: Uint8Array): Promise<object>;
+	/** Whoever asked is gone. */
+	ended(): void;
 }
 
 /** The launcher's socket: only the service user may connect; every request is one of the verbs. */
 export class LauncherServer {
 	readonly #server: Server;
 	readonly #connections = new Set<Socket>();
-	readonly #host: Host;
-	readonly #layers: LayerStore;
-	readonly #sandboxes: Sandboxes;
-	readonly #storage: SandboxStorage;
-	readonly #onTrouble: (message: string, error: unknown) => void;
 
-	constructor({ host, layers, sandboxes, storage, onTrouble }: LauncherServerOptions) {
-		this.#onTrouble = onTrouble;
-		this.#host = host;
-		this.#layers = layers;
-		this.#sandboxes = sandboxes;
-		this.#storage = storage;
-		this.#server = createServer((socket) => this.#serve(socket));
+	constructor(open: () => Conversation) {
+		this.#server = createServer((socket) => this.#serve(socket, open()));
 	}
 
 	async listen(path: string, serviceUid: number): Promise<void> {
@@ -77,14 +52,12 @@ export class LauncherServer {
 		await closed;
 	}
 
-	#serve(socket: Socket): void {
+	#serve(socket: Socket, conversation: Conversation): void {
 		this.#connections.add(socket);
 		const decoder = new FrameDecoder(LAUNCHER_BOUNDS);
-		const imports = new ImportQueue(this.#layers, this.#onTrouble);
-		const booted = new Set<string>();
 		socket.on("data", (chunk: Buffer) => {
 			try {
-				for (const frame of decoder.push(chunk)) void this.#answer(socket, frame, { imports, booted });
+				for (const frame of decoder.push(chunk)) void this.#answer(socket, frame, conversation);
 			} catch (error) {
 				socket.destroy(error as Error);
 			}
@@ -92,66 +65,18 @@ export class LauncherServer {
 		socket.on("error", () => socket.destroy());
 		socket.on("close", () => {
 			this.#connections.delete(socket);
-			void imports.abort();
-			this.#removeAll(booted);
+			conversation.ended();
 		});
 	}
 
-	/** Whoever booted them is gone: nobody will ever ask for them again. */
-	#removeAll(booted: ReadonlySet<string>): void {
-		for (const id of booted) this.#sandboxes.remove(id).catch((error: unknown) => this.#onTrouble(`${id} couldn't be removed`, error));
-	}
-
-	async #answer(socket: Socket, { type, head, body }: Frame, client: Client): Promise<void> {
+	async #answer(socket: Socket, { type, head, body }: Frame, conversation: Conversation): Promise<void> {
 		const fields = (typeof head === "object" && head !== null ? head : {}) as Fields;
 		const seq = typeof fields["seq"] === "number" ? fields["seq"] : 0;
 		try {
-			const result = await this.#perform(type, fields, body, client);
+			const result = await conversation.perform(type, fields, body);
 			if (socket.writable) socket.write(encodeFrame(type, { ...result, seq }));
 		} catch (error) {
 			if (socket.writable) socket.write(encodeFrame(LAUNCHER_PROBLEM, problemOf(seq, error)));
-		}
-	}
-
-	async #perform(type: number, head: Fields, body: Uint8Array, { imports, booted }: Client): Promise<object> {
-		switch (type) {
-			case LAUNCHER_VERBS.host: {
-				const { cgroups, ociRuntime, ociRuntimeVersion } = this.#host;
-				const [networks, storage] = [this.#sandboxes.networks(), this.#storage.report()];
-				return { cgroups, ociRuntime, ociRuntimeVersion, networks, storage } satisfies HostReport;
-			}
-			case LAUNCHER_VERBS.hasLayer:
-				return { present: this.#layers.has(read.layer(head).digest) };
-			case LAUNCHER_VERBS.importLayer:
-				await imports.take(read.import(head), body);
-				return {};
-			case LAUNCHER_VERBS.dropLayers: {
-				const { unusedForMs } = read.dropLayers(head);
-				return { dropped: await this.#layers.drop(unusedForMs, () => this.#sandboxes.layersInUse()) };
-			}
-			case LAUNCHER_VERBS.boot: {
-				const request = read.boot(head);
-				booted.add(request.sandbox);
-				return await this.#sandboxes.boot(request);
-			}
-			case LAUNCHER_VERBS.specialise:
-				return await this.#sandboxes.specialise(read.specialise(head));
-			case LAUNCHER_VERBS.kill:
-				await this.#sandboxes.kill(read.sandbox(head).sandbox);
-				return {};
-			case LAUNCHER_VERBS.remove:
-				await this.#sandboxes.remove(read.sandbox(head).sandbox);
-				booted.delete(read.sandbox(head).sandbox);
-				return {};
-			case LAUNCHER_VERBS.makeVolume: {
-				const { volume, sizeMiB } = read.makeVolume(head);
-				return { made: await this.#storage.makeVolume(volume, sizeMiB) };
-			}
-			case LAUNCHER_VERBS.removeVolume:
-				await this.#sandboxes.removeVolume(read.volume(head).volume);
-				return {};
-			default:
-				throw new Error(`${type} isn't a verb`);
 		}
 	}
 }

@@ -24,6 +24,7 @@ import { deleteFunction, removeVersion } from "./removals.js";
 import { Resolution } from "./resolution.js";
 import { ANY_VERSION, CREATE_VERSION, IMPORT_VERSION, SET_COPY } from "./scripts.js";
 import { StoreState, unrecovered } from "./store-state.js";
+import { TransferRecords } from "./transfer-records.js";
 import { fingerprintOf, summaryOf, versionOf } from "./version-fields.js";
 import { Volumes } from "./volumes.js";
 
@@ -44,6 +45,7 @@ export class FunctionRegistry {
 	readonly aliases: Aliases;
 	readonly networks: Networks;
 	readonly volumes: Volumes;
+	readonly transfers: TransferRecords;
 	readonly store: StoreState;
 	readonly logs: BuildLogs;
 	readonly rebases: Rebases;
@@ -63,6 +65,7 @@ export class FunctionRegistry {
 		this.#live = new LiveVersions(changes, (project, name, selector) => resolution.sharesOf(project, name, selector));
 		this.networks = new Networks(owned[0]);
 		this.volumes = new Volumes(owned[0]);
+		this.transfers = new TransferRecords(owned[0]);
 		this.store = new StoreState(owned[0]);
 		this.rebases = new Rebases({
 			redis: owned[0],

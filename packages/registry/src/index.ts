@@ -6,4 +6,5 @@ export { FunctionRegistry, type VersionName } from "./function-registry.js";
 export type { FirstAnswer, StoredEvent } from "./hooks/hook-log.js";
 export { Hooks, type OpenHook } from "./hooks/hooks.js";
 export { PackageRegistries, type PackageRegistryAccess } from "./package-registries.js";
+export type { RunningTransfer, TransferRecords } from "./transfer-records.js";
 export { Vault } from "./vault.js";

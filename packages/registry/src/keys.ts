@@ -27,6 +27,9 @@ export const keys = {
 	apiKeys: "{berth}:api-keys",
 	/** Hash of a package registry's host → its scopes, and a sealed login. */
 	packageRegistries: (project: string) => `{berth}:package-registries:${project}`,
+	/** A push or pull of an image, as it was recorded last; and the ids of those that a node has begun and not ended. */
+	transfer: (id: string) => `{berth}:transfer:${id}`,
+	transfersOf: (node: string) => `{berth}:transfers:${node}`,
 	/** Hash of the names of a function's hooks → their ids. */
 	hooks: (project: string, name: string) => `{berth}:hooks:${project}/${name}`,
 	/** Hash of a hook: what it is, and its sealed secrets. The scripts make the keys of its log of it. */

@@ -39,6 +39,17 @@ export class Vault {
 		return this.#seal(text, of, hash.digest().subarray(0, NONCE_BYTES));
 	}
 
+	/** Whether `open` would give it. */
+	canOpen(sealed: string, of: string): boolean {
+		try {
+			this.open(sealed, of);
+			return true;
+		} catch (error) {
+			if (error instanceof BerthError) return false;
+			throw error;
+		}
+	}
+
 	/** @throws BerthError platform_error when it was sealed with another key, as something else, or was changed */
 	open(sealed: string, of: string): string {
 		const [, keyId = "", text = ""] = FORM.exec(sealed) ?? [];

@@ -100,15 +100,17 @@ export function executesScratch({ kind }: Pick<BootRequest, "kind">): boolean {
 	return kind === "scripts";
 }
 
-/** What is mounted below by the launcher, at any time, appears in the sandbox; nothing goes the other way. */
-const GRAFT_OPTIONS = ["rbind", "rslave", "ro", "nosuid", "nodev"];
-const SLAVE_OPTIONS = [...GRAFT_OPTIONS, "noexec"];
+/**
+ * What is mounted below by the launcher, at any time, appears in the sandbox, with flags of its own; nothing goes the other way. The
+ * directory itself is on a file system without programs, and who has less privilege may not leave that out (runc says EPERM).
+ */
+const SLAVE_OPTIONS = ["rbind", "rslave", "ro", "nosuid", "nodev", "noexec"];
 
 /** What the sandbox has its function from: a directory into which it is grafted, its layers, or a root that is all its own, with the base beside it. */
 function functionMounts({ own, ownIsRoot }: BootRequest, { graft, base }: SandboxPlace): OciSpec["mounts"] {
 	if (ownIsRoot === true)
 		return [{ destination: SANDBOX_PATHS.imageBase, type: "bind", source: base as string, options: ["bind", "ro", "nosuid", "nodev"] }];
-	const grafted = { destination: SANDBOX_PATHS.graft, type: "bind", source: graft, options: GRAFT_OPTIONS };
+	const grafted = { destination: SANDBOX_PATHS.graft, type: "bind", source: graft, options: SLAVE_OPTIONS };
 	if (own === undefined) return [grafted];
 	// By itself: crun's rbind leaves out what is mounted below (seen with 1.8.1).
 	return [grafted, { destination: SANDBOX_PATHS.code, type: "bind", source: `${graft}/code`, options: ["bind", "ro", "nosuid", "nodev"] }];

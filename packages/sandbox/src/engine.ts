@@ -36,7 +36,7 @@ export interface SandboxEngine {
 	specialise(request: SpecialiseRequest): Promise<SpecialiseAnswer>;
 	/**
 	 * Makes a volume, empty. @param id of `volumeIdOf` @returns whether there was none of that id
-	 * @throws BerthError storage_unavailable, storage_full; Error when there is one of another size
+	 * @throws BerthError storage_unavailable, storage_full; invalid_request when there is one of another size
 	 */
 	makeVolume(id: string, sizeMiB: number): Promise<boolean>;
 	/** Removes a volume and everything in it; sandboxes that have it lose it. Idempotent. */

@@ -10,6 +10,12 @@ export class UidRanges {
 		this.#free = Array.from({ length: COUNT }, (_, index) => base + index * UID_RANGE);
 	}
 
+	/** Whether one of them begins at an id. */
+	static has(base: number, first: number): boolean {
+		const index = (first - base) / UID_RANGE;
+		return Number.isInteger(index) && index >= 0 && index < COUNT;
+	}
+
 	/** First id of a range nobody has. @throws Error when all 4,096 are taken */
 	take(): number {
 		const base = this.#free.shift();

@@ -78,7 +78,7 @@ function delivery(changes: Partial<Delivery> = {}, body: Delivery["request"]["bo
 const remap = async (error: FunctionError): Promise<FunctionError> => ({ ...error, stack: "at source" });
 const versionsOf = (get: () => Promise<unknown>) => ({ get }) as unknown as ReadyVersions;
 
-function attempts(pool: FakePool, versions = versionsOf(async () => ready("hello"))): Attempts {
+function attempts(pool: FakePool, versions = versionsOf(async () => ready("hello")), networkMissing?: string): Attempts {
 	const metrics = new WorkerMetrics(() => []);
 	return new Attempts({
 		node: "node_1",
@@ -86,6 +86,7 @@ function attempts(pool: FakePool, versions = versionsOf(async () => ready("hello
 		versions,
 		artifacts,
 		metrics,
+		networkMissing,
 		onTrouble: (message) => troubles.push(message),
 		remap,
 	});
@@ -322,4 +323,18 @@ describe("a lease that can't be renewed", () => {
 test("nothing that an attempt did stays on disk when it needn't", async () => {
 	await attempts(new FakePool()).run(delivery());
 	for (const name of ["payloads", "queued", "results", "logs"]) expect(await readdir(join(directory, name))).toEqual([]);
+});
+
+test("a version whose network the node can't give any more ends with why, and takes no sandbox", async () => {
+	const pool = new FakePool();
+	pool.acquire = () => Promise.reject(new Error("a sandbox was asked for"));
+	const version = ready("hello");
+	const networked = versionsOf(async () => ({ ...version, manifest: { ...version.manifest, network: "internet" } }));
+	const { attempt } = await attempts(pool, networked, "no nft").run(delivery());
+	expect(attempt).toMatchObject({
+		outcome: "platform_error",
+		code: "network_unavailable",
+		error: { message: "This node has no networks for functions: no nft." },
+	});
+	expect((await attempts(new FakePool(), undefined, "no nft").run(delivery())).attempt.outcome).toBe("succeeded");
 });

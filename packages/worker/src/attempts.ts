@@ -14,6 +14,7 @@ import type { Delivery } from "@berth/queue";
 import type { ArtifactStore } from "@berth/registry";
 import { type Lease, type Pool, type SandboxResult, type Specialisation, SpecialiseError } from "@berth/sandbox";
 import type { WorkerMetrics } from "@berth/telemetry";
+import { networkLack } from "./network-lack.js";
 import type { ReadyVersions } from "./versions.js";
 
 /** Logs up to this size stay in the record, bytes of JSON. */
@@ -27,6 +28,8 @@ export interface AttemptsOptions {
 	readonly versions: ReadyVersions;
 	readonly artifacts: Pick<ArtifactStore, "payloads" | "queued" | "results" | "logs">;
 	readonly metrics: WorkerMetrics;
+	/** What the node lacks for networks of functions, if anything. */
+	readonly networkMissing: string | undefined;
 	/** Told of what costs an attempt no more than a part of its log. */
 	readonly onTrouble: (message: string, error: unknown) => void;
 	/** A stack in terms of the source; the error as it is when there is no map for it. */
@@ -56,6 +59,8 @@ export class Attempts {
 		const askedAt = performance.now();
 		try {
 			const version = await this.#options.versions.get(request.project, request.function, request.version);
+			const lack = networkLack(version.manifest, this.#options.networkMissing);
+			if (lack !== undefined) throw new BerthError("network_unavailable", lack);
 			const target: Specialisation = {
 				key: `${request.project}/${request.function}:${request.version}`,
 				project: request.project,

@@ -3,6 +3,7 @@ import { BerthError, type BuildFailure, type BuildReport, type ImageReference, t
 import type { BuildTask } from "@berth/queue";
 import type { ArtifactStore, FunctionRegistry } from "@berth/registry";
 import type { Logger, WorkerMetrics } from "@berth/telemetry";
+import { networkLack } from "./network-lack.js";
 import { VersionLog } from "./version-log.js";
 
 const ATTEMPTS = 3;
@@ -120,12 +121,10 @@ export class Builds {
 		return (await functions.getVersion(project, name, rebasedFrom))?.image;
 	}
 
-	/** Said when it is deployed, not by every invocation. */
+	/** Said when it is deployed; invocations only meet it where the node has changed since. */
 	async #lacksNetwork(version: Version, said: VersionLog): Promise<boolean> {
-		const { networkMissing } = this.#options;
-		const { network } = version.manifest;
-		if (networkMissing === undefined || network === "none" || network === "host") return false;
-		const message = `This node has no networks for functions: ${networkMissing}.`;
+		const message = networkLack(version.manifest, this.#options.networkMissing);
+		if (message === undefined) return false;
 		const failure = { code: "network_unavailable", phase: "check", message, diagnostics: [] } as const;
 		said.failure(failure);
 		await this.#fail(version, failure, { durationMs: 0, phases: {}, layers: [], warnings: [] });

@@ -1,15 +1,18 @@
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { statSync, writeFileSync } from "node:fs";
+import { createConnection } from "node:net";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { dockerfilesMissing, type Settings } from "@berth/config";
-import { type NetworkReport, SANDBOX_RESOLVER } from "@berth/contracts";
+import { SANDBOX_RESOLVER } from "@berth/contracts";
 import { DockerBuilds, DockerEngine, OciEngine, type SandboxEngine } from "@berth/sandbox";
 
 const LAUNCHER_WAIT_MS = 10_000;
 
 /** Connects to what makes sandboxes on this node, as the settings name it. @throws Error when it can't be had */
-export function openEngine(settings: Settings, node: string): Promise<SandboxEngine> {
-	return settings.engine === "docker" ? connectToDocker(settings, node) : connectToLauncher(settings);
+export async function openEngine(settings: Settings, node: string): Promise<SandboxEngine> {
+	await launcherListens(settings);
+	return settings.engine === "docker" ? await connectToDocker(settings, node) : await OciEngine.connect(settings.paths.launcherSocket);
 }
 
 /** What builds Dockerfiles on this node; undefined where none may be built. @throws Error when the Docker Engine can't be had */
@@ -45,20 +48,23 @@ function connectToDocker(settings: Settings, node: string): Promise<DockerEngine
 		agentSockets: paths.agentSockets,
 		uidBase: sandboxUidBase,
 		allowsHostNetwork,
-		// Before us, as root, somebody has seen to what the host needs for them.
-		networks: JSON.parse(readFileSync(paths.networks, "utf8")) as NetworkReport,
+		launcherSocket: paths.launcherSocket,
 		resolvConf,
 	});
 }
 
 /** The launcher may be a moment behind: it removes what an earlier one left before it listens. */
-async function connectToLauncher({ paths: { launcherSocket } }: Settings): Promise<OciEngine> {
+async function launcherListens({ paths: { launcherSocket } }: Settings): Promise<void> {
 	for (const giveUpAt = performance.now() + LAUNCHER_WAIT_MS; ; ) {
+		const socket = createConnection(launcherSocket);
 		try {
-			return await OciEngine.connect(launcherSocket);
+			await once(socket, "connect");
+			return;
 		} catch (error) {
 			if (performance.now() > giveUpAt) throw new Error(`no launcher at ${launcherSocket}: ${(error as Error).message}`);
 			await pause(100);
+		} finally {
+			socket.destroy();
 		}
 	}
 }

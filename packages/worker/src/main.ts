@@ -89,7 +89,7 @@ const builder = new ImageBuilder({
 	sandboxes: new PooledBuildSandboxes(pool),
 	timeoutMs: BUILD_MS,
 	dockerfiles,
-	fetchImage: (reference, project) => fetchImage(reference, project, registries),
+	fetchImage: (reference, project) => fetchImage(reference, project, registries, artifacts.images),
 	sourcesOf: async (project, language) => packageSourcesOf(project, language, await packageRegistries.accesses(project), settings),
 	installMs: settings.install.timeoutMs,
 	silenceMs: settings.install.silenceMs,
@@ -107,12 +107,21 @@ const functionsGateway =
 			})
 		: undefined;
 const builds = new Builds({ functions, artifacts, builder, metrics, log, warmLayers: warmVersion, networkMissing: networks.missing });
-const attempts = new Attempts({ node, pool, versions: new ReadyVersions(functions), artifacts, metrics, onTrouble, remap });
+const attempts = new Attempts({
+	node,
+	pool,
+	versions: new ReadyVersions(functions),
+	artifacts,
+	metrics,
+	networkMissing: networks.missing,
+	onTrouble,
+	remap,
+});
 const incarnation = randomUUID();
 const invocationSource = await openInvocationSource({ durableUrl, fastUrl, nodeId: node, incarnation, logger: log });
 const buildSource = await openBuildSource({ durableUrl, logger: log });
 const membership = await openNodeMembership({ fastUrl, logger: log });
-const images = new Images({ artifacts, functions, registries, vault, warmLayers: ensureLayers, log });
+const images = new Images({ node, artifacts, functions, registries, vault, warmLayers: ensureLayers, log });
 const mirror = mirrorPlace && new Mirror({ place: mirrorPlace, artifacts, functions, log, onPushed: keepBudget });
 const budget =
 	settings.imageBytes === undefined
@@ -149,6 +158,7 @@ await invocationSource.start(
 	({ body }) => artifacts.queued.removeBody(body),
 );
 await buildSource.start((task, attempt) => builds.run(task, attempt), BUILDS_AT_ONCE);
+await images.resume();
 mirror?.start();
 keepBudget();
 const sweeper = setInterval(() => {

@@ -44,7 +44,7 @@ export class NodeAnswers {
 			case "metrics":
 				return { kind: "metrics", text: await this.#metrics.registry.metrics() };
 			case "startTransfer":
-				return { kind: "transfer", transfer: this.#images.start(question.request) };
+				return { kind: "transfer", transfer: await this.#images.start(question.request) };
 			case "transfer": {
 				const transfer = await this.#images.transfer(question.project, question.id, question.after);
 				return { kind: "transfer", ...(transfer === undefined ? {} : { transfer }) };

@@ -43,7 +43,7 @@ export class VersionLog implements BuildListener {
 
 	/** What a failure says beyond its first line, which the state that follows has. */
 	failure({ message }: BuildFailure): void {
-		const [, ...more] = message.split(/ npm said: | \| |\n/);
+		const [, ...more] = message.split(/ (?:npm|pip|It) said: | \| |\n/);
 		for (const text of more) this.line({ kind: "error", text });
 	}
 

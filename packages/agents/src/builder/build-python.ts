@@ -4,7 +4,8 @@ import { PYTHON_ARCHIVES, PYTHON_PACKAGES, SANDBOX_PATHS, type ScriptsRequest } 
 import type { Ask } from "../node/questions.js";
 import type { Built } from "./answer.js";
 import { isOpen } from "./install-python.js";
-import { INSTALL_OPTIONS, pipFailure, putPackages, runPip, WHEELS_ALONE } from "./pip.js";
+import { INSTALL_OPTIONS, putPackages, runPip, WHEELS_ALONE } from "./pip.js";
+import { pipFailure } from "./pip-failure.js";
 import { tooLate } from "./program-end.js";
 import { failure, refused } from "./refusals.js";
 import type { Requirements } from "./requirements.js";
@@ -34,6 +35,6 @@ export async function buildPython({ names, limitMs }: ScriptsRequest, payload: U
 	const args = [...INSTALL_OPTIONS, ...which, ...from, ...flags, "--target", packages, "--report", report, "-r", file];
 	const ended = await runPip(pip, "install", args);
 	if (ended.isLate) return refused(failure("install_failed", "install", tooLate("Building the packages", limitMs, [], ended, "pip")));
-	if (ended.code !== 0) return refused(pipFailure(ended, MEANINGS));
+	if (ended.code !== 0) return refused(pipFailure(ended, { meanings: MEANINGS }));
 	return await putPackages(pip, report, isOpen(requirements), ask, limitMs, [`built ${names.join(", ")} from source`]);
 }

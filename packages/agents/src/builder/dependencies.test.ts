@@ -63,6 +63,8 @@ test.each<[string, Source, string]>([
 	["a file of the machine's", { packages: { "node_modules/ms": { ...MS, resolved: "file:///etc/passwd" } } }, "file:///etc/passwd"],
 	["no integrity", { packages: { "node_modules/ms": { version: "2.1.3" } } }, "integrity"],
 	["a dependency's dependency on git", { packages: { "node_modules/ms": { ...MS, dependencies: { x: "git://x/y" } } } }, "git://x/y"],
+	["a list of names alone", { manifest: { dependencies: ["ms"] } }, 'package.json\'s dependencies is ["ms"]; an object is wanted'],
+	["a name in place of a list", { manifest: { optionalDependencies: "ms" } }, 'package.json\'s optionalDependencies is "ms"'],
 	["a lock file of npm 6", { lock: { lockfileVersion: 1 } }, "lockfileVersion 1"],
 ])("%s is refused, and named", (_, source, named) => {
 	expect(() => dependenciesOf(filesOf(source), REGISTRY)).toThrow(DependencyError);

@@ -10,12 +10,10 @@ import { RegistryBridge } from "./registry-bridge.js";
 export class IndexSession implements AsyncDisposable {
 	readonly #request: InstallRequest;
 	readonly #bridge: RegistryBridge;
-	readonly #index: PythonIndex;
 
-	private constructor(request: InstallRequest, bridge: RegistryBridge, index: PythonIndex) {
+	private constructor(request: InstallRequest, bridge: RegistryBridge) {
 		this.#request = request;
 		this.#bridge = bridge;
-		this.#index = index;
 	}
 
 	/** @param chosen the URL of the index, where it isn't the first */
@@ -23,16 +21,21 @@ export class IndexSession implements AsyncDisposable {
 		// The bridge's default is the index that is asked.
 		const registries = request.registries.toSorted((a, b) => Number(b.url === chosen) - Number(a.url === chosen));
 		const index = new PythonIndex(registries[0]?.url ?? "", request.filesOrigin);
-		return new IndexSession(request, await RegistryBridge.open(registries, ask, index), index);
+		return new IndexSession(request, await RegistryBridge.open(registries, ask, index));
 	}
 
 	get url(): string {
 		return this.#bridge.urls.registry;
 	}
 
+	/** Paths that it hasn't. */
+	get missing(): ReadonlySet<string> {
+		return this.#bridge.missing;
+	}
+
 	/** What a tool said, of the index rather than of the bridge. */
 	named(end: End, directory: string): End {
-		const lines = end.lines.map((line) => this.#index.named(line, new URL(this.url).origin).replaceAll(`${directory}/`, ""));
+		const lines = end.lines.map((line) => this.#bridge.named(line).replaceAll(`${directory}/`, ""));
 		return { ...end, lines };
 	}
 

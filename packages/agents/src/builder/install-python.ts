@@ -4,7 +4,8 @@ import { type InstallRequest, PYTHON_PACKAGES } from "@berth/contracts/agent";
 import type { Ask } from "../node/questions.js";
 import type { Built } from "./answer.js";
 import { IndexSession } from "./index-session.js";
-import { INSTALL_OPTIONS, pipFailure, putPackages, runPip, WHEELS_ALONE } from "./pip.js";
+import { INSTALL_OPTIONS, putPackages, runPip, WHEELS_ALONE } from "./pip.js";
+import { pipFailure } from "./pip-failure.js";
 import { fetchArchives } from "./python-archives.js";
 import { refused } from "./refusals.js";
 import type { Requirements } from "./requirements.js";
@@ -39,7 +40,7 @@ async function installWheels(
 	const ended = index.named(await runPip(pip, "install", args), directory);
 	const refusal = index.refusal(ended);
 	if (refusal !== undefined) return refusal;
-	if (ended.code !== 0) return refused(pipFailure(ended));
+	if (ended.code !== 0) return refused(pipFailure(ended, index));
 	return await putPackages(pip, report, isOpen(requirements), ask, limitMs);
 }
 

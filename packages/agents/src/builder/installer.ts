@@ -60,7 +60,7 @@ async function resolve(): Promise<void> {
 }
 
 process.on("log", (level: string, ...words: unknown[]) => {
-	if (level === "warn" || level === "error" || level === "http") process.stderr.write(`npm ${level} ${words.map(String).join(" ")}\n`);
+	if (level === "warn" || level === "error") process.stderr.write(`npm ${level} ${words.map(String).join(" ")}\n`);
 });
 (action === "resolve" ? resolve() : install()).catch((error: { code?: unknown; message?: unknown }) => {
 	writeSync(1, JSON.stringify({ code: String(error.code ?? ""), message: String(error.message ?? error) }));

@@ -17,9 +17,16 @@ export function installedManifest(json: Fields): Fields {
 	return pick(json, MANIFEST_FIELDS);
 }
 
-/** Whether there is something to install. */
+/** Whether there is something to install. @throws DependencyError */
 export function hasDependencies(manifest: Fields): boolean {
+	for (const list of MANIFEST_LISTS) checkIsObject(manifest[list], list);
 	return Object.keys({ ...fieldsOf(manifest["dependencies"]), ...fieldsOf(manifest["optionalDependencies"]) }).length > 0;
+}
+
+/** npm takes none as an empty one, and nothing else in its place. */
+function checkIsObject(value: unknown, list: string): void {
+	if (value !== undefined && value !== null && (typeof value !== "object" || Array.isArray(value)))
+		throw new DependencyError(`package.json's ${list} is ${shown(value)}; an object is wanted there: a version for each name`);
 }
 
 /** Every text in it, however deep (overrides are nested), is a version, a range, a tag, or another dependency's (`$name`). */

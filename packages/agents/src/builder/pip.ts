@@ -1,13 +1,13 @@
 import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type BuildRefusal, PYTHON_PACKAGES, SANDBOX_PATHS } from "@berth/contracts/agent";
+import { PYTHON_PACKAGES, SANDBOX_PATHS } from "@berth/contracts/agent";
 import type { Ask } from "../node/questions.js";
 import type { Built } from "./answer.js";
 import { DependencyError } from "./dependency-error.js";
 import { endOthers } from "./end-others.js";
 import { filesIn, type InstalledFile, putTree } from "./installed-tree.js";
-import { type End, endOf, saying, tooLate } from "./program-end.js";
+import { type End, endOf, tooLate } from "./program-end.js";
 import { fitsBytecode, isBytecode, PYTHON } from "./python.js";
 import { failure, refused } from "./refusals.js";
 
@@ -120,23 +120,4 @@ interface PipInstalled {
 
 function isKept([path]: InstalledFile): boolean {
 	return !isBytecode(path) || fitsBytecode(path);
-}
-
-const WHEELS =
-	"only wheels are installed, for this platform and Python; what has none is built from its source distribution where the manifest's `scripts` name it";
-/** What pip's messages mean here: it has no codes. */
-const WHY: readonly (readonly [RegExp, string])[] = [
-	[/DO NOT MATCH THE HASHES/, "a package's bytes aren't those that its hash says"],
-	[/--require-hashes mode/, "where one requirement has a hash, all need one, and all that they need in turn"],
-	[/No matching distribution found/, WHEELS],
-	[/ResolutionImpossible|conflicting dependencies/, "their requirements contradict each other"],
-	[/No space left on device/, "they are larger than there is room for"],
-];
-
-/** Why pip failed. */
-export function pipFailure(end: End, meanings: readonly (readonly [RegExp, string])[] = []): BuildRefusal {
-	const why = [...meanings, ...WHY].find(([message]) => end.lines.some((line) => message.test(line)))?.[1];
-	const said = saying(end, "pip") || ` pip ended with ${end.code}.`;
-	const text = why === undefined ? said.trimStart() : `${why}.${said}`;
-	return failure("install_failed", "install", `The packages of requirements.txt can't be installed: ${text}`);
 }

@@ -1,21 +1,21 @@
 import type { ChildProcessByStdio } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
 import { text } from "node:stream/consumers";
+import { tellingLines } from "./said-lines.js";
 
-const LAST_LINES = 6;
-const LINE_CHARS = 300;
+const MOST_LINES = 6;
 /** What V8 says when its heap is full. */
 const HEAP_IS_FULL = /JavaScript heap out of memory/;
 
 /** What tools say around what they have to say. */
-const NOISE = /^npm http|^\s*(?:note: This error originates from|\[end of output\]|error: subprocess-exited|╰─>|│ exit code)/;
+const NOISE = /^\s*(?:note: This error originates from|\[end of output\]|error: subprocess-exited|╰─>|│ exit code)/;
 
 /** How a program of an installation ended. */
 export interface End {
 	readonly code: number | null;
 	readonly isLate: boolean;
 	readonly out: string;
-	/** The last that it said. */
+	/** What it said, as much as tells why it failed: each line once. */
 	readonly lines: readonly string[];
 }
 
@@ -29,11 +29,10 @@ export async function endOf(child: ChildProcessByStdio<Writable | null, Readable
 	const closed = new Promise<number | null>((resolve, reject) => child.once("close", resolve).once("error", reject));
 	try {
 		const [out, log, code] = await Promise.all([text(child.stdout), text(child.stderr), closed]);
-		const all = log.split("\n").filter((line) => line.trim() !== "");
+		const all = [...new Set(log.split("\n").filter((line) => line.trim() !== ""))];
 		const said = all.filter((line) => !NOISE.test(line));
 		const full = all.filter((line) => HEAP_IS_FULL.test(line));
-		const lines = full.length > 0 ? full : said.length > 0 ? said : all;
-		return { code, isLate, out, lines: lines.slice(-LAST_LINES).map((line) => line.slice(0, LINE_CHARS)) };
+		return { code, isLate, out, lines: tellingLines(full.length > 0 ? full : said.length > 0 ? said : all, MOST_LINES) };
 	} finally {
 		clearTimeout(timer);
 	}

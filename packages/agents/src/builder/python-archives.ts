@@ -4,8 +4,10 @@ import { PYTHON_ARCHIVES } from "@berth/contracts/agent";
 import type { Ask } from "../node/questions.js";
 import type { Built } from "./answer.js";
 import type { IndexSession } from "./index-session.js";
-import { type Pip, pipFailure, putFiles, runPip, runPython, WHEELS_ALONE } from "./pip.js";
+import { type Pip, putFiles, runPip, runPython, WHEELS_ALONE } from "./pip.js";
+import { pipFailure } from "./pip-failure.js";
 import type { End } from "./program-end.js";
+import { normalName } from "./python-index.js";
 import { failure, refused } from "./refusals.js";
 import type { Requirements } from "./requirements.js";
 
@@ -49,15 +51,10 @@ export async function fetchArchives(
 		writeFileSync(list, requirements.join("\n"));
 		const args = [WHEELS_ALONE, ...options, "--index-url", index.url, "--dest", archives, "-r", list];
 		const ended = index.named(await runPip(pip, "download", args), directory);
-		const why = index.refusal(ended) ?? (ended.code === 0 ? undefined : refused(pipFailure(ended)));
+		const why = index.refusal(ended) ?? (ended.code === 0 ? undefined : refused(pipFailure(ended, index)));
 		if (why !== undefined) return why;
 	}
 	return await putFiles(directory, PYTHON_ARCHIVES, () => true, {}, ask);
-}
-
-/** As an index compares names (PEP 503). */
-export function normalName(name: string): string {
-	return name.replace(/[-_.]+/g, "-").toLowerCase();
 }
 
 function divided(requirements: readonly string[], names: readonly string[]) {

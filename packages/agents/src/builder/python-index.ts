@@ -6,6 +6,11 @@ const JSON_PAGE = /^application\/vnd\.pypi\.simple\.v1\+json\b/i;
 const HTML_PAGE = /^(?:application\/vnd\.pypi\.simple\.v1\+html|text\/html)\b/i;
 const HREF = /(<a\b[^>]*?\bhref\s*=\s*)(?:"([^"]*)"|'([^']*)')/gi;
 
+/** As an index compares names (PEP 503). */
+export function normalName(name: string): string {
+	return name.replace(/[-_.]+/g, "-").toLowerCase();
+}
+
 /** An index of Python packages behind the bridge: its pages say where its files are, which is nowhere that a sandbox can reach. */
 export class PythonIndex implements Translation {
 	readonly #index: URL;
@@ -20,12 +25,6 @@ export class PythonIndex implements Translation {
 		if (host !== ELSEWHERE) return undefined;
 		const [, from = "", file = ""] = path.split("/");
 		return `${this.#index.host} has ${file} at ${from}, from where nothing is fetched`;
-	}
-
-	/** What a tool says of the bridge, as of the index. @param bridge the bridge's origin */
-	named(text: string, bridge: string): string {
-		const places = [this.#index, ...(this.#files === undefined ? [] : [this.#files])];
-		return places.reduce((named, { host, origin }) => named.replaceAll(`${bridge}/${host}`, origin), text);
 	}
 
 	isPage(contentType: string): boolean {

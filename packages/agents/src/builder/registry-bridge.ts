@@ -7,6 +7,7 @@ import type { Ask } from "../node/questions.js";
 const FROM_TROUBLE = 500;
 /** Fetches at the same time: fewer than questions may be open. */
 const AT_ONCE = 16;
+const MOST_MISSING = 100;
 
 /** A page that is changed is held whole. */
 const PAGE_BYTES = 64 * 1024 * 1024;
@@ -35,6 +36,8 @@ export class RegistryBridge implements AsyncDisposable {
 	trouble: string | undefined;
 	/** The host of one that wants another login than it has got, if any. */
 	denied: string | undefined;
+	/** Paths that a registry hasn't, the first of them. */
+	readonly missing = new Set<string>();
 
 	private constructor(registries: readonly PackageRegistry[], ask: Ask, translation: Translation | undefined) {
 		this.#translation = translation;
@@ -62,6 +65,14 @@ export class RegistryBridge implements AsyncDisposable {
 		});
 		const scopes = urls.flatMap(({ here, scopes: own }) => own.map((scope) => [scope, here]));
 		return { registry: urls[0]?.here ?? this.origin, scopes: Object.fromEntries(scopes) };
+	}
+
+	/** What a tool says of the bridge, as of the registries: their files may be at another host, always over HTTPS. */
+	named(text: string): string {
+		return this.#registries
+			.map(({ url }) => new URL(url))
+			.reduce((named, { host, origin }) => named.replaceAll(`${this.origin}/${host}/`, `${origin}/`), text)
+			.replaceAll(`${this.origin}/`, "https://");
 	}
 
 	/** Paths that are asked for and not answered in full, the first few. */
@@ -111,6 +122,7 @@ export class RegistryBridge implements AsyncDisposable {
 		const { status, contentType, reason, handle } = head as FetchReply;
 		if (status >= FROM_TROUBLE) this.trouble ??= `${path}: ${reason ?? `it answered ${status}`}`;
 		if (status === 401 || status === 403) this.denied ??= host;
+		if (status === 404 && this.missing.size < MOST_MISSING) this.missing.add(path);
 		response.writeHead(status, contentType === undefined ? {} : { "content-type": contentType });
 		if (contentType !== undefined && this.#translation?.isPage(contentType) === true) {
 			response.end(this.#translation.page(path, contentType, await this.#textOf(path, body, handle)));

@@ -10,15 +10,13 @@ import { put } from "./install.js";
 import { fieldsOf } from "./json-fields.js";
 import { type InstalledPackage, inOrder, type PackageScript, packagesIn } from "./package-scripts.js";
 import { failure, refused } from "./refusals.js";
+import { Printed, tellingLines } from "./said-lines.js";
 
 /** The same each time: what compiles writes down where it was. It goes with the sandbox. */
 const DIRECTORY = "/tmp/packages";
-/** What is kept of what a script prints, at its end. */
-const KEPT_CHARS = 16 * 1024;
-const LAST_LINES = 10;
+const MOST_LINES = 10;
 /** What node-gyp adds about itself, after what the compiler said. */
 const NOISE = /^gyp (?:info|verb|http|ERR! (?!not found|find |configure error|stack Error))/;
-const LINE_CHARS = 300;
 /** Lines of all scripts that an answer has for the log. */
 const SAID_LINES = 60;
 
@@ -60,7 +58,7 @@ interface Place {
 interface ScriptEnd {
 	readonly end: number | string | null;
 	readonly isLate: boolean;
-	/** The last that it said. */
+	/** What it said, as much as tells why it failed. */
 	readonly lines: readonly string[];
 }
 
@@ -68,11 +66,8 @@ async function run(script: PackageScript, place: Place, until: number): Promise<
 	const cwd = join(place.directory, place.one.path);
 	const env = environment(script, place);
 	const child = spawn("/bin/sh", ["-c", script.command], { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
-	let kept = "";
-	const keep = (stream: Readable) =>
-		stream.setEncoding("utf8").on("data", (text: string) => {
-			kept = (kept + text).slice(-KEPT_CHARS);
-		});
+	const printed = new Printed();
+	const keep = (stream: Readable) => stream.setEncoding("utf8").on("data", (text: string) => printed.add(text));
 	keep(child.stdout);
 	keep(child.stderr);
 	let isLate = false;
@@ -92,10 +87,9 @@ async function run(script: PackageScript, place: Place, until: number): Promise<
 		// What it left running holds its output open, and would change files that are read next.
 		endOthers();
 		await closed;
-		const all = kept.split(/\r?\n/).filter((line) => line.trim() !== "");
+		const all = printed.lines;
 		const telling = all.filter((line) => !NOISE.test(line));
-		const lines = telling.length === 0 ? all : telling;
-		return { end, isLate, lines: lines.slice(-LAST_LINES).map((line) => line.slice(0, LINE_CHARS)) };
+		return { end, isLate, lines: tellingLines(telling.length === 0 ? all : telling, MOST_LINES) };
 	} finally {
 		clearTimeout(timer);
 	}

@@ -12,7 +12,9 @@ export function describeError(thrown: unknown): FunctionError {
 			return { name: String(thrown.name), message: String(thrown.message).slice(0, MESSAGE_CHARS), ...stack };
 		}
 		const text = typeof thrown === "string" ? thrown : (JSON.stringify(thrown) ?? String(thrown));
-		return { name: "Error", message: `a ${typeof thrown} was thrown: ${text}`.slice(0, MESSAGE_CHARS) };
+		if (thrown === null || thrown === undefined) return { name: "Error", message: `${text} was thrown` };
+		const article = typeof thrown === "object" ? "an" : "a";
+		return { name: "Error", message: `${article} ${typeof thrown} was thrown: ${text}`.slice(0, MESSAGE_CHARS) };
 	} catch {
 		return { name: "Error", message: "something was thrown that can't be described" };
 	}

@@ -1,8 +1,18 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { AGENT_BOUNDS, type AnswerHead, type FailedHead, FROM_AGENT, type Frame, TO_AGENT } from "@berth/contracts/agent";
+import {
+	AGENT_BOUNDS,
+	type AnswerHead,
+	type FailedHead,
+	FROM_AGENT,
+	type Frame,
+	type SpecialisedHead,
+	TO_AGENT,
+} from "@berth/contracts/agent";
 import type { Link } from "./link.js";
+import { payloadOf } from "./payload.js";
 
 const PORT = 8080;
+const MOST_PORT = 65_535;
 /** Nobody waits for it but the client: the most that a function may have. */
 const TIMEOUT_MS = 15 * 60_000;
 const FAILED_STATUS: Readonly<Record<string, number>> = { handler: 500, too_large: 502 };
@@ -25,6 +35,7 @@ interface Outcome {
  * @param args the entry's path; its variables are the container's own. @param agentOf makes the agent, which says what it has to say to the link
  */
 export async function serve([entry = ""]: readonly string[], agentOf: (link: Pick<Link, "send">) => Taker): Promise<void> {
+	const port = portOf(process.env["PORT"]);
 	const env = { ...process.env };
 	const replies = new Replies();
 	const agent = agentOf(replies);
@@ -36,14 +47,23 @@ export async function serve([entry = ""]: readonly string[], agentOf: (link: Pic
 		process.stderr.write(`${error.stack ?? `${error.name}: ${error.message}`}\n`);
 		process.exit(1);
 	}
+	const { handler } = loaded.head as SpecialisedHead;
 	let turn: Promise<unknown> = Promise.resolve();
 	let served = 0;
 	const server = createServer((request, response) => {
 		const id = `inv_${++served}`;
-		turn = turn.then(() => answer(agent, replies, id, request, response)).catch(() => response.destroy());
+		turn = turn.then(() => answer({ agent, replies, handler }, id, request, response)).catch(() => response.destroy());
 	});
 	for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => process.exit(0));
-	server.listen(Number(process.env["PORT"] ?? PORT), () => process.stdout.write(`listening on ${JSON.stringify(server.address())}\n`));
+	server.listen(port, () => process.stdout.write(`listening on ${JSON.stringify(server.address())}\n`));
+}
+
+/** Where it listens. Ends the process when that is no port. */
+function portOf(text: string | undefined): number {
+	if (text === undefined) return PORT;
+	if (/^\d{1,5}$/.test(text) && Number(text) <= MOST_PORT) return Number(text);
+	process.stderr.write(`PORT is ${JSON.stringify(text)}; a number from 0 to ${MOST_PORT} is wanted\n`);
+	process.exit(1);
 }
 
 /** Takes the worker's place: what the agent says is waited for. */
@@ -67,10 +87,22 @@ class Replies {
 	}
 }
 
-async function answer(agent: Taker, replies: Replies, id: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+/** The function that is served. */
+interface Served {
+	readonly agent: Taker;
+	readonly replies: Replies;
+	readonly handler: SpecialisedHead["handler"];
+}
+
+async function answer({ agent, replies, handler }: Served, id: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
 	const body = await bodyOf(request);
 	if (body === undefined) {
 		response.writeHead(413).end(`a body has at most ${AGENT_BOUNDS.maxBodyBytes} bytes\n`);
+		return;
+	}
+	const wrong = handler === "payload" ? notJson(body, request.headers["content-type"]) : undefined;
+	if (wrong !== undefined) {
+		response.writeHead(400, { "content-type": "text/plain" }).end(`the body isn't valid JSON: ${wrong}\n`);
 		return;
 	}
 	const { method = "GET", url = "/" } = request;
@@ -87,6 +119,17 @@ async function answer(agent: Taker, replies: Replies, id: string, request: Incom
 	respond(response, outcome);
 	// One at a time: what was given to waitUntil is the last one's.
 	if ((outcome.head as { waiting?: boolean }).waiting === true) await replies.next();
+}
+
+/** Why a handler that is given a payload can't be given this one: the caller's mistake, not the function's. */
+function notJson(body: Buffer, contentType: string | undefined): string | undefined {
+	try {
+		payloadOf(body, contentType);
+		return undefined;
+	} catch (error) {
+		if (error instanceof SyntaxError) return error.message;
+		throw error;
+	}
 }
 
 function respond(response: ServerResponse, { type, head, body }: Outcome): void {

@@ -83,3 +83,12 @@ test("a module that can't be loaded is said, and the process ends with 1", async
 	const said = text(process.stderr as NodeJS.ReadableStream);
 	expect([(await once(process, "exit"))[0], await said]).toEqual([1, expect.stringContaining("ValueError: not today")]);
 });
+
+test.each(["abc", "65536", ""])("a PORT that is none is said, and the process ends with 1: %j", async (port) => {
+	const process = start("def handler(event, context):\n    return 1\n", { PORT: port });
+	const said = text(process.stderr as NodeJS.ReadableStream);
+	expect([(await once(process, "exit"))[0], await said]).toEqual([
+		1,
+		`PORT is ${JSON.stringify(port)}; a number from 0 to 65535 is wanted\n`,
+	]);
+});

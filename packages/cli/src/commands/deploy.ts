@@ -1,4 +1,4 @@
-import { readFile, stat, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { ApiError, type Client, type DeployOptions } from "@berth/client";
 import { buildError, type DeployAnswer, type InlineDeployInput, LIVE, type ManifestInput, problemOf, type Version } from "@berth/contracts";
@@ -18,6 +18,8 @@ import {
 import { runtimeOf } from "../input/runtime-of.js";
 import { parseCpuMilli, parseMemoryMiB } from "../input/sizes.js";
 import { packDirectory } from "../input/source-directory.js";
+import { isSourceDirectory, readPacked, readSourceFile } from "../input/source-file.js";
+import { parseText } from "../input/text.js";
 import type { Registrar } from "../registrar.js";
 import { BuildView } from "../render/build-log.js";
 import { deployedText } from "../render/deployed.js";
@@ -42,7 +44,8 @@ const HELP = `
 A file is deployed as it is; a directory is packed, without node_modules, .git
 and what its .berthignore names. A directory's ${MANIFEST_FILE} is its manifest: the
 API's fields (memoryMiB, timeoutMs, env, …) and perhaps a name. A file that ends
-in .tar is an image: what docker save writes, or an OCI layout.
+in .tar is an image: what docker save writes, or an OCI layout; one that ends in
+.tar.gz, .tgz or .zip holds what a directory would.
 
 Examples:
   berth deploy hello.ts
@@ -55,21 +58,21 @@ export function registerDeploy({ program, action }: Registrar): void {
 		.command("deploy")
 		.description("deploy a source file or directory as a function")
 		.argument("[path]", "source file or directory, or an image as a tar")
-		.option("--image <image>", "instead of a path: an image in a registry that the node may use")
+		.option("--image <image>", "instead of a path: an image in a registry that the node may use", parseText)
 		.option("--dockerfile <path>", "the directory's Dockerfile, whose image is the function (engine docker)")
-		.option("--name <name>", "function (default: made from the path)")
+		.option("--name <name>", "function (default: made from the path)", parseText)
 		.option("--memory <size>", "memory and swap: 128, 256MiB, 1GiB", parseMemoryMiB)
 		.option("--cpu <cores>", "CPU: 1, 0.5, 500m", parseCpuMilli)
 		.option("--timeout <duration>", "how long it may run: 500ms, 30s, 2m", parseDurationMs)
 		.option("--tmpfs <size>", "size of /tmp, charged to memory: 64, 128MiB", parseMemoryMiB)
 		.option("--env <KEY=VALUE>", "an environment variable; may be repeated", addVariable, {})
-		.option("--env-file <file>", "a file of KEY=VALUE lines")
+		.option("--env-file <file>", "a file of KEY=VALUE lines", parseText)
 		.option("--reuse <how>", "version, never, or invocations per sandbox", parseReuse)
 		.option(
 			"--runtime <runtime>",
 			"node24, node22, python3 or custom (default: node24; python3 for a .py file, custom for one named bootstrap)",
 		)
-		.option("--manifest <file>", `a manifest instead of the directory's ${MANIFEST_FILE}`)
+		.option("--manifest <file>", `a manifest instead of the directory's ${MANIFEST_FILE}`, parseText)
 		.option("--no-cache", "make its layers anew, and a version though nothing changed")
 		.option("--save-lock", "write the lock file that the dependencies were resolved to into the directory", false)
 		.option("--no-wait", "return when the version is queued")
@@ -141,7 +144,9 @@ interface Source {
 }
 
 async function readSource(path: string | undefined, options: DeployCommandOptions): Promise<Source> {
-	if ((path === undefined) === (options.image === undefined))
+	if (path !== undefined && options.image !== undefined)
+		throw new CommandFailure(EXIT.usage, `deploy either ${path} or the image ${options.image}: a path or --image, not both`);
+	if (path === undefined && options.image === undefined)
 		throw new CommandFailure(EXIT.usage, "say what to deploy: a path, or --image with the name of one");
 	return path === undefined ? await imageSource(options.image as string, options) : await pathSource(path, options);
 }
@@ -155,7 +160,7 @@ async function imageSource(image: string, options: DeployCommandOptions): Promis
 }
 
 async function pathSource(path: string, options: DeployCommandOptions): Promise<Source> {
-	const isDirectory = await kindOf(path);
+	const isDirectory = await isSourceDirectory(path);
 	const file = await manifestFile(path, isDirectory, options);
 	const manifest = { ...runtimeOf(path), ...(await mergeManifest(file.manifest, options)) };
 	const name = nameFor(path, options.name ?? file.name);
@@ -163,20 +168,10 @@ async function pathSource(path: string, options: DeployCommandOptions): Promise<
 		const { bytes } = await packDirectory(path);
 		return { send: (client, how) => client.deployArchive(name, { kind: "tar.gz", bytes, manifest }, how) };
 	}
-	if (path.endsWith(".tar")) {
-		const bytes = await readFile(path);
-		return { send: (client, how) => client.deployArchive(name, { kind: "image", bytes, manifest }, how) };
-	}
-	const deploy = inlineOf(manifest, path, await readFile(path, "utf8"));
+	const packed = await readPacked(path);
+	if (packed !== undefined) return { send: (client, how) => client.deployArchive(name, { ...packed, manifest }, how) };
+	const deploy = inlineOf(manifest, path, await readSourceFile(path));
 	return { send: (client, how) => client.deploy(name, deploy, how) };
-}
-
-async function kindOf(path: string): Promise<boolean> {
-	try {
-		return (await stat(path)).isDirectory();
-	} catch (error) {
-		throw new CommandFailure(EXIT.usage, `${path}: ${fileFault(error)}`);
-	}
 }
 
 async function manifestFile(path: string, isDirectory: boolean, options: DeployCommandOptions): Promise<ManifestFile> {

@@ -7,8 +7,7 @@ const MKFS = ["/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4"];
 const EVERYBODY_ENTERS = 0o005;
 
 /** Whether functions may have volumes here, and the directories that the operator names. Those without need nothing of it. */
-export function checkStorage({ engine, binds }: Pick<Settings, "engine" | "binds">): readonly Check[] {
-	if (engine === "docker") return [];
+export function checkStorage({ binds }: Pick<Settings, "binds">): readonly Check[] {
 	return [checkVolumes(), ...Object.entries(binds).map(([name, path]) => checkBind(name, path))];
 }
 

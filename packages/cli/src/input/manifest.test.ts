@@ -66,6 +66,7 @@ test.each([
 	["/a/My Shop.v2.ts", "my-shop-v2"],
 	["/a/shop/index.ts", "shop"],
 	["/a/9-lives.ts", "lives"],
+	["/a/shop.tar.gz", "shop"],
 ])("%s is deployed as %s", (path, name) => expect(nameFor(path, undefined)).toBe(name));
 
 test("a path of which no name can be made says how to name it", () => {

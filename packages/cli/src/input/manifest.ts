@@ -95,7 +95,7 @@ export function parseReuse(text: string): "version" | "never" | number {
 export function nameFor(path: string, said: string | undefined): string {
 	if (said !== undefined) return said;
 	const absolute = resolve(path);
-	const stem = basename(absolute, extname(absolute));
+	const stem = basename(absolute, extname(absolute)).replace(/\.tar$/, "");
 	const source = stem === "index" || stem === "main" || stem === "handler" ? basename(dirname(absolute)) : stem;
 	const name = source
 		.toLowerCase()

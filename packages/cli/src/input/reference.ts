@@ -11,6 +11,7 @@ export interface Reference {
 export function parseReference(text: string): Reference {
 	const at = text.indexOf("@");
 	if (at < 0) return { name: text };
+	if (at === 0) throw new InvalidArgumentError("Before the @ stands a function: hello@canary, hello@3.");
 	const selector = selectorOf(text.slice(at + 1));
 	if (selector === undefined) throw new InvalidArgumentError("After the @ stands an alias or a version: hello@canary, hello@3.");
 	return { name: text.slice(0, at), selector };

@@ -60,3 +60,12 @@ test("a symbolic link is refused by name, since no archive may hold one", async 
 test("a directory without a file is told so", async () => {
 	await expect(packDirectory(directory)).rejects.toThrow("no file to deploy");
 });
+
+test("a name that isn't UTF-8 is refused as that, unless it is ignored", async () => {
+	await put("index.ts", "1");
+	await mkdir(join(directory, "ig"));
+	await writeFile(Buffer.concat([Buffer.from(join(directory, "ig/")), Buffer.from([0xff, 0xfe])]), "");
+	await expect(packDirectory(directory)).rejects.toThrow("has a name that isn't UTF-8");
+	await put(".berthignore", "ig/*\n");
+	expect((await packDirectory(directory)).files).toEqual(["index.ts"]);
+});

@@ -37,6 +37,7 @@ async function collect(root: string, ignored: Ignore): Promise<ArchiveFile[]> {
 		for (const entry of await readdir(join(root, below), { withFileTypes: true })) {
 			const path = below === "" ? entry.name : `${below}/${entry.name}`;
 			if (ignored(path, entry.isDirectory())) continue;
+			if (entry.name.includes("\ufffd")) await refuseUndecoded(root, path);
 			if (entry.isDirectory()) {
 				await visit(path);
 				continue;
@@ -53,6 +54,17 @@ async function collect(root: string, ignored: Ignore): Promise<ArchiveFile[]> {
 	};
 	await visit("");
 	return files;
+}
+
+/** A name that isn't UTF-8 was read as another one, which isn't there. */
+async function refuseUndecoded(root: string, path: string): Promise<void> {
+	try {
+		await lstat(join(root, path));
+	} catch (error) {
+		if (!isMissing(error)) throw error;
+		const what = `${join(root, path)} has a name that isn't UTF-8, which an archive can't hold`;
+		throw new CommandFailure(EXIT.usage, `${what}: rename it, or name it in .berthignore, with * for what can't be written`);
+	}
 }
 
 function tooLarge(directory: string, files: readonly ArchiveFile[]): CommandFailure {

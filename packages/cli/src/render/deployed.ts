@@ -10,7 +10,8 @@ export function deployedText({ version, unchanged, live }: DeployAnswer, url: st
 	const { image, build } = version;
 	const pairs: [string, string][] = [["version", `${version.number}, ${stateOf(version, unchanged)}`]];
 	if (image !== undefined) pairs.push(["image", image.digest]);
-	if (build !== undefined) {
+	// What came back by `berth recover` was built by nobody who is remembered.
+	if (build !== undefined && build.layers.length > 0) {
 		pairs.push(["layers", build.layers.map(layerText).join(", ")]);
 		if (build.lockfile !== undefined) pairs.push(["lock file", lockText(build.lockfile, savedLock)]);
 		const resolved = build.layers.flatMap(({ resolved: lines = [] }) => lines);

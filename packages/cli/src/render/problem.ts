@@ -25,7 +25,9 @@ export function problemText(problem: Problem, terminal: Terminal, context: Failu
 	else lines.push(...detailLines(problem));
 	if (context.logs !== undefined && context.logs.length > 0) lines.push(...tailOf(context.logs, terminal));
 	const advice = ADVICE[problem.code];
-	if (advice !== undefined) lines.push(advice);
+	// What was thrown may be no error, and then no stack names a line.
+	const lacksLine = problem.code === "handler_error" && !lines.some((line) => FRAME.test(line));
+	if (advice !== undefined && !lacksLine) lines.push(advice);
 	return lines.join("\n");
 }
 
@@ -35,6 +37,8 @@ function detailLines({ title, detail, issues = [] }: Problem): readonly string[]
 	return detail === "" || detail === title ? [] : [indent(detail)];
 }
 
+/** A frame of a stack, of JavaScript's or Python's. */
+const FRAME = /^\s+(?:at .*:\d+|File ".*", line \d+)/m;
 /** The frames below a function's own are the agent's and Node's. */
 const PLATFORM_FRAME = /^\s+at .*(?:\/berth\/agent\.cjs|node:internal\/|\(node:|at node:)/;
 

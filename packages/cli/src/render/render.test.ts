@@ -1,8 +1,9 @@
 import { PassThrough } from "node:stream";
-import { type NodeStats, problemOf } from "@berth/contracts";
+import { manifestSchema, type NodeStats, problemOf } from "@berth/contracts";
 import { describe, expect, test } from "vitest";
 import { Terminal } from "../terminal.js";
 import { benchProgress } from "./bench-progress.js";
+import { deployedText } from "./deployed.js";
 import { diagnosticText } from "./diagnostics.js";
 import { examinationText } from "./examination.js";
 import { problemText } from "./problem.js";
@@ -18,6 +19,23 @@ function redrawing() {
 	const errors = Object.assign(new PassThrough(), { isTTY: true });
 	return { terminal: new Terminal(new PassThrough(), errors, true), sent: () => String(errors.read() ?? "") };
 }
+
+test("a version that came back from its image alone has no build to show", () => {
+	const digest = `sha256:${"0".repeat(64)}` as const;
+	const version = {
+		project: "default",
+		function: "hello",
+		number: 1,
+		state: "ready",
+		manifest: manifestSchema.parse({}),
+		source: { digest, kind: "file", sizeBytes: 1 },
+		build: { durationMs: 0, phases: {}, layers: [], warnings: [] },
+		image: { digest, base: { digest, layers: [] }, layers: [], entry: "index.cjs" },
+		createdAt: "2026-01-01T00:00:00.000Z",
+	} as const;
+	const lines = deployedText({ version, unchanged: true }, "http://localhost/").split("\n");
+	expect(lines.map((line) => line.trim().split(" ", 1)[0])).toEqual(["hello", "version", "image", "url", "invoke"]);
+});
 
 describe("units", () => {
 	test("bytes, durations and ages have as many digits as matter", () => {
@@ -68,6 +86,13 @@ describe("a problem", () => {
 		expect(problemText(problem, terminal)).toContain("shop.ts:3:1");
 		expect(problemText(problem, terminal)).not.toContain("agent.cjs");
 		expect(problemText(problem, terminal, { verbose: true })).toContain("agent.cjs");
+	});
+
+	test("doesn't point to a stack where there is none", () => {
+		const error = { name: "Error", message: "null was thrown" };
+		expect(problemText(problemOf("handler_error", "null was thrown", [], { error }), terminal)).not.toContain("names the line");
+		const withStack = { name: "TypeError", message: "no", stack };
+		expect(problemText(problemOf("handler_error", "no", [], { error: withStack }), terminal)).toContain("names the line");
 	});
 
 	test("says a thing once: not as detail, issue and diagnostic", () => {

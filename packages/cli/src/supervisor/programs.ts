@@ -7,7 +7,8 @@ import type { ChildSpec } from "./child.js";
 export interface Programs {
 	readonly prepare: string;
 	readonly launcher: string;
-	readonly networks: string;
+	/** The launcher where a Docker Engine makes the sandboxes. */
+	readonly besideDocker: string;
 	readonly worker: string;
 	readonly gateway: string;
 }
@@ -18,7 +19,7 @@ export function ownPrograms(): Programs {
 	return {
 		prepare: at("worker/dist/prepare.js"),
 		launcher: at("launcher/dist/main.js"),
-		networks: at("launcher/dist/beside-docker.js"),
+		besideDocker: at("launcher/dist/beside-docker.js"),
 		worker: at("worker/dist/main.js"),
 		gateway: at("gateway/dist/main.js"),
 	};
@@ -36,20 +37,16 @@ export function prepareSpec(programs: Programs, settings: Settings, progress: (t
 	return { ...nodeSpec("prepare", programs.prepare, settings), readiness: "exit", readyTimeoutMs: PREPARE_MS, progress };
 }
 
-/** The launcher has a mount namespace of its own: what it mounts is seen by its sandboxes, and goes with it. */
+/** The launcher has a mount namespace of its own: what it mounts is seen by its sandboxes, and goes with it. Beside a Docker Engine it is the Engine that has to see it. */
 export function launcherSpec(programs: Programs, settings: Settings): ChildSpec {
+	if (settings.engine === "docker") return nodeSpec("launcher", programs.besideDocker, settings);
 	const spec = nodeSpec("launcher", programs.launcher, settings);
 	return { ...spec, command: "unshare", args: ["--mount", "--propagation", "private", "--", spec.command, ...spec.args] };
 }
 
-/** With a Docker Engine, which has no launcher beside it: the rules of functions' networks are root's to set. */
-export function networksSpec(programs: Programs, settings: Settings): ChildSpec {
-	return nodeSpec("networks", programs.networks, settings);
-}
-
 /** The one-shots, in their order, that remove what processes of their names which were killed have left: sandboxes, and what is held for them. */
 export function removalSpecs(programs: Programs, settings: Settings): readonly ChildSpec[] {
-	const keepers = settings.engine === "docker" ? [workerSpec, networksSpec] : [launcherSpec];
+	const keepers = settings.engine === "docker" ? [workerSpec, launcherSpec] : [launcherSpec];
 	return keepers
 		.map((specOf) => specOf(programs, settings))
 		.map((spec) => ({ ...spec, args: [...spec.args, "--remove-leftovers"], readiness: "exit" }));

@@ -25,7 +25,7 @@ beforeEach(async () => {
 		appendFileSync(${JSON.stringify(join(directory, "started"))}, JSON.stringify({ name, admin, args: process.argv.slice(2) }) + "\\n");`;
 	programs = {
 		prepare: await program("prepare", serves),
-		networks: join(directory, "networks.mjs"),
+		besideDocker: join(directory, "beside-docker.mjs"),
 		launcher: await program("launcher", `${serves} if (process.argv.length > 2) process.exit(0); ${ready()} ${STAYS}`),
 		worker: await program("worker", `${serves} ${ready()} ${STAYS}`),
 		gateway: await program("gateway", `${serves} ${ready({ port: 1 })} ${STAYS}`),

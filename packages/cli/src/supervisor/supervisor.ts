@@ -12,7 +12,7 @@ import { requireNone } from "./obstacle.js";
 import { listenObstacle } from "./port.js";
 import { preflight } from "./preflight.js";
 import type { ProcessIdentity } from "./process-identity.js";
-import { gatewaySpec, launcherSpec, networksSpec, ownPrograms, type Programs, prepareSpec, removalSpecs, workerSpec } from "./programs.js";
+import { gatewaySpec, launcherSpec, ownPrograms, type Programs, prepareSpec, removalSpecs, workerSpec } from "./programs.js";
 import type { ReadyLine } from "./ready-line.js";
 import { embeddedRedisOf, redisSpec } from "./redis.js";
 import { ensureSecretsKey } from "./secrets-key.js";
@@ -94,12 +94,9 @@ export class Supervisor {
 			await this.#startProcess(redis.name, () => redisSpec(redis, this.#settings));
 		}
 		await this.#prepare();
-		// With a Docker Engine that is what launches.
-		const [beside, specOf] =
-			this.#settings.engine === "oci" ? (["launcher", launcherSpec] as const) : (["networks", networksSpec] as const);
 		await this.#startProcess(
-			beside,
-			() => specOf(this.#programs, this.#settings),
+			"launcher",
+			() => launcherSpec(this.#programs, this.#settings),
 			() => this.#mayHaveSandboxes(),
 		);
 		this.#say("booting the first sandboxes");

@@ -158,6 +158,38 @@ describe("what is let in", () => {
 		await expect.poll(() => seen.length).toBe(2);
 	});
 
+	test("is given up when its provider goes away, and runs when it comes again", async () => {
+		const hook = await made();
+		const began = Promise.withResolvers<void>();
+		stack.onInvocation(async ({ cancelled }) => {
+			began.resolve();
+			await once(cancelled, "abort");
+			return ended("cancelled");
+		});
+		const gone = new AbortController();
+		const first = fetch(stack.url + hook.path, { method: "POST", ...signed(hook), signal: gone.signal }).catch(
+			(error: Error) => error.name,
+		);
+		await began.promise;
+		gone.abort();
+		expect(await first).toBe("AbortError");
+		await expect.poll(async () => (await eventsOf(hook))[0]).toMatchObject({ result: "failed", reason: "cancelled" });
+		stack.onInvocation(async () => settled(200, "again"));
+		expect((await deliver(hook, signed(hook))).text).toBe("again");
+	});
+
+	test("is kept where there is no version to run it, and can be redelivered when there is", async () => {
+		const hook = await made({ alias: "later" });
+		expect((await deliver(hook, signed(hook))).status).toBe(404);
+		const [failed] = (await eventsOf(hook)) as [HookEvent];
+		expect(failed).toMatchObject({ result: "failed", status: 404, reason: expect.stringContaining("alias_not_found") });
+		const { status } = await stack.fetch("/v1/functions/shop/aliases/later", { method: "PUT", body: '{"follows":true}' });
+		expect(status).toBe(200);
+		await call("POST", `/${hook.name}/events/${failed.id}/redeliver`, {}, 202);
+		await expect.poll(() => seen.length).toBe(1);
+		expect((await deliver(hook, signed(hook))).status).toBe(200);
+	});
+
 	test("is ignored where the filter doesn't have its event, and answers well", async () => {
 		const hook = await made({ events: ["push", "pull_*"] });
 		expect(await deliver(hook, signed(hook, { event: "star", id: "a", body: "1" }))).toMatchObject({ status: 200 });
@@ -197,6 +229,7 @@ describe("what isn't let in", () => {
 			await deliver(hook, { body: good.body }),
 			await deliver(hook, { ...good, headers: { ...good.headers, "x-hub-signature-256": "sha256=" } }),
 			await deliver(hook, { ...good, method: "PUT" }),
+			await deliver({ path: `${hook.path}?${"q".repeat(5000)}` }, good),
 			await deliver(elsewhere, signed(elsewhere)),
 		];
 		for (const answer of others) expect(await same(answer)).toEqual(unknown);
@@ -261,6 +294,22 @@ async function raw(text: string): Promise<string> {
 }
 
 describe("redelivery", () => {
+	test("of all that failed runs each once, however many ask for it at the same time", async () => {
+		const hook = await made();
+		stack.onInvocation(async () => settled(500, ""));
+		for (const body of ["1", "2", "3"]) await deliver(hook, signed(hook, { body, id: body }));
+		stack.onInvocation(async (delivery) => {
+			seen.push(delivery);
+			return settled(200, "");
+		});
+		const since = new Date(Date.now() - 60_000).toISOString();
+		const answers = (await Promise.all(Array.from({ length: 5 }, () => call("POST", `/${hook.name}/redeliver`, { since }, 202)))) as {
+			redelivered: object[];
+		}[];
+		expect(answers.flatMap(({ redelivered }) => redelivered)).toHaveLength(3);
+		await expect.poll(() => seen.map(({ request }) => (request.body as { text: string }).text).sort()).toEqual(["1", "2", "3"]);
+	});
+
 	test("runs what failed once more, as an event of its own, and only once", async () => {
 		const hook = await made();
 		stack.onInvocation(async () => settled(503, "down"));

@@ -254,7 +254,8 @@ class Unsettled extends Error {
 }
 
 /** What isn't for this hook, whoever signed it. */
-function strangeness({ methods, allow }: Hook, { method, from }: StoredEvent): string | undefined {
+function strangeness({ methods, allow }: Hook, { method, from, query }: StoredEvent): string | undefined {
+	if (query.length > HOOK_LIMITS.queryBytes) return `its query has more than ${HOOK_LIMITS.queryBytes} bytes`;
 	if (!methods.includes(method)) return `its method is ${method}; ${methods.join(", ")} are let in`;
 	return isAllowed(from, allow) ? undefined : `it came from ${from}, which isn't on the hook's list`;
 }

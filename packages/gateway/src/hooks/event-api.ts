@@ -54,7 +54,7 @@ export async function redeliverEvent(request: Request, response: Response, servi
 	const { event } = await needEvent(found, String(request.params["event"]), services);
 	const reason = whyNot(event);
 	if (reason !== undefined) throw new BerthError("invalid_request", reason);
-	const done = await redeliver(found, event, services, invocations);
+	const done = await redeliver(found, event, services, invocations, "again");
 	if (typeof done === "string") throw new BerthError("hook_event_not_found", done);
 	response.status(202).json({ redelivered: [done], skipped: [] } satisfies Redelivery);
 }
@@ -75,7 +75,7 @@ export async function redeliverFailed(request: Request, response: Response, serv
 	// As they came: the oldest first.
 	for (const { id } of [...events].reverse()) {
 		const { event } = await needEvent(found, id, services);
-		const done = await redeliver(found, event, services, invocations);
+		const done = await redeliver(found, event, services, invocations, "once");
 		if (typeof done === "string") skipped.push({ event: id, reason: done });
 		else redelivered.push(done);
 	}

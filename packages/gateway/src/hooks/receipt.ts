@@ -37,7 +37,7 @@ export function receiptOf({ id, hook }: OpenHook, request: Request): Receipt {
 			result: "running",
 			from: plainAddress(request.socket.remoteAddress ?? "unknown"),
 			method: request.method,
-			query,
+			query: query.slice(0, HOOK_LIMITS.queryBytes + 1),
 			headers: kept,
 			...(kept.length < shown.length ? { headersCut: true } : {}),
 			bodyBytes: 0,

@@ -14,13 +14,16 @@ export function whyNot({ id, result }: StoredEvent): string | undefined {
 
 /**
  * Runs a delivery once more, in the background whatever its hook's mode is: nobody waits. It is an event of its own, and what
- * was redacted of the first one its function doesn't get. @returns why it couldn't be, when its body is kept no more
+ * was redacted of the first one its function doesn't get.
+ * @param how `once`: not when somebody else is about to, or did
+ * @returns why it couldn't be, when its body is kept no more
  */
 export async function redeliver(
 	{ id, project, hook }: OpenHook,
 	first: StoredEvent,
 	services: Services,
 	invocations: Invocations,
+	how: "once" | "again",
 ): Promise<Redelivery["redelivered"][number] | string> {
 	const bytes = await bodyOf(first, services);
 	if (bytes === undefined) return `the body of ${first.id} is kept no more`;
@@ -37,7 +40,9 @@ export async function redeliver(
 		redeliveryOf: first.id,
 		body: await keptBody(bytes, artifacts.deliveries),
 	};
-	await hooks.log.begin(id, event, [], 0);
+	const identities = how === "once" ? [`redelivery of ${first.id}`] : [];
+	const claim = await hooks.log.begin(id, event, identities, 0);
+	if (claim.kind !== "begun") return claim.kind === "gone" ? "the hook is removed" : `it is redelivered as ${claim.event}`;
 	const request = headOf(
 		hook.name,
 		again,
@@ -45,9 +50,15 @@ export async function redeliver(
 		first.query,
 		first.headers.filter(([, value]) => value !== REDACTED),
 	);
-	const invocation = await invocations.enqueueDelivery({ version, trigger: { kind: "http", request }, bytes });
-	await hooks.log.end(id, { ...event, result: "queued", invocation }, []);
-	await hooks.log.end(id, { ...first, redeliveredAs: again }, []);
+	let invocation: string;
+	try {
+		invocation = await invocations.enqueueDelivery({ version, trigger: { kind: "http", request }, bytes });
+	} catch (error) {
+		await hooks.log.end(id, { ...event, result: "failed", reason: (error as Error).message }, identities);
+		throw error;
+	}
+	await hooks.log.end(id, { ...event, result: "queued", invocation }, identities, { status: 202 });
+	await hooks.log.annotate(id, { ...first, redeliveredAs: again });
 	services.metrics.delivered("queued");
 	return { event: first.id, as: again, invocation };
 }

@@ -77,6 +77,7 @@ function eventRoutes(invocations: Invocations): readonly Route[] {
 				"Its deliveries, newest first; `?result=`, `event=`, `search=`, `since=`, `limit=`, `before=`. With `Accept: text/event-stream` those that come.",
 			key: true,
 			answers: { 200: "HookEventList, or text/event-stream" },
+			query: ["result", "event", "search", "since", "limit", "before"],
 			serve: listHookEvents,
 		},
 		{

@@ -68,7 +68,7 @@ export async function startStack(
 		bodies: new Bodies(options.bodyBytes ?? 256 * MIB),
 		metrics: new GatewayMetrics(),
 		log: createLogger("test", "silent"),
-		permissions: { hostNetwork: false, binds: [], storage: true, dockerfilesMissing: undefined },
+		permissions: { hostNetwork: false, binds: [], dockerfilesMissing: undefined },
 		maxInflight: options.maxInflight ?? 1024,
 	};
 	const key = await services.keys.ensureFirst();

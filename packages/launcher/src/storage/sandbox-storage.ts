@@ -1,6 +1,6 @@
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
-import { MOUNTS_PATH, type StorageMount, type StorageReport } from "@berth/contracts";
+import { type MakeVolumeAnswer, MOUNTS_PATH, type StorageMount, type StorageReport } from "@berth/contracts";
 import { MS, mount, unmountIfMounted } from "../syscalls.js";
 import type { Binds } from "./binds.js";
 import { bindInert } from "./detached-mounts.js";
@@ -62,23 +62,35 @@ export class SandboxStorage {
 	): void {
 		const userNamespace = openSync(`/proc/${pid}/ns/user`, "r");
 		try {
-			for (const [at, one] of wanted.entries()) {
-				const { name, volume, readOnly } = one;
-				const target = join(treeOf(directory), name);
-				mkdirSync(target, { mode: 0o755 });
-				taken(one);
-				const source = sources[at] as Source;
-				if (volume === undefined) bindInert({ source, target, readOnly: true, recursive: true });
-				else bindInert({ source, target, readOnly, recursive: false, userNamespace });
-			}
+			this.mountBelow(directory, userNamespace, wanted, sources, taken);
 		} finally {
 			closeSync(userNamespace);
 		}
 		requireArrived(pid, wanted);
 	}
 
-	/** Makes a volume. @returns whether there was none. @throws Error when there is one of another size, or no space */
-	makeVolume(id: string, sizeMiB: number): Promise<boolean> {
+	/** The same below a sandbox's directory alone, for the ids of a user namespace. @returns where each is */
+	mountBelow(
+		directory: string,
+		userNamespace: number,
+		wanted: readonly StorageMount[],
+		sources: readonly Source[],
+		taken: (mount: StorageMount) => void,
+	): readonly string[] {
+		return wanted.map((one, at) => {
+			const { name, volume, readOnly } = one;
+			const target = join(treeOf(directory), name);
+			mkdirSync(target, { mode: 0o755 });
+			taken(one);
+			const source = sources[at] as Source;
+			if (volume === undefined) bindInert({ source, target, readOnly: true, recursive: true });
+			else bindInert({ source, target, readOnly, recursive: false, userNamespace });
+			return target;
+		});
+	}
+
+	/** Makes a volume, unless there is one. @throws Error when there is no space */
+	makeVolume(id: string, sizeMiB: number): Promise<MakeVolumeAnswer> {
 		return this.#volumes.make(id, sizeMiB);
 	}
 

@@ -18,7 +18,7 @@ import { rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { setTimeout as pause } from "node:timers/promises";
-import { MIB } from "@berth/contracts";
+import { type MakeVolumeAnswer, MIB } from "@berth/contracts";
 import { SANDBOX_UID } from "@berth/sandbox/spec";
 import type { Children } from "../children.js";
 import { unmount } from "../syscalls.js";
@@ -66,8 +66,8 @@ export class Volumes {
 			this.#mkfs === undefined ? "it has no mkfs.ext4: apt-get install e2fsprogs" : (whyNoMountAttributes() ?? whyNoLoopDevices());
 	}
 
-	/** @returns whether there was none of that id. @throws Error when there is one of another size, or no space */
-	make(id: string, sizeMiB: number): Promise<boolean> {
+	/** Makes one, unless there is one of that id, of whatever size. @throws Error when there is no space */
+	make(id: string, sizeMiB: number): Promise<MakeVolumeAnswer> {
 		const made = this.#making.then(() => this.#make(id, sizeMiB));
 		this.#making = made.catch(() => undefined);
 		return made;
@@ -105,14 +105,11 @@ export class Volumes {
 		}
 	}
 
-	async #make(id: string, sizeMiB: number): Promise<boolean> {
+	async #make(id: string, sizeMiB: number): Promise<MakeVolumeAnswer> {
 		if (this.missing !== undefined || this.#mkfs === undefined) throw new Error(`this host has no volumes: ${this.missing}`);
 		const image = this.#imageOf(id);
 		const there = statSync(image, { throwIfNoEntry: false });
-		if (there !== undefined) {
-			if (there.size === sizeMiB * MIB) return false;
-			throw new Error(`it is there, and has ${there.size / MIB} MiB, not ${sizeMiB}: a volume's size stays`);
-		}
+		if (there !== undefined) return { made: false, sizeMiB: there.size / MIB };
 		this.#refuseBeyondBudget(sizeMiB * MIB);
 		this.#refuseLastSpace(sizeMiB * MIB);
 		const temporary = `${image}.new`;
@@ -125,7 +122,7 @@ export class Volumes {
 			throw error;
 		}
 		syncDirectory(this.#directory);
-		return true;
+		return { made: true, sizeMiB };
 	}
 
 	#refuseBeyondBudget(bytes: number): void {

@@ -3,7 +3,7 @@ import { type BodyReference, FIXED_LIMITS, HOOK_LIMITS, type HookEvent, LIMITS, 
 import { guarded, type Redis, Subscription } from "@berth/redis";
 import type { PayloadStore } from "../artifacts/payload-store.js";
 import { keys } from "../keys.js";
-import { END_EVENT, FIND_EVENT, LIST_EVENTS, RECORD_EVENT } from "./hook-scripts.js";
+import { ANNOTATE_EVENT, END_EVENT, FIND_EVENT, LIST_EVENTS, RECORD_EVENT } from "./hook-scripts.js";
 
 /** A delivery whose gateway dies is somebody else's again after so long, beyond what its invocation may take, milliseconds. */
 const CLAIM_SLACK_MS = 10 * SECOND_MS;
@@ -69,6 +69,13 @@ export class HookLog {
 				[...keysOf(id), ...claimsOf(id, identities)],
 				[...argumentsOf(event), answer === undefined ? "" : JSON.stringify(answer), HOOK_LIMITS.rememberedMs],
 			),
+		);
+	}
+
+	/** Adds to what is on record of an event; that is no news of its hook. */
+	async annotate(id: string, event: StoredEvent): Promise<void> {
+		await guarded(this.#redis, "recording a delivery", () =>
+			ANNOTATE_EVENT.run(this.#redis, [keys.hookLog(id)], [event.id, JSON.stringify(event)]),
 		);
 	}
 

@@ -102,6 +102,10 @@ write(KEYS[3], ARGV[1], ARGV[2], ARGV[3], ARGV[4])
 redis.call('PUBLISH', KEYS[5], string.match(KEYS[1], '[^:]+$'))
 return 1`);
 
+/** KEYS log. ARGV event, JSON. Writes what is no news: the event keeps its place. */
+export const ANNOTATE_EVENT = new LuaScript(`
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end`);
+
 /** KEYS log, runs, idle. ARGV the revision to end before, or after which to begin, the most, `newest` or `oldest` first. Gives revision, JSON, … of events, merged. */
 export const LIST_EVENTS = new LuaScript(`
 local newest = ARGV[3] == 'newest'

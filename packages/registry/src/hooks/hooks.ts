@@ -146,13 +146,14 @@ export class Hooks {
 		return await this.#needById(id, hook);
 	}
 
-	/** Another secret; the one before is good for a while, too. @throws BerthError hook_not_found */
+	/** Another secret; the one before is good for a while, too, where it can be opened. @throws BerthError hook_not_found */
 	async rotate({ id, project, hook }: OpenHook, secret: string, overlapMs: number): Promise<Hook> {
 		const now = Date.now();
 		const sealed = this.#vault.seal(secret, boundTo(project, id));
 		await this.#replace(id, hook, "secrets", (text): Secrets => {
 			const { current } = JSON.parse(text) as Secrets;
-			const previous = current === undefined || overlapMs === 0 ? {} : { previous: { sealed: current.sealed, untilMs: now + overlapMs } };
+			const isOver = current === undefined || overlapMs === 0 || !this.#vault.canOpen(current.sealed, boundTo(project, id));
+			const previous = isOver ? {} : { previous: { sealed: current.sealed, untilMs: now + overlapMs } };
 			return { current: { sealed, setAt: new Date(now).toISOString() }, ...previous };
 		});
 		return await this.#needById(id, hook);

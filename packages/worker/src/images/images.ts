@@ -5,7 +5,7 @@ import { type PullParts, pullImage } from "./pull.js";
 import { pushVersion } from "./push.js";
 import { recover } from "./recovery.js";
 import type { Registries } from "./registries.js";
-import { Transfers } from "./transfers.js";
+import { Transfers, type Work } from "./transfers.js";
 
 export interface ImagesOptions {
 	readonly artifacts: Pick<ArtifactStore, "functions" | "images" | "keys" | "sources">;
@@ -14,6 +14,7 @@ export interface ImagesOptions {
 	readonly vault: PullParts["vault"];
 	readonly warmLayers: PullParts["warmLayers"];
 	readonly log: Logger;
+	readonly node: string;
 }
 
 /** What this node does with images beside building them: to and from registries, and back into the records. */
@@ -23,16 +24,26 @@ export class Images {
 
 	constructor(options: ImagesOptions) {
 		this.#options = options;
-		this.#transfers = new Transfers(({ id, kind, reference, state }, err) => {
-			if (err === undefined) options.log.info({ id, reference }, `a ${kind} is ${state}`);
-			else options.log.warn({ err, id, reference }, `a ${kind} failed`);
+		const { node, functions, log } = options;
+		this.#transfers = new Transfers({
+			node,
+			records: functions.transfers,
+			onEnd: ({ id, kind, reference, state }, err) => {
+				if (err === undefined) log.info({ id, reference }, `a ${kind} is ${state}`);
+				else log.warn({ err, id, reference }, `a ${kind} failed`);
+			},
+			onUnrecorded: (err) => log.warn({ err }, "that a transfer ended couldn't be recorded: it is looked at again after the next start"),
 		});
 	}
 
 	/** @throws BerthError `too_busy` */
-	start(request: TransferRequest): ImageTransfer {
-		const transfer = request.kind === "push" ? pushVersion : pullImage;
-		return this.#transfers.start(request, (progress) => transfer(request, this.#options, progress));
+	start(request: TransferRequest): Promise<ImageTransfer> {
+		return this.#transfers.start(request, this.#workOf(request));
+	}
+
+	/** Goes on with what an earlier worker was at. */
+	resume(): Promise<void> {
+		return this.#transfers.resume((request) => this.#workOf(request));
 	}
 
 	transfer(project: string, id: string, after: number): Promise<ImageTransfer | undefined> {
@@ -42,5 +53,10 @@ export class Images {
 	recover(): Promise<Recovery> {
 		const { artifacts, functions, vault } = this.#options;
 		return recover(artifacts, functions, vault);
+	}
+
+	#workOf(request: TransferRequest): Work {
+		if (request.kind === "push") return (progress) => pushVersion(request, this.#options, progress);
+		return (progress, number) => pullImage(request, this.#options, progress, number);
 	}
 }

@@ -18,13 +18,15 @@ import {
 	type ImageReference,
 	isImageSource,
 	type Layer,
+	MIB,
+	sizeText,
 	type TransferRequest,
 	type Version,
 } from "@berth/contracts";
 import type { Repository } from "@berth/distribution";
 import type { ArtifactStore, FunctionRegistry, Vault } from "@berth/registry";
 import type { Registries } from "./registries.js";
-import type { Progress, Transferred } from "./transfers.js";
+import type { Progress, PullProgress, Transferred } from "./transfers.js";
 
 /** Collections may take what has no name yet; each time it is fetched again. */
 const ROUNDS = 3;
@@ -42,12 +44,16 @@ export interface PullParts {
 /**
  * Pulls an image and makes it a version of a function. Of the image only its layers and what its labels say are
  * taken; config and manifest are written anew, so nothing else of a stranger's gets into the store.
+ * @param taken the number that it took for its version before it was cut short
  * @throws BerthError `image_rejected` when it isn't one of ours, `image_not_found`, `registry_failed`
  */
-export async function pullImage(request: TransferRequest, parts: PullParts, progress: Progress): Promise<Transferred> {
+export async function pullImage(request: TransferRequest, parts: PullParts, progress: PullProgress, taken?: number): Promise<Transferred> {
 	const { artifacts, functions, registries, vault, warmLayers } = parts;
 	const { project } = request;
 	await functions.store.requireRecovered();
+	const before = taken === undefined ? undefined : await functions.getVersion(project, request.function, taken);
+	// It had got to its end, and only that wasn't recorded.
+	if (before?.image !== undefined) return { digest: before.image.digest, version: before.number };
 	const { repository, reference } = registries.open(request.reference, "pull", request.project);
 	const manifest = readImageManifest((await repository.readManifest(reference)).bytes);
 	const { config } = manifest;
@@ -74,7 +80,8 @@ export async function pullImage(request: TransferRequest, parts: PullParts, prog
 		const stored = await Promise.all(layers.map(({ digest }) => artifacts.images.hasBlob(digest)));
 		if (!stored.every((one) => one)) continue;
 		const made = await storeImage(artifacts.images, layers, labels);
-		const number = await functions.reserveNumber(project, request.function);
+		const number = taken ?? (await functions.reserveNumber(project, request.function));
+		await progress.took(number);
 		const { source } = read;
 		const version = { project, function: request.function, number, manifest: itsManifest, source, createdAt: new Date().toISOString() };
 		await artifacts.images.tag(imageTag(version), made.manifest, version.createdAt);
@@ -90,7 +97,7 @@ async function fetchSource({ source }: ReadImage, repository: Repository, { sour
 	if (size > FIXED_LIMITS.archiveBytes)
 		throw new BerthError(
 			"image_rejected",
-			`The image's source has ${size} bytes, more than the ${FIXED_LIMITS.archiveBytes} that one may have.`,
+			`The image's source has ${Math.ceil(size / MIB)} MiB, and one may have ${sizeText(FIXED_LIMITS.archiveBytes)}.`,
 		);
 	if ((await sources.has(digest)) || !(await repository.hasBlob(digest))) return;
 	await sources.put(await repository.readDocument({ digest, size }));

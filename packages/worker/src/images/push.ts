@@ -32,8 +32,7 @@ export async function pushVersion(request: TransferRequest, parts: PushParts, pr
 }
 
 async function imageOf({ project, function: name, version }: TransferRequest, { functions }: PushParts) {
-	const found = version === undefined ? await functions.resolve(project, name) : await functions.getVersion(project, name, version);
-	if (found === undefined) throw new BerthError("function_not_found", `there is no version ${version} of ${name}`);
+	const found = version === undefined ? await functions.resolve(project, name) : await functions.needVersion(project, name, version);
 	if (found.image === undefined)
 		throw new BerthError("function_not_ready", `version ${version} of ${name} has no image: it is ${found.state}`);
 	return { number: found.number, digest: found.image.digest };

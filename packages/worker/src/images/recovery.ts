@@ -39,11 +39,26 @@ export async function recover(
 	return { recovered, present, lost };
 }
 
+/** Of a function of which nothing came back: none. */
+async function readyNumbers(project: string, name: string, functions: FunctionRegistry): Promise<ReadonlySet<number>> {
+	try {
+		const versions = await functions.listVersions(project, name);
+		return new Set(versions.filter(({ state }) => state === "ready").map(({ number }) => number));
+	} catch (error) {
+		if (error instanceof BerthError && error.code === "function_not_found") return new Set();
+		throw error;
+	}
+}
+
 /** @returns those that can't lead to where they led */
 async function restoreAliases({ project, name, aliases }: FunctionSummary, functions: FunctionRegistry): Promise<Recovery["lost"]> {
 	const lost: Recovery["lost"][number][] = [];
+	const back = await readyNumbers(project, name, functions);
 	for (const alias of aliases) {
 		try {
+			// What it led to before is its first step back again; earlier ones are in no copy.
+			if (alias.previous !== undefined && back.has(alias.previous))
+				await functions.aliases.set(project, name, alias.name, { weights: { [alias.previous]: 100 } });
 			await functions.aliases.set(project, name, alias.name, alias.follows ? { follows: true } : { weights: alias.weights });
 		} catch (error) {
 			if (!(error instanceof BerthError) || error.code === "unavailable") throw error;

@@ -1,6 +1,9 @@
 import { BerthError, HOUR_MS, type ImageTransfer, newId, problemOf, type TransferRequest } from "@berth/contracts";
+import type { RunningTransfer, TransferRecords } from "@berth/registry";
 
 const RUNNING_MOST = 4;
+/** Starts of one transfer, those included that a worker's end cut short. */
+const STARTS_MOST = 6;
 const REMEMBERED_MOST = 100;
 const REMEMBERED_MS = HOUR_MS;
 /** How long a question waits for news, milliseconds: shorter than a gateway waits for a node. */
@@ -17,27 +20,45 @@ export interface Progress {
 	moved(bytes: number): void;
 }
 
+/** The same of a pull. */
+export interface PullProgress extends Progress {
+	/** It has taken a number for its version: when that is on record, whoever goes on with it takes no other. */
+	took(number: number): Promise<void>;
+}
+
 /** How a transfer ended. */
 export type Transferred = Pick<ImageTransfer, "digest" | "lacksEnv"> & { readonly version: number };
+
+/** What does a transfer's work. @param number the version's number that it took before it was cut short */
+export type Work = (progress: PullProgress, number?: number) => Promise<Transferred>;
 
 /** A transfer and whoever waits for news of it. */
 interface Remembered {
 	transfer: ImageTransfer;
+	readonly starts: number;
 	told: PromiseWithResolvers<void>;
 	endedAtMs?: number;
 }
 
-/** Pushes and pulls of this node: those that run, and for an hour those that ended. */
+export interface TransfersOptions {
+	readonly node: string;
+	readonly records: TransferRecords;
+	readonly onEnd: (transfer: ImageTransfer, error?: unknown) => void;
+	/** That one ended couldn't be recorded. */
+	readonly onUnrecorded: (cause: unknown) => void;
+}
+
+/** Pushes and pulls of this node: those that run, and for an hour those that ended. Those that a worker's end cut short are begun again. */
 export class Transfers {
 	readonly #all = new Map<string, Remembered>();
-	readonly #onEnd: (transfer: ImageTransfer, error?: unknown) => void;
+	readonly #options: TransfersOptions;
 
-	constructor(onEnd: (transfer: ImageTransfer, error?: unknown) => void) {
-		this.#onEnd = onEnd;
+	constructor(options: TransfersOptions) {
+		this.#options = options;
 	}
 
-	/** @throws BerthError `too_busy` when four are under way */
-	start(request: TransferRequest, work: (progress: Progress) => Promise<Transferred>): ImageTransfer {
+	/** On record when it resolves. @throws BerthError `too_busy` when four are under way */
+	async start(request: TransferRequest, work: Work): Promise<ImageTransfer> {
 		this.#forget();
 		if ([...this.#all.values()].filter(({ transfer }) => transfer.state === "running").length >= RUNNING_MOST)
 			throw new BerthError("too_busy", `${RUNNING_MOST} images are being moved already; try again when one is done.`);
@@ -51,10 +72,17 @@ export class Transfers {
 			totalBytes: 0,
 			movedBytes: 0,
 		};
-		const remembered: Remembered = { transfer, told: Promise.withResolvers() };
-		this.#all.set(transfer.id, remembered);
-		void this.#run(remembered, work);
-		return transfer;
+		return await this.#begin({ transfer, starts: 1 }, work);
+	}
+
+	/** Begins those again that an earlier worker of this node didn't end. */
+	async resume(workOf: (request: TransferRequest) => Work): Promise<void> {
+		const { node, records } = this.#options;
+		for (const record of await records.unfinished(node)) {
+			const starts = record.starts + 1;
+			if (starts <= STARTS_MOST) await this.#begin({ ...record, starts }, workOf(record.transfer));
+			else await this.#giveUp(record);
+		}
 	}
 
 	/** A transfer as it is, once its revision is past `after`, or as it is after 4 s. Undefined when there is none of that id in the project. */
@@ -72,10 +100,34 @@ export class Transfers {
 		return remembered.transfer;
 	}
 
-	async #run(remembered: Remembered, work: (progress: Progress) => Promise<Transferred>): Promise<void> {
+	async #begin(record: RunningTransfer, work: Work): Promise<ImageTransfer> {
+		const { node, records } = this.#options;
+		const { transfer, starts, number } = record;
+		const remembered: Remembered = { transfer, starts, told: Promise.withResolvers() };
+		// Before anything is awaited: it counts among those that run.
+		this.#all.set(transfer.id, remembered);
+		try {
+			await records.running(node, record);
+		} catch (error) {
+			this.#all.delete(transfer.id);
+			throw error;
+		}
+		void this.#run(remembered, work, number);
+		return transfer;
+	}
+
+	/** What ends workers isn't tried for ever. */
+	async #giveUp({ transfer, starts }: RunningTransfer): Promise<void> {
+		const problem = problemOf("platform_error", `${starts} workers began it and none ended it; ask for it again.`);
+		const ended: ImageTransfer = { ...transfer, state: "failed", problem };
+		await this.#options.records.ended(this.#options.node, ended);
+		this.#options.onEnd(ended, new Error(problem.detail));
+	}
+
+	async #run(remembered: Remembered, work: Work, number: number | undefined): Promise<void> {
 		let untold = 0;
 		const change = (fields: Partial<ImageTransfer>) => this.#change(remembered, fields);
-		const progress: Progress = {
+		const progress: PullProgress = {
 			begin: (image) => change(image),
 			present: (bytes) => {
 				const { present, totalBytes } = remembered.transfer;
@@ -87,21 +139,29 @@ export class Transfers {
 				change({ movedBytes: remembered.transfer.movedBytes + untold });
 				untold = 0;
 			},
+			took: (taken) =>
+				this.#options.records.running(this.#options.node, {
+					transfer: { ...remembered.transfer, blobs: 0, present: 0, totalBytes: 0, movedBytes: 0 },
+					starts: remembered.starts,
+					number: taken,
+				}),
 		};
 		try {
-			const ended = await work(progress);
+			const ended = await work(progress, number);
 			const movedBytes = remembered.transfer.movedBytes + untold;
-			this.#end(remembered, { state: "done", movedBytes, ...ended });
+			await this.#end(remembered, { state: "done", movedBytes, ...ended });
 		} catch (error) {
 			const { code, message } = error instanceof BerthError ? error : new BerthError("platform_error", (error as Error).message);
-			this.#end(remembered, { state: "failed", problem: problemOf(code, message) }, error);
+			await this.#end(remembered, { state: "failed", problem: problemOf(code, message) }, error);
 		}
 	}
 
-	#end(remembered: Remembered, fields: Partial<ImageTransfer>, error?: unknown): void {
+	async #end(remembered: Remembered, fields: Partial<ImageTransfer>, error?: unknown): Promise<void> {
 		remembered.endedAtMs = performance.now();
 		this.#change(remembered, fields);
-		this.#onEnd(remembered.transfer, error);
+		this.#options.onEnd(remembered.transfer, error);
+		// Where Redis is away the next worker does it once more: a push finds everything there, and a pull its version.
+		await this.#options.records.ended(this.#options.node, remembered.transfer).catch((cause: unknown) => this.#options.onUnrecorded(cause));
 	}
 
 	#change(remembered: Remembered, fields: Partial<ImageTransfer>): void {

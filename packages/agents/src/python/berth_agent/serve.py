@@ -4,6 +4,7 @@ sandbox takes them. For trying an image by hand: there are no limits and no reco
 """
 
 import itertools
+import json
 import os
 import queue
 import signal
@@ -14,28 +15,54 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from . import protocol
 
 _PORT = 8080
+_MOST_PORT = 65_535
 # Nobody waits for it but the client: the most that a function may have.
 _TIMEOUT_MS = 15 * 60_000
 _MOST_HEADER_BYTES = 64 * 1024
+_ENDINGS = (signal.SIGTERM, signal.SIGINT)
 _FAILED_STATUS = {"handler": 500, "too_large": 502}
 
 
 def by_hand(entry):
     """What makes the agent's link, behind which the server stands. The function has the main thread."""
+    port = _port_of(os.environ.get("PORT", str(_PORT)))
     link = _Link()
     loading = {"entry": entry, "env": {}, "project": "default", "function": "function", "version": 1, "scratch": "keep"}
-    for ending in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(ending, lambda *_: os._exit(0))
-    threading.Thread(target=_serve, args=(link, loading), daemon=True).start()
+    _end_when_told()
+    threading.Thread(target=_serve, args=(link, loading, port), daemon=True).start()
     return lambda _cancel: link
 
 
-def _serve(link, loading):
+def _end_when_told():
+    """Whatever the main thread is in: a signal that comes as it begins to wait has its handler run when it has waited."""
+    for ending in _ENDINGS:
+        signal.signal(ending, lambda *_: os._exit(0))
+    told, teller = os.pipe()
+    os.set_blocking(teller, False)
+    signal.set_wakeup_fd(teller, warn_on_full_buffer=False)
+    threading.Thread(target=_await_ending, args=(told,), daemon=True).start()
+
+
+def _await_ending(told):
+    while os.read(told, 1)[0] not in _ENDINGS:
+        pass
+    os._exit(0)
+
+
+def _port_of(text):
+    """Where it listens. Ends the process when that is no port."""
+    if text.isascii() and text.isdigit() and int(text) <= _MOST_PORT:
+        return int(text)
+    _say(sys.stderr, f"PORT is {json.dumps(text)}; a number from 0 to {_MOST_PORT} is wanted")
+    os._exit(1)
+
+
+def _serve(link, loading, port):
     kind, head, _ = link.ask(protocol.SPECIALISE, loading)
     if kind == protocol.FAILED:
         _complain(head["error"])
         os._exit(1)
-    server = HTTPServer(("", int(os.environ.get("PORT", _PORT))), _Request)
+    server = HTTPServer(("", port), _Request)
     server.link = link
     server.ids = (f"inv_{number}" for number in itertools.count(1))
     _say(sys.stdout, f"listening on {server.server_address}")

@@ -16,7 +16,12 @@ Examples:
 
 /** `berth hooks create|update|rotate|remove|list|inspect|events|tail|redeliver|send` */
 export function registerHooks(registrar: Registrar): void {
-	const hooks = registrar.program.command("hooks").description("webhooks of functions: make, look after, try").addHelpText("after", HELP);
+	const hooks = registrar.program
+		.command("hooks")
+		.description("webhooks of functions: make, look after, try")
+		// With their arguments the names leave no room for what they do.
+		.configureHelp({ showGlobalOptions: true, subcommandTerm: (command) => command.name() })
+		.addHelpText("after", HELP);
 	registerHookChanges(hooks, registrar);
 	registerHookViews(hooks, registrar);
 	registerHookEvents(hooks, registrar);

@@ -12,7 +12,8 @@ const HELP = `
 The secret isn't Berth's to give back: it comes over stdin.
 
 Examples:
-  echo "$SECRET" | berth hooks send push.json --to shop/github --event push --secret-stdin
+  echo "$SECRET" | berth hooks send push.json --to shop/github --event push \\
+    --secret-stdin
   echo "$SECRET" | berth hooks send event.json --to https://example.com/stripe \\
     --scheme stripe --secret-stdin`;
 

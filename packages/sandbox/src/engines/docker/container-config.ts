@@ -34,6 +34,8 @@ export interface ContainerPlace {
 	readonly socket: string;
 	/** A resolv.conf that names SANDBOX_RESOLVER, on this host. */
 	readonly resolvConf: string;
+	/** What it has mounted: where that is on this host, and in the container. */
+	readonly mounts: readonly { readonly source: string; readonly target: string }[];
 	/** What Docker calls the network that it is on. */
 	readonly network: string;
 	/** User and group that it runs as. */
@@ -82,7 +84,12 @@ export function containerConfig(boot: BootRequest, place: ContainerPlace) {
 			MaskedPaths: [...MASKED_PATHS, "/sys", "/dev/mqueue"],
 			ReadonlyPaths: READONLY_PATHS,
 			Tmpfs: { "/tmp": tmpfsOptions(boot, place.uid) },
-			Mounts: [bind(place.socket, SANDBOX_PATHS.socket), ...(network === "host" ? [] : [bind(place.resolvConf, "/etc/resolv.conf")])],
+			Mounts: [
+				bind(place.socket, SANDBOX_PATHS.socket),
+				...(network === "host" ? [] : [bind(place.resolvConf, "/etc/resolv.conf")]),
+				// As they are: were they to be remounted read-only, they would lose nosuid, nodev and noexec, which the Engine can't be told.
+				...place.mounts.map(({ source, target }) => ({ ...bind(source, target), ReadOnly: false })),
+			],
 		},
 	};
 }

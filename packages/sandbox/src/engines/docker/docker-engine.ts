@@ -1,31 +1,29 @@
-import { createInterface } from "node:readline";
-import {
-	BerthError,
-	type BootRequest,
-	type Digest,
-	type HostReport,
-	type NetworkReport,
-	type SandboxExit,
-	type SpecialiseAnswer,
-	type SpecialiseRequest,
-	type VersionImage,
+import type {
+	BesideDockerReport,
+	BootRequest,
+	Digest,
+	HostReport,
+	SandboxExit,
+	SpecialiseAnswer,
+	SpecialiseRequest,
+	VersionImage,
 } from "@berth/contracts";
 import { SANDBOX_UID } from "../../container-spec.js";
 import { type Booted, type LayerSource, type PlacedLayer, placed, type SandboxEngine } from "../../engine.js";
 import { UidRanges } from "../../uid-ranges.js";
+import { LauncherConnection } from "../launcher-connection.js";
 import { cgroupOf } from "./container-cgroup.js";
-import { containerConfig, LABELS } from "./container-config.js";
+import { containerConfig } from "./container-config.js";
+import { hearEnds } from "./container-ends.js";
 import { ContainerFreezer } from "./container-freezer.js";
 import { ContainerOutput } from "./container-output.js";
 import { removeContainer } from "./container-removal.js";
-import { DockerApi, DockerError } from "./docker-api.js";
+import { DockerApi } from "./docker-api.js";
 import { DockerImages } from "./docker-images.js";
-import { type Info, requireOurNeeds } from "./docker-info.js";
+import { type Info, mapsUserIds, requireOurNeeds } from "./docker-info.js";
 import { DockerNetworks, removeNetworks } from "./docker-networks.js";
+import { DockerStorage } from "./docker-storage.js";
 import { removeContainersOf, removeImagesOf } from "./leftovers.js";
-
-/** What a version is told that asks for one. */
-const NO_STORAGE = "the engine docker gives functions no volumes and no bind mounts";
 
 export interface DockerEngineOptions {
 	readonly socketPath: string;
@@ -37,8 +35,8 @@ export interface DockerEngineOptions {
 	readonly uidBase: number;
 	/** Whether the operator lets functions have the host's own network: images bring manifests along that no gateway has seen. */
 	readonly allowsHostNetwork: boolean;
-	/** What networks this host can give functions, and how its rules know them. */
-	readonly networks: NetworkReport;
+	/** The launcher's socket: it sees to what is root's to do on this host. */
+	readonly launcherSocket: string;
 	/** A file that sandboxes have as their resolv.conf. */
 	readonly resolvConf: string;
 }
@@ -51,9 +49,14 @@ interface Entry {
 	oomKilled: boolean;
 }
 
-interface ContainerEvent {
-	readonly Action: string;
-	readonly Actor: { readonly Attributes: Readonly<Record<string, string>> };
+/** What an engine is put together of. */
+interface Parts {
+	readonly api: DockerApi;
+	readonly info: Info;
+	readonly images: DockerImages;
+	readonly networks: DockerNetworks;
+	readonly storage: DockerStorage;
+	readonly launcher: LauncherConnection;
 }
 
 /** Containers of a Docker Engine, over its API. Whoever may use its socket is root on this machine. */
@@ -63,6 +66,8 @@ export class DockerEngine implements SandboxEngine {
 	readonly #options: DockerEngineOptions;
 	readonly #images: DockerImages;
 	readonly #networks: DockerNetworks;
+	readonly #launcher: LauncherConnection;
+	readonly #storage: DockerStorage;
 	readonly #uids: UidRanges;
 	readonly #report: HostReport;
 	/** Whether it maps user ids by itself: then none but those of an image can be had. */
@@ -72,19 +77,22 @@ export class DockerEngine implements SandboxEngine {
 	#exitListener: (exit: SandboxExit) => void = () => undefined;
 	#lostListener: (cause: Error) => void = () => undefined;
 
-	private constructor(api: DockerApi, options: DockerEngineOptions, info: Info, images: DockerImages, networks: DockerNetworks) {
-		this.#api = api;
+	private constructor(options: DockerEngineOptions, { api, info, images, networks, launcher, storage }: Parts) {
 		this.#options = options;
+		this.#api = api;
 		this.#images = images;
 		this.#networks = networks;
+		this.#launcher = launcher;
+		this.#storage = storage;
 		this.#uids = new UidRanges(options.uidBase);
-		this.#mapsUids = info.SecurityOptions.some((option) => /name=(?:userns|rootless)/.test(option));
+		this.#mapsUids = mapsUserIds(info);
+		launcher.onLost((cause) => this.#lostListener(cause));
 		this.#report = {
 			cgroups: info.CgroupVersion === "2" ? "v2" : "v1",
 			ociRuntime: "docker",
 			ociRuntimeVersion: info.ServerVersion,
 			networks: networks.report,
-			storage: { missing: NO_STORAGE, binds: [] },
+			storage: storage.report,
 		};
 	}
 
@@ -93,10 +101,23 @@ export class DockerEngine implements SandboxEngine {
 		const api = await DockerApi.open(options.socketPath);
 		const info = await api.ask<Info>("/info");
 		requireOurNeeds(info);
+		const launcher = await LauncherConnection.open(options.launcherSocket);
+		const { networks, storage } = await launcher.request<BesideDockerReport>("host", {});
 		await removeContainersOf(api, options.node);
-		const images = await DockerImages.open(api, options.node);
-		const engine = new DockerEngine(api, options, info, images, await DockerNetworks.open(api, options.node, options.networks));
-		await engine.#listen();
+		const parts = {
+			api,
+			info,
+			launcher,
+			images: await DockerImages.open(api, options.node),
+			networks: await DockerNetworks.open(api, options.node, networks),
+			storage: new DockerStorage(launcher, storage, mapsUserIds(info)),
+		};
+		const engine = new DockerEngine(options, parts);
+		await hearEnds(api, options.node, engine.#closing.signal, {
+			outOfMemory: (sandbox) => engine.#ranOut(sandbox),
+			ended: (sandbox, exitCode) => engine.#ended(sandbox, exitCode),
+			lost: (cause) => engine.#lostListener(cause),
+		});
 		return engine;
 	}
 
@@ -126,9 +147,13 @@ export class DockerEngine implements SandboxEngine {
 
 	async boot(request: BootRequest): Promise<Booted> {
 		if (request.network === "host" && !this.#options.allowsHostNetwork) throw new Error("the host's network isn't permitted");
-		if (request.storage !== undefined) throw new Error(`${request.sandbox}: ${NO_STORAGE}`);
 		if (this.#entries.has(request.sandbox)) throw new Error(`${request.sandbox} exists already`);
-		const entry: Entry = { uidBase: this.#uids.take(), ended: Promise.withResolvers(), booting: Promise.resolve(), oomKilled: false };
+		const entry: Entry = {
+			uidBase: this.#uids.take(),
+			ended: Promise.withResolvers(),
+			booting: Promise.resolve(),
+			oomKilled: false,
+		};
 		this.#entries.set(request.sandbox, entry);
 		const booting = this.#boot(request, entry);
 		entry.booting = booting.catch(() => undefined);
@@ -141,12 +166,12 @@ export class DockerEngine implements SandboxEngine {
 		}
 	}
 
-	makeVolume(): Promise<boolean> {
-		return Promise.reject(new BerthError("storage_unavailable", NO_STORAGE));
+	makeVolume(id: string, sizeMiB: number): Promise<boolean> {
+		return this.#storage.makeVolume(id, sizeMiB);
 	}
 
-	removeVolume(): Promise<void> {
-		return Promise.reject(new BerthError("storage_unavailable", NO_STORAGE));
+	removeVolume(id: string): Promise<void> {
+		return this.#storage.removeVolume(id);
 	}
 
 	specialise(request: SpecialiseRequest): Promise<SpecialiseAnswer> {
@@ -168,6 +193,7 @@ export class DockerEngine implements SandboxEngine {
 		if (entry === undefined) return;
 		await entry.booting;
 		await removeContainer(this.#api, sandbox);
+		await this.#storage.unmount(sandbox);
 		if (this.#entries.delete(sandbox)) this.#uids.give(entry.uidBase);
 		entry.ended.resolve();
 	}
@@ -185,6 +211,7 @@ export class DockerEngine implements SandboxEngine {
 		try {
 			await this.#networks.remove();
 			await removeImagesOf(this.#api, this.#options.node);
+			await this.#launcher.close();
 		} finally {
 			this.#api.close();
 		}
@@ -197,7 +224,9 @@ export class DockerEngine implements SandboxEngine {
 		const uid = this.#mapsUids ? SANDBOX_UID : entry.uidBase + SANDBOX_UID;
 		const arch = process.arch as "x64" | "arm64";
 		const network = this.#networks.modeOf(request.network);
-		const config = containerConfig(request, { image, socket: `${agentSockets}/${id}.sock`, resolvConf, network, uid, node, arch });
+		const mounts = await this.#storage.mount(request, entry.uidBase);
+		const socket = `${agentSockets}/${id}.sock`;
+		const config = containerConfig(request, { image, socket, resolvConf, mounts, network, uid, node, arch });
 		await this.#api.ask("/containers/create", { method: "POST", query: { name: id }, json: config });
 		const output = new ContainerOutput(await this.#api.hijack(`/containers/${id}/attach`, { stream: 1, stdout: 1, stderr: 1 }));
 		try {
@@ -218,30 +247,15 @@ export class DockerEngine implements SandboxEngine {
 		}
 	}
 
-	/** One connection says how every container ends; when it breaks, nobody would hear of an end any more. */
-	async #listen(): Promise<void> {
-		const filters = JSON.stringify({ type: ["container"], event: ["die", "oom"], label: [`${LABELS.node}=${this.#options.node}`] });
-		const events = await this.#api.send("/events", { query: { filters } });
-		let cause: Error = new DockerError("GET /events", 0, "the Docker Engine closed the connection");
-		events.on("error", (error) => {
-			cause = error;
-		});
-		events.once("close", () => {
-			if (!this.#closing.signal.aborted) this.#lostListener(cause);
-		});
-		this.#closing.signal.addEventListener("abort", () => events.destroy(), { once: true });
-		createInterface({ input: events }).on("line", (line) => this.#heard(JSON.parse(line) as ContainerEvent));
+	#ranOut(sandbox: string): void {
+		const entry = this.#entries.get(sandbox);
+		if (entry !== undefined) entry.oomKilled = true;
 	}
 
-	#heard({ Action, Actor: { Attributes } }: ContainerEvent): void {
-		const sandbox = Attributes[LABELS.sandbox] ?? "";
+	#ended(sandbox: string, exitCode: number): void {
 		const entry = this.#entries.get(sandbox);
 		if (entry === undefined) return;
-		if (Action === "oom") {
-			entry.oomKilled = true;
-			return;
-		}
-		this.#exitListener({ sandbox, code: Number(Attributes["exitCode"]), maxResidentBytes: 0, oomKilled: entry.oomKilled });
+		this.#exitListener({ sandbox, code: exitCode, maxResidentBytes: 0, oomKilled: entry.oomKilled });
 		entry.ended.resolve();
 	}
 }

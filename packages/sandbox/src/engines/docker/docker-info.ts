@@ -29,3 +29,8 @@ export function requireOurNeeds(info: Info): void {
 	];
 	if (missing.length > 0) throw new Error(`this host's Docker Engine can't enforce ${missing.join(", ")}: \`docker info\` says why`);
 }
+
+/** Whether an Engine maps the ids of its containers by itself: which ids of this host they are isn't ours to say then. */
+export function mapsUserIds({ SecurityOptions }: Info): boolean {
+	return SecurityOptions.some((option) => /name=(?:userns|rootless)/.test(option));
+}

@@ -8,11 +8,12 @@ import type {
 	SpecialiseAnswer,
 	SpecialiseRequest,
 } from "@berth/contracts";
-import { BerthError, LAUNCHER_BOUNDS, LAYER_LEASE_MS } from "@berth/contracts";
+import { LAUNCHER_BOUNDS, LAYER_LEASE_MS } from "@berth/contracts";
 import type { Booted, LayerSource, SandboxEngine } from "../../engine.js";
 import { FifoOutput } from "../../fifo-output.js";
 import { CgroupFreezer } from "../../freezer.js";
-import { LauncherConnection } from "./launcher-connection.js";
+import { LauncherConnection } from "../launcher-connection.js";
+import { makeVolume } from "../make-volume.js";
 
 /** An OCI runtime (crun or runc), driven by this node's launcher. */
 export class OciEngine implements SandboxEngine {
@@ -66,9 +67,7 @@ export class OciEngine implements SandboxEngine {
 	}
 
 	async makeVolume(volume: string, sizeMiB: number): Promise<boolean> {
-		const { missing } = (await this.host()).storage;
-		if (missing !== undefined) throw new BerthError("storage_unavailable", `this node has no volumes: ${missing}`);
-		return (await this.#launcher.request<{ made: boolean }>("makeVolume", { volume, sizeMiB })).made;
+		return await makeVolume(this.#launcher, (await this.host()).storage, volume, sizeMiB);
 	}
 
 	async removeVolume(volume: string): Promise<void> {

@@ -1,0 +1,40 @@
+import type { HookWithSecret } from "@berth/contracts";
+import { RedisServer } from "@berth/redis/testing";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { ended } from "../testing/settlements.js";
+import { type Stack, startStack } from "../testing/stack.js";
+
+let redis: RedisServer;
+let stack: Stack;
+beforeAll(async () => {
+	redis = await RedisServer.start();
+	stack = await startStack(redis.url);
+	await stack.deploy("shop");
+});
+afterAll(async () => {
+	redis?.resume();
+	await stack?.close();
+	await redis?.[Symbol.asyncDispose]();
+});
+
+test("while the durable Redis is away nothing is let in, and the provider hears that it should come again", async () => {
+	let runs = 0;
+	stack.onInvocation(async () => {
+		runs++;
+		return ended("succeeded", {}, { body: { text: "ok" } });
+	});
+	const made = await stack.fetch("/v1/functions/shop/hooks", {
+		method: "POST",
+		body: JSON.stringify({ scheme: "token", mode: "sync", settings: { idHeader: "x-id" } }),
+	});
+	const hook = (await made.json()) as HookWithSecret;
+	const headers = { authorization: `Bearer ${hook.secret}`, "x-id": "1" };
+	const deliver = () => fetch(stack.url + hook.path, { method: "POST", body: "{}", headers });
+	redis.freeze();
+	const away = await deliver();
+	expect([away.status, away.headers.get("retry-after"), runs]).toEqual([503, "1", 0]);
+	redis.resume();
+	await expect.poll(async () => (await deliver()).status).toBe(200);
+	expect(await (await deliver()).text()).toBe("ok");
+	expect(runs).toBe(1);
+});

@@ -1,0 +1,48 @@
+import { aliasInputSchema } from "@berth/contracts";
+import { getAlias, listAliases, removeAlias, rollBack, setAlias } from "../aliases.js";
+import type { Route } from "../route.js";
+
+/** Names for versions. */
+export const ALIAS_ROUTES: readonly Route[] = [
+	{
+		method: "get",
+		path: "/v1/functions/{name}/aliases",
+		summary: "Its aliases, `live` first",
+		key: true,
+		answers: { 200: "AliasList" },
+		serve: listAliases,
+	},
+	{
+		method: "get",
+		path: "/v1/functions/{name}/aliases/{alias}",
+		summary: "One alias",
+		key: true,
+		answers: { 200: "Alias" },
+		serve: getAlias,
+	},
+	{
+		method: "put",
+		path: "/v1/functions/{name}/aliases/{alias}",
+		summary: "Make an alias, or move it at once: to versions by weight, or to the newest ready version from now on",
+		key: true,
+		body: aliasInputSchema,
+		answers: { 200: "The alias as it is now" },
+		serve: setAlias,
+	},
+	{
+		method: "delete",
+		path: "/v1/functions/{name}/aliases/{alias}",
+		summary: "Delete an alias other than `live`",
+		key: true,
+		answers: { 204: "Gone" },
+		serve: removeAlias,
+	},
+	{
+		method: "post",
+		path: "/v1/functions/{name}/aliases/{alias}/rollback",
+		summary: "Lead an alias wholly to the version that it led to wholly before",
+		key: true,
+		answers: { 200: "The alias as it is now" },
+		serve: rollBack,
+	},
+];

@@ -1,0 +1,53 @@
+import { livez, metrics, readyz } from "../health.js";
+import { commandNodes, getStats, listSandboxes, nodeCommandSchema } from "../nodes.js";
+import type { Route } from "../route.js";
+
+/** What runs where, for operators. */
+export const NODE_ROUTES: readonly Route[] = [
+	{
+		method: "get",
+		path: "/v1/sandboxes",
+		summary: "Every sandbox of every node",
+		key: true,
+		answers: { 200: "SandboxList" },
+		serve: listSandboxes,
+	},
+	{
+		method: "get",
+		path: "/v1/stats",
+		summary: "What each node did and holds",
+		key: true,
+		answers: { 200: "StatsAnswer" },
+		serve: getStats,
+	},
+	{
+		method: "post",
+		path: "/v1/nodes/commands",
+		summary: "Kill a sandbox, evict a function's idle ones, or set the prewarmed floor; answered when it is done",
+		key: true,
+		body: nodeCommandSchema,
+		answers: { 200: "How many sandboxes it concerned" },
+		serve: commandNodes,
+	},
+];
+
+/** For who watches over the processes. */
+export const HEALTH_ROUTES: readonly Route[] = [
+	{ method: "get", path: "/livez", summary: "Whether the process answers", key: false, answers: { 200: "ok" }, serve: livez },
+	{
+		method: "get",
+		path: "/readyz",
+		summary: "Whether an invocation would be accepted",
+		key: false,
+		answers: { 200: "ok" },
+		serve: readyz,
+	},
+	{
+		method: "get",
+		path: "/metrics",
+		summary: "Prometheus metrics of the gateway and its workers",
+		key: false,
+		answers: { 200: "text/plain" },
+		serve: metrics,
+	},
+];

@@ -1,0 +1,99 @@
+import { packageRegistryInputSchema, volumeInputSchema } from "@berth/contracts";
+import { listNetworks, makeNetwork, removeNetwork } from "../networks.js";
+import { listPackageRegistries, removePackageRegistry, setPackageRegistry } from "../package-registries.js";
+import type { Route } from "../route.js";
+import { getVolume, listVolumes, makeVolume, removeVolume } from "../volumes.js";
+
+/** Networks of a project's functions. */
+export const NETWORK_ROUTES: readonly Route[] = [
+	{
+		method: "get",
+		path: "/v1/networks",
+		summary: "The networks of the project, and the functions on each",
+		key: true,
+		answers: { 200: "NetworkList" },
+		serve: listNetworks,
+	},
+	{
+		method: "put",
+		path: "/v1/networks/{name}",
+		summary: "Make a network, on which functions reach each other as http://<function>/",
+		key: true,
+		answers: { 200: "There is one", 201: "There is one now" },
+		serve: makeNetwork,
+	},
+	{
+		method: "delete",
+		path: "/v1/networks/{name}",
+		summary: "Remove a network that no function is on",
+		key: true,
+		answers: { 204: "Gone" },
+		serve: removeNetwork,
+	},
+];
+
+/** Its volumes. */
+export const VOLUME_ROUTES: readonly Route[] = [
+	{
+		method: "get",
+		path: "/v1/volumes",
+		summary: "The volumes of the project, and the functions that have each",
+		key: true,
+		answers: { 200: "VolumeList" },
+		serve: listVolumes,
+	},
+	{
+		method: "get",
+		path: "/v1/volumes/{name}",
+		summary: "A volume",
+		key: true,
+		answers: { 200: "Volume" },
+		serve: getVolume,
+	},
+	{
+		method: "put",
+		path: "/v1/volumes/{name}",
+		summary: "Make a volume, which functions have at /mnt/{name}",
+		key: true,
+		body: volumeInputSchema,
+		answers: { 200: "Volume; there was one", 201: "Volume" },
+		serve: makeVolume,
+	},
+	{
+		method: "delete",
+		path: "/v1/volumes/{name}",
+		summary: "Remove a volume that no function has, with everything in it",
+		key: true,
+		answers: { 204: "Gone" },
+		serve: removeVolume,
+	},
+];
+
+/** Where its packages come from. */
+export const PACKAGE_ROUTES: readonly Route[] = [
+	{
+		method: "get",
+		path: "/v1/registries",
+		summary: "The project's package registries, without what it is logged in with",
+		key: true,
+		answers: { 200: "PackageRegistryList" },
+		serve: listPackageRegistries,
+	},
+	{
+		method: "put",
+		path: "/v1/registries/{host}",
+		summary: "Use a package registry: for scopes, with a token or a name and a password",
+		key: true,
+		body: packageRegistryInputSchema,
+		answers: { 200: "PackageRegistryEntry" },
+		serve: setPackageRegistry,
+	},
+	{
+		method: "delete",
+		path: "/v1/registries/{host}",
+		summary: "Use it no longer, and forget its login",
+		key: true,
+		answers: { 204: "Gone" },
+		serve: removePackageRegistry,
+	},
+];
