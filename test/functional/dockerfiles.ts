@@ -114,6 +114,10 @@ export function describeDockerfiles({ daemon, docker, oci }: Engines): void {
 			expect(await refusalOf(docker(), `FROM ${await daemon().imageOf(name)}\nCMD ["x"]\n`)).toMatchObject({
 				detail: expect.stringMatching(/^build\/Dockerfile:1: the Docker Engine has no image of the name berth/),
 			});
+			// The Engine would take the open stage's name for the beginning of an image's id.
+			expect(await refusalOf(docker(), "FROM team/tiny:1 AS ab1\nCOPY --from=ab1 / /x\n")).toMatchObject({
+				detail: expect.stringMatching(/^build\/Dockerfile:2: the Docker Engine has no image of the name ab1/),
+			});
 			const builds = await DockerBuilds.open({ socketPath: daemon().socketPath, node: "test", isOnline: false });
 			const { Id: id } = await daemon().ask<{ readonly Id: string }>("GET", "/images/team/tiny:1/json");
 			const names = ["team/tiny:1", "docker.io/team/tiny:1", "team/tiny", "team/other:1", id, id.slice(7, 19), "a:b:c"];

@@ -18,8 +18,8 @@ RUN a \\
 
   b \\  
 c
-COPY --from=build --chown=0:0 /x /y
 FROM build
+COPY --from=build --chown=0:0 /x /y
 copy --from=0 /a /b
 CMD ["x"]`;
 		const { text: written, steps, images } = taken(text);
@@ -27,14 +27,14 @@ CMD ["x"]`;
 			"FROM debian:12 AS Build",
 			"LABEL x.y=1",
 			"RUN a   b c",
-			"COPY --from=build --chown=0:0 /x /y",
 			"FROM build",
 			"LABEL x.y=1",
+			"COPY --from=build --chown=0:0 /x /y",
 			"COPY --from=0 /a /b",
 			'CMD ["x"]',
 			"",
 		]);
-		expect(steps.map((step) => step?.line)).toEqual([2, undefined, 3, 8, 9, undefined, 10, 11]);
+		expect(steps.map((step) => step?.line)).toEqual([2, undefined, 3, 8, undefined, 9, 10, 11]);
 		expect(images.map(({ image, at }) => [image, at.line])).toEqual([["debian:12", 2]]);
 	});
 
@@ -42,6 +42,23 @@ CMD ["x"]`;
 		const text =
 			"FROM scratch\nCOPY --from=later /a /b\nCOPY --from=registry.example.com:5000/x@sha256:00 /a /b\nFROM a:1 AS later\nFROM later\nFROM b";
 		expect(taken(text).images.map(({ image }) => image)).toEqual(["later", "registry.example.com:5000/x@sha256:00", "a:1", "b"]);
+	});
+
+	test("names what it copies from the stage that it is in: by that name the builder takes any image whose id begins so", () => {
+		const text = "FROM a:1 AS ab1\nCOPY --from=AB1 / /x\nFROM a:1 AS cd2\nCOPY --from=ab1 / /x\nCOPY --from=cd2 / /y";
+		expect(taken(text).images.map(({ image, at }) => [image, at.line])).toEqual([
+			["a:1", 1],
+			["AB1", 2],
+			["a:1", 3],
+			["cd2", 5],
+		]);
+	});
+
+	test.each(["0", "1", "99999999999999999999"])("has a stage %s only where one is finished", (number) => {
+		expect(read(`FROM scratch\nCOPY --from=${number} / /x`)).toMatchObject({
+			message: `Dockerfile:2: there is no stage ${number} before this one.`,
+		});
+		expect(taken(`FROM scratch\nFROM scratch\nCOPY --from=0 / /x`).images).toEqual([]);
 	});
 
 	test("may add files of its source", () => {

@@ -89,13 +89,21 @@ function textOf(bytes: Uint8Array): string {
 
 function checked(instructions: readonly Instruction[], label: string): Dockerfile {
 	const images: { image: string; at: Instruction }[] = [];
-	const stages = new Set<string>();
+	// Names of the stages that are finished, empty where there is none. The open one's isn't known to the builder yet: it would look for an
+	// image of that name, or whose id begins so.
+	const finished: string[] = [];
+	let open: string | undefined;
 	const steps: (Instruction | undefined)[] = [];
 	const lines: string[] = [];
 	for (const at of instructions) {
 		const { word, rest } = wordOf(at);
-		if (word === "FROM") images.push(...begin(at, rest, stages).map((image) => ({ image, at })));
-		if (word === "COPY") images.push(...copiedFrom(at, rest, stages).map((image) => ({ image, at })));
+		if (word === "FROM") {
+			if (open !== undefined) finished.push(open);
+			const { image, stage } = begin(at, rest);
+			open = stage;
+			if (image !== "scratch" && !finished.includes(image.toLowerCase())) images.push({ image, at });
+		}
+		if (word === "COPY") images.push(...copiedFrom(at, rest, finished).map((image) => ({ image, at })));
 		if (word === "ADD") checkAdd(at, rest);
 		lines.push(`${word} ${rest}`);
 		steps.push(at);
@@ -103,7 +111,7 @@ function checked(instructions: readonly Instruction[], label: string): Dockerfil
 		lines.push(`LABEL ${label}=1`);
 		steps.push(undefined);
 	}
-	if (stages.size === 0 && !lines.some((line) => line.startsWith("FROM "))) throw new Refusal(1, "there is no FROM");
+	if (open === undefined) throw new Refusal(1, "there is no FROM");
 	return { text: `${lines.join("\n")}\n`, images, steps };
 }
 
@@ -117,19 +125,17 @@ function wordOf({ text, line }: Instruction): { readonly word: string; readonly 
 	throw new Refusal(line, REFUSED[word] ?? `${JSON.stringify((name || text).slice(0, 40))} isn't an instruction that is taken here`);
 }
 
-/** `FROM image [AS stage]`. @returns the image, unless it is a stage before */
-function begin({ line }: Instruction, rest: string, stages: Set<string>): readonly string[] {
+/** `FROM image [AS stage]`. @returns both; the stage's name is empty where it has none */
+function begin({ line }: Instruction, rest: string): { readonly image: string; readonly stage: string } {
 	if (rest.startsWith("--")) throw new Refusal(line, "FROM with --platform isn't taken: it is built for this machine");
-	const [image = "", as, stage, ...more] = rest.split(/[ \t]+/);
-	if (!IMAGE.test(image) || more.length > 0 || (as !== undefined && (as.toUpperCase() !== "AS" || !STAGE.test(stage ?? ""))))
+	const [image = "", as, stage = "", ...more] = rest.split(/[ \t]+/);
+	if (!IMAGE.test(image) || more.length > 0 || (as !== undefined && (as.toUpperCase() !== "AS" || !STAGE.test(stage))))
 		throw new Refusal(line, "FROM is followed by an image's name, without variables or quotes, and perhaps AS and a stage's name");
-	const isThere = image === "scratch" || stages.has(image.toLowerCase());
-	if (stage !== undefined) stages.add(stage.toLowerCase());
-	return isThere ? [] : [image];
+	return { image, stage: stage.toLowerCase() };
 }
 
-/** `COPY --from=…`. @returns what isn't a stage before */
-function copiedFrom({ line }: Instruction, rest: string, stages: ReadonlySet<string>): readonly string[] {
+/** `COPY --from=…`. @returns what isn't a stage before, by its name or its number from 0 */
+function copiedFrom({ line }: Instruction, rest: string, finished: readonly string[]): readonly string[] {
 	const flags: string[] = [];
 	const words = rest.split(/[ \t]+/);
 	while (words[0]?.startsWith("--")) flags.push(words.shift() as string);
@@ -138,8 +144,14 @@ function copiedFrom({ line }: Instruction, rest: string, stages: ReadonlySet<str
 	const from = flags.flatMap((flag) => (/^--from=/i.test(flag) ? [flag.slice("--from=".length)] : []));
 	for (const image of from) {
 		if (!IMAGE.test(image)) throw new Refusal(line, "COPY --from is followed by a stage's or an image's name");
+		// A number that is too large for the builder is an image's name to it.
+		if (isNumber(image) && Number(image) >= finished.length) throw new Refusal(line, `there is no stage ${image} before this one`);
 	}
-	return from.filter((image) => !stages.has(image.toLowerCase()) && !/^\d+$/.test(image));
+	return from.filter((image) => !isNumber(image) && !finished.includes(image.toLowerCase()));
+}
+
+function isNumber(name: string): boolean {
+	return /^\d+$/.test(name);
 }
 
 /** What ADD fetches, it fetches from where the Engine is. */

@@ -54,6 +54,7 @@ export class ContainerStorage {
 	/**
 	 * Mounts what a container is to have. Files of a volume belong to the container's ids as if it had a user namespace of its own range.
 	 * @param uidBase first id of the sandbox's range. @returns where each is on this host
+	 * @throws Error when they are taken away meanwhile: nobody would take away what came after that
 	 */
 	async mount(sandbox: string, uidBase: number, wanted: readonly StorageMount[]): Promise<readonly string[]> {
 		if (this.#mounts.has(sandbox)) throw new Error(`${sandbox} has its mounts already`);
@@ -65,25 +66,26 @@ export class ContainerStorage {
 			const sources = await this.#storage.sources(wanted);
 			const userNamespace = await userNamespaceOf(uidBase);
 			try {
+				if (this.#mounts.get(sandbox) !== mounts) throw new Error(`${sandbox} isn't wanted any more`);
 				mkdirSync(join(directory, "mnt"), { recursive: true, mode: 0o700 });
 				return this.#storage.mountBelow(directory, userNamespace, wanted, sources, (mount) => mounts.push(mount));
 			} finally {
 				closeSync(userNamespace);
 			}
 		} catch (error) {
-			this.unmount(sandbox);
+			if (this.#mounts.get(sandbox) === mounts) this.unmount(sandbox);
 			throw error;
 		}
 	}
 
-	/** What the container still has, it keeps until it ends. Idempotent. */
+	/** What the container still has, it keeps until it ends. Idempotent; after a failure it can be tried again. */
 	unmount(sandbox: string): void {
 		const mounts = this.#mounts.get(sandbox);
 		if (mounts === undefined) return;
-		this.#mounts.delete(sandbox);
 		const directory = join(this.#directory, sandbox);
 		this.#storage.unmount(directory, mounts);
 		for (const place of [join(directory, "mnt"), directory]) removeIfThere(place);
+		this.#mounts.delete(sandbox);
 	}
 
 	makeVolume(id: string, sizeMiB: number): Promise<MakeVolumeAnswer> {
