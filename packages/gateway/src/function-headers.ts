@@ -37,21 +37,27 @@ type Pair = readonly [name: string, value: string];
  * @param withKey whether `authorization` is the function's to see, and not a key of ours
  */
 export function requestHeaders(request: IncomingMessage, withKey: boolean): readonly Pair[] {
-	const { rawHeaders, headers } = request;
-	const named = headers.connection === undefined || headers.connection === "keep-alive" ? undefined : listed(headers.connection);
-	const pairs: Pair[] = [];
-	for (let i = 0; i < rawHeaders.length; i += 2) {
-		const name = (rawHeaders[i] as string).toLowerCase();
-		if (KEPT_FROM_FUNCTIONS.has(name) || named?.includes(name) || name === "x-forwarded-for") continue;
-		if (NOT_FOR_CALLERS.has(name)) continue;
-		if (name === "authorization" && (!withKey || OWN_KEY.test(rawHeaders[i + 1] as string))) continue;
-		pairs.push([name, rawHeaders[i + 1] as string]);
-	}
-	const before = headers["x-forwarded-for"];
-	const from = request.socket.remoteAddress ?? "unknown";
-	pairs.push(["x-forwarded-for", before === undefined ? from : `${String(before)}, ${from}`]);
-	if (headers["x-forwarded-proto"] === undefined) pairs.push(["x-forwarded-proto", "http"]);
-	return pairs;
+	return passedHeaders(rawPairs(request), request.socket.remoteAddress ?? "unknown", withKey);
+}
+
+/** The same of a request that is over. @param sent its headers as they came, with lower-case names. @param from the address it came from */
+export function passedHeaders(sent: readonly Pair[], from: string, withKey: boolean): readonly Pair[] {
+	const named = sent.filter(([name]) => name === "connection").flatMap(([, value]) => listed(value));
+	const passed = sent.filter(([name, value]) => {
+		if (KEPT_FROM_FUNCTIONS.has(name) || NOT_FOR_CALLERS.has(name) || named.includes(name) || name === "x-forwarded-for") return false;
+		return name !== "authorization" || (withKey && !OWN_KEY.test(value));
+	});
+	const before = sent.filter(([name]) => name === "x-forwarded-for").map(([, value]) => value);
+	const hasProto = sent.some(([name]) => name === "x-forwarded-proto");
+	return [...passed, ["x-forwarded-for", [...before, from].join(", ")], ...(hasProto ? [] : [["x-forwarded-proto", "http"] as const])];
+}
+
+/** A request's headers as they came, with lower-case names. */
+export function rawPairs({ rawHeaders }: IncomingMessage): readonly Pair[] {
+	return Array.from({ length: rawHeaders.length / 2 }, (_, at) => [
+		(rawHeaders[2 * at] as string).toLowerCase(),
+		rawHeaders[2 * at + 1] as string,
+	]);
 }
 
 /** Writes what a function may say in headers; what it may not is left out. Several values of one name stay several. */

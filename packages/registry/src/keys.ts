@@ -32,9 +32,9 @@ export const keys = {
 	transfersOf: (node: string) => `{berth}:transfers:${node}`,
 	/** Hash of the names of a function's hooks → their ids. */
 	hooks: (project: string, name: string) => `{berth}:hooks:${project}/${name}`,
-	/** Hash of a hook: what it is, and its sealed secrets. The scripts make the keys of its log of it. */
+	/** Hash of a hook: what it is, its sealed secrets, and the newest revision of its log. The scripts make the keys of its log of it. */
 	hook: (id: string) => `{berth}:hook:${id}`,
-	/** Hash of event → what is on record of it, and `event:size` → its bytes and the key of its body; and the counts. */
+	/** Hash of event → what is on record of it, and `event:size` → its bytes and the key of its body; and their bytes. */
 	hookLog: (id: string) => `${keys.hook(id)}:log`,
 	/** Sorted sets of events by revision: those that ran, and those that didn't. */
 	hookRuns: (id: string) => `${keys.hook(id)}:runs`,

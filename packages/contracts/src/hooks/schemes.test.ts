@@ -240,6 +240,20 @@ describe("weaker proofs", () => {
 		expect(header(`t=${at},${`v1=${"0".repeat(64)},`.repeat(1000)}v1=${good}`)).toBe(false);
 	});
 
+	test("a Stripe event without an id is the same one with whatever signatures beside the good one, and another at another time", () => {
+		const body = Buffer.from('{"n":1}');
+		const identitiesOf = (at: number, others: string) => {
+			const good = createHmac("sha256", "whsec_test").update(`${at}.`).update(body).digest("hex");
+			const verdict = verify("stripe", [["stripe-signature", `t=${at},${others}v1=${good}`]], body, ["whsec_test"]);
+			return verdict.verified ? verdict.identities : verdict;
+		};
+		const at = NOW_MS / SECOND_MS;
+		const first = identitiesOf(at, "");
+		expect(first).toEqual([expect.any(String)]);
+		expect(identitiesOf(at, `v1=${"0".repeat(64)},`)).toEqual(first);
+		expect(identitiesOf(at + 1, "")).not.toEqual(first);
+	});
+
 	test("base64 that isn't written as it has to be is no signature, though Node's decoder would take it", () => {
 		const mac = createHmac("sha256", "a secret").update(BODY).digest("base64");
 		const shopify = (text: string) => verify("shopify", [["x-shopify-hmac-sha256", text]], BODY, ["a secret"]).verified;

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { SECOND_MS } from "../units.js";
 import { decoded, hmac, isSignedWith, Refusal, recent, stringsIn, TOLERANCE_MS, theHeader } from "./delivery.js";
 import { hexSecret, known, type Scheme } from "./scheme.js";
@@ -9,7 +10,8 @@ const MOST_SIGNATURES = 10;
 /**
  * `t=<seconds>,v1=<hex>[,v1=<hex>]`: HMAC-SHA256 of the time, a dot and the body, with the whole secret as the key, `whsec_` and
  * all; 5 minutes of tolerance (docs.stripe.com/webhooks, "Verify webhook signatures manually" and "Preventing replay attacks").
- * Other versions (`v0`) are left out of account, so that nobody can choose a weaker one. A retry is signed anew: what tells it is the event's id in the body.
+ * Other versions (`v0`) are left out of account, so that nobody can choose a weaker one. A retry is signed anew: what tells it is the event's id in the body,
+ * and without one what is signed: of several signatures anybody may leave out all but one, or add others.
  */
 export const stripe: Scheme = {
 	title: "Stripe",
@@ -33,7 +35,7 @@ export const stripe: Scheme = {
 		const deliveryId = string("id");
 		return {
 			verified: true,
-			identities: [deliveryId === undefined ? `signature ${(signatures[0] as Buffer).toString("hex")} ${at}` : `id ${deliveryId}`],
+			identities: [deliveryId === undefined ? `signed ${at} ${createHash("sha256").update(body).digest("hex")}` : `id ${deliveryId}`],
 			...known({ deliveryId, event: string("type") }),
 		};
 	},

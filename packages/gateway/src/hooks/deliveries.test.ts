@@ -1,8 +1,17 @@
 import { once } from "node:events";
 import { connect } from "node:net";
-import { type HookEvent, type HookEventDetail, type HookInput, type HookWithSecret, type Settlement, schemeOf } from "@berth/contracts";
+import {
+	type HookEvent,
+	type HookEventDetail,
+	type HookInput,
+	type HookWithSecret,
+	newId,
+	type Settlement,
+	schemeOf,
+} from "@berth/contracts";
 import type { Delivery } from "@berth/queue";
 import { RedisServer } from "@berth/redis/testing";
+import type { StoredEvent } from "@berth/registry";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ended } from "../testing/settlements.js";
 import { type Stack, startStack } from "../testing/stack.js";
@@ -94,6 +103,20 @@ describe("what is let in", () => {
 		});
 		expect(event.headers).toContainEqual(["authorization", "[redacted]"]);
 		expect(await call("GET", `/${hook.name}/events/${event.id}`)).toMatchObject({ body: { text: '{ "n": 1.0 }' } });
+	});
+
+	test("gets its answer when the log can't be told how it ended: a sender that hears of an error has it run again", async () => {
+		for (const [status, text] of [
+			[200, "done"],
+			[500, "wrong"],
+		] as const) {
+			const hook = await made();
+			stack.onInvocation(async () => {
+				await redis.client((client) => client.set(`{berth}:hook:${hook.path.slice("/hook/".length)}:log`, "no hash"));
+				return settled(status, text);
+			});
+			expect(await deliver(hook, signed(hook))).toMatchObject({ status, text });
+		}
 	});
 
 	test("gets the first answer when it comes again, also under another id, and runs once; ten at the same time run once", async () => {
@@ -331,5 +354,44 @@ describe("redelivery", () => {
 		expect((await call("POST", `/${hook.name}/redeliver`, { since }, 202)) as object).toEqual({ redelivered: [], skipped: [] });
 		await call("POST", `/${hook.name}/events/${redelivered[0]?.event}/redeliver`, {}, 202);
 		await expect.poll(() => seen.length).toBe(3);
+	});
+
+	test("has the headers that its function was given the first time: what its sender can't say it can't say again", async () => {
+		const hook = await made();
+		const { body, headers } = signed(hook);
+		const forged = { "berth-hook": "forged", "berth-hook-event": "forged", "berth-caller": "forged", "berth-joined": "forged" };
+		await deliver(hook, { body, headers: { ...headers, ...forged, "x-forwarded-for": "192.0.2.1", "x-own": "kept" } });
+		const [event] = (await eventsOf(hook)) as [HookEvent];
+		await call("POST", `/${hook.name}/events/${event.id}/redeliver`, {}, 202);
+		await expect.poll(() => seen.length).toBe(2);
+		const [first, again] = seen.map(({ request }) => (request.trigger.kind === "http" ? request.trigger.request.headers : []));
+		const withoutEvent = (pairs: typeof first = []) => pairs.filter(([name]) => name !== "berth-hook-event");
+		expect(withoutEvent(again)).toEqual(withoutEvent(first));
+		expect(again).toContainEqual(["x-own", "kept"]);
+		expect(again?.filter(([name]) => name === "berth-hook-event")).toEqual([["berth-hook-event", expect.stringMatching(/^evt_/)]]);
+	});
+
+	test("of one that was lost with its gateway works by its id, as of all that failed", async () => {
+		const hook = await made();
+		const found = await stack.services.hooks.need("default", "shop", hook.name);
+		const lost: StoredEvent = {
+			id: newId("evt"),
+			function: "shop",
+			hook: hook.name,
+			at: new Date().toISOString(),
+			result: "running",
+			from: "127.0.0.1",
+			method: "POST",
+			query: "",
+			headers: [],
+			bodyBytes: 2,
+			body: { text: "{}" },
+		};
+		await stack.services.hooks.log.begin(found.id, lost, [], 0);
+		await call("POST", `/${hook.name}/events/${lost.id}/redeliver`, {}, 400);
+		await stack.services.hooks.log.annotate(found.id, { ...lost, expiresAtMs: Date.now() - 1 });
+		expect(await eventsOf(hook)).toMatchObject([{ result: "lost" }]);
+		await call("POST", `/${hook.name}/events/${lost.id}/redeliver`, {}, 202);
+		await expect.poll(() => seen.map(({ request }) => request.body)).toEqual([{ text: "{}" }]);
 	});
 });

@@ -143,10 +143,15 @@ export class Deliveries {
 			settled = true;
 			const { outcome, code, error } = settlement.attempt;
 			const reason = error === undefined ? (code ?? outcome) : `${error.name}: ${error.message}`;
-			if (answer === undefined) await this.#end(run, { result: "failed", invocation: id, reason: reason.slice(0, 1000) });
-			else if (isGood(answer.status)) await this.#end(run, { result: "answered", invocation: id, status: answer.status }, answer);
+			if (answer === undefined) await this.#endDone(run, { result: "failed", invocation: id, reason: reason.slice(0, 1000) });
+			else if (isGood(answer.status)) await this.#endDone(run, { result: "answered", invocation: id, status: answer.status }, answer);
 			else
-				await this.#end(run, { result: "failed", invocation: id, status: answer.status, reason: `its function answered ${answer.status}` });
+				await this.#endDone(run, {
+					result: "failed",
+					invocation: id,
+					status: answer.status,
+					reason: `its function answered ${answer.status}`,
+				});
 		};
 		try {
 			await this.#invocations.answerDelivery(
@@ -170,12 +175,7 @@ export class Deliveries {
 		}
 		const text = JSON.stringify({ event: event.id, invocation });
 		const answer: FirstAnswer = status === 204 ? { status } : { status, contentType: "application/json", body: { text } };
-		try {
-			await this.#end(run, { result: "queued", invocation, status }, answer);
-		} catch (err) {
-			// It is accepted, on disk: its sender hears so.
-			this.#services.log.error({ err, hook: found.hook.name, event: event.id }, "an accepted delivery couldn't be recorded");
-		}
+		await this.#endDone(run, { result: "queued", invocation, status }, answer);
 		sendAgain(response, answer);
 	}
 
@@ -189,6 +189,16 @@ export class Deliveries {
 			...(contentType === undefined ? {} : { contentType }),
 			...(body.length === 0 || body.length > HOOK_LIMITS.answerBytes ? {} : { body: result.body }),
 		};
+	}
+
+	/** What was run, or is on disk, is: its sender hears so although the log can't be told, lest it come again. */
+	async #endDone(run: Run, end: Partial<StoredEvent> & { readonly result: HookResult }, answer?: FirstAnswer): Promise<void> {
+		try {
+			await this.#end(run, end, answer);
+		} catch (err) {
+			const { found, event } = run;
+			this.#services.log.error({ err, hook: found.hook.name, event: event.id }, "how a delivery ended couldn't be recorded");
+		}
 	}
 
 	async #end(

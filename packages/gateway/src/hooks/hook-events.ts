@@ -66,7 +66,7 @@ export async function bodyOf({ body }: StoredEvent, { artifacts }: Services): Pr
 }
 
 /** One that is still running when it can't be any more was lost with its gateway. */
-function resultOf({ result, expiresAtMs }: StoredEvent): HookResult {
+export function resultOf({ result, expiresAtMs }: StoredEvent): HookResult {
 	return result === "running" && expiresAtMs !== undefined && expiresAtMs < Date.now() ? "lost" : result;
 }
 

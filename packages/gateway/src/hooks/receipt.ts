@@ -2,7 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { type BodyReference, type HeaderPairs, HOOK_HEADERS, HOOK_LIMITS, type HttpRequestHead, newId, schemeOf } from "@berth/contracts";
 import type { OpenHook, PayloadStore, StoredEvent } from "@berth/registry";
 import type { Request } from "express";
-import { requestHeaders } from "../function-headers.js";
+import { rawPairs, requestHeaders } from "../function-headers.js";
 import { plainAddress } from "./allow-list.js";
 
 /** What stands in a log in the place of what isn't for it. */
@@ -24,7 +24,8 @@ export function receiptOf({ id, hook }: OpenHook, request: Request): Receipt {
 	const passed = requestHeaders(request, true).filter(([name]) => !secret.has(name));
 	const event = newId("evt");
 	const query = request.originalUrl.includes("?") ? request.originalUrl.slice(request.originalUrl.indexOf("?")) : "";
-	const shown = rawHeaders(request).map(
+	const sent = rawPairs(request);
+	const shown = sent.map(
 		([name, value]) => [name, secret.has(name) || SECRET.test(name) || value.includes(id) ? REDACTED : value] as const,
 	);
 	const kept = cut(shown);
@@ -42,15 +43,14 @@ export function receiptOf({ id, hook }: OpenHook, request: Request): Receipt {
 			...(kept.length < shown.length ? { headersCut: true } : {}),
 			bodyBytes: 0,
 		},
-		headers: rawHeaders(request),
+		headers: sent,
 		head: headOf(hook.name, event, request.method, query, passed),
 	};
 }
 
-/** The request that a function is given of a delivery; what was redacted isn't known any more. */
+/** The request that a function is given of a delivery. @param headers that a sender may say to it */
 export function headOf(hook: string, event: string, method: string, query: string, headers: HeaderPairs): HttpRequestHead {
-	const known = headers.filter(([, value]) => value !== REDACTED);
-	return { method, url: `/${query}`, headers: [...known, [HOOK_HEADERS.hook, hook], [HOOK_HEADERS.event, event]] };
+	return { method, url: `/${query}`, headers: [...headers, [HOOK_HEADERS.hook, hook], [HOOK_HEADERS.event, event]] };
 }
 
 /** A body for an event that was run: in place when it is small, else in the store. */
@@ -70,13 +70,6 @@ export function cutBody(body: Buffer): BodyReference {
 
 function inPlace(bytes: Buffer): BodyReference {
 	return isUtf8(bytes) ? { text: bytes.toString("utf8") } : { base64: bytes.toString("base64") };
-}
-
-function rawHeaders({ rawHeaders }: Request): HeaderPairs {
-	return Array.from({ length: rawHeaders.length / 2 }, (_, at) => [
-		(rawHeaders[2 * at] as string).toLowerCase(),
-		rawHeaders[2 * at + 1] as string,
-	]);
 }
 
 function cut(headers: HeaderPairs): HeaderPairs {

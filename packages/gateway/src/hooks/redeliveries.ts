@@ -1,14 +1,17 @@
 import { newId, type Redelivery } from "@berth/contracts";
 import type { OpenHook, StoredEvent } from "@berth/registry";
+import { passedHeaders } from "../function-headers.js";
 import type { Invocations } from "../invocations.js";
 import type { Services } from "../services.js";
-import { bodyOf } from "./hook-events.js";
+import { bodyOf, resultOf } from "./hook-events.js";
 import { headOf, keptBody, REDACTED } from "./receipt.js";
 
 /** What can't be redelivered, and why. */
-export function whyNot({ id, result }: StoredEvent): string | undefined {
+export function whyNot(event: StoredEvent): string | undefined {
+	const { id } = event;
+	const result = resultOf(event);
 	if (result === "running") return `${id} is being run`;
-	if (result === "answered" || result === "queued" || result === "failed") return undefined;
+	if (result === "answered" || result === "queued" || result === "failed" || result === "lost") return undefined;
 	return `${id} is ${result}: what wasn't run once isn't run again`;
 }
 
@@ -43,13 +46,9 @@ export async function redeliver(
 	const identities = how === "once" ? [`redelivery of ${first.id}`] : [];
 	const claim = await hooks.log.begin(id, event, identities, 0);
 	if (claim.kind !== "begun") return claim.kind === "gone" ? "the hook is removed" : `it is redelivered as ${claim.event}`;
-	const request = headOf(
-		hook.name,
-		again,
-		first.method,
-		first.query,
-		first.headers.filter(([, value]) => value !== REDACTED),
-	);
+	const known = first.headers.filter(([, value]) => value !== REDACTED);
+	// The log has them as they came.
+	const request = headOf(hook.name, again, first.method, first.query, passedHeaders(known, first.from, true));
 	let invocation: string;
 	try {
 		invocation = await invocations.enqueueDelivery({ version, trigger: { kind: "http", request }, bytes });

@@ -102,9 +102,9 @@ export class HookLog {
 		return await this.#page(id, after, "oldest");
 	}
 
-	/** The revision of the newest event; 0: there is none. */
+	/** The revision of the newest event, also when that is gone; 0: there was none. */
 	async revision(id: string): Promise<number> {
-		return Number((await guarded(this.#redis, "reading a hook's log", () => this.#redis.hget(keys.hookLog(id), "#revision"))) ?? 0);
+		return Number((await guarded(this.#redis, "reading a hook's log", () => this.#redis.hget(keys.hook(id), "revision"))) ?? 0);
 	}
 
 	/** Told of news, of a hook or perhaps of any, until what it gives is called. */

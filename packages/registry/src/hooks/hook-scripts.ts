@@ -26,7 +26,8 @@ return 1`);
 
 /**
  * The log of a hook is KEYS[2] (hash), KEYS[3] (events that ran) and KEYS[4] (those that didn't), and it lasts as long as its
- * youngest event may. \`forget\` collects the keys of bodies that nothing leads to any more.
+ * youngest event may. Its revisions are counted in KEYS[1], the hook, and go on when it is gone: who follows goes by them.
+ * \`forget\` collects the keys of bodies that nothing leads to any more.
  */
 const LOG = `
 local log = KEYS[2]
@@ -39,7 +40,7 @@ local function forget(order, id)
   if body ~= '' then bodies[#bodies + 1] = body end
 end
 local function write(order, id, json, bytes, body)
-  local revision = redis.call('HINCRBY', log, '#revision', 1)
+  local revision = redis.call('HINCRBY', KEYS[1], 'revision', 1)
   local before = tonumber(string.match(redis.call('HGET', log, id .. ':size') or '0 ', '^(%d+)'))
   redis.call('HSET', log, id, json, id .. ':size', bytes .. ' ' .. body)
   redis.call('HINCRBY', log, '#bytes', tonumber(bytes) - before)
