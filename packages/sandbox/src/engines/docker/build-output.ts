@@ -12,11 +12,11 @@ export interface BuildOutputListener {
 	/** What an instruction printed, a line. */
 	readonly onOutput: (text: string) => void;
 	/** A container is about to run, by what was said; an instruction may print the same. */
-	readonly onContainer: (id: string) => void;
+	readonly onContainer: () => void;
 }
 
 const STEP = /^Step (\d+)\/\d+ : /;
-const RUNNING = /^ ---> Running in ([0-9a-f]{12})$/;
+const RUNNING = /^ ---> Running in [0-9a-f]{12}$/;
 const CACHED = /^ ---> Using cache$/;
 const QUIET = /^(?: ---> ?[0-9a-f]*$|Removing intermediate container |Successfully built )/;
 /** The builder makes what comes on standard error red. */
@@ -63,10 +63,9 @@ export class BuildOutput {
 	#say(coloured: string): void {
 		const line = coloured.replace(COLOURS, "");
 		const [, step] = STEP.exec(line) ?? [];
-		const [, container] = RUNNING.exec(line) ?? [];
 		this.#begin(CACHED.test(line));
 		if (step !== undefined) this.#step = Number(step);
-		else if (container !== undefined) this.#listener.onContainer(container);
+		else if (RUNNING.test(line)) this.#listener.onContainer();
 		else if (!CACHED.test(line) && !QUIET.test(line) && line.trim() !== "") this.#listener.onOutput(line);
 	}
 

@@ -6,6 +6,7 @@ import { CPU_PERIOD_US, CPU_SHARES, cpuQuotaUs } from "../../container-spec.js";
 import { BuildOutput, type BuildOutputListener } from "./build-output.js";
 import { removeContainers } from "./container-removal.js";
 import { DockerApi, DockerError } from "./docker-api.js";
+import { ProcessLimits } from "./process-limits.js";
 
 /** What an instruction may use: as much as a build's sandbox. */
 const CAPS = { memoryBytes: 1024 * MIB, cpuMilli: 2000, pids: 512, fileBytes: 1024 * MIB, openFiles: 4096 } as const;
@@ -94,8 +95,8 @@ export class DockerBuilds {
 	/** The builder ends a build, and removes its container, when nobody listens to it any more. @returns undefined when it took too long */
 	async #run({ context, dockerfile, noCache, timeoutMs, ...listener }: DockerBuild): Promise<BuildOutput | undefined> {
 		const late = AbortSignal.timeout(timeoutMs);
-		const bounds: Promise<void>[] = [];
-		const output = new BuildOutput({ ...listener, onContainer: (id) => bounds.push(this.#bound(id)) });
+		const limits = new ProcessLimits(this.#api, this.label, CAPS.pids);
+		const output = new BuildOutput({ ...listener, onContainer: () => limits.look() });
 		try {
 			const query = { ...queryOf(this.#options), dockerfile, nocache: noCache ? 1 : 0 };
 			const options = { method: "POST", query, body: context, answerMs: 0, accept: [400], signal: late } as const;
@@ -106,29 +107,12 @@ export class DockerBuilds {
 			}
 			for await (const line of linesOf(response)) output.take(line);
 			output.end();
-			await Promise.all(bounds);
+			await limits.settled();
 			return output;
 		} catch (error) {
-			await Promise.allSettled(bounds);
 			if (late.aborted) return undefined;
 			throw error instanceof DockerError ? error : new DockerError("POST /build", 0, (error as Error).message);
 		}
-	}
-
-	/** The builder sets no limit of processes. Its word for which container runs may be an instruction's own: the label tells. */
-	async #bound(id: string): Promise<void> {
-		const answer = await this.#api.send(`/containers/${id}/json`, { accept: [404] });
-		const body = await text(answer);
-		if (answer.statusCode === 404) return;
-		const { Config } = JSON.parse(body) as { Config: { Labels: Readonly<Record<string, string>> | null } };
-		if (Config.Labels?.[this.label] === undefined) return;
-		// 404, 409, 500: it has ended by now, or is about to.
-		const set = await this.#api.send(`/containers/${id}/update`, {
-			method: "POST",
-			json: { PidsLimit: CAPS.pids },
-			accept: [404, 409, 500],
-		});
-		set.resume();
 	}
 
 	async #save(id: string, endsAt: number): Promise<DockerBuildResult> {
