@@ -99,8 +99,18 @@ async function storedBytes({ dataDir }) {
 	let bytes = 0;
 	for (const part of ["artifacts/oci", "launcher/layers"]) {
 		for (const entry of await readdir(join(dataDir, part), { recursive: true, withFileTypes: true })) {
-			if (entry.isFile()) bytes += (await stat(join(entry.parentPath, entry.name))).blocks * 512;
+			if (entry.isFile()) bytes += await blocksOf(join(entry.parentPath, entry.name));
 		}
 	}
 	return bytes;
+}
+
+/** What a file takes; nothing when what nobody needs was removed since it was listed. */
+async function blocksOf(path) {
+	try {
+		return (await stat(path)).blocks * 512;
+	} catch (error) {
+		if (error.code === "ENOENT") return 0;
+		throw error;
+	}
 }

@@ -114,7 +114,7 @@ export const settingsSchema = z.object({
 	BERTH_BINDS: binds.optional(),
 	/** Blobs of images, MiB; beyond it what can be had again goes. Default: as much as comes. */
 	BERTH_IMAGES_MIB: whole(256, 1 << 24).optional(),
-	/** Versions of a function that stay whatever their age, the newest; beyond it those go that are older than a day and that no alias leads to. */
+	/** Versions of a function that stay whatever their age, the newest; beyond it those go that are older than a day, that no alias leads to and of which nothing may wait. */
 	BERTH_VERSIONS_KEPT: whole(10, 100_000).default(100),
 	BERTH_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
 });

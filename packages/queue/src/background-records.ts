@@ -1,12 +1,13 @@
 import { type AttemptRecord, HOUR_MS, type InvocationRecord, type InvocationRequest, type Settlement } from "@berth/contracts";
 import { LuaScript, type Redis } from "@berth/redis";
-import { BACKGROUND_TOTALS, backgroundRecordOf } from "./keys.js";
+import { BACKGROUND_TOTALS, backgroundOf, backgroundRecordOf } from "./keys.js";
 import { recordHead } from "./settlements.js";
 
 /** How long a record is kept after its last change. */
 const KEEP_MS = 24 * HOUR_MS;
 
 const ACCEPT = new LuaScript(`
+	redis.call("SET", KEYS[3], ARGV[2], "PX", ARGV[3])
 	if redis.call("EXISTS", KEYS[1]) == 1 then return 0 end
 	redis.call("HSET", KEYS[1], "head", ARGV[1], "state", "queued", "fence", 0, "queuedAt", ARGV[2])
 	redis.call("PEXPIRE", KEYS[1], ARGV[3])
@@ -73,7 +74,14 @@ export class BackgroundRecords {
 
 	/** Writes the record in state `queued` and counts it; false if there is one of that id, perhaps of a worker that was quicker. */
 	async accept(request: InvocationRequest): Promise<boolean> {
-		return (await ACCEPT.run(this.#redis, keysOf(request.id), [headOf(request), request.acceptedAtMs, KEEP_MS])) === 1;
+		const { id, project, function: name, version, acceptedAtMs } = request;
+		const accepted = [...keysOf(id), backgroundOf(project, name, version)];
+		return (await ACCEPT.run(this.#redis, accepted, [headOf(request), acceptedAtMs, KEEP_MS])) === 1;
+	}
+
+	/** Whether an invocation of a version was accepted within a day: it may still wait, and its record is kept. */
+	async hasAny({ project, function: name, version }: Pick<InvocationRequest, "project" | "function" | "version">): Promise<boolean> {
+		return (await this.#redis.exists(backgroundOf(project, name, version))) === 1;
 	}
 
 	/** Takes back what was accepted and never begun. */

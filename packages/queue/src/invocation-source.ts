@@ -1,4 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
+import type { InvocationRequest } from "@berth/contracts";
 import { closeRedis, type Redis } from "@berth/redis";
 import type { BackgroundSource } from "./bullmq/background-source.js";
 import type { InteractiveSource } from "./bullmq/interactive-source.js";
@@ -21,6 +22,8 @@ export interface SourceTotals {
 /** What an open InvocationSource does beyond its port. */
 export interface WorkerSource extends InvocationSource {
 	totals(): SourceTotals;
+	/** Whether a background invocation of a version was accepted within a day: such a version has to stay. */
+	hasBackground(version: Pick<InvocationRequest, "project" | "function" | "version">): Promise<boolean>;
 }
 
 /** A quarter of a node's concurrency is kept for the background lane, so that neither lane starves the other. */
@@ -59,6 +62,10 @@ export class RedisInvocationSource implements WorkerSource {
 
 	totals(): SourceTotals {
 		return { interactive: this.#interactive.totals, background: this.#background.totals };
+	}
+
+	hasBackground(version: Pick<InvocationRequest, "project" | "function" | "version">): Promise<boolean> {
+		return this.#background.hasAny(version);
 	}
 
 	close(): Promise<void> {

@@ -18,6 +18,8 @@ export const RECORDS = {
 
 /** Durable Redis: the record of a background invocation, and the lane's totals. */
 export const backgroundRecordOf = (id: string): string => `berth:bg:${id}`;
+/** There for a day after a background invocation of the version was accepted. */
+export const backgroundOf = (project: string, name: string, version: number): string => `berth:bg-of:${project}/${name}:${version}`;
 export const BACKGROUND_TOTALS = "berth:totals:background";
 
 /** Fast Redis: nodes. */

@@ -153,6 +153,18 @@ describe("a rollback", () => {
 	});
 });
 
+test("an alias is led somewhere with its step back in one move, and without one that isn't ready", async () => {
+	for (let i = 0; i < 3; i++) await build();
+	const failed = await build(FAILED);
+	await registry.aliases.set("default", "f", "canary", { weights: { 2: 100 } }, 1);
+	expect(await registry.aliases.get("default", "f", "canary")).toMatchObject({ weights: { 2: 100 }, follows: false, previous: 1 });
+	await registry.aliases.set("default", "f", "next", { follows: true }, 2);
+	await registry.aliases.set("default", "f", "stable", { weights: { 3: 100 } }, failed);
+	const [, , next, stable] = await aliases();
+	expect(next).toMatchObject({ name: "next", weights: { 3: 100 }, follows: true, previous: 2 });
+	expect(stable).not.toHaveProperty("previous");
+});
+
 describe("an alias leads nowhere", () => {
 	test("where no version is ready, and stays as it was", async () => {
 		await build();

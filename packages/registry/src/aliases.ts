@@ -33,10 +33,14 @@ export class Aliases {
 		return found;
 	}
 
-	/** Makes an alias or moves it. @throws BerthError function_not_found, function_not_ready, version_not_found, version_not_ready, version_build_failed, invalid_request */
-	async set(project: string, name: string, alias: string, target: AliasTarget): Promise<Alias> {
+	/**
+	 * Makes an alias or moves it.
+	 * @param previous what it is rolled back to from there, unless that isn't ready; otherwise what it leads to wholly now
+	 * @throws BerthError function_not_found, function_not_ready, version_not_found, version_not_ready, version_build_failed, invalid_request
+	 */
+	async set(project: string, name: string, alias: string, target: AliasTarget, previous?: number): Promise<Alias> {
 		const shares = "follows" in target ? [] : Object.entries(target.weights).flat();
-		const [word, subject] = await this.#move(SET_ALIAS, project, name, alias, shares);
+		const [word, subject] = await this.#move(SET_ALIAS, project, name, alias, [previous ?? "", ...shares]);
 		if (word === "none_ready") throw new BerthError("function_not_ready", `${name} has no version that is ready`);
 		if (word === "full")
 			throw new BerthError("invalid_request", `${name} has ${MOST_ALIASES} aliases, and no more are possible; remove one`);
@@ -72,10 +76,10 @@ export class Aliases {
 		project: string,
 		name: string,
 		alias: string,
-		shares: readonly (string | number)[] = [],
+		target: readonly (string | number)[] = [],
 	): Promise<Verdict> {
 		const news = `${project}/${name}`;
-		const given = [alias, new Date().toISOString(), news, versionPrefix(project, name), ...shares];
+		const given = [alias, new Date().toISOString(), news, versionPrefix(project, name), ...target];
 		const verdict = await guarded(this.#redis, `moving ${alias} of ${name}`, () =>
 			script.run(this.#redis, [keys.function(project, name), keys.numbers(project, name), keys.changes], given),
 		);

@@ -253,6 +253,21 @@ describe("records that were lost", () => {
 		expect((await create(registry)).number).toBe(1);
 	});
 
+	test("lead to all versions again only once the aliases are back, too", async () => {
+		const registry = await open();
+		const answers: boolean[] = [];
+		const look = async () => answers.push(await registry.store.hasAllAliases());
+		await registry.store.find(true);
+		await look();
+		await registry.store.recovered();
+		await look();
+		await registry.store.beginRecovery();
+		await look();
+		await registry.store.recovered();
+		await look();
+		expect(answers).toEqual([false, true, false, true]);
+	});
+
 	test("aren't suspected of an empty store", async () => {
 		const registry = await open();
 		expect(await registry.store.find(false)).toBe("whole");

@@ -47,6 +47,8 @@ export const keys = {
 	adminKey: "{berth}:admin-key",
 	/** `whole` or `lost`: whether the records are all that the artifact store has images of. */
 	store: "{berth}:store",
+	/** There while versions come back from the artifact store, and no alias leads to them yet. */
+	recovering: "{berth}:recovering",
 	/** Hash of runtime → digest of the base that new images of it get. */
 	bases: "{berth}:bases",
 	changes: "{berth}:changes",

@@ -239,9 +239,9 @@ redis.call('PUBLISH', KEYS[4], ARGV[4])
 return answer`);
 
 /**
- * KEYS function, numbers, changes. ARGV alias, now, `project/name`, version key prefix, then either nothing, for an alias that
- * follows, or version, per cent, …. Gives `ok`, or what is in the way: `no_function`, `none_ready`, `full`, or `no_version`,
- * `not_ready`, `failed` and the number.
+ * KEYS function, numbers, changes. ARGV alias, now, `project/name`, version key prefix, the version that is its step back from there
+ * (or nothing; one that isn't ready is none), then either nothing, for an alias that follows, or version, per cent, …. Gives `ok`, or
+ * what is in the way: `no_function`, `none_ready`, `full`, or `no_version`, `not_ready`, `failed` and the number.
  */
 export const SET_ALIAS = new LuaScript(`${aliasesIn("KEYS[1]")}
 if redis.call('EXISTS', KEYS[1]) == 0 then return {'no_function'} end
@@ -251,7 +251,8 @@ if not alias then
   if #aliasNames() >= ${MOST_ALIASES} then return {'full'} end
   alias = {}
 end
-if #ARGV == 4 then
+if ARGV[5] ~= '' and redis.call('HGET', ARGV[4] .. ARGV[5], 'state') == 'ready' then leadWholly(alias, tonumber(ARGV[5])) end
+if #ARGV == 5 then
   local newest
   for _, number in ipairs(redis.call('ZREVRANGE', KEYS[2], 0, -1)) do
     local isNewer = not newest or rankOf(ARGV[4], number) > rankOf(ARGV[4], newest)
@@ -262,7 +263,7 @@ if #ARGV == 4 then
   alias.follows = true
 else
   local weights = {}
-  for i = 5, #ARGV, 2 do
+  for i = 6, #ARGV, 2 do
     local state = redis.call('HGET', ARGV[4] .. ARGV[i], 'state')
     if not state then return {'no_version', ARGV[i]} end
     if state ~= 'ready' then return {state == 'failed' and 'failed' or 'not_ready', ARGV[i]} end

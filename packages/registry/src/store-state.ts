@@ -1,7 +1,10 @@
-import { BerthError } from "@berth/contracts";
+import { BerthError, HOUR_MS } from "@berth/contracts";
 import { guarded, type Redis } from "@berth/redis";
 import { keys } from "./keys.js";
 import { STORE_STATE } from "./scripts.js";
+
+/** What a recovery that was cut short brought back stays for so long, for another one. */
+const RECOVERING_MS = 24 * HOUR_MS;
 
 /** Whether the durable Redis knows everything that the artifact store has images of. */
 export class StoreState {
@@ -33,9 +36,25 @@ export class StoreState {
 			throw new BerthError("store_unrecovered", "which functions there are isn't known: run `berth recover` first");
 	}
 
+	/** Versions are about to come back, and aliases after them: till `recovered` none is removed for its age. */
+	async beginRecovery(): Promise<void> {
+		await guarded(this.#redis, "recording that the store is recovered", () => this.#redis.set(keys.recovering, "1", "PX", RECOVERING_MS));
+	}
+
 	/** Everything in the artifact store is on record, or given up. */
 	async recovered(): Promise<void> {
-		await guarded(this.#redis, "recording that the store was recovered", () => this.#redis.set(keys.store, "whole"));
+		await guarded(this.#redis, "recording that the store was recovered", async () => {
+			await this.#redis.set(keys.store, "whole");
+			await this.#redis.del(keys.recovering);
+		});
+	}
+
+	/** Whether the aliases on record are all that lead to versions: only then may a version be removed because none does. */
+	async hasAllAliases(): Promise<boolean> {
+		const [state, recovering] = await guarded(this.#redis, "looking at the store's state", () =>
+			this.#redis.mget(keys.store, keys.recovering),
+		);
+		return state === "whole" && recovering === null;
 	}
 
 	/** Whether a worker has found the records to be whole: only then may what they don't name be removed. */

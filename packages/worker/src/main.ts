@@ -136,7 +136,12 @@ const budget =
 				dropUnpacked: () => engine.dropLayers(HOUR_MS),
 				log,
 			});
-const versionLimit = new VersionLimit({ kept: settings.versionsKept, functions, log });
+const versionLimit = new VersionLimit({
+	kept: settings.versionsKept,
+	functions,
+	hasBackground: (version) => invocationSource.hasBackground(version),
+	log,
+});
 const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine });
 
 await pool.start();

@@ -76,6 +76,11 @@ export class BackgroundSource {
 		while (this.#active > 0) await new Promise<void>((resolve) => this.#onIdle.push(resolve));
 	}
 
+	/** As `BackgroundRecords.hasAny`. */
+	hasAny(version: Parameters<BackgroundRecords["hasAny"]>[0]): Promise<boolean> {
+		return this.#records.hasAny(version);
+	}
+
 	get totals(): { readonly taken: number; readonly inHand: number; readonly stale: number; readonly revived: number } {
 		return { taken: this.#taken, inHand: this.#active, stale: this.#stale, revived: this.#watchdog?.revived ?? 0 };
 	}

@@ -18,6 +18,12 @@ afterAll(() => lanes.stop());
 const settled = (gateway: GatewayQueue, id: string) =>
 	expect.poll(async () => (await gateway.record(id))?.state, { timeout: 10_000 }).toBe("settled");
 
+async function enqueued(gateway: GatewayQueue, version: number) {
+	const request = requestOf("", { version });
+	await gateway.enqueue(request);
+	return request;
+}
+
 test("what was accepted survives a crash of Redis, and its result is kept", async () => {
 	const gateway = await lanes.gateway();
 	const request = requestOf("kept");
@@ -33,6 +39,17 @@ test("what was accepted survives a crash of Redis, and its result is kept", asyn
 		result: { body: { text: "kept" } },
 	});
 	await expect.poll(() => gateway.backgroundTotals()).toEqual({ accepted: 1, settled: 1, dead: 0, inFlight: 0 });
+});
+
+test("a worker knows of which versions something was accepted, begun or not", async () => {
+	const gateway = await lanes.gateway();
+	const worker = await lanes.worker(echo);
+	const { id } = await enqueued(gateway, 2);
+	await settled(gateway, id);
+	await worker.drain(0);
+	await enqueued(gateway, 3);
+	const known = [1, 2, 3].map((version) => worker.hasBackground({ project: "default", function: "echo", version }));
+	expect(await Promise.all(known)).toEqual([false, true, true]);
 });
 
 test("a failure is tried again, and the function sees which attempt it is", async () => {

@@ -60,14 +60,21 @@ export class SourceStore {
 		let removed = 0;
 		for (const name of await readdir(this.#directory)) {
 			const digest = `sha256:${name}`;
-			// One that was out of the way when its process was killed.
-			if (name.endsWith(ASIDE) && (await isOlder(join(this.#directory, name), before)))
-				await rm(join(this.#directory, name), { force: true });
+			if (name.endsWith(ASIDE)) await this.#sweepAside(name, isUseless, before);
 			if (!isDigest(digest) || !(await isOlder(this.#pathOf(digest), before)) || !(await isUseless(digest))) continue;
 			await this.remove(digest, async (one) => !(await isUseless(one)));
 			removed++;
 		}
 		return removed;
+	}
+
+	/** One that was out of the way when its process was killed: it may have been of use by then. */
+	async #sweepAside(name: string, isUseless: (digest: Digest) => Promise<boolean>, before: number): Promise<void> {
+		const aside = join(this.#directory, name);
+		const digest = `sha256:${name.slice(0, -ASIDE.length)}`;
+		if (!isDigest(digest) || !(await isOlder(aside, before))) return;
+		if (await isUseless(digest)) await rm(aside, { force: true });
+		else await moved(aside, this.#pathOf(digest));
 	}
 
 	#pathOf(digest: Digest): string {

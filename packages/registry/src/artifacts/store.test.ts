@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
@@ -55,6 +55,20 @@ test("a source comes back byte for byte, in another process too", async () => {
 	await sources.remove(digest, async () => false);
 	expect(await sources.has(digest)).toBe(false);
 	await expect(sources.get(digest)).rejects.toThrow(BerthError);
+});
+
+test("a source that was out of the way when its process was killed comes back if it is of use, and goes if not", async () => {
+	const { sources } = await openArtifactStore(directory);
+	const used = await sources.put(bytes("used"));
+	const useless = await sources.put(bytes("useless"));
+	for (const digest of [used, useless]) {
+		const path = join(directory, "sources/sha256", digest.slice("sha256:".length));
+		utimesSync(path, 0, 0);
+		renameSync(path, `${path}.going`);
+	}
+	await sources.sweep(async (digest) => digest === useless, 60_000);
+	expect((await sources.get(used)).toString()).toBe("used");
+	expect(readdirSync(join(directory, "sources/sha256"))).toEqual([used.slice("sha256:".length)]);
 });
 
 test("a digest that could lead elsewhere is refused", async () => {

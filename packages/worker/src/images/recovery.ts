@@ -1,5 +1,6 @@
+import { isDeepStrictEqual } from "node:util";
 import { imageTag, labelledManifest, parseImageTag, readImage, readImageManifest, splitLayers } from "@berth/builder";
-import { BerthError, type Digest, type FunctionSummary, isImageSource, type Layer, type Recovery } from "@berth/contracts";
+import { type Alias, BerthError, type Digest, type FunctionSummary, isImageSource, type Layer, type Recovery } from "@berth/contracts";
 import type { ArtifactStore, FunctionRegistry, Vault } from "@berth/registry";
 
 /**
@@ -18,6 +19,7 @@ export async function recover(
 		const version = parseImageTag(tag);
 		return version === undefined ? [] : [{ ...version, digest }];
 	});
+	await functions.store.beginRecovery();
 	const recovered: Recovery["recovered"][number][] = [];
 	const lost: Recovery["lost"][number][] = [];
 	let present = 0;
@@ -39,33 +41,26 @@ export async function recover(
 	return { recovered, present, lost };
 }
 
-/** Of a function of which nothing came back: none. */
-async function readyNumbers(project: string, name: string, functions: FunctionRegistry): Promise<ReadonlySet<number>> {
-	try {
-		const versions = await functions.listVersions(project, name);
-		return new Set(versions.filter(({ state }) => state === "ready").map(({ number }) => number));
-	} catch (error) {
-		if (error instanceof BerthError && error.code === "function_not_found") return new Set();
-		throw error;
-	}
-}
-
 /** @returns those that can't lead to where they led */
 async function restoreAliases({ project, name, aliases }: FunctionSummary, functions: FunctionRegistry): Promise<Recovery["lost"]> {
 	const lost: Recovery["lost"][number][] = [];
-	const back = await readyNumbers(project, name, functions);
 	for (const alias of aliases) {
 		try {
+			const now = (await functions.getFunction(project, name))?.aliases.find((one) => one.name === alias.name);
+			if (now !== undefined && isDeepStrictEqual(targetOf(now), targetOf(alias))) continue;
+			const target = alias.follows ? ({ follows: true } as const) : { weights: alias.weights };
 			// What it led to before is its first step back again; earlier ones are in no copy.
-			if (alias.previous !== undefined && back.has(alias.previous))
-				await functions.aliases.set(project, name, alias.name, { weights: { [alias.previous]: 100 } });
-			await functions.aliases.set(project, name, alias.name, alias.follows ? { follows: true } : { weights: alias.weights });
+			await functions.aliases.set(project, name, alias.name, target, alias.previous);
 		} catch (error) {
 			if (!(error instanceof BerthError) || error.code === "unavailable") throw error;
 			lost.push({ image: `${project}/${name}@${alias.name}`, why: error.message });
 		}
 	}
 	return lost;
+}
+
+function targetOf({ updatedAt: _, ...target }: Alias): Omit<Alias, "updatedAt"> {
+	return target;
 }
 
 type Named = NonNullable<ReturnType<typeof parseImageTag>> & { readonly digest: Digest };
