@@ -81,6 +81,7 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): P
 			binds: Object.keys(settings.binds),
 			dockerfilesMissing: dockerfilesMissing(settings),
 		},
+		hasOneNode: settings.embedded.durable,
 		maxInflight: settings.maxInflight,
 	};
 }

@@ -20,6 +20,8 @@ export interface Services {
 	readonly metrics: GatewayMetrics;
 	readonly log: Logger;
 	readonly permissions: Permissions;
+	/** Whether the durable Redis is this data directory's own: then every node that there ever was is this one. */
+	readonly hasOneNode: boolean;
 	/** Invocations that may be waited for at the same time. */
 	readonly maxInflight: number;
 }

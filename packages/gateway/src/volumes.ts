@@ -67,8 +67,10 @@ function refuseOther(name: string, { sizeMiB, state }: Pick<Volume, "sizeMiB" | 
 	throw new BerthError("invalid_request", `sizeMiB: ${message}`, { issues: [{ field: "sizeMiB", message }] });
 }
 
-/** The node where it was made. When the only one that there is has another id, it is the same machine by a new name. */
+/**
+ * The node where it was made. Where there is one node by whatever id, it is the same by a new name; else the only one
+ * that is up may be another, without the data.
+ */
 function nodeOf({ node }: Pick<Volume, "node">, services: Services): string {
-	const all = services.nodes.nodes();
-	return all.length === 1 || all.length === 0 ? anyNode(services) : node;
+	return services.hasOneNode ? anyNode(services) : node;
 }

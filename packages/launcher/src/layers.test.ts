@@ -139,6 +139,21 @@ describe("layers that nobody wanted for an hour", () => {
 		for (const digest of mounted) expect(readdirSync(store.path(digest))).toHaveLength(1);
 	});
 
+	test("lose their stamps with their names: whoever brings one again while its files are removed keeps the new one", async () => {
+		await bring(LAYER);
+		utimesSync(store.path(DIGEST), hoursAgo(2), hoursAgo(2));
+		const stamps = () => readdirSync(join(directory, "stamps"));
+		const before = stamps();
+		let atOnce: readonly string[] | undefined;
+		await store.drop(HOUR_MS, () => {
+			queueMicrotask(() => {
+				atOnce = stamps();
+			});
+			return new Set();
+		});
+		expect([before.length, atOnce]).toEqual([1, []]);
+	});
+
 	test("can be brought again", async () => {
 		await bringAll();
 		expect(await store.drop(HOUR_MS, () => new Set())).toBe(3);

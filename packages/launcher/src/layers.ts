@@ -90,9 +90,10 @@ export class LayerStore {
 			if ([...inUse()].some((digest) => this.#pathOf(digest) === path)) continue;
 			const nameless = `${path}.${randomUUID()}`;
 			renameSync(path, nameless);
-			await rm(nameless, { recursive: true });
-			await rm(join(this.#stamps, name), { force: true });
+			// What is known of it goes at the same stroke: it may be brought again while its files are removed.
+			rmSync(join(this.#stamps, name), { force: true });
 			for (const digest of this.#looked.keys()) if (this.#pathOf(digest) === path) this.#looked.delete(digest);
+			await rm(nameless, { recursive: true });
 			dropped++;
 		}
 		return dropped;

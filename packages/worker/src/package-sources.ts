@@ -16,7 +16,7 @@ export function packageSourcesOf(
 	const standard: PackageRegistry = { url: language === "python" ? settings.pypiIndex : settings.npmRegistry, scopes: [] };
 	const listed = language === "python" ? settings.pypiIndexes : settings.packageRegistries;
 	const others = listed.flatMap((registry) => registryOf(registry, accesses));
-	const registries = [standard, ...others.filter(({ url }) => hostOf(url) !== hostOf(standard.url))];
+	const registries = [standard, ...others.filter(({ url }) => new URL(url).href !== new URL(standard.url).href)];
 	const logins = registries.flatMap(({ url }): [string, () => string][] => {
 		const authorization = accesses.find(({ host }) => host === hostOf(url))?.authorization;
 		return authorization === undefined ? [] : [[new URL(url).origin, authorization]];

@@ -1,6 +1,6 @@
 """
 Fetches source distributions, and runs none: `fetch_sdists.py PIP INDEX DIRECTORY` takes requirements, one a line, from its standard
-input. The newest file that fits each is put into the directory, once its bytes are those of its hash. It prints, as JSON, what they say
+input. The newest file that fits each and this Python is put into the directory, once its bytes are those of its hash. It prints, as JSON, what they say
 they are built with, in the form of requirements; or `error`, a sentence about a package.
 """
 
@@ -19,8 +19,10 @@ import zipfile
 sys.path.insert(0, sys.argv[1])
 
 from pip._vendor.packaging.requirements import InvalidRequirement, Requirement  # noqa: E402
+from pip._vendor.packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: E402
 from pip._vendor.packaging.utils import InvalidSdistFilename, canonicalize_name, parse_sdist_filename  # noqa: E402
 
+PYTHON = ".".join(str(part) for part in sys.version_info[:3])
 ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
 PYPROJECT_BYTES = 1024 * 1024
 # What PEP 518 says of one that says nothing.
@@ -39,11 +41,19 @@ class Links(html.parser.HTMLParser):
         self.files = []
 
     def handle_starttag(self, tag, attributes):
-        href = dict(attributes).get("href") if tag == "a" else None
+        said = dict(attributes)
+        href = said.get("href") if tag == "a" else None
         if href is not None:
             url, _, fragment = href.partition("#")
-            name = urllib.parse.unquote(url.rpartition("/")[2])
-            self.files.append({"filename": name, "url": url, "hashes": dict([fragment.split("=", 1)]) if "=" in fragment else {}})
+            self.files.append(
+                {
+                    "filename": urllib.parse.unquote(url.rpartition("/")[2]),
+                    "url": url,
+                    "hashes": dict([fragment.split("=", 1)]) if "=" in fragment else {},
+                    "requires-python": said.get("data-requires-python"),
+                    "yanked": "data-yanked" in said,
+                }
+            )
 
 
 def files_of(name, index):
@@ -59,7 +69,20 @@ def files_of(name, index):
         links = Links()
         links.feed(text)
         files = links.files
-    return [{**file, "url": urllib.parse.urljoin(page, file["url"])} for file in files if not file.get("yanked")]
+    return [{**file, "url": urllib.parse.urljoin(page, file["url"])} for file in files]
+
+
+def is_for_this_python(file):
+    """As pip has it: what can't be read asks for nothing."""
+    try:
+        return SpecifierSet(file.get("requires-python") or "").contains(PYTHON, prereleases=True)
+    except InvalidSpecifier:
+        return True
+
+
+def pins(requirement):
+    """Whether it names one version: that may be one that was yanked (PEP 592)."""
+    return any(each.operator in ("==", "===") and not each.version.endswith(".*") for each in requirement.specifier)
 
 
 def newest(requirement, files):
@@ -69,12 +92,16 @@ def newest(requirement, files):
             name, version = parse_sdist_filename(file["filename"])
         except InvalidSdistFilename:
             continue
-        if name == canonicalize_name(requirement.name):
+        if name == canonicalize_name(requirement.name) and (pins(requirement) or not file.get("yanked")):
             found.append((version, file))
+    unfit = {version for version, file in found if not is_for_this_python(file)}
+    found = [each for each in found if each[0] not in unfit]
     fitting = set(requirement.specifier.filter(version for version, _ in found))
     fit = [each for each in found if each[0] in fitting]
     if not fit:
         others = ", ".join(sorted(str(version) for version, _ in found)) or "none"
+        if unfit:
+            others += f"; not for Python {PYTHON}: {', '.join(str(version) for version in sorted(unfit))}"
         raise Refused(f"the index has no source distribution that fits {requirement} (those of {requirement.name}: {others})")
     return max(fit, key=lambda each: each[0])[1]
 

@@ -48,7 +48,12 @@ export interface Stack {
 
 export async function startStack(
 	redisUrl: string,
-	options: { readonly maxInflight?: number; readonly bodyBytes?: number; readonly budgets?: StorageBudgets } & Partial<ServerOptions> = {},
+	options: {
+		readonly maxInflight?: number;
+		readonly bodyBytes?: number;
+		readonly budgets?: StorageBudgets;
+		readonly hasOneNode?: boolean;
+	} & Partial<ServerOptions> = {},
 ): Promise<Stack> {
 	const urls = { durableUrl: redisUrl, fastUrl: redisUrl };
 	const directory = await mkdtemp(join(tmpdir(), "gateway-"));
@@ -69,6 +74,7 @@ export async function startStack(
 		metrics: new GatewayMetrics(),
 		log: createLogger("test", "silent"),
 		permissions: { hostNetwork: false, binds: [], dockerfilesMissing: undefined },
+		hasOneNode: options.hasOneNode ?? true,
 		maxInflight: options.maxInflight ?? 1024,
 	};
 	const key = await services.keys.ensureFirst();

@@ -44,6 +44,20 @@ describe("a volume", () => {
 		expect(names()).toEqual([]);
 	});
 
+	it("that is wanted while it is removed is gone: it isn't mounted without its file, and its name can be used again", async () => {
+		const volumes = open();
+		for (const turns of [0, 1, 2, 3, 4, 5]) {
+			await volumes.make(ONE, 16);
+			if (turns > 0) await volumes.mounted(ONE);
+			const removing = volumes.remove(ONE);
+			for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+			await volumes.mounted(ONE).catch(() => undefined);
+			await removing;
+			await expect(volumes.mounted(ONE)).rejects.toThrow("isn't on this node");
+			expect(names().filter((name) => name.includes("."))).toEqual([]);
+		}
+	});
+
 	it("isn't made for want of one: another node's isn't here", async () => {
 		await expect(open().mounted(ONE)).rejects.toThrow("isn't on this node");
 		expect(names().filter((name) => name.includes("."))).toEqual([]);

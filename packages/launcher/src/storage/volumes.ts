@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import {
 	accessSync,
 	closeSync,
@@ -9,6 +10,7 @@ import {
 	mkdirSync,
 	openSync,
 	readdirSync,
+	renameSync,
 	rmdirSync,
 	rmSync,
 	statfsSync,
@@ -59,7 +61,7 @@ export class Volumes {
 		this.#budgetBytes = budgetBytes;
 		this.#children = children;
 		mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
-		// Half made when a launcher was killed.
+		// Half made, or half removed, when a launcher was killed.
 		for (const name of readdirSync(this.#directory)) if (name.endsWith(".new")) rmSync(join(this.#directory, name));
 		this.#mkfs = MKFS.find(isExecutable);
 		this.missing =
@@ -86,11 +88,24 @@ export class Volumes {
 		return this.#placeOf(id);
 	}
 
-	/** Takes its name away and lets go of it: it is gone from the disk when nothing has it mounted any more. Idempotent. */
+	/**
+	 * Takes its name away and lets go of it: it is gone from the disk when nothing has it mounted any more. Idempotent.
+	 * Without its name nobody mounts it meanwhile.
+	 */
 	async remove(id: string): Promise<void> {
-		await this.#mounted.get(id)?.catch(() => undefined);
-		if (this.#mounted.delete(id)) this.#unmount(id);
-		await rm(this.#imageOf(id), { force: true });
+		const image = this.#imageOf(id);
+		const nameless = `${image}.${randomUUID()}.new`;
+		if (existsSync(image)) renameSync(image, nameless);
+		const mounting = this.#mounted.get(id);
+		const isMounted = await mounting?.then(
+			() => true,
+			() => false,
+		);
+		if (isMounted && this.#mounted.get(id) === mounting) {
+			this.#mounted.delete(id);
+			this.#unmount(id);
+		}
+		await rm(nameless, { force: true });
 		syncDirectory(this.#directory);
 	}
 
