@@ -1,5 +1,5 @@
 import { aHeader, decoded, hmac, isSignedWith, Refusal, theHeader } from "./delivery.js";
-import { hexSecret, known, pairsOf, type Scheme } from "./scheme.js";
+import { hexSecret, pairsOf, type Scheme, toldBySignature } from "./scheme.js";
 
 const SIGNATURE = "x-hub-signature-256";
 const DELIVERY = "x-github-delivery";
@@ -22,12 +22,7 @@ export const github: Scheme = {
 		if (signature === undefined) throw new Refusal(`${SIGNATURE} isn't sha256= and 64 hex digits`);
 		if (!isSignedWith(secrets, [signature], (secret) => hmac("sha256", secret, [body])))
 			throw new Refusal(`${SIGNATURE} isn't what the secret makes of the body`);
-		const deliveryId = aHeader(headers, DELIVERY);
-		return {
-			verified: true,
-			identities: [...(deliveryId === undefined ? [] : [`id ${deliveryId}`]), `signature ${signature.toString("hex")}`],
-			...known({ deliveryId, event: aHeader(headers, EVENT) }),
-		};
+		return toldBySignature(signature, aHeader(headers, DELIVERY), aHeader(headers, EVENT));
 	},
 	sign: ({ body, event, id }, secret) =>
 		pairsOf([

@@ -1,6 +1,6 @@
 import { SECOND_MS } from "../units.js";
 import { aHeader, decoded, hmac as digestOf, isSignedWith, Refusal, recent, TOLERANCE_MS, theHeader } from "./delivery.js";
-import { hexSecret, known, pairsOf, type Scheme, type SchemeSettings } from "./scheme.js";
+import { hexSecret, pairsOf, type Scheme, type SchemeSettings, toldBySignature } from "./scheme.js";
 
 const HEADER = "x-signature";
 
@@ -24,11 +24,7 @@ export const hmac: Scheme = {
 			throw new Refusal(`${header} isn't what the secret makes of ${at === undefined ? "the body" : "time and body"}`);
 		const deliveryId = settings.idHeader === undefined ? undefined : aHeader(headers, settings.idHeader);
 		const event = settings.eventHeader === undefined ? undefined : aHeader(headers, settings.eventHeader);
-		return {
-			verified: true,
-			identities: [...(deliveryId === undefined ? [] : [`id ${deliveryId}`]), `signature ${signature.toString("hex")}`],
-			...known({ deliveryId, event }),
-		};
+		return toldBySignature(signature, deliveryId, event);
 	},
 	sign({ body, event, id, atMs }, secret, settings) {
 		const { header, prefix, algorithm, encoding } = whole(settings);

@@ -65,3 +65,12 @@ export function pairsOf(pairs: readonly (readonly [string, string | undefined])[
 export function known<Fields extends Readonly<Record<string, string | undefined>>>(fields: Fields): { [Name in keyof Fields]?: string } {
 	return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as { [Name in keyof Fields]?: string };
 }
+
+/** A delivery whose id isn't signed: it may be another one in a repetition, so the signature tells one, too. */
+export function toldBySignature(signature: Buffer, deliveryId: string | undefined, event: string | undefined): Verified {
+	return {
+		verified: true,
+		identities: [...(deliveryId === undefined ? [] : [`id ${deliveryId}`]), `signature ${signature.toString("hex")}`],
+		...known({ deliveryId, event }),
+	};
+}

@@ -1,5 +1,5 @@
 import { aHeader, decoded, hmac, isSignedWith, Refusal, theHeader } from "./delivery.js";
-import { hexSecret, known, pairsOf, type Scheme } from "./scheme.js";
+import { hexSecret, pairsOf, type Scheme, toldBySignature } from "./scheme.js";
 
 const SIGNATURE = "x-shopify-hmac-sha256";
 const DELIVERY = "x-shopify-webhook-id";
@@ -20,12 +20,7 @@ export const shopify: Scheme = {
 		if (signature?.length !== 32) throw new Refusal(`${SIGNATURE} isn't 32 bytes in base64`);
 		if (!isSignedWith(secrets, [signature], (secret) => hmac("sha256", secret, [body])))
 			throw new Refusal(`${SIGNATURE} isn't what the secret makes of the body`);
-		const deliveryId = aHeader(headers, DELIVERY);
-		return {
-			verified: true,
-			identities: [...(deliveryId === undefined ? [] : [`id ${deliveryId}`]), `signature ${signature.toString("hex")}`],
-			...known({ deliveryId, event: aHeader(headers, TOPIC) }),
-		};
+		return toldBySignature(signature, aHeader(headers, DELIVERY), aHeader(headers, TOPIC));
 	},
 	sign: ({ body, event, id }, secret) =>
 		pairsOf([

@@ -1,5 +1,5 @@
 import { closeSync, openSync } from "node:fs";
-import { check, libc, MS, mount, SyscallError } from "../syscalls.js";
+import { check, libc, MS, mount, SyscallError, tryLockAlone } from "../syscalls.js";
 
 /** ioctl(2) of linux/loop.h. */
 const LOOP_CTL_GET_FREE = 0x4c82;
@@ -13,12 +13,10 @@ const CONFIG_FLAGS = 60;
 /** Another program of this host may take the same free device first. */
 const TRIES = 20;
 
-const LOCK_EX_NB = 2 | 4;
 const CONTROL = "/dev/loop-control";
 
 const cIoctl = libc.func("ioctl", "int", ["int", "ulong", "ulong"]);
 const cIoctlStruct = libc.func("ioctl", "int", ["int", "ulong", "const uint8_t *"]);
-const cFlock = libc.func("int flock(int fd, int operation)");
 const cFallocate = libc.func("int fallocate(int fd, int mode, int64_t offset, int64_t length)");
 
 /** Takes the disk space that a file may need. @throws SyscallError `ENOSPC` */
@@ -54,7 +52,7 @@ export class ImageInUse extends Error {
 export function mountImage(file: string, target: string): void {
 	const image = openSync(file, "r+");
 	try {
-		if (cFlock(image, LOCK_EX_NB) !== 0) throw new ImageInUse(`${file} is mounted elsewhere`);
+		if (!tryLockAlone(image)) throw new ImageInUse(`${file} is mounted elsewhere`);
 		const { device, path } = freeDevice(image);
 		try {
 			mount(path, target, "ext4", MS.nosuid | MS.nodev | MS.noexec | MS.noatime, "errors=remount-ro");

@@ -211,9 +211,9 @@ export class DockerEngine implements SandboxEngine {
 		try {
 			await this.#networks.remove();
 			await removeImagesOf(this.#api, this.#options.node);
-			await this.#launcher.close();
 		} finally {
 			this.#api.close();
+			await this.#launcher.close();
 		}
 	}
 
