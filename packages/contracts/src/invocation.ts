@@ -1,3 +1,4 @@
+import type { CallbackRecord, Follow, FollowerRecord } from "./follow-up.js";
 import { KIB } from "./units.js";
 
 /** How an attempt ended. */
@@ -93,8 +94,16 @@ export interface InvocationRequest {
 	readonly expiresAtMs?: number;
 	/** Milliseconds the handler may run: the version's timeout, or the caller's shorter one. */
 	readonly timeoutMs: number;
-	/** How many invocations it comes of, over a network of functions; absent: none. */
+	/** How many invocations it comes of, over a network of functions or by what follows a settlement; absent: none. */
 	readonly depth?: number;
+	/** Background: where its settlement is posted. */
+	readonly callback?: string;
+	/** Background: functions that get its settlement, by how it went. */
+	readonly follow?: Follow;
+	/** The invocation that it comes of. */
+	readonly parent?: { readonly id: string; readonly function: string };
+	/** What made it; absent: a request to the API. */
+	readonly source?: "api" | "hook" | "schedule" | "function" | "replay" | "redelivery";
 }
 
 /** What a handler answered. `response` is there for HTTP triggers and for handlers that return a Response. */
@@ -158,4 +167,8 @@ export interface InvocationRecord {
 	readonly last?: AttemptRecord;
 	readonly result?: InvocationResult;
 	readonly logs?: LogBook;
+	/** How far the post of its settlement is. */
+	readonly callback?: CallbackRecord;
+	/** What follows its settlement. */
+	readonly follower?: FollowerRecord;
 }

@@ -1,6 +1,7 @@
 import {
 	BerthError,
 	CALLER_HEADER,
+	callbackUrlFault,
 	FIXED_LIMITS,
 	HEADERS,
 	type InvocationRequest,
@@ -31,11 +32,27 @@ interface Accepting {
 	readonly bytes: Buffer;
 	readonly timeoutMs: number;
 	readonly depth?: number;
+	/** Default: a new one. */
+	readonly id?: string;
+	/** In the background: where the settlement is posted, instead of where the manifest says. */
+	readonly callback?: string;
+	readonly parent?: InvocationRequest["parent"];
+	readonly source?: InvocationRequest["source"];
 }
 
 /** A delivery to a hook that becomes an invocation of this version. */
-export interface Delivered extends Omit<Accepting, "timeoutMs" | "depth"> {
+export interface Delivered extends Pick<Accepting, "trigger" | "bytes"> {
 	readonly version: Version;
+}
+
+/** A settlement that another function gets. */
+export interface Following extends Pick<Accepting, "bytes"> {
+	/** Its own, the same with every try. */
+	readonly id: string;
+	readonly version: Version;
+	readonly depth: number;
+	/** The invocation that was settled. */
+	readonly parent: NonNullable<InvocationRequest["parent"]>;
 }
 
 /** How an invocation ended. */
@@ -61,7 +78,9 @@ export class Invocations {
 		const contentType = request.headers["content-type"];
 		const trigger: Trigger = { kind: "event", ...(contentType === undefined ? {} : { contentType }) };
 		const prefer = request.headers["prefer"];
-		if (prefer !== undefined && RESPOND_ASYNC.test(String(prefer))) await this.#acceptLater(request, response, version, trigger);
+		const isAsync = prefer !== undefined && RESPOND_ASYNC.test(String(prefer));
+		const callback = callbackOf(request, isAsync, this.#services);
+		if (isAsync) await this.#acceptLater(request, response, version, { trigger, ...(callback === undefined ? {} : { callback }) });
 		else await this.#run(request, response, version, trigger, true);
 	}
 
@@ -124,6 +143,13 @@ export class Invocations {
 		return invocation.id;
 	}
 
+	/** A settlement for the function that is to get it, on disk when it resolves; the same id twice is one invocation. */
+	async enqueueFollower({ version, bytes, ...rest }: Following): Promise<void> {
+		const trigger = { kind: "event", contentType: "application/json" } as const;
+		const { timeoutMs } = version.manifest;
+		await this.#enqueue(await this.#accept(version, { trigger, bytes, timeoutMs, source: "function", ...rest }, false));
+	}
+
 	async #run(request: Request, response: Response, version: Version, trigger: Trigger, trusted: boolean, depth?: number): Promise<void> {
 		this.#refuseWhenFull();
 		const read = await this.#read(request, version, trigger);
@@ -171,8 +197,13 @@ export class Invocations {
 		return await invocations.run(node, invocation);
 	}
 
-	async #acceptLater(request: Request, response: Response, version: Version, trigger: Trigger): Promise<void> {
-		const invocation = await this.#accept(version, { trigger, ...(await this.#read(request, version, trigger)) }, false);
+	async #acceptLater(
+		request: Request,
+		response: Response,
+		version: Version,
+		given: Pick<Accepting, "trigger" | "callback">,
+	): Promise<void> {
+		const invocation = await this.#accept(version, { ...given, ...(await this.#read(request, version, given.trigger)) }, false);
 		await this.#enqueue(invocation);
 		response.setHeader(HEADERS.invocationId, invocation.id);
 		response.setHeader(HEADERS.version, version.number);
@@ -198,12 +229,13 @@ export class Invocations {
 		return { bytes, timeoutMs };
 	}
 
-	async #accept(version: Version, { trigger, bytes, timeoutMs, depth }: Accepting, interactive: boolean): Promise<InvocationRequest> {
+	async #accept(version: Version, accepting: Accepting, interactive: boolean): Promise<InvocationRequest> {
+		const { trigger, bytes, timeoutMs, depth, id, parent, source } = accepting;
 		const { payloads, queued } = this.#services.artifacts;
 		const body = interactive ? await payloads.putBody(bytes, "fleeting") : await queued.putBody(bytes, "durable");
 		const acceptedAtMs = Date.now();
 		return {
-			id: newId("inv", acceptedAtMs),
+			id: id ?? newId("inv", acceptedAtMs),
 			project: version.project,
 			function: version.function,
 			version: version.number,
@@ -213,8 +245,35 @@ export class Invocations {
 			...(interactive ? { expiresAtMs: acceptedAtMs + FIXED_LIMITS.startMs + timeoutMs + SLACK_MS } : {}),
 			timeoutMs,
 			...(depth === undefined ? {} : { depth }),
+			...(parent === undefined ? {} : { parent }),
+			...(source === undefined ? {} : { source }),
+			...(interactive ? {} : followUpsOf(version, accepting.callback)),
 		};
 	}
+}
+
+/** What follows the settlement of a background invocation. */
+function followUpsOf(
+	{ manifest: { background = {} } }: Version,
+	callback = background.callbackUrl,
+): Pick<InvocationRequest, "callback" | "follow"> {
+	const { onSuccess, onFailure } = background;
+	const follow = { ...(onSuccess === undefined ? {} : { onSuccess }), ...(onFailure === undefined ? {} : { onFailure }) };
+	return { ...(callback === undefined ? {} : { callback }), ...(Object.keys(follow).length === 0 ? {} : { follow }) };
+}
+
+/** Where the caller wants the settlement posted, by the header or the query. @throws BerthError invalid_request */
+function callbackOf(request: Request, isAsync: boolean, { permissions }: Services): string | undefined {
+	const header = request.headers[HEADERS.callbackUrl];
+	const asked = header ?? request.query["callbackUrl"];
+	if (asked === undefined) return undefined;
+	const field = header === undefined ? "callbackUrl" : HEADERS.callbackUrl;
+	const wrong = (message: string) => new BerthError("invalid_request", `${field}: ${message}`, { issues: [{ field, message }] });
+	if (!isAsync) throw wrong("is for background invocations: send Prefer: respond-async, too");
+	if (typeof asked !== "string") throw wrong("one URL is wanted");
+	const fault = callbackUrlFault(asked, permissions.callbackHosts);
+	if (fault !== undefined) throw wrong(fault);
+	return asked;
 }
 
 /** The version's timeout, or the caller's shorter one. @throws BerthError invalid_request */
