@@ -80,6 +80,12 @@ export type Trigger =
 	| { readonly kind: "event"; readonly contentType?: string }
 	| { readonly kind: "http"; readonly request: HttpRequestHead };
 
+/** The invocation that another one comes of, and its function. */
+export interface ParentInvocation {
+	readonly id: string;
+	readonly function: string;
+}
+
 /** An accepted invocation on its way to a worker. */
 export interface InvocationRequest {
 	readonly id: string;
@@ -94,16 +100,16 @@ export interface InvocationRequest {
 	readonly expiresAtMs?: number;
 	/** Milliseconds the handler may run: the version's timeout, or the caller's shorter one. */
 	readonly timeoutMs: number;
-	/** How many invocations it comes of, over a network of functions or by what follows a settlement; absent: none. */
+	/** How many invocations it comes of, by `ctx.invoke`, over a network of functions or by what follows a settlement; absent: none. */
 	readonly depth?: number;
+	/** The one that asked for it, or whose settlement it is given. */
+	readonly parent?: ParentInvocation;
+	/** What made it; absent: a request to the API. */
+	readonly source?: "api" | "hook" | "schedule" | "function" | "replay" | "redelivery";
 	/** Background: where its settlement is posted. */
 	readonly callback?: string;
 	/** Background: functions that get its settlement, by how it went. */
 	readonly follow?: Follow;
-	/** The invocation that it comes of. */
-	readonly parent?: { readonly id: string; readonly function: string };
-	/** What made it; absent: a request to the API. */
-	readonly source?: "api" | "hook" | "schedule" | "function" | "replay" | "redelivery";
 }
 
 /** What a handler answered. `response` is there for HTTP triggers and for handlers that return a Response. */
@@ -163,6 +169,9 @@ export interface InvocationRecord {
 	readonly lane: Lane;
 	readonly state: InvocationState;
 	readonly acceptedAtMs: number;
+	/** The one that asked for it, and how many it comes of. */
+	readonly parent?: ParentInvocation;
+	readonly depth?: number;
 	/** The last attempt: flattened into the HTTP answer as `outcome`, `phases`, `usage`, `attempt`. */
 	readonly last?: AttemptRecord;
 	readonly result?: InvocationResult;

@@ -1,13 +1,15 @@
 import {
 	BerthError,
 	CALLER_HEADER,
-	callbackUrlFault,
 	FIXED_LIMITS,
 	HEADERS,
 	type InvocationRequest,
+	type InvokingHead,
 	type JoinedHead,
 	LIMITS,
+	MOST_DEPTH,
 	newId,
+	type ParentInvocation,
 	type Settlement,
 	type Trigger,
 	type Version,
@@ -16,6 +18,7 @@ import { functionNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
 import { answer } from "./answers.js";
 import { authenticate } from "./auth.js";
+import { callbackOf, followUpsOf } from "./follow-ups/asked.js";
 import { requestHeaders } from "./function-headers.js";
 import { isJson, parseJson } from "./json.js";
 import { nameFrom, type Target, targetFrom } from "./names.js";
@@ -31,13 +34,20 @@ interface Accepting {
 	readonly trigger: Trigger;
 	readonly bytes: Buffer;
 	readonly timeoutMs: number;
-	readonly depth?: number;
+	readonly origin?: Origin;
 	/** Default: a new one. */
 	readonly id?: string;
 	/** In the background: where the settlement is posted, instead of where the manifest says. */
 	readonly callback?: string;
-	readonly parent?: InvocationRequest["parent"];
 	readonly source?: InvocationRequest["source"];
+}
+
+/** Of an invocation that another one asks for, or whose settlement it is given. */
+interface Origin {
+	readonly depth: number;
+	readonly parent?: ParentInvocation;
+	/** When that one is killed, milliseconds since the epoch: nobody waits any longer. */
+	readonly deadlineMs?: number;
 }
 
 /** A delivery to a hook that becomes an invocation of this version. */
@@ -50,9 +60,8 @@ export interface Following extends Pick<Accepting, "bytes"> {
 	/** Its own, the same with every try. */
 	readonly id: string;
 	readonly version: Version;
-	readonly depth: number;
 	/** The invocation that was settled. */
-	readonly parent: NonNullable<InvocationRequest["parent"]>;
+	readonly origin: Origin;
 }
 
 /** How an invocation ended. */
@@ -64,7 +73,11 @@ export interface Ended {
 /** Accepts invocations and answers them; counts those that are waited for. */
 export class Invocations {
 	readonly #services: Services;
-	#inflight = 0;
+	/**
+	 * In flight, by how many others they come of. Each depth has as many places, so that those who wait for others
+	 * never keep them from one; the last waits for nobody.
+	 */
+	readonly #inflight: number[] = Array.from({ length: MOST_DEPTH + 1 }, () => 0);
 
 	constructor(services: Services) {
 		this.#services = services;
@@ -98,19 +111,29 @@ export class Invocations {
 	}
 
 	/** What a function asks of another one on its network. One that isn't on it is not to be told from one that isn't there. */
-	async joined(request: Request, response: Response, { project, network, caller, function: name, depth }: JoinedHead): Promise<void> {
+	async joined(request: Request, response: Response, asked: JoinedHead): Promise<void> {
+		const { project, network, caller, function: name, depth, parent, deadlineMs } = asked;
 		const version = await this.#services.functions.resolve(project, name);
 		const own = version.manifest.network;
 		if (typeof own !== "object" || own.join !== network) throw functionNotFound(name);
 		const headers = [...requestHeaders(request, true), [CALLER_HEADER, caller] as const];
-		await this.#run(
-			request,
-			response,
-			version,
-			{ kind: "http", request: { method: request.method, url: request.url, headers } },
-			true,
+		const trigger: Trigger = { kind: "http", request: { method: request.method, url: request.url, headers } };
+		await this.#run(request, response, version, trigger, true, {
 			depth,
-		);
+			...(parent === undefined ? {} : { parent: { id: parent, function: caller } }),
+			...(deadlineMs === undefined ? {} : { deadlineMs }),
+		});
+	}
+
+	/** What a function asks of another one of its project by `ctx.invoke`: its worker says who asks. */
+	async invoking(request: Request, response: Response, asked: InvokingHead): Promise<void> {
+		const { name, selector } = targetFrom(asked.function);
+		const version = await this.#services.functions.resolve(asked.project, name, selector);
+		const contentType = request.headers["content-type"];
+		const trigger: Trigger = { kind: "event", ...(contentType === undefined ? {} : { contentType }) };
+		const { depth, parent, deadlineMs } = asked;
+		if (asked.async) await this.#acceptLater(request, response, version, { trigger, origin: { depth, parent } });
+		else await this.#run(request, response, version, trigger, true, { depth, parent, deadlineMs });
 	}
 
 	/**
@@ -144,16 +167,16 @@ export class Invocations {
 	}
 
 	/** A settlement for the function that is to get it, on disk when it resolves; the same id twice is one invocation. */
-	async enqueueFollower({ version, bytes, ...rest }: Following): Promise<void> {
+	async enqueueFollower({ version, ...rest }: Following): Promise<void> {
 		const trigger = { kind: "event", contentType: "application/json" } as const;
 		const { timeoutMs } = version.manifest;
-		await this.#enqueue(await this.#accept(version, { trigger, bytes, timeoutMs, source: "function", ...rest }, false));
+		await this.#enqueue(await this.#accept(version, { trigger, timeoutMs, source: "function", ...rest }, false));
 	}
 
-	async #run(request: Request, response: Response, version: Version, trigger: Trigger, trusted: boolean, depth?: number): Promise<void> {
-		this.#refuseWhenFull();
+	async #run(request: Request, response: Response, version: Version, trigger: Trigger, trusted: boolean, origin?: Origin): Promise<void> {
+		this.#refuseWhenFull(origin?.depth);
 		const read = await this.#read(request, version, trigger);
-		const invocation = await this.#accept(version, { trigger, ...read, ...(depth === undefined ? {} : { depth }) }, true);
+		const invocation = await this.#accept(version, { trigger, ...read, ...(origin === undefined ? {} : { origin }) }, true);
 		await this.#answer(response, version, invocation, trusted);
 	}
 
@@ -165,26 +188,33 @@ export class Invocations {
 		onSettled?: (ended: Ended) => Promise<void>,
 	): Promise<void> {
 		const { nodes, artifacts } = this.#services;
+		const { depth = 0 } = invocation;
 		try {
 			// A place is for what can run: a body that comes slowly keeps nobody from one.
-			this.#refuseWhenFull();
-			this.#inflight++;
+			this.#refuseWhenFull(depth);
+			this.#count(depth, 1);
 			try {
 				const node = nodeFor(nodes, version.project, version.function);
 				const settlement = await this.#settled(node, invocation, response);
 				await onSettled?.({ id: invocation.id, settlement });
 				await answer(response, { id: invocation.id, version: version.number, settlement, trusted }, artifacts.payloads);
 			} finally {
-				this.#inflight--;
+				this.#count(depth, -1);
 			}
 		} finally {
 			await artifacts.payloads.removeBody(invocation.body);
 		}
 	}
 
-	#refuseWhenFull(): void {
+	#refuseWhenFull(depth = 0): void {
 		const { maxInflight } = this.#services;
-		if (this.#inflight >= maxInflight) throw new BerthError("too_busy", `${maxInflight} invocations are in flight already; try again`);
+		if ((this.#inflight[depth] ?? 0) < maxInflight) return;
+		const which = depth === 0 ? "" : ` that come of ${depth === 1 ? "another one" : `${depth} others`}`;
+		throw new BerthError("too_busy", `${maxInflight} invocations${which} are in flight already; try again`);
+	}
+
+	#count(depth: number, change: 1 | -1): void {
+		this.#inflight[depth] = (this.#inflight[depth] ?? 0) + change;
 	}
 
 	/** Waits for the end of an invocation even when its caller doesn't: the function is told then. */
@@ -201,7 +231,7 @@ export class Invocations {
 		request: Request,
 		response: Response,
 		version: Version,
-		given: Pick<Accepting, "trigger" | "callback">,
+		given: Pick<Accepting, "trigger" | "callback" | "origin">,
 	): Promise<void> {
 		const invocation = await this.#accept(version, { ...given, ...(await this.#read(request, version, given.trigger)) }, false);
 		await this.#enqueue(invocation);
@@ -230,10 +260,11 @@ export class Invocations {
 	}
 
 	async #accept(version: Version, accepting: Accepting, interactive: boolean): Promise<InvocationRequest> {
-		const { trigger, bytes, timeoutMs, depth, id, parent, source } = accepting;
+		const { trigger, bytes, timeoutMs, origin, id, callback, source } = accepting;
 		const { payloads, queued } = this.#services.artifacts;
 		const body = interactive ? await payloads.putBody(bytes, "fleeting") : await queued.putBody(bytes, "durable");
 		const acceptedAtMs = Date.now();
+		const { depth, parent, deadlineMs = Number.POSITIVE_INFINITY } = origin ?? {};
 		return {
 			id: id ?? newId("inv", acceptedAtMs),
 			project: version.project,
@@ -242,38 +273,14 @@ export class Invocations {
 			trigger,
 			body,
 			acceptedAtMs,
-			...(interactive ? { expiresAtMs: acceptedAtMs + FIXED_LIMITS.startMs + timeoutMs + SLACK_MS } : {}),
+			...(interactive ? { expiresAtMs: Math.min(acceptedAtMs + FIXED_LIMITS.startMs + timeoutMs + SLACK_MS, deadlineMs) } : {}),
 			timeoutMs,
 			...(depth === undefined ? {} : { depth }),
 			...(parent === undefined ? {} : { parent }),
 			...(source === undefined ? {} : { source }),
-			...(interactive ? {} : followUpsOf(version, accepting.callback)),
+			...(interactive ? {} : followUpsOf(version, callback)),
 		};
 	}
-}
-
-/** What follows the settlement of a background invocation. */
-function followUpsOf(
-	{ manifest: { background = {} } }: Version,
-	callback = background.callbackUrl,
-): Pick<InvocationRequest, "callback" | "follow"> {
-	const { onSuccess, onFailure } = background;
-	const follow = { ...(onSuccess === undefined ? {} : { onSuccess }), ...(onFailure === undefined ? {} : { onFailure }) };
-	return { ...(callback === undefined ? {} : { callback }), ...(Object.keys(follow).length === 0 ? {} : { follow }) };
-}
-
-/** Where the caller wants the settlement posted, by the header or the query. @throws BerthError invalid_request */
-function callbackOf(request: Request, isAsync: boolean, { permissions }: Services): string | undefined {
-	const header = request.headers[HEADERS.callbackUrl];
-	const asked = header ?? request.query["callbackUrl"];
-	if (asked === undefined) return undefined;
-	const field = header === undefined ? "callbackUrl" : HEADERS.callbackUrl;
-	const wrong = (message: string) => new BerthError("invalid_request", `${field}: ${message}`, { issues: [{ field, message }] });
-	if (!isAsync) throw wrong("is for background invocations: send Prefer: respond-async, too");
-	if (typeof asked !== "string") throw wrong("one URL is wanted");
-	const fault = callbackUrlFault(asked, permissions.callbackHosts);
-	if (fault !== undefined) throw wrong(fault);
-	return asked;
 }
 
 /** The version's timeout, or the caller's shorter one. @throws BerthError invalid_request */

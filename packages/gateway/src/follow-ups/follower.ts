@@ -29,8 +29,7 @@ export async function startFollower(
 			id,
 			version,
 			bytes: await payloadOf(record, material, services),
-			depth: material.depth + 1,
-			parent: { id: record.id, function: record.function },
+			origin: { depth: material.depth + 1, parent: { id: record.id, function: record.function } },
 		});
 		return { state: { ...made, invocation: id, state: "delivered", endedAt: new Date().toISOString() } };
 	} catch (error) {
