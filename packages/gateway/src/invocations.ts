@@ -18,6 +18,8 @@ import { authenticate } from "./auth.js";
 import { requestHeaders } from "./function-headers.js";
 import { isJson, parseJson } from "./json.js";
 import { nameFrom, type Target, targetFrom } from "./names.js";
+import type { Drained } from "./overload/drain-rate.js";
+import { Places } from "./overload/places.js";
 import { nodeFor } from "./placement.js";
 import type { Services } from "./services.js";
 
@@ -47,10 +49,11 @@ export interface Ended {
 /** Accepts invocations and answers them; counts those that are waited for. */
 export class Invocations {
 	readonly #services: Services;
-	#inflight = 0;
+	readonly #places: Places;
 
 	constructor(services: Services) {
 		this.#services = services;
+		this.#places = new Places(services.maxInflight, (reason) => services.metrics.refused("interactive", reason));
 	}
 
 	/** `POST /v1/functions/{name}/invocations`, where the name may be `name@alias` or `name@version` */
@@ -125,7 +128,7 @@ export class Invocations {
 	}
 
 	async #run(request: Request, response: Response, version: Version, trigger: Trigger, trusted: boolean, depth?: number): Promise<void> {
-		this.#refuseWhenFull();
+		this.#places.require(version);
 		const read = await this.#read(request, version, trigger);
 		const invocation = await this.#accept(version, { trigger, ...read, ...(depth === undefined ? {} : { depth }) }, true);
 		await this.#answer(response, version, invocation, trusted);
@@ -141,24 +144,19 @@ export class Invocations {
 		const { nodes, artifacts } = this.#services;
 		try {
 			// A place is for what can run: a body that comes slowly keeps nobody from one.
-			this.#refuseWhenFull();
-			this.#inflight++;
+			const place = this.#places.take(version);
+			let settlement: Settlement | undefined;
 			try {
 				const node = nodeFor(nodes, version.project, version.function);
-				const settlement = await this.#settled(node, invocation, response);
+				settlement = await this.#settled(node, invocation, response);
 				await onSettled?.({ id: invocation.id, settlement });
 				await answer(response, { id: invocation.id, version: version.number, settlement, trusted }, artifacts.payloads);
 			} finally {
-				this.#inflight--;
+				place.free(settlement === undefined ? undefined : drainedBy(settlement));
 			}
 		} finally {
 			await artifacts.payloads.removeBody(invocation.body);
 		}
-	}
-
-	#refuseWhenFull(): void {
-		const { maxInflight } = this.#services;
-		if (this.#inflight >= maxInflight) throw new BerthError("too_busy", `${maxInflight} invocations are in flight already; try again`);
 	}
 
 	/** Waits for the end of an invocation even when its caller doesn't: the function is told then. */
@@ -215,6 +213,11 @@ export class Invocations {
 			...(depth === undefined ? {} : { depth }),
 		};
 	}
+}
+
+/** What an attempt says of how long invocations wait and run. */
+function drainedBy({ attempt: { phases } }: Settlement): Drained {
+	return { waitedMs: phases.queueMs + phases.startMs, ranMs: phases.initMs + phases.runMs };
 }
 
 /** The version's timeout, or the caller's shorter one. @throws BerthError invalid_request */

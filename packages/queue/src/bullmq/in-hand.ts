@@ -1,5 +1,6 @@
 import type { InvocationRequest, Settlement } from "@berth/contracts";
 import type { Job } from "bullmq";
+import { FairLine } from "../fair-line.js";
 import type { SettledInvocation } from "../interactive-records.js";
 import type { QueueLogger } from "../logger.js";
 import type { DeliveryHandler } from "../ports.js";
@@ -40,7 +41,8 @@ export class InHand {
 	readonly #parts: InHandParts;
 	readonly #byId = new Map<string, Held>();
 	readonly #early = new Set<string>();
-	#waiting: Held[] = [];
+	/** Functions take turns: one that floods makes none of the others wait for its flood. */
+	readonly #waiting = new FairLine<Held>(({ request: { project, function: name } }) => `${project}/${name}`);
 	#handler: DeliveryHandler | undefined;
 	#limit = 0;
 	#running = 0;
@@ -55,8 +57,9 @@ export class InHand {
 		this.#limit = limit;
 	}
 
+	/** As many wait here as may run: what is left in the queue has no turns. */
 	get full(): boolean {
-		return this.#running + this.#waiting.length >= this.#limit;
+		return this.#waiting.length >= this.#limit;
 	}
 
 	get size(): number {
@@ -87,9 +90,8 @@ export class InHand {
 			if (held !== undefined) held.cancelled.abort(new Error("the caller went away"));
 			else this.#remember(id);
 		}
-		const gone = this.#waiting.filter(({ cancelled }) => cancelled.signal.aborted);
+		const gone = this.#waiting.takeOut(({ cancelled }) => cancelled.signal.aborted);
 		if (gone.length === 0) return;
-		this.#waiting = this.#waiting.filter(({ cancelled }) => !cancelled.signal.aborted);
 		for (const { request, batch } of gone) void this.#drop(request, batch, "cancelled");
 		this.#parts.changed();
 	}
