@@ -1,3 +1,5 @@
+import type { LogLine } from "./log.js";
+import type { TraceContext } from "./trace.js";
 import { KIB } from "./units.js";
 
 /** How an attempt ended. */
@@ -95,6 +97,8 @@ export interface InvocationRequest {
 	readonly timeoutMs: number;
 	/** How many invocations it comes of, over a network of functions; absent: none. */
 	readonly depth?: number;
+	/** The trace that it belongs to; its span is the gateway's. */
+	readonly trace?: TraceContext;
 }
 
 /** What a handler answered. `response` is there for HTTP triggers and for handlers that return a Response. */
@@ -102,13 +106,6 @@ export interface InvocationResult {
 	readonly body: BodyReference;
 	readonly contentType?: string;
 	readonly response?: HttpResponseHead;
-}
-
-export interface LogLine {
-	/** Milliseconds since the epoch at which the worker read it. */
-	readonly atMs: number;
-	readonly stream: "stdout" | "stderr";
-	readonly text: string;
 }
 
 /** One finished attempt. */
@@ -140,6 +137,8 @@ export interface LogBook {
 	/** Key in the payload store: a JSON array of LogLine. */
 	readonly payload?: string;
 	readonly truncated: boolean;
+	/** Key in the payload store of what was printed after the answer, by what was given to `waitUntil`; there is nothing when nothing was. */
+	readonly after?: string;
 }
 
 /** `queued → running → settled`; a background attempt that is tried again goes back to `queued`. */
@@ -154,6 +153,8 @@ export interface InvocationRecord {
 	readonly lane: Lane;
 	readonly state: InvocationState;
 	readonly acceptedAtMs: number;
+	/** Of the trace that it belongs to. */
+	readonly traceId?: string;
 	/** The last attempt: flattened into the HTTP answer as `outcome`, `phases`, `usage`, `attempt`. */
 	readonly last?: AttemptRecord;
 	readonly result?: InvocationResult;

@@ -1,6 +1,7 @@
 import {
 	BerthError,
 	CALLER_HEADER,
+	continued,
 	FIXED_LIMITS,
 	HEADERS,
 	type InvocationRequest,
@@ -8,7 +9,9 @@ import {
 	LIMITS,
 	newId,
 	type Settlement,
+	type TraceContext,
 	type Trigger,
+	traceIn,
 	type Version,
 } from "@berth/contracts";
 import { functionNotFound } from "@berth/registry";
@@ -19,6 +22,7 @@ import { requestHeaders } from "./function-headers.js";
 import { isJson, parseJson } from "./json.js";
 import { nameFrom, type Target, targetFrom } from "./names.js";
 import { nodeFor } from "./placement.js";
+import { sayTrace } from "./server-timing.js";
 import type { Services } from "./services.js";
 
 /** What the way there and back may add to an invocation's start and run before its caller gives up, milliseconds. */
@@ -31,6 +35,8 @@ interface Accepting {
 	readonly bytes: Buffer;
 	readonly timeoutMs: number;
 	readonly depth?: number;
+	/** What the request said of one. Default: a new one. */
+	readonly trace?: TraceContext | undefined;
 }
 
 /** A delivery to a hook that becomes an invocation of this version. */
@@ -139,6 +145,7 @@ export class Invocations {
 		onSettled?: (ended: Ended) => Promise<void>,
 	): Promise<void> {
 		const { nodes, artifacts } = this.#services;
+		sayTrace(response, invocation);
 		try {
 			// A place is for what can run: a body that comes slowly keeps nobody from one.
 			this.#refuseWhenFull();
@@ -176,6 +183,7 @@ export class Invocations {
 		await this.#enqueue(invocation);
 		response.setHeader(HEADERS.invocationId, invocation.id);
 		response.setHeader(HEADERS.version, version.number);
+		sayTrace(response, invocation);
 		response.setHeader("preference-applied", "respond-async");
 		response.status(202).location(`/v1/invocations/${invocation.id}`).json({ id: invocation.id, state: "queued" });
 	}
@@ -190,15 +198,23 @@ export class Invocations {
 		}
 	}
 
-	async #read(request: Request, version: Version, trigger: Trigger): Promise<{ readonly bytes: Buffer; readonly timeoutMs: number }> {
+	async #read(
+		request: Request,
+		version: Version,
+		trigger: Trigger,
+	): Promise<{ readonly bytes: Buffer; readonly timeoutMs: number; readonly trace: TraceContext | undefined }> {
 		const timeoutMs = timeoutOf(request, version);
 		const bytes = await this.#services.bodies.read(request, FIXED_LIMITS.bodyBytes);
 		// What a handler would be given parsed: that it can't be is the caller's mistake, said before anything is accepted.
 		if (trigger.kind === "event" && bytes.length > 0 && isJson(trigger.contentType)) parseJson(bytes, "the payload");
-		return { bytes, timeoutMs };
+		return { bytes, timeoutMs, trace: traceIn(request.headers) };
 	}
 
-	async #accept(version: Version, { trigger, bytes, timeoutMs, depth }: Accepting, interactive: boolean): Promise<InvocationRequest> {
+	async #accept(
+		version: Version,
+		{ trigger, bytes, timeoutMs, depth, trace }: Accepting,
+		interactive: boolean,
+	): Promise<InvocationRequest> {
 		const { payloads, queued } = this.#services.artifacts;
 		const body = interactive ? await payloads.putBody(bytes, "fleeting") : await queued.putBody(bytes, "durable");
 		const acceptedAtMs = Date.now();
@@ -213,6 +229,7 @@ export class Invocations {
 			...(interactive ? { expiresAtMs: acceptedAtMs + FIXED_LIMITS.startMs + timeoutMs + SLACK_MS } : {}),
 			timeoutMs,
 			...(depth === undefined ? {} : { depth }),
+			trace: continued(trace),
 		};
 	}
 }

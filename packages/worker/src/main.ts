@@ -18,6 +18,7 @@ import { fetchImage } from "./images/fetch-image.js";
 import { Images } from "./images/images.js";
 import { Mirror, type MirrorPlace, mirrorOrigin } from "./images/mirror.js";
 import { Registries } from "./images/registries.js";
+import { LogTail } from "./log-tail.js";
 import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
 import { packageSourcesOf } from "./package-sources.js";
@@ -107,17 +108,19 @@ const functionsGateway =
 			})
 		: undefined;
 const builds = new Builds({ functions, artifacts, builder, metrics, log, warmLayers: warmVersion, networkMissing: networks.missing });
+const incarnation = randomUUID();
+const tail = new LogTail(incarnation);
 const attempts = new Attempts({
 	node,
 	pool,
 	versions: new ReadyVersions(functions),
 	artifacts,
 	metrics,
+	tail,
 	networkMissing: networks.missing,
 	onTrouble,
 	remap,
 });
-const incarnation = randomUUID();
 const invocationSource = await openInvocationSource({ durableUrl, fastUrl, nodeId: node, incarnation, logger: log });
 const buildSource = await openBuildSource({ durableUrl, logger: log });
 const membership = await openNodeMembership({ fastUrl, logger: log });
@@ -142,7 +145,7 @@ const versionLimit = new VersionLimit({
 	hasBackground: (version) => invocationSource.hasBackground(version),
 	log,
 });
-const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine });
+const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine, tail });
 
 await pool.start();
 await functions.rebases.announce(Object.fromEntries(Object.entries(bases).map(([runtime, { digest }]) => [runtime, digest])));
@@ -182,6 +185,7 @@ async function stop(): Promise<void> {
 	await membership.drain();
 	await Promise.all([invocationSource.drain(GRACE_MS), buildSource.close()]);
 	await membership.leave();
+	tail.close();
 	await invocationSource.close();
 	functionsGateway?.close();
 	await pool.close();

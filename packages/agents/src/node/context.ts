@@ -18,6 +18,9 @@ export interface Context {
 	readonly log: Logger;
 	/** Keeps the sandbox awake after the answer until the promise settles or the deadline passes. */
 	waitUntil(promise: Promise<unknown>): void;
+	/** W3C Trace Context: what to send along to whoever is asked meanwhile. */
+	readonly traceparent?: string;
+	readonly tracestate?: string;
 	/** The HTTP request, when it is one and the handler takes a payload. */
 	readonly request?: HttpRequestHead;
 }
@@ -88,6 +91,7 @@ export class Invocation {
 			waitUntil: (promise) => {
 				this.#waiting.push(promise);
 			},
+			...head.trace,
 			...(head.trigger.kind === "http" ? { request: head.trigger.request } : {}),
 		};
 	}
