@@ -99,7 +99,10 @@ describe("who follows logs", () => {
 	it("sees lines while the invocation still runs, of the function and level asked for alone", async () => {
 		const source = `export default (name: string, ctx: any) => { console.log("noise"); console.warn("hello " + name);
 			return new Promise((resolve) => ctx.signal.addEventListener("abort", resolve)); };`;
-		const [deployed, other] = [await deploy(stack, { source }), await deploy(stack, { source: "export default () => console.error('other');" })];
+		const [deployed, other] = [
+			await deploy(stack, { source }),
+			await deploy(stack, { source: "export default () => console.error('other');" }),
+		];
 		const [stop, leave] = [new AbortController(), new AbortController()];
 		const seen: TailLine[] = [];
 		const following = stack.client.followLogs(
@@ -128,11 +131,11 @@ describe("who follows logs", () => {
 		const { lines } = await stack.client.logs({ function: deployed.name, limit: 3 });
 		expect(lines.map(({ text }) => text)).toEqual(["number 1", "number 2", "number 3"]);
 		const { stdout } = await stack.berth("logs", deployed.name);
-		expect(stdout.split("\n").filter(Boolean).map((line) => line.replace(/^.* info {2}/, ""))).toEqual([
-			"loading",
-			"number 1",
-			"number 2",
-			"number 3",
-		]);
+		expect(
+			stdout
+				.split("\n")
+				.filter(Boolean)
+				.map((line) => line.replace(/^.* info {2}/, "")),
+		).toEqual(["loading", "number 1", "number 2", "number 3"]);
 	});
 });

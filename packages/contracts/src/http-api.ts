@@ -1,5 +1,5 @@
 import type { Alias } from "./alias.js";
-import type { FunctionError, InvocationState, Lane, LimitHit, Outcome, Phases, StartKind, Usage } from "./invocation.js";
+import type { FunctionError, InvocationState, Lane, LimitHit, Outcome, ParentInvocation, Phases, StartKind, Usage } from "./invocation.js";
 import type { LogEntry } from "./log.js";
 import type { FunctionSummary, Version } from "./version.js";
 
@@ -67,6 +67,9 @@ export interface InvocationAnswer {
 	readonly lane: Lane;
 	readonly state: InvocationState;
 	readonly acceptedAt: string;
+	/** The invocation that asked for it by `ctx.invoke` or over a network of functions, and how many it comes of. */
+	readonly parent?: ParentInvocation;
+	readonly depth?: number;
 	readonly finishedAt?: string;
 	/** Of the trace that it belongs to (W3C Trace Context). */
 	readonly traceId?: string;

@@ -81,6 +81,12 @@ export type Trigger =
 	| { readonly kind: "event"; readonly contentType?: string }
 	| { readonly kind: "http"; readonly request: HttpRequestHead };
 
+/** The invocation that another one comes of, and its function. */
+export interface ParentInvocation {
+	readonly id: string;
+	readonly function: string;
+}
+
 /** An accepted invocation on its way to a worker. */
 export interface InvocationRequest {
 	readonly id: string;
@@ -95,10 +101,12 @@ export interface InvocationRequest {
 	readonly expiresAtMs?: number;
 	/** Milliseconds the handler may run: the version's timeout, or the caller's shorter one. */
 	readonly timeoutMs: number;
-	/** How many invocations it comes of, over a network of functions; absent: none. */
+	/** How many invocations it comes of, by `ctx.invoke` or over a network of functions; absent: none. */
 	readonly depth?: number;
 	/** The trace that it belongs to; its span is the gateway's. */
 	readonly trace?: TraceContext;
+	/** The one that asked for it. */
+	readonly parent?: ParentInvocation;
 }
 
 /** What a handler answered. `response` is there for HTTP triggers and for handlers that return a Response. */
@@ -155,6 +163,9 @@ export interface InvocationRecord {
 	readonly acceptedAtMs: number;
 	/** Of the trace that it belongs to. */
 	readonly traceId?: string;
+	/** The one that asked for it, and how many it comes of. */
+	readonly parent?: ParentInvocation;
+	readonly depth?: number;
 	/** The last attempt: flattened into the HTTP answer as `outcome`, `phases`, `usage`, `attempt`. */
 	readonly last?: AttemptRecord;
 	readonly result?: InvocationResult;

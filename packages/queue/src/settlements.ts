@@ -41,10 +41,11 @@ export function rejectedSettlement(node: string, attempt: number, queueMs: numbe
 export function recordHead(
 	request: InvocationRequest,
 	lane: Lane,
-): Pick<InvocationRecord, "id" | "project" | "function" | "version" | "lane" | "acceptedAtMs" | "traceId"> {
-	const { id, project, version, acceptedAtMs } = request;
+): Pick<InvocationRecord, "id" | "project" | "function" | "version" | "lane" | "acceptedAtMs" | "traceId" | "parent" | "depth"> {
+	const { id, project, version, acceptedAtMs, parent, depth } = request;
 	const traceId = traceIdOf(request.trace);
-	return { id, project, function: request.function, version, lane, acceptedAtMs, ...(traceId === undefined ? {} : { traceId }) };
+	const head = { id, project, function: request.function, version, lane, acceptedAtMs, ...(traceId === undefined ? {} : { traceId }) };
+	return { ...head, ...(parent === undefined ? {} : { parent }), ...(depth === undefined ? {} : { depth }) };
 }
 
 /** Milliseconds since then by the wall clock, which is the only one that gateway and worker share. */
