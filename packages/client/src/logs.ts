@@ -62,6 +62,7 @@ export function logsOf(transport: Transport) {
 }
 
 function pathOf(query: LogQuery): string {
-	const parameters = Object.entries(query).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]));
-	return parameters.length === 0 ? "/v1/logs" : `/v1/logs?${new URLSearchParams(parameters)}`;
+	const parameters = new URLSearchParams();
+	for (const [name, value] of Object.entries(query)) if (value !== undefined) parameters.set(name, String(value));
+	return parameters.size === 0 ? "/v1/logs" : `/v1/logs?${parameters}`;
 }
