@@ -24,6 +24,8 @@ import { authenticate } from "./auth.js";
 import { requestHeaders } from "./function-headers.js";
 import { isJson, parseJson } from "./json.js";
 import { nameFrom, type Target, targetFrom } from "./names.js";
+import type { Drained } from "./overload/drain-rate.js";
+import { Places, type Refusal } from "./overload/places.js";
 import { nodeFor } from "./placement.js";
 import { sayTrace } from "./server-timing.js";
 import type { Services } from "./services.js";
@@ -64,14 +66,14 @@ export interface Ended {
 /** Accepts invocations and answers them; counts those that are waited for. */
 export class Invocations {
 	readonly #services: Services;
-	/**
-	 * In flight, by how many others they come of. Each depth has as many places, so that those who wait for others
-	 * never keep them from one; the last waits for nobody.
-	 */
-	readonly #inflight: number[] = Array.from({ length: MOST_DEPTH + 1 }, () => 0);
+	/** By how many others an invocation comes of. Each depth has as many, so that those who wait for others never keep them from one; the last waits for nobody. */
+	readonly #places: readonly Places[];
 
 	constructor(services: Services) {
 		this.#services = services;
+		const { maxInflight, metrics } = services;
+		const refused = (reason: Refusal) => metrics.refused("interactive", reason);
+		this.#places = Array.from({ length: MOST_DEPTH + 1 }, () => new Places(maxInflight, refused));
 	}
 
 	/** `POST /v1/functions/{name}/invocations`, where the name may be `name@alias` or `name@version` */
@@ -156,7 +158,7 @@ export class Invocations {
 	}
 
 	async #run(request: Request, response: Response, version: Version, trigger: Trigger, trusted: boolean, origin?: Origin): Promise<void> {
-		this.#refuseWhenFull(origin?.depth);
+		this.#placesAt(origin?.depth).require(version);
 		const read = await this.#read(request, version, trigger);
 		const invocation = await this.#accept(version, { trigger, ...read, ...(origin === undefined ? {} : { origin }) }, true);
 		await this.#answer(response, version, invocation, trusted);
@@ -174,30 +176,23 @@ export class Invocations {
 		const { depth = 0 } = invocation;
 		try {
 			// A place is for what can run: a body that comes slowly keeps nobody from one.
-			this.#refuseWhenFull(depth);
-			this.#count(depth, 1);
+			const place = this.#placesAt(depth).take(version);
+			let settlement: Settlement | undefined;
 			try {
 				const node = nodeFor(nodes, version.project, version.function);
-				const settlement = await this.#settled(node, invocation, response);
+				settlement = await this.#settled(node, invocation, response);
 				await onSettled?.({ id: invocation.id, settlement });
 				await answer(response, { id: invocation.id, version: version.number, settlement, trusted }, artifacts.payloads);
 			} finally {
-				this.#count(depth, -1);
+				place.free(settlement === undefined ? undefined : drainedBy(settlement));
 			}
 		} finally {
 			await artifacts.payloads.removeBody(invocation.body);
 		}
 	}
 
-	#refuseWhenFull(depth = 0): void {
-		const { maxInflight } = this.#services;
-		if ((this.#inflight[depth] ?? 0) < maxInflight) return;
-		const which = depth === 0 ? "" : ` that come of ${depth === 1 ? "another one" : `${depth} others`}`;
-		throw new BerthError("too_busy", `${maxInflight} invocations${which} are in flight already; try again`);
-	}
-
-	#count(depth: number, change: 1 | -1): void {
-		this.#inflight[depth] = (this.#inflight[depth] ?? 0) + change;
+	#placesAt(depth = 0): Places {
+		return this.#places[depth] as Places;
 	}
 
 	/** Waits for the end of an invocation even when its caller doesn't: the function is told then. */
@@ -267,6 +262,11 @@ export class Invocations {
 			trace: continued(trace),
 		};
 	}
+}
+
+/** What an attempt says of how long invocations wait and run. */
+function drainedBy({ attempt: { phases } }: Settlement): Drained {
+	return { waitedMs: phases.queueMs + phases.startMs, ranMs: phases.initMs + phases.runMs };
 }
 
 /** The version's timeout, or the caller's shorter one. @throws BerthError invalid_request */
