@@ -1,17 +1,7 @@
 import type { Alias } from "./alias.js";
 import type { CallbackRecord, FollowerRecord } from "./follow-up.js";
-import type {
-	FunctionError,
-	InvocationState,
-	Lane,
-	LimitHit,
-	LogLine,
-	Outcome,
-	ParentInvocation,
-	Phases,
-	StartKind,
-	Usage,
-} from "./invocation.js";
+import type { FunctionError, InvocationState, Lane, LimitHit, Outcome, ParentInvocation, Phases, StartKind, Usage } from "./invocation.js";
+import type { LogEntry } from "./log.js";
 import type { FunctionSummary, Version } from "./version.js";
 
 /** Headers that Berth adds to answers. */
@@ -84,6 +74,8 @@ export interface InvocationAnswer {
 	readonly parent?: ParentInvocation;
 	readonly depth?: number;
 	readonly finishedAt?: string;
+	/** Of the trace that it belongs to (W3C Trace Context). */
+	readonly traceId?: string;
 	readonly outcome?: Outcome;
 	readonly code?: string;
 	readonly error?: FunctionError;
@@ -102,7 +94,8 @@ export interface InvocationAnswer {
 		readonly text?: string;
 		readonly base64?: string;
 	};
-	readonly logs: readonly LogLine[];
+	/** What was printed after the answer comes last. */
+	readonly logs: readonly LogEntry[];
 	readonly logsTruncated: boolean;
 	/** What the attempt left and was removed since, to make room for newer ones; absent when all is there. */
 	readonly removed?: readonly ("logs" | "result")[];

@@ -1,4 +1,6 @@
 import type { CallbackRecord, Follow, FollowerRecord } from "./follow-up.js";
+import type { LogLine } from "./log.js";
+import type { TraceContext } from "./trace.js";
 import { KIB } from "./units.js";
 
 /** How an attempt ended. */
@@ -102,6 +104,8 @@ export interface InvocationRequest {
 	readonly timeoutMs: number;
 	/** How many invocations it comes of, by `ctx.invoke`, over a network of functions or by what follows a settlement; absent: none. */
 	readonly depth?: number;
+	/** The trace that it belongs to; its span is the gateway's. */
+	readonly trace?: TraceContext;
 	/** The one that asked for it, or whose settlement it is given. */
 	readonly parent?: ParentInvocation;
 	/** What made it; absent: a request to the API. */
@@ -117,13 +121,6 @@ export interface InvocationResult {
 	readonly body: BodyReference;
 	readonly contentType?: string;
 	readonly response?: HttpResponseHead;
-}
-
-export interface LogLine {
-	/** Milliseconds since the epoch at which the worker read it. */
-	readonly atMs: number;
-	readonly stream: "stdout" | "stderr";
-	readonly text: string;
 }
 
 /** One finished attempt. */
@@ -155,6 +152,8 @@ export interface LogBook {
 	/** Key in the payload store: a JSON array of LogLine. */
 	readonly payload?: string;
 	readonly truncated: boolean;
+	/** Key in the payload store of what was printed after the answer, by what was given to `waitUntil`; there is nothing when nothing was. */
+	readonly after?: string;
 }
 
 /** `queued → running → settled`; a background attempt that is tried again goes back to `queued`. */
@@ -169,6 +168,8 @@ export interface InvocationRecord {
 	readonly lane: Lane;
 	readonly state: InvocationState;
 	readonly acceptedAtMs: number;
+	/** Of the trace that it belongs to. */
+	readonly traceId?: string;
 	/** The one that asked for it, and how many it comes of. */
 	readonly parent?: ParentInvocation;
 	readonly depth?: number;

@@ -1,6 +1,7 @@
 import {
 	BerthError,
 	CALLER_HEADER,
+	continued,
 	FIXED_LIMITS,
 	HEADERS,
 	type InvocationRequest,
@@ -11,7 +12,9 @@ import {
 	newId,
 	type ParentInvocation,
 	type Settlement,
+	type TraceContext,
 	type Trigger,
+	traceIn,
 	type Version,
 } from "@berth/contracts";
 import { functionNotFound } from "@berth/registry";
@@ -25,6 +28,7 @@ import { nameFrom, type Target, targetFrom } from "./names.js";
 import type { Drained } from "./overload/drain-rate.js";
 import { Places, type Refusal } from "./overload/places.js";
 import { nodeFor } from "./placement.js";
+import { sayTrace } from "./server-timing.js";
 import type { Services } from "./services.js";
 
 /** What the way there and back may add to an invocation's start and run before its caller gives up, milliseconds. */
@@ -36,6 +40,8 @@ interface Accepting {
 	readonly trigger: Trigger;
 	readonly bytes: Buffer;
 	readonly timeoutMs: number;
+	/** What the request said of one. Default: a new one. */
+	readonly trace?: TraceContext | undefined;
 	readonly origin?: Origin;
 	/** Default: a new one. */
 	readonly id?: string;
@@ -58,7 +64,7 @@ export interface Delivered extends Pick<Accepting, "trigger" | "bytes"> {
 }
 
 /** A settlement that another function gets. */
-export interface Following extends Pick<Accepting, "bytes"> {
+export interface Following extends Pick<Accepting, "bytes" | "trace"> {
 	/** Its own, the same with every try. */
 	readonly id: string;
 	readonly version: Version;
@@ -190,6 +196,7 @@ export class Invocations {
 		onSettled?: (ended: Ended) => Promise<void>,
 	): Promise<void> {
 		const { nodes, artifacts } = this.#services;
+		sayTrace(response, invocation);
 		const { depth = 0 } = invocation;
 		try {
 			// A place is for what can run: a body that comes slowly keeps nobody from one.
@@ -232,6 +239,7 @@ export class Invocations {
 		await this.#enqueue(invocation);
 		response.setHeader(HEADERS.invocationId, invocation.id);
 		response.setHeader(HEADERS.version, version.number);
+		sayTrace(response, invocation);
 		response.setHeader("preference-applied", "respond-async");
 		response.status(202).location(`/v1/invocations/${invocation.id}`).json({ id: invocation.id, state: "queued" });
 	}
@@ -246,16 +254,20 @@ export class Invocations {
 		}
 	}
 
-	async #read(request: Request, version: Version, trigger: Trigger): Promise<{ readonly bytes: Buffer; readonly timeoutMs: number }> {
+	async #read(
+		request: Request,
+		version: Version,
+		trigger: Trigger,
+	): Promise<{ readonly bytes: Buffer; readonly timeoutMs: number; readonly trace: TraceContext | undefined }> {
 		const timeoutMs = timeoutOf(request, version);
 		const bytes = await this.#services.bodies.read(request, FIXED_LIMITS.bodyBytes);
 		// What a handler would be given parsed: that it can't be is the caller's mistake, said before anything is accepted.
 		if (trigger.kind === "event" && bytes.length > 0 && isJson(trigger.contentType)) parseJson(bytes, "the payload");
-		return { bytes, timeoutMs };
+		return { bytes, timeoutMs, trace: traceIn(request.headers) };
 	}
 
 	async #accept(version: Version, accepting: Accepting, interactive: boolean): Promise<InvocationRequest> {
-		const { trigger, bytes, timeoutMs, origin, id, callback, source } = accepting;
+		const { trigger, bytes, timeoutMs, origin, trace, id, callback, source } = accepting;
 		const { payloads, queued } = this.#services.artifacts;
 		const body = interactive ? await payloads.putBody(bytes, "fleeting") : await queued.putBody(bytes, "durable");
 		const acceptedAtMs = Date.now();
@@ -274,6 +286,7 @@ export class Invocations {
 			...(parent === undefined ? {} : { parent }),
 			...(source === undefined ? {} : { source }),
 			...(interactive ? {} : followUpsOf(version, callback)),
+			trace: continued(trace),
 		};
 	}
 }

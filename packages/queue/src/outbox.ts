@@ -1,4 +1,13 @@
-import type { BodyReference, CallbackRecord, Follow, FollowerRecord, HttpRequestHead, InvocationRequest, Trigger } from "@berth/contracts";
+import type {
+	BodyReference,
+	CallbackRecord,
+	Follow,
+	FollowerRecord,
+	HttpRequestHead,
+	InvocationRequest,
+	TraceContext,
+	Trigger,
+} from "@berth/contracts";
 import { closeRedis, guarded, LuaScript, type Redis, Subscription } from "@berth/redis";
 import { backgroundRecordOf, OUTBOX, OUTBOX_NEWS } from "./keys.js";
 
@@ -164,14 +173,16 @@ export interface FollowerMaterial {
 	readonly http?: Pick<HttpRequestHead, "method" | "url">;
 	readonly body: BodyReference;
 	readonly depth: number;
+	/** What follows is of the same trace. */
+	readonly trace?: TraceContext;
 }
 
 /** Fields of a record, in pairs, of which each that is to follow the settlement has one from the beginning. */
-export function followUpsOf({ callback, follow, trigger, body, depth = 0 }: InvocationRequest): readonly string[] {
+export function followUpsOf({ callback, follow, trigger, body, depth = 0, trace }: InvocationRequest): readonly string[] {
 	const waiting = { state: "waiting", attempts: 0 } as const;
 	const posted = callback === undefined ? [] : ["callback", JSON.stringify({ url: callback, ...waiting } satisfies CallbackRecord)];
 	if (follow === undefined) return posted;
-	const material = { follow, ...headOf(trigger), body, depth } satisfies FollowerMaterial;
+	const material = { follow, ...headOf(trigger), body, depth, ...(trace === undefined ? {} : { trace }) } satisfies FollowerMaterial;
 	return [...posted, "follower", JSON.stringify(waiting satisfies FollowerRecord), "material", JSON.stringify(material)];
 }
 

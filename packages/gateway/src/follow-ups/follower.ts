@@ -29,6 +29,7 @@ export async function startFollower(
 			id,
 			version,
 			bytes: await payloadOf(record, material, services),
+			trace: material.trace,
 			origin: { depth: material.depth + 1, parent: { id: record.id, function: record.function } },
 		});
 		return { state: { ...made, invocation: id, state: "delivered", endedAt: new Date().toISOString() } };
