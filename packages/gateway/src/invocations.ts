@@ -59,7 +59,7 @@ interface Origin {
 }
 
 /** A delivery to a hook that becomes an invocation of this version. */
-export interface Delivered extends Pick<Accepting, "trigger" | "bytes"> {
+export interface Delivered extends Pick<Accepting, "trigger" | "bytes" | "trace"> {
 	readonly version: Version;
 }
 
