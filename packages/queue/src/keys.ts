@@ -36,6 +36,9 @@ export const LANE = {
 	known: "berth:lane:known",
 	news: "berth:lane:news",
 } as const;
+/** What follows settlements and isn't done yet, by when it is due; channel: there is something new. */
+export const OUTBOX = "berth:outbox";
+export const OUTBOX_NEWS = "berth:news:outbox";
 export const BACKGROUND_TOTALS = "berth:totals:background";
 
 /** Fast Redis: nodes. */
