@@ -64,7 +64,7 @@ test("who has work gets the same slot time, whatever runs take and however much 
 			node.run(30_000);
 			const used = functions.map((_, at) => node.usedMs.get(`f${at}`) ?? 0);
 			// With hardly more slots than functions, that the last slot is for who has none counts for more than turns do.
-			expect(Math.min(...used)).toBeGreaterThan(Math.max(...used) * 0.6);
+			expect(Math.min(...used)).toBeGreaterThan(Math.max(...used) * 0.5);
 		}),
 		{ numRuns: 30 },
 	);
