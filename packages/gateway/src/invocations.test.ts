@@ -43,7 +43,7 @@ describe("an event", () => {
 		expect(await answer.json()).toMatchObject({ body: { text: '{"a":1}' }, trigger: { kind: "event", contentType: "application/json" } });
 		expect(answer.headers.get("berth-invocation-id")).toMatch(/^inv_[0-9a-z]{26}$/);
 		expect(answer.headers.get("berth-outcome")).toBe("succeeded");
-		expect(answer.headers.get("server-timing")).toBe("queue;dur=1.00, start;dur=2.00;desc=warm, init;dur=3.00, run;dur=4.00");
+		expect(answer.headers.get("server-timing")).toContain("queue;dur=1.00, start;dur=2.00;desc=warm, init;dur=3.00, run;dur=4.00");
 	});
 
 	test("that returns nothing is 204", async () => {
