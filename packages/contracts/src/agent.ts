@@ -5,4 +5,5 @@ export * from "./framing.js";
 export type * from "./invocation.js";
 export { DEFAULT_FILENAME, type Language, languageOf } from "./language.js";
 export { DEPENDENCY_LIMITS, IMAGE_LIMITS } from "./limits.js";
+export * from "./stream-protocol.js";
 export type { Diagnostic, SourceKind } from "./version.js";

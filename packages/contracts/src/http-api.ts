@@ -1,5 +1,5 @@
 import type { Alias } from "./alias.js";
-import type { FunctionError, InvocationState, Lane, LimitHit, LogLine, Outcome, Phases, StartKind, Usage } from "./invocation.js";
+import type { FunctionError, InvocationState, Lane, LimitHit, LogLine, Outcome, Phases, StartKind, Streamed, Usage } from "./invocation.js";
 import type { FunctionSummary, Version } from "./version.js";
 
 /** Headers that Berth adds to answers. */
@@ -77,6 +77,7 @@ export interface InvocationAnswer {
 	readonly limitsHit?: readonly LimitHit[];
 	readonly node?: string;
 	readonly sandbox?: string;
+	readonly streamed?: Streamed;
 	/** The result of a background invocation, parsed when it is JSON. */
 	readonly result?: {
 		readonly contentType?: string;

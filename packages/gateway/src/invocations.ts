@@ -13,13 +13,14 @@ import {
 } from "@berth/contracts";
 import { functionNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
-import { answer } from "./answers.js";
+import { answer, writeStreamHead } from "./answers.js";
 import { authenticate } from "./auth.js";
 import { requestHeaders } from "./function-headers.js";
 import { isJson, parseJson } from "./json.js";
 import { nameFrom, type Target, targetFrom } from "./names.js";
 import { nodeFor } from "./placement.js";
 import type { Services } from "./services.js";
+import { AnswerStream } from "./streams/answer-stream.js";
 
 /** What the way there and back may add to an invocation's start and run before its caller gives up, milliseconds. */
 const SLACK_MS = 2000;
@@ -128,7 +129,17 @@ export class Invocations {
 		this.#refuseWhenFull();
 		const read = await this.#read(request, version, trigger);
 		const invocation = await this.#accept(version, { trigger, ...read, ...(depth === undefined ? {} : { depth }) }, true);
-		await this.#answer(response, version, invocation, trusted);
+		// A HEAD's answer has no body that could come in pieces.
+		if (request.method === "HEAD") return await this.#answer(response, version, invocation, trusted);
+		const { streams } = this.#services;
+		const asked = { id: invocation.id, version: version.number };
+		const stream = new AnswerStream(response, (head) => writeStreamHead(response, asked, head));
+		try {
+			const place = streams.open(invocation.id, stream);
+			await this.#answer(response, version, { ...invocation, stream: place }, trusted, undefined, stream);
+		} finally {
+			streams.close(invocation.id);
+		}
 	}
 
 	async #answer(
@@ -137,6 +148,7 @@ export class Invocations {
 		invocation: InvocationRequest,
 		trusted: boolean,
 		onSettled?: (ended: Ended) => Promise<void>,
+		stream?: AnswerStream,
 	): Promise<void> {
 		const { nodes, artifacts } = this.#services;
 		try {
@@ -147,7 +159,9 @@ export class Invocations {
 				const node = nodeFor(nodes, version.project, version.function);
 				const settlement = await this.#settled(node, invocation, response);
 				await onSettled?.({ id: invocation.id, settlement });
-				await answer(response, { id: invocation.id, version: version.number, settlement, trusted }, artifacts.payloads);
+				if (stream !== undefined && (stream.begun || settlement.attempt.streamed !== undefined))
+					await stream.end(settlement.attempt.outcome);
+				else await answer(response, { id: invocation.id, version: version.number, settlement, trusted }, artifacts.payloads);
 			} finally {
 				this.#inflight--;
 			}

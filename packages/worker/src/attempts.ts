@@ -9,12 +9,15 @@ import {
 	type Outcome,
 	type Phases,
 	type Settlement,
+	streamBytesOf,
 } from "@berth/contracts";
 import type { Delivery } from "@berth/queue";
 import type { ArtifactStore } from "@berth/registry";
 import { type Lease, type Pool, type SandboxResult, type Specialisation, SpecialiseError } from "@berth/sandbox";
 import type { WorkerMetrics } from "@berth/telemetry";
 import { networkLack } from "./network-lack.js";
+import { AnswerUpload } from "./streams/answer-upload.js";
+import type { GatewayPlaces } from "./streams/gateway-place.js";
 import type { ReadyVersions } from "./versions.js";
 
 /** Logs up to this size stay in the record, bytes of JSON. */
@@ -28,6 +31,8 @@ export interface AttemptsOptions {
 	readonly versions: ReadyVersions;
 	readonly artifacts: Pick<ArtifactStore, "payloads" | "queued" | "results" | "logs">;
 	readonly metrics: WorkerMetrics;
+	/** Gateways, for answers in pieces. */
+	readonly places: GatewayPlaces;
 	/** What the node lacks for networks of functions, if anything. */
 	readonly networkMissing: string | undefined;
 	/** Told of what costs an attempt no more than a part of its log. */
@@ -119,8 +124,12 @@ export class Attempts {
 			lease.release(true);
 			return this.#failed(delivery, cancelledBefore(delivery, lease));
 		}
-		const result = await invokeIn(lease, delivery, body);
-		const outcome = cancelled.aborted && ENDED_BY_CANCEL.has(result.outcome) ? "cancelled" : result.outcome;
+		const upload = this.#uploadOf(lease, delivery);
+		const streams = upload && { answer: upload, maxBytes: streamBytesOf(target.manifest) };
+		const result = await invokeIn(lease, delivery, body, streams);
+		const isCancelled = cancelled.aborted || upload?.isGone === true;
+		const outcome = isCancelled && ENDED_BY_CANCEL.has(result.outcome) ? "cancelled" : result.outcome;
+		upload?.end(outcome === "succeeded");
 		const attempt: AttemptRecord = {
 			attempt: delivery.attempt,
 			outcome,
@@ -132,6 +141,7 @@ export class Attempts {
 			...(outcome === "succeeded" ? {} : { code: outcome }),
 			node: this.#options.node,
 			sandbox: lease.sandbox.id,
+			...(result.streamed === undefined ? {} : { streamed: result.streamed }),
 			finishedAtMs: Date.now(),
 		};
 		const logs = await this.#logBook(result.log.lines, result.log.truncated);
@@ -140,6 +150,15 @@ export class Attempts {
 			...(result.answer === undefined ? {} : { result: await this.#resultOf(result.answer, delivery) }),
 			...(logs === undefined ? {} : { logs }),
 		};
+	}
+
+	/** Where its answer goes when it comes in pieces; undefined when nobody would take it so. */
+	#uploadOf({ start, startMs, initMs }: Lease, { request, queueMs, lane }: Delivery): AnswerUpload | undefined {
+		const { stream } = request;
+		if (stream === undefined || lane === "background") return undefined;
+		const beganAt = performance.now();
+		const headOf = () => ({ start, phases: rounded({ queueMs, startMs, initMs, runMs: performance.now() - beganAt }) });
+		return new AnswerUpload(this.#options.places, { ...request, stream }, headOf);
 	}
 
 	/** Headers are for who waits: nobody is given those of a background result. */
@@ -185,27 +204,39 @@ function cancelledBefore({ queueMs }: Delivery, { startMs, initMs }: Lease): Pic
 }
 
 /** Runs it, and gives the sandbox back. A lost lock kills it at once; a caller who went away gives it its signal and a grace. */
-async function invokeIn(lease: Lease, { request, attempt, lost, cancelled }: Delivery, body: Uint8Array): Promise<SandboxResult> {
+async function invokeIn(
+	lease: Lease,
+	{ request, attempt, lost, cancelled }: Delivery,
+	body: Uint8Array,
+	streams: { readonly answer: AnswerUpload; readonly maxBytes: number } | undefined,
+): Promise<SandboxResult> {
 	const { sandbox } = lease;
 	sandbox.depth = request.depth ?? 0;
 	let grace: NodeJS.Timeout | undefined;
 	// A kill that fails has its sandbox retired with the rest: the engine's loss ends this process.
 	const onLost = () => void sandbox.kill().catch(() => undefined);
 	const onCancelled = () => {
+		if (grace !== undefined) return;
 		sandbox.cancel(request.id);
 		grace = setTimeout(onLost, CANCEL_GRACE_MS);
 	};
 	lost.addEventListener("abort", onLost, { once: true });
 	cancelled.addEventListener("abort", onCancelled, { once: true });
+	if (streams !== undefined) streams.answer.onGone = onCancelled;
 	let result: SandboxResult | undefined;
 	try {
 		const { id, timeoutMs, trigger } = request;
 		const { bodyBytes: maxBodyBytes, responseHeaderBytes: maxHeaderBytes } = FIXED_LIMITS;
-		result = await sandbox.invoke({ id, attempt, timeoutMs, trigger, maxBodyBytes, maxHeaderBytes }, body);
+		const head = { id, attempt, timeoutMs, trigger, maxBodyBytes, maxHeaderBytes };
+		result =
+			streams === undefined
+				? await sandbox.invoke(head, body)
+				: await sandbox.invoke({ ...head, stream: { maxBytes: streams.maxBytes } }, body, undefined, streams);
 		return result;
 	} finally {
 		lost.removeEventListener("abort", onLost);
 		cancelled.removeEventListener("abort", onCancelled);
+		if (streams !== undefined) streams.answer.onGone = () => undefined;
 		clearTimeout(grace);
 		lease.release(result?.healthy ?? false, result && { runMs: result.runMs, cpuMs: result.usage.cpuMs });
 	}

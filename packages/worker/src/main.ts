@@ -21,6 +21,7 @@ import { Registries } from "./images/registries.js";
 import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
 import { packageSourcesOf } from "./package-sources.js";
+import { GatewayPlaces } from "./streams/gateway-place.js";
 import { VersionLimit } from "./version-limit.js";
 import { ReadyVersions } from "./versions.js";
 
@@ -107,12 +108,14 @@ const functionsGateway =
 			})
 		: undefined;
 const builds = new Builds({ functions, artifacts, builder, metrics, log, warmLayers: warmVersion, networkMissing: networks.missing });
+const places = new GatewayPlaces();
 const attempts = new Attempts({
 	node,
 	pool,
 	versions: new ReadyVersions(functions),
 	artifacts,
 	metrics,
+	places,
 	networkMissing: networks.missing,
 	onTrouble,
 	remap,
@@ -184,6 +187,7 @@ async function stop(): Promise<void> {
 	await membership.leave();
 	await invocationSource.close();
 	functionsGateway?.close();
+	places.close();
 	await pool.close();
 	await engine.close();
 	dockerfiles?.close();

@@ -22,6 +22,7 @@ import { Bodies } from "../body.js";
 import { Invocations } from "../invocations.js";
 import { createGatewayServer, type ServerOptions } from "../server.js";
 import type { Services } from "../services.js";
+import { Streams } from "../streams/streams.js";
 
 const NODE = "node_test";
 const NO_BUILD = { durationMs: 0, phases: {}, layers: [], warnings: [] };
@@ -70,6 +71,7 @@ export async function startStack(
 		invocations: await openInvocationQueue({ ...urls, gatewayId }),
 		builds: await openBuildQueue(urls),
 		nodes: await openNodeDirectory({ ...urls, gatewayId }),
+		streams: new Streams(join(directory, "streams.sock")),
 		bodies: new Bodies(options.bodyBytes ?? 256 * MIB),
 		metrics: new GatewayMetrics(),
 		log: createLogger("test", "silent"),
@@ -84,6 +86,8 @@ export async function startStack(
 	const { server, serve } = createGatewayServer({ answerStallMs: 30_000, answerBytes: 256 * MIB, onCut: () => undefined, ...options });
 	serve(createApp(services, new Invocations(services)));
 	await once(server.listen(0, "127.0.0.1"), "listening");
+	const streams = services.streams.server();
+	await once(streams.listen(join(directory, "streams.sock")), "listening");
 	const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 	const send = (path: string, init: RequestInit = {}) =>
 		fetch(url + path, { ...init, headers: { authorization: `Bearer ${key}`, ...(init.headers as Record<string, string>) } });
@@ -105,6 +109,8 @@ export async function startStack(
 		close: async () => {
 			server.closeAllConnections();
 			await new Promise((resolve) => server.close(resolve));
+			streams.closeAllConnections();
+			await new Promise((resolve) => streams.close(resolve));
 			await worker.close();
 			const { functions, keys, hooks, packageRegistries, invocations, builds, nodes } = services;
 			await Promise.all([functions, keys, hooks, packageRegistries, invocations, builds, nodes].map((one) => one.close()));
