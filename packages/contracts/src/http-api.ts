@@ -1,5 +1,17 @@
 import type { Alias } from "./alias.js";
-import type { FunctionError, InvocationState, Lane, LimitHit, LogLine, Outcome, Phases, StartKind, Streamed, Usage } from "./invocation.js";
+import type {
+	FunctionError,
+	InvocationState,
+	Lane,
+	LimitHit,
+	LogLine,
+	Outcome,
+	ParentInvocation,
+	Phases,
+	StartKind,
+	Streamed,
+	Usage,
+} from "./invocation.js";
 import type { FunctionSummary, Version } from "./version.js";
 
 /** Headers that Berth adds to answers. */
@@ -66,6 +78,9 @@ export interface InvocationAnswer {
 	readonly lane: Lane;
 	readonly state: InvocationState;
 	readonly acceptedAt: string;
+	/** The invocation that asked for it by `ctx.invoke` or over a network of functions, and how many it comes of. */
+	readonly parent?: ParentInvocation;
+	readonly depth?: number;
 	readonly finishedAt?: string;
 	readonly outcome?: Outcome;
 	readonly code?: string;

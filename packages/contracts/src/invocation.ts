@@ -96,6 +96,12 @@ export interface Streamed {
 	readonly firstMs: number;
 }
 
+/** The invocation that another one comes of, and its function. */
+export interface ParentInvocation {
+	readonly id: string;
+	readonly function: string;
+}
+
 /** An accepted invocation on its way to a worker. */
 export interface InvocationRequest {
 	readonly id: string;
@@ -110,10 +116,12 @@ export interface InvocationRequest {
 	readonly expiresAtMs?: number;
 	/** Milliseconds the handler may run: the version's timeout, or the caller's shorter one. */
 	readonly timeoutMs: number;
-	/** How many invocations it comes of, over a network of functions; absent: none. */
+	/** How many invocations it comes of, by `ctx.invoke` or over a network of functions; absent: none. */
 	readonly depth?: number;
 	/** Absent where nobody would take a stream: answers are whole then. */
 	readonly stream?: StreamPlace;
+	/** The one that asked for it. */
+	readonly parent?: ParentInvocation;
 }
 
 /** What a handler answered. `response` is there for HTTP triggers and for handlers that return a Response. */
@@ -175,6 +183,9 @@ export interface InvocationRecord {
 	readonly lane: Lane;
 	readonly state: InvocationState;
 	readonly acceptedAtMs: number;
+	/** The one that asked for it, and how many it comes of. */
+	readonly parent?: ParentInvocation;
+	readonly depth?: number;
 	/** The last attempt: flattened into the HTTP answer as `outcome`, `phases`, `usage`, `attempt`. */
 	readonly last?: AttemptRecord;
 	readonly result?: InvocationResult;

@@ -74,6 +74,11 @@ export interface InvocationSource {
 	 * @param onOver background: told when an invocation is settled for good, so that its body isn't asked for again
 	 */
 	start(handler: DeliveryHandler, concurrency: number, onOver?: OverListener): Promise<void>;
+	/**
+	 * An invocation in hand, of either lane, waits for another one, which the interactive lane brings, perhaps to this node: one
+	 * more is taken beyond `concurrency`, and who waits holds no place. @returns what is called when it waits no longer
+	 */
+	waits(invocation: string): () => void;
 	/** Takes nothing more and waits for what runs, at most `graceMs`. */
 	drain(graceMs: number): Promise<void>;
 	close(): Promise<void>;

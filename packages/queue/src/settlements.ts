@@ -41,9 +41,10 @@ export function rejectedSettlement(node: string, attempt: number, queueMs: numbe
 export function recordHead(
 	request: InvocationRequest,
 	lane: Lane,
-): Pick<InvocationRecord, "id" | "project" | "function" | "version" | "lane" | "acceptedAtMs"> {
-	const { id, project, version, acceptedAtMs } = request;
-	return { id, project, function: request.function, version, lane, acceptedAtMs };
+): Pick<InvocationRecord, "id" | "project" | "function" | "version" | "lane" | "acceptedAtMs" | "parent" | "depth"> {
+	const { id, project, version, acceptedAtMs, parent, depth } = request;
+	const head = { id, project, function: request.function, version, lane, acceptedAtMs };
+	return { ...head, ...(parent === undefined ? {} : { parent }), ...(depth === undefined ? {} : { depth }) };
 }
 
 /** Milliseconds since then by the wall clock, which is the only one that gateway and worker share. */

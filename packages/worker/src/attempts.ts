@@ -3,6 +3,7 @@ import {
 	BerthError,
 	FIXED_LIMITS,
 	type FunctionError,
+	type InvocationRequest,
 	type InvocationResult,
 	type LogBook,
 	type LogLine,
@@ -15,6 +16,7 @@ import type { Delivery } from "@berth/queue";
 import type { ArtifactStore } from "@berth/registry";
 import { type Lease, type Pool, type SandboxResult, type Specialisation, SpecialiseError } from "@berth/sandbox";
 import type { WorkerMetrics } from "@berth/telemetry";
+import type { Invokes } from "./invokes.js";
 import { networkLack } from "./network-lack.js";
 import { AnswerUpload } from "./streams/answer-upload.js";
 import type { GatewayPlaces } from "./streams/gateway-place.js";
@@ -33,6 +35,8 @@ export interface AttemptsOptions {
 	readonly metrics: WorkerMetrics;
 	/** Gateways, for answers in pieces. */
 	readonly places: GatewayPlaces;
+	/** What functions ask of others. */
+	readonly invokes: Invokes;
 	/** What the node lacks for networks of functions, if anything. */
 	readonly networkMissing: string | undefined;
 	/** Told of what costs an attempt no more than a part of its log. */
@@ -126,7 +130,7 @@ export class Attempts {
 		}
 		const upload = this.#uploadOf(lease, delivery);
 		const streams = upload && { answer: upload, maxBytes: streamBytesOf(target.manifest) };
-		const result = await invokeIn(lease, delivery, body, streams);
+		const result = await invokeIn(lease, delivery, body, this.#options.invokes, streams);
 		const isCancelled = cancelled.aborted || upload?.isGone === true;
 		const outcome = isCancelled && ENDED_BY_CANCEL.has(result.outcome) ? "cancelled" : result.outcome;
 		upload?.end(outcome === "succeeded");
@@ -208,9 +212,13 @@ async function invokeIn(
 	lease: Lease,
 	{ request, attempt, lost, cancelled }: Delivery,
 	body: Uint8Array,
+	invokes: Invokes,
 	streams: { readonly answer: AnswerUpload; readonly maxBytes: number } | undefined,
 ): Promise<SandboxResult> {
 	const { sandbox } = lease;
+	const timeoutMs = timeLeftOf(request);
+	const asks = invokes.begin(request, Date.now() + timeoutMs);
+	sandbox.invocation = request.id;
 	sandbox.depth = request.depth ?? 0;
 	let grace: NodeJS.Timeout | undefined;
 	// A kill that fails has its sandbox retired with the rest: the engine's loss ends this process.
@@ -218,6 +226,7 @@ async function invokeIn(
 	const onCancelled = () => {
 		if (grace !== undefined) return;
 		sandbox.cancel(request.id);
+		asks.cancel();
 		grace = setTimeout(onLost, CANCEL_GRACE_MS);
 	};
 	lost.addEventListener("abort", onLost, { once: true });
@@ -225,21 +234,27 @@ async function invokeIn(
 	if (streams !== undefined) streams.answer.onGone = onCancelled;
 	let result: SandboxResult | undefined;
 	try {
-		const { id, timeoutMs, trigger } = request;
+		const { id, trigger } = request;
 		const { bodyBytes: maxBodyBytes, responseHeaderBytes: maxHeaderBytes } = FIXED_LIMITS;
 		const head = { id, attempt, timeoutMs, trigger, maxBodyBytes, maxHeaderBytes };
 		result =
 			streams === undefined
-				? await sandbox.invoke(head, body)
-				: await sandbox.invoke({ ...head, stream: { maxBytes: streams.maxBytes } }, body, undefined, streams);
+				? await sandbox.invoke(head, body, asks.respond)
+				: await sandbox.invoke({ ...head, stream: { maxBytes: streams.maxBytes } }, body, asks.respond, streams);
 		return result;
 	} finally {
 		lost.removeEventListener("abort", onLost);
 		cancelled.removeEventListener("abort", onCancelled);
 		if (streams !== undefined) streams.answer.onGone = () => undefined;
 		clearTimeout(grace);
+		asks.end();
 		lease.release(result?.healthy ?? false, result && { runMs: result.runMs, cpuMs: result.usage.cpuMs });
 	}
+}
+
+/** How long it may run, milliseconds: whom another invocation waits for is over with that one. */
+function timeLeftOf({ timeoutMs, depth = 0, expiresAtMs = Number.POSITIVE_INFINITY }: InvocationRequest): number {
+	return depth === 0 ? timeoutMs : Math.max(1, Math.min(timeoutMs, expiresAtMs - Date.now()));
 }
 
 /** As many lines as stay in a record. */

@@ -19,6 +19,7 @@ import { describeError } from "./errors.js";
 import { flushOutput, markOutput } from "./flush-output.js";
 import { type Handler, handlerOf } from "./handlers.js";
 import { Inflow } from "./inflow.js";
+import { Invokes } from "./invokes.js";
 import { markLateOutput } from "./late-output.js";
 import type { Link } from "./link.js";
 import { Outflow } from "./outflow.js";
@@ -38,7 +39,7 @@ export class Agent {
 	readonly #compaction = new IdleCompaction();
 	/** Settled when a built-in module has made itself ready; there is none in a function's sandbox. */
 	#builtInReady: Promise<unknown> | undefined;
-	#questions: Questions | undefined;
+	readonly #questions: Questions;
 	/** The current invocation's answer, while it is streamed, and its request's body, when that is. */
 	#outflow: Outflow | undefined;
 	#inflow: Inflow | undefined;
@@ -47,6 +48,7 @@ export class Agent {
 
 	constructor(link: Pick<Link, "send">) {
 		this.#link = link;
+		this.#questions = new Questions(link);
 		markLateOutput(this.#invocations, (owner) => (this.#isLate(owner) ? `late output of ${owner?.head.id}: ` : undefined));
 		process.on("uncaughtException", (error) => this.#uncaught(error));
 		process.on("unhandledRejection", (reason) => this.#uncaught(reason));
@@ -58,7 +60,6 @@ export class Agent {
 		if (handler === undefined) throw new Error("the built-in module exports no handler");
 		this.#loaded = { head: { entry: "", project: "", function: "builder", version: 0, env: {}, scratch: "keep" }, handler };
 		this.#builtInReady = module.ready;
-		this.#questions = new Questions(this.#link);
 		module.connect(this.#questions.ask);
 	}
 
@@ -82,7 +83,7 @@ export class Agent {
 			case TO_AGENT.body:
 				return this.#inflow?.take(head as BodyHead, body);
 			case TO_AGENT.reply:
-				this.#questions?.answered(head, body);
+				this.#questions.answered(head, body);
 		}
 	}
 
@@ -118,7 +119,8 @@ export class Agent {
 			markOutput(head.outputMark);
 			return this.#fail({ phase: "graft", id: head.id, error: { name: "Error", message: "no function is loaded" } });
 		}
-		const invocation = new Invocation(head, this.#loaded.head);
+		const invokes = new Invokes(this.#questions);
+		const invocation = new Invocation(head, this.#loaded.head, invokes);
 		if (this.#loaded.head.scratch === "fresh" && this.#served++ > 0) emptyScratch();
 		this.#current = invocation;
 		this.#gone = false;
@@ -127,14 +129,18 @@ export class Agent {
 		const startedAt = performance.now();
 		try {
 			const reply = await this.#invocations.run(invocation, () => this.#run(invocation, body));
+			const begun = invokes.settled();
+			if (begun !== undefined) await begun;
 			const runMs = performance.now() - startedAt;
 			// Only when something is left to print: every other answer goes at once.
 			const flushed = flushOutput();
 			if (flushed !== undefined) await flushed;
 			markOutput(head.outputMark);
 			this.#inflow?.close();
+			this.#closeAsking(invokes);
 			this.#answer(invocation, reply, runMs);
 		} catch (thrown) {
+			await invokes.settled();
 			await flushOutput();
 			markOutput(head.outputMark);
 			this.#inflow?.close();
@@ -149,6 +155,12 @@ export class Agent {
 		if (this.#current !== invocation) return;
 		this.#current = undefined;
 		this.#compaction.ended();
+	}
+
+	/** From the answer on nobody is answered, and who asks is no invocation any more. */
+	#closeAsking(invokes: Invokes): void {
+		invokes.close();
+		this.#questions.forget();
 	}
 
 	async #run(invocation: Invocation, body: Uint8Array): Promise<Reply> {
