@@ -34,6 +34,7 @@ export class AnswerStream {
 		const refuse = () => void request.destroy();
 		if (client.closed) {
 			refuse();
+			this.#over.resolve(false);
 			return;
 		}
 		client.once("close", refuse);
@@ -66,7 +67,8 @@ export class AnswerStream {
 	/** Its end, once the invocation is settled: the answer's, with the outcome in a trailer, or a cut. */
 	async end(outcome: Outcome): Promise<void> {
 		const late = setTimeout(() => this.#over.resolve(false), ARRIVAL_MS);
-		await this.#begun.promise.then(() => clearTimeout(late), undefined);
+		await Promise.race([this.#begun.promise, this.#over.promise]);
+		clearTimeout(late);
 		if ((await this.#over.promise) && outcome === "succeeded") {
 			this.#client.addTrailers({ [HEADERS.outcome]: outcome });
 			this.#client.end();

@@ -151,7 +151,7 @@ describe("an answer in pieces", () => {
 			const sent = put(asked);
 			sent.write(encodeStreamHead(HEAD));
 			sent.write("some");
-			await Promise.all([once(sent, "close"), once(cancelled, "abort")]);
+			await Promise.all([new Promise((resolve) => sent.once("close", resolve)), once(cancelled, "abort")]);
 			over.resolve("gone");
 			return "cancelled";
 		});
