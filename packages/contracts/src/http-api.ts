@@ -4,7 +4,6 @@ import type {
 	InvocationState,
 	Lane,
 	LimitHit,
-	LogLine,
 	Outcome,
 	ParentInvocation,
 	Phases,
@@ -12,6 +11,7 @@ import type {
 	Streamed,
 	Usage,
 } from "./invocation.js";
+import type { LogEntry } from "./log.js";
 import type { FunctionSummary, Version } from "./version.js";
 
 /** Headers that Berth adds to answers. */
@@ -82,6 +82,8 @@ export interface InvocationAnswer {
 	readonly parent?: ParentInvocation;
 	readonly depth?: number;
 	readonly finishedAt?: string;
+	/** Of the trace that it belongs to (W3C Trace Context). */
+	readonly traceId?: string;
 	readonly outcome?: Outcome;
 	readonly code?: string;
 	readonly error?: FunctionError;
@@ -101,7 +103,8 @@ export interface InvocationAnswer {
 		readonly text?: string;
 		readonly base64?: string;
 	};
-	readonly logs: readonly LogLine[];
+	/** What was printed after the answer comes last. */
+	readonly logs: readonly LogEntry[];
 	readonly logsTruncated: boolean;
 	/** What the attempt left and was removed since, to make room for newer ones; absent when all is there. */
 	readonly removed?: readonly ("logs" | "result")[];

@@ -1,3 +1,5 @@
+import type { LogLine } from "./log.js";
+import type { TraceContext } from "./trace.js";
 import { KIB } from "./units.js";
 
 /** How an attempt ended. */
@@ -120,6 +122,8 @@ export interface InvocationRequest {
 	readonly depth?: number;
 	/** Absent where nobody would take a stream: answers are whole then. */
 	readonly stream?: StreamPlace;
+	/** The trace that it belongs to; its span is the gateway's. */
+	readonly trace?: TraceContext;
 	/** The one that asked for it. */
 	readonly parent?: ParentInvocation;
 }
@@ -129,13 +133,6 @@ export interface InvocationResult {
 	readonly body: BodyReference;
 	readonly contentType?: string;
 	readonly response?: HttpResponseHead;
-}
-
-export interface LogLine {
-	/** Milliseconds since the epoch at which the worker read it. */
-	readonly atMs: number;
-	readonly stream: "stdout" | "stderr";
-	readonly text: string;
 }
 
 /** One finished attempt. */
@@ -169,6 +166,8 @@ export interface LogBook {
 	/** Key in the payload store: a JSON array of LogLine. */
 	readonly payload?: string;
 	readonly truncated: boolean;
+	/** Key in the payload store of what was printed after the answer, by what was given to `waitUntil`; there is nothing when nothing was. */
+	readonly after?: string;
 }
 
 /** `queued → running → settled`; a background attempt that is tried again goes back to `queued`. */
@@ -183,6 +182,8 @@ export interface InvocationRecord {
 	readonly lane: Lane;
 	readonly state: InvocationState;
 	readonly acceptedAtMs: number;
+	/** Of the trace that it belongs to. */
+	readonly traceId?: string;
 	/** The one that asked for it, and how many it comes of. */
 	readonly parent?: ParentInvocation;
 	readonly depth?: number;

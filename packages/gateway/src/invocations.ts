@@ -1,6 +1,7 @@
 import {
 	BerthError,
 	CALLER_HEADER,
+	continued,
 	FIXED_LIMITS,
 	HEADERS,
 	type InvocationRequest,
@@ -11,7 +12,9 @@ import {
 	newId,
 	type ParentInvocation,
 	type Settlement,
+	type TraceContext,
 	type Trigger,
+	traceIn,
 	type Version,
 } from "@berth/contracts";
 import { functionNotFound } from "@berth/registry";
@@ -21,7 +24,10 @@ import { authenticate } from "./auth.js";
 import { requestHeaders } from "./function-headers.js";
 import { isJson, parseJson } from "./json.js";
 import { nameFrom, type Target, targetFrom } from "./names.js";
+import type { Drained } from "./overload/drain-rate.js";
+import { Places, type Refusal } from "./overload/places.js";
 import { nodeFor } from "./placement.js";
+import { sayTrace } from "./server-timing.js";
 import type { Services } from "./services.js";
 import { AnswerStream } from "./streams/answer-stream.js";
 
@@ -34,6 +40,8 @@ interface Accepting {
 	readonly trigger: Trigger;
 	readonly bytes: Buffer;
 	readonly timeoutMs: number;
+	/** What the request said of one. Default: a new one. */
+	readonly trace?: TraceContext | undefined;
 	readonly origin?: Origin;
 }
 
@@ -59,14 +67,14 @@ export interface Ended {
 /** Accepts invocations and answers them; counts those that are waited for. */
 export class Invocations {
 	readonly #services: Services;
-	/**
-	 * In flight, by how many others they come of. Each depth has as many places, so that those who wait for others
-	 * never keep them from one; the last waits for nobody.
-	 */
-	readonly #inflight: number[] = Array.from({ length: MOST_DEPTH + 1 }, () => 0);
+	/** By how many others an invocation comes of. Each depth has as many, so that those who wait for others never keep them from one; the last waits for nobody. */
+	readonly #places: readonly Places[];
 
 	constructor(services: Services) {
 		this.#services = services;
+		const { maxInflight, metrics } = services;
+		const refused = (reason: Refusal) => metrics.refused("interactive", reason);
+		this.#places = Array.from({ length: MOST_DEPTH + 1 }, () => new Places(maxInflight, refused));
 	}
 
 	/** `POST /v1/functions/{name}/invocations`, where the name may be `name@alias` or `name@version` */
@@ -151,7 +159,7 @@ export class Invocations {
 	}
 
 	async #run(request: Request, response: Response, version: Version, trigger: Trigger, trusted: boolean, origin?: Origin): Promise<void> {
-		this.#refuseWhenFull(origin?.depth);
+		this.#placesAt(origin?.depth).require(version);
 		const read = await this.#read(request, version, trigger);
 		const invocation = await this.#accept(version, { trigger, ...read, ...(origin === undefined ? {} : { origin }) }, true);
 		// A HEAD's answer has no body that could come in pieces.
@@ -176,35 +184,29 @@ export class Invocations {
 		stream?: AnswerStream,
 	): Promise<void> {
 		const { nodes, artifacts } = this.#services;
+		sayTrace(response, invocation);
 		const { depth = 0 } = invocation;
 		try {
 			// A place is for what can run: a body that comes slowly keeps nobody from one.
-			this.#refuseWhenFull(depth);
-			this.#count(depth, 1);
+			const place = this.#placesAt(depth).take(version);
+			let settlement: Settlement | undefined;
 			try {
 				const node = nodeFor(nodes, version.project, version.function);
-				const settlement = await this.#settled(node, invocation, response);
+				settlement = await this.#settled(node, invocation, response);
 				await onSettled?.({ id: invocation.id, settlement });
 				if (stream !== undefined && (stream.begun || settlement.attempt.streamed !== undefined))
 					await stream.end(settlement.attempt.outcome);
 				else await answer(response, { id: invocation.id, version: version.number, settlement, trusted }, artifacts.payloads);
 			} finally {
-				this.#count(depth, -1);
+				place.free(settlement === undefined ? undefined : drainedBy(settlement));
 			}
 		} finally {
 			await artifacts.payloads.removeBody(invocation.body);
 		}
 	}
 
-	#refuseWhenFull(depth = 0): void {
-		const { maxInflight } = this.#services;
-		if ((this.#inflight[depth] ?? 0) < maxInflight) return;
-		const which = depth === 0 ? "" : ` that come of ${depth === 1 ? "another one" : `${depth} others`}`;
-		throw new BerthError("too_busy", `${maxInflight} invocations${which} are in flight already; try again`);
-	}
-
-	#count(depth: number, change: 1 | -1): void {
-		this.#inflight[depth] = (this.#inflight[depth] ?? 0) + change;
+	#placesAt(depth = 0): Places {
+		return this.#places[depth] as Places;
 	}
 
 	/** Waits for the end of an invocation even when its caller doesn't: the function is told then. */
@@ -223,6 +225,7 @@ export class Invocations {
 		await this.#enqueue(invocation);
 		response.setHeader(HEADERS.invocationId, invocation.id);
 		response.setHeader(HEADERS.version, version.number);
+		sayTrace(response, invocation);
 		response.setHeader("preference-applied", "respond-async");
 		response.status(202).location(`/v1/invocations/${invocation.id}`).json({ id: invocation.id, state: "queued" });
 	}
@@ -237,15 +240,23 @@ export class Invocations {
 		}
 	}
 
-	async #read(request: Request, version: Version, trigger: Trigger): Promise<{ readonly bytes: Buffer; readonly timeoutMs: number }> {
+	async #read(
+		request: Request,
+		version: Version,
+		trigger: Trigger,
+	): Promise<{ readonly bytes: Buffer; readonly timeoutMs: number; readonly trace: TraceContext | undefined }> {
 		const timeoutMs = timeoutOf(request, version);
 		const bytes = await this.#services.bodies.read(request, FIXED_LIMITS.bodyBytes);
 		// What a handler would be given parsed: that it can't be is the caller's mistake, said before anything is accepted.
 		if (trigger.kind === "event" && bytes.length > 0 && isJson(trigger.contentType)) parseJson(bytes, "the payload");
-		return { bytes, timeoutMs };
+		return { bytes, timeoutMs, trace: traceIn(request.headers) };
 	}
 
-	async #accept(version: Version, { trigger, bytes, timeoutMs, origin }: Accepting, interactive: boolean): Promise<InvocationRequest> {
+	async #accept(
+		version: Version,
+		{ trigger, bytes, timeoutMs, origin, trace }: Accepting,
+		interactive: boolean,
+	): Promise<InvocationRequest> {
 		const { payloads, queued } = this.#services.artifacts;
 		const body = interactive ? await payloads.putBody(bytes, "fleeting") : await queued.putBody(bytes, "durable");
 		const acceptedAtMs = Date.now();
@@ -262,8 +273,14 @@ export class Invocations {
 			timeoutMs,
 			...(depth === undefined ? {} : { depth }),
 			...(parent === undefined ? {} : { parent }),
+			trace: continued(trace),
 		};
 	}
+}
+
+/** What an attempt says of how long invocations wait and run. */
+function drainedBy({ attempt: { phases } }: Settlement): Drained {
+	return { waitedMs: phases.queueMs + phases.startMs, ranMs: phases.initMs + phases.runMs };
 }
 
 /** The version's timeout, or the caller's shorter one. @throws BerthError invalid_request */

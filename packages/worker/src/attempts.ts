@@ -11,15 +11,19 @@ import {
 	type Phases,
 	type Settlement,
 	streamBytesOf,
+	traceIdOf,
 } from "@berth/contracts";
 import type { Delivery } from "@berth/queue";
 import type { ArtifactStore } from "@berth/registry";
 import { type Lease, type Pool, type SandboxResult, type Specialisation, SpecialiseError } from "@berth/sandbox";
 import type { WorkerMetrics } from "@berth/telemetry";
 import type { Invokes } from "./invokes.js";
+import { beginningOf, LateLogs } from "./late-logs.js";
+import type { LineTeller, LogTail } from "./log-tail.js";
 import { networkLack } from "./network-lack.js";
 import { AnswerUpload } from "./streams/answer-upload.js";
 import type { GatewayPlaces } from "./streams/gateway-place.js";
+import { tracedTrigger } from "./traced-trigger.js";
 import type { ReadyVersions } from "./versions.js";
 
 /** Logs up to this size stay in the record, bytes of JSON. */
@@ -35,6 +39,8 @@ export interface AttemptsOptions {
 	readonly metrics: WorkerMetrics;
 	/** Gateways, for answers in pieces. */
 	readonly places: GatewayPlaces;
+	/** Told of each line that is printed. */
+	readonly tail: Pick<LogTail, "teller">;
 	/** What functions ask of others. */
 	readonly invokes: Invokes;
 	/** What the node lacks for networks of functions, if anything. */
@@ -51,9 +57,11 @@ const ENDED_BY_CANCEL: ReadonlySet<Outcome> = new Set(["handler_error", "crashed
 /** Runs attempts: a sandbox from the pool, the invocation in it, and everything there is to say about how it went. */
 export class Attempts {
 	readonly #options: AttemptsOptions;
+	readonly #lateLogs: LateLogs;
 
 	constructor(options: AttemptsOptions) {
 		this.#options = options;
+		this.#lateLogs = new LateLogs(options.artifacts.logs, options.onTrouble);
 	}
 
 	/** Never rejects for what a function does; a rejection is recorded as `platform_error` by the queue. */
@@ -101,6 +109,7 @@ export class Attempts {
 		} catch (error) {
 			if (!(error instanceof SpecialiseError)) throw error;
 			const phases: Phases = { queueMs: delivery.queueMs, startMs: 0, initMs: performance.now() - askedAt, runMs: 0 };
+			for (const line of error.log.lines) this.#teller(delivery).line(line);
 			const described = await this.#options.remap(error.error, target);
 			return this.#failed(
 				delivery,
@@ -130,7 +139,10 @@ export class Attempts {
 		}
 		const upload = this.#uploadOf(lease, delivery);
 		const streams = upload && { answer: upload, maxBytes: streamBytesOf(target.manifest) };
+		const teller = this.#teller(delivery);
+		lease.sandbox.onLine = teller.line;
 		const result = await invokeIn(lease, delivery, body, this.#options.invokes, streams);
+		teller.answered();
 		const isCancelled = cancelled.aborted || upload?.isGone === true;
 		const outcome = isCancelled && ENDED_BY_CANCEL.has(result.outcome) ? "cancelled" : result.outcome;
 		upload?.end(outcome === "succeeded");
@@ -148,7 +160,8 @@ export class Attempts {
 			...(result.streamed === undefined ? {} : { streamed: result.streamed }),
 			finishedAtMs: Date.now(),
 		};
-		const logs = await this.#logBook(result.log.lines, result.log.truncated);
+		const after = result.after && this.#lateLogs.keep(result.after);
+		const logs = await this.#logBook(result.log.lines, result.log.truncated, after);
 		return {
 			attempt,
 			...(result.answer === undefined ? {} : { result: await this.#resultOf(result.answer, delivery) }),
@@ -163,6 +176,13 @@ export class Attempts {
 		const beganAt = performance.now();
 		const headOf = () => ({ start, phases: rounded({ queueMs, startMs, initMs, runMs: performance.now() - beganAt }) });
 		return new AnswerUpload(this.#options.places, { ...request, stream }, headOf);
+	}
+
+	#teller({ request, attempt }: Delivery): LineTeller {
+		const { project, function: name, version, id, trace } = request;
+		const traceId = traceIdOf(trace);
+		const source = { function: name, version, invocation: id, attempt, ...(traceId === undefined ? {} : { traceId }) };
+		return this.#options.tail.teller(project, source);
 	}
 
 	/** Headers are for who waits: nobody is given those of a background result. */
@@ -187,16 +207,18 @@ export class Attempts {
 		return { attempt, ...(logs === undefined ? {} : { logs }) };
 	}
 
-	async #logBook(lines: readonly LogLine[], truncated: boolean): Promise<LogBook | undefined> {
-		if (lines.length === 0 && !truncated) return undefined;
+	/** @param after where what is printed after the answer will be */
+	async #logBook(lines: readonly LogLine[], truncated: boolean, after?: string): Promise<LogBook | undefined> {
+		if (lines.length === 0 && !truncated && after === undefined) return undefined;
+		const more = after === undefined ? {} : { after };
 		const bytes = Buffer.from(JSON.stringify(lines));
-		if (bytes.byteLength <= INLINE_LOG_BYTES) return { lines, truncated };
+		if (bytes.byteLength <= INLINE_LOG_BYTES) return { lines, truncated, ...more };
 		try {
-			return { payload: await this.#options.artifacts.logs.put(bytes), truncated };
+			return { payload: await this.#options.artifacts.logs.put(bytes), truncated, ...more };
 		} catch (error) {
 			// Nobody's answer is lost for it: the beginning has room in the record.
 			this.#options.onTrouble("a log couldn't be stored", error);
-			return { lines: beginningOf(lines), truncated: true };
+			return { lines: beginningOf(lines, INLINE_LOG_BYTES), truncated: true, ...more };
 		}
 	}
 }
@@ -234,9 +256,9 @@ async function invokeIn(
 	if (streams !== undefined) streams.answer.onGone = onCancelled;
 	let result: SandboxResult | undefined;
 	try {
-		const { id, trigger } = request;
+		const { id } = request;
 		const { bodyBytes: maxBodyBytes, responseHeaderBytes: maxHeaderBytes } = FIXED_LIMITS;
-		const head = { id, attempt, timeoutMs, trigger, maxBodyBytes, maxHeaderBytes };
+		const head = { id, attempt, timeoutMs, ...tracedTrigger(request), maxBodyBytes, maxHeaderBytes };
 		result =
 			streams === undefined
 				? await sandbox.invoke(head, body, asks.respond)
@@ -255,16 +277,6 @@ async function invokeIn(
 /** How long it may run, milliseconds: whom another invocation waits for is over with that one. */
 function timeLeftOf({ timeoutMs, depth = 0, expiresAtMs = Number.POSITIVE_INFINITY }: InvocationRequest): number {
 	return depth === 0 ? timeoutMs : Math.max(1, Math.min(timeoutMs, expiresAtMs - Date.now()));
-}
-
-/** As many lines as stay in a record. */
-function beginningOf(lines: readonly LogLine[]): readonly LogLine[] {
-	let left = INLINE_LOG_BYTES;
-	const end = lines.findIndex((line) => {
-		left -= Buffer.byteLength(JSON.stringify(line)) + 1;
-		return left < 0;
-	});
-	return lines.slice(0, end < 0 ? lines.length : end);
 }
 
 /** To the microsecond: what is beyond says nothing, and travels with every record. */

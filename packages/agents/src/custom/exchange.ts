@@ -1,6 +1,6 @@
 import { type IncomingMessage, request } from "node:http";
 import { pipeline, Readable } from "node:stream";
-import type { InvokeHead, SpecialiseHead } from "@berth/contracts/agent";
+import type { InvokeHead, SpecialiseHead, TraceContext } from "@berth/contracts/agent";
 import type { Reply } from "../node/payload.js";
 import { collected, type Gathered, gathered, type Source } from "../node/pieces.js";
 import { ReplyError } from "../node/reply-error.js";
@@ -49,11 +49,11 @@ export function exchange(socketPath: string, head: InvokeHead, body: Uint8Array 
 }
 
 /** An event becomes a POST to `/`, an HTTP request stays what it is; what else there is to know stands in headers. */
-function requestOf({ id, attempt, timeoutMs, trigger }: InvokeHead, body: Uint8Array | Pieces, loaded: SpecialiseHead) {
+function requestOf({ id, attempt, timeoutMs, trigger, trace }: InvokeHead, body: Uint8Array | Pieces, loaded: SpecialiseHead) {
 	const { method, url, headers } =
 		trigger.kind === "http"
 			? trigger.request
-			: { method: "POST", url: "/", headers: [["content-type", trigger.contentType ?? "application/json"] as const] };
+			: { method: "POST", url: "/", headers: [["content-type", trigger.contentType ?? "application/json"] as const, ...tracing(trace)] };
 	const kept = headers.filter(([name]) => !OF_THE_CONNECTION.has(name) && !OURS.test(name));
 	const ours = [
 		["berth-invocation-id", id],
@@ -70,6 +70,11 @@ function requestOf({ id, attempt, timeoutMs, trigger }: InvokeHead, body: Uint8A
 			: [];
 	const all = [...host, ...kept, ...ours, ...length, ["connection", "close"] as const];
 	return { method, url, headers: all.flat() };
+}
+
+/** As an HTTP trigger has it already. */
+function tracing(trace: TraceContext | undefined): readonly (readonly [string, string])[] {
+	return Object.entries(trace ?? {}) as [string, string][];
 }
 
 async function* piecesOf(body: Pieces): AsyncGenerator<Uint8Array> {
