@@ -1,4 +1,5 @@
 import type { Alias } from "./alias.js";
+import type { CallbackRecord, FollowerRecord } from "./follow-up.js";
 import type {
 	FunctionError,
 	InvocationState,
@@ -22,6 +23,8 @@ export const HEADERS = {
 	manifest: "berth-manifest",
 	/** Request: a shorter deadline than the function's timeout, milliseconds. */
 	timeoutMs: "berth-timeout-ms",
+	/** Request: where the settlement of a background invocation is posted. */
+	callbackUrl: "berth-callback-url",
 	/** Response: the version that an invocation went to. */
 	version: "berth-version",
 	/** Response: the outcome, on every answer of an invocation. */
@@ -108,6 +111,10 @@ export interface InvocationAnswer {
 	readonly logsTruncated: boolean;
 	/** What the attempt left and was removed since, to make room for newer ones; absent when all is there. */
 	readonly removed?: readonly ("logs" | "result")[];
+	/** How far the post of its settlement is. */
+	readonly callback?: CallbackRecord;
+	/** The function that its settlement is given to. */
+	readonly follower?: FollowerRecord;
 }
 
 /** `GET /v1/sandboxes`: every sandbox of every node. */

@@ -21,6 +21,7 @@ import { functionNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
 import { answer, writeStreamHead } from "./answers.js";
 import { authenticate } from "./auth.js";
+import { callbackOf, followUpsOf } from "./follow-ups/asked.js";
 import { requestHeaders } from "./function-headers.js";
 import { isJson, parseJson } from "./json.js";
 import { nameFrom, type Target, targetFrom } from "./names.js";
@@ -43,9 +44,14 @@ interface Accepting {
 	/** What the request said of one. Default: a new one. */
 	readonly trace?: TraceContext | undefined;
 	readonly origin?: Origin;
+	/** Default: a new one. */
+	readonly id?: string;
+	/** In the background: where the settlement is posted, instead of where the manifest says. */
+	readonly callback?: string;
+	readonly source?: InvocationRequest["source"];
 }
 
-/** Of an invocation that another one asks for. */
+/** Of an invocation that another one asks for, or whose settlement it is given. */
 interface Origin {
 	readonly depth: number;
 	readonly parent?: ParentInvocation;
@@ -54,8 +60,17 @@ interface Origin {
 }
 
 /** A delivery to a hook that becomes an invocation of this version. */
-export interface Delivered extends Omit<Accepting, "timeoutMs" | "origin"> {
+export interface Delivered extends Pick<Accepting, "trigger" | "bytes" | "trace"> {
 	readonly version: Version;
+}
+
+/** A settlement that another function gets. */
+export interface Following extends Pick<Accepting, "bytes" | "trace"> {
+	/** Its own, the same with every try. */
+	readonly id: string;
+	readonly version: Version;
+	/** The invocation that was settled. */
+	readonly origin: Origin;
 }
 
 /** How an invocation ended. */
@@ -85,7 +100,9 @@ export class Invocations {
 		const contentType = request.headers["content-type"];
 		const trigger: Trigger = { kind: "event", ...(contentType === undefined ? {} : { contentType }) };
 		const prefer = request.headers["prefer"];
-		if (prefer !== undefined && RESPOND_ASYNC.test(String(prefer))) await this.#acceptLater(request, response, version, trigger);
+		const isAsync = prefer !== undefined && RESPOND_ASYNC.test(String(prefer));
+		const callback = callbackOf(request, isAsync, this.#services);
+		if (isAsync) await this.#acceptLater(request, response, version, { trigger, ...(callback === undefined ? {} : { callback }) });
 		else await this.#run(request, response, version, trigger, true);
 	}
 
@@ -124,7 +141,7 @@ export class Invocations {
 		const contentType = request.headers["content-type"];
 		const trigger: Trigger = { kind: "event", ...(contentType === undefined ? {} : { contentType }) };
 		const { depth, parent, deadlineMs } = asked;
-		if (asked.async) await this.#acceptLater(request, response, version, trigger, { depth, parent });
+		if (asked.async) await this.#acceptLater(request, response, version, { trigger, origin: { depth, parent } });
 		else await this.#run(request, response, version, trigger, true, { depth, parent, deadlineMs });
 	}
 
@@ -156,6 +173,13 @@ export class Invocations {
 		const invocation = await this.#accept(delivery.version, { ...delivery, timeoutMs: delivery.version.manifest.timeoutMs }, false);
 		await this.#enqueue(invocation);
 		return invocation.id;
+	}
+
+	/** A settlement for the function that is to get it, on disk when it resolves; the same id twice is one invocation. */
+	async enqueueFollower({ version, ...rest }: Following): Promise<void> {
+		const trigger = { kind: "event", contentType: "application/json" } as const;
+		const { timeoutMs } = version.manifest;
+		await this.#enqueue(await this.#accept(version, { trigger, timeoutMs, source: "function", ...rest }, false));
 	}
 
 	async #run(request: Request, response: Response, version: Version, trigger: Trigger, trusted: boolean, origin?: Origin): Promise<void> {
@@ -219,9 +243,13 @@ export class Invocations {
 		return await invocations.run(node, invocation);
 	}
 
-	async #acceptLater(request: Request, response: Response, version: Version, trigger: Trigger, origin?: Origin): Promise<void> {
-		const read = await this.#read(request, version, trigger);
-		const invocation = await this.#accept(version, { trigger, ...read, ...(origin === undefined ? {} : { origin }) }, false);
+	async #acceptLater(
+		request: Request,
+		response: Response,
+		version: Version,
+		given: Pick<Accepting, "trigger" | "callback" | "origin">,
+	): Promise<void> {
+		const invocation = await this.#accept(version, { ...given, ...(await this.#read(request, version, given.trigger)) }, false);
 		await this.#enqueue(invocation);
 		response.setHeader(HEADERS.invocationId, invocation.id);
 		response.setHeader(HEADERS.version, version.number);
@@ -252,17 +280,14 @@ export class Invocations {
 		return { bytes, timeoutMs, trace: traceIn(request.headers) };
 	}
 
-	async #accept(
-		version: Version,
-		{ trigger, bytes, timeoutMs, origin, trace }: Accepting,
-		interactive: boolean,
-	): Promise<InvocationRequest> {
+	async #accept(version: Version, accepting: Accepting, interactive: boolean): Promise<InvocationRequest> {
+		const { trigger, bytes, timeoutMs, origin, trace, id, callback, source } = accepting;
 		const { payloads, queued } = this.#services.artifacts;
 		const body = interactive ? await payloads.putBody(bytes, "fleeting") : await queued.putBody(bytes, "durable");
 		const acceptedAtMs = Date.now();
 		const { depth, parent, deadlineMs = Number.POSITIVE_INFINITY } = origin ?? {};
 		return {
-			id: newId("inv", acceptedAtMs),
+			id: id ?? newId("inv", acceptedAtMs),
 			project: version.project,
 			function: version.function,
 			version: version.number,
@@ -273,6 +298,8 @@ export class Invocations {
 			timeoutMs,
 			...(depth === undefined ? {} : { depth }),
 			...(parent === undefined ? {} : { parent }),
+			...(source === undefined ? {} : { source }),
+			...(interactive ? {} : followUpsOf(version, callback)),
 			trace: continued(trace),
 		};
 	}

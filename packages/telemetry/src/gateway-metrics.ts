@@ -1,4 +1,4 @@
-import type { HookResult, Lane } from "@berth/contracts";
+import type { FollowUpState, HookResult, Lane } from "@berth/contracts";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { SECONDS } from "./buckets.js";
 
@@ -70,6 +70,12 @@ export class GatewayMetrics {
 		labelNames: ["result"],
 		registers: [this.registry],
 	});
+	readonly #followUps = new Counter({
+		name: "berth_follow_ups_total",
+		help: "Tries to send what follows a settlement, by what it is and how it is then",
+		labelNames: ["kind", "state"],
+		registers: [this.registry],
+	});
 	readonly #nodes = new Gauge({
 		name: "berth_node_up",
 		help: "Whether a node's worker said its metrics; if not, they are missing here",
@@ -99,6 +105,11 @@ export class GatewayMetrics {
 	/** @param result what became of a delivery to a hook */
 	delivered(result: HookResult): void {
 		this.#deliveries.inc({ result });
+	}
+
+	/** @param state how a callback, or a function that gets a settlement, is after a try */
+	followedUp(kind: "callback" | "follower", state: FollowUpState): void {
+		this.#followUps.inc({ kind, state });
 	}
 
 	/** Interactive: of this gateway, since its start. Background: of the whole lane, the same from every gateway. */
