@@ -1,7 +1,17 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
-import { AGENT_BOUNDS, encodeFrame, FROM_AGENT, type Frame, FrameDecoder, type InvokeHead, STREAM, TO_AGENT } from "@berth/contracts";
+import {
+	AGENT_BOUNDS,
+	BUILD_QUESTIONS,
+	encodeFrame,
+	FROM_AGENT,
+	type Frame,
+	FrameDecoder,
+	type InvokeHead,
+	STREAM,
+	TO_AGENT,
+} from "@berth/contracts";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { AnswerSink } from "./answer-inlet.js";
 import { Conversation, type Reply } from "./conversation.js";
@@ -43,7 +53,7 @@ let sink: Sink;
 let said: Frame[];
 beforeEach(async () => {
 	const path = join(directory.path, "agent.sock");
-	talk = await Conversation.open(path, AGENT_BOUNDS);
+	talk = await Conversation.open(path, AGENT_BOUNDS, BUILD_QUESTIONS);
 	socket = connect(path);
 	socket.on("error", () => undefined);
 	sink = new Sink();

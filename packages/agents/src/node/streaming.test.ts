@@ -83,7 +83,7 @@ describe("what a handler answers", () => {
 	});
 
 	test("as a stream of anything but bytes fails with what to do", async () => {
-		const reply = responseReply(new Response(ReadableStream.from(["text"])));
+		const reply = responseReply(new Response(ReadableStream.from(["text"]) as ReadableStream));
 		await expect(reply).rejects.toThrow("it gives bytes, as from new TextEncoder()");
 	});
 });

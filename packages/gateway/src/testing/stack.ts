@@ -73,6 +73,7 @@ export async function startStack(
 	const gatewayId = newId("gw");
 	const vault = new Vault("0".repeat(64));
 	const artifacts = await openArtifactStore(directory, options.budgets === undefined ? {} : { budgets: options.budgets });
+	const streams = await openStreams(join(directory, "streams.sock"));
 	const services: Services = {
 		functions: await FunctionRegistry.open(redisUrl),
 		keys: await ApiKeys.open(redisUrl),
@@ -85,7 +86,7 @@ export async function startStack(
 		invocations: await openInvocationQueue({ ...urls, gatewayId }),
 		builds: await openBuildQueue(urls),
 		nodes: await openNodeDirectory({ ...urls, gatewayId }),
-		streams: new Streams(join(directory, "streams.sock")),
+		streams: streams.streams,
 		bodies: new Bodies(options.bodyBytes ?? 256 * MIB),
 		metrics: new GatewayMetrics(),
 		log: createLogger("test", "silent"),
@@ -103,8 +104,6 @@ export async function startStack(
 	const courier = new Courier(services, invocations);
 	courier.start();
 	await once(server.listen(0, "127.0.0.1"), "listening");
-	const streams = services.streams.server();
-	await once(streams.listen(join(directory, "streams.sock")), "listening");
 	const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 	const send = (path: string, init: RequestInit = {}) =>
 		fetch(url + path, { ...init, headers: { authorization: `Bearer ${key}`, ...(init.headers as Record<string, string>) } });
@@ -117,17 +116,11 @@ export async function startStack(
 		fetch: send,
 		onInvocation: worker.onInvocation,
 		onBuild: worker.onBuild,
-		deploy: async (name, manifest = {}) => {
-			const body = JSON.stringify({ source: "export default () => 1", ...manifest });
-			const headers = { "content-type": "application/json" };
-			const { status } = await send(`/v1/functions/${name}?wait=true`, { method: "PUT", body, headers });
-			if (status !== 201) throw new Error(`the deploy was answered ${status}`);
-		},
+		deploy: (name, manifest) => deploy(send, name, manifest),
 		close: async () => {
 			server.closeAllConnections();
 			await new Promise((resolve) => server.close(resolve));
-			streams.closeAllConnections();
-			await new Promise((resolve) => streams.close(resolve));
+			await streams.close();
 			await worker.close();
 			await courier.stop();
 			const { functions, keys, hooks, packageRegistries, builds, nodes, outbox, callbackSecrets } = services;
@@ -136,6 +129,24 @@ export async function startStack(
 			await rm(directory, { recursive: true, force: true });
 		},
 	};
+}
+
+async function deploy(send: Stack["fetch"], name: string, manifest: object = {}): Promise<void> {
+	const body = JSON.stringify({ source: "export default () => 1", ...manifest });
+	const headers = { "content-type": "application/json" };
+	const { status } = await send(`/v1/functions/${name}?wait=true`, { method: "PUT", body, headers });
+	if (status !== 201) throw new Error(`the deploy was answered ${status}`);
+}
+
+async function openStreams(path: string) {
+	const streams = new Streams(path);
+	const server = streams.server();
+	await once(server.listen(path), "listening");
+	const close = () => {
+		server.closeAllConnections();
+		return new Promise((resolve) => server.close(resolve));
+	};
+	return { streams, close };
 }
 
 async function startWorker(urls: { readonly durableUrl: string; readonly fastUrl: string }, functions: FunctionRegistry) {
