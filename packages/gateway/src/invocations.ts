@@ -19,7 +19,7 @@ import {
 } from "@berth/contracts";
 import { functionNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
-import { answer } from "./answers.js";
+import { answer, writeStreamHead } from "./answers.js";
 import { authenticate } from "./auth.js";
 import { callbackOf, followUpsOf } from "./follow-ups/asked.js";
 import { requestHeaders } from "./function-headers.js";
@@ -30,6 +30,7 @@ import { type Owner, Places, type Refusal } from "./overload/places.js";
 import { nodeFor } from "./placement.js";
 import { sayTrace } from "./server-timing.js";
 import type { Services } from "./services.js";
+import { AnswerStream } from "./streams/answer-stream.js";
 
 /** What the way there and back may add to an invocation's start and run before its caller gives up, milliseconds. */
 const SLACK_MS = 2000;
@@ -185,7 +186,17 @@ export class Invocations {
 		this.#placesAt(origin?.depth).require(this.#ownerOf(version));
 		const read = await this.#read(request, version, trigger);
 		const invocation = await this.#accept(version, { trigger, ...read, ...(origin === undefined ? {} : { origin }) }, true);
-		await this.#answer(response, version, invocation, trusted);
+		// A HEAD's answer has no body that could come in pieces.
+		if (request.method === "HEAD") return await this.#answer(response, version, invocation, trusted);
+		const { streams } = this.#services;
+		const asked = { id: invocation.id, version: version.number };
+		const stream = new AnswerStream(response, (head) => writeStreamHead(response, asked, head));
+		try {
+			const place = streams.open(invocation.id, stream);
+			await this.#answer(response, version, { ...invocation, stream: place }, trusted, undefined, stream);
+		} finally {
+			streams.close(invocation.id);
+		}
 	}
 
 	async #answer(
@@ -194,6 +205,7 @@ export class Invocations {
 		invocation: InvocationRequest,
 		trusted: boolean,
 		onSettled?: (ended: Ended) => Promise<void>,
+		stream?: AnswerStream,
 	): Promise<void> {
 		const { nodes, artifacts } = this.#services;
 		sayTrace(response, invocation);
@@ -206,7 +218,9 @@ export class Invocations {
 				const node = nodeFor(nodes, version.project, version.function);
 				settlement = await this.#settled(node, invocation, response);
 				await onSettled?.({ id: invocation.id, settlement });
-				await answer(response, { id: invocation.id, version: version.number, settlement, trusted }, artifacts.payloads);
+				if (stream !== undefined && (stream.begun || settlement.attempt.streamed !== undefined))
+					await stream.end(settlement.attempt.outcome);
+				else await answer(response, { id: invocation.id, version: version.number, settlement, trusted }, artifacts.payloads);
 			} finally {
 				place.free(settlement === undefined ? undefined : drainedBy(settlement));
 			}
