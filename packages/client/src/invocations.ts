@@ -8,6 +8,8 @@ export type Payload = { readonly json: unknown } | { readonly bytes: Uint8Array 
 export interface InvokeOptions {
 	/** In the background: where the settlement is posted. */
 	readonly callbackUrl?: string;
+	/** In the background: not before then; a time that is past means now, at most 30 days ahead. */
+	readonly runAt?: Date;
 	/** A deadline shorter than the function's timeout, milliseconds. */
 	readonly timeoutMs?: number;
 	readonly signal?: AbortSignal;
@@ -54,6 +56,7 @@ export function invocationsOf(transport: Transport) {
 				...(payload === undefined ? {} : { "content-type": "json" in payload ? "application/json" : payload.contentType }),
 				...(options.timeoutMs === undefined ? {} : { [HEADERS.timeoutMs]: String(options.timeoutMs) }),
 				...(options.callbackUrl === undefined ? {} : { [HEADERS.callbackUrl]: options.callbackUrl }),
+				...(options.runAt === undefined ? {} : { [HEADERS.runAt]: options.runAt.toISOString() }),
 				...headers,
 			},
 			...(payload === undefined ? {} : { body: "json" in payload ? JSON.stringify(payload.json) : payload.bytes }),

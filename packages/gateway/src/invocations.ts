@@ -1,4 +1,5 @@
 import {
+	type AcceptedInvocation,
 	BerthError,
 	CALLER_HEADER,
 	continued,
@@ -21,6 +22,7 @@ import { functionNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
 import { answer, writeStreamHead } from "./answers.js";
 import { authenticate } from "./auth.js";
+import { retryOf, runAtOf } from "./background/asked.js";
 import { callbackOf, followUpsOf } from "./follow-ups/asked.js";
 import { requestHeaders } from "./function-headers.js";
 import { isJson, parseJson } from "./json.js";
@@ -48,6 +50,8 @@ interface Accepting {
 	readonly id?: string;
 	/** In the background: where the settlement is posted, instead of where the manifest says. */
 	readonly callback?: string;
+	/** In the background: not before then. */
+	readonly runAtMs?: number;
 	readonly source?: InvocationRequest["source"];
 }
 
@@ -102,7 +106,9 @@ export class Invocations {
 		const prefer = request.headers["prefer"];
 		const isAsync = prefer !== undefined && RESPOND_ASYNC.test(String(prefer));
 		const callback = callbackOf(request, isAsync, this.#services);
-		if (isAsync) await this.#acceptLater(request, response, version, { trigger, ...(callback === undefined ? {} : { callback }) });
+		const runAtMs = runAtOf(request, isAsync);
+		const asked = { ...(callback === undefined ? {} : { callback }), ...(runAtMs === undefined ? {} : { runAtMs }) };
+		if (isAsync) await this.#acceptLater(request, response, version, { trigger, ...asked });
 		else await this.#run(request, response, version, trigger, true);
 	}
 
@@ -251,7 +257,7 @@ export class Invocations {
 		request: Request,
 		response: Response,
 		version: Version,
-		given: Pick<Accepting, "trigger" | "callback" | "origin">,
+		given: Pick<Accepting, "trigger" | "callback" | "runAtMs" | "origin">,
 	): Promise<void> {
 		const invocation = await this.#accept(version, { ...given, ...(await this.#read(request, version, given.trigger)) }, false);
 		await this.#enqueue(invocation);
@@ -259,7 +265,7 @@ export class Invocations {
 		response.setHeader(HEADERS.version, version.number);
 		sayTrace(response, invocation);
 		response.setHeader("preference-applied", "respond-async");
-		response.status(202).location(`/v1/invocations/${invocation.id}`).json({ id: invocation.id, state: "queued" });
+		response.status(202).location(`/v1/invocations/${invocation.id}`).json(acceptedOf(invocation));
 	}
 
 	async #enqueue(invocation: InvocationRequest): Promise<void> {
@@ -285,7 +291,7 @@ export class Invocations {
 	}
 
 	async #accept(version: Version, accepting: Accepting, interactive: boolean): Promise<InvocationRequest> {
-		const { trigger, bytes, timeoutMs, origin, trace, id, callback, source } = accepting;
+		const { trigger, bytes, timeoutMs, origin, trace, id, callback, runAtMs, source } = accepting;
 		const { payloads, queued } = this.#services.artifacts;
 		const body = interactive ? await payloads.putBody(bytes, "fleeting") : await queued.putBody(bytes, "durable");
 		const acceptedAtMs = Date.now();
@@ -303,10 +309,15 @@ export class Invocations {
 			...(depth === undefined ? {} : { depth }),
 			...(parent === undefined ? {} : { parent }),
 			...(source === undefined ? {} : { source }),
-			...(interactive ? {} : followUpsOf(version, callback)),
+			...(interactive ? {} : { ...followUpsOf(version, callback), ...retryOf(version) }),
+			...(runAtMs === undefined ? {} : { runAtMs }),
 			trace: continued(trace),
 		};
 	}
+}
+
+function acceptedOf({ id, runAtMs }: InvocationRequest): AcceptedInvocation {
+	return { id, state: "queued", ...(runAtMs === undefined ? {} : { runAt: new Date(runAtMs).toISOString() }) };
 }
 
 /** What an attempt says of how long invocations wait and run. */

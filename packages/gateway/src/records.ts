@@ -36,7 +36,7 @@ export function invocationIdFrom(text: unknown): string {
 
 /** A record with its result and log lines, wherever they are. */
 export async function answerOf(record: InvocationRecord, artifacts: ArtifactStore): Promise<InvocationAnswer> {
-	const { last, logs, result, acceptedAtMs, ...rest } = record;
+	const { last, logs, result, acceptedAtMs, runAtMs, ...rest } = record;
 	const [lines, answered] = [await logEntriesOf(logs, artifacts), await resultOf(result, artifacts)];
 	const removed = [
 		...(lines === undefined ? ["logs" as const] : []),
@@ -45,6 +45,7 @@ export async function answerOf(record: InvocationRecord, artifacts: ArtifactStor
 	return {
 		...rest,
 		acceptedAt: new Date(acceptedAtMs).toISOString(),
+		...(runAtMs === undefined ? {} : { runAt: new Date(runAtMs).toISOString() }),
 		...(last === undefined ? {} : attemptOf(last)),
 		...(answered === undefined ? {} : { result: answered }),
 		logs: lines ?? [],

@@ -12,14 +12,13 @@ import { BACKGROUND_TOTALS, backgroundOf, backgroundRecordOf, OUTBOX, OUTBOX_NEW
 import { FOLLOW_UP, followUpsOf } from "./outbox.js";
 import { recordHead } from "./settlements.js";
 
-/** How long a record is kept after its last change. */
+/** How long a record is kept once it is settled. */
 const KEEP_MS = 24 * HOUR_MS;
 
 const ACCEPT = new LuaScript(`
-	redis.call("SET", KEYS[3], ARGV[2], "PX", ARGV[3])
+	if redis.call("PTTL", KEYS[3]) < tonumber(ARGV[3]) then redis.call("SET", KEYS[3], ARGV[2], "PX", ARGV[3]) end
 	if redis.call("EXISTS", KEYS[1]) == 1 then return 0 end
 	redis.call("HSET", KEYS[1], "head", ARGV[1], "state", "queued", "fence", 0, "queuedAt", ARGV[2], unpack(ARGV, 4))
-	redis.call("PEXPIRE", KEYS[1], ARGV[3])
 	redis.call("HINCRBY", KEYS[2], "accepted", 1)
 	return 1
 `);
@@ -36,14 +35,14 @@ const BEGIN = new LuaScript(`
 	local record = redis.call("HMGET", KEYS[1], "state", "fence", "owner", "queuedAt", "dead")
 	if record[1] == "settled" then return { "settled", record[5] or "0" } end
 	if not record[1] then
-		redis.call("HSET", KEYS[1], "queuedAt", ARGV[5], unpack(ARGV, 6))
+		redis.call("HSET", KEYS[1], "queuedAt", ARGV[4], unpack(ARGV, 5))
 		redis.call("HINCRBY", KEYS[2], "accepted", 1)
 	end
 	local fence, attempt = tonumber(record[2] or "0"), tonumber(ARGV[1])
 	if fence > attempt or (fence == attempt and record[3] ~= ARGV[2]) then return { "stale", "0" } end
 	redis.call("HSET", KEYS[1], "head", ARGV[3], "state", "running", "fence", ARGV[1], "owner", ARGV[2])
-	redis.call("PEXPIRE", KEYS[1], ARGV[4])
-	return { "begun", record[4] or ARGV[5] }
+	redis.call("PERSIST", KEYS[1])
+	return { "begun", record[4] or ARGV[4] }
 `);
 
 const END = new LuaScript(`${FOLLOW_UP}
@@ -59,7 +58,7 @@ const END = new LuaScript(`${FOLLOW_UP}
 		redis.call("HINCRBY", KEYS[2], ARGV[3] == "1" and "dead" or "settled", 1)
 		followUp(KEYS[1], KEYS[3], KEYS[4])
 	end
-	redis.call("PEXPIRE", KEYS[1], ARGV[8])
+	if ARGV[2] == "settled" then redis.call("PEXPIRE", KEYS[1], ARGV[8]) end
 	return 1
 `);
 
@@ -74,7 +73,7 @@ export type Beginning =
 /** How an attempt leaves its invocation. */
 export type Ending = "settled" | "dead" | "retried";
 
-/** The records of background invocations on the durable Redis: a hash each, kept for 24 hours after its last change. */
+/** The records of background invocations on the durable Redis: a hash each, kept for 24 hours after it was settled. */
 export class BackgroundRecords {
 	readonly #redis: Redis;
 
@@ -85,8 +84,10 @@ export class BackgroundRecords {
 	/** Writes the record in state `queued` and counts it; false if there is one of that id, perhaps of a worker that was quicker. */
 	async accept(request: InvocationRequest): Promise<boolean> {
 		const { id, project, function: name, version, acceptedAtMs } = request;
+		const queuedAtMs = queuedAtOf(request);
+		const keepMs = KEEP_MS + queuedAtMs - acceptedAtMs + (request.retry?.maxAgeMs ?? 0);
 		const accepted = [...keysOf(id), backgroundOf(project, name, version)];
-		return (await ACCEPT.run(this.#redis, accepted, [headOf(request), acceptedAtMs, KEEP_MS, ...followUpsOf(request)])) === 1;
+		return (await ACCEPT.run(this.#redis, accepted, [headOf(request), queuedAtMs, keepMs, ...followUpsOf(request)])) === 1;
 	}
 
 	/** Whether an invocation of a version was accepted within a day: it may still wait, and its record is kept. */
@@ -104,7 +105,7 @@ export class BackgroundRecords {
 	 * gateway hasn't (yet). @param owner the job's lock token
 	 */
 	async begin(request: InvocationRequest, attempt: number, owner: string): Promise<Beginning> {
-		const args = [attempt, owner, headOf(request), KEEP_MS, request.acceptedAtMs, ...followUpsOf(request)];
+		const args = [attempt, owner, headOf(request), queuedAtOf(request), ...followUpsOf(request)];
 		const answer = (await BEGIN.run(this.#redis, keysOf(request.id), args)) as [string, string];
 		if (answer[0] === "settled") return { kind: "settled", dead: answer[1] === "1" };
 		if (answer[0] === "stale") return { kind: "stale" };
@@ -141,6 +142,11 @@ export class BackgroundRecords {
 			...(follower === undefined ? {} : { follower: JSON.parse(follower) as FollowerRecord }),
 		};
 	}
+}
+
+/** Since when it could be run. */
+function queuedAtOf({ acceptedAtMs, runAtMs = 0 }: InvocationRequest): number {
+	return Math.max(acceptedAtMs, runAtMs);
 }
 
 function keysOf(id: string): string[] {

@@ -1,4 +1,3 @@
-export type { RetryPolicy } from "./bullmq/background-policy.js";
 export type { LaneTotals } from "./counters.js";
 export type { RecordBudget } from "./interactive-records.js";
 export type { GatewayQueue } from "./invocation-queue.js";

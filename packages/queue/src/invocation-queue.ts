@@ -1,10 +1,10 @@
-import type { InvocationRecord, InvocationRequest, Settlement } from "@berth/contracts";
+import type { Backlog, InvocationRecord, InvocationRequest, Settlement } from "@berth/contracts";
 import { closeRedis, guarded, type Redis } from "@berth/redis";
 import type { BackgroundQueue } from "./bullmq/background-queue.js";
 import type { Builds } from "./bullmq/builds.js";
 import type { InteractiveQueue } from "./bullmq/interactive-queue.js";
 import type { LaneTotals } from "./counters.js";
-import type { InvocationQueue, NodeChange, QueueDepth } from "./ports.js";
+import type { FunctionName, InvocationQueue, NodeChange, QueueDepth } from "./ports.js";
 
 /** What an open InvocationQueue does beyond its port. */
 export interface GatewayQueue extends InvocationQueue {
@@ -48,6 +48,22 @@ export class RedisInvocationQueue implements GatewayQueue {
 
 	enqueue(request: InvocationRequest): Promise<void> {
 		return this.#parts.background.enqueue(request);
+	}
+
+	pause(of: FunctionName): Promise<Backlog> {
+		return guarded(this.#parts.durable, "pausing a function", () => this.#parts.background.pause(of));
+	}
+
+	resume(of: FunctionName): Promise<Backlog> {
+		return guarded(this.#parts.durable, "resuming a function", () => this.#parts.background.resume(of));
+	}
+
+	backlog(of: FunctionName): Promise<Backlog> {
+		return guarded(this.#parts.durable, "measuring a function's queue", () => this.#parts.background.backlog(of));
+	}
+
+	paused(project: string): Promise<ReadonlySet<string>> {
+		return guarded(this.#parts.durable, "reading what is paused", () => this.#parts.background.paused(project));
 	}
 
 	/** Asks both Redis: an id doesn't say its lane. One of them being away matters only if the other has no record. */

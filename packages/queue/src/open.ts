@@ -1,10 +1,10 @@
 import { closeRedis, openRedis, SILENT } from "@berth/redis";
-import type { RetryPolicy } from "./bullmq/background-policy.js";
 import { BackgroundQueue } from "./bullmq/background-queue.js";
 import { BackgroundSource } from "./bullmq/background-source.js";
 import { BuildJobs, Builds } from "./bullmq/builds.js";
 import { InteractiveQueue } from "./bullmq/interactive-queue.js";
 import { InteractiveSource } from "./bullmq/interactive-source.js";
+import type { LimitsOf } from "./bullmq/lane-limits.js";
 import type { RecordBudget } from "./interactive-records.js";
 import { type GatewayQueue, RedisInvocationQueue } from "./invocation-queue.js";
 import { RedisInvocationSource, type WorkerSource } from "./invocation-source.js";
@@ -24,14 +24,9 @@ interface Logged {
 	readonly logger?: QueueLogger;
 }
 
-/**
- * Both lanes for a gateway. @param options.retry how background invocations are tried again
- * @throws Error naming the Redis that can't be reached
- */
-export async function openInvocationQueue(
-	options: RedisUrls & Logged & { readonly gatewayId: string; readonly retry?: RetryPolicy },
-): Promise<GatewayQueue> {
-	const { durableUrl, fastUrl, gatewayId, retry, logger: log = SILENT } = options;
+/** Both lanes for a gateway. @throws Error naming the Redis that can't be reached */
+export async function openInvocationQueue(options: RedisUrls & Logged & { readonly gatewayId: string }): Promise<GatewayQueue> {
+	const { durableUrl, fastUrl, gatewayId, logger: log = SILENT } = options;
 	const owned = await openRedis([
 		{ url: fastUrl, use: "command", name: "queue-fast", log },
 		{ url: fastUrl, use: "subscriber", name: "queue-replies", log },
@@ -40,18 +35,25 @@ export async function openInvocationQueue(
 	const [fast, subscriber, durable] = owned;
 	const interactive = new InteractiveQueue({ redis: fast, subscriber, gatewayId, log });
 	await interactive.listening;
-	const background = new BackgroundQueue(durable, log, retry);
+	const background = new BackgroundQueue(durable, log);
 	return new RedisInvocationQueue({ interactive, background, builds: new Builds(durable, log), fast, durable, owned });
 }
 
 /**
  * Both lanes for a worker. @param options.incarnation as the node is listed: it says who has taken what. @param options.recordBudget how many records of the interactive lane are kept
+ * @param options.limitsOf what bounds a function in the background. Default: nothing
  * @throws Error naming the Redis that can't be reached
  */
 export async function openInvocationSource(
-	options: RedisUrls & Logged & { readonly nodeId: string; readonly incarnation: string; readonly recordBudget?: RecordBudget },
+	options: RedisUrls &
+		Logged & {
+			readonly nodeId: string;
+			readonly incarnation: string;
+			readonly recordBudget?: RecordBudget;
+			readonly limitsOf?: LimitsOf;
+		},
 ): Promise<WorkerSource> {
-	const { durableUrl, fastUrl, nodeId, incarnation, recordBudget, logger: log = SILENT } = options;
+	const { durableUrl, fastUrl, nodeId, incarnation, recordBudget, limitsOf = async () => undefined, logger: log = SILENT } = options;
 	const owned = await openRedis([
 		{ url: fastUrl, use: "patient", name: "source-fast", log },
 		{ url: fastUrl, use: "subscriber", name: "source-cancels", log },
@@ -61,7 +63,8 @@ export async function openInvocationSource(
 	const [fast, subscriber, durable, news] = owned;
 	const budget = recordBudget === undefined ? {} : { budget: recordBudget };
 	const interactive = new InteractiveSource({ redis: fast, subscriber, nodeId, incarnation, log, ...budget });
-	return new RedisInvocationSource(interactive, new BackgroundSource({ redis: durable, subscriber: news, nodeId, log }), owned);
+	const background = new BackgroundSource({ redis: durable, subscriber: news, nodeId, limitsOf, log });
+	return new RedisInvocationSource(interactive, background, owned);
 }
 
 /** What follows settlements. @throws Error naming the Redis that can't be reached */

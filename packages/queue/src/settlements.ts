@@ -41,11 +41,15 @@ export function rejectedSettlement(node: string, attempt: number, queueMs: numbe
 export function recordHead(
 	request: InvocationRequest,
 	lane: Lane,
-): Pick<InvocationRecord, "id" | "project" | "function" | "version" | "lane" | "acceptedAtMs" | "traceId" | "parent" | "depth"> {
-	const { id, project, version, acceptedAtMs, parent, depth } = request;
+): Pick<
+	InvocationRecord,
+	"id" | "project" | "function" | "version" | "lane" | "acceptedAtMs" | "traceId" | "parent" | "depth" | "runAtMs"
+> {
+	const { id, project, version, acceptedAtMs, parent, depth, runAtMs } = request;
 	const traceId = traceIdOf(request.trace);
 	const head = { id, project, function: request.function, version, lane, acceptedAtMs, ...(traceId === undefined ? {} : { traceId }) };
-	return { ...head, ...(parent === undefined ? {} : { parent }), ...(depth === undefined ? {} : { depth }) };
+	const later = runAtMs === undefined ? {} : { runAtMs };
+	return { ...head, ...later, ...(parent === undefined ? {} : { parent }), ...(depth === undefined ? {} : { depth }) };
 }
 
 /** Milliseconds since then by the wall clock, which is the only one that gateway and worker share. */

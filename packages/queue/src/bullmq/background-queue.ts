@@ -1,13 +1,13 @@
-import type { InvocationRequest } from "@berth/contracts";
+import type { Backlog, InvocationRequest } from "@berth/contracts";
 import { guarded, type Redis } from "@berth/redis";
 import { BackgroundRecords } from "../background-records.js";
 import type { LaneTotals } from "../counters.js";
 import { BACKGROUND_TOTALS, functionKeyOf, LANE } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
-import type { LaneDepth } from "../ports.js";
+import type { FunctionName, LaneDepth } from "../ports.js";
 import { Retractions } from "../retractions.js";
 import { elapsedMs } from "../settlements.js";
-import { DEAD_LETTERS, DEFAULT_RETRY_POLICY, type RetryPolicy } from "./background-policy.js";
+import { DEAD_LETTERS } from "./background-policy.js";
 import { FunctionQueues } from "./function-queues.js";
 import { LaneIndex } from "./lane-index.js";
 
@@ -16,15 +16,13 @@ export class BackgroundQueue {
 	readonly #redis: Redis;
 	readonly #queues: FunctionQueues;
 	readonly #index: LaneIndex;
-	readonly #policy: RetryPolicy;
 	readonly #retractions: Retractions;
 	readonly records: BackgroundRecords;
 
 	/** @param redis a connection to the durable Redis for `command` use */
-	constructor(redis: Redis, log: QueueLogger, policy: RetryPolicy = DEFAULT_RETRY_POLICY) {
+	constructor(redis: Redis, log: QueueLogger) {
 		this.#redis = redis;
 		this.#retractions = new Retractions(log);
-		this.#policy = policy;
 		this.records = new BackgroundRecords(redis);
 		this.#queues = new FunctionQueues(redis, log);
 		this.#index = new LaneIndex(redis);
@@ -40,8 +38,10 @@ export class BackgroundQueue {
 			try {
 				const key = functionKeyOf(request);
 				const now = Date.now();
-				await Promise.all([this.#index.mark(key, now, now), this.#add(key, request)]);
-				await Promise.all([this.records.accept(request), this.#redis.publish(LANE.news, key)]);
+				const dueMs = Math.max(now, request.runAtMs ?? 0);
+				await Promise.all([this.#index.mark(key, now, dueMs), this.#add(key, request, dueMs - now)]);
+				const news = dueMs > now ? `${dueMs} ${key}` : key;
+				await Promise.all([this.records.accept(request), this.#redis.publish(LANE.news, news)]);
 			} catch (error) {
 				await this.#takeBack(request);
 				throw error;
@@ -51,6 +51,27 @@ export class BackgroundQueue {
 
 	close(): void {
 		this.#retractions.stop();
+	}
+
+	/** Accepted work of a function waits until it is resumed. */
+	async pause(of: FunctionName): Promise<Backlog> {
+		await this.#index.pause(functionKeyOf(of));
+		return await this.backlog(of);
+	}
+
+	async resume(of: FunctionName): Promise<Backlog> {
+		await this.#index.resume(functionKeyOf(of));
+		return await this.backlog(of);
+	}
+
+	backlog(of: FunctionName): Promise<Backlog> {
+		return this.#index.backlog(functionKeyOf(of));
+	}
+
+	/** Names of a project's functions that are paused. */
+	async paused(project: string): Promise<ReadonlySet<string>> {
+		const own = (await this.#index.paused()).filter((key) => key.startsWith(`${project}/`));
+		return new Set(own.map((key) => key.slice(project.length + 1)));
 	}
 
 	/** The age is that of the oldest job of the function that waits longest, as it was when a worker last looked. */
@@ -66,14 +87,13 @@ export class BackgroundQueue {
 		return { accepted, settled, dead, inFlight: waiting + delayed + active };
 	}
 
-	async #add(key: string, request: InvocationRequest): Promise<void> {
+	async #add(key: string, request: InvocationRequest, delayMs: number): Promise<void> {
 		await this.#queues.of(key).add("invocation", request, {
 			jobId: request.id,
-			attempts: this.#policy.attempts,
-			backoff: { type: "exponential", delay: this.#policy.backoffMs },
 			removeOnComplete: true,
 			removeOnFail: DEAD_LETTERS,
 			stackTraceLimit: 1,
+			...(delayMs > 0 ? { delay: delayMs } : {}),
 		});
 	}
 

@@ -1,6 +1,7 @@
 import type { InvocationRequest } from "@berth/contracts";
 import { newId, type Outcome, type Settlement } from "@berth/contracts";
 import { RedisServer } from "@berth/redis/testing";
+import type { LimitsOf } from "../bullmq/lane-limits.js";
 import type { GatewayQueue } from "../invocation-queue.js";
 import type { WorkerSource } from "../invocation-source.js";
 import { openInvocationQueue, openInvocationSource } from "../open.js";
@@ -21,14 +22,19 @@ export class Lanes {
 		return new Lanes(await RedisServer.start());
 	}
 
-	async gateway(retry?: { readonly attempts: number; readonly backoffMs: number }): Promise<GatewayQueue> {
-		const options = { ...this.#urls, gatewayId: newId("gw"), ...(retry === undefined ? {} : { retry }) };
-		return this.#keep(await openInvocationQueue(options));
+	async gateway(): Promise<GatewayQueue> {
+		return this.#keep(await openInvocationQueue({ ...this.#urls, gatewayId: newId("gw") }));
 	}
 
 	/** A worker of NODE that has begun to take deliveries. */
-	async worker(handler: DeliveryHandler, concurrency = 64, onOver?: OverListener, incarnation = "1"): Promise<WorkerSource> {
-		const source = this.#keep(await openInvocationSource({ ...this.#urls, nodeId: NODE, incarnation }));
+	async worker(
+		handler: DeliveryHandler,
+		concurrency = 64,
+		onOver?: OverListener,
+		incarnation = "1",
+		limitsOf: LimitsOf = async () => undefined,
+	): Promise<WorkerSource> {
+		const source = this.#keep(await openInvocationSource({ ...this.#urls, nodeId: NODE, incarnation, limitsOf }));
 		await source.start(handler, concurrency, onOver);
 		return source;
 	}
