@@ -7,6 +7,7 @@ import { invocationsOf } from "./invocations.js";
 import { networksOf } from "./networks.js";
 import { nodesOf } from "./nodes.js";
 import { packageRegistriesOf } from "./package-registries.js";
+import { schedulesOf } from "./schedules.js";
 import { type Exchange, Transport } from "./transport.js";
 import { volumesOf } from "./volumes.js";
 
@@ -34,6 +35,7 @@ export type Client = ReturnType<typeof functionsOf> &
 	ReturnType<typeof networksOf> &
 	ReturnType<typeof nodesOf> &
 	ReturnType<typeof packageRegistriesOf> &
+	ReturnType<typeof schedulesOf> &
 	ReturnType<typeof volumesOf> &
 	AsyncDisposable & {
 		/** Closes every connection; requests under way are rejected. */
@@ -54,6 +56,7 @@ export function createClient(options: ClientOptions): Client {
 		...networksOf(transport),
 		...nodesOf(transport),
 		...packageRegistriesOf(transport),
+		...schedulesOf(transport),
 		...volumesOf(transport),
 		close,
 		[Symbol.asyncDispose]: close,

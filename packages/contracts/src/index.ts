@@ -25,6 +25,7 @@ export * from "./network.js";
 export * from "./package-registry.js";
 export * from "./resource-name.js";
 export * from "./sandbox-network.js";
+export * from "./schedule.js";
 export * from "./sealing-key.js";
 export * from "./storage.js";
 export * from "./units.js";

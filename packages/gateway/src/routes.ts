@@ -7,6 +7,7 @@ import { IMAGE_ROUTES } from "./routes/image-routes.js";
 import { invocationRoutes } from "./routes/invocation-routes.js";
 import { HEALTH_ROUTES, NODE_ROUTES } from "./routes/node-routes.js";
 import { NETWORK_ROUTES, PACKAGE_ROUTES, VOLUME_ROUTES } from "./routes/project-routes.js";
+import { SCHEDULE_ROUTES } from "./schedules/routes.js";
 
 /** Every route, the hottest first. */
 export function routes(invocations: Invocations): readonly Route[] {
@@ -15,6 +16,7 @@ export function routes(invocations: Invocations): readonly Route[] {
 		...FUNCTION_ROUTES,
 		...ALIAS_ROUTES,
 		...hookRoutes(invocations),
+		...SCHEDULE_ROUTES,
 		...NETWORK_ROUTES,
 		...VOLUME_ROUTES,
 		...IMAGE_ROUTES,

@@ -1,5 +1,5 @@
 import { type IncomingMessage, request } from "node:http";
-import type { InvokeHead, SpecialiseHead } from "@berth/contracts/agent";
+import { type InvokeHead, type SpecialiseHead, scheduleHeaders } from "@berth/contracts/agent";
 import { type Reply, ReplyError } from "../node/payload.js";
 
 /** As many as a worker takes from a sandbox. */
@@ -54,6 +54,7 @@ function requestOf({ id, attempt, timeoutMs, trigger }: InvokeHead, body: Uint8A
 		["berth-deadline-ms", String(Date.now() + timeoutMs)],
 		["berth-function", loaded.function],
 		["berth-version", String(loaded.version)],
+		...(trigger.kind === "event" ? scheduleHeaders(trigger.schedule) : []),
 	] as const;
 	const host = kept.some(([name]) => name === "host") ? [] : [["host", "function"] as const];
 	const length = body.length > 0 || !["GET", "HEAD"].includes(method) ? [["content-length", String(body.length)] as const] : [];

@@ -1,4 +1,4 @@
-import type { HttpRequestHead, InvokeHead, SpecialiseHead } from "@berth/contracts/agent";
+import type { HttpRequestHead, InvokeHead, ScheduleFiring, SpecialiseHead } from "@berth/contracts/agent";
 
 /** The share of a timeout, and at most how long, between the abort signal and the kill. */
 const ABORT_SHARE = 0.1;
@@ -20,6 +20,8 @@ export interface Context {
 	waitUntil(promise: Promise<unknown>): void;
 	/** The HTTP request, when it is one and the handler takes a payload. */
 	readonly request?: HttpRequestHead;
+	/** The schedule that it runs by, if it is one's. */
+	readonly schedule?: ScheduleFiring;
 }
 
 /** One JSON object per line on stdout: level, message and fields. */
@@ -89,6 +91,7 @@ export class Invocation {
 				this.#waiting.push(promise);
 			},
 			...(head.trigger.kind === "http" ? { request: head.trigger.request } : {}),
+			...(head.trigger.kind === "event" && head.trigger.schedule !== undefined ? { schedule: head.trigger.schedule } : {}),
 		};
 	}
 

@@ -15,7 +15,16 @@ import {
 	openNodeDirectory,
 	openNodeMembership,
 } from "@berth/queue";
-import { ApiKeys, FunctionRegistry, Hooks, openArtifactStore, PackageRegistries, type StorageBudgets, Vault } from "@berth/registry";
+import {
+	ApiKeys,
+	FunctionRegistry,
+	Hooks,
+	openArtifactStore,
+	PackageRegistries,
+	Schedules,
+	type StorageBudgets,
+	Vault,
+} from "@berth/registry";
 import { createLogger, GatewayMetrics } from "@berth/telemetry";
 import { createApp } from "../app.js";
 import { Bodies } from "../body.js";
@@ -65,6 +74,7 @@ export async function startStack(
 		keys: await ApiKeys.open(redisUrl),
 		packageRegistries: await PackageRegistries.open(redisUrl, vault),
 		hooks: await Hooks.open({ url: redisUrl, vault, bodies: artifacts.deliveries, retentionMs: DAY_MS }),
+		schedules: await Schedules.open(redisUrl),
 		packageHosts: ["registry.npmjs.org"],
 		artifacts,
 		invocations: await openInvocationQueue({ ...urls, gatewayId }),
@@ -106,8 +116,8 @@ export async function startStack(
 			server.closeAllConnections();
 			await new Promise((resolve) => server.close(resolve));
 			await worker.close();
-			const { functions, keys, hooks, packageRegistries, invocations, builds, nodes } = services;
-			await Promise.all([functions, keys, hooks, packageRegistries, invocations, builds, nodes].map((one) => one.close()));
+			const { functions, keys, hooks, schedules, packageRegistries, invocations, builds, nodes } = services;
+			await Promise.all([functions, keys, hooks, schedules, packageRegistries, invocations, builds, nodes].map((one) => one.close()));
 			await rm(directory, { recursive: true, force: true });
 		},
 	};

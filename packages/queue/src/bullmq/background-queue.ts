@@ -40,7 +40,7 @@ export class BackgroundQueue {
 	 * Job first, then record: a gateway that dies in between leaves an invocation that runs (and whose
 	 * record its worker makes), not one that waits for ever. Both are on disk when it resolves.
 	 */
-	async enqueue(request: InvocationRequest): Promise<void> {
+	async enqueue(request: InvocationRequest, inDoubt: "take back" | "leave" = "take back"): Promise<void> {
 		await guarded(this.#redis, "accepting an invocation", async () => {
 			try {
 				await this.#queue.add("invocation", request, {
@@ -53,7 +53,7 @@ export class BackgroundQueue {
 				});
 				await this.records.accept(request);
 			} catch (error) {
-				await this.#takeBack(request.id);
+				if (inDoubt === "take back") await this.#takeBack(request.id);
 				throw error;
 			}
 		});
