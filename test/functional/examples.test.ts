@@ -136,7 +136,9 @@ describe("an example", () => {
 	it("nightly-report reports on the day before the one it was due on", async () => {
 		const made = await stack.berth("--json", "schedules", "create", "nightly-report", "--cron", "30 2 * * *", "--name", "nightly");
 		expect([made.code, JSON.parse(made.stdout)]).toMatchObject([0, { state: "waiting", next: { length: 5 } }]);
-		const { invocation } = JSON.parse((await stack.berth("--json", "schedules", "run", "nightly-report", "nightly")).stdout) as { invocation: string };
+		const { invocation } = JSON.parse((await stack.berth("--json", "schedules", "run", "nightly-report", "nightly")).stdout) as {
+			invocation: string;
+		};
 		await eventually(async () =>
 			expect(await stack.client.invocation(invocation)).toMatchObject({ result: { json: { shop: "all", orders: 8 } } }),
 		);

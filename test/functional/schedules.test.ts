@@ -2,6 +2,7 @@ import type { Schedule } from "@berth/contracts";
 import { describe, expect, it } from "vitest";
 import { eventually } from "../harness/eventually.js";
 import { deploy } from "../harness/functions.js";
+import { send } from "../harness/raw-http.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
 const stack = sharedStack();
@@ -43,18 +44,24 @@ describe("a schedule", () => {
 
 	it("is told to whatever handles it, and is nobody else's to claim", async () => {
 		const fetches = `export default { fetch: (request) => new Response(request.headers.get("berth-schedule") + " " + request.headers.get("berth-schedule-kind")) }`;
-		const python = "def handler(event, context):\n    return [event, context.schedule and context.schedule.name, context.schedule and context.schedule.kind]\n";
-		for (const [source, filename, wanted] of [
-			[fetches, "index.ts", { text: "later manual" }],
-			[python, "main.py", { json: [{ n: 1 }, "later", "manual"] }],
+		const python =
+			"def handler(event, context):\n    return [event, context.schedule and context.schedule.name, context.schedule and context.schedule.kind]\n";
+		for (const [source, runtime, wanted] of [
+			[fetches, "node24", { text: "later manual" }],
+			[python, "python3", { json: [{ n: 1 }, "later", "manual"] }],
 		] as const) {
-			const { name } = await deploy(stack, { source, filename });
+			const { name } = await deploy(stack, { source, runtime });
 			await stack.client.makeSchedule(name, { name: "later", at: "2099-01-01T00:00:00Z", payload: { n: 1 } });
 			const { invocation } = await stack.client.runSchedule(name, "later");
 			await eventually(async () => expect((await stack.client.invocation(invocation)).result).toMatchObject(wanted));
-			const forged = { "berth-schedule": "later", "berth-schedule-kind": "due" };
-			const { raw } = await stack.client.invoke(name, { json: 1 }, { headers: forged } as object);
-			expect(Buffer.from(raw.body).toString()).toMatch(/null/);
+			const forged = [
+				["content-type", "application/json"],
+				["berth-schedule", "later"],
+				["berth-schedule-kind", "due"],
+			] as const;
+			const paths = [`/v1/functions/${name}/invocations`, `/fn/default/${name}/`];
+			for (const path of paths)
+				expect((await send(stack, { path, method: "POST", body: "1", headers: forged })).body.toString()).not.toMatch(/later|due/);
 		}
 	});
 });

@@ -4,6 +4,7 @@ import { functionsOf } from "./functions.js";
 import { hooksOf } from "./hooks.js";
 import { imagesOf } from "./images.js";
 import { invocationsOf } from "./invocations.js";
+import { logsOf } from "./logs.js";
 import { networksOf } from "./networks.js";
 import { nodesOf } from "./nodes.js";
 import { packageRegistriesOf } from "./package-registries.js";
@@ -32,6 +33,7 @@ export type Client = ReturnType<typeof functionsOf> &
 	ReturnType<typeof hooksOf> &
 	ReturnType<typeof imagesOf> &
 	ReturnType<typeof invocationsOf> &
+	ReturnType<typeof logsOf> &
 	ReturnType<typeof networksOf> &
 	ReturnType<typeof nodesOf> &
 	ReturnType<typeof packageRegistriesOf> &
@@ -53,6 +55,7 @@ export function createClient(options: ClientOptions): Client {
 		...hooksOf(transport),
 		...imagesOf(transport),
 		...invocationsOf(transport),
+		...logsOf(transport),
 		...networksOf(transport),
 		...nodesOf(transport),
 		...packageRegistriesOf(transport),

@@ -94,7 +94,7 @@ export const settingsSchema = z.object({
 	BERTH_DELIVERIES_MIB: whole(64, 1 << 24).default(1024),
 	/** How long a hook's log keeps a delivery, hours. */
 	BERTH_HOOK_EVENTS_HOURS: whole(1, 8760).default(168),
-	/** Invocations that are waited for in a gateway, beyond which it answers 429; and those a worker has in hand, a quarter of them background. */
+	/** Invocations that are waited for in a gateway, beyond which it answers 503; and those a worker runs at a time, a quarter of them background. */
 	BERTH_MAX_INFLIGHT: whole(1, 100_000).default(1024),
 	/** Memory for request bodies that arrive in a gateway, and as much again for answers that aren't taken yet, MiB. */
 	BERTH_BODY_MEMORY_MIB: whole(64, 1 << 20).default(256),

@@ -1,6 +1,7 @@
 import type { FrameBounds } from "./framing.js";
 import type { FunctionError, HttpResponseHead, ScheduleFiring, Trigger } from "./invocation.js";
 import { FIXED_LIMITS } from "./limits.js";
+import type { TraceContext } from "./trace.js";
 import { KIB, MIB } from "./units.js";
 
 /**
@@ -43,10 +44,18 @@ export const AGENT_BOUNDS: FrameBounds = { maxHeadBytes: 256 * KIB, maxBodyBytes
 export const BUILD_BOUNDS: FrameBounds = { maxHeadBytes: MIB, maxBodyBytes: 66 * MIB };
 
 /**
- * A build sandbox may ask while it runs an invocation: `question`, answered by `reply` of the same number (`question` in
- * either head; what else is in them is build-protocol.ts). Whoever asks more at once, or with larger bodies, is destroyed.
+ * A sandbox may ask while it runs an invocation: `question`, answered by `reply` of the same number (`question` in either
+ * head; what else is in them is build-protocol.ts for builds, invoking.ts for functions). Whoever asks more at once, or with
+ * larger bodies, is destroyed.
  */
-export const QUESTIONS = { atOnce: 32, bodyBytes: MIB } as const;
+export interface QuestionBounds {
+	readonly atOnce: number;
+	readonly bodyBytes: number;
+	/** Bodies of all that are open. */
+	readonly bytesAtOnce: number;
+}
+/** A question is open until its reply has gone, which an agent may know a moment before its worker does: these are twice what agents keep to. */
+export const BUILD_QUESTIONS: QuestionBounds = { atOnce: 64, bodyBytes: MIB, bytesAtOnce: 64 * MIB };
 
 /** worker → agent: load this function. Answered by `specialised` or `failed` (phase `graft` or `init`). */
 export interface SpecialiseHead {
@@ -78,6 +87,8 @@ export interface InvokeHead {
 	/** Milliseconds from now after which the worker kills the sandbox. */
 	readonly timeoutMs: number;
 	readonly trigger: Trigger;
+	/** What the function is to say to whoever it asks; an HTTP trigger has it in its headers, too. */
+	readonly trace?: TraceContext;
 	/** The most bytes an answer's body may have. */
 	readonly maxBodyBytes: number;
 	/** The most that its headers may have, as `headerBytesOf` counts. */

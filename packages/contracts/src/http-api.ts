@@ -1,5 +1,6 @@
 import type { Alias } from "./alias.js";
-import type { FunctionError, InvocationState, Lane, LimitHit, LogLine, Outcome, Phases, StartKind, Usage } from "./invocation.js";
+import type { FunctionError, InvocationState, Lane, LimitHit, Outcome, ParentInvocation, Phases, StartKind, Usage } from "./invocation.js";
+import type { LogEntry } from "./log.js";
 import type { FunctionSummary, Version } from "./version.js";
 
 /** Headers that Berth adds to answers. */
@@ -66,7 +67,12 @@ export interface InvocationAnswer {
 	readonly lane: Lane;
 	readonly state: InvocationState;
 	readonly acceptedAt: string;
+	/** The invocation that asked for it by `ctx.invoke` or over a network of functions, and how many it comes of. */
+	readonly parent?: ParentInvocation;
+	readonly depth?: number;
 	readonly finishedAt?: string;
+	/** Of the trace that it belongs to (W3C Trace Context). */
+	readonly traceId?: string;
 	readonly outcome?: Outcome;
 	readonly code?: string;
 	readonly error?: FunctionError;
@@ -85,7 +91,8 @@ export interface InvocationAnswer {
 		readonly text?: string;
 		readonly base64?: string;
 	};
-	readonly logs: readonly LogLine[];
+	/** What was printed after the answer comes last. */
+	readonly logs: readonly LogEntry[];
 	readonly logsTruncated: boolean;
 	/** What the attempt left and was removed since, to make room for newer ones; absent when all is there. */
 	readonly removed?: readonly ("logs" | "result")[];

@@ -1,3 +1,5 @@
+import type { LogLine } from "./log.js";
+import type { TraceContext } from "./trace.js";
 import { KIB } from "./units.js";
 
 /** How an attempt ended. */
@@ -88,6 +90,12 @@ export type Trigger =
 	| { readonly kind: "event"; readonly contentType?: string; readonly schedule?: ScheduleFiring }
 	| { readonly kind: "http"; readonly request: HttpRequestHead };
 
+/** The invocation that another one comes of, and its function. */
+export interface ParentInvocation {
+	readonly id: string;
+	readonly function: string;
+}
+
 /** An accepted invocation on its way to a worker. */
 export interface InvocationRequest {
 	readonly id: string;
@@ -102,8 +110,12 @@ export interface InvocationRequest {
 	readonly expiresAtMs?: number;
 	/** Milliseconds the handler may run: the version's timeout, or the caller's shorter one. */
 	readonly timeoutMs: number;
-	/** How many invocations it comes of, over a network of functions; absent: none. */
+	/** How many invocations it comes of, by `ctx.invoke` or over a network of functions; absent: none. */
 	readonly depth?: number;
+	/** The trace that it belongs to; its span is the gateway's. */
+	readonly trace?: TraceContext;
+	/** The one that asked for it. */
+	readonly parent?: ParentInvocation;
 }
 
 /** What a handler answered. `response` is there for HTTP triggers and for handlers that return a Response. */
@@ -111,13 +123,6 @@ export interface InvocationResult {
 	readonly body: BodyReference;
 	readonly contentType?: string;
 	readonly response?: HttpResponseHead;
-}
-
-export interface LogLine {
-	/** Milliseconds since the epoch at which the worker read it. */
-	readonly atMs: number;
-	readonly stream: "stdout" | "stderr";
-	readonly text: string;
 }
 
 /** One finished attempt. */
@@ -149,6 +154,8 @@ export interface LogBook {
 	/** Key in the payload store: a JSON array of LogLine. */
 	readonly payload?: string;
 	readonly truncated: boolean;
+	/** Key in the payload store of what was printed after the answer, by what was given to `waitUntil`; there is nothing when nothing was. */
+	readonly after?: string;
 }
 
 /** `queued → running → settled`; a background attempt that is tried again goes back to `queued`. */
@@ -163,6 +170,11 @@ export interface InvocationRecord {
 	readonly lane: Lane;
 	readonly state: InvocationState;
 	readonly acceptedAtMs: number;
+	/** Of the trace that it belongs to. */
+	readonly traceId?: string;
+	/** The one that asked for it, and how many it comes of. */
+	readonly parent?: ParentInvocation;
+	readonly depth?: number;
 	/** The last attempt: flattened into the HTTP answer as `outcome`, `phases`, `usage`, `attempt`. */
 	readonly last?: AttemptRecord;
 	readonly result?: InvocationResult;

@@ -1,14 +1,20 @@
 import {
 	BerthError,
 	CALLER_HEADER,
+	continued,
 	FIXED_LIMITS,
 	HEADERS,
 	type InvocationRequest,
+	type InvokingHead,
 	type JoinedHead,
 	LIMITS,
+	MOST_DEPTH,
 	newId,
+	type ParentInvocation,
 	type Settlement,
+	type TraceContext,
 	type Trigger,
+	traceIn,
 	type Version,
 } from "@berth/contracts";
 import { functionNotFound } from "@berth/registry";
@@ -18,7 +24,10 @@ import { authenticate } from "./auth.js";
 import { requestHeaders } from "./function-headers.js";
 import { isJson, parseJson } from "./json.js";
 import { nameFrom, type Target, targetFrom } from "./names.js";
+import type { Drained } from "./overload/drain-rate.js";
+import { Places, type Refusal } from "./overload/places.js";
 import { nodeFor } from "./placement.js";
+import { sayTrace } from "./server-timing.js";
 import type { Services } from "./services.js";
 
 /** What the way there and back may add to an invocation's start and run before its caller gives up, milliseconds. */
@@ -30,11 +39,21 @@ interface Accepting {
 	readonly trigger: Trigger;
 	readonly bytes: Buffer;
 	readonly timeoutMs: number;
-	readonly depth?: number;
+	/** What the request said of one. Default: a new one. */
+	readonly trace?: TraceContext | undefined;
+	readonly origin?: Origin;
+}
+
+/** Of an invocation that another one asks for. */
+interface Origin {
+	readonly depth: number;
+	readonly parent?: ParentInvocation;
+	/** When that one is killed, milliseconds since the epoch: nobody waits any longer. */
+	readonly deadlineMs?: number;
 }
 
 /** A delivery to a hook that becomes an invocation of this version. */
-export interface Delivered extends Omit<Accepting, "timeoutMs" | "depth"> {
+export interface Delivered extends Omit<Accepting, "timeoutMs" | "origin"> {
 	readonly version: Version;
 }
 
@@ -47,10 +66,14 @@ export interface Ended {
 /** Accepts invocations and answers them; counts those that are waited for. */
 export class Invocations {
 	readonly #services: Services;
-	#inflight = 0;
+	/** By how many others an invocation comes of. Each depth has as many, so that those who wait for others never keep them from one; the last waits for nobody. */
+	readonly #places: readonly Places[];
 
 	constructor(services: Services) {
 		this.#services = services;
+		const { maxInflight, metrics } = services;
+		const refused = (reason: Refusal) => metrics.refused("interactive", reason);
+		this.#places = Array.from({ length: MOST_DEPTH + 1 }, () => new Places(maxInflight, refused));
 	}
 
 	/** `POST /v1/functions/{name}/invocations`, where the name may be `name@alias` or `name@version` */
@@ -79,19 +102,29 @@ export class Invocations {
 	}
 
 	/** What a function asks of another one on its network. One that isn't on it is not to be told from one that isn't there. */
-	async joined(request: Request, response: Response, { project, network, caller, function: name, depth }: JoinedHead): Promise<void> {
+	async joined(request: Request, response: Response, asked: JoinedHead): Promise<void> {
+		const { project, network, caller, function: name, depth, parent, deadlineMs } = asked;
 		const version = await this.#services.functions.resolve(project, name);
 		const own = version.manifest.network;
 		if (typeof own !== "object" || own.join !== network) throw functionNotFound(name);
 		const headers = [...requestHeaders(request, true), [CALLER_HEADER, caller] as const];
-		await this.#run(
-			request,
-			response,
-			version,
-			{ kind: "http", request: { method: request.method, url: request.url, headers } },
-			true,
+		const trigger: Trigger = { kind: "http", request: { method: request.method, url: request.url, headers } };
+		await this.#run(request, response, version, trigger, true, {
 			depth,
-		);
+			...(parent === undefined ? {} : { parent: { id: parent, function: caller } }),
+			...(deadlineMs === undefined ? {} : { deadlineMs }),
+		});
+	}
+
+	/** What a function asks of another one of its project by `ctx.invoke`: its worker says who asks. */
+	async invoking(request: Request, response: Response, asked: InvokingHead): Promise<void> {
+		const { name, selector } = targetFrom(asked.function);
+		const version = await this.#services.functions.resolve(asked.project, name, selector);
+		const contentType = request.headers["content-type"];
+		const trigger: Trigger = { kind: "event", ...(contentType === undefined ? {} : { contentType }) };
+		const { depth, parent, deadlineMs } = asked;
+		if (asked.async) await this.#acceptLater(request, response, version, trigger, { depth, parent });
+		else await this.#run(request, response, version, trigger, true, { depth, parent, deadlineMs });
 	}
 
 	/**
@@ -124,10 +157,10 @@ export class Invocations {
 		return invocation.id;
 	}
 
-	async #run(request: Request, response: Response, version: Version, trigger: Trigger, trusted: boolean, depth?: number): Promise<void> {
-		this.#refuseWhenFull();
+	async #run(request: Request, response: Response, version: Version, trigger: Trigger, trusted: boolean, origin?: Origin): Promise<void> {
+		this.#placesAt(origin?.depth).require(version);
 		const read = await this.#read(request, version, trigger);
-		const invocation = await this.#accept(version, { trigger, ...read, ...(depth === undefined ? {} : { depth }) }, true);
+		const invocation = await this.#accept(version, { trigger, ...read, ...(origin === undefined ? {} : { origin }) }, true);
 		await this.#answer(response, version, invocation, trusted);
 	}
 
@@ -139,26 +172,27 @@ export class Invocations {
 		onSettled?: (ended: Ended) => Promise<void>,
 	): Promise<void> {
 		const { nodes, artifacts } = this.#services;
+		sayTrace(response, invocation);
+		const { depth = 0 } = invocation;
 		try {
 			// A place is for what can run: a body that comes slowly keeps nobody from one.
-			this.#refuseWhenFull();
-			this.#inflight++;
+			const place = this.#placesAt(depth).take(version);
+			let settlement: Settlement | undefined;
 			try {
 				const node = nodeFor(nodes, version.project, version.function);
-				const settlement = await this.#settled(node, invocation, response);
+				settlement = await this.#settled(node, invocation, response);
 				await onSettled?.({ id: invocation.id, settlement });
 				await answer(response, { id: invocation.id, version: version.number, settlement, trusted }, artifacts.payloads);
 			} finally {
-				this.#inflight--;
+				place.free(settlement === undefined ? undefined : drainedBy(settlement));
 			}
 		} finally {
 			await artifacts.payloads.removeBody(invocation.body);
 		}
 	}
 
-	#refuseWhenFull(): void {
-		const { maxInflight } = this.#services;
-		if (this.#inflight >= maxInflight) throw new BerthError("too_busy", `${maxInflight} invocations are in flight already; try again`);
+	#placesAt(depth = 0): Places {
+		return this.#places[depth] as Places;
 	}
 
 	/** Waits for the end of an invocation even when its caller doesn't: the function is told then. */
@@ -171,11 +205,13 @@ export class Invocations {
 		return await invocations.run(node, invocation);
 	}
 
-	async #acceptLater(request: Request, response: Response, version: Version, trigger: Trigger): Promise<void> {
-		const invocation = await this.#accept(version, { trigger, ...(await this.#read(request, version, trigger)) }, false);
+	async #acceptLater(request: Request, response: Response, version: Version, trigger: Trigger, origin?: Origin): Promise<void> {
+		const read = await this.#read(request, version, trigger);
+		const invocation = await this.#accept(version, { trigger, ...read, ...(origin === undefined ? {} : { origin }) }, false);
 		await this.#enqueue(invocation);
 		response.setHeader(HEADERS.invocationId, invocation.id);
 		response.setHeader(HEADERS.version, version.number);
+		sayTrace(response, invocation);
 		response.setHeader("preference-applied", "respond-async");
 		response.status(202).location(`/v1/invocations/${invocation.id}`).json({ id: invocation.id, state: "queued" });
 	}
@@ -190,18 +226,27 @@ export class Invocations {
 		}
 	}
 
-	async #read(request: Request, version: Version, trigger: Trigger): Promise<{ readonly bytes: Buffer; readonly timeoutMs: number }> {
+	async #read(
+		request: Request,
+		version: Version,
+		trigger: Trigger,
+	): Promise<{ readonly bytes: Buffer; readonly timeoutMs: number; readonly trace: TraceContext | undefined }> {
 		const timeoutMs = timeoutOf(request, version);
 		const bytes = await this.#services.bodies.read(request, FIXED_LIMITS.bodyBytes);
 		// What a handler would be given parsed: that it can't be is the caller's mistake, said before anything is accepted.
 		if (trigger.kind === "event" && bytes.length > 0 && isJson(trigger.contentType)) parseJson(bytes, "the payload");
-		return { bytes, timeoutMs };
+		return { bytes, timeoutMs, trace: traceIn(request.headers) };
 	}
 
-	async #accept(version: Version, { trigger, bytes, timeoutMs, depth }: Accepting, interactive: boolean): Promise<InvocationRequest> {
+	async #accept(
+		version: Version,
+		{ trigger, bytes, timeoutMs, origin, trace }: Accepting,
+		interactive: boolean,
+	): Promise<InvocationRequest> {
 		const { payloads, queued } = this.#services.artifacts;
 		const body = interactive ? await payloads.putBody(bytes, "fleeting") : await queued.putBody(bytes, "durable");
 		const acceptedAtMs = Date.now();
+		const { depth, parent, deadlineMs = Number.POSITIVE_INFINITY } = origin ?? {};
 		return {
 			id: newId("inv", acceptedAtMs),
 			project: version.project,
@@ -210,11 +255,18 @@ export class Invocations {
 			trigger,
 			body,
 			acceptedAtMs,
-			...(interactive ? { expiresAtMs: acceptedAtMs + FIXED_LIMITS.startMs + timeoutMs + SLACK_MS } : {}),
+			...(interactive ? { expiresAtMs: Math.min(acceptedAtMs + FIXED_LIMITS.startMs + timeoutMs + SLACK_MS, deadlineMs) } : {}),
 			timeoutMs,
 			...(depth === undefined ? {} : { depth }),
+			...(parent === undefined ? {} : { parent }),
+			trace: continued(trace),
 		};
 	}
+}
+
+/** What an attempt says of how long invocations wait and run. */
+function drainedBy({ attempt: { phases } }: Settlement): Drained {
+	return { waitedMs: phases.queueMs + phases.startMs, ranMs: phases.initMs + phases.runMs };
 }
 
 /** The version's timeout, or the caller's shorter one. @throws BerthError invalid_request */

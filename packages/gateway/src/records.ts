@@ -1,15 +1,10 @@
-import {
-	BerthError,
-	type InvocationAnswer,
-	type InvocationRecord,
-	type InvocationResult,
-	type LogBook,
-	type LogLine,
-} from "@berth/contracts";
+import { BerthError, type InvocationAnswer, type InvocationRecord, type InvocationResult } from "@berth/contracts";
 import type { ArtifactStore } from "@berth/registry";
 import type { Request, Response } from "express";
 import { authenticate } from "./auth.js";
 import { isJson, parseJson } from "./json.js";
+import { logEntriesOf } from "./log-entries.js";
+import { wrongQuery } from "./query.js";
 import type { Services } from "./services.js";
 
 const ID = /^inv_[0-9a-z]{26}$/;
@@ -28,9 +23,15 @@ export async function getInvocation(request: Request, response: Response, { keys
 	response.json(await answerOf(record, artifacts));
 }
 
+/** An id out of a query. @throws BerthError invalid_request */
+export function invocationIdFrom(text: unknown): string {
+	if (typeof text === "string" && ID.test(text)) return text;
+	throw wrongQuery("invocation", "the id of an invocation: inv_ and 26 characters");
+}
+
 async function answerOf(record: InvocationRecord, artifacts: ArtifactStore): Promise<InvocationAnswer> {
 	const { last, logs, result, acceptedAtMs, ...rest } = record;
-	const [lines, answered] = [await linesOf(logs, artifacts), await resultOf(result, artifacts)];
+	const [lines, answered] = [await logEntriesOf(logs, artifacts), await resultOf(result, artifacts)];
 	const removed = [
 		...(lines === undefined ? ["logs" as const] : []),
 		...(result !== undefined && answered === undefined ? ["result" as const] : []),
@@ -48,13 +49,6 @@ async function answerOf(record: InvocationRecord, artifacts: ArtifactStore): Pro
 
 function attemptOf({ finishedAtMs, ...attempt }: NonNullable<InvocationRecord["last"]>): Partial<InvocationAnswer> {
 	return { ...attempt, finishedAt: new Date(finishedAtMs).toISOString() } as Partial<InvocationAnswer>;
-}
-
-/** Undefined when they were removed. */
-async function linesOf(book: LogBook | undefined, { logs }: ArtifactStore): Promise<readonly LogLine[] | undefined> {
-	if (book?.payload === undefined) return book?.lines ?? [];
-	const bytes = await logs.find(book.payload);
-	return bytes && (JSON.parse(bytes.toString()) as LogLine[]);
 }
 
 /** Undefined when there is none, or when it was removed. */

@@ -2,11 +2,13 @@ import type {
 	ImageTransfer,
 	InvocationRecord,
 	InvocationRequest,
+	LogFilter,
 	NodeCommand,
 	NodeStats,
 	Recovery,
 	SandboxInfo,
 	Settlement,
+	TailedLine,
 	TransferRequest,
 } from "@berth/contracts";
 
@@ -78,6 +80,11 @@ export interface InvocationSource {
 	 * @param onOver background: told when an invocation is settled for good, so that its body isn't asked for again
 	 */
 	start(handler: DeliveryHandler, concurrency: number, onOver?: OverListener): Promise<void>;
+	/**
+	 * An invocation in hand, of either lane, waits for another one, which the interactive lane brings, perhaps to this node: one
+	 * more is taken beyond `concurrency`, and who waits holds no place. @returns what is called when it waits no longer
+	 */
+	waits(invocation: string): () => void;
 	/** Takes nothing more and waits for what runs, at most `graceMs`. */
 	drain(graceMs: number): Promise<void>;
 	close(): Promise<void>;
@@ -119,6 +126,20 @@ export interface NodeChange {
 	readonly incarnation: string;
 }
 
+/** For lines that functions of a node printed. */
+export interface LogQuestion {
+	readonly kind: "logs";
+	readonly filter: LogFilter;
+	/** At most so many of those that are there. */
+	readonly limit: number;
+	readonly sinceMs?: number;
+	/** The last line that is known: those after it. */
+	readonly after?: string;
+	/** Whoever follows has an id: the first time it is answered what is there, then what comes, within 4 s. */
+	readonly follower?: string;
+	readonly ends?: true;
+}
+
 /** What a node answers to. */
 export type NodeQuestion =
 	| { readonly kind: "stats" }
@@ -133,6 +154,7 @@ export type NodeQuestion =
 	/** Makes a volume unless it is there; how many it made. */
 	| { readonly kind: "makeVolume"; readonly volume: string; readonly sizeMiB: number }
 	| { readonly kind: "removeVolume"; readonly volume: string }
+	| LogQuestion
 	| Exclude<NodeCommand, { readonly kind: "evict" }>
 	| { readonly kind: "evict"; readonly project: string; readonly function: string };
 export type NodeAnswer =
@@ -143,6 +165,8 @@ export type NodeAnswer =
 	/** Absent: the node has none of that id. */
 	| { readonly kind: "transfer"; readonly transfer?: ImageTransfer }
 	| { readonly kind: "recovery"; readonly recovery: Recovery }
+	/** `incomplete`: more came after the last line that was known than is here. */
+	| { readonly kind: "logs"; readonly lines: readonly TailedLine[]; readonly dropped: number; readonly incomplete?: true }
 	| { readonly kind: "done"; readonly affected: number }
 	| { readonly kind: "refused"; readonly code: string; readonly detail: string };
 

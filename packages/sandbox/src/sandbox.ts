@@ -2,9 +2,12 @@ import {
 	AGENT_BOUNDS,
 	BerthError,
 	BUILD_BOUNDS,
+	BUILD_QUESTIONS,
 	type Digest,
 	FROM_AGENT,
+	INVOKE_QUESTIONS,
 	type InvokeHead,
+	KIB,
 	newId,
 	SANDBOX_PATHS,
 	type SandboxExit,
@@ -22,7 +25,7 @@ import { CgroupReader } from "./cgroup-reader.js";
 import { Conversation, type Ending, type Reply, type Respond } from "./conversation.js";
 import type { SandboxEngine } from "./engine.js";
 import type { Freezer } from "./freezer.js";
-import { LogReader, NO_LOG } from "./log-reader.js";
+import { type LineListener, LogReader, NO_LOG } from "./log-reader.js";
 import type { SandboxResult } from "./sandbox-result.js";
 import { SpecialiseError } from "./specialise-error.js";
 import { moved } from "./states.js";
@@ -36,6 +39,9 @@ const LAST_WORDS_MS = 100;
 
 /** Init and the agent. */
 const OWN_PROCESSES = 2;
+
+/** As much of what is printed after an answer is kept, bytes. */
+export const LATE_LOG_BYTES = 64 * KIB;
 
 /** What a sandbox has from its boot until its removal. */
 interface Body {
@@ -72,8 +78,11 @@ export class Sandbox {
 	#thawing: Promise<void> | undefined;
 	/** Attempts it has served. */
 	invocations = 0;
-	/** How many invocations the last one came of, over a network of functions. */
+	/** The invocation that it runs, or ran last, and how many that one came of. */
+	invocation = "";
 	depth = 0;
+	/** Told of each line of the next invocation, also after its answer. */
+	onLine: LineListener | undefined;
 	/** When it last became idle. */
 	idleSinceMs = performance.now();
 	/** Pending while promises of the last invocation's `waitUntil` are open. */
@@ -114,7 +123,9 @@ export class Sandbox {
 
 	/** Starts the container and waits for its agent. @throws Error when it can't be had in time */
 	async boot(socketPath: string, startMs: number): Promise<void> {
-		const talk = await Conversation.open(socketPath, this.bootKey.kind === "function" ? AGENT_BOUNDS : BUILD_BOUNDS);
+		const bounds =
+			this.bootKey.kind === "function" ? ([AGENT_BOUNDS, INVOKE_QUESTIONS] as const) : ([BUILD_BOUNDS, BUILD_QUESTIONS] as const);
+		const talk = await Conversation.open(socketPath, ...bounds);
 		this.#talk = talk;
 		// While its layers came, or just now: nobody would remove what was started after that.
 		if (this.#killed || this.#removed) {
@@ -205,13 +216,14 @@ export class Sandbox {
 		await this.#engine.specialise({ sandbox: this.id, layers, limits: this.#limits, network: "none" });
 	}
 
-	/** Runs one attempt. Never rejects for what the function does. @param respond answers what a build asks meanwhile */
+	/** Runs one attempt. Never rejects for what the function does. @param respond answers what its agent asks meanwhile */
 	async invoke(head: InvokeHead, payload: Uint8Array, respond?: Respond): Promise<SandboxResult> {
 		const { talk, logs, meter } = this.#alive();
 		this.invocations++;
 		this.settled = undefined;
 		if (this.#thawing !== undefined) await this.#thawing;
 		const outputMark = logs.begin();
+		if (this.onLine !== undefined) logs.tell(this.onLine);
 		this.#remember();
 		meter.begin();
 		const startedAt = performance.now();
@@ -227,8 +239,13 @@ export class Sandbox {
 		const { frame } = reply as Extract<Reply, { readonly frame: unknown }>;
 		const { holds, ...verdict } = verdictOn(frame, head);
 		const healthy = holds && !limitsHit.includes("memory") && !this.hasEnded;
-		if (holds) this.settled = this.#openEndOf(frame.head);
-		return { ...base, ...verdict, healthy };
+		const openEnd = holds ? this.#openEndOf(frame.head) : undefined;
+		if (openEnd === undefined) return { ...base, ...verdict, healthy };
+		logs.goOn(LATE_LOG_BYTES);
+		const after = openEnd.then(() => logs.end());
+		// Nobody else's output is read before.
+		this.settled = after.then(() => undefined);
+		return { ...base, ...verdict, healthy, after };
 	}
 
 	/** Tells the handler that nobody waits for it any more: its signal aborts. */

@@ -41,6 +41,12 @@ export class GatewayMetrics {
 		"berth_unaccounted",
 		"accepted - settled - dead - in flight: not 0 for longer than a few seconds means that invocations were lost",
 	);
+	readonly #refused = new Counter({
+		name: "berth_refused_total",
+		help: "Invocations refused for want of room, by lane and by whose it was: a function's share of the places, its wait, all places, or what may be queued",
+		labelNames: ["lane", "reason"],
+		registers: [this.registry],
+	});
 	readonly #depth = new Gauge({
 		name: "berth_queue_depth",
 		help: "Jobs per lane and state",
@@ -90,6 +96,11 @@ export class GatewayMetrics {
 	answered(route: string, status: number, seconds: number): void {
 		this.#requests.inc({ route, status });
 		this.#seconds.observe({ route }, seconds);
+	}
+
+	/** @param reason why an invocation was refused: `share`, `wait` and `full` interactively, `function` and `project` in the background */
+	refused(lane: Lane, reason: string): void {
+		this.#refused.inc({ lane, reason });
 	}
 
 	/** @param answers that were cut off because their clients didn't take them */

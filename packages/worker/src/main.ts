@@ -18,6 +18,8 @@ import { fetchImage } from "./images/fetch-image.js";
 import { Images } from "./images/images.js";
 import { Mirror, type MirrorPlace, mirrorOrigin } from "./images/mirror.js";
 import { Registries } from "./images/registries.js";
+import { Invokes } from "./invokes.js";
+import { LogTail } from "./log-tail.js";
 import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
 import { packageSourcesOf } from "./package-sources.js";
@@ -98,27 +100,32 @@ const builder = new ImageBuilder({
 		log.error({ err, image: name }, "the manifest of an image couldn't be read; it is made again, or its name removed"),
 });
 const { networks } = await engine.host();
+const incarnation = randomUUID();
+const invocationSource = await openInvocationSource({ durableUrl, fastUrl, nodeId: node, incarnation, logger: log });
+const invokes = new Invokes({ gatewaySocket: paths.gatewaySocket, waits: (invocation) => invocationSource.waits(invocation) });
 const functionsGateway =
 	networks.missing === undefined
 		? await FunctionsGateway.open({
 				address: networks.gateway,
 				gatewaySocket: paths.gatewaySocket,
 				find: (address) => pool.joinedAt(address),
+				attemptOf: (invocation) => invokes.find(invocation),
 			})
 		: undefined;
 const builds = new Builds({ functions, artifacts, builder, metrics, log, warmLayers: warmVersion, networkMissing: networks.missing });
+const tail = new LogTail(incarnation);
 const attempts = new Attempts({
 	node,
 	pool,
 	versions: new ReadyVersions(functions),
 	artifacts,
 	metrics,
+	tail,
 	networkMissing: networks.missing,
 	onTrouble,
 	remap,
+	invokes,
 });
-const incarnation = randomUUID();
-const invocationSource = await openInvocationSource({ durableUrl, fastUrl, nodeId: node, incarnation, logger: log });
 const buildSource = await openBuildSource({ durableUrl, logger: log });
 const membership = await openNodeMembership({ fastUrl, logger: log });
 const images = new Images({ node, artifacts, functions, registries, vault, warmLayers: ensureLayers, log });
@@ -142,7 +149,7 @@ const versionLimit = new VersionLimit({
 	hasBackground: (version) => invocationSource.hasBackground(version),
 	log,
 });
-const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine });
+const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine, tail });
 
 await pool.start();
 await functions.rebases.announce(Object.fromEntries(Object.entries(bases).map(([runtime, { digest }]) => [runtime, digest])));
@@ -182,8 +189,10 @@ async function stop(): Promise<void> {
 	await membership.drain();
 	await Promise.all([invocationSource.drain(GRACE_MS), buildSource.close()]);
 	await membership.leave();
+	tail.close();
 	await invocationSource.close();
 	functionsGateway?.close();
+	invokes.close();
 	await pool.close();
 	await engine.close();
 	dockerfiles?.close();

@@ -1,4 +1,5 @@
 import type { HttpRequestHead, InvokeHead, ScheduleFiring, SpecialiseHead } from "@berth/contracts/agent";
+import type { Invoked, InvokeOptions, Invokes } from "./invokes.js";
 
 /** The share of a timeout, and at most how long, between the abort signal and the kill. */
 const ABORT_SHARE = 0.1;
@@ -16,8 +17,13 @@ export interface Context {
 	/** Aborts shortly before the deadline, or when the caller cancels. */
 	readonly signal: AbortSignal;
 	readonly log: Logger;
+	/** Invokes another function of the project: `stock`, `stock@canary` or `stock@3`. @throws InvocationError */
+	invoke(name: string, payload?: unknown, options?: InvokeOptions): Promise<Invoked>;
 	/** Keeps the sandbox awake after the answer until the promise settles or the deadline passes. */
 	waitUntil(promise: Promise<unknown>): void;
+	/** W3C Trace Context: what to send along to whoever is asked meanwhile. */
+	readonly traceparent?: string;
+	readonly tracestate?: string;
 	/** The HTTP request, when it is one and the handler takes a payload. */
 	readonly request?: HttpRequestHead;
 	/** The schedule that it runs by, if it is one's. */
@@ -73,7 +79,7 @@ export class Invocation {
 	#cancelled: DOMException | undefined;
 	#waiting: Promise<unknown>[] = [];
 
-	constructor(head: InvokeHead, loaded: SpecialiseHead) {
+	constructor(head: InvokeHead, loaded: SpecialiseHead, invokes: Invokes) {
 		this.head = head;
 		this.#deadline = Date.now() + head.timeoutMs;
 		const invocation = this;
@@ -87,9 +93,11 @@ export class Invocation {
 				return invocation.signal;
 			},
 			log: LOGGER,
+			invoke: (name, payload, options) => invokes.invoke(name, payload, options),
 			waitUntil: (promise) => {
 				this.#waiting.push(promise);
 			},
+			...head.trace,
 			...(head.trigger.kind === "http" ? { request: head.trigger.request } : {}),
 			...(head.trigger.kind === "event" && head.trigger.schedule !== undefined ? { schedule: head.trigger.schedule } : {}),
 		};
