@@ -174,6 +174,8 @@ export class ScheduleDispatcher {
 			await invocations.enqueue(request, "leave");
 		} catch (error) {
 			if (!(error instanceof BerthError) || error.entry.fault === "platform") throw error;
+			// Its function has enough to do: it waits, as it would in the queue.
+			if (error.code === "too_busy") return { waitMs: QUEUED_MS };
 			return { run: { ...decided, result: "failed", reason: `${error.code}: ${error.message}` } };
 		}
 		return { run: { ...decided, result: "fired", invocation }, invocation };
