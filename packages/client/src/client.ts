@@ -1,5 +1,6 @@
 import { aliasesOf } from "./aliases.js";
 import { buildLogsOf } from "./build-logs.js";
+import { callbacksOf } from "./callbacks.js";
 import { functionsOf } from "./functions.js";
 import { hooksOf } from "./hooks.js";
 import { imagesOf } from "./images.js";
@@ -30,6 +31,7 @@ export interface ClientOptions {
 export type Client = ReturnType<typeof functionsOf> &
 	ReturnType<typeof aliasesOf> &
 	ReturnType<typeof buildLogsOf> &
+	ReturnType<typeof callbacksOf> &
 	ReturnType<typeof hooksOf> &
 	ReturnType<typeof imagesOf> &
 	ReturnType<typeof invocationsOf> &
@@ -52,6 +54,7 @@ export function createClient(options: ClientOptions): Client {
 		...functionsOf(transport),
 		...aliasesOf(transport),
 		...buildLogsOf(transport),
+		...callbacksOf(transport),
 		...hooksOf(transport),
 		...imagesOf(transport),
 		...invocationsOf(transport),

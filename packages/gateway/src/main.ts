@@ -4,16 +4,18 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dockerfilesMissing, dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
 import { newId } from "@berth/contracts";
-import { type NodeChange, openBuildQueue, openInvocationQueue, openNodeDirectory } from "@berth/queue";
-import { ApiKeys, FunctionRegistry, Hooks, openArtifactStore, PackageRegistries, Schedules, Vault } from "@berth/registry";
+import { type NodeChange, openBuildQueue, openInvocationQueue, openNodeDirectory, openOutbox } from "@berth/queue";
+import { ApiKeys, CallbackSecrets, FunctionRegistry, Hooks, openArtifactStore, PackageRegistries, Schedules, Vault } from "@berth/registry";
 import { createLogger, GatewayMetrics, type Logger } from "@berth/telemetry";
 import { createApp } from "./app.js";
 import { Bodies } from "./body.js";
+import { Courier } from "./follow-ups/courier.js";
 import { Invocations } from "./invocations.js";
 import { createJoinedApp } from "./joined.js";
 import { ScheduleDispatcher } from "./schedules/dispatcher.js";
 import { type Cut, createGatewayServer, type GatewayServer } from "./server.js";
 import type { Services } from "./services.js";
+import { Streams } from "./streams/streams.js";
 import { Upkeep } from "./upkeep.js";
 
 /** How long a stop waits for what is in flight, milliseconds. */
@@ -46,11 +48,15 @@ async function main(): Promise<void> {
 	gateway.serve(createApp(services, invocations));
 	joined.serve(createJoinedApp(invocations, services));
 	await listenPrivately(joined.server, settings.paths.gatewaySocket);
+	const streams = services.streams.server();
+	await listenPrivately(streams, settings.paths.streamSocket);
 	const upkeep = new Upkeep(services);
 	upkeep.start();
 	const dispatcher = new ScheduleDispatcher(services);
 	dispatcher.start();
-	stopOnDemand([gateway, joined], services, [upkeep, dispatcher]);
+	const courier = new Courier(services, invocations);
+	courier.start();
+	stopOnDemand([gateway, joined], services, [upkeep, courier, dispatcher]);
 	const { port } = server.address() as AddressInfo;
 	process.stdout.write(`${JSON.stringify({ ready: true, port, ...(firstKey === undefined ? {} : { firstKey }) })}\n`);
 }
@@ -72,18 +78,22 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): P
 		packageRegistries: await PackageRegistries.open(durableUrl, vault, log),
 		hooks: await Hooks.open({ url: durableUrl, vault, bodies: artifacts.deliveries, retentionMs: settings.hookEventsMs, log }),
 		schedules: await Schedules.open(durableUrl, log),
+		outbox: await openOutbox({ durableUrl, logger: log }),
+		callbackSecrets: await CallbackSecrets.open(durableUrl, vault, log),
 		packageHosts: [...new Set(packageUrls.map((url) => new URL(url).host))],
 		artifacts,
 		invocations,
 		builds: await openBuildQueue({ durableUrl, logger: log }),
 		nodes: await openNodeDirectory({ fastUrl, gatewayId, logger: log, onChange: (node, change) => void lookAfter(node, change) }),
 		bodies: new Bodies(settings.bodyMemoryBytes),
+		streams: new Streams(settings.paths.streamSocket),
 		metrics,
 		log,
 		permissions: {
 			hostNetwork: settings.allowsHostNetwork,
 			binds: Object.keys(settings.binds),
 			dockerfilesMissing: dockerfilesMissing(settings),
+			callbackHosts: settings.callbackHosts,
 		},
 		hasOneNode: settings.embedded.durable,
 		maxInflight: settings.maxInflight,
@@ -112,16 +122,17 @@ async function listenPrivately(server: Server, path: string): Promise<void> {
 /** Takes nothing more, lets what is in flight end, and exits. */
 function stopOnDemand(
 	servers: readonly GatewayServer[],
-	{ nodes, invocations, builds, functions, keys, hooks, schedules, packageRegistries }: Services,
-	rounds: readonly { stop(): Promise<void> }[],
+	{ nodes, invocations, builds, functions, keys, hooks, schedules, packageRegistries, outbox, callbackSecrets }: Services,
+	ongoing: readonly { stop(): Promise<void> }[],
 ): void {
 	let stopping = false;
 	const stop = async () => {
 		if (stopping) return;
 		stopping = true;
 		await Promise.all(servers.map((server) => server.close(GRACE_MS)));
-		await Promise.all(rounds.map((each) => each.stop()));
-		await Promise.all([nodes, invocations, builds, functions, keys, hooks, schedules, packageRegistries].map((one) => one.close()));
+		await Promise.all(ongoing.map((one) => one.stop()));
+		const owned = [nodes, invocations, builds, functions, keys, hooks, schedules, packageRegistries, outbox, callbackSecrets];
+		await Promise.all(owned.map((one) => one.close()));
 		process.exit(0);
 	};
 	process.once("SIGTERM", () => void stop());

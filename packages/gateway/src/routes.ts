@@ -1,3 +1,4 @@
+import { FOLLOW_UP_ROUTES } from "./follow-ups/routes.js";
 import { hookRoutes } from "./hooks/routes.js";
 import type { Invocations } from "./invocations.js";
 import type { Route } from "./route.js";
@@ -16,6 +17,7 @@ export function routes(invocations: Invocations): readonly Route[] {
 		...invocationRoutes(invocations),
 		...FUNCTION_ROUTES,
 		...ALIAS_ROUTES,
+		...FOLLOW_UP_ROUTES,
 		...hookRoutes(invocations),
 		...SCHEDULE_ROUTES,
 		...NETWORK_ROUTES,

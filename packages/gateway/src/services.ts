@@ -1,8 +1,9 @@
-import type { BuildQueue, GatewayQueue, NodeDirectory } from "@berth/queue";
-import type { ApiKeys, ArtifactStore, FunctionRegistry, Hooks, PackageRegistries, Schedules } from "@berth/registry";
+import type { BuildQueue, GatewayQueue, NodeDirectory, Outbox } from "@berth/queue";
+import type { ApiKeys, ArtifactStore, CallbackSecrets, FunctionRegistry, Hooks, PackageRegistries, Schedules } from "@berth/registry";
 import type { GatewayMetrics, Logger } from "@berth/telemetry";
 import type { Bodies } from "./body.js";
 import type { Permissions } from "./permitted.js";
+import type { Streams } from "./streams/streams.js";
 
 /** Everything the gateway needs: `main` makes it, the routes use it. */
 export interface Services {
@@ -11,6 +12,9 @@ export interface Services {
 	readonly artifacts: ArtifactStore;
 	readonly hooks: Hooks;
 	readonly schedules: Schedules;
+	/** What follows settlements. */
+	readonly outbox: Outbox;
+	readonly callbackSecrets: CallbackSecrets;
 	readonly packageRegistries: PackageRegistries;
 	/** Hosts of the package registries that projects may use. */
 	readonly packageHosts: readonly string[];
@@ -18,6 +22,7 @@ export interface Services {
 	readonly builds: BuildQueue;
 	readonly nodes: NodeDirectory;
 	readonly bodies: Bodies;
+	readonly streams: Streams;
 	readonly metrics: GatewayMetrics;
 	readonly log: Logger;
 	readonly permissions: Permissions;

@@ -1,4 +1,4 @@
-import type { HookResult, Lane, ScheduleRun } from "@berth/contracts";
+import type { FollowUpState, HookResult, Lane, ScheduleRun } from "@berth/contracts";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { SECONDS } from "./buckets.js";
 
@@ -82,6 +82,12 @@ export class GatewayMetrics {
 		buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 600, 3600],
 		registers: [this.registry],
 	});
+	readonly #followUps = new Counter({
+		name: "berth_follow_ups_total",
+		help: "Tries to send what follows a settlement, by what it is and how it is then",
+		labelNames: ["kind", "state"],
+		registers: [this.registry],
+	});
 	readonly #nodes = new Gauge({
 		name: "berth_node_up",
 		help: "Whether a node's worker said its metrics; if not, they are missing here",
@@ -121,6 +127,11 @@ export class GatewayMetrics {
 	/** @param lagMs how much later than it was to be a firing was accepted */
 	fired(lagMs: number): void {
 		this.#firingLag.observe(Math.max(0, lagMs) / 1000);
+	}
+
+	/** @param state how a callback, or a function that gets a settlement, is after a try */
+	followedUp(kind: "callback" | "follower", state: FollowUpState): void {
+		this.#followUps.inc({ kind, state });
 	}
 
 	/** Interactive: of this gateway, since its start. Background: of the whole lane, the same from every gateway. */

@@ -244,6 +244,6 @@ describe("three gateways that die at any moment, and a clock that steps", () => 
 /** Leases and waits are over, and no schedule has come due by it. */
 async function passLeases(): Promise<void> {
 	await redis.client(async (client) => {
-		for (const id of await client.zrange("{berth}:schedules-open", 0, -1)) await client.zadd("{berth}:schedules-open", "0", id);
+		for (const id of await client.zrange("{berth}:schedules-open", "0", "-1")) await client.zadd("{berth}:schedules-open", "0", id);
 	});
 }
