@@ -46,8 +46,8 @@ export class RedisInvocationQueue implements GatewayQueue {
 		this.#parts.interactive.cancel(id);
 	}
 
-	enqueue(request: InvocationRequest): Promise<void> {
-		return this.#parts.background.enqueue(request);
+	enqueue(request: InvocationRequest, inDoubt?: "take back" | "leave"): Promise<void> {
+		return this.#parts.background.enqueue(request, inDoubt);
 	}
 
 	pause(of: FunctionName): Promise<Backlog> {

@@ -27,8 +27,12 @@ export interface InvocationQueue {
 	 * get lost. Does nothing for an id that isn't waited for.
 	 */
 	cancel(id: string): void;
-	/** Background: resolves after the durable write. @throws BerthError `unavailable` */
-	enqueue(request: InvocationRequest): Promise<void>;
+	/**
+	 * Background: resolves after the durable write. One of an id that was accepted before changes nothing.
+	 * @param inDoubt what happens to what may have arrived when this rejects: default `take back`; `leave` for who asks again
+	 * @throws BerthError `unavailable`
+	 */
+	enqueue(request: InvocationRequest, inDoubt?: "take back" | "leave"): Promise<void>;
 	/** Background: what is accepted of a function waits until it is resumed; what runs goes on. Doing it twice changes nothing. */
 	pause(of: FunctionName): Promise<Backlog>;
 	/** A function that is deleted is resumed as well: what it has queued is settled as cancelled then. */

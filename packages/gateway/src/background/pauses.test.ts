@@ -25,7 +25,7 @@ test("a paused function takes work, shows that it is paused, and runs it when it
 	const retries: unknown[] = [];
 	stack.onInvocation(async ({ request }) => {
 		retries.push(request.retry);
-		return ended("succeeded");
+		return ended("succeeded", {}, { body: { text: "" } });
 	});
 	expect(await post("/v1/functions/hello/pause")).toEqual({ background: { paused: true, waiting: 0, delayed: 0, running: 0 } });
 	const { id } = (await (await invoke()).json()) as { id: string };
@@ -35,7 +35,7 @@ test("a paused function takes work, shows that it is paused, and runs it when it
 	expect(await stateOf(id)).toBe("queued");
 	expect(await post("/v1/functions/hello/resume")).toMatchObject({ background: { paused: false } });
 	await expect.poll(() => stateOf(id)).toBe("settled");
-	expect((await (await stack.fetch("/v1/functions")).json()).functions[0]).not.toHaveProperty("paused");
+	expect(await (await stack.fetch("/v1/functions")).text()).not.toContain("paused");
 	expect(retries).toEqual([undefined, { attempts: 2, backoffMs: 1, maxAgeMs: 60_000 }]);
 });
 
@@ -46,7 +46,7 @@ test("there is no function to pause or resume", async () => {
 });
 
 test("an invocation for later says when, by the header or the query, as a time or in milliseconds", async () => {
-	stack.onInvocation(async () => ended("succeeded"));
+	stack.onInvocation(async () => ended("succeeded", {}, { body: { text: "" } }));
 	const atMs = Math.floor((Date.now() + 3_600_000) / 1000) * 1000;
 	const runAt = new Date(atMs).toISOString();
 	for (const asked of [invoke({ ...later, "berth-run-at": runAt }), invoke(later, `?runAt=${atMs}`)]) {
@@ -60,7 +60,7 @@ test("an invocation for later says when, by the header or the query, as a time o
 });
 
 test("a time that is past means now", async () => {
-	stack.onInvocation(async () => ended("succeeded"));
+	stack.onInvocation(async () => ended("succeeded", {}, { body: { text: "" } }));
 	const accepted = (await (await invoke({ ...later, "berth-run-at": "2001-01-01T00:00:00Z" })).json()) as { id: string };
 	expect(accepted).not.toHaveProperty("runAt");
 	await expect.poll(() => stateOf(accepted.id)).toBe("settled");
@@ -75,7 +75,10 @@ test.each([
 ])("a time %s is refused, by name", async (_, headers, why) => {
 	const answer = await invoke({ "berth-run-at": "2026-12-24T18:00:00Z", ...headers });
 	expect(answer.status).toBe(400);
-	expect(await answer.json()).toMatchObject({ code: "invalid_request", issues: [{ field: "berth-run-at", message: expect.stringContaining(why) }] });
+	expect(await answer.json()).toMatchObject({
+		code: "invalid_request",
+		issues: [{ field: "berth-run-at", message: expect.stringContaining(why) }],
+	});
 });
 
 test.each([
@@ -87,7 +90,7 @@ test.each([
 ])("a manifest with %o is refused, by name", async (background, field, why) => {
 	const body = JSON.stringify({ source: "export default () => 1", background });
 	const answer = await stack.fetch("/v1/functions/bad", { method: "PUT", body, headers: { "content-type": "application/json" } });
-	expect(answer.status).toBe(422);
+	expect(answer.status).toBe(400);
 	const { issues } = (await answer.json()) as { issues: { field: string; message: string }[] };
 	expect(issues[0]?.field).toContain(field);
 	expect(issues[0]?.message).toContain(why);
