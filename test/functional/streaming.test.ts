@@ -128,3 +128,27 @@ describe("a streamed answer", () => {
 		expect([answer.status, header(answer, "content-type"), answer.body.length]).toEqual([201, "text/event-stream", 0]);
 	});
 });
+
+describe("a request's body beyond 6 MiB", () => {
+	const COUNTS = `export default {
+		async fetch(request: Request): Promise<Response> {
+			if (new URL(request.url).searchParams.has("echo")) return new Response(request.body);
+			let bytes = 0;
+			for await (const piece of request.body ?? []) bytes += piece.length;
+			return Response.json({ bytes });
+		},
+	};`;
+	const body = Buffer.alloc(8 * 1024 * 1024, "0123456789abcdef");
+
+	it("streams into a fetch handler, and out of it as it comes", async () => {
+		const counts = await deploy(stack, { source: COUNTS });
+		expect((await counts.request({ method: "POST", body })).body.toString()).toBe(`{"bytes":${body.length}}`);
+		expect((await counts.request({ method: "POST", path: "/?echo=1", body })).body.equals(body)).toBe(true);
+	});
+
+	it("is too large for a handler that is given it whole: 413, and nothing runs", async () => {
+		const takes = await deploy(stack, { source: "export default (payload: Uint8Array) => payload.length;" });
+		const answer = await takes.request({ method: "POST", body, headers: { "content-type": "application/octet-stream" } });
+		expect([answer.status, header(answer, "berth-outcome")]).toEqual([413, "cancelled"]);
+	});
+});

@@ -1,12 +1,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { decodeStreamHead, HEADERS, type Outcome, SECOND_MS, type StreamHead } from "@berth/contracts";
+import { type BerthError, decodeStreamHead, HEADERS, type Outcome, SECOND_MS, type StreamHead } from "@berth/contracts";
 import type { Response } from "express";
+import type { RequestBody } from "./request-body.js";
 
 /** How long after a settlement that says so a stream may be on its way, milliseconds. */
 const ARRIVAL_MS = 3 * SECOND_MS;
 const TAKEN = 204;
 
-/** An answer in pieces on its way to its client, as fast as that reads. */
+/** What of an invocation goes in pieces, at its gateway: an answer on its way to its client, as fast as that reads. */
 export class AnswerStream {
 	readonly #client: Response;
 	readonly #writeHead: (head: StreamHead) => void;
@@ -14,15 +15,32 @@ export class AnswerStream {
 	readonly #over = Promise.withResolvers<boolean>();
 	#begins = false;
 
-	/** @param writeHead sets the answer's status and headers. It throws when they can't be given to anybody */
-	constructor(client: Response, writeHead: (head: StreamHead) => void) {
+	readonly #body: RequestBody | undefined;
+
+	/** @param writeHead sets the answer's status and headers. It throws when they can't be given to anybody @param body the request's, when it comes in pieces */
+	constructor(client: Response, writeHead: (head: StreamHead) => void, body?: RequestBody) {
 		this.#client = client;
+		this.#body = body;
 		this.#writeHead = writeHead;
 	}
 
 	/** Whether any of it has come: then the answer is this one, however it ends. */
 	get begun(): boolean {
 		return this.#begins;
+	}
+
+	get hasBody(): boolean {
+		return this.#body !== undefined;
+	}
+
+	/** Why the request's body was broken off, if it was. */
+	get refused(): BerthError | undefined {
+		return this.#body?.refused;
+	}
+
+	/** The request's body, to the worker that asks for it. */
+	give(response: ServerResponse): void {
+		this.#body?.give(response);
 	}
 
 	/** What a worker sends: its head, then the answer. */
