@@ -26,7 +26,7 @@ import { requestHeaders } from "./function-headers.js";
 import { isJson, parseJson } from "./json.js";
 import { nameFrom, type Target, targetFrom } from "./names.js";
 import type { Drained } from "./overload/drain-rate.js";
-import { Places, type Refusal } from "./overload/places.js";
+import { type Owner, Places, type Refusal } from "./overload/places.js";
 import { nodeFor } from "./placement.js";
 import { sayTrace } from "./server-timing.js";
 import type { Services } from "./services.js";
@@ -185,7 +185,7 @@ export class Invocations {
 	}
 
 	async #run(request: Request, response: Response, version: Version, trigger: Trigger, trusted: boolean, origin?: Origin): Promise<void> {
-		this.#placesAt(origin?.depth).require(version);
+		this.#placesAt(origin?.depth).require(this.#ownerOf(version));
 		const { rest, ...read } = await this.#read(request, version, trigger);
 		const invocation = await this.#accept(version, { trigger, ...read, ...(origin === undefined ? {} : { origin }) }, true);
 		// A HEAD's answer has no body that could come in pieces.
@@ -214,7 +214,7 @@ export class Invocations {
 		const { depth = 0 } = invocation;
 		try {
 			// A place is for what can run: a body that comes slowly keeps nobody from one.
-			const place = this.#placesAt(depth).take(version);
+			const place = this.#placesAt(depth).take(this.#ownerOf(version));
 			let settlement: Settlement | undefined;
 			try {
 				const node = nodeFor(nodes, version.project, version.function);
@@ -230,6 +230,10 @@ export class Invocations {
 		} finally {
 			await artifacts.payloads.removeBody(invocation.body);
 		}
+	}
+
+	#ownerOf({ project, function: name, manifest }: Version): Owner {
+		return { project, function: name, concurrency: manifest.concurrency * Math.max(1, this.#services.nodes.nodes().length) };
 	}
 
 	#placesAt(depth = 0): Places {
