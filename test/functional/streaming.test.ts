@@ -122,6 +122,20 @@ describe("a streamed answer", () => {
 		});
 	});
 
+	it("is printed by the command line as it comes; one that breaks off fails, with what the record says", async () => {
+		const source = `export default async function* ({ fails }) {
+			yield { i: 0 };
+			await new Promise((resolve) => setTimeout(resolve, 5));
+			if (fails) throw new RangeError("in the middle");
+			yield { i: 1 };
+		}`;
+		const { name } = await deploy(stack, { source });
+		expect(await stack.berth("invoke", name, "-d", "{}")).toMatchObject({ code: 0, stdout: '{"i":0}\n{"i":1}\n' });
+		const failed = await stack.berth("invoke", name, "-d", '{"fails":true}');
+		expect([failed.code, failed.stdout]).toEqual([1, '{"i":0}\n']);
+		expect(failed.stderr).toContain("handler_error: the answer broke off: RangeError: in the middle");
+	});
+
 	it("of a HEAD is its head", async () => {
 		const streams = await deploy(stack, { source: STREAMS });
 		const answer = await streams.request({ method: "HEAD", path: "/?pieces=100000" });

@@ -25,23 +25,21 @@ export class Bodies {
 	 * client that asks (`Expect: 100-continue`).
 	 * @param rule what is said when it has more @throws BerthError body_too_large, too_busy when it gave way, invalid_request when it is cut short
 	 */
-	read(request: Request, maxBytes: number, rule = `the body may have ${sizeText(maxBytes)} at most`): Promise<Buffer> {
-		const { "content-length": declared, "transfer-encoding": encoding, expect } = request.headers;
-		if (declared !== undefined && Number(declared) > maxBytes) return Promise.reject(tooLarge(maxBytes, rule));
-		if (declared === "0" || (declared === undefined && encoding === undefined)) return Promise.resolve(EMPTY);
-		if (expect !== undefined) request.res?.writeContinue();
-		return this.#collect(request, maxBytes, rule);
+	async read(request: Request, maxBytes: number, rule = `the body may have ${sizeText(maxBytes)} at most`): Promise<Buffer> {
+		const declared = request.headers["content-length"];
+		if (declared !== undefined && Number(declared) > maxBytes) throw tooLarge(maxBytes, rule);
+		return await this.#arrive(request, maxBytes, () => {
+			throw tooLarge(maxBytes, rule);
+		});
 	}
 
 	/** The same of one that may have more: then what has come of it, and the rest of the request waits. @throws BerthError too_busy, invalid_request */
-	begin(request: Request, maxBytes: number): Promise<Buffer | Begun> {
+	async begin(request: Request, maxBytes: number): Promise<Buffer | Begun> {
 		const { "content-length": declared, expect } = request.headers;
-		if (declared === undefined || Number(declared) <= maxBytes) return this.#collectOf(request, maxBytes);
-		if (expect !== undefined) request.res?.writeContinue();
-		return Promise.resolve({ first: EMPTY });
-	}
-
-	async #collectOf(request: Request, maxBytes: number): Promise<Buffer | Begun> {
+		if (declared !== undefined && Number(declared) > maxBytes) {
+			if (expect !== undefined) request.res?.writeContinue();
+			return { first: EMPTY };
+		}
 		let begun: Begun | undefined;
 		const whole = await this.#arrive(request, maxBytes, (first) => {
 			begun = { first };
@@ -49,14 +47,11 @@ export class Bodies {
 		return begun ?? whole;
 	}
 
-	#collect(request: Request, maxBytes: number, rule: string): Promise<Buffer> {
-		return this.#arrive(request, maxBytes, () => {
-			throw tooLarge(maxBytes, rule);
-		});
-	}
-
 	/** @param more what becomes of one that has more: it is given what has come, or throws a BerthError */
 	#arrive(request: Request, maxBytes: number, more: (first: Buffer) => void): Promise<Buffer> {
+		const { "content-length": declared, "transfer-encoding": encoding, expect } = request.headers;
+		if (declared === "0" || (declared === undefined && encoding === undefined)) return Promise.resolve(EMPTY);
+		if (expect !== undefined) request.res?.writeContinue();
 		return new Promise((resolve, reject) => {
 			const body = new Arriving();
 			const refuse = (error: BerthError) => {

@@ -257,6 +257,18 @@ describe("a request's body that is larger than is held", () => {
 		expect([cut.status, await cut.json()]).toMatchObject([413, { code: "body_too_large", limitBytes: 7 * MIB }]);
 	});
 
+	test.each([1, LARGE])("of %i bytes is asked for when its client waits for that", async (bytes) => {
+		stack.onInvocation(async ({ request: asked }) => {
+			const read = asked.stream?.hasBody === true ? (await buffer(await bodyOf(asked))).length : JSON.stringify(asked.body).length;
+			return ended("succeeded", {}, { body: { text: String(read) } });
+		});
+		const client = begin(`content-length: ${bytes}\r\nexpect: 100-continue`, Buffer.alloc(0));
+		const [first] = (await once(client, "data")) as [Buffer];
+		expect(first.toString()).toBe("HTTP/1.1 100 Continue\r\n\r\n");
+		client.write(Buffer.alloc(bytes, "x"));
+		expect(await text(client)).toMatch(/^HTTP\/1\.1 200 /);
+	});
+
 	test("that nobody reads doesn't keep its client from the answer", async () => {
 		stack.onInvocation(async () => ended("succeeded", {}, { body: { text: "without it" } }));
 		const client = begin(`content-length: ${LARGE}`, Buffer.alloc(MIB));
