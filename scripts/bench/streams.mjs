@@ -148,7 +148,7 @@ async function flooded(to, aborts, seconds) {
 
 /** An invocation whose client goes away while it runs, or waits. */
 async function abandoned(url) {
-	const asked = fetch(url, { signal: AbortSignal.timeout(10 + Math.random() * 30) });
+	const asked = fetch(url, { signal: AbortSignal.timeout(10 + Math.floor(Math.random() * 30)) });
 	await asked.then((answer) => answer.arrayBuffer()).catch(() => undefined);
 }
 

@@ -65,7 +65,7 @@ on a stack of its own. As root.
   --quick         fewer rounds, for a first look
   --dependencies  only what dependencies cost: its rows, and no file
   --overload      only what ten times too much does: its rows, and no file
-  --streams       only what streams cost, and clients that go away: its rows, and no file
+  --streams       only streams, and who goes away: its rows, and no file
   --out <file>    for everything that was measured (default bench-results.json)`,
 	},
 };
