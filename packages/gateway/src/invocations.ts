@@ -1,9 +1,11 @@
 import {
+	BACKGROUND_INLINE_BYTES,
 	BerthError,
 	CALLER_HEADER,
 	FIXED_LIMITS,
 	HEADERS,
 	type InvocationRequest,
+	type InvocationSource,
 	type JoinedHead,
 	LIMITS,
 	newId,
@@ -19,6 +21,7 @@ import { requestHeaders } from "./function-headers.js";
 import { isJson, parseJson } from "./json.js";
 import { nameFrom, type Target, targetFrom } from "./names.js";
 import { nodeFor } from "./placement.js";
+import { wordFrom } from "./queries.js";
 import type { Services } from "./services.js";
 
 /** What the way there and back may add to an invocation's start and run before its caller gives up, milliseconds. */
@@ -31,11 +34,13 @@ interface Accepting {
 	readonly bytes: Buffer;
 	readonly timeoutMs: number;
 	readonly depth?: number;
+	readonly source?: InvocationSource;
 }
 
 /** A delivery to a hook that becomes an invocation of this version. */
 export interface Delivered extends Omit<Accepting, "timeoutMs" | "depth"> {
 	readonly version: Version;
+	readonly source: "hook" | "redelivery";
 }
 
 /** How an invocation ended. */
@@ -60,8 +65,7 @@ export class Invocations {
 		const version = await this.#services.functions.resolve(project, name, selector);
 		const contentType = request.headers["content-type"];
 		const trigger: Trigger = { kind: "event", ...(contentType === undefined ? {} : { contentType }) };
-		const prefer = request.headers["prefer"];
-		if (prefer !== undefined && RESPOND_ASYNC.test(String(prefer))) await this.#acceptLater(request, response, version, trigger);
+		if (isAsync(request)) await this.#acceptLater(request, response, version, trigger);
 		else await this.#run(request, response, version, trigger, true);
 	}
 
@@ -120,7 +124,7 @@ export class Invocations {
 	/** What a hook let in, in the background. @returns the invocation's id, when it is on disk */
 	async enqueueDelivery(delivery: Delivered): Promise<string> {
 		const invocation = await this.#accept(delivery.version, { ...delivery, timeoutMs: delivery.version.manifest.timeoutMs }, false);
-		await this.#enqueue(invocation);
+		await this.enqueue(invocation);
 		return invocation.id;
 	}
 
@@ -173,14 +177,15 @@ export class Invocations {
 
 	async #acceptLater(request: Request, response: Response, version: Version, trigger: Trigger): Promise<void> {
 		const invocation = await this.#accept(version, { trigger, ...(await this.#read(request, version, trigger)) }, false);
-		await this.#enqueue(invocation);
+		await this.enqueue(invocation);
 		response.setHeader(HEADERS.invocationId, invocation.id);
 		response.setHeader(HEADERS.version, version.number);
-		response.setHeader("preference-applied", "respond-async");
+		if (RESPOND_ASYNC.test(String(request.headers["prefer"] ?? ""))) response.setHeader("preference-applied", "respond-async");
 		response.status(202).location(`/v1/invocations/${invocation.id}`).json({ id: invocation.id, state: "queued" });
 	}
 
-	async #enqueue(invocation: InvocationRequest): Promise<void> {
+	/** Puts one in the background whose body is `queued`; the body goes when it isn't accepted. @throws BerthError `unavailable` */
+	async enqueue(invocation: InvocationRequest): Promise<void> {
 		const { invocations, artifacts } = this.#services;
 		try {
 			await invocations.enqueue(invocation);
@@ -198,9 +203,13 @@ export class Invocations {
 		return { bytes, timeoutMs };
 	}
 
-	async #accept(version: Version, { trigger, bytes, timeoutMs, depth }: Accepting, interactive: boolean): Promise<InvocationRequest> {
+	async #accept(
+		version: Version,
+		{ trigger, bytes, timeoutMs, depth, source }: Accepting,
+		interactive: boolean,
+	): Promise<InvocationRequest> {
 		const { payloads, queued } = this.#services.artifacts;
-		const body = interactive ? await payloads.putBody(bytes, "fleeting") : await queued.putBody(bytes, "durable");
+		const body = interactive ? await payloads.putBody(bytes, "fleeting") : await queued.putBody(bytes, "durable", BACKGROUND_INLINE_BYTES);
 		const acceptedAtMs = Date.now();
 		return {
 			id: newId("inv", acceptedAtMs),
@@ -213,8 +222,15 @@ export class Invocations {
 			...(interactive ? { expiresAtMs: acceptedAtMs + FIXED_LIMITS.startMs + timeoutMs + SLACK_MS } : {}),
 			timeoutMs,
 			...(depth === undefined ? {} : { depth }),
+			...(source === undefined ? {} : { source }),
 		};
 	}
+}
+
+/** Whether nobody waits for the result. @throws BerthError invalid_request */
+function isAsync({ headers, query }: Request): boolean {
+	const mode = wordFrom(query["mode"], "mode", ["async", "sync"]);
+	return mode === undefined ? RESPOND_ASYNC.test(String(headers["prefer"] ?? "")) : mode === "async";
 }
 
 /** The version's timeout, or the caller's shorter one. @throws BerthError invalid_request */

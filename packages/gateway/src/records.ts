@@ -1,81 +1,35 @@
-import {
-	BerthError,
-	type InvocationAnswer,
-	type InvocationRecord,
-	type InvocationResult,
-	type LogBook,
-	type LogLine,
-} from "@berth/contracts";
-import type { ArtifactStore } from "@berth/registry";
+import { BerthError } from "@berth/contracts";
 import type { Request, Response } from "express";
-import { authenticate } from "./auth.js";
-import { isJson, parseJson } from "./json.js";
+import { needRecord } from "./find-record.js";
+import { answerOf, attemptDetailOf } from "./invocation-answers.js";
+import { untilSettled } from "./invocation-watch.js";
+import { wholeFrom } from "./queries.js";
 import type { Services } from "./services.js";
 
-const ID = /^inv_[0-9a-z]{26}$/;
+/** How long a caller may wait for a record to be settled, milliseconds. */
+const MOST_WAIT_MS = 60_000;
+const MOST_ATTEMPT = 1_000_000;
 
-/** `GET /v1/invocations/{id}` */
-export async function getInvocation(request: Request, response: Response, { keys, invocations, artifacts }: Services): Promise<void> {
-	const { project } = await authenticate(request, keys);
-	const id = String(request.params["id"]);
-	const record = ID.test(id) ? await invocations.record(id) : undefined;
-	if (record === undefined || record.project !== project) {
-		throw new BerthError(
-			"invocation_not_found",
-			`there is no record of ${JSON.stringify(id.slice(0, 64))}; successes are kept 10 minutes, everything else a day`,
-		);
-	}
-	response.json(await answerOf(record, artifacts));
+/** `GET /v1/invocations/{id}`; with `?wait=` when it is settled, or as it is when that takes longer. */
+export async function getInvocation(request: Request, response: Response, services: Services): Promise<void> {
+	const waitMs = waitFrom(request.query["wait"]);
+	const record = await needRecord(request, services);
+	const last = waitMs > 0 && record.state !== "settled" ? await untilSettled(record, waitMs, response, services) : record;
+	response.json(await answerOf(last, services.artifacts));
 }
 
-async function answerOf(record: InvocationRecord, artifacts: ArtifactStore): Promise<InvocationAnswer> {
-	const { last, logs, result, acceptedAtMs, ...rest } = record;
-	const [lines, answered] = [await linesOf(logs, artifacts), await resultOf(result, artifacts)];
-	const removed = [
-		...(lines === undefined ? ["logs" as const] : []),
-		...(result !== undefined && answered === undefined ? ["result" as const] : []),
-	];
-	return {
-		...rest,
-		acceptedAt: new Date(acceptedAtMs).toISOString(),
-		...(last === undefined ? {} : attemptOf(last)),
-		...(answered === undefined ? {} : { result: answered }),
-		logs: lines ?? [],
-		logsTruncated: logs?.truncated ?? false,
-		...(removed.length === 0 ? {} : { removed }),
-	};
+/** `GET /v1/invocations/{id}/attempts/{number}` */
+export async function getAttempt(request: Request, response: Response, services: Services): Promise<void> {
+	const number = wholeFrom(request.params["number"], "number", 1, MOST_ATTEMPT) as number;
+	response.json(await attemptDetailOf(await needRecord(request, services), number, services.artifacts));
 }
 
-function attemptOf({ finishedAtMs, ...attempt }: NonNullable<InvocationRecord["last"]>): Partial<InvocationAnswer> {
-	return { ...attempt, finishedAt: new Date(finishedAtMs).toISOString() } as Partial<InvocationAnswer>;
-}
-
-/** Undefined when they were removed. */
-async function linesOf(book: LogBook | undefined, { logs }: ArtifactStore): Promise<readonly LogLine[] | undefined> {
-	if (book?.payload === undefined) return book?.lines ?? [];
-	const bytes = await logs.find(book.payload);
-	return bytes && (JSON.parse(bytes.toString()) as LogLine[]);
-}
-
-/** Undefined when there is none, or when it was removed. */
-async function resultOf(result: InvocationResult | undefined, { results }: ArtifactStore): Promise<InvocationAnswer["result"] | undefined> {
-	if (result === undefined) return undefined;
-	const { body, contentType, response } = result;
-	const head = { ...(contentType === undefined ? {} : { contentType }), ...(response === undefined ? {} : { status: response.status }) };
-	if ("base64" in body) return { ...head, base64: body.base64 };
-	const bytes = "payload" in body ? await results.find(body.payload) : undefined;
-	if ("payload" in body && bytes === undefined) return undefined;
-	const text = bytes === undefined ? (body as { readonly text: string }).text : bytes.toString("utf8");
-	if (bytes !== undefined && !bytes.equals(Buffer.from(text))) return { ...head, base64: bytes.toString("base64") };
-	return { ...head, ...(contentType !== undefined && isJson(contentType) ? asJson(text) : { text }) };
-}
-
-/** A function may call anything JSON: what isn't, is too much to parse, or can't be written again, stays text. */
-function asJson(text: string): { readonly json: unknown } | { readonly text: string } {
-	try {
-		return { json: parseJson(Buffer.from(text), "the result") };
-	} catch (error) {
-		if (!(error instanceof BerthError)) throw error;
-		return { text };
-	}
+/** `30s`, `1500ms`, or a number of seconds. @throws BerthError invalid_request */
+function waitFrom(text: unknown): number {
+	if (text === undefined) return 0;
+	const [, number, unit] = (typeof text === "string" ? /^(\d{1,5})(ms|s|m)?$/.exec(text) : null) ?? [];
+	const waitMs = number === undefined ? Number.NaN : Number(number) * (unit === "ms" ? 1 : unit === "m" ? 60_000 : 1000);
+	if (waitMs <= MOST_WAIT_MS) return waitMs;
+	const message = "how long to wait at most, up to 60s: 30s, 1500ms";
+	throw new BerthError("invalid_request", `wait: ${message}`, { issues: [{ field: "wait", message }] });
 }

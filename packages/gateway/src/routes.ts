@@ -7,11 +7,14 @@ import { IMAGE_ROUTES } from "./routes/image-routes.js";
 import { invocationRoutes } from "./routes/invocation-routes.js";
 import { HEALTH_ROUTES, NODE_ROUTES } from "./routes/node-routes.js";
 import { NETWORK_ROUTES, PACKAGE_ROUTES, VOLUME_ROUTES } from "./routes/project-routes.js";
+import { deadLetterRoutes, recordRoutes } from "./routes/record-routes.js";
 
 /** Every route, the hottest first. */
 export function routes(invocations: Invocations): readonly Route[] {
 	return [
 		...invocationRoutes(invocations),
+		...recordRoutes(invocations),
+		...deadLetterRoutes(invocations),
 		...FUNCTION_ROUTES,
 		...ALIAS_ROUTES,
 		...hookRoutes(invocations),

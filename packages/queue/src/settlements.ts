@@ -41,9 +41,18 @@ export function rejectedSettlement(node: string, attempt: number, queueMs: numbe
 export function recordHead(
 	request: InvocationRequest,
 	lane: Lane,
-): Pick<InvocationRecord, "id" | "project" | "function" | "version" | "lane" | "acceptedAtMs"> {
-	const { id, project, version, acceptedAtMs } = request;
-	return { id, project, function: request.function, version, lane, acceptedAtMs };
+): Pick<InvocationRecord, "id" | "project" | "function" | "version" | "lane" | "acceptedAtMs" | "source" | "replayOf"> {
+	const { id, project, version, acceptedAtMs, source, replayOf } = request;
+	return {
+		id,
+		project,
+		function: request.function,
+		version,
+		lane,
+		acceptedAtMs,
+		...(source === undefined ? {} : { source }),
+		...(replayOf === undefined ? {} : { replayOf }),
+	};
 }
 
 /** Milliseconds since then by the wall clock, which is the only one that gateway and worker share. */

@@ -1,5 +1,6 @@
 import {
 	type AttemptRecord,
+	BACKGROUND_INLINE_BYTES,
 	BerthError,
 	FIXED_LIMITS,
 	type FunctionError,
@@ -96,7 +97,7 @@ export class Attempts {
 			return this.#failed(
 				delivery,
 				{ outcome: error.outcome, code: error.outcome, phases, error: described },
-				await this.#logBook(error.log.lines, error.log.truncated),
+				await this.#logBook(delivery, error.log),
 			);
 		}
 	}
@@ -134,7 +135,7 @@ export class Attempts {
 			sandbox: lease.sandbox.id,
 			finishedAtMs: Date.now(),
 		};
-		const logs = await this.#logBook(result.log.lines, result.log.truncated);
+		const logs = await this.#logBook(delivery, result.log);
 		return {
 			attempt,
 			...(result.answer === undefined ? {} : { result: await this.#resultOf(result.answer, delivery) }),
@@ -146,7 +147,8 @@ export class Attempts {
 	async #resultOf({ head, body }: NonNullable<SandboxResult["answer"]>, { lane }: Delivery): Promise<InvocationResult> {
 		const { payloads, results } = this.#options.artifacts;
 		return {
-			body: lane === "background" ? await results.putBody(body, "durable") : await payloads.putBody(body, "fleeting"),
+			body:
+				lane === "background" ? await results.putBody(body, "durable", BACKGROUND_INLINE_BYTES) : await payloads.putBody(body, "fleeting"),
 			...(head.contentType === undefined ? {} : { contentType: head.contentType }),
 			...(head.response === undefined ? {} : { response: lane === "background" ? { ...head.response, headers: [] } : head.response }),
 		};
@@ -164,16 +166,17 @@ export class Attempts {
 		return { attempt, ...(logs === undefined ? {} : { logs }) };
 	}
 
-	async #logBook(lines: readonly LogLine[], truncated: boolean): Promise<LogBook | undefined> {
+	async #logBook({ lane }: Delivery, { lines, truncated }: SandboxResult["log"]): Promise<LogBook | undefined> {
 		if (lines.length === 0 && !truncated) return undefined;
 		const bytes = Buffer.from(JSON.stringify(lines));
-		if (bytes.byteLength <= INLINE_LOG_BYTES) return { lines, truncated };
+		const inlineBytes = lane === "background" ? BACKGROUND_INLINE_BYTES : INLINE_LOG_BYTES;
+		if (bytes.byteLength <= inlineBytes) return { lines, truncated };
 		try {
 			return { payload: await this.#options.artifacts.logs.put(bytes), truncated };
 		} catch (error) {
 			// Nobody's answer is lost for it: the beginning has room in the record.
 			this.#options.onTrouble("a log couldn't be stored", error);
-			return { lines: beginningOf(lines), truncated: true };
+			return { lines: beginningOf(lines, inlineBytes), truncated: true };
 		}
 	}
 }
@@ -212,8 +215,8 @@ async function invokeIn(lease: Lease, { request, attempt, lost, cancelled }: Del
 }
 
 /** As many lines as stay in a record. */
-function beginningOf(lines: readonly LogLine[]): readonly LogLine[] {
-	let left = INLINE_LOG_BYTES;
+function beginningOf(lines: readonly LogLine[], mostBytes: number): readonly LogLine[] {
+	let left = mostBytes;
 	const end = lines.findIndex((line) => {
 		left -= Buffer.byteLength(JSON.stringify(line)) + 1;
 		return left < 0;

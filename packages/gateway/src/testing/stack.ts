@@ -14,8 +14,18 @@ import {
 	openInvocationSource,
 	openNodeDirectory,
 	openNodeMembership,
+	type RetryPolicy,
 } from "@berth/queue";
-import { ApiKeys, FunctionRegistry, Hooks, openArtifactStore, PackageRegistries, type StorageBudgets, Vault } from "@berth/registry";
+import {
+	ApiKeys,
+	type ArtifactStore,
+	FunctionRegistry,
+	Hooks,
+	openArtifactStore,
+	PackageRegistries,
+	type StorageBudgets,
+	Vault,
+} from "@berth/registry";
 import { createLogger, GatewayMetrics } from "@berth/telemetry";
 import { createApp } from "../app.js";
 import { Bodies } from "../body.js";
@@ -53,6 +63,7 @@ export async function startStack(
 		readonly bodyBytes?: number;
 		readonly budgets?: StorageBudgets;
 		readonly hasOneNode?: boolean;
+		readonly retry?: RetryPolicy;
 	} & Partial<ServerOptions> = {},
 ): Promise<Stack> {
 	const urls = { durableUrl: redisUrl, fastUrl: redisUrl };
@@ -67,7 +78,7 @@ export async function startStack(
 		hooks: await Hooks.open({ url: redisUrl, vault, bodies: artifacts.deliveries, retentionMs: DAY_MS }),
 		packageHosts: ["registry.npmjs.org"],
 		artifacts,
-		invocations: await openInvocationQueue({ ...urls, gatewayId }),
+		invocations: await openInvocationQueue({ ...urls, gatewayId, ...(options.retry === undefined ? {} : { retry: options.retry }) }),
 		builds: await openBuildQueue(urls),
 		nodes: await openNodeDirectory({ ...urls, gatewayId }),
 		bodies: new Bodies(options.bodyBytes ?? 256 * MIB),
@@ -79,7 +90,7 @@ export async function startStack(
 	};
 	const key = await services.keys.ensureFirst();
 	if (key === undefined) throw new Error("the Redis isn't empty");
-	const worker = await startWorker(urls, services.functions);
+	const worker = await startWorker(urls, services.functions, artifacts);
 	while (services.nodes.nodes().length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
 	const { server, serve } = createGatewayServer({ answerStallMs: 30_000, answerBytes: 256 * MIB, onCut: () => undefined, ...options });
 	serve(createApp(services, new Invocations(services)));
@@ -113,11 +124,19 @@ export async function startStack(
 	};
 }
 
-async function startWorker(urls: { readonly durableUrl: string; readonly fastUrl: string }, functions: FunctionRegistry) {
+async function startWorker(
+	urls: { readonly durableUrl: string; readonly fastUrl: string },
+	functions: FunctionRegistry,
+	artifacts: ArtifactStore,
+) {
 	let invoke: DeliveryHandler = () => Promise.reject(new Error("no handler was set"));
 	let build: ((task: BuildTask) => Promise<void>) | undefined;
 	const invocations = await openInvocationSource({ ...urls, nodeId: NODE, incarnation: "1" });
-	await invocations.start((delivery) => invoke(delivery), 256);
+	const { queued, requests } = artifacts;
+	await invocations.start((delivery) => invoke(delivery), 256, {
+		keep: async (request) => ({ ...request, body: await requests.adoptBody(queued, request.body) }),
+		over: ({ body }) => queued.removeBody(body),
+	});
 	const builds = await openBuildSource(urls);
 	await builds.start((task) => (build ?? ready)(task), 4);
 	const membership = await openNodeMembership(urls);

@@ -1,9 +1,10 @@
 import type { InvocationRequest } from "@berth/contracts";
 import { guarded, type Redis } from "@berth/redis";
 import { Queue } from "bullmq";
-import { BackgroundRecords } from "../background-records.js";
+import { BackgroundLists } from "../background-lists.js";
+import { BackgroundRecords, type Cancelled, DEFAULT_RETENTION, type Retention } from "../background-records.js";
 import type { LaneTotals } from "../counters.js";
-import { BACKGROUND_QUEUE, BACKGROUND_TOTALS, QUEUE_PREFIX } from "../keys.js";
+import { BACKGROUND_CANCELS, BACKGROUND_QUEUE, BACKGROUND_TOTALS, QUEUE_PREFIX } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import type { LaneDepth } from "../ports.js";
 import { Retractions } from "../retractions.js";
@@ -18,13 +19,15 @@ export class BackgroundQueue {
 	readonly #policy: RetryPolicy;
 	readonly #retractions: Retractions;
 	readonly records: BackgroundRecords;
+	readonly lists: BackgroundLists;
 
 	/** @param redis a connection to the durable Redis for `command` use */
-	constructor(redis: Redis, log: QueueLogger, policy: RetryPolicy = DEFAULT_RETRY_POLICY) {
+	constructor(redis: Redis, log: QueueLogger, policy: RetryPolicy = DEFAULT_RETRY_POLICY, retention: Retention = DEFAULT_RETENTION) {
 		this.#redis = redis;
 		this.#retractions = new Retractions(log);
 		this.#policy = policy;
-		this.records = new BackgroundRecords(redis);
+		this.records = new BackgroundRecords(redis, retention);
+		this.lists = new BackgroundLists(redis);
 		this.#queue = new Queue(BACKGROUND_QUEUE, {
 			connection: redis,
 			prefix: QUEUE_PREFIX,
@@ -57,6 +60,19 @@ export class BackgroundQueue {
 				throw error;
 			}
 		});
+	}
+
+	/**
+	 * What waits is settled before its job goes: should that fail, a worker finds it settled. What runs is told.
+	 * @returns in which state it was, and the request of one that waited
+	 */
+	async cancel(id: string): Promise<{ readonly found: Cancelled; readonly request?: InvocationRequest }> {
+		const found = await this.records.cancel(id);
+		if (found === "running") await this.#redis.publish(BACKGROUND_CANCELS, id);
+		if (found !== "queued") return { found };
+		const job = await this.#queue.getJob(id);
+		await this.#queue.remove(id);
+		return { found, ...(job === undefined ? {} : { request: job.data }) };
 	}
 
 	close(): void {

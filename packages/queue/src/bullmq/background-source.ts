@@ -2,10 +2,11 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { InvocationRequest, Settlement } from "@berth/contracts";
 import type { Redis } from "@berth/redis";
 import { DelayedError, type Job, Queue, UnrecoverableError, WaitingError, Worker } from "bullmq";
-import { BackgroundRecords } from "../background-records.js";
+import { BackgroundCancels } from "../background-cancels.js";
+import { BackgroundRecords, type Retention } from "../background-records.js";
 import { BACKGROUND_QUEUE, QUEUE_PREFIX } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
-import type { DeliveryHandler, OverListener } from "../ports.js";
+import type { DeliveryHandler, SettlementKeeper } from "../ports.js";
 import { elapsedMs, platformSettlement, rejectedSettlement } from "../settlements.js";
 import { endingOf, MOST_AGE_MS, MOST_STALLS } from "./background-policy.js";
 import { SHORT_STREAM, WORKER_OPTIONS } from "./leases.js";
@@ -23,8 +24,11 @@ class AttemptFailed extends Error {
 export interface BackgroundSourceParts {
 	/** A connection for `patient` use to the durable Redis. */
 	readonly redis: Redis;
+	/** One for `subscriber` use. */
+	readonly subscriber: Redis;
 	readonly nodeId: string;
 	readonly log: QueueLogger;
+	readonly retention?: Retention;
 }
 
 /** The background lane as a worker sees it. It doesn't own the connection. */
@@ -32,11 +36,12 @@ export class BackgroundSource {
 	readonly #parts: BackgroundSourceParts;
 	readonly #records: BackgroundRecords;
 	readonly #keeper: LockKeeper;
+	readonly #cancels: BackgroundCancels;
 	readonly #queue: Queue<InvocationRequest>;
 	#worker: Worker<InvocationRequest> | undefined;
 	#watchdog: Watchdog | undefined;
 	#handler: DeliveryHandler | undefined;
-	#onOver: OverListener | undefined;
+	#settlements: SettlementKeeper | undefined;
 	#taken = 0;
 	#active = 0;
 	#stale = 0;
@@ -45,16 +50,17 @@ export class BackgroundSource {
 
 	constructor(parts: BackgroundSourceParts) {
 		this.#parts = parts;
-		this.#records = new BackgroundRecords(parts.redis);
+		this.#records = new BackgroundRecords(parts.redis, parts.retention);
+		this.#cancels = new BackgroundCancels(parts.subscriber, this.#records, parts.log);
 		this.#keeper = new LockKeeper(async (jobs, tokens, ms) => (await this.#worker?.extendJobLocks(jobs, tokens, ms)) ?? [], parts.log);
 		this.#queue = new Queue(BACKGROUND_QUEUE, { connection: parts.redis, prefix: QUEUE_PREFIX, ...SHORT_STREAM });
 		this.#queue.on("error", (error) => parts.log.debug({ error }, "background queue"));
 	}
 
 	/** Takes jobs until `stop`, at most `limit` at a time. */
-	start(handler: DeliveryHandler, limit: number, onOver?: OverListener): void {
+	start(handler: DeliveryHandler, limit: number, settlements?: SettlementKeeper): void {
 		this.#handler = handler;
-		this.#onOver = onOver;
+		this.#settlements = settlements;
 		this.#worker = this.#makeWorker(limit);
 		this.#watchdog = new Watchdog({
 			waiting: () => this.#parts.redis.llen(this.#queue.keys["wait"] as string),
@@ -161,30 +167,53 @@ export class BackgroundSource {
 		// A stall raises attemptsStarted and not attemptsMade: only the former tells attempts apart.
 		const attempt = job.attemptsStarted;
 		const { id } = job.data;
+		const cancelled = this.#cancels.hold(id);
+		try {
+			await this.#hold(job, token, attempt, lost, cancelled);
+		} finally {
+			this.#cancels.release(id, cancelled);
+		}
+	}
+
+	async #hold(job: Job<InvocationRequest>, token: string, attempt: number, lost: AbortSignal, cancelled: AbortController): Promise<void> {
+		const { id } = job.data;
 		const begun = await this.#written(id, lost, () => this.#records.begin(job.data, attempt, token));
 		if (begun.kind === "settled") await this.#over(job.data);
 		if (begun.kind === "settled" && begun.dead) throw new UnrecoverableError("settled before, as a dead letter");
 		if (begun.kind === "settled") return;
 		if (begun.kind === "stale") throw new DelayedError("a newer attempt has begun");
+		if (begun.cancelled) cancelled.abort(new Error("it was cancelled"));
 		const queueMs = elapsedMs(begun.queuedAtMs);
 		const refused = this.#refusal(job, attempt, queueMs);
-		const settlement = refused ?? (await this.#handle(job.data, attempt, queueMs, lost));
+		const settlement = refused ?? (await this.#handle(job.data, attempt, queueMs, lost, cancelled.signal));
 		if (lost.aborted) throw new DelayedError("the lock was lost; another worker goes on with it");
 		const failuresLeft = refused === undefined ? (job.opts.attempts ?? 1) - job.attemptsMade - 1 : 0;
 		const ending = endingOf(settlement.attempt.outcome, failuresLeft);
-		if (!(await this.#written(id, lost, () => this.#records.end(id, settlement, ending)))) {
+		const kept = ending === "retried" ? job.data : await this.#kept(job.data, ending);
+		const ended = await this.#written(id, lost, () => this.#records.end(kept, settlement, ending));
+		if (ended === "stale") {
 			this.#stale++;
 			throw new DelayedError("a newer attempt has begun");
 		}
-		if (ending !== "retried") await this.#over(job.data);
-		if (ending === "dead") throw new UnrecoverableError(settlement.attempt.code ?? settlement.attempt.outcome);
-		if (ending === "retried") throw new AttemptFailed(settlement.attempt.code ?? settlement.attempt.outcome);
+		if (ended !== "retried") await this.#over(job.data);
+		if (ended === "dead") throw new UnrecoverableError(settlement.attempt.code ?? settlement.attempt.outcome);
+		if (ended === "retried") throw new AttemptFailed(settlement.attempt.code ?? settlement.attempt.outcome);
+	}
+
+	/** As it is kept for a replay; when that fails it stays as it was, and won't be replayed. */
+	async #kept(request: InvocationRequest, ending: "settled" | "dead"): Promise<InvocationRequest> {
+		try {
+			return (await this.#settlements?.keep(request, ending === "dead")) ?? request;
+		} catch (error) {
+			this.#parts.log.warn({ error, invocation: request.id }, "a payload couldn't be kept for a replay");
+			return request;
+		}
 	}
 
 	/** Whatever comes of it, the invocation is settled. */
 	async #over(request: InvocationRequest): Promise<void> {
 		try {
-			await this.#onOver?.(request);
+			await this.#settlements?.over(request);
 		} catch (error) {
 			this.#parts.log.error({ error, invocation: request.id }, "what a settled invocation held couldn't be freed");
 		}
@@ -208,10 +237,16 @@ export class BackgroundSource {
 		return undefined;
 	}
 
-	async #handle(request: InvocationRequest, attempt: number, queueMs: number, lost: AbortSignal): Promise<Settlement> {
+	async #handle(
+		request: InvocationRequest,
+		attempt: number,
+		queueMs: number,
+		lost: AbortSignal,
+		cancelled: AbortSignal,
+	): Promise<Settlement> {
 		try {
 			const handler = this.#handler as DeliveryHandler;
-			return await handler({ request, attempt, lane: "background", queueMs, lost, cancelled: new AbortController().signal });
+			return await handler({ request, attempt, lane: "background", queueMs, lost, cancelled });
 		} catch (error) {
 			this.#parts.log.error({ error, invocation: request.id, attempt }, "an attempt failed on the platform's side");
 			return rejectedSettlement(this.#parts.nodeId, attempt, queueMs, error);

@@ -211,7 +211,7 @@ test("payloads live under keys that lead nowhere else, and old ones are swept", 
 
 describe("a budget", () => {
 	const MIB = 1024 * 1024;
-	const BUDGETS = { queuedBytes: 10 * MIB, resultBytes: 10 * MIB, logBytes: 10 * MIB, deliveryBytes: 10 * MIB };
+	const BUDGETS = { queuedBytes: 10 * MIB, requestBytes: 10 * MIB, resultBytes: 10 * MIB, logBytes: 10 * MIB, deliveryBytes: 10 * MIB };
 	const open = () => openArtifactStore(directory, { budgets: BUDGETS });
 	const mib = Buffer.alloc(MIB);
 
