@@ -92,7 +92,12 @@ describe("network: {join}", () => {
 		const [status, text, id] = answers[0] as [number, string, string];
 		const seen = JSON.parse(text) as { readonly url: string; readonly caller: string };
 		expect([status, seen.caller, new URL(seen.url).pathname + new URL(seen.url).search]).toEqual([200, "orders", "/items?id=7"]);
-		expect(await stack.client.invocation(id)).toMatchObject({ function: "stock", outcome: "succeeded" });
+		expect(await stack.client.invocation(id)).toMatchObject({
+			function: "stock",
+			outcome: "succeeded",
+			parent: { function: "orders" },
+			depth: 1,
+		});
 	});
 
 	it("reaches no function of another network or of none, and nothing else; nobody who isn't on it reaches in", async () => {

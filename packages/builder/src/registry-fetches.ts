@@ -1,4 +1,4 @@
-import { type BuildQuestion, DEPENDENCY_LIMITS, type FetchReply, QUESTIONS, type ReadReply } from "@berth/contracts";
+import { BUILD_QUESTIONS, type BuildQuestion, DEPENDENCY_LIMITS, type FetchReply, type ReadReply } from "@berth/contracts";
 import { type Asking, askingOf, type PackageSources } from "./package-sources.js";
 
 /** Redirects that are followed for one request. */
@@ -142,7 +142,7 @@ export class RegistryFetches implements Disposable {
 				);
 			}
 		}
-		const bytes = reading.held.subarray(0, QUESTIONS.bodyBytes);
+		const bytes = reading.held.subarray(0, BUILD_QUESTIONS.bodyBytes);
 		reading.held = reading.held.subarray(bytes.byteLength);
 		return bytes.byteLength === 0 ? await this.#next(reading) : bytes;
 	}

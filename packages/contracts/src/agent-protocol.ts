@@ -43,10 +43,18 @@ export const AGENT_BOUNDS: FrameBounds = { maxHeadBytes: 256 * KIB, maxBodyBytes
 export const BUILD_BOUNDS: FrameBounds = { maxHeadBytes: MIB, maxBodyBytes: 66 * MIB };
 
 /**
- * A build sandbox may ask while it runs an invocation: `question`, answered by `reply` of the same number (`question` in
- * either head; what else is in them is build-protocol.ts). Whoever asks more at once, or with larger bodies, is destroyed.
+ * A sandbox may ask while it runs an invocation: `question`, answered by `reply` of the same number (`question` in either
+ * head; what else is in them is build-protocol.ts for builds, invoking.ts for functions). Whoever asks more at once, or with
+ * larger bodies, is destroyed.
  */
-export const QUESTIONS = { atOnce: 32, bodyBytes: MIB } as const;
+export interface QuestionBounds {
+	readonly atOnce: number;
+	readonly bodyBytes: number;
+	/** Bodies of all that are open. */
+	readonly bytesAtOnce: number;
+}
+/** A question is open until its reply has gone, which an agent may know a moment before its worker does: these are twice what agents keep to. */
+export const BUILD_QUESTIONS: QuestionBounds = { atOnce: 64, bodyBytes: MIB, bytesAtOnce: 64 * MIB };
 
 /** worker → agent: load this function. Answered by `specialised` or `failed` (phase `graft` or `init`). */
 export interface SpecialiseHead {

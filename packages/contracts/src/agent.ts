@@ -3,6 +3,7 @@ export * from "./agent-protocol.js";
 export * from "./build-protocol.js";
 export * from "./framing.js";
 export type * from "./invocation.js";
+export * from "./invoking.js";
 export { DEFAULT_FILENAME, type Language, languageOf } from "./language.js";
-export { DEPENDENCY_LIMITS, IMAGE_LIMITS } from "./limits.js";
+export { DEPENDENCY_LIMITS, FIXED_LIMITS, IMAGE_LIMITS } from "./limits.js";
 export type { Diagnostic, SourceKind } from "./version.js";

@@ -7,6 +7,7 @@ import type {
 	LimitHit,
 	LogLine,
 	Outcome,
+	ParentInvocation,
 	Phases,
 	StartKind,
 	Usage,
@@ -82,6 +83,9 @@ export interface InvocationSummary {
 	/** The replay by which it is no dead letter any more. */
 	readonly replayedAs?: string;
 	readonly acceptedAt: string;
+	/** The invocation that asked for it by `ctx.invoke` or over a network of functions, and how many it comes of. */
+	readonly parent?: ParentInvocation;
+	readonly depth?: number;
 	/** When its first attempt began. */
 	readonly startedAt?: string;
 	/** When it was settled for good. */

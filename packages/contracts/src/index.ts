@@ -16,6 +16,7 @@ export * from "./image-content.js";
 export * from "./image-name.js";
 export * from "./image-transfer.js";
 export * from "./invocation.js";
+export * from "./invoking.js";
 export * from "./language.js";
 export * from "./launcher-protocol.js";
 export * from "./limits.js";

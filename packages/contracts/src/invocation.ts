@@ -86,6 +86,12 @@ export type Trigger =
 export const INVOCATION_SOURCES = ["api", "hook", "schedule", "function", "replay", "redelivery"] as const;
 export type InvocationSource = (typeof INVOCATION_SOURCES)[number];
 
+/** The invocation that another one comes of, and its function. */
+export interface ParentInvocation {
+	readonly id: string;
+	readonly function: string;
+}
+
 /** An accepted invocation on its way to a worker. */
 export interface InvocationRequest {
 	readonly id: string;
@@ -100,12 +106,14 @@ export interface InvocationRequest {
 	readonly expiresAtMs?: number;
 	/** Milliseconds the handler may run: the version's timeout, or the caller's shorter one. */
 	readonly timeoutMs: number;
-	/** How many invocations it comes of, over a network of functions; absent: none. */
+	/** How many invocations it comes of, by `ctx.invoke` or over a network of functions; absent: none. */
 	readonly depth?: number;
 	/** Absent: `api`. */
 	readonly source?: InvocationSource;
 	/** The invocation whose payload it has. */
 	readonly replayOf?: string;
+	/** The one that asked for it. */
+	readonly parent?: ParentInvocation;
 }
 
 /** What a handler answered. `response` is there for HTTP triggers and for handlers that return a Response. */
@@ -167,6 +175,9 @@ export interface InvocationRecord {
 	readonly acceptedAtMs: number;
 	readonly source?: InvocationSource;
 	readonly replayOf?: string;
+	/** The one that asked for it, and how many it comes of. */
+	readonly parent?: ParentInvocation;
+	readonly depth?: number;
 	/** The last attempt: flattened into the HTTP answer as `phases`, `usage`, `attempt`. */
 	readonly last?: AttemptRecord;
 	readonly result?: InvocationResult;

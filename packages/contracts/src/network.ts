@@ -15,9 +15,6 @@ export interface NetworkList {
 /** Networks of one project. */
 export const MOST_NETWORKS = 100;
 
-/** How many invocations may come of one another over networks of functions, so that a circle ends. */
-export const MOST_DEPTH = 8;
-
 /** Tells a function which other one of its project asks, over their network. Nobody else can say it. */
 export const CALLER_HEADER = "berth-caller";
 
@@ -32,4 +29,8 @@ export interface JoinedHead {
 	readonly function: string;
 	/** How many invocations the asked one comes of, the asking one included. */
 	readonly depth: number;
+	/** The invocation that asks, while it isn't answered yet. */
+	readonly parent?: string;
+	/** When that one is killed, milliseconds since the epoch: who is asked has no longer. */
+	readonly deadlineMs?: number;
 }

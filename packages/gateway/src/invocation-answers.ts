@@ -16,7 +16,21 @@ import { isJson, parseJson } from "./json.js";
 
 /** What a list says of an invocation. */
 export function summaryOf(record: InvocationRecord): InvocationSummary {
-	const { id, project, function: name, version, lane, state, source = "api", replayOf, acceptedAtMs, background, last } = record;
+	const {
+		id,
+		project,
+		function: name,
+		version,
+		lane,
+		state,
+		source = "api",
+		replayOf,
+		parent,
+		depth,
+		acceptedAtMs,
+		background,
+		last,
+	} = record;
 	const outcome = outcomeOf(record);
 	const code = state === "settled" ? (background === undefined ? last?.code : background.code) : undefined;
 	const attempt = background === undefined ? last?.attempt : background.attempt || undefined;
@@ -29,6 +43,8 @@ export function summaryOf(record: InvocationRecord): InvocationSummary {
 		state,
 		source,
 		...(replayOf === undefined ? {} : { replayOf }),
+		...(parent === undefined ? {} : { parent }),
+		...(depth === undefined ? {} : { depth }),
 		...(background?.replayedAs === undefined ? {} : { replayedAs: background.replayedAs }),
 		acceptedAt: isoOf(acceptedAtMs),
 		...timeOf("startedAt", background?.startedAtMs),

@@ -6,9 +6,12 @@ import {
 	HEADERS,
 	type InvocationRequest,
 	type InvocationSource,
+	type InvokingHead,
 	type JoinedHead,
 	LIMITS,
+	MOST_DEPTH,
 	newId,
+	type ParentInvocation,
 	type Settlement,
 	type Trigger,
 	type Version,
@@ -33,12 +36,20 @@ interface Accepting {
 	readonly trigger: Trigger;
 	readonly bytes: Buffer;
 	readonly timeoutMs: number;
-	readonly depth?: number;
 	readonly source?: InvocationSource;
+	readonly origin?: Origin;
+}
+
+/** Of an invocation that another one asks for. */
+interface Origin {
+	readonly depth: number;
+	readonly parent?: ParentInvocation;
+	/** When that one is killed, milliseconds since the epoch: nobody waits any longer. */
+	readonly deadlineMs?: number;
 }
 
 /** A delivery to a hook that becomes an invocation of this version. */
-export interface Delivered extends Omit<Accepting, "timeoutMs" | "depth"> {
+export interface Delivered extends Omit<Accepting, "timeoutMs" | "origin"> {
 	readonly version: Version;
 	readonly source: "hook" | "redelivery";
 }
@@ -52,7 +63,11 @@ export interface Ended {
 /** Accepts invocations and answers them; counts those that are waited for. */
 export class Invocations {
 	readonly #services: Services;
-	#inflight = 0;
+	/**
+	 * In flight, by how many others they come of. Each depth has as many places, so that those who wait for others
+	 * never keep them from one; the last waits for nobody.
+	 */
+	readonly #inflight: number[] = Array.from({ length: MOST_DEPTH + 1 }, () => 0);
 
 	constructor(services: Services) {
 		this.#services = services;
@@ -83,19 +98,29 @@ export class Invocations {
 	}
 
 	/** What a function asks of another one on its network. One that isn't on it is not to be told from one that isn't there. */
-	async joined(request: Request, response: Response, { project, network, caller, function: name, depth }: JoinedHead): Promise<void> {
+	async joined(request: Request, response: Response, asked: JoinedHead): Promise<void> {
+		const { project, network, caller, function: name, depth, parent, deadlineMs } = asked;
 		const version = await this.#services.functions.resolve(project, name);
 		const own = version.manifest.network;
 		if (typeof own !== "object" || own.join !== network) throw functionNotFound(name);
 		const headers = [...requestHeaders(request, true), [CALLER_HEADER, caller] as const];
-		await this.#run(
-			request,
-			response,
-			version,
-			{ kind: "http", request: { method: request.method, url: request.url, headers } },
-			true,
+		const trigger: Trigger = { kind: "http", request: { method: request.method, url: request.url, headers } };
+		await this.#run(request, response, version, trigger, true, {
 			depth,
-		);
+			...(parent === undefined ? {} : { parent: { id: parent, function: caller } }),
+			...(deadlineMs === undefined ? {} : { deadlineMs }),
+		});
+	}
+
+	/** What a function asks of another one of its project by `ctx.invoke`: its worker says who asks. */
+	async invoking(request: Request, response: Response, asked: InvokingHead): Promise<void> {
+		const { name, selector } = targetFrom(asked.function);
+		const version = await this.#services.functions.resolve(asked.project, name, selector);
+		const contentType = request.headers["content-type"];
+		const trigger: Trigger = { kind: "event", ...(contentType === undefined ? {} : { contentType }) };
+		const { depth, parent, deadlineMs } = asked;
+		if (asked.async) await this.#acceptLater(request, response, version, trigger, { depth, parent });
+		else await this.#run(request, response, version, trigger, true, { depth, parent, deadlineMs });
 	}
 
 	/**
@@ -128,10 +153,10 @@ export class Invocations {
 		return invocation.id;
 	}
 
-	async #run(request: Request, response: Response, version: Version, trigger: Trigger, trusted: boolean, depth?: number): Promise<void> {
-		this.#refuseWhenFull();
+	async #run(request: Request, response: Response, version: Version, trigger: Trigger, trusted: boolean, origin?: Origin): Promise<void> {
+		this.#refuseWhenFull(origin?.depth);
 		const read = await this.#read(request, version, trigger);
-		const invocation = await this.#accept(version, { trigger, ...read, ...(depth === undefined ? {} : { depth }) }, true);
+		const invocation = await this.#accept(version, { trigger, ...read, ...(origin === undefined ? {} : { origin }) }, true);
 		await this.#answer(response, version, invocation, trusted);
 	}
 
@@ -143,26 +168,33 @@ export class Invocations {
 		onSettled?: (ended: Ended) => Promise<void>,
 	): Promise<void> {
 		const { nodes, artifacts } = this.#services;
+		const { depth = 0 } = invocation;
 		try {
 			// A place is for what can run: a body that comes slowly keeps nobody from one.
-			this.#refuseWhenFull();
-			this.#inflight++;
+			this.#refuseWhenFull(depth);
+			this.#count(depth, 1);
 			try {
 				const node = nodeFor(nodes, version.project, version.function);
 				const settlement = await this.#settled(node, invocation, response);
 				await onSettled?.({ id: invocation.id, settlement });
 				await answer(response, { id: invocation.id, version: version.number, settlement, trusted }, artifacts.payloads);
 			} finally {
-				this.#inflight--;
+				this.#count(depth, -1);
 			}
 		} finally {
 			await artifacts.payloads.removeBody(invocation.body);
 		}
 	}
 
-	#refuseWhenFull(): void {
+	#refuseWhenFull(depth = 0): void {
 		const { maxInflight } = this.#services;
-		if (this.#inflight >= maxInflight) throw new BerthError("too_busy", `${maxInflight} invocations are in flight already; try again`);
+		if ((this.#inflight[depth] ?? 0) < maxInflight) return;
+		const which = depth === 0 ? "" : ` that come of ${depth === 1 ? "another one" : `${depth} others`}`;
+		throw new BerthError("too_busy", `${maxInflight} invocations${which} are in flight already; try again`);
+	}
+
+	#count(depth: number, change: 1 | -1): void {
+		this.#inflight[depth] = (this.#inflight[depth] ?? 0) + change;
 	}
 
 	/** Waits for the end of an invocation even when its caller doesn't: the function is told then. */
@@ -175,8 +207,9 @@ export class Invocations {
 		return await invocations.run(node, invocation);
 	}
 
-	async #acceptLater(request: Request, response: Response, version: Version, trigger: Trigger): Promise<void> {
-		const invocation = await this.#accept(version, { trigger, ...(await this.#read(request, version, trigger)) }, false);
+	async #acceptLater(request: Request, response: Response, version: Version, trigger: Trigger, origin?: Origin): Promise<void> {
+		const read = await this.#read(request, version, trigger);
+		const invocation = await this.#accept(version, { trigger, ...read, ...(origin === undefined ? {} : { origin }) }, false);
 		await this.enqueue(invocation);
 		response.setHeader(HEADERS.invocationId, invocation.id);
 		response.setHeader(HEADERS.version, version.number);
@@ -203,14 +236,13 @@ export class Invocations {
 		return { bytes, timeoutMs };
 	}
 
-	async #accept(
-		version: Version,
-		{ trigger, bytes, timeoutMs, depth, source }: Accepting,
-		interactive: boolean,
-	): Promise<InvocationRequest> {
+	async #accept(version: Version, accepting: Accepting, interactive: boolean): Promise<InvocationRequest> {
+		const { trigger, bytes, timeoutMs, origin } = accepting;
+		const source = origin === undefined ? accepting.source : "function";
 		const { payloads, queued } = this.#services.artifacts;
 		const body = interactive ? await payloads.putBody(bytes, "fleeting") : await queued.putBody(bytes, "durable", BACKGROUND_INLINE_BYTES);
 		const acceptedAtMs = Date.now();
+		const { depth, parent, deadlineMs = Number.POSITIVE_INFINITY } = origin ?? {};
 		return {
 			id: newId("inv", acceptedAtMs),
 			project: version.project,
@@ -219,10 +251,11 @@ export class Invocations {
 			trigger,
 			body,
 			acceptedAtMs,
-			...(interactive ? { expiresAtMs: acceptedAtMs + FIXED_LIMITS.startMs + timeoutMs + SLACK_MS } : {}),
+			...(interactive ? { expiresAtMs: Math.min(acceptedAtMs + FIXED_LIMITS.startMs + timeoutMs + SLACK_MS, deadlineMs) } : {}),
 			timeoutMs,
 			...(depth === undefined ? {} : { depth }),
 			...(source === undefined ? {} : { source }),
+			...(parent === undefined ? {} : { parent }),
 		};
 	}
 }

@@ -60,6 +60,10 @@ export class RedisInvocationSource implements WorkerSource {
 		stop.abort();
 	}
 
+	waits(invocation: string): () => void {
+		return this.#interactive.waits(invocation);
+	}
+
 	totals(): SourceTotals {
 		return { interactive: this.#interactive.totals, background: this.#background.totals };
 	}

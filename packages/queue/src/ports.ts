@@ -105,6 +105,11 @@ export interface InvocationSource {
 	 * @param settlements background: told when an invocation is settled for good
 	 */
 	start(handler: DeliveryHandler, concurrency: number, settlements?: SettlementKeeper): Promise<void>;
+	/**
+	 * An invocation in hand, of either lane, waits for another one, which the interactive lane brings, perhaps to this node: one
+	 * more is taken beyond `concurrency`, and who waits holds no place. @returns what is called when it waits no longer
+	 */
+	waits(invocation: string): () => void;
 	/** Takes nothing more and waits for what runs, at most `graceMs`. */
 	drain(graceMs: number): Promise<void>;
 	close(): Promise<void>;

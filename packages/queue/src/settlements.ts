@@ -41,8 +41,11 @@ export function rejectedSettlement(node: string, attempt: number, queueMs: numbe
 export function recordHead(
 	request: InvocationRequest,
 	lane: Lane,
-): Pick<InvocationRecord, "id" | "project" | "function" | "version" | "lane" | "acceptedAtMs" | "source" | "replayOf"> {
-	const { id, project, version, acceptedAtMs, source, replayOf } = request;
+): Pick<
+	InvocationRecord,
+	"id" | "project" | "function" | "version" | "lane" | "acceptedAtMs" | "source" | "replayOf" | "parent" | "depth"
+> {
+	const { id, project, version, acceptedAtMs, source, replayOf, parent, depth } = request;
 	return {
 		id,
 		project,
@@ -52,6 +55,8 @@ export function recordHead(
 		acceptedAtMs,
 		...(source === undefined ? {} : { source }),
 		...(replayOf === undefined ? {} : { replayOf }),
+		...(parent === undefined ? {} : { parent }),
+		...(depth === undefined ? {} : { depth }),
 	};
 }
 

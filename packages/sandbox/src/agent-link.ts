@@ -39,8 +39,10 @@ export class AgentLink {
 		this.#onEnd = onEnd;
 	}
 
-	send(type: number, head: object, body?: Uint8Array): void {
-		this.#socket?.write(encodeFrame(type, head, body));
+	/** @param onTaken told when the agent has it, or never will */
+	send(type: number, head: object, body?: Uint8Array, onTaken?: () => void): void {
+		if (this.#socket === undefined) onTaken?.();
+		else this.#socket.write(encodeFrame(type, head, body), onTaken && (() => onTaken()));
 	}
 
 	close(): void {

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { existsSync, statSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
-import { AGENT_BOUNDS, encodeFrame, FROM_AGENT, type Frame, FrameDecoder, QUESTIONS, TO_AGENT } from "@berth/contracts";
+import { AGENT_BOUNDS, BUILD_QUESTIONS, encodeFrame, FROM_AGENT, type Frame, FrameDecoder, TO_AGENT } from "@berth/contracts";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Conversation, type Reply, type Respond } from "./conversation.js";
 import { temporaryDirectory } from "./testing/directory.js";
@@ -13,7 +13,7 @@ let talk: Conversation;
 const sockets: Socket[] = [];
 beforeEach(async () => {
 	path = join(directory.path, "agent.sock");
-	talk = await Conversation.open(path, AGENT_BOUNDS);
+	talk = await Conversation.open(path, AGENT_BOUNDS, BUILD_QUESTIONS);
 });
 afterEach(() => {
 	talk.end({});
@@ -118,8 +118,8 @@ describe("an agent's own questions", () => {
 
 	test.each([
 		["without a number", () => [question("1")]],
-		["with more bytes than they may have", () => [question(1, Buffer.alloc(QUESTIONS.bodyBytes + 1))]],
-		["when too many are open", () => Array.from({ length: QUESTIONS.atOnce + 1 }, (_, i) => question(i))],
+		["with more bytes than they may have", () => [question(1, Buffer.alloc(BUILD_QUESTIONS.bodyBytes + 1))]],
+		["when too many are open", () => Array.from({ length: BUILD_QUESTIONS.atOnce + 1 }, (_, i) => question(i))],
 	])("end it %s", async (_, questions) => {
 		const socket = await agent();
 		const reply = asking(() => new Promise(() => undefined));

@@ -1,4 +1,4 @@
-import { FROM_AGENT, type Frame, type FrameBounds, QUESTIONS, TO_AGENT } from "@berth/contracts";
+import { FROM_AGENT, type Frame, type FrameBounds, type QuestionBounds, TO_AGENT } from "@berth/contracts";
 import { AgentLink } from "./agent-link.js";
 import { goesOnIn, invocationIn, questionIn } from "./agent-words.js";
 
@@ -11,13 +11,24 @@ export interface Ending {
 /** The answer to a question, or the sandbox's end in its place. */
 export type Reply = { readonly frame: Frame } | { readonly ended: Ending };
 
-/** Answers what an agent asks while it is being asked: of a build sandbox alone. One that rejects ends the sandbox. */
-export type Respond = (head: unknown, body: Uint8Array) => Promise<{ readonly head: object; readonly body?: Uint8Array }>;
+/** The answer to an agent's own question. */
+export interface Responded {
+	readonly head: object;
+	readonly body?: Uint8Array;
+	/** Told when the agent has been sent it, or never will be. */
+	readonly done?: () => void;
+}
+
+/** Answers what an agent asks while it is being asked, by the number of its question. One that rejects ends the sandbox. */
+export type Respond = (head: unknown, body: Uint8Array, question: number) => Promise<Responded>;
 
 interface Question {
 	readonly expected: number;
 	readonly respond: Respond | undefined;
 	readonly resolve: (reply: Reply) => void;
+	/** Questions of the agent's that aren't answered yet, and bytes of their bodies. */
+	open: number;
+	bytes: number;
 }
 
 /**
@@ -26,16 +37,16 @@ interface Question {
  */
 export class Conversation {
 	readonly #link: AgentLink;
+	readonly #bounds: QuestionBounds;
 	readonly #ending = Promise.withResolvers<Ending>();
 	#ended: Ending | undefined;
 	#question: Question | undefined;
-	/** Questions of the agent's that aren't answered yet. */
-	#unanswered = 0;
 	/** An invocation that was answered and goes on. */
 	#settling: { readonly id: string; readonly done: PromiseWithResolvers<void> } | undefined;
 
-	private constructor(link: AgentLink) {
+	private constructor(link: AgentLink, bounds: QuestionBounds) {
 		this.#link = link;
+		this.#bounds = bounds;
 		link.listenTo(
 			(frame) => this.#receive(frame),
 			(violation) => this.end(violation === undefined ? {} : { violation }),
@@ -43,8 +54,8 @@ export class Conversation {
 	}
 
 	/** Listens for the agent of a sandbox that is about to start. */
-	static async open(socketPath: string, bounds: FrameBounds): Promise<Conversation> {
-		return new Conversation(await AgentLink.listen(socketPath, bounds));
+	static async open(socketPath: string, bounds: FrameBounds, questions: QuestionBounds): Promise<Conversation> {
+		return new Conversation(await AgentLink.listen(socketPath, bounds), questions);
 	}
 
 	/** Resolves when agent or container is gone, whatever the reason. */
@@ -60,7 +71,7 @@ export class Conversation {
 	hear(expected: number, respond?: Respond): Promise<Reply> {
 		if (this.#ended !== undefined) return Promise.resolve({ ended: this.#ended });
 		return new Promise((resolve) => {
-			this.#question = { expected, respond, resolve };
+			this.#question = { expected, respond, resolve, open: 0, bytes: 0 };
 		});
 	}
 
@@ -96,7 +107,7 @@ export class Conversation {
 		}
 		const question = this.#question;
 		if (question === undefined) this.end({ violation: new Error(`a frame of type ${frame.type} that nobody asked for`) });
-		else if (frame.type === FROM_AGENT.question && question.respond !== undefined) this.#respond(question.respond, frame);
+		else if (frame.type === FROM_AGENT.question && question.respond !== undefined) this.#respond(question, question.respond, frame);
 		else if (frame.type === question.expected || frame.type === FROM_AGENT.failed) this.#answer(question, frame);
 		else this.end({ violation: new Error(`a frame of type ${frame.type} where ${question.expected} was due`) });
 	}
@@ -108,19 +119,36 @@ export class Conversation {
 		this.#take()?.resolve({ frame });
 	}
 
-	#respond(respond: Respond, { head, body }: Frame): void {
+	#respond(question: Question, respond: Respond, { head, body }: Frame): void {
 		const number = questionIn(head);
-		if (number === undefined || this.#unanswered >= QUESTIONS.atOnce || body.byteLength > QUESTIONS.bodyBytes) {
+		const { atOnce, bodyBytes, bytesAtOnce } = this.#bounds;
+		const bytes = body.byteLength;
+		if (number === undefined || question.open >= atOnce || bytes > bodyBytes || question.bytes + bytes > bytesAtOnce) {
 			this.end({ violation: new Error("a question that isn't one, or is too much") });
 			return;
 		}
-		this.#unanswered++;
-		respond(head, body)
-			.then(
-				(reply) => this.#link.send(TO_AGENT.reply, { ...reply.head, question: number }, reply.body),
-				(error: unknown) => this.end({ violation: error as Error }),
-			)
-			.finally(() => this.#unanswered--);
+		question.open++;
+		question.bytes += bytes;
+		respond(head, body, number).then(
+			(reply) => this.#reply(question, number, bytes, reply),
+			(error: unknown) => {
+				if (this.#question === question) this.end({ violation: error as Error });
+			},
+		);
+	}
+
+	/** Open until the agent has taken it: who doesn't read can't have more and more written to it. */
+	#reply(question: Question, number: number, bytes: number, { head, body, done }: Responded): void {
+		// What it was asked for is over: what runs now has no such question.
+		if (this.#question !== question) {
+			done?.();
+			return;
+		}
+		this.#link.send(TO_AGENT.reply, { ...head, question: number }, body, () => {
+			question.open--;
+			question.bytes -= bytes;
+			done?.();
+		});
 	}
 
 	#settle(): void {

@@ -1,4 +1,5 @@
 export type { BuildBoot } from "./boot-key.js";
+export type { Responded } from "./conversation.js";
 export type { LayerSource, SandboxEngine } from "./engine.js";
 export { DockerBuilds } from "./engines/docker/docker-builds.js";
 export { DockerEngine } from "./engines/docker/docker-engine.js";

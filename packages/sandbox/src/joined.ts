@@ -5,7 +5,8 @@ export interface Joined {
 	readonly project: string;
 	readonly function: string;
 	readonly network: string;
-	/** How many invocations the one that it runs, or ran last, comes of. */
+	/** The invocation that it runs, or ran last, and how many that one comes of. */
+	readonly invocation: string;
 	readonly depth: number;
 }
 
@@ -15,5 +16,7 @@ export function joinedOf(sandboxes: readonly Sandbox[], address: string): Joined
 	if (sandbox?.specialisation === undefined || sandbox.state === "retiring") return undefined;
 	const { project, function: name, manifest } = sandbox.specialisation;
 	const { network } = manifest;
-	return typeof network === "object" ? { project, function: name, network: network.join, depth: sandbox.depth } : undefined;
+	return typeof network === "object"
+		? { project, function: name, network: network.join, invocation: sandbox.invocation, depth: sandbox.depth }
+		: undefined;
 }

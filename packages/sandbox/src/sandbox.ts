@@ -2,8 +2,10 @@ import {
 	AGENT_BOUNDS,
 	BerthError,
 	BUILD_BOUNDS,
+	BUILD_QUESTIONS,
 	type Digest,
 	FROM_AGENT,
+	INVOKE_QUESTIONS,
 	type InvokeHead,
 	newId,
 	SANDBOX_PATHS,
@@ -72,7 +74,8 @@ export class Sandbox {
 	#thawing: Promise<void> | undefined;
 	/** Attempts it has served. */
 	invocations = 0;
-	/** How many invocations the last one came of, over a network of functions. */
+	/** The invocation that it runs, or ran last, and how many that one came of. */
+	invocation = "";
 	depth = 0;
 	/** When it last became idle. */
 	idleSinceMs = performance.now();
@@ -114,7 +117,9 @@ export class Sandbox {
 
 	/** Starts the container and waits for its agent. @throws Error when it can't be had in time */
 	async boot(socketPath: string, startMs: number): Promise<void> {
-		const talk = await Conversation.open(socketPath, this.bootKey.kind === "function" ? AGENT_BOUNDS : BUILD_BOUNDS);
+		const bounds =
+			this.bootKey.kind === "function" ? ([AGENT_BOUNDS, INVOKE_QUESTIONS] as const) : ([BUILD_BOUNDS, BUILD_QUESTIONS] as const);
+		const talk = await Conversation.open(socketPath, ...bounds);
 		this.#talk = talk;
 		// While its layers came, or just now: nobody would remove what was started after that.
 		if (this.#killed || this.#removed) {
@@ -205,7 +210,7 @@ export class Sandbox {
 		await this.#engine.specialise({ sandbox: this.id, layers, limits: this.#limits, network: "none" });
 	}
 
-	/** Runs one attempt. Never rejects for what the function does. @param respond answers what a build asks meanwhile */
+	/** Runs one attempt. Never rejects for what the function does. @param respond answers what its agent asks meanwhile */
 	async invoke(head: InvokeHead, payload: Uint8Array, respond?: Respond): Promise<SandboxResult> {
 		const { talk, logs, meter } = this.#alive();
 		this.invocations++;

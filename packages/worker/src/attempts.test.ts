@@ -8,6 +8,7 @@ import { type Lease, type Pool, type SandboxResult, type Specialisation, Special
 import { WorkerMetrics } from "@berth/telemetry";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Attempts } from "./attempts.js";
+import { Invokes } from "./invokes.js";
 import { ready } from "./testing/versions.js";
 import type { ReadyVersions } from "./versions.js";
 
@@ -87,6 +88,7 @@ function attempts(pool: FakePool, versions = versionsOf(async () => ready("hello
 		artifacts,
 		metrics,
 		networkMissing,
+		invokes: new Invokes({ gatewaySocket: "/nowhere", waits: () => () => undefined }),
 		onTrouble: (message) => troubles.push(message),
 		remap,
 	});

@@ -4,6 +4,7 @@ import {
 	BerthError,
 	FIXED_LIMITS,
 	type FunctionError,
+	type InvocationRequest,
 	type InvocationResult,
 	type LogBook,
 	type LogLine,
@@ -15,6 +16,7 @@ import type { Delivery } from "@berth/queue";
 import type { ArtifactStore } from "@berth/registry";
 import { type Lease, type Pool, type SandboxResult, type Specialisation, SpecialiseError } from "@berth/sandbox";
 import type { WorkerMetrics } from "@berth/telemetry";
+import type { Invokes } from "./invokes.js";
 import { networkLack } from "./network-lack.js";
 import type { ReadyVersions } from "./versions.js";
 
@@ -29,6 +31,8 @@ export interface AttemptsOptions {
 	readonly versions: ReadyVersions;
 	readonly artifacts: Pick<ArtifactStore, "payloads" | "queued" | "results" | "logs">;
 	readonly metrics: WorkerMetrics;
+	/** What functions ask of others. */
+	readonly invokes: Invokes;
 	/** What the node lacks for networks of functions, if anything. */
 	readonly networkMissing: string | undefined;
 	/** Told of what costs an attempt no more than a part of its log. */
@@ -120,7 +124,7 @@ export class Attempts {
 			lease.release(true);
 			return this.#failed(delivery, cancelledBefore(delivery, lease));
 		}
-		const result = await invokeIn(lease, delivery, body);
+		const result = await invokeIn(lease, delivery, body, this.#options.invokes);
 		const outcome = cancelled.aborted && ENDED_BY_CANCEL.has(result.outcome) ? "cancelled" : result.outcome;
 		const attempt: AttemptRecord = {
 			attempt: delivery.attempt,
@@ -188,30 +192,45 @@ function cancelledBefore({ queueMs }: Delivery, { startMs, initMs }: Lease): Pic
 }
 
 /** Runs it, and gives the sandbox back. A lost lock kills it at once; a caller who went away gives it its signal and a grace. */
-async function invokeIn(lease: Lease, { request, attempt, lost, cancelled }: Delivery, body: Uint8Array): Promise<SandboxResult> {
+async function invokeIn(
+	lease: Lease,
+	{ request, attempt, lost, cancelled }: Delivery,
+	body: Uint8Array,
+	invokes: Invokes,
+): Promise<SandboxResult> {
 	const { sandbox } = lease;
+	const timeoutMs = timeLeftOf(request);
+	const asks = invokes.begin(request, Date.now() + timeoutMs);
+	sandbox.invocation = request.id;
 	sandbox.depth = request.depth ?? 0;
 	let grace: NodeJS.Timeout | undefined;
 	// A kill that fails has its sandbox retired with the rest: the engine's loss ends this process.
 	const onLost = () => void sandbox.kill().catch(() => undefined);
 	const onCancelled = () => {
 		sandbox.cancel(request.id);
+		asks.cancel();
 		grace = setTimeout(onLost, CANCEL_GRACE_MS);
 	};
 	lost.addEventListener("abort", onLost, { once: true });
 	cancelled.addEventListener("abort", onCancelled, { once: true });
 	let result: SandboxResult | undefined;
 	try {
-		const { id, timeoutMs, trigger } = request;
+		const { id, trigger } = request;
 		const { bodyBytes: maxBodyBytes, responseHeaderBytes: maxHeaderBytes } = FIXED_LIMITS;
-		result = await sandbox.invoke({ id, attempt, timeoutMs, trigger, maxBodyBytes, maxHeaderBytes }, body);
+		result = await sandbox.invoke({ id, attempt, timeoutMs, trigger, maxBodyBytes, maxHeaderBytes }, body, asks.respond);
 		return result;
 	} finally {
 		lost.removeEventListener("abort", onLost);
 		cancelled.removeEventListener("abort", onCancelled);
 		clearTimeout(grace);
+		asks.end();
 		lease.release(result?.healthy ?? false, result && { runMs: result.runMs, cpuMs: result.usage.cpuMs });
 	}
+}
+
+/** How long it may run, milliseconds: whom another invocation waits for is over with that one. */
+function timeLeftOf({ timeoutMs, depth = 0, expiresAtMs = Number.POSITIVE_INFINITY }: InvocationRequest): number {
+	return depth === 0 ? timeoutMs : Math.max(1, Math.min(timeoutMs, expiresAtMs - Date.now()));
 }
 
 /** As many lines as stay in a record. */

@@ -18,6 +18,7 @@ import { fetchImage } from "./images/fetch-image.js";
 import { Images } from "./images/images.js";
 import { Mirror, type MirrorPlace, mirrorOrigin } from "./images/mirror.js";
 import { Registries } from "./images/registries.js";
+import { Invokes } from "./invokes.js";
 import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
 import { packageSourcesOf } from "./package-sources.js";
@@ -97,12 +98,16 @@ const builder = new ImageBuilder({
 		log.error({ err, image: name }, "the manifest of an image couldn't be read; it is made again, or its name removed"),
 });
 const { networks } = await engine.host();
+const incarnation = randomUUID();
+const invocationSource = await openInvocationSource({ durableUrl, fastUrl, nodeId: node, incarnation, retention: settings, logger: log });
+const invokes = new Invokes({ gatewaySocket: paths.gatewaySocket, waits: (invocation) => invocationSource.waits(invocation) });
 const functionsGateway =
 	networks.missing === undefined
 		? await FunctionsGateway.open({
 				address: networks.gateway,
 				gatewaySocket: paths.gatewaySocket,
 				find: (address) => pool.joinedAt(address),
+				attemptOf: (invocation) => invokes.find(invocation),
 			})
 		: undefined;
 const builds = new Builds({ functions, artifacts, builder, metrics, log, warmLayers: warmVersion, networkMissing: networks.missing });
@@ -115,9 +120,8 @@ const attempts = new Attempts({
 	networkMissing: networks.missing,
 	onTrouble,
 	remap,
+	invokes,
 });
-const incarnation = randomUUID();
-const invocationSource = await openInvocationSource({ durableUrl, fastUrl, nodeId: node, incarnation, retention: settings, logger: log });
 const buildSource = await openBuildSource({ durableUrl, logger: log });
 const membership = await openNodeMembership({ fastUrl, logger: log });
 const images = new Images({ node, artifacts, functions, registries, vault, warmLayers: ensureLayers, log });
@@ -179,6 +183,7 @@ async function stop(): Promise<void> {
 	await membership.leave();
 	await invocationSource.close();
 	functionsGateway?.close();
+	invokes.close();
 	await pool.close();
 	await engine.close();
 	dockerfiles?.close();

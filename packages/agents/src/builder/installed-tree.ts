@@ -1,6 +1,6 @@
 import { closeSync, type Dirent, lstatSync, openSync, readdirSync, readFileSync, readSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { DEPENDENCY_LIMITS, EXTERNALS_FILE, QUESTIONS } from "@berth/contracts/agent";
+import { BUILD_QUESTIONS, DEPENDENCY_LIMITS, EXTERNALS_FILE } from "@berth/contracts/agent";
 import type { Ask } from "../node/questions.js";
 import { DependencyError } from "./dependency-error.js";
 
@@ -62,7 +62,7 @@ export function filesIn(directory: string, top: string, isLeftOut: (below: strin
 
 /** Puts every file's bytes, one after another. */
 export async function putTree(directory: string, files: readonly InstalledFile[], ask: Ask): Promise<void> {
-	const buffer = Buffer.allocUnsafe(QUESTIONS.bodyBytes);
+	const buffer = Buffer.allocUnsafe(BUILD_QUESTIONS.bodyBytes);
 	let held = 0;
 	for (const [path, size] of files) {
 		const fd = openSync(join(directory, path), "r");

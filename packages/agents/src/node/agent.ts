@@ -16,6 +16,7 @@ import { Invocation } from "./context.js";
 import { describeError } from "./errors.js";
 import { flushOutput, markOutput } from "./flush-output.js";
 import { type Handler, handlerOf } from "./handlers.js";
+import { Invokes } from "./invokes.js";
 import { markLateOutput } from "./late-output.js";
 import type { Link } from "./link.js";
 import type { Reply } from "./payload.js";
@@ -33,10 +34,11 @@ export class Agent {
 	readonly #compaction = new IdleCompaction();
 	/** Settled when a built-in module has made itself ready; there is none in a function's sandbox. */
 	#builtInReady: Promise<unknown> | undefined;
-	#questions: Questions | undefined;
+	readonly #questions: Questions;
 
 	constructor(link: Pick<Link, "send">) {
 		this.#link = link;
+		this.#questions = new Questions(link);
 		markLateOutput(this.#invocations, (owner) => (this.#isLate(owner) ? `late output of ${owner?.head.id}: ` : undefined));
 		process.on("uncaughtException", (error) => this.#uncaught(error));
 		process.on("unhandledRejection", (reason) => this.#uncaught(reason));
@@ -48,7 +50,6 @@ export class Agent {
 		if (handler === undefined) throw new Error("the built-in module exports no handler");
 		this.#loaded = { head: { entry: "", project: "", function: "builder", version: 0, env: {}, scratch: "keep" }, handler };
 		this.#builtInReady = module.ready;
-		this.#questions = new Questions(this.#link);
 		module.connect(this.#questions.ask);
 	}
 
@@ -66,7 +67,7 @@ export class Agent {
 				this.#current?.cancel("the invocation was cancelled");
 				return;
 			case TO_AGENT.reply:
-				this.#questions?.answered(head, body);
+				this.#questions.answered(head, body);
 		}
 	}
 
@@ -98,22 +99,28 @@ export class Agent {
 			markOutput(head.outputMark);
 			return this.#fail({ phase: "graft", id: head.id, error: { name: "Error", message: "no function is loaded" } });
 		}
-		const invocation = new Invocation(head, this.#loaded.head);
+		const invokes = new Invokes(this.#questions);
+		const invocation = new Invocation(head, this.#loaded.head, invokes);
 		if (this.#loaded.head.scratch === "fresh" && this.#served++ > 0) emptyScratch();
 		this.#current = invocation;
 		this.#compaction.begun();
 		const startedAt = performance.now();
 		try {
 			const reply = await this.#invocations.run(invocation, () => this.#run(invocation, body));
+			const begun = invokes.settled();
+			if (begun !== undefined) await begun;
 			const runMs = performance.now() - startedAt;
 			// Only when something is left to print: every other answer goes at once.
 			const flushed = flushOutput();
 			if (flushed !== undefined) await flushed;
 			markOutput(head.outputMark);
+			this.#closeAsking(invokes);
 			this.#answer(invocation, reply, runMs);
 		} catch (thrown) {
+			await invokes.settled();
 			await flushOutput();
 			markOutput(head.outputMark);
+			this.#closeAsking(invokes);
 			this.#fail({ phase: "handler", id: head.id, error: describeError(thrown), waiting: invocation.isWaiting });
 		}
 		if (invocation.isWaiting) {
@@ -124,6 +131,12 @@ export class Agent {
 		if (this.#current !== invocation) return;
 		this.#current = undefined;
 		this.#compaction.ended();
+	}
+
+	/** From the answer on nobody is answered, and who asks is no invocation any more. */
+	#closeAsking(invokes: Invokes): void {
+		invokes.close();
+		this.#questions.forget();
 	}
 
 	#run(invocation: Invocation, body: Uint8Array): Promise<Reply> {

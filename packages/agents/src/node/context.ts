@@ -1,4 +1,5 @@
 import type { HttpRequestHead, InvokeHead, SpecialiseHead } from "@berth/contracts/agent";
+import type { Invoked, InvokeOptions, Invokes } from "./invokes.js";
 
 /** The share of a timeout, and at most how long, between the abort signal and the kill. */
 const ABORT_SHARE = 0.1;
@@ -16,6 +17,8 @@ export interface Context {
 	/** Aborts shortly before the deadline, or when the caller cancels. */
 	readonly signal: AbortSignal;
 	readonly log: Logger;
+	/** Invokes another function of the project: `stock`, `stock@canary` or `stock@3`. @throws InvocationError */
+	invoke(name: string, payload?: unknown, options?: InvokeOptions): Promise<Invoked>;
 	/** Keeps the sandbox awake after the answer until the promise settles or the deadline passes. */
 	waitUntil(promise: Promise<unknown>): void;
 	/** The HTTP request, when it is one and the handler takes a payload. */
@@ -71,7 +74,7 @@ export class Invocation {
 	#cancelled: DOMException | undefined;
 	#waiting: Promise<unknown>[] = [];
 
-	constructor(head: InvokeHead, loaded: SpecialiseHead) {
+	constructor(head: InvokeHead, loaded: SpecialiseHead, invokes: Invokes) {
 		this.head = head;
 		this.#deadline = Date.now() + head.timeoutMs;
 		const invocation = this;
@@ -85,6 +88,7 @@ export class Invocation {
 				return invocation.signal;
 			},
 			log: LOGGER,
+			invoke: (name, payload, options) => invokes.invoke(name, payload, options),
 			waitUntil: (promise) => {
 				this.#waiting.push(promise);
 			},

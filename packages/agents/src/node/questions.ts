@@ -7,7 +7,7 @@ export interface Answered {
 	readonly body: Uint8Array;
 }
 
-/** Asks the worker something; it answers while an invocation runs, and only a build sandbox. */
+/** Asks the worker something; it answers while an invocation runs. */
 export type Ask = (head: object, body?: Uint8Array) => Promise<Answered>;
 
 /** Questions to the worker that aren't answered yet, by number. */
@@ -20,13 +20,22 @@ export class Questions {
 		this.#link = link;
 	}
 
-	readonly ask: Ask = (head, body) => {
-		const question = ++this.#asked;
-		return new Promise((resolve) => {
-			this.#open.set(question, resolve);
-			this.#link.send(FROM_AGENT.question, { ...head, question }, body);
+	readonly ask: Ask = (head, body) => this.asked(head, body).answer;
+
+	/** The same, with the question's number. */
+	asked(head: object, body?: Uint8Array): { readonly number: number; readonly answer: Promise<Answered> } {
+		const number = ++this.#asked;
+		const answer = new Promise<Answered>((resolve) => {
+			this.#open.set(number, resolve);
+			this.#link.send(FROM_AGENT.question, { ...head, question: number }, body);
 		});
-	};
+		return { number, answer };
+	}
+
+	/** What was asked for is over: what isn't answered by now never is. */
+	forget(): void {
+		this.#open.clear();
+	}
 
 	answered(head: unknown, body: Uint8Array): void {
 		const { question } = head as { question: number };

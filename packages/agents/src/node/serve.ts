@@ -17,6 +17,13 @@ const MOST_PORT = 65_535;
 const TIMEOUT_MS = 15 * 60_000;
 const FAILED_STATUS: Readonly<Record<string, number>> = { handler: 500, too_large: 502 };
 
+/** There is nobody to invoke. */
+const ALONE = {
+	code: "unavailable",
+	message: "this image runs by itself, without Berth: it can't invoke another function",
+	retryable: false,
+};
+
 /** What a sandbox's agent does with what the worker says. */
 interface Taker {
 	take(frame: Frame): Promise<void>;
@@ -39,6 +46,8 @@ export async function serve([entry = ""]: readonly string[], agentOf: (link: Pic
 	const env = { ...process.env };
 	const replies = new Replies();
 	const agent = agentOf(replies);
+	replies.onQuestion = ({ question }) =>
+		void agent.take({ type: TO_AGENT.reply, head: { question, failed: ALONE }, body: Buffer.alloc(0) });
 	const names = { project: "default", function: "function", version: 1 };
 	void agent.take({ type: TO_AGENT.specialise, head: { entry, ...names, env, scratch: "keep" }, body: Buffer.alloc(0) });
 	const loaded = await replies.next();
@@ -70,8 +79,14 @@ function portOf(text: string | undefined): number {
 class Replies {
 	#said: Outcome[] = [];
 	#waiter: ((outcome: Outcome) => void) | undefined;
+	/** Told what the agent asks. */
+	onQuestion: (head: { readonly question: number }) => void = () => undefined;
 
 	send(type: number, head: object, body: Uint8Array = Buffer.alloc(0)): void {
+		if (type === FROM_AGENT.question) {
+			this.onQuestion(head as { readonly question: number });
+			return;
+		}
 		const waiter = this.#waiter;
 		this.#waiter = undefined;
 		if (waiter === undefined) this.#said.push({ type, head, body });

@@ -2,8 +2,11 @@ import { encodeFrame, FROM_AGENT, type InvokeHead, type SpecialiseHead } from "@
 import { compactHeap } from "./compact.js";
 import { Invocation } from "./context.js";
 import { handlerOf } from "./handlers.js";
+import { Invokes } from "./invokes.js";
+import { Questions } from "./questions.js";
 
 const ROUNDS = 3;
+const NOBODY = new Invokes(new Questions({ send: () => undefined }));
 const LOADED: SpecialiseHead = { entry: "", project: "", function: "", version: 0, env: {}, scratch: "keep" };
 const REQUEST = {
 	method: "POST",
@@ -40,7 +43,7 @@ export async function warmUp(): Promise<void> {
 	for (let round = 0; round < ROUNDS; round++) {
 		for (const head of [HTTP, EVENT]) {
 			for (const handler of handlers) {
-				const invocation = new Invocation(head, LOADED);
+				const invocation = new Invocation(head, LOADED, NOBODY);
 				const reply = await handler?.handle(body, "application/json", invocation.context, () => invocation.signal);
 				encodeFrame(FROM_AGENT.answer, { id: "", response: reply?.response }, reply?.body);
 			}

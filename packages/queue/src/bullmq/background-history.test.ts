@@ -280,7 +280,7 @@ describe("a dead letter", () => {
 			const fill = redis.pipeline();
 			for (let at = 0; at < DEAD_LETTERS_KEPT.count; at++) fill.zadd("berth:bg-dead:default", 0, newId("inv", 1000 + at));
 			await fill.exec();
-			const [oldest] = await redis.zrange("berth:bg-dead:default", 0, 0);
+			const [oldest] = await redis.zrange("berth:bg-dead:default", "0", "0");
 			await redis.hset(`berth:bg:${oldest}`, "head", "{}");
 			const request = requestOf();
 			await records.begin(request, 1, "a");
@@ -308,7 +308,7 @@ test("what was cancelled while nobody listened is found when the worker hears ag
 	await withRedis(async (redis) => {
 		// The mark without its message, then a connection that is made anew.
 		await new BackgroundRecords(redis).cancel(request.id);
-		await redis.client("KILL", "TYPE", "pubsub");
+		await redis.call("CLIENT", "KILL", "TYPE", "pubsub");
 	});
 	await told.promise;
 	await settled(gateway, request.id);

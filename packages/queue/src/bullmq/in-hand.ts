@@ -24,6 +24,9 @@ interface Held {
 	readonly request: InvocationRequest;
 	readonly batch: Batch;
 	readonly cancelled: AbortController;
+	/** How many others it waits for; and whether it holds a place, which one that was invoked by another never does. */
+	waitsFor: number;
+	holdsPlace: boolean;
 }
 
 export interface InHandParts {
@@ -35,7 +38,10 @@ export interface InHandParts {
 	readonly changed: () => void;
 }
 
-/** The invocations that a node has taken: those that run, up to a limit, and those that wait for it. */
+/**
+ * The invocations that a node has taken: those that run, up to a limit, and those that wait for it. What an invocation waits for
+ * must be able to run whatever else does: who waits for another one has no place meanwhile, and whom one waits for needs none.
+ */
 export class InHand {
 	readonly #parts: InHandParts;
 	readonly #byId = new Map<string, Held>();
@@ -43,7 +49,10 @@ export class InHand {
 	#waiting: Held[] = [];
 	#handler: DeliveryHandler | undefined;
 	#limit = 0;
+	/** Places that are taken. */
 	#running = 0;
+	/** Invocations of others that some here wait for; some may be in hand already. */
+	#asked = 0;
 	#taken = 0;
 
 	constructor(parts: InHandParts) {
@@ -55,12 +64,13 @@ export class InHand {
 		this.#limit = limit;
 	}
 
+	/** Beyond its places it takes as many as are waited for: they may be among the next. */
 	get full(): boolean {
-		return this.#running + this.#waiting.length >= this.#limit;
+		return this.#running + this.#waiting.length >= this.#limit + this.#asked;
 	}
 
 	get size(): number {
-		return this.#running + this.#waiting.length;
+		return this.#byId.size;
 	}
 
 	/** Invocations taken since the start. */
@@ -94,10 +104,53 @@ export class InHand {
 		this.#parts.changed();
 	}
 
+	/**
+	 * An invocation, which may be one of here, waits for another one.
+	 * @returns what is called when it waits no longer
+	 */
+	waits(id: string): () => void {
+		const held = this.#byId.get(id);
+		this.#asked++;
+		if (held !== undefined && held.waitsFor++ === 0) this.#leavePlace(held);
+		this.#pump();
+		this.#parts.changed();
+		let over = false;
+		return () => {
+			if (over) return;
+			over = true;
+			this.#asked--;
+			// Its place may be another's by now: it goes on, and the next one waits until there are two free.
+			if (held !== undefined && --held.waitsFor === 0 && this.#byId.get(id) === held) this.#takePlace(held);
+		};
+	}
+
 	#hold(request: InvocationRequest, batch: Batch): void {
-		const held = { request, batch, cancelled: new AbortController() };
+		const held = { request, batch, cancelled: new AbortController(), waitsFor: 0, holdsPlace: false };
 		this.#byId.set(request.id, held);
-		this.#waiting.push(held);
+		if (isNested(request)) this.#begin(held);
+		else this.#waiting.push(held);
+	}
+
+	/** Runs it, unless nobody waits for it any more. */
+	#begin(held: Held): void {
+		const { request, batch } = held;
+		if (request.expiresAtMs !== undefined && Date.now() > request.expiresAtMs) {
+			void this.#drop(request, batch, "expired_in_queue");
+			return;
+		}
+		this.#takePlace(held);
+		void this.#run(held);
+	}
+
+	#takePlace(held: Held): void {
+		if (isNested(held.request)) return;
+		held.holdsPlace = true;
+		this.#running++;
+	}
+
+	#leavePlace(held: Held): void {
+		if (held.holdsPlace) this.#running--;
+		held.holdsPlace = false;
 	}
 
 	#remember(id: string): void {
@@ -111,12 +164,7 @@ export class InHand {
 		while (this.#running < this.#limit) {
 			const next = this.#waiting.shift();
 			if (next === undefined) return;
-			if (next.request.expiresAtMs !== undefined && Date.now() > next.request.expiresAtMs) {
-				void this.#drop(next.request, next.batch, "expired_in_queue");
-			} else {
-				this.#running++;
-				void this.#run(next);
-			}
+			this.#begin(next);
 		}
 	}
 
@@ -124,7 +172,7 @@ export class InHand {
 		const { request, batch } = held;
 		const settlement = await this.#handle(held);
 		this.#byId.delete(request.id);
-		this.#running--;
+		this.#leavePlace(held);
 		this.#pump();
 		this.#parts.changed();
 		await this.#settle(request, settlement, batch);
@@ -156,4 +204,9 @@ export class InHand {
 	async #settle(request: InvocationRequest, settlement: Settlement, batch: Batch): Promise<void> {
 		await this.#parts.settle({ request, settlement, replyTo: batch.job.data.replyTo }, batch);
 	}
+}
+
+/** Whether another invocation waits for it. */
+function isNested({ depth = 0 }: InvocationRequest): boolean {
+	return depth > 0;
 }

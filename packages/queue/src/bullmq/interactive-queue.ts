@@ -133,7 +133,9 @@ export class InteractiveQueue {
 		for (const pending of batch) pending.job = jobId;
 		try {
 			const envelope = { replyTo: this.#channel, requests: batch.map(({ request }) => request) };
-			await queue.add("batch", envelope, { ...JOB_OPTIONS, jobId });
+			// Others wait for those, and hold what everybody behind them wants.
+			const lifo = batch.some(({ request }) => (request.depth ?? 0) > 0);
+			await queue.add("batch", envelope, { ...JOB_OPTIONS, jobId, ...(lifo ? { lifo } : {}) });
 			for (const pending of batch) this.#accept(pending);
 		} catch (error) {
 			await this.#resolveDoubt(queue, jobId, batch, error);

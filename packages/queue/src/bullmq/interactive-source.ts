@@ -95,6 +95,11 @@ export class InteractiveSource {
 		await this.#fetcher.stop();
 	}
 
+	/** See InvocationSource.waits. */
+	waits(invocation: string): () => void {
+		return this.#inHand.waits(invocation);
+	}
+
 	/** Resolves when nothing is in hand. */
 	async idle(): Promise<void> {
 		while (this.#batches.size > 0) await this.#change();

@@ -15,6 +15,7 @@ import {
 	problemOf,
 } from "@berth/contracts";
 import type { Joined } from "@berth/sandbox";
+import type { AttemptInvokes, Awaited } from "../invokes.js";
 import { serveNames } from "./function-names.js";
 
 /** Of all functions of the node together; what one may have open is bounded by its files. */
@@ -28,6 +29,8 @@ export interface FunctionsGatewayOptions {
 	readonly gatewaySocket: string;
 	/** The rules of the wires see to it that no sandbox has another's address. */
 	readonly find: (address: string) => Joined | undefined;
+	/** The attempt of an invocation, while it isn't over. */
+	readonly attemptOf: (invocation: string) => Pick<AttemptInvokes, "asking" | "wait"> | undefined;
 }
 
 /**
@@ -72,11 +75,14 @@ export class FunctionsGateway {
 		else if (from.depth >= MOST_DEPTH) refuse(response, "too_deep", `${MOST_DEPTH} invocations have come of one another already`);
 		else {
 			const { project, network, function: caller, depth } = from;
-			this.#ask({ project, network, caller, function: name, depth: depth + 1 }, request, response);
+			const attempt = this.#options.attemptOf(from.invocation);
+			const head = { project, network, caller, function: name, depth: depth + 1, ...attempt?.asking };
+			this.#ask(head, attempt?.wait(), request, response);
 		}
 	}
 
-	#ask(head: JoinedHead, request: IncomingMessage, response: ServerResponse): void {
+	/** @param awaited by the attempt that asks, if it isn't answered yet */
+	#ask(head: JoinedHead, awaited: Awaited | undefined, request: IncomingMessage, response: ServerResponse): void {
 		const { method = "GET", url = "/" } = request;
 		const headers = [...headersOf(request.rawHeaders), JOINED_HEADER, JSON.stringify(head)];
 		// Node frames no body of a GET by itself: it would stand on the gateway's socket like a request of ours.
@@ -91,8 +97,10 @@ export class FunctionsGateway {
 			if (response.headersSent) response.destroy();
 			else refuse(response, "unavailable", "the gateway of this node can't be reached");
 		});
-		// Who went away isn't waited for.
+		// Who went away isn't waited for; nor who was killed, whose connection ends unsaid.
+		awaited?.signal.addEventListener("abort", () => asked.destroy(), { once: true });
 		response.once("close", () => {
+			awaited?.over();
 			if (!response.writableFinished) asked.destroy();
 		});
 		pipeline(request, asked, () => undefined);

@@ -1,0 +1,178 @@
+import {
+	FIXED_LIMITS,
+	INVOKES_AT_ONCE,
+	type InvokeFailure,
+	type InvokeQuestion,
+	type InvokeReply,
+	type Outcome,
+} from "@berth/contracts/agent";
+import { JSON_TYPE, payloadOf } from "./payload.js";
+import type { Questions } from "./questions.js";
+
+const BYTES_TYPE = "application/octet-stream";
+/** As a request's own deadline. */
+const LEAST_TIMEOUT_MS = 10;
+
+/** How another function is invoked. */
+export interface InvokeOptions {
+	/** In the background: the answer comes when it is on disk, and has the id alone. */
+	readonly async?: boolean;
+	/** A shorter deadline than the function's own, milliseconds. It never is later than this invocation's. */
+	readonly timeoutMs?: number;
+	/** Of a payload that is bytes or text already; everything else is JSON. */
+	readonly contentType?: string;
+	/** Ends the wait, and what is waited for. */
+	readonly signal?: AbortSignal;
+}
+
+/** What another function answered; of one in the background the id alone. */
+export interface Invoked {
+	readonly id: string;
+	/** 200, or 204 for nothing; what a Response says. */
+	readonly status?: number;
+	/** Of a Response, lower-case names; several values of one name are joined by commas. */
+	readonly headers?: Readonly<Record<string, string>>;
+	/** JSON parsed, text as a string, anything else as bytes. */
+	readonly result?: unknown;
+}
+
+/** Another function couldn't be invoked, or failed. */
+export class InvocationError extends Error {
+	override readonly name = "InvocationError";
+	/** Of the error catalogue: `handler_error`, `timed_out`, `function_not_found`, … */
+	readonly code: string;
+	/** Whether the same may succeed when it is asked again. */
+	readonly retryable: boolean;
+	/** How it ended, if it was accepted. */
+	readonly outcome: Outcome | undefined;
+	readonly invocationId: string | undefined;
+
+	constructor({ code, message, retryable, outcome }: InvokeFailure, invocationId?: string) {
+		super(message);
+		this.code = code;
+		this.retryable = retryable;
+		this.outcome = outcome;
+		this.invocationId = invocationId;
+	}
+}
+
+/** `ctx.invoke` of one invocation. As many at a time as its worker takes; the others wait. */
+export class Invokes {
+	readonly #questions: Questions;
+	readonly #background = new Set<Promise<unknown>>();
+	readonly #waiting: (() => void)[] = [];
+	#open = 0;
+	#bytes = 0;
+	#closed = false;
+
+	constructor(questions: Questions) {
+		this.#questions = questions;
+	}
+
+	/** @throws InvocationError; TypeError and RangeError for what isn't allowed; what `signal` aborts with */
+	async invoke(name: string, payload?: unknown, options: InvokeOptions = {}): Promise<Invoked> {
+		const { body, contentType } = bodyOf(payload, options.contentType);
+		const asked = questionOf(name, contentType, options);
+		if (body.byteLength > FIXED_LIMITS.bodyBytes) {
+			throw new RangeError(`the payload for ${asked.function} has ${body.byteLength} bytes, the limit is ${FIXED_LIMITS.bodyBytes}`);
+		}
+		const answer = this.#ask(asked, body, options.signal);
+		if (asked.async !== true) return await answer;
+		const settled = answer.catch(() => undefined);
+		this.#background.add(settled);
+		void settled.then(() => this.#background.delete(settled));
+		return await answer;
+	}
+
+	/** Resolves when what was begun in the background is on disk, also what nobody awaited; undefined when there is none. */
+	settled(): Promise<unknown> | undefined {
+		return this.#background.size === 0 ? undefined : Promise.all(this.#background);
+	}
+
+	/** The invocation is about to be answered: nothing can be asked in its name from now on. */
+	close(): void {
+		this.#closed = true;
+	}
+
+	async #ask(asked: InvokeQuestion, body: Uint8Array, signal: AbortSignal | undefined): Promise<Invoked> {
+		signal?.throwIfAborted();
+		await this.#turn(body.byteLength);
+		try {
+			this.#refuseWhenClosed();
+			signal?.throwIfAborted();
+			return answerOf(await this.#answered(asked, body, signal), asked.async === true);
+		} finally {
+			this.#open--;
+			this.#bytes -= body.byteLength;
+			this.#admit();
+		}
+	}
+
+	async #answered(asked: InvokeQuestion, body: Uint8Array, signal: AbortSignal | undefined) {
+		const { number, answer } = this.#questions.asked(asked, body);
+		if (signal === undefined) return await answer;
+		const { promise: aborted, reject } = Promise.withResolvers<never>();
+		const abandon = () => {
+			if (!this.#closed) void this.#questions.ask({ kind: "abandon", of: number });
+			reject(signal.reason);
+		};
+		signal.addEventListener("abort", abandon, { once: true });
+		try {
+			return await Promise.race([answer, aborted]);
+		} finally {
+			signal.removeEventListener("abort", abandon);
+		}
+	}
+
+	/** In the order in which they came. */
+	async #turn(bytes: number): Promise<void> {
+		while (this.#open >= INVOKES_AT_ONCE.count || (this.#open > 0 && this.#bytes + bytes > INVOKES_AT_ONCE.bytes)) {
+			this.#refuseWhenClosed();
+			await new Promise<void>((resolve) => this.#waiting.push(resolve));
+		}
+		this.#open++;
+		this.#bytes += bytes;
+	}
+
+	#admit(): void {
+		for (const resolve of this.#waiting.splice(0)) resolve();
+	}
+
+	#refuseWhenClosed(): void {
+		if (this.#closed) throw new Error("the invocation that asks is answered already: await what it invokes before it answers");
+	}
+}
+
+function questionOf(name: unknown, contentType: string | undefined, { async = false, timeoutMs }: InvokeOptions): InvokeQuestion {
+	if (typeof name !== "string" || name === "") throw new TypeError("the first argument of invoke is a function's name");
+	if (timeoutMs !== undefined && !(Number.isInteger(timeoutMs) && timeoutMs >= LEAST_TIMEOUT_MS)) {
+		throw new RangeError(`timeoutMs is ${String(timeoutMs)}; a whole number of milliseconds, at least ${LEAST_TIMEOUT_MS}, is wanted`);
+	}
+	return {
+		kind: "invoke",
+		function: name,
+		...(async ? { async } : {}),
+		...(timeoutMs === undefined ? {} : { timeoutMs }),
+		...(contentType === undefined ? {} : { contentType }),
+	};
+}
+
+function bodyOf(payload: unknown, contentType: string | undefined): { readonly body: Uint8Array; readonly contentType?: string } {
+	const given = contentType === undefined ? {} : { contentType };
+	if (payload === undefined) return { body: new Uint8Array(0), ...given };
+	const bytes = payload instanceof ArrayBuffer ? new Uint8Array(payload) : payload;
+	if (bytes instanceof Uint8Array) return { body: bytes, contentType: contentType ?? BYTES_TYPE };
+	if (contentType !== undefined && typeof payload === "string") return { body: Buffer.from(payload), contentType };
+	const text = JSON.stringify(payload);
+	if (text === undefined) throw new TypeError(`a ${typeof payload} has no JSON form, which a payload needs`);
+	return { body: Buffer.from(text), contentType: contentType ?? JSON_TYPE };
+}
+
+function answerOf({ head, body }: { readonly head: unknown; readonly body: Uint8Array }, isAsync: boolean): Invoked {
+	const { id, response, failed } = head as InvokeReply;
+	if (failed !== undefined) throw new InvocationError(failed, id);
+	if (isAsync || response === undefined) return { id: id as string };
+	const headers: Record<string, string> = Object.create(null) as Record<string, string>;
+	for (const [name, value] of response.headers) headers[name] = name in headers ? `${headers[name]}, ${value}` : value;
+	return { id: id as string, status: response.status, headers, result: payloadOf(body, headers["content-type"] ?? BYTES_TYPE) };
+}

@@ -1,0 +1,122 @@
+import { beforeAll, describe, expect, it } from "vitest";
+import { type Deployed, deploy, json } from "../harness/functions.js";
+import { sharedStack } from "../harness/shared-stack.js";
+
+const stack = sharedStack();
+
+/** Invokes what its payload says, and tells what came of it. */
+const ASKER = `export default async ({ name, payload, options, also = 0 }, ctx) => {
+	const tell = async () => {
+		try { return await ctx.invoke(name, payload, options); }
+		catch ({ name, message, code, outcome, invocationId, retryable }) { return { error: { name, message, code, outcome, invocationId, retryable } }; }
+	};
+	const answer = await tell();
+	for (let n = 0; n < also; n++) await tell();
+	return answer;
+}`;
+/** Does what its payload says. */
+const ASKED = `export default async (payload, ctx) => {
+	if (payload?.throws) throw new TypeError(payload.throws);
+	if (payload?.sleepMs) await new Promise((resolve, reject) => {
+		setTimeout(resolve, payload.sleepMs);
+		ctx.signal.addEventListener("abort", () => reject(ctx.signal.reason));
+	});
+	if (payload?.response) return new Response(payload.response.body, payload.response);
+	return { payload, leftMs: ctx.remainingMs() };
+}`;
+
+interface Told {
+	readonly id?: string;
+	readonly status?: number;
+	readonly headers?: Record<string, string>;
+	readonly result?: unknown;
+	readonly error?: Record<string, unknown>;
+}
+
+let asker: Deployed;
+let asked: Deployed;
+
+beforeAll(async () => {
+	[asker, asked] = await Promise.all([deploy(stack, { source: ASKER }), deploy(stack, { source: ASKED })]);
+});
+
+const ask = (payload: unknown, options: object = {}, name = asked.name) => asker.result<Told>({ name, payload, options });
+
+describe("a function invokes another one, without any network", () => {
+	it("and gets what it returns, as a value; the record says of whom it comes", async () => {
+		const answer = await asker.invoke({ name: asked.name, payload: { a: [1, "ü"] } });
+		const told = json<Told>(answer.raw);
+		expect(told).toMatchObject({ status: 200, result: { payload: { a: [1, "ü"] } } });
+		const parent = { id: answer.id, function: asker.name };
+		expect(await stack.client.invocation(told.id as string)).toMatchObject({ outcome: "succeeded", parent, depth: 1, lane: "interactive" });
+		expect(await asker.record(answer)).not.toHaveProperty("parent");
+	});
+
+	it("and gets status, headers and text of a Response, by a version's name too", async () => {
+		const response = { body: "teapot", status: 418, headers: { "x-a": "b" } };
+		const told = await ask({ response }, {}, `${asked.name}@1`);
+		expect(told).toMatchObject({ status: 418, headers: { "x-a": "b" }, result: "teapot" });
+	});
+
+	it("and is told why that failed", async () => {
+		const { error } = await ask({ throws: "no" });
+		expect(error).toMatchObject({ name: "InvocationError", code: "handler_error", outcome: "handler_error", message: "TypeError: no" });
+		expect(await stack.client.invocation(error?.["invocationId"] as string)).toMatchObject({ outcome: "handler_error" });
+	});
+
+	it.each([
+		["nobody", "function_not_found"],
+		["No Name!", "invalid_name"],
+		["", undefined],
+	])("and is told that %j isn't one", async (name, code) => {
+		expect((await ask({}, {}, name)).error).toMatchObject(code === undefined ? { name: "TypeError" } : { code });
+	});
+
+	it("no longer than it has itself: the deadline is inherited, or shorter", async () => {
+		const own = await ask({});
+		const shorter = await ask({ sleepMs: 20_000 }, { timeoutMs: 100 });
+		expect((own.result as { leftMs: number }).leftMs).toBeLessThanOrEqual(30_000);
+		expect(shorter.error).toMatchObject({ code: expect.stringMatching(/^(handler_error|timed_out)$/) });
+		const answer = await asker.invoke({ name: asked.name, payload: {} }, { timeoutMs: 3000 });
+		expect((json<Told>(answer.raw).result as { leftMs: number }).leftMs).toBeLessThanOrEqual(3000);
+	});
+
+	it("in the background: it has the id once that is on disk, and its own answer doesn't wait", async () => {
+		const told = await ask({ later: true }, { async: true });
+		expect(Object.keys(told)).toEqual(["id"]);
+		await expect
+			.poll(() => stack.client.invocation(told.id as string))
+			.toMatchObject({ lane: "background", state: "settled", outcome: "succeeded", depth: 1, parent: { function: asker.name } });
+	});
+
+	it("and goes on without it when it aborts its signal, which ends the other one", async () => {
+		const source = `export default async (name, ctx) => {
+			const control = new AbortController();
+			const asked = ctx.invoke(name, { sleepMs: 25_000 }, { signal: control.signal });
+			setTimeout(() => control.abort(new Error("enough")), 50);
+			const why = await asked.catch((error) => error.message);
+			return { why, next: (await ctx.invoke(name, "next")).result.payload };
+		}`;
+		const impatient = await deploy(stack, { source });
+		expect(await impatient.result(asked.name)).toEqual({ why: "enough", next: "next" });
+	});
+
+	it("with payloads and results of megabytes, many at once", async () => {
+		const source = `export default async (name, ctx) => {
+			const bytes = new Uint8Array(1_000_000).fill(7);
+			const all = await Promise.all(Array.from({ length: 12 }, () => ctx.invoke(name, bytes)));
+			return all.map(({ result }) => result.length);
+		}`;
+		const echo = await deploy(stack, { source: "export default (payload) => payload" });
+		const fanOut = await deploy(stack, { source, memoryMiB: 256 });
+		expect(await fanOut.result(echo.name)).toEqual(Array.from({ length: 12 }, () => 1_000_000));
+	});
+
+	it("at most eight deep", async () => {
+		const source = `export default async (n, ctx) => {
+			try { return (await ctx.invoke(ctx.function.name, n + 1)).result; } catch (error) { return [n, error.code]; }
+		}`;
+		const deep = await deploy(stack, { source });
+		expect(await deep.result(0)).toEqual([8, "too_deep"]);
+	});
+});
