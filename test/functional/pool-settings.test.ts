@@ -58,13 +58,17 @@ describe("a sandbox that nobody uses", () => {
 	});
 });
 
-describe("more invocations than the gateway holds", () => {
-	it("are answered 429 at once, and the others succeed", async () => {
+describe("more invocations than a function's share of the gateway's places", () => {
+	it("are answered 429 at once, and the others succeed, as do those of another function meanwhile", async () => {
+		const other = await deploy(stack, { source: fixture("counts"), memoryMiB: 64 });
 		const deployed = await deploy(stack, { source: fixture("sleeps"), memoryMiB: 64, concurrency: 2 });
 		const sent = Array.from({ length: 20 }, () => stack.client.invokeRaw(deployed.name, { json: { ms: 400 } }));
+		const refused = await Promise.race(sent);
+		expect([refused.status, refused.headers["retry-after"]]).toEqual([429, "1"]);
+		expect(await other.result()).toMatchObject({ invocations: 1 });
 		const statuses = (await Promise.all(sent)).map(({ status }) => status);
-		expect(statuses.filter((status) => status === 200).length).toBe(6);
-		expect(statuses.filter((status) => status === 429).length).toBe(14);
+		expect(statuses.filter((status) => status === 200).length).toBe(5);
+		expect(statuses.filter((status) => status === 429).length).toBe(15);
 		await eventually(async () => expect(await deployed.result()).toBe("slept"));
 	});
 });

@@ -1,17 +1,18 @@
 import type { Alias } from "./alias.js";
+import type { CallbackRecord, FollowerRecord } from "./follow-up.js";
 import type {
 	FunctionError,
 	InvocationSource,
 	InvocationState,
 	Lane,
 	LimitHit,
-	LogLine,
 	Outcome,
 	ParentInvocation,
 	Phases,
 	StartKind,
 	Usage,
 } from "./invocation.js";
+import type { LogEntry } from "./log.js";
 import type { FunctionSummary, Version } from "./version.js";
 
 /** Headers that Berth adds to answers. */
@@ -22,6 +23,8 @@ export const HEADERS = {
 	manifest: "berth-manifest",
 	/** Request: a shorter deadline than the function's timeout, milliseconds. */
 	timeoutMs: "berth-timeout-ms",
+	/** Request: where the settlement of a background invocation is posted. */
+	callbackUrl: "berth-callback-url",
 	/** Response: the version that an invocation went to. */
 	version: "berth-version",
 	/** Response: the outcome, on every answer of an invocation. */
@@ -86,6 +89,8 @@ export interface InvocationSummary {
 	/** The invocation that asked for it by `ctx.invoke` or over a network of functions, and how many it comes of. */
 	readonly parent?: ParentInvocation;
 	readonly depth?: number;
+	/** Of the trace that it belongs to (W3C Trace Context). */
+	readonly traceId?: string;
 	/** When its first attempt began. */
 	readonly startedAt?: string;
 	/** When it was settled for good. */
@@ -127,7 +132,7 @@ export interface AttemptAnswer {
 
 /** `GET /v1/invocations/{id}/attempts/{number}` */
 export interface AttemptDetail extends AttemptAnswer {
-	readonly logs: readonly LogLine[];
+	readonly logs: readonly LogEntry[];
 	readonly logsTruncated: boolean;
 	/** Whether the log was removed, to make room for newer ones. */
 	readonly removed?: readonly "logs"[];
@@ -145,10 +150,15 @@ export interface InvocationAnswer extends InvocationSummary, Partial<Omit<Attemp
 		readonly text?: string;
 		readonly base64?: string;
 	};
-	readonly logs: readonly LogLine[];
+	/** What was printed after the answer comes last. */
+	readonly logs: readonly LogEntry[];
 	readonly logsTruncated: boolean;
 	/** What the attempt left and was removed since, to make room for newer ones; absent when all is there. */
 	readonly removed?: readonly ("logs" | "result")[];
+	/** How far the post of its settlement is. */
+	readonly callback?: CallbackRecord;
+	/** The function that its settlement is given to. */
+	readonly follower?: FollowerRecord;
 }
 
 /** `GET /v1/invocations/{id}/events`: `state` with its state and attempt, `attempt` with an AttemptAnswer, `end` with an InvocationSummary. */

@@ -1,3 +1,6 @@
+import type { CallbackRecord, Follow, FollowerRecord } from "./follow-up.js";
+import type { LogLine } from "./log.js";
+import type { TraceContext } from "./trace.js";
 import { KIB } from "./units.js";
 
 /** How an attempt ended. */
@@ -106,14 +109,20 @@ export interface InvocationRequest {
 	readonly expiresAtMs?: number;
 	/** Milliseconds the handler may run: the version's timeout, or the caller's shorter one. */
 	readonly timeoutMs: number;
-	/** How many invocations it comes of, by `ctx.invoke` or over a network of functions; absent: none. */
+	/** How many invocations it comes of, by `ctx.invoke`, over a network of functions or by what follows a settlement; absent: none. */
 	readonly depth?: number;
 	/** Absent: `api`. */
 	readonly source?: InvocationSource;
 	/** The invocation whose payload it has. */
 	readonly replayOf?: string;
-	/** The one that asked for it. */
+	/** The trace that it belongs to; its span is the gateway's. */
+	readonly trace?: TraceContext;
+	/** The one that asked for it, or whose settlement it is given. */
 	readonly parent?: ParentInvocation;
+	/** Background: where its settlement is posted. */
+	readonly callback?: string;
+	/** Background: functions that get its settlement, by how it went. */
+	readonly follow?: Follow;
 }
 
 /** What a handler answered. `response` is there for HTTP triggers and for handlers that return a Response. */
@@ -121,13 +130,6 @@ export interface InvocationResult {
 	readonly body: BodyReference;
 	readonly contentType?: string;
 	readonly response?: HttpResponseHead;
-}
-
-export interface LogLine {
-	/** Milliseconds since the epoch at which the worker read it. */
-	readonly atMs: number;
-	readonly stream: "stdout" | "stderr";
-	readonly text: string;
 }
 
 /** One finished attempt. */
@@ -159,6 +161,8 @@ export interface LogBook {
 	/** Key in the payload store: a JSON array of LogLine. */
 	readonly payload?: string;
 	readonly truncated: boolean;
+	/** Key in the payload store of what was printed after the answer, by what was given to `waitUntil`; there is nothing when nothing was. */
+	readonly after?: string;
 }
 
 /** `queued → running → settled`; a background attempt that is tried again goes back to `queued`. */
@@ -175,6 +179,8 @@ export interface InvocationRecord {
 	readonly acceptedAtMs: number;
 	readonly source?: InvocationSource;
 	readonly replayOf?: string;
+	/** Of the trace that it belongs to. */
+	readonly traceId?: string;
 	/** The one that asked for it, and how many it comes of. */
 	readonly parent?: ParentInvocation;
 	readonly depth?: number;
@@ -182,6 +188,10 @@ export interface InvocationRecord {
 	readonly last?: AttemptRecord;
 	readonly result?: InvocationResult;
 	readonly logs?: LogBook;
+	/** How far the post of its settlement is. */
+	readonly callback?: CallbackRecord;
+	/** What follows its settlement. */
+	readonly follower?: FollowerRecord;
 	/** What only background invocations have. */
 	readonly background?: BackgroundHistory;
 }

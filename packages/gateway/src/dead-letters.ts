@@ -10,7 +10,7 @@ import type { Request, Response } from "express";
 import { authenticate } from "./auth.js";
 import { wantedFrom } from "./invocation-lists.js";
 import type { Invocations } from "./invocations.js";
-import { wholeFrom } from "./queries.js";
+import { countFrom } from "./query.js";
 import { replay, replayVersionFrom } from "./replays.js";
 import type { Services } from "./services.js";
 
@@ -61,7 +61,7 @@ export async function purgeDeadLetter(request: Request, response: Response, serv
 /** The newest first, as many as one request may concern. */
 async function chosen(request: Request, { keys, invocations }: Services, most: number) {
 	const { project } = await authenticate(request, keys);
-	const limit = wholeFrom(request.query["limit"], "limit", 1, most) ?? most;
+	const limit = countFrom(request.query["limit"], "limit", 1, most) ?? most;
 	return await invocations.list({ ...wantedFrom(request, project), dead: true }, limit);
 }
 

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import {
 	type AttemptAnswer,
 	type AttemptDetail,
@@ -8,11 +9,11 @@ import {
 	type InvocationSummary,
 	type LogBook,
 	type LoggedAttempt,
-	type LogLine,
 	outcomeOf,
 } from "@berth/contracts";
 import type { ArtifactStore } from "@berth/registry";
 import { isJson, parseJson } from "./json.js";
+import { logEntriesOf } from "./log-entries.js";
 
 /** What a list says of an invocation. */
 export function summaryOf(record: InvocationRecord): InvocationSummary {
@@ -27,6 +28,7 @@ export function summaryOf(record: InvocationRecord): InvocationSummary {
 		replayOf,
 		parent,
 		depth,
+		traceId,
 		acceptedAtMs,
 		background,
 		last,
@@ -45,6 +47,7 @@ export function summaryOf(record: InvocationRecord): InvocationSummary {
 		...(replayOf === undefined ? {} : { replayOf }),
 		...(parent === undefined ? {} : { parent }),
 		...(depth === undefined ? {} : { depth }),
+		...(traceId === undefined ? {} : { traceId }),
 		...(background?.replayedAs === undefined ? {} : { replayedAs: background.replayedAs }),
 		acceptedAt: isoOf(acceptedAtMs),
 		...timeOf("startedAt", background?.startedAtMs),
@@ -60,6 +63,7 @@ export function summaryOf(record: InvocationRecord): InvocationSummary {
 
 /** Everything; the details and the log of the last attempt that has finished. */
 export async function answerOf(record: InvocationRecord, artifacts: ArtifactStore): Promise<InvocationAnswer> {
+	const { callback, follower } = record;
 	const attempts = attemptsOf(record);
 	const last = attempts.at(-1);
 	const [logged, result] = [await loggedOf(last?.logs, artifacts), await resultOf(record.result, artifacts)];
@@ -71,6 +75,8 @@ export async function answerOf(record: InvocationRecord, artifacts: ArtifactStor
 		...(result === undefined ? {} : { result }),
 		...logged,
 		...(removed.length === 0 ? {} : { removed }),
+		...(callback === undefined ? {} : { callback }),
+		...(follower === undefined ? {} : { follower }),
 	};
 }
 
@@ -114,7 +120,7 @@ async function loggedOf(
 	book: LogBook | undefined,
 	artifacts: ArtifactStore,
 ): Promise<Pick<AttemptDetail, "logs" | "logsTruncated" | "removed">> {
-	const lines = await linesOf(book, artifacts);
+	const lines = await logEntriesOf(book, artifacts);
 	return {
 		logs: lines ?? [],
 		logsTruncated: book?.truncated ?? false,
@@ -122,24 +128,28 @@ async function loggedOf(
 	};
 }
 
-/** Undefined when they were removed. */
-async function linesOf(book: LogBook | undefined, { logs }: ArtifactStore): Promise<readonly LogLine[] | undefined> {
-	if (book?.payload === undefined) return book?.lines ?? [];
-	const bytes = await logs.find(book.payload);
-	return bytes && (JSON.parse(bytes.toString()) as LogLine[]);
-}
-
 /** Undefined when there is none, or when it was removed. */
 async function resultOf(result: InvocationResult | undefined, { results }: ArtifactStore): Promise<InvocationAnswer["result"] | undefined> {
 	if (result === undefined) return undefined;
 	const { body, contentType, response } = result;
 	const head = { ...(contentType === undefined ? {} : { contentType }), ...(response === undefined ? {} : { status: response.status }) };
-	if ("base64" in body) return { ...head, base64: body.base64 };
-	const bytes = "payload" in body ? await results.find(body.payload) : undefined;
-	if ("payload" in body && bytes === undefined) return undefined;
-	const text = bytes === undefined ? (body as { readonly text: string }).text : bytes.toString("utf8");
-	if (bytes !== undefined && !bytes.equals(Buffer.from(text))) return { ...head, base64: bytes.toString("base64") };
-	return { ...head, ...(contentType !== undefined && isJson(contentType) ? asJson(text) : { text }) };
+	if (!("payload" in body)) return { ...head, ...shownBody(body, contentType) };
+	const bytes = await results.find(body.payload);
+	if (bytes === undefined) return undefined;
+	return { ...head, ...shownBody(textOrBase64(bytes), contentType) };
+}
+
+export function textOrBase64(bytes: Buffer): { readonly text: string } | { readonly base64: string } {
+	return isUtf8(bytes) ? { text: bytes.toString("utf8") } : { base64: bytes.toString("base64") };
+}
+
+/** A body as it stands in JSON: parsed when that is what it is. */
+export function shownBody(
+	body: { readonly text: string } | { readonly base64: string },
+	contentType: string | undefined,
+): { readonly json: unknown } | { readonly text: string } | { readonly base64: string } {
+	if ("base64" in body) return body;
+	return contentType !== undefined && isJson(contentType) ? asJson(body.text) : body;
 }
 
 /** A function may call anything JSON: what isn't, is too much to parse, or can't be written again, stays text. */

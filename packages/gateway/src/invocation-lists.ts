@@ -4,7 +4,7 @@ import type { Request, Response } from "express";
 import { authenticate } from "./auth.js";
 import { summaryOf } from "./invocation-answers.js";
 import { flagFrom, nameFrom } from "./names.js";
-import { timeFrom, wholeFrom, wordFrom, wrongField } from "./queries.js";
+import { countFrom, timeFrom, wordFrom, wrongQuery } from "./query.js";
 import type { Services } from "./services.js";
 
 const STATES = ["queued", "running", "settled"] as const;
@@ -20,7 +20,7 @@ export async function listInvocations(request: Request, response: Response, serv
 	const state = wordFrom(query["state"], "state", STATES);
 	const dead = flagFrom(query["dead"], "dead", false);
 	const wanted = { ...wantedFrom(request, project), dead, ...(state === undefined ? {} : { state }) };
-	const { records, before } = await services.invocations.list(wanted, wholeFrom(query["limit"], "limit", 1, MOST_LISTED) ?? LISTED);
+	const { records, before } = await services.invocations.list(wanted, countFrom(query["limit"], "limit", 1, MOST_LISTED) ?? LISTED);
 	response.json({ invocations: records.map(summaryOf), ...(before === undefined ? {} : { cursor: before }) } satisfies InvocationList);
 }
 
@@ -31,7 +31,7 @@ export function wantedFrom({ query }: Request, project: string): Wanted {
 	const [sinceMs, untilMs] = [timeFrom(query["since"], "since"), timeFrom(query["until"], "until")];
 	const before = query["cursor"];
 	if (before !== undefined && (typeof before !== "string" || !INVOCATION_ID.test(before)))
-		throw wrongField("cursor", "what the list before said");
+		throw wrongQuery("cursor", "what the list before said");
 	return {
 		project,
 		...(name === undefined ? {} : { function: name }),

@@ -4,13 +4,15 @@ import type { Request, Response } from "express";
 import { EventStream } from "./event-stream.js";
 import { needRecord, noRecord } from "./find-record.js";
 import { attemptAnswerOf, attemptsOf, isoOf, summaryOf } from "./invocation-answers.js";
-import { wholeFrom } from "./queries.js";
+import { countFrom } from "./query.js";
 import type { Services } from "./services.js";
 
 /** Who watches looks again although no news came, milliseconds: a reader is shown then that the stream is alive. */
 const LOOK_AGAIN_MS = 15_000;
 /** The same while Redis is away. */
 const AWAY_MS = 1000;
+/** More than an invocation can have. */
+const MOST_EVENTS = 1_000_000;
 
 /** Waits for the end of an invocation: at most so long, and no longer than its caller does. @returns its record then */
 export async function untilSettled(
@@ -45,7 +47,7 @@ export async function untilSettled(
 
 /** `GET /v1/invocations/{id}/events`: what happened and what happens, until it is settled. */
 export async function watchInvocation(request: Request, response: Response, services: Services): Promise<void> {
-	const known = wholeFrom(request.headers["last-event-id"], "Last-Event-ID", 0, Number.MAX_SAFE_INTEGER);
+	const known = countFrom(request.headers["last-event-id"], "Last-Event-ID", 0, MOST_EVENTS);
 	const { id } = await needRecord(request, services);
 	const { invocations } = services;
 	let news = Promise.withResolvers<void>();

@@ -1,9 +1,8 @@
-import { BerthError } from "@berth/contracts";
 import type { Request, Response } from "express";
 import { needRecord } from "./find-record.js";
 import { answerOf, attemptDetailOf } from "./invocation-answers.js";
 import { untilSettled } from "./invocation-watch.js";
-import { wholeFrom } from "./queries.js";
+import { countFrom, wrongQuery } from "./query.js";
 import type { Services } from "./services.js";
 
 /** How long a caller may wait for a record to be settled, milliseconds. */
@@ -20,7 +19,7 @@ export async function getInvocation(request: Request, response: Response, servic
 
 /** `GET /v1/invocations/{id}/attempts/{number}` */
 export async function getAttempt(request: Request, response: Response, services: Services): Promise<void> {
-	const number = wholeFrom(request.params["number"], "number", 1, MOST_ATTEMPT) as number;
+	const number = countFrom(request.params["number"], "number", 1, MOST_ATTEMPT) as number;
 	response.json(await attemptDetailOf(await needRecord(request, services), number, services.artifacts));
 }
 
@@ -30,6 +29,5 @@ function waitFrom(text: unknown): number {
 	const [, number, unit] = (typeof text === "string" ? /^(\d{1,5})(ms|s|m)?$/.exec(text) : null) ?? [];
 	const waitMs = number === undefined ? Number.NaN : Number(number) * (unit === "ms" ? 1 : unit === "m" ? 60_000 : 1000);
 	if (waitMs <= MOST_WAIT_MS) return waitMs;
-	const message = "how long to wait at most, up to 60s: 30s, 1500ms";
-	throw new BerthError("invalid_request", `wait: ${message}`, { issues: [{ field: "wait", message }] });
+	throw wrongQuery("wait", "how long to wait at most, up to 60s: 30s, 1500ms");
 }

@@ -1,9 +1,10 @@
-import { BerthError, type BodyReference, type InvocationRecord, newId, type ReplayAnswer, type Version } from "@berth/contracts";
+import { BerthError, type BodyReference, continued, type InvocationRecord, newId, type ReplayAnswer, type Version } from "@berth/contracts";
 import type { KeptRequest } from "@berth/queue";
 import type { Request, Response } from "express";
 import { needRecord } from "./find-record.js";
+import { followUpsOf } from "./follow-ups/asked.js";
 import type { Invocations } from "./invocations.js";
-import { wordFrom } from "./queries.js";
+import { wordFrom } from "./query.js";
 import type { Services } from "./services.js";
 
 /** Which version a replay runs: that of the first invocation, or the one that answers now. */
@@ -50,6 +51,8 @@ export async function replay(
 		timeoutMs: Math.min(kept.timeoutMs, version.manifest.timeoutMs),
 		source: "replay",
 		replayOf: id,
+		...followUpsOf(version, kept.callback),
+		trace: continued(undefined),
 	});
 	await deadLetters.replayed(project, id);
 	return { id: as, state: "queued", replayOf: id, version: version.number };

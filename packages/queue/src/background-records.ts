@@ -1,6 +1,8 @@
 import {
 	type BackgroundHistory,
+	type CallbackRecord,
 	DAY_MS,
+	type FollowerRecord,
 	HOUR_MS,
 	type InvocationRecord,
 	type InvocationRequest,
@@ -9,7 +11,18 @@ import {
 } from "@berth/contracts";
 import type { Redis } from "@berth/redis";
 import { ACCEPT, BEGIN, CANCEL, END, WITHDRAW } from "./background-scripts.js";
-import { BACKGROUND_TOTALS, backgroundOf, backgroundRecordOf, deadLettersOf, functionListOf, LISTS, projectListOf } from "./keys.js";
+import {
+	BACKGROUND_TOTALS,
+	backgroundOf,
+	backgroundRecordOf,
+	deadLettersOf,
+	functionListOf,
+	LISTS,
+	OUTBOX,
+	OUTBOX_NEWS,
+	projectListOf,
+} from "./keys.js";
+import { followUpsOf } from "./outbox.js";
 import { recordHead } from "./settlements.js";
 
 /** How long records are kept. */
@@ -61,7 +74,8 @@ export class BackgroundRecords {
 	async accept(request: InvocationRequest): Promise<boolean> {
 		const { id, project, function: name, version, acceptedAtMs } = request;
 		const keys = [...listedKeysOf(request), backgroundOf(project, name, version)];
-		return (await ACCEPT.run(this.#redis, keys, [id, headOf(request), acceptedAtMs, MARKED_MS, UNSETTLED_MS])) === 1;
+		const args = [id, headOf(request), acceptedAtMs, MARKED_MS, UNSETTLED_MS, ...followUpsOf(request)];
+		return (await ACCEPT.run(this.#redis, keys, args)) === 1;
 	}
 
 	/** Whether an invocation of a version was accepted within a day: it may still wait, and its record is kept. */
@@ -79,7 +93,7 @@ export class BackgroundRecords {
 	 * gateway hasn't (yet). @param owner the job's lock token
 	 */
 	async begin(request: InvocationRequest, attempt: number, owner: string): Promise<Beginning> {
-		const args = [request.id, headOf(request), request.acceptedAtMs, attempt, owner, Date.now(), UNSETTLED_MS];
+		const args = [request.id, headOf(request), request.acceptedAtMs, attempt, owner, Date.now(), UNSETTLED_MS, ...followUpsOf(request)];
 		const [kind, value, cancelled] = (await BEGIN.run(this.#redis, listedKeysOf(request), args)) as [string, string, string];
 		if (kind === "settled") return { kind, dead: value === "1" };
 		if (kind === "stale") return { kind };
@@ -92,7 +106,7 @@ export class BackgroundRecords {
 		const kept = ending === "retried" ? "" : keptText(request);
 		const answer = await END.run(
 			this.#redis,
-			[...keysOf(id), deadLettersOf(project), LISTS],
+			[...keysOf(id), deadLettersOf(project), LISTS, OUTBOX, OUTBOX_NEWS],
 			[
 				id,
 				attempt.attempt,
@@ -116,7 +130,7 @@ export class BackgroundRecords {
 
 	/** Settles what waits as cancelled; marks what runs. @returns in which state it was */
 	async cancel(id: string): Promise<Cancelled> {
-		return (await CANCEL.run(this.#redis, keysOf(id), [id, Date.now(), this.#retention.recordsMs])) as Cancelled;
+		return (await CANCEL.run(this.#redis, [...keysOf(id), OUTBOX, OUTBOX_NEWS], [id, Date.now(), this.#retention.recordsMs])) as Cancelled;
 	}
 
 	/** Which of these were cancelled while they ran. */
@@ -144,10 +158,11 @@ export class BackgroundRecords {
 }
 
 /** What a replay needs of a request beside what its record's head says. */
-export type KeptRequest = Pick<InvocationRequest, "trigger" | "body" | "timeoutMs">;
+export type KeptRequest = Pick<InvocationRequest, "trigger" | "body" | "timeoutMs" | "callback">;
 
-function keptText({ trigger, body, timeoutMs }: InvocationRequest): string {
-	const text = JSON.stringify({ trigger, body, timeoutMs } satisfies KeptRequest);
+function keptText({ trigger, body, timeoutMs, callback }: InvocationRequest): string {
+	const kept: KeptRequest = { trigger, body, timeoutMs, ...(callback === undefined ? {} : { callback }) };
+	const text = JSON.stringify(kept);
 	return text.length > REQUEST_BYTES ? "" : text;
 }
 
@@ -165,7 +180,7 @@ function headOf(request: InvocationRequest): string {
 
 /** Fields of a record's hash → what they say. */
 export function recordOf(fields: Readonly<Record<string, string>>): InvocationRecord | undefined {
-	const { head, state, result } = fields;
+	const { head, state, result, callback, follower } = fields;
 	if (head === undefined || state === undefined) return undefined;
 	const background = historyOf(fields);
 	const { logs, ...last } = background.attempts.at(-1) ?? {};
@@ -175,6 +190,8 @@ export function recordOf(fields: Readonly<Record<string, string>>): InvocationRe
 		...("outcome" in last ? { last: last as Omit<LoggedAttempt, "logs"> } : {}),
 		...(result === undefined ? {} : { result: JSON.parse(result) as NonNullable<InvocationRecord["result"]> }),
 		...(logs === undefined ? {} : { logs }),
+		...(callback === undefined ? {} : { callback: JSON.parse(callback) as CallbackRecord }),
+		...(follower === undefined ? {} : { follower: JSON.parse(follower) as FollowerRecord }),
 		background,
 	};
 }

@@ -1,6 +1,7 @@
 import { ATTEMPTS_KEPT } from "@berth/contracts";
 import { LuaScript } from "@berth/redis";
 import { BACKGROUND_RECORDS, NEWS_PREFIX } from "./keys.js";
+import { FOLLOW_UP } from "./outbox.js";
 
 /**
  * What moves the record of a background invocation. Each has the record's key first, then the lane's totals.
@@ -16,11 +17,11 @@ const LIST = `
 	end
 `;
 
-/** KEYS: record, totals, list of the project, list of the function, names of lists, mark of the version. ARGV: id, head, accepted ms, mark's expiry ms, record's expiry ms. */
+/** KEYS: record, totals, list of the project, list of the function, names of lists, mark of the version. ARGV: id, head, accepted ms, mark's expiry ms, record's expiry ms, fields of what follows. */
 export const ACCEPT = new LuaScript(`${LIST}
 	redis.call("SET", KEYS[6], ARGV[3], "PX", ARGV[4])
 	if redis.call("EXISTS", KEYS[1]) == 1 then return 0 end
-	redis.call("HSET", KEYS[1], "head", ARGV[2], "state", "queued", "fence", 0, "queuedAt", ARGV[3])
+	redis.call("HSET", KEYS[1], "head", ARGV[2], "state", "queued", "fence", 0, "queuedAt", ARGV[3], unpack(ARGV, 6))
 	redis.call("PEXPIRE", KEYS[1], ARGV[5])
 	redis.call("HINCRBY", KEYS[2], "accepted", 1)
 	list(ARGV[1])
@@ -36,12 +37,12 @@ export const WITHDRAW = new LuaScript(`
 	return 1
 `);
 
-/** KEYS: as ACCEPT, without the mark. ARGV: id, head, accepted ms, attempt, owner, now ms, record's expiry ms. */
+/** KEYS: as ACCEPT, without the mark. ARGV: id, head, accepted ms, attempt, owner, now ms, record's expiry ms, fields of what follows. */
 export const BEGIN = new LuaScript(`${LIST}
 	local record = redis.call("HMGET", KEYS[1], "state", "fence", "owner", "queuedAt", "dead", "cancelAskedAt")
 	if record[1] == "settled" then return { "settled", record[5] or "0" } end
 	if not record[1] then
-		redis.call("HSET", KEYS[1], "queuedAt", ARGV[3])
+		redis.call("HSET", KEYS[1], "queuedAt", ARGV[3], unpack(ARGV, 8))
 		redis.call("HINCRBY", KEYS[2], "accepted", 1)
 		list(ARGV[1])
 	end
@@ -55,12 +56,12 @@ export const BEGIN = new LuaScript(`${LIST}
 `);
 
 /**
- * KEYS: record, totals, the project's dead letters, names of lists.
+ * KEYS: record, totals, the project's dead letters, names of lists, outbox, its channel.
  * ARGV: id, attempt, state that follows, 1 when it is a dead letter, the attempt with its logs, result or "", request or "",
  * outcome, code or "", finished ms, expiry ms of what waits, of a record, of a dead letter, dead letters kept.
  * Gives 0 when the attempt is stale, 2 when it failed and had been cancelled (it is settled as that), else 1.
  */
-export const END = new LuaScript(`
+export const END = new LuaScript(`${FOLLOW_UP}
 	local record = redis.call("HMGET", KEYS[1], "state", "fence", "cancelAskedAt")
 	if record[2] ~= ARGV[2] then return 0 end
 	local state, dead, answer = ARGV[3], ARGV[4], 1
@@ -79,6 +80,7 @@ export const END = new LuaScript(`
 		end
 		redis.call("HINCRBY", KEYS[2], dead == "1" and "dead" or "settled", 1)
 		redis.call("PEXPIRE", KEYS[1], dead == "1" and ARGV[13] or ARGV[12])
+		followUp(KEYS[1], KEYS[5], KEYS[6])
 		if dead == "1" then
 			redis.call("ZADD", KEYS[3], 0, ARGV[1])
 			redis.call("SADD", KEYS[4], KEYS[3])
@@ -117,10 +119,10 @@ export const PURGE = new LuaScript(`
 
 /**
  * What waits is settled at once; what runs is marked, so that it isn't tried again.
- * KEYS: record, totals. ARGV: id, now ms, record's expiry ms.
+ * KEYS: record, totals, outbox, its channel. ARGV: id, now ms, record's expiry ms.
  * Gives the state it was found in; "none" without a record.
  */
-export const CANCEL = new LuaScript(`
+export const CANCEL = new LuaScript(`${FOLLOW_UP}
 	local state = redis.call("HGET", KEYS[1], "state")
 	if not state then return "none" end
 	if state == "settled" then return state end
@@ -129,6 +131,7 @@ export const CANCEL = new LuaScript(`
 		redis.call("HSET", KEYS[1], "state", "settled", "dead", 0, "outcome", "cancelled", "code", "cancelled", "settledAt", ARGV[2])
 		redis.call("HINCRBY", KEYS[2], "settled", 1)
 		redis.call("PEXPIRE", KEYS[1], ARGV[3])
+		followUp(KEYS[1], KEYS[3], KEYS[4])
 	end
 	redis.call("PUBLISH", "${NEWS_PREFIX}" .. ARGV[1], "cancelled")
 	return state

@@ -31,6 +31,9 @@ export const NEWS_PREFIX = "berth:bg-news:";
 export const BACKGROUND_CANCELS = "berth:bg-cancels";
 /** There for a day after a background invocation of the version was accepted. */
 export const backgroundOf = (project: string, name: string, version: number): string => `berth:bg-of:${project}/${name}:${version}`;
+/** What follows settlements and isn't done yet, by when it is due; channel: there is something new. */
+export const OUTBOX = "berth:outbox";
+export const OUTBOX_NEWS = "berth:news:outbox";
 export const BACKGROUND_TOTALS = "berth:totals:background";
 
 /** Fast Redis: nodes. */

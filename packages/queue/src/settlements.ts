@@ -1,5 +1,5 @@
 import type { ErrorCode, InvocationRecord, InvocationRequest, Lane, Settlement } from "@berth/contracts";
-import { BerthError } from "@berth/contracts";
+import { BerthError, traceIdOf } from "@berth/contracts";
 
 /** A settlement that the platform makes: nothing of the function's is in it. */
 export function platformSettlement(from: {
@@ -43,9 +43,10 @@ export function recordHead(
 	lane: Lane,
 ): Pick<
 	InvocationRecord,
-	"id" | "project" | "function" | "version" | "lane" | "acceptedAtMs" | "source" | "replayOf" | "parent" | "depth"
+	"id" | "project" | "function" | "version" | "lane" | "acceptedAtMs" | "source" | "replayOf" | "traceId" | "parent" | "depth"
 > {
 	const { id, project, version, acceptedAtMs, source, replayOf, parent, depth } = request;
+	const traceId = traceIdOf(request.trace);
 	return {
 		id,
 		project,
@@ -55,6 +56,7 @@ export function recordHead(
 		acceptedAtMs,
 		...(source === undefined ? {} : { source }),
 		...(replayOf === undefined ? {} : { replayOf }),
+		...(traceId === undefined ? {} : { traceId }),
 		...(parent === undefined ? {} : { parent }),
 		...(depth === undefined ? {} : { depth }),
 	};

@@ -156,7 +156,7 @@ export class Deliveries {
 		try {
 			await this.#invocations.answerDelivery(
 				response,
-				{ version, trigger: { kind: "http", request: receipt.head }, bytes: body, source: "hook" },
+				{ version, trigger: { kind: "http", request: receipt.head }, bytes: body, source: "hook", trace: receipt.trace },
 				onSettled,
 			);
 		} catch (cause) {
@@ -174,6 +174,7 @@ export class Deliveries {
 				trigger: { kind: "http", request: receipt.head },
 				bytes: body,
 				source: "hook",
+				trace: receipt.trace,
 			});
 		} catch (cause) {
 			throw new Unsettled(cause);
