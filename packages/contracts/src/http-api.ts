@@ -10,6 +10,7 @@ import type {
 	ParentInvocation,
 	Phases,
 	StartKind,
+	Streamed,
 	Usage,
 } from "./invocation.js";
 import type { LogEntry } from "./log.js";
@@ -127,6 +128,7 @@ export interface AttemptAnswer {
 	readonly limitsHit: readonly LimitHit[];
 	readonly node: string;
 	readonly sandbox?: string;
+	readonly streamed?: Streamed;
 	readonly finishedAt: string;
 }
 

@@ -1,4 +1,4 @@
-import { BerthError, type InvocationRequest } from "@berth/contracts";
+import { BerthError, type InvocationRecord, type InvocationRequest } from "@berth/contracts";
 import type { Request, Response } from "express";
 import { authenticate } from "./auth.js";
 import { needRecord, noRecord } from "./find-record.js";
@@ -16,15 +16,15 @@ export async function cancelInvocation(request: Request, response: Response, ser
 		response.status(202).json({ id, state: "running" });
 		return;
 	}
-	const { lane } = await needRecord(request, services);
-	if (lane === "background") await cancelBackground(id, services);
+	const found = await needRecord(request, services);
+	if (found.lane === "background") await cancelBackground(found, services);
 	const record = await services.invocations.record(id);
 	if (record === undefined) throw noRecord(id);
 	response.status(record.state === "settled" ? 200 : 202).json(await answerOf(record, services.artifacts));
 }
 
-async function cancelBackground(id: string, services: Services): Promise<void> {
-	const { request } = await services.invocations.cancelBackground(id);
+async function cancelBackground(record: InvocationRecord, services: Services): Promise<void> {
+	const { request } = await services.invocations.cancelBackground(record.id, record);
 	if (request !== undefined) await keep(request, services);
 }
 

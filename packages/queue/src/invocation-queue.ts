@@ -81,8 +81,8 @@ export class RedisInvocationQueue implements GatewayQueue {
 		return this.#durably("listing invocations", ({ lists }) => lists.page(wanted, limit));
 	}
 
-	cancelBackground(id: string): ReturnType<BackgroundQueue["cancel"]> {
-		return this.#durably("cancelling an invocation", (background) => background.cancel(id));
+	cancelBackground(...of: Parameters<BackgroundQueue["cancel"]>): ReturnType<BackgroundQueue["cancel"]> {
+		return this.#durably("cancelling an invocation", (background) => background.cancel(...of));
 	}
 
 	keptRequest(id: string): Promise<KeptRequest | undefined> {

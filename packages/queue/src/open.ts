@@ -66,13 +66,13 @@ export async function openInvocationSource(
 		{ url: fastUrl, use: "patient", name: "source-fast", log },
 		{ url: fastUrl, use: "subscriber", name: "source-cancels", log },
 		{ url: durableUrl, use: "patient", name: "source-durable", log },
-		{ url: durableUrl, use: "subscriber", name: "source-background", log },
+		{ url: durableUrl, use: "subscriber", name: "source-news", log },
 	]);
-	const [fast, subscriber, durable, listener] = owned;
+	const [fast, subscriber, durable, news] = owned;
 	const budget = recordBudget === undefined ? {} : { budget: recordBudget };
 	const interactive = new InteractiveSource({ redis: fast, subscriber, nodeId, incarnation, log, ...budget });
-	const kept = { redis: durable, subscriber: listener, nodeId, log, ...(retention === undefined ? {} : { retention }) };
-	return new RedisInvocationSource(interactive, new BackgroundSource(kept), owned);
+	const background = { redis: durable, subscriber: news, nodeId, log, ...(retention === undefined ? {} : { retention }) };
+	return new RedisInvocationSource(interactive, new BackgroundSource(background), owned);
 }
 
 /** What follows settlements. @throws Error naming the Redis that can't be reached */

@@ -41,9 +41,13 @@ export interface InvocationQueue {
 	list(wanted: Wanted, limit: number): Promise<Page>;
 	/**
 	 * Background: what waits never begins, what runs gets its abort signal; idempotent.
+	 * @param of its function
 	 * @returns the state it was in, and the request of one that waited
 	 */
-	cancelBackground(id: string): Promise<{ readonly found: Cancelled; readonly request?: InvocationRequest }>;
+	cancelBackground(
+		id: string,
+		of: Pick<InvocationRequest, "project" | "function">,
+	): Promise<{ readonly found: Cancelled; readonly request?: InvocationRequest }>;
 	/** Background: the request of a settled invocation, while it is kept. */
 	keptRequest(id: string): Promise<KeptRequest | undefined>;
 	/** Background: what of the dead letters isn't their records. */

@@ -24,6 +24,7 @@ import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
 import { packageSourcesOf } from "./package-sources.js";
 import { settlementKeeper } from "./settlement-keeper.js";
+import { GatewayPlaces } from "./streams/gateway-place.js";
 import { VersionLimit } from "./version-limit.js";
 import { ReadyVersions } from "./versions.js";
 
@@ -112,6 +113,7 @@ const functionsGateway =
 			})
 		: undefined;
 const builds = new Builds({ functions, artifacts, builder, metrics, log, warmLayers: warmVersion, networkMissing: networks.missing });
+const places = new GatewayPlaces();
 const tail = new LogTail(incarnation);
 const attempts = new Attempts({
 	node,
@@ -119,6 +121,7 @@ const attempts = new Attempts({
 	versions: new ReadyVersions(functions),
 	artifacts,
 	metrics,
+	places,
 	tail,
 	networkMissing: networks.missing,
 	onTrouble,
@@ -187,6 +190,7 @@ async function stop(): Promise<void> {
 	tail.close();
 	await invocationSource.close();
 	functionsGateway?.close();
+	places.close();
 	invokes.close();
 	await pool.close();
 	await engine.close();

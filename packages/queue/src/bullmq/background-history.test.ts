@@ -154,8 +154,8 @@ describe("a cancelled invocation", () => {
 		const gateway = await lanes.gateway();
 		const request = requestOf("payload");
 		await gateway.enqueue(request);
-		expect(await gateway.cancelBackground(request.id)).toMatchObject({ found: "queued", request: { body: { text: "payload" } } });
-		expect(await gateway.cancelBackground(request.id)).toEqual({ found: "settled" });
+		expect(await gateway.cancelBackground(request.id, request)).toMatchObject({ found: "queued", request: { body: { text: "payload" } } });
+		expect(await gateway.cancelBackground(request.id, request)).toEqual({ found: "settled" });
 		let ran = false;
 		await lanes.worker(async (delivery) => {
 			ran ||= delivery.request.id === request.id;
@@ -176,7 +176,7 @@ describe("a cancelled invocation", () => {
 		await lanes.worker(async ({ attempt }) => settlementOf("crashed", attempt));
 		await gateway.enqueue(request);
 		await expect.poll(async () => (await gateway.record(request.id))?.background?.attemptCount).toBe(1);
-		expect((await gateway.cancelBackground(request.id)).found).toBe("queued");
+		expect((await gateway.cancelBackground(request.id, request)).found).toBe("queued");
 		expect(await gateway.record(request.id)).toMatchObject({
 			state: "settled",
 			last: { outcome: "crashed" },
@@ -196,7 +196,7 @@ describe("a cancelled invocation", () => {
 		const request = requestOf();
 		await gateway.enqueue(request);
 		await began.promise;
-		expect((await gateway.cancelBackground(request.id)).found).toBe("running");
+		expect((await gateway.cancelBackground(request.id, request)).found).toBe("running");
 		await settled(gateway, request.id);
 		expect(await gateway.record(request.id)).toMatchObject({ background: { outcome: "cancelled", attemptCount: 1, dead: false } });
 		await expect.poll(() => gateway.backgroundTotals()).toEqual({ accepted: 1, settled: 1, dead: 0, inFlight: 0 });
@@ -213,7 +213,7 @@ describe("a cancelled invocation", () => {
 		const request = requestOf("there");
 		await gateway.enqueue(request);
 		await began.promise;
-		await gateway.cancelBackground(request.id);
+		await gateway.cancelBackground(request.id, request);
 		end.resolve();
 		await settled(gateway, request.id);
 		expect(await gateway.record(request.id)).toMatchObject({ background: { outcome: "succeeded" }, result: { body: { text: "there" } } });
@@ -225,7 +225,7 @@ describe("a cancelled invocation", () => {
 		await gateway.enqueue(request);
 		// As one has it that began it and is gone.
 		await withRedis((redis) => redis.hset(`berth:bg:${request.id}`, "state", "running"));
-		expect((await gateway.cancelBackground(request.id)).found).toBe("running");
+		expect((await gateway.cancelBackground(request.id, request)).found).toBe("running");
 		const told: boolean[] = [];
 		await lanes.worker(async ({ attempt, cancelled }) => {
 			told.push(cancelled.aborted);
@@ -236,7 +236,7 @@ describe("a cancelled invocation", () => {
 	});
 
 	test("that nobody knows is none", async () => {
-		expect(await (await lanes.gateway()).cancelBackground(newId("inv"))).toEqual({ found: "none" });
+		expect(await (await lanes.gateway()).cancelBackground(newId("inv"), requestOf())).toEqual({ found: "none" });
 	});
 });
 

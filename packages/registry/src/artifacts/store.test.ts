@@ -210,7 +210,9 @@ test("payloads live under keys that lead nowhere else, and old ones are swept", 
 });
 
 test("what a key was reserved for is there once it is put, and counts with what was reserved", async () => {
-	const { logs } = await openArtifactStore(directory, { budgets: { queuedBytes: 10, requestBytes: 10, resultBytes: 10, logBytes: 1000, deliveryBytes: 10 } });
+	const { logs } = await openArtifactStore(directory, {
+		budgets: { queuedBytes: 10, requestBytes: 10, resultBytes: 10, logBytes: 1000, deliveryBytes: 10 },
+	});
 	const [first, second] = [logs.reserve(600), logs.reserve(600)];
 	expect(await logs.find(first)).toBeUndefined();
 	await logs.putReserved(first, bytes("one"));
