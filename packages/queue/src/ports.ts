@@ -31,8 +31,12 @@ export interface InvocationQueue {
 	 * @returns whether it is waited for
 	 */
 	cancel(id: string, project?: string): boolean;
-	/** Background: resolves after the durable write. @throws BerthError `unavailable` */
-	enqueue(request: InvocationRequest): Promise<void>;
+	/**
+	 * Background: resolves after the durable write. One of an id that was accepted before changes nothing.
+	 * @param inDoubt what happens to what may have arrived when this rejects: default `take back`; `leave` for who asks again
+	 * @throws BerthError `unavailable`
+	 */
+	enqueue(request: InvocationRequest, inDoubt?: "take back" | "leave"): Promise<void>;
 	/** The record of an invocation of either lane, if it is still kept. */
 	record(id: string): Promise<InvocationRecord | undefined>;
 	/** Background: told of each change of an invocation until what it gives is called; see BackgroundNews. */
