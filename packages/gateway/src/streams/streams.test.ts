@@ -226,7 +226,7 @@ describe("a request's body that is larger than is held", () => {
 			return ended("succeeded", {}, { body: { text: "1" } });
 		});
 		const body = kind === "declared" ? sent : ReadableStream.from([sent.subarray(0, MIB), sent.subarray(MIB)]);
-		const answer = await stack.fetch("/fn/default/open", { method: "POST", body: body as BodyInit, ...(init as object) });
+		const answer = await stack.fetch("/fn/default/open", { method: "POST", body, ...(init as object) });
 		expect(await answer.text()).toBe("1");
 		expect((await got.promise).equals(sent)).toBe(true);
 	});
