@@ -1,4 +1,6 @@
 import { closeRedis, openRedis, SILENT } from "@berth/redis";
+import { BackgroundNews } from "./background-news.js";
+import type { Retention } from "./background-records.js";
 import { BackgroundQueue } from "./bullmq/background-queue.js";
 import { BackgroundSource } from "./bullmq/background-source.js";
 import { BuildJobs, Builds } from "./bullmq/builds.js";
@@ -25,18 +27,22 @@ interface Logged {
 }
 
 /** Both lanes for a gateway. @throws Error naming the Redis that can't be reached */
-export async function openInvocationQueue(options: RedisUrls & Logged & { readonly gatewayId: string }): Promise<GatewayQueue> {
-	const { durableUrl, fastUrl, gatewayId, logger: log = SILENT } = options;
+export async function openInvocationQueue(
+	options: RedisUrls & Logged & { readonly gatewayId: string; readonly retention?: Retention },
+): Promise<GatewayQueue> {
+	const { durableUrl, fastUrl, gatewayId, retention, logger: log = SILENT } = options;
 	const owned = await openRedis([
 		{ url: fastUrl, use: "command", name: "queue-fast", log },
 		{ url: fastUrl, use: "subscriber", name: "queue-replies", log },
 		{ url: durableUrl, use: "command", name: "queue-durable", log },
+		{ url: durableUrl, use: "subscriber", name: "queue-news", log },
 	]);
-	const [fast, subscriber, durable] = owned;
+	const [fast, subscriber, durable, listener] = owned;
 	const interactive = new InteractiveQueue({ redis: fast, subscriber, gatewayId, log });
 	await interactive.listening;
-	const background = new BackgroundQueue(durable, log);
-	return new RedisInvocationQueue({ interactive, background, builds: new Builds(durable, log), fast, durable, owned });
+	const background = new BackgroundQueue(durable, log, retention);
+	const news = new BackgroundNews(listener, log);
+	return new RedisInvocationQueue({ interactive, background, news, retention, builds: new Builds(durable, log), fast, durable, owned });
 }
 
 /**
@@ -50,10 +56,20 @@ export async function openInvocationSource(
 			readonly nodeId: string;
 			readonly incarnation: string;
 			readonly recordBudget?: RecordBudget;
+			readonly retention?: Retention;
 			readonly limitsOf?: LimitsOf;
 		},
 ): Promise<WorkerSource> {
-	const { durableUrl, fastUrl, nodeId, incarnation, recordBudget, limitsOf = async () => undefined, logger: log = SILENT } = options;
+	const {
+		durableUrl,
+		fastUrl,
+		nodeId,
+		incarnation,
+		recordBudget,
+		retention,
+		limitsOf = async () => undefined,
+		logger: log = SILENT,
+	} = options;
 	const owned = await openRedis([
 		{ url: fastUrl, use: "patient", name: "source-fast", log },
 		{ url: fastUrl, use: "subscriber", name: "source-cancels", log },
@@ -63,8 +79,8 @@ export async function openInvocationSource(
 	const [fast, subscriber, durable, news] = owned;
 	const budget = recordBudget === undefined ? {} : { budget: recordBudget };
 	const interactive = new InteractiveSource({ redis: fast, subscriber, nodeId, incarnation, log, ...budget });
-	const background = new BackgroundSource({ redis: durable, subscriber: news, nodeId, limitsOf, log });
-	return new RedisInvocationSource(interactive, background, owned);
+	const background = { redis: durable, subscriber: news, nodeId, limitsOf, log, ...(retention === undefined ? {} : { retention }) };
+	return new RedisInvocationSource(interactive, new BackgroundSource(background), owned);
 }
 
 /** What follows settlements. @throws Error naming the Redis that can't be reached */

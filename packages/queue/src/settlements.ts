@@ -43,13 +43,24 @@ export function recordHead(
 	lane: Lane,
 ): Pick<
 	InvocationRecord,
-	"id" | "project" | "function" | "version" | "lane" | "acceptedAtMs" | "traceId" | "parent" | "depth" | "runAtMs"
+	"id" | "project" | "function" | "version" | "lane" | "acceptedAtMs" | "source" | "replayOf" | "traceId" | "parent" | "depth" | "runAtMs"
 > {
-	const { id, project, version, acceptedAtMs, parent, depth, runAtMs } = request;
+	const { id, project, version, acceptedAtMs, source, replayOf, parent, depth, runAtMs } = request;
 	const traceId = traceIdOf(request.trace);
-	const head = { id, project, function: request.function, version, lane, acceptedAtMs, ...(traceId === undefined ? {} : { traceId }) };
-	const later = runAtMs === undefined ? {} : { runAtMs };
-	return { ...head, ...later, ...(parent === undefined ? {} : { parent }), ...(depth === undefined ? {} : { depth }) };
+	return {
+		id,
+		project,
+		function: request.function,
+		version,
+		lane,
+		acceptedAtMs,
+		...(source === undefined ? {} : { source }),
+		...(replayOf === undefined ? {} : { replayOf }),
+		...(traceId === undefined ? {} : { traceId }),
+		...(parent === undefined ? {} : { parent }),
+		...(depth === undefined ? {} : { depth }),
+		...(runAtMs === undefined ? {} : { runAtMs }),
+	};
 }
 
 /** Milliseconds since then by the wall clock, which is the only one that gateway and worker share. */

@@ -1,13 +1,13 @@
 import type { Backlog, InvocationRequest } from "@berth/contracts";
 import { guarded, type Redis } from "@berth/redis";
-import { BackgroundRecords } from "../background-records.js";
+import { BackgroundLists } from "../background-lists.js";
+import { BackgroundRecords, type Cancelled, DEFAULT_RETENTION, type Retention } from "../background-records.js";
 import type { LaneTotals } from "../counters.js";
-import { BACKGROUND_TOTALS, functionKeyOf, LANE } from "../keys.js";
+import { BACKGROUND_CANCELS, BACKGROUND_TOTALS, functionKeyOf, LANE } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import type { FunctionName, LaneDepth } from "../ports.js";
 import { Retractions } from "../retractions.js";
 import { elapsedMs } from "../settlements.js";
-import { DEAD_LETTERS } from "./background-policy.js";
 import { FunctionQueues } from "./function-queues.js";
 import { LaneIndex } from "./lane-index.js";
 
@@ -18,12 +18,14 @@ export class BackgroundQueue {
 	readonly #index: LaneIndex;
 	readonly #retractions: Retractions;
 	readonly records: BackgroundRecords;
+	readonly lists: BackgroundLists;
 
 	/** @param redis a connection to the durable Redis for `command` use */
-	constructor(redis: Redis, log: QueueLogger) {
+	constructor(redis: Redis, log: QueueLogger, retention: Retention = DEFAULT_RETENTION) {
 		this.#redis = redis;
 		this.#retractions = new Retractions(log);
-		this.records = new BackgroundRecords(redis);
+		this.records = new BackgroundRecords(redis, retention);
+		this.lists = new BackgroundLists(redis);
 		this.#queues = new FunctionQueues(redis, log);
 		this.#index = new LaneIndex(redis);
 	}
@@ -47,6 +49,24 @@ export class BackgroundQueue {
 				throw error;
 			}
 		});
+	}
+
+	/**
+	 * What waits is settled before its job goes: should that fail, a worker finds it settled. What runs is told.
+	 * @param of its function
+	 * @returns in which state it was, and the request of one that waited
+	 */
+	async cancel(
+		id: string,
+		of: Pick<InvocationRequest, "project" | "function">,
+	): Promise<{ readonly found: Cancelled; readonly request?: InvocationRequest }> {
+		const found = await this.records.cancel(id);
+		if (found === "running") await this.#redis.publish(BACKGROUND_CANCELS, id);
+		if (found !== "queued") return { found };
+		const queue = this.#queues.of(functionKeyOf(of));
+		const job = await queue.getJob(id);
+		await queue.remove(id);
+		return { found, ...(job === undefined ? {} : { request: job.data }) };
 	}
 
 	close(): void {
@@ -91,7 +111,8 @@ export class BackgroundQueue {
 		await this.#queues.of(key).add("invocation", request, {
 			jobId: request.id,
 			removeOnComplete: true,
-			removeOnFail: DEAD_LETTERS,
+			// Dead letters are records.
+			removeOnFail: true,
 			stackTraceLimit: 1,
 			...(delayMs > 0 ? { delay: delayMs } : {}),
 		});

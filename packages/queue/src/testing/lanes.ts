@@ -1,11 +1,11 @@
 import type { InvocationRequest } from "@berth/contracts";
-import { newId, type Outcome, type Settlement } from "@berth/contracts";
+import { newId, type Outcome, type RetryPolicy, type Settlement } from "@berth/contracts";
 import { RedisServer } from "@berth/redis/testing";
 import type { LimitsOf } from "../bullmq/lane-limits.js";
 import type { GatewayQueue } from "../invocation-queue.js";
 import type { WorkerSource } from "../invocation-source.js";
 import { openInvocationQueue, openInvocationSource } from "../open.js";
-import type { DeliveryHandler, OverListener } from "../ports.js";
+import type { DeliveryHandler, SettlementKeeper } from "../ports.js";
 
 export const NODE = "node_test";
 
@@ -22,20 +22,26 @@ export class Lanes {
 		return new Lanes(await RedisServer.start());
 	}
 
-	async gateway(): Promise<GatewayQueue> {
-		return this.#keep(await openInvocationQueue({ ...this.#urls, gatewayId: newId("gw") }));
+	/** @param retry what requests are given that say nothing of it, as a version's manifest would */
+	async gateway(retry?: RetryPolicy): Promise<GatewayQueue> {
+		const gateway = this.#keep(await openInvocationQueue({ ...this.#urls, gatewayId: newId("gw") }));
+		if (retry === undefined) return gateway;
+		const enqueue = gateway.enqueue.bind(gateway);
+		return Object.assign(gateway, {
+			enqueue: (request: InvocationRequest, inDoubt?: "take back" | "leave") => enqueue({ retry, ...request }, inDoubt),
+		});
 	}
 
 	/** A worker of NODE that has begun to take deliveries. */
 	async worker(
 		handler: DeliveryHandler,
 		concurrency = 64,
-		onOver?: OverListener,
+		settlements?: SettlementKeeper,
 		incarnation = "1",
 		limitsOf: LimitsOf = async () => undefined,
 	): Promise<WorkerSource> {
 		const source = this.#keep(await openInvocationSource({ ...this.#urls, nodeId: NODE, incarnation, limitsOf }));
-		await source.start(handler, concurrency, onOver);
+		await source.start(handler, concurrency, settlements);
 		return source;
 	}
 
