@@ -38,6 +38,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_LOGS_MIB: String(settings.storage.logBytes / MIB),
 		BERTH_DELIVERIES_MIB: String(settings.storage.deliveryBytes / MIB),
 		BERTH_HOOK_EVENTS_HOURS: String(settings.hookEventsMs / HOUR_MS),
+		BERTH_IDEMPOTENCY_HOURS: String(settings.idempotencyMs / HOUR_MS),
 		BERTH_MAX_INFLIGHT: String(settings.maxInflight),
 		BERTH_BODY_MEMORY_MIB: String(settings.bodyMemoryBytes / MIB),
 		BERTH_ANSWER_STALL_MS: String(settings.answerStallMs),

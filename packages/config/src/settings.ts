@@ -94,6 +94,8 @@ export const settingsSchema = z.object({
 	BERTH_DELIVERIES_MIB: whole(64, 1 << 24).default(1024),
 	/** How long a hook's log keeps a delivery, hours. */
 	BERTH_HOOK_EVENTS_HOURS: whole(1, 8760).default(168),
+	/** How long an idempotency key is remembered, hours. Answers above 4 KiB are results, which stay for a day. */
+	BERTH_IDEMPOTENCY_HOURS: whole(1, 168).default(24),
 	/** Invocations that are waited for in a gateway, beyond which it answers 503; and those a worker runs at a time, a quarter of them background. */
 	BERTH_MAX_INFLIGHT: whole(1, 100_000).default(1024),
 	/** Memory for request bodies that arrive in a gateway, and as much again for answers that aren't taken yet, MiB. */
@@ -169,6 +171,8 @@ export interface Settings {
 	};
 	/** How long a hook's log keeps a delivery. */
 	readonly hookEventsMs: number;
+	/** How long an idempotency key is remembered. */
+	readonly idempotencyMs: number;
 	readonly maxInflight: number;
 	readonly bodyMemoryBytes: number;
 	readonly answerStallMs: number;
@@ -245,6 +249,7 @@ export function loadSettings(
 		idleTtlMs: value.BERTH_IDLE_TTL_MS,
 		storage: storageOf(value),
 		hookEventsMs: value.BERTH_HOOK_EVENTS_HOURS * HOUR_MS,
+		idempotencyMs: value.BERTH_IDEMPOTENCY_HOURS * HOUR_MS,
 		maxInflight: value.BERTH_MAX_INFLIGHT,
 		bodyMemoryBytes: value.BERTH_BODY_MEMORY_MIB * MIB,
 		answerStallMs: value.BERTH_ANSWER_STALL_MS,

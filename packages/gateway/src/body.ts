@@ -14,6 +14,8 @@ export class Bodies {
 	/** Who has sent nothing for the longest comes first. */
 	readonly #arriving = new Set<Arriving>();
 	#bytes = 0;
+	/** Of requests that were read before they were served. */
+	readonly #kept = new WeakMap<Request, Buffer>();
 
 	/** @param maxBytes of all that are arriving */
 	constructor(maxBytes: number) {
@@ -26,11 +28,18 @@ export class Bodies {
 	 * @param rule what is said when it has more @throws BerthError body_too_large, too_busy when it gave way, invalid_request when it is cut short
 	 */
 	read(request: Request, maxBytes: number, rule = `the body may have ${sizeText(maxBytes)} at most`): Promise<Buffer> {
+		const kept = this.#kept.get(request);
+		if (kept !== undefined) return kept.length > maxBytes ? Promise.reject(tooLarge(maxBytes, rule)) : Promise.resolve(kept);
 		const { "content-length": declared, "transfer-encoding": encoding, expect } = request.headers;
 		if (declared !== undefined && Number(declared) > maxBytes) return Promise.reject(tooLarge(maxBytes, rule));
 		if (declared === "0" || (declared === undefined && encoding === undefined)) return Promise.resolve(EMPTY);
 		if (expect !== undefined) request.res?.writeContinue();
 		return this.#collect(request, maxBytes, rule);
+	}
+
+	/** Whoever reads this request's body is given this. */
+	keep(request: Request, body: Buffer): void {
+		this.#kept.set(request, body);
 	}
 
 	#collect(request: Request, maxBytes: number, rule: string): Promise<Buffer> {

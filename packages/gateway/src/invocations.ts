@@ -23,6 +23,7 @@ import { answer } from "./answers.js";
 import { authenticate } from "./auth.js";
 import { callbackOf, followUpsOf } from "./follow-ups/asked.js";
 import { requestHeaders } from "./function-headers.js";
+import { claimedId, isKept } from "./idempotency/idempotency.js";
 import { isJson, parseJson } from "./json.js";
 import { nameFrom, type Target, targetFrom } from "./names.js";
 import type { Drained } from "./overload/drain-rate.js";
@@ -222,9 +223,9 @@ export class Invocations {
 	/** Waits for the end of an invocation even when its caller doesn't: the function is told then. */
 	async #settled(node: string, invocation: InvocationRequest, response: Response): Promise<Settlement> {
 		const { invocations } = this.#services;
-		if (response.closed) throw new BerthError("cancelled", "the caller went away before anything was accepted");
+		if (response.closed && !isKept(response)) throw new BerthError("cancelled", "the caller went away before anything was accepted");
 		response.once("close", () => {
-			if (!response.writableFinished) invocations.cancel(invocation.id);
+			if (!response.writableFinished && !isKept(response)) invocations.cancel(invocation.id);
 		});
 		return await invocations.run(node, invocation);
 	}
@@ -235,7 +236,9 @@ export class Invocations {
 		version: Version,
 		given: Pick<Accepting, "trigger" | "callback" | "origin">,
 	): Promise<void> {
-		const invocation = await this.#accept(version, { ...given, ...(await this.#read(request, version, given.trigger)) }, false);
+		const id = claimedId(response);
+		const read = await this.#read(request, version, given.trigger);
+		const invocation = await this.#accept(version, { ...given, ...read, ...(id === undefined ? {} : { id }) }, false);
 		await this.#enqueue(invocation);
 		response.setHeader(HEADERS.invocationId, invocation.id);
 		response.setHeader(HEADERS.version, version.number);

@@ -5,7 +5,16 @@ import type { AddressInfo } from "node:net";
 import { dockerfilesMissing, dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
 import { newId } from "@berth/contracts";
 import { type NodeChange, openBuildQueue, openInvocationQueue, openNodeDirectory, openOutbox } from "@berth/queue";
-import { ApiKeys, CallbackSecrets, FunctionRegistry, Hooks, openArtifactStore, PackageRegistries, Vault } from "@berth/registry";
+import {
+	ApiKeys,
+	CallbackSecrets,
+	FunctionRegistry,
+	Hooks,
+	IdempotencyKeys,
+	openArtifactStore,
+	PackageRegistries,
+	Vault,
+} from "@berth/registry";
 import { createLogger, GatewayMetrics, type Logger } from "@berth/telemetry";
 import { createApp } from "./app.js";
 import { Bodies } from "./body.js";
@@ -72,6 +81,7 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): P
 		packageRegistries: await PackageRegistries.open(durableUrl, vault, log),
 		hooks: await Hooks.open({ url: durableUrl, vault, bodies: artifacts.deliveries, retentionMs: settings.hookEventsMs, log }),
 		outbox: await openOutbox({ durableUrl, logger: log }),
+		idempotency: await IdempotencyKeys.open(durableUrl, vault, settings.idempotencyMs, log),
 		callbackSecrets: await CallbackSecrets.open(durableUrl, vault, log),
 		packageHosts: [...new Set(packageUrls.map((url) => new URL(url).host))],
 		artifacts,
@@ -114,7 +124,7 @@ async function listenPrivately(server: Server, path: string): Promise<void> {
 /** Takes nothing more, lets what is in flight end, and exits. */
 function stopOnDemand(
 	servers: readonly GatewayServer[],
-	{ nodes, invocations, builds, functions, keys, hooks, packageRegistries, outbox, callbackSecrets }: Services,
+	{ nodes, invocations, builds, functions, keys, hooks, packageRegistries, outbox, callbackSecrets, idempotency }: Services,
 	ongoing: readonly { stop(): Promise<void> }[],
 ): void {
 	let stopping = false;
@@ -123,7 +133,7 @@ function stopOnDemand(
 		stopping = true;
 		await Promise.all(servers.map((server) => server.close(GRACE_MS)));
 		await Promise.all(ongoing.map((one) => one.stop()));
-		const owned = [nodes, invocations, builds, functions, keys, hooks, packageRegistries, outbox, callbackSecrets];
+		const owned = [nodes, invocations, builds, functions, keys, hooks, packageRegistries, outbox, callbackSecrets, idempotency];
 		await Promise.all(owned.map((one) => one.close()));
 		process.exit(0);
 	};

@@ -1,5 +1,5 @@
 import type { BuildQueue, GatewayQueue, NodeDirectory, Outbox } from "@berth/queue";
-import type { ApiKeys, ArtifactStore, CallbackSecrets, FunctionRegistry, Hooks, PackageRegistries } from "@berth/registry";
+import type { ApiKeys, ArtifactStore, CallbackSecrets, FunctionRegistry, Hooks, IdempotencyKeys, PackageRegistries } from "@berth/registry";
 import type { GatewayMetrics, Logger } from "@berth/telemetry";
 import type { Bodies } from "./body.js";
 import type { Permissions } from "./permitted.js";
@@ -12,6 +12,7 @@ export interface Services {
 	readonly hooks: Hooks;
 	/** What follows settlements. */
 	readonly outbox: Outbox;
+	readonly idempotency: IdempotencyKeys;
 	readonly callbackSecrets: CallbackSecrets;
 	readonly packageRegistries: PackageRegistries;
 	/** Hosts of the package registries that projects may use. */

@@ -21,6 +21,7 @@ import {
 	CallbackSecrets,
 	FunctionRegistry,
 	Hooks,
+	IdempotencyKeys,
 	openArtifactStore,
 	PackageRegistries,
 	type StorageBudgets,
@@ -78,6 +79,7 @@ export async function startStack(
 		packageRegistries: await PackageRegistries.open(redisUrl, vault),
 		hooks: await Hooks.open({ url: redisUrl, vault, bodies: artifacts.deliveries, retentionMs: DAY_MS }),
 		outbox: await openOutbox(urls),
+		idempotency: await IdempotencyKeys.open(redisUrl, vault, DAY_MS),
 		callbackSecrets: await CallbackSecrets.open(redisUrl, vault),
 		packageHosts: ["registry.npmjs.org"],
 		artifacts,
@@ -124,8 +126,8 @@ export async function startStack(
 			await new Promise((resolve) => server.close(resolve));
 			await worker.close();
 			await courier.stop();
-			const { functions, keys, hooks, packageRegistries, builds, nodes, outbox, callbackSecrets } = services;
-			const owned = [functions, keys, hooks, packageRegistries, services.invocations, builds, nodes, outbox, callbackSecrets];
+			const { functions, keys, hooks, packageRegistries, builds, nodes, outbox, callbackSecrets, idempotency } = services;
+			const owned = [functions, keys, hooks, packageRegistries, services.invocations, builds, nodes, outbox, callbackSecrets, idempotency];
 			await Promise.all(owned.map((one) => one.close()));
 			await rm(directory, { recursive: true, force: true });
 		},
