@@ -5,7 +5,7 @@ type Write = (chunk: unknown, ...rest: unknown[]) => boolean;
 type End = (...given: unknown[]) => Response;
 
 /** Headers of one connection, or that a repetition has of its own. */
-const NOT_KEPT: ReadonlySet<string> = new Set(["connection", "keep-alive", "transfer-encoding", "content-length", "date"]);
+const NOT_KEPT: ReadonlySet<string> = new Set(["connection", "keep-alive", "transfer-encoding", "content-length", "date", "trailer"]);
 
 /**
  * An answer on its way: what is written goes on, and is remembered as far as it may be; the end waits until the whole

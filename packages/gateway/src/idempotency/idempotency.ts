@@ -25,10 +25,7 @@ interface Answer {
 }
 
 /** An answer as it is stored, sealed, or where that is. */
-type StoredAnswer =
-	| { readonly sealed: string }
-	| { readonly payload: string }
-	| { readonly tooLarge: number; readonly invocation?: string };
+type StoredAnswer = { readonly sealed: string } | { readonly payload: string } | { readonly unkept: string; readonly invocation?: string };
 
 /** Which invocation a request under a key is, should it be accepted in the background. Absent: the request has no key. */
 const claims = new WeakMap<Response, string>();
@@ -96,8 +93,8 @@ async function serveHeld(
 			else problems(error, request, response, () => undefined);
 		});
 		const isWhole = await capture.whole(served);
-		if (!isWhole || isUndone(response)) await idempotency.release(held);
-		else await idempotency.answer(held, JSON.stringify(await stored(capture, response, held, services)));
+		if (isUndone(response)) await idempotency.release(held);
+		else await idempotency.answer(held, JSON.stringify(await stored(isWhole, capture, response, held, services)));
 	} catch (error) {
 		late(error);
 	} finally {
@@ -106,23 +103,33 @@ async function serveHeld(
 	}
 }
 
-/** Whether nothing was done: it was refused, by us, before anything began. */
+/** Whether nothing was done: it was refused, by us, before anything began. What an invocation answers says of which version. */
 function isUndone(response: Response): boolean {
 	const { statusCode: status } = response;
-	return !response.hasHeader(HEADERS.outcome) && ((status >= 400 && status < 500) || status === 503 || status === 507);
+	return !response.hasHeader(HEADERS.version) && ((status >= 400 && status < 500) || status === 503 || status === 507);
 }
 
-async function stored(capture: Capture, response: Response, held: HeldKey, { artifacts, idempotency }: Services): Promise<StoredAnswer> {
-	const { status, headers, body, bytes } = capture;
-	const invocation = response.getHeader(HEADERS.invocationId);
-	if (body === undefined) return { tooLarge: bytes, ...(invocation === undefined ? {} : { invocation: String(invocation) }) };
+async function stored(
+	isWhole: boolean,
+	capture: Capture,
+	response: Response,
+	held: HeldKey,
+	{ artifacts, idempotency }: Services,
+): Promise<StoredAnswer> {
+	const { status, body, bytes } = capture;
+	const id = response.getHeader(HEADERS.invocationId);
+	const invocation = id === undefined ? {} : { invocation: String(id) };
+	if (!isWhole) return { unkept: "was cut off in the middle", ...invocation };
+	if (body === undefined) return { unkept: `had ${bytes} bytes, and up to ${MOST_BYTES} are kept`, ...invocation };
+	// A stream that ended says in a trailer that it did.
+	const headers = { ...(response.hasHeader("trailer") ? { [HEADERS.outcome]: "succeeded" } : {}), ...capture.headers };
 	const answer: Answer = { status, headers, ...(isUtf8(body) ? { text: body.toString("utf8") } : { base64: body.toString("base64") }) };
 	const sealed = idempotency.seal(held, JSON.stringify(answer));
 	return sealed.length <= INLINE_BYTES ? { sealed } : { payload: await artifacts.results.put(Buffer.from(sealed), "durable") };
 }
 
 async function replay(response: Response, id: string, stored: StoredAnswer, { artifacts, idempotency }: Services): Promise<void> {
-	if ("tooLarge" in stored) throw gone(`had ${stored.tooLarge} bytes, and up to ${MOST_BYTES} are kept`, stored.invocation);
+	if ("unkept" in stored) throw gone(stored.unkept, stored.invocation);
 	const sealed = "sealed" in stored ? stored.sealed : (await artifacts.results.find(stored.payload))?.toString();
 	if (sealed === undefined) throw gone("is kept no more: newer results needed its space");
 	const text = idempotency.opened(id, sealed);
