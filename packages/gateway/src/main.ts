@@ -13,6 +13,7 @@ import {
 	IdempotencyKeys,
 	openArtifactStore,
 	PackageRegistries,
+	Schedules,
 	Vault,
 } from "@berth/registry";
 import { createLogger, GatewayMetrics, type Logger } from "@berth/telemetry";
@@ -21,8 +22,9 @@ import { Bodies } from "./body.js";
 import { Courier } from "./follow-ups/courier.js";
 import { Invocations } from "./invocations.js";
 import { createJoinedApp } from "./joined.js";
+import { ScheduleDispatcher } from "./schedules/dispatcher.js";
 import { type Cut, createGatewayServer, type GatewayServer } from "./server.js";
-import type { Services } from "./services.js";
+import { closeServices, type Services } from "./services.js";
 import { Streams } from "./streams/streams.js";
 import { Upkeep } from "./upkeep.js";
 
@@ -60,9 +62,11 @@ async function main(): Promise<void> {
 	await listenPrivately(streams, settings.paths.streamSocket);
 	const upkeep = new Upkeep(services);
 	upkeep.start();
+	const dispatcher = new ScheduleDispatcher(services);
+	dispatcher.start();
 	const courier = new Courier(services, invocations);
 	courier.start();
-	stopOnDemand([gateway, joined], services, [upkeep, courier]);
+	stopOnDemand([gateway, joined], services, [upkeep, courier, dispatcher]);
 	const { port } = server.address() as AddressInfo;
 	process.stdout.write(`${JSON.stringify({ ready: true, port, ...(firstKey === undefined ? {} : { firstKey }) })}\n`);
 }
@@ -83,6 +87,7 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): P
 		keys: await ApiKeys.open(durableUrl, log),
 		packageRegistries: await PackageRegistries.open(durableUrl, vault, log),
 		hooks: await Hooks.open({ url: durableUrl, vault, bodies: artifacts.deliveries, retentionMs: settings.hookEventsMs, log }),
+		schedules: await Schedules.open(durableUrl, log),
 		outbox: await openOutbox({ durableUrl, logger: log }),
 		idempotency: await IdempotencyKeys.open(durableUrl, vault, settings.idempotencyMs, log),
 		callbackSecrets: await CallbackSecrets.open(durableUrl, vault, log),
@@ -126,19 +131,14 @@ async function listenPrivately(server: Server, path: string): Promise<void> {
 }
 
 /** Takes nothing more, lets what is in flight end, and exits. */
-function stopOnDemand(
-	servers: readonly GatewayServer[],
-	{ nodes, invocations, builds, functions, keys, hooks, packageRegistries, outbox, callbackSecrets, idempotency }: Services,
-	ongoing: readonly { stop(): Promise<void> }[],
-): void {
+function stopOnDemand(servers: readonly GatewayServer[], services: Services, ongoing: readonly { stop(): Promise<void> }[]): void {
 	let stopping = false;
 	const stop = async () => {
 		if (stopping) return;
 		stopping = true;
 		await Promise.all(servers.map((server) => server.close(GRACE_MS)));
 		await Promise.all(ongoing.map((one) => one.stop()));
-		const owned = [nodes, invocations, builds, functions, keys, hooks, packageRegistries, outbox, callbackSecrets, idempotency];
-		await Promise.all(owned.map((one) => one.close()));
+		await closeServices(services);
 		process.exit(0);
 	};
 	process.once("SIGTERM", () => void stop());
