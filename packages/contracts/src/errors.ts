@@ -61,6 +61,7 @@ export const ERRORS = {
 	timed_out: entry("function", 504, false, "The function didn't answer within its timeout and was killed."),
 	cancelled: entry("caller", 499, false, "The caller went away."),
 	too_deep: entry("function", 508, false, "Functions invoke one another too deeply."),
+	deadlock: entry("function", 508, false, "It would have to wait for itself."),
 	start_timed_out: entry("platform", 503, true, "No sandbox could be had within the start budget."),
 	expired_in_queue: entry("platform", 504, true, "The deadline passed before a worker took the invocation."),
 	worker_lost: entry("platform", 502, true, "The worker that held the invocation is gone; it may have begun."),
