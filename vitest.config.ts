@@ -25,6 +25,28 @@ const sharing = (pattern: string) => filesOf(pattern).filter((path) => readFileS
 /** Those whose files each start a stack of their own. */
 const apart = (pattern: string) => filesOf(pattern).filter((path) => !sharing(pattern).includes(path));
 
+/**
+ * Files that talk to the shared stack and look at nothing there but what they have deployed themselves: no totals, floors, directories, no process
+ * of it that they kill. Whatever isn't named here has its stack for itself.
+ */
+const BESIDE_OTHERS = [
+	"aliases",
+	"bad-input",
+	"custom",
+	"deploys",
+	"engines",
+	"examples",
+	"handlers",
+	"image-functions",
+	"native-dependencies",
+	"store",
+];
+const besideOthers = BESIDE_OTHERS.map((name) => `test/functional/${name}.test.ts`);
+const oneAtATime = (pattern: string) => sharing(pattern).filter((path) => !besideOthers.includes(path));
+
+/** Half of the time these wait: for a stack to be up or down again, for an engine, for a limit to be met. */
+const SEVERAL = { maxWorkers: 3 };
+
 /** A suite that drives a whole system: after the suites before it, one file at a time unless it is said otherwise. */
 function wholeSystem(name: string, include: readonly string[], groupOrder: number, minutes: number, more: object = {}) {
 	return {
@@ -54,10 +76,10 @@ export default defineConfig({
 		projects: [
 			{ extends: true, test: { name: "unit", include: ["packages/*/src/**/*.test.ts"], testTimeout: 20_000, ...ALONGSIDE } },
 			{ extends: true, test: { name: "docs", include: ["test/docs/**/*.test.ts"], ...ALONGSIDE } },
-			wholeSystem("functional", sharing("test/functional/**/*.test.ts"), 1, 1, { globalSetup: SHARED_STACK }),
+			wholeSystem("functional", oneAtATime("test/functional/**/*.test.ts"), 1, 1, { globalSetup: SHARED_STACK }),
 			wholeSystem("security", sharing("test/security/**/*.test.ts"), 2, 1, { globalSetup: SHARED_STACK }),
-			// Half of the time they wait, for the other half of a stack to be up or down again.
-			wholeSystem("apart", apart("test/{functional,security,faults}/**/*.test.ts"), 3, 2, { maxWorkers: 2 }),
+			wholeSystem("beside", besideOthers, 3, 2, { globalSetup: SHARED_STACK, ...SEVERAL }),
+			wholeSystem("apart", apart("test/{functional,security,faults}/**/*.test.ts"), 3, 2, SEVERAL),
 			...(withLong
 				? [
 						wholeSystem("long", ["test/**/*.long.test.ts"], 4, 60),

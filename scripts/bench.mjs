@@ -9,8 +9,9 @@ import { neverReused, simultaneousStarts, sustainedMisses } from "./bench/cold-s
 import { dependencyCosts, publishPackages } from "./bench/dependencies.mjs";
 import { PackageRegistry } from "./bench/harness.mjs";
 import { frozenMemory, prewarmedMemory } from "./bench/memory.mjs";
+import { overloadCosts } from "./bench/overload.mjs";
 import { redeploys } from "./bench/redeploys.mjs";
-import { dependencyRowsOf, rowsOf, tableOf } from "./bench/rows.mjs";
+import { dependencyRowsOf, overloadRowsOf, rowsOf, tableOf } from "./bench/rows.mjs";
 import { FETCH, fetchHandlerOf, PYTHON } from "./bench/sources.mjs";
 import { benchPart } from "./bench/specification.mjs";
 import { volumeCosts } from "./bench/volumes.mjs";
@@ -22,6 +23,7 @@ import { stopSignal } from "./stack/stop-signal.mjs";
 const KIB = 1024;
 const DEPENDENCY_ROUNDS = 15;
 const VOLUME_ROUNDS = 25;
+const FLOOD_SECONDS = 15;
 const RESULTS = "bench-results.json";
 
 async function main() {
@@ -36,6 +38,12 @@ async function main() {
 			await using client = createClient({ url: stack.url, key: stack.key });
 			const dependencies = await dependencyCosts(client, stack, registry, values.quick ? 3 : DEPENDENCY_ROUNDS);
 			process.stdout.write(`${tableOf(dependencyRowsOf({ dependencies }))}\n`);
+			return;
+		}
+		if (values.overload) {
+			await using client = createClient({ url: stack.url, key: stack.key });
+			const overload = await overloadCosts(client, stack, values.quick ? 4 : FLOOD_SECONDS);
+			process.stdout.write(`${tableOf(overloadRowsOf({ overload }))}\n`);
 			return;
 		}
 		const measured = await measure(stack, registry, values.quick, signal);
@@ -95,6 +103,7 @@ async function measure(stack, registry, quick, signal) {
 		),
 		redeploy: await step("redeploys", () => redeploys(client, rounds)),
 		dependencies: await step("dependencies", () => dependencyCosts(client, stack, registry, quick ? 3 : DEPENDENCY_ROUNDS)),
+		overload: await step("overload", () => overloadCosts(client, stack, quick ? 4 : FLOOD_SECONDS)),
 	};
 }
 

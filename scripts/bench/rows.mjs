@@ -196,6 +196,51 @@ const DEPENDENCY_TARGETS = [
 	},
 ];
 
+/** The rows about a function that is sent ten times what it can do. */
+const OVERLOAD_TARGETS = [
+	{
+		what: "10 × the rate that a function of 20 ms of CPU sustains: what is refused, p99",
+		target: "≤ 100 ms",
+		measure: ({ overload: { refused } }) => ({
+			...atMost(100, refused.p99Ms),
+			ratio: `p50 ${ms(refused.p50Ms)}, ${refused.count} of them`,
+		}),
+	},
+	{
+		what: "the same: what succeeds, against what it sustains",
+		target: "≥ 0.9 ×",
+		measure: ({ overload: { goodput, sustained } }) => ofRate(goodput, "sustained", sustained, (ratio) => ratio >= 0.9),
+	},
+	{
+		what: "the same: what is admitted and doesn't succeed",
+		target: "0",
+		measure: ({ overload: { failed } }) => ({ measured: String(failed), met: failed === 0 }),
+	},
+	{
+		what: "the same: another function's warm p99 meanwhile, against quiet",
+		target: "≤ 2 ×",
+		measure: ({ overload: { beside, quiet } }) => ({
+			...against(beside.p99Ms, "quiet", quiet.p99Ms, (ratio) => ratio <= 2),
+			measured: `${ms(beside.p99Ms)}, p50 ${ms(beside.p50Ms)}, ${beside.failed} failed`,
+		}),
+	},
+	{
+		what: "the same: `GET /readyz` meanwhile, p99",
+		target: "said",
+		measure: ({ overload: { health } }) => said(ms(health.p99Ms)),
+	},
+	{
+		what: "from its end until the function answers as before",
+		target: "≤ 10 s",
+		measure: ({ overload: { normalMs } }) => atMost(10_000, normalMs),
+	},
+];
+
+/** The rows about overload alone. */
+export function overloadRowsOf(run) {
+	return rowsFrom(OVERLOAD_TARGETS, run);
+}
+
 /** The rows about dependencies alone; without a run every row says how to measure. */
 export function dependencyRowsOf(run) {
 	return rowsFrom(DEPENDENCY_TARGETS, run);
@@ -207,7 +252,7 @@ export function dependencyRowsOf(run) {
  * @returns {{what: string, target: string, measured: string, ratio: string, met: boolean | undefined}[]}
  */
 export function rowsOf(run) {
-	return rowsFrom([...TARGETS, ...DEPENDENCY_TARGETS], run);
+	return rowsFrom([...TARGETS, ...DEPENDENCY_TARGETS, ...OVERLOAD_TARGETS], run);
 }
 
 function rowsFrom(targets, run) {

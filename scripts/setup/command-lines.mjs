@@ -11,7 +11,7 @@ export const QUICKSTART_OPTIONS = {
 	data: { type: "string" },
 };
 const BENCH_SWITCH = { type: "boolean", default: false };
-export const BENCH_OPTIONS = { ...HELP, quick: BENCH_SWITCH, dependencies: BENCH_SWITCH, out: { type: "string" } };
+export const BENCH_OPTIONS = { ...HELP, quick: BENCH_SWITCH, dependencies: BENCH_SWITCH, overload: BENCH_SWITCH, out: { type: "string" } };
 
 /** What each verb takes (without `options`: anything, for vitest), and what it says about itself. */
 const COMMAND_LINES = {
@@ -38,8 +38,8 @@ cold starts against warm ones, and stays up until Ctrl-C. As root.
 
 Sets everything up, then runs every test of the ordinary suite. As root.
 
-  npm test -- --project unit   a suite: unit, docs, functional, security (on one
-                               stack each), apart (on stacks of their own)
+  npm test -- --project unit   a suite: unit, docs; functional, security, beside
+                               (on one stack each); apart (with their own)
   npm test -- packages/queue   a place
   npx vitest --help            what else vitest takes`,
 	},
@@ -57,6 +57,7 @@ on a stack of its own. As root.
 
   --quick         fewer rounds, for a first look
   --dependencies  only what dependencies cost: its rows, and no file
+  --overload      only what ten times too much does: its rows, and no file
   --out <file>    for everything that was measured (default bench-results.json)`,
 	},
 };

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { parseServerTiming } from "@berth/client";
 import { describe, expect, it } from "vitest";
 import { tarGz } from "../harness/archives.js";
 import { Deployed, type DeployInput, deploy, freshName, header, json } from "../harness/functions.js";
@@ -125,6 +126,7 @@ describe("an invocation of a program", () => {
 		const values = (name: string) => seen.rawHeaders.filter((_, at) => at % 2 === 1 && seen.rawHeaders[at - 1]?.toLowerCase() === name);
 		expect(values("x-a")).toEqual(["1", "2"]);
 		expect(values("berth-invocation-id")).toEqual([header(answer, "berth-invocation-id")]);
+		expect(values("traceparent")).toEqual([parseServerTiming(header(answer, "server-timing"))["traceparent"]?.description]);
 		expect(values("berth-attempt")).toEqual(["1"]);
 		expect(values("berth-function")).toEqual([echo.name]);
 		const leftMs = Number(values("berth-deadline-ms")[0]) - Date.now();

@@ -24,7 +24,7 @@ describe("an invocation", () => {
 		const answer = await deployed.invoke();
 		expect(answer.id).toMatch(/^inv_[0-9a-z]{26}$/);
 		const timing = parseServerTiming(header(answer.raw, "server-timing"));
-		expect(Object.keys(timing)).toEqual(["queue", "start", "init", "run"]);
+		expect(Object.keys(timing)).toEqual(["traceparent", "queue", "start", "init", "run", "total"]);
 		expect(timing["start"]?.description).toMatch(/^(?:prewarmed|boot)$/);
 		const record = await deployed.record(answer);
 		expect(record).toMatchObject({

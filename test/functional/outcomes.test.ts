@@ -1,6 +1,6 @@
 import type { InvokeAnswer } from "@berth/client";
 import { ERRORS, type ErrorCode, FIXED_LIMITS } from "@berth/contracts";
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../harness/eventually.js";
 import { type Deployed, deploy, fixture, header, json } from "../harness/functions.js";
 import { sandboxCgroupsOf, sandboxProcessesOf } from "../harness/leftovers.js";
@@ -18,6 +18,14 @@ async function agreed(deployed: Deployed, answer: InvokeAnswer, outcome: ErrorCo
 	expect(answer.problem).toMatchObject({ code: outcome, status, fault, outcome, invocation: answer.id });
 	expect(await deployed.record(answer)).toMatchObject({ state: "settled", outcome, code: outcome, error: { name: expect.any(String) } });
 }
+
+/** It takes the whole start budget, so it begins before everything else does. */
+let hanging: Promise<readonly [Deployed, InvokeAnswer]>;
+beforeAll(() => {
+	hanging = deploy(stack, { source: fixture("hangs-at-load") }).then(async (deployed) => [deployed, await deployed.invoke()] as const);
+	// Whoever awaits it hears of it.
+	hanging.catch(() => undefined);
+});
 
 describe("a handler that throws", () => {
 	it("is a handler_error, and its sandbox goes on serving", async () => {
@@ -47,8 +55,7 @@ describe("a module that doesn't load", () => {
 	});
 
 	it("because it never ends loading is an init_error after the start budget", async () => {
-		const deployed = await deploy(stack, { source: fixture("hangs-at-load") });
-		const answer = await deployed.invoke();
+		const [deployed, answer] = await hanging;
 		await agreed(deployed, answer, "init_error");
 		const record = await deployed.record(answer);
 		expect(record.phases?.runMs).toBe(0);

@@ -57,15 +57,17 @@ describe("a node whose places are all held by functions that wait for others", (
 	}`;
 
 	it("runs what they wait for, and they end", async () => {
-		const [leaf, parent] = [await deploy(stack, { source, memoryMiB: 64 }), await deploy(stack, { source, memoryMiB: 64 })];
-		const answers = await Promise.all(Array.from({ length: 6 }, () => parent.result({ names: [leaf.name, leaf.name] })));
-		expect(answers).toEqual(Array.from({ length: 6 }, () => ["leaf", "leaf"]));
+		// Six places, of which one function may have four.
+		const [leaf, other, one, two] = await Promise.all(Array.from({ length: 4 }, () => deploy(stack, { source, memoryMiB: 64 })));
+		const ask = (parent = one, child = leaf) => parent?.result({ names: [child?.name] });
+		const asked = Array.from({ length: 3 }, () => [ask(one, leaf), ask(two, other)]).flat();
+		expect(await Promise.all(asked)).toEqual(asked.map(() => ["leaf"]));
 	});
 
 	it("goes on, however deep they wait, when their memory is all there is: each has an answer, or is told that there is none", async () => {
 		const deep = await deploy(stack, { source, memoryMiB: 100 });
-		const answers = await Promise.all(Array.from({ length: 6 }, () => deep.result<[number, string]>({ deep: 0 })));
-		for (const answer of answers) expect(["8 too_deep", "too_busy"]).toContain(answer[1] === "too_busy" ? answer[1] : answer.join(" "));
+		const answers = await Promise.all(Array.from({ length: 4 }, () => deep.result<[number, string]>({ deep: 0 })));
+		for (const answer of answers) expect(["8 too_deep", "node_full"]).toContain(answer[1] === "node_full" ? answer[1] : answer.join(" "));
 		expect(await deep.result({ deep: 0 })).toEqual([8, "too_deep"]);
 	});
 
@@ -96,13 +98,17 @@ describe("a sandbox that nobody uses", () => {
 	});
 });
 
-describe("more invocations than the gateway holds", () => {
-	it("are answered 429 at once, and the others succeed", async () => {
+describe("more invocations than a function's share of the gateway's places", () => {
+	it("are answered 429 at once, and the others succeed, as do those of another function meanwhile", async () => {
+		const other = await deploy(stack, { source: fixture("counts"), memoryMiB: 64 });
 		const deployed = await deploy(stack, { source: fixture("sleeps"), memoryMiB: 64, concurrency: 2 });
 		const sent = Array.from({ length: 20 }, () => stack.client.invokeRaw(deployed.name, { json: { ms: 400 } }));
+		const refused = await Promise.race(sent);
+		expect([refused.status, refused.headers["retry-after"]]).toEqual([429, "1"]);
+		expect(await other.result()).toMatchObject({ invocations: 1 });
 		const statuses = (await Promise.all(sent)).map(({ status }) => status);
-		expect(statuses.filter((status) => status === 200).length).toBe(6);
-		expect(statuses.filter((status) => status === 429).length).toBe(14);
+		expect(statuses.filter((status) => status === 200).length).toBe(5);
+		expect(statuses.filter((status) => status === 429).length).toBe(15);
 		await eventually(async () => expect(await deployed.result()).toBe("slept"));
 	});
 });

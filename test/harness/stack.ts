@@ -115,12 +115,16 @@ export class Stack implements AsyncDisposable {
 		return spawnBerth(this.dataDir, this.#env, args, this.#reaper?.lifeline);
 	}
 
-	/** Starts it again after a `down`, on whatever port is free then, with the key it had, or another one that it was given meanwhile. */
-	async up(other?: string): Promise<void> {
+	/**
+	 * Starts it again after a `down`, on whatever port is free then, with the key it had, or another one that it was given meanwhile.
+	 * @returns whether it made a key
+	 */
+	async up(other?: string): Promise<{ readonly madeKey: boolean }> {
 		const { url, key } = await up(this.dataDir, this.#env, this.#reaper);
 		await this.#client.close();
 		this.#address = { url, key: other ?? key ?? this.key, dataDir: this.dataDir };
 		this.#client = createClient(this.#address);
+		return { madeKey: key !== null };
 	}
 
 	/** @throws Error when `berth down` fails */
@@ -176,9 +180,13 @@ export class Stack implements AsyncDisposable {
 	}
 }
 
-async function up(dataDir: string, env: Readonly<Record<string, string>>, reaper: Reaper | undefined): Promise<StackAddress> {
+async function up(
+	dataDir: string,
+	env: Readonly<Record<string, string>>,
+	reaper: Reaper | undefined,
+): Promise<StackAddress & { readonly key: string | null }> {
 	const result = succeeded(await berth(dataDir, env, ["up", "--detach", "--json", "--port", "0"], reaper?.lifeline));
-	return JSON.parse(result.stdout) as StackAddress;
+	return JSON.parse(result.stdout);
 }
 
 function succeeded(result: CommandResult): CommandResult {

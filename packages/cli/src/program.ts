@@ -4,6 +4,7 @@ import { registerAlias } from "./commands/alias.js";
 import { registerBackup } from "./commands/backup.js";
 import { registerBench } from "./commands/bench.js";
 import { registerBuildLog } from "./commands/build-log.js";
+import { registerCallback } from "./commands/callback.js";
 import { registerDeploy } from "./commands/deploy.js";
 import { registerDoctor } from "./commands/doctor.js";
 import { registerDown } from "./commands/down.js";
@@ -54,6 +55,7 @@ const COMMANDS = [
 	registerLogs,
 	registerRm,
 	registerHooks,
+	registerCallback,
 	registerNetwork,
 	registerVolume,
 	registerImage,

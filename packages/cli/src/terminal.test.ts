@@ -20,7 +20,7 @@ describe("what a function or a compiler says", () => {
 	test("doesn't control a terminal: not as a result, a log line, a problem, a diagnostic, progress", () => {
 		const { terminal, out, err } = terminalOf(true);
 		terminal.print(logText({ atMs: 0, stream: "stdout", text: `drawn over\r${HOSTILE}` }));
-		expect(out()).toBe(`00:00:00.000 stdout drawn over␍${HARMLESS}\n`);
+		expect(out()).toBe(`00:00:00.000 info  drawn over␍${HARMLESS}\n`);
 		const error = { name: "Error", message: HOSTILE, stack: HOSTILE };
 		for (const text of [
 			problemText(problemOf("handler_error", HOSTILE, [], { error }), terminal),

@@ -1,9 +1,11 @@
 import { aliasesOf } from "./aliases.js";
 import { buildLogsOf } from "./build-logs.js";
+import { callbacksOf } from "./callbacks.js";
 import { functionsOf } from "./functions.js";
 import { hooksOf } from "./hooks.js";
 import { imagesOf } from "./images.js";
 import { invocationsOf } from "./invocations.js";
+import { logsOf } from "./logs.js";
 import { networksOf } from "./networks.js";
 import { nodesOf } from "./nodes.js";
 import { packageRegistriesOf } from "./package-registries.js";
@@ -28,9 +30,11 @@ export interface ClientOptions {
 export type Client = ReturnType<typeof functionsOf> &
 	ReturnType<typeof aliasesOf> &
 	ReturnType<typeof buildLogsOf> &
+	ReturnType<typeof callbacksOf> &
 	ReturnType<typeof hooksOf> &
 	ReturnType<typeof imagesOf> &
 	ReturnType<typeof invocationsOf> &
+	ReturnType<typeof logsOf> &
 	ReturnType<typeof networksOf> &
 	ReturnType<typeof nodesOf> &
 	ReturnType<typeof packageRegistriesOf> &
@@ -48,9 +52,11 @@ export function createClient(options: ClientOptions): Client {
 		...functionsOf(transport),
 		...aliasesOf(transport),
 		...buildLogsOf(transport),
+		...callbacksOf(transport),
 		...hooksOf(transport),
 		...imagesOf(transport),
 		...invocationsOf(transport),
+		...logsOf(transport),
 		...networksOf(transport),
 		...nodesOf(transport),
 		...packageRegistriesOf(transport),

@@ -6,6 +6,8 @@ import { problemIn, type RawAnswer, type Transport } from "./transport.js";
 export type Payload = { readonly json: unknown } | { readonly bytes: Uint8Array | string; readonly contentType: string };
 
 export interface InvokeOptions {
+	/** In the background: where the settlement is posted. */
+	readonly callbackUrl?: string;
 	/** A deadline shorter than the function's timeout, milliseconds. */
 	readonly timeoutMs?: number;
 	readonly signal?: AbortSignal;
@@ -47,6 +49,7 @@ export function invocationsOf(transport: Transport) {
 			headers: {
 				...(payload === undefined ? {} : { "content-type": "json" in payload ? "application/json" : payload.contentType }),
 				...(options.timeoutMs === undefined ? {} : { [HEADERS.timeoutMs]: String(options.timeoutMs) }),
+				...(options.callbackUrl === undefined ? {} : { [HEADERS.callbackUrl]: options.callbackUrl }),
 				...headers,
 			},
 			...(payload === undefined ? {} : { body: "json" in payload ? JSON.stringify(payload.json) : payload.bytes }),

@@ -1,6 +1,7 @@
 import type { FrameBounds } from "./framing.js";
 import type { FunctionError, HttpResponseHead, Trigger } from "./invocation.js";
 import { FIXED_LIMITS } from "./limits.js";
+import type { TraceContext } from "./trace.js";
 import { KIB, MIB } from "./units.js";
 
 /**
@@ -86,6 +87,8 @@ export interface InvokeHead {
 	/** Milliseconds from now after which the worker kills the sandbox. */
 	readonly timeoutMs: number;
 	readonly trigger: Trigger;
+	/** What the function is to say to whoever it asks; an HTTP trigger has it in its headers, too. */
+	readonly trace?: TraceContext;
 	/** The most bytes an answer's body may have. */
 	readonly maxBodyBytes: number;
 	/** The most that its headers may have, as `headerBytesOf` counts. */

@@ -1,16 +1,7 @@
 import type { Alias } from "./alias.js";
-import type {
-	FunctionError,
-	InvocationState,
-	Lane,
-	LimitHit,
-	LogLine,
-	Outcome,
-	ParentInvocation,
-	Phases,
-	StartKind,
-	Usage,
-} from "./invocation.js";
+import type { CallbackRecord, FollowerRecord } from "./follow-up.js";
+import type { FunctionError, InvocationState, Lane, LimitHit, Outcome, ParentInvocation, Phases, StartKind, Usage } from "./invocation.js";
+import type { LogEntry } from "./log.js";
 import type { FunctionSummary, Version } from "./version.js";
 
 /** Headers that Berth adds to answers. */
@@ -21,6 +12,8 @@ export const HEADERS = {
 	manifest: "berth-manifest",
 	/** Request: a shorter deadline than the function's timeout, milliseconds. */
 	timeoutMs: "berth-timeout-ms",
+	/** Request: where the settlement of a background invocation is posted. */
+	callbackUrl: "berth-callback-url",
 	/** Response: the version that an invocation went to. */
 	version: "berth-version",
 	/** Response: the outcome, on every answer of an invocation. */
@@ -81,6 +74,8 @@ export interface InvocationAnswer {
 	readonly parent?: ParentInvocation;
 	readonly depth?: number;
 	readonly finishedAt?: string;
+	/** Of the trace that it belongs to (W3C Trace Context). */
+	readonly traceId?: string;
 	readonly outcome?: Outcome;
 	readonly code?: string;
 	readonly error?: FunctionError;
@@ -99,10 +94,15 @@ export interface InvocationAnswer {
 		readonly text?: string;
 		readonly base64?: string;
 	};
-	readonly logs: readonly LogLine[];
+	/** What was printed after the answer comes last. */
+	readonly logs: readonly LogEntry[];
 	readonly logsTruncated: boolean;
 	/** What the attempt left and was removed since, to make room for newer ones; absent when all is there. */
 	readonly removed?: readonly ("logs" | "result")[];
+	/** How far the post of its settlement is. */
+	readonly callback?: CallbackRecord;
+	/** The function that its settlement is given to. */
+	readonly follower?: FollowerRecord;
 }
 
 /** `GET /v1/sandboxes`: every sandbox of every node. */

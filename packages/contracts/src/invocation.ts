@@ -1,3 +1,6 @@
+import type { CallbackRecord, Follow, FollowerRecord } from "./follow-up.js";
+import type { LogLine } from "./log.js";
+import type { TraceContext } from "./trace.js";
 import { KIB } from "./units.js";
 
 /** How an attempt ended. */
@@ -99,10 +102,18 @@ export interface InvocationRequest {
 	readonly expiresAtMs?: number;
 	/** Milliseconds the handler may run: the version's timeout, or the caller's shorter one. */
 	readonly timeoutMs: number;
-	/** How many invocations it comes of, by `ctx.invoke` or over a network of functions; absent: none. */
+	/** How many invocations it comes of, by `ctx.invoke`, over a network of functions or by what follows a settlement; absent: none. */
 	readonly depth?: number;
-	/** The one that asked for it. */
+	/** The trace that it belongs to; its span is the gateway's. */
+	readonly trace?: TraceContext;
+	/** The one that asked for it, or whose settlement it is given. */
 	readonly parent?: ParentInvocation;
+	/** What made it; absent: a request to the API. */
+	readonly source?: "api" | "hook" | "schedule" | "function" | "replay" | "redelivery";
+	/** Background: where its settlement is posted. */
+	readonly callback?: string;
+	/** Background: functions that get its settlement, by how it went. */
+	readonly follow?: Follow;
 }
 
 /** What a handler answered. `response` is there for HTTP triggers and for handlers that return a Response. */
@@ -110,13 +121,6 @@ export interface InvocationResult {
 	readonly body: BodyReference;
 	readonly contentType?: string;
 	readonly response?: HttpResponseHead;
-}
-
-export interface LogLine {
-	/** Milliseconds since the epoch at which the worker read it. */
-	readonly atMs: number;
-	readonly stream: "stdout" | "stderr";
-	readonly text: string;
 }
 
 /** One finished attempt. */
@@ -148,6 +152,8 @@ export interface LogBook {
 	/** Key in the payload store: a JSON array of LogLine. */
 	readonly payload?: string;
 	readonly truncated: boolean;
+	/** Key in the payload store of what was printed after the answer, by what was given to `waitUntil`; there is nothing when nothing was. */
+	readonly after?: string;
 }
 
 /** `queued → running → settled`; a background attempt that is tried again goes back to `queued`. */
@@ -162,6 +168,8 @@ export interface InvocationRecord {
 	readonly lane: Lane;
 	readonly state: InvocationState;
 	readonly acceptedAtMs: number;
+	/** Of the trace that it belongs to. */
+	readonly traceId?: string;
 	/** The one that asked for it, and how many it comes of. */
 	readonly parent?: ParentInvocation;
 	readonly depth?: number;
@@ -169,4 +177,8 @@ export interface InvocationRecord {
 	readonly last?: AttemptRecord;
 	readonly result?: InvocationResult;
 	readonly logs?: LogBook;
+	/** How far the post of its settlement is. */
+	readonly callback?: CallbackRecord;
+	/** What follows its settlement. */
+	readonly follower?: FollowerRecord;
 }

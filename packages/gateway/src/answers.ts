@@ -4,16 +4,15 @@ import {
 	type ErrorCode,
 	HEADERS,
 	type InvocationResult,
-	type Phases,
 	type Problem,
 	problemOf,
 	type Settlement,
-	type StartKind,
 } from "@berth/contracts";
 import type { PayloadStore } from "@berth/registry";
 import type { Response } from "express";
 import { writeFunctionHeaders } from "./function-headers.js";
 import { sendProblem } from "./problems.js";
+import { addTiming, phasesTiming } from "./server-timing.js";
 
 /** What an answer is made of. */
 export interface Answered {
@@ -33,7 +32,7 @@ export async function answer(response: Response, { id, version, settlement, trus
 		response.setHeader(HEADERS.invocationId, id);
 		response.setHeader(HEADERS.version, version);
 		response.setHeader(HEADERS.outcome, attempt.outcome);
-		response.setHeader(HEADERS.serverTiming, serverTiming(attempt.phases, attempt.start));
+		addTiming(response, phasesTiming(attempt.phases, attempt.start));
 		if (result === undefined) sendProblem(response, failureOf(id, attempt, trusted));
 		else writeResult(response, id, result, await payloads.getBody(result.body));
 	} finally {
@@ -59,12 +58,6 @@ function checkedStatus(id: string, status: number): number {
 	if (Number.isInteger(status) && status >= 200 && status <= 599) return status;
 	const detail = `The function answered with the status ${JSON.stringify(status)}, which is none from 200 to 599.`;
 	throw new BerthError("handler_error", detail, { extra: { invocation: id } });
-}
-
-/** `Server-Timing` (W3C), milliseconds per phase. */
-function serverTiming({ queueMs, startMs, initMs, runMs }: Phases, start: StartKind | undefined): string {
-	const kind = start === undefined ? "" : `;desc=${start}`;
-	return `queue;dur=${queueMs.toFixed(2)}, start;dur=${startMs.toFixed(2)}${kind}, init;dur=${initMs.toFixed(2)}, run;dur=${runMs.toFixed(2)}`;
 }
 
 /** A failed attempt as a problem. The stack is for those who hold a key. */

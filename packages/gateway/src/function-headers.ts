@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { CALLER_HEADER, HEADERS, HOOK_HEADERS, INVOKING_HEADER, JOINED_HEADER } from "@berth/contracts";
+import { CALLER_HEADER, HEADERS, HOOK_HEADERS, INVOKING_HEADER, JOINED_HEADER, TRACE_HEADERS } from "@berth/contracts";
 
 /** Headers of one connection (RFC 9110, 7.6.1). */
 const HOP_BY_HOP = [
@@ -13,8 +13,8 @@ const HOP_BY_HOP = [
 	"transfer-encoding",
 	"upgrade",
 ];
-/** Not for functions to see: also what the gateway has answered for them. */
-const KEPT_FROM_FUNCTIONS: ReadonlySet<string> = new Set([...HOP_BY_HOP, "expect"]);
+/** Not for functions to see: also what the gateway has answered for them, and a trace, which the worker goes on with. */
+const KEPT_FROM_FUNCTIONS: ReadonlySet<string> = new Set([...HOP_BY_HOP, "expect", ...Object.values(TRACE_HEADERS)]);
 /** What the gateway says to functions, and nobody else may. */
 const NOT_FOR_CALLERS: ReadonlySet<string> = new Set([CALLER_HEADER, JOINED_HEADER, INVOKING_HEADER, ...Object.values(HOOK_HEADERS)]);
 /** Not for functions to say: also those whose value the gateway decides. */

@@ -1,6 +1,7 @@
 import {
 	BerthError,
 	CALLER_HEADER,
+	continued,
 	FIXED_LIMITS,
 	HEADERS,
 	type InvocationRequest,
@@ -11,17 +12,23 @@ import {
 	newId,
 	type ParentInvocation,
 	type Settlement,
+	type TraceContext,
 	type Trigger,
+	traceIn,
 	type Version,
 } from "@berth/contracts";
 import { functionNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
 import { answer } from "./answers.js";
 import { authenticate } from "./auth.js";
+import { callbackOf, followUpsOf } from "./follow-ups/asked.js";
 import { requestHeaders } from "./function-headers.js";
 import { isJson, parseJson } from "./json.js";
 import { nameFrom, type Target, targetFrom } from "./names.js";
+import type { Drained } from "./overload/drain-rate.js";
+import { Places, type Refusal } from "./overload/places.js";
 import { nodeFor } from "./placement.js";
+import { sayTrace } from "./server-timing.js";
 import type { Services } from "./services.js";
 
 /** What the way there and back may add to an invocation's start and run before its caller gives up, milliseconds. */
@@ -33,10 +40,17 @@ interface Accepting {
 	readonly trigger: Trigger;
 	readonly bytes: Buffer;
 	readonly timeoutMs: number;
+	/** What the request said of one. Default: a new one. */
+	readonly trace?: TraceContext | undefined;
 	readonly origin?: Origin;
+	/** Default: a new one. */
+	readonly id?: string;
+	/** In the background: where the settlement is posted, instead of where the manifest says. */
+	readonly callback?: string;
+	readonly source?: InvocationRequest["source"];
 }
 
-/** Of an invocation that another one asks for. */
+/** Of an invocation that another one asks for, or whose settlement it is given. */
 interface Origin {
 	readonly depth: number;
 	readonly parent?: ParentInvocation;
@@ -45,8 +59,17 @@ interface Origin {
 }
 
 /** A delivery to a hook that becomes an invocation of this version. */
-export interface Delivered extends Omit<Accepting, "timeoutMs" | "origin"> {
+export interface Delivered extends Pick<Accepting, "trigger" | "bytes" | "trace"> {
 	readonly version: Version;
+}
+
+/** A settlement that another function gets. */
+export interface Following extends Pick<Accepting, "bytes" | "trace"> {
+	/** Its own, the same with every try. */
+	readonly id: string;
+	readonly version: Version;
+	/** The invocation that was settled. */
+	readonly origin: Origin;
 }
 
 /** How an invocation ended. */
@@ -58,14 +81,14 @@ export interface Ended {
 /** Accepts invocations and answers them; counts those that are waited for. */
 export class Invocations {
 	readonly #services: Services;
-	/**
-	 * In flight, by how many others they come of. Each depth has as many places, so that those who wait for others
-	 * never keep them from one; the last waits for nobody.
-	 */
-	readonly #inflight: number[] = Array.from({ length: MOST_DEPTH + 1 }, () => 0);
+	/** By how many others an invocation comes of. Each depth has as many, so that those who wait for others never keep them from one; the last waits for nobody. */
+	readonly #places: readonly Places[];
 
 	constructor(services: Services) {
 		this.#services = services;
+		const { maxInflight, metrics } = services;
+		const refused = (reason: Refusal) => metrics.refused("interactive", reason);
+		this.#places = Array.from({ length: MOST_DEPTH + 1 }, () => new Places(maxInflight, refused));
 	}
 
 	/** `POST /v1/functions/{name}/invocations`, where the name may be `name@alias` or `name@version` */
@@ -76,7 +99,9 @@ export class Invocations {
 		const contentType = request.headers["content-type"];
 		const trigger: Trigger = { kind: "event", ...(contentType === undefined ? {} : { contentType }) };
 		const prefer = request.headers["prefer"];
-		if (prefer !== undefined && RESPOND_ASYNC.test(String(prefer))) await this.#acceptLater(request, response, version, trigger);
+		const isAsync = prefer !== undefined && RESPOND_ASYNC.test(String(prefer));
+		const callback = callbackOf(request, isAsync, this.#services);
+		if (isAsync) await this.#acceptLater(request, response, version, { trigger, ...(callback === undefined ? {} : { callback }) });
 		else await this.#run(request, response, version, trigger, true);
 	}
 
@@ -115,7 +140,7 @@ export class Invocations {
 		const contentType = request.headers["content-type"];
 		const trigger: Trigger = { kind: "event", ...(contentType === undefined ? {} : { contentType }) };
 		const { depth, parent, deadlineMs } = asked;
-		if (asked.async) await this.#acceptLater(request, response, version, trigger, { depth, parent });
+		if (asked.async) await this.#acceptLater(request, response, version, { trigger, origin: { depth, parent } });
 		else await this.#run(request, response, version, trigger, true, { depth, parent, deadlineMs });
 	}
 
@@ -149,8 +174,15 @@ export class Invocations {
 		return invocation.id;
 	}
 
+	/** A settlement for the function that is to get it, on disk when it resolves; the same id twice is one invocation. */
+	async enqueueFollower({ version, ...rest }: Following): Promise<void> {
+		const trigger = { kind: "event", contentType: "application/json" } as const;
+		const { timeoutMs } = version.manifest;
+		await this.#enqueue(await this.#accept(version, { trigger, timeoutMs, source: "function", ...rest }, false));
+	}
+
 	async #run(request: Request, response: Response, version: Version, trigger: Trigger, trusted: boolean, origin?: Origin): Promise<void> {
-		this.#refuseWhenFull(origin?.depth);
+		this.#placesAt(origin?.depth).require(version);
 		const read = await this.#read(request, version, trigger);
 		const invocation = await this.#accept(version, { trigger, ...read, ...(origin === undefined ? {} : { origin }) }, true);
 		await this.#answer(response, version, invocation, trusted);
@@ -164,33 +196,27 @@ export class Invocations {
 		onSettled?: (ended: Ended) => Promise<void>,
 	): Promise<void> {
 		const { nodes, artifacts } = this.#services;
+		sayTrace(response, invocation);
 		const { depth = 0 } = invocation;
 		try {
 			// A place is for what can run: a body that comes slowly keeps nobody from one.
-			this.#refuseWhenFull(depth);
-			this.#count(depth, 1);
+			const place = this.#placesAt(depth).take(version);
+			let settlement: Settlement | undefined;
 			try {
 				const node = nodeFor(nodes, version.project, version.function);
-				const settlement = await this.#settled(node, invocation, response);
+				settlement = await this.#settled(node, invocation, response);
 				await onSettled?.({ id: invocation.id, settlement });
 				await answer(response, { id: invocation.id, version: version.number, settlement, trusted }, artifacts.payloads);
 			} finally {
-				this.#count(depth, -1);
+				place.free(settlement === undefined ? undefined : drainedBy(settlement));
 			}
 		} finally {
 			await artifacts.payloads.removeBody(invocation.body);
 		}
 	}
 
-	#refuseWhenFull(depth = 0): void {
-		const { maxInflight } = this.#services;
-		if ((this.#inflight[depth] ?? 0) < maxInflight) return;
-		const which = depth === 0 ? "" : ` that come of ${depth === 1 ? "another one" : `${depth} others`}`;
-		throw new BerthError("too_busy", `${maxInflight} invocations${which} are in flight already; try again`);
-	}
-
-	#count(depth: number, change: 1 | -1): void {
-		this.#inflight[depth] = (this.#inflight[depth] ?? 0) + change;
+	#placesAt(depth = 0): Places {
+		return this.#places[depth] as Places;
 	}
 
 	/** Waits for the end of an invocation even when its caller doesn't: the function is told then. */
@@ -203,12 +229,17 @@ export class Invocations {
 		return await invocations.run(node, invocation);
 	}
 
-	async #acceptLater(request: Request, response: Response, version: Version, trigger: Trigger, origin?: Origin): Promise<void> {
-		const read = await this.#read(request, version, trigger);
-		const invocation = await this.#accept(version, { trigger, ...read, ...(origin === undefined ? {} : { origin }) }, false);
+	async #acceptLater(
+		request: Request,
+		response: Response,
+		version: Version,
+		given: Pick<Accepting, "trigger" | "callback" | "origin">,
+	): Promise<void> {
+		const invocation = await this.#accept(version, { ...given, ...(await this.#read(request, version, given.trigger)) }, false);
 		await this.#enqueue(invocation);
 		response.setHeader(HEADERS.invocationId, invocation.id);
 		response.setHeader(HEADERS.version, version.number);
+		sayTrace(response, invocation);
 		response.setHeader("preference-applied", "respond-async");
 		response.status(202).location(`/v1/invocations/${invocation.id}`).json({ id: invocation.id, state: "queued" });
 	}
@@ -223,21 +254,26 @@ export class Invocations {
 		}
 	}
 
-	async #read(request: Request, version: Version, trigger: Trigger): Promise<{ readonly bytes: Buffer; readonly timeoutMs: number }> {
+	async #read(
+		request: Request,
+		version: Version,
+		trigger: Trigger,
+	): Promise<{ readonly bytes: Buffer; readonly timeoutMs: number; readonly trace: TraceContext | undefined }> {
 		const timeoutMs = timeoutOf(request, version);
 		const bytes = await this.#services.bodies.read(request, FIXED_LIMITS.bodyBytes);
 		// What a handler would be given parsed: that it can't be is the caller's mistake, said before anything is accepted.
 		if (trigger.kind === "event" && bytes.length > 0 && isJson(trigger.contentType)) parseJson(bytes, "the payload");
-		return { bytes, timeoutMs };
+		return { bytes, timeoutMs, trace: traceIn(request.headers) };
 	}
 
-	async #accept(version: Version, { trigger, bytes, timeoutMs, origin }: Accepting, interactive: boolean): Promise<InvocationRequest> {
+	async #accept(version: Version, accepting: Accepting, interactive: boolean): Promise<InvocationRequest> {
+		const { trigger, bytes, timeoutMs, origin, trace, id, callback, source } = accepting;
 		const { payloads, queued } = this.#services.artifacts;
 		const body = interactive ? await payloads.putBody(bytes, "fleeting") : await queued.putBody(bytes, "durable");
 		const acceptedAtMs = Date.now();
 		const { depth, parent, deadlineMs = Number.POSITIVE_INFINITY } = origin ?? {};
 		return {
-			id: newId("inv", acceptedAtMs),
+			id: id ?? newId("inv", acceptedAtMs),
 			project: version.project,
 			function: version.function,
 			version: version.number,
@@ -248,8 +284,16 @@ export class Invocations {
 			timeoutMs,
 			...(depth === undefined ? {} : { depth }),
 			...(parent === undefined ? {} : { parent }),
+			...(source === undefined ? {} : { source }),
+			...(interactive ? {} : followUpsOf(version, callback)),
+			trace: continued(trace),
 		};
 	}
+}
+
+/** What an attempt says of how long invocations wait and run. */
+function drainedBy({ attempt: { phases } }: Settlement): Drained {
+	return { waitedMs: phases.queueMs + phases.startMs, ranMs: phases.initMs + phases.runMs };
 }
 
 /** The version's timeout, or the caller's shorter one. @throws BerthError invalid_request */

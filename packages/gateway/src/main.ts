@@ -4,11 +4,12 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dockerfilesMissing, dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
 import { newId } from "@berth/contracts";
-import { type NodeChange, openBuildQueue, openInvocationQueue, openNodeDirectory } from "@berth/queue";
-import { ApiKeys, FunctionRegistry, Hooks, openArtifactStore, PackageRegistries, Vault } from "@berth/registry";
+import { type NodeChange, openBuildQueue, openInvocationQueue, openNodeDirectory, openOutbox } from "@berth/queue";
+import { ApiKeys, CallbackSecrets, FunctionRegistry, Hooks, openArtifactStore, PackageRegistries, Vault } from "@berth/registry";
 import { createLogger, GatewayMetrics, type Logger } from "@berth/telemetry";
 import { createApp } from "./app.js";
 import { Bodies } from "./body.js";
+import { Courier } from "./follow-ups/courier.js";
 import { Invocations } from "./invocations.js";
 import { createJoinedApp } from "./joined.js";
 import { type Cut, createGatewayServer, type GatewayServer } from "./server.js";
@@ -47,7 +48,9 @@ async function main(): Promise<void> {
 	await listenPrivately(joined.server, settings.paths.gatewaySocket);
 	const upkeep = new Upkeep(services);
 	upkeep.start();
-	stopOnDemand([gateway, joined], services, upkeep);
+	const courier = new Courier(services, invocations);
+	courier.start();
+	stopOnDemand([gateway, joined], services, [upkeep, courier]);
 	const { port } = server.address() as AddressInfo;
 	process.stdout.write(`${JSON.stringify({ ready: true, port, ...(firstKey === undefined ? {} : { firstKey }) })}\n`);
 }
@@ -68,6 +71,8 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): P
 		keys: await ApiKeys.open(durableUrl, log),
 		packageRegistries: await PackageRegistries.open(durableUrl, vault, log),
 		hooks: await Hooks.open({ url: durableUrl, vault, bodies: artifacts.deliveries, retentionMs: settings.hookEventsMs, log }),
+		outbox: await openOutbox({ durableUrl, logger: log }),
+		callbackSecrets: await CallbackSecrets.open(durableUrl, vault, log),
 		packageHosts: [...new Set(packageUrls.map((url) => new URL(url).host))],
 		artifacts,
 		invocations,
@@ -80,6 +85,7 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): P
 			hostNetwork: settings.allowsHostNetwork,
 			binds: Object.keys(settings.binds),
 			dockerfilesMissing: dockerfilesMissing(settings),
+			callbackHosts: settings.callbackHosts,
 		},
 		hasOneNode: settings.embedded.durable,
 		maxInflight: settings.maxInflight,
@@ -108,16 +114,17 @@ async function listenPrivately(server: Server, path: string): Promise<void> {
 /** Takes nothing more, lets what is in flight end, and exits. */
 function stopOnDemand(
 	servers: readonly GatewayServer[],
-	{ nodes, invocations, builds, functions, keys, hooks, packageRegistries }: Services,
-	upkeep: Upkeep,
+	{ nodes, invocations, builds, functions, keys, hooks, packageRegistries, outbox, callbackSecrets }: Services,
+	ongoing: readonly { stop(): Promise<void> }[],
 ): void {
 	let stopping = false;
 	const stop = async () => {
 		if (stopping) return;
 		stopping = true;
 		await Promise.all(servers.map((server) => server.close(GRACE_MS)));
-		await upkeep.stop();
-		await Promise.all([nodes, invocations, builds, functions, keys, hooks, packageRegistries].map((one) => one.close()));
+		await Promise.all(ongoing.map((one) => one.stop()));
+		const owned = [nodes, invocations, builds, functions, keys, hooks, packageRegistries, outbox, callbackSecrets];
+		await Promise.all(owned.map((one) => one.close()));
 		process.exit(0);
 	};
 	process.once("SIGTERM", () => void stop());

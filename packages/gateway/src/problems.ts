@@ -1,4 +1,4 @@
-import { BerthError, newId, type Problem, problemOf, SECOND_MS } from "@berth/contracts";
+import { BerthError, type ErrorCode, newId, type Problem, problemOf, SECOND_MS } from "@berth/contracts";
 import type { Logger } from "@berth/telemetry";
 import type { ErrorRequestHandler, Request, RequestHandler, Response } from "express";
 
@@ -8,14 +8,16 @@ const LINGER_MS = 2 * SECOND_MS;
 /** Statuses that a caller may wait for the end of. */
 const WAIT_STATUSES: ReadonlySet<number> = new Set([429, 503, 507]);
 
+/** Refusing for want of room has to stay cheap, so it isn't logged; the metrics count it. */
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(["too_busy", "node_full"]);
+
 /** The one place where an error becomes an HTTP answer. */
 export function problemHandler(log: Logger): ErrorRequestHandler {
 	// Express takes a function of four parameters for a handler of errors.
 	return (error: unknown, request, response, _next) => {
 		const known = asBerthError(error);
 		const instance = `urn:berth:request:${newId("req")}`;
-		// Refusing for want of room has to stay cheap; the metrics count it.
-		if (known.entry.fault === "platform" && known.code !== "too_busy") {
+		if (known.entry.fault === "platform" && !REFUSALS.has(known.code)) {
 			log.error({ err: error, method: request.method, path: request.path, instance }, known.message);
 		}
 		if (response.headersSent) {
@@ -29,12 +31,17 @@ export function problemHandler(log: Logger): ErrorRequestHandler {
 
 export function sendProblem(response: Response, problem: Problem): void {
 	if (problem.code === "unauthorized") response.setHeader("www-authenticate", "Bearer");
-	if (WAIT_STATUSES.has(problem.status)) response.setHeader("retry-after", "1");
+	if (WAIT_STATUSES.has(problem.status)) response.setHeader("retry-after", retryAfterOf(problem));
 	const text = JSON.stringify(problem);
 	response.status(problem.status).setHeader("content-type", "application/problem+json");
 	response.setHeader("content-length", Buffer.byteLength(text));
 	if (response.req.complete) response.end(text);
 	else endLater(response.req, response, text);
+}
+
+/** Whole seconds, as HTTP has it (RFC 9110, 10.2.3); one where nobody knows better. */
+function retryAfterOf({ retryAfterMs }: Problem): string {
+	return String(typeof retryAfterMs === "number" ? Math.max(1, Math.ceil(retryAfterMs / SECOND_MS)) : 1);
 }
 
 /** For what no route matched. */

@@ -1,21 +1,21 @@
-import {
-	BerthError,
-	type InvocationAnswer,
-	type InvocationRecord,
-	type InvocationResult,
-	type LogBook,
-	type LogLine,
-} from "@berth/contracts";
+import { BerthError, type InvocationAnswer, type InvocationRecord, type InvocationResult } from "@berth/contracts";
 import type { ArtifactStore } from "@berth/registry";
 import type { Request, Response } from "express";
 import { authenticate } from "./auth.js";
 import { isJson, parseJson } from "./json.js";
+import { logEntriesOf } from "./log-entries.js";
+import { wrongQuery } from "./query.js";
 import type { Services } from "./services.js";
 
 const ID = /^inv_[0-9a-z]{26}$/;
 
 /** `GET /v1/invocations/{id}` */
-export async function getInvocation(request: Request, response: Response, { keys, invocations, artifacts }: Services): Promise<void> {
+export async function getInvocation(request: Request, response: Response, services: Services): Promise<void> {
+	response.json(await answerOf(await needRecord(request, services), services.artifacts));
+}
+
+/** The record that a path names. @throws BerthError unauthorized, invocation_not_found */
+export async function needRecord(request: Request, { keys, invocations }: Services): Promise<InvocationRecord> {
 	const { project } = await authenticate(request, keys);
 	const id = String(request.params["id"]);
 	const record = ID.test(id) ? await invocations.record(id) : undefined;
@@ -25,12 +25,19 @@ export async function getInvocation(request: Request, response: Response, { keys
 			`there is no record of ${JSON.stringify(id.slice(0, 64))}; successes are kept 10 minutes, everything else a day`,
 		);
 	}
-	response.json(await answerOf(record, artifacts));
+	return record;
 }
 
-async function answerOf(record: InvocationRecord, artifacts: ArtifactStore): Promise<InvocationAnswer> {
+/** An id out of a query. @throws BerthError invalid_request */
+export function invocationIdFrom(text: unknown): string {
+	if (typeof text === "string" && ID.test(text)) return text;
+	throw wrongQuery("invocation", "the id of an invocation: inv_ and 26 characters");
+}
+
+/** A record with its result and log lines, wherever they are. */
+export async function answerOf(record: InvocationRecord, artifacts: ArtifactStore): Promise<InvocationAnswer> {
 	const { last, logs, result, acceptedAtMs, ...rest } = record;
-	const [lines, answered] = [await linesOf(logs, artifacts), await resultOf(result, artifacts)];
+	const [lines, answered] = [await logEntriesOf(logs, artifacts), await resultOf(result, artifacts)];
 	const removed = [
 		...(lines === undefined ? ["logs" as const] : []),
 		...(result !== undefined && answered === undefined ? ["result" as const] : []),
@@ -50,24 +57,25 @@ function attemptOf({ finishedAtMs, ...attempt }: NonNullable<InvocationRecord["l
 	return { ...attempt, finishedAt: new Date(finishedAtMs).toISOString() } as Partial<InvocationAnswer>;
 }
 
-/** Undefined when they were removed. */
-async function linesOf(book: LogBook | undefined, { logs }: ArtifactStore): Promise<readonly LogLine[] | undefined> {
-	if (book?.payload === undefined) return book?.lines ?? [];
-	const bytes = await logs.find(book.payload);
-	return bytes && (JSON.parse(bytes.toString()) as LogLine[]);
-}
-
 /** Undefined when there is none, or when it was removed. */
 async function resultOf(result: InvocationResult | undefined, { results }: ArtifactStore): Promise<InvocationAnswer["result"] | undefined> {
 	if (result === undefined) return undefined;
 	const { body, contentType, response } = result;
 	const head = { ...(contentType === undefined ? {} : { contentType }), ...(response === undefined ? {} : { status: response.status }) };
-	if ("base64" in body) return { ...head, base64: body.base64 };
-	const bytes = "payload" in body ? await results.find(body.payload) : undefined;
-	if ("payload" in body && bytes === undefined) return undefined;
-	const text = bytes === undefined ? (body as { readonly text: string }).text : bytes.toString("utf8");
-	if (bytes !== undefined && !bytes.equals(Buffer.from(text))) return { ...head, base64: bytes.toString("base64") };
-	return { ...head, ...(contentType !== undefined && isJson(contentType) ? asJson(text) : { text }) };
+	if (!("payload" in body)) return { ...head, ...shownBody(body, contentType) };
+	const bytes = await results.find(body.payload);
+	if (bytes === undefined) return undefined;
+	const text = bytes.toString("utf8");
+	return { ...head, ...shownBody(bytes.equals(Buffer.from(text)) ? { text } : { base64: bytes.toString("base64") }, contentType) };
+}
+
+/** A body as it stands in JSON: parsed when that is what it is. */
+export function shownBody(
+	body: { readonly text: string } | { readonly base64: string },
+	contentType: string | undefined,
+): { readonly json: unknown } | { readonly text: string } | { readonly base64: string } {
+	if ("base64" in body) return body;
+	return contentType !== undefined && isJson(contentType) ? asJson(body.text) : body;
 }
 
 /** A function may call anything JSON: what isn't, is too much to parse, or can't be written again, stays text. */

@@ -1,3 +1,4 @@
+import { FOLLOW_UP_ROUTES } from "./follow-ups/routes.js";
 import { hookRoutes } from "./hooks/routes.js";
 import type { Invocations } from "./invocations.js";
 import type { Route } from "./route.js";
@@ -5,6 +6,7 @@ import { ALIAS_ROUTES } from "./routes/alias-routes.js";
 import { FUNCTION_ROUTES } from "./routes/function-routes.js";
 import { IMAGE_ROUTES } from "./routes/image-routes.js";
 import { invocationRoutes } from "./routes/invocation-routes.js";
+import { LOG_ROUTES } from "./routes/log-routes.js";
 import { HEALTH_ROUTES, NODE_ROUTES } from "./routes/node-routes.js";
 import { NETWORK_ROUTES, PACKAGE_ROUTES, VOLUME_ROUTES } from "./routes/project-routes.js";
 
@@ -14,11 +16,13 @@ export function routes(invocations: Invocations): readonly Route[] {
 		...invocationRoutes(invocations),
 		...FUNCTION_ROUTES,
 		...ALIAS_ROUTES,
+		...FOLLOW_UP_ROUTES,
 		...hookRoutes(invocations),
 		...NETWORK_ROUTES,
 		...VOLUME_ROUTES,
 		...IMAGE_ROUTES,
 		...PACKAGE_ROUTES,
+		...LOG_ROUTES,
 		...NODE_ROUTES,
 		...HEALTH_ROUTES,
 	];

@@ -2,6 +2,7 @@ import { createServer, type RequestListener, type Server, type ServerResponse, S
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { type ErrorCode, KIB, problemOf, SECOND_MS } from "@berth/contracts";
+import { timeAnswer } from "./server-timing.js";
 
 /** How long a request's head, and all of it, may take to arrive, and how often that is looked at, milliseconds. */
 const HEAD_MS = 15 * SECOND_MS;
@@ -69,6 +70,7 @@ export function createGatewayServer(options: ServerOptions): GatewayServer {
 	const answers = new Answers(server, options);
 	const take: RequestListener = (request, response) => {
 		answers.began(response);
+		timeAnswer(response);
 		application(request, response);
 	};
 	server.on("request", take);

@@ -1,5 +1,5 @@
-import type { BuildQueue, GatewayQueue, NodeDirectory } from "@berth/queue";
-import type { ApiKeys, ArtifactStore, FunctionRegistry, Hooks, PackageRegistries } from "@berth/registry";
+import type { BuildQueue, GatewayQueue, NodeDirectory, Outbox } from "@berth/queue";
+import type { ApiKeys, ArtifactStore, CallbackSecrets, FunctionRegistry, Hooks, PackageRegistries } from "@berth/registry";
 import type { GatewayMetrics, Logger } from "@berth/telemetry";
 import type { Bodies } from "./body.js";
 import type { Permissions } from "./permitted.js";
@@ -10,6 +10,9 @@ export interface Services {
 	readonly keys: ApiKeys;
 	readonly artifacts: ArtifactStore;
 	readonly hooks: Hooks;
+	/** What follows settlements. */
+	readonly outbox: Outbox;
+	readonly callbackSecrets: CallbackSecrets;
 	readonly packageRegistries: PackageRegistries;
 	/** Hosts of the package registries that projects may use. */
 	readonly packageHosts: readonly string[];

@@ -1,4 +1,6 @@
 export { BenchError } from "./bench-error.js";
+export { closedLoop } from "./load/closed-loop.js";
+export { openLoop } from "./load/open-loop.js";
 export {
 	type BenchOptions,
 	FLOORS,

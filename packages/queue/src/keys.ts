@@ -20,6 +20,9 @@ export const RECORDS = {
 export const backgroundRecordOf = (id: string): string => `berth:bg:${id}`;
 /** There for a day after a background invocation of the version was accepted. */
 export const backgroundOf = (project: string, name: string, version: number): string => `berth:bg-of:${project}/${name}:${version}`;
+/** What follows settlements and isn't done yet, by when it is due; channel: there is something new. */
+export const OUTBOX = "berth:outbox";
+export const OUTBOX_NEWS = "berth:news:outbox";
 export const BACKGROUND_TOTALS = "berth:totals:background";
 
 /** Fast Redis: nodes. */

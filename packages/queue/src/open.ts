@@ -11,6 +11,7 @@ import { RedisInvocationSource, type WorkerSource } from "./invocation-source.js
 import type { QueueLogger } from "./logger.js";
 import { type NodeChanged, RedisNodeDirectory } from "./node-directory.js";
 import { RedisNodeMembership } from "./node-membership.js";
+import { Outbox } from "./outbox.js";
 import type { BuildQueue, BuildSource, NodeDirectory, NodeMembership } from "./ports.js";
 
 /** Where the two Redis servers are; both URLs may name the same one. */
@@ -60,6 +61,17 @@ export async function openInvocationSource(
 	const budget = recordBudget === undefined ? {} : { budget: recordBudget };
 	const interactive = new InteractiveSource({ redis: fast, subscriber, nodeId, incarnation, log, ...budget });
 	return new RedisInvocationSource(interactive, new BackgroundSource({ redis: durable, nodeId, log }), owned);
+}
+
+/** What follows settlements. @throws Error naming the Redis that can't be reached */
+export async function openOutbox(options: Pick<RedisUrls, "durableUrl"> & Logged): Promise<Outbox> {
+	const { durableUrl: url, logger: log = SILENT } = options;
+	return new Outbox(
+		await openRedis([
+			{ url, use: "command", name: "outbox", log },
+			{ url, use: "subscriber", name: "outbox-news", log },
+		]),
+	);
 }
 
 /** Builds, for a gateway. @throws Error naming the Redis that can't be reached */

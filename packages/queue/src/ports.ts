@@ -2,11 +2,13 @@ import type {
 	ImageTransfer,
 	InvocationRecord,
 	InvocationRequest,
+	LogFilter,
 	NodeCommand,
 	NodeStats,
 	Recovery,
 	SandboxInfo,
 	Settlement,
+	TailedLine,
 	TransferRequest,
 } from "@berth/contracts";
 
@@ -120,6 +122,20 @@ export interface NodeChange {
 	readonly incarnation: string;
 }
 
+/** For lines that functions of a node printed. */
+export interface LogQuestion {
+	readonly kind: "logs";
+	readonly filter: LogFilter;
+	/** At most so many of those that are there. */
+	readonly limit: number;
+	readonly sinceMs?: number;
+	/** The last line that is known: those after it. */
+	readonly after?: string;
+	/** Whoever follows has an id: the first time it is answered what is there, then what comes, within 4 s. */
+	readonly follower?: string;
+	readonly ends?: true;
+}
+
 /** What a node answers to. */
 export type NodeQuestion =
 	| { readonly kind: "stats" }
@@ -134,6 +150,7 @@ export type NodeQuestion =
 	/** Makes a volume unless it is there; how many it made. */
 	| { readonly kind: "makeVolume"; readonly volume: string; readonly sizeMiB: number }
 	| { readonly kind: "removeVolume"; readonly volume: string }
+	| LogQuestion
 	| Exclude<NodeCommand, { readonly kind: "evict" }>
 	| { readonly kind: "evict"; readonly project: string; readonly function: string };
 export type NodeAnswer =
@@ -144,6 +161,8 @@ export type NodeAnswer =
 	/** Absent: the node has none of that id. */
 	| { readonly kind: "transfer"; readonly transfer?: ImageTransfer }
 	| { readonly kind: "recovery"; readonly recovery: Recovery }
+	/** `incomplete`: more came after the last line that was known than is here. */
+	| { readonly kind: "logs"; readonly lines: readonly TailedLine[]; readonly dropped: number; readonly incomplete?: true }
 	| { readonly kind: "done"; readonly affected: number }
 	| { readonly kind: "refused"; readonly code: string; readonly detail: string };
 

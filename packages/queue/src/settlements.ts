@@ -1,5 +1,5 @@
 import type { ErrorCode, InvocationRecord, InvocationRequest, Lane, Settlement } from "@berth/contracts";
-import { BerthError } from "@berth/contracts";
+import { BerthError, traceIdOf } from "@berth/contracts";
 
 /** A settlement that the platform makes: nothing of the function's is in it. */
 export function platformSettlement(from: {
@@ -41,9 +41,10 @@ export function rejectedSettlement(node: string, attempt: number, queueMs: numbe
 export function recordHead(
 	request: InvocationRequest,
 	lane: Lane,
-): Pick<InvocationRecord, "id" | "project" | "function" | "version" | "lane" | "acceptedAtMs" | "parent" | "depth"> {
+): Pick<InvocationRecord, "id" | "project" | "function" | "version" | "lane" | "acceptedAtMs" | "traceId" | "parent" | "depth"> {
 	const { id, project, version, acceptedAtMs, parent, depth } = request;
-	const head = { id, project, function: request.function, version, lane, acceptedAtMs };
+	const traceId = traceIdOf(request.trace);
+	const head = { id, project, function: request.function, version, lane, acceptedAtMs, ...(traceId === undefined ? {} : { traceId }) };
 	return { ...head, ...(parent === undefined ? {} : { parent }), ...(depth === undefined ? {} : { depth }) };
 }
 

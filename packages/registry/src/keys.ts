@@ -27,6 +27,8 @@ export const keys = {
 	apiKeys: "{berth}:api-keys",
 	/** Hash of a package registry's host → its scopes, and a sealed login. */
 	packageRegistries: (project: string) => `{berth}:package-registries:${project}`,
+	/** JSON: what a project's callbacks are signed with, sealed, and the one before. */
+	callbackSecret: (project: string) => `{berth}:callback-secret:${project}`,
 	/** A push or pull of an image, as it was recorded last; and the ids of those that a node has begun and not ended. */
 	transfer: (id: string) => `{berth}:transfer:${id}`,
 	transfersOf: (node: string) => `{berth}:transfers:${node}`,

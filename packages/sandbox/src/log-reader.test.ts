@@ -117,6 +117,35 @@ describe("a flood", () => {
 	});
 });
 
+describe("a line", () => {
+	test("has the level that its agent marked it with, and whoever listens is told of it as it comes", async () => {
+		const told: string[] = [];
+		reader.begin();
+		await print("stderr", "plain\n");
+		reader.tell(({ text, level }) => told.push(`${level}: ${text}`));
+		await print("stderr", "\x1eWlow\n\x1eZraw\n");
+		expect(told).toEqual(["undefined: plain", "warn: low", "undefined: \x1eZraw"]);
+		expect((await reader.end()).lines).toMatchObject([{ text: "plain" }, { text: "low", level: "warn" }, { text: "\x1eZraw" }]);
+		reader.begin();
+		await print("stderr", "of the next\n");
+		expect(told).toHaveLength(3);
+	});
+});
+
+describe("after an answer", () => {
+	test("what is printed until the end has a log and a bound of its own, and none of it is the next one's", async () => {
+		reader.begin();
+		await print("stdout", "before\n");
+		expect(texts(await reader.end())).toEqual(["stdout: before"]);
+		reader.goOn(8);
+		await print("stdout", "after\n", "too much\n");
+		expect(await reader.end()).toMatchObject({ lines: [{ text: "after" }, { text: "to" }], truncated: true });
+		reader.begin();
+		await print("stdout", "more than eight bytes\n");
+		expect(await reader.end()).toMatchObject({ lines: [{ text: "more than eight bytes" }], truncated: false });
+	});
+});
+
 describe("between invocations", () => {
 	test("nothing is kept: late output belongs to nobody", async () => {
 		await print("stdout", "early\n");

@@ -1,11 +1,11 @@
 import { StringDecoder } from "node:string_decoder";
 import { setImmediate } from "node:timers/promises";
-import { FIXED_LIMITS, type LogLine } from "@berth/contracts";
+import { FIXED_LIMITS, KIB, type LogLine, unmarked } from "@berth/contracts";
 import type { OutputStream, SandboxOutput } from "./engine.js";
 import { MarkScanner, newOutputMark } from "./output-mark.js";
 import { within } from "./within.js";
 
-const LINE_CHARS = 16 * 1024;
+const LINE_CHARS = 16 * KIB;
 /** A line costs more than its bytes, in the worker and in the record: a flood of empty ones must not. */
 const MOST_LINES = 32 * 1024;
 /** How long a mark is waited for that a function's closed stdout may have swallowed, milliseconds. */
@@ -25,12 +25,14 @@ export interface Log {
 	readonly truncated: boolean;
 }
 
+export type LineListener = (line: LogLine) => void;
+
 export const NO_LOG: Log = Object.freeze({ lines: [], truncated: false });
 
 /**
  * Reads what a sandbox prints as it comes: a flood can't fill the pipe and block the function for long, and
  * what exceeds the cap is read and dropped, so the worker's memory stays flat. Between invocations everything is
- * dropped: late output belongs to nobody.
+ * dropped: late output belongs to nobody. What belongs to an invocation that was answered and goes on has a log of its own.
  */
 export class LogReader {
 	readonly #output: SandboxOutput;
@@ -44,6 +46,8 @@ export class LogReader {
 	#lines: LogLine[] = [];
 	#bytes = 0;
 	#truncated = false;
+	#mostBytes: number = FIXED_LIMITS.logBytes;
+	#listener: LineListener | undefined;
 	#marks: Marks | undefined;
 
 	constructor(output: SandboxOutput) {
@@ -54,6 +58,7 @@ export class LogReader {
 	/** @returns the mark that the agent has to print to both streams before it answers; undefined where it needn't */
 	begin(): string | undefined {
 		this.#active = true;
+		this.#listener = undefined;
 		if (!this.#output.lags) return undefined;
 		if (this.#marks !== undefined) this.#addHeld(this.#marks);
 		const text = newOutputMark();
@@ -84,7 +89,20 @@ export class LogReader {
 		this.#lines = [];
 		this.#bytes = 0;
 		this.#truncated = false;
+		this.#mostBytes = FIXED_LIMITS.logBytes;
 		return log;
+	}
+
+	/** Has somebody told of each line of this invocation, beginning with those that are there. */
+	tell(listener: LineListener): void {
+		for (const line of this.#lines) listener(line);
+		this.#listener = listener;
+	}
+
+	/** From now on it is what comes after the answer, up to so many bytes. `end` once more ends it. */
+	goOn(mostBytes: number): void {
+		this.#active = true;
+		this.#mostBytes = mostBytes;
 	}
 
 	close(): void {
@@ -114,7 +132,7 @@ export class LogReader {
 
 	#add(stream: OutputStream, chunk: Buffer): void {
 		if (!this.#active || this.#truncated) return;
-		const left = FIXED_LIMITS.logBytes - this.#bytes;
+		const left = this.#mostBytes - this.#bytes;
 		this.#truncated = chunk.length > left;
 		this.#bytes += Math.min(chunk.length, left);
 		const text = this.#partial[stream] + this.#decoders[stream].write(chunk.subarray(0, left));
@@ -126,7 +144,12 @@ export class LogReader {
 	}
 
 	#push(stream: OutputStream, text: string): void {
-		if (this.#lines.length >= MOST_LINES) this.#truncated = true;
-		else this.#lines.push({ atMs: Date.now(), stream, text });
+		if (this.#lines.length >= MOST_LINES) {
+			this.#truncated = true;
+			return;
+		}
+		const line = { atMs: Date.now(), stream, ...unmarked(text) };
+		this.#lines.push(line);
+		this.#listener?.(line);
 	}
 }

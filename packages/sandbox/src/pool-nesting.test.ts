@@ -84,7 +84,7 @@ test("without any left, one of those that wait for it is told so at once, and th
 	const all = await roots(pool, 4);
 	const outcomes = await Promise.all(all.map((root) => root.whole("child")));
 	expect(outcomes.filter((outcome) => outcome === "done").length).toBeGreaterThan(0);
-	expect(outcomes.filter((outcome) => outcome !== "done")).toEqual(["too_busy"]);
+	expect(outcomes.filter((outcome) => outcome !== "done")).toEqual(["node_full"]);
 });
 
 test("what is deeper has memory first", async () => {

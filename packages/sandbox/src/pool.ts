@@ -108,7 +108,7 @@ export class Pool {
 
 	/**
 	 * A sandbox of the version. @throws BerthError `start_timed_out` when none could be had in
-	 * `FIXED_LIMITS.startMs`, `cancelled` when one of the signals ends the wait, `worker_lost` when the pool closes, `too_busy` and `deadlock` when
+	 * `FIXED_LIMITS.startMs`, `cancelled` when one of the signals ends the wait, `worker_lost` when the pool closes, `node_full` and `deadlock` when
 	 * it would wait for its own end;
 	 * @throws SpecialiseError when the function's module fails to load
 	 */

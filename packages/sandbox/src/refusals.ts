@@ -16,7 +16,7 @@ export function nobodyWaits(): BerthError {
 export function standsStill(demand: Demand, lacks: "memory" | "concurrency"): BerthError {
 	const { key, manifest } = demand.target;
 	if (lacks === "memory")
-		return new BerthError("too_busy", `all memory for sandboxes is held by invocations that wait for others, of which ${key} is one`);
+		return new BerthError("node_full", `all memory for sandboxes is held by invocations that wait for others, of which ${key} is one`);
 	const detail = `all ${manifest.concurrency} sandboxes that ${key} may have at work are held by invocations that wait for this one; its concurrency would have to be more`;
 	return new BerthError("deadlock", detail);
 }

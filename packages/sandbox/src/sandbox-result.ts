@@ -10,6 +10,8 @@ export interface SandboxResult {
 	readonly usage: Usage;
 	readonly limitsHit: readonly LimitHit[];
 	readonly log: Log;
+	/** What was printed after the answer, when all that was given to `waitUntil` is over; absent when nothing was. */
+	readonly after?: Promise<Log>;
 	/** Whether the sandbox may serve another invocation. */
 	readonly healthy: boolean;
 }

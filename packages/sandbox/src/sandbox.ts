@@ -7,6 +7,7 @@ import {
 	FROM_AGENT,
 	INVOKE_QUESTIONS,
 	type InvokeHead,
+	KIB,
 	newId,
 	SANDBOX_PATHS,
 	type SandboxExit,
@@ -24,7 +25,7 @@ import { CgroupReader } from "./cgroup-reader.js";
 import { Conversation, type Ending, type Reply, type Respond } from "./conversation.js";
 import type { SandboxEngine } from "./engine.js";
 import type { Freezer } from "./freezer.js";
-import { LogReader, NO_LOG } from "./log-reader.js";
+import { type LineListener, LogReader, NO_LOG } from "./log-reader.js";
 import type { SandboxResult } from "./sandbox-result.js";
 import { SpecialiseError } from "./specialise-error.js";
 import { moved } from "./states.js";
@@ -38,6 +39,9 @@ const LAST_WORDS_MS = 100;
 
 /** Init and the agent. */
 const OWN_PROCESSES = 2;
+
+/** As much of what is printed after an answer is kept, bytes. */
+export const LATE_LOG_BYTES = 64 * KIB;
 
 /** What a sandbox has from its boot until its removal. */
 interface Body {
@@ -77,6 +81,8 @@ export class Sandbox {
 	/** The invocation that it runs, or ran last, and how many that one came of. */
 	invocation = "";
 	depth = 0;
+	/** Told of each line of the next invocation, also after its answer. */
+	onLine: LineListener | undefined;
 	/** When it last became idle. */
 	idleSinceMs = performance.now();
 	/** Pending while promises of the last invocation's `waitUntil` are open. */
@@ -217,6 +223,7 @@ export class Sandbox {
 		this.settled = undefined;
 		if (this.#thawing !== undefined) await this.#thawing;
 		const outputMark = logs.begin();
+		if (this.onLine !== undefined) logs.tell(this.onLine);
 		this.#remember();
 		meter.begin();
 		const startedAt = performance.now();
@@ -232,8 +239,13 @@ export class Sandbox {
 		const { frame } = reply as Extract<Reply, { readonly frame: unknown }>;
 		const { holds, ...verdict } = verdictOn(frame, head);
 		const healthy = holds && !limitsHit.includes("memory") && !this.hasEnded;
-		if (holds) this.settled = this.#openEndOf(frame.head);
-		return { ...base, ...verdict, healthy };
+		const openEnd = holds ? this.#openEndOf(frame.head) : undefined;
+		if (openEnd === undefined) return { ...base, ...verdict, healthy };
+		logs.goOn(LATE_LOG_BYTES);
+		const after = openEnd.then(() => logs.end());
+		// Nobody else's output is read before.
+		this.settled = after.then(() => undefined);
+		return { ...base, ...verdict, healthy, after };
 	}
 
 	/** Tells the handler that nobody waits for it any more: its signal aborts. */

@@ -27,6 +27,7 @@ const OTHERS: Readonly<Record<keyof typeof SPECIALISATION, ManifestInput>> = {
 	reuse: { reuse: "never" },
 	scratch: { scratch: "fresh" },
 	public: { public: true },
+	background: { background: { onSuccess: "next" } },
 	description: { description: "x" },
 };
 

@@ -1,4 +1,4 @@
-import type { HookResult, Lane } from "@berth/contracts";
+import type { FollowUpState, HookResult, Lane } from "@berth/contracts";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { SECONDS } from "./buckets.js";
 
@@ -41,6 +41,12 @@ export class GatewayMetrics {
 		"berth_unaccounted",
 		"accepted - settled - dead - in flight: not 0 for longer than a few seconds means that invocations were lost",
 	);
+	readonly #refused = new Counter({
+		name: "berth_refused_total",
+		help: "Invocations refused for want of room, by lane and by whose it was: a function's share of the places, its wait, all places, or what may be queued",
+		labelNames: ["lane", "reason"],
+		registers: [this.registry],
+	});
 	readonly #depth = new Gauge({
 		name: "berth_queue_depth",
 		help: "Jobs per lane and state",
@@ -64,6 +70,12 @@ export class GatewayMetrics {
 		labelNames: ["result"],
 		registers: [this.registry],
 	});
+	readonly #followUps = new Counter({
+		name: "berth_follow_ups_total",
+		help: "Tries to send what follows a settlement, by what it is and how it is then",
+		labelNames: ["kind", "state"],
+		registers: [this.registry],
+	});
 	readonly #nodes = new Gauge({
 		name: "berth_node_up",
 		help: "Whether a node's worker said its metrics; if not, they are missing here",
@@ -80,6 +92,11 @@ export class GatewayMetrics {
 		this.#seconds.observe({ route }, seconds);
 	}
 
+	/** @param reason why an invocation was refused: `share`, `wait` and `full` interactively, `function` and `project` in the background */
+	refused(lane: Lane, reason: string): void {
+		this.#refused.inc({ lane, reason });
+	}
+
 	/** @param answers that were cut off because their clients didn't take them */
 	cut(answers: number): void {
 		this.#cut.inc(answers);
@@ -88,6 +105,11 @@ export class GatewayMetrics {
 	/** @param result what became of a delivery to a hook */
 	delivered(result: HookResult): void {
 		this.#deliveries.inc({ result });
+	}
+
+	/** @param state how a callback, or a function that gets a settlement, is after a try */
+	followedUp(kind: "callback" | "follower", state: FollowUpState): void {
+		this.#followUps.inc({ kind, state });
 	}
 
 	/** Interactive: of this gateway, since its start. Background: of the whole lane, the same from every gateway. */

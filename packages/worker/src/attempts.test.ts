@@ -9,6 +9,7 @@ import { WorkerMetrics } from "@berth/telemetry";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Attempts } from "./attempts.js";
 import { Invokes } from "./invokes.js";
+import { LogTail } from "./log-tail.js";
 import { ready } from "./testing/versions.js";
 import type { ReadyVersions } from "./versions.js";
 
@@ -87,6 +88,7 @@ function attempts(pool: FakePool, versions = versionsOf(async () => ready("hello
 		versions,
 		artifacts,
 		metrics,
+		tail: new LogTail("1"),
 		networkMissing,
 		invokes: new Invokes({ gatewaySocket: "/nowhere", waits: () => () => undefined }),
 		onTrouble: (message) => troubles.push(message),
@@ -183,6 +185,21 @@ describe("what it printed", () => {
 		expect(await logged({ lines: lines(3), truncated: false })).toEqual({ lines: lines(3), truncated: false });
 		expect(await logged(NO_LOG)).toBeUndefined();
 		expect(await logged({ lines: [], truncated: true })).toEqual({ lines: [], truncated: true });
+	});
+
+	test("after its answer is where its record says, up to a bound; nothing is nothing", async () => {
+		const pool = new FakePool();
+		const late = async (log: SandboxResult["log"]) => {
+			pool.invoke = async () => ({ ...DONE, after: Promise.resolve(log) });
+			const { logs } = await attempts(pool).run(delivery());
+			await vi.waitFor(async () => log.lines.length === 0 || expect(await artifacts.logs.find(logs?.after ?? "")).toBeDefined());
+			return await artifacts.logs.find(logs?.after ?? "");
+		};
+		expect(JSON.parse(String(await late({ lines: lines(3), truncated: false })))).toEqual(lines(3));
+		expect(await late({ lines: [], truncated: false })).toBeUndefined();
+		const much = await late({ lines: lines(20_000, ""), truncated: false });
+		expect(much?.byteLength).toBeLessThanOrEqual(96 * 1024);
+		expect(troubles).toEqual([]);
 	});
 
 	test.each([

@@ -10,13 +10,17 @@ import {
 	type Outcome,
 	type Phases,
 	type Settlement,
+	traceIdOf,
 } from "@berth/contracts";
 import type { Delivery } from "@berth/queue";
 import type { ArtifactStore } from "@berth/registry";
 import { type Lease, type Nesting, type Pool, type SandboxResult, type Specialisation, SpecialiseError } from "@berth/sandbox";
 import type { WorkerMetrics } from "@berth/telemetry";
 import type { Invokes } from "./invokes.js";
+import { beginningOf, LateLogs } from "./late-logs.js";
+import type { LineTeller, LogTail } from "./log-tail.js";
 import { networkLack } from "./network-lack.js";
+import { tracedTrigger } from "./traced-trigger.js";
 import type { ReadyVersions } from "./versions.js";
 
 /** Logs up to this size stay in the record, bytes of JSON. */
@@ -30,6 +34,8 @@ export interface AttemptsOptions {
 	readonly versions: ReadyVersions;
 	readonly artifacts: Pick<ArtifactStore, "payloads" | "queued" | "results" | "logs">;
 	readonly metrics: WorkerMetrics;
+	/** Told of each line that is printed. */
+	readonly tail: Pick<LogTail, "teller">;
 	/** What functions ask of others. */
 	readonly invokes: Invokes;
 	/** What the node lacks for networks of functions, if anything. */
@@ -46,9 +52,11 @@ const ENDED_BY_CANCEL: ReadonlySet<Outcome> = new Set(["handler_error", "crashed
 /** Runs attempts: a sandbox from the pool, the invocation in it, and everything there is to say about how it went. */
 export class Attempts {
 	readonly #options: AttemptsOptions;
+	readonly #lateLogs: LateLogs;
 
 	constructor(options: AttemptsOptions) {
 		this.#options = options;
+		this.#lateLogs = new LateLogs(options.artifacts.logs, options.onTrouble);
 	}
 
 	/** Never rejects for what a function does; a rejection is recorded as `platform_error` by the queue. */
@@ -96,6 +104,7 @@ export class Attempts {
 		} catch (error) {
 			if (!(error instanceof SpecialiseError)) throw error;
 			const phases: Phases = { queueMs: delivery.queueMs, startMs: 0, initMs: performance.now() - askedAt, runMs: 0 };
+			for (const line of error.log.lines) this.#teller(delivery).line(line);
 			const described = await this.#options.remap(error.error, target);
 			return this.#failed(
 				delivery,
@@ -123,7 +132,10 @@ export class Attempts {
 			lease.release(true);
 			return this.#failed(delivery, cancelledBefore(delivery, lease));
 		}
+		const teller = this.#teller(delivery);
+		lease.sandbox.onLine = teller.line;
 		const result = await invokeIn(lease, delivery, body, this.#options.invokes);
+		teller.answered();
 		const outcome = cancelled.aborted && ENDED_BY_CANCEL.has(result.outcome) ? "cancelled" : result.outcome;
 		const attempt: AttemptRecord = {
 			attempt: delivery.attempt,
@@ -138,12 +150,20 @@ export class Attempts {
 			sandbox: lease.sandbox.id,
 			finishedAtMs: Date.now(),
 		};
-		const logs = await this.#logBook(result.log.lines, result.log.truncated);
+		const after = result.after && this.#lateLogs.keep(result.after);
+		const logs = await this.#logBook(result.log.lines, result.log.truncated, after);
 		return {
 			attempt,
 			...(result.answer === undefined ? {} : { result: await this.#resultOf(result.answer, delivery) }),
 			...(logs === undefined ? {} : { logs }),
 		};
+	}
+
+	#teller({ request, attempt }: Delivery): LineTeller {
+		const { project, function: name, version, id, trace } = request;
+		const traceId = traceIdOf(trace);
+		const source = { function: name, version, invocation: id, attempt, ...(traceId === undefined ? {} : { traceId }) };
+		return this.#options.tail.teller(project, source);
 	}
 
 	/** Headers are for who waits: nobody is given those of a background result. */
@@ -168,16 +188,18 @@ export class Attempts {
 		return { attempt, ...(logs === undefined ? {} : { logs }) };
 	}
 
-	async #logBook(lines: readonly LogLine[], truncated: boolean): Promise<LogBook | undefined> {
-		if (lines.length === 0 && !truncated) return undefined;
+	/** @param after where what is printed after the answer will be */
+	async #logBook(lines: readonly LogLine[], truncated: boolean, after?: string): Promise<LogBook | undefined> {
+		if (lines.length === 0 && !truncated && after === undefined) return undefined;
+		const more = after === undefined ? {} : { after };
 		const bytes = Buffer.from(JSON.stringify(lines));
-		if (bytes.byteLength <= INLINE_LOG_BYTES) return { lines, truncated };
+		if (bytes.byteLength <= INLINE_LOG_BYTES) return { lines, truncated, ...more };
 		try {
-			return { payload: await this.#options.artifacts.logs.put(bytes), truncated };
+			return { payload: await this.#options.artifacts.logs.put(bytes), truncated, ...more };
 		} catch (error) {
 			// Nobody's answer is lost for it: the beginning has room in the record.
 			this.#options.onTrouble("a log couldn't be stored", error);
-			return { lines: beginningOf(lines), truncated: true };
+			return { lines: beginningOf(lines, INLINE_LOG_BYTES), truncated: true, ...more };
 		}
 	}
 }
@@ -212,9 +234,9 @@ async function invokeIn(
 	cancelled.addEventListener("abort", onCancelled, { once: true });
 	let result: SandboxResult | undefined;
 	try {
-		const { id, trigger } = request;
+		const { id } = request;
 		const { bodyBytes: maxBodyBytes, responseHeaderBytes: maxHeaderBytes } = FIXED_LIMITS;
-		result = await sandbox.invoke({ id, attempt, timeoutMs, trigger, maxBodyBytes, maxHeaderBytes }, body, asks.respond);
+		result = await sandbox.invoke({ id, attempt, timeoutMs, ...tracedTrigger(request), maxBodyBytes, maxHeaderBytes }, body, asks.respond);
 		return result;
 	} finally {
 		lost.removeEventListener("abort", onLost);
@@ -234,16 +256,6 @@ function nestingOf({ request: { id, depth = 0, parent }, lane }: Delivery): Nest
 /** How long it may run, milliseconds: whom another invocation waits for is over with that one. */
 function timeLeftOf({ timeoutMs, depth = 0, expiresAtMs = Number.POSITIVE_INFINITY }: InvocationRequest): number {
 	return depth === 0 ? timeoutMs : Math.max(1, Math.min(timeoutMs, expiresAtMs - Date.now()));
-}
-
-/** As many lines as stay in a record. */
-function beginningOf(lines: readonly LogLine[]): readonly LogLine[] {
-	let left = INLINE_LOG_BYTES;
-	const end = lines.findIndex((line) => {
-		left -= Buffer.byteLength(JSON.stringify(line)) + 1;
-		return left < 0;
-	});
-	return lines.slice(0, end < 0 ? lines.length : end);
 }
 
 /** To the microsecond: what is beyond says nothing, and travels with every record. */

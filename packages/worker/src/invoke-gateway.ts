@@ -13,6 +13,7 @@ import {
 	MOST_DEPTH,
 	type Outcome,
 	type Problem,
+	type TraceContext,
 } from "@berth/contracts";
 import type { Responded } from "@berth/sandbox";
 
@@ -27,6 +28,8 @@ export interface InvokeRequest {
 	readonly head: InvokingHead;
 	readonly contentType: string | undefined;
 	readonly body: Uint8Array;
+	/** Of the one that asks. */
+	readonly trace: TraceContext | undefined;
 	/** Ends the wait for what is waited for. */
 	readonly signal: AbortSignal | undefined;
 	/** Resolves when it is this one's turn to hold a large result. */
@@ -54,7 +57,7 @@ export async function invokeOver(asked: InvokeRequest): Promise<Responded> {
 	}
 }
 
-async function responseOf({ socketPath, agent, head, contentType, body, signal }: InvokeRequest): Promise<IncomingMessage> {
+async function responseOf({ socketPath, agent, head, contentType, body, trace, signal }: InvokeRequest): Promise<IncomingMessage> {
 	// JSON escapes nothing beyond ASCII, which a header can't have.
 	const text = JSON.stringify(head).replace(/[^\x20-\x7e]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
 	const sent = httpRequest({
@@ -66,6 +69,7 @@ async function responseOf({ socketPath, agent, head, contentType, body, signal }
 			[INVOKING_HEADER]: text,
 			...(contentType === undefined ? {} : { "content-type": contentType }),
 			...(head.timeoutMs === undefined ? {} : { [HEADERS.timeoutMs]: String(head.timeoutMs) }),
+			...trace,
 			"content-length": String(body.byteLength),
 		},
 		...(signal === undefined ? {} : { signal }),

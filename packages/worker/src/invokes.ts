@@ -109,6 +109,7 @@ export class AttemptInvokes {
 				},
 				contentType: asked.contentType,
 				body,
+				trace: request.trace,
 				signal: awaited?.signal,
 				readsLarge: () => this.#turn(),
 			});

@@ -19,6 +19,7 @@ import { Images } from "./images/images.js";
 import { Mirror, type MirrorPlace, mirrorOrigin } from "./images/mirror.js";
 import { Registries } from "./images/registries.js";
 import { Invokes } from "./invokes.js";
+import { LogTail } from "./log-tail.js";
 import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
 import { packageSourcesOf } from "./package-sources.js";
@@ -118,12 +119,14 @@ const functionsGateway =
 			})
 		: undefined;
 const builds = new Builds({ functions, artifacts, builder, metrics, log, warmLayers: warmVersion, networkMissing: networks.missing });
+const tail = new LogTail(incarnation);
 const attempts = new Attempts({
 	node,
 	pool,
 	versions: new ReadyVersions(functions),
 	artifacts,
 	metrics,
+	tail,
 	networkMissing: networks.missing,
 	onTrouble,
 	remap,
@@ -152,7 +155,7 @@ const versionLimit = new VersionLimit({
 	hasBackground: (version) => invocationSource.hasBackground(version),
 	log,
 });
-const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine });
+const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine, tail });
 
 await pool.start();
 await functions.rebases.announce(Object.fromEntries(Object.entries(bases).map(([runtime, { digest }]) => [runtime, digest])));
@@ -192,6 +195,7 @@ async function stop(): Promise<void> {
 	await membership.drain();
 	await Promise.all([invocationSource.drain(GRACE_MS), buildSource.close()]);
 	await membership.leave();
+	tail.close();
 	await invocationSource.close();
 	functionsGateway?.close();
 	invokes.close();

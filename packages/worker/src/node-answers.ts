@@ -4,6 +4,7 @@ import type { Pool, SandboxEngine } from "@berth/sandbox";
 import type { WorkerMetrics } from "@berth/telemetry";
 import type { Builds } from "./builds.js";
 import type { Images } from "./images/images.js";
+import type { LogTail } from "./log-tail.js";
 
 const STATES: readonly SandboxState[] = ["booting", "prewarmed", "specialising", "busy", "warm", "frozen", "retiring"];
 
@@ -13,6 +14,7 @@ export interface NodeAnswersOptions {
 	readonly builds: Builds;
 	readonly images: Images;
 	readonly metrics: WorkerMetrics;
+	readonly tail: LogTail;
 	readonly engine: Pick<SandboxEngine, "makeVolume" | "removeVolume">;
 }
 
@@ -24,14 +26,16 @@ export class NodeAnswers {
 	readonly #builds: Builds;
 	readonly #images: Images;
 	readonly #metrics: WorkerMetrics;
+	readonly #tail: LogTail;
 	readonly #engine: Pick<SandboxEngine, "makeVolume" | "removeVolume">;
 
-	constructor({ node, pool, builds, images, metrics, engine }: NodeAnswersOptions) {
+	constructor({ node, pool, builds, images, metrics, engine, tail }: NodeAnswersOptions) {
 		this.#node = node;
 		this.#pool = pool;
 		this.#builds = builds;
 		this.#images = images;
 		this.#metrics = metrics;
+		this.#tail = tail;
 		this.#engine = engine;
 	}
 
@@ -49,6 +53,8 @@ export class NodeAnswers {
 				const transfer = await this.#images.transfer(question.project, question.id, question.after);
 				return { kind: "transfer", ...(transfer === undefined ? {} : { transfer }) };
 			}
+			case "logs":
+				return await this.#tail.answer(question);
 			case "recover":
 				return { kind: "recovery", recovery: await this.#images.recover() };
 			case "makeVolume":

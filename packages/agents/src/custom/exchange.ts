@@ -1,5 +1,5 @@
 import { type IncomingMessage, request } from "node:http";
-import type { InvokeHead, SpecialiseHead } from "@berth/contracts/agent";
+import type { InvokeHead, SpecialiseHead, TraceContext } from "@berth/contracts/agent";
 import { type Reply, ReplyError } from "../node/payload.js";
 
 /** As many as a worker takes from a sandbox. */
@@ -42,11 +42,11 @@ export function exchange(
 }
 
 /** An event becomes a POST to `/`, an HTTP request stays what it is; what else there is to know stands in headers. */
-function requestOf({ id, attempt, timeoutMs, trigger }: InvokeHead, body: Uint8Array, loaded: SpecialiseHead) {
+function requestOf({ id, attempt, timeoutMs, trigger, trace }: InvokeHead, body: Uint8Array, loaded: SpecialiseHead) {
 	const { method, url, headers } =
 		trigger.kind === "http"
 			? trigger.request
-			: { method: "POST", url: "/", headers: [["content-type", trigger.contentType ?? "application/json"] as const] };
+			: { method: "POST", url: "/", headers: [["content-type", trigger.contentType ?? "application/json"] as const, ...tracing(trace)] };
 	const kept = headers.filter(([name]) => !OF_THE_CONNECTION.has(name) && !OURS.test(name));
 	const ours = [
 		["berth-invocation-id", id],
@@ -59,6 +59,11 @@ function requestOf({ id, attempt, timeoutMs, trigger }: InvokeHead, body: Uint8A
 	const length = body.length > 0 || !["GET", "HEAD"].includes(method) ? [["content-length", String(body.length)] as const] : [];
 	const all = [...host, ...kept, ...ours, ...length, ["connection", "close"] as const];
 	return { method, url, headers: all.flat() };
+}
+
+/** As an HTTP trigger has it already. */
+function tracing(trace: TraceContext | undefined): readonly (readonly [string, string])[] {
+	return Object.entries(trace ?? {}) as [string, string][];
 }
 
 async function collect(response: IncomingMessage, maxBytes: number): Promise<Reply | { readonly tooLarge: string }> {

@@ -21,6 +21,9 @@ export interface Context {
 	invoke(name: string, payload?: unknown, options?: InvokeOptions): Promise<Invoked>;
 	/** Keeps the sandbox awake after the answer until the promise settles or the deadline passes. */
 	waitUntil(promise: Promise<unknown>): void;
+	/** W3C Trace Context: what to send along to whoever is asked meanwhile. */
+	readonly traceparent?: string;
+	readonly tracestate?: string;
 	/** The HTTP request, when it is one and the handler takes a payload. */
 	readonly request?: HttpRequestHead;
 }
@@ -92,6 +95,7 @@ export class Invocation {
 			waitUntil: (promise) => {
 				this.#waiting.push(promise);
 			},
+			...head.trace,
 			...(head.trigger.kind === "http" ? { request: head.trigger.request } : {}),
 		};
 	}

@@ -12,6 +12,7 @@ interface InvokeCommandOptions {
 	readonly contentType?: string;
 	readonly async?: boolean;
 	readonly timeout?: number;
+	readonly callback?: string;
 	readonly include?: boolean;
 }
 
@@ -28,6 +29,7 @@ export function registerInvoke({ program, stdin, action }: Registrar): void {
 		.option("--content-type <type>", "type of the payload (default: JSON if it is JSON, else text)")
 		.option("--async", "queue it in the background and print its id")
 		.option("--timeout <duration>", "a deadline shorter than the function's own: 500ms, 30s", parseDurationMs)
+		.option("--callback <url>", "with --async: where its settlement is posted, signed")
 		.option("-i, --include", "say status, Server-Timing and id on stderr")
 		.addHelpText(
 			"after",
@@ -37,7 +39,10 @@ export function registerInvoke({ program, stdin, action }: Registrar): void {
 			action(async (session: Session, options: InvokeCommandOptions, name: string) => {
 				const payload = await payloadOf(options.payload, options.contentType, stdin);
 				const { client } = await session.connect();
-				const limits = options.timeout === undefined ? {} : { timeoutMs: options.timeout };
+				const limits = {
+					...(options.timeout === undefined ? {} : { timeoutMs: options.timeout }),
+					...(options.callback === undefined ? {} : { callbackUrl: options.callback }),
+				};
 				return options.async === true
 					? enqueue(session, client, name, payload, limits)
 					: invoke(session, client, name, payload, limits, options);

@@ -1,4 +1,4 @@
-import type { FunctionError, LogLine, Problem } from "@berth/contracts";
+import { entryOf, type FunctionError, type LogLine, type Problem } from "@berth/contracts";
 import type { Terminal } from "../terminal.js";
 import { ADVICE } from "./advice.js";
 import { diagnosticText, isDiagnostics } from "./diagnostics.js";
@@ -51,9 +51,9 @@ function errorText({ name, message, stack }: FunctionError, verbose: boolean): s
 	return lines.join("\n");
 }
 
-/** A log line with its time of day and stream. */
+/** A log line with its time of day and level. */
 export function logText(line: LogLine): string {
-	return `${new Date(line.atMs).toISOString().slice(11, 23)} ${line.stream} ${line.text}`;
+	return `${new Date(line.atMs).toISOString().slice(11, 23)} ${entryOf(line).level.padEnd(5)} ${line.text}`;
 }
 
 function tailOf(logs: readonly LogLine[], terminal: Terminal): string[] {

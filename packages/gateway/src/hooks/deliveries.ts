@@ -156,7 +156,7 @@ export class Deliveries {
 		try {
 			await this.#invocations.answerDelivery(
 				response,
-				{ version, trigger: { kind: "http", request: receipt.head }, bytes: body },
+				{ version, trigger: { kind: "http", request: receipt.head }, bytes: body, trace: receipt.trace },
 				onSettled,
 			);
 		} catch (cause) {
@@ -169,7 +169,12 @@ export class Deliveries {
 		const status = found.hook.answerStatus;
 		let invocation: string;
 		try {
-			invocation = await this.#invocations.enqueueDelivery({ version, trigger: { kind: "http", request: receipt.head }, bytes: body });
+			invocation = await this.#invocations.enqueueDelivery({
+				version,
+				trigger: { kind: "http", request: receipt.head },
+				bytes: body,
+				trace: receipt.trace,
+			});
 		} catch (cause) {
 			throw new Unsettled(cause);
 		}

@@ -1,5 +1,15 @@
 import { isUtf8 } from "node:buffer";
-import { type BodyReference, type HeaderPairs, HOOK_HEADERS, HOOK_LIMITS, type HttpRequestHead, newId, schemeOf } from "@berth/contracts";
+import {
+	type BodyReference,
+	type HeaderPairs,
+	HOOK_HEADERS,
+	HOOK_LIMITS,
+	type HttpRequestHead,
+	newId,
+	schemeOf,
+	type TraceContext,
+	traceIn,
+} from "@berth/contracts";
 import type { OpenHook, PayloadStore, StoredEvent } from "@berth/registry";
 import type { Request } from "express";
 import { rawPairs, requestHeaders } from "../function-headers.js";
@@ -17,6 +27,8 @@ export interface Receipt {
 	readonly headers: HeaderPairs;
 	/** As its function sees it. */
 	readonly head: HttpRequestHead;
+	/** Its sender's, if it has one. */
+	readonly trace: TraceContext | undefined;
 }
 
 export function receiptOf({ id, hook }: OpenHook, request: Request): Receipt {
@@ -45,6 +57,7 @@ export function receiptOf({ id, hook }: OpenHook, request: Request): Receipt {
 		},
 		headers: sent,
 		head: headOf(hook.name, event, request.method, query, passed),
+		trace: traceIn(request.headers),
 	};
 }
 

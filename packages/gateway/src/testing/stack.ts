@@ -14,11 +14,22 @@ import {
 	openInvocationSource,
 	openNodeDirectory,
 	openNodeMembership,
+	openOutbox,
 } from "@berth/queue";
-import { ApiKeys, FunctionRegistry, Hooks, openArtifactStore, PackageRegistries, type StorageBudgets, Vault } from "@berth/registry";
+import {
+	ApiKeys,
+	CallbackSecrets,
+	FunctionRegistry,
+	Hooks,
+	openArtifactStore,
+	PackageRegistries,
+	type StorageBudgets,
+	Vault,
+} from "@berth/registry";
 import { createLogger, GatewayMetrics } from "@berth/telemetry";
 import { createApp } from "../app.js";
 import { Bodies } from "../body.js";
+import { Courier } from "../follow-ups/courier.js";
 import { Invocations } from "../invocations.js";
 import { createGatewayServer, type ServerOptions } from "../server.js";
 import type { Services } from "../services.js";
@@ -53,6 +64,7 @@ export async function startStack(
 		readonly bodyBytes?: number;
 		readonly budgets?: StorageBudgets;
 		readonly hasOneNode?: boolean;
+		readonly callbackHosts?: readonly string[];
 	} & Partial<ServerOptions> = {},
 ): Promise<Stack> {
 	const urls = { durableUrl: redisUrl, fastUrl: redisUrl };
@@ -65,6 +77,8 @@ export async function startStack(
 		keys: await ApiKeys.open(redisUrl),
 		packageRegistries: await PackageRegistries.open(redisUrl, vault),
 		hooks: await Hooks.open({ url: redisUrl, vault, bodies: artifacts.deliveries, retentionMs: DAY_MS }),
+		outbox: await openOutbox(urls),
+		callbackSecrets: await CallbackSecrets.open(redisUrl, vault),
 		packageHosts: ["registry.npmjs.org"],
 		artifacts,
 		invocations: await openInvocationQueue({ ...urls, gatewayId }),
@@ -73,7 +87,7 @@ export async function startStack(
 		bodies: new Bodies(options.bodyBytes ?? 256 * MIB),
 		metrics: new GatewayMetrics(),
 		log: createLogger("test", "silent"),
-		permissions: { hostNetwork: false, binds: [], dockerfilesMissing: undefined },
+		permissions: { hostNetwork: false, binds: [], dockerfilesMissing: undefined, callbackHosts: options.callbackHosts ?? [] },
 		hasOneNode: options.hasOneNode ?? true,
 		maxInflight: options.maxInflight ?? 1024,
 	};
@@ -82,7 +96,10 @@ export async function startStack(
 	const worker = await startWorker(urls, services.functions);
 	while (services.nodes.nodes().length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
 	const { server, serve } = createGatewayServer({ answerStallMs: 30_000, answerBytes: 256 * MIB, onCut: () => undefined, ...options });
-	serve(createApp(services, new Invocations(services)));
+	const invocations = new Invocations(services);
+	serve(createApp(services, invocations));
+	const courier = new Courier(services, invocations);
+	courier.start();
 	await once(server.listen(0, "127.0.0.1"), "listening");
 	const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 	const send = (path: string, init: RequestInit = {}) =>
@@ -106,8 +123,10 @@ export async function startStack(
 			server.closeAllConnections();
 			await new Promise((resolve) => server.close(resolve));
 			await worker.close();
-			const { functions, keys, hooks, packageRegistries, invocations, builds, nodes } = services;
-			await Promise.all([functions, keys, hooks, packageRegistries, invocations, builds, nodes].map((one) => one.close()));
+			await courier.stop();
+			const { functions, keys, hooks, packageRegistries, builds, nodes, outbox, callbackSecrets } = services;
+			const owned = [functions, keys, hooks, packageRegistries, services.invocations, builds, nodes, outbox, callbackSecrets];
+			await Promise.all(owned.map((one) => one.close()));
 			await rm(directory, { recursive: true, force: true });
 		},
 	};

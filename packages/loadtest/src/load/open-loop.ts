@@ -1,5 +1,5 @@
 import type { LoadFigures } from "../report/report.js";
-import { type LoadRequest, LoadTarget } from "./load-target.js";
+import { type Ending, type LoadRequest, LoadTarget } from "./load-target.js";
 import { beatEvery } from "./metronome.js";
 import { Tally } from "./tally.js";
 
@@ -15,6 +15,8 @@ export interface OpenLoopOptions {
 	readonly ratePerSecond: number;
 	readonly seconds: number;
 	readonly signal?: AbortSignal | undefined;
+	/** Told of each request that counts how it ended, and how long after it was due, milliseconds. */
+	readonly onEnded?: (ending: Ending, latencyMs: number) => void;
 }
 
 /**
@@ -22,7 +24,7 @@ export interface OpenLoopOptions {
  * latency counts from there: a stall of the server, or of this generator, shows in every request that was due meanwhile
  * (Gil Tene's "coordinated omission" is what a closed loop does instead).
  */
-export async function openLoop(request: LoadRequest, { ratePerSecond, seconds, signal }: OpenLoopOptions): Promise<LoadFigures> {
+export async function openLoop(request: LoadRequest, { ratePerSecond, seconds, signal, onEnded }: OpenLoopOptions): Promise<LoadFigures> {
 	await using target = new LoadTarget(request, undefined, signal);
 	const intervalMs = 1000 / ratePerSecond;
 	const startAt = performance.now() + LEAD_MS;
@@ -37,7 +39,10 @@ export async function openLoop(request: LoadRequest, { ratePerSecond, seconds, s
 		const now = performance.now();
 		for (let dueAt = startAt + sent * intervalMs; dueAt <= now && dueAt < untilAt; dueAt = startAt + ++sent * intervalMs) {
 			const count = (ending: string) => {
-				if (dueAt >= countFrom) tally.add(ending, performance.now() - dueAt);
+				if (dueAt < countFrom) return;
+				const latencyMs = performance.now() - dueAt;
+				tally.add(ending, latencyMs);
+				onEnded?.(ending, latencyMs);
 			};
 			if (inFlight >= MOST_IN_FLIGHT) {
 				count("not_sent");

@@ -1,5 +1,6 @@
 import type { InvocationRequest, Settlement } from "@berth/contracts";
 import type { Job } from "bullmq";
+import { FairLine } from "../fair-line.js";
 import type { SettledInvocation } from "../interactive-records.js";
 import type { QueueLogger } from "../logger.js";
 import type { DeliveryHandler } from "../ports.js";
@@ -48,7 +49,8 @@ export class InHand {
 	readonly #byId = new Map<string, Held>();
 	readonly #early = new Set<string>();
 	readonly #awaited = new Awaited();
-	#waiting: Held[] = [];
+	/** Functions take turns: one that floods makes none of the others wait for its flood. */
+	readonly #waiting = new FairLine<Held>(({ request: { project, function: name } }) => `${project}/${name}`);
 	#handler: DeliveryHandler | undefined;
 	#limit = 0;
 	/** Places that are taken. */
@@ -64,9 +66,12 @@ export class InHand {
 		this.#limit = limit;
 	}
 
-	/** Beyond its places it takes more as long as one that is waited for isn't here: it is at the head of the queue as soon as it is in it. */
+	/**
+	 * Beyond its places it takes as many as may run, so that they take turns: what is left in the queue has none. And more as long
+	 * as one that is waited for isn't here: it is at the head of the queue as soon as it is in it.
+	 */
 	get full(): boolean {
-		return this.#awaited.missing === 0 && this.#running + this.#waiting.length >= this.#limit;
+		return this.#awaited.missing === 0 && this.#waiting.length >= this.#limit;
 	}
 
 	get size(): number {
@@ -97,9 +102,8 @@ export class InHand {
 			if (held !== undefined) held.cancelled.abort(new Error("the caller went away"));
 			else this.#remember(id);
 		}
-		const gone = this.#waiting.filter(({ cancelled }) => cancelled.signal.aborted);
+		const gone = this.#waiting.takeOut(({ cancelled }) => cancelled.signal.aborted);
 		if (gone.length === 0) return;
-		this.#waiting = this.#waiting.filter(({ cancelled }) => !cancelled.signal.aborted);
 		for (const { request, batch } of gone) void this.#drop(request, batch, "cancelled");
 		this.#parts.changed();
 	}

@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { randomBytes } from "node:crypto";
-import { type FileHandle, open, readdir, readFile, rm } from "node:fs/promises";
+import { type FileHandle, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { BerthError, type BodyReference, INLINE_BODY_BYTES, MIB, SECOND_MS } from "@berth/contracts";
 import { isMissing } from "./blob.js";
@@ -59,16 +59,22 @@ export class PayloadStore {
 	async put(bytes: Uint8Array, durability: Durability = "fleeting"): Promise<string> {
 		if (this.#budget !== undefined) await this.#admit(bytes.byteLength, this.#budget);
 		const key = keyOf(bytes.byteLength);
-		const path = join(this.#directory, key);
-		try {
-			await using file = await this.#deposit.create(path);
-			await file.writeFile(bytes);
-			if (durability === "durable") await this.#sync(file);
-		} catch (error) {
-			await rm(path, { force: true });
-			throw writeError(error);
-		}
+		await this.#write(join(this.#directory, key), bytes, durability);
 		return key;
+	}
+
+	/** A key for what will be put by and by, if anything: something may lead to it before. It counts with all that it may have. */
+	reserve(mostBytes: number): string {
+		return keyOf(mostBytes);
+	}
+
+	/** Puts what a key was reserved for. @throws BerthError `storage_full` when the disk is full */
+	async putReserved(key: string, bytes: Uint8Array): Promise<void> {
+		if (this.#budget !== undefined) await this.#admit(factsOf(key)?.bytes ?? 0, this.#budget);
+		// Whoever has the key may be looking: it is there whole, or not yet.
+		const path = this.#pathOf(key);
+		await this.#write(`${path}.part`, bytes, "fleeting");
+		await rename(`${path}.part`, path);
 	}
 
 	/** @throws BerthError `platform_error` when there is none, or the key isn't one */
@@ -130,6 +136,17 @@ export class PayloadStore {
 		// Others who waited for the same room may have taken it.
 		while (isFull()) await this.#makeRoom(budget.bytes * LEFT_OF_BUDGET - bytes);
 		this.#bytes += bytes;
+	}
+
+	async #write(path: string, bytes: Uint8Array, durability: Durability): Promise<void> {
+		try {
+			await using file = await this.#deposit.create(path);
+			await file.writeFile(bytes);
+			if (durability === "durable") await this.#sync(file);
+		} catch (error) {
+			await rm(path, { force: true });
+			throw writeError(error);
+		}
 	}
 
 	#age(): number {

@@ -209,6 +209,16 @@ test("payloads live under keys that lead nowhere else, and old ones are swept", 
 	await payloads.remove(fresh);
 });
 
+test("what a key was reserved for is there once it is put, and counts with what was reserved", async () => {
+	const { logs } = await openArtifactStore(directory, { budgets: { queuedBytes: 10, resultBytes: 10, logBytes: 1000, deliveryBytes: 10 } });
+	const [first, second] = [logs.reserve(600), logs.reserve(600)];
+	expect(await logs.find(first)).toBeUndefined();
+	await logs.putReserved(first, bytes("one"));
+	expect((await logs.get(first)).toString()).toBe("one");
+	await logs.putReserved(second, bytes("two"));
+	expect([await logs.find(first), (await logs.get(second)).toString()]).toEqual([undefined, "two"]);
+});
+
 describe("a budget", () => {
 	const MIB = 1024 * 1024;
 	const BUDGETS = { queuedBytes: 10 * MIB, resultBytes: 10 * MIB, logBytes: 10 * MIB, deliveryBytes: 10 * MIB };

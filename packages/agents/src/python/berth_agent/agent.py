@@ -10,7 +10,7 @@ from . import handler, protocol, scratch
 from .errors import describe
 from .invocation import Function, Invocation
 from .link import Link
-from .output import Output
+from .output import Output, note_levels
 from .warm_up import warm_up
 
 
@@ -21,6 +21,7 @@ def main():
 
         link_of = by_hand(*more)
     else:
+        note_levels()
         link_of = functools.partial(Link, word)
     Agent(link_of).serve()
 

@@ -46,6 +46,10 @@ class Context:
         self.deadline = time.time() * 1000 + head["timeoutMs"]
         # A threading.Event: set shortly before the deadline, and when the caller goes away.
         self.cancelled = cancelled
+        # W3C Trace Context: what to send along to whoever is asked meanwhile; None when there is none.
+        trace = head.get("trace") or {}
+        self.traceparent = trace.get("traceparent")
+        self.tracestate = trace.get("tracestate")
         self.log = _LOG
 
     def remaining_ms(self):

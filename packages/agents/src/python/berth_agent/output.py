@@ -4,6 +4,7 @@ import concurrent.futures.thread
 import contextvars
 import functools
 import io
+import logging
 import os
 import sys
 import threading
@@ -11,6 +12,9 @@ import threading
 # The invocation whose code runs here, where that is known: tasks of an event loop and executors' work carry it along.
 _OWNER = contextvars.ContextVar("berth_invocation", default=None)
 _ATTRIBUTE = "_berth_invocation"
+# In front of a line whose level its stream doesn't say, and what is printed by this thread with one now.
+_LEVEL_MARK = "\x1e"
+_PRINTING = threading.local()
 
 
 class Output:
@@ -65,10 +69,38 @@ class _Stream(io.TextIOWrapper):
 
     def write(self, text):
         late = self._output.late_owner()
+        mark = getattr(_PRINTING, "mark", "")
+        if mark and not self._within_line:
+            super().write(mark)
         if late is not None and not self._within_line:
             super().write(f"late output of {late.id}: ")
+        if mark:
+            text = text[:-1].replace("\n", f"\n{mark}") + text[-1:]
         self._within_line = not text.endswith("\n")
         return super().write(text)
+
+
+def note_levels():
+    """What `logging` prints has a level, whichever stream it goes to."""
+    emit = logging.StreamHandler.emit
+
+    @functools.wraps(emit)
+    def emit_noting(stream_handler, record):
+        _PRINTING.mark = _mark_of(record.levelno)
+        try:
+            emit(stream_handler, record)
+        finally:
+            _PRINTING.mark = ""
+
+    logging.StreamHandler.emit = emit_noting
+
+
+def _mark_of(level):
+    if level >= logging.ERROR:
+        return f"{_LEVEL_MARK}E"
+    if level >= logging.WARNING:
+        return f"{_LEVEL_MARK}W"
+    return f"{_LEVEL_MARK}I" if level >= logging.INFO else f"{_LEVEL_MARK}D"
 
 
 def _note_owners(output):

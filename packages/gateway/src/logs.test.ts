@@ -1,0 +1,64 @@
+import type { Problem, TailAnswer } from "@berth/contracts";
+import { RedisServer } from "@berth/redis/testing";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ended } from "./testing/settlements.js";
+import { type Stack, startStack } from "./testing/stack.js";
+
+let redis: RedisServer;
+let stack: Stack;
+beforeAll(async () => {
+	redis = await RedisServer.start();
+	stack = await startStack(redis.url);
+	await stack.deploy("hello");
+});
+afterAll(async () => {
+	await stack?.close();
+	await redis?.[Symbol.asyncDispose]();
+});
+
+describe("logs of one invocation that is on record", () => {
+	test("are its record's, as grave as asked for, and the newest so many", async () => {
+		stack.onInvocation(async () => ({
+			...ended("succeeded", { attempt: 2 }, { body: { text: "" } }),
+			logs: {
+				lines: [
+					{ atMs: 1000, stream: "stdout", text: "one" },
+					{ atMs: 2000, stream: "stderr", text: "two", level: "warn" },
+				],
+				truncated: false,
+			},
+		}));
+		const answer = await stack.fetch("/v1/functions/hello/invocations", { method: "POST" });
+		const id = answer.headers.get("berth-invocation-id");
+		const logs = async (query = "") => ((await (await stack.fetch(`/v1/logs?invocation=${id}${query}`)).json()) as TailAnswer).lines;
+		expect(await logs()).toMatchObject([
+			{ level: "info", text: "one", function: "hello", version: 1, invocation: id, attempt: 2, traceId: expect.any(String) },
+			{ level: "warn", text: "two" },
+		]);
+		expect(await logs("&level=warn")).toMatchObject([{ text: "two" }]);
+		expect(await logs("&since=1970-01-01T00:00:02Z")).toMatchObject([{ text: "two" }]);
+		expect(await logs("&limit=1")).toMatchObject([{ text: "two" }]);
+	});
+});
+
+describe("a question about logs", () => {
+	test.each([
+		["level=loud", "level"],
+		["since=yesterday", "since"],
+		["limit=-1", "limit"],
+		["limit=1001", "limit"],
+		["invocation=hello", "invocation"],
+		["invocation=a&invocation=b", "invocation"],
+		["colour=red", "colour"],
+	])("that can't be meant is refused by field: %s", async (query, field) => {
+		const answer = await stack.fetch(`/v1/logs?${query}`);
+		expect(answer.status).toBe(400);
+		expect(((await answer.json()) as Problem).issues).toEqual([{ field, message: expect.any(String) }]);
+	});
+
+	test("by a name that no function has, or after a line that is none, is refused", async () => {
+		expect((await stack.fetch("/v1/logs?function=nothing")).status).toBe(404);
+		expect((await stack.fetch("/v1/logs?function=No")).status).toBe(400);
+		expect((await stack.fetch("/v1/logs", { headers: { accept: "text/event-stream", "last-event-id": "1;2" } })).status).toBe(400);
+	});
+});

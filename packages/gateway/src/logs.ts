@@ -1,0 +1,181 @@
+import {
+	BerthError,
+	entryOf,
+	LOG_LEVELS,
+	LOG_TAIL,
+	type LogFilter,
+	type LogLevel,
+	newId,
+	type TailAnswer,
+	type TailDropped,
+	type TailedLine,
+	type TailLine,
+	tailIdOf,
+} from "@berth/contracts";
+import type { LogQuestion, NodeAnswer, NodeInfo } from "@berth/queue";
+import { functionNotFound } from "@berth/registry";
+import type { Request, Response } from "express";
+import { askNode } from "./ask-node.js";
+import { authenticate } from "./auth.js";
+import { EventStream } from "./event-stream.js";
+import { logEntriesOf } from "./log-entries.js";
+import { nameFrom } from "./names.js";
+import { countFrom, timeFrom, wrongQuery } from "./query.js";
+import { invocationIdFrom } from "./records.js";
+import type { Services } from "./services.js";
+
+/** A node answers a follower within 4 s, or says nothing: it is asked again then, milliseconds. */
+const FOLLOW_MS = 10_000;
+/** Nodes come and go: how often who follows looks, and how long one that didn't answer is left alone, milliseconds. */
+const LOOK_MS = 1000;
+
+/** `GET /v1/logs`: the newest lines, or with events those that are printed from now on. */
+export async function getLogs(request: Request, response: Response, services: Services): Promise<void> {
+	const { project } = await authenticate(request, services.keys);
+	const { query } = request;
+	const filter: LogFilter = {
+		project,
+		...(query["function"] === undefined ? {} : { function: await functionFrom(query["function"], project, services) }),
+		...(query["invocation"] === undefined ? {} : { invocation: invocationIdFrom(query["invocation"]) }),
+		...(query["level"] === undefined ? {} : { level: levelFrom(query["level"]) }),
+	};
+	const sinceMs = timeFrom(query["since"], "since");
+	const asked = countFrom(query["limit"], "limit", 0, LOG_TAIL.mostLines);
+	const wanted = { filter, ...(sinceMs === undefined ? {} : { sinceMs }) };
+	if (request.accepts(["application/json", "text/event-stream"]) !== "text/event-stream" || request.method !== "GET") {
+		response.json(await newest({ kind: "logs", ...wanted, limit: asked ?? LOG_TAIL.lines }, services));
+		return;
+	}
+	const after = lastIdFrom(request.headers["last-event-id"]);
+	// Who names a time, or a line, wants what came since; who doesn't, what comes.
+	const limit = asked ?? (sinceMs === undefined && after === undefined ? 0 : LOG_TAIL.mostLines);
+	await new Following({ kind: "logs", ...wanted, limit, ...(after === undefined ? {} : { after }) }, response, services).run();
+}
+
+/** Of one invocation its record has all; of others what is still in the nodes' memory is the newest there is. */
+async function newest(question: LogQuestion, services: Services): Promise<TailAnswer> {
+	const { filter, limit } = question;
+	const recorded = filter.invocation === undefined ? undefined : await linesOnRecord(filter.invocation, filter.project, services);
+	if (recorded !== undefined) {
+		const since = recorded.filter(({ atMs, level }) => atMs >= (question.sinceMs ?? 0) && isWanted(level, filter.level));
+		return { lines: limit === 0 ? [] : since.slice(-limit) };
+	}
+	const nodes = services.nodes.nodes();
+	const answers = await Promise.allSettled(nodes.map(({ id }) => askNode(id, question, services, FOLLOW_MS)));
+	const lines = answers
+		.flatMap((answer) => (answer.status === "fulfilled" && answer.value.kind === "logs" ? answer.value.lines : []))
+		.sort((a, b) => a.atMs - b.atMs);
+	const missing = nodes.filter((_, at) => answers[at]?.status === "rejected").map(({ id }) => id);
+	return { lines: limit === 0 ? [] : lines.slice(-limit).map(shown), ...(missing.length === 0 ? {} : { missing }) };
+}
+
+/** Undefined when it isn't settled yet, or is on record no more. */
+async function linesOnRecord(id: string, project: string, services: Services): Promise<readonly TailLine[] | undefined> {
+	const record = await services.invocations.record(id);
+	if (record === undefined || record.project !== project || record.state !== "settled") return undefined;
+	const entries = await logEntriesOf(record.logs, services.artifacts);
+	const { function: name, version, traceId, last } = record;
+	const source = { function: name, version, invocation: id, attempt: last?.attempt ?? 1, ...(traceId === undefined ? {} : { traceId }) };
+	return (entries ?? []).map((entry, at) => ({ id: `${entry.atMs}-${at + 1}-record`, ...entry, ...source }));
+}
+
+/** One who follows: each node is asked again and again, as fast as what it answers is taken. */
+class Following {
+	readonly #question: LogQuestion;
+	readonly #stream: EventStream;
+	readonly #services: Services;
+	readonly #id = newId("req");
+	/** By id and start of the worker. */
+	readonly #asked = new Map<string, Promise<void>>();
+	#last: string | undefined;
+
+	constructor(question: LogQuestion, response: Response, services: Services) {
+		this.#question = question;
+		this.#services = services;
+		this.#stream = new EventStream(response);
+	}
+
+	/** Until nobody reads. */
+	async run(): Promise<void> {
+		while (!this.#stream.isGone) {
+			for (const node of this.#services.nodes.nodes()) this.#follow(node);
+			await this.#rest();
+		}
+		await Promise.all(this.#asked.values());
+	}
+
+	#follow(node: NodeInfo): void {
+		const key = `${node.id} ${node.incarnation}`;
+		if (this.#asked.has(key)) return;
+		this.#asked.set(
+			key,
+			this.#askAgain(node).finally(() => this.#asked.delete(key)),
+		);
+	}
+
+	async #askAgain(node: NodeInfo): Promise<void> {
+		while (!this.#stream.isGone && this.#isThere(node)) {
+			const after = this.#last ?? this.#question.after;
+			const question = { ...this.#question, follower: this.#id, ...(after === undefined ? {} : { after }) };
+			let answer: NodeAnswer;
+			try {
+				answer = await askNode(node.id, question, this.#services, FOLLOW_MS);
+			} catch (error) {
+				// It is gone, or has too many to tell: it is asked again.
+				if (!(error instanceof BerthError)) throw error;
+				await this.#rest();
+				continue;
+			}
+			if (answer.kind === "logs") await this.#say(answer);
+		}
+		const bye = { ...this.#question, follower: this.#id, ends: true as const };
+		// A node that doesn't hear it lets go of who doesn't ask.
+		if (this.#isThere(node)) await this.#services.nodes.ask(node.id, bye).catch(() => undefined);
+	}
+
+	async #say({ lines, dropped, incomplete }: Extract<NodeAnswer, { readonly kind: "logs" }>): Promise<void> {
+		if (incomplete === true) await this.#stream.send("dropped", {} satisfies TailDropped);
+		for (const line of lines) {
+			if (this.#stream.isGone) return;
+			this.#last = line.id;
+			await this.#stream.send("line", shown(line), line.id);
+		}
+		if (dropped > 0) await this.#stream.send("dropped", { lines: dropped } satisfies TailDropped);
+	}
+
+	/** A promise of its own each time: one that never settles would keep all that ever waited for it. */
+	#rest(): Promise<void> {
+		return this.#stream.wait(new Promise(() => undefined), LOOK_MS);
+	}
+
+	#isThere({ id, incarnation }: NodeInfo): boolean {
+		return this.#services.nodes.nodes().some((node) => node.id === id && node.incarnation === incarnation);
+	}
+}
+
+function shown(line: TailedLine): TailLine {
+	return { ...line, ...entryOf(line) };
+}
+
+function isWanted(level: LogLevel, least: LogLevel | undefined): boolean {
+	return least === undefined || LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(least);
+}
+
+/** A name that no function has would be waited for in vain. @throws BerthError invalid_name, function_not_found */
+async function functionFrom(text: unknown, project: string, { functions }: Services): Promise<string> {
+	const name = nameFrom(text, "function");
+	if ((await functions.getFunction(project, name)) === undefined) throw functionNotFound(name);
+	return name;
+}
+
+function levelFrom(text: unknown): LogLevel {
+	const level = LOG_LEVELS.find((one) => one === text);
+	if (level === undefined) throw wrongQuery("level", `one of ${LOG_LEVELS.join(", ")}`);
+	return level;
+}
+
+function lastIdFrom(text: string | readonly string[] | undefined): string | undefined {
+	if (text === undefined || text === "") return undefined;
+	if (typeof text === "string" && tailIdOf(text) !== undefined) return text;
+	throw wrongQuery("Last-Event-ID", "the id of a line of this stream, as in 1764096000000-12-0a1b2c3d");
+}

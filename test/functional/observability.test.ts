@@ -1,0 +1,141 @@
+import { parseServerTiming } from "@berth/client";
+import type { TailLine } from "@berth/contracts";
+import { describe, expect, it } from "vitest";
+import { eventually } from "../harness/eventually.js";
+import { deploy, header, json } from "../harness/functions.js";
+import { sharedStack } from "../harness/shared-stack.js";
+
+const stack = sharedStack();
+
+const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
+const SENT = { traceparent: `00-${TRACE}-00f067aa0ba902b7-01`, tracestate: "vendor=1" };
+
+describe("a trace", () => {
+	it.each([
+		[
+			"node24",
+			"export const handler = async (event: any, ctx: any) => ({ statusCode: 200, body: JSON.stringify([event.headers, ctx.traceparent, ctx.tracestate]) });",
+		],
+		["python3", "import json\ndef handler(event, context):\n    return [event['headers'], context.traceparent, context.tracestate]"],
+	] as const)("that its caller began goes on in a function of %s, in its context and in a request's headers", async (runtime, source) => {
+		const deployed = await deploy(stack, { source, runtime });
+		const answer = await deployed.request({ headers: SENT });
+		const [headers, traceparent, tracestate] = json<[Record<string, string>, string, string]>(answer);
+		expect(traceparent).toMatch(new RegExp(`^00-${TRACE}-[0-9a-f]{16}-01$`));
+		expect(traceparent).not.toBe(SENT.traceparent);
+		expect(tracestate).toBe(SENT.tracestate);
+		expect(headers).toMatchObject({ traceparent, tracestate });
+		expect(parseServerTiming(header(answer, "server-timing"))["traceparent"]?.description).toBe(traceparent);
+		expect((await deployed.record({ id: String(header(answer, "berth-invocation-id")) })).traceId).toBe(TRACE);
+	});
+});
+
+describe("a log", () => {
+	it.each([
+		[
+			"node24",
+			`export default (_: unknown, ctx: any) => {
+				console.log("log"); console.info("info"); console.debug("debug\\nof two lines"); console.warn("warn"); console.error("error");
+				ctx.log.warn("structured", { left: 3 });
+			};`,
+			["info: log", "info: info", "debug: debug", "debug: of two lines", "warn: warn", "error: error"],
+		],
+		[
+			"python3",
+			`import logging, sys
+logging.basicConfig(level=logging.DEBUG, format="%(message)s")
+def handler(event, context):
+    print("log")
+    print("plain", file=sys.stderr)
+    logging.info("info"); logging.debug("debug\\nof two lines"); logging.warning("warn"); logging.error("error")
+    context.log.warn("structured", left=3)`,
+			["info: log", "error: plain", "info: info", "debug: debug", "debug: of two lines", "warn: warn", "error: error"],
+		],
+	] as const)("of %s has the level that each line was printed with, and the fields of a JSON line", async (runtime, source, expected) => {
+		const deployed = await deploy(stack, { source, runtime });
+		const { logs } = await deployed.record(await deployed.invoke());
+		const plain = logs.filter(({ fields }) => fields === undefined).map(({ level, text }) => `${level}: ${text}`);
+		expect(plain.sort()).toEqual([...expected].sort());
+		expect(logs.filter(({ fields }) => fields !== undefined)).toMatchObject([
+			{ level: "warn", message: "structured", fields: { left: 3 } },
+		]);
+	});
+
+	it.each([
+		["crashed", "process.kill(process.pid, 'SIGKILL'); await new Promise(() => {});"],
+		["out_of_memory", "const all = []; for (;;) all.push(Buffer.alloc(8 * 1024 * 1024, 1));"],
+		["timed_out", "for (;;);"],
+	])("of an attempt that ends as %s has all that was printed before", async (outcome, end) => {
+		const source = `export default async () => { for (let n = 1; n <= 500; n++) console.log("line " + n); process.stdout.write("no end"); ${end} };`;
+		const deployed = await deploy(stack, { source, timeoutMs: 500 });
+		const answer = await deployed.invoke();
+		expect(answer.outcome).toBe(outcome);
+		const printed = (await deployed.record(answer)).logs.map(({ text }) => text).filter((text) => /^(?:line|no end)/.test(text));
+		expect(printed).toEqual([...Array.from({ length: 500 }, (_, at) => `line ${at + 1}`), "no end"]);
+	});
+
+	it("has what waitUntil printed after the answer, marked so, and never another invocation's", async () => {
+		const source = `export default (name: string, ctx: any) => {
+			console.log("answering " + name);
+			ctx.waitUntil(new Promise((resolve) => setTimeout(() => { console.warn("afterwards " + name); resolve(1); }, 50))); };`;
+		const deployed = await deploy(stack, { source, concurrency: 1 });
+		const [first, second] = [await deployed.invoke("one"), await deployed.invoke("two")];
+		for (const [answer, name] of [
+			[first, "one"],
+			[second, "two"],
+		] as const) {
+			await eventually(async () => {
+				const { logs } = await deployed.record(answer);
+				expect(logs.map(({ level, text, afterAnswer = false }) => [level, text, afterAnswer])).toEqual([
+					["info", `answering ${name}`, false],
+					["warn", `afterwards ${name}`, true],
+				]);
+			});
+		}
+	});
+});
+
+describe("who follows logs", () => {
+	it("sees lines while the invocation still runs, of the function and level asked for alone", async () => {
+		const source = `export default (name: string, ctx: any) => { console.log("noise"); console.warn("hello " + name);
+			return new Promise((resolve) => ctx.signal.addEventListener("abort", resolve)); };`;
+		const [deployed, other] = [
+			await deploy(stack, { source }),
+			await deploy(stack, { source: "export default () => console.error('other');" }),
+		];
+		const [stop, leave] = [new AbortController(), new AbortController()];
+		const seen: TailLine[] = [];
+		const following = stack.client.followLogs(
+			{ function: deployed.name, level: "warn" },
+			{ onLine: (line) => void seen.push(line), signal: stop.signal },
+		);
+		const running = deployed.invoke("first", { signal: leave.signal }).catch(() => undefined);
+		// What was printed before it was followed isn't shown: somebody has to print again.
+		const again = setInterval(() => void deployed.invoke("again", { signal: leave.signal }).catch(() => undefined), 100);
+		try {
+			await other.invoke();
+			await eventually(async () => expect(seen.map(({ text }) => text)).toContain("hello again"));
+		} finally {
+			clearInterval(again);
+			leave.abort();
+		}
+		stop.abort();
+		await Promise.all([following, running]);
+		expect(new Set(seen.map((line) => `${line.function} ${line.level}`))).toEqual(new Set([`${deployed.name} warn`]));
+		expect(seen[0]).toMatchObject({ stream: "stderr", version: 1, attempt: 1, invocation: expect.stringMatching(/^inv_/) });
+	});
+
+	it("can look at what was logged before, with the command line too", async () => {
+		const deployed = await deploy(stack, { source: "console.log('loading'); export default (n: number) => console.log('number ' + n);" });
+		for (const n of [1, 2, 3]) await deployed.invoke(n);
+		const { lines } = await stack.client.logs({ function: deployed.name, limit: 3 });
+		expect(lines.map(({ text }) => text)).toEqual(["number 1", "number 2", "number 3"]);
+		const { stdout } = await stack.berth("logs", deployed.name);
+		expect(
+			stdout
+				.split("\n")
+				.filter(Boolean)
+				.map((line) => line.replace(/^.* info {2}/, "")),
+		).toEqual(["loading", "number 1", "number 2", "number 3"]);
+	});
+});
