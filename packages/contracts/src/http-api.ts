@@ -1,6 +1,17 @@
 import type { Alias } from "./alias.js";
 import type { CallbackRecord, FollowerRecord } from "./follow-up.js";
-import type { FunctionError, InvocationState, Lane, LimitHit, Outcome, ParentInvocation, Phases, StartKind, Usage } from "./invocation.js";
+import type {
+	FunctionError,
+	InvocationState,
+	Lane,
+	LimitHit,
+	Outcome,
+	ParentInvocation,
+	Phases,
+	StartKind,
+	Streamed,
+	Usage,
+} from "./invocation.js";
 import type { LogEntry } from "./log.js";
 import type { FunctionSummary, Version } from "./version.js";
 
@@ -86,6 +97,7 @@ export interface InvocationAnswer {
 	readonly limitsHit?: readonly LimitHit[];
 	readonly node?: string;
 	readonly sandbox?: string;
+	readonly streamed?: Streamed;
 	/** The result of a background invocation, parsed when it is JSON. */
 	readonly result?: {
 		readonly contentType?: string;

@@ -82,6 +82,23 @@ export type Trigger =
 	| { readonly kind: "event"; readonly contentType?: string }
 	| { readonly kind: "http"; readonly request: HttpRequestHead };
 
+/** Where the owning gateway takes an answer in pieces and gives a request's body, over HTTP (docs/streaming.md). */
+export interface StreamPlace {
+	/** `unix:` and a socket's path. */
+	readonly address: string;
+	/** Of this invocation alone: whoever has it may answer. */
+	readonly token: string;
+	/** Whether the request's body is to be had there; `body` is empty then. */
+	readonly hasBody?: true;
+}
+
+/** What was streamed of an answer. */
+export interface Streamed {
+	readonly bytes: number;
+	/** From the beginning of the run until the answer began, milliseconds. */
+	readonly firstMs: number;
+}
+
 /** The invocation that another one comes of, and its function. */
 export interface ParentInvocation {
 	readonly id: string;
@@ -104,6 +121,8 @@ export interface InvocationRequest {
 	readonly timeoutMs: number;
 	/** How many invocations it comes of, by `ctx.invoke`, over a network of functions or by what follows a settlement; absent: none. */
 	readonly depth?: number;
+	/** Absent where nobody would take a stream: answers are whole then. */
+	readonly stream?: StreamPlace;
 	/** The trace that it belongs to; its span is the gateway's. */
 	readonly trace?: TraceContext;
 	/** The one that asked for it, or whose settlement it is given. */
@@ -136,6 +155,8 @@ export interface AttemptRecord {
 	readonly code?: string;
 	readonly node: string;
 	readonly sandbox?: string;
+	/** When its answer was streamed; then there is no result. */
+	readonly streamed?: Streamed;
 	readonly finishedAtMs: number;
 }
 

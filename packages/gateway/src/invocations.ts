@@ -19,17 +19,18 @@ import {
 } from "@berth/contracts";
 import { functionNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
-import { answer } from "./answers.js";
+import { answer, writeStreamHead } from "./answers.js";
 import { authenticate } from "./auth.js";
 import { callbackOf, followUpsOf } from "./follow-ups/asked.js";
 import { requestHeaders } from "./function-headers.js";
 import { isJson, parseJson } from "./json.js";
 import { nameFrom, type Target, targetFrom } from "./names.js";
 import type { Drained } from "./overload/drain-rate.js";
-import { Places, type Refusal } from "./overload/places.js";
+import { type Owner, Places, type Refusal } from "./overload/places.js";
 import { nodeFor } from "./placement.js";
 import { sayTrace } from "./server-timing.js";
 import type { Services } from "./services.js";
+import { AnswerStream } from "./streams/answer-stream.js";
 
 /** What the way there and back may add to an invocation's start and run before its caller gives up, milliseconds. */
 const SLACK_MS = 2000;
@@ -182,10 +183,20 @@ export class Invocations {
 	}
 
 	async #run(request: Request, response: Response, version: Version, trigger: Trigger, trusted: boolean, origin?: Origin): Promise<void> {
-		this.#placesAt(origin?.depth).require(version);
+		this.#placesAt(origin?.depth).require(this.#ownerOf(version));
 		const read = await this.#read(request, version, trigger);
 		const invocation = await this.#accept(version, { trigger, ...read, ...(origin === undefined ? {} : { origin }) }, true);
-		await this.#answer(response, version, invocation, trusted);
+		// A HEAD's answer has no body that could come in pieces.
+		if (request.method === "HEAD") return await this.#answer(response, version, invocation, trusted);
+		const { streams } = this.#services;
+		const asked = { id: invocation.id, version: version.number };
+		const stream = new AnswerStream(response, (head) => writeStreamHead(response, asked, head));
+		try {
+			const place = streams.open(invocation.id, stream);
+			await this.#answer(response, version, { ...invocation, stream: place }, trusted, undefined, stream);
+		} finally {
+			streams.close(invocation.id);
+		}
 	}
 
 	async #answer(
@@ -194,25 +205,32 @@ export class Invocations {
 		invocation: InvocationRequest,
 		trusted: boolean,
 		onSettled?: (ended: Ended) => Promise<void>,
+		stream?: AnswerStream,
 	): Promise<void> {
 		const { nodes, artifacts } = this.#services;
 		sayTrace(response, invocation);
 		const { depth = 0 } = invocation;
 		try {
 			// A place is for what can run: a body that comes slowly keeps nobody from one.
-			const place = this.#placesAt(depth).take(version);
+			const place = this.#placesAt(depth).take(this.#ownerOf(version));
 			let settlement: Settlement | undefined;
 			try {
 				const node = nodeFor(nodes, version.project, version.function);
 				settlement = await this.#settled(node, invocation, response);
 				await onSettled?.({ id: invocation.id, settlement });
-				await answer(response, { id: invocation.id, version: version.number, settlement, trusted }, artifacts.payloads);
+				if (stream !== undefined && (stream.begun || settlement.attempt.streamed !== undefined))
+					await stream.end(settlement.attempt.outcome);
+				else await answer(response, { id: invocation.id, version: version.number, settlement, trusted }, artifacts.payloads);
 			} finally {
 				place.free(settlement === undefined ? undefined : drainedBy(settlement));
 			}
 		} finally {
 			await artifacts.payloads.removeBody(invocation.body);
 		}
+	}
+
+	#ownerOf({ project, function: name, manifest }: Version): Owner {
+		return { project, function: name, concurrency: manifest.concurrency * Math.max(1, this.#services.nodes.nodes().length) };
 	}
 
 	#placesAt(depth = 0): Places {

@@ -14,6 +14,7 @@ import { Invocations } from "./invocations.js";
 import { createJoinedApp } from "./joined.js";
 import { type Cut, createGatewayServer, type GatewayServer } from "./server.js";
 import type { Services } from "./services.js";
+import { Streams } from "./streams/streams.js";
 import { Upkeep } from "./upkeep.js";
 
 /** How long a stop waits for what is in flight, milliseconds. */
@@ -46,6 +47,8 @@ async function main(): Promise<void> {
 	gateway.serve(createApp(services, invocations));
 	joined.serve(createJoinedApp(invocations, services));
 	await listenPrivately(joined.server, settings.paths.gatewaySocket);
+	const streams = services.streams.server();
+	await listenPrivately(streams, settings.paths.streamSocket);
 	const upkeep = new Upkeep(services);
 	upkeep.start();
 	const courier = new Courier(services, invocations);
@@ -79,6 +82,7 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): P
 		builds: await openBuildQueue({ durableUrl, logger: log }),
 		nodes: await openNodeDirectory({ fastUrl, gatewayId, logger: log, onChange: (node, change) => void lookAfter(node, change) }),
 		bodies: new Bodies(settings.bodyMemoryBytes),
+		streams: new Streams(settings.paths.streamSocket),
 		metrics,
 		log,
 		permissions: {

@@ -3,6 +3,7 @@ import type { ApiKeys, ArtifactStore, CallbackSecrets, FunctionRegistry, Hooks, 
 import type { GatewayMetrics, Logger } from "@berth/telemetry";
 import type { Bodies } from "./body.js";
 import type { Permissions } from "./permitted.js";
+import type { Streams } from "./streams/streams.js";
 
 /** Everything the gateway needs: `main` makes it, the routes use it. */
 export interface Services {
@@ -20,6 +21,7 @@ export interface Services {
 	readonly builds: BuildQueue;
 	readonly nodes: NodeDirectory;
 	readonly bodies: Bodies;
+	readonly streams: Streams;
 	readonly metrics: GatewayMetrics;
 	readonly log: Logger;
 	readonly permissions: Permissions;

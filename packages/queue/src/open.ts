@@ -56,11 +56,12 @@ export async function openInvocationSource(
 		{ url: fastUrl, use: "patient", name: "source-fast", log },
 		{ url: fastUrl, use: "subscriber", name: "source-cancels", log },
 		{ url: durableUrl, use: "patient", name: "source-durable", log },
+		{ url: durableUrl, use: "subscriber", name: "source-news", log },
 	]);
-	const [fast, subscriber, durable] = owned;
+	const [fast, subscriber, durable, news] = owned;
 	const budget = recordBudget === undefined ? {} : { budget: recordBudget };
 	const interactive = new InteractiveSource({ redis: fast, subscriber, nodeId, incarnation, log, ...budget });
-	return new RedisInvocationSource(interactive, new BackgroundSource({ redis: durable, nodeId, log }), owned);
+	return new RedisInvocationSource(interactive, new BackgroundSource({ redis: durable, subscriber: news, nodeId, log }), owned);
 }
 
 /** What follows settlements. @throws Error naming the Redis that can't be reached */

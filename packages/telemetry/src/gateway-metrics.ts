@@ -43,7 +43,7 @@ export class GatewayMetrics {
 	);
 	readonly #refused = new Counter({
 		name: "berth_refused_total",
-		help: "Invocations refused for want of room, by lane and by whose it was: a function's share of the places, its wait, all places, or what may be queued",
+		help: "Invocations refused for want of room, by lane and by whose it was: a function's share of the places, what waits for it, its wait, or all places",
 		labelNames: ["lane", "reason"],
 		registers: [this.registry],
 	});
@@ -92,7 +92,7 @@ export class GatewayMetrics {
 		this.#seconds.observe({ route }, seconds);
 	}
 
-	/** @param reason why an invocation was refused: `share`, `wait` and `full` interactively, `function` and `project` in the background */
+	/** @param reason why an invocation was refused: `share`, `waiting`, `late` or `full` */
 	refused(lane: Lane, reason: string): void {
 		this.#refused.inc({ lane, reason });
 	}

@@ -10,6 +10,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Attempts } from "./attempts.js";
 import { Invokes } from "./invokes.js";
 import { LogTail } from "./log-tail.js";
+import { GatewayPlaces } from "./streams/gateway-place.js";
 import { ready } from "./testing/versions.js";
 import type { ReadyVersions } from "./versions.js";
 
@@ -88,6 +89,7 @@ function attempts(pool: FakePool, versions = versionsOf(async () => ready("hello
 		versions,
 		artifacts,
 		metrics,
+		places: new GatewayPlaces(),
 		tail: new LogTail("1"),
 		networkMissing,
 		invokes: new Invokes({ gatewaySocket: "/nowhere", waits: () => () => undefined }),

@@ -23,6 +23,7 @@ import { LogTail } from "./log-tail.js";
 import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
 import { packageSourcesOf } from "./package-sources.js";
+import { GatewayPlaces } from "./streams/gateway-place.js";
 import { VersionLimit } from "./version-limit.js";
 import { ReadyVersions } from "./versions.js";
 
@@ -119,6 +120,7 @@ const functionsGateway =
 			})
 		: undefined;
 const builds = new Builds({ functions, artifacts, builder, metrics, log, warmLayers: warmVersion, networkMissing: networks.missing });
+const places = new GatewayPlaces();
 const tail = new LogTail(incarnation);
 const attempts = new Attempts({
 	node,
@@ -126,6 +128,7 @@ const attempts = new Attempts({
 	versions: new ReadyVersions(functions),
 	artifacts,
 	metrics,
+	places,
 	tail,
 	networkMissing: networks.missing,
 	onTrouble,
@@ -198,6 +201,7 @@ async function stop(): Promise<void> {
 	tail.close();
 	await invocationSource.close();
 	functionsGateway?.close();
+	places.close();
 	invokes.close();
 	await pool.close();
 	await engine.close();

@@ -1,4 +1,4 @@
-import { type Client, type InvokeAnswer, type InvokeOptions, type Payload, parseServerTiming, resultOf } from "@berth/client";
+import { type Client, CutError, type InvokeAnswer, type InvokeOptions, type Payload, parseServerTiming, resultOf } from "@berth/client";
 import { type InvocationAnswer, type Problem, SECOND_MS } from "@berth/contracts";
 import { EXIT, type ExitCode } from "../exit-codes.js";
 import { parseDurationMs } from "../input/durations.js";
@@ -75,7 +75,9 @@ async function invoke(
 	options: InvokeCommandOptions,
 ): Promise<ExitCode> {
 	const { terminal } = session;
-	const answer = await client.invoke(name, payload, limits);
+	const pieces = session.json ? {} : { onPiece: (piece: Uint8Array) => terminal.pour(piece) };
+	const answer = await client.invoke(name, payload, { ...limits, ...pieces }).catch((error: unknown) => cutOff(session, client, error));
+	if (answer === undefined) return EXIT.failed;
 	if (session.json) terminal.json(documentOf(answer));
 	else {
 		if (options.include === true || session.verbose) describeAnswer(session, answer);
@@ -87,6 +89,21 @@ async function invoke(
 		}
 	}
 	return answer.outcome === "succeeded" ? EXIT.ok : EXIT.failed;
+}
+
+/** What became of an invocation whose answer broke off. @throws what isn't that, and where there is no record of it */
+async function cutOff({ terminal, json }: Session, client: Client, error: unknown): Promise<undefined> {
+	if (!(error instanceof CutError)) throw error;
+	const record = await client.invocation(error.invocationId, { signal: AbortSignal.timeout(RECORD_MS) }).catch(() => undefined);
+	if (record === undefined) throw error;
+	const { id, outcome, code, error: thrown } = record;
+	if (json) terminal.json({ id, outcome, code, error: thrown, detail: error.message });
+	else {
+		const why = thrown === undefined ? "" : `: ${thrown.name}: ${thrown.message}`;
+		terminal.note(`\n${terminal.style("red", outcome ?? "error")}: the answer broke off${why}`);
+		terminal.note(terminal.style("dim", `invocation ${id}`));
+	}
+	return undefined;
 }
 
 function documentOf(answer: InvokeAnswer): unknown {

@@ -33,6 +33,7 @@ import { Courier } from "../follow-ups/courier.js";
 import { Invocations } from "../invocations.js";
 import { createGatewayServer, type ServerOptions } from "../server.js";
 import type { Services } from "../services.js";
+import { Streams } from "../streams/streams.js";
 
 const NODE = "node_test";
 const NO_BUILD = { durationMs: 0, phases: {}, layers: [], warnings: [] };
@@ -72,6 +73,7 @@ export async function startStack(
 	const gatewayId = newId("gw");
 	const vault = new Vault("0".repeat(64));
 	const artifacts = await openArtifactStore(directory, options.budgets === undefined ? {} : { budgets: options.budgets });
+	const streams = await openStreams(join(directory, "streams.sock"));
 	const services: Services = {
 		functions: await FunctionRegistry.open(redisUrl),
 		keys: await ApiKeys.open(redisUrl),
@@ -84,6 +86,7 @@ export async function startStack(
 		invocations: await openInvocationQueue({ ...urls, gatewayId }),
 		builds: await openBuildQueue(urls),
 		nodes: await openNodeDirectory({ ...urls, gatewayId }),
+		streams: streams.streams,
 		bodies: new Bodies(options.bodyBytes ?? 256 * MIB),
 		metrics: new GatewayMetrics(),
 		log: createLogger("test", "silent"),
@@ -113,15 +116,11 @@ export async function startStack(
 		fetch: send,
 		onInvocation: worker.onInvocation,
 		onBuild: worker.onBuild,
-		deploy: async (name, manifest = {}) => {
-			const body = JSON.stringify({ source: "export default () => 1", ...manifest });
-			const headers = { "content-type": "application/json" };
-			const { status } = await send(`/v1/functions/${name}?wait=true`, { method: "PUT", body, headers });
-			if (status !== 201) throw new Error(`the deploy was answered ${status}`);
-		},
+		deploy: (name, manifest) => deploy(send, name, manifest),
 		close: async () => {
 			server.closeAllConnections();
 			await new Promise((resolve) => server.close(resolve));
+			await streams.close();
 			await worker.close();
 			await courier.stop();
 			const { functions, keys, hooks, packageRegistries, builds, nodes, outbox, callbackSecrets } = services;
@@ -130,6 +129,24 @@ export async function startStack(
 			await rm(directory, { recursive: true, force: true });
 		},
 	};
+}
+
+async function deploy(send: Stack["fetch"], name: string, manifest: object = {}): Promise<void> {
+	const body = JSON.stringify({ source: "export default () => 1", ...manifest });
+	const headers = { "content-type": "application/json" };
+	const { status } = await send(`/v1/functions/${name}?wait=true`, { method: "PUT", body, headers });
+	if (status !== 201) throw new Error(`the deploy was answered ${status}`);
+}
+
+async function openStreams(path: string) {
+	const streams = new Streams(path);
+	const server = streams.server();
+	await once(server.listen(path), "listening");
+	const close = () => {
+		server.closeAllConnections();
+		return new Promise((resolve) => server.close(resolve));
+	};
+	return { streams, close };
 }
 
 async function startWorker(urls: { readonly durableUrl: string; readonly fastUrl: string }, functions: FunctionRegistry) {
