@@ -33,7 +33,7 @@ export function startsIn(demand: Demand, waitedMs: number, kind: Exclude<StartKi
 	if (able < cores && demand.runMs >= SHORT_RUN_MS)
 		return demand.expectedWaitMs() >= START_MS[kind] ? 0 : Math.max(0, START_MS[kind] - waitedMs);
 	const patience = cpu.saturated && demand.cpuShare >= SLEEPS_BELOW ? SATURATED_MS : Math.max(BEYOND_CORES_MS, START_MS[kind]);
-	if (cpu.saturated && serving * demand.cpuShare >= COMPUTING_PER_CORE * cores) return SATURATED_MS;
+	if (cpu.saturated && able * demand.cpuShare >= COMPUTING_PER_CORE * cores) return SATURATED_MS;
 	if (demand.starting >= demand.busy) return BEYOND_CORES_MS;
 	return Math.max(0, patience - waitedMs);
 }
