@@ -22,6 +22,7 @@ import { registerRecover } from "./commands/recover.js";
 import { registerRegistry } from "./commands/registry.js";
 import { registerRm } from "./commands/rm.js";
 import { registerRollback } from "./commands/rollback.js";
+import { registerSchedules } from "./commands/schedules/schedules.js";
 import { registerStats } from "./commands/stats.js";
 import { registerUp } from "./commands/up.js";
 import { registerVersions } from "./commands/versions.js";
@@ -55,6 +56,7 @@ const COMMANDS = [
 	registerLogs,
 	registerRm,
 	registerHooks,
+	registerSchedules,
 	registerCallback,
 	registerNetwork,
 	registerVolume,

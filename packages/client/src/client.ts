@@ -9,6 +9,7 @@ import { logsOf } from "./logs.js";
 import { networksOf } from "./networks.js";
 import { nodesOf } from "./nodes.js";
 import { packageRegistriesOf } from "./package-registries.js";
+import { schedulesOf } from "./schedules.js";
 import { type Exchange, Transport } from "./transport.js";
 import { volumesOf } from "./volumes.js";
 
@@ -38,6 +39,7 @@ export type Client = ReturnType<typeof functionsOf> &
 	ReturnType<typeof networksOf> &
 	ReturnType<typeof nodesOf> &
 	ReturnType<typeof packageRegistriesOf> &
+	ReturnType<typeof schedulesOf> &
 	ReturnType<typeof volumesOf> &
 	AsyncDisposable & {
 		/** Closes every connection; requests under way are rejected. */
@@ -60,6 +62,7 @@ export function createClient(options: ClientOptions): Client {
 		...networksOf(transport),
 		...nodesOf(transport),
 		...packageRegistriesOf(transport),
+		...schedulesOf(transport),
 		...volumesOf(transport),
 		close,
 		[Symbol.asyncDispose]: close,

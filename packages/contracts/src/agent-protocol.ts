@@ -1,5 +1,5 @@
 import type { FrameBounds } from "./framing.js";
-import type { FunctionError, HttpResponseHead, Trigger } from "./invocation.js";
+import type { FunctionError, HttpResponseHead, ScheduleFiring, Trigger } from "./invocation.js";
 import { FIXED_LIMITS } from "./limits.js";
 import type { TraceContext } from "./trace.js";
 import { KIB, MIB } from "./units.js";
@@ -110,6 +110,15 @@ export interface InvokeHead {
 	readonly streamsBody?: true;
 	/** Where output comes by another way than answers: what the agent prints to stdout and stderr when it is done, before it answers. */
 	readonly outputMark?: string;
+}
+
+/** Tell a function that handles requests by which schedule it runs, when that was due, and whether it is made up for. Nobody else can say it. */
+export const SCHEDULE_HEADERS = { name: "berth-schedule", dueAt: "berth-schedule-due", kind: "berth-schedule-kind" } as const;
+
+/** A firing of a schedule as headers; none of what is no firing. */
+export function scheduleHeaders(firing: ScheduleFiring | undefined): readonly (readonly [string, string])[] {
+	if (firing === undefined) return [];
+	return (["name", "dueAt", "kind"] as const).map((field) => [SCHEDULE_HEADERS[field], firing[field]]);
 }
 
 /** worker → agent: the caller is gone or the node drains; aborts the handler's signal. */

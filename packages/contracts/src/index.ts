@@ -32,6 +32,7 @@ export * from "./package-registry.js";
 export * from "./public-address.js";
 export * from "./resource-name.js";
 export * from "./sandbox-network.js";
+export * from "./schedule.js";
 export * from "./sealing-key.js";
 export * from "./storage.js";
 export * from "./stream-protocol.js";

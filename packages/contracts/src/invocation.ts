@@ -77,9 +77,18 @@ export interface HttpResponseHead {
 	readonly headers: readonly (readonly [string, string])[];
 }
 
+/** That an invocation is a schedule's, and which of its firings. */
+export interface ScheduleFiring {
+	readonly name: string;
+	/** ISO 8601: when it was due; it may run later. */
+	readonly dueAt: string;
+	/** `missed`: it is made up for, since nobody was there at the time. `manual`: somebody asked for it. */
+	readonly kind: "due" | "missed" | "manual";
+}
+
 /** What to run: a payload for an event handler, or an HTTP request. */
 export type Trigger =
-	| { readonly kind: "event"; readonly contentType?: string }
+	| { readonly kind: "event"; readonly contentType?: string; readonly schedule?: ScheduleFiring }
 	| { readonly kind: "http"; readonly request: HttpRequestHead };
 
 /** Where the owning gateway takes an answer in pieces and gives a request's body, over HTTP (docs/streaming.md). */

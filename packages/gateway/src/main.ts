@@ -5,13 +5,14 @@ import type { AddressInfo } from "node:net";
 import { dockerfilesMissing, dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
 import { newId } from "@berth/contracts";
 import { type NodeChange, openBuildQueue, openInvocationQueue, openNodeDirectory, openOutbox } from "@berth/queue";
-import { ApiKeys, CallbackSecrets, FunctionRegistry, Hooks, openArtifactStore, PackageRegistries, Vault } from "@berth/registry";
+import { ApiKeys, CallbackSecrets, FunctionRegistry, Hooks, openArtifactStore, PackageRegistries, Schedules, Vault } from "@berth/registry";
 import { createLogger, GatewayMetrics, type Logger } from "@berth/telemetry";
 import { createApp } from "./app.js";
 import { Bodies } from "./body.js";
 import { Courier } from "./follow-ups/courier.js";
 import { Invocations } from "./invocations.js";
 import { createJoinedApp } from "./joined.js";
+import { ScheduleDispatcher } from "./schedules/dispatcher.js";
 import { type Cut, createGatewayServer, type GatewayServer } from "./server.js";
 import type { Services } from "./services.js";
 import { Streams } from "./streams/streams.js";
@@ -51,9 +52,11 @@ async function main(): Promise<void> {
 	await listenPrivately(streams, settings.paths.streamSocket);
 	const upkeep = new Upkeep(services);
 	upkeep.start();
+	const dispatcher = new ScheduleDispatcher(services);
+	dispatcher.start();
 	const courier = new Courier(services, invocations);
 	courier.start();
-	stopOnDemand([gateway, joined], services, [upkeep, courier]);
+	stopOnDemand([gateway, joined], services, [upkeep, courier, dispatcher]);
 	const { port } = server.address() as AddressInfo;
 	process.stdout.write(`${JSON.stringify({ ready: true, port, ...(firstKey === undefined ? {} : { firstKey }) })}\n`);
 }
@@ -74,6 +77,7 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): P
 		keys: await ApiKeys.open(durableUrl, log),
 		packageRegistries: await PackageRegistries.open(durableUrl, vault, log),
 		hooks: await Hooks.open({ url: durableUrl, vault, bodies: artifacts.deliveries, retentionMs: settings.hookEventsMs, log }),
+		schedules: await Schedules.open(durableUrl, log),
 		outbox: await openOutbox({ durableUrl, logger: log }),
 		callbackSecrets: await CallbackSecrets.open(durableUrl, vault, log),
 		packageHosts: [...new Set(packageUrls.map((url) => new URL(url).host))],
@@ -118,7 +122,7 @@ async function listenPrivately(server: Server, path: string): Promise<void> {
 /** Takes nothing more, lets what is in flight end, and exits. */
 function stopOnDemand(
 	servers: readonly GatewayServer[],
-	{ nodes, invocations, builds, functions, keys, hooks, packageRegistries, outbox, callbackSecrets }: Services,
+	{ nodes, invocations, builds, functions, keys, hooks, schedules, packageRegistries, outbox, callbackSecrets }: Services,
 	ongoing: readonly { stop(): Promise<void> }[],
 ): void {
 	let stopping = false;
@@ -127,7 +131,7 @@ function stopOnDemand(
 		stopping = true;
 		await Promise.all(servers.map((server) => server.close(GRACE_MS)));
 		await Promise.all(ongoing.map((one) => one.stop()));
-		const owned = [nodes, invocations, builds, functions, keys, hooks, packageRegistries, outbox, callbackSecrets];
+		const owned = [nodes, invocations, builds, functions, keys, hooks, schedules, packageRegistries, outbox, callbackSecrets];
 		await Promise.all(owned.map((one) => one.close()));
 		process.exit(0);
 	};

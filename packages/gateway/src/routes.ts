@@ -9,6 +9,7 @@ import { invocationRoutes } from "./routes/invocation-routes.js";
 import { LOG_ROUTES } from "./routes/log-routes.js";
 import { HEALTH_ROUTES, NODE_ROUTES } from "./routes/node-routes.js";
 import { NETWORK_ROUTES, PACKAGE_ROUTES, VOLUME_ROUTES } from "./routes/project-routes.js";
+import { SCHEDULE_ROUTES } from "./schedules/routes.js";
 
 /** Every route, the hottest first. */
 export function routes(invocations: Invocations): readonly Route[] {
@@ -18,6 +19,7 @@ export function routes(invocations: Invocations): readonly Route[] {
 		...ALIAS_ROUTES,
 		...FOLLOW_UP_ROUTES,
 		...hookRoutes(invocations),
+		...SCHEDULE_ROUTES,
 		...NETWORK_ROUTES,
 		...VOLUME_ROUTES,
 		...IMAGE_ROUTES,

@@ -1,5 +1,5 @@
 import type { BuildQueue, GatewayQueue, NodeDirectory, Outbox } from "@berth/queue";
-import type { ApiKeys, ArtifactStore, CallbackSecrets, FunctionRegistry, Hooks, PackageRegistries } from "@berth/registry";
+import type { ApiKeys, ArtifactStore, CallbackSecrets, FunctionRegistry, Hooks, PackageRegistries, Schedules } from "@berth/registry";
 import type { GatewayMetrics, Logger } from "@berth/telemetry";
 import type { Bodies } from "./body.js";
 import type { Permissions } from "./permitted.js";
@@ -11,6 +11,7 @@ export interface Services {
 	readonly keys: ApiKeys;
 	readonly artifacts: ArtifactStore;
 	readonly hooks: Hooks;
+	readonly schedules: Schedules;
 	/** What follows settlements. */
 	readonly outbox: Outbox;
 	readonly callbackSecrets: CallbackSecrets;

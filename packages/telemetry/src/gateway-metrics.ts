@@ -1,4 +1,4 @@
-import type { FollowUpState, HookResult, Lane } from "@berth/contracts";
+import type { FollowUpState, HookResult, Lane, ScheduleRun } from "@berth/contracts";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { SECONDS } from "./buckets.js";
 
@@ -70,6 +70,18 @@ export class GatewayMetrics {
 		labelNames: ["result"],
 		registers: [this.registry],
 	});
+	readonly #firings = new Counter({
+		name: "berth_schedule_firings_total",
+		help: "Firings of schedules that this gateway decided about, by what became of them; missed ones counted up to 100 at once",
+		labelNames: ["result"],
+		registers: [this.registry],
+	});
+	readonly #firingLag = new Histogram({
+		name: "berth_schedule_lag_seconds",
+		help: "From the time at which a schedule fires, jitter included, until its invocation is accepted",
+		buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 600, 3600],
+		registers: [this.registry],
+	});
 	readonly #followUps = new Counter({
 		name: "berth_follow_ups_total",
 		help: "Tries to send what follows a settlement, by what it is and how it is then",
@@ -105,6 +117,16 @@ export class GatewayMetrics {
 	/** @param result what became of a delivery to a hook */
 	delivered(result: HookResult): void {
 		this.#deliveries.inc({ result });
+	}
+
+	/** @param result what became of a schedule's firing, or of so many */
+	scheduled(result: ScheduleRun["result"], count = 1): void {
+		this.#firings.inc({ result }, count);
+	}
+
+	/** @param lagMs how much later than it was to be a firing was accepted */
+	fired(lagMs: number): void {
+		this.#firingLag.observe(Math.max(0, lagMs) / 1000);
 	}
 
 	/** @param state how a callback, or a function that gets a settlement, is after a try */

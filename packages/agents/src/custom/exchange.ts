@@ -1,6 +1,6 @@
 import { type IncomingMessage, request } from "node:http";
 import { pipeline, Readable } from "node:stream";
-import type { InvokeHead, SpecialiseHead, TraceContext } from "@berth/contracts/agent";
+import { type InvokeHead, type SpecialiseHead, scheduleHeaders, type TraceContext } from "@berth/contracts/agent";
 import type { Reply } from "../node/payload.js";
 import { collected, type Gathered, gathered, type Source } from "../node/pieces.js";
 import { ReplyError } from "../node/reply-error.js";
@@ -61,6 +61,7 @@ function requestOf({ id, attempt, timeoutMs, trigger, trace }: InvokeHead, body:
 		["berth-deadline-ms", String(Date.now() + timeoutMs)],
 		["berth-function", loaded.function],
 		["berth-version", String(loaded.version)],
+		...(trigger.kind === "event" ? scheduleHeaders(trigger.schedule) : []),
 	] as const;
 	const host = kept.some(([name]) => name === "host") ? [] : [["host", "function"] as const];
 	const length = !(body instanceof Uint8Array)

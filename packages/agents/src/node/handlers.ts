@@ -1,3 +1,4 @@
+import { scheduleHeaders } from "@berth/contracts/agent";
 import type { Context } from "./context.js";
 import { lambdaEvent, lambdaReply } from "./lambda.js";
 import { bodyInit, payloadOf, type Reply, replyOf, responseReply } from "./payload.js";
@@ -44,7 +45,8 @@ function requestOf(
 ): Request {
 	const http = context.request;
 	if (http === undefined) {
-		const headers = { "content-type": contentType ?? "application/json" };
+		const headers = new Headers([["content-type", contentType ?? "application/json"]]);
+		for (const [name, value] of scheduleHeaders(context.schedule)) headers.set(name, value);
 		return withSignal(new Request("http://function/", { method: "POST", headers, ...bodyInit(body) }), signal);
 	}
 	const host = http.headers.find(([name]) => name === "host")?.[1] ?? "function";

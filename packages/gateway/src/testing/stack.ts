@@ -23,6 +23,7 @@ import {
 	Hooks,
 	openArtifactStore,
 	PackageRegistries,
+	Schedules,
 	type StorageBudgets,
 	Vault,
 } from "@berth/registry";
@@ -79,6 +80,7 @@ export async function startStack(
 		keys: await ApiKeys.open(redisUrl),
 		packageRegistries: await PackageRegistries.open(redisUrl, vault),
 		hooks: await Hooks.open({ url: redisUrl, vault, bodies: artifacts.deliveries, retentionMs: DAY_MS }),
+		schedules: await Schedules.open(redisUrl),
 		outbox: await openOutbox(urls),
 		callbackSecrets: await CallbackSecrets.open(redisUrl, vault),
 		packageHosts: ["registry.npmjs.org"],
@@ -123,8 +125,8 @@ export async function startStack(
 			await streams.close();
 			await worker.close();
 			await courier.stop();
-			const { functions, keys, hooks, packageRegistries, builds, nodes, outbox, callbackSecrets } = services;
-			const owned = [functions, keys, hooks, packageRegistries, services.invocations, builds, nodes, outbox, callbackSecrets];
+			const { functions, keys, hooks, schedules, packageRegistries, builds, nodes, outbox, callbackSecrets } = services;
+			const owned = [functions, keys, hooks, schedules, packageRegistries, services.invocations, builds, nodes, outbox, callbackSecrets];
 			await Promise.all(owned.map((one) => one.close()));
 			await rm(directory, { recursive: true, force: true });
 		},

@@ -35,7 +35,7 @@ export class BackgroundQueue {
 	 * dies in between leaves an invocation that runs (and whose record its worker makes), not one that waits for ever.
 	 * All are on disk when it resolves. The news are a hint.
 	 */
-	async enqueue(request: InvocationRequest): Promise<void> {
+	async enqueue(request: InvocationRequest, inDoubt: "take back" | "leave" = "take back"): Promise<void> {
 		await guarded(this.#redis, "accepting an invocation", async () => {
 			try {
 				const key = functionKeyOf(request);
@@ -43,7 +43,7 @@ export class BackgroundQueue {
 				await Promise.all([this.#index.mark(key, now, now), this.#add(key, request)]);
 				await Promise.all([this.records.accept(request), this.#redis.publish(LANE.news, key)]);
 			} catch (error) {
-				await this.#takeBack(request);
+				if (inDoubt === "take back") await this.#takeBack(request);
 				throw error;
 			}
 		});

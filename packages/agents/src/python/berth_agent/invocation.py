@@ -15,6 +15,15 @@ class Function:
         self.version = head["version"]
 
 
+class Schedule:
+    """The schedule that an invocation is of: `due_at` as ISO 8601, `kind` is "due", "missed" or "manual"."""
+
+    def __init__(self, firing):
+        self.name = firing["name"]
+        self.due_at = firing["dueAt"]
+        self.kind = firing["kind"]
+
+
 class Log:
     """One JSON object per line on stdout: level, message and fields."""
 
@@ -51,6 +60,7 @@ class Context:
         self.traceparent = trace.get("traceparent")
         self.tracestate = trace.get("tracestate")
         self.log = _LOG
+<<<<<<< HEAD
         self._invokes = invokes
 
     def invoke(self, name, payload=None, *, background=False, timeout_ms=None, content_type=None):
@@ -63,6 +73,11 @@ class Context:
     async def ainvoke(self, name, payload=None, *, background=False, timeout_ms=None, content_type=None):
         """The same in a coroutine. Cancelled, it ends the other one."""
         return await self._invokes.ainvoke(name, payload, background, timeout_ms, content_type)
+=======
+        # None, unless a schedule fired.
+        firing = head["trigger"].get("schedule")
+        self.schedule = None if firing is None else Schedule(firing)
+>>>>>>> main
 
     def remaining_ms(self):
         return max(0, int(self.deadline - time.time() * 1000))
