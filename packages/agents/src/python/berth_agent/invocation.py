@@ -60,8 +60,10 @@ class Context:
         self.traceparent = trace.get("traceparent")
         self.tracestate = trace.get("tracestate")
         self.log = _LOG
-<<<<<<< HEAD
         self._invokes = invokes
+        # None, unless a schedule fired.
+        firing = head["trigger"].get("schedule")
+        self.schedule = None if firing is None else Schedule(firing)
 
     def invoke(self, name, payload=None, *, background=False, timeout_ms=None, content_type=None):
         """
@@ -73,11 +75,6 @@ class Context:
     async def ainvoke(self, name, payload=None, *, background=False, timeout_ms=None, content_type=None):
         """The same in a coroutine. Cancelled, it ends the other one."""
         return await self._invokes.ainvoke(name, payload, background, timeout_ms, content_type)
-=======
-        # None, unless a schedule fired.
-        firing = head["trigger"].get("schedule")
-        self.schedule = None if firing is None else Schedule(firing)
->>>>>>> main
 
     def remaining_ms(self):
         return max(0, int(self.deadline - time.time() * 1000))
