@@ -260,6 +260,7 @@ export class Invocations {
 		version: Version,
 		given: Pick<Accepting, "trigger" | "callback" | "origin">,
 	): Promise<void> {
+		await this.#services.invocations.requireRoom(version);
 		const invocation = await this.#accept(version, { ...given, ...(await this.#read(request, version, given.trigger)) }, false);
 		await this.enqueue(invocation);
 		response.setHeader(HEADERS.invocationId, invocation.id);
@@ -269,7 +270,7 @@ export class Invocations {
 		response.status(202).location(`/v1/invocations/${invocation.id}`).json({ id: invocation.id, state: "queued" });
 	}
 
-	/** Puts one in the background whose body is `queued`; the body goes when it isn't accepted. @throws BerthError `unavailable` */
+	/** Puts one in the background whose body is `queued`; the body goes when it isn't accepted. @throws BerthError `unavailable`, `queue_full` */
 	async enqueue(invocation: InvocationRequest): Promise<void> {
 		const { invocations, artifacts } = this.#services;
 		try {

@@ -66,7 +66,11 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics, st
 	const { durableRedisUrl: durableUrl, fastRedisUrl: fastUrl, npmRegistry, pypiIndex, packageRegistries, pypiIndexes } = settings;
 	const packageUrls = [npmRegistry, pypiIndex, ...packageRegistries, ...pypiIndexes];
 	const gatewayId = newId("gw");
-	const invocations = await openInvocationQueue({ durableUrl, fastUrl, gatewayId, retention: settings, logger: log });
+	const invocations = await openInvocationQueue({
+		...{ durableUrl, fastUrl, gatewayId, retention: settings, logger: log },
+		queued: settings.maxQueued,
+		onQueueFull: (reason) => metrics.refused("background", reason),
+	});
 	const lookAfter = (node: string, change: NodeChange) =>
 		invocations
 			.lookAfter(node, change)
