@@ -62,6 +62,8 @@ interface Origin {
 	readonly parent?: ParentInvocation;
 	/** When that one is killed, milliseconds since the epoch: nobody waits any longer. */
 	readonly deadlineMs?: number;
+	/** Its answer isn't taken in pieces. */
+	readonly whole?: true;
 }
 
 /** A delivery to a hook that becomes an invocation of this version. */
@@ -147,7 +149,7 @@ export class Invocations {
 		const trigger: Trigger = { kind: "event", ...(contentType === undefined ? {} : { contentType }) };
 		const { depth, parent, deadlineMs } = asked;
 		if (asked.async) await this.#acceptLater(request, response, version, { trigger, origin: { depth, parent } });
-		else await this.#run(request, response, version, trigger, true, { depth, parent, deadlineMs });
+		else await this.#run(request, response, version, trigger, true, { depth, parent, deadlineMs, whole: true });
 	}
 
 	/**
@@ -192,7 +194,7 @@ export class Invocations {
 		const { rest, ...read } = await this.#read(request, version, trigger);
 		const invocation = await this.#accept(version, { trigger, ...read, ...(origin === undefined ? {} : { origin }) }, true);
 		// A HEAD's answer has no body that could come in pieces.
-		if (request.method === "HEAD") return await this.#answer(response, version, invocation, trusted);
+		if (request.method === "HEAD" || origin?.whole === true) return await this.#answer(response, version, invocation, trusted);
 		const { streams } = this.#services;
 		const asked = { id: invocation.id, version: version.number };
 		const stream = new AnswerStream(response, (head) => writeStreamHead(response, asked, head), rest);
