@@ -110,7 +110,13 @@ const invocationSource = await openInvocationSource({
 	limitsOf,
 	logger: log,
 });
-const invokes = new Invokes({ gatewaySocket: paths.gatewaySocket, waits: (invocation) => invocationSource.waits(invocation) });
+const invokes = new Invokes({
+	gatewaySocket: paths.gatewaySocket,
+	waits: (invocation) => {
+		const ends = [invocationSource.waits(invocation), pool.waits(invocation)];
+		return () => ends.forEach((end) => void end());
+	},
+});
 const functionsGateway =
 	networks.missing === undefined
 		? await FunctionsGateway.open({
