@@ -3,7 +3,16 @@ import { DEPENDENCY_LIMITS, HOUR_MS, LIMITS, MIB, VOLUMES_MIB } from "@berth/con
 import { z } from "zod";
 import { type DataPaths, pathsOf } from "./data-paths.js";
 import { misspelt } from "./misspelt.js";
-import { binds, hosts, packageRegistries, type RegistryAccess, type RepositoryPlace, registries, repository } from "./setting-values.js";
+import {
+	binds,
+	hosts,
+	networks,
+	packageRegistries,
+	type RegistryAccess,
+	type RepositoryPlace,
+	registries,
+	repository,
+} from "./setting-values.js";
 import { describe, SettingsError } from "./settings-error.js";
 import { SUPERVISED } from "./supervised.js";
 import { USER_VARIABLES } from "./user-settings.js";
@@ -117,6 +126,8 @@ export const settingsSchema = z.object({
 	BERTH_RESOLVER: z.ipv4("an IPv4 address").optional(),
 	/** Hosts that callbacks may be posted to although they aren't public, and without TLS: `host` or `host:port`, several with commas between. */
 	BERTH_CALLBACK_HOSTS: hosts.optional(),
+	/** Proxies in front of the gateway whose `X-Forwarded-For` is believed: addresses and networks, several with commas between. */
+	BERTH_TRUSTED_PROXIES: networks.optional(),
 	/** Whether functions may have `network: host`, this machine's own. */
 	BERTH_HOST_NETWORK: z.enum(["permitted", "refused"], "permitted or refused").default("refused"),
 	/** What all volumes of the node may have together, MiB: their space is taken when they are made. */
@@ -194,6 +205,8 @@ export interface Settings {
 	readonly resolver?: string;
 	/** Hosts that callbacks may go to wherever they are: as `URL.hostname` or `URL.host` has them. */
 	readonly callbackHosts: readonly string[];
+	/** Networks of proxies whose `X-Forwarded-For` is believed. */
+	readonly trustedProxies: readonly string[];
 	readonly allowsHostNetwork: boolean;
 	readonly volumeBytes: number;
 	/** Paths of directories, by the names that functions have them by. */
@@ -264,7 +277,7 @@ export function loadSettings(
 		registries: Object.freeze(registries),
 		...(imageRepository === undefined ? {} : { imageRepository }),
 		...(value.BERTH_RESOLVER === undefined ? {} : { resolver: value.BERTH_RESOLVER }),
-		callbackHosts: Object.freeze(value.BERTH_CALLBACK_HOSTS ?? []),
+		...proxiesAndHosts(value),
 		allowsHostNetwork: value.BERTH_HOST_NETWORK === "permitted",
 		volumeBytes: value.BERTH_VOLUMES_MIB * MIB,
 		binds: Object.freeze(value.BERTH_BINDS ?? {}),
@@ -294,4 +307,11 @@ function storageOf(value: z.output<typeof settingsSchema>): Settings["storage"] 
 
 function keptOf(value: z.output<typeof settingsSchema>): Pick<Settings, "hookEventsMs" | "idempotencyMs"> {
 	return { hookEventsMs: value.BERTH_HOOK_EVENTS_HOURS * HOUR_MS, idempotencyMs: value.BERTH_IDEMPOTENCY_HOURS * HOUR_MS };
+}
+
+function proxiesAndHosts(value: z.output<typeof settingsSchema>): Pick<Settings, "callbackHosts" | "trustedProxies"> {
+	return {
+		callbackHosts: Object.freeze(value.BERTH_CALLBACK_HOSTS ?? []),
+		trustedProxies: Object.freeze(value.BERTH_TRUSTED_PROXIES ?? []),
+	};
 }

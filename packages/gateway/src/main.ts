@@ -105,6 +105,7 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics, st
 		streams,
 		metrics,
 		log,
+		trustedProxies: settings.trustedProxies,
 		permissions: {
 			hostNetwork: settings.allowsHostNetwork,
 			binds: Object.keys(settings.binds),

@@ -36,6 +36,8 @@ export interface Services {
 	readonly metrics: GatewayMetrics;
 	readonly log: Logger;
 	readonly permissions: Permissions;
+	/** Networks of proxies whose `X-Forwarded-For` is believed. */
+	readonly trustedProxies: readonly string[];
 	/** Whether the durable Redis is this data directory's own: then every node that there ever was is this one. */
 	readonly hasOneNode: boolean;
 	/** Invocations that may be waited for at the same time. */

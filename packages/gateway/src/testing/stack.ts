@@ -69,6 +69,7 @@ type StackOptions = {
 	readonly hasOneNode?: boolean;
 	readonly retry?: RetryPolicy;
 	readonly callbackHosts?: readonly string[];
+	readonly trustedProxies?: readonly string[];
 } & Partial<ServerOptions>;
 
 export async function startStack(redisUrl: string, options: StackOptions = {}): Promise<Stack> {
@@ -134,6 +135,7 @@ async function openServices(redisUrl: string, directory: string, streams: Stream
 		bodies: new Bodies(options.bodyBytes ?? 256 * MIB),
 		metrics: new GatewayMetrics(),
 		log: createLogger("test", "silent"),
+		trustedProxies: options.trustedProxies ?? [],
 		permissions: { hostNetwork: false, binds: [], dockerfilesMissing: undefined, callbackHosts: options.callbackHosts ?? [] },
 		hasOneNode: options.hasOneNode ?? true,
 		maxInflight: options.maxInflight ?? 1024,
