@@ -18,10 +18,10 @@ import type { Request, Response } from "express";
 import { askNode } from "./ask-node.js";
 import { authenticate } from "./auth.js";
 import { EventStream } from "./event-stream.js";
+import { invocationIdFrom } from "./find-record.js";
 import { logEntriesOf } from "./log-entries.js";
 import { nameFrom } from "./names.js";
 import { countFrom, timeFrom, wrongQuery } from "./query.js";
-import { invocationIdFrom } from "./records.js";
 import type { Services } from "./services.js";
 
 /** A node answers a follower within 4 s, or says nothing: it is asked again then, milliseconds. */

@@ -65,7 +65,7 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): P
 	const { durableRedisUrl: durableUrl, fastRedisUrl: fastUrl, npmRegistry, pypiIndex, packageRegistries, pypiIndexes } = settings;
 	const packageUrls = [npmRegistry, pypiIndex, ...packageRegistries, ...pypiIndexes];
 	const gatewayId = newId("gw");
-	const invocations = await openInvocationQueue({ durableUrl, fastUrl, gatewayId, logger: log });
+	const invocations = await openInvocationQueue({ durableUrl, fastUrl, gatewayId, retention: settings, logger: log });
 	const lookAfter = (node: string, change: NodeChange) =>
 		invocations
 			.lookAfter(node, change)

@@ -1,12 +1,12 @@
 import {
 	type AttemptRecord,
+	BACKGROUND_INLINE_BYTES,
 	BerthError,
 	FIXED_LIMITS,
 	type FunctionError,
 	type InvocationRequest,
 	type InvocationResult,
 	type LogBook,
-	type LogLine,
 	type Outcome,
 	type Phases,
 	type Settlement,
@@ -114,7 +114,7 @@ export class Attempts {
 			return this.#failed(
 				delivery,
 				{ outcome: error.outcome, code: error.outcome, phases, error: described },
-				await this.#logBook(error.log.lines, error.log.truncated),
+				await this.#logBook(delivery, error.log),
 			);
 		}
 	}
@@ -161,7 +161,7 @@ export class Attempts {
 			finishedAtMs: Date.now(),
 		};
 		const after = result.after && this.#lateLogs.keep(result.after);
-		const logs = await this.#logBook(result.log.lines, result.log.truncated, after);
+		const logs = await this.#logBook(delivery, result.log, after);
 		return {
 			attempt,
 			...(result.answer === undefined ? {} : { result: await this.#resultOf(result.answer, delivery) }),
@@ -189,7 +189,8 @@ export class Attempts {
 	async #resultOf({ head, body }: NonNullable<SandboxResult["answer"]>, { lane }: Delivery): Promise<InvocationResult> {
 		const { payloads, results } = this.#options.artifacts;
 		return {
-			body: lane === "background" ? await results.putBody(body, "durable") : await payloads.putBody(body, "fleeting"),
+			body:
+				lane === "background" ? await results.putBody(body, "durable", BACKGROUND_INLINE_BYTES) : await payloads.putBody(body, "fleeting"),
 			...(head.contentType === undefined ? {} : { contentType: head.contentType }),
 			...(head.response === undefined ? {} : { response: lane === "background" ? { ...head.response, headers: [] } : head.response }),
 		};
@@ -208,17 +209,18 @@ export class Attempts {
 	}
 
 	/** @param after where what is printed after the answer will be */
-	async #logBook(lines: readonly LogLine[], truncated: boolean, after?: string): Promise<LogBook | undefined> {
+	async #logBook({ lane }: Delivery, { lines, truncated }: SandboxResult["log"], after?: string): Promise<LogBook | undefined> {
 		if (lines.length === 0 && !truncated && after === undefined) return undefined;
 		const more = after === undefined ? {} : { after };
 		const bytes = Buffer.from(JSON.stringify(lines));
-		if (bytes.byteLength <= INLINE_LOG_BYTES) return { lines, truncated, ...more };
+		const inlineBytes = lane === "background" ? BACKGROUND_INLINE_BYTES : INLINE_LOG_BYTES;
+		if (bytes.byteLength <= inlineBytes) return { lines, truncated, ...more };
 		try {
 			return { payload: await this.#options.artifacts.logs.put(bytes), truncated, ...more };
 		} catch (error) {
 			// Nobody's answer is lost for it: the beginning has room in the record.
 			this.#options.onTrouble("a log couldn't be stored", error);
-			return { lines: beginningOf(lines, INLINE_LOG_BYTES), truncated: true, ...more };
+			return { lines: beginningOf(lines, inlineBytes), truncated: true, ...more };
 		}
 	}
 }
