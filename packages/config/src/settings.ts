@@ -3,6 +3,7 @@ import { DEPENDENCY_LIMITS, HOUR_MS, LIMITS, MIB, VOLUMES_MIB } from "@berth/con
 import { z } from "zod";
 import { type DataPaths, pathsOf } from "./data-paths.js";
 import { misspelt } from "./misspelt.js";
+import { type BucketAccess, payloadStore } from "./payload-store.js";
 import { binds, hosts, packageRegistries, type RegistryAccess, type RepositoryPlace, registries, repository } from "./setting-values.js";
 import { describe, SettingsError } from "./settings-error.js";
 import { SUPERVISED } from "./supervised.js";
@@ -96,6 +97,8 @@ export const settingsSchema = z.object({
 	BERTH_LOGS_MIB: whole(64, 1 << 24).default(1024),
 	/** Bodies above 4 KiB of deliveries to hooks, MiB; beyond it the oldest are removed. */
 	BERTH_DELIVERIES_MIB: whole(64, 1 << 24).default(1024),
+	/** Bucket of an S3-compatible store for the bodies, results, logs and deliveries that these are about. Default: directories of this node. */
+	BERTH_PAYLOAD_STORE: payloadStore.optional(),
 	/** How long a hook's log keeps a delivery, hours. */
 	BERTH_HOOK_EVENTS_HOURS: whole(1, 8760).default(168),
 	/** Invocations that are waited for in a gateway, beyond which it answers 503; and those a worker runs at a time, a quarter of them background. */
@@ -179,6 +182,8 @@ export interface Settings {
 	readonly maxInflight: number;
 	readonly bodyMemoryBytes: number;
 	readonly answerStallMs: number;
+	/** Where what waits in the background and what came of it is kept; absent: in directories of this node. */
+	readonly payloadStore?: BucketAccess;
 	/** OCI registries that may be used: host and port as images are named, origin, and the login. */
 	readonly registries: readonly RegistryAccess[];
 	/** Where copies of all images are: a host of `registries`, and a repository. */
@@ -222,7 +227,6 @@ export function loadSettings(
 			`BERTH_IMAGE_REPOSITORY is on ${imageRepository.host}, which BERTH_REGISTRIES doesn't list: put it there, with its login`,
 		);
 	const paths = pathsOf(value.BERTH_DATA_DIR);
-	const leastBytes = LIMITS.memoryMiB.max * MIB;
 	return Object.freeze({
 		dataDir: value.BERTH_DATA_DIR,
 		host: value.BERTH_HOST,
@@ -237,10 +241,7 @@ export function loadSettings(
 		dockerSocket: value.BERTH_DOCKER_SOCKET,
 		dockerBuilds: value.BERTH_DOCKER_BUILDS,
 		ociRuntime: value.BERTH_OCI_RUNTIME,
-		memoryBudgetBytes:
-			value.BERTH_MEMORY_MIB === undefined
-				? Math.max(Math.floor(totalmem() / 2), Math.min(leastBytes, totalmem()))
-				: value.BERTH_MEMORY_MIB * MIB,
+		memoryBudgetBytes: memoryBudgetOf(value),
 		prewarmed: value.BERTH_PREWARMED,
 		prewarmedBuilds: value.BERTH_PREWARMED_BUILDS,
 		npmRegistry: value.BERTH_NPM_REGISTRY.replace(/\/?$/, "/"),
@@ -251,6 +252,7 @@ export function loadSettings(
 		install: Object.freeze({ timeoutMs: value.BERTH_INSTALL_TIMEOUT_MS, silenceMs: value.BERTH_INSTALL_SILENCE_MS }),
 		idleTtlMs: value.BERTH_IDLE_TTL_MS,
 		storage: storageOf(value),
+		...(value.BERTH_PAYLOAD_STORE === undefined ? {} : { payloadStore: value.BERTH_PAYLOAD_STORE }),
 		recordsMs: value.BERTH_RECORDS_HOURS * HOUR_MS,
 		hookEventsMs: value.BERTH_HOOK_EVENTS_HOURS * HOUR_MS,
 		maxInflight: value.BERTH_MAX_INFLIGHT,
@@ -269,6 +271,12 @@ export function loadSettings(
 		cores: availableParallelism(),
 		paths,
 	});
+}
+
+/** Half of the machine's, unless that is less than the largest function may have. */
+function memoryBudgetOf({ BERTH_MEMORY_MIB: memoryMiB }: z.output<typeof settingsSchema>): number {
+	if (memoryMiB !== undefined) return memoryMiB * MIB;
+	return Math.max(Math.floor(totalmem() / 2), Math.min(LIMITS.memoryMiB.max * MIB, totalmem()));
 }
 
 function storageOf(value: z.output<typeof settingsSchema>): Settings["storage"] {

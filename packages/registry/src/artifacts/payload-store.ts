@@ -185,7 +185,8 @@ function keyOf(bytes: number, nowMs = Date.now()): string {
 }
 
 function factsOf(name: string): { readonly writtenAtMs: number; readonly bytes: number } | undefined {
-	const [, time, bytes] = KEY.exec(name) ?? [];
+	// One that is being written has its time and size already.
+	const [, time, bytes] = KEY.exec(name.replace(/\.part$/, "")) ?? [];
 	return time === undefined || bytes === undefined
 		? undefined
 		: { writtenAtMs: Number.parseInt(time, 16), bytes: Number.parseInt(bytes, 16) };
