@@ -103,6 +103,9 @@ export const settingsSchema = z.object({
 	BERTH_HOOK_EVENTS_HOURS: whole(1, 8760).default(168),
 	/** Invocations that are waited for in a gateway, beyond which it answers 503; and those a worker runs at a time, a quarter of them background. */
 	BERTH_MAX_INFLIGHT: whole(1, 100_000).default(1024),
+	/** Background invocations of one function that may be queued, beyond which new ones are answered 429; and of one project. */
+	BERTH_MAX_QUEUED: whole(1, 100_000_000).default(200_000),
+	BERTH_MAX_QUEUED_PROJECT: whole(1, 100_000_000).default(1_000_000),
 	/** Memory for request bodies that arrive in a gateway, and as much again for answers that aren't taken yet, MiB. */
 	BERTH_BODY_MEMORY_MIB: whole(64, 1 << 20).default(256),
 	/** How long a client may take nothing of its answer before it is cut off, milliseconds. */
@@ -180,6 +183,7 @@ export interface Settings {
 	/** How long a hook's log keeps a delivery. */
 	readonly hookEventsMs: number;
 	readonly maxInflight: number;
+	readonly maxQueued: { readonly perFunction: number; readonly perProject: number };
 	readonly bodyMemoryBytes: number;
 	readonly answerStallMs: number;
 	/** Where what waits in the background and what came of it is kept; absent: in directories of this node. */
@@ -241,7 +245,7 @@ export function loadSettings(
 		dockerSocket: value.BERTH_DOCKER_SOCKET,
 		dockerBuilds: value.BERTH_DOCKER_BUILDS,
 		ociRuntime: value.BERTH_OCI_RUNTIME,
-		memoryBudgetBytes: memoryBudgetOf(value),
+		memoryBudgetBytes: value.BERTH_MEMORY_MIB === undefined ? defaultMemoryBytes() : value.BERTH_MEMORY_MIB * MIB,
 		prewarmed: value.BERTH_PREWARMED,
 		prewarmedBuilds: value.BERTH_PREWARMED_BUILDS,
 		npmRegistry: value.BERTH_NPM_REGISTRY.replace(/\/?$/, "/"),
@@ -256,6 +260,7 @@ export function loadSettings(
 		recordsMs: value.BERTH_RECORDS_HOURS * HOUR_MS,
 		hookEventsMs: value.BERTH_HOOK_EVENTS_HOURS * HOUR_MS,
 		maxInflight: value.BERTH_MAX_INFLIGHT,
+		maxQueued: Object.freeze({ perFunction: value.BERTH_MAX_QUEUED, perProject: value.BERTH_MAX_QUEUED_PROJECT }),
 		bodyMemoryBytes: value.BERTH_BODY_MEMORY_MIB * MIB,
 		answerStallMs: value.BERTH_ANSWER_STALL_MS,
 		registries: Object.freeze(registries),
@@ -273,10 +278,10 @@ export function loadSettings(
 	});
 }
 
-/** Half of the machine's, unless that is less than the largest function may have. */
-function memoryBudgetOf({ BERTH_MEMORY_MIB: memoryMiB }: z.output<typeof settingsSchema>): number {
-	if (memoryMiB !== undefined) return memoryMiB * MIB;
-	return Math.max(Math.floor(totalmem() / 2), Math.min(LIMITS.memoryMiB.max * MIB, totalmem()));
+/** Half of the machine's, or what one function may have where that is more. */
+function defaultMemoryBytes(): number {
+	const all = totalmem();
+	return Math.max(Math.floor(all / 2), Math.min(LIMITS.memoryMiB.max * MIB, all));
 }
 
 function storageOf(value: z.output<typeof settingsSchema>): Settings["storage"] {

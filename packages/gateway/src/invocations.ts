@@ -33,9 +33,11 @@ import { wordFrom } from "./query.js";
 import { sayTrace } from "./server-timing.js";
 import type { Services } from "./services.js";
 import { AnswerStream } from "./streams/answer-stream.js";
+import { RequestBody } from "./streams/request-body.js";
 
 /** What the way there and back may add to an invocation's start and run before its caller gives up, milliseconds. */
 const SLACK_MS = 2000;
+const EMPTY = Buffer.alloc(0);
 const RESPOND_ASYNC = /(?:^|,)\s*respond-async\s*(?:[,;]|$)/i;
 
 /** What becomes an invocation. */
@@ -186,13 +188,13 @@ export class Invocations {
 
 	async #run(request: Request, response: Response, version: Version, trigger: Trigger, trusted: boolean, origin?: Origin): Promise<void> {
 		this.#placesAt(origin?.depth).require(this.#ownerOf(version));
-		const read = await this.#read(request, version, trigger);
+		const { rest, ...read } = await this.#read(request, version, trigger);
 		const invocation = await this.#accept(version, { trigger, ...read, ...(origin === undefined ? {} : { origin }) }, true);
 		// A HEAD's answer has no body that could come in pieces.
 		if (request.method === "HEAD") return await this.#answer(response, version, invocation, trusted);
 		const { streams } = this.#services;
 		const asked = { id: invocation.id, version: version.number };
-		const stream = new AnswerStream(response, (head) => writeStreamHead(response, asked, head));
+		const stream = new AnswerStream(response, (head) => writeStreamHead(response, asked, head), rest);
 		try {
 			const place = streams.open(invocation.id, stream);
 			await this.#answer(response, version, { ...invocation, stream: place }, trusted, undefined, stream);
@@ -222,6 +224,7 @@ export class Invocations {
 				await onSettled?.({ id: invocation.id, settlement });
 				if (stream !== undefined && (stream.begun || settlement.attempt.streamed !== undefined))
 					await stream.end(settlement.attempt.outcome);
+				else if (stream?.refused !== undefined && settlement.attempt.outcome !== "succeeded") throw stream.refused;
 				else await answer(response, { id: invocation.id, version: version.number, settlement, trusted }, artifacts.payloads);
 			} finally {
 				place.free(settlement === undefined ? undefined : drainedBy(settlement));
@@ -255,6 +258,7 @@ export class Invocations {
 		version: Version,
 		given: Pick<Accepting, "trigger" | "callback" | "origin">,
 	): Promise<void> {
+		await this.#services.invocations.requireRoom(version);
 		const invocation = await this.#accept(version, { ...given, ...(await this.#read(request, version, given.trigger)) }, false);
 		await this.enqueue(invocation);
 		response.setHeader(HEADERS.invocationId, invocation.id);
@@ -264,7 +268,7 @@ export class Invocations {
 		response.status(202).location(`/v1/invocations/${invocation.id}`).json({ id: invocation.id, state: "queued" });
 	}
 
-	/** Puts one in the background whose body is `queued`; the body goes when it isn't accepted. @throws BerthError `unavailable` */
+	/** Puts one in the background whose body is `queued`; the body goes when it isn't accepted. @throws BerthError `unavailable`, `queue_full` */
 	async enqueue(invocation: InvocationRequest): Promise<void> {
 		const { invocations, artifacts } = this.#services;
 		try {
@@ -279,9 +283,20 @@ export class Invocations {
 		request: Request,
 		version: Version,
 		trigger: Trigger,
-	): Promise<{ readonly bytes: Buffer; readonly timeoutMs: number; readonly trace: TraceContext | undefined }> {
+	): Promise<{
+		readonly bytes: Buffer;
+		readonly timeoutMs: number;
+		readonly trace: TraceContext | undefined;
+		readonly rest?: RequestBody;
+	}> {
 		const timeoutMs = timeoutOf(request, version);
-		const bytes = await this.#services.bodies.read(request, FIXED_LIMITS.bodyBytes);
+		const { bodies, streams } = this.#services;
+		if (trigger.kind === "http" && request.method !== "HEAD") {
+			const body = await RequestBody.of(request, bodies, version, streams);
+			const more = { timeoutMs, trace: traceIn(request.headers) };
+			return body instanceof RequestBody ? { ...more, bytes: EMPTY, rest: body } : { ...more, bytes: body };
+		}
+		const bytes = await bodies.read(request, FIXED_LIMITS.bodyBytes);
 		// What a handler would be given parsed: that it can't be is the caller's mistake, said before anything is accepted.
 		if (trigger.kind === "event" && bytes.length > 0 && isJson(trigger.contentType)) parseJson(bytes, "the payload");
 		return { bytes, timeoutMs, trace: traceIn(request.headers) };

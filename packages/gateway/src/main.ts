@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { chmodSync, rmSync } from "node:fs";
-import type { Server } from "node:http";
+import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dockerfilesMissing, dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
 import { newId } from "@berth/contracts";
@@ -26,7 +26,9 @@ async function main(): Promise<void> {
 	const settings = loadSettings();
 	const log = createLogger("gateway", settings.logLevel);
 	const metrics = new GatewayMetrics();
+	const exchange = new Streams(settings.paths.streamSocket);
 	const options = {
+		mayTakeTime: (request: IncomingMessage) => exchange.allows(request),
 		answerStallMs: settings.answerStallMs,
 		answerBytes: settings.bodyMemoryBytes,
 		onCut: (cut: Cut) => {
@@ -41,15 +43,14 @@ async function main(): Promise<void> {
 	// A port below 1024 is only root's to open.
 	await listen(server, settings);
 	dropPrivileges(settings.serviceUid);
-	const services = await open(settings, log, metrics);
+	const services = await open(settings, log, metrics, exchange);
 	const { keys } = services;
 	const firstKey = settings.adminKeySha256 === undefined ? await keys.ensureFirst() : await keys.ensureAdmin(settings.adminKeySha256);
 	const invocations = new Invocations(services);
 	gateway.serve(createApp(services, invocations));
 	joined.serve(createJoinedApp(invocations, services));
 	await listenPrivately(joined.server, settings.paths.gatewaySocket);
-	const streams = services.streams.server();
-	await listenPrivately(streams, settings.paths.streamSocket);
+	await listenPrivately(exchange.server(), settings.paths.streamSocket);
 	const upkeep = new Upkeep(services);
 	upkeep.start();
 	const dispatcher = new ScheduleDispatcher(services);
@@ -61,11 +62,15 @@ async function main(): Promise<void> {
 	process.stdout.write(`${JSON.stringify({ ready: true, port, ...(firstKey === undefined ? {} : { firstKey }) })}\n`);
 }
 
-async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): Promise<Services> {
+async function open(settings: Settings, log: Logger, metrics: GatewayMetrics, streams: Streams): Promise<Services> {
 	const { durableRedisUrl: durableUrl, fastRedisUrl: fastUrl, npmRegistry, pypiIndex, packageRegistries, pypiIndexes } = settings;
 	const packageUrls = [npmRegistry, pypiIndex, ...packageRegistries, ...pypiIndexes];
 	const gatewayId = newId("gw");
-	const invocations = await openInvocationQueue({ durableUrl, fastUrl, gatewayId, retention: settings, logger: log });
+	const invocations = await openInvocationQueue({
+		...{ durableUrl, fastUrl, gatewayId, retention: settings, logger: log },
+		queued: settings.maxQueued,
+		onQueueFull: (reason) => metrics.refused("background", reason),
+	});
 	const lookAfter = (node: string, change: NodeChange) =>
 		invocations
 			.lookAfter(node, change)
@@ -89,7 +94,7 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): P
 		builds: await openBuildQueue({ durableUrl, logger: log }),
 		nodes: await openNodeDirectory({ fastUrl, gatewayId, logger: log, onChange: (node, change) => void lookAfter(node, change) }),
 		bodies: new Bodies(settings.bodyMemoryBytes),
-		streams: new Streams(settings.paths.streamSocket),
+		streams,
 		metrics,
 		log,
 		permissions: {
