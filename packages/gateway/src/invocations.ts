@@ -24,6 +24,7 @@ import { answer, writeStreamHead } from "./answers.js";
 import { authenticate } from "./auth.js";
 import { callbackOf, followUpsOf } from "./follow-ups/asked.js";
 import { requestHeaders } from "./function-headers.js";
+import { claimedId, isKept } from "./idempotency/idempotency.js";
 import { isJson, parseJson } from "./json.js";
 import { nameFrom, type Target, targetFrom } from "./names.js";
 import type { Drained } from "./overload/drain-rate.js";
@@ -61,6 +62,8 @@ interface Origin {
 	readonly parent?: ParentInvocation;
 	/** When that one is killed, milliseconds since the epoch: nobody waits any longer. */
 	readonly deadlineMs?: number;
+	/** Its answer isn't taken in pieces. */
+	readonly whole?: true;
 }
 
 /** A delivery to a hook that becomes an invocation of this version. */
@@ -146,7 +149,7 @@ export class Invocations {
 		const trigger: Trigger = { kind: "event", ...(contentType === undefined ? {} : { contentType }) };
 		const { depth, parent, deadlineMs } = asked;
 		if (asked.async) await this.#acceptLater(request, response, version, { trigger, origin: { depth, parent } });
-		else await this.#run(request, response, version, trigger, true, { depth, parent, deadlineMs });
+		else await this.#run(request, response, version, trigger, true, { depth, parent, deadlineMs, whole: true });
 	}
 
 	/**
@@ -191,7 +194,7 @@ export class Invocations {
 		const { rest, ...read } = await this.#read(request, version, trigger);
 		const invocation = await this.#accept(version, { trigger, ...read, ...(origin === undefined ? {} : { origin }) }, true);
 		// A HEAD's answer has no body that could come in pieces.
-		if (request.method === "HEAD") return await this.#answer(response, version, invocation, trusted);
+		if (request.method === "HEAD" || origin?.whole === true) return await this.#answer(response, version, invocation, trusted);
 		const { streams } = this.#services;
 		const asked = { id: invocation.id, version: version.number };
 		const stream = new AnswerStream(response, (head) => writeStreamHead(response, asked, head), rest);
@@ -245,9 +248,9 @@ export class Invocations {
 	/** Waits for the end of an invocation even when its caller doesn't: the function is told then. */
 	async #settled(node: string, invocation: InvocationRequest, response: Response): Promise<Settlement> {
 		const { invocations } = this.#services;
-		if (response.closed) throw new BerthError("cancelled", "the caller went away before anything was accepted");
+		if (response.closed && !isKept(response)) throw new BerthError("cancelled", "the caller went away before anything was accepted");
 		response.once("close", () => {
-			if (!response.writableFinished) invocations.cancel(invocation.id);
+			if (!response.writableFinished && !isKept(response)) invocations.cancel(invocation.id);
 		});
 		return await invocations.run(node, invocation);
 	}
@@ -258,7 +261,10 @@ export class Invocations {
 		version: Version,
 		given: Pick<Accepting, "trigger" | "callback" | "origin">,
 	): Promise<void> {
-		const invocation = await this.#accept(version, { ...given, ...(await this.#read(request, version, given.trigger)) }, false);
+		const id = claimedId(response);
+		await this.#services.invocations.requireRoom(version);
+		const read = await this.#read(request, version, given.trigger);
+		const invocation = await this.#accept(version, { ...given, ...read, ...(id === undefined ? {} : { id }) }, false);
 		await this.enqueue(invocation);
 		response.setHeader(HEADERS.invocationId, invocation.id);
 		response.setHeader(HEADERS.version, version.number);
@@ -267,7 +273,7 @@ export class Invocations {
 		response.status(202).location(`/v1/invocations/${invocation.id}`).json({ id: invocation.id, state: "queued" });
 	}
 
-	/** Puts one in the background whose body is `queued`; the body goes when it isn't accepted. @throws BerthError `unavailable` */
+	/** Puts one in the background whose body is `queued`; the body goes when it isn't accepted. @throws BerthError `unavailable`, `queue_full` */
 	async enqueue(invocation: InvocationRequest): Promise<void> {
 		const { invocations, artifacts } = this.#services;
 		try {

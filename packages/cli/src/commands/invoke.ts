@@ -13,6 +13,7 @@ interface InvokeCommandOptions {
 	readonly async?: boolean;
 	readonly timeout?: number;
 	readonly callback?: string;
+	readonly idempotencyKey?: string;
 	readonly include?: boolean;
 }
 
@@ -30,6 +31,7 @@ export function registerInvoke({ program, stdin, action }: Registrar): void {
 		.option("--async", "queue it in the background and print its id")
 		.option("--timeout <duration>", "a deadline shorter than the function's own: 500ms, 30s", parseDurationMs)
 		.option("--callback <url>", "with --async: where its settlement is posted, signed")
+		.option("--idempotency-key <key>", "run it once, however often it is sent with this key")
 		.option("-i, --include", "say status, Server-Timing and id on stderr")
 		.addHelpText(
 			"after",
@@ -41,6 +43,7 @@ export function registerInvoke({ program, stdin, action }: Registrar): void {
 				const { client } = await session.connect();
 				const limits = {
 					...(options.timeout === undefined ? {} : { timeoutMs: options.timeout }),
+					...(options.idempotencyKey === undefined ? {} : { idempotencyKey: options.idempotencyKey }),
 					...(options.callback === undefined ? {} : { callbackUrl: options.callback }),
 				};
 				return options.async === true
