@@ -110,7 +110,7 @@ describe("a streamed answer", () => {
 		expect((await streams.record({ id })).streamed?.bytes).toBeLessThan(16 * 1024 * 1024);
 	});
 
-	it("in the background is collected", async () => {
+	it("is collected in the background, and for a function that invokes another one", async () => {
 		const source = `export default async function* () { for (let i = 0; i < 3; i++) { yield { i }; await new Promise((r) => setTimeout(r, 5)); } }`;
 		const generates = await deploy(stack, { source });
 		expect((await generates.invoke()).raw.body.toString()).toBe('{"i":0}\n{"i":1}\n{"i":2}\n');
@@ -120,6 +120,8 @@ describe("a streamed answer", () => {
 			contentType: "application/x-ndjson",
 			text: '{"i":0}\n{"i":1}\n{"i":2}\n',
 		});
+		const asks = await deploy(stack, { source: `export default async (_, ctx) => (await ctx.invoke("${generates.name}")).result;` });
+		expect((await asks.invoke()).outcome).toBe("succeeded");
 	});
 
 	it("is printed by the command line as it comes; one that breaks off fails, with what the record says", async () => {
@@ -134,6 +136,29 @@ describe("a streamed answer", () => {
 		const failed = await stack.berth("invoke", name, "-d", '{"fails":true}');
 		expect([failed.code, failed.stdout]).toEqual([1, '{"i":0}\n']);
 		expect(failed.stderr).toContain("handler_error: the answer broke off: RangeError: in the middle");
+	});
+
+	it("is a generator's of Python, and a program's whose chunks are passed on, which gets a large request as it comes", async () => {
+		const python = await deploy(stack, {
+			runtime: "python3",
+			source:
+				"def handler(event, context):\n    try:\n        for i in range(3):\n            yield {'i': i}\n    finally:\n        print('closed')",
+		});
+		const answer = await python.invoke();
+		expect([answer.raw.body.toString(), answer.raw.trailers["berth-outcome"]]).toEqual([
+			'{"i": 0}\n{"i": 1}\n{"i": 2}\n'.replaceAll(": ", ":"),
+			"succeeded",
+		]);
+		expect((await python.record(answer)).logs[0]?.text).toBe("closed");
+		const source = `#!/usr/bin/node
+			require("node:http").createServer((request, response) => {
+				let bytes = 0;
+				request.on("data", (piece) => (bytes += piece.length) === piece.length && response.write("began "));
+				request.on("end", () => response.end(String(bytes)));
+			}).listen(process.env.BERTH_SOCKET);`;
+		const program = await deploy(stack, { runtime: "custom", source });
+		const counted = await program.request({ method: "POST", body: Buffer.alloc(7 * 1024 * 1024) });
+		expect([counted.body.toString(), counted.trailers["berth-outcome"]]).toEqual([`began ${7 * 1024 * 1024}`, "succeeded"]);
 	});
 
 	it("of a HEAD is its head", async () => {
@@ -158,6 +183,10 @@ describe("a request's body beyond 6 MiB", () => {
 		const counts = await deploy(stack, { source: COUNTS });
 		expect((await counts.request({ method: "POST", body })).body.toString()).toBe(`{"bytes":${body.length}}`);
 		expect((await counts.request({ method: "POST", path: "/?echo=1", body })).body.equals(body)).toBe(true);
+		const pieces = async function* () {
+			for (let at = 0; at < body.length; at += 1_000_000) yield body.subarray(at, at + 1_000_000);
+		};
+		expect((await counts.request({ method: "POST", body: pieces() })).body.toString()).toBe(`{"bytes":${body.length}}`);
 	});
 
 	it("is too large for a handler that is given it whole: 413, and nothing runs", async () => {

@@ -42,6 +42,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_DELIVERIES_MIB: String(settings.storage.deliveryBytes / MIB),
 		BERTH_PAYLOAD_STORE: settings.payloadStore && payloadStoreText(settings.payloadStore),
 		BERTH_HOOK_EVENTS_HOURS: String(settings.hookEventsMs / HOUR_MS),
+		BERTH_IDEMPOTENCY_HOURS: String(settings.idempotencyMs / HOUR_MS),
 		BERTH_MAX_INFLIGHT: String(settings.maxInflight),
 		BERTH_MAX_QUEUED: String(settings.maxQueued.perFunction),
 		BERTH_MAX_QUEUED_PROJECT: String(settings.maxQueued.perProject),

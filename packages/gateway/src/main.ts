@@ -5,7 +5,17 @@ import type { AddressInfo } from "node:net";
 import { dockerfilesMissing, dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
 import { newId } from "@berth/contracts";
 import { type NodeChange, openBuildQueue, openInvocationQueue, openNodeDirectory, openOutbox } from "@berth/queue";
-import { ApiKeys, CallbackSecrets, FunctionRegistry, Hooks, openArtifactStore, PackageRegistries, Schedules, Vault } from "@berth/registry";
+import {
+	ApiKeys,
+	CallbackSecrets,
+	FunctionRegistry,
+	Hooks,
+	IdempotencyKeys,
+	openArtifactStore,
+	PackageRegistries,
+	Schedules,
+	Vault,
+} from "@berth/registry";
 import { createLogger, GatewayMetrics, type Logger } from "@berth/telemetry";
 import { createApp } from "./app.js";
 import { Bodies } from "./body.js";
@@ -14,7 +24,7 @@ import { Invocations } from "./invocations.js";
 import { createJoinedApp } from "./joined.js";
 import { ScheduleDispatcher } from "./schedules/dispatcher.js";
 import { type Cut, createGatewayServer, type GatewayServer } from "./server.js";
-import type { Services } from "./services.js";
+import { closeServices, type Services } from "./services.js";
 import { Streams } from "./streams/streams.js";
 import { Upkeep } from "./upkeep.js";
 
@@ -87,6 +97,7 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics, st
 		hooks: await Hooks.open({ url: durableUrl, vault, bodies: artifacts.deliveries, retentionMs: settings.hookEventsMs, log }),
 		schedules: await Schedules.open(durableUrl, log),
 		outbox: await openOutbox({ durableUrl, logger: log }),
+		idempotency: await IdempotencyKeys.open(durableUrl, vault, settings.idempotencyMs, log),
 		callbackSecrets: await CallbackSecrets.open(durableUrl, vault, log),
 		packageHosts: [...new Set(packageUrls.map((url) => new URL(url).host))],
 		artifacts,
@@ -128,19 +139,14 @@ async function listenPrivately(server: Server, path: string): Promise<void> {
 }
 
 /** Takes nothing more, lets what is in flight end, and exits. */
-function stopOnDemand(
-	servers: readonly GatewayServer[],
-	{ nodes, invocations, builds, functions, keys, hooks, schedules, packageRegistries, outbox, callbackSecrets }: Services,
-	ongoing: readonly { stop(): Promise<void> }[],
-): void {
+function stopOnDemand(servers: readonly GatewayServer[], services: Services, ongoing: readonly { stop(): Promise<void> }[]): void {
 	let stopping = false;
 	const stop = async () => {
 		if (stopping) return;
 		stopping = true;
 		await Promise.all(servers.map((server) => server.close(GRACE_MS)));
 		await Promise.all(ongoing.map((one) => one.stop()));
-		const owned = [nodes, invocations, builds, functions, keys, hooks, schedules, packageRegistries, outbox, callbackSecrets];
-		await Promise.all(owned.map((one) => one.close()));
+		await closeServices(services);
 		process.exit(0);
 	};
 	process.once("SIGTERM", () => void stop());
