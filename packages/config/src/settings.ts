@@ -98,8 +98,13 @@ export const settingsSchema = z.object({
 	BERTH_DELIVERIES_MIB: whole(64, 1 << 24).default(1024),
 	/** How long a hook's log keeps a delivery, hours. */
 	BERTH_HOOK_EVENTS_HOURS: whole(1, 8760).default(168),
+	/** How long an idempotency key is remembered, hours. Answers above 4 KiB are results, which stay for a day. */
+	BERTH_IDEMPOTENCY_HOURS: whole(1, 168).default(24),
 	/** Invocations that are waited for in a gateway, beyond which it answers 503; and those a worker runs at a time, a quarter of them background. */
 	BERTH_MAX_INFLIGHT: whole(1, 100_000).default(1024),
+	/** Background invocations of one function that may be queued, beyond which new ones are answered 429; and of one project. */
+	BERTH_MAX_QUEUED: whole(1, 100_000_000).default(200_000),
+	BERTH_MAX_QUEUED_PROJECT: whole(1, 100_000_000).default(1_000_000),
 	/** Memory for request bodies that arrive in a gateway, and as much again for answers that aren't taken yet, MiB. */
 	BERTH_BODY_MEMORY_MIB: whole(64, 1 << 20).default(256),
 	/** How long a client may take nothing of its answer before it is cut off, milliseconds. */
@@ -176,7 +181,10 @@ export interface Settings {
 	readonly recordsMs: number;
 	/** How long a hook's log keeps a delivery. */
 	readonly hookEventsMs: number;
+	/** How long an idempotency key is remembered. */
+	readonly idempotencyMs: number;
 	readonly maxInflight: number;
+	readonly maxQueued: { readonly perFunction: number; readonly perProject: number };
 	readonly bodyMemoryBytes: number;
 	readonly answerStallMs: number;
 	/** OCI registries that may be used: host and port as images are named, origin, and the login. */
@@ -222,7 +230,6 @@ export function loadSettings(
 			`BERTH_IMAGE_REPOSITORY is on ${imageRepository.host}, which BERTH_REGISTRIES doesn't list: put it there, with its login`,
 		);
 	const paths = pathsOf(value.BERTH_DATA_DIR);
-	const leastBytes = LIMITS.memoryMiB.max * MIB;
 	return Object.freeze({
 		dataDir: value.BERTH_DATA_DIR,
 		host: value.BERTH_HOST,
@@ -237,10 +244,7 @@ export function loadSettings(
 		dockerSocket: value.BERTH_DOCKER_SOCKET,
 		dockerBuilds: value.BERTH_DOCKER_BUILDS,
 		ociRuntime: value.BERTH_OCI_RUNTIME,
-		memoryBudgetBytes:
-			value.BERTH_MEMORY_MIB === undefined
-				? Math.max(Math.floor(totalmem() / 2), Math.min(leastBytes, totalmem()))
-				: value.BERTH_MEMORY_MIB * MIB,
+		memoryBudgetBytes: value.BERTH_MEMORY_MIB === undefined ? defaultMemoryBytes() : value.BERTH_MEMORY_MIB * MIB,
 		prewarmed: value.BERTH_PREWARMED,
 		prewarmedBuilds: value.BERTH_PREWARMED_BUILDS,
 		npmRegistry: value.BERTH_NPM_REGISTRY.replace(/\/?$/, "/"),
@@ -252,8 +256,9 @@ export function loadSettings(
 		idleTtlMs: value.BERTH_IDLE_TTL_MS,
 		storage: storageOf(value),
 		recordsMs: value.BERTH_RECORDS_HOURS * HOUR_MS,
-		hookEventsMs: value.BERTH_HOOK_EVENTS_HOURS * HOUR_MS,
+		...keptOf(value),
 		maxInflight: value.BERTH_MAX_INFLIGHT,
+		maxQueued: Object.freeze({ perFunction: value.BERTH_MAX_QUEUED, perProject: value.BERTH_MAX_QUEUED_PROJECT }),
 		bodyMemoryBytes: value.BERTH_BODY_MEMORY_MIB * MIB,
 		answerStallMs: value.BERTH_ANSWER_STALL_MS,
 		registries: Object.freeze(registries),
@@ -271,6 +276,12 @@ export function loadSettings(
 	});
 }
 
+/** Half of the machine's, or what one function may have where that is more. */
+function defaultMemoryBytes(): number {
+	const all = totalmem();
+	return Math.max(Math.floor(all / 2), Math.min(LIMITS.memoryMiB.max * MIB, all));
+}
+
 function storageOf(value: z.output<typeof settingsSchema>): Settings["storage"] {
 	return Object.freeze({
 		queuedBytes: value.BERTH_QUEUED_MIB * MIB,
@@ -279,4 +290,8 @@ function storageOf(value: z.output<typeof settingsSchema>): Settings["storage"] 
 		logBytes: value.BERTH_LOGS_MIB * MIB,
 		deliveryBytes: value.BERTH_DELIVERIES_MIB * MIB,
 	});
+}
+
+function keptOf(value: z.output<typeof settingsSchema>): Pick<Settings, "hookEventsMs" | "idempotencyMs"> {
+	return { hookEventsMs: value.BERTH_HOOK_EVENTS_HOURS * HOUR_MS, idempotencyMs: value.BERTH_IDEMPOTENCY_HOURS * HOUR_MS };
 }

@@ -26,6 +26,10 @@ export const HEADERS = {
 	timeoutMs: "berth-timeout-ms",
 	/** Request: where the settlement of a background invocation is posted. */
 	callbackUrl: "berth-callback-url",
+	/** Request: what tells a repetition of it. */
+	idempotencyKey: "idempotency-key",
+	/** Response: it is the answer of an earlier request with the same key. */
+	idempotencyReplayed: "idempotency-replayed",
 	/** Response: the version that an invocation went to. */
 	version: "berth-version",
 	/** Response: the outcome, on every answer of an invocation. */

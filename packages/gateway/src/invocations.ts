@@ -24,6 +24,7 @@ import { answer, writeStreamHead } from "./answers.js";
 import { authenticate } from "./auth.js";
 import { callbackOf, followUpsOf } from "./follow-ups/asked.js";
 import { requestHeaders } from "./function-headers.js";
+import { claimedId, isKept } from "./idempotency/idempotency.js";
 import { isJson, parseJson } from "./json.js";
 import { nameFrom, type Target, targetFrom } from "./names.js";
 import type { Drained } from "./overload/drain-rate.js";
@@ -33,9 +34,11 @@ import { wordFrom } from "./query.js";
 import { sayTrace } from "./server-timing.js";
 import type { Services } from "./services.js";
 import { AnswerStream } from "./streams/answer-stream.js";
+import { RequestBody } from "./streams/request-body.js";
 
 /** What the way there and back may add to an invocation's start and run before its caller gives up, milliseconds. */
 const SLACK_MS = 2000;
+const EMPTY = Buffer.alloc(0);
 const RESPOND_ASYNC = /(?:^|,)\s*respond-async\s*(?:[,;]|$)/i;
 
 /** What becomes an invocation. */
@@ -59,6 +62,8 @@ interface Origin {
 	readonly parent?: ParentInvocation;
 	/** When that one is killed, milliseconds since the epoch: nobody waits any longer. */
 	readonly deadlineMs?: number;
+	/** Its answer isn't taken in pieces. */
+	readonly whole?: true;
 }
 
 /** A delivery to a hook that becomes an invocation of this version. */
@@ -144,7 +149,7 @@ export class Invocations {
 		const trigger: Trigger = { kind: "event", ...(contentType === undefined ? {} : { contentType }) };
 		const { depth, parent, deadlineMs } = asked;
 		if (asked.async) await this.#acceptLater(request, response, version, { trigger, origin: { depth, parent } });
-		else await this.#run(request, response, version, trigger, true, { depth, parent, deadlineMs });
+		else await this.#run(request, response, version, trigger, true, { depth, parent, deadlineMs, whole: true });
 	}
 
 	/**
@@ -186,13 +191,13 @@ export class Invocations {
 
 	async #run(request: Request, response: Response, version: Version, trigger: Trigger, trusted: boolean, origin?: Origin): Promise<void> {
 		this.#placesAt(origin?.depth).require(this.#ownerOf(version));
-		const read = await this.#read(request, version, trigger);
+		const { rest, ...read } = await this.#read(request, version, trigger);
 		const invocation = await this.#accept(version, { trigger, ...read, ...(origin === undefined ? {} : { origin }) }, true);
 		// A HEAD's answer has no body that could come in pieces.
-		if (request.method === "HEAD") return await this.#answer(response, version, invocation, trusted);
+		if (request.method === "HEAD" || origin?.whole === true) return await this.#answer(response, version, invocation, trusted);
 		const { streams } = this.#services;
 		const asked = { id: invocation.id, version: version.number };
-		const stream = new AnswerStream(response, (head) => writeStreamHead(response, asked, head));
+		const stream = new AnswerStream(response, (head) => writeStreamHead(response, asked, head), rest);
 		try {
 			const place = streams.open(invocation.id, stream);
 			await this.#answer(response, version, { ...invocation, stream: place }, trusted, undefined, stream);
@@ -222,6 +227,7 @@ export class Invocations {
 				await onSettled?.({ id: invocation.id, settlement });
 				if (stream !== undefined && (stream.begun || settlement.attempt.streamed !== undefined))
 					await stream.end(settlement.attempt.outcome);
+				else if (stream?.refused !== undefined && settlement.attempt.outcome !== "succeeded") throw stream.refused;
 				else await answer(response, { id: invocation.id, version: version.number, settlement, trusted }, artifacts.payloads);
 			} finally {
 				place.free(settlement === undefined ? undefined : drainedBy(settlement));
@@ -242,9 +248,9 @@ export class Invocations {
 	/** Waits for the end of an invocation even when its caller doesn't: the function is told then. */
 	async #settled(node: string, invocation: InvocationRequest, response: Response): Promise<Settlement> {
 		const { invocations } = this.#services;
-		if (response.closed) throw new BerthError("cancelled", "the caller went away before anything was accepted");
+		if (response.closed && !isKept(response)) throw new BerthError("cancelled", "the caller went away before anything was accepted");
 		response.once("close", () => {
-			if (!response.writableFinished) invocations.cancel(invocation.id);
+			if (!response.writableFinished && !isKept(response)) invocations.cancel(invocation.id);
 		});
 		return await invocations.run(node, invocation);
 	}
@@ -255,7 +261,10 @@ export class Invocations {
 		version: Version,
 		given: Pick<Accepting, "trigger" | "callback" | "origin">,
 	): Promise<void> {
-		const invocation = await this.#accept(version, { ...given, ...(await this.#read(request, version, given.trigger)) }, false);
+		const id = claimedId(response);
+		await this.#services.invocations.requireRoom(version);
+		const read = await this.#read(request, version, given.trigger);
+		const invocation = await this.#accept(version, { ...given, ...read, ...(id === undefined ? {} : { id }) }, false);
 		await this.enqueue(invocation);
 		response.setHeader(HEADERS.invocationId, invocation.id);
 		response.setHeader(HEADERS.version, version.number);
@@ -264,7 +273,7 @@ export class Invocations {
 		response.status(202).location(`/v1/invocations/${invocation.id}`).json({ id: invocation.id, state: "queued" });
 	}
 
-	/** Puts one in the background whose body is `queued`; the body goes when it isn't accepted. @throws BerthError `unavailable` */
+	/** Puts one in the background whose body is `queued`; the body goes when it isn't accepted. @throws BerthError `unavailable`, `queue_full` */
 	async enqueue(invocation: InvocationRequest): Promise<void> {
 		const { invocations, artifacts } = this.#services;
 		try {
@@ -279,9 +288,20 @@ export class Invocations {
 		request: Request,
 		version: Version,
 		trigger: Trigger,
-	): Promise<{ readonly bytes: Buffer; readonly timeoutMs: number; readonly trace: TraceContext | undefined }> {
+	): Promise<{
+		readonly bytes: Buffer;
+		readonly timeoutMs: number;
+		readonly trace: TraceContext | undefined;
+		readonly rest?: RequestBody;
+	}> {
 		const timeoutMs = timeoutOf(request, version);
-		const bytes = await this.#services.bodies.read(request, FIXED_LIMITS.bodyBytes);
+		const { bodies, streams } = this.#services;
+		if (trigger.kind === "http" && request.method !== "HEAD") {
+			const body = await RequestBody.of(request, bodies, version, streams);
+			const more = { timeoutMs, trace: traceIn(request.headers) };
+			return body instanceof RequestBody ? { ...more, bytes: EMPTY, rest: body } : { ...more, bytes: body };
+		}
+		const bytes = await bodies.read(request, FIXED_LIMITS.bodyBytes);
 		// What a handler would be given parsed: that it can't be is the caller's mistake, said before anything is accepted.
 		if (trigger.kind === "event" && bytes.length > 0 && isJson(trigger.contentType)) parseJson(bytes, "the payload");
 		return { bytes, timeoutMs, trace: traceIn(request.headers) };

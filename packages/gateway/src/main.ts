@@ -1,11 +1,21 @@
 import { once } from "node:events";
 import { chmodSync, rmSync } from "node:fs";
-import type { Server } from "node:http";
+import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dockerfilesMissing, dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
 import { newId } from "@berth/contracts";
 import { type NodeChange, openBuildQueue, openInvocationQueue, openNodeDirectory, openOutbox } from "@berth/queue";
-import { ApiKeys, CallbackSecrets, FunctionRegistry, Hooks, openArtifactStore, PackageRegistries, Schedules, Vault } from "@berth/registry";
+import {
+	ApiKeys,
+	CallbackSecrets,
+	FunctionRegistry,
+	Hooks,
+	IdempotencyKeys,
+	openArtifactStore,
+	PackageRegistries,
+	Schedules,
+	Vault,
+} from "@berth/registry";
 import { createLogger, GatewayMetrics, type Logger } from "@berth/telemetry";
 import { createApp } from "./app.js";
 import { Bodies } from "./body.js";
@@ -14,7 +24,7 @@ import { Invocations } from "./invocations.js";
 import { createJoinedApp } from "./joined.js";
 import { ScheduleDispatcher } from "./schedules/dispatcher.js";
 import { type Cut, createGatewayServer, type GatewayServer } from "./server.js";
-import type { Services } from "./services.js";
+import { closeServices, type Services } from "./services.js";
 import { Streams } from "./streams/streams.js";
 import { Upkeep } from "./upkeep.js";
 
@@ -26,7 +36,9 @@ async function main(): Promise<void> {
 	const settings = loadSettings();
 	const log = createLogger("gateway", settings.logLevel);
 	const metrics = new GatewayMetrics();
+	const exchange = new Streams(settings.paths.streamSocket);
 	const options = {
+		mayTakeTime: (request: IncomingMessage) => exchange.allows(request),
 		answerStallMs: settings.answerStallMs,
 		answerBytes: settings.bodyMemoryBytes,
 		onCut: (cut: Cut) => {
@@ -41,15 +53,14 @@ async function main(): Promise<void> {
 	// A port below 1024 is only root's to open.
 	await listen(server, settings);
 	dropPrivileges(settings.serviceUid);
-	const services = await open(settings, log, metrics);
+	const services = await open(settings, log, metrics, exchange);
 	const { keys } = services;
 	const firstKey = settings.adminKeySha256 === undefined ? await keys.ensureFirst() : await keys.ensureAdmin(settings.adminKeySha256);
 	const invocations = new Invocations(services);
 	gateway.serve(createApp(services, invocations));
 	joined.serve(createJoinedApp(invocations, services));
 	await listenPrivately(joined.server, settings.paths.gatewaySocket);
-	const streams = services.streams.server();
-	await listenPrivately(streams, settings.paths.streamSocket);
+	await listenPrivately(exchange.server(), settings.paths.streamSocket);
 	const upkeep = new Upkeep(services);
 	upkeep.start();
 	const dispatcher = new ScheduleDispatcher(services);
@@ -61,11 +72,15 @@ async function main(): Promise<void> {
 	process.stdout.write(`${JSON.stringify({ ready: true, port, ...(firstKey === undefined ? {} : { firstKey }) })}\n`);
 }
 
-async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): Promise<Services> {
+async function open(settings: Settings, log: Logger, metrics: GatewayMetrics, streams: Streams): Promise<Services> {
 	const { durableRedisUrl: durableUrl, fastRedisUrl: fastUrl, npmRegistry, pypiIndex, packageRegistries, pypiIndexes } = settings;
 	const packageUrls = [npmRegistry, pypiIndex, ...packageRegistries, ...pypiIndexes];
 	const gatewayId = newId("gw");
-	const invocations = await openInvocationQueue({ durableUrl, fastUrl, gatewayId, retention: settings, logger: log });
+	const invocations = await openInvocationQueue({
+		...{ durableUrl, fastUrl, gatewayId, retention: settings, logger: log },
+		queued: settings.maxQueued,
+		onQueueFull: (reason) => metrics.refused("background", reason),
+	});
 	const lookAfter = (node: string, change: NodeChange) =>
 		invocations
 			.lookAfter(node, change)
@@ -79,6 +94,7 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): P
 		hooks: await Hooks.open({ url: durableUrl, vault, bodies: artifacts.deliveries, retentionMs: settings.hookEventsMs, log }),
 		schedules: await Schedules.open(durableUrl, log),
 		outbox: await openOutbox({ durableUrl, logger: log }),
+		idempotency: await IdempotencyKeys.open(durableUrl, vault, settings.idempotencyMs, log),
 		callbackSecrets: await CallbackSecrets.open(durableUrl, vault, log),
 		packageHosts: [...new Set(packageUrls.map((url) => new URL(url).host))],
 		artifacts,
@@ -86,7 +102,7 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): P
 		builds: await openBuildQueue({ durableUrl, logger: log }),
 		nodes: await openNodeDirectory({ fastUrl, gatewayId, logger: log, onChange: (node, change) => void lookAfter(node, change) }),
 		bodies: new Bodies(settings.bodyMemoryBytes),
-		streams: new Streams(settings.paths.streamSocket),
+		streams,
 		metrics,
 		log,
 		permissions: {
@@ -120,19 +136,14 @@ async function listenPrivately(server: Server, path: string): Promise<void> {
 }
 
 /** Takes nothing more, lets what is in flight end, and exits. */
-function stopOnDemand(
-	servers: readonly GatewayServer[],
-	{ nodes, invocations, builds, functions, keys, hooks, schedules, packageRegistries, outbox, callbackSecrets }: Services,
-	ongoing: readonly { stop(): Promise<void> }[],
-): void {
+function stopOnDemand(servers: readonly GatewayServer[], services: Services, ongoing: readonly { stop(): Promise<void> }[]): void {
 	let stopping = false;
 	const stop = async () => {
 		if (stopping) return;
 		stopping = true;
 		await Promise.all(servers.map((server) => server.close(GRACE_MS)));
 		await Promise.all(ongoing.map((one) => one.stop()));
-		const owned = [nodes, invocations, builds, functions, keys, hooks, schedules, packageRegistries, outbox, callbackSecrets];
-		await Promise.all(owned.map((one) => one.close()));
+		await closeServices(services);
 		process.exit(0);
 	};
 	process.once("SIGTERM", () => void stop());

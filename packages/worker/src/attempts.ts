@@ -15,13 +15,13 @@ import {
 } from "@berth/contracts";
 import type { Delivery } from "@berth/queue";
 import type { ArtifactStore } from "@berth/registry";
-import { type Lease, type Pool, type SandboxResult, type Specialisation, SpecialiseError } from "@berth/sandbox";
+import { type Lease, type Nesting, type Pool, type SandboxResult, type Specialisation, SpecialiseError } from "@berth/sandbox";
 import type { WorkerMetrics } from "@berth/telemetry";
 import type { Invokes } from "./invokes.js";
 import { beginningOf, LateLogs } from "./late-logs.js";
 import type { LineTeller, LogTail } from "./log-tail.js";
 import { networkLack } from "./network-lack.js";
-import { AnswerUpload } from "./streams/answer-upload.js";
+import { AttemptStreams } from "./streams/attempt-streams.js";
 import type { GatewayPlaces } from "./streams/gateway-place.js";
 import { tracedTrigger } from "./traced-trigger.js";
 import type { ReadyVersions } from "./versions.js";
@@ -51,6 +51,8 @@ export interface AttemptsOptions {
 	readonly remap: (error: FunctionError, target: Specialisation) => Promise<FunctionError>;
 }
 
+/** What ends an attempt before it runs, and is its caller's doing. */
+const CALLERS: ReadonlySet<string> = new Set(["cancelled", "body_too_large"]);
 /** What a function's end is called when it came of the cancellation: it threw on its signal, or was killed after the grace. */
 const ENDED_BY_CANCEL: ReadonlySet<Outcome> = new Set(["handler_error", "crashed"]);
 
@@ -88,13 +90,14 @@ export class Attempts {
 			};
 			const lease = await this.#acquire(delivery, target, askedAt);
 			if ("attempt" in lease) return lease;
-			const body = await this.#bodyFor(lease, delivery);
-			return await this.#runIn(lease, delivery, target, body);
+			const streams = this.#streamsOf(lease, delivery, target);
+			const body = await this.#bodyFor(lease, delivery, streams);
+			return await this.#runIn(lease, delivery, target, body, streams);
 		} catch (error) {
 			if (!(error instanceof BerthError)) throw error;
 			const phases = { queueMs: delivery.queueMs, startMs: performance.now() - askedAt, initMs: 0, runMs: 0 };
 			return this.#failed(delivery, {
-				outcome: error.code === "cancelled" ? "cancelled" : "platform_error",
+				outcome: CALLERS.has(error.code) ? "cancelled" : "platform_error",
 				code: error.code,
 				phases,
 				error: { name: error.name, message: error.message },
@@ -105,7 +108,7 @@ export class Attempts {
 	/** A lease, or the settlement when the function can't be loaded. */
 	async #acquire(delivery: Delivery, target: Specialisation, askedAt: number): Promise<Lease | Settlement> {
 		try {
-			return await this.#options.pool.acquire(target, [delivery.cancelled, delivery.lost]);
+			return await this.#options.pool.acquire(target, [delivery.cancelled, delivery.lost], nestingOf(delivery));
 		} catch (error) {
 			if (!(error instanceof SpecialiseError)) throw error;
 			const phases: Phases = { queueMs: delivery.queueMs, startMs: 0, initMs: performance.now() - askedAt, runMs: 0 };
@@ -120,9 +123,10 @@ export class Attempts {
 	}
 
 	/** Its payload, read when there is a sandbox for it: who waits for one holds no body meanwhile. A failure gives the sandbox back. */
-	async #bodyFor(lease: Lease, { request, lane }: Delivery): Promise<Uint8Array> {
+	async #bodyFor(lease: Lease, { request, lane }: Delivery, streams: AttemptStreams | undefined): Promise<Uint8Array> {
 		const { payloads, queued } = this.#options.artifacts;
 		try {
+			if (request.stream?.hasBody === true && streams !== undefined) return await streams.payloadFor(lease);
 			return await (lane === "background" ? queued : payloads).getBody(request.body);
 		} catch (error) {
 			lease.release(true);
@@ -130,22 +134,27 @@ export class Attempts {
 		}
 	}
 
-	async #runIn(lease: Lease, delivery: Delivery, target: Specialisation, body: Uint8Array): Promise<Settlement> {
+	async #runIn(
+		lease: Lease,
+		delivery: Delivery,
+		target: Specialisation,
+		body: Uint8Array,
+		streams: AttemptStreams | undefined,
+	): Promise<Settlement> {
 		const { cancelled, lost } = delivery;
 		// Of a lost lease nothing may run; its settlement doesn't count, whatever it says.
 		if (cancelled.aborted || lost.aborted) {
 			lease.release(true);
+			streams?.end(false);
 			return this.#failed(delivery, cancelledBefore(delivery, lease));
 		}
-		const upload = this.#uploadOf(lease, delivery);
-		const streams = upload && { answer: upload, maxBytes: streamBytesOf(target.manifest) };
 		const teller = this.#teller(delivery);
 		lease.sandbox.onLine = teller.line;
 		const result = await invokeIn(lease, delivery, body, this.#options.invokes, streams);
 		teller.answered();
-		const isCancelled = cancelled.aborted || upload?.isGone === true;
+		const isCancelled = cancelled.aborted || streams?.answer.isGone === true;
 		const outcome = isCancelled && ENDED_BY_CANCEL.has(result.outcome) ? "cancelled" : result.outcome;
-		upload?.end(outcome === "succeeded");
+		streams?.end(outcome === "succeeded");
 		const attempt: AttemptRecord = {
 			attempt: delivery.attempt,
 			outcome,
@@ -169,13 +178,17 @@ export class Attempts {
 		};
 	}
 
-	/** Where its answer goes when it comes in pieces; undefined when nobody would take it so. */
-	#uploadOf({ start, startMs, initMs }: Lease, { request, queueMs, lane }: Delivery): AnswerUpload | undefined {
+	/** What of it goes in pieces; undefined when nobody would take it so. */
+	#streamsOf(
+		{ start, startMs, initMs }: Lease,
+		{ request, queueMs, lane }: Delivery,
+		{ manifest }: Specialisation,
+	): AttemptStreams | undefined {
 		const { stream } = request;
 		if (stream === undefined || lane === "background") return undefined;
 		const beganAt = performance.now();
 		const headOf = () => ({ start, phases: rounded({ queueMs, startMs, initMs, runMs: performance.now() - beganAt }) });
-		return new AnswerUpload(this.#options.places, { ...request, stream }, headOf);
+		return new AttemptStreams(this.#options.places, { ...request, stream }, streamBytesOf(manifest), headOf);
 	}
 
 	#teller({ request, attempt }: Delivery): LineTeller {
@@ -237,7 +250,7 @@ async function invokeIn(
 	{ request, attempt, lost, cancelled }: Delivery,
 	body: Uint8Array,
 	invokes: Invokes,
-	streams: { readonly answer: AnswerUpload; readonly maxBytes: number } | undefined,
+	streams: AttemptStreams | undefined,
 ): Promise<SandboxResult> {
 	const { sandbox } = lease;
 	const timeoutMs = timeLeftOf(request);
@@ -264,7 +277,12 @@ async function invokeIn(
 		result =
 			streams === undefined
 				? await sandbox.invoke(head, body, asks.respond)
-				: await sandbox.invoke({ ...head, stream: { maxBytes: streams.maxBytes } }, body, asks.respond, streams);
+				: await sandbox.invoke(
+						{ ...head, stream: { maxBytes: streams.maxBytes }, ...(streams.body === undefined ? {} : { streamsBody: true as const }) },
+						body,
+						asks.respond,
+						streams,
+					);
 		return result;
 	} finally {
 		lost.removeEventListener("abort", onLost);
@@ -274,6 +292,12 @@ async function invokeIn(
 		asks.end();
 		lease.release(result?.healthy ?? false, result && { runMs: result.runMs, cpuMs: result.usage.cpuMs });
 	}
+}
+
+/** Nobody waits for what runs in the background, whoever asked for it. */
+function nestingOf({ request: { id, depth = 0, parent }, lane }: Delivery): Nesting {
+	if (lane === "background") return { invocation: id, depth: 0 };
+	return { invocation: id, depth, ...(parent === undefined ? {} : { parent: parent.id }) };
 }
 
 /** How long it may run, milliseconds: whom another invocation waits for is over with that one. */

@@ -14,6 +14,7 @@ interface InvokeCommandOptions {
 	readonly wait?: boolean;
 	readonly timeout?: number;
 	readonly callback?: string;
+	readonly idempotencyKey?: string;
 	readonly include?: boolean;
 }
 
@@ -32,6 +33,7 @@ export function registerInvoke({ program, stdin, action }: Registrar): void {
 		.option("--wait", "with --async: wait for its end, and print its result")
 		.option("--timeout <duration>", "a deadline shorter than the function's own: 500ms, 30s", parseDurationMs)
 		.option("--callback <url>", "with --async: where its settlement is posted, signed")
+		.option("--idempotency-key <key>", "run it once, however often it is sent with this key")
 		.option("-i, --include", "say status, Server-Timing and id on stderr")
 		.addHelpText(
 			"after",
@@ -43,6 +45,7 @@ export function registerInvoke({ program, stdin, action }: Registrar): void {
 				const { client } = await session.connect();
 				const limits = {
 					...(options.timeout === undefined ? {} : { timeoutMs: options.timeout }),
+					...(options.idempotencyKey === undefined ? {} : { idempotencyKey: options.idempotencyKey }),
 					...(options.callback === undefined ? {} : { callbackUrl: options.callback }),
 				};
 				if (options.wait === true && options.async !== true) throw new CommandFailure(EXIT.usage, "--wait goes with --async");

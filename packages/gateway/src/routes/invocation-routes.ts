@@ -13,7 +13,11 @@ export function invocationRoutes(invocations: Invocations): readonly Route[] {
 				"Invoke a function: payload in, result out. `name@alias` and `name@version` mean another version than the live one. With `?mode=async` or `Prefer: respond-async`: 202 and a Location.",
 			key: true,
 			query: ["mode", "callbackUrl"],
-			answers: { 200: "The result", 202: "Accepted; the record is at Location", 204: "The handler returned nothing" },
+			answers: {
+				200: "The result; one that is streamed has its outcome in the trailer Berth-Outcome, or breaks off",
+				202: "Accepted; the record is at Location",
+				204: "The handler returned nothing",
+			},
 			serve: (request, response) => invocations.event(request, response),
 		},
 		{
@@ -21,7 +25,7 @@ export function invocationRoutes(invocations: Invocations): readonly Route[] {
 			path: "/fn/{project}/{name}",
 			summary: "Invoke a function as an HTTP endpoint. Without a key when its manifest says public.",
 			key: false,
-			answers: { 200: "What the function answers: its status, headers and body" },
+			answers: { 200: "What the function answers: its status, headers and body; streamed as it comes" },
 			serve: http,
 		},
 		{
@@ -29,7 +33,7 @@ export function invocationRoutes(invocations: Invocations): readonly Route[] {
 			path: "/fn/{project}/{name}/{rest}",
 			summary: "The same with a path of the function's own below.",
 			key: false,
-			answers: { 200: "What the function answers: its status, headers and body" },
+			answers: { 200: "What the function answers: its status, headers and body; streamed as it comes" },
 			serve: http,
 		},
 	];
