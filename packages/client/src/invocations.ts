@@ -10,6 +10,8 @@ export interface InvokeOptions {
 	readonly idempotencyKey?: string;
 	/** In the background: where the settlement is posted. */
 	readonly callbackUrl?: string;
+	/** In the background: not before then; a time that is past means now, at most 30 days ahead. */
+	readonly runAt?: Date;
 	/** A deadline shorter than the function's timeout, milliseconds. */
 	readonly timeoutMs?: number;
 	readonly signal?: AbortSignal;
@@ -34,7 +36,8 @@ export interface FunctionRequest {
 	/** Path and query below the function's own; default `/`. */
 	readonly path?: string;
 	readonly headers?: Readonly<Record<string, string>>;
-	readonly body?: Uint8Array | string;
+	/** What is iterated goes as it comes; above 6 MiB its function gets it so, too. */
+	readonly body?: Uint8Array | string | AsyncIterable<Uint8Array>;
 	readonly signal?: AbortSignal;
 	/** As for an invocation by name. */
 	readonly onPiece?: InvokeOptions["onPiece"];
@@ -57,6 +60,7 @@ export function invocationsOf(transport: Transport) {
 				...(options.timeoutMs === undefined ? {} : { [HEADERS.timeoutMs]: String(options.timeoutMs) }),
 				...(options.idempotencyKey === undefined ? {} : { [HEADERS.idempotencyKey]: options.idempotencyKey }),
 				...(options.callbackUrl === undefined ? {} : { [HEADERS.callbackUrl]: options.callbackUrl }),
+				...(options.runAt === undefined ? {} : { [HEADERS.runAt]: options.runAt.toISOString() }),
 				...headers,
 			},
 			...(payload === undefined ? {} : { body: "json" in payload ? JSON.stringify(payload.json) : payload.bytes }),

@@ -1,7 +1,7 @@
 import { type Client, CutError, type InvokeAnswer, type InvokeOptions, type Payload, parseServerTiming, resultOf } from "@berth/client";
 import { type InvocationAnswer, type Problem, SECOND_MS } from "@berth/contracts";
 import { CommandFailure, EXIT, type ExitCode } from "../exit-codes.js";
-import { parseDurationMs } from "../input/durations.js";
+import { parseDurationMs, parseTime } from "../input/durations.js";
 import { payloadOf } from "../input/payload.js";
 import type { Registrar } from "../registrar.js";
 import { problemText } from "../render/problem.js";
@@ -14,6 +14,7 @@ interface InvokeCommandOptions {
 	readonly wait?: boolean;
 	readonly timeout?: number;
 	readonly callback?: string;
+	readonly at?: Date;
 	readonly idempotencyKey?: string;
 	readonly include?: boolean;
 }
@@ -33,6 +34,7 @@ export function registerInvoke({ program, stdin, action }: Registrar): void {
 		.option("--wait", "with --async: wait for its end, and print its result")
 		.option("--timeout <duration>", "a deadline shorter than the function's own: 500ms, 30s", parseDurationMs)
 		.option("--callback <url>", "with --async: where its settlement is posted, signed")
+		.option("--at <time>", "with --async: not before then: 2026-12-24T18:00:00Z, or a duration from now (30s, 2h)", parseTime)
 		.option("--idempotency-key <key>", "run it once, however often it is sent with this key")
 		.option("-i, --include", "say status, Server-Timing and id on stderr")
 		.addHelpText(
@@ -47,6 +49,7 @@ export function registerInvoke({ program, stdin, action }: Registrar): void {
 					...(options.timeout === undefined ? {} : { timeoutMs: options.timeout }),
 					...(options.idempotencyKey === undefined ? {} : { idempotencyKey: options.idempotencyKey }),
 					...(options.callback === undefined ? {} : { callbackUrl: options.callback }),
+					...(options.at === undefined ? {} : { runAt: options.at }),
 				};
 				if (options.wait === true && options.async !== true) throw new CommandFailure(EXIT.usage, "--wait goes with --async");
 				return options.async === true
@@ -69,7 +72,8 @@ async function enqueue(
 	if (session.json) session.terminal.json(accepted);
 	else {
 		session.terminal.print(accepted.id);
-		session.terminal.note(`It is ${accepted.state}; \`berth invocations watch ${accepted.id}\` says how it goes.`);
+		const later = accepted.runAt === undefined ? "" : ` for ${accepted.runAt}`;
+		session.terminal.note(`It is ${accepted.state}${later}; \`berth invocations watch ${accepted.id}\` says how it goes.`);
 	}
 	return EXIT.ok;
 }

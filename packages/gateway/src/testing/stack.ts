@@ -15,7 +15,6 @@ import {
 	openNodeDirectory,
 	openNodeMembership,
 	openOutbox,
-	type RetryPolicy,
 } from "@berth/queue";
 import {
 	ApiKeys,
@@ -67,7 +66,6 @@ type StackOptions = {
 	readonly bodyBytes?: number;
 	readonly budgets?: StorageBudgets;
 	readonly hasOneNode?: boolean;
-	readonly retry?: RetryPolicy;
 	readonly callbackHosts?: readonly string[];
 } & Partial<ServerOptions>;
 
@@ -127,7 +125,7 @@ async function openServices(redisUrl: string, directory: string, streams: Stream
 		callbackSecrets: await CallbackSecrets.open(redisUrl, vault),
 		packageHosts: ["registry.npmjs.org"],
 		artifacts,
-		invocations: await openInvocationQueue({ ...urls, gatewayId, ...(options.retry === undefined ? {} : { retry: options.retry }) }),
+		invocations: await openInvocationQueue({ ...urls, gatewayId }),
 		builds: await openBuildQueue(urls),
 		nodes: await openNodeDirectory({ ...urls, gatewayId }),
 		streams,
