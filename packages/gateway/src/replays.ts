@@ -1,7 +1,7 @@
 import { BerthError, type BodyReference, continued, type InvocationRecord, newId, type ReplayAnswer, type Version } from "@berth/contracts";
 import type { KeptRequest } from "@berth/queue";
 import type { Request, Response } from "express";
-import { retryOf, retryOf } from "./background/asked.js";
+import { retryOf } from "./background/asked.js";
 import { needRecord } from "./find-record.js";
 import { followUpsOf } from "./follow-ups/asked.js";
 import type { Invocations } from "./invocations.js";
@@ -53,7 +53,6 @@ export async function replay(
 		source: "replay",
 		replayOf: id,
 		...followUpsOf(version, kept.callback),
-		...retryOf(version),
 		...retryOf(version),
 		trace: continued(undefined),
 	});
