@@ -198,12 +198,26 @@ export class Invocations {
 	async #run(request: Request, response: Response, version: Version, trigger: Trigger, trusted: boolean, origin?: Origin): Promise<void> {
 		this.#placesAt(origin?.depth).require(this.#ownerOf(version));
 		const { rest, ...read } = await this.#read(request, version, trigger);
-		const invocation = await this.#accept(version, { trigger, ...read, ...(origin === undefined ? {} : { origin }) }, true);
-		// A HEAD's answer has no body that could come in pieces.
-		if (request.method === "HEAD" || origin?.whole === true) return await this.#answer(response, version, invocation, trusted);
+		try {
+			const invocation = await this.#accept(version, { trigger, ...read, ...(origin === undefined ? {} : { origin }) }, true);
+			// A HEAD's answer has no body that could come in pieces.
+			if (request.method === "HEAD" || origin?.whole === true) await this.#answer(response, version, invocation, trusted);
+			else await this.#answerInPieces(response, version, invocation, trusted, rest);
+		} finally {
+			rest?.close();
+		}
+	}
+
+	async #answerInPieces(
+		response: Response,
+		version: Version,
+		invocation: InvocationRequest,
+		trusted: boolean,
+		body: RequestBody | undefined,
+	): Promise<void> {
 		const { streams } = this.#services;
 		const asked = { id: invocation.id, version: version.number };
-		const stream = new AnswerStream(response, (head) => writeStreamHead(response, asked, head), rest);
+		const stream = new AnswerStream(response, (head) => writeStreamHead(response, asked, head), body);
 		try {
 			const place = streams.open(invocation.id, stream);
 			await this.#answer(response, version, { ...invocation, stream: place }, trusted, undefined, stream);
