@@ -1,8 +1,8 @@
 import { parseServerTiming } from "@berth/client";
-import type { TailLine } from "@berth/contracts";
+import type { ProjectEvent, TailLine } from "@berth/contracts";
 import { describe, expect, it } from "vitest";
 import { eventually } from "../harness/eventually.js";
-import { deploy, header, json } from "../harness/functions.js";
+import { deploy, freshName, header, json } from "../harness/functions.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
 const stack = sharedStack();
@@ -137,5 +137,34 @@ describe("who follows logs", () => {
 				.filter(Boolean)
 				.map((line) => line.replace(/^.* info {2}/, "")),
 		).toEqual(["loading", "number 1", "number 2", "number 3"]);
+	});
+});
+
+describe("who watches events", () => {
+	it("sees a deploy, its build and how invocations end, as it happens", async () => {
+		const [stop, name] = [new AbortController(), freshName()];
+		const seen: ProjectEvent[] = [];
+		const watching = stack.client.followEvents({ function: name }, { onEvent: (event) => void seen.push(event), signal: stop.signal });
+		const told = () => new Set(seen.map(({ kind, what }) => `${kind} ${what}`));
+		const deployed = await deploy(stack, {
+			name,
+			source: "export default (fail: boolean) => { if (fail) throw new Error('on purpose'); };",
+		});
+		await eventually(async () => {
+			await deployed.invoke(true);
+			await deployed.invoke(false);
+			expect(told()).toEqual(new Set(["deploy queued", "build ready", "invocation handler_error", "invocation succeeded"]));
+		});
+		stop.abort();
+		await watching;
+		expect(seen.find(({ what }) => what === "succeeded")).toMatchObject({
+			function: name,
+			version: 1,
+			attempt: 1,
+			runMs: expect.any(Number),
+		});
+		const { stdout } = await stack.berth("events", name);
+		expect(stdout).toMatch(/deploy queued {2}.* v1\n.*build ready {2}.* v1\n$/);
+		expect((await stack.client.events({ kind: "node" })).events.map(({ what }) => what)).toContain("joined");
 	});
 });

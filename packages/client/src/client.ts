@@ -1,5 +1,6 @@
 import { aliasesOf } from "./aliases.js";
 import { buildLogsOf } from "./build-logs.js";
+import { eventsOf } from "./events.js";
 import { functionsOf } from "./functions.js";
 import { hooksOf } from "./hooks.js";
 import { imagesOf } from "./images.js";
@@ -29,6 +30,7 @@ export interface ClientOptions {
 export type Client = ReturnType<typeof functionsOf> &
 	ReturnType<typeof aliasesOf> &
 	ReturnType<typeof buildLogsOf> &
+	ReturnType<typeof eventsOf> &
 	ReturnType<typeof hooksOf> &
 	ReturnType<typeof imagesOf> &
 	ReturnType<typeof invocationsOf> &
@@ -50,6 +52,7 @@ export function createClient(options: ClientOptions): Client {
 		...functionsOf(transport),
 		...aliasesOf(transport),
 		...buildLogsOf(transport),
+		...eventsOf(transport),
 		...hooksOf(transport),
 		...imagesOf(transport),
 		...invocationsOf(transport),

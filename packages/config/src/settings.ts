@@ -6,6 +6,7 @@ import { misspelt } from "./misspelt.js";
 import { binds, packageRegistries, type RegistryAccess, type RepositoryPlace, registries, repository } from "./setting-values.js";
 import { describe, SettingsError } from "./settings-error.js";
 import { SUPERVISED } from "./supervised.js";
+import { type TracingSettings, tracingOf, tracingSettings } from "./tracing-settings.js";
 import { USER_VARIABLES } from "./user-settings.js";
 
 /** Longest data directory, bytes: a socket's path below it has room for 107 (sun_path), and the longest is an agent's. */
@@ -117,6 +118,7 @@ export const settingsSchema = z.object({
 	/** Versions of a function that stay whatever their age, the newest; beyond it those go that are older than a day, that no alias leads to and of which nothing may wait. */
 	BERTH_VERSIONS_KEPT: whole(10, 100_000).default(100),
 	BERTH_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
+	...tracingSettings,
 });
 
 /** All that anything of ours reads: with this prefix there is nothing else. */
@@ -183,6 +185,7 @@ export interface Settings {
 	readonly imageBytes?: number;
 	/** Versions of a function, the newest, that stay whatever their age. */
 	readonly versionsKept: number;
+	readonly tracing: TracingSettings;
 	readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
 	readonly cores: number;
 	readonly paths: DataPaths;
@@ -252,6 +255,7 @@ export function loadSettings(
 		binds: Object.freeze(value.BERTH_BINDS ?? {}),
 		...(value.BERTH_IMAGES_MIB === undefined ? {} : { imageBytes: value.BERTH_IMAGES_MIB * MIB }),
 		versionsKept: value.BERTH_VERSIONS_KEPT,
+		tracing: tracingOf(value),
 		logLevel: value.BERTH_LOG_LEVEL,
 		cores: availableParallelism(),
 		paths,

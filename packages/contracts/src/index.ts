@@ -6,6 +6,7 @@ export * from "./build-log.js";
 export * from "./build-protocol.js";
 export * from "./canonical-json.js";
 export * from "./errors.js";
+export * from "./events.js";
 export * from "./framing.js";
 export * from "./hook.js";
 export * from "./hooks/index.js";

@@ -1,7 +1,6 @@
 import {
 	BerthError,
 	CALLER_HEADER,
-	continued,
 	FIXED_LIMITS,
 	HEADERS,
 	type InvocationRequest,
@@ -174,10 +173,10 @@ export class Invocations {
 		const { nodes, artifacts } = this.#services;
 		sayTrace(response, invocation);
 		const { depth = 0 } = invocation;
+		let settlement: Settlement | undefined;
 		try {
 			// A place is for what can run: a body that comes slowly keeps nobody from one.
 			const place = this.#placesAt(depth).take(version);
-			let settlement: Settlement | undefined;
 			try {
 				const node = nodeFor(nodes, version.project, version.function);
 				settlement = await this.#settled(node, invocation, response);
@@ -187,6 +186,7 @@ export class Invocations {
 				place.free(settlement === undefined ? undefined : drainedBy(settlement));
 			}
 		} finally {
+			this.#services.spans.ended(invocation, settlement);
 			await artifacts.payloads.removeBody(invocation.body);
 		}
 	}
@@ -220,6 +220,7 @@ export class Invocations {
 		const { invocations, artifacts } = this.#services;
 		try {
 			await invocations.enqueue(invocation);
+			this.#services.spans.ended(invocation, "queued");
 		} catch (error) {
 			await artifacts.queued.removeBody(invocation.body);
 			throw error;
@@ -259,7 +260,7 @@ export class Invocations {
 			timeoutMs,
 			...(depth === undefined ? {} : { depth }),
 			...(parent === undefined ? {} : { parent }),
-			trace: continued(trace),
+			trace: this.#services.spans.begin(trace),
 		};
 	}
 }

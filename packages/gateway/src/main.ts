@@ -4,15 +4,16 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dockerfilesMissing, dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
 import { newId } from "@berth/contracts";
-import { type NodeChange, openBuildQueue, openInvocationQueue, openNodeDirectory } from "@berth/queue";
+import { type EventLog, type NodeChange, openBuildQueue, openEventLog, openInvocationQueue, openNodeDirectory } from "@berth/queue";
 import { ApiKeys, FunctionRegistry, Hooks, openArtifactStore, PackageRegistries, Vault } from "@berth/registry";
-import { createLogger, GatewayMetrics, type Logger } from "@berth/telemetry";
+import { createLogger, GatewayMetrics, type Logger, openTracing, type Tracing } from "@berth/telemetry";
 import { createApp } from "./app.js";
 import { Bodies } from "./body.js";
 import { Invocations } from "./invocations.js";
 import { createJoinedApp } from "./joined.js";
 import { type Cut, createGatewayServer, type GatewayServer } from "./server.js";
 import type { Services } from "./services.js";
+import { GatewaySpans } from "./spans.js";
 import { Upkeep } from "./upkeep.js";
 
 /** How long a stop waits for what is in flight, milliseconds. */
@@ -38,7 +39,11 @@ async function main(): Promise<void> {
 	// A port below 1024 is only root's to open.
 	await listen(server, settings);
 	dropPrivileges(settings.serviceUid);
-	const services = await open(settings, log, metrics);
+	const gatewayId = newId("gw");
+	const traces = openTracing(settings.tracing, gatewayId, metrics.registry, log);
+	const eventLog = await openEventLog({ fastUrl: settings.fastRedisUrl, listens: true, logger: log });
+	const { events } = eventLog;
+	const services = await open(settings, { log, metrics, gatewayId, events, tracing: traces.tracing });
 	const { keys } = services;
 	const firstKey = settings.adminKeySha256 === undefined ? await keys.ensureFirst() : await keys.ensureAdmin(settings.adminKeySha256);
 	const invocations = new Invocations(services);
@@ -47,20 +52,30 @@ async function main(): Promise<void> {
 	await listenPrivately(joined.server, settings.paths.gatewaySocket);
 	const upkeep = new Upkeep(services);
 	upkeep.start();
-	stopOnDemand([gateway, joined], services, upkeep);
+	stopOnDemand([gateway, joined], services, upkeep, [traces, eventLog]);
 	const { port } = server.address() as AddressInfo;
 	process.stdout.write(`${JSON.stringify({ ready: true, port, ...(firstKey === undefined ? {} : { firstKey }) })}\n`);
 }
 
-async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): Promise<Services> {
+interface Means {
+	readonly log: Logger;
+	readonly metrics: GatewayMetrics;
+	readonly gatewayId: string;
+	readonly events: EventLog;
+	readonly tracing: Tracing;
+}
+
+async function open(settings: Settings, { log, metrics, gatewayId, events, tracing }: Means): Promise<Services> {
 	const { durableRedisUrl: durableUrl, fastRedisUrl: fastUrl, npmRegistry, pypiIndex, packageRegistries, pypiIndexes } = settings;
 	const packageUrls = [npmRegistry, pypiIndex, ...packageRegistries, ...pypiIndexes];
-	const gatewayId = newId("gw");
 	const invocations = await openInvocationQueue({ durableUrl, fastUrl, gatewayId, logger: log });
-	const lookAfter = (node: string, change: NodeChange) =>
-		invocations
+	const lookAfter = (node: string, change: NodeChange) => {
+		// Each gateway sees it, and so may the node itself: it is told once.
+		if (change.reason !== "draining") events.record(undefined, { kind: "node", what: "lost", node }, `gone:${change.incarnation}`);
+		return invocations
 			.lookAfter(node, change)
 			.catch((err: unknown) => log.error({ err, node, ...change }, "what is on a node that changed couldn't be looked after"));
+	};
 	const vault = await Vault.open(settings.secretsKey, settings.paths.secretsKey);
 	const artifacts = await openArtifactStore(settings.paths.artifacts, { budgets: settings.storage });
 	return {
@@ -73,8 +88,10 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics): P
 		invocations,
 		builds: await openBuildQueue({ durableUrl, logger: log }),
 		nodes: await openNodeDirectory({ fastUrl, gatewayId, logger: log, onChange: (node, change) => void lookAfter(node, change) }),
+		events,
 		bodies: new Bodies(settings.bodyMemoryBytes),
 		metrics,
+		spans: new GatewaySpans(tracing),
 		log,
 		permissions: {
 			hostNetwork: settings.allowsHostNetwork,
@@ -110,6 +127,7 @@ function stopOnDemand(
 	servers: readonly GatewayServer[],
 	{ nodes, invocations, builds, functions, keys, hooks, packageRegistries }: Services,
 	upkeep: Upkeep,
+	more: readonly { close(): Promise<void> }[],
 ): void {
 	let stopping = false;
 	const stop = async () => {
@@ -117,6 +135,7 @@ function stopOnDemand(
 		stopping = true;
 		await Promise.all(servers.map((server) => server.close(GRACE_MS)));
 		await upkeep.stop();
+		await Promise.all(more.map((one) => one.close()));
 		await Promise.all([nodes, invocations, builds, functions, keys, hooks, packageRegistries].map((one) => one.close()));
 		process.exit(0);
 	};

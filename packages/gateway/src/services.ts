@@ -1,8 +1,9 @@
-import type { BuildQueue, GatewayQueue, NodeDirectory } from "@berth/queue";
+import type { BuildQueue, EventLog, GatewayQueue, NodeDirectory } from "@berth/queue";
 import type { ApiKeys, ArtifactStore, FunctionRegistry, Hooks, PackageRegistries } from "@berth/registry";
 import type { GatewayMetrics, Logger } from "@berth/telemetry";
 import type { Bodies } from "./body.js";
 import type { Permissions } from "./permitted.js";
+import type { GatewaySpans } from "./spans.js";
 
 /** Everything the gateway needs: `main` makes it, the routes use it. */
 export interface Services {
@@ -16,8 +17,10 @@ export interface Services {
 	readonly invocations: GatewayQueue;
 	readonly builds: BuildQueue;
 	readonly nodes: NodeDirectory;
+	readonly events: EventLog;
 	readonly bodies: Bodies;
 	readonly metrics: GatewayMetrics;
+	readonly spans: GatewaySpans;
 	readonly log: Logger;
 	readonly permissions: Permissions;
 	/** Whether the durable Redis is this data directory's own: then every node that there ever was is this one. */

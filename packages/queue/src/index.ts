@@ -1,5 +1,6 @@
 export type { RetryPolicy } from "./bullmq/background-policy.js";
 export type { LaneTotals } from "./counters.js";
+export type { EventLog, NewEvent } from "./event-log.js";
 export type { RecordBudget } from "./interactive-records.js";
 export type { GatewayQueue } from "./invocation-queue.js";
 export type { SourceTotals, WorkerSource } from "./invocation-source.js";

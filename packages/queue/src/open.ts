@@ -5,6 +5,7 @@ import { BackgroundSource } from "./bullmq/background-source.js";
 import { BuildJobs, Builds } from "./bullmq/builds.js";
 import { InteractiveQueue } from "./bullmq/interactive-queue.js";
 import { InteractiveSource } from "./bullmq/interactive-source.js";
+import { EventLog } from "./event-log.js";
 import type { RecordBudget } from "./interactive-records.js";
 import { type GatewayQueue, RedisInvocationQueue } from "./invocation-queue.js";
 import { RedisInvocationSource, type WorkerSource } from "./invocation-source.js";
@@ -99,6 +100,26 @@ export async function openNodeDirectory(
 	const directory = new RedisNodeDirectory({ redis, subscriber, gatewayId, log, onChange });
 	await directory.open();
 	return directory;
+}
+
+/** An open EventLog; whoever opened it closes it. */
+export interface OpenEventLog {
+	readonly events: EventLog;
+	close(): Promise<void>;
+}
+
+/** @param options.listens whether anybody reads here. @throws Error naming the Redis that can't be reached */
+export async function openEventLog(options: Pick<RedisUrls, "fastUrl"> & Logged & { readonly listens: boolean }): Promise<OpenEventLog> {
+	const { fastUrl: url, listens, logger: log = SILENT } = options;
+	const [redis] = await openRedis([{ url, use: "command", name: "events", log }]);
+	const [subscriber] = listens ? await openRedis([{ url, use: "subscriber", name: "event-news", log }]) : [];
+	const owned = [redis, ...(subscriber === undefined ? [] : [subscriber])];
+	return {
+		events: new EventLog(redis, subscriber, log),
+		close: async () => {
+			await Promise.all(owned.map(closeRedis));
+		},
+	};
 }
 
 /** A worker's own place among the nodes; `leave` closes it. @throws Error naming the Redis that can't be reached */

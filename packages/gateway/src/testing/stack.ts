@@ -10,18 +10,20 @@ import {
 	type DeliveryHandler,
 	openBuildQueue,
 	openBuildSource,
+	openEventLog,
 	openInvocationQueue,
 	openInvocationSource,
 	openNodeDirectory,
 	openNodeMembership,
 } from "@berth/queue";
 import { ApiKeys, FunctionRegistry, Hooks, openArtifactStore, PackageRegistries, type StorageBudgets, Vault } from "@berth/registry";
-import { createLogger, GatewayMetrics } from "@berth/telemetry";
+import { createLogger, GatewayMetrics, Tracing } from "@berth/telemetry";
 import { createApp } from "../app.js";
 import { Bodies } from "../body.js";
 import { Invocations } from "../invocations.js";
 import { createGatewayServer, type ServerOptions } from "../server.js";
 import type { Services } from "../services.js";
+import { GatewaySpans } from "../spans.js";
 
 const NODE = "node_test";
 const NO_BUILD = { durationMs: 0, phases: {}, layers: [], warnings: [] };
@@ -60,6 +62,7 @@ export async function startStack(
 	const gatewayId = newId("gw");
 	const vault = new Vault("0".repeat(64));
 	const artifacts = await openArtifactStore(directory, options.budgets === undefined ? {} : { budgets: options.budgets });
+	const eventLog = await openEventLog({ fastUrl: redisUrl, listens: true });
 	const services: Services = {
 		functions: await FunctionRegistry.open(redisUrl),
 		keys: await ApiKeys.open(redisUrl),
@@ -69,9 +72,11 @@ export async function startStack(
 		artifacts,
 		invocations: await openInvocationQueue({ ...urls, gatewayId }),
 		builds: await openBuildQueue(urls),
+		events: eventLog.events,
 		nodes: await openNodeDirectory({ ...urls, gatewayId }),
 		bodies: new Bodies(options.bodyBytes ?? 256 * MIB),
 		metrics: new GatewayMetrics(),
+		spans: new GatewaySpans(new Tracing({ name: "parentbased_always_on", ratio: 1 })),
 		log: createLogger("test", "silent"),
 		permissions: { hostNetwork: false, binds: [], dockerfilesMissing: undefined },
 		hasOneNode: options.hasOneNode ?? true,
@@ -107,7 +112,7 @@ export async function startStack(
 			await new Promise((resolve) => server.close(resolve));
 			await worker.close();
 			const { functions, keys, hooks, packageRegistries, invocations, builds, nodes } = services;
-			await Promise.all([functions, keys, hooks, packageRegistries, invocations, builds, nodes].map((one) => one.close()));
+			await Promise.all([functions, keys, hooks, packageRegistries, invocations, builds, nodes, eventLog].map((one) => one.close()));
 			await rm(directory, { recursive: true, force: true });
 		},
 	};
