@@ -68,6 +68,7 @@ describe("an example", () => {
 			"hello-event",
 			"hello-payload",
 			"json-api",
+			"nightly-report",
 			"python-hello",
 			"python-page",
 			"shell-hello",
@@ -130,6 +131,17 @@ describe("an example", () => {
 		).toBe(401);
 		const { raw } = await stack.client.invoke("github-webhook", { json: {} });
 		expect(raw.status).toBe(403);
+	});
+
+	it("nightly-report reports on the day before the one it was due on", async () => {
+		const made = await stack.berth("--json", "schedules", "create", "nightly-report", "--cron", "30 2 * * *", "--name", "nightly");
+		expect([made.code, JSON.parse(made.stdout)]).toMatchObject([0, { state: "waiting", next: { length: 5 } }]);
+		const { invocation } = JSON.parse((await stack.berth("--json", "schedules", "run", "nightly-report", "nightly")).stdout) as {
+			invocation: string;
+		};
+		await eventually(async () =>
+			expect(await stack.client.invocation(invocation)).toMatchObject({ result: { json: { shop: "all", orders: 8 } } }),
+		);
 	});
 
 	it("stripe-events takes an event once, in the background", async () => {

@@ -4,6 +4,7 @@ import { registerAlias } from "./commands/alias.js";
 import { registerBackup } from "./commands/backup.js";
 import { registerBench } from "./commands/bench.js";
 import { registerBuildLog } from "./commands/build-log.js";
+import { registerCallback } from "./commands/callback.js";
 import { registerDeploy } from "./commands/deploy.js";
 import { registerDoctor } from "./commands/doctor.js";
 import { registerDown } from "./commands/down.js";
@@ -22,6 +23,7 @@ import { registerRecover } from "./commands/recover.js";
 import { registerRegistry } from "./commands/registry.js";
 import { registerRm } from "./commands/rm.js";
 import { registerRollback } from "./commands/rollback.js";
+import { registerSchedules } from "./commands/schedules/schedules.js";
 import { registerStats } from "./commands/stats.js";
 import { registerUp } from "./commands/up.js";
 import { registerVersions } from "./commands/versions.js";
@@ -56,6 +58,8 @@ const COMMANDS = [
 	registerEvents,
 	registerRm,
 	registerHooks,
+	registerSchedules,
+	registerCallback,
 	registerNetwork,
 	registerVolume,
 	registerImage,

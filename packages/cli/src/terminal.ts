@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { styleText } from "node:util";
 
 /** Of what isn't a terminal. */
@@ -31,6 +32,7 @@ export class Terminal {
 	readonly #colour: boolean;
 	readonly #stdout: NodeJS.WritableStream;
 	readonly #stderr: NodeJS.WritableStream;
+	readonly #decoder = new TextDecoder();
 	#statusShown = false;
 
 	constructor(
@@ -50,6 +52,13 @@ export class Terminal {
 	write(data: string | Uint8Array): void {
 		this.clearStatus();
 		this.#stdout.write(data);
+	}
+
+	/** A piece of a result that comes in pieces, as soon as it is there; on a terminal it can't control it. */
+	async pour(piece: Uint8Array): Promise<void> {
+		this.clearStatus();
+		const data = this.interactive ? shown(this.#decoder.decode(piece, { stream: true })) : piece;
+		if (!this.#stdout.write(data)) await once(this.#stdout, "drain");
 	}
 
 	/** A line of the result; on a terminal it can't control it. */

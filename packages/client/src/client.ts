@@ -1,5 +1,6 @@
 import { aliasesOf } from "./aliases.js";
 import { buildLogsOf } from "./build-logs.js";
+import { callbacksOf } from "./callbacks.js";
 import { eventsOf } from "./events.js";
 import { functionsOf } from "./functions.js";
 import { hooksOf } from "./hooks.js";
@@ -9,6 +10,7 @@ import { logsOf } from "./logs.js";
 import { networksOf } from "./networks.js";
 import { nodesOf } from "./nodes.js";
 import { packageRegistriesOf } from "./package-registries.js";
+import { schedulesOf } from "./schedules.js";
 import { type Exchange, Transport } from "./transport.js";
 import { volumesOf } from "./volumes.js";
 
@@ -30,6 +32,7 @@ export interface ClientOptions {
 export type Client = ReturnType<typeof functionsOf> &
 	ReturnType<typeof aliasesOf> &
 	ReturnType<typeof buildLogsOf> &
+	ReturnType<typeof callbacksOf> &
 	ReturnType<typeof eventsOf> &
 	ReturnType<typeof hooksOf> &
 	ReturnType<typeof imagesOf> &
@@ -38,6 +41,7 @@ export type Client = ReturnType<typeof functionsOf> &
 	ReturnType<typeof networksOf> &
 	ReturnType<typeof nodesOf> &
 	ReturnType<typeof packageRegistriesOf> &
+	ReturnType<typeof schedulesOf> &
 	ReturnType<typeof volumesOf> &
 	AsyncDisposable & {
 		/** Closes every connection; requests under way are rejected. */
@@ -52,6 +56,7 @@ export function createClient(options: ClientOptions): Client {
 		...functionsOf(transport),
 		...aliasesOf(transport),
 		...buildLogsOf(transport),
+		...callbacksOf(transport),
 		...eventsOf(transport),
 		...hooksOf(transport),
 		...imagesOf(transport),
@@ -60,6 +65,7 @@ export function createClient(options: ClientOptions): Client {
 		...networksOf(transport),
 		...nodesOf(transport),
 		...packageRegistriesOf(transport),
+		...schedulesOf(transport),
 		...volumesOf(transport),
 		close,
 		[Symbol.asyncDispose]: close,

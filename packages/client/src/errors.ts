@@ -30,6 +30,18 @@ export class ConnectionError extends Error {
 	}
 }
 
+/** An answer that was streamed and broke off: its function failed in the middle of it, or somebody on the way did. */
+export class CutError extends Error {
+	override readonly name = "CutError";
+	/** The invocation, whose record says why. */
+	readonly invocationId: string;
+
+	constructor(invocationId: string, cause: unknown) {
+		super(`the answer broke off; the record of ${invocationId} says why`, { cause });
+		this.invocationId = invocationId;
+	}
+}
+
 /** undici wraps several failed addresses (::1, 127.0.0.1) into one error without a message. */
 function reasonOf(cause: unknown): string {
 	if (cause instanceof AggregateError) return cause.errors.map(reasonOf).join("; ");

@@ -1,6 +1,6 @@
 export type { BuildFollower } from "./build-logs.js";
 export { type Client, type ClientOptions, createClient } from "./client.js";
-export { ApiError, ConnectionError } from "./errors.js";
+export { ApiError, ConnectionError, CutError } from "./errors.js";
 export type { EventListener, EventQuery } from "./events.js";
 export type { DeployOptions } from "./functions.js";
 export type { HookEventQuery } from "./hooks.js";

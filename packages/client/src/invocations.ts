@@ -6,9 +6,13 @@ import { problemIn, type RawAnswer, type Transport } from "./transport.js";
 export type Payload = { readonly json: unknown } | { readonly bytes: Uint8Array | string; readonly contentType: string };
 
 export interface InvokeOptions {
+	/** In the background: where the settlement is posted. */
+	readonly callbackUrl?: string;
 	/** A deadline shorter than the function's timeout, milliseconds. */
 	readonly timeoutMs?: number;
 	readonly signal?: AbortSignal;
+	/** Told of each piece of a streamed answer as it comes, and waited for: the answer's `raw.body` is empty then. */
+	readonly onPiece?: (piece: Uint8Array) => void | Promise<void>;
 }
 
 /** How an invocation ended. A function's failure is in here; it is no exception. */
@@ -30,6 +34,8 @@ export interface FunctionRequest {
 	readonly headers?: Readonly<Record<string, string>>;
 	readonly body?: Uint8Array | string;
 	readonly signal?: AbortSignal;
+	/** As for an invocation by name. */
+	readonly onPiece?: InvokeOptions["onPiece"];
 }
 
 /** The value a successful invocation gave: parsed when it is JSON, else text. */
@@ -47,16 +53,18 @@ export function invocationsOf(transport: Transport) {
 			headers: {
 				...(payload === undefined ? {} : { "content-type": "json" in payload ? "application/json" : payload.contentType }),
 				...(options.timeoutMs === undefined ? {} : { [HEADERS.timeoutMs]: String(options.timeoutMs) }),
+				...(options.callbackUrl === undefined ? {} : { [HEADERS.callbackUrl]: options.callbackUrl }),
 				...headers,
 			},
 			...(payload === undefined ? {} : { body: "json" in payload ? JSON.stringify(payload.json) : payload.bytes }),
 			signal: options.signal,
+			onPiece: options.onPiece,
 		});
 
 	return {
 		/**
 		 * Invokes and waits. `name@alias` and `name@3` mean another version than the live one, here and below. An invocation that began and failed is a value with its `problem`.
-		 * @throws ApiError when nothing was run (unknown function, too busy, …), ConnectionError
+		 * @throws ApiError when nothing was run (unknown function, too busy, …), ConnectionError, CutError when it failed after its answer had begun
 		 */
 		async invoke(name: string, payload?: Payload, options: InvokeOptions = {}): Promise<InvokeAnswer> {
 			return invokeAnswerOf(await send(name, payload, options, {}));
@@ -85,6 +93,7 @@ export function invocationsOf(transport: Transport) {
 				...(request.headers === undefined ? {} : { headers: request.headers }),
 				...(request.body === undefined ? {} : { body: request.body }),
 				signal: request.signal,
+				onPiece: request.onPiece,
 			});
 		},
 	};
@@ -93,14 +102,15 @@ export function invocationsOf(transport: Transport) {
 /** An answer that names an outcome is an invocation's; one that doesn't is a refusal. */
 function invokeAnswerOf(raw: RawAnswer): InvokeAnswer {
 	const id = headerOf(raw, HEADERS.invocationId);
-	const outcome = OUTCOMES.find((candidate) => candidate === headerOf(raw, HEADERS.outcome));
+	const said = headerOf(raw, HEADERS.outcome) ?? headerOf({ headers: raw.trailers }, HEADERS.outcome);
+	const outcome = OUTCOMES.find((candidate) => candidate === said);
 	if (id === undefined || outcome === undefined) {
 		throw new ApiError(problemIn(raw), id);
 	}
 	return outcome === "succeeded" ? { id, outcome, raw } : { id, outcome, problem: problemIn(raw), raw };
 }
 
-function headerOf(answer: RawAnswer, name: string): string | undefined {
+function headerOf(answer: Pick<RawAnswer, "headers">, name: string): string | undefined {
 	const value = answer.headers[name];
 	return typeof value === "string" ? value : value?.[0];
 }

@@ -1,6 +1,6 @@
-import { FIXED_LIMITS, LIMITS, MINUTE_MS, type Problem } from "@berth/contracts";
+import { FIXED_LIMITS, HEADERS, LIMITS, MINUTE_MS, type Problem } from "@berth/contracts";
 import { Pool } from "undici";
-import { ApiError, ConnectionError, isProblem } from "./errors.js";
+import { ApiError, ConnectionError, CutError, isProblem } from "./errors.js";
 import { eventsIn, type ServerEvent } from "./event-stream.js";
 
 /** When things happened to one request; milliseconds. */
@@ -19,6 +19,8 @@ export interface RawAnswer {
 	/** Lower-case names. */
 	readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
 	readonly body: Buffer;
+	/** What came after the body. */
+	readonly trailers: RawAnswer["headers"];
 	readonly timing: Timing;
 }
 
@@ -39,6 +41,8 @@ export interface Call {
 	readonly headers?: Readonly<Record<string, string>>;
 	readonly body?: string | Uint8Array;
 	readonly signal?: AbortSignal | undefined;
+	/** Told of each piece of an answer that is streamed, as it comes, and waited for; `body` is empty then. */
+	readonly onPiece?: ((piece: Uint8Array) => void | Promise<void>) | undefined;
 }
 
 export interface TransportOptions {
@@ -78,10 +82,11 @@ export class Transport {
 		return this.#base;
 	}
 
-	/** Sends and gives back whatever the answer is. @throws ConnectionError; the signal's reason when it aborts */
+	/** Sends and gives back whatever the answer is. @throws ConnectionError; CutError when a streamed answer breaks off; the signal's reason when it aborts */
 	async raw(call: Call): Promise<RawAnswer> {
 		const startedAt = performance.now();
 		let status: number | undefined;
+		let streamed: string | undefined;
 		try {
 			const answer = await this.#pool.request({
 				method: call.method,
@@ -92,10 +97,19 @@ export class Transport {
 			});
 			status = answer.statusCode;
 			const headersMs = performance.now() - startedAt;
-			const body = Buffer.from(await answer.body.arrayBuffer());
-			return { status, headers: answer.headers, body, timing: { startedAt, headersMs, totalMs: performance.now() - startedAt } };
+			streamed = answer.headers["trailer"] === undefined ? undefined : String(answer.headers[HEADERS.invocationId]);
+			const body =
+				streamed !== undefined && call.onPiece !== undefined ? await pour(answer.body, call.onPiece) : await answer.body.arrayBuffer();
+			return {
+				status,
+				headers: answer.headers,
+				body: Buffer.from(body),
+				trailers: answer.trailers,
+				timing: { startedAt, headersMs, totalMs: performance.now() - startedAt },
+			};
 		} catch (error) {
 			if (call.signal?.aborted) throw call.signal.reason;
+			if (streamed !== undefined) throw new CutError(streamed, error);
 			throw new ConnectionError(this.#base, error);
 		} finally {
 			this.#trace?.({
@@ -143,6 +157,11 @@ export class Transport {
 	close(): Promise<void> {
 		return this.#pool.destroy();
 	}
+}
+
+async function pour(body: AsyncIterable<Uint8Array>, onPiece: NonNullable<Call["onPiece"]>): Promise<ArrayBuffer> {
+	for await (const piece of body) await onPiece(piece);
+	return new ArrayBuffer(0);
 }
 
 /** The problem an answer carries, or one made for what isn't ours (a proxy's error page, say). */

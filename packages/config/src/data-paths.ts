@@ -9,6 +9,8 @@ export interface DataPaths {
 	readonly launcherSocket: string;
 	/** Where a gateway takes what this node's worker asks in the name of functions; 0600 service user. */
 	readonly gatewaySocket: string;
+	/** Where a gateway takes answers in pieces and gives requests' bodies; 0600 service user. */
+	readonly streamSocket: string;
 	/** One socket per sandbox, for its agent. */
 	readonly agentSockets: string;
 	readonly supervisorFile: string;
@@ -38,6 +40,7 @@ export function pathsOf(dataDir: string): DataPaths {
 		fastSocket: join(run, "fast.sock"),
 		launcherSocket: join(run, "launcher.sock"),
 		gatewaySocket: join(run, "gateway.sock"),
+		streamSocket: join(run, "streams.sock"),
 		agentSockets: join(run, "a"),
 		supervisorFile: join(run, "supervisor.json"),
 		supervisorLock: join(run, "supervisor.lock"),

@@ -45,6 +45,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_REGISTRIES: settings.registries.length === 0 ? undefined : settings.registries.map(registryText).join(","),
 		BERTH_IMAGE_REPOSITORY: settings.imageRepository && `${settings.imageRepository.host}/${settings.imageRepository.name}`,
 		BERTH_RESOLVER: settings.resolver,
+		BERTH_CALLBACK_HOSTS: settings.callbackHosts.length === 0 ? undefined : settings.callbackHosts.join(","),
 		BERTH_HOST_NETWORK: settings.allowsHostNetwork ? "permitted" : "refused",
 		BERTH_VOLUMES_MIB: String(settings.volumeBytes / MIB),
 		BERTH_BINDS: bindsText(settings.binds),

@@ -65,3 +65,19 @@ export const binds = z.string().transform((text, context): Readonly<Record<strin
 	context.addIssue(BINDS);
 	return z.NEVER;
 });
+
+const HOSTS = "host or host:port, an IPv6 address in brackets, several with commas between";
+export const hosts = z.string().transform((text, context): readonly string[] => {
+	const found = text.split(",").map((part) => hostOf(part.trim()));
+	if (found.every((one) => one !== undefined)) return found;
+	context.addIssue(HOSTS);
+	return z.NEVER;
+});
+
+/** As a URL has it, the port kept. */
+function hostOf(text: string): string | undefined {
+	if (!/^(?:\[[\da-fA-F:.]+\]|[^/?#@\s:[\]]+)(?::\d{1,5})?$/.test(text) || !URL.canParse(`http://${text}`)) return undefined;
+	const { hostname } = new URL(`http://${text}`);
+	const [port] = /:\d{1,5}$/.exec(text) ?? [];
+	return port === undefined ? hostname : `${hostname}${port}`;
+}

@@ -3,7 +3,7 @@ import { DEPENDENCY_LIMITS, HOUR_MS, LIMITS, MIB, VOLUMES_MIB } from "@berth/con
 import { z } from "zod";
 import { type DataPaths, pathsOf } from "./data-paths.js";
 import { misspelt } from "./misspelt.js";
-import { binds, packageRegistries, type RegistryAccess, type RepositoryPlace, registries, repository } from "./setting-values.js";
+import { binds, hosts, packageRegistries, type RegistryAccess, type RepositoryPlace, registries, repository } from "./setting-values.js";
 import { describe, SettingsError } from "./settings-error.js";
 import { SUPERVISED } from "./supervised.js";
 import { type TracingSettings, tracingOf, tracingSettings } from "./tracing-settings.js";
@@ -107,6 +107,8 @@ export const settingsSchema = z.object({
 	BERTH_IMAGE_REPOSITORY: repository.optional(),
 	/** IPv4 address of the resolver that functions with a network ask. Default: the host's first one that isn't on its loopback. */
 	BERTH_RESOLVER: z.ipv4("an IPv4 address").optional(),
+	/** Hosts that callbacks may be posted to although they aren't public, and without TLS: `host` or `host:port`, several with commas between. */
+	BERTH_CALLBACK_HOSTS: hosts.optional(),
 	/** Whether functions may have `network: host`, this machine's own. */
 	BERTH_HOST_NETWORK: z.enum(["permitted", "refused"], "permitted or refused").default("refused"),
 	/** What all volumes of the node may have together, MiB: their space is taken when they are made. */
@@ -177,6 +179,8 @@ export interface Settings {
 	/** Where copies of all images are: a host of `registries`, and a repository. */
 	readonly imageRepository?: RepositoryPlace;
 	readonly resolver?: string;
+	/** Hosts that callbacks may go to wherever they are: as `URL.hostname` or `URL.host` has them. */
+	readonly callbackHosts: readonly string[];
 	readonly allowsHostNetwork: boolean;
 	readonly volumeBytes: number;
 	/** Paths of directories, by the names that functions have them by. */
@@ -250,6 +254,7 @@ export function loadSettings(
 		registries: Object.freeze(registries),
 		...(imageRepository === undefined ? {} : { imageRepository }),
 		...(value.BERTH_RESOLVER === undefined ? {} : { resolver: value.BERTH_RESOLVER }),
+		callbackHosts: Object.freeze(value.BERTH_CALLBACK_HOSTS ?? []),
 		allowsHostNetwork: value.BERTH_HOST_NETWORK === "permitted",
 		volumeBytes: value.BERTH_VOLUMES_MIB * MIB,
 		binds: Object.freeze(value.BERTH_BINDS ?? {}),

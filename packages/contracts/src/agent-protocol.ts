@@ -1,5 +1,5 @@
 import type { FrameBounds } from "./framing.js";
-import type { FunctionError, HttpResponseHead, Trigger } from "./invocation.js";
+import type { FunctionError, HttpResponseHead, ScheduleFiring, Trigger } from "./invocation.js";
 import { FIXED_LIMITS } from "./limits.js";
 import type { TraceContext } from "./trace.js";
 import { KIB, MIB } from "./units.js";
@@ -9,8 +9,19 @@ import { KIB, MIB } from "./units.js";
  * per sandbox and takes one connection; the agent connects. Handler and agent share a process, so
  * the worker treats every frame it gets as the tenant's.
  */
-export const TO_AGENT = { preload: 1, specialise: 2, invoke: 3, cancel: 4, reply: 5 } as const;
-export const FROM_AGENT = { hello: 16, preloaded: 17, specialised: 18, failed: 19, answer: 20, settled: 21, question: 22 } as const;
+export const TO_AGENT = { preload: 1, specialise: 2, invoke: 3, cancel: 4, reply: 5, credit: 10, body: 11 } as const;
+export const FROM_AGENT = {
+	hello: 16,
+	preloaded: 17,
+	specialised: 18,
+	failed: 19,
+	answer: 20,
+	settled: 21,
+	question: 22,
+	streamed: 32,
+	chunk: 33,
+	taken: 34,
+} as const;
 
 /** Where things are inside a sandbox. */
 export const SANDBOX_PATHS = {
@@ -93,8 +104,21 @@ export interface InvokeHead {
 	readonly maxBodyBytes: number;
 	/** The most that its headers may have, as `headerBytesOf` counts. */
 	readonly maxHeaderBytes: number;
+	/** Whether the answer may come in pieces, and how many bytes they may have together; absent: it comes whole (stream-protocol.ts). */
+	readonly stream?: { readonly maxBytes: number };
+	/** Whether the request's body comes in `body` frames, after this one; only for agents that said `streams`. */
+	readonly streamsBody?: true;
 	/** Where output comes by another way than answers: what the agent prints to stdout and stderr when it is done, before it answers. */
 	readonly outputMark?: string;
+}
+
+/** Tell a function that handles requests by which schedule it runs, when that was due, and whether it is made up for. Nobody else can say it. */
+export const SCHEDULE_HEADERS = { name: "berth-schedule", dueAt: "berth-schedule-due", kind: "berth-schedule-kind" } as const;
+
+/** A firing of a schedule as headers; none of what is no firing. */
+export function scheduleHeaders(firing: ScheduleFiring | undefined): readonly (readonly [string, string])[] {
+	if (firing === undefined) return [];
+	return (["name", "dueAt", "kind"] as const).map((field) => [SCHEDULE_HEADERS[field], firing[field]]);
 }
 
 /** worker → agent: the caller is gone or the node drains; aborts the handler's signal. */
@@ -106,6 +130,8 @@ export interface CancelHead {
 export interface SpecialisedHead {
 	/** The handler's shape. */
 	readonly handler: "fetch" | "payload" | "event";
+	/** Whether it takes a request's body in pieces. */
+	readonly streams?: true;
 	readonly initMs: number;
 }
 

@@ -7,5 +7,6 @@ export * from "./invoking.js";
 export { DEFAULT_FILENAME, type Language, languageOf } from "./language.js";
 export { DEPENDENCY_LIMITS, FIXED_LIMITS, IMAGE_LIMITS } from "./limits.js";
 export { LEVEL_MARK } from "./log.js";
+export * from "./stream-protocol.js";
 export type { TraceContext } from "./trace.js";
 export type { Diagnostic, SourceKind } from "./version.js";

@@ -45,7 +45,7 @@ test("a problem is what RFC 9457 wants, and what comes with it can't change that
 		detail: "later",
 		instance: "urn:x",
 		code: "too_busy",
-		fault: "platform",
+		fault: "caller",
 		retryable: true,
 		issues,
 		limit: 1,

@@ -1,5 +1,17 @@
 import type { Alias } from "./alias.js";
-import type { FunctionError, InvocationState, Lane, LimitHit, Outcome, ParentInvocation, Phases, StartKind, Usage } from "./invocation.js";
+import type { CallbackRecord, FollowerRecord } from "./follow-up.js";
+import type {
+	FunctionError,
+	InvocationState,
+	Lane,
+	LimitHit,
+	Outcome,
+	ParentInvocation,
+	Phases,
+	StartKind,
+	Streamed,
+	Usage,
+} from "./invocation.js";
 import type { LogEntry } from "./log.js";
 import type { FunctionSummary, Version } from "./version.js";
 
@@ -11,6 +23,8 @@ export const HEADERS = {
 	manifest: "berth-manifest",
 	/** Request: a shorter deadline than the function's timeout, milliseconds. */
 	timeoutMs: "berth-timeout-ms",
+	/** Request: where the settlement of a background invocation is posted. */
+	callbackUrl: "berth-callback-url",
 	/** Response: the version that an invocation went to. */
 	version: "berth-version",
 	/** Response: the outcome, on every answer of an invocation. */
@@ -83,6 +97,7 @@ export interface InvocationAnswer {
 	readonly limitsHit?: readonly LimitHit[];
 	readonly node?: string;
 	readonly sandbox?: string;
+	readonly streamed?: Streamed;
 	/** The result of a background invocation, parsed when it is JSON. */
 	readonly result?: {
 		readonly contentType?: string;
@@ -96,6 +111,10 @@ export interface InvocationAnswer {
 	readonly logsTruncated: boolean;
 	/** What the attempt left and was removed since, to make room for newer ones; absent when all is there. */
 	readonly removed?: readonly ("logs" | "result")[];
+	/** How far the post of its settlement is. */
+	readonly callback?: CallbackRecord;
+	/** The function that its settlement is given to. */
+	readonly follower?: FollowerRecord;
 }
 
 /** `GET /v1/sandboxes`: every sandbox of every node. */

@@ -1,4 +1,4 @@
-import { randomFillSync } from "node:crypto";
+import { createHash, randomFillSync } from "node:crypto";
 
 /** Names of projects and functions. */
 export const NAME_PATTERN = /^[a-z][a-z0-9-]{0,62}$/;
@@ -22,19 +22,30 @@ export function newId(prefix: "inv" | "gw" | "node" | "sb" | "bld" | "job" | "re
 		randomFillSync(pool);
 		used = 0;
 	}
-	let text = "";
-	let time = nowMs;
-	for (let i = 0; i < TIME_DIGITS; i++) {
-		text = ALPHABET[time % 32] + text;
-		time = Math.floor(time / 32);
-	}
-	// Twenty bits at a time: four digits of two and a half bytes.
-	for (let i = 0; i < RANDOM_BYTES; i += 5) {
-		const [a, b, c, d, e] = [pool[used + i], pool[used + i + 1], pool[used + i + 2], pool[used + i + 3], pool[used + i + 4]] as Five;
-		text += fourDigits((a << 12) | (b << 4) | (c >> 4)) + fourDigits(((c & 15) << 16) | (d << 8) | e);
-	}
+	const text = `${timeDigits(nowMs)}${digitsOf(pool, used)}`;
 	used += RANDOM_BYTES;
 	return `${prefix}_${text}`;
+}
+
+/** The id of the invocation that something becomes at a time: the same for whoever asks. @param of says which thing it is */
+export function derivedId(of: string, atMs: number): string {
+	return `inv_${timeDigits(atMs)}${digitsOf(createHash("sha256").update(`${of} ${atMs}`).digest(), 0)}`;
+}
+
+function timeDigits(atMs: number): string {
+	let text = "";
+	for (let time = atMs; text.length < TIME_DIGITS; time = Math.floor(time / 32)) text = ALPHABET[time % 32] + text;
+	return text;
+}
+
+/** Twenty bits at a time: four digits of two and a half bytes. */
+function digitsOf(bytes: Uint8Array, from: number): string {
+	let text = "";
+	for (let i = from; i < from + RANDOM_BYTES; i += 5) {
+		const [a, b, c, d, e] = [bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3], bytes[i + 4]] as Five;
+		text += fourDigits((a << 12) | (b << 4) | (c >> 4)) + fourDigits(((c & 15) << 16) | (d << 8) | e);
+	}
+	return text;
 }
 
 type Five = readonly [number, number, number, number, number];

@@ -1,3 +1,4 @@
+import type { CallbackRecord, Follow, FollowerRecord } from "./follow-up.js";
 import type { LogLine } from "./log.js";
 import type { TraceContext } from "./trace.js";
 import { KIB } from "./units.js";
@@ -76,10 +77,36 @@ export interface HttpResponseHead {
 	readonly headers: readonly (readonly [string, string])[];
 }
 
+/** That an invocation is a schedule's, and which of its firings. */
+export interface ScheduleFiring {
+	readonly name: string;
+	/** ISO 8601: when it was due; it may run later. */
+	readonly dueAt: string;
+	/** `missed`: it is made up for, since nobody was there at the time. `manual`: somebody asked for it. */
+	readonly kind: "due" | "missed" | "manual";
+}
+
 /** What to run: a payload for an event handler, or an HTTP request. */
 export type Trigger =
-	| { readonly kind: "event"; readonly contentType?: string }
+	| { readonly kind: "event"; readonly contentType?: string; readonly schedule?: ScheduleFiring }
 	| { readonly kind: "http"; readonly request: HttpRequestHead };
+
+/** Where the owning gateway takes an answer in pieces and gives a request's body, over HTTP (docs/streaming.md). */
+export interface StreamPlace {
+	/** `unix:` and a socket's path. */
+	readonly address: string;
+	/** Of this invocation alone: whoever has it may answer. */
+	readonly token: string;
+	/** Whether the request's body is to be had there; `body` is empty then. */
+	readonly hasBody?: true;
+}
+
+/** What was streamed of an answer. */
+export interface Streamed {
+	readonly bytes: number;
+	/** From the beginning of the run until the answer began, milliseconds. */
+	readonly firstMs: number;
+}
 
 /** The invocation that another one comes of, and its function. */
 export interface ParentInvocation {
@@ -101,12 +128,20 @@ export interface InvocationRequest {
 	readonly expiresAtMs?: number;
 	/** Milliseconds the handler may run: the version's timeout, or the caller's shorter one. */
 	readonly timeoutMs: number;
-	/** How many invocations it comes of, by `ctx.invoke` or over a network of functions; absent: none. */
+	/** How many invocations it comes of, by `ctx.invoke`, over a network of functions or by what follows a settlement; absent: none. */
 	readonly depth?: number;
+	/** Absent where nobody would take a stream: answers are whole then. */
+	readonly stream?: StreamPlace;
 	/** The trace that it belongs to; its span is the gateway's. */
 	readonly trace?: TraceContext;
-	/** The one that asked for it. */
+	/** The one that asked for it, or whose settlement it is given. */
 	readonly parent?: ParentInvocation;
+	/** What made it; absent: a request to the API. */
+	readonly source?: "api" | "hook" | "schedule" | "function" | "replay" | "redelivery";
+	/** Background: where its settlement is posted. */
+	readonly callback?: string;
+	/** Background: functions that get its settlement, by how it went. */
+	readonly follow?: Follow;
 }
 
 /** What a handler answered. `response` is there for HTTP triggers and for handlers that return a Response. */
@@ -129,6 +164,8 @@ export interface AttemptRecord {
 	readonly code?: string;
 	readonly node: string;
 	readonly sandbox?: string;
+	/** When its answer was streamed; then there is no result. */
+	readonly streamed?: Streamed;
 	readonly finishedAtMs: number;
 }
 
@@ -170,4 +207,8 @@ export interface InvocationRecord {
 	readonly last?: AttemptRecord;
 	readonly result?: InvocationResult;
 	readonly logs?: LogBook;
+	/** How far the post of its settlement is. */
+	readonly callback?: CallbackRecord;
+	/** What follows its settlement. */
+	readonly follower?: FollowerRecord;
 }

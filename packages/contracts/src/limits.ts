@@ -17,6 +17,8 @@ export const LIMITS = {
 	timeoutMs: { min: 10, max: 900_000, default: 30_000 },
 	/** Size of /tmp, MiB. */
 	tmpfsMiB: { min: 1, max: 1024, default: 64 },
+	/** A streamed body, each way, MiB. */
+	streamMiB: { min: 1, max: 10_240, default: 100 },
 	/** Sandboxes of one function that may run at the same time on a node. */
 	concurrency: { min: 1, max: 1000, default: 100 },
 } as const satisfies Record<string, Range>;

@@ -1,13 +1,16 @@
 import { z } from "zod";
+import { FOLLOW_UP_FIELDS } from "./follow-up.js";
 import { IMAGE_NAME_RULE, parseImageName } from "./image-name.js";
 import { RUNTIMES } from "./language.js";
 import { FIXED_LIMITS, LIMITS, type Range } from "./limits.js";
 import { resourceName } from "./resource-name.js";
+import { MIB } from "./units.js";
 
-const within = ({ min, max, default: standard }: Range, unit: string) => {
+const between = ({ min, max }: Range, unit: string) => {
 	const allowed = `a whole number of ${unit} from ${min} to ${max}`;
-	return z.int(allowed).min(min, allowed).max(max, allowed).default(standard);
+	return z.int(allowed).min(min, allowed).max(max, allowed);
 };
+const within = (range: Range, unit: string) => between(range, unit).default(range.default);
 const oneOf = <const Values extends readonly string[]>(...values: Values) => z.enum(values, `one of: ${values.join(", ")}`);
 
 const bytesOf = (text: string) => Buffer.byteLength(text);
@@ -63,6 +66,8 @@ export const manifestSchema = z.strictObject({
 	cpuMilli: within(LIMITS.cpuMilli, "thousandths of a core"),
 	timeoutMs: within(LIMITS.timeoutMs, "milliseconds"),
 	tmpfsMiB: within(LIMITS.tmpfsMiB, "MiB"),
+	/** The most that a streamed body may have, each way; `streamBytesOf` has the default. */
+	streamMiB: between(LIMITS.streamMiB, "MiB").optional(),
 	concurrency: within(LIMITS.concurrency, "sandboxes"),
 	/** What it may talk to: nothing, the Internet, the functions on a network of its project, or whatever its host may. */
 	network: z.union([z.enum(NETWORKS), z.strictObject({ join: resourceName })], NETWORK).default("none"),
@@ -80,6 +85,8 @@ export const manifestSchema = z.strictObject({
 	scratch: oneOf("keep", "fresh").default("keep"),
 	/** Whether `/fn/…` of this function answers without an API key. */
 	public: z.boolean("true or false").default(false),
+	/** What there is to say of invocations that nobody waits for. */
+	background: z.strictObject(FOLLOW_UP_FIELDS, "an object with fields of background work").optional(),
 	description: z
 		.string(DESCRIPTION)
 		.max(256, DESCRIPTION)
@@ -122,3 +129,8 @@ export const imageDeploySchema = imageManifestSchema.extend({
 });
 export type ImageDeployInput = Omit<z.input<typeof imageDeploySchema>, "runtime">;
 export type InlineDeployInput = z.input<typeof inlineDeploySchema>;
+
+/** The most bytes that a version's streamed bodies may have, each way. */
+export function streamBytesOf({ streamMiB = LIMITS.streamMiB.default }: Pick<Manifest, "streamMiB">): number {
+	return streamMiB * MIB;
+}

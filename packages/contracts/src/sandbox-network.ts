@@ -1,3 +1,6 @@
+/** The addresses of all sandboxes: the block that RFC 2544 keeps for benchmarks, as no host on the Internet has one. */
+export const SANDBOX_BLOCK = "198.18.0.0/15";
+
 /** The address of a resolver in every sandbox's /etc/resolv.conf; the rules of a sandbox's network lead on from there, if it has one. */
 export const SANDBOX_RESOLVER = "198.18.0.53";
 

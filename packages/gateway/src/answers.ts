@@ -7,6 +7,7 @@ import {
 	type Problem,
 	problemOf,
 	type Settlement,
+	type StreamHead,
 } from "@berth/contracts";
 import type { PayloadStore } from "@berth/registry";
 import type { Response } from "express";
@@ -40,14 +41,26 @@ export async function answer(response: Response, { id, version, settlement, trus
 	}
 }
 
-function writeResult(response: Response, id: string, { contentType, response: head }: InvocationResult, body: Buffer): void {
+/** The head of an answer that is streamed: what its outcome is, a trailer says. */
+export function writeStreamHead(response: Response, { id, version }: Pick<Answered, "id" | "version">, head: StreamHead): void {
+	response.setHeader(HEADERS.invocationId, id);
+	response.setHeader(HEADERS.version, version);
+	addTiming(response, phasesTiming(head.phases, head.start));
+	writeHead(response, id, head, 200);
+}
+
+function writeHead(response: Response, id: string, { contentType, response: head }: Omit<InvocationResult, "body">, status: number): void {
 	if (head === undefined) {
-		response.statusCode = body.length === 0 ? 204 : 200;
+		response.statusCode = status;
 		if (contentType !== undefined) writeFunctionHeaders(response, [["content-type", contentType]]);
 	} else {
 		response.statusCode = checkedStatus(id, head.status);
 		writeFunctionHeaders(response, head.headers);
 	}
+}
+
+function writeResult(response: Response, id: string, result: InvocationResult, body: Buffer): void {
+	writeHead(response, id, result, body.length === 0 ? 204 : 200);
 	// Node says the length of what it sends, and of a HEAD's body it sends nothing.
 	if (body.length > 0 && response.req.method === "HEAD") response.setHeader("content-length", body.length);
 	response.end(body);

@@ -27,7 +27,7 @@ import { authenticate } from "./auth.js";
 import type { Bodies } from "./body.js";
 import { parseJson } from "./json.js";
 import { flagFrom, nameFrom } from "./names.js";
-import { refuseForbidden, wrongField } from "./permitted.js";
+import { refuseForbidden, refuseUnknownFollowers, wrongField } from "./permitted.js";
 import type { Services } from "./services.js";
 import { validate } from "./validation.js";
 
@@ -103,6 +103,7 @@ async function take(
 	const { sources } = artifacts;
 	const { manifest, source, bytes } = await readDeploy(request, bodies);
 	refuseForbidden(manifest, permissions);
+	await refuseUnknownFollowers(project, name, manifest, functions);
 	const digest = await sources.put(bytes);
 	try {
 		let created = await functions.createVersion(project, name, manifest, { ...source, digest }, { noCache });

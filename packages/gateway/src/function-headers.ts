@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { CALLER_HEADER, HEADERS, HOOK_HEADERS, INVOKING_HEADER, JOINED_HEADER, TRACE_HEADERS } from "@berth/contracts";
+import { CALLER_HEADER, HEADERS, HOOK_HEADERS, INVOKING_HEADER, JOINED_HEADER, SCHEDULE_HEADERS, TRACE_HEADERS } from "@berth/contracts";
 
 /** Headers of one connection (RFC 9110, 7.6.1). */
 const HOP_BY_HOP = [
@@ -16,7 +16,13 @@ const HOP_BY_HOP = [
 /** Not for functions to see: also what the gateway has answered for them, and a trace, which the worker goes on with. */
 const KEPT_FROM_FUNCTIONS: ReadonlySet<string> = new Set([...HOP_BY_HOP, "expect", ...Object.values(TRACE_HEADERS)]);
 /** What the gateway says to functions, and nobody else may. */
-const NOT_FOR_CALLERS: ReadonlySet<string> = new Set([CALLER_HEADER, JOINED_HEADER, INVOKING_HEADER, ...Object.values(HOOK_HEADERS)]);
+const NOT_FOR_CALLERS: ReadonlySet<string> = new Set([
+	CALLER_HEADER,
+	JOINED_HEADER,
+	INVOKING_HEADER,
+	...Object.values(HOOK_HEADERS),
+	...Object.values(SCHEDULE_HEADERS),
+]);
 /** Not for functions to say: also those whose value the gateway decides. */
 const KEPT_FROM_CALLERS: ReadonlySet<string> = new Set([...HOP_BY_HOP, "content-length", ...Object.values(HEADERS)]);
 

@@ -18,16 +18,18 @@ import {
 } from "@berth/contracts";
 import { functionNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
-import { answer } from "./answers.js";
+import { answer, writeStreamHead } from "./answers.js";
 import { authenticate } from "./auth.js";
+import { callbackOf, followUpsOf } from "./follow-ups/asked.js";
 import { requestHeaders } from "./function-headers.js";
 import { isJson, parseJson } from "./json.js";
 import { nameFrom, type Target, targetFrom } from "./names.js";
 import type { Drained } from "./overload/drain-rate.js";
-import { Places, type Refusal } from "./overload/places.js";
+import { type Owner, Places, type Refusal } from "./overload/places.js";
 import { nodeFor } from "./placement.js";
 import { sayTrace } from "./server-timing.js";
 import type { Services } from "./services.js";
+import { AnswerStream } from "./streams/answer-stream.js";
 
 /** What the way there and back may add to an invocation's start and run before its caller gives up, milliseconds. */
 const SLACK_MS = 2000;
@@ -41,9 +43,14 @@ interface Accepting {
 	/** What the request said of one. Default: a new one. */
 	readonly trace?: TraceContext | undefined;
 	readonly origin?: Origin;
+	/** Default: a new one. */
+	readonly id?: string;
+	/** In the background: where the settlement is posted, instead of where the manifest says. */
+	readonly callback?: string;
+	readonly source?: InvocationRequest["source"];
 }
 
-/** Of an invocation that another one asks for. */
+/** Of an invocation that another one asks for, or whose settlement it is given. */
 interface Origin {
 	readonly depth: number;
 	readonly parent?: ParentInvocation;
@@ -52,8 +59,17 @@ interface Origin {
 }
 
 /** A delivery to a hook that becomes an invocation of this version. */
-export interface Delivered extends Omit<Accepting, "timeoutMs" | "origin"> {
+export interface Delivered extends Pick<Accepting, "trigger" | "bytes" | "trace"> {
 	readonly version: Version;
+}
+
+/** A settlement that another function gets. */
+export interface Following extends Pick<Accepting, "bytes" | "trace"> {
+	/** Its own, the same with every try. */
+	readonly id: string;
+	readonly version: Version;
+	/** The invocation that was settled. */
+	readonly origin: Origin;
 }
 
 /** How an invocation ended. */
@@ -83,7 +99,9 @@ export class Invocations {
 		const contentType = request.headers["content-type"];
 		const trigger: Trigger = { kind: "event", ...(contentType === undefined ? {} : { contentType }) };
 		const prefer = request.headers["prefer"];
-		if (prefer !== undefined && RESPOND_ASYNC.test(String(prefer))) await this.#acceptLater(request, response, version, trigger);
+		const isAsync = prefer !== undefined && RESPOND_ASYNC.test(String(prefer));
+		const callback = callbackOf(request, isAsync, this.#services);
+		if (isAsync) await this.#acceptLater(request, response, version, { trigger, ...(callback === undefined ? {} : { callback }) });
 		else await this.#run(request, response, version, trigger, true);
 	}
 
@@ -122,7 +140,7 @@ export class Invocations {
 		const contentType = request.headers["content-type"];
 		const trigger: Trigger = { kind: "event", ...(contentType === undefined ? {} : { contentType }) };
 		const { depth, parent, deadlineMs } = asked;
-		if (asked.async) await this.#acceptLater(request, response, version, trigger, { depth, parent });
+		if (asked.async) await this.#acceptLater(request, response, version, { trigger, origin: { depth, parent } });
 		else await this.#run(request, response, version, trigger, true, { depth, parent, deadlineMs });
 	}
 
@@ -156,11 +174,28 @@ export class Invocations {
 		return invocation.id;
 	}
 
+	/** A settlement for the function that is to get it, on disk when it resolves; the same id twice is one invocation. */
+	async enqueueFollower({ version, ...rest }: Following): Promise<void> {
+		const trigger = { kind: "event", contentType: "application/json" } as const;
+		const { timeoutMs } = version.manifest;
+		await this.#enqueue(await this.#accept(version, { trigger, timeoutMs, source: "function", ...rest }, false));
+	}
+
 	async #run(request: Request, response: Response, version: Version, trigger: Trigger, trusted: boolean, origin?: Origin): Promise<void> {
-		this.#placesAt(origin?.depth).require(version);
+		this.#placesAt(origin?.depth).require(this.#ownerOf(version));
 		const read = await this.#read(request, version, trigger);
 		const invocation = await this.#accept(version, { trigger, ...read, ...(origin === undefined ? {} : { origin }) }, true);
-		await this.#answer(response, version, invocation, trusted);
+		// A HEAD's answer has no body that could come in pieces.
+		if (request.method === "HEAD") return await this.#answer(response, version, invocation, trusted);
+		const { streams } = this.#services;
+		const asked = { id: invocation.id, version: version.number };
+		const stream = new AnswerStream(response, (head) => writeStreamHead(response, asked, head));
+		try {
+			const place = streams.open(invocation.id, stream);
+			await this.#answer(response, version, { ...invocation, stream: place }, trusted, undefined, stream);
+		} finally {
+			streams.close(invocation.id);
+		}
 	}
 
 	async #answer(
@@ -169,6 +204,7 @@ export class Invocations {
 		invocation: InvocationRequest,
 		trusted: boolean,
 		onSettled?: (ended: Ended) => Promise<void>,
+		stream?: AnswerStream,
 	): Promise<void> {
 		const { nodes, artifacts } = this.#services;
 		sayTrace(response, invocation);
@@ -176,12 +212,14 @@ export class Invocations {
 		let settlement: Settlement | undefined;
 		try {
 			// A place is for what can run: a body that comes slowly keeps nobody from one.
-			const place = this.#placesAt(depth).take(version);
+			const place = this.#placesAt(depth).take(this.#ownerOf(version));
 			try {
 				const node = nodeFor(nodes, version.project, version.function);
 				settlement = await this.#settled(node, invocation, response);
 				await onSettled?.({ id: invocation.id, settlement });
-				await answer(response, { id: invocation.id, version: version.number, settlement, trusted }, artifacts.payloads);
+				if (stream !== undefined && (stream.begun || settlement.attempt.streamed !== undefined))
+					await stream.end(settlement.attempt.outcome);
+				else await answer(response, { id: invocation.id, version: version.number, settlement, trusted }, artifacts.payloads);
 			} finally {
 				place.free(settlement === undefined ? undefined : drainedBy(settlement));
 			}
@@ -189,6 +227,10 @@ export class Invocations {
 			this.#services.spans.ended(invocation, settlement);
 			await artifacts.payloads.removeBody(invocation.body);
 		}
+	}
+
+	#ownerOf({ project, function: name, manifest }: Version): Owner {
+		return { project, function: name, concurrency: manifest.concurrency * Math.max(1, this.#services.nodes.nodes().length) };
 	}
 
 	#placesAt(depth = 0): Places {
@@ -205,9 +247,13 @@ export class Invocations {
 		return await invocations.run(node, invocation);
 	}
 
-	async #acceptLater(request: Request, response: Response, version: Version, trigger: Trigger, origin?: Origin): Promise<void> {
-		const read = await this.#read(request, version, trigger);
-		const invocation = await this.#accept(version, { trigger, ...read, ...(origin === undefined ? {} : { origin }) }, false);
+	async #acceptLater(
+		request: Request,
+		response: Response,
+		version: Version,
+		given: Pick<Accepting, "trigger" | "callback" | "origin">,
+	): Promise<void> {
+		const invocation = await this.#accept(version, { ...given, ...(await this.#read(request, version, given.trigger)) }, false);
 		await this.#enqueue(invocation);
 		response.setHeader(HEADERS.invocationId, invocation.id);
 		response.setHeader(HEADERS.version, version.number);
@@ -239,17 +285,14 @@ export class Invocations {
 		return { bytes, timeoutMs, trace: traceIn(request.headers) };
 	}
 
-	async #accept(
-		version: Version,
-		{ trigger, bytes, timeoutMs, origin, trace }: Accepting,
-		interactive: boolean,
-	): Promise<InvocationRequest> {
+	async #accept(version: Version, accepting: Accepting, interactive: boolean): Promise<InvocationRequest> {
+		const { trigger, bytes, timeoutMs, origin, trace, id, callback, source } = accepting;
 		const { payloads, queued } = this.#services.artifacts;
 		const body = interactive ? await payloads.putBody(bytes, "fleeting") : await queued.putBody(bytes, "durable");
 		const acceptedAtMs = Date.now();
 		const { depth, parent, deadlineMs = Number.POSITIVE_INFINITY } = origin ?? {};
 		return {
-			id: newId("inv", acceptedAtMs),
+			id: id ?? newId("inv", acceptedAtMs),
 			project: version.project,
 			function: version.function,
 			version: version.number,
@@ -260,6 +303,8 @@ export class Invocations {
 			timeoutMs,
 			...(depth === undefined ? {} : { depth }),
 			...(parent === undefined ? {} : { parent }),
+			...(source === undefined ? {} : { source }),
+			...(interactive ? {} : followUpsOf(version, callback)),
 			trace: this.#services.spans.begin(trace),
 		};
 	}

@@ -4,16 +4,27 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dockerfilesMissing, dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
 import { newId } from "@berth/contracts";
-import { type EventLog, type NodeChange, openBuildQueue, openEventLog, openInvocationQueue, openNodeDirectory } from "@berth/queue";
-import { ApiKeys, FunctionRegistry, Hooks, openArtifactStore, PackageRegistries, Vault } from "@berth/registry";
+import {
+	type EventLog,
+	type NodeChange,
+	openBuildQueue,
+	openEventLog,
+	openInvocationQueue,
+	openNodeDirectory,
+	openOutbox,
+} from "@berth/queue";
+import { ApiKeys, CallbackSecrets, FunctionRegistry, Hooks, openArtifactStore, PackageRegistries, Schedules, Vault } from "@berth/registry";
 import { createLogger, GatewayMetrics, type Logger, openTracing, type Tracing } from "@berth/telemetry";
 import { createApp } from "./app.js";
 import { Bodies } from "./body.js";
+import { Courier } from "./follow-ups/courier.js";
 import { Invocations } from "./invocations.js";
 import { createJoinedApp } from "./joined.js";
+import { ScheduleDispatcher } from "./schedules/dispatcher.js";
 import { type Cut, createGatewayServer, type GatewayServer } from "./server.js";
 import type { Services } from "./services.js";
 import { GatewaySpans } from "./spans.js";
+import { Streams } from "./streams/streams.js";
 import { Upkeep } from "./upkeep.js";
 
 /** How long a stop waits for what is in flight, milliseconds. */
@@ -50,9 +61,15 @@ async function main(): Promise<void> {
 	gateway.serve(createApp(services, invocations));
 	joined.serve(createJoinedApp(invocations, services));
 	await listenPrivately(joined.server, settings.paths.gatewaySocket);
+	const streams = services.streams.server();
+	await listenPrivately(streams, settings.paths.streamSocket);
 	const upkeep = new Upkeep(services);
 	upkeep.start();
-	stopOnDemand([gateway, joined], services, upkeep, [traces, eventLog]);
+	const dispatcher = new ScheduleDispatcher(services);
+	dispatcher.start();
+	const courier = new Courier(services, invocations);
+	courier.start();
+	stopOnDemand([gateway, joined], services, [upkeep, courier, dispatcher], [traces, eventLog]);
 	const { port } = server.address() as AddressInfo;
 	process.stdout.write(`${JSON.stringify({ ready: true, port, ...(firstKey === undefined ? {} : { firstKey }) })}\n`);
 }
@@ -83,6 +100,9 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 		keys: await ApiKeys.open(durableUrl, log),
 		packageRegistries: await PackageRegistries.open(durableUrl, vault, log),
 		hooks: await Hooks.open({ url: durableUrl, vault, bodies: artifacts.deliveries, retentionMs: settings.hookEventsMs, log }),
+		schedules: await Schedules.open(durableUrl, log),
+		outbox: await openOutbox({ durableUrl, logger: log }),
+		callbackSecrets: await CallbackSecrets.open(durableUrl, vault, log),
 		packageHosts: [...new Set(packageUrls.map((url) => new URL(url).host))],
 		artifacts,
 		invocations,
@@ -90,6 +110,7 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 		nodes: await openNodeDirectory({ fastUrl, gatewayId, logger: log, onChange: (node, change) => void lookAfter(node, change) }),
 		events,
 		bodies: new Bodies(settings.bodyMemoryBytes),
+		streams: new Streams(settings.paths.streamSocket),
 		metrics,
 		spans: new GatewaySpans(tracing),
 		log,
@@ -97,6 +118,7 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 			hostNetwork: settings.allowsHostNetwork,
 			binds: Object.keys(settings.binds),
 			dockerfilesMissing: dockerfilesMissing(settings),
+			callbackHosts: settings.callbackHosts,
 		},
 		hasOneNode: settings.embedded.durable,
 		maxInflight: settings.maxInflight,
@@ -125,8 +147,8 @@ async function listenPrivately(server: Server, path: string): Promise<void> {
 /** Takes nothing more, lets what is in flight end, and exits. */
 function stopOnDemand(
 	servers: readonly GatewayServer[],
-	{ nodes, invocations, builds, functions, keys, hooks, packageRegistries }: Services,
-	upkeep: Upkeep,
+	{ nodes, invocations, builds, functions, keys, hooks, schedules, packageRegistries, outbox, callbackSecrets }: Services,
+	ongoing: readonly { stop(): Promise<void> }[],
 	more: readonly { close(): Promise<void> }[],
 ): void {
 	let stopping = false;
@@ -134,9 +156,9 @@ function stopOnDemand(
 		if (stopping) return;
 		stopping = true;
 		await Promise.all(servers.map((server) => server.close(GRACE_MS)));
-		await upkeep.stop();
-		await Promise.all(more.map((one) => one.close()));
-		await Promise.all([nodes, invocations, builds, functions, keys, hooks, packageRegistries].map((one) => one.close()));
+		await Promise.all(ongoing.map((one) => one.stop()));
+		const owned = [nodes, invocations, builds, functions, keys, hooks, schedules, packageRegistries, outbox, callbackSecrets];
+		await Promise.all([...owned, ...more].map((one) => one.close()));
 		process.exit(0);
 	};
 	process.once("SIGTERM", () => void stop());

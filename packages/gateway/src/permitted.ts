@@ -1,4 +1,5 @@
-import { BerthError, FIXED_LIMITS, type Manifest, namedTwice, nearestWord } from "@berth/contracts";
+import { BerthError, callbackUrlFault, FIXED_LIMITS, followTarget, type Manifest, namedTwice, nearestWord } from "@berth/contracts";
+import type { FunctionRegistry } from "@berth/registry";
 
 /** What the operator lets functions have, as the gateway's own settings say. */
 export interface Permissions {
@@ -8,15 +9,19 @@ export interface Permissions {
 	readonly dockerfilesMissing: string | undefined;
 	/** Names of directories. */
 	readonly binds: readonly string[];
+	/** Hosts that callbacks may go to although they aren't public. */
+	readonly callbackHosts: readonly string[];
 }
 
 /** @throws BerthError invalid_manifest for what a manifest asks for and can't have here */
 export function refuseForbidden(manifest: Manifest, permissions: Permissions): void {
-	const { network, volumes = [], binds = [] } = manifest;
+	const { network, volumes = [], binds = [], background } = manifest;
 	if (network === "host" && !permissions.hostNetwork)
 		throw wrongField("network", "host isn't permitted here; the operator permits it with BERTH_HOST_NETWORK=permitted");
 	if (manifest.dockerfile !== undefined && permissions.dockerfilesMissing !== undefined)
 		throw wrongField("dockerfile", permissions.dockerfilesMissing);
+	const fault = background?.callbackUrl === undefined ? undefined : callbackUrlFault(background.callbackUrl, permissions.callbackHosts);
+	if (fault !== undefined) throw wrongField("background.callbackUrl", fault);
 	if (volumes.length + binds.length === 0) return;
 	const field = volumes.length > 0 ? "volumes" : "binds";
 	const [twice] = namedTwice(manifest);
@@ -26,6 +31,24 @@ export function refuseForbidden(manifest: Manifest, permissions: Permissions): v
 		throw wrongField(field, `at most ${FIXED_LIMITS.mounts} volumes and binds together`);
 	const unknown = binds.find((name) => !permissions.binds.includes(name));
 	if (unknown !== undefined) throw wrongField("binds", unknownBind(unknown, permissions.binds));
+}
+
+/** A function may follow itself; any other has to be there first. @throws BerthError invalid_manifest */
+export async function refuseUnknownFollowers(
+	project: string,
+	self: string,
+	{ background = {} }: Manifest,
+	functions: FunctionRegistry,
+): Promise<void> {
+	for (const field of ["onSuccess", "onFailure"] as const) {
+		const { name, alias } = followTarget(background[field] ?? self) ?? { name: self };
+		if (name === self && alias === undefined) continue;
+		const summary = await functions.getFunction(project, name);
+		if (summary === undefined && name !== self)
+			throw wrongField(`background.${field}`, `there is no function ${name} in this project; deploy it first`);
+		if (alias !== undefined && !summary?.aliases.some((one) => one.name === alias))
+			throw wrongField(`background.${field}`, `${name} has no alias ${alias}; make it first`);
+	}
 }
 
 function unknownBind(name: string, known: readonly string[]): string {

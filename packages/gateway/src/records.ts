@@ -10,7 +10,12 @@ import type { Services } from "./services.js";
 const ID = /^inv_[0-9a-z]{26}$/;
 
 /** `GET /v1/invocations/{id}` */
-export async function getInvocation(request: Request, response: Response, { keys, invocations, artifacts }: Services): Promise<void> {
+export async function getInvocation(request: Request, response: Response, services: Services): Promise<void> {
+	response.json(await answerOf(await needRecord(request, services), services.artifacts));
+}
+
+/** The record that a path names. @throws BerthError unauthorized, invocation_not_found */
+export async function needRecord(request: Request, { keys, invocations }: Services): Promise<InvocationRecord> {
 	const { project } = await authenticate(request, keys);
 	const id = String(request.params["id"]);
 	const record = ID.test(id) ? await invocations.record(id) : undefined;
@@ -20,7 +25,7 @@ export async function getInvocation(request: Request, response: Response, { keys
 			`there is no record of ${JSON.stringify(id.slice(0, 64))}; successes are kept 10 minutes, everything else a day`,
 		);
 	}
-	response.json(await answerOf(record, artifacts));
+	return record;
 }
 
 /** An id out of a query. @throws BerthError invalid_request */
@@ -29,7 +34,8 @@ export function invocationIdFrom(text: unknown): string {
 	throw wrongQuery("invocation", "the id of an invocation: inv_ and 26 characters");
 }
 
-async function answerOf(record: InvocationRecord, artifacts: ArtifactStore): Promise<InvocationAnswer> {
+/** A record with its result and log lines, wherever they are. */
+export async function answerOf(record: InvocationRecord, artifacts: ArtifactStore): Promise<InvocationAnswer> {
 	const { last, logs, result, acceptedAtMs, ...rest } = record;
 	const [lines, answered] = [await logEntriesOf(logs, artifacts), await resultOf(result, artifacts)];
 	const removed = [
@@ -56,12 +62,20 @@ async function resultOf(result: InvocationResult | undefined, { results }: Artif
 	if (result === undefined) return undefined;
 	const { body, contentType, response } = result;
 	const head = { ...(contentType === undefined ? {} : { contentType }), ...(response === undefined ? {} : { status: response.status }) };
-	if ("base64" in body) return { ...head, base64: body.base64 };
-	const bytes = "payload" in body ? await results.find(body.payload) : undefined;
-	if ("payload" in body && bytes === undefined) return undefined;
-	const text = bytes === undefined ? (body as { readonly text: string }).text : bytes.toString("utf8");
-	if (bytes !== undefined && !bytes.equals(Buffer.from(text))) return { ...head, base64: bytes.toString("base64") };
-	return { ...head, ...(contentType !== undefined && isJson(contentType) ? asJson(text) : { text }) };
+	if (!("payload" in body)) return { ...head, ...shownBody(body, contentType) };
+	const bytes = await results.find(body.payload);
+	if (bytes === undefined) return undefined;
+	const text = bytes.toString("utf8");
+	return { ...head, ...shownBody(bytes.equals(Buffer.from(text)) ? { text } : { base64: bytes.toString("base64") }, contentType) };
+}
+
+/** A body as it stands in JSON: parsed when that is what it is. */
+export function shownBody(
+	body: { readonly text: string } | { readonly base64: string },
+	contentType: string | undefined,
+): { readonly json: unknown } | { readonly text: string } | { readonly base64: string } {
+	if ("base64" in body) return body;
+	return contentType !== undefined && isJson(contentType) ? asJson(body.text) : body;
 }
 
 /** A function may call anything JSON: what isn't, is too much to parse, or can't be written again, stays text. */

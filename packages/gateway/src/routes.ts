@@ -1,3 +1,4 @@
+import { FOLLOW_UP_ROUTES } from "./follow-ups/routes.js";
 import { hookRoutes } from "./hooks/routes.js";
 import type { Invocations } from "./invocations.js";
 import type { Route } from "./route.js";
@@ -8,6 +9,7 @@ import { invocationRoutes } from "./routes/invocation-routes.js";
 import { LOG_ROUTES } from "./routes/log-routes.js";
 import { HEALTH_ROUTES, NODE_ROUTES } from "./routes/node-routes.js";
 import { NETWORK_ROUTES, PACKAGE_ROUTES, VOLUME_ROUTES } from "./routes/project-routes.js";
+import { SCHEDULE_ROUTES } from "./schedules/routes.js";
 
 /** Every route, the hottest first. */
 export function routes(invocations: Invocations): readonly Route[] {
@@ -15,7 +17,9 @@ export function routes(invocations: Invocations): readonly Route[] {
 		...invocationRoutes(invocations),
 		...FUNCTION_ROUTES,
 		...ALIAS_ROUTES,
+		...FOLLOW_UP_ROUTES,
 		...hookRoutes(invocations),
+		...SCHEDULE_ROUTES,
 		...NETWORK_ROUTES,
 		...VOLUME_ROUTES,
 		...IMAGE_ROUTES,

@@ -1,9 +1,10 @@
-import type { BuildQueue, EventLog, GatewayQueue, NodeDirectory } from "@berth/queue";
-import type { ApiKeys, ArtifactStore, FunctionRegistry, Hooks, PackageRegistries } from "@berth/registry";
+import type { BuildQueue, EventLog, GatewayQueue, NodeDirectory, Outbox } from "@berth/queue";
+import type { ApiKeys, ArtifactStore, CallbackSecrets, FunctionRegistry, Hooks, PackageRegistries, Schedules } from "@berth/registry";
 import type { GatewayMetrics, Logger } from "@berth/telemetry";
 import type { Bodies } from "./body.js";
 import type { Permissions } from "./permitted.js";
 import type { GatewaySpans } from "./spans.js";
+import type { Streams } from "./streams/streams.js";
 
 /** Everything the gateway needs: `main` makes it, the routes use it. */
 export interface Services {
@@ -11,6 +12,10 @@ export interface Services {
 	readonly keys: ApiKeys;
 	readonly artifacts: ArtifactStore;
 	readonly hooks: Hooks;
+	readonly schedules: Schedules;
+	/** What follows settlements. */
+	readonly outbox: Outbox;
+	readonly callbackSecrets: CallbackSecrets;
 	readonly packageRegistries: PackageRegistries;
 	/** Hosts of the package registries that projects may use. */
 	readonly packageHosts: readonly string[];
@@ -19,6 +24,7 @@ export interface Services {
 	readonly nodes: NodeDirectory;
 	readonly events: EventLog;
 	readonly bodies: Bodies;
+	readonly streams: Streams;
 	readonly metrics: GatewayMetrics;
 	readonly spans: GatewaySpans;
 	readonly log: Logger;

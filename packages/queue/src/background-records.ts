@@ -1,6 +1,15 @@
-import { type AttemptRecord, HOUR_MS, type InvocationRecord, type InvocationRequest, type Settlement } from "@berth/contracts";
+import {
+	type AttemptRecord,
+	type CallbackRecord,
+	type FollowerRecord,
+	HOUR_MS,
+	type InvocationRecord,
+	type InvocationRequest,
+	type Settlement,
+} from "@berth/contracts";
 import { LuaScript, type Redis } from "@berth/redis";
-import { BACKGROUND_TOTALS, backgroundOf, backgroundRecordOf } from "./keys.js";
+import { BACKGROUND_TOTALS, backgroundOf, backgroundRecordOf, OUTBOX, OUTBOX_NEWS } from "./keys.js";
+import { FOLLOW_UP, followUpsOf } from "./outbox.js";
 import { recordHead } from "./settlements.js";
 
 /** How long a record is kept after its last change. */
@@ -9,7 +18,7 @@ const KEEP_MS = 24 * HOUR_MS;
 const ACCEPT = new LuaScript(`
 	redis.call("SET", KEYS[3], ARGV[2], "PX", ARGV[3])
 	if redis.call("EXISTS", KEYS[1]) == 1 then return 0 end
-	redis.call("HSET", KEYS[1], "head", ARGV[1], "state", "queued", "fence", 0, "queuedAt", ARGV[2])
+	redis.call("HSET", KEYS[1], "head", ARGV[1], "state", "queued", "fence", 0, "queuedAt", ARGV[2], unpack(ARGV, 4))
 	redis.call("PEXPIRE", KEYS[1], ARGV[3])
 	redis.call("HINCRBY", KEYS[2], "accepted", 1)
 	return 1
@@ -27,7 +36,7 @@ const BEGIN = new LuaScript(`
 	local record = redis.call("HMGET", KEYS[1], "state", "fence", "owner", "queuedAt", "dead")
 	if record[1] == "settled" then return { "settled", record[5] or "0" } end
 	if not record[1] then
-		redis.call("HSET", KEYS[1], "queuedAt", ARGV[5])
+		redis.call("HSET", KEYS[1], "queuedAt", ARGV[5], unpack(ARGV, 6))
 		redis.call("HINCRBY", KEYS[2], "accepted", 1)
 	end
 	local fence, attempt = tonumber(record[2] or "0"), tonumber(ARGV[1])
@@ -37,7 +46,7 @@ const BEGIN = new LuaScript(`
 	return { "begun", record[4] or ARGV[5] }
 `);
 
-const END = new LuaScript(`
+const END = new LuaScript(`${FOLLOW_UP}
 	local record = redis.call("HMGET", KEYS[1], "state", "fence")
 	if record[2] ~= ARGV[1] then return 0 end
 	if record[1] ~= "running" then return record[1] == ARGV[2] and 1 or 0 end
@@ -48,6 +57,7 @@ const END = new LuaScript(`
 	if ARGV[2] == "settled" then
 		redis.call("HSET", KEYS[1], "dead", ARGV[3])
 		redis.call("HINCRBY", KEYS[2], ARGV[3] == "1" and "dead" or "settled", 1)
+		followUp(KEYS[1], KEYS[3], KEYS[4])
 	end
 	redis.call("PEXPIRE", KEYS[1], ARGV[8])
 	return 1
@@ -76,7 +86,7 @@ export class BackgroundRecords {
 	async accept(request: InvocationRequest): Promise<boolean> {
 		const { id, project, function: name, version, acceptedAtMs } = request;
 		const accepted = [...keysOf(id), backgroundOf(project, name, version)];
-		return (await ACCEPT.run(this.#redis, accepted, [headOf(request), acceptedAtMs, KEEP_MS])) === 1;
+		return (await ACCEPT.run(this.#redis, accepted, [headOf(request), acceptedAtMs, KEEP_MS, ...followUpsOf(request)])) === 1;
 	}
 
 	/** Whether an invocation of a version was accepted within a day: it may still wait, and its record is kept. */
@@ -94,7 +104,7 @@ export class BackgroundRecords {
 	 * gateway hasn't (yet). @param owner the job's lock token
 	 */
 	async begin(request: InvocationRequest, attempt: number, owner: string): Promise<Beginning> {
-		const args = [attempt, owner, headOf(request), KEEP_MS, request.acceptedAtMs];
+		const args = [attempt, owner, headOf(request), KEEP_MS, request.acceptedAtMs, ...followUpsOf(request)];
 		const answer = (await BEGIN.run(this.#redis, keysOf(request.id), args)) as [string, string];
 		if (answer[0] === "settled") return { kind: "settled", dead: answer[1] === "1" };
 		if (answer[0] === "stale") return { kind: "stale" };
@@ -114,12 +124,12 @@ export class BackgroundRecords {
 			attempt.finishedAtMs,
 			KEEP_MS,
 		];
-		return (await END.run(this.#redis, keysOf(id), args)) === 1;
+		return (await END.run(this.#redis, [...keysOf(id), OUTBOX, OUTBOX_NEWS], args)) === 1;
 	}
 
 	async read(id: string): Promise<InvocationRecord | undefined> {
 		const fields = await this.#redis.hgetall(backgroundRecordOf(id));
-		const { head, state, last, result, logs } = fields;
+		const { head, state, last, result, logs, callback, follower } = fields;
 		if (head === undefined || state === undefined) return undefined;
 		return {
 			...(JSON.parse(head) as ReturnType<typeof recordHead>),
@@ -127,6 +137,8 @@ export class BackgroundRecords {
 			...(last === undefined ? {} : { last: JSON.parse(last) as AttemptRecord }),
 			...(result === undefined ? {} : { result: JSON.parse(result) as NonNullable<InvocationRecord["result"]> }),
 			...(logs === undefined ? {} : { logs: JSON.parse(logs) as NonNullable<InvocationRecord["logs"]> }),
+			...(callback === undefined ? {} : { callback: JSON.parse(callback) as CallbackRecord }),
+			...(follower === undefined ? {} : { follower: JSON.parse(follower) as FollowerRecord }),
 		};
 	}
 }

@@ -46,8 +46,8 @@ export class RedisInvocationQueue implements GatewayQueue {
 		this.#parts.interactive.cancel(id);
 	}
 
-	enqueue(request: InvocationRequest): Promise<void> {
-		return this.#parts.background.enqueue(request);
+	enqueue(request: InvocationRequest, inDoubt?: "take back" | "leave"): Promise<void> {
+		return this.#parts.background.enqueue(request, inDoubt);
 	}
 
 	/** Asks both Redis: an id doesn't say its lane. One of them being away matters only if the other has no record. */

@@ -2,7 +2,10 @@
 export const QUEUE_PREFIX = "berth:q";
 
 /** BullMQ queues. */
-export const BACKGROUND_QUEUE = "background";
+/** Where background invocations of all functions waited up to 0.3: what an upgrade finds in it is run. */
+export const SHARED_BACKGROUND_QUEUE = "background";
+/** @param key of a function, as `functionKeyOf` */
+export const functionQueueOf = (key: string): string => (key === SHARED_BACKGROUND_QUEUE ? key : `b-${key}`);
 export const BUILD_QUEUE = "builds";
 export const interactiveQueueOf = (node: string): string => `i-${node}`;
 
@@ -20,6 +23,22 @@ export const RECORDS = {
 export const backgroundRecordOf = (id: string): string => `berth:bg:${id}`;
 /** There for a day after a background invocation of the version was accepted. */
 export const backgroundOf = (project: string, name: string, version: number): string => `berth:bg-of:${project}/${name}:${version}`;
+/** What a function is called in the background lane. No function's key is `SHARED_BACKGROUND_QUEUE`: it has no slash. */
+export const functionKeyOf = ({ project, function: name }: { readonly project: string; readonly function: string }): string =>
+	`${project}/${name}`;
+/**
+ * Durable Redis: the functions with background work, by when each is to be looked at next; when one was last added to;
+ * every function that was ever added to; and the channel that names those with something new.
+ */
+export const LANE = {
+	index: "berth:lane:index",
+	marks: "berth:lane:marks",
+	known: "berth:lane:known",
+	news: "berth:lane:news",
+} as const;
+/** What follows settlements and isn't done yet, by when it is due; channel: there is something new. */
+export const OUTBOX = "berth:outbox";
+export const OUTBOX_NEWS = "berth:news:outbox";
 export const BACKGROUND_TOTALS = "berth:totals:background";
 
 /** Fast Redis: what happened in a project, or to the nodes; that something was told; and that there is something new. */

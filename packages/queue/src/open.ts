@@ -12,6 +12,7 @@ import { RedisInvocationSource, type WorkerSource } from "./invocation-source.js
 import type { QueueLogger } from "./logger.js";
 import { type NodeChanged, RedisNodeDirectory } from "./node-directory.js";
 import { RedisNodeMembership } from "./node-membership.js";
+import { Outbox } from "./outbox.js";
 import type { BuildQueue, BuildSource, NodeDirectory, NodeMembership } from "./ports.js";
 
 /** Where the two Redis servers are; both URLs may name the same one. */
@@ -56,11 +57,23 @@ export async function openInvocationSource(
 		{ url: fastUrl, use: "patient", name: "source-fast", log },
 		{ url: fastUrl, use: "subscriber", name: "source-cancels", log },
 		{ url: durableUrl, use: "patient", name: "source-durable", log },
+		{ url: durableUrl, use: "subscriber", name: "source-news", log },
 	]);
-	const [fast, subscriber, durable] = owned;
+	const [fast, subscriber, durable, news] = owned;
 	const budget = recordBudget === undefined ? {} : { budget: recordBudget };
 	const interactive = new InteractiveSource({ redis: fast, subscriber, nodeId, incarnation, log, ...budget });
-	return new RedisInvocationSource(interactive, new BackgroundSource({ redis: durable, nodeId, log }), owned);
+	return new RedisInvocationSource(interactive, new BackgroundSource({ redis: durable, subscriber: news, nodeId, log }), owned);
+}
+
+/** What follows settlements. @throws Error naming the Redis that can't be reached */
+export async function openOutbox(options: Pick<RedisUrls, "durableUrl"> & Logged): Promise<Outbox> {
+	const { durableUrl: url, logger: log = SILENT } = options;
+	return new Outbox(
+		await openRedis([
+			{ url, use: "command", name: "outbox", log },
+			{ url, use: "subscriber", name: "outbox-news", log },
+		]),
+	);
 }
 
 /** Builds, for a gateway. @throws Error naming the Redis that can't be reached */

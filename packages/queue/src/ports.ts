@@ -27,8 +27,12 @@ export interface InvocationQueue {
 	 * get lost. Does nothing for an id that isn't waited for.
 	 */
 	cancel(id: string): void;
-	/** Background: resolves after the durable write. @throws BerthError `unavailable` */
-	enqueue(request: InvocationRequest): Promise<void>;
+	/**
+	 * Background: resolves after the durable write. One of an id that was accepted before changes nothing.
+	 * @param inDoubt what happens to what may have arrived when this rejects: default `take back`; `leave` for who asks again
+	 * @throws BerthError `unavailable`
+	 */
+	enqueue(request: InvocationRequest, inDoubt?: "take back" | "leave"): Promise<void>;
 	/** The record of an invocation of either lane, if it is still kept. */
 	record(id: string): Promise<InvocationRecord | undefined>;
 	/** Waiting and active jobs per lane, and the age of the oldest that waits, milliseconds. */

@@ -27,6 +27,8 @@ export const keys = {
 	apiKeys: "{berth}:api-keys",
 	/** Hash of a package registry's host → its scopes, and a sealed login. */
 	packageRegistries: (project: string) => `{berth}:package-registries:${project}`,
+	/** JSON: what a project's callbacks are signed with, sealed, and the one before. */
+	callbackSecret: (project: string) => `{berth}:callback-secret:${project}`,
 	/** A push or pull of an image, as it was recorded last; and the ids of those that a node has begun and not ended. */
 	transfer: (id: string) => `{berth}:transfer:${id}`,
 	transfersOf: (node: string) => `{berth}:transfers:${node}`,
@@ -43,6 +45,16 @@ export const keys = {
 	hookClaim: (id: string, digest: string) => `${keys.hook(id)}:claim:${digest}`,
 	/** Channel: the id of a hook whose log has something new. */
 	hookEvents: "{berth}:hook-events",
+	/** Hash of the names of a function's schedules → their ids. */
+	schedules: (project: string, name: string) => `{berth}:schedules:${project}/${name}`,
+	/** Hash of a schedule: what it is, when it is due next, the invocation of its last firing, and who works at its claims. */
+	schedule: (id: string) => `{berth}:schedule:${id}`,
+	/** Lists: firings that aren't invocations yet, and what became of the last ones. The scripts make them of the schedule's key. */
+	scheduleClaims: (id: string) => `${keys.schedule(id)}:claims`,
+	scheduleRuns: (id: string) => `${keys.schedule(id)}:runs`,
+	/** Sorted sets of schedules: by when they fire next, and by when somebody may work at their claims. */
+	dueSchedules: "{berth}:schedules-due",
+	openSchedules: "{berth}:schedules-open",
 	/** SHA-256 of the key that the operator set. */
 	adminKey: "{berth}:admin-key",
 	/** `whole` or `lost`: whether the records are all that the artifact store has images of. */

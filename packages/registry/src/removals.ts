@@ -16,8 +16,11 @@ export async function deleteFunction(redis: Redis, project: string, name: string
 				keys.changes,
 				keys.unfinished,
 				keys.hooks(project, name),
+				keys.schedules(project, name),
+				keys.dueSchedules,
+				keys.openSchedules,
 			],
-			[name, versionPrefix(project, name), keys.sourceUsers("" as Digest), `${project}/${name}`, keys.hook("")],
+			[name, versionPrefix(project, name), keys.sourceUsers("" as Digest), `${project}/${name}`, keys.hook(""), keys.schedule("")],
 		),
 	)) as [number, ...Digest[]];
 	return deleted === 1 ? unused : undefined;

@@ -213,7 +213,7 @@ redis.call('PUBLISH', KEYS[3], ARGV[4])
 return 1`);
 
 /**
- * KEYS names, function, numbers, changes, unfinished, hooks. ARGV name, version key prefix, source key prefix, `project/name`, hook key prefix.
+ * KEYS names, function, numbers, changes, unfinished, hooks, schedules, due schedules, open schedules. ARGV name, version key prefix, source key prefix, `project/name`, hook key prefix, schedule key prefix.
  * Gives 0 when there is no such function, else 1 and the digests of sources that nobody uses any more.
  */
 export const DELETE_FUNCTION = new LuaScript(`
@@ -233,7 +233,13 @@ for _, id in ipairs(redis.call('HVALS', KEYS[6])) do
   local hook = ARGV[5] .. id
   redis.call('DEL', hook, hook .. ':log', hook .. ':runs', hook .. ':idle')
 end
-redis.call('DEL', KEYS[2], KEYS[3], KEYS[6])
+for _, id in ipairs(redis.call('HVALS', KEYS[7])) do
+  local schedule = ARGV[6] .. id
+  redis.call('DEL', schedule, schedule .. ':claims', schedule .. ':runs')
+  redis.call('ZREM', KEYS[8], id)
+  redis.call('ZREM', KEYS[9], id)
+end
+redis.call('DEL', KEYS[2], KEYS[3], KEYS[6], KEYS[7])
 redis.call('SREM', KEYS[1], ARGV[1])
 redis.call('PUBLISH', KEYS[4], ARGV[4])
 return answer`);

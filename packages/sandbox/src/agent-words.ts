@@ -32,6 +32,11 @@ export function initMsIn(head: unknown): number {
 	return typeof value === "number" && value > 0 && Number.isFinite(value) ? value : 0;
 }
 
+/** Whether a function's handler takes a request's body in pieces, as its agent says. */
+export function streamsIn(head: unknown): boolean {
+	return fieldsOf(head)["streams"] === true;
+}
+
 /** An answer's head; undefined when it isn't one. */
 export function answerIn(head: unknown): Omit<AnswerHead, "runMs"> | undefined {
 	const { id, attempt, contentType, response, waiting } = fieldsOf(head);

@@ -22,9 +22,17 @@ export interface Responded {
 /** Answers what an agent asks while it is being asked, by the number of its question. One that rejects ends the sandbox. */
 export type Respond = (head: unknown, body: Uint8Array, question: number) => Promise<Responded>;
 
+/** What an agent may say in pieces before its answer. */
+export interface Pieces {
+	takes(type: number): boolean;
+	/** @returns what was wrong with it, which ends the sandbox */
+	take(frame: Frame): string | undefined;
+}
+
 interface Question {
 	readonly expected: number;
 	readonly respond: Respond | undefined;
+	readonly pieces: Pieces | undefined;
 	readonly resolve: (reply: Reply) => void;
 	/** Questions of the agent's that aren't answered yet, and bytes of their bodies. */
 	open: number;
@@ -68,21 +76,21 @@ export class Conversation {
 	}
 
 	/** Waits for the next frame, which has to be of this type or `failed`. */
-	hear(expected: number, respond?: Respond): Promise<Reply> {
+	hear(expected: number, respond?: Respond, pieces?: Pieces): Promise<Reply> {
 		if (this.#ended !== undefined) return Promise.resolve({ ended: this.#ended });
 		return new Promise((resolve) => {
-			this.#question = { expected, respond, resolve, open: 0, bytes: 0 };
+			this.#question = { expected, respond, pieces, resolve, open: 0, bytes: 0 };
 		});
 	}
 
-	ask(type: number, expected: number, head: object, body?: Uint8Array, respond?: Respond): Promise<Reply> {
-		const reply = this.hear(expected, respond);
+	ask(type: number, expected: number, head: object, body?: Uint8Array, respond?: Respond, pieces?: Pieces): Promise<Reply> {
+		const reply = this.hear(expected, respond, pieces);
 		this.#link.send(type, head, body);
 		return reply;
 	}
 
-	tell(type: number, head: object): void {
-		this.#link.send(type, head);
+	tell(type: number, head: object, body?: Uint8Array): void {
+		this.#link.send(type, head, body);
 	}
 
 	/** Resolves when nothing of this invocation is open any more, as its agent says, or when the sandbox has ended. */
@@ -108,8 +116,14 @@ export class Conversation {
 		const question = this.#question;
 		if (question === undefined) this.end({ violation: new Error(`a frame of type ${frame.type} that nobody asked for`) });
 		else if (frame.type === FROM_AGENT.question && question.respond !== undefined) this.#respond(question, question.respond, frame);
+		else if (question.pieces?.takes(frame.type) === true) this.#piece(question.pieces, frame);
 		else if (frame.type === question.expected || frame.type === FROM_AGENT.failed) this.#answer(question, frame);
 		else this.end({ violation: new Error(`a frame of type ${frame.type} where ${question.expected} was due`) });
+	}
+
+	#piece(pieces: Pieces, frame: Frame): void {
+		const wrong = pieces.take(frame);
+		if (wrong !== undefined) this.end({ violation: new Error(wrong) });
 	}
 
 	/** `settled` may come right behind what announces it, before anybody has read that. */

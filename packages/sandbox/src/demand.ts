@@ -28,6 +28,7 @@ export class Demand {
 	readonly #waiters: Waiter[] = [];
 	#runMs: number | undefined;
 	#cpuMs = 0;
+	#computes: number | undefined;
 	#lookAgain: NodeJS.Timeout | undefined;
 	readonly #runs = new Set<Run>();
 	/** Starts under way. */
@@ -97,11 +98,13 @@ export class Demand {
 		this.#runs.delete(run);
 	}
 
-	/** An attempt took so long, and so much CPU time, milliseconds. */
-	ran(runMs: number, cpuMs: number): void {
+	/** An attempt took so long, and so much CPU time, milliseconds. @param contended whether it may have waited for a CPU */
+	ran(runMs: number, cpuMs: number, contended = false): void {
 		const weight = this.#runMs === undefined ? 1 : NEWEST;
 		this.#runMs = moved(this.#runMs ?? 0, runMs, weight);
 		this.#cpuMs = moved(this.#cpuMs, cpuMs, weight);
+		const share = this.#cpuMs / Math.max(this.#runMs, Number.EPSILON);
+		this.#computes = contended ? Math.max(this.#computes ?? 0, share) : share;
 	}
 
 	/** How long its attempts take, milliseconds; a guess until one was seen. */
@@ -116,9 +119,9 @@ export class Demand {
 		return [...this.#runs].filter(({ sinceMs, goesOn }) => !goesOn && sinceMs >= since).length;
 	}
 
-	/** The share of their time that its attempts compute; 1 until one was seen. */
+	/** The share of their time that its attempts compute when there is a CPU for them; 1 until one was seen. The more of them share a CPU, the less would be measured. */
 	get cpuShare(): number {
-		return this.#runMs === undefined ? 1 : this.#cpuMs / Math.max(this.#runMs, Number.EPSILON);
+		return this.#computes ?? 1;
 	}
 
 	/** Milliseconds until the last waiter would have a turn with what serves the version now; Infinity when nothing does. */

@@ -143,7 +143,7 @@ export class Dispatch {
 			release: (healthy, ran) => {
 				if (released) return;
 				released = true;
-				if (ran !== undefined) demand.ran(ran.runMs, ran.cpuMs);
+				if (ran !== undefined) demand.ran(ran.runMs, ran.cpuMs, this.#options.cpu.saturated);
 				if (sandbox.settled === undefined || !healthy) this.#takeBack(sandbox, demand, run, healthy);
 				else void this.#takeBackSettled(sandbox, demand, run, ran?.runMs ?? 0);
 			},

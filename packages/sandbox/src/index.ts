@@ -1,3 +1,4 @@
+export type { AnswerSink } from "./answer-inlet.js";
 export type { BuildBoot } from "./boot-key.js";
 export type { Responded } from "./conversation.js";
 export type { LayerSource, SandboxEngine } from "./engine.js";
@@ -11,4 +12,5 @@ export type { Sandbox } from "./sandbox.js";
 export type { SandboxResult } from "./sandbox-result.js";
 export { SPECIALISATION } from "./specialisation.js";
 export { SpecialiseError } from "./specialise-error.js";
+export type { Streams } from "./streams.js";
 export type { Specialisation } from "./version-target.js";

@@ -1,4 +1,4 @@
-import type { AnswerHead, FunctionError, LimitHit, Outcome, Usage } from "@berth/contracts";
+import type { AnswerHead, FunctionError, LimitHit, Outcome, Streamed, Usage } from "@berth/contracts";
 import type { Log } from "./log-reader.js";
 
 /** How an attempt ended inside the sandbox. */
@@ -6,6 +6,8 @@ export interface SandboxResult {
 	readonly outcome: Outcome;
 	readonly runMs: number;
 	readonly answer?: { readonly head: Omit<AnswerHead, "runMs">; readonly body: Uint8Array };
+	/** When the answer was streamed; then `answer` is absent. */
+	readonly streamed?: Streamed;
 	readonly error?: FunctionError;
 	readonly usage: Usage;
 	readonly limitsHit: readonly LimitHit[];

@@ -18,7 +18,7 @@ import {
 	storageOf,
 	TO_AGENT,
 } from "@berth/contracts";
-import { goesOnIn, initMsIn } from "./agent-words.js";
+import { goesOnIn, initMsIn, streamsIn } from "./agent-words.js";
 import { type BootKey, programOf } from "./boot-key.js";
 import { type CauseOfDeath, causeOfDeath, ownMemoryOf } from "./cause-of-death.js";
 import { CgroupReader } from "./cgroup-reader.js";
@@ -29,6 +29,7 @@ import { type LineListener, LogReader, NO_LOG } from "./log-reader.js";
 import type { SandboxResult } from "./sandbox-result.js";
 import { SpecialiseError } from "./specialise-error.js";
 import { moved } from "./states.js";
+import { Flow, type Streams } from "./streams.js";
 import { UsageMeter } from "./usage-meter.js";
 import { initFailureOf, timeoutError, verdictOn } from "./verdict.js";
 import type { Specialisation } from "./version-target.js";
@@ -76,6 +77,7 @@ export class Sandbox {
 	#killed = false;
 	#preloaded = false;
 	#thawing: Promise<void> | undefined;
+	#takesBody = false;
 	/** Attempts it has served. */
 	invocations = 0;
 	/** The invocation that it runs, or ran last, and how many that one came of. */
@@ -162,6 +164,11 @@ export class Sandbox {
 		this.#preloaded = true;
 	}
 
+	/** Whether its function takes a request's body in pieces. */
+	get takesBody(): boolean {
+		return this.#takesBody;
+	}
+
 	get preloaded(): boolean {
 		return this.#preloaded;
 	}
@@ -208,6 +215,7 @@ export class Sandbox {
 			const death = await this.#deathOf(reply);
 			throw initFailureOf(this.id, reply, death, await logs.end(), startMs);
 		}
+		this.#takesBody = streamsIn(reply.frame.head);
 		return initMsIn(reply.frame.head);
 	}
 
@@ -217,7 +225,7 @@ export class Sandbox {
 	}
 
 	/** Runs one attempt. Never rejects for what the function does. @param respond answers what its agent asks meanwhile */
-	async invoke(head: InvokeHead, payload: Uint8Array, respond?: Respond): Promise<SandboxResult> {
+	async invoke(head: InvokeHead, payload: Uint8Array, respond?: Respond, streams?: Streams): Promise<SandboxResult> {
 		const { talk, logs, meter } = this.#alive();
 		this.invocations++;
 		this.settled = undefined;
@@ -228,16 +236,27 @@ export class Sandbox {
 		meter.begin();
 		const startedAt = performance.now();
 		const asked = outputMark === undefined ? head : { ...head, outputMark };
-		const reply = await within(talk.ask(TO_AGENT.invoke, FROM_AGENT.answer, asked, payload, respond), head.timeoutMs);
+		const flow = streams && new Flow(head, streams, (type, said, bytes) => talk.tell(type, said, bytes));
+		const answered = talk.ask(TO_AGENT.invoke, FROM_AGENT.answer, asked, payload, respond, flow);
+		flow?.begin(streams?.body);
+		const reply = await within(answered, head.timeoutMs);
+		flow?.close();
 		const death = await this.#deathOf(reply);
 		const runMs = performance.now() - startedAt;
 		const log = await logs.end();
 		const { usage, limitsHit } = meter.end(this.#limits);
-		const base = { runMs, log, usage, limitsHit: log.truncated ? [...limitsHit, "log" as const] : limitsHit };
+		const streamed = flow?.streamed;
+		const base = {
+			runMs,
+			log,
+			usage,
+			limitsHit: log.truncated ? [...limitsHit, "log" as const] : limitsHit,
+			...(streamed === undefined ? {} : { streamed }),
+		};
 		if (reply === undefined) return { ...base, outcome: "timed_out", error: timeoutError(head.timeoutMs), healthy: false };
 		if (death !== undefined) return { ...base, ...death, healthy: false };
 		const { frame } = reply as Extract<Reply, { readonly frame: unknown }>;
-		const { holds, ...verdict } = verdictOn(frame, head);
+		const { holds, ...verdict } = verdictOn(frame, head, streamed !== undefined);
 		const healthy = holds && !limitsHit.includes("memory") && !this.hasEnded;
 		const openEnd = holds ? this.#openEndOf(frame.head) : undefined;
 		if (openEnd === undefined) return { ...base, ...verdict, healthy };

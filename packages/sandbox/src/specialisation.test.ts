@@ -19,6 +19,7 @@ const OTHERS: Readonly<Record<keyof typeof SPECIALISATION, ManifestInput>> = {
 	cpuMilli: { cpuMilli: 500 },
 	timeoutMs: { timeoutMs: 1000 },
 	tmpfsMiB: { tmpfsMiB: 8 },
+	streamMiB: { streamMiB: 1 },
 	concurrency: { concurrency: 1 },
 	network: { network: "internet" },
 	volumes: { volumes: [{ name: "data" }] },
@@ -27,6 +28,7 @@ const OTHERS: Readonly<Record<keyof typeof SPECIALISATION, ManifestInput>> = {
 	reuse: { reuse: "never" },
 	scratch: { scratch: "fresh" },
 	public: { public: true },
+	background: { background: { onSuccess: "next" } },
 	description: { description: "x" },
 };
 

@@ -18,6 +18,7 @@ export const SPECIALISATION: Readonly<Record<keyof Manifest, { readonly binding:
 	cpuMilli: { binding: "specialised", how: "cgroup quota" },
 	timeoutMs: { binding: "policy", how: "the worker's clock" },
 	tmpfsMiB: { binding: "specialised", how: "remount of the sandbox's tmpfs" },
+	streamMiB: { binding: "policy", how: "the worker counts, and tells the agent" },
 	concurrency: { binding: "policy", how: "the pool's count per version" },
 	network: { binding: "specialised", how: "a wire to the network namespace that it has; only `host` is booted" },
 	volumes: { binding: "specialised", how: "mounted where the sandbox has a slave mount since its boot" },
@@ -26,5 +27,6 @@ export const SPECIALISATION: Readonly<Record<keyof Manifest, { readonly binding:
 	reuse: { binding: "policy", how: "the pool retires after so many invocations" },
 	scratch: { binding: "specialised", how: "the agent empties /tmp between invocations" },
 	public: { binding: "policy", how: "the gateway's business" },
+	background: { binding: "policy", how: "the gateway's and the queue's business" },
 	description: { binding: "policy", how: "for people" },
 };

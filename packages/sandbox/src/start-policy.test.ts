@@ -33,7 +33,10 @@ function serving({ callers, runMs, cpuMs, cpu = IDLE, known = true }: Burst, for
 			if (sandbox.state === "starting") {
 				demand.starting--;
 				demand.begin();
-			} else if (sandbox.state === "running") demand.ran(runMs, cpuMs);
+			} else if (sandbox.state === "running") {
+				// Who computes beside more of its kind than there are cores has its part of them.
+				demand.ran((cpuMs / runMs) * demand.serving > CORES ? (runMs * demand.serving) / CORES : runMs, cpuMs, cpu.saturated);
+			}
 			sandbox.state = demand.next() === undefined ? "idle" : "running";
 			if (sandbox.state === "idle") continue;
 			sandbox.untilMs = now + runMs;
@@ -79,6 +82,14 @@ test("what computes on a machine that has nothing left gets more only slowly; sl
 	const sleeping = serving({ callers: 40, runMs: 5000, cpuMs: 1, cpu: SATURATED }, 900).at(-1) as number;
 	expect(computing).toBeLessThanOrEqual(CORES);
 	expect(sleeping).toBeGreaterThan(CORES);
+});
+
+test("what computes gets no more than help, however long a flood of it lasts", () => {
+	const flood = serving({ callers: 500, runMs: 20, cpuMs: 20, cpu: SATURATED, known: false }, 30_000);
+	expect(Math.max(...flood)).toBeLessThanOrEqual(2 * CORES);
+	const tenth = serving({ callers: 500, runMs: 200, cpuMs: 20, cpu: SATURATED }, 30_000);
+	expect(Math.max(...tenth)).toBeGreaterThan(10);
+	expect(Math.max(...tenth)).toBeLessThanOrEqual(20 * CORES);
 });
 
 test("what is used once has a start for everybody, a few at a time", () => {

@@ -15,6 +15,8 @@ const BEYOND_CORES_MS = 200;
 const SATURATED_MS = 1000;
 /** Attempts that compute for less of their time than this sleep for the rest. */
 const SLEEPS_BELOW = 0.05;
+/** So much computing for each core is all that can help: beyond it, with CPUs that have nothing left, a flood would only start sandboxes, and run nothing. */
+const COMPUTING_PER_CORE = 2;
 
 /**
  * Whether one more sandbox is started for a version now, for a waiter who has waited so long. The
@@ -31,6 +33,7 @@ export function startsIn(demand: Demand, waitedMs: number, kind: Exclude<StartKi
 	if (serving < cores && demand.runMs >= SHORT_RUN_MS)
 		return demand.expectedWaitMs() >= START_MS[kind] ? 0 : Math.max(0, START_MS[kind] - waitedMs);
 	const patience = cpu.saturated && demand.cpuShare >= SLEEPS_BELOW ? SATURATED_MS : Math.max(BEYOND_CORES_MS, START_MS[kind]);
+	if (cpu.saturated && serving * demand.cpuShare >= COMPUTING_PER_CORE * cores) return SATURATED_MS;
 	if (demand.starting >= demand.busy) return BEYOND_CORES_MS;
 	return Math.max(0, patience - waitedMs);
 }

@@ -16,13 +16,14 @@ export interface Verdict extends Pick<SandboxResult, "outcome" | "answer" | "err
 type Frame = Extract<Reply, { readonly frame: unknown }>["frame"];
 
 /** An answer is the tenant's word: it counts only for the attempt in hand. */
-export function verdictOn({ type, head, body }: Frame, asked: InvokeHead): Verdict {
+export function verdictOn({ type, head, body }: Frame, asked: InvokeHead, streamed = false): Verdict {
 	if (type === FROM_AGENT.answer) {
 		const answer = answerIn(head);
 		if (answer === undefined) return wrongAnswer("an answer that isn't one");
 		if (answer.id !== asked.id || answer.attempt !== asked.attempt) return wrongAnswer("the answer of another invocation than its own");
 		if (body.byteLength > asked.maxBodyBytes) return wrongAnswer("an answer that is larger than it may be");
 		if (headerBytesOf(answer) > asked.maxHeaderBytes) return wrongAnswer("an answer whose headers are larger than they may be");
+		if (streamed) return body.byteLength === 0 ? { outcome: "succeeded", holds: true } : wrongAnswer("an answer to one that was streamed");
 		return { outcome: "succeeded", answer: { head: answer, body }, holds: true };
 	}
 	const failure = failureIn(head);

@@ -1,4 +1,4 @@
-import type { HookResult, Lane } from "@berth/contracts";
+import type { FollowUpState, HookResult, Lane, ScheduleRun } from "@berth/contracts";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { SECONDS } from "./buckets.js";
 
@@ -43,7 +43,7 @@ export class GatewayMetrics {
 	);
 	readonly #refused = new Counter({
 		name: "berth_refused_total",
-		help: "Invocations refused for want of room, by lane and by whose it was: a function's share of the places, its wait, all places, or what may be queued",
+		help: "Invocations refused for want of room, by lane and by whose it was: a function's share of the places, what waits for it, its wait, or all places",
 		labelNames: ["lane", "reason"],
 		registers: [this.registry],
 	});
@@ -70,6 +70,24 @@ export class GatewayMetrics {
 		labelNames: ["result"],
 		registers: [this.registry],
 	});
+	readonly #firings = new Counter({
+		name: "berth_schedule_firings_total",
+		help: "Firings of schedules that this gateway decided about, by what became of them; missed ones counted up to 100 at once",
+		labelNames: ["result"],
+		registers: [this.registry],
+	});
+	readonly #firingLag = new Histogram({
+		name: "berth_schedule_lag_seconds",
+		help: "From the time at which a schedule fires, jitter included, until its invocation is accepted",
+		buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 600, 3600],
+		registers: [this.registry],
+	});
+	readonly #followUps = new Counter({
+		name: "berth_follow_ups_total",
+		help: "Tries to send what follows a settlement, by what it is and how it is then",
+		labelNames: ["kind", "state"],
+		registers: [this.registry],
+	});
 	readonly #nodes = new Gauge({
 		name: "berth_node_up",
 		help: "Whether a node's worker said its metrics; if not, they are missing here",
@@ -86,7 +104,7 @@ export class GatewayMetrics {
 		this.#seconds.observe({ route }, seconds);
 	}
 
-	/** @param reason why an invocation was refused: `share`, `wait` and `full` interactively, `function` and `project` in the background */
+	/** @param reason why an invocation was refused: `share`, `waiting`, `late` or `full` */
 	refused(lane: Lane, reason: string): void {
 		this.#refused.inc({ lane, reason });
 	}
@@ -99,6 +117,21 @@ export class GatewayMetrics {
 	/** @param result what became of a delivery to a hook */
 	delivered(result: HookResult): void {
 		this.#deliveries.inc({ result });
+	}
+
+	/** @param result what became of a schedule's firing, or of so many */
+	scheduled(result: ScheduleRun["result"], count = 1): void {
+		this.#firings.inc({ result }, count);
+	}
+
+	/** @param lagMs how much later than it was to be a firing was accepted */
+	fired(lagMs: number): void {
+		this.#firingLag.observe(Math.max(0, lagMs) / 1000);
+	}
+
+	/** @param state how a callback, or a function that gets a settlement, is after a try */
+	followedUp(kind: "callback" | "follower", state: FollowUpState): void {
+		this.#followUps.inc({ kind, state });
 	}
 
 	/** Interactive: of this gateway, since its start. Background: of the whole lane, the same from every gateway. */

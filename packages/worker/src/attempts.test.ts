@@ -11,6 +11,7 @@ import { Attempts } from "./attempts.js";
 import { InvocationEnds } from "./invocation-ends.js";
 import { Invokes } from "./invokes.js";
 import { LogTail } from "./log-tail.js";
+import { GatewayPlaces } from "./streams/gateway-place.js";
 import { ready } from "./testing/versions.js";
 import type { ReadyVersions } from "./versions.js";
 
@@ -91,6 +92,7 @@ function attempts(pool: FakePool, versions = versionsOf(async () => ready("hello
 		metrics,
 		ends: new InvocationEnds(),
 		spans: undefined,
+		places: new GatewayPlaces(),
 		tail: new LogTail("1"),
 		networkMissing,
 		invokes: new Invokes({ gatewaySocket: "/nowhere", waits: () => () => undefined }),

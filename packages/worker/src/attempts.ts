@@ -10,6 +10,7 @@ import {
 	type Outcome,
 	type Phases,
 	type Settlement,
+	streamBytesOf,
 	traceIdOf,
 } from "@berth/contracts";
 import type { Delivery } from "@berth/queue";
@@ -22,6 +23,8 @@ import type { Invokes } from "./invokes.js";
 import { beginningOf, LateLogs } from "./late-logs.js";
 import type { LineTeller, LogTail } from "./log-tail.js";
 import { networkLack } from "./network-lack.js";
+import { AnswerUpload } from "./streams/answer-upload.js";
+import type { GatewayPlaces } from "./streams/gateway-place.js";
 import { tracedTrigger } from "./traced-trigger.js";
 import type { ReadyVersions } from "./versions.js";
 
@@ -40,6 +43,8 @@ export interface AttemptsOptions {
 	readonly ends: Pick<InvocationEnds, "ended">;
 	/** Absent: nobody collects spans. */
 	readonly spans: AttemptSpans | undefined;
+	/** Gateways, for answers in pieces. */
+	readonly places: GatewayPlaces;
 	/** Told of each line that is printed. */
 	readonly tail: Pick<LogTail, "teller">;
 	/** What functions ask of others. */
@@ -141,11 +146,15 @@ export class Attempts {
 			lease.release(true);
 			return this.#failed(delivery, cancelledBefore(delivery, lease));
 		}
+		const upload = this.#uploadOf(lease, delivery);
+		const streams = upload && { answer: upload, maxBytes: streamBytesOf(target.manifest) };
 		const teller = this.#teller(delivery);
 		lease.sandbox.onLine = teller.line;
-		const result = await invokeIn(lease, delivery, body, this.#options.invokes);
+		const result = await invokeIn(lease, delivery, body, this.#options.invokes, streams);
 		teller.answered();
-		const outcome = cancelled.aborted && ENDED_BY_CANCEL.has(result.outcome) ? "cancelled" : result.outcome;
+		const isCancelled = cancelled.aborted || upload?.isGone === true;
+		const outcome = isCancelled && ENDED_BY_CANCEL.has(result.outcome) ? "cancelled" : result.outcome;
+		upload?.end(outcome === "succeeded");
 		const attempt: AttemptRecord = {
 			attempt: delivery.attempt,
 			outcome,
@@ -157,6 +166,7 @@ export class Attempts {
 			...(outcome === "succeeded" ? {} : { code: outcome }),
 			node: this.#options.node,
 			sandbox: lease.sandbox.id,
+			...(result.streamed === undefined ? {} : { streamed: result.streamed }),
 			finishedAtMs: Date.now(),
 		};
 		const after = result.after && this.#lateLogs.keep(result.after);
@@ -166,6 +176,15 @@ export class Attempts {
 			...(result.answer === undefined ? {} : { result: await this.#resultOf(result.answer, delivery) }),
 			...(logs === undefined ? {} : { logs }),
 		};
+	}
+
+	/** Where its answer goes when it comes in pieces; undefined when nobody would take it so. */
+	#uploadOf({ start, startMs, initMs }: Lease, { request, queueMs, lane }: Delivery): AnswerUpload | undefined {
+		const { stream } = request;
+		if (stream === undefined || lane === "background") return undefined;
+		const beganAt = performance.now();
+		const headOf = () => ({ start, phases: rounded({ queueMs, startMs, initMs, runMs: performance.now() - beganAt }) });
+		return new AnswerUpload(this.#options.places, { ...request, stream }, headOf);
 	}
 
 	#teller({ request, attempt }: Delivery): LineTeller {
@@ -225,6 +244,7 @@ async function invokeIn(
 	{ request, attempt, lost, cancelled }: Delivery,
 	body: Uint8Array,
 	invokes: Invokes,
+	streams: { readonly answer: AnswerUpload; readonly maxBytes: number } | undefined,
 ): Promise<SandboxResult> {
 	const { sandbox } = lease;
 	const timeoutMs = timeLeftOf(request);
@@ -235,21 +255,28 @@ async function invokeIn(
 	// A kill that fails has its sandbox retired with the rest: the engine's loss ends this process.
 	const onLost = () => void sandbox.kill().catch(() => undefined);
 	const onCancelled = () => {
+		if (grace !== undefined) return;
 		sandbox.cancel(request.id);
 		asks.cancel();
 		grace = setTimeout(onLost, CANCEL_GRACE_MS);
 	};
 	lost.addEventListener("abort", onLost, { once: true });
 	cancelled.addEventListener("abort", onCancelled, { once: true });
+	if (streams !== undefined) streams.answer.onGone = onCancelled;
 	let result: SandboxResult | undefined;
 	try {
 		const { id } = request;
 		const { bodyBytes: maxBodyBytes, responseHeaderBytes: maxHeaderBytes } = FIXED_LIMITS;
-		result = await sandbox.invoke({ id, attempt, timeoutMs, ...tracedTrigger(request), maxBodyBytes, maxHeaderBytes }, body, asks.respond);
+		const head = { id, attempt, timeoutMs, ...tracedTrigger(request), maxBodyBytes, maxHeaderBytes };
+		result =
+			streams === undefined
+				? await sandbox.invoke(head, body, asks.respond)
+				: await sandbox.invoke({ ...head, stream: { maxBytes: streams.maxBytes } }, body, asks.respond, streams);
 		return result;
 	} finally {
 		lost.removeEventListener("abort", onLost);
 		cancelled.removeEventListener("abort", onCancelled);
+		if (streams !== undefined) streams.answer.onGone = () => undefined;
 		clearTimeout(grace);
 		asks.end();
 		lease.release(result?.healthy ?? false, result && { runMs: result.runMs, cpuMs: result.usage.cpuMs });

@@ -25,6 +25,7 @@ import { LogTail } from "./log-tail.js";
 import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
 import { packageSourcesOf } from "./package-sources.js";
+import { GatewayPlaces } from "./streams/gateway-place.js";
 import { VersionLimit } from "./version-limit.js";
 import { ReadyVersions } from "./versions.js";
 
@@ -126,6 +127,7 @@ const builds = new Builds({
 	warmLayers: warmVersion,
 	networkMissing: networks.missing,
 });
+const places = new GatewayPlaces();
 const tail = new LogTail(incarnation);
 const ends = new InvocationEnds();
 const traces = openTracing(settings.tracing, node, metrics.registry, log);
@@ -137,6 +139,7 @@ const attempts = new Attempts({
 	metrics,
 	ends,
 	spans: traces.tracing.sink && new AttemptSpans(traces.tracing.sink),
+	places,
 	tail,
 	networkMissing: networks.missing,
 	onTrouble,
@@ -213,6 +216,7 @@ async function stop(): Promise<void> {
 	await invocationSource.close();
 	await traces.close();
 	functionsGateway?.close();
+	places.close();
 	invokes.close();
 	await pool.close();
 	await engine.close();

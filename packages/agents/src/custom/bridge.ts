@@ -1,5 +1,7 @@
 import { existsSync } from "node:fs";
 import {
+	type BodyHead,
+	type CreditHead,
 	FROM_AGENT,
 	type Frame,
 	headerBytesOf,
@@ -10,7 +12,11 @@ import {
 } from "@berth/contracts/agent";
 import { describeError } from "../node/errors.js";
 import { markOutput } from "../node/flush-output.js";
+import { Inflow } from "../node/inflow.js";
 import type { Link } from "../node/link.js";
+import { Outflow } from "../node/outflow.js";
+import type { Reply } from "../node/payload.js";
+import { collected, TooLargeError } from "../node/pieces.js";
 import { emptyScratch } from "../node/scratch.js";
 import { exchange } from "./exchange.js";
 import { Program } from "./program.js";
@@ -25,6 +31,11 @@ export class Bridge {
 	#loaded: SpecialiseHead | undefined;
 	#program: Program | undefined;
 	#served = 0;
+	/** The current invocation's answer, while it is streamed, and its request's body, when that is. */
+	#outflow: Outflow | undefined;
+	#inflow: Inflow | undefined;
+	/** Whether nobody waits for the current invocation any more. */
+	#gone = false;
 
 	constructor(link: Pick<Link, "send">) {
 		this.#link = link;
@@ -36,7 +47,13 @@ export class Bridge {
 			this.#link.send(FROM_AGENT.preloaded, {});
 		} else if (type === TO_AGENT.specialise) await this.#specialise(head as SpecialiseHead);
 		else if (type === TO_AGENT.invoke) await this.#invoke(head as InvokeHead, body);
-		// Of a cancellation the program isn't told: there is no way to that every HTTP server knows. What ends in time stays warm.
+		else if (type === TO_AGENT.credit) this.#outflow?.credit(head as CreditHead);
+		else if (type === TO_AGENT.body) this.#inflow?.take(head as BodyHead, body);
+		else if (type === TO_AGENT.cancel) {
+			// Before its answer begins the program isn't told: there is no way to that every HTTP server knows. What ends in time stays warm.
+			this.#gone = true;
+			this.#outflow?.cancel(new Error("the invocation was cancelled"));
+		}
 	}
 
 	async #specialise(head: SpecialiseHead): Promise<void> {
@@ -49,7 +66,7 @@ export class Bridge {
 			this.#program = Program.start(head);
 			await this.#program.listens(SANDBOX_PATHS.http);
 			this.#loaded = head;
-			this.#link.send(FROM_AGENT.specialised, { handler: "fetch", initMs: performance.now() - startedAt });
+			this.#link.send(FROM_AGENT.specialised, { handler: "fetch", streams: true, initMs: performance.now() - startedAt });
 		} catch (thrown) {
 			const { name, message } = describeError(thrown);
 			this.#say(head, FROM_AGENT.failed, { phase: "init", error: { name, message } });
@@ -57,23 +74,44 @@ export class Bridge {
 	}
 
 	async #invoke(head: InvokeHead, body: Uint8Array): Promise<void> {
-		const { id, attempt } = head;
+		const { id, attempt, maxBodyBytes, maxHeaderBytes } = head;
 		if (this.#loaded?.scratch === "fresh" && this.#served++ > 0) emptyScratch(SANDBOX_PATHS.http);
 		const startedAt = performance.now();
+		this.#inflow = head.streamsBody === true ? new Inflow(this.#link, id) : undefined;
+		this.#gone = false;
 		try {
-			const reply = await exchange(SANDBOX_PATHS.http, head, body, this.#loaded as SpecialiseHead);
-			const tooLarge = "tooLarge" in reply ? reply.tooLarge : headersTooLarge(headerBytesOf(reply), head.maxHeaderBytes);
-			if (tooLarge !== undefined || "tooLarge" in reply) {
-				const error = { name: "Error", message: tooLarge };
-				return this.#say(head, FROM_AGENT.failed, { phase: "too_large", id, error, waiting: false });
+			const reply = await exchange(SANDBOX_PATHS.http, head, this.#inflow ?? body, this.#loaded as SpecialiseHead);
+			const { rest, ...whole } = reply;
+			const bytes = headerBytesOf(reply);
+			if (bytes > maxHeaderBytes) throw new TooLargeError(`the response's headers have ${bytes} bytes, the limit is ${maxHeaderBytes}`);
+			const runMs = () => performance.now() - startedAt;
+			if (rest !== undefined && head.stream !== undefined) {
+				await this.#stream(head, { ...whole, rest });
+				this.#inflow?.close();
+				return this.#say(head, FROM_AGENT.answer, { id, attempt, runMs: runMs(), waiting: false });
 			}
-			const { body: bytes, contentType, response } = reply;
-			const answer = { id, attempt, runMs: performance.now() - startedAt, waiting: false, contentType, response };
-			this.#say(head, FROM_AGENT.answer, answer, bytes);
+			const answer = await collected(reply, maxBodyBytes);
+			if (answer.byteLength > maxBodyBytes) throw new TooLargeError(`the response has more than ${maxBodyBytes} bytes, the limit`);
+			const { contentType, response } = whole;
+			this.#inflow?.close();
+			this.#say(head, FROM_AGENT.answer, { id, attempt, runMs: runMs(), waiting: false, contentType, response }, answer);
 		} catch (thrown) {
-			await this.#program?.lastWords();
+			this.#inflow?.close();
+			const tooLarge = thrown instanceof TooLargeError;
+			if (!tooLarge) await this.#program?.lastWords();
 			const { name, message } = describeError(thrown);
-			this.#say(head, FROM_AGENT.failed, { phase: "handler", id, error: { name, message }, waiting: false });
+			const error = { name: tooLarge ? "Error" : name, message };
+			this.#say(head, FROM_AGENT.failed, { phase: tooLarge ? "too_large" : "handler", id, error, waiting: false });
+		}
+	}
+
+	async #stream(head: InvokeHead, reply: Reply): Promise<void> {
+		this.#outflow = new Outflow(this.#link, head);
+		if (this.#gone) this.#outflow.cancel(new Error("the invocation was cancelled"));
+		try {
+			await this.#outflow.send(reply);
+		} finally {
+			this.#outflow = undefined;
 		}
 	}
 
@@ -82,8 +120,4 @@ export class Bridge {
 		markOutput(outputMark);
 		this.#link.send(type, said, body);
 	}
-}
-
-function headersTooLarge(bytes: number, limit: number): string | undefined {
-	return bytes > limit ? `the response's headers have ${bytes} bytes, the limit is ${limit}` : undefined;
 }

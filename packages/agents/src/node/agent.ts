@@ -2,6 +2,8 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { existsSync } from "node:fs";
 import {
 	type AnswerHead,
+	type BodyHead,
+	type CreditHead,
 	type FailedHead,
 	FROM_AGENT,
 	type Frame,
@@ -16,10 +18,13 @@ import { Invocation } from "./context.js";
 import { describeError } from "./errors.js";
 import { flushOutput, markOutput } from "./flush-output.js";
 import { type Handler, handlerOf } from "./handlers.js";
+import { Inflow } from "./inflow.js";
 import { Invokes } from "./invokes.js";
 import { markLateOutput } from "./late-output.js";
 import type { Link } from "./link.js";
+import { Outflow } from "./outflow.js";
 import type { Reply } from "./payload.js";
+import { collected, TooLargeError } from "./pieces.js";
 import { type Ask, Questions } from "./questions.js";
 import { emptyScratch } from "./scratch.js";
 import { warmUp } from "./warmup.js";
@@ -35,6 +40,11 @@ export class Agent {
 	/** Settled when a built-in module has made itself ready; there is none in a function's sandbox. */
 	#builtInReady: Promise<unknown> | undefined;
 	readonly #questions: Questions;
+	/** The current invocation's answer, while it is streamed, and its request's body, when that is. */
+	#outflow: Outflow | undefined;
+	#inflow: Inflow | undefined;
+	/** Whether nobody waits for the current invocation any more. */
+	#gone = false;
 
 	constructor(link: Pick<Link, "send">) {
 		this.#link = link;
@@ -65,7 +75,13 @@ export class Agent {
 				return await this.#invoke(head as InvokeHead, body);
 			case TO_AGENT.cancel:
 				this.#current?.cancel("the invocation was cancelled");
+				this.#gone = true;
+				this.#outflow?.cancel(cancellation());
 				return;
+			case TO_AGENT.credit:
+				return this.#outflow?.credit(head as CreditHead);
+			case TO_AGENT.body:
+				return this.#inflow?.take(head as BodyHead, body);
 			case TO_AGENT.reply:
 				this.#questions.answered(head, body);
 		}
@@ -86,7 +102,11 @@ export class Agent {
 				return this.#fail({ phase: "no_handler", error: { name: "Error", message } });
 			}
 			this.#loaded = { head, handler };
-			this.#link.send(FROM_AGENT.specialised, { handler: handler.shape, initMs: performance.now() - startedAt });
+			this.#link.send(FROM_AGENT.specialised, {
+				handler: handler.shape,
+				initMs: performance.now() - startedAt,
+				...(handler.shape === "fetch" ? { streams: true } : {}),
+			});
 		} catch (thrown) {
 			await flushOutput();
 			markOutput(head.outputMark);
@@ -103,6 +123,8 @@ export class Agent {
 		const invocation = new Invocation(head, this.#loaded.head, invokes);
 		if (this.#loaded.head.scratch === "fresh" && this.#served++ > 0) emptyScratch();
 		this.#current = invocation;
+		this.#gone = false;
+		this.#inflow = head.streamsBody === true ? new Inflow(this.#link, head.id) : undefined;
 		this.#compaction.begun();
 		const startedAt = performance.now();
 		try {
@@ -114,14 +136,16 @@ export class Agent {
 			const flushed = flushOutput();
 			if (flushed !== undefined) await flushed;
 			markOutput(head.outputMark);
+			this.#inflow?.close();
 			this.#closeAsking(invokes);
 			this.#answer(invocation, reply, runMs);
 		} catch (thrown) {
 			await invokes.settled();
 			await flushOutput();
 			markOutput(head.outputMark);
-			this.#closeAsking(invokes);
-			this.#fail({ phase: "handler", id: head.id, error: describeError(thrown), waiting: invocation.isWaiting });
+			this.#inflow?.close();
+			const phase = thrown instanceof TooLargeError ? "too_large" : "handler";
+			this.#fail({ phase, id: head.id, error: describeError(thrown), waiting: invocation.isWaiting });
 		}
 		if (invocation.isWaiting) {
 			await invocation.settled();
@@ -139,12 +163,33 @@ export class Agent {
 		this.#questions.forget();
 	}
 
-	#run(invocation: Invocation, body: Uint8Array): Promise<Reply> {
-		const { trigger } = invocation.head;
+	async #run(invocation: Invocation, body: Uint8Array): Promise<Reply> {
+		const { trigger, stream, maxBodyBytes } = invocation.head;
 		const contentType =
 			trigger.kind === "event" ? trigger.contentType : trigger.request.headers.find(([name]) => name === "content-type")?.[1];
 		const { handler } = this.#loaded as { handler: Handler };
-		return handler.handle(body, contentType, invocation.context, () => invocation.signal);
+		const input = this.#inflow?.stream() ?? body;
+		const reply = await handler.handle(input, contentType, invocation.context, () => invocation.signal);
+		if (reply.rest === undefined) return reply;
+		const { rest, ...whole } = reply;
+		if (trigger.kind === "http" && trigger.request.method === "HEAD") {
+			// Nobody is given a body.
+			await rest.cancel("a HEAD has no body");
+			return { ...whole, body: new Uint8Array(0) };
+		}
+		return stream === undefined ? { ...whole, body: await collected(reply, maxBodyBytes) } : await this.#stream(invocation, reply);
+	}
+
+	/** What is left to answer is that it is over. */
+	async #stream(invocation: Invocation, reply: Reply): Promise<Reply> {
+		this.#outflow = new Outflow(this.#link, invocation.head);
+		if (this.#gone) this.#outflow.cancel(cancellation());
+		try {
+			await this.#outflow.send(reply);
+			return { body: new Uint8Array(0) };
+		} finally {
+			this.#outflow = undefined;
+		}
 	}
 
 	#answer(invocation: Invocation, reply: Reply, runMs: number): void {
@@ -185,6 +230,10 @@ export class Agent {
 	#isLate(owner: Invocation | undefined): boolean {
 		return owner !== undefined && owner !== this.#current;
 	}
+}
+
+function cancellation(): Error {
+	return new DOMException("the invocation was cancelled", "AbortError");
 }
 
 /** What of a reply is more than may be; undefined when nothing is. */

@@ -1,4 +1,4 @@
-import type { HttpRequestHead, InvokeHead, SpecialiseHead } from "@berth/contracts/agent";
+import type { HttpRequestHead, InvokeHead, ScheduleFiring, SpecialiseHead } from "@berth/contracts/agent";
 import type { Invoked, InvokeOptions, Invokes } from "./invokes.js";
 
 /** The share of a timeout, and at most how long, between the abort signal and the kill. */
@@ -26,6 +26,8 @@ export interface Context {
 	readonly tracestate?: string;
 	/** The HTTP request, when it is one and the handler takes a payload. */
 	readonly request?: HttpRequestHead;
+	/** The schedule that it runs by, if it is one's. */
+	readonly schedule?: ScheduleFiring;
 }
 
 /** One JSON object per line on stdout: level, message and fields. */
@@ -97,6 +99,7 @@ export class Invocation {
 			},
 			...head.trace,
 			...(head.trigger.kind === "http" ? { request: head.trigger.request } : {}),
+			...(head.trigger.kind === "event" && head.trigger.schedule !== undefined ? { schedule: head.trigger.schedule } : {}),
 		};
 	}
 

@@ -1,3 +1,4 @@
+import { scheduleHeaders } from "@berth/contracts/agent";
 import type { Context } from "./context.js";
 import { lambdaEvent, lambdaReply } from "./lambda.js";
 import { bodyInit, payloadOf, type Reply, replyOf, responseReply } from "./payload.js";
@@ -5,7 +6,13 @@ import { bodyInit, payloadOf, type Reply, replyOf, responseReply } from "./paylo
 /** A function's handler behind one shape: body in, reply out. It throws what the handler throws. */
 export interface Handler {
 	readonly shape: "fetch" | "payload" | "event";
-	handle(body: Uint8Array, contentType: string | undefined, context: Context, signal: () => AbortSignal): Promise<Reply>;
+	/** @param body in pieces for a fetch handler alone */
+	handle(
+		body: Uint8Array | ReadableStream<Uint8Array>,
+		contentType: string | undefined,
+		context: Context,
+		signal: () => AbortSignal,
+	): Promise<Reply>;
 }
 
 type Callable = (...args: unknown[]) => unknown;
@@ -30,17 +37,23 @@ function fetchHandler(target: { fetch: Callable }): Handler {
 }
 
 /** An event becomes a POST to `/`. The signal is wired only when somebody may look at it. */
-function requestOf(body: Uint8Array, contentType: string | undefined, context: Context, signal: () => AbortSignal): Request {
+function requestOf(
+	body: Uint8Array | ReadableStream<Uint8Array>,
+	contentType: string | undefined,
+	context: Context,
+	signal: () => AbortSignal,
+): Request {
 	const http = context.request;
 	if (http === undefined) {
-		const headers = { "content-type": contentType ?? "application/json" };
-		return withSignal(new Request("http://function/", { method: "POST", headers, body: bodyInit(body) }), signal);
+		const headers = new Headers([["content-type", contentType ?? "application/json"]]);
+		for (const [name, value] of scheduleHeaders(context.schedule)) headers.set(name, value);
+		return withSignal(new Request("http://function/", { method: "POST", headers, ...bodyInit(body) }), signal);
 	}
 	const host = http.headers.find(([name]) => name === "host")?.[1] ?? "function";
 	const headers = new Headers();
 	for (const [name, value] of http.headers) headers.append(name, value);
 	const hasBody = http.method !== "GET" && http.method !== "HEAD";
-	const init: RequestInit = { method: http.method, headers, ...(hasBody ? { body: bodyInit(body) } : {}) };
+	const init: RequestInit = { method: http.method, headers, ...(hasBody ? bodyInit(body) : {}) };
 	const origin = URL.canParse(`http://${host}/`) ? `http://${host}` : "http://function";
 	// Put together, not resolved: a path that begins with `//` is a path.
 	return withSignal(new Request(`${origin}${http.url}`, init), signal);
@@ -54,7 +67,8 @@ function withSignal(request: Request, signal: () => AbortSignal): Request {
 function payloadHandler(target: Callable): Handler {
 	return {
 		shape: "payload",
-		handle: async (body, contentType, context) => replyOf(await target(payloadOf(body, contentType), context)),
+		handle: async (body, contentType, context) =>
+			replyOf(await target(payloadOf(whole(body), contentType), context), false, wantsEvents(context)),
 	};
 }
 
@@ -62,8 +76,18 @@ function eventHandler(target: Callable): Handler {
 	return {
 		shape: "event",
 		async handle(body, contentType, context) {
-			if (context.request === undefined) return replyOf(await target(payloadOf(body, contentType), context), true);
-			return lambdaReply(await target(lambdaEvent(body, context.request, context), context));
+			if (context.request === undefined) return replyOf(await target(payloadOf(whole(body), contentType), context), true);
+			return lambdaReply(await target(lambdaEvent(whole(body), context.request, context), context), wantsEvents(context));
 		},
 	};
+}
+
+/** Whether who asked wants a stream of events (WHATWG HTML, 9.2). */
+function wantsEvents({ request }: Context): boolean {
+	return request?.headers.some(([name, value]) => name === "accept" && /\btext\/event-stream\b/i.test(value)) === true;
+}
+
+function whole(body: Uint8Array | ReadableStream<Uint8Array>): Uint8Array {
+	if (body instanceof Uint8Array) return body;
+	throw new TypeError("a body in pieces is for fetch handlers");
 }

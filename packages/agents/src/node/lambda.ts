@@ -1,6 +1,7 @@
 import type { HttpRequestHead } from "@berth/contracts/agent";
 import type { Context } from "./context.js";
 import { isResponse, JSON_TYPE, type Reply, replyOf } from "./payload.js";
+import { isPieces, yielded } from "./pieces.js";
 
 /**
  * An HTTP request as the event of a function URL, payload format 2.0 (AWS Lambda developer guide,
@@ -47,16 +48,22 @@ interface StructuredReply {
 	readonly statusCode: number;
 	readonly headers?: Readonly<Record<string, string | number | boolean>>;
 	readonly cookies?: readonly string[];
-	readonly body?: string;
+	readonly body?: string | AsyncIterable<unknown> | Iterator<unknown>;
 	readonly isBase64Encoded?: boolean;
 }
 
 /** `{statusCode, headers, cookies, body, isBase64Encoded}`, or any value as 200 JSON. */
-export async function lambdaReply(value: unknown): Promise<Reply> {
-	if (isResponse(value) || !isStructured(value)) return replyOf(value, true);
+export async function lambdaReply(value: unknown, asEvents: boolean): Promise<Reply> {
+	if (isResponse(value) || !isStructured(value)) return replyOf(value, true, asEvents);
 	const headers = Object.entries(value.headers ?? {}).map(([name, text]): [string, string] => [name.toLowerCase(), String(text)]);
 	for (const cookie of value.cookies ?? []) headers.push(["set-cookie", cookie]);
-	if (!headers.some(([name]) => name === "content-type")) headers.push(["content-type", JSON_TYPE]);
+	const hasType = headers.some(([name]) => name === "content-type");
+	if (isPieces(value.body)) {
+		const { contentType, ...pieces } = await yielded(value.body, asEvents);
+		if (!hasType) headers.push(["content-type", contentType]);
+		return { ...pieces, response: { status: value.statusCode, headers } };
+	}
+	if (!hasType) headers.push(["content-type", JSON_TYPE]);
 	const body = Buffer.from(value.body ?? "", value.isBase64Encoded === true ? "base64" : "utf8");
 	return { body, response: { status: value.statusCode, headers } };
 }

@@ -1,15 +1,14 @@
 import type { HttpResponseHead } from "@berth/contracts/agent";
+import { gathered, isPieces, type Source, sourceOf, yielded } from "./pieces.js";
+import { ReplyError } from "./reply-error.js";
 
 /** What goes back to the worker. */
 export interface Reply {
 	readonly body: Uint8Array;
 	readonly contentType?: string;
 	readonly response?: HttpResponseHead;
-}
-
-/** The handler's own mistake about what it returned. */
-export class ReplyError extends TypeError {
-	override readonly name = "ReplyError";
+	/** What comes after `body`, when that wasn't all. */
+	readonly rest?: Source;
 }
 
 export const JSON_TYPE = "application/json";
@@ -29,21 +28,25 @@ export function payloadOf(body: Uint8Array, contentType = JSON_TYPE): unknown {
 	return type.startsWith("text/") ? decoder.decode(body) : body;
 }
 
-/** A body that undici takes without copying its view's whole buffer. */
-export function bodyInit(body: Uint8Array): Uint8Array<ArrayBuffer> {
-	return body as Uint8Array<ArrayBuffer>;
+/** A request's body as undici takes it, without copying its view's whole buffer. */
+export function bodyInit(body: Uint8Array | ReadableStream<Uint8Array>): Pick<RequestInit, "body"> & { readonly duplex?: "half" } {
+	return body instanceof Uint8Array
+		? { body: body as Uint8Array<ArrayBuffer> }
+		: { body: body as ReadableStream<Uint8Array<ArrayBuffer>>, duplex: "half" };
 }
 
 /**
  * What a handler returned, as bytes: a Response as it is, bytes as octet-stream, a string as text
- * (as JSON where `jsonStrings`), nothing as an empty body, everything else as JSON.
+ * (as JSON where `jsonStrings`), nothing as an empty body, a generator's values one after the other, everything else as JSON.
+ * @param asEvents whether a generator's values are events of a stream
  */
-export async function replyOf(value: unknown, jsonStrings = false): Promise<Reply> {
+export async function replyOf(value: unknown, jsonStrings = false, asEvents = false): Promise<Reply> {
 	if (isResponse(value)) return responseReply(value);
 	if (value === undefined) return { body: EMPTY };
 	if (value instanceof Uint8Array) return { body: value, contentType: BYTES_TYPE };
 	if (value instanceof ArrayBuffer) return { body: new Uint8Array(value), contentType: BYTES_TYPE };
 	if (typeof value === "string" && !jsonStrings) return { body: encoder.encode(value), contentType: TEXT_TYPE };
+	if (isPieces(value)) return await yielded(value, asEvents);
 	const text = JSON.stringify(value);
 	if (text === undefined) throw new ReplyError(`the handler returned a ${typeof value}, which has no JSON form`);
 	return { body: encoder.encode(text), contentType: JSON_TYPE };
@@ -66,11 +69,11 @@ export async function responseReply(value: unknown): Promise<Reply> {
 	if (!Number.isInteger(status) || status < 200 || status > 599) {
 		throw new ReplyError(`it answered with the status ${JSON.stringify(status)}, which is none from 200 to 599`);
 	}
-	const body = value.body === null ? EMPTY : new Uint8Array(await value.arrayBuffer());
 	const headers = [...value.headers] as [string, string][];
 	if (headers.length > MOST_HEADERS) throw new ReplyError(`it answered with ${headers.length} headers; ${MOST_HEADERS} are the most`);
 	const contentType = value.headers.get("content-type");
-	return { body, response: { status: value.status, headers }, ...(contentType === null ? {} : { contentType }) };
+	const body = value.body === null ? { body: EMPTY } : await gathered(sourceOf(value.body));
+	return { ...body, response: { status: value.status, headers }, ...(contentType === null ? {} : { contentType }) };
 }
 
 function describe(value: unknown): string {

@@ -59,6 +59,20 @@ test("a handler of requests is given any body: what it is, the handler says", as
 	expect(await post(url, '{"a":', "application/json")).toEqual([200, '{"a":']);
 });
 
+test("an answer in pieces comes as it is given, and one that fails in the middle has no end", async () => {
+	const url = await listening(
+		start(`module.exports = { default: async function* ({ fails }) {
+			yield { a: 1 };
+			await new Promise((resolve) => setTimeout(resolve, 5));
+			if (fails) throw new Error("in the middle");
+			yield { a: 2 };
+		} };`),
+	);
+	expect(await post(url, "{}", "application/json")).toEqual([200, '{"a":1}\n{"a":2}\n']);
+	await expect(post(url, '{"fails":true}', "application/json")).rejects.toThrow("terminated");
+	expect(await post(url, "{}", "application/json")).toEqual([200, '{"a":1}\n{"a":2}\n']);
+});
+
 test.each(["abc", "65536", ""])("a PORT that is none is said, and the process ends with 1: %j", async (port) => {
 	const process = start("module.exports = { default: () => 1 };", port);
 	const said = text(process.stderr as NodeJS.ReadableStream);

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import {
 	AGENT_BOUNDS,
@@ -52,8 +53,7 @@ export async function serve([entry = ""]: readonly string[], agentOf: (link: Pic
 	void agent.take({ type: TO_AGENT.specialise, head: { entry, ...names, env, scratch: "keep" }, body: Buffer.alloc(0) });
 	const loaded = await replies.next();
 	if (loaded.type !== FROM_AGENT.specialised) {
-		const { error } = loaded.head as FailedHead;
-		process.stderr.write(`${error.stack ?? `${error.name}: ${error.message}`}\n`);
+		complain(loaded.head as FailedHead);
 		process.exit(1);
 	}
 	const { handler } = loaded.head as SpecialisedHead;
@@ -128,12 +128,43 @@ async function answer({ agent, replies, handler }: Served, id: string, request: 
 		trigger: { kind: "http", request: { method, url, headers: pairs(request.rawHeaders) } },
 		maxBodyBytes: AGENT_BOUNDS.maxBodyBytes,
 		maxHeaderBytes: 64 * 1024,
+		stream: { maxBytes: Number.MAX_SAFE_INTEGER },
 	};
 	void agent.take({ type: TO_AGENT.invoke, head, body });
-	const outcome = await replies.next();
-	respond(response, outcome);
+	const first = await replies.next();
+	const outcome = first.type === FROM_AGENT.streamed ? await stream({ agent, replies }, id, first, response) : first;
+	if (outcome === first) respond(response, outcome);
 	// One at a time: what was given to waitUntil is the last one's.
 	if ((outcome.head as { waiting?: boolean }).waiting === true) await replies.next();
+}
+
+/** An answer in pieces, as it comes; what fails in the middle has no end, and who goes away ends it. @returns its end */
+async function stream(
+	{ agent, replies }: Pick<Served, "agent" | "replies">,
+	id: string,
+	{ head }: Outcome,
+	response: ServerResponse,
+): Promise<Outcome> {
+	let isOver = false;
+	const gone = once(response, "close").then(() => {
+		if (!isOver) void agent.take({ type: TO_AGENT.cancel, head: { id }, body: Buffer.alloc(0) });
+	});
+	writeHead(response, head as AnswerHead);
+	response.flushHeaders();
+	for (let said = await replies.next(); ; said = await replies.next()) {
+		if (said.type === FROM_AGENT.chunk) {
+			if (!response.closed && !response.write(said.body)) await Promise.race([once(response, "drain"), gone]);
+			void agent.take({ type: TO_AGENT.credit, head: { id, chunks: 1 }, body: Buffer.alloc(0) });
+			continue;
+		}
+		isOver = true;
+		if (said.type === FROM_AGENT.answer) response.end();
+		else {
+			complain(said.head as FailedHead);
+			response.socket?.destroySoon();
+		}
+		return said;
+	}
 }
 
 /** Why a handler that is given a payload can't be given this one: the caller's mistake, not the function's. */
@@ -149,15 +180,24 @@ function notJson(body: Buffer, contentType: string | undefined): string | undefi
 
 function respond(response: ServerResponse, { type, head, body }: Outcome): void {
 	if (type !== FROM_AGENT.answer) {
-		const { phase, error } = head as FailedHead;
-		process.stderr.write(`${error.stack ?? `${error.name}: ${error.message}`}\n`);
+		const { phase, error } = complain(head as FailedHead);
 		response.writeHead(FAILED_STATUS[phase] ?? 500, { "content-type": "text/plain" }).end(`${error.name}: ${error.message}\n`);
 		return;
 	}
-	const { response: given, contentType } = head as AnswerHead;
+	writeHead(response, head as AnswerHead);
+	response.end(body);
+}
+
+function writeHead(response: ServerResponse, { response: given, contentType }: AnswerHead): void {
 	for (const [name, value] of given?.headers ?? []) response.appendHeader(name, value);
 	if (given === undefined && contentType !== undefined) response.setHeader("content-type", contentType);
-	response.writeHead(given?.status ?? 200).end(body);
+	response.statusCode = given?.status ?? 200;
+}
+
+function complain(failed: FailedHead): FailedHead {
+	const { error } = failed;
+	process.stderr.write(`${error.stack ?? `${error.name}: ${error.message}`}\n`);
+	return failed;
 }
 
 async function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { AGENT_BOUNDS, encodeFrame, FROM_AGENT, type Frame, FrameDecoder, type InvokeHead, MIB, TO_AGENT } from "@berth/contracts";
+import { AGENT_BOUNDS, encodeFrame, FROM_AGENT, type Frame, FrameDecoder, type InvokeHead, MIB, STREAM, TO_AGENT } from "@berth/contracts";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 const PYTHON = "/usr/bin/python3";
@@ -150,5 +150,80 @@ describe("the Python agent", () => {
 		const ended = once(agent, "exit");
 		socket.end(bytes);
 		expect(await ended).toEqual([code, null]);
+	});
+});
+
+describe("an answer in pieces", () => {
+	const STREAMED: InvokeHead = { ...EVENT, stream: { maxBytes: MIB } };
+	const invoke = (head: InvokeHead = STREAMED) => say(TO_AGENT.invoke, head, Buffer.from("3"));
+
+	test.each([
+		["a generator", "def handler(event, context):\n    for i in range(event):\n        yield {'i': i}"],
+		["an async generator", "async def handler(event, context):\n    for i in range(event):\n        yield {'i': i}"],
+		["an iterator that is returned", "def handler(event, context):\n    return ({'i': i} for i in range(event))"],
+	])("of %s comes value by value, each a line of JSON", async (_, source) => {
+		await loaded(source);
+		invoke();
+		expect((await heard(FROM_AGENT.streamed)).head).toEqual({ id: "inv_1", attempt: 2, contentType: "application/x-ndjson" });
+		for (const i of [0, 1, 2]) expect((await heard(FROM_AGENT.chunk)).text).toBe(`{"i":${i}}\n`);
+		expect(await heard(FROM_AGENT.answer)).toMatchObject({ text: "", head: { id: "inv_1", attempt: 2 } });
+		invoke(EVENT);
+		expect((await heard(FROM_AGENT.answer)).text).toBe('{"i":0}\n{"i":1}\n{"i":2}\n');
+	});
+
+	test("is an event each for who accepts them, and has its own status and headers where it says so", async () => {
+		await loaded(
+			"def handler(event, context):\n    return {'statusCode': 201, 'headers': {'x-own': 1}, 'body': iter(['two\\nlines', {'a': 1}])}",
+		);
+		const request = { method: "GET", url: "/", headers: [["accept", "text/event-stream"]] as [string, string][] };
+		invoke({ ...STREAMED, trigger: { kind: "http", request } });
+		const headers = [
+			["x-own", "1"],
+			["content-type", "text/event-stream"],
+		];
+		expect((await heard(FROM_AGENT.streamed)).head).toMatchObject({ response: { status: 201, headers } });
+		expect((await heard(FROM_AGENT.chunk)).text).toBe("data: two\ndata: lines\n\n");
+		expect((await heard(FROM_AGENT.chunk)).text).toBe('data: {"a":1}\n\n');
+		await heard(FROM_AGENT.answer);
+	});
+
+	test("waits for credit, and what waited goes together", async () => {
+		await loaded("def handler(event, context):\n    for i in range(20):\n        yield 'x' * 1000");
+		invoke();
+		await heard(FROM_AGENT.streamed);
+		for (let i = 0; i < STREAM.chunks; i++) expect((await heard(FROM_AGENT.chunk)).text).toHaveLength(1000);
+		await expect.poll(() => frames.length).toBe(0);
+		say(TO_AGENT.credit, { id: "inv_1", chunks: 2 });
+		let bytes = 0;
+		while (bytes < 12_000) bytes += (await heard(FROM_AGENT.chunk)).text.length;
+		await heard(FROM_AGENT.answer);
+	});
+
+	test("that fails in the middle, or has more bytes than it may, is a failure", async () => {
+		await loaded(
+			"def handler(event, context):\n    yield 'a'\n    if event == 3:\n        raise ValueError('mine')\n    yield 'b' * 2_000_000",
+		);
+		invoke();
+		await heard(FROM_AGENT.streamed);
+		await heard(FROM_AGENT.chunk);
+		expect((await heard(FROM_AGENT.failed)).head).toMatchObject({ phase: "handler", error: { name: "ValueError", message: "mine" } });
+		say(TO_AGENT.invoke, STREAMED, Buffer.from("4"));
+		await heard(FROM_AGENT.streamed);
+		await heard(FROM_AGENT.chunk);
+		const tooLarge = { phase: "too_large", error: { message: expect.stringContaining("its limit") } };
+		expect((await heard(FROM_AGENT.failed)).head).toMatchObject(tooLarge);
+	});
+
+	test("that nobody wants any more closes its generator", async () => {
+		await loaded(
+			"closed = []\ndef handler(event, context):\n    if event == 4:\n        return closed\n    return stream()\ndef stream():\n    try:\n        while True:\n            yield 'x' * 1000\n    finally:\n        closed.append('yes')",
+		);
+		invoke();
+		await heard(FROM_AGENT.streamed);
+		for (let i = 0; i < STREAM.chunks; i++) await heard(FROM_AGENT.chunk);
+		say(TO_AGENT.cancel, { id: "inv_1" });
+		expect((await heard(FROM_AGENT.failed)).head).toMatchObject({ phase: "handler", error: { name: "Cancelled" } });
+		say(TO_AGENT.invoke, EVENT, Buffer.from("4"));
+		expect((await heard(FROM_AGENT.answer)).text).toBe('["yes"]');
 	});
 });

@@ -92,3 +92,17 @@ test.each(["abc", "65536", ""])("a PORT that is none is said, and the process en
 		`PORT is ${JSON.stringify(port)}; a number from 0 to 65535 is wanted\n`,
 	]);
 });
+
+test("an answer in pieces comes as it is yielded, and one that fails in the middle has no end", async () => {
+	const url = await listening(
+		start(`def handler(event, context):
+    yield {"a": 1}
+    if event["rawQueryString"]:
+        raise ValueError("in the middle")
+    yield {"a": 2}
+`),
+	);
+	expect(await (await fetch(url)).text()).toBe('{"a":1}\n{"a":2}\n');
+	await expect((await fetch(`${url}/?x`)).text()).rejects.toThrow("terminated");
+	expect(await (await fetch(url)).text()).toBe('{"a":1}\n{"a":2}\n');
+});

@@ -1,4 +1,4 @@
-import { type Client, type InvokeAnswer, type InvokeOptions, type Payload, parseServerTiming, resultOf } from "@berth/client";
+import { type Client, CutError, type InvokeAnswer, type InvokeOptions, type Payload, parseServerTiming, resultOf } from "@berth/client";
 import { type InvocationAnswer, type Problem, SECOND_MS } from "@berth/contracts";
 import { EXIT, type ExitCode } from "../exit-codes.js";
 import { parseDurationMs } from "../input/durations.js";
@@ -12,6 +12,7 @@ interface InvokeCommandOptions {
 	readonly contentType?: string;
 	readonly async?: boolean;
 	readonly timeout?: number;
+	readonly callback?: string;
 	readonly include?: boolean;
 }
 
@@ -28,6 +29,7 @@ export function registerInvoke({ program, stdin, action }: Registrar): void {
 		.option("--content-type <type>", "type of the payload (default: JSON if it is JSON, else text)")
 		.option("--async", "queue it in the background and print its id")
 		.option("--timeout <duration>", "a deadline shorter than the function's own: 500ms, 30s", parseDurationMs)
+		.option("--callback <url>", "with --async: where its settlement is posted, signed")
 		.option("-i, --include", "say status, Server-Timing and id on stderr")
 		.addHelpText(
 			"after",
@@ -37,7 +39,10 @@ export function registerInvoke({ program, stdin, action }: Registrar): void {
 			action(async (session: Session, options: InvokeCommandOptions, name: string) => {
 				const payload = await payloadOf(options.payload, options.contentType, stdin);
 				const { client } = await session.connect();
-				const limits = options.timeout === undefined ? {} : { timeoutMs: options.timeout };
+				const limits = {
+					...(options.timeout === undefined ? {} : { timeoutMs: options.timeout }),
+					...(options.callback === undefined ? {} : { callbackUrl: options.callback }),
+				};
 				return options.async === true
 					? enqueue(session, client, name, payload, limits)
 					: invoke(session, client, name, payload, limits, options);
@@ -70,7 +75,9 @@ async function invoke(
 	options: InvokeCommandOptions,
 ): Promise<ExitCode> {
 	const { terminal } = session;
-	const answer = await client.invoke(name, payload, limits);
+	const pieces = session.json ? {} : { onPiece: (piece: Uint8Array) => terminal.pour(piece) };
+	const answer = await client.invoke(name, payload, { ...limits, ...pieces }).catch((error: unknown) => cutOff(session, client, error));
+	if (answer === undefined) return EXIT.failed;
 	if (session.json) terminal.json(documentOf(answer));
 	else {
 		if (options.include === true || session.verbose) describeAnswer(session, answer);
@@ -82,6 +89,21 @@ async function invoke(
 		}
 	}
 	return answer.outcome === "succeeded" ? EXIT.ok : EXIT.failed;
+}
+
+/** What became of an invocation whose answer broke off. @throws what isn't that, and where there is no record of it */
+async function cutOff({ terminal, json }: Session, client: Client, error: unknown): Promise<undefined> {
+	if (!(error instanceof CutError)) throw error;
+	const record = await client.invocation(error.invocationId, { signal: AbortSignal.timeout(RECORD_MS) }).catch(() => undefined);
+	if (record === undefined) throw error;
+	const { id, outcome, code, error: thrown } = record;
+	if (json) terminal.json({ id, outcome, code, error: thrown, detail: error.message });
+	else {
+		const why = thrown === undefined ? "" : `: ${thrown.name}: ${thrown.message}`;
+		terminal.note(`\n${terminal.style("red", outcome ?? "error")}: the answer broke off${why}`);
+		terminal.note(terminal.style("dim", `invocation ${id}`));
+	}
+	return undefined;
 }
 
 function documentOf(answer: InvokeAnswer): unknown {

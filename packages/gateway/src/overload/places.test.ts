@@ -2,7 +2,7 @@ import { BerthError } from "@berth/contracts";
 import { expect, test } from "vitest";
 import { type Place, Places, type Refusal } from "./places.js";
 
-const owner = (name: string, project = "default") => ({ project, function: name });
+const owner = (name: string, project = "default", concurrency = 100_000) => ({ project, function: name, concurrency });
 
 function refusalOf(act: () => unknown): BerthError {
 	try {
@@ -85,6 +85,16 @@ test("who couldn't begin in time is refused at once, and told when what is ahead
 		place.free({ waitedMs: 500, ranMs: 20 });
 	}
 	expect(() => places.take(owner("slow"))).not.toThrow();
+});
+
+test("behind what may run of a function a quarter of the places may wait", () => {
+	const reasons: Refusal[] = [];
+	const places = new Places(1024, (reason) => reasons.push(reason));
+	const few = owner("few", "default", 100);
+	for (let n = 0; n < 100 + 256; n++) places.take(few);
+	expect(refusalOf(() => places.take(few)).message).toMatch(/few has 356 in flight already: 100 may run at a time, and 256 wait/);
+	expect(reasons).toEqual(["waiting"]);
+	expect(() => places.take(owner("other"))).not.toThrow();
 });
 
 test("a function that is done is forgotten, with what it was like", () => {

@@ -8,16 +8,21 @@ import { type Drained, DrainRate } from "./drain-rate.js";
 const OF_FREE = 3;
 /** Who is expected to wait longer than this, half of the start budget, is refused at once: a wrong guess still isn't an expiry. Milliseconds. */
 export const LONGEST_WAIT_MS = FIXED_LIMITS.startMs / 2;
+/** Of all places so many may be taken by those of one function who wait because its sandboxes are at work, and at least so many. */
+const OF_ALL = 1 / 4;
+const LEAST_WAITING = 16;
 /** Past this who was refused is better told to look again, milliseconds. */
 const LONGEST_RETRY_MS = 30 * SECOND_MS;
 
 /** Why an invocation got no place. */
-export type Refusal = "share" | "wait" | "full";
+export type Refusal = "share" | "waiting" | "late" | "full";
 
 /** A function by project and name. */
 export interface Owner {
 	readonly project: string;
 	readonly function: string;
+	/** How many of it may run at a time, on all nodes. */
+	readonly concurrency: number;
 }
 
 /** A place among those in flight; it is given back once. */
@@ -101,7 +106,12 @@ export class Places {
 		const expectedMs = rate.expectedWaitMs(inFlight, nowMs);
 		if (expectedMs !== undefined && expectedMs > LONGEST_WAIT_MS) {
 			const detail = `${owner.function} has ${inFlight} in flight already, and one more would wait for ${seconds(expectedMs)} s, where ${seconds(LONGEST_WAIT_MS)} s are the most; try again`;
-			throw this.#refused("wait", "too_busy", detail, expectedMs);
+			throw this.#refused("late", "too_busy", detail, expectedMs);
+		}
+		const waiting = Math.max(LEAST_WAITING, Math.floor(this.#most * OF_ALL));
+		if (inFlight >= owner.concurrency + waiting) {
+			const detail = `${owner.function} has ${inFlight} in flight already: ${owner.concurrency} may run at a time, and ${waiting} wait; try again`;
+			throw this.#refused("waiting", "too_busy", detail, expectedMs);
 		}
 		if (inFlight < OF_FREE * (this.#most - this.#inFlight)) return;
 		const detail = `${owner.function} has ${inFlight} in flight already, which is its share of the ${this.#most} places that there are; try again`;

@@ -13,6 +13,7 @@ export function invocationRoutes(invocations: Invocations): readonly Route[] {
 			summary:
 				"Invoke a function: payload in, result out. `name@alias` and `name@version` mean another version than the live one. With `Prefer: respond-async`: 202 and a Location.",
 			key: true,
+			query: ["callbackUrl"],
 			answers: { 200: "The result", 202: "Accepted; the record is at Location", 204: "The handler returned nothing" },
 			serve: (request, response) => invocations.event(request, response),
 		},

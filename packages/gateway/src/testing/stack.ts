@@ -15,15 +15,28 @@ import {
 	openInvocationSource,
 	openNodeDirectory,
 	openNodeMembership,
+	openOutbox,
 } from "@berth/queue";
-import { ApiKeys, FunctionRegistry, Hooks, openArtifactStore, PackageRegistries, type StorageBudgets, Vault } from "@berth/registry";
+import {
+	ApiKeys,
+	CallbackSecrets,
+	FunctionRegistry,
+	Hooks,
+	openArtifactStore,
+	PackageRegistries,
+	Schedules,
+	type StorageBudgets,
+	Vault,
+} from "@berth/registry";
 import { createLogger, GatewayMetrics, Tracing } from "@berth/telemetry";
 import { createApp } from "../app.js";
 import { Bodies } from "../body.js";
+import { Courier } from "../follow-ups/courier.js";
 import { Invocations } from "../invocations.js";
 import { createGatewayServer, type ServerOptions } from "../server.js";
 import type { Services } from "../services.js";
 import { GatewaySpans } from "../spans.js";
+import { Streams } from "../streams/streams.js";
 
 const NODE = "node_test";
 const NO_BUILD = { durationMs: 0, phases: {}, layers: [], warnings: [] };
@@ -55,6 +68,7 @@ export async function startStack(
 		readonly bodyBytes?: number;
 		readonly budgets?: StorageBudgets;
 		readonly hasOneNode?: boolean;
+		readonly callbackHosts?: readonly string[];
 	} & Partial<ServerOptions> = {},
 ): Promise<Stack> {
 	const urls = { durableUrl: redisUrl, fastUrl: redisUrl };
@@ -63,22 +77,27 @@ export async function startStack(
 	const vault = new Vault("0".repeat(64));
 	const artifacts = await openArtifactStore(directory, options.budgets === undefined ? {} : { budgets: options.budgets });
 	const eventLog = await openEventLog({ fastUrl: redisUrl, listens: true });
+	const streams = await openStreams(join(directory, "streams.sock"));
 	const services: Services = {
 		functions: await FunctionRegistry.open(redisUrl),
 		keys: await ApiKeys.open(redisUrl),
 		packageRegistries: await PackageRegistries.open(redisUrl, vault),
 		hooks: await Hooks.open({ url: redisUrl, vault, bodies: artifacts.deliveries, retentionMs: DAY_MS }),
+		schedules: await Schedules.open(redisUrl),
+		outbox: await openOutbox(urls),
+		callbackSecrets: await CallbackSecrets.open(redisUrl, vault),
 		packageHosts: ["registry.npmjs.org"],
 		artifacts,
 		invocations: await openInvocationQueue({ ...urls, gatewayId }),
 		builds: await openBuildQueue(urls),
 		events: eventLog.events,
 		nodes: await openNodeDirectory({ ...urls, gatewayId }),
+		streams: streams.streams,
 		bodies: new Bodies(options.bodyBytes ?? 256 * MIB),
 		metrics: new GatewayMetrics(),
 		spans: new GatewaySpans(new Tracing({ name: "parentbased_always_on", ratio: 1 })),
 		log: createLogger("test", "silent"),
-		permissions: { hostNetwork: false, binds: [], dockerfilesMissing: undefined },
+		permissions: { hostNetwork: false, binds: [], dockerfilesMissing: undefined, callbackHosts: options.callbackHosts ?? [] },
 		hasOneNode: options.hasOneNode ?? true,
 		maxInflight: options.maxInflight ?? 1024,
 	};
@@ -87,7 +106,10 @@ export async function startStack(
 	const worker = await startWorker(urls, services.functions);
 	while (services.nodes.nodes().length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
 	const { server, serve } = createGatewayServer({ answerStallMs: 30_000, answerBytes: 256 * MIB, onCut: () => undefined, ...options });
-	serve(createApp(services, new Invocations(services)));
+	const invocations = new Invocations(services);
+	serve(createApp(services, invocations));
+	const courier = new Courier(services, invocations);
+	courier.start();
 	await once(server.listen(0, "127.0.0.1"), "listening");
 	const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 	const send = (path: string, init: RequestInit = {}) =>
@@ -101,21 +123,37 @@ export async function startStack(
 		fetch: send,
 		onInvocation: worker.onInvocation,
 		onBuild: worker.onBuild,
-		deploy: async (name, manifest = {}) => {
-			const body = JSON.stringify({ source: "export default () => 1", ...manifest });
-			const headers = { "content-type": "application/json" };
-			const { status } = await send(`/v1/functions/${name}?wait=true`, { method: "PUT", body, headers });
-			if (status !== 201) throw new Error(`the deploy was answered ${status}`);
-		},
+		deploy: (name, manifest) => deploy(send, name, manifest),
 		close: async () => {
 			server.closeAllConnections();
 			await new Promise((resolve) => server.close(resolve));
+			await streams.close();
 			await worker.close();
-			const { functions, keys, hooks, packageRegistries, invocations, builds, nodes } = services;
-			await Promise.all([functions, keys, hooks, packageRegistries, invocations, builds, nodes, eventLog].map((one) => one.close()));
+			await courier.stop();
+			const { functions, keys, hooks, schedules, packageRegistries, builds, nodes, outbox, callbackSecrets } = services;
+			const owned = [functions, keys, hooks, schedules, packageRegistries, services.invocations, builds, nodes, outbox, callbackSecrets];
+			await Promise.all([...owned, eventLog].map((one) => one.close()));
 			await rm(directory, { recursive: true, force: true });
 		},
 	};
+}
+
+async function deploy(send: Stack["fetch"], name: string, manifest: object = {}): Promise<void> {
+	const body = JSON.stringify({ source: "export default () => 1", ...manifest });
+	const headers = { "content-type": "application/json" };
+	const { status } = await send(`/v1/functions/${name}?wait=true`, { method: "PUT", body, headers });
+	if (status !== 201) throw new Error(`the deploy was answered ${status}`);
+}
+
+async function openStreams(path: string) {
+	const streams = new Streams(path);
+	const server = streams.server();
+	await once(server.listen(path), "listening");
+	const close = () => {
+		server.closeAllConnections();
+		return new Promise((resolve) => server.close(resolve));
+	};
+	return { streams, close };
 }
 
 async function startWorker(urls: { readonly durableUrl: string; readonly fastUrl: string }, functions: FunctionRegistry) {

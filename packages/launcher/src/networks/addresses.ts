@@ -1,4 +1,4 @@
-import { DOCKER_ADDRESSES, FUNCTIONS_ADDRESS, SANDBOX_RESOLVER } from "@berth/contracts";
+import { DOCKER_ADDRESSES, FUNCTIONS_ADDRESS, SANDBOX_BLOCK, SANDBOX_RESOLVER } from "@berth/contracts";
 
 /**
  * Addresses that sandboxes see come from the block that RFC 2544 keeps for benchmarks: no host on the Internet has
@@ -6,7 +6,7 @@ import { DOCKER_ADDRESSES, FUNCTIONS_ADDRESS, SANDBOX_RESOLVER } from "@berth/co
  */
 export const ADDRESSES = {
 	/** All of them; no sandbox reaches another by one. */
-	block: "198.18.0.0/15",
+	block: SANDBOX_BLOCK,
 	/** The half that sandboxes have. */
 	sandboxes: "198.18.0.0/16",
 	/** The half of those that a Docker Engine hands out. */

@@ -1,4 +1,4 @@
-import { FUNCTIONS_GATEWAY } from "@berth/contracts";
+import { FUNCTIONS_GATEWAY, REFUSED_IPV4 } from "@berth/contracts";
 import { ADDRESSES } from "./addresses.js";
 
 /** What the rules of one stack are made of; nothing of it comes from a tenant. */
@@ -16,25 +16,6 @@ export interface RulesOptions {
 	/** Whether sandboxes share bridges of a Docker Engine, instead of a wire each. */
 	readonly bridged: boolean;
 }
-
-/**
- * Where no sandbox gets: what isn't a public unicast address (IANA's special-purpose registry, RFC 6890), the
- * wire server of Azure, and every sandbox. Metadata services are link-local, shared (RFC 6598) or in 192.0.0.0/24.
- */
-const REFUSED = [
-	"0.0.0.0/8",
-	"10.0.0.0/8",
-	"100.64.0.0/10",
-	"127.0.0.0/8",
-	"168.63.129.16",
-	"169.254.0.0/16",
-	"172.16.0.0/12",
-	"192.0.0.0/24",
-	"192.88.99.0/24",
-	"192.168.0.0/16",
-	ADDRESSES.block,
-	"224.0.0.0/3",
-];
 
 /** What the names of our ends of wires begin with; the stack's digits follow. */
 export const WIRE_PREFIX = "bh";
@@ -102,7 +83,7 @@ export function rulesOf({ table, wires, resolver, gateway, forwardsForUsAlone, b
 	const chains = Object.entries(rules).map(([head, lines]) => `\tchain ${head}\n${lines.map((line) => `\t\t${line}\n`).join("")}\t}\n`);
 	return [
 		`add table inet ${table}\ndelete table inet ${table}\ntable inet ${table} {\n`,
-		`\tset refused { type ipv4_addr; flags interval; elements = { ${REFUSED.join(", ")} } }\n`,
+		`\tset refused { type ipv4_addr; flags interval; elements = { ${REFUSED_IPV4.join(", ")} } }\n`,
 		"\tset flows { type ipv4_addr; size 65535; flags dynamic; }\n",
 		...chains,
 		"}\n",

@@ -1,4 +1,5 @@
 import { HOUR_MS, type Outcome } from "@berth/contracts";
+import type { JobsOptions } from "bullmq";
 
 /** How the background lane tries again. */
 export interface RetryPolicy {
@@ -19,6 +20,16 @@ export const DEAD_LETTERS = { age: 7 * 24 * 3600, count: 10_000 } as const;
 
 const RETRIED: ReadonlySet<Outcome> = new Set(["handler_error", "init_error", "timed_out", "out_of_memory", "crashed", "platform_error"]);
 const SETTLED: ReadonlySet<Outcome> = new Set(["succeeded", "cancelled"]);
+
+/** The longest wait between two attempts, milliseconds. */
+const MOST_BACKOFF_MS = HOUR_MS;
+
+/** How long to wait after so many failures: doubled with each, half of it at random. */
+export function backoffMsOf(backoff: JobsOptions["backoff"], failures: number): number {
+	const firstMs = typeof backoff === "number" ? backoff : (backoff?.delay ?? 0);
+	const ms = Math.min(firstMs * 2 ** Math.min(failures - 1, 20), MOST_BACKOFF_MS);
+	return Math.round(ms * (0.5 + Math.random() / 2));
+}
 
 /** What follows an attempt with this outcome, while `failuresLeft` more attempts may fail. */
 export function endingOf(outcome: Outcome, failuresLeft: number): "settled" | "dead" | "retried" {

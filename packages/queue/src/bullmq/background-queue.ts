@@ -1,20 +1,21 @@
 import type { InvocationRequest } from "@berth/contracts";
 import { guarded, type Redis } from "@berth/redis";
-import { Queue } from "bullmq";
 import { BackgroundRecords } from "../background-records.js";
 import type { LaneTotals } from "../counters.js";
-import { BACKGROUND_QUEUE, BACKGROUND_TOTALS, QUEUE_PREFIX } from "../keys.js";
+import { BACKGROUND_TOTALS, functionKeyOf, LANE } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import type { LaneDepth } from "../ports.js";
 import { Retractions } from "../retractions.js";
+import { elapsedMs } from "../settlements.js";
 import { DEAD_LETTERS, DEFAULT_RETRY_POLICY, type RetryPolicy } from "./background-policy.js";
-import { depthOf } from "./depth.js";
-import { SHORT_STREAM } from "./leases.js";
+import { FunctionQueues } from "./function-queues.js";
+import { LaneIndex } from "./lane-index.js";
 
 /** The background lane as a gateway sees it. It doesn't own the connection. */
 export class BackgroundQueue {
 	readonly #redis: Redis;
-	readonly #queue: Queue<InvocationRequest>;
+	readonly #queues: FunctionQueues;
+	readonly #index: LaneIndex;
 	readonly #policy: RetryPolicy;
 	readonly #retractions: Retractions;
 	readonly records: BackgroundRecords;
@@ -25,35 +26,24 @@ export class BackgroundQueue {
 		this.#retractions = new Retractions(log);
 		this.#policy = policy;
 		this.records = new BackgroundRecords(redis);
-		this.#queue = new Queue(BACKGROUND_QUEUE, {
-			connection: redis,
-			prefix: QUEUE_PREFIX,
-			skipMetasUpdate: true,
-			skipVersionCheck: true,
-			skipWaitingForReady: true,
-			...SHORT_STREAM,
-		});
-		this.#queue.on("error", (error) => log.debug({ error }, "background queue"));
+		this.#queues = new FunctionQueues(redis, log);
+		this.#index = new LaneIndex(redis);
 	}
 
 	/**
-	 * Job first, then record: a gateway that dies in between leaves an invocation that runs (and whose
-	 * record its worker makes), not one that waits for ever. Both are on disk when it resolves.
+	 * Its function's place in the index first, so that no job waits unseen; then the job, then the record: a gateway that
+	 * dies in between leaves an invocation that runs (and whose record its worker makes), not one that waits for ever.
+	 * All are on disk when it resolves. The news are a hint.
 	 */
-	async enqueue(request: InvocationRequest): Promise<void> {
+	async enqueue(request: InvocationRequest, inDoubt: "take back" | "leave" = "take back"): Promise<void> {
 		await guarded(this.#redis, "accepting an invocation", async () => {
 			try {
-				await this.#queue.add("invocation", request, {
-					jobId: request.id,
-					attempts: this.#policy.attempts,
-					backoff: { type: "exponential", delay: this.#policy.backoffMs, jitter: 0.5 },
-					removeOnComplete: true,
-					removeOnFail: DEAD_LETTERS,
-					stackTraceLimit: 1,
-				});
-				await this.records.accept(request);
+				const key = functionKeyOf(request);
+				const now = Date.now();
+				await Promise.all([this.#index.mark(key, now, now), this.#add(key, request)]);
+				await Promise.all([this.records.accept(request), this.#redis.publish(LANE.news, key)]);
 			} catch (error) {
-				await this.#takeBack(request.id);
+				if (inDoubt === "take back") await this.#takeBack(request);
 				throw error;
 			}
 		});
@@ -63,28 +53,37 @@ export class BackgroundQueue {
 		this.#retractions.stop();
 	}
 
+	/** The age is that of the oldest job of the function that waits longest, as it was when a worker last looked. */
 	async depth(): Promise<LaneDepth> {
-		return await depthOf(this.#queue, this.#redis);
+		const [{ waiting, delayed, active }, oldest] = await Promise.all([this.#index.count(BACKGROUND_TOTALS), this.#index.oldest()]);
+		return { waiting: waiting + delayed, active, oldestMs: oldest === undefined || waiting === 0 ? 0 : elapsedMs(oldest) };
 	}
 
-	/** The lane's totals since the durable Redis was made, and what is in the queue, of one moment. */
+	/** The lane's totals since the durable Redis was made, and what is in all queues, of one moment. */
 	async totals(): Promise<LaneTotals> {
-		const { wait, active, delayed } = this.#queue.keys as Record<"wait" | "active" | "delayed", string>;
-		const replies = await this.#redis.multi().hgetall(BACKGROUND_TOTALS).llen(wait).llen(active).zcard(delayed).exec();
-		const [counted, ...lengths] = (replies ?? []).map(([error, value]) => {
-			if (error !== null) throw error;
-			return value;
+		const { waiting, delayed, active, totals } = await this.#index.count(BACKGROUND_TOTALS);
+		const [accepted, settled, dead] = totals;
+		return { accepted, settled, dead, inFlight: waiting + delayed + active };
+	}
+
+	async #add(key: string, request: InvocationRequest): Promise<void> {
+		await this.#queues.of(key).add("invocation", request, {
+			jobId: request.id,
+			attempts: this.#policy.attempts,
+			backoff: { type: "exponential", delay: this.#policy.backoffMs },
+			removeOnComplete: true,
+			removeOnFail: DEAD_LETTERS,
+			stackTraceLimit: 1,
 		});
-		const { accepted, settled, dead } = counted as Readonly<Record<string, string>>;
-		const inFlight = (lengths as number[]).reduce((sum, length) => sum + length, 0);
-		return { accepted: Number(accepted ?? 0), settled: Number(settled ?? 0), dead: Number(dead ?? 0), inFlight };
 	}
 
 	/** The caller is told that nothing was accepted: see to it, now or when Redis is back. */
-	async #takeBack(id: string): Promise<void> {
+	async #takeBack(request: InvocationRequest): Promise<void> {
+		const { id } = request;
 		const remove = async () => {
-			await this.#queue.remove(id);
-			if ((await this.#queue.getJob(id)) === undefined) await this.records.withdraw(id);
+			const queue = this.#queues.of(functionKeyOf(request));
+			await queue.remove(id);
+			if ((await queue.getJob(id)) === undefined) await this.records.withdraw(id);
 		};
 		try {
 			await remove();

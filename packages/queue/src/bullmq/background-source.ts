@@ -1,79 +1,76 @@
-import { setTimeout as wait } from "node:timers/promises";
-import type { InvocationRequest, Settlement } from "@berth/contracts";
+import type { InvocationRequest } from "@berth/contracts";
 import type { Redis } from "@berth/redis";
-import { DelayedError, type Job, Queue, UnrecoverableError, WaitingError, Worker } from "bullmq";
+import type { Job } from "bullmq";
 import { BackgroundRecords } from "../background-records.js";
-import { BACKGROUND_QUEUE, QUEUE_PREFIX } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import type { DeliveryHandler, OverListener } from "../ports.js";
-import { elapsedMs, platformSettlement, rejectedSettlement } from "../settlements.js";
-import { endingOf, MOST_AGE_MS, MOST_STALLS } from "./background-policy.js";
-import { SHORT_STREAM, WORKER_OPTIONS } from "./leases.js";
+import { BackgroundAttempts } from "./background-attempts.js";
+import { FunctionQueues } from "./function-queues.js";
+import { LaneDispatcher } from "./lane-dispatcher.js";
+import { LaneIndex } from "./lane-index.js";
 import { LockKeeper } from "./lock-keeper.js";
 import { Watchdog } from "./watchdog.js";
 
-/** Between two tries to write down what Redis refuses (it is full, or read-only), milliseconds. */
-const RETRY_MS = 250;
-
-/** An attempt that failed and is written down: BullMQ's to try again. */
-class AttemptFailed extends Error {
-	override readonly name = "AttemptFailed";
-}
+/** So long a function has been due that nobody looks at, milliseconds. */
+const OVERDUE_MS = 3000;
 
 export interface BackgroundSourceParts {
-	/** A connection for `patient` use to the durable Redis. */
+	/** A connection for `patient` use to the durable Redis, and one for `subscriber` use. */
 	readonly redis: Redis;
+	readonly subscriber: Redis;
 	readonly nodeId: string;
 	readonly log: QueueLogger;
 }
 
-/** The background lane as a worker sees it. It doesn't own the connection. */
+/** The background lane as a worker sees it. It doesn't own the connections. */
 export class BackgroundSource {
 	readonly #parts: BackgroundSourceParts;
 	readonly #records: BackgroundRecords;
+	readonly #index: LaneIndex;
+	readonly #queues: FunctionQueues;
 	readonly #keeper: LockKeeper;
-	readonly #queue: Queue<InvocationRequest>;
-	#worker: Worker<InvocationRequest> | undefined;
+	/** The function of each lock that is held. */
+	readonly #functions = new Map<string, string>();
+	#dispatcher: LaneDispatcher | undefined;
+	#attempts: BackgroundAttempts | undefined;
 	#watchdog: Watchdog | undefined;
-	#handler: DeliveryHandler | undefined;
-	#onOver: OverListener | undefined;
 	#taken = 0;
-	#active = 0;
-	#stale = 0;
-	#stopped = false;
 	#onIdle: (() => void)[] = [];
 
 	constructor(parts: BackgroundSourceParts) {
 		this.#parts = parts;
 		this.#records = new BackgroundRecords(parts.redis);
-		this.#keeper = new LockKeeper(async (jobs, tokens, ms) => (await this.#worker?.extendJobLocks(jobs, tokens, ms)) ?? [], parts.log);
-		this.#queue = new Queue(BACKGROUND_QUEUE, { connection: parts.redis, prefix: QUEUE_PREFIX, ...SHORT_STREAM });
-		this.#queue.on("error", (error) => parts.log.debug({ error }, "background queue"));
+		this.#index = new LaneIndex(parts.redis);
+		this.#queues = new FunctionQueues(parts.redis, parts.log);
+		this.#keeper = new LockKeeper((jobs, tokens, ms) => this.#extend(jobs, tokens, ms), parts.log);
 	}
 
 	/** Takes jobs until `stop`, at most `limit` at a time. */
 	start(handler: DeliveryHandler, limit: number, onOver?: OverListener): void {
-		this.#handler = handler;
-		this.#onOver = onOver;
-		this.#worker = this.#makeWorker(limit);
+		const { nodeId, log } = this.#parts;
+		const [index, queues] = [this.#index, this.#queues];
+		const expect = (dueMs: number) => this.#dispatcher?.expect(dueMs);
+		this.#attempts = new BackgroundAttempts({ records: this.#records, queues, index, nodeId, log, handler, onOver, expect });
+		const take = (job: Job<InvocationRequest>, key: string, token: string) => this.#take(job, key, token);
+		this.#dispatcher = new LaneDispatcher({ ...this.#parts, queues, index, take }, limit);
+		this.#dispatcher.start();
 		this.#watchdog = new Watchdog({
-			waiting: () => this.#parts.redis.llen(this.#queue.keys["wait"] as string),
-			active: () => this.#active,
+			waiting: () => index.overdue(OVERDUE_MS),
+			active: () => this.#functions.size,
 			taken: () => this.#taken,
-			revive: () => this.#revive(limit),
+			revive: () => this.#revive(),
 		});
 	}
 
 	/** Takes nothing more; what is in hand goes on. */
 	async stop(): Promise<void> {
-		this.#stopped = true;
 		this.#watchdog?.stop();
-		await this.#worker?.pause(true);
+		await this.#dispatcher?.stop();
 	}
 
 	/** Resolves when nothing is in hand. */
 	async idle(): Promise<void> {
-		while (this.#active > 0) await new Promise<void>((resolve) => this.#onIdle.push(resolve));
+		while (this.#functions.size > 0) await new Promise<void>((resolve) => this.#onIdle.push(resolve));
 	}
 
 	/** As `BackgroundRecords.hasAny`. */
@@ -82,139 +79,48 @@ export class BackgroundSource {
 	}
 
 	get totals(): { readonly taken: number; readonly inHand: number; readonly stale: number; readonly revived: number } {
-		return { taken: this.#taken, inHand: this.#active, stale: this.#stale, revived: this.#watchdog?.revived ?? 0 };
+		const revived = this.#watchdog?.revived ?? 0;
+		return { taken: this.#taken, inHand: this.#functions.size, stale: this.#attempts?.stale ?? 0, revived };
 	}
 
 	/** What is still in hand is taken up by another worker when its lock has ended. */
 	async close(): Promise<void> {
-		this.#watchdog?.stop();
-		await this.#worker?.close(true);
-		await this.#queue.close();
+		await this.stop();
+		for (const token of this.#functions.keys()) this.#keeper.release(token);
 	}
 
-	#makeWorker(concurrency: number): Worker<InvocationRequest> {
-		const worker = new Worker<InvocationRequest>(BACKGROUND_QUEUE, (job, token) => this.#process(job, token ?? ""), {
-			...WORKER_OPTIONS,
-			connection: this.#parts.redis,
-			prefix: QUEUE_PREFIX,
-			concurrency,
-			skipLockRenewal: true,
-		});
-		worker.on("error", (error) => this.#parts.log.debug({ error }, "background worker"));
-		return worker;
+	#revive(): void {
+		this.#parts.log.error({ node: this.#parts.nodeId }, "the background dispatcher took no job while some waited; begun anew");
+		this.#dispatcher?.revive();
 	}
 
-	#revive(limit: number): void {
-		this.#parts.log.error({ node: this.#parts.nodeId }, "the background worker took no job while some waited; made anew");
-		const old = this.#worker;
-		this.#worker = this.#makeWorker(limit);
-		old?.close(true).catch((error: unknown) => this.#parts.log.debug({ error }, "the stuck worker didn't close"));
-	}
-
-	async #process(job: Job<InvocationRequest>, token: string): Promise<void> {
-		if (this.#stopped) {
-			// It was on its way when `stop` came: back into the queue, for another worker.
-			await job.moveToWait(token);
-			throw new WaitingError();
-		}
-		const id = job.id as string;
-		const lost = this.#keeper.hold(id, token, job.processedOn ?? Date.now());
+	async #take(job: Job<InvocationRequest>, key: string, token: string): Promise<void> {
+		const lost = this.#keeper.hold(job.id as string, token, job.processedOn ?? Date.now());
+		this.#functions.set(token, key);
 		this.#taken++;
-		this.#active++;
 		try {
-			await this.#attempt(job, token, lost);
-		} catch (error) {
-			throw this.#forBullMq(error, id);
+			await this.#attempts?.run({ job, key, token, lost });
 		} finally {
 			this.#keeper.release(token);
-			this.#active--;
-			if (this.#active === 0) for (const resolve of this.#onIdle.splice(0)) resolve();
+			this.#functions.delete(token);
+			if (this.#functions.size === 0) for (const resolve of this.#onIdle.splice(0)) resolve();
 		}
 	}
 
-	/** Only what is written down ends a job: an error of ours costs it no attempt, and leaves it where it is. */
-	#forBullMq(error: unknown, invocation: string): Error {
-		if (error instanceof AttemptFailed || error instanceof UnrecoverableError || error instanceof DelayedError) return error;
-		this.#parts.log.error({ error, invocation }, "a background job couldn't be gone on with; a worker takes it up again");
-		return new DelayedError("it couldn't be gone on with");
-	}
-
-	/** Writes a job's state down, as often as it takes while its lock holds. @throws DelayedError when it doesn't any more */
-	async #written<Result>(invocation: string, lost: AbortSignal, write: () => Promise<Result>): Promise<Result> {
-		for (;;) {
-			if (lost.aborted) throw new DelayedError("the lock was lost; another worker goes on with it");
-			try {
-				return await write();
-			} catch (error) {
-				this.#parts.log.error({ error, invocation }, "the state of a background job couldn't be written");
-				// The lock's end ends the wait as well; which of them it was is looked at above.
-				await wait(RETRY_MS, undefined, { signal: lost }).catch(() => undefined);
-			}
+	/** BullMQ extends locks a queue at a time. */
+	async #extend(jobs: readonly string[], tokens: readonly string[], durationMs: number): Promise<string[]> {
+		const byFunction = new Map<string, { jobs: string[]; tokens: string[] }>();
+		for (const [at, token] of tokens.entries()) {
+			const key = this.#functions.get(token);
+			if (key === undefined) continue;
+			const group = byFunction.get(key) ?? { jobs: [], tokens: [] };
+			group.jobs.push(jobs[at] as string);
+			group.tokens.push(token);
+			byFunction.set(key, group);
 		}
-	}
-
-	/**
-	 * Returns to complete the job, throws AttemptFailed to have it tried again, an UnrecoverableError to bury
-	 * it, and a DelayedError to leave it as it is: when its lock has ended, a worker takes it up again.
-	 */
-	async #attempt(job: Job<InvocationRequest>, token: string, lost: AbortSignal): Promise<void> {
-		// A stall raises attemptsStarted and not attemptsMade: only the former tells attempts apart.
-		const attempt = job.attemptsStarted;
-		const { id } = job.data;
-		const begun = await this.#written(id, lost, () => this.#records.begin(job.data, attempt, token));
-		if (begun.kind === "settled") await this.#over(job.data);
-		if (begun.kind === "settled" && begun.dead) throw new UnrecoverableError("settled before, as a dead letter");
-		if (begun.kind === "settled") return;
-		if (begun.kind === "stale") throw new DelayedError("a newer attempt has begun");
-		const queueMs = elapsedMs(begun.queuedAtMs);
-		const refused = this.#refusal(job, attempt, queueMs);
-		const settlement = refused ?? (await this.#handle(job.data, attempt, queueMs, lost));
-		if (lost.aborted) throw new DelayedError("the lock was lost; another worker goes on with it");
-		const failuresLeft = refused === undefined ? (job.opts.attempts ?? 1) - job.attemptsMade - 1 : 0;
-		const ending = endingOf(settlement.attempt.outcome, failuresLeft);
-		if (!(await this.#written(id, lost, () => this.#records.end(id, settlement, ending)))) {
-			this.#stale++;
-			throw new DelayedError("a newer attempt has begun");
-		}
-		if (ending !== "retried") await this.#over(job.data);
-		if (ending === "dead") throw new UnrecoverableError(settlement.attempt.code ?? settlement.attempt.outcome);
-		if (ending === "retried") throw new AttemptFailed(settlement.attempt.code ?? settlement.attempt.outcome);
-	}
-
-	/** Whatever comes of it, the invocation is settled. */
-	async #over(request: InvocationRequest): Promise<void> {
-		try {
-			await this.#onOver?.(request);
-		} catch (error) {
-			this.#parts.log.error({ error, invocation: request.id }, "what a settled invocation held couldn't be freed");
-		}
-	}
-
-	/** The settlement of a job that isn't run any more. */
-	#refusal(job: Job<InvocationRequest>, attempt: number, queueMs: number): Settlement | undefined {
-		const node = this.#parts.nodeId;
-		if (elapsedMs(job.data.acceptedAtMs) > MOST_AGE_MS) {
-			return platformSettlement({ node, attempt, queueMs, code: "expired_in_queue", message: "It is older than six hours." });
-		}
-		if (job.stalledCounter > MOST_STALLS) {
-			return platformSettlement({
-				node,
-				attempt,
-				queueMs,
-				code: "worker_lost",
-				message: `${job.stalledCounter} workers died while they held it.`,
-			});
-		}
-		return undefined;
-	}
-
-	async #handle(request: InvocationRequest, attempt: number, queueMs: number, lost: AbortSignal): Promise<Settlement> {
-		try {
-			const handler = this.#handler as DeliveryHandler;
-			return await handler({ request, attempt, lane: "background", queueMs, lost, cancelled: new AbortController().signal });
-		} catch (error) {
-			this.#parts.log.error({ error, invocation: request.id, attempt }, "an attempt failed on the platform's side");
-			return rejectedSettlement(this.#parts.nodeId, attempt, queueMs, error);
-		}
+		const refused = [...byFunction].map(([key, group]) =>
+			this.#queues.of(key).getBackend().extendLocks(group.jobs, group.tokens, durationMs),
+		);
+		return (await Promise.all(refused)).flat();
 	}
 }

@@ -140,7 +140,7 @@ test("a Redis that refuses writes for longer than a lock holds costs nothing tha
 		began.push(delivery.request.id);
 		if (began.length <= 4) await full.promise;
 		return await echo(delivery);
-	}, 16);
+	}, 20);
 	const requests = Array.from({ length: 12 }, () => requestOf());
 	for (const request of requests) await gateway.enqueue(request);
 	await expect.poll(() => began.length).toBe(4);

@@ -6,11 +6,12 @@ import platform
 import sys
 import time
 
-from . import handler, protocol, scratch
-from .errors import describe
+from . import handler, pieces, protocol, scratch
+from .errors import TooLarge, describe
 from .invocation import Function, Invocation
 from .link import Link
 from .output import Output, note_levels
+from .payload import Reply
 from .warm_up import warm_up
 
 
@@ -94,9 +95,16 @@ class Agent:
         started_at = time.perf_counter()
         try:
             reply = self._handler.handle(body, invocation)
+            if reply.pieces is not None:
+                reply = self._in_pieces(reply, head, invocation)
             run_ms = _since(started_at)
         except SystemExit as ending:
             self._exit(ending)
+        except TooLarge as error:
+            self._end()
+            self._output.mark(head.get("outputMark"))
+            self._fail("too_large", {"name": "Error", "message": str(error)}, head["id"])
+            return
         except BaseException as error:
             self._end()
             self._output.mark(head.get("outputMark"))
@@ -105,6 +113,24 @@ class Agent:
         self._end()
         self._output.mark(head.get("outputMark"))
         self._answer(head, reply, run_ms)
+
+    def _in_pieces(self, reply, head, invocation):
+        """What is left to answer of one that comes in pieces."""
+        request = head["trigger"].get("request")
+        if request is not None and request["method"] == "HEAD":
+            reply.pieces.close()
+            return Reply(b"", reply.content_type, reply.response)
+        if "stream" not in head:
+            return pieces.collected(reply, head["maxBodyBytes"])
+        message = _too_large(reply, head)
+        if message is not None:
+            raise TooLarge(message)
+        self._link.stream = pieces.Stream(self._link, head, invocation)
+        try:
+            self._link.stream.send(reply)
+        finally:
+            self._link.stream = None
+        return Reply(b"")
 
     def _end(self):
         self._current = None

@@ -14,6 +14,14 @@ class ReplyError(TypeError):
     """The handler's own mistake about what it returned."""
 
 
+class TooLarge(Exception):
+    """A body that has more bytes than it may."""
+
+
+class Cancelled(Exception):
+    """Nobody waits for the answer any more."""
+
+
 def describe(error):
     """Never raises itself, whatever the error's methods do."""
     try:

@@ -5,7 +5,7 @@ import inspect
 import os
 import sys
 
-from . import http_event, payload
+from . import http_event, payload, pieces
 from .protocol import CODE, PACKAGES
 
 
@@ -36,12 +36,31 @@ class Handler:
         trigger = invocation.head["trigger"]
         if trigger["kind"] == "http":
             event = http_event.event_of(body, trigger["request"], invocation.context)
-            return http_event.response_of(self._run(event, invocation))
-        return payload.reply_of(self._run(payload.payload_of(body, trigger.get("contentType")), invocation))
+            return http_event.response_of(self._run(event, invocation), _wants_events(trigger["request"]))
+        value = self._run(payload.payload_of(body, trigger.get("contentType")), invocation)
+        return pieces.reply_of(value, False) if pieces.is_pieces(value) else payload.reply_of(value)
 
     def _run(self, event, invocation):
         value = self._target(event, invocation.context)
-        return self._settle(value, invocation) if inspect.isawaitable(value) else value
+        if inspect.isawaitable(value):
+            value = self._settle(value, invocation)
+        if isinstance(value, dict) and hasattr(value.get("body"), "__anext__"):
+            return {**value, "body": self._each(value["body"], invocation)}
+        return self._each(value, invocation) if hasattr(value, "__anext__") else value
+
+    def _each(self, values, invocation):
+        """What an async generator yields, one after the other."""
+        try:
+            while True:
+                try:
+                    value = self._settle(values.__anext__(), invocation)
+                except StopAsyncIteration:
+                    return
+                yield value
+        finally:
+            close = getattr(values, "aclose", None)
+            if close is not None and self._loop is not None:
+                self._loop.run_until_complete(close())
 
     def _settle(self, awaitable, invocation):
         """On one event loop for all invocations: what a function keeps open belongs to it."""
@@ -69,3 +88,8 @@ class Handler:
         if self._loop is not None:
             self._loop.close()
             self._loop = None
+
+
+def _wants_events(request):
+    """Whether who asked wants a stream of events (WHATWG HTML, 9.2)."""
+    return any(name == "accept" and "text/event-stream" in value.lower() for name, value in request["headers"])

@@ -7,6 +7,7 @@ import base64
 import datetime
 from urllib.parse import parse_qsl
 
+from . import pieces
 from .errors import ReplyError
 from .payload import JSON_TYPE, Reply, json_of, reply_of
 
@@ -54,8 +55,10 @@ def event_of(body, request, context):
     return event
 
 
-def response_of(value):
-    """`{statusCode, headers, cookies, body, isBase64Encoded}`, or any value as 200 JSON. Raises ReplyError."""
+def response_of(value, as_events=False):
+    """`{statusCode, headers, cookies, body, isBase64Encoded}`, pieces, or any value as 200 JSON. Raises ReplyError."""
+    if pieces.is_pieces(value):
+        return pieces.reply_of(value, as_events)
     if not isinstance(value, dict) or not isinstance(value.get("statusCode"), int):
         return reply_of(value)
     status = value["statusCode"]
@@ -65,7 +68,13 @@ def response_of(value):
     headers += [["set-cookie", _text("cookies", cookie)] for cookie in value.get("cookies") or []]
     if len(headers) > _MOST_HEADERS:
         raise ReplyError(f"the handler returned {len(headers)} headers; {_MOST_HEADERS} is the most")
-    if not any(name == "content-type" for name, _ in headers):
+    has_type = any(name == "content-type" for name, _ in headers)
+    if pieces.is_pieces(value.get("body")):
+        reply = pieces.reply_of(value["body"], as_events)
+        if not has_type:
+            headers.append(["content-type", reply.content_type])
+        return Reply(b"", None, {"status": status, "headers": headers}, reply.pieces)
+    if not has_type:
         headers.append(["content-type", JSON_TYPE])
     return Reply(_body_of(value), None, {"status": status, "headers": headers})
 

@@ -15,6 +15,15 @@ class Function:
         self.version = head["version"]
 
 
+class Schedule:
+    """The schedule that an invocation is of: `due_at` as ISO 8601, `kind` is "due", "missed" or "manual"."""
+
+    def __init__(self, firing):
+        self.name = firing["name"]
+        self.due_at = firing["dueAt"]
+        self.kind = firing["kind"]
+
+
 class Log:
     """One JSON object per line on stdout: level, message and fields."""
 
@@ -51,6 +60,9 @@ class Context:
         self.traceparent = trace.get("traceparent")
         self.tracestate = trace.get("tracestate")
         self.log = _LOG
+        # None, unless a schedule fired.
+        firing = head["trigger"].get("schedule")
+        self.schedule = None if firing is None else Schedule(firing)
 
     def remaining_ms(self):
         return max(0, int(self.deadline - time.time() * 1000))

@@ -23,6 +23,11 @@ class Link:
         self._on_cancel = on_cancel
         # What came for the invocation that was read last: whoever begins it looks here.
         self.cancelled = None
+        # The answer that is streamed, while one is.
+        self.stream = None
+        self._sending = threading.Lock()
+        # The invocation whose deadline isn't near yet, and when it is.
+        self._warning = None
         self._frames = SimpleQueue()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.connect(path)
@@ -36,21 +41,28 @@ class Link:
         return self._frames.get()
 
     def send(self, kind, head, body=b""):
-        self._socket.sendall(protocol.encode(kind, head, body))
+        with self._sending:
+            self._socket.sendall(protocol.encode(kind, head, body))
 
     def _read(self):
         code = 1
         try:
             while True:
+                self._await_frame()
                 kind, head, body = self._frame()
                 if kind == protocol.CANCEL:
+                    self._warning = None
                     self._cancel(head, True)
+                    continue
+                if kind == protocol.CREDIT:
+                    stream = self.stream
+                    if stream is not None:
+                        stream.credit(head["chunks"])
                     continue
                 if kind == protocol.INVOKE:
                     self.cancelled = None
+                    self._warning = head, time.monotonic() + head["timeoutMs"] / 1000 - min(0.5, head["timeoutMs"] / 10_000)
                 self._frames.put((kind, head, body))
-                if kind == protocol.INVOKE:
-                    self._warn_of_deadline(head)
         except EOFError:
             code = 0
         except Exception:
@@ -58,16 +70,21 @@ class Link:
         finally:
             os._exit(code)
 
-    def _warn_of_deadline(self, head):
-        """Waits for a frame or for the time that a handler has to wind up in, whichever comes first."""
-        ends_at = time.monotonic() + head["timeoutMs"] / 1000
-        early = min(0.5, head["timeoutMs"] / 10_000)
-        if not self._readable.poll(max(0, (ends_at - early - time.monotonic()) * 1000)):
+    def _await_frame(self):
+        """Waits for one, and for the time that a handler has to wind up in, when that comes first."""
+        if self._warning is not None:
+            head, warn_at = self._warning
+            if self._readable.poll(max(0, (warn_at - time.monotonic()) * 1000)):
+                return
+            self._warning = None
             self._cancel(head, False)
 
     def _cancel(self, head, ends_task):
         self.cancelled = (head["id"], ends_task)
         self._on_cancel(*self.cancelled)
+        stream = self.stream
+        if stream is not None:
+            stream.cancelled()
 
     def _frame(self):
         kind, head_bytes, body_bytes = protocol.lengths(self._exactly(protocol.PREFIX_BYTES))

@@ -6,8 +6,8 @@ import sys
 from .errors import ReplyError
 
 JSON_TYPE = "application/json"
-_TEXT_TYPE = "text/plain; charset=utf-8"
-_BYTES_TYPE = "application/octet-stream"
+TEXT_TYPE = "text/plain; charset=utf-8"
+BYTES_TYPE = "application/octet-stream"
 # JSON may nest 1,000 deep; Python's parser counts that as calls.
 _DEPTH = 2500
 
@@ -15,12 +15,14 @@ _DEPTH = 2500
 class Reply:
     """What goes back to the worker."""
 
-    __slots__ = ("body", "content_type", "response")
+    __slots__ = ("body", "content_type", "response", "pieces")
 
-    def __init__(self, body, content_type=None, response=None):
+    def __init__(self, body, content_type=None, response=None, pieces=None):
         self.body = body
         self.content_type = content_type
         self.response = response
+        # What the body comes in, where it isn't there yet (pieces.py).
+        self.pieces = pieces
 
 
 def payload_of(body, content_type):
@@ -39,7 +41,7 @@ def reply_of(value):
     if value is None:
         return Reply(b"")
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return Reply(bytes(value), _BYTES_TYPE)
+        return Reply(bytes(value), BYTES_TYPE)
     return Reply(json_of(value), JSON_TYPE)
 
 

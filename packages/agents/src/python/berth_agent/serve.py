@@ -30,7 +30,7 @@ def by_hand(entry):
     loading = {"entry": entry, "env": {}, "project": "default", "function": "function", "version": 1, "scratch": "keep"}
     _end_when_told()
     threading.Thread(target=_serve, args=(link, loading, port), daemon=True).start()
-    return lambda _cancel: link
+    return link.told_by
 
 
 def _end_when_told():
@@ -73,14 +73,35 @@ class _Link:
     """Takes the worker's place: what the agent says is waited for."""
 
     cancelled = None
+    stream = None
 
     def __init__(self):
+        self._on_cancel = None
         self._asked = queue.SimpleQueue()
         self._said = queue.SimpleQueue()
 
     def ask(self, kind, head, body=b""):
         self._asked.put((kind, head, body))
+        return self.said()
+
+    def said(self):
         return self._said.get()
+
+    def told_by(self, on_cancel):
+        self._on_cancel = on_cancel
+        return self
+
+    def taken(self):
+        """One more chunk of what is streamed."""
+        stream = self.stream
+        if stream is not None:
+            stream.credit(1)
+
+    def cancel(self, invocation_id):
+        self._on_cancel(invocation_id, True)
+        stream = self.stream
+        if stream is not None:
+            stream.cancelled()
 
     def next(self):
         return self._asked.get()
@@ -113,8 +134,11 @@ class _Request(BaseHTTPRequestHandler):
             "trigger": {"kind": "http", "request": {"method": self.command, "url": self.path, "headers": headers}},
             "maxBodyBytes": protocol.MOST_BODY_BYTES,
             "maxHeaderBytes": _MOST_HEADER_BYTES,
+            "stream": {"maxBytes": sys.maxsize},
         }
         kind, head, body = self.server.link.ask(protocol.INVOKE, head, self.rfile.read(int(length)))
+        if kind == protocol.STREAMED:
+            return self._stream(head)
         if kind == protocol.FAILED:
             error = head["error"]
             _complain(error)
@@ -128,13 +152,36 @@ class _Request(BaseHTTPRequestHandler):
     def _plain(self, status, text):
         self._send(status, [["content-type", "text/plain"]], text.encode())
 
-    def _send(self, status, headers, body):
+    def _stream(self, head):
+        """As it comes; what fails in the middle has no end, and who goes away ends it."""
+        link, is_chunked = self.server.link, self.request_version != "HTTP/1.0"
+        response = head.get("response", {"status": 200, "headers": [["content-type", head.get("contentType", "text/plain")]]})
+        self._begin(response["status"], response["headers"], [["transfer-encoding", "chunked"]] if is_chunked else [])
+        is_gone = False
+        while True:
+            kind, said, body = link.said()
+            if kind != protocol.CHUNK:
+                break
+            try:
+                if not is_gone:
+                    self.wfile.write(b"%x\r\n%b\r\n" % (len(body), body) if is_chunked else body)
+            except OSError:
+                is_gone = True
+                link.cancel(head["id"])
+            link.taken()
+        if kind == protocol.FAILED:
+            _complain(said["error"])
+        elif is_chunked and not is_gone:
+            self.wfile.write(b"0\r\n\r\n")
+
+    def _begin(self, status, headers, of_the_connection):
         self.send_response_only(status)
-        for name, value in headers:
+        for name, value in [*headers, *of_the_connection, ["connection", "close"]]:
             self.send_header(name, value)
-        self.send_header("content-length", str(len(body)))
-        self.send_header("connection", "close")
         self.end_headers()
+
+    def _send(self, status, headers, body):
+        self._begin(status, headers, [["content-length", str(len(body))]])
         if self.command != "HEAD":
             self.wfile.write(body)
 

@@ -1,0 +1,27 @@
+import { BerthError, callbackUrlFault, HEADERS, type InvocationRequest, type Version } from "@berth/contracts";
+import type { Request } from "express";
+import type { Services } from "../services.js";
+
+/** What follows the settlement of a background invocation. */
+export function followUpsOf(
+	{ manifest: { background = {} } }: Version,
+	callback = background.callbackUrl,
+): Pick<InvocationRequest, "callback" | "follow"> {
+	const { onSuccess, onFailure } = background;
+	const follow = { ...(onSuccess === undefined ? {} : { onSuccess }), ...(onFailure === undefined ? {} : { onFailure }) };
+	return { ...(callback === undefined ? {} : { callback }), ...(Object.keys(follow).length === 0 ? {} : { follow }) };
+}
+
+/** Where the caller wants the settlement posted, by the header or the query. @throws BerthError invalid_request */
+export function callbackOf(request: Request, isAsync: boolean, { permissions }: Services): string | undefined {
+	const header = request.headers[HEADERS.callbackUrl];
+	const asked = header ?? request.query["callbackUrl"];
+	if (asked === undefined) return undefined;
+	const field = header === undefined ? "callbackUrl" : HEADERS.callbackUrl;
+	const wrong = (message: string) => new BerthError("invalid_request", `${field}: ${message}`, { issues: [{ field, message }] });
+	if (!isAsync) throw wrong("is for background invocations: send Prefer: respond-async, too");
+	if (typeof asked !== "string") throw wrong("one URL is wanted");
+	const fault = callbackUrlFault(asked, permissions.callbackHosts);
+	if (fault !== undefined) throw wrong(fault);
+	return asked;
+}

@@ -1,0 +1,79 @@
+import { BerthError, type FollowerRecord, followTarget, type InvocationRecord, MOST_DEPTH, newId } from "@berth/contracts";
+import type { FollowerMaterial } from "@berth/queue";
+import type { Invocations } from "../invocations.js";
+import { answerOf, shownBody } from "../records.js";
+import type { Services } from "../services.js";
+import { settlementOf } from "./callback.js";
+import type { Step } from "./step.js";
+import { waitAfter } from "./waits.js";
+
+/** Gives a settlement to the function that is to get it, as an invocation of its own. @param note writes down which, before it is accepted */
+export async function startFollower(
+	record: InvocationRecord,
+	follower: FollowerRecord,
+	material: FollowerMaterial,
+	services: Services,
+	invocations: Invocations,
+	note: (state: FollowerRecord) => Promise<boolean>,
+): Promise<Step<FollowerRecord>> {
+	const name = targetOf(record, material);
+	if (name === undefined) return { state: { state: "delivered", attempts: 0, endedAt: new Date().toISOString() } };
+	// The same with every try: one that was accepted by a gateway that died then isn't accepted twice.
+	const id = follower.invocation ?? newId("inv");
+	const attempts = follower.attempts + 1;
+	const made = { function: name, attempts };
+	try {
+		const version = await versionOf(record.project, name, material, services);
+		if (follower.invocation === undefined && !(await note({ ...follower, function: name, invocation: id }))) throw new LeaseLost();
+		await invocations.enqueueFollower({
+			id,
+			version,
+			bytes: await payloadOf(record, material, services),
+			trace: material.trace,
+			origin: { depth: material.depth + 1, parent: { id: record.id, function: record.function } },
+		});
+		return { state: { ...made, invocation: id, state: "delivered", endedAt: new Date().toISOString() } };
+	} catch (error) {
+		if (!(error instanceof BerthError)) throw error;
+		const lastError = `${error.code}: ${error.message}`;
+		const waitMs = error.entry.retryable ? waitAfter(attempts) : undefined;
+		if (waitMs === undefined) return { state: { ...made, state: "failed", lastError, endedAt: new Date().toISOString() } };
+		return {
+			state: { ...made, invocation: id, state: "waiting", lastError, nextAt: new Date(Date.now() + waitMs).toISOString() },
+			nextMs: waitMs,
+		};
+	}
+}
+
+/** Somebody else has it in hand. */
+export class LeaseLost extends Error {
+	override readonly name = "LeaseLost";
+}
+
+/** What was cancelled neither succeeded nor failed. */
+function targetOf({ last }: InvocationRecord, { follow }: FollowerMaterial): string | undefined {
+	if (last?.outcome === "succeeded") return follow.onSuccess;
+	return last?.outcome === "cancelled" ? undefined : follow.onFailure;
+}
+
+async function versionOf(project: string, target: string, { depth }: FollowerMaterial, { functions }: Services) {
+	if (depth >= MOST_DEPTH) throw new BerthError("too_deep", `${MOST_DEPTH} invocations have come of one another already`);
+	const { name = target, alias } = followTarget(target) ?? {};
+	return await functions.resolve(project, name, alias === undefined ? undefined : { alias });
+}
+
+async function payloadOf(
+	record: InvocationRecord,
+	{ body, contentType, http }: FollowerMaterial,
+	{ artifacts }: Services,
+): Promise<Buffer> {
+	const { result, error, ...invocation } = settlementOf(await answerOf(record, artifacts)) as Record<string, unknown>;
+	const request = {
+		...(contentType === undefined ? {} : { contentType }),
+		...(http ?? {}),
+		...("payload" in body ? { sizeBytes: body.sizeBytes, location: `/v1/invocations/${record.id}` } : shownBody(body, contentType)),
+	};
+	return Buffer.from(
+		JSON.stringify({ invocation, request, ...(result === undefined ? {} : { result }), ...(error === undefined ? {} : { error }) }),
+	);
+}

@@ -1,0 +1,54 @@
+import { BerthError, type CallbackSecret } from "@berth/contracts";
+import type { Request, Response } from "express";
+import { authenticate } from "../auth.js";
+import { needRecord } from "../records.js";
+import type { Route } from "../route.js";
+import type { Services } from "../services.js";
+
+/** What follows settlements: sending a callback again, and what callbacks are signed with. */
+export const FOLLOW_UP_ROUTES: readonly Route[] = [
+	{
+		method: "post",
+		path: "/v1/invocations/{id}/callback",
+		summary: "Send the callback of a settled background invocation once more, now",
+		key: true,
+		answers: { 202: "CallbackRecord as it is so far; GET /v1/invocations/{id} says how it went" },
+		serve: sendAgain,
+	},
+	{
+		method: "get",
+		path: "/v1/callback-secret",
+		summary: "What the project's callbacks are signed with, as Standard Webhooks say; made when it is asked for first",
+		key: true,
+		answers: { 200: "CallbackSecret" },
+		serve: getSecret,
+	},
+	{
+		method: "post",
+		path: "/v1/callback-secret/rotate",
+		summary: "Another one; for 24 hours callbacks are signed with the one before, too",
+		key: true,
+		answers: { 200: "CallbackSecret" },
+		serve: rotateSecret,
+	},
+];
+
+async function sendAgain(request: Request, response: Response, services: Services): Promise<void> {
+	const { id, callback, state } = await needRecord(request, services);
+	if (callback === undefined) throw new BerthError("invalid_request", `${id} has no callback: it was accepted without one`);
+	if (state !== "settled" || !(await services.outbox.again(id)))
+		throw new BerthError("invalid_request", `${id} isn't settled yet: its callback is sent when it is`);
+	response.status(202).location(`/v1/invocations/${id}`).json(callback);
+}
+
+async function getSecret(request: Request, response: Response, { keys, callbackSecrets }: Services): Promise<void> {
+	const { project } = await authenticate(request, keys);
+	response.setHeader("cache-control", "no-store");
+	response.json((await callbackSecrets.get(project)) satisfies CallbackSecret);
+}
+
+async function rotateSecret(request: Request, response: Response, { keys, callbackSecrets }: Services): Promise<void> {
+	const { project } = await authenticate(request, keys);
+	response.setHeader("cache-control", "no-store");
+	response.json((await callbackSecrets.rotate(project)) satisfies CallbackSecret);
+}

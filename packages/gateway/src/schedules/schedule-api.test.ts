@@ -1,0 +1,113 @@
+import type { Schedule, ScheduleInput, ScheduleList, ScheduleRunNow } from "@berth/contracts";
+import type { Delivery } from "@berth/queue";
+import { RedisServer } from "@berth/redis/testing";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { ended } from "../testing/settlements.js";
+import { type Stack, startStack } from "../testing/stack.js";
+
+let redis: RedisServer;
+let stack: Stack;
+let seen: Delivery[] = [];
+
+beforeAll(async () => {
+	redis = await RedisServer.start();
+	stack = await startStack(redis.url);
+	await stack.deploy("shop");
+});
+afterAll(async () => {
+	await stack?.close();
+	await redis?.[Symbol.asyncDispose]();
+});
+beforeEach(() => {
+	seen = [];
+	stack.onInvocation(async (delivery) => {
+		seen.push(delivery);
+		return ended("succeeded");
+	});
+});
+
+async function call<T = unknown>(method: string, path: string, body?: object, wanted = 200): Promise<T> {
+	const answer = await stack.fetch(`/v1/functions/shop/schedules${path}`, {
+		method,
+		...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
+	});
+	const text = await answer.text();
+	expect([answer.status, text]).toEqual([wanted, text]);
+	return (text === "" ? undefined : JSON.parse(text)) as T;
+}
+
+const make = (input: ScheduleInput) => call<Schedule>("POST", "", input, 201);
+
+test("a schedule is made with its defaults, shown with what comes, changed, paused, resumed and removed", async () => {
+	const made = await make({ cron: "30 2 * * *", timeZone: "Europe/Berlin", payload: [1, null] });
+	expect(made).toMatchObject({
+		name: "cron",
+		function: "shop",
+		alias: "live",
+		missed: "one",
+		overlap: "skip",
+		jitterMs: 0,
+		enabled: true,
+		state: "waiting",
+		payload: [1, null],
+		runs: [],
+		queued: 0,
+	});
+	expect(made.next.length).toBe(5);
+	expect(await call("GET", "/cron")).toEqual(made);
+	expect((await call<ScheduleList>("GET", "")).schedules).toEqual([made]);
+	const changed = await call<Schedule>("PATCH", "/cron", { everyMs: 60_000, payload: null, endAt: "2099-01-01T00:00:00Z" });
+	expect(changed).toMatchObject({ everyMs: 60_000, payload: null, endAt: "2099-01-01T00:00:00Z", timeZone: "Europe/Berlin" });
+	expect(changed.cron).toBeUndefined();
+	expect(await call("PATCH", "/cron", { enabled: false })).toMatchObject({ state: "paused", next: [] });
+	const resumed = await call<Schedule>("PATCH", "/cron", { enabled: true, endAt: null });
+	expect(resumed.endAt).toBeUndefined();
+	expect(Date.parse(resumed.next[0] ?? "") - Date.now()).toBeLessThanOrEqual(60_000);
+	await call("DELETE", "/cron", undefined, 204);
+	await call("GET", "/cron", undefined, 404);
+});
+
+test("by hand it runs at once, and what became of it is in its history", async () => {
+	await make({ name: "by-hand", at: "2099-01-01T00:00:00Z", payload: { n: 1 } });
+	const { invocation } = await call<ScheduleRunNow>("POST", "/by-hand/run", undefined, 202);
+	await expect.poll(() => seen.map(({ request }) => request.id)).toEqual([invocation]);
+	expect(seen[0]?.request).toMatchObject({ body: { text: '{"n":1}' }, trigger: { schedule: { name: "by-hand", kind: "manual" } } });
+	await expect
+		.poll(async () => (await call<Schedule>("GET", "/by-hand")).runs)
+		.toMatchObject([{ result: "fired", kind: "manual", invocation, state: "settled", outcome: "succeeded" }]);
+});
+
+test.each<[object, string, string]>([
+	[{}, "cron", "exactly one of cron, everyMs and at"],
+	[{ cron: "0 25 * * *" }, "cron", 'Invalid value for hour: 25; "30 2 * * *" is every night at 02:30'],
+	[{ cron: "@daily", timeZone: "Mars/Base" }, "timeZone", "Europe/Berlin"],
+	[{ cron: "@daily", timeZone: "+02:00" }, "timeZone", "IANA"],
+	[{ everyMs: 10 }, "everyMs", "from 1000 to"],
+	[{ at: "tomorrow" }, "at", "2026-11-30T02:30:00Z"],
+	[{ at: "2020-01-01T00:00:00Z" }, "at", "is over"],
+	[{ everyMs: 1000, endAt: "2020-01-01T00:00:00Z" }, "endAt", "doesn't fire"],
+	[{ everyMs: 1000, startAt: "2099-01-02T00:00:00Z", endAt: "2099-01-01T00:00:00Z" }, "endAt", "before startAt"],
+	[{ everyMs: 1000, missed: "all" }, "missed", "overlap queue"],
+	[{ everyMs: 1000, payload: "x".repeat(70_000) }, "payload", "at most 65536 bytes"],
+	[{ everyMs: 1000, overlaps: "skip" }, "overlaps", "did you mean overlap?"],
+])("%j is refused by its field", async (input, field, message) => {
+	const problem = await call<{ code: string; issues: { field: string; message: string }[] }>("POST", "", input, 400);
+	expect([problem.code, problem.issues[0]?.field]).toEqual(["invalid_request", field]);
+	expect(problem.issues[0]?.message).toContain(message);
+});
+
+test("names are of one kind, a function has a hundred, and one that isn't there has none", async () => {
+	await stack.deploy("full");
+	const on = (name: string, init: object = {}) => stack.fetch(`/v1/functions/${name}/schedules`, init);
+	const made = (name: string, schedule: string) =>
+		on(name, {
+			method: "POST",
+			body: JSON.stringify({ name: schedule, everyMs: 60_000 }),
+			headers: { "content-type": "application/json" },
+		});
+	for (let at = 0; at < 100; at++) expect((await made("full", `s${at}`)).status).toBe(201);
+	expect(((await (await made("full", "s7")).json()) as { code: string }).code).toBe("schedule_exists");
+	expect(await (await made("full", "more")).json()).toMatchObject({ code: "invalid_request", detail: expect.stringContaining("100") });
+	expect(await (await on("nobody")).json()).toMatchObject({ code: "function_not_found" });
+	expect(await (await made("nobody", "s")).json()).toMatchObject({ code: "function_not_found" });
+});

@@ -1,0 +1,144 @@
+import { createHash } from "node:crypto";
+import { BerthError, SCHEDULE_LIMITS, type ScheduleConfig, type ScheduleTimes } from "@berth/contracts";
+import { Cron } from "croner";
+
+/** When a schedule is due. Times are milliseconds since the epoch. */
+interface Times {
+	/** The first one after a moment. */
+	after(ms: number): number | undefined;
+	/** The newest from a time on until a moment, both included: in order, and no more than so many. */
+	between(fromMs: number, untilMs: number, most: number): readonly number[];
+}
+
+const EXAMPLES = '"30 2 * * *" is every night at 02:30, "*/15 9-17 * * MON-FRI" every quarter of an hour at work, "@daily" every midnight';
+const NICKNAMES = ["@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"];
+
+/** @throws BerthError invalid_request when there isn't exactly one way of saying when, or it never comes */
+export function timesOf(config: ScheduleTimes): Times {
+	const given = (["cron", "everyMs", "at"] as const).filter((field) => config[field] !== undefined);
+	if (given.length !== 1) {
+		const said = given.length === 0 ? "none of them is there" : `${given.join(" and ")} are there`;
+		throw wrongField(given[1] ?? "cron", `a schedule has exactly one of cron, everyMs and at, and ${said}`);
+	}
+	return bounded(config, unbounded(config));
+}
+
+function unbounded({ cron, everyMs, at, timeZone, startAt, createdAt }: ScheduleTimes): Times {
+	if (cron !== undefined) return cronTimes(cron, timeZone);
+	if (everyMs !== undefined) return everyTimes(everyMs, Date.parse(startAt ?? createdAt), startAt === undefined ? 1 : 0);
+	const once = Date.parse(at as string);
+	return {
+		after: (ms) => (once > ms ? once : undefined),
+		between: (from, until) => (once >= from && once <= until ? [once] : []),
+	};
+}
+
+function bounded({ startAt, endAt }: ScheduleTimes, times: Times): Times {
+	const first = startAt === undefined ? Number.NEGATIVE_INFINITY : Date.parse(startAt);
+	const last = endAt === undefined ? Number.POSITIVE_INFINITY : Date.parse(endAt);
+	return {
+		after: (ms) => {
+			const found = times.after(Math.max(ms, first - 1));
+			return found !== undefined && found <= last ? found : undefined;
+		},
+		between: (from, until, most) => times.between(Math.max(from, first), Math.min(until, last), most),
+	};
+}
+
+/** @param first 0: the anchor itself is one of them */
+function everyTimes(everyMs: number, anchorMs: number, first: 0 | 1): Times {
+	const after = (ms: number) => anchorMs + Math.max(first, Math.floor((ms - anchorMs) / everyMs) + 1) * everyMs;
+	return {
+		after,
+		between: (from, until, most) => {
+			const oldest = after(Math.max(from - 1, until - most * everyMs));
+			return Array.from({ length: Math.max(0, Math.floor((until - oldest) / everyMs) + 1) }, (_, at) => oldest + at * everyMs);
+		},
+	};
+}
+
+/**
+ * Daylight saving as croner has it (and, but for lists, Vixie cron): a time of day that a change leaves out is due at the first
+ * moment after it, one that comes twice is due the first time; what has a `*` or a step counts real time, and is due in both.
+ */
+function cronTimes(text: string, timeZone: string): Times {
+	const cron = parsedCron(text, timeZone);
+	return {
+		after: (ms) => cron.nextRun(new Date(ms))?.getTime(),
+		between: (from, until, most) =>
+			cron
+				// Those before a moment, in whole seconds.
+				.previousRuns(most, new Date(until + 1000))
+				.map((date) => date.getTime())
+				.filter((ms) => ms >= from && ms <= until)
+				.reverse(),
+	};
+}
+
+function parsedCron(text: string, timeZone: string): Cron {
+	const parts = text.trim().split(/\s+/);
+	if (text.trim().startsWith("@")) {
+		if (!NICKNAMES.includes(text.trim().toLowerCase())) throw wrongCron(`${text.trim().slice(0, 40)} isn't one of ${NICKNAMES.join(", ")}`);
+	} else if (parts.length !== 5 && parts.length !== 6) {
+		throw wrongCron(
+			`five fields are wanted (minute, hour, day of the month, month, day of the week), or six with seconds first; here are ${parts.length}`,
+		);
+	}
+	if (text.includes("?")) throw wrongCron("? has no meaning of its own here; write *");
+	let cron: Cron;
+	try {
+		cron = new Cron(parts.join(" "), { timezone: timeZone, mode: "5-or-6-parts", fixedTimeRule: "no-wildcard" });
+	} catch (error) {
+		throw wrongCron((error as Error).message.replace(/^Cron\w*: /, ""));
+	}
+	if (cron.nextRun() === null) throw wrongCron("there is no such day, so it would never fire");
+	return cron;
+}
+
+/** The next times after a moment. */
+export function nextTimes(times: Times, afterMs: number, most: number): readonly number[] {
+	const found: number[] = [];
+	for (let next = times.after(afterMs); next !== undefined && found.length < most; next = times.after(next)) found.push(next);
+	return found;
+}
+
+/** How much later than it is due a firing fires: the same on every gateway. */
+export function jitterOf({ function: target, name, jitterMs }: ScheduleConfig, dueMs: number): number {
+	if (jitterMs === 0) return 0;
+	return createHash("sha256").update(`${target}/${name} ${dueMs}`).digest().readUInt32BE() % (jitterMs + 1);
+}
+
+/** What is done at a moment about a schedule that has become due. */
+export interface Plan {
+	readonly fire: readonly { readonly dueMs: number; readonly kind: "due" | "missed" }[];
+	/** Those that are not made up for: how many (counted up to 100), and the last. */
+	readonly missed: { readonly count: number; readonly lastMs: number } | undefined;
+	readonly nextMs: number | undefined;
+}
+
+/** @param dueMs the first time that nothing was decided about. It has come, with its jitter. */
+export function planOf(config: ScheduleConfig, dueMs: number, nowMs: number): Plan {
+	const times = timesOf(config);
+	const firesAt = (ms: number) => ms + jitterOf(config, ms);
+	const most = SCHEDULE_LIMITS.waiting;
+	const found = times.between(dueMs, nowMs, most + 1).filter((ms) => ms === dueMs || firesAt(ms) <= nowMs);
+	// What it is due at is on record: it counts also where the clock, or the rules of its time zone, say something else by now.
+	const all = found[0] === dueMs || found.length > most ? found.slice(-most) : [dueMs, ...found].slice(-most);
+	const last = all.at(-1) as number;
+	const isLate = (ms: number) => nowMs - firesAt(ms) > SCHEDULE_LIMITS.graceMs;
+	const chosen = config.missed === "all" ? all : config.missed === "one" || !isLate(last) ? [last] : [];
+	const count = Math.min(most, all.length - chosen.length);
+	return {
+		fire: chosen.map((ms) => ({ dueMs: ms, kind: ms === last && !isLate(ms) ? "due" : "missed" })),
+		missed: count === 0 ? undefined : { count, lastMs: all[count - 1] as number },
+		nextMs: times.after(last),
+	};
+}
+
+function wrongCron(message: string): BerthError {
+	return wrongField("cron", `${message}; ${EXAMPLES}`);
+}
+
+export function wrongField(field: string, message: string): BerthError {
+	return new BerthError("invalid_request", `${field}: ${message}`, { issues: [{ field, message }] });
+}

@@ -1,0 +1,173 @@
+import { setTimeout as wait } from "node:timers/promises";
+import type { InvocationRequest, Settlement } from "@berth/contracts";
+import { type Job, UnrecoverableError } from "bullmq";
+import type { BackgroundRecords } from "../background-records.js";
+import type { QueueLogger } from "../logger.js";
+import type { DeliveryHandler, OverListener } from "../ports.js";
+import { elapsedMs, platformSettlement, rejectedSettlement } from "../settlements.js";
+import { backoffMsOf, endingOf, MOST_AGE_MS, MOST_STALLS } from "./background-policy.js";
+import type { FunctionQueues } from "./function-queues.js";
+import type { LaneIndex } from "./lane-index.js";
+
+/** Between two tries to write down what Redis refuses (it is full, or read-only), milliseconds. */
+const RETRY_MS = 250;
+
+/** A job in hand. */
+export interface HeldJob {
+	readonly job: Job<InvocationRequest>;
+	/** Of its function. */
+	readonly key: string;
+	/** Of its lock, which `lost` says to have ended. */
+	readonly token: string;
+	readonly lost: AbortSignal;
+}
+
+export interface BackgroundAttemptsParts {
+	readonly records: BackgroundRecords;
+	readonly queues: FunctionQueues;
+	readonly index: LaneIndex;
+	readonly nodeId: string;
+	readonly log: QueueLogger;
+	readonly handler: DeliveryHandler;
+	readonly onOver: OverListener | undefined;
+	/** Told when a job is to be tried again. */
+	readonly expect: (dueMs: number) => void;
+}
+
+/** How a job leaves a worker's hands. One that is `left` stays as it is: when its lock has ended, a worker takes it up again. */
+type Leaving =
+	| { readonly kind: "settled" }
+	| { readonly kind: "dead" | "retried"; readonly reason: string }
+	| { readonly kind: "left"; readonly why: string };
+
+const LOST: Leaving = { kind: "left", why: "the lock was lost" };
+const OVERTAKEN: Leaving = { kind: "left", why: "a newer attempt has begun" };
+
+/** Runs attempts of background jobs. Only what is written down ends a job: an error of ours costs it no attempt, and leaves it where it is. */
+export class BackgroundAttempts {
+	readonly #parts: BackgroundAttemptsParts;
+	#stale = 0;
+
+	constructor(parts: BackgroundAttemptsParts) {
+		this.#parts = parts;
+	}
+
+	/** Attempts whose settlement didn't count. */
+	get stale(): number {
+		return this.#stale;
+	}
+
+	/** Never rejects. */
+	async run(held: HeldJob): Promise<void> {
+		const invocation = held.job.data.id;
+		try {
+			const leaving = await this.#attempt(held);
+			if (leaving.kind === "left") this.#parts.log.debug({ invocation }, `a background job is left to others: ${leaving.why}`);
+			else await this.#written(held, () => this.#move(held, leaving));
+		} catch (error) {
+			this.#parts.log.error({ error, invocation }, "a background job couldn't be gone on with; a worker takes it up again");
+		}
+	}
+
+	async #attempt(held: HeldJob): Promise<Leaving> {
+		const { job, token, lost } = held;
+		// A stall raises attemptsStarted and not attemptsMade: only the former tells attempts apart.
+		const attempt = job.attemptsStarted;
+		const { records } = this.#parts;
+		const begun = await this.#written(held, () => records.begin(job.data, attempt, token));
+		if (begun === undefined) return LOST;
+		if (begun.kind === "stale") return OVERTAKEN;
+		if (begun.kind === "settled") {
+			await this.#over(job.data);
+			return begun.dead ? { kind: "dead", reason: "settled before, as a dead letter" } : { kind: "settled" };
+		}
+		const queueMs = elapsedMs(begun.queuedAtMs);
+		const refused = this.#refusal(job, attempt, queueMs);
+		const settlement = refused ?? (await this.#handle(held, attempt, queueMs));
+		if (lost.aborted) return LOST;
+		const failuresLeft = refused === undefined ? (job.opts.attempts ?? 1) - job.attemptsMade - 1 : 0;
+		const ending = endingOf(settlement.attempt.outcome, failuresLeft);
+		const written = await this.#written(held, () => records.end(job.data.id, settlement, ending));
+		if (written === undefined) return LOST;
+		if (!written) {
+			this.#stale++;
+			return OVERTAKEN;
+		}
+		if (ending !== "retried") await this.#over(job.data);
+		return ending === "settled" ? { kind: ending } : { kind: ending, reason: settlement.attempt.code ?? settlement.attempt.outcome };
+	}
+
+	async #move({ job, key, token }: HeldJob, leaving: Exclude<Leaving, { kind: "left" }>): Promise<void> {
+		try {
+			if (leaving.kind === "settled") await job.moveToCompleted(undefined, token, false);
+			else if (leaving.kind === "dead") await job.moveToFailed(new UnrecoverableError(leaving.reason), token, false);
+			else await this.#retryLater(job, key, token);
+		} catch (error) {
+			// What BullMQ says by a code is how the job is, whatever is tried: it is out of our hands.
+			if (!isVerdict(error)) throw error;
+			this.#parts.log.debug({ error, invocation: job.data.id }, "a background job had left our hands; its settlement stands");
+		}
+	}
+
+	/** Its function is in the index for as long as it has a job in hand, but is to be looked at in time. */
+	async #retryLater(job: Job<InvocationRequest>, key: string, token: string): Promise<void> {
+		const delayMs = backoffMsOf(job.opts.backoff, job.attemptsMade + 1);
+		const now = Date.now();
+		await this.#parts.queues
+			.of(key)
+			.getBackend()
+			.moveToDelayed(job.id as string, now, delayMs, token);
+		await this.#parts.index.dueBy(key, now + delayMs);
+		this.#parts.expect(now + delayMs);
+	}
+
+	/** Writes a job's state down, as often as it takes while its lock holds. Gives undefined when it doesn't any more. */
+	async #written<Result>({ job, lost }: HeldJob, write: () => Promise<Result>): Promise<Result | undefined> {
+		while (!lost.aborted) {
+			try {
+				return await write();
+			} catch (error) {
+				this.#parts.log.error({ error, invocation: job.data.id }, "the state of a background job couldn't be written");
+				// The lock's end ends the wait as well; which of them it was is looked at above.
+				await wait(RETRY_MS, undefined, { signal: lost }).catch(() => undefined);
+			}
+		}
+		return undefined;
+	}
+
+	/** Whatever comes of it, the invocation is settled. */
+	async #over(request: InvocationRequest): Promise<void> {
+		try {
+			await this.#parts.onOver?.(request);
+		} catch (error) {
+			this.#parts.log.error({ error, invocation: request.id }, "what a settled invocation held couldn't be freed");
+		}
+	}
+
+	/** The settlement of a job that isn't run any more. */
+	#refusal(job: Job<InvocationRequest>, attempt: number, queueMs: number): Settlement | undefined {
+		const refusal = { node: this.#parts.nodeId, attempt, queueMs };
+		if (elapsedMs(job.data.acceptedAtMs) > MOST_AGE_MS) {
+			return platformSettlement({ ...refusal, code: "expired_in_queue", message: "It is older than six hours." });
+		}
+		if (job.stalledCounter > MOST_STALLS) {
+			return platformSettlement({ ...refusal, code: "worker_lost", message: `${job.stalledCounter} workers died while they held it.` });
+		}
+		return undefined;
+	}
+
+	async #handle({ job, lost }: HeldJob, attempt: number, queueMs: number): Promise<Settlement> {
+		const request = job.data;
+		try {
+			return await this.#parts.handler({ request, attempt, lane: "background", queueMs, lost, cancelled: new AbortController().signal });
+		} catch (error) {
+			this.#parts.log.error({ error, invocation: request.id, attempt }, "an attempt failed on the platform's side");
+			return rejectedSettlement(this.#parts.nodeId, attempt, queueMs, error);
+		}
+	}
+}
+
+/** Whether it is BullMQ's answer and not a failure to ask. */
+function isVerdict(error: unknown): boolean {
+	return error instanceof Error && typeof (error as Error & { code?: unknown }).code === "number";
+}

@@ -1,0 +1,130 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { FairRing, type Turn } from "./fair-ring.js";
+
+/** Functions on a node, by the time of a clock of their own: what each run takes, and what is left to run. */
+class Node {
+	readonly ring: FairRing;
+	readonly usedMs = new Map<string, number>();
+	readonly startedAtMs = new Map<string, number[]>();
+	nowMs = 0;
+	readonly #runMs = new Map<string, () => number>();
+	#running: { turn: Turn; key: string; runMs: number; endsAtMs: number }[] = [];
+
+	constructor(slots: number) {
+		this.ring = new FairRing(slots, () => this.nowMs);
+	}
+
+	add(key: string, jobs: number, runMs: () => number): void {
+		this.#runMs.set(key, runMs);
+		this.ring.offer(key, this.ring.waiting(key) + jobs);
+	}
+
+	/** Lets time pass. */
+	run(untilMs: number): void {
+		for (;;) {
+			for (let turn = this.ring.next(); turn !== undefined; turn = this.ring.next()) this.#start(turn);
+			this.#running.sort((a, b) => a.endsAtMs - b.endsAtMs);
+			const next = this.#running[0];
+			if (next === undefined || next.endsAtMs > untilMs) break;
+			this.#running.shift();
+			this.nowMs = next.endsAtMs;
+			this.usedMs.set(next.key, (this.usedMs.get(next.key) ?? 0) + next.runMs);
+			this.ring.finish(next.turn, next.runMs);
+		}
+		this.nowMs = untilMs;
+	}
+
+	heldBy(key: string): number {
+		return this.#running.filter((one) => one.key === key).length;
+	}
+
+	#start(turn: Turn): void {
+		const runMs = this.#runMs.get(turn.key)?.() ?? 0;
+		const started = this.startedAtMs.get(turn.key) ?? [];
+		started.push(this.nowMs);
+		this.startedAtMs.set(turn.key, started);
+		this.#running.push({ turn, key: turn.key, runMs, endsAtMs: this.nowMs + runMs });
+	}
+}
+
+test("who has work gets the same slot time, whatever runs take and however much waits", () => {
+	const loads = fc.array(fc.record({ runMs: fc.integer({ min: 10, max: 400 }), jitter: fc.boolean() }), { minLength: 2, maxLength: 8 });
+	fc.assert(
+		fc.property(loads, fc.integer({ min: 1, max: 12 }), (functions, slots) => {
+			const node = new Node(slots);
+			let draw = 1;
+			const drawn = () => {
+				draw = (draw * 16807) % 2147483647;
+				return draw / 2147483647;
+			};
+			for (const [at, { runMs, jitter }] of functions.entries()) {
+				node.add(`f${at}`, 1e9, () => (jitter ? Math.max(1, Math.round(runMs * 2 * drawn())) : runMs));
+			}
+			node.run(30_000);
+			const used = functions.map((_, at) => node.usedMs.get(`f${at}`) ?? 0);
+			// With hardly more slots than functions, that the last slot is for who has none counts for more than turns do.
+			expect(Math.min(...used)).toBeGreaterThan(Math.max(...used) * 0.5);
+		}),
+		{ numRuns: 30 },
+	);
+});
+
+test("no slot stays free while a function without any has work", () => {
+	fc.assert(
+		fc.property(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 40 }), (slots, functions) => {
+			const ring = new FairRing(slots, () => 0);
+			for (let at = 0; at < functions; at++) ring.offer(`f${at}`, 1000);
+			const first = Array.from({ length: Math.min(slots, functions) }, () => ring.next()?.key);
+			expect(new Set(first).size).toBe(Math.min(slots, functions));
+		}),
+	);
+});
+
+test.each([
+	[2, 1],
+	[4, 3],
+	[64, 56],
+	[256, 224],
+])("of %i slots a function alone holds %i, and who comes next has one at once, though its runs take an hour", (slots, most) => {
+	const node = new Node(slots);
+	node.add("hog", 100_000, () => 3_600_000);
+	node.run(1000);
+	expect(node.heldBy("hog")).toBe(most);
+	node.add("late", 1, () => 10);
+	node.run(1001);
+	expect(node.startedAtMs.get("late")).toEqual([1000]);
+});
+
+test("who comes with little is before those that always have work", () => {
+	const node = new Node(1);
+	for (let at = 0; at < 500; at++) node.add(`hog${at}`, 1e6, () => 10);
+	node.run(10_000);
+	node.add("late", 1, () => 10);
+	node.run(10_100);
+	expect((node.startedAtMs.get("late") ?? [])[0]).toBeLessThanOrEqual(10_010);
+});
+
+test("coming and going gains nothing: what was used is still owed", () => {
+	const node = new Node(1);
+	node.add("steady", 1e6, () => 10);
+	node.add("comer", 1, () => 1000);
+	for (let at = 1; at <= 300; at++) {
+		node.run(at * 200);
+		if (node.ring.waiting("comer") === 0 && node.heldBy("comer") === 0) node.add("comer", 1, () => 1000);
+	}
+	const [steady = 0, comer = 0] = [node.usedMs.get("steady"), node.usedMs.get("comer")];
+	expect(steady).toBeGreaterThan(comer * 0.8);
+});
+
+test("a slot that was given for nothing costs nothing", () => {
+	const ring = new FairRing(1, () => 0);
+	ring.offer("a", 1);
+	const turn = ring.next() as Turn;
+	expect(ring.next()).toBeUndefined();
+	ring.giveBack(turn);
+	ring.offer("a", 1);
+	ring.offer("b", 1);
+	expect(ring.next()?.key).toBe("a");
+	expect(ring.held).toBe(1);
+});

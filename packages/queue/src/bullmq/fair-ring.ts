@@ -1,0 +1,184 @@
+/** Slot time that a function is given per round, milliseconds. */
+export const QUANTUM_MS = 50;
+/** What a run is taken to cost before one was measured. */
+const FIRST_ESTIMATE_MS = QUANTUM_MS;
+/** How much of a function's estimate the run before last and those before it keep. */
+const MEMORY = 0.7;
+/** More than this isn't held against a function for ever: whoever comes next gets no more than this ahead of it, milliseconds. */
+const MOST_DEBT_MS = 60_000;
+/** A function may hold so many times the slots that are free, so that there is always one free for who has none. */
+const GREED = 7;
+/** Functions without work that are remembered. */
+const MOST_REMEMBERED = 4096;
+
+/** A function's share of a node. */
+interface Share {
+	readonly key: string;
+	/** Jobs that are believed to wait. */
+	waiting: number;
+	held: number;
+	/** Slot time that it may still use in this round; below 0 it has used some of a later one. */
+	creditMs: number;
+	estimateMs: number;
+	/** When it last had something, waiting or in hand. */
+	idleSinceMs: number;
+}
+
+/** A slot that a function was given. */
+export interface Turn {
+	readonly key: string;
+	/** What it was charged for it in advance. */
+	readonly chargedMs: number;
+}
+
+/**
+ * Which function is next: deficit round robin (Shreedhar and Varghese, 1995) over those that have work, where what
+ * a run costs is the time it holds a slot. Since that is known only when it has ended, it is charged what runs of
+ * the function cost lately, and the difference afterwards. Who comes with nothing held and nothing owed is first.
+ *
+ * A function holds at most seven times as many slots as are free (as a shared switch's queues share its memory:
+ * Choudhury and Hahne, 1998), and the last one is for a function that holds none: alone it gets 7/8 of the node,
+ * and who comes next needn't wait for the end of its runs, however long they are.
+ */
+export class FairRing {
+	readonly #slots: number;
+	readonly #now: () => number;
+	readonly #shares = new Map<string, Share>();
+	/** In the order of their turns; the map's own order is the ring. */
+	readonly #ring = new Map<string, Share>();
+	readonly #newcomers = new Map<string, Share>();
+	#held = 0;
+
+	/** @param slots how many runs there may be at a time */
+	constructor(slots: number, now: () => number = () => performance.now()) {
+		this.#slots = slots;
+		this.#now = now;
+	}
+
+	/** Slots that are given to somebody. */
+	get held(): number {
+		return this.#held;
+	}
+
+	/** Jobs of a function that are believed to wait. */
+	waiting(key: string): number {
+		return this.#shares.get(key)?.waiting ?? 0;
+	}
+
+	/** A function has so many jobs waiting, as far as is known; 0 takes it out. */
+	offer(key: string, waiting: number): void {
+		const share = this.#share(key);
+		const had = share.waiting > 0;
+		share.waiting = waiting;
+		if (waiting === 0) this.#leave(share);
+		else if (!had) this.#join(share);
+	}
+
+	/** Gives a slot to the function whose turn it is; undefined when none may have one. */
+	next(): Turn | undefined {
+		if (this.#held >= this.#slots) return undefined;
+		for (const share of this.#newcomers.values()) {
+			if (!this.#mayTake(share)) continue;
+			this.#newcomers.delete(share.key);
+			this.#ring.set(share.key, share);
+			return this.#take(share);
+		}
+		if (!this.#someMayTake()) return undefined;
+		return this.#inRound() ?? this.#inLaterRound();
+	}
+
+	/** A slot is free again. @param costMs how long it was held */
+	finish({ key, chargedMs }: Turn, costMs: number): void {
+		const share = this.#share(key);
+		this.#held--;
+		share.held--;
+		share.creditMs = Math.max(share.creditMs + chargedMs - costMs, -MOST_DEBT_MS);
+		share.estimateMs = share.estimateMs * MEMORY + costMs * (1 - MEMORY);
+		share.idleSinceMs = this.#now();
+	}
+
+	/** A slot was given for nothing: there was no job. */
+	giveBack({ key, chargedMs }: Turn): void {
+		const share = this.#share(key);
+		this.#held--;
+		share.held--;
+		share.creditMs += chargedMs;
+	}
+
+	#inRound(): Turn | undefined {
+		for (let left = this.#ring.size; left > 0; left--) {
+			const [share] = this.#ring.values() as Iterable<Share> as [Share];
+			if (share.creditMs <= 0) share.creditMs += QUANTUM_MS;
+			else if (this.#mayTake(share)) return this.#take(share);
+			this.#ring.delete(share.key);
+			this.#ring.set(share.key, share);
+		}
+		return undefined;
+	}
+
+	/** Nobody has credit: as many rounds in one go as it takes until somebody has. */
+	#inLaterRound(): Turn | undefined {
+		const able = [...this.#ring.values()].filter((share) => this.#mayTake(share));
+		const most = able.reduce((found, share) => Math.max(found, share.creditMs), Number.NEGATIVE_INFINITY);
+		const rounds = most > 0 ? 0 : Math.floor(-most / QUANTUM_MS) + 1;
+		// Who may not have a slot now keeps a round's worth for later.
+		for (const share of this.#ring.values())
+			share.creditMs = Math.max(share.creditMs, Math.min(share.creditMs + rounds * QUANTUM_MS, QUANTUM_MS));
+		const share = able.find(({ creditMs }) => creditMs > 0);
+		return share && this.#take(share);
+	}
+
+	/** Those that may not hold something: they are no more than there are slots. */
+	#someMayTake(): boolean {
+		for (const share of this.#ring.values()) if (this.#mayTake(share)) return true;
+		return false;
+	}
+
+	#mayTake({ held }: Share): boolean {
+		const free = this.#slots - this.#held;
+		return free > 0 && (held === 0 || held < GREED * (free - 1));
+	}
+
+	#take(share: Share): Turn {
+		const turn = { key: share.key, chargedMs: share.estimateMs };
+		share.creditMs -= turn.chargedMs;
+		share.held++;
+		this.#held++;
+		if (--share.waiting === 0) this.#leave(share);
+		return turn;
+	}
+
+	#join(share: Share): void {
+		// Time that a function leaves unused is time that it doesn't owe.
+		const awayMs = share.held > 0 ? 0 : this.#now() - share.idleSinceMs;
+		share.creditMs = Math.min(share.creditMs + awayMs, QUANTUM_MS);
+		const isNew = share.held === 0 && share.creditMs > 0;
+		(isNew ? this.#newcomers : this.#ring).set(share.key, share);
+	}
+
+	#leave(share: Share): void {
+		this.#ring.delete(share.key);
+		this.#newcomers.delete(share.key);
+		share.idleSinceMs = this.#now();
+		// Remembered from the end: the map's first are those that left longest ago.
+		this.#shares.delete(share.key);
+		this.#shares.set(share.key, share);
+		if (this.#shares.size > MOST_REMEMBERED) this.#forget();
+	}
+
+	#forget(): void {
+		for (const [key, { waiting, held }] of this.#shares) {
+			if (this.#shares.size <= MOST_REMEMBERED) return;
+			if (waiting === 0 && held === 0) this.#shares.delete(key);
+		}
+	}
+
+	#share(key: string): Share {
+		let share = this.#shares.get(key);
+		if (share === undefined) {
+			share = { key, waiting: 0, held: 0, creditMs: QUANTUM_MS, estimateMs: FIRST_ESTIMATE_MS, idleSinceMs: this.#now() };
+			this.#shares.set(key, share);
+		}
+		return share;
+	}
+}

@@ -1,0 +1,240 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as wait } from "node:timers/promises";
+import type { InvocationRequest } from "@berth/contracts";
+import { type Redis, Subscription } from "@berth/redis";
+import { Job, type JobJson } from "bullmq";
+import { LANE } from "../keys.js";
+import type { QueueLogger } from "../logger.js";
+import { FairRing, type Turn } from "./fair-ring.js";
+import type { FunctionQueues } from "./function-queues.js";
+import type { LaneIndex } from "./lane-index.js";
+import { STALLED_CHECK_MS } from "./leases.js";
+
+/** How long news may be missed that got lost, milliseconds. */
+const TICK_MS = 1000;
+/** A tick that is too early would find nothing. */
+const TICK_LEAST_MS = 5;
+/** How long a queue rests that said it had jobs and then gave none, milliseconds. */
+const REST_MS = 20;
+const RESCAN_MS = 10 * 60_000;
+
+export interface LaneDispatcherParts {
+	/** A connection for `patient` use to the durable Redis, and one for `subscriber` use. */
+	readonly redis: Redis;
+	readonly subscriber: Redis;
+	readonly queues: FunctionQueues;
+	readonly index: LaneIndex;
+	readonly log: QueueLogger;
+	/** Runs a job; its slot is free again when that resolves. @param token of its lock */
+	readonly take: (job: Job<InvocationRequest>, key: string, token: string) => Promise<void>;
+}
+
+/**
+ * Fetches the jobs of all functions by hand, in turns: BullMQ's pattern of that name, without a connection or a timer
+ * per function. Which of them have work is in the index; news only make it quicker.
+ */
+export class LaneDispatcher {
+	readonly #parts: LaneDispatcherParts;
+	readonly #ring: FairRing;
+	readonly #id = randomUUID();
+	/** Functions that are being looked at, and whether there was news of them meanwhile. */
+	readonly #looks = new Map<string, boolean>();
+	readonly #fetches = new Set<Promise<void>>();
+	#fetched = 0;
+	#generation = 0;
+	#stopping = false;
+	#timers: NodeJS.Timeout[] = [];
+	#tickTimer: NodeJS.Timeout | undefined;
+	/** When the next tick is; 0 while one is under way. */
+	#tickAtMs = 0;
+
+	constructor(parts: LaneDispatcherParts, slots: number) {
+		this.#parts = parts;
+		this.#ring = new FairRing(slots);
+	}
+
+	start(): void {
+		new Subscription(this.#parts.subscriber, [LANE.news], { onMessage: (text) => this.#heard(text) }, this.#parts.log);
+		this.#begin();
+	}
+
+	/** Fetches nothing more; what was on its way is put back. */
+	async stop(): Promise<void> {
+		this.#stopping = true;
+		this.#end();
+		await Promise.all(this.#fetches);
+	}
+
+	/** Something will be due then, perhaps before what was thought to be next. */
+	expect(dueMs: number): void {
+		if (dueMs >= this.#tickAtMs || this.#stopping) return;
+		clearTimeout(this.#tickTimer);
+		this.#tickAt(this.#generation, dueMs);
+	}
+
+	/** Begins anew. What is in hand goes on. */
+	revive(): void {
+		this.#end();
+		this.#looks.clear();
+		if (!this.#stopping) this.#begin();
+	}
+
+	#begin(): void {
+		const generation = ++this.#generation;
+		void this.#rescan(generation);
+		void this.#tick(generation);
+		void this.#sweep(generation);
+	}
+
+	#end(): void {
+		this.#generation++;
+		clearTimeout(this.#tickTimer);
+		for (const timer of this.#timers.splice(0)) clearTimeout(timer);
+	}
+
+	/** What is due, now and whenever the next is. */
+	async #tick(generation: number): Promise<void> {
+		this.#tickAtMs = 0;
+		let nextAtMs = Date.now() + TICK_MS;
+		try {
+			const { keys, nextMs } = await this.#parts.index.due();
+			if (generation !== this.#generation) return;
+			for (const key of keys) this.#news(key);
+			if (nextMs !== undefined) nextAtMs = Math.min(nextAtMs, nextMs);
+		} catch (error) {
+			this.#parts.log.debug({ error }, "what is due in the background can't be read");
+		}
+		if (generation === this.#generation) this.#tickAt(generation, nextAtMs);
+	}
+
+	#tickAt(generation: number, atMs: number): void {
+		this.#tickAtMs = atMs;
+		this.#tickTimer = setTimeout(() => void this.#tick(generation), Math.max(TICK_LEAST_MS, atMs - Date.now()));
+	}
+
+	/** Jobs of workers that died. */
+	async #sweep(generation: number): Promise<void> {
+		try {
+			const { index, queues } = this.#parts;
+			await Promise.all(
+				(await index.busy()).map(async (key) => {
+					const stalled = await queues.of(key).getBackend().moveStalledJobsToWait();
+					if (stalled.length > 0) await this.#announce(key);
+				}),
+			);
+		} catch (error) {
+			this.#parts.log.debug({ error }, "stalled jobs can't be looked for");
+		}
+		this.#later(generation, STALLED_CHECK_MS, () => void this.#sweep(generation));
+	}
+
+	async #rescan(generation: number): Promise<void> {
+		await this.#parts.index
+			.rescan()
+			.catch((error: unknown) => this.#parts.log.warn({ error }, "background queues can't be looked through"));
+		this.#later(generation, RESCAN_MS, () => void this.#rescan(generation));
+	}
+
+	#later(generation: number, ms: number, act: () => void): void {
+		if (generation !== this.#generation) return;
+		const timer = setTimeout(() => {
+			this.#timers = this.#timers.filter((one) => one !== timer);
+			act();
+		}, ms);
+		this.#timers.push(timer);
+	}
+
+	/** A function has something again, also for other nodes. */
+	async #announce(key: string): Promise<void> {
+		await this.#parts.index.dueBy(key, Date.now());
+		await this.#parts.redis.publish(LANE.news, key);
+	}
+
+	/** `key` of a function with something to run, or `ms key` when it will be due. */
+	#heard(text: string): void {
+		const space = text.indexOf(" ");
+		if (space < 0) this.#news(text);
+		else this.expect(Number(text.slice(0, space)));
+	}
+
+	#news(key: string): void {
+		if (this.#stopping) return;
+		if (this.#looks.has(key)) this.#looks.set(key, true);
+		else if (this.#ring.waiting(key) === 0) this.#offer(key, 1);
+	}
+
+	#offer(key: string, waiting: number): void {
+		this.#ring.offer(key, waiting);
+		this.#pump();
+	}
+
+	#pump(): void {
+		while (!this.#stopping) {
+			const turn = this.#ring.next();
+			if (turn === undefined) return;
+			const fetch = this.#fetch(turn);
+			this.#fetches.add(fetch);
+			void fetch.finally(() => this.#fetches.delete(fetch));
+		}
+	}
+
+	async #fetch(turn: Turn): Promise<void> {
+		const { key } = turn;
+		const token = `${this.#id}-${++this.#fetched}`;
+		let job: Job<InvocationRequest> | undefined;
+		try {
+			job = await this.#next(key, token);
+		} catch (error) {
+			// The index brings it again, by the next tick.
+			this.#parts.log.debug({ error, function: key }, "no job could be fetched");
+			this.#ring.giveBack(turn);
+			this.#offer(key, 0);
+			return;
+		}
+		if (job === undefined) {
+			this.#ring.giveBack(turn);
+			this.#offer(key, 0);
+			void this.#look(key, REST_MS);
+			return;
+		}
+		if (this.#ring.waiting(key) === 0) void this.#look(key);
+		void this.#run(job, turn, token);
+	}
+
+	async #next(key: string, token: string): Promise<Job<InvocationRequest> | undefined> {
+		const queue = this.#parts.queues.of(key);
+		const [json, id] = (await queue.getBackend().moveToActive(token)) as [JobJson | undefined, string];
+		if (!json) return undefined;
+		const job = Job.fromJSON<InvocationRequest>(queue, json, id);
+		if (!this.#stopping) return job;
+		await job.moveToWait(token);
+		await this.#announce(key);
+		return undefined;
+	}
+
+	async #run(job: Job<InvocationRequest>, turn: Turn, token: string): Promise<void> {
+		const begunAtMs = performance.now();
+		try {
+			await this.#parts.take(job, turn.key, token);
+		} finally {
+			this.#ring.finish(turn, performance.now() - begunAtMs);
+			this.#pump();
+		}
+	}
+
+	/** How much a function has that could be taken. @param restMs before that counts, if it is anything */
+	async #look(key: string, restMs = 0): Promise<void> {
+		if (this.#stopping || this.#looks.has(key)) return;
+		this.#looks.set(key, false);
+		let ready = 0;
+		try {
+			ready = await this.#parts.index.look(key);
+			if (ready > 0 && restMs > 0) await wait(restMs);
+		} catch (error) {
+			this.#parts.log.debug({ error, function: key }, "a background queue can't be looked at");
+		}
+		const news = this.#looks.get(key) === true;
+		this.#looks.delete(key);
+		if (ready > 0 || news) this.#offer(key, Math.max(ready, 1));
+	}
+}

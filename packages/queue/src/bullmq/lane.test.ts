@@ -1,0 +1,117 @@
+import { Queue } from "bullmq";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import type { GatewayQueue } from "../invocation-queue.js";
+import { functionQueueOf, LANE, QUEUE_PREFIX, SHARED_BACKGROUND_QUEUE } from "../keys.js";
+import type { DeliveryHandler } from "../ports.js";
+import { echo, Lanes, requestOf } from "../testing/lanes.js";
+
+let lanes: Lanes;
+beforeAll(async () => {
+	lanes = await Lanes.start();
+});
+afterEach(() => lanes.clear());
+afterAll(() => lanes.stop());
+
+const accountedFor = (gateway: GatewayQueue, settled: number) =>
+	expect.poll(() => gateway.backgroundTotals(), { timeout: 20_000 }).toEqual({ accepted: settled, settled, dead: 0, inFlight: 0 });
+
+async function fill(gateway: GatewayQueue, name: string, count: number): Promise<void> {
+	await Promise.all(Array.from({ length: count }, () => gateway.enqueue(requestOf(name, { function: name }))));
+}
+
+test("who comes after a function with a long backlog of long runs starts at once", async () => {
+	const gateway = await lanes.gateway();
+	const hold = Promise.withResolvers<void>();
+	const began: string[] = [];
+	const handler: DeliveryHandler = async (delivery) => {
+		began.push(delivery.request.function);
+		if (delivery.request.function === "hog") await hold.promise;
+		return await echo(delivery);
+	};
+	await fill(gateway, "hog", 100);
+	await lanes.worker(handler, 32);
+	// Of eight slots, one is kept for others.
+	await expect.poll(() => began.length).toBe(7);
+	await fill(gateway, "late", 3);
+	await expect.poll(() => began.filter((name) => name === "late").length).toBe(3);
+	expect(began.filter((name) => name === "hog")).toHaveLength(7);
+	hold.resolve();
+	await accountedFor(gateway, 103);
+});
+
+test("200 functions at once: each has its jobs run, none twice, and none is left in the index", { timeout: 60_000 }, async () => {
+	const gateway = await lanes.gateway();
+	const ran = new Map<string, number>();
+	const handler: DeliveryHandler = async (delivery) => {
+		expect(delivery.attempt).toBe(1);
+		ran.set(delivery.request.id, (ran.get(delivery.request.id) ?? 0) + 1);
+		return await echo(delivery);
+	};
+	// So few slots that functions wait for those of others, also when those turn out to have nothing.
+	await lanes.worker(handler, 32, undefined, "1");
+	await lanes.worker(handler, 32, undefined, "2");
+	for (let round = 0; round < 3; round++) {
+		await Promise.all(Array.from({ length: 200 }, (_, at) => fill(gateway, `f${at}`, 1 + (at % 3))));
+	}
+	const all = 3 * Array.from({ length: 200 }, (_, at) => 1 + (at % 3)).reduce((sum, each) => sum + each);
+	await accountedFor(gateway, all);
+	expect(ran.size).toBe(all);
+	await lanes.server.client((redis) => expect.poll(() => redis.zcard(LANE.index), { timeout: 10_000 }).toBe(0));
+});
+
+test("what a dead worker held of many functions is taken up by another", { timeout: 30_000 }, async () => {
+	const gateway = await lanes.gateway();
+	const began = new Set<string>();
+	const dying = await lanes.worker(async ({ request }) => {
+		began.add(request.id);
+		return await new Promise<never>(() => undefined);
+	}, 256);
+	await Promise.all(Array.from({ length: 20 }, (_, at) => fill(gateway, `f${at}`, 2)));
+	await expect.poll(() => began.size).toBe(40);
+	await dying.close();
+	const attempts: number[] = [];
+	await lanes.worker(async (delivery) => {
+		attempts.push(delivery.attempt);
+		return await echo(delivery);
+	}, 256);
+	await accountedFor(gateway, 40);
+	expect(attempts).toEqual(Array(40).fill(2));
+});
+
+test("what waits in the queue that all functions shared is still run after an upgrade", async () => {
+	const gateway = await lanes.gateway();
+	const request = requestOf("from before");
+	await lanes.server.client(async (redis) => {
+		const shared = new Queue(SHARED_BACKGROUND_QUEUE, { connection: redis, prefix: QUEUE_PREFIX });
+		await shared.add("invocation", request, { jobId: request.id, attempts: 3, removeOnComplete: true });
+		await redis.hset("berth:totals:background", "accepted", 1);
+		await redis.hset(`berth:bg:${request.id}`, { head: "{}", state: "queued", fence: 0, queuedAt: Date.now() });
+		await shared.close();
+	});
+	await lanes.worker(echo);
+	await accountedFor(gateway, 1);
+	expect(await gateway.record(request.id)).toMatchObject({ state: "settled", result: { body: { text: "from before" } } });
+});
+
+test("a function that fell out of the index is put back when a worker starts", async () => {
+	const gateway = await lanes.gateway();
+	await fill(gateway, "echo", 1);
+	await lanes.server.client((redis) => redis.del(LANE.index));
+	expect((await gateway.backgroundTotals()).inFlight).toBe(0);
+	await lanes.worker(echo);
+	await accountedFor(gateway, 1);
+});
+
+test("a job whose gateway died before anybody heard of it is found", async () => {
+	const gateway = await lanes.gateway();
+	await lanes.worker(echo);
+	const request = requestOf("unheard");
+	await lanes.server.client(async (redis) => {
+		// As `enqueue` begins, up to the job.
+		await redis.zadd(LANE.index, Date.now(), "default/echo");
+		const queue = new Queue(functionQueueOf("default/echo"), { connection: redis, prefix: QUEUE_PREFIX });
+		await queue.add("invocation", request, { jobId: request.id, attempts: 3, removeOnComplete: true });
+		await queue.close();
+	});
+	await accountedFor(gateway, 1);
+});

@@ -1,0 +1,102 @@
+import { randomBytes } from "node:crypto";
+import { BerthError, type CallbackSecret, DAY_MS, schemeOf } from "@berth/contracts";
+import { type ConnectionLog, closeRedis, guarded, LuaScript, openRedis, type Redis } from "@berth/redis";
+import { keys } from "./keys.js";
+import type { Vault } from "./vault.js";
+
+/** How long callbacks are signed with the secret before, too: so long its receivers have to learn the new one. Milliseconds. */
+const OVERLAP_MS = DAY_MS;
+const SECRET_BYTES = 32;
+
+/** Sealed. */
+interface Stored {
+	readonly current: { readonly sealed: string; readonly setAt: string };
+	readonly previous?: { readonly sealed: string; readonly untilMs: number };
+}
+
+/** Writes one in the place of what was read; the answer is what is there now. */
+const REPLACE = new LuaScript(`
+	local before = redis.call("GET", KEYS[1])
+	if (before or "") ~= ARGV[1] then return before end
+	redis.call("SET", KEYS[1], ARGV[2])
+	return ARGV[2]
+`);
+
+/** What callbacks of projects are signed with, in the durable Redis. All methods throw BerthError `unavailable` while it is away. */
+export class CallbackSecrets {
+	readonly #redis: Redis;
+	readonly #vault: Vault;
+
+	private constructor(redis: Redis, vault: Vault) {
+		this.#redis = redis;
+		this.#vault = vault;
+	}
+
+	/** @param url of the durable Redis. @throws Error when it can't be reached */
+	static async open(url: string, vault: Vault, log?: ConnectionLog): Promise<CallbackSecrets> {
+		const [redis] = await openRedis([{ url, use: "command", name: "callback-secrets", log }]);
+		return new CallbackSecrets(redis, vault);
+	}
+
+	/** The one that there is, made when there is none. @throws BerthError platform_error when it can't be opened */
+	async get(project: string): Promise<CallbackSecret> {
+		return this.#shown(project, await this.#stored(project));
+	}
+
+	/** Those that are good now, the newest first. @throws BerthError as `get` */
+	async signing(project: string): Promise<readonly string[]> {
+		const { current, previous } = await this.#stored(project);
+		const isGood = previous !== undefined && previous.untilMs > Date.now() && this.#vault.canOpen(previous.sealed, boundTo(project));
+		return [current.sealed, ...(isGood ? [previous.sealed] : [])].map((sealed) => this.#vault.open(sealed, boundTo(project)));
+	}
+
+	/** Another one; the one before signs for a day, too, where it can be opened. @throws BerthError unavailable when somebody else rotates at the same time */
+	async rotate(project: string): Promise<CallbackSecret> {
+		const before = await this.#read(project);
+		const { current } = before === null ? {} : (JSON.parse(before) as Stored);
+		const isKept = current !== undefined && this.#vault.canOpen(current.sealed, boundTo(project));
+		const next = this.#made(project, isKept ? { sealed: current.sealed, untilMs: Date.now() + OVERLAP_MS } : undefined);
+		if ((await this.#replace(project, before ?? "", next)) !== next)
+			throw new BerthError("unavailable", "the secret of callbacks was rotated by somebody else just now; look at it, and try again");
+		return this.#shown(project, JSON.parse(next) as Stored);
+	}
+
+	async close(): Promise<void> {
+		await closeRedis(this.#redis);
+	}
+
+	async #stored(project: string): Promise<Stored> {
+		const text = (await this.#read(project)) ?? (await this.#replace(project, "", this.#made(project, undefined)));
+		return JSON.parse(text) as Stored;
+	}
+
+	#made(project: string, previous: Stored["previous"]): string {
+		const secret = schemeOf("standard-webhooks").newSecret(randomBytes(SECRET_BYTES));
+		const current = { sealed: this.#vault.seal(secret, boundTo(project)), setAt: new Date().toISOString() };
+		return JSON.stringify({ current, ...(previous === undefined ? {} : { previous }) } satisfies Stored);
+	}
+
+	#shown(project: string, { current, previous }: Stored): CallbackSecret {
+		const isGood = previous !== undefined && previous.untilMs > Date.now();
+		return {
+			secret: this.#vault.open(current.sealed, boundTo(project)),
+			setAt: current.setAt,
+			...(isGood ? { previousUntil: new Date(previous.untilMs).toISOString() } : {}),
+		};
+	}
+
+	async #read(project: string): Promise<string | null> {
+		return await guarded(this.#redis, "reading the secret of callbacks", () => this.#redis.get(keys.callbackSecret(project)));
+	}
+
+	async #replace(project: string, before: string, after: string): Promise<string> {
+		const args = [before, after];
+		return String(
+			await guarded(this.#redis, "storing the secret of callbacks", () => REPLACE.run(this.#redis, [keys.callbackSecret(project)], args)),
+		);
+	}
+}
+
+function boundTo(project: string): string {
+	return `${project}/callback-secret`;
+}

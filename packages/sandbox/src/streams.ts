@@ -1,0 +1,48 @@
+import { FROM_AGENT, type Frame, type InvokeHead, type Streamed, TO_AGENT } from "@berth/contracts";
+import { AnswerInlet, type AnswerSink } from "./answer-inlet.js";
+import { BodyOutlet } from "./body-outlet.js";
+
+/** What of an invocation goes in pieces. */
+export interface Streams {
+	readonly answer?: AnswerSink;
+	/** The request's body, for a sandbox that takes it so. */
+	readonly body?: AsyncIterable<Uint8Array>;
+}
+
+/** Both ways of one attempt, over its sandbox's conversation. */
+export class Flow {
+	readonly #inlet: AnswerInlet | undefined;
+	readonly #outlet: BodyOutlet | undefined;
+
+	/** @param send a frame to the agent */
+	constructor(head: InvokeHead, { answer, body }: Streams, send: (type: number, head: object, body?: Uint8Array) => void) {
+		const { id } = head;
+		this.#inlet = answer && new AnswerInlet(head, answer, (chunks) => send(TO_AGENT.credit, { id, chunks }));
+		this.#outlet = body && new BodyOutlet(id, (said, bytes) => send(TO_AGENT.body, said, bytes));
+	}
+
+	/** From now on the body is sent: the invocation was. */
+	begin(body: AsyncIterable<Uint8Array> | undefined): void {
+		if (body !== undefined) void this.#outlet?.pump(body);
+	}
+
+	get streamed(): Streamed | undefined {
+		return this.#inlet?.streamed;
+	}
+
+	/** Whether a frame of this type may come while the answer is due. */
+	takes(type: number): boolean {
+		if (type === FROM_AGENT.taken) return this.#outlet !== undefined;
+		return (type === FROM_AGENT.streamed || type === FROM_AGENT.chunk) && this.#inlet !== undefined;
+	}
+
+	/** @returns what was wrong with it */
+	take(frame: Frame): string | undefined {
+		return frame.type === FROM_AGENT.taken ? this.#outlet?.taken(frame.head) : this.#inlet?.take(frame);
+	}
+
+	close(): void {
+		this.#inlet?.close();
+		this.#outlet?.close();
+	}
+}

@@ -1,0 +1,22 @@
+import { Agent, type ClientRequest, request } from "node:http";
+import { type StreamPlace, streamKey, streamPath } from "@berth/contracts";
+
+/** Connections that are kept: a stream is begun on one that is there. */
+const IDLE_CONNECTIONS = 16;
+const UNIX = "unix:";
+
+/** Connections to gateways, for streams. */
+export class GatewayPlaces {
+	readonly #agent = new Agent({ keepAlive: true, maxFreeSockets: IDLE_CONNECTIONS });
+
+	/** A request about an invocation at the gateway that owns it. @throws Error for an address that isn't one */
+	ask(method: "GET" | "PUT", place: StreamPlace, id: string): ClientRequest {
+		if (!place.address.startsWith(UNIX)) throw new Error(`${place.address} is no address of a gateway`);
+		const socketPath = place.address.slice(UNIX.length);
+		return request({ socketPath, method, path: streamPath(id), headers: { authorization: streamKey(place) }, agent: this.#agent });
+	}
+
+	close(): void {
+		this.#agent.destroy();
+	}
+}

@@ -1,0 +1,130 @@
+import { once } from "node:events";
+import { connect } from "node:net";
+import { text } from "node:stream/consumers";
+import { CutError } from "@berth/client";
+import { describe, expect, it } from "vitest";
+import { eventually } from "../harness/eventually.js";
+import { type Deployed, deploy, header } from "../harness/functions.js";
+import { sharedStack } from "../harness/shared-stack.js";
+
+const stack = sharedStack();
+
+/** Gives as many pieces as it is asked for, then ends as it is told; each piece after the first waits for the one before to be read by somebody. */
+const STREAMS = `const bytes = (text: string) => new TextEncoder().encode(text);
+export default {
+	async fetch(request: Request): Promise<Response> {
+		const query = new URL(request.url).searchParams;
+		const pieces = Number(query.get("pieces") ?? 3);
+		let given = 0;
+		const stream = new ReadableStream({
+			async pull(controller) {
+				if (given > 0) await new Promise((resolve) => setTimeout(resolve, Number(query.get("ms") ?? 5)));
+				if (given === pieces) {
+					if (query.has("throws")) throw new RangeError("in the middle");
+					if (query.has("exits")) process.exit(1);
+					return controller.close();
+				}
+				controller.enqueue(query.has("large") ? new Uint8Array(65536) : bytes("data: " + given + "\\n\\n"));
+				given++;
+			},
+			cancel: () => console.log("cancelled after " + given),
+		});
+		return new Response(stream, { status: 201, headers: { "content-type": "text/event-stream", "x-own": "1" } });
+	},
+};`;
+
+/** Begins a request and gives what has come of its answer so far. */
+function begin(deployed: Deployed, query: string) {
+	const { hostname, port } = new URL(stack.url);
+	const socket = connect(Number(port), hostname);
+	socket.on("error", () => undefined);
+	const head = `GET /fn/default/${deployed.name}/${query} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${stack.key}\r\nconnection: close\r\n\r\n`;
+	socket.write(head);
+	return socket;
+}
+
+const idIn = (answer: string) => /berth-invocation-id: (\w+)/.exec(answer)?.[1] ?? "";
+
+describe("a streamed answer", () => {
+	it("comes as its function gives it, with its outcome last, and is on record", async () => {
+		const streams = await deploy(stack, { source: STREAMS });
+		const pieces: string[] = [];
+		const answer = await streams.request({ path: "/?pieces=4", onPiece: (piece) => void pieces.push(Buffer.from(piece).toString()) });
+		expect(pieces.join("")).toBe("data: 0\n\ndata: 1\n\ndata: 2\n\ndata: 3\n\n");
+		expect([answer.status, header(answer, "x-own"), header(answer, "content-type")]).toEqual([201, "1", "text/event-stream"]);
+		expect(answer.trailers["berth-outcome"]).toBe("succeeded");
+		const record = await streams.record({ id: String(header(answer, "berth-invocation-id")) });
+		expect(record).toMatchObject({ outcome: "succeeded", streamed: { bytes: 36 } });
+	});
+
+	it.each([
+		["throws", "handler_error"],
+		["exits", "crashed"],
+	])("of a function that %s in the middle has no end, and the record says why", async (how, outcome) => {
+		const streams = await deploy(stack, { source: STREAMS });
+		const answer = await text(begin(streams, `?pieces=2&${how}=1`));
+		expect(answer).toContain("data: 1\n\n");
+		expect(answer).not.toMatch(/\r\n0\r\n/);
+		expect(await streams.record({ id: idIn(answer) })).toMatchObject({ outcome, streamed: { bytes: 18 } });
+	});
+
+	it("beyond its time is cut off, and killed", async () => {
+		const streams = await deploy(stack, { source: STREAMS, timeoutMs: 300 });
+		const answer = await text(begin(streams, "?pieces=1000&ms=20"));
+		expect(answer).not.toMatch(/\r\n0\r\n/);
+		expect((await streams.record({ id: idIn(answer) })).outcome).toBe("timed_out");
+	});
+
+	it("beyond its size is cut off: response_too_large", async () => {
+		const streams = await deploy(stack, { source: STREAMS, streamMiB: 1 });
+		const failed = await streams.request({ path: "/?pieces=17&large=1&ms=0" }).catch((error: unknown) => error);
+		expect(failed).toBeInstanceOf(CutError);
+		const { invocationId: id } = failed as CutError;
+		expect(await streams.record({ id })).toMatchObject({ outcome: "response_too_large", streamed: { bytes: 1024 * 1024 } });
+		expect((await streams.request({ path: "/?pieces=16&large=1&ms=0" })).body).toHaveLength(1024 * 1024);
+	});
+
+	it("whose client goes away is cancelled, and its sandbox serves on", async () => {
+		const streams = await deploy(stack, { source: STREAMS });
+		const socket = begin(streams, "?pieces=1000&ms=20");
+		const [head] = (await once(socket, "data")) as [Buffer];
+		socket.destroy();
+		const id = idIn(head.toString());
+		await eventually(async () => expect((await streams.record({ id })).outcome).toBe("cancelled"));
+		const { sandbox, logs } = await streams.record({ id });
+		expect(logs[0]?.text).toMatch(/^cancelled after \d+$/);
+		const next = await streams.request();
+		expect(await streams.record({ id: String(header(next, "berth-invocation-id")) })).toMatchObject({ sandbox, start: "warm" });
+	});
+
+	it("waits for a client that reads slowly, and holds no more than what is on its way", async () => {
+		const streams = await deploy(stack, { source: STREAMS });
+		const socket = begin(streams, "?pieces=1000&ms=0&large=1");
+		const [head] = (await once(socket, "data")) as [Buffer];
+		socket.pause();
+		const id = idIn(head.toString());
+		// It stands once everything between is full.
+		await new Promise((resolve) => setTimeout(resolve, 700));
+		socket.destroy();
+		await eventually(async () => expect((await streams.record({ id })).outcome).toBe("cancelled"));
+		expect((await streams.record({ id })).streamed?.bytes).toBeLessThan(16 * 1024 * 1024);
+	});
+
+	it("in the background is collected", async () => {
+		const source = `export default async function* () { for (let i = 0; i < 3; i++) { yield { i }; await new Promise((r) => setTimeout(r, 5)); } }`;
+		const generates = await deploy(stack, { source });
+		expect((await generates.invoke()).raw.body.toString()).toBe('{"i":0}\n{"i":1}\n{"i":2}\n');
+		const { id } = await stack.client.invokeAsync(generates.name);
+		await eventually(async () => expect((await generates.record({ id })).state).toBe("settled"));
+		expect((await generates.record({ id })).result).toMatchObject({
+			contentType: "application/x-ndjson",
+			text: '{"i":0}\n{"i":1}\n{"i":2}\n',
+		});
+	});
+
+	it("of a HEAD is its head", async () => {
+		const streams = await deploy(stack, { source: STREAMS });
+		const answer = await streams.request({ method: "HEAD", path: "/?pieces=100000" });
+		expect([answer.status, header(answer, "content-type"), answer.body.length]).toEqual([201, "text/event-stream", 0]);
+	});
+});
