@@ -103,7 +103,10 @@ describe("an OpenTelemetry collector", () => {
 			return { accept, attempt, phases: collector.spans.filter(({ parentSpanId }) => parentSpanId === attempt?.spanId) };
 		};
 		await eventually(async () => {
-			for (const id of ids) expect(spansOf(id).phases.map(({ name }) => name)).toContain("run");
+			for (const id of ids) {
+				expect(spansOf(id).phases.map(({ name }) => name)).toContain("run");
+				expect(spansOf(id).accept).toBeDefined();
+			}
 		});
 		for (const [at, id] of ids.entries()) {
 			const { accept, attempt, phases } = spansOf(id);
@@ -137,12 +140,15 @@ describe("an OpenTelemetry collector", () => {
 		const { id } = await stack.client.invokeAsync(deployed.name);
 		const attempts = () =>
 			collector.spans.filter(({ name, attributes }) => name === "attempt" && attributes["faas.name"] === deployed.name);
-		await eventually(async () => expect(attempts()).toHaveLength(3), 10_000);
+		const accepted = () =>
+			collector.spans.find(({ name, attributes }) => name === "gateway.accept" && attributes["faas.invocation_id"] === id);
+		await eventually(async () => {
+			expect(attempts()).toHaveLength(3);
+			expect(accepted()).toBeDefined();
+		});
 		expect(attempts().map(({ attributes }) => attributes["berth.attempt"])).toEqual([1, 2, 3]);
 		for (const attempt of attempts())
 			expect(attempt).toMatchObject({ kind: 5, status: { code: 2, message: "on purpose" }, attributes: { "faas.invocation_id": id } });
-		expect(collector.spans.find(({ name, attributes }) => name === "gateway.accept" && attributes["faas.invocation_id"] === id)?.kind).toBe(
-			4,
-		);
+		expect(accepted()?.kind).toBe(4);
 	});
 });

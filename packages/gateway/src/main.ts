@@ -52,8 +52,7 @@ async function main(): Promise<void> {
 	dropPrivileges(settings.serviceUid);
 	const gatewayId = newId("gw");
 	const traces = openTracing(settings.tracing, gatewayId, metrics.registry, log);
-	const eventLog = await openEventLog({ fastUrl: settings.fastRedisUrl, listens: true, logger: log });
-	const { events } = eventLog;
+	const events = await openEventLog({ fastUrl: settings.fastRedisUrl, listens: true, logger: log });
 	const services = await open(settings, { log, metrics, gatewayId, events, tracing: traces.tracing });
 	const { keys } = services;
 	const firstKey = settings.adminKeySha256 === undefined ? await keys.ensureFirst() : await keys.ensureAdmin(settings.adminKeySha256);
@@ -69,7 +68,7 @@ async function main(): Promise<void> {
 	dispatcher.start();
 	const courier = new Courier(services, invocations);
 	courier.start();
-	stopOnDemand([gateway, joined], services, [upkeep, courier, dispatcher], [traces, eventLog]);
+	stopOnDemand([gateway, joined], services, [upkeep, courier, dispatcher], [traces, events]);
 	const { port } = server.address() as AddressInfo;
 	process.stdout.write(`${JSON.stringify({ ready: true, port, ...(firstKey === undefined ? {} : { firstKey }) })}\n`);
 }

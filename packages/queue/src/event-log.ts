@@ -1,5 +1,5 @@
 import { EVENTS_KEPT, type ProjectEvent } from "@berth/contracts";
-import { guarded, LuaScript, type Redis, Subscription } from "@berth/redis";
+import { closeRedis, guarded, LuaScript, type Redis, Subscription } from "@berth/redis";
 import { EVENT_NEWS, eventsOf, onceOf } from "./keys.js";
 import type { QueueLogger } from "./logger.js";
 
@@ -17,12 +17,14 @@ export type NewEvent = Omit<ProjectEvent, "id" | "at">;
 /** What happened lately, on the fast Redis: the newest thousand of each project, and of the nodes, which every project sees. */
 export class EventLog {
 	readonly #redis: Redis;
+	readonly #subscriber: Redis | undefined;
 	readonly #log: QueueLogger;
 	readonly #listeners = new Set<() => void>();
 
-	/** @param redis for `command` use. @param subscriber absent: nobody listens here */
+	/** It owns both. @param redis for `command` use. @param subscriber absent: nobody listens here */
 	constructor(redis: Redis, subscriber: Redis | undefined, log: QueueLogger) {
 		this.#redis = redis;
+		this.#subscriber = subscriber;
 		this.#log = log;
 		const tell = () => {
 			for (const listener of this.#listeners) listener();
@@ -53,6 +55,10 @@ export class EventLog {
 			.flat()
 			.map(([id, [, text = "{}"]]) => ({ id, ...(JSON.parse(text) as Omit<ProjectEvent, "id">) }))
 			.sort(byId);
+	}
+
+	async close(): Promise<void> {
+		await Promise.all([closeRedis(this.#redis), ...(this.#subscriber === undefined ? [] : [closeRedis(this.#subscriber)])]);
 	}
 
 	/** @returns what ends it */

@@ -115,24 +115,12 @@ export async function openNodeDirectory(
 	return directory;
 }
 
-/** An open EventLog; whoever opened it closes it. */
-export interface OpenEventLog {
-	readonly events: EventLog;
-	close(): Promise<void>;
-}
-
-/** @param options.listens whether anybody reads here. @throws Error naming the Redis that can't be reached */
-export async function openEventLog(options: Pick<RedisUrls, "fastUrl"> & Logged & { readonly listens: boolean }): Promise<OpenEventLog> {
+/** What happened; whoever opened it closes it. @param options.listens whether anybody reads here. @throws Error naming the Redis that can't be reached */
+export async function openEventLog(options: Pick<RedisUrls, "fastUrl"> & Logged & { readonly listens: boolean }): Promise<EventLog> {
 	const { fastUrl: url, listens, logger: log = SILENT } = options;
 	const [redis] = await openRedis([{ url, use: "command", name: "events", log }]);
 	const [subscriber] = listens ? await openRedis([{ url, use: "subscriber", name: "event-news", log }]) : [];
-	const owned = [redis, ...(subscriber === undefined ? [] : [subscriber])];
-	return {
-		events: new EventLog(redis, subscriber, log),
-		close: async () => {
-			await Promise.all(owned.map(closeRedis));
-		},
-	};
+	return new EventLog(redis, subscriber, log);
 }
 
 /** A worker's own place among the nodes; `leave` closes it. @throws Error naming the Redis that can't be reached */

@@ -115,8 +115,7 @@ const functionsGateway =
 				attemptOf: (invocation) => invokes.find(invocation),
 			})
 		: undefined;
-const eventLog = await openEventLog({ fastUrl, listens: false, logger: log });
-const { events } = eventLog;
+const events = await openEventLog({ fastUrl, listens: false, logger: log });
 const builds = new Builds({
 	functions,
 	artifacts,
@@ -221,7 +220,7 @@ async function stop(): Promise<void> {
 	await pool.close();
 	await engine.close();
 	dockerfiles?.close();
-	await eventLog.close();
+	await events.close();
 	await functions.close();
 	await packageRegistries.close();
 	await stacks.close();

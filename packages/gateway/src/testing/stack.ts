@@ -76,7 +76,6 @@ export async function startStack(
 	const gatewayId = newId("gw");
 	const vault = new Vault("0".repeat(64));
 	const artifacts = await openArtifactStore(directory, options.budgets === undefined ? {} : { budgets: options.budgets });
-	const eventLog = await openEventLog({ fastUrl: redisUrl, listens: true });
 	const streams = await openStreams(join(directory, "streams.sock"));
 	const services: Services = {
 		functions: await FunctionRegistry.open(redisUrl),
@@ -90,7 +89,7 @@ export async function startStack(
 		artifacts,
 		invocations: await openInvocationQueue({ ...urls, gatewayId }),
 		builds: await openBuildQueue(urls),
-		events: eventLog.events,
+		events: await openEventLog({ ...urls, listens: true }),
 		nodes: await openNodeDirectory({ ...urls, gatewayId }),
 		streams: streams.streams,
 		bodies: new Bodies(options.bodyBytes ?? 256 * MIB),
@@ -130,12 +129,16 @@ export async function startStack(
 			await streams.close();
 			await worker.close();
 			await courier.stop();
-			const { functions, keys, hooks, schedules, packageRegistries, builds, nodes, outbox, callbackSecrets } = services;
-			const owned = [functions, keys, hooks, schedules, packageRegistries, services.invocations, builds, nodes, outbox, callbackSecrets];
-			await Promise.all([...owned, eventLog].map((one) => one.close()));
+			await closeServices(services);
 			await rm(directory, { recursive: true, force: true });
 		},
 	};
+}
+
+async function closeServices(services: Services): Promise<void> {
+	const { functions, keys, hooks, schedules, packageRegistries, invocations, builds, nodes, events, outbox, callbackSecrets } = services;
+	const owned = [functions, keys, hooks, schedules, packageRegistries, invocations, builds, nodes, events, outbox, callbackSecrets];
+	await Promise.all(owned.map((one) => one.close()));
 }
 
 async function deploy(send: Stack["fetch"], name: string, manifest: object = {}): Promise<void> {
