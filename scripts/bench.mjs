@@ -11,9 +11,10 @@ import { PackageRegistry } from "./bench/harness.mjs";
 import { frozenMemory, prewarmedMemory } from "./bench/memory.mjs";
 import { overloadCosts } from "./bench/overload.mjs";
 import { redeploys } from "./bench/redeploys.mjs";
-import { dependencyRowsOf, overloadRowsOf, rowsOf, tableOf } from "./bench/rows.mjs";
+import { dependencyRowsOf, overloadRowsOf, rowsOf, streamRowsOf, tableOf } from "./bench/rows.mjs";
 import { FETCH, fetchHandlerOf, PYTHON } from "./bench/sources.mjs";
 import { benchPart } from "./bench/specification.mjs";
+import { streamCosts } from "./bench/streams.mjs";
 import { volumeCosts } from "./bench/volumes.mjs";
 import { BENCH_OPTIONS } from "./setup/command-lines.mjs";
 import { ROOT } from "./setup/places.mjs";
@@ -24,6 +25,8 @@ const KIB = 1024;
 const DEPENDENCY_ROUNDS = 15;
 const VOLUME_ROUNDS = 25;
 const FLOOD_SECONDS = 15;
+const STREAMS = { rounds: 200, aborts: 2000, seconds: 5 };
+const QUICK_STREAMS = { rounds: 30, aborts: 200, seconds: 1 };
 const RESULTS = "bench-results.json";
 
 async function main() {
@@ -44,6 +47,12 @@ async function main() {
 			await using client = createClient({ url: stack.url, key: stack.key });
 			const overload = await overloadCosts(client, stack, values.quick ? 4 : FLOOD_SECONDS);
 			process.stdout.write(`${tableOf(overloadRowsOf({ overload }))}\n`);
+			return;
+		}
+		if (values.streams) {
+			await using client = createClient({ url: stack.url, key: stack.key });
+			const streams = await streamCosts(client, stack, values.quick ? QUICK_STREAMS : STREAMS);
+			process.stdout.write(`${tableOf(streamRowsOf({ streams }))}\n`);
 			return;
 		}
 		const measured = await measure(stack, registry, values.quick, signal);
@@ -103,6 +112,7 @@ async function measure(stack, registry, quick, signal) {
 		),
 		redeploy: await step("redeploys", () => redeploys(client, rounds)),
 		dependencies: await step("dependencies", () => dependencyCosts(client, stack, registry, quick ? 3 : DEPENDENCY_ROUNDS)),
+		streams: await step("streams", () => streamCosts(client, stack, quick ? QUICK_STREAMS : STREAMS)),
 		overload: await step("overload", () => overloadCosts(client, stack, quick ? 4 : FLOOD_SECONDS)),
 	};
 }

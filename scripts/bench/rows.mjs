@@ -236,6 +236,51 @@ const OVERLOAD_TARGETS = [
 	},
 ];
 
+/** The rows about streams, and clients that go away. */
+const STREAM_TARGETS = [
+	{
+		what: "streamed answer: time to first byte over HTTP, p50, against a plain answer of the same handler, in turns",
+		target: "≤ 1.5 ×",
+		measure: ({ streams: { firstByte } }) => against(firstByte.streamedMs, "plain", firstByte.plainMs, (ratio) => ratio <= 1.5),
+	},
+	{
+		what: "6 MiB: an answer that is streamed; a request that is held whole",
+		target: "said",
+		measure: ({ streams: { six } }) => said(`${ms(six.outMs)}; ${ms(six.inMs)}`),
+	},
+	{
+		what: "an answer of 100 MiB: how much gateway and worker (resident) and sandbox (its cgroup) grow",
+		target: "≤ 32 MiB each",
+		measure: ({ streams: { large } }) => growth(large.out),
+	},
+	{
+		what: "a request of 100 MiB, the same",
+		target: "≤ 32 MiB each",
+		measure: ({ streams: { large } }) => growth(large.into),
+	},
+	{
+		what: "throughput right after 2,000 invocations whose clients went away, against right before",
+		target: "≥ 0.9 ×",
+		measure: ({ streams: { flood } }) => ofRate(flood.after, "before", flood.before, (ratio) => ratio >= 0.9),
+	},
+];
+
+function growth({ totalMs, before, most }) {
+	const grown = Object.keys(before).map((name) => most[name] - before[name]);
+	return {
+		measured: `${grown.map((mib) => mib.toFixed(0)).join(", ")} MiB`,
+		ratio: `from ${Object.entries(before)
+			.map(([name, mib]) => `${name} ${mib.toFixed(0)}`)
+			.join(", ")}; ${ms(totalMs)}`,
+		met: grown.every((mib) => mib <= 32),
+	};
+}
+
+/** The rows about streams alone. */
+export function streamRowsOf(run) {
+	return rowsFrom(STREAM_TARGETS, run);
+}
+
 /** The rows about overload alone. */
 export function overloadRowsOf(run) {
 	return rowsFrom(OVERLOAD_TARGETS, run);
@@ -252,7 +297,7 @@ export function dependencyRowsOf(run) {
  * @returns {{what: string, target: string, measured: string, ratio: string, met: boolean | undefined}[]}
  */
 export function rowsOf(run) {
-	return rowsFrom([...TARGETS, ...DEPENDENCY_TARGETS, ...OVERLOAD_TARGETS], run);
+	return rowsFrom([...TARGETS, ...DEPENDENCY_TARGETS, ...OVERLOAD_TARGETS, ...STREAM_TARGETS], run);
 }
 
 function rowsFrom(targets, run) {

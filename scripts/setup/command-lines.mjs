@@ -11,7 +11,14 @@ export const QUICKSTART_OPTIONS = {
 	data: { type: "string" },
 };
 const BENCH_SWITCH = { type: "boolean", default: false };
-export const BENCH_OPTIONS = { ...HELP, quick: BENCH_SWITCH, dependencies: BENCH_SWITCH, overload: BENCH_SWITCH, out: { type: "string" } };
+export const BENCH_OPTIONS = {
+	...HELP,
+	quick: BENCH_SWITCH,
+	dependencies: BENCH_SWITCH,
+	overload: BENCH_SWITCH,
+	streams: BENCH_SWITCH,
+	out: { type: "string" },
+};
 
 /** What each verb takes (without `options`: anything, for vitest), and what it says about itself. */
 const COMMAND_LINES = {
@@ -58,6 +65,7 @@ on a stack of its own. As root.
   --quick         fewer rounds, for a first look
   --dependencies  only what dependencies cost: its rows, and no file
   --overload      only what ten times too much does: its rows, and no file
+  --streams       only streams, and who goes away: its rows, and no file
   --out <file>    for everything that was measured (default bench-results.json)`,
 	},
 };

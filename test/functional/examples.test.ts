@@ -73,7 +73,18 @@ describe("an example", () => {
 			"python-page",
 			"shell-hello",
 			"stripe-events",
+			"token-stream",
 		]);
+	});
+
+	it("token-stream answers word by word, as events", async () => {
+		const answer = await open("token-stream/?ms=2");
+		expect(answer.headers).toMatchObject({ "content-type": "text/event-stream", trailer: "Berth-Outcome" });
+		const tokens = [...answer.body.toString().matchAll(/^id: \d+\ndata: (.+)\n$/gm)].map(
+			([, data]) => (JSON.parse(data as string) as { token: string }).token,
+		);
+		expect(tokens.join(" ")).toBe("A stream is an answer that begins before its end is known.");
+		expect(answer.body.toString()).toMatch(/\n\nevent: done\ndata: {}\n\n$/);
 	});
 
 	it("hello greets over HTTP, whoever asks", async () => {

@@ -122,9 +122,47 @@ describe("a streamed answer", () => {
 		});
 	});
 
+	it("is printed by the command line as it comes; one that breaks off fails, with what the record says", async () => {
+		const source = `export default async function* ({ fails }) {
+			yield { i: 0 };
+			await new Promise((resolve) => setTimeout(resolve, 5));
+			if (fails) throw new RangeError("in the middle");
+			yield { i: 1 };
+		}`;
+		const { name } = await deploy(stack, { source });
+		expect(await stack.berth("invoke", name, "-d", "{}")).toMatchObject({ code: 0, stdout: '{"i":0}\n{"i":1}\n' });
+		const failed = await stack.berth("invoke", name, "-d", '{"fails":true}');
+		expect([failed.code, failed.stdout]).toEqual([1, '{"i":0}\n']);
+		expect(failed.stderr).toContain("handler_error: the answer broke off: RangeError: in the middle");
+	});
+
 	it("of a HEAD is its head", async () => {
 		const streams = await deploy(stack, { source: STREAMS });
 		const answer = await streams.request({ method: "HEAD", path: "/?pieces=100000" });
 		expect([answer.status, header(answer, "content-type"), answer.body.length]).toEqual([201, "text/event-stream", 0]);
+	});
+});
+
+describe("a request's body beyond 6 MiB", () => {
+	const COUNTS = `export default {
+		async fetch(request: Request): Promise<Response> {
+			if (new URL(request.url).searchParams.has("echo")) return new Response(request.body);
+			let bytes = 0;
+			for await (const piece of request.body ?? []) bytes += piece.length;
+			return Response.json({ bytes });
+		},
+	};`;
+	const body = Buffer.alloc(8 * 1024 * 1024, "0123456789abcdef");
+
+	it("streams into a fetch handler, and out of it as it comes", async () => {
+		const counts = await deploy(stack, { source: COUNTS });
+		expect((await counts.request({ method: "POST", body })).body.toString()).toBe(`{"bytes":${body.length}}`);
+		expect((await counts.request({ method: "POST", path: "/?echo=1", body })).body.equals(body)).toBe(true);
+	});
+
+	it("is too large for a handler that is given it whole: 413, and nothing runs", async () => {
+		const takes = await deploy(stack, { source: "export default (payload: Uint8Array) => payload.length;" });
+		const answer = await takes.request({ method: "POST", body, headers: { "content-type": "application/octet-stream" } });
+		expect([answer.status, header(answer, "berth-outcome")]).toEqual([413, "cancelled"]);
 	});
 });

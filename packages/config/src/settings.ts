@@ -85,11 +85,15 @@ export const settingsSchema = z.object({
 	BERTH_INSTALL_SILENCE_MS: whole(500, 600_000).default(DEPENDENCY_LIMITS.silenceMs),
 	/** Idle time after which a warm sandbox is removed, milliseconds. */
 	BERTH_IDLE_TTL_MS: whole(100, 0x7fff_ffff).default(600_000),
-	/** Bodies above 64 KiB of background invocations that haven't run, MiB; beyond it new ones are refused. */
+	/** How long the record of a background invocation is kept with its result once it is settled, hours; dead letters have a week. */
+	BERTH_RECORDS_HOURS: whole(1, 168).default(24),
+	/** Bodies above 4 KiB of background invocations that haven't run, MiB; beyond it new ones are refused. */
 	BERTH_QUEUED_MIB: whole(64, 1 << 24).default(4096),
-	/** Results above 64 KiB of background invocations, MiB; beyond it the oldest are removed. */
+	/** The same of those that have run, for replays, MiB; beyond it the oldest are removed. */
+	BERTH_REQUESTS_MIB: whole(64, 1 << 24).default(2048),
+	/** Results above 4 KiB of background invocations, MiB; beyond it the oldest are removed. */
 	BERTH_RESULTS_MIB: whole(64, 1 << 24).default(2048),
-	/** Logs above 8 KiB, MiB; beyond it the oldest are removed. */
+	/** Logs above 8 KiB (4 KiB in the background), MiB; beyond it the oldest are removed. */
 	BERTH_LOGS_MIB: whole(64, 1 << 24).default(1024),
 	/** Bodies above 4 KiB of deliveries to hooks, MiB; beyond it the oldest are removed. */
 	BERTH_DELIVERIES_MIB: whole(64, 1 << 24).default(1024),
@@ -165,10 +169,13 @@ export interface Settings {
 	/** What may be held on disk for invocations. */
 	readonly storage: {
 		readonly queuedBytes: number;
+		readonly requestBytes: number;
 		readonly resultBytes: number;
 		readonly logBytes: number;
 		readonly deliveryBytes: number;
 	};
+	/** How long the record of a settled background invocation is kept. */
+	readonly recordsMs: number;
 	/** How long a hook's log keeps a delivery. */
 	readonly hookEventsMs: number;
 	readonly maxInflight: number;
@@ -247,6 +254,7 @@ export function loadSettings(
 		install: Object.freeze({ timeoutMs: value.BERTH_INSTALL_TIMEOUT_MS, silenceMs: value.BERTH_INSTALL_SILENCE_MS }),
 		idleTtlMs: value.BERTH_IDLE_TTL_MS,
 		storage: storageOf(value),
+		recordsMs: value.BERTH_RECORDS_HOURS * HOUR_MS,
 		hookEventsMs: value.BERTH_HOOK_EVENTS_HOURS * HOUR_MS,
 		maxInflight: value.BERTH_MAX_INFLIGHT,
 		bodyMemoryBytes: value.BERTH_BODY_MEMORY_MIB * MIB,
@@ -270,6 +278,7 @@ export function loadSettings(
 function storageOf(value: z.output<typeof settingsSchema>): Settings["storage"] {
 	return Object.freeze({
 		queuedBytes: value.BERTH_QUEUED_MIB * MIB,
+		requestBytes: value.BERTH_REQUESTS_MIB * MIB,
 		resultBytes: value.BERTH_RESULTS_MIB * MIB,
 		logBytes: value.BERTH_LOGS_MIB * MIB,
 		deliveryBytes: value.BERTH_DELIVERIES_MIB * MIB,

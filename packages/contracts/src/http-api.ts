@@ -2,6 +2,7 @@ import type { Alias } from "./alias.js";
 import type { CallbackRecord, FollowerRecord } from "./follow-up.js";
 import type {
 	FunctionError,
+	InvocationSource,
 	InvocationState,
 	Lane,
 	LimitHit,
@@ -72,32 +73,77 @@ export interface AcceptedInvocation {
 	readonly state: InvocationState;
 }
 
-/** `GET /v1/invocations/{id}` */
-export interface InvocationAnswer {
+/** What there is to know of an invocation at a glance: an entry of `GET /v1/invocations`. */
+export interface InvocationSummary {
 	readonly id: string;
 	readonly project: string;
 	readonly function: string;
 	readonly version: number;
 	readonly lane: Lane;
 	readonly state: InvocationState;
+	readonly source: InvocationSource;
+	/** The invocation that this one is a replay of. */
+	readonly replayOf?: string;
+	/** The replay by which it is no dead letter any more. */
+	readonly replayedAs?: string;
 	readonly acceptedAt: string;
 	/** The invocation that asked for it by `ctx.invoke` or over a network of functions, and how many it comes of. */
 	readonly parent?: ParentInvocation;
 	readonly depth?: number;
-	readonly finishedAt?: string;
 	/** Of the trace that it belongs to (W3C Trace Context). */
 	readonly traceId?: string;
+	/** When its first attempt began. */
+	readonly startedAt?: string;
+	/** When it was settled for good. */
+	readonly settledAt?: string;
+	/** When somebody cancelled it. */
+	readonly cancelAskedAt?: string;
+	/** Once it is settled. */
 	readonly outcome?: Outcome;
 	readonly code?: string;
-	readonly error?: FunctionError;
+	/** The number of the attempt that runs, or of the last one. */
 	readonly attempt?: number;
+	/** Attempts that have finished. */
+	readonly attemptCount: number;
+	/** Given up: a dead letter, until it is replayed or purged. */
+	readonly dead?: true;
+}
+
+/** `GET /v1/invocations`, newest first. */
+export interface InvocationList {
+	readonly invocations: readonly InvocationSummary[];
+	/** Goes on with older ones; absent: there are none. */
+	readonly cursor?: string;
+}
+
+/** One finished attempt of an invocation. */
+export interface AttemptAnswer {
+	readonly attempt: number;
+	readonly outcome: Outcome;
+	readonly code?: string;
+	readonly error?: FunctionError;
 	readonly start?: StartKind;
-	readonly phases?: Phases;
+	readonly phases: Phases;
 	readonly usage?: Usage;
-	readonly limitsHit?: readonly LimitHit[];
-	readonly node?: string;
+	readonly limitsHit: readonly LimitHit[];
+	readonly node: string;
 	readonly sandbox?: string;
 	readonly streamed?: Streamed;
+	readonly finishedAt: string;
+}
+
+/** `GET /v1/invocations/{id}/attempts/{number}` */
+export interface AttemptDetail extends AttemptAnswer {
+	readonly logs: readonly LogEntry[];
+	readonly logsTruncated: boolean;
+	/** Whether the log was removed, to make room for newer ones. */
+	readonly removed?: readonly "logs"[];
+}
+
+/** `GET /v1/invocations/{id}`: details and log are the last finished attempt's. */
+export interface InvocationAnswer extends InvocationSummary, Partial<Omit<AttemptAnswer, "outcome" | "code" | "attempt">> {
+	/** The first, and the newest ones, 10 in all. */
+	readonly attempts: readonly AttemptAnswer[];
 	/** The result of a background invocation, parsed when it is JSON. */
 	readonly result?: {
 		readonly contentType?: string;
@@ -115,6 +161,37 @@ export interface InvocationAnswer {
 	readonly callback?: CallbackRecord;
 	/** The function that its settlement is given to. */
 	readonly follower?: FollowerRecord;
+}
+
+/** `GET /v1/invocations/{id}/events`: `state` with its state and attempt, `attempt` with an AttemptAnswer, `end` with an InvocationSummary. */
+export interface InvocationStateEvent {
+	readonly state: InvocationState;
+	/** The attempt that began. */
+	readonly attempt?: number;
+	readonly at: string;
+}
+
+/** `POST /v1/invocations/{id}/replay` */
+export interface ReplayAnswer {
+	readonly id: string;
+	readonly state: InvocationState;
+	readonly replayOf: string;
+	readonly version: number;
+}
+
+/** `POST /v1/dead-letters/replay` */
+export interface DeadLettersReplayed {
+	readonly replayed: readonly ReplayAnswer[];
+	/** They stay dead letters. */
+	readonly skipped: readonly { readonly id: string; readonly code: string; readonly reason: string }[];
+	/** Goes on with older ones; absent: that was all. */
+	readonly cursor?: string;
+}
+
+/** `DELETE /v1/dead-letters` */
+export interface DeadLettersPurged {
+	readonly purged: number;
+	readonly cursor?: string;
 }
 
 /** `GET /v1/sandboxes`: every sandbox of every node. */

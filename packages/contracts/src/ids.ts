@@ -66,3 +66,11 @@ export function timeOfId(id: string): number | undefined {
 	}
 	return time;
 }
+
+/** What the ids of a moment begin with: those made before it sort before it. */
+export function idStartOf(prefix: "inv", atMs: number): string {
+	return newId(prefix, Math.max(0, Math.floor(atMs))).slice(0, prefix.length + 1 + TIME_DIGITS);
+}
+
+/** The id of an invocation. */
+export const INVOCATION_ID = /^inv_[0-9a-z]{26}$/;

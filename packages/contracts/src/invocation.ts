@@ -62,6 +62,9 @@ export type BodyReference =
 /** Bodies up to this size travel in the message; larger ones go through the payload store. */
 export const INLINE_BODY_BYTES = 64 * KIB;
 
+/** The same for bodies and logs of background invocations: they stay in Redis as long as their record. */
+export const BACKGROUND_INLINE_BYTES = 4 * KIB;
+
 /** An HTTP request as a function sees it. */
 export interface HttpRequestHead {
 	readonly method: string;
@@ -90,6 +93,10 @@ export interface ScheduleFiring {
 export type Trigger =
 	| { readonly kind: "event"; readonly contentType?: string; readonly schedule?: ScheduleFiring }
 	| { readonly kind: "http"; readonly request: HttpRequestHead };
+
+/** Where an invocation came from. */
+export const INVOCATION_SOURCES = ["api", "hook", "schedule", "function", "replay", "redelivery"] as const;
+export type InvocationSource = (typeof INVOCATION_SOURCES)[number];
 
 /** Where the owning gateway takes an answer in pieces and gives a request's body, over HTTP (docs/streaming.md). */
 export interface StreamPlace {
@@ -130,14 +137,16 @@ export interface InvocationRequest {
 	readonly timeoutMs: number;
 	/** How many invocations it comes of, by `ctx.invoke`, over a network of functions or by what follows a settlement; absent: none. */
 	readonly depth?: number;
+	/** Absent: `api`. */
+	readonly source?: InvocationSource;
+	/** The invocation whose payload it has. */
+	readonly replayOf?: string;
 	/** Absent where nobody would take a stream: answers are whole then. */
 	readonly stream?: StreamPlace;
 	/** The trace that it belongs to; its span is the gateway's. */
 	readonly trace?: TraceContext;
 	/** The one that asked for it, or whose settlement it is given. */
 	readonly parent?: ParentInvocation;
-	/** What made it; absent: a request to the API. */
-	readonly source?: "api" | "hook" | "schedule" | "function" | "replay" | "redelivery";
 	/** Background: where its settlement is posted. */
 	readonly callback?: string;
 	/** Background: functions that get its settlement, by how it went. */
@@ -198,12 +207,14 @@ export interface InvocationRecord {
 	readonly lane: Lane;
 	readonly state: InvocationState;
 	readonly acceptedAtMs: number;
+	readonly source?: InvocationSource;
+	readonly replayOf?: string;
 	/** Of the trace that it belongs to. */
 	readonly traceId?: string;
 	/** The one that asked for it, and how many it comes of. */
 	readonly parent?: ParentInvocation;
 	readonly depth?: number;
-	/** The last attempt: flattened into the HTTP answer as `outcome`, `phases`, `usage`, `attempt`. */
+	/** The last attempt: flattened into the HTTP answer as `phases`, `usage`, `attempt`. */
 	readonly last?: AttemptRecord;
 	readonly result?: InvocationResult;
 	readonly logs?: LogBook;
@@ -211,4 +222,41 @@ export interface InvocationRecord {
 	readonly callback?: CallbackRecord;
 	/** What follows its settlement. */
 	readonly follower?: FollowerRecord;
+	/** What only background invocations have. */
+	readonly background?: BackgroundHistory;
+}
+
+/** How an invocation ended; undefined while it hasn't. */
+export function outcomeOf({ state, last, background }: InvocationRecord): Outcome | undefined {
+	return state === "settled" ? (background?.outcome ?? last?.outcome) : undefined;
+}
+
+/** A finished attempt, and what it logged. */
+export interface LoggedAttempt extends AttemptRecord {
+	readonly logs?: LogBook;
+}
+
+/** Attempts of one invocation that its record keeps: the first, and the newest up to this many in all. */
+export const ATTEMPTS_KEPT = 10;
+
+/** What became of a background invocation so far. */
+export interface BackgroundHistory {
+	/** Finished ones, in their order. */
+	readonly attempts: readonly LoggedAttempt[];
+	/** How many have finished, those that aren't kept included. */
+	readonly attemptCount: number;
+	/** The number of the one that runs, or of the last that ran; 0 before the first. */
+	readonly attempt: number;
+	/** When the first attempt began. */
+	readonly startedAtMs?: number;
+	/** When it was settled for good. */
+	readonly settledAtMs?: number;
+	/** How it ended, once it is settled: as its last attempt, unless it was cancelled between two of them. */
+	readonly outcome?: Outcome;
+	readonly code?: string;
+	/** Whether it is a dead letter, or was one. */
+	readonly dead: boolean;
+	readonly cancelAskedAtMs?: number;
+	/** The replay that took it from among the dead letters. */
+	readonly replayedAs?: string;
 }

@@ -25,15 +25,33 @@ export class Bodies {
 	 * client that asks (`Expect: 100-continue`).
 	 * @param rule what is said when it has more @throws BerthError body_too_large, too_busy when it gave way, invalid_request when it is cut short
 	 */
-	read(request: Request, maxBytes: number, rule = `the body may have ${sizeText(maxBytes)} at most`): Promise<Buffer> {
-		const { "content-length": declared, "transfer-encoding": encoding, expect } = request.headers;
-		if (declared !== undefined && Number(declared) > maxBytes) return Promise.reject(tooLarge(maxBytes, rule));
-		if (declared === "0" || (declared === undefined && encoding === undefined)) return Promise.resolve(EMPTY);
-		if (expect !== undefined) request.res?.writeContinue();
-		return this.#collect(request, maxBytes, rule);
+	async read(request: Request, maxBytes: number, rule = `the body may have ${sizeText(maxBytes)} at most`): Promise<Buffer> {
+		const declared = request.headers["content-length"];
+		if (declared !== undefined && Number(declared) > maxBytes) throw tooLarge(maxBytes, rule);
+		return await this.#arrive(request, maxBytes, () => {
+			throw tooLarge(maxBytes, rule);
+		});
 	}
 
-	#collect(request: Request, maxBytes: number, rule: string): Promise<Buffer> {
+	/** The same of one that may have more: then what has come of it, and the rest of the request waits. @throws BerthError too_busy, invalid_request */
+	async begin(request: Request, maxBytes: number): Promise<Buffer | Begun> {
+		const { "content-length": declared, expect } = request.headers;
+		if (declared !== undefined && Number(declared) > maxBytes) {
+			if (expect !== undefined) request.res?.writeContinue();
+			return { first: EMPTY };
+		}
+		let begun: Begun | undefined;
+		const whole = await this.#arrive(request, maxBytes, (first) => {
+			begun = { first };
+		});
+		return begun ?? whole;
+	}
+
+	/** @param more what becomes of one that has more: it is given what has come, or throws a BerthError */
+	#arrive(request: Request, maxBytes: number, more: (first: Buffer) => void): Promise<Buffer> {
+		const { "content-length": declared, "transfer-encoding": encoding, expect } = request.headers;
+		if (declared === "0" || (declared === undefined && encoding === undefined)) return Promise.resolve(EMPTY);
+		if (expect !== undefined) request.res?.writeContinue();
 		return new Promise((resolve, reject) => {
 			const body = new Arriving();
 			const refuse = (error: BerthError) => {
@@ -46,16 +64,27 @@ export class Bodies {
 				if (!request.readableEnded) refuse(new BerthError("invalid_request", "the body ended before it was complete"));
 			};
 			body.giveWay = () => refuse(new BerthError("too_busy", `bodies of ${sizeText(this.#maxBytes)} are arriving already; try again`));
-			request.on("data", (chunk: Buffer) => {
+			const take = (chunk: Buffer) => {
 				if (body.ended) return;
-				if (body.bytes + chunk.length > maxBytes) refuse(tooLarge(maxBytes, rule));
-				else this.#add(body, chunk);
-			});
-			request.on("end", () => {
+				if (body.bytes + chunk.length <= maxBytes) this.#add(body, chunk);
+				else {
+					try {
+						more(Buffer.concat([body.whole(), chunk]));
+						this.#end(body);
+						request.pause().off("data", take).off("end", end).off("error", cutShort).off("close", cutShort);
+						resolve(EMPTY);
+					} catch (error) {
+						refuse(error as BerthError);
+					}
+				}
+			};
+			const end = () => {
 				const whole = body.ended ? EMPTY : body.whole();
 				this.#end(body);
 				resolve(whole);
-			});
+			};
+			request.on("data", take);
+			request.on("end", end);
 			request.on("error", cutShort);
 			request.on("close", cutShort);
 		});
@@ -74,6 +103,12 @@ export class Bodies {
 		while (this.#bytes > this.#maxBytes) (this.#arriving.values().next().value as Arriving).giveWay();
 	}
 }
+
+/** A body that is larger than is held: what has come of it; the rest of the request waits. */
+export interface Begun {
+	readonly first: Buffer;
+}
+
 /** A body of which more may come. */
 class Arriving {
 	/** Refuses it. */

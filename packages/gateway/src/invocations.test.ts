@@ -256,7 +256,9 @@ describe("a disk that is used up", () => {
 
 	test("by what waits to be run refuses more of it with 507, accepts none, and takes what needs no room", async () => {
 		await using redis = await RedisServer.start();
-		const small = await startStack(redis.url, { budgets: { queuedBytes: ROOM, resultBytes: ROOM, logBytes: ROOM, deliveryBytes: ROOM } });
+		const small = await startStack(redis.url, {
+			budgets: { queuedBytes: ROOM, requestBytes: ROOM, resultBytes: ROOM, logBytes: ROOM, deliveryBytes: ROOM },
+		});
 		try {
 			await small.deploy("hello");
 			small.onInvocation(() => new Promise(() => undefined));

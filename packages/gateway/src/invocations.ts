@@ -1,4 +1,5 @@
 import {
+	BACKGROUND_INLINE_BYTES,
 	BerthError,
 	CALLER_HEADER,
 	FIXED_LIMITS,
@@ -27,12 +28,15 @@ import { nameFrom, type Target, targetFrom } from "./names.js";
 import type { Drained } from "./overload/drain-rate.js";
 import { type Owner, Places, type Refusal } from "./overload/places.js";
 import { nodeFor } from "./placement.js";
+import { wordFrom } from "./query.js";
 import { sayTrace } from "./server-timing.js";
 import type { Services } from "./services.js";
 import { AnswerStream } from "./streams/answer-stream.js";
+import { RequestBody } from "./streams/request-body.js";
 
 /** What the way there and back may add to an invocation's start and run before its caller gives up, milliseconds. */
 const SLACK_MS = 2000;
+const EMPTY = Buffer.alloc(0);
 const RESPOND_ASYNC = /(?:^|,)\s*respond-async\s*(?:[,;]|$)/i;
 
 /** What becomes an invocation. */
@@ -61,6 +65,7 @@ interface Origin {
 /** A delivery to a hook that becomes an invocation of this version. */
 export interface Delivered extends Pick<Accepting, "trigger" | "bytes" | "trace"> {
 	readonly version: Version;
+	readonly source: "hook" | "redelivery";
 }
 
 /** A settlement that another function gets. */
@@ -98,10 +103,9 @@ export class Invocations {
 		const version = await this.#services.functions.resolve(project, name, selector);
 		const contentType = request.headers["content-type"];
 		const trigger: Trigger = { kind: "event", ...(contentType === undefined ? {} : { contentType }) };
-		const prefer = request.headers["prefer"];
-		const isAsync = prefer !== undefined && RESPOND_ASYNC.test(String(prefer));
-		const callback = callbackOf(request, isAsync, this.#services);
-		if (isAsync) await this.#acceptLater(request, response, version, { trigger, ...(callback === undefined ? {} : { callback }) });
+		const background = isAsync(request);
+		const callback = callbackOf(request, background, this.#services);
+		if (background) await this.#acceptLater(request, response, version, { trigger, ...(callback === undefined ? {} : { callback }) });
 		else await this.#run(request, response, version, trigger, true);
 	}
 
@@ -170,7 +174,7 @@ export class Invocations {
 	/** What a hook let in, in the background. @returns the invocation's id, when it is on disk */
 	async enqueueDelivery(delivery: Delivered): Promise<string> {
 		const invocation = await this.#accept(delivery.version, { ...delivery, timeoutMs: delivery.version.manifest.timeoutMs }, false);
-		await this.#enqueue(invocation);
+		await this.enqueue(invocation);
 		return invocation.id;
 	}
 
@@ -178,18 +182,18 @@ export class Invocations {
 	async enqueueFollower({ version, ...rest }: Following): Promise<void> {
 		const trigger = { kind: "event", contentType: "application/json" } as const;
 		const { timeoutMs } = version.manifest;
-		await this.#enqueue(await this.#accept(version, { trigger, timeoutMs, source: "function", ...rest }, false));
+		await this.enqueue(await this.#accept(version, { trigger, timeoutMs, source: "function", ...rest }, false));
 	}
 
 	async #run(request: Request, response: Response, version: Version, trigger: Trigger, trusted: boolean, origin?: Origin): Promise<void> {
 		this.#placesAt(origin?.depth).require(this.#ownerOf(version));
-		const read = await this.#read(request, version, trigger);
+		const { rest, ...read } = await this.#read(request, version, trigger);
 		const invocation = await this.#accept(version, { trigger, ...read, ...(origin === undefined ? {} : { origin }) }, true);
 		// A HEAD's answer has no body that could come in pieces.
 		if (request.method === "HEAD") return await this.#answer(response, version, invocation, trusted);
 		const { streams } = this.#services;
 		const asked = { id: invocation.id, version: version.number };
-		const stream = new AnswerStream(response, (head) => writeStreamHead(response, asked, head));
+		const stream = new AnswerStream(response, (head) => writeStreamHead(response, asked, head), rest);
 		try {
 			const place = streams.open(invocation.id, stream);
 			await this.#answer(response, version, { ...invocation, stream: place }, trusted, undefined, stream);
@@ -219,6 +223,7 @@ export class Invocations {
 				await onSettled?.({ id: invocation.id, settlement });
 				if (stream !== undefined && (stream.begun || settlement.attempt.streamed !== undefined))
 					await stream.end(settlement.attempt.outcome);
+				else if (stream?.refused !== undefined && settlement.attempt.outcome !== "succeeded") throw stream.refused;
 				else await answer(response, { id: invocation.id, version: version.number, settlement, trusted }, artifacts.payloads);
 			} finally {
 				place.free(settlement === undefined ? undefined : drainedBy(settlement));
@@ -254,15 +259,16 @@ export class Invocations {
 		given: Pick<Accepting, "trigger" | "callback" | "origin">,
 	): Promise<void> {
 		const invocation = await this.#accept(version, { ...given, ...(await this.#read(request, version, given.trigger)) }, false);
-		await this.#enqueue(invocation);
+		await this.enqueue(invocation);
 		response.setHeader(HEADERS.invocationId, invocation.id);
 		response.setHeader(HEADERS.version, version.number);
 		sayTrace(response, invocation);
-		response.setHeader("preference-applied", "respond-async");
+		if (RESPOND_ASYNC.test(String(request.headers["prefer"] ?? ""))) response.setHeader("preference-applied", "respond-async");
 		response.status(202).location(`/v1/invocations/${invocation.id}`).json({ id: invocation.id, state: "queued" });
 	}
 
-	async #enqueue(invocation: InvocationRequest): Promise<void> {
+	/** Puts one in the background whose body is `queued`; the body goes when it isn't accepted. @throws BerthError `unavailable` */
+	async enqueue(invocation: InvocationRequest): Promise<void> {
 		const { invocations, artifacts } = this.#services;
 		try {
 			await invocations.enqueue(invocation);
@@ -277,18 +283,30 @@ export class Invocations {
 		request: Request,
 		version: Version,
 		trigger: Trigger,
-	): Promise<{ readonly bytes: Buffer; readonly timeoutMs: number; readonly trace: TraceContext | undefined }> {
+	): Promise<{
+		readonly bytes: Buffer;
+		readonly timeoutMs: number;
+		readonly trace: TraceContext | undefined;
+		readonly rest?: RequestBody;
+	}> {
 		const timeoutMs = timeoutOf(request, version);
-		const bytes = await this.#services.bodies.read(request, FIXED_LIMITS.bodyBytes);
+		const { bodies, streams } = this.#services;
+		if (trigger.kind === "http" && request.method !== "HEAD") {
+			const body = await RequestBody.of(request, bodies, version, streams);
+			const more = { timeoutMs, trace: traceIn(request.headers) };
+			return body instanceof RequestBody ? { ...more, bytes: EMPTY, rest: body } : { ...more, bytes: body };
+		}
+		const bytes = await bodies.read(request, FIXED_LIMITS.bodyBytes);
 		// What a handler would be given parsed: that it can't be is the caller's mistake, said before anything is accepted.
 		if (trigger.kind === "event" && bytes.length > 0 && isJson(trigger.contentType)) parseJson(bytes, "the payload");
 		return { bytes, timeoutMs, trace: traceIn(request.headers) };
 	}
 
 	async #accept(version: Version, accepting: Accepting, interactive: boolean): Promise<InvocationRequest> {
-		const { trigger, bytes, timeoutMs, origin, trace, id, callback, source } = accepting;
+		const { trigger, bytes, timeoutMs, origin, trace, id, callback } = accepting;
+		const source = origin === undefined ? accepting.source : "function";
 		const { payloads, queued } = this.#services.artifacts;
-		const body = interactive ? await payloads.putBody(bytes, "fleeting") : await queued.putBody(bytes, "durable");
+		const body = interactive ? await payloads.putBody(bytes, "fleeting") : await queued.putBody(bytes, "durable", BACKGROUND_INLINE_BYTES);
 		const acceptedAtMs = Date.now();
 		const { depth, parent, deadlineMs = Number.POSITIVE_INFINITY } = origin ?? {};
 		return {
@@ -302,12 +320,18 @@ export class Invocations {
 			...(interactive ? { expiresAtMs: Math.min(acceptedAtMs + FIXED_LIMITS.startMs + timeoutMs + SLACK_MS, deadlineMs) } : {}),
 			timeoutMs,
 			...(depth === undefined ? {} : { depth }),
-			...(parent === undefined ? {} : { parent }),
 			...(source === undefined ? {} : { source }),
+			...(parent === undefined ? {} : { parent }),
 			...(interactive ? {} : followUpsOf(version, callback)),
 			trace: this.#services.spans.begin(trace),
 		};
 	}
+}
+
+/** Whether nobody waits for the result. @throws BerthError invalid_request */
+function isAsync({ headers, query }: Request): boolean {
+	const mode = wordFrom(query["mode"], "mode", ["async", "sync"]);
+	return mode === undefined ? RESPOND_ASYNC.test(String(headers["prefer"] ?? "")) : mode === "async";
 }
 
 /** What an attempt says of how long invocations wait and run. */

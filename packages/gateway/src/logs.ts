@@ -17,11 +17,11 @@ import type { Request, Response } from "express";
 import { askNode } from "./ask-node.js";
 import { authenticate } from "./auth.js";
 import { EventStream } from "./event-stream.js";
+import { invocationIdFrom } from "./find-record.js";
 import { logEntriesOf } from "./log-entries.js";
 import { nameFrom } from "./names.js";
 import { FOLLOW_MS, NodeFollowing } from "./node-following.js";
 import { countFrom, timeFrom, wrongQuery } from "./query.js";
-import { invocationIdFrom } from "./records.js";
 import type { Services } from "./services.js";
 
 /** `GET /v1/logs`: the newest lines, or with events those that are printed from now on. */

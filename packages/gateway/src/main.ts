@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { chmodSync, rmSync } from "node:fs";
-import type { Server } from "node:http";
+import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dockerfilesMissing, dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
 import { newId } from "@berth/contracts";
@@ -35,7 +35,9 @@ async function main(): Promise<void> {
 	const settings = loadSettings();
 	const log = createLogger("gateway", settings.logLevel);
 	const metrics = new GatewayMetrics();
+	const exchange = new Streams(settings.paths.streamSocket);
 	const options = {
+		mayTakeTime: (request: IncomingMessage) => exchange.allows(request),
 		answerStallMs: settings.answerStallMs,
 		answerBytes: settings.bodyMemoryBytes,
 		onCut: (cut: Cut) => {
@@ -53,15 +55,14 @@ async function main(): Promise<void> {
 	const gatewayId = newId("gw");
 	const traces = openTracing(settings.tracing, gatewayId, metrics.registry, log);
 	const events = await openEventLog({ fastUrl: settings.fastRedisUrl, listens: true, logger: log });
-	const services = await open(settings, { log, metrics, gatewayId, events, tracing: traces.tracing });
+	const services = await open(settings, { log, metrics, gatewayId, events, tracing: traces.tracing, streams: exchange });
 	const { keys } = services;
 	const firstKey = settings.adminKeySha256 === undefined ? await keys.ensureFirst() : await keys.ensureAdmin(settings.adminKeySha256);
 	const invocations = new Invocations(services);
 	gateway.serve(createApp(services, invocations));
 	joined.serve(createJoinedApp(invocations, services));
 	await listenPrivately(joined.server, settings.paths.gatewaySocket);
-	const streams = services.streams.server();
-	await listenPrivately(streams, settings.paths.streamSocket);
+	await listenPrivately(exchange.server(), settings.paths.streamSocket);
 	const upkeep = new Upkeep(services);
 	upkeep.start();
 	const dispatcher = new ScheduleDispatcher(services);
@@ -79,12 +80,13 @@ interface Means {
 	readonly gatewayId: string;
 	readonly events: EventLog;
 	readonly tracing: Tracing;
+	readonly streams: Streams;
 }
 
-async function open(settings: Settings, { log, metrics, gatewayId, events, tracing }: Means): Promise<Services> {
+async function open(settings: Settings, { log, metrics, gatewayId, events, tracing, streams }: Means): Promise<Services> {
 	const { durableRedisUrl: durableUrl, fastRedisUrl: fastUrl, npmRegistry, pypiIndex, packageRegistries, pypiIndexes } = settings;
 	const packageUrls = [npmRegistry, pypiIndex, ...packageRegistries, ...pypiIndexes];
-	const invocations = await openInvocationQueue({ durableUrl, fastUrl, gatewayId, logger: log });
+	const invocations = await openInvocationQueue({ durableUrl, fastUrl, gatewayId, retention: settings, logger: log });
 	const lookAfter = (node: string, change: NodeChange) => {
 		// Each gateway sees it, and so may the node itself: it is told once.
 		if (change.reason !== "draining") events.record(undefined, { kind: "node", what: "lost", node }, `gone:${change.incarnation}`);
@@ -109,7 +111,7 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 		nodes: await openNodeDirectory({ fastUrl, gatewayId, logger: log, onChange: (node, change) => void lookAfter(node, change) }),
 		events,
 		bodies: new Bodies(settings.bodyMemoryBytes),
-		streams: new Streams(settings.paths.streamSocket),
+		streams,
 		metrics,
 		spans: new GatewaySpans(tracing),
 		log,

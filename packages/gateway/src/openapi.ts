@@ -18,7 +18,7 @@ export function openApiDocument(routes: readonly Route[]): object {
 		info: {
 			title: "Berth",
 			version: "0.1.0",
-			description: `Deploy functions and invoke them. Bodies may have ${FIXED_LIMITS.bodyBytes} bytes.`,
+			description: `Deploy functions and invoke them. Bodies that are whole may have ${FIXED_LIMITS.bodyBytes} bytes, streamed ones what their function allows (streamMiB).`,
 		},
 		paths,
 		components: {

@@ -19,6 +19,14 @@ export function timeFrom(text: unknown, field: string): number | undefined {
 	throw wrongQuery(field, "a time as in 2026-11-26T00:00:00Z");
 }
 
+/** One of some words. @throws BerthError invalid_request */
+export function wordFrom<Word extends string>(text: unknown, field: string, words: readonly Word[]): Word | undefined {
+	if (text === undefined) return undefined;
+	const found = words.find((word) => word === text);
+	if (found !== undefined) return found;
+	throw wrongQuery(field, `one of ${words.join(", ")}`);
+}
+
 export function wrongQuery(field: string, message: string): BerthError {
 	return new BerthError("invalid_request", `${field}: ${message} is wanted`, { issues: [{ field, message }] });
 }

@@ -1,7 +1,8 @@
-import { createServer, type RequestListener, type Server, type ServerResponse, STATUS_CODES } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { type ErrorCode, KIB, problemOf, SECOND_MS } from "@berth/contracts";
+import { Arrivals } from "./arrivals.js";
 import { timeAnswer } from "./server-timing.js";
 
 /** How long a request's head, and all of it, may take to arrive, and how often that is looked at, milliseconds. */
@@ -42,6 +43,8 @@ export interface ServerOptions {
 	readonly answerStallMs: number;
 	/** Answers that aren't taken yet may hold so much together; beyond it those without progress for the longest are cut off. */
 	readonly answerBytes: number;
+	/** Whether a request's body may take longer to come than others. Default: none. */
+	readonly mayTakeTime?: (request: IncomingMessage) => boolean;
 	/** Told what was cut off, once a second at most. */
 	readonly onCut: (cut: Cut) => void;
 	/** For tests; milliseconds. */
@@ -62,13 +65,21 @@ export function createGatewayServer(options: ServerOptions): GatewayServer {
 	};
 	const server = createServer({
 		headersTimeout: timing.headMs,
-		requestTimeout: timing.requestMs,
+		// Of heads alone: bodies are looked after by arrivals.
+		requestTimeout: 0,
 		connectionsCheckingInterval: timing.lookMs,
 		keepAliveTimeout: KEEP_ALIVE_MS,
 		maxHeaderSize: HEADER_BYTES,
 	});
 	const answers = new Answers(server, options);
+	const arrivals = new Arrivals(timing.requestMs, options.mayTakeTime ?? (() => false));
+	const sweeper = setInterval(() => {
+		for (const { socket } of arrivals.late())
+			server.emit("clientError", Object.assign(new Error("late"), { code: "ERR_HTTP_REQUEST_TIMEOUT" }), socket);
+	}, timing.lookMs).unref();
+	server.once("close", () => clearInterval(sweeper));
 	const take: RequestListener = (request, response) => {
+		arrivals.began(request);
 		answers.began(response);
 		timeAnswer(response);
 		application(request, response);

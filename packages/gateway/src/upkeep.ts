@@ -8,7 +8,7 @@ const SOURCE_SPARED_MS = 10 * MINUTE_MS;
 
 /**
  * Mends what a process that died, or a Redis that was away, left half done: a version whose build isn't
- * in the queue is put there again, a source that no version is made of is removed, and functions are copied. Any number of
+ * in the queue is put there again, a source that no version is made of is removed, functions are copied, and lists of invocations swept. Any number of
  * gateways may do it at the same time.
  */
 export class Upkeep {
@@ -45,7 +45,8 @@ export class Upkeep {
 
 	async #round(): Promise<void> {
 		await this.#copies.run();
-		const { functions, builds, artifacts, log } = this.#services;
+		const { functions, builds, artifacts, invocations, log } = this.#services;
+		await invocations.sweepLists().catch((err: unknown) => log.warn({ err }, "lists of invocations are swept later"));
 		try {
 			// One version is one job: those that are in the queue stay as they are.
 			for (const task of await functions.unfinished()) await builds.add(task);

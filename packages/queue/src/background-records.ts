@@ -1,71 +1,52 @@
 import {
-	type AttemptRecord,
+	type BackgroundHistory,
 	type CallbackRecord,
+	DAY_MS,
 	type FollowerRecord,
 	HOUR_MS,
 	type InvocationRecord,
 	type InvocationRequest,
+	type LoggedAttempt,
 	type Settlement,
 } from "@berth/contracts";
-import { LuaScript, type Redis } from "@berth/redis";
-import { BACKGROUND_TOTALS, backgroundOf, backgroundRecordOf, OUTBOX, OUTBOX_NEWS } from "./keys.js";
-import { FOLLOW_UP, followUpsOf } from "./outbox.js";
+import type { Redis } from "@berth/redis";
+import { ACCEPT, BEGIN, CANCEL, END, WITHDRAW } from "./background-scripts.js";
+import {
+	BACKGROUND_TOTALS,
+	backgroundOf,
+	backgroundRecordOf,
+	deadLettersOf,
+	functionListOf,
+	LISTS,
+	OUTBOX,
+	OUTBOX_NEWS,
+	projectListOf,
+} from "./keys.js";
+import { followUpsOf } from "./outbox.js";
 import { recordHead } from "./settlements.js";
 
-/** How long a record is kept after its last change. */
-const KEEP_MS = 24 * HOUR_MS;
-
-const ACCEPT = new LuaScript(`
-	redis.call("SET", KEYS[3], ARGV[2], "PX", ARGV[3])
-	if redis.call("EXISTS", KEYS[1]) == 1 then return 0 end
-	redis.call("HSET", KEYS[1], "head", ARGV[1], "state", "queued", "fence", 0, "queuedAt", ARGV[2], unpack(ARGV, 4))
-	redis.call("PEXPIRE", KEYS[1], ARGV[3])
-	redis.call("HINCRBY", KEYS[2], "accepted", 1)
-	return 1
-`);
-
-const WITHDRAW = new LuaScript(`
-	local record = redis.call("HMGET", KEYS[1], "state", "fence")
-	if record[1] ~= "queued" or record[2] ~= "0" then return 0 end
-	redis.call("DEL", KEYS[1])
-	redis.call("HINCRBY", KEYS[2], "accepted", -1)
-	return 1
-`);
-
-const BEGIN = new LuaScript(`
-	local record = redis.call("HMGET", KEYS[1], "state", "fence", "owner", "queuedAt", "dead")
-	if record[1] == "settled" then return { "settled", record[5] or "0" } end
-	if not record[1] then
-		redis.call("HSET", KEYS[1], "queuedAt", ARGV[5], unpack(ARGV, 6))
-		redis.call("HINCRBY", KEYS[2], "accepted", 1)
-	end
-	local fence, attempt = tonumber(record[2] or "0"), tonumber(ARGV[1])
-	if fence > attempt or (fence == attempt and record[3] ~= ARGV[2]) then return { "stale", "0" } end
-	redis.call("HSET", KEYS[1], "head", ARGV[3], "state", "running", "fence", ARGV[1], "owner", ARGV[2])
-	redis.call("PEXPIRE", KEYS[1], ARGV[4])
-	return { "begun", record[4] or ARGV[5] }
-`);
-
-const END = new LuaScript(`${FOLLOW_UP}
-	local record = redis.call("HMGET", KEYS[1], "state", "fence")
-	if record[2] ~= ARGV[1] then return 0 end
-	if record[1] ~= "running" then return record[1] == ARGV[2] and 1 or 0 end
-	redis.call("HSET", KEYS[1], "state", ARGV[2], "last", ARGV[4], "queuedAt", ARGV[7])
-	for at, field in ipairs({ "result", "logs" }) do
-		if ARGV[4 + at] == "" then redis.call("HDEL", KEYS[1], field) else redis.call("HSET", KEYS[1], field, ARGV[4 + at]) end
-	end
-	if ARGV[2] == "settled" then
-		redis.call("HSET", KEYS[1], "dead", ARGV[3])
-		redis.call("HINCRBY", KEYS[2], ARGV[3] == "1" and "dead" or "settled", 1)
-		followUp(KEYS[1], KEYS[3], KEYS[4])
-	end
-	redis.call("PEXPIRE", KEYS[1], ARGV[8])
-	return 1
-`);
+/** How long records are kept. */
+export interface Retention {
+	/** After an invocation was settled, milliseconds. */
+	readonly recordsMs: number;
+}
+export const DEFAULT_RETENTION: Retention = { recordsMs: DAY_MS };
+/** Dead letters: how long they are kept, and how many of a project, the newest. */
+export const DEAD_LETTERS_KEPT = { ms: 7 * DAY_MS, count: 10_000 } as const;
+/** What isn't settled has a record for longer than it may wait. */
+const UNSETTLED_MS = 45 * DAY_MS;
+/** A version that something was accepted of is known for a day. */
+const MARKED_MS = 24 * HOUR_MS;
+/** A request that is larger as JSON than this isn't kept for a replay: its headers are large. */
+const REQUEST_BYTES = 32 * 1024;
 
 /** What a worker finds when it is about to begin an attempt. */
 export type Beginning =
-	| { readonly kind: "begun"; readonly queuedAtMs: number }
+	| {
+			readonly kind: "begun";
+			readonly queuedAtMs: number /** Somebody has cancelled it while another worker had it. */;
+			readonly cancelled: boolean;
+	  }
 	/** A newer attempt holds the record. */
 	| { readonly kind: "stale" }
 	/** It is over already; the job may go. */
@@ -73,20 +54,28 @@ export type Beginning =
 
 /** How an attempt leaves its invocation. */
 export type Ending = "settled" | "dead" | "retried";
+/** What came of writing that down: the same, `cancelled` instead when it failed and somebody had cancelled it, or nothing for a stale attempt. */
+export type Ended = Ending | "cancelled" | "stale";
 
-/** The records of background invocations on the durable Redis: a hash each, kept for 24 hours after its last change. */
+/** The state in which a cancellation found an invocation. */
+export type Cancelled = InvocationRecord["state"] | "none";
+
+/** The records of background invocations on the durable Redis: a hash each. */
 export class BackgroundRecords {
 	readonly #redis: Redis;
+	readonly #retention: Retention;
 
-	constructor(redis: Redis) {
+	constructor(redis: Redis, retention: Retention = DEFAULT_RETENTION) {
 		this.#redis = redis;
+		this.#retention = retention;
 	}
 
-	/** Writes the record in state `queued` and counts it; false if there is one of that id, perhaps of a worker that was quicker. */
+	/** Writes the record in state `queued`, lists and counts it; false if there is one of that id, perhaps of a worker that was quicker. */
 	async accept(request: InvocationRequest): Promise<boolean> {
 		const { id, project, function: name, version, acceptedAtMs } = request;
-		const accepted = [...keysOf(id), backgroundOf(project, name, version)];
-		return (await ACCEPT.run(this.#redis, accepted, [headOf(request), acceptedAtMs, KEEP_MS, ...followUpsOf(request)])) === 1;
+		const keys = [...listedKeysOf(request), backgroundOf(project, name, version)];
+		const args = [id, headOf(request), acceptedAtMs, MARKED_MS, UNSETTLED_MS, ...followUpsOf(request)];
+		return (await ACCEPT.run(this.#redis, keys, args)) === 1;
 	}
 
 	/** Whether an invocation of a version was accepted within a day: it may still wait, and its record is kept. */
@@ -104,53 +93,125 @@ export class BackgroundRecords {
 	 * gateway hasn't (yet). @param owner the job's lock token
 	 */
 	async begin(request: InvocationRequest, attempt: number, owner: string): Promise<Beginning> {
-		const args = [attempt, owner, headOf(request), KEEP_MS, request.acceptedAtMs, ...followUpsOf(request)];
-		const answer = (await BEGIN.run(this.#redis, keysOf(request.id), args)) as [string, string];
-		if (answer[0] === "settled") return { kind: "settled", dead: answer[1] === "1" };
-		if (answer[0] === "stale") return { kind: "stale" };
-		return { kind: "begun", queuedAtMs: Number(answer[1]) };
+		const args = [request.id, headOf(request), request.acceptedAtMs, attempt, owner, Date.now(), UNSETTLED_MS, ...followUpsOf(request)];
+		const [kind, value, cancelled] = (await BEGIN.run(this.#redis, listedKeysOf(request), args)) as [string, string, string];
+		if (kind === "settled") return { kind, dead: value === "1" };
+		if (kind === "stale") return { kind };
+		return { kind: "begun", queuedAtMs: Number(value), cancelled: cancelled === "1" };
 	}
 
-	/** Writes an attempt's settlement; false when the attempt is stale. Doing it twice changes nothing. */
-	async end(id: string, { attempt, result, logs }: Settlement, ending: Ending): Promise<boolean> {
-		const state = ending === "retried" ? "queued" : "settled";
-		const args = [
-			attempt.attempt,
-			state,
-			ending === "dead" ? 1 : 0,
-			JSON.stringify(attempt),
-			textOf(result),
-			textOf(logs),
-			attempt.finishedAtMs,
-			KEEP_MS,
-		];
-		return (await END.run(this.#redis, [...keysOf(id), OUTBOX, OUTBOX_NEWS], args)) === 1;
+	/** Writes an attempt's settlement. Doing it twice changes nothing. @param request as it is kept for a replay, when it is the last one */
+	async end(request: InvocationRequest, { attempt, result, logs }: Settlement, ending: Ending): Promise<Ended> {
+		const { id, project } = request;
+		const kept = ending === "retried" ? "" : keptText(request);
+		const answer = await END.run(
+			this.#redis,
+			[...keysOf(id), deadLettersOf(project), LISTS, OUTBOX, OUTBOX_NEWS],
+			[
+				id,
+				attempt.attempt,
+				ending === "retried" ? "queued" : "settled",
+				ending === "dead" ? 1 : 0,
+				JSON.stringify(logs === undefined ? attempt : { ...attempt, logs }),
+				result === undefined ? "" : JSON.stringify(result),
+				kept,
+				attempt.outcome,
+				attempt.code ?? "",
+				attempt.finishedAtMs,
+				UNSETTLED_MS,
+				this.#retention.recordsMs,
+				DEAD_LETTERS_KEPT.ms,
+				DEAD_LETTERS_KEPT.count,
+			],
+		);
+		if (answer === 0) return "stale";
+		return answer === 2 ? "cancelled" : ending;
+	}
+
+	/** Settles what waits as cancelled; marks what runs. @returns in which state it was */
+	async cancel(id: string): Promise<Cancelled> {
+		return (await CANCEL.run(this.#redis, [...keysOf(id), OUTBOX, OUTBOX_NEWS], [id, Date.now(), this.#retention.recordsMs])) as Cancelled;
+	}
+
+	/** Which of these were cancelled while they ran. */
+	async cancelledOf(ids: readonly string[]): Promise<string[]> {
+		const asked = await Promise.all(ids.map((id) => this.#redis.hexists(backgroundRecordOf(id), "cancelAskedAt")));
+		return ids.filter((_, at) => asked[at] === 1);
 	}
 
 	async read(id: string): Promise<InvocationRecord | undefined> {
-		const fields = await this.#redis.hgetall(backgroundRecordOf(id));
-		const { head, state, last, result, logs, callback, follower } = fields;
-		if (head === undefined || state === undefined) return undefined;
-		return {
-			...(JSON.parse(head) as ReturnType<typeof recordHead>),
-			state: state as InvocationRecord["state"],
-			...(last === undefined ? {} : { last: JSON.parse(last) as AttemptRecord }),
-			...(result === undefined ? {} : { result: JSON.parse(result) as NonNullable<InvocationRecord["result"]> }),
-			...(logs === undefined ? {} : { logs: JSON.parse(logs) as NonNullable<InvocationRecord["logs"]> }),
-			...(callback === undefined ? {} : { callback: JSON.parse(callback) as CallbackRecord }),
-			...(follower === undefined ? {} : { follower: JSON.parse(follower) as FollowerRecord }),
-		};
+		return recordOf(await this.#redis.hgetall(backgroundRecordOf(id)));
 	}
+
+	/** As it is kept for a replay: without what the record's head has. Undefined when it isn't. */
+	async request(id: string): Promise<KeptRequest | undefined> {
+		const text = await this.#redis.hget(backgroundRecordOf(id), "request");
+		return text === null ? undefined : (JSON.parse(text) as KeptRequest);
+	}
+
+	/** Keeps the request of one that was settled without a worker, while there is a record. */
+	async keep(request: InvocationRequest): Promise<void> {
+		const text = keptText(request);
+		if (text !== "" && (await this.#redis.exists(backgroundRecordOf(request.id))) === 1)
+			await this.#redis.hset(backgroundRecordOf(request.id), "request", text);
+	}
+}
+
+/** What a replay needs of a request beside what its record's head says. */
+export type KeptRequest = Pick<InvocationRequest, "trigger" | "body" | "timeoutMs" | "callback">;
+
+function keptText({ trigger, body, timeoutMs, callback }: InvocationRequest): string {
+	const kept: KeptRequest = { trigger, body, timeoutMs, ...(callback === undefined ? {} : { callback }) };
+	const text = JSON.stringify(kept);
+	return text.length > REQUEST_BYTES ? "" : text;
 }
 
 function keysOf(id: string): string[] {
 	return [backgroundRecordOf(id), BACKGROUND_TOTALS];
 }
 
+function listedKeysOf({ id, project, function: name }: InvocationRequest): string[] {
+	return [...keysOf(id), projectListOf(project), functionListOf(project, name), LISTS];
+}
+
 function headOf(request: InvocationRequest): string {
 	return JSON.stringify(recordHead(request, "background"));
 }
 
-function textOf(value: object | undefined): string {
-	return value === undefined ? "" : JSON.stringify(value);
+/** Fields of a record's hash → what they say. */
+export function recordOf(fields: Readonly<Record<string, string>>): InvocationRecord | undefined {
+	const { head, state, result, callback, follower } = fields;
+	if (head === undefined || state === undefined) return undefined;
+	const background = historyOf(fields);
+	const { logs, ...last } = background.attempts.at(-1) ?? {};
+	return {
+		...(JSON.parse(head) as ReturnType<typeof recordHead>),
+		state: state as InvocationRecord["state"],
+		...("outcome" in last ? { last: last as Omit<LoggedAttempt, "logs"> } : {}),
+		...(result === undefined ? {} : { result: JSON.parse(result) as NonNullable<InvocationRecord["result"]> }),
+		...(logs === undefined ? {} : { logs }),
+		...(callback === undefined ? {} : { callback: JSON.parse(callback) as CallbackRecord }),
+		...(follower === undefined ? {} : { follower: JSON.parse(follower) as FollowerRecord }),
+		background,
+	};
+}
+
+function historyOf(fields: Readonly<Record<string, string>>): BackgroundHistory {
+	const attempts = Object.entries(fields)
+		.filter(([field]) => field.startsWith("attempt:"))
+		.map(([, text]) => JSON.parse(text) as LoggedAttempt)
+		.sort((a, b) => a.attempt - b.attempt);
+	const { startedAt, settledAt, outcome, code, dead, fence, cancelAskedAt, replayedAs } = fields;
+	return {
+		attempts,
+		attemptCount: Number(fields["attempts"] ?? 0),
+		attempt: Number(fence ?? 0),
+		...(startedAt === undefined ? {} : { startedAtMs: Number(startedAt) }),
+		...(settledAt === undefined ? {} : { settledAtMs: Number(settledAt) }),
+		...(outcome === undefined ? {} : { outcome: outcome as NonNullable<BackgroundHistory["outcome"]> }),
+		...(code === undefined || code === "" ? {} : { code }),
+		dead: dead === "1",
+		...(cancelAskedAt === undefined ? {} : { cancelAskedAtMs: Number(cancelAskedAt) }),
+		...(replayedAs === undefined ? {} : { replayedAs }),
+	};
 }

@@ -1,9 +1,13 @@
 import type { InvocationRecord, InvocationRequest, Settlement } from "@berth/contracts";
 import { closeRedis, guarded, type Redis } from "@berth/redis";
+import type { Page, Wanted } from "./background-lists.js";
+import type { BackgroundNews } from "./background-news.js";
+import { DEFAULT_RETENTION, type KeptRequest, type Retention } from "./background-records.js";
 import type { BackgroundQueue } from "./bullmq/background-queue.js";
 import type { Builds } from "./bullmq/builds.js";
 import type { InteractiveQueue } from "./bullmq/interactive-queue.js";
 import type { LaneTotals } from "./counters.js";
+import { DeadLetters } from "./dead-letters.js";
 import type { InvocationQueue, NodeChange, QueueDepth } from "./ports.js";
 
 /** What an open InvocationQueue does beyond its port. */
@@ -22,6 +26,8 @@ export interface GatewayQueue extends InvocationQueue {
 export interface RedisInvocationQueueParts {
 	readonly interactive: InteractiveQueue;
 	readonly background: BackgroundQueue;
+	readonly news: BackgroundNews;
+	readonly retention?: Retention | undefined;
 	readonly builds: Builds;
 	/** The connections for `command` use. */
 	readonly fast: Redis;
@@ -33,17 +39,19 @@ export interface RedisInvocationQueueParts {
 /** Both lanes behind the gateway's port. */
 export class RedisInvocationQueue implements GatewayQueue {
 	readonly #parts: RedisInvocationQueueParts;
+	readonly deadLetters: DeadLetters;
 
 	constructor(parts: RedisInvocationQueueParts) {
 		this.#parts = parts;
+		this.deadLetters = new DeadLetters(parts.durable, parts.retention);
 	}
 
 	run(node: string, request: InvocationRequest): Promise<Settlement> {
 		return this.#parts.interactive.run(node, request);
 	}
 
-	cancel(id: string): void {
-		this.#parts.interactive.cancel(id);
+	cancel(id: string, project?: string): boolean {
+		return this.#parts.interactive.cancel(id, project);
 	}
 
 	enqueue(request: InvocationRequest, inDoubt?: "take back" | "leave"): Promise<void> {
@@ -63,6 +71,36 @@ export class RedisInvocationQueue implements GatewayQueue {
 		if (inFast.status === "rejected") throw inFast.reason;
 		if (inDurable.status === "rejected") throw inDurable.reason;
 		return undefined;
+	}
+
+	follow(id: string, onNews: () => void): () => void {
+		return this.#parts.news.follow(id, onNews);
+	}
+
+	list(wanted: Wanted, limit: number): Promise<Page> {
+		return this.#durably("listing invocations", ({ lists }) => lists.page(wanted, limit));
+	}
+
+	cancelBackground(...of: Parameters<BackgroundQueue["cancel"]>): ReturnType<BackgroundQueue["cancel"]> {
+		return this.#durably("cancelling an invocation", (background) => background.cancel(...of));
+	}
+
+	keptRequest(id: string): Promise<KeptRequest | undefined> {
+		return this.#durably("reading a request", ({ records }) => records.request(id));
+	}
+
+	keepRequest(request: InvocationRequest): Promise<void> {
+		return this.#durably("keeping a request", ({ records }) => records.keep(request));
+	}
+
+	sweepLists(): Promise<number> {
+		const { recordsMs } = this.#parts.retention ?? DEFAULT_RETENTION;
+		return this.#durably("sweeping lists", ({ lists }) => lists.sweep(recordsMs));
+	}
+
+	#durably<Result>(what: string, act: (background: BackgroundQueue) => Promise<Result>): Promise<Result> {
+		const { background, durable } = this.#parts;
+		return guarded(durable, what, () => act(background));
 	}
 
 	async depth(): Promise<QueueDepth> {

@@ -3,7 +3,7 @@ import type { InvocationRequest } from "@berth/contracts";
 import { closeRedis, type Redis } from "@berth/redis";
 import type { BackgroundSource } from "./bullmq/background-source.js";
 import type { InteractiveSource } from "./bullmq/interactive-source.js";
-import type { DeliveryHandler, InvocationSource, OverListener } from "./ports.js";
+import type { DeliveryHandler, InvocationSource, SettlementKeeper } from "./ports.js";
 
 /** What a worker has taken since its start, in invocations, and how it went. */
 export interface SourceTotals {
@@ -44,11 +44,11 @@ export class RedisInvocationSource implements WorkerSource {
 		this.#owned = owned;
 	}
 
-	async start(handler: DeliveryHandler, concurrency: number, onOver?: OverListener): Promise<void> {
+	async start(handler: DeliveryHandler, concurrency: number, settlements?: SettlementKeeper): Promise<void> {
 		const background = Math.max(1, Math.floor(concurrency * BACKGROUND_SHARE));
 		this.#started = true;
 		this.#interactive.start(handler, Math.max(1, concurrency - background));
-		this.#background.start(handler, background, onOver);
+		this.#background.start(handler, background, settlements);
 	}
 
 	async drain(graceMs: number): Promise<void> {

@@ -20,7 +20,18 @@ export const RECORDS = {
 } as const;
 
 /** Durable Redis: the record of a background invocation, and the lane's totals. */
-export const backgroundRecordOf = (id: string): string => `berth:bg:${id}`;
+export const BACKGROUND_RECORDS = "berth:bg:";
+export const backgroundRecordOf = (id: string): string => BACKGROUND_RECORDS + id;
+/** Durable Redis: ids of background invocations, of a project and of each function; of a project's dead letters; the names of all these. */
+export const projectListOf = (project: string): string => `berth:bg-list:${project}`;
+export const functionListOf = (project: string, name: string): string => `berth:bg-list:${project}/${name}`;
+export const deadLettersOf = (project: string): string => `berth:bg-dead:${project}`;
+export const LISTS = "berth:bg-lists";
+/** Durable Redis: held by who sweeps these. */
+export const LISTS_SWEPT = "berth:bg-swept";
+/** Durable Redis, channels: what happened to a background invocation; ids of those that run and were cancelled. */
+export const NEWS_PREFIX = "berth:bg-news:";
+export const BACKGROUND_CANCELS = "berth:bg-cancels";
 /** There for a day after a background invocation of the version was accepted. */
 export const backgroundOf = (project: string, name: string, version: number): string => `berth:bg-of:${project}/${name}:${version}`;
 /** What a function is called in the background lane. No function's key is `SHARED_BACKGROUND_QUEUE`: it has no slash. */

@@ -1,4 +1,6 @@
 import { closeRedis, openRedis, SILENT } from "@berth/redis";
+import { BackgroundNews } from "./background-news.js";
+import type { Retention } from "./background-records.js";
 import type { RetryPolicy } from "./bullmq/background-policy.js";
 import { BackgroundQueue } from "./bullmq/background-queue.js";
 import { BackgroundSource } from "./bullmq/background-source.js";
@@ -30,19 +32,21 @@ interface Logged {
  * @throws Error naming the Redis that can't be reached
  */
 export async function openInvocationQueue(
-	options: RedisUrls & Logged & { readonly gatewayId: string; readonly retry?: RetryPolicy },
+	options: RedisUrls & Logged & { readonly gatewayId: string; readonly retry?: RetryPolicy; readonly retention?: Retention },
 ): Promise<GatewayQueue> {
-	const { durableUrl, fastUrl, gatewayId, retry, logger: log = SILENT } = options;
+	const { durableUrl, fastUrl, gatewayId, retry, retention, logger: log = SILENT } = options;
 	const owned = await openRedis([
 		{ url: fastUrl, use: "command", name: "queue-fast", log },
 		{ url: fastUrl, use: "subscriber", name: "queue-replies", log },
 		{ url: durableUrl, use: "command", name: "queue-durable", log },
+		{ url: durableUrl, use: "subscriber", name: "queue-news", log },
 	]);
-	const [fast, subscriber, durable] = owned;
+	const [fast, subscriber, durable, listener] = owned;
 	const interactive = new InteractiveQueue({ redis: fast, subscriber, gatewayId, log });
 	await interactive.listening;
-	const background = new BackgroundQueue(durable, log, retry);
-	return new RedisInvocationQueue({ interactive, background, builds: new Builds(durable, log), fast, durable, owned });
+	const background = new BackgroundQueue(durable, log, retry, retention);
+	const news = new BackgroundNews(listener, log);
+	return new RedisInvocationQueue({ interactive, background, news, retention, builds: new Builds(durable, log), fast, durable, owned });
 }
 
 /**
@@ -50,9 +54,15 @@ export async function openInvocationQueue(
  * @throws Error naming the Redis that can't be reached
  */
 export async function openInvocationSource(
-	options: RedisUrls & Logged & { readonly nodeId: string; readonly incarnation: string; readonly recordBudget?: RecordBudget },
+	options: RedisUrls &
+		Logged & {
+			readonly nodeId: string;
+			readonly incarnation: string;
+			readonly recordBudget?: RecordBudget;
+			readonly retention?: Retention;
+		},
 ): Promise<WorkerSource> {
-	const { durableUrl, fastUrl, nodeId, incarnation, recordBudget, logger: log = SILENT } = options;
+	const { durableUrl, fastUrl, nodeId, incarnation, recordBudget, retention, logger: log = SILENT } = options;
 	const owned = await openRedis([
 		{ url: fastUrl, use: "patient", name: "source-fast", log },
 		{ url: fastUrl, use: "subscriber", name: "source-cancels", log },
@@ -62,7 +72,8 @@ export async function openInvocationSource(
 	const [fast, subscriber, durable, news] = owned;
 	const budget = recordBudget === undefined ? {} : { budget: recordBudget };
 	const interactive = new InteractiveSource({ redis: fast, subscriber, nodeId, incarnation, log, ...budget });
-	return new RedisInvocationSource(interactive, new BackgroundSource({ redis: durable, subscriber: news, nodeId, log }), owned);
+	const background = { redis: durable, subscriber: news, nodeId, log, ...(retention === undefined ? {} : { retention }) };
+	return new RedisInvocationSource(interactive, new BackgroundSource(background), owned);
 }
 
 /** What follows settlements. @throws Error naming the Redis that can't be reached */

@@ -12,6 +12,9 @@ import type {
 	TailedLine,
 	TransferRequest,
 } from "@berth/contracts";
+import type { Page, Wanted } from "./background-lists.js";
+import type { Cancelled, KeptRequest } from "./background-records.js";
+import type { DeadLetters } from "./dead-letters.js";
 
 /** Interactive and background lanes as the gateway sees them. */
 export interface InvocationQueue {
@@ -25,8 +28,10 @@ export interface InvocationQueue {
 	 * Interactive: the caller of `run` went away. What hasn't begun is dropped without a start, as
 	 * `cancelled`; what runs gets its abort signal. `run` still ends with the settlement. A hint: it may
 	 * get lost. Does nothing for an id that isn't waited for.
+	 * @param project does nothing either when it is another project's
+	 * @returns whether it is waited for
 	 */
-	cancel(id: string): void;
+	cancel(id: string, project?: string): boolean;
 	/**
 	 * Background: resolves after the durable write. One of an id that was accepted before changes nothing.
 	 * @param inDoubt what happens to what may have arrived when this rejects: default `take back`; `leave` for who asks again
@@ -35,6 +40,27 @@ export interface InvocationQueue {
 	enqueue(request: InvocationRequest, inDoubt?: "take back" | "leave"): Promise<void>;
 	/** The record of an invocation of either lane, if it is still kept. */
 	record(id: string): Promise<InvocationRecord | undefined>;
+	/** Background: told of each change of an invocation until what it gives is called; see BackgroundNews. */
+	follow(id: string, onNews: () => void): () => void;
+	/** Background: records of a project, newest first. @throws BerthError `unavailable` */
+	list(wanted: Wanted, limit: number): Promise<Page>;
+	/**
+	 * Background: what waits never begins, what runs gets its abort signal; idempotent.
+	 * @param of its function
+	 * @returns the state it was in, and the request of one that waited
+	 */
+	cancelBackground(
+		id: string,
+		of: Pick<InvocationRequest, "project" | "function">,
+	): Promise<{ readonly found: Cancelled; readonly request?: InvocationRequest }>;
+	/** Background: the request of a settled invocation, while it is kept. */
+	keptRequest(id: string): Promise<KeptRequest | undefined>;
+	/** Background: what of the dead letters isn't their records. */
+	readonly deadLetters: DeadLetters;
+	/** Background: keeps the request of one that was settled without a worker. */
+	keepRequest(request: InvocationRequest): Promise<void>;
+	/** Background: takes what isn't kept any more off the lists; how many. */
+	sweepLists(): Promise<number>;
 	/** Waiting and active jobs per lane, and the age of the oldest that waits, milliseconds. */
 	depth(): Promise<QueueDepth>;
 	close(): Promise<void>;
@@ -71,16 +97,25 @@ export interface Delivery {
  */
 export type DeliveryHandler = (delivery: Delivery) => Promise<Settlement>;
 
-/** A rejection is logged and changes nothing. */
-export type OverListener = (request: InvocationRequest) => Promise<void>;
+/** Looks after what a background invocation holds beside its record. A rejection is logged, and the settlement stands. */
+export interface SettlementKeeper {
+	/**
+	 * Before it is settled for good: keeps its body for a replay.
+	 * @param dead as a dead letter, for as long as these are kept
+	 * @returns the request as its record is to have it
+	 */
+	keep(request: InvocationRequest, dead: boolean): Promise<InvocationRequest>;
+	/** Once it is settled, however that came: its body isn't asked for again. May come more than once. */
+	over(request: InvocationRequest): Promise<void>;
+}
 
 /** Both lanes as a worker sees them. */
 export interface InvocationSource {
 	/**
 	 * Takes deliveries until `drain`; at most `concurrency` at a time.
-	 * @param onOver background: told when an invocation is settled for good, so that its body isn't asked for again
+	 * @param settlements background: told when an invocation is settled for good
 	 */
-	start(handler: DeliveryHandler, concurrency: number, onOver?: OverListener): Promise<void>;
+	start(handler: DeliveryHandler, concurrency: number, settlements?: SettlementKeeper): Promise<void>;
 	/**
 	 * An invocation in hand, of either lane, waits for another one, which the interactive lane brings, perhaps to this node: one
 	 * more is taken beyond `concurrency`, and who waits holds no place. @returns what is called when it waits no longer

@@ -41,11 +41,25 @@ export function rejectedSettlement(node: string, attempt: number, queueMs: numbe
 export function recordHead(
 	request: InvocationRequest,
 	lane: Lane,
-): Pick<InvocationRecord, "id" | "project" | "function" | "version" | "lane" | "acceptedAtMs" | "traceId" | "parent" | "depth"> {
-	const { id, project, version, acceptedAtMs, parent, depth } = request;
+): Pick<
+	InvocationRecord,
+	"id" | "project" | "function" | "version" | "lane" | "acceptedAtMs" | "source" | "replayOf" | "traceId" | "parent" | "depth"
+> {
+	const { id, project, version, acceptedAtMs, source, replayOf, parent, depth } = request;
 	const traceId = traceIdOf(request.trace);
-	const head = { id, project, function: request.function, version, lane, acceptedAtMs, ...(traceId === undefined ? {} : { traceId }) };
-	return { ...head, ...(parent === undefined ? {} : { parent }), ...(depth === undefined ? {} : { depth }) };
+	return {
+		id,
+		project,
+		function: request.function,
+		version,
+		lane,
+		acceptedAtMs,
+		...(source === undefined ? {} : { source }),
+		...(replayOf === undefined ? {} : { replayOf }),
+		...(traceId === undefined ? {} : { traceId }),
+		...(parent === undefined ? {} : { parent }),
+		...(depth === undefined ? {} : { depth }),
+	};
 }
 
 /** Milliseconds since then by the wall clock, which is the only one that gateway and worker share. */

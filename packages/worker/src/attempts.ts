@@ -1,12 +1,12 @@
 import {
 	type AttemptRecord,
+	BACKGROUND_INLINE_BYTES,
 	BerthError,
 	FIXED_LIMITS,
 	type FunctionError,
 	type InvocationRequest,
 	type InvocationResult,
 	type LogBook,
-	type LogLine,
 	type Outcome,
 	type Phases,
 	type Settlement,
@@ -23,7 +23,7 @@ import type { Invokes } from "./invokes.js";
 import { beginningOf, LateLogs } from "./late-logs.js";
 import type { LineTeller, LogTail } from "./log-tail.js";
 import { networkLack } from "./network-lack.js";
-import { AnswerUpload } from "./streams/answer-upload.js";
+import { AttemptStreams } from "./streams/attempt-streams.js";
 import type { GatewayPlaces } from "./streams/gateway-place.js";
 import { tracedTrigger } from "./traced-trigger.js";
 import type { ReadyVersions } from "./versions.js";
@@ -57,6 +57,8 @@ export interface AttemptsOptions {
 	readonly remap: (error: FunctionError, target: Specialisation) => Promise<FunctionError>;
 }
 
+/** What ends an attempt before it runs, and is its caller's doing. */
+const CALLERS: ReadonlySet<string> = new Set(["cancelled", "body_too_large"]);
 /** What a function's end is called when it came of the cancellation: it threw on its signal, or was killed after the grace. */
 const ENDED_BY_CANCEL: ReadonlySet<Outcome> = new Set(["handler_error", "crashed"]);
 
@@ -97,13 +99,14 @@ export class Attempts {
 			};
 			const lease = await this.#acquire(delivery, target, askedAt);
 			if ("attempt" in lease) return lease;
-			const body = await this.#bodyFor(lease, delivery);
-			return await this.#runIn(lease, delivery, target, body);
+			const streams = this.#streamsOf(lease, delivery, target);
+			const body = await this.#bodyFor(lease, delivery, streams);
+			return await this.#runIn(lease, delivery, target, body, streams);
 		} catch (error) {
 			if (!(error instanceof BerthError)) throw error;
 			const phases = { queueMs: delivery.queueMs, startMs: performance.now() - askedAt, initMs: 0, runMs: 0 };
 			return this.#failed(delivery, {
-				outcome: error.code === "cancelled" ? "cancelled" : "platform_error",
+				outcome: CALLERS.has(error.code) ? "cancelled" : "platform_error",
 				code: error.code,
 				phases,
 				error: { name: error.name, message: error.message },
@@ -123,15 +126,16 @@ export class Attempts {
 			return this.#failed(
 				delivery,
 				{ outcome: error.outcome, code: error.outcome, phases, error: described },
-				await this.#logBook(error.log.lines, error.log.truncated),
+				await this.#logBook(delivery, error.log),
 			);
 		}
 	}
 
 	/** Its payload, read when there is a sandbox for it: who waits for one holds no body meanwhile. A failure gives the sandbox back. */
-	async #bodyFor(lease: Lease, { request, lane }: Delivery): Promise<Uint8Array> {
+	async #bodyFor(lease: Lease, { request, lane }: Delivery, streams: AttemptStreams | undefined): Promise<Uint8Array> {
 		const { payloads, queued } = this.#options.artifacts;
 		try {
+			if (request.stream?.hasBody === true && streams !== undefined) return await streams.payloadFor(lease);
 			return await (lane === "background" ? queued : payloads).getBody(request.body);
 		} catch (error) {
 			lease.release(true);
@@ -139,22 +143,27 @@ export class Attempts {
 		}
 	}
 
-	async #runIn(lease: Lease, delivery: Delivery, target: Specialisation, body: Uint8Array): Promise<Settlement> {
+	async #runIn(
+		lease: Lease,
+		delivery: Delivery,
+		target: Specialisation,
+		body: Uint8Array,
+		streams: AttemptStreams | undefined,
+	): Promise<Settlement> {
 		const { cancelled, lost } = delivery;
 		// Of a lost lease nothing may run; its settlement doesn't count, whatever it says.
 		if (cancelled.aborted || lost.aborted) {
 			lease.release(true);
+			streams?.end(false);
 			return this.#failed(delivery, cancelledBefore(delivery, lease));
 		}
-		const upload = this.#uploadOf(lease, delivery);
-		const streams = upload && { answer: upload, maxBytes: streamBytesOf(target.manifest) };
 		const teller = this.#teller(delivery);
 		lease.sandbox.onLine = teller.line;
 		const result = await invokeIn(lease, delivery, body, this.#options.invokes, streams);
 		teller.answered();
-		const isCancelled = cancelled.aborted || upload?.isGone === true;
+		const isCancelled = cancelled.aborted || streams?.answer.isGone === true;
 		const outcome = isCancelled && ENDED_BY_CANCEL.has(result.outcome) ? "cancelled" : result.outcome;
-		upload?.end(outcome === "succeeded");
+		streams?.end(outcome === "succeeded");
 		const attempt: AttemptRecord = {
 			attempt: delivery.attempt,
 			outcome,
@@ -170,7 +179,7 @@ export class Attempts {
 			finishedAtMs: Date.now(),
 		};
 		const after = result.after && this.#lateLogs.keep(result.after);
-		const logs = await this.#logBook(result.log.lines, result.log.truncated, after);
+		const logs = await this.#logBook(delivery, result.log, after);
 		return {
 			attempt,
 			...(result.answer === undefined ? {} : { result: await this.#resultOf(result.answer, delivery) }),
@@ -178,13 +187,17 @@ export class Attempts {
 		};
 	}
 
-	/** Where its answer goes when it comes in pieces; undefined when nobody would take it so. */
-	#uploadOf({ start, startMs, initMs }: Lease, { request, queueMs, lane }: Delivery): AnswerUpload | undefined {
+	/** What of it goes in pieces; undefined when nobody would take it so. */
+	#streamsOf(
+		{ start, startMs, initMs }: Lease,
+		{ request, queueMs, lane }: Delivery,
+		{ manifest }: Specialisation,
+	): AttemptStreams | undefined {
 		const { stream } = request;
 		if (stream === undefined || lane === "background") return undefined;
 		const beganAt = performance.now();
 		const headOf = () => ({ start, phases: rounded({ queueMs, startMs, initMs, runMs: performance.now() - beganAt }) });
-		return new AnswerUpload(this.#options.places, { ...request, stream }, headOf);
+		return new AttemptStreams(this.#options.places, { ...request, stream }, streamBytesOf(manifest), headOf);
 	}
 
 	#teller({ request, attempt }: Delivery): LineTeller {
@@ -198,7 +211,8 @@ export class Attempts {
 	async #resultOf({ head, body }: NonNullable<SandboxResult["answer"]>, { lane }: Delivery): Promise<InvocationResult> {
 		const { payloads, results } = this.#options.artifacts;
 		return {
-			body: lane === "background" ? await results.putBody(body, "durable") : await payloads.putBody(body, "fleeting"),
+			body:
+				lane === "background" ? await results.putBody(body, "durable", BACKGROUND_INLINE_BYTES) : await payloads.putBody(body, "fleeting"),
 			...(head.contentType === undefined ? {} : { contentType: head.contentType }),
 			...(head.response === undefined ? {} : { response: lane === "background" ? { ...head.response, headers: [] } : head.response }),
 		};
@@ -217,17 +231,18 @@ export class Attempts {
 	}
 
 	/** @param after where what is printed after the answer will be */
-	async #logBook(lines: readonly LogLine[], truncated: boolean, after?: string): Promise<LogBook | undefined> {
+	async #logBook({ lane }: Delivery, { lines, truncated }: SandboxResult["log"], after?: string): Promise<LogBook | undefined> {
 		if (lines.length === 0 && !truncated && after === undefined) return undefined;
 		const more = after === undefined ? {} : { after };
 		const bytes = Buffer.from(JSON.stringify(lines));
-		if (bytes.byteLength <= INLINE_LOG_BYTES) return { lines, truncated, ...more };
+		const inlineBytes = lane === "background" ? BACKGROUND_INLINE_BYTES : INLINE_LOG_BYTES;
+		if (bytes.byteLength <= inlineBytes) return { lines, truncated, ...more };
 		try {
 			return { payload: await this.#options.artifacts.logs.put(bytes), truncated, ...more };
 		} catch (error) {
 			// Nobody's answer is lost for it: the beginning has room in the record.
 			this.#options.onTrouble("a log couldn't be stored", error);
-			return { lines: beginningOf(lines, INLINE_LOG_BYTES), truncated: true, ...more };
+			return { lines: beginningOf(lines, inlineBytes), truncated: true, ...more };
 		}
 	}
 }
@@ -244,7 +259,7 @@ async function invokeIn(
 	{ request, attempt, lost, cancelled }: Delivery,
 	body: Uint8Array,
 	invokes: Invokes,
-	streams: { readonly answer: AnswerUpload; readonly maxBytes: number } | undefined,
+	streams: AttemptStreams | undefined,
 ): Promise<SandboxResult> {
 	const { sandbox } = lease;
 	const timeoutMs = timeLeftOf(request);
@@ -271,7 +286,12 @@ async function invokeIn(
 		result =
 			streams === undefined
 				? await sandbox.invoke(head, body, asks.respond)
-				: await sandbox.invoke({ ...head, stream: { maxBytes: streams.maxBytes } }, body, asks.respond, streams);
+				: await sandbox.invoke(
+						{ ...head, stream: { maxBytes: streams.maxBytes }, ...(streams.body === undefined ? {} : { streamsBody: true as const }) },
+						body,
+						asks.respond,
+						streams,
+					);
 		return result;
 	} finally {
 		lost.removeEventListener("abort", onLost);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type Bases, ImageBuilder, StackRemapper } from "@berth/builder";
 import { dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
 import { type FunctionError, HOUR_MS, type Version } from "@berth/contracts";
-import { openBuildSource, openEventLog, openInvocationSource, openNodeMembership } from "@berth/queue";
+import { DEAD_LETTERS_KEPT, openBuildSource, openEventLog, openInvocationSource, openNodeMembership } from "@berth/queue";
 import { FunctionRegistry, openArtifactStore, PackageRegistries, Vault } from "@berth/registry";
 import { Pool, type Specialisation } from "@berth/sandbox";
 import { createLogger, openTracing, WorkerMetrics } from "@berth/telemetry";
@@ -25,6 +25,7 @@ import { LogTail } from "./log-tail.js";
 import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
 import { packageSourcesOf } from "./package-sources.js";
+import { settlementKeeper } from "./settlement-keeper.js";
 import { GatewayPlaces } from "./streams/gateway-place.js";
 import { VersionLimit } from "./version-limit.js";
 import { ReadyVersions } from "./versions.js";
@@ -34,8 +35,6 @@ const GRACE_MS = 10_000;
 const BUILD_MS = 30_000;
 /** Builds at the same time: each wants a core. */
 const BUILDS_AT_ONCE = 2;
-/** Records outlive a day by nothing: what they point at may go then. */
-const RECORDED_KEPT_MS = 25 * HOUR_MS;
 /** An invocation that is older than six hours isn't begun any more: what is left of its body, a crash left. */
 const QUEUED_KEPT_MS = 7 * HOUR_MS;
 /** The same for what somebody waits with, for a quarter of an hour at most. */
@@ -104,7 +103,7 @@ const builder = new ImageBuilder({
 });
 const { networks } = await engine.host();
 const incarnation = randomUUID();
-const invocationSource = await openInvocationSource({ durableUrl, fastUrl, nodeId: node, incarnation, logger: log });
+const invocationSource = await openInvocationSource({ durableUrl, fastUrl, nodeId: node, incarnation, retention: settings, logger: log });
 const invokes = new Invokes({ gatewaySocket: paths.gatewaySocket, waits: (invocation) => invocationSource.waits(invocation) });
 const functionsGateway =
 	networks.missing === undefined
@@ -184,11 +183,7 @@ functions.onChange((name) => {
 // Before anything is taken: what a gateway knows this node to have taken is told by incarnation from what an earlier one had.
 await membership.join({ id: node, incarnation, startedAtMs: Date.now() }, (question) => answers.answer(question));
 events.record(undefined, { kind: "node", what: "joined", node });
-await invocationSource.start(
-	(delivery) => attempts.run(delivery),
-	settings.maxInflight,
-	({ body }) => artifacts.queued.removeBody(body),
-);
+await invocationSource.start((delivery) => attempts.run(delivery), settings.maxInflight, settlementKeeper(artifacts, settings.recordsMs));
 await buildSource.start((task, attempt) => builds.run(task, attempt), BUILDS_AT_ONCE);
 await images.resume();
 mirror?.start();
@@ -252,8 +247,9 @@ function keepBudget(): void {
 async function sweepPayloads(): Promise<void> {
 	await artifacts.payloads.sweep(AWAITED_KEPT_MS);
 	await artifacts.queued.sweep(QUEUED_KEPT_MS);
-	await artifacts.results.sweep(RECORDED_KEPT_MS);
-	await artifacts.logs.sweep(RECORDED_KEPT_MS);
+	await artifacts.requests.sweep(settings.recordsMs + HOUR_MS);
+	await artifacts.results.sweep(settings.recordsMs + HOUR_MS);
+	await artifacts.logs.sweep(DEAD_LETTERS_KEPT.ms + HOUR_MS);
 	await artifacts.deliveries.sweep(settings.hookEventsMs);
 }
 

@@ -1,5 +1,5 @@
 import { type CallbackRecord, FOLLOW_UP_LIMITS, type InvocationAnswer, type InvocationRecord, SECOND_MS, schemeOf } from "@berth/contracts";
-import { answerOf } from "../records.js";
+import { answerOf } from "../invocation-answers.js";
 import type { Services } from "../services.js";
 import { post } from "./post.js";
 import type { Step } from "./step.js";
@@ -54,7 +54,7 @@ export function settlementOf({
 }
 
 function messageOf(answer: InvocationAnswer): object {
-	return { type: "invocation.settled", timestamp: answer.finishedAt ?? answer.acceptedAt, data: settlementOf(answer) };
+	return { type: "invocation.settled", timestamp: answer.settledAt ?? answer.acceptedAt, data: settlementOf(answer) };
 }
 
 /** As Standard Webhooks say: the same id with every try, and a signature of each secret that is good. */

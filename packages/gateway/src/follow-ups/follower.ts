@@ -1,7 +1,17 @@
-import { BerthError, type FollowerRecord, followTarget, type InvocationRecord, MOST_DEPTH, newId } from "@berth/contracts";
+import {
+	BerthError,
+	type BodyReference,
+	type FollowerRecord,
+	followTarget,
+	INLINE_BODY_BYTES,
+	type InvocationRecord,
+	MOST_DEPTH,
+	newId,
+	outcomeOf,
+} from "@berth/contracts";
 import type { FollowerMaterial } from "@berth/queue";
+import { answerOf, shownBody, textOrBase64 } from "../invocation-answers.js";
 import type { Invocations } from "../invocations.js";
-import { answerOf, shownBody } from "../records.js";
 import type { Services } from "../services.js";
 import { settlementOf } from "./callback.js";
 import type { Step } from "./step.js";
@@ -51,9 +61,10 @@ export class LeaseLost extends Error {
 }
 
 /** What was cancelled neither succeeded nor failed. */
-function targetOf({ last }: InvocationRecord, { follow }: FollowerMaterial): string | undefined {
-	if (last?.outcome === "succeeded") return follow.onSuccess;
-	return last?.outcome === "cancelled" ? undefined : follow.onFailure;
+function targetOf(record: InvocationRecord, { follow }: FollowerMaterial): string | undefined {
+	const outcome = outcomeOf(record);
+	if (outcome === "succeeded") return follow.onSuccess;
+	return outcome === "cancelled" ? undefined : follow.onFailure;
 }
 
 async function versionOf(project: string, target: string, { depth }: FollowerMaterial, { functions }: Services) {
@@ -64,9 +75,11 @@ async function versionOf(project: string, target: string, { depth }: FollowerMat
 
 async function payloadOf(
 	record: InvocationRecord,
-	{ body, contentType, http }: FollowerMaterial,
-	{ artifacts }: Services,
+	{ body: asked, contentType, http }: FollowerMaterial,
+	services: Services,
 ): Promise<Buffer> {
+	const { artifacts } = services;
+	const body = await smallBody(record.id, asked, services);
 	const { result, error, ...invocation } = settlementOf(await answerOf(record, artifacts)) as Record<string, unknown>;
 	const request = {
 		...(contentType === undefined ? {} : { contentType }),
@@ -76,4 +89,12 @@ async function payloadOf(
 	return Buffer.from(
 		JSON.stringify({ invocation, request, ...(result === undefined ? {} : { result }), ...(error === undefined ? {} : { error }) }),
 	);
+}
+
+/** What was asked, as it stands in a payload while it is small and kept for a replay. */
+async function smallBody(id: string, body: BodyReference, { invocations, artifacts }: Services): Promise<BodyReference> {
+	if (!("payload" in body) || body.sizeBytes > INLINE_BODY_BYTES) return body;
+	const kept = (await invocations.keptRequest(id))?.body;
+	const bytes = kept !== undefined && "payload" in kept ? await artifacts.requests.find(kept.payload) : undefined;
+	return bytes === undefined ? body : textOrBase64(bytes);
 }

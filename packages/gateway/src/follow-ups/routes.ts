@@ -1,7 +1,7 @@
 import { BerthError, type CallbackSecret } from "@berth/contracts";
 import type { Request, Response } from "express";
 import { authenticate } from "../auth.js";
-import { needRecord } from "../records.js";
+import { needRecord } from "../find-record.js";
 import type { Route } from "../route.js";
 import type { Services } from "../services.js";
 

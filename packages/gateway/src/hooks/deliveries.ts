@@ -157,7 +157,7 @@ export class Deliveries {
 		try {
 			await this.#invocations.answerDelivery(
 				response,
-				{ version, trigger: { kind: "http", request: receipt.head }, bytes: body, trace: receipt.trace },
+				{ version, trigger: { kind: "http", request: receipt.head }, bytes: body, source: "hook", trace: receipt.trace },
 				onSettled,
 			);
 		} catch (cause) {
@@ -174,6 +174,7 @@ export class Deliveries {
 				version,
 				trigger: { kind: "http", request: receipt.head },
 				bytes: body,
+				source: "hook",
 				trace: receipt.trace,
 			});
 		} catch (cause) {

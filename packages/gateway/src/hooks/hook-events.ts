@@ -1,4 +1,4 @@
-import { BerthError, type HookEvent, type HookEventDetail, type HookResult } from "@berth/contracts";
+import { BerthError, type HookEvent, type HookEventDetail, type HookResult, outcomeOf } from "@berth/contracts";
 import type { OpenHook, StoredEvent } from "@berth/registry";
 import type { Services } from "../services.js";
 
@@ -12,8 +12,8 @@ export async function shownEvent({ revision, event }: Entry, { invocations }: Se
 	if (event.result !== "queued" || event.invocation === undefined) return shown;
 	const record = await invocations.record(event.invocation);
 	if (record === undefined) return shown;
-	const { state, last } = record;
-	return { ...shown, state, ...(state === "settled" && last !== undefined ? { outcome: last.outcome } : {}) };
+	const outcome = outcomeOf(record);
+	return { ...shown, state: record.state, ...(outcome === undefined ? {} : { outcome }) };
 }
 
 /** Whether its function has yet to do well with it, and isn't about to. */

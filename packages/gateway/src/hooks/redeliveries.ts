@@ -51,7 +51,7 @@ export async function redeliver(
 	const request = headOf(hook.name, again, first.method, first.query, passedHeaders(known, first.from, true));
 	let invocation: string;
 	try {
-		invocation = await invocations.enqueueDelivery({ version, trigger: { kind: "http", request }, bytes });
+		invocation = await invocations.enqueueDelivery({ version, trigger: { kind: "http", request }, bytes, source: "redelivery" });
 	} catch (error) {
 		await hooks.log.end(id, { ...event, result: "failed", reason: (error as Error).message }, identities);
 		throw error;

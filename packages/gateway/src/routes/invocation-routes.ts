@@ -1,9 +1,8 @@
 import type { Request, Response } from "express";
 import type { Invocations } from "../invocations.js";
-import { getInvocation } from "../records.js";
 import type { Route } from "../route.js";
 
-/** What runs functions, and what is known of it afterwards: the hottest first. */
+/** What runs functions: the hottest first. */
 export function invocationRoutes(invocations: Invocations): readonly Route[] {
 	const http = (request: Request, response: Response) => invocations.http(request, response);
 	return [
@@ -11,10 +10,14 @@ export function invocationRoutes(invocations: Invocations): readonly Route[] {
 			method: "post",
 			path: "/v1/functions/{name}/invocations",
 			summary:
-				"Invoke a function: payload in, result out. `name@alias` and `name@version` mean another version than the live one. With `Prefer: respond-async`: 202 and a Location.",
+				"Invoke a function: payload in, result out. `name@alias` and `name@version` mean another version than the live one. With `?mode=async` or `Prefer: respond-async`: 202 and a Location.",
 			key: true,
-			query: ["callbackUrl"],
-			answers: { 200: "The result", 202: "Accepted; the record is at Location", 204: "The handler returned nothing" },
+			query: ["mode", "callbackUrl"],
+			answers: {
+				200: "The result; one that is streamed has its outcome in the trailer Berth-Outcome, or breaks off",
+				202: "Accepted; the record is at Location",
+				204: "The handler returned nothing",
+			},
 			serve: (request, response) => invocations.event(request, response),
 		},
 		{
@@ -22,7 +25,7 @@ export function invocationRoutes(invocations: Invocations): readonly Route[] {
 			path: "/fn/{project}/{name}",
 			summary: "Invoke a function as an HTTP endpoint. Without a key when its manifest says public.",
 			key: false,
-			answers: { 200: "What the function answers: its status, headers and body" },
+			answers: { 200: "What the function answers: its status, headers and body; streamed as it comes" },
 			serve: http,
 		},
 		{
@@ -30,16 +33,8 @@ export function invocationRoutes(invocations: Invocations): readonly Route[] {
 			path: "/fn/{project}/{name}/{rest}",
 			summary: "The same with a path of the function's own below.",
 			key: false,
-			answers: { 200: "What the function answers: its status, headers and body" },
+			answers: { 200: "What the function answers: its status, headers and body; streamed as it comes" },
 			serve: http,
-		},
-		{
-			method: "get",
-			path: "/v1/invocations/{id}",
-			summary: "The record of an invocation",
-			key: true,
-			answers: { 200: "InvocationAnswer" },
-			serve: getInvocation,
 		},
 	];
 }

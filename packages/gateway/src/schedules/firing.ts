@@ -17,5 +17,6 @@ export async function requestOf(
 		body: { text: config.payload === undefined ? "" : JSON.stringify(config.payload) },
 		acceptedAtMs: nowMs,
 		timeoutMs: version.manifest.timeoutMs,
+		source: "schedule",
 	};
 }

@@ -1,22 +1,27 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { decodeStreamHead, HEADERS, type Outcome, SECOND_MS, type StreamHead } from "@berth/contracts";
+import { type BerthError, decodeStreamHead, HEADERS, type Outcome, SECOND_MS, type StreamHead } from "@berth/contracts";
 import type { Response } from "express";
+import type { RequestBody } from "./request-body.js";
 
 /** How long after a settlement that says so a stream may be on its way, milliseconds. */
 const ARRIVAL_MS = 3 * SECOND_MS;
 const TAKEN = 204;
 
-/** An answer in pieces on its way to its client, as fast as that reads. */
+/** What of an invocation goes in pieces, at its gateway: an answer on its way to its client, as fast as that reads. */
 export class AnswerStream {
 	readonly #client: Response;
 	readonly #writeHead: (head: StreamHead) => void;
+	readonly #body: RequestBody | undefined;
 	readonly #begun = Promise.withResolvers<void>();
 	readonly #over = Promise.withResolvers<boolean>();
 	#begins = false;
+	/** What has come of the head; undefined once that is whole. */
+	#head: Buffer | undefined = Buffer.alloc(0);
 
-	/** @param writeHead sets the answer's status and headers. It throws when they can't be given to anybody */
-	constructor(client: Response, writeHead: (head: StreamHead) => void) {
+	/** @param writeHead sets the answer's status and headers. It throws when they can't be given to anybody @param body the request's, when it comes in pieces */
+	constructor(client: Response, writeHead: (head: StreamHead) => void, body?: RequestBody) {
 		this.#client = client;
+		this.#body = body;
 		this.#writeHead = writeHead;
 	}
 
@@ -25,35 +30,38 @@ export class AnswerStream {
 		return this.#begins;
 	}
 
+	get hasBody(): boolean {
+		return this.#body !== undefined;
+	}
+
+	/** Why the request's body was broken off, if it was. */
+	get refused(): BerthError | undefined {
+		return this.#body?.refused;
+	}
+
+	/** The request's body, to the worker that asks for it. */
+	give(response: ServerResponse): void {
+		this.#body?.give(response);
+	}
+
 	/** What a worker sends: its head, then the answer. */
 	take(request: IncomingMessage, response: ServerResponse): void {
 		this.#begins = true;
 		this.#begun.resolve();
 		const client = this.#client;
-		let held: Buffer | undefined = Buffer.alloc(0);
 		const refuse = () => void request.destroy();
-		if (client.closed) {
-			refuse();
-			this.#over.resolve(false);
-			return;
-		}
-		client.once("close", refuse);
 		const resume = () => void request.resume();
+		client.once("close", refuse);
 		client.on("drain", resume);
 		request.on("data", (chunk: Buffer) => {
 			try {
-				const piece = held === undefined ? chunk : this.#headIn(Buffer.concat([held, chunk]));
-				if (piece === undefined) held = Buffer.concat([held as Buffer, chunk]);
-				else {
-					held = undefined;
-					if (piece.length > 0 && !client.write(piece)) request.pause();
-				}
+				if (!this.#pass(chunk)) request.pause();
 			} catch {
 				refuse();
 			}
 		});
 		request.once("end", () => {
-			this.#over.resolve(held === undefined);
+			this.#over.resolve(this.#head === undefined);
 			response.writeHead(TAKEN).end();
 		});
 		request.once("close", () => {
@@ -62,6 +70,7 @@ export class AnswerStream {
 			this.#over.resolve(false);
 		});
 		request.on("error", () => undefined);
+		if (client.closed) refuse();
 	}
 
 	/** Its end, once the invocation is settled: the answer's, with the outcome in a trailer, or a cut. */
@@ -84,14 +93,19 @@ export class AnswerStream {
 		else socket.destroySoon();
 	}
 
-	/** @returns what follows the head; undefined while that isn't whole */
-	#headIn(bytes: Buffer): Buffer | undefined {
-		const decoded = decodeStreamHead(bytes);
-		if (decoded === undefined) return undefined;
+	/** @returns whether there is room for more. @throws Error when nobody can be given it */
+	#pass(chunk: Buffer): boolean {
+		const client = this.#client;
+		if (client.writableEnded) throw new Error("the client was answered otherwise");
+		if (this.#head === undefined) return client.write(chunk);
+		this.#head = Buffer.concat([this.#head, chunk]);
+		const decoded = decodeStreamHead(this.#head);
+		if (decoded === undefined) return true;
+		this.#head = undefined;
 		this.#writeHead(decoded.head);
-		this.#client.setHeader("trailer", "Berth-Outcome");
+		client.setHeader("trailer", "Berth-Outcome");
 		// Who waits for the first event has the head at once.
-		if (decoded.rest.length === 0) this.#client.flushHeaders();
-		return decoded.rest;
+		if (decoded.rest.length === 0) client.flushHeaders();
+		return decoded.rest.length === 0 || client.write(decoded.rest);
 	}
 }

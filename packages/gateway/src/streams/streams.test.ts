@@ -1,10 +1,11 @@
 import { once } from "node:events";
-import { type ClientRequest, request } from "node:http";
+import { type ClientRequest, type IncomingMessage, request } from "node:http";
 import { connect } from "node:net";
-import { text } from "node:stream/consumers";
+import { buffer, text } from "node:stream/consumers";
 import {
 	encodeStreamHead,
 	type InvocationRequest,
+	MIB,
 	type Outcome,
 	type StreamHead,
 	type StreamPlace,
@@ -183,5 +184,94 @@ describe("an answer in pieces", () => {
 		socket.write("GET /fn/default/open HTTP/1.1\r\nhost: x\r\n\r\n");
 		expect(await stuck.promise).toBeLessThan(16 << 20);
 		socket.destroy();
+	});
+});
+
+describe("a request's body that is larger than is held", () => {
+	const LARGE = 6 * MIB + 1;
+
+	/** What a worker gets of it. */
+	async function bodyOf({ id, stream }: InvocationRequest): Promise<IncomingMessage> {
+		const { address, ...place } = stream as StreamPlace;
+		const key = streamKey({ address, ...place });
+		const asked = request({
+			socketPath: address.slice("unix:".length),
+			path: streamPath(id),
+			headers: { authorization: key },
+			agent: false,
+		});
+		asked.end();
+		const [answer] = (await once(asked, "response")) as [IncomingMessage];
+		return answer;
+	}
+
+	/** A client that sends its head and this much. */
+	function begin(head: string, body: Buffer) {
+		const socket = connect(Number(new URL(stack.url).port), "127.0.0.1");
+		socket.on("error", () => undefined);
+		socket.write(`POST /fn/default/open HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${head}\r\n\r\n`);
+		socket.write(body);
+		return socket;
+	}
+
+	test.each([
+		["declared", { duplex: undefined }],
+		["chunked", { duplex: "half" }],
+	])("(%s) is the worker's as it comes, byte for byte", async (kind, init) => {
+		const sent = Buffer.alloc(LARGE, "0123456789abcdef");
+		const got = Promise.withResolvers<Buffer>();
+		stack.onInvocation(async ({ request: asked }) => {
+			expect([asked.stream?.hasBody, asked.body]).toEqual([true, { text: "" }]);
+			got.resolve(await buffer(await bodyOf(asked)));
+			return ended("succeeded", {}, { body: { text: "1" } });
+		});
+		const body = kind === "declared" ? sent : ReadableStream.from([sent.subarray(0, MIB), sent.subarray(MIB)]);
+		const answer = await stack.fetch("/fn/default/open", { method: "POST", body, ...(init as object) });
+		expect(await answer.text()).toBe("1");
+		expect((await got.promise).equals(sent)).toBe(true);
+	});
+
+	test("begins before it is whole, and breaks off with its client", async () => {
+		const over = Promise.withResolvers<unknown>();
+		stack.onInvocation(async ({ request: asked }) => {
+			const body = await bodyOf(asked);
+			await once(body, "data");
+			client.destroy();
+			over.resolve(await buffer(body).catch((error: unknown) => error));
+			return ended("handler_error");
+		});
+		const client = begin(`content-length: ${LARGE}`, Buffer.alloc(MIB));
+		expect(await over.promise).toBeInstanceOf(Error);
+	});
+
+	test("may have as much as its version allows: what declares more is refused before anything runs, what has more breaks off", async () => {
+		await stack.deploy("small", { public: true, streamMiB: 7 });
+		const refused = await stack.fetch("/fn/default/small", { method: "POST", body: Buffer.alloc(8 * MIB) });
+		expect([refused.status, await refused.json()]).toMatchObject([413, { code: "body_too_large", limitBytes: 7 * MIB }]);
+		stack.onInvocation(async ({ request: asked }) => {
+			await buffer(await bodyOf(asked)).catch(() => undefined);
+			return ended("handler_error");
+		});
+		const body = ReadableStream.from(Array.from({ length: 8 }, () => Buffer.alloc(MIB)));
+		const cut = await stack.fetch("/fn/default/small", { method: "POST", body, duplex: "half" } as RequestInit);
+		expect([cut.status, await cut.json()]).toMatchObject([413, { code: "body_too_large", limitBytes: 7 * MIB }]);
+	});
+
+	test.each([1, LARGE])("of %i bytes is asked for when its client waits for that", async (bytes) => {
+		stack.onInvocation(async ({ request: asked }) => {
+			const read = asked.stream?.hasBody === true ? (await buffer(await bodyOf(asked))).length : JSON.stringify(asked.body).length;
+			return ended("succeeded", {}, { body: { text: String(read) } });
+		});
+		const client = begin(`content-length: ${bytes}\r\nexpect: 100-continue`, Buffer.alloc(0));
+		const [first] = (await once(client, "data")) as [Buffer];
+		expect(first.toString()).toBe("HTTP/1.1 100 Continue\r\n\r\n");
+		client.write(Buffer.alloc(bytes, "x"));
+		expect(await text(client)).toMatch(/^HTTP\/1\.1 200 /);
+	});
+
+	test("that nobody reads doesn't keep its client from the answer", async () => {
+		stack.onInvocation(async () => ended("succeeded", {}, { body: { text: "without it" } }));
+		const client = begin(`content-length: ${LARGE}`, Buffer.alloc(MIB));
+		expect(await text(client)).toContain("without it");
 	});
 });

@@ -6,8 +6,10 @@ import { type StreamPlace, streamKey, streamPath } from "@berth/contracts";
 export interface Exchanged {
 	/** What its worker answers. */
 	take(request: IncomingMessage, response: ServerResponse): void;
+	/** Whether its request's body is to be had. */
+	readonly hasBody: boolean;
 	/** What its worker asks for. */
-	give?(response: ServerResponse): void;
+	give(response: ServerResponse): void;
 }
 
 interface Expected {
@@ -21,6 +23,8 @@ interface Expected {
 export class Streams {
 	readonly #address: string;
 	readonly #expected = new Map<string, Expected>();
+	/** Requests that may take longer than others to be here. */
+	readonly #slow = new WeakSet<IncomingMessage>();
 
 	/** @param socketPath where `server` listens */
 	constructor(socketPath: string) {
@@ -36,9 +40,18 @@ export class Streams {
 
 	/** From now on an invocation's worker may come, until `close`. */
 	open(id: string, exchanged: Exchanged): StreamPlace {
-		const place: StreamPlace = { address: this.#address, token: randomUUID(), ...(exchanged.give === undefined ? {} : { hasBody: true }) };
+		const place: StreamPlace = { address: this.#address, token: randomUUID(), ...(exchanged.hasBody ? { hasBody: true } : {}) };
 		this.#expected.set(streamPath(id), { key: Buffer.from(streamKey(place)), exchanged, had: new Set() });
 		return place;
+	}
+
+	/** A request whose body comes as fast as its function reads. */
+	allow(request: IncomingMessage): void {
+		this.#slow.add(request);
+	}
+
+	allows(request: IncomingMessage): boolean {
+		return this.#slow.has(request);
 	}
 
 	close(id: string): void {
@@ -55,7 +68,7 @@ export class Streams {
 		}
 		expected.had.add(method);
 		if (method === "PUT") expected.exchanged.take(request, response);
-		else if (method === "GET" && expected.exchanged.give !== undefined) expected.exchanged.give(response);
+		else if (method === "GET" && expected.exchanged.hasBody) expected.exchanged.give(response);
 		else response.writeHead(404, { connection: "close" }).end();
 	}
 }

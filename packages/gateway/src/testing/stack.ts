@@ -16,9 +16,11 @@ import {
 	openNodeDirectory,
 	openNodeMembership,
 	openOutbox,
+	type RetryPolicy,
 } from "@berth/queue";
 import {
 	ApiKeys,
+	type ArtifactStore,
 	CallbackSecrets,
 	FunctionRegistry,
 	Hooks,
@@ -68,6 +70,7 @@ export async function startStack(
 		readonly bodyBytes?: number;
 		readonly budgets?: StorageBudgets;
 		readonly hasOneNode?: boolean;
+		readonly retry?: RetryPolicy;
 		readonly callbackHosts?: readonly string[];
 	} & Partial<ServerOptions> = {},
 ): Promise<Stack> {
@@ -87,7 +90,7 @@ export async function startStack(
 		callbackSecrets: await CallbackSecrets.open(redisUrl, vault),
 		packageHosts: ["registry.npmjs.org"],
 		artifacts,
-		invocations: await openInvocationQueue({ ...urls, gatewayId }),
+		invocations: await openInvocationQueue({ ...urls, gatewayId, ...(options.retry === undefined ? {} : { retry: options.retry }) }),
 		builds: await openBuildQueue(urls),
 		events: await openEventLog({ ...urls, listens: true }),
 		nodes: await openNodeDirectory({ ...urls, gatewayId }),
@@ -102,7 +105,7 @@ export async function startStack(
 	};
 	const key = await services.keys.ensureFirst();
 	if (key === undefined) throw new Error("the Redis isn't empty");
-	const worker = await startWorker(urls, services.functions);
+	const worker = await startWorker(urls, services.functions, artifacts);
 	while (services.nodes.nodes().length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
 	const { server, serve } = createGatewayServer({ answerStallMs: 30_000, answerBytes: 256 * MIB, onCut: () => undefined, ...options });
 	const invocations = new Invocations(services);
@@ -159,11 +162,19 @@ async function openStreams(path: string) {
 	return { streams, close };
 }
 
-async function startWorker(urls: { readonly durableUrl: string; readonly fastUrl: string }, functions: FunctionRegistry) {
+async function startWorker(
+	urls: { readonly durableUrl: string; readonly fastUrl: string },
+	functions: FunctionRegistry,
+	artifacts: ArtifactStore,
+) {
 	let invoke: DeliveryHandler = () => Promise.reject(new Error("no handler was set"));
 	let build: ((task: BuildTask) => Promise<void>) | undefined;
 	const invocations = await openInvocationSource({ ...urls, nodeId: NODE, incarnation: "1" });
-	await invocations.start((delivery) => invoke(delivery), 256);
+	const { queued, requests } = artifacts;
+	await invocations.start((delivery) => invoke(delivery), 256, {
+		keep: async (request) => ({ ...request, body: await requests.adoptBody(queued, request.body) }),
+		over: ({ body }) => queued.removeBody(body),
+	});
 	const builds = await openBuildSource(urls);
 	await builds.start((task) => (build ?? ready)(task), 4);
 	const membership = await openNodeMembership(urls);

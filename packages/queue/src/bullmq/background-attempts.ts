@@ -1,9 +1,10 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { InvocationRequest, Settlement } from "@berth/contracts";
 import { type Job, UnrecoverableError } from "bullmq";
+import type { BackgroundCancels } from "../background-cancels.js";
 import type { BackgroundRecords } from "../background-records.js";
 import type { QueueLogger } from "../logger.js";
-import type { DeliveryHandler, OverListener } from "../ports.js";
+import type { DeliveryHandler, SettlementKeeper } from "../ports.js";
 import { elapsedMs, platformSettlement, rejectedSettlement } from "../settlements.js";
 import { backoffMsOf, endingOf, MOST_AGE_MS, MOST_STALLS } from "./background-policy.js";
 import type { FunctionQueues } from "./function-queues.js";
@@ -24,12 +25,13 @@ export interface HeldJob {
 
 export interface BackgroundAttemptsParts {
 	readonly records: BackgroundRecords;
+	readonly cancels: BackgroundCancels;
 	readonly queues: FunctionQueues;
 	readonly index: LaneIndex;
 	readonly nodeId: string;
 	readonly log: QueueLogger;
 	readonly handler: DeliveryHandler;
-	readonly onOver: OverListener | undefined;
+	readonly settlements: SettlementKeeper | undefined;
 	/** Told when a job is to be tried again. */
 	readonly expect: (dueMs: number) => void;
 }
@@ -59,17 +61,21 @@ export class BackgroundAttempts {
 
 	/** Never rejects. */
 	async run(held: HeldJob): Promise<void> {
+		const { cancels } = this.#parts;
 		const invocation = held.job.data.id;
+		const cancelled = cancels.hold(invocation);
 		try {
-			const leaving = await this.#attempt(held);
+			const leaving = await this.#attempt(held, cancelled);
 			if (leaving.kind === "left") this.#parts.log.debug({ invocation }, `a background job is left to others: ${leaving.why}`);
 			else await this.#written(held, () => this.#move(held, leaving));
 		} catch (error) {
 			this.#parts.log.error({ error, invocation }, "a background job couldn't be gone on with; a worker takes it up again");
+		} finally {
+			cancels.release(invocation, cancelled);
 		}
 	}
 
-	async #attempt(held: HeldJob): Promise<Leaving> {
+	async #attempt(held: HeldJob, cancelled: AbortController): Promise<Leaving> {
 		const { job, token, lost } = held;
 		// A stall raises attemptsStarted and not attemptsMade: only the former tells attempts apart.
 		const attempt = job.attemptsStarted;
@@ -81,20 +87,23 @@ export class BackgroundAttempts {
 			await this.#over(job.data);
 			return begun.dead ? { kind: "dead", reason: "settled before, as a dead letter" } : { kind: "settled" };
 		}
+		if (begun.cancelled) cancelled.abort(new Error("it was cancelled"));
 		const queueMs = elapsedMs(begun.queuedAtMs);
 		const refused = this.#refusal(job, attempt, queueMs);
-		const settlement = refused ?? (await this.#handle(held, attempt, queueMs));
+		const settlement = refused ?? (await this.#handle(held, attempt, queueMs, cancelled.signal));
 		if (lost.aborted) return LOST;
 		const failuresLeft = refused === undefined ? (job.opts.attempts ?? 1) - job.attemptsMade - 1 : 0;
 		const ending = endingOf(settlement.attempt.outcome, failuresLeft);
-		const written = await this.#written(held, () => records.end(job.data.id, settlement, ending));
-		if (written === undefined) return LOST;
-		if (!written) {
+		const kept = ending === "retried" ? job.data : await this.#kept(job.data, ending);
+		const ended = await this.#written(held, () => records.end(kept, settlement, ending));
+		if (ended === undefined) return LOST;
+		if (ended === "stale") {
 			this.#stale++;
 			return OVERTAKEN;
 		}
-		if (ending !== "retried") await this.#over(job.data);
-		return ending === "settled" ? { kind: ending } : { kind: ending, reason: settlement.attempt.code ?? settlement.attempt.outcome };
+		if (ended !== "retried") await this.#over(job.data);
+		if (ended === "dead" || ended === "retried") return { kind: ended, reason: settlement.attempt.code ?? settlement.attempt.outcome };
+		return { kind: "settled" };
 	}
 
 	async #move({ job, key, token }: HeldJob, leaving: Exclude<Leaving, { kind: "left" }>): Promise<void> {
@@ -135,10 +144,20 @@ export class BackgroundAttempts {
 		return undefined;
 	}
 
+	/** As it is kept for a replay; when that fails it stays as it was, and won't be replayed. */
+	async #kept(request: InvocationRequest, ending: "settled" | "dead"): Promise<InvocationRequest> {
+		try {
+			return (await this.#parts.settlements?.keep(request, ending === "dead")) ?? request;
+		} catch (error) {
+			this.#parts.log.warn({ error, invocation: request.id }, "a payload couldn't be kept for a replay");
+			return request;
+		}
+	}
+
 	/** Whatever comes of it, the invocation is settled. */
 	async #over(request: InvocationRequest): Promise<void> {
 		try {
-			await this.#parts.onOver?.(request);
+			await this.#parts.settlements?.over(request);
 		} catch (error) {
 			this.#parts.log.error({ error, invocation: request.id }, "what a settled invocation held couldn't be freed");
 		}
@@ -156,10 +175,10 @@ export class BackgroundAttempts {
 		return undefined;
 	}
 
-	async #handle({ job, lost }: HeldJob, attempt: number, queueMs: number): Promise<Settlement> {
+	async #handle({ job, lost }: HeldJob, attempt: number, queueMs: number, cancelled: AbortSignal): Promise<Settlement> {
 		const request = job.data;
 		try {
-			return await this.#parts.handler({ request, attempt, lane: "background", queueMs, lost, cancelled: new AbortController().signal });
+			return await this.#parts.handler({ request, attempt, lane: "background", queueMs, lost, cancelled });
 		} catch (error) {
 			this.#parts.log.error({ error, invocation: request.id, attempt }, "an attempt failed on the platform's side");
 			return rejectedSettlement(this.#parts.nodeId, attempt, queueMs, error);

@@ -15,9 +15,6 @@ export const MOST_AGE_MS = 6 * HOUR_MS;
 /** Workers that may die on one invocation before it is given up. */
 export const MOST_STALLS = 10;
 
-/** Dead letters: BullMQ's failed set, bounded. */
-export const DEAD_LETTERS = { age: 7 * 24 * 3600, count: 10_000 } as const;
-
 const RETRIED: ReadonlySet<Outcome> = new Set(["handler_error", "init_error", "timed_out", "out_of_memory", "crashed", "platform_error"]);
 const SETTLED: ReadonlySet<Outcome> = new Set(["succeeded", "cancelled"]);
 

@@ -1,13 +1,14 @@
 import type { InvocationRequest } from "@berth/contracts";
 import { guarded, type Redis } from "@berth/redis";
-import { BackgroundRecords } from "../background-records.js";
+import { BackgroundLists } from "../background-lists.js";
+import { BackgroundRecords, type Cancelled, DEFAULT_RETENTION, type Retention } from "../background-records.js";
 import type { LaneTotals } from "../counters.js";
-import { BACKGROUND_TOTALS, functionKeyOf, LANE } from "../keys.js";
+import { BACKGROUND_CANCELS, BACKGROUND_TOTALS, functionKeyOf, LANE } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import type { LaneDepth } from "../ports.js";
 import { Retractions } from "../retractions.js";
 import { elapsedMs } from "../settlements.js";
-import { DEAD_LETTERS, DEFAULT_RETRY_POLICY, type RetryPolicy } from "./background-policy.js";
+import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "./background-policy.js";
 import { FunctionQueues } from "./function-queues.js";
 import { LaneIndex } from "./lane-index.js";
 
@@ -19,13 +20,15 @@ export class BackgroundQueue {
 	readonly #policy: RetryPolicy;
 	readonly #retractions: Retractions;
 	readonly records: BackgroundRecords;
+	readonly lists: BackgroundLists;
 
 	/** @param redis a connection to the durable Redis for `command` use */
-	constructor(redis: Redis, log: QueueLogger, policy: RetryPolicy = DEFAULT_RETRY_POLICY) {
+	constructor(redis: Redis, log: QueueLogger, policy: RetryPolicy = DEFAULT_RETRY_POLICY, retention: Retention = DEFAULT_RETENTION) {
 		this.#redis = redis;
 		this.#retractions = new Retractions(log);
 		this.#policy = policy;
-		this.records = new BackgroundRecords(redis);
+		this.records = new BackgroundRecords(redis, retention);
+		this.lists = new BackgroundLists(redis);
 		this.#queues = new FunctionQueues(redis, log);
 		this.#index = new LaneIndex(redis);
 	}
@@ -47,6 +50,24 @@ export class BackgroundQueue {
 				throw error;
 			}
 		});
+	}
+
+	/**
+	 * What waits is settled before its job goes: should that fail, a worker finds it settled. What runs is told.
+	 * @param of its function
+	 * @returns in which state it was, and the request of one that waited
+	 */
+	async cancel(
+		id: string,
+		of: Pick<InvocationRequest, "project" | "function">,
+	): Promise<{ readonly found: Cancelled; readonly request?: InvocationRequest }> {
+		const found = await this.records.cancel(id);
+		if (found === "running") await this.#redis.publish(BACKGROUND_CANCELS, id);
+		if (found !== "queued") return { found };
+		const queue = this.#queues.of(functionKeyOf(of));
+		const job = await queue.getJob(id);
+		await queue.remove(id);
+		return { found, ...(job === undefined ? {} : { request: job.data }) };
 	}
 
 	close(): void {
@@ -72,7 +93,8 @@ export class BackgroundQueue {
 			attempts: this.#policy.attempts,
 			backoff: { type: "exponential", delay: this.#policy.backoffMs },
 			removeOnComplete: true,
-			removeOnFail: DEAD_LETTERS,
+			// Dead letters are records.
+			removeOnFail: true,
 			stackTraceLimit: 1,
 		});
 	}

@@ -1,9 +1,10 @@
 import type { InvocationRequest } from "@berth/contracts";
 import type { Redis } from "@berth/redis";
 import type { Job } from "bullmq";
-import { BackgroundRecords } from "../background-records.js";
+import { BackgroundCancels } from "../background-cancels.js";
+import { BackgroundRecords, type Retention } from "../background-records.js";
 import type { QueueLogger } from "../logger.js";
-import type { DeliveryHandler, OverListener } from "../ports.js";
+import type { DeliveryHandler, SettlementKeeper } from "../ports.js";
 import { BackgroundAttempts } from "./background-attempts.js";
 import { FunctionQueues } from "./function-queues.js";
 import { LaneDispatcher } from "./lane-dispatcher.js";
@@ -20,6 +21,7 @@ export interface BackgroundSourceParts {
 	readonly subscriber: Redis;
 	readonly nodeId: string;
 	readonly log: QueueLogger;
+	readonly retention?: Retention;
 }
 
 /** The background lane as a worker sees it. It doesn't own the connections. */
@@ -29,6 +31,7 @@ export class BackgroundSource {
 	readonly #index: LaneIndex;
 	readonly #queues: FunctionQueues;
 	readonly #keeper: LockKeeper;
+	readonly #cancels: BackgroundCancels;
 	/** The function of each lock that is held. */
 	readonly #functions = new Map<string, string>();
 	#dispatcher: LaneDispatcher | undefined;
@@ -39,18 +42,19 @@ export class BackgroundSource {
 
 	constructor(parts: BackgroundSourceParts) {
 		this.#parts = parts;
-		this.#records = new BackgroundRecords(parts.redis);
+		this.#records = new BackgroundRecords(parts.redis, parts.retention);
+		this.#cancels = new BackgroundCancels(parts.subscriber, this.#records, parts.log);
 		this.#index = new LaneIndex(parts.redis);
 		this.#queues = new FunctionQueues(parts.redis, parts.log);
 		this.#keeper = new LockKeeper((jobs, tokens, ms) => this.#extend(jobs, tokens, ms), parts.log);
 	}
 
 	/** Takes jobs until `stop`, at most `limit` at a time. */
-	start(handler: DeliveryHandler, limit: number, onOver?: OverListener): void {
+	start(handler: DeliveryHandler, limit: number, settlements?: SettlementKeeper): void {
 		const { nodeId, log } = this.#parts;
-		const [index, queues] = [this.#index, this.#queues];
+		const [records, cancels, index, queues] = [this.#records, this.#cancels, this.#index, this.#queues];
 		const expect = (dueMs: number) => this.#dispatcher?.expect(dueMs);
-		this.#attempts = new BackgroundAttempts({ records: this.#records, queues, index, nodeId, log, handler, onOver, expect });
+		this.#attempts = new BackgroundAttempts({ records, cancels, queues, index, nodeId, log, handler, settlements, expect });
 		const take = (job: Job<InvocationRequest>, key: string, token: string) => this.#take(job, key, token);
 		this.#dispatcher = new LaneDispatcher({ ...this.#parts, queues, index, take }, limit);
 		this.#dispatcher.start();

@@ -90,10 +90,15 @@ test("that an invocation is over is told once it is settled, however that came, 
 			return settlementOf(request.id === dead.id ? "crashed" : "succeeded", attempt);
 		},
 		64,
-		async ({ id }) => {
-			expect((await gateway.record(id))?.state).toBe("settled");
-			over.push(id);
-			throw new Error("what can't be freed changes nothing");
+		{
+			keep: async () => {
+				throw new Error("what can't be kept changes nothing");
+			},
+			over: async ({ id }) => {
+				expect((await gateway.record(id))?.state).toBe("settled");
+				over.push(id);
+				throw new Error("what can't be freed changes nothing");
+			},
 		},
 	);
 	const [fine, dead, old] = [requestOf(), requestOf(), requestOf("", { acceptedAtMs: Date.now() - 7 * 3_600_000 })];
@@ -206,9 +211,9 @@ describe("records", () => {
 			expect(await records.begin(request, 1, "a")).toMatchObject({ kind: "begun" });
 			expect(await records.begin(request, 2, "b")).toMatchObject({ kind: "begun" });
 			expect(await records.begin(request, 1, "a")).toEqual({ kind: "stale" });
-			expect(await records.end(request.id, settlementOf("succeeded", 1), "settled")).toBe(false);
-			expect(await records.end(request.id, settlementOf("crashed", 2), "dead")).toBe(true);
-			expect(await records.end(request.id, settlementOf("crashed", 2), "dead")).toBe(true);
+			expect(await records.end(request, settlementOf("succeeded", 1), "settled")).toBe("stale");
+			expect(await records.end(request, settlementOf("crashed", 2), "dead")).toBe("dead");
+			expect(await records.end(request, settlementOf("crashed", 2), "dead")).toBe("dead");
 			expect(await records.begin(request, 3, "c")).toEqual({ kind: "settled", dead: true });
 		});
 	});
@@ -229,7 +234,7 @@ describe("records", () => {
 				const requests = [requestOf(), requestOf(), requestOf()];
 				for (const { of, what, attempt, owner } of steps) {
 					const request = requests[of] ?? requestOf();
-					const end = (ending: "settled" | "dead" | "retried") => records.end(request.id, settlementOf("succeeded", attempt), ending);
+					const end = (ending: "settled" | "dead" | "retried") => records.end(request, settlementOf("succeeded", attempt), ending);
 					if (what === "accept") await records.accept(request);
 					else if (what === "begin") await records.begin(request, attempt, owner);
 					else if (what === "withdraw") await records.withdraw(request.id);

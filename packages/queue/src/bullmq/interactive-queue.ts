@@ -88,9 +88,11 @@ export class InteractiveQueue {
 	}
 
 	/** See InvocationQueue.cancel. */
-	cancel(id: string): void {
+	cancel(id: string, project?: string): boolean {
 		const pending = this.#pending.get(id);
-		if (pending !== undefined) this.#cancellations.send(pending.node, id);
+		if (pending === undefined || (project ?? pending.request.project) !== pending.request.project) return false;
+		this.#cancellations.send(pending.node, id);
+		return true;
 	}
 
 	/** See GatewayQueue.lookAfter. */

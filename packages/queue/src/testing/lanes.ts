@@ -4,7 +4,7 @@ import { RedisServer } from "@berth/redis/testing";
 import type { GatewayQueue } from "../invocation-queue.js";
 import type { WorkerSource } from "../invocation-source.js";
 import { openInvocationQueue, openInvocationSource } from "../open.js";
-import type { DeliveryHandler, OverListener } from "../ports.js";
+import type { DeliveryHandler, SettlementKeeper } from "../ports.js";
 
 export const NODE = "node_test";
 
@@ -27,9 +27,9 @@ export class Lanes {
 	}
 
 	/** A worker of NODE that has begun to take deliveries. */
-	async worker(handler: DeliveryHandler, concurrency = 64, onOver?: OverListener, incarnation = "1"): Promise<WorkerSource> {
+	async worker(handler: DeliveryHandler, concurrency = 64, settlements?: SettlementKeeper, incarnation = "1"): Promise<WorkerSource> {
 		const source = this.#keep(await openInvocationSource({ ...this.#urls, nodeId: NODE, incarnation }));
-		await source.start(handler, concurrency, onOver);
+		await source.start(handler, concurrency, settlements);
 		return source;
 	}
 

@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { randomBytes } from "node:crypto";
-import { type FileHandle, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { access, type FileHandle, link, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { BerthError, type BodyReference, INLINE_BODY_BYTES, MIB, SECOND_MS } from "@berth/contracts";
 import { isMissing } from "./blob.js";
@@ -94,16 +94,50 @@ export class PayloadStore {
 		}
 	}
 
+	async has(key: string): Promise<boolean> {
+		try {
+			await access(this.#pathOf(key));
+			return true;
+		} catch (error) {
+			if (isMissing(error)) return false;
+			throw error;
+		}
+	}
+
 	/** Idempotent. */
 	async remove(key: string): Promise<void> {
 		await rm(this.#pathOf(key), { force: true });
 	}
 
 	/** Bytes as a body: in the message when they are few, else a payload. @throws BerthError as `put` */
-	async putBody(bytes: Uint8Array, durability: Durability = "fleeting"): Promise<BodyReference> {
-		if (bytes.byteLength > INLINE_BODY_BYTES) return { payload: await this.put(bytes, durability), sizeBytes: bytes.byteLength };
+	async putBody(bytes: Uint8Array, durability: Durability = "fleeting", inlineBytes: number = INLINE_BODY_BYTES): Promise<BodyReference> {
+		if (bytes.byteLength > inlineBytes) return { payload: await this.put(bytes, durability), sizeBytes: bytes.byteLength };
 		const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 		return isUtf8(buffer) ? { text: buffer.toString("utf8") } : { base64: buffer.toString("base64") };
+	}
+
+	/**
+	 * A body that another store has becomes one of this store as well, without its bytes being written again; one that isn't a payload stays as it is.
+	 * @param options.laterMs counts as written by that much later: it is kept for longer
+	 * @throws BerthError `platform_error` when the other store hasn't got it
+	 */
+	async adoptBody(
+		other: PayloadStore,
+		body: BodyReference,
+		{ laterMs = 0, durability = "fleeting" }: { readonly laterMs?: number; readonly durability?: Durability } = {},
+	): Promise<BodyReference> {
+		if (!("payload" in body)) return body;
+		const path = other.#pathOf(body.payload);
+		if (this.#budget !== undefined) await this.#admit(body.sizeBytes, this.#budget);
+		const key = keyOf(body.sizeBytes, Date.now() + laterMs);
+		try {
+			await link(path, join(this.#directory, key));
+			if (durability === "durable") await this.#syncNames();
+		} catch (error) {
+			if (isMissing(error)) throw new BerthError("platform_error", `There is no payload ${body.payload} in the artifact store.`);
+			throw writeError(error);
+		}
+		return { payload: key, sizeBytes: body.sizeBytes };
 	}
 
 	/** The bytes of a body, wherever they are. A payload stays: an attempt may be tried again. @throws BerthError as `get` */
@@ -185,6 +219,10 @@ export class PayloadStore {
 	/** The bytes, and the name that leads to them. */
 	async #sync(file: FileHandle): Promise<void> {
 		await file.sync();
+		await this.#syncNames();
+	}
+
+	async #syncNames(): Promise<void> {
 		await using directory = await open(this.#directory, "r");
 		await directory.sync();
 	}
@@ -195,9 +233,9 @@ export class PayloadStore {
 	}
 }
 
-function keyOf(bytes: number): string {
+function keyOf(bytes: number, nowMs = Date.now()): string {
 	const hex = (value: number, digits: number) => value.toString(16).padStart(digits, "0");
-	return `${hex(Date.now(), 12)}-${hex(bytes, 8)}-${randomBytes(8).toString("hex")}`;
+	return `${hex(nowMs, 12)}-${hex(bytes, 8)}-${randomBytes(8).toString("hex")}`;
 }
 
 function factsOf(name: string): { readonly writtenAtMs: number; readonly bytes: number } | undefined {

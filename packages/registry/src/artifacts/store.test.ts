@@ -210,7 +210,9 @@ test("payloads live under keys that lead nowhere else, and old ones are swept", 
 });
 
 test("what a key was reserved for is there once it is put, and counts with what was reserved", async () => {
-	const { logs } = await openArtifactStore(directory, { budgets: { queuedBytes: 10, resultBytes: 10, logBytes: 1000, deliveryBytes: 10 } });
+	const { logs } = await openArtifactStore(directory, {
+		budgets: { queuedBytes: 10, requestBytes: 10, resultBytes: 10, logBytes: 1000, deliveryBytes: 10 },
+	});
 	const [first, second] = [logs.reserve(600), logs.reserve(600)];
 	expect(await logs.find(first)).toBeUndefined();
 	await logs.putReserved(first, bytes("one"));
@@ -221,7 +223,7 @@ test("what a key was reserved for is there once it is put, and counts with what 
 
 describe("a budget", () => {
 	const MIB = 1024 * 1024;
-	const BUDGETS = { queuedBytes: 10 * MIB, resultBytes: 10 * MIB, logBytes: 10 * MIB, deliveryBytes: 10 * MIB };
+	const BUDGETS = { queuedBytes: 10 * MIB, requestBytes: 10 * MIB, resultBytes: 10 * MIB, logBytes: 10 * MIB, deliveryBytes: 10 * MIB };
 	const open = () => openArtifactStore(directory, { budgets: BUDGETS });
 	const mib = Buffer.alloc(MIB);
 

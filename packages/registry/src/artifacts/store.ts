@@ -18,6 +18,8 @@ export interface ArtifactStore {
 	readonly payloads: PayloadStore;
 	/** Request bodies of background invocations, until those are settled. */
 	readonly queued: PayloadStore;
+	/** Request bodies of settled background invocations, for replays; their records lead to them. */
+	readonly requests: PayloadStore;
 	/** Response bodies of background invocations; their records lead to them. */
 	readonly results: PayloadStore;
 	/** Logs; records lead to them. */
@@ -42,6 +44,7 @@ export interface ArtifactStoreOptions {
 /** How many bytes each store may hold. */
 export interface StorageBudgets {
 	readonly queuedBytes: number;
+	readonly requestBytes: number;
 	readonly resultBytes: number;
 	readonly logBytes: number;
 	readonly deliveryBytes: number;
@@ -57,6 +60,7 @@ export async function openArtifactStore(directory: string, options: ArtifactStor
 		sources: await SourceStore.open(join(directory, "sources", "sha256"), deposit),
 		payloads: await PayloadStore.open(join(directory, "payloads"), deposit),
 		queued: await openPayloads("queued", budgets?.queuedBytes, "refuse"),
+		requests: await openPayloads("requests", budgets?.requestBytes, "remove oldest"),
 		results: await openPayloads("results", budgets?.resultBytes, "remove oldest"),
 		logs: await openPayloads("logs", budgets?.logBytes, "remove oldest"),
 		deliveries: await openPayloads("deliveries", budgets?.deliveryBytes, "remove oldest"),

@@ -1,5 +1,5 @@
-import { Agent, type ClientRequest, request } from "node:http";
-import { type StreamPlace, streamKey, streamPath } from "@berth/contracts";
+import { Agent, type ClientRequest, type IncomingMessage, request } from "node:http";
+import { BerthError, type StreamPlace, streamKey, streamPath } from "@berth/contracts";
 
 /** Connections that are kept: a stream is begun on one that is there. */
 const IDLE_CONNECTIONS = 16;
@@ -14,6 +14,20 @@ export class GatewayPlaces {
 		if (!place.address.startsWith(UNIX)) throw new Error(`${place.address} is no address of a gateway`);
 		const socketPath = place.address.slice(UNIX.length);
 		return request({ socketPath, method, path: streamPath(id), headers: { authorization: streamKey(place) }, agent: this.#agent });
+	}
+
+	/** An invocation's request body, as it comes. @throws BerthError cancelled when there is none to be had any more */
+	async body(place: StreamPlace, id: string): Promise<IncomingMessage> {
+		return await new Promise((resolve, reject) => {
+			const gone = () => reject(new BerthError("cancelled", "the request's body is gone"));
+			const asked = this.ask("GET", place, id).on("error", gone);
+			asked.once("response", (answer) => {
+				if (answer.statusCode === 200) return resolve(answer);
+				answer.resume();
+				gone();
+			});
+			asked.end();
+		});
 	}
 
 	close(): void {

@@ -1,0 +1,41 @@
+import { BerthError, type InvocationRecord, type InvocationRequest } from "@berth/contracts";
+import type { Request, Response } from "express";
+import { authenticate } from "./auth.js";
+import { needRecord, noRecord } from "./find-record.js";
+import { answerOf } from "./invocation-answers.js";
+import type { Services } from "./services.js";
+
+/**
+ * `POST /v1/invocations/{id}/cancel`: 200 with the record of one that is settled, by that or before; 202 while it runs.
+ * An interactive one has no record yet: it is cancelled by the gateway that waits for it.
+ */
+export async function cancelInvocation(request: Request, response: Response, services: Services): Promise<void> {
+	const { project } = await authenticate(request, services.keys);
+	const id = String(request.params["id"]);
+	if (services.invocations.cancel(id, project)) {
+		response.status(202).json({ id, state: "running" });
+		return;
+	}
+	const found = await needRecord(request, services);
+	if (found.lane === "background") await cancelBackground(found, services);
+	const record = await services.invocations.record(id);
+	if (record === undefined) throw noRecord(id);
+	response.status(record.state === "settled" ? 200 : 202).json(await answerOf(record, services.artifacts));
+}
+
+async function cancelBackground(record: InvocationRecord, services: Services): Promise<void> {
+	const { request } = await services.invocations.cancelBackground(record.id, record);
+	if (request !== undefined) await keep(request, services);
+}
+
+/** What a worker does when it settles one: its body is kept for a replay, and waits no more. */
+async function keep(request: InvocationRequest, { artifacts, invocations, log }: Services): Promise<void> {
+	try {
+		const { queued, requests } = artifacts;
+		await invocations.keepRequest({ ...request, body: await requests.adoptBody(queued, request.body) });
+		await queued.removeBody(request.body);
+	} catch (err) {
+		if (!(err instanceof BerthError)) throw err;
+		log.warn({ err, invocation: request.id }, "the payload of a cancelled invocation couldn't be kept for a replay");
+	}
+}

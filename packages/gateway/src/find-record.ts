@@ -1,0 +1,27 @@
+import { BerthError, INVOCATION_ID, type InvocationRecord } from "@berth/contracts";
+import type { Request } from "express";
+import { authenticate } from "./auth.js";
+import { wrongQuery } from "./query.js";
+import type { Services } from "./services.js";
+
+/** The record that a path names, for a key of its project. @throws BerthError invocation_not_found */
+export async function needRecord(request: Request, { keys, invocations }: Services): Promise<InvocationRecord> {
+	const { project } = await authenticate(request, keys);
+	const id = String(request.params["id"]);
+	const record = INVOCATION_ID.test(id) ? await invocations.record(id) : undefined;
+	if (record === undefined || record.project !== project) throw noRecord(id);
+	return record;
+}
+
+export function noRecord(id: string): BerthError {
+	return new BerthError(
+		"invocation_not_found",
+		`there is no record of ${JSON.stringify(id.slice(0, 64))}; interactive successes are kept 10 minutes, dead letters a week, everything else a day unless the operator says otherwise`,
+	);
+}
+
+/** An id out of a query. @throws BerthError invalid_request */
+export function invocationIdFrom(text: unknown): string {
+	if (typeof text === "string" && INVOCATION_ID.test(text)) return text;
+	throw wrongQuery("invocation", "the id of an invocation: inv_ and 26 characters");
+}

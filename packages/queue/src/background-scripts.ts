@@ -1,0 +1,138 @@
+import { ATTEMPTS_KEPT } from "@berth/contracts";
+import { LuaScript } from "@berth/redis";
+import { BACKGROUND_RECORDS, NEWS_PREFIX } from "./keys.js";
+import { FOLLOW_UP } from "./outbox.js";
+
+/**
+ * What moves the record of a background invocation. Each has the record's key first, then the lane's totals.
+ * States: queued → running → settled; running → queued when it is tried again; queued → settled when it is cancelled.
+ */
+
+const LIST = `
+	local function list(id)
+		for at = 3, 4 do
+			redis.call("ZADD", KEYS[at], 0, id)
+			redis.call("SADD", KEYS[5], KEYS[at])
+		end
+	end
+`;
+
+/** KEYS: record, totals, list of the project, list of the function, names of lists, mark of the version. ARGV: id, head, accepted ms, mark's expiry ms, record's expiry ms, fields of what follows. */
+export const ACCEPT = new LuaScript(`${LIST}
+	redis.call("SET", KEYS[6], ARGV[3], "PX", ARGV[4])
+	if redis.call("EXISTS", KEYS[1]) == 1 then return 0 end
+	redis.call("HSET", KEYS[1], "head", ARGV[2], "state", "queued", "fence", 0, "queuedAt", ARGV[3], unpack(ARGV, 6))
+	redis.call("PEXPIRE", KEYS[1], ARGV[5])
+	redis.call("HINCRBY", KEYS[2], "accepted", 1)
+	list(ARGV[1])
+	return 1
+`);
+
+/** What stays of it in lists is passed over, and swept. */
+export const WITHDRAW = new LuaScript(`
+	local record = redis.call("HMGET", KEYS[1], "state", "fence")
+	if record[1] ~= "queued" or record[2] ~= "0" then return 0 end
+	redis.call("DEL", KEYS[1])
+	redis.call("HINCRBY", KEYS[2], "accepted", -1)
+	return 1
+`);
+
+/** KEYS: as ACCEPT, without the mark. ARGV: id, head, accepted ms, attempt, owner, now ms, record's expiry ms, fields of what follows. */
+export const BEGIN = new LuaScript(`${LIST}
+	local record = redis.call("HMGET", KEYS[1], "state", "fence", "owner", "queuedAt", "dead", "cancelAskedAt")
+	if record[1] == "settled" then return { "settled", record[5] or "0" } end
+	if not record[1] then
+		redis.call("HSET", KEYS[1], "queuedAt", ARGV[3], unpack(ARGV, 8))
+		redis.call("HINCRBY", KEYS[2], "accepted", 1)
+		list(ARGV[1])
+	end
+	local fence, attempt = tonumber(record[2] or "0"), tonumber(ARGV[4])
+	if fence > attempt or (fence == attempt and record[3] ~= ARGV[5]) then return { "stale", "0" } end
+	redis.call("HSET", KEYS[1], "head", ARGV[2], "state", "running", "fence", ARGV[4], "owner", ARGV[5])
+	redis.call("HSETNX", KEYS[1], "startedAt", ARGV[6])
+	redis.call("PEXPIRE", KEYS[1], ARGV[7])
+	redis.call("PUBLISH", "${NEWS_PREFIX}" .. ARGV[1], "running")
+	return { "begun", record[4] or ARGV[3], record[6] and "1" or "0" }
+`);
+
+/**
+ * KEYS: record, totals, the project's dead letters, names of lists, outbox, its channel.
+ * ARGV: id, attempt, state that follows, 1 when it is a dead letter, the attempt with its logs, result or "", request or "",
+ * outcome, code or "", finished ms, expiry ms of what waits, of a record, of a dead letter, dead letters kept.
+ * Gives 0 when the attempt is stale, 2 when it failed and had been cancelled (it is settled as that), else 1.
+ */
+export const END = new LuaScript(`${FOLLOW_UP}
+	local record = redis.call("HMGET", KEYS[1], "state", "fence", "cancelAskedAt")
+	if record[2] ~= ARGV[2] then return 0 end
+	local state, dead, answer = ARGV[3], ARGV[4], 1
+	if record[3] and (state == "queued" or dead == "1") then state, dead, answer = "settled", "0", 2 end
+	if record[1] ~= "running" then return record[1] == state and answer or 0 end
+	redis.call("HSET", KEYS[1], "state", state, "attempt:" .. ARGV[2], ARGV[5], "queuedAt", ARGV[10])
+	redis.call("HINCRBY", KEYS[1], "attempts", 1)
+	local gone = tonumber(ARGV[2]) - ${ATTEMPTS_KEPT - 1}
+	if gone > 1 then redis.call("HDEL", KEYS[1], "attempt:" .. gone) end
+	if state == "settled" then
+		local outcome, code = ARGV[8], ARGV[9]
+		if answer == 2 then outcome, code = "cancelled", "cancelled" end
+		redis.call("HSET", KEYS[1], "dead", dead, "outcome", outcome, "code", code, "settledAt", ARGV[10])
+		for at, field in ipairs({ "result", "request" }) do
+			if ARGV[5 + at] ~= "" then redis.call("HSET", KEYS[1], field, ARGV[5 + at]) end
+		end
+		redis.call("HINCRBY", KEYS[2], dead == "1" and "dead" or "settled", 1)
+		redis.call("PEXPIRE", KEYS[1], dead == "1" and ARGV[13] or ARGV[12])
+		followUp(KEYS[1], KEYS[5], KEYS[6])
+		if dead == "1" then
+			redis.call("ZADD", KEYS[3], 0, ARGV[1])
+			redis.call("SADD", KEYS[4], KEYS[3])
+			while redis.call("ZCARD", KEYS[3]) > tonumber(ARGV[14]) do
+				redis.call("DEL", "${BACKGROUND_RECORDS}" .. redis.call("ZPOPMIN", KEYS[3])[1])
+			end
+		end
+	else
+		redis.call("PEXPIRE", KEYS[1], ARGV[11])
+	end
+	redis.call("PUBLISH", "${NEWS_PREFIX}" .. ARGV[1], state)
+	return answer
+`);
+
+/**
+ * The id that a dead letter is replayed under: the same one until that is done, whoever asks, so that it runs once.
+ * KEYS: record, the project's dead letters. ARGV: id, the replay's id if it has none. Gives "" for what is no dead letter.
+ */
+export const CLAIM_REPLAY = new LuaScript(`
+	if not redis.call("ZSCORE", KEYS[2], ARGV[1]) then return "" end
+	redis.call("HSETNX", KEYS[1], "replayedAs", ARGV[2])
+	return redis.call("HGET", KEYS[1], "replayedAs")
+`);
+
+/** A dead letter that was replayed: its record is kept as any other. KEYS: as before. ARGV: id, record's expiry ms. */
+export const REPLAYED = new LuaScript(`
+	if redis.call("ZREM", KEYS[2], ARGV[1]) == 1 then redis.call("PEXPIRE", KEYS[1], ARGV[2]) end
+`);
+
+/** KEYS: as before. ARGV: id. Gives 1 when it was a dead letter; its record is gone then. */
+export const PURGE = new LuaScript(`
+	if redis.call("ZREM", KEYS[2], ARGV[1]) == 0 then return 0 end
+	redis.call("DEL", KEYS[1])
+	return 1
+`);
+
+/**
+ * What waits is settled at once; what runs is marked, so that it isn't tried again.
+ * KEYS: record, totals, outbox, its channel. ARGV: id, now ms, record's expiry ms.
+ * Gives the state it was found in; "none" without a record.
+ */
+export const CANCEL = new LuaScript(`${FOLLOW_UP}
+	local state = redis.call("HGET", KEYS[1], "state")
+	if not state then return "none" end
+	if state == "settled" then return state end
+	redis.call("HSETNX", KEYS[1], "cancelAskedAt", ARGV[2])
+	if state == "queued" then
+		redis.call("HSET", KEYS[1], "state", "settled", "dead", 0, "outcome", "cancelled", "code", "cancelled", "settledAt", ARGV[2])
+		redis.call("HINCRBY", KEYS[2], "settled", 1)
+		redis.call("PEXPIRE", KEYS[1], ARGV[3])
+		followUp(KEYS[1], KEYS[3], KEYS[4])
+	end
+	redis.call("PUBLISH", "${NEWS_PREFIX}" .. ARGV[1], "cancelled")
+	return state
+`);

@@ -1,0 +1,107 @@
+import { expect, test } from "vitest";
+import { violationsIn } from "./checker.js";
+import type { Asked, History, Recorded, Witnessed } from "./history.js";
+
+const QUIET = { accepted: 2, settled: 1, dead: 1, inFlight: 0 };
+const began = (token: string, attempt = 1, atMs = 1000): Witnessed => ({ what: "began", token, id: `inv_${token}`, attempt, atMs });
+const ended = (token: string, attempt = 1, atMs = 1001): Witnessed => ({ what: "ended", token, id: `inv_${token}`, attempt, atMs });
+const resultOf = (token: string, attempt = 1) => ({ token, attempt });
+const settled = (token: string, more: Partial<Recorded> = {}): Recorded => ({
+	id: `inv_${token}`,
+	state: "settled",
+	outcome: "succeeded",
+	attempt: 1,
+	result: resultOf(token, more.attempt ?? 1),
+	...more,
+});
+
+const BACK: Asked = { token: "b", lane: "background", deed: "succeed", told: { kind: "accepted", id: "inv_b" } };
+const RETRIED: Asked = { token: "r", lane: "background", deed: "fail-once", told: { kind: "accepted", id: "inv_r" } };
+const WAITED: Asked = {
+	token: "w",
+	lane: "interactive",
+	deed: "sleep",
+	told: { kind: "answered", id: "inv_w", outcome: "succeeded", result: resultOf("w") },
+};
+const REFUSED: Asked = { token: "x", lane: "interactive", deed: "succeed", told: { kind: "refused", code: "unavailable" } };
+
+/** One in which all is well. */
+const WELL: History = {
+	asked: [BACK, RETRIED, WAITED, REFUSED],
+	records: [settled("b"), settled("r", { attempt: 2 }), settled("w", { result: undefined })],
+	witnessed: [began("b"), began("r"), ended("b"), began("w"), began("r", 2), ended("w"), ended("r", 2)],
+	totals: { interactive: QUIET, background: QUIET },
+	killed: false,
+};
+const changed = (change: Partial<History>) => violationsIn({ ...WELL, ...change });
+const asking = (asked: Asked, more: Partial<Asked>) => WELL.asked.map((each) => (each === asked ? { ...each, ...more } : each));
+
+test("nothing is found where all is well", () => {
+	expect(violationsIn(WELL)).toEqual([]);
+});
+
+test("a loss is found: no record, one that never settles, one that succeeded and never ran", () => {
+	expect(changed({ records: WELL.records.slice(1) })).toEqual([expect.stringMatching(/inv_b: accepted, and there is no record/)]);
+	const waiting = WELL.records.map((record) => (record.id === "inv_b" ? { id: record.id, state: "queued" } : record));
+	expect(changed({ records: waiting })).toEqual([expect.stringMatching(/inv_b: accepted, and never settled: it is queued/)]);
+	const unseen = WELL.witnessed.filter(({ token }) => token !== "b");
+	expect(changed({ witnessed: unseen })).toEqual([expect.stringMatching(/inv_b: it succeeded in attempt 1, which never ended/)]);
+});
+
+test("a duplicate is found: of an attempt, and of what somebody waited for", () => {
+	const twice = [...WELL.witnessed, began("b"), ended("b")];
+	expect(changed({ witnessed: twice })).toEqual([expect.stringMatching(/inv_b: attempt 1 began after attempt 1/)]);
+	const again = [...WELL.witnessed, began("w", 2), ended("w", 2)];
+	expect(changed({ witnessed: again, killed: true })).toEqual([expect.stringMatching(/inv_w: it began 2 times, and somebody waited/)]);
+	const unheard = asking(WAITED, { told: { kind: "nothing" } });
+	expect(changed({ asked: unheard, witnessed: again, killed: true })).toHaveLength(1);
+});
+
+test("reordering is found: an attempt that goes on beside the next, a number that goes back, one that is left out", () => {
+	const beside = [...WELL.witnessed, ended("r", 1)];
+	expect(changed({ witnessed: beside })).toEqual([expect.stringMatching(/inv_r: attempt 1 went on beside attempt 2/)]);
+	const back = [began("r", 2), ended("r", 2), began("r", 1), ...WELL.witnessed.filter(({ token }) => token !== "r")];
+	expect(changed({ witnessed: back, killed: true })).toEqual([expect.stringMatching(/inv_r: attempt 1 began after attempt 2/)]);
+	const gap = WELL.witnessed.filter(({ token, attempt }) => token !== "r" || attempt !== 1);
+	expect(changed({ witnessed: gap })).toEqual([expect.stringMatching(/inv_r: attempt 2 followed attempt 0, and nothing was killed/)]);
+	expect(changed({ witnessed: gap, killed: true })).toEqual([]);
+});
+
+test("a settlement by a stale attempt is found", () => {
+	const records = WELL.records.map((record) => (record.id === "inv_r" ? settled("r", { attempt: 1 }) : record));
+	expect(changed({ records })).toEqual([
+		expect.stringMatching(/inv_r: it succeeded in attempt 1, which never ended/),
+		expect.stringMatching(/inv_r: settled by attempt 1, and attempt 2 began/),
+	]);
+});
+
+test("what was refused and runs all the same is found, and so is what nobody asked for", () => {
+	expect(changed({ witnessed: [...WELL.witnessed, began("x")] })).toEqual([expect.stringMatching(/refused as unavailable, and ran/)]);
+	expect(changed({ witnessed: [...WELL.witnessed, began("?")] })).toEqual(["? ran, and nobody asked for it"]);
+});
+
+test("another's answer is found, and a record that says something else than the answer did", () => {
+	const told = { kind: "answered", id: "inv_w", outcome: "succeeded", result: resultOf("b") } as const;
+	expect(changed({ asked: asking(WAITED, { told }) })).toEqual([expect.stringMatching(/inv_w: its result is .*"b"/)]);
+	const records = WELL.records.map((record) => (record.id === "inv_w" ? { ...record, outcome: "timed_out" } : record));
+	expect(changed({ records })).toEqual([expect.stringMatching(/answered as succeeded, and its record says timed_out/)]);
+});
+
+test("what begins after it was cancelled is found; a cancelled one that never ran is well", () => {
+	const asked = asking(BACK, { cancelledAtMs: 2000 });
+	const records = WELL.records.map((record) =>
+		record.id === "inv_b" ? settled("b", { outcome: "cancelled", code: "cancelled" }) : record,
+	);
+	expect(changed({ asked, records, witnessed: WELL.witnessed.filter(({ token }) => token !== "b") })).toEqual([]);
+	const late = [...WELL.witnessed.filter(({ token }) => token !== "b"), began("b", 1, 2001)];
+	expect(changed({ asked, records, witnessed: late })).toEqual([expect.stringMatching(/attempt 1 began after it was cancelled/)]);
+});
+
+test("what doesn't add up is found", () => {
+	expect(changed({ totals: { ...WELL.totals, background: { ...QUIET, settled: 0 } } })).toEqual([
+		"background: 2 accepted, and 0 settled, 1 dead, 0 in flight",
+	]);
+	expect(changed({ totals: { ...WELL.totals, interactive: { accepted: 2, settled: 1, dead: 0, inFlight: 1 } } })).toEqual([
+		"interactive: 1 are in flight for ever",
+	]);
+});

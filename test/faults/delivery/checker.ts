@@ -1,0 +1,110 @@
+import type { Asked, History, Recorded, Witnessed } from "./history.js";
+
+/** Of these codes a problem promises that its invocation never began. */
+const NEVER_BEGAN: ReadonlySet<string> = new Set(["cancelled", "expired_in_queue"]);
+/** Outcomes of a platform's failure: the function may not have been reached. */
+const OF_THE_PLATFORM: ReadonlySet<string> = new Set(["platform_error"]);
+/** How a deed ends when the platform does its part. */
+const ENDINGS = {
+	succeed: "succeeded",
+	sleep: "succeeded",
+	fail: "handler_error",
+	crash: "crashed",
+	"fail-once": "handler_error",
+	"crash-once": "crashed",
+} as const;
+
+/**
+ * Holds what clients saw against the delivery invariants. @returns what is wrong, one sentence each; empty when all is well
+ */
+export function violationsIn(history: History): readonly string[] {
+	const records = new Map(history.records.map((record) => [record.id, record]));
+	const witnessed = Map.groupBy(history.witnessed, ({ token }) => token);
+	const ofEach = history.asked.flatMap((asked) => {
+		const seen = witnessed.get(asked.token) ?? [];
+		const id = "id" in asked.told ? asked.told.id : undefined;
+		const record = id === undefined ? undefined : records.get(id);
+		const wrong = [...ofAttempts(asked, seen, history.killed), ...ofAnswer(asked, seen, record), ...ofCancel(asked, seen)];
+		return wrong.map((what) => `${asked.lane} ${asked.deed} ${id ?? asked.token}: ${what}`);
+	});
+	return [...ofEach, ...ofStrangers(history), ...ofTotals(history)];
+}
+
+/** Attempts are numbered upwards, each begins once, ends after it began, and before the next one begins. */
+function ofAttempts({ lane, told }: Asked, seen: readonly Witnessed[], killed: boolean): string[] {
+	const wrong: string[] = [];
+	const begun = seen.filter(({ what }) => what === "began").map(({ attempt }) => attempt);
+	if (new Set(seen.map(({ id }) => id)).size > 1) wrong.push("it ran under two ids");
+	if (told.kind === "refused" && begun.length > 0) wrong.push(`it was refused as ${told.code}, and ran`);
+	if (lane === "interactive" && begun.length > 1) wrong.push(`it began ${begun.length} times, and somebody waited for it`);
+	begun.forEach((attempt, n) => {
+		const before = begun[n - 1] ?? 0;
+		if (attempt <= before) wrong.push(`attempt ${attempt} began after attempt ${before}`);
+		else if (!killed && attempt !== before + 1) wrong.push(`attempt ${attempt} followed attempt ${before}, and nothing was killed`);
+	});
+	let current = 0;
+	for (const { what, attempt } of seen) {
+		if (what === "began") current = attempt;
+		else if (attempt !== current) wrong.push(`attempt ${attempt} went on beside attempt ${current}`);
+	}
+	return wrong;
+}
+
+function ofAnswer(asked: Asked, seen: readonly Witnessed[], record: Recorded | undefined): string[] {
+	const { told } = asked;
+	if (told.kind === "accepted") return record === undefined ? ["accepted, and there is no record of it"] : ofRecord(asked, seen, record);
+	if (told.kind !== "answered") return [];
+	const wrong = ofEnd(asked, seen, { ...told, attempt: 1 });
+	if (record !== undefined && record.state === "settled" && record.outcome !== told.outcome) {
+		wrong.push(`answered as ${told.outcome}, and its record says ${record.outcome}`);
+	}
+	return wrong;
+}
+
+/** What was accepted is settled in the end, and was run before it was. */
+function ofRecord(asked: Asked, seen: readonly Witnessed[], record: Recorded): string[] {
+	if (record.state !== "settled") return [`accepted, and never settled: it is ${record.state}`];
+	const last = Math.max(0, ...seen.map(({ attempt }) => attempt));
+	const wrong = ofEnd(asked, seen, record);
+	if ((record.attempt ?? 0) < last) wrong.push(`settled by attempt ${record.attempt}, and attempt ${last} began`);
+	return wrong;
+}
+
+/** The end that a client was told is one that the function came to, in that very attempt. */
+function ofEnd({ token, lane, deed }: Asked, seen: readonly Witnessed[], end: Omit<Recorded, "id" | "state">): string[] {
+	const { outcome = "none", code = "", attempt, result } = end;
+	if (NEVER_BEGAN.has(code)) return [];
+	const wrong: string[] = [];
+	const did = (what: Witnessed["what"]) => seen.some((one) => one.what === what && one.attempt === attempt);
+	if (outcome === "succeeded") {
+		if (!did("ended")) wrong.push(`it succeeded in attempt ${attempt}, which never ended`);
+		if (JSON.stringify(result) !== JSON.stringify({ token, attempt })) wrong.push(`its result is ${JSON.stringify(result)}`);
+	} else if (!OF_THE_PLATFORM.has(outcome)) {
+		if (!did("began")) wrong.push(`it ended as ${outcome} in attempt ${attempt}, which never began`);
+	} else if (lane === "background" && seen.length === 0) wrong.push("it was given up, and never ran");
+	const expected = lane === "background" && deed.endsWith("-once") ? "succeeded" : ENDINGS[deed];
+	if (outcome !== expected && !OF_THE_PLATFORM.has(outcome)) wrong.push(`it ended as ${outcome} rather than ${expected}`);
+	return wrong;
+}
+
+/** What was cancelled never begins again. */
+function ofCancel({ cancelledAtMs }: Asked, seen: readonly Witnessed[]): string[] {
+	if (cancelledAtMs === undefined) return [];
+	const late = seen.filter(({ what, atMs }) => what === "began" && atMs > cancelledAtMs);
+	return late.map(({ attempt }) => `attempt ${attempt} began after it was cancelled`);
+}
+
+function ofStrangers({ asked, witnessed }: History): string[] {
+	const known = new Set(asked.map(({ token }) => token));
+	return witnessed.filter(({ token }) => !known.has(token)).map(({ token }) => `${token} ran, and nobody asked for it`);
+}
+
+/** Conservation: accepted = settled + dead + in flight, and nothing is in flight when all is over. */
+function ofTotals({ totals }: History): string[] {
+	return Object.entries(totals).flatMap(([lane, { accepted, settled, dead, inFlight }]) => [
+		...(accepted === settled + dead + inFlight
+			? []
+			: [`${lane}: ${accepted} accepted, and ${settled} settled, ${dead} dead, ${inFlight} in flight`]),
+		...(inFlight === 0 ? [] : [`${lane}: ${inFlight} are in flight for ever`]),
+	]);
+}

@@ -1,0 +1,176 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { ApiError, ConnectionError, resultOf } from "@berth/client";
+import { eventually } from "../../harness/eventually.js";
+import { freshName } from "../../harness/functions.js";
+import { scrape } from "../../harness/metrics.js";
+import type { Stack } from "../../harness/stack.js";
+import type { Asked, Deed, History, Lane, Recorded, Told, Totals, Witnessed } from "./history.js";
+import type { Operation } from "./operations.js";
+
+const VOLUME = "journal";
+const SLEEP_MS = 300;
+const LEAVES_AFTER_MS = 100;
+/** For everything that was accepted to be over: retries, and the locks of what was killed. */
+const OVER_MS = 90_000;
+/** Problems that say of themselves that nothing was accepted, or that nothing began. */
+const NOTHING_BEGAN: ReadonlySet<string> = new Set(["unavailable", "too_busy", "node_full", "expired_in_queue"]);
+
+/** Writes down that it began and that it ended, and does in between what its payload says. */
+const sourceOf = (version: number) => `import { appendFileSync, readFileSync } from "node:fs";
+export const version = ${version};
+const JOURNAL = "/mnt/${VOLUME}/journal";
+export default async ({ token, deed, ms, read }, { invocationId: id, attempt }) => {
+	if (read !== undefined) return readFileSync(JOURNAL, "utf8").slice(read);
+	const write = (what) => appendFileSync(JOURNAL, JSON.stringify({ what, token, id, attempt, atMs: Date.now() }) + "\\n");
+	write("began");
+	if (deed === "sleep") await new Promise((resolve) => setTimeout(resolve, ms));
+	const does = deed.endsWith("-once") ? (attempt === 1 ? deed.slice(0, -5) : "succeed") : deed;
+	if (does === "crash") process.exit(1);
+	if (does === "fail") throw new Error("as it was told");
+	write("ended");
+	return { token, attempt };
+};
+`;
+
+/** Drives a stack through histories, as a client; and says what that saw. */
+export class Driver {
+	readonly #stack: Stack;
+	readonly #name = freshName("history");
+	#versions = 0;
+	#tokens = 0;
+	#readTo = 0;
+
+	private constructor(stack: Stack) {
+		this.#stack = stack;
+	}
+
+	static async of(stack: Stack): Promise<Driver> {
+		await stack.client.makeVolume(VOLUME, { sizeMiB: 16 });
+		const driver = new Driver(stack);
+		await driver.#deploy();
+		await stack.client.invoke(driver.#name, { json: { token: "first", deed: "succeed" } });
+		await driver.#journal();
+		return driver;
+	}
+
+	/** One history, from a stack in which nothing goes on until there is one again. */
+	async drive(operations: readonly Operation[]): Promise<History> {
+		const asking: Promise<Asked>[] = [];
+		let killed = false;
+		for (const operation of operations) {
+			if (operation.kind === "invoke") {
+				const { lane, deed, count, thenMs } = operation;
+				for (let n = 0; n < count; n++) asking.push(this.#ask(lane, deed));
+				await pause(thenMs);
+			} else if (operation.kind === "leave") asking.push(this.#ask("interactive", "sleep", AbortSignal.timeout(LEAVES_AFTER_MS)));
+			else if (operation.kind === "deploy") await this.#whenBack(() => this.#deploy());
+			else {
+				killed = true;
+				await this.#stack.killAndAwaitNext(operation.process);
+				if (operation.patient) await this.#whenBack(() => this.#ready());
+			}
+		}
+		const asked = await Promise.all(asking);
+		await this.#whenBack(() => this.#ready());
+		const records = await this.#settled(asked);
+		const totals = await this.#quiet();
+		return { asked, records, witnessed: await this.#journal(), totals, killed };
+	}
+
+	async #ask(lane: Lane, deed: Deed, signal?: AbortSignal): Promise<Asked> {
+		const token = `t${this.#tokens++}`;
+		return { token, lane, deed, told: await this.#told(lane, { token, deed, ms: SLEEP_MS }, signal) };
+	}
+
+	async #told(lane: Lane, json: object, signal?: AbortSignal): Promise<Told> {
+		const { client } = this.#stack;
+		const options = signal === undefined ? {} : { signal };
+		try {
+			if (lane === "background") return { kind: "accepted", id: (await client.invokeAsync(this.#name, { json }, options)).id };
+			const answer = await client.invoke(this.#name, { json }, options);
+			const { id, outcome } = answer;
+			if (answer.outcome === "succeeded") return { kind: "answered", id, outcome, result: resultOf(answer) };
+			return { kind: "answered", id, outcome, ...(answer.problem === undefined ? {} : { code: answer.problem.code }) };
+		} catch (error) {
+			if (error instanceof ApiError) {
+				const { code } = error.problem;
+				return NOTHING_BEGAN.has(code) ? { kind: "refused", code } : { kind: "nothing" };
+			}
+			if (error instanceof ConnectionError || signal?.aborted === true) return { kind: "nothing" };
+			throw error;
+		}
+	}
+
+	async #deploy(): Promise<void> {
+		const version = ++this.#versions;
+		const background = { volumes: [{ name: VOLUME }], concurrency: 8, memoryMiB: 64 };
+		await this.#stack.client.deploy(this.#name, { source: sourceOf(version), ...background });
+	}
+
+	async #ready(): Promise<void> {
+		if (!(await this.#stack.client.ready()).ready) throw new Error("the stack isn't ready");
+	}
+
+	#whenBack<T>(work: () => Promise<T>): Promise<T> {
+		return eventually(work, OVER_MS);
+	}
+
+	/** What records say when nothing changes any more; one that is never settled is the checker's to find. */
+	async #settled(asked: readonly Asked[]): Promise<readonly Recorded[]> {
+		const ids = asked.flatMap(({ told }) => ("id" in told ? [told.id] : []));
+		const read = () => Promise.all(ids.map((id) => this.#record(id)));
+		await eventually(async () => {
+			const open = (await read()).filter((record) => record !== undefined && record.state !== "settled").length;
+			if (open > 0) throw new Error(`${open} aren't settled`);
+		}, OVER_MS).catch(() => undefined);
+		return (await read()).filter((record) => record !== undefined);
+	}
+
+	async #record(id: string): Promise<Recorded | undefined> {
+		try {
+			const { state, outcome, attempt, code, result } = await this.#stack.client.invocation(id);
+			const json = result !== undefined && "json" in result ? result.json : undefined;
+			return { id, state, ...optional({ outcome, attempt, code, result: json }) };
+		} catch (error) {
+			if (error instanceof ApiError && error.problem.code === "invocation_not_found") return undefined;
+			throw error;
+		}
+	}
+
+	/** Totals once nothing is in flight: also what was accepted and nobody was told of has to end. */
+	async #quiet(): Promise<Readonly<Record<Lane, Totals>>> {
+		const read = async () => {
+			const samples = await scrape(this.#stack);
+			const of = (lane: Lane): Totals => ({
+				accepted: samples.sum("berth_accepted_total", { lane }),
+				settled: samples.sum("berth_settled_total", { lane }),
+				dead: samples.sum("berth_dead_total", { lane }),
+				inFlight: samples.sum("berth_in_flight", { lane }),
+			});
+			return { interactive: of("interactive"), background: of("background") };
+		};
+		await eventually(async () => {
+			const { interactive, background } = await read();
+			if (interactive.inFlight + background.inFlight > 0) throw new Error("something is in flight");
+		}, OVER_MS).catch(() => undefined);
+		return await read();
+	}
+
+	/** What the function has written since the last time. */
+	async #journal(): Promise<readonly Witnessed[]> {
+		const answer = await this.#whenBack(() => this.#stack.client.invoke(this.#name, { json: { read: this.#readTo } }));
+		if (answer.outcome !== "succeeded") throw new Error(`the journal couldn't be read: ${answer.outcome}`);
+		const text = String(resultOf(answer));
+		this.#readTo += text.length;
+		return text
+			.split("\n")
+			.filter(Boolean)
+			.map((line) => JSON.parse(line) as Witnessed);
+	}
+}
+
+function optional<T extends object>(fields: T): { [Name in keyof T]?: NonNullable<T[Name]> } {
+	return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
+		[Name in keyof T]?: NonNullable<T[Name]>;
+	};
+}

@@ -1,0 +1,63 @@
+/** What an invocation's function does, as its payload says. `…-once`: in its first attempt, and succeeds in the next. */
+export const DEEDS = ["succeed", "sleep", "fail", "fail-once", "crash", "crash-once"] as const;
+export type Deed = (typeof DEEDS)[number];
+export type Lane = "interactive" | "background";
+
+/** One invocation that was asked for, and what its client was told. */
+export interface Asked {
+	/** In the payload, and nobody else's: what a function says of it can be told from everything else. */
+	readonly token: string;
+	readonly lane: Lane;
+	readonly deed: Deed;
+	readonly told: Told;
+	/** When the answer to its cancellation came that said it was cancelled, milliseconds since the epoch. */
+	readonly cancelledAtMs?: number;
+}
+
+/** What a client is told. */
+export type Told =
+	/** 202. */
+	| { readonly kind: "accepted"; readonly id: string }
+	/** An answer of an invocation, with its outcome. */
+	| { readonly kind: "answered"; readonly id: string; readonly outcome: string; readonly code?: string; readonly result?: unknown }
+	/** A problem that says that nothing was accepted. */
+	| { readonly kind: "refused"; readonly code: string }
+	/** The connection ended: it may have been run. */
+	| { readonly kind: "nothing" };
+
+/** A record, as the API gives it. */
+export interface Recorded {
+	readonly id: string;
+	readonly state: string;
+	readonly outcome?: string;
+	readonly attempt?: number;
+	readonly code?: string;
+	readonly result?: unknown;
+}
+
+/** What a function wrote down itself, in the order in which it did. */
+export interface Witnessed {
+	readonly what: "began" | "ended";
+	readonly token: string;
+	readonly id: string;
+	readonly attempt: number;
+	readonly atMs: number;
+}
+
+/** What `/metrics` says of a lane when everything is over. */
+export interface Totals {
+	readonly accepted: number;
+	readonly settled: number;
+	readonly dead: number;
+	readonly inFlight: number;
+}
+
+/** All that a client has seen of a history that is over. */
+export interface History {
+	readonly asked: readonly Asked[];
+	readonly records: readonly Recorded[];
+	readonly witnessed: readonly Witnessed[];
+	readonly totals: Readonly<Record<Lane, Totals>>;
+	/** Whether processes were killed: an attempt may have been cut off before its function wrote anything. */
+	readonly killed: boolean;
+}
