@@ -112,6 +112,21 @@ describe("a function invokes another one, without any network", () => {
 		expect(await fanOut.result(echo.name)).toEqual(Array.from({ length: 12 }, () => 1_000_000));
 	});
 
+	it("and gets whole what comes in pieces, or that it was broken off", async () => {
+		const source = `export default async function* (payload) {
+			yield "one ";
+			await new Promise((resolve) => setTimeout(resolve, 20));
+			if (payload?.breaks) throw new Error("broken");
+			yield "two";
+		}`;
+		const streams = await deploy(stack, { source });
+		expect((await ask({}, {}, streams.name)).result).toBe("one two");
+		expect((await ask({ breaks: true }, {}, streams.name)).error).toMatchObject({
+			name: "InvocationError",
+			invocationId: expect.any(String),
+		});
+	});
+
 	it("at most eight deep", async () => {
 		const source = `export default async (n, ctx) => {
 			try { return (await ctx.invoke(ctx.function.name, n + 1)).result; } catch (error) { return [n, error.code]; }
@@ -119,4 +134,58 @@ describe("a function invokes another one, without any network", () => {
 		const deep = await deploy(stack, { source });
 		expect(await deep.result(0)).toEqual([8, "too_deep"]);
 	});
+});
+
+describe("a function of Python invokes another one", () => {
+	const python = (source: string) => deploy(stack, { runtime: "python3", filename: "index.py", source });
+
+	it("and waits: it gets what that returns, or raises, by threads as many as it likes", async () => {
+		const caller = await python(`
+from concurrent.futures import ThreadPoolExecutor
+def handler(name, context):
+    answer = context.invoke(name, {"a": "ü"})
+    teapot = context.invoke(name, {"response": {"body": "teapot", "status": 418}})
+    with ThreadPoolExecutor(30) as threads:
+        many = list(threads.map(lambda n: context.invoke(name, n).result["payload"], range(40)))
+    try:
+        context.invoke(name, {"throws": "no"})
+    except Exception as error:
+        return [answer.status, answer.result["payload"], teapot.status, teapot.result, many == list(range(40)), type(error).__name__, error.code, error.outcome, str(error)]`);
+		const answer = await caller.invoke(asked.name);
+		expect(answer.problem).toBeUndefined();
+		expect(json<unknown[]>(answer.raw)).toEqual([
+			...[200, { a: "ü" }, 418, "teapot", true],
+			...["InvocationError", "handler_error", "handler_error", "TypeError: no"],
+		]);
+	});
+
+	it("in a coroutine, many at once; one that is cancelled is ended, and the next is asked", async () => {
+		const caller = await python(`
+import asyncio
+async def handler(name, context):
+    many = await asyncio.gather(*(context.ainvoke(name, n) for n in range(40)))
+    try:
+        await asyncio.wait_for(context.ainvoke(name, {"sleepMs": 25_000}), 0.05)
+    except asyncio.TimeoutError:
+        pass
+    later = await context.ainvoke(name, background=True)
+    return [[one.result["payload"] for one in many] == list(range(40)), (await context.ainvoke(name, "next")).result["payload"], later.id, later.result]`);
+		const [all, next, id, result] = await caller.result<[boolean, string, string, null]>(asked.name);
+		expect([all, next, result]).toEqual([true, "next", null]);
+		expect(await stack.client.invocation(id)).toMatchObject({ lane: "background", parent: { function: caller.name } });
+	});
+});
+
+it("the abort signal comes before the deadline, and what is answered then counts", async () => {
+	const sources = [
+		`export default (_, { signal }) => new Promise((resolve) => signal.addEventListener("abort", () => resolve(signal.reason.message)));`,
+		`export default { fetch: ({ signal }) => new Promise((resolve) => signal.addEventListener("abort", () => resolve(new Response(signal.reason.message)))) };`,
+		`def handler(event, context):\n    return "the deadline is near" if context.cancelled.wait(20) and context.remaining_ms() > 0 else "late"`,
+	];
+	const deployed = sources.map((source, at) =>
+		deploy(stack, { source, ...(at === 2 ? { runtime: "python3" as const, filename: "index.py" } : {}) }),
+	);
+	const answers = (await Promise.all(deployed)).map((one) => one.invoke({}, { timeoutMs: 2000 }));
+	const said = (await Promise.all(answers)).map(({ outcome, raw }) => [outcome, raw.body.toString().replaceAll('"', "")]);
+	expect(said).toEqual(sources.map(() => ["succeeded", "the deadline is near"]));
 });

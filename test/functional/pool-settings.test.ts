@@ -59,6 +59,46 @@ describe("a node with little memory", () => {
 	});
 });
 
+describe("a node whose places are all held by functions that wait for others", () => {
+	const source = `export default async ({ deep, names = [] }, ctx) => {
+		if (ctx.remainingMs() > 60_000) throw new Error("the deadline isn't inherited");
+		if (names.length > 0) return Promise.all(names.map((name) => ctx.invoke(name, {}).then(({ result }) => result)));
+		if (deep === undefined) return "leaf";
+		try { return (await ctx.invoke(ctx.function.name, { deep: deep + 1 })).result; } catch (error) { return [deep, error.code]; }
+	}`;
+
+	it("runs what they wait for, and they end", async () => {
+		// Six places, of which one function may have four.
+		const [leaf, other, one, two] = await Promise.all(Array.from({ length: 4 }, () => deploy(stack, { source, memoryMiB: 64 })));
+		const ask = (parent = one, child = leaf) => parent?.result({ names: [child?.name] });
+		const asked = Array.from({ length: 3 }, () => [ask(one, leaf), ask(two, other)]).flat();
+		expect(await Promise.all(asked)).toEqual(asked.map(() => ["leaf"]));
+	});
+
+	it("goes on, however deep they wait, when their memory is all there is: each has an answer, or is told that there is none", async () => {
+		const deep = await deploy(stack, { source, memoryMiB: 100 });
+		const answers = await Promise.all(Array.from({ length: 4 }, () => deep.result<[number, string]>({ deep: 0 })));
+		for (const answer of answers) expect(["8 too_deep", "node_full"]).toContain(answer[1] === "node_full" ? answer[1] : answer.join(" "));
+		expect(await deep.result({ deep: 0 })).toEqual([8, "too_deep"]);
+	});
+
+	it("says so at once where a function waits for itself", async () => {
+		const alone = await deploy(stack, { source, memoryMiB: 64, concurrency: 1 });
+		expect(await alone.result({ deep: 0 })).toEqual([0, "deadlock"]);
+	});
+
+	it("runs what background invocations wait for", async () => {
+		const [leaf, parent] = [await deploy(stack, { source, memoryMiB: 64 }), await deploy(stack, { source, memoryMiB: 64 })];
+		const accepted = await Promise.all(
+			Array.from({ length: 4 }, () => stack.client.invokeAsync(parent.name, { json: { names: [leaf.name] } })),
+		);
+		for (const { id } of accepted)
+			await eventually(async () =>
+				expect(await stack.client.invocation(id)).toMatchObject({ outcome: "succeeded", result: { json: ["leaf"] } }),
+			);
+	});
+});
+
 describe("a sandbox that nobody uses", () => {
 	it("is removed after the idle time", async () => {
 		const deployed = await deploy(stack, { source: fixture("counts") });

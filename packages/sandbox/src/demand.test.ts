@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Demand, type Waiter } from "./demand.js";
+import { ROOT } from "./nesting.js";
 import { version } from "./testing/versions.js";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-const waiter = (sinceMs: number): Waiter => ({ sinceMs, resolve: () => undefined, reject: () => undefined });
+const waiter = (sinceMs: number): Waiter => ({ sinceMs, nesting: ROOT, resolve: () => undefined, reject: () => undefined });
 
 function waiting(...since: readonly number[]): { readonly demand: Demand; readonly waiters: readonly Waiter[] } {
 	const demand = new Demand(version("hello"));
@@ -16,11 +17,11 @@ function waiting(...since: readonly number[]): { readonly demand: Demand; readon
 
 test("who waits longest is served first, and who went away isn't served", () => {
 	const { demand, waiters } = waiting(1, 2, 3);
-	expect(demand.oldestMs).toBe(1);
+	expect(demand.first?.sinceMs).toBe(1);
 	demand.remove(waiters[0] as Waiter);
 	demand.remove(waiters[0] as Waiter);
 	expect([demand.next(), demand.next(), demand.next()]).toEqual([waiters[1], waiters[2], undefined]);
-	expect(demand.oldestMs).toBe(Number.POSITIVE_INFINITY);
+	expect(demand.first).toBeUndefined();
 });
 
 test("a start under way is for the first who wait: the next start is for whoever is behind them", () => {

@@ -1,9 +1,11 @@
 import type { Lease } from "./lease.js";
+import { type Nesting, ROOT } from "./nesting.js";
 import type { Specialisation } from "./version-target.js";
 
 /** Somebody who waits for a sandbox of a version. */
 export interface Waiter {
 	readonly sinceMs: number;
+	readonly nesting: Nesting;
 	readonly resolve: (lease: Lease) => void;
 	readonly reject: (error: Error) => void;
 }
@@ -11,6 +13,9 @@ export interface Waiter {
 /** One sandbox's run of a version, from its lease until it is back. */
 export interface Run {
 	readonly sinceMs: number;
+	readonly nesting: Nesting;
+	/** How many other invocations it waits for. */
+	waitsFor: number;
 	/** Answered, and held by what was given to `waitUntil`: nobody knows for how long. */
 	goesOn: boolean;
 }
@@ -51,13 +56,32 @@ export class Demand {
 		return this.busy + this.starting;
 	}
 
+	/** Those of them that will serve somebody else soon: not those that wait for others themselves. */
+	get able(): number {
+		let able = this.starting;
+		for (const { waitsFor } of this.#runs) if (waitsFor === 0) able++;
+		return able;
+	}
+
+	get allRuns(): ReadonlySet<Run> {
+		return this.#runs;
+	}
+
+	get allWaiters(): readonly Waiter[] {
+		return this.#waiters;
+	}
+
 	/** Nobody waits, nothing runs. */
 	get quiet(): boolean {
 		return this.#waiters.length === 0 && this.serving === 0;
 	}
 
+	/** Behind those that are as deep: whom others wait for holds up more. */
 	add(waiter: Waiter): void {
-		this.#waiters.push(waiter);
+		const { depth } = waiter.nesting;
+		const at = depth === 0 ? -1 : this.#waiters.findIndex(({ nesting }) => nesting.depth < depth);
+		if (at < 0) this.#waiters.push(waiter);
+		else this.#waiters.splice(at, 0, waiter);
 	}
 
 	/** Takes one out who doesn't wait any longer. */
@@ -66,14 +90,14 @@ export class Demand {
 		if (at >= 0) this.#waiters.splice(at, 1);
 	}
 
-	/** Takes out who waits longest. */
+	/** Takes out whose turn it is: the deepest, of those who waits longest. */
 	next(): Waiter | undefined {
 		return this.#waiters.shift();
 	}
 
-	/** When the longest wait began; Infinity when nobody waits. */
-	get oldestMs(): number {
-		return this.#waiters[0]?.sinceMs ?? Number.POSITIVE_INFINITY;
+	/** Whose turn it is. */
+	get first(): Waiter | undefined {
+		return this.#waiters[0];
 	}
 
 	/** The first waiter for whom no start is under way. */
@@ -87,8 +111,8 @@ export class Demand {
 	}
 
 	/** A sandbox begins to run it. */
-	begin(): Run {
-		const run: Run = { sinceMs: performance.now(), goesOn: false };
+	begin(nesting = ROOT): Run {
+		const run: Run = { sinceMs: performance.now(), nesting, waitsFor: 0, goesOn: false };
 		this.#runs.add(run);
 		return run;
 	}
@@ -116,7 +140,7 @@ export class Demand {
 	get backSoon(): number {
 		if (this.#runMs === undefined || this.#runMs > SOON_MS) return 0;
 		const since = performance.now() - SOON_MS;
-		return [...this.#runs].filter(({ sinceMs, goesOn }) => !goesOn && sinceMs >= since).length;
+		return [...this.#runs].filter(({ sinceMs, goesOn, waitsFor }) => !goesOn && waitsFor === 0 && sinceMs >= since).length;
 	}
 
 	/** The share of their time that its attempts compute when there is a CPU for them; 1 until one was seen. The more of them share a CPU, the less would be measured. */
@@ -126,8 +150,8 @@ export class Demand {
 
 	/** Milliseconds until the last waiter would have a turn with what serves the version now; Infinity when nothing does. */
 	expectedWaitMs(): number {
-		if (this.serving === 0) return Number.POSITIVE_INFINITY;
-		return (this.runMs * this.#waiters.length) / this.serving;
+		const { able } = this;
+		return able === 0 ? Number.POSITIVE_INFINITY : (this.runMs * this.#waiters.length) / able;
 	}
 
 	/** Looks again in a while, unless that is going to happen anyway. */

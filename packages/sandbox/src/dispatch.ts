@@ -5,11 +5,13 @@ import { Demand, type Run, type Waiter } from "./demand.js";
 import type { Floors } from "./floors.js";
 import type { IdleSandboxes } from "./idle-sandboxes.js";
 import type { Lease } from "./lease.js";
+import { leftToDeeper, type Nesting } from "./nesting.js";
 import type { Population } from "./population.js";
 import { closing } from "./refusals.js";
 import type { Room } from "./room.js";
 import type { Sandbox } from "./sandbox.js";
-import { Shortage } from "./shortage.js";
+import { type Asking, Shortage } from "./shortage.js";
+import { Standstill } from "./standstill.js";
 import { startsIn } from "./start-policy.js";
 import { Starts } from "./starts.js";
 import { usesOf } from "./uses.js";
@@ -40,25 +42,51 @@ export class Dispatch {
 	readonly #starts: Starts;
 	readonly #demands = new Map<string, Demand>();
 	readonly #shortage = new Shortage((demand) => this.#missingSoonBytes(demand));
+	readonly #standstill: Standstill;
+	/** Runs by their invocations, of those that have one: what they wait for is told by it. */
+	readonly #runs = new Map<string, Run>();
+	/** Bytes of the sandboxes that run something, or are started for somebody. */
+	#atWorkBytes = 0;
 	#closed = false;
 
 	constructor(options: DispatchOptions) {
 		this.#options = options;
+		this.#standstill = new Standstill({
+			demands: () => [...this.#demands.values()],
+			lacksMemory: (demand) => this.#shortage.has(demand),
+			sandboxes: () => options.population.all(),
+		});
 		this.#starts = new Starts({
 			...options,
-			started: (sandbox, demand, start, initMs) => this.#hand(sandbox, demand, start, initMs),
-			failed: (demand) => this.#dispatch(demand),
+			started: (sandbox, demand, start, initMs) => {
+				this.#atWorkBytes -= bytesOf(demand);
+				this.#hand(sandbox, demand, start, initMs);
+			},
+			failed: (demand) => {
+				this.#atWorkBytes -= bytesOf(demand);
+				this.#dispatch(demand);
+			},
 		});
 	}
 
 	/** As `Pool.acquire`. */
-	async acquire(target: Specialisation, ends: readonly AbortSignal[]): Promise<Lease> {
+	async acquire(target: Specialisation, ends: readonly AbortSignal[], nesting: Nesting): Promise<Lease> {
 		const demand = this.#demandOf(target);
 		const askedAt = performance.now();
-		const isNext = demand.waiting === 0 && !this.#standsBack(demand, askedAt);
+		const isNext = demand.waiting === 0 && this.#mayTake(demand, { sinceMs: askedAt, depth: nesting.depth });
 		const warm = isNext ? this.#takeIdle(target.key) : undefined;
-		if (warm !== undefined) return this.#lease(warm, demand, "warm", performance.now() - askedAt, 0);
-		return await waitFor(demand, ends, { began: () => this.#serve(demand), left: (waiter) => this.#went(demand, waiter) });
+		if (warm !== undefined) return this.#lease(warm, demand, nesting, "warm", performance.now() - askedAt, 0);
+		return await waitFor(demand, ends, nesting, { began: () => this.#serve(demand), left: (waiter) => this.#went(demand, waiter) });
+	}
+
+	/** As `Pool.waits`. */
+	waits(invocation: string): () => void {
+		const run = this.#runs.get(invocation);
+		if (run === undefined) return () => undefined;
+		run.waitsFor++;
+		return () => {
+			run.waitsFor--;
+		};
 	}
 
 	/** Whether nobody waits for a boot or for memory. */
@@ -71,10 +99,10 @@ export class Dispatch {
 		return { starts: { ...this.#starts.counts }, waiting };
 	}
 
-	/** Room or a slot came free: whoever waits longest, of whatever version, gets the first try. */
+	/** Room or a slot came free: the deepest, of those whoever waits longest, of whatever version, gets the first try. */
 	serveOthers(): void {
 		const waiting = [...this.#demands.values()].filter((demand) => demand.unserved !== undefined);
-		for (const demand of waiting.sort((a, b) => a.oldestMs - b.oldestMs)) this.#serve(demand);
+		for (const demand of waiting.sort((a, b) => turnOf(a, b))) this.#serve(demand);
 	}
 
 	/** Forgets versions of which nobody asks, runs or rests any sandbox. */
@@ -102,7 +130,10 @@ export class Dispatch {
 		const key = this.#keyOf(demand.target);
 		this.#shortage.delete(demand);
 		for (let waiter = demand.unserved; waiter !== undefined && !this.#closed; waiter = demand.unserved) {
-			if (demand.serving >= manifest.concurrency) return;
+			if (demand.serving >= manifest.concurrency) {
+				this.#standstill.refuse(demand, "concurrency");
+				return;
+			}
 			const kind = this.#options.floors.has(key) ? "prewarmed" : "boot";
 			const inMs = startsIn(demand, performance.now() - waiter.sinceMs, kind, this.#options.cores, this.#options.cpu);
 			if (inMs > 0) {
@@ -110,11 +141,13 @@ export class Dispatch {
 				return;
 			}
 			// An idle one of its own only lacks room, of which another would need more.
-			const waits = this.#options.idle.has(demand.target.key) || this.#standsBack(demand, waiter.sinceMs);
+			const waits = this.#options.idle.has(demand.target.key) || !this.#mayTake(demand, askingOf(waiter));
 			if (waits || !this.#options.room.make(limitsOf(manifest).memoryBytes)) {
 				this.#shortage.add(demand);
+				this.#standstill.refuse(demand, "memory");
 				return;
 			}
+			this.#atWorkBytes += bytesOf(demand);
 			void this.#starts.begin(demand, key);
 		}
 	}
@@ -126,14 +159,15 @@ export class Dispatch {
 			this.#park(sandbox);
 			return;
 		}
-		waiter.resolve(this.#lease(sandbox, demand, start, Math.max(0, performance.now() - waiter.sinceMs - initMs), initMs));
+		const startMs = Math.max(0, performance.now() - waiter.sinceMs - initMs);
+		waiter.resolve(this.#lease(sandbox, demand, waiter.nesting, start, startMs, initMs));
 	}
 
-	#lease(sandbox: Sandbox, demand: Demand, start: StartKind, startMs: number, initMs: number): Lease {
+	#lease(sandbox: Sandbox, demand: Demand, nesting: Nesting, start: StartKind, startMs: number, initMs: number): Lease {
 		sandbox.move("busy");
 		this.#options.population.admission.reserve(sandbox.id, sandbox.limits.memoryBytes);
 		if (start === "warm") this.#starts.counts.warm++;
-		const run = demand.begin();
+		const run = this.#begin(sandbox, demand, nesting);
 		let released = false;
 		return {
 			sandbox,
@@ -150,6 +184,20 @@ export class Dispatch {
 		};
 	}
 
+	#begin(sandbox: Sandbox, demand: Demand, nesting: Nesting): Run {
+		const run = demand.begin(nesting);
+		this.#atWorkBytes += sandbox.limits.memoryBytes;
+		if (nesting.invocation !== "") this.#runs.set(nesting.invocation, run);
+		return run;
+	}
+
+	#end(sandbox: Sandbox, demand: Demand, run: Run): void {
+		const { invocation } = run.nesting;
+		demand.end(run);
+		this.#atWorkBytes -= sandbox.limits.memoryBytes;
+		if (this.#runs.get(invocation) === run) this.#runs.delete(invocation);
+	}
+
 	/** What a handler gave to `waitUntil` may go on until the invocation's deadline; nobody else has the sandbox meanwhile. */
 	async #takeBackSettled(sandbox: Sandbox, demand: Demand, run: Run, runMs: number): Promise<void> {
 		run.goesOn = true;
@@ -163,20 +211,21 @@ export class Dispatch {
 
 	/** Retired by default; kept warm when the outcome was healthy and nothing of the function runs on. */
 	#takeBack(sandbox: Sandbox, demand: Demand, run: Run, healthy: boolean): void {
-		demand.end(run);
+		this.#end(sandbox, demand, run);
 		if (sandbox.state !== "busy") return;
 		if (!healthy || sandbox.hasEnded || this.#closed || sandbox.invocations >= usesOf(demand.target.manifest) || sandbox.hasStrays()) {
 			this.#options.population.retire(sandbox);
 			this.#dispatch(demand);
 			return;
 		}
-		const waiter = this.#standsBack(demand, demand.oldestMs, sandbox.limits.memoryBytes) ? undefined : demand.next();
+		const { first } = demand;
+		const waiter = first && this.#mayTake(demand, askingOf(first), sandbox.limits.memoryBytes) ? demand.next() : undefined;
 		if (waiter === undefined) {
 			this.#park(sandbox);
 			return;
 		}
 		sandbox.move("warm");
-		waiter.resolve(this.#lease(sandbox, demand, "warm", performance.now() - waiter.sinceMs, 0));
+		waiter.resolve(this.#lease(sandbox, demand, waiter.nesting, "warm", performance.now() - waiter.sinceMs, 0));
 		this.#went(demand, waiter);
 	}
 
@@ -220,25 +269,32 @@ export class Dispatch {
 
 	/** Idle sandboxes that had no room to run may have it now; whom they don't do for may have a start. */
 	#serve(demand: Demand): void {
-		while (demand.waiting > 0 && !this.#standsBack(demand, demand.oldestMs)) {
+		for (let { first } = demand; first !== undefined && this.#mayTake(demand, askingOf(first)); { first } = demand) {
 			const sandbox = this.#takeIdle(demand.target.key);
 			if (sandbox === undefined) break;
 			const waiter = demand.next() as Waiter;
-			waiter.resolve(this.#lease(sandbox, demand, "warm", performance.now() - waiter.sinceMs, 0));
+			waiter.resolve(this.#lease(sandbox, demand, waiter.nesting, "warm", performance.now() - waiter.sinceMs, 0));
 		}
 		this.#dispatch(demand);
 	}
 
-	/** Whether a waiter leaves what there is to another one, for now. @param returnedBytes what the version itself would give back at once */
-	#standsBack(demand: Demand, sinceMs: number, returnedBytes = 0): boolean {
-		if (!this.#shortage.holdsBack(demand, sinceMs, returnedBytes)) return false;
+	/**
+	 * Whether a waiter may take what there is, or leaves it for now to one that goes before, or to those that runs wait for.
+	 * @param returnedBytes what the version itself would give back at once
+	 */
+	#mayTake(demand: Demand, asking: Asking, returnedBytes = 0): boolean {
+		const { budgetBytes } = this.#options.population.admission;
+		const after = this.#atWorkBytes + bytesOf(demand);
+		// Alone it may have all.
+		if (this.#atWorkBytes > 0 && after > budgetBytes - leftToDeeper(budgetBytes, asking.depth)) return false;
+		if (!this.#shortage.holdsBack(demand, asking, returnedBytes)) return true;
 		demand.lookAgainIn(STOOD_BACK_MS, () => this.#serve(demand));
-		return true;
+		return false;
 	}
 
 	/** A waiter of the version waits no longer: others may have stood back for that one. */
-	#went(demand: Demand, { sinceMs }: Waiter): void {
-		if (this.#shortage.mayHoldBack(demand, sinceMs)) this.serveOthers();
+	#went(demand: Demand, waiter: Waiter): void {
+		if (this.#shortage.mayHoldBack(demand, waiter)) this.serveOthers();
 	}
 
 	#keyOf({ image, manifest, project, function: name, version }: Specialisation): BootKey {
@@ -253,4 +309,18 @@ export class Dispatch {
 		}
 		return demand;
 	}
+}
+
+function bytesOf({ target }: Demand): number {
+	return limitsOf(target.manifest).memoryBytes;
+}
+
+function askingOf({ sinceMs, nesting: { depth } }: Waiter): Asking {
+	return { sinceMs, depth };
+}
+
+/** The deepest first, then who has waited longest. */
+function turnOf({ first: a }: Demand, { first: b }: Demand): number {
+	if (a === undefined || b === undefined) return 0;
+	return b.nesting.depth - a.nesting.depth || a.sinceMs - b.sinceMs;
 }

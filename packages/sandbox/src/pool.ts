@@ -7,6 +7,7 @@ import { Floors } from "./floors.js";
 import { IdleSandboxes } from "./idle-sandboxes.js";
 import { joinedOf } from "./joined.js";
 import type { Lease } from "./lease.js";
+import { type Nesting, ROOT } from "./nesting.js";
 import { Population, PREWARM_BYTES } from "./population.js";
 import { closing, nobodyWaits } from "./refusals.js";
 import { Room } from "./room.js";
@@ -107,13 +108,19 @@ export class Pool {
 
 	/**
 	 * A sandbox of the version. @throws BerthError `start_timed_out` when none could be had in
-	 * `FIXED_LIMITS.startMs`, `cancelled` when one of the signals ends the wait, `worker_lost` when the pool closes;
+	 * `FIXED_LIMITS.startMs`, `cancelled` when one of the signals ends the wait, `worker_lost` when the pool closes, `node_full` and `deadlock` when
+	 * it would wait for its own end;
 	 * @throws SpecialiseError when the function's module fails to load
 	 */
-	async acquire(target: Specialisation, ends: readonly AbortSignal[] = []): Promise<Lease> {
+	async acquire(target: Specialisation, ends: readonly AbortSignal[] = [], nesting: Nesting = ROOT): Promise<Lease> {
 		this.#refuseWhenClosed();
 		if (ends.some(({ aborted }) => aborted)) throw nobodyWaits();
-		return await this.#dispatch.acquire(target, ends);
+		return await this.#dispatch.acquire(target, ends, nesting);
+	}
+
+	/** A run waits for another invocation. @returns what is called when it waits no longer */
+	waits(invocation: string): () => void {
+		return this.#dispatch.waits(invocation);
 	}
 
 	/** A sandbox of the build class, for one build; it is thrown away after. */

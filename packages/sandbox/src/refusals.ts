@@ -12,6 +12,15 @@ export function nobodyWaits(): BerthError {
 	return new BerthError("cancelled", "nobody waits for it any more: its caller went away, or another worker has it");
 }
 
+/** What whoever waits is told who waits for its own end: the runs that hold what it lacks wait for others, of which it is one. */
+export function standsStill(demand: Demand, lacks: "memory" | "concurrency"): BerthError {
+	const { key, manifest } = demand.target;
+	if (lacks === "memory")
+		return new BerthError("node_full", `all memory for sandboxes is held by invocations that wait for others, of which ${key} is one`);
+	const detail = `all ${manifest.concurrency} sandboxes that ${key} may have at work are held by invocations that wait for this one; its concurrency would have to be more`;
+	return new BerthError("deadlock", detail);
+}
+
 /** A start that failed fails the waiter it was for, not all of them. */
 export function failStart(demand: Demand, error: Error): void {
 	const known = error instanceof SpecialiseError || error instanceof BerthError;

@@ -1,9 +1,15 @@
-import type { Demand } from "./demand.js";
+import type { Demand, Waiter } from "./demand.js";
 
 /** Who has waited for memory so long goes before all who came later, milliseconds. A start costs a tenth of it at most. */
 const FAIR_AFTER_MS = 1000;
 /** And for so long: what should have come free by then won't, whatever it was, milliseconds. */
 const HOLDS_BACK_MS = 3000;
+
+/** Who asks for memory: since when, and how many others it comes of. */
+export interface Asking {
+	readonly sinceMs: number;
+	readonly depth: number;
+}
 
 /**
  * Who lacks memory, and who leaves it to whom. Without it a version in constant use would keep all that it has: what comes
@@ -24,20 +30,25 @@ export class Shortage {
 		this.#short.add(demand);
 	}
 
+	/** Whether a version found no room the last time that it asked. */
+	has(demand: Demand): boolean {
+		return this.#short.has(demand);
+	}
+
 	/** It has what it needs, or is about to ask again. Idempotent. */
 	delete(demand: Demand): void {
 		this.#short.delete(demand);
 	}
 
 	/**
-	 * Whether a waiter of a version that came at `sinceMs` leaves what there is to another version's, who came before and
-	 * has waited long. @param returnedBytes what the version itself would give back at once
+	 * Whether a waiter of a version leaves what there is to another version's: to one that is deeper, or one that is as deep, came
+	 * before and has waited long. @param returnedBytes what the version itself would give back at once
 	 */
-	holdsBack(demand: Demand, sinceMs: number, returnedBytes = 0): boolean {
+	holdsBack(demand: Demand, asking: Asking, returnedBytes = 0): boolean {
 		for (const other of this.#short) {
-			const since = other.unserved?.sinceMs;
-			if (since === undefined) this.#short.delete(other);
-			else if (other === demand || since >= sinceMs || !hasPriority(since)) continue;
+			const first = other.unserved;
+			if (first === undefined) this.#short.delete(other);
+			else if (other === demand || !goesBefore(first, asking)) continue;
 			else if (this.#missingSoonBytes(other) <= returnedBytes) return true;
 		}
 		return false;
@@ -52,10 +63,15 @@ export class Shortage {
 		return false;
 	}
 
-	/** Whether others may stand back for a waiter of this version that came at `sinceMs`. */
-	mayHoldBack(demand: Demand, sinceMs: number): boolean {
-		return this.#short.has(demand) && hasPriority(sinceMs);
+	/** Whether others may stand back for a waiter of this version. */
+	mayHoldBack(demand: Demand, { sinceMs, nesting: { depth } }: Waiter): boolean {
+		return this.#short.has(demand) && (depth > 0 || hasPriority(sinceMs));
 	}
+}
+
+function goesBefore({ sinceMs, nesting: { depth } }: Waiter, asking: Asking): boolean {
+	if (depth !== asking.depth) return depth > asking.depth && performance.now() - sinceMs < FAIR_AFTER_MS + HOLDS_BACK_MS;
+	return sinceMs < asking.sinceMs && hasPriority(sinceMs);
 }
 
 function hasPriority(sinceMs: number): boolean {

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { CpuLoad } from "./cpu-load.js";
 import { Demand } from "./demand.js";
+import { ROOT } from "./nesting.js";
 import { startsIn } from "./start-policy.js";
 import { version } from "./testing/versions.js";
 
@@ -28,7 +29,8 @@ function serving({ callers, runMs, cpuMs, cpu = IDLE, known = true }: Burst, for
 	const asking = Array.from({ length: callers }, () => 0);
 	const counts: number[] = [];
 	for (let now = 0; now <= forMs; now++) {
-		for (const sinceMs of asking.filter((at) => at === now)) demand.add({ sinceMs, resolve: () => undefined, reject: () => undefined });
+		for (const sinceMs of asking.filter((at) => at === now))
+			demand.add({ sinceMs, nesting: ROOT, resolve: () => undefined, reject: () => undefined });
 		for (const sandbox of sandboxes.filter(({ untilMs }) => untilMs <= now)) {
 			if (sandbox.state === "starting") {
 				demand.starting--;

@@ -26,14 +26,14 @@ const COMPUTING_PER_CORE = 2;
  * @returns milliseconds after which to ask again; 0 when one is started
  */
 export function startsIn(demand: Demand, waitedMs: number, kind: Exclude<StartKind, "warm">, cores: number, cpu: CpuLoad): number {
-	const { serving } = demand;
-	if (serving === 0) return 0;
+	const { able } = demand;
+	if (able === 0) return 0;
 	// Nobody gets a sandbox after somebody else: everybody has a start of their own, as many at a time as there is CPU for.
 	if (usesOf(demand.target.manifest) === 1) return demand.starting < STARTS_PER_CORE * cores ? 0 : START_MS.prewarmed;
-	if (serving < cores && demand.runMs >= SHORT_RUN_MS)
+	if (able < cores && demand.runMs >= SHORT_RUN_MS)
 		return demand.expectedWaitMs() >= START_MS[kind] ? 0 : Math.max(0, START_MS[kind] - waitedMs);
 	const patience = cpu.saturated && demand.cpuShare >= SLEEPS_BELOW ? SATURATED_MS : Math.max(BEYOND_CORES_MS, START_MS[kind]);
-	if (cpu.saturated && serving * demand.cpuShare >= COMPUTING_PER_CORE * cores) return SATURATED_MS;
+	if (cpu.saturated && able * demand.cpuShare >= COMPUTING_PER_CORE * cores) return SATURATED_MS;
 	if (demand.starting >= demand.busy) return BEYOND_CORES_MS;
 	return Math.max(0, patience - waitedMs);
 }

@@ -1,6 +1,7 @@
 import { BerthError, FIXED_LIMITS } from "@berth/contracts";
 import type { Demand, Waiter } from "./demand.js";
 import type { Lease } from "./lease.js";
+import type { Nesting } from "./nesting.js";
 import { nobodyWaits } from "./refusals.js";
 
 /**
@@ -12,10 +13,11 @@ import { nobodyWaits } from "./refusals.js";
 export async function waitFor(
 	demand: Demand,
 	ends: readonly AbortSignal[],
+	nesting: Nesting,
 	hooks: { readonly began: () => void; readonly left: (waiter: Waiter) => void },
 ): Promise<Lease> {
 	const { promise, resolve, reject } = Promise.withResolvers<Lease>();
-	const waiter: Waiter = { sinceMs: performance.now(), resolve, reject };
+	const waiter: Waiter = { sinceMs: performance.now(), nesting, resolve, reject };
 	demand.add(waiter);
 	const leave = () => {
 		demand.remove(waiter);

@@ -15,7 +15,7 @@ import {
 } from "@berth/contracts";
 import type { Delivery } from "@berth/queue";
 import type { ArtifactStore } from "@berth/registry";
-import { type Lease, type Pool, type SandboxResult, type Specialisation, SpecialiseError } from "@berth/sandbox";
+import { type Lease, type Nesting, type Pool, type SandboxResult, type Specialisation, SpecialiseError } from "@berth/sandbox";
 import type { WorkerMetrics } from "@berth/telemetry";
 import type { AttemptSpans } from "./attempt-spans.js";
 import type { InvocationEnds } from "./invocation-ends.js";
@@ -117,7 +117,7 @@ export class Attempts {
 	/** A lease, or the settlement when the function can't be loaded. */
 	async #acquire(delivery: Delivery, target: Specialisation, askedAt: number): Promise<Lease | Settlement> {
 		try {
-			return await this.#options.pool.acquire(target, [delivery.cancelled, delivery.lost]);
+			return await this.#options.pool.acquire(target, [delivery.cancelled, delivery.lost], nestingOf(delivery));
 		} catch (error) {
 			if (!(error instanceof SpecialiseError)) throw error;
 			const phases: Phases = { queueMs: delivery.queueMs, startMs: 0, initMs: performance.now() - askedAt, runMs: 0 };
@@ -301,6 +301,12 @@ async function invokeIn(
 		asks.end();
 		lease.release(result?.healthy ?? false, result && { runMs: result.runMs, cpuMs: result.usage.cpuMs });
 	}
+}
+
+/** Nobody waits for what runs in the background, whoever asked for it. */
+function nestingOf({ request: { id, depth = 0, parent }, lane }: Delivery): Nesting {
+	if (lane === "background") return { invocation: id, depth: 0 };
+	return { invocation: id, depth, ...(parent === undefined ? {} : { parent: parent.id }) };
 }
 
 /** How long it may run, milliseconds: whom another invocation waits for is over with that one. */

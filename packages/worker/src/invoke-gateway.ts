@@ -46,6 +46,12 @@ const LEFT_OUT: ReadonlySet<string> = new Set([
 	...Object.values(HEADERS),
 ]);
 
+/** Of a result that is none. */
+const BROKEN = {
+	response_too_large: `the result has more than ${FIXED_LIMITS.bodyBytes} bytes`,
+	crashed: "the answer came in pieces and was broken off; the record of its invocation says why",
+} as const satisfies Partial<Record<ErrorCode, string>>;
+
 /** Has the gateway invoke a function for another one. What comes of it is a reply for that one's agent; it never rejects. */
 export async function invokeOver(asked: InvokeRequest): Promise<Responded> {
 	if (asked.head.depth > MOST_DEPTH) return failed("too_deep", `${MOST_DEPTH} invocations have come of one another already`);
@@ -85,12 +91,13 @@ async function replyTo(response: IncomingMessage, asked: InvokeRequest): Promise
 	const length = Number(response.headers["content-length"] ?? Number.POSITIVE_INFINITY);
 	const reading = length <= INLINE_BODY_BYTES ? undefined : await asked.readsLarge();
 	try {
-		const body = await bodyOf(response);
 		const id = textIn(response.headers[HEADERS.invocationId]);
-		const outcome = textIn(response.headers[HEADERS.outcome]) as Outcome | undefined;
-		if (body === undefined) {
+		const body = await bodyOf(response, asked.signal);
+		// What came in pieces says at its end how it went.
+		const outcome = textIn(response.headers[HEADERS.outcome] ?? response.trailers[HEADERS.outcome]) as Outcome | undefined;
+		if (typeof body === "string") {
 			reading?.done();
-			return failed("response_too_large", `the result has more than ${FIXED_LIMITS.bodyBytes} bytes`, id);
+			return failed(body, BROKEN[body], id);
 		}
 		const said = saidBy(response, body, asked.head.async, outcome);
 		const head: InvokeReply = { ...(id === undefined ? {} : { id }), ...said };
@@ -108,19 +115,23 @@ function saidBy(response: IncomingMessage, body: Buffer, async: boolean, outcome
 	return { failed: failureOf(JSON.parse(body.toString()) as Problem, outcome) };
 }
 
-/** What is a function's own words in it is a result's concern, not an error's. */
 function failureOf({ code, detail, retryable }: Problem, outcome: Outcome | undefined): InvokeFailure {
 	return { code, message: detail, retryable, ...(outcome === undefined ? {} : { outcome }) };
 }
 
-/** Undefined when it is larger than any result may be. */
-async function bodyOf(response: IncomingMessage): Promise<Buffer | undefined> {
+/** Or what is wrong with it. @throws Error when nobody waits for it any longer */
+async function bodyOf(response: IncomingMessage, signal: AbortSignal | undefined): Promise<Buffer | keyof typeof BROKEN> {
 	const pieces: Buffer[] = [];
 	let bytes = 0;
-	for await (const piece of response as AsyncIterable<Buffer>) {
-		bytes += piece.length;
-		if (bytes > FIXED_LIMITS.bodyBytes) return undefined;
-		pieces.push(piece);
+	try {
+		for await (const piece of response as AsyncIterable<Buffer>) {
+			bytes += piece.length;
+			if (bytes > FIXED_LIMITS.bodyBytes) return "response_too_large";
+			pieces.push(piece);
+		}
+	} catch (error) {
+		if (signal?.aborted === true) throw error;
+		return "crashed";
 	}
 	return Buffer.concat(pieces);
 }

@@ -104,7 +104,13 @@ const builder = new ImageBuilder({
 const { networks } = await engine.host();
 const incarnation = randomUUID();
 const invocationSource = await openInvocationSource({ durableUrl, fastUrl, nodeId: node, incarnation, retention: settings, logger: log });
-const invokes = new Invokes({ gatewaySocket: paths.gatewaySocket, waits: (invocation) => invocationSource.waits(invocation) });
+const invokes = new Invokes({
+	gatewaySocket: paths.gatewaySocket,
+	waits: (invocation) => {
+		const ends = [invocationSource.waits(invocation), pool.waits(invocation)];
+		return () => ends.forEach((end) => void end());
+	},
+});
 const functionsGateway =
 	networks.missing === undefined
 		? await FunctionsGateway.open({

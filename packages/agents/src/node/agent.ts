@@ -144,6 +144,7 @@ export class Agent {
 			await flushOutput();
 			markOutput(head.outputMark);
 			this.#inflow?.close();
+			this.#closeAsking(invokes);
 			const phase = thrown instanceof TooLargeError ? "too_large" : "handler";
 			this.#fail({ phase, id: head.id, error: describeError(thrown), waiting: invocation.isWaiting });
 		}

@@ -5,6 +5,7 @@ import type { SettledInvocation } from "../interactive-records.js";
 import type { QueueLogger } from "../logger.js";
 import type { DeliveryHandler } from "../ports.js";
 import { cancelledSettlement, elapsedMs, platformSettlement, rejectedSettlement } from "../settlements.js";
+import { Awaited } from "./awaited.js";
 import type { InteractiveEnvelope } from "./envelope.js";
 import { VERDICT_TEXT } from "./verdicts.js";
 
@@ -47,14 +48,13 @@ export class InHand {
 	readonly #parts: InHandParts;
 	readonly #byId = new Map<string, Held>();
 	readonly #early = new Set<string>();
+	readonly #awaited = new Awaited();
 	/** Functions take turns: one that floods makes none of the others wait for its flood. */
 	readonly #waiting = new FairLine<Held>(({ request: { project, function: name } }) => `${project}/${name}`);
 	#handler: DeliveryHandler | undefined;
 	#limit = 0;
 	/** Places that are taken. */
 	#running = 0;
-	/** Invocations of others that some here wait for; some may be in hand already. */
-	#asked = 0;
 	#taken = 0;
 
 	constructor(parts: InHandParts) {
@@ -67,11 +67,11 @@ export class InHand {
 	}
 
 	/**
-	 * Beyond its places it takes as many as may run, so that they take turns: what is left in the queue has none. And as many as are
-	 * waited for: they may be among the next.
+	 * Beyond its places it takes as many as may run, so that they take turns: what is left in the queue has none. And more as long
+	 * as one that is waited for isn't here: it is at the head of the queue as soon as it is in it.
 	 */
 	get full(): boolean {
-		return this.#waiting.length >= this.#limit + this.#asked;
+		return this.#awaited.missing === 0 && this.#waiting.length >= this.#limit;
 	}
 
 	get size(): number {
@@ -114,7 +114,7 @@ export class InHand {
 	 */
 	waits(id: string): () => void {
 		const held = this.#byId.get(id);
-		this.#asked++;
+		this.#awaited.asked(id);
 		if (held !== undefined && held.waitsFor++ === 0) this.#leavePlace(held);
 		this.#pump();
 		this.#parts.changed();
@@ -122,7 +122,7 @@ export class InHand {
 		return () => {
 			if (over) return;
 			over = true;
-			this.#asked--;
+			this.#awaited.over(id);
 			// Its place may be another's by now: it goes on, and the next one waits until there are two free.
 			if (held !== undefined && --held.waitsFor === 0 && this.#byId.get(id) === held) this.#takePlace(held);
 		};
@@ -131,8 +131,10 @@ export class InHand {
 	#hold(request: InvocationRequest, batch: Batch): void {
 		const held = { request, batch, cancelled: new AbortController(), waitsFor: 0, holdsPlace: false };
 		this.#byId.set(request.id, held);
-		if (isNested(request)) this.#begin(held);
-		else this.#waiting.push(held);
+		if (isNested(request)) {
+			this.#awaited.came(request.parent?.id);
+			this.#begin(held);
+		} else this.#waiting.push(held);
 	}
 
 	/** Runs it, unless nobody waits for it any more. */

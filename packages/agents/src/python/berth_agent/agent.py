@@ -9,6 +9,7 @@ import time
 from . import handler, pieces, protocol, scratch
 from .errors import TooLarge, describe
 from .invocation import Function, Invocation
+from .invokes import Invokes, Questions
 from .link import Link
 from .output import Output, note_levels
 from .payload import Reply
@@ -37,6 +38,7 @@ class Agent:
         self._served = 0
         self._current = None
         self._link = link_of(self._cancel)
+        self._questions = Questions(self._link)
 
     def serve(self):
         self._link.send(protocol.HELLO, {"python": platform.python_version()})
@@ -85,7 +87,7 @@ class Agent:
         if self._fresh_scratch and self._served > 0:
             scratch.empty()
         self._served += 1
-        invocation = Invocation(head, self._function)
+        invocation = Invocation(head, self._function, Invokes(self._questions))
         self._current = invocation
         self._output.begin(invocation)
         cancelled = self._link.cancelled
@@ -133,6 +135,7 @@ class Agent:
         return Reply(b"")
 
     def _end(self):
+        self._current.invokes.close()
         self._current = None
         self._output.end()
 

@@ -46,7 +46,7 @@ class Context:
     which was written for it runs as it stands.
     """
 
-    def __init__(self, head, function, cancelled):
+    def __init__(self, head, function, cancelled, invokes):
         self.invocation_id = head["id"]
         # From 1; higher when a background invocation is tried again.
         self.attempt = head["attempt"]
@@ -60,9 +60,21 @@ class Context:
         self.traceparent = trace.get("traceparent")
         self.tracestate = trace.get("tracestate")
         self.log = _LOG
+        self._invokes = invokes
         # None, unless a schedule fired.
         firing = head["trigger"].get("schedule")
         self.schedule = None if firing is None else Schedule(firing)
+
+    def invoke(self, name, payload=None, *, background=False, timeout_ms=None, content_type=None):
+        """
+        Invokes another function of the project (`stock`, `stock@canary` or `stock@3`) and waits for what it answers; with
+        `background` until it is on disk. Raises InvocationError.
+        """
+        return self._invokes.invoke(name, payload, background, timeout_ms, content_type)
+
+    async def ainvoke(self, name, payload=None, *, background=False, timeout_ms=None, content_type=None):
+        """The same in a coroutine. Cancelled, it ends the other one."""
+        return await self._invokes.ainvoke(name, payload, background, timeout_ms, content_type)
 
     def remaining_ms(self):
         return max(0, int(self.deadline - time.time() * 1000))
@@ -83,11 +95,12 @@ class Context:
 
 
 class Invocation:
-    def __init__(self, head, function):
+    def __init__(self, head, function, invokes):
         self.head = head
         self.id = head["id"]
+        self.invokes = invokes
         self._cancelled = threading.Event()
-        self.context = Context(head, function, self._cancelled)
+        self.context = Context(head, function, self._cancelled, invokes)
         # What ends the coroutine of an `async def handler`, while there is one; and whether it is to end.
         self.cancel_task = None
         self.is_over = False

@@ -23,6 +23,8 @@ class Link:
         self._on_cancel = on_cancel
         # What came for the invocation that was read last: whoever begins it looks here.
         self.cancelled = None
+        # Called in the thread with head and body of each reply to a question.
+        self.on_reply = lambda head, body: None
         # The answer that is streamed, while one is.
         self.stream = None
         self._sending = threading.Lock()
@@ -53,6 +55,9 @@ class Link:
                 if kind == protocol.CANCEL:
                     self._warning = None
                     self._cancel(head, True)
+                    continue
+                if kind == protocol.REPLY:
+                    self.on_reply(head, body)
                     continue
                 if kind == protocol.CREDIT:
                     stream = self.stream

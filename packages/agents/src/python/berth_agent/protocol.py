@@ -4,9 +4,9 @@ import json
 import struct
 
 # worker → agent
-PRELOAD, SPECIALISE, INVOKE, CANCEL, CREDIT = 1, 2, 3, 4, 10
+PRELOAD, SPECIALISE, INVOKE, CANCEL, REPLY, CREDIT = 1, 2, 3, 4, 5, 10
 # agent → worker
-HELLO, PRELOADED, SPECIALISED, FAILED, ANSWER, STREAMED, CHUNK = 16, 17, 18, 19, 20, 32, 33
+HELLO, PRELOADED, SPECIALISED, FAILED, ANSWER, QUESTION, STREAMED, CHUNK = 16, 17, 18, 19, 20, 22, 32, 33
 
 # The first argument where nobody is there to connect to, instead of a socket's path.
 SERVE = "serve"

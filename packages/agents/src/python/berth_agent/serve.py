@@ -69,6 +69,14 @@ def _serve(link, loading, port):
     server.serve_forever()
 
 
+# There is nobody to invoke.
+_ALONE = {
+    "code": "unavailable",
+    "message": "this image runs by itself, without Berth: it can't invoke another function",
+    "retryable": False,
+}
+
+
 class _Link:
     """Takes the worker's place: what the agent says is waited for."""
 
@@ -107,6 +115,8 @@ class _Link:
         return self._asked.get()
 
     def send(self, kind, head, body=b""):
+        if kind == protocol.QUESTION:
+            return self.on_reply({"question": head["question"], "failed": _ALONE}, b"")
         # There is nobody to greet.
         if kind != protocol.HELLO:
             self._said.put((kind, head, body))

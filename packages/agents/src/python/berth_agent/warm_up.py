@@ -37,7 +37,7 @@ def warm_up():
     for _ in range(_ROUNDS):
         for head in _HEADS:
             for handler in handlers:
-                reply = handler.handle(b'{"a":1}', Invocation(head, function))
+                reply = handler.handle(b'{"a":1}', Invocation(head, function, None))
                 encode(ANSWER, {"id": "", "response": reply.response}, reply.body)
     handlers[1].close()
     # What is there now stays: no collection looks at it again, which would also copy the pages it is on.
