@@ -95,6 +95,17 @@ def handler(event, context):
 	});
 });
 
+describe("the log of an invocation in the background", () => {
+	it("has each attempt's lines, with its number", async () => {
+		const source = `export default (_: unknown, ctx: any) => { console.log("try " + ctx.attempt); if (ctx.attempt === 1) throw new Error("on purpose"); };`;
+		const deployed = await deploy(stack, { source });
+		const { id } = await stack.client.invokeAsync(deployed.name);
+		await eventually(async () => expect((await deployed.record({ id })).state).toBe("settled"));
+		const { lines } = await stack.client.logs({ invocation: id });
+		expect(lines.map(({ attempt, text }) => `${attempt}: ${text}`)).toEqual(["1: try 1", "2: try 2"]);
+	});
+});
+
 describe("who follows logs", () => {
 	it("sees lines while the invocation still runs, of the function and level asked for alone", async () => {
 		const source = `export default (name: string, ctx: any) => { console.log("noise"); console.warn("hello " + name);

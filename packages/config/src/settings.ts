@@ -220,10 +220,7 @@ export function loadSettings(
 	if (wrong.length > 0 || !parsed.success) throw new SettingsError(wrong.join("\n"));
 	const value = parsed.data;
 	const { BERTH_IMAGE_REPOSITORY: imageRepository, BERTH_REGISTRIES: registries = [] } = value;
-	if (imageRepository !== undefined && !registries.some(({ host }) => host === imageRepository.host))
-		throw new SettingsError(
-			`BERTH_IMAGE_REPOSITORY is on ${imageRepository.host}, which BERTH_REGISTRIES doesn't list: put it there, with its login`,
-		);
+	if (imageRepository !== undefined) requireListed(imageRepository, registries);
 	const paths = pathsOf(value.BERTH_DATA_DIR);
 	const leastBytes = LIMITS.memoryMiB.max * MIB;
 	return Object.freeze({
@@ -273,6 +270,12 @@ export function loadSettings(
 		cores: availableParallelism(),
 		paths,
 	});
+}
+
+/** @throws SettingsError */
+function requireListed({ host }: RepositoryPlace, registries: readonly RegistryAccess[]): void {
+	if (registries.some((one) => one.host === host)) return;
+	throw new SettingsError(`BERTH_IMAGE_REPOSITORY is on ${host}, which BERTH_REGISTRIES doesn't list: put it there, with its login`);
 }
 
 function storageOf(value: z.output<typeof settingsSchema>): Settings["storage"] {

@@ -18,6 +18,7 @@ import { askNode } from "./ask-node.js";
 import { authenticate } from "./auth.js";
 import { EventStream } from "./event-stream.js";
 import { invocationIdFrom } from "./find-record.js";
+import { attemptsOf } from "./invocation-answers.js";
 import { logEntriesOf } from "./log-entries.js";
 import { nameFrom } from "./names.js";
 import { FOLLOW_MS, NodeFollowing } from "./node-following.js";
@@ -68,10 +69,15 @@ async function newest(question: LogQuestion, services: Services): Promise<TailAn
 async function linesOnRecord(id: string, project: string, services: Services): Promise<readonly TailLine[] | undefined> {
 	const record = await services.invocations.record(id);
 	if (record === undefined || record.project !== project || record.state !== "settled") return undefined;
-	const entries = await logEntriesOf(record.logs, services.artifacts);
-	const { function: name, version, traceId, last } = record;
-	const source = { function: name, version, invocation: id, attempt: last?.attempt ?? 1, ...(traceId === undefined ? {} : { traceId }) };
-	return (entries ?? []).map((entry, at) => ({ id: `${entry.atMs}-${at + 1}-record`, ...entry, ...source }));
+	const { function: name, version, traceId } = record;
+	const source = { function: name, version, invocation: id, ...(traceId === undefined ? {} : { traceId }) };
+	const logged = await Promise.all(
+		attemptsOf(record).map(async ({ attempt, logs }) => {
+			const entries = (await logEntriesOf(logs, services.artifacts)) ?? [];
+			return entries.map((entry) => ({ ...entry, ...source, attempt }));
+		}),
+	);
+	return logged.flat().map((line, at) => ({ id: `${line.atMs}-${at + 1}-record`, ...line }));
 }
 
 /** Lines as the nodes' functions print them, until nobody reads. */
