@@ -110,7 +110,7 @@ describe("a streamed answer", () => {
 		expect((await streams.record({ id })).streamed?.bytes).toBeLessThan(16 * 1024 * 1024);
 	});
 
-	it("in the background is collected", async () => {
+	it("is collected in the background, and for a function that invokes another one", async () => {
 		const source = `export default async function* () { for (let i = 0; i < 3; i++) { yield { i }; await new Promise((r) => setTimeout(r, 5)); } }`;
 		const generates = await deploy(stack, { source });
 		expect((await generates.invoke()).raw.body.toString()).toBe('{"i":0}\n{"i":1}\n{"i":2}\n');
@@ -120,6 +120,8 @@ describe("a streamed answer", () => {
 			contentType: "application/x-ndjson",
 			text: '{"i":0}\n{"i":1}\n{"i":2}\n',
 		});
+		const asks = await deploy(stack, { source: `export default async (_, ctx) => (await ctx.invoke("${generates.name}")).result;` });
+		expect((await asks.invoke()).outcome).toBe("succeeded");
 	});
 
 	it("is printed by the command line as it comes; one that breaks off fails, with what the record says", async () => {

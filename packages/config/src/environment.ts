@@ -42,6 +42,8 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_DELIVERIES_MIB: String(settings.storage.deliveryBytes / MIB),
 		BERTH_HOOK_EVENTS_HOURS: String(settings.hookEventsMs / HOUR_MS),
 		BERTH_MAX_INFLIGHT: String(settings.maxInflight),
+		BERTH_MAX_QUEUED: String(settings.maxQueued.perFunction),
+		BERTH_MAX_QUEUED_PROJECT: String(settings.maxQueued.perProject),
 		BERTH_BODY_MEMORY_MIB: String(settings.bodyMemoryBytes / MIB),
 		BERTH_ANSWER_STALL_MS: String(settings.answerStallMs),
 		BERTH_REGISTRIES: settings.registries.length === 0 ? undefined : settings.registries.map(registryText).join(","),

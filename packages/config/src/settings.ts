@@ -101,6 +101,9 @@ export const settingsSchema = z.object({
 	BERTH_HOOK_EVENTS_HOURS: whole(1, 8760).default(168),
 	/** Invocations that are waited for in a gateway, beyond which it answers 503; and those a worker runs at a time, a quarter of them background. */
 	BERTH_MAX_INFLIGHT: whole(1, 100_000).default(1024),
+	/** Background invocations of one function that may be queued, beyond which new ones are answered 429; and of one project. */
+	BERTH_MAX_QUEUED: whole(1, 100_000_000).default(200_000),
+	BERTH_MAX_QUEUED_PROJECT: whole(1, 100_000_000).default(1_000_000),
 	/** Memory for request bodies that arrive in a gateway, and as much again for answers that aren't taken yet, MiB. */
 	BERTH_BODY_MEMORY_MIB: whole(64, 1 << 20).default(256),
 	/** How long a client may take nothing of its answer before it is cut off, milliseconds. */
@@ -179,6 +182,7 @@ export interface Settings {
 	/** How long a hook's log keeps a delivery. */
 	readonly hookEventsMs: number;
 	readonly maxInflight: number;
+	readonly maxQueued: { readonly perFunction: number; readonly perProject: number };
 	readonly bodyMemoryBytes: number;
 	readonly answerStallMs: number;
 	/** OCI registries that may be used: host and port as images are named, origin, and the login. */
@@ -222,7 +226,6 @@ export function loadSettings(
 	const { BERTH_IMAGE_REPOSITORY: imageRepository, BERTH_REGISTRIES: registries = [] } = value;
 	if (imageRepository !== undefined) requireListed(imageRepository, registries);
 	const paths = pathsOf(value.BERTH_DATA_DIR);
-	const leastBytes = LIMITS.memoryMiB.max * MIB;
 	return Object.freeze({
 		dataDir: value.BERTH_DATA_DIR,
 		host: value.BERTH_HOST,
@@ -237,10 +240,7 @@ export function loadSettings(
 		dockerSocket: value.BERTH_DOCKER_SOCKET,
 		dockerBuilds: value.BERTH_DOCKER_BUILDS,
 		ociRuntime: value.BERTH_OCI_RUNTIME,
-		memoryBudgetBytes:
-			value.BERTH_MEMORY_MIB === undefined
-				? Math.max(Math.floor(totalmem() / 2), Math.min(leastBytes, totalmem()))
-				: value.BERTH_MEMORY_MIB * MIB,
+		memoryBudgetBytes: value.BERTH_MEMORY_MIB === undefined ? defaultMemoryBytes() : value.BERTH_MEMORY_MIB * MIB,
 		prewarmed: value.BERTH_PREWARMED,
 		prewarmedBuilds: value.BERTH_PREWARMED_BUILDS,
 		npmRegistry: value.BERTH_NPM_REGISTRY.replace(/\/?$/, "/"),
@@ -254,6 +254,7 @@ export function loadSettings(
 		recordsMs: value.BERTH_RECORDS_HOURS * HOUR_MS,
 		hookEventsMs: value.BERTH_HOOK_EVENTS_HOURS * HOUR_MS,
 		maxInflight: value.BERTH_MAX_INFLIGHT,
+		maxQueued: Object.freeze({ perFunction: value.BERTH_MAX_QUEUED, perProject: value.BERTH_MAX_QUEUED_PROJECT }),
 		bodyMemoryBytes: value.BERTH_BODY_MEMORY_MIB * MIB,
 		answerStallMs: value.BERTH_ANSWER_STALL_MS,
 		registries: Object.freeze(registries),
@@ -276,6 +277,12 @@ export function loadSettings(
 function requireListed({ host }: RepositoryPlace, registries: readonly RegistryAccess[]): void {
 	if (registries.some((one) => one.host === host)) return;
 	throw new SettingsError(`BERTH_IMAGE_REPOSITORY is on ${host}, which BERTH_REGISTRIES doesn't list: put it there, with its login`);
+}
+
+/** Half of the machine's, or what one function may have where that is more. */
+function defaultMemoryBytes(): number {
+	const all = totalmem();
+	return Math.max(Math.floor(all / 2), Math.min(LIMITS.memoryMiB.max * MIB, all));
 }
 
 function storageOf(value: z.output<typeof settingsSchema>): Settings["storage"] {

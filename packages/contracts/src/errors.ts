@@ -57,6 +57,7 @@ export const ERRORS = {
 	build_timed_out: entry("caller", 422, true, "The build took longer than its limit."),
 	image_rejected: entry("caller", 422, false, "The image can't be taken."),
 	too_busy: entry("caller", 429, true, "Too much of this is waiting already."),
+	queue_full: entry("caller", 429, true, "Too much is queued in the background already."),
 	handler_error: entry("function", 502, false, "The handler threw."),
 	init_error: entry("function", 502, false, "The function failed before it could take an invocation."),
 	crashed: entry("function", 502, false, "The function's process ended before it answered."),

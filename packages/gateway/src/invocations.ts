@@ -60,6 +60,8 @@ interface Origin {
 	readonly parent?: ParentInvocation;
 	/** When that one is killed, milliseconds since the epoch: nobody waits any longer. */
 	readonly deadlineMs?: number;
+	/** Its answer isn't taken in pieces. */
+	readonly whole?: true;
 }
 
 /** A delivery to a hook that becomes an invocation of this version. */
@@ -145,7 +147,7 @@ export class Invocations {
 		const trigger: Trigger = { kind: "event", ...(contentType === undefined ? {} : { contentType }) };
 		const { depth, parent, deadlineMs } = asked;
 		if (asked.async) await this.#acceptLater(request, response, version, { trigger, origin: { depth, parent } });
-		else await this.#run(request, response, version, trigger, true, { depth, parent, deadlineMs });
+		else await this.#run(request, response, version, trigger, true, { depth, parent, deadlineMs, whole: true });
 	}
 
 	/**
@@ -190,7 +192,7 @@ export class Invocations {
 		const { rest, ...read } = await this.#read(request, version, trigger);
 		const invocation = await this.#accept(version, { trigger, ...read, ...(origin === undefined ? {} : { origin }) }, true);
 		// A HEAD's answer has no body that could come in pieces.
-		if (request.method === "HEAD") return await this.#answer(response, version, invocation, trusted);
+		if (request.method === "HEAD" || origin?.whole === true) return await this.#answer(response, version, invocation, trusted);
 		const { streams } = this.#services;
 		const asked = { id: invocation.id, version: version.number };
 		const stream = new AnswerStream(response, (head) => writeStreamHead(response, asked, head), rest);
@@ -258,6 +260,7 @@ export class Invocations {
 		version: Version,
 		given: Pick<Accepting, "trigger" | "callback" | "origin">,
 	): Promise<void> {
+		await this.#services.invocations.requireRoom(version);
 		const invocation = await this.#accept(version, { ...given, ...(await this.#read(request, version, given.trigger)) }, false);
 		await this.enqueue(invocation);
 		response.setHeader(HEADERS.invocationId, invocation.id);
@@ -267,7 +270,7 @@ export class Invocations {
 		response.status(202).location(`/v1/invocations/${invocation.id}`).json({ id: invocation.id, state: "queued" });
 	}
 
-	/** Puts one in the background whose body is `queued`; the body goes when it isn't accepted. @throws BerthError `unavailable` */
+	/** Puts one in the background whose body is `queued`; the body goes when it isn't accepted. @throws BerthError `unavailable`, `queue_full` */
 	async enqueue(invocation: InvocationRequest): Promise<void> {
 		const { invocations, artifacts } = this.#services;
 		try {

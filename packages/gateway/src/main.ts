@@ -86,7 +86,11 @@ interface Means {
 async function open(settings: Settings, { log, metrics, gatewayId, events, tracing, streams }: Means): Promise<Services> {
 	const { durableRedisUrl: durableUrl, fastRedisUrl: fastUrl, npmRegistry, pypiIndex, packageRegistries, pypiIndexes } = settings;
 	const packageUrls = [npmRegistry, pypiIndex, ...packageRegistries, ...pypiIndexes];
-	const invocations = await openInvocationQueue({ durableUrl, fastUrl, gatewayId, retention: settings, logger: log });
+	const invocations = await openInvocationQueue({
+		...{ durableUrl, fastUrl, gatewayId, retention: settings, logger: log },
+		queued: settings.maxQueued,
+		onQueueFull: (reason) => metrics.refused("background", reason),
+	});
 	const lookAfter = (node: string, change: NodeChange) => {
 		// Each gateway sees it, and so may the node itself: it is told once.
 		if (change.reason !== "draining") events.record(undefined, { kind: "node", what: "lost", node }, `gone:${change.incarnation}`);

@@ -9,7 +9,7 @@ const LINGER_MS = 2 * SECOND_MS;
 const WAIT_STATUSES: ReadonlySet<number> = new Set([429, 503, 507]);
 
 /** Refusing for want of room has to stay cheap, so it isn't logged; the metrics count it. */
-const REFUSALS: ReadonlySet<ErrorCode> = new Set(["too_busy", "node_full"]);
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(["too_busy", "queue_full", "node_full"]);
 
 /** The one place where an error becomes an HTTP answer. */
 export function problemHandler(log: Logger): ErrorRequestHandler {

@@ -9,6 +9,9 @@ import type { InteractiveQueue } from "./bullmq/interactive-queue.js";
 import type { LaneTotals } from "./counters.js";
 import { DeadLetters } from "./dead-letters.js";
 import type { InvocationQueue, NodeChange, QueueDepth } from "./ports.js";
+import type { QueuedRoom } from "./queued-room.js";
+
+const ACCEPTING = "accepting an invocation";
 
 /** What an open InvocationQueue does beyond its port. */
 export interface GatewayQueue extends InvocationQueue {
@@ -17,6 +20,8 @@ export interface GatewayQueue extends InvocationQueue {
 	 * as `unavailable` (it may be placed elsewhere); what an incarnation had taken that is gone, as `worker_lost`.
 	 */
 	lookAfter(node: string, change: NodeChange): Promise<void>;
+	/** Background: before a body is read. @throws BerthError `queue_full` when no more of the function, or its project, may be queued; `unavailable` */
+	requireRoom(owner: Pick<InvocationRequest, "project" | "function">): Promise<void>;
 	/** Interactive: of this process, since its start. */
 	interactiveTotals(): LaneTotals;
 	/** Background: of the whole lane, from the durable Redis. @throws BerthError `unavailable` */
@@ -27,6 +32,7 @@ export interface RedisInvocationQueueParts {
 	readonly interactive: InteractiveQueue;
 	readonly background: BackgroundQueue;
 	readonly news: BackgroundNews;
+	readonly room: QueuedRoom;
 	readonly retention?: Retention | undefined;
 	readonly builds: Builds;
 	/** The connections for `command` use. */
@@ -54,8 +60,15 @@ export class RedisInvocationQueue implements GatewayQueue {
 		return this.#parts.interactive.cancel(id, project);
 	}
 
-	enqueue(request: InvocationRequest, inDoubt?: "take back" | "leave"): Promise<void> {
-		return this.#parts.background.enqueue(request, inDoubt);
+	requireRoom(owner: Pick<InvocationRequest, "project" | "function">): Promise<void> {
+		const { durable, room } = this.#parts;
+		return guarded(durable, ACCEPTING, () => room.require(owner));
+	}
+
+	async enqueue(request: InvocationRequest, inDoubt?: "take back" | "leave"): Promise<void> {
+		const { durable, room, background } = this.#parts;
+		await guarded(durable, ACCEPTING, () => room.take(request));
+		await background.enqueue(request, inDoubt);
 	}
 
 	/** Asks both Redis: an id doesn't say its lane. One of them being away matters only if the other has no record. */

@@ -16,6 +16,7 @@ import { type NodeChanged, RedisNodeDirectory } from "./node-directory.js";
 import { RedisNodeMembership } from "./node-membership.js";
 import { Outbox } from "./outbox.js";
 import type { BuildQueue, BuildSource, NodeDirectory, NodeMembership } from "./ports.js";
+import { type QueuedLimits, QueuedRoom, type QueueRefusal } from "./queued-room.js";
 
 /** Where the two Redis servers are; both URLs may name the same one. */
 export interface RedisUrls {
@@ -32,9 +33,17 @@ interface Logged {
  * @throws Error naming the Redis that can't be reached
  */
 export async function openInvocationQueue(
-	options: RedisUrls & Logged & { readonly gatewayId: string; readonly retry?: RetryPolicy; readonly retention?: Retention },
+	options: RedisUrls &
+		Logged & {
+			readonly gatewayId: string;
+			readonly retry?: RetryPolicy;
+			readonly retention?: Retention;
+			/** What may be queued in the background, and who is told why something wasn't. */
+			readonly queued?: QueuedLimits;
+			readonly onQueueFull?: (reason: QueueRefusal) => void;
+		},
 ): Promise<GatewayQueue> {
-	const { durableUrl, fastUrl, gatewayId, retry, retention, logger: log = SILENT } = options;
+	const { durableUrl, fastUrl, gatewayId, retry, retention, queued, onQueueFull, logger: log = SILENT } = options;
 	const owned = await openRedis([
 		{ url: fastUrl, use: "command", name: "queue-fast", log },
 		{ url: fastUrl, use: "subscriber", name: "queue-replies", log },
@@ -46,7 +55,18 @@ export async function openInvocationQueue(
 	await interactive.listening;
 	const background = new BackgroundQueue(durable, log, retry, retention);
 	const news = new BackgroundNews(listener, log);
-	return new RedisInvocationQueue({ interactive, background, news, retention, builds: new Builds(durable, log), fast, durable, owned });
+	const room = new QueuedRoom(durable, queued, onQueueFull);
+	return new RedisInvocationQueue({
+		interactive,
+		background,
+		news,
+		room,
+		retention,
+		builds: new Builds(durable, log),
+		fast,
+		durable,
+		owned,
+	});
 }
 
 /**

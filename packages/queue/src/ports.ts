@@ -35,7 +35,7 @@ export interface InvocationQueue {
 	/**
 	 * Background: resolves after the durable write. One of an id that was accepted before changes nothing.
 	 * @param inDoubt what happens to what may have arrived when this rejects: default `take back`; `leave` for who asks again
-	 * @throws BerthError `unavailable`
+	 * @throws BerthError `unavailable`, `queue_full`
 	 */
 	enqueue(request: InvocationRequest, inDoubt?: "take back" | "leave"): Promise<void>;
 	/** The record of an invocation of either lane, if it is still kept. */

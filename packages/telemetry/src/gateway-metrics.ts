@@ -43,7 +43,7 @@ export class GatewayMetrics {
 	);
 	readonly #refused = new Counter({
 		name: "berth_refused_total",
-		help: "Invocations refused for want of room, by lane and by whose it was: a function's share of the places, what waits for it, its wait, or all places",
+		help: "Invocations refused for want of room, by lane and by whose it was: a function's share of the places, what waits for it, its wait, or all places; in the background what a function or a project may have queued",
 		labelNames: ["lane", "reason"],
 		registers: [this.registry],
 	});
@@ -104,7 +104,7 @@ export class GatewayMetrics {
 		this.#seconds.observe({ route }, seconds);
 	}
 
-	/** @param reason why an invocation was refused: `share`, `waiting`, `late` or `full` */
+	/** @param reason why an invocation was refused: `share`, `waiting`, `late` or `full` interactively, `function` or `project` in the background */
 	refused(lane: Lane, reason: string): void {
 		this.#refused.inc({ lane, reason });
 	}

@@ -10,6 +10,7 @@ export const ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
 	build_failed: "Correct the source and deploy again; the version before it goes on serving.",
 	build_timed_out: "Deploy again, or deploy less source.",
 	too_busy: "Try again in a moment, or send less at a time; `berth stats` shows what waits.",
+	queue_full: "Try again later, or let what is queued be done first; `berth stats` shows what waits.",
 	node_full: "Try again in a moment, or add capacity; `berth stats` shows what waits.",
 	handler_error: "The stack above names the line.",
 	init_error: "It failed before the handler was reached: look at what it does while it is loaded or started.",

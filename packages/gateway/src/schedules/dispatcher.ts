@@ -175,7 +175,7 @@ export class ScheduleDispatcher {
 		} catch (error) {
 			if (!(error instanceof BerthError) || error.entry.fault === "platform") throw error;
 			// Its function has enough to do: it waits, as it would in the queue.
-			if (error.code === "too_busy") return { waitMs: QUEUED_MS };
+			if (error.code === "queue_full") return { waitMs: QUEUED_MS };
 			return { run: { ...decided, result: "failed", reason: `${error.code}: ${error.message}` } };
 		}
 		return { run: { ...decided, result: "fired", invocation }, invocation };
