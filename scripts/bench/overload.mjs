@@ -15,6 +15,8 @@ const FACTOR = 10;
 /** As many as find what it sustains, and how often the other one is asked, per second. */
 const CONNECTIONS = 8;
 const BESIDE_PER_SECOND = 20;
+/** The flood is under way by then, milliseconds. */
+const BEGUN_MS = 1000;
 /** As before: so much slower than the median of what was measured then, at most, so many times in a row. */
 const NORMAL = 2;
 const IN_A_ROW = 5;
@@ -39,13 +41,14 @@ export async function overloadCosts(client, stack, seconds) {
 		const quiet = await openLoop(to(BESIDE), { ratePerSecond: BESIDE_PER_SECOND, seconds });
 		const refusedMs = [];
 		const onEnded = (ending, latencyMs) => ending.startsWith("http_") && refusedMs.push(latencyMs);
-		const [flood, beside, health] = await Promise.all([
+		const [flood, beside, health, done] = await Promise.all([
 			openLoop(to(FLOODED), { ratePerSecond: FACTOR * sustained, seconds, onEnded }),
 			openLoop(to(BESIDE), { ratePerSecond: BESIDE_PER_SECOND, seconds }),
 			healthDuring(stack.url, seconds),
+			doneDuring(client, seconds),
 		]);
-		// Some of it waited on after the last was sent.
-		const goodput = flood.perSecond;
+		// Without the other one's, which is asked as often as that. What was sent first waits the longest, so answers alone would say less.
+		const goodput = done - BESIDE_PER_SECOND;
 		const startedAt = performance.now();
 		await untilNormal(client, alone.p50Ms * NORMAL);
 		const drainMs = (flood.seconds - seconds) * 1000;
@@ -78,6 +81,15 @@ async function healthDuring(url, seconds) {
 		await pause(50);
 	}
 	return took;
+}
+
+/** Invocations that the node ends well, per second, while the flood is under way. */
+async function doneDuring(client, seconds) {
+	const succeeded = async () => (await client.stats()).reduce((sum, node) => sum + node.invocations.succeeded, 0);
+	await pause(BEGUN_MS);
+	const [from, startedAt] = [await succeeded(), performance.now()];
+	await pause(seconds * 1000 - BEGUN_MS);
+	return ((await succeeded()) - from) / ((performance.now() - startedAt) / 1000);
 }
 
 async function untilNormal(client, mostMs) {

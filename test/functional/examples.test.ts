@@ -69,6 +69,8 @@ describe("an example", () => {
 			"hello-payload",
 			"json-api",
 			"nightly-report",
+			"pipeline",
+			"pipeline-word-count",
 			"python-hello",
 			"python-page",
 			"shell-hello",
@@ -101,6 +103,14 @@ describe("an example", () => {
 		const { raw } = await stack.client.invoke(name, { json: { name: "Ada" } });
 		expect(json(raw)).toMatchObject({ hello: "Ada" });
 		expect(json((await stack.client.invoke(name)).raw)).toMatchObject({ hello: "world" });
+	});
+
+	it("pipeline has pipeline-word-count count each part of a text, and adds up", async () => {
+		const text = `${"to be ".repeat(4000)}or not`;
+		const { raw } = await stack.client.invoke("pipeline", { json: { text } });
+		const answer = json<{ parts: number; words: object; invocations: string[] }>(raw);
+		expect(answer).toMatchObject({ parts: 3, words: { be: 4000, to: 4000, not: 1, or: 1 } });
+		expect(await stack.client.invocation(answer.invocations[2] as string)).toMatchObject({ parent: { function: "pipeline" } });
 	});
 
 	it("cpu-bound counts primes, and refuses what it can't count", async () => {

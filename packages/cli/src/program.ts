@@ -17,6 +17,7 @@ import { registerKill } from "./commands/kill.js";
 import { registerList } from "./commands/list.js";
 import { registerLogs } from "./commands/logs.js";
 import { registerNetwork } from "./commands/network.js";
+import { registerPause } from "./commands/pause.js";
 import { registerPs } from "./commands/ps.js";
 import { registerRebase } from "./commands/rebase.js";
 import { registerRecover } from "./commands/recover.js";
@@ -66,6 +67,7 @@ const COMMANDS = [
 	registerRegistry,
 	registerRecover,
 	registerBackup,
+	registerPause,
 	registerPs,
 	registerStats,
 	registerKill,

@@ -1,4 +1,6 @@
 import {
+	type Backlog,
+	type BacklogAnswer,
 	type DeployAnswer,
 	type FunctionDetail,
 	type FunctionList,
@@ -102,6 +104,16 @@ export function functionsOf(transport: Transport) {
 			const answer = await transport.raw({ method: "GET", path: `${pathOf(name)}/versions/${version}/lockfile`, signal: options.signal });
 			if (answer.status >= 400) throw new ApiError(problemIn(answer));
 			return answer.body;
+		},
+
+		/** Lets its background work wait until it is resumed. @throws ApiError `function_not_found` */
+		async pause(name: string): Promise<Backlog> {
+			return (await transport.json<BacklogAnswer>({ method: "POST", path: `${pathOf(name)}/pause` })).background;
+		},
+
+		/** Lets its background work go on. @throws ApiError `function_not_found` */
+		async resume(name: string): Promise<Backlog> {
+			return (await transport.json<BacklogAnswer>({ method: "POST", path: `${pathOf(name)}/resume` })).background;
 		},
 
 		/** Deletes it with all its versions. @throws ApiError `function_not_found` */

@@ -6,8 +6,12 @@ import { problemIn, type RawAnswer, type Transport } from "./transport.js";
 export type Payload = { readonly json: unknown } | { readonly bytes: Uint8Array | string; readonly contentType: string };
 
 export interface InvokeOptions {
+	/** Tells a repetition: it gets the answer of the first request with the same key, and nothing runs twice. */
+	readonly idempotencyKey?: string;
 	/** In the background: where the settlement is posted. */
 	readonly callbackUrl?: string;
+	/** In the background: not before then; a time that is past means now, at most 30 days ahead. */
+	readonly runAt?: Date;
 	/** A deadline shorter than the function's timeout, milliseconds. */
 	readonly timeoutMs?: number;
 	readonly signal?: AbortSignal;
@@ -53,7 +57,9 @@ export function invocationsOf(transport: Transport) {
 			headers: {
 				...(payload === undefined ? {} : { "content-type": "json" in payload ? "application/json" : payload.contentType }),
 				...(options.timeoutMs === undefined ? {} : { [HEADERS.timeoutMs]: String(options.timeoutMs) }),
+				...(options.idempotencyKey === undefined ? {} : { [HEADERS.idempotencyKey]: options.idempotencyKey }),
 				...(options.callbackUrl === undefined ? {} : { [HEADERS.callbackUrl]: options.callbackUrl }),
+				...(options.runAt === undefined ? {} : { [HEADERS.runAt]: options.runAt.toISOString() }),
 				...headers,
 			},
 			...(payload === undefined ? {} : { body: "json" in payload ? JSON.stringify(payload.json) : payload.bytes }),

@@ -41,6 +41,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_LOGS_MIB: String(settings.storage.logBytes / MIB),
 		BERTH_DELIVERIES_MIB: String(settings.storage.deliveryBytes / MIB),
 		BERTH_HOOK_EVENTS_HOURS: String(settings.hookEventsMs / HOUR_MS),
+		BERTH_IDEMPOTENCY_HOURS: String(settings.idempotencyMs / HOUR_MS),
 		BERTH_MAX_INFLIGHT: String(settings.maxInflight),
 		BERTH_MAX_QUEUED: String(settings.maxQueued.perFunction),
 		BERTH_MAX_QUEUED_PROJECT: String(settings.maxQueued.perProject),

@@ -99,6 +99,8 @@ export const settingsSchema = z.object({
 	BERTH_DELIVERIES_MIB: whole(64, 1 << 24).default(1024),
 	/** How long a hook's log keeps a delivery, hours. */
 	BERTH_HOOK_EVENTS_HOURS: whole(1, 8760).default(168),
+	/** How long an idempotency key is remembered, hours. Answers above 4 KiB are results, which stay for a day. */
+	BERTH_IDEMPOTENCY_HOURS: whole(1, 168).default(24),
 	/** Invocations that are waited for in a gateway, beyond which it answers 503; and those a worker runs at a time, a quarter of them background. */
 	BERTH_MAX_INFLIGHT: whole(1, 100_000).default(1024),
 	/** Background invocations of one function that may be queued, beyond which new ones are answered 429; and of one project. */
@@ -181,6 +183,8 @@ export interface Settings {
 	readonly recordsMs: number;
 	/** How long a hook's log keeps a delivery. */
 	readonly hookEventsMs: number;
+	/** How long an idempotency key is remembered. */
+	readonly idempotencyMs: number;
 	readonly maxInflight: number;
 	readonly maxQueued: { readonly perFunction: number; readonly perProject: number };
 	readonly bodyMemoryBytes: number;
@@ -252,7 +256,7 @@ export function loadSettings(
 		idleTtlMs: value.BERTH_IDLE_TTL_MS,
 		storage: storageOf(value),
 		recordsMs: value.BERTH_RECORDS_HOURS * HOUR_MS,
-		hookEventsMs: value.BERTH_HOOK_EVENTS_HOURS * HOUR_MS,
+		...keptOf(value),
 		maxInflight: value.BERTH_MAX_INFLIGHT,
 		maxQueued: Object.freeze({ perFunction: value.BERTH_MAX_QUEUED, perProject: value.BERTH_MAX_QUEUED_PROJECT }),
 		bodyMemoryBytes: value.BERTH_BODY_MEMORY_MIB * MIB,
@@ -293,4 +297,8 @@ function storageOf(value: z.output<typeof settingsSchema>): Settings["storage"] 
 		logBytes: value.BERTH_LOGS_MIB * MIB,
 		deliveryBytes: value.BERTH_DELIVERIES_MIB * MIB,
 	});
+}
+
+function keptOf(value: z.output<typeof settingsSchema>): Pick<Settings, "hookEventsMs" | "idempotencyMs"> {
+	return { hookEventsMs: value.BERTH_HOOK_EVENTS_HOURS * HOUR_MS, idempotencyMs: value.BERTH_IDEMPOTENCY_HOURS * HOUR_MS };
 }

@@ -1,4 +1,5 @@
 import type { Alias } from "./alias.js";
+import type { Backlog } from "./background.js";
 import type { CallbackRecord, FollowerRecord } from "./follow-up.js";
 import type {
 	FunctionError,
@@ -24,8 +25,14 @@ export const HEADERS = {
 	manifest: "berth-manifest",
 	/** Request: a shorter deadline than the function's timeout, milliseconds. */
 	timeoutMs: "berth-timeout-ms",
+	/** Request: when a background invocation is to run: ISO 8601, or milliseconds since the epoch. */
+	runAt: "berth-run-at",
 	/** Request: where the settlement of a background invocation is posted. */
 	callbackUrl: "berth-callback-url",
+	/** Request: what tells a repetition of it. */
+	idempotencyKey: "idempotency-key",
+	/** Response: it is the answer of an earlier request with the same key. */
+	idempotencyReplayed: "idempotency-replayed",
 	/** Response: the version that an invocation went to. */
 	version: "berth-version",
 	/** Response: the outcome, on every answer of an invocation. */
@@ -39,6 +46,8 @@ export interface FunctionList {
 
 /** `GET /v1/functions/{name}` */
 export interface FunctionDetail extends FunctionSummary {
+	/** Its background work. */
+	readonly background: Backlog;
 	/** The live version, else the latest. */
 	readonly version: Version;
 }
@@ -71,6 +80,8 @@ export interface AliasList {
 export interface AcceptedInvocation {
 	readonly id: string;
 	readonly state: InvocationState;
+	/** ISO 8601: not before then. */
+	readonly runAt?: string;
 }
 
 /** What there is to know of an invocation at a glance: an entry of `GET /v1/invocations`. */
@@ -90,6 +101,8 @@ export interface InvocationSummary {
 	/** The invocation that asked for it by `ctx.invoke` or over a network of functions, and how many it comes of. */
 	readonly parent?: ParentInvocation;
 	readonly depth?: number;
+	/** ISO 8601: not before then. */
+	readonly runAt?: string;
 	/** Of the trace that it belongs to (W3C Trace Context). */
 	readonly traceId?: string;
 	/** When its first attempt began. */

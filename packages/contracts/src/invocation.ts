@@ -1,3 +1,4 @@
+import type { RetryPolicy } from "./background.js";
 import type { CallbackRecord, Follow, FollowerRecord } from "./follow-up.js";
 import type { LogLine } from "./log.js";
 import type { TraceContext } from "./trace.js";
@@ -147,6 +148,10 @@ export interface InvocationRequest {
 	readonly trace?: TraceContext;
 	/** The one that asked for it, or whose settlement it is given. */
 	readonly parent?: ParentInvocation;
+	/** Background: not before then, milliseconds since the epoch. */
+	readonly runAtMs?: number;
+	/** Background: how it is tried again. */
+	readonly retry?: RetryPolicy;
 	/** Background: where its settlement is posted. */
 	readonly callback?: string;
 	/** Background: functions that get its settlement, by how it went. */
@@ -214,6 +219,8 @@ export interface InvocationRecord {
 	/** The one that asked for it, and how many it comes of. */
 	readonly parent?: ParentInvocation;
 	readonly depth?: number;
+	/** Not before then, milliseconds since the epoch. */
+	readonly runAtMs?: number;
 	/** The last attempt: flattened into the HTTP answer as `phases`, `usage`, `attempt`. */
 	readonly last?: AttemptRecord;
 	readonly result?: InvocationResult;

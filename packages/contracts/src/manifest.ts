@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { BACKGROUND_FIELDS } from "./background.js";
 import { FOLLOW_UP_FIELDS } from "./follow-up.js";
 import { IMAGE_NAME_RULE, parseImageName } from "./image-name.js";
 import { RUNTIMES } from "./language.js";
@@ -86,7 +87,7 @@ export const manifestSchema = z.strictObject({
 	/** Whether `/fn/…` of this function answers without an API key. */
 	public: z.boolean("true or false").default(false),
 	/** What there is to say of invocations that nobody waits for. */
-	background: z.strictObject(FOLLOW_UP_FIELDS, "an object with fields of background work").optional(),
+	background: z.strictObject({ ...BACKGROUND_FIELDS, ...FOLLOW_UP_FIELDS }, "an object with fields of background work").optional(),
 	description: z
 		.string(DESCRIPTION)
 		.max(256, DESCRIPTION)

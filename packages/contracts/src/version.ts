@@ -152,6 +152,8 @@ export interface FunctionSummary {
 	/** `live` first, then by name; empty until a version is ready. */
 	readonly aliases: readonly Alias[];
 	readonly latest: number;
+	/** Its background work waits until it is resumed. */
+	readonly paused?: true;
 	/** With `?outdated=true`: versions that aliases lead to and that need a rebase. */
 	readonly outdated?: readonly OutdatedVersion[];
 	readonly createdAt: string;

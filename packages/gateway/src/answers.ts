@@ -12,6 +12,7 @@ import {
 import type { PayloadStore } from "@berth/registry";
 import type { Response } from "express";
 import { writeFunctionHeaders } from "./function-headers.js";
+import { isKept } from "./idempotency/idempotency.js";
 import { sendProblem } from "./problems.js";
 import { addTiming, phasesTiming } from "./server-timing.js";
 
@@ -29,7 +30,7 @@ export interface Answered {
 export async function answer(response: Response, { id, version, settlement, trusted }: Answered, payloads: PayloadStore): Promise<void> {
 	const { attempt, result } = settlement;
 	try {
-		if (response.closed) return;
+		if (response.closed && !isKept(response)) return;
 		response.setHeader(HEADERS.invocationId, id);
 		response.setHeader(HEADERS.version, version);
 		response.setHeader(HEADERS.outcome, attempt.outcome);

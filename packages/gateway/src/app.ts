@@ -1,5 +1,6 @@
 import { BerthError, ERRORS } from "@berth/contracts";
 import express, { type Express, type Request, type RequestHandler, type Response } from "express";
+import { hasKey, serveOnce } from "./idempotency/idempotency.js";
 import type { Invocations } from "./invocations.js";
 import { openApiDocument } from "./openapi.js";
 import { noSuchPath, problemHandler } from "./problems.js";
@@ -24,22 +25,29 @@ export function createApp(services: Services, invocations: Invocations): Express
 }
 
 function handlerOf(route: Route, services: Services): RequestHandler {
-	const { metrics } = services;
+	const { metrics, log } = services;
+	const problems = problemHandler(log);
 	return async (request: Request, response: Response) => {
 		const startedAt = performance.now();
 		response.once("close", () => {
 			const status = response.writableFinished ? response.statusCode : ERRORS.cancelled.status;
 			metrics.answered(route.path, status, (performance.now() - startedAt) / 1000);
 		});
-		try {
-			if (route.path.startsWith("/v1/")) refuseUnknown(request.query, route.query ?? []);
-			await route.serve(request, response, services);
-		} catch (error) {
-			// Where the records were lost, that a function isn't among them says nothing.
-			if (error instanceof BerthError && error.code === "function_not_found") await services.functions.store.requireKnown();
-			throw error;
-		}
+		if (route.path.startsWith("/v1/")) refuseUnknown(request.query, route.query ?? []);
+		const serve = () => served(route, request, response, services);
+		if (hasKey(route, request)) await serveOnce(request, response, services, serve, problems);
+		else await serve();
 	};
+}
+
+async function served(route: Route, request: Request, response: Response, services: Services): Promise<void> {
+	try {
+		await route.serve(request, response, services);
+	} catch (error) {
+		// Where the records were lost, that a function isn't among them says nothing.
+		if (error instanceof BerthError && error.code === "function_not_found") await services.functions.store.requireKnown();
+		throw error;
+	}
 }
 
 /** @throws BerthError invalid_request for a name of a query that nothing reads */

@@ -14,6 +14,8 @@ export class Bodies {
 	/** Who has sent nothing for the longest comes first. */
 	readonly #arriving = new Set<Arriving>();
 	#bytes = 0;
+	/** Of requests that were read before they were served. */
+	readonly #kept = new WeakMap<Request, Buffer>();
 
 	/** @param maxBytes of all that are arriving */
 	constructor(maxBytes: number) {
@@ -26,6 +28,9 @@ export class Bodies {
 	 * @param rule what is said when it has more @throws BerthError body_too_large, too_busy when it gave way, invalid_request when it is cut short
 	 */
 	async read(request: Request, maxBytes: number, rule = `the body may have ${sizeText(maxBytes)} at most`): Promise<Buffer> {
+		const kept = this.#kept.get(request);
+		if (kept !== undefined && kept.length > maxBytes) throw tooLarge(maxBytes, rule);
+		if (kept !== undefined) return kept;
 		const declared = request.headers["content-length"];
 		if (declared !== undefined && Number(declared) > maxBytes) throw tooLarge(maxBytes, rule);
 		return await this.#arrive(request, maxBytes, () => {
@@ -35,6 +40,8 @@ export class Bodies {
 
 	/** The same of one that may have more: then what has come of it, and the rest of the request waits. @throws BerthError too_busy, invalid_request */
 	async begin(request: Request, maxBytes: number): Promise<Buffer | Begun> {
+		const kept = this.#kept.get(request);
+		if (kept !== undefined) return kept;
 		const { "content-length": declared, expect } = request.headers;
 		if (declared !== undefined && Number(declared) > maxBytes) {
 			if (expect !== undefined) request.res?.writeContinue();
@@ -45,6 +52,11 @@ export class Bodies {
 			begun = { first };
 		});
 		return begun ?? whole;
+	}
+
+	/** Whoever reads this request's body is given this. */
+	keep(request: Request, body: Buffer): void {
+		this.#kept.set(request, body);
 	}
 
 	/** @param more what becomes of one that has more: it is given what has come, or throws a BerthError */

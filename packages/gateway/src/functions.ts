@@ -6,9 +6,10 @@ import { flagFrom, nameFrom, numberFrom } from "./names.js";
 import type { Services } from "./services.js";
 
 /** `GET /v1/functions` */
-export async function listFunctions(request: Request, response: Response, { keys, functions }: Services): Promise<void> {
+export async function listFunctions(request: Request, response: Response, { keys, functions, invocations }: Services): Promise<void> {
 	const { project } = await authenticate(request, keys);
-	const all = await functions.listFunctions(project);
+	const [found, paused] = await Promise.all([functions.listFunctions(project), invocations.paused(project)]);
+	const all = found.map((each) => (paused.has(each.name) ? { ...each, paused: true as const } : each));
 	if (all.length === 0) await functions.store.requireKnown();
 	if (!flagFrom(request.query["outdated"], "outdated", false)) {
 		response.json({ functions: all } satisfies FunctionList);
@@ -19,22 +20,25 @@ export async function listFunctions(request: Request, response: Response, { keys
 }
 
 /** `GET /v1/functions/{name}` */
-export async function getFunction(request: Request, response: Response, { keys, functions }: Services): Promise<void> {
+export async function getFunction(request: Request, response: Response, { keys, functions, invocations }: Services): Promise<void> {
 	const { project } = await authenticate(request, keys);
 	const name = nameFrom(request.params["name"]);
 	const summary = await functions.getFunction(project, name);
 	const version = summary && (await functions.getVersion(project, name, summary.live ?? summary.latest));
 	if (summary === undefined || version === undefined) throw functionNotFound(name);
-	response.json({ ...summary, version } satisfies FunctionDetail);
+	const background = await invocations.backlog({ project, function: name });
+	response.json({ ...summary, ...(background.paused ? { paused: true } : {}), background, version } satisfies FunctionDetail);
 }
 
 /** `DELETE /v1/functions/{name}` */
 export async function deleteFunction(request: Request, response: Response, services: Services): Promise<void> {
-	const { keys, functions, artifacts, nodes, log } = services;
+	const { keys, functions, artifacts, invocations, nodes, log } = services;
 	const { project } = await authenticate(request, keys);
 	const name = nameFrom(request.params["name"]);
 	const unused = await functions.deleteFunction(project, name);
 	if (unused === undefined) throw functionNotFound(name);
+	// What it has queued is settled as cancelled when its turn comes, which has to come then.
+	await invocations.resume({ project, function: name });
 	const isUsed = (digest: Digest) => functions.usesSource(digest);
 	await Promise.all([artifacts.functions.remove(project, name), ...unused.map((digest) => artifacts.sources.remove(digest, isUsed))]);
 	// Its sandboxes would go by themselves when they are idle; a node that can't be told keeps them so long.

@@ -30,6 +30,7 @@ export function summaryOf(record: InvocationRecord): InvocationSummary {
 		depth,
 		traceId,
 		acceptedAtMs,
+		runAtMs,
 		background,
 		last,
 	} = record;
@@ -50,6 +51,7 @@ export function summaryOf(record: InvocationRecord): InvocationSummary {
 		...(traceId === undefined ? {} : { traceId }),
 		...(background?.replayedAs === undefined ? {} : { replayedAs: background.replayedAs }),
 		acceptedAt: isoOf(acceptedAtMs),
+		...timeOf("runAt", runAtMs),
 		...timeOf("startedAt", background?.startedAtMs),
 		...timeOf("settledAt", background === undefined ? last?.finishedAtMs : background.settledAtMs),
 		...timeOf("cancelAskedAt", background?.cancelAskedAtMs),

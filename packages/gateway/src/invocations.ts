@@ -1,4 +1,5 @@
 import {
+	type AcceptedInvocation,
 	BACKGROUND_INLINE_BYTES,
 	BerthError,
 	CALLER_HEADER,
@@ -21,8 +22,10 @@ import { functionNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
 import { answer, writeStreamHead } from "./answers.js";
 import { authenticate } from "./auth.js";
+import { retryOf, runAtOf } from "./background/asked.js";
 import { callbackOf, followUpsOf } from "./follow-ups/asked.js";
 import { requestHeaders } from "./function-headers.js";
+import { claimedId, isKept } from "./idempotency/idempotency.js";
 import { isJson, parseJson } from "./json.js";
 import { nameFrom, type Target, targetFrom } from "./names.js";
 import type { Drained } from "./overload/drain-rate.js";
@@ -51,6 +54,8 @@ interface Accepting {
 	readonly id?: string;
 	/** In the background: where the settlement is posted, instead of where the manifest says. */
 	readonly callback?: string;
+	/** In the background: not before then. */
+	readonly runAtMs?: number;
 	readonly source?: InvocationRequest["source"];
 }
 
@@ -107,7 +112,9 @@ export class Invocations {
 		const trigger: Trigger = { kind: "event", ...(contentType === undefined ? {} : { contentType }) };
 		const background = isAsync(request);
 		const callback = callbackOf(request, background, this.#services);
-		if (background) await this.#acceptLater(request, response, version, { trigger, ...(callback === undefined ? {} : { callback }) });
+		const runAtMs = runAtOf(request, background);
+		const asked = { ...(callback === undefined ? {} : { callback }), ...(runAtMs === undefined ? {} : { runAtMs }) };
+		if (background) await this.#acceptLater(request, response, version, { trigger, ...asked });
 		else await this.#run(request, response, version, trigger, true);
 	}
 
@@ -247,9 +254,9 @@ export class Invocations {
 	/** Waits for the end of an invocation even when its caller doesn't: the function is told then. */
 	async #settled(node: string, invocation: InvocationRequest, response: Response): Promise<Settlement> {
 		const { invocations } = this.#services;
-		if (response.closed) throw new BerthError("cancelled", "the caller went away before anything was accepted");
+		if (response.closed && !isKept(response)) throw new BerthError("cancelled", "the caller went away before anything was accepted");
 		response.once("close", () => {
-			if (!response.writableFinished) invocations.cancel(invocation.id);
+			if (!response.writableFinished && !isKept(response)) invocations.cancel(invocation.id);
 		});
 		return await invocations.run(node, invocation);
 	}
@@ -258,16 +265,18 @@ export class Invocations {
 		request: Request,
 		response: Response,
 		version: Version,
-		given: Pick<Accepting, "trigger" | "callback" | "origin">,
+		given: Pick<Accepting, "trigger" | "callback" | "runAtMs" | "origin">,
 	): Promise<void> {
+		const id = claimedId(response);
 		await this.#services.invocations.requireRoom(version);
-		const invocation = await this.#accept(version, { ...given, ...(await this.#read(request, version, given.trigger)) }, false);
+		const read = await this.#read(request, version, given.trigger);
+		const invocation = await this.#accept(version, { ...given, ...read, ...(id === undefined ? {} : { id }) }, false);
 		await this.enqueue(invocation);
 		response.setHeader(HEADERS.invocationId, invocation.id);
 		response.setHeader(HEADERS.version, version.number);
 		sayTrace(response, invocation);
 		if (RESPOND_ASYNC.test(String(request.headers["prefer"] ?? ""))) response.setHeader("preference-applied", "respond-async");
-		response.status(202).location(`/v1/invocations/${invocation.id}`).json({ id: invocation.id, state: "queued" });
+		response.status(202).location(`/v1/invocations/${invocation.id}`).json(acceptedOf(invocation));
 	}
 
 	/** Puts one in the background whose body is `queued`; the body goes when it isn't accepted. @throws BerthError `unavailable`, `queue_full` */
@@ -306,7 +315,7 @@ export class Invocations {
 	}
 
 	async #accept(version: Version, accepting: Accepting, interactive: boolean): Promise<InvocationRequest> {
-		const { trigger, bytes, timeoutMs, origin, trace, id, callback } = accepting;
+		const { trigger, bytes, timeoutMs, origin, trace, id, callback, runAtMs } = accepting;
 		const source = origin === undefined ? accepting.source : "function";
 		const { payloads, queued } = this.#services.artifacts;
 		const body = interactive ? await payloads.putBody(bytes, "fleeting") : await queued.putBody(bytes, "durable", BACKGROUND_INLINE_BYTES);
@@ -325,10 +334,15 @@ export class Invocations {
 			...(depth === undefined ? {} : { depth }),
 			...(source === undefined ? {} : { source }),
 			...(parent === undefined ? {} : { parent }),
-			...(interactive ? {} : followUpsOf(version, callback)),
+			...(interactive ? {} : { ...followUpsOf(version, callback), ...retryOf(version) }),
+			...(runAtMs === undefined ? {} : { runAtMs }),
 			trace: this.#services.spans.begin(trace),
 		};
 	}
+}
+
+function acceptedOf({ id, runAtMs }: InvocationRequest): AcceptedInvocation {
+	return { id, state: "queued", ...(runAtMs === undefined ? {} : { runAt: new Date(runAtMs).toISOString() }) };
 }
 
 /** Whether nobody waits for the result. @throws BerthError invalid_request */

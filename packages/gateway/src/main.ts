@@ -13,8 +13,18 @@ import {
 	openNodeDirectory,
 	openOutbox,
 } from "@berth/queue";
-import { ApiKeys, CallbackSecrets, FunctionRegistry, Hooks, openArtifactStore, PackageRegistries, Schedules, Vault } from "@berth/registry";
-import { createLogger, GatewayMetrics, type Logger, openTracing, type Tracing } from "@berth/telemetry";
+import {
+	ApiKeys,
+	CallbackSecrets,
+	FunctionRegistry,
+	Hooks,
+	IdempotencyKeys,
+	openArtifactStore,
+	PackageRegistries,
+	Schedules,
+	Vault,
+} from "@berth/registry";
+import { createLogger, GatewayMetrics, type Logger, type OpenTracing, openTracing, type Tracing } from "@berth/telemetry";
 import { createApp } from "./app.js";
 import { Bodies } from "./body.js";
 import { Courier } from "./follow-ups/courier.js";
@@ -22,7 +32,7 @@ import { Invocations } from "./invocations.js";
 import { createJoinedApp } from "./joined.js";
 import { ScheduleDispatcher } from "./schedules/dispatcher.js";
 import { type Cut, createGatewayServer, type GatewayServer } from "./server.js";
-import type { Services } from "./services.js";
+import { closeServices, type Services } from "./services.js";
 import { GatewaySpans } from "./spans.js";
 import { Streams } from "./streams/streams.js";
 import { Upkeep } from "./upkeep.js";
@@ -69,7 +79,7 @@ async function main(): Promise<void> {
 	dispatcher.start();
 	const courier = new Courier(services, invocations);
 	courier.start();
-	stopOnDemand([gateway, joined], services, [upkeep, courier, dispatcher], [traces, events]);
+	stopOnDemand([gateway, joined], services, [upkeep, courier, dispatcher], traces);
 	const { port } = server.address() as AddressInfo;
 	process.stdout.write(`${JSON.stringify({ ready: true, port, ...(firstKey === undefined ? {} : { firstKey }) })}\n`);
 }
@@ -107,6 +117,7 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 		hooks: await Hooks.open({ url: durableUrl, vault, bodies: artifacts.deliveries, retentionMs: settings.hookEventsMs, log }),
 		schedules: await Schedules.open(durableUrl, log),
 		outbox: await openOutbox({ durableUrl, logger: log }),
+		idempotency: await IdempotencyKeys.open(durableUrl, vault, settings.idempotencyMs, log),
 		callbackSecrets: await CallbackSecrets.open(durableUrl, vault, log),
 		packageHosts: [...new Set(packageUrls.map((url) => new URL(url).host))],
 		artifacts,
@@ -152,9 +163,9 @@ async function listenPrivately(server: Server, path: string): Promise<void> {
 /** Takes nothing more, lets what is in flight end, and exits. */
 function stopOnDemand(
 	servers: readonly GatewayServer[],
-	{ nodes, invocations, builds, functions, keys, hooks, schedules, packageRegistries, outbox, callbackSecrets }: Services,
+	services: Services,
 	ongoing: readonly { stop(): Promise<void> }[],
-	more: readonly { close(): Promise<void> }[],
+	traces: OpenTracing,
 ): void {
 	let stopping = false;
 	const stop = async () => {
@@ -162,8 +173,7 @@ function stopOnDemand(
 		stopping = true;
 		await Promise.all(servers.map((server) => server.close(GRACE_MS)));
 		await Promise.all(ongoing.map((one) => one.stop()));
-		const owned = [nodes, invocations, builds, functions, keys, hooks, schedules, packageRegistries, outbox, callbackSecrets];
-		await Promise.all([...owned, ...more].map((one) => one.close()));
+		await Promise.all([closeServices(services), traces.close()]);
 		process.exit(0);
 	};
 	process.once("SIGTERM", () => void stop());

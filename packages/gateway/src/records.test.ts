@@ -8,11 +8,13 @@ import { type Stack, startStack } from "./testing/stack.js";
 
 let redis: RedisServer;
 let stack: Stack;
+const background = { attempts: 2, backoffMs: 1 };
 beforeAll(async () => {
 	redis = await RedisServer.start();
-	stack = await startStack(redis.url, { retry: { attempts: 2, backoffMs: 1 } });
-	await stack.deploy("hello");
-	await stack.deploy("other");
+	stack = await startStack(redis.url);
+
+	await stack.deploy("hello", { background });
+	await stack.deploy("other", { background });
 });
 afterAll(async () => {
 	await stack?.close();
@@ -220,7 +222,7 @@ describe("a replay", () => {
 	test("takes the version of then, or the one of now", async () => {
 		const id = await later();
 		await settled(id);
-		await stack.deploy("hello", { source: "export default () => 2" });
+		await stack.deploy("hello", { source: "export default () => 2", background });
 		const { version } = await settled(id);
 		expect(await json(`/v1/invocations/${id}/replay`, { method: "POST" })).toMatchObject({ version });
 		expect(await json(`/v1/invocations/${id}/replay?version=latest`, { method: "POST" })).toMatchObject({ version: version + 1 });
@@ -258,7 +260,7 @@ describe("dead letters", () => {
 		(await json<InvocationList>(`/v1/invocations?dead=true&function=${name}`)).invocations.map(({ id }) => id);
 
 	test("are replayed a page at a time, once each", async () => {
-		await stack.deploy("broken");
+		await stack.deploy("broken", { background });
 		const ids = await deadLetters(3, "broken");
 		expect(await listed("broken")).toEqual(ids.toReversed());
 		stack.onInvocation(async () => ended("succeeded", {}, { body: { text: "1" } }));
@@ -272,7 +274,7 @@ describe("dead letters", () => {
 	});
 
 	test("that can't be replayed stay, with the reason", async () => {
-		await stack.deploy("doomed");
+		await stack.deploy("doomed", { background });
 		const [id] = await deadLetters(1, "doomed");
 		for (const key of files("requests")) await stack.services.artifacts.requests.remove(key);
 		const answer = await json("/v1/dead-letters/replay?function=doomed", { method: "POST" });
@@ -281,7 +283,7 @@ describe("dead letters", () => {
 	});
 
 	test("are purged, one or all of a function, with what they held", async () => {
-		await stack.deploy("spoilt");
+		await stack.deploy("spoilt", { background });
 		const ids = await deadLetters(3, "spoilt");
 		expect((await stack.fetch(`/v1/dead-letters/${ids[0]}`, { method: "DELETE" })).status).toBe(204);
 		expect((await stack.fetch(`/v1/dead-letters/${ids[0]}`, { method: "DELETE" })).status).toBe(404);

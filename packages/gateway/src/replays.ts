@@ -1,6 +1,7 @@
 import { BerthError, type BodyReference, type InvocationRecord, newId, type ReplayAnswer, type Version } from "@berth/contracts";
 import type { KeptRequest } from "@berth/queue";
 import type { Request, Response } from "express";
+import { retryOf } from "./background/asked.js";
 import { needRecord } from "./find-record.js";
 import { followUpsOf } from "./follow-ups/asked.js";
 import type { Invocations } from "./invocations.js";
@@ -52,6 +53,7 @@ export async function replay(
 		source: "replay",
 		replayOf: id,
 		...followUpsOf(version, kept.callback),
+		...retryOf(version),
 		trace: services.spans.begin(undefined),
 	});
 	await deadLetters.replayed(project, id);

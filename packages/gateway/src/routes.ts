@@ -1,3 +1,4 @@
+import { PAUSE_ROUTES } from "./background/pauses.js";
 import { FOLLOW_UP_ROUTES } from "./follow-ups/routes.js";
 import { hookRoutes } from "./hooks/routes.js";
 import type { Invocations } from "./invocations.js";
@@ -19,6 +20,7 @@ export function routes(invocations: Invocations): readonly Route[] {
 		...recordRoutes(invocations),
 		...deadLetterRoutes(invocations),
 		...FUNCTION_ROUTES,
+		...PAUSE_ROUTES,
 		...ALIAS_ROUTES,
 		...FOLLOW_UP_ROUTES,
 		...hookRoutes(invocations),

@@ -1,5 +1,14 @@
 import type { BuildQueue, EventLog, GatewayQueue, NodeDirectory, Outbox } from "@berth/queue";
-import type { ApiKeys, ArtifactStore, CallbackSecrets, FunctionRegistry, Hooks, PackageRegistries, Schedules } from "@berth/registry";
+import type {
+	ApiKeys,
+	ArtifactStore,
+	CallbackSecrets,
+	FunctionRegistry,
+	Hooks,
+	IdempotencyKeys,
+	PackageRegistries,
+	Schedules,
+} from "@berth/registry";
 import type { GatewayMetrics, Logger } from "@berth/telemetry";
 import type { Bodies } from "./body.js";
 import type { Permissions } from "./permitted.js";
@@ -15,6 +24,7 @@ export interface Services {
 	readonly schedules: Schedules;
 	/** What follows settlements. */
 	readonly outbox: Outbox;
+	readonly idempotency: IdempotencyKeys;
 	readonly callbackSecrets: CallbackSecrets;
 	readonly packageRegistries: PackageRegistries;
 	/** Hosts of the package registries that projects may use. */
@@ -33,4 +43,12 @@ export interface Services {
 	readonly hasOneNode: boolean;
 	/** Invocations that may be waited for at the same time. */
 	readonly maxInflight: number;
+}
+
+/** Closes what of it has connections. */
+export async function closeServices(services: Services): Promise<void> {
+	const { functions, keys, hooks, schedules, packageRegistries, callbackSecrets, idempotency, outbox, invocations, builds, nodes, events } =
+		services;
+	const inRedis = [functions, keys, hooks, schedules, packageRegistries, callbackSecrets, idempotency, outbox];
+	await Promise.all([...inRedis, invocations, builds, nodes, events].map((one) => one.close()));
 }

@@ -74,7 +74,9 @@ export class BackgroundRecords {
 	async accept(request: InvocationRequest): Promise<boolean> {
 		const { id, project, function: name, version, acceptedAtMs } = request;
 		const keys = [...listedKeysOf(request), backgroundOf(project, name, version)];
-		const args = [id, headOf(request), acceptedAtMs, MARKED_MS, UNSETTLED_MS, ...followUpsOf(request)];
+		const queuedAtMs = queuedAtOf(request);
+		const markedMs = MARKED_MS + queuedAtMs - acceptedAtMs + (request.retry?.maxAgeMs ?? 0);
+		const args = [id, headOf(request), queuedAtMs, markedMs, UNSETTLED_MS, ...followUpsOf(request)];
 		return (await ACCEPT.run(this.#redis, keys, args)) === 1;
 	}
 
@@ -93,7 +95,7 @@ export class BackgroundRecords {
 	 * gateway hasn't (yet). @param owner the job's lock token
 	 */
 	async begin(request: InvocationRequest, attempt: number, owner: string): Promise<Beginning> {
-		const args = [request.id, headOf(request), request.acceptedAtMs, attempt, owner, Date.now(), UNSETTLED_MS, ...followUpsOf(request)];
+		const args = [request.id, headOf(request), queuedAtOf(request), attempt, owner, Date.now(), UNSETTLED_MS, ...followUpsOf(request)];
 		const [kind, value, cancelled] = (await BEGIN.run(this.#redis, listedKeysOf(request), args)) as [string, string, string];
 		if (kind === "settled") return { kind, dead: value === "1" };
 		if (kind === "stale") return { kind };
@@ -164,6 +166,11 @@ function keptText({ trigger, body, timeoutMs, callback }: InvocationRequest): st
 	const kept: KeptRequest = { trigger, body, timeoutMs, ...(callback === undefined ? {} : { callback }) };
 	const text = JSON.stringify(kept);
 	return text.length > REQUEST_BYTES ? "" : text;
+}
+
+/** Since when it could be run. */
+function queuedAtOf({ acceptedAtMs, runAtMs = 0 }: InvocationRequest): number {
+	return Math.max(acceptedAtMs, runAtMs);
 }
 
 function keysOf(id: string): string[] {

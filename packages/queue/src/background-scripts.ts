@@ -17,9 +17,9 @@ const LIST = `
 	end
 `;
 
-/** KEYS: record, totals, list of the project, list of the function, names of lists, mark of the version. ARGV: id, head, accepted ms, mark's expiry ms, record's expiry ms, fields of what follows. */
+/** KEYS: record, totals, list of the project, list of the function, names of lists, mark of the version. ARGV: id, head, since when it could be run, mark's expiry ms, record's expiry ms, fields of what follows. */
 export const ACCEPT = new LuaScript(`${LIST}
-	redis.call("SET", KEYS[6], ARGV[3], "PX", ARGV[4])
+	if redis.call("PTTL", KEYS[6]) < tonumber(ARGV[4]) then redis.call("SET", KEYS[6], ARGV[3], "PX", ARGV[4]) end
 	if redis.call("EXISTS", KEYS[1]) == 1 then return 0 end
 	redis.call("HSET", KEYS[1], "head", ARGV[2], "state", "queued", "fence", 0, "queuedAt", ARGV[3], unpack(ARGV, 6))
 	redis.call("PEXPIRE", KEYS[1], ARGV[5])
@@ -37,7 +37,7 @@ export const WITHDRAW = new LuaScript(`
 	return 1
 `);
 
-/** KEYS: as ACCEPT, without the mark. ARGV: id, head, accepted ms, attempt, owner, now ms, record's expiry ms, fields of what follows. */
+/** KEYS: as ACCEPT, without the mark. ARGV: id, head, since when it could be run, attempt, owner, now ms, record's expiry ms, fields of what follows. */
 export const BEGIN = new LuaScript(`${LIST}
 	local record = redis.call("HMGET", KEYS[1], "state", "fence", "owner", "queuedAt", "dead", "cancelAskedAt")
 	if record[1] == "settled" then return { "settled", record[5] or "0" } end

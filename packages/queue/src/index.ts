@@ -1,6 +1,5 @@
 export type { Page, Wanted } from "./background-lists.js";
 export { DEAD_LETTERS_KEPT, type KeptRequest, type Retention } from "./background-records.js";
-export type { RetryPolicy } from "./bullmq/background-policy.js";
 export type { LaneTotals } from "./counters.js";
 export type { EventLog, NewEvent } from "./event-log.js";
 export type { RecordBudget } from "./interactive-records.js";

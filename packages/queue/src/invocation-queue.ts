@@ -1,4 +1,4 @@
-import type { InvocationRecord, InvocationRequest, Settlement } from "@berth/contracts";
+import type { Backlog, InvocationRecord, InvocationRequest, Settlement } from "@berth/contracts";
 import { closeRedis, guarded, type Redis } from "@berth/redis";
 import type { Page, Wanted } from "./background-lists.js";
 import type { BackgroundNews } from "./background-news.js";
@@ -8,7 +8,7 @@ import type { Builds } from "./bullmq/builds.js";
 import type { InteractiveQueue } from "./bullmq/interactive-queue.js";
 import type { LaneTotals } from "./counters.js";
 import { DeadLetters } from "./dead-letters.js";
-import type { InvocationQueue, NodeChange, QueueDepth } from "./ports.js";
+import type { FunctionName, InvocationQueue, NodeChange, QueueDepth } from "./ports.js";
 import type { QueuedRoom } from "./queued-room.js";
 
 const ACCEPTING = "accepting an invocation";
@@ -69,6 +69,22 @@ export class RedisInvocationQueue implements GatewayQueue {
 		const { durable, room, background } = this.#parts;
 		await guarded(durable, ACCEPTING, () => room.take(request));
 		await background.enqueue(request, inDoubt);
+	}
+
+	pause(of: FunctionName): Promise<Backlog> {
+		return guarded(this.#parts.durable, "pausing a function", () => this.#parts.background.pause(of));
+	}
+
+	resume(of: FunctionName): Promise<Backlog> {
+		return guarded(this.#parts.durable, "resuming a function", () => this.#parts.background.resume(of));
+	}
+
+	backlog(of: FunctionName): Promise<Backlog> {
+		return guarded(this.#parts.durable, "measuring a function's queue", () => this.#parts.background.backlog(of));
+	}
+
+	paused(project: string): Promise<ReadonlySet<string>> {
+		return guarded(this.#parts.durable, "reading what is paused", () => this.#parts.background.paused(project));
 	}
 
 	/** Asks both Redis: an id doesn't say its lane. One of them being away matters only if the other has no record. */

@@ -22,6 +22,8 @@ export interface SourceTotals {
 /** What an open InvocationSource does beyond its port. */
 export interface WorkerSource extends InvocationSource {
 	totals(): SourceTotals;
+	/** A function, `project/name`, changed; with undefined any may have: what bounds it in the background is looked up again. */
+	changed(name: string | undefined): void;
 	/** Whether a background invocation of a version was accepted within a day: such a version has to stay. */
 	hasBackground(version: Pick<InvocationRequest, "project" | "function" | "version">): Promise<boolean>;
 }
@@ -62,6 +64,10 @@ export class RedisInvocationSource implements WorkerSource {
 
 	waits(invocation: string): () => void {
 		return this.#interactive.waits(invocation);
+	}
+
+	changed(name: string | undefined): void {
+		this.#background.changed(name);
 	}
 
 	totals(): SourceTotals {

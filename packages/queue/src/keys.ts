@@ -39,12 +39,13 @@ export const functionKeyOf = ({ project, function: name }: { readonly project: s
 	`${project}/${name}`;
 /**
  * Durable Redis: the functions with background work, by when each is to be looked at next; when one was last added to;
- * every function that was ever added to; and the channel that names those with something new.
+ * every function that was ever added to; those that are paused; and the channel that names those with something new.
  */
 export const LANE = {
 	index: "berth:lane:index",
 	marks: "berth:lane:marks",
 	known: "berth:lane:known",
+	paused: "berth:lane:paused",
 	news: "berth:lane:news",
 } as const;
 /** What follows settlements and isn't done yet, by when it is due; channel: there is something new. */

@@ -1,12 +1,12 @@
 import { closeRedis, openRedis, SILENT } from "@berth/redis";
 import { BackgroundNews } from "./background-news.js";
 import type { Retention } from "./background-records.js";
-import type { RetryPolicy } from "./bullmq/background-policy.js";
 import { BackgroundQueue } from "./bullmq/background-queue.js";
 import { BackgroundSource } from "./bullmq/background-source.js";
 import { BuildJobs, Builds } from "./bullmq/builds.js";
 import { InteractiveQueue } from "./bullmq/interactive-queue.js";
 import { InteractiveSource } from "./bullmq/interactive-source.js";
+import type { LimitsOf } from "./bullmq/lane-limits.js";
 import { EventLog } from "./event-log.js";
 import type { RecordBudget } from "./interactive-records.js";
 import { type GatewayQueue, RedisInvocationQueue } from "./invocation-queue.js";
@@ -28,22 +28,18 @@ interface Logged {
 	readonly logger?: QueueLogger;
 }
 
-/**
- * Both lanes for a gateway. @param options.retry how background invocations are tried again
- * @throws Error naming the Redis that can't be reached
- */
+/** Both lanes for a gateway. @throws Error naming the Redis that can't be reached */
 export async function openInvocationQueue(
 	options: RedisUrls &
 		Logged & {
 			readonly gatewayId: string;
-			readonly retry?: RetryPolicy;
 			readonly retention?: Retention;
 			/** What may be queued in the background, and who is told why something wasn't. */
 			readonly queued?: QueuedLimits;
 			readonly onQueueFull?: (reason: QueueRefusal) => void;
 		},
 ): Promise<GatewayQueue> {
-	const { durableUrl, fastUrl, gatewayId, retry, retention, queued, onQueueFull, logger: log = SILENT } = options;
+	const { durableUrl, fastUrl, gatewayId, retention, queued, onQueueFull, logger: log = SILENT } = options;
 	const owned = await openRedis([
 		{ url: fastUrl, use: "command", name: "queue-fast", log },
 		{ url: fastUrl, use: "subscriber", name: "queue-replies", log },
@@ -53,7 +49,7 @@ export async function openInvocationQueue(
 	const [fast, subscriber, durable, listener] = owned;
 	const interactive = new InteractiveQueue({ redis: fast, subscriber, gatewayId, log });
 	await interactive.listening;
-	const background = new BackgroundQueue(durable, log, retry, retention);
+	const background = new BackgroundQueue(durable, log, retention);
 	const news = new BackgroundNews(listener, log);
 	const room = new QueuedRoom(durable, queued, onQueueFull);
 	return new RedisInvocationQueue({
@@ -71,6 +67,7 @@ export async function openInvocationQueue(
 
 /**
  * Both lanes for a worker. @param options.incarnation as the node is listed: it says who has taken what. @param options.recordBudget how many records of the interactive lane are kept
+ * @param options.limitsOf what bounds a function in the background. Default: nothing
  * @throws Error naming the Redis that can't be reached
  */
 export async function openInvocationSource(
@@ -80,9 +77,19 @@ export async function openInvocationSource(
 			readonly incarnation: string;
 			readonly recordBudget?: RecordBudget;
 			readonly retention?: Retention;
+			readonly limitsOf?: LimitsOf;
 		},
 ): Promise<WorkerSource> {
-	const { durableUrl, fastUrl, nodeId, incarnation, recordBudget, retention, logger: log = SILENT } = options;
+	const {
+		durableUrl,
+		fastUrl,
+		nodeId,
+		incarnation,
+		recordBudget,
+		retention,
+		limitsOf = async () => undefined,
+		logger: log = SILENT,
+	} = options;
 	const owned = await openRedis([
 		{ url: fastUrl, use: "patient", name: "source-fast", log },
 		{ url: fastUrl, use: "subscriber", name: "source-cancels", log },
@@ -92,7 +99,7 @@ export async function openInvocationSource(
 	const [fast, subscriber, durable, news] = owned;
 	const budget = recordBudget === undefined ? {} : { budget: recordBudget };
 	const interactive = new InteractiveSource({ redis: fast, subscriber, nodeId, incarnation, log, ...budget });
-	const background = { redis: durable, subscriber: news, nodeId, log, ...(retention === undefined ? {} : { retention }) };
+	const background = { redis: durable, subscriber: news, nodeId, limitsOf, log, ...(retention === undefined ? {} : { retention }) };
 	return new RedisInvocationSource(interactive, new BackgroundSource(background), owned);
 }
 

@@ -20,7 +20,7 @@ const delivered = { url, state: "delivered", attempts: 1 } as const;
 
 async function opened() {
 	outbox = await openOutbox({ durableUrl: lanes.server.url });
-	return await lanes.gateway({ attempts: 2, backoffMs: 1 });
+	return await lanes.gateway();
 }
 
 async function taken(): Promise<FollowUp> {
@@ -58,7 +58,7 @@ test("what is to follow is there with the settlement and not before; what has no
 
 test("a failure that is tried again has nothing follow; a dead letter has", async () => {
 	const gateway = await opened();
-	const request = requestOf("", { callback: url });
+	const request = requestOf("", { callback: url, retry: { attempts: 2, backoffMs: 1 } });
 	let seen = 0;
 	const sizes: number[] = [];
 	await lanes.worker(async ({ attempt }) => {

@@ -1,4 +1,5 @@
 import type {
+	Backlog,
 	ImageTransfer,
 	InvocationRecord,
 	InvocationRequest,
@@ -38,6 +39,13 @@ export interface InvocationQueue {
 	 * @throws BerthError `unavailable`, `queue_full`
 	 */
 	enqueue(request: InvocationRequest, inDoubt?: "take back" | "leave"): Promise<void>;
+	/** Background: what is accepted of a function waits until it is resumed; what runs goes on. Doing it twice changes nothing. */
+	pause(of: FunctionName): Promise<Backlog>;
+	/** A function that is deleted is resumed as well: what it has queued is settled as cancelled then. */
+	resume(of: FunctionName): Promise<Backlog>;
+	backlog(of: FunctionName): Promise<Backlog>;
+	/** Names of a project's functions that are paused. */
+	paused(project: string): Promise<ReadonlySet<string>>;
 	/** The record of an invocation of either lane, if it is still kept. */
 	record(id: string): Promise<InvocationRecord | undefined>;
 	/** Background: told of each change of an invocation until what it gives is called; see BackgroundNews. */
@@ -65,6 +73,8 @@ export interface InvocationQueue {
 	depth(): Promise<QueueDepth>;
 	close(): Promise<void>;
 }
+
+export type FunctionName = Pick<InvocationRequest, "project" | "function">;
 
 export interface QueueDepth {
 	readonly interactive: LaneDepth;

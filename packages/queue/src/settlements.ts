@@ -43,9 +43,9 @@ export function recordHead(
 	lane: Lane,
 ): Pick<
 	InvocationRecord,
-	"id" | "project" | "function" | "version" | "lane" | "acceptedAtMs" | "source" | "replayOf" | "traceId" | "parent" | "depth"
+	"id" | "project" | "function" | "version" | "lane" | "acceptedAtMs" | "source" | "replayOf" | "traceId" | "parent" | "depth" | "runAtMs"
 > {
-	const { id, project, version, acceptedAtMs, source, replayOf, parent, depth } = request;
+	const { id, project, version, acceptedAtMs, source, replayOf, parent, depth, runAtMs } = request;
 	const traceId = traceIdOf(request.trace);
 	return {
 		id,
@@ -59,6 +59,7 @@ export function recordHead(
 		...(traceId === undefined ? {} : { traceId }),
 		...(parent === undefined ? {} : { parent }),
 		...(depth === undefined ? {} : { depth }),
+		...(runAtMs === undefined ? {} : { runAtMs }),
 	};
 }
 

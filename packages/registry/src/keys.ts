@@ -29,6 +29,8 @@ export const keys = {
 	packageRegistries: (project: string) => `{berth}:package-registries:${project}`,
 	/** JSON: what a project's callbacks are signed with, sealed, and the one before. */
 	callbackSecret: (project: string) => `{berth}:callback-secret:${project}`,
+	/** Hash of a request with an idempotency key (its SHA-256): what tells it, who serves it until when, and its answer. */
+	idempotencyKey: (project: string, digest: string) => `{berth}:idempotency:${project}:${digest}`,
 	/** A push or pull of an image, as it was recorded last; and the ids of those that a node has begun and not ended. */
 	transfer: (id: string) => `{berth}:transfer:${id}`,
 	transfersOf: (node: string) => `{berth}:transfers:${node}`,

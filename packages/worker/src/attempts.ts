@@ -104,6 +104,8 @@ export class Attempts {
 			return await this.#runIn(lease, delivery, target, body, streams);
 		} catch (error) {
 			if (!(error instanceof BerthError)) throw error;
+			if (error.code === "function_not_found" && delivery.lane === "background")
+				return this.#failed(delivery, deletedBefore(delivery, error));
 			const phases = { queueMs: delivery.queueMs, startMs: performance.now() - askedAt, initMs: 0, runMs: 0 };
 			return this.#failed(delivery, {
 				outcome: CALLERS.has(error.code) ? "cancelled" : "platform_error",
@@ -245,6 +247,11 @@ export class Attempts {
 			return { lines: beginningOf(lines, inlineBytes), truncated: true, ...more };
 		}
 	}
+}
+
+/** Nobody can run it any more: its function or version was deleted while it waited. */
+function deletedBefore({ queueMs }: Delivery, { name, message }: BerthError): Pick<AttemptRecord, "outcome" | "code" | "phases" | "error"> {
+	return { outcome: "cancelled", code: "cancelled", phases: { queueMs, startMs: 0, initMs: 0, runMs: 0 }, error: { name, message } };
 }
 
 /** The caller went away while a sandbox was made ready: nothing of it ran. */

@@ -4,7 +4,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { type Bases, ImageBuilder, StackRemapper } from "@berth/builder";
 import { dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
-import { type FunctionError, HOUR_MS, type Version } from "@berth/contracts";
+import { BACKGROUND_LIMITS, type FunctionError, HOUR_MS, type LaneLimits, MOST_AHEAD_MS, type Version } from "@berth/contracts";
 import { DEAD_LETTERS_KEPT, openBuildSource, openEventLog, openInvocationSource, openNodeMembership } from "@berth/queue";
 import { FunctionRegistry, openArtifactStore, PackageRegistries, Vault } from "@berth/registry";
 import { Pool, type Specialisation } from "@berth/sandbox";
@@ -35,8 +35,8 @@ const GRACE_MS = 10_000;
 const BUILD_MS = 30_000;
 /** Builds at the same time: each wants a core. */
 const BUILDS_AT_ONCE = 2;
-/** An invocation that is older than six hours isn't begun any more: what is left of its body, a crash left. */
-const QUEUED_KEPT_MS = 7 * HOUR_MS;
+/** An invocation that is older isn't begun any more, whatever it was accepted for: what is left of its body, a crash left. */
+const QUEUED_KEPT_MS = MOST_AHEAD_MS + BACKGROUND_LIMITS.maxAgeMs.max + HOUR_MS;
 /** The same for what somebody waits with, for a quarter of an hour at most. */
 const AWAITED_KEPT_MS = HOUR_MS;
 /** Unpacked layers are copies of blobs: one that was wanted in neither of two days is made again when it is. */
@@ -103,7 +103,15 @@ const builder = new ImageBuilder({
 });
 const { networks } = await engine.host();
 const incarnation = randomUUID();
-const invocationSource = await openInvocationSource({ durableUrl, fastUrl, nodeId: node, incarnation, retention: settings, logger: log });
+const invocationSource = await openInvocationSource({
+	durableUrl,
+	fastUrl,
+	nodeId: node,
+	incarnation,
+	retention: settings,
+	limitsOf,
+	logger: log,
+});
 const invokes = new Invokes({
 	gatewaySocket: paths.gatewaySocket,
 	waits: (invocation) => {
@@ -180,6 +188,7 @@ await functions.rebases.announce(Object.fromEntries(Object.entries(bases).map(([
 const sweepImages = () => void builds.sweep().catch((err: unknown) => log.error({ err }, "images that nobody needs couldn't be removed"));
 sweepImages();
 functions.onChange((name) => {
+	invocationSource.changed(name);
 	mirror?.wake();
 	keepBudget();
 	if (name === undefined) return sweepImages();
@@ -257,6 +266,12 @@ async function sweepPayloads(): Promise<void> {
 	await artifacts.results.sweep(settings.recordsMs + HOUR_MS);
 	await artifacts.logs.sweep(DEAD_LETTERS_KEPT.ms + HOUR_MS);
 	await artifacts.deliveries.sweep(settings.hookEventsMs);
+}
+
+/** Of the version that `live` leads to; while it is split, of the one with the largest share. */
+async function limitsOf(project: string, name: string): Promise<LaneLimits | undefined> {
+	const live = (await functions.getFunction(project, name))?.live;
+	return live === undefined ? undefined : (await functions.getVersion(project, name, live))?.manifest.background;
 }
 
 /** @param names of the version, where it has a number already */

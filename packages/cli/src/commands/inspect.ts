@@ -21,8 +21,9 @@ export function registerInspect({ program, action }: Registrar): void {
 				const { client } = await session.connect();
 				const aliases = await client.aliases(reference.name);
 				const versions = await versionsOf(client, reference, aliases);
-				if (session.json) session.terminal.json({ versions, aliases });
-				else session.terminal.print(versions.map((version) => inspectedText(version, aliases)).join("\n\n"));
+				const { background } = await client.get(reference.name);
+				if (session.json) session.terminal.json({ versions, aliases, background });
+				else session.terminal.print(versions.map((version) => inspectedText(version, aliases, background)).join("\n\n"));
 				return EXIT.ok;
 			}),
 		);

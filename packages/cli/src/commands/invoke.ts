@@ -1,7 +1,7 @@
 import { type Client, CutError, type InvokeAnswer, type InvokeOptions, type Payload, parseServerTiming, resultOf } from "@berth/client";
 import { type InvocationAnswer, type Problem, SECOND_MS } from "@berth/contracts";
 import { EXIT, type ExitCode } from "../exit-codes.js";
-import { parseDurationMs } from "../input/durations.js";
+import { parseDurationMs, parseTime } from "../input/durations.js";
 import { payloadOf } from "../input/payload.js";
 import type { Registrar } from "../registrar.js";
 import { problemText } from "../render/problem.js";
@@ -13,6 +13,8 @@ interface InvokeCommandOptions {
 	readonly async?: boolean;
 	readonly timeout?: number;
 	readonly callback?: string;
+	readonly at?: Date;
+	readonly idempotencyKey?: string;
 	readonly include?: boolean;
 }
 
@@ -30,6 +32,8 @@ export function registerInvoke({ program, stdin, action }: Registrar): void {
 		.option("--async", "queue it in the background and print its id")
 		.option("--timeout <duration>", "a deadline shorter than the function's own: 500ms, 30s", parseDurationMs)
 		.option("--callback <url>", "with --async: where its settlement is posted, signed")
+		.option("--at <time>", "with --async: not before then: 2026-12-24T18:00:00Z, or a duration from now (30s, 2h)", parseTime)
+		.option("--idempotency-key <key>", "run it once, however often it is sent with this key")
 		.option("-i, --include", "say status, Server-Timing and id on stderr")
 		.addHelpText(
 			"after",
@@ -41,7 +45,9 @@ export function registerInvoke({ program, stdin, action }: Registrar): void {
 				const { client } = await session.connect();
 				const limits = {
 					...(options.timeout === undefined ? {} : { timeoutMs: options.timeout }),
+					...(options.idempotencyKey === undefined ? {} : { idempotencyKey: options.idempotencyKey }),
 					...(options.callback === undefined ? {} : { callbackUrl: options.callback }),
+					...(options.at === undefined ? {} : { runAt: options.at }),
 				};
 				return options.async === true
 					? enqueue(session, client, name, payload, limits)
@@ -61,7 +67,8 @@ async function enqueue(
 	if (session.json) session.terminal.json(accepted);
 	else {
 		session.terminal.print(accepted.id);
-		session.terminal.note(`It is ${accepted.state}; \`berth logs ${accepted.id}\` says how it went.`);
+		const later = accepted.runAt === undefined ? "" : ` for ${accepted.runAt}`;
+		session.terminal.note(`It is ${accepted.state}${later}; \`berth logs ${accepted.id}\` says how it went.`);
 	}
 	return EXIT.ok;
 }

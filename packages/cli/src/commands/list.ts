@@ -34,6 +34,7 @@ function functionsTable(functions: readonly FunctionSummary[], url: string): str
 		{ heading: "NAME", cell: (each) => each.name },
 		{ heading: "LIVE", cell: liveText },
 		{ heading: "LATEST", cell: (each) => `v${each.latest}` },
+		...(functions.some(({ paused }) => paused) ? [{ heading: "BACKGROUND", cell: pausedText }] : []),
 		{ heading: "UPDATED", cell: (each) => sinceText(each.updatedAt, now) },
 		{ heading: "URL", cell: (each) => `${url}/fn/${each.project}/${each.name}/` },
 	]);
@@ -48,6 +49,10 @@ function outdatedTable(functions: readonly FunctionSummary[]): string {
 		{ heading: "NOW", cell: (each) => each.current.slice(0, 19) },
 		{ heading: "MEND", cell: (each) => `berth rebase ${each.name}` },
 	]);
+}
+
+function pausedText({ paused }: FunctionSummary): string {
+	return paused === true ? "paused" : "-";
 }
 
 function liveText({ aliases }: FunctionSummary): string {

@@ -4,6 +4,15 @@ import { InvalidArgumentError } from "commander";
 const DURATION = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h)$/;
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: SECOND_MS, m: MINUTE_MS, h: HOUR_MS };
 
+/** A time as people write it: a date of ISO 8601 (without a zone in this machine's), or a duration from now. */
+export function parseTime(text: string): Date {
+	if (DURATION.test(text.trim())) return new Date(Date.now() + parseDurationMs(text));
+	const time = new Date(text);
+	if (Number.isNaN(time.getTime()))
+		throw new InvalidArgumentError("A time is as in 2026-12-24T18:00:00Z, or a duration from now as in 30s or 2h.");
+	return time;
+}
+
 /** A duration as people write it (`500ms`, `30s`, `1.5m`, `1h`) in whole milliseconds. */
 export function parseDurationMs(text: string): number {
 	const match = DURATION.exec(text.trim());

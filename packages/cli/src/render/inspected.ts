@@ -1,10 +1,10 @@
-import type { Alias, Layer, Version } from "@berth/contracts";
+import type { Alias, Backlog, Layer, Version } from "@berth/contracts";
 import { namesText } from "./aliases.js";
 import { pairsOf, tableOf } from "./table.js";
 import { bytesText, durationText } from "./units.js";
 
 /** Everything about a version that a person asks for: its image layer by layer, what it runs on, what it may use. */
-export function inspectedText(version: Version, aliases: readonly Alias[]): string {
+export function inspectedText(version: Version, aliases: readonly Alias[], background: Backlog): string {
 	const { image, build, failure, manifest, source, number } = version;
 	const names = namesText(aliases, number);
 	const pairs: [string, string][] = [
@@ -20,10 +20,22 @@ export function inspectedText(version: Version, aliases: readonly Alias[]): stri
 	);
 	const storage = [...(manifest.volumes ?? []).map(volumeText), ...(manifest.binds ?? []).map((name) => `/mnt/${name} (the operator's)`)];
 	if (storage.length > 0) pairs.push(["storage", storage.join(", ")]);
+	pairs.push(["background", backlogText(background)]);
 	if (image !== undefined) pairs.push(["image", image.digest], ["base", image.base.digest], ["entry", image.entry]);
 	if (version.copy !== undefined) pairs.push(["copy", copyText(version.copy)]);
 	const head = `${version.function}\n${pairsOf(pairs, "  ")}`;
 	return image === undefined ? head : `${head}\n${layersTable([...image.base.layers.map(ofBase), ...image.layers.map(ofFunction)])}`;
+}
+
+/** What a function has to do in the background: `paused, 3 waiting, 1 running`. */
+export function backlogText({ paused, waiting, delayed, running }: Backlog): string {
+	const parts = [
+		...(paused ? ["paused"] : []),
+		`${waiting} waiting`,
+		...(delayed > 0 ? [`${delayed} for later`] : []),
+		`${running} running`,
+	];
+	return parts.join(", ");
 }
 
 function volumeText({ name, readOnly }: NonNullable<Version["manifest"]["volumes"]>[number]): string {

@@ -12,7 +12,7 @@ export function invocationRoutes(invocations: Invocations): readonly Route[] {
 			summary:
 				"Invoke a function: payload in, result out. `name@alias` and `name@version` mean another version than the live one. With `?mode=async` or `Prefer: respond-async`: 202 and a Location.",
 			key: true,
-			query: ["mode", "callbackUrl"],
+			query: ["mode", "callbackUrl", "runAt"],
 			answers: {
 				200: "The result; one that is streamed has its outcome in the trailer Berth-Outcome, or breaks off",
 				202: "Accepted; the record is at Location",

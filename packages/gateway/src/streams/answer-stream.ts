@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type BerthError, decodeStreamHead, HEADERS, type Outcome, SECOND_MS, type StreamHead } from "@berth/contracts";
 import type { Response } from "express";
+import { isKept } from "../idempotency/idempotency.js";
 import type { RequestBody } from "./request-body.js";
 
 /** How long after a settlement that says so a stream may be on its way, milliseconds. */
@@ -51,7 +52,8 @@ export class AnswerStream {
 		const client = this.#client;
 		const refuse = () => void request.destroy();
 		const resume = () => void request.resume();
-		client.once("close", refuse);
+		const onGone = isKept(client) ? resume : refuse;
+		client.once("close", onGone);
 		client.on("drain", resume);
 		request.on("data", (chunk: Buffer) => {
 			try {
@@ -65,12 +67,12 @@ export class AnswerStream {
 			response.writeHead(TAKEN).end();
 		});
 		request.once("close", () => {
-			client.off("close", refuse);
+			client.off("close", onGone);
 			client.off("drain", resume);
 			this.#over.resolve(false);
 		});
 		request.on("error", () => undefined);
-		if (client.closed) refuse();
+		if (client.closed && !isKept(client)) refuse();
 	}
 
 	/** Its end, once the invocation is settled: the answer's, with the outcome in a trailer, or a cut. */

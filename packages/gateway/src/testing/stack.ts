@@ -16,7 +16,6 @@ import {
 	openNodeDirectory,
 	openNodeMembership,
 	openOutbox,
-	type RetryPolicy,
 } from "@berth/queue";
 import {
 	ApiKeys,
@@ -24,6 +23,7 @@ import {
 	CallbackSecrets,
 	FunctionRegistry,
 	Hooks,
+	IdempotencyKeys,
 	openArtifactStore,
 	PackageRegistries,
 	Schedules,
@@ -36,7 +36,7 @@ import { Bodies } from "../body.js";
 import { Courier } from "../follow-ups/courier.js";
 import { Invocations } from "../invocations.js";
 import { createGatewayServer, type ServerOptions } from "../server.js";
-import type { Services } from "../services.js";
+import { closeServices, type Services } from "../services.js";
 import { GatewaySpans } from "../spans.js";
 import { Streams } from "../streams/streams.js";
 
@@ -63,49 +63,22 @@ export interface Stack {
 	close(): Promise<void>;
 }
 
-export async function startStack(
-	redisUrl: string,
-	options: {
-		readonly maxInflight?: number;
-		readonly bodyBytes?: number;
-		readonly budgets?: StorageBudgets;
-		readonly hasOneNode?: boolean;
-		readonly retry?: RetryPolicy;
-		readonly callbackHosts?: readonly string[];
-	} & Partial<ServerOptions> = {},
-): Promise<Stack> {
+type StackOptions = {
+	readonly maxInflight?: number;
+	readonly bodyBytes?: number;
+	readonly budgets?: StorageBudgets;
+	readonly hasOneNode?: boolean;
+	readonly callbackHosts?: readonly string[];
+} & Partial<ServerOptions>;
+
+export async function startStack(redisUrl: string, options: StackOptions = {}): Promise<Stack> {
 	const urls = { durableUrl: redisUrl, fastUrl: redisUrl };
 	const directory = await mkdtemp(join(tmpdir(), "gateway-"));
-	const gatewayId = newId("gw");
-	const vault = new Vault("0".repeat(64));
-	const artifacts = await openArtifactStore(directory, options.budgets === undefined ? {} : { budgets: options.budgets });
 	const streams = await openStreams(join(directory, "streams.sock"));
-	const services: Services = {
-		functions: await FunctionRegistry.open(redisUrl),
-		keys: await ApiKeys.open(redisUrl),
-		packageRegistries: await PackageRegistries.open(redisUrl, vault),
-		hooks: await Hooks.open({ url: redisUrl, vault, bodies: artifacts.deliveries, retentionMs: DAY_MS }),
-		schedules: await Schedules.open(redisUrl),
-		outbox: await openOutbox(urls),
-		callbackSecrets: await CallbackSecrets.open(redisUrl, vault),
-		packageHosts: ["registry.npmjs.org"],
-		artifacts,
-		invocations: await openInvocationQueue({ ...urls, gatewayId, ...(options.retry === undefined ? {} : { retry: options.retry }) }),
-		builds: await openBuildQueue(urls),
-		events: await openEventLog({ ...urls, listens: true }),
-		nodes: await openNodeDirectory({ ...urls, gatewayId }),
-		streams: streams.streams,
-		bodies: new Bodies(options.bodyBytes ?? 256 * MIB),
-		metrics: new GatewayMetrics(),
-		spans: new GatewaySpans(new Tracing({ name: "parentbased_always_on", ratio: 1 })),
-		log: createLogger("test", "silent"),
-		permissions: { hostNetwork: false, binds: [], dockerfilesMissing: undefined, callbackHosts: options.callbackHosts ?? [] },
-		hasOneNode: options.hasOneNode ?? true,
-		maxInflight: options.maxInflight ?? 1024,
-	};
+	const services = await openServices(redisUrl, directory, streams.streams, options);
 	const key = await services.keys.ensureFirst();
 	if (key === undefined) throw new Error("the Redis isn't empty");
-	const worker = await startWorker(urls, services.functions, artifacts);
+	const worker = await startWorker(urls, services.functions, services.artifacts);
 	while (services.nodes.nodes().length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
 	const { server, serve } = createGatewayServer({ answerStallMs: 30_000, answerBytes: 256 * MIB, onCut: () => undefined, ...options });
 	const invocations = new Invocations(services);
@@ -138,10 +111,35 @@ export async function startStack(
 	};
 }
 
-async function closeServices(services: Services): Promise<void> {
-	const { functions, keys, hooks, schedules, packageRegistries, invocations, builds, nodes, events, outbox, callbackSecrets } = services;
-	const owned = [functions, keys, hooks, schedules, packageRegistries, invocations, builds, nodes, events, outbox, callbackSecrets];
-	await Promise.all(owned.map((one) => one.close()));
+async function openServices(redisUrl: string, directory: string, streams: Streams, options: StackOptions): Promise<Services> {
+	const urls = { durableUrl: redisUrl, fastUrl: redisUrl };
+	const gatewayId = newId("gw");
+	const vault = new Vault("0".repeat(64));
+	const artifacts = await openArtifactStore(directory, options.budgets === undefined ? {} : { budgets: options.budgets });
+	return {
+		functions: await FunctionRegistry.open(redisUrl),
+		keys: await ApiKeys.open(redisUrl),
+		packageRegistries: await PackageRegistries.open(redisUrl, vault),
+		hooks: await Hooks.open({ url: redisUrl, vault, bodies: artifacts.deliveries, retentionMs: DAY_MS }),
+		schedules: await Schedules.open(redisUrl),
+		outbox: await openOutbox(urls),
+		idempotency: await IdempotencyKeys.open(redisUrl, vault, DAY_MS),
+		callbackSecrets: await CallbackSecrets.open(redisUrl, vault),
+		packageHosts: ["registry.npmjs.org"],
+		artifacts,
+		invocations: await openInvocationQueue({ ...urls, gatewayId }),
+		builds: await openBuildQueue(urls),
+		events: await openEventLog({ ...urls, listens: true }),
+		nodes: await openNodeDirectory({ ...urls, gatewayId }),
+		streams,
+		bodies: new Bodies(options.bodyBytes ?? 256 * MIB),
+		metrics: new GatewayMetrics(),
+		spans: new GatewaySpans(new Tracing({ name: "parentbased_always_on", ratio: 1 })),
+		log: createLogger("test", "silent"),
+		permissions: { hostNetwork: false, binds: [], dockerfilesMissing: undefined, callbackHosts: options.callbackHosts ?? [] },
+		hasOneNode: options.hasOneNode ?? true,
+		maxInflight: options.maxInflight ?? 1024,
+	};
 }
 
 async function deploy(send: Stack["fetch"], name: string, manifest: object = {}): Promise<void> {

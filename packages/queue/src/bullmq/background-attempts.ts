@@ -6,7 +6,7 @@ import type { BackgroundRecords } from "../background-records.js";
 import type { QueueLogger } from "../logger.js";
 import type { DeliveryHandler, SettlementKeeper } from "../ports.js";
 import { elapsedMs, platformSettlement, rejectedSettlement } from "../settlements.js";
-import { backoffMsOf, endingOf, MOST_AGE_MS, MOST_STALLS } from "./background-policy.js";
+import { backoffMsOf, DEFAULT_RETRY_POLICY, endingOf, MOST_STALLS } from "./background-policy.js";
 import type { FunctionQueues } from "./function-queues.js";
 import type { LaneIndex } from "./lane-index.js";
 
@@ -92,7 +92,7 @@ export class BackgroundAttempts {
 		const refused = this.#refusal(job, attempt, queueMs);
 		const settlement = refused ?? (await this.#handle(held, attempt, queueMs, cancelled.signal));
 		if (lost.aborted) return LOST;
-		const failuresLeft = refused === undefined ? (job.opts.attempts ?? 1) - job.attemptsMade - 1 : 0;
+		const failuresLeft = refused === undefined ? retryOf(job).attempts - job.attemptsMade - 1 : 0;
 		const ending = endingOf(settlement.attempt.outcome, failuresLeft);
 		const kept = ending === "retried" ? job.data : await this.#kept(job.data, ending);
 		const ended = await this.#written(held, () => records.end(kept, settlement, ending));
@@ -120,7 +120,7 @@ export class BackgroundAttempts {
 
 	/** Its function is in the index for as long as it has a job in hand, but is to be looked at in time. */
 	async #retryLater(job: Job<InvocationRequest>, key: string, token: string): Promise<void> {
-		const delayMs = backoffMsOf(job.opts.backoff, job.attemptsMade + 1);
+		const delayMs = backoffMsOf(retryOf(job).backoffMs, job.attemptsMade + 1);
 		const now = Date.now();
 		await this.#parts.queues
 			.of(key)
@@ -166,8 +166,11 @@ export class BackgroundAttempts {
 	/** The settlement of a job that isn't run any more. */
 	#refusal(job: Job<InvocationRequest>, attempt: number, queueMs: number): Settlement | undefined {
 		const refusal = { node: this.#parts.nodeId, attempt, queueMs };
-		if (elapsedMs(job.data.acceptedAtMs) > MOST_AGE_MS) {
-			return platformSettlement({ ...refusal, code: "expired_in_queue", message: "It is older than six hours." });
+		const { acceptedAtMs, runAtMs = 0 } = job.data;
+		const { maxAgeMs } = retryOf(job);
+		if (elapsedMs(Math.max(acceptedAtMs, runAtMs)) > maxAgeMs) {
+			const message = `It is older than its function's maxAgeMs of ${maxAgeMs} allows.`;
+			return platformSettlement({ ...refusal, code: "expired_in_queue", message });
 		}
 		if (job.stalledCounter > MOST_STALLS) {
 			return platformSettlement({ ...refusal, code: "worker_lost", message: `${job.stalledCounter} workers died while they held it.` });
@@ -184,6 +187,12 @@ export class BackgroundAttempts {
 			return rejectedSettlement(this.#parts.nodeId, attempt, queueMs, error);
 		}
 	}
+}
+
+/** As its version has it, from the accepting on. */
+function retryOf({ data }: Job<InvocationRequest>): typeof DEFAULT_RETRY_POLICY {
+	const { attempts = DEFAULT_RETRY_POLICY.attempts, backoffMs = DEFAULT_RETRY_POLICY.backoffMs } = data.retry ?? {};
+	return { attempts, backoffMs, maxAgeMs: data.retry?.maxAgeMs ?? DEFAULT_RETRY_POLICY.maxAgeMs };
 }
 
 /** Whether it is BullMQ's answer and not a failure to ask. */

@@ -1,14 +1,13 @@
-import type { InvocationRequest } from "@berth/contracts";
+import type { Backlog, InvocationRequest } from "@berth/contracts";
 import { guarded, type Redis } from "@berth/redis";
 import { BackgroundLists } from "../background-lists.js";
 import { BackgroundRecords, type Cancelled, DEFAULT_RETENTION, type Retention } from "../background-records.js";
 import type { LaneTotals } from "../counters.js";
 import { BACKGROUND_CANCELS, BACKGROUND_TOTALS, functionKeyOf, LANE } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
-import type { LaneDepth } from "../ports.js";
+import type { FunctionName, LaneDepth } from "../ports.js";
 import { Retractions } from "../retractions.js";
 import { elapsedMs } from "../settlements.js";
-import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "./background-policy.js";
 import { FunctionQueues } from "./function-queues.js";
 import { LaneIndex } from "./lane-index.js";
 
@@ -17,16 +16,14 @@ export class BackgroundQueue {
 	readonly #redis: Redis;
 	readonly #queues: FunctionQueues;
 	readonly #index: LaneIndex;
-	readonly #policy: RetryPolicy;
 	readonly #retractions: Retractions;
 	readonly records: BackgroundRecords;
 	readonly lists: BackgroundLists;
 
 	/** @param redis a connection to the durable Redis for `command` use */
-	constructor(redis: Redis, log: QueueLogger, policy: RetryPolicy = DEFAULT_RETRY_POLICY, retention: Retention = DEFAULT_RETENTION) {
+	constructor(redis: Redis, log: QueueLogger, retention: Retention = DEFAULT_RETENTION) {
 		this.#redis = redis;
 		this.#retractions = new Retractions(log);
-		this.#policy = policy;
 		this.records = new BackgroundRecords(redis, retention);
 		this.lists = new BackgroundLists(redis);
 		this.#queues = new FunctionQueues(redis, log);
@@ -43,8 +40,10 @@ export class BackgroundQueue {
 			try {
 				const key = functionKeyOf(request);
 				const now = Date.now();
-				await Promise.all([this.#index.mark(key, now, now), this.#add(key, request)]);
-				await Promise.all([this.records.accept(request), this.#redis.publish(LANE.news, key)]);
+				const dueMs = Math.max(now, request.runAtMs ?? 0);
+				await Promise.all([this.#index.mark(key, now, dueMs), this.#add(key, request, dueMs - now)]);
+				const news = dueMs > now ? `${dueMs} ${key}` : key;
+				await Promise.all([this.records.accept(request), this.#redis.publish(LANE.news, news)]);
 			} catch (error) {
 				if (inDoubt === "take back") await this.#takeBack(request);
 				throw error;
@@ -74,6 +73,27 @@ export class BackgroundQueue {
 		this.#retractions.stop();
 	}
 
+	/** Accepted work of a function waits until it is resumed. */
+	async pause(of: FunctionName): Promise<Backlog> {
+		await this.#index.pause(functionKeyOf(of));
+		return await this.backlog(of);
+	}
+
+	async resume(of: FunctionName): Promise<Backlog> {
+		await this.#index.resume(functionKeyOf(of));
+		return await this.backlog(of);
+	}
+
+	backlog(of: FunctionName): Promise<Backlog> {
+		return this.#index.backlog(functionKeyOf(of));
+	}
+
+	/** Names of a project's functions that are paused. */
+	async paused(project: string): Promise<ReadonlySet<string>> {
+		const own = (await this.#index.paused()).filter((key) => key.startsWith(`${project}/`));
+		return new Set(own.map((key) => key.slice(project.length + 1)));
+	}
+
 	/** The age is that of the oldest job of the function that waits longest, as it was when a worker last looked. */
 	async depth(): Promise<LaneDepth> {
 		const [{ waiting, delayed, active }, oldest] = await Promise.all([this.#index.count(BACKGROUND_TOTALS), this.#index.oldest()]);
@@ -87,15 +107,14 @@ export class BackgroundQueue {
 		return { accepted, settled, dead, inFlight: waiting + delayed + active };
 	}
 
-	async #add(key: string, request: InvocationRequest): Promise<void> {
+	async #add(key: string, request: InvocationRequest, delayMs: number): Promise<void> {
 		await this.#queues.of(key).add("invocation", request, {
 			jobId: request.id,
-			attempts: this.#policy.attempts,
-			backoff: { type: "exponential", delay: this.#policy.backoffMs },
 			removeOnComplete: true,
 			// Dead letters are records.
 			removeOnFail: true,
 			stackTraceLimit: 1,
+			...(delayMs > 0 ? { delay: delayMs } : {}),
 		});
 	}
 

@@ -9,6 +9,7 @@ import { BackgroundAttempts } from "./background-attempts.js";
 import { FunctionQueues } from "./function-queues.js";
 import { LaneDispatcher } from "./lane-dispatcher.js";
 import { LaneIndex } from "./lane-index.js";
+import { FunctionLimits, type LimitsOf } from "./lane-limits.js";
 import { LockKeeper } from "./lock-keeper.js";
 import { Watchdog } from "./watchdog.js";
 
@@ -20,6 +21,7 @@ export interface BackgroundSourceParts {
 	readonly redis: Redis;
 	readonly subscriber: Redis;
 	readonly nodeId: string;
+	readonly limitsOf: LimitsOf;
 	readonly log: QueueLogger;
 	readonly retention?: Retention;
 }
@@ -30,6 +32,7 @@ export class BackgroundSource {
 	readonly #records: BackgroundRecords;
 	readonly #index: LaneIndex;
 	readonly #queues: FunctionQueues;
+	readonly #limits: FunctionLimits;
 	readonly #keeper: LockKeeper;
 	readonly #cancels: BackgroundCancels;
 	/** The function of each lock that is held. */
@@ -46,6 +49,7 @@ export class BackgroundSource {
 		this.#cancels = new BackgroundCancels(parts.subscriber, this.#records, parts.log);
 		this.#index = new LaneIndex(parts.redis);
 		this.#queues = new FunctionQueues(parts.redis, parts.log);
+		this.#limits = new FunctionLimits({ ...parts, queues: this.#queues });
 		this.#keeper = new LockKeeper((jobs, tokens, ms) => this.#extend(jobs, tokens, ms), parts.log);
 	}
 
@@ -56,7 +60,7 @@ export class BackgroundSource {
 		const expect = (dueMs: number) => this.#dispatcher?.expect(dueMs);
 		this.#attempts = new BackgroundAttempts({ records, cancels, queues, index, nodeId, log, handler, settlements, expect });
 		const take = (job: Job<InvocationRequest>, key: string, token: string) => this.#take(job, key, token);
-		this.#dispatcher = new LaneDispatcher({ ...this.#parts, queues, index, take }, limit);
+		this.#dispatcher = new LaneDispatcher({ ...this.#parts, queues, index, limits: this.#limits, take }, limit);
 		this.#dispatcher.start();
 		this.#watchdog = new Watchdog({
 			waiting: () => index.overdue(OVERDUE_MS),
@@ -75,6 +79,11 @@ export class BackgroundSource {
 	/** Resolves when nothing is in hand. */
 	async idle(): Promise<void> {
 		while (this.#functions.size > 0) await new Promise<void>((resolve) => this.#onIdle.push(resolve));
+	}
+
+	/** The limits of a function, `project/name`, may be others now; with undefined those of all. */
+	changed(name: string | undefined): void {
+		void this.#limits.changed(name);
 	}
 
 	/** As `BackgroundRecords.hasAny`. */

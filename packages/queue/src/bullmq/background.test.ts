@@ -6,7 +6,7 @@ import type { GatewayQueue } from "../invocation-queue.js";
 import { BACKGROUND_TOTALS } from "../keys.js";
 import { echo, Lanes, requestOf, settlementOf } from "../testing/lanes.js";
 
-const QUICK = { attempts: 3, backoffMs: 1 };
+const QUICK = { retry: { attempts: 3, backoffMs: 1 } };
 
 let lanes: Lanes;
 beforeAll(async () => {
@@ -53,13 +53,13 @@ test("a worker knows of which versions something was accepted, begun or not", as
 });
 
 test("a failure is tried again, and the function sees which attempt it is", async () => {
-	const gateway = await lanes.gateway(QUICK);
+	const gateway = await lanes.gateway();
 	const attempts: number[] = [];
 	await lanes.worker(async ({ attempt }) => {
 		attempts.push(attempt);
 		return attempt < 3 ? settlementOf("handler_error", attempt) : settlementOf("succeeded", attempt, "at last");
 	});
-	const request = requestOf();
+	const request = requestOf("", QUICK);
 	await gateway.enqueue(request);
 	await settled(gateway, request.id);
 	expect(attempts).toEqual([1, 2, 3]);
@@ -70,9 +70,9 @@ test("a failure is tried again, and the function sees which attempt it is", asyn
 });
 
 test("what fails every time becomes a dead letter, counted as one", async () => {
-	const gateway = await lanes.gateway(QUICK);
+	const gateway = await lanes.gateway();
 	await lanes.worker(async ({ attempt }) => settlementOf("timed_out", attempt));
-	const request = requestOf();
+	const request = requestOf("", QUICK);
 	await gateway.enqueue(request);
 	await settled(gateway, request.id);
 	await expect.poll(() => gateway.backgroundTotals()).toEqual({ accepted: 1, settled: 0, dead: 1, inFlight: 0 });
@@ -80,7 +80,7 @@ test("what fails every time becomes a dead letter, counted as one", async () => 
 });
 
 test("that an invocation is over is told once it is settled, however that came, and not before its last attempt", async () => {
-	const gateway = await lanes.gateway(QUICK);
+	const gateway = await lanes.gateway();
 	const attempts: string[] = [];
 	const over: string[] = [];
 	await lanes.worker(
@@ -101,7 +101,11 @@ test("that an invocation is over is told once it is settled, however that came, 
 			},
 		},
 	);
-	const [fine, dead, old] = [requestOf(), requestOf(), requestOf("", { acceptedAtMs: Date.now() - 7 * 3_600_000 })];
+	const [fine, dead, old] = [
+		requestOf("", QUICK),
+		requestOf("", QUICK),
+		requestOf("", { ...QUICK, acceptedAtMs: Date.now() - 7 * 3_600_000 }),
+	];
 	for (const request of [fine, dead, old]) await gateway.enqueue(request);
 	await expect.poll(() => over.toSorted()).toEqual([fine.id, dead.id, old.id].sort());
 	expect(attempts.filter((id) => id === dead.id)).toHaveLength(3);

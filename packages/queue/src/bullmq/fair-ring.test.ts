@@ -49,10 +49,10 @@ class Node {
 }
 
 test("who has work gets the same slot time, whatever runs take and however much waits", () => {
-	const loads = fc.array(fc.record({ runMs: fc.integer({ min: 10, max: 400 }), jitter: fc.boolean() }), { minLength: 2, maxLength: 8 });
+	const loads = fc.array(fc.record({ runMs: fc.integer({ min: 10, max: 400 }), jitter: fc.boolean() }), { minLength: 2, maxLength: 6 });
 	fc.assert(
-		fc.property(loads, fc.integer({ min: 1, max: 12 }), (functions, slots) => {
-			const node = new Node(slots);
+		fc.property(loads, fc.integer({ min: 4, max: 8 }), (functions, slotsEach) => {
+			const node = new Node(functions.length * slotsEach);
 			let draw = 1;
 			const drawn = () => {
 				draw = (draw * 16807) % 2147483647;
@@ -61,10 +61,10 @@ test("who has work gets the same slot time, whatever runs take and however much 
 			for (const [at, { runMs, jitter }] of functions.entries()) {
 				node.add(`f${at}`, 1e9, () => (jitter ? Math.max(1, Math.round(runMs * 2 * drawn())) : runMs));
 			}
-			node.run(30_000);
+			node.run(20_000);
 			const used = functions.map((_, at) => node.usedMs.get(`f${at}`) ?? 0);
-			// With hardly more slots than functions, that the last slot is for who has none counts for more than turns do.
-			expect(Math.min(...used)).toBeGreaterThan(Math.max(...used) * 0.5);
+			// With hardly more slots than functions, what each may hold at most would count for more than turns do.
+			expect(Math.min(...used)).toBeGreaterThan(Math.max(...used) * 0.8);
 		}),
 		{ numRuns: 30 },
 	);

@@ -6,6 +6,8 @@ const FIRST_ESTIMATE_MS = QUANTUM_MS;
 const MEMORY = 0.7;
 /** More than this isn't held against a function for ever: whoever comes next gets no more than this ahead of it, milliseconds. */
 const MOST_DEBT_MS = 60_000;
+/** What a function saves up while it holds all it may, milliseconds. */
+const MOST_SAVED_MS = 1000;
 /** A function may hold so many times the slots that are free, so that there is always one free for who has none. */
 const GREED = 7;
 /** Functions without work that are remembered. */
@@ -108,8 +110,9 @@ export class FairRing {
 	#inRound(): Turn | undefined {
 		for (let left = this.#ring.size; left > 0; left--) {
 			const [share] = this.#ring.values() as Iterable<Share> as [Share];
-			if (share.creditMs <= 0) share.creditMs += QUANTUM_MS;
-			else if (this.#mayTake(share)) return this.#take(share);
+			const able = this.#mayTake(share);
+			if (able && share.creditMs > 0) return this.#take(share);
+			if (share.creditMs < (able ? QUANTUM_MS : MOST_SAVED_MS)) share.creditMs += QUANTUM_MS;
 			this.#ring.delete(share.key);
 			this.#ring.set(share.key, share);
 		}
@@ -121,9 +124,8 @@ export class FairRing {
 		const able = [...this.#ring.values()].filter((share) => this.#mayTake(share));
 		const most = able.reduce((found, share) => Math.max(found, share.creditMs), Number.NEGATIVE_INFINITY);
 		const rounds = most > 0 ? 0 : Math.floor(-most / QUANTUM_MS) + 1;
-		// Who may not have a slot now keeps a round's worth for later.
 		for (const share of this.#ring.values())
-			share.creditMs = Math.max(share.creditMs, Math.min(share.creditMs + rounds * QUANTUM_MS, QUANTUM_MS));
+			share.creditMs = Math.min(share.creditMs + rounds * QUANTUM_MS, Math.max(share.creditMs, MOST_SAVED_MS));
 		const share = able.find(({ creditMs }) => creditMs > 0);
 		return share && this.#take(share);
 	}

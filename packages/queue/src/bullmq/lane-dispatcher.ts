@@ -8,6 +8,7 @@ import type { QueueLogger } from "../logger.js";
 import { FairRing, type Turn } from "./fair-ring.js";
 import type { FunctionQueues } from "./function-queues.js";
 import type { LaneIndex } from "./lane-index.js";
+import type { FunctionLimits } from "./lane-limits.js";
 import { STALLED_CHECK_MS } from "./leases.js";
 
 /** How long news may be missed that got lost, milliseconds. */
@@ -24,6 +25,7 @@ export interface LaneDispatcherParts {
 	readonly subscriber: Redis;
 	readonly queues: FunctionQueues;
 	readonly index: LaneIndex;
+	readonly limits: FunctionLimits;
 	readonly log: QueueLogger;
 	/** Runs a job; its slot is free again when that resolves. @param token of its lock */
 	readonly take: (job: Job<InvocationRequest>, key: string, token: string) => Promise<void>;
@@ -160,7 +162,10 @@ export class LaneDispatcher {
 	#news(key: string): void {
 		if (this.#stopping) return;
 		if (this.#looks.has(key)) this.#looks.set(key, true);
-		else if (this.#ring.waiting(key) === 0) this.#offer(key, 1);
+		else if (this.#ring.waiting(key) > 0) return;
+		// Nothing is taken before it is known what bounds the function.
+		else if (this.#parts.limits.known(key) === undefined) void this.#look(key);
+		else this.#offer(key, 1);
 	}
 
 	#offer(key: string, waiting: number): void {
@@ -219,6 +224,8 @@ export class LaneDispatcher {
 		} finally {
 			this.#ring.finish(turn, performance.now() - begunAtMs);
 			this.#pump();
+			// What it may have at most may have been all that it had.
+			if (this.#parts.limits.known(turn.key)?.concurrency !== undefined) void this.#look(turn.key);
 		}
 	}
 
@@ -228,6 +235,7 @@ export class LaneDispatcher {
 		this.#looks.set(key, false);
 		let ready = 0;
 		try {
+			if (this.#parts.limits.known(key) === undefined) await this.#parts.limits.write(key);
 			ready = await this.#parts.index.look(key);
 			if (ready > 0 && restMs > 0) await wait(restMs);
 		} catch (error) {
@@ -235,6 +243,7 @@ export class LaneDispatcher {
 		}
 		const news = this.#looks.get(key) === true;
 		this.#looks.delete(key);
+		if (this.#parts.limits.known(key) === undefined) return;
 		if (ready > 0 || news) this.#offer(key, Math.max(ready, 1));
 	}
 }

@@ -1,3 +1,4 @@
+import type { Backlog } from "@berth/contracts";
 import { LuaScript, type Redis } from "@berth/redis";
 import { functionQueueOf, LANE, QUEUE_PREFIX, SHARED_BACKGROUND_QUEUE } from "../keys.js";
 import { STALLED_CHECK_MS } from "./leases.js";
@@ -41,6 +42,7 @@ local function look(index, marks, name, prefix, now)
 			next = tonumber(redis.call("HGET", prefix .. redis.call("LINDEX", prefix .. "wait", -1), "timestamp")) or now
 			next = math.max(earliest, math.min(now, next))
 			if earliest == 0 then ready = waiting end
+			if meta[2] then ready = math.min(ready, tonumber(meta[2]) - active) end
 		end
 		if first[1] then
 			local due = math.floor(tonumber(first[2]) / 4096)
@@ -56,6 +58,19 @@ end
 
 const LOOK = new LuaScript(`${LOOK_FUNCTION}
 	return look(KEYS[1], KEYS[2], ARGV[1], ARGV[2], tonumber(ARGV[3]))
+`);
+
+/** What is accepted waits, and BullMQ's script that takes a job gives none. */
+const PAUSE = new LuaScript(`
+	redis.call("HSET", KEYS[1], "paused", 1)
+	redis.call("SADD", KEYS[2], ARGV[1])
+`);
+
+const RESUME = new LuaScript(`
+	redis.call("HDEL", KEYS[1], "paused")
+	redis.call("SREM", KEYS[2], ARGV[1])
+	redis.call("ZADD", KEYS[3], "XX", "LT", ARGV[2], ARGV[1])
+	redis.call("PUBLISH", ARGV[3], ARGV[1])
 `);
 
 /** Functions with something in hand, or whose hands are to be looked for: those that aren't are never due so soon. */
@@ -149,6 +164,31 @@ export class LaneIndex {
 		const found = (await COUNT.run(this.#redis, [LANE.index, totals], args)) as (string | number)[];
 		const [waiting = 0, delayed = 0, active = 0, accepted = 0, settled = 0, dead = 0] = found.map(Number);
 		return { waiting, delayed, active, totals: [accepted, settled, dead] };
+	}
+
+	/** Accepted work of a function waits until `resume`, whatever happens to gateways and workers. */
+	async pause(key: string): Promise<void> {
+		await PAUSE.run(this.#redis, [`${prefixOf(key)}meta`, LANE.paused], [key]);
+	}
+
+	async resume(key: string): Promise<void> {
+		await RESUME.run(this.#redis, [`${prefixOf(key)}meta`, LANE.paused, LANE.index], [key, Date.now(), LANE.news]);
+	}
+
+	/** The keys of functions that are paused. */
+	async paused(): Promise<string[]> {
+		return await this.#redis.smembers(LANE.paused);
+	}
+
+	async backlog(key: string): Promise<Backlog> {
+		const prefix = prefixOf(key);
+		const [paused, waiting, delayed, running] = await Promise.all([
+			this.#redis.hexists(`${prefix}meta`, "paused"),
+			this.#redis.llen(`${prefix}wait`),
+			this.#redis.zcard(`${prefix}delayed`),
+			this.#redis.llen(`${prefix}active`),
+		]);
+		return { paused: paused === 1, waiting, delayed, running };
 	}
 
 	/** Since when the function that waits longest has had something to run, milliseconds since the epoch. */

@@ -1,9 +1,10 @@
+import { setTimeout as wait } from "node:timers/promises";
 import { Queue } from "bullmq";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { GatewayQueue } from "../invocation-queue.js";
 import { functionQueueOf, LANE, QUEUE_PREFIX, SHARED_BACKGROUND_QUEUE } from "../keys.js";
 import type { DeliveryHandler } from "../ports.js";
-import { echo, Lanes, requestOf } from "../testing/lanes.js";
+import { echo, Lanes, requestOf, settlementOf } from "../testing/lanes.js";
 
 let lanes: Lanes;
 beforeAll(async () => {
@@ -114,4 +115,101 @@ test("a job whose gateway died before anybody heard of it is found", async () =>
 		await queue.close();
 	});
 	await accountedFor(gateway, 1);
+});
+
+describe("a function's limits", () => {
+	/** Deliveries that end when they are told to, and how many there were at a time. */
+	function counted(runMs: number) {
+		const seen = { now: 0, most: 0, began: [] as number[] };
+		const handler: DeliveryHandler = async (delivery) => {
+			seen.most = Math.max(seen.most, ++seen.now);
+			seen.began.push(Date.now());
+			await wait(runMs);
+			seen.now--;
+			return await echo(delivery);
+		};
+		return { seen, handler };
+	}
+
+	test("so many at a time, over all nodes, and again as many when they change", async () => {
+		const gateway = await lanes.gateway();
+		const { seen, handler } = counted(20);
+		const limits = { concurrency: 2 };
+		await fill(gateway, "few", 30);
+		const workers = [
+			await lanes.worker(handler, 64, undefined, "1", async () => limits),
+			await lanes.worker(handler, 64, undefined, "2", async () => limits),
+		];
+		await accountedFor(gateway, 30);
+		expect(seen.most).toBe(2);
+		limits.concurrency = 5;
+		for (const worker of workers) worker.changed("default/few");
+		await lanes.server.client((redis) =>
+			expect.poll(() => redis.hget(`${QUEUE_PREFIX}:${functionQueueOf("default/few")}:meta`, "concurrency")).toBe("5"),
+		);
+		await fill(gateway, "few", 60);
+		await accountedFor(gateway, 90);
+		expect(seen.most).toBe(5);
+	});
+
+	test("so many in a time", async () => {
+		const gateway = await lanes.gateway();
+		const { seen, handler } = counted(0);
+		const rate = { limit: 3, periodMs: 300 };
+		await fill(gateway, "slow", 9);
+		await lanes.worker(handler, 64, undefined, "1", async () => ({ rate }));
+		await accountedFor(gateway, 9);
+		// A period begins with its first one, as Redis' clock has it.
+		for (const at of [3, 6]) expect((seen.began[at] ?? 0) - (seen.began[at - 3] ?? 0)).toBeGreaterThanOrEqual(rate.periodMs - 60);
+	});
+});
+
+test("what a paused function has waits, whoever starts, while others go on; resumed, it runs", async () => {
+	const gateway = await lanes.gateway();
+	const of = { project: "default", function: "resting" };
+	await fill(gateway, "resting", 1);
+	expect(await gateway.pause(of)).toEqual({ paused: true, waiting: 1, delayed: 0, running: 0 });
+	const ran: string[] = [];
+	await lanes.worker(async (delivery) => {
+		ran.push(delivery.request.function);
+		return await echo(delivery);
+	});
+	await fill(gateway, "resting", 1);
+	await fill(gateway, "awake", 1);
+	await expect.poll(() => ran).toEqual(["awake"]);
+	expect(await gateway.paused("default")).toEqual(new Set(["resting"]));
+	expect(await gateway.paused("def")).toEqual(new Set());
+	expect(ran).toEqual(["awake"]);
+	await gateway.resume(of);
+	await accountedFor(gateway, 3);
+	expect(await gateway.backlog(of)).toEqual({ paused: false, waiting: 0, delayed: 0, running: 0 });
+});
+
+test("what is for later runs then, not before, and its age counts from then", async () => {
+	const gateway = await lanes.gateway();
+	const began: number[] = [];
+	await lanes.worker(async (delivery) => {
+		began.push(Date.now());
+		return await echo(delivery);
+	});
+	const runAtMs = Date.now() + 700;
+	const later = requestOf("later", { function: "later", runAtMs, acceptedAtMs: Date.now() - 60_000, retry: { maxAgeMs: 1000 } });
+	await gateway.enqueue(later);
+	expect(await gateway.record(later.id)).toMatchObject({ state: "queued", runAtMs });
+	expect(await gateway.backlog(later)).toMatchObject({ waiting: 0, delayed: 1 });
+	await accountedFor(gateway, 1);
+	expect(began[0]).toBeGreaterThanOrEqual(runAtMs);
+	expect(await gateway.record(later.id)).toMatchObject({ last: { outcome: "succeeded" } });
+});
+
+test("an invocation has the attempts that its version gave it", async () => {
+	const gateway = await lanes.gateway();
+	const attempts: number[] = [];
+	await lanes.worker(async ({ attempt }) => {
+		attempts.push(attempt);
+		return settlementOf("handler_error", attempt);
+	});
+	await gateway.enqueue(requestOf("", { retry: { attempts: 5, backoffMs: 1 } }));
+	await expect.poll(() => gateway.backgroundTotals(), { timeout: 10_000 }).toEqual({ accepted: 1, settled: 0, dead: 1, inFlight: 0 });
+	expect(attempts).toEqual([1, 2, 3, 4, 5]);
 });

@@ -1,6 +1,7 @@
 import type { InvocationRequest } from "@berth/contracts";
-import { newId, type Outcome, type Settlement } from "@berth/contracts";
+import { newId, type Outcome, type RetryPolicy, type Settlement } from "@berth/contracts";
 import { RedisServer } from "@berth/redis/testing";
+import type { LimitsOf } from "../bullmq/lane-limits.js";
 import type { GatewayQueue } from "../invocation-queue.js";
 import type { WorkerSource } from "../invocation-source.js";
 import { openInvocationQueue, openInvocationSource } from "../open.js";
@@ -21,14 +22,25 @@ export class Lanes {
 		return new Lanes(await RedisServer.start());
 	}
 
-	async gateway(retry?: { readonly attempts: number; readonly backoffMs: number }): Promise<GatewayQueue> {
-		const options = { ...this.#urls, gatewayId: newId("gw"), ...(retry === undefined ? {} : { retry }) };
-		return this.#keep(await openInvocationQueue(options));
+	/** @param retry what requests are given that say nothing of it, as a version's manifest would */
+	async gateway(retry?: RetryPolicy): Promise<GatewayQueue> {
+		const gateway = this.#keep(await openInvocationQueue({ ...this.#urls, gatewayId: newId("gw") }));
+		if (retry === undefined) return gateway;
+		const enqueue = gateway.enqueue.bind(gateway);
+		return Object.assign(gateway, {
+			enqueue: (request: InvocationRequest, inDoubt?: "take back" | "leave") => enqueue({ retry, ...request }, inDoubt),
+		});
 	}
 
 	/** A worker of NODE that has begun to take deliveries. */
-	async worker(handler: DeliveryHandler, concurrency = 64, settlements?: SettlementKeeper, incarnation = "1"): Promise<WorkerSource> {
-		const source = this.#keep(await openInvocationSource({ ...this.#urls, nodeId: NODE, incarnation }));
+	async worker(
+		handler: DeliveryHandler,
+		concurrency = 64,
+		settlements?: SettlementKeeper,
+		incarnation = "1",
+		limitsOf: LimitsOf = async () => undefined,
+	): Promise<WorkerSource> {
+		const source = this.#keep(await openInvocationSource({ ...this.#urls, nodeId: NODE, incarnation, limitsOf }));
 		await source.start(handler, concurrency, settlements);
 		return source;
 	}

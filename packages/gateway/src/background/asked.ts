@@ -1,0 +1,38 @@
+import { BerthError, HEADERS, type InvocationRequest, MOST_AHEAD_MS, type Version } from "@berth/contracts";
+import type { Request } from "express";
+
+const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)$/i;
+const MILLISECONDS = /^\d{1,15}$/;
+const WANTED = "a time with its zone as in 2026-12-24T18:00:00Z, or milliseconds since the epoch; at most 30 days ahead";
+
+/** How an invocation of a version is tried again in the background. */
+export function retryOf({ manifest: { background = {} } }: Version): Pick<InvocationRequest, "retry"> {
+	const { attempts, backoffMs, maxAgeMs } = background;
+	if (attempts === undefined && backoffMs === undefined && maxAgeMs === undefined) return {};
+	return {
+		retry: {
+			...(attempts === undefined ? {} : { attempts }),
+			...(backoffMs === undefined ? {} : { backoffMs }),
+			...(maxAgeMs === undefined ? {} : { maxAgeMs }),
+		},
+	};
+}
+
+/** When the caller wants it run, by the header or the query; what is past means now. @throws BerthError invalid_request */
+export function runAtOf(request: Request, isAsync: boolean): number | undefined {
+	const header = request.headers[HEADERS.runAt];
+	const asked = header ?? request.query["runAt"];
+	if (asked === undefined) return undefined;
+	const field = header === undefined ? "runAt" : HEADERS.runAt;
+	const wrong = (message: string) => new BerthError("invalid_request", `${field}: ${message}`, { issues: [{ field, message }] });
+	if (!isAsync) throw wrong("is for background invocations: send Prefer: respond-async, too");
+	const atMs = typeof asked === "string" ? timeIn(asked) : Number.NaN;
+	const now = Date.now();
+	if (Number.isNaN(atMs) || atMs > now + MOST_AHEAD_MS) throw wrong(WANTED);
+	return atMs > now ? atMs : undefined;
+}
+
+function timeIn(text: string): number {
+	if (MILLISECONDS.test(text)) return Number(text);
+	return ISO.test(text) ? Date.parse(text) : Number.NaN;
+}

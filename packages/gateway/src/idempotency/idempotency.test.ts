@@ -1,0 +1,241 @@
+import { once } from "node:events";
+import { RedisServer } from "@berth/redis/testing";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { ended } from "../testing/settlements.js";
+import { type Stack, startStack } from "../testing/stack.js";
+
+let redis: RedisServer;
+let stack: Stack;
+let runs = 0;
+
+beforeAll(async () => {
+	redis = await RedisServer.start();
+	stack = await startStack(redis.url);
+	await stack.deploy("pay");
+});
+beforeEach(() => {
+	runs = 0;
+	stack.onInvocation(async ({ attempt }) => {
+		runs++;
+		return ended("succeeded", { attempt }, { body: { text: `{"run":${runs}}` }, contentType: "application/json" });
+	});
+});
+afterAll(async () => {
+	await stack?.close();
+	await redis?.[Symbol.asyncDispose]();
+});
+
+let count = 0;
+const newKey = () => `key-${count++}`;
+
+async function send(
+	key: string | undefined,
+	{
+		path = "pay/invocations",
+		body = '{"n":1}',
+		headers = {} as Record<string, string>,
+		signal = undefined as AbortSignal | undefined,
+	} = {},
+) {
+	const answer = await stack.fetch(`/v1/functions/${path}`, {
+		method: "POST",
+		body,
+		headers: { "content-type": "application/json", ...(key === undefined ? {} : { "idempotency-key": key }), ...headers },
+		...(signal === undefined ? {} : { signal }),
+	});
+	return { status: answer.status, headers: answer.headers, text: await answer.text() };
+}
+
+const LATER = { headers: { prefer: "respond-async" } };
+
+/** As if the gateway that serves the request of this key had died long ago. */
+async function expire(): Promise<void> {
+	await redis.client(async (client) => {
+		for (const key of await client.keys("{berth}:idempotency:*"))
+			if ((await client.hexists(key, "until")) === 1) await client.hset(key, "until", 0);
+	});
+}
+
+describe("a repetition", () => {
+	test("gets status, headers and body of the first answer, and nothing runs again; also of a failure, and of what was sent in quotes", async () => {
+		const key = newKey();
+		const first = await send(key);
+		const again = await send(`"${key}"`);
+		expect([first.status, first.text, first.headers.get("idempotency-replayed")]).toEqual([200, '{"run":1}', null]);
+		expect([again.status, again.text, again.headers.get("idempotency-replayed")]).toEqual([200, '{"run":1}', "true"]);
+		for (const name of ["berth-invocation-id", "content-type", "berth-outcome"])
+			expect(again.headers.get(name)).toBe(first.headers.get(name));
+		expect(runs).toBe(1);
+		stack.onInvocation(async () => {
+			runs++;
+			return ended("handler_error", { error: { name: "Error", message: `of run ${runs}` } });
+		});
+		const failing = newKey();
+		const failed = await send(failing);
+		const once = await send(failing);
+		expect([failed.status, once.status, once.text]).toEqual([502, 502, failed.text]);
+		expect(runs).toBe(2);
+	});
+
+	test("in the background gets the same 202 with the same id", async () => {
+		const key = newKey();
+		const first = await send(key, LATER);
+		const again = await send(key, LATER);
+		expect([first.status, again.status, again.text]).toEqual([202, 202, first.text]);
+		expect(again.headers.get("location")).toBe(first.headers.get("location"));
+		await expect.poll(() => runs).toBe(1);
+	});
+
+	test("while the first runs is 409, and says when to come again", async () => {
+		const key = newKey();
+		const [began, go] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+		stack.onInvocation(async () => {
+			began.resolve();
+			await go.promise;
+			return ended("succeeded", {}, { body: { text: "done" } });
+		});
+		const first = send(key);
+		await began.promise;
+		const second = await send(key);
+		expect([second.status, JSON.parse(second.text).code, second.headers.get("retry-after")]).toEqual([409, "idempotency_in_progress", "1"]);
+		go.resolve();
+		expect((await first).text).toBe("done");
+		expect((await send(key)).text).toBe("done");
+	});
+
+	test("with another body, path, way or function is 422, and runs nothing", async () => {
+		const key = newKey();
+		await send(key);
+		await stack.deploy("other");
+		const others = [await send(key, { body: '{"n":2}' }), await send(key, LATER), await send(key, { path: "other/invocations" })];
+		for (const { status, text } of others) expect([status, JSON.parse(text).code]).toEqual([422, "idempotency_mismatch"]);
+		expect(runs).toBe(1);
+	});
+
+	test("gets the answer that its client didn't wait for: what has a key isn't given up with its connection", async () => {
+		const key = newKey();
+		const began = Promise.withResolvers<void>();
+		const go = Promise.withResolvers<void>();
+		let isCancelled = false;
+		stack.onInvocation(async ({ cancelled }) => {
+			runs++;
+			cancelled.addEventListener("abort", () => {
+				isCancelled = true;
+			});
+			began.resolve();
+			await go.promise;
+			return ended("succeeded", {}, { body: { text: `run ${runs}` } });
+		});
+		const gone = new AbortController();
+		const closed = once(stack.server, "request").then(([, response]) => once(response, "close"));
+		const first = send(key, { signal: gone.signal }).catch((error: Error) => error.name);
+		await began.promise;
+		gone.abort();
+		expect(await first).toBe("AbortError");
+		await closed;
+		go.resolve();
+		await expect.poll(async () => (await send(key)).text).toBe("run 1");
+		expect([runs, isCancelled]).toEqual([1, false]);
+	});
+
+	test("gets answers up to 256 KiB whole; of a larger one it is said that there was one", async () => {
+		const key = newKey();
+		stack.onInvocation(async () => {
+			runs++;
+			return ended("succeeded", {}, { body: { text: "ü".repeat(30_000) }, contentType: "text/plain" });
+		});
+		expect((await send(key)).text).toBe("ü".repeat(30_000));
+		expect((await send(key)).text).toBe("ü".repeat(30_000));
+		stack.onInvocation(async () => {
+			runs++;
+			return ended(
+				"succeeded",
+				{},
+				{ body: { payload: await stack.services.artifacts.payloads.put(Buffer.alloc(300_000)), sizeBytes: 300_000 } },
+			);
+		});
+		const large = newKey();
+		const first = await send(large);
+		expect([first.status, first.text.length]).toEqual([200, 300_000]);
+		const again = await send(large);
+		expect([again.status, JSON.parse(again.text)]).toMatchObject([
+			410,
+			{ code: "idempotency_gone", invocation: first.headers.get("berth-invocation-id") },
+		]);
+		expect(runs).toBe(2);
+	});
+});
+
+describe("a key", () => {
+	test("that is none is 400, and the header is named", async () => {
+		for (const bad of ["a b", '"', '""', "x".repeat(256), '"a\\b"']) {
+			const { status, text } = await send(bad);
+			expect([bad, status, JSON.parse(text).issues]).toMatchObject([bad, 400, [{ field: "idempotency-key" }]]);
+		}
+		expect(runs).toBe(0);
+	});
+
+	test("of what was refused before anything was done is free for another request", async () => {
+		const key = newKey();
+		expect((await send(key, { body: "{" })).status).toBe(400);
+		expect((await send(key, { path: "nobody/invocations" })).status).toBe(404);
+		expect((await send(key)).text).toBe('{"run":1}');
+	});
+
+	test("of a gateway that died blocks nobody for ever, and what it accepted in the background is no second invocation", async () => {
+		const key = newKey();
+		const { services } = stack;
+		const enqueue = services.invocations.enqueue.bind(services.invocations);
+		// What a death right after the durable write leaves: nothing was answered, and the key is held.
+		const died = Promise.withResolvers<string>();
+		services.invocations.enqueue = async (request) => {
+			await enqueue(request);
+			died.resolve(request.id);
+			return await new Promise<never>(() => undefined);
+		};
+		const cut = new AbortController();
+		void send(key, { ...LATER, signal: cut.signal }).catch(() => undefined);
+		const id = await died.promise;
+		services.invocations.enqueue = enqueue;
+		expect((await send(key, LATER)).status).toBe(409);
+		await expire();
+		const again = await send(key, LATER);
+		expect([again.status, JSON.parse(again.text).id]).toEqual([202, id]);
+		await expect
+			.poll(async () => (await (await stack.fetch(`/v1/invocations/${id}`)).json()) as object)
+			.toMatchObject({ state: "settled" });
+		expect(runs).toBe(1);
+		cut.abort();
+	});
+
+	test("is another one in another project's hands, and without one everything is as before", async () => {
+		const claim = await stack.services.idempotency.claim("elsewhere", "shared", "x", "inv_1");
+		expect(claim.kind).toBe("claimed");
+		expect((await send("shared")).text).toBe('{"run":1}');
+		expect((await send(undefined)).text).toBe('{"run":2}');
+		expect((await send(undefined)).text).toBe('{"run":3}');
+	});
+
+	test("is for every POST that does something: a hook is made once", async () => {
+		const key = newKey();
+		const body = JSON.stringify({ scheme: "github", name: "gh" });
+		const first = await send(key, { path: "pay/hooks", body });
+		const again = await send(key, { path: "pay/hooks", body });
+		expect([first.status, again.status, again.text]).toEqual([201, 201, first.text]);
+		expect((await send(newKey(), { path: "pay/hooks", body })).status).toBe(409);
+		// Its secret is shown with it, and not to whoever reads the Redis.
+		const { secret } = JSON.parse(first.text) as { secret: string };
+		const kept = await redis.client(async (client) =>
+			Promise.all((await client.keys("{berth}:idempotency:*")).map((name) => client.hget(name, "answer"))),
+		);
+		expect(kept.join()).not.toContain(secret);
+		expect(again.text).toContain(secret);
+	});
+
+	test("of ten at the same time lets one run", async () => {
+		const key = newKey();
+		const answers = await Promise.all(Array.from({ length: 10 }, () => send(key)));
+		for (const { status } of answers) expect([200, 409]).toContain(status);
+		expect(runs).toBe(1);
+	});
+});
