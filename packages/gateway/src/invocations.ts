@@ -3,7 +3,6 @@ import {
 	BACKGROUND_INLINE_BYTES,
 	BerthError,
 	CALLER_HEADER,
-	continued,
 	FIXED_LIMITS,
 	HEADERS,
 	type InvocationRequest,
@@ -237,10 +236,10 @@ export class Invocations {
 		const { nodes, artifacts } = this.#services;
 		sayTrace(response, invocation);
 		const { depth = 0 } = invocation;
+		let settlement: Settlement | undefined;
 		try {
 			// A place is for what can run: a body that comes slowly keeps nobody from one.
 			const place = this.#placesAt(depth).take(this.#ownerOf(version));
-			let settlement: Settlement | undefined;
 			try {
 				const node = nodeFor(nodes, version.project, version.function);
 				settlement = await this.#settled(node, invocation, response);
@@ -253,6 +252,7 @@ export class Invocations {
 				place.free(settlement === undefined ? undefined : drainedBy(settlement));
 			}
 		} finally {
+			this.#services.spans.ended(invocation, settlement);
 			await artifacts.payloads.removeBody(invocation.body);
 		}
 	}
@@ -298,6 +298,7 @@ export class Invocations {
 		const { invocations, artifacts } = this.#services;
 		try {
 			await invocations.enqueue(invocation);
+			this.#services.spans.ended(invocation, "queued");
 		} catch (error) {
 			await artifacts.queued.removeBody(invocation.body);
 			throw error;
@@ -349,7 +350,7 @@ export class Invocations {
 			...(parent === undefined ? {} : { parent }),
 			...(interactive ? {} : { ...followUpsOf(version, callback), ...retryOf(version) }),
 			...(runAtMs === undefined ? {} : { runAtMs }),
-			trace: continued(trace),
+			trace: this.#services.spans.begin(trace),
 		};
 	}
 }
