@@ -1,4 +1,4 @@
-import { BerthError, HOOK_LIMITS, type Hook, SECOND_MS } from "@berth/contracts";
+import { BerthError, HOOK_LIMITS, type Hook, MINUTE_MS, SECOND_MS } from "@berth/contracts";
 import type { OpenHook, StoredEvent } from "@berth/registry";
 import type { Services } from "../services.js";
 import { isAllowed } from "./allow-list.js";
@@ -28,9 +28,14 @@ export class Refusals {
 	}
 
 	/** The same, with the reason in the hook's log. */
-	async refused({ id }: OpenHook, event: StoredEvent, body: Buffer, reason: string): Promise<BerthError> {
+	async refused({ id, project, hook }: OpenHook, event: StoredEvent, body: Buffer, reason: string): Promise<BerthError> {
 		const refusal = this.unknown();
-		await this.#log(id, { ...event, result: "refused", reason, status: refusal.entry.status, body: cutBody(body) });
+		if (!this.#isNext(id)) return refusal;
+		// What strangers send mustn't drive out what else happened: the hook's own log has more of it.
+		const minute = Math.floor(Date.now() / MINUTE_MS);
+		const told = { kind: "hook", what: "refused", function: hook.function, hook: hook.name, reason: reason.slice(0, 200) } as const;
+		this.#services.events.record(project, told, `refused:${id}:${minute}`);
+		await this.#services.hooks.log.note(id, { ...event, result: "refused", reason, status: refusal.entry.status, body: cutBody(body) });
 		return refusal;
 	}
 
@@ -40,16 +45,18 @@ export class Refusals {
 		const { limit = 0, periodMs = 0 } = hook.rate ?? {};
 		const detail = `this hook takes ${limit} deliveries in ${periodMs / SECOND_MS} s; try again in ${Math.ceil(waitMs / SECOND_MS)} s`;
 		const error = new BerthError("hook_limited", detail, { extra: { retryAfterMs: waitMs } });
-		await this.#log(id, { ...event, result: "limited", status: error.entry.status, body: cutBody(body) });
+		if (this.#isNext(id))
+			await this.#services.hooks.log.note(id, { ...event, result: "limited", status: error.entry.status, body: cutBody(body) });
 		return error;
 	}
 
-	async #log(id: string, event: StoredEvent): Promise<void> {
+	/** Whether one of this hook is logged now. */
+	#isNext(id: string): boolean {
 		const nowMs = performance.now();
-		if (nowMs - (this.#loggedAt.get(id) ?? Number.NEGATIVE_INFINITY) < LOGGED_MS) return;
+		if (nowMs - (this.#loggedAt.get(id) ?? Number.NEGATIVE_INFINITY) < LOGGED_MS) return false;
 		if (this.#loggedAt.size >= HOOKS_REMEMBERED) this.#loggedAt.clear();
 		this.#loggedAt.set(id, nowMs);
-		await this.#services.hooks.log.note(id, event);
+		return true;
 	}
 }
 
