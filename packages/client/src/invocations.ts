@@ -36,7 +36,8 @@ export interface FunctionRequest {
 	/** Path and query below the function's own; default `/`. */
 	readonly path?: string;
 	readonly headers?: Readonly<Record<string, string>>;
-	readonly body?: Uint8Array | string;
+	/** What is iterated goes as it comes; above 6 MiB its function gets it so, too. */
+	readonly body?: Uint8Array | string | AsyncIterable<Uint8Array>;
 	readonly signal?: AbortSignal;
 	/** As for an invocation by name. */
 	readonly onPiece?: InvokeOptions["onPiece"];

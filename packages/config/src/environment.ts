@@ -1,4 +1,5 @@
 import { HOUR_MS, MIB } from "@berth/contracts";
+import { payloadStoreText } from "./payload-store.js";
 import { loadSettings, type SettingName, type Settings } from "./settings.js";
 import { SUPERVISED_ENVIRONMENT } from "./supervised.js";
 
@@ -39,6 +40,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_RESULTS_MIB: String(settings.storage.resultBytes / MIB),
 		BERTH_LOGS_MIB: String(settings.storage.logBytes / MIB),
 		BERTH_DELIVERIES_MIB: String(settings.storage.deliveryBytes / MIB),
+		BERTH_PAYLOAD_STORE: settings.payloadStore && payloadStoreText(settings.payloadStore),
 		BERTH_HOOK_EVENTS_HOURS: String(settings.hookEventsMs / HOUR_MS),
 		BERTH_IDEMPOTENCY_HOURS: String(settings.idempotencyMs / HOUR_MS),
 		BERTH_MAX_INFLIGHT: String(settings.maxInflight),

@@ -3,6 +3,7 @@ import { DEPENDENCY_LIMITS, HOUR_MS, LIMITS, MIB, VOLUMES_MIB } from "@berth/con
 import { z } from "zod";
 import { type DataPaths, pathsOf } from "./data-paths.js";
 import { misspelt } from "./misspelt.js";
+import { type BucketAccess, payloadStore } from "./payload-store.js";
 import { binds, hosts, packageRegistries, type RegistryAccess, type RepositoryPlace, registries, repository } from "./setting-values.js";
 import { describe, SettingsError } from "./settings-error.js";
 import { SUPERVISED } from "./supervised.js";
@@ -96,6 +97,8 @@ export const settingsSchema = z.object({
 	BERTH_LOGS_MIB: whole(64, 1 << 24).default(1024),
 	/** Bodies above 4 KiB of deliveries to hooks, MiB; beyond it the oldest are removed. */
 	BERTH_DELIVERIES_MIB: whole(64, 1 << 24).default(1024),
+	/** Bucket of an S3-compatible store for the bodies, results, logs and deliveries that these are about. Default: directories of this node. */
+	BERTH_PAYLOAD_STORE: payloadStore.optional(),
 	/** How long a hook's log keeps a delivery, hours. */
 	BERTH_HOOK_EVENTS_HOURS: whole(1, 8760).default(168),
 	/** How long an idempotency key is remembered, hours. Answers above 4 KiB are results, which stay for a day. */
@@ -187,6 +190,8 @@ export interface Settings {
 	readonly maxQueued: { readonly perFunction: number; readonly perProject: number };
 	readonly bodyMemoryBytes: number;
 	readonly answerStallMs: number;
+	/** Where what waits in the background and what came of it is kept; absent: in directories of this node. */
+	readonly payloadStore?: BucketAccess;
 	/** OCI registries that may be used: host and port as images are named, origin, and the login. */
 	readonly registries: readonly RegistryAccess[];
 	/** Where copies of all images are: a host of `registries`, and a repository. */
@@ -255,6 +260,7 @@ export function loadSettings(
 		install: Object.freeze({ timeoutMs: value.BERTH_INSTALL_TIMEOUT_MS, silenceMs: value.BERTH_INSTALL_SILENCE_MS }),
 		idleTtlMs: value.BERTH_IDLE_TTL_MS,
 		storage: storageOf(value),
+		...(value.BERTH_PAYLOAD_STORE === undefined ? {} : { payloadStore: value.BERTH_PAYLOAD_STORE }),
 		recordsMs: value.BERTH_RECORDS_HOURS * HOUR_MS,
 		...keptOf(value),
 		maxInflight: value.BERTH_MAX_INFLIGHT,

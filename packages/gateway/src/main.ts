@@ -86,7 +86,10 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics, st
 			.lookAfter(node, change)
 			.catch((err: unknown) => log.error({ err, node, ...change }, "what is on a node that changed couldn't be looked after"));
 	const vault = await Vault.open(settings.secretsKey, settings.paths.secretsKey);
-	const artifacts = await openArtifactStore(settings.paths.artifacts, { budgets: settings.storage });
+	const artifacts = await openArtifactStore(settings.paths.artifacts, {
+		budgets: settings.storage,
+		...(settings.payloadStore && { bucket: settings.payloadStore }),
+	});
 	return {
 		functions: await FunctionRegistry.open(durableUrl, log),
 		keys: await ApiKeys.open(durableUrl, log),

@@ -55,7 +55,11 @@ removeOldSockets();
 const mirrorPlace = mirrorPlaceOf(settings);
 const origin =
 	mirrorPlace && mirrorOrigin(mirrorPlace, (digest, why) => log.warn({ digest, why }, "a blob was brought from the image repository"));
-const artifacts = await openArtifactStore(paths.artifacts, { budgets: settings.storage, ...(origin && { origin }) });
+const artifacts = await openArtifactStore(paths.artifacts, {
+	budgets: settings.storage,
+	...(settings.payloadStore && { bucket: settings.payloadStore }),
+	...(origin && { origin }),
+});
 const bases = JSON.parse(readFileSync(paths.bases, "utf8")) as Bases;
 const engine = await openEngine(settings, node);
 engine.onLost((cause) => {
