@@ -8,6 +8,7 @@ import { registerCallback } from "./commands/callback.js";
 import { registerDeploy } from "./commands/deploy.js";
 import { registerDoctor } from "./commands/doctor.js";
 import { registerDown } from "./commands/down.js";
+import { registerEvents } from "./commands/events.js";
 import { registerHooks } from "./commands/hooks/hooks.js";
 import { registerImage } from "./commands/image.js";
 import { registerInspect } from "./commands/inspect.js";
@@ -55,6 +56,7 @@ const COMMANDS = [
 	registerRollback,
 	registerRebase,
 	registerLogs,
+	registerEvents,
 	registerRm,
 	registerHooks,
 	registerSchedules,

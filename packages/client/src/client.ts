@@ -1,6 +1,7 @@
 import { aliasesOf } from "./aliases.js";
 import { buildLogsOf } from "./build-logs.js";
 import { callbacksOf } from "./callbacks.js";
+import { eventsOf } from "./events.js";
 import { functionsOf } from "./functions.js";
 import { hooksOf } from "./hooks.js";
 import { imagesOf } from "./images.js";
@@ -32,6 +33,7 @@ export type Client = ReturnType<typeof functionsOf> &
 	ReturnType<typeof aliasesOf> &
 	ReturnType<typeof buildLogsOf> &
 	ReturnType<typeof callbacksOf> &
+	ReturnType<typeof eventsOf> &
 	ReturnType<typeof hooksOf> &
 	ReturnType<typeof imagesOf> &
 	ReturnType<typeof invocationsOf> &
@@ -55,6 +57,7 @@ export function createClient(options: ClientOptions): Client {
 		...aliasesOf(transport),
 		...buildLogsOf(transport),
 		...callbacksOf(transport),
+		...eventsOf(transport),
 		...hooksOf(transport),
 		...imagesOf(transport),
 		...invocationsOf(transport),

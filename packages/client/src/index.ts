@@ -1,6 +1,7 @@
 export type { BuildFollower } from "./build-logs.js";
 export { type Client, type ClientOptions, createClient } from "./client.js";
 export { ApiError, ConnectionError, CutError } from "./errors.js";
+export type { EventListener, EventQuery } from "./events.js";
 export type { DeployOptions } from "./functions.js";
 export type { HookEventQuery } from "./hooks.js";
 export type { TransferOptions } from "./images.js";
