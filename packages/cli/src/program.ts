@@ -12,6 +12,8 @@ import { registerEvents } from "./commands/events.js";
 import { registerHooks } from "./commands/hooks/hooks.js";
 import { registerImage } from "./commands/image.js";
 import { registerInspect } from "./commands/inspect.js";
+import { registerDeadLetters } from "./commands/invocations/dead-letters.js";
+import { registerInvocations } from "./commands/invocations/invocations.js";
 import { registerInvoke } from "./commands/invoke.js";
 import { registerKill } from "./commands/kill.js";
 import { registerList } from "./commands/list.js";
@@ -48,6 +50,8 @@ const COMMANDS = [
 	registerDown,
 	registerDeploy,
 	registerInvoke,
+	registerInvocations,
+	registerDeadLetters,
 	registerList,
 	registerVersions,
 	registerBuildLog,

@@ -10,6 +10,7 @@ import { logsOf } from "./logs.js";
 import { networksOf } from "./networks.js";
 import { nodesOf } from "./nodes.js";
 import { packageRegistriesOf } from "./package-registries.js";
+import { recordsOf } from "./records.js";
 import { schedulesOf } from "./schedules.js";
 import { type Exchange, Transport } from "./transport.js";
 import { volumesOf } from "./volumes.js";
@@ -41,6 +42,7 @@ export type Client = ReturnType<typeof functionsOf> &
 	ReturnType<typeof networksOf> &
 	ReturnType<typeof nodesOf> &
 	ReturnType<typeof packageRegistriesOf> &
+	ReturnType<typeof recordsOf> &
 	ReturnType<typeof schedulesOf> &
 	ReturnType<typeof volumesOf> &
 	AsyncDisposable & {
@@ -65,6 +67,7 @@ export function createClient(options: ClientOptions): Client {
 		...networksOf(transport),
 		...nodesOf(transport),
 		...packageRegistriesOf(transport),
+		...recordsOf(transport),
 		...schedulesOf(transport),
 		...volumesOf(transport),
 		close,

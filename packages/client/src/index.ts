@@ -8,5 +8,6 @@ export type { TransferOptions } from "./images.js";
 export { type FunctionRequest, type InvokeAnswer, type InvokeOptions, type Payload, resultOf } from "./invocations.js";
 export type { LogListener, LogQuery } from "./logs.js";
 export type { Command, Readiness } from "./nodes.js";
+export type { DeadLetterQuery, InvocationEvent, InvocationQuery, ReplayOptions } from "./records.js";
 export { parseServerTiming, type ServerTiming } from "./server-timing.js";
 export type { Exchange, RawAnswer, Timing } from "./transport.js";
