@@ -2,6 +2,7 @@ import { HOUR_MS, MIB } from "@berth/contracts";
 import { payloadStoreText } from "./payload-store.js";
 import { loadSettings, type SettingName, type Settings } from "./settings.js";
 import { SUPERVISED_ENVIRONMENT } from "./supervised.js";
+import { tracingVariables } from "./tracing-settings.js";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -58,6 +59,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_IMAGES_MIB: settings.imageBytes === undefined ? undefined : String(settings.imageBytes / MIB),
 		BERTH_VERSIONS_KEPT: String(settings.versionsKept),
 		BERTH_LOG_LEVEL: settings.logLevel,
+		...tracingVariables(settings.tracing),
 	};
 	return Object.fromEntries(Object.entries(variables).filter((pair): pair is [string, string] => pair[1] !== undefined));
 }

@@ -7,6 +7,7 @@ import { type BucketAccess, payloadStore } from "./payload-store.js";
 import { binds, hosts, packageRegistries, type RegistryAccess, type RepositoryPlace, registries, repository } from "./setting-values.js";
 import { describe, SettingsError } from "./settings-error.js";
 import { SUPERVISED } from "./supervised.js";
+import { type TracingSettings, tracingOf, tracingSettings } from "./tracing-settings.js";
 import { USER_VARIABLES } from "./user-settings.js";
 
 /** Longest data directory, bytes: a socket's path below it has room for 107 (sun_path), and the longest is an agent's. */
@@ -131,6 +132,7 @@ export const settingsSchema = z.object({
 	/** Versions of a function that stay whatever their age, the newest; beyond it those go that are older than a day, that no alias leads to and of which nothing may wait. */
 	BERTH_VERSIONS_KEPT: whole(10, 100_000).default(100),
 	BERTH_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
+	...tracingSettings,
 });
 
 /** All that anything of ours reads: with this prefix there is nothing else. */
@@ -207,6 +209,7 @@ export interface Settings {
 	readonly imageBytes?: number;
 	/** Versions of a function, the newest, that stay whatever their age. */
 	readonly versionsKept: number;
+	readonly tracing: TracingSettings;
 	readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
 	readonly cores: number;
 	readonly paths: DataPaths;
@@ -230,10 +233,7 @@ export function loadSettings(
 	if (wrong.length > 0 || !parsed.success) throw new SettingsError(wrong.join("\n"));
 	const value = parsed.data;
 	const { BERTH_IMAGE_REPOSITORY: imageRepository, BERTH_REGISTRIES: registries = [] } = value;
-	if (imageRepository !== undefined && !registries.some(({ host }) => host === imageRepository.host))
-		throw new SettingsError(
-			`BERTH_IMAGE_REPOSITORY is on ${imageRepository.host}, which BERTH_REGISTRIES doesn't list: put it there, with its login`,
-		);
+	if (imageRepository !== undefined) requireListed(imageRepository, registries);
 	const paths = pathsOf(value.BERTH_DATA_DIR);
 	return Object.freeze({
 		dataDir: value.BERTH_DATA_DIR,
@@ -276,10 +276,17 @@ export function loadSettings(
 		binds: Object.freeze(value.BERTH_BINDS ?? {}),
 		...(value.BERTH_IMAGES_MIB === undefined ? {} : { imageBytes: value.BERTH_IMAGES_MIB * MIB }),
 		versionsKept: value.BERTH_VERSIONS_KEPT,
+		tracing: tracingOf(value),
 		logLevel: value.BERTH_LOG_LEVEL,
 		cores: availableParallelism(),
 		paths,
 	});
+}
+
+/** @throws SettingsError */
+function requireListed({ host }: RepositoryPlace, registries: readonly RegistryAccess[]): void {
+	if (registries.some((one) => one.host === host)) return;
+	throw new SettingsError(`BERTH_IMAGE_REPOSITORY is on ${host}, which BERTH_REGISTRIES doesn't list: put it there, with its login`);
 }
 
 /** Half of the machine's, or what one function may have where that is more. */

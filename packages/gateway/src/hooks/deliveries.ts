@@ -3,6 +3,7 @@ import {
 	HOOK_LIMITS,
 	type Hook,
 	type HookResult,
+	MINUTE_MS,
 	schemeOf,
 	type Verified,
 	type Version,
@@ -249,6 +250,11 @@ export class Deliveries {
 		if (this.#refusedAt.size >= HOOKS_REMEMBERED) this.#refusedAt.clear();
 		this.#refusedAt.set(found.id, nowMs);
 		const { status } = refusal.entry;
+		const { project, hook } = found;
+		// What strangers send mustn't drive out what else happened: the hook's own log has more of it.
+		const minute = Math.floor(Date.now() / MINUTE_MS);
+		const told = { kind: "hook", what: "refused", function: hook.function, hook: hook.name, reason: reason.slice(0, 200) } as const;
+		this.#services.events.record(project, told, `refused:${found.id}:${minute}`);
 		await this.#services.hooks.log.note(found.id, { ...event, result: "refused", reason, status, body: cutBody(body) });
 		return refusal;
 	}
