@@ -31,6 +31,7 @@ const apart = (pattern: string) => filesOf(pattern).filter((path) => !sharing(pa
  */
 const BESIDE_OTHERS = [
 	"aliases",
+	"background",
 	"bad-input",
 	"custom",
 	"deploys",

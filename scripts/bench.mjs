@@ -9,10 +9,11 @@ import { backlogCosts, knownCosts } from "./bench/background.mjs";
 import { neverReused, simultaneousStarts, sustainedMisses } from "./bench/cold-starts.mjs";
 import { dependencyCosts, publishPackages } from "./bench/dependencies.mjs";
 import { PackageRegistry } from "./bench/harness.mjs";
+import { invokingCosts } from "./bench/invoking.mjs";
 import { frozenMemory, prewarmedMemory } from "./bench/memory.mjs";
 import { overloadCosts } from "./bench/overload.mjs";
 import { redeploys } from "./bench/redeploys.mjs";
-import { backgroundRowsOf, dependencyRowsOf, overloadRowsOf, rowsOf, streamRowsOf, tableOf } from "./bench/rows.mjs";
+import { backgroundRowsOf, dependencyRowsOf, invokingRowsOf, overloadRowsOf, rowsOf, streamRowsOf, tableOf } from "./bench/rows.mjs";
 import { FETCH, fetchHandlerOf, PYTHON } from "./bench/sources.mjs";
 import { benchPart } from "./bench/specification.mjs";
 import { streamCosts } from "./bench/streams.mjs";
@@ -25,6 +26,7 @@ import { stopSignal } from "./stack/stop-signal.mjs";
 const KIB = 1024;
 const DEPENDENCY_ROUNDS = 15;
 const VOLUME_ROUNDS = 25;
+const INVOKING_TURNS = 25;
 const FLOOD_SECONDS = 15;
 const [BACKLOG, QUICK_BACKLOG] = [100_000, 3000];
 const STREAMS = { rounds: 200, aborts: 2000, seconds: 5 };
@@ -43,6 +45,12 @@ async function main() {
 			await using client = createClient({ url: stack.url, key: stack.key });
 			const dependencies = await dependencyCosts(client, stack, registry, values.quick ? 3 : DEPENDENCY_ROUNDS);
 			process.stdout.write(`${tableOf(dependencyRowsOf({ dependencies }))}\n`);
+			return;
+		}
+		if (values.invoking) {
+			await using client = createClient({ url: stack.url, key: stack.key });
+			const invoking = await invokingCosts(client, values.quick ? 3 : INVOKING_TURNS);
+			process.stdout.write(`${tableOf(invokingRowsOf({ invoking }))}\n`);
 			return;
 		}
 		if (values.overload) {
@@ -127,6 +135,7 @@ async function measure(stack, registry, quick, signal) {
 		),
 		redeploy: await step("redeploys", () => redeploys(client, rounds)),
 		dependencies: await step("dependencies", () => dependencyCosts(client, stack, registry, quick ? 3 : DEPENDENCY_ROUNDS)),
+		invoking: await step("functions that invoke one another", () => invokingCosts(client, quick ? 3 : INVOKING_TURNS)),
 		streams: await step("streams", () => streamCosts(client, stack, quick ? QUICK_STREAMS : STREAMS)),
 		...(await step("background", () => backgroundCosts(client, stack, quick))),
 		overload: await step("overload", () => overloadCosts(client, stack, quick ? 4 : FLOOD_SECONDS)),

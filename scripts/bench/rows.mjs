@@ -266,6 +266,15 @@ const OVERLOAD_TARGETS = [
 	},
 ];
 
+/** The row about functions that invoke one another. */
+const INVOKING_TARGETS = [
+	{
+		what: "`ctx.invoke` of a warm function, as the one that invokes it sees it, p50, against the same over HTTP, in turns",
+		target: "≤ 1.5 ×",
+		measure: ({ invoking: { insideMs, httpMs } }) => against(insideMs, "over HTTP", httpMs, (ratio) => ratio <= 1.5),
+	},
+];
+
 /** The rows about streams, and clients that go away. */
 const STREAM_TARGETS = [
 	{
@@ -306,6 +315,11 @@ function growth({ totalMs, before, most }) {
 	};
 }
 
+/** The row about functions that invoke one another alone. */
+export function invokingRowsOf(run) {
+	return rowsFrom(INVOKING_TARGETS, run);
+}
+
 /** The rows about streams alone. */
 export function streamRowsOf(run) {
 	return rowsFrom(STREAM_TARGETS, run);
@@ -332,7 +346,10 @@ export function dependencyRowsOf(run) {
  * @returns {{what: string, target: string, measured: string, ratio: string, met: boolean | undefined}[]}
  */
 export function rowsOf(run) {
-	return rowsFrom([...TARGETS, ...DEPENDENCY_TARGETS, ...OVERLOAD_TARGETS, ...STREAM_TARGETS, ...BACKGROUND_TARGETS], run);
+	return rowsFrom(
+		[...TARGETS, ...DEPENDENCY_TARGETS, ...OVERLOAD_TARGETS, ...STREAM_TARGETS, ...INVOKING_TARGETS, ...BACKGROUND_TARGETS],
+		run,
+	);
 }
 
 function rowsFrom(targets, run) {

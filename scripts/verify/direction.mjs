@@ -8,7 +8,8 @@ export const MAY_IMPORT = {
 	telemetry: ["contracts"],
 	redis: ["contracts"],
 	distribution: ["contracts"],
-	registry: ["contracts", "config", "telemetry", "redis"],
+	bucket: ["contracts"],
+	registry: ["contracts", "config", "telemetry", "redis", "bucket"],
 	queue: ["contracts", "config", "telemetry", "redis"],
 	builder: ["contracts", "config", "telemetry", "registry"],
 	sandbox: ["contracts", "config", "telemetry"],
@@ -18,7 +19,7 @@ export const MAY_IMPORT = {
 	launcher: ["contracts", "config", "telemetry", "sandbox"],
 	client: ["contracts"],
 	loadtest: ["contracts", "client"],
-	cli: ["contracts", "config", "client", "distribution", "loadtest"],
+	cli: ["contracts", "config", "client", "distribution", "bucket", "loadtest"],
 };
 
 /** Where alone each third-party engine may be imported. */
@@ -28,6 +29,7 @@ const HOMES = {
 	express: ["packages/gateway/src/"],
 	esbuild: ["packages/agents/src/builder/"],
 	"@npmcli/arborist": ["packages/agents/src/builder/"],
+	aws4fetch: ["packages/bucket/src/"],
 	koffi: ["packages/launcher/src/"],
 	pino: ["packages/telemetry/src/"],
 	"prom-client": ["packages/telemetry/src/"],
@@ -36,7 +38,7 @@ const HOMES = {
 };
 
 /** What tests may import beside what their package declares. */
-const FOR_TESTS = new Set(["vitest", "fast-check", "@berth/redis"]);
+const FOR_TESTS = new Set(["vitest", "fast-check", "@berth/redis", "@berth/bucket"]);
 
 /** Imports against the layers, the engines' homes and what each package declares. @returns {string[]} what is wrong */
 export function checkDirection() {

@@ -1,5 +1,6 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { CutError } from "@berth/client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../harness/eventually.js";
 import { type Deployed, deploy, fixture, freshName } from "../harness/functions.js";
@@ -89,6 +90,25 @@ describe.each(PROCESSES)("kill -9 of the %s", (name) => {
 		const mark = freshName();
 		const deployed = await eventually(() => deploy(stack, { source: `export default () => ${JSON.stringify(mark)};` }), BACK_MS);
 		expect(await deployed.result()).toBe(mark);
+	});
+});
+
+describe.each([
+	["worker", "worker_lost"],
+	["gateway", "cancelled"],
+] as const)("kill -9 of the %s in the middle of a streamed answer", (name, code) => {
+	it("cuts it off for its client, and the record says why", async () => {
+		const source = "export default async function* () { for (;;) { yield 'x'; await new Promise((resolve) => setTimeout(resolve, 20)); } }";
+		const streams = await deploy(stack, { source });
+		const begun = Promise.withResolvers<void>();
+		const failed = streams.invoke({}, { onPiece: () => begun.resolve() }).catch((error: unknown) => error);
+		await begun.promise;
+		await stack.killAndAwaitNext(name);
+		const cut = await failed;
+		expect(cut).toBeInstanceOf(CutError);
+		const id = (cut as CutError).invocationId;
+		await eventually(async () => expect(await streams.record({ id })).toMatchObject({ state: "settled", code }), BACK_MS);
+		await awaitSuccess();
 	});
 });
 

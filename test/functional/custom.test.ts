@@ -86,6 +86,7 @@ printf 'HTTP/1.0 200 OK\\r\\ncontent-type: text/plain\\r\\n\\r\\n%s' "$body"
 			HOME: "/tmp",
 			TMPDIR: "/tmp",
 			LANG: "C.UTF-8",
+			BERTH_INVOKE_SOCKET: "/tmp/berth-invoke.sock",
 			BERTH_SOCKET: "/tmp/berth.sock",
 			BERTH_PROJECT: "default",
 			BERTH_FUNCTION: function_.name,
@@ -180,7 +181,10 @@ describe("an invocation of a program", () => {
 			`(_, response) => { const fs = require("node:fs"); response.setHeader("content-type", "application/json").end(JSON.stringify(fs.readdirSync("/tmp"))); fs.writeFileSync("/tmp/left", ""); }`,
 			{ scratch: "fresh" },
 		);
-		expect([await fresh.result(), await fresh.result()]).toEqual([["berth.sock"], ["berth.sock"]]);
+		expect([await fresh.result(), await fresh.result()]).toEqual([
+			["berth-invoke.sock", "berth.sock"],
+			["berth-invoke.sock", "berth.sock"],
+		]);
 	});
 });
 
@@ -262,5 +266,37 @@ describe("an archive is refused", () => {
 			const answer = await put(body);
 			expect([answer.status, json(answer)["code"]]).toEqual([400, "invalid_manifest"]);
 		}
+	});
+});
+
+describe("a program that invokes other functions", () => {
+	const ASKS = `async (request, response) => {
+		const { name, payload, headers = {} } = JSON.parse(await require("node:stream/consumers").text(request));
+		const asked = require("node:http").request({ socketPath: process.env.BERTH_INVOKE_SOCKET, method: "POST", path: "/v1/functions/" + name + "/invocations", headers: { "content-type": "application/json", ...headers } });
+		asked.end(JSON.stringify(payload)).on("response", async (answer) => {
+			const body = await require("node:stream/consumers").text(answer);
+			response.setHeader("content-type", "application/json").end(JSON.stringify([answer.statusCode, answer.headers["berth-invocation-id"], body]));
+		}).on("error", (error) => response.end(JSON.stringify([0, error.code])));
+	}`;
+
+	it("has their answers and their failures as HTTP, over a socket of its own, also with scratch that is fresh", async () => {
+		const source = `export default async (payload) => { if (payload.throws) throw new Error("no"); return { got: payload }; }`;
+		const [other, asks] = [await deploy(stack, { source }), await server(ASKS, { scratch: "fresh" })];
+		const ask = (name: string, payload: object, headers = {}) => asks.result<[number, string, string]>({ name, payload, headers });
+		const [status, id, body] = await ask(other.name, { n: 1 });
+		expect([status, JSON.parse(body)]).toEqual([200, { got: { n: 1 } }]);
+		expect(await stack.client.invocation(id)).toMatchObject({ function: other.name, parent: { function: asks.name }, depth: 1 });
+		const failures = [
+			await ask(other.name, { throws: true }),
+			await ask("nobody", {}),
+			await ask(other.name, {}, { "berth-timeout-ms": "1" }),
+		];
+		expect(failures.map(([code, , problem]) => [code, JSON.parse(problem).code])).toEqual([
+			[502, "handler_error"],
+			[404, "function_not_found"],
+			[400, "invalid_request"],
+		]);
+		const [accepted, later] = await ask(other.name, { n: 2 }, { prefer: "respond-async" });
+		expect([accepted, (await stack.client.invocation(later)).lane]).toEqual([202, "background"]);
 	});
 });

@@ -1,8 +1,10 @@
+import { execFile } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../harness/eventually.js";
 import { json } from "../harness/functions.js";
@@ -63,12 +65,15 @@ describe("an example", () => {
 		expect(NAMES.sort()).toEqual([
 			"c-hello",
 			"cpu-bound",
+			"fan-out",
 			"github-webhook",
 			"hello",
 			"hello-event",
 			"hello-payload",
 			"json-api",
 			"nightly-report",
+			"pipeline",
+			"pipeline-word-count",
 			"python-hello",
 			"python-page",
 			"shell-hello",
@@ -103,9 +108,24 @@ describe("an example", () => {
 		expect(json((await stack.client.invoke(name)).raw)).toMatchObject({ hello: "world" });
 	});
 
+	it("pipeline has pipeline-word-count count each part of a text, and adds up", async () => {
+		const text = `${"to be ".repeat(4000)}or not`;
+		const { raw } = await stack.client.invoke("pipeline", { json: { text } });
+		const answer = json<{ parts: number; words: object; invocations: string[] }>(raw);
+		expect(answer).toMatchObject({ parts: 3, words: { be: 4000, to: 4000, not: 1, or: 1 } });
+		expect(await stack.client.invocation(answer.invocations[2] as string)).toMatchObject({ parent: { function: "pipeline" } });
+	});
+
 	it("cpu-bound counts primes, and refuses what it can't count", async () => {
 		expect(json((await stack.client.invoke("cpu-bound", { json: { limit: 1000 } })).raw)).toMatchObject({ limit: 1000, primes: 168 });
 		expect((await stack.client.invoke("cpu-bound", { json: { limit: 1 } })).outcome).toBe("handler_error");
+	});
+
+	it("fan-out has many pieces of work done in the background, and says how far they are", async () => {
+		const env = { ...process.env, BERTH_URL: stack.url, BERTH_API_KEY: stack.key };
+		const { stdout, stderr } = await promisify(execFile)(process.execPath, [`${EXAMPLES}fan-out/fan-out.mjs`, "100"], { env });
+		expect(JSON.parse(stdout)).toEqual({ count: 100, primes: 25, failed: 0 });
+		expect(stderr).toContain("settled 100/100");
 	});
 
 	it("json-api keeps notes over several requests, and answers in problems when it has to", async () => {

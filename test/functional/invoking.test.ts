@@ -40,6 +40,8 @@ beforeAll(async () => {
 	[asker, asked] = await Promise.all([deploy(stack, { source: ASKER }), deploy(stack, { source: ASKED })]);
 });
 
+const statesOf = async ({ name }: Deployed) =>
+	(await stack.client.sandboxes()).filter((one) => one.function === name).map(({ state }) => state);
 const ask = (payload: unknown, options: object = {}, name = asked.name) => asker.result<Told>({ name, payload, options });
 
 describe("a function invokes another one, without any network", () => {
@@ -99,6 +101,21 @@ describe("a function invokes another one, without any network", () => {
 		}`;
 		const impatient = await deploy(stack, { source });
 		expect(await impatient.result(asked.name)).toEqual({ why: "enough", next: "next" });
+	});
+
+	it("which ends with it, when it is killed or its caller goes away", async () => {
+		const source = `export default (name, ctx) => { console.log("asks"); return ctx.invoke(name, { sleepMs: 25_000 }); }`;
+		const [sleeper, waits] = [await deploy(stack, { source: ASKED }), await deploy(stack, { source })];
+		const hangs = await deploy(stack, { source: "export default () => new Promise((resolve) => setTimeout(resolve, 25_000))" });
+		// Both have the same deadline: whichever is killed first.
+		expect((await waits.invoke(hangs.name, { timeoutMs: 600 })).outcome).toMatch(/^(timed_out|handler_error)$/);
+		await expect.poll(() => statesOf(hangs)).not.toContain("busy");
+		const leaves = new AbortController();
+		const left = waits.invoke(sleeper.name, { signal: leaves.signal }).catch(() => "left");
+		await expect.poll(() => statesOf(sleeper)).toContain("busy");
+		leaves.abort();
+		expect(await left).toBe("left");
+		await expect.poll(() => statesOf(sleeper)).not.toContain("busy");
 	});
 
 	it("with payloads and results of megabytes, many at once", async () => {

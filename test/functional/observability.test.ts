@@ -1,8 +1,8 @@
 import { parseServerTiming } from "@berth/client";
-import type { TailLine } from "@berth/contracts";
+import type { ProjectEvent, TailLine } from "@berth/contracts";
 import { describe, expect, it } from "vitest";
 import { eventually } from "../harness/eventually.js";
-import { deploy, header, json } from "../harness/functions.js";
+import { deploy, freshName, header, json } from "../harness/functions.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
 const stack = sharedStack();
@@ -95,6 +95,17 @@ def handler(event, context):
 	});
 });
 
+describe("the log of an invocation in the background", () => {
+	it("has each attempt's lines, with its number", async () => {
+		const source = `export default (_: unknown, ctx: any) => { console.log("try " + ctx.attempt); if (ctx.attempt === 1) throw new Error("on purpose"); };`;
+		const deployed = await deploy(stack, { source });
+		const { id } = await stack.client.invokeAsync(deployed.name);
+		await eventually(async () => expect((await deployed.record({ id })).state).toBe("settled"));
+		const { lines } = await stack.client.logs({ invocation: id });
+		expect(lines.map(({ attempt, text }) => `${attempt}: ${text}`)).toEqual(["1: try 1", "2: try 2"]);
+	});
+});
+
 describe("who follows logs", () => {
 	it("sees lines while the invocation still runs, of the function and level asked for alone", async () => {
 		const source = `export default (name: string, ctx: any) => { console.log("noise"); console.warn("hello " + name);
@@ -137,5 +148,34 @@ describe("who follows logs", () => {
 				.filter(Boolean)
 				.map((line) => line.replace(/^.* info {2}/, "")),
 		).toEqual(["loading", "number 1", "number 2", "number 3"]);
+	});
+});
+
+describe("who watches events", () => {
+	it("sees a deploy, its build and how invocations end, as it happens", async () => {
+		const [stop, name] = [new AbortController(), freshName()];
+		const seen: ProjectEvent[] = [];
+		const watching = stack.client.followEvents({ function: name }, { onEvent: (event) => void seen.push(event), signal: stop.signal });
+		const told = () => new Set(seen.map(({ kind, what }) => `${kind} ${what}`));
+		const deployed = await deploy(stack, {
+			name,
+			source: "export default (fail: boolean) => { if (fail) throw new Error('on purpose'); };",
+		});
+		await eventually(async () => {
+			await deployed.invoke(true);
+			await deployed.invoke(false);
+			expect(told()).toEqual(new Set(["deploy queued", "build ready", "invocation handler_error", "invocation succeeded"]));
+		});
+		stop.abort();
+		await watching;
+		expect(seen.find(({ what }) => what === "succeeded")).toMatchObject({
+			function: name,
+			version: 1,
+			attempt: 1,
+			runMs: expect.any(Number),
+		});
+		const { stdout } = await stack.berth("events", name);
+		expect(stdout).toMatch(/deploy queued {2}.* v1\n.*build ready {2}.* v1\n$/);
+		expect((await stack.client.events({ kind: "node" })).events.map(({ what }) => what)).toContain("joined");
 	});
 });

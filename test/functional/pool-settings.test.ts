@@ -2,17 +2,27 @@ import type { RawAnswer } from "@berth/client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../harness/eventually.js";
 import { deploy, fixture } from "../harness/functions.js";
+import { OtlpCollector } from "../harness/otlp-collector.js";
 import { Stack } from "../harness/stack.js";
 
 /** Room for one sandbox of 512 MiB at a time beside the build's, and a short patience with idle ones. */
-const SETTINGS = { BERTH_MEMORY_MIB: "1024", BERTH_IDLE_TTL_MS: "1500", BERTH_PREWARMED: "1", BERTH_MAX_INFLIGHT: "6" };
+const POOL = { BERTH_MEMORY_MIB: "1024", BERTH_IDLE_TTL_MS: "1500", BERTH_PREWARMED: "1", BERTH_MAX_INFLIGHT: "6" };
 
+let collector: OtlpCollector;
 let stack: Stack;
 beforeAll(async () => {
-	stack = await Stack.start(SETTINGS);
+	collector = await OtlpCollector.start();
+	stack = await Stack.start({
+		...POOL,
+		OTEL_EXPORTER_OTLP_ENDPOINT: collector.origin,
+		OTEL_EXPORTER_OTLP_HEADERS: "authorization=Bearer%20collected",
+		OTEL_RESOURCE_ATTRIBUTES: "deployment.environment=test",
+		OTEL_BSP_SCHEDULE_DELAY: "50",
+	});
 });
 afterAll(async () => {
 	await stack?.stop();
+	await collector?.[Symbol.asyncDispose]();
 });
 
 async function idleOnes(name: string) {
@@ -114,5 +124,71 @@ describe("more invocations than a function's share of the gateway's places", () 
 		for (const { status, headers } of refused) expect([status, headers["retry-after"]]).toEqual([429, "1"]);
 		expect((await Promise.all(sent)).filter((status) => status === 200)).toHaveLength(5);
 		await eventually(async () => expect(await deployed.result()).toBe("slept"));
+	});
+});
+
+describe("an OpenTelemetry collector", () => {
+	const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
+	const CALLER = "00f067aa0ba902b7";
+	const SAMPLED = { traceparent: `00-${TRACE}-${CALLER}-01` };
+
+	it("gets a span of the gateway, of each attempt and of its phases, as one tree below the caller's; its function's go below the run", async () => {
+		const source = `export const handler = async (event: any) => ({ statusCode: 200, headers: { "x-parent": event.headers.traceparent }, body: "" });`;
+		const deployed = await deploy(stack, { source });
+		const answers = [await deployed.request({ headers: SAMPLED }), await deployed.request({ headers: SAMPLED })];
+		const ids = answers.map((answer) => String(answer.headers["berth-invocation-id"]));
+		const spansOf = (id: string) => {
+			const attempt = collector.spans.find(({ name, attributes }) => name === "attempt" && attributes["faas.invocation_id"] === id);
+			const accept = collector.spans.find(({ name, attributes }) => name === "gateway.accept" && attributes["faas.invocation_id"] === id);
+			return { accept, attempt, phases: collector.spans.filter(({ parentSpanId }) => parentSpanId === attempt?.spanId) };
+		};
+		await eventually(async () => {
+			for (const id of ids) {
+				expect(spansOf(id).phases.map(({ name }) => name)).toContain("run");
+				expect(spansOf(id).accept).toBeDefined();
+			}
+		});
+		for (const [at, id] of ids.entries()) {
+			const { accept, attempt, phases } = spansOf(id);
+			expect(accept).toMatchObject({
+				traceId: TRACE,
+				parentSpanId: CALLER,
+				kind: 2,
+				resource: { "service.name": "berth", "deployment.environment": "test" },
+			});
+			expect(attempt).toMatchObject({
+				traceId: TRACE,
+				parentSpanId: accept?.spanId,
+				attributes: { "berth.outcome": "succeeded", "berth.attempt": 1 },
+			});
+			// A warm sandbox loads nothing; that it was waited for at all is its start.
+			const names = phases.map(({ name }) => name);
+			expect(at === 0 ? names : names.filter((name) => name !== "start")).toEqual(
+				at === 0 ? ["queue", "start", "init", "run"] : ["queue", "run"],
+			);
+			expect(phases.at(-1)?.spanId).toBe(String(answers[at]?.headers["x-parent"]).split("-")[2]);
+			for (const [before, after] of phases.slice(1).map((after, index) => [phases[index], after]))
+				expect(after?.startMs).toBeCloseTo(before?.endMs ?? 0, 1);
+			expect(phases.at(-1)?.endMs).toBeLessThanOrEqual((accept?.endMs ?? 0) + 1);
+		}
+		expect(new Set(collector.authorizations)).toEqual(new Set(["Bearer collected"]));
+	});
+
+	it("gets attempts that fail as errors, each try of its own, and nothing of a trace that its caller doesn't record", async () => {
+		const deployed = await deploy(stack, { source: "export default () => { throw new Error('on purpose'); };" });
+		await deployed.request({ headers: { traceparent: `00-${TRACE}-${CALLER}-00` } });
+		const { id } = await stack.client.invokeAsync(deployed.name);
+		const attempts = () =>
+			collector.spans.filter(({ name, attributes }) => name === "attempt" && attributes["faas.name"] === deployed.name);
+		const accepted = () =>
+			collector.spans.find(({ name, attributes }) => name === "gateway.accept" && attributes["faas.invocation_id"] === id);
+		await eventually(async () => {
+			expect(attempts()).toHaveLength(3);
+			expect(accepted()).toBeDefined();
+		});
+		expect(attempts().map(({ attributes }) => attributes["berth.attempt"])).toEqual([1, 2, 3]);
+		for (const attempt of attempts())
+			expect(attempt).toMatchObject({ kind: 5, status: { code: 2, message: "on purpose" }, attributes: { "faas.invocation_id": id } });
+		expect(accepted()?.kind).toBe(4);
 	});
 });

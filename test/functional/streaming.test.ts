@@ -138,6 +138,29 @@ describe("a streamed answer", () => {
 		expect(failed.stderr).toContain("handler_error: the answer broke off: RangeError: in the middle");
 	});
 
+	it("is a generator's of Python, and a program's whose chunks are passed on, which gets a large request as it comes", async () => {
+		const python = await deploy(stack, {
+			runtime: "python3",
+			source:
+				"def handler(event, context):\n    try:\n        for i in range(3):\n            yield {'i': i}\n    finally:\n        print('closed')",
+		});
+		const answer = await python.invoke();
+		expect([answer.raw.body.toString(), answer.raw.trailers["berth-outcome"]]).toEqual([
+			'{"i": 0}\n{"i": 1}\n{"i": 2}\n'.replaceAll(": ", ":"),
+			"succeeded",
+		]);
+		expect((await python.record(answer)).logs[0]?.text).toBe("closed");
+		const source = `#!/usr/bin/node
+			require("node:http").createServer((request, response) => {
+				let bytes = 0;
+				request.on("data", (piece) => (bytes += piece.length) === piece.length && response.write("began "));
+				request.on("end", () => response.end(String(bytes)));
+			}).listen(process.env.BERTH_SOCKET);`;
+		const program = await deploy(stack, { runtime: "custom", source });
+		const counted = await program.request({ method: "POST", body: Buffer.alloc(7 * 1024 * 1024) });
+		expect([counted.body.toString(), counted.trailers["berth-outcome"]]).toEqual([`began ${7 * 1024 * 1024}`, "succeeded"]);
+	});
+
 	it("of a HEAD is its head", async () => {
 		const streams = await deploy(stack, { source: STREAMS });
 		const answer = await streams.request({ method: "HEAD", path: "/?pieces=100000" });
@@ -160,6 +183,10 @@ describe("a request's body beyond 6 MiB", () => {
 		const counts = await deploy(stack, { source: COUNTS });
 		expect((await counts.request({ method: "POST", body })).body.toString()).toBe(`{"bytes":${body.length}}`);
 		expect((await counts.request({ method: "POST", path: "/?echo=1", body })).body.equals(body)).toBe(true);
+		const pieces = async function* () {
+			for (let at = 0; at < body.length; at += 1_000_000) yield body.subarray(at, at + 1_000_000);
+		};
+		expect((await counts.request({ method: "POST", body: pieces() })).body.toString()).toBe(`{"bytes":${body.length}}`);
 	});
 
 	it("is too large for a handler that is given it whole: 413, and nothing runs", async () => {

@@ -19,6 +19,8 @@ afterAll(() => stack?.stop());
 it(`${HISTORIES} histories that nobody has seen: fast-check says the seed of one that breaks a promise`, async () => {
 	const deaths = fc.array(fc.constantFrom(...MORTAL), { maxLength: 3 });
 	const any = deaths.chain((processes) => histories(30, processes));
-	const history = fc.asyncProperty(any, async (operations) => expect(violationsIn(await driver.drive(operations))).toEqual([]));
-	await fc.assert(history, { numRuns: HISTORIES, endOnFailure: true, verbose: 1 });
+	const history = fc.asyncProperty(any, async (operations) => {
+		expect(violationsIn(await driver.drive(operations))).toEqual([]);
+	});
+	await fc.assert(history, { numRuns: HISTORIES, endOnFailure: true });
 });

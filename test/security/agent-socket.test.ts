@@ -17,6 +17,9 @@ const VIOLATIONS = [
 	"a length of 4 GiB",
 	"a head longer than its frame",
 	"no JSON",
+	"a question that asks for nothing",
+	"a question of a build's",
+	"more questions than may be open",
 ];
 
 describe("a function that writes to the agent's socket", () => {

@@ -28,13 +28,13 @@ test("docs/cli.md has every command with its options, and no other", async () =>
 	const globals = ofPage(general);
 	const help = await helpOf();
 	expect(globals).toEqual(ofHelp(help));
-	const commands = [...help.matchAll(/^ {2}([a-z]+)[ |]/gm)].map(([, name]) => name as string).filter((name) => name !== "help");
+	const commands = [...help.matchAll(/^ {2}([a-z][a-z-]*)[ |]/gm)].map(([, name]) => name as string).filter((name) => name !== "help");
 	const documented = sections.flatMap((section) =>
-		[...(section.split("\n", 1)[0] as string).matchAll(/`berth (\w+)/g)].map(([, name]) => name),
+		[...(section.split("\n", 1)[0] as string).matchAll(/`berth ([\w-]+)/g)].map(([, name]) => name),
 	);
 	expect([...documented].sort()).toEqual([...commands].sort());
 	for (const section of sections) {
-		const names = [...(section.split("\n", 1)[0] as string).matchAll(/`berth (\w+)/g)].map(([, name]) => name as string);
+		const names = [...(section.split("\n", 1)[0] as string).matchAll(/`berth ([\w-]+)/g)].map(([, name]) => name as string);
 		const given = await Promise.all(names.map(async (name) => ofHelp(await helpOf(name)).filter((option) => !globals.includes(option))));
 		expect([names, ofPage(section)]).toEqual([names, given.flat().sort()]);
 	}

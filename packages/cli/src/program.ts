@@ -8,9 +8,12 @@ import { registerCallback } from "./commands/callback.js";
 import { registerDeploy } from "./commands/deploy.js";
 import { registerDoctor } from "./commands/doctor.js";
 import { registerDown } from "./commands/down.js";
+import { registerEvents } from "./commands/events.js";
 import { registerHooks } from "./commands/hooks/hooks.js";
 import { registerImage } from "./commands/image.js";
 import { registerInspect } from "./commands/inspect.js";
+import { registerDeadLetters } from "./commands/invocations/dead-letters.js";
+import { registerInvocations } from "./commands/invocations/invocations.js";
 import { registerInvoke } from "./commands/invoke.js";
 import { registerKill } from "./commands/kill.js";
 import { registerList } from "./commands/list.js";
@@ -47,6 +50,8 @@ const COMMANDS = [
 	registerDown,
 	registerDeploy,
 	registerInvoke,
+	registerInvocations,
+	registerDeadLetters,
 	registerList,
 	registerVersions,
 	registerBuildLog,
@@ -55,6 +60,7 @@ const COMMANDS = [
 	registerRollback,
 	registerRebase,
 	registerLogs,
+	registerEvents,
 	registerRm,
 	registerHooks,
 	registerSchedules,

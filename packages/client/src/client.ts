@@ -1,6 +1,7 @@
 import { aliasesOf } from "./aliases.js";
 import { buildLogsOf } from "./build-logs.js";
 import { callbacksOf } from "./callbacks.js";
+import { eventsOf } from "./events.js";
 import { functionsOf } from "./functions.js";
 import { hooksOf } from "./hooks.js";
 import { imagesOf } from "./images.js";
@@ -9,6 +10,7 @@ import { logsOf } from "./logs.js";
 import { networksOf } from "./networks.js";
 import { nodesOf } from "./nodes.js";
 import { packageRegistriesOf } from "./package-registries.js";
+import { recordsOf } from "./records.js";
 import { schedulesOf } from "./schedules.js";
 import { type Exchange, Transport } from "./transport.js";
 import { volumesOf } from "./volumes.js";
@@ -32,6 +34,7 @@ export type Client = ReturnType<typeof functionsOf> &
 	ReturnType<typeof aliasesOf> &
 	ReturnType<typeof buildLogsOf> &
 	ReturnType<typeof callbacksOf> &
+	ReturnType<typeof eventsOf> &
 	ReturnType<typeof hooksOf> &
 	ReturnType<typeof imagesOf> &
 	ReturnType<typeof invocationsOf> &
@@ -39,6 +42,7 @@ export type Client = ReturnType<typeof functionsOf> &
 	ReturnType<typeof networksOf> &
 	ReturnType<typeof nodesOf> &
 	ReturnType<typeof packageRegistriesOf> &
+	ReturnType<typeof recordsOf> &
 	ReturnType<typeof schedulesOf> &
 	ReturnType<typeof volumesOf> &
 	AsyncDisposable & {
@@ -55,6 +59,7 @@ export function createClient(options: ClientOptions): Client {
 		...aliasesOf(transport),
 		...buildLogsOf(transport),
 		...callbacksOf(transport),
+		...eventsOf(transport),
 		...hooksOf(transport),
 		...imagesOf(transport),
 		...invocationsOf(transport),
@@ -62,6 +67,7 @@ export function createClient(options: ClientOptions): Client {
 		...networksOf(transport),
 		...nodesOf(transport),
 		...packageRegistriesOf(transport),
+		...recordsOf(transport),
 		...schedulesOf(transport),
 		...volumesOf(transport),
 		close,

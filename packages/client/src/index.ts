@@ -1,11 +1,13 @@
 export type { BuildFollower } from "./build-logs.js";
 export { type Client, type ClientOptions, createClient } from "./client.js";
 export { ApiError, ConnectionError, CutError } from "./errors.js";
+export type { EventListener, EventQuery } from "./events.js";
 export type { DeployOptions } from "./functions.js";
 export type { HookEventQuery } from "./hooks.js";
 export type { TransferOptions } from "./images.js";
 export { type FunctionRequest, type InvokeAnswer, type InvokeOptions, type Payload, resultOf } from "./invocations.js";
 export type { LogListener, LogQuery } from "./logs.js";
 export type { Command, Readiness } from "./nodes.js";
+export type { DeadLetterQuery, InvocationEvent, InvocationQuery, ReplayOptions } from "./records.js";
 export { parseServerTiming, type ServerTiming } from "./server-timing.js";
 export type { Exchange, RawAnswer, Timing } from "./transport.js";

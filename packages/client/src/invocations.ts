@@ -1,4 +1,4 @@
-import { type AcceptedInvocation, HEADERS, type InvocationAnswer, OUTCOMES, type Outcome, type Problem } from "@berth/contracts";
+import { type AcceptedInvocation, HEADERS, OUTCOMES, type Outcome, type Problem } from "@berth/contracts";
 import { ApiError } from "./errors.js";
 import { problemIn, type RawAnswer, type Transport } from "./transport.js";
 
@@ -36,7 +36,8 @@ export interface FunctionRequest {
 	/** Path and query below the function's own; default `/`. */
 	readonly path?: string;
 	readonly headers?: Readonly<Record<string, string>>;
-	readonly body?: Uint8Array | string;
+	/** What is iterated goes as it comes; above 6 MiB its function gets it so, too. */
+	readonly body?: Uint8Array | string | AsyncIterable<Uint8Array>;
 	readonly signal?: AbortSignal;
 	/** As for an invocation by name. */
 	readonly onPiece?: InvokeOptions["onPiece"];
@@ -48,7 +49,7 @@ export function resultOf(answer: InvokeAnswer): unknown {
 	return /[/+]json\b/.test(headerOf(answer.raw, "content-type") ?? "") && text !== "" ? JSON.parse(text) : text;
 }
 
-/** Invocations: of a function by name, over its own URL, and their records. */
+/** Invocations: of a function by name, and over its own URL. */
 export function invocationsOf(transport: Transport) {
 	const send = (name: string, payload: Payload | undefined, options: InvokeOptions, headers: Readonly<Record<string, string>>) =>
 		transport.raw({
@@ -85,10 +86,6 @@ export function invocationsOf(transport: Transport) {
 			if (raw.status >= 400) throw new ApiError(problemIn(raw), headerOf(raw, HEADERS.invocationId));
 			return JSON.parse(raw.body.toString("utf8")) as AcceptedInvocation;
 		},
-
-		/** An invocation's record. @throws ApiError `invocation_not_found` */
-		invocation: (id: string, options: { readonly signal?: AbortSignal } = {}): Promise<InvocationAnswer> =>
-			transport.json({ method: "GET", path: `/v1/invocations/${encodeURIComponent(id)}`, signal: options.signal }),
 
 		/** Sends a request to a function's own URL and gives its answer as it came. @throws ConnectionError */
 		request(project: string, name: string, request: FunctionRequest = {}): Promise<RawAnswer> {

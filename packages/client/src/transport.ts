@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import { FIXED_LIMITS, HEADERS, LIMITS, MINUTE_MS, type Problem } from "@berth/contracts";
 import { Pool } from "undici";
 import { ApiError, ConnectionError, CutError, isProblem } from "./errors.js";
@@ -39,7 +40,8 @@ export interface Call {
 	/** Path and query, percent-encoded. */
 	readonly path: string;
 	readonly headers?: Readonly<Record<string, string>>;
-	readonly body?: string | Uint8Array;
+	/** What is iterated goes as it comes. */
+	readonly body?: string | Uint8Array | AsyncIterable<Uint8Array>;
 	readonly signal?: AbortSignal | undefined;
 	/** Told of each piece of an answer that is streamed, as it comes, and waited for; `body` is empty then. */
 	readonly onPiece?: ((piece: Uint8Array) => void | Promise<void>) | undefined;
@@ -92,7 +94,7 @@ export class Transport {
 				method: call.method,
 				path: this.#prefix + call.path,
 				headers: this.#headersOf(call),
-				...(call.body === undefined ? {} : { body: call.body }),
+				...(call.body === undefined ? {} : { body: bodyOf(call.body) }),
 				...(call.signal === undefined ? {} : { signal: call.signal }),
 			});
 			status = answer.statusCode;
@@ -157,6 +159,10 @@ export class Transport {
 	close(): Promise<void> {
 		return this.#pool.destroy();
 	}
+}
+
+function bodyOf(body: NonNullable<Call["body"]>): string | Uint8Array | Readable {
+	return typeof body === "string" || body instanceof Uint8Array ? body : Readable.from(body, { objectMode: false });
 }
 
 async function pour(body: AsyncIterable<Uint8Array>, onPiece: NonNullable<Call["onPiece"]>): Promise<ArrayBuffer> {

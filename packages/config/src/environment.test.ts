@@ -14,6 +14,13 @@ describe("environmentOf", () => {
 			BERTH_LOGS_MIB: "66",
 			BERTH_FAST_REDIS_URL: "redis://localhost:7000",
 			BERTH_LOG_LEVEL: "debug",
+			OTEL_EXPORTER_OTLP_ENDPOINT: "https://collector.example.com/otlp/",
+			OTEL_EXPORTER_OTLP_HEADERS: "api-key=a%2Cb,x=1",
+			OTEL_SERVICE_NAME: "shop",
+			OTEL_BSP_SCHEDULE_DELAY: "100",
+			OTEL_RESOURCE_ATTRIBUTES: "deployment.environment=test",
+			OTEL_TRACES_SAMPLER: "parentbased_traceidratio",
+			OTEL_TRACES_SAMPLER_ARG: "0.25",
 		});
 		expect(loadSettings(environmentOf(settings))).toEqual(settings);
 	});

@@ -1,6 +1,8 @@
 import { HOUR_MS, MIB } from "@berth/contracts";
+import { payloadStoreText } from "./payload-store.js";
 import { loadSettings, type SettingName, type Settings } from "./settings.js";
 import { SUPERVISED_ENVIRONMENT } from "./supervised.js";
+import { tracingVariables } from "./tracing-settings.js";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -39,6 +41,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_RESULTS_MIB: String(settings.storage.resultBytes / MIB),
 		BERTH_LOGS_MIB: String(settings.storage.logBytes / MIB),
 		BERTH_DELIVERIES_MIB: String(settings.storage.deliveryBytes / MIB),
+		BERTH_PAYLOAD_STORE: settings.payloadStore && payloadStoreText(settings.payloadStore),
 		BERTH_HOOK_EVENTS_HOURS: String(settings.hookEventsMs / HOUR_MS),
 		BERTH_IDEMPOTENCY_HOURS: String(settings.idempotencyMs / HOUR_MS),
 		BERTH_MAX_INFLIGHT: String(settings.maxInflight),
@@ -50,12 +53,14 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_IMAGE_REPOSITORY: settings.imageRepository && `${settings.imageRepository.host}/${settings.imageRepository.name}`,
 		BERTH_RESOLVER: settings.resolver,
 		BERTH_CALLBACK_HOSTS: settings.callbackHosts.length === 0 ? undefined : settings.callbackHosts.join(","),
+		BERTH_TRUSTED_PROXIES: settings.trustedProxies.length === 0 ? undefined : settings.trustedProxies.join(","),
 		BERTH_HOST_NETWORK: settings.allowsHostNetwork ? "permitted" : "refused",
 		BERTH_VOLUMES_MIB: String(settings.volumeBytes / MIB),
 		BERTH_BINDS: bindsText(settings.binds),
 		BERTH_IMAGES_MIB: settings.imageBytes === undefined ? undefined : String(settings.imageBytes / MIB),
 		BERTH_VERSIONS_KEPT: String(settings.versionsKept),
 		BERTH_LOG_LEVEL: settings.logLevel,
+		...tracingVariables(settings.tracing),
 	};
 	return Object.fromEntries(Object.entries(variables).filter((pair): pair is [string, string] => pair[1] !== undefined));
 }

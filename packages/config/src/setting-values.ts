@@ -1,4 +1,4 @@
-import { NAME_PATTERN, parseImageName } from "@berth/contracts";
+import { isNetwork, NAME_PATTERN, parseImageName } from "@berth/contracts";
 import { z } from "zod";
 
 /** An OCI registry: host and port as images are named, origin, and the login. */
@@ -81,3 +81,11 @@ function hostOf(text: string): string | undefined {
 	const [port] = /:\d{1,5}$/.exec(text) ?? [];
 	return port === undefined ? hostname : `${hostname}${port}`;
 }
+
+const NETWORKS = "addresses and networks, as 192.0.2.7 or 10.0.0.0/8, several with commas between";
+export const networks = z.string().transform((text, context): readonly string[] => {
+	const found = text.split(",").map((part) => part.trim());
+	if (found.every(isNetwork)) return found;
+	context.addIssue(NETWORKS);
+	return z.NEVER;
+});

@@ -6,7 +6,14 @@ export class SettingsError extends Error {
 }
 
 /** What may hold a password, or is one. */
-const UNSHOWN = new Set(["BERTH_REGISTRIES", "BERTH_PACKAGE_REGISTRIES", "BERTH_PYPI_INDEXES", "BERTH_SECRETS_KEY"]);
+const UNSHOWN = new Set([
+	"BERTH_REGISTRIES",
+	"BERTH_PACKAGE_REGISTRIES",
+	"BERTH_PYPI_INDEXES",
+	"BERTH_SECRETS_KEY",
+	"BERTH_PAYLOAD_STORE",
+	"OTEL_EXPORTER_OTLP_HEADERS",
+]);
 
 /** `BERTH_PORT is "80x": a whole number from 0 to 65535`. What may hold a password isn't shown. */
 export function describe(

@@ -7,7 +7,7 @@ const PAGE = join(import.meta.dirname, "../../../docs/settings.md");
 
 /** The rows of the page's first table: name, and the default in backquotes or in words. */
 function documented(): readonly (readonly string[])[] {
-	const rows = readFileSync(PAGE, "utf8").matchAll(/^\| `(BERTH_\w+)` \| .+ \| .+ \| (.+) \|$/gm);
+	const rows = readFileSync(PAGE, "utf8").matchAll(/^\| `((?:BERTH|OTEL)_\w+)` \| .+ \| .+ \| (.+) \|$/gm);
 	return [...rows].map((row) => row.slice(1, 3));
 }
 

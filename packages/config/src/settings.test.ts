@@ -102,3 +102,37 @@ test("the longest data directory leaves room for the longest socket's name (sun_
 	expect(Buffer.byteLength(`${agentSockets}/${newId("sb")}.sock`)).toBeLessThanOrEqual(107);
 	expect(() => loadSettings({ BERTH_DATA_DIR: `/${"x".repeat(64)}` })).toThrow("at most 64 bytes");
 });
+
+describe("the payload store", () => {
+	test("is a bucket with its key, of Amazon's or of another, and survives into a child", () => {
+		const settings = loadSettings({
+			BERTH_PAYLOAD_STORE: "s3://AKIA%2F1:se%40cret@berth-data/team/a?endpoint=http://127.0.0.1:9000&region=eu-1",
+		});
+		expect(settings.payloadStore).toEqual({
+			endpoint: "http://127.0.0.1:9000",
+			region: "eu-1",
+			bucket: "berth-data",
+			prefix: "team/a/",
+			accessKeyId: "AKIA/1",
+			secretAccessKey: "se@cret",
+		});
+		expect(loadSettings(environmentOf(settings)).payloadStore).toEqual(settings.payloadStore);
+		expect(loadSettings({ BERTH_PAYLOAD_STORE: "s3://k:s@data?region=eu-central-1" }).payloadStore).toMatchObject({
+			endpoint: "https://s3.eu-central-1.amazonaws.com",
+			prefix: "",
+		});
+		expect(loadSettings({}).payloadStore).toBeUndefined();
+	});
+
+	test.each([
+		"s3://bucket/prefix",
+		"https://k:s@bucket/prefix",
+		"s3://k:s@Bucket_/x",
+		"s3://k:s@bucket/a/../b c",
+		"s3://k:s@bucket?endpoint=http://host/path",
+		"s3://k:s@bucket?zone=1",
+		"s3://k:%zz@bucket",
+	])("that is written %s is refused, and not shown", (text) => {
+		expect(() => loadSettings({ BERTH_PAYLOAD_STORE: text })).toThrow(/^BERTH_PAYLOAD_STORE: s3:\/\/KEY:SECRET@bucket\/prefix/);
+	});
+});

@@ -3,9 +3,20 @@ import { DEPENDENCY_LIMITS, HOUR_MS, LIMITS, MIB, VOLUMES_MIB } from "@berth/con
 import { z } from "zod";
 import { type DataPaths, pathsOf } from "./data-paths.js";
 import { misspelt } from "./misspelt.js";
-import { binds, hosts, packageRegistries, type RegistryAccess, type RepositoryPlace, registries, repository } from "./setting-values.js";
+import { type BucketAccess, payloadStore } from "./payload-store.js";
+import {
+	binds,
+	hosts,
+	networks,
+	packageRegistries,
+	type RegistryAccess,
+	type RepositoryPlace,
+	registries,
+	repository,
+} from "./setting-values.js";
 import { describe, SettingsError } from "./settings-error.js";
 import { SUPERVISED } from "./supervised.js";
+import { type TracingSettings, tracingOf, tracingSettings } from "./tracing-settings.js";
 import { USER_VARIABLES } from "./user-settings.js";
 
 /** Longest data directory, bytes: a socket's path below it has room for 107 (sun_path), and the longest is an agent's. */
@@ -96,6 +107,8 @@ export const settingsSchema = z.object({
 	BERTH_LOGS_MIB: whole(64, 1 << 24).default(1024),
 	/** Bodies above 4 KiB of deliveries to hooks, MiB; beyond it the oldest are removed. */
 	BERTH_DELIVERIES_MIB: whole(64, 1 << 24).default(1024),
+	/** Bucket of an S3-compatible store for the bodies, results, logs and deliveries that these are about. Default: directories of this node. */
+	BERTH_PAYLOAD_STORE: payloadStore.optional(),
 	/** How long a hook's log keeps a delivery, hours. */
 	BERTH_HOOK_EVENTS_HOURS: whole(1, 8760).default(168),
 	/** How long an idempotency key is remembered, hours. Answers above 4 KiB are results, which stay for a day. */
@@ -117,6 +130,8 @@ export const settingsSchema = z.object({
 	BERTH_RESOLVER: z.ipv4("an IPv4 address").optional(),
 	/** Hosts that callbacks may be posted to although they aren't public, and without TLS: `host` or `host:port`, several with commas between. */
 	BERTH_CALLBACK_HOSTS: hosts.optional(),
+	/** Proxies in front of the gateway whose `X-Forwarded-For` is believed: addresses and networks, several with commas between. */
+	BERTH_TRUSTED_PROXIES: networks.optional(),
 	/** Whether functions may have `network: host`, this machine's own. */
 	BERTH_HOST_NETWORK: z.enum(["permitted", "refused"], "permitted or refused").default("refused"),
 	/** What all volumes of the node may have together, MiB: their space is taken when they are made. */
@@ -128,6 +143,7 @@ export const settingsSchema = z.object({
 	/** Versions of a function that stay whatever their age, the newest; beyond it those go that are older than a day, that no alias leads to and of which nothing may wait. */
 	BERTH_VERSIONS_KEPT: whole(10, 100_000).default(100),
 	BERTH_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
+	...tracingSettings,
 });
 
 /** All that anything of ours reads: with this prefix there is nothing else. */
@@ -187,6 +203,8 @@ export interface Settings {
 	readonly maxQueued: { readonly perFunction: number; readonly perProject: number };
 	readonly bodyMemoryBytes: number;
 	readonly answerStallMs: number;
+	/** Where what waits in the background and what came of it is kept; absent: in directories of this node. */
+	readonly payloadStore?: BucketAccess;
 	/** OCI registries that may be used: host and port as images are named, origin, and the login. */
 	readonly registries: readonly RegistryAccess[];
 	/** Where copies of all images are: a host of `registries`, and a repository. */
@@ -194,6 +212,8 @@ export interface Settings {
 	readonly resolver?: string;
 	/** Hosts that callbacks may go to wherever they are: as `URL.hostname` or `URL.host` has them. */
 	readonly callbackHosts: readonly string[];
+	/** Networks of proxies whose `X-Forwarded-For` is believed. */
+	readonly trustedProxies: readonly string[];
 	readonly allowsHostNetwork: boolean;
 	readonly volumeBytes: number;
 	/** Paths of directories, by the names that functions have them by. */
@@ -202,6 +222,7 @@ export interface Settings {
 	readonly imageBytes?: number;
 	/** Versions of a function, the newest, that stay whatever their age. */
 	readonly versionsKept: number;
+	readonly tracing: TracingSettings;
 	readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
 	readonly cores: number;
 	readonly paths: DataPaths;
@@ -225,10 +246,7 @@ export function loadSettings(
 	if (wrong.length > 0 || !parsed.success) throw new SettingsError(wrong.join("\n"));
 	const value = parsed.data;
 	const { BERTH_IMAGE_REPOSITORY: imageRepository, BERTH_REGISTRIES: registries = [] } = value;
-	if (imageRepository !== undefined && !registries.some(({ host }) => host === imageRepository.host))
-		throw new SettingsError(
-			`BERTH_IMAGE_REPOSITORY is on ${imageRepository.host}, which BERTH_REGISTRIES doesn't list: put it there, with its login`,
-		);
+	if (imageRepository !== undefined) requireListed(imageRepository, registries);
 	const paths = pathsOf(value.BERTH_DATA_DIR);
 	return Object.freeze({
 		dataDir: value.BERTH_DATA_DIR,
@@ -255,6 +273,7 @@ export function loadSettings(
 		install: Object.freeze({ timeoutMs: value.BERTH_INSTALL_TIMEOUT_MS, silenceMs: value.BERTH_INSTALL_SILENCE_MS }),
 		idleTtlMs: value.BERTH_IDLE_TTL_MS,
 		storage: storageOf(value),
+		...(value.BERTH_PAYLOAD_STORE === undefined ? {} : { payloadStore: value.BERTH_PAYLOAD_STORE }),
 		recordsMs: value.BERTH_RECORDS_HOURS * HOUR_MS,
 		...keptOf(value),
 		maxInflight: value.BERTH_MAX_INFLIGHT,
@@ -264,16 +283,23 @@ export function loadSettings(
 		registries: Object.freeze(registries),
 		...(imageRepository === undefined ? {} : { imageRepository }),
 		...(value.BERTH_RESOLVER === undefined ? {} : { resolver: value.BERTH_RESOLVER }),
-		callbackHosts: Object.freeze(value.BERTH_CALLBACK_HOSTS ?? []),
+		...proxiesAndHosts(value),
 		allowsHostNetwork: value.BERTH_HOST_NETWORK === "permitted",
 		volumeBytes: value.BERTH_VOLUMES_MIB * MIB,
 		binds: Object.freeze(value.BERTH_BINDS ?? {}),
 		...(value.BERTH_IMAGES_MIB === undefined ? {} : { imageBytes: value.BERTH_IMAGES_MIB * MIB }),
 		versionsKept: value.BERTH_VERSIONS_KEPT,
+		tracing: tracingOf(value),
 		logLevel: value.BERTH_LOG_LEVEL,
 		cores: availableParallelism(),
 		paths,
 	});
+}
+
+/** @throws SettingsError */
+function requireListed({ host }: RepositoryPlace, registries: readonly RegistryAccess[]): void {
+	if (registries.some((one) => one.host === host)) return;
+	throw new SettingsError(`BERTH_IMAGE_REPOSITORY is on ${host}, which BERTH_REGISTRIES doesn't list: put it there, with its login`);
 }
 
 /** Half of the machine's, or what one function may have where that is more. */
@@ -294,4 +320,11 @@ function storageOf(value: z.output<typeof settingsSchema>): Settings["storage"] 
 
 function keptOf(value: z.output<typeof settingsSchema>): Pick<Settings, "hookEventsMs" | "idempotencyMs"> {
 	return { hookEventsMs: value.BERTH_HOOK_EVENTS_HOURS * HOUR_MS, idempotencyMs: value.BERTH_IDEMPOTENCY_HOURS * HOUR_MS };
+}
+
+function proxiesAndHosts(value: z.output<typeof settingsSchema>): Pick<Settings, "callbackHosts" | "trustedProxies"> {
+	return {
+		callbackHosts: Object.freeze(value.BERTH_CALLBACK_HOSTS ?? []),
+		trustedProxies: Object.freeze(value.BERTH_TRUSTED_PROXIES ?? []),
+	};
 }

@@ -40,6 +40,8 @@ export const SANDBOX_PATHS = {
 	imageStart: "image.json",
 	/** Where such a program listens. */
 	http: "/tmp/berth.sock",
+	/** Where it invokes other functions. */
+	invoke: "/tmp/berth-invoke.sock",
 	builder: "/berth/builder/builder.cjs",
 	/** What packages' scripts compile with: npm's tool, and a directory with `include` for each runtime of Node. */
 	nodeGyp: "/berth/node-gyp/node_modules/node-gyp/bin/node-gyp.js",

@@ -59,6 +59,7 @@ export const ERRORS = {
 	storage_unavailable: entry("caller", 422, false, "The node can't give functions the storage that is asked for."),
 	build_timed_out: entry("caller", 422, true, "The build took longer than its limit."),
 	image_rejected: entry("caller", 422, false, "The image can't be taken."),
+	hook_limited: entry("caller", 429, true, "The hook has had as many deliveries as it takes in this time."),
 	too_busy: entry("caller", 429, true, "Too much of this is waiting already."),
 	queue_full: entry("caller", 429, true, "Too much is queued in the background already."),
 	handler_error: entry("function", 502, false, "The handler threw."),

@@ -59,6 +59,7 @@ const secret = z.string(SECRET).regex(/^[!-~][ -~]{6,254}[!-~]$/, SECRET);
 const EVENT = "1 to 100 printable characters; a * at the end stands for any rest";
 const NETWORK = "an address or a network: 192.0.2.7, 192.0.2.0/24, 2001:db8::/32";
 const METHODS = ["POST", "PUT", "PATCH", "DELETE", "GET"] as const;
+const RATE = 'as in {"limit": 100, "periodMs": 60000}, or null';
 const STATUSES = [200, 202, 204] as const;
 const wholeNumber = (min: number, max: number) => {
 	const rule = `a whole number from ${min} to ${max}`;
@@ -85,6 +86,8 @@ const changeable = {
 	toleranceMs: wholeNumber(SECOND_MS, HOUR_MS),
 	/** What is done with a delivery that was let in before: it gets the answer of the first, or runs again. */
 	duplicates: z.enum(["answer", "run"], "answer or run"),
+	/** How many deliveries that are let in may run in a period of time; null: as many as come. */
+	rate: z.strictObject({ limit: wholeNumber(1, 1_000_000), periodMs: wholeNumber(SECOND_MS, DAY_MS) }, RATE).nullable(),
 	/** What of its scheme is its own to say. */
 	settings: settingsSchema,
 } as const;
@@ -105,6 +108,7 @@ export const hookInputSchema = z.strictObject({
 	maxBodyBytes: changeable.maxBodyBytes.default(FIXED_LIMITS.bodyBytes),
 	toleranceMs: changeable.toleranceMs.optional(),
 	duplicates: changeable.duplicates.default("answer"),
+	rate: changeable.rate.default(null),
 	settings: changeable.settings.default({}),
 });
 export type HookInput = z.input<typeof hookInputSchema>;
@@ -128,6 +132,12 @@ const SINCE = "a time, as in 2026-11-25T10:00:00Z";
 /** `POST …/hooks/{hook}/redeliver` */
 export const redeliverySchema = z.strictObject({ since: z.iso.datetime({ offset: true, error: SINCE }) });
 
+/** So many deliveries in so long, milliseconds. */
+export interface HookRate {
+	readonly limit: number;
+	readonly periodMs: number;
+}
+
 /** A hook: a URL at which a provider's deliveries become invocations of a function. */
 export interface Hook {
 	readonly name: string;
@@ -145,6 +155,8 @@ export interface Hook {
 	/** Where the scheme has a timestamp. */
 	readonly toleranceMs?: number;
 	readonly duplicates: "answer" | "run";
+	/** Null or absent: as many as come. */
+	readonly rate?: HookRate | null;
 	readonly settings: SchemeSettings;
 	/** ISO 8601: since when it has its secret; absent: it has none, and lets nobody in unless its scheme has none. */
 	readonly secretSetAt?: string;
@@ -182,6 +194,8 @@ export const HOOK_RESULTS = [
 	"duplicate",
 	/** The hook's filter doesn't have its event. */
 	"filtered",
+	/** It came too soon after too many others. */
+	"limited",
 	/** It wasn't let in. */
 	"refused",
 ] as const;

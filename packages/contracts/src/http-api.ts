@@ -118,7 +118,7 @@ export interface InvocationSummary {
 	readonly attempt?: number;
 	/** Attempts that have finished. */
 	readonly attemptCount: number;
-	/** Given up: a dead letter, until it is replayed or purged. */
+	/** Given up: a dead letter, unless `replayedAs` says that it was replayed since. */
 	readonly dead?: true;
 }
 

@@ -8,6 +8,7 @@ export * from "./build-protocol.js";
 export * from "./callback-url.js";
 export * from "./canonical-json.js";
 export * from "./errors.js";
+export * from "./events.js";
 export * from "./follow-up.js";
 export * from "./framing.js";
 export * from "./gateway-stream.js";

@@ -44,8 +44,9 @@ export interface InvokeReply {
 
 /** Why an invocation by another function came to nothing. */
 export interface InvokeFailure {
-	/** Of the error catalogue. */
+	/** Of the error catalogue, and its status. */
 	readonly code: string;
+	readonly status: number;
 	readonly message: string;
 	readonly retryable: boolean;
 	/** How it ended, if it was accepted. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { continued, newSpanId, newTraceId, traceIn, traceparentIn, traceparentOf } from "./trace.js";
+import { newSpanId, newTraceId, traceIn, traceparentIn, traceparentOf } from "./trace.js";
 
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN = "00f067aa0ba902b7";
@@ -35,15 +35,6 @@ describe("a trace in headers", () => {
 		["isn't one", "no equals sign"],
 	])("is taken without a state that %s", (_, tracestate) => {
 		expect(traceIn({ traceparent: `00-${TRACE}-${SPAN}-01`, tracestate })).toEqual({ traceparent: `00-${TRACE}-${SPAN}-01` });
-	});
-
-	test("goes on in the same trace, with another span, the flag and the state", () => {
-		const from = { traceparent: `00-${TRACE}-${SPAN}-00`, tracestate: "a=1" };
-		const next = continued(from);
-		expect(traceparentIn(next.traceparent)).toMatchObject({ traceId: TRACE, sampled: false });
-		expect(next).toMatchObject({ tracestate: "a=1" });
-		expect(next.traceparent).not.toBe(from.traceparent);
-		expect(traceparentIn(continued(undefined).traceparent)?.traceId).toMatch(/^[0-9a-f]{32}$/);
 	});
 
 	test("that is made here is one", () => {

@@ -10,6 +10,23 @@ export interface TraceContext {
 
 export const TRACE_HEADERS = { parent: "traceparent", state: "tracestate" } as const;
 
+/** OpenTelemetry's names of what decides which traces are recorded. */
+export const TRACE_SAMPLERS = [
+	"always_on",
+	"always_off",
+	"traceidratio",
+	"parentbased_always_on",
+	"parentbased_always_off",
+	"parentbased_traceidratio",
+] as const;
+
+/** Which traces are recorded. */
+export interface TraceSampler {
+	readonly name: (typeof TRACE_SAMPLERS)[number];
+	/** Of `…traceidratio`: which part of them, 0 to 1. */
+	readonly ratio: number;
+}
+
 /** A `traceparent` in its parts. */
 export interface Traceparent {
 	/** 32 hex digits. */
@@ -70,13 +87,6 @@ export function newSpanId(): string {
 /** The id of the trace; undefined when there is none. */
 export function traceIdOf(trace: TraceContext | undefined): string | undefined {
 	return trace && traceparentIn(trace.traceparent)?.traceId;
-}
-
-/** What comes next in a trace, with a span of its own, or in a new one. A state is another one's to read, and is handed on. */
-export function continued(from: TraceContext | undefined): TraceContext {
-	const parent = traceparentIn(from?.traceparent) ?? { traceId: newTraceId(), sampled: true };
-	const traceparent = traceparentOf({ ...parent, spanId: newSpanId() });
-	return from?.tracestate === undefined ? { traceparent } : { traceparent, tracestate: from.tracestate };
 }
 
 /** The trace as headers of a request. */

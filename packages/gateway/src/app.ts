@@ -15,6 +15,7 @@ export function createApp(services: Services, invocations: Invocations): Express
 	app.disable("etag");
 	app.set("query parser", "simple");
 	app.set("case sensitive routing", true);
+	app.set("trust proxy", services.trustedProxies.length === 0 ? false : services.trustedProxies);
 	app.use("/v1", plainBodies);
 	const all = withDocument(routes(invocations));
 	for (const route of all) app[route.method](expressPath(route.path), handlerOf(route, services));

@@ -14,6 +14,8 @@ export class Bodies {
 	/** Who has sent nothing for the longest comes first. */
 	readonly #arriving = new Set<Arriving>();
 	#bytes = 0;
+	/** What is held of those that wait for their functions. */
+	#held = 0;
 	/** Of requests that were read before they were served. */
 	readonly #kept = new WeakMap<Request, Buffer>();
 
@@ -45,13 +47,27 @@ export class Bodies {
 		const { "content-length": declared, expect } = request.headers;
 		if (declared !== undefined && Number(declared) > maxBytes) {
 			if (expect !== undefined) request.res?.writeContinue();
-			return { first: EMPTY };
+			return { first: EMPTY, release: () => undefined };
 		}
 		let begun: Begun | undefined;
 		const whole = await this.#arrive(request, maxBytes, (first) => {
-			begun = { first };
+			begun = this.#hold(first);
 		});
 		return begun ?? whole;
+	}
+
+	/** The beginning of one that waits for its function: nobody's who is slow, so it gives way to none; all of them have half of the room. */
+	#hold(first: Buffer): Begun {
+		const most = this.#maxBytes / 2;
+		if (this.#held + first.length > most)
+			throw new BerthError("too_busy", `bodies of ${sizeText(most)} wait for their functions already; try again`);
+		this.#held += first.length;
+		let isHeld = true;
+		const release = () => {
+			if (isHeld) this.#held -= first.length;
+			isHeld = false;
+		};
+		return { first, release };
 	}
 
 	/** Whoever reads this request's body is given this. */
@@ -119,6 +135,8 @@ export class Bodies {
 /** A body that is larger than is held: what has come of it; the rest of the request waits. */
 export interface Begun {
 	readonly first: Buffer;
+	/** It isn't held any more: until then it counts. */
+	readonly release: () => void;
 }
 
 /** A body of which more may come. */

@@ -23,7 +23,8 @@ export async function cancelInvocation(request: Request, response: Response, ser
 	response.status(record.state === "settled" ? 200 : 202).json(await answerOf(record, services.artifacts));
 }
 
-async function cancelBackground(record: InvocationRecord, services: Services): Promise<void> {
+/** Of one that isn't settled: what waits is, by this; what runs is told to end. */
+export async function cancelBackground(record: InvocationRecord, services: Services): Promise<void> {
 	const { request } = await services.invocations.cancelBackground(record.id, record);
 	if (request !== undefined) await keep(request, services);
 }

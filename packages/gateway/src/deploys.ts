@@ -88,6 +88,7 @@ export async function deploy(request: Request, response: Response, services: Ser
 		await answerDone(200, { version, unchanged }, response, services);
 		return;
 	}
+	services.events.record(project, { kind: "deploy", what: "queued", function: name, version: version.number });
 	await addBuild(version, services);
 	if (isAwaited) await answerWhenBuilt(version, response, services);
 	else answerAccepted(version, response);

@@ -1,5 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { CALLER_HEADER, HEADERS, HOOK_HEADERS, INVOKING_HEADER, JOINED_HEADER, SCHEDULE_HEADERS, TRACE_HEADERS } from "@berth/contracts";
+import type { Request } from "express";
+import { callerAddress } from "./caller-address.js";
 
 /** Headers of one connection (RFC 9110, 7.6.1). */
 const HOP_BY_HOP = [
@@ -42,8 +44,8 @@ type Pair = readonly [name: string, value: string];
  * address anyone may have written.
  * @param withKey whether `authorization` is the function's to see, and not a key of ours
  */
-export function requestHeaders(request: IncomingMessage, withKey: boolean): readonly Pair[] {
-	return passedHeaders(rawPairs(request), request.socket.remoteAddress ?? "unknown", withKey);
+export function requestHeaders(request: Request, withKey: boolean): readonly Pair[] {
+	return passedHeaders(rawPairs(request), callerAddress(request), withKey);
 }
 
 /** The same of a request that is over. @param sent its headers as they came, with lower-case names. @param from the address it came from */
@@ -53,9 +55,9 @@ export function passedHeaders(sent: readonly Pair[], from: string, withKey: bool
 		if (KEPT_FROM_FUNCTIONS.has(name) || NOT_FOR_CALLERS.has(name) || named.includes(name) || name === "x-forwarded-for") return false;
 		return name !== "authorization" || (withKey && !OWN_KEY.test(value));
 	});
-	const before = sent.filter(([name]) => name === "x-forwarded-for").map(([, value]) => value);
+	const chain = sent.filter(([name]) => name === "x-forwarded-for").map(([, value]) => value);
 	const hasProto = sent.some(([name]) => name === "x-forwarded-proto");
-	return [...passed, ["x-forwarded-for", [...before, from].join(", ")], ...(hasProto ? [] : [["x-forwarded-proto", "http"] as const])];
+	return [...passed, ["x-forwarded-for", endingWith(from, chain)], ...(hasProto ? [] : [["x-forwarded-proto", "http"] as const])];
 }
 
 /** A request's headers as they came, with lower-case names. */
@@ -78,4 +80,14 @@ export function writeFunctionHeaders(response: ServerResponse, headers: readonly
 /** The names that a Connection header lists. */
 function listed(value: string): string[] {
 	return value.split(",").map((name) => name.trim().toLowerCase());
+}
+
+/** The addresses that were said on the way, up to the caller's: proxies that are trusted stay out. */
+function endingWith(from: string, chain: readonly string[]): string {
+	const said = chain
+		.join(",")
+		.split(",")
+		.map((one) => one.trim());
+	const at = said.lastIndexOf(from);
+	return at < 0 ? [...chain, from].join(", ") : said.slice(0, at + 1).join(", ");
 }

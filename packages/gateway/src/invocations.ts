@@ -3,7 +3,6 @@ import {
 	BACKGROUND_INLINE_BYTES,
 	BerthError,
 	CALLER_HEADER,
-	continued,
 	FIXED_LIMITS,
 	HEADERS,
 	type InvocationRequest,
@@ -198,12 +197,26 @@ export class Invocations {
 	async #run(request: Request, response: Response, version: Version, trigger: Trigger, trusted: boolean, origin?: Origin): Promise<void> {
 		this.#placesAt(origin?.depth).require(this.#ownerOf(version));
 		const { rest, ...read } = await this.#read(request, version, trigger);
-		const invocation = await this.#accept(version, { trigger, ...read, ...(origin === undefined ? {} : { origin }) }, true);
-		// A HEAD's answer has no body that could come in pieces.
-		if (request.method === "HEAD" || origin?.whole === true) return await this.#answer(response, version, invocation, trusted);
+		try {
+			const invocation = await this.#accept(version, { trigger, ...read, ...(origin === undefined ? {} : { origin }) }, true);
+			// A HEAD's answer has no body that could come in pieces.
+			if (request.method === "HEAD" || origin?.whole === true) await this.#answer(response, version, invocation, trusted);
+			else await this.#answerInPieces(response, version, invocation, trusted, rest);
+		} finally {
+			rest?.close();
+		}
+	}
+
+	async #answerInPieces(
+		response: Response,
+		version: Version,
+		invocation: InvocationRequest,
+		trusted: boolean,
+		body: RequestBody | undefined,
+	): Promise<void> {
 		const { streams } = this.#services;
 		const asked = { id: invocation.id, version: version.number };
-		const stream = new AnswerStream(response, (head) => writeStreamHead(response, asked, head), rest);
+		const stream = new AnswerStream(response, (head) => writeStreamHead(response, asked, head), body);
 		try {
 			const place = streams.open(invocation.id, stream);
 			await this.#answer(response, version, { ...invocation, stream: place }, trusted, undefined, stream);
@@ -223,10 +236,10 @@ export class Invocations {
 		const { nodes, artifacts } = this.#services;
 		sayTrace(response, invocation);
 		const { depth = 0 } = invocation;
+		let settlement: Settlement | undefined;
 		try {
 			// A place is for what can run: a body that comes slowly keeps nobody from one.
 			const place = this.#placesAt(depth).take(this.#ownerOf(version));
-			let settlement: Settlement | undefined;
 			try {
 				const node = nodeFor(nodes, version.project, version.function);
 				settlement = await this.#settled(node, invocation, response);
@@ -239,6 +252,7 @@ export class Invocations {
 				place.free(settlement === undefined ? undefined : drainedBy(settlement));
 			}
 		} finally {
+			this.#services.spans.ended(invocation, settlement);
 			await artifacts.payloads.removeBody(invocation.body);
 		}
 	}
@@ -284,6 +298,7 @@ export class Invocations {
 		const { invocations, artifacts } = this.#services;
 		try {
 			await invocations.enqueue(invocation);
+			this.#services.spans.ended(invocation, "queued");
 		} catch (error) {
 			await artifacts.queued.removeBody(invocation.body);
 			throw error;
@@ -335,7 +350,7 @@ export class Invocations {
 			...(parent === undefined ? {} : { parent }),
 			...(interactive ? {} : { ...followUpsOf(version, callback), ...retryOf(version) }),
 			...(runAtMs === undefined ? {} : { runAtMs }),
-			trace: continued(trace),
+			trace: this.#services.spans.begin(trace),
 		};
 	}
 }

@@ -1,5 +1,4 @@
 import {
-	BerthError,
 	entryOf,
 	LOG_LEVELS,
 	LOG_TAIL,
@@ -12,22 +11,19 @@ import {
 	type TailLine,
 	tailIdOf,
 } from "@berth/contracts";
-import type { LogQuestion, NodeAnswer, NodeInfo } from "@berth/queue";
+import type { LogQuestion } from "@berth/queue";
 import { functionNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
 import { askNode } from "./ask-node.js";
 import { authenticate } from "./auth.js";
 import { EventStream } from "./event-stream.js";
 import { invocationIdFrom } from "./find-record.js";
+import { attemptsOf } from "./invocation-answers.js";
 import { logEntriesOf } from "./log-entries.js";
 import { nameFrom } from "./names.js";
+import { FOLLOW_MS, NodeFollowing } from "./node-following.js";
 import { countFrom, timeFrom, wrongQuery } from "./query.js";
 import type { Services } from "./services.js";
-
-/** A node answers a follower within 4 s, or says nothing: it is asked again then, milliseconds. */
-const FOLLOW_MS = 10_000;
-/** Nodes come and go: how often who follows looks, and how long one that didn't answer is left alone, milliseconds. */
-const LOOK_MS = 1000;
 
 /** `GET /v1/logs`: the newest lines, or with events those that are printed from now on. */
 export async function getLogs(request: Request, response: Response, services: Services): Promise<void> {
@@ -49,7 +45,7 @@ export async function getLogs(request: Request, response: Response, services: Se
 	const after = lastIdFrom(request.headers["last-event-id"]);
 	// Who names a time, or a line, wants what came since; who doesn't, what comes.
 	const limit = asked ?? (sinceMs === undefined && after === undefined ? 0 : LOG_TAIL.mostLines);
-	await new Following({ kind: "logs", ...wanted, limit, ...(after === undefined ? {} : { after }) }, response, services).run();
+	await follow({ kind: "logs", ...wanted, limit, ...(after === undefined ? {} : { after }) }, response, services);
 }
 
 /** Of one invocation its record has all; of others what is still in the nodes' memory is the newest there is. */
@@ -73,84 +69,40 @@ async function newest(question: LogQuestion, services: Services): Promise<TailAn
 async function linesOnRecord(id: string, project: string, services: Services): Promise<readonly TailLine[] | undefined> {
 	const record = await services.invocations.record(id);
 	if (record === undefined || record.project !== project || record.state !== "settled") return undefined;
-	const entries = await logEntriesOf(record.logs, services.artifacts);
-	const { function: name, version, traceId, last } = record;
-	const source = { function: name, version, invocation: id, attempt: last?.attempt ?? 1, ...(traceId === undefined ? {} : { traceId }) };
-	return (entries ?? []).map((entry, at) => ({ id: `${entry.atMs}-${at + 1}-record`, ...entry, ...source }));
+	const { function: name, version, traceId } = record;
+	const source = { function: name, version, invocation: id, ...(traceId === undefined ? {} : { traceId }) };
+	const logged = await Promise.all(
+		attemptsOf(record).map(async ({ attempt, logs }) => {
+			const entries = (await logEntriesOf(logs, services.artifacts)) ?? [];
+			return entries.map((entry) => ({ ...entry, ...source, attempt }));
+		}),
+	);
+	return logged.flat().map((line, at) => ({ id: `${line.atMs}-${at + 1}-record`, ...line }));
 }
 
-/** One who follows: each node is asked again and again, as fast as what it answers is taken. */
-class Following {
-	readonly #question: LogQuestion;
-	readonly #stream: EventStream;
-	readonly #services: Services;
-	readonly #id = newId("req");
-	/** By id and start of the worker. */
-	readonly #asked = new Map<string, Promise<void>>();
-	#last: string | undefined;
-
-	constructor(question: LogQuestion, response: Response, services: Services) {
-		this.#question = question;
-		this.#services = services;
-		this.#stream = new EventStream(response);
-	}
-
-	/** Until nobody reads. */
-	async run(): Promise<void> {
-		while (!this.#stream.isGone) {
-			for (const node of this.#services.nodes.nodes()) this.#follow(node);
-			await this.#rest();
-		}
-		await Promise.all(this.#asked.values());
-	}
-
-	#follow(node: NodeInfo): void {
-		const key = `${node.id} ${node.incarnation}`;
-		if (this.#asked.has(key)) return;
-		this.#asked.set(
-			key,
-			this.#askAgain(node).finally(() => this.#asked.delete(key)),
-		);
-	}
-
-	async #askAgain(node: NodeInfo): Promise<void> {
-		while (!this.#stream.isGone && this.#isThere(node)) {
-			const after = this.#last ?? this.#question.after;
-			const question = { ...this.#question, follower: this.#id, ...(after === undefined ? {} : { after }) };
-			let answer: NodeAnswer;
-			try {
-				answer = await askNode(node.id, question, this.#services, FOLLOW_MS);
-			} catch (error) {
-				// It is gone, or has too many to tell: it is asked again.
-				if (!(error instanceof BerthError)) throw error;
-				await this.#rest();
-				continue;
+/** Lines as the nodes' functions print them, until nobody reads. */
+async function follow(question: LogQuestion, response: Response, services: Services): Promise<void> {
+	const stream = new EventStream(response);
+	const follower = newId("req");
+	let last = question.after;
+	const following = new NodeFollowing({
+		stream,
+		services,
+		// A node that doesn't know who follows (any more) goes on after the last line.
+		question: (ends) => ({ ...question, follower, ...(last === undefined ? {} : { after: last }), ...(ends ? { ends } : {}) }),
+		say: async (answer) => {
+			if (answer.kind !== "logs") return;
+			const { lines, dropped, incomplete } = answer;
+			if (incomplete === true) await stream.send("dropped", {} satisfies TailDropped);
+			for (const line of lines) {
+				if (stream.isGone) return;
+				last = line.id;
+				await stream.send("line", shown(line), line.id);
 			}
-			if (answer.kind === "logs") await this.#say(answer);
-		}
-		const bye = { ...this.#question, follower: this.#id, ends: true as const };
-		// A node that doesn't hear it lets go of who doesn't ask.
-		if (this.#isThere(node)) await this.#services.nodes.ask(node.id, bye).catch(() => undefined);
-	}
-
-	async #say({ lines, dropped, incomplete }: Extract<NodeAnswer, { readonly kind: "logs" }>): Promise<void> {
-		if (incomplete === true) await this.#stream.send("dropped", {} satisfies TailDropped);
-		for (const line of lines) {
-			if (this.#stream.isGone) return;
-			this.#last = line.id;
-			await this.#stream.send("line", shown(line), line.id);
-		}
-		if (dropped > 0) await this.#stream.send("dropped", { lines: dropped } satisfies TailDropped);
-	}
-
-	/** A promise of its own each time: one that never settles would keep all that ever waited for it. */
-	#rest(): Promise<void> {
-		return this.#stream.wait(new Promise(() => undefined), LOOK_MS);
-	}
-
-	#isThere({ id, incarnation }: NodeInfo): boolean {
-		return this.#services.nodes.nodes().some((node) => node.id === id && node.incarnation === incarnation);
-	}
+			if (dropped > 0) await stream.send("dropped", { lines: dropped } satisfies TailDropped);
+		},
+	});
+	await following.run();
 }
 
 function shown(line: TailedLine): TailLine {

@@ -4,7 +4,15 @@ import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dockerfilesMissing, dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
 import { newId } from "@berth/contracts";
-import { type NodeChange, openBuildQueue, openInvocationQueue, openNodeDirectory, openOutbox } from "@berth/queue";
+import {
+	type EventLog,
+	type NodeChange,
+	openBuildQueue,
+	openEventLog,
+	openInvocationQueue,
+	openNodeDirectory,
+	openOutbox,
+} from "@berth/queue";
 import {
 	ApiKeys,
 	CallbackSecrets,
@@ -16,7 +24,7 @@ import {
 	Schedules,
 	Vault,
 } from "@berth/registry";
-import { createLogger, GatewayMetrics, type Logger } from "@berth/telemetry";
+import { createLogger, GatewayMetrics, type Logger, type OpenTracing, openTracing, type Tracing } from "@berth/telemetry";
 import { createApp } from "./app.js";
 import { Bodies } from "./body.js";
 import { Courier } from "./follow-ups/courier.js";
@@ -25,6 +33,7 @@ import { createJoinedApp } from "./joined.js";
 import { ScheduleDispatcher } from "./schedules/dispatcher.js";
 import { type Cut, createGatewayServer, type GatewayServer } from "./server.js";
 import { closeServices, type Services } from "./services.js";
+import { GatewaySpans } from "./spans.js";
 import { Streams } from "./streams/streams.js";
 import { Upkeep } from "./upkeep.js";
 
@@ -53,7 +62,10 @@ async function main(): Promise<void> {
 	// A port below 1024 is only root's to open.
 	await listen(server, settings);
 	dropPrivileges(settings.serviceUid);
-	const services = await open(settings, log, metrics, exchange);
+	const gatewayId = newId("gw");
+	const traces = openTracing(settings.tracing, gatewayId, metrics.registry, log);
+	const events = await openEventLog({ fastUrl: settings.fastRedisUrl, listens: true, logger: log });
+	const services = await open(settings, { log, metrics, gatewayId, events, tracing: traces.tracing, streams: exchange });
 	const { keys } = services;
 	const firstKey = settings.adminKeySha256 === undefined ? await keys.ensureFirst() : await keys.ensureAdmin(settings.adminKeySha256);
 	const invocations = new Invocations(services);
@@ -67,26 +79,40 @@ async function main(): Promise<void> {
 	dispatcher.start();
 	const courier = new Courier(services, invocations);
 	courier.start();
-	stopOnDemand([gateway, joined], services, [upkeep, courier, dispatcher]);
+	stopOnDemand([gateway, joined], services, [upkeep, courier, dispatcher], traces);
 	const { port } = server.address() as AddressInfo;
 	process.stdout.write(`${JSON.stringify({ ready: true, port, ...(firstKey === undefined ? {} : { firstKey }) })}\n`);
 }
 
-async function open(settings: Settings, log: Logger, metrics: GatewayMetrics, streams: Streams): Promise<Services> {
+interface Means {
+	readonly log: Logger;
+	readonly metrics: GatewayMetrics;
+	readonly gatewayId: string;
+	readonly events: EventLog;
+	readonly tracing: Tracing;
+	readonly streams: Streams;
+}
+
+async function open(settings: Settings, { log, metrics, gatewayId, events, tracing, streams }: Means): Promise<Services> {
 	const { durableRedisUrl: durableUrl, fastRedisUrl: fastUrl, npmRegistry, pypiIndex, packageRegistries, pypiIndexes } = settings;
 	const packageUrls = [npmRegistry, pypiIndex, ...packageRegistries, ...pypiIndexes];
-	const gatewayId = newId("gw");
 	const invocations = await openInvocationQueue({
 		...{ durableUrl, fastUrl, gatewayId, retention: settings, logger: log },
 		queued: settings.maxQueued,
 		onQueueFull: (reason) => metrics.refused("background", reason),
 	});
-	const lookAfter = (node: string, change: NodeChange) =>
-		invocations
+	const lookAfter = (node: string, change: NodeChange) => {
+		// Each gateway sees it, and so may the node itself: it is told once.
+		if (change.reason !== "draining") events.record(undefined, { kind: "node", what: "lost", node }, `gone:${change.incarnation}`);
+		return invocations
 			.lookAfter(node, change)
 			.catch((err: unknown) => log.error({ err, node, ...change }, "what is on a node that changed couldn't be looked after"));
+	};
 	const vault = await Vault.open(settings.secretsKey, settings.paths.secretsKey);
-	const artifacts = await openArtifactStore(settings.paths.artifacts, { budgets: settings.storage });
+	const artifacts = await openArtifactStore(settings.paths.artifacts, {
+		budgets: settings.storage,
+		...(settings.payloadStore && { bucket: settings.payloadStore }),
+	});
 	return {
 		functions: await FunctionRegistry.open(durableUrl, log),
 		keys: await ApiKeys.open(durableUrl, log),
@@ -101,10 +127,13 @@ async function open(settings: Settings, log: Logger, metrics: GatewayMetrics, st
 		invocations,
 		builds: await openBuildQueue({ durableUrl, logger: log }),
 		nodes: await openNodeDirectory({ fastUrl, gatewayId, logger: log, onChange: (node, change) => void lookAfter(node, change) }),
+		events,
 		bodies: new Bodies(settings.bodyMemoryBytes),
 		streams,
 		metrics,
+		spans: new GatewaySpans(tracing),
 		log,
+		trustedProxies: settings.trustedProxies,
 		permissions: {
 			hostNetwork: settings.allowsHostNetwork,
 			binds: Object.keys(settings.binds),
@@ -136,14 +165,19 @@ async function listenPrivately(server: Server, path: string): Promise<void> {
 }
 
 /** Takes nothing more, lets what is in flight end, and exits. */
-function stopOnDemand(servers: readonly GatewayServer[], services: Services, ongoing: readonly { stop(): Promise<void> }[]): void {
+function stopOnDemand(
+	servers: readonly GatewayServer[],
+	services: Services,
+	ongoing: readonly { stop(): Promise<void> }[],
+	traces: OpenTracing,
+): void {
 	let stopping = false;
 	const stop = async () => {
 		if (stopping) return;
 		stopping = true;
 		await Promise.all(servers.map((server) => server.close(GRACE_MS)));
 		await Promise.all(ongoing.map((one) => one.stop()));
-		await closeServices(services);
+		await Promise.all([closeServices(services), traces.close()]);
 		process.exit(0);
 	};
 	process.once("SIGTERM", () => void stop());

@@ -1,4 +1,4 @@
-import { BerthError, type BodyReference, continued, type InvocationRecord, newId, type ReplayAnswer, type Version } from "@berth/contracts";
+import { BerthError, type BodyReference, type InvocationRecord, newId, type ReplayAnswer, type Version } from "@berth/contracts";
 import type { KeptRequest } from "@berth/queue";
 import type { Request, Response } from "express";
 import { retryOf } from "./background/asked.js";
@@ -54,7 +54,7 @@ export async function replay(
 		replayOf: id,
 		...followUpsOf(version, kept.callback),
 		...retryOf(version),
-		trace: continued(undefined),
+		trace: services.spans.begin(undefined),
 	});
 	await deadLetters.replayed(project, id);
 	return { id: as, state: "queued", replayOf: id, version: version.number };

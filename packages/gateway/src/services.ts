@@ -1,4 +1,4 @@
-import type { BuildQueue, GatewayQueue, NodeDirectory, Outbox } from "@berth/queue";
+import type { BuildQueue, EventLog, GatewayQueue, NodeDirectory, Outbox } from "@berth/queue";
 import type {
 	ApiKeys,
 	ArtifactStore,
@@ -12,6 +12,7 @@ import type {
 import type { GatewayMetrics, Logger } from "@berth/telemetry";
 import type { Bodies } from "./body.js";
 import type { Permissions } from "./permitted.js";
+import type { GatewaySpans } from "./spans.js";
 import type { Streams } from "./streams/streams.js";
 
 /** Everything the gateway needs: `main` makes it, the routes use it. */
@@ -31,11 +32,15 @@ export interface Services {
 	readonly invocations: GatewayQueue;
 	readonly builds: BuildQueue;
 	readonly nodes: NodeDirectory;
+	readonly events: EventLog;
 	readonly bodies: Bodies;
 	readonly streams: Streams;
 	readonly metrics: GatewayMetrics;
+	readonly spans: GatewaySpans;
 	readonly log: Logger;
 	readonly permissions: Permissions;
+	/** Networks of proxies whose `X-Forwarded-For` is believed. */
+	readonly trustedProxies: readonly string[];
 	/** Whether the durable Redis is this data directory's own: then every node that there ever was is this one. */
 	readonly hasOneNode: boolean;
 	/** Invocations that may be waited for at the same time. */
@@ -44,8 +49,8 @@ export interface Services {
 
 /** Closes what of it has connections. */
 export async function closeServices(services: Services): Promise<void> {
-	const { functions, keys, hooks, schedules, packageRegistries, callbackSecrets, idempotency, outbox, invocations, builds, nodes } =
+	const { functions, keys, hooks, schedules, packageRegistries, callbackSecrets, idempotency, outbox, invocations, builds, nodes, events } =
 		services;
-	const owned = [functions, keys, hooks, schedules, packageRegistries, callbackSecrets, idempotency, outbox, invocations, builds, nodes];
-	await Promise.all(owned.map((one) => one.close()));
+	const inRedis = [functions, keys, hooks, schedules, packageRegistries, callbackSecrets, idempotency, outbox];
+	await Promise.all([...inRedis, invocations, builds, nodes, events].map((one) => one.close()));
 }

@@ -53,6 +53,11 @@ export const OUTBOX = "berth:outbox";
 export const OUTBOX_NEWS = "berth:news:outbox";
 export const BACKGROUND_TOTALS = "berth:totals:background";
 
+/** Fast Redis: what happened in a project, or to the nodes; that something was told; and that there is something new. */
+export const eventsOf = (project: string | undefined): string => (project === undefined ? "berth:events" : `berth:events:${project}`);
+export const onceOf = (what: string): string => `berth:told:${what}`;
+export const EVENT_NEWS = "berth:news:events";
+
 /** Fast Redis: nodes. */
 export const NODE_IDS = "berth:nodes";
 export const nodeLeaseOf = (node: string): string => `berth:node:${node}`;

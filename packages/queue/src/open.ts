@@ -7,6 +7,7 @@ import { BuildJobs, Builds } from "./bullmq/builds.js";
 import { InteractiveQueue } from "./bullmq/interactive-queue.js";
 import { InteractiveSource } from "./bullmq/interactive-source.js";
 import type { LimitsOf } from "./bullmq/lane-limits.js";
+import { EventLog } from "./event-log.js";
 import type { RecordBudget } from "./interactive-records.js";
 import { type GatewayQueue, RedisInvocationQueue } from "./invocation-queue.js";
 import { RedisInvocationSource, type WorkerSource } from "./invocation-source.js";
@@ -161,6 +162,14 @@ export async function openNodeDirectory(
 	const directory = new RedisNodeDirectory({ redis, subscriber, gatewayId, log, onChange });
 	await directory.open();
 	return directory;
+}
+
+/** What happened; whoever opened it closes it. @param options.listens whether anybody reads here. @throws Error naming the Redis that can't be reached */
+export async function openEventLog(options: Pick<RedisUrls, "fastUrl"> & Logged & { readonly listens: boolean }): Promise<EventLog> {
+	const { fastUrl: url, listens, logger: log = SILENT } = options;
+	const [redis] = await openRedis([{ url, use: "command", name: "events", log }]);
+	const [subscriber] = listens ? await openRedis([{ url, use: "subscriber", name: "event-news", log }]) : [];
+	return new EventLog(redis, subscriber, log);
 }
 
 /** A worker's own place among the nodes; `leave` closes it. @throws Error naming the Redis that can't be reached */

@@ -6,6 +6,7 @@ import type {
 	LogFilter,
 	NodeCommand,
 	NodeStats,
+	ProjectEvent,
 	Recovery,
 	SandboxInfo,
 	Settlement,
@@ -185,6 +186,20 @@ export interface LogQuestion {
 	readonly ends?: true;
 }
 
+/** Whose invocations' ends somebody watches. */
+export interface EndsFilter {
+	readonly project: string;
+	readonly function?: string;
+}
+
+/** For ends of a node's attempts: what has come since the last time, within 4 s; the first time nothing. */
+export interface EndsQuestion {
+	readonly kind: "ends";
+	readonly filter: EndsFilter;
+	readonly follower: string;
+	readonly ends?: true;
+}
+
 /** What a node answers to. */
 export type NodeQuestion =
 	| { readonly kind: "stats" }
@@ -200,6 +215,7 @@ export type NodeQuestion =
 	| { readonly kind: "makeVolume"; readonly volume: string; readonly sizeMiB: number }
 	| { readonly kind: "removeVolume"; readonly volume: string }
 	| LogQuestion
+	| EndsQuestion
 	| Exclude<NodeCommand, { readonly kind: "evict" }>
 	| { readonly kind: "evict"; readonly project: string; readonly function: string };
 export type NodeAnswer =
@@ -212,6 +228,7 @@ export type NodeAnswer =
 	| { readonly kind: "recovery"; readonly recovery: Recovery }
 	/** `incomplete`: more came after the last line that was known than is here. */
 	| { readonly kind: "logs"; readonly lines: readonly TailedLine[]; readonly dropped: number; readonly incomplete?: true }
+	| { readonly kind: "ends"; readonly events: readonly ProjectEvent[]; readonly dropped: number }
 	| { readonly kind: "done"; readonly affected: number }
 	| { readonly kind: "refused"; readonly code: string; readonly detail: string };
 

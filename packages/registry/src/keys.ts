@@ -45,6 +45,8 @@ export const keys = {
 	hookIdle: (id: string) => `${keys.hook(id)}:idle`,
 	/** Hash of a delivery that was let in: its event, and the answer once there is one. */
 	hookClaim: (id: string, digest: string) => `${keys.hook(id)}:claim:${digest}`,
+	/** How many deliveries there were in the period that goes on. */
+	hookRate: (id: string) => `${keys.hook(id)}:rate`,
 	/** Channel: the id of a hook whose log has something new. */
 	hookEvents: "{berth}:hook-events",
 	/** Hash of the names of a function's schedules → their ids. */

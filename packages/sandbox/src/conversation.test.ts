@@ -2,10 +2,13 @@ import { once } from "node:events";
 import { existsSync, statSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
-import { AGENT_BOUNDS, BUILD_QUESTIONS, encodeFrame, FROM_AGENT, type Frame, FrameDecoder, TO_AGENT } from "@berth/contracts";
+import { AGENT_BOUNDS, encodeFrame, FROM_AGENT, type Frame, FrameDecoder, TO_AGENT } from "@berth/contracts";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Conversation, type Reply, type Respond } from "./conversation.js";
 import { temporaryDirectory } from "./testing/directory.js";
+
+/** What a sandbox may ask at once. */
+const QUESTIONS = { atOnce: 3, bodyBytes: 1000, bytesAtOnce: 1500 };
 
 const directory = temporaryDirectory();
 let path: string;
@@ -13,7 +16,7 @@ let talk: Conversation;
 const sockets: Socket[] = [];
 beforeEach(async () => {
 	path = join(directory.path, "agent.sock");
-	talk = await Conversation.open(path, AGENT_BOUNDS, BUILD_QUESTIONS);
+	talk = await Conversation.open(path, AGENT_BOUNDS, QUESTIONS);
 });
 afterEach(() => {
 	talk.end({});
@@ -109,17 +112,51 @@ describe("an agent's own questions", () => {
 		expect(frameOf(await reply).type).toBe(FROM_AGENT.answer);
 	});
 
-	test("end it where nobody answers them, as they do in a function's sandbox", async () => {
+	test("end it where nobody answers them", async () => {
 		const socket = await agent();
 		const reply = ask();
 		socket.write(question(1));
 		expect(await reply).toMatchObject({ ended: { violation: { message: expect.stringContaining("where 20 was due") } } });
 	});
 
+	test("are asked one after the other as often as it likes, and answered to nobody when what they were asked for is over", async () => {
+		const socket = await agent();
+		const heard: Frame[] = [];
+		const decoder = new FrameDecoder(AGENT_BOUNDS);
+		const next = async (type: number) => {
+			while (!heard.some((frame) => frame.type === type)) await once(socket, "data");
+			return heard.splice(
+				heard.findIndex((frame) => frame.type === type),
+				1,
+			)[0] as Frame;
+		};
+		socket.on("data", (chunk: Buffer) => void heard.push(...decoder.push(chunk)));
+		const late = Promise.withResolvers<void>();
+		const done: number[] = [];
+		const first = asking(async (_head, _body, number) => {
+			if (number === 99) await late.promise;
+			return { head: {}, done: () => void done.push(number) };
+		});
+		for (let n = 1; n <= 2 * QUESTIONS.atOnce; n++) {
+			socket.write(question(n, Buffer.alloc(QUESTIONS.bodyBytes)));
+			expect((await next(TO_AGENT.reply)).head).toEqual({ question: n });
+		}
+		socket.write(Buffer.concat([question(99), answer()]));
+		await first;
+		const second = asking(async () => ({ head: { second: true } }));
+		late.resolve();
+		socket.write(question(100));
+		expect((await next(TO_AGENT.reply)).head).toEqual({ second: true, question: 100 });
+		socket.write(answer());
+		await second;
+		expect([talk.ended, done]).toEqual([undefined, [1, 2, 3, 4, 5, 6, 99]]);
+	});
+
 	test.each([
 		["without a number", () => [question("1")]],
-		["with more bytes than they may have", () => [question(1, Buffer.alloc(BUILD_QUESTIONS.bodyBytes + 1))]],
-		["when too many are open", () => Array.from({ length: BUILD_QUESTIONS.atOnce + 1 }, (_, i) => question(i))],
+		["with more bytes than they may have", () => [question(1, Buffer.alloc(QUESTIONS.bodyBytes + 1))]],
+		["with more bytes than all that are open may have", () => [question(1, Buffer.alloc(1000)), question(2, Buffer.alloc(501))]],
+		["when too many are open", () => Array.from({ length: QUESTIONS.atOnce + 1 }, (_, i) => question(i))],
 	])("end it %s", async (_, questions) => {
 		const socket = await agent();
 		const reply = asking(() => new Promise(() => undefined));

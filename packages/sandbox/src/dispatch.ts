@@ -1,11 +1,12 @@
 import type { StartKind } from "@berth/contracts";
+import { AtWork } from "./at-work.js";
 import { type BootKey, limitsOf, versionKeyOf } from "./boot-key.js";
 import type { CpuLoad } from "./cpu-load.js";
 import { Demand, type Run, type Waiter } from "./demand.js";
 import type { Floors } from "./floors.js";
 import type { IdleSandboxes } from "./idle-sandboxes.js";
 import type { Lease } from "./lease.js";
-import { leftToDeeper, type Nesting } from "./nesting.js";
+import type { Nesting } from "./nesting.js";
 import type { Population } from "./population.js";
 import { closing } from "./refusals.js";
 import type { Room } from "./room.js";
@@ -43,14 +44,12 @@ export class Dispatch {
 	readonly #demands = new Map<string, Demand>();
 	readonly #shortage = new Shortage((demand) => this.#missingSoonBytes(demand));
 	readonly #standstill: Standstill;
-	/** Runs by their invocations, of those that have one: what they wait for is told by it. */
-	readonly #runs = new Map<string, Run>();
-	/** Bytes of the sandboxes that run something, or are started for somebody. */
-	#atWorkBytes = 0;
+	readonly #atWork: AtWork;
 	#closed = false;
 
 	constructor(options: DispatchOptions) {
 		this.#options = options;
+		this.#atWork = new AtWork(options.population.admission.budgetBytes);
 		this.#standstill = new Standstill({
 			demands: () => [...this.#demands.values()],
 			lacksMemory: (demand) => this.#shortage.has(demand),
@@ -59,11 +58,11 @@ export class Dispatch {
 		this.#starts = new Starts({
 			...options,
 			started: (sandbox, demand, start, initMs) => {
-				this.#atWorkBytes -= bytesOf(demand);
+				this.#atWork.started(bytesOf(demand));
 				this.#hand(sandbox, demand, start, initMs);
 			},
 			failed: (demand) => {
-				this.#atWorkBytes -= bytesOf(demand);
+				this.#atWork.started(bytesOf(demand));
 				this.#dispatch(demand);
 			},
 		});
@@ -81,12 +80,7 @@ export class Dispatch {
 
 	/** As `Pool.waits`. */
 	waits(invocation: string): () => void {
-		const run = this.#runs.get(invocation);
-		if (run === undefined) return () => undefined;
-		run.waitsFor++;
-		return () => {
-			run.waitsFor--;
-		};
+		return this.#atWork.waits(invocation);
 	}
 
 	/** Whether nobody waits for a boot or for memory. */
@@ -147,7 +141,7 @@ export class Dispatch {
 				this.#standstill.refuse(demand, "memory");
 				return;
 			}
-			this.#atWorkBytes += bytesOf(demand);
+			this.#atWork.starts(bytesOf(demand));
 			void this.#starts.begin(demand, key);
 		}
 	}
@@ -167,7 +161,8 @@ export class Dispatch {
 		sandbox.move("busy");
 		this.#options.population.admission.reserve(sandbox.id, sandbox.limits.memoryBytes);
 		if (start === "warm") this.#starts.counts.warm++;
-		const run = this.#begin(sandbox, demand, nesting);
+		const run = demand.begin(nesting);
+		this.#atWork.begin(run, sandbox.limits.memoryBytes);
 		let released = false;
 		return {
 			sandbox,
@@ -184,20 +179,6 @@ export class Dispatch {
 		};
 	}
 
-	#begin(sandbox: Sandbox, demand: Demand, nesting: Nesting): Run {
-		const run = demand.begin(nesting);
-		this.#atWorkBytes += sandbox.limits.memoryBytes;
-		if (nesting.invocation !== "") this.#runs.set(nesting.invocation, run);
-		return run;
-	}
-
-	#end(sandbox: Sandbox, demand: Demand, run: Run): void {
-		const { invocation } = run.nesting;
-		demand.end(run);
-		this.#atWorkBytes -= sandbox.limits.memoryBytes;
-		if (this.#runs.get(invocation) === run) this.#runs.delete(invocation);
-	}
-
 	/** What a handler gave to `waitUntil` may go on until the invocation's deadline; nobody else has the sandbox meanwhile. */
 	async #takeBackSettled(sandbox: Sandbox, demand: Demand, run: Run, runMs: number): Promise<void> {
 		run.goesOn = true;
@@ -211,7 +192,8 @@ export class Dispatch {
 
 	/** Retired by default; kept warm when the outcome was healthy and nothing of the function runs on. */
 	#takeBack(sandbox: Sandbox, demand: Demand, run: Run, healthy: boolean): void {
-		this.#end(sandbox, demand, run);
+		demand.end(run);
+		this.#atWork.end(run, sandbox.limits.memoryBytes);
 		if (sandbox.state !== "busy") return;
 		if (!healthy || sandbox.hasEnded || this.#closed || sandbox.invocations >= usesOf(demand.target.manifest) || sandbox.hasStrays()) {
 			this.#options.population.retire(sandbox);
@@ -283,10 +265,7 @@ export class Dispatch {
 	 * @param returnedBytes what the version itself would give back at once
 	 */
 	#mayTake(demand: Demand, asking: Asking, returnedBytes = 0): boolean {
-		const { budgetBytes } = this.#options.population.admission;
-		const after = this.#atWorkBytes + bytesOf(demand);
-		// Alone it may have all.
-		if (this.#atWorkBytes > 0 && after > budgetBytes - leftToDeeper(budgetBytes, asking.depth)) return false;
+		if (!this.#atWork.leavesEnough(bytesOf(demand), asking.depth)) return false;
 		if (!this.#shortage.holdsBack(demand, asking, returnedBytes)) return true;
 		demand.lookAgainIn(STOOD_BACK_MS, () => this.#serve(demand));
 		return false;

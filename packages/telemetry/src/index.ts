@@ -1,3 +1,4 @@
 export * from "./gateway-metrics.js";
 export * from "./logger.js";
+export * from "./tracing/index.js";
 export * from "./worker-metrics.js";

@@ -8,6 +8,7 @@ import { type Lease, type Pool, type SandboxResult, type Specialisation, Special
 import { WorkerMetrics } from "@berth/telemetry";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Attempts } from "./attempts.js";
+import { InvocationEnds } from "./invocation-ends.js";
 import { Invokes } from "./invokes.js";
 import { LogTail } from "./log-tail.js";
 import { GatewayPlaces } from "./streams/gateway-place.js";
@@ -89,6 +90,8 @@ function attempts(pool: FakePool, versions = versionsOf(async () => ready("hello
 		versions,
 		artifacts,
 		metrics,
+		ends: new InvocationEnds(),
+		spans: undefined,
 		places: new GatewayPlaces(),
 		tail: new LogTail("1"),
 		networkMissing,

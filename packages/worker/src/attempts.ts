@@ -17,6 +17,8 @@ import type { Delivery } from "@berth/queue";
 import type { ArtifactStore } from "@berth/registry";
 import { type Lease, type Nesting, type Pool, type SandboxResult, type Specialisation, SpecialiseError } from "@berth/sandbox";
 import type { WorkerMetrics } from "@berth/telemetry";
+import type { AttemptSpans } from "./attempt-spans.js";
+import type { InvocationEnds } from "./invocation-ends.js";
 import type { Invokes } from "./invokes.js";
 import { beginningOf, LateLogs } from "./late-logs.js";
 import type { LineTeller, LogTail } from "./log-tail.js";
@@ -37,6 +39,10 @@ export interface AttemptsOptions {
 	readonly versions: ReadyVersions;
 	readonly artifacts: Pick<ArtifactStore, "payloads" | "queued" | "results" | "logs">;
 	readonly metrics: WorkerMetrics;
+	/** Told how each attempt ended. */
+	readonly ends: Pick<InvocationEnds, "ended">;
+	/** Absent: nobody collects spans. */
+	readonly spans: AttemptSpans | undefined;
 	/** Gateways, for answers in pieces. */
 	readonly places: GatewayPlaces;
 	/** Told of each line that is printed. */
@@ -68,7 +74,10 @@ export class Attempts {
 
 	/** Never rejects for what a function does; a rejection is recorded as `platform_error` by the queue. */
 	async run(delivery: Delivery): Promise<Settlement> {
-		const settlement = await this.#settle(delivery);
+		const traced = this.#options.spans?.begin(delivery);
+		const settlement = await this.#settle(traced?.delivery ?? delivery);
+		traced?.ended(settlement);
+		this.#options.ends.ended(delivery, settlement);
 		this.#options.metrics.settled(delivery.request.project, delivery.lane, settlement);
 		return settlement;
 	}

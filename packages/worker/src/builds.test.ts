@@ -51,6 +51,7 @@ async function lastAttempt(registry: FakeRegistry, build: () => Promise<BuildRes
 		artifacts: { sources: { remove: async () => undefined } as never },
 		builder: builder as unknown as ImageBuilder,
 		metrics: new WorkerMetrics(() => []),
+		events: { record: () => undefined },
 		log: createLogger("test", "silent"),
 		networkMissing: undefined,
 		warmLayers: async () => undefined,

@@ -1,6 +1,6 @@
 import type { ImageBuilder } from "@berth/builder";
 import { BerthError, type BuildFailure, type BuildReport, type ImageReference, type NodeStats, type Version } from "@berth/contracts";
-import type { BuildTask } from "@berth/queue";
+import type { BuildTask, EventLog, NewEvent } from "@berth/queue";
 import type { ArtifactStore, FunctionRegistry } from "@berth/registry";
 import type { Logger, WorkerMetrics } from "@berth/telemetry";
 import { networkLack } from "./network-lack.js";
@@ -15,6 +15,7 @@ export interface BuildsOptions {
 	readonly artifacts: Pick<ArtifactStore, "sources">;
 	readonly builder: ImageBuilder;
 	readonly metrics: WorkerMetrics;
+	readonly events: Pick<EventLog, "record">;
 	readonly log: Logger;
 	/** Why no function may have a network on this node; undefined when it may. */
 	readonly networkMissing: string | undefined;
@@ -104,6 +105,7 @@ export class Builds {
 		if (result.bundled) this.#bundled++;
 		await warmLayers({ ...version, image: result.image });
 		const ended = await functions.endBuild(version, { state: "ready", image: result.image, build: result.report });
+		if (ended) this.#tell(version, { what: "ready" });
 		// Its function was deleted while it was built.
 		if (!ended && (await functions.getVersion(version.project, version.function, version.number)) === undefined) {
 			await builder.removeVersion(version);
@@ -131,6 +133,10 @@ export class Builds {
 		return true;
 	}
 
+	#tell({ project, function: name, number }: Version, how: Pick<NewEvent, "what" | "reason">): void {
+		this.#options.events.record(project, { kind: "build", function: name, version: number, ...how });
+	}
+
 	#giveUp(version: Version, why: string, code: BuildFailure["code"] = "build_platform_error"): Promise<boolean> {
 		const failure: BuildFailure = { code, phase: "image", message: `Berth couldn't build it: ${why}`, diagnostics: [] };
 		return this.#fail(version, failure, { durationMs: 0, phases: {}, layers: [], warnings: [] });
@@ -140,6 +146,7 @@ export class Builds {
 	async #fail(version: Version, failure: BuildFailure, build: BuildReport): Promise<boolean> {
 		const { functions, artifacts } = this.#options;
 		const failed = await functions.endBuild(version, { state: "failed", failure, build });
+		if (failed) this.#tell(version, { what: "failed", reason: failure.code });
 		const { digest } = version.source;
 		await artifacts.sources.remove(digest, (one) => functions.usesSource(one));
 		return failed;

@@ -115,8 +115,8 @@ function saidBy(response: IncomingMessage, body: Buffer, async: boolean, outcome
 	return { failed: failureOf(JSON.parse(body.toString()) as Problem, outcome) };
 }
 
-function failureOf({ code, detail, retryable }: Problem, outcome: Outcome | undefined): InvokeFailure {
-	return { code, message: detail, retryable, ...(outcome === undefined ? {} : { outcome }) };
+function failureOf({ code, status, detail, retryable }: Problem, outcome: Outcome | undefined): InvokeFailure {
+	return { code, status, message: detail, retryable, ...(outcome === undefined ? {} : { outcome }) };
 }
 
 /** Or what is wrong with it. @throws Error when nobody waits for it any longer */
@@ -146,7 +146,8 @@ function headersOf({ rawHeaders }: IncomingMessage): (readonly [string, string])
 }
 
 function failed(code: ErrorCode, message: string, id?: string): Responded {
-	const reply: InvokeReply = { ...(id === undefined ? {} : { id }), failed: { code, message, retryable: ERRORS[code].retryable } };
+	const { status, retryable } = ERRORS[code];
+	const reply: InvokeReply = { ...(id === undefined ? {} : { id }), failed: { code, status, message, retryable } };
 	return { head: reply };
 }
 

@@ -9,6 +9,7 @@ const LEFT = 0.75;
 export interface RingLine {
 	/** Of all that this worker has read. */
 	readonly number: number;
+	readonly project: string;
 	readonly source: LineSource;
 	readonly line: LogLine;
 	readonly isAfterAnswer: boolean;

@@ -1,14 +1,11 @@
-import { BerthError, KIB, type LineSource, type LogLine, MINUTE_MS, type TailedLine, tailIdOf } from "@berth/contracts";
+import { entryOf, isAtLeast, KIB, type LineSource, type LogFilter, type LogLine, type TailedLine, tailIdOf } from "@berth/contracts";
 import type { LogQuestion, NodeAnswer } from "@berth/queue";
-import { isWanted, LogFollower } from "./log-follower.js";
-import { LogRing, tailed } from "./log-ring.js";
+import { Followers } from "./followers.js";
+import { bytesOf, LogRing, type RingLine, tailed } from "./log-ring.js";
 
 /** What is kept of one function, and of how many: 8 MiB in all. */
 const FUNCTION_BYTES = 128 * KIB;
 const FUNCTIONS = 64;
-const FOLLOWERS = 256;
-/** A follower that nobody asks for any more goes: longer than a reader may take for what it has. */
-const FOLLOWER_KEPT_MS = MINUTE_MS;
 
 /** Where an invocation's lines go as they are printed. */
 export interface LineTeller {
@@ -23,7 +20,7 @@ export class LogTail {
 	#lines = 0;
 	/** By project and function, those that printed last at the end. */
 	readonly #rings = new Map<string, LogRing>();
-	readonly #followers = new Map<string, { readonly follower: LogFollower; ends: NodeJS.Timeout }>();
+	readonly #followers = new Followers<LogFilter, RingLine>(isWanted, bytesOf);
 
 	/** @param incarnation of this worker: its numbers begin anew with each */
 	constructor(incarnation: string) {
@@ -36,9 +33,9 @@ export class LogTail {
 		return {
 			line: (line) => {
 				ring ??= this.#ringOf(`${project}/${source.function}`);
-				const taken = { number: ++this.#lines, source, line, isAfterAnswer };
+				const taken = { number: ++this.#lines, project, source, line, isAfterAnswer };
 				ring.add(taken);
-				for (const { follower } of this.#followers.values()) follower.offer(taken, project);
+				this.#followers.offer(taken);
 			},
 			answered: () => {
 				isAfterAnswer = true;
@@ -48,32 +45,20 @@ export class LogTail {
 
 	/** @throws BerthError too_busy */
 	async answer(question: LogQuestion): Promise<NodeAnswer> {
-		const { follower: id } = question;
-		if (id === undefined) return { kind: "logs", lines: this.#newest(question).lines, dropped: 0 };
+		const { follower, filter } = question;
+		if (follower === undefined) return { kind: "logs", lines: this.#newest(question).lines, dropped: 0 };
 		if (question.ends === true) {
-			this.#forget(id);
+			this.#followers.forget(follower);
 			return { kind: "logs", lines: [], dropped: 0 };
 		}
-		const known = this.#followers.get(id);
-		if (known !== undefined) {
-			known.ends.refresh();
-			const { lines, dropped } = await known.follower.take();
-			return { kind: "logs", lines: lines.map((line) => tailed(line, this.#start)), dropped };
-		}
-		return { kind: "logs", dropped: 0, ...this.#begin(id, question) };
+		const taken = await this.#followers.ask(follower, filter);
+		if (taken !== undefined) return { kind: "logs", lines: this.#shown(taken.items), dropped: taken.dropped };
+		const { lines, incomplete } = this.#newest(question);
+		return { kind: "logs", lines, dropped: 0, ...(incomplete && question.after !== undefined ? { incomplete } : {}) };
 	}
 
 	close(): void {
-		for (const id of this.#followers.keys()) this.#forget(id);
-	}
-
-	#begin(id: string, question: LogQuestion): { readonly lines: readonly TailedLine[]; readonly incomplete?: true } {
-		if (this.#followers.size >= FOLLOWERS) throw new BerthError("too_busy", `${FOLLOWERS} follow logs of this node already; try again`);
-		const ends = setTimeout(() => this.#forget(id), FOLLOWER_KEPT_MS);
-		ends.unref();
-		this.#followers.set(id, { follower: new LogFollower(question.filter), ends });
-		const { lines, incomplete } = this.#newest(question);
-		return { lines, ...(incomplete && question.after !== undefined ? { incomplete } : {}) };
+		this.#followers.close();
 	}
 
 	#newest({ filter, limit, sinceMs = 0, after }: LogQuestion): { readonly lines: readonly TailedLine[]; readonly incomplete: boolean } {
@@ -86,12 +71,16 @@ export class LogTail {
 		const found = rings.map(([, ring]) => ring.after(number));
 		const lines = found
 			.flatMap((each) => each.lines)
-			.filter((each) => each.line.atMs >= fromMs && isWanted(filter, project, each))
+			.filter((each) => each.line.atMs >= fromMs && isWanted(filter, each))
 			.sort((a, b) => a.number - b.number);
 		return {
-			lines: limit === 0 ? [] : lines.slice(-limit).map((line) => tailed(line, this.#start)),
+			lines: limit === 0 ? [] : this.#shown(lines.slice(-limit)),
 			incomplete: lines.length > limit || found.some((each) => each.incomplete),
 		};
+	}
+
+	#shown(lines: readonly RingLine[]): readonly TailedLine[] {
+		return lines.map((line) => tailed(line, this.#start));
 	}
 
 	/** It is the last to go from now on. */
@@ -102,12 +91,13 @@ export class LogTail {
 		if (this.#rings.size > FUNCTIONS) this.#rings.delete(this.#rings.keys().next().value as string);
 		return ring;
 	}
+}
 
-	#forget(id: string): void {
-		const known = this.#followers.get(id);
-		if (known === undefined) return;
-		clearTimeout(known.ends);
-		this.#followers.delete(id);
-		known.follower.end();
-	}
+function isWanted(filter: LogFilter, { project, source, line }: RingLine): boolean {
+	return (
+		project === filter.project &&
+		(filter.function === undefined || filter.function === source.function) &&
+		(filter.invocation === undefined || filter.invocation === source.invocation) &&
+		(filter.level === undefined || isAtLeast(entryOf(line).level, filter.level))
+	);
 }

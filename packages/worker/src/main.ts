@@ -5,10 +5,11 @@ import { join } from "node:path";
 import { type Bases, ImageBuilder, StackRemapper } from "@berth/builder";
 import { dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
 import { BACKGROUND_LIMITS, type FunctionError, HOUR_MS, type LaneLimits, MOST_AHEAD_MS, type Version } from "@berth/contracts";
-import { DEAD_LETTERS_KEPT, openBuildSource, openInvocationSource, openNodeMembership } from "@berth/queue";
+import { DEAD_LETTERS_KEPT, openBuildSource, openEventLog, openInvocationSource, openNodeMembership } from "@berth/queue";
 import { FunctionRegistry, openArtifactStore, PackageRegistries, Vault } from "@berth/registry";
 import { Pool, type Specialisation } from "@berth/sandbox";
-import { createLogger, WorkerMetrics } from "@berth/telemetry";
+import { createLogger, openTracing, WorkerMetrics } from "@berth/telemetry";
+import { AttemptSpans } from "./attempt-spans.js";
 import { Attempts } from "./attempts.js";
 import { PooledBuildSandboxes } from "./build-sandboxes.js";
 import { Builds } from "./builds.js";
@@ -18,6 +19,7 @@ import { fetchImage } from "./images/fetch-image.js";
 import { Images } from "./images/images.js";
 import { Mirror, type MirrorPlace, mirrorOrigin } from "./images/mirror.js";
 import { Registries } from "./images/registries.js";
+import { InvocationEnds } from "./invocation-ends.js";
 import { Invokes } from "./invokes.js";
 import { LogTail } from "./log-tail.js";
 import { FunctionsGateway } from "./networks/functions-gateway.js";
@@ -55,7 +57,11 @@ removeOldSockets();
 const mirrorPlace = mirrorPlaceOf(settings);
 const origin =
 	mirrorPlace && mirrorOrigin(mirrorPlace, (digest, why) => log.warn({ digest, why }, "a blob was brought from the image repository"));
-const artifacts = await openArtifactStore(paths.artifacts, { budgets: settings.storage, ...(origin && { origin }) });
+const artifacts = await openArtifactStore(paths.artifacts, {
+	budgets: settings.storage,
+	...(settings.payloadStore && { bucket: settings.payloadStore }),
+	...(origin && { origin }),
+});
 const bases = JSON.parse(readFileSync(paths.bases, "utf8")) as Bases;
 const engine = await openEngine(settings, node);
 engine.onLost((cause) => {
@@ -127,15 +133,29 @@ const functionsGateway =
 				attemptOf: (invocation) => invokes.find(invocation),
 			})
 		: undefined;
-const builds = new Builds({ functions, artifacts, builder, metrics, log, warmLayers: warmVersion, networkMissing: networks.missing });
+const events = await openEventLog({ fastUrl, listens: false, logger: log });
+const builds = new Builds({
+	functions,
+	artifacts,
+	builder,
+	metrics,
+	events,
+	log,
+	warmLayers: warmVersion,
+	networkMissing: networks.missing,
+});
 const places = new GatewayPlaces();
 const tail = new LogTail(incarnation);
+const ends = new InvocationEnds();
+const traces = openTracing(settings.tracing, node, metrics.registry, log);
 const attempts = new Attempts({
 	node,
 	pool,
 	versions: new ReadyVersions(functions),
 	artifacts,
 	metrics,
+	ends,
+	spans: traces.tracing.sink && new AttemptSpans(traces.tracing.sink),
 	places,
 	tail,
 	networkMissing: networks.missing,
@@ -166,7 +186,7 @@ const versionLimit = new VersionLimit({
 	hasBackground: (version) => invocationSource.hasBackground(version),
 	log,
 });
-const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine, tail });
+const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine, tail, ends });
 
 await pool.start();
 await functions.rebases.announce(Object.fromEntries(Object.entries(bases).map(([runtime, { digest }]) => [runtime, digest])));
@@ -182,6 +202,7 @@ functions.onChange((name) => {
 });
 // Before anything is taken: what a gateway knows this node to have taken is told by incarnation from what an earlier one had.
 await membership.join({ id: node, incarnation, startedAtMs: Date.now() }, (question) => answers.answer(question));
+events.record(undefined, { kind: "node", what: "joined", node });
 await invocationSource.start((delivery) => attempts.run(delivery), settings.maxInflight, settlementKeeper(artifacts, settings.recordsMs));
 await buildSource.start((task, attempt) => builds.run(task, attempt), BUILDS_AT_ONCE);
 await images.resume();
@@ -202,15 +223,19 @@ async function stop(): Promise<void> {
 	await mirror?.close();
 	await membership.drain();
 	await Promise.all([invocationSource.drain(GRACE_MS), buildSource.close()]);
+	events.record(undefined, { kind: "node", what: "left", node }, `gone:${incarnation}`);
 	await membership.leave();
 	tail.close();
+	ends.close();
 	await invocationSource.close();
+	await traces.close();
 	functionsGateway?.close();
 	places.close();
 	invokes.close();
 	await pool.close();
 	await engine.close();
 	dockerfiles?.close();
+	await events.close();
 	await functions.close();
 	await packageRegistries.close();
 	await stacks.close();

@@ -4,6 +4,7 @@ import type { Pool, SandboxEngine } from "@berth/sandbox";
 import type { WorkerMetrics } from "@berth/telemetry";
 import type { Builds } from "./builds.js";
 import type { Images } from "./images/images.js";
+import type { InvocationEnds } from "./invocation-ends.js";
 import type { LogTail } from "./log-tail.js";
 
 const STATES: readonly SandboxState[] = ["booting", "prewarmed", "specialising", "busy", "warm", "frozen", "retiring"];
@@ -15,6 +16,7 @@ export interface NodeAnswersOptions {
 	readonly images: Images;
 	readonly metrics: WorkerMetrics;
 	readonly tail: LogTail;
+	readonly ends: InvocationEnds;
 	readonly engine: Pick<SandboxEngine, "makeVolume" | "removeVolume">;
 }
 
@@ -27,15 +29,17 @@ export class NodeAnswers {
 	readonly #images: Images;
 	readonly #metrics: WorkerMetrics;
 	readonly #tail: LogTail;
+	readonly #ends: InvocationEnds;
 	readonly #engine: Pick<SandboxEngine, "makeVolume" | "removeVolume">;
 
-	constructor({ node, pool, builds, images, metrics, engine, tail }: NodeAnswersOptions) {
+	constructor({ node, pool, builds, images, metrics, engine, tail, ends }: NodeAnswersOptions) {
 		this.#node = node;
 		this.#pool = pool;
 		this.#builds = builds;
 		this.#images = images;
 		this.#metrics = metrics;
 		this.#tail = tail;
+		this.#ends = ends;
 		this.#engine = engine;
 	}
 
@@ -55,6 +59,8 @@ export class NodeAnswers {
 			}
 			case "logs":
 				return await this.#tail.answer(question);
+			case "ends":
+				return await this.#ends.answer(question);
 			case "recover":
 				return { kind: "recovery", recovery: await this.#images.recover() };
 			case "makeVolume":

@@ -77,7 +77,9 @@ test("a settlement by a stale attempt is found", () => {
 
 test("what was refused and runs all the same is found, and so is what nobody asked for", () => {
 	expect(changed({ witnessed: [...WELL.witnessed, began("x")] })).toEqual([expect.stringMatching(/refused as unavailable, and ran/)]);
-	expect(changed({ witnessed: [...WELL.witnessed, began("?")] })).toEqual(["? ran, and nobody asked for it"]);
+	expect(changed({ witnessed: [...WELL.witnessed, began("?")] })).toEqual(["? ran as inv_?, and nobody asked for that"]);
+	const other = { ...began("b"), id: "inv_other" };
+	expect(changed({ witnessed: [...WELL.witnessed, other] })).toEqual(["b ran as inv_other, and nobody asked for that"]);
 });
 
 test("another's answer is found, and a record that says something else than the answer did", () => {
@@ -95,6 +97,16 @@ test("what begins after it was cancelled is found; a cancelled one that never ra
 	expect(changed({ asked, records, witnessed: WELL.witnessed.filter(({ token }) => token !== "b") })).toEqual([]);
 	const late = [...WELL.witnessed.filter(({ token }) => token !== "b"), began("b", 1, 2001)];
 	expect(changed({ asked, records, witnessed: late })).toEqual([expect.stringMatching(/attempt 1 began after it was cancelled/)]);
+});
+
+test("a replay is one of its own: it has to settle, and to have run", () => {
+	const replayed: Asked = { ...BACK, told: { kind: "accepted", id: "inv_replay" } };
+	const asked = [...WELL.asked, replayed];
+	expect(changed({ asked })).toEqual([expect.stringMatching(/inv_replay: accepted, and there is no record/)]);
+	const records = [...WELL.records, { ...settled("b"), id: "inv_replay" }];
+	expect(changed({ asked, records })).toEqual([expect.stringMatching(/inv_replay: it succeeded in attempt 1, which never ended/)]);
+	const witnessed = [...WELL.witnessed, { ...began("b"), id: "inv_replay" }, { ...ended("b"), id: "inv_replay" }];
+	expect(changed({ asked, records, witnessed })).toEqual([]);
 });
 
 test("what doesn't add up is found", () => {

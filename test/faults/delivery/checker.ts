@@ -20,14 +20,19 @@ const ENDINGS = {
 export function violationsIn(history: History): readonly string[] {
 	const records = new Map(history.records.map((record) => [record.id, record]));
 	const witnessed = Map.groupBy(history.witnessed, ({ token }) => token);
+	const told = new Set(history.asked.flatMap((asked) => idOf(asked) ?? []));
 	const ofEach = history.asked.flatMap((asked) => {
-		const seen = witnessed.get(asked.token) ?? [];
-		const id = "id" in asked.told ? asked.told.id : undefined;
+		const id = idOf(asked);
+		const seen = (witnessed.get(asked.token) ?? []).filter((one) => (id === undefined ? !told.has(one.id) : one.id === id));
 		const record = id === undefined ? undefined : records.get(id);
 		const wrong = [...ofAttempts(asked, seen, history.killed), ...ofAnswer(asked, seen, record), ...ofCancel(asked, seen)];
 		return wrong.map((what) => `${asked.lane} ${asked.deed} ${id ?? asked.token}: ${what}`);
 	});
 	return [...ofEach, ...ofStrangers(history), ...ofTotals(history)];
+}
+
+function idOf({ told }: Asked): string | undefined {
+	return "id" in told ? told.id : undefined;
 }
 
 /** Attempts are numbered upwards, each begins once, ends after it began, and before the next one begins. */
@@ -94,9 +99,11 @@ function ofCancel({ cancelledAtMs }: Asked, seen: readonly Witnessed[]): string[
 	return late.map(({ attempt }) => `attempt ${attempt} began after it was cancelled`);
 }
 
+/** Whatever ran was asked for, under an id that its client was told, if it was told one. */
 function ofStrangers({ asked, witnessed }: History): string[] {
-	const known = new Set(asked.map(({ token }) => token));
-	return witnessed.filter(({ token }) => !known.has(token)).map(({ token }) => `${token} ran, and nobody asked for it`);
+	const known = Map.groupBy(asked, ({ token }) => token);
+	const isKnown = ({ token, id }: Witnessed) => (known.get(token) ?? []).some((one) => [undefined, id].includes(idOf(one)));
+	return witnessed.filter((one) => !isKnown(one)).map(({ token, id }) => `${token} ran as ${id}, and nobody asked for that`);
 }
 
 /** Conservation: accepted = settled + dead + in flight, and nothing is in flight when all is over. */

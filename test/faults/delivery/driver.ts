@@ -3,6 +3,7 @@ import { ApiError, ConnectionError, resultOf } from "@berth/client";
 import { eventually } from "../../harness/eventually.js";
 import { freshName } from "../../harness/functions.js";
 import { scrape } from "../../harness/metrics.js";
+import { send } from "../../harness/raw-http.js";
 import type { Stack } from "../../harness/stack.js";
 import type { Asked, Deed, History, Lane, Recorded, Told, Totals, Witnessed } from "./history.js";
 import type { Operation } from "./operations.js";
@@ -55,7 +56,7 @@ export class Driver {
 
 	/** One history, from a stack in which nothing goes on until there is one again. */
 	async drive(operations: readonly Operation[]): Promise<History> {
-		const asking: Promise<Asked>[] = [];
+		const asking: Promise<Asked | readonly Asked[]>[] = [];
 		let killed = false;
 		for (const operation of operations) {
 			if (operation.kind === "invoke") {
@@ -63,6 +64,8 @@ export class Driver {
 				for (let n = 0; n < count; n++) asking.push(this.#ask(lane, deed));
 				await pause(thenMs);
 			} else if (operation.kind === "leave") asking.push(this.#ask("interactive", "sleep", AbortSignal.timeout(LEAVES_AFTER_MS)));
+			else if (operation.kind === "cancel") asking.push(this.#askAndCancel(operation.afterMs));
+			else if (operation.kind === "replay") asking.push(this.#askAndReplay(operation.deed));
 			else if (operation.kind === "deploy") await this.#whenBack(() => this.#deploy());
 			else {
 				killed = true;
@@ -70,7 +73,7 @@ export class Driver {
 				if (operation.patient) await this.#whenBack(() => this.#ready());
 			}
 		}
-		const asked = await Promise.all(asking);
+		const asked = (await Promise.all(asking)).flat();
 		await this.#whenBack(() => this.#ready());
 		const records = await this.#settled(asked);
 		const totals = await this.#quiet();
@@ -80,6 +83,45 @@ export class Driver {
 	async #ask(lane: Lane, deed: Deed, signal?: AbortSignal): Promise<Asked> {
 		const token = `t${this.#tokens++}`;
 		return { token, lane, deed, told: await this.#told(lane, { token, deed, ms: SLEEP_MS }, signal) };
+	}
+
+	async #askAndCancel(afterMs: number): Promise<Asked> {
+		const asked = await this.#ask("background", "sleep");
+		if (asked.told.kind !== "accepted") return asked;
+		await pause(afterMs);
+		const { id } = asked.told;
+		// Of one that runs it says that it does: it is cancelled when its record says so.
+		if ((await this.#post(`/v1/invocations/${id}/cancel`)) === undefined) return asked;
+		const { outcome } = await this.#whenSettled(id);
+		return outcome === "cancelled" ? { ...asked, cancelledAtMs: Date.now() } : asked;
+	}
+
+	/** It and its replay. */
+	async #askAndReplay(deed: Deed): Promise<readonly Asked[]> {
+		const asked = await this.#ask("background", deed);
+		if (asked.told.kind !== "accepted") return [asked];
+		const { id } = asked.told;
+		await this.#whenSettled(id);
+		const answer = await this.#post<{ readonly id: string }>(`/v1/invocations/${id}/replay`);
+		return [asked, { ...asked, told: answer === undefined ? { kind: "nothing" } : { kind: "accepted", id: answer.id } }];
+	}
+
+	#whenSettled(id: string): Promise<Recorded> {
+		return eventually(async () => {
+			const record = await this.#record(id);
+			if (record?.state !== "settled") throw new Error(`${id} is ${record?.state ?? "nowhere"}`);
+			return record;
+		}, OVER_MS);
+	}
+
+	/** What was answered; undefined where that was a problem, or nothing. */
+	async #post<T>(path: string): Promise<T | undefined> {
+		try {
+			const { status, body } = await send(this.#stack, { method: "POST", path });
+			return status < 300 ? (JSON.parse(body.toString()) as T) : undefined;
+		} catch {
+			return undefined;
+		}
 	}
 
 	async #told(lane: Lane, json: object, signal?: AbortSignal): Promise<Told> {

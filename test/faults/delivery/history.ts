@@ -5,7 +5,7 @@ export type Lane = "interactive" | "background";
 
 /** One invocation that was asked for, and what its client was told. */
 export interface Asked {
-	/** In the payload, and nobody else's: what a function says of it can be told from everything else. */
+	/** In the payload: what a function says of it can be told from everything else. Only a replay has the same one. */
 	readonly token: string;
 	readonly lane: Lane;
 	readonly deed: Deed;

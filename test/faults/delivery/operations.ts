@@ -10,6 +10,10 @@ export type Operation =
 	| { readonly kind: "deploy" }
 	/** kill -9. `patient`: nothing is asked before it is back. */
 	| { readonly kind: "kill"; readonly process: ProcessName; readonly patient: boolean }
+	/** One in the background that sleeps, which is cancelled a moment later: it waits then, or runs. */
+	| { readonly kind: "cancel"; readonly afterMs: number }
+	/** One in the background, which is replayed as soon as it is settled. */
+	| { readonly kind: "replay"; readonly deed: Deed }
 	/** A caller of an interactive one that sleeps goes away. */
 	| { readonly kind: "leave" };
 
@@ -26,6 +30,8 @@ export function histories(steps: number, deaths: readonly ProcessName[]): fc.Arb
 	const step: fc.Arbitrary<Operation> = fc.oneof(
 		{ weight: 12, arbitrary: invoke },
 		{ weight: 2, arbitrary: fc.constant({ kind: "leave" as const }) },
+		{ weight: 2, arbitrary: fc.record({ kind: fc.constant("cancel" as const), afterMs: fc.integer({ min: 0, max: 200 }) }) },
+		{ weight: 1, arbitrary: fc.record({ kind: fc.constant("replay" as const), deed: fc.constantFrom<Deed>("succeed", "fail-once") }) },
 		{ weight: 1, arbitrary: fc.constant({ kind: "deploy" as const }) },
 	);
 	const kills = fc.tuple(...deaths.map((process) => fc.tuple(fc.integer({ min: 1, max: steps - 1 }), killOf(process))));

@@ -13,12 +13,15 @@ import {
 import { describeError } from "../node/errors.js";
 import { markOutput } from "../node/flush-output.js";
 import { Inflow } from "../node/inflow.js";
+import { Invokes } from "../node/invokes.js";
 import type { Link } from "../node/link.js";
 import { Outflow } from "../node/outflow.js";
 import type { Reply } from "../node/payload.js";
 import { collected, TooLargeError } from "../node/pieces.js";
+import { Questions } from "../node/questions.js";
 import { emptyScratch } from "../node/scratch.js";
 import { exchange } from "./exchange.js";
+import { InvokeServer } from "./invoke-server.js";
 import { Program } from "./program.js";
 import { warmUp } from "./warmup.js";
 
@@ -37,8 +40,13 @@ export class Bridge {
 	/** Whether nobody waits for the current invocation any more. */
 	#gone = false;
 
+	readonly #questions: Questions;
+	/** Where the program invokes other functions. */
+	readonly #invoking = new InvokeServer();
+
 	constructor(link: Pick<Link, "send">) {
 		this.#link = link;
+		this.#questions = new Questions(link);
 	}
 
 	async take({ type, head, body }: Frame): Promise<void> {
@@ -47,6 +55,7 @@ export class Bridge {
 			this.#link.send(FROM_AGENT.preloaded, {});
 		} else if (type === TO_AGENT.specialise) await this.#specialise(head as SpecialiseHead);
 		else if (type === TO_AGENT.invoke) await this.#invoke(head as InvokeHead, body);
+		else if (type === TO_AGENT.reply) this.#questions.answered(head, body);
 		else if (type === TO_AGENT.credit) this.#outflow?.credit(head as CreditHead);
 		else if (type === TO_AGENT.body) this.#inflow?.take(head as BodyHead, body);
 		else if (type === TO_AGENT.cancel) {
@@ -63,6 +72,7 @@ export class Bridge {
 			return this.#say(head, FROM_AGENT.failed, { phase: "graft", error });
 		}
 		try {
+			await this.#invoking.listen(SANDBOX_PATHS.invoke);
 			this.#program = Program.start(head);
 			await this.#program.listens(SANDBOX_PATHS.http);
 			this.#loaded = head;
@@ -75,10 +85,11 @@ export class Bridge {
 
 	async #invoke(head: InvokeHead, body: Uint8Array): Promise<void> {
 		const { id, attempt, maxBodyBytes, maxHeaderBytes } = head;
-		if (this.#loaded?.scratch === "fresh" && this.#served++ > 0) emptyScratch(SANDBOX_PATHS.http);
+		if (this.#loaded?.scratch === "fresh" && this.#served++ > 0) emptyScratch(SANDBOX_PATHS.http, SANDBOX_PATHS.invoke);
 		const startedAt = performance.now();
 		this.#inflow = head.streamsBody === true ? new Inflow(this.#link, id) : undefined;
 		this.#gone = false;
+		this.#invoking.begin(new Invokes(this.#questions));
 		try {
 			const reply = await exchange(SANDBOX_PATHS.http, head, this.#inflow ?? body, this.#loaded as SpecialiseHead);
 			const { rest, ...whole } = reply;
@@ -118,6 +129,8 @@ export class Bridge {
 	/** What the program printed is in the same pipe already. */
 	#say({ outputMark }: SpecialiseHead | InvokeHead, type: number, said: object, body?: Uint8Array): void {
 		markOutput(outputMark);
+		this.#invoking.end();
+		this.#questions.forget();
 		this.#link.send(type, said, body);
 	}
 }

@@ -45,6 +45,7 @@ export class Program {
 		const { PATH, HOME, LANG, TMPDIR } = process.env;
 		const own = {
 			BERTH_SOCKET: SANDBOX_PATHS.http,
+			BERTH_INVOKE_SOCKET: SANDBOX_PATHS.invoke,
 			BERTH_PROJECT: head.project,
 			BERTH_FUNCTION: head.function,
 			BERTH_VERSION: String(head.version),

@@ -7,7 +7,7 @@ import {
 	type Outcome,
 } from "@berth/contracts/agent";
 import { JSON_TYPE, payloadOf } from "./payload.js";
-import type { Questions } from "./questions.js";
+import type { Answered, Questions } from "./questions.js";
 
 const BYTES_TYPE = "application/octet-stream";
 /** As a request's own deadline. */
@@ -76,7 +76,7 @@ export class Invokes {
 		if (body.byteLength > FIXED_LIMITS.bodyBytes) {
 			throw new RangeError(`the payload for ${asked.function} has ${body.byteLength} bytes, the limit is ${FIXED_LIMITS.bodyBytes}`);
 		}
-		const answer = this.#ask(asked, body, options.signal);
+		const answer = this.ask(asked, body, options.signal).then((answered) => answerOf(answered, asked.async === true));
 		if (asked.async !== true) return await answer;
 		const settled = answer.catch(() => undefined);
 		this.#background.add(settled);
@@ -94,13 +94,14 @@ export class Invokes {
 		this.#closed = true;
 	}
 
-	async #ask(asked: InvokeQuestion, body: Uint8Array, signal: AbortSignal | undefined): Promise<Invoked> {
+	/** The same as it goes over the wire: an `InvokeReply` and the result's body. */
+	async ask(asked: InvokeQuestion, body: Uint8Array, signal: AbortSignal | undefined): Promise<Answered> {
 		signal?.throwIfAborted();
 		await this.#turn(body.byteLength);
 		try {
 			this.#refuseWhenClosed();
 			signal?.throwIfAborted();
-			return answerOf(await this.#answered(asked, body, signal), asked.async === true);
+			return await this.#answered(asked, body, signal);
 		} finally {
 			this.#open--;
 			this.#bytes -= body.byteLength;
@@ -143,7 +144,8 @@ export class Invokes {
 	}
 }
 
-function questionOf(name: unknown, contentType: string | undefined, { async = false, timeoutMs }: InvokeOptions): InvokeQuestion {
+/** @throws TypeError, RangeError */
+export function questionOf(name: unknown, contentType: string | undefined, { async = false, timeoutMs }: InvokeOptions): InvokeQuestion {
 	if (typeof name !== "string" || name === "") throw new TypeError("the first argument of invoke is a function's name");
 	if (timeoutMs !== undefined && !(Number.isInteger(timeoutMs) && timeoutMs >= LEAST_TIMEOUT_MS)) {
 		throw new RangeError(`timeoutMs is ${String(timeoutMs)}; a whole number of milliseconds, at least ${LEAST_TIMEOUT_MS}, is wanted`);
@@ -168,7 +170,7 @@ function bodyOf(payload: unknown, contentType: string | undefined): { readonly b
 	return { body: Buffer.from(text), contentType: contentType ?? JSON_TYPE };
 }
 
-function answerOf({ head, body }: { readonly head: unknown; readonly body: Uint8Array }, isAsync: boolean): Invoked {
+function answerOf({ head, body }: Answered, isAsync: boolean): Invoked {
 	const { id, response, failed } = head as InvokeReply;
 	if (failed !== undefined) throw new InvocationError(failed, id);
 	if (isAsync || response === undefined) return { id: id as string };

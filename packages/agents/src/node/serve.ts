@@ -20,6 +20,7 @@ const FAILED_STATUS: Readonly<Record<string, number>> = { handler: 500, too_larg
 
 /** There is nobody to invoke. */
 const ALONE = {
+	status: 503,
 	code: "unavailable",
 	message: "this image runs by itself, without Berth: it can't invoke another function",
 	retryable: false,

@@ -1,6 +1,6 @@
 import { type Client, CutError, type InvokeAnswer, type InvokeOptions, type Payload, parseServerTiming, resultOf } from "@berth/client";
 import { type InvocationAnswer, type Problem, SECOND_MS } from "@berth/contracts";
-import { EXIT, type ExitCode } from "../exit-codes.js";
+import { CommandFailure, EXIT, type ExitCode } from "../exit-codes.js";
 import { parseDurationMs, parseTime } from "../input/durations.js";
 import { payloadOf } from "../input/payload.js";
 import type { Registrar } from "../registrar.js";
@@ -11,6 +11,7 @@ interface InvokeCommandOptions {
 	readonly payload?: string;
 	readonly contentType?: string;
 	readonly async?: boolean;
+	readonly wait?: boolean;
 	readonly timeout?: number;
 	readonly callback?: string;
 	readonly at?: Date;
@@ -30,6 +31,7 @@ export function registerInvoke({ program, stdin, action }: Registrar): void {
 		.option("-d, --payload <payload>", "what it is given: the text itself, @file, or - for stdin")
 		.option("--content-type <type>", "type of the payload (default: JSON if it is JSON, else text)")
 		.option("--async", "queue it in the background and print its id")
+		.option("--wait", "with --async: wait for its end, and print its result")
 		.option("--timeout <duration>", "a deadline shorter than the function's own: 500ms, 30s", parseDurationMs)
 		.option("--callback <url>", "with --async: where its settlement is posted, signed")
 		.option("--at <time>", "with --async: not before then: 2026-12-24T18:00:00Z, or a duration from now (30s, 2h)", parseTime)
@@ -49,8 +51,9 @@ export function registerInvoke({ program, stdin, action }: Registrar): void {
 					...(options.callback === undefined ? {} : { callbackUrl: options.callback }),
 					...(options.at === undefined ? {} : { runAt: options.at }),
 				};
+				if (options.wait === true && options.async !== true) throw new CommandFailure(EXIT.usage, "--wait goes with --async");
 				return options.async === true
-					? enqueue(session, client, name, payload, limits)
+					? enqueue(session, client, name, payload, limits, options.wait === true)
 					: invoke(session, client, name, payload, limits, options);
 			}),
 		);
@@ -62,15 +65,38 @@ async function enqueue(
 	name: string,
 	payload: Payload | undefined,
 	limits: InvokeOptions,
+	waits: boolean,
 ): Promise<ExitCode> {
 	const accepted = await client.invokeAsync(name, payload, limits);
+	if (waits) return await waitFor(session, client, accepted.id);
 	if (session.json) session.terminal.json(accepted);
 	else {
 		session.terminal.print(accepted.id);
 		const later = accepted.runAt === undefined ? "" : ` for ${accepted.runAt}`;
-		session.terminal.note(`It is ${accepted.state}${later}; \`berth logs ${accepted.id}\` says how it went.`);
+		session.terminal.note(`It is ${accepted.state}${later}; \`berth invocations watch ${accepted.id}\` says how it goes.`);
 	}
 	return EXIT.ok;
+}
+
+/** As if it had been waited for from the beginning; the id is said first, for who interrupts. */
+async function waitFor(session: Session, client: Client, id: string): Promise<ExitCode> {
+	const { terminal } = session;
+	if (!session.json) terminal.note(terminal.style("dim", `invocation ${id}`));
+	const record = await client.settled(id);
+	if (session.json) terminal.json(record);
+	else if (record.outcome === "succeeded") printRecorded(session, record);
+	else {
+		const why = record.error === undefined ? "" : `: ${record.error.name}: ${record.error.message}`;
+		terminal.note(`${terminal.style("red", record.outcome ?? "error")} after ${record.attemptCount} attempts${why}`);
+	}
+	return record.outcome === "succeeded" ? EXIT.ok : EXIT.failed;
+}
+
+function printRecorded({ terminal }: Session, { result, removed }: InvocationAnswer): void {
+	if (removed?.includes("result")) terminal.note("Its result was removed to make room for newer ones (BERTH_RESULTS_MIB).");
+	else if (result?.base64 !== undefined) terminal.write(Buffer.from(result.base64, "base64"));
+	else if (result?.text !== undefined) terminal.print(result.text);
+	else if (result?.json !== undefined) terminal.print(JSON.stringify(result.json));
 }
 
 async function invoke(

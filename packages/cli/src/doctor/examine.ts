@@ -7,6 +7,7 @@ import { checkEngine } from "./engine.js";
 import { checkKernel } from "./kernel.js";
 import { checkMemory, checkPort, checkRoot } from "./machine.js";
 import { checkNetworks } from "./networks.js";
+import { checkPayloadStore } from "./payload-store.js";
 import { checkPrograms } from "./programs.js";
 import { checkRedisServers } from "./redis-settings.js";
 import { checkRegistries } from "./registries.js";
@@ -37,6 +38,7 @@ export async function examine(ours: Settings): Promise<Examination> {
 		() => checkDataDirectory(settings),
 		() => checkRedisServers(settings, stack.isUp),
 		() => checkRegistries(settings),
+		() => checkPayloadStore(settings),
 		async () => (stack.isUp ? [] : [await checkPort(settings)]),
 		async () => [stack.check],
 	];

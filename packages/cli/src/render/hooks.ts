@@ -14,6 +14,7 @@ export function hookText(hook: HookWithSecret, url: string): string {
 		["invokes", `${hook.function}@${hook.alias}, ${hook.mode === "sync" ? "which answers" : `in the background: ${hook.answerStatus}`}`],
 		["events", events.join(", ") || "all"],
 		["lets in", `${hook.methods.join(", ")} from ${allow.join(", ") || "anywhere"}, up to ${bytesText(hook.maxBodyBytes)}`],
+		...(hook.rate ? [["rate", `${hook.rate.limit} in ${hook.rate.periodMs} ms`] as const] : []),
 		["duplicates", hook.duplicates === "run" ? "are run" : "get the first answer"],
 	]);
 }

@@ -39,6 +39,7 @@ export function settlementOf({
 	logsTruncated: __,
 	callback: ___,
 	follower: ____,
+	attempts: _____,
 	result,
 	error,
 	...rest

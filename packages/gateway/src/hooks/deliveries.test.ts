@@ -233,6 +233,59 @@ describe("what is let in", () => {
 	});
 });
 
+describe("a hook with a rate", () => {
+	test("takes so many, then says when to come again, and logs that; who can't sign doesn't use it up", async () => {
+		const hook = await made({ rate: { limit: 2, periodMs: 60_000 } });
+		for (let n = 0; n < 5; n++) expect((await deliver(hook, { body: "{}" })).status).toBe(401);
+		for (const id of ["a", "b"]) expect((await deliver(hook, signed(hook, { id, body: `{"id":"${id}"}` }))).status).toBe(200);
+		const third = signed(hook, { id: "c", body: '{"id":"c"}' });
+		let limited = await deliver(hook, third);
+		// One that wasn't let in may have been logged within the tenth of a second before.
+		await expect
+			.poll(async () => {
+				limited = await deliver(hook, third);
+				return (await eventsOf(hook, "?result=limited")).length;
+			})
+			.toBeGreaterThan(0);
+		expect([limited.status, JSON.parse(limited.text).code]).toEqual([429, "hook_limited"]);
+		const retryAfter = Number(limited.headers.get("retry-after"));
+		expect(retryAfter).toBeGreaterThan(1);
+		expect(retryAfter).toBeLessThanOrEqual(60);
+		expect(seen).toHaveLength(2);
+		await call("PATCH", `/${hook.name}`, { rate: null });
+		expect((await deliver(hook, third)).status).toBe(200);
+		const wrong = (await call("PATCH", `/${hook.name}`, { rate: { limit: 0, periodMs: 60_000 } }, 400)) as { issues: object[] };
+		expect(wrong.issues).toMatchObject([{ field: "rate.limit" }]);
+	});
+});
+
+describe("behind a proxy", () => {
+	test("that is trusted the caller is who it says, right-most; of another one the header is nobody's word", async () => {
+		const own = await RedisServer.start();
+		const behind = await startStack(own.url, { trustedProxies: ["127.0.0.1", "10.0.0.0/8"] });
+		try {
+			await behind.deploy("shop");
+			behind.onInvocation(async ({ request }) => settled(200, JSON.stringify(request.trigger)));
+			const answer = await behind.fetch("/v1/functions/shop/hooks", {
+				method: "POST",
+				headers: { "content-type": "application/json" },
+				body: JSON.stringify({ scheme: "none", mode: "sync", allow: ["192.0.2.0/24"], duplicates: "run" }),
+			});
+			const { path } = (await answer.json()) as HookWithSecret;
+			const from = (chain: string) => fetch(behind.url + path, { method: "POST", body: "{}", headers: { "x-forwarded-for": chain } });
+			const good = await from("203.0.113.9, 192.0.2.7, 10.1.2.3");
+			expect(good.status).toBe(200);
+			expect(JSON.stringify(await good.json())).toContain('["x-forwarded-for","203.0.113.9, 192.0.2.7"]');
+			for (const chain of ["192.0.2.7, 203.0.113.9", "192.0.2.7, nonsense", "10.1.2.3"]) expect((await from(chain)).status).toBe(401);
+		} finally {
+			await behind.close();
+			await own[Symbol.asyncDispose]();
+		}
+		const hook = await made({ scheme: "none", allow: ["192.0.2.0/24"] });
+		expect((await deliver(hook, { body: "{}", headers: { "x-forwarded-for": "192.0.2.7" } })).status).toBe(401);
+	});
+});
+
 describe("what isn't let in", () => {
 	test("has one answer, whatever the reason is; no hook at all has the same", async () => {
 		const hook = await made({ allow: ["127.0.0.0/8"] });

@@ -13,16 +13,12 @@ import type { Request, Response } from "express";
 import { writeFunctionHeaders } from "../function-headers.js";
 import type { Ended, Invocations } from "../invocations.js";
 import type { Services } from "../services.js";
-import { isAllowed } from "./allow-list.js";
 import { cutBody, keptBody, type Receipt, receiptOf } from "./receipt.js";
+import { isWanted, Refusals, strangeness } from "./refusals.js";
 
 const EMPTY = Buffer.alloc(0);
 /** When a sender may come again whose delivery is being run, seconds. */
 const RETRY_AFTER = "5";
-/** Of one hook, so long after one that was refused the next isn't logged: who isn't let in decides how many there are. Milliseconds. */
-const REFUSAL_LOGGED_MS = 100;
-const HOOKS_REMEMBERED = 1000;
-
 /** What is about to be run. */
 interface Run {
 	readonly found: OpenHook;
@@ -38,28 +34,28 @@ interface Run {
 export class Deliveries {
 	readonly #services: Services;
 	readonly #invocations: Invocations;
-	/** When a refusal was logged last, by hook. */
-	readonly #refusedAt = new Map<string, number>();
+	readonly #refusals: Refusals;
 
 	constructor(services: Services, invocations: Invocations) {
 		this.#services = services;
 		this.#invocations = invocations;
+		this.#refusals = new Refusals(services);
 	}
 
 	/** Any method on `/hook/{id}` */
 	async receive(request: Request, response: Response): Promise<void> {
 		const startedAt = performance.now();
 		const found = await this.#services.hooks.find(String(request.params["id"]));
-		if (found === undefined) throw this.#refusal();
+		if (found === undefined) throw this.#refusals.unknown();
 		const receipt = receiptOf(found, request);
 		const { hook } = found;
 		const stranger = strangeness(hook, receipt.event);
-		if (stranger !== undefined) throw await this.#refused(found, receipt.event, EMPTY, stranger);
+		if (stranger !== undefined) throw await this.#refusals.refused(found, receipt.event, EMPTY, stranger);
 		const body = await this.#read(found, receipt.event, request);
 		const event = { ...receipt.event, bodyBytes: body.length };
 		const circumstances = { nowMs: Date.now(), toleranceMs: toleranceOf(hook), settings: hook.settings };
 		const verdict = verifyDelivery(hook.scheme, { headers: receipt.headers, body }, found.secrets(), circumstances);
-		if (!verdict.verified) throw await this.#refused(found, event, body, verdict.reason);
+		if (!verdict.verified) throw await this.#refusals.refused(found, event, body, verdict.reason);
 		await this.#letIn(response, found, receipt, { ...event, ...namesOf(verdict) }, body, verdict, startedAt);
 	}
 
@@ -83,6 +79,8 @@ export class Deliveries {
 			response.json({ event: event.id, ignored: event.event ?? null });
 			return;
 		}
+		const waitMs = hook.rate ? await this.#services.hooks.admit(found.id, hook.rate) : 0;
+		if (waitMs > 0) throw await this.#refusals.limited(found, event, body, waitMs);
 		const told = hook.duplicates === "run" ? [] : identities;
 		const run = { found, receipt, body, startedAt };
 		const kept = { ...event, ...(await this.#keep(body)) };
@@ -94,7 +92,7 @@ export class Deliveries {
 			return;
 		}
 		if (kept.body !== undefined) await this.#services.artifacts.deliveries.removeBody(kept.body);
-		if (claim.kind === "gone") throw this.#refusal();
+		if (claim.kind === "gone") throw this.#refusals.unknown();
 		const { event: first } = claim;
 		const repeated = { ...event, duplicateOf: first, result: "duplicate", body: cutBody(body) } as const;
 		if (claim.kind === "running") {
@@ -236,29 +234,9 @@ export class Deliveries {
 		try {
 			return await this.#services.bodies.read(request, found.hook.maxBodyBytes);
 		} catch (error) {
-			if (error instanceof BerthError && error.code === "body_too_large") await this.#refused(found, event, EMPTY, error.message);
+			if (error instanceof BerthError && error.code === "body_too_large") await this.#refusals.refused(found, event, EMPTY, error.message);
 			throw error;
 		}
-	}
-
-	/** @returns what the sender is told, whatever the reason is */
-	async #refused(found: OpenHook, event: StoredEvent, body: Buffer, reason: string): Promise<BerthError> {
-		const refusal = this.#refusal();
-		const nowMs = performance.now();
-		if (nowMs - (this.#refusedAt.get(found.id) ?? Number.NEGATIVE_INFINITY) < REFUSAL_LOGGED_MS) return refusal;
-		if (this.#refusedAt.size >= HOOKS_REMEMBERED) this.#refusedAt.clear();
-		this.#refusedAt.set(found.id, nowMs);
-		const { status } = refusal.entry;
-		await this.#services.hooks.log.note(found.id, { ...event, result: "refused", reason, status, body: cutBody(body) });
-		return refusal;
-	}
-
-	#refusal(): BerthError {
-		this.#services.metrics.delivered("refused");
-		return new BerthError(
-			"hook_refused",
-			"there is no such hook, or this delivery isn't what it lets in; its owner finds the reason in its log",
-		);
 	}
 }
 
@@ -267,13 +245,6 @@ class Unsettled extends Error {
 	constructor(cause: unknown) {
 		super("the delivery wasn't settled", { cause });
 	}
-}
-
-/** What isn't for this hook, whoever signed it. */
-function strangeness({ methods, allow }: Hook, { method, from, query }: StoredEvent): string | undefined {
-	if (query.length > HOOK_LIMITS.queryBytes) return `its query has more than ${HOOK_LIMITS.queryBytes} bytes`;
-	if (!methods.includes(method)) return `its method is ${method}; ${methods.join(", ")} are let in`;
-	return isAllowed(from, allow) ? undefined : `it came from ${from}, which isn't on the hook's list`;
 }
 
 function toleranceOf({ scheme, toleranceMs }: Hook): number {
@@ -285,13 +256,6 @@ function namesOf({ event, deliveryId }: Verified): Pick<StoredEvent, "event" | "
 		...(event === undefined ? {} : { event: event.slice(0, 200) }),
 		...(deliveryId === undefined ? {} : { deliveryId: deliveryId.slice(0, 200) }),
 	};
-}
-
-/** Whether the hook's filter has it: a name, or what a name begins with and a `*`. */
-function isWanted({ events }: Hook, event: string | undefined): boolean {
-	if (events.length === 0) return true;
-	if (event === undefined) return false;
-	return events.some((pattern) => (pattern.endsWith("*") ? event.startsWith(pattern.slice(0, -1)) : event === pattern));
 }
 
 function isGood(status: number): boolean {

@@ -12,8 +12,8 @@ import {
 } from "@berth/contracts";
 import type { OpenHook, PayloadStore, StoredEvent } from "@berth/registry";
 import type { Request } from "express";
+import { callerAddress } from "../caller-address.js";
 import { rawPairs, requestHeaders } from "../function-headers.js";
-import { plainAddress } from "./allow-list.js";
 
 /** What stands in a log in the place of what isn't for it. */
 export const REDACTED = "[redacted]";
@@ -48,7 +48,7 @@ export function receiptOf({ id, hook }: OpenHook, request: Request): Receipt {
 			hook: hook.name,
 			at: new Date().toISOString(),
 			result: "running",
-			from: plainAddress(request.socket.remoteAddress ?? "unknown"),
+			from: callerAddress(request),
 			method: request.method,
 			query: query.slice(0, HOOK_LIMITS.queryBytes + 1),
 			headers: kept,

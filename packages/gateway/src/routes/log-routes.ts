@@ -1,7 +1,8 @@
+import { getEvents } from "../events.js";
 import { getLogs } from "../logs.js";
 import type { Route } from "../route.js";
 
-/** What functions print. */
+/** What functions print, and what happens to them. */
 export const LOG_ROUTES: readonly Route[] = [
 	{
 		method: "get",
@@ -11,5 +12,15 @@ export const LOG_ROUTES: readonly Route[] = [
 		query: ["function", "invocation", "level", "since", "limit"],
 		answers: { 200: "TailAnswer, or events: line (TailLine), dropped (TailDropped)" },
 		serve: getLogs,
+	},
+	{
+		method: "get",
+		path: "/v1/events",
+		summary:
+			"What happened in the project: deploys, builds, refused deliveries, nodes; as events (Accept: text/event-stream) what happens from now on, with ends of invocations",
+		key: true,
+		query: ["kind", "function", "since", "limit"],
+		answers: { 200: "EventList, or events: event (ProjectEvent), dropped (EventsDropped)" },
+		serve: getEvents,
 	},
 ];

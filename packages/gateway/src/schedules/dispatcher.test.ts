@@ -1,6 +1,7 @@
-import type { InvocationRequest, ScheduleConfig, ScheduleRun } from "@berth/contracts";
+import { once } from "node:events";
+import { type InvocationRequest, newId, type ScheduleConfig, type ScheduleRun } from "@berth/contracts";
 import { RedisServer } from "@berth/redis/testing";
-import { Schedules } from "@berth/registry";
+import { type OpenSchedule, Schedules } from "@berth/registry";
 import fc from "fast-check";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Services } from "../services.js";
@@ -112,6 +113,39 @@ describe("a firing", () => {
 				return duesOf(queues.config.name);
 			})
 			.toEqual(["2026-11-26T10:01:00.000Z", "2026-11-26T10:02:00.000Z"]);
+	});
+
+	test("has the one before cancelled where it replaces it, and runs when that is over; of several the last", async () => {
+		let cancels = 0;
+		stack.onInvocation(async ({ request, cancelled }) => {
+			seen.push(request);
+			if (seen.length > 1) return ended("succeeded");
+			await once(cancelled, "abort");
+			cancels++;
+			return ended("cancelled");
+		});
+		const { id, config } = await made({ everyMs: 60_000, overlap: "replace" });
+		nowMs += 60_000;
+		await dispatcher().round();
+		await expect.poll(() => seen.length).toBe(1);
+		nowMs += 60_000;
+		const open = (await stack.services.schedules.find(id)) as OpenSchedule;
+		const next = { dueMs: nowMs + 60_000, firesAtMs: nowMs + 60_000 };
+		await stack.services.schedules.claim(open, [{ dueMs: nowMs, invocation: newId("inv"), kind: "due" }], next, undefined, nowMs);
+		nowMs += 60_000;
+		await expect
+			.poll(async () => {
+				await dispatcher().round();
+				nowMs += 300;
+				return duesOf(config.name);
+			})
+			.toEqual(["2026-11-26T10:01:00.000Z", "2026-11-26T10:03:00.000Z"]);
+		expect(cancels).toBe(1);
+		expect(await runsOf(id)).toEqual([
+			["10:03:00", "fired", "due"],
+			["10:02:00", "skipped", "due"],
+			["10:01:00", "fired", "due"],
+		]);
 	});
 
 	test("that no version is there for has failed, and says why; the next one is tried", async () => {

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { BerthError, derivedId, type ScheduleRun, SECOND_MS } from "@berth/contracts";
+import { BerthError, derivedId, type InvocationRecord, type ScheduleRun, SECOND_MS } from "@berth/contracts";
 import type { ScheduleClaim, TakenClaims } from "@berth/registry";
+import { cancelBackground } from "../cancellation.js";
 import type { Services } from "../services.js";
 import { requestOf } from "./firing.js";
 import { jitterOf, planOf } from "./times.js";
@@ -165,8 +166,9 @@ export class ScheduleDispatcher {
 		if (before !== undefined) {
 			const { overlap } = taken.config;
 			if (overlap === "queue") return { waitMs: QUEUED_MS };
-			if (overlap === "skip") return { run: { ...decided, result: "skipped", reason: `${before}, the one before, isn't over` } };
+			if (overlap === "skip") return { run: { ...decided, result: "skipped", reason: `${before.id}, the one before, isn't over` } };
 			if (!isNewest) return { run: { ...decided, result: "skipped", reason: "a later one takes its place" } };
+			await cancelBackground(before, this.#services);
 			return { waitMs: REPLACING_MS };
 		}
 		try {
@@ -182,9 +184,9 @@ export class ScheduleDispatcher {
 	}
 
 	/** The invocation, while it isn't over. */
-	async #unsettled(id: string): Promise<string | undefined> {
+	async #unsettled(id: string): Promise<InvocationRecord | undefined> {
 		const record = await this.#services.invocations.record(id);
-		return record === undefined || record.state === "settled" ? undefined : id;
+		return record === undefined || record.state === "settled" ? undefined : record;
 	}
 }
 

@@ -2,6 +2,7 @@ import {
 	BerthError,
 	type CheckedScheduleChanges,
 	newId,
+	outcomeOf,
 	SCHEDULE_LIMITS,
 	type Schedule,
 	type ScheduleConfig,
@@ -163,8 +164,8 @@ async function shown({ id, config, dueMs, queued }: OpenSchedule, services: Serv
 async function withOutcome(run: ScheduleRun, { invocations }: Services): Promise<ScheduleRun> {
 	const record = run.invocation === undefined ? undefined : await invocations.record(run.invocation);
 	if (record === undefined) return run;
-	const { state, last } = record;
-	return { ...run, state, ...(state === "settled" && last !== undefined ? { outcome: last.outcome } : {}) };
+	const outcome = outcomeOf(record);
+	return { ...run, state: record.state, ...(outcome === undefined ? {} : { outcome }) };
 }
 
 type Present<T> = { [Name in keyof T as undefined extends T[Name] ? never : Name]: T[Name] } & {

@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
 import { BerthError, FIXED_LIMITS, KIB, SECOND_MS, sizeText, streamBytesOf, type Version } from "@berth/contracts";
 import type { Request } from "express";
-import type { Bodies } from "../body.js";
+import type { Begun, Bodies } from "../body.js";
 import type { Streams } from "./streams.js";
 
 /** A client that is waited for and sends less than a step holds a sandbox for so long, milliseconds. */
@@ -21,13 +21,14 @@ export class RequestBody {
 		const begun = await bodies.begin(request, FIXED_LIMITS.bodyBytes);
 		if (!("first" in begun)) return begun;
 		streams.allow(request);
-		return new RequestBody(request, begun.first, maxBytes);
+		return new RequestBody(request, begun, maxBytes);
 	}
 
 	readonly #request: Request;
 	readonly #maxBytes: number;
 	/** What had come before this was known. */
 	#first: Buffer | undefined;
+	readonly #release: () => void;
 	#bytes: number;
 	/** What has come since it was last seen to go on. */
 	#step = 0;
@@ -37,7 +38,8 @@ export class RequestBody {
 	refused: BerthError | undefined;
 
 	/** @param first what has come; the rest of the request is paused */
-	private constructor(request: Request, first: Buffer, maxBytes: number) {
+	private constructor(request: Request, { first, release }: Begun, maxBytes: number) {
+		this.#release = release;
 		this.#request = request;
 		// What nobody read of it is still on the connection.
 		const { res: answer } = request;
@@ -55,7 +57,7 @@ export class RequestBody {
 	/** To the worker that asks for it, once. A body that breaks off is cut off there. */
 	give(response: ServerResponse): void {
 		const request = this.#request;
-		const first = this.#first as Buffer;
+		const first = this.#first ?? Buffer.alloc(0);
 		this.#first = undefined;
 		const take = (chunk: Buffer) => this.#pass(chunk, response);
 		const refuse = (error: BerthError) => {
@@ -74,7 +76,13 @@ export class RequestBody {
 		request.once("close", () => {
 			if (!request.readableEnded) refuse(new BerthError("invalid_request", "the body ended before it was complete"));
 		});
-		if (first.length === 0 || response.write(first)) this.#await();
+		if (first.length === 0 || response.write(first, this.#release)) this.#await();
+	}
+
+	/** Nobody asks for it any more. */
+	close(): void {
+		this.#first = undefined;
+		this.#release();
 	}
 
 	#pass(chunk: Buffer, response: ServerResponse): void {

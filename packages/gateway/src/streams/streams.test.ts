@@ -34,7 +34,7 @@ let redis: RedisServer;
 let stack: Stack;
 beforeAll(async () => {
 	redis = await RedisServer.start();
-	stack = await startStack(redis.url);
+	stack = await startStack(redis.url, { bodyBytes: 28 * MIB });
 	await stack.deploy("open", { public: true });
 });
 afterAll(async () => {
@@ -267,6 +267,30 @@ describe("a request's body that is larger than is held", () => {
 		expect(first.toString()).toBe("HTTP/1.1 100 Continue\r\n\r\n");
 		client.write(Buffer.alloc(bytes, "x"));
 		expect(await text(client)).toMatch(/^HTTP\/1\.1 200 /);
+	});
+
+	test("holds its beginning until its worker asks, within half of the room for bodies: one beyond it is told to come again", async () => {
+		const waiting: InvocationRequest[] = [];
+		const both = Promise.withResolvers<void>();
+		const over = Promise.withResolvers<void>();
+		stack.onInvocation(async ({ request: asked }) => {
+			waiting.push(asked);
+			if (waiting.length === 2) both.resolve();
+			await over.promise;
+			await buffer(await bodyOf(asked));
+			return ended("succeeded", {}, { body: { text: "1" } });
+		});
+		const send = () => {
+			const body = ReadableStream.from(Array.from({ length: 7 }, () => Buffer.alloc(MIB)));
+			return stack.fetch("/fn/default/open", { method: "POST", body, duplex: "half" } as RequestInit);
+		};
+		const sent = [send(), send()];
+		await both.promise;
+		const refused = await send();
+		expect([refused.status, await refused.json()]).toMatchObject([429, { code: "too_busy" }]);
+		over.resolve();
+		for (const answer of await Promise.all(sent)) expect(answer.status).toBe(200);
+		expect((await send()).status).toBe(200);
 	});
 
 	test("that nobody reads doesn't keep its client from the answer", async () => {

@@ -10,6 +10,7 @@ import {
 	type DeliveryHandler,
 	openBuildQueue,
 	openBuildSource,
+	openEventLog,
 	openInvocationQueue,
 	openInvocationSource,
 	openNodeDirectory,
@@ -29,13 +30,14 @@ import {
 	type StorageBudgets,
 	Vault,
 } from "@berth/registry";
-import { createLogger, GatewayMetrics } from "@berth/telemetry";
+import { createLogger, GatewayMetrics, Tracing } from "@berth/telemetry";
 import { createApp } from "../app.js";
 import { Bodies } from "../body.js";
 import { Courier } from "../follow-ups/courier.js";
 import { Invocations } from "../invocations.js";
 import { createGatewayServer, type ServerOptions } from "../server.js";
 import { closeServices, type Services } from "../services.js";
+import { GatewaySpans } from "../spans.js";
 import { Streams } from "../streams/streams.js";
 
 const NODE = "node_test";
@@ -67,6 +69,7 @@ type StackOptions = {
 	readonly budgets?: StorageBudgets;
 	readonly hasOneNode?: boolean;
 	readonly callbackHosts?: readonly string[];
+	readonly trustedProxies?: readonly string[];
 } & Partial<ServerOptions>;
 
 export async function startStack(redisUrl: string, options: StackOptions = {}): Promise<Stack> {
@@ -127,11 +130,14 @@ async function openServices(redisUrl: string, directory: string, streams: Stream
 		artifacts,
 		invocations: await openInvocationQueue({ ...urls, gatewayId }),
 		builds: await openBuildQueue(urls),
+		events: await openEventLog({ ...urls, listens: true }),
 		nodes: await openNodeDirectory({ ...urls, gatewayId }),
 		streams,
 		bodies: new Bodies(options.bodyBytes ?? 256 * MIB),
 		metrics: new GatewayMetrics(),
+		spans: new GatewaySpans(new Tracing({ name: "parentbased_always_on", ratio: 1 })),
 		log: createLogger("test", "silent"),
+		trustedProxies: options.trustedProxies ?? [],
 		permissions: { hostNetwork: false, binds: [], dockerfilesMissing: undefined, callbackHosts: options.callbackHosts ?? [] },
 		hasOneNode: options.hasOneNode ?? true,
 		maxInflight: options.maxInflight ?? 1024,

@@ -1,17 +1,11 @@
 import { isUtf8 } from "node:buffer";
 import { randomBytes } from "node:crypto";
-import { access, type FileHandle, link, open, readdir, readFile, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
 import { BerthError, type BodyReference, INLINE_BODY_BYTES, MIB, SECOND_MS } from "@berth/contracts";
-import { isMissing } from "./blob.js";
-import type { Deposit } from "./deposit.js";
-import { writeError } from "./disk-full.js";
+import type { PayloadPlace } from "./payload-place.js";
 
 /** When it was written (milliseconds) and its bytes, 12 and 8 hex digits, then chance: names alone say what a store holds. */
 const KEY = /^([0-9a-f]{12})-([0-9a-f]{8})-[0-9a-f]{16}$/;
-/** How long a count of what a store holds is good for: other processes write and remove, too. */
-const COUNTED_FOR_MS = 10 * SECOND_MS;
-/** The same for one by which a payload doesn't fit. */
+/** How long a count is good for by which a payload doesn't fit. */
 const FULL_FOR_MS = SECOND_MS;
 /** What is left when the oldest had to go: below the budget, so that the next one doesn't begin it again. */
 const LEFT_OF_BUDGET = 0.9;
@@ -31,8 +25,7 @@ export interface PayloadBudget {
 
 /** Bytes that are too large for a message, under random keys. */
 export class PayloadStore {
-	readonly #directory: string;
-	readonly #deposit: Deposit;
+	readonly #place: PayloadPlace;
 	readonly #budget: PayloadBudget | undefined;
 	/** What the store held when it was counted, and what was put since. */
 	#bytes = 0;
@@ -40,26 +33,20 @@ export class PayloadStore {
 	#counting: Promise<void> | undefined;
 	#removing: Promise<void> | undefined;
 
-	private constructor(directory: string, deposit: Deposit, budget: PayloadBudget | undefined) {
-		this.#directory = directory;
-		this.#deposit = deposit;
+	/** @param budget none: as much as comes */
+	constructor(place: PayloadPlace, budget?: PayloadBudget) {
+		this.#place = place;
 		this.#budget = budget;
 	}
 
-	/** @param budget none: as much as comes */
-	static async open(directory: string, deposit: Deposit, budget?: PayloadBudget): Promise<PayloadStore> {
-		await deposit.directory(directory);
-		return new PayloadStore(directory, deposit, budget);
-	}
-
 	/**
-	 * Nobody knows the key before it resolves, so a half-written file is never read.
-	 * @throws BerthError `storage_full` when the disk is full, or the store of what somebody still needs
+	 * It is there whole, or not yet.
+	 * @throws BerthError `storage_full` when the disk is full, or the store of what somebody still needs; `unavailable` when it is elsewhere, and away
 	 */
 	async put(bytes: Uint8Array, durability: Durability = "fleeting"): Promise<string> {
 		if (this.#budget !== undefined) await this.#admit(bytes.byteLength, this.#budget);
 		const key = keyOf(bytes.byteLength);
-		await this.#write(join(this.#directory, key), bytes, durability);
+		await this.#place.put(key, bytes, durability === "durable");
 		return key;
 	}
 
@@ -68,13 +55,10 @@ export class PayloadStore {
 		return keyOf(mostBytes);
 	}
 
-	/** Puts what a key was reserved for. @throws BerthError `storage_full` when the disk is full */
+	/** Puts what a key was reserved for. @throws BerthError as `put` */
 	async putReserved(key: string, bytes: Uint8Array): Promise<void> {
 		if (this.#budget !== undefined) await this.#admit(factsOf(key)?.bytes ?? 0, this.#budget);
-		// Whoever has the key may be looking: it is there whole, or not yet.
-		const path = this.#pathOf(key);
-		await this.#write(`${path}.part`, bytes, "fleeting");
-		await rename(`${path}.part`, path);
+		await this.#place.put(checked(key), bytes, false);
 	}
 
 	/** @throws BerthError `platform_error` when there is none, or the key isn't one */
@@ -84,29 +68,18 @@ export class PayloadStore {
 		return bytes;
 	}
 
-	/** Undefined when it is gone. @throws BerthError `platform_error` when the key isn't one */
+	/** Undefined when it is gone. @throws BerthError `platform_error` when the key isn't one, `unavailable` */
 	async find(key: string): Promise<Buffer | undefined> {
-		try {
-			return await readFile(this.#pathOf(key));
-		} catch (error) {
-			if (isMissing(error)) return undefined;
-			throw error;
-		}
+		return await this.#place.find(checked(key));
 	}
 
 	async has(key: string): Promise<boolean> {
-		try {
-			await access(this.#pathOf(key));
-			return true;
-		} catch (error) {
-			if (isMissing(error)) return false;
-			throw error;
-		}
+		return await this.#place.has(checked(key));
 	}
 
 	/** Idempotent. */
 	async remove(key: string): Promise<void> {
-		await rm(this.#pathOf(key), { force: true });
+		await this.#place.remove(checked(key));
 	}
 
 	/** Bytes as a body: in the message when they are few, else a payload. @throws BerthError as `put` */
@@ -127,16 +100,10 @@ export class PayloadStore {
 		{ laterMs = 0, durability = "fleeting" }: { readonly laterMs?: number; readonly durability?: Durability } = {},
 	): Promise<BodyReference> {
 		if (!("payload" in body)) return body;
-		const path = other.#pathOf(body.payload);
 		if (this.#budget !== undefined) await this.#admit(body.sizeBytes, this.#budget);
 		const key = keyOf(body.sizeBytes, Date.now() + laterMs);
-		try {
-			await link(path, join(this.#directory, key));
-			if (durability === "durable") await this.#syncNames();
-		} catch (error) {
-			if (isMissing(error)) throw new BerthError("platform_error", `There is no payload ${body.payload} in the artifact store.`);
-			throw writeError(error);
-		}
+		if (!(await this.#place.adopt(other.#place, checked(body.payload), key, durability === "durable")))
+			throw new BerthError("platform_error", `There is no payload ${body.payload} in the artifact store.`);
 		return { payload: key, sizeBytes: body.sizeBytes };
 	}
 
@@ -154,14 +121,14 @@ export class PayloadStore {
 	/** Removes payloads that were written more than `olderThanMs` ago, and what isn't one; how many. */
 	async sweep(olderThanMs: number): Promise<number> {
 		const before = Date.now() - olderThanMs;
-		const old = (await readdir(this.#directory)).filter((name) => (factsOf(name)?.writtenAtMs ?? 0) <= before);
-		for (const name of old) await rm(join(this.#directory, name), { force: true });
+		const old = (await this.#place.names()).filter((name) => (factsOf(name)?.writtenAtMs ?? 0) <= before);
+		for (const name of old) await this.#place.remove(name);
 		return old.length;
 	}
 
 	/** Counts in what is about to be written, when there is room or room was made. */
 	async #admit(bytes: number, budget: PayloadBudget): Promise<void> {
-		if (this.#age() > COUNTED_FOR_MS) await this.#count();
+		if (this.#age() > this.#place.countedForMs) await this.#count();
 		const isFull = () => this.#bytes + bytes > budget.bytes;
 		if (isFull() && this.#age() > FULL_FOR_MS) await this.#count();
 		if (isFull() && budget.whenFull === "refuse") {
@@ -170,17 +137,6 @@ export class PayloadStore {
 		// Others who waited for the same room may have taken it.
 		while (isFull()) await this.#makeRoom(budget.bytes * LEFT_OF_BUDGET - bytes);
 		this.#bytes += bytes;
-	}
-
-	async #write(path: string, bytes: Uint8Array, durability: Durability): Promise<void> {
-		try {
-			await using file = await this.#deposit.create(path);
-			await file.writeFile(bytes);
-			if (durability === "durable") await this.#sync(file);
-		} catch (error) {
-			await rm(path, { force: true });
-			throw writeError(error);
-		}
 	}
 
 	#age(): number {
@@ -195,7 +151,7 @@ export class PayloadStore {
 	}
 
 	async #countNames(): Promise<void> {
-		const names = await readdir(this.#directory);
+		const names = await this.#place.names();
 		this.#bytes = names.reduce((sum, name) => sum + (factsOf(name)?.bytes ?? 0), 0);
 		this.#countedAtMs = performance.now();
 	}
@@ -209,28 +165,18 @@ export class PayloadStore {
 
 	async #removeOldest(left: number): Promise<void> {
 		await this.#count();
-		for (const name of (await readdir(this.#directory)).sort()) {
+		for (const name of await this.#place.names()) {
 			if (this.#bytes <= left) return;
-			await rm(join(this.#directory, name), { force: true });
+			await this.#place.remove(name);
 			this.#bytes -= factsOf(name)?.bytes ?? 0;
 		}
 	}
+}
 
-	/** The bytes, and the name that leads to them. */
-	async #sync(file: FileHandle): Promise<void> {
-		await file.sync();
-		await this.#syncNames();
-	}
-
-	async #syncNames(): Promise<void> {
-		await using directory = await open(this.#directory, "r");
-		await directory.sync();
-	}
-
-	#pathOf(key: string): string {
-		if (!KEY.test(key)) throw new BerthError("platform_error", `${JSON.stringify(key)} isn't the key of a payload.`);
-		return join(this.#directory, key);
-	}
+/** @throws BerthError `platform_error` when it isn't the key of a payload: it never leads elsewhere */
+function checked(key: string): string {
+	if (!KEY.test(key)) throw new BerthError("platform_error", `${JSON.stringify(key)} isn't the key of a payload.`);
+	return key;
 }
 
 function keyOf(bytes: number, nowMs = Date.now()): string {
@@ -239,7 +185,8 @@ function keyOf(bytes: number, nowMs = Date.now()): string {
 }
 
 function factsOf(name: string): { readonly writtenAtMs: number; readonly bytes: number } | undefined {
-	const [, time, bytes] = KEY.exec(name) ?? [];
+	// One that is being written has its time and size already.
+	const [, time, bytes] = KEY.exec(name.replace(/\.part$/, "")) ?? [];
 	return time === undefined || bytes === undefined
 		? undefined
 		: { writtenAtMs: Number.parseInt(time, 16), bytes: Number.parseInt(bytes, 16) };

@@ -1,9 +1,12 @@
 import { join } from "node:path";
+import { Bucket, type BucketPlace } from "@berth/bucket";
 import type { BlobOrigin } from "./blob-origin.js";
 import { Deposit } from "./deposit.js";
 import { FunctionStore } from "./function-store.js";
 import { ImageStore } from "./image-store.js";
 import { KeyStore } from "./key-store.js";
+import { PayloadBucket } from "./payload-bucket.js";
+import { PayloadDirectory } from "./payload-directory.js";
 import { type PayloadBudget, PayloadStore } from "./payload-store.js";
 import { SourceStore } from "./source-store.js";
 
@@ -37,6 +40,8 @@ export interface ArtifactStoreOptions {
 	readonly owner?: number;
 	/** What may be held on disk for invocations, bytes. Default: as much as comes. */
 	readonly budgets?: StorageBudgets;
+	/** Where what waits in the background, and what came of it, is kept. Default: on disk, which is one node's. */
+	readonly bucket?: BucketPlace;
 	/** What is asked for blobs of images that are missing or corrupt. Default: nobody. */
 	readonly origin?: BlobOrigin;
 }
@@ -54,11 +59,14 @@ export interface StorageBudgets {
 export async function openArtifactStore(directory: string, options: ArtifactStoreOptions = {}): Promise<ArtifactStore> {
 	const deposit = await Deposit.open(join(directory, "incoming"), options.owner);
 	const { budgets } = options;
-	const openPayloads = (name: string, bytes: number | undefined, whenFull: PayloadBudget["whenFull"]) =>
-		PayloadStore.open(join(directory, name), deposit, bytes === undefined ? undefined : { bytes, whenFull });
+	const bucket = options.bucket && new Bucket(options.bucket);
+	const placeOf = async (name: string) =>
+		bucket === undefined ? await PayloadDirectory.open(join(directory, name), deposit) : new PayloadBucket(bucket, name);
+	const openPayloads = async (name: string, bytes: number | undefined, whenFull: PayloadBudget["whenFull"]) =>
+		new PayloadStore(await placeOf(name), bytes === undefined ? undefined : { bytes, whenFull });
 	return Object.freeze({
 		sources: await SourceStore.open(join(directory, "sources", "sha256"), deposit),
-		payloads: await PayloadStore.open(join(directory, "payloads"), deposit),
+		payloads: new PayloadStore(await PayloadDirectory.open(join(directory, "payloads"), deposit)),
 		queued: await openPayloads("queued", budgets?.queuedBytes, "refuse"),
 		requests: await openPayloads("requests", budgets?.requestBytes, "remove oldest"),
 		results: await openPayloads("results", budgets?.resultBytes, "remove oldest"),

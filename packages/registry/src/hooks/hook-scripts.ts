@@ -131,3 +131,10 @@ local json = redis.call('HGET', KEYS[1], ARGV[1])
 if not json then return {} end
 local revision = redis.call('ZSCORE', KEYS[2], ARGV[1]) or redis.call('ZSCORE', KEYS[3], ARGV[1])
 return {revision, json}`);
+
+/** KEYS a hook's count of a period. ARGV how many, the period. Gives 0, or how long it is until there is room, milliseconds. */
+export const ADMIT = new LuaScript(`
+local count = redis.call('INCR', KEYS[1])
+if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+if count <= tonumber(ARGV[1]) then return 0 end
+return math.max(1, redis.call('PTTL', KEYS[1]))`);

@@ -113,6 +113,7 @@ const LEFT_OUT: ReadonlySet<string> = new Set([
 	"keep-alive",
 	"proxy-connection",
 	"upgrade",
+	"trailer",
 	"expect",
 	"transfer-encoding",
 	CALLER_HEADER,

@@ -32,7 +32,7 @@ function registerEvents(hooks: Command, { action }: Registrar): void {
 		.argument("<function>", "its function")
 		.argument("<hook>", "its name")
 		.argument("[event]", "its id: evt_…")
-		.option("--result <result>", "answered, queued, failed, lost, refused, duplicate, filtered or challenge")
+		.option("--result <result>", "answered, queued, failed, lost, refused, duplicate, filtered, limited or challenge")
 		.option("--event <event>", "of this event alone")
 		.option("--search <text>", "with this text in them, or in a body up to 4 KiB")
 		.option("--since <duration>", "of the last 30m, 2h, 24h", parseDurationMs)

@@ -28,6 +28,7 @@ export interface HookOptions extends SettingsOptions {
 	readonly maxBody?: number;
 	readonly tolerance?: number;
 	readonly duplicates?: string;
+	readonly rate?: HookChanges["rate"];
 }
 
 const several = (value: string, all: readonly string[] = []) => [...all, value];
@@ -54,7 +55,8 @@ export function withHookOptions(command: Command): Command {
 		.option("--method <method>", "let in this method alone (default: POST); repeatable", several)
 		.option("--max-body <bytes>", "the largest body (default: 6291456)", parseCount(1))
 		.option("--tolerance <duration>", "how much a signed time may be off", parseDurationMs)
-		.option("--duplicates <how>", "answer them as the first (default), or run them");
+		.option("--duplicates <how>", "answer them as the first (default), or run them")
+		.option("--rate <n/time>", "take so many in a time, as 100/1m (default: as many as come); none", parseRate);
 }
 
 /** The fields that were said; what isn't allowed the gateway refuses by its name. */
@@ -70,6 +72,7 @@ export function changesOf(options: HookOptions): HookChanges {
 		maxBodyBytes: options.maxBody,
 		toleranceMs: options.tolerance,
 		duplicates: options.duplicates,
+		rate: options.rate,
 		settings: Object.keys(settings).length === 0 ? undefined : settings,
 	}) as HookChanges;
 }
@@ -77,6 +80,14 @@ export function changesOf(options: HookOptions): HookChanges {
 export function settingsOf(options: SettingsOptions): SchemeSettings {
 	const { header, prefix, algorithm, encoding, timestampHeader, idHeader, eventHeader } = options;
 	return given({ header, prefix, algorithm, encoding, timestampHeader, idHeader, eventHeader }) as SchemeSettings;
+}
+
+/** `100/1m`, or `none`. */
+function parseRate(text: string): NonNullable<HookChanges["rate"]> | null {
+	if (text === "none") return null;
+	const [, limit = "", period = ""] = /^(\d{1,7})\/(.+)$/.exec(text) ?? [];
+	if (limit === "") throw new InvalidArgumentError("A number and a time, as in 100/1m; or none.");
+	return { limit: Number(limit), periodMs: parseDurationMs(period) };
 }
 
 export function parseScheme(name: string): SchemeName {

@@ -1,0 +1,55 @@
+import type { AttemptAnswer, InvocationAnswer, InvocationSummary } from "@berth/contracts";
+import { pairsOf, tableOf } from "./table.js";
+import { durationText, sinceText } from "./units.js";
+
+/** Invocations below each other, as a list has them. */
+export function invocationsTable(invocations: readonly InvocationSummary[], nowMs: number): string {
+	return tableOf(invocations, [
+		{ heading: "ID", cell: ({ id }) => id },
+		{ heading: "FUNCTION", cell: ({ function: name, version }) => `${name} v${version}` },
+		{ heading: "STATE", cell: stateText },
+		{ heading: "ATTEMPT", cell: ({ attempt }) => (attempt === undefined ? "-" : String(attempt)), align: "right" },
+		{ heading: "SOURCE", cell: ({ source }) => source },
+		{ heading: "ACCEPTED", cell: ({ acceptedAt }) => sinceText(acceptedAt, nowMs), align: "right" },
+	]);
+}
+
+/** All there is to know of one, but for its result and its log. */
+export function invocationText(record: InvocationAnswer): string {
+	const { id, function: name, version, source, parent, replayOf, replayedAs, acceptedAt, startedAt, settledAt, attempts } = record;
+	const pairs: (readonly [string, string])[] = [
+		["id", id],
+		["function", `${name} v${version}`],
+		["state", stateText(record)],
+		["source", source],
+		...(parent === undefined ? [] : [["asked by", `${parent.function}, ${parent.id}`] as const]),
+		...(replayOf === undefined ? [] : [["replay of", replayOf] as const]),
+		...(replayedAs === undefined ? [] : [["replayed as", replayedAs] as const]),
+		["accepted", acceptedAt],
+		...(startedAt === undefined ? [] : [["began", startedAt] as const]),
+		...(settledAt === undefined ? [] : [["settled", settledAt] as const]),
+	];
+	return attempts.length === 0 ? pairsOf(pairs) : `${pairsOf(pairs)}\n\n${attemptsTable(attempts)}`;
+}
+
+export function attemptText({ attempt, outcome, phases, error }: AttemptAnswer): string {
+	const why = error === undefined ? "" : `: ${error.name}: ${error.message}`;
+	return `attempt ${attempt} ${outcome} after ${durationText(phases.runMs)}${why}`;
+}
+
+function attemptsTable(attempts: readonly AttemptAnswer[]): string {
+	return tableOf(attempts, [
+		{ heading: "ATTEMPT", cell: ({ attempt }) => String(attempt), align: "right" },
+		{ heading: "OUTCOME", cell: ({ outcome }) => outcome },
+		{ heading: "START", cell: ({ start }) => start ?? "-" },
+		{ heading: "QUEUED", cell: ({ phases }) => durationText(phases.queueMs), align: "right" },
+		{ heading: "RAN", cell: ({ phases }) => durationText(phases.runMs), align: "right" },
+		{ heading: "ERROR", cell: ({ error }) => (error === undefined ? "" : `${error.name}: ${error.message}`) },
+	]);
+}
+
+function stateText({ state, outcome, code, dead, cancelAskedAt }: InvocationSummary): string {
+	if (state !== "settled") return cancelAskedAt === undefined ? state : `${state}, cancelled`;
+	const why = code === undefined || code === outcome ? "" : ` (${code})`;
+	return `${outcome ?? state}${why}${dead === true ? ", dead letter" : ""}`;
+}

@@ -1,0 +1,98 @@
+import type { EventList, HookEventList, Problem, ProjectEvent } from "@berth/contracts";
+import { RedisServer } from "@berth/redis/testing";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { type Stack, startStack } from "./testing/stack.js";
+
+let redis: RedisServer;
+let stack: Stack;
+beforeAll(async () => {
+	redis = await RedisServer.start();
+	stack = await startStack(redis.url);
+});
+afterAll(async () => {
+	await stack?.close();
+	await redis?.[Symbol.asyncDispose]();
+});
+
+const events = async (query = "") => ((await (await stack.fetch(`/v1/events${query}`)).json()) as EventList).events;
+const told = ({ kind, what, function: name }: ProjectEvent) => [kind, what, name];
+
+/** A stream's text as it comes, until it is cancelled. */
+async function open(query = "", headers: Record<string, string> = {}) {
+	const stop = new AbortController();
+	const answer = await stack.fetch(`/v1/events${query}`, { headers: { accept: "text/event-stream", ...headers }, signal: stop.signal });
+	let text = "";
+	const reading = (async () => {
+		const decoder = new TextDecoder();
+		for await (const chunk of answer.body as unknown as AsyncIterable<Uint8Array>) text += decoder.decode(chunk);
+	})().catch(() => undefined);
+	return {
+		text: () => text,
+		close: async () => {
+			stop.abort();
+			await reading;
+		},
+	};
+}
+
+describe("events", () => {
+	test("say what was deployed, once for all who could tell it, by kind, function and time", async () => {
+		await stack.deploy("one");
+		await stack.deploy("two");
+		stack.services.events.record(undefined, { kind: "node", what: "lost", node: "node_1" }, "gone:1");
+		stack.services.events.record(undefined, { kind: "node", what: "left", node: "node_1" }, "gone:1");
+		await vi.waitFor(async () => expect(await events("?kind=node")).toHaveLength(1));
+		expect((await events("?kind=deploy")).map(told)).toEqual([
+			["deploy", "queued", "two"],
+			["deploy", "queued", "one"],
+		]);
+		expect((await events("?function=one")).map(told)).toEqual([["deploy", "queued", "one"]]);
+		expect(await events("?limit=1")).toHaveLength(1);
+		expect(await events("?since=2999-01-01T00:00:00Z")).toEqual([]);
+		expect((await events("?kind=node"))[0]).toMatchObject({ what: "lost", node: "node_1", id: expect.stringMatching(/^\d+-\d+$/) });
+	});
+
+	test("are shown as they happen, and from the last one on that somebody has", async () => {
+		await stack.deploy("early");
+		const stream = await open();
+		await stack.deploy("late");
+		await vi.waitFor(() => expect(stream.text()).toContain('"function":"late"'));
+		expect(stream.text()).not.toContain('"function":"early"');
+		await stream.close();
+		const early = (await events("?function=early"))[0]?.id ?? "";
+		const resumed = await open("", { "last-event-id": early });
+		await vi.waitFor(() => expect(resumed.text()).toContain('"function":"late"'));
+		expect(resumed.text()).not.toContain('"function":"early"');
+		await resumed.close();
+	});
+
+	test("of a refused delivery are one a minute: strangers drive nothing out", async () => {
+		const made = await stack.fetch("/v1/functions/one/hooks", {
+			method: "POST",
+			headers: { "content-type": "application/json" },
+			body: JSON.stringify({ name: "github", scheme: "github" }),
+		});
+		const { path } = (await made.json()) as { readonly path: string };
+		// The hook's own log has one in 100 ms.
+		await vi.waitFor(async () => {
+			expect((await fetch(stack.url + path, { method: "POST", body: "{}" })).status).toBe(401);
+			const log = await stack.fetch("/v1/functions/one/hooks/github/events?result=refused");
+			expect(((await log.json()) as HookEventList).events.length).toBeGreaterThan(2);
+		});
+		await vi.waitFor(async () => expect((await events("?kind=hook")).length).toBeGreaterThan(0));
+		// Two when a minute begins in between.
+		expect((await events("?kind=hook")).length).toBeLessThanOrEqual(2);
+		expect((await events("?kind=hook"))[0]).toMatchObject({ what: "refused", function: "one", hook: "github", reason: expect.any(String) });
+	});
+
+	test.each([
+		["kind=nonsense", "kind"],
+		["since=yesterday", "since"],
+		["limit=0", "limit"],
+		["colour=red", "colour"],
+	])("can't be asked for by %s", async (query, field) => {
+		const answer = await stack.fetch(`/v1/events?${query}`);
+		expect(answer.status).toBe(400);
+		expect(((await answer.json()) as Problem).issues).toEqual([{ field, message: expect.any(String) }]);
+	});
+});
