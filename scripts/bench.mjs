@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { createClient } from "@berth/client";
 import { PRESETS, runBench } from "@berth/loadtest";
+import { backlogCosts, knownCosts } from "./bench/background.mjs";
 import { neverReused, simultaneousStarts, sustainedMisses } from "./bench/cold-starts.mjs";
 import { dependencyCosts, publishPackages } from "./bench/dependencies.mjs";
 import { PackageRegistry } from "./bench/harness.mjs";
@@ -12,7 +13,7 @@ import { invokingCosts } from "./bench/invoking.mjs";
 import { frozenMemory, prewarmedMemory } from "./bench/memory.mjs";
 import { overloadCosts } from "./bench/overload.mjs";
 import { redeploys } from "./bench/redeploys.mjs";
-import { dependencyRowsOf, invokingRowsOf, overloadRowsOf, rowsOf, streamRowsOf, tableOf } from "./bench/rows.mjs";
+import { backgroundRowsOf, dependencyRowsOf, invokingRowsOf, overloadRowsOf, rowsOf, streamRowsOf, tableOf } from "./bench/rows.mjs";
 import { FETCH, fetchHandlerOf, PYTHON } from "./bench/sources.mjs";
 import { benchPart } from "./bench/specification.mjs";
 import { streamCosts } from "./bench/streams.mjs";
@@ -27,6 +28,7 @@ const DEPENDENCY_ROUNDS = 15;
 const VOLUME_ROUNDS = 25;
 const INVOKING_TURNS = 25;
 const FLOOD_SECONDS = 15;
+const [BACKLOG, QUICK_BACKLOG] = [100_000, 3000];
 const STREAMS = { rounds: 200, aborts: 2000, seconds: 5 };
 const QUICK_STREAMS = { rounds: 30, aborts: 200, seconds: 1 };
 const RESULTS = "bench-results.json";
@@ -57,6 +59,12 @@ async function main() {
 			process.stdout.write(`${tableOf(overloadRowsOf({ overload }))}\n`);
 			return;
 		}
+		if (values.background) {
+			await using client = createClient({ url: stack.url, key: stack.key });
+			const background = await backgroundCosts(client, stack, values.quick);
+			process.stdout.write(`${tableOf(backgroundRowsOf(background))}\n`);
+			return;
+		}
 		if (values.streams) {
 			await using client = createClient({ url: stack.url, key: stack.key });
 			const streams = await streamCosts(client, stack, values.quick ? QUICK_STREAMS : STREAMS);
@@ -71,6 +79,13 @@ async function main() {
 	} finally {
 		await stack.stop();
 	}
+}
+
+async function backgroundCosts(client, stack, quick) {
+	return {
+		backlog: await backlogCosts(client, stack, quick ? QUICK_BACKLOG : BACKLOG, quick ? 2 : FLOOD_SECONDS),
+		known: await knownCosts(quick),
+	};
 }
 
 async function measure(stack, registry, quick, signal) {
@@ -122,6 +137,7 @@ async function measure(stack, registry, quick, signal) {
 		dependencies: await step("dependencies", () => dependencyCosts(client, stack, registry, quick ? 3 : DEPENDENCY_ROUNDS)),
 		invoking: await step("functions that invoke one another", () => invokingCosts(client, quick ? 3 : INVOKING_TURNS)),
 		streams: await step("streams", () => streamCosts(client, stack, quick ? QUICK_STREAMS : STREAMS)),
+		...(await step("background", () => backgroundCosts(client, stack, quick))),
 		overload: await step("overload", () => overloadCosts(client, stack, quick ? 4 : FLOOD_SECONDS)),
 	};
 }

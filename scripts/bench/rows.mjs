@@ -197,6 +197,36 @@ const DEPENDENCY_TARGETS = [
 ];
 
 /** The rows about a function that is sent ten times what it can do. */
+const BACKGROUND_TARGETS = [
+	{
+		what: "100,000 background invocations of one function waiting: another one's, from accepted to begun, p99",
+		target: "≤ 1 s",
+		measure: ({ backlog: { begun, jobs, left } }) => ({
+			...atMost(1000, begun.p99Ms),
+			ratio: `p50 ${ms(begun.p50Ms)}, ${begun.count} of them; ${jobs} waiting, in the end ${left}`,
+		}),
+	},
+	{
+		what: "the same: an interactive one's p50 meanwhile, against quiet",
+		target: "≤ 1.5 ×",
+		measure: ({ backlog: { beside, quiet } }) => against(beside.p50Ms, "quiet", quiet.p50Ms, (ratio) => ratio <= 1.5),
+	},
+	{
+		what: "the same: accepted; run meanwhile",
+		target: "said",
+		measure: ({ backlog: { acceptedPerSecond, runPerSecond } }) => said(`${rate(acceptedPerSecond)}; ${rate(runPerSecond)}`),
+	},
+	{
+		what: "10,000 functions known, 200 of them active: CPU of dispatcher and Redis per background job, against 200 known",
+		target: "≤ 1.1 ×",
+		measure: ({ known: { few, many } }) => ({
+			measured: `${Math.round(many.cpuUs)} µs, ${rate(many.perSecond)}`,
+			ratio: `${(many.cpuUs / few.cpuUs).toFixed(2)} × ${Math.round(few.cpuUs)} µs, ${rate(few.perSecond)}`,
+			met: many.cpuUs / few.cpuUs <= 1.1,
+		}),
+	},
+];
+
 const OVERLOAD_TARGETS = [
 	{
 		what: "10 × the rate that a function of 20 ms of CPU sustains: what is refused, p99",
@@ -295,6 +325,11 @@ export function streamRowsOf(run) {
 	return rowsFrom(STREAM_TARGETS, run);
 }
 
+/** The rows about background work alone. */
+export function backgroundRowsOf(run) {
+	return rowsFrom(BACKGROUND_TARGETS, run);
+}
+
 /** The rows about overload alone. */
 export function overloadRowsOf(run) {
 	return rowsFrom(OVERLOAD_TARGETS, run);
@@ -311,7 +346,10 @@ export function dependencyRowsOf(run) {
  * @returns {{what: string, target: string, measured: string, ratio: string, met: boolean | undefined}[]}
  */
 export function rowsOf(run) {
-	return rowsFrom([...TARGETS, ...DEPENDENCY_TARGETS, ...OVERLOAD_TARGETS, ...STREAM_TARGETS, ...INVOKING_TARGETS], run);
+	return rowsFrom(
+		[...TARGETS, ...DEPENDENCY_TARGETS, ...OVERLOAD_TARGETS, ...STREAM_TARGETS, ...INVOKING_TARGETS, ...BACKGROUND_TARGETS],
+		run,
+	);
 }
 
 function rowsFrom(targets, run) {

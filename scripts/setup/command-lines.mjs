@@ -15,6 +15,7 @@ export const BENCH_OPTIONS = {
 	...HELP,
 	quick: BENCH_SWITCH,
 	dependencies: BENCH_SWITCH,
+	background: BENCH_SWITCH,
 	invoking: BENCH_SWITCH,
 	overload: BENCH_SWITCH,
 	streams: BENCH_SWITCH,
@@ -65,6 +66,7 @@ on a stack of its own. As root.
 
   --quick         fewer rounds, for a first look
   --dependencies  only what dependencies cost: its rows, and no file
+  --background    only what a backlog costs others: its rows, and no file
   --invoking      only what a function pays that invokes another one
   --overload      only what ten times too much does: its rows, and no file
   --streams       only streams, and who goes away: its rows, and no file

@@ -138,6 +138,30 @@ describe("an invocation in the background", () => {
 		await expect.poll(() => readdirSync(join(stack.dataDir, "artifacts", "queued"))).toEqual([]);
 	});
 
+	it("runs no more at a time than its manifest says, and later when it is asked to", async () => {
+		const source = `export default async () => { const from = Date.now(); await new Promise((end) => setTimeout(end, 50)); return [from, Date.now()]; };`;
+		const deployed = await deploy(stack, { source, background: { concurrency: 1 } });
+		const runAt = new Date(Date.now() + 500);
+		const later = await stack.client.invokeAsync(deployed.name, undefined, { runAt });
+		expect(later.runAt).toBe(runAt.toISOString());
+		const ids = await Promise.all(Array.from({ length: 5 }, async () => (await stack.client.invokeAsync(deployed.name)).id));
+		const runs = await Promise.all(
+			[later.id, ...ids].map(async (id) => (await settled(deployed, id)).result as { json: [number, number] }),
+		);
+		const [last, ...others] = runs.map(({ json: times }) => times);
+		expect(last?.[0]).toBeGreaterThanOrEqual(runAt.getTime());
+		others.sort(([a], [b]) => a - b);
+		for (const [at, [from]] of others.entries()) expect(from).toBeGreaterThanOrEqual(others[at - 1]?.[1] ?? 0);
+	});
+
+	it("that waits for a function which is deleted, paused as it was, ends as cancelled and never runs", async () => {
+		const deployed = await deploy(stack, { source: "export default () => 1;" });
+		expect(await stack.client.pause(deployed.name)).toMatchObject({ paused: true });
+		const { id } = await stack.client.invokeAsync(deployed.name);
+		await stack.client.remove(deployed.name);
+		expect(await settled(deployed, id)).toMatchObject({ outcome: "cancelled", attemptCount: 1, phases: { runMs: 0 } });
+	});
+
 	it("of a burst of a hundred is run for each of them exactly once", async () => {
 		const deployed = await deploy(stack, { source: "export default (p: any) => p;" });
 		const ids = await Promise.all(

@@ -68,6 +68,7 @@ export async function openInvocationQueue(
 /**
  * Both lanes for a worker. @param options.incarnation as the node is listed: it says who has taken what. @param options.recordBudget how many records of the interactive lane are kept
  * @param options.limitsOf what bounds a function in the background. Default: nothing
+ * @param options.cores of the machine: background work is taken as these keep up. Default: as slots are free
  * @throws Error naming the Redis that can't be reached
  */
 export async function openInvocationSource(
@@ -78,6 +79,7 @@ export async function openInvocationSource(
 			readonly recordBudget?: RecordBudget;
 			readonly retention?: Retention;
 			readonly limitsOf?: LimitsOf;
+			readonly cores?: number;
 		},
 ): Promise<WorkerSource> {
 	const {
@@ -88,6 +90,7 @@ export async function openInvocationSource(
 		recordBudget,
 		retention,
 		limitsOf = async () => undefined,
+		cores,
 		logger: log = SILENT,
 	} = options;
 	const owned = await openRedis([
@@ -99,7 +102,15 @@ export async function openInvocationSource(
 	const [fast, subscriber, durable, news] = owned;
 	const budget = recordBudget === undefined ? {} : { budget: recordBudget };
 	const interactive = new InteractiveSource({ redis: fast, subscriber, nodeId, incarnation, log, ...budget });
-	const background = { redis: durable, subscriber: news, nodeId, limitsOf, log, ...(retention === undefined ? {} : { retention }) };
+	const background = {
+		redis: durable,
+		subscriber: news,
+		nodeId,
+		limitsOf,
+		log,
+		...(cores === undefined ? {} : { cores }),
+		...(retention === undefined ? {} : { retention }),
+	};
 	return new RedisInvocationSource(interactive, new BackgroundSource(background), owned);
 }
 

@@ -114,6 +114,7 @@ const invocationSource = await openInvocationSource({
 	incarnation,
 	retention: settings,
 	limitsOf,
+	cores: settings.cores,
 	logger: log,
 });
 const invokes = new Invokes({

@@ -6,6 +6,7 @@ import { BackgroundRecords, type Retention } from "../background-records.js";
 import type { QueueLogger } from "../logger.js";
 import type { DeliveryHandler, SettlementKeeper } from "../ports.js";
 import { BackgroundAttempts } from "./background-attempts.js";
+import { CpuPace } from "./cpu-pace.js";
 import { FunctionQueues } from "./function-queues.js";
 import { LaneDispatcher } from "./lane-dispatcher.js";
 import { LaneIndex } from "./lane-index.js";
@@ -22,6 +23,8 @@ export interface BackgroundSourceParts {
 	readonly subscriber: Redis;
 	readonly nodeId: string;
 	readonly limitsOf: LimitsOf;
+	/** Of the machine, where background work isn't to take more than it has. */
+	readonly cores?: number;
 	readonly log: QueueLogger;
 	readonly retention?: Retention;
 }
@@ -40,6 +43,7 @@ export class BackgroundSource {
 	#dispatcher: LaneDispatcher | undefined;
 	#attempts: BackgroundAttempts | undefined;
 	#watchdog: Watchdog | undefined;
+	#pace: CpuPace | undefined;
 	#taken = 0;
 	#onIdle: (() => void)[] = [];
 
@@ -62,6 +66,7 @@ export class BackgroundSource {
 		const take = (job: Job<InvocationRequest>, key: string, token: string) => this.#take(job, key, token);
 		this.#dispatcher = new LaneDispatcher({ ...this.#parts, queues, index, limits: this.#limits, take }, limit);
 		this.#dispatcher.start();
+		if (this.#parts.cores !== undefined) this.#pace = new CpuPace(limit, this.#parts.cores, (pace) => this.#dispatcher?.paceAt(pace));
 		this.#watchdog = new Watchdog({
 			waiting: () => index.overdue(OVERDUE_MS),
 			active: () => this.#functions.size,
@@ -73,6 +78,7 @@ export class BackgroundSource {
 	/** Takes nothing more; what is in hand goes on. */
 	async stop(): Promise<void> {
 		this.#watchdog?.stop();
+		this.#pace?.stop();
 		await this.#dispatcher?.stop();
 	}
 

@@ -50,16 +50,24 @@ export class FairRing {
 	readonly #ring = new Map<string, Share>();
 	readonly #newcomers = new Map<string, Share>();
 	#held = 0;
+	/** So many runs at a time are worth while now, but for those of functions that have none. */
+	#pace: number;
 
 	/** @param slots how many runs there may be at a time */
 	constructor(slots: number, now: () => number = () => performance.now()) {
 		this.#slots = slots;
+		this.#pace = slots;
 		this.#now = now;
 	}
 
 	/** Slots that are given to somebody. */
 	get held(): number {
 		return this.#held;
+	}
+
+	/** How many runs at a time are worth while: fewer than there are slots when the machine is full without them. */
+	set pace(pace: number) {
+		this.#pace = Math.min(pace, this.#slots);
 	}
 
 	/** Jobs of a function that are believed to wait. */
@@ -137,8 +145,8 @@ export class FairRing {
 	}
 
 	#mayTake({ held }: Share): boolean {
-		const free = this.#slots - this.#held;
-		return free > 0 && (held === 0 || held < GREED * (free - 1));
+		if (this.#held >= this.#slots) return false;
+		return held === 0 || held < GREED * (this.#pace - this.#held - 1);
 	}
 
 	#take(share: Share): Turn {

@@ -67,6 +67,12 @@ export class LaneDispatcher {
 		await Promise.all(this.#fetches);
 	}
 
+	/** How many runs at a time are worth while. */
+	paceAt(pace: number): void {
+		this.#ring.pace = pace;
+		this.#pump();
+	}
+
 	/** Something will be due then, perhaps before what was thought to be next. */
 	expect(dueMs: number): void {
 		if (dueMs >= this.#tickAtMs || this.#stopping) return;
