@@ -241,7 +241,7 @@ export class Sandbox {
 		flow?.begin(streams?.body);
 		const reply = await within(answered, head.timeoutMs);
 		flow?.close();
-		const death = await this.#deathOf(reply);
+		const death = await this.#deathOf(reply, flow?.streamed !== undefined);
 		const runMs = performance.now() - startedAt;
 		const log = await logs.end();
 		const { usage, limitsHit } = meter.end(this.#limits);
@@ -253,7 +253,8 @@ export class Sandbox {
 			limitsHit: log.truncated ? [...limitsHit, "log" as const] : limitsHit,
 			...(streamed === undefined ? {} : { streamed }),
 		};
-		if (reply === undefined) return { ...base, outcome: "timed_out", error: timeoutError(head.timeoutMs), healthy: false };
+		if (reply === undefined)
+			return { ...base, outcome: "timed_out", error: timeoutError(head.timeoutMs, streamed !== undefined), healthy: false };
 		if (death !== undefined) return { ...base, ...death, healthy: false };
 		const { frame } = reply as Extract<Reply, { readonly frame: unknown }>;
 		const { holds, ...verdict } = verdictOn(frame, head, streamed !== undefined);
@@ -360,15 +361,15 @@ export class Sandbox {
 	}
 
 	/** Kills what didn't answer, and finds out why. @returns undefined when it did answer, or when only its time was over */
-	async #deathOf(reply: Reply | undefined): Promise<CauseOfDeath | undefined> {
+	async #deathOf(reply: Reply | undefined, streamed = false): Promise<CauseOfDeath | undefined> {
 		if (reply !== undefined && !("ended" in reply)) return undefined;
 		this.#remember();
 		if (reply !== undefined && reply.ended.violation === undefined) await within(this.#exit.promise, LAST_WORDS_MS);
 		await this.kill();
-		return reply === undefined ? undefined : this.#causeOf(reply.ended);
+		return reply === undefined ? undefined : this.#causeOf(reply.ended, streamed);
 	}
 
-	#causeOf(ending: Ending): CauseOfDeath {
+	#causeOf(ending: Ending, streamed: boolean): CauseOfDeath {
 		const { cgroup } = this.#alive();
 		return causeOfDeath({
 			ending,
@@ -377,6 +378,7 @@ export class Sandbox {
 			peakMemoryBytes: cgroup.keepsPeak ? cgroup.peakMemoryBytes() : ownMemoryOf(this.#exited),
 			limits: this.#limits,
 			program: this.#program,
+			streamed,
 		});
 	}
 

@@ -6,24 +6,17 @@ import {
 	type InvokeReply,
 	type Outcome,
 } from "@berth/contracts/agent";
+import { checkedOptions, type InvokeOptions } from "./invoke-options.js";
 import { JSON_TYPE, payloadOf } from "./payload.js";
 import type { Answered, Questions } from "./questions.js";
 
 const BYTES_TYPE = "application/octet-stream";
-/** As a request's own deadline. */
-const LEAST_TIMEOUT_MS = 10;
-
-/** How another function is invoked. */
-export interface InvokeOptions {
-	/** In the background: the answer comes when it is on disk, and has the id alone. */
-	readonly async?: boolean;
-	/** A shorter deadline than the function's own, milliseconds. It never is later than this invocation's. */
-	readonly timeoutMs?: number;
-	/** Of a payload that is bytes or text already; everything else is JSON. */
-	readonly contentType?: string;
-	/** Ends the wait, and what is waited for. */
-	readonly signal?: AbortSignal;
-}
+const ANSWERED: InvokeFailure = {
+	code: "cancelled",
+	status: 499,
+	message: "the invocation that asks is answered already: await what it invokes before it answers",
+	retryable: false,
+};
 
 /** What another function answered; of one in the background the id alone. */
 export interface Invoked {
@@ -70,7 +63,8 @@ export class Invokes {
 	}
 
 	/** @throws InvocationError; TypeError and RangeError for what isn't allowed; what `signal` aborts with */
-	async invoke(name: string, payload?: unknown, options: InvokeOptions = {}): Promise<Invoked> {
+	async invoke(name: string, payload?: unknown, given: InvokeOptions = {}): Promise<Invoked> {
+		const options = checkedOptions(given);
 		const { body, contentType } = bodyOf(payload, options.contentType);
 		const asked = questionOf(name, contentType, options);
 		if (body.byteLength > FIXED_LIMITS.bodyBytes) {
@@ -140,16 +134,13 @@ export class Invokes {
 	}
 
 	#refuseWhenClosed(): void {
-		if (this.#closed) throw new Error("the invocation that asks is answered already: await what it invokes before it answers");
+		if (this.#closed) throw new InvocationError(ANSWERED);
 	}
 }
 
-/** @throws TypeError, RangeError */
+/** @param options checked @throws TypeError */
 export function questionOf(name: unknown, contentType: string | undefined, { async = false, timeoutMs }: InvokeOptions): InvokeQuestion {
 	if (typeof name !== "string" || name === "") throw new TypeError("the first argument of invoke is a function's name");
-	if (timeoutMs !== undefined && !(Number.isInteger(timeoutMs) && timeoutMs >= LEAST_TIMEOUT_MS)) {
-		throw new RangeError(`timeoutMs is ${String(timeoutMs)}; a whole number of milliseconds, at least ${LEAST_TIMEOUT_MS}, is wanted`);
-	}
 	return {
 		kind: "invoke",
 		function: name,
