@@ -254,10 +254,12 @@ describe("a dead letter", () => {
 		const id = await deadLetter(gateway);
 		expect(await gateway.keptRequest(id)).toEqual({ trigger: { kind: "event" }, body: { text: "again" }, timeoutMs: 30_000 });
 		const [first, second] = [newId("inv"), newId("inv")];
-		expect(await gateway.deadLetters.claimReplay(project, id, first)).toBe(first);
-		expect(await gateway.deadLetters.claimReplay(project, id, second)).toBe(first);
+		expect(await gateway.deadLetters.claimReplay(project, id, first)).toEqual({ kind: "claimed", as: first });
+		expect(await gateway.deadLetters.claimReplay(project, id, second)).toEqual({ kind: "claimed", as: first });
+		expect(await gateway.record(id)).not.toMatchObject({ background: { replayedAs: first } });
 		await gateway.deadLetters.replayed(project, id);
-		expect(await gateway.deadLetters.claimReplay(project, id, second)).toBeUndefined();
+		expect(await gateway.deadLetters.claimReplay(project, id, second)).toEqual({ kind: "replayed", as: first });
+		expect(await gateway.deadLetters.claimReplay(project, newId("inv"), second)).toEqual({ kind: "none" });
 		expect(await ids(gateway, { dead: true })).toEqual([]);
 		expect(await gateway.record(id)).toMatchObject({ background: { dead: true, replayedAs: first } });
 		expect((await gateway.backgroundTotals()).dead).toBe(1);
