@@ -124,7 +124,8 @@ export const PURGE = new LuaScript(`
 
 /**
  * What waits is settled at once; what runs is marked, so that it isn't tried again.
- * KEYS: record, totals, outbox, its channel. ARGV: id, now ms, record's expiry ms.
+ * Until its job is gone the record is kept as one of what waits: a worker that finds the job must find it settled.
+ * KEYS: record, totals, outbox, its channel. ARGV: id, now ms.
  * Gives the state it was found in; "none" without a record.
  */
 export const CANCEL = new LuaScript(`${FOLLOW_UP}
@@ -135,9 +136,15 @@ export const CANCEL = new LuaScript(`${FOLLOW_UP}
 	if state == "queued" then
 		redis.call("HSET", KEYS[1], "state", "settled", "dead", 0, "outcome", "cancelled", "code", "cancelled", "settledAt", ARGV[2])
 		redis.call("HINCRBY", KEYS[2], "settled", 1)
-		redis.call("PEXPIRE", KEYS[1], ARGV[3])
 		followUp(KEYS[1], KEYS[3], KEYS[4])
 	end
 	redis.call("PUBLISH", "${NEWS_PREFIX}" .. ARGV[1], "cancelled")
 	return state
+`);
+
+/** The job of one that was cancelled is gone: its record is kept as any other. KEYS: record. ARGV: record's expiry ms. */
+export const JOB_GONE = new LuaScript(`
+	if redis.call("HGET", KEYS[1], "outcome") == "cancelled" and redis.call("PTTL", KEYS[1]) > tonumber(ARGV[1]) then
+		redis.call("PEXPIRE", KEYS[1], ARGV[1])
+	end
 `);

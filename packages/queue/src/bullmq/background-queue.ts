@@ -63,7 +63,7 @@ export class BackgroundQueue {
 	}
 
 	/**
-	 * What waits is settled before its job goes: should that fail, a worker finds it settled. What runs is told.
+	 * What waits is settled before its job goes: should that fail, a worker finds it settled, and cancelling it again ends it. What runs is told.
 	 * @param of its function
 	 * @returns in which state it was, and the request of one that waited
 	 */
@@ -73,11 +73,13 @@ export class BackgroundQueue {
 	): Promise<{ readonly found: Cancelled; readonly request?: InvocationRequest }> {
 		const found = await this.records.cancel(id);
 		if (found === "running") await this.#redis.publish(BACKGROUND_CANCELS, id);
-		if (found !== "queued") return { found };
+		if (found !== "queued" && found !== "settled") return { found };
 		const queue = this.#queues.of(functionKeyOf(of));
 		const job = await queue.getJob(id);
-		await queue.remove(id);
-		return { found, ...(job === undefined ? {} : { request: job.data }) };
+		// One that a worker has in hand goes with it.
+		const isRemoved = job !== undefined && (await queue.remove(id)) === 1;
+		if (job === undefined || isRemoved) await this.records.jobGone(id);
+		return { found, ...(isRemoved ? { request: job.data } : {}) };
 	}
 
 	close(): void {
