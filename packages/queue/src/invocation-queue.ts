@@ -8,6 +8,7 @@ import type { Builds } from "./bullmq/builds.js";
 import type { InteractiveQueue } from "./bullmq/interactive-queue.js";
 import type { LaneTotals } from "./counters.js";
 import { DeadLetters } from "./dead-letters.js";
+import { functionKeyOf } from "./keys.js";
 import type { FunctionName, InvocationQueue, NodeChange, QueueDepth } from "./ports.js";
 import type { QueuedRoom } from "./queued-room.js";
 
@@ -77,6 +78,14 @@ export class RedisInvocationQueue implements GatewayQueue {
 
 	resume(of: FunctionName): Promise<Backlog> {
 		return guarded(this.#parts.durable, "resuming a function", () => this.#parts.background.resume(of));
+	}
+
+	async forget(of: FunctionName): Promise<void> {
+		await this.#durably("forgetting a function", ({ gone }) => gone.forget(functionKeyOf(of)));
+	}
+
+	forgetDeleted(): Promise<number> {
+		return this.#durably("forgetting deleted functions", ({ gone }) => gone.sweep());
 	}
 
 	backlog(of: FunctionName): Promise<Backlog> {
