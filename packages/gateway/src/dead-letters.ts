@@ -9,7 +9,6 @@ import {
 import type { Request, Response } from "express";
 import { authenticate } from "./auth.js";
 import { wantedFrom } from "./invocation-lists.js";
-import type { Invocations } from "./invocations.js";
 import { countFrom } from "./query.js";
 import { replay, replayVersionFrom } from "./replays.js";
 import type { Services } from "./services.js";
@@ -19,14 +18,14 @@ const MOST_REPLAYED = 100;
 const MOST_PURGED = 1000;
 
 /** `POST /v1/dead-letters/replay` */
-export async function replayDeadLetters(request: Request, response: Response, services: Services, invocations: Invocations): Promise<void> {
+export async function replayDeadLetters(request: Request, response: Response, services: Services): Promise<void> {
 	const version = replayVersionFrom(request);
 	const { records, before } = await chosen(request, services, MOST_REPLAYED);
 	const replayed: ReplayAnswer[] = [];
 	const skipped: { id: string; code: string; reason: string }[] = [];
 	for (const record of records) {
 		try {
-			replayed.push(await replay(record, version, services, invocations));
+			replayed.push(await replay(record, version, services));
 		} catch (error) {
 			// Of the others nothing is known yet; what was done is said in any case, unless it was nothing.
 			if (!(error instanceof BerthError) || (error.entry.fault === "platform" && replayed.length === 0)) throw error;

@@ -78,7 +78,7 @@ async function main(): Promise<void> {
 	upkeep.start();
 	const dispatcher = new ScheduleDispatcher(services);
 	dispatcher.start();
-	const courier = new Courier(services, invocations);
+	const courier = new Courier(services);
 	courier.start();
 	stopOnDemand([gateway, joined], services, [upkeep, courier, dispatcher], traces);
 	const { port } = server.address() as AddressInfo;

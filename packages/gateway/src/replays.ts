@@ -1,10 +1,8 @@
 import { BerthError, type BodyReference, type InvocationRecord, newId, type ReplayAnswer, type Version } from "@berth/contracts";
 import type { KeptRequest } from "@berth/queue";
 import type { Request, Response } from "express";
-import { retryOf } from "./background/asked.js";
+import { enqueue } from "./background/enqueue.js";
 import { needRecord } from "./find-record.js";
-import { followUpsOf } from "./follow-ups/asked.js";
-import type { Invocations } from "./invocations.js";
 import { wordFrom } from "./query.js";
 import type { Services } from "./services.js";
 
@@ -13,10 +11,10 @@ export type ReplayVersion = "same" | "latest";
 const VERSIONS: readonly ReplayVersion[] = ["same", "latest"];
 
 /** `POST /v1/invocations/{id}/replay` */
-export async function replayInvocation(request: Request, response: Response, services: Services, invocations: Invocations): Promise<void> {
+export async function replayInvocation(request: Request, response: Response, services: Services): Promise<void> {
 	const version = replayVersionFrom(request);
 	const record = await needRecord(request, services);
-	const answer = await replay(record, version, services, invocations);
+	const answer = await replay(record, version, services);
 	response.status(202).location(`/v1/invocations/${answer.id}`).json(answer);
 }
 
@@ -28,34 +26,17 @@ export function replayVersionFrom({ query }: Request): ReplayVersion {
  * Runs the payload of a settled background invocation once more, as a new one. A dead letter is none any more then.
  * @throws BerthError `invocation_unsettled`, `payload_gone`, or why its version can't be run
  */
-export async function replay(
-	record: InvocationRecord,
-	which: ReplayVersion,
-	services: Services,
-	invocations: Invocations,
-): Promise<ReplayAnswer> {
-	const { id, project, function: name } = record;
+export async function replay(record: InvocationRecord, which: ReplayVersion, services: Services): Promise<ReplayAnswer> {
+	const { id, project } = record;
 	const kept = await keptOf(record, services);
 	const version = await versionOf(record, which, services);
 	const { deadLetters } = services.invocations;
 	const fresh = newId("inv");
 	const body = await queuedBody(id, kept.body, services);
 	const as = (record.background?.dead === true ? await deadLetters.claimReplay(project, id, fresh) : undefined) ?? fresh;
-	await invocations.enqueue({
-		id: as,
-		project,
-		function: name,
-		version: version.number,
-		trigger: kept.trigger,
-		body,
-		acceptedAtMs: Date.now(),
-		timeoutMs: Math.min(kept.timeoutMs, version.manifest.timeoutMs),
-		source: "replay",
-		replayOf: id,
-		...followUpsOf(version, kept.callback),
-		...retryOf(version),
-		trace: services.spans.begin(undefined),
-	});
+	const timeoutMs = Math.min(kept.timeoutMs, version.manifest.timeoutMs);
+	const { trigger, callback } = kept;
+	await enqueue(version, { id: as, trigger, body, timeoutMs, source: "replay", replayOf: id, callback }, services);
 	await deadLetters.replayed(project, id);
 	return { id: as, state: "queued", replayOf: id, version: version.number };
 }

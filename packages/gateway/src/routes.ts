@@ -10,15 +10,15 @@ import { invocationRoutes } from "./routes/invocation-routes.js";
 import { LOG_ROUTES } from "./routes/log-routes.js";
 import { HEALTH_ROUTES, NODE_ROUTES } from "./routes/node-routes.js";
 import { NETWORK_ROUTES, PACKAGE_ROUTES, VOLUME_ROUTES } from "./routes/project-routes.js";
-import { deadLetterRoutes, recordRoutes } from "./routes/record-routes.js";
+import { DEAD_LETTER_ROUTES, RECORD_ROUTES } from "./routes/record-routes.js";
 import { SCHEDULE_ROUTES } from "./schedules/routes.js";
 
 /** Every route, the hottest first. */
 export function routes(invocations: Invocations): readonly Route[] {
 	return [
 		...invocationRoutes(invocations),
-		...recordRoutes(invocations),
-		...deadLetterRoutes(invocations),
+		...RECORD_ROUTES,
+		...DEAD_LETTER_ROUTES,
 		...FUNCTION_ROUTES,
 		...PAUSE_ROUTES,
 		...ALIAS_ROUTES,

@@ -1,6 +1,5 @@
 import { SECOND_MS } from "@berth/contracts";
 import type { FollowUp, Outbox } from "@berth/queue";
-import type { Invocations } from "../invocations.js";
 import type { Services } from "../services.js";
 import { sendCallback } from "./callback.js";
 import { LeaseLost, startFollower } from "./follower.js";
@@ -19,7 +18,6 @@ const LOOK_MS = 10 * SECOND_MS;
  */
 export class Courier {
 	readonly #services: Services;
-	readonly #invocations: Invocations;
 	readonly #outbox: Outbox;
 	readonly #sending = new Set<Promise<void>>();
 	readonly #hosts = new Map<string, number>();
@@ -28,9 +26,8 @@ export class Courier {
 	#wanted = false;
 	#stopped = false;
 
-	constructor(services: Services, invocations: Invocations) {
+	constructor(services: Services) {
 		this.#services = services;
-		this.#invocations = invocations;
 		this.#outbox = services.outbox;
 	}
 
@@ -108,7 +105,7 @@ export class Courier {
 			return;
 		}
 		const note = (state: typeof record.follower & object) => this.#outbox.note(one, state, "held");
-		const { state, nextMs } = await startFollower(record, record.follower, material, this.#services, this.#invocations, note);
+		const { state, nextMs } = await startFollower(record, record.follower, material, this.#services, note);
 		this.#services.metrics.followedUp(one.kind, state.state);
 		await this.#outbox.note(one, state, nextMs);
 	}

@@ -10,12 +10,14 @@ import {
 	outcomeOf,
 } from "@berth/contracts";
 import type { FollowerMaterial } from "@berth/queue";
+import { enqueue } from "../background/enqueue.js";
 import { answerOf, shownBody, textOrBase64 } from "../invocation-answers.js";
-import type { Invocations } from "../invocations.js";
 import type { Services } from "../services.js";
 import { settlementOf } from "./callback.js";
 import type { Step } from "./step.js";
 import { waitAfter } from "./waits.js";
+
+const GIVEN = { kind: "event", contentType: "application/json" } as const;
 
 /** Gives a settlement to the function that is to get it, as an invocation of its own. @param note writes down which, before it is accepted */
 export async function startFollower(
@@ -23,7 +25,6 @@ export async function startFollower(
 	follower: FollowerRecord,
 	material: FollowerMaterial,
 	services: Services,
-	invocations: Invocations,
 	note: (state: FollowerRecord) => Promise<boolean>,
 ): Promise<Step<FollowerRecord>> {
 	const name = targetOf(record, material);
@@ -35,13 +36,9 @@ export async function startFollower(
 	try {
 		const version = await versionOf(record.project, name, material, services);
 		if (follower.invocation === undefined && !(await note({ ...follower, function: name, invocation: id }))) throw new LeaseLost();
-		await invocations.enqueueFollower({
-			id,
-			version,
-			bytes: await payloadOf(record, material, services),
-			trace: material.trace,
-			origin: { depth: material.depth + 1, parent: { id: record.id, function: record.function } },
-		});
+		const origin = { depth: material.depth + 1, parent: { id: record.id, function: record.function } };
+		const body = await payloadOf(record, material, services);
+		await enqueue(version, { id, trigger: GIVEN, body, trace: material.trace, origin }, services);
 		return { state: { ...made, invocation: id, state: "delivered", endedAt: new Date().toISOString() } };
 	} catch (error) {
 		if (!(error instanceof BerthError)) throw error;

@@ -2,7 +2,6 @@ import { BerthError, HOOK_RESULTS, type HookEventList, type HookResult, LIMITS, 
 import type { OpenHook } from "@berth/registry";
 import type { Request, Response } from "express";
 import { EventStream } from "../event-stream.js";
-import type { Invocations } from "../invocations.js";
 import type { Services } from "../services.js";
 import { validate } from "../validation.js";
 import { hookFrom, bodyOf as jsonOf } from "./hook-api.js";
@@ -49,18 +48,18 @@ export async function getHookEvent(request: Request, response: Response, service
 }
 
 /** `POST /v1/functions/{name}/hooks/{hook}/events/{event}/redeliver` */
-export async function redeliverEvent(request: Request, response: Response, services: Services, invocations: Invocations): Promise<void> {
+export async function redeliverEvent(request: Request, response: Response, services: Services): Promise<void> {
 	const found = await hookFrom(request, services);
 	const { event } = await needEvent(found, String(request.params["event"]), services);
 	const reason = whyNot(event);
 	if (reason !== undefined) throw new BerthError("invalid_request", reason);
-	const done = await redeliver(found, event, services, invocations, "again");
+	const done = await redeliver(found, event, services, "again");
 	if (typeof done === "string") throw new BerthError("hook_event_not_found", done);
 	response.status(202).json({ redelivered: [done], skipped: [] } satisfies Redelivery);
 }
 
 /** `POST /v1/functions/{name}/hooks/{hook}/redeliver`: all that failed since, and weren't redelivered. */
-export async function redeliverFailed(request: Request, response: Response, services: Services, invocations: Invocations): Promise<void> {
+export async function redeliverFailed(request: Request, response: Response, services: Services): Promise<void> {
 	const found = await hookFrom(request, services);
 	const { since } = validate(redeliverySchema, await jsonOf(request, services), { code: "invalid_request", whole: "body" });
 	const { events } = await chosen(
@@ -75,7 +74,7 @@ export async function redeliverFailed(request: Request, response: Response, serv
 	// As they came: the oldest first.
 	for (const { id } of [...events].reverse()) {
 		const { event } = await needEvent(found, id, services);
-		const done = await redeliver(found, event, services, invocations, "once");
+		const done = await redeliver(found, event, services, "once");
 		if (typeof done === "string") skipped.push({ event: id, reason: done });
 		else redelivered.push(done);
 	}

@@ -1,7 +1,7 @@
 import { newId, type Redelivery } from "@berth/contracts";
 import type { OpenHook, StoredEvent } from "@berth/registry";
+import { enqueue } from "../background/enqueue.js";
 import { passedHeaders } from "../function-headers.js";
-import type { Invocations } from "../invocations.js";
 import type { Services } from "../services.js";
 import { bodyOf, resultOf } from "./hook-events.js";
 import { headOf, keptBody, REDACTED } from "./receipt.js";
@@ -25,7 +25,6 @@ export async function redeliver(
 	{ id, project, hook }: OpenHook,
 	first: StoredEvent,
 	services: Services,
-	invocations: Invocations,
 	how: "once" | "again",
 ): Promise<Redelivery["redelivered"][number] | string> {
 	const bytes = await bodyOf(first, services);
@@ -51,7 +50,7 @@ export async function redeliver(
 	const request = headOf(hook.name, again, first.method, first.query, passedHeaders(known, first.from, true));
 	let invocation: string;
 	try {
-		invocation = await invocations.enqueueDelivery({ version, trigger: { kind: "http", request }, bytes, source: "redelivery" });
+		({ id: invocation } = await enqueue(version, { trigger: { kind: "http", request }, body: bytes, source: "redelivery" }, services));
 	} catch (error) {
 		await hooks.log.end(id, { ...event, result: "failed", reason: (error as Error).message }, identities);
 		throw error;

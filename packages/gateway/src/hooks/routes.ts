@@ -10,7 +10,7 @@ const HOOK = `${HOOKS}/{hook}`;
 
 /** Where providers deliver, and where hooks are looked after. */
 export function hookRoutes(invocations: Invocations): readonly Route[] {
-	return [deliveryRoute(invocations), ...HOOK_ROUTES, ...eventRoutes(invocations)];
+	return [deliveryRoute(invocations), ...HOOK_ROUTES, ...EVENT_ROUTES];
 }
 
 function deliveryRoute(invocations: Invocations): Route {
@@ -22,7 +22,7 @@ function deliveryRoute(invocations: Invocations): Route {
 		key: false,
 		answers: { 200: "What the function answers, or what the hook says", 202: "Accepted in the background" },
 		serve: (request, response, services) => {
-			deliveries ??= new Deliveries(services, invocations);
+			deliveries ??= new Deliveries(services, invocations.interactive);
 			return deliveries.receive(request, response);
 		},
 	};
@@ -68,42 +68,40 @@ const HOOK_ROUTES: readonly Route[] = [
 	},
 ];
 
-function eventRoutes(invocations: Invocations): readonly Route[] {
-	return [
-		{
-			method: "get",
-			path: `${HOOK}/events`,
-			summary:
-				"Its deliveries, newest first; `?result=`, `event=`, `search=`, `since=`, `limit=`, `before=`. With `Accept: text/event-stream` those that come.",
-			key: true,
-			answers: { 200: "HookEventList, or text/event-stream" },
-			query: ["result", "event", "search", "since", "limit", "before"],
-			serve: listHookEvents,
-		},
-		{
-			method: "get",
-			path: `${HOOK}/events/{event}`,
-			summary: "One delivery, with its body",
-			key: true,
-			answers: { 200: "HookEventDetail" },
-			serve: getHookEvent,
-		},
-		{
-			method: "post",
-			path: `${HOOK}/events/{event}/redeliver`,
-			summary: "Run a delivery once more, in the background",
-			key: true,
-			answers: { 202: "Redelivery" },
-			serve: (request, response, services) => redeliverEvent(request, response, services, invocations),
-		},
-		{
-			method: "post",
-			path: `${HOOK}/redeliver`,
-			summary: "Run all deliveries once more that failed since a time",
-			key: true,
-			body: redeliverySchema,
-			answers: { 202: "Redelivery" },
-			serve: (request, response, services) => redeliverFailed(request, response, services, invocations),
-		},
-	];
-}
+const EVENT_ROUTES: readonly Route[] = [
+	{
+		method: "get",
+		path: `${HOOK}/events`,
+		summary:
+			"Its deliveries, newest first; `?result=`, `event=`, `search=`, `since=`, `limit=`, `before=`. With `Accept: text/event-stream` those that come.",
+		key: true,
+		answers: { 200: "HookEventList, or text/event-stream" },
+		query: ["result", "event", "search", "since", "limit", "before"],
+		serve: listHookEvents,
+	},
+	{
+		method: "get",
+		path: `${HOOK}/events/{event}`,
+		summary: "One delivery, with its body",
+		key: true,
+		answers: { 200: "HookEventDetail" },
+		serve: getHookEvent,
+	},
+	{
+		method: "post",
+		path: `${HOOK}/events/{event}/redeliver`,
+		summary: "Run a delivery once more, in the background",
+		key: true,
+		answers: { 202: "Redelivery" },
+		serve: redeliverEvent,
+	},
+	{
+		method: "post",
+		path: `${HOOK}/redeliver`,
+		summary: "Run all deliveries once more that failed since a time",
+		key: true,
+		body: redeliverySchema,
+		answers: { 202: "Redelivery" },
+		serve: redeliverFailed,
+	},
+];

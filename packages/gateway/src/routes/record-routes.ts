@@ -2,99 +2,93 @@ import { cancelInvocation } from "../cancellation.js";
 import { purgeDeadLetter, purgeDeadLetters, replayDeadLetters } from "../dead-letters.js";
 import { FILTERS, listInvocations } from "../invocation-lists.js";
 import { watchInvocation } from "../invocation-watch.js";
-import type { Invocations } from "../invocations.js";
 import { getAttempt, getInvocation } from "../records.js";
 import { replayInvocation } from "../replays.js";
 import type { Route } from "../route.js";
 
 /** What is known of invocations, and what can be done with them. */
-export function recordRoutes(invocations: Invocations): readonly Route[] {
-	return [
-		{
-			method: "get",
-			path: "/v1/invocations/{id}",
-			summary: "The record of an invocation. `?wait=30s` answers when it is settled, or as it is then; 60s at most.",
-			key: true,
-			query: ["wait"],
-			answers: { 200: "InvocationAnswer" },
-			serve: getInvocation,
-		},
-		{
-			method: "get",
-			path: "/v1/invocations",
-			summary:
-				"The project's background invocations, newest first. A page looks at 2,000 at most: one that is short may have a cursor. `?dead=true`: the dead letters.",
-			key: true,
-			query: ["state", "dead", "limit", ...FILTERS],
-			answers: { 200: "InvocationList" },
-			serve: listInvocations,
-		},
-		{
-			method: "get",
-			path: "/v1/invocations/{id}/attempts/{number}",
-			summary: "One of its attempts, with its log",
-			key: true,
-			answers: { 200: "AttemptDetail" },
-			serve: getAttempt,
-		},
-		{
-			method: "get",
-			path: "/v1/invocations/{id}/events",
-			summary:
-				"What happened to it and what happens, as Server-Sent Events, until it is settled. `Last-Event-ID` leaves out what is known.",
-			key: true,
-			answers: { 200: "text/event-stream" },
-			serve: watchInvocation,
-		},
-		{
-			method: "post",
-			path: "/v1/invocations/{id}/cancel",
-			summary: "Cancel an invocation: what waits never begins; what runs gets its abort signal, and 5 s later its sandbox is killed",
-			key: true,
-			answers: { 200: "InvocationAnswer: it is settled, by this or before", 202: "It runs, and was told" },
-			serve: cancelInvocation,
-		},
-		{
-			method: "post",
-			path: "/v1/invocations/{id}/replay",
-			summary:
-				"Run the payload of a settled background invocation once more, as a new one: with its version, or with `?version=latest` with the live one",
-			key: true,
-			query: ["version"],
-			answers: { 202: "ReplayAnswer; the record is at Location" },
-			serve: (request, response, services) => replayInvocation(request, response, services, invocations),
-		},
-	];
-}
+export const RECORD_ROUTES: readonly Route[] = [
+	{
+		method: "get",
+		path: "/v1/invocations/{id}",
+		summary: "The record of an invocation. `?wait=30s` answers when it is settled, or as it is then; 60s at most.",
+		key: true,
+		query: ["wait"],
+		answers: { 200: "InvocationAnswer" },
+		serve: getInvocation,
+	},
+	{
+		method: "get",
+		path: "/v1/invocations",
+		summary:
+			"The project's background invocations, newest first. A page looks at 2,000 at most: one that is short may have a cursor. `?dead=true`: the dead letters.",
+		key: true,
+		query: ["state", "dead", "limit", ...FILTERS],
+		answers: { 200: "InvocationList" },
+		serve: listInvocations,
+	},
+	{
+		method: "get",
+		path: "/v1/invocations/{id}/attempts/{number}",
+		summary: "One of its attempts, with its log",
+		key: true,
+		answers: { 200: "AttemptDetail" },
+		serve: getAttempt,
+	},
+	{
+		method: "get",
+		path: "/v1/invocations/{id}/events",
+		summary: "What happened to it and what happens, as Server-Sent Events, until it is settled. `Last-Event-ID` leaves out what is known.",
+		key: true,
+		answers: { 200: "text/event-stream" },
+		serve: watchInvocation,
+	},
+	{
+		method: "post",
+		path: "/v1/invocations/{id}/cancel",
+		summary: "Cancel an invocation: what waits never begins; what runs gets its abort signal, and 5 s later its sandbox is killed",
+		key: true,
+		answers: { 200: "InvocationAnswer: it is settled, by this or before", 202: "It runs, and was told" },
+		serve: cancelInvocation,
+	},
+	{
+		method: "post",
+		path: "/v1/invocations/{id}/replay",
+		summary:
+			"Run the payload of a settled background invocation once more, as a new one: with its version, or with `?version=latest` with the live one",
+		key: true,
+		query: ["version"],
+		answers: { 202: "ReplayAnswer; the record is at Location" },
+		serve: replayInvocation,
+	},
+];
 
 /** Those that were given up; `GET /v1/invocations?dead=true` lists them. */
-export function deadLetterRoutes(invocations: Invocations): readonly Route[] {
-	return [
-		{
-			method: "post",
-			path: "/v1/dead-letters/replay",
-			summary: "Replay dead letters, the newest first, 100 at most: they are none any more then. The cursor goes on.",
-			key: true,
-			query: ["version", "limit", ...FILTERS],
-			answers: { 202: "DeadLettersReplayed" },
-			serve: (request, response, services) => replayDeadLetters(request, response, services, invocations),
-		},
-		{
-			method: "delete",
-			path: "/v1/dead-letters",
-			summary: "Remove dead letters with their records, the newest first, 1,000 at most. The cursor goes on.",
-			key: true,
-			query: ["limit", ...FILTERS],
-			answers: { 200: "DeadLettersPurged" },
-			serve: purgeDeadLetters,
-		},
-		{
-			method: "delete",
-			path: "/v1/dead-letters/{id}",
-			summary: "Remove a dead letter with its record",
-			key: true,
-			answers: { 204: "Gone" },
-			serve: purgeDeadLetter,
-		},
-	];
-}
+export const DEAD_LETTER_ROUTES: readonly Route[] = [
+	{
+		method: "post",
+		path: "/v1/dead-letters/replay",
+		summary: "Replay dead letters, the newest first, 100 at most: they are none any more then. The cursor goes on.",
+		key: true,
+		query: ["version", "limit", ...FILTERS],
+		answers: { 202: "DeadLettersReplayed" },
+		serve: replayDeadLetters,
+	},
+	{
+		method: "delete",
+		path: "/v1/dead-letters",
+		summary: "Remove dead letters with their records, the newest first, 1,000 at most. The cursor goes on.",
+		key: true,
+		query: ["limit", ...FILTERS],
+		answers: { 200: "DeadLettersPurged" },
+		serve: purgeDeadLetters,
+	},
+	{
+		method: "delete",
+		path: "/v1/dead-letters/{id}",
+		summary: "Remove a dead letter with its record",
+		key: true,
+		answers: { 204: "Gone" },
+		serve: purgeDeadLetter,
+	},
+];

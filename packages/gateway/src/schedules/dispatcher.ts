@@ -3,7 +3,7 @@ import { BerthError, derivedId, type InvocationRecord, type ScheduleRun, SECOND_
 import type { ScheduleClaim, TakenClaims } from "@berth/registry";
 import { cancelBackground } from "../cancellation.js";
 import type { Services } from "../services.js";
-import { requestOf } from "./firing.js";
+import { fireSchedule } from "./firing.js";
 import { jitterOf, planOf } from "./times.js";
 
 /** How often the clock is looked at when nothing is due sooner: a schedule that another gateway made may be. */
@@ -159,7 +159,6 @@ export class ScheduleDispatcher {
 	}
 
 	async #decide(taken: TakenClaims, claim: ScheduleClaim, last: string | undefined, isNewest: boolean, nowMs: number): Promise<Decision> {
-		const { invocations } = this.#services;
 		const { dueMs, invocation, kind } = claim;
 		const decided = { dueAt: isoOf(dueMs), at: isoOf(nowMs), kind };
 		const before = last === undefined || last === invocation ? undefined : await this.#unsettled(last);
@@ -172,8 +171,9 @@ export class ScheduleDispatcher {
 			return { waitMs: REPLACING_MS };
 		}
 		try {
-			const request = await requestOf(taken, { id: invocation, firing: { dueAt: decided.dueAt, kind }, nowMs }, this.#services);
-			await invocations.enqueue(request, "leave");
+			// It is asked again with the same id when this one rejects.
+			const how = { id: invocation, acceptedAtMs: nowMs, inDoubt: "leave" } as const;
+			await fireSchedule(taken, { ...how, firing: { dueAt: decided.dueAt, kind } }, this.#services);
 		} catch (error) {
 			if (!(error instanceof BerthError) || error.entry.fault === "platform") throw error;
 			// Its function has enough to do: it waits, as it would in the queue.

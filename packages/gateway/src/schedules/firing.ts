@@ -1,22 +1,20 @@
 import { type InvocationRequest, type ScheduleConfig, type ScheduleFiring, selectorOf } from "@berth/contracts";
+import { type Enqueuing, enqueue } from "../background/enqueue.js";
 import type { Services } from "../services.js";
 
-/** What a schedule's firing is as an invocation. @throws BerthError when there is no version to invoke */
-export async function requestOf(
+/** Which of a schedule's firings it is. */
+export interface Firing extends Required<Pick<Enqueuing, "id" | "acceptedAtMs" | "inDoubt">> {
+	readonly firing: Omit<ScheduleFiring, "name">;
+}
+
+/** Makes a schedule's firing an invocation. @throws BerthError when there is no version to invoke, and as `enqueue` */
+export async function fireSchedule(
 	{ project, config }: { readonly project: string; readonly config: ScheduleConfig },
-	{ id, firing, nowMs }: { readonly id: string; readonly firing: Omit<ScheduleFiring, "name">; readonly nowMs: number },
-	{ functions }: Services,
+	{ firing, ...how }: Firing,
+	services: Services,
 ): Promise<InvocationRequest> {
-	const version = await functions.resolve(project, config.function, selectorOf(config.alias));
-	return {
-		id,
-		project,
-		function: version.function,
-		version: version.number,
-		trigger: { kind: "event", contentType: "application/json", schedule: { name: config.name, ...firing } },
-		body: { text: config.payload === undefined ? "" : JSON.stringify(config.payload) },
-		acceptedAtMs: nowMs,
-		timeoutMs: version.manifest.timeoutMs,
-		source: "schedule",
-	};
+	const version = await services.functions.resolve(project, config.function, selectorOf(config.alias));
+	const trigger = { kind: "event", contentType: "application/json", schedule: { name: config.name, ...firing } } as const;
+	const body = { text: config.payload === undefined ? "" : JSON.stringify(config.payload) };
+	return await enqueue(version, { ...how, trigger, body, source: "schedule" }, services);
 }

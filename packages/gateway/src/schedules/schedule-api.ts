@@ -19,7 +19,7 @@ import { parseJson } from "../json.js";
 import { nameFrom } from "../names.js";
 import type { Services } from "../services.js";
 import { validate } from "../validation.js";
-import { requestOf } from "./firing.js";
+import { fireSchedule } from "./firing.js";
 import { jitterOf, nextTimes, timesOf, wrongField } from "./times.js";
 
 /** A payload may be written with as many spaces as it has characters. */
@@ -92,12 +92,12 @@ export async function removeSchedule(request: Request, response: Response, servi
 
 /** `POST /v1/functions/{name}/schedules/{schedule}/run`: besides what it does by itself, whatever still runs. */
 export async function runSchedule(request: Request, response: Response, services: Services): Promise<void> {
-	const { schedules, invocations, metrics } = services;
+	const { schedules, metrics } = services;
 	const open = await scheduleFrom(request, services);
 	const nowMs = Date.now();
 	const at = new Date(nowMs).toISOString();
-	const id = newId("inv", nowMs);
-	await invocations.enqueue(await requestOf(open, { id, firing: { dueAt: at, kind: "manual" }, nowMs }, services));
+	const how = { id: newId("inv", nowMs), acceptedAtMs: nowMs, inDoubt: "take back" } as const;
+	const { id } = await fireSchedule(open, { ...how, firing: { dueAt: at, kind: "manual" } }, services);
 	metrics.scheduled("fired");
 	await schedules.note(open.id, { dueAt: at, at, result: "fired", kind: "manual", invocation: id });
 	response

@@ -83,9 +83,8 @@ export async function startStack(redisUrl: string, options: StackOptions = {}): 
 	const worker = await startWorker(urls, services.functions, services.artifacts);
 	while (services.nodes.nodes().length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
 	const { server, serve } = createGatewayServer({ answerStallMs: 30_000, answerBytes: 256 * MIB, onCut: () => undefined, ...options });
-	const invocations = new Invocations(services);
-	serve(createApp(services, invocations));
-	const courier = new Courier(services, invocations);
+	serve(createApp(services, new Invocations(services)));
+	const courier = new Courier(services);
 	courier.start();
 	await once(server.listen(0, "127.0.0.1"), "listening");
 	const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

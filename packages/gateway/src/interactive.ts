@@ -1,0 +1,155 @@
+import {
+	BerthError,
+	FIXED_LIMITS,
+	type InvocationRequest,
+	MOST_DEPTH,
+	type Settlement,
+	type Trigger,
+	type Version,
+} from "@berth/contracts";
+import type { Request, Response } from "express";
+import { type Accepting, acceptedOf, type Origin } from "./accepted.js";
+import { answer, writeStreamHead } from "./answers.js";
+import { readAsked } from "./asked.js";
+import { isKept } from "./idempotency/idempotency.js";
+import type { Drained } from "./overload/drain-rate.js";
+import { type Owner, Places, type Refusal } from "./overload/places.js";
+import { nodeFor } from "./placement.js";
+import { sayTrace } from "./server-timing.js";
+import type { Services } from "./services.js";
+import { AnswerStream } from "./streams/answer-stream.js";
+import type { RequestBody } from "./streams/request-body.js";
+
+/** What the way there and back may add to an invocation's start and run before its caller gives up, milliseconds. */
+const SLACK_MS = 2000;
+
+/** How an invocation ended. */
+export interface Ended {
+	readonly id: string;
+	readonly settlement: Settlement;
+}
+
+/** What a hook let in. */
+export interface Delivered extends Pick<Accepting, "trigger" | "trace" | "source"> {
+	readonly bytes: Buffer;
+}
+
+/** Invocations that somebody waits for: accepted while there is a place, run, and answered. */
+export class Interactive {
+	readonly #services: Services;
+	/** By how many others an invocation comes of. Each depth has as many, so that those who wait for others never keep them from one; the last waits for nobody. */
+	readonly #places: readonly Places[];
+
+	constructor(services: Services) {
+		this.#services = services;
+		const { maxInflight, metrics } = services;
+		const refused = (reason: Refusal) => metrics.refused("interactive", reason);
+		this.#places = Array.from({ length: MOST_DEPTH + 1 }, () => new Places(maxInflight, refused));
+	}
+
+	/** @param trusted whether the caller may be told what went wrong inside */
+	async run(request: Request, response: Response, version: Version, trigger: Trigger, trusted: boolean, origin?: Origin): Promise<void> {
+		this.#placesAt(origin?.depth).require(this.#ownerOf(version));
+		const { rest, bytes, ...read } = await readAsked(request, version, trigger, this.#services);
+		try {
+			const invocation = await this.#accept(version, { trigger, ...read, ...(origin === undefined ? {} : { origin }) }, bytes);
+			// A HEAD's answer has no body that could come in pieces.
+			if (request.method === "HEAD" || origin?.whole === true) await this.#answer(response, version, invocation, trusted);
+			else await this.#answerInPieces(response, version, invocation, trusted, rest);
+		} finally {
+			rest?.close();
+		}
+	}
+
+	/** What a hook let in, answered by its function. @param onSettled told before the answer is given */
+	async answerDelivery(
+		response: Response,
+		version: Version,
+		{ bytes, ...delivered }: Delivered,
+		onSettled: (ended: Ended) => Promise<void>,
+	): Promise<void> {
+		const invocation = await this.#accept(version, delivered, bytes);
+		await this.#answer(response, version, invocation, false, onSettled);
+	}
+
+	async #accept(version: Version, accepting: Accepting, bytes: Buffer): Promise<InvocationRequest> {
+		const body = await this.#services.artifacts.payloads.putBody(bytes, "fleeting");
+		const invocation = acceptedOf(version, accepting, body, this.#services);
+		const { deadlineMs = Number.POSITIVE_INFINITY } = accepting.origin ?? {};
+		const latestMs = invocation.acceptedAtMs + FIXED_LIMITS.startMs + invocation.timeoutMs + SLACK_MS;
+		return { ...invocation, expiresAtMs: Math.min(latestMs, deadlineMs) };
+	}
+
+	async #answerInPieces(
+		response: Response,
+		version: Version,
+		invocation: InvocationRequest,
+		trusted: boolean,
+		body: RequestBody | undefined,
+	): Promise<void> {
+		const { streams } = this.#services;
+		const asked = { id: invocation.id, version: version.number };
+		const stream = new AnswerStream(response, (head) => writeStreamHead(response, asked, head), body);
+		try {
+			const place = streams.open(invocation.id, stream);
+			await this.#answer(response, version, { ...invocation, stream: place }, trusted, undefined, stream);
+		} finally {
+			streams.close(invocation.id);
+		}
+	}
+
+	async #answer(
+		response: Response,
+		version: Version,
+		invocation: InvocationRequest,
+		trusted: boolean,
+		onSettled?: (ended: Ended) => Promise<void>,
+		stream?: AnswerStream,
+	): Promise<void> {
+		const { nodes, artifacts } = this.#services;
+		sayTrace(response, invocation);
+		const { depth = 0 } = invocation;
+		let settlement: Settlement | undefined;
+		try {
+			// A place is for what can run: a body that comes slowly keeps nobody from one.
+			const place = this.#placesAt(depth).take(this.#ownerOf(version));
+			try {
+				const node = nodeFor(nodes, version.project, version.function);
+				settlement = await this.#settled(node, invocation, response);
+				await onSettled?.({ id: invocation.id, settlement });
+				if (stream !== undefined && (stream.begun || settlement.attempt.streamed !== undefined))
+					await stream.end(settlement.attempt.outcome);
+				else if (stream?.refused !== undefined && settlement.attempt.outcome !== "succeeded") throw stream.refused;
+				else await answer(response, { id: invocation.id, version: version.number, settlement, trusted }, artifacts.payloads);
+			} finally {
+				place.free(settlement === undefined ? undefined : drainedBy(settlement));
+			}
+		} finally {
+			this.#services.spans.ended(invocation, settlement);
+			await artifacts.payloads.removeBody(invocation.body);
+		}
+	}
+
+	#ownerOf({ project, function: name, manifest }: Version): Owner {
+		return { project, function: name, concurrency: manifest.concurrency * Math.max(1, this.#services.nodes.nodes().length) };
+	}
+
+	#placesAt(depth = 0): Places {
+		return this.#places[depth] as Places;
+	}
+
+	/** Waits for the end of an invocation even when its caller doesn't: the function is told then. */
+	async #settled(node: string, invocation: InvocationRequest, response: Response): Promise<Settlement> {
+		const { invocations } = this.#services;
+		if (response.closed && !isKept(response)) throw new BerthError("cancelled", "the caller went away before anything was accepted");
+		response.once("close", () => {
+			if (!response.writableFinished && !isKept(response)) invocations.cancel(invocation.id);
+		});
+		return await invocations.run(node, invocation);
+	}
+}
+
+/** What an attempt says of how long invocations wait and run. */
+function drainedBy({ attempt: { phases } }: Settlement): Drained {
+	return { waitedMs: phases.queueMs + phases.startMs, ranMs: phases.initMs + phases.runMs };
+}
