@@ -15,7 +15,7 @@ const key = functionKeyOf(brief);
 
 /** Whether the function is on record. */
 const onRecord = (is: boolean) =>
-	lanes.server.client((redis) => (is ? redis.set(FUNCTION_RECORDS + key, "") : redis.del(FUNCTION_RECORDS + key)));
+	lanes.server.client<unknown>((redis) => (is ? redis.set(FUNCTION_RECORDS + key, "") : redis.del(FUNCTION_RECORDS + key)));
 
 /** Keys with a function's name in them, and members of the lane's own sets; without what is history: that goes by its age. */
 const left = () =>
