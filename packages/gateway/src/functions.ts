@@ -40,6 +40,7 @@ export async function deleteFunction(request: Request, response: Response, servi
 	if (unused !== undefined || (await invocations.backlog({ project, function: name })).paused)
 		await invocations.resume({ project, function: name });
 	if (unused === undefined) throw functionNotFound(name);
+	await invocations.forget({ project, function: name });
 	const isUsed = (digest: Digest) => functions.usesSource(digest);
 	await Promise.all([artifacts.functions.remove(project, name), ...unused.map((digest) => artifacts.sources.remove(digest, isUsed))]);
 	// Its sandboxes would go by themselves when they are idle; a node that can't be told keeps them so long.
