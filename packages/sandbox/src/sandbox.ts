@@ -210,13 +210,14 @@ export class Sandbox {
 			...(target.image.isImage === true ? { isImage: true } : {}),
 			...(outputMark === undefined ? {} : { outputMark }),
 		};
+		const askedAt = performance.now();
 		const reply = await within(talk.ask(TO_AGENT.specialise, FROM_AGENT.specialised, head), startMs);
 		if (reply === undefined || "ended" in reply || reply.frame.type === FROM_AGENT.failed) {
 			const death = await this.#deathOf(reply);
 			throw initFailureOf(this.id, reply, death, await logs.end(), startMs);
 		}
 		this.#takesBody = streamsIn(reply.frame.head);
-		return initMsIn(reply.frame.head);
+		return initMsIn(reply.frame.head, performance.now() - askedAt);
 	}
 
 	/** Grafts layers into a build sandbox, which stays what it is. @throws Error of the engine's */
@@ -236,7 +237,7 @@ export class Sandbox {
 		meter.begin();
 		const startedAt = performance.now();
 		const asked = outputMark === undefined ? head : { ...head, outputMark };
-		const flow = streams && new Flow(head, streams, (type, said, bytes) => talk.tell(type, said, bytes));
+		const flow = streams && new Flow(head, streams, (...frame) => talk.tell(...frame));
 		const answered = talk.ask(TO_AGENT.invoke, FROM_AGENT.answer, asked, payload, respond, flow);
 		flow?.begin(streams?.body);
 		const reply = await within(answered, head.timeoutMs);
