@@ -1,48 +1,67 @@
-import { expect, test } from "vitest";
-import { checkedOptions } from "./invoke-options.js";
-import { InvocationError, Invokes } from "./invokes.js";
+import { FROM_AGENT, INVOKE_QUESTIONS, INVOKES_AT_ONCE } from "@berth/contracts";
+import { beforeEach, expect, test } from "vitest";
+import { Invokes, questionOf } from "./invokes.js";
 import { Questions } from "./questions.js";
 
-/** What goes to the worker, which is nobody here. */
-function asking() {
-	const sent: unknown[] = [];
-	return { sent, invokes: new Invokes(new Questions({ send: (_type, head) => void sent.push(head) })) };
+/** What a worker counts: questions that it hasn't answered. */
+let open: Map<number, string>;
+let most: number;
+let questions: Questions;
+let invokes: Invokes;
+beforeEach(() => {
+	[open, most] = [new Map(), 0];
+	questions = new Questions({
+		send: (type, head) => {
+			const { question, kind } = head as { readonly question: number; readonly kind: string };
+			expect(type).toBe(FROM_AGENT.question);
+			open.set(question, kind);
+			most = Math.max(most, open.size);
+		},
+	});
+	invokes = new Invokes(questions);
+});
+
+const AT_ONCE = INVOKES_AT_ONCE.count;
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+const ask = (signal?: AbortSignal) => invokes.ask(questionOf("slow", undefined, {}), new Uint8Array(0), signal);
+const asked = (kind: string) => [...open].filter(([, of]) => of === kind).map(([number]) => number);
+function answer(numbers: readonly number[]): void {
+	for (const number of numbers) {
+		open.delete(number);
+		questions.answered({ question: number }, new Uint8Array(0));
+	}
 }
 
-test.each<[unknown, new (message: string) => Error, string]>([
-	[null, TypeError, "an object of options, not null"],
-	["fast", TypeError, 'an object of options, not "fast"'],
-	[[], TypeError, "an object of options, not an array"],
-	[{ timeout: 5 }, TypeError, 'no option "timeout"; there are async, timeoutMs, contentType, signal'],
-	[{ async: "no" }, TypeError, 'async is "no"'],
-	[{ async: 1 }, TypeError, "async is 1"],
-	[{ signal: 5 }, TypeError, "signal is 5; an AbortSignal is wanted"],
-	[{ contentType: 5 }, TypeError, "contentType is 5; a string"],
-	[{ contentType: "" }, RangeError, 'contentType is ""'],
-	[{ contentType: "a\nb" }, RangeError, 'contentType is "a\\nb"'],
-	[{ contentType: "ééé" }, RangeError, "characters of ASCII"],
-	[{ timeoutMs: -1 }, RangeError, "timeoutMs is -1"],
-	[{ timeoutMs: 12.5 }, RangeError, "timeoutMs is 12.5"],
-	[{ timeoutMs: "50" }, RangeError, 'timeoutMs is "50"'],
-])("options that are %j reject in the handler, and nothing is asked that costs it its sandbox", async (options, type, message) => {
-	const { sent, invokes } = asking();
-	const failed = await invokes.invoke("stock", {}, options as never).catch((error: unknown) => error);
-	expect(failed).toBeInstanceOf(type);
-	expect((failed as Error).message).toContain(message);
-	expect(sent).toEqual([]);
+test("one that nobody waits for keeps its place until its worker has answered: retries never make more questions than it takes", async () => {
+	const control = new AbortController();
+	const left = Array.from({ length: AT_ONCE }, () => ask(control.signal).catch(() => "left"));
+	await turn();
+	control.abort();
+	expect(await Promise.all(left)).toEqual(Array(AT_ONCE).fill("left"));
+	const retried = Promise.all(Array.from({ length: AT_ONCE }, () => ask()));
+	await turn();
+	expect([asked("invoke").length, asked("abandon").length]).toEqual([AT_ONCE, AT_ONCE]);
+	answer(asked("abandon"));
+	answer(asked("invoke"));
+	await turn();
+	expect(asked("invoke")).toHaveLength(AT_ONCE);
+	answer(asked("invoke"));
+	await retried;
+	expect([open.size, most <= INVOKE_QUESTIONS.atOnce]).toEqual([0, true]);
 });
 
-test("any whole number of milliseconds is a deadline, whatever the function's own is", () => {
-	expect(checkedOptions({ timeoutMs: 1e12 })).toEqual({ timeoutMs: 1e12 });
-	expect(checkedOptions({ timeoutMs: 1e300 })).toEqual({ timeoutMs: Number.MAX_SAFE_INTEGER });
-	expect(checkedOptions({ timeoutMs: undefined, async: undefined })).toEqual({});
-});
-
-test("after the answer nothing can be asked, and the error says so as every other one does", async () => {
-	const { sent, invokes } = asking();
-	invokes.close();
-	const failed = await invokes.invoke("stock").catch((error: unknown) => error);
-	expect(failed).toBeInstanceOf(InvocationError);
-	expect(failed).toMatchObject({ code: "cancelled", retryable: false, message: expect.stringContaining("answered already") });
-	expect(sent).toEqual([]);
+test("one that is aborted before its turn takes no place from those behind it", async () => {
+	const first = Array.from({ length: AT_ONCE }, () => ask());
+	await turn();
+	const control = new AbortController();
+	const waits = ask(control.signal);
+	const last = ask();
+	control.abort(new Error("too late"));
+	answer(asked("invoke"));
+	await Promise.all(first);
+	await expect(waits).rejects.toThrow("too late");
+	await turn();
+	answer(asked("invoke"));
+	await last;
+	expect(open.size).toBe(0);
 });
