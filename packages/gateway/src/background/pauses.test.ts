@@ -2,6 +2,7 @@ import { RedisServer } from "@berth/redis/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ended } from "../testing/settlements.js";
 import { type Stack, startStack } from "../testing/stack.js";
+import { Upkeep } from "../upkeep.js";
 
 let redis: RedisServer;
 let stack: Stack;
@@ -39,10 +40,38 @@ test("a paused function takes work, shows that it is paused, and runs it when it
 	expect(retries).toEqual([undefined, { attempts: 2, backoffMs: 1, maxAgeMs: 60_000 }]);
 });
 
+test("a function that is deleted, or was by a gateway that died right after, begins clean when it is deployed again", async () => {
+	const kept = () => redis.client((client) => client.keys("berth:q:b-default/brief:*"));
+	const { functions } = stack.services;
+	await stack.deploy("brief");
+	for (const remove of [
+		() => stack.fetch("/v1/functions/brief", { method: "DELETE" }),
+		() => functions.deleteFunction("default", "brief").then(() => new Upkeep(stack.services).run()),
+	]) {
+		expect(await post("/v1/functions/brief/pause")).toMatchObject({ background: { paused: true } });
+		expect(await kept()).toEqual(["berth:q:b-default/brief:meta"]);
+		await remove();
+		expect(await kept()).toEqual([]);
+		await stack.deploy("brief");
+		expect(await (await stack.fetch("/v1/functions/brief")).json()).toMatchObject({ background: { paused: false } });
+	}
+});
+
 test("there is no function to pause or resume", async () => {
 	for (const path of ["/v1/functions/nobody/pause", "/v1/functions/nobody/resume"])
 		expect(await post(path)).toMatchObject({ code: "function_not_found" });
 	expect(await post("/v1/functions/NOBODY/pause")).toMatchObject({ code: "invalid_name" });
+});
+
+test("what waits for a paused function is settled when it is deleted, also when who deleted it got no further than that", async () => {
+	await stack.deploy("hasty");
+	await post("/v1/functions/hasty/pause");
+	const { id } = (await post("/v1/functions/hasty/invocations?mode=async")) as { id: string };
+	await stack.services.functions.deleteFunction("default", "hasty");
+	expect(await stateOf(id)).toBe("queued");
+	expect((await stack.fetch("/v1/functions/hasty", { method: "DELETE" })).status).toBe(404);
+	await expect.poll(() => stateOf(id)).toBe("settled");
+	expect(await stack.services.invocations.backlog({ project: "default", function: "hasty" })).toMatchObject({ paused: false, waiting: 0 });
 });
 
 test("an invocation for later says when, by the header or the query, as a time or in milliseconds", async () => {
