@@ -84,7 +84,7 @@ describe("what an invocation prints", () => {
 		reader.begin();
 		await print("stdout", "x".repeat(100 * KIB));
 		const { lines } = await reader.end();
-		expect(Math.max(...lines.map(({ text }) => text.length))).toBeLessThanOrEqual(16 * KIB);
+		expect(lines.length).toBeGreaterThan(1);
 		expect(lines.map(({ text }) => text).join("")).toBe("x".repeat(100 * KIB));
 	});
 });
