@@ -155,14 +155,19 @@ test("a hook is followed through a connection that breaks, after the last delive
 test("logs and events are followed through a gateway that starts again and takes no work yet; what is wrong for good ends it", async () => {
 	const stop = new AbortController();
 	const line = (text: string) => `id: 1000-1-0a1b2c3d\nevent: line\ndata: {"text":"${text}"}\n\n`;
+	const refused = { node: "n1", code: "too_busy", detail: "64 watch" };
 	const stream = (text: string) => (response: ServerResponse) =>
-		response.writeHead(200, { "content-type": "text/event-stream" }).end(line(text));
+		response
+			.writeHead(200, { "content-type": "text/event-stream" })
+			.end(`event: refused\ndata: ${JSON.stringify(refused)}\n\n${line(text)}`);
 	const answers = [stream("before"), problem(503, problemOf("unavailable", "The durable Redis is away.")), stream("after")];
 	server.answer = (response) => answers.shift()?.(response);
 	const lines: string[] = [];
+	const told: unknown[] = [];
 	await client.followLogs(
 		{},
 		{
+			onRefused: (one) => told.push(one),
 			signal: stop.signal,
 			onLine: ({ text }) => {
 				lines.push(text);
@@ -170,7 +175,10 @@ test("logs and events are followed through a gateway that starts again and takes
 			},
 		},
 	);
-	expect(lines).toEqual(["before", "after"]);
+	expect([lines, told]).toEqual([
+		["before", "after"],
+		[refused, refused],
+	]);
 	server.answer = problem(404, problemOf("function_not_found", "no hello"));
 	await expect(client.followEvents({ function: "hello" }, { onEvent: () => undefined })).rejects.toMatchObject({ status: 404 });
 });
