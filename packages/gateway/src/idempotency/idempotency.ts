@@ -30,6 +30,14 @@ type StoredAnswer = { readonly sealed: string } | { readonly payload: string } |
 /** Which invocation a request under a key is, should it be accepted in the background. Absent: the request has no key. */
 const claims = new WeakMap<Response, string>();
 
+/** Streams that ended well: their heads went before anybody knew. */
+const succeeded = new WeakSet<Response>();
+
+/** Says how a streamed answer ended, for those who get it again. */
+export function noteSucceeded(response: Response): void {
+	succeeded.add(response);
+}
+
 /** The id for what this request accepts in the background; undefined: any new one. */
 export function claimedId(response: Response): string | undefined {
 	return claims.get(response);
@@ -93,7 +101,9 @@ async function serveHeld(
 			else problems(error, request, response, () => undefined);
 		});
 		const isWhole = await capture.whole(served);
-		if (isUndone(response)) await idempotency.release(held);
+		// Redis may have taken what it didn't acknowledge: a repetition has to be the same invocation.
+		if (response.statusCode === 503 && isUndone(response)) await idempotency.letGo(held);
+		else if (isUndone(response)) await idempotency.release(held);
 		else await idempotency.answer(held, JSON.stringify(await stored(isWhole, capture, response, held, services)));
 	} catch (error) {
 		late(error);
@@ -121,8 +131,7 @@ async function stored(
 	const invocation = id === undefined ? {} : { invocation: String(id) };
 	if (!isWhole) return { unkept: "was cut off in the middle", ...invocation };
 	if (body === undefined) return { unkept: `had ${bytes} bytes, and up to ${MOST_BYTES} are kept`, ...invocation };
-	// A stream that ended says in a trailer that it did.
-	const headers = { ...(response.hasHeader("trailer") ? { [HEADERS.outcome]: "succeeded" } : {}), ...capture.headers };
+	const headers = { ...(succeeded.has(response) ? { [HEADERS.outcome]: "succeeded" } : {}), ...capture.headers };
 	const answer: Answer = { status, headers, ...(isUtf8(body) ? { text: body.toString("utf8") } : { base64: body.toString("base64") }) };
 	const sealed = idempotency.seal(held, JSON.stringify(answer));
 	return sealed.length <= INLINE_BYTES ? { sealed } : { payload: await artifacts.results.put(Buffer.from(sealed), "durable") };

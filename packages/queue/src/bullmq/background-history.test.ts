@@ -219,6 +219,19 @@ describe("a cancelled invocation", () => {
 		expect(await gateway.record(request.id)).toMatchObject({ background: { outcome: "succeeded" }, result: { body: { text: "there" } } });
 	});
 
+	test("outlives the job that a gateway left which died before that was removed; cancelled again, it goes", async () => {
+		const gateway = await lanes.gateway();
+		const request = requestOf("later", { runAtMs: Date.now() + 30 * 86_400_000 });
+		await gateway.enqueue(request);
+		const kept = () => withRedis((redis) => redis.pttl(`berth:bg:${request.id}`));
+		await withRedis((redis) => new BackgroundRecords(redis).cancel(request.id));
+		expect(await kept()).toBeGreaterThan(37 * 86_400_000);
+		expect(await gateway.cancelBackground(request.id, request)).toMatchObject({ found: "settled", request: { id: request.id } });
+		expect(await kept()).toBeLessThanOrEqual(86_400_000);
+		expect(await gateway.backgroundTotals()).toEqual({ accepted: 1, settled: 1, dead: 0, inFlight: 0 });
+		expect(await gateway.cancelBackground(request.id, request)).toEqual({ found: "settled" });
+	});
+
 	test("whose worker died is told to the next one before it begins", async () => {
 		const gateway = await lanes.gateway();
 		const request = requestOf();
@@ -254,10 +267,12 @@ describe("a dead letter", () => {
 		const id = await deadLetter(gateway);
 		expect(await gateway.keptRequest(id)).toEqual({ trigger: { kind: "event" }, body: { text: "again" }, timeoutMs: 30_000 });
 		const [first, second] = [newId("inv"), newId("inv")];
-		expect(await gateway.deadLetters.claimReplay(project, id, first)).toBe(first);
-		expect(await gateway.deadLetters.claimReplay(project, id, second)).toBe(first);
+		expect(await gateway.deadLetters.claimReplay(project, id, first)).toEqual({ kind: "claimed", as: first });
+		expect(await gateway.deadLetters.claimReplay(project, id, second)).toEqual({ kind: "claimed", as: first });
+		expect(await gateway.record(id)).not.toMatchObject({ background: { replayedAs: first } });
 		await gateway.deadLetters.replayed(project, id);
-		expect(await gateway.deadLetters.claimReplay(project, id, second)).toBeUndefined();
+		expect(await gateway.deadLetters.claimReplay(project, id, second)).toEqual({ kind: "replayed", as: first });
+		expect(await gateway.deadLetters.claimReplay(project, newId("inv"), second)).toEqual({ kind: "none" });
 		expect(await ids(gateway, { dead: true })).toEqual([]);
 		expect(await gateway.record(id)).toMatchObject({ background: { dead: true, replayedAs: first } });
 		expect((await gateway.backgroundTotals()).dead).toBe(1);
@@ -282,11 +297,18 @@ describe("a dead letter", () => {
 			await fill.exec();
 			const [oldest] = await redis.zrange("berth:bg-dead:default", "0", "0");
 			await redis.hset(`berth:bg:${oldest}`, "head", "{}");
-			const request = requestOf();
-			await records.begin(request, 1, "a");
-			await records.end(request, settlementOf("crashed", 1), "dead");
+			const [, second] = await redis.zrange("berth:bg-dead:default", "0", "1");
+			await redis.hset(`berth:bg:${second}`, "head", "{}", "callback", JSON.stringify({ url: "", state: "waiting", attempts: 0 }));
+			const [request, next] = [requestOf(), requestOf()];
+			for (const one of [request, next]) {
+				await records.begin(one, 1, "a");
+				await records.end(one, settlementOf("crashed", 1), "dead");
+			}
 			expect(await redis.zcard("berth:bg-dead:default")).toBe(DEAD_LETTERS_KEPT.count);
 			expect(await redis.exists(`berth:bg:${oldest}`)).toBe(0);
+			// What is still to be posted of one isn't lost with its place.
+			expect(await redis.exists(`berth:bg:${second}`)).toBe(1);
+			expect(await redis.zscore("berth:bg-dead:default", second as string)).toBeNull();
 			expect(await redis.pttl(`berth:bg:${request.id}`)).toBeGreaterThan(DEAD_LETTERS_KEPT.ms - 60_000);
 		});
 	});
