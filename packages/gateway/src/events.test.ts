@@ -52,6 +52,13 @@ describe("events", () => {
 		expect((await events("?kind=node"))[0]).toMatchObject({ what: "lost", node: "node_1", id: expect.stringMatching(/^\d+-\d+$/) });
 	});
 
+	test("of a function that isn't there, nor was lately, are a mistake and no empty list", async () => {
+		await stack.deploy("quiet");
+		expect(await events("?function=quiet&kind=hook")).toEqual([]);
+		const answer = await stack.fetch("/v1/events?function=nope");
+		expect([answer.status, ((await answer.json()) as Problem).code]).toEqual([404, "function_not_found"]);
+	});
+
 	test("are shown as they happen, and from the last one on that somebody has", async () => {
 		await stack.deploy("early");
 		const stream = await open();

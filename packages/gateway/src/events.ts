@@ -8,6 +8,7 @@ import {
 	newId,
 	type ProjectEvent,
 } from "@berth/contracts";
+import { functionNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
 import { authenticate } from "./auth.js";
 import { EventStream } from "./event-stream.js";
@@ -45,6 +46,10 @@ export async function getEvents(request: Request, response: Response, services: 
 		return;
 	}
 	const kept = (await services.events.read(project)).filter((event) => isWanted(wanted, event));
+	// What is deleted has events still; what never was has none.
+	const { function: name } = wanted;
+	if (name !== undefined && kept.length === 0 && (await services.functions.getFunction(project, name)) === undefined)
+		throw functionNotFound(name);
 	response.json({ events: kept.slice(-limit).reverse() } satisfies EventList);
 }
 

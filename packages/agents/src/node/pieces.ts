@@ -71,7 +71,7 @@ export function sourceOf(body: ReadableStream<unknown>): Source {
 			const { done, value } = await reader.read();
 			if (done) return undefined;
 			if (value instanceof Uint8Array) return value;
-			const message = `the response's stream gave a ${typeof value}; it gives bytes, as from new TextEncoder() or a TextEncoderStream`;
+			const message = `the response's stream gave ${typeof value === "object" ? "an object" : `a ${typeof value}`}; it gives bytes, as from new TextEncoder() or a TextEncoderStream`;
 			await reader.cancel(message);
 			throw new ReplyError(message);
 		},
