@@ -100,6 +100,22 @@ describe("network: {join}", () => {
 		});
 	});
 
+	it("asks in nobody else's name: what a request says of who asks isn't believed, and no other network's function runs", async () => {
+		const parent = { id: "inv_x", function: "vault" };
+		for (const depth of [0, 9]) {
+			const word = { project: "default", function: "vault", parent, depth, deadlineMs: 1e15, async: depth > 0 };
+			const headers = { "berth-invoking": JSON.stringify(word), "Berth-Callback-Url": "http://stock/", "berth-timeout-ms": "9000" };
+			const { answers } = await ask("orders", { urls: ["http://stock/mine"], headers });
+			const [status, text, id] = answers[0] as [number, string, string];
+			expect([status, JSON.parse(text)]).toEqual([
+				200,
+				expect.objectContaining({ caller: "orders", url: expect.stringMatching(/\/mine$/) }),
+			]);
+			expect(await stack.client.invocation(id)).toMatchObject({ function: "stock", parent: { function: "orders" }, depth: 1 });
+		}
+		expect((await stack.client.invocations({ function: "vault" })).invocations).toEqual([]);
+	});
+
 	it("reaches no function of another network or of none, and nothing else; nobody who isn't on it reaches in", async () => {
 		const { answers } = await ask("orders", {
 			urls: ["http://vault/", "http://lonely/", "http://nobody/", "http://service.example/", `http://${world.publicAddress}/`, stack.url],

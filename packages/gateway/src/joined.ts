@@ -1,4 +1,4 @@
-import { INVOKING_HEADER, type InvokingHead, JOINED_HEADER, type JoinedHead } from "@berth/contracts";
+import { BerthError, INVOKING_HEADER, type InvokingHead, JOINED_HEADER, type JoinedHead } from "@berth/contracts";
 import express, { type Express } from "express";
 import type { Invocations } from "./invocations.js";
 import { problemHandler } from "./problems.js";
@@ -13,9 +13,12 @@ export function createJoinedApp(invocations: Invocations, services: Services): E
 	app.disable("x-powered-by");
 	app.disable("etag");
 	app.use(async (request, response) => {
-		const asked = request.headers[INVOKING_HEADER];
-		if (asked !== undefined) await invocations.invoking(request, response, JSON.parse(String(asked)) as InvokingHead);
-		else await invocations.joined(request, response, JSON.parse(String(request.headers[JOINED_HEADER])) as JoinedHead);
+		const [invoking, joined] = [request.headers[INVOKING_HEADER], request.headers[JOINED_HEADER]];
+		// With both, one of them may not be the worker's.
+		if ((invoking === undefined) === (joined === undefined))
+			throw new BerthError("invalid_request", `either ${INVOKING_HEADER} or ${JOINED_HEADER} says who asks`);
+		if (invoking !== undefined) await invocations.invoking(request, response, JSON.parse(String(invoking)) as InvokingHead);
+		else await invocations.joined(request, response, JSON.parse(String(joined)) as JoinedHead);
 	});
 	app.use(problemHandler(services.log));
 	return app;

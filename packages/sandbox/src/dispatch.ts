@@ -1,14 +1,15 @@
 import type { StartKind } from "@berth/contracts";
 import { AtWork } from "./at-work.js";
-import { type BootKey, limitsOf, versionKeyOf } from "./boot-key.js";
+import { type BootKey, versionKeyOf } from "./boot-key.js";
 import type { CpuLoad } from "./cpu-load.js";
-import { Demand, type Run, type Waiter } from "./demand.js";
+import type { Demand, Run, Waiter } from "./demand.js";
+import { askingOf, bytesOf, Demands } from "./demands.js";
 import type { Floors } from "./floors.js";
 import type { IdleSandboxes } from "./idle-sandboxes.js";
 import type { Lease } from "./lease.js";
+import { Leases } from "./leases.js";
 import type { Nesting } from "./nesting.js";
 import type { Population } from "./population.js";
-import { closing } from "./refusals.js";
 import type { Room } from "./room.js";
 import type { Sandbox } from "./sandbox.js";
 import { type Asking, Shortage } from "./shortage.js";
@@ -18,7 +19,6 @@ import { Starts } from "./starts.js";
 import { usesOf } from "./uses.js";
 import type { Specialisation } from "./version-target.js";
 import { waitFor } from "./waiting.js";
-import { within } from "./within.js";
 
 /** How often who stands back looks whether that still makes sense: runs that drag on tell nobody, milliseconds. */
 const STOOD_BACK_MS = 100;
@@ -41,17 +41,23 @@ export interface DispatchOptions {
 export class Dispatch {
 	readonly #options: DispatchOptions;
 	readonly #starts: Starts;
-	readonly #demands = new Map<string, Demand>();
+	readonly #demands = new Demands();
 	readonly #shortage = new Shortage((demand) => this.#missingSoonBytes(demand));
 	readonly #standstill: Standstill;
 	readonly #atWork: AtWork;
+	readonly #leases: Leases;
 	#closed = false;
 
 	constructor(options: DispatchOptions) {
 		this.#options = options;
 		this.#atWork = new AtWork(options.population.admission.budgetBytes);
+		this.#leases = new Leases({
+			...options,
+			atWork: this.#atWork,
+			returned: (sandbox, demand, run, healthy) => this.#takeBack(sandbox, demand, run, healthy),
+		});
 		this.#standstill = new Standstill({
-			demands: () => [...this.#demands.values()],
+			demands: () => this.#demands.all(),
 			lacksMemory: (demand) => this.#shortage.has(demand),
 			sandboxes: () => options.population.all(),
 		});
@@ -70,11 +76,11 @@ export class Dispatch {
 
 	/** As `Pool.acquire`. */
 	async acquire(target: Specialisation, ends: readonly AbortSignal[], nesting: Nesting): Promise<Lease> {
-		const demand = this.#demandOf(target);
+		const demand = this.#demands.of(target);
 		const askedAt = performance.now();
 		const isNext = demand.waiting === 0 && this.#mayTake(demand, { sinceMs: askedAt, depth: nesting.depth });
 		const warm = isNext ? this.#takeIdle(target.key) : undefined;
-		if (warm !== undefined) return this.#lease(warm, demand, nesting, "warm", performance.now() - askedAt, 0);
+		if (warm !== undefined) return this.#leaseWarm(warm, demand, nesting, askedAt);
 		return await waitFor(demand, ends, nesting, { began: () => this.#serve(demand), left: (waiter) => this.#went(demand, waiter) });
 	}
 
@@ -89,33 +95,23 @@ export class Dispatch {
 	}
 
 	get stats(): { readonly starts: Readonly<Record<StartKind, number>>; readonly waiting: number } {
-		const waiting = [...this.#demands.values()].reduce((sum, demand) => sum + demand.waiting, 0);
-		return { starts: { ...this.#starts.counts }, waiting };
+		return { starts: { ...this.#starts.counts }, waiting: this.#demands.waiting };
 	}
 
 	/** Room or a slot came free: the deepest, of those whoever waits longest, of whatever version, gets the first try. */
 	serveOthers(): void {
-		const waiting = [...this.#demands.values()].filter((demand) => demand.unserved !== undefined);
-		for (const demand of waiting.sort((a, b) => turnOf(a, b))) this.#serve(demand);
+		for (const demand of this.#demands.unserved()) this.#serve(demand);
 	}
 
 	/** Forgets versions of which nobody asks, runs or rests any sandbox. */
 	forgetQuiet(): void {
-		for (const [key, demand] of this.#demands) {
-			if (!demand.quiet || this.#options.idle.has(key)) continue;
-			demand.forget();
-			this.#shortage.delete(demand);
-			this.#demands.delete(key);
-		}
+		for (const demand of this.#demands.forgetQuiet((key) => this.#options.idle.has(key))) this.#shortage.delete(demand);
 	}
 
 	/** Nobody waits any longer, and what comes back is retired. */
 	close(): void {
 		this.#closed = true;
-		for (const demand of this.#demands.values()) {
-			demand.forget();
-			for (let waiter = demand.next(); waiter !== undefined; waiter = demand.next()) waiter.reject(closing());
-		}
+		this.#demands.close();
 	}
 
 	/** Starts sandboxes for those who would wait longer for a busy one than a start is worth. */
@@ -136,7 +132,7 @@ export class Dispatch {
 			}
 			// An idle one of its own only lacks room, of which another would need more.
 			const waits = this.#options.idle.has(demand.target.key) || !this.#mayTake(demand, askingOf(waiter));
-			if (waits || !this.#options.room.make(limitsOf(manifest).memoryBytes)) {
+			if (waits || !this.#options.room.make(bytesOf(demand))) {
 				this.#shortage.add(demand);
 				this.#standstill.refuse(demand, "memory");
 				return;
@@ -154,40 +150,13 @@ export class Dispatch {
 			return;
 		}
 		const startMs = Math.max(0, performance.now() - waiter.sinceMs - initMs);
-		waiter.resolve(this.#lease(sandbox, demand, waiter.nesting, start, startMs, initMs));
+		waiter.resolve(this.#leases.begin(sandbox, demand, waiter.nesting, start, startMs, initMs));
 	}
 
-	#lease(sandbox: Sandbox, demand: Demand, nesting: Nesting, start: StartKind, startMs: number, initMs: number): Lease {
-		sandbox.move("busy");
-		this.#options.population.admission.reserve(sandbox.id, sandbox.limits.memoryBytes);
-		if (start === "warm") this.#starts.counts.warm++;
-		const run = demand.begin(nesting);
-		this.#atWork.begin(run, sandbox.limits.memoryBytes);
-		let released = false;
-		return {
-			sandbox,
-			start,
-			startMs,
-			initMs,
-			release: (healthy, ran) => {
-				if (released) return;
-				released = true;
-				if (ran !== undefined) demand.ran(ran.runMs, ran.cpuMs, this.#options.cpu.saturated);
-				if (sandbox.settled === undefined || !healthy) this.#takeBack(sandbox, demand, run, healthy);
-				else void this.#takeBackSettled(sandbox, demand, run, ran?.runMs ?? 0);
-			},
-		};
-	}
-
-	/** What a handler gave to `waitUntil` may go on until the invocation's deadline; nobody else has the sandbox meanwhile. */
-	async #takeBackSettled(sandbox: Sandbox, demand: Demand, run: Run, runMs: number): Promise<void> {
-		run.goesOn = true;
-		const leftMs = Math.max(0, demand.target.manifest.timeoutMs - runMs);
-		const inTime = await within(
-			(sandbox.settled ?? Promise.resolve()).then(() => true),
-			leftMs,
-		);
-		this.#takeBack(sandbox, demand, run, inTime === true);
+	/** Gives one that rested to somebody who has asked since then. */
+	#leaseWarm(sandbox: Sandbox, demand: Demand, nesting: Nesting, sinceMs: number): Lease {
+		this.#starts.counts.warm++;
+		return this.#leases.begin(sandbox, demand, nesting, "warm", performance.now() - sinceMs, 0);
 	}
 
 	/** Retired by default; kept warm when the outcome was healthy and nothing of the function runs on. */
@@ -207,7 +176,7 @@ export class Dispatch {
 			return;
 		}
 		sandbox.move("warm");
-		waiter.resolve(this.#lease(sandbox, demand, waiter.nesting, "warm", performance.now() - waiter.sinceMs, 0));
+		waiter.resolve(this.#leaseWarm(sandbox, demand, waiter.nesting, waiter.sinceMs));
 		this.#went(demand, waiter);
 	}
 
@@ -242,11 +211,7 @@ export class Dispatch {
 	/** Bytes that a version's next start would still lack, were everything evicted that is idle or soon will be. */
 	#missingSoonBytes(demand: Demand): number {
 		const { admission } = this.#options.population;
-		let bytes = admission.missing(limitsOf(demand.target.manifest).memoryBytes) - this.#options.room.evictableBytes;
-		for (const other of this.#demands.values()) {
-			if (other !== demand) bytes -= other.backSoon * limitsOf(other.target.manifest).memoryBytes;
-		}
-		return bytes;
+		return admission.missing(bytesOf(demand)) - this.#options.room.evictableBytes - this.#demands.backSoonBytes(demand);
 	}
 
 	/** Idle sandboxes that had no room to run may have it now; whom they don't do for may have a start. */
@@ -255,7 +220,7 @@ export class Dispatch {
 			const sandbox = this.#takeIdle(demand.target.key);
 			if (sandbox === undefined) break;
 			const waiter = demand.next() as Waiter;
-			waiter.resolve(this.#lease(sandbox, demand, waiter.nesting, "warm", performance.now() - waiter.sinceMs, 0));
+			waiter.resolve(this.#leaseWarm(sandbox, demand, waiter.nesting, waiter.sinceMs));
 		}
 		this.#dispatch(demand);
 	}
@@ -279,27 +244,4 @@ export class Dispatch {
 	#keyOf({ image, manifest, project, function: name, version }: Specialisation): BootKey {
 		return versionKeyOf(image, manifest, this.#options.grafts, { project, function: name, version });
 	}
-
-	#demandOf(target: Specialisation): Demand {
-		let demand = this.#demands.get(target.key);
-		if (demand === undefined) {
-			demand = new Demand(target);
-			this.#demands.set(target.key, demand);
-		}
-		return demand;
-	}
-}
-
-function bytesOf({ target }: Demand): number {
-	return limitsOf(target.manifest).memoryBytes;
-}
-
-function askingOf({ sinceMs, nesting: { depth } }: Waiter): Asking {
-	return { sinceMs, depth };
-}
-
-/** The deepest first, then who has waited longest. */
-function turnOf({ first: a }: Demand, { first: b }: Demand): number {
-	if (a === undefined || b === undefined) return 0;
-	return b.nesting.depth - a.nesting.depth || a.sinceMs - b.sinceMs;
 }

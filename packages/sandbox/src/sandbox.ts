@@ -7,55 +7,32 @@ import {
 	FROM_AGENT,
 	INVOKE_QUESTIONS,
 	type InvokeHead,
-	KIB,
 	newId,
-	SANDBOX_PATHS,
 	type SandboxExit,
 	type SandboxLimits,
 	type SandboxProgram,
 	type SandboxState,
-	type SpecialiseHead,
-	storageOf,
 	TO_AGENT,
 } from "@berth/contracts";
-import { goesOnIn, initMsIn, streamsIn } from "./agent-words.js";
+import { initMsIn, streamsIn } from "./agent-words.js";
+import { attemptIn } from "./attempt.js";
+import { Body } from "./body.js";
 import { type BootKey, programOf } from "./boot-key.js";
-import { type CauseOfDeath, causeOfDeath, ownMemoryOf } from "./cause-of-death.js";
-import { CgroupReader } from "./cgroup-reader.js";
-import { Conversation, type Ending, type Reply, type Respond } from "./conversation.js";
+import type { CauseOfDeath } from "./cause-of-death.js";
+import { Conversation, type Reply, type Respond } from "./conversation.js";
 import type { SandboxEngine } from "./engine.js";
-import type { Freezer } from "./freezer.js";
-import { type LineListener, LogReader, NO_LOG } from "./log-reader.js";
+import { type LineListener, NO_LOG } from "./log-reader.js";
+import { bootOrder, graftOrder, specialiseHead } from "./orders.js";
 import type { SandboxResult } from "./sandbox-result.js";
 import { SpecialiseError } from "./specialise-error.js";
 import { moved } from "./states.js";
-import { Flow, type Streams } from "./streams.js";
-import { UsageMeter } from "./usage-meter.js";
-import { initFailureOf, timeoutError, verdictOn } from "./verdict.js";
+import type { Streams } from "./streams.js";
+import { initFailureOf } from "./verdict.js";
 import type { Specialisation } from "./version-target.js";
 import { within } from "./within.js";
 
 /** A process that closes its connection is about to end: its own exit code says more than our signal would, milliseconds. */
 const LAST_WORDS_MS = 100;
-
-/** Init and the agent. */
-const OWN_PROCESSES = 2;
-
-/** As much of what is printed after an answer is kept, bytes. */
-export const LATE_LOG_BYTES = 64 * KIB;
-
-/** What a sandbox has from its boot until its removal. */
-interface Body {
-	readonly talk: Conversation;
-	readonly logs: LogReader;
-	readonly cgroup: CgroupReader;
-	/** Whether the cgroup goes with the container. */
-	readonly cgroupGoes: boolean;
-	readonly meter: UsageMeter;
-	readonly freezer: Freezer;
-	/** Tasks when nothing but init and the agent ran in it. */
-	readonly restingTasks: number;
-}
 
 /** One sandbox: its container, its agent, its cgroup, and the state it is in. */
 export class Sandbox {
@@ -136,26 +113,13 @@ export class Sandbox {
 		}
 		void talk.ending.then(() => this.#gone.resolve());
 		const hello = talk.hear(FROM_AGENT.hello);
-		const booted = await this.#engine.boot({
-			sandbox: this.id,
-			base: this.bootKey.base.layers.map(({ digest }) => digest),
-			kind: this.bootKey.kind,
-			program: this.#program,
-			limits: this.#limits,
-			...(this.bootKey.own === undefined
-				? {}
-				: { own: this.bootKey.own.map(({ digest }) => digest), ownIsRoot: this.bootKey.ownIsRoot === true }),
-			...(this.bootKey.of === undefined ? {} : { of: this.bootKey.of }),
-			...(this.bootKey.storage === undefined ? {} : { storage: this.bootKey.storage }),
-			network: this.bootKey.network,
-		});
+		const booted = await this.#engine.boot(bootOrder(this.id, this.bootKey, this.#program, this.#limits));
 		this.#address = booted.address;
-		const { freezer, cgroupGoes } = booted;
-		const cgroup = new CgroupReader(booted.cgroup);
-		this.#body = { talk, logs: new LogReader(booted.output), cgroup, cgroupGoes, meter: new UsageMeter(cgroup), freezer, restingTasks: 0 };
-		this.#body.logs.begin();
+		const body = new Body(talk, booted);
+		this.#body = body;
+		body.logs.begin();
 		await this.#await(hello, startMs, "its agent to say hello");
-		this.#body = { ...this.#body, restingTasks: cgroup.tasks() };
+		body.rests();
 	}
 
 	/** Touches what a first invocation would otherwise pay for. */
@@ -183,16 +147,7 @@ export class Sandbox {
 		const outputMark = logs.begin();
 		try {
 			if (this.bootKey.own === undefined) {
-				const layers = target.image.layers.map(({ digest }) => digest);
-				const { network } = target.manifest;
-				const storage = storageOf(target.project, target.manifest);
-				const { address } = await this.#engine.specialise({
-					sandbox: this.id,
-					layers,
-					limits,
-					network,
-					...(storage.length === 0 ? {} : { storage }),
-				});
+				const { address } = await this.#engine.specialise(graftOrder(this.id, target, limits));
 				this.#address = address;
 				this.#limits = limits;
 			}
@@ -200,19 +155,10 @@ export class Sandbox {
 			if (error instanceof BerthError) throw error;
 			throw new SpecialiseError("platform_error", { name: "Error", message: (error as Error).message });
 		}
-		const head: SpecialiseHead = {
-			entry: `${SANDBOX_PATHS.code}/${target.image.entry}`,
-			project: target.project,
-			function: target.function,
-			version: target.version,
-			env: target.manifest.env,
-			scratch: target.manifest.scratch,
-			...(target.image.isImage === true ? { isImage: true } : {}),
-			...(outputMark === undefined ? {} : { outputMark }),
-		};
-		const reply = await within(talk.ask(TO_AGENT.specialise, FROM_AGENT.specialised, head), startMs);
+		const asked = talk.ask(TO_AGENT.specialise, FROM_AGENT.specialised, specialiseHead(target, outputMark));
+		const reply = await within(asked, startMs);
 		if (reply === undefined || "ended" in reply || reply.frame.type === FROM_AGENT.failed) {
-			const death = await this.#deathOf(reply);
+			const death = await this.deathOf(reply);
 			throw initFailureOf(this.id, reply, death, await logs.end(), startMs);
 		}
 		this.#takesBody = streamsIn(reply.frame.head);
@@ -226,45 +172,14 @@ export class Sandbox {
 
 	/** Runs one attempt. Never rejects for what the function does. @param respond answers what its agent asks meanwhile */
 	async invoke(head: InvokeHead, payload: Uint8Array, respond?: Respond, streams?: Streams): Promise<SandboxResult> {
-		const { talk, logs, meter } = this.#alive();
+		const body = this.#alive();
 		this.invocations++;
 		this.settled = undefined;
 		if (this.#thawing !== undefined) await this.#thawing;
-		const outputMark = logs.begin();
-		if (this.onLine !== undefined) logs.tell(this.onLine);
-		this.#remember();
-		meter.begin();
-		const startedAt = performance.now();
-		const asked = outputMark === undefined ? head : { ...head, outputMark };
-		const flow = streams && new Flow(head, streams, (type, said, bytes) => talk.tell(type, said, bytes));
-		const answered = talk.ask(TO_AGENT.invoke, FROM_AGENT.answer, asked, payload, respond, flow);
-		flow?.begin(streams?.body);
-		const reply = await within(answered, head.timeoutMs);
-		flow?.close();
-		const death = await this.#deathOf(reply);
-		const runMs = performance.now() - startedAt;
-		const log = await logs.end();
-		const { usage, limitsHit } = meter.end(this.#limits);
-		const streamed = flow?.streamed;
-		const base = {
-			runMs,
-			log,
-			usage,
-			limitsHit: log.truncated ? [...limitsHit, "log" as const] : limitsHit,
-			...(streamed === undefined ? {} : { streamed }),
-		};
-		if (reply === undefined) return { ...base, outcome: "timed_out", error: timeoutError(head.timeoutMs), healthy: false };
-		if (death !== undefined) return { ...base, ...death, healthy: false };
-		const { frame } = reply as Extract<Reply, { readonly frame: unknown }>;
-		const { holds, ...verdict } = verdictOn(frame, head, streamed !== undefined);
-		const healthy = holds && !limitsHit.includes("memory") && !this.hasEnded;
-		const openEnd = holds ? this.#openEndOf(frame.head) : undefined;
-		if (openEnd === undefined) return { ...base, ...verdict, healthy };
-		logs.goOn(LATE_LOG_BYTES);
-		const after = openEnd.then(() => logs.end());
+		const result = await attemptIn(body, { head, payload, respond, streams }, this);
 		// Nobody else's output is read before.
-		this.settled = after.then(() => undefined);
-		return { ...base, ...verdict, healthy, after };
+		this.settled = result.after?.then(() => undefined);
+		return result;
 	}
 
 	/** Tells the handler that nobody waits for it any more: its signal aborts. */
@@ -300,15 +215,11 @@ export class Sandbox {
 	}
 
 	/**
-	 * Whether a process of the function's still runs beside init and the agent: such a sandbox isn't kept.
-	 * Node has a thread more now and then; only then is it worth the longer look. How many processes a program of the
-	 * function's own has is its affair: they all rest when it does.
+	 * Whether a process of the function's still runs beside init and the agent: such a sandbox isn't kept. How many processes
+	 * a program of the function's own has is its affair: they all rest when it does.
 	 */
 	hasStrays(): boolean {
-		if (this.#program.language === "custom") return false;
-		if (this.#body === undefined) return true;
-		const { cgroup, restingTasks } = this.#body;
-		return cgroup.tasks() > restingTasks && cgroup.processes() > OWN_PROCESSES;
+		return this.#program.language !== "custom" && (this.#body?.hasStrays() ?? true);
 	}
 
 	/** Ends everything in it; resolves when nothing runs any more. */
@@ -324,9 +235,7 @@ export class Sandbox {
 		try {
 			await this.#engine.remove(this.id);
 		} finally {
-			this.#body?.logs.close();
-			this.#body?.cgroup.close();
-			this.#body?.freezer.close();
+			this.#body?.close();
 			this.#body = undefined;
 		}
 	}
@@ -353,36 +262,13 @@ export class Sandbox {
 		throw new Error(`${this.id} ended while we waited for ${what}${said.length === 0 ? "" : `; it said: ${said.join(" | ")}`}`);
 	}
 
-	/** When what an invocation gave to `waitUntil` is over, if it isn't yet. */
-	#openEndOf(head: unknown): Promise<void> | undefined {
-		const id = goesOnIn(head);
-		return id === undefined ? undefined : this.#talk?.settled(id);
-	}
-
 	/** Kills what didn't answer, and finds out why. @returns undefined when it did answer, or when only its time was over */
-	async #deathOf(reply: Reply | undefined): Promise<CauseOfDeath | undefined> {
+	async deathOf(reply: Reply | undefined): Promise<CauseOfDeath | undefined> {
 		if (reply !== undefined && !("ended" in reply)) return undefined;
-		this.#remember();
+		const body = this.#alive();
+		body.remember();
 		if (reply !== undefined && reply.ended.violation === undefined) await within(this.#exit.promise, LAST_WORDS_MS);
 		await this.kill();
-		return reply === undefined ? undefined : this.#causeOf(reply.ended);
-	}
-
-	#causeOf(ending: Ending): CauseOfDeath {
-		const { cgroup } = this.#alive();
-		return causeOfDeath({
-			ending,
-			exitCode: this.#exited?.code,
-			oomKills: this.#exited?.oomKilled === true ? 1 : cgroup.oomKills(),
-			peakMemoryBytes: cgroup.keepsPeak ? cgroup.peakMemoryBytes() : ownMemoryOf(this.#exited),
-			limits: this.#limits,
-			program: this.#program,
-		});
-	}
-
-	/** Keeps what a cgroup says that may be gone in a moment. */
-	#remember(): void {
-		const { cgroup, cgroupGoes } = this.#alive();
-		if (cgroupGoes) cgroup.remember();
+		return reply === undefined ? undefined : body.causeOf(reply.ended, this.#exited, this.#limits, this.#program);
 	}
 }

@@ -1,11 +1,7 @@
 import {
 	type AttemptRecord,
-	BACKGROUND_INLINE_BYTES,
 	BerthError,
-	FIXED_LIMITS,
 	type FunctionError,
-	type InvocationRequest,
-	type InvocationResult,
 	type LogBook,
 	type Outcome,
 	type Phases,
@@ -15,23 +11,20 @@ import {
 } from "@berth/contracts";
 import type { Delivery } from "@berth/queue";
 import type { ArtifactStore } from "@berth/registry";
-import { type Lease, type Nesting, type Pool, type SandboxResult, type Specialisation, SpecialiseError } from "@berth/sandbox";
+import { type Lease, type Nesting, type Pool, type Specialisation, SpecialiseError } from "@berth/sandbox";
 import type { WorkerMetrics } from "@berth/telemetry";
+import { AttemptOutput } from "./attempt-output.js";
+import { invokeIn } from "./attempt-run.js";
 import type { AttemptSpans } from "./attempt-spans.js";
+import { cancelledBefore, deletedBefore, type EarlyEnd, refusedBefore, settledEarly } from "./early-end.js";
 import type { InvocationEnds } from "./invocation-ends.js";
 import type { Invokes } from "./invokes.js";
-import { beginningOf, LateLogs } from "./late-logs.js";
 import type { LineTeller, LogTail } from "./log-tail.js";
 import { networkLack } from "./network-lack.js";
+import { rounded } from "./phases.js";
 import { AttemptStreams } from "./streams/attempt-streams.js";
 import type { GatewayPlaces } from "./streams/gateway-place.js";
-import { tracedTrigger } from "./traced-trigger.js";
 import type { ReadyVersions } from "./versions.js";
-
-/** Logs up to this size stay in the record, bytes of JSON. */
-const INLINE_LOG_BYTES = 8 * 1024;
-/** How long a function may go on after it was told that its caller went away, milliseconds. */
-const CANCEL_GRACE_MS = 5000;
 
 export interface AttemptsOptions {
 	readonly node: string;
@@ -57,19 +50,17 @@ export interface AttemptsOptions {
 	readonly remap: (error: FunctionError, target: Specialisation) => Promise<FunctionError>;
 }
 
-/** What ends an attempt before it runs, and is its caller's doing. */
-const CALLERS: ReadonlySet<string> = new Set(["cancelled", "body_too_large"]);
 /** What a function's end is called when it came of the cancellation: it threw on its signal, or was killed after the grace. */
 const ENDED_BY_CANCEL: ReadonlySet<Outcome> = new Set(["handler_error", "crashed"]);
 
 /** Runs attempts: a sandbox from the pool, the invocation in it, and everything there is to say about how it went. */
 export class Attempts {
 	readonly #options: AttemptsOptions;
-	readonly #lateLogs: LateLogs;
+	readonly #output: AttemptOutput;
 
 	constructor(options: AttemptsOptions) {
 		this.#options = options;
-		this.#lateLogs = new LateLogs(options.artifacts.logs, options.onTrouble);
+		this.#output = new AttemptOutput(options.artifacts, options.onTrouble);
 	}
 
 	/** Never rejects for what a function does; a rejection is recorded as `platform_error` by the queue. */
@@ -106,13 +97,7 @@ export class Attempts {
 			if (!(error instanceof BerthError)) throw error;
 			if (error.code === "function_not_found" && delivery.lane === "background")
 				return this.#failed(delivery, deletedBefore(delivery, error));
-			const phases = { queueMs: delivery.queueMs, startMs: performance.now() - askedAt, initMs: 0, runMs: 0 };
-			return this.#failed(delivery, {
-				outcome: CALLERS.has(error.code) ? "cancelled" : "platform_error",
-				code: error.code,
-				phases,
-				error: { name: error.name, message: error.message },
-			});
+			return this.#failed(delivery, refusedBefore(delivery, error, performance.now() - askedAt));
 		}
 	}
 
@@ -128,7 +113,7 @@ export class Attempts {
 			return this.#failed(
 				delivery,
 				{ outcome: error.outcome, code: error.outcome, phases, error: described },
-				await this.#logBook(delivery, error.log),
+				await this.#output.logBook(delivery, error.log),
 			);
 		}
 	}
@@ -180,11 +165,10 @@ export class Attempts {
 			...(result.streamed === undefined ? {} : { streamed: result.streamed }),
 			finishedAtMs: Date.now(),
 		};
-		const after = result.after && this.#lateLogs.keep(result.after);
-		const logs = await this.#logBook(delivery, result.log, after);
+		const logs = await this.#output.logsOf(delivery, result);
 		return {
 			attempt,
-			...(result.answer === undefined ? {} : { result: await this.#resultOf(result.answer, delivery) }),
+			...(result.answer === undefined ? {} : { result: await this.#output.resultOf(result.answer, delivery) }),
 			...(logs === undefined ? {} : { logs }),
 		};
 	}
@@ -202,111 +186,15 @@ export class Attempts {
 		return new AttemptStreams(this.#options.places, { ...request, stream }, streamBytesOf(manifest), headOf);
 	}
 
+	#failed(delivery: Delivery, end: EarlyEnd, logs?: LogBook): Settlement {
+		return settledEarly(delivery, this.#options.node, end, logs);
+	}
+
 	#teller({ request, attempt }: Delivery): LineTeller {
 		const { project, function: name, version, id, trace } = request;
 		const traceId = traceIdOf(trace);
 		const source = { function: name, version, invocation: id, attempt, ...(traceId === undefined ? {} : { traceId }) };
 		return this.#options.tail.teller(project, source);
-	}
-
-	/** Headers are for who waits: nobody is given those of a background result. */
-	async #resultOf({ head, body }: NonNullable<SandboxResult["answer"]>, { lane }: Delivery): Promise<InvocationResult> {
-		const { payloads, results } = this.#options.artifacts;
-		return {
-			body:
-				lane === "background" ? await results.putBody(body, "durable", BACKGROUND_INLINE_BYTES) : await payloads.putBody(body, "fleeting"),
-			...(head.contentType === undefined ? {} : { contentType: head.contentType }),
-			...(head.response === undefined ? {} : { response: lane === "background" ? { ...head.response, headers: [] } : head.response }),
-		};
-	}
-
-	#failed(delivery: Delivery, what: Pick<AttemptRecord, "outcome" | "code" | "phases" | "error">, logs?: LogBook): Settlement {
-		const attempt = {
-			attempt: delivery.attempt,
-			...what,
-			phases: rounded(what.phases),
-			limitsHit: [],
-			node: this.#options.node,
-			finishedAtMs: Date.now(),
-		};
-		return { attempt, ...(logs === undefined ? {} : { logs }) };
-	}
-
-	/** @param after where what is printed after the answer will be */
-	async #logBook({ lane }: Delivery, { lines, truncated }: SandboxResult["log"], after?: string): Promise<LogBook | undefined> {
-		if (lines.length === 0 && !truncated && after === undefined) return undefined;
-		const more = after === undefined ? {} : { after };
-		const bytes = Buffer.from(JSON.stringify(lines));
-		const inlineBytes = lane === "background" ? BACKGROUND_INLINE_BYTES : INLINE_LOG_BYTES;
-		if (bytes.byteLength <= inlineBytes) return { lines, truncated, ...more };
-		try {
-			return { payload: await this.#options.artifacts.logs.put(bytes), truncated, ...more };
-		} catch (error) {
-			// Nobody's answer is lost for it: the beginning has room in the record.
-			this.#options.onTrouble("a log couldn't be stored", error);
-			return { lines: beginningOf(lines, inlineBytes), truncated: true, ...more };
-		}
-	}
-}
-
-/** Nobody can run it any more: its function or version was deleted while it waited. */
-function deletedBefore({ queueMs }: Delivery, { name, message }: BerthError): Pick<AttemptRecord, "outcome" | "code" | "phases" | "error"> {
-	return { outcome: "cancelled", code: "cancelled", phases: { queueMs, startMs: 0, initMs: 0, runMs: 0 }, error: { name, message } };
-}
-
-/** The caller went away while a sandbox was made ready: nothing of it ran. */
-function cancelledBefore({ queueMs }: Delivery, { startMs, initMs }: Lease): Pick<AttemptRecord, "outcome" | "code" | "phases" | "error"> {
-	const error = { name: "BerthError", message: "The caller went away before it began." };
-	return { outcome: "cancelled", code: "cancelled", phases: { queueMs, startMs, initMs, runMs: 0 }, error };
-}
-
-/** Runs it, and gives the sandbox back. A lost lock kills it at once; a caller who went away gives it its signal and a grace. */
-async function invokeIn(
-	lease: Lease,
-	{ request, attempt, lost, cancelled }: Delivery,
-	body: Uint8Array,
-	invokes: Invokes,
-	streams: AttemptStreams | undefined,
-): Promise<SandboxResult> {
-	const { sandbox } = lease;
-	const timeoutMs = timeLeftOf(request);
-	const asks = invokes.begin(request, Date.now() + timeoutMs);
-	sandbox.invocation = request.id;
-	sandbox.depth = request.depth ?? 0;
-	let grace: NodeJS.Timeout | undefined;
-	// A kill that fails has its sandbox retired with the rest: the engine's loss ends this process.
-	const onLost = () => void sandbox.kill().catch(() => undefined);
-	const onCancelled = () => {
-		if (grace !== undefined) return;
-		sandbox.cancel(request.id);
-		asks.cancel();
-		grace = setTimeout(onLost, CANCEL_GRACE_MS);
-	};
-	lost.addEventListener("abort", onLost, { once: true });
-	cancelled.addEventListener("abort", onCancelled, { once: true });
-	if (streams !== undefined) streams.answer.onGone = onCancelled;
-	let result: SandboxResult | undefined;
-	try {
-		const { id } = request;
-		const { bodyBytes: maxBodyBytes, responseHeaderBytes: maxHeaderBytes } = FIXED_LIMITS;
-		const head = { id, attempt, timeoutMs, ...tracedTrigger(request), maxBodyBytes, maxHeaderBytes };
-		result =
-			streams === undefined
-				? await sandbox.invoke(head, body, asks.respond)
-				: await sandbox.invoke(
-						{ ...head, stream: { maxBytes: streams.maxBytes }, ...(streams.body === undefined ? {} : { streamsBody: true as const }) },
-						body,
-						asks.respond,
-						streams,
-					);
-		return result;
-	} finally {
-		lost.removeEventListener("abort", onLost);
-		cancelled.removeEventListener("abort", onCancelled);
-		if (streams !== undefined) streams.answer.onGone = () => undefined;
-		clearTimeout(grace);
-		asks.end();
-		lease.release(result?.healthy ?? false, result && { runMs: result.runMs, cpuMs: result.usage.cpuMs });
 	}
 }
 
@@ -314,15 +202,4 @@ async function invokeIn(
 function nestingOf({ request: { id, depth = 0, parent }, lane }: Delivery): Nesting {
 	if (lane === "background") return { invocation: id, depth: 0 };
 	return { invocation: id, depth, ...(parent === undefined ? {} : { parent: parent.id }) };
-}
-
-/** How long it may run, milliseconds: whom another invocation waits for is over with that one. */
-function timeLeftOf({ timeoutMs, depth = 0, expiresAtMs = Number.POSITIVE_INFINITY }: InvocationRequest): number {
-	return depth === 0 ? timeoutMs : Math.max(1, Math.min(timeoutMs, expiresAtMs - Date.now()));
-}
-
-/** To the microsecond: what is beyond says nothing, and travels with every record. */
-function rounded({ queueMs, startMs, initMs, runMs }: Phases): Phases {
-	const microseconds = (ms: number) => Math.round(ms * 1000) / 1000;
-	return { queueMs, startMs: microseconds(startMs), initMs: microseconds(initMs), runMs: microseconds(runMs) };
 }

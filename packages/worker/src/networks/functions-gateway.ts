@@ -3,10 +3,10 @@ import { once } from "node:events";
 import { createServer, request as httpRequest, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { pipeline } from "node:stream";
 import {
-	CALLER_HEADER,
 	type ErrorCode,
 	FUNCTIONS_ADDRESS,
 	FUNCTIONS_GATEWAY,
+	HEADERS,
 	JOINED_HEADER,
 	type JoinedHead,
 	MOST_DEPTH,
@@ -84,7 +84,7 @@ export class FunctionsGateway {
 	/** @param awaited by the attempt that asks, if it isn't answered yet */
 	#ask(head: JoinedHead, awaited: Awaited | undefined, request: IncomingMessage, response: ServerResponse): void {
 		const { method = "GET", url = "/" } = request;
-		const headers = [...headersOf(request.rawHeaders), JOINED_HEADER, JSON.stringify(head)];
+		const headers = [...headersOf(request.rawHeaders, isFunctions), JOINED_HEADER, JSON.stringify(head)];
 		// Node frames no body of a GET by itself: it would stand on the gateway's socket like a request of ours.
 		const { "content-length": length, "transfer-encoding": coding } = request.headers;
 		if (coding !== undefined && length === undefined) headers.push("transfer-encoding", "chunked");
@@ -107,7 +107,7 @@ export class FunctionsGateway {
 	}
 }
 
-/** Of one connection, and those that say who asks: only we do. */
+/** Of one connection. */
 const LEFT_OUT: ReadonlySet<string> = new Set([
 	"connection",
 	"keep-alive",
@@ -116,15 +116,17 @@ const LEFT_OUT: ReadonlySet<string> = new Set([
 	"trailer",
 	"expect",
 	"transfer-encoding",
-	CALLER_HEADER,
-	JOINED_HEADER,
 ]);
 
-function headersOf(raw: readonly string[]): string[] {
+/** Whether a function may say it on its network: what else is named like ours is taken for our word where it goes. */
+const isFunctions = (name: string) => !name.startsWith("berth-") || name === HEADERS.timeoutMs;
+
+/** @param isTheirs whether who sent it may, by a header's name in lower case */
+function headersOf(raw: readonly string[], isTheirs: (name: string) => boolean = () => true): string[] {
 	const kept: string[] = [];
 	for (let at = 0; at < raw.length; at += 2) {
-		const name = raw[at] as string;
-		if (!LEFT_OUT.has(name.toLowerCase())) kept.push(name, raw[at + 1] as string);
+		const name = (raw[at] as string).toLowerCase();
+		if (!LEFT_OUT.has(name) && isTheirs(name)) kept.push(raw[at] as string, raw[at + 1] as string);
 	}
 	return kept;
 }

@@ -1,0 +1,72 @@
+import { FROM_AGENT, type InvokeHead, KIB, type SandboxLimits, TO_AGENT } from "@berth/contracts";
+import { goesOnIn } from "./agent-words.js";
+import type { Body } from "./body.js";
+import type { CauseOfDeath } from "./cause-of-death.js";
+import type { Reply, Respond } from "./conversation.js";
+import type { LineListener } from "./log-reader.js";
+import type { SandboxResult } from "./sandbox-result.js";
+import { Flow, type Streams } from "./streams.js";
+import { timeoutError, verdictOn } from "./verdict.js";
+import { within } from "./within.js";
+
+/** As much of what is printed after an answer is kept, bytes. */
+const LATE_LOG_BYTES = 64 * KIB;
+
+/** What an agent is given to do. */
+export interface Attempt {
+	readonly head: InvokeHead;
+	readonly payload: Uint8Array;
+	/** Answers what its agent asks meanwhile. */
+	readonly respond: Respond | undefined;
+	readonly streams: Streams | undefined;
+}
+
+/** The sandbox that it runs in. */
+export interface Surroundings {
+	readonly limits: SandboxLimits;
+	/** Told of each line, also after the answer. */
+	readonly onLine: LineListener | undefined;
+	/** Whether its agent or its container has ended, or is about to. */
+	readonly hasEnded: boolean;
+	/** Kills what didn't answer, and finds out why. @returns undefined when it did answer, or when only its time was over */
+	deathOf(reply: Reply | undefined): Promise<CauseOfDeath | undefined>;
+}
+
+/** Runs one attempt. Never rejects for what the function does. */
+export async function attemptIn(body: Body, { head, payload, respond, streams }: Attempt, sandbox: Surroundings): Promise<SandboxResult> {
+	const { talk, logs, meter } = body;
+	const outputMark = logs.begin();
+	if (sandbox.onLine !== undefined) logs.tell(sandbox.onLine);
+	body.remember();
+	meter.begin();
+	const startedAt = performance.now();
+	const asked = outputMark === undefined ? head : { ...head, outputMark };
+	const flow = streams && new Flow(head, streams, (type, said, bytes) => talk.tell(type, said, bytes));
+	const answered = talk.ask(TO_AGENT.invoke, FROM_AGENT.answer, asked, payload, respond, flow);
+	flow?.begin(streams?.body);
+	const reply = await within(answered, head.timeoutMs);
+	flow?.close();
+	const death = await sandbox.deathOf(reply);
+	const runMs = performance.now() - startedAt;
+	const log = await logs.end();
+	const { usage, limitsHit } = meter.end(sandbox.limits);
+	const streamed = flow?.streamed;
+	const base = {
+		runMs,
+		log,
+		usage,
+		limitsHit: log.truncated ? [...limitsHit, "log" as const] : limitsHit,
+		...(streamed === undefined ? {} : { streamed }),
+	};
+	if (reply === undefined) return { ...base, outcome: "timed_out", error: timeoutError(head.timeoutMs), healthy: false };
+	if (death !== undefined) return { ...base, ...death, healthy: false };
+	const { frame } = reply as Extract<Reply, { readonly frame: unknown }>;
+	const { holds, ...verdict } = verdictOn(frame, head, streamed !== undefined);
+	const healthy = holds && !limitsHit.includes("memory") && !sandbox.hasEnded;
+	const goesOn = holds ? goesOnIn(frame.head) : undefined;
+	if (goesOn === undefined) return { ...base, ...verdict, healthy };
+	logs.goOn(LATE_LOG_BYTES);
+	// When what it gave to `waitUntil` is over.
+	const after = talk.settled(goesOn).then(() => logs.end());
+	return { ...base, ...verdict, healthy, after };
+}

@@ -1,0 +1,66 @@
+import type { SandboxExit, SandboxLimits, SandboxProgram } from "@berth/contracts";
+import { type CauseOfDeath, causeOfDeath, ownMemoryOf } from "./cause-of-death.js";
+import { CgroupReader } from "./cgroup-reader.js";
+import type { Conversation, Ending } from "./conversation.js";
+import type { Booted } from "./engine.js";
+import type { Freezer } from "./freezer.js";
+import { LogReader } from "./log-reader.js";
+import { UsageMeter } from "./usage-meter.js";
+
+/** Init and the agent. */
+const OWN_PROCESSES = 2;
+
+/** What a sandbox has from its boot until its removal: its agent's connection, its output, its cgroup. */
+export class Body {
+	readonly talk: Conversation;
+	readonly logs: LogReader;
+	readonly cgroup: CgroupReader;
+	readonly meter: UsageMeter;
+	readonly freezer: Freezer;
+	readonly #cgroupGoes: boolean;
+	/** Tasks when nothing but init and the agent ran in it. */
+	#restingTasks = 0;
+
+	constructor(talk: Conversation, { output, cgroup, cgroupGoes, freezer }: Booted) {
+		this.talk = talk;
+		this.logs = new LogReader(output);
+		this.cgroup = new CgroupReader(cgroup);
+		this.meter = new UsageMeter(this.cgroup);
+		this.freezer = freezer;
+		this.#cgroupGoes = cgroupGoes;
+	}
+
+	/** Nothing but init and the agent runs in it now. */
+	rests(): void {
+		this.#restingTasks = this.cgroup.tasks();
+	}
+
+	/** Node has a thread more now and then; only then is it worth the longer look. */
+	hasStrays(): boolean {
+		return this.cgroup.tasks() > this.#restingTasks && this.cgroup.processes() > OWN_PROCESSES;
+	}
+
+	/** Keeps what a cgroup says that may be gone in a moment. */
+	remember(): void {
+		if (this.#cgroupGoes) this.cgroup.remember();
+	}
+
+	/** @param exit the engine's word of it, if it came */
+	causeOf(ending: Ending, exit: Omit<SandboxExit, "sandbox"> | undefined, limits: SandboxLimits, program: SandboxProgram): CauseOfDeath {
+		const { cgroup } = this;
+		return causeOfDeath({
+			ending,
+			exitCode: exit?.code,
+			oomKills: exit?.oomKilled === true ? 1 : cgroup.oomKills(),
+			peakMemoryBytes: cgroup.keepsPeak ? cgroup.peakMemoryBytes() : ownMemoryOf(exit),
+			limits,
+			program,
+		});
+	}
+
+	close(): void {
+		this.logs.close();
+		this.cgroup.close();
+		this.freezer.close();
+	}
+}

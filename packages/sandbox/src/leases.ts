@@ -1,0 +1,59 @@
+import type { StartKind } from "@berth/contracts";
+import type { AtWork } from "./at-work.js";
+import type { CpuLoad } from "./cpu-load.js";
+import type { Demand, Run } from "./demand.js";
+import type { Lease } from "./lease.js";
+import type { Nesting } from "./nesting.js";
+import type { Population } from "./population.js";
+import type { Sandbox } from "./sandbox.js";
+import { within } from "./within.js";
+
+export interface LeasesOptions {
+	readonly population: Population;
+	readonly cpu: CpuLoad;
+	readonly atWork: AtWork;
+	/** Told when a lease is over, and with it what its invocation gave to `waitUntil`. */
+	readonly returned: (sandbox: Sandbox, demand: Demand, run: Run, healthy: boolean) => void;
+}
+
+/** Gives sandboxes out, and has them back once. */
+export class Leases {
+	readonly #options: LeasesOptions;
+
+	constructor(options: LeasesOptions) {
+		this.#options = options;
+	}
+
+	begin(sandbox: Sandbox, demand: Demand, nesting: Nesting, start: StartKind, startMs: number, initMs: number): Lease {
+		const { population, atWork, cpu, returned } = this.#options;
+		sandbox.move("busy");
+		population.admission.reserve(sandbox.id, sandbox.limits.memoryBytes);
+		const run = demand.begin(nesting);
+		atWork.begin(run, sandbox.limits.memoryBytes);
+		let released = false;
+		return {
+			sandbox,
+			start,
+			startMs,
+			initMs,
+			release: (healthy, ran) => {
+				if (released) return;
+				released = true;
+				if (ran !== undefined) demand.ran(ran.runMs, ran.cpuMs, cpu.saturated);
+				if (sandbox.settled === undefined || !healthy) returned(sandbox, demand, run, healthy);
+				else void this.#returnSettled(sandbox, demand, run, ran?.runMs ?? 0);
+			},
+		};
+	}
+
+	/** What a handler gave to `waitUntil` may go on until the invocation's deadline; nobody else has the sandbox meanwhile. */
+	async #returnSettled(sandbox: Sandbox, demand: Demand, run: Run, runMs: number): Promise<void> {
+		run.goesOn = true;
+		const leftMs = Math.max(0, demand.target.manifest.timeoutMs - runMs);
+		const inTime = await within(
+			(sandbox.settled ?? Promise.resolve()).then(() => true),
+			leftMs,
+		);
+		this.#options.returned(sandbox, demand, run, inTime === true);
+	}
+}

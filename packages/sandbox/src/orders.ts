@@ -1,0 +1,48 @@
+import {
+	type BootRequest,
+	SANDBOX_PATHS,
+	type SandboxLimits,
+	type SandboxProgram,
+	type SpecialiseHead,
+	type SpecialiseRequest,
+	storageOf,
+} from "@berth/contracts";
+import type { BootKey } from "./boot-key.js";
+import type { Specialisation } from "./version-target.js";
+
+/** What an engine is asked for that is to boot a sandbox. */
+export function bootOrder(sandbox: string, bootKey: BootKey, program: SandboxProgram, limits: SandboxLimits): BootRequest {
+	const { base, kind, own, ownIsRoot, of, storage, network } = bootKey;
+	return {
+		sandbox,
+		base: base.layers.map(({ digest }) => digest),
+		kind,
+		program,
+		limits,
+		...(own === undefined ? {} : { own: own.map(({ digest }) => digest), ownIsRoot: ownIsRoot === true }),
+		...(of === undefined ? {} : { of }),
+		...(storage === undefined ? {} : { storage }),
+		network,
+	};
+}
+
+/** What an engine is asked for that is to give a booted sandbox its function. */
+export function graftOrder(sandbox: string, { project, image, manifest }: Specialisation, limits: SandboxLimits): SpecialiseRequest {
+	const storage = storageOf(project, manifest);
+	const layers = image.layers.map(({ digest }) => digest);
+	return { sandbox, layers, limits, network: manifest.network, ...(storage.length === 0 ? {} : { storage }) };
+}
+
+/** What an agent is told of its function. */
+export function specialiseHead(target: Specialisation, outputMark: SpecialiseHead["outputMark"]): SpecialiseHead {
+	return {
+		entry: `${SANDBOX_PATHS.code}/${target.image.entry}`,
+		project: target.project,
+		function: target.function,
+		version: target.version,
+		env: target.manifest.env,
+		scratch: target.manifest.scratch,
+		...(target.image.isImage === true ? { isImage: true } : {}),
+		...(outputMark === undefined ? {} : { outputMark }),
+	};
+}

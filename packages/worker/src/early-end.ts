@@ -1,0 +1,32 @@
+import type { AttemptRecord, BerthError, LogBook, Settlement } from "@berth/contracts";
+import type { Delivery } from "@berth/queue";
+import type { Lease } from "@berth/sandbox";
+import { rounded } from "./phases.js";
+
+/** What ends an attempt before it runs, and is its caller's doing. */
+const CALLERS: ReadonlySet<string> = new Set(["cancelled", "body_too_large"]);
+
+/** How an attempt ended that never ran its handler. */
+export type EarlyEnd = Pick<AttemptRecord, "outcome" | "code" | "phases" | "error">;
+
+export function settledEarly({ attempt: number }: Delivery, node: string, end: EarlyEnd, logs?: LogBook): Settlement {
+	const attempt = { attempt: number, ...end, phases: rounded(end.phases), limitsHit: [], node, finishedAtMs: Date.now() };
+	return { attempt, ...(logs === undefined ? {} : { logs }) };
+}
+
+/** What was refused, or couldn't be done. @param startMs since it was asked for */
+export function refusedBefore({ queueMs }: Delivery, { code, name, message }: BerthError, startMs: number): EarlyEnd {
+	const outcome = CALLERS.has(code) ? "cancelled" : "platform_error";
+	return { outcome, code, phases: { queueMs, startMs, initMs: 0, runMs: 0 }, error: { name, message } };
+}
+
+/** Nobody can run it any more: its function or version was deleted while it waited. */
+export function deletedBefore({ queueMs }: Delivery, { name, message }: BerthError): EarlyEnd {
+	return { outcome: "cancelled", code: "cancelled", phases: { queueMs, startMs: 0, initMs: 0, runMs: 0 }, error: { name, message } };
+}
+
+/** The caller went away while a sandbox was made ready: nothing of it ran. */
+export function cancelledBefore({ queueMs }: Delivery, { startMs, initMs }: Lease): EarlyEnd {
+	const error = { name: "BerthError", message: "The caller went away before it began." };
+	return { outcome: "cancelled", code: "cancelled", phases: { queueMs, startMs, initMs, runMs: 0 }, error };
+}
