@@ -100,6 +100,8 @@ describe("/metrics", () => {
 			"berth_sandboxes",
 			"berth_queue_depth",
 			"berth_queue_oldest_seconds",
+			"berth_function_queue_depth",
+			"berth_function_queue_oldest_seconds",
 			"berth_builds_total",
 			"berth_build_layers_total",
 			"berth_usage_cpu_seconds_total",

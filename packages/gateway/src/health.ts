@@ -1,4 +1,5 @@
 import { BerthError, SECOND_MS } from "@berth/contracts";
+import { BACKLOGS_TOLD } from "@berth/telemetry";
 import type { Request, Response } from "express";
 import { merged, withNode } from "./exposition.js";
 import { NO_WORKER } from "./placement.js";
@@ -42,9 +43,14 @@ async function metricsOf(node: string, { nodes, log }: Services): Promise<string
 async function measureQueues({ invocations, metrics: own, log }: Services): Promise<void> {
 	own.lane("interactive", invocations.interactiveTotals());
 	try {
-		const [depths, background] = await Promise.all([invocations.depth(), invocations.backgroundTotals()]);
+		const [depths, background, { longest, others }] = await Promise.all([
+			invocations.depth(),
+			invocations.backgroundTotals(),
+			invocations.backlogs(BACKLOGS_TOLD),
+		]);
 		for (const lane of ["interactive", "background", "builds"] as const) own.queue(lane, depths[lane]);
 		own.lane("background", background);
+		own.backlogs(longest, others);
 		own.redis(true);
 	} catch (err) {
 		log.warn({ err }, "the queues couldn't be measured");

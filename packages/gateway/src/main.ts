@@ -16,6 +16,7 @@ import {
 import {
 	ApiKeys,
 	CallbackSecrets,
+	FUNCTION_RECORDS,
 	FunctionRegistry,
 	Hooks,
 	IdempotencyKeys,
@@ -97,7 +98,7 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 	const { durableRedisUrl: durableUrl, fastRedisUrl: fastUrl, npmRegistry, pypiIndex, packageRegistries, pypiIndexes } = settings;
 	const packageUrls = [npmRegistry, pypiIndex, ...packageRegistries, ...pypiIndexes];
 	const invocations = await openInvocationQueue({
-		...{ durableUrl, fastUrl, gatewayId, retention: settings, logger: log },
+		...{ durableUrl, fastUrl, gatewayId, functionRecords: FUNCTION_RECORDS, retention: settings, logger: log },
 		queued: settings.maxQueued,
 		onQueueFull: (reason) => metrics.refused("background", reason),
 	});

@@ -8,7 +8,8 @@ const SOURCE_SPARED_MS = 10 * MINUTE_MS;
 
 /**
  * Mends what a process that died, or a Redis that was away, left half done: a version whose build isn't
- * in the queue is put there again, a source that no version is made of is removed, functions are copied, and lists of invocations swept. Any number of
+ * in the queue is put there again, a source that no version is made of is removed, functions are copied, lists of invocations swept, and what
+ * is left of deleted functions in the background goes. Any number of
  * gateways may do it at the same time.
  */
 export class Upkeep {
@@ -47,6 +48,7 @@ export class Upkeep {
 		await this.#copies.run();
 		const { functions, builds, artifacts, invocations, log } = this.#services;
 		await invocations.sweepLists().catch((err: unknown) => log.warn({ err }, "lists of invocations are swept later"));
+		await invocations.forgetDeleted().catch((err: unknown) => log.warn({ err }, "what deleted functions left is forgotten later"));
 		try {
 			// One version is one job: those that are in the queue stay as they are.
 			for (const task of await functions.unfinished()) await builds.add(task);

@@ -42,7 +42,7 @@ async function measure(known) {
 	const url = `unix://${socket}`;
 	const [redis] = await openRedis([{ url, use: "patient", name: "lane-bench" }]);
 	const urls = { durableUrl: url, fastUrl: url };
-	const gateway = await openInvocationQueue({ ...urls, gatewayId: newId("gw") });
+	const gateway = await openInvocationQueue({ ...urls, gatewayId: newId("gw"), functionRecords: "records:" });
 	let done = 0;
 	let finish = () => undefined;
 	const source = await openInvocationSource({ ...urls, nodeId: "bench", incarnation: "1" });

@@ -69,7 +69,7 @@ async function openFloor(url) {
 }
 
 async function openOurs(url) {
-	const queue = await openInvocationQueue({ durableUrl: url, fastUrl: url, gatewayId: newId("gw") });
+	const queue = await openInvocationQueue({ durableUrl: url, fastUrl: url, gatewayId: newId("gw"), functionRecords: "records:" });
 	const child = await startWorker("ours", url);
 	const close = async () => {
 		await stopWorker(child);

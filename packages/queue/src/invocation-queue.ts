@@ -6,8 +6,10 @@ import { DEFAULT_RETENTION, type KeptRequest, type Retention } from "./backgroun
 import type { BackgroundQueue } from "./bullmq/background-queue.js";
 import type { Builds } from "./bullmq/builds.js";
 import type { InteractiveQueue } from "./bullmq/interactive-queue.js";
+import { type LaneBacklogs, readBacklogs } from "./bullmq/lane-backlogs.js";
 import type { LaneTotals } from "./counters.js";
 import { DeadLetters } from "./dead-letters.js";
+import { functionKeyOf } from "./keys.js";
 import type { FunctionName, InvocationQueue, NodeChange, QueueDepth } from "./ports.js";
 import type { QueuedRoom } from "./queued-room.js";
 
@@ -24,6 +26,8 @@ export interface GatewayQueue extends InvocationQueue {
 	requireRoom(owner: Pick<InvocationRequest, "project" | "function">): Promise<void>;
 	/** Interactive: of this process, since its start. */
 	interactiveTotals(): LaneTotals;
+	/** Background: the functions that wait longest, so many at most, and all others together. @throws BerthError `unavailable` */
+	backlogs(most: number): Promise<LaneBacklogs>;
 	/** Background: of the whole lane, from the durable Redis. @throws BerthError `unavailable` */
 	backgroundTotals(): Promise<LaneTotals>;
 }
@@ -77,6 +81,14 @@ export class RedisInvocationQueue implements GatewayQueue {
 
 	resume(of: FunctionName): Promise<Backlog> {
 		return guarded(this.#parts.durable, "resuming a function", () => this.#parts.background.resume(of));
+	}
+
+	async forget(of: FunctionName): Promise<void> {
+		await this.#durably("forgetting a function", ({ gone }) => gone.forget(functionKeyOf(of)));
+	}
+
+	forgetDeleted(): Promise<number> {
+		return this.#durably("forgetting deleted functions", ({ gone }) => gone.sweep());
 	}
 
 	backlog(of: FunctionName): Promise<Backlog> {
@@ -140,6 +152,11 @@ export class RedisInvocationQueue implements GatewayQueue {
 			guarded(durable, "measuring the queues", () => builds.depth()),
 		]);
 		return { interactive: ofInteractive, background: ofBackground, builds: ofBuilds };
+	}
+
+	backlogs(most: number): Promise<LaneBacklogs> {
+		const { durable } = this.#parts;
+		return guarded(durable, "measuring the queues", () => readBacklogs(durable, most));
 	}
 
 	lookAfter(node: string, change: NodeChange): Promise<void> {

@@ -39,7 +39,7 @@ export const functionKeyOf = ({ project, function: name }: { readonly project: s
 	`${project}/${name}`;
 /**
  * Durable Redis: the functions with background work, by when each is to be looked at next; when one was last added to;
- * every function that was ever added to; those that are paused; and the channel that names those with something new.
+ * every function that something is kept of, until it is deleted; those that are paused; and the channel that names those with something new.
  */
 export const LANE = {
 	index: "berth:lane:index",

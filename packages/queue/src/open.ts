@@ -33,13 +33,15 @@ export async function openInvocationQueue(
 	options: RedisUrls &
 		Logged & {
 			readonly gatewayId: string;
+			/** What the keys of the durable Redis begin with that say which functions there are; `project/name` follows. */
+			readonly functionRecords: string;
 			readonly retention?: Retention;
 			/** What may be queued in the background, and who is told why something wasn't. */
 			readonly queued?: QueuedLimits;
 			readonly onQueueFull?: (reason: QueueRefusal) => void;
 		},
 ): Promise<GatewayQueue> {
-	const { durableUrl, fastUrl, gatewayId, retention, queued, onQueueFull, logger: log = SILENT } = options;
+	const { durableUrl, fastUrl, gatewayId, functionRecords, retention, queued, onQueueFull, logger: log = SILENT } = options;
 	const owned = await openRedis([
 		{ url: fastUrl, use: "command", name: "queue-fast", log },
 		{ url: fastUrl, use: "subscriber", name: "queue-replies", log },
@@ -49,7 +51,7 @@ export async function openInvocationQueue(
 	const [fast, subscriber, durable, listener] = owned;
 	const interactive = new InteractiveQueue({ redis: fast, subscriber, gatewayId, log });
 	await interactive.listening;
-	const background = new BackgroundQueue(durable, log, retention);
+	const background = new BackgroundQueue(durable, log, functionRecords, retention);
 	const news = new BackgroundNews(listener, log);
 	const room = new QueuedRoom(durable, queued, onQueueFull);
 	return new RedisInvocationQueue({

@@ -41,8 +41,11 @@ export interface InvocationQueue {
 	enqueue(request: InvocationRequest, inDoubt?: "take back" | "leave"): Promise<void>;
 	/** Background: what is accepted of a function waits until it is resumed; what runs goes on. Doing it twice changes nothing. */
 	pause(of: FunctionName): Promise<Backlog>;
-	/** A function that is deleted is resumed as well: what it has queued is settled as cancelled then. */
 	resume(of: FunctionName): Promise<Backlog>;
+	/** A function was deleted: what it has queued is settled as cancelled when its turn comes, and nothing is kept of it after that. Does nothing while it is on record. */
+	forget(of: FunctionName): Promise<void>;
+	/** The same for all that were deleted and have something left. @returns of how many nothing is left now */
+	forgetDeleted(): Promise<number>;
 	backlog(of: FunctionName): Promise<Backlog>;
 	/** Names of a project's functions that are paused. */
 	paused(project: string): Promise<ReadonlySet<string>>;

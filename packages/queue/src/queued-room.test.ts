@@ -2,7 +2,7 @@ import { newId } from "@berth/contracts";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { openInvocationQueue } from "./open.js";
 import type { QueueRefusal } from "./queued-room.js";
-import { echo, Lanes, requestOf } from "./testing/lanes.js";
+import { echo, FUNCTION_RECORDS, Lanes, requestOf } from "./testing/lanes.js";
 
 let lanes: Lanes;
 const closing: (() => Promise<void>)[] = [];
@@ -21,6 +21,7 @@ async function gatewayOf(perFunction: number, perProject: number) {
 		durableUrl: lanes.server.url,
 		fastUrl: lanes.server.url,
 		gatewayId: newId("gw"),
+		functionRecords: FUNCTION_RECORDS,
 		queued: { perFunction, perProject },
 		onQueueFull: (reason) => refused.push(reason),
 	});

@@ -1,12 +1,15 @@
 import type { Digest } from "@berth/contracts";
 
+/** What the keys of functions begin with; `project/name` follows. */
+export const FUNCTION_RECORDS = "{berth}:function:";
+
 /**
  * Keys of the durable Redis. The braces put all of them on one slot of a Redis Cluster, so that a
  * script may change a function, its versions and the list of names together.
  */
 export const keys = {
 	names: (project: string) => `{berth}:functions:${project}`,
-	function: (project: string, name: string) => `{berth}:function:${project}/${name}`,
+	function: (project: string, name: string) => `${FUNCTION_RECORDS}${project}/${name}`,
 	numbers: (project: string, name: string) => `{berth}:numbers:${project}/${name}`,
 	/** Outlives the function: a number is never used again. */
 	counter: (project: string, name: string) => `{berth}:counter:${project}/${name}`,

@@ -17,6 +17,18 @@ export interface QueueFigures {
 	readonly oldestMs: number;
 }
 
+/** What a function, or several, have queued in the background. */
+export interface BacklogFigures {
+	readonly waiting: number;
+	readonly delayed: number;
+	readonly active: number;
+	readonly oldestMs: number;
+}
+
+/** How many functions have series of their own; no function's name, nor a project's, is that of all others together. */
+export const BACKLOGS_TOLD = 20;
+const OTHERS = { project: "(others)", function: "(others)" };
+
 /** What a gateway exports: requests, the depth of the queues, and what became of what was accepted. */
 export class GatewayMetrics {
 	readonly registry = new Registry();
@@ -54,6 +66,18 @@ export class GatewayMetrics {
 		registers: [this.registry],
 	});
 	readonly #oldest = this.#laneGauge("berth_queue_oldest_seconds", "Age of the oldest job that waits");
+	readonly #backlog = new Gauge({
+		name: "berth_function_queue_depth",
+		help: `Background jobs by function and state: of the ${BACKLOGS_TOLD} functions that wait longest, and of all others together`,
+		labelNames: ["project", "function", "state"],
+		registers: [this.registry],
+	});
+	readonly #backlogOldest = new Gauge({
+		name: "berth_function_queue_oldest_seconds",
+		help: "How long the background job that is next could have run already, of the same functions; paused ones left out",
+		labelNames: ["project", "function"],
+		registers: [this.registry],
+	});
 	readonly #redis = new Gauge({
 		name: "berth_redis_up",
 		help: "Whether both Redis servers answered when this was read; if not, what is said of the queues is old",
@@ -152,6 +176,17 @@ export class GatewayMetrics {
 		this.#depth.set({ lane, state: "waiting" }, waiting);
 		this.#depth.set({ lane, state: "active" }, active);
 		this.#oldest.set({ lane }, oldestMs / 1000);
+	}
+
+	/** The functions that wait longest, and all others. Who was told before and isn't among them any more has no series. */
+	backlogs(longest: readonly (BacklogFigures & typeof OTHERS)[], others: BacklogFigures): void {
+		this.#backlog.reset();
+		this.#backlogOldest.reset();
+		for (const { project, function: name, oldestMs, ...jobs } of [...longest, { ...OTHERS, ...others }]) {
+			const labels = { project, function: name };
+			for (const state of ["waiting", "delayed", "active"] as const) this.#backlog.set({ ...labels, state }, jobs[state]);
+			this.#backlogOldest.set(labels, oldestMs / 1000);
+		}
 	}
 
 	redis(up: boolean): void {

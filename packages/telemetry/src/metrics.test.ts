@@ -24,6 +24,24 @@ test("a lane's totals are exported as they are, with what isn't accounted for", 
 		expect(text).toContain(line);
 });
 
+test("a function that waits has series of its own, which go when it is no more among those that wait longest", async () => {
+	const metrics = new GatewayMetrics();
+	const others = { waiting: 7, delayed: 0, active: 0, oldestMs: 0 };
+	const one = (name: string) => ({ project: "default", function: name, waiting: 3, delayed: 1, active: 2, oldestMs: 1500 });
+	metrics.backlogs([one("slow"), one("slower")], others);
+	metrics.backlogs([one("slower")], others);
+	const text = await metrics.registry.metrics();
+	for (const line of [
+		'berth_function_queue_depth{project="default",function="slower",state="waiting"} 3',
+		'berth_function_queue_depth{project="default",function="slower",state="delayed"} 1',
+		'berth_function_queue_depth{project="default",function="slower",state="active"} 2',
+		'berth_function_queue_oldest_seconds{project="default",function="slower"} 1.5',
+		'berth_function_queue_depth{project="(others)",function="(others)",state="waiting"} 7',
+	])
+		expect(text).toContain(line);
+	expect(text).not.toContain('"slow"');
+});
+
 test("an attempt is counted by outcome, start and lane, its phases are measured, and its project pays", async () => {
 	const metrics = new WorkerMetrics(() => []);
 	metrics.settled("default", "interactive", { attempt });

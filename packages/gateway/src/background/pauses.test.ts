@@ -2,6 +2,7 @@ import { RedisServer } from "@berth/redis/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ended } from "../testing/settlements.js";
 import { type Stack, startStack } from "../testing/stack.js";
+import { Upkeep } from "../upkeep.js";
 
 let redis: RedisServer;
 let stack: Stack;
@@ -37,6 +38,23 @@ test("a paused function takes work, shows that it is paused, and runs it when it
 	await expect.poll(() => stateOf(id)).toBe("settled");
 	expect(await (await stack.fetch("/v1/functions")).text()).not.toContain("paused");
 	expect(retries).toEqual([undefined, { attempts: 2, backoffMs: 1, maxAgeMs: 60_000 }]);
+});
+
+test("a function that is deleted, or was by a gateway that died right after, begins clean when it is deployed again", async () => {
+	const kept = () => redis.client((client) => client.keys("berth:q:b-default/brief:*"));
+	const { functions } = stack.services;
+	await stack.deploy("brief");
+	for (const remove of [
+		() => stack.fetch("/v1/functions/brief", { method: "DELETE" }),
+		() => functions.deleteFunction("default", "brief").then(() => new Upkeep(stack.services).run()),
+	]) {
+		expect(await post("/v1/functions/brief/pause")).toMatchObject({ background: { paused: true } });
+		expect(await kept()).toEqual(["berth:q:b-default/brief:meta"]);
+		await remove();
+		expect(await kept()).toEqual([]);
+		await stack.deploy("brief");
+		expect(await (await stack.fetch("/v1/functions/brief")).json()).toMatchObject({ background: { paused: false } });
+	}
 });
 
 test("there is no function to pause or resume", async () => {

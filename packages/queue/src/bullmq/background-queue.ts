@@ -9,6 +9,7 @@ import type { FunctionName, LaneDepth } from "../ports.js";
 import { Retractions } from "../retractions.js";
 import { elapsedMs } from "../settlements.js";
 import { FunctionQueues } from "./function-queues.js";
+import { GoneFunctions } from "./gone-functions.js";
 import { LaneIndex } from "./lane-index.js";
 
 /** The background lane as a gateway sees it. It doesn't own the connection. */
@@ -19,15 +20,21 @@ export class BackgroundQueue {
 	readonly #retractions: Retractions;
 	readonly records: BackgroundRecords;
 	readonly lists: BackgroundLists;
+	/** What is left of deleted functions. */
+	readonly gone: GoneFunctions;
 
-	/** @param redis a connection to the durable Redis for `command` use */
-	constructor(redis: Redis, log: QueueLogger, retention: Retention = DEFAULT_RETENTION) {
+	/**
+	 * @param redis a connection to the durable Redis for `command` use
+	 * @param functionRecords as GoneFunctions has them
+	 */
+	constructor(redis: Redis, log: QueueLogger, functionRecords: string, retention: Retention = DEFAULT_RETENTION) {
 		this.#redis = redis;
 		this.#retractions = new Retractions(log);
 		this.records = new BackgroundRecords(redis, retention);
 		this.lists = new BackgroundLists(redis);
 		this.#queues = new FunctionQueues(redis, log);
 		this.#index = new LaneIndex(redis);
+		this.gone = new GoneFunctions(redis, this.#queues, functionRecords);
 	}
 
 	/**

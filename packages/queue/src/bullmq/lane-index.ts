@@ -64,6 +64,7 @@ const LOOK = new LuaScript(`${LOOK_FUNCTION}
 const PAUSE = new LuaScript(`
 	redis.call("HSET", KEYS[1], "paused", 1)
 	redis.call("SADD", KEYS[2], ARGV[1])
+	redis.call("SADD", KEYS[3], ARGV[1])
 `);
 
 const RESUME = new LuaScript(`
@@ -168,7 +169,7 @@ export class LaneIndex {
 
 	/** Accepted work of a function waits until `resume`, whatever happens to gateways and workers. */
 	async pause(key: string): Promise<void> {
-		await PAUSE.run(this.#redis, [`${prefixOf(key)}meta`, LANE.paused], [key]);
+		await PAUSE.run(this.#redis, [`${prefixOf(key)}meta`, LANE.paused, LANE.known], [key]);
 	}
 
 	async resume(key: string): Promise<void> {
@@ -197,7 +198,7 @@ export class LaneIndex {
 		return since === undefined || Number(since) > Date.now() ? undefined : Number(since);
 	}
 
-	/** Looks at every function there ever was: one that isn't in the index though it has work is put back. */
+	/** Looks at every function of which there is something: one that isn't in the index though it has work is put back. */
 	async rescan(): Promise<void> {
 		await this.look(SHARED_BACKGROUND_QUEUE);
 		let cursor = "0";

@@ -1,5 +1,6 @@
 import type { LaneLimits } from "@berth/contracts";
 import { LuaScript, type Redis } from "@berth/redis";
+import { LANE } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import type { FunctionQueues } from "./function-queues.js";
 
@@ -15,7 +16,12 @@ const LIMIT = new LuaScript(`
 	for at, field in ipairs({ "concurrency", "max", "duration" }) do
 		local now = redis.call("HGET", KEYS[1], field) or ""
 		if now ~= ARGV[at] then
-			if ARGV[at] == "" then redis.call("HDEL", KEYS[1], field) else redis.call("HSET", KEYS[1], field, ARGV[at]) end
+			if ARGV[at] == "" then
+				redis.call("HDEL", KEYS[1], field)
+			else
+				redis.call("HSET", KEYS[1], field, ARGV[at])
+				redis.call("SADD", KEYS[2], ARGV[4])
+			end
 		end
 	end
 `);
@@ -51,7 +57,8 @@ export class FunctionLimits {
 		// The queue that all functions shared has none.
 		const limits = (name === undefined ? undefined : await this.#parts.limitsOf(project, name)) ?? {};
 		const { concurrency = "", rate } = limits;
-		await LIMIT.run(this.#parts.redis, [this.#parts.queues.of(key).toKey("meta")], [concurrency, rate?.limit ?? "", rate?.periodMs ?? ""]);
+		const keys = [this.#parts.queues.of(key).toKey("meta"), LANE.known];
+		await LIMIT.run(this.#parts.redis, keys, [concurrency, rate?.limit ?? "", rate?.periodMs ?? "", key]);
 		this.#known.delete(key);
 		this.#known.set(key, { atMs: performance.now(), limits });
 		const [oldest] = this.#known.size > MOST_KEPT ? this.#known.keys() : [];

@@ -8,6 +8,8 @@ import { openInvocationQueue, openInvocationSource } from "../open.js";
 import type { DeliveryHandler, SettlementKeeper } from "../ports.js";
 
 export const NODE = "node_test";
+/** What the keys begin with of functions that are on record. */
+export const FUNCTION_RECORDS = "records:";
 
 /** A server of a test file's own, and gateways and workers on it that go with each test. */
 export class Lanes {
@@ -24,7 +26,7 @@ export class Lanes {
 
 	/** @param retry what requests are given that say nothing of it, as a version's manifest would */
 	async gateway(retry?: RetryPolicy): Promise<GatewayQueue> {
-		const gateway = this.#keep(await openInvocationQueue({ ...this.#urls, gatewayId: newId("gw") }));
+		const gateway = this.#keep(await openInvocationQueue({ ...this.#urls, gatewayId: newId("gw"), functionRecords: FUNCTION_RECORDS }));
 		if (retry === undefined) return gateway;
 		const enqueue = gateway.enqueue.bind(gateway);
 		return Object.assign(gateway, {
