@@ -25,7 +25,9 @@ export async function replayDeadLetters(request: Request, response: Response, se
 	const skipped: { id: string; code: string; reason: string }[] = [];
 	for (const record of records) {
 		try {
-			replayed.push(await replay(record, version, services));
+			const { answer, isNew } = await replay(record, version, services);
+			// Somebody else's replay took it from among them.
+			if (isNew) replayed.push(answer);
 		} catch (error) {
 			// Of the others nothing is known yet; what was done is said in any case, unless it was nothing.
 			if (!(error instanceof BerthError) || (error.entry.fault === "platform" && replayed.length === 0)) throw error;

@@ -273,6 +273,33 @@ describe("dead letters", () => {
 		expect(await json(`/v1/invocations/${ids[0]}`)).toMatchObject({ replayedAs: rest.replayed[0]?.id });
 	});
 
+	test("run once, whoever asks how often, one at a time and all at once", async () => {
+		await stack.deploy("asked", { background });
+		const ids = await deadLetters(5, "asked");
+		const runs: string[] = [];
+		stack.onInvocation(async ({ request }) => {
+			runs.push(request.id);
+			return ended("succeeded", {}, { body: { text: "1" } });
+		});
+		const first = await post(`/v1/invocations/${ids[0]}/replay`);
+		const { id } = (await first.json()) as ReplayAnswer;
+		await settled(id);
+		const again = await post(`/v1/invocations/${ids[0]}/replay`);
+		expect([first.status, again.status, await again.json()]).toMatchObject([202, 200, { id, state: "settled", replayOf: ids[0] }]);
+		const all = () => json<{ replayed: ReplayAnswer[] }>("/v1/dead-letters/replay?function=asked", { method: "POST" });
+		const done = (await Promise.all([all(), all(), all()])).flatMap(({ replayed }) => replayed);
+		const invocations = new Set(done.map((one) => one.id));
+		expect(new Set(done.map(({ replayOf }) => replayOf))).toEqual(new Set(ids.slice(1)));
+		expect(invocations.size).toBe(4);
+		for (const one of invocations) await settled(one);
+		expect(runs.toSorted()).toEqual([id, ...invocations].sort());
+		// What is no dead letter runs as often as it is asked for.
+		const more = [await json<ReplayAnswer>(`/v1/invocations/${id}/replay`, { method: "POST" })];
+		more.push(await json<ReplayAnswer>(`/v1/invocations/${id}/replay`, { method: "POST" }));
+		for (const one of more) await settled(one.id);
+		expect(new Set(runs).size).toBe(7);
+	});
+
 	test("that can't be replayed stay, with the reason", async () => {
 		await stack.deploy("doomed", { background });
 		const [id] = await deadLetters(1, "doomed");

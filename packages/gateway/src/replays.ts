@@ -1,8 +1,9 @@
 import { BerthError, type BodyReference, type InvocationRecord, newId, type ReplayAnswer, type Version } from "@berth/contracts";
 import type { KeptRequest } from "@berth/queue";
 import type { Request, Response } from "express";
-import { enqueue } from "./background/enqueue.js";
-import { needRecord } from "./find-record.js";
+import { type Enqueuing, enqueue } from "./background/enqueue.js";
+import { needRecord, noRecord } from "./find-record.js";
+import { claimedId } from "./idempotency/idempotency.js";
 import { wordFrom } from "./query.js";
 import type { Services } from "./services.js";
 
@@ -14,31 +15,57 @@ const VERSIONS: readonly ReplayVersion[] = ["same", "latest"];
 export async function replayInvocation(request: Request, response: Response, services: Services): Promise<void> {
 	const version = replayVersionFrom(request);
 	const record = await needRecord(request, services);
-	const answer = await replay(record, version, services);
-	response.status(202).location(`/v1/invocations/${answer.id}`).json(answer);
+	const { answer, isNew } = await replay(record, version, services, claimedId(response));
+	response
+		.status(isNew ? 202 : 200)
+		.location(`/v1/invocations/${answer.id}`)
+		.json(answer);
 }
 
 export function replayVersionFrom({ query }: Request): ReplayVersion {
 	return wordFrom(query["version"], "version", VERSIONS) ?? "same";
 }
 
+/** What a replay came to. */
+interface Replayed {
+	readonly answer: ReplayAnswer;
+	/** False: the dead letter had been replayed before, as that. */
+	readonly isNew: boolean;
+}
+
 /**
- * Runs the payload of a settled background invocation once more, as a new one. A dead letter is none any more then.
- * @throws BerthError `invocation_unsettled`, `payload_gone`, or why its version can't be run
+ * Runs the payload of a settled background invocation once more, as a new one. A dead letter is none any more then, and isn't run again.
+ * @param as the id of the new one, should this be asked again
+ * @throws BerthError `invocation_unsettled`, `payload_gone`, `invocation_not_found`, or why its version can't be run
  */
-export async function replay(record: InvocationRecord, which: ReplayVersion, services: Services): Promise<ReplayAnswer> {
-	const { id, project } = record;
+export async function replay(record: InvocationRecord, which: ReplayVersion, services: Services, as?: string): Promise<Replayed> {
+	const { id, background } = record;
+	if (background?.replayedAs !== undefined) return await before(record, background.replayedAs, services);
 	const kept = await keptOf(record, services);
 	const version = await versionOf(record, which, services);
-	const { deadLetters } = services.invocations;
-	const fresh = newId("inv");
 	const body = await queuedBody(id, kept.body, services);
-	const as = (record.background?.dead === true ? await deadLetters.claimReplay(project, id, fresh) : undefined) ?? fresh;
 	const timeoutMs = Math.min(kept.timeoutMs, version.manifest.timeoutMs);
-	const { trigger, callback } = kept;
-	await enqueue(version, { id: as, trigger, body, timeoutMs, source: "replay", replayOf: id, callback }, services);
+	const asked = { trigger: kept.trigger, callback: kept.callback, body, timeoutMs, source: "replay", replayOf: id } as const;
+	if (background?.dead === true) return await replayDead(record, version, asked, services);
+	const invocation = await enqueue(version, { ...asked, ...(as === undefined ? {} : { id: as }) }, services);
+	return { answer: { id: invocation.id, state: "queued", replayOf: id, version: version.number }, isNew: true };
+}
+
+async function replayDead(record: InvocationRecord, version: Version, asked: Enqueuing, services: Services): Promise<Replayed> {
+	const { id, project } = record;
+	const { deadLetters } = services.invocations;
+	const claim = await deadLetters.claimReplay(project, id, newId("inv"));
+	if (claim.kind === "none") throw noRecord(id);
+	if (claim.kind === "replayed") return await before(record, claim.as, services);
+	await enqueue(version, { ...asked, id: claim.as }, services);
 	await deadLetters.replayed(project, id);
-	return { id: as, state: "queued", replayOf: id, version: version.number };
+	return { answer: { id: claim.as, state: "queued", replayOf: id, version: version.number }, isNew: true };
+}
+
+/** Of a dead letter that was replayed: as what. */
+async function before({ id, version }: InvocationRecord, as: string, { invocations }: Services): Promise<Replayed> {
+	const replayed = await invocations.record(as);
+	return { answer: { id: as, state: replayed?.state ?? "settled", replayOf: id, version: replayed?.version ?? version }, isNew: false };
 }
 
 async function keptOf({ id, lane, state }: InvocationRecord, { invocations }: Services): Promise<KeptRequest> {

@@ -10,7 +10,7 @@ import {
 	type Settlement,
 } from "@berth/contracts";
 import type { Redis } from "@berth/redis";
-import { ACCEPT, BEGIN, CANCEL, END, WITHDRAW } from "./background-scripts.js";
+import { ACCEPT, BEGIN, CANCEL, END, JOB_GONE, WITHDRAW } from "./background-scripts.js";
 import {
 	BACKGROUND_TOTALS,
 	backgroundOf,
@@ -130,9 +130,14 @@ export class BackgroundRecords {
 		return answer === 2 ? "cancelled" : ending;
 	}
 
-	/** Settles what waits as cancelled; marks what runs. @returns in which state it was */
+	/** Settles what waits as cancelled, kept until `jobGone`; marks what runs. @returns in which state it was */
 	async cancel(id: string): Promise<Cancelled> {
-		return (await CANCEL.run(this.#redis, [...keysOf(id), OUTBOX, OUTBOX_NEWS], [id, Date.now(), this.#retention.recordsMs])) as Cancelled;
+		return (await CANCEL.run(this.#redis, [...keysOf(id), OUTBOX, OUTBOX_NEWS], [id, Date.now()])) as Cancelled;
+	}
+
+	/** The job of one that was cancelled is there no more: from now on its record is kept as any that is settled. */
+	async jobGone(id: string): Promise<void> {
+		await JOB_GONE.run(this.#redis, [backgroundRecordOf(id)], [this.#retention.recordsMs]);
 	}
 
 	/** Which of these were cancelled while they ran. */

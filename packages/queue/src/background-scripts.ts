@@ -96,21 +96,26 @@ export const END = new LuaScript(`${FOLLOW_UP}
 `);
 
 /**
- * The id that a dead letter is replayed under: the same one until that is done, whoever asks, so that it runs once.
- * KEYS: record, the project's dead letters. ARGV: id, the replay's id if it has none. Gives "" for what is no dead letter.
+ * The id that a dead letter is replayed under: the same one whoever asks, so that it runs once; also when its time among the newest is over.
+ * KEYS: record. ARGV: id, the replay's id if it has none. Gives that id, and whether it was replayed; "none" for what is no dead letter.
  */
 export const CLAIM_REPLAY = new LuaScript(`
-	if not redis.call("ZSCORE", KEYS[2], ARGV[1]) then return "" end
-	redis.call("HSETNX", KEYS[1], "replayedAs", ARGV[2])
-	return redis.call("HGET", KEYS[1], "replayedAs")
+	local record = redis.call("HMGET", KEYS[1], "dead", "replayedAs")
+	if record[2] then return { "replayed", record[2] } end
+	if record[1] ~= "1" then return { "none", "" } end
+	redis.call("HSETNX", KEYS[1], "replayClaim", ARGV[2])
+	return { "claimed", redis.call("HGET", KEYS[1], "replayClaim") }
 `);
 
-/** A dead letter that was replayed: its record is kept as any other. KEYS: as before. ARGV: id, record's expiry ms. */
+/** A dead letter whose replay was accepted: its record is kept as any other. KEYS: record, the project's dead letters. ARGV: id, record's expiry ms. */
 export const REPLAYED = new LuaScript(`
-	if redis.call("ZREM", KEYS[2], ARGV[1]) == 1 then redis.call("PEXPIRE", KEYS[1], ARGV[2]) end
+	local as = redis.call("HGET", KEYS[1], "replayClaim")
+	redis.call("ZREM", KEYS[2], ARGV[1])
+	if not as or redis.call("HSETNX", KEYS[1], "replayedAs", as) == 0 then return end
+	redis.call("PEXPIRE", KEYS[1], ARGV[2])
 `);
 
-/** KEYS: as before. ARGV: id. Gives 1 when it was a dead letter; its record is gone then. */
+/** KEYS: as REPLAYED. ARGV: id. Gives 1 when it was a dead letter; its record is gone then. */
 export const PURGE = new LuaScript(`
 	if redis.call("ZREM", KEYS[2], ARGV[1]) == 0 then return 0 end
 	redis.call("DEL", KEYS[1])
@@ -119,7 +124,8 @@ export const PURGE = new LuaScript(`
 
 /**
  * What waits is settled at once; what runs is marked, so that it isn't tried again.
- * KEYS: record, totals, outbox, its channel. ARGV: id, now ms, record's expiry ms.
+ * Until its job is gone the record is kept as one of what waits: a worker that finds the job must find it settled.
+ * KEYS: record, totals, outbox, its channel. ARGV: id, now ms.
  * Gives the state it was found in; "none" without a record.
  */
 export const CANCEL = new LuaScript(`${FOLLOW_UP}
@@ -130,9 +136,15 @@ export const CANCEL = new LuaScript(`${FOLLOW_UP}
 	if state == "queued" then
 		redis.call("HSET", KEYS[1], "state", "settled", "dead", 0, "outcome", "cancelled", "code", "cancelled", "settledAt", ARGV[2])
 		redis.call("HINCRBY", KEYS[2], "settled", 1)
-		redis.call("PEXPIRE", KEYS[1], ARGV[3])
 		followUp(KEYS[1], KEYS[3], KEYS[4])
 	end
 	redis.call("PUBLISH", "${NEWS_PREFIX}" .. ARGV[1], "cancelled")
 	return state
+`);
+
+/** The job of one that was cancelled is gone: its record is kept as any other. KEYS: record. ARGV: record's expiry ms. */
+export const JOB_GONE = new LuaScript(`
+	if redis.call("HGET", KEYS[1], "outcome") == "cancelled" and redis.call("PTTL", KEYS[1]) > tonumber(ARGV[1]) then
+		redis.call("PEXPIRE", KEYS[1], ARGV[1])
+	end
 `);

@@ -3,6 +3,15 @@ import { DEFAULT_RETENTION, type Retention } from "./background-records.js";
 import { CLAIM_REPLAY, PURGE, REPLAYED } from "./background-scripts.js";
 import { backgroundRecordOf, deadLettersOf } from "./keys.js";
 
+/** What a dead letter is replayed as. */
+export type ReplayClaim =
+	/** This one: the one that was given before, when that replay wasn't seen to its end. */
+	| { readonly kind: "claimed"; readonly as: string }
+	/** It was, as this one, and isn't again. */
+	| { readonly kind: "replayed"; readonly as: string }
+	/** There is no such dead letter, and was none. */
+	| { readonly kind: "none" };
+
 /** Background invocations that were given up: kept for a week, or until they are replayed or purged. They stay counted as dead. */
 export class DeadLetters {
 	readonly #redis: Redis;
@@ -20,13 +29,10 @@ export class DeadLetters {
 		return score !== null;
 	}
 
-	/**
-	 * The id to replay one under: the one that was given before, when that replay wasn't seen to its end. Undefined for what is no dead letter.
-	 * @throws BerthError `unavailable`
-	 */
-	async claimReplay(project: string, id: string, as: string): Promise<string | undefined> {
-		const claimed = (await this.#run("replaying a dead letter", CLAIM_REPLAY, project, id, as)) as string;
-		return claimed === "" ? undefined : claimed;
+	/** Claims the replay of one. @throws BerthError `unavailable` */
+	async claimReplay(project: string, id: string, as: string): Promise<ReplayClaim> {
+		const [kind, claimed] = (await this.#run("replaying a dead letter", CLAIM_REPLAY, project, id, as)) as [ReplayClaim["kind"], string];
+		return kind === "none" ? { kind } : { kind, as: claimed };
 	}
 
 	/** The replay was accepted: it is no dead letter any more. @throws BerthError `unavailable` */

@@ -69,10 +69,15 @@ export class RedisInvocationQueue implements GatewayQueue {
 		return guarded(durable, ACCEPTING, () => room.require(owner));
 	}
 
-	async enqueue(request: InvocationRequest, inDoubt?: "take back" | "leave"): Promise<void> {
+	async enqueue(request: InvocationRequest, inDoubt?: "take back" | "leave", onRefused?: () => Promise<unknown>): Promise<void> {
 		const { durable, room, background } = this.#parts;
-		await guarded(durable, ACCEPTING, () => room.take(request));
-		await background.enqueue(request, inDoubt);
+		try {
+			await guarded(durable, ACCEPTING, () => room.take(request));
+		} catch (error) {
+			await onRefused?.();
+			throw error;
+		}
+		await background.enqueue(request, inDoubt, onRefused);
 	}
 
 	pause(of: FunctionName): Promise<Backlog> {

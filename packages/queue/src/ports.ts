@@ -35,10 +35,13 @@ export interface InvocationQueue {
 	cancel(id: string, project?: string): boolean;
 	/**
 	 * Background: resolves after the durable write. One of an id that was accepted before changes nothing.
-	 * @param inDoubt what happens to what may have arrived when this rejects: default `take back`; `leave` for who asks again
+	 * @param inDoubt what happens to what may have arrived when this rejects: default `take back`, perhaps some time after; `leave` for an id
+	 * that may be asked for again, which would be taken back with it
+	 * @param onRefused called once it is certain that nothing of it is there, perhaps some time after this has rejected; never when it is left
+	 * in doubt, or is run
 	 * @throws BerthError `unavailable`, `queue_full`
 	 */
-	enqueue(request: InvocationRequest, inDoubt?: "take back" | "leave"): Promise<void>;
+	enqueue(request: InvocationRequest, inDoubt?: "take back" | "leave", onRefused?: () => Promise<unknown>): Promise<void>;
 	/** Background: what is accepted of a function waits until it is resumed; what runs goes on. Doing it twice changes nothing. */
 	pause(of: FunctionName): Promise<Backlog>;
 	resume(of: FunctionName): Promise<Backlog>;

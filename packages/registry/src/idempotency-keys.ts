@@ -28,6 +28,12 @@ const RENEW = new LuaScript(`${NOW}
 	return redis.call("HSET", KEYS[1], "until", now + ARGV[2])
 `);
 
+const LET_GO = new LuaScript(`
+	if redis.call("HGET", KEYS[1], "holder") ~= ARGV[1] then return 0 end
+	redis.call("HDEL", KEYS[1], "holder")
+	return redis.call("HSET", KEYS[1], "until", 0)
+`);
+
 const END = new LuaScript(`
 	if redis.call("HGET", KEYS[1], "holder") ~= ARGV[1] then return 0 end
 	if ARGV[2] == "" then return redis.call("DEL", KEYS[1]) end
@@ -92,6 +98,11 @@ export class IdempotencyKeys {
 	/** The request is answered; every repetition of it is, too, from now on. */
 	async answer({ id, holder }: HeldKey, answer: string): Promise<void> {
 		await this.#do(() => END.run(this.#redis, [id], [holder, answer]));
+	}
+
+	/** What was done is in doubt: the same request may come again at once, and has the same id then. */
+	async letGo({ id, holder }: HeldKey): Promise<void> {
+		await this.#do(() => LET_GO.run(this.#redis, [id], [holder]));
 	}
 
 	/** Nothing was done: the key is as good as new. */

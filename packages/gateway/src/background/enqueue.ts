@@ -13,18 +13,17 @@ export interface Enqueuing extends Accepting {
 	/** Not before then. */
 	readonly runAtMs?: number;
 	readonly replayOf?: string;
-	/** What happens to what may be on disk when this rejects. Default: `take back`; `leave` for who asks again with the same id. */
-	readonly inDoubt?: "take back" | "leave";
 }
 
 /**
  * The one way into the background, whoever asks: what its version says of retries and of what follows its settlement goes with it.
- * It is on disk when this resolves; the same id twice is one invocation. A body that was put among the queued goes when it isn't accepted.
+ * It is on disk when this resolves; the same id twice is one invocation. Should this reject in doubt, what may be there is taken back; who
+ * brings an id may ask for it again, and so it is left, with its body. A body among the queued goes when it is certain that nothing is accepted.
  * @throws BerthError `unavailable`, `queue_full`
  */
 export async function enqueue(version: Version, asked: Enqueuing, services: Services): Promise<InvocationRequest> {
 	const { invocations, artifacts, spans } = services;
-	const { callback, runAtMs, replayOf, inDoubt = "take back" } = asked;
+	const { callback, runAtMs, replayOf } = asked;
 	const { queued } = artifacts;
 	const body = asked.body instanceof Uint8Array ? await queued.putBody(asked.body, "durable", BACKGROUND_INLINE_BYTES) : asked.body;
 	const invocation: InvocationRequest = {
@@ -34,13 +33,7 @@ export async function enqueue(version: Version, asked: Enqueuing, services: Serv
 		...(runAtMs === undefined ? {} : { runAtMs }),
 		...(replayOf === undefined ? {} : { replayOf }),
 	};
-	try {
-		await invocations.enqueue(invocation, inDoubt);
-	} catch (error) {
-		// What may have arrived needs it.
-		if (inDoubt === "take back") await queued.removeBody(body);
-		throw error;
-	}
+	await invocations.enqueue(invocation, asked.id === undefined ? "take back" : "leave", () => queued.removeBody(body));
 	spans.ended(invocation, "queued");
 	return invocation;
 }

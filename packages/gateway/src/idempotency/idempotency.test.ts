@@ -1,4 +1,6 @@
 import { once } from "node:events";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { RedisServer } from "@berth/redis/testing";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ended } from "../testing/settlements.js";
@@ -206,6 +208,49 @@ describe("a key", () => {
 			.toMatchObject({ state: "settled" });
 		expect(runs).toBe(1);
 		cut.abort();
+	});
+
+	test("of what was accepted in doubt is that invocation's still: neither it nor its payload is taken back under who repeats it", async () => {
+		const [key, body] = [newKey(), JSON.stringify("x".repeat(10_000))];
+		const { services } = stack;
+		const payloads: number[] = [];
+		stack.onInvocation(async ({ request }) => {
+			runs++;
+			payloads.push((await services.artifacts.queued.getBody(request.body)).length);
+			return ended("succeeded", {}, { body: { text: "1" } });
+		});
+		await stack.deploy("doubtful");
+		await stack.fetch("/v1/functions/doubtful/pause", { method: "POST" });
+		const enqueue = services.invocations.enqueue.bind(services.invocations);
+		const ids: string[] = [];
+		const frozen = Promise.withResolvers<void>();
+		// Redis stands still from where the second of two is about to be accepted: it does what they asked when it goes on.
+		services.invocations.enqueue = async (request, ...rest) => {
+			ids.push(request.id);
+			if (ids.length === 2) {
+				redis.freeze();
+				frozen.resolve();
+			}
+			await frozen.promise;
+			return await enqueue(request, ...rest);
+		};
+		const path = "doubtful/invocations";
+		const kept = send(key, { ...LATER, path, body });
+		await expect.poll(() => ids.length).toBe(1);
+		const [first, other] = await Promise.all([kept, send(undefined, { ...LATER, path, body })]);
+		services.invocations.enqueue = enqueue;
+		expect([first.status, other.status]).toEqual([503, 503]);
+		redis.resume();
+		await expire();
+		const again = await send(key, { ...LATER, path, body });
+		expect([again.status, JSON.parse(again.text).id]).toEqual([202, ids[0]]);
+		// The other one is taken back after all that was to be before it.
+		await expect.poll(() => services.invocations.record(ids[1] as string)).toBeUndefined();
+		await expect.poll(() => readdirSync(join(stack.directory, "queued")).length).toBe(2);
+		expect(await services.invocations.record(ids[0] as string)).toMatchObject({ state: "queued" });
+		await stack.fetch("/v1/functions/doubtful/resume", { method: "POST" });
+		await expect.poll(async () => (await services.invocations.record(ids[0] as string))?.state).toBe("settled");
+		expect([runs, payloads]).toEqual([1, [body.length]]);
 	});
 
 	test("is another one in another project's hands, and without one everything is as before", async () => {

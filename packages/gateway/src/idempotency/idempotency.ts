@@ -93,7 +93,9 @@ async function serveHeld(
 			else problems(error, request, response, () => undefined);
 		});
 		const isWhole = await capture.whole(served);
-		if (isUndone(response)) await idempotency.release(held);
+		// Redis may have taken what it didn't acknowledge: a repetition has to be the same invocation.
+		if (response.statusCode === 503 && isUndone(response)) await idempotency.letGo(held);
+		else if (isUndone(response)) await idempotency.release(held);
 		else await idempotency.answer(held, JSON.stringify(await stored(isWhole, capture, response, held, services)));
 	} catch (error) {
 		late(error);

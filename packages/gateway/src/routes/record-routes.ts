@@ -58,7 +58,7 @@ export const RECORD_ROUTES: readonly Route[] = [
 			"Run the payload of a settled background invocation once more, as a new one: with its version, or with `?version=latest` with the live one",
 		key: true,
 		query: ["version"],
-		answers: { 202: "ReplayAnswer; the record is at Location" },
+		answers: { 200: "ReplayAnswer: of the dead letter's replay before this", 202: "ReplayAnswer; the record is at Location" },
 		serve: replayInvocation,
 	},
 ];

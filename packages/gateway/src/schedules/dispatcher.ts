@@ -172,8 +172,7 @@ export class ScheduleDispatcher {
 		}
 		try {
 			// It is asked again with the same id when this one rejects.
-			const how = { id: invocation, acceptedAtMs: nowMs, inDoubt: "leave" } as const;
-			await fireSchedule(taken, { ...how, firing: { dueAt: decided.dueAt, kind } }, this.#services);
+			await fireSchedule(taken, { id: invocation, acceptedAtMs: nowMs, firing: { dueAt: decided.dueAt, kind } }, this.#services);
 		} catch (error) {
 			if (!(error instanceof BerthError) || error.entry.fault === "platform") throw error;
 			// Its function has enough to do: it waits, as it would in the queue.

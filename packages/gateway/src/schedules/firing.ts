@@ -3,7 +3,7 @@ import { type Enqueuing, enqueue } from "../background/enqueue.js";
 import type { Services } from "../services.js";
 
 /** Which of a schedule's firings it is. */
-export interface Firing extends Required<Pick<Enqueuing, "id" | "acceptedAtMs" | "inDoubt">> {
+export interface Firing extends Required<Pick<Enqueuing, "acceptedAtMs">>, Pick<Enqueuing, "id"> {
 	readonly firing: Omit<ScheduleFiring, "name">;
 }
 

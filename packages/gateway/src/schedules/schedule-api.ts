@@ -1,7 +1,6 @@
 import {
 	BerthError,
 	type CheckedScheduleChanges,
-	newId,
 	outcomeOf,
 	SCHEDULE_LIMITS,
 	type Schedule,
@@ -96,8 +95,7 @@ export async function runSchedule(request: Request, response: Response, services
 	const open = await scheduleFrom(request, services);
 	const nowMs = Date.now();
 	const at = new Date(nowMs).toISOString();
-	const how = { id: newId("inv", nowMs), acceptedAtMs: nowMs, inDoubt: "take back" } as const;
-	const { id } = await fireSchedule(open, { ...how, firing: { dueAt: at, kind: "manual" } }, services);
+	const { id } = await fireSchedule(open, { acceptedAtMs: nowMs, firing: { dueAt: at, kind: "manual" } }, services);
 	metrics.scheduled("fired");
 	await schedules.note(open.id, { dueAt: at, at, result: "fired", kind: "manual", invocation: id });
 	response

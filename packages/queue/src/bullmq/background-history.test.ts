@@ -219,6 +219,19 @@ describe("a cancelled invocation", () => {
 		expect(await gateway.record(request.id)).toMatchObject({ background: { outcome: "succeeded" }, result: { body: { text: "there" } } });
 	});
 
+	test("outlives the job that a gateway left which died before that was removed; cancelled again, it goes", async () => {
+		const gateway = await lanes.gateway();
+		const request = requestOf("later", { runAtMs: Date.now() + 30 * 86_400_000 });
+		await gateway.enqueue(request);
+		const kept = () => withRedis((redis) => redis.pttl(`berth:bg:${request.id}`));
+		await withRedis((redis) => new BackgroundRecords(redis).cancel(request.id));
+		expect(await kept()).toBeGreaterThan(37 * 86_400_000);
+		expect(await gateway.cancelBackground(request.id, request)).toMatchObject({ found: "settled", request: { id: request.id } });
+		expect(await kept()).toBeLessThanOrEqual(86_400_000);
+		expect(await gateway.backgroundTotals()).toEqual({ accepted: 1, settled: 1, dead: 0, inFlight: 0 });
+		expect(await gateway.cancelBackground(request.id, request)).toEqual({ found: "settled" });
+	});
+
 	test("whose worker died is told to the next one before it begins", async () => {
 		const gateway = await lanes.gateway();
 		const request = requestOf();
@@ -254,10 +267,12 @@ describe("a dead letter", () => {
 		const id = await deadLetter(gateway);
 		expect(await gateway.keptRequest(id)).toEqual({ trigger: { kind: "event" }, body: { text: "again" }, timeoutMs: 30_000 });
 		const [first, second] = [newId("inv"), newId("inv")];
-		expect(await gateway.deadLetters.claimReplay(project, id, first)).toBe(first);
-		expect(await gateway.deadLetters.claimReplay(project, id, second)).toBe(first);
+		expect(await gateway.deadLetters.claimReplay(project, id, first)).toEqual({ kind: "claimed", as: first });
+		expect(await gateway.deadLetters.claimReplay(project, id, second)).toEqual({ kind: "claimed", as: first });
+		expect(await gateway.record(id)).not.toMatchObject({ background: { replayedAs: first } });
 		await gateway.deadLetters.replayed(project, id);
-		expect(await gateway.deadLetters.claimReplay(project, id, second)).toBeUndefined();
+		expect(await gateway.deadLetters.claimReplay(project, id, second)).toEqual({ kind: "replayed", as: first });
+		expect(await gateway.deadLetters.claimReplay(project, newId("inv"), second)).toEqual({ kind: "none" });
 		expect(await ids(gateway, { dead: true })).toEqual([]);
 		expect(await gateway.record(id)).toMatchObject({ background: { dead: true, replayedAs: first } });
 		expect((await gateway.backgroundTotals()).dead).toBe(1);

@@ -12,6 +12,8 @@ import { FunctionQueues } from "./function-queues.js";
 import { GoneFunctions } from "./gone-functions.js";
 import { LaneIndex } from "./lane-index.js";
 
+const NOTHING = async (): Promise<unknown> => undefined;
+
 /** The background lane as a gateway sees it. It doesn't own the connection. */
 export class BackgroundQueue {
 	readonly #redis: Redis;
@@ -41,25 +43,34 @@ export class BackgroundQueue {
 	 * Its function's place in the index first, so that no job waits unseen; then the job, then the record: a gateway that
 	 * dies in between leaves an invocation that runs (and whose record its worker makes), not one that waits for ever.
 	 * All are on disk when it resolves. The news are a hint.
+	 * @param inDoubt as the port has it
+	 * @param onRefused as the port has it
 	 */
-	async enqueue(request: InvocationRequest, inDoubt: "take back" | "leave" = "take back"): Promise<void> {
-		await guarded(this.#redis, "accepting an invocation", async () => {
-			try {
-				const key = functionKeyOf(request);
-				const now = Date.now();
-				const dueMs = Math.max(now, request.runAtMs ?? 0);
-				await Promise.all([this.#index.mark(key, now, dueMs), this.#add(key, request, dueMs - now)]);
-				const news = dueMs > now ? `${dueMs} ${key}` : key;
-				await Promise.all([this.records.accept(request), this.#redis.publish(LANE.news, news)]);
-			} catch (error) {
-				if (inDoubt === "take back") await this.#takeBack(request);
-				throw error;
-			}
-		});
+	async enqueue(request: InvocationRequest, inDoubt: "take back" | "leave" = "take back", onRefused = NOTHING): Promise<void> {
+		let isSent = false;
+		try {
+			await guarded(this.#redis, "accepting an invocation", async () => {
+				isSent = true;
+				await this.#put(request);
+			});
+		} catch (error) {
+			if (!isSent) await onRefused();
+			else if (inDoubt === "take back") await this.#takeBack(request, onRefused);
+			throw error;
+		}
+	}
+
+	async #put(request: InvocationRequest): Promise<void> {
+		const key = functionKeyOf(request);
+		const now = Date.now();
+		const dueMs = Math.max(now, request.runAtMs ?? 0);
+		await Promise.all([this.#index.mark(key, now, dueMs), this.#add(key, request, dueMs - now)]);
+		const news = dueMs > now ? `${dueMs} ${key}` : key;
+		await Promise.all([this.records.accept(request), this.#redis.publish(LANE.news, news)]);
 	}
 
 	/**
-	 * What waits is settled before its job goes: should that fail, a worker finds it settled. What runs is told.
+	 * What waits is settled before its job goes: should that fail, a worker finds it settled, and cancelling it again ends it. What runs is told.
 	 * @param of its function
 	 * @returns in which state it was, and the request of one that waited
 	 */
@@ -69,11 +80,13 @@ export class BackgroundQueue {
 	): Promise<{ readonly found: Cancelled; readonly request?: InvocationRequest }> {
 		const found = await this.records.cancel(id);
 		if (found === "running") await this.#redis.publish(BACKGROUND_CANCELS, id);
-		if (found !== "queued") return { found };
+		if (found !== "queued" && found !== "settled") return { found };
 		const queue = this.#queues.of(functionKeyOf(of));
 		const job = await queue.getJob(id);
-		await queue.remove(id);
-		return { found, ...(job === undefined ? {} : { request: job.data }) };
+		// One that a worker has in hand goes with it.
+		const isRemoved = job !== undefined && (await queue.remove(id)) === 1;
+		if (job === undefined || isRemoved) await this.records.jobGone(id);
+		return { found, ...(isRemoved ? { request: job.data } : {}) };
 	}
 
 	close(): void {
@@ -126,12 +139,15 @@ export class BackgroundQueue {
 	}
 
 	/** The caller is told that nothing was accepted: see to it, now or when Redis is back. */
-	async #takeBack(request: InvocationRequest): Promise<void> {
+	async #takeBack(request: InvocationRequest, onRefused: () => Promise<unknown>): Promise<void> {
 		const { id } = request;
 		const remove = async () => {
 			const queue = this.#queues.of(functionKeyOf(request));
 			await queue.remove(id);
-			if ((await queue.getJob(id)) === undefined) await this.records.withdraw(id);
+			// A worker has it: it is run, and needs all that it has.
+			if ((await queue.getJob(id)) !== undefined) return;
+			await this.records.withdraw(id);
+			await onRefused();
 		};
 		try {
 			await remove();
