@@ -1,7 +1,7 @@
 import { ATTEMPTS_KEPT } from "@berth/contracts";
 import { LuaScript } from "@berth/redis";
 import { BACKGROUND_RECORDS, NEWS_PREFIX } from "./keys.js";
-import { FOLLOW_UP } from "./outbox.js";
+import { FOLLOW_UP } from "./outbox-scripts.js";
 
 /**
  * What moves the record of a background invocation. Each has the record's key first, then the lane's totals.
@@ -85,7 +85,13 @@ export const END = new LuaScript(`${FOLLOW_UP}
 			redis.call("ZADD", KEYS[3], 0, ARGV[1])
 			redis.call("SADD", KEYS[4], KEYS[3])
 			while redis.call("ZCARD", KEYS[3]) > tonumber(ARGV[14]) do
-				redis.call("DEL", "${BACKGROUND_RECORDS}" .. redis.call("ZPOPMIN", KEYS[3])[1])
+				local oldest = "${BACKGROUND_RECORDS}" .. redis.call("ZPOPMIN", KEYS[3])[1]
+				local waits = false
+				for _, text in ipairs(redis.call("HMGET", oldest, "callback", "follower")) do
+					waits = waits or text and string.find(text, '"state":"waiting"', 1, true)
+				end
+				-- What is still to be sent of it keeps its record as long as any other's, at least.
+				if not waits then redis.call("DEL", oldest) end
 			end
 		end
 	else

@@ -8,5 +8,5 @@ export type { SourceTotals, WorkerSource } from "./invocation-source.js";
 export type { QueueLogger } from "./logger.js";
 export type { NodeChanged } from "./node-directory.js";
 export * from "./open.js";
-export type { FollowerMaterial, FollowUp, Outbox } from "./outbox.js";
+export { type FollowerMaterial, type FollowUp, type FollowUpKind, Outbox } from "./outbox.js";
 export type * from "./ports.js";

@@ -48,8 +48,9 @@ export const LANE = {
 	paused: "berth:lane:paused",
 	news: "berth:lane:news",
 } as const;
-/** What follows settlements and isn't done yet, by when it is due; channel: there is something new. */
+/** What follows settlements and isn't done yet: of each kind the projects, of each of these its own, by when it is due; channel: there is something new. */
 export const OUTBOX = "berth:outbox";
+export const outboxOf = (kind: string, project?: string): string => `${OUTBOX}:${kind}${project === undefined ? "" : `:${project}`}`;
 export const OUTBOX_NEWS = "berth:news:outbox";
 export const BACKGROUND_TOTALS = "berth:totals:background";
 

@@ -8,84 +8,17 @@ import type {
 	TraceContext,
 	Trigger,
 } from "@berth/contracts";
-import { closeRedis, guarded, LuaScript, type Redis, Subscription } from "@berth/redis";
-import { backgroundRecordOf, OUTBOX, OUTBOX_NEWS } from "./keys.js";
-
-/** How long a courier has for what it took: then another one may take it. Milliseconds. */
-const LEASE_MS = 30_000;
-/** A record that something is still to be said in stays so long beyond that. */
-const KEPT_MS = 3_600_000;
+import { closeRedis, guarded, type LuaScript, type Redis, Subscription } from "@berth/redis";
+import { backgroundRecordOf, OUTBOX_NEWS, outboxOf } from "./keys.js";
+import { AGAIN, CLAIM, FORGET, NOTE, POSTPONE, SIZE } from "./outbox-scripts.js";
 
 /** What of a settled invocation is to be sent. A field of its record has how far that is. */
-type FollowUpKind = "callback" | "follower";
-
-/**
- * Lua: puts what follows a settlement into the outbox, for whatever script settles one, so that neither is without the other.
- * The outbox is a sorted set of `kind:id` by when it is due; where a record says that something follows, it has a field of that kind.
- */
-export const FOLLOW_UP = `
-	local function followUp(record, outbox, news)
-		local id, follows = string.match(record, "[^:]+$"), false
-		for _, kind in ipairs({ "callback", "follower" }) do
-			if redis.call("HEXISTS", record, kind) == 1 then
-				redis.call("ZADD", outbox, 0, kind .. ":" .. id)
-				follows = true
-			end
-		end
-		if follows then redis.call("PUBLISH", news, id) end
-	end
-`;
-
-const NOW = `
-	local time = redis.call("TIME")
-	local now = time[1] * 1000 + math.floor(time[2] / 1000)
-`;
-
-/** The half of a millisecond tells what is held from what only isn't due yet. */
-const CLAIM = new LuaScript(`${NOW}
-	local taken = redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", now, "LIMIT", 0, ARGV[1])
-	for at, member in ipairs(taken) do
-		taken[at] = { member, tostring(now + ARGV[2] + 0.5) }
-		redis.call("ZADD", KEYS[1], now + ARGV[2] + 0.5, member)
-	end
-	local first = redis.call("ZRANGE", KEYS[1], 0, 0, "WITHSCORES")
-	return { taken, first[2] and tostring(math.max(0, first[2] - now)) or "" }
-`);
-
-const NOTE = new LuaScript(`${NOW}
-	if redis.call("ZSCORE", KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
-	if redis.call("EXISTS", KEYS[2]) == 1 then redis.call("HSET", KEYS[2], ARGV[3], ARGV[4]) end
-	if ARGV[5] == "" then
-		redis.call("ZREM", KEYS[1], ARGV[1])
-	elseif ARGV[5] ~= "held" then
-		redis.call("ZADD", KEYS[1], now + ARGV[5], ARGV[1])
-		local least = ARGV[5] + ARGV[6]
-		if redis.call("PTTL", KEYS[2]) < least then redis.call("PEXPIRE", KEYS[2], least) end
-	end
-	return 1
-`);
-
-const AGAIN = new LuaScript(`${NOW}
-	local due = redis.call("ZSCORE", KEYS[1], ARGV[1])
-	if redis.call("HGET", KEYS[2], "state") ~= "settled" then return 0 end
-	if not due or due % 1 == 0 then redis.call("ZADD", KEYS[1], now, ARGV[1]) end
-	redis.call("PUBLISH", ARGV[2], ARGV[1])
-	return 1
-`);
-
-const POSTPONE = new LuaScript(`${NOW}
-	if redis.call("ZSCORE", KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
-	return redis.call("ZADD", KEYS[1], now + ARGV[3], ARGV[1])
-`);
-
-const FORGET = new LuaScript(`
-	if redis.call("ZSCORE", KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
-	return redis.call("ZREM", KEYS[1], ARGV[1])
-`);
+export type FollowUpKind = "callback" | "follower";
 
 /** One thing that a courier holds for a while. */
 export interface FollowUp {
 	readonly kind: FollowUpKind;
+	readonly project: string;
 	/** The settled invocation's id. */
 	readonly id: string;
 	/** Fences: whoever took it later has another one. */
@@ -94,6 +27,9 @@ export interface FollowUp {
 
 /** What follows settlements, on the durable Redis, from the settlement on until it is delivered or given up. Any number of couriers may take of it. */
 export class Outbox {
+	/** How long a courier has for what it took: then another one may take it. Milliseconds. */
+	static readonly leaseMs = 30_000;
+
 	readonly #redis: Redis;
 	readonly #owned: readonly Redis[];
 
@@ -108,41 +44,49 @@ export class Outbox {
 		new Subscription(this.#owned[1] as Redis, [OUTBOX_NEWS], { onMessage: onNews, onResumed: onNews });
 	}
 
-	/** Takes what is due, `most` at most. @returns it, and when the next is due, milliseconds; absent when there is none */
-	async claim(most: number): Promise<{ readonly taken: readonly FollowUp[]; readonly nextMs?: number }> {
-		const [members, next] = (await this.#do("taking what follows settlements", () =>
-			CLAIM.run(this.#redis, [OUTBOX], [most, LEASE_MS]),
-		)) as [[string, string][], string];
-		const taken = members.map(([member, lease]) => {
-			const [kind = "", id = ""] = member.split(":");
-			return { kind: kind as FollowUpKind, id, lease };
-		});
-		return { taken, ...(next === "" ? {} : { nextMs: Number(next) }) };
+	/**
+	 * Takes what is due of a kind: of one project at most as much as is left for others then, with what it has already.
+	 * @param places for as many
+	 * @param held how many places each project has
+	 * @returns it, and when the next becomes due, milliseconds; absent when nothing does
+	 */
+	async claim(
+		kind: FollowUpKind,
+		places: number,
+		held: ReadonlyMap<string, number> = new Map(),
+	): Promise<{ readonly taken: readonly FollowUp[]; readonly nextMs?: number }> {
+		const args = [places, Outbox.leaseMs, ...[...held].flat()];
+		const [taken, next] = (await this.#do("taking what follows settlements", () => CLAIM.run(this.#redis, [outboxOf(kind)], args))) as [
+			[string, string, string][],
+			string,
+		];
+		return {
+			taken: taken.map(([project, id, lease]) => ({ kind, project, id, lease })),
+			...(next === "" ? {} : { nextMs: Number(next) }),
+		};
 	}
 
 	/**
 	 * Writes down how far it is. @param next milliseconds until it is due again; `held`: the lease goes on; absent: it is over
 	 * @returns whether the lease was still good; if not, nothing is written
 	 */
-	async note({ kind, id, lease }: FollowUp, state: CallbackRecord | FollowerRecord, next?: number | "held"): Promise<boolean> {
-		const args = [`${kind}:${id}`, lease, kind, JSON.stringify(state), next ?? "", KEPT_MS];
-		return (await this.#do("noting what followed", () => NOTE.run(this.#redis, [OUTBOX, backgroundRecordOf(id)], args))) === 1;
+	async note(one: FollowUp, state: CallbackRecord | FollowerRecord, next?: number | "held"): Promise<boolean> {
+		return await this.#run("noting what followed", NOTE, one, one.lease, one.kind, JSON.stringify(state), next ?? "");
 	}
 
 	/** Puts it off, as if it hadn't been taken. */
-	async postpone({ kind, id, lease }: FollowUp, byMs: number): Promise<void> {
-		await this.#do("putting off what follows", () => POSTPONE.run(this.#redis, [OUTBOX], [`${kind}:${id}`, lease, byMs]));
+	async postpone(one: FollowUp, byMs: number): Promise<void> {
+		await this.#run("putting off what follows", POSTPONE, one, one.lease, byMs);
 	}
 
 	/** Takes it out: there is nothing left to send. */
-	async forget({ kind, id, lease }: FollowUp): Promise<void> {
-		await this.#do("ending what follows", () => FORGET.run(this.#redis, [OUTBOX], [`${kind}:${id}`, lease]));
+	async forget(one: FollowUp): Promise<void> {
+		await this.#run("ending what follows", FORGET, one, one.lease);
 	}
 
 	/** Has a callback sent as soon as possible, also one that is over. @returns whether its invocation is settled */
-	async again(id: string): Promise<boolean> {
-		const args = [`callback:${id}`, OUTBOX_NEWS];
-		return (await this.#do("sending a callback again", () => AGAIN.run(this.#redis, [OUTBOX, backgroundRecordOf(id)], args))) === 1;
+	async again(of: Pick<FollowUp, "project" | "id">): Promise<boolean> {
+		return await this.#run("sending a callback again", AGAIN, { ...of, kind: "callback" }, OUTBOX_NEWS);
 	}
 
 	/** What a settlement's follower is made of; undefined when the record is gone. */
@@ -153,11 +97,22 @@ export class Outbox {
 
 	/** How many wait or are held. */
 	async size(): Promise<number> {
-		return await this.#do("counting what follows", () => this.#redis.zcard(OUTBOX));
+		const kinds = [outboxOf("callback"), outboxOf("follower")];
+		return (await this.#do("counting what follows", () => SIZE.run(this.#redis, kinds, []))) as number;
 	}
 
 	async close(): Promise<void> {
 		await Promise.all(this.#owned.map(closeRedis));
+	}
+
+	async #run(
+		what: string,
+		script: LuaScript,
+		{ kind, project, id }: Omit<FollowUp, "lease">,
+		...args: (string | number)[]
+	): Promise<boolean> {
+		const keys = [outboxOf(kind), outboxOf(kind, project), backgroundRecordOf(id)];
+		return (await this.#do(what, () => script.run(this.#redis, keys, [project, id, ...args]))) === 1;
 	}
 
 	#do<T>(what: string, commands: () => Promise<T>): Promise<T> {

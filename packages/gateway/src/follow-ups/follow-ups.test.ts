@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer, type IncomingHttpHeaders, type RequestListener, type Server } from "node:http";
+import { createServer, type IncomingHttpHeaders, type RequestListener, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
 import type { CallbackSecret, InvocationAnswer, InvocationRequest } from "@berth/contracts";
@@ -100,6 +100,22 @@ describe("a callback", () => {
 		await stack.fetch(`/v1/invocations/${id}/callback`, { method: "POST" });
 		await expect.poll(async () => (await recordOf(id)).callback).toMatchObject({ state: "delivered", attempts: 4 });
 		expect(new Set(received.map(({ headers }) => headers["webhook-id"]))).toEqual(new Set([id]));
+	});
+
+	test("that nobody answers leaves room for what follows, and is sent when there is", async () => {
+		succeed();
+		await stack.deploy("chained", { background: { onSuccess: "after" } });
+		const held: ServerResponse[] = [];
+		answering = (_request, response) => void held.push(response);
+		const silent = await Promise.all(Array.from({ length: 24 }, () => accepted("work/invocations", { "berth-callback-url": url })));
+		await expect.poll(() => held.length, { timeout: 5000 }).toBe(8);
+		const id = await accepted("chained/invocations");
+		await expect.poll(async () => (await recordOf(id)).follower?.state, { timeout: 5000 }).toBe("delivered");
+		expect(held).toHaveLength(8);
+		answering = undefined;
+		for (const response of held) response.writeHead(204).end();
+		const states = () => Promise.all(silent.map(async (one) => (await recordOf(one)).callback?.state));
+		await expect.poll(states, { timeout: 10_000 }).toEqual(silent.map(() => "delivered"));
 	});
 
 	test("follows no redirect", async () => {

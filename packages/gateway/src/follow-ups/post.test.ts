@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer, type RequestListener } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { isPublicAddress } from "@berth/contracts";
 import { expect, test } from "vitest";
 import { post } from "./post.js";
@@ -28,6 +28,20 @@ test("an answer without an end is left behind; one that doesn't come isn't waite
 	).toEqual({ status: 200 });
 	expect(await posted(() => undefined, 50)).toEqual({ error: "no answer within 0.05 s" });
 	expect(await posted((request) => request.socket.destroy())).toEqual({ error: "it can't be reached (ECONNRESET)" });
+});
+
+test.each([
+	["HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n", { status: 101 }],
+	["HTTP/1.1 100 Continue\r\n\r\n", { error: "no answer within 1 s" }],
+	["nonsense\r\n\r\n", { error: expect.stringContaining("it can't be reached (HPE_") }],
+])("an answer %j comes to an end", async (text, expected) => {
+	await using server = createTcpServer((socket) => {
+		socket.on("error", () => undefined);
+		socket.once("data", () => socket.write(text));
+	});
+	await once(server.listen(0, "127.0.0.1"), "listening");
+	const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+	expect(await post({ url: `http://${host}/`, headers: {}, body: Buffer.from("{}"), allowed: [host], timeoutMs: 1000 })).toEqual(expected);
 });
 
 test("what isn't allowed any more isn't posted to, and a name's address isn't shown", async () => {

@@ -86,6 +86,13 @@ function send(url: URL, options: RequestOptions, body: Buffer): Promise<Posted> 
 			});
 		});
 		request.on("error", reject);
+		// Without a listener that is neither an answer nor an error.
+		request.once("upgrade", ({ statusCode = 101 }, socket) => {
+			socket.destroy();
+			resolve({ status: statusCode });
+		});
+		// After an answer, or an error, this says nothing any more.
+		request.once("close", () => reject(new Error("its connection was closed without an answer")));
 		request.end(body);
 	});
 }

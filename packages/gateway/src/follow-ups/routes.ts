@@ -34,9 +34,9 @@ export const FOLLOW_UP_ROUTES: readonly Route[] = [
 ];
 
 async function sendAgain(request: Request, response: Response, services: Services): Promise<void> {
-	const { id, callback, state } = await needRecord(request, services);
+	const { id, project, callback, state } = await needRecord(request, services);
 	if (callback === undefined) throw new BerthError("invalid_request", `${id} has no callback: it was accepted without one`);
-	if (state !== "settled" || !(await services.outbox.again(id)))
+	if (state !== "settled" || !(await services.outbox.again({ project, id })))
 		throw new BerthError("invalid_request", `${id} isn't settled yet: its callback is sent when it is`);
 	response.status(202).location(`/v1/invocations/${id}`).json(callback);
 }

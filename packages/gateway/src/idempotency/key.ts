@@ -7,7 +7,7 @@ const BARE = /^[!#-[\]-~]{1,255}$/;
 const QUOTED = /^"((?:[!#-[\]-~]|\\["\\]){1,255})"$/;
 
 /** Headers that make another request of the same body. */
-const TELLING = ["content-type", "prefer", HEADERS.timeoutMs, HEADERS.callbackUrl, HEADERS.manifest] as const;
+const TELLING = ["content-type", "prefer", HEADERS.timeoutMs, HEADERS.callbackUrl, HEADERS.runAt, HEADERS.manifest] as const;
 
 /**
  * The key that a request has (draft-ietf-httpapi-idempotency-key-header-07): a string as RFC 8941 writes it, in quotes, or the same without

@@ -1,7 +1,8 @@
 import type { Schedule, ScheduleInput, ScheduleList, ScheduleRunNow } from "@berth/contracts";
 import type { Delivery } from "@berth/queue";
 import { RedisServer } from "@berth/redis/testing";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import type { OpenSchedule } from "@berth/registry";
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { ended } from "../testing/settlements.js";
 import { type Stack, startStack } from "../testing/stack.js";
 
@@ -65,6 +66,51 @@ test("a schedule is made with its defaults, shown with what comes, changed, paus
 	expect(Date.parse(resumed.next[0] ?? "") - Date.now()).toBeLessThanOrEqual(60_000);
 	await call("DELETE", "/cron", undefined, 204);
 	await call("GET", "/cron", undefined, 404);
+});
+
+test("a change that says nothing of when leaves due what is", async () => {
+	const { schedules } = stack.services;
+	const dueMs = Date.now() - 60_000;
+	const at = new Date(dueMs - 600_000).toISOString();
+	const fixed = { function: "shop", alias: "live", missed: "one", overlap: "skip", enabled: true, timeZone: "UTC" } as const;
+	const config = { ...fixed, name: "late", everyMs: 600_000, jitterMs: 3_600_000, createdAt: at, updatedAt: at };
+	const open = await schedules.make("default", config, { dueMs, firesAtMs: dueMs + 3_600_000 });
+	const due = async () => (await schedules.find(open.id))?.dueMs;
+	await call("PATCH", "/late", { payload: { n: 2 } });
+	expect(await due()).toBe(dueMs);
+	// It has fired since it was read: what was due then isn't put back.
+	const read = (await schedules.find(open.id)) as OpenSchedule;
+	const next = { dueMs: dueMs + 600_000, firesAtMs: dueMs + 600_000 };
+	expect(await schedules.claim(read, [], next, undefined, Date.now())).toBe(0);
+	expect(await schedules.replace(read, read.config, { dueMs, firesAtMs: dueMs })).toBe(false);
+	expect(await due()).toBe(next.dueMs);
+	await call("PATCH", "/late", { everyMs: 300_000 });
+	expect(await due()).toBeGreaterThan(Date.now());
+});
+
+test("by hand under a key it runs once, also when its gateway dies before it answers, or can't write its history", async () => {
+	await make({ name: "keyed", at: "2099-01-01T00:00:00Z" });
+	const { schedules, idempotency } = stack.services;
+	const run = async () =>
+		(await (
+			await stack.fetch("/v1/functions/shop/schedules/keyed/run", { method: "POST", headers: { "idempotency-key": "run-once" } })
+		).json()) as ScheduleRunNow;
+	const note = vi.spyOn(schedules, "note").mockRejectedValue(new Error("away"));
+	const answer = vi.spyOn(idempotency, "answer").mockRejectedValueOnce(new Error("died"));
+	try {
+		const { invocation } = await run();
+		expect(invocation).toMatch(/^inv_/);
+		await expect.poll(() => seen.length).toBe(1);
+		await redis.client(async (client) => {
+			for (const key of await client.keys("{berth}:idempotency:*"))
+				if ((await client.hexists(key, "until")) === 1) await client.hset(key, "until", 0);
+		});
+		expect(await run()).toEqual({ invocation });
+	} finally {
+		note.mockRestore();
+		answer.mockRestore();
+	}
+	expect(seen.map(({ request }) => request.id)).toHaveLength(1);
 });
 
 test("by hand it runs at once, and what became of it is in its history", async () => {

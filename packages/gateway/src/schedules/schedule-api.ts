@@ -14,6 +14,7 @@ import {
 import { functionNotFound, type OpenSchedule } from "@berth/registry";
 import type { Request, Response } from "express";
 import { authenticate } from "../auth.js";
+import { claimedId } from "../idempotency/idempotency.js";
 import { parseJson } from "../json.js";
 import { nameFrom } from "../names.js";
 import type { Services } from "../services.js";
@@ -26,6 +27,8 @@ const BODY_BYTES = 3 * SCHEDULE_LIMITS.payloadBytes;
 const SUBJECT = { code: "invalid_request", whole: "body" } as const;
 /** Times that are shown ahead. */
 const AHEAD = 5;
+/** What says when it fires: while none of it is changed, what is due stays due. */
+const SAYS_WHEN = ["cron", "everyMs", "at", "timeZone", "startAt", "endAt", "enabled"] as const satisfies readonly (keyof ScheduleConfig)[];
 /** A change is tried again when somebody else's, or a firing, came between: so often. */
 const TRIES = 5;
 
@@ -73,7 +76,8 @@ export async function changeSchedule(request: Request, response: Response, servi
 	for (let tries = 0, open = found; tries < TRIES; tries++) {
 		const nowMs = Date.now();
 		const config = changed(open.config, changes, new Date(nowMs).toISOString());
-		const next = firstOf(config, nowMs);
+		const isWhenKept = SAYS_WHEN.every((field) => config[field] === open.config[field]);
+		const next = firstOf(config, nowMs, isWhenKept ? open.dueMs : undefined);
 		if (await services.schedules.replace(open, config, next)) {
 			response.json(await shown({ ...open, config, dueMs: next?.dueMs }, services, SCHEDULE_LIMITS.runs));
 			return;
@@ -91,13 +95,18 @@ export async function removeSchedule(request: Request, response: Response, servi
 
 /** `POST /v1/functions/{name}/schedules/{schedule}/run`: besides what it does by itself, whatever still runs. */
 export async function runSchedule(request: Request, response: Response, services: Services): Promise<void> {
-	const { schedules, metrics } = services;
+	const { schedules, metrics, log } = services;
 	const open = await scheduleFrom(request, services);
 	const nowMs = Date.now();
 	const at = new Date(nowMs).toISOString();
-	const { id } = await fireSchedule(open, { acceptedAtMs: nowMs, firing: { dueAt: at, kind: "manual" } }, services);
+	const claimed = claimedId(response);
+	const how = { ...(claimed === undefined ? {} : { id: claimed }), acceptedAtMs: nowMs };
+	const { id } = await fireSchedule(open, { ...how, firing: { dueAt: at, kind: "manual" } }, services);
 	metrics.scheduled("fired");
-	await schedules.note(open.id, { dueAt: at, at, result: "fired", kind: "manual", invocation: id });
+	// It is accepted, whether its schedule's history has it or not.
+	await schedules
+		.note(open.id, { dueAt: at, at, result: "fired", kind: "manual", invocation: id })
+		.catch((err: unknown) => log.warn({ err, invocation: id }, "a schedule's history lacks what was run by hand"));
 	response
 		.status(202)
 		.location(`/v1/invocations/${id}`)
@@ -126,8 +135,12 @@ function changed(before: ScheduleConfig, { startAt, endAt, ...changes }: Checked
 	return present({ ...rest, ...(saysWhen ? {} : { cron, everyMs, at }), ...present(changes), ...ends, updatedAt });
 }
 
-/** When it fires first from now on. @throws BerthError invalid_request when that is never, or what it says doesn't go together */
-function firstOf(config: ScheduleConfig, nowMs: number): { dueMs: number; firesAtMs: number } | undefined {
+/**
+ * When it fires first from now on.
+ * @param openMs what is due already and stays so: it may be over, and wait for its jitter, or to be made up for
+ * @throws BerthError invalid_request when that is never, or what it says doesn't go together
+ */
+function firstOf(config: ScheduleConfig, nowMs: number, openMs?: number): { dueMs: number; firesAtMs: number } | undefined {
 	const times = timesOf(config);
 	const { startAt, endAt, at, missed, overlap, enabled } = config;
 	if (startAt !== undefined && endAt !== undefined && Date.parse(endAt) < Date.parse(startAt))
@@ -138,7 +151,7 @@ function firstOf(config: ScheduleConfig, nowMs: number): { dueMs: number; firesA
 			`all of them at once would overlap, and with overlap ${overlap} one of them would be left; say overlap queue, too, or missed one`,
 		);
 	if (!enabled) return undefined;
-	const dueMs = times.after(nowMs);
+	const dueMs = openMs ?? times.after(nowMs);
 	if (dueMs === undefined)
 		throw at === undefined
 			? wrongField("endAt", `it doesn't fire between now and ${endAt ?? "then"}`)

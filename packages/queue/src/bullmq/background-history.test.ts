@@ -297,11 +297,18 @@ describe("a dead letter", () => {
 			await fill.exec();
 			const [oldest] = await redis.zrange("berth:bg-dead:default", "0", "0");
 			await redis.hset(`berth:bg:${oldest}`, "head", "{}");
-			const request = requestOf();
-			await records.begin(request, 1, "a");
-			await records.end(request, settlementOf("crashed", 1), "dead");
+			const [, second] = await redis.zrange("berth:bg-dead:default", "0", "1");
+			await redis.hset(`berth:bg:${second}`, "head", "{}", "callback", JSON.stringify({ url: "", state: "waiting", attempts: 0 }));
+			const [request, next] = [requestOf(), requestOf()];
+			for (const one of [request, next]) {
+				await records.begin(one, 1, "a");
+				await records.end(one, settlementOf("crashed", 1), "dead");
+			}
 			expect(await redis.zcard("berth:bg-dead:default")).toBe(DEAD_LETTERS_KEPT.count);
 			expect(await redis.exists(`berth:bg:${oldest}`)).toBe(0);
+			// What is still to be posted of one isn't lost with its place.
+			expect(await redis.exists(`berth:bg:${second}`)).toBe(1);
+			expect(await redis.zscore("berth:bg-dead:default", second as string)).toBeNull();
 			expect(await redis.pttl(`berth:bg:${request.id}`)).toBeGreaterThan(DEAD_LETTERS_KEPT.ms - 60_000);
 		});
 	});

@@ -17,9 +17,10 @@ redis.call('HSET', KEYS[3], 'config', ARGV[3], 'due', ARGV[4])
 place(KEYS[4], ARGV[5])
 return 'made'`);
 
-/** KEYS schedule, due. ARGV id, config as it has to be, config, due, when it fires. Gives 0 when it is another one meanwhile, or gone. */
+/** KEYS schedule, due. ARGV id, config as it has to be, config, due, when it fires, due as it has to be. Gives 0 when it is another one meanwhile, has fired, or is gone. */
 export const CHANGE_SCHEDULE = new LuaScript(`${PLACE}
-if redis.call('HGET', KEYS[1], 'config') ~= ARGV[2] then return 0 end
+local found = redis.call('HMGET', KEYS[1], 'config', 'due')
+if found[1] ~= ARGV[2] or found[2] ~= ARGV[6] then return 0 end
 redis.call('HSET', KEYS[1], 'config', ARGV[3], 'due', ARGV[4])
 place(KEYS[2], ARGV[5])
 return 1`);

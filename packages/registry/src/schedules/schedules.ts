@@ -114,15 +114,15 @@ export class Schedules {
 		return { id, ...openConfig(stored), dueMs: due ? Number(due) : undefined, queued, stored };
 	}
 
-	/** Puts a config in the place of the one that was read. False when it is another one meanwhile. @throws BerthError schedule_not_found */
+	/** Puts a config in the place of the one that was read. False when it is another one meanwhile, or has fired. @throws BerthError schedule_not_found */
 	async replace(
-		{ id, project, config: before, stored }: OpenSchedule,
+		{ id, project, config: before, stored, dueMs }: OpenSchedule,
 		config: ScheduleConfig,
 		next: NextFiring | undefined,
 	): Promise<boolean> {
 		const json = JSON.stringify({ ...config, project } satisfies Stored);
 		const done = await this.#do("changing a schedule", () =>
-			CHANGE_SCHEDULE.run(this.#redis, [keys.schedule(id), keys.dueSchedules], [id, stored, json, ...placeOf(next)]),
+			CHANGE_SCHEDULE.run(this.#redis, [keys.schedule(id), keys.dueSchedules], [id, stored, json, ...placeOf(next), dueMs ?? ""]),
 		);
 		if (done === 1) return true;
 		if ((await this.find(id)) === undefined) throw scheduleNotFound(before.function, before.name);
