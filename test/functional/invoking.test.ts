@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { type Deployed, deploy, json } from "../harness/functions.js";
+import { type Deployed, deploy, json, traceIn } from "../harness/functions.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
 const stack = sharedStack();
@@ -62,8 +62,34 @@ describe("a function invokes another one, without any network", () => {
 
 	it("and is told why that failed", async () => {
 		const { error } = await ask({ throws: "no" });
-		expect(error).toMatchObject({ name: "InvocationError", code: "handler_error", outcome: "handler_error", message: "TypeError: no" });
+		expect(error).toMatchObject({
+			name: "InvocationError",
+			code: "handler_error",
+			outcome: "handler_error",
+			message: `${asked.name}: TypeError: no`,
+		});
 		expect(await stack.client.invocation(error?.["invocationId"] as string)).toMatchObject({ outcome: "handler_error" });
+	});
+
+	it("and fails with it, by way of how many others: each is named once, and the line that asked is in the stack", async () => {
+		const passesOn = `const rest = (names) => names.length === 0 ? { throws: "no" } : names;
+export default async ([name, ...names], ctx) => {
+	const { result } = await ctx.invoke(name, rest(names));
+	return result;
+};`;
+		const inPython = `
+def handler(names, context):
+    return context.invoke(names[0], names[1:]).result`;
+		const [first, last] = await Promise.all([deploy(stack, { source: passesOn }), deploy(stack, { source: passesOn })]);
+		const middle = await deploy(stack, { runtime: "python3", filename: "index.py", source: inPython });
+		const { outcome, problem } = await first.invoke([middle.name, last.name, asked.name]);
+		expect(outcome).toBe("handler_error");
+		const failed = `${middle.name}: ${last.name}: ${asked.name}: TypeError: no`;
+		expect(problem?.detail).toBe(`InvocationError: ${failed}`);
+		expect(traceIn(problem)).toMatch(/^InvocationError: .+: no\n +at .*index\.ts:3:/);
+		expect(traceIn(problem)).toContain(failed);
+		const told = await middle.invoke([last.name, asked.name]);
+		expect(traceIn(told.problem)).toContain("line 3, in handler");
 	});
 
 	it.each([
@@ -172,7 +198,7 @@ def handler(name, context):
 		expect(answer.problem).toBeUndefined();
 		expect(json<unknown[]>(answer.raw)).toEqual([
 			...[200, { a: "ü" }, 418, "teapot", true],
-			...["InvocationError", "handler_error", "handler_error", "TypeError: no"],
+			...["InvocationError", "handler_error", "handler_error", `${asked.name}: TypeError: no`],
 		]);
 	});
 

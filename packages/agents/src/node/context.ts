@@ -93,7 +93,7 @@ export class Invocation {
 				return invocation.signal;
 			},
 			log: LOGGER,
-			invoke: (name, payload, options) => invokes.invoke(name, payload, options),
+			invoke: invokes.invoke,
 			waitUntil: (promise) => {
 				this.#waiting.push(promise);
 			},

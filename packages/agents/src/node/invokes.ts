@@ -36,7 +36,10 @@ export interface Invoked {
 	readonly result?: unknown;
 }
 
-/** Another function couldn't be invoked, or failed. */
+/** What a handler fails with that doesn't catch one: each function that is passed through says its own name, and this once. */
+const NESTED = /^InvocationError: /;
+
+/** Another function couldn't be invoked, or failed; its message begins with that one's name, its stack is of the line that invoked. */
 export class InvocationError extends Error {
 	override readonly name = "InvocationError";
 	/** Of the error catalogue: `handler_error`, `timed_out`, `function_not_found`, … */
@@ -47,8 +50,15 @@ export class InvocationError extends Error {
 	readonly outcome: Outcome | undefined;
 	readonly invocationId: string | undefined;
 
-	constructor({ code, message, retryable, outcome }: InvokeFailure, invocationId?: string) {
-		super(message);
+	/** @param frames of whoever asked, as a stack has them */
+	constructor(
+		name: string,
+		{ code, message, retryable, outcome }: InvokeFailure,
+		invocationId: string | undefined,
+		frames: string | undefined,
+	) {
+		super(`${name}: ${message.replace(NESTED, "")}`);
+		if (frames !== undefined) this.stack = `${this.name}: ${this.message}${frames}`;
 		this.code = code;
 		this.retryable = retryable;
 		this.outcome = outcome;
@@ -70,19 +80,22 @@ export class Invokes {
 	}
 
 	/** @throws InvocationError; TypeError and RangeError for what isn't allowed; what `signal` aborts with */
-	async invoke(name: string, payload?: unknown, options: InvokeOptions = {}): Promise<Invoked> {
+	readonly invoke = async (name: string, payload?: unknown, options: InvokeOptions = {}): Promise<Invoked> => {
+		// When there is an answer nobody knows any more which line asked.
+		const caller: { readonly stack?: unknown } = {};
+		Error.captureStackTrace(caller, this.invoke);
 		const { body, contentType } = bodyOf(payload, options.contentType);
 		const asked = questionOf(name, contentType, options);
 		if (body.byteLength > FIXED_LIMITS.bodyBytes) {
 			throw new RangeError(`the payload for ${asked.function} has ${body.byteLength} bytes, the limit is ${FIXED_LIMITS.bodyBytes}`);
 		}
-		const answer = this.ask(asked, body, options.signal).then((answered) => answerOf(answered, asked.async === true));
+		const answer = this.ask(asked, body, options.signal).then((answered) => answerOf(answered, asked, caller));
 		if (asked.async !== true) return await answer;
 		const settled = answer.catch(() => undefined);
 		this.#background.add(settled);
 		void settled.then(() => this.#background.delete(settled));
 		return await answer;
-	}
+	};
 
 	/** Resolves when what was begun in the background is on disk, also what nobody awaited; undefined when there is none. */
 	settled(): Promise<unknown> | undefined {
@@ -170,11 +183,17 @@ function bodyOf(payload: unknown, contentType: string | undefined): { readonly b
 	return { body: Buffer.from(text), contentType: contentType ?? JSON_TYPE };
 }
 
-function answerOf({ head, body }: Answered, isAsync: boolean): Invoked {
+function answerOf({ head, body }: Answered, asked: InvokeQuestion, caller: { readonly stack?: unknown }): Invoked {
 	const { id, response, failed } = head as InvokeReply;
-	if (failed !== undefined) throw new InvocationError(failed, id);
-	if (isAsync || response === undefined) return { id: id as string };
+	if (failed !== undefined) throw new InvocationError(asked.function, failed, id, framesOf(caller));
+	if (asked.async === true || response === undefined) return { id: id as string };
 	const headers: Record<string, string> = Object.create(null) as Record<string, string>;
 	for (const [name, value] of response.headers) headers[name] = name in headers ? `${headers[name]}, ${value}` : value;
 	return { id: id as string, status: response.status, headers, result: payloadOf(body, headers["content-type"] ?? BYTES_TYPE) };
+}
+
+/** The function may have ideas of its own of what a stack is. */
+function framesOf({ stack }: { readonly stack?: unknown }): string | undefined {
+	const at = typeof stack === "string" ? stack.indexOf("\n    at ") : -1;
+	return at < 0 ? undefined : (stack as string).slice(at);
 }

@@ -26,7 +26,8 @@ def describe(error):
     """Never raises itself, whatever the error's methods do."""
     try:
         kind = type(error)
-        name = kind.__qualname__ if kind.__module__ in ("builtins", ReplyError.__module__) else f"{kind.__module__}.{kind.__qualname__}"
+        is_plain = kind.__module__ == "builtins" or kind.__module__.partition(".")[0] == __package__
+        name = kind.__qualname__ if is_plain else f"{kind.__module__}.{kind.__qualname__}"
         stack = "".join(traceback.format_exception(kind, error, _own_frames(error.__traceback__)))
         return {"name": name, "message": str(error)[:_MESSAGE_CHARS], "stack": _cut(stack.replace(f"{CODE}/", ""))}
     except BaseException:

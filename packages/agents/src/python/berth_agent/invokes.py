@@ -16,10 +16,11 @@ _OVER = {"code": "cancelled", "message": "the invocation that asks is answered a
 
 
 class InvocationError(Exception):
-    """Another function couldn't be invoked, or failed."""
+    """Another function couldn't be invoked, or failed. Its text begins with that one's name."""
 
-    def __init__(self, failed, invocation_id):
-        super().__init__(failed["message"])
+    def __init__(self, function, failed, invocation_id):
+        # Each function that it passed through says its own name, and what it is once.
+        super().__init__(f"{function}: {failed['message'].removeprefix('InvocationError: ')}")
         # Of the error catalogue: handler_error, timed_out, function_not_found, …
         self.code = failed["code"]
         # Whether the same may succeed when it is asked again.
@@ -86,7 +87,7 @@ class _Asked:
     def answer(self):
         head, body = self._reply
         if "failed" in head:
-            raise InvocationError(head["failed"], head.get("id"))
+            raise InvocationError(self.head["function"], head["failed"], head.get("id"))
         return Invoked(head["id"], head.get("response"), body)
 
 
