@@ -30,6 +30,15 @@ describe("a trace", () => {
 	});
 });
 
+it("times are ours: a function with a clock of its own has the ones that it took, and its node goes on", async () => {
+	const deployed = await deploy(stack, { source: "performance.now = () => 1e308; export default () => performance.now();" });
+	const answer = await deployed.invoke();
+	expect(answer.outcome).toBe("succeeded");
+	const { phases } = await deployed.record(answer);
+	for (const [name, ms] of Object.entries(phases ?? {})) expect(ms, name).toBeLessThan(60_000);
+	expect(phases?.initMs).toBeGreaterThan(0);
+});
+
 describe("a log", () => {
 	it.each([
 		[

@@ -71,8 +71,8 @@ describe("whatever JSON an agent sends", () => {
 	test("a time is a time, an id an id", () => {
 		fc.assert(
 			fc.property(heads, (head) => {
-				expect(initMsIn(head)).toBeGreaterThanOrEqual(0);
-				expect(Number.isFinite(initMsIn(head))).toBe(true);
+				expect(initMsIn(head, 5)).toBeGreaterThanOrEqual(0);
+				expect(initMsIn(head, 5)).toBeLessThanOrEqual(5);
 				for (const id of [invocationIn(head), goesOnIn(head)]) expect(id === undefined || isText(id)).toBe(true);
 			}),
 		);
@@ -88,6 +88,10 @@ test("an answer that is one is read as it is, and nothing that wasn't asked for 
 		contentType: "text/plain",
 		response: { status: 201, headers: [["x", "y"]] },
 	});
+});
+
+test("a time is no longer than it took to say it, whatever clock an agent has", () => {
+	expect([1e308, Number.POSITIVE_INFINITY, 3, -1e308, Number.NaN].map((initMs) => initMsIn({ initMs }, 20))).toEqual([20, 20, 3, 0, 0]);
 });
 
 test.each([199, 600, 200.5, Number.NaN, "200"])("a response with status %s is no answer", (status) => {

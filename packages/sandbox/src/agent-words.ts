@@ -26,10 +26,10 @@ export function questionIn(head: unknown): number | undefined {
 	return Number.isSafeInteger(question) ? (question as number) : undefined;
 }
 
-/** How long a module took to load, milliseconds, as its agent says. */
-export function initMsIn(head: unknown): number {
+/** How long a module took to load, milliseconds, as its agent says. @param tookMs how long it took to say so: it can't be more */
+export function initMsIn(head: unknown, tookMs: number): number {
 	const value = fieldsOf(head)["initMs"];
-	return typeof value === "number" && value > 0 && Number.isFinite(value) ? value : 0;
+	return typeof value === "number" && value > 0 ? Math.min(value, tookMs) : 0;
 }
 
 /** Whether a function's handler takes a request's body in pieces, as its agent says. */

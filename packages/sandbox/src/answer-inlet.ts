@@ -16,18 +16,20 @@ const GRANT_MS = 1;
 export class AnswerInlet {
 	readonly #asked: InvokeHead;
 	readonly #sink: AnswerSink;
-	readonly #grant: (chunks: number) => void;
+	readonly #grant: (chunks: number, onTaken: () => void) => void;
 	readonly #beganAt = performance.now();
 	#credit: number = STREAM.chunks;
 	/** Taken by the sink, and not given back yet. */
 	#owed = 0;
 	#timer: NodeJS.Timeout | undefined;
+	/** A grant is on its way: who doesn't read gets no other. */
+	#granting = false;
 	#bytes = 0;
 	#firstMs: number | undefined;
 	#closed = false;
 
-	/** @param grant tells the agent that so many chunks were taken */
-	constructor(asked: InvokeHead, sink: AnswerSink, grant: (chunks: number) => void) {
+	/** @param grant tells the agent that so many chunks were taken, and when its socket has that word, or never will */
+	constructor(asked: InvokeHead, sink: AnswerSink, grant: (chunks: number, onTaken: () => void) => void) {
 		this.#asked = asked;
 		this.#sink = sink;
 		this.#grant = grant;
@@ -85,8 +87,14 @@ export class AnswerInlet {
 	#giveBack(): void {
 		clearTimeout(this.#timer);
 		this.#timer = undefined;
-		this.#credit += this.#owed;
-		this.#grant(this.#owed);
+		if (this.#closed || this.#granting || this.#owed === 0) return;
+		const owed = this.#owed;
 		this.#owed = 0;
+		this.#credit += owed;
+		this.#granting = true;
+		this.#grant(owed, () => {
+			this.#granting = false;
+			if (this.#timer === undefined) this.#giveBack();
+		});
 	}
 }

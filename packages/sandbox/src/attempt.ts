@@ -41,7 +41,7 @@ export async function attemptIn(body: Body, { head, payload, respond, streams }:
 	meter.begin();
 	const startedAt = performance.now();
 	const asked = outputMark === undefined ? head : { ...head, outputMark };
-	const flow = streams && new Flow(head, streams, (type, said, bytes) => talk.tell(type, said, bytes));
+	const flow = streams && new Flow(head, streams, (...frame) => talk.tell(...frame));
 	const answered = talk.ask(TO_AGENT.invoke, FROM_AGENT.answer, asked, payload, respond, flow);
 	flow?.begin(streams?.body);
 	const reply = await within(answered, head.timeoutMs);

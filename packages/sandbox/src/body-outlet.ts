@@ -4,13 +4,16 @@ import { invocationIn } from "./agent-words.js";
 /** A request's body in pieces, on its way to one attempt's agent: no more of it than the agent takes. */
 export class BodyOutlet {
 	readonly #id: string;
-	readonly #send: (head: BodyHead, body?: Uint8Array) => void;
-	/** Sent, and not taken by the agent yet. */
+	readonly #send: (head: BodyHead, body?: Uint8Array, onTaken?: () => void) => void;
+	/** Sent, and not taken by the agent yet, as it says. */
 	#outstanding = 0;
+	/** Held here until the agent's socket has them: what it says of those it hasn't read is nothing to go by. */
+	#held = 0;
 	#room = Promise.withResolvers<void>();
 	#closed = false;
 
-	constructor(id: string, send: (head: BodyHead, body?: Uint8Array) => void) {
+	/** @param send tells when the agent's socket has it, or never will */
+	constructor(id: string, send: (head: BodyHead, body?: Uint8Array, onTaken?: () => void) => void) {
 		this.#id = id;
 		this.#send = send;
 	}
@@ -20,10 +23,14 @@ export class BodyOutlet {
 		try {
 			for await (const bytes of source) {
 				for (let at = 0; at < bytes.byteLength; at += STREAM.chunkBytes) {
-					while (this.#outstanding >= STREAM.chunks && !this.#closed) await this.#room.promise;
+					while (Math.max(this.#outstanding, this.#held) >= STREAM.chunks && !this.#closed) await this.#room.promise;
 					if (this.#closed) return;
 					this.#outstanding++;
-					this.#send({ id: this.#id }, bytes.subarray(at, at + STREAM.chunkBytes));
+					this.#held++;
+					this.#send({ id: this.#id }, bytes.subarray(at, at + STREAM.chunkBytes), () => {
+						this.#held--;
+						this.#wake();
+					});
 				}
 			}
 			if (!this.#closed) this.#send({ id: this.#id, end: "whole" });

@@ -89,8 +89,9 @@ export class Conversation {
 		return reply;
 	}
 
-	tell(type: number, head: object, body?: Uint8Array): void {
-		this.#link.send(type, head, body);
+	/** @param onTaken as with `AgentLink.send` */
+	tell(type: number, head: object, body?: Uint8Array, onTaken?: () => void): void {
+		this.#link.send(type, head, body, onTaken);
 	}
 
 	/** Resolves when nothing of this invocation is open any more, as its agent says, or when the sandbox has ended. */

@@ -155,6 +155,7 @@ export class Sandbox {
 			if (error instanceof BerthError) throw error;
 			throw new SpecialiseError("platform_error", { name: "Error", message: (error as Error).message });
 		}
+		const askedAt = performance.now();
 		const asked = talk.ask(TO_AGENT.specialise, FROM_AGENT.specialised, specialiseHead(target, outputMark));
 		const reply = await within(asked, startMs);
 		if (reply === undefined || "ended" in reply || reply.frame.type === FROM_AGENT.failed) {
@@ -162,7 +163,7 @@ export class Sandbox {
 			throw initFailureOf(this.id, reply, death, await logs.end(), startMs);
 		}
 		this.#takesBody = streamsIn(reply.frame.head);
-		return initMsIn(reply.frame.head);
+		return initMsIn(reply.frame.head, performance.now() - askedAt);
 	}
 
 	/** Grafts layers into a build sandbox, which stays what it is. @throws Error of the engine's */

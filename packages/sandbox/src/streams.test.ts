@@ -9,16 +9,19 @@ import {
 	type Frame,
 	FrameDecoder,
 	type InvokeHead,
+	MIB,
 	STREAM,
 	TO_AGENT,
 } from "@berth/contracts";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { AnswerSink } from "./answer-inlet.js";
+import { AnswerInlet, type AnswerSink } from "./answer-inlet.js";
 import { Conversation, type Reply } from "./conversation.js";
 import { Flow, type Streams } from "./streams.js";
 import { temporaryDirectory } from "./testing/directory.js";
 
 const MOST = 3 * STREAM.chunkBytes;
+/** Turns in which an agent may say that it took something: enough for far more than a socket holds. */
+const ROUNDS = 2000;
 const HEAD: InvokeHead = {
 	id: "inv_1",
 	attempt: 1,
@@ -74,7 +77,7 @@ afterEach(() => {
 
 /** Asks with these streams; the flow is closed as `Sandbox` does. */
 function ask(streams: Streams = { answer: sink }): Promise<Reply> {
-	const flow = new Flow(HEAD, streams, (type, head, body) => talk.tell(type, head, body));
+	const flow = new Flow(HEAD, streams, (...frame) => talk.tell(...frame));
 	const reply = talk.ask(TO_AGENT.invoke, FROM_AGENT.answer, HEAD, undefined, undefined, flow);
 	flow.begin(streams.body);
 	return reply.finally(() => flow.close());
@@ -155,6 +158,24 @@ describe("an answer in pieces", () => {
 	});
 });
 
+test("an agent that streams and doesn't read has no more credit granted, once its socket has no room for the word", () => {
+	const grants: [chunks: number, onTaken: () => void][] = [];
+	const inlet = new AnswerInlet(HEAD, sink, (chunks, onTaken) => void grants.push([chunks, onTaken]));
+	const head = { id: "inv_1", attempt: 1 };
+	// As large as those that are given back at once.
+	const piece = Buffer.alloc(STREAM.chunkBytes / 2);
+	const take = () => inlet.take({ type: FROM_AGENT.chunk, head: { id: "inv_1" }, body: piece });
+	expect([inlet.take({ type: FROM_AGENT.streamed, head, body: new Uint8Array(0) }), take(), take(), take()]).toEqual(
+		Array(4).fill(undefined),
+	);
+	expect(grants.map(([chunks]) => chunks)).toEqual([1]);
+	grants[0]?.[1]();
+	expect(grants.map(([chunks]) => chunks)).toEqual([1, 2]);
+	grants[1]?.[1]();
+	expect(grants).toHaveLength(2);
+	inlet.close();
+});
+
 describe("a request's body in pieces", () => {
 	async function* body(pieces: readonly Uint8Array[], error?: Error): AsyncGenerator<Uint8Array> {
 		yield* pieces;
@@ -172,6 +193,29 @@ describe("a request's body in pieces", () => {
 		const frames = await saidSoMany(TO_AGENT.body, STREAM.chunks + 3);
 		expect(frames.at(-1)?.head).toEqual({ id: "inv_1", end: "whole" });
 		expect(bytesSaid().equals(whole)).toBe(true);
+		socket.write(answer());
+		await reply;
+	});
+
+	test("isn't held for an agent that says that it took it and reads nothing of it", async () => {
+		let pulled = 0;
+		async function* endless(): AsyncGenerator<Uint8Array> {
+			for (;;) {
+				pulled++;
+				yield Buffer.alloc(STREAM.chunkBytes);
+			}
+		}
+		const reply = ask({ body: endless() });
+		await saidSoMany(TO_AGENT.body, 1);
+		socket.pause();
+		// Of what is pulled all but the last has been sent.
+		for (let claimed = 0, round = 0; round < ROUNDS; round++) {
+			if (pulled - 1 > claimed) socket.write(taken(pulled - 1 - claimed));
+			claimed = Math.max(claimed, pulled - 1);
+			await new Promise((resolve) => setImmediate(resolve));
+		}
+		expect(pulled * STREAM.chunkBytes).toBeLessThan(8 * MIB);
+		expect(talk.ended).toBeUndefined();
 		socket.write(answer());
 		await reply;
 	});

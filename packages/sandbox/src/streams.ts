@@ -9,16 +9,18 @@ export interface Streams {
 	readonly body?: AsyncIterable<Uint8Array>;
 }
 
+/** Sends a frame to the agent. @param onTaken told when its socket has it, or never will: an agent that doesn't read takes none */
+type Send = (type: number, head: object, body: Uint8Array | undefined, onTaken: (() => void) | undefined) => void;
+
 /** Both ways of one attempt, over its sandbox's conversation. */
 export class Flow {
 	readonly #inlet: AnswerInlet | undefined;
 	readonly #outlet: BodyOutlet | undefined;
 
-	/** @param send a frame to the agent */
-	constructor(head: InvokeHead, { answer, body }: Streams, send: (type: number, head: object, body?: Uint8Array) => void) {
+	constructor(head: InvokeHead, { answer, body }: Streams, send: Send) {
 		const { id } = head;
-		this.#inlet = answer && new AnswerInlet(head, answer, (chunks) => send(TO_AGENT.credit, { id, chunks }));
-		this.#outlet = body && new BodyOutlet(id, (said, bytes) => send(TO_AGENT.body, said, bytes));
+		this.#inlet = answer && new AnswerInlet(head, answer, (chunks, onTaken) => send(TO_AGENT.credit, { id, chunks }, undefined, onTaken));
+		this.#outlet = body && new BodyOutlet(id, (said, bytes, onTaken) => send(TO_AGENT.body, said, bytes, onTaken));
 	}
 
 	/** From now on the body is sent: the invocation was. */

@@ -52,6 +52,8 @@ export async function invokeIn(
 		lost.removeEventListener("abort", onLost);
 		cancelled.removeEventListener("abort", onCancelled);
 		if (streams !== undefined) streams.answer.onGone = () => undefined;
+		// How it went nobody will say: what has begun of its answer is cut off.
+		if (result === undefined) streams?.end(false);
 		clearTimeout(grace);
 		asks.end();
 		lease.release(result?.healthy ?? false, result && { runMs: result.runMs, cpuMs: result.usage.cpuMs });

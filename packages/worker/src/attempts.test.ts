@@ -1,10 +1,12 @@
+import { once } from "node:events";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BerthError, type FunctionError, INLINE_BODY_BYTES, type LogLine } from "@berth/contracts";
 import type { Delivery } from "@berth/queue";
 import { type ArtifactStore, openArtifactStore } from "@berth/registry";
-import { type Lease, type Pool, type SandboxResult, type Specialisation, SpecialiseError } from "@berth/sandbox";
+import { type Lease, type Pool, type SandboxResult, type Specialisation, SpecialiseError, type Streams } from "@berth/sandbox";
 import { WorkerMetrics } from "@berth/telemetry";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Attempts } from "./attempts.js";
@@ -47,14 +49,15 @@ class FakePool {
 	readonly bodies: string[] = [];
 	readonly cancelled: string[] = [];
 	acquire: (target: Specialisation) => Promise<Lease> = async () => this.lease;
-	invoke: () => Promise<SandboxResult> = async () => DONE;
+	invoke: (streams?: Streams) => Promise<SandboxResult> = async () => DONE;
 
 	get lease(): Lease {
 		const sandbox = {
 			id: "sb_1",
-			invoke: (_head: object, body: Uint8Array) => {
+			takesBody: true,
+			invoke: (_head: object, body: Uint8Array, _respond: unknown, streams?: Streams) => {
 				this.bodies.push(Buffer.from(body).toString());
-				return this.invoke();
+				return this.invoke(streams);
 			},
 			kill: async () => this.killed.resolve(),
 			cancel: (id: string) => void this.cancelled.push(id),
@@ -274,6 +277,36 @@ describe("an attempt that fails", () => {
 		await expect(attempts(pool).run(delivery())).rejects.toThrow("EBADF");
 		expect(pool.released).toEqual([[false, undefined]]);
 	});
+});
+
+test("an attempt that is a rejection lets go of what streams: its gateway hears that body and answer broke off", async () => {
+	const [bodyClosed, answerBroke] = [Promise.withResolvers<void>(), Promise.withResolvers<string>()];
+	const address = join(directory, "gateway.sock");
+	const gateway = createServer((request, response) => {
+		if (request.method === "GET") response.on("close", bodyClosed.resolve).write("the beginning");
+		else
+			request
+				.on("data", () => undefined)
+				.on("error", () => answerBroke.resolve("broken off"))
+				.on("end", () => answerBroke.resolve("whole"));
+	});
+	await once(gateway.listen(address), "listening");
+	try {
+		const pool = new FakePool();
+		pool.invoke = async (streams) => {
+			streams?.answer?.begin({ id: "inv_1", attempt: 1 });
+			await new Promise<void>((resolve) => streams?.answer?.write(Buffer.from("a"), resolve));
+			throw new Error("EBADF");
+		};
+		const { request, ...rest } = delivery();
+		const stream = { address: `unix:${address}`, token: "t", hasBody: true as const };
+		await expect(attempts(pool).run({ ...rest, request: { ...request, stream } })).rejects.toThrow("EBADF");
+		await bodyClosed.promise;
+		expect(await answerBroke.promise).toBe("broken off");
+	} finally {
+		gateway.closeAllConnections();
+		gateway.close();
+	}
 });
 
 describe("a caller who went away", () => {

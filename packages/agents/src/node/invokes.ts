@@ -111,20 +111,25 @@ export class Invokes {
 	async ask(asked: InvokeQuestion, body: Uint8Array, signal: AbortSignal | undefined): Promise<Answered> {
 		signal?.throwIfAborted();
 		await this.#turn(body.byteLength);
-		try {
-			this.#refuseWhenClosed();
-			signal?.throwIfAborted();
-			return await this.#answered(asked, body, signal);
-		} finally {
+		const free = () => {
 			this.#open--;
 			this.#bytes -= body.byteLength;
 			this.#admit();
+		};
+		try {
+			this.#refuseWhenClosed();
+			signal?.throwIfAborted();
+		} catch (error) {
+			free();
+			throw error;
 		}
+		const { number, answer } = this.#questions.asked(asked, body);
+		// Open at the worker until it has answered, whoever has stopped waiting here.
+		void answer.then(free);
+		return signal === undefined ? await answer : await this.#unlessAborted(number, answer, signal);
 	}
 
-	async #answered(asked: InvokeQuestion, body: Uint8Array, signal: AbortSignal | undefined) {
-		const { number, answer } = this.#questions.asked(asked, body);
-		if (signal === undefined) return await answer;
+	async #unlessAborted(number: number, answer: Promise<Answered>, signal: AbortSignal): Promise<Answered> {
 		const { promise: aborted, reject } = Promise.withResolvers<never>();
 		const abandon = () => {
 			if (!this.#closed) void this.#questions.ask({ kind: "abandon", of: number });

@@ -117,9 +117,17 @@ describe("spans", () => {
 		const one = exporter({ firstPauseMs: 1 });
 		await new Promise((resolve) => server.close(resolve));
 		for (let n = 0; n < 3000; n++) one.take(span());
-		await vi.waitFor(() => expect(dropped.reduce((sum, [spans]) => sum + spans, 0)).toBe(3000));
+		await vi.waitFor(() => expect(dropped.reduce((sum, [spans]) => sum + spans, 0)).toBe(3000), { timeout: 10_000 });
 		expect(dropped.some(([, reason]) => reason.includes("ECONNREFUSED"))).toBe(true);
 		expect(exported).toBe(0);
+	});
+
+	test("that can't be written are dropped with their batch, and those after it arrive", async () => {
+		const one = exporter();
+		one.take(span({ startMs: Number.NEGATIVE_INFINITY }));
+		await vi.waitFor(() => expect(dropped).toEqual([[1, expect.stringContaining("can't be written")]]));
+		one.take(span());
+		await vi.waitFor(() => expect(exported).toBe(1));
 	});
 
 	test("hold up nobody who stops: a collector that doesn't answer is left", async () => {

@@ -72,7 +72,8 @@ export class SpanExporter implements SpanSink {
 	async #sendAll(): Promise<void> {
 		while (this.#waiting.length > 0) {
 			const batch = this.#waiting.splice(0, BATCH);
-			const refusal = await this.#export(batch);
+			// One span that can't be written costs its batch, not the process.
+			const refusal = await this.#export(batch).catch((error: Error) => `they can't be written: ${error.message}`);
 			if (refusal === undefined) this.#options.onExported(batch.length);
 			else this.#options.onDropped(batch.length, refusal);
 		}
