@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { BuildLogAnswer, BuildLogEnd, BuildProgress, StoredLogLine } from "@berth/contracts";
-import { ConnectionError } from "./errors.js";
+import { ConnectionError, isPassing } from "./errors.js";
 import type { Transport } from "./transport.js";
 
 /** Who follows a build. */
@@ -22,7 +22,7 @@ export function buildLogsOf(transport: Transport) {
 		buildLog: (name: string, number: number): Promise<BuildLogAnswer> => transport.json({ method: "GET", path: pathOf(name, number) }),
 
 		/**
-		 * Follows a build from its first line to its end; a connection that breaks is made again, and goes on after the last line.
+		 * Follows a build from its first line to its end; a connection that breaks is made again, and goes on after the last line; so is one that is refused for now.
 		 * @throws ApiError `function_not_found`, `version_not_found`; ConnectionError when it breaks again and again
 		 */
 		async followBuild(name: string, number: number, { onLine, onProgress, signal }: BuildFollower = {}): Promise<BuildLogEnd> {
@@ -41,7 +41,7 @@ export function buildLogsOf(transport: Transport) {
 					}
 					throw new ConnectionError(transport.base, new Error("the event stream ended in the middle"));
 				} catch (error) {
-					if (!(error instanceof ConnectionError) || ++failures > RETRIES) throw error;
+					if (!isPassing(error) || ++failures > RETRIES) throw error;
 					await pause(RETRY_MS, undefined, { signal });
 				}
 			}

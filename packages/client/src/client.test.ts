@@ -152,6 +152,37 @@ test("a hook is followed through a connection that breaks, after the last delive
 	expect(server.seen.at(-1)?.url).toBe("/v1/functions/shop/hooks/github/events?result=failed&search=a+b&limit=3");
 });
 
+test("logs and events are followed through a gateway that starts again and takes no work yet; what is wrong for good ends it", async () => {
+	const stop = new AbortController();
+	const line = (text: string) => `id: 1000-1-0a1b2c3d\nevent: line\ndata: {"text":"${text}"}\n\n`;
+	const refused = { node: "n1", code: "too_busy", detail: "64 watch" };
+	const stream = (text: string) => (response: ServerResponse) =>
+		response
+			.writeHead(200, { "content-type": "text/event-stream" })
+			.end(`event: refused\ndata: ${JSON.stringify(refused)}\n\n${line(text)}`);
+	const answers = [stream("before"), problem(503, problemOf("unavailable", "The durable Redis is away.")), stream("after")];
+	server.answer = (response) => answers.shift()?.(response);
+	const lines: string[] = [];
+	const told: unknown[] = [];
+	await client.followLogs(
+		{},
+		{
+			onRefused: (one) => told.push(one),
+			signal: stop.signal,
+			onLine: ({ text }) => {
+				lines.push(text);
+				if (text === "after") stop.abort();
+			},
+		},
+	);
+	expect([lines, told]).toEqual([
+		["before", "after"],
+		[refused, refused],
+	]);
+	server.answer = problem(404, problemOf("function_not_found", "no hello"));
+	await expect(client.followEvents({ function: "hello" }, { onEvent: () => undefined })).rejects.toMatchObject({ status: 404 });
+});
+
 test("readiness is a value: a gateway that can't take work says why", async () => {
 	server.answer = problem(503, problemOf("unavailable", "The durable Redis is away."));
 	expect(await client.ready()).toEqual({ ready: false, detail: "The durable Redis is away." });
@@ -169,6 +200,32 @@ test("nobody listening is a ConnectionError that names the URL, and trace hears 
 	expect(error).toBeInstanceOf(ConnectionError);
 	expect((error as Error).message).toMatch(/^http:\/\/127\.0\.0\.1:1 doesn't answer: .*ECONNREFUSED/);
 	expect(traced).toMatchObject([{ method: "GET", url: "http://127.0.0.1:1/v1/functions" }]);
+});
+
+describe("a streamed answer", () => {
+	const head = { "berth-invocation-id": "inv_1", "berth-version": "1" };
+
+	test("whose pieces its caller fails to take fails with the caller's own error", async () => {
+		server.answer = (response) => response.writeHead(200, { ...head, trailer: "Berth-Outcome" }).end("piece");
+		const own = new RangeError("the disk is full");
+		const onPiece = async () => {
+			throw own;
+		};
+		await expect(client.invoke("hello", undefined, { onPiece })).rejects.toBe(own);
+	});
+
+	test("is one without its trailer, too, as a proxy leaves it; what breaks off is a CutError then as well", async () => {
+		const pieces: string[] = [];
+		const onPiece = (piece: Uint8Array) => void pieces.push(Buffer.from(piece).toString());
+		server.answer = (response) => {
+			response.writeHead(200, head).write("piece");
+			response.end();
+		};
+		expect(await client.invoke("hello", undefined, { onPiece })).toMatchObject({ id: "inv_1", outcome: "succeeded" });
+		expect(pieces).toEqual(["piece"]);
+		server.answer = (response) => void response.writeHead(200, head).write("piece", () => response.destroy());
+		await expect(client.invoke("hello", undefined, { onPiece })).rejects.toMatchObject({ name: "CutError", invocationId: "inv_1" });
+	});
 });
 
 test("an aborted request rejects with the signal's reason", async () => {

@@ -42,6 +42,11 @@ export class CutError extends Error {
 	}
 }
 
+/** Whether the same request may well be answered a little later: by a gateway that is only starting, say. */
+export function isPassing(error: unknown): boolean {
+	return error instanceof ConnectionError || (error instanceof ApiError && error.problem.retryable);
+}
+
 /** undici wraps several failed addresses (::1, 127.0.0.1) into one error without a message. */
 function reasonOf(cause: unknown): string {
 	if (cause instanceof AggregateError) return cause.errors.map(reasonOf).join("; ");

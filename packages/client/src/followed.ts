@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { ConnectionError } from "./errors.js";
+import { ConnectionError, isPassing } from "./errors.js";
 import type { ServerEvent } from "./event-stream.js";
 import type { Transport } from "./transport.js";
 
@@ -9,7 +9,7 @@ const RETRY_MS = 1000;
 
 /**
  * The events of a stream that has no end, until the signal aborts. A connection that breaks is made again, and goes on after the last
- * event that had an id. @throws ApiError; ConnectionError when it breaks again and again
+ * event that had an id; so is one that is refused for now, by a gateway that starts, say. @throws ApiError; ConnectionError when it breaks again and again
  */
 export async function* followed(transport: Transport, path: string, signal: AbortSignal | undefined): AsyncGenerator<ServerEvent> {
 	let last: string | undefined;
@@ -24,7 +24,7 @@ export async function* followed(transport: Transport, path: string, signal: Abor
 			throw new ConnectionError(transport.base, new Error("the event stream ended"));
 		} catch (error) {
 			if (signal?.aborted) return;
-			if (!(error instanceof ConnectionError) || ++failures > RETRIES) throw error;
+			if (!isPassing(error) || ++failures > RETRIES) throw error;
 			await pause(RETRY_MS, undefined, { signal }).catch(() => undefined);
 		}
 	}

@@ -1,6 +1,6 @@
 import { type AcceptedInvocation, HEADERS, OUTCOMES, type Outcome, type Problem } from "@berth/contracts";
 import { ApiError } from "./errors.js";
-import { problemIn, type RawAnswer, type Transport } from "./transport.js";
+import { isStreamed, problemIn, type RawAnswer, type Transport } from "./transport.js";
 
 /** What a function is invoked with. An object, array, number, boolean or null is sent as JSON. */
 export type Payload = { readonly json: unknown } | { readonly bytes: Uint8Array | string; readonly contentType: string };
@@ -106,7 +106,8 @@ export function invocationsOf(transport: Transport) {
 function invokeAnswerOf(raw: RawAnswer): InvokeAnswer {
 	const id = headerOf(raw, HEADERS.invocationId);
 	const said = headerOf(raw, HEADERS.outcome) ?? headerOf({ headers: raw.trailers }, HEADERS.outcome);
-	const outcome = OUTCOMES.find((candidate) => candidate === said);
+	// What is streamed and fails breaks off: it is whole, whether its trailer got here or not.
+	const outcome = OUTCOMES.find((candidate) => candidate === said) ?? (isStreamed(raw.headers) ? "succeeded" : undefined);
 	if (id === undefined || outcome === undefined) {
 		throw new ApiError(problemIn(raw), id);
 	}

@@ -43,7 +43,7 @@ export interface Call {
 	/** What is iterated goes as it comes. */
 	readonly body?: string | Uint8Array | AsyncIterable<Uint8Array>;
 	readonly signal?: AbortSignal | undefined;
-	/** Told of each piece of an answer that is streamed, as it comes, and waited for; `body` is empty then. */
+	/** Told of each piece of an answer that is streamed, as it comes, and waited for; `body` is empty then. What it throws ends the request, and is thrown. */
 	readonly onPiece?: ((piece: Uint8Array) => void | Promise<void>) | undefined;
 }
 
@@ -84,11 +84,21 @@ export class Transport {
 		return this.#base;
 	}
 
-	/** Sends and gives back whatever the answer is. @throws ConnectionError; CutError when a streamed answer breaks off; the signal's reason when it aborts */
+	/** Sends and gives back whatever the answer is. @throws ConnectionError; CutError when a streamed answer breaks off; the signal's reason when it aborts; what `onPiece` throws */
 	async raw(call: Call): Promise<RawAnswer> {
 		const startedAt = performance.now();
 		let status: number | undefined;
 		let streamed: string | undefined;
+		let refusal: { readonly error: unknown } | undefined;
+		const { onPiece } = call;
+		const take = async (piece: Uint8Array) => {
+			try {
+				await onPiece?.(piece);
+			} catch (error) {
+				refusal = { error };
+				throw error;
+			}
+		};
 		try {
 			const answer = await this.#pool.request({
 				method: call.method,
@@ -99,9 +109,8 @@ export class Transport {
 			});
 			status = answer.statusCode;
 			const headersMs = performance.now() - startedAt;
-			streamed = answer.headers["trailer"] === undefined ? undefined : String(answer.headers[HEADERS.invocationId]);
-			const body =
-				streamed !== undefined && call.onPiece !== undefined ? await pour(answer.body, call.onPiece) : await answer.body.arrayBuffer();
+			streamed = isStreamed(answer.headers) ? String(answer.headers[HEADERS.invocationId]) : undefined;
+			const body = streamed !== undefined && onPiece !== undefined ? await pour(answer.body, take) : await answer.body.arrayBuffer();
 			return {
 				status,
 				headers: answer.headers,
@@ -110,6 +119,7 @@ export class Transport {
 				timing: { startedAt, headersMs, totalMs: performance.now() - startedAt },
 			};
 		} catch (error) {
+			if (refusal !== undefined) throw refusal.error;
 			if (call.signal?.aborted) throw call.signal.reason;
 			if (streamed !== undefined) throw new CutError(streamed, error);
 			throw new ConnectionError(this.#base, error);
@@ -165,8 +175,13 @@ function bodyOf(body: NonNullable<Call["body"]>): string | Uint8Array | Readable
 	return typeof body === "string" || body instanceof Uint8Array ? body : Readable.from(body, { objectMode: false });
 }
 
-async function pour(body: AsyncIterable<Uint8Array>, onPiece: NonNullable<Call["onPiece"]>): Promise<ArrayBuffer> {
-	for await (const piece of body) await onPiece(piece);
+/** A version's answer whose head says neither how it ended nor how long it is: without the trailer, too, when a proxy on the way has only HTTP/1.0. */
+export function isStreamed(headers: RawAnswer["headers"]): boolean {
+	return headers[HEADERS.version] !== undefined && headers[HEADERS.outcome] === undefined && headers["content-length"] === undefined;
+}
+
+async function pour(body: AsyncIterable<Uint8Array>, take: (piece: Uint8Array) => Promise<void>): Promise<ArrayBuffer> {
+	for await (const piece of body) await take(piece);
 	return new ArrayBuffer(0);
 }
 

@@ -1,3 +1,4 @@
+import type { ErrorCode } from "./errors.js";
 import type { LogEntry, LogLevel, LogLine } from "./log.js";
 
 /** Whose lines somebody wants to see. */
@@ -41,6 +42,13 @@ export interface TailAnswer {
 export interface TailDropped {
 	/** How many lines it had no room for. Absent where that isn't known: they were gone when it began. */
 	readonly lines?: number;
+}
+
+/** Event `refused` of a stream of lines or events: a node that tells it nothing for now. It is asked again and again, and tells what comes once it does. */
+export interface WatchRefused {
+	readonly node: string;
+	readonly code: ErrorCode;
+	readonly detail: string;
 }
 
 export const LOG_TAIL = {

@@ -31,6 +31,11 @@ describe("a line of a log", () => {
 		expect(entryOf(line(text))).toEqual({ ...line(text), level: "info" });
 	});
 
+	test.each(["constructor", "__proto__"])("has no level by the name of what every object has: %s", (level) => {
+		expect(entryOf(line(`{"level":"${level}","message":"x"}`)).level).toBe("info");
+		expect(unmarked(`${LEVEL_MARK}${level}`)).toEqual({ text: `${LEVEL_MARK}${level}` });
+	});
+
 	test("can't reach an object's prototype", () => {
 		const { fields } = entryOf(line('{"level":"warn","__proto__":{"polluted":true}}'));
 		expect(({} as { polluted?: boolean }).polluted).toBeUndefined();

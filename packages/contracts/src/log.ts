@@ -31,22 +31,24 @@ export const LEVEL_MARK = "\x1e";
 const MARKED: Readonly<Record<string, LogLevel>> = { D: "debug", I: "info", W: "warn", E: "error" };
 
 /** A level by the names and numbers that loggers have for it (pino, bunyan, Python, syslog, Cloud Logging). */
-const NAMED: Readonly<Record<string, LogLevel>> = {
-	trace: "debug",
-	debug: "debug",
-	verbose: "debug",
-	info: "info",
-	information: "info",
-	notice: "info",
-	warn: "warn",
-	warning: "warn",
-	error: "error",
-	err: "error",
-	fatal: "error",
-	critical: "error",
-	alert: "error",
-	emergency: "error",
-};
+const NAMED: ReadonlyMap<string, LogLevel> = new Map(
+	Object.entries({
+		trace: "debug",
+		debug: "debug",
+		verbose: "debug",
+		info: "info",
+		information: "info",
+		notice: "info",
+		warn: "warn",
+		warning: "warn",
+		error: "error",
+		err: "error",
+		fatal: "error",
+		critical: "error",
+		alert: "error",
+		emergency: "error",
+	} as const),
+);
 const NUMBERED = { warn: 40, info: 30, error: 50 } as const;
 
 /** How deep what is in a line may go to be taken apart: what is deeper stays text. */
@@ -76,7 +78,7 @@ export function isAtLeast(level: LogLevel, least: LogLevel): boolean {
 }
 
 function levelIn(value: unknown): LogLevel | undefined {
-	if (typeof value === "string") return NAMED[value.toLowerCase()];
+	if (typeof value === "string") return NAMED.get(value.toLowerCase());
 	if (typeof value !== "number") return undefined;
 	if (value >= NUMBERED.error) return "error";
 	if (value >= NUMBERED.warn) return "warn";

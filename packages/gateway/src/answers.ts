@@ -44,10 +44,11 @@ export async function answer(response: Response, { id, version, settlement, trus
 
 /** The head of an answer that is streamed: what its outcome is, a trailer says. */
 export function writeStreamHead(response: Response, { id, version }: Pick<Answered, "id" | "version">, head: StreamHead): void {
+	// First: what can't be answered has none of the others.
+	writeHead(response, id, head, 200);
 	response.setHeader(HEADERS.invocationId, id);
 	response.setHeader(HEADERS.version, version);
 	addTiming(response, phasesTiming(head.phases, head.start));
-	writeHead(response, id, head, 200);
 }
 
 function writeHead(response: Response, id: string, { contentType, response: head }: Omit<InvocationResult, "body">, status: number): void {

@@ -1,6 +1,7 @@
-import type { Problem, TailAnswer } from "@berth/contracts";
+import { BerthError, type Problem, type TailAnswer } from "@berth/contracts";
+import { openNodeMembership } from "@berth/queue";
 import { RedisServer } from "@berth/redis/testing";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { ended } from "./testing/settlements.js";
 import { type Stack, startStack } from "./testing/stack.js";
 
@@ -39,6 +40,28 @@ describe("logs of one invocation that is on record", () => {
 		expect(await logs("&since=1970-01-01T00:00:02Z")).toMatchObject([{ text: "two" }]);
 		expect(await logs("&limit=1")).toMatchObject([{ text: "two" }]);
 	});
+});
+
+test("who follows is told once of a node that too many watch, and of its lines when it has a place there", async () => {
+	const membership = await openNodeMembership({ durableUrl: redis.url, fastUrl: redis.url });
+	let asked = 0;
+	const line = { id: "1000-1-0a1b2c3d", atMs: 1000, stream: "stdout", text: "at last", function: "hello", version: 1 } as const;
+	await membership.join({ id: "node_full", incarnation: "1", startedAtMs: Date.now() }, async ({ kind }) => {
+		if (kind === "logs" && ++asked < 3) throw new BerthError("too_busy", "64 watch");
+		return { kind: "logs", lines: asked === 3 ? [{ ...line, invocation: "inv_1", attempt: 1 }] : [], dropped: 0 };
+	});
+	const stop = new AbortController();
+	const answer = await stack.fetch("/v1/logs", { headers: { accept: "text/event-stream" }, signal: stop.signal });
+	let text = "";
+	const reading = (async () => {
+		for await (const chunk of answer.body as unknown as AsyncIterable<Uint8Array>) text += Buffer.from(chunk).toString();
+	})().catch(() => undefined);
+	await vi.waitFor(() => expect(text).toContain("at last"), 10_000);
+	const told = text.split("\n").filter((said) => said.includes("64 watch"));
+	expect(told).toEqual(['data: {"node":"node_full","code":"too_busy","detail":"64 watch"}']);
+	stop.abort();
+	await reading;
+	await membership.leave();
 });
 
 describe("a question about logs", () => {

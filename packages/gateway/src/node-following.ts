@@ -1,4 +1,4 @@
-import { BerthError } from "@berth/contracts";
+import { BerthError, type WatchRefused } from "@berth/contracts";
 import type { NodeAnswer, NodeInfo, NodeQuestion } from "@berth/queue";
 import { askNode } from "./ask-node.js";
 import type { EventStream } from "./event-stream.js";
@@ -49,6 +49,7 @@ export class NodeFollowing {
 
 	async #askAgain(node: NodeInfo): Promise<void> {
 		const { stream, services, question, say } = this.#options;
+		let isTold = false;
 		while (!stream.isGone && this.#isThere(node)) {
 			let answer: NodeAnswer;
 			try {
@@ -56,9 +57,13 @@ export class NodeFollowing {
 			} catch (error) {
 				// It is gone, or has too many to tell: it is asked again.
 				if (!(error instanceof BerthError)) throw error;
+				const { code, message: detail } = error;
+				if (code === "too_busy" && !isTold) await stream.send("refused", { node: node.id, code, detail } satisfies WatchRefused);
+				isTold ||= code === "too_busy";
 				await this.#rest();
 				continue;
 			}
+			isTold = false;
 			await say(answer);
 		}
 		// A node that doesn't hear it lets go of who doesn't ask.

@@ -8,6 +8,8 @@ const ANSWER_BYTES = 128 * KIB;
 const WAIT_MS = 4000;
 const GATHER_MS = 20;
 const MOST = 256;
+/** Of one project: none takes another one's places. */
+const MOST_OF_PROJECT = 64;
 /** One that nobody asks for any more goes: longer than a reader may take for what it has. */
 const KEPT_MS = MINUTE_MS;
 
@@ -18,7 +20,7 @@ export interface Taken<Item> {
 }
 
 /** Those who watch what happens on this node, by way of gateways that ask for it again and again. */
-export class Followers<Filter, Item> {
+export class Followers<Filter extends { readonly project: string }, Item> {
 	readonly #known = new Map<string, { readonly follower: Follower<Filter, Item>; readonly ends: NodeJS.Timeout }>();
 	readonly #isWanted: (filter: Filter, item: Item) => boolean;
 	readonly #bytesOf: (item: Item) => number;
@@ -44,11 +46,18 @@ export class Followers<Filter, Item> {
 			known.ends.refresh();
 			return await known.follower.take(this.#bytesOf);
 		}
-		if (this.#known.size >= MOST) throw new BerthError("too_busy", `${MOST} watch this node already; try again`);
+		this.#requirePlace(filter.project);
 		const ends = setTimeout(() => this.forget(id), KEPT_MS);
 		ends.unref();
 		this.#known.set(id, { follower: new Follower(filter), ends });
 		return undefined;
+	}
+
+	#requirePlace(project: string): void {
+		if (this.#known.size >= MOST) throw new BerthError("too_busy", `${MOST} watch this node already: end one, or wait`);
+		const own = [...this.#known.values()].filter(({ follower }) => follower.filter.project === project).length;
+		if (own >= MOST_OF_PROJECT)
+			throw new BerthError("too_busy", `${MOST_OF_PROJECT} of this project watch this node already: end one, or wait`);
 	}
 
 	forget(id: string): void {

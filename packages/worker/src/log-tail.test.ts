@@ -90,11 +90,14 @@ describe("who follows", () => {
 		expect(texts(await ask({ follower: "f", after: "1000-77-ffffffff" }))).toEqual(["new"]);
 	});
 
-	test("is let go of when it says so, and refused when there are too many", async () => {
-		for (let n = 0; n < 256; n++) await ask({ follower: `f${n}` });
-		await expect(ask({ follower: "one too many" })).rejects.toMatchObject({ code: "too_busy" });
-		await ask({ follower: "f0", ends: true });
-		await ask({ follower: "one more" });
+	test("is let go of when it says so, and refused when there are too many: of its project, which takes no other one's place, or of all", async () => {
+		const of = (project: string, n: number, more = {}) => ask({ filter: { project }, follower: `${project} ${n}`, ...more });
+		for (let n = 0; n < 64; n++) await of("loud", n);
+		await expect(of("loud", 64)).rejects.toMatchObject({ code: "too_busy" });
+		for (const project of ["a", "b", "c"]) for (let n = 0; n < 64; n++) await of(project, n);
+		await expect(of("quiet", 0)).rejects.toMatchObject({ code: "too_busy" });
+		await of("loud", 0, { ends: true });
+		await of("quiet", 0);
 		tail.close();
 	});
 });

@@ -56,6 +56,7 @@ async function watch(session: Session, query: EventQuery): Promise<void> {
 		signal: stopping.signal,
 		onEvent: (event) => (json ? terminal.json(event) : terminal.print(eventText(event))),
 		onDropped: ({ events }) => terminal.note(`${events} ends of invocations were dropped: they came faster than they were read.`),
+		onRefused: ({ node, detail }) => terminal.note(`No ends of invocations on ${node} for now: ${detail}.`),
 	});
 }
 

@@ -91,6 +91,7 @@ async function follow(session: Session, query: LogQuery): Promise<void> {
 		signal: stopping.signal,
 		onLine: (line) => (json ? terminal.json(line) : terminal.print(lineText(line, session))),
 		onDropped: (dropped) => terminal.note(droppedText(dropped)),
+		onRefused: ({ node, detail }) => terminal.note(`Nothing of ${node} for now: ${detail}.`),
 	});
 }
 

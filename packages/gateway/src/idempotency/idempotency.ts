@@ -30,6 +30,14 @@ type StoredAnswer = { readonly sealed: string } | { readonly payload: string } |
 /** Which invocation a request under a key is, should it be accepted in the background. Absent: the request has no key. */
 const claims = new WeakMap<Response, string>();
 
+/** Streams that ended well: their heads went before anybody knew. */
+const succeeded = new WeakSet<Response>();
+
+/** Says how a streamed answer ended, for those who get it again. */
+export function noteSucceeded(response: Response): void {
+	succeeded.add(response);
+}
+
 /** The id for what this request accepts in the background; undefined: any new one. */
 export function claimedId(response: Response): string | undefined {
 	return claims.get(response);
@@ -123,8 +131,7 @@ async function stored(
 	const invocation = id === undefined ? {} : { invocation: String(id) };
 	if (!isWhole) return { unkept: "was cut off in the middle", ...invocation };
 	if (body === undefined) return { unkept: `had ${bytes} bytes, and up to ${MOST_BYTES} are kept`, ...invocation };
-	// A stream that ended says in a trailer that it did.
-	const headers = { ...(response.hasHeader("trailer") ? { [HEADERS.outcome]: "succeeded" } : {}), ...capture.headers };
+	const headers = { ...(succeeded.has(response) ? { [HEADERS.outcome]: "succeeded" } : {}), ...capture.headers };
 	const answer: Answer = { status, headers, ...(isUtf8(body) ? { text: body.toString("utf8") } : { base64: body.toString("base64") }) };
 	const sealed = idempotency.seal(held, JSON.stringify(answer));
 	return sealed.length <= INLINE_BYTES ? { sealed } : { payload: await artifacts.results.put(Buffer.from(sealed), "durable") };

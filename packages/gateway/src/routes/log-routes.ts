@@ -10,7 +10,7 @@ export const LOG_ROUTES: readonly Route[] = [
 		summary: "The newest lines that functions printed; as events (Accept: text/event-stream) those that they print from now on",
 		key: true,
 		query: ["function", "invocation", "level", "since", "limit"],
-		answers: { 200: "TailAnswer, or events: line (TailLine), dropped (TailDropped)" },
+		answers: { 200: "TailAnswer, or events: line (TailLine), dropped (TailDropped), refused (WatchRefused)" },
 		serve: getLogs,
 	},
 	{
@@ -20,7 +20,7 @@ export const LOG_ROUTES: readonly Route[] = [
 			"What happened in the project: deploys, builds, refused deliveries, nodes; as events (Accept: text/event-stream) what happens from now on, with ends of invocations",
 		key: true,
 		query: ["kind", "function", "since", "limit"],
-		answers: { 200: "EventList, or events: event (ProjectEvent), dropped (EventsDropped)" },
+		answers: { 200: "EventList, or events: event (ProjectEvent), dropped (EventsDropped), refused (WatchRefused)" },
 		serve: getEvents,
 	},
 ];

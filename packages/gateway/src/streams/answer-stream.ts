@@ -1,12 +1,14 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type BerthError, decodeStreamHead, HEADERS, type Outcome, SECOND_MS, type StreamHead } from "@berth/contracts";
 import type { Response } from "express";
-import { isKept } from "../idempotency/idempotency.js";
+import { isKept, noteSucceeded } from "../idempotency/idempotency.js";
 import type { RequestBody } from "./request-body.js";
 
 /** How long after a settlement that says so a stream may be on its way, milliseconds. */
 const ARRIVAL_MS = 3 * SECOND_MS;
 const TAKEN = 204;
+/** Statuses whose answers have no body (RFC 9110, 15.3.5 and 15.4.5). */
+const BODYLESS: ReadonlySet<number> = new Set([204, 304]);
 
 /** What of an invocation goes in pieces, at its gateway: an answer on its way to its client, as fast as that reads. */
 export class AnswerStream {
@@ -18,6 +20,8 @@ export class AnswerStream {
 	#begins = false;
 	/** What has come of the head; undefined once that is whole. */
 	#head: Buffer | undefined = Buffer.alloc(0);
+	/** Why its client can't be given it. */
+	#failure: Error | undefined;
 
 	/** @param writeHead sets the answer's status and headers. It throws when they can't be given to anybody @param body the request's, when it comes in pieces */
 	constructor(client: Response, writeHead: (head: StreamHead) => void, body?: RequestBody) {
@@ -58,7 +62,8 @@ export class AnswerStream {
 		request.on("data", (chunk: Buffer) => {
 			try {
 				if (!this.#pass(chunk)) request.pause();
-			} catch {
+			} catch (error) {
+				this.#failure ??= error as Error;
 				refuse();
 			}
 		});
@@ -75,15 +80,15 @@ export class AnswerStream {
 		if (client.closed && !isKept(client)) refuse();
 	}
 
-	/** Its end, once the invocation is settled: the answer's, with the outcome in a trailer, or a cut. */
+	/** Its end, once the invocation is settled: the answer's, with the outcome in a trailer, or a cut. @throws Error why no client can be given it */
 	async end(outcome: Outcome): Promise<void> {
 		const late = setTimeout(() => this.#over.resolve(false), ARRIVAL_MS);
 		await Promise.race([this.#begun.promise, this.#over.promise]);
 		clearTimeout(late);
-		if ((await this.#over.promise) && outcome === "succeeded") {
-			this.#client.addTrailers({ [HEADERS.outcome]: outcome });
-			this.#client.end();
-		} else this.cut();
+		const isWhole = await this.#over.promise;
+		if (this.#failure !== undefined) throw this.#failure;
+		if (isWhole && outcome === "succeeded") this.#succeed();
+		else this.cut();
 	}
 
 	/** Ends the connection in the middle of the answer, so that what came isn't taken for all of it. */
@@ -95,17 +100,32 @@ export class AnswerStream {
 		else socket.destroySoon();
 	}
 
+	#succeed(): void {
+		const client = this.#client;
+		noteSucceeded(client);
+		if (!client.headersSent) client.setHeader(HEADERS.outcome, "succeeded");
+		else if (this.#isChunked) client.addTrailers({ [HEADERS.outcome]: "succeeded" });
+		client.end();
+	}
+
+	/** Trailers come after a chunked body only (RFC 9112, 7.1.2), which HTTP/1.0 doesn't have. */
+	get #isChunked(): boolean {
+		return this.#client.req.httpVersionMinor > 0;
+	}
+
 	/** @returns whether there is room for more. @throws Error when nobody can be given it */
 	#pass(chunk: Buffer): boolean {
 		const client = this.#client;
 		if (client.writableEnded) throw new Error("the client was answered otherwise");
-		if (this.#head === undefined) return client.write(chunk);
+		if (this.#head === undefined) return BODYLESS.has(client.statusCode) || client.write(chunk);
 		this.#head = Buffer.concat([this.#head, chunk]);
 		const decoded = decodeStreamHead(this.#head);
 		if (decoded === undefined) return true;
 		this.#head = undefined;
 		this.#writeHead(decoded.head);
-		client.setHeader("trailer", "Berth-Outcome");
+		// There is nothing to wait for but its outcome.
+		if (BODYLESS.has(client.statusCode)) return true;
+		if (this.#isChunked) client.setHeader("trailer", "Berth-Outcome");
 		// Who waits for the first event has the head at once.
 		if (decoded.rest.length === 0) client.flushHeaders();
 		return decoded.rest.length === 0 || client.write(decoded.rest);

@@ -72,7 +72,10 @@ export class RequestBody {
 			request.off("data", take).pause();
 		});
 		request.on("data", take);
-		request.once("end", () => response.end());
+		request.once("end", () => {
+			clearTimeout(this.#silence);
+			response.end();
+		});
 		request.once("close", () => {
 			if (!request.readableEnded) refuse(new BerthError("invalid_request", "the body ended before it was complete"));
 		});

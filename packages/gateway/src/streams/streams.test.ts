@@ -119,6 +119,51 @@ describe("an answer in pieces", () => {
 		expect(answer).not.toMatch(/\r\n0\r\n/);
 	});
 
+	const streamed = (status: number, outcome: Outcome) =>
+		answering(async (asked) => {
+			const sent = put(asked);
+			sent.write(encodeStreamHead({ ...HEAD, response: { status, headers: [] } }));
+			await new Promise((resolve) => sent.write("some", resolve));
+			sent.end(" more");
+			return outcome;
+		});
+
+	test("ends with its connection for a client of HTTP/1.0, as proxies are, and one that fails with a reset", async () => {
+		streamed(201, "succeeded");
+		const answer = await raw("GET /fn/default/open HTTP/1.0");
+		expect(answer).toMatch(/^HTTP\/1\.1 201 .*\r\n\r\nsome more$/s);
+		expect(answer).not.toMatch(/transfer-encoding|trailer/i);
+		streamed(201, "handler_error");
+		await expect(raw("GET /fn/default/open HTTP/1.0")).rejects.toMatchObject({ code: "ECONNRESET" });
+	});
+
+	test.each([204, 304])("with a status that has no body (%i) is a head, with the outcome in it", async (status) => {
+		streamed(status, "succeeded");
+		const answer = await raw();
+		expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} .*\r\nberth-outcome: succeeded\r\n.*\r\n\r\n$`, "s"));
+		expect(answer).not.toMatch(/transfer-encoding|trailer/i);
+		streamed(status, "handler_error");
+		expect(await raw()).toBe("");
+	});
+
+	test("with a status that there is none of says so", async () => {
+		answering(async (asked) => {
+			const sent = put(asked);
+			sent.write(encodeStreamHead({ ...HEAD, response: { status: 700, headers: [] } }));
+			await new Promise((resolve) => sent.once("close", resolve));
+			return "cancelled";
+		});
+		expect(await raw()).toMatch(/^HTTP\/1\.1 502 .*"code":"handler_error"/s);
+	});
+
+	test("that was streamed to a client of HTTP/1.0 under a key is known to have succeeded when it is asked for again", async () => {
+		streamed(201, "succeeded");
+		const head = (version: string) =>
+			`POST /v1/functions/open/invocations HTTP/${version}\r\nauthorization: Bearer ${stack.key}\r\nidempotency-key: old-proxy\r\ncontent-length: 0`;
+		expect(await raw(head("1.0"))).toMatch(/^HTTP\/1\.1 201 .*some more$/s);
+		expect(await raw(head("1.1"))).toMatch(/^HTTP\/1\.1 201 .*berth-outcome: succeeded\r\n.*some more$/s);
+	});
+
 	test("that its invocation's end tells of and that never comes is cut off, not waited for", async () => {
 		answering(async () => "succeeded");
 		expect(await raw()).toBe("");
