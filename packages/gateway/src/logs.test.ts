@@ -43,7 +43,7 @@ describe("logs of one invocation that is on record", () => {
 });
 
 test("who follows is told once of a node that too many watch, and of its lines when it has a place there", async () => {
-	const membership = await openNodeMembership({ durableUrl: redis.url, fastUrl: redis.url });
+	const membership = await openNodeMembership({ fastUrl: redis.url });
 	let asked = 0;
 	const line = { id: "1000-1-0a1b2c3d", atMs: 1000, stream: "stdout", text: "at last", function: "hello", version: 1 } as const;
 	await membership.join({ id: "node_full", incarnation: "1", startedAtMs: Date.now() }, async ({ kind }) => {
