@@ -52,6 +52,8 @@ export interface RetryPolicy {
 export interface LaneLimits {
 	readonly concurrency?: number | undefined;
 	readonly rate?: { readonly limit: number; readonly periodMs: number } | undefined;
+	/** What each run holds of a node's memory. */
+	readonly memoryMiB?: number | undefined;
 }
 
 /** A function's background work. */

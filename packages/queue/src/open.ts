@@ -70,6 +70,7 @@ export async function openInvocationQueue(
 /**
  * Both lanes for a worker. @param options.incarnation as the node is listed: it says who has taken what. @param options.recordBudget how many records of the interactive lane are kept
  * @param options.limitsOf what bounds a function in the background. Default: nothing
+ * @param options.memoryMiB what runs in the background may hold of the node's memory together, so that none of them waits for memory for long that others hold. Default: no bound
  * @param options.cores of the machine: background work is taken as these keep up. Default: as slots are free
  * @throws Error naming the Redis that can't be reached
  */
@@ -82,6 +83,7 @@ export async function openInvocationSource(
 			readonly retention?: Retention;
 			readonly limitsOf?: LimitsOf;
 			readonly cores?: number;
+			readonly memoryMiB?: number;
 		},
 ): Promise<WorkerSource> {
 	const {
@@ -93,6 +95,7 @@ export async function openInvocationSource(
 		retention,
 		limitsOf = async () => undefined,
 		cores,
+		memoryMiB,
 		logger: log = SILENT,
 	} = options;
 	const owned = await openRedis([
@@ -111,6 +114,7 @@ export async function openInvocationSource(
 		limitsOf,
 		log,
 		...(cores === undefined ? {} : { cores }),
+		...(memoryMiB === undefined ? {} : { memoryMiB }),
 		...(retention === undefined ? {} : { retention }),
 	};
 	return new RedisInvocationSource(interactive, new BackgroundSource(background), owned);

@@ -7,7 +7,7 @@ import { Floors } from "./floors.js";
 import { IdleSandboxes } from "./idle-sandboxes.js";
 import { joinedOf } from "./joined.js";
 import type { Lease } from "./lease.js";
-import { type Nesting, ROOT } from "./nesting.js";
+import { leftToDeeper, type Nesting, ROOT } from "./nesting.js";
 import { Population, PREWARM_BYTES } from "./population.js";
 import { closing, nobodyWaits } from "./refusals.js";
 import { Room } from "./room.js";
@@ -184,6 +184,12 @@ export class Pool {
 	list(): readonly SandboxInfo[] {
 		const now = performance.now();
 		return this.#population.all().map((sandbox) => infoOf(sandbox, this.#options.node, now));
+	}
+
+	/** What runs may hold together that nobody waits for: all memory but what is left to those that others wait for. */
+	get runsBytes(): number {
+		const { budgetBytes } = this.#population.admission;
+		return budgetBytes - leftToDeeper(budgetBytes, ROOT.depth);
 	}
 
 	get stats() {

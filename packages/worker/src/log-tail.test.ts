@@ -71,6 +71,8 @@ describe("who follows", () => {
 		while (answers.at(-1)?.dropped === 0) answers.push(await ask({ follower: "f" }));
 		const got = answers.reduce((sum, { lines }) => sum + lines.length, 0);
 		expect(got).toBeGreaterThan(50);
+		// Each has a little more than a KiB, and no more than 256 KiB wait.
+		expect(got).toBeLessThan(256);
 		expect(answers.at(-1)?.dropped).toBe(1000 - got);
 	});
 

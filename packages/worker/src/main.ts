@@ -4,7 +4,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { type Bases, ImageBuilder, StackRemapper } from "@berth/builder";
 import { dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
-import { BACKGROUND_LIMITS, type FunctionError, HOUR_MS, type LaneLimits, MOST_AHEAD_MS, type Version } from "@berth/contracts";
+import { BACKGROUND_LIMITS, type FunctionError, HOUR_MS, type LaneLimits, MIB, MOST_AHEAD_MS, type Version } from "@berth/contracts";
 import { DEAD_LETTERS_KEPT, openBuildSource, openEventLog, openInvocationSource, openNodeMembership } from "@berth/queue";
 import { FunctionRegistry, openArtifactStore, PackageRegistries, Vault } from "@berth/registry";
 import { Pool, type Specialisation } from "@berth/sandbox";
@@ -115,6 +115,7 @@ const invocationSource = await openInvocationSource({
 	retention: settings,
 	limitsOf,
 	cores: settings.cores,
+	memoryMiB: pool.runsBytes / MIB,
 	logger: log,
 });
 const invokes = new Invokes({
@@ -276,7 +277,8 @@ async function sweepPayloads(): Promise<void> {
 /** Of the version that `live` leads to; while it is split, of the one with the largest share. */
 async function limitsOf(project: string, name: string): Promise<LaneLimits | undefined> {
 	const live = (await functions.getFunction(project, name))?.live;
-	return live === undefined ? undefined : (await functions.getVersion(project, name, live))?.manifest.background;
+	const manifest = live === undefined ? undefined : (await functions.getVersion(project, name, live))?.manifest;
+	return manifest && { ...manifest.background, memoryMiB: manifest.memoryMiB };
 }
 
 /** @param names of the version, where it has a number already */

@@ -25,6 +25,8 @@ export interface BackgroundSourceParts {
 	readonly limitsOf: LimitsOf;
 	/** Of the machine, where background work isn't to take more than it has. */
 	readonly cores?: number;
+	/** What its runs may hold of the node's memory together. Default: no bound. */
+	readonly memoryMiB?: number;
 	readonly log: QueueLogger;
 	readonly retention?: Retention;
 }
@@ -64,7 +66,7 @@ export class BackgroundSource {
 		const expect = (dueMs: number) => this.#dispatcher?.expect(dueMs);
 		this.#attempts = new BackgroundAttempts({ records, cancels, queues, index, nodeId, log, handler, settlements, expect });
 		const take = (job: Job<InvocationRequest>, key: string, token: string) => this.#take(job, key, token);
-		this.#dispatcher = new LaneDispatcher({ ...this.#parts, queues, index, limits: this.#limits, take }, limit);
+		this.#dispatcher = new LaneDispatcher({ ...this.#parts, queues, index, limits: this.#limits, take }, limit, this.#parts.memoryMiB);
 		this.#dispatcher.start();
 		if (this.#parts.cores !== undefined) this.#pace = new CpuPace(limit, this.#parts.cores, (pace) => this.#dispatcher?.paceAt(pace));
 		this.#watchdog = new Watchdog({

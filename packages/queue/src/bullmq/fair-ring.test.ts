@@ -12,7 +12,7 @@ class Node {
 	#running: { turn: Turn; key: string; runMs: number; endsAtMs: number }[] = [];
 
 	constructor(slots: number) {
-		this.ring = new FairRing(slots, () => this.nowMs);
+		this.ring = new FairRing(slots, undefined, () => this.nowMs);
 	}
 
 	add(key: string, jobs: number, runMs: () => number): void {
@@ -73,7 +73,7 @@ test("who has work gets the same slot time, whatever runs take and however much 
 test("no slot stays free while a function without any has work", () => {
 	fc.assert(
 		fc.property(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 40 }), (slots, functions) => {
-			const ring = new FairRing(slots, () => 0);
+			const ring = new FairRing(slots, undefined, () => 0);
 			for (let at = 0; at < functions; at++) ring.offer(`f${at}`, 1000);
 			const first = Array.from({ length: Math.min(slots, functions) }, () => ring.next()?.key);
 			expect(new Set(first).size).toBe(Math.min(slots, functions));
@@ -118,7 +118,7 @@ test("coming and going gains nothing: what was used is still owed", () => {
 });
 
 test("a slot that was given for nothing costs nothing", () => {
-	const ring = new FairRing(1, () => 0);
+	const ring = new FairRing(1, undefined, () => 0);
 	ring.offer("a", 1);
 	const turn = ring.next() as Turn;
 	expect(ring.next()).toBeUndefined();
@@ -127,4 +127,31 @@ test("a slot that was given for nothing costs nothing", () => {
 	ring.offer("b", 1);
 	expect(ring.next()?.key).toBe("a");
 	expect(ring.held).toBe(1);
+});
+
+test("a function alone holds at most 7/8 of the memory, whatever slots there are; the next one has some at once, and gets its own size back", () => {
+	const sizes = fc.record({ hogMiB: fc.integer({ min: 64, max: 512 }), memoryMiB: fc.integer({ min: 1024, max: 65_536 }) });
+	fc.assert(
+		fc.property(sizes, fc.integer({ min: 1, max: 4096 }), ({ hogMiB, memoryMiB }, laterMiB) => {
+			const ring = new FairRing(10_000, memoryMiB, () => 0);
+			const take = () => {
+				const turns: Turn[] = [];
+				for (let turn = ring.next(); turn !== undefined; turn = ring.next()) turns.push(turn);
+				return turns;
+			};
+			ring.offer("hog", 1e9, hogMiB);
+			const turns = take();
+			expect(turns.length * hogMiB).toBeLessThanOrEqual((memoryMiB * 7) / 8);
+			expect((turns.length + 1) * hogMiB).toBeGreaterThan((memoryMiB * 7) / 8);
+			ring.offer("late", 1, laterMiB);
+			expect(take().map(({ key }) => key)).toEqual(["late"]);
+			// Its size may change while it holds some: what a run took is what it gives back.
+			ring.offer("hog", 1e9, 64);
+			for (const turn of turns) ring.finish(turn, 0);
+			expect(ring.held).toBe(1);
+			const again = take().length * 64;
+			expect(again).toBeLessThanOrEqual(Math.max(64, (memoryMiB * 7) / 8));
+			expect(again + 64).toBeGreaterThan(((memoryMiB - laterMiB) * 7) / 8);
+		}),
+	);
 });

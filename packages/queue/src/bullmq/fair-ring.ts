@@ -1,3 +1,5 @@
+import { LIMITS } from "@berth/contracts";
+
 /** Slot time that a function is given per round, milliseconds. */
 export const QUANTUM_MS = 50;
 /** What a run is taken to cost before one was measured. */
@@ -10,6 +12,8 @@ const MOST_DEBT_MS = 60_000;
 const MOST_SAVED_MS = 1000;
 /** A function may hold so many times the slots that are free, so that there is always one free for who has none. */
 const GREED = 7;
+/** What a run is taken to hold of the node's memory until it is known. */
+const FIRST_MEMORY_MIB = LIMITS.memoryMiB.default;
 /** Functions without work that are remembered. */
 const MOST_REMEMBERED = 4096;
 
@@ -19,6 +23,9 @@ interface Share {
 	/** Jobs that are believed to wait. */
 	waiting: number;
 	held: number;
+	heldMiB: number;
+	/** What its next run will hold. */
+	memoryMiB: number;
 	/** Slot time that it may still use in this round; below 0 it has used some of a later one. */
 	creditMs: number;
 	estimateMs: number;
@@ -31,6 +38,7 @@ export interface Turn {
 	readonly key: string;
 	/** What it was charged for it in advance. */
 	readonly chargedMs: number;
+	readonly memoryMiB: number;
 }
 
 /**
@@ -40,22 +48,29 @@ export interface Turn {
  *
  * A function holds at most seven times as many slots as are free (as a shared switch's queues share its memory:
  * Choudhury and Hahne, 1998), and the last one is for a function that holds none: alone it gets 7/8 of the node,
- * and who comes next needn't wait for the end of its runs, however long they are.
+ * and who comes next needn't wait for the end of its runs, however long they are. The same holds for the node's memory,
+ * where a few runs may have what many slots would need: one that got a slot would wait there for the end of others' runs.
  */
 export class FairRing {
 	readonly #slots: number;
+	readonly #memoryMiB: number;
 	readonly #now: () => number;
 	readonly #shares = new Map<string, Share>();
 	/** In the order of their turns; the map's own order is the ring. */
 	readonly #ring = new Map<string, Share>();
 	readonly #newcomers = new Map<string, Share>();
 	#held = 0;
+	#heldMiB = 0;
 	/** So many runs at a time are worth while now, but for those of functions that have none. */
 	#pace: number;
 
-	/** @param slots how many runs there may be at a time */
-	constructor(slots: number, now: () => number = () => performance.now()) {
+	/**
+	 * @param slots how many runs there may be at a time
+	 * @param memoryMiB what they may hold of the node's memory together
+	 */
+	constructor(slots: number, memoryMiB = Number.POSITIVE_INFINITY, now: () => number = () => performance.now()) {
 		this.#slots = slots;
+		this.#memoryMiB = memoryMiB;
 		this.#pace = slots;
 		this.#now = now;
 	}
@@ -75,10 +90,11 @@ export class FairRing {
 		return this.#shares.get(key)?.waiting ?? 0;
 	}
 
-	/** A function has so many jobs waiting, as far as is known; 0 takes it out. */
-	offer(key: string, waiting: number): void {
+	/** A function has so many jobs waiting, as far as is known; 0 takes it out. @param memoryMiB what each will hold, if it is known */
+	offer(key: string, waiting: number, memoryMiB?: number): void {
 		const share = this.#share(key);
 		const had = share.waiting > 0;
+		share.memoryMiB = memoryMiB ?? share.memoryMiB;
 		share.waiting = waiting;
 		if (waiting === 0) this.#leave(share);
 		else if (!had) this.#join(share);
@@ -98,21 +114,26 @@ export class FairRing {
 	}
 
 	/** A slot is free again. @param costMs how long it was held */
-	finish({ key, chargedMs }: Turn, costMs: number): void {
-		const share = this.#share(key);
-		this.#held--;
-		share.held--;
+	finish(turn: Turn, costMs: number): void {
+		const share = this.#returned(turn);
+		const { chargedMs } = turn;
 		share.creditMs = Math.max(share.creditMs + chargedMs - costMs, -MOST_DEBT_MS);
 		share.estimateMs = share.estimateMs * MEMORY + costMs * (1 - MEMORY);
 		share.idleSinceMs = this.#now();
 	}
 
 	/** A slot was given for nothing: there was no job. */
-	giveBack({ key, chargedMs }: Turn): void {
+	giveBack(turn: Turn): void {
+		this.#returned(turn).creditMs += turn.chargedMs;
+	}
+
+	#returned({ key, memoryMiB }: Turn): Share {
 		const share = this.#share(key);
 		this.#held--;
+		this.#heldMiB -= memoryMiB;
 		share.held--;
-		share.creditMs += chargedMs;
+		share.heldMiB -= memoryMiB;
+		return share;
 	}
 
 	#inRound(): Turn | undefined {
@@ -144,18 +165,21 @@ export class FairRing {
 		return false;
 	}
 
-	#mayTake({ held }: Share): boolean {
+	#mayTake({ held, heldMiB, memoryMiB }: Share): boolean {
 		if (this.#held >= this.#slots) return false;
-		return held === 0 || held < GREED * (this.#pace - this.#held - 1);
+		if (held === 0) return true;
+		return held < GREED * (this.#pace - this.#held - 1) && heldMiB + memoryMiB <= GREED * (this.#memoryMiB - this.#heldMiB - memoryMiB);
 	}
 
 	#take(share: Share): Turn {
-		const turn = { key: share.key, chargedMs: share.estimateMs };
-		share.creditMs -= turn.chargedMs;
+		const { key, estimateMs: chargedMs, memoryMiB } = share;
+		share.creditMs -= chargedMs;
 		share.held++;
+		share.heldMiB += memoryMiB;
 		this.#held++;
+		this.#heldMiB += memoryMiB;
 		if (--share.waiting === 0) this.#leave(share);
-		return turn;
+		return { key, chargedMs, memoryMiB };
 	}
 
 	#join(share: Share): void {
@@ -186,7 +210,8 @@ export class FairRing {
 	#share(key: string): Share {
 		let share = this.#shares.get(key);
 		if (share === undefined) {
-			share = { key, waiting: 0, held: 0, creditMs: QUANTUM_MS, estimateMs: FIRST_ESTIMATE_MS, idleSinceMs: this.#now() };
+			const estimates = { estimateMs: FIRST_ESTIMATE_MS, memoryMiB: FIRST_MEMORY_MIB };
+			share = { key, waiting: 0, held: 0, heldMiB: 0, creditMs: QUANTUM_MS, ...estimates, idleSinceMs: this.#now() };
 			this.#shares.set(key, share);
 		}
 		return share;

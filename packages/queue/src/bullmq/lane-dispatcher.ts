@@ -50,9 +50,10 @@ export class LaneDispatcher {
 	/** When the next tick is; 0 while one is under way. */
 	#tickAtMs = 0;
 
-	constructor(parts: LaneDispatcherParts, slots: number) {
+	/** @param slots, memoryMiB as FairRing has them */
+	constructor(parts: LaneDispatcherParts, slots: number, memoryMiB?: number) {
 		this.#parts = parts;
-		this.#ring = new FairRing(slots);
+		this.#ring = new FairRing(slots, memoryMiB);
 	}
 
 	start(): void {
@@ -175,7 +176,7 @@ export class LaneDispatcher {
 	}
 
 	#offer(key: string, waiting: number): void {
-		this.#ring.offer(key, waiting);
+		this.#ring.offer(key, waiting, this.#parts.limits.known(key)?.memoryMiB);
 		this.#pump();
 	}
 

@@ -40,6 +40,26 @@ test("who comes after a function with a long backlog of long runs starts at once
 	await accountedFor(gateway, 103);
 });
 
+test("who comes after a function whose runs hold what memory it may have starts at once, and isn't kept by slots that memory isn't there for", async () => {
+	const gateway = await lanes.gateway();
+	const hold = Promise.withResolvers<void>();
+	const began: string[] = [];
+	const handler: DeliveryHandler = async (delivery) => {
+		began.push(delivery.request.function);
+		if (delivery.request.function === "hog") await hold.promise;
+		return await echo(delivery);
+	};
+	await fill(gateway, "hog", 100);
+	await lanes.worker(handler, 1024, undefined, "1", async (_, name) => ({ memoryMiB: name === "hog" ? 512 : 128 }), 8 * 512);
+	// Of memory for eight, one's is kept for others; of 256 slots more are free than anybody wants.
+	await expect.poll(() => began.length).toBe(7);
+	await fill(gateway, "late", 3);
+	await expect.poll(() => began.filter((name) => name === "late").length).toBe(3);
+	expect(began.filter((name) => name === "hog")).toHaveLength(7);
+	hold.resolve();
+	await accountedFor(gateway, 103);
+});
+
 test("200 functions at once: each has its jobs run, none twice, and none is left in the index", { timeout: 60_000 }, async () => {
 	const gateway = await lanes.gateway();
 	const ran = new Map<string, number>();

@@ -41,8 +41,11 @@ export class Lanes {
 		settlements?: SettlementKeeper,
 		incarnation = "1",
 		limitsOf: LimitsOf = async () => undefined,
+		memoryMiB?: number,
 	): Promise<WorkerSource> {
-		const source = this.#keep(await openInvocationSource({ ...this.#urls, nodeId: NODE, incarnation, limitsOf }));
+		const source = this.#keep(
+			await openInvocationSource({ ...this.#urls, nodeId: NODE, incarnation, limitsOf, ...(memoryMiB === undefined ? {} : { memoryMiB }) }),
+		);
 		await source.start(handler, concurrency, settlements);
 		return source;
 	}
