@@ -64,14 +64,14 @@ test("there is no function to pause or resume", async () => {
 });
 
 test("what waits for a paused function is settled when it is deleted, also when who deleted it got no further than that", async () => {
-	await stack.deploy("brief");
-	await post("/v1/functions/brief/pause");
-	const { id } = (await post("/v1/functions/brief/invocations?mode=async")) as { id: string };
-	await stack.services.functions.deleteFunction("default", "brief");
+	await stack.deploy("hasty");
+	await post("/v1/functions/hasty/pause");
+	const { id } = (await post("/v1/functions/hasty/invocations?mode=async")) as { id: string };
+	await stack.services.functions.deleteFunction("default", "hasty");
 	expect(await stateOf(id)).toBe("queued");
-	expect((await stack.fetch("/v1/functions/brief", { method: "DELETE" })).status).toBe(404);
+	expect((await stack.fetch("/v1/functions/hasty", { method: "DELETE" })).status).toBe(404);
 	await expect.poll(() => stateOf(id)).toBe("settled");
-	expect(await stack.services.invocations.backlog({ project: "default", function: "brief" })).toMatchObject({ paused: false, waiting: 0 });
+	expect(await stack.services.invocations.backlog({ project: "default", function: "hasty" })).toMatchObject({ paused: false, waiting: 0 });
 });
 
 test("an invocation for later says when, by the header or the query, as a time or in milliseconds", async () => {

@@ -99,18 +99,18 @@ export async function runSchedule(request: Request, response: Response, services
 	const open = await scheduleFrom(request, services);
 	const nowMs = Date.now();
 	const at = new Date(nowMs).toISOString();
-	const claimed = claimedId(response);
-	const how = { ...(claimed === undefined ? {} : { id: claimed }), acceptedAtMs: nowMs };
-	const { id } = await fireSchedule(open, { ...how, firing: { dueAt: at, kind: "manual" } }, services);
+	const id = claimedId(response);
+	const how = { acceptedAtMs: nowMs, ...(id === undefined ? {} : { id }) };
+	const { id: invocation } = await fireSchedule(open, { ...how, firing: { dueAt: at, kind: "manual" } }, services);
 	metrics.scheduled("fired");
 	// It is accepted, whether its schedule's history has it or not.
 	await schedules
-		.note(open.id, { dueAt: at, at, result: "fired", kind: "manual", invocation: id })
-		.catch((err: unknown) => log.warn({ err, invocation: id }, "a schedule's history lacks what was run by hand"));
+		.note(open.id, { dueAt: at, at, result: "fired", kind: "manual", invocation })
+		.catch((err: unknown) => log.warn({ err, invocation }, "a schedule's history lacks what was run by hand"));
 	response
 		.status(202)
-		.location(`/v1/invocations/${id}`)
-		.json({ invocation: id } satisfies ScheduleRunNow);
+		.location(`/v1/invocations/${invocation}`)
+		.json({ invocation } satisfies ScheduleRunNow);
 }
 
 async function scheduleFrom(request: Request, { keys, schedules }: Services): Promise<OpenSchedule> {
