@@ -43,6 +43,7 @@ describe("background work", () => {
 		const [heeded, killed] = await Promise.all(ids.map((id) => client.settled(id)));
 		expect(heeded).toMatchObject({ outcome: "cancelled", attemptCount: 1, error: { message: "told" } });
 		expect(killed).toMatchObject({ outcome: "cancelled", attemptCount: 1, logs: [{ text: "began" }] });
+		expect(killed?.error?.message).toMatch(/^cancelled by request/);
 	});
 
 	it("is waited for, listed and replayed on the command line", async () => {

@@ -7,7 +7,9 @@ export function nearestWord(word: string, known: readonly string[], within = CLO
 	const [best] = known
 		.map((name) => ({ name, distance: distance(word.toLowerCase(), name.toLowerCase()) }))
 		.sort((a, b) => a.distance - b.distance);
-	return best !== undefined && best.distance <= within ? best.name : undefined;
+	// A short word may be changed into any other of its length.
+	const near = Math.min(within, Math.max(1, Math.floor(word.length / 2)));
+	return best !== undefined && best.distance <= near ? best.name : undefined;
 }
 
 /** Levenshtein's distance, of short words. */

@@ -32,6 +32,7 @@ test("the word that was meant is found, and none when nothing is like it", () =>
 		undefined,
 	]);
 	expect(nearestWord("x".repeat(10_000), words)).toBeUndefined();
+	expect(["foo", "crn", "cro"].map((word) => nearestWord(word, ["cron", "at"]))).toEqual([undefined, "cron", "cron"]);
 });
 
 test.each([

@@ -1,7 +1,7 @@
 import { BerthError, FIXED_LIMITS, HEADERS, LIMITS, type TraceContext, type Trigger, traceIn, type Version } from "@berth/contracts";
 import type { Request } from "express";
 import { isJson, parseJson } from "./json.js";
-import { wordFrom } from "./query.js";
+import { contradiction, wordFrom } from "./query.js";
 import type { Services } from "./services.js";
 import { RequestBody } from "./streams/request-body.js";
 
@@ -41,7 +41,9 @@ export function eventOf({ headers }: Request): Trigger {
 /** Whether nobody waits for the result. @throws BerthError invalid_request */
 export function isAsync({ headers, query }: Request): boolean {
 	const mode = wordFrom(query["mode"], "mode", ["async", "sync"]);
-	return mode === undefined ? RESPOND_ASYNC.test(String(headers["prefer"] ?? "")) : mode === "async";
+	const isPreferred = RESPOND_ASYNC.test(String(headers["prefer"] ?? ""));
+	if (mode === "sync" && isPreferred) throw contradiction("prefer", "mode");
+	return isPreferred || mode === "async";
 }
 
 /** `/orders?id=1` of `/fn/default/shop/orders?id=1`, as it came: nothing is decoded on the way. */
@@ -61,7 +63,7 @@ function timeoutOf(request: Request, { manifest }: Version): number {
 	const asked = request.headers[HEADERS.timeoutMs];
 	if (asked === undefined) return manifest.timeoutMs;
 	const { min } = LIMITS.timeoutMs;
-	const value = typeof asked === "string" && /^\d{1,9}$/.test(asked) ? Number(asked) : 0;
+	const value = typeof asked === "string" && /^\d+$/.test(asked) ? Number(asked) : 0;
 	if (value >= min) return Math.min(value, manifest.timeoutMs);
 	const message = `a whole number of milliseconds, at least ${min}; more than the function's timeout of ${manifest.timeoutMs} counts as that`;
 	throw new BerthError("invalid_request", `${HEADERS.timeoutMs}: ${message}`, { issues: [{ field: HEADERS.timeoutMs, message }] });

@@ -1,4 +1,5 @@
 import { BerthError } from "@berth/contracts";
+import type { Request } from "express";
 import { z } from "zod";
 
 const TIME = z.iso.datetime({ offset: true });
@@ -25,6 +26,25 @@ export function wordFrom<Word extends string>(text: unknown, field: string, word
 	const found = words.find((word) => word === text);
 	if (found !== undefined) return found;
 	throw wrongQuery(field, `one of ${words.join(", ")}`);
+}
+
+/**
+ * What may be said by a header or by the query, and by which of them it was. @param header lower case
+ * @throws BerthError invalid_request when both say something, and not the same
+ */
+export function eitherOf(
+	{ headers, query }: Request,
+	header: string,
+	parameter: string,
+): { readonly said: unknown; readonly field: string } {
+	const [first, second] = [headers[header], query[parameter]];
+	if (first !== undefined && second !== undefined && first !== second) throw contradiction(header, parameter);
+	return first === undefined ? { said: second, field: parameter } : { said: first, field: header };
+}
+
+export function contradiction(header: string, parameter: string): BerthError {
+	const message = `the header ${header} and ?${parameter}= say different things; send one of them`;
+	return new BerthError("invalid_request", message, { issues: [header, parameter].map((field) => ({ field, message })) });
 }
 
 export function wrongQuery(field: string, message: string): BerthError {

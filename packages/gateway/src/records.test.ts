@@ -49,7 +49,7 @@ describe("a request for the background", () => {
 	test.each([
 		["?mode=async", {}, 202],
 		["", { prefer: "respond-async" }, 202],
-		["?mode=sync", { prefer: "respond-async" }, 200],
+		["?mode=sync", { prefer: "respond-async" }, 400],
 	])("%s with %j is %d", async (query, headers, status) => {
 		expect((await stack.fetch(`/v1/functions/hello/invocations${query}`, { method: "POST", headers })).status).toBe(status);
 	});

@@ -30,6 +30,15 @@ test.each([null, [1], 5, "x"])("%j isn't an object, and is told so", (value) => 
 	expect(refusal("manifestSchema", value)?.issues).toEqual([{ field: "body", message: "a JSON object is wanted here" }]);
 });
 
+test.each<[object, string, RegExp]>([
+	[{ background: { attempt: 1 } }, "background.attempt", /did you mean attempts\?$/],
+	[{ background: { rate: { limits: 1 } } }, "background.rate.limits", /did you mean limit\?$/],
+	[{ background: { something: 1 } }, "background.something", /; the fields are attempts, backoffMs/],
+])("%j is named by its whole path, beside the fields of its own object", (manifest, field, message) => {
+	const issue = refusal("manifestSchema", manifest)?.issues.find((one) => one.field === field);
+	expect(issue?.message).toMatch(message);
+});
+
 test("a field of a thousand characters isn't a message of a thousand characters", () => {
 	const error = refusal("manifestSchema", { ["x".repeat(1000)]: 1, env: { ["é".repeat(1000)]: "" } });
 	expect(error).toBeInstanceOf(BerthError);

@@ -92,10 +92,12 @@ export class BackgroundRecords {
 
 	/**
 	 * Moves the record to `running`, fenced by the attempt; makes it, and counts the invocation, if its
-	 * gateway hasn't (yet). @param owner the job's lock token
+	 * gateway hasn't (yet). An older attempt that still runs, by the record, is written down as lost with its worker.
+	 * @param owner the job's lock token
 	 */
-	async begin(request: InvocationRequest, attempt: number, owner: string): Promise<Beginning> {
-		const args = [request.id, headOf(request), queuedAtOf(request), attempt, owner, Date.now(), UNSETTLED_MS, ...followUpsOf(request)];
+	async begin(request: InvocationRequest, attempt: number, owner: string, node: string): Promise<Beginning> {
+		const queuedAtMs = queuedAtOf(request);
+		const args = [request.id, headOf(request), queuedAtMs, attempt, owner, Date.now(), UNSETTLED_MS, node, ...followUpsOf(request)];
 		const [kind, value, cancelled] = (await BEGIN.run(this.#redis, listedKeysOf(request), args)) as [string, string, string];
 		if (kind === "settled") return { kind, dead: value === "1" };
 		if (kind === "stale") return { kind };

@@ -37,18 +37,45 @@ export const WITHDRAW = new LuaScript(`
 	return 1
 `);
 
-/** KEYS: as ACCEPT, without the mark. ARGV: id, head, since when it could be run, attempt, owner, now ms, record's expiry ms, fields of what follows. */
-export const BEGIN = new LuaScript(`${LIST}
+/** Writes an attempt down, and drops the one that is too many. */
+const KEEP = `
+	local function keep(attempt, text)
+		redis.call("HSET", KEYS[1], "attempt:" .. attempt, text)
+		redis.call("HINCRBY", KEYS[1], "attempts", 1)
+		local gone = tonumber(attempt) - ${ATTEMPTS_KEPT - 1}
+		if gone > 1 then redis.call("HDEL", KEYS[1], "attempt:" .. gone) end
+	end
+`;
+
+/**
+ * What a worker that died, or was stopped, had in hand when the next one takes it up: its attempt is over then, and ran at most until now.
+ * The text is JSON by hand, since cjson has no empty array.
+ */
+const LOSE = `${KEEP}
+	local function lose(attempt, nowMs)
+		local held = redis.call("HMGET", KEYS[1], "node", "beganAt", "startedAt", "queuedAt")
+		local beganMs = tonumber(held[2] or held[3] or nowMs)
+		local ms = function(from, to) return string.format("%d", math.max(0, to - from)) end
+		keep(attempt, '{"attempt":' .. attempt .. ',"outcome":"platform_error","code":"worker_lost","phases":{"queueMs":'
+			.. ms(tonumber(held[4] or beganMs), beganMs) .. ',"startMs":0,"initMs":0,"runMs":' .. ms(beganMs, tonumber(nowMs))
+			.. '},"limitsHit":[],"error":{"name":"BerthError","message":"Its worker died, or was stopped, while it ran; it may have done something."},"node":'
+			.. cjson.encode(held[1] or "") .. ',"finishedAtMs":' .. nowMs .. '}')
+	end
+`;
+
+/** KEYS: as ACCEPT, without the mark. ARGV: id, head, since when it could be run, attempt, owner, now ms, record's expiry ms, node, fields of what follows. */
+export const BEGIN = new LuaScript(`${LIST}${LOSE}
 	local record = redis.call("HMGET", KEYS[1], "state", "fence", "owner", "queuedAt", "dead", "cancelAskedAt")
 	if record[1] == "settled" then return { "settled", record[5] or "0" } end
 	if not record[1] then
-		redis.call("HSET", KEYS[1], "queuedAt", ARGV[3], unpack(ARGV, 8))
+		redis.call("HSET", KEYS[1], "queuedAt", ARGV[3], unpack(ARGV, 9))
 		redis.call("HINCRBY", KEYS[2], "accepted", 1)
 		list(ARGV[1])
 	end
 	local fence, attempt = tonumber(record[2] or "0"), tonumber(ARGV[4])
 	if fence > attempt or (fence == attempt and record[3] ~= ARGV[5]) then return { "stale", "0" } end
-	redis.call("HSET", KEYS[1], "head", ARGV[2], "state", "running", "fence", ARGV[4], "owner", ARGV[5])
+	if record[1] == "running" and fence < attempt then lose(record[2], ARGV[6]) end
+	redis.call("HSET", KEYS[1], "head", ARGV[2], "state", "running", "fence", ARGV[4], "owner", ARGV[5], "beganAt", ARGV[6], "node", ARGV[8])
 	redis.call("HSETNX", KEYS[1], "startedAt", ARGV[6])
 	redis.call("PEXPIRE", KEYS[1], ARGV[7])
 	redis.call("PUBLISH", "${NEWS_PREFIX}" .. ARGV[1], "running")
@@ -61,16 +88,14 @@ export const BEGIN = new LuaScript(`${LIST}
  * outcome, code or "", finished ms, expiry ms of what waits, of a record, of a dead letter, dead letters kept.
  * Gives 0 when the attempt is stale, 2 when it failed and had been cancelled (it is settled as that), else 1.
  */
-export const END = new LuaScript(`${FOLLOW_UP}
+export const END = new LuaScript(`${FOLLOW_UP}${KEEP}
 	local record = redis.call("HMGET", KEYS[1], "state", "fence", "cancelAskedAt")
 	if record[2] ~= ARGV[2] then return 0 end
 	local state, dead, answer = ARGV[3], ARGV[4], 1
 	if record[3] and (state == "queued" or dead == "1") then state, dead, answer = "settled", "0", 2 end
 	if record[1] ~= "running" then return record[1] == state and answer or 0 end
-	redis.call("HSET", KEYS[1], "state", state, "attempt:" .. ARGV[2], ARGV[5], "queuedAt", ARGV[10])
-	redis.call("HINCRBY", KEYS[1], "attempts", 1)
-	local gone = tonumber(ARGV[2]) - ${ATTEMPTS_KEPT - 1}
-	if gone > 1 then redis.call("HDEL", KEYS[1], "attempt:" .. gone) end
+	redis.call("HSET", KEYS[1], "state", state, "queuedAt", ARGV[10])
+	keep(ARGV[2], ARGV[5])
 	if state == "settled" then
 		local outcome, code = ARGV[8], ARGV[9]
 		if answer == 2 then outcome, code = "cancelled", "cancelled" end

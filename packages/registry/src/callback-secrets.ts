@@ -6,12 +6,20 @@ import type { Vault } from "./vault.js";
 
 /** How long callbacks are signed with the secret before, too: so long its receivers have to learn the new one. Milliseconds. */
 const OVERLAP_MS = DAY_MS;
+/** Secrets before the current one that are promised at a time. */
+const MOST_BEFORE = 3;
 const SECRET_BYTES = 32;
+
+interface Previous {
+	readonly sealed: string;
+	readonly untilMs: number;
+}
 
 /** Sealed. */
 interface Stored {
 	readonly current: { readonly sealed: string; readonly setAt: string };
-	readonly previous?: { readonly sealed: string; readonly untilMs: number };
+	/** The newest first. */
+	readonly previous?: readonly Previous[];
 }
 
 /** Writes one in the place of what was read; the answer is what is there now. */
@@ -46,19 +54,24 @@ export class CallbackSecrets {
 	/** Those that are good now, the newest first. @throws BerthError as `get` */
 	async signing(project: string): Promise<readonly string[]> {
 		const { current, previous } = await this.#stored(project);
-		const isGood = previous !== undefined && previous.untilMs > Date.now() && this.#vault.canOpen(previous.sealed, boundTo(project));
-		return [current.sealed, ...(isGood ? [previous.sealed] : [])].map((sealed) => this.#vault.open(sealed, boundTo(project)));
+		const good = this.#promised(project, previous).map(({ sealed }) => sealed);
+		return [current.sealed, ...good].map((sealed) => this.#vault.open(sealed, boundTo(project)));
 	}
 
-	/** Another one; the one before signs for a day, too, where it can be opened. @throws BerthError unavailable when somebody else rotates at the same time */
+	/**
+	 * Another one; those before sign for a day each, too, where they can be opened. @throws BerthError unavailable when somebody else
+	 * rotates at the same time, invalid_request when as many are promised as may be
+	 */
 	async rotate(project: string): Promise<CallbackSecret> {
 		const before = await this.#read(project);
-		const { current } = before === null ? {} : (JSON.parse(before) as Stored);
+		const { current, previous }: Partial<Stored> = before === null ? {} : storedIn(before);
 		const isKept = current !== undefined && this.#vault.canOpen(current.sealed, boundTo(project));
-		const next = this.#made(project, isKept ? { sealed: current.sealed, untilMs: Date.now() + OVERLAP_MS } : undefined);
+		const promised = this.#promised(project, previous);
+		if (isKept && promised.length >= MOST_BEFORE) throw tooMany(promised);
+		const next = this.#made(project, [...(isKept ? [{ sealed: current.sealed, untilMs: Date.now() + OVERLAP_MS }] : []), ...promised]);
 		if ((await this.#replace(project, before ?? "", next)) !== next)
 			throw new BerthError("unavailable", "the secret of callbacks was rotated by somebody else just now; look at it, and try again");
-		return this.#shown(project, JSON.parse(next) as Stored);
+		return this.#shown(project, storedIn(next));
 	}
 
 	async close(): Promise<void> {
@@ -66,22 +79,27 @@ export class CallbackSecrets {
 	}
 
 	async #stored(project: string): Promise<Stored> {
-		const text = (await this.#read(project)) ?? (await this.#replace(project, "", this.#made(project, undefined)));
-		return JSON.parse(text) as Stored;
+		const text = (await this.#read(project)) ?? (await this.#replace(project, "", this.#made(project, [])));
+		return storedIn(text);
 	}
 
-	#made(project: string, previous: Stored["previous"]): string {
+	/** Those before that are still signed with. */
+	#promised(project: string, previous: Stored["previous"] = []): readonly Previous[] {
+		return previous.filter(({ sealed, untilMs }) => untilMs > Date.now() && this.#vault.canOpen(sealed, boundTo(project)));
+	}
+
+	#made(project: string, previous: readonly Previous[]): string {
 		const secret = schemeOf("standard-webhooks").newSecret(randomBytes(SECRET_BYTES));
 		const current = { sealed: this.#vault.seal(secret, boundTo(project)), setAt: new Date().toISOString() };
-		return JSON.stringify({ current, ...(previous === undefined ? {} : { previous }) } satisfies Stored);
+		return JSON.stringify({ current, ...(previous.length === 0 ? {} : { previous }) } satisfies Stored);
 	}
 
 	#shown(project: string, { current, previous }: Stored): CallbackSecret {
-		const isGood = previous !== undefined && previous.untilMs > Date.now();
+		const [newest] = this.#promised(project, previous);
 		return {
 			secret: this.#vault.open(current.sealed, boundTo(project)),
 			setAt: current.setAt,
-			...(isGood ? { previousUntil: new Date(previous.untilMs).toISOString() } : {}),
+			...(newest === undefined ? {} : { previousUntil: new Date(newest.untilMs).toISOString() }),
 		};
 	}
 
@@ -95,6 +113,20 @@ export class CallbackSecrets {
 			await guarded(this.#redis, "storing the secret of callbacks", () => REPLACE.run(this.#redis, [keys.callbackSecret(project)], args)),
 		);
 	}
+}
+
+/** Of an earlier form there is one before, and no list. */
+function storedIn(text: string): Stored {
+	const { current, previous = [] } = JSON.parse(text) as { readonly current: Stored["current"]; readonly previous?: Previous | Previous[] };
+	return { current, previous: [previous].flat() };
+}
+
+function tooMany(promised: readonly Previous[]): BerthError {
+	const until = new Date(Math.min(...promised.map(({ untilMs }) => untilMs))).toISOString();
+	return new BerthError(
+		"invalid_request",
+		`the secret was rotated ${MOST_BEFORE} times within a day, and callbacks are signed with all of them as was promised; it can be rotated again after ${until}`,
+	);
 }
 
 function boundTo(project: string): string {

@@ -348,7 +348,19 @@ describe("a caller who went away", () => {
 			await pool.killed.promise;
 			return CRASHED;
 		};
-		expect((await attempts(pool).run(delivery({ cancelled: caller.signal }))).attempt.outcome).toBe("cancelled");
+		const { attempt } = await attempts(pool).run(delivery({ cancelled: caller.signal, lane: "background" }));
+		expect(attempt).toMatchObject({
+			outcome: "cancelled",
+			code: "cancelled",
+			error: { message: expect.stringMatching(/^cancelled by request/) },
+		});
+	});
+
+	test("or asked for its end in the background, is what its record says, also when it waited for a sandbox", async () => {
+		const pool = new FakePool();
+		pool.acquire = () => Promise.reject(new BerthError("cancelled", "nobody waits for it any more"));
+		const { attempt } = await attempts(pool).run(delivery({ cancelled: AbortSignal.abort(), lane: "background" }));
+		expect(attempt).toMatchObject({ outcome: "cancelled", code: "cancelled", error: { message: "cancelled by request before it began" } });
 	});
 });
 

@@ -16,7 +16,7 @@ import type { WorkerMetrics } from "@berth/telemetry";
 import { AttemptOutput } from "./attempt-output.js";
 import { invokeIn } from "./attempt-run.js";
 import type { AttemptSpans } from "./attempt-spans.js";
-import { cancelledBefore, deletedBefore, type EarlyEnd, refusedBefore, settledEarly } from "./early-end.js";
+import { cancellation, cancelledBefore, deletedBefore, type EarlyEnd, refusedBefore, settledEarly } from "./early-end.js";
 import type { InvocationEnds } from "./invocation-ends.js";
 import type { Invokes } from "./invokes.js";
 import type { LineTeller, LogTail } from "./log-tail.js";
@@ -151,6 +151,9 @@ export class Attempts {
 		const isCancelled = cancelled.aborted || streams?.answer.isGone === true;
 		const outcome = isCancelled && ENDED_BY_CANCEL.has(result.outcome) ? "cancelled" : result.outcome;
 		streams?.end(outcome === "succeeded");
+		// How it was killed is our doing; what it threw is its own.
+		const wasKilled = outcome === "cancelled" && result.outcome === "crashed";
+		const error = wasKilled ? cancellation(delivery, "while it ran; it didn't end by itself, and was killed") : result.error;
 		const attempt: AttemptRecord = {
 			attempt: delivery.attempt,
 			outcome,
@@ -158,7 +161,7 @@ export class Attempts {
 			phases: rounded({ queueMs: delivery.queueMs, startMs: lease.startMs, initMs: lease.initMs, runMs: result.runMs }),
 			usage: result.usage,
 			limitsHit: result.limitsHit,
-			...(result.error === undefined ? {} : { error: await this.#options.remap(result.error, target) }),
+			...(error === undefined ? {} : { error: await this.#options.remap(error, target) }),
 			...(outcome === "succeeded" ? {} : { code: outcome }),
 			node: this.#options.node,
 			sandbox: lease.sandbox.id,

@@ -1,4 +1,4 @@
-import type { AttemptRecord, BerthError, LogBook, Settlement } from "@berth/contracts";
+import type { AttemptRecord, BerthError, FunctionError, LogBook, Settlement } from "@berth/contracts";
 import type { Delivery } from "@berth/queue";
 import type { Lease } from "@berth/sandbox";
 import { rounded } from "./phases.js";
@@ -15,9 +15,10 @@ export function settledEarly({ attempt: number }: Delivery, node: string, end: E
 }
 
 /** What was refused, or couldn't be done. @param startMs since it was asked for */
-export function refusedBefore({ queueMs }: Delivery, { code, name, message }: BerthError, startMs: number): EarlyEnd {
+export function refusedBefore(delivery: Delivery, { code, name, message }: BerthError, startMs: number): EarlyEnd {
 	const outcome = CALLERS.has(code) ? "cancelled" : "platform_error";
-	return { outcome, code, phases: { queueMs, startMs, initMs: 0, runMs: 0 }, error: { name, message } };
+	const error = code === "cancelled" ? cancellation(delivery, "before it began") : { name, message };
+	return { outcome, code, phases: { queueMs: delivery.queueMs, startMs, initMs: 0, runMs: 0 }, error };
 }
 
 /** Nobody can run it any more: its function or version was deleted while it waited. */
@@ -25,8 +26,14 @@ export function deletedBefore({ queueMs }: Delivery, { name, message }: BerthErr
 	return { outcome: "cancelled", code: "cancelled", phases: { queueMs, startMs: 0, initMs: 0, runMs: 0 }, error: { name, message } };
 }
 
-/** The caller went away while a sandbox was made ready: nothing of it ran. */
-export function cancelledBefore({ queueMs }: Delivery, { startMs, initMs }: Lease): EarlyEnd {
-	const error = { name: "BerthError", message: "The caller went away before it began." };
-	return { outcome: "cancelled", code: "cancelled", phases: { queueMs, startMs, initMs, runMs: 0 }, error };
+/** It was cancelled while a sandbox was made ready: nothing of it ran. */
+export function cancelledBefore(delivery: Delivery, { startMs, initMs }: Lease): EarlyEnd {
+	const phases = { queueMs: delivery.queueMs, startMs, initMs, runMs: 0 };
+	return { outcome: "cancelled", code: "cancelled", phases, error: cancellation(delivery, "before it began") };
+}
+
+/** Who ended it: in the background somebody who asked for that, else mostly a caller that went away. @param when as in "while it ran" */
+export function cancellation({ lane }: Delivery, when: string): FunctionError {
+	const why = lane === "background" ? "cancelled by request" : "cancelled by request, or its caller went away,";
+	return { name: "BerthError", message: `${why} ${when}` };
 }

@@ -43,6 +43,7 @@ export function registerInvoke({ program, stdin, action }: Registrar): void {
 		)
 		.action(
 			action(async (session: Session, options: InvokeCommandOptions, name: string) => {
+				requireAsync(options);
 				const payload = await payloadOf(options.payload, options.contentType, stdin);
 				const { client } = await session.connect();
 				const limits = {
@@ -51,12 +52,23 @@ export function registerInvoke({ program, stdin, action }: Registrar): void {
 					...(options.callback === undefined ? {} : { callbackUrl: options.callback }),
 					...(options.at === undefined ? {} : { runAt: options.at }),
 				};
-				if (options.wait === true && options.async !== true) throw new CommandFailure(EXIT.usage, "--wait goes with --async");
 				return options.async === true
 					? enqueue(session, client, name, payload, limits, options.wait === true)
 					: invoke(session, client, name, payload, limits, options);
 			}),
 		);
+}
+
+/** @throws CommandFailure when something is asked for that only background work has */
+function requireAsync({ async: isAsync, wait, at, callback }: InvokeCommandOptions): void {
+	if (isAsync === true) return;
+	const asked = [
+		...(wait === true ? ["--wait"] : []),
+		...(at === undefined ? [] : ["--at"]),
+		...(callback === undefined ? [] : ["--callback"]),
+	];
+	if (asked.length > 0)
+		throw new CommandFailure(EXIT.usage, `${asked.join(" and ")} ${asked.length > 1 ? "go" : "goes"} with --async: add it`);
 }
 
 async function enqueue(

@@ -32,6 +32,6 @@ export function registerPause({ program, action }: Registrar): void {
 
 function report({ json, terminal }: Session, name: string, what: string, background: Backlog): typeof EXIT.ok {
 	if (json) terminal.json({ name, background });
-	else terminal.print(`${name} is ${what}: ${backlogText(background)}`);
+	else terminal.print(`${name} is ${what}: ${backlogText({ ...background, paused: false })}`);
 	return EXIT.ok;
 }

@@ -1,5 +1,6 @@
 import { BerthError, HEADERS, type InvocationRequest, MOST_AHEAD_MS, type Version } from "@berth/contracts";
 import type { Request } from "express";
+import { eitherOf } from "../query.js";
 
 const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)$/i;
 const MILLISECONDS = /^\d{1,15}$/;
@@ -20,10 +21,8 @@ export function retryOf({ manifest: { background = {} } }: Version): Pick<Invoca
 
 /** When the caller wants it run, by the header or the query; what is past means now. @throws BerthError invalid_request */
 export function runAtOf(request: Request, isAsync: boolean): number | undefined {
-	const header = request.headers[HEADERS.runAt];
-	const asked = header ?? request.query["runAt"];
+	const { said: asked, field } = eitherOf(request, HEADERS.runAt, "runAt");
 	if (asked === undefined) return undefined;
-	const field = header === undefined ? "runAt" : HEADERS.runAt;
 	const wrong = (message: string) => new BerthError("invalid_request", `${field}: ${message}`, { issues: [{ field, message }] });
 	if (!isAsync) throw wrong("is for background invocations: send Prefer: respond-async, too");
 	const atMs = typeof asked === "string" ? timeIn(asked) : Number.NaN;

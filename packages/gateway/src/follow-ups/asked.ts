@@ -1,5 +1,6 @@
 import { BerthError, callbackUrlFault, HEADERS, type InvocationRequest, type Version } from "@berth/contracts";
 import type { Request } from "express";
+import { eitherOf } from "../query.js";
 import type { Services } from "../services.js";
 
 /** What follows the settlement of a background invocation. */
@@ -14,10 +15,8 @@ export function followUpsOf(
 
 /** Where the caller wants the settlement posted, by the header or the query. @throws BerthError invalid_request */
 export function callbackOf(request: Request, isAsync: boolean, { permissions }: Services): string | undefined {
-	const header = request.headers[HEADERS.callbackUrl];
-	const asked = header ?? request.query["callbackUrl"];
+	const { said: asked, field } = eitherOf(request, HEADERS.callbackUrl, "callbackUrl");
 	if (asked === undefined) return undefined;
-	const field = header === undefined ? "callbackUrl" : HEADERS.callbackUrl;
 	const wrong = (message: string) => new BerthError("invalid_request", `${field}: ${message}`, { issues: [{ field, message }] });
 	if (!isAsync) throw wrong("is for background invocations: send Prefer: respond-async, too");
 	if (typeof asked !== "string") throw wrong("one URL is wanted");

@@ -148,6 +148,21 @@ describe("a callback", () => {
 		expect(() => new Webhook(`whsec_${Buffer.alloc(32).toString("base64")}`).verify(body, headers as Record<string, string>)).toThrow();
 	});
 
+	test("is signed with every secret that was promised, and a rotation that would break a promise is refused", async () => {
+		succeed();
+		const rotate = (init: object = {}) => stack.fetch("/v1/callback-secret/rotate", { method: "POST", ...init });
+		const secrets = [await secretOf()];
+		let refused = await rotate();
+		for (; refused.ok && secrets.length < 10; refused = await rotate()) secrets.push((await refused.json()) as CallbackSecret);
+		expect([refused.status, await refused.json()]).toMatchObject([400, { detail: expect.stringContaining("rotated again after") }]);
+		expect((await secretOf()).secret).toBe(secrets.at(-1)?.secret);
+		await accepted("work/invocations", { "berth-callback-url": url });
+		await expect.poll(() => received.length).toBe(1);
+		const [{ headers, body }] = received as [(typeof received)[number]];
+		for (const { secret } of secrets) new Webhook(secret).verify(body, headers as Record<string, string>);
+		expect((await rotate({ body: '{"nwo":true}', headers: { "content-type": "application/json" } })).status).toBe(400);
+	});
+
 	test("to what isn't public is refused before anything is accepted, and the field is named", async () => {
 		const refused = [
 			"http://example.com/",

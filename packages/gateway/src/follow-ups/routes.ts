@@ -1,9 +1,16 @@
-import { BerthError, type CallbackSecret } from "@berth/contracts";
+import { BerthError, type CallbackSecret, KIB } from "@berth/contracts";
 import type { Request, Response } from "express";
+import { z } from "zod";
 import { authenticate } from "../auth.js";
 import { needRecord } from "../find-record.js";
+import { parseJson } from "../json.js";
 import type { Route } from "../route.js";
 import type { Services } from "../services.js";
+import { validate } from "../validation.js";
+
+/** A rotation has nothing to say: whoever says something means what there isn't. */
+const NOTHING = z.strictObject({});
+const BODY_BYTES = 4 * KIB;
 
 /** What follows settlements: sending a callback again, and what callbacks are signed with. */
 export const FOLLOW_UP_ROUTES: readonly Route[] = [
@@ -26,7 +33,7 @@ export const FOLLOW_UP_ROUTES: readonly Route[] = [
 	{
 		method: "post",
 		path: "/v1/callback-secret/rotate",
-		summary: "Another one; for 24 hours callbacks are signed with the one before, too",
+		summary: "Another one; for 24 hours each callbacks are signed with those before, too, three at most",
 		key: true,
 		answers: { 200: "CallbackSecret" },
 		serve: rotateSecret,
@@ -47,8 +54,10 @@ async function getSecret(request: Request, response: Response, { keys, callbackS
 	response.json((await callbackSecrets.get(project)) satisfies CallbackSecret);
 }
 
-async function rotateSecret(request: Request, response: Response, { keys, callbackSecrets }: Services): Promise<void> {
+async function rotateSecret(request: Request, response: Response, { keys, callbackSecrets, bodies }: Services): Promise<void> {
 	const { project } = await authenticate(request, keys);
+	const body = await bodies.read(request, BODY_BYTES);
+	if (body.length > 0) validate(NOTHING, parseJson(body, "the body"), { code: "invalid_request", whole: "body" });
 	response.setHeader("cache-control", "no-store");
 	response.json((await callbackSecrets.rotate(project)) satisfies CallbackSecret);
 }

@@ -136,6 +136,7 @@ test.each<[object, string, string]>([
 	[{ everyMs: 1000, missed: "all" }, "missed", "overlap queue"],
 	[{ everyMs: 1000, payload: "x".repeat(70_000) }, "payload", "at most 65536 bytes"],
 	[{ everyMs: 1000, overlaps: "skip" }, "overlaps", "did you mean overlap?"],
+	[{ everyMs: 1000, foo: 1 }, "foo", "there is no such field; the fields are"],
 ])("%j is refused by its field", async (input, field, message) => {
 	const problem = await call<{ code: string; issues: { field: string; message: string }[] }>("POST", "", input, 400);
 	expect([problem.code, problem.issues[0]?.field]).toEqual(["invalid_request", field]);

@@ -184,12 +184,25 @@ describe("what has come due", () => {
 		});
 	});
 
+	test.each(["skip", "one", "all"] as const)("is fired by %s also when several are less than a minute late: each, in order", (missed) => {
+		const secondly = config({ everyMs: 1000, missed, overlap: "queue" });
+		expect(planOf(secondly, due, due + 3200)).toEqual({
+			fire: [0, 1, 2, 3].map((at) => ({ dueMs: due + at * 1000, kind: "due" })),
+			missed: undefined,
+			nextMs: due + 4000,
+		});
+		const { fire } = planOf(secondly, due, due + 62_500);
+		expect(fire.filter(({ kind }) => kind === "due")[0]).toEqual({ dueMs: due + 3000, kind: "due" });
+		expect(fire.at(-1)).toEqual({ dueMs: due + 62_000, kind: "due" });
+		expect(fire).toHaveLength(missed === "all" ? 63 : 60);
+	});
+
 	test("for years is made up for by a hundred, and costs no more than that", () => {
 		const secondly = config({ cron: "* * * * * *", missed: "all", overlap: "queue" });
 		const plan = planOf(secondly, due, due + 3 * 365 * 24 * 60 * MINUTE);
 		expect([plan.fire.length, plan.missed]).toEqual([100, undefined]);
 		expect(plan.fire.at(-1)).toEqual({ dueMs: due + 3 * 365 * 24 * 60 * MINUTE, kind: "due" });
-		expect(planOf({ ...secondly, missed: "one" }, due, due + 3 * 365 * 24 * 60 * MINUTE).missed?.count).toBe(99);
+		expect(planOf({ ...secondly, missed: "one" }, due, due + 3 * 365 * 24 * 60 * MINUTE).missed?.count).toBe(100);
 	});
 
 	test("is due also when the clock went back behind it", () => {

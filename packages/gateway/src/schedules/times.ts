@@ -121,16 +121,22 @@ export function planOf(config: ScheduleConfig, dueMs: number, nowMs: number): Pl
 	const times = timesOf(config);
 	const firesAt = (ms: number) => ms + jitterOf(config, ms);
 	const most = SCHEDULE_LIMITS.waiting;
-	const found = times.between(dueMs, nowMs, most + 1).filter((ms) => ms === dueMs || firesAt(ms) <= nowMs);
+	// Mostly there is one: only of many are more looked for, to count those that aren't made up for.
+	const some = times.between(dueMs, nowMs, most + 1);
+	const come = some.length > most ? times.between(dueMs, nowMs, 2 * most + 1) : some;
+	const found = come.filter((ms) => ms === dueMs || firesAt(ms) <= nowMs);
 	// What it is due at is on record: it counts also where the clock, or the rules of its time zone, say something else by now.
-	const all = found[0] === dueMs || found.length > most ? found.slice(-most) : [dueMs, ...found].slice(-most);
+	const known = found[0] === dueMs || found.length > 2 * most ? found : [dueMs, ...found];
+	const all = known.slice(-most);
 	const last = all.at(-1) as number;
 	const isLate = (ms: number) => nowMs - firesAt(ms) > SCHEDULE_LIMITS.graceMs;
-	const chosen = config.missed === "all" ? all : config.missed === "one" || !isLate(last) ? [last] : [];
-	const count = Math.min(most, all.length - chosen.length);
+	const recent = all.findIndex((ms) => !isLate(ms));
+	const inTime = recent < 0 ? [] : all.slice(recent);
+	const chosen = config.missed === "all" ? all : config.missed === "one" && inTime.length === 0 ? [last] : inTime;
+	const dropped = config.missed === "all" ? [] : known.slice(0, known.length - chosen.length);
 	return {
-		fire: chosen.map((ms) => ({ dueMs: ms, kind: ms === last && !isLate(ms) ? "due" : "missed" })),
-		missed: count === 0 ? undefined : { count, lastMs: all[count - 1] as number },
+		fire: chosen.map((ms) => ({ dueMs: ms, kind: isLate(ms) ? "missed" : "due" })),
+		missed: dropped.length === 0 ? undefined : { count: Math.min(most, dropped.length), lastMs: dropped.at(-1) as number },
 		nextMs: times.after(last),
 	};
 }

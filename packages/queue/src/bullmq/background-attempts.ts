@@ -80,7 +80,7 @@ export class BackgroundAttempts {
 		// A stall raises attemptsStarted and not attemptsMade: only the former tells attempts apart.
 		const attempt = job.attemptsStarted;
 		const { records } = this.#parts;
-		const begun = await this.#written(held, () => records.begin(job.data, attempt, token));
+		const begun = await this.#written(held, () => records.begin(job.data, attempt, token, this.#parts.nodeId));
 		if (begun === undefined) return LOST;
 		if (begun.kind === "stale") return OVERTAKEN;
 		if (begun.kind === "settled") {

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { BackgroundLists } from "../background-lists.js";
 import { BackgroundRecords, DEAD_LETTERS_KEPT } from "../background-records.js";
 import type { GatewayQueue } from "../invocation-queue.js";
-import { echo, Lanes, requestOf, settlementOf } from "../testing/lanes.js";
+import { echo, Lanes, NODE, requestOf, settlementOf } from "../testing/lanes.js";
 
 const QUICK = { attempts: 3, backoffMs: 1 };
 const CALM = { attempts: 3, backoffMs: 600_000 };
@@ -51,13 +51,40 @@ describe("a record", () => {
 		]);
 	});
 
+	test("says of an attempt whose worker was lost when, where and that it was, and what follows goes on from there", async () => {
+		await withRedis(async (redis) => {
+			const records = new BackgroundRecords(redis);
+			const request = requestOf();
+			await records.accept(request);
+			await records.begin(request, 1, "a", 'node "one"');
+			// The same worker once more, and one that comes too late, have lost nothing.
+			await records.begin(request, 1, "a", 'node "one"');
+			expect((await records.read(request.id))?.background).toMatchObject({ attempts: [], attemptCount: 0 });
+			await records.begin(request, 2, "b", "node_two");
+			await records.begin(request, 1, "a", 'node "one"');
+			const record = await records.read(request.id);
+			expect(record).toMatchObject({ state: "running", last: { attempt: 1, code: "worker_lost" } });
+			expect(record?.background).toMatchObject({ attempt: 2, attemptCount: 1 });
+			const lost = { outcome: "platform_error", code: "worker_lost", node: 'node "one"', limitsHit: [], phases: { startMs: 0, initMs: 0 } };
+			expect(record?.background?.attempts).toMatchObject([{ attempt: 1, ...lost }]);
+			const { finishedAtMs = 0, phases } = record?.background?.attempts[0] ?? {};
+			expect([finishedAtMs >= request.acceptedAtMs, phases?.queueMs, phases?.runMs].map(Number).every((value) => value >= 0)).toBe(true);
+			expect(finishedAtMs).toBe(request.acceptedAtMs + (phases?.queueMs ?? 0) + (phases?.runMs ?? 0));
+			await records.end(request, settlementOf("crashed", 2), "retried");
+			await records.begin(request, 3, "c", NODE);
+			await records.end(request, settlementOf("succeeded", 3), "settled");
+			const { attempts, attemptCount } = (await records.read(request.id))?.background ?? {};
+			expect([attemptCount, ...(attempts ?? []).map(({ outcome }) => outcome)]).toEqual([3, "platform_error", "crashed", "succeeded"]);
+		});
+	});
+
 	test("of many attempts keeps the first and the newest, and their number", async () => {
 		await withRedis(async (redis) => {
 			const records = new BackgroundRecords(redis);
 			const request = requestOf();
 			await records.accept(request);
 			for (let attempt = 1; attempt <= 25; attempt++) {
-				await records.begin(request, attempt, String(attempt));
+				await records.begin(request, attempt, String(attempt), NODE);
 				await records.end(request, settlementOf("crashed", attempt), attempt < 25 ? "retried" : "dead");
 			}
 			const { attempts, attemptCount } = (await records.read(request.id))?.background ?? {};
@@ -301,7 +328,7 @@ describe("a dead letter", () => {
 			await redis.hset(`berth:bg:${second}`, "head", "{}", "callback", JSON.stringify({ url: "", state: "waiting", attempts: 0 }));
 			const [request, next] = [requestOf(), requestOf()];
 			for (const one of [request, next]) {
-				await records.begin(one, 1, "a");
+				await records.begin(one, 1, "a", NODE);
 				await records.end(one, settlementOf("crashed", 1), "dead");
 			}
 			expect(await redis.zcard("berth:bg-dead:default")).toBe(DEAD_LETTERS_KEPT.count);

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { BackgroundRecords } from "../background-records.js";
 import type { GatewayQueue } from "../invocation-queue.js";
 import { BACKGROUND_TOTALS } from "../keys.js";
-import { echo, Lanes, requestOf, settlementOf } from "../testing/lanes.js";
+import { echo, Lanes, NODE, requestOf, settlementOf } from "../testing/lanes.js";
 
 const QUICK = { retry: { attempts: 3, backoffMs: 1 } };
 
@@ -212,13 +212,13 @@ describe("records", () => {
 			const records = new BackgroundRecords(redis);
 			const request = requestOf();
 			await records.accept(request);
-			expect(await records.begin(request, 1, "a")).toMatchObject({ kind: "begun" });
-			expect(await records.begin(request, 2, "b")).toMatchObject({ kind: "begun" });
-			expect(await records.begin(request, 1, "a")).toEqual({ kind: "stale" });
+			expect(await records.begin(request, 1, "a", NODE)).toMatchObject({ kind: "begun" });
+			expect(await records.begin(request, 2, "b", NODE)).toMatchObject({ kind: "begun" });
+			expect(await records.begin(request, 1, "a", NODE)).toEqual({ kind: "stale" });
 			expect(await records.end(request, settlementOf("succeeded", 1), "settled")).toBe("stale");
 			expect(await records.end(request, settlementOf("crashed", 2), "dead")).toBe("dead");
 			expect(await records.end(request, settlementOf("crashed", 2), "dead")).toBe("dead");
-			expect(await records.begin(request, 3, "c")).toEqual({ kind: "settled", dead: true });
+			expect(await records.begin(request, 3, "c", NODE)).toEqual({ kind: "settled", dead: true });
 		});
 	});
 
@@ -240,7 +240,7 @@ describe("records", () => {
 					const request = requests[of] ?? requestOf();
 					const end = (ending: "settled" | "dead" | "retried") => records.end(request, settlementOf("succeeded", attempt), ending);
 					if (what === "accept") await records.accept(request);
-					else if (what === "begin") await records.begin(request, attempt, owner);
+					else if (what === "begin") await records.begin(request, attempt, owner, NODE);
 					else if (what === "withdraw") await records.withdraw(request.id);
 					else await end(({ settle: "settled", bury: "dead", retry: "retried" } as const)[what]);
 				}

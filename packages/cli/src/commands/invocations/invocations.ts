@@ -1,3 +1,5 @@
+import type { Client } from "@berth/client";
+import type { InvocationList, InvocationSummary } from "@berth/contracts";
 import { type Command, Option } from "commander";
 import { EXIT, type ExitCode } from "../../exit-codes.js";
 import { parseCount } from "../../input/sizes.js";
@@ -15,6 +17,12 @@ Examples:
   berth invocations cancel inv_01m8860h6jgwj1kvk9rcn70njt
   berth invocations replay inv_01m8860h6jgwj1kvk9rcn70njt --latest
   berth invocations watch inv_01m8860h6jgwj1kvk9rcn70njt`;
+
+const LISTED = 50;
+/** Each looks at 2,000 invocations. */
+const MOST_PAGES = 20;
+const NONE = "There is no such invocation.";
+const NONE_SO_FAR = `None of the ${(MOST_PAGES * 2000).toLocaleString("en")} that were looked at, the newest first, is such an invocation.`;
 
 /** `berth invocations list|inspect|cancel|replay|watch` */
 export function registerInvocations(registrar: Registrar): void {
@@ -37,15 +45,30 @@ function registerList(group: Command, { action }: Registrar): void {
 		.action(
 			action(async (session: Session, options: FilterOptions) => {
 				const { client } = await session.connect();
-				const { state } = options;
-				const list = await client.invocations({ ...queryOf(options), ...(state === undefined ? {} : { state }) });
+				const list = await listed(client, options);
 				if (session.json) session.terminal.json(list);
-				else if (list.invocations.length === 0) session.terminal.note("There is no such invocation.");
+				else if (list.invocations.length === 0) session.terminal.note(list.cursor === undefined ? NONE : NONE_SO_FAR);
 				else session.terminal.print(invocationsTable(list.invocations, Date.now()));
 				if (!session.json && list.cursor !== undefined) session.terminal.note(`There may be older ones: --cursor ${list.cursor}`);
 				return EXIT.ok;
 			}),
 		);
+}
+
+/** A page is short when few of those that it looks at are meant: it goes on until there are as many as are wanted. */
+async function listed(client: Client, options: FilterOptions): Promise<InvocationList> {
+	const { state, limit = LISTED } = options;
+	const query = { ...queryOf(options), ...(state === undefined ? {} : { state }) };
+	const invocations: InvocationSummary[] = [];
+	let { cursor } = options;
+	for (let page = 0; page < MOST_PAGES && invocations.length < limit; page++) {
+		const more = { limit: limit - invocations.length, ...(cursor === undefined ? {} : { cursor }) };
+		const list = await client.invocations({ ...query, ...more });
+		invocations.push(...list.invocations);
+		cursor = list.cursor;
+		if (cursor === undefined) return { invocations };
+	}
+	return { invocations, ...(cursor === undefined ? {} : { cursor }) };
 }
 
 function registerInspect(group: Command, { action }: Registrar): void {
