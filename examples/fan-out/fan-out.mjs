@@ -5,7 +5,14 @@ import { createClient } from "@berth/client";
 /** Requests at the same time. */
 const AT_ONCE = 64;
 const count = Number(process.argv[2] ?? 10_000);
+if (!Number.isInteger(count) || count < 1) stop(`count is ${process.argv[2]}; a whole number, at least 1, is wanted`);
+if (!process.env.BERTH_API_KEY) stop("BERTH_API_KEY is missing: the operator's is in admin.key of the data directory");
 const client = createClient({ url: process.env.BERTH_URL ?? "http://127.0.0.1:8080", key: process.env.BERTH_API_KEY });
+
+function stop(why) {
+	console.error(why);
+	process.exit(2);
+}
 
 /** Does it for each, some at a time, and says after each how many are done. */
 async function each(items, what, act) {

@@ -192,6 +192,13 @@ describe("a request's body beyond 6 MiB", () => {
 	it("is too large for a handler that is given it whole: 413, and nothing runs", async () => {
 		const takes = await deploy(stack, { source: "export default (payload: Uint8Array) => payload.length;" });
 		const answer = await takes.request({ method: "POST", body, headers: { "content-type": "application/octet-stream" } });
-		expect([answer.status, header(answer, "berth-outcome")]).toEqual([413, "cancelled"]);
+		expect([answer.status, header(answer, "berth-outcome")]).toEqual([413, undefined]);
+		const problem = JSON.parse(answer.body.toString()) as Record<string, unknown>;
+		expect(problem).toMatchObject({
+			code: "body_too_large",
+			limitBytes: 6 * 1024 * 1024,
+			detail: expect.stringMatching(/^the body may have/),
+		});
+		expect(problem).not.toHaveProperty("outcome");
 	});
 });

@@ -2,6 +2,8 @@ import {
 	BerthError,
 	ERRORS,
 	type ErrorCode,
+	FIXED_LIMITS,
+	type FunctionError,
 	HEADERS,
 	type InvocationResult,
 	type Problem,
@@ -33,7 +35,7 @@ export async function answer(response: Response, { id, version, settlement, trus
 		if (response.closed && !isKept(response)) return;
 		response.setHeader(HEADERS.invocationId, id);
 		response.setHeader(HEADERS.version, version);
-		response.setHeader(HEADERS.outcome, attempt.outcome);
+		if (!isRefused(attempt)) response.setHeader(HEADERS.outcome, attempt.outcome);
 		addTiming(response, phasesTiming(attempt.phases, attempt.start));
 		if (result === undefined) sendProblem(response, failureOf(id, attempt, trusted));
 		else writeResult(response, id, result, await payloads.getBody(result.body));
@@ -75,16 +77,28 @@ function checkedStatus(id: string, status: number): number {
 	throw new BerthError("handler_error", detail, { extra: { invocation: id } });
 }
 
+/** A body that its handler, once it was known, can't be given: nothing was tried, so there is no outcome to tell. */
+function isRefused({ code }: Settlement["attempt"]): boolean {
+	return code === "body_too_large";
+}
+
 /** A failed attempt as a problem. The stack is for those who hold a key. */
 function failureOf(id: string, attempt: Settlement["attempt"], trusted: boolean): Problem {
 	const code: ErrorCode = attempt.code !== undefined && attempt.code in ERRORS ? (attempt.code as ErrorCode) : "platform_error";
 	const { error } = attempt;
 	const shown = error !== undefined && (trusted || ERRORS[code].fault !== "function");
-	return problemOf(code, shown ? `${error.name}: ${error.message}` : ERRORS[code].title, [], {
-		instance: `/v1/invocations/${id}`,
-		invocation: id,
+	const detail = shown ? detailOf(error) : ERRORS[code].title;
+	const told = { instance: `/v1/invocations/${id}`, invocation: id };
+	if (isRefused(attempt)) return problemOf(code, detail, [], { ...told, limitBytes: FIXED_LIMITS.bodyBytes });
+	return problemOf(code, detail, [], {
+		...told,
 		outcome: attempt.outcome,
 		limitsHit: attempt.limitsHit,
 		...(trusted && error !== undefined ? { error } : {}),
 	});
+}
+
+/** What kind of error one of ours is, its code says. */
+function detailOf({ name, message }: FunctionError): string {
+	return name === BerthError.name ? message : `${name}: ${message}`;
 }

@@ -63,7 +63,7 @@ function timeoutOf(request: Request, { manifest }: Version): number {
 	const asked = request.headers[HEADERS.timeoutMs];
 	if (asked === undefined) return manifest.timeoutMs;
 	const { min } = LIMITS.timeoutMs;
-	const value = typeof asked === "string" && /^\d{1,9}$/.test(asked) ? Number(asked) : 0;
+	const value = typeof asked === "string" && /^\d+$/.test(asked) ? Number(asked) : 0;
 	if (value >= min) return Math.min(value, manifest.timeoutMs);
 	const message = `a whole number of milliseconds, at least ${min}; more than the function's timeout of ${manifest.timeoutMs} counts as that`;
 	throw new BerthError("invalid_request", `${HEADERS.timeoutMs}: ${message}`, { issues: [{ field: HEADERS.timeoutMs, message }] });

@@ -89,11 +89,23 @@ describe("an event", () => {
 
 	test("may shorten its function's timeout and not lengthen it", async () => {
 		expect((await seenBy("/fn/default/open", { headers: { "berth-timeout-ms": "500" } })).timeoutMs).toBe(500);
-		expect((await seenBy("/fn/default/open", { headers: { "berth-timeout-ms": "999999" } })).timeoutMs).toBe(30_000);
+		for (const longer of ["999999", "99999999999", "9".repeat(400)]) {
+			expect((await seenBy("/fn/default/open", { headers: { "berth-timeout-ms": longer } })).timeoutMs).toBe(30_000);
+		}
 	});
 });
 
 describe("a failed attempt", () => {
+	test("of a body that its handler can't be given whole was none: no outcome, but the limit, and no class of ours", async () => {
+		const error = { name: "BerthError", message: "the body may have 6 MiB at most" };
+		stack.onInvocation(async () => ended("cancelled", { code: "body_too_large", error }));
+		const answer = await invoke("{}");
+		expect([answer.status, answer.headers.get("berth-outcome")]).toEqual([413, null]);
+		const problem = (await answer.json()) as object;
+		expect(problem).toMatchObject({ code: "body_too_large", detail: error.message, limitBytes: 6 * 1024 * 1024 });
+		expect(problem).not.toHaveProperty("outcome");
+	});
+
 	test.each(OUTCOMES.filter((outcome) => outcome !== "succeeded"))("%s has its status, and its record's place", async (outcome) => {
 		stack.onInvocation(async () => ended(outcome, { error: { name: "TypeError", message: "no", stack: "at a.ts:1:1" } }));
 		const answer = await invoke("{}");

@@ -29,7 +29,7 @@ export interface Surroundings {
 	/** Whether its agent or its container has ended, or is about to. */
 	readonly hasEnded: boolean;
 	/** Kills what didn't answer, and finds out why. @returns undefined when it did answer, or when only its time was over */
-	deathOf(reply: Reply | undefined): Promise<CauseOfDeath | undefined>;
+	deathOf(reply: Reply | undefined, streamed: boolean): Promise<CauseOfDeath | undefined>;
 }
 
 /** Runs one attempt. Never rejects for what the function does. */
@@ -46,7 +46,7 @@ export async function attemptIn(body: Body, { head, payload, respond, streams }:
 	flow?.begin(streams?.body);
 	const reply = await within(answered, head.timeoutMs);
 	flow?.close();
-	const death = await sandbox.deathOf(reply);
+	const death = await sandbox.deathOf(reply, flow?.streamed !== undefined);
 	const runMs = performance.now() - startedAt;
 	const log = await logs.end();
 	const { usage, limitsHit } = meter.end(sandbox.limits);
@@ -58,7 +58,8 @@ export async function attemptIn(body: Body, { head, payload, respond, streams }:
 		limitsHit: log.truncated ? [...limitsHit, "log" as const] : limitsHit,
 		...(streamed === undefined ? {} : { streamed }),
 	};
-	if (reply === undefined) return { ...base, outcome: "timed_out", error: timeoutError(head.timeoutMs), healthy: false };
+	if (reply === undefined)
+		return { ...base, outcome: "timed_out", error: timeoutError(head.timeoutMs, streamed !== undefined), healthy: false };
 	if (death !== undefined) return { ...base, ...death, healthy: false };
 	const { frame } = reply as Extract<Reply, { readonly frame: unknown }>;
 	const { holds, ...verdict } = verdictOn(frame, head, streamed !== undefined);

@@ -46,7 +46,13 @@ export class Body {
 	}
 
 	/** @param exit the engine's word of it, if it came */
-	causeOf(ending: Ending, exit: Omit<SandboxExit, "sandbox"> | undefined, limits: SandboxLimits, program: SandboxProgram): CauseOfDeath {
+	causeOf(
+		ending: Ending,
+		exit: Omit<SandboxExit, "sandbox"> | undefined,
+		limits: SandboxLimits,
+		program: SandboxProgram,
+		streamed: boolean,
+	): CauseOfDeath {
 		const { cgroup } = this;
 		return causeOfDeath({
 			ending,
@@ -55,6 +61,7 @@ export class Body {
 			peakMemoryBytes: cgroup.keepsPeak ? cgroup.peakMemoryBytes() : ownMemoryOf(exit),
 			limits,
 			program,
+			streamed,
 		});
 	}
 

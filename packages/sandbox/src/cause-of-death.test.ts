@@ -14,6 +14,7 @@ const EVIDENCE: Evidence = {
 	peakMemoryBytes: 30 * MIB,
 	limits: prewarmLimitsOf({ kind: "function", base: BASE, language: "node", memoryClass: 128, network: "none" }),
 	program: { language: "node", ...HEAP },
+	streamed: false,
 };
 const violation = new Error("a frame that nobody asked for");
 
@@ -34,6 +35,7 @@ const ROWS: readonly (readonly [string, Partial<Evidence>, string, string])[] = 
 	["it exits with its heap full", { exitCode: 1, peakMemoryBytes: FULL }, "crashed", "exited with code 1"],
 	["it breaks the protocol", { ending: { violation }, exitCode: 137 }, "crashed", "nobody asked for"],
 	["it exits", { exitCode: 0 }, "crashed", "exited with code 0 before it answered"],
+	["it exits in the middle of a stream", { exitCode: 3, streamed: true }, "crashed", "exited with code 3 before its answer was whole"],
 	["it kills itself", { exitCode: 137 }, "crashed", "was ended by signal 9"],
 	["it segfaults", { exitCode: 139 }, "crashed", "was ended by signal 11"],
 	["only its connection is gone", {}, "crashed", "closed its connection"],

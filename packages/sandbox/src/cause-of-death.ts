@@ -13,6 +13,8 @@ export interface Evidence {
 	readonly peakMemoryBytes: number;
 	readonly limits: SandboxLimits;
 	readonly program: SandboxProgram;
+	/** Whether a part of its answer had come. */
+	readonly streamed: boolean;
 }
 
 export interface CauseOfDeath {
@@ -35,7 +37,7 @@ const ABORT_CODES: ReadonlySet<number | undefined> = new Set([128 + 6, 128 + 5, 
  * Why a sandbox died, by evidence and in this order: the kernel's count of kills for memory; an abort
  * with as much memory in use as V8's heap may have; a broken protocol; its exit code.
  */
-export function causeOfDeath({ ending, exitCode, oomKills, peakMemoryBytes, limits, program }: Evidence): CauseOfDeath {
+export function causeOfDeath({ ending, exitCode, oomKills, peakMemoryBytes, limits, program, streamed }: Evidence): CauseOfDeath {
 	const code = exitCode ?? ending.code;
 	const limitMiB = Math.round(limits.memoryBytes / MIB);
 	if (oomKills > 0) return outOfMemory(`the kernel ended it at its memory limit of ${limitMiB} MiB`);
@@ -44,7 +46,7 @@ export function causeOfDeath({ ending, exitCode, oomKills, peakMemoryBytes, limi
 	}
 	if (ending.violation !== undefined)
 		return crashed("ProtocolError", `the sandbox broke the agent's protocol: ${ending.violation.message}`);
-	return crashed("ProcessExit", `its process ${exitText(code)} before it answered`);
+	return crashed("ProcessExit", `its process ${exitText(code)} before ${streamed ? "its answer was whole" : "it answered"}`);
 }
 
 function outOfMemory(message: string): CauseOfDeath {

@@ -264,12 +264,12 @@ export class Sandbox {
 	}
 
 	/** Kills what didn't answer, and finds out why. @returns undefined when it did answer, or when only its time was over */
-	async deathOf(reply: Reply | undefined): Promise<CauseOfDeath | undefined> {
+	async deathOf(reply: Reply | undefined, streamed = false): Promise<CauseOfDeath | undefined> {
 		if (reply !== undefined && !("ended" in reply)) return undefined;
 		const body = this.#alive();
 		body.remember();
 		if (reply !== undefined && reply.ended.violation === undefined) await within(this.#exit.promise, LAST_WORDS_MS);
 		await this.kill();
-		return reply === undefined ? undefined : body.causeOf(reply.ended, this.#exited, this.#limits, this.#program);
+		return reply === undefined ? undefined : body.causeOf(reply.ended, this.#exited, this.#limits, this.#program, streamed);
 	}
 }

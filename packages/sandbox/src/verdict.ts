@@ -54,9 +54,12 @@ export function initFailureOf(
 	return new SpecialiseError("platform_error", { name: "Error", message }, log);
 }
 
-/** What an attempt is told whose time was over. */
-export function timeoutError(timeoutMs: number): FunctionError {
-	return { name: "TimeoutError", message: `it didn't answer within ${timeoutMs} ms and was killed` };
+/** What an attempt is told whose time was over. @param streamed whether a part of its answer had come */
+export function timeoutError(timeoutMs: number, streamed: boolean): FunctionError {
+	const lack = streamed
+		? `its answer wasn't whole after ${timeoutMs} ms, and it was killed`
+		: `it didn't answer within ${timeoutMs} ms and was killed`;
+	return { name: "TimeoutError", message: lack };
 }
 
 function wrongAnswer(what: string): Verdict {

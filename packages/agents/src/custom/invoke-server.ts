@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { FIXED_LIMITS, type InvokeFailure, type InvokeReply } from "@berth/contracts/agent";
+import { checkedOptions } from "../node/invoke-options.js";
 import { type Invokes, questionOf } from "../node/invokes.js";
 
 const ROUTE = /^\/v1\/functions\/([^/?#]+)\/invocations$/;
@@ -61,10 +62,13 @@ export class InvokeServer {
 		if (invokes === undefined) throw new RefusedError(503, "unavailable", "no invocation runs here now, in whose name it could be asked");
 		const timeout = request.headers["berth-timeout-ms"];
 		const isAsync = RESPOND_ASYNC.test(String(request.headers["prefer"]));
-		const asked = questionOf(decodeURIComponent(name), request.headers["content-type"], {
+		const contentType = request.headers["content-type"];
+		const options = checkedOptions({
 			async: isAsync,
-			...(timeout === undefined ? {} : { timeoutMs: Number(timeout) }),
+			...(contentType === undefined ? {} : { contentType }),
+			...(timeout === undefined ? {} : { timeoutMs: Math.min(Number(timeout), Number.MAX_SAFE_INTEGER) }),
 		});
+		const asked = questionOf(decodeURIComponent(name), options.contentType, options);
 		const { head, body } = await invokes.ask(asked, await bodyOf(request), signal);
 		reply(response, head as InvokeReply, body, isAsync);
 	}

@@ -1,5 +1,6 @@
 import type { HttpRequestHead, InvokeHead, ScheduleFiring, SpecialiseHead } from "@berth/contracts/agent";
-import type { Invoked, InvokeOptions, Invokes } from "./invokes.js";
+import type { InvokeOptions } from "./invoke-options.js";
+import type { Invoked, Invokes } from "./invokes.js";
 
 /** The share of a timeout, and at most how long, between the abort signal and the kill. */
 const ABORT_SHARE = 0.1;

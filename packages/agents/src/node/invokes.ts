@@ -6,24 +6,17 @@ import {
 	type InvokeReply,
 	type Outcome,
 } from "@berth/contracts/agent";
+import { checkedOptions, type InvokeOptions } from "./invoke-options.js";
 import { JSON_TYPE, payloadOf } from "./payload.js";
 import type { Answered, Questions } from "./questions.js";
 
 const BYTES_TYPE = "application/octet-stream";
-/** As a request's own deadline. */
-const LEAST_TIMEOUT_MS = 10;
-
-/** How another function is invoked. */
-export interface InvokeOptions {
-	/** In the background: the answer comes when it is on disk, and has the id alone. */
-	readonly async?: boolean;
-	/** A shorter deadline than the function's own, milliseconds. It never is later than this invocation's. */
-	readonly timeoutMs?: number;
-	/** Of a payload that is bytes or text already; everything else is JSON. */
-	readonly contentType?: string;
-	/** Ends the wait, and what is waited for. */
-	readonly signal?: AbortSignal;
-}
+const ANSWERED: InvokeFailure = {
+	code: "cancelled",
+	status: 499,
+	message: "the invocation that asks is answered already: await what it invokes before it answers",
+	retryable: false,
+};
 
 /** What another function answered; of one in the background the id alone. */
 export interface Invoked {
@@ -80,10 +73,11 @@ export class Invokes {
 	}
 
 	/** @throws InvocationError; TypeError and RangeError for what isn't allowed; what `signal` aborts with */
-	readonly invoke = async (name: string, payload?: unknown, options: InvokeOptions = {}): Promise<Invoked> => {
+	readonly invoke = async (name: string, payload?: unknown, given: InvokeOptions = {}): Promise<Invoked> => {
 		// When there is an answer nobody knows any more which line asked.
 		const caller: { readonly stack?: unknown } = {};
 		Error.captureStackTrace(caller, this.invoke);
+		const options = checkedOptions(given);
 		const { body, contentType } = bodyOf(payload, options.contentType);
 		const asked = questionOf(name, contentType, options);
 		if (body.byteLength > FIXED_LIMITS.bodyBytes) {
@@ -110,14 +104,14 @@ export class Invokes {
 	/** The same as it goes over the wire: an `InvokeReply` and the result's body. */
 	async ask(asked: InvokeQuestion, body: Uint8Array, signal: AbortSignal | undefined): Promise<Answered> {
 		signal?.throwIfAborted();
-		await this.#turn(body.byteLength);
+		await this.#turn(asked, body.byteLength);
 		const free = () => {
 			this.#open--;
 			this.#bytes -= body.byteLength;
 			this.#admit();
 		};
 		try {
-			this.#refuseWhenClosed();
+			this.#refuseWhenClosed(asked);
 			signal?.throwIfAborted();
 		} catch (error) {
 			free();
@@ -144,9 +138,9 @@ export class Invokes {
 	}
 
 	/** In the order in which they came. */
-	async #turn(bytes: number): Promise<void> {
+	async #turn(asked: InvokeQuestion, bytes: number): Promise<void> {
 		while (this.#open >= INVOKES_AT_ONCE.count || (this.#open > 0 && this.#bytes + bytes > INVOKES_AT_ONCE.bytes)) {
-			this.#refuseWhenClosed();
+			this.#refuseWhenClosed(asked);
 			await new Promise<void>((resolve) => this.#waiting.push(resolve));
 		}
 		this.#open++;
@@ -157,17 +151,14 @@ export class Invokes {
 		for (const resolve of this.#waiting.splice(0)) resolve();
 	}
 
-	#refuseWhenClosed(): void {
-		if (this.#closed) throw new Error("the invocation that asks is answered already: await what it invokes before it answers");
+	#refuseWhenClosed(asked: InvokeQuestion): void {
+		if (this.#closed) throw new InvocationError(asked.function, ANSWERED, undefined, undefined);
 	}
 }
 
-/** @throws TypeError, RangeError */
+/** @param options checked @throws TypeError */
 export function questionOf(name: unknown, contentType: string | undefined, { async = false, timeoutMs }: InvokeOptions): InvokeQuestion {
 	if (typeof name !== "string" || name === "") throw new TypeError("the first argument of invoke is a function's name");
-	if (timeoutMs !== undefined && !(Number.isInteger(timeoutMs) && timeoutMs >= LEAST_TIMEOUT_MS)) {
-		throw new RangeError(`timeoutMs is ${String(timeoutMs)}; a whole number of milliseconds, at least ${LEAST_TIMEOUT_MS}, is wanted`);
-	}
 	return {
 		kind: "invoke",
 		function: name,

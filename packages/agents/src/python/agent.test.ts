@@ -128,6 +128,30 @@ describe("the Python agent", () => {
 		expect((await heard(FROM_AGENT.failed)).head).toMatchObject({ phase: "graft", id: "inv_1" });
 	});
 
+	test.each([
+		["content_type='a\\nb'", "ValueError: content_type is 'a\\\\nb'"],
+		["content_type=''", "ValueError: content_type is ''"],
+		["content_type=5", "TypeError: content_type is 5"],
+		["background='no'", "TypeError: background is 'no'"],
+		["timeout_ms=-1", "ValueError: timeout_ms is -1"],
+		["timeout=5", "TypeError: "],
+	])("raises in the handler that invokes with %s, and asks nothing", async (option, message) => {
+		await loaded(
+			`def handler(event, context):\n    try:\n        context.invoke('stock', 1, ${option})\n    except Exception as e:\n        return f'{type(e).__name__}: {e}'`,
+		);
+		say(TO_AGENT.invoke, EVENT);
+		expect((await heard(FROM_AGENT.answer)).text).toContain(message);
+	});
+
+	test("takes any whole number of milliseconds for a deadline", async () => {
+		await loaded("def handler(event, context):\n    return context.invoke('stock', timeout_ms=10**20).id");
+		say(TO_AGENT.invoke, EVENT);
+		const { head } = await heard(FROM_AGENT.question);
+		expect(head).toMatchObject({ kind: "invoke", function: "stock", timeoutMs: Number.MAX_SAFE_INTEGER });
+		say(TO_AGENT.reply, { question: (head as { question: number }).question, id: "inv_2" });
+		expect((await heard(FROM_AGENT.answer)).text).toContain("inv_2");
+	});
+
 	test("hears a cancellation while the handler runs; one of another invocation changes nothing", async () => {
 		await loaded("def handler(event, context):\n    return [context.cancelled.wait(event), context.cancelled.is_set()]");
 		say(TO_AGENT.invoke, EVENT, Buffer.from("10"));

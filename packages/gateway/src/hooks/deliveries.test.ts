@@ -344,7 +344,7 @@ describe("what isn't let in", () => {
 		const hook = await made({ maxBodyBytes: 10 });
 		const answer = await deliver(hook, signed(hook, { body: "x".repeat(11) }));
 		expect([answer.status, JSON.parse(answer.text).limitBytes]).toEqual([413, 10]);
-		expect((await eventsOf(hook))[0]).toMatchObject({ result: "refused", reason: expect.stringContaining("10 bytes") });
+		expect((await eventsOf(hook))[0]).toMatchObject({ result: "refused", status: 413, reason: expect.stringContaining("10 bytes") });
 	});
 
 	test("a token reaches neither the log nor the function", async () => {

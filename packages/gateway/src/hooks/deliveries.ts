@@ -103,8 +103,8 @@ export class Deliveries {
 		try {
 			return await this.#services.bodies.read(request, found.hook.maxBodyBytes);
 		} catch (error) {
-			if (error instanceof BerthError && error.code === "body_too_large") await this.#refusals.refused(found, event, EMPTY, error.message);
-			throw error;
+			if (!(error instanceof BerthError) || error.code !== "body_too_large") throw error;
+			throw await this.#refusals.refused(found, event, EMPTY, error.message, error);
 		}
 	}
 }

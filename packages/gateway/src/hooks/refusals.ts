@@ -27,9 +27,16 @@ export class Refusals {
 		);
 	}
 
-	/** The same, with the reason in the hook's log. */
-	async refused({ id, project, hook }: OpenHook, event: StoredEvent, body: Buffer, reason: string): Promise<BerthError> {
-		const refusal = this.unknown();
+	/** The same, with the reason in the hook's log. @param instead what its sender is told otherwise */
+	async refused(
+		{ id, project, hook }: OpenHook,
+		event: StoredEvent,
+		body: Buffer,
+		reason: string,
+		instead?: BerthError,
+	): Promise<BerthError> {
+		const refusal = instead ?? this.unknown();
+		if (instead !== undefined) this.#services.metrics.delivered("refused");
 		if (!this.#isNext(id)) return refusal;
 		// What strangers send mustn't drive out what else happened: the hook's own log has more of it.
 		const minute = Math.floor(Date.now() / MINUTE_MS);

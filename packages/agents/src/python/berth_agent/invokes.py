@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import threading
 from collections import deque
 
@@ -12,7 +13,15 @@ _BYTES_TYPE = "application/octet-stream"
 _AT_ONCE, _BYTES_AT_ONCE = 16, protocol.MOST_BODY_BYTES
 # As a request's own deadline.
 _LEAST_TIMEOUT_MS = 10
-_OVER = {"code": "cancelled", "message": "the invocation that asks is answered already", "retryable": False}
+# The largest number of a question: a worker takes what JSON has exactly.
+_MOST_TIMEOUT_MS = 2**53 - 1
+# What a worker takes: a sandbox that asks otherwise is destroyed.
+_CONTENT_TYPE = re.compile(r"[\x20-\x7e]{1,256}")
+_OVER = {
+    "code": "cancelled",
+    "message": "the invocation that asks is answered already: wait for what it invokes before it answers",
+    "retryable": False,
+}
 
 
 class InvocationError(Exception):
@@ -140,6 +149,7 @@ class Invokes:
             asked.answered({"failed": _OVER}, b"")
 
     def _begin(self, name, value, background, timeout_ms, content_type, then):
+        _check_content_type(content_type)
         body, content_type = _body_of(value, content_type)
         head = _head_of(name, background, timeout_ms, content_type)
         if len(body) > protocol.MOST_BODY_BYTES:
@@ -147,7 +157,7 @@ class Invokes:
         asked = _Asked(head, body, then)
         with self._lock:
             if self._closed:
-                raise RuntimeError("the invocation that asks is answered already")
+                raise InvocationError(name, _OVER, None)
             self._waiting.append(asked)
             self._send_those_that_may()
         return asked
@@ -186,16 +196,32 @@ class Invokes:
 def _head_of(name, background, timeout_ms, content_type):
     if not isinstance(name, str) or not name:
         raise TypeError("the first argument of invoke is a function's name")
+    if not isinstance(background, bool):
+        raise TypeError(f"background is {_told(background)}; True or False is wanted")
     head = {"kind": "invoke", "function": name}
     if background:
         head["async"] = True
     if timeout_ms is not None:
         if not isinstance(timeout_ms, int) or timeout_ms < _LEAST_TIMEOUT_MS:
-            raise ValueError(f"timeout_ms is {timeout_ms!r}; a whole number of milliseconds, at least {_LEAST_TIMEOUT_MS}, is wanted")
-        head["timeoutMs"] = timeout_ms
+            raise ValueError(f"timeout_ms is {_told(timeout_ms)}; a whole number of milliseconds, at least {_LEAST_TIMEOUT_MS}, is wanted")
+        head["timeoutMs"] = min(timeout_ms, _MOST_TIMEOUT_MS)
     if content_type is not None:
         head["contentType"] = content_type
     return head
+
+
+def _check_content_type(content_type):
+    if content_type is None:
+        return
+    if not isinstance(content_type, str):
+        raise TypeError(f"content_type is {_told(content_type)}; a string is wanted")
+    if not _CONTENT_TYPE.fullmatch(content_type):
+        raise ValueError(f"content_type is {_told(content_type)}; 1 to 256 printable characters of ASCII are wanted")
+
+
+def _told(value):
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}…"
 
 
 def _body_of(value, content_type):

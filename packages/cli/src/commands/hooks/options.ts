@@ -17,6 +17,9 @@ interface SettingsOptions {
 	readonly eventHeader?: string;
 }
 
+/** As it is said: Commander takes a parser's null for no value. */
+const NO_RATE = "none";
+
 /** What `create` and `update` have in common. What it may be, the gateway says. */
 export interface HookOptions extends SettingsOptions {
 	readonly alias?: string;
@@ -28,7 +31,7 @@ export interface HookOptions extends SettingsOptions {
 	readonly maxBody?: number;
 	readonly tolerance?: number;
 	readonly duplicates?: string;
-	readonly rate?: HookChanges["rate"];
+	readonly rate?: NonNullable<HookChanges["rate"]> | typeof NO_RATE;
 }
 
 const several = (value: string, all: readonly string[] = []) => [...all, value];
@@ -72,7 +75,7 @@ export function changesOf(options: HookOptions): HookChanges {
 		maxBodyBytes: options.maxBody,
 		toleranceMs: options.tolerance,
 		duplicates: options.duplicates,
-		rate: options.rate,
+		rate: options.rate === NO_RATE ? null : options.rate,
 		settings: Object.keys(settings).length === 0 ? undefined : settings,
 	}) as HookChanges;
 }
@@ -83,8 +86,8 @@ export function settingsOf(options: SettingsOptions): SchemeSettings {
 }
 
 /** `100/1m`, or `none`. */
-function parseRate(text: string): NonNullable<HookChanges["rate"]> | null {
-	if (text === "none") return null;
+function parseRate(text: string): NonNullable<HookOptions["rate"]> {
+	if (text === NO_RATE) return NO_RATE;
 	const [, limit = "", period = ""] = /^(\d{1,7})\/(.+)$/.exec(text) ?? [];
 	if (limit === "") throw new InvalidArgumentError("A number and a time, as in 100/1m; or none.");
 	return { limit: Number(limit), periodMs: parseDurationMs(period) };
