@@ -4,6 +4,7 @@ import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { CutError } from "@berth/client";
 import { type BootRequest, newId } from "@berth/contracts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { World } from "../../packages/launcher/src/testing/world.js";
@@ -299,11 +300,16 @@ describe("in a Docker Engine", () => {
 	it("an image's program ends as any does, with its cause, and leaves nothing", async () => {
 		const ends = async (config: { readonly Entrypoint: readonly string[] }, answers = "") => {
 			const deployed = await deployArchive("image", image([distribution(answers)], config), { timeoutMs: 1500 });
-			const { outcome, problem } = await deployed.invoke();
+			// What its program has begun to answer has reached the caller, cut; the record says why.
+			const { id } = await deployed.invoke().catch((cut: unknown) => {
+				if (cut instanceof CutError) return { id: cut.invocationId };
+				throw cut;
+			});
 			await eventually(async () => {
 				expect((await docker.client.sandboxes()).filter((each) => each.function === deployed.name)).toEqual([]);
 			});
-			return `${outcome}: ${problem?.detail}`;
+			const { outcome, error } = await deployed.record({ id });
+			return `${outcome}: ${error?.message}`;
 		};
 		const seen = await Promise.all([
 			ends({ Entrypoint: ["/srv/run"] }, "/bin/busybox sleep 60"),

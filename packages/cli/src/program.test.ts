@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import { PassThrough, Readable } from "node:stream";
 import { problemOf } from "@berth/contracts";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { EXIT } from "./exit-codes.js";
 import { runCommandLine } from "./program.js";
 import { Terminal } from "./terminal.js";
 
@@ -135,4 +136,30 @@ test("this machine's key isn't sent to another URL", async () => {
 
 test("-v says what was asked over HTTP", async () => {
 	expect((await berth("-v", "--url", url, "--key", "good", "rm", "hello")).err).toContain(`DELETE ${url}/v1/functions/hello 404`);
+});
+
+test.each(["--at 3s", "--callback https://example.com/", "--wait"])(
+	"invoke %s wants --async, and says so before anything is asked",
+	async (given) => {
+		const { code, err } = await berth("invoke", "hello", ...given.split(" "), "--url", "http://127.0.0.1:1", "--key", "any");
+		expect(err).toContain(`${given.split(" ")[0]} goes with --async`);
+		expect(code).toBe(EXIT.usage);
+	},
+);
+
+test("a list of what is rare goes on where a page ended, and says how far it has looked when there was none", async () => {
+	const asked: (string | null)[] = [];
+	const pages = createServer((request, response) => {
+		asked.push(new URL(request.url ?? "", "http://any").searchParams.get("cursor"));
+		response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ invocations: [], cursor: `c${asked.length}` }));
+	});
+	await new Promise<void>((resolve) => pages.listen(0, "127.0.0.1", resolve));
+	try {
+		const there = ["--url", `http://127.0.0.1:${(pages.address() as AddressInfo).port}`, "--key", "good"];
+		const { out, err } = await berth("invocations", "list", "--state", "queued", ...there);
+		expect(asked).toEqual([null, ...Array.from({ length: 19 }, (_, at) => `c${at + 1}`)]);
+		expect(out + err).toMatch(/None of the 40,000 that were looked at.*--cursor c20/s);
+	} finally {
+		await new Promise((resolve) => pages.close(resolve));
+	}
 });

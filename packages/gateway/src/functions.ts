@@ -36,11 +36,9 @@ export async function deleteFunction(request: Request, response: Response, servi
 	const { project } = await authenticate(request, keys);
 	const name = nameFrom(request.params["name"]);
 	const unused = await functions.deleteFunction(project, name);
-	// What it has queued is settled as cancelled when its turn comes, which has to come then; also when who deleted it got no further.
-	if (unused !== undefined || (await invocations.backlog({ project, function: name })).paused)
-		await invocations.resume({ project, function: name });
-	if (unused === undefined) throw functionNotFound(name);
+	// What it has queued is settled as cancelled when its turn comes, which comes now; also when who deleted it got no further.
 	await invocations.forget({ project, function: name });
+	if (unused === undefined) throw functionNotFound(name);
 	const isUsed = (digest: Digest) => functions.usesSource(digest);
 	await Promise.all([artifacts.functions.remove(project, name), ...unused.map((digest) => artifacts.sources.remove(digest, isUsed))]);
 	// Its sandboxes would go by themselves when they are idle; a node that can't be told keeps them so long.
