@@ -37,7 +37,10 @@ export async function deleteFunction(request: Request, response: Response, servi
 	const name = nameFrom(request.params["name"]);
 	const unused = await functions.deleteFunction(project, name);
 	// What it has queued is settled as cancelled when its turn comes, which comes now; also when who deleted it got no further.
-	await invocations.forget({ project, function: name });
+	// The upkeep does it again where that fails.
+	await invocations
+		.forget({ project, function: name })
+		.catch((err: unknown) => log.warn({ err, function: name }, "what a deleted function has queued waits for the upkeep"));
 	if (unused === undefined) throw functionNotFound(name);
 	const isUsed = (digest: Digest) => functions.usesSource(digest);
 	await Promise.all([artifacts.functions.remove(project, name), ...unused.map((digest) => artifacts.sources.remove(digest, isUsed))]);

@@ -26,6 +26,13 @@ test("an answer without an end is left behind; one that doesn't come isn't waite
 			more();
 		}),
 	).toEqual({ status: 200 });
+	// Its status is an answer, whatever becomes of the rest.
+	expect(
+		await posted((_request, response) => {
+			response.writeHead(200, { "content-length": 100 });
+			response.write("abc", () => response.destroy());
+		}),
+	).toEqual({ status: 200 });
 	expect(await posted(() => undefined, 50)).toEqual({ error: "no answer within 0.05 s" });
 	expect(await posted((request) => request.socket.destroy())).toEqual({ error: "it can't be reached (ECONNRESET)" });
 });

@@ -71,8 +71,10 @@ async function lookupFor(url: URL, allowed: readonly string[], signal: AbortSign
 
 function send(url: URL, options: RequestOptions, body: Buffer): Promise<Posted> {
 	return new Promise((resolve, reject) => {
+		let isAnswered = false;
 		const request = (url.protocol === "https:" ? overHttps : overHttp)(url, options, (response) => {
 			const { statusCode = 0, headers } = response;
+			isAnswered = true;
 			let bytes = 0;
 			response.on("data", (chunk: Buffer) => {
 				bytes += chunk.length;
@@ -91,8 +93,10 @@ function send(url: URL, options: RequestOptions, body: Buffer): Promise<Posted> 
 			socket.destroy();
 			resolve({ status: statusCode });
 		});
-		// After an answer, or an error, this says nothing any more.
-		request.once("close", () => reject(new Error("its connection was closed without an answer")));
+		// Also where an answer's body breaks off: before the answer itself is closed.
+		request.once("close", () => {
+			if (!isAnswered) reject(new Error("its connection was closed without an answer"));
+		});
 		request.end(body);
 	});
 }

@@ -85,6 +85,7 @@ export class BackgroundAttempts {
 		if (begun.kind === "stale") return OVERTAKEN;
 		if (begun.kind === "settled") {
 			await this.#over(job.data);
+			await this.#written(held, () => records.jobGone(job.data.id));
 			return begun.dead ? { kind: "dead", reason: "settled before, as a dead letter" } : { kind: "settled" };
 		}
 		if (begun.cancelled) cancelled.abort(new Error("it was cancelled"));
