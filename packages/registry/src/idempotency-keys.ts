@@ -17,6 +17,8 @@ const CLAIM = new LuaScript(`${NOW}
 	if found[1] and found[1] ~= ARGV[1] then return { "mismatch" } end
 	if found[2] then return { "answered", found[2] } end
 	if found[1] and tonumber(found[3]) > now then return { "running" } end
+	-- Whoever held it before left no answer: what was done is in doubt from here on.
+	if found[1] then redis.call("HSET", KEYS[1], "doubt", 1) end
 	local invocation = found[4] or ARGV[5]
 	redis.call("HSET", KEYS[1], "request", ARGV[1], "until", now + ARGV[3], "holder", ARGV[2], "invocation", invocation)
 	redis.call("PEXPIRE", KEYS[1], ARGV[4])
@@ -36,10 +38,10 @@ const LET_GO = new LuaScript(`
 
 const END = new LuaScript(`
 	if redis.call("HGET", KEYS[1], "holder") ~= ARGV[1] then return 0 end
-	if ARGV[2] == "" then return redis.call("DEL", KEYS[1]) end
-	redis.call("HSET", KEYS[1], "answer", ARGV[2])
-	redis.call("HDEL", KEYS[1], "until", "holder")
-	return 1
+	redis.call("HDEL", KEYS[1], "holder")
+	if ARGV[2] ~= "" then return redis.call("HSET", KEYS[1], "answer", ARGV[2]) end
+	if redis.call("HEXISTS", KEYS[1], "doubt") == 0 then return redis.call("DEL", KEYS[1]) end
+	return redis.call("HSET", KEYS[1], "until", 0)
 `);
 
 /** Whose a key is now. */
@@ -105,7 +107,7 @@ export class IdempotencyKeys {
 		await this.#do(() => LET_GO.run(this.#redis, [id], [holder]));
 	}
 
-	/** Nothing was done: the key is as good as new. */
+	/** Nothing was done: the key is as good as new, unless an earlier try left it in doubt: then it goes on as with `letGo`. */
 	async release({ id, holder }: HeldKey): Promise<void> {
 		await this.#do(() => END.run(this.#redis, [id], [holder, ""]));
 	}

@@ -22,7 +22,7 @@ export interface Enqueuing extends Accepting {
  * @throws BerthError `unavailable`, `queue_full`
  */
 export async function enqueue(version: Version, asked: Enqueuing, services: Services): Promise<InvocationRequest> {
-	const { invocations, artifacts, spans } = services;
+	const { invocations, artifacts, spans, log } = services;
 	const { callback, runAtMs, replayOf } = asked;
 	const { queued } = artifacts;
 	const body = asked.body instanceof Uint8Array ? await queued.putBody(asked.body, "durable", BACKGROUND_INLINE_BYTES) : asked.body;
@@ -33,7 +33,10 @@ export async function enqueue(version: Version, asked: Enqueuing, services: Serv
 		...(runAtMs === undefined ? {} : { runAtMs }),
 		...(replayOf === undefined ? {} : { replayOf }),
 	};
-	await invocations.enqueue(invocation, asked.id === undefined ? "take back" : "leave", () => queued.removeBody(body));
+	// What is told is why it was refused; a body that stays is swept.
+	const removeBody = () =>
+		queued.removeBody(body).catch((err: unknown) => log.warn({ err, invocation: invocation.id }, "the body of what was refused stays"));
+	await invocations.enqueue(invocation, asked.id === undefined ? "take back" : "leave", removeBody);
 	spans.ended(invocation, "queued");
 	return invocation;
 }

@@ -209,6 +209,19 @@ describe("what has come due", () => {
 		expect(planOf(minutely, due, due - 500)).toEqual({ fire: [{ dueMs: due, kind: "due" }], missed: undefined, nextMs: due + MINUTE });
 	});
 
+	test("is never overtaken by the next one, however large its jitter is: each fires once", () => {
+		const jittered = config({ everyMs: MINUTE, jitterMs: 10 * MINUTE });
+		const fired: number[] = [];
+		let next = due;
+		while (fired.length < 500) {
+			const plan = planOf(jittered, next, next + jitterOf(jittered, next));
+			expect(plan.missed).toBeUndefined();
+			fired.push(...plan.fire.map(({ dueMs }) => dueMs));
+			next = plan.nextMs as number;
+		}
+		expect(fired).toEqual(fired.map((_, at) => due + at * MINUTE));
+	});
+
 	test("has its jitter: the same for whoever looks, within its bounds, and not always the same", () => {
 		const jittered = config({ everyMs: MINUTE, jitterMs: 30_000 });
 		const found = Array.from({ length: 200 }, (_, at) => jitterOf(jittered, due + at * MINUTE));

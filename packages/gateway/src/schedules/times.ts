@@ -102,10 +102,12 @@ export function nextTimes(times: Times, afterMs: number, most: number): readonly
 	return found;
 }
 
-/** How much later than it is due a firing fires: the same on every gateway. */
-export function jitterOf({ function: target, name, jitterMs }: ScheduleConfig, dueMs: number): number {
+/** How much later than it is due a firing fires: the same on every gateway, and before the next one is due, so that none is overtaken. */
+export function jitterOf(config: ScheduleConfig, dueMs: number): number {
+	const { function: target, name, jitterMs } = config;
 	if (jitterMs === 0) return 0;
-	return createHash("sha256").update(`${target}/${name} ${dueMs}`).digest().readUInt32BE() % (jitterMs + 1);
+	const gapMs = (timesOf(config).after(dueMs) ?? Number.POSITIVE_INFINITY) - dueMs;
+	return createHash("sha256").update(`${target}/${name} ${dueMs}`).digest().readUInt32BE() % Math.min(jitterMs + 1, gapMs);
 }
 
 /** What is done at a moment about a schedule that has become due. */

@@ -20,8 +20,8 @@ async function fill(gateway: GatewayQueue, name: string, count: number): Promise
 	await Promise.all(Array.from({ length: count }, () => gateway.enqueue(requestOf(name, { function: name }))));
 }
 
-test("who comes after a function with a long backlog of long runs starts at once", async () => {
-	const gateway = await lanes.gateway();
+/** Runs of `hog` last until `hold` is resolved. */
+function holding() {
 	const hold = Promise.withResolvers<void>();
 	const began: string[] = [];
 	const handler: DeliveryHandler = async (delivery) => {
@@ -29,6 +29,12 @@ test("who comes after a function with a long backlog of long runs starts at once
 		if (delivery.request.function === "hog") await hold.promise;
 		return await echo(delivery);
 	};
+	return { hold, began, handler };
+}
+
+test("who comes after a function with a long backlog of long runs starts at once", async () => {
+	const gateway = await lanes.gateway();
+	const { hold, began, handler } = holding();
 	await fill(gateway, "hog", 100);
 	await lanes.worker(handler, 32);
 	// Of eight slots, one is kept for others.
@@ -42,13 +48,7 @@ test("who comes after a function with a long backlog of long runs starts at once
 
 test("who comes after a function whose runs hold what memory it may have starts at once, and isn't kept by slots that memory isn't there for", async () => {
 	const gateway = await lanes.gateway();
-	const hold = Promise.withResolvers<void>();
-	const began: string[] = [];
-	const handler: DeliveryHandler = async (delivery) => {
-		began.push(delivery.request.function);
-		if (delivery.request.function === "hog") await hold.promise;
-		return await echo(delivery);
-	};
+	const { hold, began, handler } = holding();
 	await fill(gateway, "hog", 100);
 	await lanes.worker(handler, 1024, undefined, "1", async (_, name) => ({ memoryMiB: name === "hog" ? 512 : 128 }), 8 * 512);
 	// Of memory for eight, one's is kept for others; of 256 slots more are free than anybody wants.
