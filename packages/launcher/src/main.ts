@@ -61,6 +61,7 @@ const sandboxes = new Sandboxes({
 const removed = await sandboxes.removeLeftovers();
 if (isSweep) {
 	cgroups.close();
+	cgroups.removePlatform();
 	networks.close();
 	removeAgentSockets(agentSockets);
 	process.exit(0);
@@ -94,5 +95,5 @@ process.once("SIGINT", () => void stop());
 exitWithParent(() => void stop(), STOP_MS);
 
 process.stdout.write(
-	`${JSON.stringify({ ready: true, removed, cgroups: host.cgroups, runtime: `${host.ociRuntime} ${host.ociRuntimeVersion}` })}\n`,
+	`${JSON.stringify({ ready: true, removed, cgroups: host.cgroups, platform: cgroups.platformDirectory, runtime: `${host.ociRuntime} ${host.ociRuntimeVersion}` })}\n`,
 );
