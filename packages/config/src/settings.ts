@@ -122,6 +122,8 @@ export const settingsSchema = z.object({
 	BERTH_BODY_MEMORY_MIB: whole(64, 1 << 20).default(256),
 	/** How long a client may take nothing of its answer before it is cut off, milliseconds. */
 	BERTH_ANSWER_STALL_MS: whole(1000, 3_600_000).default(30_000),
+	/** How long a client may send nothing of a body that its function waits for before it is broken off, milliseconds. */
+	BERTH_BODY_STALL_MS: whole(1000, 3_600_000).default(30_000),
 	/** OCI registries that images may be pushed to and pulled from, with logins. */
 	BERTH_REGISTRIES: registries.optional(),
 	/** Repository, on one of those, that the image and source of every version is pushed to, and that is asked for what is missing here. */
@@ -203,6 +205,7 @@ export interface Settings {
 	readonly maxQueued: { readonly perFunction: number; readonly perProject: number };
 	readonly bodyMemoryBytes: number;
 	readonly answerStallMs: number;
+	readonly bodyStallMs: number;
 	/** Where what waits in the background and what came of it is kept; absent: in directories of this node. */
 	readonly payloadStore?: BucketAccess;
 	/** OCI registries that may be used: host and port as images are named, origin, and the login. */
@@ -280,6 +283,7 @@ export function loadSettings(
 		maxQueued: Object.freeze({ perFunction: value.BERTH_MAX_QUEUED, perProject: value.BERTH_MAX_QUEUED_PROJECT }),
 		bodyMemoryBytes: value.BERTH_BODY_MEMORY_MIB * MIB,
 		answerStallMs: value.BERTH_ANSWER_STALL_MS,
+		bodyStallMs: value.BERTH_BODY_STALL_MS,
 		registries: Object.freeze(registries),
 		...(imageRepository === undefined ? {} : { imageRepository }),
 		...(value.BERTH_RESOLVER === undefined ? {} : { resolver: value.BERTH_RESOLVER }),

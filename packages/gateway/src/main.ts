@@ -46,7 +46,7 @@ async function main(): Promise<void> {
 	const settings = loadSettings();
 	const log = createLogger("gateway", settings.logLevel);
 	const metrics = new GatewayMetrics();
-	const exchange = new Streams(settings.paths.streamSocket);
+	const exchange = new Streams(settings.paths.streamSocket, settings.bodyStallMs);
 	const options = {
 		mayTakeTime: (request: IncomingMessage) => exchange.allows(request),
 		answerStallMs: settings.answerStallMs,
