@@ -1,6 +1,7 @@
 import { HOUR_MS, MIB } from "@berth/contracts";
 import { payloadStoreText } from "./payload-store.js";
-import { loadSettings, type SettingName, type Settings } from "./settings.js";
+import { loadSettings, type Settings } from "./settings.js";
+import type { SettingName } from "./settings-table.js";
 import { SUPERVISED_ENVIRONMENT } from "./supervised.js";
 import { tracingVariables } from "./tracing-settings.js";
 
