@@ -1,25 +1,16 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { InvocationAnswer, InvocationList, ReplayAnswer } from "@berth/contracts";
-import { RedisServer } from "@berth/redis/testing";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { type OwnStack, startOwnStack } from "./testing/own-stack.js";
 import { ended } from "./testing/settlements.js";
-import { type Stack, startStack } from "./testing/stack.js";
 
-let redis: RedisServer;
-let stack: Stack;
+let stack: OwnStack;
 const background = { attempts: 2, backoffMs: 1 };
 beforeAll(async () => {
-	redis = await RedisServer.start();
-	stack = await startStack(redis.url);
-
-	await stack.deploy("hello", { background });
-	await stack.deploy("other", { background });
+	stack = await startOwnStack({ hello: { background }, other: { background } });
 });
-afterAll(async () => {
-	await stack?.close();
-	await redis?.[Symbol.asyncDispose]();
-});
+afterAll(() => stack?.close());
 beforeEach(() => stack.onInvocation(async () => ended("succeeded", {}, { body: { text: "[1]" }, contentType: "application/json" })));
 
 async function json<Answer = Record<string, unknown>>(path: string, init?: RequestInit): Promise<Answer> {
@@ -88,8 +79,8 @@ describe("a wait", () => {
 		const { began, end } = held();
 		const id = await later();
 		await began;
-		const clients = () => redis.client(async (one) => ((await one.client("LIST")) as string).split("\n").length);
-		const followed = () => redis.client(async (one) => ((await one.pubsub("CHANNELS", `*${id}`)) as string[]).length);
+		const clients = () => stack.redis.client(async (one) => ((await one.client("LIST")) as string).split("\n").length);
+		const followed = () => stack.redis.client(async (one) => ((await one.pubsub("CHANNELS", `*${id}`)) as string[]).length);
 		const before = await clients();
 		const waiting = Array.from({ length: 200 }, () => settled(id));
 		await expect.poll(followed).toBe(1);
