@@ -52,6 +52,10 @@ test("who follows is told once of a node that too many watch, and of its lines w
 	await vi.waitFor(() => expect(text).toContain("at last"), 10_000);
 	const told = text.split("\n").filter((said) => said.includes("64 watch"));
 	expect(told).toEqual(['data: {"node":"node_full","code":"too_busy","detail":"64 watch"}']);
+	// Nothing is missed but of the one that had no place.
+	const [, following = ""] = /event: following\ndata: (.*)\n/.exec(text) ?? [];
+	expect(JSON.parse(following)).toEqual({ nodes: ["node_test"] });
+	expect(text.match(/event: following/g)).toHaveLength(1);
 	stop.abort();
 	await reading;
 	await membership.leave();

@@ -1,7 +1,10 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import type { InvocationAnswer, InvocationList, ReplayAnswer } from "@berth/contracts";
+import { type InvocationAnswer, type InvocationList, newId, type ReplayAnswer } from "@berth/contracts";
+import { openInvocationQueue } from "@berth/queue";
+import { FUNCTION_RECORDS } from "@berth/registry";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { acceptedOf } from "./accepted.js";
 import { type OwnStack, startOwnStack } from "./testing/own-stack.js";
 import { ended } from "./testing/settlements.js";
 
@@ -181,7 +184,30 @@ describe("a cancellation", () => {
 		const id = await began;
 		expect((await post(`/v1/invocations/${id}/cancel`)).status).toBe(202);
 		expect((await waiting).status).toBe(499);
-		expect(await json(`/v1/invocations/${id}`)).toMatchObject({ lane: "interactive", outcome: "cancelled", attempts: [{}] });
+		expect(await json(`/v1/invocations/${id}`)).toMatchObject({
+			lane: "interactive",
+			outcome: "cancelled",
+			startedAt: expect.any(String),
+			attempts: [{}],
+		});
+	});
+
+	test("of one that is waited for at another gateway ends it there", async () => {
+		const { began } = held();
+		const urls = { durableUrl: stack.redis.url, fastUrl: stack.redis.url };
+		const elsewhere = await openInvocationQueue({ ...urls, gatewayId: newId("gw"), functionRecords: FUNCTION_RECORDS });
+		try {
+			const version = await stack.services.functions.resolve("default", "hello");
+			const request = acceptedOf(version, { trigger: { kind: "event" } }, { text: "" }, stack.services);
+			const waiting = elsewhere.run(stack.services.nodes.nodes()[0]?.id ?? "", request);
+			await began;
+			const answer = await post(`/v1/invocations/${request.id}/cancel`);
+			expect([answer.status, await answer.json()]).toEqual([202, { id: request.id, state: "running" }]);
+			expect(await waiting).toMatchObject({ attempt: { outcome: "cancelled" } });
+			expect((await post(`/v1/invocations/${request.id}/cancel`)).status).toBe(200);
+		} finally {
+			await elsewhere.close();
+		}
 	});
 
 	test("of what nobody knows is 404", async () => {

@@ -9,6 +9,7 @@ import type { InteractiveQueue } from "./bullmq/interactive-queue.js";
 import { type LaneBacklogs, readBacklogs } from "./bullmq/lane-backlogs.js";
 import type { LaneTotals } from "./counters.js";
 import { DeadLetters } from "./dead-letters.js";
+import type { GatewayCancels } from "./gateway-cancels.js";
 import { functionKeyOf } from "./keys.js";
 import type { FunctionName, InvocationQueue, NodeChange, QueueDepth } from "./ports.js";
 import type { QueuedRoom } from "./queued-room.js";
@@ -34,6 +35,7 @@ export interface GatewayQueue extends InvocationQueue {
 
 export interface RedisInvocationQueueParts {
 	readonly interactive: InteractiveQueue;
+	readonly cancels: GatewayCancels;
 	readonly background: BackgroundQueue;
 	readonly news: BackgroundNews;
 	readonly room: QueuedRoom;
@@ -62,6 +64,10 @@ export class RedisInvocationQueue implements GatewayQueue {
 
 	cancel(id: string, project?: string): boolean {
 		return this.#parts.interactive.cancel(id, project);
+	}
+
+	cancelAnywhere(id: string, project: string): Promise<boolean> {
+		return this.#parts.cancels.ask(id, project);
 	}
 
 	requireRoom(owner: Pick<InvocationRequest, "project" | "function">): Promise<void> {

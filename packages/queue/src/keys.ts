@@ -65,5 +65,8 @@ export const nodeLeaseOf = (node: string): string => `berth:node:${node}`;
 export const NODE_NEWS = "berth:news:nodes";
 /** Fast Redis: ids of a node's invocations whose caller went away. */
 export const cancelChannelOf = (node: string): string => `berth:cancel:${node}`;
+/** Fast Redis: to all gateways, which invocation is cancelled by its id; and what they say to the one that asked. */
+export const CANCEL_QUESTIONS = "berth:cancels";
+export const cancelAnswersOf = (gateway: string): string => `berth:cancels:${gateway}`;
 export const questionsOf = (node: string): string => `berth:ask:${node}`;
 export const answersOf = (asker: string): string => `berth:answers:${asker}`;

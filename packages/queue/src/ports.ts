@@ -33,6 +33,8 @@ export interface InvocationQueue {
 	 * @returns whether it is waited for
 	 */
 	cancel(id: string, project?: string): boolean;
+	/** Interactive: the same at whichever gateway waits for it, this one among them. @returns whether one does @throws BerthError `unavailable` */
+	cancelAnywhere(id: string, project: string): Promise<boolean>;
 	/**
 	 * Background: resolves after the durable write. One of an id that was accepted before changes nothing.
 	 * @param inDoubt what happens to what may have arrived when this rejects: default `take back`, perhaps some time after; `leave` for an id

@@ -76,6 +76,32 @@ describe("a callback", () => {
 		expect(await stack.services.outbox.size()).toBe(0);
 	});
 
+	test("goes on with the trace of its invocation, with every try, and so does the function that is given the settlement", async () => {
+		const traceId = "4bf92f3577b34da6a3ce929d0e0e4736";
+		await stack.deploy("traced", { background: { onSuccess: "after" } });
+		const ran: InvocationRequest[] = [];
+		stack.onInvocation(async ({ request }) => {
+			ran.push(request);
+			return ended("succeeded");
+		});
+		answering = (_request, response) => response.writeHead(500).end();
+		const trace = { traceparent: `00-${traceId}-00f067aa0ba902b7-01`, tracestate: "rojo=1" };
+		const id = await accepted("traced/invocations", { ...trace, "berth-callback-url": url });
+		await expect.poll(async () => (await recordOf(id)).callback?.attempts).toBe(1);
+		answering = undefined;
+		await stack.fetch(`/v1/invocations/${id}/callback`, { method: "POST" });
+		await expect.poll(() => received.length).toBe(2);
+		await expect.poll(() => ran.length).toBe(2);
+		const own = ran.find((one) => one.id === id)?.trace;
+		expect(own).toEqual({
+			traceparent: expect.stringMatching(`^00-${traceId}-(?!00f067aa0ba902b7)[0-9a-f]{16}-01$`),
+			tracestate: "rojo=1",
+		});
+		for (const { headers } of received) expect(headers).toMatchObject({ ...own });
+		expect(ran.find((one) => one.id !== id)?.trace?.traceparent).toContain(traceId);
+		await expect.poll(async () => (await recordOf(id)).callback?.state).toBe("delivered");
+	});
+
 	test("is tried again later when its receiver fails, may be sent again by hand, and is given up at 410", async () => {
 		succeed();
 		answering = (_request, response) => response.writeHead(500).end("x".repeat(200_000));
