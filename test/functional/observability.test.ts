@@ -146,6 +146,34 @@ describe("who follows logs", () => {
 		expect(seen[0]).toMatchObject({ stream: "stderr", version: 1, attempt: 1, invocation: expect.stringMatching(/^inv_/) });
 	});
 
+	it.each([["logs", '"text":"mark"'] as const, ["events", '"what":"succeeded"'] as const])(
+		"is told on stderr by berth %s -f when nothing is missed any more, has nothing but JSON on stdout, and is done by Ctrl-C",
+		async (command, mark) => {
+			const deployed = await deploy(stack, { source: "export default () => console.log('mark');" });
+			const following = stack.spawn(
+				"--json",
+				command,
+				"-f",
+				...(command === "logs" ? [deployed.name] : ["--kind", "invocation", deployed.name]),
+			);
+			const ended = once(following, "exit");
+			let [said, told] = ["", ""];
+			following.stderr.setEncoding("utf8").on("data", (text) => (said += text));
+			following.stdout.setEncoding("utf8").on("data", (text) => (told += text));
+			await eventually(() => expect(said).toBe("Following; Ctrl-C ends it.\n"));
+			await deployed.invoke();
+			await eventually(() => expect(told).toContain(mark));
+			following.kill("SIGINT");
+			expect((await ended)[0]).toBe(0);
+			expect(
+				told
+					.trimEnd()
+					.split("\n")
+					.map((line) => (JSON.parse(line) as { function: string }).function),
+			).toEqual([deployed.name]);
+		},
+	);
+
 	it("can look at what was logged before, with the command line too", async () => {
 		const deployed = await deploy(stack, { source: "console.log('loading'); export default (n: number) => console.log('number ' + n);" });
 		for (const n of [1, 2, 3]) await deployed.invoke(n);

@@ -12,10 +12,9 @@ import {
 	streamKey,
 	streamPath,
 } from "@berth/contracts";
-import { RedisServer } from "@berth/redis/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type OwnStack, startOwnStack } from "../testing/own-stack.js";
 import { ended } from "../testing/settlements.js";
-import { type Stack, startStack } from "../testing/stack.js";
 
 const STREAMED = { streamed: { bytes: 1, firstMs: 1 } };
 const HEAD: StreamHead = {
@@ -33,17 +32,11 @@ const HEAD: StreamHead = {
 const STALL_MS = 1000;
 const PLACES = 8;
 
-let redis: RedisServer;
-let stack: Stack;
+let stack: OwnStack;
 beforeAll(async () => {
-	redis = await RedisServer.start();
-	stack = await startStack(redis.url, { bodyBytes: 28 * MIB, bodyStallMs: STALL_MS, maxInflight: PLACES });
-	await stack.deploy("open", { public: true });
+	stack = await startOwnStack({ open: { public: true } }, { bodyBytes: 28 * MIB, bodyStallMs: STALL_MS, maxInflight: PLACES });
 });
-afterAll(async () => {
-	await stack?.close();
-	await redis?.[Symbol.asyncDispose]();
-});
+afterAll(() => stack?.close());
 
 /** What a worker does to answer. */
 function put({ id, stream }: InvocationRequest, place = stream as StreamPlace): ClientRequest {

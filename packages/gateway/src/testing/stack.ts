@@ -64,7 +64,7 @@ export interface Stack {
 	close(): Promise<void>;
 }
 
-type StackOptions = {
+export type StackOptions = {
 	readonly maxInflight?: number;
 	readonly bodyBytes?: number;
 	readonly budgets?: StorageBudgets;
