@@ -203,28 +203,26 @@ describe("who follows with the command line", () => {
 			};
 			return { said, stop };
 		};
-		const all = [
-			follow("logs", "-f", deployed.name),
-			follow("--json", "logs", "-f", deployed.name, "--level", "warn"),
-			follow("events", "-f", deployed.name),
-			follow("--json", "events", "-f", deployed.name, "--kind", "invocation"),
-		] as const;
-		const [logs, warnings, events, ends] = all.map(({ said }) => said) as [(typeof all)[0]["said"], ...(typeof all)[0]["said"][]];
+		const logs = follow("logs", "-f", deployed.name);
+		const warnings = follow("--json", "logs", "-f", deployed.name, "--level", "warn");
+		const events = follow("events", "-f", deployed.name);
+		const ends = follow("--json", "events", "-f", deployed.name, "--kind", "invocation");
+		const all = [logs, warnings, events, ends];
 		// What happens before they listen isn't shown by them.
 		await eventually(async () => {
 			await deployed.invoke();
 			for (const { said } of all) expect(said.text).toContain("\n");
 		});
 		expect((await Promise.all(all.map(({ stop }) => stop()))).map(([code]) => code)).toEqual([0, 0, 0, 0]);
-		expect(logs.text).toMatch(new RegExp(`^${deployed.name} inv_\\w+ .*info {2}noise\n${deployed.name} inv_\\w+ .*warn {2}heard\n`));
+		expect(logs.said.text).toMatch(new RegExp(`^${deployed.name} inv_\\w+ .*info {2}noise\n${deployed.name} inv_\\w+ .*warn {2}heard\n`));
 		const documents = (text: string) =>
 			text
 				.split("\n")
 				.filter(Boolean)
 				.map((line) => JSON.parse(line) as Record<string, unknown>);
-		for (const line of documents(warnings.text)) expect(line).toMatchObject({ function: deployed.name, level: "warn", text: "heard" });
-		expect(events.text).toMatch(new RegExp(`invocation succeeded {2}${deployed.name} v1 inv_\\w+ in `));
-		for (const event of documents(ends.text))
+		for (const line of documents(warnings.said.text)) expect(line).toMatchObject({ function: deployed.name, level: "warn", text: "heard" });
+		expect(events.said.text).toMatch(new RegExp(`invocation succeeded {2}${deployed.name} v1 inv_\\w+ in `));
+		for (const event of documents(ends.said.text))
 			expect(event).toMatchObject({ kind: "invocation", what: "succeeded", function: deployed.name });
 	});
 });
