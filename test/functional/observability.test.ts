@@ -189,6 +189,44 @@ describe("who follows logs", () => {
 	});
 });
 
+describe("who follows with the command line", () => {
+	it("sees lines and events of a function as they come, as text and as a document a line, until Ctrl-C", async () => {
+		const source = "export default () => { console.log('noise'); console.warn('heard'); };";
+		const deployed = await deploy(stack, { source });
+		const follow = (...args: readonly string[]) => {
+			const child = stack.spawn(...args);
+			const said = { text: "" };
+			child.stdout.setEncoding("utf8").on("data", (text) => (said.text += text));
+			const stop = () => {
+				child.kill("SIGINT");
+				return once(child, "exit");
+			};
+			return { said, stop };
+		};
+		const logs = follow("logs", "-f", deployed.name);
+		const warnings = follow("--json", "logs", "-f", deployed.name, "--level", "warn");
+		const events = follow("events", "-f", deployed.name);
+		const ends = follow("--json", "events", "-f", deployed.name, "--kind", "invocation");
+		const all = [logs, warnings, events, ends];
+		// What happens before they listen isn't shown by them.
+		await eventually(async () => {
+			await deployed.invoke();
+			for (const { said } of all) expect(said.text).toContain("\n");
+		});
+		expect((await Promise.all(all.map(({ stop }) => stop()))).map(([code]) => code)).toEqual([0, 0, 0, 0]);
+		expect(logs.said.text).toMatch(new RegExp(`^${deployed.name} inv_\\w+ .*info {2}noise\n${deployed.name} inv_\\w+ .*warn {2}heard\n`));
+		const documents = (text: string) =>
+			text
+				.split("\n")
+				.filter(Boolean)
+				.map((line) => JSON.parse(line) as Record<string, unknown>);
+		for (const line of documents(warnings.said.text)) expect(line).toMatchObject({ function: deployed.name, level: "warn", text: "heard" });
+		expect(events.said.text).toMatch(new RegExp(`invocation succeeded {2}${deployed.name} v1 inv_\\w+ in `));
+		for (const event of documents(ends.said.text))
+			expect(event).toMatchObject({ kind: "invocation", what: "succeeded", function: deployed.name });
+	});
+});
+
 describe("who watches events", () => {
 	it("sees a deploy, its build and how invocations end, as it happens", async () => {
 		const [stop, name] = [new AbortController(), freshName()];

@@ -1,20 +1,15 @@
 import type { InvocationAnswer } from "@berth/contracts";
-import { RedisServer } from "@berth/redis/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { type OwnStack, startOwnStack } from "./testing/own-stack.js";
 import { ended } from "./testing/settlements.js";
-import { type Stack, startStack } from "./testing/stack.js";
 
-let redis: RedisServer;
-let stack: Stack;
+let stack: OwnStack;
 beforeAll(async () => {
-	redis = await RedisServer.start();
-	stack = await startStack(redis.url);
-	await stack.deploy("hello");
+	stack = await startOwnStack({ hello: {} });
 });
 afterAll(async () => {
-	if (redis?.running === false) await redis.start();
+	if (stack?.redis.running === false) await stack.redis.start();
 	await stack?.close();
-	await redis?.[Symbol.asyncDispose]();
 });
 
 /** One that runs until it is let go. */
@@ -38,7 +33,7 @@ function goesAway(): { readonly failed: Promise<void>; readonly reads: () => num
 	const failed = Promise.withResolvers<void>();
 	let reads = 0;
 	invocations.record = async (id) => {
-		if (++reads === 2) await redis.kill();
+		if (++reads === 2) await stack.redis.kill();
 		try {
 			return await record(id);
 		} catch (error) {
@@ -60,7 +55,7 @@ test("a wait goes on while Redis is away for a moment: who waits needs the end, 
 	const { failed, reads } = goesAway();
 	const waiting = stack.fetch(`/v1/invocations/${id}?wait=30s`);
 	await failed;
-	await redis.start();
+	await stack.redis.start();
 	end();
 	const answer = await waiting;
 	expect([answer.status, (await answer.json()) as InvocationAnswer]).toMatchObject([200, { id, state: "settled", outcome: "succeeded" }]);
@@ -74,7 +69,7 @@ test("and is 503 when Redis is away still when the time is up", async () => {
 	expect([answer.status, await answer.json()]).toMatchObject([503, { code: "unavailable", retryable: true }]);
 	// It was looked for meanwhile, too: a wait isn't over with the first read that fails.
 	expect(reads()).toBeGreaterThan(2);
-	await redis.start();
+	await stack.redis.start();
 	end();
 	const record = async () => await (await stack.fetch(`/v1/invocations/${id}`)).json();
 	await expect.poll(record, { timeout: 15_000 }).toMatchObject({ state: "settled" });

@@ -2,27 +2,18 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { type InvocationAnswer, type InvocationList, newId, type ReplayAnswer } from "@berth/contracts";
 import { openInvocationQueue } from "@berth/queue";
-import { RedisServer } from "@berth/redis/testing";
 import { FUNCTION_RECORDS } from "@berth/registry";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { acceptedOf } from "./accepted.js";
+import { type OwnStack, startOwnStack } from "./testing/own-stack.js";
 import { ended } from "./testing/settlements.js";
-import { type Stack, startStack } from "./testing/stack.js";
 
-let redis: RedisServer;
-let stack: Stack;
+let stack: OwnStack;
 const background = { attempts: 2, backoffMs: 1 };
 beforeAll(async () => {
-	redis = await RedisServer.start();
-	stack = await startStack(redis.url);
-
-	await stack.deploy("hello", { background });
-	await stack.deploy("other", { background });
+	stack = await startOwnStack({ hello: { background }, other: { background } });
 });
-afterAll(async () => {
-	await stack?.close();
-	await redis?.[Symbol.asyncDispose]();
-});
+afterAll(() => stack?.close());
 beforeEach(() => stack.onInvocation(async () => ended("succeeded", {}, { body: { text: "[1]" }, contentType: "application/json" })));
 
 async function json<Answer = Record<string, unknown>>(path: string, init?: RequestInit): Promise<Answer> {
@@ -91,8 +82,8 @@ describe("a wait", () => {
 		const { began, end } = held();
 		const id = await later();
 		await began;
-		const clients = () => redis.client(async (one) => ((await one.client("LIST")) as string).split("\n").length);
-		const followed = () => redis.client(async (one) => ((await one.pubsub("CHANNELS", `*${id}`)) as string[]).length);
+		const clients = () => stack.redis.client(async (one) => ((await one.client("LIST")) as string).split("\n").length);
+		const followed = () => stack.redis.client(async (one) => ((await one.pubsub("CHANNELS", `*${id}`)) as string[]).length);
 		const before = await clients();
 		const waiting = Array.from({ length: 200 }, () => settled(id));
 		await expect.poll(followed).toBe(1);
@@ -203,7 +194,7 @@ describe("a cancellation", () => {
 
 	test("of one that is waited for at another gateway ends it there", async () => {
 		const { began } = held();
-		const urls = { durableUrl: redis.url, fastUrl: redis.url };
+		const urls = { durableUrl: stack.redis.url, fastUrl: stack.redis.url };
 		const elsewhere = await openInvocationQueue({ ...urls, gatewayId: newId("gw"), functionRecords: FUNCTION_RECORDS });
 		try {
 			const version = await stack.services.functions.resolve("default", "hello");

@@ -29,6 +29,8 @@ export const deadLettersOf = (project: string): string => `berth:bg-dead:${proje
 export const LISTS = "berth:bg-lists";
 /** Durable Redis: held by who sweeps these. */
 export const LISTS_SWEPT = "berth:bg-swept";
+/** Durable Redis: held by who looks for bodies that nobody needs. */
+export const BODIES_SWEPT = "berth:bg-bodies-swept";
 /** Durable Redis, channels: what happened to a background invocation; ids of those that run and were cancelled. */
 export const NEWS_PREFIX = "berth:bg-news:";
 export const BACKGROUND_CANCELS = "berth:bg-cancels";

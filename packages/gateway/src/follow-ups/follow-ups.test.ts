@@ -3,14 +3,12 @@ import { createServer, type IncomingHttpHeaders, type RequestListener, type Serv
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
 import type { CallbackSecret, InvocationAnswer, InvocationRequest } from "@berth/contracts";
-import { RedisServer } from "@berth/redis/testing";
 import { Webhook } from "standardwebhooks";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { type OwnStack, startOwnStack } from "../testing/own-stack.js";
 import { ended } from "../testing/settlements.js";
-import { type Stack, startStack } from "../testing/stack.js";
 
-let redis: RedisServer;
-let stack: Stack;
+let stack: OwnStack;
 let receiver: Server;
 let url: string;
 let received: { readonly headers: IncomingHttpHeaders; readonly body: string }[] = [];
@@ -18,7 +16,6 @@ let received: { readonly headers: IncomingHttpHeaders; readonly body: string }[]
 let answering: RequestListener | undefined;
 
 beforeAll(async () => {
-	redis = await RedisServer.start();
 	receiver = createServer(async (request, response) => {
 		received.push({ headers: request.headers, body: (await buffer(request)).toString() });
 		if (answering === undefined) response.writeHead(204).end();
@@ -27,9 +24,7 @@ beforeAll(async () => {
 	await once(receiver.listen(0, "127.0.0.1"), "listening");
 	const host = `127.0.0.1:${(receiver.address() as AddressInfo).port}`;
 	url = `http://${host}/done`;
-	stack = await startStack(redis.url, { callbackHosts: [host] });
-	await stack.deploy("work");
-	await stack.deploy("after");
+	stack = await startOwnStack({ work: {}, after: {} }, { callbackHosts: [host] });
 });
 afterEach(() => {
 	received = [];
@@ -38,7 +33,6 @@ afterEach(() => {
 afterAll(async () => {
 	await stack?.close();
 	receiver?.close();
-	await redis?.[Symbol.asyncDispose]();
 });
 
 const succeed = () =>

@@ -1,24 +1,17 @@
 import { BerthError, type HookEvent, type HookWithSecret, type Redelivery } from "@berth/contracts";
-import { RedisServer } from "@berth/redis/testing";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { type OwnStack, startOwnStack } from "../testing/own-stack.js";
 import { ended } from "../testing/settlements.js";
-import { type Stack, startStack } from "../testing/stack.js";
 
-let redis: RedisServer;
-let stack: Stack;
+let stack: OwnStack;
 let hook: HookWithSecret;
 let ran: string[];
 let count = 0;
 
 beforeAll(async () => {
-	redis = await RedisServer.start();
-	stack = await startStack(redis.url);
-	await stack.deploy("shop");
+	stack = await startOwnStack({ shop: {} });
 });
-afterAll(async () => {
-	await stack?.close();
-	await redis?.[Symbol.asyncDispose]();
-});
+afterAll(() => stack?.close());
 /** A hook, two of whose deliveries failed. */
 beforeEach(async () => {
 	const input = { scheme: "none", mode: "sync", name: `hook-${count++}` };
