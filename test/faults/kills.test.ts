@@ -2,9 +2,10 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { CutError } from "@berth/client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { CallbackReceiver } from "../harness/callback-receiver.js";
 import { eventually } from "../harness/eventually.js";
 import { type Deployed, deploy, fixture, freshName } from "../harness/functions.js";
-import { cgroupsOf, leftoversOf, sandboxCgroupsOf } from "../harness/leftovers.js";
+import { cgroupsOf, leftoversOf, platformProcessesOf, sandboxCgroupsOf } from "../harness/leftovers.js";
 import { LightLoad } from "../harness/load.js";
 import { scrape } from "../harness/metrics.js";
 import { type ProcessName, Stack } from "../harness/stack.js";
@@ -16,13 +17,16 @@ const BACK_MS = 45_000;
 
 let stack: Stack;
 let quick: Deployed;
+let receiver: CallbackReceiver;
 beforeAll(async () => {
-	stack = await Stack.start();
+	receiver = await CallbackReceiver.start();
+	stack = await Stack.start({ BERTH_CALLBACK_HOSTS: receiver.host });
 	quick = await deploy(stack, { name: "quick", source: fixture("sleeps"), env: { MARK: "quick" } });
 	await quick.result();
 });
 afterAll(async () => {
 	await stack?.stop();
+	await receiver?.[Symbol.asyncDispose]();
 });
 
 /** Waits until the stack takes work again, as its users notice it. */
@@ -68,10 +72,14 @@ describe.each(PROCESSES)("kill -9 of the %s", (name) => {
 		await expectNoOrphans();
 	});
 
-	it("loses nothing that was acknowledged: every background invocation settles", async () => {
+	it("loses nothing that was acknowledged: every background invocation settles, and its callback arrives, signed", async () => {
+		const { secret } = await eventually(() => stack.client.callbackSecret(), BACK_MS);
 		const slow = await deploy(stack, { source: fixture("sleeps"), env: { MARK: "slow" }, concurrency: 2 });
 		const ids = await Promise.all(
-			Array.from({ length: 20 }, async () => (await stack.client.invokeAsync(slow.name, { json: { ms: 150 } })).id),
+			Array.from({ length: 20 }, async () => {
+				const { id } = await stack.client.invokeAsync(slow.name, { json: { ms: 150 } }, { callbackUrl: receiver.url });
+				return id;
+			}),
 		);
 		await eventually(async () => expect((await stack.client.invocation(ids[0] as string)).state).toBe("settled"));
 		await stack.killAndAwaitNext(name);
@@ -82,6 +90,8 @@ describe.each(PROCESSES)("kill -9 of the %s", (name) => {
 			return found;
 		}, 90_000);
 		expect(records.map(({ outcome }) => outcome)).toEqual(ids.map(() => "succeeded"));
+		// What a gateway was posting when it died, another one takes when that one's lease is over.
+		await eventually(() => expect(receiver.told(secret)).toEqual(expect.arrayContaining(ids)), 60_000);
 		// The record comes first, the job goes after it; one that a kill parted from its record goes when its lock has ended.
 		await eventually(async () => expect((await scrape(stack)).sum("berth_queue_depth")).toBe(0), BACK_MS);
 	});
@@ -112,11 +122,47 @@ describe.each([
 	});
 });
 
+describe("kill -9 of the gateway in the middle of an invocation with an Idempotency-Key", () => {
+	it("runs nothing again: what was answered is answered again, and of what wasn't a repetition is told so", async () => {
+		const source = `const runs = {};
+			export default async ({ of, ms }) => {
+				runs[of] = (runs[of] ?? 0) + 1;
+				await new Promise((resolve) => setTimeout(resolve, ms));
+				return runs;
+			};`;
+		const counts = await deploy(stack, { source, concurrency: 1 });
+		const ask = (of: string, ms = 0) =>
+			stack.client.invokeRaw(counts.name, { json: { of, ms } }, { idempotencyKey: `${counts.name}-${of}` });
+		const first = await ask("answered");
+		expect([first.status, first.body.toString()]).toEqual([200, '{"answered":1}']);
+		const lost = ask("lost", 1500).catch(() => "no answer");
+		await eventually(async () => {
+			const own = (await stack.client.sandboxes()).filter((each) => each.function === counts.name);
+			expect(own.map(({ state }) => state)).toEqual(["busy"]);
+		});
+		await stack.killAndAwaitNext("gateway");
+		expect(await lost).toBe("no answer");
+		const again = await eventually(async () => {
+			const answer = await ask("answered");
+			expect(answer.status).toBe(200);
+			return answer;
+		}, BACK_MS);
+		expect([again.status, again.headers["idempotency-replayed"], again.body.toString()]).toEqual([200, "true", '{"answered":1}']);
+		const doubted = await ask("lost", 1500);
+		expect([doubted.status, doubted.headers["retry-after"]]).toEqual([409, "1"]);
+		expect(JSON.parse(doubted.body.toString())).toMatchObject({ code: "idempotency_in_progress", retryable: true });
+		expect(await counts.result({ of: "other", ms: 0 })).toEqual({ answered: 1, lost: 1, other: 1 });
+	});
+});
+
 describe("kill -9 of everything at once", () => {
 	it("is mended by the supervisor, with every function in its place", async () => {
 		for (const name of PROCESSES) process.kill(await stack.pidOf(name), "SIGKILL");
 		await awaitSuccess();
 		await expectNoOrphans();
+		// Those that were started again as well get the CPU before sandboxes do.
+		const own = [await stack.supervisorPid(), ...(await Promise.all(PROCESSES.map((name) => stack.pidOf(name))))];
+		expect(platformProcessesOf(stack.dataDir)).toEqual(expect.arrayContaining(own.map(String)));
 	});
 });
 

@@ -50,6 +50,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_MAX_QUEUED_PROJECT: String(settings.maxQueued.perProject),
 		BERTH_BODY_MEMORY_MIB: String(settings.bodyMemoryBytes / MIB),
 		BERTH_ANSWER_STALL_MS: String(settings.answerStallMs),
+		BERTH_BODY_STALL_MS: String(settings.bodyStallMs),
 		BERTH_REGISTRIES: settings.registries.length === 0 ? undefined : settings.registries.map(registryText).join(","),
 		BERTH_IMAGE_REPOSITORY: settings.imageRepository && `${settings.imageRepository.host}/${settings.imageRepository.name}`,
 		BERTH_RESOLVER: settings.resolver,

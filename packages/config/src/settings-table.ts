@@ -107,6 +107,8 @@ export const settingsSchema = z.object({
 	BERTH_BODY_MEMORY_MIB: whole(64, 1 << 20).default(256),
 	/** How long a client may take nothing of its answer before it is cut off, milliseconds. */
 	BERTH_ANSWER_STALL_MS: whole(1000, 3_600_000).default(30_000),
+	/** How long a client may send nothing of a body that its function waits for before it is broken off, milliseconds. */
+	BERTH_BODY_STALL_MS: whole(1000, 3_600_000).default(30_000),
 	/** OCI registries that images may be pushed to and pulled from, with logins. */
 	BERTH_REGISTRIES: registries.optional(),
 	/** Repository, on one of those, that the image and source of every version is pushed to, and that is asked for what is missing here. */

@@ -8,6 +8,7 @@ import { InteractiveQueue } from "./bullmq/interactive-queue.js";
 import { InteractiveSource } from "./bullmq/interactive-source.js";
 import type { LimitsOf } from "./bullmq/lane-limits.js";
 import { EventLog } from "./event-log.js";
+import { GatewayCancels } from "./gateway-cancels.js";
 import type { RecordBudget } from "./interactive-records.js";
 import { type GatewayQueue, RedisInvocationQueue } from "./invocation-queue.js";
 import { RedisInvocationSource, type WorkerSource } from "./invocation-source.js";
@@ -50,12 +51,14 @@ export async function openInvocationQueue(
 	]);
 	const [fast, subscriber, durable, listener] = owned;
 	const interactive = new InteractiveQueue({ redis: fast, subscriber, gatewayId, log });
-	await interactive.listening;
+	const cancels = new GatewayCancels({ redis: fast, subscriber, gatewayId, cancel: (id, project) => interactive.cancel(id, project), log });
+	await Promise.all([interactive.listening, cancels.listening]);
 	const background = new BackgroundQueue(durable, log, functionRecords, retention);
 	const news = new BackgroundNews(listener, log);
 	const room = new QueuedRoom(durable, queued, onQueueFull);
 	return new RedisInvocationQueue({
 		interactive,
+		cancels,
 		background,
 		news,
 		room,

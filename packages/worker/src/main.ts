@@ -56,6 +56,7 @@ const origin =
 const artifacts = await openArtifactStore(paths.artifacts, {
 	budgets: settings.storage,
 	...(settings.payloadStore && { bucket: settings.payloadStore }),
+	onTrouble: (err) => log.error({ err }, "what a payload store holds couldn't be counted, or made less"),
 	...(origin && { origin }),
 });
 const bases = JSON.parse(readFileSync(paths.bases, "utf8")) as Bases;
