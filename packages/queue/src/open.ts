@@ -7,6 +7,7 @@ import { BuildJobs, Builds } from "./bullmq/builds.js";
 import { InteractiveQueue } from "./bullmq/interactive-queue.js";
 import { InteractiveSource } from "./bullmq/interactive-source.js";
 import type { LimitsOf } from "./bullmq/lane-limits.js";
+import { DurableMemory } from "./durable-memory.js";
 import { EventLog } from "./event-log.js";
 import type { RecordBudget } from "./interactive-records.js";
 import { type GatewayQueue, RedisInvocationQueue } from "./invocation-queue.js";
@@ -53,12 +54,14 @@ export async function openInvocationQueue(
 	await interactive.listening;
 	const background = new BackgroundQueue(durable, log, functionRecords, retention);
 	const news = new BackgroundNews(listener, log);
-	const room = new QueuedRoom(durable, queued, onQueueFull);
+	const memory = new DurableMemory(durable);
+	const room = new QueuedRoom(durable, memory, queued, onQueueFull);
 	return new RedisInvocationQueue({
 		interactive,
 		background,
 		news,
 		room,
+		memory,
 		retention,
 		builds: new Builds(durable, log),
 		fast,

@@ -39,7 +39,7 @@ export interface InvocationQueue {
 	 * that may be asked for again, which would be taken back with it
 	 * @param onRefused called once it is certain that nothing of it is there, perhaps some time after this has rejected; never when it is left
 	 * in doubt, or is run
-	 * @throws BerthError `unavailable`, `queue_full`
+	 * @throws BerthError `unavailable`, `queue_full`, `storage_full`
 	 */
 	enqueue(request: InvocationRequest, inDoubt?: "take back" | "leave", onRefused?: () => Promise<unknown>): Promise<void>;
 	/** Background: what is accepted of a function waits until it is resumed; what runs goes on. Doing it twice changes nothing. */

@@ -19,7 +19,7 @@ export interface Enqueuing extends Accepting {
  * The one way into the background, whoever asks: what its version says of retries and of what follows its settlement goes with it.
  * It is on disk when this resolves; the same id twice is one invocation. Should this reject in doubt, what may be there is taken back; who
  * brings an id may ask for it again, and so it is left, with its body. A body among the queued goes when it is certain that nothing is accepted.
- * @throws BerthError `unavailable`, `queue_full`
+ * @throws BerthError `unavailable`, `queue_full`, `storage_full`
  */
 export async function enqueue(version: Version, asked: Enqueuing, services: Services): Promise<InvocationRequest> {
 	const { invocations, artifacts, spans, log } = services;
