@@ -2,6 +2,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { CutError } from "@berth/client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { CallbackReceiver } from "../harness/callback-receiver.js";
 import { eventually } from "../harness/eventually.js";
 import { type Deployed, deploy, fixture, freshName } from "../harness/functions.js";
 import { cgroupsOf, leftoversOf, sandboxCgroupsOf } from "../harness/leftovers.js";
@@ -16,13 +17,16 @@ const BACK_MS = 45_000;
 
 let stack: Stack;
 let quick: Deployed;
+let receiver: CallbackReceiver;
 beforeAll(async () => {
-	stack = await Stack.start();
+	receiver = await CallbackReceiver.start();
+	stack = await Stack.start({ BERTH_CALLBACK_HOSTS: receiver.host });
 	quick = await deploy(stack, { name: "quick", source: fixture("sleeps"), env: { MARK: "quick" } });
 	await quick.result();
 });
 afterAll(async () => {
 	await stack?.stop();
+	await receiver?.[Symbol.asyncDispose]();
 });
 
 /** Waits until the stack takes work again, as its users notice it. */
@@ -68,10 +72,14 @@ describe.each(PROCESSES)("kill -9 of the %s", (name) => {
 		await expectNoOrphans();
 	});
 
-	it("loses nothing that was acknowledged: every background invocation settles", async () => {
+	it("loses nothing that was acknowledged: every background invocation settles, and its callback arrives, signed", async () => {
+		const { secret } = await eventually(() => stack.client.callbackSecret(), BACK_MS);
 		const slow = await deploy(stack, { source: fixture("sleeps"), env: { MARK: "slow" }, concurrency: 2 });
 		const ids = await Promise.all(
-			Array.from({ length: 20 }, async () => (await stack.client.invokeAsync(slow.name, { json: { ms: 150 } })).id),
+			Array.from({ length: 20 }, async () => {
+				const { id } = await stack.client.invokeAsync(slow.name, { json: { ms: 150 } }, { callbackUrl: receiver.url });
+				return id;
+			}),
 		);
 		await eventually(async () => expect((await stack.client.invocation(ids[0] as string)).state).toBe("settled"));
 		await stack.killAndAwaitNext(name);
@@ -82,6 +90,8 @@ describe.each(PROCESSES)("kill -9 of the %s", (name) => {
 			return found;
 		}, 90_000);
 		expect(records.map(({ outcome }) => outcome)).toEqual(ids.map(() => "succeeded"));
+		// What a gateway was posting when it died, another one takes when that one's lease is over.
+		await eventually(() => expect(receiver.told(secret)).toEqual(expect.arrayContaining(ids)), 60_000);
 		// The record comes first, the job goes after it; one that a kill parted from its record goes when its lock has ended.
 		await eventually(async () => expect((await scrape(stack)).sum("berth_queue_depth")).toBe(0), BACK_MS);
 	});

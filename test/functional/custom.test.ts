@@ -153,6 +153,21 @@ describe("an invocation of a program", () => {
 		expect([answer.status, header(answer, "berth-outcome")]).toEqual([502, "response_too_large"]);
 	});
 
+	it("invokes another one over its socket, once under a key however often it asks; a key that is none is refused", async () => {
+		const echo = await server(ECHO);
+		const asks = await server(`async (_, response) => {
+			const ask = (key) => new Promise((resolve) => require("node:http").request({
+				socketPath: process.env.BERTH_INVOKE_SOCKET, method: "POST", path: "/v1/functions/${echo.name}/invocations",
+				headers: { prefer: "respond-async", "idempotency-key": key },
+			}, async (answer) => resolve([answer.statusCode, JSON.parse((await answer.toArray()).join(""))])).end("7"));
+			response.end(JSON.stringify([await ask("order-7"), await ask('"order-7"'), await ask("order 7")]));
+		}`);
+		const [first, again, refused] = await asks.result<[number, { id?: string }][]>();
+		expect(first).toEqual([202, { id: expect.stringMatching(/^inv_/), state: "queued" }]);
+		expect(again).toEqual(first);
+		expect(refused).toMatchObject([400, { code: "invalid_request", detail: expect.stringContaining("idempotency-key: 1 to 255") }]);
+	});
+
 	it("that gets no answer, half of one or none that is HTTP fails alone; the next is answered", async () => {
 		const broken = await program(`#!/usr/bin/node
 			let asked = 0;

@@ -117,6 +117,23 @@ def handler(names, context):
 			.toMatchObject({ lane: "background", state: "settled", outcome: "succeeded", depth: 1, parent: { function: asker.name } });
 	});
 
+	it("once under a key, however often it asks, in whatever invocation of its own; in any language", async () => {
+		const once = { async: true, idempotencyKey: "order-7" };
+		const [{ id }, again] = [await ask({ n: 7 }, once), await ask({ n: 7 }, once)];
+		expect([again.id, id]).toEqual([id, expect.stringMatching(/^inv_/)]);
+		const { error } = await ask({ n: 8 }, once);
+		expect(error).toMatchObject({ code: "idempotency_mismatch", retryable: false });
+		expect(error).not.toHaveProperty("invocationId");
+		const { id: waited } = await ask({ n: 7 }, { idempotencyKey: "waited" });
+		expect((await ask({ n: 7 }, { idempotencyKey: "waited" })).id).toBe(waited);
+		const source = `def handler(name, context):
+    return [context.invoke(name, 7, background=True, idempotency_key="order-7").id for _ in range(2)]`;
+		const python = await deploy(stack, { runtime: "python3", filename: "index.py", source });
+		const [first, second] = await python.result<[string, string]>(asked.name);
+		expect(second).toBe(first);
+		expect(first).not.toBe(id);
+	});
+
 	it("and goes on without it when it aborts its signal, which ends the other one", async () => {
 		const source = `export default async (name, ctx) => {
 			const control = new AbortController();

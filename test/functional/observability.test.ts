@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { parseServerTiming } from "@berth/client";
 import type { ProjectEvent, TailLine } from "@berth/contracts";
 import { describe, expect, it } from "vitest";
@@ -145,6 +146,34 @@ describe("who follows logs", () => {
 		expect(seen[0]).toMatchObject({ stream: "stderr", version: 1, attempt: 1, invocation: expect.stringMatching(/^inv_/) });
 	});
 
+	it.each([["logs", '"text":"mark"'] as const, ["events", '"what":"succeeded"'] as const])(
+		"is told on stderr by berth %s -f when nothing is missed any more, has nothing but JSON on stdout, and is done by Ctrl-C",
+		async (command, mark) => {
+			const deployed = await deploy(stack, { source: "export default () => console.log('mark');" });
+			const following = stack.spawn(
+				"--json",
+				command,
+				"-f",
+				...(command === "logs" ? [deployed.name] : ["--kind", "invocation", deployed.name]),
+			);
+			const ended = once(following, "exit");
+			let [said, told] = ["", ""];
+			following.stderr.setEncoding("utf8").on("data", (text) => (said += text));
+			following.stdout.setEncoding("utf8").on("data", (text) => (told += text));
+			await eventually(() => expect(said).toBe("Following; Ctrl-C ends it.\n"));
+			await deployed.invoke();
+			await eventually(() => expect(told).toContain(mark));
+			following.kill("SIGINT");
+			expect((await ended)[0]).toBe(0);
+			expect(
+				told
+					.trimEnd()
+					.split("\n")
+					.map((line) => (JSON.parse(line) as { function: string }).function),
+			).toEqual([deployed.name]);
+		},
+	);
+
 	it("can look at what was logged before, with the command line too", async () => {
 		const deployed = await deploy(stack, { source: "console.log('loading'); export default (n: number) => console.log('number ' + n);" });
 		for (const n of [1, 2, 3]) await deployed.invoke(n);
@@ -157,6 +186,44 @@ describe("who follows logs", () => {
 				.filter(Boolean)
 				.map((line) => line.replace(/^.* info {2}/, "")),
 		).toEqual(["loading", "number 1", "number 2", "number 3"]);
+	});
+});
+
+describe("who follows with the command line", () => {
+	it("sees lines and events of a function as they come, as text and as a document a line, until Ctrl-C", async () => {
+		const source = "export default () => { console.log('noise'); console.warn('heard'); };";
+		const deployed = await deploy(stack, { source });
+		const follow = (...args: readonly string[]) => {
+			const child = stack.spawn(...args);
+			const said = { text: "" };
+			child.stdout.setEncoding("utf8").on("data", (text) => (said.text += text));
+			const stop = () => {
+				child.kill("SIGINT");
+				return once(child, "exit");
+			};
+			return { said, stop };
+		};
+		const logs = follow("logs", "-f", deployed.name);
+		const warnings = follow("--json", "logs", "-f", deployed.name, "--level", "warn");
+		const events = follow("events", "-f", deployed.name);
+		const ends = follow("--json", "events", "-f", deployed.name, "--kind", "invocation");
+		const all = [logs, warnings, events, ends];
+		// What happens before they listen isn't shown by them.
+		await eventually(async () => {
+			await deployed.invoke();
+			for (const { said } of all) expect(said.text).toContain("\n");
+		});
+		expect((await Promise.all(all.map(({ stop }) => stop()))).map(([code]) => code)).toEqual([0, 0, 0, 0]);
+		expect(logs.said.text).toMatch(new RegExp(`^${deployed.name} inv_\\w+ .*info {2}noise\n${deployed.name} inv_\\w+ .*warn {2}heard\n`));
+		const documents = (text: string) =>
+			text
+				.split("\n")
+				.filter(Boolean)
+				.map((line) => JSON.parse(line) as Record<string, unknown>);
+		for (const line of documents(warnings.said.text)) expect(line).toMatchObject({ function: deployed.name, level: "warn", text: "heard" });
+		expect(events.said.text).toMatch(new RegExp(`invocation succeeded {2}${deployed.name} v1 inv_\\w+ in `));
+		for (const event of documents(ends.said.text))
+			expect(event).toMatchObject({ kind: "invocation", what: "succeeded", function: deployed.name });
 	});
 });
 

@@ -1,12 +1,17 @@
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { text } from "node:stream/consumers";
 import type { RawAnswer } from "@berth/client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../harness/eventually.js";
-import { deploy, fixture } from "../harness/functions.js";
+import { type Deployed, deploy, fixture } from "../harness/functions.js";
 import { OtlpCollector } from "../harness/otlp-collector.js";
 import { Stack } from "../harness/stack.js";
 
 /** Room for one sandbox of 512 MiB at a time beside the build's, and a short patience with idle ones. */
 const POOL = { BERTH_MEMORY_MIB: "1024", BERTH_IDLE_TTL_MS: "1500", BERTH_PREWARMED: "1", BERTH_MAX_INFLIGHT: "6" };
+/** And with clients that are slow. */
+const PATIENCE = { BERTH_ANSWER_STALL_MS: "1000", BERTH_BODY_STALL_MS: "1000" };
 
 let collector: OtlpCollector;
 let stack: Stack;
@@ -14,6 +19,7 @@ beforeAll(async () => {
 	collector = await OtlpCollector.start();
 	stack = await Stack.start({
 		...POOL,
+		...PATIENCE,
 		OTEL_EXPORTER_OTLP_ENDPOINT: collector.origin,
 		OTEL_EXPORTER_OTLP_HEADERS: "authorization=Bearer%20collected",
 		OTEL_RESOURCE_ATTRIBUTES: "deployment.environment=test",
@@ -96,6 +102,55 @@ describe("a node whose places are all held by functions that wait for others", (
 			await eventually(async () =>
 				expect(await stack.client.invocation(id)).toMatchObject({ outcome: "succeeded", result: { json: ["leaf"] } }),
 			);
+	});
+});
+
+describe("clients that are slow, of functions that have nearly all of the memory", () => {
+	const MIB = 1024 * 1024;
+	const source = `export default {
+		async fetch(request: Request): Promise<Response> {
+			if (request.method === "GET") return new Response(new ReadableStream({ pull: (c) => c.enqueue(new Uint8Array(65536)) }));
+			let bytes = 0;
+			for await (const piece of request.body ?? []) bytes += piece.length;
+			return Response.json({ bytes });
+		},
+	};`;
+
+	/** A client that says this, and then does nothing. */
+	function say({ name }: Deployed, head: string, body = Buffer.alloc(0)): Socket {
+		const { hostname, port } = new URL(stack.url);
+		const socket = connect(Number(port), hostname).on("error", () => undefined);
+		const [method, ...headers] = head.split("\n");
+		socket.write(
+			`${method} /fn/default/${name}/ HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${stack.key}\r\n${headers.join("\r\n")}\r\n\r\n`,
+		);
+		socket.write(body);
+		return socket;
+	}
+
+	it("one that takes no more of a streamed answer is cut off, its invocation cancelled, its slot and memory another's", async () => {
+		const [streams, other] = [
+			await deploy(stack, { source, memoryMiB: 900, concurrency: 1 }),
+			await deploy(stack, { source, memoryMiB: 900 }),
+		];
+		const client = say(streams, "GET");
+		const [head] = (await once(client, "data")) as [Buffer];
+		client.pause();
+		expect((await other.request({ method: "POST", body: Buffer.alloc(1) })).body.toString()).toBe('{"bytes":1}');
+		const record = await streams.record({ id: /berth-invocation-id: (\w+)/.exec(head.toString())?.[1] ?? "" });
+		expect(record).toMatchObject({ state: "settled", outcome: "cancelled", attempts: [{ outcome: "cancelled" }] });
+		expect(record.streamed?.bytes).toBeGreaterThan(MIB);
+		const again = await streams.request({ method: "POST", body: Buffer.alloc(2) });
+		expect(again.body.toString()).toBe('{"bytes":2}');
+		client.destroy();
+	});
+
+	it("one that sends no more of its body has 408, its function's reading fails, and the sandbox serves on", async () => {
+		const reads = await deploy(stack, { source, memoryMiB: 64, concurrency: 1 });
+		const answer = await text(say(reads, `POST\ncontent-length: ${7 * MIB}`, Buffer.alloc(MIB)));
+		expect(answer).toMatch(/^HTTP\/1\.1 408 .*less than 64 KiB of the body came in 1 s/s);
+		const next = await reads.request({ method: "POST", body: Buffer.alloc(7 * MIB) });
+		expect(next.body.toString()).toBe(`{"bytes":${7 * MIB}}`);
 	});
 });
 

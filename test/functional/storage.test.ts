@@ -1,12 +1,16 @@
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Bucket } from "@berth/bucket";
+import { S3Server } from "@berth/bucket/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../harness/eventually.js";
 import { type Deployed, deploy, fixture, freshName } from "../harness/functions.js";
 import { leftoversOf, loopDevicesOf } from "../harness/leftovers.js";
+import { send } from "../harness/raw-http.js";
 import { Stack } from "../harness/stack.js";
 
 let directory: string;
+let s3: S3Server;
 let stack: Stack;
 
 beforeAll(async () => {
@@ -17,12 +21,19 @@ beforeAll(async () => {
 	chmodSync(join(directory, "models"), 0o777);
 	chmodSync(join(directory, "models", "weights"), 0o666);
 	writeFileSync(join(directory, "models", "private"), "the host's own", { mode: 0o600 });
-	stack = await Stack.start({ BERTH_BINDS: `models=${directory}/models`, BERTH_VOLUMES_MIB: "64" });
+	s3 = await S3Server.start();
+	const { accessKeyId, secretAccessKey, bucket, endpoint } = s3.place();
+	stack = await Stack.start({
+		BERTH_BINDS: `models=${directory}/models`,
+		BERTH_VOLUMES_MIB: "64",
+		BERTH_PAYLOAD_STORE: `s3://${accessKeyId}:${secretAccessKey}@${bucket}/berth/?endpoint=${endpoint}`,
+	});
 });
 afterAll(async () => {
 	try {
 		await stack?.stop();
 	} finally {
+		await s3?.[Symbol.asyncDispose]();
 		rmSync(directory, { recursive: true, force: true });
 	}
 });
@@ -126,5 +137,42 @@ describe("a bind mount", () => {
 			await expect(user({ name: freshName(), ...twice })).rejects.toMatchObject({
 				problem: { code: "invalid_manifest", detail: expect.stringContaining("more than once") },
 			});
+	});
+});
+
+describe("payloads in a bucket", () => {
+	/** More than goes into a message, of either lane. */
+	const text = "payload ".repeat(20_000);
+	const payloads = (kind: string) => new Bucket(s3.place("berth/")).names(`${kind}/`);
+
+	it("come back from there as they were sent, are replayed and redelivered, and wait there no longer than they have to", async () => {
+		const source = `export default { fetch: async (request) => new Response(await request.text(), { headers: { "content-type": "text/plain" } }) };`;
+		const { name } = await deploy(stack, { source });
+		const resultOf = (id: string) =>
+			eventually(async () => {
+				const record = await stack.client.invocation(id);
+				expect(record).toMatchObject({ state: "settled", outcome: "succeeded" });
+				return record.result;
+			});
+		const { id } = await stack.client.invokeAsync(name, { bytes: text, contentType: "text/plain" });
+		expect(await resultOf(id)).toMatchObject({ text });
+		expect((await Promise.all(["results", "requests"].map(payloads))).map(({ length }) => length)).toEqual([1, 1]);
+		const replayed = await stack.client.replay(id);
+		expect(await resultOf(replayed.id)).toMatchObject({ text });
+		const hook = await stack.client.makeHook(name, { scheme: "none" });
+		const { body } = await send(stack, { path: hook.path, key: null, method: "POST", body: text });
+		const { event, invocation } = JSON.parse(body.toString()) as { event: string; invocation: string };
+		expect(await resultOf(invocation)).toMatchObject({ text });
+		expect(await payloads("deliveries")).toHaveLength(1);
+		const { redelivered } = await stack.client.redeliver(name, hook.name, event);
+		const again = await eventually(async () => {
+			const found = await stack.client.hookEvent(name, hook.name, redelivered[0]?.as ?? "");
+			expect(found.outcome).toBe("succeeded");
+			return found;
+		});
+		expect(await resultOf(again.invocation ?? "")).toMatchObject({ text });
+		await eventually(async () => expect(await payloads("queued")).toEqual([]));
+		for (const kind of ["queued", "requests", "results", "deliveries"])
+			expect(readdirSync(join(stack.dataDir, "artifacts", kind))).toEqual([]);
 	});
 });

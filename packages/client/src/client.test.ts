@@ -159,7 +159,7 @@ test("logs and events are followed through a gateway that starts again and takes
 	const stream = (text: string) => (response: ServerResponse) =>
 		response
 			.writeHead(200, { "content-type": "text/event-stream" })
-			.end(`event: refused\ndata: ${JSON.stringify(refused)}\n\n${line(text)}`);
+			.end(`event: refused\ndata: ${JSON.stringify(refused)}\n\nevent: following\ndata: {"nodes":["${text}"]}\n\n${line(text)}`);
 	const answers = [stream("before"), problem(503, problemOf("unavailable", "The durable Redis is away.")), stream("after")];
 	server.answer = (response) => answers.shift()?.(response);
 	const lines: string[] = [];
@@ -168,6 +168,7 @@ test("logs and events are followed through a gateway that starts again and takes
 		{},
 		{
 			onRefused: (one) => told.push(one),
+			onFollowing: ({ nodes }) => told.push(nodes),
 			signal: stop.signal,
 			onLine: ({ text }) => {
 				lines.push(text);
@@ -177,7 +178,7 @@ test("logs and events are followed through a gateway that starts again and takes
 	);
 	expect([lines, told]).toEqual([
 		["before", "after"],
-		[refused, refused],
+		[refused, ["before"], refused, ["after"]],
 	]);
 	server.answer = problem(404, problemOf("function_not_found", "no hello"));
 	await expect(client.followEvents({ function: "hello" }, { onEvent: () => undefined })).rejects.toMatchObject({ status: 404 });

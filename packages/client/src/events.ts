@@ -1,4 +1,4 @@
-import type { EventKind, EventList, EventsDropped, ProjectEvent, WatchRefused } from "@berth/contracts";
+import type { EventKind, EventList, EventsDropped, ProjectEvent, WatchFollowing, WatchRefused } from "@berth/contracts";
 import { followed, withQuery } from "./followed.js";
 import type { Transport } from "./transport.js";
 
@@ -19,6 +19,8 @@ export interface EventListener {
 	readonly onDropped?: (dropped: EventsDropped) => void;
 	/** Told of a node that too many watch already: it is asked again. */
 	readonly onRefused?: (refused: WatchRefused) => void;
+	/** Told that nothing is missed from now on, and again after a connection that broke. */
+	readonly onFollowing?: (following: WatchFollowing) => void;
 	readonly signal?: AbortSignal;
 }
 
@@ -32,9 +34,10 @@ export function eventsOf(transport: Transport) {
 		 * What happens, until the signal aborts; a connection that breaks is made again.
 		 * @throws ApiError `invalid_request`; ConnectionError when it breaks again and again
 		 */
-		async followEvents(query: EventQuery, { onEvent, onDropped, onRefused, signal }: EventListener): Promise<void> {
+		async followEvents(query: EventQuery, { onEvent, onDropped, onRefused, onFollowing, signal }: EventListener): Promise<void> {
 			for await (const { event, data } of followed(transport, withQuery("/v1/events", query), signal)) {
 				if (event === "dropped") onDropped?.(JSON.parse(data) as EventsDropped);
+				if (event === "following") onFollowing?.(JSON.parse(data) as WatchFollowing);
 				if (event === "refused") onRefused?.(JSON.parse(data) as WatchRefused);
 				if (event === "event") onEvent(JSON.parse(data) as ProjectEvent);
 			}

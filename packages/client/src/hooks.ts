@@ -1,16 +1,17 @@
 import { setTimeout as pause } from "node:timers/promises";
-import type {
-	Hook,
-	HookChanges,
-	HookEvent,
-	HookEventDetail,
-	HookEventList,
-	HookInput,
-	HookList,
-	HookResult,
-	HookWithSecret,
-	Redelivery,
-	Rotation,
+import {
+	HEADERS,
+	type Hook,
+	type HookChanges,
+	type HookEvent,
+	type HookEventDetail,
+	type HookEventList,
+	type HookInput,
+	type HookList,
+	type HookResult,
+	type HookWithSecret,
+	type Redelivery,
+	type Rotation,
 } from "@berth/contracts";
 import { ConnectionError } from "./errors.js";
 import type { RawAnswer, Transport } from "./transport.js";
@@ -30,6 +31,12 @@ export interface HookEventQuery {
 	readonly before?: number;
 }
 
+/** How a delivery is run once more. */
+export interface RedeliverOptions {
+	/** However often it is sent with this key, it is one invocation. */
+	readonly idempotencyKey?: string | undefined;
+}
+
 /** Connections that break one after another without news between them, and the pause before each next, milliseconds. */
 const RETRIES = 10;
 const RETRY_MS = 500;
@@ -39,8 +46,10 @@ const hookPath = (name: string, hook: string) => `${pathOf(name)}/${encodeURICom
 
 /** Hooks of functions, and their logs. */
 export function hooksOf(transport: Transport) {
-	const post = <T>(path: string, body: object): Promise<T> =>
-		transport.json({ method: "POST", path, headers: JSON_TYPE, body: JSON.stringify(body) });
+	const post = <T>(path: string, body: object, headers: Readonly<Record<string, string>> = {}): Promise<T> =>
+		transport.json({ method: "POST", path, headers: { ...JSON_TYPE, ...headers }, body: JSON.stringify(body) });
+	const under = ({ idempotencyKey }: RedeliverOptions) =>
+		idempotencyKey === undefined ? {} : { [HEADERS.idempotencyKey]: idempotencyKey };
 	return {
 		/** @throws ApiError `function_not_found`, `hook_exists`, `invalid_request` */
 		makeHook: (name: string, input: HookInput): Promise<HookWithSecret> => post(pathOf(name), input),
@@ -108,15 +117,15 @@ export function hooksOf(transport: Transport) {
 		},
 
 		/** Runs one delivery once more. @throws ApiError `hook_event_not_found`, `invalid_request` */
-		redeliver: (name: string, hook: string, event: string): Promise<Redelivery> =>
-			post(`${hookPath(name, hook)}/events/${encodeURIComponent(event)}/redeliver`, {}),
+		redeliver: (name: string, hook: string, event: string, options: RedeliverOptions = {}): Promise<Redelivery> =>
+			post(`${hookPath(name, hook)}/events/${encodeURIComponent(event)}/redeliver`, {}, under(options)),
 
 		/** Delivers to a hook's path as its provider would, and gives the answer as it came. A client for it has no key. @throws ConnectionError */
 		deliver: (path: string, headers: Readonly<Record<string, string>>, body: Uint8Array): Promise<RawAnswer> =>
 			transport.raw({ method: "POST", path, headers, body }),
 
 		/** Runs all once more that failed since. @param since ISO 8601 */
-		redeliverFailed: (name: string, hook: string, since: string): Promise<Redelivery> =>
-			post(`${hookPath(name, hook)}/redeliver`, { since }),
+		redeliverFailed: (name: string, hook: string, since: string, options: RedeliverOptions = {}): Promise<Redelivery> =>
+			post(`${hookPath(name, hook)}/redeliver`, { since }, under(options)),
 	};
 }

@@ -3,7 +3,7 @@ export { type Client, type ClientOptions, createClient } from "./client.js";
 export { ApiError, ConnectionError, CutError } from "./errors.js";
 export type { EventListener, EventQuery } from "./events.js";
 export type { DeployOptions } from "./functions.js";
-export type { HookEventQuery } from "./hooks.js";
+export type { HookEventQuery, RedeliverOptions } from "./hooks.js";
 export type { TransferOptions } from "./images.js";
 export { type FunctionRequest, type InvokeAnswer, type InvokeOptions, type Payload, resultOf } from "./invocations.js";
 export type { LogListener, LogQuery } from "./logs.js";

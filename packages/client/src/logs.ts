@@ -1,4 +1,4 @@
-import type { LogLevel, TailAnswer, TailDropped, TailLine, WatchRefused } from "@berth/contracts";
+import type { LogLevel, TailAnswer, TailDropped, TailLine, WatchFollowing, WatchRefused } from "@berth/contracts";
 import { followed, withQuery } from "./followed.js";
 import type { Transport } from "./transport.js";
 
@@ -21,6 +21,8 @@ export interface LogListener {
 	readonly onDropped?: (dropped: TailDropped) => void;
 	/** Told of a node that too many watch already: it is asked again. */
 	readonly onRefused?: (refused: WatchRefused) => void;
+	/** Told that nothing is missed from now on, and again after a connection that broke. */
+	readonly onFollowing?: (following: WatchFollowing) => void;
 	readonly signal?: AbortSignal;
 }
 
@@ -34,9 +36,10 @@ export function logsOf(transport: Transport) {
 		 * Lines as they are printed, until the signal aborts; a connection that breaks is made again, and goes on after the last line.
 		 * @throws ApiError `function_not_found`, `invalid_request`; ConnectionError when it breaks again and again
 		 */
-		async followLogs(query: LogQuery, { onLine, onDropped, onRefused, signal }: LogListener): Promise<void> {
+		async followLogs(query: LogQuery, { onLine, onDropped, onRefused, onFollowing, signal }: LogListener): Promise<void> {
 			for await (const { event, data } of followed(transport, withQuery("/v1/logs", query), signal)) {
 				if (event === "dropped") onDropped?.(JSON.parse(data) as TailDropped);
+				if (event === "following") onFollowing?.(JSON.parse(data) as WatchFollowing);
 				if (event === "refused") onRefused?.(JSON.parse(data) as WatchRefused);
 				if (event === "line") onLine(JSON.parse(data) as TailLine);
 			}

@@ -1,6 +1,7 @@
 import { HOUR_MS, MIB } from "@berth/contracts";
 import { payloadStoreText } from "./payload-store.js";
-import { loadSettings, type SettingName, type Settings } from "./settings.js";
+import { loadSettings, type Settings } from "./settings.js";
+import type { SettingName } from "./settings-table.js";
 import { SUPERVISED_ENVIRONMENT } from "./supervised.js";
 import { tracingVariables } from "./tracing-settings.js";
 
@@ -50,6 +51,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_MAX_QUEUED_PROJECT: String(settings.maxQueued.perProject),
 		BERTH_BODY_MEMORY_MIB: String(settings.bodyMemoryBytes / MIB),
 		BERTH_ANSWER_STALL_MS: String(settings.answerStallMs),
+		BERTH_BODY_STALL_MS: String(settings.bodyStallMs),
 		BERTH_REGISTRIES: settings.registries.length === 0 ? undefined : settings.registries.map(registryText).join(","),
 		BERTH_IMAGE_REPOSITORY: settings.imageRepository && `${settings.imageRepository.host}/${settings.imageRepository.name}`,
 		BERTH_RESOLVER: settings.resolver,

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { settingsSchema } from "./settings.js";
+import { settingsSchema } from "./settings-table.js";
 
 const PAGE = join(import.meta.dirname, "../../../docs/settings.md");
 

@@ -2,6 +2,7 @@
 export * from "./agent-protocol.js";
 export * from "./build-protocol.js";
 export * from "./framing.js";
+export * from "./idempotency-key.js";
 export type * from "./invocation.js";
 export * from "./invoking.js";
 export { DEFAULT_FILENAME, type Language, languageOf } from "./language.js";

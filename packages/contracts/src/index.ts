@@ -15,6 +15,7 @@ export * from "./gateway-stream.js";
 export * from "./hook.js";
 export * from "./hooks/index.js";
 export * from "./http-api.js";
+export * from "./idempotency-key.js";
 export * from "./ids.js";
 export * from "./image.js";
 export * from "./image-content.js";

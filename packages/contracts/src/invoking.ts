@@ -25,6 +25,8 @@ export interface InvokeQuestion {
 	/** A shorter deadline than the function's own. */
 	readonly timeoutMs?: number;
 	readonly contentType?: string;
+	/** What the same function asks again under it, of any of its invocations, is the invocation that it was the first time. */
+	readonly idempotencyKey?: string;
 }
 
 /** agent → worker, in a `question`: nobody waits any longer for another question's answer. Answered by an empty reply. */
@@ -66,4 +68,5 @@ export interface InvokingHead {
 	readonly deadlineMs: number;
 	readonly async: boolean;
 	readonly timeoutMs?: number;
+	readonly idempotencyKey?: string;
 }

@@ -44,6 +44,11 @@ export interface TailDropped {
 	readonly lines?: number;
 }
 
+/** Event `following` of a stream of lines or events, once: from now on nothing is missed that these nodes tell. Others are asked again and again. */
+export interface WatchFollowing {
+	readonly nodes: readonly string[];
+}
+
 /** Event `refused` of a stream of lines or events: a node that tells it nothing for now. It is asked again and again, and tells what comes once it does. */
 export interface WatchRefused {
 	readonly node: string;

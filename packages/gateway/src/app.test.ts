@@ -1,45 +1,26 @@
 import { once } from "node:events";
 import { request as httpRequest } from "node:http";
-import { connect } from "node:net";
 import { gzipSync } from "node:zlib";
 import { ERRORS, FIXED_LIMITS } from "@berth/contracts";
-import { RedisServer } from "@berth/redis/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createApp } from "./app.js";
 import { Invocations } from "./invocations.js";
 import { routes } from "./routes.js";
 import { createGatewayServer } from "./server.js";
+import { type OwnStack, startOwnStack } from "./testing/own-stack.js";
+import { rawAnswer } from "./testing/raw-answer.js";
 import { mirror } from "./testing/settlements.js";
-import { type Stack, startStack } from "./testing/stack.js";
 
-let redis: RedisServer;
-let stack: Stack;
+let stack: OwnStack;
 beforeAll(async () => {
-	redis = await RedisServer.start();
-	stack = await startStack(redis.url, { timing: { headMs: 300, requestMs: 600, lookMs: 50 } });
-	await stack.deploy("hello");
-	await stack.deploy("open", { public: true });
+	stack = await startOwnStack({ hello: {}, open: { public: true } }, { timing: { headMs: 300, requestMs: 600, lookMs: 50 } });
 	stack.onInvocation(mirror);
 });
-afterAll(async () => {
-	await stack?.close();
-	await redis?.[Symbol.asyncDispose]();
-});
+afterAll(() => stack?.close());
 
 const port = () => Number(new URL(stack.url).port);
 
-/** What comes back for these bytes until the server closes the connection. */
-async function raw(text: string): Promise<string> {
-	const socket = connect(port(), "127.0.0.1");
-	socket.on("error", () => undefined);
-	socket.write(text);
-	let answer = "";
-	socket.on("data", (chunk: Buffer) => {
-		answer += chunk.toString();
-	});
-	await once(socket, "close");
-	return answer;
-}
+const raw = (text: string) => rawAnswer(stack.url, text);
 
 describe("a key is asked for", () => {
 	const all = routes({} as Invocations).filter(({ key }) => key);
@@ -71,7 +52,7 @@ describe("a key is asked for", () => {
 
 test("while the records are lost, a function that isn't among them isn't said not to be there", async () => {
 	await stack.services.functions.store.recovered();
-	await redis.client((client) => client.set("{berth}:store", "lost"));
+	await stack.redis.client((client) => client.set("{berth}:store", "lost"));
 	try {
 		for (const [path, method] of [
 			["/v1/functions/nothere", "GET"],

@@ -1,22 +1,16 @@
 import type { BuildLogAnswer, StoredLogLine } from "@berth/contracts";
-import { RedisServer } from "@berth/redis/testing";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { type Stack, startStack } from "./testing/stack.js";
+import { type OwnStack, startOwnStack } from "./testing/own-stack.js";
 
 const NO_BUILD = { durationMs: 1, phases: {}, layers: [], warnings: [] };
 const FAILURE = { code: "build_failed", phase: "bundle", message: "no\u001b[2J end", diagnostics: [] } as const;
 
-let redis: RedisServer;
-let stack: Stack;
+let stack: OwnStack;
 beforeAll(async () => {
-	redis = await RedisServer.start();
-	stack = await startStack(redis.url);
+	stack = await startOwnStack();
 });
 afterEach(() => stack.onBuild(undefined));
-afterAll(async () => {
-	await stack?.close();
-	await redis?.[Symbol.asyncDispose]();
-});
+afterAll(() => stack?.close());
 
 const logs = () => stack.services.functions.logs;
 const subject = (name: string, number = 1) => ({ project: "default", function: name, number });

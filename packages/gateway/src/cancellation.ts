@@ -1,26 +1,32 @@
-import { BerthError, type InvocationRecord, type InvocationRequest } from "@berth/contracts";
+import { BerthError, INVOCATION_ID, type InvocationRecord, type InvocationRequest } from "@berth/contracts";
 import type { Request, Response } from "express";
 import { authenticate } from "./auth.js";
-import { needRecord, noRecord } from "./find-record.js";
+import { findRecord, needRecord, noRecord } from "./find-record.js";
 import { answerOf } from "./invocation-answers.js";
 import type { Services } from "./services.js";
 
 /**
  * `POST /v1/invocations/{id}/cancel`: 200 with the record of one that is settled, by that or before; 202 while it runs.
- * An interactive one has no record yet: it is cancelled by the gateway that waits for it.
+ * An interactive one has no record yet: it is cancelled by the gateway that waits for it, whichever that is.
  */
 export async function cancelInvocation(request: Request, response: Response, services: Services): Promise<void> {
 	const { project } = await authenticate(request, services.keys);
 	const id = String(request.params["id"]);
-	if (services.invocations.cancel(id, project)) {
-		response.status(202).json({ id, state: "running" });
-		return;
-	}
-	const found = await needRecord(request, services);
+	const { invocations } = services;
+	if (invocations.cancel(id, project)) return told(id, response);
+	const known = await findRecord(request, services);
+	// Until it has ended only the gateway that waits for it knows of it.
+	if (known === undefined && INVOCATION_ID.test(id) && (await invocations.cancelAnywhere(id, project))) return told(id, response);
+	// It may have ended meanwhile.
+	const found = known ?? (await needRecord(request, services));
 	if (found.lane === "background") await cancelBackground(found, services);
-	const record = await services.invocations.record(id);
+	const record = await invocations.record(id);
 	if (record === undefined) throw noRecord(id);
 	response.status(record.state === "settled" ? 200 : 202).json(await answerOf(record, services.artifacts));
+}
+
+function told(id: string, response: Response): void {
+	response.status(202).json({ id, state: "running" });
 }
 
 /** Of one that isn't settled: what waits is, by this; what runs is told to end. */

@@ -1,28 +1,22 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { DeployAnswer } from "@berth/contracts";
-import { RedisServer } from "@berth/redis/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { type Stack, startStack } from "./testing/stack.js";
+import { type OwnStack, startOwnStack } from "./testing/own-stack.js";
 import { Upkeep } from "./upkeep.js";
 
 const NO_BUILD = { durationMs: 1, phases: {}, layers: [], warnings: [] };
 
-let redis: RedisServer;
-let stack: Stack;
+let stack: OwnStack;
 beforeAll(async () => {
-	redis = await RedisServer.start();
-	stack = await startStack(redis.url);
+	stack = await startOwnStack();
 });
 afterEach(async () => {
 	stack.onBuild(undefined);
 	const { functions } = (await (await stack.fetch("/v1/functions")).json()) as { functions: { name: string }[] };
 	for (const { name } of functions) await stack.fetch(`/v1/functions/${name}`, { method: "DELETE" });
 });
-afterAll(async () => {
-	await stack?.close();
-	await redis?.[Symbol.asyncDispose]();
-});
+afterAll(() => stack?.close());
 
 const put = (name: string, body: unknown, query = "?wait=true") =>
 	stack.fetch(`/v1/functions/${name}${query}`, {
@@ -218,7 +212,7 @@ describe("what is deleted", () => {
 		expect((await stack.fetch("/v1/functions/two", { method: "DELETE" })).status).toBe(204);
 		expect(sources()).toEqual([]);
 		expect((await stack.fetch("/v1/functions/two", { method: "DELETE" })).status).toBe(404);
-		const keys = await redis.client((client) => client.keys("*{berth}:*"));
+		const keys = await stack.redis.client((client) => client.keys("*{berth}:*"));
 		expect(keys.filter((key) => /:(?:one|two)|source|unfinished/.test(key.replace(/counter.*/, "")))).toEqual([]);
 	});
 

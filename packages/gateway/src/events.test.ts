@@ -1,18 +1,12 @@
 import type { EventList, HookEventList, Problem, ProjectEvent } from "@berth/contracts";
-import { RedisServer } from "@berth/redis/testing";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { type Stack, startStack } from "./testing/stack.js";
+import { type OwnStack, startOwnStack } from "./testing/own-stack.js";
 
-let redis: RedisServer;
-let stack: Stack;
+let stack: OwnStack;
 beforeAll(async () => {
-	redis = await RedisServer.start();
-	stack = await startStack(redis.url);
+	stack = await startOwnStack();
 });
-afterAll(async () => {
-	await stack?.close();
-	await redis?.[Symbol.asyncDispose]();
-});
+afterAll(() => stack?.close());
 
 const events = async (query = "") => ((await (await stack.fetch(`/v1/events${query}`)).json()) as EventList).events;
 const told = ({ kind, what, function: name }: ProjectEvent) => [kind, what, name];

@@ -7,6 +7,7 @@ import {
 	type EventsDropped,
 	newId,
 	type ProjectEvent,
+	type WatchFollowing,
 } from "@berth/contracts";
 import { functionNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
@@ -71,6 +72,8 @@ async function watch(wanted: Wanted, after: string | undefined, response: Respon
 		},
 	});
 	const isOfEnds = wanted.kind === undefined || wanted.kind === "invocation";
+	// Of what is kept nothing is missed after `from`.
+	if (!isOfEnds) await stream.send("following", { nodes: [] } satisfies WatchFollowing);
 	await Promise.all([kept(wanted, from, stream, services), ...(isOfEnds ? [ends.run()] : [])]);
 }
 

@@ -5,18 +5,24 @@ import { wrongQuery } from "./query.js";
 import type { Services } from "./services.js";
 
 /** The record that a path names, for a key of its project. @throws BerthError invocation_not_found */
-export async function needRecord(request: Request, { keys, invocations }: Services): Promise<InvocationRecord> {
+export async function needRecord(request: Request, services: Services): Promise<InvocationRecord> {
+	const record = await findRecord(request, services);
+	if (record === undefined) throw noRecord(String(request.params["id"]));
+	return record;
+}
+
+/** The same, if there is one. */
+export async function findRecord(request: Request, { keys, invocations }: Services): Promise<InvocationRecord | undefined> {
 	const { project } = await authenticate(request, keys);
 	const id = String(request.params["id"]);
 	const record = INVOCATION_ID.test(id) ? await invocations.record(id) : undefined;
-	if (record === undefined || record.project !== project) throw noRecord(id);
-	return record;
+	return record?.project === project ? record : undefined;
 }
 
 export function noRecord(id: string): BerthError {
 	return new BerthError(
 		"invocation_not_found",
-		`there is no record of ${JSON.stringify(id.slice(0, 64))}; interactive successes are kept 10 minutes, dead letters a week, everything else a day unless the operator says otherwise`,
+		`there is no record of ${JSON.stringify(id.slice(0, 64))}; what somebody waits for has one when it has ended; interactive successes are kept 10 minutes, dead letters a week, everything else a day unless the operator says otherwise`,
 	);
 }
 

@@ -1,18 +1,12 @@
-import { RedisServer } from "@berth/redis/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { FunctionCopies } from "./function-copies.js";
-import { type Stack, startStack } from "./testing/stack.js";
+import { type OwnStack, startOwnStack } from "./testing/own-stack.js";
 
-let redis: RedisServer;
-let stack: Stack;
+let stack: OwnStack;
 beforeAll(async () => {
-	redis = await RedisServer.start();
-	stack = await startStack(redis.url);
+	stack = await startOwnStack();
 });
-afterAll(async () => {
-	await stack?.close();
-	await redis?.[Symbol.asyncDispose]();
-});
+afterAll(() => stack?.close());
 
 const copied = async (name: string) => (await stack.services.artifacts.functions.list()).find((one) => one.name === name);
 
@@ -31,10 +25,10 @@ test("functions are copied as they are, as they change, and are kept when their 
 		await functions.aliases.set("default", "hello", "next", { follows: true });
 		await expect.poll(() => copied("hello")).toEqual(await functions.getFunction("default", "hello"));
 
-		await redis.kill();
+		await stack.redis.kill();
 		await copies.run();
-		await redis.start();
-		await redis.empty();
+		await stack.redis.start();
+		await stack.redis.empty();
 		await copies.run();
 		expect(await copied("hello")).toMatchObject({ aliases: [{ weights: { 1: 90, 2: 10 } }, { name: "next" }] });
 	} finally {

@@ -1,22 +1,15 @@
-import { RedisServer } from "@berth/redis/testing";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { type OwnStack, startOwnStack } from "./testing/own-stack.js";
 import { ended } from "./testing/settlements.js";
-import { type Stack, startStack } from "./testing/stack.js";
 
-let redis: RedisServer;
-let stack: Stack;
+let stack: OwnStack;
 beforeAll(async () => {
-	redis = await RedisServer.start();
-	stack = await startStack(redis.url);
-	await stack.deploy("hello");
+	stack = await startOwnStack({ hello: {} });
 });
 afterEach(async () => {
-	if (!redis.running) await redis.start();
+	if (!stack.redis.running) await stack.redis.start();
 });
-afterAll(async () => {
-	await stack?.close();
-	await redis?.[Symbol.asyncDispose]();
-});
+afterAll(() => stack?.close());
 
 /** The samples of `/metrics` by name and labels. */
 async function samples(): Promise<Map<string, number>> {
@@ -65,7 +58,7 @@ test("a refused invocation isn't counted as accepted", async () => {
 
 test("while Redis is away it isn't ready, refuses in a second or two as unavailable, says so in its metrics, and comes back by itself", async () => {
 	stack.onInvocation(async () => ended("succeeded", {}, { body: { text: "1" } }));
-	await redis.kill();
+	await stack.redis.kill();
 	const refused = await invoke();
 	expect([refused.status, refused.headers.get("retry-after"), await refused.json()]).toMatchObject([
 		503,
@@ -76,7 +69,7 @@ test("while Redis is away it isn't ready, refuses in a second or two as unavaila
 	expect((await fetch(`${stack.url}/readyz`)).status).toBe(503);
 	expect((await fetch(`${stack.url}/livez`)).status).toBe(200);
 	expect((await samples()).get("berth_redis_up")).toBe(0);
-	await redis.start();
+	await stack.redis.start();
 	await expect.poll(async () => (await invoke()).status, { timeout: 10_000 }).toBe(200);
 	await expect.poll(async () => (await fetch(`${stack.url}/readyz`)).status, { timeout: 10_000 }).toBe(200);
 });

@@ -52,7 +52,7 @@ export function summaryOf(record: InvocationRecord): InvocationSummary {
 		...(background?.replayedAs === undefined ? {} : { replayedAs: background.replayedAs }),
 		acceptedAt: isoOf(acceptedAtMs),
 		...timeOf("runAt", runAtMs),
-		...timeOf("startedAt", background?.startedAtMs),
+		...timeOf("startedAt", background === undefined ? (last?.start === undefined ? undefined : turnOf(last)) : background.startedAtMs),
 		...timeOf("settledAt", background === undefined ? last?.finishedAtMs : background.settledAtMs),
 		...timeOf("cancelAskedAt", background?.cancelAskedAtMs),
 		...(outcome === undefined ? {} : { outcome }),
@@ -103,6 +103,11 @@ export function attemptAnswerOf({ finishedAtMs, logs: _, ...attempt }: LoggedAtt
 export function attemptsOf({ background, last, logs }: InvocationRecord): readonly LoggedAttempt[] {
 	if (background !== undefined) return background.attempts;
 	return last === undefined ? [] : [logs === undefined ? last : { ...last, logs }];
+}
+
+/** When an attempt had its turn. */
+export function turnOf({ finishedAtMs, phases: { startMs, initMs, runMs } }: LoggedAttempt): number {
+	return finishedAtMs - (startMs + initMs + runMs);
 }
 
 export function isoOf(ms: number): string {

@@ -3,7 +3,7 @@ import { BerthError, type InvocationRecord, type InvocationStateEvent } from "@b
 import type { Request, Response } from "express";
 import { EventStream } from "./event-stream.js";
 import { needRecord, noRecord } from "./find-record.js";
-import { attemptAnswerOf, attemptsOf, isoOf, summaryOf } from "./invocation-answers.js";
+import { attemptAnswerOf, attemptsOf, isoOf, summaryOf, turnOf } from "./invocation-answers.js";
 import { countFrom } from "./query.js";
 import type { Services } from "./services.js";
 
@@ -14,7 +14,10 @@ const AWAY_MS = 1000;
 /** More than an invocation can have. */
 const MOST_EVENTS = 1_000_000;
 
-/** Waits for the end of an invocation: at most so long, and no longer than its caller does. @returns its record then */
+/**
+ * Waits for the end of an invocation: at most so long, and no longer than its caller does. While Redis is away it goes on waiting.
+ * @returns its record then @throws BerthError `unavailable` when Redis is away still when the time is up
+ */
 export async function untilSettled(
 	{ id }: InvocationRecord,
 	waitMs: number,
@@ -35,9 +38,15 @@ export async function untilSettled(
 			await Promise.race([news.promise, late]);
 			// What happens from here on is news.
 			news = Promise.withResolvers();
-			const record = await invocations.record(id);
-			if (record === undefined) throw noRecord(id);
-			if (record.state === "settled" || isLate) return record;
+			try {
+				const record = await invocations.record(id);
+				if (record === undefined) throw noRecord(id);
+				if (record.state === "settled" || isLate) return record;
+			} catch (error) {
+				if (isLate || !isAway(error)) throw error;
+				const again = news;
+				void pause(AWAY_MS, undefined, { signal: over.signal }).then(again.resolve, () => undefined);
+			}
 		}
 	} finally {
 		unfollow();
@@ -68,7 +77,7 @@ export async function watchInvocation(request: Request, response: Response, serv
 				if (record.state === "settled") return stream.end("end", summaryOf(record));
 			} catch (error) {
 				// Redis is away: the stream goes on when it is back.
-				if (!(error instanceof BerthError) || error.code !== "unavailable") throw error;
+				if (!isAway(error)) throw error;
 				patienceMs = AWAY_MS;
 			}
 			await stream.wait(news.promise, patienceMs);
@@ -76,6 +85,10 @@ export async function watchInvocation(request: Request, response: Response, serv
 	} finally {
 		unfollow();
 	}
+}
+
+function isAway(error: unknown): boolean {
+	return error instanceof BerthError && error.code === "unavailable";
 }
 
 interface WatchEvent {
@@ -90,8 +103,7 @@ function* eventsOf(record: InvocationRecord): Generator<WatchEvent> {
 	const state = (at: number, data: InvocationStateEvent): WatchEvent => ({ at, event: "state", data });
 	yield state(0, { state: "queued", at: isoOf(record.acceptedAtMs) });
 	for (const attempt of attemptsOf(record)) {
-		const { startMs, initMs, runMs } = attempt.phases;
-		const began = isoOf(attempt.finishedAtMs - (startMs + initMs + runMs));
+		const began = isoOf(turnOf(attempt));
 		yield state(2 * attempt.attempt - 1, { state: "running", attempt: attempt.attempt, at: began });
 		yield { at: 2 * attempt.attempt, event: "attempt", data: attemptAnswerOf(attempt) };
 	}

@@ -3,23 +3,15 @@ import { readdirSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { join } from "node:path";
 import { ERRORS, type InvocationAnswer, type InvocationRequest, OUTCOMES } from "@berth/contracts";
-import { RedisServer } from "@berth/redis/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type OwnStack, startOwnStack } from "./testing/own-stack.js";
 import { ended, mirror, responding } from "./testing/settlements.js";
-import { type Stack, startStack } from "./testing/stack.js";
 
-let redis: RedisServer;
-let stack: Stack;
+let stack: OwnStack;
 beforeAll(async () => {
-	redis = await RedisServer.start();
-	stack = await startStack(redis.url);
-	await stack.deploy("hello");
-	await stack.deploy("open", { public: true });
+	stack = await startOwnStack({ hello: {}, open: { public: true } });
 });
-afterAll(async () => {
-	await stack?.close();
-	await redis?.[Symbol.asyncDispose]();
-});
+afterAll(() => stack?.close());
 
 const invoke = (body: NonNullable<RequestInit["body"]> | null, headers: Record<string, string> = {}) =>
 	stack.fetch("/v1/functions/hello/invocations", { method: "POST", body, headers });
@@ -267,28 +259,21 @@ describe("a disk that is used up", () => {
 	const ROOM = 200_000;
 
 	test("by what waits to be run refuses more of it with 507, accepts none, and takes what needs no room", async () => {
-		await using redis = await RedisServer.start();
-		const small = await startStack(redis.url, {
-			budgets: { queuedBytes: ROOM, requestBytes: ROOM, resultBytes: ROOM, logBytes: ROOM, deliveryBytes: ROOM },
-		});
-		try {
-			await small.deploy("hello");
-			small.onInvocation(() => new Promise(() => undefined));
-			const send = (bytes: number, headers: Record<string, string> = { prefer: "respond-async" }) =>
-				small.fetch("/v1/functions/hello/invocations", { method: "POST", body: Buffer.alloc(bytes, "1"), headers });
-			const accepted = [await send(100_000), await send(100_000)];
-			expect(accepted.map(({ status }) => status)).toEqual([202, 202]);
-			const refused = await send(100_000);
-			expect([refused.status, refused.headers.get("retry-after")]).toEqual([507, "1"]);
-			expect(await refused.json()).toMatchObject({ code: "storage_full", fault: "platform", retryable: true });
-			expect((await small.services.invocations.backgroundTotals()).accepted).toBe(2);
-			expect(readdirSync(join(small.directory, "queued"))).toHaveLength(2);
-			expect((await send(10)).status).toBe(202);
-			small.onInvocation(async () => ended("succeeded", {}, { body: { text: "1" } }));
-			expect((await send(100_000, {})).status).toBe(200);
-		} finally {
-			await small.close();
-		}
+		const budgets = { queuedBytes: ROOM, requestBytes: ROOM, resultBytes: ROOM, logBytes: ROOM, deliveryBytes: ROOM };
+		await using small = await startOwnStack({ hello: {} }, { budgets });
+		small.onInvocation(() => new Promise(() => undefined));
+		const send = (bytes: number, headers: Record<string, string> = { prefer: "respond-async" }) =>
+			small.fetch("/v1/functions/hello/invocations", { method: "POST", body: Buffer.alloc(bytes, "1"), headers });
+		const accepted = [await send(100_000), await send(100_000)];
+		expect(accepted.map(({ status }) => status)).toEqual([202, 202]);
+		const refused = await send(100_000);
+		expect([refused.status, refused.headers.get("retry-after")]).toEqual([507, "1"]);
+		expect(await refused.json()).toMatchObject({ code: "storage_full", fault: "platform", retryable: true });
+		expect((await small.services.invocations.backgroundTotals()).accepted).toBe(2);
+		expect(readdirSync(join(small.directory, "queued"))).toHaveLength(2);
+		expect((await send(10)).status).toBe(202);
+		small.onInvocation(async () => ended("succeeded", {}, { body: { text: "1" } }));
+		expect((await send(100_000, {})).status).toBe(200);
 	});
 
 	test("of logs and results takes the oldest, and their records say so", async () => {
@@ -313,8 +298,7 @@ describe("a disk that is used up", () => {
 describe("too much at once", () => {
 	/** A gateway with so many places, whose invocations end when the test says so; those that have begun. */
 	async function startSmall(maxInflight: number) {
-		const other = await RedisServer.start();
-		const small = await startStack(other.url, { maxInflight });
+		const small = await startOwnStack({}, { maxInflight });
 		const began: string[] = [];
 		const end = Promise.withResolvers<void>();
 		small.onInvocation(async ({ request }) => {
@@ -330,7 +314,6 @@ describe("too much at once", () => {
 		const close = async () => {
 			end.resolve();
 			await small.close();
-			await other[Symbol.asyncDispose]();
 		};
 		return { small, began, end, send, refusal, [Symbol.asyncDispose]: close };
 	}

@@ -1,21 +1,14 @@
 import { BerthError, type Problem, type TailAnswer } from "@berth/contracts";
 import { openNodeMembership } from "@berth/queue";
-import { RedisServer } from "@berth/redis/testing";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { type OwnStack, startOwnStack } from "./testing/own-stack.js";
 import { ended } from "./testing/settlements.js";
-import { type Stack, startStack } from "./testing/stack.js";
 
-let redis: RedisServer;
-let stack: Stack;
+let stack: OwnStack;
 beforeAll(async () => {
-	redis = await RedisServer.start();
-	stack = await startStack(redis.url);
-	await stack.deploy("hello");
+	stack = await startOwnStack({ hello: {} });
 });
-afterAll(async () => {
-	await stack?.close();
-	await redis?.[Symbol.asyncDispose]();
-});
+afterAll(() => stack?.close());
 
 describe("logs of one invocation that is on record", () => {
 	test("are its record's, as grave as asked for, and the newest so many", async () => {
@@ -43,7 +36,7 @@ describe("logs of one invocation that is on record", () => {
 });
 
 test("who follows is told once of a node that too many watch, and of its lines when it has a place there", async () => {
-	const membership = await openNodeMembership({ fastUrl: redis.url });
+	const membership = await openNodeMembership({ fastUrl: stack.redis.url });
 	let asked = 0;
 	const line = { id: "1000-1-0a1b2c3d", atMs: 1000, stream: "stdout", text: "at last", function: "hello", version: 1 } as const;
 	await membership.join({ id: "node_full", incarnation: "1", startedAtMs: Date.now() }, async ({ kind }) => {
@@ -59,6 +52,10 @@ test("who follows is told once of a node that too many watch, and of its lines w
 	await vi.waitFor(() => expect(text).toContain("at last"), 10_000);
 	const told = text.split("\n").filter((said) => said.includes("64 watch"));
 	expect(told).toEqual(['data: {"node":"node_full","code":"too_busy","detail":"64 watch"}']);
+	// Nothing is missed but of the one that had no place.
+	const [, following = ""] = /event: following\ndata: (.*)\n/.exec(text) ?? [];
+	expect(JSON.parse(following)).toEqual({ nodes: ["node_test"] });
+	expect(text.match(/event: following/g)).toHaveLength(1);
 	stop.abort();
 	await reading;
 	await membership.leave();

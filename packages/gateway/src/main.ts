@@ -46,7 +46,7 @@ async function main(): Promise<void> {
 	const settings = loadSettings();
 	const log = createLogger("gateway", settings.logLevel);
 	const metrics = new GatewayMetrics();
-	const exchange = new Streams(settings.paths.streamSocket);
+	const exchange = new Streams(settings.paths.streamSocket, settings.bodyStallMs);
 	const options = {
 		mayTakeTime: (request: IncomingMessage) => exchange.allows(request),
 		answerStallMs: settings.answerStallMs,
@@ -113,6 +113,7 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 	const artifacts = await openArtifactStore(settings.paths.artifacts, {
 		budgets: settings.storage,
 		...(settings.payloadStore && { bucket: settings.payloadStore }),
+		onTrouble: (err) => log.error({ err }, "what a payload store holds couldn't be counted, or made less"),
 	});
 	return {
 		functions: await FunctionRegistry.open(durableUrl, log),

@@ -1,4 +1,4 @@
-import { BerthError, type WatchRefused } from "@berth/contracts";
+import { BerthError, type WatchFollowing, type WatchRefused } from "@berth/contracts";
 import type { NodeAnswer, NodeInfo, NodeQuestion } from "@berth/queue";
 import { askNode } from "./ask-node.js";
 import type { EventStream } from "./event-stream.js";
@@ -31,23 +31,35 @@ export class NodeFollowing {
 	/** Until nobody reads. */
 	async run(): Promise<void> {
 		const { stream, services } = this.#options;
+		const first = services.nodes.nodes().map((node) => this.#follow(node));
+		const saying = this.#sayFollowing(first);
 		while (!stream.isGone) {
-			for (const node of services.nodes.nodes()) this.#follow(node);
+			for (const node of services.nodes.nodes()) void this.#follow(node);
 			await this.#rest();
 		}
-		await Promise.all(this.#asked.values());
+		await Promise.all([saying, ...this.#asked.values()]);
 	}
 
-	#follow(node: NodeInfo): void {
+	/** Says that it follows, once each node has answered for the first time, or hasn't. */
+	async #sayFollowing(first: readonly Promise<string | undefined>[]): Promise<void> {
+		const nodes = (await Promise.all(first)).filter((node) => node !== undefined);
+		if (!this.#options.stream.isGone) await this.#options.stream.send("following", { nodes } satisfies WatchFollowing);
+	}
+
+	/** @returns its id once it has answered, and so tells all from then on; undefined when it hasn't */
+	#follow(node: NodeInfo): Promise<string | undefined> {
 		const key = `${node.id} ${node.incarnation}`;
-		if (this.#asked.has(key)) return;
-		this.#asked.set(
-			key,
-			this.#askAgain(node).finally(() => this.#asked.delete(key)),
-		);
+		if (this.#asked.has(key)) return Promise.resolve(undefined);
+		const heard = Promise.withResolvers<string | undefined>();
+		const asking = this.#askAgain(node, (answered) => heard.resolve(answered ? node.id : undefined)).finally(() => {
+			heard.resolve(undefined);
+			this.#asked.delete(key);
+		});
+		this.#asked.set(key, asking);
+		return heard.promise;
 	}
 
-	async #askAgain(node: NodeInfo): Promise<void> {
+	async #askAgain(node: NodeInfo, heard: (answered: boolean) => void): Promise<void> {
 		const { stream, services, question, say } = this.#options;
 		let isTold = false;
 		while (!stream.isGone && this.#isThere(node)) {
@@ -60,11 +72,13 @@ export class NodeFollowing {
 				const { code, message: detail } = error;
 				if (code === "too_busy" && !isTold) await stream.send("refused", { node: node.id, code, detail } satisfies WatchRefused);
 				isTold ||= code === "too_busy";
+				heard(false);
 				await this.#rest();
 				continue;
 			}
 			isTold = false;
 			await say(answer);
+			heard(true);
 		}
 		// A node that doesn't hear it lets go of who doesn't ask.
 		if (this.#isThere(node)) await services.nodes.ask(node.id, question(true)).catch(() => undefined);

@@ -1,25 +1,19 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import type { InvocationAnswer, InvocationList, ReplayAnswer } from "@berth/contracts";
-import { RedisServer } from "@berth/redis/testing";
+import { type InvocationAnswer, type InvocationList, newId, type ReplayAnswer } from "@berth/contracts";
+import { openInvocationQueue } from "@berth/queue";
+import { FUNCTION_RECORDS } from "@berth/registry";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { acceptedOf } from "./accepted.js";
+import { type OwnStack, startOwnStack } from "./testing/own-stack.js";
 import { ended } from "./testing/settlements.js";
-import { type Stack, startStack } from "./testing/stack.js";
 
-let redis: RedisServer;
-let stack: Stack;
+let stack: OwnStack;
 const background = { attempts: 2, backoffMs: 1 };
 beforeAll(async () => {
-	redis = await RedisServer.start();
-	stack = await startStack(redis.url);
-
-	await stack.deploy("hello", { background });
-	await stack.deploy("other", { background });
+	stack = await startOwnStack({ hello: { background }, other: { background } });
 });
-afterAll(async () => {
-	await stack?.close();
-	await redis?.[Symbol.asyncDispose]();
-});
+afterAll(() => stack?.close());
 beforeEach(() => stack.onInvocation(async () => ended("succeeded", {}, { body: { text: "[1]" }, contentType: "application/json" })));
 
 async function json<Answer = Record<string, unknown>>(path: string, init?: RequestInit): Promise<Answer> {
@@ -88,8 +82,8 @@ describe("a wait", () => {
 		const { began, end } = held();
 		const id = await later();
 		await began;
-		const clients = () => redis.client(async (one) => ((await one.client("LIST")) as string).split("\n").length);
-		const followed = () => redis.client(async (one) => ((await one.pubsub("CHANNELS", `*${id}`)) as string[]).length);
+		const clients = () => stack.redis.client(async (one) => ((await one.client("LIST")) as string).split("\n").length);
+		const followed = () => stack.redis.client(async (one) => ((await one.pubsub("CHANNELS", `*${id}`)) as string[]).length);
 		const before = await clients();
 		const waiting = Array.from({ length: 200 }, () => settled(id));
 		await expect.poll(followed).toBe(1);
@@ -190,7 +184,30 @@ describe("a cancellation", () => {
 		const id = await began;
 		expect((await post(`/v1/invocations/${id}/cancel`)).status).toBe(202);
 		expect((await waiting).status).toBe(499);
-		expect(await json(`/v1/invocations/${id}`)).toMatchObject({ lane: "interactive", outcome: "cancelled", attempts: [{}] });
+		expect(await json(`/v1/invocations/${id}`)).toMatchObject({
+			lane: "interactive",
+			outcome: "cancelled",
+			startedAt: expect.any(String),
+			attempts: [{}],
+		});
+	});
+
+	test("of one that is waited for at another gateway ends it there", async () => {
+		const { began } = held();
+		const urls = { durableUrl: stack.redis.url, fastUrl: stack.redis.url };
+		const elsewhere = await openInvocationQueue({ ...urls, gatewayId: newId("gw"), functionRecords: FUNCTION_RECORDS });
+		try {
+			const version = await stack.services.functions.resolve("default", "hello");
+			const request = acceptedOf(version, { trigger: { kind: "event" } }, { text: "" }, stack.services);
+			const waiting = elsewhere.run(stack.services.nodes.nodes()[0]?.id ?? "", request);
+			await began;
+			const answer = await post(`/v1/invocations/${request.id}/cancel`);
+			expect([answer.status, await answer.json()]).toEqual([202, { id: request.id, state: "running" }]);
+			expect(await waiting).toMatchObject({ attempt: { outcome: "cancelled" } });
+			expect((await post(`/v1/invocations/${request.id}/cancel`)).status).toBe(200);
+		} finally {
+			await elsewhere.close();
+		}
 	});
 
 	test("of what nobody knows is 404", async () => {

@@ -43,7 +43,7 @@ export async function replay(record: InvocationRecord, which: ReplayVersion, ser
 	if (background?.replayedAs !== undefined) return await before(record, background.replayedAs, services);
 	const kept = await keptOf(record, services);
 	const version = await versionOf(record, which, services);
-	const body = await queuedBody(id, kept.body, services);
+	const body = (of: string) => queuedBody(id, kept.body, services, of);
 	const timeoutMs = Math.min(kept.timeoutMs, version.manifest.timeoutMs);
 	const asked = { trigger: kept.trigger, callback: kept.callback, body, timeoutMs, source: "replay", replayOf: id } as const;
 	if (background?.dead === true) return await replayDead(record, version, asked, services);
@@ -85,13 +85,13 @@ async function versionOf(
 	return await services.functions.resolve(project, name, which === "same" ? { version } : undefined);
 }
 
-/** The body as one that waits to be run. */
-async function queuedBody(id: string, body: BodyReference, { artifacts }: Services): Promise<BodyReference> {
+/** The body as one that waits to be run. @param of as what */
+async function queuedBody(id: string, body: BodyReference, { artifacts }: Services, of: string): Promise<BodyReference> {
 	const { queued, requests } = artifacts;
 	if (!("payload" in body)) return body;
 	const store = (await requests.has(body.payload)) ? requests : (await queued.has(body.payload)) ? queued : undefined;
 	if (store === undefined) throw gone(id, "it was removed to make room for newer ones (BERTH_REQUESTS_MIB)");
-	return await queued.adoptBody(store, body, { durability: "durable" });
+	return await queued.adoptBody(store, body, { durability: "durable", of });
 }
 
 function gone(id: string, why: string): BerthError {

@@ -1,26 +1,19 @@
 import type { InvocationAnswer, InvocationRequest } from "@berth/contracts";
-import { RedisServer } from "@berth/redis/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type OwnStack, startOwnStack } from "./testing/own-stack.js";
 import { ended } from "./testing/settlements.js";
-import { type Stack, startStack } from "./testing/stack.js";
 
-let redis: RedisServer;
-let stack: Stack;
+let stack: OwnStack;
 let seen: InvocationRequest | undefined;
 beforeAll(async () => {
-	redis = await RedisServer.start();
-	stack = await startStack(redis.url);
-	await stack.deploy("hello");
+	stack = await startOwnStack({ hello: {} });
 	stack.onInvocation(async ({ request, lane }) => {
 		// One in the background may come at any time.
 		if (lane === "interactive") seen = request;
 		return ended("succeeded", {}, { body: { text: "1" } });
 	});
 });
-afterAll(async () => {
-	await stack?.close();
-	await redis?.[Symbol.asyncDispose]();
-});
+afterAll(() => stack?.close());
 
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT = `00-${TRACE}-00f067aa0ba902b7-01`;

@@ -102,8 +102,8 @@ interface Untaken {
 	readonly answers: number;
 	/** What the gateway holds of them; an answer is held until the last byte of it is taken. */
 	readonly bytes: number;
-	/** What the kernel hasn't got of the first of them. */
-	readonly leftBytes: number;
+	/** What the kernel has taken on the connection so far. */
+	readonly takenBytes: number;
 	readonly sinceMs: number;
 }
 
@@ -155,13 +155,13 @@ class Answers {
 			if (response.writableLength === 0) continue;
 			const { socket } = response.req;
 			const { answers, bytes } = untaken.get(socket) ?? { answers: 0, bytes: 0 };
-			const leftBytes = queuedBytes(socket);
+			const takenBytes = takenOf(socket);
 			const before = this.#untaken.get(socket);
-			const isStuck = before !== undefined && before.leftBytes >= leftBytes && before.leftBytes - leftBytes < STEP_BYTES;
+			const isStuck = before !== undefined && takenBytes - before.takenBytes < STEP_BYTES;
 			untaken.set(socket, {
 				answers: answers + 1,
 				bytes: bytes + response.writableLength,
-				...(isStuck ? { leftBytes: before.leftBytes, sinceMs: before.sinceMs } : { leftBytes, sinceMs: nowMs }),
+				...(isStuck ? { takenBytes: before.takenBytes, sinceMs: before.sinceMs } : { takenBytes, sinceMs: nowMs }),
 			});
 		}
 		return untaken;
@@ -178,9 +178,11 @@ class Answers {
 	}
 }
 
-/** What the kernel hasn't taken yet, bytes. What Node measures a socket's timeout by: a stream's own length stays until a whole write is done. */
-function queuedBytes(socket: Socket & { readonly _handle?: { readonly writeQueueSize: number } | null }): number {
-	return socket._handle?.writeQueueSize ?? 0;
+/** Bytes. By what Node measures a socket's timeout: a stream's own length stays until a whole write is done; and what waits says nothing where more is written meanwhile. */
+function takenOf({
+	_handle: handle,
+}: Socket & { readonly _handle?: { readonly bytesWritten: number; readonly writeQueueSize: number } | null }) {
+	return handle === undefined || handle === null ? 0 : handle.bytesWritten - handle.writeQueueSize;
 }
 
 /** What never became a request is refused on its socket. */

@@ -1,9 +1,12 @@
 import { once } from "node:events";
+import { readdir } from "node:fs/promises";
+import { type ClientRequest, request } from "node:http";
 import { connect, type Socket } from "node:net";
+import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { KIB, MIB } from "@berth/contracts";
+import { encodeStreamHead, KIB, MIB, type StreamPlace, streamKey, streamPath } from "@berth/contracts";
 import { RedisServer } from "@berth/redis/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { Cut } from "./server.js";
@@ -12,6 +15,9 @@ import { type Stack, startStack } from "./testing/stack.js";
 
 const PLACES = 2;
 const STALL_MS = 1500;
+/** More than sockets hold. */
+const STEADY_BYTES = 24 * MIB;
+const PIECE = Buffer.alloc(64 * KIB, 120);
 
 let redis: RedisServer;
 let stack: Stack;
@@ -46,6 +52,26 @@ function say(words: string, { url } = stack): Socket {
 	socket.on("error", () => undefined);
 	socket.write(words);
 	return socket;
+}
+
+/** An invocation whose answer is streamed. */
+const streaming = (work: (sent: ClientRequest, cancelled: AbortSignal) => Promise<void>) =>
+	stack.onInvocation(async ({ request: { id, stream }, cancelled }) => {
+		const place = stream as StreamPlace;
+		const socketPath = place.address.slice("unix:".length);
+		const headers = { authorization: streamKey(place) };
+		const sent = request({ socketPath, method: "PUT", path: streamPath(id), headers, agent: false });
+		sent.on("error", () => undefined);
+		sent.write(encodeStreamHead({ start: "warm", phases: { queueMs: 1, startMs: 1, initMs: 1, runMs: 1 } }));
+		await work(sent, cancelled);
+		return ended(cancelled.aborted ? "cancelled" : "succeeded", { streamed: { bytes: 1, firstMs: 1 } });
+	});
+
+/** So many bytes, each piece when the one before was taken, or until nobody wants them. */
+async function pour(sent: ClientRequest, cancelled: AbortSignal, bytes: number): Promise<void> {
+	const gone = new Promise<void>((resolve) => cancelled.addEventListener("abort", () => resolve()));
+	for (let given = 0; given < bytes && !cancelled.aborted; given += PIECE.length)
+		await Promise.race([new Promise<void>((resolve) => sent.write(PIECE, () => resolve())), gone]);
 }
 
 const post = (length: number) => `POST /fn/default/open HTTP/1.1\r\nhost: x\r\ncontent-length: ${length}\r\n\r\n`;
@@ -94,12 +120,20 @@ describe("bodies that come slowly", () => {
 describe("an answer that its client doesn't take", () => {
 	const READS_NOTHING = "GET /fn/default/open HTTP/1.1\r\nhost: x\r\n\r\n";
 
-	test("is cut off, and that is told; it takes no place meanwhile", async () => {
+	test("is cut off, and that is told; it takes no place meanwhile, and nothing of it is stored", async () => {
 		answering(6 * MIB);
-		const client = say(READS_NOTHING);
-		client.pause();
-		await expect.poll(() => cuts).toEqual([{ answers: 1, bytes: expect.any(Number) }]);
+		const slow: Socket[] = [];
+		// Each is answered, though none of them is read.
+		while (slow.length < PLACES * 2) {
+			const connected = once(stack.server, "connection") as Promise<[Socket]>;
+			slow.push(say(READS_NOTHING).pause());
+			const [accepted] = await connected;
+			await expect.poll(() => accepted.bytesWritten).toBeGreaterThan(6 * MIB);
+		}
+		await expect.poll(() => readdir(join(stack.directory, "payloads"))).toEqual([]);
+		await expect.poll(() => cuts.reduce((sum, { answers }) => sum + answers, 0)).toBe(slow.length);
 		expect(cuts[0]?.bytes).toBeGreaterThan(MIB);
+		const [client] = slow as [Socket];
 		client.resume();
 		await once(client, "close");
 		expect(client.bytesRead).toBeLessThan(6 * MIB);
@@ -131,6 +165,42 @@ describe("an answer that its client doesn't take", () => {
 		// Or it would prove nothing.
 		expect(performance.now() - startedAt).toBeGreaterThan(STALL_MS);
 		expect(cuts).toEqual([]);
+	});
+
+	test("and that is streamed is cut off, too: its invocation is cancelled, and its place another's", async () => {
+		const ends: string[] = [];
+		streaming(async (sent, cancelled) => {
+			sent.once("close", () => ends.push("broken off"));
+			await pour(sent, cancelled, Number.POSITIVE_INFINITY);
+			ends.push("cancelled");
+		});
+		for (let n = 0; n < PLACES; n++) say(READS_NOTHING).pause();
+		await expect.poll(() => ends, { timeout: 10_000 }).toHaveLength(PLACES * 2);
+		expect(ends.toSorted()).toEqual(["broken off", "broken off", "cancelled", "cancelled"]);
+		expect(cuts.reduce((sum, { answers }) => sum + answers, 0)).toBe(PLACES);
+		answering(1);
+		expect((await stack.fetch("/fn/default/open")).status).toBe(200);
+	});
+
+	test("at once, while it is streamed, but steadily is given to its end", async () => {
+		streaming(async (sent, cancelled) => {
+			await pour(sent, cancelled, STEADY_BYTES);
+			sent.end();
+		});
+		const client = say(READS_NOTHING);
+		const startedAt = performance.now();
+		let bytes = 0;
+		let isOver = false;
+		client.on("data", (chunk: Buffer) => {
+			bytes += chunk.length;
+			isOver ||= chunk.toString("latin1").endsWith("berth-outcome: succeeded\r\n\r\n");
+			client.pause();
+			setTimeout(() => client.resume(), 10);
+		});
+		await expect.poll(() => isOver || client.closed, { timeout: 30_000 }).toBe(true);
+		expect([isOver, bytes > STEADY_BYTES, cuts]).toEqual([true, true, []]);
+		// Or it would prove nothing.
+		expect(performance.now() - startedAt).toBeGreaterThan(STALL_MS * 2);
 	});
 
 	test("goes before its time when all of them hold too much, and no more of them than must", async () => {

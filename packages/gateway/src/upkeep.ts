@@ -1,4 +1,5 @@
 import { MINUTE_MS, SECOND_MS } from "@berth/contracts";
+import { sweepLeftBodies } from "./background/left-bodies.js";
 import { FunctionCopies } from "./function-copies.js";
 import type { Services } from "./services.js";
 
@@ -9,7 +10,7 @@ const SOURCE_SPARED_MS = 10 * MINUTE_MS;
 /**
  * Mends what a process that died, or a Redis that was away, left half done: a version whose build isn't
  * in the queue is put there again, a source that no version is made of is removed, functions are copied, lists of invocations swept, and what
- * is left of deleted functions in the background goes. Any number of
+ * is left of deleted functions in the background goes, and of bodies. Any number of
  * gateways may do it at the same time.
  */
 export class Upkeep {
@@ -49,6 +50,7 @@ export class Upkeep {
 		const { functions, builds, artifacts, invocations, log } = this.#services;
 		await invocations.sweepLists().catch((err: unknown) => log.warn({ err }, "lists of invocations are swept later"));
 		await invocations.forgetDeleted().catch((err: unknown) => log.warn({ err }, "what deleted functions left is forgotten later"));
+		await sweepLeftBodies(this.#services).catch((err: unknown) => log.warn({ err }, "bodies that nobody needs are removed later"));
 		try {
 			// One version is one job: those that are in the queue stay as they are.
 			for (const task of await functions.unfinished()) await builds.add(task);

@@ -5,6 +5,7 @@ export type { EventLog, NewEvent } from "./event-log.js";
 export type { RecordBudget } from "./interactive-records.js";
 export type { GatewayQueue } from "./invocation-queue.js";
 export type { SourceTotals, WorkerSource } from "./invocation-source.js";
+export type { HeldBody } from "./left-bodies.js";
 export type { QueueLogger } from "./logger.js";
 export type { NodeChanged } from "./node-directory.js";
 export * from "./open.js";

@@ -10,7 +10,9 @@ import { type LaneBacklogs, readBacklogs } from "./bullmq/lane-backlogs.js";
 import type { LaneTotals } from "./counters.js";
 import { DeadLetters } from "./dead-letters.js";
 import type { DurableMemory, MemoryFigures } from "./durable-memory.js";
+import type { GatewayCancels } from "./gateway-cancels.js";
 import { functionKeyOf } from "./keys.js";
+import { type HeldBody, LeftBodies } from "./left-bodies.js";
 import type { FunctionName, InvocationQueue, NodeChange, QueueDepth } from "./ports.js";
 import type { QueuedRoom } from "./queued-room.js";
 
@@ -37,6 +39,7 @@ export interface GatewayQueue extends InvocationQueue {
 
 export interface RedisInvocationQueueParts {
 	readonly interactive: InteractiveQueue;
+	readonly cancels: GatewayCancels;
 	readonly background: BackgroundQueue;
 	readonly news: BackgroundNews;
 	readonly room: QueuedRoom;
@@ -68,20 +71,24 @@ export class RedisInvocationQueue implements GatewayQueue {
 		return this.#parts.interactive.cancel(id, project);
 	}
 
+	cancelAnywhere(id: string, project: string): Promise<boolean> {
+		return this.#parts.cancels.ask(id, project);
+	}
+
 	requireRoom(owner: Pick<InvocationRequest, "project" | "function">): Promise<void> {
 		const { durable, room } = this.#parts;
 		return guarded(durable, ACCEPTING, () => room.require(owner));
 	}
 
-	async enqueue(request: InvocationRequest, inDoubt?: "take back" | "leave", onRefused?: () => Promise<unknown>): Promise<void> {
+	async enqueue(request: InvocationRequest, inDoubt?: "take back" | "leave", onUnneeded?: () => Promise<unknown>): Promise<void> {
 		const { durable, room, background } = this.#parts;
 		try {
 			await guarded(durable, ACCEPTING, () => room.take(request));
 		} catch (error) {
-			await onRefused?.();
+			await onUnneeded?.();
 			throw error;
 		}
-		await background.enqueue(request, inDoubt, onRefused);
+		await background.enqueue(request, inDoubt, onUnneeded);
 	}
 
 	pause(of: FunctionName): Promise<Backlog> {
@@ -141,6 +148,14 @@ export class RedisInvocationQueue implements GatewayQueue {
 
 	keepRequest(request: InvocationRequest): Promise<void> {
 		return this.#durably("keeping a request", ({ records }) => records.keep(request));
+	}
+
+	async leftBodies(held: () => Promise<readonly HeldBody[]>): Promise<readonly HeldBody[]> {
+		const { durable } = this.#parts;
+		const left = new LeftBodies(durable);
+		if (!(await guarded(durable, "looking for bodies that are left", () => left.claim()))) return [];
+		const found = await held();
+		return await guarded(durable, "looking for bodies that are left", () => left.among(found));
 	}
 
 	sweepLists(): Promise<number> {

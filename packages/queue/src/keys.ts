@@ -31,6 +31,8 @@ export const deadLettersOf = (project: string): string => DEAD_LETTERS + project
 export const LISTS = "berth:bg-lists";
 /** Durable Redis: held by who sweeps these. */
 export const LISTS_SWEPT = "berth:bg-swept";
+/** Durable Redis: held by who looks for bodies that nobody needs. */
+export const BODIES_SWEPT = "berth:bg-bodies-swept";
 /** Durable Redis, channels: what happened to a background invocation; ids of those that run and were cancelled. */
 export const NEWS_PREFIX = "berth:bg-news:";
 export const BACKGROUND_CANCELS = "berth:bg-cancels";
@@ -67,5 +69,8 @@ export const nodeLeaseOf = (node: string): string => `berth:node:${node}`;
 export const NODE_NEWS = "berth:news:nodes";
 /** Fast Redis: ids of a node's invocations whose caller went away. */
 export const cancelChannelOf = (node: string): string => `berth:cancel:${node}`;
+/** Fast Redis: to all gateways, which invocation is cancelled by its id; and what they say to the one that asked. */
+export const CANCEL_QUESTIONS = "berth:cancels";
+export const cancelAnswersOf = (gateway: string): string => `berth:cancels:${gateway}`;
 export const questionsOf = (node: string): string => `berth:ask:${node}`;
 export const answersOf = (asker: string): string => `berth:answers:${asker}`;

@@ -9,6 +9,7 @@ import { InteractiveSource } from "./bullmq/interactive-source.js";
 import type { LimitsOf } from "./bullmq/lane-limits.js";
 import { DurableMemory } from "./durable-memory.js";
 import { EventLog } from "./event-log.js";
+import { GatewayCancels } from "./gateway-cancels.js";
 import type { RecordBudget } from "./interactive-records.js";
 import { type GatewayQueue, RedisInvocationQueue } from "./invocation-queue.js";
 import { RedisInvocationSource, type WorkerSource } from "./invocation-source.js";
@@ -51,13 +52,15 @@ export async function openInvocationQueue(
 	]);
 	const [fast, subscriber, durable, listener] = owned;
 	const interactive = new InteractiveQueue({ redis: fast, subscriber, gatewayId, log });
-	await interactive.listening;
+	const cancels = new GatewayCancels({ redis: fast, subscriber, gatewayId, cancel: (id, project) => interactive.cancel(id, project), log });
+	await Promise.all([interactive.listening, cancels.listening]);
 	const background = new BackgroundQueue(durable, log, functionRecords, retention);
 	const news = new BackgroundNews(listener, log);
 	const memory = new DurableMemory(durable);
 	const room = new QueuedRoom(durable, memory, queued, onQueueFull);
 	return new RedisInvocationQueue({
 		interactive,
+		cancels,
 		background,
 		news,
 		room,

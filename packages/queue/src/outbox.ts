@@ -95,6 +95,12 @@ export class Outbox {
 		return text === null ? undefined : (JSON.parse(text) as FollowerMaterial);
 	}
 
+	/** The trace of an invocation that has a callback; undefined when it has none, or the record is gone. */
+	async traceOf(id: string): Promise<TraceContext | undefined> {
+		const text = await this.#do("reading what follows", () => this.#redis.hget(backgroundRecordOf(id), "trace"));
+		return text === null ? undefined : (JSON.parse(text) as TraceContext);
+	}
+
 	/** How many wait or are held. */
 	async size(): Promise<number> {
 		const kinds = [outboxOf("callback"), outboxOf("follower")];
@@ -135,7 +141,14 @@ export interface FollowerMaterial {
 /** Fields of a record, in pairs, of which each that is to follow the settlement has one from the beginning. */
 export function followUpsOf({ callback, follow, trigger, body, depth = 0, trace }: InvocationRequest): readonly string[] {
 	const waiting = { state: "waiting", attempts: 0 } as const;
-	const posted = callback === undefined ? [] : ["callback", JSON.stringify({ url: callback, ...waiting } satisfies CallbackRecord)];
+	const posted =
+		callback === undefined
+			? []
+			: [
+					"callback",
+					JSON.stringify({ url: callback, ...waiting } satisfies CallbackRecord),
+					...(trace === undefined ? [] : ["trace", JSON.stringify(trace)]),
+				];
 	if (follow === undefined) return posted;
 	const material = { follow, ...headOf(trigger), body, depth, ...(trace === undefined ? {} : { trace }) } satisfies FollowerMaterial;
 	return [...posted, "follower", JSON.stringify(waiting satisfies FollowerRecord), "material", JSON.stringify(material)];

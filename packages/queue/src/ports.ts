@@ -16,6 +16,7 @@ import type {
 import type { Page, Wanted } from "./background-lists.js";
 import type { Cancelled, KeptRequest } from "./background-records.js";
 import type { DeadLetters } from "./dead-letters.js";
+import type { HeldBody } from "./left-bodies.js";
 
 /** Interactive and background lanes as the gateway sees them. */
 export interface InvocationQueue {
@@ -33,15 +34,17 @@ export interface InvocationQueue {
 	 * @returns whether it is waited for
 	 */
 	cancel(id: string, project?: string): boolean;
+	/** Interactive: the same at whichever gateway waits for it, this one among them. @returns whether one does @throws BerthError `unavailable` */
+	cancelAnywhere(id: string, project: string): Promise<boolean>;
 	/**
 	 * Background: resolves after the durable write. One of an id that was accepted before changes nothing.
 	 * @param inDoubt what happens to what may have arrived when this rejects: default `take back`, perhaps some time after; `leave` for an id
 	 * that may be asked for again, which would be taken back with it
-	 * @param onRefused called once it is certain that nothing of it is there, perhaps some time after this has rejected; never when it is left
-	 * in doubt, or is run
+	 * @param onUnneeded called once it is certain that the body it came with isn't needed, perhaps some time after this has rejected: nothing of it
+	 * is there, or its id was accepted before, with another body; never when it is left in doubt, or is run
 	 * @throws BerthError `unavailable`, `queue_full`, `storage_full`
 	 */
-	enqueue(request: InvocationRequest, inDoubt?: "take back" | "leave", onRefused?: () => Promise<unknown>): Promise<void>;
+	enqueue(request: InvocationRequest, inDoubt?: "take back" | "leave", onUnneeded?: () => Promise<unknown>): Promise<void>;
 	/** Background: what is accepted of a function waits until it is resumed; what runs goes on. Doing it twice changes nothing. */
 	pause(of: FunctionName): Promise<Backlog>;
 	resume(of: FunctionName): Promise<Backlog>;
@@ -73,6 +76,8 @@ export interface InvocationQueue {
 	readonly deadLetters: DeadLetters;
 	/** Background: keeps the request of one that was settled without a worker. */
 	keepRequest(request: InvocationRequest): Promise<void>;
+	/** Background: those of these bodies, older than an accepting takes, that nobody needs; none when that was asked within the hour. @throws BerthError `unavailable` */
+	leftBodies(held: () => Promise<readonly HeldBody[]>): Promise<readonly HeldBody[]>;
 	/** Background: takes what isn't kept any more off the lists; how many. */
 	sweepLists(): Promise<number>;
 	/** Waiting and active jobs per lane, and the age of the oldest that waits, milliseconds. */

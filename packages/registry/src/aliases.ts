@@ -1,8 +1,8 @@
 import { type Alias, type AliasTarget, BerthError, LIVE, MOST_ALIASES } from "@berth/contracts";
 import { guarded, type Redis } from "@berth/redis";
 import { functionNotFound, versionNotFound } from "./absent.js";
+import { REMOVE_ALIAS, ROLL_BACK, SET_ALIAS } from "./alias-scripts.js";
 import { keys, versionPrefix } from "./keys.js";
-import { REMOVE_ALIAS, ROLL_BACK, SET_ALIAS } from "./scripts.js";
 import { aliasesOf } from "./version-fields.js";
 
 /** What a script answers: `ok`, or what is in the way. */

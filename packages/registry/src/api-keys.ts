@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
 import { DEFAULT_PROJECT } from "@berth/contracts";
 import { type ConnectionLog, closeRedis, guarded, openRedis, type Redis } from "@berth/redis";
+import { ADMIN_KEY, FIRST_KEY } from "./api-key-scripts.js";
 import { keys } from "./keys.js";
-import { ADMIN_KEY, FIRST_KEY } from "./scripts.js";
 
 /** How long a key that was found good is believed without asking again, milliseconds. */
 const BELIEVED_FOR_MS = 5000;

@@ -1,8 +1,8 @@
 import { EventEmitter } from "node:events";
 import type { BuildLogLine, BuildProgress, StoredLogLine, Version } from "@berth/contracts";
 import { type ConnectionLog, guarded, type Redis, Subscription } from "@berth/redis";
+import { ADD_LOG_LINES } from "./build-log-scripts.js";
 import { keys } from "./keys.js";
-import { ADD_LOG_LINES } from "./scripts.js";
 
 /** Names a version whose log it is. */
 type Subject = Pick<Version, "project" | "function" | "number">;

@@ -10,7 +10,7 @@ import {
 import { guarded, type Redis } from "@berth/redis";
 import type { Changes } from "./changes.js";
 import { keys } from "./keys.js";
-import { SET_STATE } from "./scripts.js";
+import { SET_STATE } from "./version-scripts.js";
 
 /** How often a wait looks again although no news came, milliseconds. */
 const LOOK_AGAIN_MS = 1000;

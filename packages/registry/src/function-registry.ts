@@ -16,16 +16,17 @@ import { Aliases } from "./aliases.js";
 import { BuildLogs } from "./build-logs.js";
 import { type BuildEnd, BuildStates, stateLine } from "./build-states.js";
 import { Changes } from "./changes.js";
-import { keys, versionPrefix } from "./keys.js";
+import { keys } from "./keys.js";
 import { LiveVersions } from "./live-versions.js";
 import { Networks } from "./networks.js";
+import { createVersion, type DeployTerms, type ImportedVersion, importVersion } from "./new-versions.js";
 import { Rebases } from "./rebases.js";
 import { deleteFunction, removeVersion } from "./removals.js";
 import { Resolution } from "./resolution.js";
-import { ANY_VERSION, CREATE_VERSION, IMPORT_VERSION, SET_COPY } from "./scripts.js";
 import { StoreState, unrecovered } from "./store-state.js";
 import { TransferRecords } from "./transfer-records.js";
-import { fingerprintOf, summaryOf, versionOf } from "./version-fields.js";
+import { summaryOf, versionOf } from "./version-fields.js";
+import { SET_COPY } from "./version-scripts.js";
 import { Volumes } from "./volumes.js";
 
 const VERSIONS_LISTED = 100;
@@ -96,43 +97,12 @@ export class FunctionRegistry {
 		name: string,
 		manifest: Manifest,
 		source: SourceReference,
-		how: { readonly damaged?: number; readonly noCache?: boolean } = {},
+		how: DeployTerms = {},
 	): Promise<{ version: Version; unchanged: boolean }> {
-		const createdAt = new Date().toISOString();
-		const base = JSON.stringify({ manifest, source, createdAt, ...(how.noCache === true ? { noCache: true } : {}) });
-		const [number, unchanged] = (await this.#do(`deploying ${name}`, () =>
-			CREATE_VERSION.run(
-				this.#redis,
-				[
-					keys.names(project),
-					keys.function(project, name),
-					keys.numbers(project, name),
-					keys.counter(project, name),
-					keys.unfinished,
-					keys.sourceUsers(source.digest),
-					keys.store,
-					keys.networks(project),
-					keys.volumes(project),
-				],
-				[
-					name,
-					base,
-					fingerprintOf(manifest, source),
-					createdAt,
-					versionPrefix(project, name),
-					`${project}/${name}`,
-					how.noCache === true ? ANY_VERSION : (how.damaged ?? ""),
-					stateLine("queued", "queued"),
-					typeof manifest.network === "object" ? manifest.network.join : "",
-					...(manifest.volumes ?? []).map((volume) => volume.name),
-				],
-			),
-		)) as [number, number | string] | [];
-		if (number === undefined) throw unrecovered();
-		if (number < 0) throw number === -1 ? noNetwork(manifest) : noVolume(String(unchanged));
+		const { number, unchanged } = await createVersion(this.#redis, { project, name, manifest, source, ...how });
 		const version = await this.getVersion(project, name, number);
 		if (version === undefined) throw new BerthError("function_not_found", `${name} was deleted while it was deployed; deploy it again`);
-		return { version, unchanged: unchanged === 1 };
+		return { version, unchanged };
 	}
 
 	/** @returns false when the version is gone or final already: the build's result is void then */
@@ -172,38 +142,10 @@ export class FunctionRegistry {
 	 * Puts a version on record that was built before or elsewhere: `ready`, and where the aliases lead that follow unless a newer one is.
 	 * @returns false when it is on record already
 	 */
-	async importVersion(
-		version: Pick<Version, "project" | "function" | "number" | "manifest" | "source" | "createdAt">,
-		image: ImageReference,
-		build: BuildReport,
-	): Promise<boolean> {
-		const { project, function: name, number, manifest, source, createdAt } = version;
-		const done = await this.#do(`recording ${name}:${number}`, () =>
-			IMPORT_VERSION.run(
-				this.#redis,
-				[
-					keys.names(project),
-					keys.function(project, name),
-					keys.numbers(project, name),
-					keys.counter(project, name),
-					keys.version(project, name, number),
-					keys.sourceUsers(source.digest),
-					keys.changes,
-				],
-				[
-					name,
-					number,
-					`${project}/${name}`,
-					JSON.stringify({ manifest, source, createdAt }),
-					fingerprintOf(manifest, source),
-					JSON.stringify(image),
-					JSON.stringify(build),
-					new Date().toISOString(),
-				],
-			),
-		);
-		this.#live.forget(`${project}/${name}`);
-		return done === 1;
+	async importVersion(version: ImportedVersion, image: ImageReference, build: BuildReport): Promise<boolean> {
+		const isNew = await importVersion(this.#redis, version, image, build);
+		this.#live.forget(`${version.project}/${version.function}`);
+		return isNew;
 	}
 
 	/** Puts on record how far the copy of a version's image is. @returns false when the version is gone */
@@ -312,15 +254,4 @@ export class FunctionRegistry {
 	#do<T>(what: string, commands: () => Promise<T>): Promise<T> {
 		return guarded(this.#redis, what, commands);
 	}
-}
-
-function noVolume(name: string): BerthError {
-	const message = `there is no volume ${JSON.stringify(name)} in this project; make it first, with PUT /v1/volumes/${name}`;
-	return new BerthError("volume_not_found", `volumes: ${message}`, { issues: [{ field: "volumes", message }] });
-}
-
-function noNetwork({ network }: Manifest): BerthError {
-	const name = typeof network === "object" ? network.join : network;
-	const message = `there is no network ${JSON.stringify(name)} in this project; make it first, with PUT /v1/networks/${name}`;
-	return new BerthError("network_not_found", `network.join: ${message}`, { issues: [{ field: "network.join", message }] });
 }

@@ -2,7 +2,7 @@ import type { BerthError, Digest, FunctionSummary, Manifest, OutdatedVersion, Ve
 import { guarded, type Redis } from "@berth/redis";
 import { functionNotFound } from "./absent.js";
 import { keys, versionPrefix } from "./keys.js";
-import { CREATE_REBASED } from "./scripts.js";
+import { CREATE_REBASED } from "./version-scripts.js";
 
 /** What rebases need of versions: how they are read, what their log begins with, what is said while the store is lost. */
 export interface RebasesOptions {

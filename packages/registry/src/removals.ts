@@ -2,7 +2,7 @@ import { BerthError, type Digest } from "@berth/contracts";
 import { guarded, type Redis } from "@berth/redis";
 import { functionNotFound, versionNotFound } from "./absent.js";
 import { keys, versionPrefix } from "./keys.js";
-import { DELETE_FUNCTION, REMOVE_VERSION } from "./scripts.js";
+import { DELETE_FUNCTION, REMOVE_VERSION } from "./removal-scripts.js";
 
 /** As `FunctionRegistry.deleteFunction`. */
 export async function deleteFunction(redis: Redis, project: string, name: string): Promise<readonly Digest[] | undefined> {

@@ -1,7 +1,11 @@
 import { BerthError, HOUR_MS } from "@berth/contracts";
-import { guarded, type Redis } from "@berth/redis";
+import { guarded, LuaScript, type Redis } from "@berth/redis";
 import { keys } from "./keys.js";
-import { STORE_STATE } from "./scripts.js";
+
+/** KEYS store. ARGV what it is when nothing is said yet. Gives what it is. */
+const STORE_STATE = new LuaScript(`
+redis.call('SET', KEYS[1], ARGV[1], 'NX')
+return redis.call('GET', KEYS[1])`);
 
 /** What a recovery that was cut short brought back stays for so long, for another one. */
 const RECOVERING_MS = 24 * HOUR_MS;

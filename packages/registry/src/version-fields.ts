@@ -40,7 +40,7 @@ export function summaryOf(project: string, name: string, fields: Fields): Functi
 const ALIAS_FIELD = "alias:";
 const ALIAS_SHAPE = 1;
 
-/** An alias as the scripts write it (scripts.ts). */
+/** An alias as the scripts write it (alias-scripts.ts). */
 interface StoredAlias {
 	readonly shape: number;
 	readonly weights: Readonly<Record<string, number>>;

@@ -1,8 +1,8 @@
-import type { InvokingHead } from "@berth/contracts";
+import { IDEMPOTENCY_KEY, type InvokingHead } from "@berth/contracts";
 
 /** What an agent asks by `ctx.invoke`. */
 export interface Asked {
-	readonly head: Pick<InvokingHead, "function" | "async" | "timeoutMs">;
+	readonly head: Pick<InvokingHead, "function" | "async" | "timeoutMs" | "idempotencyKey">;
 	readonly async: boolean;
 	readonly contentType: string | undefined;
 }
@@ -20,16 +20,22 @@ export function abandonedIn(head: unknown): number | undefined {
 
 /** The invocation that a question asks for. Names are the gateway's to judge. @throws Error when it is no such question */
 export function askedIn(head: unknown): Asked {
-	const { kind, function: name, async = false, timeoutMs, contentType } = fieldsOf(head);
+	const { kind, function: name, async = false, timeoutMs, contentType, idempotencyKey } = fieldsOf(head);
 	const isAsked =
 		kind === "invoke" &&
 		typeof name === "string" &&
 		typeof async === "boolean" &&
 		(timeoutMs === undefined || (Number.isSafeInteger(timeoutMs) && (timeoutMs as number) > 0)) &&
-		(contentType === undefined || (typeof contentType === "string" && PRINTABLE.test(contentType)));
+		(contentType === undefined || (typeof contentType === "string" && PRINTABLE.test(contentType))) &&
+		(idempotencyKey === undefined || (typeof idempotencyKey === "string" && IDEMPOTENCY_KEY.test(idempotencyKey)));
 	if (!isAsked) throw new Error("a question that asks for no invocation");
 	return {
-		head: { function: name.slice(0, NAME_CHARS), async, ...(timeoutMs === undefined ? {} : { timeoutMs: timeoutMs as number }) },
+		head: {
+			function: name.slice(0, NAME_CHARS),
+			async,
+			...(timeoutMs === undefined ? {} : { timeoutMs: timeoutMs as number }),
+			...(idempotencyKey === undefined ? {} : { idempotencyKey: idempotencyKey as string }),
+		},
 		async,
 		contentType: contentType as string | undefined,
 	};

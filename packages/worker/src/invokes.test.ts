@@ -70,10 +70,17 @@ test.each([
 	["something else", { kind: "fetch", question: 1 }],
 	["no name", { ...ASKED, function: 7 }],
 	["a time that is none", { ...ASKED, timeoutMs: -1 }],
+	["a key that is none", { ...ASKED, idempotencyKey: "a b" }],
 	["a type that no header may have", { ...ASKED, contentType: "a\r\nberth-invoking: {}" }],
 ])("a question that asks for %s is none", async (_what, head) => {
 	await expect(begin().respond(head, NOTHING, 1)).rejects.toThrow("a question that asks for no invocation");
 	expect(asked).toEqual([]);
+});
+
+test("a key goes with it, and who asks is still the worker's to say", async () => {
+	answer = succeed("{}");
+	await begin().respond({ ...ASKED, idempotencyKey: 'order-7"\\' }, NOTHING, 1);
+	expect(asked).toMatchObject([{ parent: { function: "asks" }, idempotencyKey: 'order-7"\\' }]);
 });
 
 test("the ninth isn't asked for", async () => {

@@ -3,9 +3,9 @@ import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { type Bases, ImageBuilder, StackRemapper } from "@berth/builder";
-import { dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
-import { BACKGROUND_LIMITS, type FunctionError, HOUR_MS, type LaneLimits, MIB, MOST_AHEAD_MS, type Version } from "@berth/contracts";
-import { DEAD_LETTERS_KEPT, openBuildSource, openEventLog, openInvocationSource, openNodeMembership } from "@berth/queue";
+import { dropPrivileges, exitWithParent, loadSettings } from "@berth/config";
+import { type FunctionError, HOUR_MS, MIB, type Version } from "@berth/contracts";
+import { openBuildSource, openEventLog, openInvocationSource, openNodeMembership } from "@berth/queue";
 import { FunctionRegistry, openArtifactStore, PackageRegistries, Vault } from "@berth/registry";
 import { Pool, type Specialisation } from "@berth/sandbox";
 import { createLogger, openTracing, WorkerMetrics } from "@berth/telemetry";
@@ -17,16 +17,18 @@ import { groupsFor, openDockerBuilds, openEngine, removeLeftovers } from "./engi
 import { ImageBudget } from "./images/budget.js";
 import { fetchImage } from "./images/fetch-image.js";
 import { Images } from "./images/images.js";
-import { Mirror, type MirrorPlace, mirrorOrigin } from "./images/mirror.js";
+import { Mirror, mirrorOrigin, mirrorPlaceOf } from "./images/mirror.js";
 import { Registries } from "./images/registries.js";
 import { InvocationEnds } from "./invocation-ends.js";
 import { Invokes } from "./invokes.js";
+import { laneLimitsOf } from "./lane-limits.js";
 import { LogTail } from "./log-tail.js";
 import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
 import { packageSourcesOf } from "./package-sources.js";
 import { settlementKeeper } from "./settlement-keeper.js";
 import { GatewayPlaces } from "./streams/gateway-place.js";
+import { Upkeep } from "./upkeep.js";
 import { VersionLimit } from "./version-limit.js";
 import { ReadyVersions } from "./versions.js";
 
@@ -35,12 +37,6 @@ const GRACE_MS = 10_000;
 const BUILD_MS = 30_000;
 /** Builds at the same time: each wants a core. */
 const BUILDS_AT_ONCE = 2;
-/** An invocation that is older isn't begun any more, whatever it was accepted for: what is left of its body, a crash left. */
-const QUEUED_KEPT_MS = MOST_AHEAD_MS + BACKGROUND_LIMITS.maxAgeMs.max + HOUR_MS;
-/** The same for what somebody waits with, for a quarter of an hour at most. */
-const AWAITED_KEPT_MS = HOUR_MS;
-/** Unpacked layers are copies of blobs: one that was wanted in neither of two days is made again when it is. */
-const LAYERS_KEPT_MS = 48 * HOUR_MS;
 
 const settings = loadSettings();
 dropPrivileges(settings.serviceUid, groupsFor(settings));
@@ -60,6 +56,7 @@ const origin =
 const artifacts = await openArtifactStore(paths.artifacts, {
 	budgets: settings.storage,
 	...(settings.payloadStore && { bucket: settings.payloadStore }),
+	onTrouble: (err) => log.error({ err }, "what a payload store holds couldn't be counted, or made less"),
 	...(origin && { origin }),
 });
 const bases = JSON.parse(readFileSync(paths.bases, "utf8")) as Bases;
@@ -113,7 +110,7 @@ const invocationSource = await openInvocationSource({
 	nodeId: node,
 	incarnation,
 	retention: settings,
-	limitsOf,
+	limitsOf: (project, name) => laneLimitsOf(functions, project, name),
 	cores: settings.cores,
 	memoryMiB: pool.runsBytes / MIB,
 	logger: log,
@@ -167,7 +164,6 @@ const attempts = new Attempts({
 const buildSource = await openBuildSource({ durableUrl, logger: log });
 const membership = await openNodeMembership({ fastUrl, logger: log });
 const images = new Images({ node, artifacts, functions, registries, vault, warmLayers: ensureLayers, log });
-const mirror = mirrorPlace && new Mirror({ place: mirrorPlace, artifacts, functions, log, onPushed: keepBudget });
 const budget =
 	settings.imageBytes === undefined
 		? undefined
@@ -187,19 +183,17 @@ const versionLimit = new VersionLimit({
 	hasBackground: (version) => invocationSource.hasBackground(version),
 	log,
 });
+const upkeep = new Upkeep({ settings, artifacts, builds, budget, versionLimit, dockerfiles, engine, log });
+const mirror = mirrorPlace && new Mirror({ place: mirrorPlace, artifacts, functions, log, onPushed: () => upkeep.keepBudget() });
 const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine, tail, ends });
 
 await pool.start();
 await functions.rebases.announce(Object.fromEntries(Object.entries(bases).map(([runtime, { digest }]) => [runtime, digest])));
-const sweepImages = () => void builds.sweep().catch((err: unknown) => log.error({ err }, "images that nobody needs couldn't be removed"));
-sweepImages();
+upkeep.sweepImages();
 functions.onChange((name) => {
 	invocationSource.changed(name);
 	mirror?.wake();
-	keepBudget();
-	if (name === undefined) return sweepImages();
-	versionLimit.keep(name).catch((err: unknown) => log.error({ err, function: name }, "old versions of a function couldn't be removed"));
-	builds.forget(name).catch((err: unknown) => log.error({ err, function: name }, "the images of a deleted function couldn't be removed"));
+	upkeep.changed(name);
 });
 // Before anything is taken: what a gateway knows this node to have taken is told by incarnation from what an earlier one had.
 await membership.join({ id: node, incarnation, startedAtMs: Date.now() }, (question) => answers.answer(question));
@@ -208,19 +202,13 @@ await invocationSource.start((delivery) => attempts.run(delivery), settings.maxI
 await buildSource.start((task, attempt) => builds.run(task, attempt), BUILDS_AT_ONCE);
 await images.resume();
 mirror?.start();
-keepBudget();
-const sweeper = setInterval(() => {
-	keepBudget();
-	sweepPayloads().catch((err: unknown) => log.error({ err }, "old payloads couldn't be removed"));
-	dockerfiles?.prune().catch((err: unknown) => log.error({ err }, "old images of Dockerfiles couldn't be removed"));
-	engine.dropLayers(LAYERS_KEPT_MS).catch((err: unknown) => log.error({ err }, "layers that nobody wants couldn't be removed"));
-}, HOUR_MS);
+upkeep.start();
 
 let stopping = false;
 async function stop(): Promise<void> {
 	if (stopping) return;
 	stopping = true;
-	clearInterval(sweeper);
+	upkeep.stop();
 	await mirror?.close();
 	await membership.drain();
 	await Promise.all([invocationSource.drain(GRACE_MS), buildSource.close()]);
@@ -248,37 +236,10 @@ exitWithParent(() => void stop());
 const store = await functions.store.find(builder.functions().length > 0);
 process.stdout.write(`${JSON.stringify({ ready: true, node, store })}\n`);
 
-/** The setting names a registry that is listed: the settings were checked. */
-function mirrorPlaceOf({ imageRepository, registries }: Settings): MirrorPlace | undefined {
-	const access = registries.find(({ host }) => host === imageRepository?.host);
-	return imageRepository && access && { access, name: imageRepository.name };
-}
-
 /** Sockets of sandboxes of an earlier worker: nobody listens on them any more. */
 function removeOldSockets(): void {
 	mkdirSync(paths.agentSockets, { recursive: true, mode: 0o711 });
 	for (const name of readdirSync(paths.agentSockets)) rmSync(join(paths.agentSockets, name));
-}
-
-/** Room for images, in the background. */
-function keepBudget(): void {
-	budget?.keep().catch((err: unknown) => log.warn({ err }, "images beyond BERTH_IMAGES_MIB couldn't be removed; it is tried again"));
-}
-
-async function sweepPayloads(): Promise<void> {
-	await artifacts.payloads.sweep(AWAITED_KEPT_MS);
-	await artifacts.queued.sweep(QUEUED_KEPT_MS);
-	await artifacts.requests.sweep(settings.recordsMs + HOUR_MS);
-	await artifacts.results.sweep(settings.recordsMs + HOUR_MS);
-	await artifacts.logs.sweep(DEAD_LETTERS_KEPT.ms + HOUR_MS);
-	await artifacts.deliveries.sweep(settings.hookEventsMs);
-}
-
-/** Of the version that `live` leads to; while it is split, of the one with the largest share. */
-async function limitsOf(project: string, name: string): Promise<LaneLimits | undefined> {
-	const live = (await functions.getFunction(project, name))?.live;
-	const manifest = live === undefined ? undefined : (await functions.getVersion(project, name, live))?.manifest;
-	return manifest && { ...manifest.background, memoryMiB: manifest.memoryMiB };
 }
 
 /** @param names of the version, where it has a number already */

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { FIXED_LIMITS, type InvokeFailure, type InvokeReply } from "@berth/contracts/agent";
+import { FIXED_LIMITS, IDEMPOTENCY_KEY_RULE, type InvokeFailure, type InvokeReply, idempotencyKeyIn } from "@berth/contracts/agent";
 import { checkedOptions } from "../node/invoke-options.js";
 import { type Invokes, questionOf } from "../node/invokes.js";
 
@@ -63,7 +63,12 @@ export class InvokeServer {
 		const timeout = request.headers["berth-timeout-ms"];
 		const isAsync = RESPOND_ASYNC.test(String(request.headers["prefer"]));
 		const contentType = request.headers["content-type"];
+		const key = request.headers["idempotency-key"];
+		const idempotencyKey = key === undefined ? undefined : idempotencyKeyIn(String(key));
+		if (key !== undefined && idempotencyKey === undefined)
+			throw new RefusedError(400, "invalid_request", `idempotency-key: ${IDEMPOTENCY_KEY_RULE}, as they are or in quotes`);
 		const options = checkedOptions({
+			...(idempotencyKey === undefined ? {} : { idempotencyKey }),
 			async: isAsync,
 			...(contentType === undefined ? {} : { contentType }),
 			...(timeout === undefined ? {} : { timeoutMs: Math.min(Number(timeout), Number.MAX_SAFE_INTEGER) }),

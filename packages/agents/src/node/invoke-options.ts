@@ -1,3 +1,5 @@
+import { IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_RULE } from "@berth/contracts/agent";
+
 /** How another function is invoked. */
 export interface InvokeOptions {
 	/** In the background: the answer comes when it is on disk, and has the id alone. */
@@ -6,6 +8,8 @@ export interface InvokeOptions {
 	readonly timeoutMs?: number;
 	/** Of a payload that is bytes or text already; everything else is JSON. */
 	readonly contentType?: string;
+	/** What this function asks with it again, in whichever of its invocations, is the invocation that it was the first time. */
+	readonly idempotencyKey?: string;
 	/** Ends the wait, and what is waited for. */
 	readonly signal?: AbortSignal;
 }
@@ -14,7 +18,7 @@ export interface InvokeOptions {
 const LEAST_TIMEOUT_MS = 10;
 /** What a worker takes: a sandbox that asks otherwise is destroyed. */
 const CONTENT_TYPE = /^[\x20-\x7e]{1,256}$/;
-const KNOWN: ReadonlySet<string> = new Set<keyof InvokeOptions>(["async", "timeoutMs", "contentType", "signal"]);
+const KNOWN: ReadonlySet<string> = new Set<keyof InvokeOptions>(["async", "timeoutMs", "contentType", "idempotencyKey", "signal"]);
 
 /** What a handler says of how it invokes, as it may go to the worker. @throws TypeError, RangeError */
 export function checkedOptions(given: unknown): InvokeOptions {
@@ -23,7 +27,7 @@ export function checkedOptions(given: unknown): InvokeOptions {
 	}
 	const unknown = Object.keys(given).find((name) => !KNOWN.has(name));
 	if (unknown !== undefined) throw new TypeError(`invoke has no option ${told(unknown)}; there are ${[...KNOWN].join(", ")}`);
-	const { async, timeoutMs, contentType, signal } = given as Readonly<Record<keyof InvokeOptions, unknown>>;
+	const { async, timeoutMs, contentType, idempotencyKey, signal } = given as Readonly<Record<keyof InvokeOptions, unknown>>;
 	if (async !== undefined && typeof async !== "boolean") throw new TypeError(`async is ${told(async)}; true or false is wanted`);
 	if (signal !== undefined && !(signal instanceof AbortSignal)) {
 		throw new TypeError(`signal is ${told(signal)}; an AbortSignal is wanted`);
@@ -32,6 +36,7 @@ export function checkedOptions(given: unknown): InvokeOptions {
 		...(async === undefined ? {} : { async }),
 		...(timeoutMs === undefined ? {} : { timeoutMs: checkedTimeout(timeoutMs) }),
 		...(contentType === undefined ? {} : { contentType: checkedContentType(contentType) }),
+		...(idempotencyKey === undefined ? {} : { idempotencyKey: checkedKey(idempotencyKey) }),
 		...(signal === undefined ? {} : { signal }),
 	};
 }
@@ -48,6 +53,12 @@ function checkedContentType(contentType: unknown): string {
 	if (typeof contentType !== "string") throw new TypeError(`contentType is ${told(contentType)}; a string is wanted`);
 	if (CONTENT_TYPE.test(contentType)) return contentType;
 	throw new RangeError(`contentType is ${told(contentType)}; 1 to 256 printable characters of ASCII are wanted`);
+}
+
+function checkedKey(key: unknown): string {
+	if (typeof key !== "string") throw new TypeError(`idempotencyKey is ${told(key)}; a string is wanted`);
+	if (IDEMPOTENCY_KEY.test(key)) return key;
+	throw new RangeError(`idempotencyKey is ${told(key)}; ${IDEMPOTENCY_KEY_RULE} are wanted`);
 }
 
 /** A value as a message has it, of anything that a handler may give. */

@@ -157,7 +157,11 @@ export class Invokes {
 }
 
 /** @param options checked @throws TypeError */
-export function questionOf(name: unknown, contentType: string | undefined, { async = false, timeoutMs }: InvokeOptions): InvokeQuestion {
+export function questionOf(
+	name: unknown,
+	contentType: string | undefined,
+	{ async = false, timeoutMs, idempotencyKey }: InvokeOptions,
+): InvokeQuestion {
 	if (typeof name !== "string" || name === "") throw new TypeError("the first argument of invoke is a function's name");
 	return {
 		kind: "invoke",
@@ -165,6 +169,7 @@ export function questionOf(name: unknown, contentType: string | undefined, { asy
 		...(async ? { async } : {}),
 		...(timeoutMs === undefined ? {} : { timeoutMs }),
 		...(contentType === undefined ? {} : { contentType }),
+		...(idempotencyKey === undefined ? {} : { idempotencyKey }),
 	};
 }
 

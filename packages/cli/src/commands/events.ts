@@ -1,10 +1,10 @@
 import type { EventQuery } from "@berth/client";
 import { EVENT_KINDS, EVENTS_KEPT, type EventKind, type ProjectEvent } from "@berth/contracts";
 import { InvalidArgumentError } from "commander";
-import { EXIT } from "../exit-codes.js";
+import { EXIT, type ExitCode } from "../exit-codes.js";
+import { untilStopped } from "../following.js";
 import { parseDurationMs } from "../input/durations.js";
 import { parseCount } from "../input/sizes.js";
-import { hearStops } from "../interruption.js";
 import type { Registrar } from "../registrar.js";
 import { durationText } from "../render/units.js";
 import type { Session } from "../session.js";
@@ -34,30 +34,29 @@ export function registerEvents({ program, action }: Registrar): void {
 					...(name === undefined ? {} : { function: name }),
 					...(since === undefined ? {} : { since: new Date(Date.now() - since).toISOString() }),
 				};
-				if (follow === true) await watch(session, query);
-				else {
-					const list = await client.events(query);
-					if (session.json) session.terminal.json(list);
-					else for (const event of [...list.events].reverse()) session.terminal.print(eventText(event));
-					if (!session.json && list.events.length === 0) session.terminal.note("Nothing of that happened lately.");
-				}
+				if (follow === true) return await watch(session, query);
+				const list = await client.events(query);
+				if (session.json) session.terminal.json(list);
+				else for (const event of [...list.events].reverse()) session.terminal.print(eventText(event));
+				if (!session.json && list.events.length === 0) session.terminal.note("Nothing of that happened lately.");
 				return EXIT.ok;
 			}),
 		);
 }
 
 /** With `--json`: one document a line. */
-async function watch(session: Session, query: EventQuery): Promise<void> {
+async function watch(session: Session, query: EventQuery): Promise<ExitCode> {
 	const { terminal, json } = session;
 	const { client } = await session.connect();
-	const stopping = new AbortController();
-	using _ = hearStops(() => stopping.abort());
-	await client.followEvents(query, {
-		signal: stopping.signal,
-		onEvent: (event) => (json ? terminal.json(event) : terminal.print(eventText(event))),
-		onDropped: ({ events }) => terminal.note(`${events} ends of invocations were dropped: they came faster than they were read.`),
-		onRefused: ({ node, detail }) => terminal.note(`No ends of invocations on ${node} for now: ${detail}.`),
-	});
+	return await untilStopped(session, (signal, onFollowing) =>
+		client.followEvents(query, {
+			signal,
+			onFollowing,
+			onEvent: (event) => (json ? terminal.json(event) : terminal.print(eventText(event))),
+			onDropped: ({ events }) => terminal.note(`${events} ends of invocations were dropped: they came faster than they were read.`),
+			onRefused: ({ node, detail }) => terminal.note(`No ends of invocations on ${node} for now: ${detail}.`),
+		}),
+	);
 }
 
 /** `12:00:00.000 invocation succeeded  hello v3 inv_… in 2 ms` */

@@ -1,10 +1,10 @@
 import type { LogQuery } from "@berth/client";
 import { type InvocationAnswer, LOG_LEVELS, type LogLevel, type TailDropped, type TailLine } from "@berth/contracts";
 import { InvalidArgumentError } from "commander";
-import { CommandFailure, EXIT } from "../exit-codes.js";
+import { CommandFailure, EXIT, type ExitCode } from "../exit-codes.js";
+import { untilStopped } from "../following.js";
 import { parseDurationMs } from "../input/durations.js";
 import { parseCount } from "../input/sizes.js";
-import { hearStops } from "../interruption.js";
 import type { Registrar } from "../registrar.js";
 import { logText } from "../render/problem.js";
 import { durationText } from "../render/units.js";
@@ -39,8 +39,8 @@ export function registerLogs({ program, action }: Registrar): void {
 			action(async (session: Session, options: LogsOptions, name?: string) => {
 				const { client } = await session.connect();
 				const query = queryOf(options, name);
-				if (options.follow === true) await follow(session, query);
-				else if (query.invocation !== undefined && options.since === undefined && options.level === undefined) {
+				if (options.follow === true) return await follow(session, query);
+				if (query.invocation !== undefined && options.since === undefined && options.level === undefined) {
 					const record = await client.invocation(query.invocation);
 					if (session.json) session.terminal.json(record);
 					else printRecord(session, record);
@@ -82,17 +82,18 @@ async function print(session: Session, query: LogQuery): Promise<void> {
 }
 
 /** With `--json`: one document a line. */
-async function follow(session: Session, query: LogQuery): Promise<void> {
+async function follow(session: Session, query: LogQuery): Promise<ExitCode> {
 	const { client } = await session.connect();
 	const { terminal, json } = session;
-	const stopping = new AbortController();
-	using _ = hearStops(() => stopping.abort());
-	await client.followLogs(query, {
-		signal: stopping.signal,
-		onLine: (line) => (json ? terminal.json(line) : terminal.print(lineText(line, session))),
-		onDropped: (dropped) => terminal.note(droppedText(dropped)),
-		onRefused: ({ node, detail }) => terminal.note(`Nothing of ${node} for now: ${detail}.`),
-	});
+	return await untilStopped(session, (signal, onFollowing) =>
+		client.followLogs(query, {
+			signal,
+			onFollowing,
+			onLine: (line) => (json ? terminal.json(line) : terminal.print(lineText(line, session))),
+			onDropped: (dropped) => terminal.note(droppedText(dropped)),
+			onRefused: ({ node, detail }) => terminal.note(`Nothing of ${node} for now: ${detail}.`),
+		}),
+	);
 }
 
 function lineText(line: TailLine, { terminal }: Session): string {

@@ -2,29 +2,26 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type HookWithSecret, INVOKING_HEADER, type InvocationRequest, type InvokingHead } from "@berth/contracts";
-import { RedisServer } from "@berth/redis/testing";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { Invocations } from "../invocations.js";
 import { createJoinedApp } from "../joined.js";
 import { ScheduleDispatcher } from "../schedules/dispatcher.js";
+import { type OwnStack, startOwnStack } from "../testing/own-stack.js";
 import { ended } from "../testing/settlements.js";
-import { type Stack, startStack } from "../testing/stack.js";
 
 const CALLBACK = "http://127.0.0.1:9/done";
 /** What a version may say of its invocations in the background. */
 const BACKGROUND = { attempts: 2, backoffMs: 1000, maxAgeMs: 60_000, callbackUrl: CALLBACK, onSuccess: "other", onFailure: "other" };
 const RETRY = { attempts: 2, backoffMs: 1000, maxAgeMs: 60_000 };
 
-let redis: RedisServer;
-let stack: Stack;
+let stack: OwnStack;
 let seen: InvocationRequest[] = [];
 let hooks = 0;
 beforeAll(async () => {
-	redis = await RedisServer.start();
-	stack = await startStack(redis.url, { callbackHosts: ["127.0.0.1:9"] });
-	await stack.deploy("other");
-	await stack.deploy("shop", { background: BACKGROUND });
-	await stack.deploy("before", { background: { onSuccess: "shop" } });
+	stack = await startOwnStack(
+		{ other: {}, shop: { background: BACKGROUND }, before: { background: { onSuccess: "shop" } } },
+		{ callbackHosts: ["127.0.0.1:9"] },
+	);
 });
 beforeEach(() => {
 	seen = [];
@@ -33,10 +30,7 @@ beforeEach(() => {
 		return ended("succeeded", {}, { body: { text: "" } });
 	});
 });
-afterAll(async () => {
-	await stack?.close();
-	await redis?.[Symbol.asyncDispose]();
-});
+afterAll(() => stack?.close());
 
 async function post(path: string, body: unknown = {}): Promise<Record<string, unknown>> {
 	const headers = { "content-type": "application/json" };

@@ -1,20 +1,13 @@
-import { RedisServer } from "@berth/redis/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { type OwnStack, startOwnStack } from "../testing/own-stack.js";
 import { ended } from "../testing/settlements.js";
-import { type Stack, startStack } from "../testing/stack.js";
 import { Upkeep } from "../upkeep.js";
 
-let redis: RedisServer;
-let stack: Stack;
+let stack: OwnStack;
 beforeAll(async () => {
-	redis = await RedisServer.start();
-	stack = await startStack(redis.url);
-	await stack.deploy("hello", { background: { attempts: 2, backoffMs: 1, maxAgeMs: 60_000, concurrency: 1 } });
+	stack = await startOwnStack({ hello: { background: { attempts: 2, backoffMs: 1, maxAgeMs: 60_000, concurrency: 1 } } });
 });
-afterAll(async () => {
-	await stack?.close();
-	await redis?.[Symbol.asyncDispose]();
-});
+afterAll(() => stack?.close());
 
 const later = { prefer: "respond-async" };
 const invoke = (headers: Record<string, string> = later, query = "") =>
@@ -41,7 +34,7 @@ test("a paused function takes work, shows that it is paused, and runs it when it
 });
 
 test("a function that is deleted, or was by a gateway that died right after, begins clean when it is deployed again", async () => {
-	const kept = () => redis.client((client) => client.keys("berth:q:b-default/brief:*"));
+	const kept = () => stack.redis.client((client) => client.keys("berth:q:b-default/brief:*"));
 	const { functions } = stack.services;
 	await stack.deploy("brief");
 	for (const remove of [

@@ -8,11 +8,12 @@ import { waitAfter } from "./waits.js";
 /** A receiver that says so wants no more of it (github.com/standard-webhooks/standard-webhooks, spec). */
 const GONE = 410;
 
-/** Posts a settlement, signed. Nothing of it is the caller's but where it goes and what was answered. */
+/** Posts a settlement, signed, with the trace of its invocation. Nothing of it is the caller's but where it goes and what was answered. */
 export async function sendCallback(record: InvocationRecord, callback: CallbackRecord, services: Services): Promise<Step<CallbackRecord>> {
-	const { callbackSecrets, artifacts, permissions } = services;
+	const { callbackSecrets, artifacts, permissions, outbox } = services;
 	const body = Buffer.from(JSON.stringify(messageOf(await answerOf(record, artifacts))));
-	const headers = signed(record.id, body, await callbackSecrets.signing(record.project));
+	const trace = await outbox.traceOf(record.id);
+	const headers = { ...signed(record.id, body, await callbackSecrets.signing(record.project)), ...trace };
 	const posted = await post({ url: callback.url, headers, body, allowed: permissions.callbackHosts });
 	const attempts = callback.attempts + 1;
 	const made = { url: callback.url, attempts, ...("status" in posted ? { lastStatus: posted.status } : {}) };

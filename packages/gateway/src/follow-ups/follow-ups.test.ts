@@ -3,14 +3,12 @@ import { createServer, type IncomingHttpHeaders, type RequestListener, type Serv
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
 import type { CallbackSecret, InvocationAnswer, InvocationRequest } from "@berth/contracts";
-import { RedisServer } from "@berth/redis/testing";
 import { Webhook } from "standardwebhooks";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { type OwnStack, startOwnStack } from "../testing/own-stack.js";
 import { ended } from "../testing/settlements.js";
-import { type Stack, startStack } from "../testing/stack.js";
 
-let redis: RedisServer;
-let stack: Stack;
+let stack: OwnStack;
 let receiver: Server;
 let url: string;
 let received: { readonly headers: IncomingHttpHeaders; readonly body: string }[] = [];
@@ -18,7 +16,6 @@ let received: { readonly headers: IncomingHttpHeaders; readonly body: string }[]
 let answering: RequestListener | undefined;
 
 beforeAll(async () => {
-	redis = await RedisServer.start();
 	receiver = createServer(async (request, response) => {
 		received.push({ headers: request.headers, body: (await buffer(request)).toString() });
 		if (answering === undefined) response.writeHead(204).end();
@@ -27,9 +24,7 @@ beforeAll(async () => {
 	await once(receiver.listen(0, "127.0.0.1"), "listening");
 	const host = `127.0.0.1:${(receiver.address() as AddressInfo).port}`;
 	url = `http://${host}/done`;
-	stack = await startStack(redis.url, { callbackHosts: [host] });
-	await stack.deploy("work");
-	await stack.deploy("after");
+	stack = await startOwnStack({ work: {}, after: {} }, { callbackHosts: [host] });
 });
 afterEach(() => {
 	received = [];
@@ -38,7 +33,6 @@ afterEach(() => {
 afterAll(async () => {
 	await stack?.close();
 	receiver?.close();
-	await redis?.[Symbol.asyncDispose]();
 });
 
 const succeed = () =>
@@ -80,6 +74,32 @@ describe("a callback", () => {
 		expect(headers["webhook-id"]).toBe(id);
 		await expect.poll(async () => (await recordOf(id)).callback).toMatchObject({ state: "delivered", attempts: 1, lastStatus: 204, url });
 		expect(await stack.services.outbox.size()).toBe(0);
+	});
+
+	test("goes on with the trace of its invocation, with every try, and so does the function that is given the settlement", async () => {
+		const traceId = "4bf92f3577b34da6a3ce929d0e0e4736";
+		await stack.deploy("traced", { background: { onSuccess: "after" } });
+		const ran: InvocationRequest[] = [];
+		stack.onInvocation(async ({ request }) => {
+			ran.push(request);
+			return ended("succeeded");
+		});
+		answering = (_request, response) => response.writeHead(500).end();
+		const trace = { traceparent: `00-${traceId}-00f067aa0ba902b7-01`, tracestate: "rojo=1" };
+		const id = await accepted("traced/invocations", { ...trace, "berth-callback-url": url });
+		await expect.poll(async () => (await recordOf(id)).callback?.attempts).toBe(1);
+		answering = undefined;
+		await stack.fetch(`/v1/invocations/${id}/callback`, { method: "POST" });
+		await expect.poll(() => received.length).toBe(2);
+		await expect.poll(() => ran.length).toBe(2);
+		const own = ran.find((one) => one.id === id)?.trace;
+		expect(own).toEqual({
+			traceparent: expect.stringMatching(`^00-${traceId}-(?!00f067aa0ba902b7)[0-9a-f]{16}-01$`),
+			tracestate: "rojo=1",
+		});
+		for (const { headers } of received) expect(headers).toMatchObject({ ...own });
+		expect(ran.find((one) => one.id !== id)?.trace?.traceparent).toContain(traceId);
+		await expect.poll(async () => (await recordOf(id)).callback?.state).toBe("delivered");
 	});
 
 	test("is tried again later when its receiver fails, may be sent again by hand, and is given up at 410", async () => {

@@ -1,12 +1,13 @@
 import { BerthError, HOOK_RESULTS, type HookEventList, type HookResult, LIMITS, type Redelivery, redeliverySchema } from "@berth/contracts";
-import type { OpenHook } from "@berth/registry";
+import type { OpenHook, StoredEvent } from "@berth/registry";
 import type { Request, Response } from "express";
 import { EventStream } from "../event-stream.js";
+import { claimedId } from "../idempotency/idempotency.js";
 import type { Services } from "../services.js";
 import { validate } from "../validation.js";
 import { hookFrom, bodyOf as jsonOf } from "./hook-api.js";
 import { chosen, detailOf, isFailed, needEvent, shownEvent } from "./hook-events.js";
-import { redeliver, whyNot } from "./redeliveries.js";
+import { redeliver, redeliveredAmong, redeliveredUnder, whyNot } from "./redeliveries.js";
 
 const MOST_LISTED = 100;
 const LISTED = 50;
@@ -53,7 +54,8 @@ export async function redeliverEvent(request: Request, response: Response, servi
 	const { event } = await needEvent(found, String(request.params["event"]), services);
 	const reason = whyNot(event);
 	if (reason !== undefined) throw new BerthError("invalid_request", reason);
-	const done = await redeliver(found, event, services, "again");
+	const claimed = claimedId(response);
+	const done = await redeliver(found, event, services, "again", claimed === undefined ? undefined : redeliveredUnder(claimed));
 	if (typeof done === "string") throw new BerthError("hook_event_not_found", done);
 	response.status(202).json({ redelivered: [done], skipped: [] } satisfies Redelivery);
 }
@@ -62,19 +64,25 @@ export async function redeliverEvent(request: Request, response: Response, servi
 export async function redeliverFailed(request: Request, response: Response, services: Services): Promise<void> {
 	const found = await hookFrom(request, services);
 	const { since } = validate(redeliverySchema, await jsonOf(request, services), { code: "invalid_request", whole: "body" });
+	const claimed = claimedId(response);
+	const asOf = (event: StoredEvent) => (claimed === undefined ? undefined : redeliveredAmong(claimed, event));
 	const { events } = await chosen(
 		found,
-		(event) => isFailed(event) && event.redeliveredAs === undefined && Date.parse(event.at) >= Date.parse(since),
+		// One that this very request has redelivered before is in its answer still.
+		(event) =>
+			isFailed(event) && [undefined, asOf(event)?.event].includes(event.redeliveredAs) && Date.parse(event.at) >= Date.parse(since),
 		MOST_REDELIVERED,
 		undefined,
 		services,
 	);
+	// What it made of them itself, when it came before, isn't what it is asked for.
+	const own = new Set(events.map((event) => asOf(event)?.event));
 	const redelivered: Redelivery["redelivered"][number][] = [];
 	const skipped: Redelivery["skipped"][number][] = [];
 	// As they came: the oldest first.
-	for (const { id } of [...events].reverse()) {
+	for (const { id } of events.filter((event) => !own.has(event.id)).reverse()) {
 		const { event } = await needEvent(found, id, services);
-		const done = await redeliver(found, event, services, "once");
+		const done = await redeliver(found, event, services, "once", asOf(event));
 		if (typeof done === "string") skipped.push({ event: id, reason: done });
 		else redelivered.push(done);
 	}

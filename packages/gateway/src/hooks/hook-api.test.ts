@@ -1,22 +1,15 @@
 import type { HookEvent, HookInput, HookWithSecret } from "@berth/contracts";
-import { RedisServer } from "@berth/redis/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type OwnStack, startOwnStack } from "../testing/own-stack.js";
 import { mirror } from "../testing/settlements.js";
-import { type Stack, startStack } from "../testing/stack.js";
 import { isAllowed } from "./allow-list.js";
 
-let redis: RedisServer;
-let stack: Stack;
+let stack: OwnStack;
 beforeAll(async () => {
-	redis = await RedisServer.start();
-	stack = await startStack(redis.url);
-	await stack.deploy("shop");
+	stack = await startOwnStack({ shop: {} });
 	stack.onInvocation(mirror);
 });
-afterAll(async () => {
-	await stack?.close();
-	await redis?.[Symbol.asyncDispose]();
-});
+afterAll(() => stack?.close());
 
 async function call<T>(method: string, path: string, body?: object): Promise<{ status: number; json: T }> {
 	const answer = await stack.fetch(`/v1/functions/${path}`, { method, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
@@ -36,7 +29,9 @@ describe("a hook", () => {
 		const { secret, ...rest } = json;
 		expect((await call("GET", "shop/hooks/token")).json).toEqual(rest);
 		expect((await call("GET", "shop/hooks")).json).toEqual({ hooks: [rest] });
-		expect(JSON.stringify(await redis.client((client) => client.hgetall(`{berth}:hook:${json.path.slice(6)}`)))).not.toContain(secret);
+		expect(JSON.stringify(await stack.redis.client((client) => client.hgetall(`{berth}:hook:${json.path.slice(6)}`)))).not.toContain(
+			secret,
+		);
 		expect((await make({ scheme: "token" })).json).toMatchObject({ code: "hook_exists" });
 	});
 
@@ -77,7 +72,7 @@ describe("a hook", () => {
 		expect((await deliver(one.path, {})).status).toBe(401);
 		expect((await call("DELETE", "gone")).status).toBe(204);
 		expect((await deliver(other.path, {})).status).toBe(401);
-		const left = await redis.client((client) => client.keys(`*${other.path.slice(6)}*`));
+		const left = await stack.redis.client((client) => client.keys(`*${other.path.slice(6)}*`));
 		expect(left).toEqual([]);
 		await stack.deploy("gone");
 		expect((await call("GET", "gone/hooks")).json).toEqual({ hooks: [] });

@@ -1,20 +1,15 @@
 import type { HookWithSecret } from "@berth/contracts";
-import { RedisServer } from "@berth/redis/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { type OwnStack, startOwnStack } from "../testing/own-stack.js";
 import { ended } from "../testing/settlements.js";
-import { type Stack, startStack } from "../testing/stack.js";
 
-let redis: RedisServer;
-let stack: Stack;
+let stack: OwnStack;
 beforeAll(async () => {
-	redis = await RedisServer.start();
-	stack = await startStack(redis.url);
-	await stack.deploy("shop");
+	stack = await startOwnStack({ shop: {} });
 });
 afterAll(async () => {
-	redis?.resume();
+	stack?.redis.resume();
 	await stack?.close();
-	await redis?.[Symbol.asyncDispose]();
 });
 
 test("while the durable Redis is away nothing is let in, and the provider hears that it should come again", async () => {
@@ -30,10 +25,10 @@ test("while the durable Redis is away nothing is let in, and the provider hears 
 	const hook = (await made.json()) as HookWithSecret;
 	const headers = { authorization: `Bearer ${hook.secret}`, "x-id": "1" };
 	const deliver = () => fetch(stack.url + hook.path, { method: "POST", body: "{}", headers });
-	redis.freeze();
+	stack.redis.freeze();
 	const away = await deliver();
 	expect([away.status, away.headers.get("retry-after"), runs]).toEqual([503, "1", 0]);
-	redis.resume();
+	stack.redis.resume();
 	await expect.poll(async () => (await deliver()).status).toBe(200);
 	expect(await (await deliver()).text()).toBe("ok");
 	expect(runs).toBe(1);

@@ -7,7 +7,7 @@ import { authenticate } from "../auth.js";
 import type { Route } from "../route.js";
 import type { Services } from "../services.js";
 import { Capture } from "./capture.js";
-import { fingerprintOf, keyOf } from "./key.js";
+import { fingerprintOf, type Keyed, keyedBy } from "./key.js";
 
 /** An answer up to this size is stored; of a larger one only that there was one. */
 const MOST_BYTES = 256 * KIB;
@@ -65,11 +65,22 @@ export async function serveOnce(
 	serve: () => Promise<void>,
 	problems: ErrorRequestHandler,
 ): Promise<void> {
-	const { idempotency, bodies } = services;
-	const key = keyOf(request);
 	const { project } = await authenticate(request, services.keys);
+	await serveUnder(keyedBy(request, project), request, response, services, serve, problems);
+}
+
+/** The same under a key that doesn't come with it. */
+export async function serveUnder(
+	keyed: Keyed,
+	request: Request,
+	response: Response,
+	services: Services,
+	serve: () => Promise<void>,
+	problems: ErrorRequestHandler,
+): Promise<void> {
+	const { idempotency, bodies } = services;
 	const body = await bodies.read(request, FIXED_LIMITS.bodyBytes);
-	const claim = await idempotency.claim(project, key, fingerprintOf(request, body), newId("inv"));
+	const claim = await idempotency.claim(keyed.project, keyed.key, fingerprintOf(keyed, body), newId("inv"));
 	if (claim.kind === "mismatch")
 		throw new BerthError("idempotency_mismatch", "another request was sent with this key: send this one with a key of its own");
 	if (claim.kind === "running") {

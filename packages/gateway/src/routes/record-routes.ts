@@ -46,7 +46,8 @@ export const RECORD_ROUTES: readonly Route[] = [
 	{
 		method: "post",
 		path: "/v1/invocations/{id}/cancel",
-		summary: "Cancel an invocation: what waits never begins; what runs gets its abort signal, and 5 s later its sandbox is killed",
+		summary:
+			"Cancel an invocation, at any gateway: what waits never begins; what runs gets its abort signal, and 5 s later its sandbox is killed",
 		key: true,
 		answers: { 200: "InvocationAnswer: it is settled, by this or before", 202: "It runs, and was told" },
 		serve: cancelInvocation,

@@ -1,30 +1,23 @@
 import { once } from "node:events";
 import { type InvocationRequest, newId, type ScheduleConfig, type ScheduleRun } from "@berth/contracts";
-import { RedisServer } from "@berth/redis/testing";
 import { type OpenSchedule, Schedules } from "@berth/registry";
 import fc from "fast-check";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Services } from "../services.js";
+import { type OwnStack, startOwnStack } from "../testing/own-stack.js";
 import { ended } from "../testing/settlements.js";
-import { type Stack, startStack } from "../testing/stack.js";
 import { ScheduleDispatcher } from "./dispatcher.js";
 
-let redis: RedisServer;
-let stack: Stack;
+let stack: OwnStack;
 /** What reached the function, and what the clock says. */
 let seen: InvocationRequest[] = [];
 let nowMs = 0;
 let count = 0;
 
 beforeAll(async () => {
-	redis = await RedisServer.start();
-	stack = await startStack(redis.url);
-	await stack.deploy("shop");
+	stack = await startOwnStack({ shop: {} });
 });
-afterAll(async () => {
-	await stack?.close();
-	await redis?.[Symbol.asyncDispose]();
-});
+afterAll(() => stack?.close());
 beforeEach(() => {
 	seen = [];
 	nowMs = Date.parse("2026-11-26T10:00:00Z");
@@ -168,7 +161,7 @@ describe("a firing", () => {
 		nowMs += 60_000;
 		const { due, open } = await stack.services.schedules.look(1000, nowMs);
 		expect([...due, ...open].filter((id) => id === first.id || id === second.id)).toEqual([]);
-		expect(await redis.client((client) => client.keys(`*${second.id}*`))).toEqual([]);
+		expect(await stack.redis.client((client) => client.keys(`*${second.id}*`))).toEqual([]);
 	});
 });
 
@@ -223,7 +216,7 @@ describe("three gateways that die at any moment, and a clock that steps", () => 
 			running.delete(name);
 			return ended("succeeded");
 		});
-		const connections = await Promise.all([0, 1, 2].map(() => Schedules.open(redis.url)));
+		const connections = await Promise.all([0, 1, 2].map(() => Schedules.open(stack.redis.url)));
 		const steps = fc.array(fc.integer({ min: -20_000, max: 30_000 }), { minLength: 4, maxLength: 12 });
 		let deaths = 0;
 		const property = fc.asyncProperty(steps, fc.infiniteStream(fc.integer({ min: 0, max: 39 })), async (moves, chance) => {
@@ -279,7 +272,7 @@ describe("three gateways that die at any moment, and a clock that steps", () => 
 
 /** Leases and waits are over, and no schedule has come due by it. */
 async function passLeases(): Promise<void> {
-	await redis.client(async (client) => {
+	await stack.redis.client(async (client) => {
 		for (const id of await client.zrange("{berth}:schedules-open", "0", "-1")) await client.zadd("{berth}:schedules-open", "0", id);
 	});
 }

@@ -15,6 +15,6 @@ export async function fireSchedule(
 ): Promise<InvocationRequest> {
 	const version = await services.functions.resolve(project, config.function, selectorOf(config.alias));
 	const trigger = { kind: "event", contentType: "application/json", schedule: { name: config.name, ...firing } } as const;
-	const body = { text: config.payload === undefined ? "" : JSON.stringify(config.payload) };
-	return await enqueue(version, { ...how, trigger, body, source: "schedule" }, services);
+	const text = config.payload === undefined ? "" : JSON.stringify(config.payload);
+	return await enqueue(version, { ...how, trigger, body: async () => ({ text }), source: "schedule" }, services);
 }

@@ -1,24 +1,17 @@
 import type { Schedule, ScheduleInput, ScheduleList, ScheduleRunNow } from "@berth/contracts";
 import type { Delivery } from "@berth/queue";
-import { RedisServer } from "@berth/redis/testing";
 import type { OpenSchedule } from "@berth/registry";
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { type OwnStack, startOwnStack } from "../testing/own-stack.js";
 import { ended } from "../testing/settlements.js";
-import { type Stack, startStack } from "../testing/stack.js";
 
-let redis: RedisServer;
-let stack: Stack;
+let stack: OwnStack;
 let seen: Delivery[] = [];
 
 beforeAll(async () => {
-	redis = await RedisServer.start();
-	stack = await startStack(redis.url);
-	await stack.deploy("shop");
+	stack = await startOwnStack({ shop: {} });
 });
-afterAll(async () => {
-	await stack?.close();
-	await redis?.[Symbol.asyncDispose]();
-});
+afterAll(() => stack?.close());
 beforeEach(() => {
 	seen = [];
 	stack.onInvocation(async (delivery) => {
@@ -27,16 +20,8 @@ beforeEach(() => {
 	});
 });
 
-async function call<T = unknown>(method: string, path: string, body?: object, wanted = 200): Promise<T> {
-	const answer = await stack.fetch(`/v1/functions/shop/schedules${path}`, {
-		method,
-		...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
-	});
-	const text = await answer.text();
-	expect([answer.status, text]).toEqual([wanted, text]);
-	return (text === "" ? undefined : JSON.parse(text)) as T;
-}
-
+const call = <Answer = unknown>(method: string, path: string, body?: object, status?: number): Promise<Answer> =>
+	stack.call(method, `/v1/functions/shop/schedules${path}`, body, status);
 const make = (input: ScheduleInput) => call<Schedule>("POST", "", input, 201);
 
 test("a schedule is made with its defaults, shown with what comes, changed, paused, resumed and removed", async () => {
@@ -101,7 +86,7 @@ test("by hand under a key it runs once, also when its gateway dies before it ans
 		const { invocation } = await run();
 		expect(invocation).toMatch(/^inv_/);
 		await expect.poll(() => seen.length).toBe(1);
-		await redis.client(async (client) => {
+		await stack.redis.client(async (client) => {
 			for (const key of await client.keys("{berth}:idempotency:*"))
 				if ((await client.hexists(key, "until")) === 1) await client.hset(key, "until", 0);
 		});

@@ -46,7 +46,12 @@ test("a body that is all there isn't too slow, however long its worker takes to 
 	client.on("error", () => undefined).flushHeaders();
 	const [asked] = await gateway.first;
 	const version = { manifest: { streamMiB: 7 } } as Version;
-	const body = (await RequestBody.of(asked as Request, new Bodies(28 * MIB), version, new Streams("nowhere"))) as RequestBody;
+	const body = (await RequestBody.of(
+		asked as Request,
+		new Bodies(28 * MIB),
+		version,
+		new Streams("nowhere", 30 * SECOND_MS),
+	)) as RequestBody;
 	const worker = request({ port: inner.port }).end();
 	const [, toWorker] = await inner.first;
 	body.give(toWorker);

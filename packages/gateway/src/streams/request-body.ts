@@ -4,8 +4,7 @@ import type { Request } from "express";
 import type { Begun, Bodies } from "../body.js";
 import type { Streams } from "./streams.js";
 
-/** A client that is waited for and sends less than a step holds a sandbox for so long, milliseconds. */
-const SILENCE_MS = 30 * SECOND_MS;
+/** Less than this isn't progress: a client that is waited for holds a sandbox. */
 const STEP_BYTES = 64 * KIB;
 
 /** How long a client may go on sending what nobody reads, milliseconds. */
@@ -21,24 +20,25 @@ export class RequestBody {
 		const begun = await bodies.begin(request, FIXED_LIMITS.bodyBytes);
 		if (!("first" in begun)) return begun;
 		streams.allow(request);
-		return new RequestBody(request, begun, maxBytes);
+		return new RequestBody(request, begun, maxBytes, streams.bodyStallMs);
 	}
 
 	readonly #request: Request;
 	readonly #maxBytes: number;
+	readonly #stallMs: number;
 	/** What had come before this was known. */
 	#first: Buffer | undefined;
 	readonly #release: () => void;
 	#bytes: number;
 	/** What has come since it was last seen to go on. */
 	#step = 0;
-	#silence: NodeJS.Timeout | undefined;
+	#stalled: NodeJS.Timeout | undefined;
 	#refuse: (error: BerthError) => void = () => undefined;
 	/** Why nobody gets the rest: what the caller did wrong. */
 	refused: BerthError | undefined;
 
 	/** @param first what has come; the rest of the request is paused */
-	private constructor(request: Request, { first, release }: Begun, maxBytes: number) {
+	private constructor(request: Request, { first, release }: Begun, maxBytes: number, stallMs: number) {
 		this.#release = release;
 		this.#request = request;
 		// What nobody read of it is still on the connection.
@@ -52,6 +52,7 @@ export class RequestBody {
 		this.#first = first;
 		this.#bytes = first.length;
 		this.#maxBytes = maxBytes;
+		this.#stallMs = stallMs;
 	}
 
 	/** To the worker that asks for it, once. A body that breaks off is cut off there. */
@@ -68,12 +69,12 @@ export class RequestBody {
 		response.writeHead(200);
 		response.on("drain", () => this.#await());
 		response.once("close", () => {
-			clearTimeout(this.#silence);
+			clearTimeout(this.#stalled);
 			request.off("data", take).pause();
 		});
 		request.on("data", take);
 		request.once("end", () => {
-			clearTimeout(this.#silence);
+			clearTimeout(this.#stalled);
 			response.end();
 		});
 		request.once("close", () => {
@@ -93,18 +94,20 @@ export class RequestBody {
 		this.#step += chunk.length;
 		if (this.#bytes > this.#maxBytes) this.#refuse(tooLarge(this.#maxBytes));
 		else if (!response.write(chunk)) {
-			clearTimeout(this.#silence);
+			clearTimeout(this.#stalled);
 			this.#request.pause();
 		} else if (this.#step >= STEP_BYTES) this.#await();
 	}
 
 	/** The client is waited for. */
 	#await(): void {
-		clearTimeout(this.#silence);
+		clearTimeout(this.#stalled);
 		this.#step = 0;
 		const late = () =>
-			this.#refuse(new BerthError("request_timeout", `less than ${sizeText(STEP_BYTES)} of the body came in ${SILENCE_MS / SECOND_MS} s`));
-		this.#silence = setTimeout(late, SILENCE_MS);
+			this.#refuse(
+				new BerthError("request_timeout", `less than ${sizeText(STEP_BYTES)} of the body came in ${this.#stallMs / SECOND_MS} s`),
+			);
+		this.#stalled = setTimeout(late, this.#stallMs);
 		this.#request.resume();
 	}
 }

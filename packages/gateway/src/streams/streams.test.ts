@@ -12,10 +12,9 @@ import {
 	streamKey,
 	streamPath,
 } from "@berth/contracts";
-import { RedisServer } from "@berth/redis/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type OwnStack, startOwnStack } from "../testing/own-stack.js";
 import { ended } from "../testing/settlements.js";
-import { type Stack, startStack } from "../testing/stack.js";
 
 const STREAMED = { streamed: { bytes: 1, firstMs: 1 } };
 const HEAD: StreamHead = {
@@ -30,17 +29,14 @@ const HEAD: StreamHead = {
 	},
 };
 
-let redis: RedisServer;
-let stack: Stack;
+const STALL_MS = 1000;
+const PLACES = 8;
+
+let stack: OwnStack;
 beforeAll(async () => {
-	redis = await RedisServer.start();
-	stack = await startStack(redis.url, { bodyBytes: 28 * MIB });
-	await stack.deploy("open", { public: true });
+	stack = await startOwnStack({ open: { public: true } }, { bodyBytes: 28 * MIB, bodyStallMs: STALL_MS, maxInflight: PLACES });
 });
-afterAll(async () => {
-	await stack?.close();
-	await redis?.[Symbol.asyncDispose]();
-});
+afterAll(() => stack?.close());
 
 /** What a worker does to answer. */
 function put({ id, stream }: InvocationRequest, place = stream as StreamPlace): ClientRequest {
@@ -287,6 +283,40 @@ describe("a request's body that is larger than is held", () => {
 		});
 		const client = begin(`content-length: ${LARGE}`, Buffer.alloc(MIB));
 		expect(await over.promise).toBeInstanceOf(Error);
+	});
+
+	test("whose client stops sending while it is waited for breaks off: 408, its place is another's, and so is what was held", async () => {
+		const broken: unknown[] = [];
+		stack.onInvocation(async ({ request: asked }) => {
+			broken.push(
+				await buffer(await bodyOf(asked)).then(
+					() => "whole",
+					() => "broken off",
+				),
+			);
+			return ended("handler_error");
+		});
+		const chunk = Buffer.concat([Buffer.from(`${LARGE.toString(16)}\r\n`), Buffer.alloc(LARGE)]);
+		const silent = Array.from({ length: PLACES }, async (_, n) => {
+			// Half of them don't say how much it will be: what has come of these is held.
+			const client = n % 2 === 0 ? begin("transfer-encoding: chunked", chunk) : begin(`content-length: ${LARGE}`, Buffer.alloc(MIB));
+			return await text(client);
+		});
+		for (const answer of await Promise.all(silent)) {
+			const refused = /^HTTP\/1\.1 429 .*"code":"too_busy"/s.test(answer);
+			if (!refused) expect(answer).toMatch(/^HTTP\/1\.1 408 .*less than 64 KiB of the body came in 1 s.*"code":"request_timeout"/s);
+		}
+		expect(broken.length).toBeGreaterThanOrEqual(PLACES / 2);
+		expect(new Set(broken)).toEqual(new Set(["broken off"]));
+		stack.onInvocation(async ({ request: asked }) => {
+			await buffer(await bodyOf(asked));
+			return ended("succeeded", {}, { body: { text: "1" } });
+		});
+		const whole = () => {
+			const body = ReadableStream.from(Array.from({ length: 7 }, () => Buffer.alloc(MIB)));
+			return stack.fetch("/fn/default/open", { method: "POST", body, duplex: "half" } as RequestInit);
+		};
+		expect((await Promise.all([whole(), whole()])).map(({ status }) => status)).toEqual([200, 200]);
 	});
 
 	test("may have as much as its version allows: what declares more is refused before anything runs, what has more breaks off", async () => {

@@ -26,9 +26,13 @@ export class Streams {
 	/** Requests that may take longer than others to be here. */
 	readonly #slow = new WeakSet<IncomingMessage>();
 
+	/** After so long in which a client sent next to nothing of a body that its function waits for, that is broken off, milliseconds. */
+	readonly bodyStallMs: number;
+
 	/** @param socketPath where `server` listens */
-	constructor(socketPath: string) {
+	constructor(socketPath: string, bodyStallMs: number) {
 		this.#address = `unix:${socketPath}`;
+		this.bodyStallMs = bodyStallMs;
 	}
 
 	/** What there is for workers; it is to listen where nobody else gets. A stream may take as long as its invocation. */

@@ -64,19 +64,20 @@ export interface Stack {
 	close(): Promise<void>;
 }
 
-type StackOptions = {
+export type StackOptions = {
 	readonly maxInflight?: number;
 	readonly bodyBytes?: number;
 	readonly budgets?: StorageBudgets;
 	readonly hasOneNode?: boolean;
 	readonly callbackHosts?: readonly string[];
 	readonly trustedProxies?: readonly string[];
+	readonly bodyStallMs?: number;
 } & Partial<ServerOptions>;
 
 export async function startStack(redisUrl: string, options: StackOptions = {}): Promise<Stack> {
 	const urls = { durableUrl: redisUrl, fastUrl: redisUrl };
 	const directory = await mkdtemp(join(tmpdir(), "gateway-"));
-	const streams = await openStreams(join(directory, "streams.sock"));
+	const streams = await openStreams(join(directory, "streams.sock"), options.bodyStallMs ?? 30_000);
 	const services = await openServices(redisUrl, directory, streams.streams, options);
 	const key = await services.keys.ensureFirst();
 	if (key === undefined) throw new Error("the Redis isn't empty");
@@ -151,8 +152,8 @@ async function deploy(send: Stack["fetch"], name: string, manifest: object = {})
 	if (status !== 201) throw new Error(`the deploy was answered ${status}`);
 }
 
-async function openStreams(path: string) {
-	const streams = new Streams(path);
+async function openStreams(path: string, bodyStallMs: number) {
+	const streams = new Streams(path, bodyStallMs);
 	const server = streams.server();
 	await once(server.listen(path), "listening");
 	const close = () => {

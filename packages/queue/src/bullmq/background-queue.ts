@@ -17,6 +17,7 @@ const NOTHING = async (): Promise<unknown> => undefined;
 /** The background lane as a gateway sees it. It doesn't own the connection. */
 export class BackgroundQueue {
 	readonly #redis: Redis;
+	readonly #log: QueueLogger;
 	readonly #queues: FunctionQueues;
 	readonly #index: LaneIndex;
 	readonly #retractions: Retractions;
@@ -31,6 +32,7 @@ export class BackgroundQueue {
 	 */
 	constructor(redis: Redis, log: QueueLogger, functionRecords: string, retention: Retention = DEFAULT_RETENTION) {
 		this.#redis = redis;
+		this.#log = log;
 		this.#retractions = new Retractions(log);
 		this.records = new BackgroundRecords(redis, retention);
 		this.lists = new BackgroundLists(redis);
@@ -44,29 +46,46 @@ export class BackgroundQueue {
 	 * dies in between leaves an invocation that runs (and whose record its worker makes), not one that waits for ever.
 	 * All are on disk when it resolves. The news are a hint.
 	 * @param inDoubt as the port has it
-	 * @param onRefused as the port has it
+	 * @param onUnneeded as the port has it
 	 */
-	async enqueue(request: InvocationRequest, inDoubt: "take back" | "leave" = "take back", onRefused = NOTHING): Promise<void> {
+	async enqueue(request: InvocationRequest, inDoubt: "take back" | "leave" = "take back", onUnneeded = NOTHING): Promise<void> {
 		let isSent = false;
+		let mayBeKnown = inDoubt === "leave";
 		try {
 			await guarded(this.#redis, "accepting an invocation", async () => {
 				isSent = true;
-				await this.#put(request);
+				mayBeKnown = !(await this.#put(request)) || mayBeKnown;
 			});
 		} catch (error) {
-			if (!isSent) await onRefused();
-			else if (inDoubt === "take back") await this.#takeBack(request, onRefused);
+			if (!isSent) await onUnneeded();
+			else if (inDoubt === "take back") await this.#takeBack(request, onUnneeded);
 			throw error;
+		}
+		if (mayBeKnown && "payload" in request.body) await this.#compareBody(request, request.body.payload, onUnneeded);
+	}
+
+	/** Of an id that may have been accepted before: its job says which body it has. */
+	async #compareBody(request: InvocationRequest, payload: string, onUnneeded: () => Promise<unknown>): Promise<void> {
+		try {
+			const job = await this.#queues.of(functionKeyOf(request)).getJob(request.id);
+			const body = job?.data.body;
+			// Without a job it is settled.
+			if (body === undefined || !("payload" in body) || body.payload !== payload) await onUnneeded();
+		} catch (error) {
+			// It is accepted, and what is left is looked for later.
+			this.#log.debug({ error, invocation: request.id }, "whether a body is needed couldn't be looked up");
 		}
 	}
 
-	async #put(request: InvocationRequest): Promise<void> {
+	/** @returns whether its record is made by this */
+	async #put(request: InvocationRequest): Promise<boolean> {
 		const key = functionKeyOf(request);
 		const now = Date.now();
 		const dueMs = Math.max(now, request.runAtMs ?? 0);
 		await Promise.all([this.#index.mark(key, now, dueMs), this.#add(key, request, dueMs - now)]);
 		const news = dueMs > now ? `${dueMs} ${key}` : key;
-		await Promise.all([this.records.accept(request), this.#redis.publish(LANE.news, news)]);
+		const [isFirst] = await Promise.all([this.records.accept(request), this.#redis.publish(LANE.news, news)]);
+		return isFirst;
 	}
 
 	/**
@@ -139,7 +158,7 @@ export class BackgroundQueue {
 	}
 
 	/** The caller is told that nothing was accepted: see to it, now or when Redis is back. */
-	async #takeBack(request: InvocationRequest, onRefused: () => Promise<unknown>): Promise<void> {
+	async #takeBack(request: InvocationRequest, onUnneeded: () => Promise<unknown>): Promise<void> {
 		const { id } = request;
 		const remove = async () => {
 			const queue = this.#queues.of(functionKeyOf(request));
@@ -147,7 +166,7 @@ export class BackgroundQueue {
 			// A worker has it: it is run, and needs all that it has.
 			if ((await queue.getJob(id)) !== undefined) return;
 			await this.records.withdraw(id);
-			await onRefused();
+			await onUnneeded();
 		};
 		try {
 			await remove();

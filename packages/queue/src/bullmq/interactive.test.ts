@@ -2,6 +2,7 @@ import { type InvocationRequest, newId } from "@berth/contracts";
 import { openRedis } from "@berth/redis";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { InteractiveRecords } from "../interactive-records.js";
+import { CANCEL_QUESTIONS } from "../keys.js";
 import type { DeliveryHandler } from "../ports.js";
 import { echo, Lanes, NODE, requestOf, settlementOf } from "../testing/lanes.js";
 
@@ -260,6 +261,34 @@ describe("while Redis is away", () => {
 				() => undefined,
 			);
 		await expect.poll(again, { timeout: 10_000 }).toEqual({ text: "after" });
+	});
+});
+
+describe("a cancellation by id", () => {
+	test("reaches the gateway that waits, whichever is asked, for its own project alone", async () => {
+		const [waits, asked] = [await lanes.gateway(), await lanes.gateway()];
+		await lanes.worker(async ({ cancelled }) => {
+			await new Promise<void>((resolve) => cancelled.addEventListener("abort", () => resolve()));
+			return settlementOf("cancelled");
+		});
+		const request = requestOf();
+		const answer = waits.run(NODE, request);
+		expect(await asked.cancelAnywhere(request.id, "another")).toBe(false);
+		expect(await asked.cancelAnywhere(newId("inv"), "default")).toBe(false);
+		expect(await asked.cancelAnywhere(request.id, "default")).toBe(true);
+		expect(await answer).toMatchObject({ attempt: { outcome: "cancelled" } });
+		expect(await asked.cancelAnywhere(request.id, "default")).toBe(false);
+	});
+
+	test("isn't said to be of nobody while a gateway that may wait for it says nothing", async () => {
+		const asked = await lanes.gateway();
+		const [deaf] = await openRedis([{ url: lanes.server.url, use: "subscriber", name: "deaf" }]);
+		try {
+			await deaf.subscribe(CANCEL_QUESTIONS);
+			await expect(asked.cancelAnywhere(newId("inv"), "default")).rejects.toMatchObject({ code: "unavailable" });
+		} finally {
+			deaf.disconnect();
+		}
 	});
 });
 

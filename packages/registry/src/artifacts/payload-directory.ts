@@ -4,6 +4,7 @@ import { SECOND_MS } from "@berth/contracts";
 import { isMissing } from "./blob.js";
 import type { Deposit } from "./deposit.js";
 import { writeError } from "./disk-full.js";
+import { partOf } from "./payload-key.js";
 import type { PayloadPlace } from "./payload-place.js";
 
 /** Payloads as files of one directory. */
@@ -24,7 +25,7 @@ export class PayloadDirectory implements PayloadPlace {
 
 	async put(key: string, bytes: Uint8Array, durable: boolean): Promise<void> {
 		// Whoever has the key may be looking: it is there whole, or not yet.
-		const path = this.#pathOf(`${key}.part`);
+		const path = this.#pathOf(partOf(key));
 		try {
 			await using file = await this.#deposit.create(path);
 			await file.writeFile(bytes);

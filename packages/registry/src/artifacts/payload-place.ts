@@ -16,3 +16,18 @@ export interface PayloadPlace {
 	/** How long a count of what is here is good for, milliseconds: other processes write and remove, too, and a list costs. */
 	readonly countedForMs: number;
 }
+
+/** Removals at the same time. */
+const REMOVALS = 32;
+
+/** Removes these, several at a time. @param onRemoved told of each that is gone */
+export async function removeAll(place: PayloadPlace, names: readonly string[], onRemoved: (name: string) => void): Promise<void> {
+	const left = names.values();
+	const remover = async () => {
+		for (const name of left) {
+			await place.remove(name);
+			onRemoved(name);
+		}
+	};
+	await Promise.all(Array.from({ length: REMOVALS }, remover));
+}

@@ -7,7 +7,8 @@ import { ImageStore } from "./image-store.js";
 import { KeyStore } from "./key-store.js";
 import { PayloadBucket } from "./payload-bucket.js";
 import { PayloadDirectory } from "./payload-directory.js";
-import { type PayloadBudget, PayloadStore } from "./payload-store.js";
+import { type PayloadBudget, PayloadRoom } from "./payload-room.js";
+import { PayloadStore } from "./payload-store.js";
 import { SourceStore } from "./source-store.js";
 
 /**
@@ -42,6 +43,8 @@ export interface ArtifactStoreOptions {
 	readonly budgets?: StorageBudgets;
 	/** Where what waits in the background, and what came of it, is kept. Default: on disk, which is one node's. */
 	readonly bucket?: BucketPlace;
+	/** Told of payloads that couldn't be counted, or removed for newer ones, while nobody waited for it. Default: whoever waits for it next is. */
+	readonly onTrouble?: (error: unknown) => void;
 	/** What is asked for blobs of images that are missing or corrupt. Default: nobody. */
 	readonly origin?: BlobOrigin;
 }
@@ -58,12 +61,17 @@ export interface StorageBudgets {
 /** Opens the store, makes its directories where they are missing, and removes what a crashed process left half-written. */
 export async function openArtifactStore(directory: string, options: ArtifactStoreOptions = {}): Promise<ArtifactStore> {
 	const deposit = await Deposit.open(join(directory, "incoming"), options.owner);
-	const { budgets } = options;
+	const { budgets, onTrouble = () => undefined } = options;
 	const bucket = options.bucket && new Bucket(options.bucket);
 	const placeOf = async (name: string) =>
 		bucket === undefined ? await PayloadDirectory.open(join(directory, name), deposit) : new PayloadBucket(bucket, name);
-	const openPayloads = async (name: string, bytes: number | undefined, whenFull: PayloadBudget["whenFull"]) =>
-		new PayloadStore(await placeOf(name), bytes === undefined ? undefined : { bytes, whenFull });
+	const openPayloads = async (name: string, bytes: number | undefined, whenFull: PayloadBudget["whenFull"]) => {
+		const place = await placeOf(name);
+		if (bytes === undefined) return new PayloadStore(place);
+		const room = new PayloadRoom(place, { bytes, whenFull }, onTrouble);
+		room.begin();
+		return new PayloadStore(place, room);
+	};
 	return Object.freeze({
 		sources: await SourceStore.open(join(directory, "sources", "sha256"), deposit),
 		payloads: new PayloadStore(await PayloadDirectory.open(join(directory, "payloads"), deposit)),

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { imageTag, parseImageTag } from "@berth/builder";
+import type { Settings } from "@berth/config";
 import { BerthError, MINUTE_MS, SECOND_MS, type Version } from "@berth/contracts";
 import { type RegistryAccess, Repository } from "@berth/distribution";
 import type { ArtifactStore, BlobOrigin, FunctionRegistry, VersionName } from "@berth/registry";
@@ -18,6 +19,12 @@ export interface MirrorPlace {
 	readonly access: RegistryAccess;
 	/** The repository. */
 	readonly name: string;
+}
+
+/** The place that the settings name, on a registry that they list: they were checked. */
+export function mirrorPlaceOf({ imageRepository, registries }: Pick<Settings, "imageRepository" | "registries">): MirrorPlace | undefined {
+	const access = registries.find(({ host }) => host === imageRepository?.host);
+	return imageRepository && access && { access, name: imageRepository.name };
 }
 
 /** What is asked for blobs that this node misses. */

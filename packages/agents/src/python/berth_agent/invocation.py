@@ -65,16 +65,17 @@ class Context:
         firing = head["trigger"].get("schedule")
         self.schedule = None if firing is None else Schedule(firing)
 
-    def invoke(self, name, payload=None, *, background=False, timeout_ms=None, content_type=None):
+    def invoke(self, name, payload=None, *, background=False, timeout_ms=None, content_type=None, idempotency_key=None):
         """
         Invokes another function of the project (`stock`, `stock@canary` or `stock@3`) and waits for what it answers; with
-        `background` until it is on disk. Raises InvocationError.
+        `background` until it is on disk. What this function asks with the same `idempotency_key` again is the invocation that it was the
+        first time. Raises InvocationError.
         """
-        return self._invokes.invoke(name, payload, background, timeout_ms, content_type)
+        return self._invokes.invoke(name, payload, background, timeout_ms, content_type, idempotency_key)
 
-    async def ainvoke(self, name, payload=None, *, background=False, timeout_ms=None, content_type=None):
+    async def ainvoke(self, name, payload=None, *, background=False, timeout_ms=None, content_type=None, idempotency_key=None):
         """The same in a coroutine. Cancelled, it ends the other one."""
-        return await self._invokes.ainvoke(name, payload, background, timeout_ms, content_type)
+        return await self._invokes.ainvoke(name, payload, background, timeout_ms, content_type, idempotency_key)
 
     def remaining_ms(self):
         return max(0, int(self.deadline - time.time() * 1000))

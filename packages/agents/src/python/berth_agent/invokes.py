@@ -17,6 +17,8 @@ _LEAST_TIMEOUT_MS = 10
 _MOST_TIMEOUT_MS = 2**53 - 1
 # What a worker takes: a sandbox that asks otherwise is destroyed.
 _CONTENT_TYPE = re.compile(r"[\x20-\x7e]{1,256}")
+# The same, of a key.
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _OVER = {
     "code": "cancelled",
     "message": "the invocation that asks is answered already: wait for what it invokes before it answers",
@@ -113,13 +115,13 @@ class Invokes:
         self._bytes = 0
         self._closed = False
 
-    def invoke(self, name, value, background, timeout_ms, content_type):
+    def invoke(self, *asked_for):
         answered = threading.Event()
-        asked = self._begin(name, value, background, timeout_ms, content_type, answered.set)
+        asked = self._begin(answered.set, *asked_for)
         answered.wait()
         return asked.answer()
 
-    async def ainvoke(self, name, value, background, timeout_ms, content_type):
+    async def ainvoke(self, *asked_for):
         import asyncio
 
         loop = asyncio.get_running_loop()
@@ -129,7 +131,7 @@ class Invokes:
             if not answered.done():
                 answered.set_result(None)
 
-        asked = self._begin(name, value, background, timeout_ms, content_type, lambda: loop.call_soon_threadsafe(settle))
+        asked = self._begin(lambda: loop.call_soon_threadsafe(settle), *asked_for)
         try:
             await answered
         except asyncio.CancelledError:
@@ -148,10 +150,10 @@ class Invokes:
         for asked in left:
             asked.answered({"failed": _OVER}, b"")
 
-    def _begin(self, name, value, background, timeout_ms, content_type, then):
+    def _begin(self, then, name, value, background, timeout_ms, content_type, idempotency_key):
         _check_content_type(content_type)
         body, content_type = _body_of(value, content_type)
-        head = _head_of(name, background, timeout_ms, content_type)
+        head = _head_of(name, background, timeout_ms, content_type, idempotency_key)
         if len(body) > protocol.MOST_BODY_BYTES:
             raise ValueError(f"the payload for {name} has {len(body)} bytes, the limit is {protocol.MOST_BODY_BYTES}")
         asked = _Asked(head, body, then)
@@ -193,7 +195,7 @@ class Invokes:
                 self._waiting.remove(asked)
 
 
-def _head_of(name, background, timeout_ms, content_type):
+def _head_of(name, background, timeout_ms, content_type, idempotency_key):
     if not isinstance(name, str) or not name:
         raise TypeError("the first argument of invoke is a function's name")
     if not isinstance(background, bool):
@@ -207,7 +209,17 @@ def _head_of(name, background, timeout_ms, content_type):
         head["timeoutMs"] = min(timeout_ms, _MOST_TIMEOUT_MS)
     if content_type is not None:
         head["contentType"] = content_type
+    if idempotency_key is not None:
+        head["idempotencyKey"] = _checked_key(idempotency_key)
     return head
+
+
+def _checked_key(key):
+    if not isinstance(key, str):
+        raise TypeError(f"idempotency_key is {_told(key)}; a string is wanted")
+    if not _KEY.fullmatch(key):
+        raise ValueError(f"idempotency_key is {_told(key)}; 1 to 255 printable characters of ASCII without spaces are wanted")
+    return key
 
 
 def _check_content_type(content_type):

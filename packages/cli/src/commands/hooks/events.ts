@@ -18,6 +18,11 @@ interface EventsOptions {
 	readonly before?: number;
 }
 
+interface RedeliverCommandOptions {
+	readonly failedSince?: number;
+	readonly idempotencyKey?: string;
+}
+
 /** `berth hooks events|tail|redeliver` */
 export function registerHookEvents(hooks: Command, registrar: Registrar): void {
 	registerEvents(hooks, registrar);
@@ -86,15 +91,20 @@ function registerRedeliver(hooks: Command, { action }: Registrar): void {
 		.argument("<hook>", "its name")
 		.argument("[event]", "its id: evt_…")
 		.option("--failed-since <duration>", "all that failed in the last 30m, 2h, 24h", parseDurationMs)
+		.option("--idempotency-key <key>", "of an event: once, however often it is sent with this key")
 		.action(
-			action(async (session: Session, { failedSince }: { failedSince?: number }, target: string, hook: string, event?: string) => {
+			action(async (session: Session, options: RedeliverCommandOptions, target: string, hook: string, event?: string) => {
+				const { failedSince, idempotencyKey } = options;
 				if ((event === undefined) === (failedSince === undefined))
 					throw new CommandFailure(EXIT.usage, "an event is wanted, or --failed-since");
+				// Its time is another one with each request; and what was redelivered isn't again.
+				if (failedSince !== undefined && idempotencyKey !== undefined)
+					throw new CommandFailure(EXIT.usage, "--idempotency-key is for an event: --failed-since redelivers each one once");
 				const { client } = await session.connect();
 				const done =
 					event === undefined
 						? await client.redeliverFailed(target, hook, agoText(failedSince ?? 0))
-						: await client.redeliver(target, hook, event);
+						: await client.redeliver(target, hook, event, { idempotencyKey });
 				sayRedelivered(session, done);
 				return done.skipped.length > 0 ? EXIT.failed : EXIT.ok;
 			}),

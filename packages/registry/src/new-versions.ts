@@ -1,0 +1,106 @@
+import { BerthError, type BuildReport, type ImageReference, type Manifest, type SourceReference, type Version } from "@berth/contracts";
+import { guarded, type Redis } from "@berth/redis";
+import { stateLine } from "./build-states.js";
+import { keys, versionPrefix } from "./keys.js";
+import { unrecovered } from "./store-state.js";
+import { fingerprintOf } from "./version-fields.js";
+import { ANY_VERSION, CREATE_VERSION, IMPORT_VERSION } from "./version-scripts.js";
+
+/** Which versions a deploy isn't taken to be equal to. */
+export interface DeployTerms {
+	/** That one. */
+	readonly damaged?: number;
+	/** None, and layers are made anew. */
+	readonly noCache?: boolean;
+}
+
+interface Deploy extends DeployTerms {
+	readonly project: string;
+	readonly name: string;
+	readonly manifest: Manifest;
+	readonly source: SourceReference;
+}
+
+/** What is known of a version that was built before or elsewhere. */
+export type ImportedVersion = Pick<Version, "project" | "function" | "number" | "manifest" | "source" | "createdAt">;
+
+/** As `FunctionRegistry.createVersion`. @throws BerthError store_unrecovered, network_not_found, volume_not_found */
+export async function createVersion(
+	redis: Redis,
+	{ project, name, manifest, source, damaged, noCache }: Deploy,
+): Promise<{ readonly number: number; readonly unchanged: boolean }> {
+	const createdAt = new Date().toISOString();
+	const base = JSON.stringify({ manifest, source, createdAt, ...(noCache === true ? { noCache: true } : {}) });
+	const [number, unchanged] = (await guarded(redis, `deploying ${name}`, () =>
+		CREATE_VERSION.run(
+			redis,
+			[
+				keys.names(project),
+				keys.function(project, name),
+				keys.numbers(project, name),
+				keys.counter(project, name),
+				keys.unfinished,
+				keys.sourceUsers(source.digest),
+				keys.store,
+				keys.networks(project),
+				keys.volumes(project),
+			],
+			[
+				name,
+				base,
+				fingerprintOf(manifest, source),
+				createdAt,
+				versionPrefix(project, name),
+				`${project}/${name}`,
+				noCache === true ? ANY_VERSION : (damaged ?? ""),
+				stateLine("queued", "queued"),
+				typeof manifest.network === "object" ? manifest.network.join : "",
+				...(manifest.volumes ?? []).map((volume) => volume.name),
+			],
+		),
+	)) as [number, number | string] | [];
+	if (number === undefined) throw unrecovered();
+	if (number < 0) throw number === -1 ? noNetwork(manifest) : noVolume(String(unchanged));
+	return { number, unchanged: unchanged === 1 };
+}
+
+/** As `FunctionRegistry.importVersion`. */
+export async function importVersion(redis: Redis, version: ImportedVersion, image: ImageReference, build: BuildReport): Promise<boolean> {
+	const { project, function: name, number, manifest, source, createdAt } = version;
+	const done = await guarded(redis, `recording ${name}:${number}`, () =>
+		IMPORT_VERSION.run(
+			redis,
+			[
+				keys.names(project),
+				keys.function(project, name),
+				keys.numbers(project, name),
+				keys.counter(project, name),
+				keys.version(project, name, number),
+				keys.sourceUsers(source.digest),
+				keys.changes,
+			],
+			[
+				name,
+				number,
+				`${project}/${name}`,
+				JSON.stringify({ manifest, source, createdAt }),
+				fingerprintOf(manifest, source),
+				JSON.stringify(image),
+				JSON.stringify(build),
+				new Date().toISOString(),
+			],
+		),
+	);
+	return done === 1;
+}
+
+function noVolume(name: string): BerthError {
+	const message = `there is no volume ${JSON.stringify(name)} in this project; make it first, with PUT /v1/volumes/${name}`;
+	return new BerthError("volume_not_found", `volumes: ${message}`, { issues: [{ field: "volumes", message }] });
+}
+
+function noNetwork({ network }: Manifest): BerthError {
+	const name = typeof network === "object" ? network.join : network;
+	const message = `there is no network ${JSON.stringify(name)} in this project; make it first, with PUT /v1/networks/${name}`;
+	return new BerthError("network_not_found", `network.join: ${message}`, { issues: [{ field: "network.join", message }] });
+}

@@ -1,0 +1,109 @@
+import { LuaScript } from "@berth/redis";
+import { aliasesIn } from "./alias-scripts.js";
+import { LOG } from "./build-log-scripts.js";
+
+/** In the place of a version's number: whichever it is. */
+export const ANY_VERSION = "*";
+
+/**
+ * KEYS names, function, numbers, counter, unfinished, users of the source, store, networks, volumes. Gives nothing while the store is lost, -1 without
+ * the network, -2 and which without a volume.
+ * ARGV name, base (JSON), fingerprint, now, version key prefix, `project/name`, the version that nothing is equal to (or `*`), a line for the log,
+ * a network (or nothing), volumes.
+ */
+export const CREATE_VERSION = new LuaScript(`${LOG}
+if redis.call('GET', KEYS[7]) == 'lost' then return {} end
+if ARGV[9] ~= '' and redis.call('HEXISTS', KEYS[8], ARGV[9]) == 0 then return {-1, 0} end
+for i = 10, #ARGV do
+  local volume = redis.call('HGET', KEYS[9], ARGV[i])
+  if not volume or cjson.decode(volume).state ~= 'ready' then return {-2, ARGV[i]} end
+end
+local latest = redis.call('HGET', KEYS[2], 'latest')
+if latest and latest ~= ARGV[7] and ARGV[7] ~= '${ANY_VERSION}' then
+  local state, fingerprint = unpack(redis.call('HMGET', ARGV[5] .. latest, 'state', 'fingerprint'))
+  if state == 'ready' and fingerprint == ARGV[3] then return {tonumber(latest), 1} end
+end
+local number = redis.call('INCR', KEYS[4])
+redis.call('HSET', ARGV[5] .. number, 'base', ARGV[2], 'fingerprint', ARGV[3], 'state', 'queued')
+redis.call('ZADD', KEYS[3], number, number)
+redis.call('HSETNX', KEYS[2], 'createdAt', ARGV[4])
+redis.call('HSET', KEYS[2], 'latest', number, 'updatedAt', ARGV[4])
+redis.call('SADD', KEYS[1], ARGV[1])
+redis.call('SADD', KEYS[5], ARGV[6] .. ':' .. number)
+redis.call('SADD', KEYS[6], ARGV[6] .. ':' .. number)
+logLine(ARGV[5] .. number, ARGV[6] .. ':' .. number, ARGV[8])
+return {number, 0}`);
+
+/**
+ * A version that is the same as another, for the base of now. KEYS function, numbers, counter, unfinished, users of the source, store.
+ * ARGV number of the other, base (JSON), now, version key prefix, `project/name`, a line for the log. Gives nothing while the store is
+ * lost, 0 when the other isn't ready, else the number: of the one that is under way already, when there is one.
+ */
+export const CREATE_REBASED = new LuaScript(`${LOG}
+if redis.call('GET', KEYS[6]) == 'lost' then return {} end
+local from = ARGV[4] .. ARGV[1]
+local state, fingerprint, rank, other = unpack(redis.call('HMGET', from, 'state', 'fingerprint', 'rank', 'rebasedTo'))
+if state ~= 'ready' then return {0} end
+if other then
+  local how = redis.call('HGET', ARGV[4] .. other, 'state')
+  if how == 'queued' or how == 'building' then return {tonumber(other)} end
+end
+local number = redis.call('INCR', KEYS[3])
+redis.call('HSET', ARGV[4] .. number, 'base', ARGV[2], 'fingerprint', fingerprint, 'state', 'queued', 'rank', rank or ARGV[1])
+redis.call('HSET', from, 'rebasedTo', number)
+redis.call('ZADD', KEYS[2], number, number)
+-- The latest is what was deployed last, on whatever base.
+if redis.call('HGET', KEYS[1], 'latest') == ARGV[1] then redis.call('HSET', KEYS[1], 'latest', number) end
+redis.call('HSET', KEYS[1], 'updatedAt', ARGV[3])
+redis.call('SADD', KEYS[4], ARGV[5] .. ':' .. number)
+redis.call('SADD', KEYS[5], ARGV[5] .. ':' .. number)
+logLine(ARGV[4] .. number, ARGV[5] .. ':' .. number, ARGV[6])
+return {number}`);
+
+/**
+ * A version that was built before or elsewhere. KEYS names, function, numbers, counter, version, users of the source, changes.
+ * ARGV name, number, `project/name`, base (JSON), fingerprint, image (JSON), build (JSON), now. Gives 0 when it is on record.
+ */
+export const IMPORT_VERSION = new LuaScript(`${aliasesIn("KEYS[2]")}
+if redis.call('EXISTS', KEYS[5]) == 1 then return 0 end
+local number = tonumber(ARGV[2])
+if number > tonumber(redis.call('GET', KEYS[4]) or '0') then redis.call('SET', KEYS[4], ARGV[2]) end
+redis.call('HSET', KEYS[5], 'base', ARGV[4], 'fingerprint', ARGV[5], 'state', 'ready', 'image', ARGV[6], 'build', ARGV[7],
+  'finishedAt', cjson.encode(ARGV[8]))
+redis.call('ZADD', KEYS[3], number, number)
+redis.call('HSETNX', KEYS[2], 'createdAt', ARGV[8])
+redis.call('HSET', KEYS[2], 'updatedAt', ARGV[8])
+if number > tonumber(redis.call('HGET', KEYS[2], 'latest') or '0') then redis.call('HSET', KEYS[2], 'latest', ARGV[2]) end
+takeOver(string.sub(KEYS[5], 1, -1 - #ARGV[2]), number, ARGV[8])
+redis.call('SADD', KEYS[1], ARGV[1])
+redis.call('SADD', KEYS[6], ARGV[3] .. ':' .. ARGV[2])
+redis.call('PUBLISH', KEYS[7], ARGV[3])
+return 1`);
+
+/**
+ * KEYS function, version, changes, unfinished, users of the source.
+ * ARGV number, state, now, `project/name`, a line for the log, then field, value … Refuses what is gone or final.
+ * A version that is ready takes over the aliases that follow and lead to an older one.
+ */
+export const SET_STATE = new LuaScript(`${LOG}${aliasesIn("KEYS[1]")}
+local state = redis.call('HGET', KEYS[2], 'state')
+if not state or state == 'ready' or state == 'failed' then return 0 end
+redis.call('HSET', KEYS[2], 'state', ARGV[2])
+for i = 6, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
+local member = ARGV[4] .. ':' .. ARGV[1]
+if ARGV[2] == 'ready' or ARGV[2] == 'failed' then redis.call('SREM', KEYS[4], member) end
+if ARGV[2] == 'failed' then redis.call('SREM', KEYS[5], member) end
+if ARGV[2] == 'ready' then
+  local from = cjson.decode(redis.call('HGET', KEYS[2], 'base')).rebasedFrom
+  if from then replace(from, tonumber(ARGV[1]), ARGV[3])
+  else takeOver(string.sub(KEYS[2], 1, -1 - #ARGV[1]), tonumber(ARGV[1]), ARGV[3]) end
+end
+logLine(KEYS[2], member, ARGV[5])
+redis.call('PUBLISH', KEYS[3], ARGV[4])
+return 1`);
+
+/** KEYS version. ARGV copy (JSON). Gives 0 when the version is gone. */
+export const SET_COPY = new LuaScript(`
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], 'copy', ARGV[1])
+return 1`);
