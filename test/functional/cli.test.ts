@@ -113,9 +113,10 @@ describe("the command line", () => {
 
 	it("has help for every command, with an example", async () => {
 		const { stdout } = await stack.berth("--help");
-		for (const command of ["up", "down", "deploy", "invoke", "list", "logs", "rm", "ps", "stats", "kill", "bench", "doctor"]) {
+		const commands = ["up", "down", "deploy", "invoke", "list", "logs", "rm", "ps", "stats", "kill", "bench", "doctor"];
+		const helps = await Promise.all(commands.map(async (command) => ({ command, help: await stack.berth(command, "--help") })));
+		for (const { command, help } of helps) {
 			expect(stdout).toMatch(new RegExp(`^ +${command}\\b`, "m"));
-			const help = await stack.berth(command, "--help");
 			expect([command, help.code]).toEqual([command, 0]);
 			expect(help.stdout).toContain("Example");
 		}

@@ -2,12 +2,10 @@ import {
 	type Base,
 	BerthError,
 	type BuildFailure,
-	type BuildLogLine,
 	type BuildReport,
 	type ImageReference,
 	isImageSource,
 	type Layer,
-	type LayerReport,
 	type PackagedLanguage,
 	packagesOf,
 	type Version,
@@ -19,6 +17,7 @@ import { bundle, type CodeLayer, codeLayerKey, findCodeLayer, storeCodeLayer } f
 import { DependencyLayers } from "./dependency-layer.js";
 import { imageLabels } from "./image-labels.js";
 import { imageTag, parseImageTag } from "./image-tag.js";
+import { baseReport, codeReport, dependencyReports, linesOf } from "./layer-reports.js";
 import { LockLayers } from "./lock-layer.js";
 import { storeImage } from "./oci-image.js";
 import type { PackageSources } from "./package-sources.js";
@@ -50,8 +49,6 @@ export interface ImageBuilderOptions extends Omit<CodeLayerOptions, "builder" | 
 	readonly onMend: (name: string, error: Error) => void;
 }
 
-/** A base's layers, bottom first. */
-const BASE_LAYERS = ["runtime", "agent"] as const;
 const BASE_TAG = /^base\/(.+):current$/;
 
 /** Makes images out of versions: base, code layer, config, manifest, name. */
@@ -225,7 +222,7 @@ export class ImageBuilder {
 		const report: BuildReport = {
 			durationMs: performance.now() - startedAt,
 			phases: { ...code.phases, image: performance.now() - imageAt },
-			layers: [...baseReport(base), ...dependenciesIn(code), codeIn(code)],
+			layers: [...baseReport(base), ...dependencyReports(code), codeReport(code)],
 			...(lock && { lockfile: lock.report }),
 			warnings: code.warnings,
 		};
@@ -257,31 +254,6 @@ export class ImageBuilder {
 		const { manifest } = await storeImage(images, kept, {});
 		await images.tag(dependenciesName(version), manifest);
 	}
-}
-
-function baseReport({ layers }: Base): BuildReport["layers"] {
-	return BASE_LAYERS.map((name, i) => ({ name, cached: true, sizeBytes: layers[i]?.sizeBytes ?? 0 }));
-}
-
-function codeIn({ cached, reproduced, layer }: CodeLayer): LayerReport {
-	return { name: "code", cached, ...(reproduced === undefined ? {} : { reproduced }), sizeBytes: layer.sizeBytes };
-}
-
-/** What is said of layers once they are there. A dependency layer that the code was just bundled with was said before. */
-function linesOf(code: CodeLayer): readonly BuildLogLine[] {
-	const { unpack, bundle: bundled, check } = code.phases;
-	const took = [unpack, bundled, check].map((ms) => `${Math.round(ms ?? 0)} ms`);
-	return [
-		...(code.cached ? dependenciesIn(code).map(layerLine) : []),
-		...(code.cached ? [] : [{ kind: "step", text: `unpacked in ${took[0]}, bundled in ${took[1]}, checked in ${took[2]}` } as const]),
-		layerLine(codeIn(code)),
-	];
-}
-
-function dependenciesIn({ dependencies }: CodeLayer): BuildReport["layers"] {
-	if (dependencies === undefined) return [];
-	const { layer, ...outcome } = dependencies;
-	return [{ name: "dependencies", ...outcome, sizeBytes: layer.sizeBytes }];
 }
 
 /** The name under which packages stay that a version was bundled with. */
