@@ -302,6 +302,16 @@ const STREAM_TARGETS = [
 		target: "≥ 0.9 ×",
 		measure: ({ streams: { flood } }) => ofRate(flood.after, "before", flood.before, (ratio) => ratio >= 0.9),
 	},
+	{
+		what: "the same of a function that doesn't look at its signal, and is killed after its grace",
+		target: "≥ 0.9 ×",
+		measure: ({ streams: { ignoring } }) => ofRate(ignoring.after, "before", ignoring.before, (ratio) => ratio >= 0.9),
+	},
+	{
+		what: "the same of a function with a concurrency of 1",
+		target: "≥ 0.9 ×",
+		measure: ({ streams: { single } }) => ofRate(single.after, "before", single.before, (ratio) => ratio >= 0.9),
+	},
 ];
 
 function growth({ totalMs, before, most }) {

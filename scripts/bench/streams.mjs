@@ -3,7 +3,7 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 
-const NAME = "bench-streams";
+const [NAME, SINGLE] = ["bench-streams", "bench-streams-single"];
 const MIB = 2 ** 20;
 const LARGE_MIB = 100;
 const LOOK_MS = 20;
@@ -11,13 +11,20 @@ const KIB_PER_MIB = 1024;
 /** Of the load that is compared, and how long the aborted invocations would take, milliseconds. */
 const CONNECTIONS = 16;
 const SLEEP_MS = 100;
-/** What one handler does: a plain answer, one in two pieces, many bytes, counting a body's, a sleep. */
+/** How long one goes on that doesn't look at its signal: it is killed before, when its grace is over. */
+const IGNORES_MS = 20_000;
+/** What one handler does: a plain answer, one in two pieces, many bytes, counting a body's, a sleep that ends with its signal, or doesn't. */
 const SOURCE = `const piece = new Uint8Array(65536).fill(120);
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 export default {
 	async fetch(request) {
 		const query = new URL(request.url).searchParams;
-		if (query.has("sleep")) return new Response((await pause(Number(query.get("sleep"))), "slept"));
+		if (query.has("sleep")) {
+			const over = pause(Number(query.get("sleep")));
+			const gone = new Promise((resolve) => request.signal.addEventListener("abort", resolve));
+			await (query.has("ignores") ? over : Promise.race([over, gone]));
+			return new Response("slept");
+		}
 		if (request.method === "POST") {
 			let bytes = 0;
 			for await (const chunk of request.body) bytes += chunk.length;
@@ -65,11 +72,19 @@ export async function streamCosts(client, stack, { rounds, aborts, seconds }) {
 			firstByte: { plainMs: median(firstByte.plain), streamedMs: median(firstByte.streamed), n: rounds },
 			six,
 			large: { mib: LARGE_MIB, out, into },
-			flood: await flooded(to, aborts, seconds),
+			flood: await flooded(to, `?sleep=${SLEEP_MS}`, aborts, seconds),
+			ignoring: await flooded(to, `?sleep=${IGNORES_MS}&ignores`, aborts, seconds),
+			single: await flooded(await single(client, stack), `?sleep=${SLEEP_MS}`, aborts, seconds),
 		};
 	} finally {
-		await client.remove(NAME).catch(() => undefined);
+		for (const name of [NAME, SINGLE]) await client.remove(name).catch(() => undefined);
 	}
+}
+
+/** The same function with one sandbox at work at a time. */
+async function single(client, stack) {
+	await client.deploy(SINGLE, { source: SOURCE, public: true, concurrency: 1 });
+	return (query) => new URL(`/fn/default/${SINGLE}/${query}`, stack.url);
 }
 
 /** One request; with a body when it has bytes. @throws Error when its answer isn't 200 */
@@ -135,12 +150,12 @@ async function residentMib(pid) {
 }
 
 /** Throughput right before and right after so many invocations whose clients go away in the middle. */
-async function flooded(to, aborts, seconds) {
+async function flooded(to, query, aborts, seconds) {
 	await throughput(to(""), seconds);
 	const before = await throughput(to(""), seconds);
 	await Promise.all(
 		Array.from({ length: CONNECTIONS }, async () => {
-			for (let round = 0; round < aborts / CONNECTIONS; round++) await abandoned(to(`?sleep=${SLEEP_MS}`));
+			for (let round = 0; round < aborts / CONNECTIONS; round++) await abandoned(to(query));
 		}),
 	);
 	return { before, after: await throughput(to(""), seconds), aborts };
@@ -159,8 +174,9 @@ async function throughput(url, seconds) {
 	await Promise.all(
 		Array.from({ length: CONNECTIONS }, async () => {
 			while (performance.now() < until) {
-				await (await fetch(url)).arrayBuffer();
-				answered++;
+				const answer = await fetch(url);
+				await answer.arrayBuffer();
+				if (answer.ok) answered++;
 			}
 		}),
 	);

@@ -122,6 +122,39 @@ describe.each([
 	});
 });
 
+describe("kill -9 of the gateway in the middle of an invocation with an Idempotency-Key", () => {
+	it("runs nothing again: what was answered is answered again, and of what wasn't a repetition is told so", async () => {
+		const source = `const runs = {};
+			export default async ({ of, ms }) => {
+				runs[of] = (runs[of] ?? 0) + 1;
+				await new Promise((resolve) => setTimeout(resolve, ms));
+				return runs;
+			};`;
+		const counts = await deploy(stack, { source, concurrency: 1 });
+		const ask = (of: string, ms = 0) =>
+			stack.client.invokeRaw(counts.name, { json: { of, ms } }, { idempotencyKey: `${counts.name}-${of}` });
+		const first = await ask("answered");
+		expect([first.status, first.body.toString()]).toEqual([200, '{"answered":1}']);
+		const lost = ask("lost", 1500).catch(() => "no answer");
+		await eventually(async () => {
+			const own = (await stack.client.sandboxes()).filter((each) => each.function === counts.name);
+			expect(own.map(({ state }) => state)).toEqual(["busy"]);
+		});
+		await stack.killAndAwaitNext("gateway");
+		expect(await lost).toBe("no answer");
+		const again = await eventually(async () => {
+			const answer = await ask("answered");
+			expect(answer.status).toBe(200);
+			return answer;
+		}, BACK_MS);
+		expect([again.status, again.headers["idempotency-replayed"], again.body.toString()]).toEqual([200, "true", '{"answered":1}']);
+		const doubted = await ask("lost", 1500);
+		expect([doubted.status, doubted.headers["retry-after"]]).toEqual([409, "1"]);
+		expect(JSON.parse(doubted.body.toString())).toMatchObject({ code: "idempotency_in_progress", retryable: true });
+		expect(await counts.result({ of: "other", ms: 0 })).toEqual({ answered: 1, lost: 1, other: 1 });
+	});
+});
+
 describe("kill -9 of everything at once", () => {
 	it("is mended by the supervisor, with every function in its place", async () => {
 		for (const name of PROCESSES) process.kill(await stack.pidOf(name), "SIGKILL");

@@ -160,6 +160,7 @@ describe("an invocation of a program", () => {
 				socketPath: process.env.BERTH_INVOKE_SOCKET, method: "POST", path: "/v1/functions/${echo.name}/invocations",
 				headers: { prefer: "respond-async", "idempotency-key": key },
 			}, async (answer) => resolve([answer.statusCode, JSON.parse((await answer.toArray()).join(""))])).end("7"));
+			response.setHeader("content-type", "application/json");
 			response.end(JSON.stringify([await ask("order-7"), await ask('"order-7"'), await ask("order 7")]));
 		}`);
 		const [first, again, refused] = await asks.result<[number, { id?: string }][]>();

@@ -168,6 +168,34 @@ describe.each(ENGINES)("a sandbox of the engine %s", (engine) => {
 		});
 	});
 
+	it("streams an answer as its function gives it, and takes a large request as it comes", async () => {
+		const source = `export default {
+			async fetch(request: Request): Promise<Response> {
+				if (new URL(request.url).searchParams.has("echo")) return new Response(request.body);
+				let given = 0;
+				const pull = async (controller: any) => {
+					if (given > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+					controller.enqueue(new TextEncoder().encode("piece " + given++));
+					if (given === 3) controller.close();
+				};
+				return new Response(new ReadableStream({ pull }));
+			},
+		};`;
+		const deployed = await deploy(stackOf(engine), { source });
+		const pieces: string[] = [];
+		const answer = await deployed.request({ onPiece: (piece) => void pieces.push(Buffer.from(piece).toString()) });
+		// How many come together is the network's to say; that it was streamed at all, the trailer and the record.
+		expect([pieces.join(""), answer.trailers["berth-outcome"]]).toEqual(["piece 0piece 1piece 2", "succeeded"]);
+		expect(await deployed.record({ id: String(answer.headers["berth-invocation-id"]) })).toMatchObject({ streamed: { bytes: 21 } });
+		const body = Buffer.alloc(7 * MIB, "0123456789abcdef");
+		const echoed = await deployed.request({ method: "POST", path: "/?echo=1", body });
+		expect([echoed.body.equals(body), echoed.trailers["berth-outcome"]]).toEqual([true, "succeeded"]);
+		const id = String(echoed.headers["berth-invocation-id"]);
+		expect(await deployed.record({ id })).toMatchObject({ outcome: "succeeded", streamed: { bytes: body.length } });
+		await expect(deployed.request({ onPiece: () => Promise.reject(new Error("enough")) })).rejects.toThrow("enough");
+		await eventually(async () => expect((await deployed.request({})).body.toString()).toBe("piece 0piece 1piece 2"));
+	});
+
 	it("has the memory that its manifest says, and is refused a process beyond 64 tasks", async () => {
 		const deployed = await deploy(stackOf(engine), { source: fixture("fork-bomb"), timeoutMs: 8000, memoryMiB: 512 });
 		await deployed.result({});

@@ -1,4 +1,7 @@
 import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type HookWithSecret, schemeOf } from "@berth/contracts";
 import { describe, expect, it } from "vitest";
 import { eventually } from "../harness/eventually.js";
@@ -16,6 +19,12 @@ export default { async fetch(request) {
 	if (body.includes('"fail":true')) throw new Error("as asked");
 	return Response.json({ count: ++count, body, hook: request.headers.get("berth-hook"), token: request.headers.get("x-token") });
 } };`;
+
+/** A directory that goes with its user. */
+async function temporary() {
+	const path = await mkdtemp(join(tmpdir(), "berth-hooks-"));
+	return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) };
+}
 
 function delivery(hook: HookWithSecret, body: string, id = "d1") {
 	const message = { body: Buffer.from(body), id, event: "push", atMs: Date.now() };
@@ -72,6 +81,65 @@ describe("a hook of a function", () => {
 		expect((await stack.client.hookEvents(name, hook.name, { result: "failed" })).events.map((event) => event.redeliveredAs)).toEqual([
 			redelivered[0]?.as,
 		]);
+	});
+
+	it("is a person's with the command line: made, tried, changed, looked up, redelivered, removed, as text and as documents", async () => {
+		const { name } = await deploy(stack, { source: SOURCE });
+		await using directory = await temporary();
+		const [good, bad] = [join(directory.path, "good.json"), join(directory.path, "bad.json")];
+		await Promise.all([writeFile(good, '{"n":1}'), writeFile(bad, '{"fail":true}')]);
+		const run = (...args: readonly string[]) => stack.berth("hooks", ...args);
+		const told = async <T = Record<string, unknown>>(...args: readonly string[]) => {
+			const { code, stdout, stderr } = await stack.berth("--json", "hooks", ...args);
+			if (code !== 0) throw new Error(`berth hooks ${args.join(" ")} ended with ${code}: ${stdout}${stderr}`);
+			return JSON.parse(stdout) as T;
+		};
+		type Made = { readonly url: string; readonly secret: string };
+		const { url, secret } = await told<Made>("create", name, "--scheme", "github", "--name", "shop", "--mode", "sync", "--event", "push");
+		const deliver = (file: string, signedWith: string, ...more: readonly string[]) =>
+			stack.berthGiven(signedWith, ...more, "hooks", "send", file, "--to", url, "--scheme", "github", "--event", "push", "--secret-stdin");
+
+		const [sent, failed, listed, list, shown, nothing] = await Promise.all([
+			deliver(good, secret),
+			deliver(bad, secret, "--json"),
+			run("list", name),
+			told<{ readonly hooks: readonly object[] }>("list", name),
+			run("inspect", name, "shop"),
+			run("update", name, "shop"),
+		]);
+		expect([sent.code, sent.stderr, sent.stdout]).toEqual([0, "200\n", expect.stringContaining('"body":"{\\"n\\":1}"')]);
+		expect([failed.code, JSON.parse(failed.stdout)]).toMatchObject([1, { status: 502, body: expect.stringContaining("handler_error") }]);
+		expect(listed.stdout).toMatch(new RegExp(`shop +github +sync +push .*${url}`));
+		expect(list.hooks).toMatchObject([{ name: "shop", url }]);
+		expect([shown.code, shown.stdout.includes(url), shown.stdout.includes(secret)]).toEqual([0, true, false]);
+		expect([nothing.code, nothing.stderr]).toEqual([2, expect.stringContaining("nothing is to be changed")]);
+
+		const [changed, found, table, neither] = await Promise.all([
+			told("update", name, "shop", "--event", "push", "--event", "ping"),
+			told<{ readonly events: readonly { readonly id: string }[] }>("events", name, "shop", "--result", "failed"),
+			run("events", name, "shop"),
+			run("redeliver", name, "shop"),
+		]);
+		expect(changed).toMatchObject({ events: ["push", "ping"] });
+		const id = found.events[0]?.id ?? "";
+		expect([found.events.length, table.stdout]).toEqual([1, expect.stringMatching(new RegExp(`${id} .*failed.*502`))]);
+		expect([neither.code, neither.stderr]).toEqual([2, expect.stringContaining("--failed-since")]);
+
+		const [one, again, rotated] = await Promise.all([
+			run("events", name, "shop", id),
+			run("redeliver", name, "shop", id),
+			told<Made>("rotate", name, "shop", "--overlap", "0s"),
+		]);
+		expect(one.stdout).toMatch(/result +failed\nreason +Error: as asked\n[\s\S]*status +502\n[\s\S]*\n\n\{"fail":true\}\n$/);
+		expect([again.code, again.stdout]).toEqual([0, expect.stringMatching(new RegExp(`^${id} again as evt_\\w+: inv_\\w+\n$`))]);
+
+		const [before, now] = await Promise.all([deliver(good, secret), deliver(good, rotated.secret)]);
+		expect([before.code, before.stderr, now.code, now.stderr]).toEqual([1, "401\n", 0, "200\n"]);
+		expect(await told("remove", name, "shop")).toEqual({ removed: `${name}/shop` });
+		// Whether there is a hook at a URL is nobody's to know who isn't let in.
+		const [gone, none] = await Promise.all([deliver(good, rotated.secret), run("list", name)]);
+		expect([gone.code, gone.stderr]).toEqual([1, "401\n"]);
+		expect(none.stderr).toContain(`${name} has no hook.`);
 	});
 
 	it("is remembered through a gateway that is killed: what was let in isn't run again", async () => {

@@ -82,9 +82,14 @@ function isRefused({ code }: Settlement["attempt"]): boolean {
 	return code === "body_too_large";
 }
 
+/** What its caller is told of an attempt that failed. */
+export function failureCodeOf({ code }: Pick<Settlement["attempt"], "code">): ErrorCode {
+	return code !== undefined && code in ERRORS ? (code as ErrorCode) : "platform_error";
+}
+
 /** A failed attempt as a problem. The stack is for those who hold a key. */
 function failureOf(id: string, attempt: Settlement["attempt"], trusted: boolean): Problem {
-	const code: ErrorCode = attempt.code !== undefined && attempt.code in ERRORS ? (attempt.code as ErrorCode) : "platform_error";
+	const code = failureCodeOf(attempt);
 	const { error } = attempt;
 	const shown = error !== undefined && (trusted || ERRORS[code].fault !== "function");
 	const detail = shown ? detailOf(error) : ERRORS[code].title;

@@ -102,6 +102,13 @@ describe("what is let in", () => {
 		expect((await shop.eventsOf(hook)).map(({ result }) => result)).toEqual(["answered", "failed"]);
 	});
 
+	test("whose function gives no answer is on record with the status that its sender got instead", async () => {
+		const hook = await shop.made();
+		shop.stack.onInvocation(async () => ended("timed_out"));
+		expect((await shop.deliver(hook, signed(hook))).status).toBe(504);
+		expect(await shop.eventsOf(hook)).toMatchObject([{ result: "failed", status: 504, reason: "timed_out" }]);
+	});
+
 	test("runs as often as it comes where duplicates do", async () => {
 		const hook = await shop.made({ duplicates: "run" });
 		await shop.deliver(hook, signed(hook));

@@ -1,6 +1,7 @@
-import { BerthError, HOOK_LIMITS, type HookResult, type Version } from "@berth/contracts";
+import { BerthError, ERRORS, HOOK_LIMITS, type HookResult, type Version } from "@berth/contracts";
 import type { FirstAnswer, OpenHook, StoredEvent } from "@berth/registry";
 import type { Response } from "express";
+import { failureCodeOf } from "../answers.js";
 import { enqueue } from "../background/enqueue.js";
 import { writeFunctionHeaders } from "../function-headers.js";
 import type { Ended, Interactive } from "../interactive.js";
@@ -64,9 +65,7 @@ export class DeliveryRuns {
 		const onSettled = async ({ id, settlement }: Ended) => {
 			const answer = await this.#answerOf(settlement);
 			settled = true;
-			const { outcome, code, error } = settlement.attempt;
-			const reason = error === undefined ? (code ?? outcome) : `${error.name}: ${error.message}`;
-			if (answer === undefined) await this.#endDone(run, { result: "failed", invocation: id, reason: reason.slice(0, 1000) });
+			if (answer === undefined) await this.#endDone(run, { result: "failed", invocation: id, ...failureOf(settlement) });
 			else if (isGood(answer.status)) await this.#endDone(run, { result: "answered", invocation: id, status: answer.status }, answer);
 			else
 				await this.#endDone(run, {
@@ -131,6 +130,13 @@ export class DeliveryRuns {
 		const ended = { ...event, ...end, durationMs: Math.round(performance.now() - startedAt) };
 		await this.#services.hooks.log.end(found.id, ended, identities, answer);
 	}
+}
+
+/** Why there is no answer, and what its sender is told instead. */
+function failureOf({ attempt }: Ended["settlement"]): { readonly reason: string; readonly status: number } {
+	const { outcome, code, error } = attempt;
+	const reason = error === undefined ? (code ?? outcome) : `${error.name}: ${error.message}`;
+	return { reason: reason.slice(0, 1000), status: ERRORS[failureCodeOf(attempt)].status };
 }
 
 /** Ended before its function did. */
