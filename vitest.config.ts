@@ -1,5 +1,6 @@
 import { globSync, readFileSync } from "node:fs";
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Where stacks of one run find the bases that the first one made: below where their data directories are, so that files can have second names. */
 process.env["TEST_BASES"] = `/var/lib/berth-test-bases-${process.pid}`;
@@ -9,8 +10,8 @@ const MINUTE_MS = 60_000;
 /** More files at a time than there are cores: three quarters of their time they wait. */
 const ALONGSIDE = { maxWorkers: 4, sequence: { groupOrder: 0 } };
 
-/** Starts one stack for all files of a suite. */
-const SHARED_STACK = ["test/harness/shared-stack.ts"];
+/** Starts a stack for each of vitest's workers that asks for it. */
+const SHARED_STACKS = ["test/harness/shared-stacks.ts"];
 const RUNC_STACK = ["test/harness/runc-stack.ts"];
 const DOCKER_STACK = ["test/harness/docker-stack.ts"];
 /** What an OCI runtime has a hand in: how sandboxes end, what holds them, what they can reach. */
@@ -20,30 +21,20 @@ const RUNTIME_TESTS = ["test/{functional/{outcomes,limits,pool},security/inside}
 const ENGINE_TESTS = ["test/functional/{outcomes,limits,invocations}.test.ts"];
 
 const filesOf = (pattern: string) => globSync(pattern).filter((path) => !path.endsWith(".long.test.ts"));
-/** Those whose files all talk to one stack. */
-const sharing = (pattern: string) => filesOf(pattern).filter((path) => readFileSync(path, "utf8").includes("sharedStack()"));
-/** Those whose files each start a stack of their own. */
-const apart = (pattern: string) => filesOf(pattern).filter((path) => !sharing(pattern).includes(path));
+/** What drives a whole system: files that have a stack from the suite, one at a time each, and those that start stacks of their own. */
+const SYSTEM = filesOf("test/{functional,security,faults}/**/*.test.ts");
+const sharing = SYSTEM.filter((path) => readFileSync(path, "utf8").includes("sharedStack()"));
+const apart = SYSTEM.filter((path) => !sharing.includes(path));
 
-/**
- * Files that talk to the shared stack and look at nothing there but what they have deployed themselves: no totals, floors, directories, no process
- * of it that they kill. Whatever isn't named here has its stack for itself.
- */
-const BESIDE_OTHERS = [
-	"aliases",
-	"background",
-	"bad-input",
-	"custom",
-	"deploys",
-	"engines",
-	"examples",
-	"handlers",
-	"image-functions",
-	"native-dependencies",
-	"store",
-];
-const besideOthers = BESIDE_OTHERS.map((name) => `test/functional/${name}.test.ts`);
-const oneAtATime = (pattern: string) => sharing(pattern).filter((path) => !besideOthers.includes(path));
+/** What takes a minute or more begins first: nothing waits for one of these alone at the end. */
+const LONG = /\/(?:engines|kills|images|restart|python-packages|stops|backup|dependencies)\.test\.ts$/;
+class LongFirst extends BaseSequencer {
+	override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+		const sorted = await super.sort(files);
+		const isLong = ({ moduleId }: TestSpecification) => LONG.test(moduleId);
+		return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
+	}
+}
 
 /** Half of the time these wait: for a stack to be up or down again, for an engine, for a limit to be met. */
 const SEVERAL = { maxWorkers: 3 };
@@ -74,18 +65,17 @@ export default defineConfig({
 		// A condition that is awaited, not a speed that is asserted.
 		expect: { poll: { timeout: 10_000 } },
 		globalSetup: ["test/harness/kept-bases.ts"],
+		sequence: { sequencer: LongFirst },
 		projects: [
 			{ extends: true, test: { name: "unit", include: ["packages/*/src/**/*.test.ts"], testTimeout: 20_000, ...ALONGSIDE } },
 			{ extends: true, test: { name: "docs", include: ["test/docs/**/*.test.ts"], ...ALONGSIDE } },
-			wholeSystem("functional", oneAtATime("test/functional/**/*.test.ts"), 1, 1, { globalSetup: SHARED_STACK }),
-			wholeSystem("security", sharing("test/security/**/*.test.ts"), 2, 1, { globalSetup: SHARED_STACK }),
-			wholeSystem("beside", besideOthers, 3, 2, { globalSetup: SHARED_STACK, ...SEVERAL }),
-			wholeSystem("apart", apart("test/{functional,security,faults}/**/*.test.ts"), 3, 2, SEVERAL),
+			wholeSystem("shared", sharing, 1, 2, { globalSetup: SHARED_STACKS, ...SEVERAL }),
+			wholeSystem("apart", apart, 1, 2, SEVERAL),
 			...(withLong
 				? [
-						wholeSystem("long", ["test/**/*.long.test.ts"], 4, 60),
-						wholeSystem("long-runc", RUNTIME_TESTS, 5, 1, { globalSetup: RUNC_STACK }),
-						wholeSystem("long-docker", ENGINE_TESTS, 6, 2, { globalSetup: DOCKER_STACK }),
+						wholeSystem("long", ["test/**/*.long.test.ts"], 2, 60),
+						wholeSystem("long-runc", RUNTIME_TESTS, 3, 1, { globalSetup: RUNC_STACK }),
+						wholeSystem("long-docker", ENGINE_TESTS, 4, 2, { globalSetup: DOCKER_STACK }),
 					]
 				: []),
 		],

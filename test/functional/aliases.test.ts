@@ -6,7 +6,7 @@ import { eventually } from "../harness/eventually.js";
 import { type Deployed, deploy, freshName, header, json } from "../harness/functions.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 afterAll(() => stack.client.close());
 
 /** A source that answers with its own number. */

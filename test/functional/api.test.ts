@@ -5,7 +5,7 @@ import { type Samples, scrape } from "../harness/metrics.js";
 import { send } from "../harness/raw-http.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 
 interface Document {
 	readonly openapi: string;

@@ -3,7 +3,7 @@ import { eventually } from "../harness/eventually.js";
 import { deploy } from "../harness/functions.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 const { client } = stack;
 
 describe("background work", () => {

@@ -5,7 +5,7 @@ import { deploy, freshName, json } from "../harness/functions.js";
 import { type RawResponse, send } from "../harness/raw-http.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 const SOURCE = "export default () => 1;";
 
 function put(

@@ -9,7 +9,7 @@ import { send } from "../harness/raw-http.js";
 import { durableKeysOf } from "../harness/redis.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 const OK: TarEntry = { path: "index.js", body: "export default () => 'ok';" };
 
 function refusedArchive(kind: "tar.gz" | "zip", bytes: Uint8Array): Promise<Problem> {

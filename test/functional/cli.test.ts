@@ -8,7 +8,7 @@ import { eventually } from "../harness/eventually.js";
 import { freshName } from "../harness/functions.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 let directory: string;
 beforeAll(async () => {
 	directory = await mkdtemp(join(tmpdir(), "berth-cli-"));

@@ -11,7 +11,7 @@ import { Deployed, type DeployInput, deploy, freshName, header, json } from "../
 import { send } from "../harness/raw-http.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 const EXAMPLE_IN_C = fileURLToPath(new URL("../../examples/c-hello/hello.c", import.meta.url));
 
 type Input = Omit<DeployInput, "runtime" | "source" | "filename">;

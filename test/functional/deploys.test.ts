@@ -5,7 +5,7 @@ import { deploy, freshName, header, json } from "../harness/functions.js";
 import { send } from "../harness/raw-http.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 const HELLO = "export default () => 'hello';";
 
 function put(name: string, manifest: object, query = "") {

@@ -24,7 +24,7 @@ import { describeDockerfiles } from "./dockerfiles.js";
 
 const MIB = 1024 * 1024;
 
-const oci = sharedStack();
+const oci = await sharedStack();
 let daemon: DockerDaemon;
 let docker: Stack;
 let registry: PackageRegistry;

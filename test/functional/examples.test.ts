@@ -11,7 +11,7 @@ import { json } from "../harness/functions.js";
 import { send } from "../harness/raw-http.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 const EXAMPLES = fileURLToPath(new URL("../../examples/", import.meta.url));
 const NAMES = readdirSync(EXAMPLES, { withFileTypes: true })
 	.filter((entry) => entry.isDirectory())

@@ -4,7 +4,7 @@ import { deploy, header, json } from "../harness/functions.js";
 import { send } from "../harness/raw-http.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 
 /** Says everything it was asked, whatever the method. */
 const ECHO = `export default {

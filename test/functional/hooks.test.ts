@@ -9,7 +9,7 @@ import { deploy } from "../harness/functions.js";
 import { send } from "../harness/raw-http.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 
 /** Answers with what it was asked, and counts; `{"fail": true}` makes it throw. */
 const SOURCE = `

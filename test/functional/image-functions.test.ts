@@ -6,7 +6,7 @@ import { send } from "../harness/raw-http.js";
 import { sharedStack } from "../harness/shared-stack.js";
 import { configOf, distribution, image, jsonBytes } from "../harness/tenant-image.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 async function put(body: Buffer, manifest: object = {}) {
 	const name = freshName("img");
 	const headers = [

@@ -8,7 +8,7 @@ import { type Deployed, deploy, header, json, traceIn } from "../harness/functio
 import { send } from "../harness/raw-http.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 
 function settled(deployed: Deployed, id: string) {
 	return eventually(async () => {

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { type Deployed, deploy, json, traceIn } from "../harness/functions.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 
 /** Invokes what its payload says, and tells what came of it. */
 const ASKER = `export default async ({ name, payload, options, also = 0 }, ctx) => {

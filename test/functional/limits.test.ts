@@ -6,7 +6,7 @@ import { deploy, fixture } from "../harness/functions.js";
 import { sandboxProcessesOf } from "../harness/leftovers.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 const MIB = 1024 * 1024;
 
 describe("a function that takes all it can get", () => {

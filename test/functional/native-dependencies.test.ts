@@ -5,7 +5,7 @@ import { tarGz } from "../harness/archives.js";
 import { Deployed, freshName } from "../harness/functions.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 const FIXTURE = join(import.meta.dirname, "../fixtures/dependencies/native");
 
 /** The fixture's files, with a line more in its source. */

@@ -6,7 +6,7 @@ import { eventually } from "../harness/eventually.js";
 import { deploy, freshName, header, json } from "../harness/functions.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SENT = { traceparent: `00-${TRACE}-00f067aa0ba902b7-01`, tracestate: "vendor=1" };

@@ -7,7 +7,7 @@ import { sandboxCgroupsOf, sandboxProcessesOf } from "../harness/leftovers.js";
 import { send } from "../harness/raw-http.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 
 /** The HTTP status, the problem, the headers and the stored record say the same about a failure. */
 async function agreed(deployed: Deployed, answer: InvokeAnswer, outcome: ErrorCode): Promise<void> {

@@ -4,7 +4,7 @@ import { type Deployed, deploy, fixture, header, json } from "../harness/functio
 import { scrape } from "../harness/metrics.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 /** More than its concurrency and what may wait behind it. */
 const FLOOD = 320;
 /** Says how many invocations it has run: one sandbox runs them all. */

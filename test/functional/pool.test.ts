@@ -4,7 +4,7 @@ import { eventually } from "../harness/eventually.js";
 import { type Deployed, deploy, fixture, freshName } from "../harness/functions.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 
 interface Count {
 	readonly invocations: number;

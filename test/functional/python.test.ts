@@ -10,7 +10,7 @@ import { sandboxProcessesOf } from "../harness/leftovers.js";
 import { send } from "../harness/raw-http.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 const MIB = 1024 * 1024;
 
 type Input = Omit<InlineDeployInput, "runtime"> & { readonly name?: string };

@@ -5,7 +5,7 @@ import { deploy } from "../harness/functions.js";
 import { send } from "../harness/raw-http.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 
 async function schedules(...args: readonly string[]): Promise<Schedule> {
 	const { code, stdout, stderr } = await stack.berth("--json", "schedules", ...args);

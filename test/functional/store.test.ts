@@ -13,7 +13,7 @@ const run = promisify(execFile);
 let stack: Stack;
 let directory: string;
 beforeAll(async () => {
-	stack = sharedStack();
+	stack = await sharedStack();
 	directory = await mkdtemp(join(tmpdir(), "store-"));
 	await chmod(directory, 0o755);
 });

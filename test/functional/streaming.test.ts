@@ -7,7 +7,7 @@ import { eventually } from "../harness/eventually.js";
 import { type Deployed, deploy, header } from "../harness/functions.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 
 /** Gives as many pieces as it is asked for, then ends as it is told; each piece after the first waits for the one before to be read by somebody. */
 const STREAMS = `const bytes = (text: string) => new TextEncoder().encode(text);

@@ -1,21 +1,9 @@
 import { inject } from "vitest";
-import type { TestProject } from "vitest/node";
 import { Stack, type StackAddress } from "./stack.js";
 
-declare module "vitest" {
-	export interface ProvidedContext {
-		readonly stack: StackAddress;
-	}
-}
-
-/** One stack for all files of a suite (vitest's globalSetup); it is stopped after the last, and must leave nothing. */
-export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-	const stack = await Stack.start();
-	project.provide("stack", stack.address);
-	return () => stack.stop();
-}
-
-/** The suite's stack. */
-export function sharedStack(): Stack {
-	return Stack.attach(inject("stack"));
+/** The stack of the worker that this file runs in: nobody else uses it meanwhile. It was used before, and isn't the file's to stop. */
+export async function sharedStack(): Promise<Stack> {
+	const answer = await fetch(`${inject("stacks")}/${process.env["VITEST_POOL_ID"]}`);
+	if (!answer.ok) throw new Error(`no stack: ${await answer.text()}`);
+	return Stack.attach((await answer.json()) as StackAddress);
 }

@@ -3,7 +3,7 @@ import { eventually } from "../harness/eventually.js";
 import { deploy, fixture } from "../harness/functions.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 
 /** Frames that no agent would send: the sandbox that sends one is destroyed, whatever it says afterwards. */
 const VIOLATIONS = [

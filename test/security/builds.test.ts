@@ -5,7 +5,7 @@ import { type TarEntry, tarGz } from "../harness/archives.js";
 import { deploy, fixture, freshName } from "../harness/functions.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 
 /** Lines of the host's that a build must never show. */
 const HOST_LINES = readFileSync("/etc/passwd", "utf8")

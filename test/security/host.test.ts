@@ -6,7 +6,7 @@ import { sandboxCgroupsOf, sandboxProcessesOf } from "../harness/leftovers.js";
 import { sharedStack } from "../harness/shared-stack.js";
 import type { ProcessName } from "../harness/stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 
 async function statusOf(name: ProcessName): Promise<string> {
 	return readFileSync(`/proc/${await stack.pidOf(name)}/status`, "utf8");

@@ -4,7 +4,7 @@ import { type Deployed, deploy, fixture } from "../harness/functions.js";
 import { sandboxProcessesOf } from "../harness/leftovers.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 
 async function frozen(deployed: Deployed): Promise<void> {
 	await eventually(async () => {

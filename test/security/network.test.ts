@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { deploy, fixture } from "../harness/functions.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 
 /** Something of the host's that would answer, in the host's namespace of abstract sockets. */
 const abstract = createServer((socket) => socket.end());

@@ -3,7 +3,7 @@ import { eventually } from "../harness/eventually.js";
 import { type Deployed, deploy, fixture } from "../harness/functions.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 const python = (name: string, more = {}) => deploy(stack, { runtime: "python3", source: fixture(name, "index.py"), ...more });
 
 type Looked = Readonly<Record<string, string | number | readonly string[]>>;

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Deployed, deploy, fixture, freshName } from "../harness/functions.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
-const stack = sharedStack();
+const stack = await sharedStack();
 const [shared, other] = [freshName("shared"), freshName("other")];
 const made: Deployed[] = [];
 

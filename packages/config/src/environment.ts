@@ -37,6 +37,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_INSTALL_SILENCE_MS: String(settings.install.silenceMs),
 		BERTH_IDLE_TTL_MS: String(settings.idleTtlMs),
 		BERTH_RECORDS_HOURS: String(settings.recordsMs / HOUR_MS),
+		BERTH_RECORDS_MIB: String(settings.recordBytes / MIB),
 		BERTH_QUEUED_MIB: String(settings.storage.queuedBytes / MIB),
 		BERTH_REQUESTS_MIB: String(settings.storage.requestBytes / MIB),
 		BERTH_RESULTS_MIB: String(settings.storage.resultBytes / MIB),

@@ -82,6 +82,8 @@ export const settingsSchema = z.object({
 	BERTH_IDLE_TTL_MS: whole(100, 0x7fff_ffff).default(600_000),
 	/** How long the record of a background invocation is kept with its result once it is settled, hours; dead letters have a week. */
 	BERTH_RECORDS_HOURS: whole(1, 168).default(24),
+	/** What those of a project may take of the durable Redis, MiB; beyond it the oldest go sooner. Dead letters aren't among them. */
+	BERTH_RECORDS_MIB: whole(16, 1 << 20).default(256),
 	/** Bodies above 4 KiB of background invocations that haven't run, MiB; beyond it new ones are refused. */
 	BERTH_QUEUED_MIB: whole(64, 1 << 24).default(4096),
 	/** The same of those that have run, for replays, MiB; beyond it the oldest are removed. */

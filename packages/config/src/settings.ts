@@ -54,8 +54,9 @@ export interface Settings {
 		readonly logBytes: number;
 		readonly deliveryBytes: number;
 	};
-	/** How long the record of a settled background invocation is kept. */
+	/** How long the record of a settled background invocation is kept, and what those of a project may take of the durable Redis. */
 	readonly recordsMs: number;
+	readonly recordBytes: number;
 	/** How long a hook's log keeps a delivery. */
 	readonly hookEventsMs: number;
 	/** How long an idempotency key is remembered. */
@@ -137,6 +138,7 @@ export function loadSettings(
 		storage: storageOf(value),
 		...(value.BERTH_PAYLOAD_STORE === undefined ? {} : { payloadStore: value.BERTH_PAYLOAD_STORE }),
 		recordsMs: value.BERTH_RECORDS_HOURS * HOUR_MS,
+		recordBytes: value.BERTH_RECORDS_MIB * MIB,
 		...keptOf(value),
 		maxInflight: value.BERTH_MAX_INFLIGHT,
 		maxQueued: Object.freeze({ perFunction: value.BERTH_MAX_QUEUED, perProject: value.BERTH_MAX_QUEUED_PROJECT }),

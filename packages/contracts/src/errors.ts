@@ -78,7 +78,7 @@ export const ERRORS = {
 	registry_failed: entry("platform", 502, true, "The image registry can't be reached, or refused."),
 	store_unrecovered: entry("platform", 503, true, "The durable Redis has lost its functions; `berth recover` brings them back."),
 	registry_unavailable: entry("platform", 503, true, "The package registry can't be reached."),
-	storage_full: entry("platform", 507, true, "There is no space left for it on disk."),
+	storage_full: entry("platform", 507, true, "There is no space left for it."),
 	platform_error: entry("platform", 500, true, "Berth failed; nothing is wrong with the request."),
 	build_platform_error: entry("platform", 500, true, "Berth failed while building; deploy again."),
 	unavailable: entry("platform", 503, true, "A server that Berth needs can't be reached; nothing was accepted."),

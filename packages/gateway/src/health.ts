@@ -43,14 +43,16 @@ async function metricsOf(node: string, { nodes, log }: Services): Promise<string
 async function measureQueues({ invocations, metrics: own, log }: Services): Promise<void> {
 	own.lane("interactive", invocations.interactiveTotals());
 	try {
-		const [depths, background, { longest, others }] = await Promise.all([
+		const [depths, background, { longest, others }, memory] = await Promise.all([
 			invocations.depth(),
 			invocations.backgroundTotals(),
 			invocations.backlogs(BACKLOGS_TOLD),
+			invocations.durableMemory(),
 		]);
 		for (const lane of ["interactive", "background", "builds"] as const) own.queue(lane, depths[lane]);
 		own.lane("background", background);
 		own.backlogs(longest, others);
+		own.durableMemory(memory);
 		own.redis(true);
 	} catch (err) {
 		log.warn({ err }, "the queues couldn't be measured");

@@ -8,7 +8,7 @@ const LINGER_MS = 2 * SECOND_MS;
 /** Statuses that a caller may wait for the end of. */
 const WAIT_STATUSES: ReadonlySet<number> = new Set([429, 503, 507]);
 
-/** Refusing for want of room has to stay cheap, so it isn't logged; the metrics count it. */
+/** Refusing for want of room has to stay cheap, so it isn't logged; the metrics count it. Nor is anything else of which it is known when to come again. */
 const REFUSALS: ReadonlySet<ErrorCode> = new Set(["too_busy", "queue_full", "node_full"]);
 
 /** The one place where an error becomes an HTTP answer. */
@@ -17,7 +17,7 @@ export function problemHandler(log: Logger): ErrorRequestHandler {
 	return (error: unknown, request, response, _next) => {
 		const known = asBerthError(error);
 		const instance = `urn:berth:request:${newId("req")}`;
-		if (known.entry.fault === "platform" && !REFUSALS.has(known.code)) {
+		if (known.entry.fault === "platform" && !REFUSALS.has(known.code) && known.extra?.["retryAfterMs"] === undefined) {
 			log.error({ err: error, method: request.method, path: request.path, instance }, known.message);
 		}
 		if (response.headersSent) {

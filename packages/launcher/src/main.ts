@@ -86,6 +86,12 @@ async function stop(): Promise<void> {
 	} catch (error) {
 		complain("the rules of sandboxes' networks stay until the launcher's next start", error);
 	}
+	try {
+		// Those of a worker that was stopped while it started: it had nobody yet who would.
+		removeAgentSockets(agentSockets);
+	} catch (error) {
+		complain("sockets of sandboxes stay until the worker's next start", error);
+	}
 	for (const result of results)
 		if (result.status === "rejected") complain("the launcher stops with leftovers, which the next one removes", result.reason);
 	process.exit(results.some(({ status }) => status === "rejected") ? 1 : 0);

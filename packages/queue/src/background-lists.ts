@@ -1,6 +1,7 @@
 import { type InvocationRecord, type InvocationState, idStartOf, type Outcome } from "@berth/contracts";
 import { LuaScript, type Redis } from "@berth/redis";
 import { recordOf } from "./background-records.js";
+import { KEEPING, KEPT, KEPT_DEAD } from "./kept-scripts.js";
 import { backgroundRecordOf, deadLettersOf, functionListOf, LISTS, LISTS_SWEPT, projectListOf } from "./keys.js";
 
 /** Records that one read of a list looks at, and at most for one page. */
@@ -49,6 +50,15 @@ const FORGET = new LuaScript(`
 	if redis.call("EXISTS", KEYS[1]) == 0 then redis.call("SREM", KEYS[2], KEYS[1]) end
 `);
 
+/** Records that have expired are counted no more, also where nothing is settled that would see to it. KEYS: a kind's projects. ARGV: how many at most. Gives how many. */
+const EXPIRED = new LuaScript(`${KEEPING}
+	local went, now = 0, nowMs()
+	for _, project in ipairs(redis.call("ZRANGE", KEYS[1], 0, -1)) do
+		while went < tonumber(ARGV[1]) and forgetOldest(KEYS[1], project, now) do went = went + 1 end
+	end
+	return went
+`);
+
 /** Ids of background invocations, sorted by time as ids are: for each project, each function, and a project's dead letters. */
 export class BackgroundLists {
 	readonly #redis: Redis;
@@ -90,6 +100,9 @@ export class BackgroundLists {
 		for (const key of await this.#redis.smembers(LISTS)) {
 			swept += await this.#sweepOne(key, `(${idStartOf("inv", Date.now() - olderThanMs)}`);
 			await FORGET.run(this.#redis, [key, LISTS], []);
+		}
+		for (const set of [KEPT, KEPT_DEAD]) {
+			while ((await EXPIRED.run(this.#redis, [set], [SWEPT_AT_ONCE])) === SWEPT_AT_ONCE);
 		}
 		return swept;
 	}

@@ -7,10 +7,11 @@ import {
 	type InvocationRecord,
 	type InvocationRequest,
 	type LoggedAttempt,
+	MIB,
 	type Settlement,
 } from "@berth/contracts";
 import type { Redis } from "@berth/redis";
-import { ACCEPT, BEGIN, CANCEL, END, JOB_GONE, WITHDRAW } from "./background-scripts.js";
+import { ACCEPT, BEGIN, CANCEL, END, JOB_GONE, KEEP_REQUEST, WITHDRAW } from "./background-scripts.js";
 import {
 	BACKGROUND_TOTALS,
 	backgroundOf,
@@ -29,16 +30,20 @@ import { recordHead } from "./settlements.js";
 export interface Retention {
 	/** After an invocation was settled, milliseconds. */
 	readonly recordsMs: number;
+	/** What those of a project that are settled may take of the durable Redis: beyond it the oldest go sooner. Dead letters aren't among them. */
+	readonly recordBytes: number;
 }
-export const DEFAULT_RETENTION: Retention = { recordsMs: DAY_MS };
-/** Dead letters: how long they are kept, and how many of a project, the newest. */
-export const DEAD_LETTERS_KEPT = { ms: 7 * DAY_MS, count: 10_000 } as const;
+export const DEFAULT_RETENTION: Retention = { recordsMs: DAY_MS, recordBytes: 256 * MIB };
+/** Dead letters: how long they are kept, and how many of a project, the newest, with how many bytes. */
+export const DEAD_LETTERS_KEPT = { ms: 7 * DAY_MS, count: 10_000, bytes: 64 * MIB } as const;
 /** What isn't settled has a record for longer than it may wait. */
 const UNSETTLED_MS = 45 * DAY_MS;
 /** A version that something was accepted of is known for a day. */
 const MARKED_MS = 24 * HOUR_MS;
 /** A request that is larger as JSON than this isn't kept for a replay: its headers are large. */
 const REQUEST_BYTES = 32 * 1024;
+/** Of an error's name and message, when memory is scarce. */
+const SHORT_CHARS = 100;
 
 /** What a worker finds when it is about to begin an attempt. */
 export type Beginning =
@@ -104,9 +109,14 @@ export class BackgroundRecords {
 		return { kind: "begun", queuedAtMs: Number(value), cancelled: cancelled === "1" };
 	}
 
-	/** Writes an attempt's settlement. Doing it twice changes nothing. @param request as it is kept for a replay, when it is the last one */
-	async end(request: InvocationRequest, { attempt, result, logs }: Settlement, ending: Ending): Promise<Ended> {
+	/**
+	 * Writes an attempt's settlement. Doing it twice changes nothing.
+	 * @param request as it is kept for a replay, when it is the last one
+	 * @param isScarce whether memory is: of what is to be tried again only how this attempt went is kept then, shortly, in the place of the one before
+	 */
+	async end(request: InvocationRequest, settlement: Settlement, ending: Ending, isScarce = false): Promise<Ended> {
 		const { id, project } = request;
+		const { attempt, result, logs } = isScarce && ending === "retried" ? shortened(settlement) : settlement;
 		const kept = ending === "retried" ? "" : keptText(request);
 		const answer = await END.run(
 			this.#redis,
@@ -126,6 +136,9 @@ export class BackgroundRecords {
 				this.#retention.recordsMs,
 				DEAD_LETTERS_KEPT.ms,
 				DEAD_LETTERS_KEPT.count,
+				this.#retention.recordBytes,
+				DEAD_LETTERS_KEPT.bytes,
+				isScarce ? 1 : 0,
 			],
 		);
 		if (answer === 0) return "stale";
@@ -161,13 +174,19 @@ export class BackgroundRecords {
 	/** Keeps the request of one that was settled without a worker, while there is a record. */
 	async keep(request: InvocationRequest): Promise<void> {
 		const text = keptText(request);
-		if (text !== "" && (await this.#redis.exists(backgroundRecordOf(request.id))) === 1)
-			await this.#redis.hset(backgroundRecordOf(request.id), "request", text);
+		if (text !== "") await KEEP_REQUEST.run(this.#redis, [backgroundRecordOf(request.id)], [text]);
 	}
 }
 
 /** What a replay needs of a request beside what its record's head says. */
 export type KeptRequest = Pick<InvocationRequest, "trigger" | "body" | "timeoutMs" | "callback">;
+
+/** How an attempt went, in a few hundred bytes. */
+function shortened({ attempt: { error, ...attempt } }: Settlement): Settlement {
+	if (error === undefined) return { attempt };
+	const { name, message } = error;
+	return { attempt: { ...attempt, error: { name: name.slice(0, SHORT_CHARS), message: message.slice(0, SHORT_CHARS) } } };
+}
 
 function keptText({ trigger, body, timeoutMs, callback }: InvocationRequest): string {
 	const kept: KeptRequest = { trigger, body, timeoutMs, ...(callback === undefined ? {} : { callback }) };

@@ -1,5 +1,6 @@
 import { ATTEMPTS_KEPT } from "@berth/contracts";
 import { LuaScript } from "@berth/redis";
+import { KEEPING, KEPT, KEPT_DEAD } from "./kept-scripts.js";
 import { BACKGROUND_RECORDS, NEWS_PREFIX } from "./keys.js";
 import { FOLLOW_UP } from "./outbox-scripts.js";
 
@@ -37,13 +38,13 @@ export const WITHDRAW = new LuaScript(`
 	return 1
 `);
 
-/** Writes an attempt down, and drops the one that is too many. */
+/** Writes an attempt down, and drops the one that is too many: where memory is scarce, the one before. */
 const KEEP = `
-	local function keep(attempt, text)
+	local function keep(attempt, text, isScarce)
 		redis.call("HSET", KEYS[1], "attempt:" .. attempt, text)
 		redis.call("HINCRBY", KEYS[1], "attempts", 1)
-		local gone = tonumber(attempt) - ${ATTEMPTS_KEPT - 1}
-		if gone > 1 then redis.call("HDEL", KEYS[1], "attempt:" .. gone) end
+		local gone = tonumber(attempt) - (isScarce and 1 or ${ATTEMPTS_KEPT - 1})
+		if gone > 1 or isScarce then redis.call("HDEL", KEYS[1], "attempt:" .. gone) end
 	end
 `;
 
@@ -85,17 +86,18 @@ export const BEGIN = new LuaScript(`${LIST}${LOSE}
 /**
  * KEYS: record, totals, the project's dead letters, names of lists, outbox, its channel.
  * ARGV: id, attempt, state that follows, 1 when it is a dead letter, the attempt with its logs, result or "", request or "",
- * outcome, code or "", finished ms, expiry ms of what waits, of a record, of a dead letter, dead letters kept.
+ * outcome, code or "", finished ms, expiry ms of what waits, of a record, of a dead letter, dead letters kept,
+ * bytes of a project's settled records, of its dead letters, 1 when memory is scarce.
  * Gives 0 when the attempt is stale, 2 when it failed and had been cancelled (it is settled as that), else 1.
  */
-export const END = new LuaScript(`${FOLLOW_UP}${KEEP}
+export const END = new LuaScript(`${FOLLOW_UP}${KEEPING}${KEEP}
 	local record = redis.call("HMGET", KEYS[1], "state", "fence", "cancelAskedAt")
 	if record[2] ~= ARGV[2] then return 0 end
 	local state, dead, answer = ARGV[3], ARGV[4], 1
 	if record[3] and (state == "queued" or dead == "1") then state, dead, answer = "settled", "0", 2 end
 	if record[1] ~= "running" then return record[1] == state and answer or 0 end
 	redis.call("HSET", KEYS[1], "state", state, "queuedAt", ARGV[10])
-	keep(ARGV[2], ARGV[5])
+	keep(ARGV[2], ARGV[5], state == "queued" and ARGV[17] == "1")
 	if state == "settled" then
 		local outcome, code = ARGV[8], ARGV[9]
 		if answer == 2 then outcome, code = "cancelled", "cancelled" end
@@ -116,9 +118,16 @@ export const END = new LuaScript(`${FOLLOW_UP}${KEEP}
 					waits = waits or text and string.find(text, '"state":"waiting"', 1, true)
 				end
 				-- What is still to be sent of it keeps its record as long as any other's, at least.
-				if not waits then redis.call("DEL", oldest) end
+				if not waits then
+					unkeepRecord(oldest)
+					redis.call("DEL", oldest)
+				end
 			end
 		end
+		keepRecord(KEYS[1])
+		local project = string.match(KEYS[3], "[^:]+$")
+		boundTo("${KEPT}", project, ARGV[15])
+		if dead == "1" then boundTo("${KEPT_DEAD}", project, ARGV[16]) end
 	else
 		redis.call("PEXPIRE", KEYS[1], ARGV[11])
 	end
@@ -139,16 +148,20 @@ export const CLAIM_REPLAY = new LuaScript(`
 `);
 
 /** A dead letter whose replay was accepted: its record is kept as any other. KEYS: record, the project's dead letters. ARGV: id, record's expiry ms. */
-export const REPLAYED = new LuaScript(`
+export const REPLAYED = new LuaScript(`${KEEPING}
 	local as = redis.call("HGET", KEYS[1], "replayClaim")
 	redis.call("ZREM", KEYS[2], ARGV[1])
-	if not as or redis.call("HSETNX", KEYS[1], "replayedAs", as) == 0 then return end
+	if not as or redis.call("HEXISTS", KEYS[1], "replayedAs") == 1 then return end
+	unkeepRecord(KEYS[1])
+	redis.call("HSET", KEYS[1], "replayedAs", as)
 	redis.call("PEXPIRE", KEYS[1], ARGV[2])
+	keepRecord(KEYS[1])
 `);
 
 /** KEYS: as REPLAYED. ARGV: id. Gives 1 when it was a dead letter; its record is gone then. */
-export const PURGE = new LuaScript(`
+export const PURGE = new LuaScript(`${KEEPING}
 	if redis.call("ZREM", KEYS[2], ARGV[1]) == 0 then return 0 end
+	unkeepRecord(KEYS[1])
 	redis.call("DEL", KEYS[1])
 	return 1
 `);
@@ -174,8 +187,17 @@ export const CANCEL = new LuaScript(`${FOLLOW_UP}
 `);
 
 /** The job of one that was cancelled is gone: its record is kept as any other. KEYS: record. ARGV: record's expiry ms. */
-export const JOB_GONE = new LuaScript(`
-	if redis.call("HGET", KEYS[1], "outcome") == "cancelled" and redis.call("PTTL", KEYS[1]) > tonumber(ARGV[1]) then
-		redis.call("PEXPIRE", KEYS[1], ARGV[1])
-	end
+export const JOB_GONE = new LuaScript(`${KEEPING}
+	if redis.call("HGET", KEYS[1], "outcome") ~= "cancelled" or redis.call("PTTL", KEYS[1]) <= tonumber(ARGV[1]) then return end
+	unkeepRecord(KEYS[1])
+	redis.call("PEXPIRE", KEYS[1], ARGV[1])
+	keepRecord(KEYS[1])
+`);
+
+/** KEYS: record. ARGV: the request of one that was settled without a worker. */
+export const KEEP_REQUEST = new LuaScript(`${KEEPING}
+	if redis.call("EXISTS", KEYS[1]) == 0 then return end
+	unkeepRecord(KEYS[1])
+	redis.call("HSET", KEYS[1], "request", ARGV[1])
+	keepRecord(KEYS[1])
 `);

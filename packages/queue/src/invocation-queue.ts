@@ -9,6 +9,7 @@ import type { InteractiveQueue } from "./bullmq/interactive-queue.js";
 import { type LaneBacklogs, readBacklogs } from "./bullmq/lane-backlogs.js";
 import type { LaneTotals } from "./counters.js";
 import { DeadLetters } from "./dead-letters.js";
+import type { DurableMemory, MemoryFigures } from "./durable-memory.js";
 import type { GatewayCancels } from "./gateway-cancels.js";
 import { functionKeyOf } from "./keys.js";
 import { type HeldBody, LeftBodies } from "./left-bodies.js";
@@ -24,12 +25,14 @@ export interface GatewayQueue extends InvocationQueue {
 	 * as `unavailable` (it may be placed elsewhere); what an incarnation had taken that is gone, as `worker_lost`.
 	 */
 	lookAfter(node: string, change: NodeChange): Promise<void>;
-	/** Background: before a body is read. @throws BerthError `queue_full` when no more of the function, or its project, may be queued; `unavailable` */
+	/** Background: before a body is read. @throws BerthError `queue_full` when no more of the function, or its project, may be queued; `storage_full` when nothing more may; `unavailable` */
 	requireRoom(owner: Pick<InvocationRequest, "project" | "function">): Promise<void>;
 	/** Interactive: of this process, since its start. */
 	interactiveTotals(): LaneTotals;
 	/** Background: the functions that wait longest, so many at most, and all others together. @throws BerthError `unavailable` */
 	backlogs(most: number): Promise<LaneBacklogs>;
+	/** What the durable Redis holds. @throws BerthError `unavailable` */
+	durableMemory(): Promise<MemoryFigures>;
 	/** Background: of the whole lane, from the durable Redis. @throws BerthError `unavailable` */
 	backgroundTotals(): Promise<LaneTotals>;
 }
@@ -40,6 +43,7 @@ export interface RedisInvocationQueueParts {
 	readonly background: BackgroundQueue;
 	readonly news: BackgroundNews;
 	readonly room: QueuedRoom;
+	readonly memory: DurableMemory;
 	readonly retention?: Retention | undefined;
 	readonly builds: Builds;
 	/** The connections for `command` use. */
@@ -177,6 +181,10 @@ export class RedisInvocationQueue implements GatewayQueue {
 	backlogs(most: number): Promise<LaneBacklogs> {
 		const { durable } = this.#parts;
 		return guarded(durable, "measuring the queues", () => readBacklogs(durable, most));
+	}
+
+	durableMemory(): Promise<MemoryFigures> {
+		return this.#parts.memory.figures();
 	}
 
 	lookAfter(node: string, change: NodeChange): Promise<void> {

@@ -23,9 +23,11 @@ export const RECORDS = {
 export const BACKGROUND_RECORDS = "berth:bg:";
 export const backgroundRecordOf = (id: string): string => BACKGROUND_RECORDS + id;
 /** Durable Redis: ids of background invocations, of a project and of each function; of a project's dead letters; the names of all these. */
-export const projectListOf = (project: string): string => `berth:bg-list:${project}`;
-export const functionListOf = (project: string, name: string): string => `berth:bg-list:${project}/${name}`;
-export const deadLettersOf = (project: string): string => `berth:bg-dead:${project}`;
+export const LIST_PREFIX = "berth:bg-list:";
+export const projectListOf = (project: string): string => LIST_PREFIX + project;
+export const functionListOf = (project: string, name: string): string => `${LIST_PREFIX}${project}/${name}`;
+export const DEAD_LETTERS = "berth:bg-dead:";
+export const deadLettersOf = (project: string): string => DEAD_LETTERS + project;
 export const LISTS = "berth:bg-lists";
 /** Durable Redis: held by who sweeps these. */
 export const LISTS_SWEPT = "berth:bg-swept";

@@ -7,6 +7,7 @@ import { BuildJobs, Builds } from "./bullmq/builds.js";
 import { InteractiveQueue } from "./bullmq/interactive-queue.js";
 import { InteractiveSource } from "./bullmq/interactive-source.js";
 import type { LimitsOf } from "./bullmq/lane-limits.js";
+import { DurableMemory } from "./durable-memory.js";
 import { EventLog } from "./event-log.js";
 import { GatewayCancels } from "./gateway-cancels.js";
 import type { RecordBudget } from "./interactive-records.js";
@@ -55,13 +56,15 @@ export async function openInvocationQueue(
 	await Promise.all([interactive.listening, cancels.listening]);
 	const background = new BackgroundQueue(durable, log, functionRecords, retention);
 	const news = new BackgroundNews(listener, log);
-	const room = new QueuedRoom(durable, queued, onQueueFull);
+	const memory = new DurableMemory(durable);
+	const room = new QueuedRoom(durable, memory, queued, onQueueFull);
 	return new RedisInvocationQueue({
 		interactive,
 		cancels,
 		background,
 		news,
 		room,
+		memory,
 		retention,
 		builds: new Builds(durable, log),
 		fast,

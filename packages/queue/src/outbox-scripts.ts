@@ -1,4 +1,5 @@
 import { LuaScript } from "@berth/redis";
+import { KEEPING } from "./kept-scripts.js";
 
 /** A record that something is still to be said in stays so long beyond that. Milliseconds. */
 const KEPT_MS = 3_600_000;
@@ -71,11 +72,12 @@ const HELD = `${PLACE}
 `;
 
 /** ARGV besides: kind, state, ms until it is due again, or `held`, or "" when it is over. */
-export const NOTE = new LuaScript(`${HELD}
+export const NOTE = new LuaScript(`${KEEPING}${HELD}
 	if redis.call("EXISTS", KEYS[3]) == 1 then redis.call("HSET", KEYS[3], ARGV[4], ARGV[5]) end
 	if ARGV[6] == "" then
 		redis.call("ZREM", KEYS[2], ARGV[2])
 		place(KEYS[1], ARGV[1])
+		keepRecord(KEYS[3])
 	elseif ARGV[6] ~= "held" then
 		put(KEYS[1], ARGV[1], now + ARGV[6], ARGV[2])
 		outlive(KEYS[3], ARGV[6] + ${KEPT_MS})

@@ -42,7 +42,7 @@ export interface InvocationQueue {
 	 * that may be asked for again, which would be taken back with it
 	 * @param onUnneeded called once it is certain that the body it came with isn't needed, perhaps some time after this has rejected: nothing of it
 	 * is there, or its id was accepted before, with another body; never when it is left in doubt, or is run
-	 * @throws BerthError `unavailable`, `queue_full`
+	 * @throws BerthError `unavailable`, `queue_full`, `storage_full`
 	 */
 	enqueue(request: InvocationRequest, inDoubt?: "take back" | "leave", onUnneeded?: () => Promise<unknown>): Promise<void>;
 	/** Background: what is accepted of a function waits until it is resumed; what runs goes on. Doing it twice changes nothing. */

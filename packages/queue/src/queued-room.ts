@@ -1,6 +1,8 @@
-import { BerthError, type InvocationRequest, SECOND_MS } from "@berth/contracts";
+import { BerthError, type InvocationRequest, KIB, MIB } from "@berth/contracts";
 import { LuaScript, type Redis } from "@berth/redis";
+import { type DurableMemory, RESERVE_BYTES } from "./durable-memory.js";
 import { functionKeyOf, functionQueueOf, LANE, QUEUE_PREFIX } from "./keys.js";
+import { Level } from "./level.js";
 
 /** How many may be queued in the background: of a function, and of all functions of a project. */
 export interface QueuedLimits {
@@ -9,15 +11,14 @@ export interface QueuedLimits {
 }
 export const DEFAULT_QUEUED_LIMITS: QueuedLimits = { perFunction: 200_000, perProject: 1_000_000 };
 
-/** Why one couldn't be queued. */
-export type QueueRefusal = keyof typeof WHOSE;
+/** Why one couldn't be queued: as much as may be is of its function, of its project, or the durable Redis has no more room for what is new. */
+export type QueueRefusal = keyof typeof WHOSE | "memory";
 const WHOSE = { function: "perFunction", project: "perProject" } as const satisfies Record<string, keyof QueuedLimits>;
+type Whose = keyof typeof WHOSE;
 
-/** A figure counts for so long; what this gateway has added since is added. */
-const FRESH_MS = SECOND_MS;
-/** Who was refused is told to come again when a hundredth of the limit is likely to be gone, at the latest in a minute. */
-const WORTH_COMING = 1 / 100;
-const LONGEST_RETRY_MS = 60 * SECOND_MS;
+/** What is queued takes about so much of the durable Redis, beside what it says: that stands in the job and, in part, in the record. */
+const JOB_BYTES = 2 * KIB + RESERVE_BYTES;
+const COPIES = 2;
 /** Figures that are kept; of functions beyond them the oldest are read anew. */
 const MOST_KEPT = 2000;
 
@@ -35,31 +36,54 @@ const COUNT = new LuaScript(`
 	return sum
 `);
 
-/** Bounds what waits in the background. Counting costs one question a second for each function that something is queued of, and one for each project. */
+/**
+ * Bounds what waits in the background, in number, and in memory together with all else in the durable Redis. It costs a question a second for
+ * each function that something is queued of, one for each project, and one for the memory.
+ */
 export class QueuedRoom {
 	readonly #redis: Redis;
 	readonly #limits: QueuedLimits;
+	readonly #memory: DurableMemory;
 	readonly #onRefused: (reason: QueueRefusal) => void;
 	readonly #levels = new Map<string, Level>();
 
-	constructor(redis: Redis, limits: QueuedLimits = DEFAULT_QUEUED_LIMITS, onRefused: (reason: QueueRefusal) => void = () => undefined) {
+	constructor(
+		redis: Redis,
+		memory: DurableMemory,
+		limits: QueuedLimits = DEFAULT_QUEUED_LIMITS,
+		onRefused: (reason: QueueRefusal) => void = () => undefined,
+	) {
 		this.#redis = redis;
 		this.#limits = limits;
+		this.#memory = memory;
 		this.#onRefused = onRefused;
 	}
 
-	/** @throws BerthError queue_full: as `take`, but nothing is taken */
+	/** @throws BerthError queue_full, storage_full: as `take`, but nothing is taken */
 	async require(owner: Pick<InvocationRequest, "project" | "function">): Promise<void> {
+		await this.requireMemory();
 		for (const whose of ["function", "project"] as const) await this.#levelOf(owner, whose, 0);
 	}
 
-	/** One more is about to be queued. @throws BerthError queue_full */
-	async take(owner: Pick<InvocationRequest, "project" | "function">): Promise<void> {
-		await this.require(owner);
-		for (const whose of ["function", "project"] as const) await this.#levelOf(owner, whose, 1);
+	/** One more is about to be queued. @throws BerthError queue_full, storage_full */
+	async take(request: InvocationRequest): Promise<void> {
+		await this.require(request);
+		for (const whose of ["function", "project"] as const) await this.#levelOf(request, whose, 1);
+		this.#memory.add(JOB_BYTES + COPIES * JSON.stringify(request).length);
 	}
 
-	async #levelOf(owner: Pick<InvocationRequest, "project" | "function">, whose: QueueRefusal, more: number): Promise<void> {
+	/** @throws BerthError storage_full when the durable Redis has no room for what is new */
+	async requireMemory(): Promise<void> {
+		const full = await this.#memory.full();
+		if (full === undefined) return;
+		this.#onRefused("memory");
+		const { takenBytes, mostBytes, retryAfterMs } = full;
+		const [taken, most] = [takenBytes, mostBytes].map((bytes) => Math.round(bytes / MIB));
+		const detail = `${taken} MiB of the durable Redis are taken, or kept for doing what was accepted, of ${most} at most; nothing was accepted`;
+		throw new BerthError("storage_full", detail, { extra: { retryAfterMs } });
+	}
+
+	async #levelOf(owner: Pick<InvocationRequest, "project" | "function">, whose: Whose, more: number): Promise<void> {
 		const key = whose === "function" ? functionKeyOf(owner) : `${owner.project}/`;
 		const level = this.#levels.get(key) ?? new Level(() => this.#count(whose, key));
 		this.#levels.delete(key);
@@ -73,55 +97,14 @@ export class QueuedRoom {
 		}
 		this.#onRefused(whose);
 		const what = whose === "function" ? owner.function : `project ${owner.project}`;
-		const retryAfterMs = Math.min(LONGEST_RETRY_MS, Math.max(SECOND_MS, Math.round(level.msUntilLess(Math.max(1, most * WORTH_COMING)))));
+		const retryAfterMs = level.retryAfterMs(most);
 		throw new BerthError("queue_full", `${what} has ${count} background invocations queued, of ${most} at most; nothing was accepted`, {
 			extra: { retryAfterMs },
 		});
 	}
 
-	async #count(whose: QueueRefusal, key: string): Promise<number> {
+	async #count(whose: Whose, key: string): Promise<number> {
 		const name = whose === "function" ? functionQueueOf(key) : key;
 		return Number(await COUNT.run(this.#redis, [LANE.index], [`${QUEUE_PREFIX}:`, whose, name, functionQueueOf("")]));
-	}
-}
-
-/** How much there is of something that is counted elsewhere, as it was lately. */
-class Level {
-	readonly #count: () => Promise<number>;
-	#known = 0;
-	#added = 0;
-	#atMs = Number.NEGATIVE_INFINITY;
-	#perMs = 0;
-	#reading: Promise<void> | undefined;
-
-	constructor(count: () => Promise<number>) {
-		this.#count = count;
-	}
-
-	async read(): Promise<number> {
-		if (performance.now() - this.#atMs > FRESH_MS) {
-			this.#reading ??= this.#refresh().finally(() => {
-				this.#reading = undefined;
-			});
-			await this.#reading;
-		}
-		return this.#known + this.#added;
-	}
-
-	add(more: number): void {
-		this.#added += more;
-	}
-
-	/** How long until there is so much less of it, by what went lately; for ever when nothing did. */
-	msUntilLess(amount: number): number {
-		return this.#perMs > 0 ? amount / this.#perMs : Number.POSITIVE_INFINITY;
-	}
-
-	async #refresh(): Promise<void> {
-		const expected = this.#known + this.#added;
-		const found = await this.#count();
-		const nowMs = performance.now();
-		this.#perMs = Math.max(0, expected - found) / (nowMs - this.#atMs);
-		[this.#known, this.#added, this.#atMs] = [found, 0, nowMs];
 	}
 }

@@ -25,6 +25,14 @@ export interface BacklogFigures {
 	readonly oldestMs: number;
 }
 
+/** What the durable Redis holds, bytes: at all, with what is in reserve; at most, or 0; settled records; dead letters. */
+export interface MemoryBytes {
+	readonly takenBytes: number;
+	readonly maxBytes: number;
+	readonly settledBytes: number;
+	readonly deadBytes: number;
+}
+
 /** How many functions have series of their own; no function's name, nor a project's, is that of all others together. */
 export const BACKLOGS_TOLD = 20;
 const OTHERS = { project: "(others)", function: "(others)" };
@@ -55,7 +63,7 @@ export class GatewayMetrics {
 	);
 	readonly #refused = new Counter({
 		name: "berth_refused_total",
-		help: "Invocations refused for want of room, by lane and by whose it was: a function's share of the places, what waits for it, its wait, or all places; in the background what a function or a project may have queued",
+		help: "Invocations refused for want of room, by lane and by whose it was: a function's share of the places, what waits for it, its wait, or all places; in the background what a function or a project may have queued, or the memory of the durable Redis",
 		labelNames: ["lane", "reason"],
 		registers: [this.registry],
 	});
@@ -81,6 +89,12 @@ export class GatewayMetrics {
 	readonly #redis = new Gauge({
 		name: "berth_redis_up",
 		help: "Whether both Redis servers answered when this was read; if not, what is said of the queues is old",
+		registers: [this.registry],
+	});
+	readonly #memory = new Gauge({
+		name: "berth_durable_memory_bytes",
+		help: "Memory of the durable Redis: taken, with what is in reserve for what isn't settled; max, its maxmemory, or 0; and of settled records and dead letters",
+		labelNames: ["of"],
 		registers: [this.registry],
 	});
 	readonly #cut = new Counter({
@@ -128,7 +142,7 @@ export class GatewayMetrics {
 		this.#seconds.observe({ route }, seconds);
 	}
 
-	/** @param reason why an invocation was refused: `share`, `waiting`, `late` or `full` interactively, `function` or `project` in the background */
+	/** @param reason why an invocation was refused: `share`, `waiting`, `late` or `full` interactively, `function`, `project` or `memory` in the background */
 	refused(lane: Lane, reason: string): void {
 		this.#refused.inc({ lane, reason });
 	}
@@ -187,6 +201,12 @@ export class GatewayMetrics {
 			for (const state of ["waiting", "delayed", "active"] as const) this.#backlog.set({ ...labels, state }, jobs[state]);
 			this.#backlogOldest.set(labels, oldestMs / 1000);
 		}
+	}
+
+	/** What the durable Redis holds, bytes. */
+	durableMemory({ takenBytes, maxBytes, settledBytes, deadBytes }: MemoryBytes): void {
+		for (const [of, bytes] of Object.entries({ taken: takenBytes, max: maxBytes, settled: settledBytes, dead: deadBytes }))
+			this.#memory.set({ of }, bytes);
 	}
 
 	redis(up: boolean): void {

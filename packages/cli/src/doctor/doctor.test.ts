@@ -15,7 +15,7 @@ import { architecture, seccomp, version } from "./kernel.js";
 import { checkMemory } from "./machine.js";
 import { redisVersion, runtime } from "./programs.js";
 import { askRedis, parseReplies, RedisError } from "./redis-connection.js";
-import { checkRedisServers, recordChecks, settingChecks } from "./redis-settings.js";
+import { checkRedisServers, recordChecks, roomChecks, settingChecks } from "./redis-settings.js";
 import { settingsInUse } from "./running-settings.js";
 
 let directory: string;
@@ -165,6 +165,13 @@ describe("a Redis server's settings", () => {
 		expect(durability({ appendfsync: "everysec" })).toMatchObject({ status: "warning", found: expect.stringContaining("up to 2 s") });
 		expect(durability({ appendfsync: "no" })).toMatchObject({ status: "warning", found: expect.stringContaining("30 s") });
 		expect(durability({ appendonly: "no" })).toMatchObject({ status: "failed" });
+	});
+
+	test("with less than a quarter of its memory left warns of what comes of that", () => {
+		const info = (used: number, max: number) =>
+			`# Memory\r\nused_memory:${used * MIB}\r\nused_memory_human:1\r\nmaxmemory:${max * MIB}\r\n`;
+		expect([roomChecks(info(74, 100)), roomChecks(info(900, 0))]).toEqual([[], []]);
+		expect(roomChecks(info(76, 100))).toMatchObject([{ status: "warning", found: expect.stringMatching(/^76 MiB of its 100 are taken/) }]);
 	});
 
 	test("that can't be read are a warning, and what to look for", () => {

@@ -1,4 +1,5 @@
 import type { Settings } from "@berth/config";
+import { MIB } from "@berth/contracts";
 import { messageOf } from "../system-errors.js";
 import { type Check, failed, ok, warning } from "./check.js";
 import { redisVersion } from "./programs.js";
@@ -9,6 +10,8 @@ export type RedisRole = "durable" | "fast";
 
 /** What is on record of the artifact store, as the registry writes it. */
 const STORE = "{berth}:store";
+/** Old records of settled invocations go from there on: MEMORY_PARTS.history of the queue. */
+const MUCH = 0.75;
 const SETTINGS = ["maxmemory-policy", "maxmemory", "appendonly", "appendfsync"] as const;
 export type RedisSettings = Readonly<Partial<Record<(typeof SETTINGS)[number], string>>>;
 
@@ -29,11 +32,30 @@ async function checkServer(role: RedisRole, url: string): Promise<readonly Check
 		if (info instanceof RedisError)
 			return [failed(name, `It refuses INFO: ${info.message}.`, "Let its user run INFO, CONFIG GET and everything on keys.")];
 		const version = redisVersion(name, /redis_version:(\S+)/.exec(String(info))?.[1], withoutPassword(url));
-		const records = role === "durable" ? recordChecks((await askRedis(url, [["GET", STORE]]))[0]) : [];
+		const records = role === "durable" ? await durableChecks(url) : [];
 		return [version, ...settingChecks(role, settingsIn(values)), ...records];
 	} catch (error) {
 		return [unusable(name, url, error)];
 	}
+}
+
+async function durableChecks(url: string): Promise<readonly Check[]> {
+	const [store, memory] = await askRedis(url, [
+		["GET", STORE],
+		["INFO", "memory"],
+	]);
+	return [...recordChecks(store), ...roomChecks(String(memory))];
+}
+
+/** How much of its maxmemory is taken, of which the gateways keep some for doing what was accepted. @param info what INFO says of it */
+export function roomChecks(info: string): readonly Check[] {
+	const [used = 0, max = 0] = ["used_memory", "maxmemory"].map((field) => Number(new RegExp(`^${field}:(\\d+)`, "m").exec(info)?.[1] ?? 0));
+	const part = max === 0 ? 0 : used / max;
+	if (part <= MUCH) return [];
+	const found = `${Math.round(used / MIB)} MiB of its ${Math.round(max / MIB)} are taken: old records of settled invocations go before their time, and new background work may be refused (storage_full).`;
+	const mend =
+		"`berth_durable_memory_bytes` in /metrics says of what. Raise its maxmemory, lower BERTH_MAX_QUEUED or BERTH_RECORDS_MIB, or let what is queued be done.";
+	return [warning("durable Redis: room", found, mend)];
 }
 
 /** Whether a server of the operator's answers at all. */

@@ -11,6 +11,7 @@ export const ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
 	build_timed_out: "Deploy again, or deploy less source.",
 	too_busy: "Try again in a moment, or send less at a time; `berth stats` shows what waits.",
 	queue_full: "Try again later, or let what is queued be done first; `berth stats` shows what waits.",
+	storage_full: "Try again later; `berth doctor` says what is full.",
 	node_full: "Try again in a moment, or add capacity; `berth stats` shows what waits.",
 	handler_error: "The stack above names the line.",
 	init_error: "It failed before the handler was reached: look at what it does while it is loaded or started.",

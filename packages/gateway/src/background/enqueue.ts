@@ -20,7 +20,7 @@ export interface Enqueuing extends Accepting {
  * It is on disk when this resolves; the same id twice is one invocation. Should this reject in doubt, what may be there is taken back; who
  * brings an id may ask for it again, and so it is left, with its body. A body among the queued goes when it is certain that nothing is accepted,
  * or was before, with another one; what stays in doubt is looked for later (`sweepLeftBodies`).
- * @throws BerthError `unavailable`, `queue_full`
+ * @throws BerthError `unavailable`, `queue_full`, `storage_full`
  */
 export async function enqueue(version: Version, asked: Enqueuing, services: Services): Promise<InvocationRequest> {
 	const { invocations, artifacts, spans, log } = services;

@@ -174,9 +174,10 @@ export class ScheduleDispatcher {
 			// It is asked again with the same id when this one rejects.
 			await fireSchedule(taken, { id: invocation, acceptedAtMs: nowMs, firing: { dueAt: decided.dueAt, kind } }, this.#services);
 		} catch (error) {
-			if (!(error instanceof BerthError) || error.entry.fault === "platform") throw error;
-			// Its function has enough to do: it waits, as it would in the queue.
-			if (error.code === "queue_full") return { waitMs: QUEUED_MS };
+			if (!(error instanceof BerthError)) throw error;
+			// Its function has enough to do, or Berth has: it waits, as it would in the queue.
+			if (error.code === "queue_full" || error.code === "storage_full") return { waitMs: QUEUED_MS };
+			if (error.entry.fault === "platform") throw error;
 			return { run: { ...decided, result: "failed", reason: `${error.code}: ${error.message}` } };
 		}
 		return { run: { ...decided, result: "fired", invocation }, invocation };

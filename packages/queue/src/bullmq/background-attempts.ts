@@ -3,7 +3,9 @@ import type { InvocationRequest, Settlement } from "@berth/contracts";
 import { type Job, UnrecoverableError } from "bullmq";
 import type { BackgroundCancels } from "../background-cancels.js";
 import type { BackgroundRecords } from "../background-records.js";
+import { roughBytes } from "../interactive-records.js";
 import type { QueueLogger } from "../logger.js";
+import type { MemoryWatch } from "../memory-watch.js";
 import type { DeliveryHandler, SettlementKeeper } from "../ports.js";
 import { elapsedMs, platformSettlement, rejectedSettlement } from "../settlements.js";
 import { backoffMsOf, DEFAULT_RETRY_POLICY, endingOf, MOST_STALLS } from "./background-policy.js";
@@ -32,6 +34,8 @@ export interface BackgroundAttemptsParts {
 	readonly log: QueueLogger;
 	readonly handler: DeliveryHandler;
 	readonly settlements: SettlementKeeper | undefined;
+	/** Of the durable Redis: where it is scarce, what is to be tried again takes as little as it can. */
+	readonly memory: Pick<MemoryWatch, "add" | "isScarce">;
 	/** Told when a job is to be tried again. */
 	readonly expect: (dueMs: number) => void;
 }
@@ -79,7 +83,7 @@ export class BackgroundAttempts {
 		const { job, token, lost } = held;
 		// A stall raises attemptsStarted and not attemptsMade: only the former tells attempts apart.
 		const attempt = job.attemptsStarted;
-		const { records } = this.#parts;
+		const { records, memory } = this.#parts;
 		const begun = await this.#written(held, () => records.begin(job.data, attempt, token, this.#parts.nodeId));
 		if (begun === undefined) return LOST;
 		if (begun.kind === "stale") return OVERTAKEN;
@@ -96,7 +100,8 @@ export class BackgroundAttempts {
 		const failuresLeft = refused === undefined ? retryOf(job).attempts - job.attemptsMade - 1 : 0;
 		const ending = endingOf(settlement.attempt.outcome, failuresLeft);
 		const kept = ending === "retried" ? job.data : await this.#kept(job.data, ending);
-		const ended = await this.#written(held, () => records.end(kept, settlement, ending));
+		memory.add(roughBytes(settlement));
+		const ended = await this.#written(held, () => records.end(kept, settlement, ending, memory.isScarce));
 		if (ended === undefined) return LOST;
 		if (ended === "stale") {
 			this.#stale++;

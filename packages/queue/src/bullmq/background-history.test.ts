@@ -2,7 +2,7 @@ import { ATTEMPTS_KEPT, type InvocationRequest, newId } from "@berth/contracts";
 import { connectRedis } from "@berth/redis";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { BackgroundLists } from "../background-lists.js";
-import { BackgroundRecords, DEAD_LETTERS_KEPT } from "../background-records.js";
+import { BackgroundRecords, DEAD_LETTERS_KEPT, DEFAULT_RETENTION } from "../background-records.js";
 import type { GatewayQueue } from "../invocation-queue.js";
 import { echo, Lanes, NODE, requestOf, settlementOf } from "../testing/lanes.js";
 
@@ -143,7 +143,7 @@ describe("a list", () => {
 
 	test("loses what has no record any more, and its name with the last of it; what is kept stays", async () => {
 		await withRedis(async (redis) => {
-			const records = new BackgroundRecords(redis, { recordsMs: 60_000 });
+			const records = new BackgroundRecords(redis, { ...DEFAULT_RETENTION, recordsMs: 60_000 });
 			const lists = new BackgroundLists(redis);
 			const old = { id: newId("inv", 1000), acceptedAtMs: 1000 };
 			const [gone, kept] = [requestOf("", { ...old, function: "gone" }), requestOf("", { ...old, id: newId("inv", 1000) })];

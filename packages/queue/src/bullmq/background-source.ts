@@ -3,7 +3,9 @@ import type { Redis } from "@berth/redis";
 import type { Job } from "bullmq";
 import { BackgroundCancels } from "../background-cancels.js";
 import { BackgroundRecords, type Retention } from "../background-records.js";
+import { DurableMemory } from "../durable-memory.js";
 import type { QueueLogger } from "../logger.js";
+import { MemoryWatch } from "../memory-watch.js";
 import type { DeliveryHandler, SettlementKeeper } from "../ports.js";
 import { BackgroundAttempts } from "./background-attempts.js";
 import { CpuPace } from "./cpu-pace.js";
@@ -45,6 +47,7 @@ export class BackgroundSource {
 	#dispatcher: LaneDispatcher | undefined;
 	#attempts: BackgroundAttempts | undefined;
 	#watchdog: Watchdog | undefined;
+	#memory: MemoryWatch | undefined;
 	#pace: CpuPace | undefined;
 	#taken = 0;
 	#onIdle: (() => void)[] = [];
@@ -61,10 +64,12 @@ export class BackgroundSource {
 
 	/** Takes jobs until `stop`, at most `limit` at a time. */
 	start(handler: DeliveryHandler, limit: number, settlements?: SettlementKeeper): void {
-		const { nodeId, log } = this.#parts;
+		const { redis, nodeId, log } = this.#parts;
+		const memory = new MemoryWatch(new DurableMemory(redis), log);
+		this.#memory = memory;
 		const [records, cancels, index, queues] = [this.#records, this.#cancels, this.#index, this.#queues];
 		const expect = (dueMs: number) => this.#dispatcher?.expect(dueMs);
-		this.#attempts = new BackgroundAttempts({ records, cancels, queues, index, nodeId, log, handler, settlements, expect });
+		this.#attempts = new BackgroundAttempts({ records, cancels, queues, index, nodeId, log, handler, settlements, memory, expect });
 		const take = (job: Job<InvocationRequest>, key: string, token: string) => this.#take(job, key, token);
 		this.#dispatcher = new LaneDispatcher({ ...this.#parts, queues, index, limits: this.#limits, take }, limit, this.#parts.memoryMiB);
 		this.#dispatcher.start();
@@ -107,6 +112,7 @@ export class BackgroundSource {
 	/** What is still in hand is taken up by another worker when its lock has ended. */
 	async close(): Promise<void> {
 		await this.stop();
+		this.#memory?.stop();
 		for (const token of this.#functions.keys()) this.#keeper.release(token);
 	}
 

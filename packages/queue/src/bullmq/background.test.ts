@@ -186,11 +186,18 @@ describe("nothing is accepted", () => {
 			.toEqual([{ accepted: 0, settled: 0, dead: 0, inFlight: 0 }, undefined]);
 	});
 
-	test("when it is full", async () => {
+	test("when it is full, which is said before anything is written; and when it gets full in the meantime", async () => {
+		const limit = (bytes: string) => lanes.server.client((redis) => redis.config("SET", "maxmemory", bytes));
 		const gateway = await lanes.gateway();
-		await lanes.server.client((redis) => redis.config("SET", "maxmemory", "1"));
-		await expect(gateway.enqueue(requestOf())).rejects.toMatchObject({ code: "unavailable" });
-		await lanes.server.client((redis) => redis.config("SET", "maxmemory", "0"));
+		await limit("1");
+		await expect(gateway.enqueue(requestOf())).rejects.toMatchObject({ code: "storage_full", extra: { retryAfterMs: 60_000 } });
+		await expect(gateway.requireRoom(requestOf())).rejects.toMatchObject({ code: "storage_full" });
+		await limit("0");
+		const other = await lanes.gateway();
+		await other.requireRoom(requestOf());
+		await limit("1");
+		await expect(other.enqueue(requestOf())).rejects.toMatchObject({ code: "unavailable" });
+		await limit("0");
 		expect(await gateway.backgroundTotals()).toEqual({ accepted: 0, settled: 0, dead: 0, inFlight: 0 });
 	});
 

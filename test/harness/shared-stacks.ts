@@ -1,0 +1,41 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { TestProject } from "vitest/node";
+import { Stack } from "./stack.js";
+
+declare module "vitest" {
+	export interface ProvidedContext {
+		/** Where a test process asks for its stack. */
+		readonly stacks: string;
+	}
+}
+
+/**
+ * Stacks that files of a suite have one after another: each of vitest's workers has one, so a file has it for itself. The first is there
+ * before any test, and makes the bases that all others take; another is started when a worker asks for it.
+ * @returns how they are stopped, after the last file; each must leave nothing
+ */
+export async function shareStacks(project: TestProject, start: () => Promise<Stack>): Promise<() => Promise<void>> {
+	const stacks = new Map([["/1", start()]]);
+	await stacks.get("/1");
+	const server = createServer(async ({ url = "" }, response) => {
+		const starting = stacks.get(url) ?? start();
+		stacks.set(url, starting);
+		try {
+			response.end(JSON.stringify((await starting).address));
+		} catch (error) {
+			response.writeHead(500).end((error as Error).message);
+		}
+	});
+	await once(server.listen(0, "127.0.0.1"), "listening");
+	project.provide("stacks", `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+	return async () => {
+		server.close();
+		const ends = await Promise.allSettled([...stacks.values()].map(async (starting) => (await starting).stop()));
+		for (const end of ends) if (end.status === "rejected") throw end.reason;
+	};
+}
+
+/** The same as vitest's globalSetup, with ordinary ones. */
+export default (project: TestProject): Promise<() => Promise<void>> => shareStacks(project, () => Stack.start());
