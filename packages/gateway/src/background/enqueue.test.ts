@@ -123,3 +123,32 @@ test("what somebody waits for has nothing of it", async () => {
 		for (const field of ["retry", "callback", "follow"]) expect(request).not.toHaveProperty(field);
 	}
 });
+
+test("while the durable Redis has room for no more, who asks is refused with the reason, and a firing waits until it has", async () => {
+	const limit = (bytes: number) => stack.redis.client((each) => each.config("SET", "maxmemory", String(bytes)));
+	const used = await stack.redis.client(async (each) => Number(/used_memory:(\d+)/.exec(await each.info("memory"))?.[1]));
+	const { path } = await hookOf("background");
+	const made = await post("/v1/functions/shop/schedules", { name: "when-full", everyMs: 60_000 });
+	const dueMs = Date.parse(String((made["next"] as string[])[0]));
+	await limit(Math.round(used / 0.9));
+	try {
+		const asked = () => stack.fetch("/v1/functions/shop/invocations?mode=async", { method: "POST", body: "{}" });
+		await expect.poll(async () => (await asked()).status).toBe(507);
+		seen = [];
+		const refused = await asked();
+		expect(await refused.json()).toMatchObject({
+			code: "storage_full",
+			retryable: true,
+			detail: expect.stringMatching(/nothing was accepted$/),
+		});
+		expect(Number(refused.headers.get("retry-after"))).toBeGreaterThanOrEqual(1);
+		expect((await stack.fetch(path, { method: "POST", body: "{}" })).status).toBe(507);
+		await new ScheduleDispatcher(stack.services, () => dueMs).round();
+		expect(seen).toEqual([]);
+	} finally {
+		await limit(0);
+	}
+	await expect.poll(async () => (await stack.fetch(path, { method: "POST", body: "{}" })).ok).toBe(true);
+	await new ScheduleDispatcher(stack.services, () => dueMs + 2000).round();
+	await expect.poll(() => seen.map(({ source }) => source).sort()).toEqual(["hook", "schedule"]);
+});
