@@ -49,9 +49,10 @@ export class CgroupTree {
 		return { version: this.#version, memory: at("memory"), cpu: at("cpuacct"), pids: at("pids") };
 	}
 
-	/** Lets a user freeze and thaw a sandbox, and nothing else of its cgroup. */
-	delegateFreezer(sandbox: string, uid: number): void {
+	/** Lets a user freeze and thaw a sandbox and weigh it against others, and nothing else of its cgroup. */
+	delegate(sandbox: string, uid: number): void {
 		chownSync(this.freezerFile(sandbox), uid, -1);
+		chownSync(this.weightFile(sandbox), uid, -1);
 	}
 
 	/** Writes limits that differ from what a prewarmed sandbox was booted with. */
@@ -127,6 +128,11 @@ export class CgroupTree {
 	/** The file that freezes and thaws a sandbox. */
 	freezerFile(sandbox: string): string {
 		return join(this.#directory("freezer", sandbox), this.#version === 2 ? "cgroup.freeze" : "freezer.state");
+	}
+
+	/** The file that says what a sandbox weighs among those that want the CPU. */
+	weightFile(sandbox: string): string {
+		return join(this.#directory("cpu", sandbox), this.#version === 2 ? "cpu.weight" : "cpu.shares");
 	}
 
 	#directory(controller: string, sandbox: string): string {

@@ -179,7 +179,8 @@ export class Sandbox {
 		if (this.#thawing !== undefined) await this.#thawing;
 		const result = await attemptIn(body, { head, payload, respond, streams }, this);
 		// Nobody else's output is read before.
-		this.settled = result.after?.then(() => undefined);
+		this.settled = result.after?.then(() => body.claim?.rest());
+		if (result.after === undefined) body.claim?.rest();
 		return result;
 	}
 
