@@ -69,7 +69,7 @@ export class Places {
 		this.#require(owner, this.#shares.get(keyOf(owner)));
 	}
 
-	/** @throws BerthError `node_full` when every place is taken, `too_busy` when the function has its share of them what it has waits long enough, or its project has its share */
+	/** @throws BerthError `node_full` when every place is taken, `too_busy` when the function has its share of them, what it has waits long enough, or its project has its share */
 	take(owner: Owner): Place {
 		const key = keyOf(owner);
 		const share = this.#shares.get(key) ?? { inFlight: 0, rate: new DrainRate() };
