@@ -155,7 +155,9 @@ export class CgroupTree {
 		const directory = this.#cpuDirectory(name);
 		mkdirSync(directory, { recursive: true });
 		const [file, one, most] = this.#version === 2 ? (["cpu.weight", 100, 10_000] as const) : (["cpu.shares", 1024, 262_144] as const);
-		writeFileSync(join(directory, file), String(Math.min(most, times * one * availableParallelism())));
+		// The multiple holds on a machine of many cores, too.
+		const base = Math.min(Math.floor(most / PLATFORM_WEIGHT), one * availableParallelism());
+		writeFileSync(join(directory, file), String(times * base));
 	}
 
 	get #platform(): string {

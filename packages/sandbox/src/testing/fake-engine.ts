@@ -150,11 +150,16 @@ export class FakeEngine implements SandboxEngine {
 
 	async kill(sandbox: string): Promise<void> {
 		await this.#booting.get(sandbox);
+		this.exit(sandbox, 137);
+	}
+
+	/** Its container ends, and that is told at once: what its agent said before may not have been read yet. */
+	exit(sandbox: string, code: number): void {
 		const agent = this.agents.get(sandbox);
 		if (agent === undefined) return;
 		this.agents.delete(sandbox);
+		for (const listener of this.#exitListeners) listener({ sandbox, code, maxResidentBytes: 0 });
 		agent.hangUp();
-		for (const listener of this.#exitListeners) listener({ sandbox, code: 137, maxResidentBytes: 0 });
 	}
 
 	async remove(sandbox: string): Promise<void> {
