@@ -188,7 +188,7 @@ describe("settled records", () => {
 		await new DurableMemory(redis).full();
 		await redis.config("SET", "maxmemory", "0");
 		expect(await states()).toEqual([undefined, undefined, undefined]);
-		expect((await redis.zrange("berth:bg-known:default", 0, -1)).sort()).toEqual(again.map(({ id }) => id).sort());
+		expect((await redis.zrange("berth:bg-known:default", "0", "-1")).sort()).toEqual(again.map(({ id }) => id).sort());
 		for (const request of again) await gateway.enqueue(request, "leave");
 		await expect.poll(() => gateway.backgroundTotals()).toEqual({ accepted: 3, settled: 2, dead: 1, inFlight: 0 });
 		expect(runs).toHaveLength(3);
