@@ -303,14 +303,29 @@ const STREAM_TARGETS = [
 		measure: ({ streams: { flood } }) => ofRate(flood.after, "before", flood.before, (ratio) => ratio >= 0.9),
 	},
 	{
-		what: "the same of a function that doesn't look at its signal, and is killed after its grace",
+		what: "the same of a function that doesn't look at its signal, and ends by itself",
 		target: "≥ 0.9 ×",
 		measure: ({ streams: { ignoring } }) => ofRate(ignoring.after, "before", ignoring.before, (ratio) => ratio >= 0.9),
 	},
 	{
-		what: "the same of a function with a concurrency of 1",
+		what: "the same of one that goes on, and is killed",
+		target: "≥ 0.9 ×",
+		measure: ({ streams: { goingOn } }) => ofRate(goingOn.after, "before", goingOn.before, (ratio) => ratio >= 0.9),
+	},
+	{
+		what: "the same with a concurrency of 1: of one that ends by its signal",
 		target: "≥ 0.9 ×",
 		measure: ({ streams: { single } }) => ofRate(single.after, "before", single.before, (ratio) => ratio >= 0.9),
+	},
+	{
+		what: "the same: of one that ends by itself, after 100 ms",
+		target: "≥ 0.9 ×",
+		measure: ({ streams: { singleIgnoring } }) => ofRate(singleIgnoring.after, "before", singleIgnoring.before, (ratio) => ratio >= 0.9),
+	},
+	{
+		what: "the same: of one that goes on, and is killed when it has had its half second",
+		target: "said",
+		measure: ({ streams: { singleGoingOn } }) => said(`${singleGoingOn.after.toFixed(0)}/s of ${singleGoingOn.before.toFixed(0)}/s`),
 	},
 ];
 
