@@ -55,7 +55,7 @@ async function main() {
 		}
 		if (values.overload) {
 			await using client = createClient({ url: stack.url, key: stack.key });
-			const overload = await overloadCosts(client, stack, values.quick ? 4 : FLOOD_SECONDS);
+			const overload = await overloadCosts(client, stack, values.quick ? 4 : FLOOD_SECONDS, signal);
 			process.stdout.write(`${tableOf(overloadRowsOf({ overload }))}\n`);
 			return;
 		}

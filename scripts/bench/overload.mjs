@@ -1,5 +1,13 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, writeFileSync } from "node:fs";
+import { setPriority } from "node:os";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { createClient } from "@berth/client";
 import { closedLoop, openLoop } from "@berth/loadtest";
+import { ROOT } from "../setup/places.mjs";
+import { Stack } from "../stack/stack.mjs";
 
 const [FLOODED, BESIDE] = ["bench-flooded", "bench-beside"];
 /** 20 ms of CPU, however long that takes. */
@@ -20,24 +28,42 @@ const BEGUN_MS = 1000;
 /** As before: so much slower than the median of what was measured then, at most, so many times in a row. */
 const NORMAL = 2;
 const IN_A_ROW = 5;
+/** Few places, and as many functions to take them: so all are taken. */
+const PLACES = 8;
+/** Load comes from another machine elsewhere: its generator waits for nothing that it measures. */
+const FIRST = -15;
+
+const requestTo = ({ url, key }, name) => ({
+	url: `${url}/v1/functions/${name}/invocations`,
+	headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+	body: "{}",
+});
 
 /**
- * What becomes of a function that is sent ten times what it sustains, and of another one meanwhile.
+ * What becomes of a function that is sent ten times what it sustains, and of another one meanwhile; and of several on a
+ * node that has no place left.
  * @param {import("@berth/client").Client} client
  * @param {{url: string, key: string}} stack
- * @param {number} seconds how long the flood lasts
+ * @param {number} seconds how long each flood lasts
+ * @param {AbortSignal} signal
  */
-export async function overloadCosts(client, stack, seconds) {
-	const to = (name) => ({
-		url: `${stack.url}/v1/functions/${name}/invocations`,
-		headers: { authorization: `Bearer ${stack.key}`, "content-type": "application/json" },
-		body: "{}",
-	});
+export async function overloadCosts(client, stack, seconds, signal) {
+	const flood = await ranked(() => floodCosts(client, stack, seconds));
+	return { ...flood, full: await fullCosts(flood.sustained, seconds, signal) };
+}
+
+async function floodCosts(client, stack, seconds) {
+	const to = (name) => requestTo(stack, name);
+	await using floor = await RefusingServer.start();
 	try {
 		await client.deploy(FLOODED, { source: BURNS });
 		await client.deploy(BESIDE, { source: "export default () => 1;" });
 		const alone = await closedLoop(to(FLOODED), { connections: 1, seconds: 2 });
 		const { perSecond: sustained } = await closedLoop(to(FLOODED), { connections: CONNECTIONS, seconds: 5 });
+		const [beforeFloor] = await Promise.all([
+			closedLoop(to(FLOODED), { connections: CONNECTIONS, seconds: 5 }),
+			openLoop({ ...to(FLOODED), url: floor.url }, { ratePerSecond: FACTOR * sustained, seconds: 6 }),
+		]);
 		const quiet = await openLoop(to(BESIDE), { ratePerSecond: BESIDE_PER_SECOND, seconds });
 		const refusedMs = [];
 		const onEnded = (ending, latencyMs) => ending.startsWith("http_") && refusedMs.push(latencyMs);
@@ -55,6 +81,7 @@ export async function overloadCosts(client, stack, seconds) {
 		return {
 			sustained,
 			goodput,
+			floor: beforeFloor.perSecond,
 			refused: { count: refusedMs.length, p50Ms: shareOf(refusedMs, 0.5), p99Ms: shareOf(refusedMs, 0.99) },
 			failed: Object.entries(flood.errors).reduce((sum, [ending, count]) => sum + (ending.startsWith("http_") ? 0 : count), 0),
 			errors: flood.errors,
@@ -67,6 +94,61 @@ export async function overloadCosts(client, stack, seconds) {
 	} finally {
 		for (const name of [FLOODED, BESIDE]) await client.remove(name).catch(() => undefined);
 	}
+}
+
+/** Refusals of a node whose places are all taken. */
+async function fullCosts(sustained, seconds, signal) {
+	const stack = await Stack.start({ port: 0, env: { BERTH_LOG_LEVEL: "warn", BERTH_MAX_INFLIGHT: String(PLACES) }, signal });
+	try {
+		await using client = createClient({ url: stack.url, key: stack.key });
+		const names = Array.from({ length: PLACES }, (_, n) => `${FLOODED}-${n}`);
+		for (const name of names) await client.deploy(name, { source: BURNS });
+		const [node, share] = [[], []];
+		const onEnded = (ending, latencyMs) => ({ http_503: node, http_429: share })[ending]?.push(latencyMs);
+		const load = { ratePerSecond: (FACTOR * sustained) / PLACES, seconds, onEnded };
+		const floods = await ranked(() => Promise.all(names.map((name) => openLoop(requestTo(stack, name), load))));
+		const figuresOf = (took) => ({ count: took.length, p99Ms: shareOf(took, 0.99) });
+		return { node: figuresOf(node), share: figuresOf(share), errors: floods.map(({ errors }) => errors) };
+	} finally {
+		await stack.stop();
+	}
+}
+
+/** Answers 429 to everything, as barely as Node can: what the refusing alone would cost. */
+class RefusingServer {
+	url;
+	#process;
+
+	static async start() {
+		const server = new RefusingServer();
+		server.#process = spawn(process.execPath, [join(ROOT, "scripts", "bench", "refusing-server.mjs")], {
+			stdio: ["pipe", "pipe", "inherit"],
+		});
+		const [port] = await once(server.#process.stdout, "data");
+		server.url = `http://127.0.0.1:${Number(port)}/`;
+		return server;
+	}
+
+	async [Symbol.asyncDispose]() {
+		const ended = once(this.#process, "exit");
+		this.#process.stdin.end();
+		await ended;
+	}
+}
+
+async function ranked(work) {
+	rank(FIRST);
+	try {
+		return await work();
+	} finally {
+		rank(0);
+	}
+}
+
+/** Of this process, among all: its niceness, and that of its session where sessions are scheduled as groups (sched(7), autogroup). */
+function rank(nice) {
+	setPriority(nice);
+	if (existsSync("/proc/self/autogroup")) writeFileSync("/proc/self/autogroup", String(nice));
 }
 
 /** How long it takes to be told that all is well, again and again. */

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CallbackReceiver } from "../harness/callback-receiver.js";
 import { eventually } from "../harness/eventually.js";
 import { type Deployed, deploy, fixture, freshName } from "../harness/functions.js";
-import { cgroupsOf, leftoversOf, sandboxCgroupsOf } from "../harness/leftovers.js";
+import { cgroupsOf, leftoversOf, platformProcessesOf, sandboxCgroupsOf } from "../harness/leftovers.js";
 import { LightLoad } from "../harness/load.js";
 import { scrape } from "../harness/metrics.js";
 import { type ProcessName, Stack } from "../harness/stack.js";
@@ -160,6 +160,9 @@ describe("kill -9 of everything at once", () => {
 		for (const name of PROCESSES) process.kill(await stack.pidOf(name), "SIGKILL");
 		await awaitSuccess();
 		await expectNoOrphans();
+		// Those that were started again as well get the CPU before sandboxes do.
+		const own = [await stack.supervisorPid(), ...(await Promise.all(PROCESSES.map((name) => stack.pidOf(name))))];
+		expect(platformProcessesOf(stack.dataDir)).toEqual(expect.arrayContaining(own.map(String)));
 	});
 });
 

@@ -11,9 +11,22 @@ export function cgroupNameOf(dataDir: string): string {
 	return `berth-${createHash("sha256").update(dataDir).digest("hex").slice(0, 8)}`;
 }
 
-/** Cgroup directories of a stack, in every hierarchy. */
+/** Cgroup directories of a stack's sandboxes, in every hierarchy. */
 export function cgroupsOf(dataDir: string): readonly string[] {
-	const name = cgroupNameOf(dataDir);
+	return directoriesOf(cgroupNameOf(dataDir));
+}
+
+/** Cgroups of a stack's own processes: one, in the hierarchy of the CPU. */
+function platformsOf(dataDir: string): readonly string[] {
+	return directoriesOf(`${cgroupNameOf(dataDir)}-platform`);
+}
+
+/** Pids in there. */
+export function platformProcessesOf(dataDir: string): readonly string[] {
+	return platformsOf(dataDir).flatMap((path) => read(join(path, "cgroup.procs")).split("\n").filter(Boolean));
+}
+
+function directoriesOf(name: string): readonly string[] {
 	const hierarchies = [CGROUPS, ...namesIn(CGROUPS).map((hierarchy) => join(CGROUPS, hierarchy))];
 	return hierarchies.map((hierarchy) => join(hierarchy, name)).filter((path) => existsSync(path));
 }
@@ -98,7 +111,7 @@ export function loopDevicesOf(dataDir: string): readonly string[] {
 export function leftoversOf(dataDir: string): readonly string[] {
 	return [
 		...processesOf(dataDir).map((text) => `process ${text}`),
-		...cgroupsOf(dataDir).map((path) => `cgroup ${path}`),
+		...[...cgroupsOf(dataDir), ...platformsOf(dataDir)].map((path) => `cgroup ${path}`),
 		...hierarchiesOf(dataDir).map((line) => `hierarchy ${line}`),
 		...mountsOf(dataDir).map((path) => `mount ${path}`),
 		...sandboxFilesOf(dataDir).map((path) => `file ${path}`),

@@ -8,8 +8,14 @@ import { handDownControllers } from "./cgroup-controllers.js";
 const ROOT = "/sys/fs/cgroup";
 
 /**
+ * What the stack's own processes weigh against its sandboxes, when both want all of the CPU. They want it for tenths of milliseconds
+ * at a time: 500 sandboxes that never rest still get eight ninths of what those leave, and nobody else's invocation waits for their slices.
+ */
+const PLATFORM_WEIGHT = 8;
+
+/**
  * The cgroups of this launcher: one per sandbox below `/berth-<instance>`, in each v1 hierarchy or
- * in the one of v2. The OCI runtime makes them; from then on limits, freezing and removal are file
+ * in the one of v2, and `/berth-<instance>-platform`, in that of the CPU, for the stack's own processes. The OCI runtime makes them; from then on limits, freezing and removal are file
  * operations of ours, because a process per change would cost more than the change.
  */
 export class CgroupTree {
@@ -23,7 +29,13 @@ export class CgroupTree {
 		this.#name = `berth-${instance}`;
 		this.#hierarchies = version === 2 ? [ROOT] : hierarchiesV1();
 		if (version === 2) handDownControllers(ROOT, join(ROOT, this.#name));
-		this.#weigh();
+		this.#weigh(this.#name, 1);
+		this.#weigh(this.#platform, PLATFORM_WEIGHT);
+	}
+
+	/** The directory of the cgroup in which the stack's own processes come before sandboxes. Whoever goes into it removes it, or a sweep does. */
+	get platformDirectory(): string {
+		return this.#cpuDirectory(this.#platform);
 	}
 
 	/** What goes into config.json as cgroupsPath. */
@@ -37,9 +49,10 @@ export class CgroupTree {
 		return { version: this.#version, memory: at("memory"), cpu: at("cpuacct"), pids: at("pids") };
 	}
 
-	/** Lets a user freeze and thaw a sandbox, and nothing else of its cgroup. */
-	delegateFreezer(sandbox: string, uid: number): void {
+	/** Lets a user freeze and thaw a sandbox and weigh it against others, and nothing else of its cgroup. */
+	delegate(sandbox: string, uid: number): void {
 		chownSync(this.freezerFile(sandbox), uid, -1);
+		chownSync(this.weightFile(sandbox), uid, -1);
 	}
 
 	/** Writes limits that differ from what a prewarmed sandbox was booted with. */
@@ -87,6 +100,15 @@ export class CgroupTree {
 		for (const hierarchy of this.#hierarchies) removeTree(join(hierarchy, this.#name));
 	}
 
+	/** Removes the platform's, if nothing is in it: a supervisor that still runs removes it itself. */
+	removePlatform(): void {
+		try {
+			removeTree(this.platformDirectory);
+		} catch (error) {
+			if ((error as NodeJS.ErrnoException).code !== "EBUSY") throw error;
+		}
+	}
+
 	#limitMemory(sandbox: string, bytes: number, before: number): void {
 		if (this.#version === 2) {
 			this.#write("memory", sandbox, "memory.max", bytes);
@@ -108,6 +130,11 @@ export class CgroupTree {
 		return join(this.#directory("freezer", sandbox), this.#version === 2 ? "cgroup.freeze" : "freezer.state");
 	}
 
+	/** The file that says what a sandbox weighs among those that want the CPU. */
+	weightFile(sandbox: string): string {
+		return join(this.#directory("cpu", sandbox), this.#version === 2 ? "cpu.weight" : "cpu.shares");
+	}
+
 	#directory(controller: string, sandbox: string): string {
 		return this.#version === 2 ? join(ROOT, this.#name, sandbox) : join(ROOT, controller, this.#name, sandbox);
 	}
@@ -121,14 +148,24 @@ export class CgroupTree {
 	}
 
 	/**
-	 * All sandboxes together weigh as much as one busy process per core: the group's default is that of
-	 * a single process, whatever runs in it, and a node's own processes would leave it next to nothing.
+	 * All sandboxes together weigh as much as one busy process per core, and the platform a multiple: a group's default is that of
+	 * a single process, whatever runs in it. What else runs on this machine has its share beside both.
 	 */
-	#weigh(): void {
-		const own = this.#version === 2 ? join(ROOT, this.#name) : join(ROOT, "cpu", this.#name);
-		mkdirSync(own, { recursive: true });
+	#weigh(name: string, times: number): void {
+		const directory = this.#cpuDirectory(name);
+		mkdirSync(directory, { recursive: true });
 		const [file, one, most] = this.#version === 2 ? (["cpu.weight", 100, 10_000] as const) : (["cpu.shares", 1024, 262_144] as const);
-		writeFileSync(join(own, file), String(Math.min(most, one * availableParallelism())));
+		// The multiple holds on a machine of many cores, too.
+		const base = Math.min(Math.floor(most / PLATFORM_WEIGHT), one * availableParallelism());
+		writeFileSync(join(directory, file), String(times * base));
+	}
+
+	get #platform(): string {
+		return `${this.#name}-platform`;
+	}
+
+	#cpuDirectory(name: string): string {
+		return this.#version === 2 ? join(ROOT, name) : join(ROOT, "cpu", name);
 	}
 }
 

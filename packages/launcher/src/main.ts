@@ -61,6 +61,7 @@ const sandboxes = new Sandboxes({
 const removed = await sandboxes.removeLeftovers();
 if (isSweep) {
 	cgroups.close();
+	cgroups.removePlatform();
 	networks.close();
 	removeAgentSockets(agentSockets);
 	process.exit(0);
@@ -80,6 +81,7 @@ async function stop(): Promise<void> {
 	// The worker removes its sandboxes by itself, if it is still there; both may ask for the same.
 	const results = await Promise.allSettled([server?.close(), sandboxes.removeAll()]);
 	await storage.close().catch((error: unknown) => complain("volumes stay mounted until this process has ended", error));
+	cgroups.removePlatform();
 	try {
 		networks.close();
 	} catch (error) {
@@ -100,5 +102,5 @@ process.once("SIGINT", () => void stop());
 exitWithParent(() => void stop(), STOP_MS);
 
 process.stdout.write(
-	`${JSON.stringify({ ready: true, removed, cgroups: host.cgroups, runtime: `${host.ociRuntime} ${host.ociRuntimeVersion}` })}\n`,
+	`${JSON.stringify({ ready: true, removed, cgroups: host.cgroups, platform: cgroups.platformDirectory, runtime: `${host.ociRuntime} ${host.ociRuntimeVersion}` })}\n`,
 );

@@ -9,6 +9,7 @@ import { stopLeftovers } from "./leftovers.js";
 import { type SupervisorLock, takeLock } from "./lock.js";
 import { logPath, tailOfLog } from "./log-file.js";
 import { requireNone } from "./obstacle.js";
+import { PlatformCgroup } from "./platform-cgroup.js";
 import { listenObstacle } from "./port.js";
 import { preflight } from "./preflight.js";
 import type { ProcessIdentity } from "./process-identity.js";
@@ -44,6 +45,7 @@ export class Supervisor {
 	#lock: SupervisorLock | undefined;
 	#phase: SupervisorPhase = "starting";
 	#firstKey: string | null = null;
+	#platform: PlatformCgroup | undefined;
 	/** Whether there was something that may have made sandboxes. */
 	#launched = false;
 	/** The one-shot that runs now, if any. */
@@ -97,7 +99,7 @@ export class Supervisor {
 		await this.#startProcess(
 			"launcher",
 			() => launcherSpec(this.#programs, this.#settings),
-			() => this.#mayHaveSandboxes(),
+			(line) => this.#launcherReady(line),
 		);
 		this.#say("booting the first sandboxes");
 		await this.#startProcess(
@@ -115,12 +117,21 @@ export class Supervisor {
 		await this.#save();
 	}
 
-	#mayHaveSandboxes(): void {
+	/** One that was started again was born where it belongs. */
+	async #launcherReady({ platform }: ReadyLine): Promise<void> {
 		this.#launched = true;
+		if (typeof platform !== "string" || this.#platform !== undefined) return;
+		try {
+			const started = this.#processes.flatMap(({ identity }) => identity?.pid ?? []);
+			this.#platform = await PlatformCgroup.enter(platform, started);
+		} catch (error) {
+			this.#say(
+				`sandboxes that are busy slow down everything here, since the stack has no share of the CPU of its own: ${messageOf(error)}`,
+			);
+		}
 	}
 
 	#workerReady({ store }: ReadyLine): void {
-		this.#mayHaveSandboxes();
 		if (store === "lost")
 			this.#say(
 				"the durable Redis has lost its functions, and nothing can be deployed; their images are here: `berth recover` brings them back",
@@ -136,6 +147,7 @@ export class Supervisor {
 			const endedWell = await each.stop();
 			if (this.#launched && !endedWell) await this.#removeLeftovers(each.name);
 		}
+		await this.#platform?.leave().catch((error: unknown) => this.#say(`the stack's cgroup stays: ${messageOf(error)}`));
 		await this.#saving;
 		if (this.#lock === undefined) return;
 		await removeSupervisorState(this.#settings.paths);

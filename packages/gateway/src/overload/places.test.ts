@@ -28,11 +28,11 @@ function flood(places: Places, name: string): Place[] {
 test("a function that floods gets its share, and another one has room", () => {
 	const reasons: Refusal[] = [];
 	const places = new Places(1000, (reason) => reasons.push(reason));
-	expect(flood(places, "floods")).toHaveLength(750);
+	expect(flood(places, "floods")).toHaveLength(704);
 	expect(reasons).toEqual(["share"]);
 	const refused = refusalOf(() => places.require(owner("floods")));
 	expect([refused.code, refused.entry.status, refused.extra["retryAfterMs"]]).toEqual(["too_busy", 429, 1000]);
-	expect(refused.message).toMatch(/floods has 750 in flight already, which is its share of the 1000 places/);
+	expect(refused.message).toMatch(/floods has 704 in flight already, which is its share of the 1000 places/);
 	expect(() => places.require(owner("other"))).not.toThrow();
 	expect(() => places.require(owner("floods", "other-project"))).not.toThrow();
 });
@@ -50,6 +50,18 @@ test("ten that flood for a while have equal shares, and who comes then has room"
 	expect(Math.max(...shares)).toBeLessThan(2 * Math.min(...shares));
 	expect(1024 - places.inFlight).toBeGreaterThan(20);
 	expect(() => places.take(owner("new"))).not.toThrow();
+});
+
+test("a project that floods with ever more functions gets its share, and another one has room", () => {
+	const places = new Places(1024);
+	const taken = Array.from({ length: 1000 }, (_, n) => flood(places, `floods-${n}`)).flat();
+	expect(taken).toHaveLength(960);
+	const refused = refusalOf(() => places.take(owner("one-more")));
+	expect([refused.code, refused.entry.status]).toEqual(["too_busy", 429]);
+	expect(refused.message).toMatch(/project default has 960 in flight already, which is its share of the 1024 places/);
+	expect(() => places.take(owner("other", "other-project"))).not.toThrow();
+	for (const place of taken) place.free();
+	expect(flood(places, "floods-again")).toHaveLength(720);
 });
 
 test("when every place is taken it is the node that is full, whoever asks", () => {

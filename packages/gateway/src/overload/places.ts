@@ -2,10 +2,12 @@ import { BerthError, FIXED_LIMITS, SECOND_MS } from "@berth/contracts";
 import { type Drained, DrainRate } from "./drain-rate.js";
 
 /**
- * A function may have so many times what is free then. So one that floods gets three quarters of all places, two get
+ * A function may have so many times what is free of its project's share then. So one that floods gets three quarters of that, two get
  * three sevenths each, and however many do there is some room for whoever comes (Choudhury and Hahne's dynamic thresholds, 1998).
  */
 const OF_FREE = 3;
+/** A project, whatever functions it floods with, may have so much of what the others leave: two that flood get fifteen thirty-firsts each. */
+const OF_PROJECT = 15 / 16;
 /** Who is expected to wait longer than this, half of the start budget, is refused at once: a wrong guess still isn't an expiry. Milliseconds. */
 export const LONGEST_WAIT_MS = FIXED_LIMITS.startMs / 2;
 /** Of all places so many may be taken by those of one function who wait because its sandboxes are at work, and at least so many. */
@@ -46,6 +48,8 @@ export class Places {
 	readonly #clock: () => number;
 	/** Of functions with something in flight, and of those lately. */
 	readonly #shares = new Map<string, Share>();
+	/** How many each project has in flight, of those that have any. */
+	readonly #projects = new Map<string, number>();
 	readonly #all = new DrainRate();
 	#inFlight = 0;
 
@@ -65,7 +69,7 @@ export class Places {
 		this.#require(owner, this.#shares.get(keyOf(owner)));
 	}
 
-	/** @throws BerthError `node_full` when every place is taken, `too_busy` when the function has its share of them or what it has waits long enough */
+	/** @throws BerthError `node_full` when every place is taken, `too_busy` when the function has its share of them, what it has waits long enough, or its project has its share */
 	take(owner: Owner): Place {
 		const key = keyOf(owner);
 		const share = this.#shares.get(key) ?? { inFlight: 0, rate: new DrainRate() };
@@ -73,26 +77,34 @@ export class Places {
 		this.#shares.set(key, share);
 		share.inFlight++;
 		this.#inFlight++;
+		this.#projects.set(owner.project, this.#ofProject(owner) + 1);
 		let isFree = false;
 		return {
 			free: (drained) => {
 				if (isFree) return;
 				isFree = true;
-				this.#free(key, share, drained);
+				this.#free(owner, share, drained);
 			},
 		};
 	}
 
-	#free(key: string, share: Share, drained: Drained | undefined): void {
+	#free(owner: Owner, share: Share, drained: Drained | undefined): void {
 		this.#inFlight--;
 		share.inFlight--;
+		const ofProject = this.#ofProject(owner) - 1;
+		if (ofProject === 0) this.#projects.delete(owner.project);
+		else this.#projects.set(owner.project, ofProject);
 		if (drained !== undefined) {
 			const nowMs = this.#clock();
 			share.rate.ended(drained, nowMs);
 			this.#all.ended(drained, nowMs);
 		}
 		// What nobody has in flight has no queue that stands.
-		if (share.inFlight === 0) this.#shares.delete(key);
+		if (share.inFlight === 0) this.#shares.delete(keyOf(owner));
+	}
+
+	#ofProject({ project }: Owner): number {
+		return this.#projects.get(project) ?? 0;
 	}
 
 	#require(owner: Owner, share: Share | undefined): void {
@@ -100,6 +112,13 @@ export class Places {
 		if (this.#inFlight >= this.#most) {
 			const detail = `all ${this.#most} places for invocations that are waited for are taken (BERTH_MAX_INFLIGHT); try again`;
 			throw this.#refused("full", "node_full", detail, this.#all.expectedWaitMs(this.#inFlight, nowMs));
+		}
+		const ofProject = this.#ofProject(owner);
+		// Rounded up: where there are few places a project may have them all.
+		const room = Math.ceil(OF_PROJECT * (this.#most - this.#inFlight + ofProject)) - ofProject;
+		if (ofProject > 0 && room <= 0) {
+			const detail = `project ${owner.project} has ${ofProject} in flight already, which is its share of the ${this.#most} places that there are; try again`;
+			throw this.#refused("share", "too_busy", detail, this.#all.expectedWaitMs(this.#inFlight, nowMs));
 		}
 		if (share === undefined || share.inFlight === 0) return;
 		const { inFlight, rate } = share;
@@ -113,7 +132,7 @@ export class Places {
 			const detail = `${owner.function} has ${inFlight} in flight already: ${owner.concurrency} may run at a time, and ${waiting} wait; try again`;
 			throw this.#refused("waiting", "too_busy", detail, expectedMs);
 		}
-		if (inFlight < OF_FREE * (this.#most - this.#inFlight)) return;
+		if (inFlight < OF_FREE * room) return;
 		const detail = `${owner.function} has ${inFlight} in flight already, which is its share of the ${this.#most} places that there are; try again`;
 		throw this.#refused("share", "too_busy", detail, expectedMs);
 	}
