@@ -34,6 +34,7 @@ export * from "./network.js";
 export * from "./package-registry.js";
 export * from "./public-address.js";
 export * from "./resource-name.js";
+export * from "./runtime-class.js";
 export * from "./sandbox-network.js";
 export * from "./schedule.js";
 export * from "./sealing-key.js";

@@ -98,6 +98,7 @@ export class FakeEngine implements SandboxEngine {
 			cgroups: "v2",
 			ociRuntime: "none",
 			ociRuntimeVersion: "0",
+			runtimeClasses: { runsc: { missing: "it makes no sandboxes" } },
 			networks: { gateway: "198.19.0.1" },
 			storage: { binds: [] },
 		});
@@ -138,7 +139,7 @@ export class FakeEngine implements SandboxEngine {
 		this.agents.set(sandbox, agent);
 		agent.say(FROM_AGENT.hello, {});
 		const freezer = new CgroupFreezer(cgroup.paths.version, cgroup.freezer);
-		return { cgroup: cgroup.paths, cgroupGoes: false, output: new FifoOutput(this.#fifo, this.#fifo), freezer };
+		return { cgroup: cgroup.paths, cgroupGoes: false, seesScratch: true, output: new FifoOutput(this.#fifo, this.#fifo), freezer };
 	}
 
 	specialise(request: SpecialiseRequest): Promise<SpecialiseAnswer> {

@@ -55,7 +55,14 @@ export class OciEngine implements SandboxEngine {
 		const { stdout, stderr, cgroup, freezer, ...more } = answer;
 		const output = new FifoOutput(stdout, stderr);
 		try {
-			return { ...more, cgroup, cgroupGoes: false, output, freezer: new CgroupFreezer(cgroup.version, freezer) };
+			return {
+				...more,
+				cgroup,
+				cgroupGoes: false,
+				seesScratch: request.runtimeClass === undefined,
+				output,
+				freezer: new CgroupFreezer(cgroup.version, freezer),
+			};
 		} catch (error) {
 			output.close();
 			throw error;
