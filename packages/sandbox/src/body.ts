@@ -2,6 +2,7 @@ import type { SandboxExit, SandboxLimits, SandboxProgram } from "@berth/contract
 import { type CauseOfDeath, causeOfDeath, ownMemoryOf } from "./cause-of-death.js";
 import { CgroupReader } from "./cgroup-reader.js";
 import type { Conversation, Ending } from "./conversation.js";
+import { CpuClaim } from "./cpu-claim.js";
 import type { Booted } from "./engine.js";
 import type { Freezer } from "./freezer.js";
 import { LogReader } from "./log-reader.js";
@@ -14,18 +15,20 @@ export class Body {
 	readonly cgroup: CgroupReader;
 	readonly meter: UsageMeter;
 	readonly freezer: Freezer;
+	readonly claim: CpuClaim | undefined;
 	readonly #cgroupGoes: boolean;
 	/** Tasks when nothing but init and the agent ran in it. */
 	#restingTasks = 0;
 	/** Processes, then: init and the agent, or what gVisor is made of with these in it. */
 	#restingProcesses = 0;
 
-	constructor(talk: Conversation, { output, cgroup, cgroupGoes, seesScratch, freezer }: Booted) {
+	constructor(talk: Conversation, { output, cgroup, cgroupGoes, seesScratch, freezer, weight }: Booted) {
 		this.talk = talk;
 		this.logs = new LogReader(output);
 		this.cgroup = new CgroupReader(cgroup);
 		this.meter = new UsageMeter(this.cgroup, seesScratch);
 		this.freezer = freezer;
+		this.claim = weight && new CpuClaim(this.cgroup, weight);
 		this.#cgroupGoes = cgroupGoes;
 	}
 
@@ -67,6 +70,7 @@ export class Body {
 
 	close(): void {
 		this.logs.close();
+		this.claim?.close();
 		this.cgroup.close();
 		this.freezer.close();
 	}
