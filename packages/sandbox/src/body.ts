@@ -36,6 +36,7 @@ export class Body {
 	rests(): void {
 		this.#restingTasks = this.cgroup.tasks();
 		this.#restingProcesses = this.cgroup.processes();
+		this.claim?.see();
 	}
 
 	/** Node has a thread more now and then; only then is it worth the longer look. */
