@@ -25,6 +25,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_DOCKER_SOCKET: settings.dockerSocket,
 		BERTH_DOCKER_BUILDS: settings.dockerBuilds,
 		BERTH_OCI_RUNTIME: settings.ociRuntime,
+		BERTH_RUNSC: settings.runsc,
 		BERTH_MEMORY_MIB: String(Math.floor(settings.memoryBudgetBytes / MIB)),
 		BERTH_PREWARMED: String(settings.prewarmed),
 		BERTH_PREWARMED_BUILDS: String(settings.prewarmedBuilds),

@@ -49,6 +49,11 @@ export const settingsSchema = z.object({
 	BERTH_DOCKER_BUILDS: z.enum(["refused", "offline", "online"], "refused, offline or online").default("refused"),
 	/** crun, runc, or a path; `auto` takes the first of them that is installed. */
 	BERTH_OCI_RUNTIME: z.string().default("auto"),
+	/** gVisor, for functions with `runtimeClass: runsc`: a path; `auto` looks where programs are, `none` does without. Only with the engine `oci`. */
+	BERTH_RUNSC: z
+		.string()
+		.regex(/^(?:auto|none|\/.*)$/, "auto, none, or an absolute path")
+		.default("auto"),
 	/** Memory that sandboxes of this node may hold together, MiB. Default: half of the machine's. */
 	BERTH_MEMORY_MIB: whole(256, 1 << 24).optional(),
 	/** Prewarmed sandboxes of the main runtime and the default memory class; other runtimes keep one. */

@@ -30,6 +30,8 @@ export interface Settings {
 	readonly dockerSocket: string;
 	readonly dockerBuilds: "refused" | "offline" | "online";
 	readonly ociRuntime: string;
+	/** `auto`, `none` or a path. */
+	readonly runsc: string;
 	readonly memoryBudgetBytes: number;
 	readonly prewarmed: number;
 	readonly prewarmedBuilds: number;
@@ -125,6 +127,7 @@ export function loadSettings(
 		dockerSocket: value.BERTH_DOCKER_SOCKET,
 		dockerBuilds: value.BERTH_DOCKER_BUILDS,
 		ociRuntime: value.BERTH_OCI_RUNTIME,
+		runsc: value.BERTH_RUNSC,
 		memoryBudgetBytes: value.BERTH_MEMORY_MIB === undefined ? defaultMemoryBytes() : value.BERTH_MEMORY_MIB * MIB,
 		prewarmed: value.BERTH_PREWARMED,
 		prewarmedBuilds: value.BERTH_PREWARMED_BUILDS,
