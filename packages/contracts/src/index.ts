@@ -36,6 +36,7 @@ export * from "./package-registry.js";
 export * from "./project.js";
 export * from "./public-address.js";
 export * from "./resource-name.js";
+export * from "./runtime-class.js";
 export * from "./sandbox-network.js";
 export * from "./schedule.js";
 export * from "./sealing-key.js";

@@ -1,5 +1,6 @@
 import type { FrameBounds } from "./framing.js";
 import type { NetworkChoice } from "./manifest.js";
+import type { RuntimeClass, RuntimeClassReports } from "./runtime-class.js";
 import type { NetworkReport } from "./sandbox-network.js";
 import type { StorageMount, StorageReport } from "./storage.js";
 import type { Digest } from "./units.js";
@@ -130,6 +131,8 @@ export interface BootRequest {
 	readonly base: readonly Digest[];
 	readonly kind: SandboxKind;
 	readonly program: SandboxProgram;
+	/** What it is run by; absent: the node's OCI runtime. One with a class has `own`, no storage, and no network. */
+	readonly runtimeClass?: RuntimeClass;
 	readonly limits: SandboxLimits;
 	/**
 	 * The function's layers, bottom first, where they are in place from the boot on: such a sandbox is one version's, has its
@@ -206,6 +209,7 @@ export interface HostReport {
 	readonly cgroups: "v1" | "v2" | "hybrid";
 	readonly ociRuntime: string;
 	readonly ociRuntimeVersion: string;
+	readonly runtimeClasses: RuntimeClassReports;
 	readonly networks: NetworkReport;
 	readonly storage: StorageReport;
 }

@@ -16,6 +16,7 @@ export interface ManifestOptions {
 	readonly timeout?: number;
 	readonly tmpfs?: number;
 	readonly runtime?: string;
+	readonly runtimeClass?: string;
 	readonly dockerfile?: string;
 	readonly reuse?: "version" | "never" | number;
 	readonly env: Readonly<Record<string, string>>;
@@ -69,6 +70,7 @@ export async function mergeManifest(file: ManifestFile["manifest"], options: Man
 		timeoutMs: options.timeout,
 		tmpfsMiB: options.tmpfs,
 		runtime: options.runtime,
+		runtimeClass: options.runtimeClass,
 		dockerfile: options.dockerfile,
 		reuse: options.reuse,
 	};
