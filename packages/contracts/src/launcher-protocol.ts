@@ -1,6 +1,5 @@
 import type { FrameBounds } from "./framing.js";
-import type { NetworkChoice } from "./manifest.js";
-import type { NetworkReport } from "./sandbox-network.js";
+import type { NetworkReport, SandboxNetwork } from "./sandbox-network.js";
 import type { StorageMount, StorageReport } from "./storage.js";
 import type { Digest } from "./units.js";
 import { KIB, MIB, MINUTE_MS } from "./units.js";
@@ -141,7 +140,7 @@ export interface BootRequest {
 	/** Volumes and bind mounts of the function's, where its layers are there from the boot on, too. Absent: none. */
 	readonly storage?: readonly StorageMount[];
 	/** What it is booted with: `host` is for good; `none` where its specialisation is to say. */
-	readonly network: NetworkChoice;
+	readonly network: SandboxNetwork;
 	/** Whose they are. */
 	readonly of?: VersionImage;
 }
@@ -162,7 +161,7 @@ export interface BootAnswer {
 	readonly cgroup: CgroupPaths;
 	/** The file of its cgroup that freezes it, which the worker may write. */
 	readonly freezer: string;
-	/** What the sandbox is called on its network of functions. */
+	/** What it is known by to the worker, where that listens for it. */
 	readonly address?: string;
 }
 
@@ -179,13 +178,13 @@ export interface SpecialiseRequest {
 	/** The function's layers, bottom first. */
 	readonly layers: readonly Digest[];
 	readonly limits: SandboxLimits;
-	readonly network: NetworkChoice;
+	readonly network: SandboxNetwork;
 	/** Absent: none. */
 	readonly storage?: readonly StorageMount[];
 }
 
 export interface SpecialiseAnswer {
-	/** What the sandbox is called on its network of functions. */
+	/** What it is known by to the worker, where that listens for it. */
 	readonly address?: string;
 }
 

@@ -1,4 +1,15 @@
-import { BerthError, callbackUrlFault, FIXED_LIMITS, followTarget, type Manifest, namedTwice, nearestWord } from "@berth/contracts";
+import { isIPv4 } from "node:net";
+import {
+	allowedHosts,
+	BerthError,
+	callbackUrlFault,
+	FIXED_LIMITS,
+	followTarget,
+	isPublicAddress,
+	type Manifest,
+	namedTwice,
+	nearestWord,
+} from "@berth/contracts";
 import type { FunctionRegistry } from "@berth/registry";
 
 /** What the operator lets functions have, as the gateway's own settings say. */
@@ -18,6 +29,10 @@ export function refuseForbidden(manifest: Manifest, permissions: Permissions): v
 	const { network, volumes = [], binds = [], background } = manifest;
 	if (network === "host" && !permissions.hostNetwork)
 		throw wrongField("network", "host isn't permitted here; the operator permits it with BERTH_HOST_NETWORK=permitted");
+	for (const [at, entry] of (allowedHosts(network) ?? []).entries()) {
+		const [host = ""] = entry.split(":");
+		if (isIPv4(host) && !isPublicAddress(host)) throw wrongField(`network.allow[${at}]`, `${host} isn't a public address`);
+	}
 	if (manifest.dockerfile !== undefined && permissions.dockerfilesMissing !== undefined)
 		throw wrongField("dockerfile", permissions.dockerfilesMissing);
 	const fault = background?.callbackUrl === undefined ? undefined : callbackUrlFault(background.callbackUrl, permissions.callbackHosts);

@@ -1,4 +1,12 @@
-import { BerthError, type BuildReport, type ImageReference, type Manifest, type SourceReference, type Version } from "@berth/contracts";
+import {
+	BerthError,
+	type BuildReport,
+	type ImageReference,
+	joinedNetwork,
+	type Manifest,
+	type SourceReference,
+	type Version,
+} from "@berth/contracts";
 import { guarded, type Redis } from "@berth/redis";
 import { stateLine } from "./build-states.js";
 import { keys, versionPrefix } from "./keys.js";
@@ -54,7 +62,7 @@ export async function createVersion(
 				`${project}/${name}`,
 				noCache === true ? ANY_VERSION : (damaged ?? ""),
 				stateLine("queued", "queued"),
-				typeof manifest.network === "object" ? manifest.network.join : "",
+				joinedNetwork(manifest.network) ?? "",
 				...(manifest.volumes ?? []).map((volume) => volume.name),
 			],
 		),
@@ -100,7 +108,7 @@ function noVolume(name: string): BerthError {
 }
 
 function noNetwork({ network }: Manifest): BerthError {
-	const name = typeof network === "object" ? network.join : network;
+	const name = joinedNetwork(network);
 	const message = `there is no network ${JSON.stringify(name)} in this project; make it first, with PUT /v1/networks/${name}`;
 	return new BerthError("network_not_found", `network.join: ${message}`, { issues: [{ field: "network.join", message }] });
 }

@@ -2,6 +2,7 @@ import type { SandboxExit, SandboxLimits, SandboxProgram } from "@berth/contract
 import { type CauseOfDeath, causeOfDeath, ownMemoryOf } from "./cause-of-death.js";
 import { CgroupReader } from "./cgroup-reader.js";
 import type { Conversation, Ending } from "./conversation.js";
+import { EgressRefusals } from "./egress-refusals.js";
 import type { Booted } from "./engine.js";
 import type { Freezer } from "./freezer.js";
 import { LogReader } from "./log-reader.js";
@@ -16,6 +17,7 @@ export class Body {
 	readonly logs: LogReader;
 	readonly cgroup: CgroupReader;
 	readonly meter: UsageMeter;
+	readonly egress: EgressRefusals;
 	readonly freezer: Freezer;
 	readonly #cgroupGoes: boolean;
 	/** Tasks when nothing but init and the agent ran in it. */
@@ -26,6 +28,7 @@ export class Body {
 		this.logs = new LogReader(output);
 		this.cgroup = new CgroupReader(cgroup);
 		this.meter = new UsageMeter(this.cgroup);
+		this.egress = new EgressRefusals((line) => this.logs.say(line));
 		this.freezer = freezer;
 		this.#cgroupGoes = cgroupGoes;
 	}

@@ -74,7 +74,7 @@ export interface Booted {
 	readonly cgroupGoes: boolean;
 	readonly output: SandboxOutput;
 	readonly freezer: Freezer;
-	/** What the sandbox is called on its network of functions. */
+	/** What it is known by to the worker, where that listens for it. */
 	readonly address?: string;
 }
 
