@@ -39,10 +39,10 @@ async function refusal(asking: Promise<unknown>): Promise<unknown> {
 }
 
 describe("a durable Redis that is full", () => {
-	it("has background invocations and deploys refused with 503, never acknowledged, and takes them again afterwards", async () => {
+	it("has background invocations refused with 507 and deploys with 503, never acknowledged, and takes them again afterwards", async () => {
 		const name = freshName();
 		await whileFull("durable", async () => {
-			for (let round = 0; round < 5; round++) expect(await refusal(stack.client.invokeAsync(quick.name, { json: {} }))).toBe(503);
+			for (let round = 0; round < 5; round++) expect(await refusal(stack.client.invokeAsync(quick.name, { json: {} }))).toBe(507);
 			expect(await refusal(stack.client.deploy(name, { source: "export default () => 1;" }))).toBe(503);
 		});
 		const { id } = await eventually(() => stack.client.invokeAsync(quick.name, { json: {} }));

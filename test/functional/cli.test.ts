@@ -104,7 +104,7 @@ describe("the command line", () => {
 		const ended = once(bench, "exit");
 		let said = "";
 		bench.stderr.setEncoding("utf8").on("data", (text) => (said += text));
-		await eventually(() => expect(said).toContain("prewarmed starts"));
+		await eventually(() => expect(said).toContain("prewarmed starts"), 60_000);
 		bench.kill("SIGINT");
 		expect((await ended)[0]).toBe(130);
 		expect(said).toMatch(/error: interrupted; /);

@@ -1,6 +1,6 @@
 import { LIMITS } from "@berth/contracts";
 import { describe, expect, it } from "vitest";
-import { memoryLimitOf } from "../harness/cgroups.js";
+import { cpuWeightOf, memoryLimitOf } from "../harness/cgroups.js";
 import { eventually } from "../harness/eventually.js";
 import { deploy, fixture } from "../harness/functions.js";
 import { sandboxProcessesOf } from "../harness/leftovers.js";
@@ -31,6 +31,30 @@ describe("a function that takes all it can get", () => {
 		}
 		expect(record.outcome === "succeeded" ? record.limitsHit : ["pids"]).toContain("pids");
 		expect(["succeeded", "crashed", "handler_error"]).toContain(record.outcome);
+	});
+
+	it("of the CPU comes after others while it does so, and no longer when it has rested", async () => {
+		const source = `export default ({ ms }) => {
+			const from = process.cpuUsage();
+			for (;;) {
+				const { user, system } = process.cpuUsage(from);
+				if (user + system >= ms * 1000) return ms;
+			}
+		};`;
+		const deployed = await deploy(stack, { source, timeoutMs: 20_000 });
+		const weightAfter = async (ms: number) => {
+			const { sandbox = "" } = await deployed.record(await deployed.invoke({ ms }));
+			return { sandbox, weight: cpuWeightOf(stack.dataDir, sandbox) };
+		};
+		await weightAfter(200);
+		const heavy = await weightAfter(0);
+		const light = await eventually(async () => {
+			const found = await weightAfter(0);
+			expect(found.weight).toBeGreaterThan(heavy.weight);
+			return found;
+		});
+		expect(light.sandbox).toBe(heavy.sandbox);
+		expect(light.weight / heavy.weight).toBeGreaterThanOrEqual(10);
 	});
 
 	it("of open files gets EMFILE before 512, and is still able to answer", async () => {

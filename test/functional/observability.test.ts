@@ -72,12 +72,12 @@ def handler(event, context):
 	});
 
 	it.each([
-		["crashed", "process.kill(process.pid, 'SIGKILL'); await new Promise(() => {});"],
-		["out_of_memory", "const all = []; for (;;) all.push(Buffer.alloc(8 * 1024 * 1024, 1));"],
-		["timed_out", "for (;;);"],
-	])("of an attempt that ends as %s has all that was printed before", async (outcome, end) => {
+		["crashed", 30_000, "process.kill(process.pid, 'SIGKILL'); await new Promise(() => {});"],
+		["out_of_memory", 30_000, "const all = []; for (;;) all.push(Buffer.alloc(8 * 1024 * 1024, 1));"],
+		["timed_out", 500, "for (;;);"],
+	])("of an attempt that ends as %s has all that was printed before", async (outcome, timeoutMs, end) => {
 		const source = `export default async () => { for (let n = 1; n <= 500; n++) console.log("line " + n); process.stdout.write("no end"); ${end} };`;
-		const deployed = await deploy(stack, { source, timeoutMs: 500 });
+		const deployed = await deploy(stack, { source, timeoutMs });
 		const answer = await deployed.invoke();
 		expect(answer.outcome).toBe(outcome);
 		const printed = (await deployed.record(answer)).logs.map(({ text }) => text).filter((text) => /^(?:line|no end)/.test(text));

@@ -27,6 +27,17 @@ export function memoryLimitOf(dataDir: string, sandbox: string): number {
 	throw new Error(`${sandbox} has no memory limit`);
 }
 
+/** What a sandbox weighs among those that want the CPU. */
+export function cpuWeightOf(dataDir: string, sandbox: string): number {
+	for (const path of directoriesOf(dataDir, sandbox)) {
+		for (const name of ["cpu.shares", "cpu.weight"]) {
+			const file = join(path, name);
+			if (existsSync(file)) return Number(readFileSync(file, "utf8"));
+		}
+	}
+	throw new Error(`${sandbox} has no CPU weight`);
+}
+
 /** A sandbox's cgroup in every hierarchy: below its launcher's; or, with a Docker Engine, where its processes are. */
 function directoriesOf(dataDir: string, sandbox: string): readonly string[] {
 	const launched = cgroupsOf(dataDir)

@@ -25,6 +25,8 @@ export async function shareStacks(project: TestProject, start: () => Promise<Sta
 		try {
 			response.end(JSON.stringify((await starting).address));
 		} catch (error) {
+			// The worker's next file tries again.
+			stacks.delete(url);
 			response.writeHead(500).end((error as Error).message);
 		}
 	});

@@ -60,7 +60,7 @@ const V2 = {
 	},
 	specialised: { "memory.max": String(192 * MIB), "memory.swap.max": "0", "memory.oom.group": "1", "cpu.max": "50000 100000" },
 	frozen: { "cgroup.freeze": "1", "cgroup.events": expect.stringContaining("frozen 1") },
-	freezer: "cgroup.freeze",
+	delegated: ["cgroup.freeze", "cpu.weight"],
 } as const;
 
 const V1 = {
@@ -76,7 +76,7 @@ const V1 = {
 		"cpu.cfs_quota_us": "50000",
 	},
 	frozen: { "freezer.state": "FROZEN" },
-	freezer: "freezer.state",
+	delegated: ["freezer.state", "cpu.shares"],
 } as const;
 
 /** How a fixture's function ends. */
@@ -134,8 +134,8 @@ describe.skipIf(process.arch !== "x64").each(HOSTS)("a host with cgroup $host", 
 		expect(usage.peakMemoryBytes).toBeGreaterThan(10 * MIB);
 	});
 
-	it("lets the worker freeze a sandbox, and write nothing else of its cgroup", () => {
-		expect(saidOf<Limits>("limits").delegated).toEqual([files.freezer]);
+	it("lets the worker freeze a sandbox and weigh it, and write nothing else of its cgroup", () => {
+		expect(saidOf<Limits>("limits").delegated).toEqual(files.delegated);
 	});
 
 	it.each(Object.entries(ENDINGS).filter(([check]) => checks.includes(check)))(

@@ -23,6 +23,7 @@ const COMMANDS = [
 	"ps",
 	"stats",
 	"kill",
+	"key",
 	"bench",
 	"doctor",
 ];

@@ -15,6 +15,7 @@ import { registerInspect } from "./commands/inspect.js";
 import { registerDeadLetters } from "./commands/invocations/dead-letters.js";
 import { registerInvocations } from "./commands/invocations/invocations.js";
 import { registerInvoke } from "./commands/invoke.js";
+import { registerKey } from "./commands/key.js";
 import { registerKill } from "./commands/kill.js";
 import { registerList } from "./commands/list.js";
 import { registerLogs } from "./commands/logs.js";
@@ -67,6 +68,7 @@ const COMMANDS = [
 	registerCallback,
 	registerNetwork,
 	registerVolume,
+	registerKey,
 	registerImage,
 	registerRegistry,
 	registerRecover,

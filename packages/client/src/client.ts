@@ -1,4 +1,5 @@
 import { aliasesOf } from "./aliases.js";
+import { apiKeysOf } from "./api-keys.js";
 import { buildLogsOf } from "./build-logs.js";
 import { callbacksOf } from "./callbacks.js";
 import { eventsOf } from "./events.js";
@@ -32,6 +33,7 @@ export interface ClientOptions {
  */
 export type Client = ReturnType<typeof functionsOf> &
 	ReturnType<typeof aliasesOf> &
+	ReturnType<typeof apiKeysOf> &
 	ReturnType<typeof buildLogsOf> &
 	ReturnType<typeof callbacksOf> &
 	ReturnType<typeof eventsOf> &
@@ -57,6 +59,7 @@ export function createClient(options: ClientOptions): Client {
 	return {
 		...functionsOf(transport),
 		...aliasesOf(transport),
+		...apiKeysOf(transport),
 		...buildLogsOf(transport),
 		...callbacksOf(transport),
 		...eventsOf(transport),

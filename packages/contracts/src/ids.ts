@@ -17,7 +17,7 @@ let used = pool.length;
  * A new id: `prefix_`, ten characters of time (milliseconds, base 32, so that ids sort by time)
  * and sixteen of randomness (80 bits).
  */
-export function newId(prefix: "inv" | "gw" | "node" | "sb" | "bld" | "job" | "req" | "tr" | "evt", nowMs = Date.now()): string {
+export function newId(prefix: "inv" | "gw" | "node" | "sb" | "bld" | "job" | "req" | "tr" | "evt" | "key", nowMs = Date.now()): string {
 	if (used === pool.length) {
 		randomFillSync(pool);
 		used = 0;

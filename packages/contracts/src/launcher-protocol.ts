@@ -161,6 +161,8 @@ export interface BootAnswer {
 	readonly cgroup: CgroupPaths;
 	/** The file of its cgroup that freezes it, which the worker may write. */
 	readonly freezer: string;
+	/** The file of its cgroup that says what it weighs among sandboxes that want the CPU, which the worker may write. */
+	readonly weight: string;
 	/** What it is known by to the worker, where that listens for it. */
 	readonly address?: string;
 }

@@ -1,6 +1,6 @@
 import { type AliasList, type AliasTarget, aliasInputSchema, BerthError, FIXED_LIMITS } from "@berth/contracts";
 import type { Request, Response } from "express";
-import { authenticate } from "./auth.js";
+import { principalOf } from "./auth.js";
 import { parseJson } from "./json.js";
 import { aliasFrom, nameFrom } from "./names.js";
 import type { Services } from "./services.js";
@@ -11,35 +11,35 @@ const MOST_FIELDS = 100;
 const EITHER = 'either weights, as in {"weights": {"3": 90, "4": 10}}, or {"follows": true}';
 
 /** `GET /v1/functions/{name}/aliases` */
-export async function listAliases(request: Request, response: Response, { keys, functions }: Services): Promise<void> {
-	const { project } = await authenticate(request, keys);
+export async function listAliases(request: Request, response: Response, { functions }: Services): Promise<void> {
+	const { project } = principalOf(request);
 	response.json({ aliases: await functions.aliases.list(project, nameFrom(request.params["name"])) } satisfies AliasList);
 }
 
 /** `GET /v1/functions/{name}/aliases/{alias}` */
-export async function getAlias(request: Request, response: Response, { keys, functions }: Services): Promise<void> {
-	const { project } = await authenticate(request, keys);
+export async function getAlias(request: Request, response: Response, { functions }: Services): Promise<void> {
+	const { project } = principalOf(request);
 	response.json(await functions.aliases.get(project, nameFrom(request.params["name"]), aliasFrom(request.params["alias"])));
 }
 
 /** `PUT /v1/functions/{name}/aliases/{alias}` */
-export async function setAlias(request: Request, response: Response, { keys, functions, bodies }: Services): Promise<void> {
-	const { project } = await authenticate(request, keys);
+export async function setAlias(request: Request, response: Response, { functions, bodies }: Services): Promise<void> {
+	const { project } = principalOf(request);
 	const [name, alias] = [nameFrom(request.params["name"]), aliasFrom(request.params["alias"])];
 	const body = parseJson(await bodies.read(request, FIXED_LIMITS.bodyBytes), "the body", MOST_FIELDS);
 	response.json(await functions.aliases.set(project, name, alias, targetOf(body)));
 }
 
 /** `DELETE /v1/functions/{name}/aliases/{alias}` */
-export async function removeAlias(request: Request, response: Response, { keys, functions }: Services): Promise<void> {
-	const { project } = await authenticate(request, keys);
+export async function removeAlias(request: Request, response: Response, { functions }: Services): Promise<void> {
+	const { project } = principalOf(request);
 	await functions.aliases.remove(project, nameFrom(request.params["name"]), aliasFrom(request.params["alias"]));
 	response.status(204).end();
 }
 
 /** `POST /v1/functions/{name}/aliases/{alias}/rollback` */
-export async function rollBack(request: Request, response: Response, { keys, functions }: Services): Promise<void> {
-	const { project } = await authenticate(request, keys);
+export async function rollBack(request: Request, response: Response, { functions }: Services): Promise<void> {
+	const { project } = principalOf(request);
 	response.json(await functions.aliases.rollBack(project, nameFrom(request.params["name"]), aliasFrom(request.params["alias"])));
 }
 

@@ -23,7 +23,7 @@ const port = () => Number(new URL(stack.url).port);
 const raw = (text: string) => rawAnswer(stack.url, text);
 
 describe("a key is asked for", () => {
-	const all = routes({} as Invocations).filter(({ key }) => key);
+	const all = routes({} as Invocations).filter(({ scope }) => scope !== "none" && scope !== "public");
 	const path = (text: string) =>
 		text
 			.replace("{name}", "hello")
@@ -255,11 +255,15 @@ describe("the OpenAPI document", () => {
 		expect(listed.sort()).toEqual(served.sort());
 	});
 
-	test("says of each operation whether it takes a key, and that it may answer a problem", async () => {
+	test("says of each operation which scope it needs, and that it may answer a problem", async () => {
 		const { paths, components } = await read();
 		for (const route of routes(new Invocations(stack.services))) {
 			const operation = paths[route.path]?.[route.method === "all" ? "get" : route.method];
-			expect([route.path, operation?.security !== undefined]).toEqual([route.path, route.key]);
+			const security = { none: undefined, public: [{}, { key: ["invoke"] }] }[route.scope as string];
+			expect([route.path, operation?.security]).toEqual([
+				route.path,
+				route.scope in { none: 1, public: 1 } ? security : [{ key: [route.scope] }],
+			]);
 			expect(Object.keys(operation?.responses ?? {}).sort()).toEqual([...Object.keys(route.answers), "default"].sort());
 		}
 		expect(components.schemas.Problem.properties.code.enum).toEqual(Object.keys(ERRORS));

@@ -1,5 +1,6 @@
 import { BerthError, ERRORS } from "@berth/contracts";
 import express, { type Express, type Request, type RequestHandler, type Response } from "express";
+import { admit } from "./auth.js";
 import { hasKey, serveOnce } from "./idempotency/idempotency.js";
 import type { Invocations } from "./invocations.js";
 import { openApiDocument } from "./openapi.js";
@@ -34,6 +35,8 @@ function handlerOf(route: Route, services: Services): RequestHandler {
 			const status = response.writableFinished ? response.statusCode : ERRORS.cancelled.status;
 			metrics.answered(route.path, status, (performance.now() - startedAt) / 1000);
 		});
+		const { scope } = route;
+		if (scope !== "none" && scope !== "public") await admit(request, scope, services.keys);
 		if (route.path.startsWith("/v1/")) refuseUnknown(request.query, route.query ?? []);
 		const serve = () => served(route, request, response, services);
 		if (hasKey(route, request)) await serveOnce(request, response, services, serve, problems);

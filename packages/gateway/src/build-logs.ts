@@ -1,6 +1,6 @@
 import { BerthError, type BuildLogAnswer, type BuildLogEnd, type BuildProgress, type StoredLogLine, type Version } from "@berth/contracts";
 import type { Request, Response } from "express";
-import { authenticate } from "./auth.js";
+import { principalOf } from "./auth.js";
 import { EventStream } from "./event-stream.js";
 import { nameFrom, numberFrom } from "./names.js";
 import type { Services } from "./services.js";
@@ -12,7 +12,7 @@ const LINE_ID = /^\d{1,15}-\d{1,10}$/;
 
 /** `GET /v1/functions/{name}/versions/{number}/log`: as it is, or with what is still to come when events are asked for. */
 export async function getBuildLog(request: Request, response: Response, services: Services): Promise<void> {
-	const { project } = await authenticate(request, services.keys);
+	const { project } = principalOf(request);
 	const name = nameFrom(request.params["name"]);
 	const version = await services.functions.needVersion(project, name, numberFrom(request.params["number"]));
 	const after = lastEventIdOf(request);

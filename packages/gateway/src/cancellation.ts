@@ -1,6 +1,6 @@
 import { BerthError, INVOCATION_ID, type InvocationRecord, type InvocationRequest } from "@berth/contracts";
 import type { Request, Response } from "express";
-import { authenticate } from "./auth.js";
+import { principalOf } from "./auth.js";
 import { findRecord, needRecord, noRecord } from "./find-record.js";
 import { answerOf } from "./invocation-answers.js";
 import type { Services } from "./services.js";
@@ -10,7 +10,7 @@ import type { Services } from "./services.js";
  * An interactive one has no record yet: it is cancelled by the gateway that waits for it, whichever that is.
  */
 export async function cancelInvocation(request: Request, response: Response, services: Services): Promise<void> {
-	const { project } = await authenticate(request, services.keys);
+	const { project } = principalOf(request);
 	const id = String(request.params["id"]);
 	const { invocations } = services;
 	if (invocations.cancel(id, project)) return told(id, response);

@@ -7,7 +7,7 @@ import {
 	type ReplayAnswer,
 } from "@berth/contracts";
 import type { Request, Response } from "express";
-import { authenticate } from "./auth.js";
+import { principalOf } from "./auth.js";
 import { wantedFrom } from "./invocation-lists.js";
 import { countFrom } from "./query.js";
 import { replay, replayVersionFrom } from "./replays.js";
@@ -48,7 +48,7 @@ export async function purgeDeadLetters(request: Request, response: Response, ser
 
 /** `DELETE /v1/dead-letters/{id}` */
 export async function purgeDeadLetter(request: Request, response: Response, services: Services): Promise<void> {
-	const { project } = await authenticate(request, services.keys);
+	const { project } = principalOf(request);
 	const id = String(request.params["id"]);
 	const record = INVOCATION_ID.test(id) ? await services.invocations.record(id) : undefined;
 	if (record === undefined || record.project !== project || !(await purge(record, services)))
@@ -60,8 +60,8 @@ export async function purgeDeadLetter(request: Request, response: Response, serv
 }
 
 /** The newest first, as many as one request may concern. */
-async function chosen(request: Request, { keys, invocations }: Services, most: number) {
-	const { project } = await authenticate(request, keys);
+async function chosen(request: Request, { invocations }: Services, most: number) {
+	const { project } = principalOf(request);
 	const limit = countFrom(request.query["limit"], "limit", 1, most) ?? most;
 	return await invocations.list({ ...wantedFrom(request, project), dead: true }, limit);
 }

@@ -23,7 +23,7 @@ import {
 	type Version,
 } from "@berth/contracts";
 import type { Request, Response } from "express";
-import { authenticate } from "./auth.js";
+import { principalOf } from "./auth.js";
 import type { Bodies } from "./body.js";
 import { parseJson } from "./json.js";
 import { flagFrom, nameFrom } from "./names.js";
@@ -79,7 +79,7 @@ interface Deploy {
 
 /** `PUT /v1/functions/{name}`: nothing is stored before everything about the request has been checked. */
 export async function deploy(request: Request, response: Response, services: Services): Promise<void> {
-	const { project } = await authenticate(request, services.keys);
+	const { project } = principalOf(request);
 	const name = nameFrom(request.params["name"]);
 	const isAwaited = flagFrom(request.query["wait"], "wait", false);
 	const noCache = !flagFrom(request.query["cache"], "cache", true);

@@ -11,7 +11,7 @@ import {
 } from "@berth/contracts";
 import { functionNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
-import { authenticate } from "./auth.js";
+import { principalOf } from "./auth.js";
 import { EventStream } from "./event-stream.js";
 import { nameFrom } from "./names.js";
 import { NodeFollowing } from "./node-following.js";
@@ -33,7 +33,7 @@ interface Wanted {
 
 /** `GET /v1/events`: those that are kept, or with events those that happen from now on. */
 export async function getEvents(request: Request, response: Response, services: Services): Promise<void> {
-	const { project } = await authenticate(request, services.keys);
+	const { project } = principalOf(request);
 	const { query } = request;
 	const wanted: Wanted = {
 		project,

@@ -1,6 +1,6 @@
 import { BerthError, INVOCATION_ID, type InvocationRecord } from "@berth/contracts";
 import type { Request } from "express";
-import { authenticate } from "./auth.js";
+import { principalOf } from "./auth.js";
 import { wrongQuery } from "./query.js";
 import type { Services } from "./services.js";
 
@@ -12,8 +12,8 @@ export async function needRecord(request: Request, services: Services): Promise<
 }
 
 /** The same, if there is one. */
-export async function findRecord(request: Request, { keys, invocations }: Services): Promise<InvocationRecord | undefined> {
-	const { project } = await authenticate(request, keys);
+export async function findRecord(request: Request, { invocations }: Services): Promise<InvocationRecord | undefined> {
+	const { project } = principalOf(request);
 	const id = String(request.params["id"]);
 	const record = INVOCATION_ID.test(id) ? await invocations.record(id) : undefined;
 	return record?.project === project ? record : undefined;

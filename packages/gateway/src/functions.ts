@@ -1,13 +1,13 @@
 import { BerthError, type Digest, type FunctionDetail, type FunctionList, type SourceKind, type VersionList } from "@berth/contracts";
 import { functionNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
-import { authenticate } from "./auth.js";
+import { principalOf } from "./auth.js";
 import { flagFrom, nameFrom, numberFrom } from "./names.js";
 import type { Services } from "./services.js";
 
 /** `GET /v1/functions` */
-export async function listFunctions(request: Request, response: Response, { keys, functions, invocations }: Services): Promise<void> {
-	const { project } = await authenticate(request, keys);
+export async function listFunctions(request: Request, response: Response, { functions, invocations }: Services): Promise<void> {
+	const { project } = principalOf(request);
 	const [found, paused] = await Promise.all([functions.listFunctions(project), invocations.paused(project)]);
 	const all = found.map((each) => (paused.has(each.name) ? { ...each, paused: true as const } : each));
 	if (all.length === 0) await functions.store.requireKnown();
@@ -20,8 +20,8 @@ export async function listFunctions(request: Request, response: Response, { keys
 }
 
 /** `GET /v1/functions/{name}` */
-export async function getFunction(request: Request, response: Response, { keys, functions, invocations }: Services): Promise<void> {
-	const { project } = await authenticate(request, keys);
+export async function getFunction(request: Request, response: Response, { functions, invocations }: Services): Promise<void> {
+	const { project } = principalOf(request);
 	const name = nameFrom(request.params["name"]);
 	const summary = await functions.getFunction(project, name);
 	const version = summary && (await functions.getVersion(project, name, summary.live ?? summary.latest));
@@ -32,8 +32,8 @@ export async function getFunction(request: Request, response: Response, { keys, 
 
 /** `DELETE /v1/functions/{name}` */
 export async function deleteFunction(request: Request, response: Response, services: Services): Promise<void> {
-	const { keys, functions, artifacts, invocations, nodes, log } = services;
-	const { project } = await authenticate(request, keys);
+	const { functions, artifacts, invocations, nodes, log } = services;
+	const { project } = principalOf(request);
 	const name = nameFrom(request.params["name"]);
 	const unused = await functions.deleteFunction(project, name);
 	// What it has queued is settled as cancelled when its turn comes, which comes now; also when who deleted it got no further.
@@ -54,22 +54,22 @@ export async function deleteFunction(request: Request, response: Response, servi
 }
 
 /** `GET /v1/functions/{name}/versions` */
-export async function listVersions(request: Request, response: Response, { keys, functions }: Services): Promise<void> {
-	const { project } = await authenticate(request, keys);
+export async function listVersions(request: Request, response: Response, { functions }: Services): Promise<void> {
+	const { project } = principalOf(request);
 	response.json({ versions: await functions.listVersions(project, nameFrom(request.params["name"])) } satisfies VersionList);
 }
 
 /** `GET /v1/functions/{name}/versions/{number}` */
-export async function getVersion(request: Request, response: Response, { keys, functions }: Services): Promise<void> {
-	const { project } = await authenticate(request, keys);
+export async function getVersion(request: Request, response: Response, { functions }: Services): Promise<void> {
+	const { project } = principalOf(request);
 	const name = nameFrom(request.params["name"]);
 	const version = await functions.needVersion(project, name, numberFrom(request.params["number"]));
 	response.json(version);
 }
 
 /** `DELETE /v1/functions/{name}/versions/{number}` */
-export async function removeVersion(request: Request, response: Response, { keys, functions, artifacts }: Services): Promise<void> {
-	const { project } = await authenticate(request, keys);
+export async function removeVersion(request: Request, response: Response, { functions, artifacts }: Services): Promise<void> {
+	const { project } = principalOf(request);
 	const unused = await functions.removeVersion(project, nameFrom(request.params["name"]), numberFrom(request.params["number"]));
 	if (unused !== undefined) await artifacts.sources.remove(unused, (digest) => functions.usesSource(digest));
 	response.status(204).end();
@@ -85,8 +85,8 @@ const SOURCE_TYPES: Readonly<Record<SourceKind, string>> = {
 };
 
 /** `GET /v1/functions/{name}/versions/{number}/source` */
-export async function getSource(request: Request, response: Response, { keys, functions, artifacts }: Services): Promise<void> {
-	const { project } = await authenticate(request, keys);
+export async function getSource(request: Request, response: Response, { functions, artifacts }: Services): Promise<void> {
+	const { project } = principalOf(request);
 	const name = nameFrom(request.params["name"]);
 	const version = await functions.needVersion(project, name, numberFrom(request.params["number"]));
 	// A build that failed takes its source along, unless another version is made of it; an image from a registry has none.
@@ -100,8 +100,8 @@ export async function getSource(request: Request, response: Response, { keys, fu
 }
 
 /** `GET /v1/functions/{name}/versions/{number}/lockfile` */
-export async function getLockfile(request: Request, response: Response, { keys, functions, artifacts }: Services): Promise<void> {
-	const { project } = await authenticate(request, keys);
+export async function getLockfile(request: Request, response: Response, { functions, artifacts }: Services): Promise<void> {
+	const { project } = principalOf(request);
 	const name = nameFrom(request.params["name"]);
 	const { number, build } = await functions.needVersion(project, name, numberFrom(request.params["number"]));
 	const layer = build?.lockfile?.layer;

@@ -9,14 +9,11 @@ const PAGE = readFileSync(join(import.meta.dirname, "../../../docs/http-api.md")
 
 const firstCells = (pattern: RegExp) => [...PAGE.matchAll(pattern)].map((row) => row.slice(1));
 
-test("docs/http-api.md has every route, with whether it takes a key, and no other", () => {
+test("docs/http-api.md has every route, with the scope it needs, and no other", () => {
 	const all = [...routes({} as Invocations), documentRoute(() => undefined)];
-	const served = all.map(({ method, path, key }) => [
-		method.toUpperCase(),
-		path,
-		path.startsWith("/fn/") ? "unless public" : key ? "yes" : "no",
-	]);
-	const documented = firstCells(/^\| `([A-Z]+) (\/\S*)` \| (yes|no|unless public) \| /gm);
+	const said: Readonly<Record<string, string>> = { public: "`invoke` unless public", none: "no key" };
+	const served = all.map(({ method, path, scope }) => [method.toUpperCase(), path, said[scope] ?? `\`${scope}\``]);
+	const documented = firstCells(/^\| `([A-Z]+) (\/\S*)` \| (no key|`\w+`(?: unless public)?) \| /gm);
 	expect(documented.sort()).toEqual(served.sort());
 });
 

@@ -13,7 +13,7 @@ import {
 import type { NodeAnswer, NodeQuestion } from "@berth/queue";
 import type { Request, Response } from "express";
 import { anyNode, askNode } from "./ask-node.js";
-import { authenticate } from "./auth.js";
+import { principalOf } from "./auth.js";
 import { parseJson } from "./json.js";
 import { nameFrom } from "./names.js";
 import type { Services } from "./services.js";
@@ -30,8 +30,8 @@ const AWAY_MS = 1000;
 const TRANSFER_ID = /^tr_[0-9a-z]{26}$/;
 
 /** `GET /v1/images` */
-export async function listImages(request: Request, response: Response, { keys, functions }: Services): Promise<void> {
-	const { project } = await authenticate(request, keys);
+export async function listImages(request: Request, response: Response, { functions }: Services): Promise<void> {
+	const { project } = principalOf(request);
 	const images: ImageSummary[] = [];
 	for (const { name } of await functions.listFunctions(project)) {
 		// It may be deleted between the two.
@@ -46,7 +46,7 @@ export async function listImages(request: Request, response: Response, { keys, f
 
 /** `POST /v1/images/push` */
 export async function push(request: Request, response: Response, services: Services): Promise<void> {
-	const { project } = await authenticate(request, services.keys);
+	const { project } = principalOf(request);
 	const { function: name, version, reference, source } = validate(pushSchema, await bodyOf(request, services), BODY);
 	if (version === undefined) await services.functions.resolve(project, name);
 	const options = { ...(version === undefined ? {} : { version }), ...(source === false ? { withoutSource: true } : {}) };
@@ -55,7 +55,7 @@ export async function push(request: Request, response: Response, services: Servi
 
 /** `POST /v1/images/pull` */
 export async function pull(request: Request, response: Response, services: Services): Promise<void> {
-	const { project } = await authenticate(request, services.keys);
+	const { project } = principalOf(request);
 	const { reference, function: given } = validate(pullSchema, await bodyOf(request, services), BODY);
 	const last = parseImageName(reference)?.repository.split("/").at(-1) ?? "";
 	if (given === undefined && !NAME_PATTERN.test(last))
@@ -67,7 +67,7 @@ export async function pull(request: Request, response: Response, services: Servi
 
 /** `GET /v1/images/transfers/{id}` */
 export async function getTransfer(request: Request, response: Response, services: Services): Promise<void> {
-	const { project } = await authenticate(request, services.keys);
+	const { project } = principalOf(request);
 	const id = String(request.params["id"]);
 	const after = afterFrom(request.query["after"]);
 	const isId = TRANSFER_ID.test(id);
@@ -86,8 +86,7 @@ export async function getTransfer(request: Request, response: Response, services
 }
 
 /** `POST /v1/recover` */
-export async function recover(request: Request, response: Response, services: Services): Promise<void> {
-	await authenticate(request, services.keys);
+export async function recover(_request: Request, response: Response, services: Services): Promise<void> {
 	const answer = await ask(anyNode(services), { kind: "recover" }, services, RECOVERY_MS);
 	if (answer.kind !== "recovery") throw new BerthError("platform_error", "The node gave another answer than was asked for.");
 	response.json(answer.recovery);

@@ -1,7 +1,7 @@
 import { INVOCATION_ID, type InvocationList, OUTCOMES } from "@berth/contracts";
 import type { Wanted } from "@berth/queue";
 import type { Request, Response } from "express";
-import { authenticate } from "./auth.js";
+import { principalOf } from "./auth.js";
 import { summaryOf } from "./invocation-answers.js";
 import { flagFrom, nameFrom } from "./names.js";
 import { countFrom, timeFrom, wordFrom, wrongQuery } from "./query.js";
@@ -15,7 +15,7 @@ export const FILTERS = ["function", "outcome", "since", "until", "cursor"] as co
 
 /** `GET /v1/invocations` */
 export async function listInvocations(request: Request, response: Response, services: Services): Promise<void> {
-	const { project } = await authenticate(request, services.keys);
+	const { project } = principalOf(request);
 	const { query } = request;
 	const state = wordFrom(query["state"], "state", STATES);
 	const dead = flagFrom(query["dead"], "dead", false);

@@ -13,7 +13,7 @@ import {
 import { functionNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
 import { eventOf, isAsync, RESPOND_ASYNC, readAsked, urlBelow } from "./asked.js";
-import { authenticate } from "./auth.js";
+import { authenticate, principalOf, requireScope } from "./auth.js";
 import { runAtOf } from "./background/asked.js";
 import { type Enqueuing, enqueue } from "./background/enqueue.js";
 import { callbackOf } from "./follow-ups/asked.js";
@@ -36,7 +36,7 @@ export class Invocations {
 
 	/** `POST /v1/functions/{name}/invocations`, where the name may be `name@alias` or `name@version` */
 	async event(request: Request, response: Response): Promise<void> {
-		const { project } = await authenticate(request, this.#services.keys);
+		const { project } = principalOf(request);
 		const { name, selector } = targetFrom(request.params["name"]);
 		const version = await this.#services.functions.resolve(project, name, selector);
 		const trigger = eventOf(request);
@@ -96,8 +96,9 @@ export class Invocations {
 		});
 		const isNumbered = selector !== undefined && "version" in selector;
 		if (!(version instanceof BerthError) && version.manifest.public && !isNumbered) return version;
-		const principal = await authenticate(request, this.#services.keys);
-		if (principal.project !== project) throw new BerthError("function_not_found", `there is no function ${JSON.stringify(name)}`);
+		const holder = await authenticate(request, this.#services.keys);
+		if (holder.project !== undefined && holder.project !== project) throw functionNotFound(name);
+		requireScope(holder, "invoke");
 		if (version instanceof BerthError) throw version;
 		return version;
 	}

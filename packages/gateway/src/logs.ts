@@ -15,7 +15,7 @@ import type { LogQuestion } from "@berth/queue";
 import { functionNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
 import { askNode } from "./ask-node.js";
-import { authenticate } from "./auth.js";
+import { principalOf } from "./auth.js";
 import { EventStream } from "./event-stream.js";
 import { invocationIdFrom } from "./find-record.js";
 import { attemptsOf } from "./invocation-answers.js";
@@ -27,7 +27,7 @@ import type { Services } from "./services.js";
 
 /** `GET /v1/logs`: the newest lines, or with events those that are printed from now on. */
 export async function getLogs(request: Request, response: Response, services: Services): Promise<void> {
-	const { project } = await authenticate(request, services.keys);
+	const { project } = principalOf(request);
 	const { query } = request;
 	const filter: LogFilter = {
 		project,

@@ -2,7 +2,7 @@ import { BerthError, type SandboxList, type StatsAnswer } from "@berth/contracts
 import type { NodeAnswer, NodeQuestion } from "@berth/queue";
 import type { Request, Response } from "express";
 import { z } from "zod";
-import { authenticate } from "./auth.js";
+import { type Principal, principalOf, requireScope } from "./auth.js";
 import { parseJson } from "./json.js";
 import type { Services } from "./services.js";
 import { validate } from "./validation.js";
@@ -28,35 +28,40 @@ export const nodeCommandSchema = z.strictObject({
 	floor: z.union([z.int(FLOOR).min(0, FLOOR).max(64, FLOOR), z.literal("default")], FLOOR).optional(),
 });
 
-/** `GET /v1/sandboxes` */
+/** `GET /v1/sandboxes`: all of them for the operator, else those that have a function of the project. */
 export async function listSandboxes(request: Request, response: Response, services: Services): Promise<void> {
-	await authenticate(request, services.keys);
+	const { project, isOperator } = principalOf(request);
 	const answers = await askAll(services, { kind: "sandboxes" });
-	response.json({ sandboxes: answers.flatMap((answer) => (answer.kind === "sandboxes" ? answer.sandboxes : [])) } satisfies SandboxList);
+	const all = answers.flatMap((answer) => (answer.kind === "sandboxes" ? answer.sandboxes : []));
+	response.json({ sandboxes: isOperator ? all : all.filter((each) => each.project === project) } satisfies SandboxList);
 }
 
 /** `GET /v1/stats` */
-export async function getStats(request: Request, response: Response, services: Services): Promise<void> {
-	await authenticate(request, services.keys);
+export async function getStats(_request: Request, response: Response, services: Services): Promise<void> {
 	const answers = await askAll(services, { kind: "stats" });
 	response.json({ nodes: answers.flatMap((answer) => (answer.kind === "stats" ? [answer.stats] : [])) } satisfies StatsAnswer);
 }
 
 /** `POST /v1/nodes/commands` */
 export async function commandNodes(request: Request, response: Response, services: Services): Promise<void> {
-	const { project } = await authenticate(request, services.keys);
+	const principal = principalOf(request);
 	const body = validate(nodeCommandSchema, parseJson(await services.bodies.read(request, COMMAND_BYTES), "the body"), COMMAND);
-	const answers = await askAll(services, commandOf(body, project), COMMAND_MS);
+	const answers = await askAll(services, commandOf(body, principal), COMMAND_MS);
 	const affected = answers.reduce((sum, answer) => sum + (answer.kind === "done" ? answer.affected : 0), 0);
 	response.json({ affected });
 }
 
-function commandOf(body: z.output<typeof nodeCommandSchema>, project: string): NodeQuestion {
-	if (body.kind === "kill" && body.sandbox !== undefined) return { kind: "kill", sandbox: body.sandbox };
+/** A sandbox of another project is as unknown as one that isn't there. */
+function commandOf(body: z.output<typeof nodeCommandSchema>, { project, holder, isOperator }: Principal): NodeQuestion {
+	if (body.kind === "kill" && body.sandbox !== undefined)
+		return { kind: "kill", sandbox: body.sandbox, ...(isOperator ? {} : { project }) };
 	if (body.project !== undefined && body.project !== project)
 		throw new BerthError("not_found", `there is no project ${JSON.stringify(body.project)} for this key`);
 	if (body.kind === "evict" && body.function !== undefined) return { kind: "evict", project, function: body.function };
-	if (body.kind === "prewarm" && body.floor !== undefined) return { kind: "prewarm", floor: body.floor };
+	if (body.kind === "prewarm" && body.floor !== undefined) {
+		requireScope(holder, "operator");
+		return { kind: "prewarm", floor: body.floor };
+	}
 	throw new BerthError("invalid_request", "kill takes sandbox, evict takes function, prewarm takes floor");
 }
 

@@ -43,13 +43,19 @@ function operationOf(route: Route): object {
 	};
 	return {
 		summary: route.summary,
-		...(route.key ? { security: [{ key: [] }] } : {}),
+		...securityOf(route),
 		...(parameters.length + queries.length > 0 ? { parameters: [...parameters, ...queries] } : {}),
 		...(route.body === undefined
 			? {}
 			: { requestBody: { content: { "application/json": { schema: z.toJSONSchema(route.body, { io: "input" }) } } } }),
 		responses: { ...answers, default: problem },
 	};
+}
+
+/** The scope stands where OpenAPI 3.1 has the roles that are needed. */
+function securityOf({ scope }: Route): object {
+	if (scope === "none") return {};
+	return { security: scope === "public" ? [{}, { key: ["invoke"] }] : [{ key: [scope] }] };
 }
 
 function problemSchema(): object {

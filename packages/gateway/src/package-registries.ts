@@ -1,6 +1,6 @@
 import { BerthError, type PackageRegistryList, packageRegistryInputSchema } from "@berth/contracts";
 import type { Request, Response } from "express";
-import { authenticate } from "./auth.js";
+import { principalOf } from "./auth.js";
 import { parseJson } from "./json.js";
 import type { Services } from "./services.js";
 import { validate } from "./validation.js";
@@ -11,14 +11,14 @@ const MOST_FIELDS = 100;
 
 /** `GET /v1/registries` */
 export async function listPackageRegistries(request: Request, response: Response, services: Services): Promise<void> {
-	const { project } = await authenticate(request, services.keys);
+	const { project } = principalOf(request);
 	const registries = await services.packageRegistries.list(project);
 	response.json({ registries, allowed: services.packageHosts } satisfies PackageRegistryList);
 }
 
 /** `PUT /v1/registries/{host}` */
 export async function setPackageRegistry(request: Request, response: Response, services: Services): Promise<void> {
-	const { project } = await authenticate(request, services.keys);
+	const { project } = principalOf(request);
 	const host = hostFrom(request.params["host"], services);
 	const value = parseJson(await services.bodies.read(request, BODY_BYTES), "the body", MOST_FIELDS);
 	const input = validate(packageRegistryInputSchema, value, { code: "invalid_request", whole: "body" });
@@ -30,7 +30,7 @@ export async function setPackageRegistry(request: Request, response: Response, s
 
 /** `DELETE /v1/registries/{host}` */
 export async function removePackageRegistry(request: Request, response: Response, services: Services): Promise<void> {
-	const { project } = await authenticate(request, services.keys);
+	const { project } = principalOf(request);
 	const host = String(request.params["host"]).toLowerCase();
 	if (!(await services.packageRegistries.remove(project, host)))
 		throw new BerthError(

@@ -1,6 +1,6 @@
 import { buildError, type RebaseAnswer, type Version } from "@berth/contracts";
 import type { Request, Response } from "express";
-import { authenticate } from "./auth.js";
+import { principalOf } from "./auth.js";
 import { addBuild, WAIT_MS } from "./deploys.js";
 import { flagFrom, nameFrom } from "./names.js";
 import { refuseForbidden } from "./permitted.js";
@@ -8,7 +8,7 @@ import type { Services } from "./services.js";
 
 /** `POST /v1/functions/{name}/rebase`: versions on the bases of now, of those that aliases lead to. */
 export async function rebase(request: Request, response: Response, services: Services): Promise<void> {
-	const { project } = await authenticate(request, services.keys);
+	const { project } = principalOf(request);
 	const name = nameFrom(request.params["name"]);
 	const isAwaited = flagFrom(request.query["wait"], "wait", false);
 	const rebased = await services.functions.rebases.create(project, name, (manifest) => refuseForbidden(manifest, services.permissions));

@@ -7,6 +7,7 @@ import { ALIAS_ROUTES } from "./routes/alias-routes.js";
 import { FUNCTION_ROUTES } from "./routes/function-routes.js";
 import { IMAGE_ROUTES } from "./routes/image-routes.js";
 import { invocationRoutes } from "./routes/invocation-routes.js";
+import { KEY_ROUTES } from "./routes/key-routes.js";
 import { LOG_ROUTES } from "./routes/log-routes.js";
 import { HEALTH_ROUTES, NODE_ROUTES } from "./routes/node-routes.js";
 import { NETWORK_ROUTES, PACKAGE_ROUTES, VOLUME_ROUTES } from "./routes/project-routes.js";
@@ -29,6 +30,7 @@ export function routes(invocations: Invocations): readonly Route[] {
 		...VOLUME_ROUTES,
 		...IMAGE_ROUTES,
 		...PACKAGE_ROUTES,
+		...KEY_ROUTES,
 		...LOG_ROUTES,
 		...NODE_ROUTES,
 		...HEALTH_ROUTES,
@@ -37,7 +39,7 @@ export function routes(invocations: Invocations): readonly Route[] {
 
 /** The route of the OpenAPI document. */
 export function documentRoute(serve: Route["serve"]): Route {
-	return { method: "get", path: "/openapi.json", summary: "This document", key: false, answers: { 200: "OpenAPI 3.1" }, serve };
+	return { method: "get", path: "/openapi.json", summary: "This document", scope: "none", answers: { 200: "OpenAPI 3.1" }, serve };
 }
 
 /** `/fn/{project}/{rest}` as Express writes it: `/fn/:project/*rest`. */

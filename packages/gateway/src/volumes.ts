@@ -1,7 +1,7 @@
 import { BerthError, type Volume, type VolumeList, volumeIdOf, volumeInputSchema } from "@berth/contracts";
 import type { Request, Response } from "express";
 import { anyNode, askNode } from "./ask-node.js";
-import { authenticate } from "./auth.js";
+import { principalOf } from "./auth.js";
 import { parseJson } from "./json.js";
 import { nameFrom } from "./names.js";
 import type { Services } from "./services.js";
@@ -12,20 +12,20 @@ const BODY_BYTES = 4096;
 const NODE_MS = 60_000;
 
 /** `GET /v1/volumes` */
-export async function listVolumes(request: Request, response: Response, { keys, functions }: Services): Promise<void> {
-	const { project } = await authenticate(request, keys);
+export async function listVolumes(request: Request, response: Response, { functions }: Services): Promise<void> {
+	const { project } = principalOf(request);
 	response.json({ volumes: await functions.volumes.list(project) } satisfies VolumeList);
 }
 
 /** `GET /v1/volumes/{name}` */
-export async function getVolume(request: Request, response: Response, { keys, functions }: Services): Promise<void> {
-	const { project } = await authenticate(request, keys);
+export async function getVolume(request: Request, response: Response, { functions }: Services): Promise<void> {
+	const { project } = principalOf(request);
 	response.json((await functions.volumes.get(project, nameFrom(request.params["name"]))) satisfies Volume);
 }
 
 /** `PUT /v1/volumes/{name}`: one that is on record and was lost with its node's disk is made again, empty. */
 export async function makeVolume(request: Request, response: Response, services: Services): Promise<void> {
-	const { project } = await authenticate(request, services.keys);
+	const { project } = principalOf(request);
 	const { volumes } = services.functions;
 	const name = nameFrom(request.params["name"]);
 	const body = await services.bodies.read(request, BODY_BYTES);
@@ -49,7 +49,7 @@ export async function makeVolume(request: Request, response: Response, services:
 
 /** `DELETE /v1/volumes/{name}` */
 export async function removeVolume(request: Request, response: Response, services: Services): Promise<void> {
-	const { project } = await authenticate(request, services.keys);
+	const { project } = principalOf(request);
 	const { volumes } = services.functions;
 	const name = nameFrom(request.params["name"]);
 	await volumes.beginRemoval(project, name);

@@ -27,7 +27,7 @@ test("processes in what a container sees as the root are moved aside, those from
 	await writeFile(join(root, "cgroup.type"), "domain\n");
 	await writeFile(join(root, "cgroup.procs"), "0\n4711\n");
 	handDownControllers(root, own);
-	expect(await read("berth-platform/cgroup.procs")).toBe("4711");
+	expect(await read("berth-aside/cgroup.procs")).toBe("4711");
 });
 
 test("a root that isn't there, or can't be written, is an error that says what to do", async () => {

@@ -6,7 +6,7 @@ import { HostError } from "./host-error.js";
 export const CONTROLLERS_V2 = ["memory", "cpu", "pids"] as const;
 
 /** Where processes go that stand in the way; they stay there. */
-const ASIDE = "berth-platform";
+const ASIDE = "berth-aside";
 /** A process may be started while the others are moved. */
 const ROUNDS = 10;
 

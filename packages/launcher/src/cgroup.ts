@@ -49,9 +49,10 @@ export class CgroupTree {
 		return { version: this.#version, memory: at("memory"), cpu: at("cpuacct"), pids: at("pids") };
 	}
 
-	/** Lets a user freeze and thaw a sandbox, and nothing else of its cgroup. */
-	delegateFreezer(sandbox: string, uid: number): void {
+	/** Lets a user freeze and thaw a sandbox and weigh it against others, and nothing else of its cgroup. */
+	delegate(sandbox: string, uid: number): void {
 		chownSync(this.freezerFile(sandbox), uid, -1);
+		chownSync(this.weightFile(sandbox), uid, -1);
 	}
 
 	/** Writes limits that differ from what a prewarmed sandbox was booted with. */
@@ -129,6 +130,11 @@ export class CgroupTree {
 		return join(this.#directory("freezer", sandbox), this.#version === 2 ? "cgroup.freeze" : "freezer.state");
 	}
 
+	/** The file that says what a sandbox weighs among those that want the CPU. */
+	weightFile(sandbox: string): string {
+		return join(this.#directory("cpu", sandbox), this.#version === 2 ? "cpu.weight" : "cpu.shares");
+	}
+
 	#directory(controller: string, sandbox: string): string {
 		return this.#version === 2 ? join(ROOT, this.#name, sandbox) : join(ROOT, controller, this.#name, sandbox);
 	}
@@ -149,7 +155,9 @@ export class CgroupTree {
 		const directory = this.#cpuDirectory(name);
 		mkdirSync(directory, { recursive: true });
 		const [file, one, most] = this.#version === 2 ? (["cpu.weight", 100, 10_000] as const) : (["cpu.shares", 1024, 262_144] as const);
-		writeFileSync(join(directory, file), String(Math.min(most, times * one * availableParallelism())));
+		// The multiple holds on a machine of many cores, too.
+		const base = Math.min(Math.floor(most / PLATFORM_WEIGHT), one * availableParallelism());
+		writeFileSync(join(directory, file), String(times * base));
 	}
 
 	get #platform(): string {

@@ -92,7 +92,7 @@ export class Sandboxes {
 			const starting = this.#begin(entry, request);
 			entry.started = starting.catch(() => undefined);
 			await starting;
-			this.#options.cgroups.delegateFreezer(id, this.#options.serviceUid);
+			this.#options.cgroups.delegate(id, this.#options.serviceUid);
 			this.#keepOomScore(entry);
 			connected = this.#connect(entry, request.network);
 		} catch (error) {
@@ -100,7 +100,8 @@ export class Sandboxes {
 			throw error;
 		}
 		const { files, cgroups } = this.#options;
-		return { ...files.outputsOf(entry), cgroup: cgroups.readPaths(id), freezer: cgroups.freezerFile(id), ...connected };
+		const writable = { freezer: cgroups.freezerFile(id), weight: cgroups.weightFile(id) };
+		return { ...files.outputsOf(entry), cgroup: cgroups.readPaths(id), ...writable, ...connected };
 	}
 
 	/** Grafts the function's layers in, sets its limits, mounts what it has and connects it. No process is started. */

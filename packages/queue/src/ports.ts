@@ -227,7 +227,9 @@ export type NodeQuestion =
 	| { readonly kind: "removeVolume"; readonly volume: string }
 	| LogQuestion
 	| EndsQuestion
-	| Exclude<NodeCommand, { readonly kind: "evict" }>
+	| Exclude<NodeCommand, { readonly kind: "evict" | "kill" }>
+	/** With a project only a sandbox that has a function of it. */
+	| { readonly kind: "kill"; readonly sandbox: string; readonly project?: string }
 	| { readonly kind: "evict"; readonly project: string; readonly function: string };
 export type NodeAnswer =
 	| { readonly kind: "stats"; readonly stats: NodeStats }

@@ -1,5 +1,5 @@
 export { functionNotFound } from "./absent.js";
-export { ApiKeys, type Principal } from "./api-keys.js";
+export { ApiKeys, type KeyHolder } from "./api-keys.js";
 export * from "./artifacts/index.js";
 export type { BuildEnd } from "./build-states.js";
 export { CallbackSecrets } from "./callback-secrets.js";

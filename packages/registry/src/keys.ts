@@ -28,6 +28,10 @@ export const keys = {
 	sourceUsers: (digest: Digest) => `{berth}:source:${digest}`,
 	/** Hash of a key's SHA-256 → what it may do. */
 	apiKeys: "{berth}:api-keys",
+	/** Hash of the name of a project's API key → its SHA-256. */
+	projectKeys: (project: string) => `{berth}:project-keys:${project}`,
+	/** Channel: there are keys that aren't good any more. */
+	revocations: "{berth}:revocations",
 	/** Hash of a package registry's host → its scopes, and a sealed login. */
 	packageRegistries: (project: string) => `{berth}:package-registries:${project}`,
 	/** JSON: what a project's callbacks are signed with, sealed, and the one before. */

@@ -34,11 +34,12 @@ export interface Surroundings {
 
 /** Runs one attempt. Never rejects for what the function does. */
 export async function attemptIn(body: Body, { head, payload, respond, streams }: Attempt, sandbox: Surroundings): Promise<SandboxResult> {
-	const { talk, logs, meter, egress } = body;
+	const { talk, logs, meter, claim, egress } = body;
 	const outputMark = logs.begin();
 	if (sandbox.onLine !== undefined) logs.tell(sandbox.onLine);
 	body.remember();
-	meter.begin();
+	const usedUs = meter.begin();
+	claim?.begin(usedUs);
 	const startedAt = performance.now();
 	const asked = outputMark === undefined ? head : { ...head, outputMark };
 	const flow = streams && new Flow(head, streams, (...frame) => talk.tell(...frame));

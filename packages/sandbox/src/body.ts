@@ -2,6 +2,7 @@ import type { SandboxExit, SandboxLimits, SandboxProgram } from "@berth/contract
 import { type CauseOfDeath, causeOfDeath, ownMemoryOf } from "./cause-of-death.js";
 import { CgroupReader } from "./cgroup-reader.js";
 import type { Conversation, Ending } from "./conversation.js";
+import { CpuClaim } from "./cpu-claim.js";
 import { EgressRefusals } from "./egress-refusals.js";
 import type { Booted } from "./engine.js";
 import type { Freezer } from "./freezer.js";
@@ -19,17 +20,19 @@ export class Body {
 	readonly meter: UsageMeter;
 	readonly egress: EgressRefusals;
 	readonly freezer: Freezer;
+	readonly claim: CpuClaim | undefined;
 	readonly #cgroupGoes: boolean;
 	/** Tasks when nothing but init and the agent ran in it. */
 	#restingTasks = 0;
 
-	constructor(talk: Conversation, { output, cgroup, cgroupGoes, freezer }: Booted) {
+	constructor(talk: Conversation, { output, cgroup, cgroupGoes, freezer, weight }: Booted) {
 		this.talk = talk;
 		this.logs = new LogReader(output);
 		this.cgroup = new CgroupReader(cgroup);
 		this.meter = new UsageMeter(this.cgroup);
 		this.egress = new EgressRefusals((line) => this.logs.say(line));
 		this.freezer = freezer;
+		this.claim = weight && new CpuClaim(this.cgroup, weight);
 		this.#cgroupGoes = cgroupGoes;
 	}
 
@@ -70,6 +73,7 @@ export class Body {
 
 	close(): void {
 		this.logs.close();
+		this.claim?.close();
 		this.cgroup.close();
 		this.freezer.close();
 	}

@@ -11,6 +11,7 @@ import {
 	type VersionImage,
 } from "@berth/contracts";
 import type { Freezer } from "./freezer.js";
+import type { Weight } from "./weight.js";
 
 /**
  * What makes containers. A method that rejects is a failure of the platform: the sandbox it was
@@ -67,13 +68,15 @@ export function placed<Each extends object>(
 	return [...base.map((layer) => ({ ...layer, ...below })), ...own];
 }
 
-/** A sandbox that runs, to whom it is given: who closes output and freezer. */
+/** A sandbox that runs, to whom it is given: who closes output, freezer and weight. */
 export interface Booted {
 	readonly cgroup: CgroupPaths;
 	/** Whether the cgroup goes by itself when the container ends: what is wanted of it has to be read before. */
 	readonly cgroupGoes: boolean;
 	readonly output: SandboxOutput;
 	readonly freezer: Freezer;
+	/** Absent where its cgroup isn't ours to write: such a sandbox weighs always the same. */
+	readonly weight?: Weight;
 	/** What it is known by to the worker, where that listens for it. */
 	readonly address?: string;
 }

@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
-import { MIB } from "@berth/contracts";
+import { FROM_AGENT, MIB } from "@berth/contracts";
 import { describe, expect, test, vi } from "vitest";
-import { engine, RAN, run, start, troubles, use } from "./testing/pools.js";
+import { engine, HEAD, RAN, run, start, troubles, use } from "./testing/pools.js";
 import { version } from "./testing/versions.js";
 
 describe("a sandbox that is being killed", () => {
@@ -36,6 +36,36 @@ describe("a sandbox that is being killed", () => {
 		expect((await use(pool, "hello")).sandbox.id).not.toBe(first?.id);
 		goOn();
 		await killed;
+	});
+});
+
+describe("a sandbox whose process ends right behind what it said", () => {
+	const last = async (words: typeof engine.onInvoke) => {
+		engine.onInvoke = (agent, head) => {
+			words(agent, head);
+			engine.exit(agent.sandbox, 0);
+		};
+		const pool = await start();
+		const { sandbox } = await pool.acquire(version("hello"));
+		return { sandbox, result: await sandbox.invoke(HEAD, Buffer.alloc(0)) };
+	};
+
+	test("has answered, and takes nothing more", async () => {
+		const { sandbox, result } = await last((agent, head) => agent.answer(head));
+		expect([result.outcome, sandbox.hasEnded]).toEqual(["succeeded", true]);
+	});
+
+	test("has broken the protocol, if that was it", async () => {
+		const { result } = await last((agent) => agent.say(FROM_AGENT.hello, {}));
+		expect(result).toMatchObject({ outcome: "crashed", error: { name: "ProtocolError" } });
+	});
+
+	test("has ended without an answer, if that was nothing", async () => {
+		const { result } = await last(() => undefined);
+		expect(result).toMatchObject({
+			outcome: "crashed",
+			error: { name: "ProcessExit", message: "its process exited with code 0 before it answered" },
+		});
 	});
 });
 

@@ -32,7 +32,7 @@ import { initFailureOf } from "./verdict.js";
 import type { Specialisation } from "./version-target.js";
 import { within } from "./within.js";
 
-/** A process that closes its connection is about to end: its own exit code says more than our signal would, milliseconds. */
+/** How far the end of a sandbox's connection and that of its container may be apart: each says something that the other doesn't. Milliseconds. */
 const LAST_WORDS_MS = 100;
 
 /** One sandbox: its container, its agent, its cgroup, and the state it is in. */
@@ -180,7 +180,8 @@ export class Sandbox {
 		if (this.#thawing !== undefined) await this.#thawing;
 		const result = await attemptIn(body, { head, payload, respond, streams }, this);
 		// Nobody else's output is read before.
-		this.settled = result.after?.then(() => undefined);
+		this.settled = result.after?.then(() => body.claim?.rest());
+		if (result.after === undefined) body.claim?.rest();
 		return result;
 	}
 
@@ -208,7 +209,7 @@ export class Sandbox {
 
 	/** Whether its agent or its container has ended, or is about to. */
 	get hasEnded(): boolean {
-		return this.#killed || this.#talk?.ended !== undefined;
+		return this.#killed || this.#exited !== undefined || this.#talk?.ended !== undefined;
 	}
 
 	/** Whether it has booted and nobody uses it. */
@@ -247,12 +248,13 @@ export class Sandbox {
 		}
 	}
 
-	/** The engine's word that its container ended. */
+	/** The engine's word that its container ended. It may be here before what its agent said last, and that counts: the connection ends behind it. */
 	exited(exit: Omit<SandboxExit, "sandbox">): void {
 		this.#exited = exit;
 		this.#exit.resolve();
-		if (this.#talk === undefined) this.#gone.resolve();
-		else this.#talk.end({ code: exit.code });
+		this.#gone.resolve();
+		const talk = this.#talk;
+		if (talk !== undefined) void within(talk.ending, LAST_WORDS_MS).then(() => talk.end({ code: exit.code }));
 	}
 
 	#alive(): Body {

@@ -24,9 +24,10 @@ export class UsageMeter {
 		this.#cgroup = cgroup;
 	}
 
-	/** An attempt begins. */
-	begin(): void {
+	/** An attempt begins. @returns the CPU time that its cgroup has used until now, microseconds */
+	begin(): number {
 		this.#cpuUs = this.#cgroup.cpuUs();
+		return this.#cpuUs;
 	}
 
 	/** The attempt is over. Its cgroup has to be there still. */

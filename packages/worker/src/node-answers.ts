@@ -69,12 +69,17 @@ export class NodeAnswers {
 				await this.#engine.removeVolume(question.volume);
 				return { kind: "done", affected: 1 };
 			case "kill":
-				return { kind: "done", affected: (await this.#pool.kill(question.sandbox)) ? 1 : 0 };
+				return { kind: "done", affected: (await this.#kill(question)) ? 1 : 0 };
 			case "evict":
 				return { kind: "done", affected: await this.#pool.evict(question.project, question.function) };
 			case "prewarm":
 				return { kind: "done", affected: await this.#pool.setFloor(question.floor) };
 		}
+	}
+
+	async #kill({ sandbox, project }: Extract<NodeQuestion, { kind: "kill" }>): Promise<boolean> {
+		if (project !== undefined && !this.#pool.list().some((each) => each.id === sandbox && each.project === project)) return false;
+		return await this.#pool.kill(sandbox);
 	}
 
 	#stats(): NodeStats {

@@ -18,7 +18,7 @@ export class PlatformCgroup {
 
 	/**
 	 * @param others what this process has started so far
-	 * @returns undefined for a service of systemd: its cgroup, and what that weighs, are the unit's (`CPUWeight=`)
+	 * @returns undefined for a service of systemd: its cgroup is the unit's, and what that weighs its slice's (`Slice=`, `CPUWeight=`)
 	 * @throws when the cgroup can't be written
 	 */
 	static async enter(directory: string, others: readonly number[]): Promise<PlatformCgroup | undefined> {

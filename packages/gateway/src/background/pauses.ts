@@ -1,7 +1,7 @@
 import type { Backlog, BacklogAnswer } from "@berth/contracts";
 import { functionNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
-import { authenticate } from "../auth.js";
+import { principalOf } from "../auth.js";
 import { nameFrom } from "../names.js";
 import type { Route } from "../route.js";
 import type { Services } from "../services.js";
@@ -12,7 +12,7 @@ export const PAUSE_ROUTES: readonly Route[] = [
 		method: "post",
 		path: "/v1/functions/{name}/pause",
 		summary: "Accepted background work of a function waits, until it is resumed. What runs goes on, and so do interactive invocations.",
-		key: true,
+		scope: "deploy",
 		answers: { 200: "BacklogAnswer" },
 		serve: pause,
 	},
@@ -20,7 +20,7 @@ export const PAUSE_ROUTES: readonly Route[] = [
 		method: "post",
 		path: "/v1/functions/{name}/resume",
 		summary: "Background work of a function goes on",
-		key: true,
+		scope: "deploy",
 		answers: { 200: "BacklogAnswer" },
 		serve: resume,
 	},
@@ -37,10 +37,10 @@ async function resume(request: Request, response: Response, services: Services):
 async function answerWith(
 	request: Request,
 	response: Response,
-	{ keys, functions }: Services,
+	{ functions }: Services,
 	act: (of: { readonly project: string; readonly function: string }) => Promise<Backlog>,
 ): Promise<void> {
-	const { project } = await authenticate(request, keys);
+	const { project } = principalOf(request);
 	const name = nameFrom(request.params["name"]);
 	if ((await functions.getFunction(project, name)) === undefined) throw functionNotFound(name);
 	response.json({ background: await act({ project, function: name }) } satisfies BacklogAnswer);

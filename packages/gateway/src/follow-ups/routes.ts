@@ -1,7 +1,7 @@
 import { BerthError, type CallbackSecret, KIB } from "@berth/contracts";
 import type { Request, Response } from "express";
 import { z } from "zod";
-import { authenticate } from "../auth.js";
+import { principalOf } from "../auth.js";
 import { needRecord } from "../find-record.js";
 import { parseJson } from "../json.js";
 import type { Route } from "../route.js";
@@ -18,7 +18,7 @@ export const FOLLOW_UP_ROUTES: readonly Route[] = [
 		method: "post",
 		path: "/v1/invocations/{id}/callback",
 		summary: "Send the callback of a settled background invocation once more, now",
-		key: true,
+		scope: "invoke",
 		answers: { 202: "CallbackRecord as it is so far; GET /v1/invocations/{id} says how it went" },
 		serve: sendAgain,
 	},
@@ -26,7 +26,7 @@ export const FOLLOW_UP_ROUTES: readonly Route[] = [
 		method: "get",
 		path: "/v1/callback-secret",
 		summary: "What the project's callbacks are signed with, as Standard Webhooks say; made when it is asked for first",
-		key: true,
+		scope: "admin",
 		answers: { 200: "CallbackSecret" },
 		serve: getSecret,
 	},
@@ -34,7 +34,7 @@ export const FOLLOW_UP_ROUTES: readonly Route[] = [
 		method: "post",
 		path: "/v1/callback-secret/rotate",
 		summary: "Another one; for 24 hours each callbacks are signed with those before, too, three at most",
-		key: true,
+		scope: "admin",
 		answers: { 200: "CallbackSecret" },
 		serve: rotateSecret,
 	},
@@ -48,14 +48,14 @@ async function sendAgain(request: Request, response: Response, services: Service
 	response.status(202).location(`/v1/invocations/${id}`).json(callback);
 }
 
-async function getSecret(request: Request, response: Response, { keys, callbackSecrets }: Services): Promise<void> {
-	const { project } = await authenticate(request, keys);
+async function getSecret(request: Request, response: Response, { callbackSecrets }: Services): Promise<void> {
+	const { project } = principalOf(request);
 	response.setHeader("cache-control", "no-store");
 	response.json((await callbackSecrets.get(project)) satisfies CallbackSecret);
 }
 
-async function rotateSecret(request: Request, response: Response, { keys, callbackSecrets, bodies }: Services): Promise<void> {
-	const { project } = await authenticate(request, keys);
+async function rotateSecret(request: Request, response: Response, { callbackSecrets, bodies }: Services): Promise<void> {
+	const { project } = principalOf(request);
 	const body = await bodies.read(request, BODY_BYTES);
 	if (body.length > 0) validate(NOTHING, parseJson(body, "the body"), { code: "invalid_request", whole: "body" });
 	response.setHeader("cache-control", "no-store");

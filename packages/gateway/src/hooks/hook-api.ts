@@ -12,7 +12,7 @@ import {
 } from "@berth/contracts";
 import { functionNotFound, type OpenHook } from "@berth/registry";
 import type { Request, Response } from "express";
-import { authenticate } from "../auth.js";
+import { principalOf } from "../auth.js";
 import { parseJson } from "../json.js";
 import { nameFrom } from "../names.js";
 import type { Services } from "../services.js";
@@ -24,7 +24,7 @@ const SUBJECT = { code: "invalid_request", whole: "body" } as const;
 
 /** `POST /v1/functions/{name}/hooks` */
 export async function makeHook(request: Request, response: Response, services: Services): Promise<void> {
-	const { project } = await authenticate(request, services.keys);
+	const { project } = principalOf(request);
 	const name = nameFrom(request.params["name"]);
 	const input = validate(hookInputSchema, await bodyOf(request, services), SUBJECT);
 	checkSettings(input.scheme, input.settings, input);
@@ -37,8 +37,8 @@ export async function makeHook(request: Request, response: Response, services: S
 }
 
 /** `GET /v1/functions/{name}/hooks` */
-export async function listHooks(request: Request, response: Response, { keys, hooks, functions }: Services): Promise<void> {
-	const { project } = await authenticate(request, keys);
+export async function listHooks(request: Request, response: Response, { hooks, functions }: Services): Promise<void> {
+	const { project } = principalOf(request);
 	const name = nameFrom(request.params["name"]);
 	const list = await hooks.list(project, name);
 	if (list.length === 0 && (await functions.getFunction(project, name)) === undefined) throw functionNotFound(name);
@@ -84,8 +84,8 @@ export async function removeHook(request: Request, response: Response, services:
 }
 
 /** The hook that a path names. @throws BerthError unauthorized, invalid_name, hook_not_found */
-export async function hookFrom(request: Request, { keys, hooks }: Services): Promise<OpenHook> {
-	const { project } = await authenticate(request, keys);
+export async function hookFrom(request: Request, { hooks }: Services): Promise<OpenHook> {
+	const { project } = principalOf(request);
 	return await hooks.need(project, nameFrom(request.params["name"]), nameFrom(request.params["hook"], "hook"));
 }
 

@@ -3,7 +3,7 @@ import type { OutgoingHttpHeaders } from "node:http";
 import { BerthError, FIXED_LIMITS, HEADERS, KIB, newId } from "@berth/contracts";
 import { type HeldKey, IdempotencyKeys } from "@berth/registry";
 import type { ErrorRequestHandler, Request, Response } from "express";
-import { authenticate } from "../auth.js";
+import { principalOf } from "../auth.js";
 import type { Route } from "../route.js";
 import type { Services } from "../services.js";
 import { Capture } from "./capture.js";
@@ -49,8 +49,8 @@ export function isKept(response: Response): boolean {
 }
 
 /** Whether a request says that it may be a repetition, on a route that does something. Below `/fn` the header is the function's. */
-export function hasKey({ method, path, key }: Route, request: Request): boolean {
-	return method === "post" && key && path.startsWith("/v1/") && request.headers[HEADERS.idempotencyKey] !== undefined;
+export function hasKey({ method, path, shownOnce }: Route, request: Request): boolean {
+	return method === "post" && shownOnce === undefined && path.startsWith("/v1/") && request.headers[HEADERS.idempotencyKey] !== undefined;
 }
 
 /**
@@ -65,7 +65,7 @@ export async function serveOnce(
 	serve: () => Promise<void>,
 	problems: ErrorRequestHandler,
 ): Promise<void> {
-	const { project } = await authenticate(request, services.keys);
+	const { project } = principalOf(request);
 	await serveUnder(keyedBy(request, project), request, response, services, serve, problems);
 }
 

@@ -69,7 +69,7 @@ export class Places {
 		this.#require(owner, this.#shares.get(keyOf(owner)));
 	}
 
-	/** @throws BerthError `node_full` when every place is taken, `too_busy` when the function has its share of them what it has waits long enough, or its project has its share */
+	/** @throws BerthError `node_full` when every place is taken, `too_busy` when the function has its share of them, what it has waits long enough, or its project has its share */
 	take(owner: Owner): Place {
 		const key = keyOf(owner);
 		const share = this.#shares.get(key) ?? { inFlight: 0, rate: new DrainRate() };
@@ -114,7 +114,8 @@ export class Places {
 			throw this.#refused("full", "node_full", detail, this.#all.expectedWaitMs(this.#inFlight, nowMs));
 		}
 		const ofProject = this.#ofProject(owner);
-		const room = OF_PROJECT * (this.#most - this.#inFlight + ofProject) - ofProject;
+		// Rounded up: where there are few places a project may have them all.
+		const room = Math.ceil(OF_PROJECT * (this.#most - this.#inFlight + ofProject)) - ofProject;
 		if (ofProject > 0 && room <= 0) {
 			const detail = `project ${owner.project} has ${ofProject} in flight already, which is its share of the ${this.#most} places that there are; try again`;
 			throw this.#refused("share", "too_busy", detail, this.#all.expectedWaitMs(this.#inFlight, nowMs));

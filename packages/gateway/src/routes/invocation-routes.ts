@@ -11,7 +11,7 @@ export function invocationRoutes(invocations: Invocations): readonly Route[] {
 			path: "/v1/functions/{name}/invocations",
 			summary:
 				"Invoke a function: payload in, result out. `name@alias` and `name@version` mean another version than the live one. With `?mode=async` or `Prefer: respond-async`: 202 and a Location.",
-			key: true,
+			scope: "invoke",
 			query: ["mode", "callbackUrl", "runAt"],
 			answers: {
 				200: "The result; one that is streamed has its outcome in the trailer Berth-Outcome, or breaks off",
@@ -24,7 +24,7 @@ export function invocationRoutes(invocations: Invocations): readonly Route[] {
 			method: "all",
 			path: "/fn/{project}/{name}",
 			summary: "Invoke a function as an HTTP endpoint. Without a key when its manifest says public.",
-			key: false,
+			scope: "public",
 			answers: { 200: "What the function answers: its status, headers and body; streamed as it comes" },
 			serve: http,
 		},
@@ -32,7 +32,7 @@ export function invocationRoutes(invocations: Invocations): readonly Route[] {
 			method: "all",
 			path: "/fn/{project}/{name}/{rest}",
 			summary: "The same with a path of the function's own below.",
-			key: false,
+			scope: "public",
 			answers: { 200: "What the function answers: its status, headers and body; streamed as it comes" },
 			serve: http,
 		},

@@ -8,7 +8,7 @@ export const LOG_ROUTES: readonly Route[] = [
 		method: "get",
 		path: "/v1/logs",
 		summary: "The newest lines that functions printed; as events (Accept: text/event-stream) those that they print from now on",
-		key: true,
+		scope: "read",
 		query: ["function", "invocation", "level", "since", "limit"],
 		answers: { 200: "TailAnswer, or events: line (TailLine), dropped (TailDropped), refused (WatchRefused)" },
 		serve: getLogs,
@@ -18,7 +18,7 @@ export const LOG_ROUTES: readonly Route[] = [
 		path: "/v1/events",
 		summary:
 			"What happened in the project: deploys, builds, refused deliveries, nodes; as events (Accept: text/event-stream) what happens from now on, with ends of invocations",
-		key: true,
+		scope: "read",
 		query: ["kind", "function", "since", "limit"],
 		answers: { 200: "EventList, or events: event (ProjectEvent), dropped (EventsDropped), refused (WatchRefused)" },
 		serve: getEvents,

@@ -13,7 +13,7 @@ import {
 } from "@berth/contracts";
 import { functionNotFound, type OpenSchedule } from "@berth/registry";
 import type { Request, Response } from "express";
-import { authenticate } from "../auth.js";
+import { principalOf } from "../auth.js";
 import { claimedId } from "../idempotency/idempotency.js";
 import { parseJson } from "../json.js";
 import { nameFrom } from "../names.js";
@@ -34,7 +34,7 @@ const TRIES = 5;
 
 /** `POST /v1/functions/{name}/schedules` */
 export async function makeSchedule(request: Request, response: Response, services: Services): Promise<void> {
-	const { project } = await authenticate(request, services.keys);
+	const { project } = principalOf(request);
 	const target = nameFrom(request.params["name"]);
 	const { name, startAt, endAt, ...input } = validate(scheduleInputSchema, await bodyOf(request, services), SUBJECT);
 	const now = new Date();
@@ -57,7 +57,7 @@ export async function makeSchedule(request: Request, response: Response, service
 
 /** `GET /v1/functions/{name}/schedules` */
 export async function listSchedules(request: Request, response: Response, services: Services): Promise<void> {
-	const { project } = await authenticate(request, services.keys);
+	const { project } = principalOf(request);
 	const target = nameFrom(request.params["name"]);
 	const list = await services.schedules.list(project, target);
 	if (list.length === 0 && (await services.functions.getFunction(project, target)) === undefined) throw functionNotFound(target);
@@ -113,8 +113,8 @@ export async function runSchedule(request: Request, response: Response, services
 		.json({ invocation } satisfies ScheduleRunNow);
 }
 
-async function scheduleFrom(request: Request, { keys, schedules }: Services): Promise<OpenSchedule> {
-	const { project } = await authenticate(request, keys);
+async function scheduleFrom(request: Request, { schedules }: Services): Promise<OpenSchedule> {
+	const { project } = principalOf(request);
 	return await schedules.need(project, nameFrom(request.params["name"]), nameFrom(request.params["schedule"], "schedule"));
 }
 

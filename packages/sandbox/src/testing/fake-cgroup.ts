@@ -9,8 +9,16 @@ const FILES = {
 		peak: "memory.max_usage_in_bytes",
 		oom: "memory.oom_control",
 		freezer: "freezer.state",
+		weight: "cpu.shares",
 	},
-	2: { cpu: "cpu.stat", memory: "memory.current", peak: "memory.peak", oom: "memory.events", freezer: "cgroup.freeze" },
+	2: {
+		cpu: "cpu.stat",
+		memory: "memory.current",
+		peak: "memory.peak",
+		oom: "memory.events",
+		freezer: "cgroup.freeze",
+		weight: "cpu.weight",
+	},
 } as const;
 
 /** A cgroup's figures, as they are told to a fake one. */
@@ -41,6 +49,8 @@ export class FakeCgroup {
 	readonly paths: CgroupPaths;
 	/** The file that freezes it. */
 	readonly freezer: string;
+	/** The file that says what it weighs. */
+	readonly weightFile: string;
 	#figures = AT_REST;
 
 	constructor(directory: string, version: 1 | 2 = 2) {
@@ -48,12 +58,19 @@ export class FakeCgroup {
 		this.paths = { version, memory: directory, cpu: directory, pids: directory };
 		this.freezer = join(directory, FILES[version].freezer);
 		writeFileSync(this.freezer, "-".repeat(8));
+		this.weightFile = join(directory, FILES[version].weight);
+		writeFileSync(this.weightFile, "160\n");
 		this.tell({});
 	}
 
 	/** What was last written to freeze or thaw it. */
 	get freezerWord(): string {
 		return readFileSync(this.freezer, "utf8").replaceAll("-", "");
+	}
+
+	/** What it weighs: 160 at first. */
+	get weight(): number {
+		return Number(readFileSync(this.weightFile, "latin1"));
 	}
 
 	tell(changes: Partial<Figures>): void {

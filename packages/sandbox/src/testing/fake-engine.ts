@@ -20,6 +20,7 @@ import {
 import type { Booted, SandboxEngine } from "../engine.js";
 import { FifoOutput } from "../fifo-output.js";
 import { CgroupFreezer } from "../freezer.js";
+import { Weight } from "../weight.js";
 import { FakeCgroup } from "./fake-cgroup.js";
 
 /** A sandbox without a container: an agent that answers over the real socket, and a directory for a cgroup. */
@@ -138,7 +139,8 @@ export class FakeEngine implements SandboxEngine {
 		this.agents.set(sandbox, agent);
 		agent.say(FROM_AGENT.hello, {});
 		const freezer = new CgroupFreezer(cgroup.paths.version, cgroup.freezer);
-		return { cgroup: cgroup.paths, cgroupGoes: false, output: new FifoOutput(this.#fifo, this.#fifo), freezer };
+		const weight = new Weight(cgroup.weightFile);
+		return { cgroup: cgroup.paths, cgroupGoes: false, output: new FifoOutput(this.#fifo, this.#fifo), freezer, weight };
 	}
 
 	specialise(request: SpecialiseRequest): Promise<SpecialiseAnswer> {
@@ -148,11 +150,16 @@ export class FakeEngine implements SandboxEngine {
 
 	async kill(sandbox: string): Promise<void> {
 		await this.#booting.get(sandbox);
+		this.exit(sandbox, 137);
+	}
+
+	/** Its container ends, and that is told at once: what its agent said before may not have been read yet. */
+	exit(sandbox: string, code: number): void {
 		const agent = this.agents.get(sandbox);
 		if (agent === undefined) return;
 		this.agents.delete(sandbox);
+		for (const listener of this.#exitListeners) listener({ sandbox, code, maxResidentBytes: 0 });
 		agent.hangUp();
-		for (const listener of this.#exitListeners) listener({ sandbox, code: 137, maxResidentBytes: 0 });
 	}
 
 	async remove(sandbox: string): Promise<void> {

@@ -12,7 +12,10 @@ export class AnswerUpload implements AnswerSink {
 	readonly #id: string;
 	readonly #headOf: () => Pick<StreamHead, "phases" | "start">;
 	#request: ClientRequest | undefined;
+	/** Pieces that aren't on their way yet. */
+	#unsent = 0;
 	#ended = false;
+	#broken = false;
 	#gone = false;
 	/** Called once when nobody takes it any more: its client or its gateway is gone. */
 	onGone: () => void = () => undefined;
@@ -42,7 +45,7 @@ export class AnswerUpload implements AnswerSink {
 			answer.resume();
 			if (answer.statusCode !== TAKEN) this.#lose();
 		});
-		request.write(
+		this.#send(
 			encodeStreamHead({
 				...this.#headOf(),
 				...(contentType === undefined ? {} : { contentType }),
@@ -52,16 +55,29 @@ export class AnswerUpload implements AnswerSink {
 	}
 
 	write(chunk: Uint8Array, taken: () => void): void {
-		this.#request?.write(chunk, (error) => {
+		this.#send(chunk, taken);
+	}
+
+	/** Nothing follows. @param whole whether that was all of it: else whoever takes it hears that it broke off, behind all that came before */
+	end(whole: boolean): void {
+		this.#ended = true;
+		this.#broken = !whole;
+		if (whole) this.#request?.end();
+		else this.#breakOff();
+	}
+
+	#send(bytes: Uint8Array, taken: () => void = () => undefined): void {
+		if (this.#request === undefined) return;
+		this.#unsent++;
+		this.#request.write(bytes, (error) => {
+			this.#unsent--;
 			if (error === undefined || error === null) taken();
+			this.#breakOff();
 		});
 	}
 
-	/** Nothing follows. @param whole whether that was all of it: else whoever takes it hears that it broke off */
-	end(whole: boolean): void {
-		this.#ended = true;
-		if (whole) this.#request?.end();
-		else this.#request?.destroy();
+	#breakOff(): void {
+		if (this.#broken && this.#unsent === 0) this.#request?.destroy();
 	}
 
 	#lose(): void {

@@ -68,6 +68,19 @@ describe("an answer on its way to its gateway", () => {
 		expect(streams.answer.isGone).toBe(false);
 	});
 
+	test("that fails right away has come as far as it was given", async () => {
+		const got = Promise.withResolvers<string>();
+		serve = (request) => {
+			const chunks: Buffer[] = [];
+			request.on("data", (chunk: Buffer) => void chunks.push(chunk));
+			request.on("error", () => got.resolve(decodeStreamHead(Buffer.concat(chunks))?.rest.toString() ?? "nothing"));
+		};
+		begin();
+		streams.answer.write(Buffer.from("a"), () => undefined);
+		streams.end(false);
+		expect(await got.promise).toBe("a");
+	});
+
 	test("that failed breaks off", async () => {
 		const broken = Promise.withResolvers<unknown>();
 		serve = (request) => buffer(request).then(() => "whole", broken.resolve);

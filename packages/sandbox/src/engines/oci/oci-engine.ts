@@ -12,6 +12,7 @@ import { LAUNCHER_BOUNDS, LAYER_LEASE_MS } from "@berth/contracts";
 import type { Booted, LayerSource, SandboxEngine } from "../../engine.js";
 import { FifoOutput } from "../../fifo-output.js";
 import { CgroupFreezer } from "../../freezer.js";
+import { Weight } from "../../weight.js";
 import { LauncherConnection } from "../launcher-connection.js";
 import { makeVolume } from "../make-volume.js";
 
@@ -52,10 +53,17 @@ export class OciEngine implements SandboxEngine {
 	async boot(request: BootRequest): Promise<Booted> {
 		const layers = [...request.base, ...(request.own ?? [])];
 		const answer = await this.#withLayers(layers, () => this.#launcher.request<BootAnswer>("boot", request));
-		const { stdout, stderr, cgroup, freezer, ...more } = answer;
+		const { stdout, stderr, cgroup, freezer, weight, ...more } = answer;
 		const output = new FifoOutput(stdout, stderr);
 		try {
-			return { ...more, cgroup, cgroupGoes: false, output, freezer: new CgroupFreezer(cgroup.version, freezer) };
+			return {
+				...more,
+				cgroup,
+				cgroupGoes: false,
+				output,
+				freezer: new CgroupFreezer(cgroup.version, freezer),
+				weight: new Weight(weight),
+			};
 		} catch (error) {
 			output.close();
 			throw error;

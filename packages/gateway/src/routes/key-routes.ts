@@ -1,0 +1,33 @@
+import { apiKeyInputSchema } from "@berth/contracts";
+import { createKey, listKeys, revokeKey } from "../api-keys.js";
+import type { Route } from "../route.js";
+
+/** Who may do what in a project. */
+export const KEY_ROUTES: readonly Route[] = [
+	{
+		method: "get",
+		path: "/v1/keys",
+		summary: "The project's API keys, without what lets in",
+		scope: "admin",
+		answers: { 200: "ApiKeyList" },
+		serve: listKeys,
+	},
+	{
+		method: "post",
+		path: "/v1/keys",
+		summary: "Make an API key of the project",
+		scope: "admin",
+		body: apiKeyInputSchema,
+		answers: { 201: "NewApiKey: the key itself is shown this once" },
+		shownOnce: true,
+		serve: createKey,
+	},
+	{
+		method: "delete",
+		path: "/v1/keys/{name}",
+		summary: "Revoke an API key: within a second no gateway takes it",
+		scope: "admin",
+		answers: { 204: "Gone" },
+		serve: revokeKey,
+	},
+];

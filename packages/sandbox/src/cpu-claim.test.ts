@@ -1,0 +1,105 @@
+import { rmSync, statSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { CgroupReader } from "./cgroup-reader.js";
+import { CpuClaim } from "./cpu-claim.js";
+import { temporaryDirectory } from "./testing/directory.js";
+import { FakeCgroup } from "./testing/fake-cgroup.js";
+import { Weight } from "./weight.js";
+
+const [LIGHT, HEAVY] = [160, 10];
+const directory = temporaryDirectory();
+beforeEach(() => {
+	vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+});
+afterEach(() => {
+	vi.useRealTimers();
+});
+
+describe.each([1, 2] as const)("the claim of a sandbox, cgroup v%i", (version) => {
+	let cgroup: FakeCgroup;
+	let reader: CgroupReader;
+	let claim: CpuClaim;
+	beforeEach(() => {
+		cgroup = new FakeCgroup(directory.path, version);
+		cgroup.tell({ cpuUs: 0 });
+		reader = new CgroupReader(cgroup.paths);
+		claim = new CpuClaim(reader, new Weight(cgroup.weightFile));
+	});
+	afterEach(() => {
+		claim.close();
+		reader.close();
+	});
+
+	/** A run of so much CPU time, which takes as long. */
+	function run(ms: number): void {
+		const fromUs = reader.cpuUs();
+		claim.begin(fromUs);
+		vi.advanceTimersByTime(ms);
+		cgroup.tell({ cpuUs: fromUs + ms * 1000 });
+		claim.rest();
+	}
+
+	test("is as it was for one that runs shortly now and then, and its file isn't written", () => {
+		const written = statSync(cgroup.weightFile).mtimeMs;
+		for (let n = 0; n < 100; n++) {
+			run(1);
+			vi.advanceTimersByTime(30);
+		}
+		expect([cgroup.weight, statSync(cgroup.weightFile).mtimeMs]).toEqual([LIGHT, written]);
+	});
+
+	test("falls to a sixteenth with runs that use much, and comes back by the next one after a rest", () => {
+		run(15);
+		run(15);
+		expect(cgroup.weight).toBe(LIGHT);
+		run(15);
+		expect(cgroup.weight).toBe(HEAVY);
+		vi.advanceTimersByTime(1000);
+		run(1);
+		expect(cgroup.weight).toBe(LIGHT);
+	});
+
+	test("falls while a run goes on, and comes back when that only sleeps", () => {
+		claim.begin(0);
+		cgroup.tell({ cpuUs: 19_000 });
+		vi.advanceTimersByTime(20);
+		expect(cgroup.weight).toBe(LIGHT);
+		cgroup.tell({ cpuUs: 119_000 });
+		vi.advanceTimersByTime(100);
+		expect(cgroup.weight).toBe(HEAVY);
+		vi.advanceTimersByTime(1100);
+		expect(cgroup.weight).toBe(LIGHT);
+	});
+
+	test("isn't looked at when nothing runs, and keeps no timer", () => {
+		run(1);
+		vi.advanceTimersByTime(20);
+		cgroup.tell({ cpuUs: 500_000 });
+		expect(vi.getTimerCount()).toBe(0);
+		expect(cgroup.weight).toBe(LIGHT);
+	});
+
+	test("ends with the cgroup, even if that goes while it is looked at", () => {
+		claim.begin(0);
+		rmSync(cgroup.paths.cpu, { recursive: true });
+		vi.advanceTimersByTime(20);
+		expect(vi.getTimerCount()).toBe(0);
+	});
+
+	test("counts what booting took: a sandbox that is used at once and thrown away comes after others", () => {
+		claim.begin(50_000);
+		expect(cgroup.weight).toBe(HEAVY);
+	});
+});
+
+test("a sixteenth is never less than the kernel takes", () => {
+	const cgroup = new FakeCgroup(directory.path);
+	const first = new Weight(cgroup.weightFile);
+	first.set(true);
+	first.close();
+	expect(cgroup.weight).toBe(HEAVY);
+	const second = new Weight(cgroup.weightFile);
+	second.set(true);
+	second.close();
+	expect(cgroup.weight).toBe(1);
+});
