@@ -3,7 +3,7 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 
-const [NAME, SINGLE] = ["bench-streams", "bench-streams-single"];
+const [NAME, SINGLE, GOES_ON] = ["bench-streams", "bench-streams-single", "bench-streams-goes-on"];
 const MIB = 2 ** 20;
 const LARGE_MIB = 100;
 const LOOK_MS = 20;
@@ -11,8 +11,12 @@ const KIB_PER_MIB = 1024;
 /** Of the load that is compared, and how long the aborted invocations would take, milliseconds. */
 const CONNECTIONS = 16;
 const SLEEP_MS = 100;
-/** How long one goes on that doesn't look at its signal: it is killed before, when its grace is over. */
-const IGNORES_MS = 20_000;
+/** How long one goes on that is killed before, when its grace is over. */
+const GOES_ON_MS = 20_000;
+/** Clients go away so long after they asked, and up to so much longer, milliseconds. */
+const [LEAVES_MS, LEAVES_LATER_MS] = [10, 30];
+/** How long right after is. */
+const AFTER_SECONDS = 1;
 /** What one handler does: a plain answer, one in two pieces, many bytes, counting a body's, a sleep that ends with its signal, or doesn't. */
 const SOURCE = `const piece = new Uint8Array(65536).fill(120);
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -72,19 +76,36 @@ export async function streamCosts(client, stack, { rounds, aborts, seconds }) {
 			firstByte: { plainMs: median(firstByte.plain), streamedMs: median(firstByte.streamed), n: rounds },
 			six,
 			large: { mib: LARGE_MIB, out, into },
-			flood: await flooded(to, `?sleep=${SLEEP_MS}`, aborts, seconds),
-			ignoring: await flooded(to, `?sleep=${IGNORES_MS}&ignores`, aborts, seconds),
-			single: await flooded(await single(client, stack), `?sleep=${SLEEP_MS}`, aborts, seconds),
+			...(await floods(client, stack, aborts, seconds)),
 		};
 	} finally {
-		for (const name of [NAME, SINGLE]) await client.remove(name).catch(() => undefined);
+		for (const name of [NAME, SINGLE, GOES_ON]) await client.remove(name).catch(() => undefined);
 	}
 }
 
-/** The same function with one sandbox at work at a time. */
-async function single(client, stack) {
+/** Clients that go away, of one function and of one with a concurrency of 1, whose handlers heed their signal, end by themselves, or go on. */
+async function floods(client, stack, aborts, seconds) {
+	await client.deploy(GOES_ON, { source: SOURCE, public: true });
 	await client.deploy(SINGLE, { source: SOURCE, public: true, concurrency: 1 });
-	return (query) => new URL(`/fn/default/${SINGLE}/${query}`, stack.url);
+	const [heeds, ends, goesOn] = [`?sleep=${SLEEP_MS}`, `?sleep=${SLEEP_MS}&ignores`, `?sleep=${GOES_ON_MS}&ignores`];
+	const flood = async (name, query) => {
+		await allQuiet(client);
+		return await flooded((of) => new URL(`/fn/default/${name}/${of}`, stack.url), query, aborts, seconds);
+	};
+	return {
+		flood: await flood(NAME, heeds),
+		ignoring: await flood(NAME, ends),
+		goingOn: await flood(GOES_ON, goesOn),
+		single: await flood(SINGLE, heeds),
+		singleIgnoring: await flood(SINGLE, ends),
+		singleGoingOn: await flood(SINGLE, goesOn),
+	};
+}
+
+/** Waits until nothing of the flood before runs, or is removed. */
+async function allQuiet(client) {
+	const isAtWork = ({ state }) => state !== "prewarmed" && state !== "warm" && state !== "frozen";
+	while ((await client.sandboxes()).some(isAtWork)) await pause(LOOK_MS);
 }
 
 /** One request; with a body when it has bytes. @throws Error when its answer isn't 200 */
@@ -158,12 +179,12 @@ async function flooded(to, query, aborts, seconds) {
 			for (let round = 0; round < aborts / CONNECTIONS; round++) await abandoned(to(query));
 		}),
 	);
-	return { before, after: await throughput(to(""), seconds), aborts };
+	return { before, after: await throughput(to(""), AFTER_SECONDS), aborts };
 }
 
 /** An invocation whose client goes away while it runs, or waits. */
 async function abandoned(url) {
-	const asked = fetch(url, { signal: AbortSignal.timeout(10 + Math.floor(Math.random() * 30)) });
+	const asked = fetch(url, { signal: AbortSignal.timeout(LEAVES_MS + Math.floor(Math.random() * LEAVES_LATER_MS)) });
 	await asked.then((answer) => answer.arrayBuffer()).catch(() => undefined);
 }
 

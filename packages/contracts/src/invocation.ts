@@ -156,6 +156,8 @@ export interface InvocationRequest {
 	readonly callback?: string;
 	/** Background: functions that get its settlement, by how it went. */
 	readonly follow?: Follow;
+	/** Background: whoever asked for it may ask again under this id, for as long as a dead letter is kept. It is one invocation all the same. */
+	readonly again?: true;
 }
 
 /** What a handler answered. `response` is there for HTTP triggers and for handlers that return a Response. */

@@ -81,7 +81,7 @@ export class BackgroundRecords {
 		const keys = [...listedKeysOf(request), backgroundOf(project, name, version)];
 		const queuedAtMs = queuedAtOf(request);
 		const markedMs = MARKED_MS + queuedAtMs - acceptedAtMs + (request.retry?.maxAgeMs ?? 0);
-		const args = [id, headOf(request), queuedAtMs, markedMs, UNSETTLED_MS, ...followUpsOf(request)];
+		const args = [id, headOf(request), queuedAtMs, markedMs, UNSETTLED_MS, ...fieldsOf(request)];
 		return (await ACCEPT.run(this.#redis, keys, args)) === 1;
 	}
 
@@ -102,7 +102,7 @@ export class BackgroundRecords {
 	 */
 	async begin(request: InvocationRequest, attempt: number, owner: string, node: string): Promise<Beginning> {
 		const queuedAtMs = queuedAtOf(request);
-		const args = [request.id, headOf(request), queuedAtMs, attempt, owner, Date.now(), UNSETTLED_MS, node, ...followUpsOf(request)];
+		const args = [request.id, headOf(request), queuedAtMs, attempt, owner, Date.now(), UNSETTLED_MS, node, ...fieldsOf(request)];
 		const [kind, value, cancelled] = (await BEGIN.run(this.#redis, listedKeysOf(request), args)) as [string, string, string];
 		if (kind === "settled") return { kind, dead: value === "1" };
 		if (kind === "stale") return { kind };
@@ -192,6 +192,11 @@ function keptText({ trigger, body, timeoutMs, callback }: InvocationRequest): st
 	const kept: KeptRequest = { trigger, body, timeoutMs, ...(callback === undefined ? {} : { callback }) };
 	const text = JSON.stringify(kept);
 	return text.length > REQUEST_BYTES ? "" : text;
+}
+
+/** Fields that a record has from the beginning, in pairs. */
+function fieldsOf(request: InvocationRequest): readonly string[] {
+	return [...(request.again === true ? ["again", "1"] : []), ...followUpsOf(request)];
 }
 
 /** Since when it could be run. */

@@ -1,6 +1,6 @@
 import { ATTEMPTS_KEPT } from "@berth/contracts";
 import { LuaScript } from "@berth/redis";
-import { KEEPING, KEPT, KEPT_DEAD } from "./kept-scripts.js";
+import { KEEPING, KEPT, KEPT_DEAD, KNOWN } from "./kept-scripts.js";
 import { BACKGROUND_RECORDS, NEWS_PREFIX } from "./keys.js";
 import { FOLLOW_UP } from "./outbox-scripts.js";
 
@@ -18,10 +18,10 @@ const LIST = `
 	end
 `;
 
-/** KEYS: record, totals, list of the project, list of the function, names of lists, mark of the version. ARGV: id, head, since when it could be run, mark's expiry ms, record's expiry ms, fields of what follows. */
-export const ACCEPT = new LuaScript(`${LIST}
+/** KEYS: record, totals, list of the project, list of the function, names of lists, mark of the version. ARGV: id, head, since when it could be run, mark's expiry ms, record's expiry ms, fields besides. Gives 0 when its id is known. */
+export const ACCEPT = new LuaScript(`${LIST}${KNOWN}
 	if redis.call("PTTL", KEYS[6]) < tonumber(ARGV[4]) then redis.call("SET", KEYS[6], ARGV[3], "PX", ARGV[4]) end
-	if redis.call("EXISTS", KEYS[1]) == 1 then return 0 end
+	if redis.call("EXISTS", KEYS[1]) == 1 or isKnown(string.match(KEYS[3], "[^:]+$"), ARGV[1]) then return 0 end
 	redis.call("HSET", KEYS[1], "head", ARGV[2], "state", "queued", "fence", 0, "queuedAt", ARGV[3], unpack(ARGV, 6))
 	redis.call("PEXPIRE", KEYS[1], ARGV[5])
 	redis.call("HINCRBY", KEYS[2], "accepted", 1)
@@ -64,11 +64,12 @@ const LOSE = `${KEEP}
 	end
 `;
 
-/** KEYS: as ACCEPT, without the mark. ARGV: id, head, since when it could be run, attempt, owner, now ms, record's expiry ms, node, fields of what follows. */
-export const BEGIN = new LuaScript(`${LIST}${LOSE}
+/** KEYS: as ACCEPT, without the mark. ARGV: id, head, since when it could be run, attempt, owner, now ms, record's expiry ms, node, fields besides. */
+export const BEGIN = new LuaScript(`${LIST}${LOSE}${KNOWN}
 	local record = redis.call("HMGET", KEYS[1], "state", "fence", "owner", "queuedAt", "dead", "cancelAskedAt")
 	if record[1] == "settled" then return { "settled", record[5] or "0" } end
 	if not record[1] then
+		if isKnown(string.match(KEYS[3], "[^:]+$"), ARGV[1]) then return { "settled", "0" } end
 		redis.call("HSET", KEYS[1], "queuedAt", ARGV[3], unpack(ARGV, 9))
 		redis.call("HINCRBY", KEYS[2], "accepted", 1)
 		list(ARGV[1])
@@ -108,24 +109,21 @@ export const END = new LuaScript(`${FOLLOW_UP}${KEEPING}${KEEP}
 		redis.call("HINCRBY", KEYS[2], dead == "1" and "dead" or "settled", 1)
 		redis.call("PEXPIRE", KEYS[1], dead == "1" and ARGV[13] or ARGV[12])
 		followUp(KEYS[1], KEYS[5], KEYS[6])
+		local project = string.match(KEYS[3], "[^:]+$")
 		if dead == "1" then
 			redis.call("ZADD", KEYS[3], 0, ARGV[1])
 			redis.call("SADD", KEYS[4], KEYS[3])
 			while redis.call("ZCARD", KEYS[3]) > tonumber(ARGV[14]) do
-				local oldest = "${BACKGROUND_RECORDS}" .. redis.call("ZPOPMIN", KEYS[3])[1]
-				local waits = false
-				for _, text in ipairs(redis.call("HMGET", oldest, "callback", "follower")) do
-					waits = waits or text and string.find(text, '"state":"waiting"', 1, true)
-				end
+				local id = redis.call("ZPOPMIN", KEYS[3])[1]
+				local oldest = "${BACKGROUND_RECORDS}" .. id
 				-- What is still to be sent of it keeps its record as long as any other's, at least.
-				if not waits then
+				if not isFollowed(project, id) then
 					unkeepRecord(oldest)
-					redis.call("DEL", oldest)
+					dropRecord(oldest, project)
 				end
 			end
 		end
 		keepRecord(KEYS[1])
-		local project = string.match(KEYS[3], "[^:]+$")
 		boundTo("${KEPT}", project, ARGV[15])
 		if dead == "1" then boundTo("${KEPT_DEAD}", project, ARGV[16]) end
 	else
@@ -162,7 +160,7 @@ export const REPLAYED = new LuaScript(`${KEEPING}
 export const PURGE = new LuaScript(`${KEEPING}
 	if redis.call("ZREM", KEYS[2], ARGV[1]) == 0 then return 0 end
 	unkeepRecord(KEYS[1])
-	redis.call("DEL", KEYS[1])
+	dropRecord(KEYS[1], string.match(KEYS[2], "[^:]+$"))
 	return 1
 `);
 

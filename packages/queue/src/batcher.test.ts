@@ -50,6 +50,21 @@ describe("a batcher", () => {
 		expect(sent).toEqual([["a"], ["b", "c"]]);
 	});
 
+	it("sends nothing of what is taken out while it waits; what is on its way can't be", async () => {
+		const { batcher, sent, release } = batcherOf({ held: true });
+		for (const text of ["a", "b"]) batcher.push(text);
+		expect(batcher.remove("a")).toBe(true);
+		await turn();
+		batcher.push("c");
+		expect([batcher.remove("b"), batcher.remove("c")]).toEqual([false, true]);
+		release();
+		await turn();
+		// The turn that was taken for it isn't lost to others.
+		batcher.push("d");
+		release();
+		await expect.poll(() => sent).toEqual([["b"], ["d"]]);
+	});
+
 	it("keeps to the bounds of a batch, in order, but never to nothing", async () => {
 		const { batcher, sent } = batcherOf({ mostItems: 2, mostBytes: 10 });
 		for (const text of ["1", "2", "3", "a text beyond the bound", "4"]) batcher.push(text);

@@ -37,6 +37,13 @@ export class Batcher<Item> {
 		this.#schedule();
 	}
 
+	/** Takes one out that waits here. @returns false when it is on its way, or gone */
+	remove(item: Item): boolean {
+		const at = this.#waiting.indexOf(item);
+		if (at >= 0) this.#waiting.splice(at, 1);
+		return at >= 0;
+	}
+
 	#schedule(): void {
 		if (this.#busy) return;
 		this.#busy = true;
@@ -51,7 +58,8 @@ export class Batcher<Item> {
 	async #flush(): Promise<void> {
 		this.#sentAtMs = performance.now();
 		try {
-			await this.#parts.send(this.#take());
+			const batch = this.#take();
+			if (batch.length > 0) await this.#parts.send(batch);
 		} finally {
 			this.#busy = false;
 			if (this.#waiting.length > 0) this.#schedule();

@@ -149,6 +149,72 @@ describe("settled records", () => {
 		expect(await kept([followed, left])).toBe(0);
 	});
 
+	test("whose callback is sent again stay until that is over", async () => {
+		const records = new BackgroundRecords(redis, { ...DEFAULT_RETENTION, recordBytes: 0 });
+		const url = "http://receiver.test/";
+		const outbox = await openOutbox({ durableUrl: lanes.server.url });
+		const taken = async () => (await outbox.claim("callback", 8)).taken[0] as FollowUp;
+		const one = await settle(new BackgroundRecords(redis), { callback: url });
+		await outbox.note(await taken(), { url, state: "failed", attempts: 1 });
+		expect(await redis.zcard(`${KEPT}:default`)).toBe(1);
+		expect(await outbox.again(one)).toBe(true);
+		await settle(records);
+		expect(await kept([one])).toBe(1);
+		await outbox.note(await taken(), { url, state: "waiting", attempts: 2 }, 0);
+		await settle(records);
+		expect(await kept([one])).toBe(1);
+		await outbox.note(await taken(), { url, state: "delivered", attempts: 3 });
+		await outbox.close();
+		await settle(records);
+		expect(await kept([one])).toBe(0);
+	});
+
+	test("are still known by ids that may be asked for again once they went for room, before their time, or as the oldest dead letters", async () => {
+		const gateway = await lanes.gateway();
+		const runs: string[] = [];
+		await lanes.worker(async ({ request, attempt }) => {
+			runs.push(request.id);
+			return settlementOf(request.function === "dead" ? "crashed" : "succeeded", attempt);
+		});
+		const retry = { attempts: 1, backoffMs: 1 };
+		const again = [requestOf(), requestOf("", { function: "dead", retry })];
+		const once = requestOf();
+		for (const request of again) await gateway.enqueue(request, "leave");
+		await gateway.enqueue(once);
+		const states = async () => await Promise.all([...again, once].map(async ({ id }) => (await gateway.record(id))?.state));
+		await expect.poll(states).toEqual(["settled", "settled", "settled"]);
+		await expect.poll(async () => (await gateway.depth()).background.active).toBe(0);
+		await redis.config("SET", "maxmemory", String(Math.round((await usedBytes()) / 2)));
+		await new DurableMemory(redis).full();
+		await redis.config("SET", "maxmemory", "0");
+		expect(await states()).toEqual([undefined, undefined, undefined]);
+		expect((await redis.zrange("berth:bg-known:default", "0", "-1")).sort()).toEqual(again.map(({ id }) => id).sort());
+		for (const request of again) await gateway.enqueue(request, "leave");
+		await expect.poll(() => gateway.backgroundTotals()).toEqual({ accepted: 3, settled: 2, dead: 1, inFlight: 0 });
+		expect(runs).toHaveLength(3);
+		// One that is kept for less than a day.
+		const hours = new BackgroundRecords(redis, { ...DEFAULT_RETENTION, recordsMs: 1 });
+		const short = await settle(hours, { again: true });
+		await expect.poll(() => kept([short])).toBe(0);
+		expect(await hours.begin(short, 1, "b", NODE)).toEqual({ kind: "settled", dead: false });
+		expect(await hours.accept(short)).toBe(false);
+	});
+
+	test("go, and dead letters then too, so that those of many projects leave room for what was accepted", async () => {
+		const records = new BackgroundRecords(redis);
+		const waiting = requestOf();
+		await records.accept(waiting);
+		const text = "x".repeat(4 * KIB);
+		const dead: InvocationRequest[] = [];
+		for (let at = 0; at < 60; at++) dead.push(await settle(records, { project: `p${at % 6}` }, "dead", text));
+		await redis.config("SET", "maxmemory", String(Math.round((await usedBytes()) / MEMORY_PARTS.work - 100 * KIB)));
+		expect(await new DurableMemory(redis).full()).toBeUndefined();
+		const left = await kept(dead);
+		expect(left).toBeGreaterThan(10);
+		expect(left).toBeLessThan(55);
+		expect(await kept([waiting, ...dead.slice(-6)])).toBe(7);
+	});
+
 	test("and dead letters are counted no more when they are replayed, purged or expired", async () => {
 		const records = new BackgroundRecords(redis, { ...DEFAULT_RETENTION, recordsMs: 1 });
 		const letters = new DeadLetters(redis);

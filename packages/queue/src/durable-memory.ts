@@ -6,7 +6,7 @@ import { Level } from "./level.js";
 
 /**
  * Parts of the durable Redis's `maxmemory`, of which what is not yet settled has a reserve besides what it takes. Up to the first it holds settled
- * records as long as they are to be kept; beyond it the oldest of whoever has most go. Beyond the second nothing new is queued.
+ * records as long as they are to be kept; beyond it the oldest of whoever has most go. Beyond the second nothing new is queued, and dead letters go likewise.
  */
 export const MEMORY_PARTS = { history: 0.75, work: 0.85 } as const;
 /** What an invocation that isn't settled may come to take beside what it took when it was accepted: who runs it, how its last attempt went, where it is listed then. */
@@ -19,7 +19,7 @@ const AT_ONCE = 400;
 const BEFORE_LOOK = 20;
 const MOST_RUNS = 25;
 
-/** KEYS: the lane's totals. ARGV: part for history. Gives bytes that are taken, as Redis holds them against maxmemory, with those in reserve; that; and how many records went. */
+/** KEYS: the lane's totals. ARGV: part for history, part for work. Gives bytes that are taken, as Redis holds them against maxmemory, with those in reserve; that; and how many records went. */
 const MAKE_ROOM = new LuaScript(`${FORGET_LARGEST}
 	local function read()
 		local info = redis.call("INFO", "memory")
@@ -30,11 +30,13 @@ const MAKE_ROOM = new LuaScript(`${FORGET_LARGEST}
 	end
 	local taken, max = read()
 	local went = 0
-	while max > 0 and taken > max * ARGV[1] and went < ${AT_ONCE} do
-		local before = went
-		while went < before + ${BEFORE_LOOK} and forgetLargest() do went = went + 1 end
-		if went == before then break end
-		taken, max = read()
+	for at, set in ipairs({ "${KEPT}", "${KEPT_DEAD}" }) do
+		while max > 0 and taken > max * ARGV[at] and went < ${AT_ONCE} do
+			local before = went
+			while went < before + ${BEFORE_LOOK} and forgetLargest(set) do went = went + 1 end
+			if went == before then break end
+			taken, max = read()
+		end
 	end
 	return { taken, max, went }
 `);
@@ -111,11 +113,8 @@ export class DurableMemory {
 
 	async #makeRoom(): Promise<number> {
 		for (let run = 1; ; run++) {
-			const [taken, max, went] = (await MAKE_ROOM.run(this.#redis, [BACKGROUND_TOTALS], [MEMORY_PARTS.history])) as [
-				number,
-				number,
-				number,
-			];
+			const parts = [MEMORY_PARTS.history, MEMORY_PARTS.work];
+			const [taken, max, went] = (await MAKE_ROOM.run(this.#redis, [BACKGROUND_TOTALS], parts)) as [number, number, number];
 			this.#maxBytes = max;
 			if (went < AT_ONCE || run === MOST_RUNS) return taken;
 		}

@@ -29,6 +29,8 @@ export const functionListOf = (project: string, name: string): string => `${LIST
 export const DEAD_LETTERS = "berth:bg-dead:";
 export const deadLettersOf = (project: string): string => DEAD_LETTERS + project;
 export const LISTS = "berth:bg-lists";
+/** Durable Redis: of a project ids of settled invocations that may be asked for again, and have no record any more. */
+export const KNOWN_IDS = "berth:bg-known:";
 /** Durable Redis: held by who sweeps these. */
 export const LISTS_SWEPT = "berth:bg-swept";
 /** Durable Redis: held by who looks for bodies that nobody needs. */

@@ -98,10 +98,12 @@ export const FORGET = new LuaScript(`${HELD}
 	return 1
 `);
 
-/** KEYS: as those. ARGV: project, id, channel. What is held is sent anyway. Gives 0 when it isn't settled. */
-export const AGAIN = new LuaScript(`${PLACE}
+/** KEYS: as those. ARGV: project, id, channel. What is held is sent anyway; the record stays until it is over. Gives 0 when it isn't settled. */
+export const AGAIN = new LuaScript(`${KEEPING}${PLACE}
 	local due = redis.call("ZSCORE", KEYS[2], ARGV[2])
 	if redis.call("HGET", KEYS[3], "state") ~= "settled" then return 0 end
+	unkeepRecord(KEYS[3])
+	outlive(KEYS[3], ${KEPT_MS})
 	if not due or due % 1 == 0 then put(KEYS[1], ARGV[1], now, ARGV[2]) end
 	redis.call("PUBLISH", ARGV[3], ARGV[2])
 	return 1

@@ -23,13 +23,13 @@ export interface InvocationQueue {
 	/**
 	 * Interactive: places the invocation on a node's queue and waits for its settlement.
 	 * Subscribed before it is added; after a reconnect the stored record is read again.
-	 * @throws BerthError `unavailable` (nothing was accepted), `expired_in_queue`, `worker_lost`
+	 * @throws BerthError `unavailable`, `cancelled` (nothing was accepted), `expired_in_queue`, `worker_lost`
 	 */
 	run(node: string, request: InvocationRequest): Promise<Settlement>;
 	/**
 	 * Interactive: the caller of `run` went away. What hasn't begun is dropped without a start, as
-	 * `cancelled`; what runs gets its abort signal. `run` still ends with the settlement. A hint: it may
-	 * get lost. Does nothing for an id that isn't waited for.
+	 * `cancelled`; what runs gets its abort signal. `run` still ends with the settlement, or rejects when it
+	 * wasn't in the queue yet. A hint: it may get lost. Does nothing for an id that isn't waited for.
 	 * @param project does nothing either when it is another project's
 	 * @returns whether it is waited for
 	 */

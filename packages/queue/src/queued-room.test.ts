@@ -1,6 +1,6 @@
 import { newId } from "@berth/contracts";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { openInvocationQueue } from "./open.js";
+import { openInvocationQueue, openOutbox } from "./open.js";
 import type { QueueRefusal } from "./queued-room.js";
 import { echo, FUNCTION_RECORDS, Lanes, requestOf } from "./testing/lanes.js";
 
@@ -50,6 +50,25 @@ test("a project has a limit of its own, which another project's functions don't 
 	await expect(add("c")).rejects.toMatchObject({ code: "queue_full", message: expect.stringMatching(/^project default has 4/) });
 	await add("a", "default-2");
 	expect(refused).toEqual(["project"]);
+});
+
+test("what is still to follow settlements counts in its project, and a function that follows one isn't refused for that", async () => {
+	const { gateway, add, refused } = await gatewayOf(100, 2);
+	const outbox = await openOutbox({ durableUrl: lanes.server.url });
+	closing.push(() => outbox.close());
+	await lanes.worker(echo);
+	const [called, followed] = [requestOf("", { callback: "http://receiver.test/" }), requestOf("", { follow: { onSuccess: "next" } })];
+	for (const request of [called, followed]) await gateway.enqueue(request);
+	await expect.poll(() => outbox.size()).toBe(2);
+	await expect
+		.poll(() => add("c").then(() => "accepted", String))
+		.toContain("project default has 2 background invocations queued, and callbacks");
+	await gateway.enqueue(requestOf("", { function: "next", parent: { id: followed.id, function: "echo" } }), "leave");
+	await expect(gateway.enqueue(requestOf("", { parent: { id: called.id, function: "echo" } }))).rejects.toMatchObject({
+		code: "queue_full",
+	});
+	await add("c", "theirs");
+	expect(new Set(refused)).toEqual(new Set(["project"]));
 });
 
 test("what other gateways queue counts, and what is done makes room; when that will be is told by how fast it goes", async () => {

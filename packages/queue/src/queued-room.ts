@@ -1,10 +1,10 @@
 import { BerthError, type InvocationRequest, KIB, MIB } from "@berth/contracts";
 import { LuaScript, type Redis } from "@berth/redis";
 import { type DurableMemory, RESERVE_BYTES } from "./durable-memory.js";
-import { functionKeyOf, functionQueueOf, LANE, QUEUE_PREFIX } from "./keys.js";
+import { functionKeyOf, functionQueueOf, LANE, outboxOf, QUEUE_PREFIX } from "./keys.js";
 import { Level } from "./level.js";
 
-/** How many may be queued in the background: of a function, and of all functions of a project. */
+/** How many may be queued in the background: of a function, and of all functions of a project, with what is still to follow settlements of that project. */
 export interface QueuedLimits {
 	readonly perFunction: number;
 	readonly perProject: number;
@@ -15,6 +15,7 @@ export const DEFAULT_QUEUED_LIMITS: QueuedLimits = { perFunction: 200_000, perPr
 export type QueueRefusal = keyof typeof WHOSE | "memory";
 const WHOSE = { function: "perFunction", project: "perProject" } as const satisfies Record<string, keyof QueuedLimits>;
 type Whose = keyof typeof WHOSE;
+type Owner = Pick<InvocationRequest, "project" | "function" | "parent">;
 
 /** What is queued takes about so much of the durable Redis, beside what it says: that stands in the job and, in part, in the record. */
 const JOB_BYTES = 2 * KIB + RESERVE_BYTES;
@@ -22,7 +23,7 @@ const COPIES = 2;
 /** Figures that are kept; of functions beyond them the oldest are read anew. */
 const MOST_KEPT = 2000;
 
-/** Jobs of the function, and of every function of its project that has any. */
+/** Jobs of the function; or of every function of its project that has any, with what KEYS has of the project in the outbox. */
 const COUNT = new LuaScript(`
 	local function count(name)
 		local prefix = ARGV[1] .. name .. ":"
@@ -33,6 +34,7 @@ const COUNT = new LuaScript(`
 	for _, name in ipairs(redis.call("ZRANGE", KEYS[1], 0, -1)) do
 		if string.sub(name, 1, #ARGV[3]) == ARGV[3] then sum = sum + count(ARGV[4] .. name) end
 	end
+	for at = 2, #KEYS do sum = sum + redis.call("ZCARD", KEYS[at]) end
 	return sum
 `);
 
@@ -60,7 +62,7 @@ export class QueuedRoom {
 	}
 
 	/** @throws BerthError queue_full, storage_full: as `take`, but nothing is taken */
-	async require(owner: Pick<InvocationRequest, "project" | "function">): Promise<void> {
+	async require(owner: Owner): Promise<void> {
 		await this.requireMemory();
 		for (const whose of ["function", "project"] as const) await this.#levelOf(owner, whose, 0);
 	}
@@ -83,9 +85,9 @@ export class QueuedRoom {
 		throw new BerthError("storage_full", detail, { extra: { retryAfterMs } });
 	}
 
-	async #levelOf(owner: Pick<InvocationRequest, "project" | "function">, whose: Whose, more: number): Promise<void> {
+	async #levelOf(owner: Owner, whose: Whose, more: number): Promise<void> {
 		const key = whose === "function" ? functionKeyOf(owner) : `${owner.project}/`;
-		const level = this.#levels.get(key) ?? new Level(() => this.#count(whose, key));
+		const level = this.#levels.get(key) ?? new Level(() => this.#count(whose, key, owner.project));
 		this.#levels.delete(key);
 		this.#levels.set(key, level);
 		if (this.#levels.size > MOST_KEPT) this.#levels.delete(this.#levels.keys().next().value as string);
@@ -95,16 +97,24 @@ export class QueuedRoom {
 			level.add(more);
 			return;
 		}
+		if (whose === "project" && (await this.#isCounted(owner))) return;
 		this.#onRefused(whose);
-		const what = whose === "function" ? owner.function : `project ${owner.project}`;
+		const has =
+			whose === "function"
+				? `${owner.function} has ${count} background invocations queued`
+				: `project ${owner.project} has ${count} background invocations queued, and callbacks and functions that are to follow others`;
 		const retryAfterMs = level.retryAfterMs(most);
-		throw new BerthError("queue_full", `${what} has ${count} background invocations queued, of ${most} at most; nothing was accepted`, {
-			extra: { retryAfterMs },
-		});
+		throw new BerthError("queue_full", `${has}, of ${most} at most; nothing was accepted`, { extra: { retryAfterMs } });
 	}
 
-	async #count(whose: Whose, key: string): Promise<number> {
+	/** What follows a settlement is counted already, and leaves the outbox by being queued: refused for that, all of it would wait for ever. */
+	async #isCounted({ project, parent }: Owner): Promise<boolean> {
+		return parent !== undefined && (await this.#redis.zscore(outboxOf("follower", project), parent.id)) !== null;
+	}
+
+	async #count(whose: Whose, key: string, project: string): Promise<number> {
 		const name = whose === "function" ? functionQueueOf(key) : key;
-		return Number(await COUNT.run(this.#redis, [LANE.index], [`${QUEUE_PREFIX}:`, whose, name, functionQueueOf("")]));
+		const following = whose === "function" ? [] : [outboxOf("callback", project), outboxOf("follower", project)];
+		return Number(await COUNT.run(this.#redis, [LANE.index, ...following], [`${QUEUE_PREFIX}:`, whose, name, functionQueueOf("")]));
 	}
 }

@@ -18,6 +18,8 @@ export interface Run {
 	waitsFor: number;
 	/** Answered, and held by what was given to `waitUntil`: nobody knows for how long. */
 	goesOn: boolean;
+	/** Nobody waits for it, and it didn't end when it was told so. */
+	isLost: boolean;
 }
 
 /** What a run is taken to need until one was seen, milliseconds. */
@@ -56,10 +58,10 @@ export class Demand {
 		return this.busy + this.starting;
 	}
 
-	/** Those of them that will serve somebody else soon: not those that wait for others themselves. */
+	/** Those of them that will serve somebody else soon: not those that wait for others themselves, and none that is lost. */
 	get able(): number {
 		let able = this.starting;
-		for (const { waitsFor } of this.#runs) if (waitsFor === 0) able++;
+		for (const { waitsFor, isLost } of this.#runs) if (waitsFor === 0 && !isLost) able++;
 		return able;
 	}
 
@@ -112,7 +114,7 @@ export class Demand {
 
 	/** A sandbox begins to run it. */
 	begin(nesting = ROOT): Run {
-		const run: Run = { sinceMs: performance.now(), nesting, waitsFor: 0, goesOn: false };
+		const run: Run = { sinceMs: performance.now(), nesting, waitsFor: 0, goesOn: false, isLost: false };
 		this.#runs.add(run);
 		return run;
 	}
@@ -140,7 +142,8 @@ export class Demand {
 	get backSoon(): number {
 		if (this.#runMs === undefined || this.#runMs > SOON_MS) return 0;
 		const since = performance.now() - SOON_MS;
-		return [...this.#runs].filter(({ sinceMs, goesOn, waitsFor }) => !goesOn && waitsFor === 0 && sinceMs >= since).length;
+		return [...this.#runs].filter(({ sinceMs, goesOn, waitsFor, isLost }) => !goesOn && !isLost && waitsFor === 0 && sinceMs >= since)
+			.length;
 	}
 
 	/** The share of their time that its attempts compute when there is a CPU for them; 1 until one was seen. The more of them share a CPU, the less would be measured. */

@@ -5,6 +5,7 @@ import type { CpuLoad } from "./cpu-load.js";
 import type { Demand, Run, Waiter } from "./demand.js";
 import { askingOf, bytesOf, Demands } from "./demands.js";
 import type { Floors } from "./floors.js";
+import { Graces } from "./graces.js";
 import type { IdleSandboxes } from "./idle-sandboxes.js";
 import type { Lease } from "./lease.js";
 import { Leases } from "./leases.js";
@@ -45,6 +46,7 @@ export class Dispatch {
 	readonly #shortage = new Shortage((demand) => this.#missingSoonBytes(demand));
 	readonly #standstill: Standstill;
 	readonly #atWork: AtWork;
+	readonly #graces = new Graces(() => this.serveOthers());
 	readonly #leases: Leases;
 	#closed = false;
 
@@ -54,6 +56,7 @@ export class Dispatch {
 		this.#leases = new Leases({
 			...options,
 			atWork: this.#atWork,
+			graces: this.#graces,
 			returned: (sandbox, demand, run, healthy) => this.#takeBack(sandbox, demand, run, healthy),
 		});
 		this.#standstill = new Standstill({
@@ -120,19 +123,21 @@ export class Dispatch {
 		const key = this.#keyOf(demand.target);
 		this.#shortage.delete(demand);
 		for (let waiter = demand.unserved; waiter !== undefined && !this.#closed; waiter = demand.unserved) {
-			if (demand.serving >= manifest.concurrency) {
-				this.#standstill.refuse(demand, "concurrency");
-				return;
-			}
+			const isFull = demand.serving >= manifest.concurrency;
+			if (isFull) this.#standstill.refuse(demand, "concurrency");
+			if (isFull && !this.#graces.has(demand)) return;
 			const kind = this.#options.floors.has(key) ? "prewarmed" : "boot";
 			const inMs = startsIn(demand, performance.now() - waiter.sinceMs, kind, this.#options.cores, this.#options.cpu);
 			if (inMs > 0) {
 				demand.lookAgainIn(inMs, () => this.#serve(demand));
 				return;
 			}
+			this.#graces.cut(demand);
+			if (isFull) return;
 			// An idle one of its own only lacks room, of which another would need more.
 			const waits = this.#options.idle.has(demand.target.key) || !this.#mayTake(demand, askingOf(waiter));
 			if (waits || !this.#options.room.make(bytesOf(demand))) {
+				this.#graces.cut();
 				this.#shortage.add(demand);
 				this.#standstill.refuse(demand, "memory");
 				return;

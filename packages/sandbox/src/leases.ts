@@ -2,6 +2,7 @@ import type { StartKind } from "@berth/contracts";
 import type { AtWork } from "./at-work.js";
 import type { CpuLoad } from "./cpu-load.js";
 import type { Demand, Run } from "./demand.js";
+import type { Graces } from "./graces.js";
 import type { Lease } from "./lease.js";
 import type { Nesting } from "./nesting.js";
 import type { Population } from "./population.js";
@@ -12,6 +13,7 @@ export interface LeasesOptions {
 	readonly population: Population;
 	readonly cpu: CpuLoad;
 	readonly atWork: AtWork;
+	readonly graces: Graces;
 	/** Told when a lease is over, and with it what its invocation gave to `waitUntil`. */
 	readonly returned: (sandbox: Sandbox, demand: Demand, run: Run, healthy: boolean) => void;
 }
@@ -25,7 +27,7 @@ export class Leases {
 	}
 
 	begin(sandbox: Sandbox, demand: Demand, nesting: Nesting, start: StartKind, startMs: number, initMs: number): Lease {
-		const { population, atWork, cpu, returned } = this.#options;
+		const { population, atWork, graces, cpu, returned } = this.#options;
 		sandbox.move("busy");
 		population.admission.reserve(sandbox.id, sandbox.limits.memoryBytes);
 		const run = demand.begin(nesting);
@@ -36,10 +38,15 @@ export class Leases {
 			start,
 			startMs,
 			initMs,
+			abandon: () => {
+				if (!released) graces.begin(run, demand, sandbox);
+			},
 			release: (healthy, ran) => {
 				if (released) return;
 				released = true;
-				if (ran !== undefined) demand.ran(ran.runMs, ran.cpuMs, cpu.saturated);
+				// How long one went on that was cut short says nothing of the next.
+				const wasAbandoned = graces.end(run);
+				if (ran !== undefined && !wasAbandoned) demand.ran(ran.runMs, ran.cpuMs, cpu.saturated);
 				if (sandbox.settled === undefined || !healthy) returned(sandbox, demand, run, healthy);
 				else void this.#returnSettled(sandbox, demand, run, ran?.runMs ?? 0);
 			},

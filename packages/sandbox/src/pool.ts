@@ -7,7 +7,7 @@ import { type LayerSource, placed, type SandboxEngine } from "./engine.js";
 import { Floors } from "./floors.js";
 import { IdleSandboxes } from "./idle-sandboxes.js";
 import { joinedOf } from "./joined.js";
-import type { Lease } from "./lease.js";
+import type { BuildLease, Lease } from "./lease.js";
 import { leftToDeeper, type Nesting, ROOT } from "./nesting.js";
 import { Population, PREWARM_BYTES } from "./population.js";
 import { closing, nobodyWaits } from "./refusals.js";
@@ -125,7 +125,7 @@ export class Pool {
 	}
 
 	/** A sandbox of the build class, for one build; it is thrown away after. */
-	async acquireBuild(boot: BuildBoot = {}): Promise<Lease> {
+	async acquireBuild(boot: BuildBoot = {}): Promise<BuildLease> {
 		this.#refuseWhenClosed();
 		const key = buildKeyOf(this.#options.bases.build, boot);
 		const startedAt = performance.now();

@@ -5,9 +5,6 @@ import type { Invokes } from "./invokes.js";
 import type { AttemptStreams } from "./streams/attempt-streams.js";
 import { tracedTrigger } from "./traced-trigger.js";
 
-/** How long a function may go on after it was told that its caller went away, milliseconds. */
-const CANCEL_GRACE_MS = 5000;
-
 /** Runs it, and gives the sandbox back. A lost lock kills it at once; a caller who went away gives it its signal and a grace. */
 export async function invokeIn(
 	lease: Lease,
@@ -21,14 +18,12 @@ export async function invokeIn(
 	const asks = invokes.begin(request, Date.now() + timeoutMs);
 	sandbox.invocation = request.id;
 	sandbox.depth = request.depth ?? 0;
-	let grace: NodeJS.Timeout | undefined;
 	// A kill that fails has its sandbox retired with the rest: the engine's loss ends this process.
 	const onLost = () => void sandbox.kill().catch(() => undefined);
 	const onCancelled = () => {
-		if (grace !== undefined) return;
 		sandbox.cancel(request.id);
 		asks.cancel();
-		grace = setTimeout(onLost, CANCEL_GRACE_MS);
+		lease.abandon();
 	};
 	lost.addEventListener("abort", onLost, { once: true });
 	cancelled.addEventListener("abort", onCancelled, { once: true });
@@ -54,7 +49,6 @@ export async function invokeIn(
 		if (streams !== undefined) streams.answer.onGone = () => undefined;
 		// How it went nobody will say: what has begun of its answer is cut off.
 		if (result === undefined) streams?.end(false);
-		clearTimeout(grace);
 		asks.end();
 		lease.release(result?.healthy ?? false, result && { runMs: result.runMs, cpuMs: result.usage.cpuMs });
 	}

@@ -48,6 +48,7 @@ class FakePool {
 	readonly killed = Promise.withResolvers<void>();
 	readonly bodies: string[] = [];
 	readonly cancelled: string[] = [];
+	abandoned = 0;
 	acquire: (target: Specialisation) => Promise<Lease> = async () => this.lease;
 	invoke: (streams?: Streams) => Promise<SandboxResult> = async () => DONE;
 
@@ -63,7 +64,8 @@ class FakePool {
 			cancel: (id: string) => void this.cancelled.push(id),
 		};
 		const release: Lease["release"] = (healthy, ran) => void this.released.push([healthy, ran]);
-		return { sandbox: sandbox as unknown as Lease["sandbox"], start: "warm", startMs: 1, initMs: 0, release };
+		const abandon = () => void this.abandoned++;
+		return { sandbox: sandbox as unknown as Lease["sandbox"], start: "warm", startMs: 1, initMs: 0, abandon, release };
 	}
 }
 
@@ -322,7 +324,7 @@ describe("a caller who went away", () => {
 		const caller = new AbortController();
 		pool.invoke = async () => {
 			caller.abort();
-			expect(pool.cancelled).toEqual(["inv_1"]);
+			expect([pool.cancelled, pool.abandoned]).toEqual([["inv_1"], 1]);
 			return { ...DONE, outcome: "handler_error", error: { name: "AbortError", message: "aborted" } };
 		};
 		expect((await attempts(pool).run(delivery({ cancelled: caller.signal }))).attempt.outcome).toBe("cancelled");
@@ -338,14 +340,11 @@ describe("a caller who went away", () => {
 		expect((await attempts(pool).run(delivery({ cancelled: caller.signal }))).attempt.outcome).toBe("succeeded");
 	});
 
-	test("costs a function that doesn't listen its sandbox, after a grace", async () => {
-		vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+	test("and whose function is killed for not listening: how it was killed is our doing", async () => {
 		const pool = new FakePool();
 		const caller = new AbortController();
 		pool.invoke = async () => {
 			caller.abort();
-			vi.advanceTimersByTime(5000);
-			await pool.killed.promise;
 			return CRASHED;
 		};
 		const { attempt } = await attempts(pool).run(delivery({ cancelled: caller.signal, lane: "background" }));

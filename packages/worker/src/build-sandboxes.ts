@@ -1,6 +1,6 @@
 import type { BuildRun, BuildSandbox, BuildSandboxes, Respond } from "@berth/builder";
 import { type Base, BUILD_BOUNDS, BUILD_REQUEST_HEADER, type BuildRequest, type InvokeHead, type Layer, newId } from "@berth/contracts";
-import type { BuildBoot, Lease, Pool, SandboxResult } from "@berth/sandbox";
+import type { BuildBoot, BuildLease, Pool, SandboxResult } from "@berth/sandbox";
 
 /** Build sandboxes out of the pool: one lease each, thrown away after. */
 export class PooledBuildSandboxes implements BuildSandboxes {
@@ -19,9 +19,9 @@ export class PooledBuildSandboxes implements BuildSandboxes {
 class LeasedBuildSandbox implements BuildSandbox {
 	readonly #pool: Pool;
 	readonly #boot: BuildBoot;
-	#lease: Lease;
+	#lease: BuildLease;
 
-	constructor(pool: Pool, boot: BuildBoot, lease: Lease) {
+	constructor(pool: Pool, boot: BuildBoot, lease: BuildLease) {
 		this.#pool = pool;
 		this.#boot = boot;
 		this.#lease = lease;

@@ -330,7 +330,8 @@ describe("a dead letter", () => {
 			const [oldest] = await redis.zrange("berth:bg-dead:default", "0", "0");
 			await redis.hset(`berth:bg:${oldest}`, "head", "{}");
 			const [, second] = await redis.zrange("berth:bg-dead:default", "0", "1");
-			await redis.hset(`berth:bg:${second}`, "head", "{}", "callback", JSON.stringify({ url: "", state: "waiting", attempts: 0 }));
+			await redis.hset(`berth:bg:${second}`, "head", "{}");
+			await redis.zadd("berth:outbox:callback:default", Date.now() + 60_000, second as string);
 			const [request, next] = [requestOf(), requestOf()];
 			for (const one of [request, next]) {
 				await records.begin(one, 1, "a", NODE);

@@ -48,7 +48,8 @@ export class BackgroundQueue {
 	 * @param inDoubt as the port has it
 	 * @param onUnneeded as the port has it
 	 */
-	async enqueue(request: InvocationRequest, inDoubt: "take back" | "leave" = "take back", onUnneeded = NOTHING): Promise<void> {
+	async enqueue(asked: InvocationRequest, inDoubt: "take back" | "leave" = "take back", onUnneeded = NOTHING): Promise<void> {
+		const request = inDoubt === "leave" ? { ...asked, again: true as const } : asked;
 		let isSent = false;
 		let mayBeKnown = inDoubt === "leave";
 		try {

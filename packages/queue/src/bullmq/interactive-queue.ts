@@ -1,4 +1,4 @@
-import { type BerthError, type InvocationRequest, newId, type Settlement } from "@berth/contracts";
+import { BerthError, type InvocationRequest, newId, type Settlement } from "@berth/contracts";
 import { type Redis, Subscription, unavailable, untilReady } from "@berth/redis";
 import type { Queue } from "bullmq";
 import { Cancellations } from "../cancellations.js";
@@ -20,6 +20,8 @@ const PATIENCE_MS = 900;
 const JOB_OPTIONS = { attempts: 1, removeOnComplete: true, removeOnFail: true } as const;
 const WHAT = "invoking";
 const CLOSING = new Error("the gateway is closing");
+/** What wasn't in the queue yet costs nobody anything. */
+const notAccepted = () => new BerthError("cancelled", "nobody waits for it any more; it wasn't accepted");
 
 export interface InteractiveQueueParts {
 	/** A connection to the fast Redis for `command` use. */
@@ -91,7 +93,8 @@ export class InteractiveQueue {
 	cancel(id: string, project?: string): boolean {
 		const pending = this.#pending.get(id);
 		if (pending === undefined || (project ?? pending.request.project) !== pending.request.project) return false;
-		this.#cancellations.send(pending.node, id);
+		if (this.#nodes.of(pending.node).outbox.remove(pending)) this.#fail(pending, notAccepted());
+		else this.#cancellations.send(pending.node, id);
 		return true;
 	}
 

@@ -330,6 +330,18 @@ describe("a caller that goes away", () => {
 		expect(ran).toEqual([first.id]);
 	});
 
+	test("costs no worker anything where its invocation isn't in the queue yet", async () => {
+		const gateway = await lanes.gateway();
+		await lanes.worker(echo);
+		const [left, stays] = [requestOf(), requestOf("stays")];
+		const answers = [gateway.run(NODE, left), gateway.run(NODE, stays)];
+		expect(gateway.cancel(left.id)).toBe(true);
+		await expect(answers[0]).rejects.toMatchObject({ code: "cancelled" });
+		expect(await answers[1]).toMatchObject({ result: { body: { text: "stays" } } });
+		expect(gateway.interactiveTotals()).toEqual({ accepted: 1, settled: 1, dead: 0, inFlight: 0 });
+		expect(await gateway.record(left.id)).toBeUndefined();
+	});
+
 	test("may do so before a worker has heard of it", async () => {
 		const gateway = await lanes.gateway();
 		const source = await lanes.worker(() => Promise.reject(new Error("nothing is to run")), 2);
