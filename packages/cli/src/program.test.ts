@@ -24,6 +24,7 @@ const COMMANDS = [
 	"stats",
 	"kill",
 	"key",
+	"project",
 	"bench",
 	"doctor",
 ];

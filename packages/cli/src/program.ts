@@ -21,6 +21,7 @@ import { registerList } from "./commands/list.js";
 import { registerLogs } from "./commands/logs.js";
 import { registerNetwork } from "./commands/network.js";
 import { registerPause } from "./commands/pause.js";
+import { registerProject } from "./commands/project.js";
 import { registerPs } from "./commands/ps.js";
 import { registerRebase } from "./commands/rebase.js";
 import { registerRecover } from "./commands/recover.js";
@@ -69,6 +70,7 @@ const COMMANDS = [
 	registerNetwork,
 	registerVolume,
 	registerKey,
+	registerProject,
 	registerImage,
 	registerRegistry,
 	registerRecover,
@@ -133,6 +135,7 @@ function describe(program: Command, terminal: Terminal, json: boolean): void {
 		.version("0.1.0", "-V, --version")
 		.option("--url <url>", "gateway to talk to (BERTH_URL; default: this machine's stack)", parseText)
 		.option("--key <key>", "API key (BERTH_API_KEY; default: this machine's stack's, as root)", parseText)
+		.option("--project <name>", "project that it is about, for the operator's key (BERTH_PROJECT)", parseText)
 		.option("--data <dir>", "data directory of this machine's stack (BERTH_DATA_DIR; default: /var/lib/berth)", parseText)
 		.option("--json", "print one JSON document, for programs")
 		.option("-v, --verbose", "say what is asked over HTTP")

@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { type Client, createClient, type Exchange } from "@berth/client";
 import { loadSettings, type Settings, settingsWith, type UserSettings } from "@berth/config";
+import { DEFAULT_PROJECT, NAME_PATTERN, NAME_RULE } from "@berth/contracts";
 import { CommandFailure, EXIT } from "./exit-codes.js";
 import { durationText } from "./render/units.js";
 import { readAdminKey } from "./supervisor/admin-key.js";
@@ -12,6 +13,7 @@ import type { Terminal } from "./terminal.js";
 export interface GlobalOptions {
 	readonly url?: string;
 	readonly key?: string;
+	readonly project?: string;
 	readonly data?: string;
 	readonly json?: boolean;
 	readonly verbose?: boolean;
@@ -24,10 +26,11 @@ function noKey(): never {
 	throw new CommandFailure(EXIT.unreachable, "an API key is needed: --key or BERTH_API_KEY");
 }
 
-/** Where a gateway is, and the key for it. */
+/** Where a gateway is, the key for it, and the project. */
 interface Target {
 	readonly url: string;
 	readonly key?: string;
+	readonly project?: string;
 }
 
 /** One run of a command: how it prints, whom it talks to. Whoever made it disposes of it. */
@@ -66,7 +69,12 @@ export class Session implements AsyncDisposable {
 
 	/** Where the gateway is and the key, for what makes its own connections. @throws CommandFailure when there is no key */
 	async target(): Promise<{ readonly url: string; readonly key: string }> {
-		const { url, key } = await this.#checkedTarget();
+		const { url, key, project } = await this.#checkedTarget();
+		if (project !== undefined && project !== DEFAULT_PROJECT)
+			throw new CommandFailure(
+				EXIT.usage,
+				`this is done in the project ${DEFAULT_PROJECT}, or in that of --key: leave --project (BERTH_PROJECT) out`,
+			);
 		return { url, key: key ?? noKey() };
 	}
 
@@ -86,7 +94,10 @@ export class Session implements AsyncDisposable {
 				EXIT.usage,
 				"the API key (--key or BERTH_API_KEY) has a space or another character that no key has: look at how it was pasted",
 			);
-		return { ...target, url: target.url.replace(/\/+$/, "") };
+		const project = this.#options.project ?? this.#user.project;
+		if (project !== undefined && !NAME_PATTERN.test(project))
+			throw new CommandFailure(EXIT.usage, `the project (--project or BERTH_PROJECT) has a name that none has: ${NAME_RULE}`);
+		return { ...target, ...(project === undefined ? {} : { project }), url: target.url.replace(/\/+$/, "") };
 	}
 
 	async #target(): Promise<Target> {

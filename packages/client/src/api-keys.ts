@@ -10,7 +10,7 @@ export function apiKeysOf(transport: Transport) {
 		},
 
 		/** Makes a key; `key` is it, which nobody can read again. @throws ApiError `invalid_request`, `key_exists` */
-		createApiKey(input: ApiKeyInput): Promise<NewApiKey> {
+		makeApiKey(input: ApiKeyInput): Promise<NewApiKey> {
 			return transport.json<NewApiKey>({
 				method: "POST",
 				path: "/v1/keys",

@@ -11,6 +11,7 @@ import { logsOf } from "./logs.js";
 import { networksOf } from "./networks.js";
 import { nodesOf } from "./nodes.js";
 import { packageRegistriesOf } from "./package-registries.js";
+import { projectsOf } from "./projects.js";
 import { recordsOf } from "./records.js";
 import { schedulesOf } from "./schedules.js";
 import { type Exchange, Transport } from "./transport.js";
@@ -21,6 +22,8 @@ export interface ClientOptions {
 	readonly url: string;
 	/** API key, sent as a bearer token. Absent: only what needs none (`ready`, public functions). */
 	readonly key?: string;
+	/** The project that requests are in, for the operator's key; default: `default`. Any other key is of one project anyway. */
+	readonly project?: string;
 	/** Most connections at the same time; default: as many as there are requests. */
 	readonly connections?: number;
 	/** Told of every request once it is over. */
@@ -44,6 +47,7 @@ export type Client = ReturnType<typeof functionsOf> &
 	ReturnType<typeof networksOf> &
 	ReturnType<typeof nodesOf> &
 	ReturnType<typeof packageRegistriesOf> &
+	ReturnType<typeof projectsOf> &
 	ReturnType<typeof recordsOf> &
 	ReturnType<typeof schedulesOf> &
 	ReturnType<typeof volumesOf> &
@@ -70,6 +74,7 @@ export function createClient(options: ClientOptions): Client {
 		...networksOf(transport),
 		...nodesOf(transport),
 		...packageRegistriesOf(transport),
+		...projectsOf(transport),
 		...recordsOf(transport),
 		...schedulesOf(transport),
 		...volumesOf(transport),

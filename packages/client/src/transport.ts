@@ -50,6 +50,7 @@ export interface Call {
 export interface TransportOptions {
 	readonly url: string;
 	readonly key?: string | undefined;
+	readonly project?: string | undefined;
 	readonly connections?: number | undefined;
 	readonly trace?: ((exchange: Exchange) => void) | undefined;
 }
@@ -62,14 +63,18 @@ export class Transport {
 	readonly #pool: Pool;
 	readonly #base: string;
 	readonly #prefix: string;
-	readonly #authorization: string | undefined;
+	/** What every request has. */
+	readonly #own: Readonly<Record<string, string>>;
 	readonly #trace: ((exchange: Exchange) => void) | undefined;
 
 	constructor(options: TransportOptions) {
 		const base = new URL(options.url);
 		this.#prefix = base.pathname.replace(/\/+$/, "");
 		this.#base = `${base.origin}${this.#prefix}`;
-		this.#authorization = options.key === undefined ? undefined : `Bearer ${options.key}`;
+		this.#own = {
+			...(options.key === undefined ? {} : { authorization: `Bearer ${options.key}` }),
+			...(options.project === undefined ? {} : { [HEADERS.project]: options.project }),
+		};
 		this.#trace = options.trace;
 		this.#pool = new Pool(base.origin, {
 			connections: options.connections ?? null,
@@ -134,7 +139,7 @@ export class Transport {
 	}
 
 	#headersOf({ headers }: Call): Readonly<Record<string, string>> {
-		return { ...(this.#authorization === undefined ? {} : { authorization: this.#authorization }), ...headers };
+		return { ...this.#own, ...headers };
 	}
 
 	/** Sends and reads the JSON of the answer. @throws ApiError, ConnectionError */

@@ -1,5 +1,5 @@
 /** Variables of a person's, beside the settings of a stack. */
-export const USER_VARIABLES = ["BERTH_URL", "BERTH_API_KEY"] as const;
+export const USER_VARIABLES = ["BERTH_URL", "BERTH_API_KEY", "BERTH_PROJECT"] as const;
 
 /** What a person's environment says to the command line: which stack, which key, how to print. */
 export interface UserSettings {
@@ -7,6 +7,8 @@ export interface UserSettings {
 	readonly url?: string;
 	/** BERTH_API_KEY */
 	readonly key?: string;
+	/** BERTH_PROJECT: the project that commands are about; default: the key's, of the operator's key `default`. */
+	readonly project?: string;
 	/** BERTH_DATA_DIR: where this machine's stack keeps its state. */
 	readonly dataDir?: string;
 	/** NO_COLOR is set to anything (no-color.org). */
@@ -18,10 +20,12 @@ export function userSettings(env: Readonly<Record<string, string | undefined>> =
 	const given = (name: string) => (env[name] === "" ? undefined : env[name]);
 	const url = given("BERTH_URL");
 	const key = given("BERTH_API_KEY");
+	const project = given("BERTH_PROJECT");
 	const dataDir = given("BERTH_DATA_DIR");
 	return Object.freeze({
 		...(url === undefined ? {} : { url }),
 		...(key === undefined ? {} : { key }),
+		...(project === undefined ? {} : { project }),
 		...(dataDir === undefined ? {} : { dataDir }),
 		noColour: given("NO_COLOR") !== undefined,
 	});

@@ -31,6 +31,8 @@ export const HEADERS = {
 	callbackUrl: "berth-callback-url",
 	/** Request: what tells a repetition of it. */
 	idempotencyKey: "idempotency-key",
+	/** Request: the project that it is in, with the operator's key; default: `default`. */
+	project: "berth-project",
 	/** Response: it is the answer of an earlier request with the same key. */
 	idempotencyReplayed: "idempotency-replayed",
 	/** Response: the version that an invocation went to. */

@@ -34,6 +34,7 @@ export * from "./manifest.js";
 export * from "./nearest-word.js";
 export * from "./network.js";
 export * from "./package-registry.js";
+export * from "./project.js";
 export * from "./public-address.js";
 export * from "./public-name.js";
 export * from "./resource-name.js";

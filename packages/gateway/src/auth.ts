@@ -1,5 +1,5 @@
-import { allows, BerthError, DEFAULT_PROJECT, type Scope } from "@berth/contracts";
-import type { ApiKeys, KeyHolder } from "@berth/registry";
+import { allows, BerthError, DEFAULT_PROJECT, HEADERS, NAME_PATTERN, type Scope } from "@berth/contracts";
+import { type ApiKeys, type KeyHolder, projectNotFound } from "@berth/registry";
 import type { Request } from "express";
 import type { RouteScope } from "./route.js";
 
@@ -9,16 +9,26 @@ const BEARER = /^Bearer +([^\s]+)$/i;
 export interface Principal {
 	readonly project: string;
 	readonly holder: KeyHolder;
-	readonly isOperator: boolean;
+	/** Whether it is the operator's key, and no project was named: what concerns a whole node is answered for all of them. */
+	readonly ofAll: boolean;
 }
 
 const principals = new WeakMap<Request, Principal>();
 
-/** Lets a request to a route in, or not. @throws BerthError unauthorized, forbidden */
+/** Lets a request to a route in, or not. @throws BerthError unauthorized, forbidden, project_not_found */
 export async function admit(request: Request, scope: Exclude<RouteScope, "none" | "public">, keys: ApiKeys): Promise<void> {
 	const holder = await authenticate(request, keys);
 	requireScope(holder, scope);
-	principals.set(request, { project: holder.project ?? DEFAULT_PROJECT, holder, isOperator: holder.project === undefined });
+	const named = request.headers[HEADERS.project];
+	const project = named === undefined ? (holder.project ?? DEFAULT_PROJECT) : await projectNamed(String(named), holder, keys);
+	principals.set(request, { project, holder, ofAll: holder.project === undefined && named === undefined });
+}
+
+/** Of another project a key learns nothing: it isn't looked for. @throws BerthError project_not_found */
+async function projectNamed(name: string, holder: KeyHolder, { projects }: ApiKeys): Promise<string> {
+	if (holder.project === name) return name;
+	if (holder.project === undefined && NAME_PATTERN.test(name) && (await projects.has(name))) return name;
+	throw projectNotFound(name);
 }
 
 /** Who asks for what a route with a scope gives. */

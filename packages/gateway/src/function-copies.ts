@@ -1,4 +1,3 @@
-import { DEFAULT_PROJECT } from "@berth/contracts";
 import type { Services } from "./services.js";
 
 /**
@@ -6,14 +5,14 @@ import type { Services } from "./services.js";
  * and all of them whenever news may have been lost. Any number of gateways may do it; each reads anew before it writes.
  */
 export class FunctionCopies {
-	readonly #services: Pick<Services, "functions" | "artifacts" | "log">;
+	readonly #services: Pick<Services, "functions" | "keys" | "artifacts" | "log">;
 	readonly #changed = new Set<string>();
 	/** Whether any may have changed. */
 	#all = true;
 	#running: Promise<void> | undefined;
 	#unlisten: (() => void) | undefined;
 
-	constructor(services: Pick<Services, "functions" | "artifacts" | "log">) {
+	constructor(services: Pick<Services, "functions" | "keys" | "artifacts" | "log">) {
 		this.#services = services;
 	}
 
@@ -41,7 +40,7 @@ export class FunctionCopies {
 	}
 
 	async #copyAll(): Promise<void> {
-		const { functions, log } = this.#services;
+		const { functions, keys, log } = this.#services;
 		try {
 			while (this.#all || this.#changed.size > 0) {
 				// Until what was lost has come back, the copies are all that says where its aliases led.
@@ -51,7 +50,8 @@ export class FunctionCopies {
 				}
 				if (this.#all) {
 					this.#all = false;
-					for (const { project, name } of await functions.listFunctions(DEFAULT_PROJECT)) this.#changed.add(`${project}/${name}`);
+					for (const project of await keys.projects.list())
+						for (const { name } of await functions.listFunctions(project.name)) this.#changed.add(`${project.name}/${name}`);
 				}
 				for (const key of this.#changed) {
 					this.#changed.delete(key);

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import {
 	type AcceptedInvocation,
 	BerthError,
@@ -10,7 +11,7 @@ import {
 	type Trigger,
 	type Version,
 } from "@berth/contracts";
-import { functionNotFound } from "@berth/registry";
+import { functionNotFound, type KeyHolder } from "@berth/registry";
 import type { Request, Response } from "express";
 import { eventOf, isAsync, RESPOND_ASYNC, readAsked, urlBelow } from "./asked.js";
 import { authenticate, principalOf, requireScope } from "./auth.js";
@@ -23,6 +24,9 @@ import { Interactive } from "./interactive.js";
 import { nameFrom, type Target, targetFrom } from "./names.js";
 import { sayTrace } from "./server-timing.js";
 import type { Services } from "./services.js";
+
+/** When whoever has no key of the project is refused at a function's own URL, milliseconds: later than looking for it takes. */
+const STRANGERS_WAIT_MS = 20;
 
 /** Who may invoke what: by its name, as an HTTP endpoint, and as one function asks of another. */
 export class Invocations {
@@ -90,17 +94,28 @@ export class Invocations {
 	 * Nor are versions by their number: public is what an alias leads to, not what it was moved away from.
 	 */
 	async #resolveFor(request: Request, project: string, { name, selector }: Target): Promise<Version> {
+		const sinceMs = performance.now();
 		const version = await this.#services.functions.resolve(project, name, selector).catch((error: unknown) => {
 			if (error instanceof BerthError && error.code !== "unavailable") return error;
 			throw error;
 		});
 		const isNumbered = selector !== undefined && "version" in selector;
 		if (!(version instanceof BerthError) && version.manifest.public && !isNumbered) return version;
-		const holder = await authenticate(request, this.#services.keys);
-		if (holder.project !== undefined && holder.project !== project) throw functionNotFound(name);
+		const holder = await this.#holderFor(request, project, name).catch(async (error: unknown) => {
+			// What is there is remembered, and what isn't is looked for each time: strangers aren't told by how long it takes.
+			await pause(Math.max(0, STRANGERS_WAIT_MS - (performance.now() - sinceMs)));
+			throw error;
+		});
 		requireScope(holder, "invoke");
 		if (version instanceof BerthError) throw version;
 		return version;
+	}
+
+	/** @throws BerthError unauthorized; function_not_found with the key of another project */
+	async #holderFor(request: Request, project: string, name: string): Promise<KeyHolder> {
+		const holder = await authenticate(request, this.#services.keys);
+		if (holder.project !== undefined && holder.project !== project) throw functionNotFound(name);
+		return holder;
 	}
 
 	async #acceptLater(request: Request, response: Response, version: Version, given: Omit<Enqueuing, "body">): Promise<void> {

@@ -1,5 +1,6 @@
 import { BerthError, type SandboxList, type StatsAnswer } from "@berth/contracts";
 import type { NodeAnswer, NodeQuestion } from "@berth/queue";
+import { projectNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
 import { z } from "zod";
 import { type Principal, principalOf, requireScope } from "./auth.js";
@@ -30,10 +31,10 @@ export const nodeCommandSchema = z.strictObject({
 
 /** `GET /v1/sandboxes`: all of them for the operator, else those that have a function of the project. */
 export async function listSandboxes(request: Request, response: Response, services: Services): Promise<void> {
-	const { project, isOperator } = principalOf(request);
+	const { project, ofAll } = principalOf(request);
 	const answers = await askAll(services, { kind: "sandboxes" });
 	const all = answers.flatMap((answer) => (answer.kind === "sandboxes" ? answer.sandboxes : []));
-	response.json({ sandboxes: isOperator ? all : all.filter((each) => each.project === project) } satisfies SandboxList);
+	response.json({ sandboxes: ofAll ? all : all.filter((each) => each.project === project) } satisfies SandboxList);
 }
 
 /** `GET /v1/stats` */
@@ -52,11 +53,9 @@ export async function commandNodes(request: Request, response: Response, service
 }
 
 /** A sandbox of another project is as unknown as one that isn't there. */
-function commandOf(body: z.output<typeof nodeCommandSchema>, { project, holder, isOperator }: Principal): NodeQuestion {
-	if (body.kind === "kill" && body.sandbox !== undefined)
-		return { kind: "kill", sandbox: body.sandbox, ...(isOperator ? {} : { project }) };
-	if (body.project !== undefined && body.project !== project)
-		throw new BerthError("not_found", `there is no project ${JSON.stringify(body.project)} for this key`);
+function commandOf(body: z.output<typeof nodeCommandSchema>, { project, holder, ofAll }: Principal): NodeQuestion {
+	if (body.kind === "kill" && body.sandbox !== undefined) return { kind: "kill", sandbox: body.sandbox, ...(ofAll ? {} : { project }) };
+	if (body.project !== undefined && body.project !== project) throw projectNotFound(body.project);
 	if (body.kind === "evict" && body.function !== undefined) return { kind: "evict", project, function: body.function };
 	if (body.kind === "prewarm" && body.floor !== undefined) {
 		requireScope(holder, "operator");

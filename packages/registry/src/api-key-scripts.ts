@@ -18,8 +18,12 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('SET', KEYS[2], ARGV[1])
 return 1`);
 
-/** KEYS API keys, those of the project. ARGV name, digest, entry, the most there may be. Gives made, exists or full. */
+/**
+ * KEYS API keys, those of the project, projects. ARGV name, digest, entry, the most there may be, the project unless it is the first.
+ * Gives made, exists, full, or gone when the project isn't there.
+ */
 export const MAKE_KEY = new LuaScript(`
+if ARGV[5] ~= '' and redis.call('HEXISTS', KEYS[3], ARGV[5]) == 0 then return 'gone' end
 if redis.call('HEXISTS', KEYS[2], ARGV[1]) == 1 then return 'exists' end
 if redis.call('HLEN', KEYS[2]) >= tonumber(ARGV[4]) then return 'full' end
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])

@@ -19,6 +19,7 @@ afterAll(() => server[Symbol.asyncDispose]());
 async function open(): Promise<ApiKeys> {
 	const keys = await ApiKeys.open(server.url);
 	opened.push(keys);
+	for (const project of ["shop", "other"]) await keys.projects.make(project);
 	return keys;
 }
 
@@ -119,4 +120,16 @@ test("a key that has expired says so, also where it was believed a moment ago", 
 	} finally {
 		vi.useRealTimers();
 	}
+});
+
+test("with a project go its keys, and its name isn't taken again", async () => {
+	const keys = await open();
+	const { key } = await keys.create("shop", { name: "ci", scopes: ["read"] });
+	expect([await keys.verify(key), await keys.projects.has("shop")]).toEqual([expect.anything(), true]);
+	await keys.projects.remove("shop");
+	await vi.waitUntil(async () => (await keys.verify(key)) === undefined, { interval: 5, timeout: 4000 });
+	expect(await keys.projects.has("shop")).toBe(false);
+	await expect(keys.create("shop", { name: "late", scopes: ["read"] })).rejects.toMatchObject({ code: "project_not_found" });
+	await expect(keys.projects.make("shop")).rejects.toMatchObject({ code: "invalid_name" });
+	expect((await keys.projects.list()).map(({ name }) => name)).toEqual(["default", "other"]);
 });

@@ -1,8 +1,20 @@
 import { createHash, randomBytes } from "node:crypto";
-import { type ApiKey, type ApiKeyInput, BerthError, MOST_KEYS, type NewApiKey, newId, SCOPES, type Scope } from "@berth/contracts";
+import {
+	type ApiKey,
+	type ApiKeyInput,
+	BerthError,
+	DEFAULT_PROJECT,
+	MOST_KEYS,
+	type NewApiKey,
+	newId,
+	SCOPES,
+	type Scope,
+} from "@berth/contracts";
 import { type ConnectionLog, closeRedis, guarded, openRedis, type Redis, Subscription } from "@berth/redis";
+import { projectNotFound } from "./absent.js";
 import { ADMIN_KEY, FIRST_KEY, MAKE_KEY, PROJECT_KEYS, REVOKE_KEY } from "./api-key-scripts.js";
 import { keys } from "./keys.js";
+import { Projects } from "./projects.js";
 
 /** How long a key that was found good is believed without asking again, milliseconds: should the news of its end be lost. */
 const BELIEVED_FOR_MS = 5000;
@@ -24,12 +36,15 @@ export interface KeyHolder {
  * nothing about what other keys begin with.
  */
 export class ApiKeys {
+	/** Whose they are. */
+	readonly projects: Projects;
 	readonly #redis: Redis;
 	readonly #owned: readonly Redis[];
 	readonly #believed = new Map<string, { readonly holder: KeyHolder; readonly untilMs: number }>();
 
 	private constructor(owned: readonly [Redis, Redis]) {
 		this.#redis = owned[0];
+		this.projects = new Projects(owned[0]);
 		this.#owned = owned;
 	}
 
@@ -64,7 +79,7 @@ export class ApiKeys {
 		);
 	}
 
-	/** Makes a key of a project. @returns it, this once. @throws BerthError key_exists; invalid_request when the project has as many as it may; unavailable */
+	/** Makes a key of a project. @returns it, this once. @throws BerthError key_exists, project_not_found; invalid_request when the project has as many as it may; unavailable */
 	async create(project: string, { name, scopes, expiresInMs }: ApiKeyInput): Promise<NewApiKey> {
 		const token = newToken();
 		const nowMs = Date.now();
@@ -77,8 +92,13 @@ export class ApiKeys {
 			...(expiresInMs === undefined ? {} : { expiresAt: new Date(nowMs + expiresInMs).toISOString() }),
 		};
 		const made = await guarded(this.#redis, `making the API key ${name}`, () =>
-			MAKE_KEY.run(this.#redis, namesOf(project), [name, digestOf(token), JSON.stringify(entry), MOST_KEYS]),
+			MAKE_KEY.run(
+				this.#redis,
+				[...namesOf(project), keys.projects],
+				[name, digestOf(token), JSON.stringify(entry), MOST_KEYS, project === DEFAULT_PROJECT ? "" : project],
+			),
 		);
+		if (made === "gone") throw projectNotFound(project);
 		if (made === "exists")
 			throw new BerthError("key_exists", `there is an API key ${name} in this project: revoke it first, or give this one another name`);
 		if (made === "full")

@@ -278,6 +278,9 @@ describe("records that were lost", () => {
 		const registry = await open();
 		for (const number of [2, 7, 3]) expect(await registry.importVersion(imported(number), IMAGE, REPORT)).toBe(true);
 		expect(await registry.importVersion({ ...imported(7), createdAt: "2027" }, IMAGE, REPORT)).toBe(false);
+		// Where the records were lost, so was that there is such a project.
+		await registry.importVersion({ ...imported(1), project: "shop" }, IMAGE, REPORT);
+		expect(await server.client((redis) => redis.hkeys("{berth}:projects"))).toEqual(["shop"]);
 		expect(await registry.getFunction("default", "hello")).toMatchObject({ live: 7, latest: 7 });
 		expect(await registry.resolve("default", "hello")).toMatchObject({ ...imported(7), state: "ready", image: IMAGE });
 		expect((await registry.listVersions("default", "hello")).map(({ number }) => number)).toEqual([7, 3, 2]);

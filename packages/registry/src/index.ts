@@ -1,4 +1,4 @@
-export { functionNotFound } from "./absent.js";
+export { functionNotFound, projectNotFound } from "./absent.js";
 export { ApiKeys, type KeyHolder } from "./api-keys.js";
 export * from "./artifacts/index.js";
 export type { BuildEnd } from "./build-states.js";
@@ -9,6 +9,7 @@ export { Hooks, type OpenHook } from "./hooks/hooks.js";
 export { type HeldKey, IdempotencyKeys } from "./idempotency-keys.js";
 export { FUNCTION_RECORDS } from "./keys.js";
 export { PackageRegistries, type PackageRegistryAccess } from "./package-registries.js";
+export type { Projects } from "./projects.js";
 export { type OpenSchedule, type ScheduleClaim, Schedules, type TakenClaims } from "./schedules/schedules.js";
 export type { RunningTransfer, TransferRecords } from "./transfer-records.js";
 export { Vault } from "./vault.js";

@@ -30,6 +30,9 @@ export const keys = {
 	apiKeys: "{berth}:api-keys",
 	/** Hash of the name of a project's API key → its SHA-256. */
 	projectKeys: (project: string) => `{berth}:project-keys:${project}`,
+	/** Hashes of the names of projects → when they were made; and of those that were removed → when that was. */
+	projects: "{berth}:projects",
+	removedProjects: "{berth}:removed-projects",
 	/** Channel: there are keys that aren't good any more. */
 	revocations: "{berth}:revocations",
 	/** Hash of a package registry's host → its scopes, and a sealed login. */

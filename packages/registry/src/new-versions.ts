@@ -1,6 +1,7 @@
 import {
 	BerthError,
 	type BuildReport,
+	DEFAULT_PROJECT,
 	type ImageReference,
 	joinedNetwork,
 	type Manifest,
@@ -10,6 +11,7 @@ import {
 import { guarded, type Redis } from "@berth/redis";
 import { stateLine } from "./build-states.js";
 import { keys, versionPrefix } from "./keys.js";
+import { makeProject } from "./projects.js";
 import { unrecovered } from "./store-state.js";
 import { fingerprintOf } from "./version-fields.js";
 import { ANY_VERSION, CREATE_VERSION, IMPORT_VERSION } from "./version-scripts.js";
@@ -75,6 +77,8 @@ export async function createVersion(
 /** As `FunctionRegistry.importVersion`. */
 export async function importVersion(redis: Redis, version: ImportedVersion, image: ImageReference, build: BuildReport): Promise<boolean> {
 	const { project, function: name, number, manifest, source, createdAt } = version;
+	// When the records were lost, so was that there is such a project.
+	if (project !== DEFAULT_PROJECT) await makeProject(redis, project);
 	const done = await guarded(redis, `recording ${name}:${number}`, () =>
 		IMPORT_VERSION.run(
 			redis,

@@ -39,6 +39,7 @@ export class Body {
 	/** Nothing but init and the agent runs in it now. */
 	rests(): void {
 		this.#restingTasks = this.cgroup.tasks();
+		this.claim?.see();
 	}
 
 	/** Node has a thread more now and then; only then is it worth the longer look. */

@@ -143,7 +143,8 @@ export class Sandbox {
 	 * has its limits, too. @returns milliseconds the module took to load. @throws SpecialiseError
 	 */
 	async specialise(target: Specialisation, limits: SandboxLimits, startMs: number): Promise<number> {
-		const { talk, logs } = this.#alive();
+		const { talk, logs, claim } = this.#alive();
+		claim?.see();
 		this.#specialisation = target;
 		const outputMark = logs.begin();
 		try {

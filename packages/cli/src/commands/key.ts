@@ -37,7 +37,7 @@ function registerCreate(group: Command, { action }: Registrar): void {
 			action(async (session: Session, { scope, expires }: { scope: readonly Scope[]; expires?: number }, name: string) => {
 				const { client } = await session.connect();
 				const { terminal, json } = session;
-				const made = await client.createApiKey({ name, scopes: [...scope], ...(expires === undefined ? {} : { expiresInMs: expires }) });
+				const made = await client.makeApiKey({ name, scopes: [...scope], ...(expires === undefined ? {} : { expiresInMs: expires }) });
 				if (json) {
 					terminal.json(made);
 					return EXIT.ok;

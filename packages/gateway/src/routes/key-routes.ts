@@ -1,5 +1,6 @@
 import { apiKeyInputSchema } from "@berth/contracts";
 import { createKey, listKeys, revokeKey } from "../api-keys.js";
+import { listProjects, makeProject, removeProject } from "../projects.js";
 import type { Route } from "../route.js";
 
 /** Who may do what in a project. */
@@ -29,5 +30,33 @@ export const KEY_ROUTES: readonly Route[] = [
 		scope: "admin",
 		answers: { 204: "Gone" },
 		serve: revokeKey,
+	},
+];
+
+/** The tenants, for the operator. */
+export const TENANT_ROUTES: readonly Route[] = [
+	{
+		method: "get",
+		path: "/v1/projects",
+		summary: "The projects there are",
+		scope: "operator",
+		answers: { 200: "ProjectList" },
+		serve: listProjects,
+	},
+	{
+		method: "put",
+		path: "/v1/projects/{name}",
+		summary: "Make a project; requests with the operator's key and `Berth-Project` are in it",
+		scope: "operator",
+		answers: { 200: "There is one", 201: "There is one now" },
+		serve: makeProject,
+	},
+	{
+		method: "delete",
+		path: "/v1/projects/{name}",
+		summary: "Remove a project that has no functions, networks and volumes, with its API keys; its name isn't taken again",
+		scope: "operator",
+		answers: { 204: "Gone" },
+		serve: removeProject,
 	},
 ];
