@@ -1,4 +1,5 @@
 import type { FrameBounds } from "./framing.js";
+import type { RuntimeClass, RuntimeClassReports } from "./runtime-class.js";
 import type { NetworkReport, SandboxNetwork } from "./sandbox-network.js";
 import type { StorageMount, StorageReport } from "./storage.js";
 import type { Digest } from "./units.js";
@@ -129,6 +130,8 @@ export interface BootRequest {
 	readonly base: readonly Digest[];
 	readonly kind: SandboxKind;
 	readonly program: SandboxProgram;
+	/** What it is run by; absent: the node's OCI runtime. One with a class has `own`, no storage, and no network. */
+	readonly runtimeClass?: RuntimeClass;
 	readonly limits: SandboxLimits;
 	/**
 	 * The function's layers, bottom first, where they are in place from the boot on: such a sandbox is one version's, has its
@@ -205,6 +208,7 @@ export interface HostReport {
 	readonly cgroups: "v1" | "v2" | "hybrid";
 	readonly ociRuntime: string;
 	readonly ociRuntimeVersion: string;
+	readonly runtimeClasses: RuntimeClassReports;
 	readonly networks: NetworkReport;
 	readonly storage: StorageReport;
 }

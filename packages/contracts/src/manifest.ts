@@ -6,6 +6,7 @@ import { IMAGE_NAME_RULE, parseImageName } from "./image-name.js";
 import { RUNTIMES } from "./language.js";
 import { FIXED_LIMITS, LIMITS, type Range } from "./limits.js";
 import { resourceName } from "./resource-name.js";
+import { RUNTIME_CLASSES } from "./runtime-class.js";
 import { MIB } from "./units.js";
 
 const between = ({ min, max }: Range, unit: string) => {
@@ -56,6 +57,8 @@ const FILENAME = "bootstrap, or a file name, without a directory, that ends in .
  */
 export const manifestSchema = z.strictObject({
 	runtime: oneOf(...RUNTIMES).default("node24"),
+	/** What its sandboxes are run by; absent: the node's OCI runtime. */
+	runtimeClass: oneOf(...RUNTIME_CLASSES).optional(),
 	/** The file with the handler, of `custom` the program; looked for under the usual names if absent. */
 	entry: sourcePath.optional(),
 	/** A Dockerfile in the archive, which is what it is built with then: the function is the image that comes of it. */

@@ -1,10 +1,13 @@
 import type { Digest, SandboxLimits, SandboxNetwork, StorageMount } from "@berth/contracts";
+import type { OciRuntime } from "./oci-runtime.js";
 
 /** One sandbox as the launcher knows it. */
 export interface Entry {
 	readonly id: string;
 	readonly directory: string;
 	readonly uidBase: number;
+	/** What runs it. */
+	readonly runtime: OciRuntime;
 	/** How its /tmp is mounted. */
 	readonly tmpFlags: number;
 	/** What it is connected to. */

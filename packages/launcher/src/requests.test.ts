@@ -165,3 +165,9 @@ test("whatever JSON comes is read or refused, never anything else", () => {
 		{ numRuns: 500 },
 	);
 });
+
+test("a runtime class is one that there is, never a program's name", () => {
+	expect(read.boot({ ...BOOT, own: [DIGEST], runtimeClass: "runsc" }).runtimeClass).toBe("runsc");
+	for (const runtimeClass of ["runc", "/tmp/evil", "", null, ["runsc"], "__proto__"])
+		expect(() => read.boot({ ...BOOT, runtimeClass })).toThrow(RequestError);
+});

@@ -12,6 +12,8 @@ import {
 	MIB,
 	type MountRequest,
 	NAME_PATTERN,
+	RUNTIME_CLASSES,
+	type RuntimeClass,
 	type SandboxKind,
 	type SandboxLimits,
 	type SandboxNetwork,
@@ -57,6 +59,7 @@ export const read = {
 		base: digests(head["base"], "base"),
 		kind: kind(head["kind"]),
 		program: program((head["program"] ?? {}) as Fields),
+		...(head["runtimeClass"] === undefined ? {} : { runtimeClass: runtimeClass(head["runtimeClass"]) }),
 		limits: limits(head["limits"]),
 		...(head["own"] === undefined ? {} : { own: digests(head["own"], "own"), ownIsRoot: head["ownIsRoot"] === true }),
 		...storage(head["storage"]),
@@ -131,6 +134,12 @@ function program(head: Fields): SandboxProgram {
 		oldSpaceMiB: integer(head["oldSpaceMiB"], "oldSpaceMiB", 8, LIMITS.memoryMiB.max),
 		semiSpaceMiB: integer(head["semiSpaceMiB"], "semiSpaceMiB", 1, 64),
 	};
+}
+
+function runtimeClass(value: unknown): RuntimeClass {
+	const known = RUNTIME_CLASSES.find((each) => each === value);
+	if (known === undefined) throw new RequestError(`runtimeClass: ${JSON.stringify(value)} isn't ${RUNTIME_CLASSES.join(" or ")}`);
+	return known;
 }
 
 function sandbox(value: unknown): string {

@@ -8,6 +8,7 @@ import type {
 	NodeStats,
 	ProjectEvent,
 	Recovery,
+	RuntimeClass,
 	SandboxInfo,
 	Settlement,
 	TailedLine,
@@ -172,6 +173,8 @@ export interface NodeInfo {
 	/** Changes with each start of the worker. */
 	readonly incarnation: string;
 	readonly startedAtMs: number;
+	/** Beside its OCI runtime, what it runs functions under. */
+	readonly runtimeClasses?: readonly RuntimeClass[];
 	/** It ends what it has, and is to be given nothing more. */
 	readonly draining?: true;
 }

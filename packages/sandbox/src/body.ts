@@ -9,9 +9,6 @@ import type { Freezer } from "./freezer.js";
 import { LogReader } from "./log-reader.js";
 import { UsageMeter } from "./usage-meter.js";
 
-/** Init and the agent. */
-const OWN_PROCESSES = 2;
-
 /** What a sandbox has from its boot until its removal: its agent's connection, its output, its cgroup. */
 export class Body {
 	readonly talk: Conversation;
@@ -24,12 +21,14 @@ export class Body {
 	readonly #cgroupGoes: boolean;
 	/** Tasks when nothing but init and the agent ran in it. */
 	#restingTasks = 0;
+	/** Processes, then: init and the agent, or what gVisor is made of with these in it. */
+	#restingProcesses = 0;
 
-	constructor(talk: Conversation, { output, cgroup, cgroupGoes, freezer, weight }: Booted) {
+	constructor(talk: Conversation, { output, cgroup, cgroupGoes, seesScratch, freezer, weight }: Booted) {
 		this.talk = talk;
 		this.logs = new LogReader(output);
 		this.cgroup = new CgroupReader(cgroup);
-		this.meter = new UsageMeter(this.cgroup);
+		this.meter = new UsageMeter(this.cgroup, seesScratch);
 		this.egress = new EgressRefusals((line) => this.logs.say(line));
 		this.freezer = freezer;
 		this.claim = weight && new CpuClaim(this.cgroup, weight);
@@ -39,12 +38,13 @@ export class Body {
 	/** Nothing but init and the agent runs in it now. */
 	rests(): void {
 		this.#restingTasks = this.cgroup.tasks();
+		this.#restingProcesses = this.cgroup.processes();
 		this.claim?.see();
 	}
 
 	/** Node has a thread more now and then; only then is it worth the longer look. */
 	hasStrays(): boolean {
-		return this.cgroup.tasks() > this.#restingTasks && this.cgroup.processes() > OWN_PROCESSES;
+		return this.cgroup.tasks() > this.#restingTasks && this.cgroup.processes() > this.#restingProcesses;
 	}
 
 	/** Keeps what a cgroup says that may be gone in a moment. */

@@ -13,12 +13,13 @@ import type { Specialisation } from "./version-target.js";
 
 /** What an engine is asked for that is to boot a sandbox. */
 export function bootOrder(sandbox: string, bootKey: BootKey, program: SandboxProgram, limits: SandboxLimits): BootRequest {
-	const { base, kind, own, ownIsRoot, of, storage, network } = bootKey;
+	const { base, kind, runtimeClass, own, ownIsRoot, of, storage, network } = bootKey;
 	return {
 		sandbox,
 		base: base.layers.map(({ digest }) => digest),
 		kind,
 		program,
+		...(runtimeClass === undefined ? {} : { runtimeClass }),
 		limits,
 		...(own === undefined ? {} : { own: own.map(({ digest }) => digest), ownIsRoot: ownIsRoot === true }),
 		...(of === undefined ? {} : { of }),

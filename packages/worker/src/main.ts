@@ -4,7 +4,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { type Bases, ImageBuilder, StackRemapper } from "@berth/builder";
 import { dropPrivileges, exitWithParent, loadSettings } from "@berth/config";
-import { type FunctionError, HOUR_MS, MIB, type Version } from "@berth/contracts";
+import { classesOf, type FunctionError, HOUR_MS, MIB, type Version } from "@berth/contracts";
 import { openBuildSource, openEventLog, openInvocationSource, openNodeMembership } from "@berth/queue";
 import { FunctionRegistry, openArtifactStore, PackageRegistries, Vault } from "@berth/registry";
 import { Pool, type Specialisation } from "@berth/sandbox";
@@ -103,7 +103,7 @@ const builder = new ImageBuilder({
 	onMend: (name, err) =>
 		log.error({ err, image: name }, "the manifest of an image couldn't be read; it is made again, or its name removed"),
 });
-const { networks } = await engine.host();
+const { networks, runtimeClasses } = await engine.host();
 const incarnation = randomUUID();
 const invocationSource = await openInvocationSource({
 	durableUrl,
@@ -146,6 +146,7 @@ const builds = new Builds({
 	log,
 	warmLayers: warmVersion,
 	networkMissing: networks.missing,
+	runtimeClasses,
 });
 const places = new GatewayPlaces();
 const tail = new LogTail(incarnation);
@@ -162,6 +163,7 @@ const attempts = new Attempts({
 	places,
 	tail,
 	networkMissing: networks.missing,
+	runtimeClasses,
 	onTrouble,
 	remap,
 	invokes,
@@ -201,7 +203,9 @@ functions.onChange((name) => {
 	upkeep.changed(name);
 });
 // Before anything is taken: what a gateway knows this node to have taken is told by incarnation from what an earlier one had.
-await membership.join({ id: node, incarnation, startedAtMs: Date.now() }, (question) => answers.answer(question));
+await membership.join({ id: node, incarnation, startedAtMs: Date.now(), runtimeClasses: classesOf(runtimeClasses) }, (question) =>
+	answers.answer(question),
+);
 events.record(undefined, { kind: "node", what: "joined", node });
 await invocationSource.start((delivery) => attempts.run(delivery), settings.maxInflight, settlementKeeper(artifacts, settings.recordsMs));
 await buildSource.start((task, attempt) => builds.run(task, attempt), BUILDS_AT_ONCE);

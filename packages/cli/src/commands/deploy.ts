@@ -74,6 +74,7 @@ export function registerDeploy({ program, action }: Registrar): void {
 			"--runtime <runtime>",
 			"node24, node22, python3 or custom (default: node24; python3 for a .py file, custom for one named bootstrap)",
 		)
+		.option("--runtime-class <class>", "runsc: its sandboxes run under gVisor, where the node has that")
 		.option("--manifest <file>", `a manifest instead of the directory's ${MANIFEST_FILE}`, parseText)
 		.option("--no-cache", "make its layers anew, and a version though nothing changed")
 		.option("--save-lock", "write the lock file that the dependencies were resolved to into the directory", false)

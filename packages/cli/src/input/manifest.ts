@@ -16,6 +16,7 @@ export interface ManifestOptions {
 	readonly timeout?: number;
 	readonly tmpfs?: number;
 	readonly runtime?: string;
+	readonly runtimeClass?: string;
 	readonly dockerfile?: string;
 	readonly reuse?: "version" | "never" | number;
 	/** The whole network: hosts that it may reach. */
@@ -71,6 +72,7 @@ export async function mergeManifest(file: ManifestFile["manifest"], options: Man
 		timeoutMs: options.timeout,
 		tmpfsMiB: options.tmpfs,
 		runtime: options.runtime,
+		runtimeClass: options.runtimeClass,
 		dockerfile: options.dockerfile,
 		reuse: options.reuse,
 		network: options.allow && { allow: options.allow },

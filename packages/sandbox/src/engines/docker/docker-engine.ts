@@ -91,6 +91,7 @@ export class DockerEngine implements SandboxEngine {
 			cgroups: info.CgroupVersion === "2" ? "v2" : "v1",
 			ociRuntime: "docker",
 			ociRuntimeVersion: info.ServerVersion,
+			runtimeClasses: { runsc: { missing: "with the engine docker there is no runtime class; BERTH_ENGINE=oci has it" } },
 			networks: networks.report,
 			storage: storage.report,
 		};
@@ -238,6 +239,7 @@ export class DockerEngine implements SandboxEngine {
 			return {
 				cgroup: cgroupOf(State.Pid),
 				cgroupGoes: true,
+				seesScratch: true,
 				output,
 				freezer: new ContainerFreezer(this.#api, id),
 				...(address === undefined ? {} : { address }),
