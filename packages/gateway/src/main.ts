@@ -124,7 +124,7 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 		hooks: await Hooks.open({ url: durableUrl, vault, bodies: artifacts.deliveries, retentionMs: settings.hookEventsMs, log }),
 		schedules: await Schedules.open(durableUrl, log),
 		outbox: await openOutbox({ durableUrl, logger: log }),
-		idempotency: await IdempotencyKeys.open(durableUrl, vault, settings.idempotencyMs, log),
+		idempotency: await IdempotencyKeys.open(durableUrl, vault, settings.idempotency, log),
 		callbackSecrets: await CallbackSecrets.open(durableUrl, vault, log),
 		packageHosts: [...new Set(packageUrls.map((url) => new URL(url).host))],
 		artifacts,

@@ -43,6 +43,7 @@ export const keys = {
 	callbackSecret: (project: string) => `{berth}:callback-secret:${project}`,
 	/** Hash of a request with an idempotency key (its SHA-256): what tells it, who serves it until when, and its answer. */
 	idempotencyKey: (project: string, digest: string) => `{berth}:idempotency:${project}:${digest}`,
+	idempotencyKept: (project: string) => `{berth}:idempotency-kept:${project}`,
 	/** A push or pull of an image, as it was recorded last; and the ids of those that a node has begun and not ended. */
 	transfer: (id: string) => `{berth}:transfer:${id}`,
 	transfersOf: (node: string) => `{berth}:transfers:${node}`,

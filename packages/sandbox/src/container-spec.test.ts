@@ -1,4 +1,4 @@
-import { type BootRequest, MIB, type SandboxKind } from "@berth/contracts";
+import { type BootRequest, MIB } from "@berth/contracts";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { containerSpec, cpuQuotaUs, type SandboxPlace, UID_RANGE } from "./container-spec.js";
@@ -135,14 +135,9 @@ describe("a sandbox's resources", () => {
 	test("are capped, every one: memory and swap together, CPU, pids; no device", () => {
 		const { memory, cpu, pids, devices } = spec.linux.resources;
 		expect(memory).toEqual({ limit: 128 * MIB, swap: 128 * MIB });
-		expect(cpu).toEqual({ shares: 256, quota: 150_000, period: 100_000 });
+		expect(cpu).toEqual({ shares: 16, quota: 150_000, period: 100_000 });
 		expect(pids).toEqual({ limit: 64 });
 		expect(devices).toEqual([{ allow: false, access: "rwm" }]);
-	});
-
-	test("of the CPU weigh a sixteenth for builds, which compute all the time", () => {
-		const of = (kind: SandboxKind) => containerSpec({ ...BOOT, kind }, PLACE).linux.resources.cpu.shares;
-		expect([of("function"), of("build"), of("scripts")]).toEqual([256, 16, 16]);
 	});
 
 	test("end as a whole when memory is out, where the kernel can do that", () => {
@@ -173,4 +168,10 @@ test("the runtime spec's rules for a config.json are kept: version, absolute pat
 	}
 	expect(new Set(spec.linux.namespaces.map(({ type }) => type)).size).toBe(spec.linux.namespaces.length);
 	expect(JSON.parse(JSON.stringify(spec))).toEqual(spec);
+});
+
+test("gVisor has room for its own tasks beside those of a function, and nothing else of its limits is other", () => {
+	const { resources } = containerSpec({ ...BOOT, runtimeClass: "runsc", own: [digest("2")] }, PLACE).linux;
+	expect(resources.pids.limit).toBeGreaterThan(BOOT.limits.pids + 100);
+	expect({ ...resources, pids: spec.linux.resources.pids }).toEqual(spec.linux.resources);
 });

@@ -13,8 +13,11 @@ export const OOM_SCORE = 1000;
 export const CPU_PERIOD_US = 100_000;
 /** Tenants' weight against the platform's own processes (the default is 1024): a quarter. */
 export const CPU_SHARES = 256;
-/** What a sandbox that uses much weighs of that, against those that use little. */
-export const HEAVY_PART = 1 / 16;
+/** How much more a sandbox weighs that uses little. All are booted as those that use much: a boot does. */
+export const LIGHT_TIMES = 16;
+
+/** Threads of gVisor's kernel and file server, and a process and its threads on the host for each of the sandbox's. */
+const GVISOR_TASKS = 192;
 
 /** Where the launcher has put things for one sandbox, and which ids it gave it. */
 export interface SandboxPlace {
@@ -86,8 +89,8 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 			resources: {
 				devices: [{ allow: false, access: "rwm" }],
 				memory: { limit: limits.memoryBytes, swap: limits.memoryBytes },
-				cpu: { shares: sharesOf(boot), quota: cpuQuotaUs(limits.cpuMilli), period: CPU_PERIOD_US },
-				pids: { limit: limits.pids },
+				cpu: { shares: CPU_SHARES / LIGHT_TIMES, quota: cpuQuotaUs(limits.cpuMilli), period: CPU_PERIOD_US },
+				pids: { limit: hostTasksOf(boot) },
 				...(place.cgroupVersion === 2 ? { unified: { "memory.oom.group": "1" } } : {}),
 			},
 			seccomp: seccompProfile(place.arch),
@@ -97,14 +100,14 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 	};
 }
 
+/** What its cgroup counts: under gVisor the function's tasks are its own kernel's, and the host's are what that needs for them. */
+function hostTasksOf({ runtimeClass, limits }: BootRequest): number {
+	return runtimeClass === undefined ? limits.pids : limits.pids + GVISOR_TASKS;
+}
+
 /** Whether what a sandbox writes to its /tmp may be executed there: packages' scripts make programs and start them. */
 export function executesScratch({ kind }: Pick<BootRequest, "kind">): boolean {
 	return kind === "scripts";
-}
-
-/** What it weighs as long as its use says nothing else. Builds compute from their beginning to their end. */
-function sharesOf({ kind }: BootRequest): number {
-	return kind === "function" ? CPU_SHARES : CPU_SHARES * HEAVY_PART;
 }
 
 /**

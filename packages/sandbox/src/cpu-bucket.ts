@@ -5,11 +5,11 @@ const MOST_US = 20_000;
 /** What it has used beyond that is forgotten from here on, microseconds: a second of rest makes up for anything. */
 const LEAST_US = -30_000;
 
-/** The CPU time of a sandbox as a token bucket. Who has taken more than was there is heavy until it is full again. */
+/** The CPU time of a sandbox as a token bucket. Who has taken more than was there is heavy until it is full again; so is one that boots, which takes more than that. */
 export class CpuBucket {
 	#levelUs = MOST_US;
 	#atMs: number;
-	#isHeavy = false;
+	#isHeavy = true;
 
 	constructor(nowMs: number) {
 		this.#atMs = nowMs;

@@ -24,6 +24,7 @@ describe.each([1, 2] as const)("the claim of a sandbox, cgroup v%i", (version) =
 		cgroup.tell({ cpuUs: 0 });
 		reader = new CgroupReader(cgroup.paths);
 		claim = new CpuClaim(reader, new Weight(cgroup.weightFile));
+		claim.see();
 	});
 	afterEach(() => {
 		claim.close();
@@ -41,7 +42,7 @@ describe.each([1, 2] as const)("the claim of a sandbox, cgroup v%i", (version) =
 
 	test("is as it was for one that runs shortly now and then, and its file isn't written", () => {
 		const written = statSync(cgroup.weightFile).mtimeMs;
-		for (let n = 0; n < 100; n++) {
+		for (let n = 0; n < 20; n++) {
 			run(1);
 			vi.advanceTimersByTime(30);
 		}
@@ -81,25 +82,22 @@ describe.each([1, 2] as const)("the claim of a sandbox, cgroup v%i", (version) =
 
 	test("ends with the cgroup, even if that goes while it is looked at", () => {
 		claim.begin(0);
+		reader.close();
 		rmSync(cgroup.paths.cpu, { recursive: true });
 		vi.advanceTimersByTime(20);
 		expect(vi.getTimerCount()).toBe(0);
 	});
 
-	test("counts what booting took: a sandbox that is used at once and thrown away comes after others", () => {
-		claim.begin(50_000);
-		expect(cgroup.weight).toBe(HEAVY);
+	test("is none after a boot, which took more than that, and there once it has rested", () => {
+		const booted = new FakeCgroup(`${directory.path}/booted`, version);
+		booted.tell({ cpuUs: 50_000 });
+		using cleanup = new DisposableStack();
+		const ofBooted = cleanup.adopt(new CgroupReader(booted.paths), (each) => each.close());
+		const its = cleanup.adopt(new CpuClaim(ofBooted, new Weight(booted.weightFile)), (each) => each.close());
+		its.see();
+		expect(booted.weight).toBe(HEAVY);
+		vi.advanceTimersByTime(1000);
+		its.see();
+		expect(booted.weight).toBe(LIGHT);
 	});
-});
-
-test("a sixteenth is never less than the kernel takes", () => {
-	const cgroup = new FakeCgroup(directory.path);
-	const first = new Weight(cgroup.weightFile);
-	first.set(true);
-	first.close();
-	expect(cgroup.weight).toBe(HEAVY);
-	const second = new Weight(cgroup.weightFile);
-	second.set(true);
-	second.close();
-	expect(cgroup.weight).toBe(1);
 });

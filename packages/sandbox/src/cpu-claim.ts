@@ -14,7 +14,7 @@ export class CpuClaim {
 	readonly #cgroup: CgroupReader;
 	readonly #weight: Weight;
 	readonly #bucket: CpuBucket;
-	/** The kernel's counter when it was last looked at: what a boot and its module's loading took counts, too. */
+	/** The kernel's counter when it was last looked at. */
 	#cpuUs = 0;
 	#beganMs = 0;
 	#works = false;
@@ -24,6 +24,11 @@ export class CpuClaim {
 		this.#cgroup = cgroup;
 		this.#weight = weight;
 		this.#bucket = new CpuBucket(performance.now());
+	}
+
+	/** Between what it does: it has booted, or is about to load its function. What both take counts. */
+	see(): void {
+		this.#weigh(this.#cgroup.cpuUs(), performance.now());
 	}
 
 	/** An attempt begins. @param cpuUs what its cgroup has used until now */

@@ -1,19 +1,17 @@
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
-import { HEAVY_PART } from "./container-spec.js";
-
-/** The least that cgroup v2 knows (v1: 2, below any sixteenth of ours). */
-const LEAST = 1;
+import { LIGHT_TIMES } from "./container-spec.js";
 
 /** What a sandbox weighs among the others, through the one file of its cgroup that the launcher gives the worker for it. */
 export class Weight {
 	readonly #words: { readonly light: string; readonly heavy: string };
 	#fd: number | undefined;
-	#isHeavy = false;
+	#isHeavy = true;
 
 	/** @throws Error when the file isn't ours to write */
 	constructor(file: string) {
-		const light = Number(readFileSync(file, "latin1"));
-		this.#words = { light: `${light}\n`, heavy: `${Math.max(LEAST, Math.floor(light * HEAVY_PART))}\n` };
+		// As it was booted: what a runtime makes of shares on cgroup v2 is its own affair.
+		const heavy = Number(readFileSync(file, "latin1"));
+		this.#words = { light: `${heavy * LIGHT_TIMES}\n`, heavy: `${heavy}\n` };
 		this.#fd = openSync(file, "r+");
 	}
 

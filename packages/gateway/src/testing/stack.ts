@@ -26,6 +26,7 @@ import {
 	FunctionRegistry,
 	Hooks,
 	IdempotencyKeys,
+	type KeysKept,
 	openArtifactStore,
 	PackageRegistries,
 	Schedules,
@@ -73,6 +74,7 @@ export type StackOptions = {
 	readonly callbackHosts?: readonly string[];
 	readonly trustedProxies?: readonly string[];
 	readonly bodyStallMs?: number;
+	readonly idempotency?: KeysKept;
 } & Partial<ServerOptions>;
 
 export async function startStack(redisUrl: string, options: StackOptions = {}): Promise<Stack> {
@@ -127,7 +129,7 @@ async function openServices(redisUrl: string, directory: string, streams: Stream
 		hooks: await Hooks.open({ url: redisUrl, vault, bodies: artifacts.deliveries, retentionMs: DAY_MS }),
 		schedules: await Schedules.open(redisUrl),
 		outbox: await openOutbox(urls),
-		idempotency: await IdempotencyKeys.open(redisUrl, vault, DAY_MS),
+		idempotency: await IdempotencyKeys.open(redisUrl, vault, options.idempotency ?? { ms: DAY_MS, bytes: 64 * MIB }),
 		callbackSecrets: await CallbackSecrets.open(redisUrl, vault),
 		packageHosts: ["registry.npmjs.org"],
 		artifacts,

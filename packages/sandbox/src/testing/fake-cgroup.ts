@@ -59,7 +59,7 @@ export class FakeCgroup {
 		this.freezer = join(directory, FILES[version].freezer);
 		writeFileSync(this.freezer, "-".repeat(8));
 		this.weightFile = join(directory, FILES[version].weight);
-		writeFileSync(this.weightFile, "160\n");
+		writeFileSync(this.weightFile, "10\n");
 		this.tell({});
 	}
 
@@ -68,7 +68,7 @@ export class FakeCgroup {
 		return readFileSync(this.freezer, "utf8").replaceAll("-", "");
 	}
 
-	/** What it weighs: 160 at first. */
+	/** What it weighs: 10 at first. */
 	get weight(): number {
 		return Number(readFileSync(this.weightFile, "latin1"));
 	}
