@@ -1,6 +1,7 @@
 export * from "./agent-protocol.js";
 export * from "./alias.js";
 export * from "./api-key.js";
+export * from "./audit.js";
 export * from "./background.js";
 export * from "./build-answer.js";
 export * from "./build-failure.js";
