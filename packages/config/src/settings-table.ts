@@ -105,6 +105,8 @@ export const settingsSchema = z.object({
 	BERTH_HOOK_EVENTS_HOURS: whole(1, 8760).default(168),
 	/** How long an idempotency key is remembered, hours. Answers above 4 KiB are results, which stay for a day. */
 	BERTH_IDEMPOTENCY_HOURS: whole(1, 168).default(24),
+	/** What a project's may take of the durable Redis with their answers, MiB; beyond it a request with a new one is refused. */
+	BERTH_IDEMPOTENCY_MIB: whole(1, 1 << 20).default(128),
 	/** Invocations that are waited for in a gateway, beyond which it answers 503; and those a worker runs at a time, a quarter of them background. */
 	BERTH_MAX_INFLIGHT: whole(1, 100_000).default(1024),
 	/** Background invocations of one function that may be queued, beyond which new ones are answered 429; and of one project. */

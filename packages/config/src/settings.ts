@@ -61,8 +61,8 @@ export interface Settings {
 	readonly recordBytes: number;
 	/** How long a hook's log keeps a delivery. */
 	readonly hookEventsMs: number;
-	/** How long an idempotency key is remembered. */
-	readonly idempotencyMs: number;
+	/** How long an idempotency key is remembered, and what those of a project may take of the durable Redis. */
+	readonly idempotency: { readonly ms: number; readonly bytes: number };
 	readonly maxInflight: number;
 	readonly maxQueued: { readonly perFunction: number; readonly perProject: number };
 	readonly bodyMemoryBytes: number;
@@ -186,8 +186,9 @@ function storageOf(value: SettingValues): Settings["storage"] {
 	});
 }
 
-function keptOf(value: SettingValues): Pick<Settings, "hookEventsMs" | "idempotencyMs"> {
-	return { hookEventsMs: value.BERTH_HOOK_EVENTS_HOURS * HOUR_MS, idempotencyMs: value.BERTH_IDEMPOTENCY_HOURS * HOUR_MS };
+function keptOf(value: SettingValues): Pick<Settings, "hookEventsMs" | "idempotency"> {
+	const idempotency = Object.freeze({ ms: value.BERTH_IDEMPOTENCY_HOURS * HOUR_MS, bytes: value.BERTH_IDEMPOTENCY_MIB * MIB });
+	return { hookEventsMs: value.BERTH_HOOK_EVENTS_HOURS * HOUR_MS, idempotency };
 }
 
 function proxiesAndHosts(value: SettingValues): Pick<Settings, "callbackHosts" | "trustedProxies"> {

@@ -3,6 +3,7 @@ import { type CauseOfDeath, causeOfDeath, ownMemoryOf } from "./cause-of-death.j
 import { CgroupReader } from "./cgroup-reader.js";
 import type { Conversation, Ending } from "./conversation.js";
 import { CpuClaim } from "./cpu-claim.js";
+import { EgressRefusals } from "./egress-refusals.js";
 import type { Booted } from "./engine.js";
 import type { Freezer } from "./freezer.js";
 import { LogReader } from "./log-reader.js";
@@ -17,6 +18,7 @@ export class Body {
 	readonly logs: LogReader;
 	readonly cgroup: CgroupReader;
 	readonly meter: UsageMeter;
+	readonly egress: EgressRefusals;
 	readonly freezer: Freezer;
 	readonly claim: CpuClaim | undefined;
 	readonly #cgroupGoes: boolean;
@@ -31,6 +33,7 @@ export class Body {
 		this.logs = new LogReader(output);
 		this.cgroup = new CgroupReader(cgroup);
 		this.meter = new UsageMeter(this.cgroup, seesInside);
+		this.egress = new EgressRefusals((line) => this.logs.say(line));
 		this.freezer = freezer;
 		this.claim = weight && new CpuClaim(this.cgroup, weight);
 		this.#cgroupGoes = cgroupGoes;

@@ -82,7 +82,7 @@ export interface Booted {
 	readonly freezer: Freezer;
 	/** Absent where its cgroup isn't ours to write: such a sandbox weighs always the same. */
 	readonly weight?: Weight;
-	/** What the sandbox is called on its network of functions. */
+	/** What it is known by to the worker, where that listens for it. */
 	readonly address?: string;
 }
 
