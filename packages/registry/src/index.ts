@@ -4,7 +4,7 @@ export * from "./artifacts/index.js";
 export type { BuildEnd } from "./build-states.js";
 export { CallbackSecrets } from "./callback-secrets.js";
 export { FunctionRegistry, type VersionName } from "./function-registry.js";
-export type { FirstAnswer, StoredEvent } from "./hooks/hook-log.js";
+export type { FirstAnswer, Repeated, StoredEvent } from "./hooks/hook-log.js";
 export { Hooks, type OpenHook } from "./hooks/hooks.js";
 export { type HeldKey, IdempotencyKeys } from "./idempotency-keys.js";
 export { FUNCTION_RECORDS } from "./keys.js";
