@@ -69,6 +69,7 @@ const TEST_NEEDS = [
 	{ package: "iproute2", what: "makes network devices", there: () => findProgram("ip") !== undefined },
 	{ package: "umoci", what: "unpacks images", there: () => findProgram("umoci") !== undefined },
 	{ package: "runc", what: "the OCI runtime of a Docker Engine", there: () => findProgram("runc") !== undefined },
+	{ package: "runsc", what: "runs functions under gVisor", there: () => findProgram("runsc") !== undefined },
 	{
 		package: "libdevmapper1.02.1",
 		what: "a library of a Docker Engine",

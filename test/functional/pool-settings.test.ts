@@ -4,7 +4,7 @@ import { text } from "node:stream/consumers";
 import type { RawAnswer } from "@berth/client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../harness/eventually.js";
-import { type Deployed, deploy, fixture } from "../harness/functions.js";
+import { type Deployed, deploy, fixture, refusalOf } from "../harness/functions.js";
 import { OtlpCollector } from "../harness/otlp-collector.js";
 import { Stack } from "../harness/stack.js";
 
@@ -20,6 +20,7 @@ beforeAll(async () => {
 	stack = await Stack.start({
 		...POOL,
 		...PATIENCE,
+		BERTH_RUNSC: "none",
 		OTEL_EXPORTER_OTLP_ENDPOINT: collector.origin,
 		OTEL_EXPORTER_OTLP_HEADERS: "authorization=Bearer%20collected",
 		OTEL_RESOURCE_ATTRIBUTES: "deployment.environment=test",
@@ -34,6 +35,11 @@ afterAll(async () => {
 async function idleOnes(name: string) {
 	return (await stack.client.sandboxes()).filter((each) => each.function === name && each.state !== "retiring");
 }
+
+it("a node without gVisor refuses a function that asks for it when it is deployed, and says what is missing", async () => {
+	const refused = await refusalOf(deploy(stack, { source: fixture("counts"), runtimeClass: "runsc" }));
+	expect(refused).toMatchObject({ code: "runtime_class_unavailable", detail: expect.stringContaining("BERTH_RUNSC is none") });
+});
 
 describe("a node with little memory", () => {
 	it("makes room for a new sandbox by removing the one that was idle for longest", async () => {

@@ -25,6 +25,7 @@ const COMMANDS = [
 	"kill",
 	"key",
 	"project",
+	"audit",
 	"bench",
 	"doctor",
 ];

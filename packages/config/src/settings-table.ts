@@ -49,6 +49,11 @@ export const settingsSchema = z.object({
 	BERTH_DOCKER_BUILDS: z.enum(["refused", "offline", "online"], "refused, offline or online").default("refused"),
 	/** crun, runc, or a path; `auto` takes the first of them that is installed. */
 	BERTH_OCI_RUNTIME: z.string().default("auto"),
+	/** gVisor, for functions with `runtimeClass: runsc`: a path; `auto` looks where programs are, `none` does without. Only with the engine `oci`. */
+	BERTH_RUNSC: z
+		.string()
+		.regex(/^(?:auto|none|\/.*)$/, "auto, none, or an absolute path")
+		.default("auto"),
 	/** Memory that sandboxes of this node may hold together, MiB. Default: half of the machine's. */
 	BERTH_MEMORY_MIB: whole(256, 1 << 24).optional(),
 	/** Prewarmed sandboxes of the main runtime and the default memory class; other runtimes keep one. */
@@ -100,6 +105,8 @@ export const settingsSchema = z.object({
 	BERTH_HOOK_EVENTS_HOURS: whole(1, 8760).default(168),
 	/** How long an idempotency key is remembered, hours. Answers above 4 KiB are results, which stay for a day. */
 	BERTH_IDEMPOTENCY_HOURS: whole(1, 168).default(24),
+	/** What a project's may take of the durable Redis with their answers, MiB; beyond it a request with a new one is refused. */
+	BERTH_IDEMPOTENCY_MIB: whole(1, 1 << 20).default(128),
 	/** Invocations that are waited for in a gateway, beyond which it answers 503; and those a worker runs at a time, a quarter of them background. */
 	BERTH_MAX_INFLIGHT: whole(1, 100_000).default(1024),
 	/** Background invocations of one function that may be queued, beyond which new ones are answered 429; and of one project. */

@@ -30,6 +30,8 @@ export interface Settings {
 	readonly dockerSocket: string;
 	readonly dockerBuilds: "refused" | "offline" | "online";
 	readonly ociRuntime: string;
+	/** `auto`, `none` or a path. */
+	readonly runsc: string;
 	readonly memoryBudgetBytes: number;
 	readonly prewarmed: number;
 	readonly prewarmedBuilds: number;
@@ -59,8 +61,8 @@ export interface Settings {
 	readonly recordBytes: number;
 	/** How long a hook's log keeps a delivery. */
 	readonly hookEventsMs: number;
-	/** How long an idempotency key is remembered. */
-	readonly idempotencyMs: number;
+	/** How long an idempotency key is remembered, and what those of a project may take of the durable Redis. */
+	readonly idempotency: { readonly ms: number; readonly bytes: number };
 	readonly maxInflight: number;
 	readonly maxQueued: { readonly perFunction: number; readonly perProject: number };
 	readonly bodyMemoryBytes: number;
@@ -125,6 +127,7 @@ export function loadSettings(
 		dockerSocket: value.BERTH_DOCKER_SOCKET,
 		dockerBuilds: value.BERTH_DOCKER_BUILDS,
 		ociRuntime: value.BERTH_OCI_RUNTIME,
+		runsc: value.BERTH_RUNSC,
 		memoryBudgetBytes: value.BERTH_MEMORY_MIB === undefined ? defaultMemoryBytes() : value.BERTH_MEMORY_MIB * MIB,
 		prewarmed: value.BERTH_PREWARMED,
 		prewarmedBuilds: value.BERTH_PREWARMED_BUILDS,
@@ -183,8 +186,9 @@ function storageOf(value: SettingValues): Settings["storage"] {
 	});
 }
 
-function keptOf(value: SettingValues): Pick<Settings, "hookEventsMs" | "idempotencyMs"> {
-	return { hookEventsMs: value.BERTH_HOOK_EVENTS_HOURS * HOUR_MS, idempotencyMs: value.BERTH_IDEMPOTENCY_HOURS * HOUR_MS };
+function keptOf(value: SettingValues): Pick<Settings, "hookEventsMs" | "idempotency"> {
+	const idempotency = Object.freeze({ ms: value.BERTH_IDEMPOTENCY_HOURS * HOUR_MS, bytes: value.BERTH_IDEMPOTENCY_MIB * MIB });
+	return { hookEventsMs: value.BERTH_HOOK_EVENTS_HOURS * HOUR_MS, idempotency };
 }
 
 function proxiesAndHosts(value: SettingValues): Pick<Settings, "callbackHosts" | "trustedProxies"> {

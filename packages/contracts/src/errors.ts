@@ -61,6 +61,7 @@ export const ERRORS = {
 	dependencies_rejected: entry("caller", 422, false, "The dependencies ask for something that isn't allowed."),
 	install_failed: entry("caller", 422, false, "The dependencies can't be installed."),
 	network_unavailable: entry("caller", 422, false, "The node can't give functions the network that the manifest asks for."),
+	runtime_class_unavailable: entry("caller", 422, false, "The node can't run functions under the runtime class that is asked for."),
 	storage_unavailable: entry("caller", 422, false, "The node can't give functions the storage that is asked for."),
 	build_timed_out: entry("caller", 422, true, "The build took longer than its limit."),
 	image_rejected: entry("caller", 422, false, "The image can't be taken."),

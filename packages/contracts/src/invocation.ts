@@ -42,7 +42,7 @@ export interface Usage {
 }
 
 /** A cap that was touched without ending the attempt. */
-export type LimitHit = "pids" | "memory" | "scratch" | "log";
+export type LimitHit = "pids" | "memory" | "scratch" | "log" | "egress";
 
 /** A function's own error, with its stack in terms of the source. */
 export interface FunctionError {

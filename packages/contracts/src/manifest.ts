@@ -1,10 +1,12 @@
 import { z } from "zod";
 import { BACKGROUND_FIELDS } from "./background.js";
+import { egressHosts } from "./egress.js";
 import { FOLLOW_UP_FIELDS } from "./follow-up.js";
 import { IMAGE_NAME_RULE, parseImageName } from "./image-name.js";
 import { RUNTIMES } from "./language.js";
 import { FIXED_LIMITS, LIMITS, type Range } from "./limits.js";
 import { resourceName } from "./resource-name.js";
+import { RUNTIME_CLASSES } from "./runtime-class.js";
 import { MIB } from "./units.js";
 
 const between = ({ min, max }: Range, unit: string) => {
@@ -35,7 +37,7 @@ const env = z
 
 /** Networks that aren't a project's own. */
 const NETWORKS = ["none", "internet", "host"] as const;
-const NETWORK = 'none, internet, host, or {"join": "the name of a network of this project"}';
+const NETWORK = 'none, internet, host, {"allow": ["api.example.com"]} or {"join": "the name of a network of this project"}';
 
 const DESCRIPTION = "text of at most 256 characters, without half a surrogate pair";
 const PATH = "a relative path of 1 to 255 characters without `.`, `..` or a backslash, as in src/index.ts";
@@ -55,6 +57,8 @@ const FILENAME = "bootstrap, or a file name, without a directory, that ends in .
  */
 export const manifestSchema = z.strictObject({
 	runtime: oneOf(...RUNTIMES).default("node24"),
+	/** What its sandboxes are run by; absent: the node's OCI runtime. */
+	runtimeClass: oneOf(...RUNTIME_CLASSES).optional(),
 	/** The file with the handler, of `custom` the program; looked for under the usual names if absent. */
 	entry: sourcePath.optional(),
 	/** A Dockerfile in the archive, which is what it is built with then: the function is the image that comes of it. */
@@ -70,8 +74,10 @@ export const manifestSchema = z.strictObject({
 	/** The most that a streamed body may have, each way; `streamBytesOf` has the default. */
 	streamMiB: between(LIMITS.streamMiB, "MiB").optional(),
 	concurrency: within(LIMITS.concurrency, "sandboxes"),
-	/** What it may talk to: nothing, the Internet, the functions on a network of its project, or whatever its host may. */
-	network: z.union([z.enum(NETWORKS), z.strictObject({ join: resourceName })], NETWORK).default("none"),
+	/** What it may talk to: nothing, the Internet, some hosts of it, the functions on a network of its project, or whatever its host may. */
+	network: z
+		.union([z.enum(NETWORKS), z.strictObject({ join: resourceName }), z.strictObject({ allow: egressHosts })], NETWORK)
+		.default("none"),
 	/** Volumes of its project, each at /mnt/<name>. */
 	volumes: z
 		.array(z.strictObject({ name: resourceName, readOnly: z.boolean("true or false").optional() }, VOLUMES), VOLUMES)
@@ -130,6 +136,16 @@ export const imageDeploySchema = imageManifestSchema.extend({
 });
 export type ImageDeployInput = Omit<z.input<typeof imageDeploySchema>, "runtime">;
 export type InlineDeployInput = z.input<typeof inlineDeploySchema>;
+
+/** The name of the network of functions that a version is on. */
+export function joinedNetwork(network: NetworkChoice): string | undefined {
+	return typeof network === "object" && "join" in network ? network.join : undefined;
+}
+
+/** The hosts that a version may reach, where it is given them by name. */
+export function allowedHosts(network: NetworkChoice): readonly string[] | undefined {
+	return typeof network === "object" && "allow" in network ? network.allow : undefined;
+}
 
 /** The most bytes that a version's streamed bodies may have, each way. */
 export function streamBytesOf({ streamMiB = LIMITS.streamMiB.default }: Pick<Manifest, "streamMiB">): number {

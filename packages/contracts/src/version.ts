@@ -30,6 +30,7 @@ export interface BuildFailure {
 		| "install_failed"
 		| "registry_unavailable"
 		| "network_unavailable"
+		| "runtime_class_unavailable"
 		| "build_timed_out"
 		| "image_not_found"
 		| "image_rejected"

@@ -1,5 +1,6 @@
 import { BerthError, ERRORS } from "@berth/contracts";
 import express, { type Express, type Request, type RequestHandler, type Response } from "express";
+import { audited, isChange } from "./audit.js";
 import { admit } from "./auth.js";
 import { hasKey, serveOnce } from "./idempotency/idempotency.js";
 import type { Invocations } from "./invocations.js";
@@ -39,8 +40,9 @@ function handlerOf(route: Route, services: Services): RequestHandler {
 		if (scope !== "none" && scope !== "public") await admit(request, scope, services.keys);
 		if (route.path.startsWith("/v1/")) checkQuery(request.query, route.query ?? []);
 		const serve = () => served(route, request, response, services);
-		if (hasKey(route, request)) await serveOnce(request, response, services, serve, problems);
-		else await serve();
+		const once = () => (hasKey(route, request) ? serveOnce(request, response, services, serve, problems) : serve());
+		if (isChange(route)) await audited(request, response, services, once);
+		else await once();
 	};
 }
 

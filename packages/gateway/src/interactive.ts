@@ -114,7 +114,7 @@ export class Interactive {
 			// A place is for what can run: a body that comes slowly keeps nobody from one.
 			const place = this.#placesAt(depth).take(this.#ownerOf(version));
 			try {
-				const node = nodeFor(nodes, version.project, version.function);
+				const node = nodeFor(nodes, version);
 				settlement = await this.#settled(node, invocation, response);
 				await onSettled?.({ id: invocation.id, settlement });
 				if (stream !== undefined && (stream.begun || settlement.attempt.streamed !== undefined))

@@ -1,4 +1,15 @@
-import { BerthError, callbackUrlFault, FIXED_LIMITS, followTarget, type Manifest, namedTwice, nearestWord } from "@berth/contracts";
+import { isIPv4 } from "node:net";
+import {
+	allowedHosts,
+	BerthError,
+	callbackUrlFault,
+	FIXED_LIMITS,
+	followTarget,
+	isPublicAddress,
+	type Manifest,
+	namedTwice,
+	nearestWord,
+} from "@berth/contracts";
 import type { FunctionRegistry } from "@berth/registry";
 
 /** What the operator lets functions have, as the gateway's own settings say. */
@@ -18,6 +29,8 @@ export function refuseForbidden(manifest: Manifest, permissions: Permissions): v
 	const { network, volumes = [], binds = [], background } = manifest;
 	if (network === "host" && !permissions.hostNetwork)
 		throw wrongField("network", "host isn't permitted here; the operator permits it with BERTH_HOST_NETWORK=permitted");
+	refusePrivateHosts(network);
+	refuseBesideClass(manifest);
 	if (manifest.dockerfile !== undefined && permissions.dockerfilesMissing !== undefined)
 		throw wrongField("dockerfile", permissions.dockerfilesMissing);
 	const fault = background?.callbackUrl === undefined ? undefined : callbackUrlFault(background.callbackUrl, permissions.callbackHosts);
@@ -31,6 +44,22 @@ export function refuseForbidden(manifest: Manifest, permissions: Permissions): v
 		throw wrongField(field, `at most ${FIXED_LIMITS.mounts} volumes and binds together`);
 	const unknown = binds.find((name) => !permissions.binds.includes(name));
 	if (unknown !== undefined) throw wrongField("binds", unknownBind(unknown, permissions.binds));
+}
+
+function refusePrivateHosts(network: Manifest["network"]): void {
+	for (const [at, entry] of (allowedHosts(network) ?? []).entries()) {
+		const [host = ""] = entry.split(":");
+		if (isIPv4(host) && !isPublicAddress(host)) throw wrongField(`network.allow.${at}`, `${host} isn't a public address`);
+	}
+}
+
+/** What a sandbox is connected to, and has mounted, is given to one that runs: under a kernel of its own it sees nothing of that. */
+function refuseBesideClass({ runtimeClass, network, volumes = [], binds = [] }: Manifest): void {
+	if (runtimeClass === undefined) return;
+	const without = `can't be had with runtimeClass ${runtimeClass}; leave one of the two out`;
+	if (network !== "none") throw wrongField("network", `a network ${without}`);
+	if (volumes.length > 0) throw wrongField("volumes", `volumes ${without}`);
+	if (binds.length > 0) throw wrongField("binds", `bind mounts ${without}`);
 }
 
 /** A function may follow itself; any other has to be there first. @throws BerthError invalid_manifest */

@@ -1,17 +1,17 @@
 import { execFileSync } from "node:child_process";
-import { accessSync, constants, existsSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readFileSync, readlinkSync } from "node:fs";
 import type { HostReport } from "@berth/contracts";
 import { CONTROLLERS_V2 } from "./cgroup-controllers.js";
+import { findExecutable } from "./executables.js";
 import { HostError } from "./host-error.js";
 import { unmount } from "./syscalls.js";
 
 const CGROUP_ROOT = "/sys/fs/cgroup";
 const CONTROLLERS_V1 = ["memory", "cpu", "cpuacct", "pids", "freezer"] as const;
 const RUNTIMES = ["crun", "runc"] as const;
-const SEARCH = ["/usr/local/bin", "/usr/bin", "/usr/local/sbin", "/usr/sbin", "/bin", "/sbin"];
 
 /** What the probe found, for the launcher itself. */
-export interface Host extends Omit<HostReport, "networks" | "storage"> {
+export interface Host extends Omit<HostReport, "networks" | "storage" | "runtimeClasses"> {
 	readonly ociRuntimePath: string;
 	readonly cgroupVersion: 1 | 2;
 	readonly arch: "x64" | "arm64";
@@ -80,10 +80,7 @@ function mendOfControllers(): string {
 }
 
 function findRuntime(wanted: string): string {
-	const candidates = wanted.startsWith("/")
-		? [wanted]
-		: (wanted === "auto" ? RUNTIMES : [wanted]).flatMap((name) => SEARCH.map((dir) => `${dir}/${name}`));
-	const found = candidates.find(isExecutable);
+	const found = findExecutable(wanted === "auto" ? RUNTIMES : [wanted]);
 	if (found === undefined)
 		throw new HostError(
 			wanted === "auto"
@@ -91,13 +88,4 @@ function findRuntime(wanted: string): string {
 				: `there is no OCI runtime ${wanted}: install it, or set BERTH_OCI_RUNTIME to auto, crun, runc or a path`,
 		);
 	return found;
-}
-
-function isExecutable(path: string): boolean {
-	try {
-		accessSync(path, constants.X_OK);
-		return true;
-	} catch {
-		return false;
-	}
 }

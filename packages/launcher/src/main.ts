@@ -9,9 +9,10 @@ import { Children } from "./children.js";
 import { probeHost } from "./host.js";
 import { LayerStore } from "./layers.js";
 import { Networks } from "./networks/networks.js";
-import { OciRuntime } from "./oci-runtime.js";
+import { GVISOR, OciRuntime } from "./oci-runtime.js";
 import { ociVerbs } from "./oci-verbs.js";
 import { favourMigrations } from "./quick-migrations.js";
+import { probeRunsc } from "./runsc.js";
 import { SandboxFiles } from "./sandbox-files.js";
 import { Sandboxes } from "./sandboxes.js";
 import { LauncherServer } from "./server.js";
@@ -27,6 +28,7 @@ const directory = settings.paths.launcher;
 process.umask(0o022);
 mkdirSync(directory, { recursive: true, mode: 0o711 });
 const host = probeHost(settings.ociRuntime);
+const runsc = probeRunsc(settings.runsc);
 becomeSubreaper();
 letGoOfOthersVolumes();
 
@@ -45,6 +47,7 @@ const isSweep = process.argv[2] === "--remove-leftovers";
 const binds = new Binds(isSweep ? {} : settings.binds, settings.dataDir);
 const storage = new SandboxStorage(new Volumes(directory, settings.volumeBytes, children), binds);
 const { serviceUid } = settings;
+const state = join(directory, "state");
 const { agentSockets } = settings.paths;
 const sandboxes = new Sandboxes({
 	files: new SandboxFiles({ directory, agentSockets, serviceUid, host, layers, cgroups, storage }),
@@ -54,7 +57,8 @@ const sandboxes = new Sandboxes({
 	cgroups,
 	networks,
 	allowsHostNetwork: settings.allowsHostNetwork,
-	runtime: new OciRuntime(host.ociRuntimePath, join(directory, "state"), children),
+	runtime: new OciRuntime(host.ociRuntimePath, state, children),
+	classes: runsc.path === undefined ? {} : { runsc: new OciRuntime(runsc.path, state, children, GVISOR) },
 	isAwaited: (pid) => children.has(pid),
 	onExit: (exit: SandboxExit) => server?.announce(exit),
 });
@@ -71,7 +75,9 @@ if (host.cgroupVersion === 1)
 		complain("boots take some milliseconds longer: favordynmods can't be had", error),
 	);
 networks.begin();
-server = new LauncherServer(() => ociVerbs({ host, layers, sandboxes, storage, onTrouble: complain }));
+server = new LauncherServer(() =>
+	ociVerbs({ host, runtimeClasses: { runsc: runsc.report }, layers, sandboxes, storage, onTrouble: complain }),
+);
 await server.listen(settings.paths.launcherSocket, serviceUid);
 
 let stopping = false;

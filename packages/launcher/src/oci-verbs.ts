@@ -1,4 +1,4 @@
-import { type HostReport, LAUNCHER_VERBS } from "@berth/contracts";
+import { type HostReport, LAUNCHER_VERBS, type RuntimeClassReports } from "@berth/contracts";
 import type { Host } from "./host.js";
 import { ImportQueue } from "./import-queue.js";
 import type { LayerStore } from "./layers.js";
@@ -9,6 +9,7 @@ import type { SandboxStorage } from "./storage/sandbox-storage.js";
 
 export interface OciVerbsOptions {
 	readonly host: Host;
+	readonly runtimeClasses: RuntimeClassReports;
 	readonly layers: LayerStore;
 	readonly sandboxes: Sandboxes;
 	readonly storage: SandboxStorage;
@@ -17,7 +18,7 @@ export interface OciVerbsOptions {
 }
 
 /** What a launcher that makes sandboxes by itself does for a worker. */
-export function ociVerbs({ host, layers, sandboxes, storage, onTrouble }: OciVerbsOptions): Conversation {
+export function ociVerbs({ host, runtimeClasses, layers, sandboxes, storage, onTrouble }: OciVerbsOptions): Conversation {
 	const imports = new ImportQueue(layers, onTrouble);
 	const booted = new Set<string>();
 	return {
@@ -25,7 +26,14 @@ export function ociVerbs({ host, layers, sandboxes, storage, onTrouble }: OciVer
 			switch (verb) {
 				case LAUNCHER_VERBS.host: {
 					const { cgroups, ociRuntime, ociRuntimeVersion } = host;
-					return { cgroups, ociRuntime, ociRuntimeVersion, networks: sandboxes.networks(), storage: storage.report() } satisfies HostReport;
+					return {
+						cgroups,
+						ociRuntime,
+						ociRuntimeVersion,
+						runtimeClasses,
+						networks: sandboxes.networks(),
+						storage: storage.report(),
+					} satisfies HostReport;
 				}
 				case LAUNCHER_VERBS.hasLayer:
 					return { present: await layers.isSound(read.layer(head).digest) };

@@ -12,9 +12,11 @@ import {
 	MIB,
 	type MountRequest,
 	NAME_PATTERN,
-	type NetworkChoice,
+	RUNTIME_CLASSES,
+	type RuntimeClass,
 	type SandboxKind,
 	type SandboxLimits,
+	type SandboxNetwork,
 	type SandboxProgram,
 	type SandboxRequest,
 	type SpecialiseRequest,
@@ -57,6 +59,7 @@ export const read = {
 		base: digests(head["base"], "base"),
 		kind: kind(head["kind"]),
 		program: program((head["program"] ?? {}) as Fields),
+		...(head["runtimeClass"] === undefined ? {} : { runtimeClass: runtimeClass(head["runtimeClass"]) }),
 		limits: limits(head["limits"]),
 		...(head["own"] === undefined ? {} : { own: digests(head["own"], "own"), ownIsRoot: head["ownIsRoot"] === true }),
 		...storage(head["storage"]),
@@ -71,8 +74,8 @@ export const read = {
 	}),
 } as const;
 
-function network(value: unknown): NetworkChoice {
-	if (value === "none" || value === "internet" || value === "host") return value;
+function network(value: unknown): SandboxNetwork {
+	if (value === "none" || value === "internet" || value === "allow" || value === "host") return value;
 	return { join: name(((value ?? {}) as Fields)["join"], "network.join") };
 }
 
@@ -131,6 +134,12 @@ function program(head: Fields): SandboxProgram {
 		oldSpaceMiB: integer(head["oldSpaceMiB"], "oldSpaceMiB", 8, LIMITS.memoryMiB.max),
 		semiSpaceMiB: integer(head["semiSpaceMiB"], "semiSpaceMiB", 1, 64),
 	};
+}
+
+function runtimeClass(value: unknown): RuntimeClass {
+	const known = RUNTIME_CLASSES.find((each) => each === value);
+	if (known === undefined) throw new RequestError(`runtimeClass: ${JSON.stringify(value)} isn't ${RUNTIME_CLASSES.join(" or ")}`);
+	return known;
 }
 
 function sandbox(value: unknown): string {

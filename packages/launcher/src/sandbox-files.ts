@@ -83,7 +83,7 @@ export class SandboxFiles {
 		mount(graft, graft, null, MS.bind);
 		mount(null, graft, null, MS.shared);
 		const base = this.#bases.rootfs(request.base);
-		const rootfs = request.own === undefined || request.ownIsRoot !== true ? base : this.#mountRoot(entry, request.own);
+		const rootfs = this.#rootOf(entry, request, base);
 		if (request.own !== undefined && request.ownIsRoot !== true) this.graft(entry, request.own);
 		this.#bindSocket(join(agentSockets, `${entry.id}.sock`), socket);
 		const spec = containerSpec(request, {
@@ -91,7 +91,7 @@ export class SandboxFiles {
 			base,
 			graft,
 			// What was made before there were volumes goes on without.
-			...(hasMountsPath(rootfs) ? { mounts: storage.prepare(directory) } : {}),
+			...(request.runtimeClass === undefined && hasMountsPath(rootfs) ? { mounts: storage.prepare(directory) } : {}),
 			tmp,
 			socket,
 			cgroup: cgroups.pathOf(entry.id),
@@ -123,12 +123,22 @@ export class SandboxFiles {
 		for (const fifo of Object.values(this.outputsOf(entry))) await rm(fifo, { force: true });
 	}
 
-	/** A tenant's image as a root: read-only, and used by nothing but the container that has it. */
-	#mountRoot(entry: Entry, layers: readonly Digest[]): string {
+	/**
+	 * The base that all share, unless it is a tenant's image, or gVisor's: that mounts its root once more, read-only, in the
+	 * sandbox's user namespace, where a mount of the host's keeps every flag that it has, and it leaves nosuid and nodev out.
+	 */
+	#rootOf(entry: Entry, { runtimeClass, own, ownIsRoot, base: layers }: BootRequest, base: string): string {
+		const isImage = own !== undefined && ownIsRoot === true;
+		if (!isImage && runtimeClass === undefined) return base;
+		return this.#mountRoot(entry, isImage ? own : layers, runtimeClass === undefined ? MS.nosuid | MS.nodev : 0);
+	}
+
+	/** A root that is used by nothing but the container that has it: read-only. */
+	#mountRoot(entry: Entry, layers: readonly Digest[], flags: number): string {
 		entry.layers = layers;
 		const root = join(entry.directory, "root");
 		mkdirSync(root, { mode: 0o755 });
-		mount("overlay", root, "overlay", MS.rdonly | MS.nosuid | MS.nodev, overlayOptions(this.#options.layers, layers));
+		mount("overlay", root, "overlay", MS.rdonly | flags, overlayOptions(this.#options.layers, layers));
 		checkMountPoints(root);
 		return root;
 	}

@@ -4,10 +4,11 @@ import type {
 	BootAnswer,
 	BootRequest,
 	Digest,
-	NetworkChoice,
 	NetworkReport,
+	RuntimeClass,
 	SandboxExit,
 	SandboxLimits,
+	SandboxNetwork,
 	SpecialiseAnswer,
 	SpecialiseRequest,
 	StorageMount,
@@ -32,6 +33,8 @@ export interface SandboxesOptions {
 	/** Whether the operator lets functions have the host's own network. */
 	readonly allowsHostNetwork: boolean;
 	readonly runtime: OciRuntime;
+	/** Of the classes that this host has. */
+	readonly classes: Readonly<Partial<Record<RuntimeClass, OciRuntime>>>;
 	/** Whether somebody else waits for a process of ours. */
 	readonly isAwaited: (pid: number) => boolean;
 	readonly onExit: (exit: SandboxExit) => void;
@@ -72,10 +75,12 @@ export class Sandboxes {
 		const id = request.sandbox;
 		if (this.#entries.has(id)) throw new Error(`${id} exists already`);
 		if (request.network === "host" && !this.#options.allowsHostNetwork) throw new Error("the host's network isn't permitted");
+		const runtime = this.#runtimeFor(request);
 		const entry: Entry = {
 			id,
 			directory: this.#options.files.directoryOf(id),
 			uidBase: this.#uids.take(),
+			runtime,
 			tmpFlags: MS.nosuid | MS.nodev | (executesScratch(request) ? 0 : MS.noexec),
 			network: request.network === "host" ? "host" : "none",
 			limits: request.limits,
@@ -171,8 +176,8 @@ export class Sandboxes {
 	}
 
 	async #remove(entry: Entry): Promise<void> {
-		const { cgroups, files, runtime } = this.#options;
-		const { id } = entry;
+		const { cgroups, files } = this.#options;
+		const { id, runtime } = entry;
 		await entry.started;
 		await this.kill(id);
 		if (entry.pid === undefined) cgroups.kill(id);
@@ -195,7 +200,7 @@ export class Sandboxes {
 		// Read-write, so that opening doesn't wait for the worker's end.
 		const output = { stdout: openSync(stdout, constants.O_RDWR), stderr: openSync(stderr, constants.O_RDWR) };
 		try {
-			entry.pid = await this.#options.runtime.run(entry.id, entry.directory, output);
+			entry.pid = await entry.runtime.run(entry.id, entry.directory, output);
 		} finally {
 			closeSync(output.stdout);
 			closeSync(output.stderr);
@@ -230,12 +235,22 @@ export class Sandboxes {
 	}
 
 	/** Its network namespace is there since it was booted: what it lacks is a way out. */
-	#connect(entry: Entry, network: NetworkChoice): SpecialiseAnswer {
+	#connect(entry: Entry, network: SandboxNetwork): SpecialiseAnswer {
 		if (entry.network === network) return {};
-		if (entry.network !== "none" || network === "host") throw new Error(`${entry.id} was booted for another network`);
-		const address = this.#options.networks.connect(entry.pid as number, network === "internet" ? "internet" : "join");
+		if (entry.network !== "none" || network === "host" || network === "none") throw new Error(`${entry.id} was booted for another network`);
+		const address = this.#options.networks.connect(entry.pid as number, typeof network === "object" ? "join" : network);
 		entry.network = network;
 		return network === "internet" ? {} : { address };
+	}
+
+	/** gVisor sees what was there at its start: nothing is mounted, and no wire laid, into its sandboxes later. */
+	#runtimeFor({ sandbox, runtimeClass, own, network, storage = [] }: BootRequest): OciRuntime {
+		if (runtimeClass === undefined) return this.#options.runtime;
+		const runtime = this.#options.classes[runtimeClass];
+		if (runtime === undefined) throw new Error(`this host has no ${runtimeClass}`);
+		if (own === undefined || network !== "none" || storage.length > 0)
+			throw new Error(`${sandbox}: under ${runtimeClass} layers are there from the boot on, and neither network nor storage`);
+		return runtime;
 	}
 
 	#running(id: string): Entry {

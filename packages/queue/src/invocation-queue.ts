@@ -1,4 +1,4 @@
-import type { Backlog, InvocationRecord, InvocationRequest, Settlement } from "@berth/contracts";
+import type { Backlog, BerthError, InvocationRecord, InvocationRequest, Settlement } from "@berth/contracts";
 import { closeRedis, guarded, type Redis } from "@berth/redis";
 import type { Page, Wanted } from "./background-lists.js";
 import type { BackgroundNews } from "./background-news.js";
@@ -27,6 +27,8 @@ export interface GatewayQueue extends InvocationQueue {
 	lookAfter(node: string, change: NodeChange): Promise<void>;
 	/** Background: before a body is read. @throws BerthError `queue_full` when no more of the function, or its project, may be queued; `storage_full` when nothing more may; `unavailable` */
 	requireRoom(owner: Pick<InvocationRequest, "project" | "function">): Promise<void>;
+	/** Why the durable Redis is to take nothing new, `storage_full`; undefined: so many bytes are about to be written there. @throws BerthError `unavailable` */
+	memoryRefusal(bytes: number): Promise<BerthError | undefined>;
 	/** Interactive: of this process, since its start. */
 	interactiveTotals(): LaneTotals;
 	/** Background: the functions that wait longest, so many at most, and all others together. @throws BerthError `unavailable` */
@@ -78,6 +80,11 @@ export class RedisInvocationQueue implements GatewayQueue {
 	requireRoom(owner: Pick<InvocationRequest, "project" | "function">): Promise<void> {
 		const { durable, room } = this.#parts;
 		return guarded(durable, ACCEPTING, () => room.require(owner));
+	}
+
+	memoryRefusal(bytes: number): Promise<BerthError | undefined> {
+		const { durable, room } = this.#parts;
+		return guarded(durable, "measuring the durable Redis", () => room.memoryRefusal(bytes));
 	}
 
 	async enqueue(request: InvocationRequest, inDoubt?: "take back" | "leave", onUnneeded?: () => Promise<unknown>): Promise<void> {
@@ -150,12 +157,9 @@ export class RedisInvocationQueue implements GatewayQueue {
 		return this.#durably("keeping a request", ({ records }) => records.keep(request));
 	}
 
-	async leftBodies(held: () => Promise<readonly HeldBody[]>): Promise<readonly HeldBody[]> {
-		const { durable } = this.#parts;
-		const left = new LeftBodies(durable);
-		if (!(await guarded(durable, "looking for bodies that are left", () => left.claim()))) return [];
-		const found = await held();
-		return await guarded(durable, "looking for bodies that are left", () => left.among(found));
+	async *leftBodies(held: () => Promise<readonly HeldBody[]>): AsyncGenerator<readonly HeldBody[], void> {
+		const left = new LeftBodies(this.#parts.durable);
+		if (await left.claim()) yield* left.among(await held());
 	}
 
 	sweepLists(): Promise<number> {

@@ -8,6 +8,7 @@ import type {
 	NodeStats,
 	ProjectEvent,
 	Recovery,
+	RuntimeClass,
 	SandboxInfo,
 	Settlement,
 	TailedLine,
@@ -76,8 +77,8 @@ export interface InvocationQueue {
 	readonly deadLetters: DeadLetters;
 	/** Background: keeps the request of one that was settled without a worker. */
 	keepRequest(request: InvocationRequest): Promise<void>;
-	/** Background: those of these bodies, older than an accepting takes, that nobody needs; none when that was asked within the hour. @throws BerthError `unavailable` */
-	leftBodies(held: () => Promise<readonly HeldBody[]>): Promise<readonly HeldBody[]>;
+	/** Background: those of these bodies, older than an accepting takes, that nobody needs, some at a time; none when that was asked within the hour. @throws BerthError `unavailable` */
+	leftBodies(held: () => Promise<readonly HeldBody[]>): AsyncIterable<readonly HeldBody[]>;
 	/** Background: takes what isn't kept any more off the lists; how many. */
 	sweepLists(): Promise<number>;
 	/** Waiting and active jobs per lane, and the age of the oldest that waits, milliseconds. */
@@ -172,6 +173,8 @@ export interface NodeInfo {
 	/** Changes with each start of the worker. */
 	readonly incarnation: string;
 	readonly startedAtMs: number;
+	/** Beside its OCI runtime, what it runs functions under. */
+	readonly runtimeClasses?: readonly RuntimeClass[];
 	/** It ends what it has, and is to be given nothing more. */
 	readonly draining?: true;
 }

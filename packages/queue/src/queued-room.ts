@@ -76,13 +76,23 @@ export class QueuedRoom {
 
 	/** @throws BerthError storage_full when the durable Redis has no room for what is new */
 	async requireMemory(): Promise<void> {
-		const full = await this.#memory.full();
-		if (full === undefined) return;
+		const refusal = await this.memoryRefusal();
+		if (refusal === undefined) return;
 		this.#onRefused("memory");
+		throw refusal;
+	}
+
+	/** Why nothing new may be written; else so many bytes are about to be. */
+	async memoryRefusal(bytes = 0): Promise<BerthError | undefined> {
+		const full = await this.#memory.full();
+		if (full === undefined) {
+			this.#memory.add(bytes);
+			return undefined;
+		}
 		const { takenBytes, mostBytes, retryAfterMs } = full;
 		const [taken, most] = [takenBytes, mostBytes].map((bytes) => Math.round(bytes / MIB));
 		const detail = `${taken} MiB of the durable Redis are taken, or kept for doing what was accepted, of ${most} at most; nothing was accepted`;
-		throw new BerthError("storage_full", detail, { extra: { retryAfterMs } });
+		return new BerthError("storage_full", detail, { extra: { retryAfterMs } });
 	}
 
 	async #levelOf(owner: Owner, whose: Whose, more: number): Promise<void> {

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { SECOND_MS } from "@berth/contracts";
+import { BerthError, HOUR_MS, KIB, MIB, SECOND_MS } from "@berth/contracts";
 import { type ConnectionLog, closeRedis, guarded, LuaScript, openRedis, type Redis } from "@berth/redis";
 import { keys } from "./keys.js";
 import type { Vault } from "./vault.js";
@@ -11,14 +11,48 @@ const NOW = `
 	local time = redis.call("TIME")
 	local now = time[1] * 1000 + math.floor(time[2] / 1000)
 `;
+/** What a key takes of the durable Redis, beside its answer. */
+const KEY_BYTES = KIB;
+/** Keys are counted in so many parts of the time that they are kept for. */
+const PARTS = 24;
 
-const CLAIM = new LuaScript(`${NOW}
+/** What keys of a project take: bytes by when they came, in a hash that has a field for each part of the time. */
+const COUNT = `
+	local function count(kept, part, bytes)
+		if redis.call("HINCRBY", kept, part, bytes) <= 0 then redis.call("HDEL", kept, part) end
+	end
+`;
+
+/**
+ * KEYS: key, what the project's take. ARGV: request, holder, lease ms, ms for which it is kept, invocation, bytes that the project's may take, 1 when there is memory
+ * for another one. Gives for `many` what they take, and ms until the first of them is forgotten.
+ */
+const CLAIM = new LuaScript(`${NOW}${COUNT}
 	local found = redis.call("HMGET", KEYS[1], "request", "answer", "until", "invocation")
 	if found[1] and found[1] ~= ARGV[1] then return { "mismatch" } end
 	if found[2] then return { "answered", found[2] } end
 	if found[1] and tonumber(found[3]) > now then return { "running" } end
 	-- Whoever held it before left no answer: what was done is in doubt from here on.
 	if found[1] then redis.call("HSET", KEYS[1], "doubt", 1) end
+	if not found[1] then
+		if ARGV[7] ~= "1" then return { "refused" } end
+		local keptMs, sum, first = tonumber(ARGV[4]), 0, now
+		local length = math.ceil(keptMs / ${PARTS})
+		local parts = redis.call("HGETALL", KEYS[2])
+		for at = 1, #parts, 2 do
+			local part = tonumber(parts[at])
+			if part + length + keptMs < now then
+				redis.call("HDEL", KEYS[2], parts[at])
+			else
+				sum, first = sum + parts[at + 1], math.min(first, part)
+			end
+		end
+		if sum + ${KEY_BYTES} > tonumber(ARGV[6]) then return { "many", tostring(sum), tostring(first + length + keptMs - now) } end
+		local part = string.format("%d", math.floor(now / length) * length)
+		count(KEYS[2], part, ${KEY_BYTES})
+		redis.call("PEXPIRE", KEYS[2], keptMs + length)
+		redis.call("HSET", KEYS[1], "part", part)
+	end
 	local invocation = found[4] or ARGV[5]
 	redis.call("HSET", KEYS[1], "request", ARGV[1], "until", now + ARGV[3], "holder", ARGV[2], "invocation", invocation)
 	redis.call("PEXPIRE", KEYS[1], ARGV[4])
@@ -36,11 +70,19 @@ const LET_GO = new LuaScript(`
 	return redis.call("HSET", KEYS[1], "until", 0)
 `);
 
-const END = new LuaScript(`
-	if redis.call("HGET", KEYS[1], "holder") ~= ARGV[1] then return 0 end
+/** KEYS: as CLAIM. ARGV: holder, answer or "". */
+const END = new LuaScript(`${COUNT}
+	local found = redis.call("HMGET", KEYS[1], "holder", "part", "doubt")
+	if found[1] ~= ARGV[1] then return 0 end
 	redis.call("HDEL", KEYS[1], "holder")
-	if ARGV[2] ~= "" then return redis.call("HSET", KEYS[1], "answer", ARGV[2]) end
-	if redis.call("HEXISTS", KEYS[1], "doubt") == 0 then return redis.call("DEL", KEYS[1]) end
+	if ARGV[2] ~= "" then
+		if found[2] then count(KEYS[2], found[2], #ARGV[2]) end
+		return redis.call("HSET", KEYS[1], "answer", ARGV[2])
+	end
+	if not found[3] then
+		if found[2] then count(KEYS[2], found[2], ${-KEY_BYTES}) end
+		return redis.call("DEL", KEYS[1])
+	end
 	return redis.call("HSET", KEYS[1], "until", 0)
 `);
 
@@ -52,6 +94,8 @@ export type KeyClaim =
 	| { readonly kind: "running" }
 	/** Another request's, that wasn't the same. */
 	| { readonly kind: "mismatch" }
+	/** Nobody's: there is no memory for another one. */
+	| { readonly kind: "refused" }
 	/** An earlier one's, that was the same. */
 	| { readonly kind: "answered"; readonly id: string; readonly answer: string };
 
@@ -59,37 +103,63 @@ export type KeyClaim =
 export interface HeldKey {
 	readonly id: string;
 	readonly holder: string;
+	/** Where it is counted. */
+	readonly kept: string;
+}
+
+/** How long keys are remembered, and what those of a project may take of the durable Redis with their answers. */
+export interface KeysKept {
+	readonly ms: number;
+	readonly bytes: number;
 }
 
 /** Idempotency keys of projects and the answers that they stand for, in the durable Redis. All methods throw BerthError `unavailable` while it is away. */
 export class IdempotencyKeys {
 	readonly #redis: Redis;
 	readonly #vault: Vault;
-	readonly #keptMs: number;
+	readonly #keeps: KeysKept;
 
-	private constructor(redis: Redis, vault: Vault, keptMs: number) {
+	private constructor(redis: Redis, vault: Vault, keeps: KeysKept) {
 		this.#redis = redis;
 		this.#vault = vault;
-		this.#keptMs = keptMs;
+		this.#keeps = keeps;
 	}
 
-	/** @param url of the durable Redis. @param keptMs how long a key is remembered. @throws Error when it can't be reached */
-	static async open(url: string, vault: Vault, keptMs: number, log?: ConnectionLog): Promise<IdempotencyKeys> {
+	/** @param url of the durable Redis. @throws Error when it can't be reached */
+	static async open(url: string, vault: Vault, keeps: KeysKept, log?: ConnectionLog): Promise<IdempotencyKeys> {
 		const [redis] = await openRedis([{ url, use: "command", name: "idempotency-keys", log }]);
-		return new IdempotencyKeys(redis, vault, keptMs);
+		return new IdempotencyKeys(redis, vault, keeps);
 	}
 
 	/** How often whoever holds a key has to say so, milliseconds. */
 	static readonly renewMs = LEASE_MS / 3;
 
-	/** @param request what tells it from others. @param invocation the id that it has, should it be the first with this key */
-	async claim(project: string, key: string, request: string, invocation: string): Promise<KeyClaim> {
+	/**
+	 * @param request what tells it from others
+	 * @param invocation the id that it has, should it be the first with this key
+	 * @param isThereMemory for a key that isn't known. Default: true
+	 * @throws BerthError storage_full when the project's keys take as much as they may
+	 */
+	async claim(project: string, key: string, request: string, invocation: string, isThereMemory = true): Promise<KeyClaim> {
 		const id = keys.idempotencyKey(project, createHash("sha256").update(key).digest("hex"));
+		const kept = keys.idempotencyKept(project);
 		const holder = randomBytes(12).toString("base64url");
-		const args = [request, holder, LEASE_MS, this.#keptMs, invocation];
-		const [kind, word = ""] = (await this.#do(() => CLAIM.run(this.#redis, [id], args))) as [KeyClaim["kind"], string?];
-		if (kind === "claimed") return { kind, held: { id, holder }, invocation: word };
+		const args = [request, holder, LEASE_MS, this.#keeps.ms, invocation, this.#keeps.bytes, isThereMemory ? 1 : 0];
+		const [kind, word = "", leftMs] = (await this.#do(() => CLAIM.run(this.#redis, [id, kept], args))) as [
+			KeyClaim["kind"] | "many",
+			string?,
+			string?,
+		];
+		if (kind === "many") throw this.#tooMany(project, Number(word), Number(leftMs));
+		if (kind === "claimed") return { kind, held: { id, holder, kept }, invocation: word };
 		return kind === "answered" ? { kind, id, answer: word } : { kind };
+	}
+
+	#tooMany(project: string, bytes: number, retryAfterMs: number): BerthError {
+		const [has, most] = [bytes, this.#keeps.bytes].map((one) => Math.ceil(one / MIB));
+		const hours = this.#keeps.ms / HOUR_MS;
+		const detail = `idempotency keys of project ${project} take ${has} MiB with their answers, of ${most} at most (BERTH_IDEMPOTENCY_MIB), and each is kept for ${hours} hours; nothing was done: send it later, or without a key`;
+		return new BerthError("storage_full", detail, { extra: { retryAfterMs } });
 	}
 
 	/** The request is still being served. */
@@ -98,8 +168,8 @@ export class IdempotencyKeys {
 	}
 
 	/** The request is answered; every repetition of it is, too, from now on. */
-	async answer({ id, holder }: HeldKey, answer: string): Promise<void> {
-		await this.#do(() => END.run(this.#redis, [id], [holder, answer]));
+	async answer({ id, holder, kept }: HeldKey, answer: string): Promise<void> {
+		await this.#do(() => END.run(this.#redis, [id, kept], [holder, answer]));
 	}
 
 	/** What was done is in doubt: the same request may come again at once, and has the same id then. */
@@ -108,8 +178,8 @@ export class IdempotencyKeys {
 	}
 
 	/** Nothing was done: the key is as good as new, unless an earlier try left it in doubt: then it goes on as with `letGo`. */
-	async release({ id, holder }: HeldKey): Promise<void> {
-		await this.#do(() => END.run(this.#redis, [id], [holder, ""]));
+	async release({ id, holder, kept }: HeldKey): Promise<void> {
+		await this.#do(() => END.run(this.#redis, [id, kept], [holder, ""]));
 	}
 
 	/** An answer as it may be stored: one that makes a secret has it in it. */

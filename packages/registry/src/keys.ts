@@ -33,6 +33,8 @@ export const keys = {
 	/** Hashes of the names of projects → when they were made; and of those that were removed → when that was. */
 	projects: "{berth}:projects",
 	removedProjects: "{berth}:removed-projects",
+	/** Stream: the changes of a project, and how each ended. */
+	audit: (project: string) => `{berth}:audit:${project}`,
 	/** Channel: there are keys that aren't good any more. */
 	revocations: "{berth}:revocations",
 	/** Hash of a package registry's host → its scopes, and a sealed login. */
@@ -41,6 +43,7 @@ export const keys = {
 	callbackSecret: (project: string) => `{berth}:callback-secret:${project}`,
 	/** Hash of a request with an idempotency key (its SHA-256): what tells it, who serves it until when, and its answer. */
 	idempotencyKey: (project: string, digest: string) => `{berth}:idempotency:${project}:${digest}`,
+	idempotencyKept: (project: string) => `{berth}:idempotency-kept:${project}`,
 	/** A push or pull of an image, as it was recorded last; and the ids of those that a node has begun and not ended. */
 	transfer: (id: string) => `{berth}:transfer:${id}`,
 	transfersOf: (node: string) => `{berth}:transfers:${node}`,

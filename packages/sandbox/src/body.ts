@@ -3,13 +3,11 @@ import { type CauseOfDeath, causeOfDeath, ownMemoryOf } from "./cause-of-death.j
 import { CgroupReader } from "./cgroup-reader.js";
 import type { Conversation, Ending } from "./conversation.js";
 import { CpuClaim } from "./cpu-claim.js";
+import { EgressRefusals } from "./egress-refusals.js";
 import type { Booted } from "./engine.js";
 import type { Freezer } from "./freezer.js";
 import { LogReader } from "./log-reader.js";
 import { UsageMeter } from "./usage-meter.js";
-
-/** Init and the agent. */
-const OWN_PROCESSES = 2;
 
 /** What a sandbox has from its boot until its removal: its agent's connection, its output, its cgroup. */
 export class Body {
@@ -17,17 +15,21 @@ export class Body {
 	readonly logs: LogReader;
 	readonly cgroup: CgroupReader;
 	readonly meter: UsageMeter;
+	readonly egress: EgressRefusals;
 	readonly freezer: Freezer;
 	readonly claim: CpuClaim | undefined;
 	readonly #cgroupGoes: boolean;
 	/** Tasks when nothing but init and the agent ran in it. */
 	#restingTasks = 0;
+	/** Processes, then: init and the agent, or what gVisor is made of with these in it. */
+	#restingProcesses = 0;
 
-	constructor(talk: Conversation, { output, cgroup, cgroupGoes, freezer, weight }: Booted) {
+	constructor(talk: Conversation, { output, cgroup, cgroupGoes, seesScratch, freezer, weight }: Booted) {
 		this.talk = talk;
 		this.logs = new LogReader(output);
 		this.cgroup = new CgroupReader(cgroup);
-		this.meter = new UsageMeter(this.cgroup);
+		this.meter = new UsageMeter(this.cgroup, seesScratch);
+		this.egress = new EgressRefusals((line) => this.logs.say(line));
 		this.freezer = freezer;
 		this.claim = weight && new CpuClaim(this.cgroup, weight);
 		this.#cgroupGoes = cgroupGoes;
@@ -36,12 +38,13 @@ export class Body {
 	/** Nothing but init and the agent runs in it now. */
 	rests(): void {
 		this.#restingTasks = this.cgroup.tasks();
+		this.#restingProcesses = this.cgroup.processes();
 		this.claim?.see();
 	}
 
 	/** Node has a thread more now and then; only then is it worth the longer look. */
 	hasStrays(): boolean {
-		return this.cgroup.tasks() > this.#restingTasks && this.cgroup.processes() > OWN_PROCESSES;
+		return this.cgroup.tasks() > this.#restingTasks && this.cgroup.processes() > this.#restingProcesses;
 	}
 
 	/** Keeps what a cgroup says that may be gone in a moment. */

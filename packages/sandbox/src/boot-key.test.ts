@@ -74,3 +74,11 @@ test("every sandbox has every limit from its boot on", () => {
 test("every field of a manifest is specialised, booted for, or the platform's affair: none is forgotten", () => {
 	expect(Object.keys(SPECIALISATION).sort()).toEqual(Object.keys(manifestSchema.shape).sort());
 });
+
+test("under a class of its own a version's sandboxes are booted with its layers, and are no other version's", () => {
+	const { image, manifest } = version("x");
+	const own = versionKeyOf(image, { ...manifest, runtimeClass: "runsc" }, true);
+	expect(own).toMatchObject({ runtimeClass: "runsc", own: image.layers });
+	const keys = [own, versionKeyOf(image, manifest, true), versionKeyOf(image, manifest, false)].map(keyText);
+	expect(new Set(keys).size).toBe(3);
+});

@@ -10,11 +10,13 @@ import {
 	type MemoryClass,
 	MIB,
 	memoryClassOf,
-	type NetworkChoice,
+	type RuntimeClass,
 	type SandboxKind,
 	type SandboxLimits,
+	type SandboxNetwork,
 	type SandboxProgram,
 	type StorageMount,
+	sandboxNetworkOf,
 	storageOf,
 	type VersionImage,
 } from "@berth/contracts";
@@ -26,6 +28,8 @@ export interface BootKey {
 	readonly base: Base;
 	readonly language: Language;
 	readonly memoryClass: MemoryClass;
+	/** What it is run by; absent: the node's OCI runtime. */
+	readonly runtimeClass?: RuntimeClass;
 	/**
 	 * The function's layers, where they have to be in place when it boots: only sandboxes of this very image are its, so
 	 * none is kept ready that could become any. Absent: a booted sandbox is given them.
@@ -38,16 +42,17 @@ export interface BootKey {
 	/** What the function has at /mnt, where its layers are there, too. */
 	readonly storage?: readonly StorageMount[];
 	/** What it is on from its boot: the host's own network, or the function's where its layers are there, too; else it comes with its function. */
-	readonly network: NetworkChoice;
+	readonly network: SandboxNetwork;
 }
 
 /** Builds want a bundler's memory, and room for a tree of dependencies with the archives that it comes from. */
 const BUILD = { memoryMiB: 1024, cpuMilli: 2000, pids: 128, tmpfsMiB: 512, tmpfsInodes: 100_000 } as const;
 
 /** The same text for equal keys. */
-export function keyText({ kind, base, memoryClass, network, own = [], storage = [] }: BootKey): string {
+export function keyText({ kind, base, memoryClass, runtimeClass, network, own = [], storage = [] }: BootKey): string {
 	const mounts = storage.map(({ name, volume = "", readOnly }) => `${name}=${volume}${readOnly ? ":ro" : ""}`);
-	return [kind, base.digest, memoryClass, JSON.stringify(network), ...own.map(({ digest }) => digest), ...mounts].join(" ");
+	const under = runtimeClass === undefined ? [] : [runtimeClass];
+	return [kind, base.digest, memoryClass, ...under, JSON.stringify(network), ...own.map(({ digest }) => digest), ...mounts].join(" ");
 }
 
 /** Nothing of Python, or of the bridge to a program, is fixed by its memory: one class, the default's, becomes what any version asks for. */
@@ -56,14 +61,16 @@ const ONE_CLASS = memoryClassOf(LIMITS.memoryMiB.default);
 /** What a version's sandbox has to be booted as, by an engine that grafts or one that can't. @param of the version, for an engine to show */
 export function versionKeyOf(
 	{ base, layers, digest, isImage }: ImageReference,
-	manifest: Pick<Manifest, "runtime" | "memoryMiB" | "network" | "volumes" | "binds">,
+	manifest: Pick<Manifest, "runtime" | "runtimeClass" | "memoryMiB" | "network" | "volumes" | "binds">,
 	grafts: boolean,
 	of?: Omit<VersionImage, "image">,
 ): BootKey {
 	const key = bootKeyOf(base, manifest);
-	// A root can't be changed when something runs in it.
-	if (grafts && isImage !== true) return key;
-	const own = { own: layers, ownIsRoot: isImage === true, network: manifest.network };
+	const { runtimeClass } = manifest;
+	// A root can't be changed when something runs in it; and what is mounted later never gets into gVisor.
+	if (grafts && isImage !== true && runtimeClass === undefined) return key;
+	const under = runtimeClass === undefined ? {} : { runtimeClass };
+	const own = { own: layers, ownIsRoot: isImage === true, network: sandboxNetworkOf(manifest.network), ...under };
 	if (of === undefined) return { ...key, ...own };
 	const storage = storageOf(of.project, manifest);
 	return { ...key, ...own, of: { ...of, image: digest }, ...(storage.length === 0 ? {} : { storage }) };

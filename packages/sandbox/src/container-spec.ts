@@ -16,6 +16,9 @@ export const CPU_SHARES = 256;
 /** How much more a sandbox weighs that uses little. All are booted as those that use much: a boot does. */
 export const LIGHT_TIMES = 16;
 
+/** Threads of gVisor's kernel and file server, and a process and its threads on the host for each of the sandbox's. */
+const GVISOR_TASKS = 192;
+
 /** Where the launcher has put things for one sandbox, and which ids it gave it. */
 export interface SandboxPlace {
 	readonly rootfs: string;
@@ -87,7 +90,7 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 				devices: [{ allow: false, access: "rwm" }],
 				memory: { limit: limits.memoryBytes, swap: limits.memoryBytes },
 				cpu: { shares: CPU_SHARES / LIGHT_TIMES, quota: cpuQuotaUs(limits.cpuMilli), period: CPU_PERIOD_US },
-				pids: { limit: limits.pids },
+				pids: { limit: hostTasksOf(boot) },
 				...(place.cgroupVersion === 2 ? { unified: { "memory.oom.group": "1" } } : {}),
 			},
 			seccomp: seccompProfile(place.arch),
@@ -95,6 +98,11 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 			readonlyPaths: READONLY_PATHS,
 		},
 	};
+}
+
+/** What its cgroup counts: under gVisor the function's tasks are its own kernel's, and the host's are what that needs for them. */
+function hostTasksOf({ runtimeClass, limits }: BootRequest): number {
+	return runtimeClass === undefined ? limits.pids : limits.pids + GVISOR_TASKS;
 }
 
 /** Whether what a sandbox writes to its /tmp may be executed there: packages' scripts make programs and start them. */

@@ -5,6 +5,7 @@ import {
 	type SandboxProgram,
 	type SpecialiseHead,
 	type SpecialiseRequest,
+	sandboxNetworkOf,
 	storageOf,
 } from "@berth/contracts";
 import type { BootKey } from "./boot-key.js";
@@ -12,12 +13,13 @@ import type { Specialisation } from "./version-target.js";
 
 /** What an engine is asked for that is to boot a sandbox. */
 export function bootOrder(sandbox: string, bootKey: BootKey, program: SandboxProgram, limits: SandboxLimits): BootRequest {
-	const { base, kind, own, ownIsRoot, of, storage, network } = bootKey;
+	const { base, kind, runtimeClass, own, ownIsRoot, of, storage, network } = bootKey;
 	return {
 		sandbox,
 		base: base.layers.map(({ digest }) => digest),
 		kind,
 		program,
+		...(runtimeClass === undefined ? {} : { runtimeClass }),
 		limits,
 		...(own === undefined ? {} : { own: own.map(({ digest }) => digest), ownIsRoot: ownIsRoot === true }),
 		...(of === undefined ? {} : { of }),
@@ -30,7 +32,7 @@ export function bootOrder(sandbox: string, bootKey: BootKey, program: SandboxPro
 export function graftOrder(sandbox: string, { project, image, manifest }: Specialisation, limits: SandboxLimits): SpecialiseRequest {
 	const storage = storageOf(project, manifest);
 	const layers = image.layers.map(({ digest }) => digest);
-	return { sandbox, layers, limits, network: manifest.network, ...(storage.length === 0 ? {} : { storage }) };
+	return { sandbox, layers, limits, network: sandboxNetworkOf(manifest.network), ...(storage.length === 0 ? {} : { storage }) };
 }
 
 /** What an agent is told of its function. */

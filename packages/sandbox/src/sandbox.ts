@@ -20,6 +20,7 @@ import { Body } from "./body.js";
 import { type BootKey, programOf } from "./boot-key.js";
 import type { CauseOfDeath } from "./cause-of-death.js";
 import { Conversation, type Reply, type Respond } from "./conversation.js";
+import type { EgressRefusals } from "./egress-refusals.js";
 import type { SandboxEngine } from "./engine.js";
 import { type LineListener, NO_LOG } from "./log-reader.js";
 import { bootOrder, graftOrder, specialiseHead } from "./orders.js";
@@ -86,7 +87,7 @@ export class Sandbox {
 		return this.#specialisation;
 	}
 
-	/** What it is called on its network of functions, if it is on one. */
+	/** What it is known by to the worker, where that listens for it. */
 	get address(): string | undefined {
 		return this.#address;
 	}
@@ -200,6 +201,11 @@ export class Sandbox {
 		this.#thawing = this.#alive().freezer.thaw();
 		// Whoever invokes it hears of it.
 		this.#thawing?.catch(() => undefined);
+	}
+
+	/** What it asks of the world outside, and isn't given; undefined when it doesn't run. */
+	get egress(): EgressRefusals | undefined {
+		return this.#body?.egress;
 	}
 
 	/** Whether its agent or its container has ended, or is about to. */

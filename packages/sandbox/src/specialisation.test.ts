@@ -11,6 +11,7 @@ const BASE: Base = { digest: `sha256:${"0".repeat(64)}`, layers: [] };
 /** A value other than the default, for each field that a prewarmed sandbox may have to be given or not. */
 const OTHERS: Readonly<Record<keyof typeof SPECIALISATION, ManifestInput>> = {
 	runtime: { runtime: "node22" },
+	runtimeClass: { runtimeClass: "runsc" },
 	entry: { entry: "src/other.ts" },
 	dockerfile: { dockerfile: "Dockerfile" },
 	external: { external: ["sharp"] },

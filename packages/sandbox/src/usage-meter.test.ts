@@ -56,3 +56,10 @@ test("scratch that is full is told", () => {
 	cgroup.tell({ scratchBytes: LIMITS.tmpfsBytes });
 	expect(meter.end(LIMITS).limitsHit).toEqual(["scratch"]);
 });
+
+test("where /tmp can't be told from a sandbox's memory it isn't said to be full of that", () => {
+	const blind = new UsageMeter(reader, false);
+	blind.begin();
+	cgroup.tell({ scratchBytes: LIMITS.tmpfsBytes });
+	expect(blind.end(LIMITS)).toMatchObject({ usage: { scratchBytes: 0 }, limitsHit: [] });
+});

@@ -3,7 +3,7 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { BerthError, type FunctionError, INLINE_BODY_BYTES, type LogLine } from "@berth/contracts";
+import { BerthError, type FunctionError, INLINE_BODY_BYTES, type LogLine, type RuntimeClassReport } from "@berth/contracts";
 import type { Delivery } from "@berth/queue";
 import { type ArtifactStore, openArtifactStore } from "@berth/registry";
 import { type Lease, type Pool, type SandboxResult, type Specialisation, SpecialiseError, type Streams } from "@berth/sandbox";
@@ -87,7 +87,12 @@ function delivery(changes: Partial<Delivery> = {}, body: Delivery["request"]["bo
 const remap = async (error: FunctionError): Promise<FunctionError> => ({ ...error, stack: "at source" });
 const versionsOf = (get: () => Promise<unknown>) => ({ get }) as unknown as ReadyVersions;
 
-function attempts(pool: FakePool, versions = versionsOf(async () => ready("hello")), networkMissing?: string): Attempts {
+function attempts(
+	pool: FakePool,
+	versions = versionsOf(async () => ready("hello")),
+	networkMissing?: string,
+	runsc: RuntimeClassReport = { version: "1" },
+): Attempts {
 	const metrics = new WorkerMetrics(() => []);
 	return new Attempts({
 		node: "node_1",
@@ -100,6 +105,7 @@ function attempts(pool: FakePool, versions = versionsOf(async () => ready("hello
 		places: new GatewayPlaces(),
 		tail: new LogTail("1"),
 		networkMissing,
+		runtimeClasses: { runsc },
 		invokes: new Invokes({ gatewaySocket: "/nowhere", waits: () => () => undefined }),
 		onTrouble: (message) => troubles.push(message),
 		remap,
@@ -405,4 +411,17 @@ test("a version whose network the node can't give any more ends with why, and ta
 		error: { message: "This node has no networks for functions: no nft." },
 	});
 	expect((await attempts(new FakePool(), undefined, "no nft").run(delivery())).attempt.outcome).toBe("succeeded");
+});
+
+test("a version whose runtime class the node hasn't got any more ends with why, and takes no sandbox", async () => {
+	const pool = new FakePool();
+	pool.acquire = () => Promise.reject(new Error("a sandbox was asked for"));
+	const version = ready("hello");
+	const classed = versionsOf(async () => ({ ...version, manifest: { ...version.manifest, runtimeClass: "runsc" } }));
+	const { attempt } = await attempts(pool, classed, undefined, { missing: "it was removed" }).run(delivery());
+	expect(attempt).toMatchObject({
+		code: "runtime_class_unavailable",
+		error: { message: "This node can't run functions under runsc: it was removed." },
+	});
+	expect((await attempts(new FakePool(), classed).run(delivery())).attempt.outcome).toBe("succeeded");
 });

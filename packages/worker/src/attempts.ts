@@ -5,6 +5,8 @@ import {
 	type LogBook,
 	type Outcome,
 	type Phases,
+	type RuntimeClassReports,
+	runtimeClassLack,
 	type Settlement,
 	streamBytesOf,
 	traceIdOf,
@@ -44,6 +46,7 @@ export interface AttemptsOptions {
 	readonly invokes: Invokes;
 	/** What the node lacks for networks of functions, if anything. */
 	readonly networkMissing: string | undefined;
+	readonly runtimeClasses: RuntimeClassReports;
 	/** Told of what costs an attempt no more than a part of its log. */
 	readonly onTrouble: (message: string, error: unknown) => void;
 	/** A stack in terms of the source; the error as it is when there is no map for it. */
@@ -80,6 +83,8 @@ export class Attempts {
 			const version = await this.#options.versions.get(request.project, request.function, request.version);
 			const lack = networkLack(version.manifest, this.#options.networkMissing);
 			if (lack !== undefined) throw new BerthError("network_unavailable", lack);
+			const noClass = runtimeClassLack(version.manifest.runtimeClass, this.#options.runtimeClasses);
+			if (noClass !== undefined) throw new BerthError("runtime_class_unavailable", noClass);
 			const target: Specialisation = {
 				key: `${request.project}/${request.function}:${request.version}`,
 				project: request.project,

@@ -54,6 +54,7 @@ async function lastAttempt(registry: FakeRegistry, build: () => Promise<BuildRes
 		events: { record: () => undefined },
 		log: createLogger("test", "silent"),
 		networkMissing: undefined,
+		runtimeClasses: { runsc: { missing: "there is none" } },
 		warmLayers: async () => undefined,
 	});
 	await builds.run({ project: "default", function: "hello", version: 1 }, LAST_ATTEMPT);

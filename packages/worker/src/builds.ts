@@ -1,5 +1,14 @@
 import type { ImageBuilder } from "@berth/builder";
-import { BerthError, type BuildFailure, type BuildReport, type ImageReference, type NodeStats, type Version } from "@berth/contracts";
+import {
+	BerthError,
+	type BuildFailure,
+	type BuildReport,
+	type ImageReference,
+	type NodeStats,
+	type RuntimeClassReports,
+	runtimeClassLack,
+	type Version,
+} from "@berth/contracts";
 import type { BuildTask, EventLog, NewEvent } from "@berth/queue";
 import type { ArtifactStore, FunctionRegistry } from "@berth/registry";
 import type { Logger, WorkerMetrics } from "@berth/telemetry";
@@ -19,6 +28,7 @@ export interface BuildsOptions {
 	readonly log: Logger;
 	/** Why no function may have a network on this node; undefined when it may. */
 	readonly networkMissing: string | undefined;
+	readonly runtimeClasses: RuntimeClassReports;
 	/** Brings a version's layers to where sandboxes find them, so that the first invocation needn't. */
 	readonly warmLayers: (version: Version) => Promise<void>;
 }
@@ -89,7 +99,7 @@ export class Builds {
 	async #build(version: Version, said: VersionLog): Promise<void> {
 		const { functions, artifacts, builder, metrics, warmLayers } = this.#options;
 		this.#started++;
-		if (await this.#lacksNetwork(version, said)) return;
+		if (await this.#isLacking(version, said)) return;
 		const layers = await this.#layersOfBefore(version);
 		const result = await (layers === undefined
 			? builder.build(version, () => artifacts.sources.get(version.source.digest), said)
@@ -124,10 +134,13 @@ export class Builds {
 	}
 
 	/** Said when it is deployed; invocations only meet it where the node has changed since. */
-	async #lacksNetwork(version: Version, said: VersionLog): Promise<boolean> {
-		const message = networkLack(version.manifest, this.#options.networkMissing);
+	async #isLacking(version: Version, said: VersionLog): Promise<boolean> {
+		const { networkMissing, runtimeClasses } = this.#options;
+		const noNetwork = networkLack(version.manifest, networkMissing);
+		const message = noNetwork ?? runtimeClassLack(version.manifest.runtimeClass, runtimeClasses);
 		if (message === undefined) return false;
-		const failure = { code: "network_unavailable", phase: "check", message, diagnostics: [] } as const;
+		const code = noNetwork === undefined ? "runtime_class_unavailable" : "network_unavailable";
+		const failure = { code, phase: "check", message, diagnostics: [] } as const;
 		said.failure(failure);
 		await this.#fail(version, failure, { durationMs: 0, phases: {}, layers: [], warnings: [] });
 		return true;

@@ -66,7 +66,7 @@ export interface Awaited {
 	over(): void;
 }
 
-/** What one attempt asks of other functions. With it end all that it waits for. */
+/** What one attempt asks of other functions. With it ends its waiting, and what it waits for that isn't asked under an idempotency key: that goes on, as its answer is wanted later. */
 export class AttemptInvokes {
 	readonly #parts: AttemptInvokesParts;
 	readonly #open = new Set<AbortController>();

@@ -4,7 +4,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { type Bases, ImageBuilder, StackRemapper } from "@berth/builder";
 import { dropPrivileges, exitWithParent, loadSettings } from "@berth/config";
-import { type FunctionError, HOUR_MS, MIB, type Version } from "@berth/contracts";
+import { classesOf, type FunctionError, HOUR_MS, MIB, type Version } from "@berth/contracts";
 import { openBuildSource, openEventLog, openInvocationSource, openNodeMembership } from "@berth/queue";
 import { FunctionRegistry, openArtifactStore, PackageRegistries, Vault } from "@berth/registry";
 import { Pool, type Specialisation } from "@berth/sandbox";
@@ -13,6 +13,7 @@ import { AttemptSpans } from "./attempt-spans.js";
 import { Attempts } from "./attempts.js";
 import { PooledBuildSandboxes } from "./build-sandboxes.js";
 import { Builds } from "./builds.js";
+import { EgressProxy } from "./egress/egress-proxy.js";
 import { groupsFor, openDockerBuilds, openEngine, removeLeftovers } from "./engine.js";
 import { ImageBudget } from "./images/budget.js";
 import { fetchImage } from "./images/fetch-image.js";
@@ -102,7 +103,7 @@ const builder = new ImageBuilder({
 	onMend: (name, err) =>
 		log.error({ err, image: name }, "the manifest of an image couldn't be read; it is made again, or its name removed"),
 });
-const { networks } = await engine.host();
+const { networks, runtimeClasses } = await engine.host();
 const incarnation = randomUUID();
 const invocationSource = await openInvocationSource({
 	durableUrl,
@@ -131,6 +132,10 @@ const functionsGateway =
 				attemptOf: (invocation) => invokes.find(invocation),
 			})
 		: undefined;
+const egressProxy =
+	networks.missing === undefined
+		? await EgressProxy.open({ address: networks.gateway, find: (address) => pool.egressAt(address), resolver: settings.resolver })
+		: undefined;
 const events = await openEventLog({ fastUrl, listens: false, logger: log });
 const builds = new Builds({
 	functions,
@@ -141,6 +146,7 @@ const builds = new Builds({
 	log,
 	warmLayers: warmVersion,
 	networkMissing: networks.missing,
+	runtimeClasses,
 });
 const places = new GatewayPlaces();
 const tail = new LogTail(incarnation);
@@ -157,6 +163,7 @@ const attempts = new Attempts({
 	places,
 	tail,
 	networkMissing: networks.missing,
+	runtimeClasses,
 	onTrouble,
 	remap,
 	invokes,
@@ -196,7 +203,9 @@ functions.onChange((name) => {
 	upkeep.changed(name);
 });
 // Before anything is taken: what a gateway knows this node to have taken is told by incarnation from what an earlier one had.
-await membership.join({ id: node, incarnation, startedAtMs: Date.now() }, (question) => answers.answer(question));
+await membership.join({ id: node, incarnation, startedAtMs: Date.now(), runtimeClasses: classesOf(runtimeClasses) }, (question) =>
+	answers.answer(question),
+);
 events.record(undefined, { kind: "node", what: "joined", node });
 await invocationSource.start((delivery) => attempts.run(delivery), settings.maxInflight, settlementKeeper(artifacts, settings.recordsMs));
 await buildSource.start((task, attempt) => builds.run(task, attempt), BUILDS_AT_ONCE);
@@ -219,6 +228,7 @@ async function stop(): Promise<void> {
 	await invocationSource.close();
 	await traces.close();
 	functionsGateway?.close();
+	egressProxy?.close();
 	places.close();
 	invokes.close();
 	await pool.close();

@@ -10,7 +10,7 @@ export interface InvokeOptions {
 	readonly contentType?: string;
 	/** What this function asks with it again, in whichever of its invocations, is the invocation that it was the first time. */
 	readonly idempotencyKey?: string;
-	/** Ends the wait, and what is waited for. */
+	/** Ends the wait, and what is waited for, unless it is asked under an `idempotencyKey`: then it goes on, as its answer is wanted later. */
 	readonly signal?: AbortSignal;
 }
 

@@ -21,7 +21,7 @@ export class Outflow {
 		this.#head = head;
 	}
 
-	/** Resolves when all of it was sent. @throws what makes it throws; TooLargeError; the cancellation's reason */
+	/** Resolves when all of it was sent. @throws what makes it throws, behind all that came before; TooLargeError; the cancellation's reason */
 	async send({ body, rest, contentType, response }: Gathered & Pick<Reply, "contentType" | "response">): Promise<void> {
 		const { id, attempt, maxHeaderBytes } = this.#head;
 		const head: StreamedHead = {
@@ -42,11 +42,12 @@ export class Outflow {
 				await this.#write(piece);
 			}
 			this.#check();
-			clearImmediate(this.#flush);
-			while (!this.#sendHeld(1)) await this.#change();
+			await this.#sendAllHeld();
 		} catch (error) {
 			clearImmediate(this.#flush);
-			if (this.#cancelled === undefined) await rest?.cancel(error);
+			this.#check();
+			await rest?.cancel(error);
+			await this.#sendAllHeld();
 			throw error;
 		}
 	}
@@ -69,13 +70,18 @@ export class Outflow {
 
 	async #write(piece: Uint8Array): Promise<void> {
 		if (piece.byteLength === 0) return;
-		this.#held.push(piece);
-		this.#heldBytes += piece.byteLength;
 		this.#sentBytes += piece.byteLength;
 		const { maxBytes = 0 } = this.#head.stream ?? {};
 		if (this.#sentBytes > maxBytes) throw new TooLargeError(`the streamed response has more than ${maxBytes} bytes, its limit`);
+		this.#held.push(piece);
+		this.#heldBytes += piece.byteLength;
 		while (!this.#sendHeld(STREAM.chunkBytes)) await this.#change();
 		if (this.#heldBytes > 0) this.#flushSoon();
+	}
+
+	async #sendAllHeld(): Promise<void> {
+		clearImmediate(this.#flush);
+		while (!this.#sendHeld(1)) await this.#change();
 	}
 
 	#flushSoon(): void {

@@ -143,10 +143,34 @@ describe("an answer in pieces", () => {
 		expect(source.cancelled).toBeInstanceOf(TooLargeError);
 	});
 
-	test("fails with what makes it", async () => {
-		await expect(new Outflow(new Said(), HEAD).send({ body: Buffer.from("a"), rest: sourceOf(["b", new Error("mine")]) })).rejects.toThrow(
+	test("fails with what makes it, behind what that gave", async () => {
+		const said = new Said();
+		await expect(new Outflow(said, HEAD).send({ body: Buffer.from("a"), rest: sourceOf(["b", new Error("mine")]) })).rejects.toThrow(
 			"mine",
 		);
+		expect(said.bodies()).toEqual(["ab"]);
+	});
+
+	test("fails with what makes it once all of what that gave was taken", async () => {
+		const said = new Said();
+		const outflow = new Outflow(said, HEAD);
+		const sent = outflow.send({ body: Buffer.from(whole), rest: sourceOf(["last", new Error("mine")]) });
+		sent.catch(() => undefined);
+		await expect.poll(() => said.bodies().length).toBe(STREAM.chunks);
+		outflow.credit({ id: "inv_1", chunks: 3 });
+		await expect(sent).rejects.toThrow("mine");
+		expect(said.bodies().join("")).toBe(`${whole}last`);
+	});
+
+	test("that fails while nobody wants it any more ends with why", async () => {
+		const outflow = new Outflow(new Said(), HEAD);
+		const sent = outflow.send({
+			body: Buffer.from(whole.slice(0, STREAM.chunkBytes * STREAM.chunks)),
+			rest: sourceOf(["b", new Error("mine")]),
+		});
+		await later();
+		outflow.cancel(new Error("gone"));
+		await expect(sent).rejects.toThrow("gone");
 	});
 });
 

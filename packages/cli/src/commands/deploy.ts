@@ -5,6 +5,7 @@ import { buildError, type DeployAnswer, type InlineDeployInput, LIVE, type Manif
 import { CommandFailure, EXIT, type ExitCode } from "../exit-codes.js";
 import { parseDurationMs } from "../input/durations.js";
 import {
+	addHost,
 	addVariable,
 	MANIFEST_FILE,
 	type ManifestFile,
@@ -66,12 +67,14 @@ export function registerDeploy({ program, action }: Registrar): void {
 		.option("--timeout <duration>", "how long it may run: 500ms, 30s, 2m", parseDurationMs)
 		.option("--tmpfs <size>", "size of /tmp, charged to memory: 64, 128MiB", parseMemoryMiB)
 		.option("--env <KEY=VALUE>", "an environment variable; may be repeated", addVariable, {})
+		.option("--allow <host>", "a host it may reach, as api.example.com or *.example.org:8443; may be repeated", addHost)
 		.option("--env-file <file>", "a file of KEY=VALUE lines", parseText)
 		.option("--reuse <how>", "version, never, or invocations per sandbox", parseReuse)
 		.option(
 			"--runtime <runtime>",
 			"node24, node22, python3 or custom (default: node24; python3 for a .py file, custom for one named bootstrap)",
 		)
+		.option("--runtime-class <class>", "runsc: its sandboxes run under gVisor, where the node has that")
 		.option("--manifest <file>", `a manifest instead of the directory's ${MANIFEST_FILE}`, parseText)
 		.option("--no-cache", "make its layers anew, and a version though nothing changed")
 		.option("--save-lock", "write the lock file that the dependencies were resolved to into the directory", false)

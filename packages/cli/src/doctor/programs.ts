@@ -1,5 +1,5 @@
 import type { Settings } from "@berth/config";
-import { type Check, failed, ok } from "./check.js";
+import { type Check, failed, ok, warning } from "./check.js";
 import { findProgram, runProgram } from "./program.js";
 
 const RUNTIMES = ["crun", "runc"];
@@ -18,10 +18,11 @@ const LEAST_REDIS = [6, 2] as const;
 export async function checkPrograms({
 	engine,
 	ociRuntime,
+	runsc,
 	embedded,
-}: Pick<Settings, "engine" | "ociRuntime" | "embedded">): Promise<readonly Check[]> {
+}: Pick<Settings, "engine" | "ociRuntime" | "runsc" | "embedded">): Promise<readonly Check[]> {
 	const redis = embedded.durable || embedded.fast ? [await redisServer()] : [];
-	const runtimes = engine === "oci" ? [await runtime(ociRuntime)] : [];
+	const runtimes = engine === "oci" ? [await runtime(ociRuntime), await gvisor(runsc)] : [];
 	return [...runtimes, await init(), await python(), await shell(), ...redis, await utilLinux()];
 }
 
@@ -42,6 +43,23 @@ export async function runtime(wanted: string): Promise<Check> {
 	}
 	const mend = wanted === "auto" ? "apt-get install crun" : "Install it, or set BERTH_OCI_RUNTIME to auto, crun, runc or a path.";
 	return failed("OCI runtime", `There is no ${names.join(" and no ")}.`, mend);
+}
+
+/** What functions with a runtime class of their own are run by; all others go without. */
+export async function gvisor(wanted: string): Promise<Check> {
+	const refused = "functions with `runtimeClass: runsc` are refused";
+	if (wanted === "none") return ok("gVisor", `BERTH_RUNSC is none: ${refused}.`);
+	const mend = "Set BERTH_RUNSC to auto, none, or the path of gVisor's runsc.";
+	const path = await findProgram(wanted === "auto" ? "runsc" : wanted);
+	if (path === undefined)
+		return wanted === "auto"
+			? ok("gVisor", `There is no runsc: ${refused}. To have them: apt-get install runsc, then start the stack again.`)
+			: failed("gVisor", `There is no ${wanted}.`, mend);
+	const ran = await runProgram(path, ["--version"]);
+	const version = ran.ok ? /^runsc version (?:release-)?(\S+)/m.exec(ran.output)?.[1] : undefined;
+	if (version !== undefined) return ok("gVisor", `${path}, version ${version}, for functions with \`runtimeClass: runsc\`.`);
+	const found = `${path} ${ran.ok ? "isn't gVisor's runsc" : `doesn't run: ${ran.reason}`}`;
+	return wanted === "auto" ? warning("gVisor", `${found}: ${refused}.`, mend) : failed("gVisor", `${found}.`, mend);
 }
 
 async function init(): Promise<Check> {

@@ -16,8 +16,11 @@ export interface ManifestOptions {
 	readonly timeout?: number;
 	readonly tmpfs?: number;
 	readonly runtime?: string;
+	readonly runtimeClass?: string;
 	readonly dockerfile?: string;
 	readonly reuse?: "version" | "never" | number;
+	/** The whole network: hosts that it may reach. */
+	readonly allow?: readonly string[];
 	readonly env: Readonly<Record<string, string>>;
 	readonly envFile?: string;
 }
@@ -69,8 +72,10 @@ export async function mergeManifest(file: ManifestFile["manifest"], options: Man
 		timeoutMs: options.timeout,
 		tmpfsMiB: options.tmpfs,
 		runtime: options.runtime,
+		runtimeClass: options.runtimeClass,
 		dockerfile: options.dockerfile,
 		reuse: options.reuse,
+		network: options.allow && { allow: options.allow },
 	};
 	const given = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 	// The gateway checks every field, those from the file too, and names the one that is wrong.
@@ -82,6 +87,11 @@ export function addVariable(text: string, before: Readonly<Record<string, string
 	const at = text.indexOf("=");
 	if (at < 1) throw new InvalidArgumentError("A variable is KEY=VALUE.");
 	return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
+}
+
+/** One more host of the command line; the gateway checks it. */
+export function addHost(text: string, before: readonly string[] = []): string[] {
+	return [...before, text];
 }
 
 /** `version`, `never`, or a number of uses. */

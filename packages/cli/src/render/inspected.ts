@@ -15,7 +15,7 @@ export function inspectedText(version: Version, aliases: readonly Alias[], backg
 	if (failure !== undefined) pairs.push(["failure", `${failure.phase}: ${failure.message}`]);
 	pairs.push(
 		["source", `${source.digest} (${source.filename ?? source.kind}, ${bytesText(source.sizeBytes)})`],
-		["runtime", manifest.runtime],
+		["runtime", manifest.runtimeClass === undefined ? manifest.runtime : `${manifest.runtime}, under ${manifest.runtimeClass}`],
 		["limits", `${manifest.memoryMiB} MiB, ${manifest.cpuMilli} m CPU, ${durationText(manifest.timeoutMs)}, /tmp ${manifest.tmpfsMiB} MiB`],
 	);
 	const storage = [...(manifest.volumes ?? []).map(volumeText), ...(manifest.binds ?? []).map((name) => `/mnt/${name} (the operator's)`)];

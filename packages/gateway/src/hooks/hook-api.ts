@@ -12,6 +12,7 @@ import {
 } from "@berth/contracts";
 import { functionNotFound, type OpenHook } from "@berth/registry";
 import type { Request, Response } from "express";
+import { sayAbout } from "../audit.js";
 import { principalOf } from "../auth.js";
 import { parseJson } from "../json.js";
 import { requireAlias } from "../known-alias.js";
@@ -32,6 +33,7 @@ export async function makeHook(request: Request, response: Response, services: S
 	await requireAlias(project, name, input.alias, services.functions);
 	const secret = secretFor(input.scheme, input.secret);
 	const hook = await services.hooks.make(project, name, input, secret);
+	sayAbout(request, hook.name);
 	response
 		.status(201)
 		.location(`/v1/functions/${name}/hooks/${hook.name}`)

@@ -70,6 +70,24 @@ test("a redelivery that is asked for again after a doubt is one invocation and o
 	expect(other.redelivered[0]?.invocation).not.toBe(accepted[0]);
 });
 
+test("one in doubt may run, and so isn't on record as failed, nor taken by who asks for all that failed", async () => {
+	const [first] = (await eventsOf()) as [HookEvent];
+	const body = since();
+	const accepted = doubtful(1);
+	expect((await post(`/${hook.name}/redeliver`, body, "k5")).status).toBe(503);
+	const doubted = (await eventsOf()).filter(({ redeliveryOf }) => redeliveryOf !== undefined);
+	expect(doubted).toMatchObject([{ result: "running" }]);
+	const of = doubted[0]?.redeliveryOf;
+	const { redelivered, skipped } = (await (await post(`/${hook.name}/redeliver`, since())).json()) as Redelivery;
+	expect([redelivered.length, redelivered.some(({ event }) => event === of)]).toEqual([1, false]);
+	expect(skipped).toMatchObject([{ event: of }]);
+	expect(first.id).toBeDefined();
+	await expect.poll(() => ran).toHaveLength(2);
+	const again5 = await again("/redeliver", body, "k5");
+	expect(again5.redelivered).toMatchObject([{ event: of, invocation: accepted[0] }]);
+	expect(ran).toHaveLength(2);
+});
+
 test("so is each of all that failed, also of those that were redelivered before the doubt", async () => {
 	const accepted = doubtful(2);
 	const body = since();

@@ -1,4 +1,4 @@
-import { derivedId, newId, type Redelivery, timeOfId } from "@berth/contracts";
+import { BerthError, derivedId, newId, type Redelivery, timeOfId } from "@berth/contracts";
 import type { OpenHook, StoredEvent } from "@berth/registry";
 import { enqueue } from "../background/enqueue.js";
 import { passedHeaders } from "../function-headers.js";
@@ -79,6 +79,8 @@ export async function redeliver(
 		const given = { trigger, body: bytes, source: "redelivery", ...(as === undefined ? {} : { id: as.invocation }) } as const;
 		({ id: invocation } = await enqueue(version, given, services));
 	} catch (error) {
+		// It may be accepted: who asks again comes by the same ids, and nobody else runs it meanwhile.
+		if (as !== undefined && error instanceof BerthError && error.code === "unavailable") throw error;
 		await hooks.log.end(id, { ...event, result: "failed", reason: (error as Error).message }, identities);
 		throw error;
 	}

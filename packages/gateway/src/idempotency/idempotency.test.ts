@@ -283,3 +283,29 @@ describe("a key", () => {
 		expect(runs).toBe(1);
 	});
 });
+
+test("a durable Redis that has no room for what is new takes no new key, and runs nothing; who asked before is answered", async () => {
+	const known = newKey();
+	expect((await send(known)).status).toBe(200);
+	await stack.redis.client(async (client) => {
+		const used = Number(/used_memory:(\d+)/.exec(await client.info("memory"))?.[1]);
+		await client.config("SET", "maxmemory", String(Math.round(used / 0.95)));
+	});
+	try {
+		const key = newKey();
+		await expect.poll(async () => (await send(newKey())).status, { timeout: 5000 }).toBe(507);
+		const ran = runs;
+		const refused = await send(key);
+		expect([refused.status, JSON.parse(refused.text).code, Number(refused.headers.get("retry-after"))]).toEqual([
+			507,
+			"storage_full",
+			expect.any(Number),
+		]);
+		expect((await send(known)).headers.get("idempotency-replayed")).toBe("true");
+		expect(runs).toBe(ran);
+		await stack.redis.client((client) => client.config("SET", "maxmemory", "0"));
+		await expect.poll(async () => (await send(key)).status, { timeout: 5000 }).toBe(200);
+	} finally {
+		await stack.redis.client((client) => client.config("SET", "maxmemory", "0"));
+	}
+});

@@ -13,6 +13,8 @@ import { fingerprintOf, type Keyed, keyedBy } from "./key.js";
 const MOST_BYTES = 256 * KIB;
 /** Up to this size it is stored in Redis, else among the results. */
 const INLINE_BYTES = 4 * KIB;
+/** What a key takes of the durable Redis with such an answer, about. */
+const KEPT_BYTES = INLINE_BYTES + KIB;
 /** When a repetition may come again whose first is being served, seconds. */
 const RETRY_AFTER = "1";
 
@@ -56,7 +58,7 @@ export function hasKey({ method, path, shownOnce }: Route, request: Request): bo
 /**
  * Serves a request under its key: the first one is served, and its answer stored before the last byte of it goes out; a repetition gets that answer.
  * What was refused before anything was done leaves the key as it was.
- * @throws BerthError idempotency_in_progress, idempotency_mismatch, idempotency_gone, unauthorized, invalid_request
+ * @throws BerthError idempotency_in_progress, idempotency_mismatch, idempotency_gone, storage_full, unauthorized, invalid_request
  */
 export async function serveOnce(
 	request: Request,
@@ -78,9 +80,11 @@ export async function serveUnder(
 	serve: () => Promise<void>,
 	problems: ErrorRequestHandler,
 ): Promise<void> {
-	const { idempotency, bodies } = services;
+	const { idempotency, invocations, bodies } = services;
 	const body = await bodies.read(request, FIXED_LIMITS.bodyBytes);
-	const claim = await idempotency.claim(keyed.project, keyed.key, fingerprintOf(keyed, body), newId("inv"));
+	const refusal = await invocations.memoryRefusal(KEPT_BYTES);
+	const claim = await idempotency.claim(keyed.project, keyed.key, fingerprintOf(keyed, body), newId("inv"), refusal === undefined);
+	if (claim.kind === "refused") throw refusal;
 	if (claim.kind === "mismatch")
 		throw new BerthError("idempotency_mismatch", "another request was sent with this key: send this one with a key of its own");
 	if (claim.kind === "running") {

@@ -13,6 +13,7 @@ import {
 } from "@berth/contracts";
 import { functionNotFound, type OpenSchedule } from "@berth/registry";
 import type { Request, Response } from "express";
+import { sayAbout } from "../audit.js";
 import { principalOf } from "../auth.js";
 import { claimedId } from "../idempotency/idempotency.js";
 import { parseJson } from "../json.js";
@@ -50,6 +51,7 @@ export async function makeSchedule(request: Request, response: Response, service
 	});
 	const next = firstOf(config, now.getTime());
 	await requireAlias(project, target, config.alias, services.functions);
+	sayAbout(request, config.name);
 	const open = await services.schedules.make(project, config, next);
 	response
 		.status(201)

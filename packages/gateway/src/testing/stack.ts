@@ -20,11 +20,13 @@ import {
 import {
 	ApiKeys,
 	type ArtifactStore,
+	AuditLog,
 	CallbackSecrets,
 	FUNCTION_RECORDS,
 	FunctionRegistry,
 	Hooks,
 	IdempotencyKeys,
+	type KeysKept,
 	openArtifactStore,
 	PackageRegistries,
 	Schedules,
@@ -72,6 +74,7 @@ export type StackOptions = {
 	readonly callbackHosts?: readonly string[];
 	readonly trustedProxies?: readonly string[];
 	readonly bodyStallMs?: number;
+	readonly idempotency?: KeysKept;
 } & Partial<ServerOptions>;
 
 export async function startStack(redisUrl: string, options: StackOptions = {}): Promise<Stack> {
@@ -121,11 +124,12 @@ async function openServices(redisUrl: string, directory: string, streams: Stream
 	return {
 		functions: await FunctionRegistry.open(redisUrl),
 		keys: await ApiKeys.open(redisUrl),
+		audit: await AuditLog.open(redisUrl),
 		packageRegistries: await PackageRegistries.open(redisUrl, vault),
 		hooks: await Hooks.open({ url: redisUrl, vault, bodies: artifacts.deliveries, retentionMs: DAY_MS }),
 		schedules: await Schedules.open(redisUrl),
 		outbox: await openOutbox(urls),
-		idempotency: await IdempotencyKeys.open(redisUrl, vault, DAY_MS),
+		idempotency: await IdempotencyKeys.open(redisUrl, vault, options.idempotency ?? { ms: DAY_MS, bytes: 64 * MIB }),
 		callbackSecrets: await CallbackSecrets.open(redisUrl, vault),
 		packageHosts: ["registry.npmjs.org"],
 		artifacts,

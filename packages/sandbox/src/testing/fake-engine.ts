@@ -99,6 +99,7 @@ export class FakeEngine implements SandboxEngine {
 			cgroups: "v2",
 			ociRuntime: "none",
 			ociRuntimeVersion: "0",
+			runtimeClasses: { runsc: { missing: "it makes no sandboxes" } },
 			networks: { gateway: "198.19.0.1" },
 			storage: { binds: [] },
 		});
@@ -140,7 +141,7 @@ export class FakeEngine implements SandboxEngine {
 		agent.say(FROM_AGENT.hello, {});
 		const freezer = new CgroupFreezer(cgroup.paths.version, cgroup.freezer);
 		const weight = new Weight(cgroup.weightFile);
-		return { cgroup: cgroup.paths, cgroupGoes: false, output: new FifoOutput(this.#fifo, this.#fifo), freezer, weight };
+		return { cgroup: cgroup.paths, cgroupGoes: false, seesScratch: true, output: new FifoOutput(this.#fifo, this.#fifo), freezer, weight };
 	}
 
 	specialise(request: SpecialiseRequest): Promise<SpecialiseAnswer> {

@@ -1,0 +1,27 @@
+import { manifestSchema } from "@berth/contracts";
+import type { NodeDirectory, NodeInfo } from "@berth/queue";
+import { expect, test } from "vitest";
+import { nodeFor } from "./placement.js";
+
+const NAMES = Array.from({ length: 40 }, (_, at) => `f${at}`);
+
+/** The nodes that so many functions are placed on. */
+function placesOf(nodes: readonly Partial<NodeInfo>[], runtimeClass?: "runsc"): readonly string[] {
+	const directory = { nodes: () => nodes } as unknown as NodeDirectory;
+	const manifest = manifestSchema.parse({ runtimeClass });
+	return [...new Set(NAMES.map((name) => nodeFor(directory, { project: "default", function: name, manifest })))].sort();
+}
+
+const PLAIN = [{ id: "a" }, { id: "b", runtimeClasses: [] }];
+const ABLE: Partial<NodeInfo> = { id: "c", runtimeClasses: ["runsc"] };
+
+test("functions are spread over the nodes, and those with a runtime class over the nodes that have it", () => {
+	expect(placesOf([...PLAIN, ABLE])).toEqual(["a", "b", "c"]);
+	expect(placesOf([...PLAIN, ABLE], "runsc")).toEqual(["c"]);
+	expect(placesOf([...PLAIN, { ...ABLE, draining: true }, { ...ABLE, id: "d" }], "runsc")).toEqual(["d"]);
+});
+
+test("where no node has it one of them says why; where there is none at all nothing can run", () => {
+	expect(placesOf(PLAIN, "runsc")).toEqual(["a", "b"]);
+	expect(() => placesOf([], "runsc")).toThrow("no worker takes invocations");
+});
