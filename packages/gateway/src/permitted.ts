@@ -49,7 +49,7 @@ export function refuseForbidden(manifest: Manifest, permissions: Permissions): v
 function refusePrivateHosts(network: Manifest["network"]): void {
 	for (const [at, entry] of (allowedHosts(network) ?? []).entries()) {
 		const [host = ""] = entry.split(":");
-		if (isIPv4(host) && !isPublicAddress(host)) throw wrongField(`network.allow[${at}]`, `${host} isn't a public address`);
+		if (isIPv4(host) && !isPublicAddress(host)) throw wrongField(`network.allow.${at}`, `${host} isn't a public address`);
 	}
 }
 
