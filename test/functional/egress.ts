@@ -151,6 +151,31 @@ def handler(event, context):
 			expect([lines?.length, lines?.at(-1)]).toEqual([21, "berth: it was so with more hosts"]);
 		});
 
+		it("a sandbox has so many connections at a time, and more when it has closed some", async () => {
+			const source = `import { connect } from "node:net";
+				const open = () => new Promise((resolve) => {
+					const socket = connect(5432, "many.service.example");
+					socket.once("data", () => resolve(socket)).once("error", () => resolve(undefined));
+				});
+				export default async () => {
+					const sockets = await Promise.all(Array.from({ length: 70 }, open));
+					const there = sockets.filter(Boolean);
+					const closed = new Promise((resolve) => there[0].once("close", resolve));
+					there[0].destroy();
+					await closed;
+					for (;;) {
+						const another = await open();
+						if (another !== undefined) return String(there.length);
+					}
+				};`;
+			const { text, limitsHit, lines } = await told(await deploy(stack, { network: { allow }, source }), {});
+			expect([text, limitsHit, lines]).toEqual([
+				"64",
+				["egress"],
+				["berth: many.service.example:5432 was refused: 64 connections are open already"],
+			]);
+		});
+
 		it("a connection ends with its sandbox", async () => {
 			const source = `import { connect } from "node:net";
 				export default () => new Promise(() => connect(5432, "hung.service.example").on("error", () => undefined));`;
