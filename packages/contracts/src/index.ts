@@ -45,6 +45,7 @@ export * from "./schedule.js";
 export * from "./sealing-key.js";
 export * from "./storage.js";
 export * from "./stream-protocol.js";
+export * from "./time.js";
 export * from "./trace.js";
 export * from "./units.js";
 export * from "./version.js";
