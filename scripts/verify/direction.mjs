@@ -30,7 +30,7 @@ const HOMES = {
 	esbuild: ["packages/agents/src/builder/"],
 	"@npmcli/arborist": ["packages/agents/src/builder/"],
 	aws4fetch: ["packages/bucket/src/"],
-	koffi: ["packages/launcher/src/"],
+	koffi: ["packages/launcher/src/", "packages/worker/src/egress/"],
 	pino: ["packages/telemetry/src/"],
 	"prom-client": ["packages/telemetry/src/"],
 	commander: ["packages/cli/src/"],

@@ -56,6 +56,15 @@ export function dockerNetworks(of: () => Parts): void {
 			await docker.client.command({ kind: "kill", sandbox });
 		});
 
+		it("allow lets a function out to the hosts that it names alone, and says what it refused", async () => {
+			const { docker, world } = parts;
+			const asks = await deploy(docker, { network: { allow: ["service.example"] }, source: ASKS });
+			expect(await asks.result({ url: outside })).toBe(world.hostEnd);
+			const answer = await asks.invoke({ url: "http://evil.example/" });
+			expect([answer.raw.body.toString(), (await asks.record(answer)).limitsHit]).toEqual(["ENOTFOUND", ["egress"]]);
+			expect(await asks.result({ url: `http://${world.publicAddress}/` })).toMatch(/^(?:E|UND_ERR_SOCKET)/);
+		});
+
 		it("goes on after a kill -9 of the launcher, whose rules stay meanwhile", async () => {
 			const { docker, world } = parts;
 			const asks = await deploy(docker, { network: "internet", source: ASKS });

@@ -5,6 +5,7 @@ import { deploy } from "../harness/functions.js";
 import { wirePrefixOf } from "../harness/leftovers.js";
 import { ASKS, CALLS, call } from "../harness/network-probes.js";
 import { Stack } from "../harness/stack.js";
+import { egress } from "./egress.js";
 
 let world: World;
 let stack: Stack;
@@ -68,6 +69,8 @@ it("network: host is this machine's own", async () => {
 	const asks = await deploy(stack, { network: "host", source: ASKS });
 	expect(await asks.result({ url: `${stack.url}/livez` })).toContain("ok");
 });
+
+egress(() => ({ stack, world }));
 
 describe("network: {join}", () => {
 	const ask = (name: string, body: Parameters<typeof call>[2]) => call(stack, name, body);

@@ -108,13 +108,15 @@ function without(names: Names, { status, text }: { status: number; text: string 
 }
 
 describe("without a key of its project nothing can be had", () => {
-	test.each(guarded)("%s %s", async (method, path) => {
+	// First, as what the stranger asks for is in the log of its own project.
+	test.each(guarded.filter(([, path]) => !path.includes("{")))("%s %s", async (method, path) => {
+		expect(await ask(method, path)).toMatchObject({ status: 401 });
+		const { text } = await ask(method, path, key);
+		for (const name of Object.values(theirs)) expect(text).not.toContain(name);
+	});
+
+	test.each(guarded.filter(([, path]) => path.includes("{")))("%s %s", async (method, path) => {
 		expect(await ask(method, pathOf(path, theirs))).toMatchObject({ status: 401 });
-		if (!path.includes("{")) {
-			const { text } = await ask(method, path, key);
-			for (const name of Object.values(theirs)) expect(text).not.toContain(name);
-			return;
-		}
 		const [there, not] = [await ask(method, pathOf(path, theirs), key), await ask(method, pathOf(path, nothing), key)];
 		expect(without(theirs, there)).toEqual(without(nothing, not));
 	});

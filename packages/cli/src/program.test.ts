@@ -25,6 +25,7 @@ const COMMANDS = [
 	"kill",
 	"key",
 	"project",
+	"audit",
 	"bench",
 	"doctor",
 ];
@@ -73,6 +74,7 @@ describe("the exit code", () => {
 		["a file that isn't there", ["deploy", "/nowhere/x.ts"]],
 		["a port beyond the last", ["up", "--port", "65536"]],
 		["a variable that isn't set", ["up", "--data", ""]],
+		["a time that would be guessed", ["invoke", "hello", "--async", "--at", "Dec 24"]],
 		["a URL that is none", ["--url", "nonsense", "--key", "k", "list"]],
 	])("is 2 for %s", async (_, args) => {
 		const { code, err } = await berth(...args);
@@ -123,6 +125,15 @@ test.each([
 		code: 2,
 		err: expect.stringMatching(/is empty|It is empty|Before the @/),
 	});
+});
+
+test.each([
+	[["schedules", "create", "hello"], "one of --cron, --every and --at"],
+	[["schedules", "create", "hello", "--every", "1m", "--at", "5m"], "one of --cron, --every and --at"],
+	[["dead-letters", "replay", "--all", "--function", "hello"], "--all is all of the project, and --function some of it"],
+	[["dead-letters", "purge", "--all", "--since", "1h"], "--all is all of the project, and --since some of it"],
+])("%j is refused in the words of the command line, and nothing is asked", async (args, words) => {
+	expect(await berth("--url", url, "--key", "good", ...args)).toMatchObject({ code: 2, err: expect.stringContaining(words) });
 });
 
 test("a path and an image are one too many; a key with what no key has is the key's fault", async () => {

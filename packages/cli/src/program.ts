@@ -1,6 +1,7 @@
 import type { UserSettings } from "@berth/config";
 import { Command, CommanderError } from "commander";
 import { registerAlias } from "./commands/alias.js";
+import { registerAudit } from "./commands/audit.js";
 import { registerBackup } from "./commands/backup.js";
 import { registerBench } from "./commands/bench.js";
 import { registerBuildLog } from "./commands/build-log.js";
@@ -71,6 +72,7 @@ const COMMANDS = [
 	registerVolume,
 	registerKey,
 	registerProject,
+	registerAudit,
 	registerImage,
 	registerRegistry,
 	registerRecover,

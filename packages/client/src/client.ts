@@ -1,5 +1,6 @@
 import { aliasesOf } from "./aliases.js";
 import { apiKeysOf } from "./api-keys.js";
+import { auditOf } from "./audit.js";
 import { buildLogsOf } from "./build-logs.js";
 import { callbacksOf } from "./callbacks.js";
 import { eventsOf } from "./events.js";
@@ -37,6 +38,7 @@ export interface ClientOptions {
 export type Client = ReturnType<typeof functionsOf> &
 	ReturnType<typeof aliasesOf> &
 	ReturnType<typeof apiKeysOf> &
+	ReturnType<typeof auditOf> &
 	ReturnType<typeof buildLogsOf> &
 	ReturnType<typeof callbacksOf> &
 	ReturnType<typeof eventsOf> &
@@ -64,6 +66,7 @@ export function createClient(options: ClientOptions): Client {
 		...functionsOf(transport),
 		...aliasesOf(transport),
 		...apiKeysOf(transport),
+		...auditOf(transport),
 		...buildLogsOf(transport),
 		...callbacksOf(transport),
 		...eventsOf(transport),

@@ -42,7 +42,7 @@ export interface Usage {
 }
 
 /** A cap that was touched without ending the attempt. */
-export type LimitHit = "pids" | "memory" | "scratch" | "log";
+export type LimitHit = "pids" | "memory" | "scratch" | "log" | "egress";
 
 /** A function's own error, with its stack in terms of the source. */
 export interface FunctionError {
@@ -258,6 +258,8 @@ export interface BackgroundHistory {
 	readonly attempt: number;
 	/** When the first attempt began. */
 	readonly startedAtMs?: number;
+	/** When `attempt` began. */
+	readonly beganAtMs?: number;
 	/** When it was settled for good. */
 	readonly settledAtMs?: number;
 	/** How it ended, once it is settled: as its last attempt, unless it was cancelled between two of them. */

@@ -1,7 +1,6 @@
 import type { FrameBounds } from "./framing.js";
-import type { NetworkChoice } from "./manifest.js";
 import type { RuntimeClass, RuntimeClassReports } from "./runtime-class.js";
-import type { NetworkReport } from "./sandbox-network.js";
+import type { NetworkReport, SandboxNetwork } from "./sandbox-network.js";
 import type { StorageMount, StorageReport } from "./storage.js";
 import type { Digest } from "./units.js";
 import { KIB, MIB, MINUTE_MS } from "./units.js";
@@ -144,7 +143,7 @@ export interface BootRequest {
 	/** Volumes and bind mounts of the function's, where its layers are there from the boot on, too. Absent: none. */
 	readonly storage?: readonly StorageMount[];
 	/** What it is booted with: `host` is for good; `none` where its specialisation is to say. */
-	readonly network: NetworkChoice;
+	readonly network: SandboxNetwork;
 	/** Whose they are. */
 	readonly of?: VersionImage;
 }
@@ -167,7 +166,7 @@ export interface BootAnswer {
 	readonly freezer: string;
 	/** The file of its cgroup that says what it weighs among sandboxes that want the CPU, which the worker may write. */
 	readonly weight: string;
-	/** What the sandbox is called on its network of functions. */
+	/** What it is known by to the worker, where that listens for it. */
 	readonly address?: string;
 }
 
@@ -184,13 +183,13 @@ export interface SpecialiseRequest {
 	/** The function's layers, bottom first. */
 	readonly layers: readonly Digest[];
 	readonly limits: SandboxLimits;
-	readonly network: NetworkChoice;
+	readonly network: SandboxNetwork;
 	/** Absent: none. */
 	readonly storage?: readonly StorageMount[];
 }
 
 export interface SpecialiseAnswer {
-	/** What the sandbox is called on its network of functions. */
+	/** What it is known by to the worker, where that listens for it. */
 	readonly address?: string;
 }
 

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { BACKGROUND_FIELDS } from "./background.js";
+import { egressHosts } from "./egress.js";
 import { FOLLOW_UP_FIELDS } from "./follow-up.js";
 import { IMAGE_NAME_RULE, parseImageName } from "./image-name.js";
 import { RUNTIMES } from "./language.js";
@@ -36,7 +37,7 @@ const env = z
 
 /** Networks that aren't a project's own. */
 const NETWORKS = ["none", "internet", "host"] as const;
-const NETWORK = 'none, internet, host, or {"join": "the name of a network of this project"}';
+const NETWORK = 'none, internet, host, {"allow": ["api.example.com"]} or {"join": "the name of a network of this project"}';
 
 const DESCRIPTION = "text of at most 256 characters, without half a surrogate pair";
 const PATH = "a relative path of 1 to 255 characters without `.`, `..` or a backslash, as in src/index.ts";
@@ -73,8 +74,10 @@ export const manifestSchema = z.strictObject({
 	/** The most that a streamed body may have, each way; `streamBytesOf` has the default. */
 	streamMiB: between(LIMITS.streamMiB, "MiB").optional(),
 	concurrency: within(LIMITS.concurrency, "sandboxes"),
-	/** What it may talk to: nothing, the Internet, the functions on a network of its project, or whatever its host may. */
-	network: z.union([z.enum(NETWORKS), z.strictObject({ join: resourceName })], NETWORK).default("none"),
+	/** What it may talk to: nothing, the Internet, some hosts of it, the functions on a network of its project, or whatever its host may. */
+	network: z
+		.union([z.enum(NETWORKS), z.strictObject({ join: resourceName }), z.strictObject({ allow: egressHosts })], NETWORK)
+		.default("none"),
 	/** Volumes of its project, each at /mnt/<name>. */
 	volumes: z
 		.array(z.strictObject({ name: resourceName, readOnly: z.boolean("true or false").optional() }, VOLUMES), VOLUMES)
@@ -133,6 +136,16 @@ export const imageDeploySchema = imageManifestSchema.extend({
 });
 export type ImageDeployInput = Omit<z.input<typeof imageDeploySchema>, "runtime">;
 export type InlineDeployInput = z.input<typeof inlineDeploySchema>;
+
+/** The name of the network of functions that a version is on. */
+export function joinedNetwork(network: NetworkChoice): string | undefined {
+	return typeof network === "object" && "join" in network ? network.join : undefined;
+}
+
+/** The hosts that a version may reach, where it is given them by name. */
+export function allowedHosts(network: NetworkChoice): readonly string[] | undefined {
+	return typeof network === "object" && "allow" in network ? network.allow : undefined;
+}
 
 /** The most bytes that a version's streamed bodies may have, each way. */
 export function streamBytesOf({ streamMiB = LIMITS.streamMiB.default }: Pick<Manifest, "streamMiB">): number {

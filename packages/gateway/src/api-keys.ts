@@ -1,5 +1,6 @@
 import { type ApiKeyList, apiKeyInputSchema, BerthError, HEADERS, type NewApiKey } from "@berth/contracts";
 import type { Request, Response } from "express";
+import { sayAbout } from "./audit.js";
 import { principalOf } from "./auth.js";
 import { parseJson } from "./json.js";
 import { nameFrom } from "./names.js";
@@ -25,6 +26,7 @@ export async function createKey(request: Request, response: Response, { keys, bo
 	}
 	const value = parseJson(await bodies.read(request, BODY_BYTES), "the body");
 	const input = validate(apiKeyInputSchema, value, { code: "invalid_request", whole: "body" });
+	sayAbout(request, `${input.name}: ${input.scopes.join(", ")}`);
 	response.setHeader("cache-control", "no-store");
 	response.status(201).json((await keys.create(project, input)) satisfies NewApiKey);
 }

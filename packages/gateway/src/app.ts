@@ -1,5 +1,6 @@
 import { BerthError, ERRORS } from "@berth/contracts";
 import express, { type Express, type Request, type RequestHandler, type Response } from "express";
+import { audited, isChange } from "./audit.js";
 import { admit } from "./auth.js";
 import { hasKey, serveOnce } from "./idempotency/idempotency.js";
 import type { Invocations } from "./invocations.js";
@@ -37,10 +38,11 @@ function handlerOf(route: Route, services: Services): RequestHandler {
 		});
 		const { scope } = route;
 		if (scope !== "none" && scope !== "public") await admit(request, scope, services.keys);
-		if (route.path.startsWith("/v1/")) refuseUnknown(request.query, route.query ?? []);
+		if (route.path.startsWith("/v1/")) checkQuery(request.query, route.query ?? []);
 		const serve = () => served(route, request, response, services);
-		if (hasKey(route, request)) await serveOnce(request, response, services, serve, problems);
-		else await serve();
+		const once = () => (hasKey(route, request) ? serveOnce(request, response, services, serve, problems) : serve());
+		if (isChange(route)) await audited(request, response, services, once);
+		else await once();
 	};
 }
 
@@ -54,10 +56,15 @@ async function served(route: Route, request: Request, response: Response, servic
 	}
 }
 
-/** @throws BerthError invalid_request for a name of a query that nothing reads */
-function refuseUnknown(query: Request["query"], known: readonly string[]): void {
+/** @throws BerthError invalid_request for a name of a query that nothing reads, or that is there twice */
+function checkQuery(query: Request["query"], known: readonly string[]): void {
 	const unknown = Object.keys(query).find((name) => !known.includes(name));
-	if (unknown === undefined) return;
+	if (unknown === undefined) {
+		const twice = known.find((name) => Array.isArray(query[name]));
+		if (twice === undefined) return;
+		const again = "it is there more than once; say it once";
+		throw new BerthError("invalid_request", `${twice}: ${again}`, { issues: [{ field: twice, message: again }] });
+	}
 	const field = unknown.slice(0, 80);
 	const message = known.length === 0 ? "this path takes no query" : `this path takes ${known.join(", ")} in its query`;
 	throw new BerthError("invalid_request", `${JSON.stringify(field)} isn't known: ${message}`, { issues: [{ field, message }] });

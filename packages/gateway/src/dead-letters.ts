@@ -8,7 +8,7 @@ import {
 } from "@berth/contracts";
 import type { Request, Response } from "express";
 import { principalOf } from "./auth.js";
-import { wantedFrom } from "./invocation-lists.js";
+import { listed, wantedFrom } from "./invocation-lists.js";
 import { countFrom } from "./query.js";
 import { replay, replayVersionFrom } from "./replays.js";
 import type { Services } from "./services.js";
@@ -60,10 +60,10 @@ export async function purgeDeadLetter(request: Request, response: Response, serv
 }
 
 /** The newest first, as many as one request may concern. */
-async function chosen(request: Request, { invocations }: Services, most: number) {
+async function chosen(request: Request, services: Services, most: number) {
 	const { project } = principalOf(request);
 	const limit = countFrom(request.query["limit"], "limit", 1, most) ?? most;
-	return await invocations.list({ ...wantedFrom(request, project), dead: true }, limit);
+	return await listed({ ...wantedFrom(request, project), dead: true }, limit, services);
 }
 
 /** Its payload first: what leads to it goes last. */

@@ -125,6 +125,8 @@ describe("a deploy is refused, and nothing of it stays, for", () => {
 		[{ ...SOURCE, runtime: "node18" }, "runtime", /^one of: node24, node22, python3, custom$/],
 		[{ ...SOURCE, network: "bridge" }, "network", /^none, internet, host/],
 		[{ ...SOURCE, network: "host" }, "network", /BERTH_HOST_NETWORK/],
+		[{ ...SOURCE, network: { allow: ["example.com", "10.0.0.1:80"] } }, "network.allow.1", /^10\.0\.0\.1 isn't a public address/],
+		[{ ...SOURCE, network: { allow: ["https://example.com/"] } }, "network.allow.0", /^a host as in api\.example\.com/],
 		[{ ...SOURCE, reuse: 0 }, "reuse", /version, never or/],
 		[{ ...SOURCE, env: { "1A": "x" } }, "env.1A", /a letter or _/],
 		[{ ...SOURCE, env: { A: "x".repeat(40_000) } }, "env", /32768 bytes/],

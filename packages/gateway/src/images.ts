@@ -13,6 +13,7 @@ import {
 import type { NodeAnswer, NodeQuestion } from "@berth/queue";
 import type { Request, Response } from "express";
 import { anyNode, askNode } from "./ask-node.js";
+import { sayAbout } from "./audit.js";
 import { principalOf } from "./auth.js";
 import { parseJson } from "./json.js";
 import { nameFrom } from "./names.js";
@@ -48,6 +49,7 @@ export async function listImages(request: Request, response: Response, { functio
 export async function push(request: Request, response: Response, services: Services): Promise<void> {
 	const { project } = principalOf(request);
 	const { function: name, version, reference, source } = validate(pushSchema, await bodyOf(request, services), BODY);
+	sayAbout(request, `${name} to ${reference}`);
 	if (version === undefined) await services.functions.resolve(project, name);
 	const options = { ...(version === undefined ? {} : { version }), ...(source === false ? { withoutSource: true } : {}) };
 	await start({ kind: "push", project, function: name, reference, ...options }, response, services);
@@ -57,6 +59,7 @@ export async function push(request: Request, response: Response, services: Servi
 export async function pull(request: Request, response: Response, services: Services): Promise<void> {
 	const { project } = principalOf(request);
 	const { reference, function: given } = validate(pullSchema, await bodyOf(request, services), BODY);
+	sayAbout(request, reference);
 	const last = parseImageName(reference)?.repository.split("/").at(-1) ?? "";
 	if (given === undefined && !NAME_PATTERN.test(last))
 		throw new BerthError("invalid_request", `${last} can't name a function: say in function which one it becomes a version of`, {

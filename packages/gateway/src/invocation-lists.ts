@@ -1,5 +1,6 @@
 import { INVOCATION_ID, type InvocationList, OUTCOMES } from "@berth/contracts";
-import type { Wanted } from "@berth/queue";
+import type { Page, Wanted } from "@berth/queue";
+import { functionNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
 import { principalOf } from "./auth.js";
 import { summaryOf } from "./invocation-answers.js";
@@ -20,8 +21,17 @@ export async function listInvocations(request: Request, response: Response, serv
 	const state = wordFrom(query["state"], "state", STATES);
 	const dead = flagFrom(query["dead"], "dead", false);
 	const wanted = { ...wantedFrom(request, project), dead, ...(state === undefined ? {} : { state }) };
-	const { records, before } = await services.invocations.list(wanted, countFrom(query["limit"], "limit", 1, MOST_LISTED) ?? LISTED);
+	const { records, before } = await listed(wanted, countFrom(query["limit"], "limit", 1, MOST_LISTED) ?? LISTED, services);
 	response.json({ invocations: records.map(summaryOf), ...(before === undefined ? {} : { cursor: before }) } satisfies InvocationList);
+}
+
+/** Of a function that isn't there nothing is listed, unless something of it is left. @throws BerthError function_not_found */
+export async function listed(wanted: Wanted, limit: number, { invocations, functions }: Services): Promise<Page> {
+	const page = await invocations.list(wanted, limit);
+	const { project, function: name } = wanted;
+	if (page.records.length === 0 && name !== undefined && (await functions.getFunction(project, name)) === undefined)
+		throw functionNotFound(name);
+	return page;
 }
 
 /** By the filters of a query. @throws BerthError invalid_request, invalid_name */

@@ -62,6 +62,19 @@ test("a wait goes on while Redis is away for a moment: who waits needs the end, 
 	expect(reads()).toBeGreaterThan(2);
 });
 
+test("who watches hears when an attempt began, not when they came", async () => {
+	const { id, end } = await running();
+	const { startedAt } = (await (await stack.fetch(`/v1/invocations/${id}`)).json()) as InvocationAnswer;
+	await expect.poll(() => Date.now()).toBeGreaterThan(Date.parse(startedAt ?? ""));
+	const watched = await stack.fetch(`/v1/invocations/${id}/events`, { headers: { "last-event-id": "0" } });
+	const reader = (watched.body as ReadableStream<Uint8Array>).pipeThrough(new TextDecoderStream()).getReader();
+	let said = "";
+	while (!said.includes("\n\n")) said += (await reader.read()).value ?? "";
+	expect(said).toContain(`"state":"running","attempt":1,"at":"${startedAt}"`);
+	end();
+	while (!(await reader.read()).done);
+});
+
 test("and is 503 when Redis is away still when the time is up", async () => {
 	const { id, end } = await running();
 	const { reads } = goesAway();

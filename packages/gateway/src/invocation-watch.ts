@@ -107,6 +107,7 @@ function* eventsOf(record: InvocationRecord): Generator<WatchEvent> {
 		yield state(2 * attempt.attempt - 1, { state: "running", attempt: attempt.attempt, at: began });
 		yield { at: 2 * attempt.attempt, event: "attempt", data: attemptAnswerOf(attempt) };
 	}
-	const running = record.background?.attempt ?? 0;
-	if (record.state === "running") yield state(2 * running - 1, { state: "running", attempt: running, at: isoOf(Date.now()) });
+	if (record.state !== "running") return;
+	const { attempt = 0, beganAtMs = record.acceptedAtMs } = record.background ?? {};
+	yield state(2 * attempt - 1, { state: "running", attempt, at: isoOf(beganAtMs) });
 }

@@ -7,6 +7,7 @@ import {
 	type InvocationRequest,
 	type InvokingHead,
 	type JoinedHead,
+	joinedNetwork,
 	type Trigger,
 	type Version,
 } from "@berth/contracts";
@@ -68,8 +69,7 @@ export class Invocations {
 	async joined(request: Request, response: Response, asked: JoinedHead): Promise<void> {
 		const { project, network, caller, function: name, depth, parent, deadlineMs } = asked;
 		const version = await this.#services.functions.resolve(project, name);
-		const own = version.manifest.network;
-		if (typeof own !== "object" || own.join !== network) throw functionNotFound(name);
+		if (joinedNetwork(version.manifest.network) !== network) throw functionNotFound(name);
 		const headers = [...requestHeaders(request, true), [CALLER_HEADER, caller] as const];
 		const trigger: Trigger = { kind: "http", request: { method: request.method, url: request.url, headers } };
 		await this.interactive.run(request, response, version, trigger, true, {

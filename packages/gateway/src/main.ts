@@ -15,6 +15,7 @@ import {
 } from "@berth/queue";
 import {
 	ApiKeys,
+	AuditLog,
 	CallbackSecrets,
 	FUNCTION_RECORDS,
 	FunctionRegistry,
@@ -118,6 +119,7 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 	return {
 		functions: await FunctionRegistry.open(durableUrl, log),
 		keys: await ApiKeys.open(durableUrl, log),
+		audit: await AuditLog.open(durableUrl, log),
 		packageRegistries: await PackageRegistries.open(durableUrl, vault, log),
 		hooks: await Hooks.open({ url: durableUrl, vault, bodies: artifacts.deliveries, retentionMs: settings.hookEventsMs, log }),
 		schedules: await Schedules.open(durableUrl, log),

@@ -3,6 +3,7 @@ import type { NodeAnswer, NodeQuestion } from "@berth/queue";
 import { projectNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
 import { z } from "zod";
+import { sayAbout } from "./audit.js";
 import { type Principal, principalOf, requireScope } from "./auth.js";
 import { parseJson } from "./json.js";
 import type { Services } from "./services.js";
@@ -47,6 +48,8 @@ export async function getStats(_request: Request, response: Response, services: 
 export async function commandNodes(request: Request, response: Response, services: Services): Promise<void> {
 	const principal = principalOf(request);
 	const body = validate(nodeCommandSchema, parseJson(await services.bodies.read(request, COMMAND_BYTES), "the body"), COMMAND);
+	const { kind, sandbox, function: name, floor } = body;
+	sayAbout(request, `${kind} ${sandbox ?? name ?? floor ?? ""}`);
 	const answers = await askAll(services, commandOf(body, principal), COMMAND_MS);
 	const affected = answers.reduce((sum, answer) => sum + (answer.kind === "done" ? answer.affected : 0), 0);
 	response.json({ affected });

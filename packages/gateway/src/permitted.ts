@@ -1,4 +1,15 @@
-import { BerthError, callbackUrlFault, FIXED_LIMITS, followTarget, type Manifest, namedTwice, nearestWord } from "@berth/contracts";
+import { isIPv4 } from "node:net";
+import {
+	allowedHosts,
+	BerthError,
+	callbackUrlFault,
+	FIXED_LIMITS,
+	followTarget,
+	isPublicAddress,
+	type Manifest,
+	namedTwice,
+	nearestWord,
+} from "@berth/contracts";
 import type { FunctionRegistry } from "@berth/registry";
 
 /** What the operator lets functions have, as the gateway's own settings say. */
@@ -18,6 +29,7 @@ export function refuseForbidden(manifest: Manifest, permissions: Permissions): v
 	const { network, volumes = [], binds = [], background } = manifest;
 	if (network === "host" && !permissions.hostNetwork)
 		throw wrongField("network", "host isn't permitted here; the operator permits it with BERTH_HOST_NETWORK=permitted");
+	refusePrivateHosts(network);
 	refuseBesideClass(manifest);
 	if (manifest.dockerfile !== undefined && permissions.dockerfilesMissing !== undefined)
 		throw wrongField("dockerfile", permissions.dockerfilesMissing);
@@ -32,6 +44,13 @@ export function refuseForbidden(manifest: Manifest, permissions: Permissions): v
 		throw wrongField(field, `at most ${FIXED_LIMITS.mounts} volumes and binds together`);
 	const unknown = binds.find((name) => !permissions.binds.includes(name));
 	if (unknown !== undefined) throw wrongField("binds", unknownBind(unknown, permissions.binds));
+}
+
+function refusePrivateHosts(network: Manifest["network"]): void {
+	for (const [at, entry] of (allowedHosts(network) ?? []).entries()) {
+		const [host = ""] = entry.split(":");
+		if (isIPv4(host) && !isPublicAddress(host)) throw wrongField(`network.allow.${at}`, `${host} isn't a public address`);
+	}
 }
 
 /** What a sandbox is connected to, and has mounted, is given to one that runs: under a kernel of its own it sees nothing of that. */

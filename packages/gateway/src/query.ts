@@ -1,8 +1,5 @@
-import { BerthError } from "@berth/contracts";
+import { BerthError, momentIn } from "@berth/contracts";
 import type { Request } from "express";
-import { z } from "zod";
-
-const TIME = z.iso.datetime({ offset: true });
 
 /** @throws BerthError invalid_request */
 export function countFrom(text: unknown, field: string, min: number, max: number): number | undefined {
@@ -15,8 +12,8 @@ export function countFrom(text: unknown, field: string, min: number, max: number
 /** Milliseconds since the epoch. @throws BerthError invalid_request */
 export function timeFrom(text: unknown, field: string): number | undefined {
 	if (text === undefined) return undefined;
-	const time = TIME.safeParse(text);
-	if (time.success) return Date.parse(time.data);
+	const time = typeof text === "string" ? momentIn(text) : undefined;
+	if (time !== undefined) return time;
 	throw wrongQuery(field, "a time as in 2026-11-26T00:00:00Z");
 }
 
@@ -40,6 +37,14 @@ export function eitherOf(
 	const [first, second] = [headers[header], query[parameter]];
 	if (first !== undefined && second !== undefined && first !== second) throw contradiction(header, parameter);
 	return first === undefined ? { said: second, field: parameter } : { said: first, field: header };
+}
+
+/** What is wrong with a field that only background invocations have, on a request for another one. */
+export function onlyInBackground({ query }: Request): string {
+	const what = "is for background invocations";
+	return query["mode"] === "sync"
+		? `${what}: leave it out, or say mode=async instead of mode=sync`
+		: `${what}: send Prefer: respond-async, too`;
 }
 
 export function contradiction(header: string, parameter: string): BerthError {

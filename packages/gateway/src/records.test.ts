@@ -49,6 +49,14 @@ describe("a request for the background", () => {
 	});
 
 	test("in a mode that isn't one, or of a function that isn't there, is refused at once", async () => {
+		for (const [query, words] of [
+			["mode=async&mode=sync", "mode: it is there more than once; say it once"],
+			["runAt=5&mode=sync", "runAt: is for background invocations: leave it out, or say mode=async instead of mode=sync"],
+			["runAt=5", "runAt: is for background invocations: send Prefer: respond-async, too"],
+		] as const) {
+			const strange = await post(`/v1/functions/hello/invocations?${query}`);
+			expect([query, strange.status, ((await strange.json()) as { detail: string }).detail]).toEqual([query, 400, words]);
+		}
 		const wrong = await post("/v1/functions/hello/invocations?mode=later");
 		expect([wrong.status, await wrong.json()]).toMatchObject([400, { issues: [{ field: "mode", message: "one of async, sync" }] }]);
 		expect((await post("/v1/functions/nobody/invocations?mode=async")).status).toBe(404);
@@ -148,6 +156,18 @@ describe("a list", () => {
 		expect(next.invocations).toMatchObject([{ id: ids[0], function: "hello", outcome: "succeeded", lane: "background" }]);
 		const other = await json<InvocationList>("/v1/invocations?function=other&state=settled&outcome=succeeded&since=2026-01-01T00:00:00Z");
 		expect(other.invocations.map(({ id }) => id)).toEqual([ids[2]]);
+	});
+
+	test("of a function that isn't there is 404, as its logs are; also what would be done with its dead letters", async () => {
+		for (const [method, path] of [
+			["GET", "invocations?function=nope"],
+			["POST", "dead-letters/replay?function=nope"],
+			["DELETE", "dead-letters?function=nope"],
+		] as const) {
+			const answer = await stack.fetch(`/v1/${path}`, { method });
+			expect([path, answer.status, await answer.json()]).toMatchObject([path, 404, { code: "function_not_found" }]);
+		}
+		expect(await json("/v1/invocations?function=other&dead=true")).toMatchObject({ invocations: [] });
 	});
 
 	test.each([

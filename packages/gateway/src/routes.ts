@@ -7,7 +7,7 @@ import { ALIAS_ROUTES } from "./routes/alias-routes.js";
 import { FUNCTION_ROUTES } from "./routes/function-routes.js";
 import { IMAGE_ROUTES } from "./routes/image-routes.js";
 import { invocationRoutes } from "./routes/invocation-routes.js";
-import { KEY_ROUTES, TENANT_ROUTES } from "./routes/key-routes.js";
+import { AUDIT_ROUTES, KEY_ROUTES, TENANT_ROUTES } from "./routes/key-routes.js";
 import { LOG_ROUTES } from "./routes/log-routes.js";
 import { HEALTH_ROUTES, NODE_ROUTES } from "./routes/node-routes.js";
 import { NETWORK_ROUTES, PACKAGE_ROUTES, VOLUME_ROUTES } from "./routes/project-routes.js";
@@ -32,6 +32,7 @@ export function routes(invocations: Invocations): readonly Route[] {
 		...PACKAGE_ROUTES,
 		...KEY_ROUTES,
 		...TENANT_ROUTES,
+		...AUDIT_ROUTES,
 		...LOG_ROUTES,
 		...NODE_ROUTES,
 		...HEALTH_ROUTES,

@@ -2,6 +2,7 @@ import type { BuildQueue, EventLog, GatewayQueue, NodeDirectory, Outbox } from "
 import type {
 	ApiKeys,
 	ArtifactStore,
+	AuditLog,
 	CallbackSecrets,
 	FunctionRegistry,
 	Hooks,
@@ -19,6 +20,7 @@ import type { Streams } from "./streams/streams.js";
 export interface Services {
 	readonly functions: FunctionRegistry;
 	readonly keys: ApiKeys;
+	readonly audit: AuditLog;
 	readonly artifacts: ArtifactStore;
 	readonly hooks: Hooks;
 	readonly schedules: Schedules;
@@ -49,8 +51,21 @@ export interface Services {
 
 /** Closes what of it has connections. */
 export async function closeServices(services: Services): Promise<void> {
-	const { functions, keys, hooks, schedules, packageRegistries, callbackSecrets, idempotency, outbox, invocations, builds, nodes, events } =
-		services;
-	const inRedis = [functions, keys, hooks, schedules, packageRegistries, callbackSecrets, idempotency, outbox];
+	const {
+		functions,
+		keys,
+		audit,
+		hooks,
+		schedules,
+		packageRegistries,
+		callbackSecrets,
+		idempotency,
+		outbox,
+		invocations,
+		builds,
+		nodes,
+		events,
+	} = services;
+	const inRedis = [functions, keys, audit, hooks, schedules, packageRegistries, callbackSecrets, idempotency, outbox];
 	await Promise.all([...inRedis, invocations, builds, nodes, events].map((one) => one.close()));
 }

@@ -18,6 +18,9 @@ export class Upkeep {
 	readonly #copies: FunctionCopies;
 	#timer: NodeJS.Timeout | undefined;
 	#running: Promise<void> | undefined;
+	/** Bodies may be many: no round waits for them, and the end only for those in hand. */
+	#sweeping: Promise<void> | undefined;
+	readonly #stopping = new AbortController();
 
 	constructor(services: Services) {
 		this.#services = services;
@@ -33,7 +36,9 @@ export class Upkeep {
 
 	async stop(): Promise<void> {
 		clearInterval(this.#timer);
+		this.#stopping.abort();
 		await this.#running;
+		await this.#sweeping;
 		await this.#copies.stop();
 	}
 
@@ -45,12 +50,24 @@ export class Upkeep {
 		return this.#running;
 	}
 
+	#sweepBodies(): void {
+		const { log } = this.#services;
+		this.#sweeping ??= sweepLeftBodies(this.#services, undefined, this.#stopping.signal)
+			.then(
+				() => undefined,
+				(err: unknown) => log.warn({ err }, "bodies that nobody needs are removed later"),
+			)
+			.finally(() => {
+				this.#sweeping = undefined;
+			});
+	}
+
 	async #round(): Promise<void> {
 		await this.#copies.run();
 		const { functions, builds, artifacts, invocations, log } = this.#services;
 		await invocations.sweepLists().catch((err: unknown) => log.warn({ err }, "lists of invocations are swept later"));
 		await invocations.forgetDeleted().catch((err: unknown) => log.warn({ err }, "what deleted functions left is forgotten later"));
-		await sweepLeftBodies(this.#services).catch((err: unknown) => log.warn({ err }, "bodies that nobody needs are removed later"));
+		this.#sweepBodies();
 		try {
 			// One version is one job: those that are in the queue stay as they are.
 			for (const task of await functions.unfinished()) await builds.add(task);

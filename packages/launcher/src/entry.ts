@@ -1,4 +1,4 @@
-import type { Digest, NetworkChoice, SandboxLimits, StorageMount } from "@berth/contracts";
+import type { Digest, SandboxLimits, SandboxNetwork, StorageMount } from "@berth/contracts";
 import type { OciRuntime } from "./oci-runtime.js";
 
 /** One sandbox as the launcher knows it. */
@@ -11,7 +11,7 @@ export interface Entry {
 	/** How its /tmp is mounted. */
 	readonly tmpFlags: number;
 	/** What it is connected to. */
-	network: NetworkChoice;
+	network: SandboxNetwork;
 	limits: SandboxLimits;
 	/** Pid of its init; undefined until the runtime has started it. */
 	pid: number | undefined;

@@ -26,9 +26,19 @@ test("what is well formed is read field by field, and nothing else comes along",
 	expect([read.import({ digest: DIGEST, last: true }).last, read.import({ digest: DIGEST, last: "yes" }).last]).toEqual([true, false]);
 });
 
-test("a network is none, internet, host, or the name of one of the project's", () => {
+test("a network is none, internet, allow, host, or the name of one of the project's", () => {
 	expect(read.specialise({ ...SPECIALISE, network: { join: "shop", via: "/proc/1/ns/net" } }).network).toEqual({ join: "shop" });
-	for (const network of [undefined, "bridge", "/proc/1/ns/net", {}, { join: "../x" }, { join: 1 }, { join: "x".repeat(64) }])
+	expect(read.specialise({ ...SPECIALISE, network: "allow" }).network).toBe("allow");
+	for (const network of [
+		undefined,
+		"bridge",
+		{ allow: ["example.com"] },
+		"/proc/1/ns/net",
+		{},
+		{ join: "../x" },
+		{ join: 1 },
+		{ join: "x".repeat(64) },
+	])
 		expect(() => read.specialise({ ...SPECIALISE, network })).toThrow(RequestError);
 });
 

@@ -12,11 +12,11 @@ import {
 	MIB,
 	type MountRequest,
 	NAME_PATTERN,
-	type NetworkChoice,
 	RUNTIME_CLASSES,
 	type RuntimeClass,
 	type SandboxKind,
 	type SandboxLimits,
+	type SandboxNetwork,
 	type SandboxProgram,
 	type SandboxRequest,
 	type SpecialiseRequest,
@@ -74,8 +74,8 @@ export const read = {
 	}),
 } as const;
 
-function network(value: unknown): NetworkChoice {
-	if (value === "none" || value === "internet" || value === "host") return value;
+function network(value: unknown): SandboxNetwork {
+	if (value === "none" || value === "internet" || value === "allow" || value === "host") return value;
 	return { join: name(((value ?? {}) as Fields)["join"], "network.join") };
 }
 

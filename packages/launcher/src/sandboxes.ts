@@ -4,11 +4,11 @@ import type {
 	BootAnswer,
 	BootRequest,
 	Digest,
-	NetworkChoice,
 	NetworkReport,
 	RuntimeClass,
 	SandboxExit,
 	SandboxLimits,
+	SandboxNetwork,
 	SpecialiseAnswer,
 	SpecialiseRequest,
 	StorageMount,
@@ -235,10 +235,10 @@ export class Sandboxes {
 	}
 
 	/** Its network namespace is there since it was booted: what it lacks is a way out. */
-	#connect(entry: Entry, network: NetworkChoice): SpecialiseAnswer {
+	#connect(entry: Entry, network: SandboxNetwork): SpecialiseAnswer {
 		if (entry.network === network) return {};
-		if (entry.network !== "none" || network === "host") throw new Error(`${entry.id} was booted for another network`);
-		const address = this.#options.networks.connect(entry.pid as number, network === "internet" ? "internet" : "join");
+		if (entry.network !== "none" || network === "host" || network === "none") throw new Error(`${entry.id} was booted for another network`);
+		const address = this.#options.networks.connect(entry.pid as number, typeof network === "object" ? "join" : network);
 		entry.network = network;
 		return network === "internet" ? {} : { address };
 	}

@@ -239,12 +239,13 @@ function historyOf(fields: Readonly<Record<string, string>>): BackgroundHistory 
 		.filter(([field]) => field.startsWith("attempt:"))
 		.map(([, text]) => JSON.parse(text) as LoggedAttempt)
 		.sort((a, b) => a.attempt - b.attempt);
-	const { startedAt, settledAt, outcome, code, dead, fence, cancelAskedAt, replayedAs } = fields;
+	const { startedAt, beganAt, settledAt, outcome, code, dead, fence, cancelAskedAt, replayedAs } = fields;
 	return {
 		attempts,
 		attemptCount: Number(fields["attempts"] ?? 0),
 		attempt: Number(fence ?? 0),
 		...(startedAt === undefined ? {} : { startedAtMs: Number(startedAt) }),
+		...(beganAt === undefined ? {} : { beganAtMs: Number(beganAt) }),
 		...(settledAt === undefined ? {} : { settledAtMs: Number(settledAt) }),
 		...(outcome === undefined ? {} : { outcome: outcome as NonNullable<BackgroundHistory["outcome"]> }),
 		...(code === undefined || code === "" ? {} : { code }),

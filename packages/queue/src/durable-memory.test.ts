@@ -77,12 +77,13 @@ test("a Redis that is filled to the brim by what is accepted settles and cancels
 	const filled = Promise.withResolvers<void>();
 	// Each fails with all that it may print, and says as much as it may then.
 	const logs = { lines: [{ ...LINE, text: "l".repeat(3 * KIB) }], truncated: false };
+	// What is on its way to Redis is taken, too: of more at a time it would be a part of so small a one that counts.
 	await lanes.worker(async ({ request, attempt }) => {
 		if (request.function === "echo") await filled.promise;
 		return attempt < 2
 			? { ...settlementOf("crashed", attempt), logs }
 			: { ...settlementOf("succeeded", attempt, "r".repeat(3 * KIB)), logs };
-	});
+	}, 16);
 	// What scripts and connections take isn't what is looked at here.
 	const first = requestOf("", { function: "first", retry: { attempts: 3, backoffMs: 1 } });
 	await gateway.enqueue(first);

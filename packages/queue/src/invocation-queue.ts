@@ -157,12 +157,9 @@ export class RedisInvocationQueue implements GatewayQueue {
 		return this.#durably("keeping a request", ({ records }) => records.keep(request));
 	}
 
-	async leftBodies(held: () => Promise<readonly HeldBody[]>): Promise<readonly HeldBody[]> {
-		const { durable } = this.#parts;
-		const left = new LeftBodies(durable);
-		if (!(await guarded(durable, "looking for bodies that are left", () => left.claim()))) return [];
-		const found = await held();
-		return await guarded(durable, "looking for bodies that are left", () => left.among(found));
+	async *leftBodies(held: () => Promise<readonly HeldBody[]>): AsyncGenerator<readonly HeldBody[], void> {
+		const left = new LeftBodies(this.#parts.durable);
+		if (await left.claim()) yield* left.among(await held());
 	}
 
 	sweepLists(): Promise<number> {

@@ -77,8 +77,8 @@ export interface InvocationQueue {
 	readonly deadLetters: DeadLetters;
 	/** Background: keeps the request of one that was settled without a worker. */
 	keepRequest(request: InvocationRequest): Promise<void>;
-	/** Background: those of these bodies, older than an accepting takes, that nobody needs; none when that was asked within the hour. @throws BerthError `unavailable` */
-	leftBodies(held: () => Promise<readonly HeldBody[]>): Promise<readonly HeldBody[]>;
+	/** Background: those of these bodies, older than an accepting takes, that nobody needs, some at a time; none when that was asked within the hour. @throws BerthError `unavailable` */
+	leftBodies(held: () => Promise<readonly HeldBody[]>): AsyncIterable<readonly HeldBody[]>;
 	/** Background: takes what isn't kept any more off the lists; how many. */
 	sweepLists(): Promise<number>;
 	/** Waiting and active jobs per lane, and the age of the oldest that waits, milliseconds. */

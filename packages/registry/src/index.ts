@@ -1,10 +1,11 @@
 export { functionNotFound, projectNotFound } from "./absent.js";
 export { ApiKeys, type KeyHolder } from "./api-keys.js";
 export * from "./artifacts/index.js";
+export { AuditLog } from "./audit-log.js";
 export type { BuildEnd } from "./build-states.js";
 export { CallbackSecrets } from "./callback-secrets.js";
 export { FunctionRegistry, type VersionName } from "./function-registry.js";
-export type { FirstAnswer, StoredEvent } from "./hooks/hook-log.js";
+export type { FirstAnswer, Repeated, StoredEvent } from "./hooks/hook-log.js";
 export { Hooks, type OpenHook } from "./hooks/hooks.js";
 export { type HeldKey, IdempotencyKeys, type KeysKept } from "./idempotency-keys.js";
 export { FUNCTION_RECORDS } from "./keys.js";

@@ -33,6 +33,8 @@ export const keys = {
 	/** Hashes of the names of projects → when they were made; and of those that were removed → when that was. */
 	projects: "{berth}:projects",
 	removedProjects: "{berth}:removed-projects",
+	/** Stream: the changes of a project, and how each ended. */
+	audit: (project: string) => `{berth}:audit:${project}`,
 	/** Channel: there are keys that aren't good any more. */
 	revocations: "{berth}:revocations",
 	/** Hash of a package registry's host → its scopes, and a sealed login. */

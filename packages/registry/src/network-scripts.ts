@@ -1,7 +1,7 @@
 import { LuaScript } from "@berth/redis";
 import { USERS } from "./resource-users.js";
 
-const ON_NETWORK = "if type(manifest.network) == 'table' then found(manifest.network.join) end";
+const ON_NETWORK = "if type(manifest.network) == 'table' and manifest.network.join then found(manifest.network.join) end";
 
 /** KEYS names. ARGV what keys of numbers and versions begin with. Gives network, function, network, … */
 export const USES_OF_NETWORKS = new LuaScript(`${USERS("KEYS[1]", ON_NETWORK)}

@@ -3,6 +3,7 @@ import {
 	type BuildReport,
 	DEFAULT_PROJECT,
 	type ImageReference,
+	joinedNetwork,
 	type Manifest,
 	type SourceReference,
 	type Version,
@@ -63,7 +64,7 @@ export async function createVersion(
 				`${project}/${name}`,
 				noCache === true ? ANY_VERSION : (damaged ?? ""),
 				stateLine("queued", "queued"),
-				typeof manifest.network === "object" ? manifest.network.join : "",
+				joinedNetwork(manifest.network) ?? "",
 				...(manifest.volumes ?? []).map((volume) => volume.name),
 			],
 		),
@@ -111,7 +112,7 @@ function noVolume(name: string): BerthError {
 }
 
 function noNetwork({ network }: Manifest): BerthError {
-	const name = typeof network === "object" ? network.join : network;
+	const name = joinedNetwork(network);
 	const message = `there is no network ${JSON.stringify(name)} in this project; make it first, with PUT /v1/networks/${name}`;
 	return new BerthError("network_not_found", `network.join: ${message}`, { issues: [{ field: "network.join", message }] });
 }

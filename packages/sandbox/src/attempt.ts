@@ -1,4 +1,4 @@
-import { FROM_AGENT, type InvokeHead, KIB, type SandboxLimits, TO_AGENT } from "@berth/contracts";
+import { FROM_AGENT, type InvokeHead, KIB, type LimitHit, type SandboxLimits, TO_AGENT } from "@berth/contracts";
 import { goesOnIn } from "./agent-words.js";
 import type { Body } from "./body.js";
 import type { CauseOfDeath } from "./cause-of-death.js";
@@ -34,7 +34,7 @@ export interface Surroundings {
 
 /** Runs one attempt. Never rejects for what the function does. */
 export async function attemptIn(body: Body, { head, payload, respond, streams }: Attempt, sandbox: Surroundings): Promise<SandboxResult> {
-	const { talk, logs, meter, claim } = body;
+	const { talk, logs, meter, claim, egress } = body;
 	const outputMark = logs.begin();
 	if (sandbox.onLine !== undefined) logs.tell(sandbox.onLine);
 	body.remember();
@@ -51,12 +51,14 @@ export async function attemptIn(body: Body, { head, payload, respond, streams }:
 	const runMs = performance.now() - startedAt;
 	const log = await logs.end();
 	const { usage, limitsHit } = meter.end(sandbox.limits);
+	const refusals: readonly LimitHit[] = egress.end() ? ["egress"] : [];
+	const logCut: readonly LimitHit[] = log.truncated ? ["log"] : [];
 	const streamed = flow?.streamed;
 	const base = {
 		runMs,
 		log,
 		usage,
-		limitsHit: log.truncated ? [...limitsHit, "log" as const] : limitsHit,
+		limitsHit: [...limitsHit, ...logCut, ...refusals],
 		...(streamed === undefined ? {} : { streamed }),
 	};
 	if (reply === undefined)

@@ -10,12 +10,13 @@ import {
 	type MemoryClass,
 	MIB,
 	memoryClassOf,
-	type NetworkChoice,
 	type RuntimeClass,
 	type SandboxKind,
 	type SandboxLimits,
+	type SandboxNetwork,
 	type SandboxProgram,
 	type StorageMount,
+	sandboxNetworkOf,
 	storageOf,
 	type VersionImage,
 } from "@berth/contracts";
@@ -41,7 +42,7 @@ export interface BootKey {
 	/** What the function has at /mnt, where its layers are there, too. */
 	readonly storage?: readonly StorageMount[];
 	/** What it is on from its boot: the host's own network, or the function's where its layers are there, too; else it comes with its function. */
-	readonly network: NetworkChoice;
+	readonly network: SandboxNetwork;
 }
 
 /** Builds want a bundler's memory, and room for a tree of dependencies with the archives that it comes from. */
@@ -69,7 +70,7 @@ export function versionKeyOf(
 	// A root can't be changed when something runs in it; and what is mounted later never gets into gVisor.
 	if (grafts && isImage !== true && runtimeClass === undefined) return key;
 	const under = runtimeClass === undefined ? {} : { runtimeClass };
-	const own = { own: layers, ownIsRoot: isImage === true, network: manifest.network, ...under };
+	const own = { own: layers, ownIsRoot: isImage === true, network: sandboxNetworkOf(manifest.network), ...under };
 	if (of === undefined) return { ...key, ...own };
 	const storage = storageOf(of.project, manifest);
 	return { ...key, ...own, of: { ...of, image: digest }, ...(storage.length === 0 ? {} : { storage }) };

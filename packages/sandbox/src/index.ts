@@ -1,6 +1,7 @@
 export type { AnswerSink } from "./answer-inlet.js";
 export type { BuildBoot } from "./boot-key.js";
 export type { Responded } from "./conversation.js";
+export type { Egressing } from "./egress.js";
 export type { LayerSource, SandboxEngine } from "./engine.js";
 export { DockerBuilds } from "./engines/docker/docker-builds.js";
 export { DockerEngine } from "./engines/docker/docker-engine.js";

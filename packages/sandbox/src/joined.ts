@@ -1,3 +1,4 @@
+import { joinedNetwork } from "@berth/contracts";
 import type { Sandbox } from "./sandbox.js";
 
 /** The function behind an address on a network of functions. */
@@ -15,8 +16,6 @@ export function joinedOf(sandboxes: readonly Sandbox[], address: string): Joined
 	const sandbox = sandboxes.find((one) => one.address === address);
 	if (sandbox?.specialisation === undefined || sandbox.state === "retiring") return undefined;
 	const { project, function: name, manifest } = sandbox.specialisation;
-	const { network } = manifest;
-	return typeof network === "object"
-		? { project, function: name, network: network.join, invocation: sandbox.invocation, depth: sandbox.depth }
-		: undefined;
+	const network = joinedNetwork(manifest.network);
+	return network === undefined ? undefined : { project, function: name, network, invocation: sandbox.invocation, depth: sandbox.depth };
 }

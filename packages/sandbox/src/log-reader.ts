@@ -1,6 +1,6 @@
 import { StringDecoder } from "node:string_decoder";
 import { setImmediate } from "node:timers/promises";
-import { FIXED_LIMITS, KIB, type LogLine, unmarked } from "@berth/contracts";
+import { FIXED_LIMITS, KIB, LEVEL_MARK, type LogLine, unmarked } from "@berth/contracts";
 import type { OutputStream, SandboxOutput } from "./engine.js";
 import { MarkScanner, newOutputMark } from "./output-mark.js";
 import { within } from "./within.js";
@@ -103,6 +103,11 @@ export class LogReader {
 	goOn(mostBytes: number): void {
 		this.#active = true;
 		this.#mostBytes = mostBytes;
+	}
+
+	/** A line of ours among those of the invocation that runs, if one does. */
+	say(text: string): void {
+		if (this.#active && !this.#truncated) this.#push("stderr", `${LEVEL_MARK}W${text}`);
 	}
 
 	close(): void {

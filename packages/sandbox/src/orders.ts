@@ -5,6 +5,7 @@ import {
 	type SandboxProgram,
 	type SpecialiseHead,
 	type SpecialiseRequest,
+	sandboxNetworkOf,
 	storageOf,
 } from "@berth/contracts";
 import type { BootKey } from "./boot-key.js";
@@ -31,7 +32,7 @@ export function bootOrder(sandbox: string, bootKey: BootKey, program: SandboxPro
 export function graftOrder(sandbox: string, { project, image, manifest }: Specialisation, limits: SandboxLimits): SpecialiseRequest {
 	const storage = storageOf(project, manifest);
 	const layers = image.layers.map(({ digest }) => digest);
-	return { sandbox, layers, limits, network: manifest.network, ...(storage.length === 0 ? {} : { storage }) };
+	return { sandbox, layers, limits, network: sandboxNetworkOf(manifest.network), ...(storage.length === 0 ? {} : { storage }) };
 }
 
 /** What an agent is told of its function. */

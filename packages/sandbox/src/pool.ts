@@ -2,6 +2,7 @@ import { type Base, type Layer, LIMITS, RUNTIMES, type Runtime, type SandboxInfo
 import { type BuildBoot, bootKeyOf, buildKeyOf, prewarmLimitsOf, versionKeyOf } from "./boot-key.js";
 import { CpuLoad } from "./cpu-load.js";
 import { Dispatch } from "./dispatch.js";
+import { egressOf } from "./egress.js";
 import { type LayerSource, placed, type SandboxEngine } from "./engine.js";
 import { Floors } from "./floors.js";
 import { IdleSandboxes } from "./idle-sandboxes.js";
@@ -69,6 +70,7 @@ export class Pool {
 				this.#population.admission.reserve(sandbox.id, sandbox.memoryBytes());
 				this.#dispatch.serveOthers();
 			},
+			onStrays: (sandbox) => this.#population.retire(sandbox),
 			onTrouble: (sandbox, error) => this.#giveUp(sandbox, "frozen", error),
 		});
 		this.#floors = new Floors({
@@ -180,6 +182,9 @@ export class Pool {
 
 	/** Who has an address on a network of functions. */
 	joinedAt = (address: string) => joinedOf(this.#population.all(), address);
+
+	/** Who has an address among those that may reach some hosts. */
+	egressAt = (address: string) => egressOf(this.#population.all(), address);
 
 	list(): readonly SandboxInfo[] {
 		const now = performance.now();

@@ -20,6 +20,7 @@ import { Body } from "./body.js";
 import { type BootKey, programOf } from "./boot-key.js";
 import type { CauseOfDeath } from "./cause-of-death.js";
 import { Conversation, type Reply, type Respond } from "./conversation.js";
+import type { EgressRefusals } from "./egress-refusals.js";
 import type { SandboxEngine } from "./engine.js";
 import { type LineListener, NO_LOG } from "./log-reader.js";
 import { bootOrder, graftOrder, specialiseHead } from "./orders.js";
@@ -86,7 +87,7 @@ export class Sandbox {
 		return this.#specialisation;
 	}
 
-	/** What it is called on its network of functions, if it is on one. */
+	/** What it is known by to the worker, where that listens for it. */
 	get address(): string | undefined {
 		return this.#address;
 	}
@@ -202,6 +203,11 @@ export class Sandbox {
 		this.#thawing?.catch(() => undefined);
 	}
 
+	/** What it asks of the world outside, and isn't given; undefined when it doesn't run. */
+	get egress(): EgressRefusals | undefined {
+		return this.#body?.egress;
+	}
+
 	/** Whether its agent or its container has ended, or is about to. */
 	get hasEnded(): boolean {
 		return this.#killed || this.#exited !== undefined || this.#talk?.ended !== undefined;
@@ -223,6 +229,14 @@ export class Sandbox {
 	 */
 	hasStrays(): boolean {
 		return this.#program.language !== "custom" && (this.#body?.hasStrays() ?? true);
+	}
+
+	/**
+	 * The same, for what can't be seen at its answer already: gVisor makes the host's process for one of its own when that runs first,
+	 * a moment after it was started.
+	 */
+	hasLateStrays(): boolean {
+		return this.bootKey.runtimeClass !== undefined && this.hasStrays();
 	}
 
 	/** Ends everything in it; resolves when nothing runs any more. */

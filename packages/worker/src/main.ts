@@ -13,6 +13,7 @@ import { AttemptSpans } from "./attempt-spans.js";
 import { Attempts } from "./attempts.js";
 import { PooledBuildSandboxes } from "./build-sandboxes.js";
 import { Builds } from "./builds.js";
+import { EgressProxy } from "./egress/egress-proxy.js";
 import { groupsFor, openDockerBuilds, openEngine, removeLeftovers } from "./engine.js";
 import { ImageBudget } from "./images/budget.js";
 import { fetchImage } from "./images/fetch-image.js";
@@ -131,6 +132,10 @@ const functionsGateway =
 				attemptOf: (invocation) => invokes.find(invocation),
 			})
 		: undefined;
+const egressProxy =
+	networks.missing === undefined
+		? await EgressProxy.open({ address: networks.gateway, find: (address) => pool.egressAt(address), resolver: settings.resolver })
+		: undefined;
 const events = await openEventLog({ fastUrl, listens: false, logger: log });
 const builds = new Builds({
 	functions,
@@ -223,6 +228,7 @@ async function stop(): Promise<void> {
 	await invocationSource.close();
 	await traces.close();
 	functionsGateway?.close();
+	egressProxy?.close();
 	places.close();
 	invokes.close();
 	await pool.close();

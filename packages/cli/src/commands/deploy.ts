@@ -5,6 +5,7 @@ import { buildError, type DeployAnswer, type InlineDeployInput, LIVE, type Manif
 import { CommandFailure, EXIT, type ExitCode } from "../exit-codes.js";
 import { parseDurationMs } from "../input/durations.js";
 import {
+	addHost,
 	addVariable,
 	MANIFEST_FILE,
 	type ManifestFile,
@@ -66,6 +67,7 @@ export function registerDeploy({ program, action }: Registrar): void {
 		.option("--timeout <duration>", "how long it may run: 500ms, 30s, 2m", parseDurationMs)
 		.option("--tmpfs <size>", "size of /tmp, charged to memory: 64, 128MiB", parseMemoryMiB)
 		.option("--env <KEY=VALUE>", "an environment variable; may be repeated", addVariable, {})
+		.option("--allow <host>", "a host it may reach, as api.example.com or *.example.org:8443; may be repeated", addHost)
 		.option("--env-file <file>", "a file of KEY=VALUE lines", parseText)
 		.option("--reuse <how>", "version, never, or invocations per sandbox", parseReuse)
 		.option(

@@ -1,4 +1,4 @@
-import type { SandboxInfo } from "@berth/contracts";
+import { DEFAULT_PROJECT, type SandboxInfo } from "@berth/contracts";
 import { EXIT } from "../exit-codes.js";
 import type { Registrar } from "../registrar.js";
 import { tableOf } from "../render/table.js";
@@ -40,5 +40,7 @@ function sandboxesTable(sandboxes: readonly SandboxInfo[]): string {
 
 function holds(sandbox: SandboxInfo): string {
 	if (sandbox.kind !== "function") return "(builds)";
-	return sandbox.function === undefined ? "-" : `${sandbox.function} v${sandbox.version}`;
+	if (sandbox.function === undefined) return "-";
+	const project = sandbox.project === DEFAULT_PROJECT ? "" : `${sandbox.project}/`;
+	return `${project}${sandbox.function} v${sandbox.version}`;
 }

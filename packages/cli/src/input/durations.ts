@@ -1,16 +1,15 @@
-import { HOUR_MS, MINUTE_MS, SECOND_MS } from "@berth/contracts";
+import { HOUR_MS, MINUTE_MS, momentIn, SECOND_MS } from "@berth/contracts";
 import { InvalidArgumentError } from "commander";
 
 const DURATION = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h)$/;
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: SECOND_MS, m: MINUTE_MS, h: HOUR_MS };
 
-/** A time as people write it: a date of ISO 8601 (without a zone in this machine's), or a duration from now. */
+/** A time with its zone, as the API has it, or a duration from now. What reads like a time otherwise isn't guessed at. */
 export function parseTime(text: string): Date {
 	if (DURATION.test(text.trim())) return new Date(Date.now() + parseDurationMs(text));
-	const time = new Date(text);
-	if (Number.isNaN(time.getTime()))
-		throw new InvalidArgumentError("A time is as in 2026-12-24T18:00:00Z, or a duration from now as in 30s or 2h.");
-	return time;
+	const atMs = momentIn(text.trim());
+	if (atMs === undefined) throw new InvalidArgumentError("A time is as in 2026-12-24T18:00:00Z, or a duration from now as in 30s or 2h.");
+	return new Date(atMs);
 }
 
 /** A duration as people write it (`500ms`, `30s`, `1.5m`, `1h`) in whole milliseconds. */

@@ -19,6 +19,8 @@ export interface ManifestOptions {
 	readonly runtimeClass?: string;
 	readonly dockerfile?: string;
 	readonly reuse?: "version" | "never" | number;
+	/** The whole network: hosts that it may reach. */
+	readonly allow?: readonly string[];
 	readonly env: Readonly<Record<string, string>>;
 	readonly envFile?: string;
 }
@@ -73,6 +75,7 @@ export async function mergeManifest(file: ManifestFile["manifest"], options: Man
 		runtimeClass: options.runtimeClass,
 		dockerfile: options.dockerfile,
 		reuse: options.reuse,
+		network: options.allow && { allow: options.allow },
 	};
 	const given = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 	// The gateway checks every field, those from the file too, and names the one that is wrong.
@@ -84,6 +87,11 @@ export function addVariable(text: string, before: Readonly<Record<string, string
 	const at = text.indexOf("=");
 	if (at < 1) throw new InvalidArgumentError("A variable is KEY=VALUE.");
 	return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
+}
+
+/** One more host of the command line; the gateway checks it. */
+export function addHost(text: string, before: readonly string[] = []): string[] {
+	return [...before, text];
 }
 
 /** `version`, `never`, or a number of uses. */

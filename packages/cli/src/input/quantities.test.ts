@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from "commander";
 import { expect, test } from "vitest";
-import { parseDurationMs } from "./durations.js";
+import { parseDurationMs, parseTime } from "./durations.js";
 import { parseFloors } from "./floors.js";
 import { parseCount, parseCpuMilli, parseMemoryMiB } from "./sizes.js";
 
@@ -14,6 +14,16 @@ test.each([
 
 test.each(["5", "", "s", "-1s", "1.0001ms", "1e3s", "5 days"])("%j is no duration, and says what one is", (text) => {
 	expect(() => parseDurationMs(text)).toThrow(InvalidArgumentError);
+});
+
+test("a time has its zone, or is a duration from now", () => {
+	expect(parseTime(" 2026-12-24T18:00:00+01:00 ").toISOString()).toBe("2026-12-24T17:00:00.000Z");
+	const beforeMs = Date.now();
+	expect(parseTime("2h").getTime()).toBeGreaterThanOrEqual(beforeMs + 7_200_000);
+});
+
+test.each(["Dec 24", "5", "2026-11-26 05:00", "2026-12-24T18:00:00"])("%j is no time, however a date could be read into it", (text) => {
+	expect(() => parseTime(text)).toThrow(/^A time is as in 2026-12-24T18:00:00Z, or a duration/);
 });
 
 test.each([

@@ -1,4 +1,4 @@
-import type { Alias, DeployAnswer, LayerReport, LockReport, Version } from "@berth/contracts";
+import { type Alias, DEFAULT_PROJECT, type DeployAnswer, type LayerReport, type LockReport, type Version } from "@berth/contracts";
 import { targetText } from "./aliases.js";
 import { pairsOf } from "./table.js";
 import { bytesText, durationText } from "./units.js";
@@ -21,7 +21,8 @@ export function deployedText({ version, unchanged, live }: DeployAnswer, url: st
 	}
 	const isLive = live === undefined || version.number in live.weights;
 	if (live !== undefined && !live.follows) pairs.push(["live", stayedText(version, live)]);
-	pairs.push(["url", url], ["invoke", `berth invoke ${version.function}${isLive ? "" : `@${version.number}`}`]);
+	const berth = version.project === DEFAULT_PROJECT ? "berth" : `berth --project ${version.project}`;
+	pairs.push(["url", url], ["invoke", `${berth} invoke ${version.function}${isLive ? "" : `@${version.number}`}`]);
 	return `${version.function}\n${pairsOf(pairs, "  ")}`;
 }
 

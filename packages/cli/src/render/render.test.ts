@@ -34,6 +34,9 @@ test("a version that came back from its image alone has no build to show", () =>
 		createdAt: "2026-01-01T00:00:00.000Z",
 	} as const;
 	const lines = deployedText({ version, unchanged: true }, "http://localhost/").split("\n");
+	expect(deployedText({ version: { ...version, project: "shop" }, unchanged: true }, "http://localhost/")).toContain(
+		"berth --project shop invoke ",
+	);
 	expect(lines.map((line) => line.trim().split(" ", 1)[0])).toEqual(["hello", "version", "image", "url", "invoke"]);
 });
 

@@ -1,8 +1,7 @@
-import { BerthError, HEADERS, type InvocationRequest, MOST_AHEAD_MS, type Version } from "@berth/contracts";
+import { BerthError, HEADERS, type InvocationRequest, MOST_AHEAD_MS, momentIn, type Version } from "@berth/contracts";
 import type { Request } from "express";
-import { eitherOf } from "../query.js";
+import { eitherOf, onlyInBackground } from "../query.js";
 
-const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)$/i;
 const MILLISECONDS = /^\d{1,15}$/;
 const WANTED = "a time with its zone as in 2026-12-24T18:00:00Z, or milliseconds since the epoch; at most 30 days ahead";
 
@@ -24,7 +23,7 @@ export function runAtOf(request: Request, isAsync: boolean): number | undefined 
 	const { said: asked, field } = eitherOf(request, HEADERS.runAt, "runAt");
 	if (asked === undefined) return undefined;
 	const wrong = (message: string) => new BerthError("invalid_request", `${field}: ${message}`, { issues: [{ field, message }] });
-	if (!isAsync) throw wrong("is for background invocations: send Prefer: respond-async, too");
+	if (!isAsync) throw wrong(onlyInBackground(request));
 	const atMs = typeof asked === "string" ? timeIn(asked) : Number.NaN;
 	const now = Date.now();
 	if (Number.isNaN(atMs) || atMs > now + MOST_AHEAD_MS) throw wrong(WANTED);
@@ -33,5 +32,5 @@ export function runAtOf(request: Request, isAsync: boolean): number | undefined 
 
 function timeIn(text: string): number {
 	if (MILLISECONDS.test(text)) return Number(text);
-	return ISO.test(text) ? Date.parse(text) : Number.NaN;
+	return momentIn(text) ?? Number.NaN;
 }

@@ -116,6 +116,18 @@ describe("what is looked for once an hour", () => {
 		expect(seen).toEqual([BODY.length, BODY.length]);
 	});
 
+	test("goes some at a time, and the rest the next time, when the gateway is to end", async () => {
+		const { queued } = stack.services.artifacts;
+		for (let at = 0; at < 130; at++) await queued.put(Buffer.from("x"), "fleeting", newId("inv"));
+		const stop = new AbortController();
+		stop.abort();
+		const some = await sweepLeftBodies(stack.services, -1000, stop.signal);
+		expect(some).toBeLessThan(130);
+		await redis.client((client) => client.del("berth:bg-bodies-swept"));
+		expect(await sweepLeftBodies(stack.services, -1000)).toBe(130 - some);
+		expect(files()).toEqual([]);
+	});
+
 	test("is nothing while functions are to be recovered: records may be what was lost", async () => {
 		await stack.services.artifacts.queued.put(BODY, "durable", newId("inv"));
 		const found = (state: string) => redis.client((client) => client.set("{berth}:store", state));

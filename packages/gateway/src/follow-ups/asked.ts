@@ -1,6 +1,6 @@
 import { BerthError, callbackUrlFault, HEADERS, type InvocationRequest, type Version } from "@berth/contracts";
 import type { Request } from "express";
-import { eitherOf } from "../query.js";
+import { eitherOf, onlyInBackground } from "../query.js";
 import type { Services } from "../services.js";
 
 /** What follows the settlement of a background invocation. */
@@ -18,7 +18,7 @@ export function callbackOf(request: Request, isAsync: boolean, { permissions }: 
 	const { said: asked, field } = eitherOf(request, HEADERS.callbackUrl, "callbackUrl");
 	if (asked === undefined) return undefined;
 	const wrong = (message: string) => new BerthError("invalid_request", `${field}: ${message}`, { issues: [{ field, message }] });
-	if (!isAsync) throw wrong("is for background invocations: send Prefer: respond-async, too");
+	if (!isAsync) throw wrong(onlyInBackground(request));
 	if (typeof asked !== "string") throw wrong("one URL is wanted");
 	const fault = callbackUrlFault(asked, permissions.callbackHosts);
 	if (fault !== undefined) throw wrong(fault);

@@ -1,8 +1,7 @@
-import { Resolver } from "node:dns/promises";
 import { request as overHttp, type RequestOptions } from "node:http";
 import { request as overHttps } from "node:https";
 import { isIPv6, type LookupFunction } from "node:net";
-import { addressIn, callbackUrlFault, FOLLOW_UP_LIMITS, isAllowedHost, isPublicAddress, KIB, SECOND_MS } from "@berth/contracts";
+import { addressIn, callbackUrlFault, FOLLOW_UP_LIMITS, isAllowedHost, KIB, publicAddressesOf, SECOND_MS } from "@berth/contracts";
 
 /** So much of an answer is read, for the sake of who sends it; none of it is looked at. */
 const MOST_ANSWER_BYTES = 64 * KIB;
@@ -47,18 +46,11 @@ export async function post({ url: text, headers, body, allowed, timeoutMs = FOLL
 	}
 }
 
-/**
- * What has a request connect to addresses that were looked at. Names of tenants' are asked for over the network alone: the
- * system's own resolver has four threads for the whole process, and knows names that are this machine's.
- */
+/** What has a request connect to addresses that were looked at. */
 async function lookupFor(url: URL, allowed: readonly string[], signal: AbortSignal): Promise<{ lookup?: LookupFunction } | "refused"> {
 	if (isAllowedHost(url, allowed) || addressIn(url) !== undefined) return {};
-	const resolver = new Resolver({ timeout: 2 * SECOND_MS, tries: 2 });
-	signal.addEventListener("abort", () => resolver.cancel(), { once: true });
-	const found = await Promise.allSettled([resolver.resolve4(url.hostname), resolver.resolve6(url.hostname)]);
-	const addresses = found.flatMap((one) => (one.status === "fulfilled" ? one.value : []));
-	if (addresses.length === 0) throw (found[0] as PromiseRejectedResult).reason;
-	if (!addresses.every(isPublicAddress)) return "refused";
+	const addresses = await publicAddressesOf(url.hostname, signal);
+	if (addresses === "refused") return "refused";
 	const entries = addresses.map((address) => ({ address, family: isIPv6(address) ? 6 : 4 }));
 	const [first] = entries as [(typeof entries)[number]];
 	return {

@@ -1,5 +1,5 @@
 import { BerthError, type Hook, schemeOf, type Verified, verifyDelivery } from "@berth/contracts";
-import type { OpenHook, StoredEvent } from "@berth/registry";
+import type { OpenHook, Repeated, StoredEvent } from "@berth/registry";
 import type { Request, Response } from "express";
 import type { Interactive } from "../interactive.js";
 import type { Services } from "../services.js";
@@ -59,20 +59,29 @@ export class Deliveries {
 			response.json({ event: event.id, ignored: event.event ?? null });
 			return;
 		}
-		const waitMs = hook.rate ? await this.#services.hooks.admit(found.id, hook.rate) : 0;
-		if (waitMs > 0) throw await this.#refusals.limited(found, event, body, waitMs);
 		const told = hook.duplicates === "run" ? [] : identities;
+		const { log } = this.#services.hooks;
+		const admission = hook.rate ? await log.admit(found.id, hook.rate, told) : ({ kind: "admitted" } as const);
+		if (admission.kind === "limited") throw await this.#refusals.limited(found, event, body, admission.waitMs);
+		if (admission.kind !== "admitted") return await this.#repeat(response, found, event, body, admission);
 		const run = { found, receipt, body, startedAt };
 		const kept = { ...event, ...(await this.#keep(body)) };
 		const version = await this.#runs.versionFor({ ...run, event: kept, identities: [] });
 		const timeoutMs = hook.mode === "sync" ? version.manifest.timeoutMs : 0;
-		const claim = await this.#services.hooks.log.begin(found.id, { ...kept, version: version.number }, told, timeoutMs);
+		const claim = await log.begin(found.id, { ...kept, version: version.number }, told, timeoutMs);
 		if (claim.kind === "begun") {
 			await this.#runs.run(response, { ...run, event: { ...kept, version: version.number }, identities: told }, version);
 			return;
 		}
 		if (kept.body !== undefined) await this.#services.artifacts.deliveries.removeBody(kept.body);
 		if (claim.kind === "gone") throw this.#refusals.unknown();
+		// It came meanwhile, and has its own place in the rate.
+		if (hook.rate) await log.readmit(found.id);
+		await this.#repeat(response, found, event, body, claim);
+	}
+
+	/** Answers one that was let in already. */
+	async #repeat(response: Response, found: OpenHook, event: StoredEvent, body: Buffer, claim: Repeated): Promise<void> {
 		const { event: first } = claim;
 		const repeated = { ...event, duplicateOf: first, result: "duplicate", body: cutBody(body) } as const;
 		if (claim.kind === "running") {

@@ -1,6 +1,6 @@
 import { type HookEvent, type HookEventDetail, newId } from "@berth/contracts";
 import type { StoredEvent } from "@berth/registry";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { HookShop, settled, signed } from "../testing/hook-shop.js";
 import { rawAnswer } from "../testing/raw-answer.js";
 
@@ -12,6 +12,20 @@ afterAll(() => shop?.close());
 beforeEach(() => shop.begin());
 
 describe("what isn't let in", () => {
+	test("has ten of those in any second that weren't let in: strangers decide how many there are", async () => {
+		const hook = await shop.made();
+		const now = vi.spyOn(performance, "now").mockReturnValue(5_000_000);
+		try {
+			await Promise.all(Array.from({ length: 15 }, () => shop.deliver(hook, { body: "{}" })));
+			expect(await shop.eventsOf(hook)).toHaveLength(10);
+			now.mockReturnValue(5_001_000);
+			await shop.deliver(hook, { body: "{}" });
+			expect(await shop.eventsOf(hook)).toHaveLength(11);
+		} finally {
+			now.mockRestore();
+		}
+	});
+
 	test("has one answer, whatever the reason is; no hook at all has the same", async () => {
 		const hook = await shop.made({ allow: ["127.0.0.0/8"] });
 		const elsewhere = await shop.made({ allow: ["192.0.2.0/24"] });

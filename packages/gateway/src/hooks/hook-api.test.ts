@@ -107,6 +107,7 @@ test.each<[object, string]>([
 	[{ scheme: "github", methods: [] }, "one at least"],
 	[{ scheme: "github", mode: "later" }, "background or sync"],
 	[{ scheme: "github", alias: "v3" }, "alias"],
+	[{ scheme: "github", alias: "canary" }, "shop has no alias canary; make it first"],
 	[{ scheme: "github", name: "Not A Name" }, "name"],
 ])("%j is refused with what is allowed", async (input, words) => {
 	const { status, json } = await make(input as HookInput);

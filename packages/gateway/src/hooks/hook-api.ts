@@ -12,8 +12,10 @@ import {
 } from "@berth/contracts";
 import { functionNotFound, type OpenHook } from "@berth/registry";
 import type { Request, Response } from "express";
+import { sayAbout } from "../audit.js";
 import { principalOf } from "../auth.js";
 import { parseJson } from "../json.js";
+import { requireAlias } from "../known-alias.js";
 import { nameFrom } from "../names.js";
 import type { Services } from "../services.js";
 import { validate } from "../validation.js";
@@ -28,8 +30,10 @@ export async function makeHook(request: Request, response: Response, services: S
 	const name = nameFrom(request.params["name"]);
 	const input = validate(hookInputSchema, await bodyOf(request, services), SUBJECT);
 	checkSettings(input.scheme, input.settings, input);
+	await requireAlias(project, name, input.alias, services.functions);
 	const secret = secretFor(input.scheme, input.secret);
 	const hook = await services.hooks.make(project, name, input, secret);
+	sayAbout(request, hook.name);
 	response
 		.status(201)
 		.location(`/v1/functions/${name}/hooks/${hook.name}`)
@@ -59,6 +63,7 @@ export async function changeHook(request: Request, response: Response, services:
 		events: changes.events ?? found.hook.events,
 		toleranceMs: changes.toleranceMs ?? found.hook.toleranceMs,
 	});
+	await requireAlias(found.project, found.hook.function, changes.alias, services.functions);
 	response.json(await services.hooks.change(found, changes));
 }
 

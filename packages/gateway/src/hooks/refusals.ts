@@ -4,15 +4,15 @@ import type { Services } from "../services.js";
 import { isAllowed } from "./allow-list.js";
 import { cutBody } from "./receipt.js";
 
-/** Of one hook, so long after one that wasn't let in the next isn't logged: who isn't let in decides how many there are. Milliseconds. */
-const LOGGED_MS = 100;
+/** Of one hook no more that weren't let in are logged in any second: who isn't let in decides how many there are. */
+const MOST_LOGGED = 10;
 const HOOKS_REMEMBERED = 1000;
 
 /** What is said of deliveries that aren't let in: to their sender, and to the hook's owner. */
 export class Refusals {
 	readonly #services: Services;
-	/** When one was logged last, by hook. */
-	readonly #loggedAt = new Map<string, number>();
+	/** When the last ones were logged, by hook. */
+	readonly #loggedAt = new Map<string, number[]>();
 
 	constructor(services: Services) {
 		this.#services = services;
@@ -60,9 +60,14 @@ export class Refusals {
 	/** Whether one of this hook is logged now. */
 	#isNext(id: string): boolean {
 		const nowMs = performance.now();
-		if (nowMs - (this.#loggedAt.get(id) ?? Number.NEGATIVE_INFINITY) < LOGGED_MS) return false;
+		const times = this.#loggedAt.get(id) ?? [];
+		if (times.length === MOST_LOGGED) {
+			if (nowMs - (times[0] as number) < SECOND_MS) return false;
+			times.shift();
+		}
+		times.push(nowMs);
 		if (this.#loggedAt.size >= HOOKS_REMEMBERED) this.#loggedAt.clear();
-		this.#loggedAt.set(id, nowMs);
+		this.#loggedAt.set(id, times);
 		return true;
 	}
 }

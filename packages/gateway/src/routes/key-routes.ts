@@ -1,5 +1,6 @@
 import { apiKeyInputSchema } from "@berth/contracts";
 import { createKey, listKeys, revokeKey } from "../api-keys.js";
+import { listChanges } from "../audit.js";
 import { listProjects, makeProject, removeProject } from "../projects.js";
 import type { Route } from "../route.js";
 
@@ -30,6 +31,19 @@ export const KEY_ROUTES: readonly Route[] = [
 		scope: "admin",
 		answers: { 204: "Gone" },
 		serve: revokeKey,
+	},
+];
+
+/** Who has changed what. */
+export const AUDIT_ROUTES: readonly Route[] = [
+	{
+		method: "get",
+		path: "/v1/audit",
+		summary: "The project's changes, the newest first: who, what, when, from where. `?limit=`, `before=`",
+		scope: "admin",
+		query: ["limit", "before"],
+		answers: { 200: "AuditList" },
+		serve: listChanges,
 	},
 ];
 

@@ -53,6 +53,17 @@ test("a schedule is made with its defaults, shown with what comes, changed, paus
 	await call("GET", "/cron", undefined, 404);
 });
 
+test("one of an alias that isn't there is refused, also by a change: its firings would all fail, and nobody looks", async () => {
+	const words = "shop has no alias canary; make it first";
+	const input = { name: "canary", everyMs: 60_000 };
+	expect(await call("POST", "", { ...input, alias: "canary" }, 400)).toMatchObject({ issues: [{ field: "alias", message: words }] });
+	await make(input);
+	expect(await call("PATCH", "/canary", { alias: "canary" }, 400)).toMatchObject({ issues: [{ field: "alias", message: words }] });
+	await stack.call("PUT", "/v1/functions/shop/aliases/canary", { follows: true });
+	expect(await call("PATCH", "/canary", { alias: "canary" })).toMatchObject({ alias: "canary" });
+	await call("DELETE", "/canary", undefined, 204);
+});
+
 test("a change that says nothing of when leaves due what is", async () => {
 	const { schedules } = stack.services;
 	const dueMs = Date.now() - 60_000;

@@ -13,9 +13,11 @@ import {
 } from "@berth/contracts";
 import { functionNotFound, type OpenSchedule } from "@berth/registry";
 import type { Request, Response } from "express";
+import { sayAbout } from "../audit.js";
 import { principalOf } from "../auth.js";
 import { claimedId } from "../idempotency/idempotency.js";
 import { parseJson } from "../json.js";
+import { requireAlias } from "../known-alias.js";
 import { nameFrom } from "../names.js";
 import type { Services } from "../services.js";
 import { validate } from "../validation.js";
@@ -48,6 +50,8 @@ export async function makeSchedule(request: Request, response: Response, service
 		updatedAt: now.toISOString(),
 	});
 	const next = firstOf(config, now.getTime());
+	await requireAlias(project, target, config.alias, services.functions);
+	sayAbout(request, config.name);
 	const open = await services.schedules.make(project, config, next);
 	response
 		.status(201)
@@ -73,6 +77,7 @@ export async function getSchedule(request: Request, response: Response, services
 export async function changeSchedule(request: Request, response: Response, services: Services): Promise<void> {
 	const found = await scheduleFrom(request, services);
 	const changes = validate(scheduleChangesSchema, await bodyOf(request, services), SUBJECT);
+	await requireAlias(found.project, found.config.function, changes.alias, services.functions);
 	for (let tries = 0, open = found; tries < TRIES; tries++) {
 		const nowMs = Date.now();
 		const config = changed(open.config, changes, new Date(nowMs).toISOString());

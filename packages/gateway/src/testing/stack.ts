@@ -20,6 +20,7 @@ import {
 import {
 	ApiKeys,
 	type ArtifactStore,
+	AuditLog,
 	CallbackSecrets,
 	FUNCTION_RECORDS,
 	FunctionRegistry,
@@ -123,6 +124,7 @@ async function openServices(redisUrl: string, directory: string, streams: Stream
 	return {
 		functions: await FunctionRegistry.open(redisUrl),
 		keys: await ApiKeys.open(redisUrl),
+		audit: await AuditLog.open(redisUrl),
 		packageRegistries: await PackageRegistries.open(redisUrl, vault),
 		hooks: await Hooks.open({ url: redisUrl, vault, bodies: artifacts.deliveries, retentionMs: DAY_MS }),
 		schedules: await Schedules.open(redisUrl),

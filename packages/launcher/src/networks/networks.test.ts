@@ -35,7 +35,7 @@ const asking = (host: string, bind = "") => `
 	socket.bind(0, ${JSON.stringify(bind)} || undefined, () => socket.send("?", 53, "${host}"));
 	setTimeout(() => { console.log("timeout"); process.exit(); }, 700);`;
 
-async function sandbox(kind: "internet" | "join"): Promise<{ readonly inside: Namespace; readonly address: string }> {
+async function sandbox(kind: "internet" | "join" | "allow"): Promise<{ readonly inside: Namespace; readonly address: string }> {
 	const inside = await Namespace.make();
 	sandboxes.push(inside);
 	return { inside, address: networks.connect(inside.pid, kind) };
@@ -159,6 +159,23 @@ describe("a sandbox on a network of functions", () => {
 		expect(await inside.node(connecting(networks.gateway, 8080))).toMatch(REFUSED);
 		expect(await other.node(connecting("198.18.0.1", 80))).toMatch(NOTHING);
 		expect(await world.namespace.node(connecting(networks.gateway, 8080))).toMatch(NOTHING);
+		await new Promise((resolve) => server.close(resolve));
+	});
+});
+
+describe("a sandbox that may reach some hosts", () => {
+	it("reaches the worker alone, whatever it connects to, which nobody else does", async () => {
+		const { inside, address } = await sandbox("allow");
+		const { inside: other } = await sandbox("internet");
+		const server = createServer((socket) => socket.end(`the worker: ${socket.remoteAddress}`));
+		await new Promise<void>((resolve) => server.listen(8081, networks.gateway, resolve));
+		for (const target of [world.publicAddress, "198.18.0.64", ...world.notForSandboxes, "8.8.8.8"])
+			expect(await inside.node(connecting(target, 7000)), target).toBe(`the worker: ${address}`);
+		for (const target of [world.hostEnd, networks.gateway, "127.0.0.1"])
+			expect(await inside.node(connecting(target, 8081)), target).toMatch(REFUSED);
+		expect(await inside.node(asking(world.resolver))).toMatch(NOTHING);
+		expect(await other.node(connecting("198.18.0.64", 443))).toMatch(NOTHING);
+		expect(await world.namespace.node(connecting(networks.gateway, 8081))).toMatch(NOTHING);
 		await new Promise((resolve) => server.close(resolve));
 	});
 });

@@ -70,7 +70,7 @@ export class Networks {
 		holdAddress(this.#gateway);
 		this.open();
 		const bridge = (kind: keyof typeof WIRE_KINDS) => `${this.#wires}${WIRE_KINDS[kind]}0`;
-		return { gateway: this.gateway, bridges: { internet: bridge("internet"), join: bridge("join") } };
+		return { gateway: this.gateway, bridges: { internet: bridge("internet"), join: bridge("join"), allow: bridge("allow") } };
 	}
 
 	/** Removes what an earlier launcher left, and has the gateway's address for the worker to listen on. */

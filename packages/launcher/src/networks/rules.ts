@@ -1,4 +1,4 @@
-import { FUNCTIONS_GATEWAY, REFUSED_IPV4 } from "@berth/contracts";
+import { EGRESS_GATEWAY, FUNCTIONS_GATEWAY, REFUSED_IPV4 } from "@berth/contracts";
 import { ADDRESSES } from "./addresses.js";
 
 /** What the rules of one stack are made of; nothing of it comes from a tenant. */
@@ -9,7 +9,7 @@ export interface RulesOptions {
 	readonly wires: string;
 	/** The host's resolver. */
 	readonly resolver: string;
-	/** Where the worker listens for functions on a network. */
+	/** Where the worker listens for functions on a network, and for those that may reach some hosts. */
 	readonly gateway: string;
 	/** Whether this host forwarded for nobody before: it goes on so for everybody else. */
 	readonly forwardsForUsAlone: boolean;
@@ -20,7 +20,7 @@ export interface RulesOptions {
 /** What the names of our ends of wires begin with; the stack's digits follow. */
 export const WIRE_PREFIX = "bh";
 /** What follows on those: what it is for. */
-export const WIRE_KINDS = { internet: "i", join: "j" } as const;
+export const WIRE_KINDS = { internet: "i", join: "j", allow: "a" } as const;
 
 /** The wires of every stack on this host: what one refuses, no other can let through. */
 const ANYBODYS = `"${WIRE_PREFIX}*"`;
@@ -39,6 +39,7 @@ export function rulesOf({ table, wires, resolver, gateway, forwardsForUsAlone, b
 	const sandboxes = `"${wires}*"`;
 	const internet = `"${wires}${WIRE_KINDS.internet}*"`;
 	const joined = `"${wires}${WIRE_KINDS.join}*"`;
+	const allowed = `"${wires}${WIRE_KINDS.allow}*"`;
 	const rules = {
 		"refuse {": ["meta l4proto tcp reject with tcp reset", "reject with icmp type admin-prohibited"],
 		// Before connections are looked up: IPv6, and a source that isn't the wire's own.
@@ -53,9 +54,12 @@ export function rulesOf({ table, wires, resolver, gateway, forwardsForUsAlone, b
 			`iifname ${internet} ip daddr ${ADDRESSES.resolver} tcp dport 53 dnat ip to ${resolver}`,
 			`iifname ${joined} ip daddr ${ADDRESSES.resolver} udp dport 53 dnat ip to ${gateway}:${FUNCTIONS_GATEWAY.namesPort}`,
 			`iifname ${joined} ip daddr ${ADDRESSES.functions} tcp dport 80 dnat ip to ${gateway}:${FUNCTIONS_GATEWAY.httpPort}`,
+			`iifname ${allowed} ip daddr ${ADDRESSES.resolver} udp dport 53 dnat ip to ${gateway}:${EGRESS_GATEWAY.namesPort}`,
+			// Whatever it is for: the worker is told where to, and says in the function's log what it refuses.
+			`iifname ${allowed} meta nfproto ipv4 meta l4proto tcp dnat ip to ${gateway}:${EGRESS_GATEWAY.port}`,
 		],
 		"through { type filter hook forward priority filter; policy accept;": [
-			`iifname ${joined} ${REFUSE}`,
+			`iifname { ${joined}, ${allowed} } ${REFUSE}`,
 			`iifname ${internet} jump outward`,
 			`oifname ${sandboxes} ct state != { established, related } drop`,
 			...(forwardsForUsAlone ? [`iifname != ${ANYBODYS} oifname != ${ANYBODYS} drop`] : []),
@@ -69,6 +73,8 @@ export function rulesOf({ table, wires, resolver, gateway, forwardsForUsAlone, b
 		],
 		"inward { type filter hook input priority filter; policy accept;": [
 			`iifname ${joined} ip daddr ${gateway} ct status dnat accept`,
+			`iifname ${allowed} ct state new add @flows { ip saddr ct count over ${FLOWS} } ${REFUSE}`,
+			`iifname ${allowed} ip daddr ${gateway} ct status dnat accept`,
 			// The host's resolver may be one of its own addresses.
 			`iifname ${internet} ip daddr ${resolver} ct original ip daddr ${ADDRESSES.resolver} accept`,
 			`iifname ${sandboxes} ${REFUSE}`,

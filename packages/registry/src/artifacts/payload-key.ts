@@ -3,6 +3,8 @@ import { BerthError } from "@berth/contracts";
 
 /** When it was written (milliseconds) and its bytes, 12 and 8 hex digits, then chance, perhaps whose it is: names alone say what a store holds. */
 const KEY = /^([0-9a-f]{12})-([0-9a-f]{8})-[0-9a-f]{16}(?:-(inv_[0-9a-z]{26}))?$/;
+/** What the names of payloads begin with, whatever a version that is newer has them end with. */
+const NAME = /^([0-9a-f]{12})-([0-9a-f]{8})-[0-9a-f]{16}(?:-.+)?$/;
 /** What a name ends with while its bytes are being written. */
 const PART = ".part";
 
@@ -32,7 +34,8 @@ export function partOf(key: string): string {
 
 /** What a name says of itself; undefined when it is none of a payload. */
 export function factsOf(name: string): { readonly writtenAtMs: number; readonly bytes: number; readonly of?: string } | undefined {
-	const [, time, bytes, of] = KEY.exec(keyOfName(name)) ?? [];
+	const [, time, bytes] = NAME.exec(keyOfName(name)) ?? [];
+	const of = KEY.exec(keyOfName(name))?.[3];
 	return time === undefined || bytes === undefined
 		? undefined
 		: { writtenAtMs: Number.parseInt(time, 16), bytes: Number.parseInt(bytes, 16), ...(of === undefined ? {} : { of }) };

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { BerthError, MIB, MINUTE_MS, SECOND_MS } from "@berth/contracts";
-import { bytesOf, keyOfName } from "./payload-key.js";
+import { bytesOf, factsOf, keyOfName } from "./payload-key.js";
 import { type PayloadPlace, removeAll } from "./payload-place.js";
 
 /** How much a store may hold. Processes that share it may go beyond by what they write until each of them counts again. */
@@ -144,7 +144,7 @@ export class PayloadRoom {
 		if (!this.#isNear(bytes)) return this.#rest();
 		let tooMany = this.#bytes + bytes - LEFT * this.#budget.bytes;
 		const oldest = names.filter((name) => {
-			if (tooMany <= 0 || this.#arriving.has(keyOfName(name))) return false;
+			if (tooMany <= 0 || factsOf(name) === undefined || this.#arriving.has(keyOfName(name))) return false;
 			tooMany -= bytesOf(name);
 			return true;
 		});

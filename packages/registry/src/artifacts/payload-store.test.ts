@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { S3Server } from "@berth/bucket/testing";
@@ -108,7 +108,7 @@ describe.each(["directories", "a bucket"] as const)("payloads in %s", (kind) => 
 		await expect.poll(left).toMatch(/^0{2,4}1{3,5}$/);
 	});
 
-	test("are swept when they are old, and with them what is none", async () => {
+	test("are swept when they are old", async () => {
 		const { deliveries } = await opening(kind)();
 		const key = await deliveries.put(Buffer.from("young"));
 		expect([await deliveries.sweep(60_000), await deliveries.has(key)]).toEqual([0, true]);
@@ -146,4 +146,16 @@ test("a bucket that is away is unavailable, by its name, and nothing is counted 
 	await expect(queued.find(queued.reserve(1))).rejects.toMatchObject({ code: "unavailable" });
 	// What somebody waits with is its node's.
 	expect((await payloads.get(await payloads.put(mib))).equals(mib)).toBe(true);
+});
+
+test("what another version has put is swept by when it was written, and what isn't a payload stays, also when room is made", async () => {
+	const place = join(directory, "strange");
+	const { results } = await openArtifactStore(place, { budgets: BUDGETS });
+	const [newer, none] = [`${results.reserve(1)}-of.another`, "-notes.txt"];
+	const written = async () => (await readdir(join(place, "results"))).filter((name) => [newer, none].includes(name)).sort();
+	for (const name of [newer, none]) await writeFile(join(place, "results", name), "x");
+	expect([await results.sweep(60_000), await written()]).toEqual([0, [none, newer]]);
+	expect([await results.sweep(-1000), await written()]).toEqual([1, [none]]);
+	for (let at = 0; at < 8; at++) await results.put(mib);
+	expect(await written()).toEqual([none]);
 });

@@ -70,6 +70,11 @@ export class PayloadStore {
 		this.#room?.gone(key);
 	}
 
+	/** Removes these, several at a time; idempotent. */
+	async removeAll(keys: readonly string[]): Promise<void> {
+		await removeAll(this.#place, keys.map(checkedKey), (key) => this.#room?.gone(key));
+	}
+
 	/** Bytes as a body: in the message when they are few, else a payload. @throws BerthError as `put` */
 	async putBody(
 		bytes: Uint8Array,
@@ -118,10 +123,10 @@ export class PayloadStore {
 		if ("payload" in body) await this.remove(body.payload);
 	}
 
-	/** Removes payloads that were written more than `olderThanMs` ago, and what isn't one; how many. */
+	/** Removes payloads that were written more than `olderThanMs` ago; how many. What isn't one stays: whoever put it there may know why. */
 	async sweep(olderThanMs: number): Promise<number> {
 		const before = Date.now() - olderThanMs;
-		const old = (await this.#place.names()).filter((name) => (factsOf(name)?.writtenAtMs ?? 0) <= before);
+		const old = (await this.#place.names()).filter((name) => (factsOf(name)?.writtenAtMs ?? before + 1) <= before);
 		await removeAll(this.#place, old, (name) => this.#room?.gone(name));
 		return old.length;
 	}

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
-import { type BodyReference, FIXED_LIMITS, HOOK_LIMITS, type HookEvent, LIMITS, SECOND_MS } from "@berth/contracts";
+import { type BodyReference, FIXED_LIMITS, HOOK_LIMITS, type HookEvent, type HookRate, LIMITS, SECOND_MS } from "@berth/contracts";
 import { guarded, type Redis, Subscription } from "@berth/redis";
 import type { PayloadStore } from "../artifacts/payload-store.js";
 import { keys } from "../keys.js";
-import { ANNOTATE_EVENT, END_EVENT, FIND_EVENT, LIST_EVENTS, RECORD_EVENT } from "./hook-scripts.js";
+import { ADMIT, ANNOTATE_EVENT, END_EVENT, FIND_EVENT, LIST_EVENTS, READMIT, RECORD_EVENT } from "./hook-scripts.js";
 
 /** A delivery whose gateway dies is somebody else's again after so long, beyond what its invocation may take, milliseconds. */
 const CLAIM_SLACK_MS = 10 * SECOND_MS;
@@ -29,8 +29,15 @@ export type Claim =
 	| { readonly kind: "begun" }
 	/** The hook was removed. */
 	| { readonly kind: "gone" }
+	| Repeated;
+
+/** What was let in already, as that event. */
+export type Repeated =
 	| { readonly kind: "running"; readonly event: string }
 	| { readonly kind: "done"; readonly event: string; readonly answer: FirstAnswer };
+
+/** What a hook's rate says of a delivery. */
+export type Admission = { readonly kind: "admitted" } | { readonly kind: "limited"; readonly waitMs: number } | Repeated;
 
 /** The deliveries of hooks, bounded for each, in the durable Redis; and which deliveries were let in already. */
 export class HookLog {
@@ -44,6 +51,20 @@ export class HookLog {
 		this.#retentionMs = retentionMs;
 		this.#bodies = bodies;
 		new Subscription(subscriber, [keys.hookEvents], { onMessage: (id) => this.#tell(id), onResumed: () => this.#tell(undefined) });
+	}
+
+	/** Counts a delivery of a hook with a rate, unless it was let in already. @param identities what it has in common with repetitions of it */
+	async admit(id: string, { limit, periodMs }: HookRate, identities: readonly string[]): Promise<Admission> {
+		const [word, ...rest] = (await guarded(this.#redis, "counting deliveries", () =>
+			ADMIT.run(this.#redis, [keys.hookRate(id), ...claimsOf(id, identities)], [limit, periodMs]),
+		)) as [Admission["kind"], ...string[]];
+		if (word === "limited") return { kind: "limited", waitMs: Number(rest[0]) };
+		return repeatedIn(word, rest) ?? { kind: "admitted" };
+	}
+
+	/** One that was counted wasn't run after all. */
+	async readmit(id: string): Promise<void> {
+		await guarded(this.#redis, "counting deliveries", () => READMIT.run(this.#redis, [keys.hookRate(id)], []));
 	}
 
 	/**
@@ -142,9 +163,8 @@ export class HookLog {
 				[...argumentsOf(event), Date.parse(event.at), this.#retentionMs, claimMs, order, over ? "1" : "0"],
 			),
 		)) as [Claim["kind"], ...string[]];
-		const [first = "", answer = ""] = rest;
-		if (word === "done") return { kind: "done", event: first, answer: JSON.parse(answer) as FirstAnswer };
-		if (word === "running") return { kind: "running", event: first };
+		const repeated = repeatedIn(word, rest);
+		if (repeated !== undefined) return repeated;
 		if (word === "begun") for (const body of rest) await this.#bodies.remove(body);
 		return word === "begun" ? { kind: "begun" } : { kind: "gone" };
 	}
@@ -152,6 +172,12 @@ export class HookLog {
 
 function keysOf(id: string): readonly string[] {
 	return [keys.hook(id), keys.hookLog(id), keys.hookRuns(id), keys.hookIdle(id), keys.hookEvents];
+}
+
+/** What a script says of one that was let in already. */
+function repeatedIn(word: string, [first = "", answer = ""]: readonly string[]): Repeated | undefined {
+	if (word === "done") return { kind: "done", event: first, answer: JSON.parse(answer) as FirstAnswer };
+	return word === "running" ? { kind: "running", event: first } : undefined;
 }
 
 function claimsOf(id: string, identities: readonly string[]): readonly string[] {

@@ -132,9 +132,19 @@ if not json then return {} end
 local revision = redis.call('ZSCORE', KEYS[2], ARGV[1]) or redis.call('ZSCORE', KEYS[3], ARGV[1])
 return {revision, json}`);
 
-/** KEYS a hook's count of a period. ARGV how many, the period. Gives 0, or how long it is until there is room, milliseconds. */
+/**
+ * KEYS a hook's count of a period, then what tells the delivery. ARGV how many, the period. Gives `running` or `done` as RECORD_EVENT does,
+ * which take nothing of the rate; `admitted`; or `limited` and how long it is until there is room, milliseconds.
+ */
 export const ADMIT = new LuaScript(`
-local count = redis.call('INCR', KEYS[1])
-if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-if count <= tonumber(ARGV[1]) then return 0 end
-return math.max(1, redis.call('PTTL', KEYS[1]))`);
+for at = 2, #KEYS do
+  local claim = redis.call('HMGET', KEYS[at], 'state', 'event', 'answer')
+  if claim[1] then return {claim[1], claim[2], claim[3] or ''} end
+end
+if tonumber(redis.call('GET', KEYS[1]) or '0') >= tonumber(ARGV[1]) then return {'limited', math.max(1, redis.call('PTTL', KEYS[1]))} end
+if redis.call('INCR', KEYS[1]) == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return {'admitted'}`);
+
+/** KEYS a hook's count of a period. Takes one back: it wasn't run. */
+export const READMIT = new LuaScript(`
+if tonumber(redis.call('GET', KEYS[1]) or '0') > 0 then redis.call('DECR', KEYS[1]) end`);

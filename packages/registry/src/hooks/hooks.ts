@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { BerthError, type CheckedHookChanges, type CheckedHookInput, HOOK_LIMITS, type Hook, type HookRate } from "@berth/contracts";
+import { BerthError, type CheckedHookChanges, type CheckedHookInput, HOOK_LIMITS, type Hook } from "@berth/contracts";
 import { type ConnectionLog, closeRedis, guarded, openRedis, type Redis } from "@berth/redis";
 import { functionNotFound } from "../absent.js";
 import type { PayloadStore } from "../artifacts/payload-store.js";
@@ -7,7 +7,7 @@ import { keys } from "../keys.js";
 import type { Vault } from "../vault.js";
 import { hookNotFound } from "./absent.js";
 import { HookLog } from "./hook-log.js";
-import { ADMIT, CHANGE_HOOK, MAKE_HOOK, REMOVE_HOOK } from "./hook-scripts.js";
+import { CHANGE_HOOK, MAKE_HOOK, REMOVE_HOOK } from "./hook-scripts.js";
 
 /** 160 random bits: who is to deliver to a hook has to know them. */
 const ID_BYTES = 20;
@@ -133,11 +133,6 @@ export class Hooks {
 			hook: hookOf(id, parsed, JSON.parse(secrets) as Secrets),
 			secrets: () => [...(current === undefined ? [] : [open(current.sealed)]), ...(isGood ? [open(previous.sealed)] : [])],
 		};
-	}
-
-	/** Counts a delivery of a hook with a rate. @returns 0, or how long it is until there is room, milliseconds */
-	async admit(id: string, { limit, periodMs }: HookRate): Promise<number> {
-		return Number(await this.#do("counting deliveries", () => ADMIT.run(this.#redis, [keys.hookRate(id)], [limit, periodMs])));
 	}
 
 	/** @throws BerthError hook_not_found */

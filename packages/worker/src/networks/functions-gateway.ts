@@ -17,6 +17,7 @@ import {
 import type { Joined } from "@berth/sandbox";
 import type { AttemptInvokes, Awaited } from "../invokes.js";
 import { serveNames } from "./function-names.js";
+import { passedOn, requestHeaders } from "./passed-headers.js";
 
 /** Of all functions of the node together; what one may have open is bounded by its files. */
 const MOST_CONNECTIONS = 4096;
@@ -52,7 +53,7 @@ export class FunctionsGateway {
 	static async open(options: FunctionsGatewayOptions): Promise<FunctionsGateway> {
 		const gateway = new FunctionsGateway(options);
 		await once(gateway.#server.listen(FUNCTIONS_GATEWAY.httpPort, options.address), "listening");
-		gateway.#names = await serveNames(options.address, FUNCTIONS_GATEWAY.namesPort, FUNCTIONS_ADDRESS);
+		gateway.#names = await serveNames(options.address, FUNCTIONS_GATEWAY.namesPort, functionNames);
 		return gateway;
 	}
 
@@ -84,13 +85,10 @@ export class FunctionsGateway {
 	/** @param awaited by the attempt that asks, if it isn't answered yet */
 	#ask(head: JoinedHead, awaited: Awaited | undefined, request: IncomingMessage, response: ServerResponse): void {
 		const { method = "GET", url = "/" } = request;
-		const headers = [...headersOf(request.rawHeaders, isFunctions), JOINED_HEADER, JSON.stringify(head)];
-		// Node frames no body of a GET by itself: it would stand on the gateway's socket like a request of ours.
-		const { "content-length": length, "transfer-encoding": coding } = request.headers;
-		if (coding !== undefined && length === undefined) headers.push("transfer-encoding", "chunked");
+		const headers = [...requestHeaders(request, isFunctions), JOINED_HEADER, JSON.stringify(head)];
 		const asked = httpRequest({ socketPath: this.#options.gatewaySocket, method, path: url, headers, agent: false });
 		asked.on("response", (answer) => {
-			response.writeHead(answer.statusCode ?? 502, headersOf(answer.rawHeaders));
+			response.writeHead(answer.statusCode ?? 502, passedOn(answer.rawHeaders));
 			pipeline(answer, response, () => undefined);
 		});
 		asked.on("error", () => {
@@ -107,29 +105,11 @@ export class FunctionsGateway {
 	}
 }
 
-/** Of one connection. */
-const LEFT_OUT: ReadonlySet<string> = new Set([
-	"connection",
-	"keep-alive",
-	"proxy-connection",
-	"upgrade",
-	"trailer",
-	"expect",
-	"transfer-encoding",
-]);
+/** Every name without a dot: whether there is such a function is decided when it is asked. */
+export const functionNames = (name: string) => (name.includes(".") ? undefined : FUNCTIONS_ADDRESS);
 
 /** Whether a function may say it on its network: what else is named like ours is taken for our word where it goes. */
 const isFunctions = (name: string) => !name.startsWith("berth-") || name === HEADERS.timeoutMs;
-
-/** @param isTheirs whether who sent it may, by a header's name in lower case */
-function headersOf(raw: readonly string[], isTheirs: (name: string) => boolean = () => true): string[] {
-	const kept: string[] = [];
-	for (let at = 0; at < raw.length; at += 2) {
-		const name = (raw[at] as string).toLowerCase();
-		if (!LEFT_OUT.has(name) && isTheirs(name)) kept.push(raw[at] as string, raw[at + 1] as string);
-	}
-	return kept;
-}
 
 function refuse(response: ServerResponse, code: ErrorCode, detail: string): void {
 	const problem = problemOf(code, detail);

@@ -110,7 +110,13 @@ interface ManyOptions extends FilterOptions {
 function manyFrom({ all, ...options }: ManyOptions): DeadLetterQuery {
 	const query = queryOf(options);
 	const { limit: _, ...filters } = query;
-	if (all === true || Object.keys(filters).length > 0) return query;
+	const isFiltered = Object.keys(filters).length > 0;
+	if (all === true && isFiltered)
+		throw new CommandFailure(
+			EXIT.usage,
+			`--all is all of the project, and --${Object.keys(filters).join(", --")} some of it: leave out what isn't meant`,
+		);
+	if (all === true || isFiltered) return query;
 	throw new CommandFailure(EXIT.usage, "an invocation is wanted, or --function, --outcome, --since, or --all");
 }
 

@@ -1,7 +1,7 @@
 import type { ScheduleChanges } from "@berth/contracts";
 import type { Command } from "commander";
 import { CommandFailure, EXIT } from "../../exit-codes.js";
-import { parseDurationMs } from "../../input/durations.js";
+import { parseDurationMs, parseTime } from "../../input/durations.js";
 import { jsonPayloadOf } from "../../input/payload.js";
 import { parseAlias, parseReference, type Reference } from "../../input/reference.js";
 import type { Registrar } from "../../registrar.js";
@@ -12,14 +12,14 @@ import { showSchedule } from "./show.js";
 interface ScheduleOptions {
 	readonly cron?: string;
 	readonly every?: number;
-	readonly at?: string;
+	readonly at?: Date;
 	readonly tz?: string;
 	readonly payload?: string;
 	readonly missed?: string;
 	readonly overlap?: string;
 	readonly jitter?: number;
-	readonly start?: string;
-	readonly end?: string;
+	readonly start?: Date;
+	readonly end?: Date;
 }
 
 interface CreateOptions extends ScheduleOptions {
@@ -45,14 +45,14 @@ function withScheduleOptions(command: Command): Command {
 	return command
 		.option("--cron <expression>", "five fields, or six with seconds first; @daily")
 		.option("--every <duration>", "every so often: 30s, 15m, 24h", parseDurationMs)
-		.option("--at <time>", "once, at this time: 2026-12-01T09:00:00Z")
+		.option("--at <time>", "once, at this time: 2026-12-01T09:00:00Z, or a duration from now (30s, 2h)", parseTime)
 		.option("--tz <zone>", "where --cron counts: Europe/Berlin (default: UTC)")
 		.option("-d, --payload <payload>", "JSON for the function: the text itself, @file or - for stdin")
 		.option("--missed <policy>", "when nobody was there: skip, one (default) or all")
 		.option("--overlap <policy>", "while the last one runs: skip (default), queue or replace")
 		.option("--jitter <duration>", "fire up to so much later, by chance", parseDurationMs)
-		.option("--start <time>", "not before")
-		.option("--end <time>", "not after");
+		.option("--start <time>", "not before", parseTime)
+		.option("--end <time>", "not after", parseTime);
 }
 
 function registerCreate(schedules: Command, { action, stdin }: Registrar): void {
@@ -66,6 +66,8 @@ function registerCreate(schedules: Command, { action, stdin }: Registrar): void 
 		action(async (session: Session, { name, paused, ...options }: CreateOptions, { name: target, selector }: Reference) => {
 			if (selector !== undefined && "version" in selector)
 				throw new CommandFailure(EXIT.usage, "a schedule invokes what an alias leads to, not a version by its number");
+			const when = [options.cron, options.every, options.at].filter((given) => given !== undefined);
+			if (when.length !== 1) throw new CommandFailure(EXIT.usage, "when it fires is said by one of --cron, --every and --at");
 			const changes = await changesOf(options, stdin);
 			const { client } = await session.connect();
 			const more = given({ name, alias: selector?.alias, enabled: paused === true ? false : undefined });
@@ -149,14 +151,14 @@ async function changesOf(options: ScheduleOptions, stdin: NodeJS.ReadableStream)
 	return given({
 		cron: options.cron,
 		everyMs: options.every,
-		at: options.at,
+		at: options.at?.toISOString(),
 		timeZone: options.tz,
 		payload: payload === undefined ? undefined : await jsonPayloadOf(payload, stdin),
 		missed: options.missed,
 		overlap: options.overlap,
 		jitterMs: options.jitter,
-		startAt: options.start,
-		endAt: options.end,
+		startAt: options.start?.toISOString(),
+		endAt: options.end?.toISOString(),
 	}) as ScheduleChanges;
 }
 

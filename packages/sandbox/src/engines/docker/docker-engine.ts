@@ -234,11 +234,12 @@ export class DockerEngine implements SandboxEngine {
 			await this.#api.ask(`/containers/${id}/start`, { method: "POST" });
 			const { State, NetworkSettings } = await this.#api.ask<Started>(`/containers/${id}/json`);
 			if (State.Pid === 0) throw new Error(`${id} ended as soon as it was started`);
-			const address = typeof request.network === "object" ? NetworkSettings.Networks[network]?.IPAddress : undefined;
+			const isKnown = typeof request.network === "object" || request.network === "allow";
+			const address = isKnown ? NetworkSettings.Networks[network]?.IPAddress : undefined;
 			return {
 				cgroup: cgroupOf(State.Pid),
 				cgroupGoes: true,
-				seesScratch: true,
+				seesInside: true,
 				output,
 				freezer: new ContainerFreezer(this.#api, id),
 				...(address === undefined ? {} : { address }),

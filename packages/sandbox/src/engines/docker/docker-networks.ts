@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { DOCKER_ADDRESSES, type NetworkBridges, type NetworkChoice, type NetworkReport } from "@berth/contracts";
+import { DOCKER_ADDRESSES, type NetworkBridges, type NetworkReport, type SandboxNetwork } from "@berth/contracts";
 import { LABELS } from "./container-config.js";
 import { type DockerApi, DockerError } from "./docker-api.js";
 
@@ -9,8 +9,8 @@ const SIZE = 2 ** (32 - PREFIX_LENGTH);
 const ROUTES = "/proc/net/route";
 
 /**
- * The two networks of this node in a Docker Engine, one for functions with `internet` and one for all that are on networks of
- * functions: bridges, which this host's rules know by their names. The rules see to everything: who talks to whom, and that
+ * The networks of this node in a Docker Engine, one for functions with `internet`, one for all that are on networks of functions, and
+ * one for those that may reach some hosts: bridges, which this host's rules know by their names. The rules see to everything: who talks to whom, and that
  * what goes out is masqueraded; without them nothing gets far.
  */
 export class DockerNetworks {
@@ -32,6 +32,7 @@ export class DockerNetworks {
 			await removeNetworks(api, node);
 			await makeNetwork(api, node, bridges.internet, "internet");
 			await makeNetwork(api, node, bridges.join, "join");
+			await makeNetwork(api, node, bridges.allow, "allow");
 			return new DockerNetworks(api, node, host);
 		} catch (error) {
 			if (error instanceof DockerError && error.status === 0) throw error;
@@ -40,11 +41,11 @@ export class DockerNetworks {
 	}
 
 	/** What a container of a function is started on. @throws Error when there is no such network */
-	modeOf(choice: NetworkChoice): string {
+	modeOf(choice: SandboxNetwork): string {
 		if (choice === "none" || choice === "host") return choice;
 		const { bridges, missing } = this.report;
 		if (bridges === undefined) throw new Error(`functions can be given no networks: ${missing}`);
-		return nameOf(choice === "internet" ? bridges.internet : bridges.join);
+		return nameOf(bridges[typeof choice === "object" ? "join" : choice]);
 	}
 
 	/** When there is no container of ours any more. @throws DockerError */

@@ -1,0 +1,40 @@
+import { EGRESS_LIMITS } from "@berth/contracts";
+
+/** What a sandbox asked of the world outside in vain during an attempt, or while its function was loaded for it. */
+export class EgressRefusals {
+	readonly #say: (line: string) => void;
+	#said = new Set<string>();
+	#wasRefused = false;
+
+	/** @param say puts a line into the function's log */
+	constructor(say: (line: string) => void) {
+		this.#say = say;
+	}
+
+	/** It isn't permitted. @param target a host, or an address and a port: nothing that a line could break on */
+	refused(target: string, why: string): void {
+		this.#wasRefused = true;
+		this.#tell(target, `was refused: ${why}`);
+	}
+
+	/** It is permitted, and can't be had. */
+	failed(target: string, why: string): void {
+		this.#tell(target, `can't be reached: ${why}`);
+	}
+
+	/** The attempt is over. @returns whether anything was refused in it */
+	end(): boolean {
+		const wasRefused = this.#wasRefused;
+		this.#wasRefused = false;
+		if (this.#said.size > 0) this.#said = new Set();
+		return wasRefused;
+	}
+
+	/** Each once, up to a number. */
+	#tell(target: string, what: string): void {
+		const { size } = this.#said;
+		if (size > EGRESS_LIMITS.lines || this.#said.has(target)) return;
+		this.#said.add(target);
+		this.#say(size < EGRESS_LIMITS.lines ? `berth: ${target} ${what}` : "berth: it was so with more hosts");
+	}
+}

@@ -1,0 +1,210 @@
+import type { Socket as Datagrams } from "node:dgram";
+import { once } from "node:events";
+import { connect, createServer, isIPv4, isIPv6, type LookupFunction, type Server, type Socket } from "node:net";
+import { networkInterfaces } from "node:os";
+import { allowsEgress, EGRESS_GATEWAY, EGRESS_LIMITS, isPublicAddress, publicAddressesOf, SECOND_MS, WEB_PORTS } from "@berth/contracts";
+import type { Egressing } from "@berth/sandbox";
+import { serveNames } from "../networks/function-names.js";
+import { firstWords } from "./first-words.js";
+import { originalTarget } from "./original-target.js";
+import { Outlet } from "./outlet.js";
+import { PlainHttp } from "./plain-http.js";
+
+/** Of all functions of the node together. */
+const MOST_CONNECTIONS = 4096;
+/** How long a name may take, milliseconds. */
+const RESOLVE_MS = 10 * SECOND_MS;
+const NOT_ALLOWED = "the function's network.allow doesn't have it";
+const NOT_PUBLIC = "it leads to an address that isn't public";
+
+export interface EgressProxyOptions {
+	/** This host's address, which only wires of such functions lead to. */
+	readonly address: string;
+	/** The rules of the wires see to it that no sandbox has another's address. */
+	readonly find: (address: string) => Egressing | undefined;
+	/** Of DNS; absent: this machine's. */
+	readonly resolver?: string | undefined;
+}
+
+/** One that a sandbox opened, and where it is to go. */
+interface Connection {
+	readonly client: Socket;
+	readonly from: Egressing;
+	readonly outlet: Outlet;
+	readonly host: string;
+	readonly port: number;
+	refuse(why: string): void;
+	fail(error: NodeJS.ErrnoException): void;
+}
+
+/**
+ * The way out of sandboxes with `network: {allow}`: a rule of the launcher's leads whatever one connects to here. Names lead to addresses that
+ * mean them in that sandbox alone, so who connects to one says which host it is for. That host's name is resolved here, and one of
+ * the addresses that were looked at is connected to.
+ */
+export class EgressProxy {
+	readonly #options: EgressProxyOptions;
+	readonly #server: Server;
+	readonly #http = new PlainHttp();
+	readonly #outlets = new Map<string, Outlet>();
+	#names: Datagrams | undefined;
+
+	private constructor(options: EgressProxyOptions) {
+		this.#options = options;
+		this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => this.#take(client));
+		this.#server.maxConnections = MOST_CONNECTIONS;
+	}
+
+	/** @throws Error when the address isn't this host's, or taken */
+	static async open(options: EgressProxyOptions): Promise<EgressProxy> {
+		const proxy = new EgressProxy(options);
+		await once(proxy.#server.listen(EGRESS_GATEWAY.port, options.address), "listening");
+		proxy.#names = await serveNames(options.address, EGRESS_GATEWAY.namesPort, (name, from) => proxy.#addressOf(name, from));
+		return proxy;
+	}
+
+	close(): void {
+		this.#names?.close();
+		this.#server.close();
+		this.#http.close();
+		for (const outlet of this.#outlets.values()) outlet.close();
+	}
+
+	/** Names that aren't allowed have none: nobody outside hears of what is asked. */
+	#addressOf(name: string, address: string): string | undefined {
+		const from = this.#options.find(address);
+		if (from === undefined) return undefined;
+		if (allowsEgress(from.allow, name)) return this.#outletOf(from).addressOf(name);
+		from.refused(name, NOT_ALLOWED);
+		return undefined;
+	}
+
+	#outletOf({ sandbox, gone }: Egressing): Outlet {
+		const known = this.#outlets.get(sandbox);
+		if (known !== undefined) return known;
+		const outlet = new Outlet();
+		this.#outlets.set(sandbox, outlet);
+		void gone.then(() => {
+			this.#outlets.delete(sandbox);
+			outlet.close();
+		});
+		return outlet;
+	}
+
+	#take(client: Socket): void {
+		// Whoever breaks off is gone; what it was connected to ends with it.
+		client.on("error", () => undefined);
+		const from = this.#options.find(client.remoteAddress ?? "");
+		const target = originalTarget(client);
+		if (from === undefined || target === undefined) {
+			client.destroy();
+			return;
+		}
+		const outlet = this.#outletOf(from);
+		const { port } = target;
+		const host = outlet.hostAt(target.address);
+		const connection: Connection = {
+			client,
+			from,
+			outlet,
+			host,
+			port,
+			refuse: (why) => {
+				from.refused(`${host}:${port}`, why);
+				client.resetAndDestroy();
+			},
+			fail: (error) => {
+				if (client.destroyed) return;
+				from.failed(`${host}:${port}`, reasonOf(error));
+				client.resetAndDestroy();
+			},
+		};
+		if (!allowsEgress(from.allow, host, port)) connection.refuse(NOT_ALLOWED);
+		else if (!outlet.hasRoom) connection.refuse(`${EGRESS_LIMITS.connections} connections are open already`);
+		else {
+			outlet.keep(client);
+			client.setTimeout(EGRESS_LIMITS.idleMs, () => client.destroy());
+			this.#carry(connection).catch((error: NodeJS.ErrnoException) => connection.fail(error));
+		}
+	}
+
+	/** On the ports of the web a client speaks first; elsewhere the server may. */
+	async #carry(connection: Connection): Promise<void> {
+		const { client, host, port } = connection;
+		const isWeb = WEB_PORTS.includes(port);
+		const beginning = firstWords(client);
+		const addresses = await this.#addressesOf(host);
+		if (addresses === "refused") {
+			connection.refuse(NOT_PUBLIC);
+			return;
+		}
+		const early = isWeb ? undefined : openTo(connection, addresses);
+		early?.pipe(client);
+		const words = await beginning;
+		if (words === undefined || client.destroyed) {
+			client.destroy();
+			early?.destroy();
+		} else if (words.speaks === "http") {
+			early?.destroy();
+			const { refuse } = connection;
+			this.#http.serve(client, { host, port, refuse, connect: () => openTo(connection, addresses), spent: spentBy(connection) });
+		} else if (words.speaks === "other" && isWeb) connection.refuse("neither TLS nor HTTP is spoken on this connection");
+		else if (words.speaks === "tls" && words.name !== undefined && words.name !== host)
+			connection.refuse("the TLS on this connection is for another host");
+		else join(connection, early ?? openTo(connection, addresses), early === undefined);
+	}
+
+	async #addressesOf(host: string): Promise<readonly string[] | "refused"> {
+		const servers = this.#options.resolver === undefined ? undefined : [this.#options.resolver];
+		const found = isIPv4(host) ? [host] : await publicAddressesOf(host, AbortSignal.timeout(RESOLVE_MS), servers);
+		if (found === "refused" || !found.every((address) => isPublicAddress(address) && !isOwn(address))) return "refused";
+		return found;
+	}
+}
+
+/** This host's own, which are public at times. */
+function isOwn(address: string): boolean {
+	return Object.values(networkInterfaces()).some((each) => each?.some((one) => one.address === address));
+}
+
+/** A connection to one of these addresses, which ends with the client's. */
+function openTo({ client, port, fail }: Connection, addresses: readonly string[]): Socket {
+	const entries = addresses.map((address) => ({ address, family: isIPv6(address) ? 6 : 4 }));
+	const [first] = entries as [(typeof entries)[number]];
+	const lookup: LookupFunction = (_name, options, done) => {
+		if (options.all === true) done(null, entries);
+		else done(null, first.address, first.family);
+	};
+	const upstream = connect({ host: "looked-at.invalid", port, lookup, allowHalfOpen: true, noDelay: true });
+	upstream.once("error", fail);
+	upstream.once("connect", () => upstream.off("error", fail).on("error", () => client.resetAndDestroy()));
+	client.once("close", () => upstream.destroy());
+	return upstream;
+}
+
+/** @param bothWays whether nothing of the other side's is read yet */
+function join(connection: Connection, upstream: Socket, bothWays: boolean): void {
+	const { client } = connection;
+	const spent = spentBy(connection);
+	client.on("data", (chunk: Buffer) => spent(chunk.length));
+	upstream.on("data", (chunk: Buffer) => spent(chunk.length));
+	// With what it has said.
+	upstream.once("close", () => client.destroySoon());
+	client.pipe(upstream);
+	if (bothWays) upstream.pipe(client);
+}
+
+function spentBy({ outlet, from, refuse, client }: Connection): (bytes: number) => void {
+	return (bytes) => {
+		if (client.destroyed || outlet.spend(from.invocation, bytes)) return;
+		refuse(`an invocation may send and be sent ${EGRESS_LIMITS.bytes / 1024 ** 2} MiB`);
+		outlet.close();
+	};
+}
+
+/** Without addresses: those of names are nobody's business. */
+function reasonOf({ code, message }: NodeJS.ErrnoException): string {
+	if (code === "ENOTFOUND" || code === "ENODATA" || code === "ETIMEOUT" || code === "ESERVFAIL" || code === "ECANCELLED")
+		return `its name can't be resolved (${code})`;
+	return code ?? message.slice(0, 200);
+}
