@@ -104,19 +104,19 @@ describe("a function with the runtime class runsc", () => {
 		expect(Date.now()).toBeGreaterThan(Date.UTC(2020));
 	});
 
-	it.each([
-		[
-			"a memory bomb",
-			"out_of_memory",
-			{ source: "const all: any[] = []; export default () => { for (;;) all.push(Buffer.alloc(1 << 20, 1)); };" },
-		],
-		["a loop without an end", "timed_out", { source: "export default () => { for (;;); };", timeoutMs: 300 }],
-		["a process that ends", "crashed", { source: "export default () => process.exit(3);" }],
-	] as const)("ends by %s as %s, and nothing of its sandbox is left", async (_, outcome, input) => {
-		const deployed = await user(input);
-		const record = await deployed.record(await deployed.invoke());
-		expect(record.outcome).toBe(outcome);
-		await eventually(() => expect(sandboxCgroupsOf(stack.dataDir)).not.toContain(record.sandbox));
+	it("ends as any does that takes too much memory or time, or ends itself, and nothing of its sandbox is left", async () => {
+		const ends: Readonly<Record<string, DeployInput>> = {
+			out_of_memory: { source: "const all: any[] = []; export default () => { for (;;) all.push(Buffer.alloc(1 << 20, 1)); };" },
+			timed_out: { source: "export default () => { for (;;); };", timeoutMs: 300 },
+			crashed: { source: "export default () => process.exit(3);" },
+		};
+		const ended = Object.entries(ends).map(async ([outcome, input]) => {
+			const deployed = await user(input);
+			const record = await deployed.record(await deployed.invoke());
+			expect(record.outcome).toBe(outcome);
+			await eventually(() => expect(sandboxCgroupsOf(stack.dataDir)).not.toContain(record.sandbox));
+		});
+		await Promise.all(ended);
 	});
 
 	it("forks no further than its cgroup lets its kernel go, and takes nobody with it", async () => {
@@ -125,6 +125,16 @@ describe("a function with the runtime class runsc", () => {
 		expect(record.limitsHit).toContain("pids");
 		await eventually(() => expect(sandboxCgroupsOf(stack.dataDir)).not.toContain(record.sandbox));
 		expect(await (await deploy(stack, { source: fixture("counts") })).result()).toMatchObject({ invocations: 1 });
+	});
+
+	it("isn't kept where a process of its own runs on: later invocations have another sandbox", async () => {
+		const source = `import { spawn } from "node:child_process"; export default ({ leave }: any) =>
+			leave && new Promise((resolve) => spawn(process.execPath, ["-e", "setTimeout(() => 0, 1e6)"], { detached: true }).once("spawn", () => resolve(1)));`;
+		const deployed = await user({ source, concurrency: 1 });
+		const first = await deployed.record(await deployed.invoke({ leave: true }));
+		expect(first.outcome).toBe("succeeded");
+		await eventually(async () => expect((await deployed.record(await deployed.invoke({}))).sandbox).not.toBe(first.sandbox));
+		await eventually(() => expect(sandboxCgroupsOf(stack.dataDir)).not.toContain(first.sandbox));
 	});
 
 	it("can't have what is given to a sandbox that runs", async () => {

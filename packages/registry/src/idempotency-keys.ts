@@ -25,7 +25,7 @@ const COUNT = `
 
 /**
  * KEYS: key, what the project's take. ARGV: request, holder, lease ms, ms for which it is kept, invocation, bytes that the project's may take, 1 when there is memory
- * for another one. Gives for `many` what they take, and ms until the first of them is forgotten.
+ * for another one. Gives for `many` ms until the first of them is forgotten.
  */
 const CLAIM = new LuaScript(`${NOW}${COUNT}
 	local found = redis.call("HMGET", KEYS[1], "request", "answer", "until", "invocation")
@@ -47,7 +47,7 @@ const CLAIM = new LuaScript(`${NOW}${COUNT}
 				sum, first = sum + parts[at + 1], math.min(first, part)
 			end
 		end
-		if sum + ${KEY_BYTES} > tonumber(ARGV[6]) then return { "many", tostring(sum), tostring(first + length + keptMs - now) } end
+		if sum + ${KEY_BYTES} > tonumber(ARGV[6]) then return { "many", tostring(first + length + keptMs - now) } end
 		local part = string.format("%d", math.floor(now / length) * length)
 		count(KEYS[2], part, ${KEY_BYTES})
 		redis.call("PEXPIRE", KEYS[2], keptMs + length)
@@ -145,20 +145,16 @@ export class IdempotencyKeys {
 		const kept = keys.idempotencyKept(project);
 		const holder = randomBytes(12).toString("base64url");
 		const args = [request, holder, LEASE_MS, this.#keeps.ms, invocation, this.#keeps.bytes, isThereMemory ? 1 : 0];
-		const [kind, word = "", leftMs] = (await this.#do(() => CLAIM.run(this.#redis, [id, kept], args))) as [
-			KeyClaim["kind"] | "many",
-			string?,
-			string?,
-		];
-		if (kind === "many") throw this.#tooMany(project, Number(word), Number(leftMs));
+		const [kind, word = ""] = (await this.#do(() => CLAIM.run(this.#redis, [id, kept], args))) as [KeyClaim["kind"] | "many", string?];
+		if (kind === "many") throw this.#tooMany(project, Number(word));
 		if (kind === "claimed") return { kind, held: { id, holder, kept }, invocation: word };
 		return kind === "answered" ? { kind, id, answer: word } : { kind };
 	}
 
-	#tooMany(project: string, bytes: number, retryAfterMs: number): BerthError {
-		const [has, most] = [bytes, this.#keeps.bytes].map((one) => Math.ceil(one / MIB));
+	#tooMany(project: string, retryAfterMs: number): BerthError {
+		const most = Math.ceil(this.#keeps.bytes / MIB);
 		const hours = this.#keeps.ms / HOUR_MS;
-		const detail = `idempotency keys of project ${project} take ${has} MiB with their answers, of ${most} at most (BERTH_IDEMPOTENCY_MIB), and each is kept for ${hours} hours; nothing was done: send it later, or without a key`;
+		const detail = `idempotency keys of project ${project} take as much with their answers as they may, ${most} MiB (BERTH_IDEMPOTENCY_MIB), and each is kept for ${hours} hours; nothing was done: send it later, or without a key`;
 		return new BerthError("storage_full", detail, { extra: { retryAfterMs } });
 	}
 

@@ -9,6 +9,9 @@ import type { Freezer } from "./freezer.js";
 import { LogReader } from "./log-reader.js";
 import { UsageMeter } from "./usage-meter.js";
 
+/** How many threads more than at first gVisor's kernel may have taken. */
+const KERNEL_THREADS = 6;
+
 /** What a sandbox has from its boot until its removal: its agent's connection, its output, its cgroup. */
 export class Body {
 	readonly talk: Conversation;
@@ -19,20 +22,22 @@ export class Body {
 	readonly freezer: Freezer;
 	readonly claim: CpuClaim | undefined;
 	readonly #cgroupGoes: boolean;
+	readonly #seesInside: boolean;
 	/** Tasks when nothing but init and the agent ran in it. */
 	#restingTasks = 0;
 	/** Processes, then: init and the agent, or what gVisor is made of with these in it. */
 	#restingProcesses = 0;
 
-	constructor(talk: Conversation, { output, cgroup, cgroupGoes, seesScratch, freezer, weight }: Booted) {
+	constructor(talk: Conversation, { output, cgroup, cgroupGoes, seesInside, freezer, weight }: Booted) {
 		this.talk = talk;
 		this.logs = new LogReader(output);
 		this.cgroup = new CgroupReader(cgroup);
-		this.meter = new UsageMeter(this.cgroup, seesScratch);
+		this.meter = new UsageMeter(this.cgroup, seesInside);
 		this.egress = new EgressRefusals((line) => this.logs.say(line));
 		this.freezer = freezer;
 		this.claim = weight && new CpuClaim(this.cgroup, weight);
 		this.#cgroupGoes = cgroupGoes;
+		this.#seesInside = seesInside;
 	}
 
 	/** Nothing but init and the agent runs in it now. */
@@ -42,8 +47,12 @@ export class Body {
 		this.claim?.see();
 	}
 
-	/** Node has a thread more now and then; only then is it worth the longer look. */
+	/**
+	 * Node has a thread more now and then; only then is it worth the longer look. Under gVisor one that was started may have got a process
+	 * that was there for an ended one: many threads more are one, too.
+	 */
 	hasStrays(): boolean {
+		if (!this.#seesInside && this.cgroup.tasks() > this.#restingTasks + KERNEL_THREADS) return true;
 		return this.cgroup.tasks() > this.#restingTasks && this.cgroup.processes() > this.#restingProcesses;
 	}
 

@@ -199,6 +199,10 @@ export class Dispatch {
 	/** An idle sandbox of the version, awake. A frozen one counts with what it has; to run it needs its whole limit. */
 	#takeIdle(key: string): Sandbox | undefined {
 		for (let sandbox = this.#options.idle.take(key); sandbox !== undefined; sandbox = this.#options.idle.take(key)) {
+			if (sandbox.hasLateStrays()) {
+				this.#options.population.retire(sandbox);
+				continue;
+			}
 			if (!this.#options.room.make(sandbox.limits.memoryBytes, sandbox.id)) {
 				this.#options.idle.add(sandbox);
 				return undefined;

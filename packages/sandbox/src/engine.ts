@@ -73,8 +73,11 @@ export interface Booted {
 	readonly cgroup: CgroupPaths;
 	/** Whether the cgroup goes by itself when the container ends: what is wanted of it has to be read before. */
 	readonly cgroupGoes: boolean;
-	/** Whether its cgroup tells what is in its /tmp from its programs' memory: to the host all of gVisor's is shared memory. */
-	readonly seesScratch: boolean;
+	/**
+	 * Whether its cgroup shows what is in it: to the host all of gVisor's memory is shared memory, as a file in /tmp is, and its processes
+	 * are there before the sandbox's own are, and after.
+	 */
+	readonly seesInside: boolean;
 	readonly output: SandboxOutput;
 	readonly freezer: Freezer;
 	/** Absent where its cgroup isn't ours to write: such a sandbox weighs always the same. */

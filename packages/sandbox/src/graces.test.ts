@@ -25,6 +25,7 @@ const withTimers = () => vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout
 const killed = ({ sandbox: { id } }: Lease) => !engine.agents.has(id);
 
 test("a run that nobody waits for any more, and that ends by itself, leaves its sandbox warm, and nothing else was started", async () => {
+	withTimers();
 	const pool = await start();
 	const first = await use(pool, "hello");
 	const left = await pool.acquire(version("hello"));

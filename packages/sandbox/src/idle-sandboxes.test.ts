@@ -14,6 +14,7 @@ interface Sleeper {
 	idleSinceMs: number;
 	move(to: SandboxState): void;
 	freeze(): void;
+	hasLateStrays(): boolean;
 }
 
 function sleeper(name: string, freeze: () => void = () => undefined): Sandbox {
@@ -25,6 +26,7 @@ function sleeper(name: string, freeze: () => void = () => undefined): Sandbox {
 			one.state = to;
 		},
 		freeze,
+		hasLateStrays: () => false,
 	};
 	return one as unknown as Sandbox;
 }
@@ -32,11 +34,13 @@ function sleeper(name: string, freeze: () => void = () => undefined): Sandbox {
 function idle() {
 	const frozen: Sandbox[] = [];
 	const troubles: string[] = [];
+	const left: Sandbox[] = [];
 	const list = new IdleSandboxes({
 		onFrozen: (sandbox) => void frozen.push(sandbox),
+		onStrays: (sandbox) => void left.push(sandbox),
 		onTrouble: (_sandbox, { message }) => void troubles.push(message),
 	});
-	return { list, frozen, troubles };
+	return { list, frozen, troubles, left };
 }
 
 /** Makes a sandbox idle now. */
@@ -119,4 +123,13 @@ test("a function's are found by its whole name", () => {
 	rest(list, other);
 	expect(list.ofFunction("default", "hello")).toEqual([one]);
 	expect(list.ofFunction("other", "hello")).toEqual([]);
+});
+
+test("one in which something turns out to run still isn't frozen: it is to be retired", () => {
+	const { list, frozen, left } = idle();
+	const [clean, littered] = [sleeper("hello"), sleeper("hello")];
+	littered.hasLateStrays = () => true;
+	for (const each of [clean, littered]) rest(list, each);
+	vi.advanceTimersByTime(100);
+	expect([frozen, left]).toEqual([[clean], [littered]]);
 });

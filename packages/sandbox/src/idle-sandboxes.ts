@@ -7,6 +7,8 @@ const FREEZE_AFTER_MS = 20;
 export interface IdleOptions {
 	/** One was frozen: from now on it can't grow. */
 	readonly onFrozen: (sandbox: Sandbox) => void;
+	/** Something of its function still runs in one: it is to be retired. */
+	readonly onStrays: (sandbox: Sandbox) => void;
 	/** One couldn't be frozen: it is to be retired. */
 	readonly onTrouble: (sandbox: Sandbox, error: Error) => void;
 }
@@ -96,6 +98,10 @@ export class IdleSandboxes {
 			return;
 		}
 		this.#timers.delete(sandbox);
+		if (sandbox.hasLateStrays()) {
+			this.#options.onStrays(sandbox);
+			return;
+		}
 		try {
 			const frozen = sandbox.freeze();
 			sandbox.move("frozen");

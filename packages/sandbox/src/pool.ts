@@ -70,6 +70,7 @@ export class Pool {
 				this.#population.admission.reserve(sandbox.id, sandbox.memoryBytes());
 				this.#dispatch.serveOthers();
 			},
+			onStrays: (sandbox) => this.#population.retire(sandbox),
 			onTrouble: (sandbox, error) => this.#giveUp(sandbox, "frozen", error),
 		});
 		this.#floors = new Floors({

@@ -231,6 +231,14 @@ export class Sandbox {
 		return this.#program.language !== "custom" && (this.#body?.hasStrays() ?? true);
 	}
 
+	/**
+	 * The same, for what can't be seen at its answer already: gVisor makes the host's process for one of its own when that runs first,
+	 * a moment after it was started.
+	 */
+	hasLateStrays(): boolean {
+		return this.bootKey.runtimeClass !== undefined && this.hasStrays();
+	}
+
 	/** Ends everything in it; resolves when nothing runs any more. */
 	async kill(): Promise<void> {
 		this.#killed = true;

@@ -15,16 +15,16 @@ export interface Reading {
 /** Reads a sandbox's usage, attempt by attempt. */
 export class UsageMeter {
 	readonly #cgroup: CgroupReader;
-	readonly #seesScratch: boolean;
+	readonly #seesInside: boolean;
 	#cpuUs = 0;
 	/** The kernel's counter when it was last looked at: nothing of a sandbox at rest raises it. */
 	#pidsRefused = 0;
 	#scratch = { atMs: Number.NEGATIVE_INFINITY, bytes: 0 };
 
-	/** @param seesScratch as of `Booted`; where it isn't, scratch counts as none, and its tmpfs alone says that it is full */
-	constructor(cgroup: CgroupReader, seesScratch = true) {
+	/** @param seesInside as of `Booted`; where it isn't, scratch counts as none, and its tmpfs alone says that it is full */
+	constructor(cgroup: CgroupReader, seesInside = true) {
 		this.#cgroup = cgroup;
-		this.#seesScratch = seesScratch;
+		this.#seesInside = seesInside;
 	}
 
 	/** An attempt begins. @returns the CPU time that its cgroup has used until now, microseconds */
@@ -52,7 +52,7 @@ export class UsageMeter {
 	}
 
 	#scratchBytes(): number {
-		if (!this.#seesScratch) return 0;
+		if (!this.#seesInside) return 0;
 		const now = performance.now();
 		if (now - this.#scratch.atMs > SCRATCH_SAMPLE_MS) this.#scratch = { atMs: now, bytes: this.#cgroup.scratchBytes() };
 		return this.#scratch.bytes;

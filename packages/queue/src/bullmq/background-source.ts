@@ -1,14 +1,16 @@
-import type { InvocationRequest } from "@berth/contracts";
+import type { AttemptRecord, InvocationRequest } from "@berth/contracts";
 import type { Redis } from "@berth/redis";
 import type { Job } from "bullmq";
 import { BackgroundCancels } from "../background-cancels.js";
 import { BackgroundRecords, type Retention } from "../background-records.js";
 import { DurableMemory } from "../durable-memory.js";
+import { functionKeyOf } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import { MemoryWatch } from "../memory-watch.js";
 import type { DeliveryHandler, SettlementKeeper } from "../ports.js";
 import { BackgroundAttempts } from "./background-attempts.js";
 import { CpuPace } from "./cpu-pace.js";
+import { FairRing } from "./fair-ring.js";
 import { FunctionQueues } from "./function-queues.js";
 import { LaneDispatcher } from "./lane-dispatcher.js";
 import { LaneIndex } from "./lane-index.js";
@@ -69,9 +71,15 @@ export class BackgroundSource {
 		this.#memory = memory;
 		const [records, cancels, index, queues] = [this.#records, this.#cancels, this.#index, this.#queues];
 		const expect = (dueMs: number) => this.#dispatcher?.expect(dueMs);
-		this.#attempts = new BackgroundAttempts({ records, cancels, queues, index, nodeId, log, handler, settlements, memory, expect });
+		const ring = new FairRing(limit, this.#parts.memoryMiB);
+		const run: DeliveryHandler = async (delivery) => {
+			const settlement = await handler(delivery);
+			this.#measured(ring, functionKeyOf(delivery.request), settlement.attempt);
+			return settlement;
+		};
+		this.#attempts = new BackgroundAttempts({ records, cancels, queues, index, nodeId, log, handler: run, settlements, memory, expect });
 		const take = (job: Job<InvocationRequest>, key: string, token: string) => this.#take(job, key, token);
-		this.#dispatcher = new LaneDispatcher({ ...this.#parts, queues, index, limits: this.#limits, take }, limit, this.#parts.memoryMiB);
+		this.#dispatcher = new LaneDispatcher({ ...this.#parts, queues, index, limits: this.#limits, take }, ring);
 		this.#dispatcher.start();
 		if (this.#parts.cores !== undefined) this.#pace = new CpuPace(limit, this.#parts.cores, (pace) => this.#dispatcher?.paceAt(pace));
 		this.#watchdog = new Watchdog({
@@ -119,6 +127,12 @@ export class BackgroundSource {
 	#revive(): void {
 		this.#parts.log.error({ node: this.#parts.nodeId }, "the background dispatcher took no job while some waited; begun anew");
 		this.#dispatcher?.revive();
+	}
+
+	/** What an attempt computed tells what its function's next ones take of the pace. */
+	#measured(ring: FairRing, key: string, { usage, phases: { runMs } }: AttemptRecord): void {
+		if (usage === undefined || this.#pace === undefined || runMs <= 0) return;
+		ring.computed(key, this.#pace.wanted(usage.cpuMs / runMs));
 	}
 
 	async #take(job: Job<InvocationRequest>, key: string, token: string): Promise<void> {

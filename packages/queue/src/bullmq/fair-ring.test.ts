@@ -155,3 +155,36 @@ test("a function alone holds at most 7/8 of the memory, whatever slots there are
 		}),
 	);
 });
+
+test("on a machine that is full, runs that wait for something are many, and those that compute few; nobody knows at first which they are", () => {
+	const ring = new FairRing(64, undefined, () => 0);
+	ring.pace = 8;
+	const take = () => {
+		const turns: Turn[] = [];
+		for (let turn = ring.next(); turn !== undefined; turn = ring.next()) turns.push(turn);
+		return turns;
+	};
+	ring.offer("sleeps", 1e6);
+	const first = take();
+	expect(first).toHaveLength(7);
+	for (const turn of first) {
+		ring.computed("sleeps", 0.01);
+		ring.finish(turn, 200);
+	}
+	const sleeping = take();
+	expect(sleeping.length).toBeGreaterThan(40);
+	expect(sleeping.length).toBeLessThanOrEqual((64 * 7) / 8);
+	// They are in nobody's way: whoever computes has what there would be without them, but for the little that they take.
+	ring.offer("computes", 1e6);
+	const computing = take();
+	expect(computing.length).toBeGreaterThanOrEqual(2);
+	expect(computing.length).toBeLessThanOrEqual(7);
+	// What computes after all is held to the pace again, and what is given back leaves nothing behind.
+	for (const turn of [...sleeping, ...computing]) {
+		ring.computed(turn.key, 1);
+		ring.finish(turn, 200);
+	}
+	expect(ring.held).toBe(0);
+	ring.offer("computes", 0);
+	expect(take()).toHaveLength(7);
+});

@@ -14,6 +14,8 @@ const MOST_SAVED_MS = 1000;
 const GREED = 7;
 /** What a run is taken to hold of the node's memory until it is known. */
 const FIRST_MEMORY_MIB = LIMITS.memoryMiB.default;
+/** What a run counts for at least of those that compute, and the steps in which it does: sums of them are exact. */
+const LEAST_LOAD = 1 / 64;
 /** Functions without work that are remembered. */
 const MOST_REMEMBERED = 4096;
 
@@ -26,6 +28,9 @@ interface Share {
 	heldMiB: number;
 	/** What its next run will hold. */
 	memoryMiB: number;
+	heldLoad: number;
+	/** The share of their time that its runs compute, as they did lately; 1 until one was seen. */
+	load: number;
 	/** Slot time that it may still use in this round; below 0 it has used some of a later one. */
 	creditMs: number;
 	estimateMs: number;
@@ -39,6 +44,7 @@ export interface Turn {
 	/** What it was charged for it in advance. */
 	readonly chargedMs: number;
 	readonly memoryMiB: number;
+	readonly load: number;
 }
 
 /**
@@ -49,7 +55,8 @@ export interface Turn {
  * A function holds at most seven times as many slots as are free (as a shared switch's queues share its memory:
  * Choudhury and Hahne, 1998), and the last one is for a function that holds none: alone it gets 7/8 of the node,
  * and who comes next needn't wait for the end of its runs, however long they are. The same holds for the node's memory,
- * where a few runs may have what many slots would need: one that got a slot would wait there for the end of others' runs.
+ * where a few runs may have what many slots would need: one that got a slot would wait there for the end of others' runs. And for
+ * the pace, of which a run takes the share of its time that it computes: those that wait for something else take next to nothing of it.
  */
 export class FairRing {
 	readonly #slots: number;
@@ -61,7 +68,8 @@ export class FairRing {
 	readonly #newcomers = new Map<string, Share>();
 	#held = 0;
 	#heldMiB = 0;
-	/** So many runs at a time are worth while now, but for those of functions that have none. */
+	#heldLoad = 0;
+	/** So many runs that compute are worth while now at a time, but for those of functions that have none. */
 	#pace: number;
 
 	/**
@@ -80,7 +88,7 @@ export class FairRing {
 		return this.#held;
 	}
 
-	/** How many runs at a time are worth while: fewer than there are slots when the machine is full without them. */
+	/** How many runs that compute are worth while at a time: fewer than there are slots when the machine is full without them. */
 	set pace(pace: number) {
 		this.#pace = Math.min(pace, this.#slots);
 	}
@@ -122,18 +130,30 @@ export class FairRing {
 		share.idleSinceMs = this.#now();
 	}
 
+	/** A run of a function was measured. @param share of its time that it computes when it may, 0 to 1 */
+	computed(key: string, share: number): void {
+		const of = this.#share(key);
+		of.load = of.load * MEMORY + share * (1 - MEMORY);
+	}
+
 	/** A slot was given for nothing: there was no job. */
 	giveBack(turn: Turn): void {
 		this.#returned(turn).creditMs += turn.chargedMs;
 	}
 
-	#returned({ key, memoryMiB }: Turn): Share {
+	#returned({ key, memoryMiB, load }: Turn): Share {
 		const share = this.#share(key);
-		this.#held--;
-		this.#heldMiB -= memoryMiB;
-		share.held--;
-		share.heldMiB -= memoryMiB;
+		this.#holds(share, -1, -memoryMiB, -load);
 		return share;
+	}
+
+	#holds(share: Share, slots: number, memoryMiB: number, load: number): void {
+		this.#held += slots;
+		this.#heldMiB += memoryMiB;
+		this.#heldLoad += load;
+		share.held += slots;
+		share.heldMiB += memoryMiB;
+		share.heldLoad += load;
 	}
 
 	#inRound(): Turn | undefined {
@@ -165,21 +185,25 @@ export class FairRing {
 		return false;
 	}
 
-	#mayTake({ held, heldMiB, memoryMiB }: Share): boolean {
+	#mayTake(share: Share): boolean {
+		const { held, heldMiB, memoryMiB, heldLoad } = share;
 		if (this.#held >= this.#slots) return false;
 		if (held === 0) return true;
-		return held < GREED * (this.#pace - this.#held - 1) && heldMiB + memoryMiB <= GREED * (this.#memoryMiB - this.#heldMiB - memoryMiB);
+		const load = loadOf(share);
+		return (
+			held + 1 <= GREED * (this.#slots - this.#held - 1) &&
+			heldLoad + load <= GREED * (this.#pace - this.#heldLoad - load) &&
+			heldMiB + memoryMiB <= GREED * (this.#memoryMiB - this.#heldMiB - memoryMiB)
+		);
 	}
 
 	#take(share: Share): Turn {
 		const { key, estimateMs: chargedMs, memoryMiB } = share;
+		const load = loadOf(share);
 		share.creditMs -= chargedMs;
-		share.held++;
-		share.heldMiB += memoryMiB;
-		this.#held++;
-		this.#heldMiB += memoryMiB;
+		this.#holds(share, 1, memoryMiB, load);
 		if (--share.waiting === 0) this.#leave(share);
-		return { key, chargedMs, memoryMiB };
+		return { key, chargedMs, memoryMiB, load };
 	}
 
 	#join(share: Share): void {
@@ -210,10 +234,16 @@ export class FairRing {
 	#share(key: string): Share {
 		let share = this.#shares.get(key);
 		if (share === undefined) {
-			const estimates = { estimateMs: FIRST_ESTIMATE_MS, memoryMiB: FIRST_MEMORY_MIB };
-			share = { key, waiting: 0, held: 0, heldMiB: 0, creditMs: QUANTUM_MS, ...estimates, idleSinceMs: this.#now() };
+			const estimates = { estimateMs: FIRST_ESTIMATE_MS, memoryMiB: FIRST_MEMORY_MIB, load: 1 };
+			const holds = { held: 0, heldMiB: 0, heldLoad: 0 };
+			share = { key, waiting: 0, ...holds, creditMs: QUANTUM_MS, ...estimates, idleSinceMs: this.#now() };
 			this.#shares.set(key, share);
 		}
 		return share;
 	}
+}
+
+/** Of the pace, by its next run. */
+function loadOf({ load }: Share): number {
+	return Math.max(1, Math.ceil(load / LEAST_LOAD)) * LEAST_LOAD;
 }

@@ -5,7 +5,7 @@ import { type Redis, Subscription } from "@berth/redis";
 import { Job, type JobJson } from "bullmq";
 import { LANE } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
-import { FairRing, type Turn } from "./fair-ring.js";
+import type { FairRing, Turn } from "./fair-ring.js";
 import type { FunctionQueues } from "./function-queues.js";
 import type { LaneIndex } from "./lane-index.js";
 import type { FunctionLimits } from "./lane-limits.js";
@@ -50,10 +50,10 @@ export class LaneDispatcher {
 	/** When the next tick is; 0 while one is under way. */
 	#tickAtMs = 0;
 
-	/** @param slots, memoryMiB as FairRing has them */
-	constructor(parts: LaneDispatcherParts, slots: number, memoryMiB?: number) {
+	/** @param ring whose turn it is */
+	constructor(parts: LaneDispatcherParts, ring: FairRing) {
 		this.#parts = parts;
-		this.#ring = new FairRing(slots, memoryMiB);
+		this.#ring = ring;
 	}
 
 	start(): void {
@@ -68,7 +68,7 @@ export class LaneDispatcher {
 		await Promise.all(this.#fetches);
 	}
 
-	/** How many runs at a time are worth while. */
+	/** How many runs that compute are worth while at a time. */
 	paceAt(pace: number): void {
 		this.#ring.pace = pace;
 		this.#pump();

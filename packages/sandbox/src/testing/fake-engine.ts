@@ -141,7 +141,7 @@ export class FakeEngine implements SandboxEngine {
 		agent.say(FROM_AGENT.hello, {});
 		const freezer = new CgroupFreezer(cgroup.paths.version, cgroup.freezer);
 		const weight = new Weight(cgroup.weightFile);
-		return { cgroup: cgroup.paths, cgroupGoes: false, seesScratch: true, output: new FifoOutput(this.#fifo, this.#fifo), freezer, weight };
+		return { cgroup: cgroup.paths, cgroupGoes: false, seesInside: true, output: new FifoOutput(this.#fifo, this.#fifo), freezer, weight };
 	}
 
 	specialise(request: SpecialiseRequest): Promise<SpecialiseAnswer> {

@@ -239,7 +239,7 @@ export class DockerEngine implements SandboxEngine {
 			return {
 				cgroup: cgroupOf(State.Pid),
 				cgroupGoes: true,
-				seesScratch: true,
+				seesInside: true,
 				output,
 				freezer: new ContainerFreezer(this.#api, id),
 				...(address === undefined ? {} : { address }),

@@ -60,7 +60,7 @@ export class OciEngine implements SandboxEngine {
 				...more,
 				cgroup,
 				cgroupGoes: false,
-				seesScratch: request.runtimeClass === undefined,
+				seesInside: request.runtimeClass === undefined,
 				output,
 				freezer: new CgroupFreezer(cgroup.version, freezer),
 				weight: new Weight(weight),
