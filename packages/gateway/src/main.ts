@@ -39,7 +39,7 @@ import { GatewaySpans } from "./spans.js";
 import { Streams } from "./streams/streams.js";
 import { Upkeep } from "./upkeep.js";
 
-/** How long a stop waits for what is in flight, milliseconds. */
+/** How long a stop waits for what is in flight, milliseconds. What isn't answered then is told so, within a second more. */
 const GRACE_MS = 10_000;
 
 /** Starts a gateway, says on stdout that it is ready (and the first key, the once), and runs until it is told to stop. */
@@ -179,7 +179,7 @@ function stopOnDemand(
 	const stop = async () => {
 		if (stopping) return;
 		stopping = true;
-		await Promise.all(servers.map((server) => server.close(GRACE_MS)));
+		await Promise.all(servers.map((server) => server.close(GRACE_MS, () => services.invocations.giveUp())));
 		await Promise.all(ongoing.map((one) => one.stop()));
 		await Promise.all([closeServices(services), traces.close()]);
 		process.exit(0);

@@ -4,6 +4,7 @@ import { type AddressInfo, connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createGatewayServer, type GatewayServer } from "./server.js";
+import { rawAnswer } from "./testing/raw-answer.js";
 
 /** Longer than any test may take: that a stop waits for it would show. */
 const GRACE_MS = 60_000;
@@ -81,11 +82,45 @@ describe("a gateway that stops", () => {
 		expect(gateway.server.listening).toBe(false);
 	});
 
-	test("cuts off who takes longer than the grace", async () => {
+	test("tells who takes longer than the grace that it won't be answered, before it closes the connection", async () => {
 		const arrived = arrival();
 		const asked = ask();
 		await arrived;
-		await gateway.close(10);
-		await expect(asked).rejects.toThrow("socket hang up");
+		const closed = gateway.close(10);
+		const answer = await asked;
+		expect([answer.statusCode, answer.headers["retry-after"], answer.headers.connection]).toEqual([503, "1", "close"]);
+		expect(JSON.parse(await text(answer))).toMatchObject({ code: "unavailable", retryable: true });
+		await closed;
 	});
+
+	test("lets those say it first who know better why", async () => {
+		const arrived = arrival();
+		const asked = ask();
+		const response = await arrived;
+		const closed = gateway.close(10, () => response.writeHead(503).end("it is cancelled"));
+		expect(await text(await asked)).toBe("it is cancelled");
+		await closed;
+	});
+
+	test("cuts off an answer that doesn't end within the grace", async () => {
+		const arrived = arrival();
+		const asked = ask();
+		(await arrived).write("half");
+		const answer = await asked;
+		const closed = gateway.close(10);
+		await expect(text(answer)).rejects.toThrow("aborted");
+		await closed;
+	});
+});
+
+test.each([
+	["without a Host", "GET / HTTP/1.1\r\nconnection: close\r\n\r\n", 400, "invalid_request", "Host"],
+	["with an expectation that can't be met", "GET / HTTP/1.1\r\nhost: x\r\nexpect: bananas\r\n\r\n", 400, "invalid_request", "bananas"],
+	["for a tunnel", "CONNECT example.com:443 HTTP/1.1\r\nhost: example.com:443\r\n\r\n", 405, "method_not_allowed", "proxy"],
+	["that isn't HTTP", "nonsense\r\n\r\n", 400, "invalid_request", "RFC 9112"],
+])("a request %s is answered with a problem", async (_, bytes, status, code, words) => {
+	gateway.serve((_request, response) => response.end("served"));
+	const answer = await rawAnswer(`http://127.0.0.1:${port()}`, bytes);
+	expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} [\\s\\S]*application/problem\\+json[\\s\\S]*"code":"${code}"`));
+	expect(answer).toContain(words);
 });

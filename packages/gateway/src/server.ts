@@ -1,8 +1,8 @@
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse, STATUS_CODES } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import type { Duplex } from "node:stream";
-import { type ErrorCode, KIB, problemOf, SECOND_MS } from "@berth/contracts";
+import { KIB, SECOND_MS } from "@berth/contracts";
 import { Arrivals } from "./arrivals.js";
+import { refuse, refuseMalformed, refuseTunnel } from "./refused-requests.js";
 import { timeAnswer } from "./server-timing.js";
 
 /** How long a request's head, and all of it, may take to arrive, and how often that is looked at, milliseconds. */
@@ -11,14 +11,10 @@ const REQUEST_MS = 60 * SECOND_MS;
 const LOOK_MS = 5 * SECOND_MS;
 const KEEP_ALIVE_MS = 65 * SECOND_MS;
 const HEADER_BYTES = 64 * KIB;
-/** How long who was refused may take to read why, milliseconds. */
-const LINGER_MS = SECOND_MS;
-
-const REFUSALS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
-	ERR_HTTP_REQUEST_TIMEOUT: ["request_timeout", `the head has to be here within ${HEAD_MS} ms, all of the request within ${REQUEST_MS} ms`],
-	HPE_HEADER_OVERFLOW: ["headers_too_large", `headers may have ${HEADER_BYTES} bytes together`],
-};
-const MALFORMED = ["invalid_request", "this isn't HTTP/1.1 as RFC 9112 has it"] as const;
+/** How long who is given up may take to be answered, and then to read that, milliseconds. */
+const LAST_WORD_MS = SECOND_MS / 2;
+const TIMEOUT = `the head has to be here within ${HEAD_MS} ms, all of the request within ${REQUEST_MS} ms`;
+const OVERFLOW = `headers may have ${HEADER_BYTES} bytes together`;
 
 /** How often answers are looked at that their clients haven't taken yet, milliseconds. */
 const SWEEP_MS = SECOND_MS;
@@ -32,9 +28,10 @@ export interface GatewayServer {
 	serve(application: RequestListener): void;
 	/**
 	 * Takes no further connection and lets what is in flight end; each connection is closed with its answer, also those
-	 * that a client would keep. @param graceMs after which the rest is cut off
+	 * that a client would keep. @param graceMs after which the rest is answered 503 where no answer has begun, and cut off a second later
+	 * @param giveUp called then: whoever knows better why there is no answer says so
 	 */
-	close(graceMs: number): Promise<void>;
+	close(graceMs: number, giveUp?: () => void): Promise<void>;
 }
 
 /** What is done about clients that are slow. */
@@ -59,10 +56,7 @@ export interface Cut {
 
 export function createGatewayServer(options: ServerOptions): GatewayServer {
 	const { timing = { headMs: HEAD_MS, requestMs: REQUEST_MS, lookMs: LOOK_MS } } = options;
-	let application: RequestListener = (_request, response) => {
-		const problem = problemOf("unavailable", "the gateway is starting");
-		response.writeHead(problem.status, { "content-type": "application/problem+json", "retry-after": "1" }).end(JSON.stringify(problem));
-	};
+	let application: RequestListener = (_request, response) => refuse(response, "unavailable", "the gateway is starting");
 	const server = createServer({
 		headersTimeout: timing.headMs,
 		// Of heads alone: bodies are looked after by arrivals.
@@ -70,6 +64,8 @@ export function createGatewayServer(options: ServerOptions): GatewayServer {
 		connectionsCheckingInterval: timing.lookMs,
 		keepAliveTimeout: KEEP_ALIVE_MS,
 		maxHeaderSize: HEADER_BYTES,
+		// Refused below, as a problem.
+		requireHostHeader: false,
 	});
 	const answers = new Answers(server, options);
 	const arrivals = new Arrivals(timing.requestMs, options.mayTakeTime ?? (() => false));
@@ -82,18 +78,29 @@ export function createGatewayServer(options: ServerOptions): GatewayServer {
 		arrivals.began(request);
 		answers.began(response);
 		timeAnswer(response);
-		application(request, response);
+		if (request.headers.host === undefined && request.httpVersion === "1.1")
+			refuse(response, "invalid_request", "the header Host is missing");
+		else application(request, response);
 	};
 	server.on("request", take);
 	// The body is asked for when it is going to be read, so that what is refused isn't sent.
 	server.on("checkContinue", take);
-	server.on("clientError", refuse);
+	server.on("checkExpectation", ({ headers }, response) =>
+		refuse(response, "invalid_request", `expect: ${String(headers.expect).slice(0, 100)} can't be met; 100-continue can`),
+	);
+	server.on("connect", (_request, socket) => refuseTunnel(socket));
+	server.on("clientError", (error, socket) =>
+		refuseMalformed(error, socket, {
+			ERR_HTTP_REQUEST_TIMEOUT: ["request_timeout", TIMEOUT],
+			HPE_HEADER_OVERFLOW: ["headers_too_large", OVERFLOW],
+		}),
+	);
 	return {
 		server,
 		serve: (next) => {
 			application = next;
 		},
-		close: (graceMs) => answers.end(graceMs),
+		close: (graceMs, giveUp) => answers.end(graceMs, giveUp),
 	};
 }
 
@@ -167,14 +174,23 @@ class Answers {
 		return untaken;
 	}
 
-	async end(graceMs: number): Promise<void> {
+	async end(graceMs: number, giveUp: () => void = () => undefined): Promise<void> {
 		this.#ending = true;
 		const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
 		for (const response of this.#open) if (!response.headersSent) response.setHeader("connection", "close");
-		const hurry = setTimeout(() => this.#server.closeAllConnections(), graceMs);
+		const hurry = [
+			setTimeout(giveUp, graceMs),
+			setTimeout(() => this.#refuseRest(), graceMs + LAST_WORD_MS),
+			setTimeout(() => this.#server.closeAllConnections(), graceMs + 2 * LAST_WORD_MS),
+		];
 		await closed;
-		clearTimeout(hurry);
+		for (const timer of hurry) clearTimeout(timer);
 		clearInterval(this.#sweeper);
+	}
+
+	#refuseRest(): void {
+		for (const response of this.#open)
+			if (!response.headersSent) refuse(response, "unavailable", "the gateway stops, and this took longer than it waits; ask again");
 	}
 }
 
@@ -183,23 +199,4 @@ function takenOf({
 	_handle: handle,
 }: Socket & { readonly _handle?: { readonly bytesWritten: number; readonly writeQueueSize: number } | null }) {
 	return handle === undefined || handle === null ? 0 : handle.bytesWritten - handle.writeQueueSize;
-}
-
-/** What never became a request is refused on its socket. */
-function refuse(error: NodeJS.ErrnoException, socket: Duplex & { readonly _httpMessage?: { readonly headersSent: boolean } | null }): void {
-	if (error.code === "ECONNRESET" || !socket.writable || socket._httpMessage?.headersSent === true) {
-		socket.destroy();
-		return;
-	}
-	const [code, detail] = REFUSALS[error.code ?? ""] ?? MALFORMED;
-	const problem = problemOf(code, detail);
-	const body = JSON.stringify(problem);
-	const head = [
-		`HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
-		"content-type: application/problem+json",
-		`content-length: ${Buffer.byteLength(body)}`,
-		"connection: close",
-	];
-	socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
-	setTimeout(() => socket.destroy(), LINGER_MS).unref();
 }

@@ -73,6 +73,10 @@ export class RedisInvocationQueue implements GatewayQueue {
 		return this.#parts.interactive.cancel(id, project);
 	}
 
+	giveUp(): void {
+		this.#parts.interactive.giveUp();
+	}
+
 	cancelAnywhere(id: string, project: string): Promise<boolean> {
 		return this.#parts.cancels.ask(id, project);
 	}

@@ -35,7 +35,9 @@ export interface InvocationQueue {
 	 * @returns whether it is waited for
 	 */
 	cancel(id: string, project?: string): boolean;
-	/** Interactive: the same at whichever gateway waits for it, this one among them. @returns whether one does @throws BerthError `unavailable` */
+	/** Interactive: nobody waits any longer. What is waited for is cancelled, and rejected as `unavailable`, as is all that comes. */
+	giveUp(): void;
+	/** Interactive: the same as `cancel` at whichever gateway waits for it, this one among them. @returns whether one does @throws BerthError `unavailable` */
 	cancelAnywhere(id: string, project: string): Promise<boolean>;
 	/**
 	 * Background: resolves after the durable write. One of an id that was accepted before changes nothing.

@@ -1,4 +1,4 @@
-import { BerthError, type InvocationRequest, newId, type Settlement } from "@berth/contracts";
+import { BerthError, type InvocationRequest, newId, SECOND_MS, type Settlement } from "@berth/contracts";
 import { type Redis, Subscription, unavailable, untilReady } from "@berth/redis";
 import type { Queue } from "bullmq";
 import { Cancellations } from "../cancellations.js";
@@ -19,7 +19,11 @@ import { NodeQueues } from "./node-queues.js";
 const PATIENCE_MS = 900;
 const JOB_OPTIONS = { attempts: 1, removeOnComplete: true, removeOnFail: true } as const;
 const WHAT = "invoking";
-const CLOSING = new Error("the gateway is closing");
+/** Whoever it is may ask another gateway, or this one when it is back. */
+const stopping = () =>
+	new BerthError("unavailable", "the gateway stops, and this took longer than it waits; it is cancelled, and may have done something", {
+		extra: { retryAfterMs: SECOND_MS },
+	});
 /** What wasn't in the queue yet costs nobody anything. */
 const notAccepted = () => new BerthError("cancelled", "nobody waits for it any more; it wasn't accepted");
 
@@ -81,7 +85,7 @@ export class InteractiveQueue {
 
 	/** See InvocationQueue.run. */
 	async run(node: string, request: InvocationRequest): Promise<Settlement> {
-		if (this.#closed) throw unavailable(WHAT, CLOSING);
+		if (this.#closed) throw stopping();
 		return await new Promise<Settlement>((resolve, reject) => {
 			const pending: Pending = { request, node, accepted: false, resolve, reject };
 			this.#pending.add(pending);
@@ -118,10 +122,17 @@ export class InteractiveQueue {
 		return depths.reduce(sumOfDepths, NO_DEPTH);
 	}
 
-	/** Rejects what is still waited for. */
-	close(): void {
+	/** See InvocationQueue.giveUp. */
+	giveUp(): void {
 		this.#closed = true;
-		for (const pending of this.#pending.all()) this.#fail(pending, unavailable(WHAT, CLOSING));
+		for (const pending of this.#pending.all()) {
+			if (!this.#nodes.of(pending.node).outbox.remove(pending)) this.#cancellations.send(pending.node, pending.request.id);
+			this.#fail(pending, stopping());
+		}
+	}
+
+	close(): void {
+		this.giveUp();
 		this.#pending.stop();
 		this.#retractions.stop();
 	}

@@ -356,6 +356,24 @@ describe("a caller that goes away", () => {
 	});
 });
 
+test("a gateway that gives up says so to who waits, and has what runs cancelled", async () => {
+	const gateway = await lanes.gateway();
+	const [began, aborted] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+	await lanes.worker(async ({ cancelled }) => {
+		began.resolve();
+		await new Promise<void>((resolve) => cancelled.addEventListener("abort", () => resolve()));
+		aborted.resolve();
+		return settlementOf("cancelled");
+	});
+	const answer = gateway.run(NODE, requestOf());
+	await began.promise;
+	gateway.giveUp();
+	const stops = { code: "unavailable", message: expect.stringContaining("the gateway stops"), extra: { retryAfterMs: 1000 } };
+	await expect(answer).rejects.toMatchObject(stops);
+	await aborted.promise;
+	await expect(gateway.run(NODE, requestOf())).rejects.toMatchObject(stops);
+});
+
 test("a worker that drains ends what it has and takes nothing more", async () => {
 	const gateway = await lanes.gateway();
 	const began = Promise.withResolvers<void>();
