@@ -65,6 +65,7 @@ describe("a node with little memory", () => {
 		await eventually(async () => expect((await idleOnes(large.name)).map(({ state }) => state)).toEqual(["busy"]));
 		const refused = await other.invoke();
 		expect(refused).toMatchObject({ raw: { status: 503 }, problem: { code: "start_timed_out", fault: "platform", retryable: true } });
+		expect(refused).toMatchObject({ problem: { detail: expect.stringContaining("this node had no memory for one more") } });
 		expect(refused.raw.headers["retry-after"]).toBeDefined();
 		expect(await other.record(refused)).toMatchObject({ state: "settled", code: "start_timed_out" });
 		expect((await busy).outcome).toBe("succeeded");

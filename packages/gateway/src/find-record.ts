@@ -22,7 +22,7 @@ export async function findRecord(request: Request, { invocations }: Services): P
 export function noRecord(id: string): BerthError {
 	return new BerthError(
 		"invocation_not_found",
-		`there is no record of ${JSON.stringify(id.slice(0, 64))}; what somebody waits for has one when it has ended; interactive successes are kept 10 minutes, dead letters a week, everything else a day unless the operator says otherwise`,
+		`there is no record of ${JSON.stringify(id.slice(0, 64))}; what somebody waits for has one when it has ended; interactive successes are kept 10 minutes, dead letters a week, everything else a day unless the operator says otherwise. The oldest go before that where their project has more than BERTH_RECORDS_MIB of them, or where the durable Redis is three quarters full (\`berth doctor\` says so)`,
 	);
 }
 

@@ -128,7 +128,11 @@ describe("the events of an invocation", () => {
 	});
 
 	test("of another project, or of none, are 404", async () => {
-		expect((await stack.fetch(`/v1/invocations/inv_${"0".repeat(26)}/events`)).status).toBe(404);
+		const missing = await stack.fetch(`/v1/invocations/inv_${"0".repeat(26)}/events`);
+		expect([missing.status, ((await missing.json()) as { detail: string }).detail]).toEqual([
+			404,
+			expect.stringContaining("where the durable Redis is three quarters full"),
+		]);
 	});
 });
 

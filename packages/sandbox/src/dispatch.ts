@@ -14,7 +14,7 @@ import type { Population } from "./population.js";
 import type { Room } from "./room.js";
 import type { Sandbox } from "./sandbox.js";
 import { type Asking, Shortage } from "./shortage.js";
-import { Standstill } from "./standstill.js";
+import { type Lack, Standstill } from "./standstill.js";
 import { startsIn } from "./start-policy.js";
 import { Starts } from "./starts.js";
 import { usesOf } from "./uses.js";
@@ -84,7 +84,17 @@ export class Dispatch {
 		const isNext = demand.waiting === 0 && this.#mayTake(demand, { sinceMs: askedAt, depth: nesting.depth });
 		const warm = isNext ? this.#takeIdle(target.key) : undefined;
 		if (warm !== undefined) return this.#leaseWarm(warm, demand, nesting, askedAt);
-		return await waitFor(demand, ends, nesting, { began: () => this.#serve(demand), left: (waiter) => this.#went(demand, waiter) });
+		return await waitFor(demand, ends, nesting, {
+			began: () => this.#serve(demand),
+			left: (waiter) => this.#went(demand, waiter),
+			lacks: () => this.#lackOf(demand),
+		});
+	}
+
+	/** What keeps a version from one more sandbox, as far as it isn't the CPUs. */
+	#lackOf(demand: Demand): Lack | undefined {
+		if (demand.serving >= demand.target.manifest.concurrency) return "concurrency";
+		return this.#shortage.has(demand) ? "memory" : undefined;
 	}
 
 	/** As `Pool.waits`. */

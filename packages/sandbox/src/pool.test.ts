@@ -174,7 +174,8 @@ describe("a burst", () => {
 		const held = pool.acquire(target);
 		await held;
 		const late = pool.acquire(target);
-		const refused = expect(late).rejects.toMatchObject({ code: "start_timed_out" });
+		const why = expect.stringContaining("all 1 that its concurrency allows were at work");
+		const refused = expect(late).rejects.toMatchObject({ code: "start_timed_out", message: why });
 		await vi.advanceTimersByTimeAsync(FIXED_LIMITS.startMs);
 		await refused;
 		expect(pool.stats.waiting).toBe(0);

@@ -1,4 +1,4 @@
-import { BerthError } from "@berth/contracts";
+import { BerthError, FIXED_LIMITS } from "@berth/contracts";
 import type { Demand } from "./demand.js";
 import { SpecialiseError } from "./specialise-error.js";
 
@@ -10,6 +10,16 @@ export function closing(): BerthError {
 /** What ends the wait of whom nobody waits for. */
 export function nobodyWaits(): BerthError {
 	return new BerthError("cancelled", "nobody waits for it any more: its caller went away, or another worker has it");
+}
+
+/** What whoever waits is told whose start budget is over. @param lack what kept one more sandbox from being started; undefined: it was the CPUs */
+export function tooLate({ target, serving }: Demand, lack: "memory" | "concurrency" | undefined): BerthError {
+	const why = {
+		concurrency: `all ${target.manifest.concurrency} that its concurrency allows were at work`,
+		memory: "this node had no memory for one more: sandboxes at work hold it",
+		cpu: `the CPUs of this node are too busy for more than the ${serving} that it has`,
+	}[lack ?? "cpu"];
+	return new BerthError("start_timed_out", `no sandbox for ${target.key} could be had within ${FIXED_LIMITS.startMs} ms: ${why}`);
 }
 
 /** What whoever waits is told who waits for its own end: the runs that hold what it lacks wait for others, of which it is one. */

@@ -1,20 +1,21 @@
-import { BerthError, FIXED_LIMITS } from "@berth/contracts";
+import { FIXED_LIMITS } from "@berth/contracts";
 import type { Demand, Waiter } from "./demand.js";
 import type { Lease } from "./lease.js";
 import type { Nesting } from "./nesting.js";
-import { nobodyWaits } from "./refusals.js";
+import { nobodyWaits, tooLate } from "./refusals.js";
+import type { Lack } from "./standstill.js";
 
 /**
  * Waits for a sandbox of a version.
  * @param ends what ends the wait before its time
- * @param hooks `began` once somebody waits; `left` when that one goes without a sandbox
+ * @param hooks `began` once somebody waits; `left` when that one goes without a sandbox; `lacks` says what for
  * @throws BerthError `start_timed_out` after `FIXED_LIMITS.startMs`, `cancelled` by one of `ends`, or what the waiter is rejected with
  */
 export async function waitFor(
 	demand: Demand,
 	ends: readonly AbortSignal[],
 	nesting: Nesting,
-	hooks: { readonly began: () => void; readonly left: (waiter: Waiter) => void },
+	hooks: { readonly began: () => void; readonly left: (waiter: Waiter) => void; readonly lacks: () => Lack | undefined },
 ): Promise<Lease> {
 	const { promise, resolve, reject } = Promise.withResolvers<Lease>();
 	const waiter: Waiter = { sinceMs: performance.now(), nesting, resolve, reject };
@@ -24,9 +25,9 @@ export async function waitFor(
 		hooks.left(waiter);
 	};
 	const giveUp = () => {
+		const lack = hooks.lacks();
 		leave();
-		const detail = `no sandbox for ${demand.target.key} could be had within ${FIXED_LIMITS.startMs} ms; the node is full or the function's concurrency is used up`;
-		reject(new BerthError("start_timed_out", detail));
+		reject(tooLate(demand, lack));
 	};
 	// Whose start is under way has a sandbox: how long the module may take to load is the start's to say.
 	const look = () => {

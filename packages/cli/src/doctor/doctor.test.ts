@@ -169,9 +169,15 @@ describe("a Redis server's settings", () => {
 
 	test("with less than a quarter of its memory left warns of what comes of that", () => {
 		const info = (used: number, max: number) =>
-			`# Memory\r\nused_memory:${used * MIB}\r\nused_memory_human:1\r\nmaxmemory:${max * MIB}\r\n`;
-		expect([roomChecks(info(74, 100)), roomChecks(info(900, 0))]).toEqual([[], []]);
-		expect(roomChecks(info(76, 100))).toMatchObject([{ status: "warning", found: expect.stringMatching(/^76 MiB of its 100 are taken/) }]);
+			`# Memory\r\nused_memory:${Math.round(used * MIB)}\r\nused_memory_human:1\r\nmaxmemory:${max * MIB}\r\n`;
+		expect([roomChecks(info(74, 100), 0), roomChecks(info(900, 0), 9)]).toEqual([[], []]);
+		const warned = (found: RegExp) => [{ status: "warning", found: expect.stringMatching(found) }];
+		// So much is left while records give way, and what isn't settled has its reserve.
+		expect(roomChecks(info(74.9, 100), 0)).toMatchObject(
+			warned(/^75 MiB of its 100 are taken.*above 75 % the oldest records .*from 85 % on new/),
+		);
+		expect(roomChecks(info(66, 100), 10_240)).toMatchObject(warned(/^76 MiB of its 100 are taken, with what 10240 unsettled/));
+		expect(roomChecks(info(76, 100), 10_240)).toMatchObject(warned(/^86 MiB .*and new background work is refused/));
 	});
 
 	test("that can't be read are a warning, and what to look for", () => {

@@ -1,5 +1,5 @@
 import type { Settings } from "@berth/config";
-import { MIB } from "@berth/contracts";
+import { KIB, MIB } from "@berth/contracts";
 import { messageOf } from "../system-errors.js";
 import { type Check, failed, ok, warning } from "./check.js";
 import { redisVersion } from "./programs.js";
@@ -10,8 +10,12 @@ export type RedisRole = "durable" | "fast";
 
 /** What is on record of the artifact store, as the registry writes it. */
 const STORE = "{berth}:store";
-/** Old records of settled invocations go from there on: MEMORY_PARTS.history of the queue. */
-const MUCH = 0.75;
+/** How many invocations were accepted in the background, settled and given up, as the queue counts them. */
+const TOTALS = "berth:totals:background";
+/** Old records of settled invocations go so that no more is taken than MEMORY_PARTS.history of the queue, 75 %: while they do it is a little less. */
+const MUCH = 0.74;
+/** Nothing new is queued from there on: MEMORY_PARTS.work. */
+const FULL = 0.85;
 const SETTINGS = ["maxmemory-policy", "maxmemory", "appendonly", "appendfsync"] as const;
 export type RedisSettings = Readonly<Partial<Record<(typeof SETTINGS)[number], string>>>;
 
@@ -40,19 +44,28 @@ async function checkServer(role: RedisRole, url: string): Promise<readonly Check
 }
 
 async function durableChecks(url: string): Promise<readonly Check[]> {
-	const [store, memory] = await askRedis(url, [
+	const [store, memory, totals] = await askRedis(url, [
 		["GET", STORE],
 		["INFO", "memory"],
+		["HMGET", TOTALS, "accepted", "settled", "dead"],
 	]);
-	return [...recordChecks(store), ...roomChecks(String(memory))];
+	const [accepted = 0, settled = 0, dead = 0] = Array.isArray(totals) ? totals.map(Number) : [];
+	return [...recordChecks(store), ...roomChecks(String(memory), Math.max(0, accepted - settled - dead))];
 }
 
-/** How much of its maxmemory is taken, of which the gateways keep some for doing what was accepted. @param info what INFO says of it */
-export function roomChecks(info: string): readonly Check[] {
-	const [used = 0, max = 0] = ["used_memory", "maxmemory"].map((field) => Number(new RegExp(`^${field}:(\\d+)`, "m").exec(info)?.[1] ?? 0));
-	const part = max === 0 ? 0 : used / max;
+/**
+ * How much of its maxmemory is taken, of which some is kept for doing what was accepted: as the queue counts it.
+ * @param info what INFO says of it @param unsettled background invocations, of which each has RESERVE_BYTES of the queue in reserve
+ */
+export function roomChecks(info: string, unsettled: number): readonly Check[] {
+	const fields = ["used_memory", "mem_not_counted_for_evict", "maxmemory"];
+	const [used = 0, apart = 0, max = 0] = fields.map((field) => Number(new RegExp(`^${field}:(\\d+)`, "m").exec(info)?.[1] ?? 0));
+	const taken = used - apart + unsettled * KIB;
+	const part = max === 0 ? 0 : taken / max;
 	if (part <= MUCH) return [];
-	const found = `${Math.round(used / MIB)} MiB of its ${Math.round(max / MIB)} are taken: old records of settled invocations go before their time, and new background work may be refused (storage_full).`;
+	const refused =
+		part > FULL ? "new background work is refused (storage_full)" : "from 85 % on new background work is refused (storage_full)";
+	const found = `${Math.round(taken / MIB)} MiB of its ${Math.round(max / MIB)} are taken, with what ${unsettled} unsettled invocations may come to need: above 75 % the oldest records of settled invocations go before their time (404 invocation_not_found), and ${refused}.`;
 	const mend =
 		"`berth_durable_memory_bytes` in /metrics says of what. Raise its maxmemory, lower BERTH_MAX_QUEUED or BERTH_RECORDS_MIB, or let what is queued be done.";
 	return [warning("durable Redis: room", found, mend)];

@@ -104,7 +104,9 @@ test("behind what may run of a function a quarter of the places may wait", () =>
 	const places = new Places(1024, (reason) => reasons.push(reason));
 	const few = owner("few", "default", 100);
 	for (let n = 0; n < 100 + 256; n++) places.take(few);
-	expect(refusalOf(() => places.take(few)).message).toMatch(/few has 356 in flight already: 100 may run at a time, and 256 wait/);
+	const refused = refusalOf(() => places.take(few));
+	expect(refused.message).toMatch(/few has 356 in flight already: 100 may run at a time, and 256 wait/);
+	expect(refused.extra["retryAfterMs"]).toBe(5000);
 	expect(reasons).toEqual(["waiting"]);
 	expect(() => places.take(owner("other"))).not.toThrow();
 });

@@ -130,7 +130,8 @@ export class Places {
 		const waiting = Math.max(LEAST_WAITING, Math.floor(this.#most * OF_ALL));
 		if (inFlight >= owner.concurrency + waiting) {
 			const detail = `${owner.function} has ${inFlight} in flight already: ${owner.concurrency} may run at a time, and ${waiting} wait; try again`;
-			throw this.#refused("waiting", "too_busy", detail, expectedMs);
+			// Nothing has ended yet: in half of the start budget those who wait now have begun, or half of their time is over.
+			throw this.#refused("waiting", "too_busy", detail, expectedMs ?? LONGEST_WAIT_MS);
 		}
 		if (inFlight < OF_FREE * room) return;
 		const detail = `${owner.function} has ${inFlight} in flight already, which is its share of the ${this.#most} places that there are; try again`;
