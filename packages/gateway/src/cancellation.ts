@@ -13,7 +13,7 @@ export async function cancelInvocation(request: Request, response: Response, ser
 	const { project, holder } = principalOf(request);
 	const id = String(request.params["id"]);
 	const { invocations } = services;
-	if (invocations.cancel(id, project)) return told(id, response);
+	if (invocations.cancel(id, "asked", project)) return told(id, response);
 	const known = await findRecord(request, services);
 	// Until it has ended only the gateway that waits for it knows of it.
 	if (known === undefined && INVOCATION_ID.test(id) && (await invocations.cancelAnywhere(id, project))) return told(id, response);

@@ -6,7 +6,7 @@ import type { BackgroundRecords } from "../background-records.js";
 import { roughBytes } from "../interactive-records.js";
 import type { QueueLogger } from "../logger.js";
 import type { MemoryWatch } from "../memory-watch.js";
-import type { DeliveryHandler, SettlementKeeper } from "../ports.js";
+import { CANCEL_WORDS, type DeliveryHandler, type SettlementKeeper } from "../ports.js";
 import { elapsedMs, platformSettlement, rejectedSettlement } from "../settlements.js";
 import { backoffMsOf, DEFAULT_RETRY_POLICY, endingOf, MOST_STALLS } from "./background-policy.js";
 import type { FunctionQueues } from "./function-queues.js";
@@ -92,7 +92,7 @@ export class BackgroundAttempts {
 			await this.#written(held, () => records.jobGone(job.data.id));
 			return begun.dead ? { kind: "dead", reason: "settled before, as a dead letter" } : { kind: "settled" };
 		}
-		if (begun.cancelled) cancelled.abort(new Error("it was cancelled"));
+		if (begun.cancelled) cancelled.abort(new Error(CANCEL_WORDS.asked));
 		const queueMs = elapsedMs(begun.queuedAtMs);
 		const refused = this.#refusal(job, attempt, queueMs);
 		const settlement = refused ?? (await this.#handle(held, attempt, queueMs, cancelled.signal));
