@@ -35,7 +35,7 @@ export interface BackgroundAttemptsParts {
 	readonly handler: DeliveryHandler;
 	readonly settlements: SettlementKeeper | undefined;
 	/** Of the durable Redis: where it is scarce, what is to be tried again takes as little as it can. */
-	readonly memory: Pick<MemoryWatch, "add" | "isScarce">;
+	readonly memory: Pick<MemoryWatch, "add">;
 	/** Told when a job is to be tried again. */
 	readonly expect: (dueMs: number) => void;
 }
@@ -101,7 +101,7 @@ export class BackgroundAttempts {
 		const ending = endingOf(settlement.attempt.outcome, failuresLeft);
 		const kept = ending === "retried" ? job.data : await this.#kept(job.data, ending);
 		memory.add(roughBytes(settlement));
-		const ended = await this.#written(held, () => records.end(kept, settlement, ending, memory.isScarce));
+		const ended = await this.#written(held, () => records.end(kept, settlement, ending));
 		if (ended === undefined) return LOST;
 		if (ended === "stale") {
 			this.#stale++;
