@@ -277,6 +277,7 @@ describe("a key", () => {
 		expect(routes.length).toBeGreaterThanOrEqual(10);
 		for (const [method, template] of routes) {
 			const path = template
+				.replace("{project}", "default")
 				.replace("{name}", name)
 				.replace("{number}", "1")
 				.replace("{id}", `inv_${"0".repeat(26)}`);
@@ -284,7 +285,7 @@ describe("a key", () => {
 				const answer = await send(stack, { method, path, key });
 				expect([method, path, key, answer.status]).toEqual([method, path, key, 401]);
 				expect(answer.headers["www-authenticate"]).toBe("Bearer");
-				expect(json(answer)).toMatchObject({ code: "unauthorized" });
+				if (method !== "HEAD") expect(json(answer)).toMatchObject({ code: "unauthorized" });
 			}
 		}
 		expect((await stack.client.get(name)).live).toBe(1);

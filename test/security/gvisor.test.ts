@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { memoryLimitOf } from "../harness/cgroups.js";
 import { eventually } from "../harness/eventually.js";
 import { type Deployed, type DeployInput, deploy, fixture, refusalOf } from "../harness/functions.js";
@@ -8,6 +8,11 @@ import { sandboxCgroupsOf, sandboxProcessesOf } from "../harness/leftovers.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
 const stack = await sharedStack();
+afterAll(async () => {
+	// Whoever has the stack next looks at sandboxes as an OCI runtime makes them.
+	const warm = (await stack.client.sandboxes()).filter(({ state }) => state === "warm" || state === "frozen");
+	for (const { id } of warm) await stack.client.command({ kind: "kill", sandbox: id });
+});
 
 /** Under gVisor errors are its own kernel's to choose: what counts is what happened to the host. */
 const user = (input: DeployInput): Promise<Deployed> => deploy(stack, { ...input, runtimeClass: "runsc" });

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { eventually } from "../harness/eventually.js";
 import { deploy, freshName } from "../harness/functions.js";
 import { sandboxCgroupsOf, sandboxProcessesOf } from "../harness/leftovers.js";
 import { sharedStack } from "../harness/shared-stack.js";
@@ -76,16 +77,19 @@ describe("a sandbox as the host sees it", () => {
 	}
 
 	it("has ids in a range of its own: no two sandboxes share a user, and none is a user of the host's", async () => {
-		const bySandbox = sandboxCgroupsOf(stack.dataDir).map((sandbox) => {
-			const pids = sandboxProcessesOf(stack.dataDir, sandbox);
-			return new Set(pids.map((pid) => field(readFileSync(`/proc/${pid}/status`, "utf8"), "Uid").split("\t")[0]));
+		// One that is just being made has its runtime's.
+		await eventually(() => {
+			const bySandbox = sandboxCgroupsOf(stack.dataDir).map((sandbox) => {
+				const pids = sandboxProcessesOf(stack.dataDir, sandbox);
+				return new Set(pids.map((pid) => field(readFileSync(`/proc/${pid}/status`, "utf8"), "Uid").split("\t")[0]));
+			});
+			const used = bySandbox.filter((uids) => uids.size > 0);
+			expect(used.length).toBeGreaterThan(2);
+			for (const uids of used) expect(uids.size).toBe(1);
+			const all = used.flatMap((uids) => [...uids].map(Number));
+			expect(new Set(all).size).toBe(used.length);
+			expect(Math.min(...all)).toBeGreaterThan(65_536);
 		});
-		const used = bySandbox.filter((uids) => uids.size > 0);
-		expect(used.length).toBeGreaterThan(2);
-		for (const uids of used) expect(uids.size).toBe(1);
-		const all = used.flatMap((uids) => [...uids].map(Number));
-		expect(new Set(all).size).toBe(used.length);
-		expect(Math.min(...all)).toBeGreaterThan(65_536);
 	});
 
 	it("has no secret in its command line or in the environment that it was started with", () => {

@@ -2,6 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type {
 	AttemptAnswer,
 	AttemptDetail,
+	CancelAnswer,
 	DeadLettersPurged,
 	DeadLettersReplayed,
 	InvocationAnswer,
@@ -78,7 +79,7 @@ export function recordsOf(transport: Transport) {
 			transport.json({ method: "GET", path: `/v1/invocations${queryOf(query)}` }),
 
 		/** What waits never begins; what runs is told, and killed 5 s later. @throws ApiError `invocation_not_found` */
-		cancel: (id: string): Promise<InvocationSummary> => post(`${pathOf(id)}/cancel`),
+		cancel: (id: string): Promise<CancelAnswer> => post(`${pathOf(id)}/cancel`),
 
 		/** Runs its payload once more. @throws ApiError `payload_gone`, `invocation_unsettled` */
 		replay: (id: string, options: ReplayOptions = {}): Promise<ReplayAnswer> => post(`${pathOf(id)}/replay${queryOf(options)}`),

@@ -74,7 +74,7 @@ export const ERRORS = {
 	out_of_memory: entry("function", 502, false, "The function used more memory than its limit."),
 	response_too_large: entry("function", 502, false, "The function's response is larger than the limit."),
 	timed_out: entry("function", 504, false, "The function didn't answer within its timeout and was killed."),
-	cancelled: entry("caller", 499, false, "The caller went away."),
+	cancelled: entry("caller", 499, false, "It was cancelled, or its caller went away."),
 	too_deep: entry("function", 508, false, "Functions invoke one another too deeply."),
 	deadlock: entry("function", 508, false, "It would have to wait for itself."),
 	node_full: entry("platform", 503, true, "Every place for invocations is taken; nothing of it ran."),
@@ -87,7 +87,7 @@ export const ERRORS = {
 	storage_full: entry("platform", 507, true, "There is no space left for it."),
 	platform_error: entry("platform", 500, true, "Berth failed; nothing is wrong with the request."),
 	build_platform_error: entry("platform", 500, true, "Berth failed while building; deploy again."),
-	unavailable: entry("platform", 503, true, "A server that Berth needs can't be reached; nothing was accepted."),
+	unavailable: entry("platform", 503, true, "A server that Berth needs can't be reached, or the gateway stops."),
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -178,6 +178,9 @@ export interface InvocationAnswer extends InvocationSummary, Partial<Omit<Attemp
 	readonly follower?: FollowerRecord;
 }
 
+/** `POST /v1/invocations/{id}/cancel`: the record, as far as there is one, to a key that may read; `id` and `state` to others. */
+export type CancelAnswer = Pick<InvocationAnswer, "id" | "state"> & Partial<InvocationAnswer>;
+
 /** `GET /v1/invocations/{id}/events`: `state` with its state and attempt, `attempt` with an AttemptAnswer, `end` with an InvocationSummary. */
 export interface InvocationStateEvent {
 	readonly state: InvocationState;

@@ -92,7 +92,8 @@ function failureOf(id: string, attempt: Settlement["attempt"], trusted: boolean)
 	const code = failureCodeOf(attempt);
 	const { error } = attempt;
 	const shown = error !== undefined && (trusted || ERRORS[code].fault !== "function");
-	const detail = shown ? detailOf(error) : ERRORS[code].title;
+	const described = shown ? detailOf(error) : ERRORS[code].title;
+	const detail = code === "cancelled" ? cancelledDetail(shown ? error : undefined) : described;
 	const told = { instance: `/v1/invocations/${id}`, invocation: id };
 	if (isRefused(attempt)) return problemOf(code, detail, [], { ...told, limitBytes: FIXED_LIMITS.bodyBytes });
 	return problemOf(code, detail, [], {
@@ -101,6 +102,13 @@ function failureOf(id: string, attempt: Settlement["attempt"], trusted: boolean)
 		limitsHit: attempt.limitsHit,
 		...(trusted && error !== undefined ? { error } : {}),
 	});
+}
+
+/** Its caller is there still: somebody else has cancelled it by its id. */
+function cancelledDetail(error: FunctionError | undefined): string {
+	const how = "cancelled by request";
+	if (error === undefined) return how;
+	return error.message.startsWith(how) ? error.message : `${how}; it ended with ${detailOf(error)}`;
 }
 
 /** What kind of error one of ours is, its code says. */

@@ -17,6 +17,7 @@ import { type Owner, Places, type Refusal } from "./overload/places.js";
 import { nodeFor } from "./placement.js";
 import { sayTrace } from "./server-timing.js";
 import type { Services } from "./services.js";
+import { StalledError } from "./stalled.js";
 import { AnswerStream } from "./streams/answer-stream.js";
 import type { RequestBody } from "./streams/request-body.js";
 
@@ -143,7 +144,8 @@ export class Interactive {
 		const { invocations } = this.#services;
 		if (response.closed && !isKept(response)) throw new BerthError("cancelled", "the caller went away before anything was accepted");
 		response.once("close", () => {
-			if (!response.writableFinished && !isKept(response)) invocations.cancel(invocation.id);
+			if (!response.writableFinished && !isKept(response))
+				invocations.cancel(invocation.id, response.req.socket.errored instanceof StalledError ? "stalled" : "left");
 		});
 		return await invocations.run(node, invocation);
 	}

@@ -108,7 +108,7 @@ describe("a failed attempt", () => {
 			type: `urn:berth:error:${outcome}`,
 			title: ERRORS[outcome].title,
 			status: ERRORS[outcome].status,
-			detail: "TypeError: no",
+			detail: outcome === "cancelled" ? "cancelled by request; it ended with TypeError: no" : "TypeError: no",
 			instance: `/v1/invocations/${id}`,
 			code: outcome,
 			outcome,

@@ -58,6 +58,21 @@ describe("a key gets what its scopes allow", () => {
 		expect((await as("deploy", "/fn/default/nothere")).status).toBe(403);
 	});
 
+	test("and of what it cancels no more than its state, unless it may read", async () => {
+		const { id } = await stack.call<{ id: string }>("POST", "/v1/functions/hello/invocations?mode=async", {}, 202);
+		await stack.call("GET", `/v1/invocations/${id}?wait=30s`);
+		const cancelled = async (scope: Scope, headers: Record<string, string> = {}) => {
+			const init = { method: "POST", headers: { authorization: `Bearer ${keyOf.get(scope)}`, ...headers } };
+			const answer = await fetch(`${stack.url}/v1/invocations/${id}/cancel`, init);
+			return [answer.status, await answer.json()];
+		};
+		expect(await cancelled("invoke")).toEqual([200, { id, state: "settled" }]);
+		const key = { "idempotency-key": "cancelled" };
+		expect(await cancelled("admin", key)).toMatchObject([200, { id, state: "settled", result: {}, logs: [] }]);
+		// Nor does it get what another key was answered.
+		expect(await cancelled("invoke", key)).toMatchObject([422, { code: "idempotency_mismatch" }]);
+	});
+
 	test("and the floor of prewarmed sandboxes is the operator's", async () => {
 		const command = JSON.stringify({ kind: "prewarm", floor: 1 });
 		const headers = { authorization: `Bearer ${keyOf.get("admin")}`, "content-type": "application/json" };

@@ -4,6 +4,7 @@ import { KIB, SECOND_MS } from "@berth/contracts";
 import { Arrivals } from "./arrivals.js";
 import { refuse, refuseMalformed, refuseTunnel } from "./refused-requests.js";
 import { timeAnswer } from "./server-timing.js";
+import { StalledError } from "./stalled.js";
 
 /** How long a request's head, and all of it, may take to arrive, and how often that is looked at, milliseconds. */
 const HEAD_MS = 15 * SECOND_MS;
@@ -150,7 +151,7 @@ class Answers {
 			if (nowMs - sinceMs < answerStallMs && held <= answerBytes) break;
 			cut = { answers: cut.answers + answers, bytes: cut.bytes + bytes };
 			held -= bytes;
-			socket.destroy();
+			socket.destroy(new StalledError());
 		}
 		if (cut.answers > 0) onCut(cut);
 	}

@@ -2,6 +2,7 @@ import { type Redis, Subscription } from "@berth/redis";
 import type { BackgroundRecords } from "./background-records.js";
 import { BACKGROUND_CANCELS } from "./keys.js";
 import type { QueueLogger } from "./logger.js";
+import { CANCEL_WORDS } from "./ports.js";
 
 /** Cancellations of the background invocations that a worker has in hand. It owns no connection. */
 export class BackgroundCancels {
@@ -28,7 +29,7 @@ export class BackgroundCancels {
 	}
 
 	#cancel(id: string): void {
-		this.#inHand.get(id)?.abort(new Error("it was cancelled"));
+		this.#inHand.get(id)?.abort(new Error(CANCEL_WORDS.asked));
 	}
 
 	/** Messages were missed: the records know. */

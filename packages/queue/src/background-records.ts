@@ -23,6 +23,7 @@ import {
 	OUTBOX_NEWS,
 	projectListOf,
 } from "./keys.js";
+import { MEMORY_PARTS } from "./memory-script.js";
 import { followUpsOf } from "./outbox.js";
 import { recordHead } from "./settlements.js";
 
@@ -112,11 +113,12 @@ export class BackgroundRecords {
 	/**
 	 * Writes an attempt's settlement. Doing it twice changes nothing.
 	 * @param request as it is kept for a replay, when it is the last one
-	 * @param isScarce whether memory is: of what is to be tried again only how this attempt went is kept then, shortly, in the place of the one before
+	 * Where memory is scarce, only how an attempt went that is tried again is kept, shortly, in the place of the one before.
 	 */
-	async end(request: InvocationRequest, settlement: Settlement, ending: Ending, isScarce = false): Promise<Ended> {
+	async end(request: InvocationRequest, settlement: Settlement, ending: Ending): Promise<Ended> {
 		const { id, project } = request;
-		const { attempt, result, logs } = isScarce && ending === "retried" ? shortened(settlement) : settlement;
+		const { attempt, result, logs } = settlement;
+		const text = JSON.stringify(logs === undefined ? attempt : { ...attempt, logs });
 		const kept = ending === "retried" ? "" : keptText(request);
 		const answer = await END.run(
 			this.#redis,
@@ -126,7 +128,7 @@ export class BackgroundRecords {
 				attempt.attempt,
 				ending === "retried" ? "queued" : "settled",
 				ending === "dead" ? 1 : 0,
-				JSON.stringify(logs === undefined ? attempt : { ...attempt, logs }),
+				text,
 				result === undefined ? "" : JSON.stringify(result),
 				kept,
 				attempt.outcome,
@@ -138,7 +140,8 @@ export class BackgroundRecords {
 				DEAD_LETTERS_KEPT.count,
 				this.#retention.recordBytes,
 				DEAD_LETTERS_KEPT.bytes,
-				isScarce ? 1 : 0,
+				ending === "retried" ? JSON.stringify(shortened(attempt)) : "",
+				MEMORY_PARTS.work,
 			],
 		);
 		if (answer === 0) return "stale";
@@ -182,10 +185,10 @@ export class BackgroundRecords {
 export type KeptRequest = Pick<InvocationRequest, "trigger" | "body" | "timeoutMs" | "callback">;
 
 /** How an attempt went, in a few hundred bytes. */
-function shortened({ attempt: { error, ...attempt } }: Settlement): Settlement {
-	if (error === undefined) return { attempt };
+function shortened({ error, ...attempt }: Settlement["attempt"]): Settlement["attempt"] {
+	if (error === undefined) return attempt;
 	const { name, message } = error;
-	return { attempt: { ...attempt, error: { name: name.slice(0, SHORT_CHARS), message: message.slice(0, SHORT_CHARS) } } };
+	return { ...attempt, error: { name: name.slice(0, SHORT_CHARS), message: message.slice(0, SHORT_CHARS) } };
 }
 
 function keptText({ trigger, body, timeoutMs, callback }: InvocationRequest): string {

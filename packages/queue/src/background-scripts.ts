@@ -2,6 +2,7 @@ import { ATTEMPTS_KEPT } from "@berth/contracts";
 import { LuaScript } from "@berth/redis";
 import { KEEPING, KEPT, KEPT_DEAD, KNOWN } from "./kept-scripts.js";
 import { BACKGROUND_RECORDS, NEWS_PREFIX } from "./keys.js";
+import { MEASURE } from "./memory-script.js";
 import { FOLLOW_UP } from "./outbox-scripts.js";
 
 /**
@@ -88,17 +89,22 @@ export const BEGIN = new LuaScript(`${LIST}${LOSE}${KNOWN}
  * KEYS: record, totals, the project's dead letters, names of lists, outbox, its channel.
  * ARGV: id, attempt, state that follows, 1 when it is a dead letter, the attempt with its logs, result or "", request or "",
  * outcome, code or "", finished ms, expiry ms of what waits, of a record, of a dead letter, dead letters kept,
- * bytes of a project's settled records, of its dead letters, 1 when memory is scarce.
+ * bytes of a project's settled records, of its dead letters, the attempt as it is kept where memory is scarce, part of maxmemory from which on it is.
  * Gives 0 when the attempt is stale, 2 when it failed and had been cancelled (it is settled as that), else 1.
  */
-export const END = new LuaScript(`${FOLLOW_UP}${KEEPING}${KEEP}
+export const END = new LuaScript(`${FOLLOW_UP}${KEEPING}${KEEP}${MEASURE}
 	local record = redis.call("HMGET", KEYS[1], "state", "fence", "cancelAskedAt")
 	if record[2] ~= ARGV[2] then return 0 end
 	local state, dead, answer = ARGV[3], ARGV[4], 1
 	if record[3] and (state == "queued" or dead == "1") then state, dead, answer = "settled", "0", 2 end
 	if record[1] ~= "running" then return record[1] == state and answer or 0 end
 	redis.call("HSET", KEYS[1], "state", state, "queuedAt", ARGV[10])
-	keep(ARGV[2], ARGV[5], state == "queued" and ARGV[17] == "1")
+	local isScarce = false
+	if state == "queued" then
+		local taken, max = measure(KEYS[2])
+		isScarce = max > 0 and taken > max * ARGV[18]
+	end
+	keep(ARGV[2], isScarce and ARGV[17] or ARGV[5], isScarce)
 	if state == "settled" then
 		local outcome, code = ARGV[8], ARGV[9]
 		if answer == 2 then outcome, code = "cancelled", "cancelled" end

@@ -1,16 +1,8 @@
-import { KIB } from "@berth/contracts";
 import { guarded, LuaScript, type Redis } from "@berth/redis";
 import { FORGET_LARGEST, KEPT, KEPT_DEAD } from "./kept-scripts.js";
 import { BACKGROUND_TOTALS } from "./keys.js";
 import { Level } from "./level.js";
-
-/**
- * Parts of the durable Redis's `maxmemory`, of which what is not yet settled has a reserve besides what it takes. Up to the first it holds settled
- * records as long as they are to be kept; beyond it the oldest of whoever has most go. Beyond the second nothing new is queued, and dead letters go likewise.
- */
-export const MEMORY_PARTS = { history: 0.75, work: 0.85 } as const;
-/** What an invocation that isn't settled may come to take beside what it took when it was accepted: who runs it, how its last attempt went, where it is listed then. */
-export const RESERVE_BYTES = KIB;
+import { MEASURE, MEMORY_PARTS } from "./memory-script.js";
 
 /** It is looked at when so much was added, however short a time ago that was last done. */
 const LOOKED_AFTER = 1 / 100;
@@ -20,22 +12,15 @@ const BEFORE_LOOK = 20;
 const MOST_RUNS = 25;
 
 /** KEYS: the lane's totals. ARGV: part for history, part for work. Gives bytes that are taken, as Redis holds them against maxmemory, with those in reserve; that; and how many records went. */
-const MAKE_ROOM = new LuaScript(`${FORGET_LARGEST}
-	local function read()
-		local info = redis.call("INFO", "memory")
-		local of = function(name) return tonumber(string.match(info, name .. ":(%d+)") or 0) end
-		local totals = redis.call("HMGET", KEYS[1], "accepted", "settled", "dead")
-		local unsettled = math.max(0, (totals[1] or 0) - (totals[2] or 0) - (totals[3] or 0))
-		return of("[\\r\\n]used_memory") - of("mem_not_counted_for_evict") + unsettled * ${RESERVE_BYTES}, of("[\\r\\n]maxmemory")
-	end
-	local taken, max = read()
+const MAKE_ROOM = new LuaScript(`${FORGET_LARGEST}${MEASURE}
+	local taken, max = measure(KEYS[1])
 	local went = 0
 	for at, set in ipairs({ "${KEPT}", "${KEPT_DEAD}" }) do
 		while max > 0 and taken > max * ARGV[at] and went < ${AT_ONCE} do
 			local before = went
 			while went < before + ${BEFORE_LOOK} and forgetLargest(set) do went = went + 1 end
 			if went == before then break end
-			taken, max = read()
+			taken, max = measure(KEYS[1])
 		end
 	end
 	return { taken, max, went }
@@ -82,14 +67,9 @@ export class DurableMemory {
 	/** Why nothing new is to be taken on; undefined when there is room, or no `maxmemory`. */
 	async full(): Promise<Full | undefined> {
 		await this.#look();
-		if (!this.isFull) return undefined;
 		const mostBytes = this.#maxBytes * MEMORY_PARTS.work;
+		if (this.#maxBytes === 0 || this.#level.latest <= mostBytes) return undefined;
 		return { takenBytes: this.#level.latest, mostBytes, retryAfterMs: this.#level.retryAfterMs(mostBytes) };
-	}
-
-	/** Whether nothing new is to be taken on, by what was read last. */
-	get isFull(): boolean {
-		return this.#maxBytes > 0 && this.#level.latest > this.#maxBytes * MEMORY_PARTS.work;
 	}
 
 	/** So much is being added. */

@@ -11,3 +11,4 @@ export type { NodeChanged } from "./node-directory.js";
 export * from "./open.js";
 export { type FollowerMaterial, type FollowUp, type FollowUpKind, Outbox } from "./outbox.js";
 export type * from "./ports.js";
+export { CANCEL_WORDS } from "./ports.js";

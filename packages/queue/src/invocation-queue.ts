@@ -69,8 +69,8 @@ export class RedisInvocationQueue implements GatewayQueue {
 		return this.#parts.interactive.run(node, request);
 	}
 
-	cancel(id: string, project?: string): boolean {
-		return this.#parts.interactive.cancel(id, project);
+	cancel(...of: Parameters<InteractiveQueue["cancel"]>): boolean {
+		return this.#parts.interactive.cancel(...of);
 	}
 
 	giveUp(): void {

@@ -1,4 +1,4 @@
-import { DAY_MS, HOUR_MS } from "@berth/contracts";
+import { DAY_MS } from "@berth/contracts";
 import { BACKGROUND_RECORDS, DEAD_LETTERS, functionQueueOf, KNOWN_IDS, LIST_PREFIX, OUTBOX, QUEUE_PREFIX } from "./keys.js";
 
 /** Bytes that a record takes beside itself: its places in lists, and among what is kept. */
@@ -69,7 +69,7 @@ export const KEEPING = `
 		if isFollowed(project, id) then return end
 		local set, leftMs = found[3] == "1" and not found[4] and "${KEPT_DEAD}" or "${KEPT}", redis.call("PTTL", record)
 		-- It expires before whoever may ask again has forgotten it.
-		if found[6] and leftMs < ${DAY_MS - HOUR_MS} then remember(project, id) end
+		if found[6] and leftMs < ${KNOWN_MS} then remember(project, id) end
 		local bytes = redis.call("MEMORY", "USAGE", record, "SAMPLES", 0) + ${PLACES_BYTES}
 		redis.call("HSET", record, "kept", bytes)
 		redis.call("ZADD", set .. ":" .. project, nowMs() + leftMs, id .. " " .. bytes)

@@ -18,11 +18,6 @@ export class MemoryWatch {
 		void this.#look();
 	}
 
-	/** Whether so little room is left that nothing new is taken on. */
-	get isScarce(): boolean {
-		return this.#memory.isFull;
-	}
-
 	/** So much is about to be written. */
 	add(bytes: number): void {
 		this.#memory.add(bytes);

@@ -52,7 +52,13 @@ export async function openInvocationQueue(
 	]);
 	const [fast, subscriber, durable, listener] = owned;
 	const interactive = new InteractiveQueue({ redis: fast, subscriber, gatewayId, log });
-	const cancels = new GatewayCancels({ redis: fast, subscriber, gatewayId, cancel: (id, project) => interactive.cancel(id, project), log });
+	const cancels = new GatewayCancels({
+		redis: fast,
+		subscriber,
+		gatewayId,
+		cancel: (id, project) => interactive.cancel(id, "asked", project),
+		log,
+	});
 	await Promise.all([interactive.listening, cancels.listening]);
 	const background = new BackgroundQueue(durable, log, functionRecords, retention);
 	const news = new BackgroundNews(listener, log);

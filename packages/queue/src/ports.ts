@@ -19,6 +19,15 @@ import type { Cancelled, KeptRequest } from "./background-records.js";
 import type { DeadLetters } from "./dead-letters.js";
 import type { HeldBody } from "./left-bodies.js";
 
+/** Why an invocation is cancelled, as its record says it. */
+export const CANCEL_WORDS = {
+	asked: "cancelled by request",
+	left: "its caller went away",
+	stalled: "its client took too little of the answer (BERTH_ANSWER_STALL_MS), and was cut off,",
+	stopped: "its gateway stopped",
+} as const;
+export type CancelReason = keyof typeof CANCEL_WORDS;
+
 /** Interactive and background lanes as the gateway sees them. */
 export interface InvocationQueue {
 	/**
@@ -28,13 +37,13 @@ export interface InvocationQueue {
 	 */
 	run(node: string, request: InvocationRequest): Promise<Settlement>;
 	/**
-	 * Interactive: the caller of `run` went away. What hasn't begun is dropped without a start, as
+	 * Interactive: nobody is to wait for it any more. What hasn't begun is dropped without a start, as
 	 * `cancelled`; what runs gets its abort signal. `run` still ends with the settlement, or rejects when it
 	 * wasn't in the queue yet. A hint: it may get lost. Does nothing for an id that isn't waited for.
-	 * @param project does nothing either when it is another project's
+	 * @param why what its record says @param project does nothing either when it is another project's
 	 * @returns whether it is waited for
 	 */
-	cancel(id: string, project?: string): boolean;
+	cancel(id: string, why: CancelReason, project?: string): boolean;
 	/** Interactive: nobody waits any longer. What is waited for is cancelled, and rejected as `unavailable`, as is all that comes. */
 	giveUp(): void;
 	/** Interactive: the same as `cancel` at whichever gateway waits for it, this one among them. @returns whether one does @throws BerthError `unavailable` */
@@ -111,7 +120,7 @@ export interface Delivery {
 	readonly queueMs: number;
 	/** Aborted when the lease can't be renewed: kill the attempt, its settlement won't count. */
 	readonly lost: AbortSignal;
-	/** Aborted when the caller went away: tell the function. Its settlement counts, whatever it is. */
+	/** Aborted with an Error that says why when it is cancelled: tell the function. Its settlement counts, whatever it is. */
 	readonly cancelled: AbortSignal;
 }
 

@@ -1,8 +1,9 @@
 import { BerthError, type InvocationRequest, KIB, MIB } from "@berth/contracts";
 import { LuaScript, type Redis } from "@berth/redis";
-import { type DurableMemory, RESERVE_BYTES } from "./durable-memory.js";
+import type { DurableMemory } from "./durable-memory.js";
 import { functionKeyOf, functionQueueOf, LANE, outboxOf, QUEUE_PREFIX } from "./keys.js";
 import { Level } from "./level.js";
+import { RESERVE_BYTES } from "./memory-script.js";
 
 /** How many may be queued in the background: of a function, and of all functions of a project, with what is still to follow settlements of that project. */
 export interface QueuedLimits {

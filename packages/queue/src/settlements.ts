@@ -23,9 +23,9 @@ export function platformSettlement(from: {
 	};
 }
 
-/** The settlement of an invocation whose caller went away before it began. */
-export function cancelledSettlement(node: string, attempt: number, queueMs: number): Settlement {
-	const message = "The caller went away before it began.";
+/** The settlement of an invocation that was cancelled before it began. @param why in words */
+export function cancelledSettlement(node: string, attempt: number, queueMs: number, why: string): Settlement {
+	const message = `${why} before it began`;
 	const { attempt: record } = platformSettlement({ node, attempt, code: "cancelled", message, queueMs });
 	return { attempt: { ...record, outcome: "cancelled" } };
 }

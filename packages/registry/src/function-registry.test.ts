@@ -3,6 +3,7 @@ import { RedisServer } from "@berth/redis/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { BuildEnd } from "./build-states.js";
 import { FunctionRegistry } from "./function-registry.js";
+import { Projects } from "./projects.js";
 
 const REPORT = { durationMs: 1, phases: {}, layers: [], warnings: [] };
 const DIGEST = `sha256:${"a".repeat(64)}` as const;
@@ -288,6 +289,32 @@ describe("records that were lost", () => {
 		expect(await registry.reserveNumber("default", "hello")).toBe(8);
 		expect(await registry.createVersion("default", "hello", MANIFEST, sourceOf("1"))).toMatchObject({ unchanged: true });
 	});
+});
+
+test("of a project that was removed while it was on its way nothing is made: nobody could remove it again", async () => {
+	const registry = await open();
+	await server.client(async (redis) => {
+		const projects = new Projects(redis);
+		await projects.make("shop");
+		await projects.remove("shop");
+	});
+	const pulled = {
+		project: "shop",
+		function: "hello",
+		number: 1,
+		manifest: MANIFEST,
+		source: sourceOf("1"),
+		createdAt: "2026-11-26T00:00:00.000Z",
+	};
+	for (const making of [
+		registry.createVersion("shop", "hello", MANIFEST, sourceOf("1")),
+		registry.importVersion(pulled, { digest: DIGEST, base: { digest: DIGEST, layers: [] }, layers: [], entry: "index.mjs" }, REPORT),
+		registry.networks.make("shop", "back"),
+		registry.volumes.begin("shop", "data", { sizeMiB: 16, node: "node_1" }),
+	])
+		await expect(making).rejects.toMatchObject({ code: "project_not_found", message: expect.stringContaining('"shop"') });
+	expect(await registry.listFunctions("shop")).toEqual([]);
+	expect([await registry.networks.list("shop"), await registry.volumes.list("shop")]).toEqual([[], []]);
 });
 
 test("versions that wait for their build are known until it has ended", async () => {

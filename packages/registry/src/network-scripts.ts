@@ -9,8 +9,9 @@ local found = {}
 users(function(name, network) found[#found + 1] = network; found[#found + 1] = name end)
 return found`);
 
-/** KEYS networks. ARGV name, now, the most there may be. */
+/** KEYS networks, removed projects. ARGV name, now, the most there may be, project. Gives made, there, full, or gone when the project was removed. */
 export const MAKE_NETWORK = new LuaScript(`
+if redis.call('HEXISTS', KEYS[2], ARGV[4]) == 1 then return 'gone' end
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then return 'there' end
 if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) then return 'full' end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])

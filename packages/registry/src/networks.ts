@@ -1,5 +1,6 @@
 import { BerthError, MOST_NETWORKS, type Network } from "@berth/contracts";
 import { guarded, type Redis } from "@berth/redis";
+import { projectNotFound } from "./absent.js";
 import { keys, versionPrefixes } from "./keys.js";
 import { MAKE_NETWORK, REMOVE_NETWORK, USES_OF_NETWORKS } from "./network-scripts.js";
 import { usersByName } from "./resource-users.js";
@@ -26,11 +27,16 @@ export class Networks {
 			.sort((a, b) => (a.name < b.name ? -1 : 1));
 	}
 
-	/** @returns whether there was none of that name @throws BerthError invalid_request when the project has as many as it may */
+	/** @returns whether there was none of that name @throws BerthError project_not_found when that was removed; invalid_request when it has as many as it may */
 	async make(project: string, name: string): Promise<boolean> {
 		const made = await guarded(this.#redis, `making the network ${name}`, () =>
-			MAKE_NETWORK.run(this.#redis, [keys.networks(project)], [name, new Date().toISOString(), MOST_NETWORKS]),
+			MAKE_NETWORK.run(
+				this.#redis,
+				[keys.networks(project), keys.removedProjects],
+				[name, new Date().toISOString(), MOST_NETWORKS, project],
+			),
 		);
+		if (made === "gone") throw projectNotFound(project);
 		if (made === "full")
 			throw new BerthError("invalid_request", `this project has ${MOST_NETWORKS} networks, and no more are possible; remove one`);
 		return made === "made";

@@ -9,6 +9,7 @@ import {
 	type Version,
 } from "@berth/contracts";
 import { guarded, type Redis } from "@berth/redis";
+import { projectNotFound } from "./absent.js";
 import { stateLine } from "./build-states.js";
 import { keys, versionPrefix } from "./keys.js";
 import { makeProject } from "./projects.js";
@@ -34,7 +35,7 @@ interface Deploy extends DeployTerms {
 /** What is known of a version that was built before or elsewhere. */
 export type ImportedVersion = Pick<Version, "project" | "function" | "number" | "manifest" | "source" | "createdAt">;
 
-/** As `FunctionRegistry.createVersion`. @throws BerthError store_unrecovered, network_not_found, volume_not_found */
+/** As `FunctionRegistry.createVersion`. @throws BerthError store_unrecovered, project_not_found, network_not_found, volume_not_found */
 export async function createVersion(
 	redis: Redis,
 	{ project, name, manifest, source, damaged, noCache }: Deploy,
@@ -54,6 +55,7 @@ export async function createVersion(
 				keys.store,
 				keys.networks(project),
 				keys.volumes(project),
+				keys.removedProjects,
 			],
 			[
 				name,
@@ -64,17 +66,19 @@ export async function createVersion(
 				`${project}/${name}`,
 				noCache === true ? ANY_VERSION : (damaged ?? ""),
 				stateLine("queued", "queued"),
+				project,
 				joinedNetwork(manifest.network) ?? "",
 				...(manifest.volumes ?? []).map((volume) => volume.name),
 			],
 		),
 	)) as [number, number | string] | [];
 	if (number === undefined) throw unrecovered();
+	if (number === -3) throw projectNotFound(project);
 	if (number < 0) throw number === -1 ? noNetwork(manifest) : noVolume(String(unchanged));
 	return { number, unchanged: unchanged === 1 };
 }
 
-/** As `FunctionRegistry.importVersion`. */
+/** As `FunctionRegistry.importVersion`. @throws BerthError project_not_found for one that was removed */
 export async function importVersion(redis: Redis, version: ImportedVersion, image: ImageReference, build: BuildReport): Promise<boolean> {
 	const { project, function: name, number, manifest, source, createdAt } = version;
 	// When the records were lost, so was that there is such a project.
@@ -90,6 +94,7 @@ export async function importVersion(redis: Redis, version: ImportedVersion, imag
 				keys.version(project, name, number),
 				keys.sourceUsers(source.digest),
 				keys.changes,
+				keys.removedProjects,
 			],
 			[
 				name,
@@ -100,9 +105,11 @@ export async function importVersion(redis: Redis, version: ImportedVersion, imag
 				JSON.stringify(image),
 				JSON.stringify(build),
 				new Date().toISOString(),
+				project,
 			],
 		),
 	);
+	if (done === -3) throw projectNotFound(project);
 	return done === 1;
 }
 

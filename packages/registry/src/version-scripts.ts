@@ -6,15 +6,16 @@ import { LOG } from "./build-log-scripts.js";
 export const ANY_VERSION = "*";
 
 /**
- * KEYS names, function, numbers, counter, unfinished, users of the source, store, networks, volumes. Gives nothing while the store is lost, -1 without
- * the network, -2 and which without a volume.
+ * KEYS names, function, numbers, counter, unfinished, users of the source, store, networks, volumes, removed projects. Gives nothing while the store is
+ * lost, -1 without the network, -2 and which without a volume, -3 when the project was removed.
  * ARGV name, base (JSON), fingerprint, now, version key prefix, `project/name`, the version that nothing is equal to (or `*`), a line for the log,
- * a network (or nothing), volumes.
+ * project, a network (or nothing), volumes.
  */
 export const CREATE_VERSION = new LuaScript(`${LOG}
 if redis.call('GET', KEYS[7]) == 'lost' then return {} end
-if ARGV[9] ~= '' and redis.call('HEXISTS', KEYS[8], ARGV[9]) == 0 then return {-1, 0} end
-for i = 10, #ARGV do
+if redis.call('HEXISTS', KEYS[10], ARGV[9]) == 1 then return {-3, 0} end
+if ARGV[10] ~= '' and redis.call('HEXISTS', KEYS[8], ARGV[10]) == 0 then return {-1, 0} end
+for i = 11, #ARGV do
   local volume = redis.call('HGET', KEYS[9], ARGV[i])
   if not volume or cjson.decode(volume).state ~= 'ready' then return {-2, ARGV[i]} end
 end
@@ -61,11 +62,12 @@ logLine(ARGV[4] .. number, ARGV[5] .. ':' .. number, ARGV[6])
 return {number}`);
 
 /**
- * A version that was built before or elsewhere. KEYS names, function, numbers, counter, version, users of the source, changes.
- * ARGV name, number, `project/name`, base (JSON), fingerprint, image (JSON), build (JSON), now. Gives 0 when it is on record.
+ * A version that was built before or elsewhere. KEYS names, function, numbers, counter, version, users of the source, changes, removed projects.
+ * ARGV name, number, `project/name`, base (JSON), fingerprint, image (JSON), build (JSON), now, project. Gives 0 when it is on record, -3 when the project was removed.
  */
 export const IMPORT_VERSION = new LuaScript(`${aliasesIn("KEYS[2]")}
 if redis.call('EXISTS', KEYS[5]) == 1 then return 0 end
+if redis.call('HEXISTS', KEYS[8], ARGV[9]) == 1 then return -3 end
 local number = tonumber(ARGV[2])
 if number > tonumber(redis.call('GET', KEYS[4]) or '0') then redis.call('SET', KEYS[4], ARGV[2]) end
 redis.call('HSET', KEYS[5], 'base', ARGV[4], 'fingerprint', ARGV[5], 'state', 'ready', 'image', ARGV[6], 'build', ARGV[7],

@@ -9,8 +9,9 @@ local found = {}
 users(function(name, volume) found[#found + 1] = volume; found[#found + 1] = name end)
 return found`);
 
-/** KEYS volumes. ARGV name, record (JSON), the most there may be. Gives the record that there is now, or `full`. */
+/** KEYS volumes, removed projects. ARGV name, record (JSON), the most there may be, project. Gives the record that there is now, `full`, or `gone` when the project was removed. */
 export const BEGIN_VOLUME = new LuaScript(`
+if redis.call('HEXISTS', KEYS[2], ARGV[4]) == 1 then return 'gone' end
 local record = redis.call('HGET', KEYS[1], ARGV[1])
 if record then return record end
 if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) then return 'full' end

@@ -1,5 +1,6 @@
 import { BerthError, MOST_VOLUMES, type Volume, volumeIdOf } from "@berth/contracts";
 import { guarded, type Redis } from "@berth/redis";
+import { projectNotFound } from "./absent.js";
 import { keys, versionPrefixes } from "./keys.js";
 import { usersByName } from "./resource-users.js";
 import { BEGIN_REMOVAL, BEGIN_VOLUME, FORGET_UNMADE, USES_OF_VOLUMES, VOLUME_READY } from "./volume-scripts.js";
@@ -39,12 +40,13 @@ export class Volumes {
 		return volume;
 	}
 
-	/** Puts on record that it is about to be made. @returns what is on record. @throws BerthError invalid_request when the project has as many as it may */
+	/** Puts on record that it is about to be made. @returns what is on record. @throws BerthError project_not_found when that was removed; invalid_request when it has as many as it may */
 	async begin(project: string, name: string, { sizeMiB, node }: Pick<Volume, "sizeMiB" | "node">): Promise<VolumeRecord> {
 		const record: VolumeRecord = { sizeMiB, node, state: "making", createdAt: new Date().toISOString() };
 		const text = await guarded(this.#redis, `making the volume ${name}`, () =>
-			BEGIN_VOLUME.run(this.#redis, [keys.volumes(project)], [name, JSON.stringify(record), MOST_VOLUMES]),
+			BEGIN_VOLUME.run(this.#redis, [keys.volumes(project), keys.removedProjects], [name, JSON.stringify(record), MOST_VOLUMES, project]),
 		);
+		if (text === "gone") throw projectNotFound(project);
 		if (text === "full")
 			throw new BerthError("invalid_request", `this project has ${MOST_VOLUMES} volumes, and no more are possible; remove one`);
 		return recordOf(text as string);

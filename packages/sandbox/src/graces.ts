@@ -12,8 +12,9 @@ interface Abandoned {
 	readonly run: Run;
 	readonly demand: Demand;
 	readonly sandbox: Sandbox;
-	readonly sinceMs: number;
 	timer: NodeJS.Timeout;
+	/** Whether it has had the time that it has where somebody waits for a sandbox. */
+	hasHadTime: boolean;
 	isKilled: boolean;
 }
 
@@ -35,7 +36,7 @@ export class Graces {
 	begin(run: Run, demand: Demand, sandbox: Sandbox): void {
 		if (this.#abandoned.has(run)) return;
 		const timer = setTimeout(() => this.#lose(abandoned), HEEDED_MS);
-		const abandoned: Abandoned = { run, demand, sandbox, sinceMs: performance.now(), timer, isKilled: false };
+		const abandoned: Abandoned = { run, demand, sandbox, timer, hasHadTime: false, isKilled: false };
 		this.#abandoned.set(run, abandoned);
 	}
 
@@ -59,7 +60,7 @@ export class Graces {
 		const of = this.#of(demand);
 		if (of.some(({ isKilled }) => isKilled)) return;
 		const [longest] = of;
-		if (longest !== undefined && performance.now() - longest.sinceMs >= WANTED_MS) this.#kill(longest);
+		if (longest?.hasHadTime === true) this.#kill(longest);
 	}
 
 	#of(demand?: Demand): readonly Abandoned[] {
@@ -73,6 +74,7 @@ export class Graces {
 	}
 
 	#want(abandoned: Abandoned): void {
+		abandoned.hasHadTime = true;
 		abandoned.timer = setTimeout(() => this.#kill(abandoned), GRACE_MS - WANTED_MS);
 		this.#onLost();
 	}

@@ -336,6 +336,26 @@ describe("a caller who went away", () => {
 		expect((await attempts(pool).run(delivery({ cancelled: caller.signal }))).attempt.outcome).toBe("cancelled");
 	});
 
+	test.each([
+		["cancelled by request", "cancelled by request while it ran; it didn't end"],
+		["its caller went away", "its caller went away while it ran; it didn't end"],
+		["its client took too little of the answer (BERTH_ANSWER_STALL_MS), and was cut off,", "its client took too little of the answer"],
+	])("has its reason in the record, one of them: %s", async (why, words) => {
+		const pool = new FakePool();
+		for (const result of [
+			CRASHED,
+			{ ...DONE, outcome: "handler_error", error: { name: "AbortError", message: "the invocation was cancelled" } } as const,
+		]) {
+			const caller = new AbortController();
+			pool.invoke = async () => {
+				caller.abort(new Error(why));
+				return result;
+			};
+			const { attempt } = await attempts(pool).run(delivery({ cancelled: caller.signal }));
+			expect(attempt.error?.message.startsWith(result === CRASHED ? words : `${why} while it ran`)).toBe(true);
+		}
+	});
+
 	test("may be answered all the same, when the function is quicker", async () => {
 		const pool = new FakePool();
 		const caller = new AbortController();

@@ -18,7 +18,7 @@ import type { WorkerMetrics } from "@berth/telemetry";
 import { AttemptOutput } from "./attempt-output.js";
 import { invokeIn } from "./attempt-run.js";
 import type { AttemptSpans } from "./attempt-spans.js";
-import { cancellation, cancelledBefore, deletedBefore, type EarlyEnd, refusedBefore, settledEarly } from "./early-end.js";
+import { cancellation, cancelledBefore, deletedBefore, type EarlyEnd, heeded, refusedBefore, settledEarly } from "./early-end.js";
 import type { InvocationEnds } from "./invocation-ends.js";
 import type { Invokes } from "./invokes.js";
 import type { LineTeller, LogTail } from "./log-tail.js";
@@ -158,7 +158,11 @@ export class Attempts {
 		streams?.end(outcome === "succeeded");
 		// How it was killed is our doing; what it threw is its own.
 		const wasKilled = outcome === "cancelled" && result.outcome === "crashed";
-		const error = wasKilled ? cancellation(delivery, "while it ran; it didn't end by itself, and was killed") : result.error;
+		const error = wasKilled
+			? cancellation(delivery, "while it ran; it didn't end by itself, and was killed")
+			: outcome === "cancelled"
+				? heeded(delivery, result.error)
+				: result.error;
 		const attempt: AttemptRecord = {
 			attempt: delivery.attempt,
 			outcome,

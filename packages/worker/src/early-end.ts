@@ -1,5 +1,5 @@
 import type { AttemptRecord, BerthError, FunctionError, LogBook, Settlement } from "@berth/contracts";
-import type { Delivery } from "@berth/queue";
+import { CANCEL_WORDS, type Delivery } from "@berth/queue";
 import type { Lease } from "@berth/sandbox";
 import { rounded } from "./phases.js";
 
@@ -32,8 +32,18 @@ export function cancelledBefore(delivery: Delivery, { startMs, initMs }: Lease):
 	return { outcome: "cancelled", code: "cancelled", phases, error: cancellation(delivery, "before it began") };
 }
 
-/** Who ended it: in the background somebody who asked for that, else mostly a caller that went away. @param when as in "while it ran" */
-export function cancellation({ lane }: Delivery, when: string): FunctionError {
-	const why = lane === "background" ? "cancelled by request" : "cancelled by request, or its caller went away,";
+/** What a handler throws that our agents have told of the cancellation, and that says no more. */
+const HEEDED = "the invocation was cancelled";
+
+/** Who ended it. @param when as in "while it ran" */
+export function cancellation({ lane, cancelled }: Delivery, when: string): FunctionError {
+	// What breaks off a streamed answer is heard before the reason is.
+	const otherwise = lane === "background" ? CANCEL_WORDS.asked : CANCEL_WORDS.left;
+	const why = Object.values(CANCEL_WORDS).find((words) => words === cancelled.reason?.message) ?? otherwise;
 	return { name: "BerthError", message: `${why} ${when}` };
+}
+
+/** What it threw for being cancelled: its own words, or ours with the reason. */
+export function heeded(delivery: Delivery, error: FunctionError | undefined): FunctionError | undefined {
+	return error?.message === HEEDED ? { ...error, message: cancellation(delivery, "while it ran").message } : error;
 }

@@ -67,8 +67,7 @@ export async function serveOnce(
 	serve: () => Promise<void>,
 	problems: ErrorRequestHandler,
 ): Promise<void> {
-	const { project } = principalOf(request);
-	await serveUnder(keyedBy(request, project), request, response, services, serve, problems);
+	await serveUnder(keyedBy(request, principalOf(request)), request, response, services, serve, problems);
 }
 
 /** The same under a key that doesn't come with it. */

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
-import { BerthError, HEADERS, type InvokingHead, idempotencyKeyIn } from "@berth/contracts";
+import { allows, BerthError, HEADERS, type InvokingHead, idempotencyKeyIn } from "@berth/contracts";
 import type { Request } from "express";
+import type { Principal } from "../auth.js";
 
 const RULE = "1 to 255 printable characters without spaces, as they are or in quotes";
 
@@ -15,15 +16,16 @@ export interface Keyed {
 	readonly told: readonly unknown[];
 }
 
-/** A request of a project's, by its header. @throws BerthError invalid_request */
-export function keyedBy(request: Request, project: string): Keyed {
+/** A request of a project's, by its header. Answers differ by whether a key may read: what such a one was answered is no other's repetition. @throws BerthError invalid_request */
+export function keyedBy(request: Request, { project, holder }: Principal): Keyed {
 	const key = idempotencyKeyIn(String(request.headers[HEADERS.idempotencyKey]));
 	if (key === undefined) {
 		throw new BerthError("invalid_request", `${HEADERS.idempotencyKey}: ${RULE}`, {
 			issues: [{ field: HEADERS.idempotencyKey, message: RULE }],
 		});
 	}
-	return { project, key, told: [request.method, request.originalUrl, ...TELLING.map((name) => request.headers[name] ?? null)] };
+	const told = [request.method, request.originalUrl, ...TELLING.map((name) => request.headers[name] ?? null)];
+	return { project, key, told: allows(holder.scopes, "read") ? told : [...told, "unread"] };
 }
 
 /** What a function asks of another one: keys are its own, apart from those of other functions and of requests, which have no line end. */

@@ -49,7 +49,10 @@ export const RECORD_ROUTES: readonly Route[] = [
 		summary:
 			"Cancel an invocation, at any gateway: what waits never begins; what runs gets its abort signal, and 5 s later its sandbox is killed",
 		scope: "invoke",
-		answers: { 200: "InvocationAnswer: it is settled, by this or before", 202: "It runs, and was told" },
+		answers: {
+			200: "CancelAnswer: it is settled, by this or before; with its record for a key that has the scope read too, else `id` and `state`",
+			202: "CancelAnswer: it runs, and was told",
+		},
 		serve: cancelInvocation,
 	},
 	{

@@ -6,7 +6,7 @@ import type { BackgroundRecords } from "../background-records.js";
 import { roughBytes } from "../interactive-records.js";
 import type { QueueLogger } from "../logger.js";
 import type { MemoryWatch } from "../memory-watch.js";
-import type { DeliveryHandler, SettlementKeeper } from "../ports.js";
+import { CANCEL_WORDS, type DeliveryHandler, type SettlementKeeper } from "../ports.js";
 import { elapsedMs, platformSettlement, rejectedSettlement } from "../settlements.js";
 import { backoffMsOf, DEFAULT_RETRY_POLICY, endingOf, MOST_STALLS } from "./background-policy.js";
 import type { FunctionQueues } from "./function-queues.js";
@@ -35,7 +35,7 @@ export interface BackgroundAttemptsParts {
 	readonly handler: DeliveryHandler;
 	readonly settlements: SettlementKeeper | undefined;
 	/** Of the durable Redis: where it is scarce, what is to be tried again takes as little as it can. */
-	readonly memory: Pick<MemoryWatch, "add" | "isScarce">;
+	readonly memory: Pick<MemoryWatch, "add">;
 	/** Told when a job is to be tried again. */
 	readonly expect: (dueMs: number) => void;
 }
@@ -92,7 +92,7 @@ export class BackgroundAttempts {
 			await this.#written(held, () => records.jobGone(job.data.id));
 			return begun.dead ? { kind: "dead", reason: "settled before, as a dead letter" } : { kind: "settled" };
 		}
-		if (begun.cancelled) cancelled.abort(new Error("it was cancelled"));
+		if (begun.cancelled) cancelled.abort(new Error(CANCEL_WORDS.asked));
 		const queueMs = elapsedMs(begun.queuedAtMs);
 		const refused = this.#refusal(job, attempt, queueMs);
 		const settlement = refused ?? (await this.#handle(held, attempt, queueMs, cancelled.signal));
@@ -101,7 +101,7 @@ export class BackgroundAttempts {
 		const ending = endingOf(settlement.attempt.outcome, failuresLeft);
 		const kept = ending === "retried" ? job.data : await this.#kept(job.data, ending);
 		memory.add(roughBytes(settlement));
-		const ended = await this.#written(held, () => records.end(kept, settlement, ending, memory.isScarce));
+		const ended = await this.#written(held, () => records.end(kept, settlement, ending));
 		if (ended === undefined) return LOST;
 		if (ended === "stale") {
 			this.#stale++;

@@ -1,9 +1,10 @@
 import type { InvocationRequest, Settlement } from "@berth/contracts";
 import type { Job } from "bullmq";
+import type { Cancelled } from "../cancellations.js";
 import { FairLine } from "../fair-line.js";
 import type { SettledInvocation } from "../interactive-records.js";
 import type { QueueLogger } from "../logger.js";
-import type { DeliveryHandler } from "../ports.js";
+import { CANCEL_WORDS, type CancelReason, type DeliveryHandler } from "../ports.js";
 import { cancelledSettlement, elapsedMs, platformSettlement, rejectedSettlement } from "../settlements.js";
 import { Awaited } from "./awaited.js";
 import type { InteractiveEnvelope } from "./envelope.js";
@@ -47,7 +48,7 @@ export interface InHandParts {
 export class InHand {
 	readonly #parts: InHandParts;
 	readonly #byId = new Map<string, Held>();
-	readonly #early = new Set<string>();
+	readonly #early = new Map<string, CancelReason>();
 	readonly #awaited = new Awaited();
 	/** Functions take turns: one that floods makes none of the others wait for its flood. */
 	readonly #waiting = new FairLine<Held>(({ request: { project, function: name } }) => `${project}/${name}`);
@@ -88,23 +89,26 @@ export class InHand {
 		const { requests } = batch.job.data;
 		this.#taken += requests.length;
 		for (const request of requests) {
+			const early = this.#early.get(request.id);
+			this.#early.delete(request.id);
 			if (batch.job.attemptsStarted > 1) void this.#drop(request, batch, "worker_lost");
-			else if (this.#early.delete(request.id)) void this.#drop(request, batch, "cancelled");
+			else if (early !== undefined) void this.#drop(request, batch, "cancelled", CANCEL_WORDS[early]);
 			else this.#hold(request, batch);
 		}
 		this.#pump();
 	}
 
-	/** Their callers went away: those that wait are dropped, those that run are told, those that come will be dropped. */
-	cancel(ids: readonly string[]): void {
-		for (const id of ids) {
+	/** Nobody is to wait for them any more: those that wait are dropped, those that run are told, those that come will be dropped. */
+	cancel(those: readonly Cancelled[]): void {
+		for (const [id, why] of those) {
 			const held = this.#byId.get(id);
-			if (held !== undefined) held.cancelled.abort(new Error("the caller went away"));
-			else this.#remember(id);
+			if (held !== undefined) held.cancelled.abort(new Error(CANCEL_WORDS[why]));
+			else this.#remember(id, why);
 		}
 		const gone = this.#waiting.takeOut(({ cancelled }) => cancelled.signal.aborted);
 		if (gone.length === 0) return;
-		for (const { request, batch } of gone) void this.#drop(request, batch, "cancelled");
+		for (const { request, batch, cancelled } of gone)
+			void this.#drop(request, batch, "cancelled", (cancelled.signal.reason as Error).message);
 		this.#parts.changed();
 	}
 
@@ -159,10 +163,10 @@ export class InHand {
 		held.holdsPlace = false;
 	}
 
-	#remember(id: string): void {
-		this.#early.add(id);
+	#remember(id: string, why: CancelReason): void {
+		this.#early.set(id, why);
 		if (this.#early.size <= MOST_EARLY) return;
-		const [oldest] = this.#early;
+		const [oldest] = this.#early.keys();
 		if (oldest !== undefined) this.#early.delete(oldest);
 	}
 
@@ -196,13 +200,18 @@ export class InHand {
 	}
 
 	/** Ends an invocation that never began. */
-	async #drop(request: InvocationRequest, batch: Batch, code: "expired_in_queue" | "worker_lost" | "cancelled"): Promise<void> {
+	async #drop(
+		request: InvocationRequest,
+		batch: Batch,
+		code: "expired_in_queue" | "worker_lost" | "cancelled",
+		why: string = CANCEL_WORDS.left,
+	): Promise<void> {
 		this.#byId.delete(request.id);
 		const { nodeId: node } = this.#parts;
 		const queueMs = elapsedMs(request.acceptedAtMs);
 		const settlement =
 			code === "cancelled"
-				? cancelledSettlement(node, ATTEMPT, queueMs)
+				? cancelledSettlement(node, ATTEMPT, queueMs, why)
 				: platformSettlement({ node, attempt: ATTEMPT, code, message: VERDICT_TEXT[code], queueMs });
 		await this.#settle(request, settlement, batch);
 	}

@@ -7,7 +7,7 @@ import { InteractiveRecords, type Reply } from "../interactive-records.js";
 import { replyChannelOf } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import { type Pending, PendingInvocations } from "../pending.js";
-import type { LaneDepth, NodeChange } from "../ports.js";
+import type { CancelReason, LaneDepth, NodeChange } from "../ports.js";
 import { Retractions } from "../retractions.js";
 import { thrownBy } from "../settlements.js";
 import { depthOf, NO_DEPTH, sumOfDepths } from "./depth.js";
@@ -94,11 +94,11 @@ export class InteractiveQueue {
 	}
 
 	/** See InvocationQueue.cancel. */
-	cancel(id: string, project?: string): boolean {
+	cancel(id: string, why: CancelReason, project?: string): boolean {
 		const pending = this.#pending.get(id);
 		if (pending === undefined || (project ?? pending.request.project) !== pending.request.project) return false;
 		if (this.#nodes.of(pending.node).outbox.remove(pending)) this.#fail(pending, notAccepted());
-		else this.#cancellations.send(pending.node, id);
+		else this.#cancellations.send(pending.node, id, why);
 		return true;
 	}
 
@@ -126,7 +126,7 @@ export class InteractiveQueue {
 	giveUp(): void {
 		this.#closed = true;
 		for (const pending of this.#pending.all()) {
-			if (!this.#nodes.of(pending.node).outbox.remove(pending)) this.#cancellations.send(pending.node, pending.request.id);
+			if (!this.#nodes.of(pending.node).outbox.remove(pending)) this.#cancellations.send(pending.node, pending.request.id, "stopped");
 			this.#fail(pending, stopping());
 		}
 	}

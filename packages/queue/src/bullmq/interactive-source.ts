@@ -1,6 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { type Redis, Subscription } from "@berth/redis";
 import { type Job, Queue } from "bullmq";
+import type { Cancelled } from "../cancellations.js";
 import { InteractiveRecords, type RecordBudget, type SettledInvocation } from "../interactive-records.js";
 import { cancelChannelOf, interactiveQueueOf, QUEUE_PREFIX } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
@@ -75,7 +76,7 @@ export class InteractiveSource {
 	/** Fetches and runs until `stop`, at most `limit` invocations at a time. */
 	start(handler: DeliveryHandler, limit: number): void {
 		const { redis, subscriber, nodeId, log } = this.#parts;
-		const onMessage = (text: string) => this.#inHand.cancel(JSON.parse(text) as string[]);
+		const onMessage = (text: string) => this.#inHand.cancel(JSON.parse(text) as Cancelled[]);
 		new Subscription(subscriber, [cancelChannelOf(nodeId)], { onMessage }, log);
 		this.#inHand.start(handler, limit);
 		this.#fetcher.start();

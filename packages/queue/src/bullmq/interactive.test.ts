@@ -304,7 +304,7 @@ describe("a caller that goes away", () => {
 		const request = requestOf();
 		const answer = gateway.run(NODE, request);
 		await began.promise;
-		gateway.cancel(request.id);
+		gateway.cancel(request.id, "left");
 		expect(await answer).toMatchObject({ attempt: { outcome: "cancelled" } });
 		expect(await gateway.record(request.id)).toMatchObject({ last: { outcome: "cancelled" } });
 		expect(gateway.interactiveTotals()).toEqual({ accepted: 1, settled: 1, dead: 0, inFlight: 0 });
@@ -323,8 +323,10 @@ describe("a caller that goes away", () => {
 		const running = gateway.run(NODE, first);
 		const waiting = gateway.run(NODE, second);
 		await expect.poll(() => ran).toEqual([first.id]);
-		gateway.cancel(second.id);
-		expect(await waiting).toMatchObject({ attempt: { outcome: "cancelled", code: "cancelled" } });
+		gateway.cancel(second.id, "left");
+		expect(await waiting).toMatchObject({
+			attempt: { outcome: "cancelled", code: "cancelled", error: { message: "its caller went away before it began" } },
+		});
 		end.resolve();
 		await running;
 		expect(ran).toEqual([first.id]);
@@ -335,7 +337,7 @@ describe("a caller that goes away", () => {
 		await lanes.worker(echo);
 		const [left, stays] = [requestOf(), requestOf("stays")];
 		const answers = [gateway.run(NODE, left), gateway.run(NODE, stays)];
-		expect(gateway.cancel(left.id)).toBe(true);
+		expect(gateway.cancel(left.id, "left")).toBe(true);
 		await expect(answers[0]).rejects.toMatchObject({ code: "cancelled" });
 		expect(await answers[1]).toMatchObject({ result: { body: { text: "stays" } } });
 		expect(gateway.interactiveTotals()).toEqual({ accepted: 1, settled: 1, dead: 0, inFlight: 0 });
@@ -349,8 +351,8 @@ describe("a caller that goes away", () => {
 		const request = requestOf();
 		const answer = gateway.run(NODE, request);
 		await expect.poll(() => gateway.interactiveTotals().accepted).toBe(1);
-		gateway.cancel(request.id);
-		gateway.cancel("inv_unknown");
+		gateway.cancel(request.id, "left");
+		gateway.cancel("inv_unknown", "left");
 		await gateway.lookAfter(NODE, { reason: "abandoned", incarnation: "1" });
 		await expect(answer).rejects.toMatchObject({ code: "unavailable" });
 	});

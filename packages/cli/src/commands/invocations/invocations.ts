@@ -112,6 +112,7 @@ function registerCancel(group: Command, { action }: Registrar): void {
 				const after = await client.cancel(id);
 				if (session.json) session.terminal.json(after);
 				else if (after.state !== "settled") session.terminal.print(`${id} runs, and was told`);
+				else if (after.outcome === undefined) session.terminal.print(`${id} is over; how it ended is for keys with the scope read`);
 				else session.terminal.print(after.outcome === "cancelled" ? `${id} is cancelled` : `${id} had ended before: ${after.outcome}`);
 				return EXIT.ok;
 			}),
