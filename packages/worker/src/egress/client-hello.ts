@@ -1,3 +1,5 @@
+import { KIB } from "@berth/contracts";
+
 /** Record and handshake types, the extension, and its one kind of name (RFC 8446, RFC 6066). */
 const HANDSHAKE_RECORD = 22;
 const CLIENT_HELLO = 1;
@@ -5,16 +7,22 @@ const SERVER_NAME = 0;
 const HOST_NAME = 0;
 const RECORD_HEADER = 5;
 const MESSAGE_HEADER = 4;
+/** Of a record (RFC 8446, 5.1). */
+const MOST_RECORD_BYTES = 16 * KIB;
+/** Clients send it in one or two: with one byte in each, reading them is all that we would do. */
+const MOST_RECORDS = 16;
+/** A longer one is none that a server takes. */
+const MOST_HELLO_BYTES = 32 * KIB;
 /** Version and random. */
 const FIXED_BYTES = 34;
 
-/** The server's name in the beginning of a TLS connection, in lower case. */
-export type Hello = { readonly name: string | undefined } | "incomplete" | "malformed";
+/** The server's name in the beginning of a TLS connection, in lower case; or with how many bytes of it in all there is more to see. */
+export type Hello = { readonly name: string | undefined } | { readonly needs: number } | "malformed";
 
 /** Reads a ClientHello, in however many records it comes. Every length in it is somebody else's. */
 export function helloIn(bytes: Buffer): Hello {
 	const message = messageIn(bytes);
-	if (typeof message === "string") return message;
+	if (!Buffer.isBuffer(message)) return message;
 	try {
 		return { name: nameIn(message) };
 	} catch (error) {
@@ -23,21 +31,26 @@ export function helloIn(bytes: Buffer): Hello {
 	}
 }
 
-/** The first handshake message, without its header. */
-function messageIn(bytes: Buffer): Buffer | "incomplete" | "malformed" {
-	let message = Buffer.alloc(0);
-	for (let at = 0; at + RECORD_HEADER <= bytes.length; ) {
-		const end = at + RECORD_HEADER + bytes.readUInt16BE(at + 3);
-		if (bytes[at] !== HANDSHAKE_RECORD || end === at + RECORD_HEADER) return "malformed";
-		message = Buffer.concat([message, bytes.subarray(at + RECORD_HEADER, end)]);
-		if (message.length > 0 && message[0] !== CLIENT_HELLO) return "malformed";
-		if (message.length >= MESSAGE_HEADER) {
-			const length = message.readUIntBE(1, 3);
-			if (message.length >= MESSAGE_HEADER + length) return message.subarray(MESSAGE_HEADER, MESSAGE_HEADER + length);
-		}
+/** The first handshake message, without its header. Records are looked at when they are there as a whole. */
+function messageIn(bytes: Buffer): Buffer | { readonly needs: number } | "malformed" {
+	const parts: Buffer[] = [];
+	let at = 0;
+	let most = MOST_HELLO_BYTES;
+	while (parts.length < MOST_RECORDS) {
+		if (at + RECORD_HEADER > bytes.length) return { needs: at + RECORD_HEADER };
+		const length = bytes.readUInt16BE(at + 3);
+		if (bytes[at] !== HANDSHAKE_RECORD || length === 0 || length > MOST_RECORD_BYTES) return "malformed";
+		const end = at + RECORD_HEADER + length;
+		if (end > bytes.length) return { needs: end };
+		parts.push(bytes.subarray(at + RECORD_HEADER, end));
 		at = end;
+		if (parts[0]?.[0] !== CLIENT_HELLO) return "malformed";
+		const there = at - RECORD_HEADER * parts.length - MESSAGE_HEADER;
+		if (there >= 0 && most === MOST_HELLO_BYTES) most = Buffer.concat(parts).readUIntBE(1, 3);
+		if (most > MOST_HELLO_BYTES) return "malformed";
+		if (there >= most) return Buffer.concat(parts).subarray(MESSAGE_HEADER, MESSAGE_HEADER + most);
 	}
-	return "incomplete";
+	return "malformed";
 }
 
 /** @throws RangeError where a length leads beyond the end */

@@ -1,10 +1,11 @@
 import type { Socket as Datagrams } from "node:dgram";
 import { once } from "node:events";
-import { connect, createServer, isIPv4, isIPv6, type LookupFunction, type Server, type Socket } from "node:net";
+import { createServer, isIPv4, type Server, type Socket } from "node:net";
 import { networkInterfaces } from "node:os";
 import { allowsEgress, EGRESS_GATEWAY, EGRESS_LIMITS, isPublicAddress, publicAddressesOf, SECOND_MS, WEB_PORTS } from "@berth/contracts";
 import type { Egressing } from "@berth/sandbox";
 import { serveNames } from "../networks/function-names.js";
+import { Connection } from "./connection.js";
 import { firstWords } from "./first-words.js";
 import { originalTarget } from "./original-target.js";
 import { Outlet } from "./outlet.js";
@@ -24,17 +25,6 @@ export interface EgressProxyOptions {
 	readonly find: (address: string) => Egressing | undefined;
 	/** Of DNS; absent: this machine's. */
 	readonly resolver?: string | undefined;
-}
-
-/** One that a sandbox opened, and where it is to go. */
-interface Connection {
-	readonly client: Socket;
-	readonly from: Egressing;
-	readonly outlet: Outlet;
-	readonly host: string;
-	readonly port: number;
-	refuse(why: string): void;
-	fail(error: NodeJS.ErrnoException): void;
 }
 
 /**
@@ -103,22 +93,7 @@ export class EgressProxy {
 		const outlet = this.#outletOf(from);
 		const { port } = target;
 		const host = outlet.hostAt(target.address);
-		const connection: Connection = {
-			client,
-			from,
-			outlet,
-			host,
-			port,
-			refuse: (why) => {
-				from.refused(`${host}:${port}`, why);
-				client.resetAndDestroy();
-			},
-			fail: (error) => {
-				if (client.destroyed) return;
-				from.failed(`${host}:${port}`, reasonOf(error));
-				client.resetAndDestroy();
-			},
-		};
+		const connection = new Connection(client, from, outlet, host, port);
 		if (!allowsEgress(from.allow, host, port)) connection.refuse(NOT_ALLOWED);
 		else if (!outlet.hasRoom) connection.refuse(`${EGRESS_LIMITS.connections} connections are open already`);
 		else {
@@ -132,13 +107,13 @@ export class EgressProxy {
 	async #carry(connection: Connection): Promise<void> {
 		const { client, host, port } = connection;
 		const isWeb = WEB_PORTS.includes(port);
-		const beginning = firstWords(client);
+		const beginning = firstWords(client, isWeb);
 		const addresses = await this.#addressesOf(host);
 		if (addresses === "refused") {
 			connection.refuse(NOT_PUBLIC);
 			return;
 		}
-		const early = isWeb ? undefined : openTo(connection, addresses);
+		const early = isWeb ? undefined : connection.open(addresses);
 		early?.pipe(client);
 		const words = await beginning;
 		if (words === undefined || client.destroyed) {
@@ -146,12 +121,18 @@ export class EgressProxy {
 			early?.destroy();
 		} else if (words.speaks === "http") {
 			early?.destroy();
-			const { refuse } = connection;
-			this.#http.serve(client, { host, port, refuse, connect: () => openTo(connection, addresses), spent: spentBy(connection) });
+			this.#http.serve(client, {
+				host,
+				port,
+				connect: () => connection.open(addresses),
+				spent: (bytes) => connection.spent(bytes),
+				refuse: (why) => connection.refuse(why),
+				fail: (error) => connection.fail(error),
+			});
 		} else if (words.speaks === "other" && isWeb) connection.refuse("neither TLS nor HTTP is spoken on this connection");
 		else if (words.speaks === "tls" && words.name !== undefined && words.name !== host)
 			connection.refuse("the TLS on this connection is for another host");
-		else join(connection, early ?? openTo(connection, addresses), early === undefined);
+		else connection.join(early ?? connection.open(addresses), early === undefined);
 	}
 
 	async #addressesOf(host: string): Promise<readonly string[] | "refused"> {
@@ -165,46 +146,4 @@ export class EgressProxy {
 /** This host's own, which are public at times. */
 function isOwn(address: string): boolean {
 	return Object.values(networkInterfaces()).some((each) => each?.some((one) => one.address === address));
-}
-
-/** A connection to one of these addresses, which ends with the client's. */
-function openTo({ client, port, fail }: Connection, addresses: readonly string[]): Socket {
-	const entries = addresses.map((address) => ({ address, family: isIPv6(address) ? 6 : 4 }));
-	const [first] = entries as [(typeof entries)[number]];
-	const lookup: LookupFunction = (_name, options, done) => {
-		if (options.all === true) done(null, entries);
-		else done(null, first.address, first.family);
-	};
-	const upstream = connect({ host: "looked-at.invalid", port, lookup, allowHalfOpen: true, noDelay: true });
-	upstream.once("error", fail);
-	upstream.once("connect", () => upstream.off("error", fail).on("error", () => client.resetAndDestroy()));
-	client.once("close", () => upstream.destroy());
-	return upstream;
-}
-
-/** @param bothWays whether nothing of the other side's is read yet */
-function join(connection: Connection, upstream: Socket, bothWays: boolean): void {
-	const { client } = connection;
-	const spent = spentBy(connection);
-	client.on("data", (chunk: Buffer) => spent(chunk.length));
-	upstream.on("data", (chunk: Buffer) => spent(chunk.length));
-	// With what it has said.
-	upstream.once("close", () => client.destroySoon());
-	client.pipe(upstream);
-	if (bothWays) upstream.pipe(client);
-}
-
-function spentBy({ outlet, from, refuse, client }: Connection): (bytes: number) => void {
-	return (bytes) => {
-		if (client.destroyed || outlet.spend(from.invocation, bytes)) return;
-		refuse(`an invocation may send and be sent ${EGRESS_LIMITS.bytes / 1024 ** 2} MiB`);
-		outlet.close();
-	};
-}
-
-/** Without addresses: those of names are nobody's business. */
-function reasonOf({ code, message }: NodeJS.ErrnoException): string {
-	if (code === "ENOTFOUND" || code === "ENODATA" || code === "ETIMEOUT" || code === "ESERVFAIL" || code === "ECANCELLED")
-		return `its name can't be resolved (${code})`;
-	return code ?? message.slice(0, 200);
 }

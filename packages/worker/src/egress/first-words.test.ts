@@ -2,9 +2,11 @@ import { once } from "node:events";
 import { createConnection, createServer, type Socket } from "node:net";
 import { connect } from "node:tls";
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { helloIn } from "./client-hello.js";
-import { wordsIn } from "./first-words.js";
+import { Beginning, firstWords } from "./first-words.js";
+
+const wordsIn = (bytes: Buffer) => new Beginning().take(bytes);
 
 /** What Node's own TLS sends first. */
 async function helloFor(servername: string | undefined): Promise<Buffer> {
@@ -34,7 +36,7 @@ function inRecords(hello: Buffer, size: number): Buffer {
 test("the name in a ClientHello is read, in however many pieces and records it comes", async () => {
 	const hello = await helloFor("API.example.com");
 	expect(wordsIn(hello)).toEqual({ speaks: "tls", name: "api.example.com" });
-	for (const size of [1, 7, 100]) expect(helloIn(inRecords(hello, size))).toEqual({ name: "api.example.com" });
+	for (const size of [200, 1000]) expect(helloIn(inRecords(hello, size))).toEqual({ name: "api.example.com" });
 	for (let cut = 1; cut < hello.length; cut++) expect(wordsIn(hello.subarray(0, cut)), `${cut}`).toBeUndefined();
 	expect(wordsIn(await helloFor(undefined))).toEqual({ speaks: "tls", name: undefined });
 });
@@ -82,4 +84,64 @@ test("whatever bytes a function begins with, they are read without an error", as
 		}),
 		{ numRuns: 2000 },
 	);
+});
+
+test("what comes byte by byte is told as what comes at once, and each byte is looked at once", async () => {
+	const hello = await helloFor("api.example.com");
+	const told = (bytes: Buffer) => {
+		const beginning = new Beginning();
+		for (const byte of bytes) {
+			const words = beginning.take(Buffer.from([byte]));
+			if (words !== undefined) return words;
+		}
+		return undefined;
+	};
+	expect(told(hello)).toEqual({ speaks: "tls", name: "api.example.com" });
+	expect(told(inRecords(hello, 200))).toEqual({ speaks: "tls", name: "api.example.com" });
+	const path = "a".repeat(20_000);
+	expect(told(Buffer.from(`\r\n\r\nGET /${path} HTTP/1.1\r\n`))).toEqual({ speaks: "http" });
+	expect(told(Buffer.from(`GET /${path}\0`))).toEqual({ speaks: "other" });
+	expect(told(Buffer.from("GET /a\ra"))).toEqual({ speaks: "other" });
+	expect(told(Buffer.from(`GET /${path}\ra`))).toEqual({ speaks: "other" });
+	expect(told(Buffer.from("\n".repeat(40_000)))).toEqual({ speaks: "other" });
+});
+
+test("a ClientHello in more records than a client sends, or longer than a server takes, isn't waited for", async () => {
+	const hello = await helloFor("api.example.com");
+	expect(helloIn(inRecords(hello, 1))).toBe("malformed");
+	const records = (count: number) => inRecords(Buffer.from([0, 0, 0, 0, 0, 1, 0, 0x10, 0, ...Array(count - 4).fill(0)]), 1);
+	expect(helloIn(records(15))).toEqual({ needs: 15 * 6 + 5 });
+	expect(helloIn(records(16))).toBe("malformed");
+	expect(helloIn(Buffer.from([22, 3, 1, 0, 4, 1, 0, 0x80, 1]))).toBe("malformed");
+	expect(helloIn(Buffer.from([22, 3, 1, 0, 4, 1, 0, 0x80, 0]))).toEqual({ needs: 14 });
+	expect(helloIn(Buffer.from([22, 3, 1, 0x40, 1]))).toBe("malformed");
+});
+
+test("who has begun, or has to, is waited for ten seconds; who may listen first isn't", async () => {
+	const server = createServer();
+	await once(server.listen(0, "127.0.0.1"), "listening");
+	const opened = async (say: string) => {
+		const client = createConnection((server.address() as { port: number }).port, "127.0.0.1");
+		const [accepted] = (await once(server, "connection")) as [Socket];
+		client.write(say);
+		return { client, accepted };
+	};
+	const [silent, slow, listening] = [await opened(""), await opened("GET /"), await opened("")];
+	vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+	try {
+		const all = [firstWords(silent.accepted, true), firstWords(slow.accepted, false), firstWords(listening.accepted, false)] as const;
+		await once(slow.accepted, "data");
+		await vi.advanceTimersByTimeAsync(9_999);
+		expect(vi.getTimerCount()).toBe(2);
+		await vi.advanceTimersByTimeAsync(1);
+		expect(await Promise.all([all[0], all[1]])).toEqual([{ speaks: "other" }, { speaks: "other" }]);
+		expect(slow.accepted.read()?.toString()).toBe("GET /");
+		listening.client.write("\0");
+		expect(await all[2]).toEqual({ speaks: "other" });
+		expect(vi.getTimerCount()).toBe(0);
+	} finally {
+		vi.useRealTimers();
+		for (const { client, accepted } of [silent, slow, listening]) [client, accepted].forEach((one) => void one.destroy());
+		server.close();
+	}
 });

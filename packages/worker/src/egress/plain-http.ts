@@ -15,12 +15,19 @@ export interface Route {
 	/** So many bytes went over it. */
 	spent(bytes: number): void;
 	refuse(why: string): void;
+	/** Ends it, too. */
+	fail(error: Error): void;
+}
+
+interface Found {
+	readonly route: Route;
+	readonly agent: Agent;
 }
 
 /** HTTP without TLS: each request has to name the host that its connection leads to. */
 export class PlainHttp {
 	readonly #server: Server;
-	readonly #routes = new WeakMap<Socket, { readonly route: Route; readonly agent: Agent }>();
+	readonly #routes = new WeakMap<Socket, Found>();
 
 	constructor() {
 		this.#server = createServer({ maxHeaderSize: HEADER_BYTES }, (request, response) => this.#take(request, response));
@@ -47,26 +54,55 @@ export class PlainHttp {
 			request.socket.destroy();
 			return;
 		}
-		const { route, agent } = found;
-		const { method = "GET", url = "/" } = request;
-		const said = request.headers.host?.toLowerCase();
-		const meant = route.port === 80 ? [route.host, `${route.host}:80`] : [`${route.host}:${route.port}`];
-		if (said === undefined || !meant.includes(said) || !url.startsWith("/")) {
+		const { route } = found;
+		if (!isFor(route, request)) {
 			route.refuse("a request on this connection is for another host");
 			return;
 		}
-		const asked = httpRequest({ agent, method, path: url, headers: requestHeaders(request), maxHeaderSize: HEADER_BYTES });
-		asked.on("response", (answer) => {
-			answer.on("data", (chunk: Buffer) => route.spent(chunk.length));
-			response.writeHead(answer.statusCode ?? 502, answer.statusMessage, passedOn(answer.rawHeaders));
-			pipeline(answer, response, () => undefined);
-		});
-		// Why is said where it is connected to; who waits is told by the end.
-		asked.on("error", () => request.socket.destroy());
-		response.once("close", () => {
-			if (!response.writableFinished) asked.destroy();
-		});
-		request.on("data", (chunk: Buffer) => route.spent(chunk.length));
-		pipeline(request, asked, () => undefined);
+		// Both what is asked and what is answered is a tenant's: what Node takes from one side and doesn't give to the other ends this connection alone.
+		try {
+			pass(request, response, found);
+		} catch (error) {
+			route.fail(error as Error);
+		}
 	}
+}
+
+/** Whether it names the host that its connection leads to, once: of two lines a server may take the other one. */
+function isFor({ host, port }: Route, { rawHeaders, headers, url = "/" }: IncomingMessage): boolean {
+	const lines = rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === "host");
+	const meant = port === 80 ? [host, `${host}:80`] : [`${host}:${port}`];
+	return lines.length === 1 && meant.includes(headers.host?.toLowerCase() ?? "") && url.startsWith("/");
+}
+
+function pass(request: IncomingMessage, response: ServerResponse, { route, agent }: Found): void {
+	const { method = "GET", url = "/" } = request;
+	const host = route.port === 80 ? route.host : `${route.host}:${route.port}`;
+	const headers = ["Host", host, ...requestHeaders(request, (name) => name !== "host")];
+	const asked = httpRequest({ agent, method, path: url, headers, maxHeaderSize: HEADER_BYTES });
+	asked.on("response", (answer) => {
+		try {
+			answer.on("data", (chunk: Buffer) => route.spent(chunk.length));
+			passBack(answer, response);
+		} catch (error) {
+			asked.destroy();
+			route.fail(error as Error);
+		}
+	});
+	// Why is said where it is connected to; who waits is told by the end.
+	asked.on("error", () => request.socket.destroy());
+	response.once("close", () => {
+		if (!response.writableFinished) asked.destroy();
+	});
+	request.on("data", (chunk: Buffer) => route.spent(chunk.length));
+	pipeline(request, asked, () => undefined);
+}
+
+/** @throws Error where it is nothing that could be passed on */
+function passBack(answer: IncomingMessage, response: ServerResponse): void {
+	const { statusCode = 0, rawHeaders } = answer;
+	if (statusCode < 200 || statusCode > 599) throw new Error(`its server answered with the status ${statusCode}`);
+	// The status says it: a server's own words for it may have what Node doesn't write.
+	response.writeHead(statusCode, passedOn(rawHeaders));
+	pipeline(answer, response, () => undefined);
 }

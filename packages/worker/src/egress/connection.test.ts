@@ -1,0 +1,136 @@
+import { once } from "node:events";
+import { createConnection, createServer, type Server, type Socket } from "node:net";
+import type { Egressing } from "@berth/sandbox";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { Connection } from "./connection.js";
+import { Outlet } from "./outlet.js";
+import { PlainHttp } from "./plain-http.js";
+
+const LOOPBACK = ["127.0.0.1"];
+const HOST = "service.example";
+
+let outside: Server;
+let proxy: Server;
+let http: PlainHttp;
+/** What is said of a sandbox. */
+let said: string[];
+/** What the server outside answers each time it is told something. */
+let answer: (socket: Socket, heard: string) => void;
+const sockets = new Set<Socket>();
+
+beforeEach(async () => {
+	said = [];
+	http = new PlainHttp();
+	outside = createServer((socket) => {
+		sockets.add(socket);
+		socket.on("error", () => undefined).on("data", (bytes) => answer(socket, bytes.toString("latin1")));
+	});
+	proxy = createServer({ allowHalfOpen: true });
+	await Promise.all([outside, proxy].map((server) => once(server.listen(0, "127.0.0.1"), "listening")));
+});
+afterEach(() => {
+	http.close();
+	for (const socket of sockets) socket.destroy();
+	sockets.clear();
+	for (const server of [outside, proxy]) server.close();
+});
+
+const portOf = (server: Server) => (server.address() as { port: number }).port;
+
+/** A connection of a sandbox's, as the proxy has it. */
+async function opened(): Promise<{ client: Socket; connection: Connection; outlet: Outlet }> {
+	const client = createConnection(portOf(proxy), "127.0.0.1").on("error", () => undefined);
+	const [accepted] = (await once(proxy, "connection")) as [Socket];
+	accepted.on("error", () => undefined);
+	sockets.add(client).add(accepted);
+	const from: Egressing = {
+		sandbox: "sbx_a",
+		invocation: "inv_a",
+		allow: [HOST],
+		gone: new Promise(() => undefined),
+		refused: (target, why) => said.push(`refused ${target}: ${why}`),
+		failed: (target, why) => said.push(`failed ${target}: ${why}`),
+	};
+	const outlet = new Outlet();
+	outlet.keep(accepted);
+	return { client, outlet, connection: new Connection(accepted, from, outlet, HOST, portOf(outside)) };
+}
+
+function serveHttp(connection: Connection): void {
+	http.serve(connection.client, {
+		host: HOST,
+		port: connection.port,
+		connect: () => connection.open(LOOPBACK),
+		spent: (bytes) => connection.spent(bytes),
+		refuse: (why) => connection.refuse(why),
+		fail: (error) => connection.fail(error),
+	});
+}
+
+/** Also when it is reset. */
+const closed = (socket: Socket) => new Promise((resolve) => socket.once("close", resolve));
+
+const request = (more = "") => `GET / HTTP/1.1\r\nhost: ${HOST}:${portOf(outside)}\r\n${more}\r\n`;
+
+test("a server that answers what can't be passed on ends the connection of who asked it, and nothing else", async () => {
+	for (const status of ["099 x", "000 x", "600 x", "999 x"]) {
+		answer = (socket) => socket.end(`HTTP/1.1 ${status}\r\ncontent-length: 0\r\n\r\n`);
+		const { client, connection } = await opened();
+		serveHttp(connection);
+		client.write(request());
+		await closed(client);
+		expect(said.pop(), status).toMatch(/^failed service\.example:\d+: its server answered with the status \d+$/);
+	}
+});
+
+test("a server's own words for a status aren't passed on, whatever is in them", async () => {
+	for (const words of ["\x01", "a\x7f", "fine"]) {
+		answer = (socket) => socket.end(`HTTP/1.1 200 ${words}\r\ncontent-length: 2\r\n\r\nok`);
+		const { client, connection } = await opened();
+		serveHttp(connection);
+		client.write(request("connection: close\r\n"));
+		let heard = "";
+		for await (const bytes of client) heard += bytes;
+		expect(heard).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*ok$/);
+	}
+	expect(said).toEqual([]);
+});
+
+test("a request with a second line for its host doesn't get through; the line of one that does is ours", async () => {
+	const heard: string[] = [];
+	answer = (socket, bytes) => {
+		heard.push(bytes);
+		socket.write("HTTP/1.1 204 x\r\n\r\n");
+	};
+	const { client, connection } = await opened();
+	serveHttp(connection);
+	client.write(request());
+	await once(client, "data");
+	client.write(request("Host: evil.example\r\n"));
+	await closed(client);
+	expect(heard.map((one) => one.match(/^host: .*$/gim))).toEqual([[`Host: ${HOST}:${portOf(outside)}`]]);
+	expect(said).toEqual([expect.stringMatching("another host")]);
+});
+
+test("a client that is kept keeps nothing of the connections that were opened for it", async () => {
+	answer = (socket) => socket.end("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok");
+	const { client, connection } = await opened();
+	serveHttp(connection);
+	const listeners: number[] = [];
+	for (let at = 0; at < 20; at++) {
+		client.write(request());
+		await once(client, "data");
+		listeners.push(connection.client.listenerCount("close"));
+	}
+	expect(listeners.at(-1)).toBe(listeners[0]);
+	expect(connection.upstreams).toBeLessThanOrEqual(1);
+});
+
+test("what it was connected to ends with it", async () => {
+	answer = () => undefined;
+	const { client, connection } = await opened();
+	const upstream = connection.open(LOOPBACK);
+	connection.join(upstream, true);
+	client.resetAndDestroy();
+	await once(upstream, "close");
+});

@@ -1,0 +1,90 @@
+import { connect, isIPv6, type LookupFunction, type Socket } from "node:net";
+import { EGRESS_LIMITS } from "@berth/contracts";
+import type { Egressing } from "@berth/sandbox";
+import type { Outlet } from "./outlet.js";
+
+/** One that a sandbox opened, and where it is to go. */
+export class Connection {
+	readonly client: Socket;
+	readonly host: string;
+	readonly port: number;
+	readonly #from: Egressing;
+	readonly #outlet: Outlet;
+	/** End with the client. */
+	readonly #upstreams = new Set<Socket>();
+
+	constructor(client: Socket, from: Egressing, outlet: Outlet, host: string, port: number) {
+		this.client = client;
+		this.host = host;
+		this.port = port;
+		this.#from = from;
+		this.#outlet = outlet;
+		client.once("close", () => this.#endUpstreams());
+	}
+
+	/** How many are open for it. */
+	get upstreams(): number {
+		return this.#upstreams.size;
+	}
+
+	refuse(why: string): void {
+		this.#from.refused(`${this.host}:${this.port}`, why);
+		this.#end();
+	}
+
+	fail(error: NodeJS.ErrnoException): void {
+		if (this.client.destroyed) return;
+		this.#from.failed(`${this.host}:${this.port}`, reasonOf(error));
+		this.#end();
+	}
+
+	/** A connection to one of these addresses. */
+	open(addresses: readonly string[]): Socket {
+		const entries = addresses.map((address) => ({ address, family: isIPv6(address) ? 6 : 4 }));
+		const [first] = entries as [(typeof entries)[number]];
+		const lookup: LookupFunction = (_name, options, done) => {
+			if (options.all === true) done(null, entries);
+			else done(null, first.address, first.family);
+		};
+		const upstream = connect({ host: "looked-at.invalid", port: this.port, lookup, allowHalfOpen: true, noDelay: true });
+		const fail = (error: Error) => this.fail(error);
+		upstream.once("error", fail);
+		upstream.once("connect", () => upstream.off("error", fail).on("error", () => this.client.resetAndDestroy()));
+		this.#upstreams.add(upstream);
+		upstream.once("close", () => this.#upstreams.delete(upstream));
+		return upstream;
+	}
+
+	/** @param bothWays whether nothing of the other side's is read yet */
+	join(upstream: Socket, bothWays: boolean): void {
+		const { client } = this;
+		client.on("data", (chunk: Buffer) => this.spent(chunk.length));
+		upstream.on("data", (chunk: Buffer) => this.spent(chunk.length));
+		// With what it has said.
+		upstream.once("close", () => client.destroySoon());
+		client.pipe(upstream);
+		if (bothWays) upstream.pipe(client);
+	}
+
+	spent(bytes: number): void {
+		if (this.client.destroyed || this.#outlet.spend(this.#from.invocation, bytes)) return;
+		this.refuse(`an invocation may send and be sent ${EGRESS_LIMITS.bytes / 1024 ** 2} MiB`);
+		this.#outlet.close();
+	}
+
+	#end(): void {
+		this.client.resetAndDestroy();
+		this.#endUpstreams();
+	}
+
+	#endUpstreams(): void {
+		for (const upstream of this.#upstreams) upstream.destroy();
+	}
+}
+
+/** Without addresses: those of names are nobody's business. */
+function reasonOf({ code, message }: NodeJS.ErrnoException): string {
+	if (code === "ENOTFOUND" || code === "ENODATA" || code === "ETIMEOUT" || code === "ESERVFAIL" || code === "ECANCELLED")
+		return `its name can't be resolved (${code})`;
+	return code ?? message.slice(0, 200);
+}
