@@ -147,6 +147,11 @@ test("a hook is followed through a connection that breaks, after the last delive
 	]);
 	server.answer = problem(404, problemOf("hook_not_found", "gone"));
 	await expect(client.followHook("shop", "github").next()).rejects.toMatchObject({ status: 404 });
+	// What ends with a problem isn't asked for again.
+	const revoked = JSON.stringify(problemOf("unauthorized", "revoked"));
+	server.answer = (response) =>
+		response.writeHead(200, { "content-type": "text/event-stream" }).end(`event: problem\ndata: ${revoked}\n\n`);
+	await expect(client.followHook("shop", "github").next()).rejects.toMatchObject({ name: "ApiError", status: 401, message: "revoked" });
 	server.answer = (response) => response.end("{}");
 	await client.hookEvents("shop", "github", { result: "failed", search: "a b", limit: 3 });
 	expect(server.seen.at(-1)?.url).toBe("/v1/functions/shop/hooks/github/events?result=failed&search=a+b&limit=3");

@@ -163,7 +163,10 @@ export class Transport {
 				const body = Buffer.from(await answer.body.arrayBuffer());
 				throw new ApiError(problemIn({ status, body }));
 			}
-			yield* eventsIn(answer.body);
+			for await (const event of eventsIn(answer.body)) {
+				if (event.event === "problem") throw new ApiError(problemIn({ status, body: Buffer.from(event.data) }));
+				yield event;
+			}
 		} catch (error) {
 			if (call.signal?.aborted) throw call.signal.reason;
 			if (error instanceof ApiError) throw error;

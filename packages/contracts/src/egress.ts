@@ -8,6 +8,11 @@ export const EGRESS_LIMITS = {
 	hosts: 64,
 	/** Connections that a sandbox has open at the same time. */
 	connections: 64,
+	/** The same of all sandboxes of a project on a node: a quarter of what the node has. */
+	projectConnections: 1024,
+	/** Connections that a sandbox may open a second, in the long run and at once. */
+	openingsPerSecond: 100,
+	openingsAtOnce: 200,
 	/** Bytes of one invocation, both ways together. */
 	bytes: 1024 * MIB,
 	/** Lines of an invocation's log about what was refused: each host once. */

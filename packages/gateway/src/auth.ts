@@ -19,9 +19,19 @@ const principals = new WeakMap<Request, Principal>();
 export async function admit(request: Request, scope: Exclude<RouteScope, "none" | "public">, keys: ApiKeys): Promise<void> {
 	const holder = await authenticate(request, keys);
 	requireScope(holder, scope);
-	const named = request.headers[HEADERS.project];
-	const project = named === undefined ? (holder.project ?? DEFAULT_PROJECT) : await projectNamed(String(named), holder, keys);
-	principals.set(request, { project, holder, ofAll: holder.project === undefined && named === undefined });
+	const project = await projectFor(request, holder, keys);
+	const ofAll = holder.project === undefined && request.headers[HEADERS.project] === undefined;
+	principals.set(request, { project, holder, ofAll });
+}
+
+/** Whether who was let in would be let in still. @throws BerthError unauthorized, project_not_found when not; unavailable */
+export async function readmit(request: Request, keys: ApiKeys): Promise<void> {
+	await projectFor(request, await authenticate(request, keys), keys);
+}
+
+async function projectFor({ headers }: Request, holder: KeyHolder, keys: ApiKeys): Promise<string> {
+	const named = headers[HEADERS.project];
+	return named === undefined ? (holder.project ?? DEFAULT_PROJECT) : await projectNamed(String(named), holder, keys);
 }
 
 /** Of another project a key learns nothing: it isn't looked for. @throws BerthError project_not_found */

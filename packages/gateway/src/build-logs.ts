@@ -49,7 +49,7 @@ class Watcher {
 
 	constructor(version: Version, response: Response, services: Services) {
 		this.#version = version;
-		this.#stream = new EventStream(response);
+		this.#stream = new EventStream(response, services);
 		this.#services = services;
 	}
 

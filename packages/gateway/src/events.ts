@@ -58,7 +58,7 @@ export async function getEvents(request: Request, response: Response, services: 
 async function watch(wanted: Wanted, after: string | undefined, response: Response, services: Services): Promise<void> {
 	const { project } = wanted;
 	const from = after ?? (wanted.sinceMs > 0 ? undefined : ((await services.events.read(project)).at(-1)?.id ?? "0-0"));
-	const stream = new EventStream(response);
+	const stream = new EventStream(response, services);
 	const follower = newId("req");
 	const filter = { project, ...(wanted.function === undefined ? {} : { function: wanted.function }) };
 	const ends = new NodeFollowing({

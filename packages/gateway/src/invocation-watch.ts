@@ -61,7 +61,7 @@ export async function watchInvocation(request: Request, response: Response, serv
 	const { invocations } = services;
 	let news = Promise.withResolvers<void>();
 	const unfollow = invocations.follow(id, () => news.resolve());
-	const stream = new EventStream(response);
+	const stream = new EventStream(response, services);
 	try {
 		for (let last = known ?? -1; !stream.isGone; ) {
 			news = Promise.withResolvers();

@@ -82,7 +82,7 @@ async function linesOnRecord(id: string, project: string, services: Services): P
 
 /** Lines as the nodes' functions print them, until nobody reads. */
 async function follow(question: LogQuestion, response: Response, services: Services): Promise<void> {
-	const stream = new EventStream(response);
+	const stream = new EventStream(response, services);
 	const follower = newId("req");
 	let last = question.after;
 	const following = new NodeFollowing({

@@ -40,6 +40,7 @@ export class ApiKeys {
 	readonly projects: Projects;
 	readonly #redis: Redis;
 	readonly #owned: readonly Redis[];
+	readonly #listeners = new Set<() => void>();
 	readonly #believed = new Map<string, { readonly holder: KeyHolder; readonly untilMs: number }>();
 
 	private constructor(owned: readonly [Redis, Redis]) {
@@ -132,6 +133,12 @@ export class ApiKeys {
 		return holder;
 	}
 
+	/** @param listener told when keys may have become none, or projects: by revocation, by removal, or unheard of while Redis was away. @returns ends that */
+	onRevocations(listener: () => void): () => void {
+		this.#listeners.add(listener);
+		return () => this.#listeners.delete(listener);
+	}
+
 	async close(): Promise<void> {
 		await Promise.all(this.#owned.map(closeRedis));
 	}
@@ -154,6 +161,8 @@ export class ApiKeys {
 	#disbelieve(): void {
 		this.#news++;
 		this.#believed.clear();
+		this.projects.disbelieve();
+		for (const listener of this.#listeners) listener();
 	}
 }
 

@@ -32,6 +32,11 @@ export class Projects {
 		return there === 1;
 	}
 
+	/** One was removed, somewhere: each is looked for again. */
+	disbelieve(): void {
+		this.#there.clear();
+	}
+
 	/** @returns whether there was none of that name. @throws BerthError invalid_name for one that was removed; invalid_request when there are as many as may be; unavailable */
 	async make(name: string): Promise<boolean> {
 		if (name === DEFAULT_PROJECT) return false;

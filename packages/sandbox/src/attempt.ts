@@ -36,6 +36,7 @@ export interface Surroundings {
 export async function attemptIn(body: Body, { head, payload, respond, streams }: Attempt, sandbox: Surroundings): Promise<SandboxResult> {
 	const { talk, logs, meter, claim, egress } = body;
 	const outputMark = logs.begin();
+	egress.begin();
 	if (sandbox.onLine !== undefined) logs.tell(sandbox.onLine);
 	body.remember();
 	const usedUs = meter.begin();

@@ -5,6 +5,7 @@ export class EgressRefusals {
 	readonly #say: (line: string) => void;
 	#said = new Set<string>();
 	#wasRefused = false;
+	#hasBegun = false;
 
 	/** @param say puts a line into the function's log */
 	constructor(say: (line: string) => void) {
@@ -22,12 +23,22 @@ export class EgressRefusals {
 		this.#tell(target, `can't be reached: ${why}`);
 	}
 
+	/** An attempt begins. What was refused since the last one is none of its; what its function was refused when it was loaded is the first one's. */
+	begin(): void {
+		if (this.#hasBegun) this.#clear();
+		this.#hasBegun = true;
+	}
+
 	/** The attempt is over. @returns whether anything was refused in it */
 	end(): boolean {
 		const wasRefused = this.#wasRefused;
+		this.#clear();
+		return wasRefused;
+	}
+
+	#clear(): void {
 		this.#wasRefused = false;
 		if (this.#said.size > 0) this.#said = new Set();
-		return wasRefused;
 	}
 
 	/** Each once, up to a number. */

@@ -4,6 +4,7 @@ import type { Sandbox } from "./sandbox.js";
 /** A sandbox that may reach some hosts. */
 export interface Egressing {
 	readonly sandbox: string;
+	readonly project: string;
 	/** The invocation that it runs, or ran last. */
 	readonly invocation: string;
 	/** `network.allow` of its version. */
@@ -24,6 +25,7 @@ export function egressOf(sandboxes: readonly Sandbox[], address: string): Egress
 	if (allow === undefined) return undefined;
 	return {
 		sandbox: sandbox.id,
+		project: sandbox.specialisation.project,
 		allow,
 		gone: sandbox.gone,
 		get invocation() {

@@ -98,7 +98,7 @@ async function watch({ id, hook }: OpenHook, request: Request, response: Respons
 	const unlisten = log.listen((changed) => {
 		if (changed === undefined || changed === id) news.resolve();
 	});
-	const stream = new EventStream(response);
+	const stream = new EventStream(response, services);
 	try {
 		while (!stream.isGone) {
 			news = Promise.withResolvers();

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
+import { EGRESS_LIMITS } from "@berth/contracts";
 import type { Egressing } from "@berth/sandbox";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Connection } from "./connection.js";
@@ -45,13 +46,14 @@ async function opened(): Promise<{ client: Socket; connection: Connection; outle
 	sockets.add(client).add(accepted);
 	const from: Egressing = {
 		sandbox: "sbx_a",
+		project: "default",
 		invocation: "inv_a",
 		allow: [HOST],
 		gone: new Promise(() => undefined),
 		refused: (target, why) => said.push(`refused ${target}: ${why}`),
 		failed: (target, why) => said.push(`failed ${target}: ${why}`),
 	};
-	const outlet = new Outlet();
+	const outlet = new Outlet(async () => LOOPBACK);
 	outlet.keep(accepted);
 	return { client, outlet, connection: new Connection(accepted, from, outlet, HOST, portOf(outside)) };
 }
@@ -60,8 +62,7 @@ function serveHttp(connection: Connection): void {
 	http.serve(connection.client, {
 		host: HOST,
 		port: connection.port,
-		connect: () => connection.open(LOOPBACK),
-		spent: (bytes) => connection.spent(bytes),
+		connect: () => connection.openNext(LOOPBACK),
 		refuse: (why) => connection.refuse(why),
 		fail: (error) => connection.fail(error),
 	});
@@ -133,4 +134,87 @@ test("what it was connected to ends with it", async () => {
 	connection.join(upstream, true);
 	client.resetAndDestroy();
 	await once(upstream, "close");
+});
+
+const ANSWER = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+const MUCH = `x-much: ${"a".repeat(20_000)}\r\n`;
+
+test.each([0, 1])("HTTP counts whole, its lines and headers, too, of each request (%i bytes too many)", async (more) => {
+	answer = (socket) => socket.write(ANSWER);
+	const { client, connection, outlet } = await opened();
+	const bytes = 2 * (request(MUCH).length + ANSWER.length);
+	outlet.spend("inv_a", EGRESS_LIMITS.bytes - bytes + more);
+	serveHttp(connection);
+	client.write(request(MUCH));
+	await once(client, "data");
+	client.write(request(MUCH));
+	if (more === 0) await once(client, "data");
+	else await closed(client);
+	expect(outlet.isSpent("inv_a")).toBe(more > 0);
+	expect(said).toEqual(more > 0 ? [expect.stringMatching("1024 MiB")] : []);
+	expect(outlet.spend("inv_a", 1)).toBe(false);
+});
+
+test("of other protocols, too, everything counts, what a server says first included", async () => {
+	answer = () => undefined;
+	outside.on("connection", (socket) => socket.write("hello"));
+	const { client, connection, outlet } = await opened();
+	outlet.spend("inv_a", EGRESS_LIMITS.bytes - "hello".length);
+	const upstream = connection.open(LOOPBACK);
+	upstream.pipe(connection.client);
+	await once(client, "data");
+	expect(outlet.isSpent("inv_a")).toBe(false);
+	connection.join(upstream, false);
+	client.write("x");
+	await closed(client);
+	expect(said).toEqual([expect.stringMatching("1024 MiB")]);
+});
+
+test("what would be too much doesn't go out any more", async () => {
+	let heard = "";
+	answer = (_, bytes) => {
+		heard += bytes;
+	};
+	const { client, connection, outlet } = await opened();
+	connection.join(connection.open(LOOPBACK), true);
+	const [server] = (await once(outside, "connection")) as [Socket];
+	outlet.spend("inv_a", EGRESS_LIMITS.bytes);
+	client.write("secret");
+	await closed(server);
+	expect(heard).toBe("");
+});
+
+test("connections that a server makes necessary anew for each request count like those that a sandbox opens", async () => {
+	answer = (socket) => socket.end("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok");
+	const { client, connection, outlet } = await opened();
+	serveHttp(connection);
+	client.write(request());
+	await once(client, "data");
+	while (outlet.opens(performance.now() + 1_000));
+	client.write(request());
+	await closed(client);
+	expect(said).toEqual([expect.stringMatching("connections a second")]);
+});
+
+test("requests that are sent before the ones before are answered are taken up to a number", async () => {
+	answer = () => undefined;
+	const { client, connection } = await opened();
+	serveHttp(connection);
+	client.write(request().repeat(64));
+	await once(outside, "connection");
+	expect(said).toEqual([]);
+	client.write(request());
+	await closed(client);
+	expect(said).toEqual([expect.stringMatching("64 requests on this connection")]);
+});
+
+test("requests one after the other are no such ones", async () => {
+	answer = (socket) => socket.write(ANSWER);
+	const { client, connection } = await opened();
+	serveHttp(connection);
+	for (let at = 0; at < 70; at++) {
+		client.write(request());
+		await once(client, "data");
+	}
+	expect(said).toEqual([]);
 });

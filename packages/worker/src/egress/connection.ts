@@ -1,7 +1,10 @@
-import { connect, isIPv6, type LookupFunction, type Socket } from "node:net";
+import { connect, isIPv6, type LookupFunction, Socket } from "node:net";
 import { EGRESS_LIMITS } from "@berth/contracts";
 import type { Egressing } from "@berth/sandbox";
 import type { Outlet } from "./outlet.js";
+
+export const SPENT = `an invocation may send and be sent ${EGRESS_LIMITS.bytes / 1024 ** 2} MiB`;
+export const TOO_MANY_OPENED = `more than ${EGRESS_LIMITS.openingsPerSecond} connections a second are opened`;
 
 /** One that a sandbox opened, and where it is to go. */
 export class Connection {
@@ -12,6 +15,7 @@ export class Connection {
 	readonly #outlet: Outlet;
 	/** End with the client. */
 	readonly #upstreams = new Set<Socket>();
+	#hasOpened = false;
 
 	constructor(client: Socket, from: Egressing, outlet: Outlet, host: string, port: number) {
 		this.client = client;
@@ -19,6 +23,7 @@ export class Connection {
 		this.port = port;
 		this.#from = from;
 		this.#outlet = outlet;
+		this.#count(client);
 		client.once("close", () => this.#endUpstreams());
 	}
 
@@ -38,8 +43,18 @@ export class Connection {
 		this.#end();
 	}
 
+	/** One more for the same client, where each of its requests may need its own: it counts like one that the sandbox opens. */
+	openNext(addresses: readonly string[]): Socket {
+		if (this.#hasOpened && !this.#outlet.opens()) {
+			this.refuse(TOO_MANY_OPENED);
+			return new Socket().destroy();
+		}
+		return this.open(addresses);
+	}
+
 	/** A connection to one of these addresses. */
 	open(addresses: readonly string[]): Socket {
+		this.#hasOpened = true;
 		const entries = addresses.map((address) => ({ address, family: isIPv6(address) ? 6 : 4 }));
 		const [first] = entries as [(typeof entries)[number]];
 		const lookup: LookupFunction = (_name, options, done) => {
@@ -50,6 +65,7 @@ export class Connection {
 		const fail = (error: Error) => this.fail(error);
 		upstream.once("error", fail);
 		upstream.once("connect", () => upstream.off("error", fail).on("error", () => this.client.resetAndDestroy()));
+		this.#count(upstream);
 		this.#upstreams.add(upstream);
 		upstream.once("close", () => this.#upstreams.delete(upstream));
 		return upstream;
@@ -58,18 +74,23 @@ export class Connection {
 	/** @param bothWays whether nothing of the other side's is read yet */
 	join(upstream: Socket, bothWays: boolean): void {
 		const { client } = this;
-		client.on("data", (chunk: Buffer) => this.spent(chunk.length));
-		upstream.on("data", (chunk: Buffer) => this.spent(chunk.length));
 		// With what it has said.
 		upstream.once("close", () => client.destroySoon());
 		client.pipe(upstream);
 		if (bothWays) upstream.pipe(client);
 	}
 
-	spent(bytes: number): void {
-		if (this.client.destroyed || this.#outlet.spend(this.#from.invocation, bytes)) return;
-		this.refuse(`an invocation may send and be sent ${EGRESS_LIMITS.bytes / 1024 ** 2} MiB`);
-		this.#outlet.close();
+	/** Of all that either side says, each byte once, also where it is read, put back and read again. Before anybody else hears of it. */
+	#count(socket: Socket): void {
+		let counted = 0;
+		const count = () => {
+			const bytes = socket.bytesRead - counted;
+			counted += bytes;
+			if (this.#outlet.spend(this.#from.invocation, bytes) || this.client.destroyed) return;
+			this.refuse(SPENT);
+			this.#outlet.close();
+		};
+		socket.on("data", count).once("close", count);
 	}
 
 	#end(): void {

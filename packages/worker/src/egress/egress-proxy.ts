@@ -5,11 +5,13 @@ import { networkInterfaces } from "node:os";
 import { allowsEgress, EGRESS_GATEWAY, EGRESS_LIMITS, isPublicAddress, publicAddressesOf, SECOND_MS, WEB_PORTS } from "@berth/contracts";
 import type { Egressing } from "@berth/sandbox";
 import { serveNames } from "../networks/function-names.js";
-import { Connection } from "./connection.js";
+import { Connection, SPENT, TOO_MANY_OPENED } from "./connection.js";
 import { firstWords } from "./first-words.js";
+import type { Addresses } from "./known-addresses.js";
 import { originalTarget } from "./original-target.js";
 import { Outlet } from "./outlet.js";
 import { PlainHttp } from "./plain-http.js";
+import { ProjectConnections } from "./project-connections.js";
 
 /** Of all functions of the node together. */
 const MOST_CONNECTIONS = 4096;
@@ -37,6 +39,7 @@ export class EgressProxy {
 	readonly #server: Server;
 	readonly #http = new PlainHttp();
 	readonly #outlets = new Map<string, Outlet>();
+	readonly #projects = new ProjectConnections();
 	#names: Datagrams | undefined;
 
 	private constructor(options: EgressProxyOptions) {
@@ -72,7 +75,7 @@ export class EgressProxy {
 	#outletOf({ sandbox, gone }: Egressing): Outlet {
 		const known = this.#outlets.get(sandbox);
 		if (known !== undefined) return known;
-		const outlet = new Outlet();
+		const outlet = new Outlet((host) => this.#look(host));
 		this.#outlets.set(sandbox, outlet);
 		void gone.then(() => {
 			this.#outlets.delete(sandbox);
@@ -94,21 +97,34 @@ export class EgressProxy {
 		const { port } = target;
 		const host = outlet.hostAt(target.address);
 		const connection = new Connection(client, from, outlet, host, port);
-		if (!allowsEgress(from.allow, host, port)) connection.refuse(NOT_ALLOWED);
-		else if (!outlet.hasRoom) connection.refuse(`${EGRESS_LIMITS.connections} connections are open already`);
-		else {
-			outlet.keep(client);
-			client.setTimeout(EGRESS_LIMITS.idleMs, () => client.destroy());
-			this.#carry(connection).catch((error: NodeJS.ErrnoException) => connection.fail(error));
+		const against = this.#against(from, outlet, host, port);
+		if (against !== undefined) {
+			connection.refuse(against);
+			return;
 		}
+		outlet.keep(client);
+		this.#projects.keep(from.project, client);
+		client.setTimeout(EGRESS_LIMITS.idleMs, () => client.destroy());
+		this.#carry(connection, outlet).catch((error: NodeJS.ErrnoException) => connection.fail(error));
+	}
+
+	/** What speaks against one more; undefined: nothing. */
+	#against(from: Egressing, outlet: Outlet, host: string, port: number): string | undefined {
+		if (!outlet.opens()) return TOO_MANY_OPENED;
+		if (!allowsEgress(from.allow, host, port)) return NOT_ALLOWED;
+		if (outlet.isSpent(from.invocation)) return SPENT;
+		if (!outlet.hasRoom) return `${EGRESS_LIMITS.connections} connections are open already`;
+		if (!this.#projects.hasRoom(from.project))
+			return `its project has ${EGRESS_LIMITS.projectConnections} connections open on this node already`;
+		return undefined;
 	}
 
 	/** On the ports of the web a client speaks first; elsewhere the server may. */
-	async #carry(connection: Connection): Promise<void> {
+	async #carry(connection: Connection, outlet: Outlet): Promise<void> {
 		const { client, host, port } = connection;
 		const isWeb = WEB_PORTS.includes(port);
 		const beginning = firstWords(client, isWeb);
-		const addresses = await this.#addressesOf(host);
+		const addresses = await outlet.known.of(host);
 		if (addresses === "refused") {
 			connection.refuse(NOT_PUBLIC);
 			return;
@@ -124,8 +140,7 @@ export class EgressProxy {
 			this.#http.serve(client, {
 				host,
 				port,
-				connect: () => connection.open(addresses),
-				spent: (bytes) => connection.spent(bytes),
+				connect: () => connection.openNext(addresses),
 				refuse: (why) => connection.refuse(why),
 				fail: (error) => connection.fail(error),
 			});
@@ -135,7 +150,7 @@ export class EgressProxy {
 		else connection.join(early ?? connection.open(addresses), early === undefined);
 	}
 
-	async #addressesOf(host: string): Promise<readonly string[] | "refused"> {
+	async #look(host: string): Promise<Addresses> {
 		const servers = this.#options.resolver === undefined ? undefined : [this.#options.resolver];
 		const found = isIPv4(host) ? [host] : await publicAddressesOf(host, AbortSignal.timeout(RESOLVE_MS), servers);
 		if (found === "refused" || !found.every((address) => isPublicAddress(address) && !isOwn(address))) return "refused";

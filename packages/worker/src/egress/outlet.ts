@@ -1,5 +1,7 @@
 import type { Socket } from "node:net";
-import { EGRESS_ADDRESSES, EGRESS_LIMITS } from "@berth/contracts";
+import { EGRESS_ADDRESSES, EGRESS_LIMITS, SECOND_MS } from "@berth/contracts";
+
+import { type Addresses, KnownAddresses } from "./known-addresses.js";
 
 /** What one sandbox has of the world outside: the names that it asked for, its connections, and how much went over them. */
 export class Outlet {
@@ -7,8 +9,17 @@ export class Outlet {
 	readonly #names = new Map<string, string>();
 	readonly #addresses = new Map<string, string>();
 	readonly #open = new Set<Socket>();
+	/** What its names lead to outside. */
+	readonly known: KnownAddresses;
 	#invocation = "";
 	#bytes = 0;
+	/** Connections that it may open now, as of then. */
+	#openings: number = EGRESS_LIMITS.openingsAtOnce;
+	#openingsAtMs = 0;
+
+	constructor(look: (host: string) => Promise<Addresses>) {
+		this.known = new KnownAddresses(look);
+	}
 
 	/** The address that stands for a name in this sandbox. When there is none left, the name that was asked for longest ago loses its own. */
 	addressOf(name: string): string {
@@ -41,6 +52,22 @@ export class Outlet {
 		this.#invocation = invocation;
 		this.#bytes += bytes;
 		return this.#bytes <= EGRESS_LIMITS.bytes;
+	}
+
+	/** Whether an invocation has spent all that it may already. */
+	isSpent(invocation: string): boolean {
+		return invocation === this.#invocation && this.#bytes > EGRESS_LIMITS.bytes;
+	}
+
+	/** Counts one more that it opens. @returns whether it isn't too soon for it @param nowMs of a clock that doesn't go back */
+	opens(nowMs = performance.now()): boolean {
+		const { openingsPerSecond, openingsAtOnce } = EGRESS_LIMITS;
+		const since = ((nowMs - this.#openingsAtMs) / SECOND_MS) * openingsPerSecond;
+		this.#openings = Math.min(openingsAtOnce, this.#openings + since);
+		this.#openingsAtMs = nowMs;
+		if (this.#openings < 1) return false;
+		this.#openings--;
+		return true;
 	}
 
 	close(): void {

@@ -5,6 +5,8 @@ import { EGRESS_LIMITS, KIB } from "@berth/contracts";
 import { passedOn, requestHeaders } from "../networks/passed-headers.js";
 
 const HEADER_BYTES = 64 * KIB;
+/** Requests on one connection that aren't answered yet: Node takes as many as are sent. */
+const MOST_OPEN = 64;
 
 /** Where what a client says is to go, and nowhere else. */
 export interface Route {
@@ -12,8 +14,6 @@ export interface Route {
 	readonly port: number;
 	/** A connection there. */
 	connect(): Socket;
-	/** So many bytes went over it. */
-	spent(bytes: number): void;
 	refuse(why: string): void;
 	/** Ends it, too. */
 	fail(error: Error): void;
@@ -22,6 +22,8 @@ export interface Route {
 interface Found {
 	readonly route: Route;
 	readonly agent: Agent;
+	/** Requests that aren't answered yet. */
+	open: number;
 }
 
 /** HTTP without TLS: each request has to name the host that its connection leads to. */
@@ -38,9 +40,11 @@ export class PlainHttp {
 	serve(client: Socket, route: Route): void {
 		const agent = new Agent({ keepAlive: true, maxSockets: 1 });
 		agent.createConnection = () => route.connect();
-		this.#routes.set(client, { route, agent });
+		this.#routes.set(client, { route, agent, open: 0 });
 		client.once("close", () => agent.destroy());
 		this.#server.emit("connection", client);
+		// Without a listener from now on Node would read it past those that count what comes.
+		client.on("data", () => undefined);
 		client.resume();
 	}
 
@@ -50,7 +54,8 @@ export class PlainHttp {
 
 	#take(request: IncomingMessage, response: ServerResponse): void {
 		const found = this.#routes.get(request.socket);
-		if (found === undefined) {
+		// One that was ended may have said more already.
+		if (found === undefined || request.socket.destroyed) {
 			request.socket.destroy();
 			return;
 		}
@@ -59,6 +64,12 @@ export class PlainHttp {
 			route.refuse("a request on this connection is for another host");
 			return;
 		}
+		if (found.open >= MOST_OPEN) {
+			route.refuse(`${MOST_OPEN} requests on this connection aren't answered yet`);
+			return;
+		}
+		found.open++;
+		response.once("close", () => found.open--);
 		// Both what is asked and what is answered is a tenant's: what Node takes from one side and doesn't give to the other ends this connection alone.
 		try {
 			pass(request, response, found);
@@ -82,7 +93,6 @@ function pass(request: IncomingMessage, response: ServerResponse, { route, agent
 	const asked = httpRequest({ agent, method, path: url, headers, maxHeaderSize: HEADER_BYTES });
 	asked.on("response", (answer) => {
 		try {
-			answer.on("data", (chunk: Buffer) => route.spent(chunk.length));
 			passBack(answer, response);
 		} catch (error) {
 			asked.destroy();
@@ -94,7 +104,6 @@ function pass(request: IncomingMessage, response: ServerResponse, { route, agent
 	response.once("close", () => {
 		if (!response.writableFinished) asked.destroy();
 	});
-	request.on("data", (chunk: Buffer) => route.spent(chunk.length));
 	pipeline(request, asked, () => undefined);
 }
 
