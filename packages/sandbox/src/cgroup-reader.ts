@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, readSync } from "node:fs";
 import { join } from "node:path";
 import type { CgroupPaths } from "@berth/contracts";
 
@@ -87,9 +87,12 @@ export class CgroupReader {
 		return Number(this.#text(this.#paths.pids, "pids.current"));
 	}
 
-	/** Processes in it now: init and Node, and what they have started. */
+	/**
+	 * Processes in it now: init and Node, and what they have started. The file is opened each time: of one that stays open v1 gives
+	 * the same list again for a second (kernel/cgroup/cgroup-v1.c, cgroup_pidlist_start).
+	 */
 	processes(): number {
-		return this.#text(this.#paths.pids, "cgroup.procs").split("\n").length - 1;
+		return readFileSync(`${this.#paths.pids}/cgroup.procs`, "latin1").split("\n").length - 1;
 	}
 
 	/** Reads everything, for when the cgroup is gone: from then on this is what its files say. */
