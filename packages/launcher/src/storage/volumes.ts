@@ -1,7 +1,6 @@
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import {
-	accessSync,
 	closeSync,
 	constants,
 	existsSync,
@@ -23,6 +22,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type MakeVolumeAnswer, MIB } from "@berth/contracts";
 import { SANDBOX_UID } from "@berth/sandbox/spec";
 import type { Children } from "../children.js";
+import { findExecutable } from "../executables.js";
 import { unmount } from "../syscalls.js";
 import { whyNoMountAttributes } from "./detached-mounts.js";
 import { ImageInUse, mountImage, reserve, whyNoLoopDevices } from "./loop-device.js";
@@ -63,7 +63,7 @@ export class Volumes {
 		mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
 		// Half made, or half removed, when a launcher was killed.
 		for (const name of readdirSync(this.#directory)) if (name.endsWith(".new")) rmSync(join(this.#directory, name));
-		this.#mkfs = MKFS.find(isExecutable);
+		this.#mkfs = findExecutable(MKFS);
 		this.missing =
 			this.#mkfs === undefined ? "it has no mkfs.ext4: apt-get install e2fsprogs" : (whyNoMountAttributes() ?? whyNoLoopDevices());
 	}
@@ -223,14 +223,5 @@ function syncDirectory(path: string): void {
 		fsyncSync(fd);
 	} finally {
 		closeSync(fd);
-	}
-}
-
-function isExecutable(path: string): boolean {
-	try {
-		accessSync(path, constants.X_OK);
-		return true;
-	} catch {
-		return false;
 	}
 }
