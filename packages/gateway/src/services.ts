@@ -1,4 +1,4 @@
-import type { BuildQueue, EventLog, GatewayQueue, NodeDirectory, Outbox } from "@berth/queue";
+import type { BuildQueue, EventLog, GatewayQueue, NodeDirectory, Outbox, RateLimits } from "@berth/queue";
 import type {
 	ApiKeys,
 	ArtifactStore,
@@ -35,6 +35,7 @@ export interface Services {
 	readonly builds: BuildQueue;
 	readonly nodes: NodeDirectory;
 	readonly events: EventLog;
+	readonly rates: RateLimits;
 	readonly bodies: Bodies;
 	readonly streams: Streams;
 	readonly metrics: GatewayMetrics;
@@ -65,7 +66,8 @@ export async function closeServices(services: Services): Promise<void> {
 		builds,
 		nodes,
 		events,
+		rates,
 	} = services;
 	const inRedis = [functions, keys, audit, hooks, schedules, packageRegistries, callbackSecrets, idempotency, outbox];
-	await Promise.all([...inRedis, invocations, builds, nodes, events].map((one) => one.close()));
+	await Promise.all([...inRedis, invocations, builds, nodes, events, rates].map((one) => one.close()));
 }
