@@ -42,6 +42,9 @@ import { Upkeep } from "./upkeep.js";
 /** How long a stop waits for what is in flight, milliseconds. What isn't answered then is told so, within a second more. */
 const GRACE_MS = 10_000;
 
+/** This machine's own addresses. */
+const LOOPBACK = ["127.0.0.0/8", "::1"];
+
 /** Starts a gateway, says on stdout that it is ready (and the first key, the once), and runs until it is told to stop. */
 async function main(): Promise<void> {
 	const settings = loadSettings();
@@ -57,7 +60,8 @@ async function main(): Promise<void> {
 			log.warn(cut, "answers that their clients didn't take were cut off");
 		},
 	};
-	const gateway = createGatewayServer(options);
+	const { maxConnections, trustedProxies } = settings;
+	const gateway = createGatewayServer({ ...options, connections: { ...maxConnections, trusted: [...LOOPBACK, ...trustedProxies] } });
 	/** For what functions on a network ask of each other. */
 	const joined = createGatewayServer(options);
 	const { server } = gateway;
