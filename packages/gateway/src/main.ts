@@ -24,6 +24,7 @@ import {
 	openArtifactStore,
 	PackageRegistries,
 	Schedules,
+	Secrets,
 	Vault,
 } from "@berth/registry";
 import { createLogger, GatewayMetrics, type Logger, type OpenTracing, openTracing, type Tracing } from "@berth/telemetry";
@@ -125,6 +126,7 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 		keys: await ApiKeys.open(durableUrl, log),
 		audit: await AuditLog.open(durableUrl, log),
 		packageRegistries: await PackageRegistries.open(durableUrl, vault, log),
+		secrets: await Secrets.open(durableUrl, vault, log),
 		hooks: await Hooks.open({ url: durableUrl, vault, bodies: artifacts.deliveries, retentionMs: settings.hookEventsMs, log }),
 		schedules: await Schedules.open(durableUrl, log),
 		outbox: await openOutbox({ durableUrl, logger: log }),

@@ -6,6 +6,7 @@ import {
 	joinedNetwork,
 	type Manifest,
 	type SourceReference,
+	secretNames,
 	type Version,
 } from "@berth/contracts";
 import { guarded, type Redis } from "@berth/redis";
@@ -35,12 +36,13 @@ interface Deploy extends DeployTerms {
 /** What is known of a version that was built before or elsewhere. */
 export type ImportedVersion = Pick<Version, "project" | "function" | "number" | "manifest" | "source" | "createdAt">;
 
-/** As `FunctionRegistry.createVersion`. @throws BerthError store_unrecovered, project_not_found, network_not_found, volume_not_found */
+/** As `FunctionRegistry.createVersion`. @throws BerthError store_unrecovered, project_not_found, network_not_found, volume_not_found, secret_not_found */
 export async function createVersion(
 	redis: Redis,
 	{ project, name, manifest, source, damaged, noCache }: Deploy,
 ): Promise<{ readonly number: number; readonly unchanged: boolean }> {
 	const createdAt = new Date().toISOString();
+	const { volumes = [] } = manifest;
 	const base = JSON.stringify({ manifest, source, createdAt, ...(noCache === true ? { noCache: true } : {}) });
 	const [number, unchanged] = (await guarded(redis, `deploying ${name}`, () =>
 		CREATE_VERSION.run(
@@ -56,6 +58,7 @@ export async function createVersion(
 				keys.networks(project),
 				keys.volumes(project),
 				keys.removedProjects,
+				keys.secrets(project),
 			],
 			[
 				name,
@@ -68,12 +71,15 @@ export async function createVersion(
 				stateLine("queued", "queued"),
 				project,
 				joinedNetwork(manifest.network) ?? "",
-				...(manifest.volumes ?? []).map((volume) => volume.name),
+				volumes.length,
+				...volumes.map((volume) => volume.name),
+				...secretNames(manifest),
 			],
 		),
 	)) as [number, number | string] | [];
 	if (number === undefined) throw unrecovered();
 	if (number === -3) throw projectNotFound(project);
+	if (number === -4) throw noSecret(manifest, String(unchanged));
 	if (number < 0) throw number === -1 ? noNetwork(manifest) : noVolume(String(unchanged));
 	return { number, unchanged: unchanged === 1 };
 }
@@ -116,6 +122,12 @@ export async function importVersion(redis: Redis, version: ImportedVersion, imag
 function noVolume(name: string): BerthError {
 	const message = `there is no volume ${JSON.stringify(name)} in this project; make it first, with PUT /v1/volumes/${name}`;
 	return new BerthError("volume_not_found", `volumes: ${message}`, { issues: [{ field: "volumes", message }] });
+}
+
+function noSecret(manifest: Manifest, name: string): BerthError {
+	const field = `secrets.${secretNames(manifest).indexOf(name)}`;
+	const message = `there is no secret ${name} in this project; set it first, with \`berth secret set ${name}\` or PUT /v1/secrets/${name}`;
+	return new BerthError("secret_not_found", `${field}: ${message}`, { issues: [{ field, message }] });
 }
 
 function noNetwork({ network }: Manifest): BerthError {

@@ -6,18 +6,22 @@ import { LOG } from "./build-log-scripts.js";
 export const ANY_VERSION = "*";
 
 /**
- * KEYS names, function, numbers, counter, unfinished, users of the source, store, networks, volumes, removed projects. Gives nothing while the store is
- * lost, -1 without the network, -2 and which without a volume, -3 when the project was removed.
+ * KEYS names, function, numbers, counter, unfinished, users of the source, store, networks, volumes, removed projects, secrets. Gives nothing while the store is
+ * lost, -1 without the network, -2 and which without a volume, -3 when the project was removed, -4 and which without a secret.
  * ARGV name, base (JSON), fingerprint, now, version key prefix, `project/name`, the version that nothing is equal to (or `*`), a line for the log,
- * project, a network (or nothing), volumes.
+ * project, a network (or nothing), how many volumes, those, secrets.
  */
 export const CREATE_VERSION = new LuaScript(`${LOG}
 if redis.call('GET', KEYS[7]) == 'lost' then return {} end
 if redis.call('HEXISTS', KEYS[10], ARGV[9]) == 1 then return {-3, 0} end
 if ARGV[10] ~= '' and redis.call('HEXISTS', KEYS[8], ARGV[10]) == 0 then return {-1, 0} end
-for i = 11, #ARGV do
+local volumes = 11 + tonumber(ARGV[11])
+for i = 12, volumes do
   local volume = redis.call('HGET', KEYS[9], ARGV[i])
   if not volume or cjson.decode(volume).state ~= 'ready' then return {-2, ARGV[i]} end
+end
+for i = volumes + 1, #ARGV do
+  if redis.call('HEXISTS', KEYS[11], ARGV[i]) == 0 then return {-4, ARGV[i]} end
 end
 local latest = redis.call('HGET', KEYS[2], 'latest')
 if latest and latest ~= ARGV[7] and ARGV[7] ~= '${ANY_VERSION}' then
