@@ -15,7 +15,7 @@ const SHARED_STACKS = ["test/harness/shared-stacks.ts"];
 const RUNC_STACK = ["test/harness/runc-stack.ts"];
 const DOCKER_STACK = ["test/harness/docker-stack.ts"];
 /** What an OCI runtime has a hand in: how sandboxes end, what holds them, what they can reach. */
-const RUNTIME_TESTS = ["test/{functional/{outcomes,limits,pool},security/inside}.test.ts"];
+const RUNTIME_TESTS = ["test/{functional/{outcomes,limits,pool},security/{inside,system-calls}}.test.ts"];
 
 /** What holds whatever engine makes the sandboxes. */
 const ENGINE_TESTS = ["test/functional/{outcomes,limits,invocations}.test.ts"];

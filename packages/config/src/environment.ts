@@ -62,6 +62,8 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_RESOLVER: settings.resolver,
 		BERTH_CALLBACK_HOSTS: settings.callbackHosts.length === 0 ? undefined : settings.callbackHosts.join(","),
 		BERTH_TRUSTED_PROXIES: settings.trustedProxies.length === 0 ? undefined : settings.trustedProxies.join(","),
+		BERTH_MAX_CONNECTIONS: String(settings.maxConnections.total),
+		BERTH_MAX_CONNECTIONS_PER_ADDRESS: String(settings.maxConnections.perAddress),
 		BERTH_HOST_NETWORK: settings.allowsHostNetwork ? "permitted" : "refused",
 		BERTH_VOLUMES_MIB: String(settings.volumeBytes / MIB),
 		BERTH_BINDS: bindsText(settings.binds),

@@ -134,6 +134,10 @@ export const settingsSchema = z.object({
 	BERTH_CALLBACK_HOSTS: hosts.optional(),
 	/** Proxies in front of the gateway whose `X-Forwarded-For` is believed: addresses and networks, several with commas between. */
 	BERTH_TRUSTED_PROXIES: networks.optional(),
+	/** Connections to a gateway at the same time; more are answered 503. */
+	BERTH_MAX_CONNECTIONS: whole(16, 1_000_000).default(10_000),
+	/** Those from one address that is neither this machine's own nor a trusted proxy's; of IPv6 those from one /64. */
+	BERTH_MAX_CONNECTIONS_PER_ADDRESS: whole(1, 1_000_000).default(1000),
 	/** Whether functions may have `network: host`, this machine's own. */
 	BERTH_HOST_NETWORK: z.enum(["permitted", "refused"], "permitted or refused").default("refused"),
 	/** What all volumes of the node may have together, MiB: their space is taken when they are made. */

@@ -82,6 +82,8 @@ export interface Settings {
 	readonly callbackHosts: readonly string[];
 	/** Networks of proxies whose `X-Forwarded-For` is believed. */
 	readonly trustedProxies: readonly string[];
+	/** To a gateway, at the same time. */
+	readonly maxConnections: { readonly total: number; readonly perAddress: number };
 	readonly allowsHostNetwork: boolean;
 	readonly volumeBytes: number;
 	/** Paths of directories, by the names that functions have them by. */
@@ -156,6 +158,7 @@ export function loadSettings(
 		...(imageRepository === undefined ? {} : { imageRepository }),
 		...(value.BERTH_RESOLVER === undefined ? {} : { resolver: value.BERTH_RESOLVER }),
 		...proxiesAndHosts(value),
+		maxConnections: Object.freeze({ total: value.BERTH_MAX_CONNECTIONS, perAddress: value.BERTH_MAX_CONNECTIONS_PER_ADDRESS }),
 		allowsHostNetwork: value.BERTH_HOST_NETWORK === "permitted",
 		volumeBytes: value.BERTH_VOLUMES_MIB * MIB,
 		binds: Object.freeze(value.BERTH_BINDS ?? {}),

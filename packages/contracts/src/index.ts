@@ -44,6 +44,7 @@ export * from "./runtime-class.js";
 export * from "./sandbox-network.js";
 export * from "./schedule.js";
 export * from "./sealing-key.js";
+export * from "./secret.js";
 export * from "./storage.js";
 export * from "./stream-protocol.js";
 export * from "./time.js";

@@ -9,6 +9,7 @@ import type {
 	IdempotencyKeys,
 	PackageRegistries,
 	Schedules,
+	Secrets,
 } from "@berth/registry";
 import type { GatewayMetrics, Logger } from "@berth/telemetry";
 import type { Bodies } from "./body.js";
@@ -29,6 +30,7 @@ export interface Services {
 	readonly idempotency: IdempotencyKeys;
 	readonly callbackSecrets: CallbackSecrets;
 	readonly packageRegistries: PackageRegistries;
+	readonly secrets: Secrets;
 	/** Hosts of the package registries that projects may use. */
 	readonly packageHosts: readonly string[];
 	readonly invocations: GatewayQueue;
@@ -59,6 +61,7 @@ export async function closeServices(services: Services): Promise<void> {
 		hooks,
 		schedules,
 		packageRegistries,
+		secrets,
 		callbackSecrets,
 		idempotency,
 		outbox,
@@ -68,6 +71,6 @@ export async function closeServices(services: Services): Promise<void> {
 		events,
 		rates,
 	} = services;
-	const inRedis = [functions, keys, audit, hooks, schedules, packageRegistries, callbackSecrets, idempotency, outbox];
+	const inRedis = [functions, keys, audit, hooks, schedules, packageRegistries, secrets, callbackSecrets, idempotency, outbox];
 	await Promise.all([...inRedis, invocations, builds, nodes, events, rates].map((one) => one.close()));
 }

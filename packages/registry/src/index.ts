@@ -13,5 +13,6 @@ export { PackageRegistries, type PackageRegistryAccess } from "./package-registr
 export type { Projects } from "./projects.js";
 export { type ProjectQuotas, quotaExceeded } from "./quotas.js";
 export { type OpenSchedule, type ScheduleClaim, Schedules, type TakenClaims } from "./schedules/schedules.js";
+export { type OpenSecret, SecretChanges, Secrets } from "./secrets.js";
 export type { RunningTransfer, TransferRecords } from "./transfer-records.js";
 export { Vault } from "./vault.js";

@@ -20,6 +20,10 @@ export const keys = {
 	buildLogs: "{berth}:build-logs",
 	/** Hash of a network's name → when it was made. */
 	networks: (project: string) => `{berth}:networks:${project}`,
+	/** Hash of a secret's name → its value, sealed, and since when it has that. */
+	secrets: (project: string) => `{berth}:secrets:${project}`,
+	/** Channel: the project of which a secret has another value, or is gone. */
+	secretChanges: "{berth}:secret-changes",
 	/** Hash of a volume's name → how large it is, where, and how far it is. */
 	volumes: (project: string) => `{berth}:volumes:${project}`,
 	/** Versions (`project/name:number`) that are neither ready nor failed. */

@@ -7,6 +7,7 @@ import {
 	type Manifest,
 	type Quotas,
 	type SourceReference,
+	secretNames,
 	type Version,
 } from "@berth/contracts";
 import { guarded, type Redis } from "@berth/redis";
@@ -39,12 +40,13 @@ interface Deploy extends DeployTerms {
 /** What is known of a version that was built before or elsewhere. */
 export type ImportedVersion = Pick<Version, "project" | "function" | "number" | "manifest" | "source" | "createdAt">;
 
-/** As `FunctionRegistry.createVersion`. @throws BerthError store_unrecovered, project_not_found, network_not_found, volume_not_found, quota_exceeded */
+/** As `FunctionRegistry.createVersion`. @throws BerthError store_unrecovered, project_not_found, network_not_found, volume_not_found, secret_not_found, quota_exceeded */
 export async function createVersion(
 	redis: Redis,
 	{ project, name, manifest, source, damaged, noCache, quotas }: Deploy,
 ): Promise<{ readonly number: number; readonly unchanged: boolean }> {
 	const createdAt = new Date().toISOString();
+	const { volumes = [] } = manifest;
 	const base = JSON.stringify({ manifest, source, createdAt, ...(noCache === true ? { noCache: true } : {}) });
 	const [number, unchanged, limit] = (await guarded(redis, `deploying ${name}`, () =>
 		CREATE_VERSION.run(
@@ -60,6 +62,7 @@ export async function createVersion(
 				keys.networks(project),
 				keys.volumes(project),
 				keys.removedProjects,
+				keys.secrets(project),
 				keys.quotas,
 			],
 			[
@@ -74,13 +77,16 @@ export async function createVersion(
 				project,
 				joinedNetwork(manifest.network) ?? "",
 				quotas.functions ?? "",
-				...(manifest.volumes ?? []).map((volume) => volume.name),
+				volumes.length,
+				...volumes.map((volume) => volume.name),
+				...secretNames(manifest),
 			],
 		),
 	)) as [number, number | string, number?] | [];
 	if (number === undefined) throw unrecovered();
 	if (number === -3) throw projectNotFound(project);
-	if (number === -4) throw quotaExceeded("functions", project, limit ?? 0, Number(unchanged));
+	if (number === -4) throw noSecret(manifest, String(unchanged));
+	if (number === -5) throw quotaExceeded("functions", project, limit ?? 0, Number(unchanged));
 	if (number < 0) throw number === -1 ? noNetwork(manifest) : noVolume(String(unchanged));
 	return { number, unchanged: unchanged === 1 };
 }
@@ -133,6 +139,12 @@ export async function importVersion(
 function noVolume(name: string): BerthError {
 	const message = `there is no volume ${JSON.stringify(name)} in this project; make it first, with PUT /v1/volumes/${name}`;
 	return new BerthError("volume_not_found", `volumes: ${message}`, { issues: [{ field: "volumes", message }] });
+}
+
+function noSecret(manifest: Manifest, name: string): BerthError {
+	const field = `secrets.${secretNames(manifest).indexOf(name)}`;
+	const message = `there is no secret ${name} in this project; set it first, with \`berth secret set ${name}\` or PUT /v1/secrets/${name}`;
+	return new BerthError("secret_not_found", `${field}: ${message}`, { issues: [{ field, message }] });
 }
 
 function noNetwork({ network }: Manifest): BerthError {

@@ -60,9 +60,16 @@ export class Projects {
 	/** Takes its API keys, logins and secrets along. @throws BerthError project_not_found, project_in_use, unavailable */
 	async remove(name: string): Promise<void> {
 		if (name === DEFAULT_PROJECT) throw new BerthError("project_in_use", `${name} is the first project, which stays`);
-		const own = [keys.projectKeys, keys.names, keys.networks, keys.volumes, keys.packageRegistries, keys.callbackSecret, keys.audit].map(
-			(of) => of(name),
-		);
+		const own = [
+			keys.projectKeys,
+			keys.names,
+			keys.networks,
+			keys.volumes,
+			keys.packageRegistries,
+			keys.callbackSecret,
+			keys.audit,
+			keys.secrets,
+		].map((of) => of(name));
 		const word = await guarded(this.#redis, `removing the project ${name}`, () =>
 			REMOVE_PROJECT.run(
 				this.#redis,

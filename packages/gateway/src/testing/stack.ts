@@ -31,6 +31,7 @@ import {
 	openArtifactStore,
 	PackageRegistries,
 	Schedules,
+	Secrets,
 	type StorageBudgets,
 	Vault,
 } from "@berth/registry";
@@ -129,6 +130,7 @@ async function openServices(redisUrl: string, directory: string, streams: Stream
 		keys: await ApiKeys.open(redisUrl),
 		audit: await AuditLog.open(redisUrl),
 		packageRegistries: await PackageRegistries.open(redisUrl, vault),
+		secrets: await Secrets.open(redisUrl, vault),
 		hooks: await Hooks.open({ url: redisUrl, vault, bodies: artifacts.deliveries, retentionMs: DAY_MS }),
 		schedules: await Schedules.open(redisUrl),
 		outbox: await openOutbox(urls),
