@@ -149,8 +149,7 @@ export function loadSettings(
 		recordBytes: value.BERTH_RECORDS_MIB * MIB,
 		...keptOf(value),
 		maxInflight: value.BERTH_MAX_INFLIGHT,
-		maxQueued: value.BERTH_MAX_QUEUED,
-		quotas: quotasIn(value),
+		...quotasIn(value),
 		bodyMemoryBytes: value.BERTH_BODY_MEMORY_MIB * MIB,
 		answerStallMs: value.BERTH_ANSWER_STALL_MS,
 		bodyStallMs: value.BERTH_BODY_STALL_MS,
@@ -193,19 +192,21 @@ function storageOf(value: SettingValues): Settings["storage"] {
 	});
 }
 
-function quotasIn(value: SettingValues): Quotas {
+function quotasIn(value: SettingValues): Pick<Settings, "maxQueued" | "quotas"> {
 	const {
+		BERTH_MAX_QUEUED: maxQueued,
 		BERTH_MAX_QUEUED_PROJECT: queued,
 		BERTH_QUOTA_FUNCTIONS: functions,
 		BERTH_QUOTA_REQUESTS_PER_SECOND: requestsPerSecond,
 		BERTH_QUOTA_BURST: burst,
 	} = value;
-	return Object.freeze({
+	const quotas = Object.freeze({
 		queued,
 		...(functions === undefined ? {} : { functions }),
 		...(requestsPerSecond === undefined ? {} : { requestsPerSecond }),
 		...(burst === undefined ? {} : { burst }),
 	});
+	return { maxQueued, quotas };
 }
 
 function keptOf(value: SettingValues): Pick<Settings, "hookEventsMs" | "idempotency"> {
