@@ -38,6 +38,7 @@ export * from "./package-registry.js";
 export * from "./project.js";
 export * from "./public-address.js";
 export * from "./public-name.js";
+export * from "./quota.js";
 export * from "./resource-name.js";
 export * from "./runtime-class.js";
 export * from "./sandbox-network.js";

@@ -1,11 +1,12 @@
 import { BerthError, ERRORS } from "@berth/contracts";
 import express, { type Express, type Request, type RequestHandler, type Response } from "express";
 import { audited, isChange } from "./audit.js";
-import { admit } from "./auth.js";
+import { admit, principalOf } from "./auth.js";
 import { hasKey, serveOnce } from "./idempotency/idempotency.js";
 import type { Invocations } from "./invocations.js";
 import { openApiDocument } from "./openapi.js";
 import { noSuchPath, problemHandler } from "./problems.js";
+import { countRequest } from "./rate-limit.js";
 import type { Route } from "./route.js";
 import { documentRoute, expressPath, routes } from "./routes.js";
 import type { Services } from "./services.js";
@@ -37,7 +38,11 @@ function handlerOf(route: Route, services: Services): RequestHandler {
 			metrics.answered(route.path, status, (performance.now() - startedAt) / 1000);
 		});
 		const { scope } = route;
-		if (scope !== "none" && scope !== "public") await admit(request, scope, services.keys);
+		if (scope !== "none" && scope !== "public") {
+			await admit(request, scope, services.keys);
+			// Who looks after quotas is never kept out by one.
+			if (scope !== "operator") await countRequest(principalOf(request).project, response, services);
+		}
 		if (route.path.startsWith("/v1/")) checkQuery(request.query, route.query ?? []);
 		const serve = () => served(route, request, response, services);
 		const once = () => (hasKey(route, request) ? serveOnce(request, response, services, serve, problems) : serve());

@@ -12,6 +12,7 @@ import {
 	openInvocationQueue,
 	openNodeDirectory,
 	openOutbox,
+	openRateLimits,
 } from "@berth/queue";
 import {
 	ApiKeys,
@@ -103,9 +104,10 @@ interface Means {
 async function open(settings: Settings, { log, metrics, gatewayId, events, tracing, streams }: Means): Promise<Services> {
 	const { durableRedisUrl: durableUrl, fastRedisUrl: fastUrl, npmRegistry, pypiIndex, packageRegistries, pypiIndexes } = settings;
 	const packageUrls = [npmRegistry, pypiIndex, ...packageRegistries, ...pypiIndexes];
+	const functions = await FunctionRegistry.open(durableUrl, log, settings.quotas);
 	const invocations = await openInvocationQueue({
 		...{ durableUrl, fastUrl, gatewayId, functionRecords: FUNCTION_RECORDS, retention: settings, logger: log },
-		queued: settings.maxQueued,
+		queued: { perFunction: settings.maxQueued, perProject: (project) => functions.quotas.of(project).queued },
 		onQueueFull: (reason) => metrics.refused("background", reason),
 	});
 	const lookAfter = (node: string, change: NodeChange) => {
@@ -122,7 +124,7 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 		onTrouble: (err) => log.error({ err }, "what a payload store holds couldn't be counted, or made less"),
 	});
 	return {
-		functions: await FunctionRegistry.open(durableUrl, log),
+		functions,
 		keys: await ApiKeys.open(durableUrl, log),
 		audit: await AuditLog.open(durableUrl, log),
 		packageRegistries: await PackageRegistries.open(durableUrl, vault, log),
@@ -138,6 +140,7 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 		builds: await openBuildQueue({ durableUrl, logger: log }),
 		nodes: await openNodeDirectory({ fastUrl, gatewayId, logger: log, onChange: (node, change) => void lookAfter(node, change) }),
 		events,
+		rates: await openRateLimits({ fastUrl, gatewayId, logger: log }),
 		bodies: new Bodies(settings.bodyMemoryBytes),
 		streams,
 		metrics,

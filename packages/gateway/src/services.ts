@@ -1,4 +1,4 @@
-import type { BuildQueue, EventLog, GatewayQueue, NodeDirectory, Outbox } from "@berth/queue";
+import type { BuildQueue, EventLog, GatewayQueue, NodeDirectory, Outbox, RateLimits } from "@berth/queue";
 import type {
 	ApiKeys,
 	ArtifactStore,
@@ -37,6 +37,7 @@ export interface Services {
 	readonly builds: BuildQueue;
 	readonly nodes: NodeDirectory;
 	readonly events: EventLog;
+	readonly rates: RateLimits;
 	readonly bodies: Bodies;
 	readonly streams: Streams;
 	readonly metrics: GatewayMetrics;
@@ -68,7 +69,8 @@ export async function closeServices(services: Services): Promise<void> {
 		builds,
 		nodes,
 		events,
+		rates,
 	} = services;
 	const inRedis = [functions, keys, audit, hooks, schedules, packageRegistries, secrets, callbackSecrets, idempotency, outbox];
-	await Promise.all([...inRedis, invocations, builds, nodes, events].map((one) => one.close()));
+	await Promise.all([...inRedis, invocations, builds, nodes, events, rates].map((one) => one.close()));
 }
