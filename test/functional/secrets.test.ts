@@ -45,3 +45,36 @@ it("isn't in a function that doesn't name it", async () => {
 	const other = await deploy(stack, { source: "export default () => JSON.stringify(process.env)" });
 	expect(await other.result()).not.toContain(name);
 });
+
+it("is shown by its name alone in what a function prints and throws, also when it is loaded: in records, live logs and problems", async () => {
+	const value = `sk_live_${randomBytes(12).toString("hex")}`;
+	const name = await secret(value);
+	const shown = `[secret:${name}]`;
+	const source = `
+const key = process.env[${JSON.stringify(name)}];
+export default async ({ fails }) => {
+	console.log("key", key, { key });
+	process.stderr.write("in pie" + "ces " + key.slice(0, 9));
+	await new Promise((resolve) => setTimeout(resolve, 20));
+	process.stderr.write(key.slice(9) + "\\n" + Buffer.from("user:" + key).toString("base64") + "\\n");
+	if (fails) throw new TypeError("401 for " + key);
+	return key;
+};`;
+	const prints = await deploy(stack, { secrets: [name], source });
+	const failed = await prints.invoke({ fails: true });
+	const record = await prints.record(failed);
+	const lines = record.logs?.map(({ text }) => text) ?? [];
+	expect(lines.slice(0, 2)).toEqual([`key ${shown} { key: '${shown}' }`, `in pieces ${shown}`]);
+	expect(lines[2]).toContain(shown);
+	expect(failed.problem?.detail).toContain(`401 for ${shown}`);
+	expect(JSON.stringify([record, failed.problem])).not.toContain(value);
+	// Its answer is what it says.
+	expect(await prints.result({ fails: false })).toBe(value);
+	const throws = await deploy(stack, {
+		secrets: [name],
+		source: `throw new Error("no " + process.env[${JSON.stringify(name)}]); export default () => 1;`,
+	});
+	const { problem, outcome } = await throws.invoke();
+	expect([outcome, problem?.detail]).toEqual(["init_error", expect.stringContaining(`no ${shown}`)]);
+	expect(JSON.stringify(problem)).not.toContain(value);
+});

@@ -37,6 +37,9 @@ export const keys = {
 	/** Hashes of the names of projects → when they were made; and of those that were removed → when that was. */
 	projects: "{berth}:projects",
 	removedProjects: "{berth}:removed-projects",
+	/** Hash of the name of a project → its own quotas, JSON; channel: one of them changed. */
+	quotas: "{berth}:quotas",
+	quotaChanges: "{berth}:quota-changes",
 	/** Stream: the changes of a project, and how each ended. */
 	audit: (project: string) => `{berth}:audit:${project}`,
 	/** Channel: there are keys that aren't good any more. */

@@ -24,6 +24,13 @@ export class Projects {
 		);
 	}
 
+	/** @throws BerthError project_not_found, unavailable */
+	async get(name: string): Promise<Project> {
+		const createdAt = await guarded(this.#redis, "looking for the project", () => this.#redis.hget(keys.projects, name));
+		if (createdAt === null && name !== DEFAULT_PROJECT) throw projectNotFound(name);
+		return createdAt === null ? { name } : { name, createdAt };
+	}
+
 	/** Whether there is one of that name; what was found is believed for a second. @throws BerthError unavailable */
 	async has(name: string): Promise<boolean> {
 		if (name === DEFAULT_PROJECT || (this.#there.get(name) ?? 0) > performance.now()) return true;
@@ -67,7 +74,7 @@ export class Projects {
 			REMOVE_PROJECT.run(
 				this.#redis,
 				[keys.projects, keys.removedProjects, keys.apiKeys, ...own],
-				[name, new Date().toISOString(), keys.revocations],
+				[name, new Date().toISOString(), keys.revocations, keys.quotas],
 			),
 		);
 		this.#there.delete(name);

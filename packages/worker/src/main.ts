@@ -82,7 +82,7 @@ const pool = new Pool({
 	onTrouble,
 });
 const metrics = new WorkerMetrics(() => pool.list());
-const functions = await FunctionRegistry.open(durableUrl, log);
+const functions = await FunctionRegistry.open(durableUrl, log, settings.quotas);
 const stacks = new StackRemapper(artifacts.images, (err) => log.error({ err }, "the thread that reads source maps ended"));
 const vault = await Vault.open(settings.secretsKey, settings.paths.secretsKey);
 const packageRegistries = await PackageRegistries.open(durableUrl, vault, log);
