@@ -59,7 +59,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_BODY_STALL_MS: String(settings.bodyStallMs),
 		BERTH_REGISTRIES: settings.registries.length === 0 ? undefined : settings.registries.map(registryText).join(","),
 		BERTH_IMAGE_REPOSITORY: settings.imageRepository && `${settings.imageRepository.host}/${settings.imageRepository.name}`,
-		BERTH_RESOLVER: settings.resolver,
+		...{ BERTH_RESOLVER: settings.resolver, BERTH_EGRESS_CA_FILE: settings.egressCaFile },
 		BERTH_CALLBACK_HOSTS: settings.callbackHosts.length === 0 ? undefined : settings.callbackHosts.join(","),
 		BERTH_TRUSTED_PROXIES: settings.trustedProxies.length === 0 ? undefined : settings.trustedProxies.join(","),
 		BERTH_MAX_CONNECTIONS: String(settings.maxConnections.total),

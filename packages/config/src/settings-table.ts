@@ -130,6 +130,8 @@ export const settingsSchema = z.object({
 	BERTH_IMAGE_REPOSITORY: repository.optional(),
 	/** IPv4 address of the resolver that functions with a network ask. Default: the host's first one that isn't on its loopback. */
 	BERTH_RESOLVER: z.ipv4("an IPv4 address").optional(),
+	/** Certificates (PEM) that hosts are held against, too, that secrets of functions are sent to. Default: this machine's, and those that Node comes with. */
+	BERTH_EGRESS_CA_FILE: z.string().startsWith("/", "an absolute path").optional(),
 	/** Hosts that callbacks may be posted to although they aren't public, and without TLS: `host` or `host:port`, several with commas between. */
 	BERTH_CALLBACK_HOSTS: hosts.optional(),
 	/** Proxies in front of the gateway whose `X-Forwarded-For` is believed: addresses and networks, several with commas between. */

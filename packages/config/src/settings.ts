@@ -78,6 +78,8 @@ export interface Settings {
 	/** Where copies of all images are: a host of `registries`, and a repository. */
 	readonly imageRepository?: RepositoryPlace;
 	readonly resolver?: string;
+	/** A file with certificates that hosts which secrets are sent to are held against, too. */
+	readonly egressCaFile?: string;
 	/** Hosts that callbacks may go to wherever they are: as `URL.hostname` or `URL.host` has them. */
 	readonly callbackHosts: readonly string[];
 	/** Networks of proxies whose `X-Forwarded-For` is believed. */
@@ -155,7 +157,7 @@ export function loadSettings(
 		bodyStallMs: value.BERTH_BODY_STALL_MS,
 		registries: Object.freeze(registries),
 		...(imageRepository === undefined ? {} : { imageRepository }),
-		...(value.BERTH_RESOLVER === undefined ? {} : { resolver: value.BERTH_RESOLVER }),
+		...waysOutOf(value),
 		...proxiesAndHosts(value),
 		maxConnections: Object.freeze({ total: value.BERTH_MAX_CONNECTIONS, perAddress: value.BERTH_MAX_CONNECTIONS_PER_ADDRESS }),
 		allowsHostNetwork: value.BERTH_HOST_NETWORK === "permitted",
@@ -168,6 +170,14 @@ export function loadSettings(
 		cores: availableParallelism(),
 		paths,
 	});
+}
+
+/** How functions' ways out look for hosts, and know them. */
+function waysOutOf({
+	BERTH_RESOLVER: resolver,
+	BERTH_EGRESS_CA_FILE: egressCaFile,
+}: SettingValues): Pick<Settings, "resolver" | "egressCaFile"> {
+	return { ...(resolver === undefined ? {} : { resolver }), ...(egressCaFile === undefined ? {} : { egressCaFile }) };
 }
 
 /** @throws SettingsError */
