@@ -49,8 +49,11 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_IDEMPOTENCY_HOURS: String(settings.idempotency.ms / HOUR_MS),
 		BERTH_IDEMPOTENCY_MIB: String(settings.idempotency.bytes / MIB),
 		BERTH_MAX_INFLIGHT: String(settings.maxInflight),
-		BERTH_MAX_QUEUED: String(settings.maxQueued.perFunction),
-		BERTH_MAX_QUEUED_PROJECT: String(settings.maxQueued.perProject),
+		BERTH_MAX_QUEUED: String(settings.maxQueued),
+		BERTH_MAX_QUEUED_PROJECT: textOf(settings.quotas.queued),
+		BERTH_QUOTA_FUNCTIONS: textOf(settings.quotas.functions),
+		BERTH_QUOTA_REQUESTS_PER_SECOND: textOf(settings.quotas.requestsPerSecond),
+		BERTH_QUOTA_BURST: textOf(settings.quotas.burst),
 		BERTH_BODY_MEMORY_MIB: String(settings.bodyMemoryBytes / MIB),
 		BERTH_ANSWER_STALL_MS: String(settings.answerStallMs),
 		BERTH_BODY_STALL_MS: String(settings.bodyStallMs),
@@ -59,6 +62,8 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_RESOLVER: settings.resolver,
 		BERTH_CALLBACK_HOSTS: settings.callbackHosts.length === 0 ? undefined : settings.callbackHosts.join(","),
 		BERTH_TRUSTED_PROXIES: settings.trustedProxies.length === 0 ? undefined : settings.trustedProxies.join(","),
+		BERTH_MAX_CONNECTIONS: String(settings.maxConnections.total),
+		BERTH_MAX_CONNECTIONS_PER_ADDRESS: String(settings.maxConnections.perAddress),
 		BERTH_HOST_NETWORK: settings.allowsHostNetwork ? "permitted" : "refused",
 		BERTH_VOLUMES_MIB: String(settings.volumeBytes / MIB),
 		BERTH_BINDS: bindsText(settings.binds),
@@ -68,6 +73,10 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		...tracingVariables(settings.tracing),
 	};
 	return Object.fromEntries(Object.entries(variables).filter((pair): pair is [string, string] => pair[1] !== undefined));
+}
+
+function textOf(value: number | undefined): string | undefined {
+	return value === undefined ? undefined : String(value);
 }
 
 function bindsText(binds: Settings["binds"]): string | undefined {

@@ -22,6 +22,7 @@ import { requestHeaders } from "./function-headers.js";
 import { claimedId } from "./idempotency/idempotency.js";
 import { Interactive } from "./interactive.js";
 import { nameFrom, type Target, targetFrom } from "./names.js";
+import { countRequest } from "./rate-limit.js";
 import { sayTrace } from "./server-timing.js";
 import type { Services } from "./services.js";
 
@@ -60,6 +61,7 @@ export class Invocations {
 		}
 		const project = nameFrom(request.params["project"], "project");
 		const version = await this.#resolveFor(request, project, targetFrom(request.params["name"]));
+		await countRequest(project, response, this.#services);
 		const isPublic = version.manifest.public;
 		const head = { method: request.method, url: urlBelow(request.originalUrl), headers: requestHeaders(request, isPublic) };
 		await this.interactive.run(request, response, version, { kind: "http", request: head }, !isPublic);

@@ -9,6 +9,7 @@ import {
 	type Manifest,
 	namedTwice,
 	nearestWord,
+	secretNames,
 } from "@berth/contracts";
 import type { FunctionRegistry } from "@berth/registry";
 
@@ -31,6 +32,7 @@ export function refuseForbidden(manifest: Manifest, permissions: Permissions): v
 		throw wrongField("network", "host isn't permitted here; the operator permits it with BERTH_HOST_NETWORK=permitted");
 	refusePrivateHosts(network);
 	refuseBesideClass(manifest);
+	refuseVariableTwice(manifest);
 	if (manifest.dockerfile !== undefined && permissions.dockerfilesMissing !== undefined)
 		throw wrongField("dockerfile", permissions.dockerfilesMissing);
 	const fault = background?.callbackUrl === undefined ? undefined : callbackUrlFault(background.callbackUrl, permissions.callbackHosts);
@@ -50,6 +52,15 @@ function refusePrivateHosts(network: Manifest["network"]): void {
 	for (const [at, entry] of (allowedHosts(network) ?? []).entries()) {
 		const [host = ""] = entry.split(":");
 		if (isIPv4(host) && !isPublicAddress(host)) throw wrongField(`network.allow.${at}`, `${host} isn't a public address`);
+	}
+}
+
+/** A name is one variable, whichever of the two has its value. */
+function refuseVariableTwice(manifest: Manifest): void {
+	const names = secretNames(manifest);
+	for (const [at, name] of names.entries()) {
+		if (names.indexOf(name) !== at) throw wrongField(`secrets.${at}`, `${name} is named more than once`);
+		if (Object.hasOwn(manifest.env, name)) throw wrongField(`secrets.${at}`, `${name} is a variable of env, too; leave one of the two out`);
 	}
 }
 

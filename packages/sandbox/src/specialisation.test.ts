@@ -26,6 +26,7 @@ const OTHERS: Readonly<Record<keyof typeof SPECIALISATION, ManifestInput>> = {
 	volumes: { volumes: [{ name: "data" }] },
 	binds: { binds: ["models"] },
 	env: { env: { A: "1" } },
+	secrets: { secrets: ["KEY"] },
 	reuse: { reuse: "never" },
 	scratch: { scratch: "fresh" },
 	public: { public: true },

@@ -16,6 +16,7 @@ import {
 	openNodeDirectory,
 	openNodeMembership,
 	openOutbox,
+	openRateLimits,
 } from "@berth/queue";
 import {
 	ApiKeys,
@@ -30,6 +31,7 @@ import {
 	openArtifactStore,
 	PackageRegistries,
 	Schedules,
+	Secrets,
 	type StorageBudgets,
 	Vault,
 } from "@berth/registry";
@@ -121,11 +123,14 @@ async function openServices(redisUrl: string, directory: string, streams: Stream
 	const gatewayId = newId("gw");
 	const vault = new Vault("0".repeat(64));
 	const artifacts = await openArtifactStore(directory, options.budgets === undefined ? {} : { budgets: options.budgets });
+	const functions = await FunctionRegistry.open(redisUrl);
+	const queued = { perFunction: 200_000, perProject: (project: string) => functions.quotas.of(project).queued };
 	return {
-		functions: await FunctionRegistry.open(redisUrl),
+		functions,
 		keys: await ApiKeys.open(redisUrl),
 		audit: await AuditLog.open(redisUrl),
 		packageRegistries: await PackageRegistries.open(redisUrl, vault),
+		secrets: await Secrets.open(redisUrl, vault),
 		hooks: await Hooks.open({ url: redisUrl, vault, bodies: artifacts.deliveries, retentionMs: DAY_MS }),
 		schedules: await Schedules.open(redisUrl),
 		outbox: await openOutbox(urls),
@@ -133,10 +138,11 @@ async function openServices(redisUrl: string, directory: string, streams: Stream
 		callbackSecrets: await CallbackSecrets.open(redisUrl, vault),
 		packageHosts: ["registry.npmjs.org"],
 		artifacts,
-		invocations: await openInvocationQueue({ ...urls, gatewayId, functionRecords: FUNCTION_RECORDS }),
+		invocations: await openInvocationQueue({ ...urls, gatewayId, functionRecords: FUNCTION_RECORDS, queued }),
 		builds: await openBuildQueue(urls),
 		events: await openEventLog({ ...urls, listens: true }),
 		nodes: await openNodeDirectory({ ...urls, gatewayId }),
+		rates: await openRateLimits({ ...urls, gatewayId }),
 		streams,
 		bodies: new Bodies(options.bodyBytes ?? 256 * MIB),
 		metrics: new GatewayMetrics(),
