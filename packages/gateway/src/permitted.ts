@@ -5,6 +5,7 @@ import {
 	BerthError,
 	boundSecrets,
 	callbackUrlFault,
+	corsFault,
 	FIXED_LIMITS,
 	followTarget,
 	isPublicAddress,
@@ -33,6 +34,7 @@ export function refuseForbidden(manifest: Manifest, permissions: Permissions): v
 		throw wrongField("network", "host isn't permitted here; the operator permits it with BERTH_HOST_NETWORK=permitted");
 	refusePrivateHosts(network);
 	refuseBesideClass(manifest);
+	refuseWrongCors(manifest);
 	refuseVariableTwice(manifest);
 	refuseUnboundSecrets(manifest);
 	if (manifest.dockerfile !== undefined && permissions.dockerfilesMissing !== undefined)
@@ -86,6 +88,14 @@ function refuseUnboundSecrets({ secrets = [], network }: Manifest): void {
 		if (seen.has(place)) throw wrongField(`secrets.${at}.header`, `another secret is that header of ${host} already`);
 		seen.add(place);
 	}
+}
+
+/** A browser's preflight has no key, and would be told that a function is there that nobody else is told of. */
+function refuseWrongCors({ cors, public: isPublic }: Manifest): void {
+	if (cors === undefined) return;
+	if (!isPublic) throw wrongField("cors", 'goes with "public": true: a browser asks with a request that has no key whether it may');
+	const fault = corsFault(cors);
+	if (fault !== undefined) throw wrongField(`cors.${fault.field}`, fault.message);
 }
 
 /** What a sandbox is connected to, and has mounted, is given to one that runs: under a kernel of its own it sees nothing of that. */
