@@ -20,6 +20,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_DURABLE_REDIS_URL: settings.embedded.durable ? undefined : settings.durableRedisUrl,
 		BERTH_FAST_REDIS_URL: settings.embedded.fast ? undefined : settings.fastRedisUrl,
 		BERTH_ADMIN_KEY_SHA256: settings.adminKeySha256,
+		BERTH_METRICS_KEY_SHA256: settings.metricsKeySha256,
 		BERTH_SERVICE_UID: String(settings.serviceUid),
 		BERTH_SANDBOX_UID_BASE: String(settings.sandboxUidBase),
 		BERTH_ENGINE: settings.engine,
@@ -50,11 +51,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_IDEMPOTENCY_HOURS: String(settings.idempotency.ms / HOUR_MS),
 		BERTH_IDEMPOTENCY_MIB: String(settings.idempotency.bytes / MIB),
 		BERTH_MAX_INFLIGHT: String(settings.maxInflight),
-		BERTH_MAX_QUEUED: String(settings.maxQueued),
-		BERTH_MAX_QUEUED_PROJECT: textOf(settings.quotas.queued),
-		BERTH_QUOTA_FUNCTIONS: textOf(settings.quotas.functions),
-		BERTH_QUOTA_REQUESTS_PER_SECOND: textOf(settings.quotas.requestsPerSecond),
-		BERTH_QUOTA_BURST: textOf(settings.quotas.burst),
+		...quotaVariables(settings),
 		BERTH_BODY_MEMORY_MIB: String(settings.bodyMemoryBytes / MIB),
 		BERTH_ANSWER_STALL_MS: String(settings.answerStallMs),
 		BERTH_BODY_STALL_MS: String(settings.bodyStallMs),
@@ -80,6 +77,16 @@ function connectionVariables({ tls, maxConnections, trustedProxies }: Settings) 
 		BERTH_TRUSTED_PROXIES: trustedProxies.length === 0 ? undefined : trustedProxies.join(","),
 		BERTH_MAX_CONNECTIONS: String(maxConnections.total),
 		BERTH_MAX_CONNECTIONS_PER_ADDRESS: String(maxConnections.perAddress),
+	};
+}
+
+function quotaVariables({ maxQueued, quotas }: Settings) {
+	return {
+		BERTH_MAX_QUEUED: String(maxQueued),
+		BERTH_MAX_QUEUED_PROJECT: textOf(quotas.queued),
+		BERTH_QUOTA_FUNCTIONS: textOf(quotas.functions),
+		BERTH_QUOTA_REQUESTS_PER_SECOND: textOf(quotas.requestsPerSecond),
+		BERTH_QUOTA_BURST: textOf(quotas.burst),
 	};
 }
 

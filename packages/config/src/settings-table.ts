@@ -42,6 +42,11 @@ export const settingsSchema = z.object({
 		.string()
 		.regex(/^[0-9a-f]{64}$/, "64 hex digits")
 		.optional(),
+	/** SHA-256 (hex) of a key that lets in to the metrics and nowhere else. Default: the operator's key alone does. */
+	BERTH_METRICS_KEY_SHA256: z
+		.string()
+		.regex(/^[0-9a-f]{64}$/, "64 hex digits")
+		.optional(),
 	/** Numeric user that gateway, worker and Redis run as. */
 	BERTH_SERVICE_UID: whole(1, 65_533).default(64_770),
 	/** First host uid of sandboxes: 4,096 ranges of 65,536 from here. */

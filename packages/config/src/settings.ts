@@ -26,6 +26,8 @@ export interface Settings {
 	readonly embedded: { readonly durable: boolean; readonly fast: boolean };
 	/** SHA-256 of the operator's key; absent: the first key is made by itself. */
 	readonly adminKeySha256?: string;
+	/** SHA-256 of a key that metrics are read with. */
+	readonly metricsKeySha256?: string;
 	readonly serviceUid: number;
 	readonly sandboxUidBase: number;
 	readonly engine: "oci" | "docker";
@@ -128,7 +130,7 @@ export function loadSettings(
 		durableRedisUrl: value.BERTH_DURABLE_REDIS_URL ?? `unix://${paths.durableSocket}`,
 		fastRedisUrl: value.BERTH_FAST_REDIS_URL ?? `unix://${paths.fastSocket}`,
 		embedded: Object.freeze({ durable: value.BERTH_DURABLE_REDIS_URL === undefined, fast: value.BERTH_FAST_REDIS_URL === undefined }),
-		...(value.BERTH_ADMIN_KEY_SHA256 === undefined ? {} : { adminKeySha256: value.BERTH_ADMIN_KEY_SHA256 }),
+		...keysOf(value),
 		serviceUid: value.BERTH_SERVICE_UID,
 		sandboxUidBase: value.BERTH_SANDBOX_UID_BASE,
 		engine: value.BERTH_ENGINE,
@@ -201,6 +203,11 @@ function storageOf(value: SettingValues): Settings["storage"] {
 		logBytes: value.BERTH_LOGS_MIB * MIB,
 		deliveryBytes: value.BERTH_DELIVERIES_MIB * MIB,
 	});
+}
+
+function keysOf(value: SettingValues): Pick<Settings, "adminKeySha256" | "metricsKeySha256"> {
+	const { BERTH_ADMIN_KEY_SHA256: admin, BERTH_METRICS_KEY_SHA256: metrics } = value;
+	return { ...(admin === undefined ? {} : { adminKeySha256: admin }), ...(metrics === undefined ? {} : { metricsKeySha256: metrics }) };
 }
 
 function quotasIn(value: SettingValues): Pick<Settings, "maxQueued" | "quotas"> {

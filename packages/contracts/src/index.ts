@@ -9,6 +9,7 @@ export * from "./build-log.js";
 export * from "./build-protocol.js";
 export * from "./callback-url.js";
 export * from "./canonical-json.js";
+export * from "./cors.js";
 export * from "./egress.js";
 export * from "./errors.js";
 export * from "./events.js";

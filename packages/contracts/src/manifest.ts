@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { BACKGROUND_FIELDS } from "./background.js";
+import { corsSchema } from "./cors.js";
 import { egressHosts } from "./egress.js";
 import { FOLLOW_UP_FIELDS } from "./follow-up.js";
 import { IMAGE_NAME_RULE, parseImageName } from "./image-name.js";
@@ -97,6 +98,8 @@ export const manifestSchema = z.strictObject({
 	scratch: oneOf("keep", "fresh").default("keep"),
 	/** Whether `/fn/…` of this function answers without an API key. */
 	public: z.boolean("true or false").default(false),
+	/** Which other origins' pages may use it at `/fn/…` from a browser; absent: what the function says itself. */
+	cors: corsSchema.optional(),
 	/** What there is to say of invocations that nobody waits for. */
 	background: z.strictObject({ ...BACKGROUND_FIELDS, ...FOLLOW_UP_FIELDS }, "an object with fields of background work").optional(),
 	description: z

@@ -13,6 +13,8 @@ const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}$/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones that mustn't get through
 const FORBIDDEN = /[\0-\x08\n-\x1f\x7f]|[^\0-\xff]/;
 const MOST = 100;
+/** Answers of which the gateway says which other origins' pages may read them (cors.ts). */
+const withCors = new WeakSet<ServerResponse>();
 
 /**
  * What a function may say in its answer's headers: docs/http-api.md has it as a table. What it may not is left out, the rest stays as it is,
@@ -31,7 +33,15 @@ export function answerHeaders(said: readonly Pair[]): readonly Pair[] {
 }
 
 export function writeAnswerHeaders(response: ServerResponse, said: readonly Pair[]): void {
-	for (const [name, value] of answerHeaders(said)) response.appendHeader(name, value);
+	for (const [name, value] of answerHeaders(said)) {
+		if (withCors.has(response) && /^access-control-/i.test(name)) continue;
+		response.appendHeader(name, value);
+	}
+}
+
+/** From now on what a function says in `Access-Control-…` of this answer is left out. */
+export function decidesCors(response: ServerResponse): void {
+	withCors.add(response);
 }
 
 /** Statuses whose answers have no content (RFC 9110, 15.3.5, 15.3.6 and 15.4.5). */

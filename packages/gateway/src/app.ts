@@ -1,7 +1,7 @@
 import { BerthError, ERRORS } from "@berth/contracts";
 import express, { type Express, type Request, type RequestHandler, type Response } from "express";
 import { audited, isChange } from "./audit.js";
-import { admit, principalOf } from "./auth.js";
+import { admit, hasKeyOf, principalOf } from "./auth.js";
 import { hasKey, serveOnce } from "./idempotency/idempotency.js";
 import type { Invocations } from "./invocations.js";
 import { openApiDocument } from "./openapi.js";
@@ -38,7 +38,9 @@ function handlerOf(route: Route, services: Services): RequestHandler {
 			metrics.answered(route.path, status, (performance.now() - startedAt) / 1000);
 		});
 		const { scope } = route;
-		if (scope !== "none" && scope !== "public") {
+		if (scope === "metrics") {
+			if (!hasKeyOf(request, services.metricsKeys)) await admit(request, scope, services.keys);
+		} else if (scope !== "none" && scope !== "public") {
 			await admit(request, scope, services.keys);
 			// Who looks after quotas is never kept out by one.
 			if (scope !== "operator") await countRequest(principalOf(request).project, response, services);

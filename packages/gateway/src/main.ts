@@ -156,6 +156,7 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 		spans: new GatewaySpans(tracing),
 		log,
 		trustedProxies: settings.trustedProxies,
+		metricsKeys: [settings.metricsKeySha256, settings.adminKeySha256].filter((key) => key !== undefined),
 		permissions: {
 			hostNetwork: settings.allowsHostNetwork,
 			binds: Object.keys(settings.binds),

@@ -3,6 +3,7 @@ import {
 	allowedHosts,
 	BerthError,
 	callbackUrlFault,
+	corsFault,
 	FIXED_LIMITS,
 	followTarget,
 	isPublicAddress,
@@ -32,6 +33,7 @@ export function refuseForbidden(manifest: Manifest, permissions: Permissions): v
 		throw wrongField("network", "host isn't permitted here; the operator permits it with BERTH_HOST_NETWORK=permitted");
 	refusePrivateHosts(network);
 	refuseBesideClass(manifest);
+	refuseWrongCors(manifest);
 	refuseVariableTwice(manifest);
 	if (manifest.dockerfile !== undefined && permissions.dockerfilesMissing !== undefined)
 		throw wrongField("dockerfile", permissions.dockerfilesMissing);
@@ -62,6 +64,14 @@ function refuseVariableTwice(manifest: Manifest): void {
 		if (names.indexOf(name) !== at) throw wrongField(`secrets.${at}`, `${name} is named more than once`);
 		if (Object.hasOwn(manifest.env, name)) throw wrongField(`secrets.${at}`, `${name} is a variable of env, too; leave one of the two out`);
 	}
+}
+
+/** A browser's preflight has no key, and would be told that a function is there that nobody else is told of. */
+function refuseWrongCors({ cors, public: isPublic }: Manifest): void {
+	if (cors === undefined) return;
+	if (!isPublic) throw wrongField("cors", 'goes with "public": true: a browser asks with a request that has no key whether it may');
+	const fault = corsFault(cors);
+	if (fault !== undefined) throw wrongField(`cors.${fault.field}`, fault.message);
 }
 
 /** What a sandbox is connected to, and has mounted, is given to one that runs: under a kernel of its own it sees nothing of that. */

@@ -44,6 +44,8 @@ export interface Services {
 	readonly spans: GatewaySpans;
 	readonly log: Logger;
 	readonly permissions: Permissions;
+	/** SHA-256 of keys that metrics are read with, beside the operator's in the durable Redis. */
+	readonly metricsKeys: readonly string[];
 	/** Networks of proxies whose `X-Forwarded-For` is believed. */
 	readonly trustedProxies: readonly string[];
 	/** Whether the durable Redis is this data directory's own: then every node that there ever was is this one. */

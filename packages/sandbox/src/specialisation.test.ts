@@ -30,6 +30,7 @@ const OTHERS: Readonly<Record<keyof typeof SPECIALISATION, ManifestInput>> = {
 	reuse: { reuse: "never" },
 	scratch: { scratch: "fresh" },
 	public: { public: true },
+	cors: { public: true, cors: { origins: ["https://app.example.com"] } },
 	background: { background: { onSuccess: "next" } },
 	description: { description: "x" },
 };

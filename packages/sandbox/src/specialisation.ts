@@ -29,6 +29,7 @@ export const SPECIALISATION: Readonly<Record<keyof Manifest, { readonly binding:
 	reuse: { binding: "policy", how: "the pool retires after so many invocations" },
 	scratch: { binding: "specialised", how: "the agent empties /tmp between invocations" },
 	public: { binding: "policy", how: "the gateway's business" },
+	cors: { binding: "policy", how: "the gateway's business" },
 	background: { binding: "policy", how: "the gateway's and the queue's business" },
 	description: { binding: "policy", how: "for people" },
 };

@@ -26,9 +26,8 @@ export class Arena {
 
 	/** @param whose another tenant's, if it isn't the attacker's own */
 	async attacker(name: string, tried: Tried, whose = ""): Promise<Attacker> {
-		const deployed = await this.#once(`${whose} ${tried.alone ? name : JSON.stringify(tried.manifest ?? {})} ${languageOf(tried)}`, () =>
-			this.#deploy(tried),
-		);
+		const shared = tried.own === undefined ? JSON.stringify(tried.manifest ?? {}) : name;
+		const deployed = await this.#once([whose, languageOf(tried), shared].join(" "), () => this.#deploy(tried));
 		const fixture = tried.fixture.replace(/\.\w+$/, "");
 		const mark = freshName("berth-attack");
 		const attack = async (ask: object = {}, options: InvokeOptions = {}): Promise<Attempt> => {
@@ -49,7 +48,13 @@ export class Arena {
 			servesOn: async () => expect(await deployed.result({ attack: null })).toBe("serves"),
 			neighbour: () => this.#once("neighbour", () => this.#serving()),
 			other: () => this.attacker(name, tried, "other"),
-			isGone: (sandbox = "") => eventually(() => expect(processesIn(this.#stack, this.#column, sandbox)).toEqual([])),
+			nextVersion: async () => {
+				await this.#deploy(tried, deployed.name, { VERSION: "2" });
+			},
+			isGone: async (sandbox) => {
+				if (sandbox === undefined) throw new Error("the record names no sandbox");
+				await eventually(() => expect(processesIn(this.#stack, this.#column, sandbox)).toEqual([]));
+			},
 		};
 	}
 
@@ -60,13 +65,14 @@ export class Arena {
 	}
 
 	#serving(): Promise<Deployed> {
-		return deploy(this.#stack, { source: `export default () => "serves";`, ...this.#class() });
+		return deploy(this.#stack, { source: NEIGHBOUR, ...this.#class() });
 	}
 
-	#deploy(tried: Tried): Promise<Deployed> {
+	#deploy(tried: Tried, name = freshName(), env?: Readonly<Record<string, string>>): Promise<Deployed> {
+		const manifest = { ...tried.manifest, ...this.#class(), ...(env === undefined ? {} : { env }) };
+		if (tried.own === "source") return deploy(this.#stack, { name, source: sourceOf(tried.fixture), ...manifest });
 		const language = languageOf(tried);
-		const manifest = { ...tried.manifest, ...this.#class(), ...(language === "python" ? { runtime: "python3" as const } : {}) };
-		return deployTar(this.#stack, sourceOf(language, tried.alone ? [tried.fixture] : undefined), manifest);
+		return deployTar(this.#stack, allOf(language), language === "python" ? { ...manifest, runtime: "python3" } : manifest, name);
 	}
 
 	#class() {
@@ -78,18 +84,25 @@ function languageOf({ fixture }: Tried): Language {
 	return fixture.endsWith(".py") ? "python" : "node";
 }
 
-/** A function that makes whichever of these attacks it is asked for; all of its language that act only when asked, unless it is said which. */
-function sourceOf(language: Language, names = inNobodysWay(language)): readonly TarEntry[] {
-	const files = [...names, ...(language === "python" ? ["trying.py"] : [])];
-	const attacks = files.map((name) => ({ path: `attacks/${name}`, body: readFileSync(join(FIXTURES, name)) }));
-	return [language === "python" ? { path: "index.py", body: PYTHON_INDEX } : { path: "index.ts", body: nodeIndex(names) }, ...attacks];
+const sourceOf = (name: string) => readFileSync(join(FIXTURES, name), "utf8");
+
+/** A function that makes whichever of a language's attacks it is asked for. */
+function allOf(language: Language): readonly TarEntry[] {
+	const names = readdirSync(FIXTURES).filter((name) => name.endsWith(language === "python" ? ".py" : ".ts") && isAsked(name));
+	const index = language === "python" ? { path: "index.py", body: PYTHON_INDEX } : { path: "index.ts", body: nodeIndex(names) };
+	return [index, ...names.map((name) => ({ path: `attacks/${name}`, body: sourceOf(name) }))];
 }
 
-/** Those that act when they are loaded say so in their names. */
-function inNobodysWay(language: Language): readonly string[] {
-	const ending = language === "python" ? ".py" : ".ts";
-	return readdirSync(FIXTURES).filter((name) => name.endsWith(ending) && name !== "trying.py" && !/-at-load\./.test(name));
+/** It does nothing when it is loaded, and has no handler of its own. */
+function isAsked(name: string): boolean {
+	return !/^export default/m.test(sourceOf(name));
 }
+
+/** Shares nothing with any attack, and takes as long as it is told. */
+const NEIGHBOUR = `export default async ({ ms = 0 }) => {
+	await new Promise((resolve) => setTimeout(resolve, ms));
+	return "serves";
+};`;
 
 const PYTHON_INDEX = `import importlib
 

@@ -19,7 +19,12 @@ export const COLUMN_FILES: Readonly<Record<Column, string>> = {
 /** Why an attack isn't tried in a column. */
 export const REASONS = {
 	"before any sandbox": "It is over before a sandbox is asked for: no engine has a part in it.",
-	"no effect under gVisor": "There is nothing of the host to reach: gVisor's own kernel answers, and has no such thing of the host's.",
+	"gVisor's own devices":
+		"gVisor's kernel has one of its own, which it serves itself; that nothing of the host is opened for it is its rule, and there is no such file in its root.",
+	"gVisor maps what is noexec":
+		"gVisor (20221219) maps files of a noexec mount as code. That takes no wall away: a function may make code in memory anyhow, and its calls reach gVisor's kernel alone.",
+	"gVisor's own threads":
+		"Threads under gVisor are its kernel's, not tasks of the host's: 300 were started where the host's cap is 256 tasks, and it wasn't met. What they take is memory, whose limit is tried; processes meet the cap.",
 	"builds by the node": "Builds run in sandboxes of the node's engine, whatever runtime class the function has.",
 	"the same sandbox":
 		"It is decided in the same build sandbox, whose walls are tried in this column with functions: one engine shows what is in it.",
@@ -28,44 +33,56 @@ export type Reason = keyof typeof REASONS;
 
 /** What holds an attack: taken away alone, the attack gets through and its test fails. */
 export type Protection =
-	| "address of its own"
-	| "agent's frames are checked"
+	| "scratch of its own"
+	| "noexec scratch"
+	| "root of its own"
+	| "read-only root"
+	| "read-only /proc"
+	| "masked paths"
+	| "devices"
 	| "capabilities"
+	| "no_new_privs"
+	| "user namespace"
+	| "pid namespace"
+	| "network namespace"
+	| "seccomp"
+	| "rlimits"
 	| "cgroup cpu"
 	| "cgroup memory"
 	| "cgroup pids"
-	| "deadline"
-	| "devices"
-	| "freezer"
-	| "ipc namespace"
-	| "log cap"
-	| "masked paths"
-	| "mount namespace"
-	| "network namespace"
-	| "no_new_privs"
-	| "one version to a sandbox"
-	| "pid namespace"
-	| "read-only root"
-	| "read-only /proc"
-	| "response cap"
-	| "rlimits"
-	| "seccomp"
-	| "strays retire a sandbox"
-	| "stream cap"
-	| "tmpfs inodes"
 	| "tmpfs size"
-	| "uid range"
-	| "user namespace"
+	| "tmpfs inodes"
+	| "descriptors are closed"
+	| "environment from nothing"
+	| "deadline"
+	| "start budget"
+	| "life of a sandbox"
+	| "one version to a sandbox"
+	| "strays retire a sandbox"
+	| "freezer"
+	| "logs by invocation"
+	| "errors by invocation"
+	| "log cap"
+	| "response cap"
+	| "stream cap"
+	| "agent's frames are checked"
 	| "archive rules"
 	| "build sandbox"
-	| "build's limits"
-	| "integrity"
-	| "gateway's checks"
+	| "build's own language checks"
+	| "time of a build"
+	| "integrity of packages"
+	| "lock file's rules"
 	| "gateway's limits"
-	| "keys and projects"
-	| "registry's transactions"
-	| "signature check"
-	| "delivery is known";
+	| "gateway's checks"
+	| "keys and scopes"
+	| "projects"
+	| "one script in Redis"
+	| "cancellation"
+	| "signature"
+	| "what was let in is known"
+	| "time window"
+	| "comparison in constant time"
+	| "raw body";
 
 /** An attack that is deployed as a function and invoked, in every column that isn't excepted. */
 export interface Tried {
@@ -73,11 +90,23 @@ export interface Tried {
 	/** Its source in test/fixtures/attacks; attacks with the same manifest share a function, which has them all. */
 	readonly fixture: string;
 	readonly manifest?: Manifest;
-	/** It is a function of its own: what it leaves behind would be in the way of others, or it acts when it is loaded. */
-	readonly alone?: true;
+	/** Not with others: a function that is all its own, since what it leaves would be in their way; or that is nothing but this source. */
+	readonly own?: "function" | "source";
+	/** It is begun first: the others have time to be tried meanwhile. */
+	readonly slow?: true;
 	readonly except?: Partial<Readonly<Record<Column, Reason>>>;
 	/** Fails when the attack got through; without it, everything that it tried must have been refused, and the host be as it was. */
 	readonly isContained?: (attacker: Attacker) => Promise<void>;
+}
+
+/** An attack that is an archive to be built, in every column that isn't excepted. */
+export interface TriedBuild {
+	readonly heldBy: readonly Protection[];
+	/** @param mark is to occur in what it would leave */
+	readonly archive: (mark: string) => { readonly kind: "tar.gz" | "zip"; readonly bytes: Buffer };
+	readonly except: Partial<Readonly<Record<Column, Reason>>>;
+	/** What the problem has to have: it is refused when it is built. */
+	readonly refused: Readonly<Record<string, unknown>>;
 }
 
 /** One that something else tries already, once for all columns. */
@@ -93,7 +122,7 @@ export interface NamedTest {
 	readonly title: string;
 }
 
-export type Attack = Tried | TriedElsewhere;
+export type Attack = Tried | TriedBuild | TriedElsewhere;
 export type Group = keyof typeof LIST;
 /** A row for everything on the list of a group. */
 export type Rows<G extends Group> = Readonly<Record<keyof (typeof LIST)[G], Attack>>;
@@ -123,6 +152,8 @@ export interface Attacker {
 	neighbour(): Promise<Deployed>;
 	/** The same source as another function: what it sees is another tenant's. */
 	other(): Promise<Attacker>;
+	/** Deploys its function again, otherwise. */
+	nextVersion(): Promise<void>;
 	/** Nothing of that sandbox runs on the host. */
 	isGone(sandbox: string | undefined): Promise<void>;
 }

@@ -1,6 +1,11 @@
 import type { Attack, Group } from "./attack.js";
+import { builds } from "./attacks/builds.js";
+import { gateway } from "./attacks/gateway.js";
 import { isolation } from "./attacks/isolation.js";
+import { lifecycle } from "./attacks/lifecycle.js";
+import { protocol } from "./attacks/protocol.js";
 import { resources } from "./attacks/resources.js";
+import { webhooks } from "./attacks/webhooks.js";
 import { LIST } from "./list.js";
 
 /** One row of the matrix. */
@@ -13,7 +18,15 @@ export interface Row {
 	readonly attack: Attack | undefined;
 }
 
-const ROWS: Readonly<Record<Group, Readonly<Record<string, Attack>>>> = { Resources: resources, Isolation: isolation };
+const ROWS: Readonly<Record<Group, Readonly<Record<string, Attack>>>> = {
+	Resources: resources,
+	Lifecycle: lifecycle,
+	Protocol: protocol,
+	Isolation: isolation,
+	Gateway: gateway,
+	Webhook: webhooks,
+	Build: builds,
+};
 
 /** The matrix, in the order of the list. */
 export const MATRIX: readonly Row[] = (Object.keys(LIST) as readonly Group[]).flatMap((group) =>

@@ -1,12 +1,11 @@
 import { beforeAll, describe, expect, it } from "vitest";
+import { freshName, refusalOf } from "../../harness/functions.js";
 import type { Stack } from "../../harness/stack.js";
 import { Arena } from "./arena.js";
-import type { Attacker, Column } from "./attack.js";
+import type { Column, Tried, TriedBuild } from "./attack.js";
 import { MATRIX } from "./attacks.js";
 import { expectUntouched, type Look, lookAtHost } from "./host.js";
-
-/** How an attempt ends that was refused: an error of the kernel's by its name. */
-const REFUSED = /^E[A-Z0-9]+$/;
+import { isRefused } from "./refused.js";
 
 /** Tries every attack of a column, several at a time, each under its name. */
 export function attackColumn(column: Column, stackOf: () => Stack): void {
@@ -18,20 +17,35 @@ export function attackColumn(column: Column, stackOf: () => Stack): void {
 			before = lookAtHost();
 		});
 
-		for (const { name, attack } of MATRIX) {
-			if (attack === undefined || !("fixture" in attack) || attack.except?.[column] !== undefined) continue;
+		for (const [name, tried] of triedIn(column, (attack) => "fixture" in attack)) {
 			it(name, async () => {
-				const attacker = await arena.attacker(name, attack);
-				await (attack.isContained ?? isRefused)(attacker);
+				const attacker = await arena.attacker(name, tried);
+				await (tried.isContained ?? isRefused)(attacker);
 				expectUntouched(before, attacker.mark);
+			});
+		}
+
+		for (const [name, { archive, refused }] of triedIn(column, (attack) => "archive" in attack)) {
+			it(name, async () => {
+				const mark = freshName("berth-attack");
+				const { client } = stackOf();
+				expect(await refusalOf(client.deployArchive(freshName(), { ...archive(mark), manifest: {} }))).toMatchObject(refused);
+				expectUntouched(before, mark);
 			});
 		}
 	});
 }
 
-/** Under gVisor errors are its own kernel's to choose: what counts is what happened to the host, which is looked at anyhow. */
-async function isRefused({ report, column }: Attacker): Promise<void> {
-	const attempts = Object.entries(await report<Readonly<Record<string, string>>>());
-	expect(attempts).not.toEqual([]);
-	if (column !== "runsc") expect(attempts.filter(([, how]) => !REFUSED.test(how))).toEqual([]);
+/** Those of a kind that aren't excepted, by name; what takes long first. */
+function triedIn<A extends Tried | TriedBuild>(
+	column: Column,
+	isOfKind: (attack: Tried | TriedBuild) => attack is A,
+): readonly (readonly [string, A])[] {
+	const tried = MATRIX.flatMap(({ name, attack }) =>
+		attack !== undefined && !("tests" in attack) && attack.except?.[column] === undefined && isOfKind(attack)
+			? [[name, attack] as const]
+			: [],
+	);
+	const isSlow = ([, attack]: (typeof tried)[number]) => "slow" in attack && attack.slow === true;
+	return [...tried.filter(isSlow), ...tried.filter((one) => !isSlow(one))];
 }

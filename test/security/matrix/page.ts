@@ -2,23 +2,25 @@ import { COLUMN_FILES, COLUMNS, type Column, REASONS, type Reason } from "./atta
 import type { Row } from "./attacks.js";
 
 /** What a cell of the matrix has: a test that tries the attack there, or a reason why none does. */
-export type Cell = { readonly tests: readonly string[] } | { readonly reason: Reason };
+export type Cell = { readonly tests: readonly string[]; readonly titles?: readonly string[] } | { readonly reason: Reason };
 
 /** @returns undefined where there is neither */
 export function cellOf({ attack }: Row, column: Column): Cell | undefined {
 	if (attack === undefined) return undefined;
-	if ("fixture" in attack) {
+	if (!("tests" in attack)) {
 		const reason = attack.except?.[column];
 		return reason === undefined ? { tests: [COLUMN_FILES[column]] } : { reason };
 	}
 	if (column !== COLUMNS[0]) return { reason: attack.because };
-	return attack.tests.length === 0 ? undefined : { tests: attack.tests.map(({ file }) => file) };
+	return attack.tests.length === 0
+		? undefined
+		: { tests: attack.tests.map(({ file }) => file), titles: attack.tests.map(({ title }) => title) };
 }
 
 const HEAD = `# Attacks
 
 Tenants are hostile, so every attack here is made, through the HTTP API, by a function that does it, and the host is looked at afterwards. Each row is an attack, each column what runs the function: the engine \`oci\` with crun and with runc, the engine \`docker\`,
-and the runtime class \`runsc\` (gVisor). ✓ is the file whose test has the row's name, or is named below the table; a number is the reason why there is none. A blank cell fails the suite. What isn't promised stands in [SECURITY.md](SECURITY.md#what-isnt-covered-yet).
+and the runtime class \`runsc\` (gVisor). ✓ is the file whose test has the row's name, or the one beside it; a number is the reason why there is none. A blank cell fails the suite. What isn't promised stands in [SECURITY.md](SECURITY.md#what-isnt-covered-yet).
 
 This page is made from \`test/security/matrix\`, which holds what is tried (\`attacks/\`, with a fixture each in \`test/fixtures/attacks\`), what must be seen (\`list.ts\`), and what holds it. After a change there: \`npm test -- --project docs -u\`.
 `;
@@ -50,5 +52,6 @@ function partOf(group: string, rows: readonly Row[]): string {
 function shown(cell: Cell | undefined): string {
 	if (cell === undefined) return "";
 	if ("reason" in cell) return String(REASON_NAMES.indexOf(cell.reason) + 1);
-	return [...new Set(cell.tests)].map((file) => `[✓](../${file})`).join(" ");
+	const titles = cell.titles?.map((title) => ` “${title.replaceAll("|", "\\|")}”`) ?? [];
+	return cell.tests.map((file, index) => `[✓](../${file})${titles[index] ?? ""}`).join("; ");
 }

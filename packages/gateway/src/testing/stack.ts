@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import type { Server } from "node:http";
@@ -45,6 +46,8 @@ import { closeServices, type Services } from "../services.js";
 import { GatewaySpans } from "../spans.js";
 import { Streams } from "../streams/streams.js";
 
+/** What reads the metrics, also while Redis is away. */
+export const METRICS_KEY = "for-prometheus";
 const NODE = "node_test";
 const NO_BUILD = { durationMs: 0, phases: {}, layers: [], warnings: [] };
 const DIGEST = `sha256:${"0".repeat(64)}` as const;
@@ -149,6 +152,7 @@ async function openServices(redisUrl: string, directory: string, streams: Stream
 		spans: new GatewaySpans(new Tracing({ name: "parentbased_always_on", ratio: 1 })),
 		log: createLogger("test", "silent"),
 		trustedProxies: options.trustedProxies ?? [],
+		metricsKeys: [createHash("sha256").update(METRICS_KEY).digest("hex")],
 		permissions: { hostNetwork: false, binds: [], dockerfilesMissing: undefined, callbackHosts: options.callbackHosts ?? [] },
 		hasOneNode: options.hasOneNode ?? true,
 		maxInflight: options.maxInflight ?? 1024,
