@@ -87,6 +87,7 @@ function quotaVariables({ maxQueued, quotas }: Settings) {
 		BERTH_QUOTA_FUNCTIONS: textOf(quotas.functions),
 		BERTH_QUOTA_REQUESTS_PER_SECOND: textOf(quotas.requestsPerSecond),
 		BERTH_QUOTA_BURST: textOf(quotas.burst),
+		BERTH_QUOTA_IMAGE_MIB: textOf(quotas.imageMiB),
 	};
 }
 

@@ -217,12 +217,14 @@ function quotasIn(value: SettingValues): Pick<Settings, "maxQueued" | "quotas"> 
 		BERTH_QUOTA_FUNCTIONS: functions,
 		BERTH_QUOTA_REQUESTS_PER_SECOND: requestsPerSecond,
 		BERTH_QUOTA_BURST: burst,
+		BERTH_QUOTA_IMAGE_MIB: imageMiB,
 	} = value;
 	const quotas = Object.freeze({
 		queued,
 		...(functions === undefined ? {} : { functions }),
 		...(requestsPerSecond === undefined ? {} : { requestsPerSecond }),
 		...(burst === undefined ? {} : { burst }),
+		...(imageMiB === undefined ? {} : { imageMiB }),
 	});
 	return { maxQueued, quotas };
 }
