@@ -31,6 +31,9 @@ export const settingsSchema = z.object({
 	/** Address and port of the gateway. Only loopback unless told otherwise. */
 	BERTH_HOST: z.string().min(1).default("127.0.0.1"),
 	BERTH_PORT: whole(0, 65_535).default(8080),
+	/** Certificate chain and key of the gateway, PEM: it speaks TLS then. Both or neither. */
+	BERTH_TLS_CERT: z.string().startsWith("/", "an absolute path").optional(),
+	BERTH_TLS_KEY: z.string().startsWith("/", "an absolute path").optional(),
 	/** Redis servers of your own: redis://, rediss:// or unix://. Default: the embedded ones. */
 	BERTH_DURABLE_REDIS_URL: redisUrl.optional(),
 	BERTH_FAST_REDIS_URL: redisUrl.optional(),

@@ -18,6 +18,8 @@ export interface Settings {
 	readonly dataDir: string;
 	readonly host: string;
 	readonly port: number;
+	/** Paths of the gateway's certificate and key; absent: plain HTTP. */
+	readonly tls?: { readonly certificate: string; readonly key: string };
 	readonly durableRedisUrl: string;
 	readonly fastRedisUrl: string;
 	/** Whether each Redis is ours to supervise. */
@@ -126,6 +128,7 @@ export function loadSettings(
 		dataDir: value.BERTH_DATA_DIR,
 		host: value.BERTH_HOST,
 		port: value.BERTH_PORT,
+		...tlsOf(value),
 		durableRedisUrl: value.BERTH_DURABLE_REDIS_URL ?? `unix://${paths.durableSocket}`,
 		fastRedisUrl: value.BERTH_FAST_REDIS_URL ?? `unix://${paths.fastSocket}`,
 		embedded: Object.freeze({ durable: value.BERTH_DURABLE_REDIS_URL === undefined, fast: value.BERTH_FAST_REDIS_URL === undefined }),
@@ -161,7 +164,6 @@ export function loadSettings(
 		...(imageRepository === undefined ? {} : { imageRepository }),
 		...waysOutOf(value),
 		...proxiesAndHosts(value),
-		maxConnections: Object.freeze({ total: value.BERTH_MAX_CONNECTIONS, perAddress: value.BERTH_MAX_CONNECTIONS_PER_ADDRESS }),
 		allowsHostNetwork: value.BERTH_HOST_NETWORK === "permitted",
 		volumeBytes: value.BERTH_VOLUMES_MIB * MIB,
 		binds: Object.freeze(value.BERTH_BINDS ?? {}),
@@ -192,6 +194,15 @@ function requireListed({ host }: RepositoryPlace, registries: readonly RegistryA
 function defaultMemoryBytes(): number {
 	const all = totalmem();
 	return Math.max(Math.floor(all / 2), Math.min(LIMITS.memoryMiB.max * MIB, all));
+}
+
+/** @throws SettingsError */
+function tlsOf({ BERTH_TLS_CERT: certificate, BERTH_TLS_KEY: key }: SettingValues): Pick<Settings, "tls"> {
+	if (certificate === undefined && key === undefined) return {};
+	if (certificate !== undefined && key !== undefined) return { tls: Object.freeze({ certificate, key }) };
+	throw new SettingsError(
+		`BERTH_TLS_CERT and BERTH_TLS_KEY go together: ${key === undefined ? "BERTH_TLS_KEY" : "BERTH_TLS_CERT"} is missing`,
+	);
 }
 
 function storageOf(value: SettingValues): Settings["storage"] {
@@ -233,8 +244,9 @@ function keptOf(value: SettingValues): Pick<Settings, "hookEventsMs" | "idempote
 	return { hookEventsMs: value.BERTH_HOOK_EVENTS_HOURS * HOUR_MS, idempotency };
 }
 
-function proxiesAndHosts(value: SettingValues): Pick<Settings, "callbackHosts" | "trustedProxies"> {
+function proxiesAndHosts(value: SettingValues): Pick<Settings, "callbackHosts" | "trustedProxies" | "maxConnections"> {
 	return {
+		maxConnections: Object.freeze({ total: value.BERTH_MAX_CONNECTIONS, perAddress: value.BERTH_MAX_CONNECTIONS_PER_ADDRESS }),
 		callbackHosts: Object.freeze(value.BERTH_CALLBACK_HOSTS ?? []),
 		trustedProxies: Object.freeze(value.BERTH_TRUSTED_PROXIES ?? []),
 	};
