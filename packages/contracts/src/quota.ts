@@ -8,6 +8,8 @@ export const QUOTAS = {
 	requestsPerSecond: { min: 1, max: 1_000_000, of: "requests a second" },
 	/** Of these at once, after a rest. Default: a second's. */
 	burst: { min: 1, max: 10_000_000, of: "requests at once" },
+	/** What the layers of its versions take on disk, each counted once; bases aren't among them. */
+	imageMiB: { min: 0, max: 1 << 24, of: "MiB of images" },
 	/** Background invocations that are queued, with what is still to follow others. */
 	queued: { min: 1, max: 100_000_000, of: "background invocations" },
 } as const;
@@ -39,6 +41,7 @@ export const quotaChangesSchema = z.strictObject({
 	functions: change("functions"),
 	requestsPerSecond: change("requestsPerSecond"),
 	burst: change("burst"),
+	imageMiB: change("imageMiB"),
 	queued: change("queued"),
 } satisfies Record<QuotaName, unknown>);
 export type QuotaChanges = Readonly<Partial<Record<QuotaName, number | "unlimited" | null | undefined>>>;

@@ -73,6 +73,11 @@ async function detailOf(project: Project, services: Services): Promise<ProjectDe
 }
 
 async function usesOf(project: string, { functions, invocations }: Services): Promise<Partial<Record<QuotaName, number>>> {
-	const [held, queued] = await Promise.all([functions.quotas.functionsOf(project), invocations.queuedOf(project)]);
-	return { functions: held, queued };
+	const { quotas } = functions;
+	const [held, imageMiB, queued] = await Promise.all([
+		quotas.functionsOf(project),
+		quotas.imageMiBOf(project),
+		invocations.queuedOf(project),
+	]);
+	return { functions: held, imageMiB, queued };
 }
