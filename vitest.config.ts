@@ -15,7 +15,7 @@ const SHARED_STACKS = ["test/harness/shared-stacks.ts"];
 const RUNC_STACK = ["test/harness/runc-stack.ts"];
 const DOCKER_STACK = ["test/harness/docker-stack.ts"];
 /** What an OCI runtime has a hand in: how sandboxes end, what holds them, what they can reach. */
-const RUNTIME_TESTS = ["test/{functional/{outcomes,limits,pool},security/inside}.test.ts"];
+const RUNTIME_TESTS = ["test/{functional/{outcomes,limits,pool},security/{inside,system-calls}}.test.ts"];
 
 /** What holds whatever engine makes the sandboxes. */
 const ENGINE_TESTS = ["test/functional/{outcomes,limits,invocations}.test.ts"];
@@ -27,7 +27,7 @@ const sharing = SYSTEM.filter((path) => readFileSync(path, "utf8").includes("sha
 const apart = SYSTEM.filter((path) => !sharing.includes(path));
 
 /** What takes a minute or more begins first: nothing waits for one of these alone at the end. */
-const LONG = /\/(?:cgroup2|engines|kills|images|restart|python-packages|stops|backup|dependencies)\.test\.ts$/;
+const LONG = /\/(?:matrix\/(?:docker|runc)|cgroup2|engines|kills|images|restart|python-packages|stops|backup|dependencies)\.test\.ts$/;
 class LongFirst extends BaseSequencer {
 	override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
 		const sorted = await super.sort(files);

@@ -159,7 +159,7 @@ describe.each(ENGINES)("a sandbox of the engine %s", (engine) => {
 	] as const)("ends as %s, with its cause, and leaves nothing", async (outcome, input) => {
 		const deployed = await deploy(stackOf(engine), input);
 		const answer = await deployed.invoke({ fill: true });
-		expect(answer.outcome).toBe(outcome);
+		expect(answer.outcome, answer.problem?.detail).toBe(outcome);
 		if (outcome === "crashed") expect(answer.problem?.detail).toContain("exited with code 7");
 		if (outcome === "out_of_memory") expect(answer.problem?.detail).toContain("memory limit of 128 MiB");
 		if (outcome === "handler_error") return;

@@ -118,6 +118,7 @@ async function frozen() {
 	const next = await sandboxes.attempt(again, {}, PATIENCE_MS, () => {
 		light = cpuWeightOf(DATA, sandbox);
 	});
+	await sandboxes.frozen(sandbox);
 	return {
 		files,
 		ticks,

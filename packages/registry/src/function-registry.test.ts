@@ -306,13 +306,14 @@ test("of a project that was removed while it was on its way nothing is made: nob
 		source: sourceOf("1"),
 		createdAt: "2026-11-26T00:00:00.000Z",
 	};
-	for (const making of [
-		registry.createVersion("shop", "hello", MANIFEST, sourceOf("1")),
-		registry.importVersion(pulled, { digest: DIGEST, base: { digest: DIGEST, layers: [] }, layers: [], entry: "index.mjs" }, REPORT),
-		registry.networks.make("shop", "back"),
-		registry.volumes.begin("shop", "data", { sizeMiB: 16, node: "node_1" }),
+	const image = { digest: DIGEST, base: { digest: DIGEST, layers: [] }, layers: [], entry: "index.mjs" };
+	for (const make of [
+		() => registry.createVersion("shop", "hello", MANIFEST, sourceOf("1")),
+		() => registry.importVersion(pulled, image, REPORT),
+		() => registry.networks.make("shop", "back"),
+		() => registry.volumes.begin("shop", "data", { sizeMiB: 16, node: "node_1" }),
 	])
-		await expect(making).rejects.toMatchObject({ code: "project_not_found", message: expect.stringContaining('"shop"') });
+		await expect(make()).rejects.toMatchObject({ code: "project_not_found", message: expect.stringContaining('"shop"') });
 	expect(await registry.listFunctions("shop")).toEqual([]);
 	expect([await registry.networks.list("shop"), await registry.volumes.list("shop")]).toEqual([[], []]);
 });

@@ -44,6 +44,8 @@ export class Body {
 	rests(): void {
 		this.#restingTasks = this.cgroup.tasks();
 		this.#restingProcesses = this.cgroup.processes();
+		// One that ends while it loads its function may be gone before anything else was read of it.
+		this.remember();
 		this.claim?.see();
 	}
 

@@ -33,6 +33,17 @@ describe.each([1, 2] as const)("cgroup v%i", (version) => {
 		cgroup.tell({ memoryBytes: 1, cpuUs: 2 });
 		expect([reader.memoryBytes(), reader.cpuUs()]).toEqual([1, 2]);
 	});
+
+	test("what was remembered holds when the cgroup goes before it is looked at again", () => {
+		const { cgroup, reader } = open(version);
+		cgroup.tell({ cpuUs: 3, oomKills: 1 });
+		reader.remember();
+		reader.close();
+		rmSync(directory.path, { recursive: true });
+		reader.remember();
+		expect([reader.cpuUs(), reader.oomKills()]).toEqual([3, 1]);
+		expect(() => reader.processes()).toThrow("ENOENT");
+	});
 });
 
 test("where the kernel keeps no peak, what it has now is the best there is", () => {

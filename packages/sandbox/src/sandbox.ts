@@ -24,6 +24,7 @@ import type { EgressRefusals } from "./egress-refusals.js";
 import type { SandboxEngine } from "./engine.js";
 import { type LineListener, NO_LOG } from "./log-reader.js";
 import { bootOrder, graftOrder, specialiseHead } from "./orders.js";
+import { errorShown, Redactor } from "./redactor.js";
 import type { SandboxResult } from "./sandbox-result.js";
 import { SpecialiseError } from "./specialise-error.js";
 import { moved } from "./states.js";
@@ -146,6 +147,7 @@ export class Sandbox {
 		const { talk, logs, claim } = this.#alive();
 		claim?.see();
 		this.#specialisation = target;
+		logs.redactor = Redactor.of(target.secrets?.values);
 		const outputMark = logs.begin();
 		try {
 			if (this.bootKey.own === undefined) {
@@ -162,7 +164,7 @@ export class Sandbox {
 		const reply = await within(asked, startMs);
 		if (reply === undefined || "ended" in reply || reply.frame.type === FROM_AGENT.failed) {
 			const death = await this.deathOf(reply);
-			throw initFailureOf(this.id, reply, death, await logs.end(), startMs);
+			throw initFailureOf(this.id, reply, death, await logs.end(), startMs, (error) => errorShown(logs.redactor, error));
 		}
 		this.#takesBody = streamsIn(reply.frame.head);
 		return initMsIn(reply.frame.head, performance.now() - askedAt);
@@ -183,7 +185,7 @@ export class Sandbox {
 		// Nobody else's output is read before.
 		this.settled = result.after?.then(() => body.claim?.rest());
 		if (result.after === undefined) body.claim?.rest();
-		return result;
+		return result.error === undefined ? result : { ...result, error: errorShown(body.logs.redactor, result.error) };
 	}
 
 	/** Tells the handler that nobody waits for it any more: its signal aborts. */

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { SeccompRule } from "./oci-spec.js";
 import { seccompProfile } from "./seccomp.js";
@@ -126,3 +127,8 @@ test.each("read write mmap munmap mprotect futex epoll_pwait execve exit_group o
 		expect(verdict(name)).toBe("allowed");
 	},
 );
+
+test("infra/seccomp/berth.json is this profile: node scripts/seccomp-profile.mjs writes it", () => {
+	const published = readFileSync(new URL("../../../infra/seccomp/berth.json", import.meta.url), "utf8");
+	expect(JSON.parse(published)).toEqual(profile);
+});
