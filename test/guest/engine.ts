@@ -98,7 +98,7 @@ function isWritten(path: string): boolean {
 
 /** It ends well, and leaves a process: neither is the sandbox kept, nor what it has. */
 async function strays() {
-	const { sandbox, result } = await sandboxes.attempt(await sandboxes.acquire("daemonizes"), { leave: true });
+	const { sandbox, result } = await sandboxes.attempt(await sandboxes.acquire("leaves-process"), {});
 	await sandboxes.gone([sandbox]);
 	return { outcome: result.outcome, gone: sandboxProcessesOf(DATA, sandbox).length === 0 };
 }

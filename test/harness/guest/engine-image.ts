@@ -16,7 +16,7 @@ const CHECKS = fileURLToPath(new URL("../../guest/engine.ts", import.meta.url));
 const FIXTURES = fileURLToPath(new URL("../../fixtures/functions", import.meta.url));
 /** What the launcher starts, and the guest's own first process. */
 const PROGRAMS = ["crun", "unshare", "mount", "umount"] as const;
-const FUNCTIONS = ["sleeps", "fills-in-child", "stops-children", "burns", "daemonizes", "leaves-timer"];
+const FUNCTIONS = ["sleeps", "fills-in-child", "stops-children", "burns", "leaves-process", "leaves-timer"];
 const IMAGE_MIB = 768;
 
 /**
