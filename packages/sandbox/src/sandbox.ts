@@ -23,7 +23,8 @@ import { Conversation, type Reply, type Respond } from "./conversation.js";
 import type { EgressRefusals } from "./egress-refusals.js";
 import type { SandboxEngine } from "./engine.js";
 import { type LineListener, NO_LOG } from "./log-reader.js";
-import { bootOrder, graftOrder, specialiseHead } from "./orders.js";
+import { bootOrder, graftOrder, specialiseHead, trustedBy } from "./orders.js";
+import type { ProjectLoads } from "./project-loads.js";
 import { errorShown, Redactor } from "./redactor.js";
 import type { SandboxResult } from "./sandbox-result.js";
 import { SpecialiseError } from "./specialise-error.js";
@@ -42,6 +43,7 @@ export class Sandbox {
 	readonly bornAtMs = performance.now();
 	readonly bootKey: BootKey;
 	readonly #engine: SandboxEngine;
+	readonly #loads: ProjectLoads;
 	readonly #program: SandboxProgram;
 	readonly #exit = Promise.withResolvers<void>();
 	readonly #gone = Promise.withResolvers<void>();
@@ -69,7 +71,8 @@ export class Sandbox {
 	/** Pending while promises of the last invocation's `waitUntil` are open. */
 	settled: Promise<void> | undefined;
 
-	constructor(engine: SandboxEngine, bootKey: BootKey, limits: SandboxLimits) {
+	constructor(engine: SandboxEngine, loads: ProjectLoads, bootKey: BootKey, limits: SandboxLimits) {
+		this.#loads = loads;
 		this.#engine = engine;
 		this.bootKey = bootKey;
 		this.#program = programOf(bootKey);
@@ -117,7 +120,7 @@ export class Sandbox {
 		const hello = talk.hear(FROM_AGENT.hello);
 		const booted = await this.#engine.boot(bootOrder(this.id, this.bootKey, this.#program, this.#limits));
 		this.#address = booted.address;
-		const body = new Body(talk, booted);
+		const body = new Body(talk, booted, this.#loads);
 		this.#body = body;
 		body.logs.begin();
 		await this.#await(hello, startMs, "its agent to say hello");
@@ -145,6 +148,7 @@ export class Sandbox {
 	 */
 	async specialise(target: Specialisation, limits: SandboxLimits, startMs: number): Promise<number> {
 		const { talk, logs, claim } = this.#alive();
+		claim?.belongTo(target.project);
 		claim?.see();
 		this.#specialisation = target;
 		logs.redactor = Redactor.of(target.secrets?.values);
@@ -160,7 +164,7 @@ export class Sandbox {
 			throw new SpecialiseError("platform_error", { name: "Error", message: (error as Error).message });
 		}
 		const askedAt = performance.now();
-		const asked = talk.ask(TO_AGENT.specialise, FROM_AGENT.specialised, specialiseHead(target, outputMark));
+		const asked = talk.ask(TO_AGENT.specialise, FROM_AGENT.specialised, specialiseHead(target, outputMark), trustedBy(target));
 		const reply = await within(asked, startMs);
 		if (reply === undefined || "ended" in reply || reply.frame.type === FROM_AGENT.failed) {
 			const death = await this.deathOf(reply);
