@@ -65,7 +65,7 @@ export class FunctionRegistry {
 		this.#redis = owned[0];
 		this.#owned = owned;
 		this.#changes = changes;
-		this.#builds = new BuildStates(owned[0], changes);
+		this.#builds = new BuildStates(owned[0], changes, quotas.defaults);
 		const resolution = new Resolution(this);
 		this.#live = new LiveVersions(changes, (project, name, selector) => resolution.sharesOf(project, name, selector));
 		this.networks = new Networks(owned[0]);
@@ -122,7 +122,7 @@ export class FunctionRegistry {
 		return this.#builds.begin(version);
 	}
 
-	/** Ends a build; a ready version takes over the aliases that follow, unless they lead to a newer one. @returns false when the version is gone or final already */
+	/** Ends a build; a ready version takes over the aliases that follow, unless they lead to a newer one. @returns false when the version is gone or final already. @throws BerthError quota_exceeded for one that is ready and too much for its project's images */
 	endBuild(version: Version, end: BuildEnd): Promise<boolean> {
 		return this.#builds.end(version, end);
 	}

@@ -40,6 +40,8 @@ export const keys = {
 	/** Hash of the name of a project → its own quotas, JSON; channel: one of them changed. */
 	quotas: "{berth}:quotas",
 	quotaChanges: "{berth}:quota-changes",
+	/** Hash of the digest of a layer → of how many of a project's versions it is, and its bytes; and `bytes`, their sum. */
+	heldLayers: (project: string) => `{berth}:held-layers:${project}`,
 	/** Stream: the changes of a project, and how each ended. */
 	audit: (project: string) => `{berth}:audit:${project}`,
 	/** Channel: there are keys that aren't good any more. */

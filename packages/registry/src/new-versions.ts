@@ -64,6 +64,7 @@ export async function createVersion(
 				keys.removedProjects,
 				keys.secrets(project),
 				keys.quotas,
+				keys.heldLayers(project),
 			],
 			[
 				name,
@@ -77,6 +78,7 @@ export async function createVersion(
 				project,
 				joinedNetwork(manifest.network) ?? "",
 				quotas.functions ?? "",
+				quotas.imageMiB ?? "",
 				volumes.length,
 				...volumes.map((volume) => volume.name),
 				...secretNames(manifest),
@@ -86,7 +88,7 @@ export async function createVersion(
 	if (number === undefined) throw unrecovered();
 	if (number === -3) throw projectNotFound(project);
 	if (number === -4) throw noSecret(manifest, String(unchanged));
-	if (number === -5) throw quotaExceeded("functions", project, limit ?? 0, Number(unchanged));
+	if (number === -5 || number === -6) throw quotaExceeded(number === -5 ? "functions" : "imageMiB", project, limit ?? 0, Number(unchanged));
 	if (number < 0) throw number === -1 ? noNetwork(manifest) : noVolume(String(unchanged));
 	return { number, unchanged: unchanged === 1 };
 }
@@ -115,6 +117,7 @@ export async function importVersion(
 				keys.changes,
 				keys.removedProjects,
 				keys.quotas,
+				keys.heldLayers(project),
 			],
 			[
 				name,
@@ -128,10 +131,11 @@ export async function importVersion(
 				project,
 				quotas?.functions ?? "",
 				quotas === undefined ? 0 : 1,
+				quotas?.imageMiB ?? "",
 			],
 		),
 	);
-	if (Array.isArray(done)) throw quotaExceeded("functions", project, Number(done[2]), Number(done[1]));
+	if (Array.isArray(done)) throw quotaExceeded(done[0] === -5 ? "functions" : "imageMiB", project, Number(done[2]), Number(done[1]));
 	if (done === -3) throw projectNotFound(project);
 	return done === 1;
 }
@@ -142,7 +146,7 @@ function noVolume(name: string): BerthError {
 }
 
 function noSecret(manifest: Manifest, name: string): BerthError {
-	const field = `secrets.${secretNames(manifest).indexOf(name)}`;
+	const field = `secrets.${manifest.secrets?.findIndex((one) => one === name || (typeof one === "object" && one.name === name))}`;
 	const message = `there is no secret ${name} in this project; set it first, with \`berth secret set ${name}\` or PUT /v1/secrets/${name}`;
 	return new BerthError("secret_not_found", `${field}: ${message}`, { issues: [{ field, message }] });
 }

@@ -68,6 +68,7 @@ export class Projects {
 			keys.packageRegistries,
 			keys.callbackSecret,
 			keys.audit,
+			keys.heldLayers,
 			keys.secrets,
 		].map((of) => of(name));
 		const word = await guarded(this.#redis, `removing the project ${name}`, () =>

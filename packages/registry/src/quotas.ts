@@ -1,6 +1,7 @@
 import {
 	BerthError,
 	DEFAULT_PROJECT,
+	MIB,
 	type OwnQuotas,
 	QUOTAS,
 	type QuotaChanges,
@@ -82,22 +83,37 @@ export class ProjectQuotas {
 		return guarded(this.#redis, `counting functions of ${project}`, () => this.#redis.scard(keys.names(project)));
 	}
 
+	/** What the layers of a project's versions take, MiB. @throws BerthError unavailable */
+	async imageMiBOf(project: string): Promise<number> {
+		const bytes = await guarded(this.#redis, `measuring images of ${project}`, () => this.#redis.hget(keys.heldLayers(project), "bytes"));
+		return Math.ceil(Number(bytes ?? 0) / MIB);
+	}
+
+	/** Before an image is fetched. @throws BerthError quota_exceeded when a project's images have all room that they may, unavailable */
+	async requireImageRoom(project: string): Promise<void> {
+		const limit = this.of(project).imageMiB;
+		if (limit === undefined) return;
+		const used = await this.imageMiBOf(project);
+		if (used >= limit) throw quotaExceeded("imageMiB", project, limit, used);
+	}
+
 	async #read(): Promise<void> {
 		const found = await guarded(this.#redis, "reading quotas", () => this.#redis.hgetall(keys.quotas));
 		this.#known = new Map(Object.entries(found).map(([name, text]) => [name, quotasOf(JSON.parse(text) as OwnQuotas, this.defaults)]));
 	}
 }
 
-/** A project has as much of something as it may. */
+/** A project has, or would have, more of something than it may. */
 export function quotaExceeded(quota: QuotaName, project: string, limit: number, used: number): BerthError {
-	const message = `project ${project} has ${used} ${QUOTAS[quota].of} of ${limit} at most; remove some, or ask the operator for more`;
+	const has = used > limit ? `would have ${used} ${QUOTAS[quota].of} with this` : `has ${used} ${QUOTAS[quota].of}`;
+	const message = `project ${project} ${has}, of ${limit} at most; remove some, or ask the operator for more`;
 	return new BerthError("quota_exceeded", `${quota}: ${message}`, { issues: [{ field: quota, message }], extra: { quota, limit, used } });
 }
 
 /** Lua: what bounds the project ARGV says by this quota, or nil. KEYS quotas and its default's text are named by expressions of the script's. */
-export function quotaIn(quotas: string, project: string, name: QuotaName, fallback: string): string {
+export function quotaIn(quotas: string, project: string, name: QuotaName, fallback: string, as = "quotaOf"): string {
 	return `
-local function quotaOf()
+local function ${as}()
   local own = cjson.decode(redis.call('HGET', ${quotas}, ${project}) or '{}')['${name}']
   if own == 'unlimited' then return nil end
   return own or tonumber(${fallback})

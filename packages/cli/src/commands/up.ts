@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { CommandFailure, EXIT, type ExitCode } from "../exit-codes.js";
 import { parseCount } from "../input/sizes.js";
 import { parseText } from "../input/text.js";
@@ -10,6 +11,8 @@ interface UpOptions {
 	readonly detach?: boolean;
 	readonly port?: number;
 	readonly host?: string;
+	readonly tlsCert?: string;
+	readonly tlsKey?: string;
 }
 
 const MOST_PORT = 65_535;
@@ -34,6 +37,8 @@ export function registerUp({ program, action }: Registrar): void {
 		.option("--detach", "return when it is ready, and leave it running")
 		.option("--port <port>", "port of the gateway; 0 takes a free one (BERTH_PORT; default: 8080)", parseCount(0, MOST_PORT))
 		.option("--host <address>", "address it listens on (BERTH_HOST; default: 127.0.0.1)", parseText)
+		.option("--tls-cert <file>", "certificate that it speaks TLS with, PEM (BERTH_TLS_CERT; default: plain HTTP)", parseText)
+		.option("--tls-key <file>", "its key (BERTH_TLS_KEY)", parseText)
 		.addHelpText("after", HELP)
 		.action(action((session: Session, options: UpOptions) => up(session, options)));
 }
@@ -44,6 +49,8 @@ async function up(session: Session, options: UpOptions): Promise<ExitCode> {
 	const settings = session.settings({
 		...(options.port === undefined ? {} : { BERTH_PORT: String(options.port) }),
 		...(options.host === undefined ? {} : { BERTH_HOST: options.host }),
+		...(options.tlsCert === undefined ? {} : { BERTH_TLS_CERT: resolve(options.tlsCert) }),
+		...(options.tlsKey === undefined ? {} : { BERTH_TLS_KEY: resolve(options.tlsKey) }),
 	});
 	const say = (text: string) => session.terminal.note(text);
 	if (options.detach === true) {
