@@ -122,8 +122,9 @@ export const settingsSchema = z.object({
 	/** Background invocations of one function that may be queued, beyond which new ones are answered 429; and of one project. */
 	BERTH_MAX_QUEUED: whole(1, 100_000_000).default(200_000),
 	BERTH_MAX_QUEUED_PROJECT: whole(1, 100_000_000).default(1_000_000),
-	/** What every project is bounded by that nothing else was set for: functions that it has; requests a second, and at once; MiB of images. Default: nothing. */
+	/** What every project is bounded by that nothing else was set for: functions that it has; invocations at once; requests a second, and at once; MiB of images. Default: nothing. */
 	BERTH_QUOTA_FUNCTIONS: quota("functions"),
+	BERTH_QUOTA_CONCURRENCY: quota("concurrency"),
 	BERTH_QUOTA_REQUESTS_PER_SECOND: quota("requestsPerSecond"),
 	BERTH_QUOTA_BURST: quota("burst"),
 	BERTH_QUOTA_IMAGE_MIB: quota("imageMiB"),
@@ -139,6 +140,8 @@ export const settingsSchema = z.object({
 	BERTH_IMAGE_REPOSITORY: repository.optional(),
 	/** IPv4 address of the resolver that functions with a network ask. Default: the host's first one that isn't on its loopback. */
 	BERTH_RESOLVER: z.ipv4("an IPv4 address").optional(),
+	/** Certificates (PEM) that hosts are held against, too, that secrets of functions are sent to. Default: this machine's, and those that Node comes with. */
+	BERTH_EGRESS_CA_FILE: z.string().startsWith("/", "an absolute path").optional(),
 	/** Hosts that callbacks may be posted to although they aren't public, and without TLS: `host` or `host:port`, several with commas between. */
 	BERTH_CALLBACK_HOSTS: hosts.optional(),
 	/** Proxies in front of the gateway whose `X-Forwarded-For` is believed: addresses and networks, several with commas between. */

@@ -82,6 +82,8 @@ export interface Settings {
 	/** Where copies of all images are: a host of `registries`, and a repository. */
 	readonly imageRepository?: RepositoryPlace;
 	readonly resolver?: string;
+	/** A file with certificates that hosts which secrets are sent to are held against, too. */
+	readonly egressCaFile?: string;
 	/** Hosts that callbacks may go to wherever they are: as `URL.hostname` or `URL.host` has them. */
 	readonly callbackHosts: readonly string[];
 	/** Networks of proxies whose `X-Forwarded-For` is believed. */
@@ -160,7 +162,7 @@ export function loadSettings(
 		bodyStallMs: value.BERTH_BODY_STALL_MS,
 		registries: Object.freeze(registries),
 		...(imageRepository === undefined ? {} : { imageRepository }),
-		...(value.BERTH_RESOLVER === undefined ? {} : { resolver: value.BERTH_RESOLVER }),
+		...waysOutOf(value),
 		...proxiesAndHosts(value),
 		allowsHostNetwork: value.BERTH_HOST_NETWORK === "permitted",
 		volumeBytes: value.BERTH_VOLUMES_MIB * MIB,
@@ -172,6 +174,14 @@ export function loadSettings(
 		cores: availableParallelism(),
 		paths,
 	});
+}
+
+/** How functions' ways out look for hosts, and know them. */
+function waysOutOf({
+	BERTH_RESOLVER: resolver,
+	BERTH_EGRESS_CA_FILE: egressCaFile,
+}: SettingValues): Pick<Settings, "resolver" | "egressCaFile"> {
+	return { ...(resolver === undefined ? {} : { resolver }), ...(egressCaFile === undefined ? {} : { egressCaFile }) };
 }
 
 /** @throws SettingsError */
@@ -217,6 +227,7 @@ function quotasIn(value: SettingValues): Pick<Settings, "maxQueued" | "quotas"> 
 		BERTH_QUOTA_FUNCTIONS: functions,
 		BERTH_QUOTA_REQUESTS_PER_SECOND: requestsPerSecond,
 		BERTH_QUOTA_BURST: burst,
+		BERTH_QUOTA_CONCURRENCY: concurrency,
 		BERTH_QUOTA_IMAGE_MIB: imageMiB,
 	} = value;
 	const quotas = Object.freeze({
@@ -224,6 +235,7 @@ function quotasIn(value: SettingValues): Pick<Settings, "maxQueued" | "quotas"> 
 		...(functions === undefined ? {} : { functions }),
 		...(requestsPerSecond === undefined ? {} : { requestsPerSecond }),
 		...(burst === undefined ? {} : { burst }),
+		...(concurrency === undefined ? {} : { concurrency }),
 		...(imageMiB === undefined ? {} : { imageMiB }),
 	});
 	return { maxQueued, quotas };
