@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, readlinkSync } from "node:fs";
+import { outerMounts } from "@berth/config";
 import type { HostReport } from "@berth/contracts";
 import { CONTROLLERS_V2 } from "./cgroup-controllers.js";
 import { findExecutable } from "./executables.js";
@@ -21,10 +22,10 @@ export interface Host extends Omit<HostReport, "networks" | "storage" | "runtime
  * Probes cgroups and OCI runtime. Everything is found out here, once, so that a sandbox never starts
  * with a limit missing. @throws HostError with what is missing and how to mend it
  */
-export function probeHost(wantedRuntime: string): Host {
+export function probeHost(wantedRuntime: string, outer = outerMounts()): Host {
 	if (process.arch !== "x64" && process.arch !== "arm64")
 		throw new HostError(`this processor (${process.arch}) isn't supported: x64 and arm64 are`);
-	requirePrivateMounts();
+	requirePrivateMounts(outer);
 	const cgroups = cgroupMode();
 	requireControllers(cgroups);
 	const ociRuntimePath = findRuntime(wantedRuntime);
@@ -44,11 +45,10 @@ export function probeHost(wantedRuntime: string): Host {
 	};
 }
 
-/** Our mounts must die with us and be seen by nobody else. */
-function requirePrivateMounts(): void {
-	if (readlinkSync("/proc/self/ns/mnt") === readlinkSync(`/proc/${process.ppid}/ns/mnt`)) {
-		throw new HostError("start the launcher in a mount namespace of its own: unshare -m --propagation private -- node main.js");
-	}
+/** Our mounts must die with us and be seen by nobody else. The namespace of a process with more privileges than ours can't be looked at: it is told. */
+function requirePrivateMounts(outer: string | undefined): void {
+	if (outer === undefined || readlinkSync("/proc/self/ns/mnt") === outer)
+		throw new HostError("the launcher has to be in a mount namespace of its own, as `berth up` starts it");
 }
 
 function cgroupMode(): HostReport["cgroups"] {

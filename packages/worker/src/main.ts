@@ -248,7 +248,7 @@ process.stdout.write(`${JSON.stringify({ ready: true, node, store })}\n`);
 
 /** Sockets of sandboxes of an earlier worker: nobody listens on them any more. */
 function removeOldSockets(): void {
-	mkdirSync(paths.agentSockets, { recursive: true, mode: 0o711 });
+	mkdirSync(paths.agentSockets, { recursive: true, mode: 0o700 });
 	for (const name of readdirSync(paths.agentSockets)) rmSync(join(paths.agentSockets, name));
 }
 
