@@ -1,7 +1,8 @@
-import { execFileSync } from "node:child_process";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, describe, expect, it } from "vitest";
+import { fileURLToPath } from "node:url";
+import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { eventually } from "../harness/eventually.js";
 import { deploy, freshName } from "../harness/functions.js";
 import { sandboxCgroupsOf, sandboxProcessesOf } from "../harness/leftovers.js";
@@ -9,6 +10,7 @@ import { sharedStack } from "../harness/shared-stack.js";
 import type { ProcessName } from "../harness/stack.js";
 
 const stack = await sharedStack();
+const CLI = fileURLToPath(new URL("../../packages/cli/bin/berth.mjs", import.meta.url));
 
 async function statusOf(name: ProcessName): Promise<string> {
 	return readFileSync(`/proc/${await stack.pidOf(name)}/status`, "utf8");
@@ -196,5 +198,20 @@ describe("a sandbox as the host sees it", () => {
 		for (const kind of ["pid", "mnt", "ipc", "uts", "net", "cgroup", "user"]) {
 			expect([kind, inode(`/proc/${pid}/ns/${kind}`)]).not.toEqual([kind, inode(`/proc/self/ns/${kind}`)]);
 		}
+	});
+});
+
+// On pure cgroup v2 a controller can't be taken from one process alone.
+describe.skipIf(!existsSync("/sys/fs/cgroup/pids"))("a host that can't enforce a limit", () => {
+	it("is refused, with what is missing, what that keeps from and how to do without, before anything is made", () => {
+		const dataDir = `/var/lib/berth-test-refused-${process.pid}`;
+		onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }));
+		const start = 'umount /sys/fs/cgroup/pids && exec "$@"';
+		const command = [process.execPath, CLI, "--data", dataDir, "up", "--detach", "--port", "0"];
+		const { status, stderr } = spawnSync("unshare", ["--mount", "--propagation", "private", "--", "sh", "-c", start, "sh", ...command], {
+			encoding: "utf8",
+		});
+		expect([status, existsSync(dataDir)]).toEqual([1, false]);
+		expect(stderr).toMatch(/lacks pids: a function could .*--insecure-allow=pids/);
 	});
 });

@@ -1,5 +1,5 @@
 import { availableParallelism, totalmem } from "node:os";
-import { HOUR_MS, LIMITS, MIB } from "@berth/contracts";
+import { HOUR_MS, LIMITS, MIB, type WaivableLimit } from "@berth/contracts";
 import { type DataPaths, pathsOf } from "./data-paths.js";
 import { misspelt } from "./misspelt.js";
 import type { BucketAccess } from "./payload-store.js";
@@ -80,6 +80,8 @@ export interface Settings {
 	/** Networks of proxies whose `X-Forwarded-For` is believed. */
 	readonly trustedProxies: readonly string[];
 	readonly allowsHostNetwork: boolean;
+	/** Limits that the host may be unable to enforce. */
+	readonly insecureAllow: readonly WaivableLimit[];
 	readonly volumeBytes: number;
 	/** Paths of directories, by the names that functions have them by. */
 	readonly binds: Readonly<Record<string, string>>;
@@ -153,6 +155,7 @@ export function loadSettings(
 		...(value.BERTH_RESOLVER === undefined ? {} : { resolver: value.BERTH_RESOLVER }),
 		...proxiesAndHosts(value),
 		allowsHostNetwork: value.BERTH_HOST_NETWORK === "permitted",
+		insecureAllow: Object.freeze(value.BERTH_INSECURE_ALLOW ?? []),
 		volumeBytes: value.BERTH_VOLUMES_MIB * MIB,
 		binds: Object.freeze(value.BERTH_BINDS ?? {}),
 		...(value.BERTH_IMAGES_MIB === undefined ? {} : { imageBytes: value.BERTH_IMAGES_MIB * MIB }),

@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { HostError } from "./host-error.js";
 
 /** Without one of these a limit couldn't be enforced. */
-export const CONTROLLERS_V2 = ["memory", "cpu", "pids"] as const;
+export const CONTROLLERS_V2 = ["memory", "cpu"] as const;
+/** Without this one, too, unless the operator does without the limit. */
+export const TASKS_CONTROLLER = "pids";
 
 /** Where processes go that stand in the way; they stay there. */
 const ASIDE = "berth-aside";
@@ -27,12 +29,13 @@ const MENDS: Readonly<Record<string, string>> = {
  * internal processes"): they are moved aside first, into a child.
  * @throws HostError with what is in the way
  */
-export function handDownControllers(root: string, own: string): void {
+export function handDownControllers(root: string, own: string, capsTasks = true): void {
+	const controllers = [...CONTROLLERS_V2, ...(capsTasks ? [TASKS_CONTROLLER] : [])];
 	try {
 		mkdirSync(own, { recursive: true });
 		if (isNestedRoot(root)) moveAside(root);
 		for (const directory of [root, own])
-			writeFileSync(join(directory, "cgroup.subtree_control"), CONTROLLERS_V2.map((name) => `+${name}`).join(" "));
+			writeFileSync(join(directory, "cgroup.subtree_control"), controllers.map((name) => `+${name}`).join(" "));
 	} catch (error) {
 		const { code = "", message } = error as NodeJS.ErrnoException;
 		throw new HostError(`cgroup v2 controllers can't be handed down in ${root} (${code}): ${MENDS[code] ?? message}`);

@@ -27,7 +27,7 @@ const directory = settings.paths.launcher;
 // The umask of whoever started us must not decide what sandboxes can read.
 process.umask(0o022);
 mkdirSync(directory, { recursive: true, mode: 0o711 });
-const host = probeHost(settings.ociRuntime);
+const host = probeHost(settings.ociRuntime, settings.insecureAllow);
 const runsc = probeRunsc(settings.runsc);
 becomeSubreaper();
 letGoOfOthersVolumes();
@@ -38,7 +38,7 @@ const STOP_MS = 15_000;
 const complain = (message: string, error: unknown) =>
 	process.stderr.write(`${message}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
 const layers = new LayerStore(directory, (digest) => complain("an unpacked layer was changed, and is brought again", digest));
-const cgroups = new CgroupTree(host.cgroupVersion, instance);
+const cgroups = new CgroupTree(host.cgroupVersion, instance, !host.unenforced.includes("pids"));
 const networks = new Networks({ instance, resolver: settings.resolver });
 let server: LauncherServer | undefined;
 const children = new Children();
@@ -108,5 +108,5 @@ process.once("SIGINT", () => void stop());
 exitWithParent(() => void stop(), STOP_MS);
 
 process.stdout.write(
-	`${JSON.stringify({ ready: true, removed, cgroups: host.cgroups, platform: cgroups.platformDirectory, runtime: `${host.ociRuntime} ${host.ociRuntimeVersion}` })}\n`,
+	`${JSON.stringify({ ready: true, removed, cgroups: host.cgroups, platform: cgroups.platformDirectory, unenforced: host.unenforced, runtime: `${host.ociRuntime} ${host.ociRuntimeVersion}` })}\n`,
 );

@@ -103,7 +103,8 @@ const builder = new ImageBuilder({
 	onMend: (name, err) =>
 		log.error({ err, image: name }, "the manifest of an image couldn't be read; it is made again, or its name removed"),
 });
-const { networks, runtimeClasses } = await engine.host();
+const { networks, runtimeClasses, unenforced = [] } = await engine.host();
+metrics.unenforced(unenforced);
 const incarnation = randomUUID();
 const invocationSource = await openInvocationSource({
 	durableUrl,
@@ -192,7 +193,7 @@ const versionLimit = new VersionLimit({
 });
 const upkeep = new Upkeep({ settings, artifacts, builds, budget, versionLimit, dockerfiles, engine, log });
 const mirror = mirrorPlace && new Mirror({ place: mirrorPlace, artifacts, functions, log, onPushed: () => upkeep.keepBudget() });
-const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine, tail, ends });
+const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine, tail, ends, unenforced });
 
 await pool.start();
 await functions.rebases.announce(Object.fromEntries(Object.entries(bases).map(([runtime, { digest }]) => [runtime, digest])));

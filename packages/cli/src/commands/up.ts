@@ -1,3 +1,4 @@
+import { WAIVABLE_LIMITS } from "@berth/contracts";
 import { CommandFailure, EXIT, type ExitCode } from "../exit-codes.js";
 import { parseCount } from "../input/sizes.js";
 import { parseText } from "../input/text.js";
@@ -10,6 +11,7 @@ interface UpOptions {
 	readonly detach?: boolean;
 	readonly port?: number;
 	readonly host?: string;
+	readonly insecureAllow?: string;
 }
 
 const MOST_PORT = 65_535;
@@ -34,6 +36,11 @@ export function registerUp({ program, action }: Registrar): void {
 		.option("--detach", "return when it is ready, and leave it running")
 		.option("--port <port>", "port of the gateway; 0 takes a free one (BERTH_PORT; default: 8080)", parseCount(0, MOST_PORT))
 		.option("--host <address>", "address it listens on (BERTH_HOST; default: 127.0.0.1)", parseText)
+		.option(
+			"--insecure-allow <limits>",
+			`start although this host can't enforce these limits of sandboxes: ${WAIVABLE_LIMITS.join(", ")}, with commas between (BERTH_INSECURE_ALLOW)`,
+			parseText,
+		)
 		.addHelpText("after", HELP)
 		.action(action((session: Session, options: UpOptions) => up(session, options)));
 }
@@ -44,6 +51,7 @@ async function up(session: Session, options: UpOptions): Promise<ExitCode> {
 	const settings = session.settings({
 		...(options.port === undefined ? {} : { BERTH_PORT: String(options.port) }),
 		...(options.host === undefined ? {} : { BERTH_HOST: options.host }),
+		...(options.insecureAllow === undefined ? {} : { BERTH_INSECURE_ALLOW: options.insecureAllow }),
 	});
 	const say = (text: string) => session.terminal.note(text);
 	if (options.detach === true) {
