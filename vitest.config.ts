@@ -27,7 +27,7 @@ const sharing = SYSTEM.filter((path) => readFileSync(path, "utf8").includes("sha
 const apart = SYSTEM.filter((path) => !sharing.includes(path));
 
 /** What takes a minute or more begins first: nothing waits for one of these alone at the end. */
-const LONG = /\/(?:engines|kills|images|restart|python-packages|stops|backup|dependencies)\.test\.ts$/;
+const LONG = /\/(?:matrix\/(?:docker|runc)|engines|kills|images|restart|python-packages|stops|backup|dependencies)\.test\.ts$/;
 class LongFirst extends BaseSequencer {
 	override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
 		const sorted = await super.sort(files);

@@ -11,9 +11,16 @@ import { dependencyCosts, publishPackages } from "./bench/dependencies.mjs";
 import { PackageRegistry } from "./bench/harness.mjs";
 import { invokingCosts } from "./bench/invoking.mjs";
 import { frozenMemory, prewarmedMemory } from "./bench/memory.mjs";
+import { neighbourCosts } from "./bench/neighbours.mjs";
 import { overloadCosts } from "./bench/overload.mjs";
 import { redeploys } from "./bench/redeploys.mjs";
-import { backgroundRowsOf, dependencyRowsOf, invokingRowsOf, overloadRowsOf, rowsOf, streamRowsOf, tableOf } from "./bench/rows.mjs";
+import { BACKGROUND } from "./bench/rows/background.mjs";
+import { DEPENDENCIES } from "./bench/rows/dependencies.mjs";
+import { INVOKING } from "./bench/rows/invoking.mjs";
+import { NEIGHBOURS } from "./bench/rows/neighbours.mjs";
+import { OVERLOAD } from "./bench/rows/overload.mjs";
+import { STREAMS as STREAM_TARGETS } from "./bench/rows/streams.mjs";
+import { rowsOf, tableOf } from "./bench/rows.mjs";
 import { FETCH, fetchHandlerOf, PYTHON } from "./bench/sources.mjs";
 import { benchPart } from "./bench/specification.mjs";
 import { streamCosts } from "./bench/streams.mjs";
@@ -33,6 +40,43 @@ const STREAMS = { rounds: 200, aborts: 2000, seconds: 5 };
 const QUICK_STREAMS = { rounds: 30, aborts: 200, seconds: 1 };
 const RESULTS = "bench-results.json";
 
+/** What is measured alone when it is asked for by name. */
+const PARTS = {
+	dependencies: {
+		measure: async ({ client, stack, registry, quick }) => ({
+			dependencies: await dependencyCosts(client, stack, registry, quick ? 3 : DEPENDENCY_ROUNDS),
+		}),
+		targets: DEPENDENCIES,
+	},
+	invoking: {
+		measure: async ({ client, quick }) => ({ invoking: await invokingCosts(client, quick ? 3 : INVOKING_TURNS) }),
+		targets: INVOKING,
+	},
+	streams: {
+		measure: async ({ client, stack, quick }) => ({ streams: await streamCosts(client, stack, quick ? QUICK_STREAMS : STREAMS) }),
+		targets: STREAM_TARGETS,
+	},
+	background: {
+		measure: async ({ client, stack, quick }) => ({
+			backlog: await backlogCosts(client, stack, quick ? QUICK_BACKLOG : BACKLOG, quick ? 2 : FLOOD_SECONDS),
+			known: await knownCosts(quick),
+		}),
+		targets: BACKGROUND,
+	},
+	overload: {
+		measure: async ({ client, stack, quick, signal }) => ({
+			overload: await overloadCosts(client, stack, quick ? 4 : FLOOD_SECONDS, signal),
+		}),
+		targets: OVERLOAD,
+	},
+	neighbours: {
+		measure: async ({ client, stack, quick, signal }) => ({
+			neighbours: await neighbourCosts(client, stack, quick ? 4 : FLOOD_SECONDS, signal),
+		}),
+		targets: NEIGHBOURS,
+	},
+};
+
 async function main() {
 	const { values } = parseArgs({ options: BENCH_OPTIONS });
 	const out = values.out ?? join(ROOT, RESULTS);
@@ -41,34 +85,12 @@ async function main() {
 	publishPackages(registry);
 	const stack = await Stack.start({ port: 0, env: { BERTH_LOG_LEVEL: "warn", BERTH_NPM_REGISTRY: registry.url }, signal });
 	try {
-		if (values.dependencies) {
+		const part = Object.keys(PARTS).find((name) => values[name]);
+		if (part !== undefined) {
 			await using client = createClient({ url: stack.url, key: stack.key });
-			const dependencies = await dependencyCosts(client, stack, registry, values.quick ? 3 : DEPENDENCY_ROUNDS);
-			process.stdout.write(`${tableOf(dependencyRowsOf({ dependencies }))}\n`);
-			return;
-		}
-		if (values.invoking) {
-			await using client = createClient({ url: stack.url, key: stack.key });
-			const invoking = await invokingCosts(client, values.quick ? 3 : INVOKING_TURNS);
-			process.stdout.write(`${tableOf(invokingRowsOf({ invoking }))}\n`);
-			return;
-		}
-		if (values.overload) {
-			await using client = createClient({ url: stack.url, key: stack.key });
-			const overload = await overloadCosts(client, stack, values.quick ? 4 : FLOOD_SECONDS, signal);
-			process.stdout.write(`${tableOf(overloadRowsOf({ overload }))}\n`);
-			return;
-		}
-		if (values.background) {
-			await using client = createClient({ url: stack.url, key: stack.key });
-			const background = await backgroundCosts(client, stack, values.quick);
-			process.stdout.write(`${tableOf(backgroundRowsOf(background))}\n`);
-			return;
-		}
-		if (values.streams) {
-			await using client = createClient({ url: stack.url, key: stack.key });
-			const streams = await streamCosts(client, stack, values.quick ? QUICK_STREAMS : STREAMS);
-			process.stdout.write(`${tableOf(streamRowsOf({ streams }))}\n`);
+			const { measure, targets } = PARTS[part];
+			const run = await measure({ client, stack, registry, quick: values.quick, signal });
+			process.stdout.write(`${tableOf(rowsOf(run, targets))}\n`);
 			return;
 		}
 		const measured = await measure(stack, registry, values.quick, signal);
@@ -79,13 +101,6 @@ async function main() {
 	} finally {
 		await stack.stop();
 	}
-}
-
-async function backgroundCosts(client, stack, quick) {
-	return {
-		backlog: await backlogCosts(client, stack, quick ? QUICK_BACKLOG : BACKLOG, quick ? 2 : FLOOD_SECONDS),
-		known: await knownCosts(quick),
-	};
 }
 
 async function measure(stack, registry, quick, signal) {
@@ -134,12 +149,15 @@ async function measure(stack, registry, quick, signal) {
 			frozenMemory(client, (index) => ({ ...PYTHON, source: `${PYTHON.source}# ${index}\n` })),
 		),
 		redeploy: await step("redeploys", () => redeploys(client, rounds)),
-		dependencies: await step("dependencies", () => dependencyCosts(client, stack, registry, quick ? 3 : DEPENDENCY_ROUNDS)),
-		invoking: await step("functions that invoke one another", () => invokingCosts(client, quick ? 3 : INVOKING_TURNS)),
-		streams: await step("streams", () => streamCosts(client, stack, quick ? QUICK_STREAMS : STREAMS)),
-		...(await step("background", () => backgroundCosts(client, stack, quick))),
-		overload: await step("overload", () => overloadCosts(client, stack, quick ? 4 : FLOOD_SECONDS)),
+		...(await allOf(PARTS, (name, part) => step(name, () => part.measure({ client, stack, registry, quick, signal })))),
 	};
+}
+
+/** What each part measured, one after the other. */
+async function allOf(parts, measured) {
+	const all = {};
+	for (const [name, part] of Object.entries(parts)) Object.assign(all, await measured(name, part));
+	return all;
 }
 
 /** Says each stage once. */

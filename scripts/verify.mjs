@@ -1,5 +1,6 @@
 // What a change must pass besides the tests: `npm run verify`, or some of it: `npm run verify -- types biome`.
 import { checkCycles } from "./verify/cycles.mjs";
+import { audit, checkPins } from "./verify/dependencies.mjs";
 import { checkDirection } from "./verify/direction.mjs";
 import { checkWith } from "./verify/programs.mjs";
 
@@ -10,6 +11,8 @@ const CHECKS = {
 	biome: { about: "format and lint", run: () => checkWith("biome", "check", "--error-on-warnings", "--max-diagnostics=200") },
 	direction: { about: "who imports whom", run: checkDirection },
 	cycles: { about: "files that import in a circle", run: checkCycles },
+	pins: { about: "dependencies are pinned, to npm's registry and by hash", run: checkPins },
+	audit: { about: "no severe hole is known in a dependency", run: audit },
 	knip: { about: "dead files, exports and dependencies", run: () => checkWith("knip", "--no-progress", "--no-config-hints") },
 };
 
@@ -22,14 +25,22 @@ function main(asked) {
 	const names = asked.length > 0 ? asked : Object.keys(CHECKS);
 	const results = names.map((name) => {
 		const beganAt = performance.now();
-		const problems = CHECKS[name].run();
-		return { name, problems, seconds: (performance.now() - beganAt) / 1000 };
+		return { name, ...outcomeOf(CHECKS[name]), seconds: (performance.now() - beganAt) / 1000 };
 	});
 	for (const { name, problems } of results) if (problems.length > 0) console.error(`── ${name}\n${shortened(problems).join("\n")}\n`);
-	for (const { name, problems, seconds } of results) {
-		console.log(`${problems.length === 0 ? "ok    " : "FAILED"}  ${name.padEnd(10)} ${CHECKS[name].about} (${seconds.toFixed(1)} s)`);
+	for (const { name, problems, unasked, seconds } of results) {
+		const word = problems.length > 0 ? "FAILED" : unasked === undefined ? "ok" : "UNKNOWN";
+		console.log(
+			`${word.padEnd(7)} ${name.padEnd(10)} ${CHECKS[name].about} (${seconds.toFixed(1)} s)${unasked === undefined ? "" : `: ${unasked}`}`,
+		);
 	}
 	return results.every(({ problems }) => problems.length === 0) ? 0 : 1;
+}
+
+/** A check gives its problems; one that has to ask somebody else may say why it couldn't. */
+function outcomeOf(check) {
+	const given = check.run();
+	return Array.isArray(given) ? { problems: given } : given;
 }
 
 /** What is beyond the first screens is for a second run. */

@@ -1,24 +1,14 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, writeFileSync } from "node:fs";
-import { setPriority } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { createClient } from "@berth/client";
 import { closedLoop, openLoop } from "@berth/loadtest";
 import { ROOT } from "../setup/places.mjs";
 import { Stack } from "../stack/stack.mjs";
+import { BURNS, ranked, requestTo } from "./load.mjs";
 
 const [FLOODED, BESIDE] = ["bench-flooded", "bench-beside"];
-/** 20 ms of CPU, however long that takes. */
-const BURNS = `export default () => {
-	const from = process.cpuUsage();
-	for (;;) {
-		const { user, system } = process.cpuUsage(from);
-		if (user + system >= 20_000) return 1;
-	}
-};
-`;
 const FACTOR = 10;
 /** As many as find what it sustains, and how often the other one is asked, per second. */
 const CONNECTIONS = 8;
@@ -30,15 +20,6 @@ const NORMAL = 2;
 const IN_A_ROW = 5;
 /** Few places, and as many functions to take them: so all are taken. */
 const PLACES = 8;
-/** Load comes from another machine elsewhere: its generator waits for nothing that it measures. */
-const FIRST = -15;
-
-const requestTo = ({ url, key }, name) => ({
-	url: `${url}/v1/functions/${name}/invocations`,
-	headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
-	body: "{}",
-});
-
 /**
  * What becomes of a function that is sent ten times what it sustains, and of another one meanwhile; and of several on a
  * node that has no place left.
@@ -134,21 +115,6 @@ class RefusingServer {
 		this.#process.stdin.end();
 		await ended;
 	}
-}
-
-async function ranked(work) {
-	rank(FIRST);
-	try {
-		return await work();
-	} finally {
-		rank(0);
-	}
-}
-
-/** Of this process, among all: its niceness, and that of its session where sessions are scheduled as groups (sched(7), autogroup). */
-function rank(nice) {
-	setPriority(nice);
-	if (existsSync("/proc/self/autogroup")) writeFileSync("/proc/self/autogroup", String(nice));
 }
 
 /** How long it takes to be told that all is well, again and again. */

@@ -17,6 +17,7 @@ export const BENCH_OPTIONS = {
 	dependencies: BENCH_SWITCH,
 	background: BENCH_SWITCH,
 	invoking: BENCH_SWITCH,
+	neighbours: BENCH_SWITCH,
 	overload: BENCH_SWITCH,
 	streams: BENCH_SWITCH,
 	out: { type: "string" },
@@ -68,6 +69,7 @@ on a stack of its own. As root.
   --dependencies  only what dependencies cost: its rows, and no file
   --background    only what a backlog costs others: its rows, and no file
   --invoking      only what a function pays that invokes another one
+  --neighbours    only what one tenant's hostile load does to another
   --overload      only what ten times too much does: its rows, and no file
   --streams       only streams, and who goes away: its rows, and no file
   --out <file>    for everything that was measured (default bench-results.json)`,

@@ -246,6 +246,9 @@ describe("a path or method", () => {
 		["GET", "/fn/default/no-such-function/", 404, "function_not_found"],
 		["GET", "/fn/no-such-project/hello/", 404, "function_not_found"],
 		["GET", "/fn/default", 404, "not_found"],
+		// A name is missing: not all of them are meant.
+		["DELETE", "/v1/dead-letters/", 404, "not_found"],
+		["GET", "/v1/functions/", 404, "not_found"],
 	])("%s %s is answered %i %s", async (method, path, status, code) => {
 		expect(problemIn(await send(stack, { method, path }), status).code).toBe(code);
 	});

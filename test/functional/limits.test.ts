@@ -3,36 +3,12 @@ import { describe, expect, it } from "vitest";
 import { cpuWeightOf, memoryLimitOf } from "../harness/cgroups.js";
 import { eventually } from "../harness/eventually.js";
 import { deploy, fixture } from "../harness/functions.js";
-import { sandboxProcessesOf } from "../harness/leftovers.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
 const stack = await sharedStack();
 const MIB = 1024 * 1024;
 
 describe("a function that takes all it can get", () => {
-	it("of processes is refused at 64 tasks, says so in its record, and leaves no survivor", async () => {
-		const deployed = await deploy(stack, { source: fixture("fork-bomb"), timeoutMs: 8000, memoryMiB: 512 });
-		const answer = await deployed.invoke({ fork: true });
-		const record = await deployed.record(answer);
-		expect(["succeeded", "timed_out", "out_of_memory", "crashed"]).toContain(record.outcome);
-		if (record.outcome === "succeeded") expect(record.limitsHit).toContain("pids");
-		await eventually(() => expect(sandboxProcessesOf(stack.dataDir, record.sandbox ?? "")).toEqual([]));
-		expect(await deployed.result({})).toBe("alive");
-	});
-
-	it("of threads is refused at 64 tasks", async () => {
-		const deployed = await deploy(stack, { source: fixture("thread-bomb"), memoryMiB: 1024, timeoutMs: 20_000 });
-		const answer = await deployed.invoke();
-		const record = await deployed.record(answer);
-		if (record.outcome === "succeeded") {
-			const { started, refused } = JSON.parse(answer.raw.body.toString()) as { started: number; refused: boolean };
-			expect(refused).toBe(true);
-			expect(started).toBeLessThan(64);
-		}
-		expect(record.outcome === "succeeded" ? record.limitsHit : ["pids"]).toContain("pids");
-		expect(["succeeded", "crashed", "handler_error"]).toContain(record.outcome);
-	});
-
 	it("of the CPU comes after others while it does so, and no longer when it has rested", async () => {
 		const source = `export default ({ ms }) => {
 			const from = process.cpuUsage();
@@ -57,13 +33,6 @@ describe("a function that takes all it can get", () => {
 		expect(light.weight / heavy.weight).toBeGreaterThanOrEqual(10);
 	});
 
-	it("of open files gets EMFILE before 512, and is still able to answer", async () => {
-		const { opened, code } = await (await deploy(stack, { source: fixture("opens-files") })).result<{ opened: number; code: string }>();
-		expect(code).toBe("EMFILE");
-		expect(opened).toBeLessThan(512);
-		expect(opened).toBeGreaterThan(400);
-	});
-
 	it.each([8, LIMITS.tmpfsMiB.default])(
 		"of scratch gets ENOSPC at its own %i MiB, and the record says that it was full",
 		async (tmpfsMiB) => {
@@ -79,22 +48,6 @@ describe("a function that takes all it can get", () => {
 			expect(record.limitsHit).toContain("scratch");
 		},
 	);
-
-	it("of inodes gets ENOSPC at 1,024", async () => {
-		const { code, made } = await (await deploy(stack, { source: fixture("fills-inodes") })).result<{ code: string; made: number }>();
-		expect(code).toBe("ENOSPC");
-		expect(made).toBeLessThanOrEqual(1024);
-		expect(made).toBeGreaterThan(900);
-	});
-
-	it("of CPU gets the fifth of a core that its manifest says", async () => {
-		const deployed = await deploy(stack, { source: fixture("spins"), cpuMilli: 200 });
-		await deployed.invoke({ ms: 10 });
-		const { usage, phases } = await deployed.record(await deployed.invoke({ ms: 2000 }));
-		const share = (usage?.cpuMs ?? Number.NaN) / (phases?.runMs ?? Number.NaN);
-		expect(share).toBeLessThan(0.35);
-		expect(share).toBeGreaterThan(0.05);
-	});
 
 	it("of a pipe loses no line of a log and gives none to the next invocation", async () => {
 		const source = `export default (p: any) => { for (let i = 0; i < p.lines; i++) console.log("é".repeat(1000)); };`;

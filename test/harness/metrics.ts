@@ -36,9 +36,9 @@ export class Samples {
 	}
 }
 
-/** Reads a stack's metrics, without a key. */
+/** Reads a stack's metrics, with the operator's key. */
 export async function scrape(stack: Stack): Promise<Samples> {
-	const answer = await send(stack, { path: "/metrics", key: null });
+	const answer = await send(stack, { path: "/metrics" });
 	if (answer.status !== 200) throw new Error(`/metrics answered ${answer.status}`);
 	return new Samples(answer.headers["content-type"] ?? "", answer.body.toString());
 }

@@ -7,14 +7,12 @@ const stack = await sharedStack();
 
 /** Frames that no agent would send: the sandbox that sends one is destroyed, whatever it says afterwards. */
 const VIOLATIONS = [
-	"another's answer",
 	"another's failure",
 	"an answer without an id",
 	"a head that is no object",
 	"an unknown type",
 	"a frame of the worker's",
 	"another hello",
-	"a length of 4 GiB",
 	"a head longer than its frame",
 	"no JSON",
 	"a question that asks for nothing",
@@ -38,13 +36,6 @@ describe("a function that writes to the agent's socket", () => {
 		expect(await forger.result({})).toBe("honest");
 	});
 
-	it("a frame that is cut off hangs nobody: the invocation ends, the next one has a new sandbox", async () => {
-		const forger = await deploy(stack, { source: fixture("forges-frames"), timeoutMs: 2000 });
-		const forged = await forger.invoke({ forge: "a frame that is cut off" });
-		expect(["crashed", "timed_out"]).toContain(forged.outcome);
-		expect(await forger.result({})).toBe("honest");
-	});
-
 	it("an answer of its own before it returns is its answer, and what it says twice reaches nobody", async () => {
 		const forger = await deploy(stack, { source: fixture("forges-frames") });
 		const forged = await forger.invoke({ forge: "an answer of its own" });
@@ -56,13 +47,5 @@ describe("a function that writes to the agent's socket", () => {
 		const forger = await deploy(stack, { source: fixture("forges-frames") });
 		await forger.invoke({ forge: "settled, again and again" });
 		for (let round = 0; round < 3; round++) expect(await forger.result({})).toBe("honest");
-	});
-
-	it("on its standard output has written a line of its log", async () => {
-		const forger = await deploy(stack, { source: fixture("forges-frames") });
-		const answer = await forger.invoke({ forge: "on stdout", id: "inv_00000000000000000000000000" });
-		expect(answer.outcome).toBe("succeeded");
-		expect(answer.raw.body.toString()).toBe("honest");
-		expect((await forger.record(answer)).logs.map(({ text }) => text).join("")).toContain("forged");
 	});
 });

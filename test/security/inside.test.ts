@@ -175,14 +175,6 @@ describe("the file system of a function", () => {
 });
 
 describe("a program that a function runs", () => {
-	it("from /tmp isn't run: nothing that is written can be executed", async () => {
-		const source = `import { spawnSync } from "node:child_process"; import { chmodSync, copyFileSync, writeFileSync } from "node:fs";
-			export default () => {
-				copyFileSync("/usr/bin/node", "/tmp/node"); chmodSync("/tmp/node", 0o755);
-				return spawnSync("/tmp/node", ["-e", "0"]).error?.code; };`;
-		expect(await (await deploy(stack, { source, tmpfsMiB: 256, memoryMiB: 512 })).result()).toBe("EACCES");
-	});
-
 	it("has no shell and none of the host's tools", async () => {
 		const runs = await deploy(stack, { source: fixture("runs-programs") });
 		const commands = ["sh", "bash", "mount", "unshare", "su", "crun", "ls"].map((command) => [command, "--version"]);
@@ -200,20 +192,14 @@ describe("a program that a function runs", () => {
 	});
 
 	it.each([
-		["become root", "process.setuid(0)"],
-		["change its groups", "process.setgroups([0])"],
-		["change its root's owner", "require('fs').chownSync('/tmp', 0, 0)"],
 		[
 			"load a native addon that it wrote",
 			"require('fs').writeFileSync('/tmp/x.node','\\x7fELF');process.dlopen({exports:{}},'/tmp/x.node')",
 		],
-		["raise its priority", "require('os').setPriority(0,-10)"],
 		["kill its init", "process.kill(1,'SIGKILL');require('child_process').spawnSync('x');process.kill(1,0);throw new Error('init lives')"],
 		["make a device", "require('fs').mkdtempSync('/dev/x')"],
 		["trace its parent", "require('fs').readFileSync('/proc/'+process.ppid+'/mem')"],
 		["read its init's memory", "require('fs').readFileSync('/proc/1/mem')"],
-		["make itself the last to be ended", "require('fs').writeFileSync('/proc/self/oom_score_adj','-1000')"],
-		["make its init the last to be ended", "require('fs').writeFileSync('/proc/1/oom_score_adj','-1000')"],
 	])("can't %s", async (_, script) => {
 		const runs = await deploy(stack, { source: fixture("runs-programs"), memoryMiB: 256 });
 		const [ended] = await runs.result<readonly { status: number | null }[]>({ commands: [["node", "-e", script]] });

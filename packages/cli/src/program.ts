@@ -30,6 +30,7 @@ import { registerRegistry } from "./commands/registry.js";
 import { registerRm } from "./commands/rm.js";
 import { registerRollback } from "./commands/rollback.js";
 import { registerSchedules } from "./commands/schedules/schedules.js";
+import { registerSecret } from "./commands/secret.js";
 import { registerStats } from "./commands/stats.js";
 import { registerUp } from "./commands/up.js";
 import { registerVersions } from "./commands/versions.js";
@@ -69,6 +70,7 @@ const COMMANDS = [
 	registerSchedules,
 	registerCallback,
 	registerNetwork,
+	registerSecret,
 	registerVolume,
 	registerKey,
 	registerProject,

@@ -15,6 +15,7 @@ import { packageRegistriesOf } from "./package-registries.js";
 import { projectsOf } from "./projects.js";
 import { recordsOf } from "./records.js";
 import { schedulesOf } from "./schedules.js";
+import { secretsOf } from "./secrets.js";
 import { type Exchange, Transport } from "./transport.js";
 import { volumesOf } from "./volumes.js";
 
@@ -47,6 +48,7 @@ export type Client = ReturnType<typeof functionsOf> &
 	ReturnType<typeof invocationsOf> &
 	ReturnType<typeof logsOf> &
 	ReturnType<typeof networksOf> &
+	ReturnType<typeof secretsOf> &
 	ReturnType<typeof nodesOf> &
 	ReturnType<typeof packageRegistriesOf> &
 	ReturnType<typeof projectsOf> &
@@ -75,6 +77,7 @@ export function createClient(options: ClientOptions): Client {
 		...invocationsOf(transport),
 		...logsOf(transport),
 		...networksOf(transport),
+		...secretsOf(transport),
 		...nodesOf(transport),
 		...packageRegistriesOf(transport),
 		...projectsOf(transport),

@@ -1,14 +1,25 @@
-import type { Project, ProjectList } from "@berth/contracts";
+import type { Project, ProjectDetail, ProjectList, QuotaChanges } from "@berth/contracts";
 import type { Transport } from "./transport.js";
 
+const JSON_TYPE = { "content-type": "application/json" };
 const pathOf = (name: string) => `/v1/projects/${encodeURIComponent(name)}`;
 
-/** Projects; all of it wants the operator's key. */
+/** Projects; all of it wants the operator's key, but for a look at the key's own. */
 export function projectsOf(transport: Transport) {
 	return {
 		/** By name. */
 		async projects(): Promise<readonly Project[]> {
 			return (await transport.json<ProjectList>({ method: "GET", path: "/v1/projects" })).projects;
+		},
+
+		/** One project, with its quotas and what of them is used. @throws ApiError `project_not_found` */
+		project(name: string): Promise<ProjectDetail> {
+			return transport.json<ProjectDetail>({ method: "GET", path: pathOf(name) });
+		},
+
+		/** Sets what is named of a project's quotas; null is the default again. @throws ApiError `project_not_found`, `invalid_request` */
+		setQuotas(name: string, changes: QuotaChanges): Promise<ProjectDetail> {
+			return transport.json<ProjectDetail>({ method: "PATCH", path: pathOf(name), headers: JSON_TYPE, body: JSON.stringify(changes) });
 		},
 
 		/** Makes a project, unless there is one of that name. @throws ApiError `invalid_name` */

@@ -19,6 +19,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_DURABLE_REDIS_URL: settings.embedded.durable ? undefined : settings.durableRedisUrl,
 		BERTH_FAST_REDIS_URL: settings.embedded.fast ? undefined : settings.fastRedisUrl,
 		BERTH_ADMIN_KEY_SHA256: settings.adminKeySha256,
+		BERTH_METRICS_KEY_SHA256: settings.metricsKeySha256,
 		BERTH_SERVICE_UID: String(settings.serviceUid),
 		BERTH_SANDBOX_UID_BASE: String(settings.sandboxUidBase),
 		BERTH_ENGINE: settings.engine,
@@ -49,8 +50,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_IDEMPOTENCY_HOURS: String(settings.idempotency.ms / HOUR_MS),
 		BERTH_IDEMPOTENCY_MIB: String(settings.idempotency.bytes / MIB),
 		BERTH_MAX_INFLIGHT: String(settings.maxInflight),
-		BERTH_MAX_QUEUED: String(settings.maxQueued.perFunction),
-		BERTH_MAX_QUEUED_PROJECT: String(settings.maxQueued.perProject),
+		...quotaVariables(settings),
 		BERTH_BODY_MEMORY_MIB: String(settings.bodyMemoryBytes / MIB),
 		BERTH_ANSWER_STALL_MS: String(settings.answerStallMs),
 		BERTH_BODY_STALL_MS: String(settings.bodyStallMs),
@@ -59,6 +59,8 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_RESOLVER: settings.resolver,
 		BERTH_CALLBACK_HOSTS: settings.callbackHosts.length === 0 ? undefined : settings.callbackHosts.join(","),
 		BERTH_TRUSTED_PROXIES: settings.trustedProxies.length === 0 ? undefined : settings.trustedProxies.join(","),
+		BERTH_MAX_CONNECTIONS: String(settings.maxConnections.total),
+		BERTH_MAX_CONNECTIONS_PER_ADDRESS: String(settings.maxConnections.perAddress),
 		BERTH_HOST_NETWORK: settings.allowsHostNetwork ? "permitted" : "refused",
 		BERTH_INSECURE_ALLOW: settings.insecureAllow.length === 0 ? undefined : settings.insecureAllow.join(","),
 		BERTH_VOLUMES_MIB: String(settings.volumeBytes / MIB),
@@ -69,6 +71,21 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		...tracingVariables(settings.tracing),
 	};
 	return Object.fromEntries(Object.entries(variables).filter((pair): pair is [string, string] => pair[1] !== undefined));
+}
+
+function quotaVariables({ maxQueued, quotas }: Settings) {
+	return {
+		BERTH_MAX_QUEUED: String(maxQueued),
+		BERTH_MAX_QUEUED_PROJECT: textOf(quotas.queued),
+		BERTH_QUOTA_FUNCTIONS: textOf(quotas.functions),
+		BERTH_QUOTA_REQUESTS_PER_SECOND: textOf(quotas.requestsPerSecond),
+		BERTH_QUOTA_BURST: textOf(quotas.burst),
+		BERTH_QUOTA_IMAGE_MIB: textOf(quotas.imageMiB),
+	};
+}
+
+function textOf(value: number | undefined): string | undefined {
+	return value === undefined ? undefined : String(value);
 }
 
 function bindsText(binds: Settings["binds"]): string | undefined {

@@ -1,4 +1,4 @@
-import { DEPENDENCY_LIMITS, VOLUMES_MIB } from "@berth/contracts";
+import { DEPENDENCY_LIMITS, QUOTAS, type QuotaName, VOLUMES_MIB } from "@berth/contracts";
 import { z } from "zod";
 import { payloadStore } from "./payload-store.js";
 import { binds, hosts, networks, packageRegistries, registries, repository, waivedLimits } from "./setting-values.js";
@@ -14,6 +14,8 @@ const whole = (min: number, max: number) =>
 		.int(`a whole number from ${min} to ${max}`)
 		.min(min, `at least ${min}`)
 		.max(max, `at most ${max}`);
+
+const quota = (name: QuotaName) => whole(QUOTAS[name].min, QUOTAS[name].max).optional();
 
 /**
  * Every setting of every process: its environment variable, meaning, unit and default. This package
@@ -34,6 +36,11 @@ export const settingsSchema = z.object({
 	BERTH_FAST_REDIS_URL: redisUrl.optional(),
 	/** SHA-256 (hex) of an API key that is let in; it takes the place of the one set before. Default: the first key is made and shown once. */
 	BERTH_ADMIN_KEY_SHA256: z
+		.string()
+		.regex(/^[0-9a-f]{64}$/, "64 hex digits")
+		.optional(),
+	/** SHA-256 (hex) of a key that lets in to the metrics and nowhere else. Default: the operator's key alone does. */
+	BERTH_METRICS_KEY_SHA256: z
 		.string()
 		.regex(/^[0-9a-f]{64}$/, "64 hex digits")
 		.optional(),
@@ -112,6 +119,11 @@ export const settingsSchema = z.object({
 	/** Background invocations of one function that may be queued, beyond which new ones are answered 429; and of one project. */
 	BERTH_MAX_QUEUED: whole(1, 100_000_000).default(200_000),
 	BERTH_MAX_QUEUED_PROJECT: whole(1, 100_000_000).default(1_000_000),
+	/** What every project is bounded by that nothing else was set for: functions that it has; requests a second, and at once; MiB of images. Default: nothing. */
+	BERTH_QUOTA_FUNCTIONS: quota("functions"),
+	BERTH_QUOTA_REQUESTS_PER_SECOND: quota("requestsPerSecond"),
+	BERTH_QUOTA_BURST: quota("burst"),
+	BERTH_QUOTA_IMAGE_MIB: quota("imageMiB"),
 	/** Memory for request bodies that arrive in a gateway, and as much again for answers that aren't taken yet, MiB. */
 	BERTH_BODY_MEMORY_MIB: whole(64, 1 << 20).default(256),
 	/** How long a client may take nothing of its answer before it is cut off, milliseconds. */
@@ -128,6 +140,10 @@ export const settingsSchema = z.object({
 	BERTH_CALLBACK_HOSTS: hosts.optional(),
 	/** Proxies in front of the gateway whose `X-Forwarded-For` is believed: addresses and networks, several with commas between. */
 	BERTH_TRUSTED_PROXIES: networks.optional(),
+	/** Connections to a gateway at the same time; more are answered 503. */
+	BERTH_MAX_CONNECTIONS: whole(16, 1_000_000).default(10_000),
+	/** Those from one address that is neither this machine's own nor a trusted proxy's; of IPv6 those from one /64. */
+	BERTH_MAX_CONNECTIONS_PER_ADDRESS: whole(1, 1_000_000).default(1000),
 	/** Whether functions may have `network: host`, this machine's own. */
 	BERTH_HOST_NETWORK: z.enum(["permitted", "refused"], "permitted or refused").default("refused"),
 	/** Limits of sandboxes that this host may be unable to enforce, and is used all the same. */

@@ -1,5 +1,5 @@
 import { availableParallelism, totalmem } from "node:os";
-import { HOUR_MS, LIMITS, MIB, type WaivableLimit } from "@berth/contracts";
+import { HOUR_MS, LIMITS, MIB, type Quotas, type WaivableLimit } from "@berth/contracts";
 import { type DataPaths, pathsOf } from "./data-paths.js";
 import { misspelt } from "./misspelt.js";
 import type { BucketAccess } from "./payload-store.js";
@@ -24,6 +24,8 @@ export interface Settings {
 	readonly embedded: { readonly durable: boolean; readonly fast: boolean };
 	/** SHA-256 of the operator's key; absent: the first key is made by itself. */
 	readonly adminKeySha256?: string;
+	/** SHA-256 of a key that metrics are read with. */
+	readonly metricsKeySha256?: string;
 	readonly serviceUid: number;
 	readonly sandboxUidBase: number;
 	readonly engine: "oci" | "docker";
@@ -64,7 +66,10 @@ export interface Settings {
 	/** How long an idempotency key is remembered, and what those of a project may take of the durable Redis. */
 	readonly idempotency: { readonly ms: number; readonly bytes: number };
 	readonly maxInflight: number;
-	readonly maxQueued: { readonly perFunction: number; readonly perProject: number };
+	/** Background invocations of one function that may be queued. */
+	readonly maxQueued: number;
+	/** What bounds projects for which nothing else was set. */
+	readonly quotas: Quotas;
 	readonly bodyMemoryBytes: number;
 	readonly answerStallMs: number;
 	readonly bodyStallMs: number;
@@ -79,6 +84,8 @@ export interface Settings {
 	readonly callbackHosts: readonly string[];
 	/** Networks of proxies whose `X-Forwarded-For` is believed. */
 	readonly trustedProxies: readonly string[];
+	/** To a gateway, at the same time. */
+	readonly maxConnections: { readonly total: number; readonly perAddress: number };
 	readonly allowsHostNetwork: boolean;
 	/** Limits that the host may be unable to enforce. */
 	readonly insecureAllow: readonly WaivableLimit[];
@@ -122,7 +129,7 @@ export function loadSettings(
 		durableRedisUrl: value.BERTH_DURABLE_REDIS_URL ?? `unix://${paths.durableSocket}`,
 		fastRedisUrl: value.BERTH_FAST_REDIS_URL ?? `unix://${paths.fastSocket}`,
 		embedded: Object.freeze({ durable: value.BERTH_DURABLE_REDIS_URL === undefined, fast: value.BERTH_FAST_REDIS_URL === undefined }),
-		...(value.BERTH_ADMIN_KEY_SHA256 === undefined ? {} : { adminKeySha256: value.BERTH_ADMIN_KEY_SHA256 }),
+		...keysOf(value),
 		serviceUid: value.BERTH_SERVICE_UID,
 		sandboxUidBase: value.BERTH_SANDBOX_UID_BASE,
 		engine: value.BERTH_ENGINE,
@@ -146,7 +153,7 @@ export function loadSettings(
 		recordBytes: value.BERTH_RECORDS_MIB * MIB,
 		...keptOf(value),
 		maxInflight: value.BERTH_MAX_INFLIGHT,
-		maxQueued: Object.freeze({ perFunction: value.BERTH_MAX_QUEUED, perProject: value.BERTH_MAX_QUEUED_PROJECT }),
+		...quotasIn(value),
 		bodyMemoryBytes: value.BERTH_BODY_MEMORY_MIB * MIB,
 		answerStallMs: value.BERTH_ANSWER_STALL_MS,
 		bodyStallMs: value.BERTH_BODY_STALL_MS,
@@ -154,8 +161,8 @@ export function loadSettings(
 		...(imageRepository === undefined ? {} : { imageRepository }),
 		...(value.BERTH_RESOLVER === undefined ? {} : { resolver: value.BERTH_RESOLVER }),
 		...proxiesAndHosts(value),
-		allowsHostNetwork: value.BERTH_HOST_NETWORK === "permitted",
-		insecureAllow: Object.freeze(value.BERTH_INSECURE_ALLOW ?? []),
+		maxConnections: Object.freeze({ total: value.BERTH_MAX_CONNECTIONS, perAddress: value.BERTH_MAX_CONNECTIONS_PER_ADDRESS }),
+		...permittedOf(value),
 		volumeBytes: value.BERTH_VOLUMES_MIB * MIB,
 		binds: Object.freeze(value.BERTH_BINDS ?? {}),
 		...(value.BERTH_IMAGES_MIB === undefined ? {} : { imageBytes: value.BERTH_IMAGES_MIB * MIB }),
@@ -189,9 +196,40 @@ function storageOf(value: SettingValues): Settings["storage"] {
 	});
 }
 
+function keysOf(value: SettingValues): Pick<Settings, "adminKeySha256" | "metricsKeySha256"> {
+	const { BERTH_ADMIN_KEY_SHA256: admin, BERTH_METRICS_KEY_SHA256: metrics } = value;
+	return { ...(admin === undefined ? {} : { adminKeySha256: admin }), ...(metrics === undefined ? {} : { metricsKeySha256: metrics }) };
+}
+
+function quotasIn(value: SettingValues): Pick<Settings, "maxQueued" | "quotas"> {
+	const {
+		BERTH_MAX_QUEUED: maxQueued,
+		BERTH_MAX_QUEUED_PROJECT: queued,
+		BERTH_QUOTA_FUNCTIONS: functions,
+		BERTH_QUOTA_REQUESTS_PER_SECOND: requestsPerSecond,
+		BERTH_QUOTA_BURST: burst,
+		BERTH_QUOTA_IMAGE_MIB: imageMiB,
+	} = value;
+	const quotas = Object.freeze({
+		queued,
+		...(functions === undefined ? {} : { functions }),
+		...(requestsPerSecond === undefined ? {} : { requestsPerSecond }),
+		...(burst === undefined ? {} : { burst }),
+		...(imageMiB === undefined ? {} : { imageMiB }),
+	});
+	return { maxQueued, quotas };
+}
+
 function keptOf(value: SettingValues): Pick<Settings, "hookEventsMs" | "idempotency"> {
 	const idempotency = Object.freeze({ ms: value.BERTH_IDEMPOTENCY_HOURS * HOUR_MS, bytes: value.BERTH_IDEMPOTENCY_MIB * MIB });
 	return { hookEventsMs: value.BERTH_HOOK_EVENTS_HOURS * HOUR_MS, idempotency };
+}
+
+function permittedOf(value: SettingValues): Pick<Settings, "allowsHostNetwork" | "insecureAllow"> {
+	return {
+		allowsHostNetwork: value.BERTH_HOST_NETWORK === "permitted",
+		insecureAllow: Object.freeze(value.BERTH_INSECURE_ALLOW ?? []),
+	};
 }
 
 function proxiesAndHosts(value: SettingValues): Pick<Settings, "callbackHosts" | "trustedProxies"> {

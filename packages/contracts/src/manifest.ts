@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { BACKGROUND_FIELDS } from "./background.js";
+import { corsSchema } from "./cors.js";
 import { egressHosts } from "./egress.js";
 import { FOLLOW_UP_FIELDS } from "./follow-up.js";
 import { IMAGE_NAME_RULE, parseImageName } from "./image-name.js";
@@ -7,6 +8,7 @@ import { RUNTIMES } from "./language.js";
 import { FIXED_LIMITS, LIMITS, type Range } from "./limits.js";
 import { resourceName } from "./resource-name.js";
 import { RUNTIME_CLASSES } from "./runtime-class.js";
+import { SECRET_LIMITS, secretName, VARIABLE_NAME } from "./secret.js";
 import { MIB } from "./units.js";
 
 const between = ({ min, max }: Range, unit: string) => {
@@ -19,11 +21,10 @@ const oneOf = <const Values extends readonly string[]>(...values: Values) => z.e
 const bytesOf = (text: string) => Buffer.byteLength(text);
 
 const REUSES = "version, never or a whole number from 1 to 1000000";
-const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
 
 const env = z
 	.record(
-		z.string().regex(ENV_NAME, "a name is a letter or _, then letters, digits or _, 128 characters at most"),
+		z.string().regex(VARIABLE_NAME, "a name is a letter or _, then letters, digits or _, 128 characters at most"),
 		z.string("a value is text, in quotes").regex(/^[^\0\p{Cs}]*$/u, "a value is text without NUL and without half a surrogate pair"),
 		'variables by name, as in {"NAME": "value"}',
 	)
@@ -86,12 +87,19 @@ export const manifestSchema = z.strictObject({
 	/** Directories of the host that the operator has names for, read-only, each at /mnt/<name>. */
 	binds: z.array(resourceName, "a list of the names that the operator has given").max(FIXED_LIMITS.mounts, MOUNTS).optional(),
 	env,
+	/** Secrets of its project, each of which is a variable of its name. */
+	secrets: z
+		.array(secretName, 'a list of names of secrets, as in ["STRIPE_KEY"]')
+		.max(SECRET_LIMITS.ofVersion, `at most ${SECRET_LIMITS.ofVersion} secrets`)
+		.optional(),
 	/** How often a sandbox may be used: all invocations of its version, one, or n. */
 	reuse: z.union([z.enum(["version", "never"]), z.int(REUSES).min(1, REUSES).max(1_000_000, REUSES)], REUSES).default("version"),
 	/** `fresh` empties /tmp between invocations. */
 	scratch: oneOf("keep", "fresh").default("keep"),
 	/** Whether `/fn/…` of this function answers without an API key. */
 	public: z.boolean("true or false").default(false),
+	/** Which other origins' pages may use it at `/fn/…` from a browser; absent: what the function says itself. */
+	cors: corsSchema.optional(),
 	/** What there is to say of invocations that nobody waits for. */
 	background: z.strictObject({ ...BACKGROUND_FIELDS, ...FOLLOW_UP_FIELDS }, "an object with fields of background work").optional(),
 	description: z

@@ -1,3 +1,5 @@
+import type { QuotaName, QuotaUse } from "./quota.js";
+
 /** Projects of one installation, the first one left out. */
 export const MOST_PROJECTS = 1000;
 
@@ -11,4 +13,9 @@ export interface Project {
 /** `GET /v1/projects`, by name. */
 export interface ProjectList {
 	readonly projects: readonly Project[];
+}
+
+/** `GET /v1/projects/{name}` */
+export interface ProjectDetail extends Project {
+	readonly quotas: Readonly<Record<QuotaName, QuotaUse>>;
 }

@@ -34,6 +34,7 @@ export interface BuildFailure {
 		| "build_timed_out"
 		| "image_not_found"
 		| "image_rejected"
+		| "quota_exceeded"
 		| "registry_failed"
 		| "invalid_request"
 		| "storage_full"

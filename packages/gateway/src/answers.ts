@@ -13,7 +13,7 @@ import {
 } from "@berth/contracts";
 import type { PayloadStore } from "@berth/registry";
 import type { Response } from "express";
-import { writeFunctionHeaders } from "./function-headers.js";
+import { hasContent, writeAnswerHeaders } from "./answer-headers.js";
 import { isKept } from "./idempotency/idempotency.js";
 import { sendProblem } from "./problems.js";
 import { addTiming, phasesTiming } from "./server-timing.js";
@@ -56,18 +56,19 @@ export function writeStreamHead(response: Response, { id, version }: Pick<Answer
 function writeHead(response: Response, id: string, { contentType, response: head }: Omit<InvocationResult, "body">, status: number): void {
 	if (head === undefined) {
 		response.statusCode = status;
-		if (contentType !== undefined) writeFunctionHeaders(response, [["content-type", contentType]]);
+		if (contentType !== undefined) writeAnswerHeaders(response, [["content-type", contentType]]);
 	} else {
 		response.statusCode = checkedStatus(id, head.status);
-		writeFunctionHeaders(response, head.headers);
+		writeAnswerHeaders(response, head.headers);
 	}
 }
 
 function writeResult(response: Response, id: string, result: InvocationResult, body: Buffer): void {
 	writeHead(response, id, result, body.length === 0 ? 204 : 200);
 	// Node says the length of what it sends, and of a HEAD's body it sends nothing.
-	if (body.length > 0 && response.req.method === "HEAD") response.setHeader("content-length", body.length);
-	response.end(body);
+	if (body.length > 0 && response.req.method === "HEAD" && hasContent(response.statusCode))
+		response.setHeader("content-length", body.length);
+	response.end(hasContent(response.statusCode) ? body : undefined);
 }
 
 /** A final status that HTTP has: 1xx would leave the caller waiting. @throws BerthError handler_error */

@@ -1,11 +1,12 @@
 import { BerthError, ERRORS } from "@berth/contracts";
 import express, { type Express, type Request, type RequestHandler, type Response } from "express";
 import { audited, isChange } from "./audit.js";
-import { admit } from "./auth.js";
+import { admit, hasKeyOf, principalOf } from "./auth.js";
 import { hasKey, serveOnce } from "./idempotency/idempotency.js";
 import type { Invocations } from "./invocations.js";
 import { openApiDocument } from "./openapi.js";
 import { noSuchPath, problemHandler } from "./problems.js";
+import { countRequest } from "./rate-limit.js";
 import type { Route } from "./route.js";
 import { documentRoute, expressPath, routes } from "./routes.js";
 import type { Services } from "./services.js";
@@ -18,7 +19,7 @@ export function createApp(services: Services, invocations: Invocations): Express
 	app.set("query parser", "simple");
 	app.set("case sensitive routing", true);
 	app.set("trust proxy", services.trustedProxies.length === 0 ? false : services.trustedProxies);
-	app.use("/v1", plainBodies);
+	app.use("/v1", wholePaths, plainBodies);
 	const all = withDocument(routes(invocations));
 	for (const route of all) app[route.method](expressPath(route.path), handlerOf(route, services));
 	for (const path of new Set(all.map((route) => route.path))) app.all(expressPath(path), otherMethods(all, path));
@@ -37,7 +38,13 @@ function handlerOf(route: Route, services: Services): RequestHandler {
 			metrics.answered(route.path, status, (performance.now() - startedAt) / 1000);
 		});
 		const { scope } = route;
-		if (scope !== "none" && scope !== "public") await admit(request, scope, services.keys);
+		if (scope === "metrics") {
+			if (!hasKeyOf(request, services.metricsKeys)) await admit(request, scope, services.keys);
+		} else if (scope !== "none" && scope !== "public") {
+			await admit(request, scope, services.keys);
+			// Who looks after quotas is never kept out by one.
+			if (scope !== "operator") await countRequest(principalOf(request).project, response, services);
+		}
 		if (route.path.startsWith("/v1/")) checkQuery(request.query, route.query ?? []);
 		const serve = () => served(route, request, response, services);
 		const once = () => (hasKey(route, request) ? serveOnce(request, response, services, serve, problems) : serve());
@@ -83,6 +90,12 @@ const plainBodies: RequestHandler = ({ headers }, response, next) => {
 	if (coding.toLowerCase() === "identity") return next();
 	response.setHeader("accept-encoding", "identity");
 	throw new BerthError("unsupported_media_type", `content-encoding: ${coding.slice(0, 100)} isn't taken here: send the body as it is`);
+};
+
+/** `/v1/dead-letters/` is no way to say `/v1/dead-letters`, which purges all of them: a name is missing. */
+const wholePaths: RequestHandler = (request, response, next) => {
+	if (request.path.length > 1 && request.path.endsWith("/")) noSuchPath(request, response, next);
+	else next();
 };
 
 /** `OPTIONS` says which methods a path has; what it hasn't is refused. */

@@ -1,3 +1,4 @@
+import { createHash, timingSafeEqual } from "node:crypto";
 import { allows, BerthError, DEFAULT_PROJECT, HEADERS, NAME_PATTERN, type Scope } from "@berth/contracts";
 import { type ApiKeys, type KeyHolder, projectNotFound } from "@berth/registry";
 import type { Request } from "express";
@@ -18,10 +19,19 @@ const principals = new WeakMap<Request, Principal>();
 /** Lets a request to a route in, or not. @throws BerthError unauthorized, forbidden, project_not_found */
 export async function admit(request: Request, scope: Exclude<RouteScope, "none" | "public">, keys: ApiKeys): Promise<void> {
 	const holder = await authenticate(request, keys);
+	if (scope === "metrics") return requireScope(holder, "operator");
 	requireScope(holder, scope);
 	const project = await projectFor(request, holder, keys);
 	const ofAll = holder.project === undefined && request.headers[HEADERS.project] === undefined;
 	principals.set(request, { project, holder, ofAll });
+}
+
+/** Whether a request has one of these keys, by their SHA-256 alone: also while Redis is away. */
+export function hasKeyOf({ headers }: Request, digests: readonly string[]): boolean {
+	const token = BEARER.exec(headers.authorization ?? "")?.[1];
+	if (token === undefined) return false;
+	const digest = createHash("sha256").update(token).digest();
+	return digests.some((one) => timingSafeEqual(Buffer.from(one, "hex"), digest));
 }
 
 /** Whether who was let in would be let in still. @throws BerthError unauthorized, project_not_found when not; unavailable */

@@ -11,3 +11,9 @@ export function callerAddress(request: Request): string {
 	const { ip } = request;
 	return plainAddress(ip !== undefined && isIP(ip) !== 0 ? ip : (request.socket.remoteAddress ?? "unknown"));
 }
+
+/** Whether its connection is from a proxy that the operator trusts. */
+export function isProxied({ app, socket }: Request): boolean {
+	const trusts = app.get("trust proxy fn") as (address: string | undefined, hop: number) => boolean;
+	return trusts(socket.remoteAddress, 0);
+}

@@ -1,10 +1,11 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
-import { CALLER_HEADER, HEADERS, HOOK_HEADERS, INVOKING_HEADER, JOINED_HEADER, SCHEDULE_HEADERS, TRACE_HEADERS } from "@berth/contracts";
+import type { IncomingMessage } from "node:http";
+import type { TLSSocket } from "node:tls";
+import { CALLER_HEADER, HOOK_HEADERS, INVOKING_HEADER, JOINED_HEADER, SCHEDULE_HEADERS, TRACE_HEADERS } from "@berth/contracts";
 import type { Request } from "express";
-import { callerAddress } from "./caller-address.js";
+import { callerAddress, isProxied } from "./caller-address.js";
 
 /** Headers of one connection (RFC 9110, 7.6.1). */
-const HOP_BY_HOP = [
+export const HOP_BY_HOP = [
 	"connection",
 	"keep-alive",
 	"proxy-authenticate",
@@ -25,30 +26,25 @@ const NOT_FOR_CALLERS: ReadonlySet<string> = new Set([
 	...Object.values(HOOK_HEADERS),
 	...Object.values(SCHEDULE_HEADERS),
 ]);
-/** Not for functions to say: also those whose value the gateway decides. */
-const KEPT_FROM_CALLERS: ReadonlySet<string> = new Set([...HOP_BY_HOP, "content-length", ...Object.values(HEADERS)]);
+/** Where a request came from, before a proxy passed it on; `x-forwarded-` has any name behind it. */
+const FORWARDED = /^(?:x-forwarded-.*|forwarded|x-real-ip)$/;
 
 /** A key of ours is for the gateway, whoever sends it along, and however: also without `Bearer`. */
 const OWN_KEY = /\bberth_[\w-]{16}/;
-const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}$/;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones that mustn't get through
-const FORBIDDEN = /[\0-\x08\n-\x1f\x7f]|[^\0-\xff]/;
-const MOST = 100;
 
-type Pair = readonly [name: string, value: string];
+export type Pair = readonly [name: string, value: string];
 
 /**
  * A request's headers as its function sees them: names in lower case, several values of one name as
  * several pairs, none of one connection. `x-forwarded-for` ends with the address that the request came
- * from, and `x-forwarded-proto` is what a proxy in front said, else `http`: what stands before that
- * address anyone may have written.
+ * from, and `x-forwarded-proto` says how; what else tells where it came from is there only where a proxy said so that is trusted.
  * @param withKey whether `authorization` is the function's to see, and not a key of ours
  */
 export function requestHeaders(request: Request, withKey: boolean): readonly Pair[] {
-	return passedHeaders(rawPairs(request), callerAddress(request), withKey);
+	return passedHeaders(believedPairs(request), callerAddress(request), withKey);
 }
 
-/** The same of a request that is over. @param sent its headers as they came, with lower-case names. @param from the address it came from */
+/** The same of a request that is over. @param sent its headers, as `believedPairs` has them. @param from the address it came from */
 export function passedHeaders(sent: readonly Pair[], from: string, withKey: boolean): readonly Pair[] {
 	const named = sent.filter(([name]) => name === "connection").flatMap(([, value]) => listed(value));
 	const passed = sent.filter(([name, value]) => {
@@ -68,17 +64,16 @@ export function rawPairs({ rawHeaders }: IncomingMessage): readonly Pair[] {
 	]);
 }
 
-/** Writes what a function may say in headers; what it may not is left out. Several values of one name stay several. */
-export function writeFunctionHeaders(response: ServerResponse, headers: readonly Pair[]): void {
-	const named = headers.filter(([name]) => name.toLowerCase() === "connection").flatMap(([, value]) => listed(value));
-	const allowed = headers
-		.slice(0, MOST)
-		.filter(([name, value]) => NAME.test(name) && !KEPT_FROM_CALLERS.has(name.toLowerCase()) && !FORBIDDEN.test(value));
-	for (const [name, value] of allowed) if (!named.includes(name.toLowerCase())) response.appendHeader(name, value);
+/** The same without what nobody is believed but a proxy that is trusted: the ways that it came before. */
+export function believedPairs(request: Request): readonly Pair[] {
+	const sent = rawPairs(request);
+	if (isProxied(request)) return sent;
+	const own = sent.filter(([name]) => !FORWARDED.test(name));
+	return (request.socket as Partial<TLSSocket>).encrypted === true ? [...own, ["x-forwarded-proto", "https"]] : own;
 }
 
 /** The names that a Connection header lists. */
-function listed(value: string): string[] {
+export function listed(value: string): string[] {
 	return value.split(",").map((name) => name.trim().toLowerCase());
 }
 

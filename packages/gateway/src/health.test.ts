@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { type OwnStack, startOwnStack } from "./testing/own-stack.js";
 import { ended } from "./testing/settlements.js";
+import { METRICS_KEY } from "./testing/stack.js";
 
 let stack: OwnStack;
 beforeAll(async () => {
@@ -13,7 +14,7 @@ afterAll(() => stack?.close());
 
 /** The samples of `/metrics` by name and labels. */
 async function samples(): Promise<Map<string, number>> {
-	const text = await (await fetch(`${stack.url}/metrics`)).text();
+	const text = await (await fetch(`${stack.url}/metrics`, { headers: { authorization: `Bearer ${METRICS_KEY}` } })).text();
 	const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
 	return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.slice(line.lastIndexOf(" ") + 1))]));
 }
@@ -23,6 +24,19 @@ const invoke = (headers: Record<string, string> = {}) =>
 
 test("it is alive and ready", async () => {
 	expect([(await fetch(`${stack.url}/livez`)).status, (await fetch(`${stack.url}/readyz`)).status]).toEqual([200, 200]);
+});
+
+test("metrics have names of all projects: nobody reads them but the operator, and who has the key for that and nothing else", async () => {
+	const asked = async (path: string, authorization?: string) =>
+		(await fetch(stack.url + path, authorization === undefined ? {} : { headers: { authorization } })).status;
+	expect(await asked("/metrics")).toBe(401);
+	expect(await asked("/metrics", "Bearer berth_wrong")).toBe(401);
+	expect(await asked("/metrics", `Bearer ${stack.key}`)).toBe(200);
+	const { key } = await stack.call<{ key: string }>("POST", "/v1/keys", { name: "all", scopes: ["admin"] }, 201);
+	expect(await asked("/metrics", `Bearer ${key}`)).toBe(403);
+	expect(await asked("/metrics", `Bearer ${METRICS_KEY}`)).toBe(200);
+	expect(await asked("/v1/functions", `Bearer ${METRICS_KEY}`)).toBe(401);
+	expect(await asked("/v1/stats", `Bearer ${METRICS_KEY}`)).toBe(401);
 });
 
 test("what was accepted is accounted for, per lane", async () => {

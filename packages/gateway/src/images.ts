@@ -65,6 +65,7 @@ export async function pull(request: Request, response: Response, services: Servi
 		throw new BerthError("invalid_request", `${last} can't name a function: say in function which one it becomes a version of`, {
 			issues: [{ field: "function", message: "is needed: the repository's last part can't name a function" }],
 		});
+	await services.functions.quotas.requireImageRoom(project);
 	await start({ kind: "pull", project, function: nameFrom(given ?? last, "function"), reference }, response, services);
 }
 

@@ -17,11 +17,13 @@ import { eventOf, isAsync, RESPOND_ASYNC, readAsked, urlBelow } from "./asked.js
 import { authenticate, principalOf, requireScope } from "./auth.js";
 import { runAtOf } from "./background/asked.js";
 import { type Enqueuing, enqueue } from "./background/enqueue.js";
+import { answerCors } from "./cors.js";
 import { callbackOf } from "./follow-ups/asked.js";
 import { requestHeaders } from "./function-headers.js";
 import { claimedId } from "./idempotency/idempotency.js";
 import { Interactive } from "./interactive.js";
 import { nameFrom, type Target, targetFrom } from "./names.js";
+import { countRequest } from "./rate-limit.js";
 import { sayTrace } from "./server-timing.js";
 import type { Services } from "./services.js";
 
@@ -60,6 +62,9 @@ export class Invocations {
 		}
 		const project = nameFrom(request.params["project"], "project");
 		const version = await this.#resolveFor(request, project, targetFrom(request.params["name"]));
+		const isAnswered = answerCors(request, response, version.manifest);
+		if (isAnswered) return;
+		await countRequest(project, response, this.#services);
 		const isPublic = version.manifest.public;
 		const head = { method: request.method, url: urlBelow(request.originalUrl), headers: requestHeaders(request, isPublic) };
 		await this.interactive.run(request, response, version, { kind: "http", request: head }, !isPublic);

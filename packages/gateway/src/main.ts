@@ -12,6 +12,7 @@ import {
 	openInvocationQueue,
 	openNodeDirectory,
 	openOutbox,
+	openRateLimits,
 } from "@berth/queue";
 import {
 	ApiKeys,
@@ -24,6 +25,7 @@ import {
 	openArtifactStore,
 	PackageRegistries,
 	Schedules,
+	Secrets,
 	Vault,
 } from "@berth/registry";
 import { createLogger, GatewayMetrics, type Logger, type OpenTracing, openTracing, type Tracing } from "@berth/telemetry";
@@ -42,6 +44,9 @@ import { Upkeep } from "./upkeep.js";
 /** How long a stop waits for what is in flight, milliseconds. What isn't answered then is told so, within a second more. */
 const GRACE_MS = 10_000;
 
+/** This machine's own addresses. */
+const LOOPBACK = ["127.0.0.0/8", "::1"];
+
 /** Starts a gateway, says on stdout that it is ready (and the first key, the once), and runs until it is told to stop. */
 async function main(): Promise<void> {
 	const settings = loadSettings();
@@ -57,7 +62,8 @@ async function main(): Promise<void> {
 			log.warn(cut, "answers that their clients didn't take were cut off");
 		},
 	};
-	const gateway = createGatewayServer(options);
+	const { maxConnections, trustedProxies } = settings;
+	const gateway = createGatewayServer({ ...options, connections: { ...maxConnections, trusted: [...LOOPBACK, ...trustedProxies] } });
 	/** For what functions on a network ask of each other. */
 	const joined = createGatewayServer(options);
 	const { server } = gateway;
@@ -98,9 +104,10 @@ interface Means {
 async function open(settings: Settings, { log, metrics, gatewayId, events, tracing, streams }: Means): Promise<Services> {
 	const { durableRedisUrl: durableUrl, fastRedisUrl: fastUrl, npmRegistry, pypiIndex, packageRegistries, pypiIndexes } = settings;
 	const packageUrls = [npmRegistry, pypiIndex, ...packageRegistries, ...pypiIndexes];
+	const functions = await FunctionRegistry.open(durableUrl, log, settings.quotas);
 	const invocations = await openInvocationQueue({
 		...{ durableUrl, fastUrl, gatewayId, functionRecords: FUNCTION_RECORDS, retention: settings, logger: log },
-		queued: settings.maxQueued,
+		queued: { perFunction: settings.maxQueued, perProject: (project) => functions.quotas.of(project).queued },
 		onQueueFull: (reason) => metrics.refused("background", reason),
 	});
 	const lookAfter = (node: string, change: NodeChange) => {
@@ -117,10 +124,11 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 		onTrouble: (err) => log.error({ err }, "what a payload store holds couldn't be counted, or made less"),
 	});
 	return {
-		functions: await FunctionRegistry.open(durableUrl, log),
+		functions,
 		keys: await ApiKeys.open(durableUrl, log),
 		audit: await AuditLog.open(durableUrl, log),
 		packageRegistries: await PackageRegistries.open(durableUrl, vault, log),
+		secrets: await Secrets.open(durableUrl, vault, log),
 		hooks: await Hooks.open({ url: durableUrl, vault, bodies: artifacts.deliveries, retentionMs: settings.hookEventsMs, log }),
 		schedules: await Schedules.open(durableUrl, log),
 		outbox: await openOutbox({ durableUrl, logger: log }),
@@ -132,12 +140,14 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 		builds: await openBuildQueue({ durableUrl, logger: log }),
 		nodes: await openNodeDirectory({ fastUrl, gatewayId, logger: log, onChange: (node, change) => void lookAfter(node, change) }),
 		events,
+		rates: await openRateLimits({ fastUrl, gatewayId, logger: log }),
 		bodies: new Bodies(settings.bodyMemoryBytes),
 		streams,
 		metrics,
 		spans: new GatewaySpans(tracing),
 		log,
 		trustedProxies: settings.trustedProxies,
+		metricsKeys: [settings.metricsKeySha256, settings.adminKeySha256].filter((key) => key !== undefined),
 		permissions: {
 			hostNetwork: settings.allowsHostNetwork,
 			binds: Object.keys(settings.binds),

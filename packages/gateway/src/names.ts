@@ -4,8 +4,10 @@ import {
 	isAliasName,
 	NAME_PATTERN,
 	NAME_RULE,
+	SECRET_NAME_RULE,
 	type Selector,
 	selectorOf,
+	VARIABLE_NAME,
 	VERSION_RULE,
 	versionNumberOf,
 } from "@berth/contracts";
@@ -14,6 +16,12 @@ import {
 export function nameFrom(text: unknown, field = "name"): string {
 	if (typeof text === "string" && NAME_PATTERN.test(text)) return text;
 	throw wrong("invalid_name", field, text, NAME_RULE);
+}
+
+/** A secret's name from a path. @throws BerthError invalid_name */
+export function secretNameFrom(text: unknown): string {
+	if (typeof text === "string" && VARIABLE_NAME.test(text)) return text;
+	throw wrong("invalid_name", "name", text, SECRET_NAME_RULE);
 }
 
 /** What an invocation is of: a function, and what of it when that isn't `live`. */

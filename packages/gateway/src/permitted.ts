@@ -3,12 +3,14 @@ import {
 	allowedHosts,
 	BerthError,
 	callbackUrlFault,
+	corsFault,
 	FIXED_LIMITS,
 	followTarget,
 	isPublicAddress,
 	type Manifest,
 	namedTwice,
 	nearestWord,
+	secretNames,
 } from "@berth/contracts";
 import type { FunctionRegistry } from "@berth/registry";
 
@@ -31,6 +33,8 @@ export function refuseForbidden(manifest: Manifest, permissions: Permissions): v
 		throw wrongField("network", "host isn't permitted here; the operator permits it with BERTH_HOST_NETWORK=permitted");
 	refusePrivateHosts(network);
 	refuseBesideClass(manifest);
+	refuseWrongCors(manifest);
+	refuseVariableTwice(manifest);
 	if (manifest.dockerfile !== undefined && permissions.dockerfilesMissing !== undefined)
 		throw wrongField("dockerfile", permissions.dockerfilesMissing);
 	const fault = background?.callbackUrl === undefined ? undefined : callbackUrlFault(background.callbackUrl, permissions.callbackHosts);
@@ -51,6 +55,23 @@ function refusePrivateHosts(network: Manifest["network"]): void {
 		const [host = ""] = entry.split(":");
 		if (isIPv4(host) && !isPublicAddress(host)) throw wrongField(`network.allow.${at}`, `${host} isn't a public address`);
 	}
+}
+
+/** A name is one variable, whichever of the two has its value. */
+function refuseVariableTwice(manifest: Manifest): void {
+	const names = secretNames(manifest);
+	for (const [at, name] of names.entries()) {
+		if (names.indexOf(name) !== at) throw wrongField(`secrets.${at}`, `${name} is named more than once`);
+		if (Object.hasOwn(manifest.env, name)) throw wrongField(`secrets.${at}`, `${name} is a variable of env, too; leave one of the two out`);
+	}
+}
+
+/** A browser's preflight has no key, and would be told that a function is there that nobody else is told of. */
+function refuseWrongCors({ cors, public: isPublic }: Manifest): void {
+	if (cors === undefined) return;
+	if (!isPublic) throw wrongField("cors", 'goes with "public": true: a browser asks with a request that has no key whether it may');
+	const fault = corsFault(cors);
+	if (fault !== undefined) throw wrongField(`cors.${fault.field}`, fault.message);
 }
 
 /** What a sandbox is connected to, and has mounted, is given to one that runs: under a kernel of its own it sees nothing of that. */

@@ -25,6 +25,12 @@ export function refuseMalformed(
 	else refuseOn(socket, ...(codes[error.code ?? ""] ?? MALFORMED));
 }
 
+/** One connection more than there may be. */
+export function refuseConnection(socket: Duplex, detail: string): void {
+	socket.on("error", () => socket.destroy());
+	refuseOn(socket, "unavailable", detail);
+}
+
 /** CONNECT: its connection isn't the server's any more. */
 export function refuseTunnel(socket: Duplex): void {
 	socket.on("error", () => socket.destroy());
@@ -39,6 +45,7 @@ function refuseOn(socket: Duplex, code: ErrorCode, detail: string): void {
 		"content-type: application/problem+json",
 		`content-length: ${Buffer.byteLength(body)}`,
 		"connection: close",
+		...(problem.status === 503 ? ["retry-after: 1"] : []),
 	];
 	socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
 	setTimeout(() => socket.destroy(), LINGER_MS).unref();

@@ -6,10 +6,10 @@ import type { Services } from "./services.js";
 type Method = "get" | "put" | "post" | "patch" | "delete" | "all";
 
 /**
- * What a key has to have for a route: a scope, or that it is the operator's; `public`: `invoke`, unless the function is public;
+ * What a key has to have for a route: a scope, or that it is the operator's; `metrics`: that, or it is the one for reading metrics; `public`: `invoke`, unless the function is public;
  * `none`: no key is asked for.
  */
-export type RouteScope = Scope | "operator" | "public" | "none";
+export type RouteScope = Scope | "operator" | "metrics" | "public" | "none";
 
 /** One route: what Express serves and what the OpenAPI document says about it. */
 export interface Route {

@@ -10,7 +10,7 @@ import { invocationRoutes } from "./routes/invocation-routes.js";
 import { AUDIT_ROUTES, KEY_ROUTES, TENANT_ROUTES } from "./routes/key-routes.js";
 import { LOG_ROUTES } from "./routes/log-routes.js";
 import { HEALTH_ROUTES, NODE_ROUTES } from "./routes/node-routes.js";
-import { NETWORK_ROUTES, PACKAGE_ROUTES, VOLUME_ROUTES } from "./routes/project-routes.js";
+import { NETWORK_ROUTES, PACKAGE_ROUTES, SECRET_ROUTES, VOLUME_ROUTES } from "./routes/project-routes.js";
 import { DEAD_LETTER_ROUTES, RECORD_ROUTES } from "./routes/record-routes.js";
 import { SCHEDULE_ROUTES } from "./schedules/routes.js";
 
@@ -28,6 +28,7 @@ export function routes(invocations: Invocations): readonly Route[] {
 		...SCHEDULE_ROUTES,
 		...NETWORK_ROUTES,
 		...VOLUME_ROUTES,
+		...SECRET_ROUTES,
 		...IMAGE_ROUTES,
 		...PACKAGE_ROUTES,
 		...KEY_ROUTES,

@@ -2,7 +2,9 @@ import { createServer, type IncomingMessage, type RequestListener, type Server, 
 import type { Socket } from "node:net";
 import { KIB, SECOND_MS } from "@berth/contracts";
 import { Arrivals } from "./arrivals.js";
-import { refuse, refuseMalformed, refuseTunnel } from "./refused-requests.js";
+import { type ConnectionBounds, Connections } from "./connections.js";
+import { refuse, refuseConnection, refuseMalformed, refuseTunnel } from "./refused-requests.js";
+import { faultOf } from "./request-form.js";
 import { timeAnswer } from "./server-timing.js";
 import { StalledError } from "./stalled.js";
 
@@ -43,6 +45,8 @@ export interface ServerOptions {
 	readonly answerBytes: number;
 	/** Whether a request's body may take longer to come than others. Default: none. */
 	readonly mayTakeTime?: (request: IncomingMessage) => boolean;
+	/** Default: as many connections as come. */
+	readonly connections?: ConnectionBounds;
 	/** Told what was cut off, once a second at most. */
 	readonly onCut: (cut: Cut) => void;
 	/** For tests; milliseconds. */
@@ -67,7 +71,12 @@ export function createGatewayServer(options: ServerOptions): GatewayServer {
 		maxHeaderSize: HEADER_BYTES,
 		// Refused below, as a problem.
 		requireHostHeader: false,
+		// Whatever NODE_OPTIONS say.
+		insecureHTTPParser: false,
 	});
+	// Node leaves out what is beyond its bound: that of their bytes is enough.
+	server.maxHeadersCount = 0;
+	const connections = new Connections(server, options.connections);
 	const answers = new Answers(server, options);
 	const arrivals = new Arrivals(timing.requestMs, options.mayTakeTime ?? (() => false));
 	const sweeper = setInterval(() => {
@@ -76,19 +85,36 @@ export function createGatewayServer(options: ServerOptions): GatewayServer {
 	}, timing.lookMs).unref();
 	server.once("close", () => clearInterval(sweeper));
 	const take: RequestListener = (request, response) => {
+		const { socket } = request;
+		// Node goes on reading behind a request whose answer closes the connection.
+		if (connections.isEnding(socket)) return;
+		const fault = faultOf(request);
+		// Of what comes right behind a request for another protocol Node reads nothing.
+		const isLast = fault !== undefined || request.headers.upgrade !== undefined;
+		if (isLast) {
+			connections.end(socket);
+			response.setHeader("connection", "close");
+		}
 		arrivals.began(request);
 		answers.began(response);
 		timeAnswer(response);
-		if (request.headers.host === undefined && request.httpVersion === "1.1")
-			refuse(response, "invalid_request", "the header Host is missing");
-		else application(request, response);
+		if (fault === undefined) application(request, response);
+		else refuse(response, "invalid_request", fault);
 	};
+	server.on("connection", (socket) => {
+		const full = connections.began(socket);
+		if (full === undefined) return;
+		connections.end(socket);
+		refuseConnection(socket, full);
+	});
 	server.on("request", take);
 	// The body is asked for when it is going to be read, so that what is refused isn't sent.
 	server.on("checkContinue", take);
-	server.on("checkExpectation", ({ headers }, response) =>
-		refuse(response, "invalid_request", `expect: ${String(headers.expect).slice(0, 100)} can't be met; 100-continue can`),
-	);
+	server.on("checkExpectation", ({ headers, socket }, response) => {
+		if (connections.isEnding(socket)) return;
+		connections.end(socket);
+		refuse(response, "invalid_request", `expect: ${String(headers.expect).slice(0, 100)} can't be met; 100-continue can`);
+	});
 	server.on("connect", (_request, socket) => refuseTunnel(socket));
 	server.on("clientError", (error, socket) =>
 		refuseMalformed(error, socket, {

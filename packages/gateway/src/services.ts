@@ -1,4 +1,4 @@
-import type { BuildQueue, EventLog, GatewayQueue, NodeDirectory, Outbox } from "@berth/queue";
+import type { BuildQueue, EventLog, GatewayQueue, NodeDirectory, Outbox, RateLimits } from "@berth/queue";
 import type {
 	ApiKeys,
 	ArtifactStore,
@@ -9,6 +9,7 @@ import type {
 	IdempotencyKeys,
 	PackageRegistries,
 	Schedules,
+	Secrets,
 } from "@berth/registry";
 import type { GatewayMetrics, Logger } from "@berth/telemetry";
 import type { Bodies } from "./body.js";
@@ -29,18 +30,22 @@ export interface Services {
 	readonly idempotency: IdempotencyKeys;
 	readonly callbackSecrets: CallbackSecrets;
 	readonly packageRegistries: PackageRegistries;
+	readonly secrets: Secrets;
 	/** Hosts of the package registries that projects may use. */
 	readonly packageHosts: readonly string[];
 	readonly invocations: GatewayQueue;
 	readonly builds: BuildQueue;
 	readonly nodes: NodeDirectory;
 	readonly events: EventLog;
+	readonly rates: RateLimits;
 	readonly bodies: Bodies;
 	readonly streams: Streams;
 	readonly metrics: GatewayMetrics;
 	readonly spans: GatewaySpans;
 	readonly log: Logger;
 	readonly permissions: Permissions;
+	/** SHA-256 of keys that metrics are read with, beside the operator's in the durable Redis. */
+	readonly metricsKeys: readonly string[];
 	/** Networks of proxies whose `X-Forwarded-For` is believed. */
 	readonly trustedProxies: readonly string[];
 	/** Whether the durable Redis is this data directory's own: then every node that there ever was is this one. */
@@ -58,6 +63,7 @@ export async function closeServices(services: Services): Promise<void> {
 		hooks,
 		schedules,
 		packageRegistries,
+		secrets,
 		callbackSecrets,
 		idempotency,
 		outbox,
@@ -65,7 +71,8 @@ export async function closeServices(services: Services): Promise<void> {
 		builds,
 		nodes,
 		events,
+		rates,
 	} = services;
-	const inRedis = [functions, keys, audit, hooks, schedules, packageRegistries, callbackSecrets, idempotency, outbox];
-	await Promise.all([...inRedis, invocations, builds, nodes, events].map((one) => one.close()));
+	const inRedis = [functions, keys, audit, hooks, schedules, packageRegistries, secrets, callbackSecrets, idempotency, outbox];
+	await Promise.all([...inRedis, invocations, builds, nodes, events, rates].map((one) => one.close()));
 }

@@ -27,6 +27,8 @@ export interface GatewayQueue extends InvocationQueue {
 	lookAfter(node: string, change: NodeChange): Promise<void>;
 	/** Background: before a body is read. @throws BerthError `queue_full` when no more of the function, or its project, may be queued; `storage_full` when nothing more may; `unavailable` */
 	requireRoom(owner: Pick<InvocationRequest, "project" | "function">): Promise<void>;
+	/** Background: what counts among a project's queued ones, as of a second ago at most. @throws BerthError `unavailable` */
+	queuedOf(project: string): Promise<number>;
 	/** Why the durable Redis is to take nothing new, `storage_full`; undefined: so many bytes are about to be written there. @throws BerthError `unavailable` */
 	memoryRefusal(bytes: number): Promise<BerthError | undefined>;
 	/** Interactive: of this process, since its start. */
@@ -84,6 +86,11 @@ export class RedisInvocationQueue implements GatewayQueue {
 	requireRoom(owner: Pick<InvocationRequest, "project" | "function">): Promise<void> {
 		const { durable, room } = this.#parts;
 		return guarded(durable, ACCEPTING, () => room.require(owner));
+	}
+
+	queuedOf(project: string): Promise<number> {
+		const { durable, room } = this.#parts;
+		return guarded(durable, "counting what is queued", () => room.queuedOf(project));
 	}
 
 	memoryRefusal(bytes: number): Promise<BerthError | undefined> {

@@ -19,6 +19,7 @@ import { RedisNodeMembership } from "./node-membership.js";
 import { Outbox } from "./outbox.js";
 import type { BuildQueue, BuildSource, NodeDirectory, NodeMembership } from "./ports.js";
 import { type QueuedLimits, QueuedRoom, type QueueRefusal } from "./queued-room.js";
+import { RateLimits } from "./rate-limits.js";
 
 /** Where the two Redis servers are; both URLs may name the same one. */
 export interface RedisUrls {
@@ -188,6 +189,13 @@ export async function openEventLog(options: Pick<RedisUrls, "fastUrl"> & Logged 
 	const [redis] = await openRedis([{ url, use: "command", name: "events", log }]);
 	const [subscriber] = listens ? await openRedis([{ url, use: "subscriber", name: "event-news", log }]) : [];
 	return new EventLog(redis, subscriber, log);
+}
+
+/** What bounds the requests of projects, for one gateway. @throws Error naming the Redis that can't be reached */
+export async function openRateLimits(options: Pick<RedisUrls, "fastUrl"> & Logged & { readonly gatewayId: string }): Promise<RateLimits> {
+	const { fastUrl: url, gatewayId, logger: log = SILENT } = options;
+	const [redis] = await openRedis([{ url, use: "command", name: "rate-limits", log }]);
+	return new RateLimits({ redis, gatewayId, log });
 }
 
 /** A worker's own place among the nodes; `leave` closes it. @throws Error naming the Redis that can't be reached */

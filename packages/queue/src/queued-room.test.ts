@@ -22,7 +22,7 @@ async function gatewayOf(perFunction: number, perProject: number) {
 		fastUrl: lanes.server.url,
 		gatewayId: newId("gw"),
 		functionRecords: FUNCTION_RECORDS,
-		queued: { perFunction, perProject },
+		queued: { perFunction, perProject: () => perProject },
 		onQueueFull: (reason) => refused.push(reason),
 	});
 	closing.push(() => gateway.close());

@@ -8,14 +8,14 @@ import { RESERVE_BYTES } from "./memory-script.js";
 /** How many may be queued in the background: of a function, and of all functions of a project, with what is still to follow settlements of that project. */
 export interface QueuedLimits {
 	readonly perFunction: number;
-	readonly perProject: number;
+	/** Undefined: a project has no limit of its own. */
+	readonly perProject: (project: string) => number | undefined;
 }
-export const DEFAULT_QUEUED_LIMITS: QueuedLimits = { perFunction: 200_000, perProject: 1_000_000 };
+export const DEFAULT_QUEUED_LIMITS: QueuedLimits = { perFunction: 200_000, perProject: () => 1_000_000 };
 
 /** Why one couldn't be queued: as much as may be is of its function, of its project, or the durable Redis has no more room for what is new. */
-export type QueueRefusal = keyof typeof WHOSE | "memory";
-const WHOSE = { function: "perFunction", project: "perProject" } as const satisfies Record<string, keyof QueuedLimits>;
-type Whose = keyof typeof WHOSE;
+export type QueueRefusal = Whose | "memory";
+type Whose = "function" | "project";
 type Owner = Pick<InvocationRequest, "project" | "function" | "parent">;
 
 /** What is queued takes about so much of the durable Redis, beside what it says: that stands in the job and, in part, in the record. */
@@ -96,13 +96,24 @@ export class QueuedRoom {
 		return new BerthError("storage_full", detail, { extra: { retryAfterMs } });
 	}
 
-	async #levelOf(owner: Owner, whose: Whose, more: number): Promise<void> {
-		const key = whose === "function" ? functionKeyOf(owner) : `${owner.project}/`;
-		const level = this.#levels.get(key) ?? new Level(() => this.#count(whose, key, owner.project));
+	/** Those of a project that count, as of a second ago at most. */
+	queuedOf(project: string): Promise<number> {
+		return this.#kept(`${project}/`, "project", project).read();
+	}
+
+	#kept(key: string, whose: Whose, project: string): Level {
+		const level = this.#levels.get(key) ?? new Level(() => this.#count(whose, key, project));
 		this.#levels.delete(key);
 		this.#levels.set(key, level);
 		if (this.#levels.size > MOST_KEPT) this.#levels.delete(this.#levels.keys().next().value as string);
-		const most = this.#limits[WHOSE[whose]];
+		return level;
+	}
+
+	async #levelOf(owner: Owner, whose: Whose, more: number): Promise<void> {
+		const key = whose === "function" ? functionKeyOf(owner) : `${owner.project}/`;
+		const level = this.#kept(key, whose, owner.project);
+		const most = whose === "function" ? this.#limits.perFunction : this.#limits.perProject(owner.project);
+		if (most === undefined) return;
 		const count = await level.read();
 		if (count < most) {
 			level.add(more);

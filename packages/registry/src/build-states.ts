@@ -4,12 +4,14 @@ import {
 	type BuildReport,
 	type ImageReference,
 	logTexts,
+	type Quotas,
 	type Version,
 	type VersionState,
 } from "@berth/contracts";
 import { guarded, type Redis } from "@berth/redis";
 import type { Changes } from "./changes.js";
 import { keys } from "./keys.js";
+import { quotaExceeded } from "./quotas.js";
 import { SET_STATE } from "./version-scripts.js";
 
 /** How often a wait looks again although no news came, milliseconds. */
@@ -24,8 +26,11 @@ export type BuildEnd =
 export class BuildStates {
 	readonly #redis: Redis;
 	readonly #changes: Changes;
+	readonly #quotas: Quotas;
 
-	constructor(redis: Redis, changes: Changes) {
+	/** @param quotas what bounds projects for which nothing else was set */
+	constructor(redis: Redis, changes: Changes, quotas: Quotas) {
+		this.#quotas = quotas;
 		this.#redis = redis;
 		this.#changes = changes;
 	}
@@ -64,13 +69,23 @@ export class BuildStates {
 	async #set(version: Version, state: VersionState, line: string, fields: Readonly<Record<string, unknown>>): Promise<boolean> {
 		const { project, function: name, number, source } = version;
 		const pairs = Object.entries(fields).flatMap(([field, value]) => [field, JSON.stringify(value)]);
+		const image = state === "ready" ? JSON.stringify(fields["image"]) : "";
 		const done = await guarded(this.#redis, `setting ${name}:${number} to ${state}`, () =>
 			SET_STATE.run(
 				this.#redis,
-				[keys.function(project, name), keys.version(project, name, number), keys.changes, keys.unfinished, keys.sourceUsers(source.digest)],
-				[number, state, new Date().toISOString(), `${project}/${name}`, line, ...pairs],
+				[
+					keys.function(project, name),
+					keys.version(project, name, number),
+					keys.changes,
+					keys.unfinished,
+					keys.sourceUsers(source.digest),
+					keys.quotas,
+					keys.heldLayers(project),
+				],
+				[number, state, new Date().toISOString(), `${project}/${name}`, line, project, this.#quotas.imageMiB ?? "", image, ...pairs],
 			),
 		);
+		if (Array.isArray(done)) throw quotaExceeded("imageMiB", project, Number(done[2]), Number(done[1]));
 		return done === 1;
 	}
 

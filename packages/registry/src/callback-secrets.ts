@@ -30,6 +30,9 @@ const REPLACE = new LuaScript(`
 	return ARGV[2]
 `);
 
+/** A rotation is tried again when somebody else's came between: so often. */
+const MOST_TRIES = 5;
+
 /** What callbacks of projects are signed with, in the durable Redis. All methods throw BerthError `unavailable` while it is away. */
 export class CallbackSecrets {
 	readonly #redis: Redis;
@@ -59,18 +62,27 @@ export class CallbackSecrets {
 	}
 
 	/**
-	 * Another one; those before sign for a day each, too, where they can be opened. @throws BerthError unavailable when somebody else
-	 * rotates at the same time, invalid_request when as many are promised as may be
+	 * Another one; those before sign for a day each, too, where they can be opened, also one that somebody else made meanwhile.
+	 * @throws BerthError invalid_request when as many are promised as may be
 	 */
 	async rotate(project: string): Promise<CallbackSecret> {
+		for (let tries = 1; ; tries++) {
+			const rotated = await this.#rotated(project);
+			if (rotated !== undefined) return rotated;
+			if (tries === MOST_TRIES)
+				throw new BerthError("unavailable", "the secret of callbacks is being rotated by others; look at it, and try again");
+		}
+	}
+
+	/** Undefined when somebody else was quicker. */
+	async #rotated(project: string): Promise<CallbackSecret | undefined> {
 		const before = await this.#read(project);
 		const { current, previous }: Partial<Stored> = before === null ? {} : storedIn(before);
 		const isKept = current !== undefined && this.#vault.canOpen(current.sealed, boundTo(project));
 		const promised = this.#promised(project, previous);
 		if (isKept && promised.length >= MOST_BEFORE) throw tooMany(promised);
 		const next = this.#made(project, [...(isKept ? [{ sealed: current.sealed, untilMs: Date.now() + OVERLAP_MS }] : []), ...promised]);
-		if ((await this.#replace(project, before ?? "", next)) !== next)
-			throw new BerthError("unavailable", "the secret of callbacks was rotated by somebody else just now; look at it, and try again");
+		if ((await this.#replace(project, before ?? "", next)) !== next) return undefined;
 		return this.#shown(project, storedIn(next));
 	}
 

@@ -5,6 +5,7 @@ import {
 	type FunctionSummary,
 	type ImageReference,
 	type Manifest,
+	type Quotas,
 	type Selector,
 	type SourceReference,
 	type Version,
@@ -20,6 +21,7 @@ import { keys } from "./keys.js";
 import { LiveVersions } from "./live-versions.js";
 import { Networks } from "./networks.js";
 import { createVersion, type DeployTerms, type ImportedVersion, importVersion } from "./new-versions.js";
+import { ProjectQuotas } from "./quotas.js";
 import { Rebases } from "./rebases.js";
 import { deleteFunction, removeVersion } from "./removals.js";
 import { Resolution } from "./resolution.js";
@@ -50,18 +52,20 @@ export class FunctionRegistry {
 	readonly store: StoreState;
 	readonly logs: BuildLogs;
 	readonly rebases: Rebases;
+	readonly quotas: ProjectQuotas;
 	readonly #redis: Redis;
 	readonly #owned: readonly Redis[];
 	readonly #changes: Changes;
 	readonly #live: LiveVersions;
 	readonly #builds: BuildStates;
 
-	private constructor(owned: readonly [Redis, Redis], changes: Changes, logs: BuildLogs) {
+	private constructor(owned: readonly [Redis, Redis], changes: Changes, logs: BuildLogs, quotas: ProjectQuotas) {
 		this.logs = logs;
+		this.quotas = quotas;
 		this.#redis = owned[0];
 		this.#owned = owned;
 		this.#changes = changes;
-		this.#builds = new BuildStates(owned[0], changes);
+		this.#builds = new BuildStates(owned[0], changes, quotas.defaults);
 		const resolution = new Resolution(this);
 		this.#live = new LiveVersions(changes, (project, name, selector) => resolution.sharesOf(project, name, selector));
 		this.networks = new Networks(owned[0]);
@@ -78,13 +82,14 @@ export class FunctionRegistry {
 		this.aliases = new Aliases(owned[0], (key) => this.#live.forget(key));
 	}
 
-	/** @param url of the durable Redis. @throws Error when it can't be reached */
-	static async open(url: string, log?: ConnectionLog): Promise<FunctionRegistry> {
+	/** @param url of the durable Redis. @param defaults what bounds projects for which nothing else was set. @throws Error when it can't be reached */
+	static async open(url: string, log?: ConnectionLog, defaults: Quotas = {}): Promise<FunctionRegistry> {
 		const owned = await openRedis([
 			{ url, use: "command", name: "registry", log },
 			{ url, use: "subscriber", name: "registry-changes", log },
 		]);
-		return new FunctionRegistry(owned, await Changes.open(owned[1], log), await BuildLogs.open(...owned, log));
+		const quotas = await ProjectQuotas.open(...owned, defaults, log);
+		return new FunctionRegistry(owned, await Changes.open(owned[1], log), await BuildLogs.open(...owned, log), quotas);
 	}
 
 	/**
@@ -99,7 +104,14 @@ export class FunctionRegistry {
 		source: SourceReference,
 		how: DeployTerms = {},
 	): Promise<{ version: Version; unchanged: boolean }> {
-		const { number, unchanged } = await createVersion(this.#redis, { project, name, manifest, source, ...how });
+		const { number, unchanged } = await createVersion(this.#redis, {
+			project,
+			name,
+			manifest,
+			source,
+			...how,
+			quotas: this.quotas.defaults,
+		});
 		const version = await this.getVersion(project, name, number);
 		if (version === undefined) throw new BerthError("function_not_found", `${name} was deleted while it was deployed; deploy it again`);
 		return { version, unchanged };
@@ -110,7 +122,7 @@ export class FunctionRegistry {
 		return this.#builds.begin(version);
 	}
 
-	/** Ends a build; a ready version takes over the aliases that follow, unless they lead to a newer one. @returns false when the version is gone or final already */
+	/** Ends a build; a ready version takes over the aliases that follow, unless they lead to a newer one. @returns false when the version is gone or final already. @throws BerthError quota_exceeded for one that is ready and too much for its project's images */
 	endBuild(version: Version, end: BuildEnd): Promise<boolean> {
 		return this.#builds.end(version, end);
 	}
@@ -140,10 +152,11 @@ export class FunctionRegistry {
 
 	/**
 	 * Puts a version on record that was built before or elsewhere: `ready`, and where the aliases lead that follow unless a newer one is.
-	 * @returns false when it is on record already
+	 * @param how `again`: it was on record once, and no quota keeps it from coming back
+	 * @returns false when it is on record already. @throws BerthError quota_exceeded
 	 */
-	async importVersion(version: ImportedVersion, image: ImageReference, build: BuildReport): Promise<boolean> {
-		const isNew = await importVersion(this.#redis, version, image, build);
+	async importVersion(version: ImportedVersion, image: ImageReference, build: BuildReport, how?: "again"): Promise<boolean> {
+		const isNew = await importVersion(this.#redis, version, image, build, how === "again" ? undefined : this.quotas.defaults);
 		this.#live.forget(`${version.project}/${version.function}`);
 		return isNew;
 	}

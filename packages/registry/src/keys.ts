@@ -20,6 +20,10 @@ export const keys = {
 	buildLogs: "{berth}:build-logs",
 	/** Hash of a network's name → when it was made. */
 	networks: (project: string) => `{berth}:networks:${project}`,
+	/** Hash of a secret's name → its value, sealed, and since when it has that. */
+	secrets: (project: string) => `{berth}:secrets:${project}`,
+	/** Channel: the project of which a secret has another value, or is gone. */
+	secretChanges: "{berth}:secret-changes",
 	/** Hash of a volume's name → how large it is, where, and how far it is. */
 	volumes: (project: string) => `{berth}:volumes:${project}`,
 	/** Versions (`project/name:number`) that are neither ready nor failed. */
@@ -33,6 +37,11 @@ export const keys = {
 	/** Hashes of the names of projects → when they were made; and of those that were removed → when that was. */
 	projects: "{berth}:projects",
 	removedProjects: "{berth}:removed-projects",
+	/** Hash of the name of a project → its own quotas, JSON; channel: one of them changed. */
+	quotas: "{berth}:quotas",
+	quotaChanges: "{berth}:quota-changes",
+	/** Hash of the digest of a layer → of how many of a project's versions it is, and its bytes; and `bytes`, their sum. */
+	heldLayers: (project: string) => `{berth}:held-layers:${project}`,
 	/** Stream: the changes of a project, and how each ended. */
 	audit: (project: string) => `{berth}:audit:${project}`,
 	/** Channel: there are keys that aren't good any more. */

@@ -5,7 +5,9 @@ import {
 	type ImageReference,
 	joinedNetwork,
 	type Manifest,
+	type Quotas,
 	type SourceReference,
+	secretNames,
 	type Version,
 } from "@berth/contracts";
 import { guarded, type Redis } from "@berth/redis";
@@ -13,6 +15,7 @@ import { projectNotFound } from "./absent.js";
 import { stateLine } from "./build-states.js";
 import { keys, versionPrefix } from "./keys.js";
 import { makeProject } from "./projects.js";
+import { quotaExceeded } from "./quotas.js";
 import { unrecovered } from "./store-state.js";
 import { fingerprintOf } from "./version-fields.js";
 import { ANY_VERSION, CREATE_VERSION, IMPORT_VERSION } from "./version-scripts.js";
@@ -30,19 +33,22 @@ interface Deploy extends DeployTerms {
 	readonly name: string;
 	readonly manifest: Manifest;
 	readonly source: SourceReference;
+	/** What bounds projects for which nothing else was set. */
+	readonly quotas: Quotas;
 }
 
 /** What is known of a version that was built before or elsewhere. */
 export type ImportedVersion = Pick<Version, "project" | "function" | "number" | "manifest" | "source" | "createdAt">;
 
-/** As `FunctionRegistry.createVersion`. @throws BerthError store_unrecovered, project_not_found, network_not_found, volume_not_found */
+/** As `FunctionRegistry.createVersion`. @throws BerthError store_unrecovered, project_not_found, network_not_found, volume_not_found, secret_not_found, quota_exceeded */
 export async function createVersion(
 	redis: Redis,
-	{ project, name, manifest, source, damaged, noCache }: Deploy,
+	{ project, name, manifest, source, damaged, noCache, quotas }: Deploy,
 ): Promise<{ readonly number: number; readonly unchanged: boolean }> {
 	const createdAt = new Date().toISOString();
+	const { volumes = [] } = manifest;
 	const base = JSON.stringify({ manifest, source, createdAt, ...(noCache === true ? { noCache: true } : {}) });
-	const [number, unchanged] = (await guarded(redis, `deploying ${name}`, () =>
+	const [number, unchanged, limit] = (await guarded(redis, `deploying ${name}`, () =>
 		CREATE_VERSION.run(
 			redis,
 			[
@@ -56,6 +62,9 @@ export async function createVersion(
 				keys.networks(project),
 				keys.volumes(project),
 				keys.removedProjects,
+				keys.secrets(project),
+				keys.quotas,
+				keys.heldLayers(project),
 			],
 			[
 				name,
@@ -68,18 +77,30 @@ export async function createVersion(
 				stateLine("queued", "queued"),
 				project,
 				joinedNetwork(manifest.network) ?? "",
-				...(manifest.volumes ?? []).map((volume) => volume.name),
+				quotas.functions ?? "",
+				quotas.imageMiB ?? "",
+				volumes.length,
+				...volumes.map((volume) => volume.name),
+				...secretNames(manifest),
 			],
 		),
-	)) as [number, number | string] | [];
+	)) as [number, number | string, number?] | [];
 	if (number === undefined) throw unrecovered();
 	if (number === -3) throw projectNotFound(project);
+	if (number === -4) throw noSecret(manifest, String(unchanged));
+	if (number === -5 || number === -6) throw quotaExceeded(number === -5 ? "functions" : "imageMiB", project, limit ?? 0, Number(unchanged));
 	if (number < 0) throw number === -1 ? noNetwork(manifest) : noVolume(String(unchanged));
 	return { number, unchanged: unchanged === 1 };
 }
 
-/** As `FunctionRegistry.importVersion`. @throws BerthError project_not_found for one that was removed */
-export async function importVersion(redis: Redis, version: ImportedVersion, image: ImageReference, build: BuildReport): Promise<boolean> {
+/** As `FunctionRegistry.importVersion`. @throws BerthError project_not_found for one that was removed, quota_exceeded */
+export async function importVersion(
+	redis: Redis,
+	version: ImportedVersion,
+	image: ImageReference,
+	build: BuildReport,
+	quotas: Quotas | undefined,
+): Promise<boolean> {
 	const { project, function: name, number, manifest, source, createdAt } = version;
 	// When the records were lost, so was that there is such a project.
 	if (project !== DEFAULT_PROJECT) await makeProject(redis, project);
@@ -95,6 +116,8 @@ export async function importVersion(redis: Redis, version: ImportedVersion, imag
 				keys.sourceUsers(source.digest),
 				keys.changes,
 				keys.removedProjects,
+				keys.quotas,
+				keys.heldLayers(project),
 			],
 			[
 				name,
@@ -106,9 +129,13 @@ export async function importVersion(redis: Redis, version: ImportedVersion, imag
 				JSON.stringify(build),
 				new Date().toISOString(),
 				project,
+				quotas?.functions ?? "",
+				quotas === undefined ? 0 : 1,
+				quotas?.imageMiB ?? "",
 			],
 		),
 	);
+	if (Array.isArray(done)) throw quotaExceeded(done[0] === -5 ? "functions" : "imageMiB", project, Number(done[2]), Number(done[1]));
 	if (done === -3) throw projectNotFound(project);
 	return done === 1;
 }
@@ -116,6 +143,12 @@ export async function importVersion(redis: Redis, version: ImportedVersion, imag
 function noVolume(name: string): BerthError {
 	const message = `there is no volume ${JSON.stringify(name)} in this project; make it first, with PUT /v1/volumes/${name}`;
 	return new BerthError("volume_not_found", `volumes: ${message}`, { issues: [{ field: "volumes", message }] });
+}
+
+function noSecret(manifest: Manifest, name: string): BerthError {
+	const field = `secrets.${secretNames(manifest).indexOf(name)}`;
+	const message = `there is no secret ${name} in this project; set it first, with \`berth secret set ${name}\` or PUT /v1/secrets/${name}`;
+	return new BerthError("secret_not_found", `${field}: ${message}`, { issues: [{ field, message }] });
 }
 
 function noNetwork({ network }: Manifest): BerthError {

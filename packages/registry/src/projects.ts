@@ -24,6 +24,13 @@ export class Projects {
 		);
 	}
 
+	/** @throws BerthError project_not_found, unavailable */
+	async get(name: string): Promise<Project> {
+		const createdAt = await guarded(this.#redis, "looking for the project", () => this.#redis.hget(keys.projects, name));
+		if (createdAt === null && name !== DEFAULT_PROJECT) throw projectNotFound(name);
+		return createdAt === null ? { name } : { name, createdAt };
+	}
+
 	/** Whether there is one of that name; what was found is believed for a second. @throws BerthError unavailable */
 	async has(name: string): Promise<boolean> {
 		if (name === DEFAULT_PROJECT || (this.#there.get(name) ?? 0) > performance.now()) return true;
@@ -53,14 +60,22 @@ export class Projects {
 	/** Takes its API keys, logins and secrets along. @throws BerthError project_not_found, project_in_use, unavailable */
 	async remove(name: string): Promise<void> {
 		if (name === DEFAULT_PROJECT) throw new BerthError("project_in_use", `${name} is the first project, which stays`);
-		const own = [keys.projectKeys, keys.names, keys.networks, keys.volumes, keys.packageRegistries, keys.callbackSecret, keys.audit].map(
-			(of) => of(name),
-		);
+		const own = [
+			keys.projectKeys,
+			keys.names,
+			keys.networks,
+			keys.volumes,
+			keys.packageRegistries,
+			keys.callbackSecret,
+			keys.audit,
+			keys.heldLayers,
+			keys.secrets,
+		].map((of) => of(name));
 		const word = await guarded(this.#redis, `removing the project ${name}`, () =>
 			REMOVE_PROJECT.run(
 				this.#redis,
 				[keys.projects, keys.removedProjects, keys.apiKeys, ...own],
-				[name, new Date().toISOString(), keys.revocations],
+				[name, new Date().toISOString(), keys.revocations, keys.quotas],
 			),
 		);
 		this.#there.delete(name);

@@ -1,12 +1,13 @@
 import { LuaScript } from "@berth/redis";
 import { aliasesIn } from "./alias-scripts.js";
+import { HELD } from "./held-layers.js";
 import { keys } from "./keys.js";
 
 /**
- * KEYS names, function, numbers, changes, unfinished, hooks, schedules, due schedules, open schedules. ARGV name, version key prefix, source key prefix, `project/name`, hook key prefix, schedule key prefix.
+ * KEYS names, function, numbers, changes, unfinished, hooks, schedules, due schedules, open schedules, held layers. ARGV name, version key prefix, source key prefix, `project/name`, hook key prefix, schedule key prefix.
  * Gives 0 when there is no such function, else 1 and the digests of sources that nobody uses any more.
  */
-export const DELETE_FUNCTION = new LuaScript(`
+export const DELETE_FUNCTION = new LuaScript(`${HELD}
 if redis.call('EXISTS', KEYS[2]) == 0 then return {0} end
 local answer = {1}
 for _, number in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
@@ -16,6 +17,7 @@ for _, number in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
     answer[#answer + 1] = digest
   end
   redis.call('SREM', KEYS[5], member)
+  releaseLayers(KEYS[10], version)
   redis.call('DEL', version, version .. ':log')
   redis.call('PUBLISH', '${keys.buildLogs}', member)
 end
@@ -35,10 +37,10 @@ redis.call('PUBLISH', KEYS[4], ARGV[4])
 return answer`);
 
 /**
- * KEYS function, numbers, changes, unfinished. ARGV number, now, `project/name`, version key prefix, source key prefix.
+ * KEYS function, numbers, changes, unfinished, held layers. ARGV number, now, `project/name`, version key prefix, source key prefix.
  * Gives `ok` and the digest of its source when nobody uses that any more; `no_function`, `no_version`, `only`, or `in_use` and the aliases.
  */
-export const REMOVE_VERSION = new LuaScript(`${aliasesIn("KEYS[1]")}
+export const REMOVE_VERSION = new LuaScript(`${HELD}${aliasesIn("KEYS[1]")}
 if redis.call('EXISTS', KEYS[1]) == 0 then return {'no_function'} end
 local version, member = ARGV[4] .. ARGV[1], ARGV[3] .. ':' .. ARGV[1]
 local base = redis.call('HGET', version, 'base')
@@ -50,6 +52,7 @@ end
 if #users > 1 then return users end
 if redis.call('ZCARD', KEYS[2]) == 1 then return {'only'} end
 for _, name in ipairs(aliasNames()) do forget(name, tonumber(ARGV[1])) end
+releaseLayers(KEYS[5], version)
 redis.call('DEL', version, version .. ':log')
 redis.call('PUBLISH', '${keys.buildLogs}', member)
 redis.call('ZREM', KEYS[2], ARGV[1])

@@ -19,6 +19,7 @@ export async function deleteFunction(redis: Redis, project: string, name: string
 				keys.schedules(project, name),
 				keys.dueSchedules,
 				keys.openSchedules,
+				keys.heldLayers(project),
 			],
 			[name, versionPrefix(project, name), keys.sourceUsers("" as Digest), `${project}/${name}`, keys.hook(""), keys.schedule("")],
 		),
@@ -31,7 +32,7 @@ export async function removeVersion(redis: Redis, project: string, name: string,
 	const [word, ...rest] = (await guarded(redis, `removing ${name}:${number}`, () =>
 		REMOVE_VERSION.run(
 			redis,
-			[keys.function(project, name), keys.numbers(project, name), keys.changes, keys.unfinished],
+			[keys.function(project, name), keys.numbers(project, name), keys.changes, keys.unfinished, keys.heldLayers(project)],
 			[number, new Date().toISOString(), `${project}/${name}`, versionPrefix(project, name), keys.sourceUsers("" as Digest)],
 		),
 	)) as string[];

@@ -78,7 +78,7 @@ function mainVersionOf({ weights }: Alias): number {
 
 /** A version out of its hash; undefined when there is none. */
 export function versionOf(project: string, name: string, number: number, fields: Fields): Version | undefined {
-	const { base, state, fingerprint: _, rank: __, rebasedTo: ___, ...rest } = fields;
+	const { base, state, fingerprint: _, rank: __, rebasedTo: ___, counted: ____, ...rest } = fields;
 	if (base === undefined || state === undefined) return undefined;
 	const parsed = Object.fromEntries(Object.entries(rest).map(([field, value]) => [field, JSON.parse(value) as unknown]));
 	return {

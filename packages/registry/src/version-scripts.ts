@@ -1,29 +1,49 @@
 import { LuaScript } from "@berth/redis";
 import { aliasesIn } from "./alias-scripts.js";
 import { LOG } from "./build-log-scripts.js";
+import { HELD, IMAGE_QUOTA } from "./held-layers.js";
+import { quotaIn } from "./quotas.js";
+
+/** Lua: `-5`, how many and of how many, when a function that isn't there would be one too many. */
+const FUNCTION_QUOTA = (quotas: string, project: string, fallback: string) => `${quotaIn(quotas, project, "functions", fallback)}
+local function allFunctions(names, one)
+  if redis.call('EXISTS', one) == 1 then return nil end
+  local limit, used = quotaOf(), redis.call('SCARD', names)
+  if limit and used >= limit then return {-5, used, limit} end
+end
+`;
 
 /** In the place of a version's number: whichever it is. */
 export const ANY_VERSION = "*";
 
 /**
- * KEYS names, function, numbers, counter, unfinished, users of the source, store, networks, volumes, removed projects. Gives nothing while the store is
- * lost, -1 without the network, -2 and which without a volume, -3 when the project was removed.
+ * KEYS names, function, numbers, counter, unfinished, users of the source, store, networks, volumes, removed projects, secrets, quotas, held layers. Gives nothing while the store is
+ * lost, -1 without the network, -2 and which without a volume, -3 when the project was removed, -4 and which without a secret, -5, how many and of how many when it has all functions that it may, -6 of MiB of images.
  * ARGV name, base (JSON), fingerprint, now, version key prefix, `project/name`, the version that nothing is equal to (or `*`), a line for the log,
- * project, a network (or nothing), volumes.
+ * project, a network (or nothing), functions and MiB of images that a project may have (or nothing), how many volumes, those, secrets.
  */
-export const CREATE_VERSION = new LuaScript(`${LOG}
+export const CREATE_VERSION =
+	new LuaScript(`${LOG}${HELD}${FUNCTION_QUOTA("KEYS[12]", "ARGV[9]", "ARGV[11]")}${IMAGE_QUOTA(-6, "KEYS[12]", "ARGV[9]", "ARGV[12]")}
 if redis.call('GET', KEYS[7]) == 'lost' then return {} end
 if redis.call('HEXISTS', KEYS[10], ARGV[9]) == 1 then return {-3, 0} end
 if ARGV[10] ~= '' and redis.call('HEXISTS', KEYS[8], ARGV[10]) == 0 then return {-1, 0} end
-for i = 11, #ARGV do
+local volumes = 13 + tonumber(ARGV[13])
+for i = 14, volumes do
   local volume = redis.call('HGET', KEYS[9], ARGV[i])
   if not volume or cjson.decode(volume).state ~= 'ready' then return {-2, ARGV[i]} end
 end
+for i = volumes + 1, #ARGV do
+  if redis.call('HEXISTS', KEYS[11], ARGV[i]) == 0 then return {-4, ARGV[i]} end
+end
+local full = allFunctions(KEYS[1], KEYS[2])
+if full then return full end
 local latest = redis.call('HGET', KEYS[2], 'latest')
 if latest and latest ~= ARGV[7] and ARGV[7] ~= '${ANY_VERSION}' then
   local state, fingerprint = unpack(redis.call('HMGET', ARGV[5] .. latest, 'state', 'fingerprint'))
   if state == 'ready' and fingerprint == ARGV[3] then return {tonumber(latest), 1} end
 end
+full = tooLarge(KEYS[13])
+if full then return full end
 local number = redis.call('INCR', KEYS[4])
 redis.call('HSET', ARGV[5] .. number, 'base', ARGV[2], 'fingerprint', ARGV[3], 'state', 'queued')
 redis.call('ZADD', KEYS[3], number, number)
@@ -62,16 +82,21 @@ logLine(ARGV[4] .. number, ARGV[5] .. ':' .. number, ARGV[6])
 return {number}`);
 
 /**
- * A version that was built before or elsewhere. KEYS names, function, numbers, counter, version, users of the source, changes, removed projects.
- * ARGV name, number, `project/name`, base (JSON), fingerprint, image (JSON), build (JSON), now, project. Gives 0 when it is on record, -3 when the project was removed.
+ * A version that was built before or elsewhere. KEYS names, function, numbers, counter, version, users of the source, changes, removed projects, quotas, held layers.
+ * ARGV name, number, `project/name`, base (JSON), fingerprint, image (JSON), build (JSON), now, project, functions that a project may have (or nothing), 1 when quotas bound it, MiB of images that it may have (or nothing).
+ * Gives 0 when it is on record, -3 when the project was removed, or -5, how many and of how many when it has all functions that it may, -6 of MiB of images.
  */
-export const IMPORT_VERSION = new LuaScript(`${aliasesIn("KEYS[2]")}
+export const IMPORT_VERSION =
+	new LuaScript(`${aliasesIn("KEYS[2]")}${HELD}${FUNCTION_QUOTA("KEYS[9]", "ARGV[9]", "ARGV[10]")}${IMAGE_QUOTA(-6, "KEYS[9]", "ARGV[9]", "ARGV[12]")}
 if redis.call('EXISTS', KEYS[5]) == 1 then return 0 end
 if redis.call('HEXISTS', KEYS[8], ARGV[9]) == 1 then return -3 end
+local full = ARGV[11] == '1' and (allFunctions(KEYS[1], KEYS[2]) or tooLarge(KEYS[10], ARGV[6]))
+if full then return full end
 local number = tonumber(ARGV[2])
 if number > tonumber(redis.call('GET', KEYS[4]) or '0') then redis.call('SET', KEYS[4], ARGV[2]) end
 redis.call('HSET', KEYS[5], 'base', ARGV[4], 'fingerprint', ARGV[5], 'state', 'ready', 'image', ARGV[6], 'build', ARGV[7],
   'finishedAt', cjson.encode(ARGV[8]))
+holdLayers(KEYS[10], KEYS[5], ARGV[6])
 redis.call('ZADD', KEYS[3], number, number)
 redis.call('HSETNX', KEYS[2], 'createdAt', ARGV[8])
 redis.call('HSET', KEYS[2], 'updatedAt', ARGV[8])
@@ -83,15 +108,21 @@ redis.call('PUBLISH', KEYS[7], ARGV[3])
 return 1`);
 
 /**
- * KEYS function, version, changes, unfinished, users of the source.
- * ARGV number, state, now, `project/name`, a line for the log, then field, value … Refuses what is gone or final.
+ * KEYS function, version, changes, unfinished, users of the source, quotas, held layers.
+ * ARGV number, state, now, `project/name`, a line for the log, project, MiB of images that it may have (or nothing), image (or nothing), then field, value …
+ * Refuses what is gone or final, and gives -6, how many and of how many when the project's images would have more MiB than they may.
  * A version that is ready takes over the aliases that follow and lead to an older one.
  */
-export const SET_STATE = new LuaScript(`${LOG}${aliasesIn("KEYS[1]")}
+export const SET_STATE = new LuaScript(`${LOG}${HELD}${IMAGE_QUOTA(-6, "KEYS[6]", "ARGV[6]", "ARGV[7]")}${aliasesIn("KEYS[1]")}
 local state = redis.call('HGET', KEYS[2], 'state')
 if not state or state == 'ready' or state == 'failed' then return 0 end
+if ARGV[8] ~= '' then
+  local full = tooLarge(KEYS[7], ARGV[8])
+  if full then return full end
+  holdLayers(KEYS[7], KEYS[2], ARGV[8])
+end
 redis.call('HSET', KEYS[2], 'state', ARGV[2])
-for i = 6, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
+for i = 9, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 local member = ARGV[4] .. ':' .. ARGV[1]
 if ARGV[2] == 'ready' or ARGV[2] == 'failed' then redis.call('SREM', KEYS[4], member) end
 if ARGV[2] == 'failed' then redis.call('SREM', KEYS[5], member) end

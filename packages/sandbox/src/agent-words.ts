@@ -6,8 +6,8 @@ type Fields = Readonly<Record<string, unknown>>;
 const PHASES: ReadonlySet<unknown> = new Set(["graft", "init", "no_handler", "handler", "too_large"]);
 const MOST_HEADERS = 256;
 const NAME_CHARS = 256;
-const MESSAGE_CHARS = 8192;
-const STACK_CHARS = 32_768;
+/** What is longer in an error is cut, characters. */
+export const ERROR_CHARS = { message: 8192, stack: 32_768 } as const;
 
 /** The invocation that a frame is about; undefined when it names none. */
 export function invocationIn(head: unknown): string | undefined {
@@ -68,8 +68,8 @@ function errorIn(value: unknown): FunctionError {
 	const text = textIn(stack);
 	return {
 		name: textIn(name)?.slice(0, NAME_CHARS) ?? "Error",
-		message: textIn(message)?.slice(0, MESSAGE_CHARS) ?? "the handler failed",
-		...(text === undefined ? {} : { stack: text.slice(0, STACK_CHARS) }),
+		message: textIn(message)?.slice(0, ERROR_CHARS.message) ?? "the handler failed",
+		...(text === undefined ? {} : { stack: text.slice(0, ERROR_CHARS.stack) }),
 	};
 }
 

@@ -2,6 +2,7 @@ import { rmSync, statSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { CgroupReader } from "./cgroup-reader.js";
 import { CpuClaim } from "./cpu-claim.js";
+import { ProjectLoads } from "./project-loads.js";
 import { temporaryDirectory } from "./testing/directory.js";
 import { FakeCgroup } from "./testing/fake-cgroup.js";
 import { Weight } from "./weight.js";
@@ -19,11 +20,14 @@ describe.each([1, 2] as const)("the claim of a sandbox, cgroup v%i", (version) =
 	let cgroup: FakeCgroup;
 	let reader: CgroupReader;
 	let claim: CpuClaim;
+	let loads: ProjectLoads;
 	beforeEach(() => {
 		cgroup = new FakeCgroup(directory.path, version);
 		cgroup.tell({ cpuUs: 0 });
 		reader = new CgroupReader(cgroup.paths);
-		claim = new CpuClaim(reader, new Weight(cgroup.weightFile));
+		loads = new ProjectLoads();
+		claim = new CpuClaim(reader, new Weight(cgroup.weightFile), loads);
+		claim.belongTo("mine");
 		claim.see();
 	});
 	afterEach(() => {
@@ -88,12 +92,41 @@ describe.each([1, 2] as const)("the claim of a sandbox, cgroup v%i", (version) =
 		expect(vi.getTimerCount()).toBe(0);
 	});
 
+	test("is shared with those of its project that use much at the same time, and with nobody else's", () => {
+		for (const [project, count] of [["mine", 3] as const, ["another", 40] as const]) for (let n = 0; n < count; n++) loads.add(project);
+		claim.begin(0);
+		cgroup.tell({ cpuUs: 100_000 });
+		vi.advanceTimersByTime(20);
+		expect(cgroup.weight).toBe(Math.floor(HEAVY / 4));
+		loads.remove("mine");
+		loads.remove("mine");
+		vi.advanceTimersByTime(100);
+		expect([cgroup.weight, loads.of("mine")]).toEqual([HEAVY / 2, 2]);
+		claim.rest();
+		expect([loads.of("mine"), loads.of("another")]).toEqual([1, 40]);
+	});
+
+	test("counts for its project while it computes, not while it is light, rests, or is gone", () => {
+		run(1);
+		claim.begin(reader.cpuUs());
+		expect(loads.of("mine")).toBe(0);
+		cgroup.tell({ cpuUs: 100_000 });
+		vi.advanceTimersByTime(20);
+		expect(loads.of("mine")).toBe(1);
+		claim.rest();
+		expect(loads.of("mine")).toBe(0);
+		claim.begin(reader.cpuUs());
+		expect(loads.of("mine")).toBe(1);
+		claim.close();
+		expect(loads.of("mine")).toBe(0);
+	});
+
 	test("is none after a boot, which took more than that, and there once it has rested", () => {
 		const booted = new FakeCgroup(`${directory.path}/booted`, version);
 		booted.tell({ cpuUs: 50_000 });
 		using cleanup = new DisposableStack();
 		const ofBooted = cleanup.adopt(new CgroupReader(booted.paths), (each) => each.close());
-		const its = cleanup.adopt(new CpuClaim(ofBooted, new Weight(booted.weightFile)), (each) => each.close());
+		const its = cleanup.adopt(new CpuClaim(ofBooted, new Weight(booted.weightFile), loads), (each) => each.close());
 		its.see();
 		expect(booted.weight).toBe(HEAVY);
 		vi.advanceTimersByTime(1000);

@@ -1,5 +1,6 @@
 import type { CgroupReader } from "./cgroup-reader.js";
 import { CpuBucket } from "./cpu-bucket.js";
+import type { ProjectLoads } from "./project-loads.js";
 import type { Weight } from "./weight.js";
 
 /** A run that lasts so long is looked at, and from then on so often, milliseconds. */
@@ -7,8 +8,8 @@ const FIRST_LOOK_MS = 20;
 const NEXT_LOOK_MS = 100;
 
 /**
- * The claim of a sandbox to the CPU: it comes before those that use much as long as it uses little. A short run costs it no more than the arithmetic
- * at its beginning; one that lasts is looked at meanwhile.
+ * The claim of a sandbox to the CPU: it comes before those that use much as long as it uses little, and shares with its project's others when it
+ * uses much. A short run costs it no more than the arithmetic at its beginning; one that lasts is looked at meanwhile.
  */
 export class CpuClaim {
 	readonly #cgroup: CgroupReader;
@@ -19,16 +20,26 @@ export class CpuClaim {
 	#beganMs = 0;
 	#works = false;
 	#timer: NodeJS.Timeout | undefined;
+	readonly #loads: ProjectLoads;
+	#project: string | undefined;
+	/** Whether it counts among those of its project that use much. */
+	#counts = false;
 
-	constructor(cgroup: CgroupReader, weight: Weight) {
+	constructor(cgroup: CgroupReader, weight: Weight, loads: ProjectLoads) {
 		this.#cgroup = cgroup;
 		this.#weight = weight;
+		this.#loads = loads;
 		this.#bucket = new CpuBucket(performance.now());
 	}
 
 	/** Between what it does: it has booted, or is about to load its function. What both take counts. */
 	see(): void {
 		this.#weigh(this.#cgroup.cpuUs(), performance.now());
+	}
+
+	/** Whose it is from now on. */
+	belongTo(project: string): void {
+		this.#project = project;
 	}
 
 	/** An attempt begins. @param cpuUs what its cgroup has used until now */
@@ -43,6 +54,7 @@ export class CpuClaim {
 	/** Nothing of an attempt goes on any more. */
 	rest(): void {
 		this.#works = false;
+		this.#count(false);
 	}
 
 	close(): void {
@@ -75,7 +87,17 @@ export class CpuClaim {
 	}
 
 	#weigh(cpuUs: number, nowMs: number): void {
-		this.#weight.set(this.#bucket.take(cpuUs - this.#cpuUs, nowMs));
+		const isHeavy = this.#bucket.take(cpuUs - this.#cpuUs, nowMs);
 		this.#cpuUs = cpuUs;
+		this.#count(isHeavy && this.#works);
+		if (isHeavy) this.#weight.heavy(this.#counts ? this.#loads.of(this.#project as string) : 1);
+		else this.#weight.light();
+	}
+
+	#count(counts: boolean): void {
+		if (this.#project === undefined || counts === this.#counts) return;
+		this.#counts = counts;
+		if (counts) this.#loads.add(this.#project);
+		else this.#loads.remove(this.#project);
 	}
 }

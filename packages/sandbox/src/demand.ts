@@ -1,6 +1,6 @@
 import type { Lease } from "./lease.js";
 import { type Nesting, ROOT } from "./nesting.js";
-import type { Specialisation } from "./version-target.js";
+import { type Specialisation, sameSecrets } from "./version-target.js";
 
 /** Somebody who waits for a sandbox of a version. */
 export interface Waiter {
@@ -31,7 +31,7 @@ const NEWEST = 0.1;
 
 /** Who waits for a version's sandboxes, how many serve it, and how long its attempts take. */
 export class Demand {
-	readonly target: Specialisation;
+	#target: Specialisation;
 	readonly #waiters: Waiter[] = [];
 	#runMs: number | undefined;
 	#cpuMs = 0;
@@ -42,7 +42,16 @@ export class Demand {
 	starting = 0;
 
 	constructor(target: Specialisation) {
-		this.target = target;
+		this.#target = target;
+	}
+
+	get target(): Specialisation {
+		return this.#target;
+	}
+
+	/** It is asked for anew: what starts from now on is given the secrets of now. */
+	renew(target: Specialisation): void {
+		if (!sameSecrets(this.#target, target)) this.#target = target;
 	}
 
 	get waiting(): number {

@@ -13,7 +13,7 @@ export class Demands {
 		if (demand === undefined) {
 			demand = new Demand(target);
 			this.#byKey.set(target.key, demand);
-		}
+		} else demand.renew(target);
 		return demand;
 	}
 

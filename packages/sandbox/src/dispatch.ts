@@ -18,7 +18,7 @@ import { type Lack, Standstill } from "./standstill.js";
 import { startsIn } from "./start-policy.js";
 import { Starts } from "./starts.js";
 import { usesOf } from "./uses.js";
-import type { Specialisation } from "./version-target.js";
+import { type Specialisation, sameSecrets } from "./version-target.js";
 import { waitFor } from "./waiting.js";
 
 /** How often who stands back looks whether that still makes sense: runs that drag on tell nobody, milliseconds. */
@@ -82,7 +82,7 @@ export class Dispatch {
 		const demand = this.#demands.of(target);
 		const askedAt = performance.now();
 		const isNext = demand.waiting === 0 && this.#mayTake(demand, { sinceMs: askedAt, depth: nesting.depth });
-		const warm = isNext ? this.#takeIdle(target.key) : undefined;
+		const warm = isNext ? this.#takeIdle(demand) : undefined;
 		if (warm !== undefined) return this.#leaseWarm(warm, demand, nesting, askedAt);
 		return await waitFor(demand, ends, nesting, {
 			began: () => this.#serve(demand),
@@ -159,6 +159,11 @@ export class Dispatch {
 
 	/** Gives a sandbox that has just been specialised to the longest waiter, or keeps it warm. */
 	#hand(sandbox: Sandbox, demand: Demand, start: StartKind, initMs: number): void {
+		if (!sameSecrets(sandbox.specialisation, demand.target)) {
+			this.#options.population.retire(sandbox);
+			this.#dispatch(demand);
+			return;
+		}
 		const waiter = demand.next();
 		if (waiter === undefined) {
 			this.#park(sandbox);
@@ -179,7 +184,8 @@ export class Dispatch {
 		demand.end(run);
 		this.#atWork.end(run, sandbox.limits.memoryBytes);
 		if (sandbox.state !== "busy") return;
-		if (!healthy || sandbox.hasEnded || this.#closed || sandbox.invocations >= usesOf(demand.target.manifest) || sandbox.hasStrays()) {
+		const isUsedUp = sandbox.invocations >= usesOf(demand.target.manifest) || !sameSecrets(sandbox.specialisation, demand.target);
+		if (!healthy || sandbox.hasEnded || this.#closed || isUsedUp || sandbox.hasStrays()) {
 			this.#options.population.retire(sandbox);
 			this.#dispatch(demand);
 			return;
@@ -206,10 +212,11 @@ export class Dispatch {
 		this.serveOthers();
 	}
 
-	/** An idle sandbox of the version, awake. A frozen one counts with what it has; to run it needs its whole limit. */
-	#takeIdle(key: string): Sandbox | undefined {
+	/** An idle sandbox of the version with the secrets of now, awake. A frozen one counts with what it has; to run it needs its whole limit. */
+	#takeIdle({ target }: Demand): Sandbox | undefined {
+		const { key } = target;
 		for (let sandbox = this.#options.idle.take(key); sandbox !== undefined; sandbox = this.#options.idle.take(key)) {
-			if (sandbox.hasLateStrays()) {
+			if (sandbox.hasLateStrays() || !sameSecrets(sandbox.specialisation, target)) {
 				this.#options.population.retire(sandbox);
 				continue;
 			}
@@ -236,7 +243,7 @@ export class Dispatch {
 	/** Idle sandboxes that had no room to run may have it now; whom they don't do for may have a start. */
 	#serve(demand: Demand): void {
 		for (let { first } = demand; first !== undefined && this.#mayTake(demand, askingOf(first)); { first } = demand) {
-			const sandbox = this.#takeIdle(demand.target.key);
+			const sandbox = this.#takeIdle(demand);
 			if (sandbox === undefined) break;
 			const waiter = demand.next() as Waiter;
 			waiter.resolve(this.#leaseWarm(sandbox, demand, waiter.nesting, waiter.sinceMs));

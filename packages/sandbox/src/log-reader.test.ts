@@ -5,6 +5,7 @@ import { FIXED_LIMITS, KIB } from "@berth/contracts";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FifoOutput } from "./fifo-output.js";
 import { type Log, LogReader } from "./log-reader.js";
+import { Redactor } from "./redactor.js";
 import { temporaryDirectory } from "./testing/directory.js";
 
 const directory = temporaryDirectory();
@@ -162,5 +163,38 @@ describe("between invocations", () => {
 		await print("stdout", "z".repeat(1024 * KIB));
 		reader.begin();
 		expect(texts(await reader.end())).toEqual([]);
+	});
+});
+
+describe("secrets of its function", () => {
+	const VALUE = "sk_live_0123456789";
+	beforeEach(() => {
+		reader.redactor = Redactor.of({ KEY: VALUE });
+		reader.begin();
+	});
+
+	test("are found in what is printed in pieces, and by who is told of lines", async () => {
+		const told: string[] = [];
+		reader.tell(({ text }) => told.push(text));
+		await print("stdout", "the key is sk_li", "ve_01234", "56789.\nno more");
+		expect(texts(await reader.end())).toEqual(["stdout: the key is [secret:KEY].", "stdout: no more"]);
+		expect(told).toEqual(["the key is [secret:KEY].", "no more"]);
+	});
+
+	test("are found in a line that is too long for one, wherever it is parted", async () => {
+		for (const before of [16 * KIB - 30, 16 * KIB - 9, 16 * KIB, 16 * KIB + 9]) {
+			await print("stdout", "x".repeat(before), VALUE.slice(0, 9), VALUE.slice(9), "y".repeat(40));
+			const all = texts(await reader.end())
+				.map((line) => line.replace("stdout: ", ""))
+				.join("");
+			expect(all).toBe(`${"x".repeat(before)}[secret:KEY]${"y".repeat(40)}`);
+			reader.begin();
+		}
+	});
+
+	test("have no beginning left where the log is cut", async () => {
+		await print("stdout", `${"x".repeat(1023)}\n`.repeat(FIXED_LIMITS.logBytes / KIB).slice(0, -9), `${VALUE}\n`);
+		const { lines, truncated } = await reader.end();
+		expect([truncated, lines.some(({ text }) => text.includes("sk_"))]).toEqual([true, false]);
 	});
 });

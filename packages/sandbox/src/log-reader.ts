@@ -3,6 +3,7 @@ import { setImmediate } from "node:timers/promises";
 import { FIXED_LIMITS, KIB, LEVEL_MARK, type LogLine, unmarked } from "@berth/contracts";
 import type { OutputStream, SandboxOutput } from "./engine.js";
 import { MarkScanner, newOutputMark } from "./output-mark.js";
+import type { Redactor } from "./redactor.js";
 import { within } from "./within.js";
 
 const LINE_CHARS = 16 * KIB;
@@ -49,6 +50,8 @@ export class LogReader {
 	#mostBytes: number = FIXED_LIMITS.logBytes;
 	#listener: LineListener | undefined;
 	#marks: Marks | undefined;
+	/** Of the secrets that its function has. */
+	redactor: Redactor | undefined;
 
 	constructor(output: SandboxOutput) {
 		this.#output = output;
@@ -81,7 +84,7 @@ export class LogReader {
 		for (const stream of STREAMS) {
 			const cutCharacter = this.#decoders[stream].end();
 			const text = this.#partial[stream] + (this.#truncated ? "" : cutCharacter);
-			if (text !== "") this.#push(stream, text);
+			if (text !== "") this.#push(stream, text, this.#truncated);
 			this.#partial[stream] = "";
 		}
 		const log = { lines: this.#lines, truncated: this.#truncated };
@@ -144,15 +147,25 @@ export class LogReader {
 		const lines = text.split("\n");
 		const rest = lines.pop() ?? "";
 		for (const line of lines) this.#push(stream, line);
-		if (rest.length > LINE_CHARS) this.#push(stream, rest);
-		this.#partial[stream] = rest.length > LINE_CHARS ? "" : rest;
+		this.#partial[stream] = this.#unended(stream, rest);
 	}
 
-	#push(stream: OutputStream, text: string): void {
+	/** A line without an end, so far. What is too much of it is one of its own. @returns what goes on, which may have the beginning of a secret */
+	#unended(stream: OutputStream, rest: string): string {
+		const heldChars = this.redactor?.heldChars ?? 0;
+		if (rest.length <= LINE_CHARS + heldChars) return rest;
+		const redacted = this.redactor?.redact(rest) ?? rest;
+		this.#push(stream, redacted.slice(0, redacted.length - heldChars));
+		return redacted.slice(redacted.length - heldChars);
+	}
+
+	/** @param isCut whether there was more of it */
+	#push(stream: OutputStream, printed: string, isCut = false): void {
 		if (this.#lines.length >= MOST_LINES) {
 			this.#truncated = true;
 			return;
 		}
+		const text = (isCut ? this.redactor?.redactCut(printed) : this.redactor?.redact(printed)) ?? printed;
 		const line = { atMs: Date.now(), stream, ...unmarked(text) };
 		this.#lines.push(line);
 		this.#listener?.(line);

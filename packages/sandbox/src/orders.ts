@@ -42,7 +42,7 @@ export function specialiseHead(target: Specialisation, outputMark: SpecialiseHea
 		project: target.project,
 		function: target.function,
 		version: target.version,
-		env: target.manifest.env,
+		env: target.secrets === undefined ? target.manifest.env : { ...target.manifest.env, ...target.secrets.values },
 		scratch: target.manifest.scratch,
 		...(target.image.isImage === true ? { isImage: true } : {}),
 		...(outputMark === undefined ? {} : { outputMark }),

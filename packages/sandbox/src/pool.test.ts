@@ -92,6 +92,29 @@ describe("a sandbox is kept only when", () => {
 		await replaced(pool, lease);
 	});
 
+	test("it has the secrets of now: of those that are given others while it runs, rests or starts, none serves again", async () => {
+		const pool = await start();
+		const given = (revision: string) => ({ ...version("hello"), secrets: { revision, values: { KEY: revision } } });
+		const seen: (string | undefined)[] = [];
+		engine.onSpecialise = (agent, { env }) => {
+			seen.push(env["KEY"]);
+			agent.say(FROM_AGENT.specialised, { handler: "payload", initMs: 1 });
+		};
+		const resting = await pool.acquire(given("1"));
+		resting.release(true, RAN);
+		const running = await pool.acquire(given("1"));
+		expect(running.sandbox.id).toBe(resting.sandbox.id);
+		const second = await pool.acquire(given("2"));
+		running.release(true, RAN);
+		second.release(true, RAN);
+		await expect.poll(() => engine.removed, { interval: 5 }).toEqual([running.sandbox.id]);
+		const third = await pool.acquire(given("3"));
+		third.release(true, RAN);
+		expect((await pool.acquire(given("3"))).sandbox.id).toBe(third.sandbox.id);
+		await expect.poll(() => engine.removed, { interval: 5 }).toEqual([running.sandbox.id, second.sandbox.id]);
+		expect(seen).toEqual(["1", "2", "3"]);
+	});
+
 	test("it may be used again", async () => {
 		const pool = await start();
 		const [once, twice] = [await use(pool, "hello", { reuse: "never" }), await use(pool, "twice", { reuse: 2 })];

@@ -24,6 +24,8 @@ import type { EgressRefusals } from "./egress-refusals.js";
 import type { SandboxEngine } from "./engine.js";
 import { type LineListener, NO_LOG } from "./log-reader.js";
 import { bootOrder, graftOrder, specialiseHead } from "./orders.js";
+import type { ProjectLoads } from "./project-loads.js";
+import { errorShown, Redactor } from "./redactor.js";
 import type { SandboxResult } from "./sandbox-result.js";
 import { SpecialiseError } from "./specialise-error.js";
 import { moved } from "./states.js";
@@ -41,6 +43,7 @@ export class Sandbox {
 	readonly bornAtMs = performance.now();
 	readonly bootKey: BootKey;
 	readonly #engine: SandboxEngine;
+	readonly #loads: ProjectLoads;
 	readonly #program: SandboxProgram;
 	readonly #exit = Promise.withResolvers<void>();
 	readonly #gone = Promise.withResolvers<void>();
@@ -68,7 +71,8 @@ export class Sandbox {
 	/** Pending while promises of the last invocation's `waitUntil` are open. */
 	settled: Promise<void> | undefined;
 
-	constructor(engine: SandboxEngine, bootKey: BootKey, limits: SandboxLimits) {
+	constructor(engine: SandboxEngine, loads: ProjectLoads, bootKey: BootKey, limits: SandboxLimits) {
+		this.#loads = loads;
 		this.#engine = engine;
 		this.bootKey = bootKey;
 		this.#program = programOf(bootKey);
@@ -116,7 +120,7 @@ export class Sandbox {
 		const hello = talk.hear(FROM_AGENT.hello);
 		const booted = await this.#engine.boot(bootOrder(this.id, this.bootKey, this.#program, this.#limits));
 		this.#address = booted.address;
-		const body = new Body(talk, booted);
+		const body = new Body(talk, booted, this.#loads);
 		this.#body = body;
 		body.logs.begin();
 		await this.#await(hello, startMs, "its agent to say hello");
@@ -144,8 +148,10 @@ export class Sandbox {
 	 */
 	async specialise(target: Specialisation, limits: SandboxLimits, startMs: number): Promise<number> {
 		const { talk, logs, claim } = this.#alive();
+		claim?.belongTo(target.project);
 		claim?.see();
 		this.#specialisation = target;
+		logs.redactor = Redactor.of(target.secrets?.values);
 		const outputMark = logs.begin();
 		try {
 			if (this.bootKey.own === undefined) {
@@ -162,7 +168,7 @@ export class Sandbox {
 		const reply = await within(asked, startMs);
 		if (reply === undefined || "ended" in reply || reply.frame.type === FROM_AGENT.failed) {
 			const death = await this.deathOf(reply);
-			throw initFailureOf(this.id, reply, death, await logs.end(), startMs);
+			throw initFailureOf(this.id, reply, death, await logs.end(), startMs, (error) => errorShown(logs.redactor, error));
 		}
 		this.#takesBody = streamsIn(reply.frame.head);
 		return initMsIn(reply.frame.head, performance.now() - askedAt);
@@ -183,7 +189,7 @@ export class Sandbox {
 		// Nobody else's output is read before.
 		this.settled = result.after?.then(() => body.claim?.rest());
 		if (result.after === undefined) body.claim?.rest();
-		return result;
+		return result.error === undefined ? result : { ...result, error: errorShown(body.logs.redactor, result.error) };
 	}
 
 	/** Tells the handler that nobody waits for it any more: its signal aborts. */

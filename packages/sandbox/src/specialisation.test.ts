@@ -26,9 +26,11 @@ const OTHERS: Readonly<Record<keyof typeof SPECIALISATION, ManifestInput>> = {
 	volumes: { volumes: [{ name: "data" }] },
 	binds: { binds: ["models"] },
 	env: { env: { A: "1" } },
+	secrets: { secrets: ["KEY"] },
 	reuse: { reuse: "never" },
 	scratch: { scratch: "fresh" },
 	public: { public: true },
+	cors: { public: true, cors: { origins: ["https://app.example.com"] } },
 	background: { background: { onSuccess: "next" } },
 	description: { description: "x" },
 };

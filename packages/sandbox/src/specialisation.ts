@@ -25,9 +25,11 @@ export const SPECIALISATION: Readonly<Record<keyof Manifest, { readonly binding:
 	volumes: { binding: "specialised", how: "mounted where the sandbox has a slave mount since its boot" },
 	binds: { binding: "specialised", how: "the same" },
 	env: { binding: "specialised", how: "over the agent's socket" },
+	secrets: { binding: "specialised", how: "the same; another value, and its warm sandboxes are replaced" },
 	reuse: { binding: "policy", how: "the pool retires after so many invocations" },
 	scratch: { binding: "specialised", how: "the agent empties /tmp between invocations" },
 	public: { binding: "policy", how: "the gateway's business" },
+	cors: { binding: "policy", how: "the gateway's business" },
 	background: { binding: "policy", how: "the gateway's and the queue's business" },
 	description: { binding: "policy", how: "for people" },
 };

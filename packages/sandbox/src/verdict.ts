@@ -31,13 +31,14 @@ export function verdictOn({ type, head, body }: Frame, asked: InvokeHead, stream
 	return { outcome: failure.phase === "too_large" ? "response_too_large" : "handler_error", error: failure.error, holds: true };
 }
 
-/** Why a module didn't load. @param reply what its agent said; undefined when it said nothing in time @param death how its sandbox ended, if it did */
+/** Why a module didn't load. @param shown what of an error of its own may be shown @param reply what its agent said; undefined when it said nothing in time @param death how its sandbox ended, if it did */
 export function initFailureOf(
 	sandbox: string,
 	reply: Reply | undefined,
 	death: CauseOfDeath | undefined,
 	log: Log,
 	startMs: number,
+	shown: (error: FunctionError) => FunctionError,
 ): SpecialiseError {
 	if (reply === undefined) {
 		const message = `the module didn't finish loading within the start budget of ${startMs} ms`;
@@ -49,7 +50,7 @@ export function initFailureOf(
 	}
 	const failure = "frame" in reply ? failureIn(reply.frame.head) : undefined;
 	if (failure === undefined) return new SpecialiseError("init_error", protocolError("it failed without saying how"), log);
-	if (failure.phase !== "graft") return new SpecialiseError("init_error", failure.error, log);
+	if (failure.phase !== "graft") return new SpecialiseError("init_error", shown(failure.error), log);
 	const message = `${sandbox}: the graft didn't arrive: ${failure.error.message}`;
 	return new SpecialiseError("platform_error", { name: "Error", message }, log);
 }

@@ -1,5 +1,13 @@
 import type { ImageReference, Manifest } from "@berth/contracts";
 
+/** What a version is given of its project's secrets. */
+export interface GivenSecrets {
+	/** Another one when any has another value: sandboxes that have the ones before serve nobody any more. */
+	readonly revision: string;
+	/** By name. */
+	readonly values: Readonly<Record<string, string>>;
+}
+
 /** A version as a sandbox needs it. */
 export interface Specialisation {
 	/** Names the version in the pool: `project/function:7`. */
@@ -9,6 +17,12 @@ export interface Specialisation {
 	readonly version: number;
 	readonly image: ImageReference;
 	readonly manifest: Manifest;
+	readonly secrets?: GivenSecrets;
+}
+
+/** Whether somebody who is given the one would do with what has the other. */
+export function sameSecrets(one: Pick<Specialisation, "secrets"> | undefined, other: Pick<Specialisation, "secrets">): boolean {
+	return one?.secrets?.revision === other.secrets?.revision;
 }
 
 /** A version by its names. */

@@ -1,29 +1,42 @@
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { LIGHT_TIMES } from "./container-spec.js";
 
+/** The least that either version of cgroups takes. */
+const LEAST = 2;
+
 /** What a sandbox weighs among the others, through the one file of its cgroup that the launcher gives the worker for it. */
 export class Weight {
-	readonly #words: { readonly light: string; readonly heavy: string };
+	/** As it was booted: what a runtime makes of shares on cgroup v2 is its own affair. */
+	readonly #heavy: number;
 	#fd: number | undefined;
-	#isHeavy = true;
+	#now: number;
 
 	/** @throws Error when the file isn't ours to write */
 	constructor(file: string) {
-		// As it was booted: what a runtime makes of shares on cgroup v2 is its own affair.
-		const heavy = Number(readFileSync(file, "latin1"));
-		this.#words = { light: `${heavy * LIGHT_TIMES}\n`, heavy: `${heavy}\n` };
+		this.#heavy = Number(readFileSync(file, "latin1"));
+		this.#now = this.#heavy;
 		this.#fd = openSync(file, "r+");
 	}
 
-	/** Written only when it changes. */
-	set(isHeavy: boolean): void {
-		if (isHeavy === this.#isHeavy || this.#fd === undefined) return;
-		writeSync(this.#fd, isHeavy ? this.#words.heavy : this.#words.light, 0);
-		this.#isHeavy = isHeavy;
+	/** It uses little, and comes before those that use much. */
+	light(): void {
+		this.#set(this.#heavy * LIGHT_TIMES);
+	}
+
+	/** It uses much. @param among how many of its project do, with it: by powers of two, so that one more or less of many isn't written each time */
+	heavy(among: number): void {
+		this.#set(Math.max(LEAST, Math.floor(this.#heavy / 2 ** Math.round(Math.log2(among)))));
 	}
 
 	close(): void {
 		if (this.#fd !== undefined) closeSync(this.#fd);
 		this.#fd = undefined;
+	}
+
+	/** Written only when it changes. */
+	#set(weight: number): void {
+		if (weight === this.#now || this.#fd === undefined) return;
+		writeSync(this.#fd, `${weight}\n`, 0);
+		this.#now = weight;
 	}
 }

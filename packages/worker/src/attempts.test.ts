@@ -10,6 +10,7 @@ import { type Lease, type Pool, type SandboxResult, type Specialisation, Special
 import { WorkerMetrics } from "@berth/telemetry";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Attempts } from "./attempts.js";
+import { FunctionSecrets } from "./function-secrets.js";
 import { InvocationEnds } from "./invocation-ends.js";
 import { Invokes } from "./invokes.js";
 import { LogTail } from "./log-tail.js";
@@ -98,6 +99,7 @@ function attempts(
 		node: "node_1",
 		pool: pool as unknown as Pool,
 		versions,
+		secrets: new FunctionSecrets({ values: async () => [] }),
 		artifacts,
 		metrics,
 		ends: new InvocationEnds(),

@@ -19,6 +19,7 @@ import { AttemptOutput } from "./attempt-output.js";
 import { invokeIn } from "./attempt-run.js";
 import type { AttemptSpans } from "./attempt-spans.js";
 import { cancellation, cancelledBefore, deletedBefore, type EarlyEnd, heeded, refusedBefore, settledEarly } from "./early-end.js";
+import type { FunctionSecrets } from "./function-secrets.js";
 import type { InvocationEnds } from "./invocation-ends.js";
 import type { Invokes } from "./invokes.js";
 import type { LineTeller, LogTail } from "./log-tail.js";
@@ -32,6 +33,7 @@ export interface AttemptsOptions {
 	readonly node: string;
 	readonly pool: Pool;
 	readonly versions: ReadyVersions;
+	readonly secrets: Pick<FunctionSecrets, "of">;
 	readonly artifacts: Pick<ArtifactStore, "payloads" | "queued" | "results" | "logs">;
 	readonly metrics: WorkerMetrics;
 	/** Told how each attempt ended. */
@@ -85,6 +87,7 @@ export class Attempts {
 			if (lack !== undefined) throw new BerthError("network_unavailable", lack);
 			const noClass = runtimeClassLack(version.manifest.runtimeClass, this.#options.runtimeClasses);
 			if (noClass !== undefined) throw new BerthError("runtime_class_unavailable", noClass);
+			const secrets = this.#options.secrets.of(request.project, version.manifest);
 			const target: Specialisation = {
 				key: `${request.project}/${request.function}:${request.version}`,
 				project: request.project,
@@ -92,6 +95,7 @@ export class Attempts {
 				version: request.version,
 				image: version.image,
 				manifest: version.manifest,
+				...(secrets === undefined ? {} : { secrets: await secrets }),
 			};
 			const lease = await this.#acquire(delivery, target, askedAt);
 			if ("attempt" in lease) return lease;

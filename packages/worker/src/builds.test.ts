@@ -1,5 +1,5 @@
 import type { BuildResult, ImageBuilder } from "@berth/builder";
-import type { Version } from "@berth/contracts";
+import { BerthError, type Version } from "@berth/contracts";
 import type { BuildEnd, FunctionRegistry } from "@berth/registry";
 import { createLogger, WorkerMetrics } from "@berth/telemetry";
 import { expect, test } from "vitest";
@@ -68,6 +68,16 @@ test("a build that ended keeps its image though the answer that said so was lost
 	};
 	expect(await lastAttempt(registry, async () => BUILT)).toEqual([]);
 	expect(registry.version).toMatchObject({ state: "ready", image: BUILT.image });
+});
+
+test("one whose layers are more than its project may have fails with that, and what it made goes", async () => {
+	const registry = new FakeRegistry();
+	const endBuild = registry.endBuild.bind(registry);
+	registry.endBuild = (version, end) =>
+		end.state === "ready" ? Promise.reject(new BerthError("quota_exceeded", "imageMiB: too much")) : endBuild(version, end);
+	const removed = await lastAttempt(registry, async () => BUILT);
+	expect(registry.version).toMatchObject({ state: "failed", failure: { code: "quota_exceeded", message: "imageMiB: too much" } });
+	expect(removed).toHaveLength(1);
 });
 
 test("one that didn't end is failed for good by the last attempt, and what it made goes", async () => {

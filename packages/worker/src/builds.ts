@@ -114,11 +114,25 @@ export class Builds {
 		}
 		if (result.bundled) this.#bundled++;
 		await warmLayers({ ...version, image: result.image });
-		const ended = await functions.endBuild(version, { state: "ready", image: result.image, build: result.report });
+		const ended = await this.#endReady(version, result.image, result.report, said);
 		if (ended) this.#tell(version, { what: "ready" });
 		// Its function was deleted while it was built.
 		if (!ended && (await functions.getVersion(version.project, version.function, version.number)) === undefined) {
 			await builder.removeVersion(version);
+		}
+	}
+
+	/** A version whose layers are too much for its project fails, and its image goes. @returns false when the version is gone or final already */
+	async #endReady(version: Version, image: ImageReference, build: BuildReport, said: VersionLog): Promise<boolean> {
+		const { functions, builder } = this.#options;
+		try {
+			return await functions.endBuild(version, { state: "ready", image, build });
+		} catch (error) {
+			if (!(error instanceof BerthError) || error.code !== "quota_exceeded") throw error;
+			const failure = { code: error.code, phase: "image", message: error.message, diagnostics: [] } as const;
+			said.failure(failure);
+			if (await this.#fail(version, failure, build)) await builder.removeVersion(version);
+			return false;
 		}
 	}
 

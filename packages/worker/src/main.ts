@@ -6,7 +6,7 @@ import { type Bases, ImageBuilder, StackRemapper } from "@berth/builder";
 import { dropPrivileges, exitWithParent, loadSettings } from "@berth/config";
 import { classesOf, type FunctionError, HOUR_MS, MIB, type Version } from "@berth/contracts";
 import { openBuildSource, openEventLog, openInvocationSource, openNodeMembership } from "@berth/queue";
-import { FunctionRegistry, openArtifactStore, PackageRegistries, Vault } from "@berth/registry";
+import { FunctionRegistry, openArtifactStore, PackageRegistries, SecretChanges, Secrets, Vault } from "@berth/registry";
 import { Pool, type Specialisation } from "@berth/sandbox";
 import { createLogger, openTracing, WorkerMetrics } from "@berth/telemetry";
 import { AttemptSpans } from "./attempt-spans.js";
@@ -15,6 +15,7 @@ import { PooledBuildSandboxes } from "./build-sandboxes.js";
 import { Builds } from "./builds.js";
 import { EgressProxy } from "./egress/egress-proxy.js";
 import { groupsFor, openDockerBuilds, openEngine, removeLeftovers } from "./engine.js";
+import { FunctionSecrets } from "./function-secrets.js";
 import { ImageBudget } from "./images/budget.js";
 import { fetchImage } from "./images/fetch-image.js";
 import { Images } from "./images/images.js";
@@ -81,10 +82,13 @@ const pool = new Pool({
 	onTrouble,
 });
 const metrics = new WorkerMetrics(() => pool.list());
-const functions = await FunctionRegistry.open(durableUrl, log);
+const functions = await FunctionRegistry.open(durableUrl, log, settings.quotas);
 const stacks = new StackRemapper(artifacts.images, (err) => log.error({ err }, "the thread that reads source maps ended"));
 const vault = await Vault.open(settings.secretsKey, settings.paths.secretsKey);
 const packageRegistries = await PackageRegistries.open(durableUrl, vault, log);
+const secrets = await Secrets.open(durableUrl, vault, log);
+const functionSecrets = new FunctionSecrets(secrets);
+const secretChanges = await SecretChanges.open(durableUrl, (project) => functionSecrets.changed(project), log);
 const registries = new Registries(settings.registries, settings.imageRepository);
 const stores = { images: artifacts.images, keys: artifacts.keys };
 const dockerfiles = await openDockerBuilds(settings, node);
@@ -157,6 +161,7 @@ const attempts = new Attempts({
 	node,
 	pool,
 	versions: new ReadyVersions(functions),
+	secrets: functionSecrets,
 	artifacts,
 	metrics,
 	ends,
@@ -238,6 +243,8 @@ async function stop(): Promise<void> {
 	await events.close();
 	await functions.close();
 	await packageRegistries.close();
+	await secretChanges.close();
+	await secrets.close();
 	await stacks.close();
 	process.exit(0);
 }

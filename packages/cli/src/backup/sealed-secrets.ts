@@ -20,6 +20,10 @@ const PLACES: readonly { readonly name: RegExp; readonly read: (name: string, fi
 		name: /^\{berth\}:package-registries:([^:]+)$/,
 		read: (project, fields) => fields.flatMap(([host, entry]) => secretsIn(entry, `the login at ${host} (project ${project})`)),
 	},
+	{
+		name: /^\{berth\}:secrets:([^:]+)$/,
+		read: (project, fields) => fields.flatMap(([name, record]) => secretsIn(record, `the secret ${name} (project ${project})`)),
+	},
 	{ name: /^\{berth\}:hook:([0-9a-f]{40})$/, read: (id, fields) => secretsOfHook(id, new Map(fields)) },
 ];
 const SEALED = /"sealed":"v1\.([0-9a-f]{8})\./g;
@@ -31,7 +35,7 @@ export async function sealedSecrets({ durableRedisUrl }: Settings): Promise<read
 	const found: SealedSecret[] = [];
 	let cursor = "0";
 	do {
-		const [reply] = await askRedis(durableRedisUrl, [["SCAN", cursor, "MATCH", "{berth}:[hp]*", "COUNT", SCANNED, "TYPE", "hash"]]);
+		const [reply] = await askRedis(durableRedisUrl, [["SCAN", cursor, "MATCH", "{berth}:[hps]*", "COUNT", SCANNED, "TYPE", "hash"]]);
 		const [next, names] = listOf(reply);
 		cursor = String(next);
 		for (const name of listOf(names).map(String)) {

@@ -5,6 +5,7 @@ import type { Registrar } from "../registrar.js";
 import { tableOf } from "../render/table.js";
 import { sinceText } from "../render/units.js";
 import type { Session } from "../session.js";
+import { registerProjectQuotas } from "./project-quotas.js";
 
 const EXAMPLES = `
 A project has functions, API keys, networks, volumes and records of its own.
@@ -13,16 +14,18 @@ Examples:
   berth project create shop
   berth --project shop key create ci --scope deploy
   berth --project shop list
+  berth project set shop --functions 50 --requests-per-second 100
   berth project remove shop`;
 
-/** `berth project create|list|remove` */
+/** `berth project create|list|show|set|remove` */
 export function registerProject(registrar: Registrar): void {
 	const group = registrar.program
 		.command("project")
-		.description("make, list or remove projects, with the operator's key")
+		.description("make, list, bound or remove projects, with the operator's key")
 		.addHelpText("after", EXAMPLES);
 	registerCreate(group, registrar);
 	registerProjectList(group, registrar);
+	registerProjectQuotas(group, registrar);
 	registerRemove(group, registrar);
 }
 

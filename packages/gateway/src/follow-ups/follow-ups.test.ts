@@ -172,6 +172,10 @@ describe("a callback", () => {
 		succeed();
 		const rotate = (init: object = {}) => stack.fetch("/v1/callback-secret/rotate", { method: "POST", ...init });
 		const secrets = [await secretOf()];
+		// Two at the same time: neither is told to come again.
+		const both = await Promise.all([rotate(), rotate()]);
+		for (const one of both) secrets.push((await one.json()) as CallbackSecret);
+		expect(both.map(({ status }) => status)).toEqual([200, 200]);
 		let refused = await rotate();
 		for (; refused.ok && secrets.length < 10; refused = await rotate()) secrets.push((await refused.json()) as CallbackSecret);
 		expect([refused.status, await refused.json()]).toMatchObject([400, { detail: expect.stringContaining("rotated again after") }]);

@@ -2,6 +2,7 @@ import { BerthError, type Hook, schemeOf, type Verified, verifyDelivery } from "
 import type { OpenHook, Repeated, StoredEvent } from "@berth/registry";
 import type { Request, Response } from "express";
 import type { Interactive } from "../interactive.js";
+import { countRequest } from "../rate-limit.js";
 import type { Services } from "../services.js";
 import { DeliveryRuns, sendAgain } from "./delivery-runs.js";
 import { cutBody, keptBody, type Receipt, receiptOf } from "./receipt.js";
@@ -59,6 +60,9 @@ export class Deliveries {
 			response.json({ event: event.id, ignored: event.event ?? null });
 			return;
 		}
+		await countRequest(found.project, response, this.#services).catch((error: unknown) =>
+			this.#refusals.overRate(found, event, body, error),
+		);
 		const told = hook.duplicates === "run" ? [] : identities;
 		const { log } = this.#services.hooks;
 		const admission = hook.rate ? await log.admit(found.id, hook.rate, told) : ({ kind: "admitted" } as const);

@@ -1,9 +1,9 @@
 import { BerthError, ERRORS, HOOK_LIMITS, type HookResult, type Version } from "@berth/contracts";
 import type { FirstAnswer, OpenHook, StoredEvent } from "@berth/registry";
 import type { Response } from "express";
+import { writeAnswerHeaders } from "../answer-headers.js";
 import { failureCodeOf } from "../answers.js";
 import { enqueue } from "../background/enqueue.js";
-import { writeFunctionHeaders } from "../function-headers.js";
 import type { Ended, Interactive } from "../interactive.js";
 import type { Services } from "../services.js";
 import type { Receipt } from "./receipt.js";
@@ -153,6 +153,6 @@ function isGood(status: number): boolean {
 /** The answer that was stored of a delivery. */
 export function sendAgain(response: Response, { status, contentType, body }: FirstAnswer): void {
 	response.status(status);
-	if (contentType !== undefined) writeFunctionHeaders(response, [["content-type", contentType]]);
+	if (contentType !== undefined) writeAnswerHeaders(response, [["content-type", contentType]]);
 	response.end(body === undefined ? "" : "text" in body ? body.text : "base64" in body ? Buffer.from(body.base64, "base64") : "");
 }

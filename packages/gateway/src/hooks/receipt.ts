@@ -13,7 +13,7 @@ import {
 import type { OpenHook, PayloadStore, StoredEvent } from "@berth/registry";
 import type { Request } from "express";
 import { callerAddress } from "../caller-address.js";
-import { rawPairs, requestHeaders } from "../function-headers.js";
+import { believedPairs, rawPairs, requestHeaders } from "../function-headers.js";
 
 /** What stands in a log in the place of what isn't for it. */
 export const REDACTED = "[redacted]";
@@ -36,8 +36,7 @@ export function receiptOf({ id, hook }: OpenHook, request: Request): Receipt {
 	const passed = requestHeaders(request, true).filter(([name]) => !secret.has(name));
 	const event = newId("evt");
 	const query = request.originalUrl.includes("?") ? request.originalUrl.slice(request.originalUrl.indexOf("?")) : "";
-	const sent = rawPairs(request);
-	const shown = sent.map(
+	const shown = believedPairs(request).map(
 		([name, value]) => [name, secret.has(name) || SECRET.test(name) || value.includes(id) ? REDACTED : value] as const,
 	);
 	const kept = cut(shown);
@@ -55,7 +54,7 @@ export function receiptOf({ id, hook }: OpenHook, request: Request): Receipt {
 			...(kept.length < shown.length ? { headersCut: true } : {}),
 			bodyBytes: 0,
 		},
-		headers: sent,
+		headers: rawPairs(request),
 		head: headOf(hook.name, event, request.method, query, passed),
 		trace: traceIn(request.headers),
 	};

@@ -51,7 +51,17 @@ export class Refusals {
 		this.#services.metrics.delivered("limited");
 		const { limit = 0, periodMs = 0 } = hook.rate ?? {};
 		const detail = `this hook takes ${limit} deliveries in ${periodMs / SECOND_MS} s; try again in ${Math.ceil(waitMs / SECOND_MS)} s`;
-		const error = new BerthError("hook_limited", detail, { extra: { retryAfterMs: waitMs } });
+		return await this.#noteLimited(id, event, body, new BerthError("hook_limited", detail, { extra: { retryAfterMs: waitMs } }));
+	}
+
+	/** What the rate of its project has no room for. @throws what it is given, logged as limited if that is so */
+	async overRate({ id }: OpenHook, event: StoredEvent, body: Buffer, error: unknown): Promise<never> {
+		if (!(error instanceof BerthError) || error.code !== "rate_limited") throw error;
+		this.#services.metrics.delivered("limited");
+		throw await this.#noteLimited(id, event, body, error);
+	}
+
+	async #noteLimited(id: string, event: StoredEvent, body: Buffer, error: BerthError): Promise<BerthError> {
 		if (this.#isNext(id))
 			await this.#services.hooks.log.note(id, { ...event, result: "limited", status: error.entry.status, body: cutBody(body) });
 		return error;

@@ -1,7 +1,7 @@
-import { apiKeyInputSchema } from "@berth/contracts";
+import { apiKeyInputSchema, quotaChangesSchema } from "@berth/contracts";
 import { createKey, listKeys, revokeKey } from "../api-keys.js";
 import { listChanges } from "../audit.js";
-import { listProjects, makeProject, removeProject } from "../projects.js";
+import { changeProject, getProject, listProjects, makeProject, removeProject } from "../projects.js";
 import type { Route } from "../route.js";
 
 /** Who may do what in a project. */
@@ -56,6 +56,23 @@ export const TENANT_ROUTES: readonly Route[] = [
 		scope: "operator",
 		answers: { 200: "ProjectList" },
 		serve: listProjects,
+	},
+	{
+		method: "get",
+		path: "/v1/projects/{name}",
+		summary: "A project: its quotas, and what of them is used. Its own keys see it, and the operator's",
+		scope: "read",
+		answers: { 200: "ProjectDetail" },
+		serve: getProject,
+	},
+	{
+		method: "patch",
+		path: "/v1/projects/{name}",
+		summary: "Set what is named of a project's quotas; null is the default again",
+		scope: "operator",
+		body: quotaChangesSchema,
+		answers: { 200: "ProjectDetail, as it is now" },
+		serve: changeProject,
 	},
 	{
 		method: "put",

@@ -45,8 +45,8 @@ export const HEALTH_ROUTES: readonly Route[] = [
 	{
 		method: "get",
 		path: "/metrics",
-		summary: "Prometheus metrics of the gateway and its workers",
-		scope: "none",
+		summary: "Prometheus metrics of the gateway and its workers, of all projects: for the operator's key, or the one for metrics",
+		scope: "metrics",
 		answers: { 200: "text/plain" },
 		serve: metrics,
 	},

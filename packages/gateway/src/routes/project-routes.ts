@@ -1,7 +1,8 @@
-import { packageRegistryInputSchema, volumeInputSchema } from "@berth/contracts";
+import { packageRegistryInputSchema, secretInputSchema, volumeInputSchema } from "@berth/contracts";
 import { listNetworks, makeNetwork, removeNetwork } from "../networks.js";
 import { listPackageRegistries, removePackageRegistry, setPackageRegistry } from "../package-registries.js";
 import type { Route } from "../route.js";
+import { listSecrets, removeSecret, setSecret } from "../secrets.js";
 import { getVolume, listVolumes, makeVolume, removeVolume } from "../volumes.js";
 
 /** Networks of a project's functions. */
@@ -66,6 +67,35 @@ export const VOLUME_ROUTES: readonly Route[] = [
 		scope: "deploy",
 		answers: { 204: "Gone" },
 		serve: removeVolume,
+	},
+];
+
+/** Its secrets. */
+export const SECRET_ROUTES: readonly Route[] = [
+	{
+		method: "get",
+		path: "/v1/secrets",
+		summary: "The secrets of the project without their values, and the functions that have each",
+		scope: "read",
+		answers: { 200: "SecretList" },
+		serve: listSecrets,
+	},
+	{
+		method: "put",
+		path: "/v1/secrets/{name}",
+		summary: "Give a secret a value, which nobody reads again but the functions that name it",
+		scope: "deploy",
+		body: secretInputSchema,
+		answers: { 200: "Secret; there was one", 201: "Secret" },
+		serve: setSecret,
+	},
+	{
+		method: "delete",
+		path: "/v1/secrets/{name}",
+		summary: "Remove a secret that no function has",
+		scope: "deploy",
+		answers: { 204: "Gone" },
+		serve: removeSecret,
 	},
 ];
 

@@ -1,14 +1,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type BerthError, decodeStreamHead, HEADERS, type Outcome, SECOND_MS, type StreamHead } from "@berth/contracts";
 import type { Response } from "express";
+import { hasContent } from "../answer-headers.js";
 import { isKept, noteSucceeded } from "../idempotency/idempotency.js";
 import type { RequestBody } from "./request-body.js";
 
 /** How long after a settlement that says so a stream may be on its way, milliseconds. */
 const ARRIVAL_MS = 3 * SECOND_MS;
 const TAKEN = 204;
-/** Statuses whose answers have no body (RFC 9110, 15.3.5 and 15.4.5). */
-const BODYLESS: ReadonlySet<number> = new Set([204, 304]);
 
 /** What of an invocation goes in pieces, at its gateway: an answer on its way to its client, as fast as that reads. */
 export class AnswerStream {
@@ -117,14 +116,14 @@ export class AnswerStream {
 	#pass(chunk: Buffer): boolean {
 		const client = this.#client;
 		if (client.writableEnded) throw new Error("the client was answered otherwise");
-		if (this.#head === undefined) return BODYLESS.has(client.statusCode) || client.write(chunk);
+		if (this.#head === undefined) return !hasContent(client.statusCode) || client.write(chunk);
 		this.#head = Buffer.concat([this.#head, chunk]);
 		const decoded = decodeStreamHead(this.#head);
 		if (decoded === undefined) return true;
 		this.#head = undefined;
 		this.#writeHead(decoded.head);
 		// There is nothing to wait for but its outcome.
-		if (BODYLESS.has(client.statusCode)) return true;
+		if (!hasContent(client.statusCode)) return true;
 		if (this.#isChunked) client.setHeader("trailer", "Berth-Outcome");
 		// Who waits for the first event has the head at once.
 		if (decoded.rest.length === 0) client.flushHeaders();

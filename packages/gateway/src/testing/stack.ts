@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import type { Server } from "node:http";
@@ -16,6 +17,7 @@ import {
 	openNodeDirectory,
 	openNodeMembership,
 	openOutbox,
+	openRateLimits,
 } from "@berth/queue";
 import {
 	ApiKeys,
@@ -30,6 +32,7 @@ import {
 	openArtifactStore,
 	PackageRegistries,
 	Schedules,
+	Secrets,
 	type StorageBudgets,
 	Vault,
 } from "@berth/registry";
@@ -43,6 +46,8 @@ import { closeServices, type Services } from "../services.js";
 import { GatewaySpans } from "../spans.js";
 import { Streams } from "../streams/streams.js";
 
+/** What reads the metrics, also while Redis is away. */
+export const METRICS_KEY = "for-prometheus";
 const NODE = "node_test";
 const NO_BUILD = { durationMs: 0, phases: {}, layers: [], warnings: [] };
 const DIGEST = `sha256:${"0".repeat(64)}` as const;
@@ -121,11 +126,14 @@ async function openServices(redisUrl: string, directory: string, streams: Stream
 	const gatewayId = newId("gw");
 	const vault = new Vault("0".repeat(64));
 	const artifacts = await openArtifactStore(directory, options.budgets === undefined ? {} : { budgets: options.budgets });
+	const functions = await FunctionRegistry.open(redisUrl);
+	const queued = { perFunction: 200_000, perProject: (project: string) => functions.quotas.of(project).queued };
 	return {
-		functions: await FunctionRegistry.open(redisUrl),
+		functions,
 		keys: await ApiKeys.open(redisUrl),
 		audit: await AuditLog.open(redisUrl),
 		packageRegistries: await PackageRegistries.open(redisUrl, vault),
+		secrets: await Secrets.open(redisUrl, vault),
 		hooks: await Hooks.open({ url: redisUrl, vault, bodies: artifacts.deliveries, retentionMs: DAY_MS }),
 		schedules: await Schedules.open(redisUrl),
 		outbox: await openOutbox(urls),
@@ -133,16 +141,18 @@ async function openServices(redisUrl: string, directory: string, streams: Stream
 		callbackSecrets: await CallbackSecrets.open(redisUrl, vault),
 		packageHosts: ["registry.npmjs.org"],
 		artifacts,
-		invocations: await openInvocationQueue({ ...urls, gatewayId, functionRecords: FUNCTION_RECORDS }),
+		invocations: await openInvocationQueue({ ...urls, gatewayId, functionRecords: FUNCTION_RECORDS, queued }),
 		builds: await openBuildQueue(urls),
 		events: await openEventLog({ ...urls, listens: true }),
 		nodes: await openNodeDirectory({ ...urls, gatewayId }),
+		rates: await openRateLimits({ ...urls, gatewayId }),
 		streams,
 		bodies: new Bodies(options.bodyBytes ?? 256 * MIB),
 		metrics: new GatewayMetrics(),
 		spans: new GatewaySpans(new Tracing({ name: "parentbased_always_on", ratio: 1 })),
 		log: createLogger("test", "silent"),
 		trustedProxies: options.trustedProxies ?? [],
+		metricsKeys: [createHash("sha256").update(METRICS_KEY).digest("hex")],
 		permissions: { hostNetwork: false, binds: [], dockerfilesMissing: undefined, callbackHosts: options.callbackHosts ?? [] },
 		hasOneNode: options.hasOneNode ?? true,
 		maxInflight: options.maxInflight ?? 1024,

@@ -70,7 +70,7 @@ export class FakeCgroup {
 
 	/** What it weighs: 10 at first. */
 	get weight(): number {
-		return Number(readFileSync(this.weightFile, "latin1"));
+		return Number.parseInt(readFileSync(this.weightFile, "latin1"), 10);
 	}
 
 	tell(changes: Partial<Figures>): void {

@@ -86,11 +86,7 @@ async function restore(
 	const createdAt = images.createdAt(imageTag(name)) ?? new Date().toISOString();
 	const image = { digest, base, layers: own, entry: read.entry, ...(isImageSource(read.source) ? { isImage: true as const } : {}) };
 	const { manifest: itsManifest, lacksEnv } = labelledManifest(read, name.project, vault);
-	const isBack = await functions.importVersion({ ...name, manifest: itsManifest, source: read.source, createdAt }, image, {
-		durationMs: 0,
-		phases: {},
-		layers: [],
-		warnings: [],
-	});
+	const build = { durationMs: 0, phases: {}, layers: [], warnings: [] };
+	const isBack = await functions.importVersion({ ...name, manifest: itsManifest, source: read.source, createdAt }, image, build, "again");
 	return { isBack, lacksEnv };
 }

@@ -1,0 +1,132 @@
+import type { NewApiKey, ProjectDetail } from "@berth/contracts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type OwnStack, startOwnStack } from "./testing/own-stack.js";
+import { mirror } from "./testing/settlements.js";
+
+let stack: OwnStack;
+beforeAll(async () => {
+	stack = await startOwnStack({ hello: {}, open: { public: true } });
+	stack.onInvocation(mirror);
+});
+afterAll(() => stack?.close());
+
+/** A project of a test's own: requests with a key of it. */
+async function projectOf(name: string) {
+	await stack.call("PUT", `/v1/projects/${name}`, undefined, 201);
+	const init = { method: "POST", body: JSON.stringify({ name: "all", scopes: ["admin"] }), headers: { "berth-project": name } };
+	const { key } = (await (await stack.fetch("/v1/keys", init)).json()) as NewApiKey;
+	const send = (path: string, more: RequestInit = {}) =>
+		fetch(stack.url + path, { ...more, headers: { authorization: `Bearer ${key}`, "content-type": "application/json" } });
+	const deploy = (fn: string, manifest: object = {}) =>
+		send(`/v1/functions/${fn}?wait=true`, { method: "PUT", body: JSON.stringify({ source: "export default () => 1", ...manifest }) });
+	const set = (changes: object) => stack.call<ProjectDetail>("PATCH", `/v1/projects/${name}`, changes);
+	return { send, deploy, set };
+}
+
+test("the operator sets quotas, the project sees them with what it uses, and the audit log has it", async () => {
+	const { send, set, deploy } = await projectOf("seen");
+	await deploy("one");
+	expect(await set({ functions: 3, queued: "unlimited" })).toMatchObject({
+		name: "seen",
+		quotas: {
+			functions: { limit: 3, own: true, used: 1 },
+			requestsPerSecond: { limit: null, own: false },
+			queued: { limit: null, own: true, used: 0 },
+		},
+	});
+	expect(await (await send("/v1/projects/seen")).json()).toMatchObject({ quotas: { functions: { limit: 3 } } });
+	expect((await set({ functions: null })).quotas.functions).toEqual({ limit: null, own: false, used: 1 });
+	const { entries } = await stack.call<{ entries: object[] }>("GET", "/v1/audit");
+	expect(entries).toContainEqual(
+		expect.objectContaining({ method: "PATCH", path: "/v1/projects/seen", about: "functions 3, queued unlimited", status: 200 }),
+	);
+});
+
+test("nobody else sees or sets them", async () => {
+	const { send } = await projectOf("other");
+	expect((await send("/v1/projects/default")).status).toBe(404);
+	expect((await send("/v1/projects/nothere")).status).toBe(404);
+	expect((await send("/v1/projects/other", { method: "PATCH", body: '{"functions":9}' })).status).toBe(403);
+	await stack.call("PATCH", "/v1/projects/nothere", { functions: 1 }, 404);
+	await stack.call("GET", "/v1/projects/nothere", undefined, 404);
+});
+
+test.each([
+	[{ functions: -1 }, "functions", /0 to 1000000/],
+	[{ functions: "many" }, "functions", /"unlimited", or null/],
+	[{ requestsPerSecond: 0 }, "requestsPerSecond", /1 to 1000000/],
+	[{ requestPerSecond: 1 }, "requestPerSecond", /requestsPerSecond/],
+])("%j is refused, by its field", async (changes, field, message) => {
+	expect(await stack.call("PATCH", "/v1/projects/default", changes, 400)).toMatchObject({
+		issues: [{ field, message: expect.stringMatching(message) }],
+	});
+});
+
+describe("functions", () => {
+	test("deploys that race for the last places: no more get one, and what is there can be deployed anew", async () => {
+		const { deploy, set, send } = await projectOf("racing");
+		await set({ functions: 2 });
+		const answers = await Promise.all(Array.from({ length: 8 }, (_, n) => deploy(`f${n}`)));
+		const statuses = answers.map(({ status }) => status).sort();
+		expect(statuses).toEqual([201, 201, 403, 403, 403, 403, 403, 403]);
+		const refused = answers.find(({ status }) => status === 403);
+		expect(await refused?.json()).toMatchObject({
+			code: "quota_exceeded",
+			quota: "functions",
+			limit: 2,
+			used: 2,
+			issues: [{ field: "functions" }],
+		});
+		const { functions } = (await (await send("/v1/functions")).json()) as { functions: { name: string }[] };
+		expect(functions).toHaveLength(2);
+		const [there] = functions as [{ name: string }];
+		expect((await deploy(there.name, { memoryMiB: 256 })).status).toBe(201);
+		expect((await send(`/v1/functions/${there.name}`, { method: "DELETE" })).status).toBe(204);
+		expect((await deploy("another")).status).toBe(201);
+	});
+});
+
+describe("requests", () => {
+	test("are counted with what is left in every answer, refused beyond that, and another project's aren't", async () => {
+		const { send, deploy, set } = await projectOf("quick");
+		await deploy("fn", { public: true });
+		await set({ requestsPerSecond: 1, burst: 4 });
+		const first = await send("/v1/functions");
+		expect(first.headers.get("ratelimit-policy")).toBe('"project";q=4;w=4');
+		expect(first.headers.get("ratelimit")).toMatch(/^"project";r=[0-3];t=\d+$/);
+		// A stranger at a public function spends what the project has, and an answer that is a problem is counted, too.
+		expect((await fetch(`${stack.url}/fn/quick/fn`)).headers.has("ratelimit")).toBe(true);
+		expect((await send("/v1/functions/nothere")).headers.has("ratelimit")).toBe(true);
+		const rest = await Promise.all(Array.from({ length: 6 }, () => fetch(`${stack.url}/fn/quick/fn`)));
+		const refused = rest.filter(({ status }) => status === 429);
+		expect(refused.length).toBeGreaterThanOrEqual(3);
+		expect(refused[0]?.headers.get("retry-after")).toBe("1");
+		expect(refused[0]?.headers.get("ratelimit")).toBe('"project";r=0;t=1');
+		expect(await refused[0]?.json()).toMatchObject({
+			code: "rate_limited",
+			retryable: true,
+			detail: expect.stringContaining("1 requests a second"),
+		});
+		const elsewhere = await stack.fetch("/fn/default/open");
+		expect([elsewhere.status, elsewhere.headers.get("ratelimit")]).toEqual([200, null]);
+		// Nobody is locked out of what could be set otherwise.
+		expect((await set({ requestsPerSecond: null })).quotas.requestsPerSecond.limit).toBe(null);
+		expect((await send("/v1/functions")).headers.get("ratelimit")).toBe(null);
+	});
+});
+
+test("background invocations beyond the project's own bound are refused, though the default has room", async () => {
+	const { send, deploy, set } = await projectOf("slow");
+	await deploy("fn");
+	await set({ queued: 2 });
+	expect((await send("/v1/functions/fn/pause", { method: "POST" })).status).toBe(200);
+	const enqueue = () => send("/v1/functions/fn/invocations?mode=async", { method: "POST", body: "{}" });
+	expect([(await enqueue()).status, (await enqueue()).status]).toEqual([202, 202]);
+	const refused = await enqueue();
+	expect([refused.status, await refused.json()]).toEqual([
+		429,
+		expect.objectContaining({ code: "queue_full", detail: expect.stringContaining("of 2 at most") }),
+	]);
+	await set({ queued: 3 });
+	expect((await enqueue()).status).toBe(202);
+});

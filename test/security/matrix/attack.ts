@@ -1,0 +1,159 @@
+import type { InvokeAnswer, InvokeOptions } from "@berth/client";
+import type { InvocationAnswer } from "@berth/contracts";
+import type { Deployed, DeployInput } from "../../harness/functions.js";
+import type { Stack } from "../../harness/stack.js";
+import type { LIST } from "./list.js";
+
+/** What may run a function: an engine with its OCI runtime, or a runtime class. */
+export const COLUMNS = ["oci/crun", "oci/runc", "docker", "runsc"] as const;
+export type Column = (typeof COLUMNS)[number];
+
+/** The file that tries the attacks in a column, from the root of the project. */
+export const COLUMN_FILES: Readonly<Record<Column, string>> = {
+	"oci/crun": "test/security/matrix/crun.test.ts",
+	"oci/runc": "test/security/matrix/runc.test.ts",
+	docker: "test/security/matrix/docker.test.ts",
+	runsc: "test/security/matrix/runsc.test.ts",
+};
+
+/** Why an attack isn't tried in a column. */
+export const REASONS = {
+	"before any sandbox": "It is over before a sandbox is asked for: no engine has a part in it.",
+	"gVisor's own devices":
+		"gVisor's kernel has one of its own, which it serves itself; that nothing of the host is opened for it is its rule, and there is no such file in its root.",
+	"gVisor maps what is noexec":
+		"gVisor (20221219) maps files of a noexec mount as code. That takes no wall away: a function may make code in memory anyhow, and its calls reach gVisor's kernel alone.",
+	"gVisor's own threads":
+		"Threads under gVisor are its kernel's, not tasks of the host's: 300 were started where the host's cap is 256 tasks, and it wasn't met. What they take is memory, whose limit is tried; processes meet the cap.",
+	"builds by the node": "Builds run in sandboxes of the node's engine, whatever runtime class the function has.",
+	"the same sandbox":
+		"It is decided in the same build sandbox, whose walls are tried in this column with functions: one engine shows what is in it.",
+} as const;
+export type Reason = keyof typeof REASONS;
+
+/** What holds an attack: taken away alone, the attack gets through and its test fails. */
+export type Protection =
+	| "scratch of its own"
+	| "noexec scratch"
+	| "root of its own"
+	| "read-only root"
+	| "read-only /proc"
+	| "masked paths"
+	| "devices"
+	| "capabilities"
+	| "no_new_privs"
+	| "user namespace"
+	| "pid namespace"
+	| "network namespace"
+	| "seccomp"
+	| "rlimits"
+	| "cgroup cpu"
+	| "cgroup memory"
+	| "cgroup pids"
+	| "tmpfs size"
+	| "tmpfs inodes"
+	| "descriptors are closed"
+	| "environment from nothing"
+	| "deadline"
+	| "start budget"
+	| "life of a sandbox"
+	| "one version to a sandbox"
+	| "strays retire a sandbox"
+	| "freezer"
+	| "logs by invocation"
+	| "errors by invocation"
+	| "log cap"
+	| "response cap"
+	| "stream cap"
+	| "agent's frames are checked"
+	| "archive rules"
+	| "build sandbox"
+	| "build's own language checks"
+	| "time of a build"
+	| "integrity of packages"
+	| "lock file's rules"
+	| "gateway's limits"
+	| "gateway's checks"
+	| "keys and scopes"
+	| "projects"
+	| "one script in Redis"
+	| "cancellation"
+	| "signature"
+	| "what was let in is known"
+	| "time window"
+	| "comparison in constant time"
+	| "raw body";
+
+/** An attack that is deployed as a function and invoked, in every column that isn't excepted. */
+export interface Tried {
+	readonly heldBy: readonly Protection[];
+	/** Its source in test/fixtures/attacks; attacks with the same manifest share a function, which has them all. */
+	readonly fixture: string;
+	readonly manifest?: Manifest;
+	/** Not with others: a function that is all its own, since what it leaves would be in their way; or that is nothing but this source. */
+	readonly own?: "function" | "source";
+	/** It is begun first: the others have time to be tried meanwhile. */
+	readonly slow?: true;
+	readonly except?: Partial<Readonly<Record<Column, Reason>>>;
+	/** Fails when the attack got through; without it, everything that it tried must have been refused, and the host be as it was. */
+	readonly isContained?: (attacker: Attacker) => Promise<void>;
+}
+
+/** An attack that is an archive to be built, in every column that isn't excepted. */
+export interface TriedBuild {
+	readonly heldBy: readonly Protection[];
+	/** @param mark is to occur in what it would leave */
+	readonly archive: (mark: string) => { readonly kind: "tar.gz" | "zip"; readonly bytes: Buffer };
+	readonly except: Partial<Readonly<Record<Column, Reason>>>;
+	/** What the problem has to have: it is refused when it is built. */
+	readonly refused: Readonly<Record<string, unknown>>;
+}
+
+/** One that something else tries already, once for all columns. */
+export interface TriedElsewhere {
+	readonly heldBy: readonly Protection[];
+	readonly tests: readonly NamedTest[];
+	/** Why no other column than the first tries it. */
+	readonly because: Reason;
+}
+
+export interface NamedTest {
+	readonly file: string;
+	readonly title: string;
+}
+
+export type Attack = Tried | TriedBuild | TriedElsewhere;
+export type Group = keyof typeof LIST;
+/** A row for everything on the list of a group. */
+export type Rows<G extends Group> = Readonly<Record<keyof (typeof LIST)[G], Attack>>;
+
+export type Manifest = Omit<DeployInput, "name" | "source" | "runtime" | "runtimeClass">;
+
+/** An attempt, as its caller and the operator see it. */
+export interface Attempt {
+	readonly answer: InvokeAnswer;
+	readonly record: InvocationAnswer;
+}
+
+/** What an attack is tried with: its function, in one column. */
+export interface Attacker {
+	readonly stack: Stack;
+	readonly column: Column;
+	/** Occurs in what it tries to leave, and nowhere else on this machine. */
+	readonly mark: string;
+	readonly deployed: Deployed;
+	/** The function has other attacks, too: this says which one is meant. */
+	attack(ask?: object, options?: InvokeOptions): Promise<Attempt>;
+	/** The same where it has to succeed. @returns what it says */
+	report<T = Readonly<Record<string, unknown>>>(ask?: object): Promise<T>;
+	/** The next invocation of it answers: whatever it did was to its own sandbox. */
+	servesOn(): Promise<void>;
+	/** Another function of the column's, which it shares nothing with. */
+	neighbour(): Promise<Deployed>;
+	/** The same source as another function: what it sees is another tenant's. */
+	other(): Promise<Attacker>;
+	/** Deploys its function again, otherwise. */
+	nextVersion(): Promise<void>;
+	/** Nothing of that sandbox runs on the host. */
+	isGone(sandbox: string | undefined): Promise<void>;
+}

@@ -1,0 +1,199 @@
+import { once } from "node:events";
+import { globSync, readFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { expect } from "vitest";
+import { eventually } from "../../../harness/eventually.js";
+import { freshName } from "../../../harness/functions.js";
+import type { Attacker, Column, Rows } from "../attack.js";
+import { type Attempts, expectRefused, isRefusedAll } from "../refused.js";
+
+/** What the kernel tells whoever may look, and a sandbox not. */
+const KERNEL_TABLES = [
+	"cmdline",
+	"config.gz",
+	"interrupts",
+	"kallsyms",
+	"key-users",
+	"keys",
+	"latency_stats",
+	"modules",
+	"sched_debug",
+	"timer_list",
+].map((name) => `/proc/${name}`);
+
+/** What a sandbox has of its own: gVisor's kernel serves these itself, Docker mounts a set of terminals for each container. */
+const OWN_DEVICES: Partial<Readonly<Record<Column, readonly string[]>>> = { runsc: ["net/tun", "ptmx"], docker: ["ptmx"] };
+
+/** Sockets of Docker Engines on this machine: where they usually are, and those that tests have started. */
+const dockerSockets = () => ["/var/run/docker.sock", "/run/docker.sock", ...globSync("/var/lib/berth-dockerd-*/docker.sock")];
+
+export const isolation: Rows<"Isolation"> = {
+	"markers in /tmp": {
+		heldBy: ["scratch of its own"],
+		fixture: "marker-in-tmp.py",
+		isContained: async ({ mark, report, other }) => {
+			expect(await report()).toEqual({ found: true });
+			expect(await (await other()).report({ find: mark })).toEqual({ found: false });
+		},
+	},
+	"markers in /var/tmp, /dev/shm, /run": { heldBy: ["read-only root"], fixture: "markers-elsewhere.py", isContained: isRefusedAll() },
+	"its own root and code": { heldBy: ["read-only root"], fixture: "writes-its-root.py", isContained: isRefusedAll() },
+	"programs that it wrote": {
+		heldBy: ["noexec scratch"],
+		fixture: "executes-what-it-wrote.py",
+		isContained: isRefusedAll(),
+		except: { runsc: "gVisor maps what is noexec" },
+	},
+	"SysV ipc": { heldBy: ["seccomp"], fixture: "sysv-ipc.py" },
+	"POSIX ipc": { heldBy: ["seccomp", "read-only root"], fixture: "posix-ipc.py" },
+	"abstract unix sockets": {
+		heldBy: ["network namespace"],
+		fixture: "abstract-socket.py",
+		own: "function",
+		isContained: async ({ mark, report, other }) => {
+			const ofHost = freshName("of-the-host");
+			const server = createServer((socket) => socket.end()).listen(`\0${ofHost}`);
+			await once(server, "listening");
+			try {
+				expect(await report()).toBe("listens");
+				const connected = await (await other()).report({ connect: [mark, ofHost] });
+				expect(connected).toEqual({ [mark]: "ECONNREFUSED", [ofHost]: "ECONNREFUSED" });
+			} finally {
+				server.close();
+			}
+		},
+	},
+	"the kernel's keyrings": { heldBy: ["seccomp"], fixture: "keyring.py" },
+	AF_VSOCK: { heldBy: ["seccomp"], fixture: "af-vsock.py", isContained: isRefusedAll() },
+	AF_PACKET: { heldBy: ["seccomp", "capabilities"], fixture: "af-packet.py" },
+	"netlink but for routes": { heldBy: ["seccomp"], fixture: "netlink.py" },
+	AF_ALG: { heldBy: ["seccomp"], fixture: "af-alg.py", isContained: isRefusedAll() },
+	"/proc/1/environ, cmdline, maps": {
+		heldBy: ["pid namespace"],
+		fixture: "init-in-proc.py",
+		isContained: async ({ report, stack, column }) => {
+			const { pids, ...said } = await report<{ pids: number; environ: string; cmdline: string; maps: string; mem: string }>();
+			// An init and the agent, and what else the attacks of this function have running at the time.
+			expect(pids).toBeLessThan(8);
+			expect(said.cmdline).not.toBe(readFileSync("/proc/1/cmdline", "utf8"));
+			if (column !== "runsc") expect(said.mem).toMatch(/^E[A-Z]+$/);
+			for (const [name, text] of Object.entries(said)) expect([name, text]).not.toEqual([name, expect.stringContaining(stack.dataDir)]);
+			expect(said.environ).toMatch(/^E[A-Z]+$|^$|^(?:(?:PATH|HOME|LANG|TMPDIR|UV_THREADPOOL_SIZE|HOSTNAME)=[^\0]*\0)+$/);
+		},
+	},
+	"kcore and the machine's memory": { heldBy: ["masked paths", "capabilities"], fixture: "kcore.py", isContained: isNothing },
+	"the kernel's own tables": {
+		heldBy: ["masked paths"],
+		fixture: "kernel-tables.py",
+		isContained: async ({ report, column }) => {
+			const said = await report<Readonly<Record<string, string>>>({ paths: KERNEL_TABLES });
+			if (column !== "runsc") expect(Object.entries(said).filter(([, text]) => !/^$|^E[A-Z]+$/.test(text))).toEqual([]);
+			else for (const [path, text] of Object.entries(said)) if (!/^$|^E[A-Z]+$/.test(text)) expect(text).not.toBe(beginningOf(path));
+		},
+	},
+	sysrq: { heldBy: ["user namespace", "masked paths"], fixture: "sysrq.py" },
+	"core_pattern and other settings": { heldBy: ["user namespace", "read-only /proc"], fixture: "kernel-settings.py" },
+	mount: { heldBy: ["capabilities", "seccomp"], fixture: "mount.py" },
+	fsopen: { heldBy: ["capabilities", "seccomp"], fixture: "fsopen.py" },
+	pivot_root: { heldBy: ["capabilities", "seccomp"], fixture: "pivot-root.py" },
+	chroot: { heldBy: ["capabilities", "seccomp"], fixture: "chroot.py" },
+	unshare: { heldBy: ["seccomp"], fixture: "unshare.py" },
+	"ptrace of the agent": { heldBy: ["seccomp"], fixture: "ptrace.py" },
+	bpf: { heldBy: ["seccomp", "capabilities"], fixture: "bpf.py" },
+	userfaultfd: { heldBy: ["seccomp"], fixture: "userfaultfd.py" },
+	perf: { heldBy: ["seccomp"], fixture: "perf.py" },
+	io_uring: { heldBy: ["seccomp"], fixture: "io-uring.py" },
+	"files by their handles": { heldBy: ["seccomp"], fixture: "file-handles.py" },
+	"calls that nothing needs": { heldBy: ["seccomp"], fixture: "other-calls.py" },
+	"another user, and root": { heldBy: ["capabilities", "no_new_privs"], fixture: "becomes-root.py" },
+	"kernel modules and kexec": { heldBy: ["capabilities", "seccomp"], fixture: "kernel-modules.py" },
+	"the machine's name": { heldBy: ["capabilities", "seccomp"], fixture: "hostname.py" },
+	"raw sockets": { heldBy: ["capabilities"], fixture: "raw-socket.py" },
+	"connecting to the gateway": {
+		heldBy: ["network namespace"],
+		fixture: "reaches-gateway.py",
+		isContained: isRefusedAll(({ stack }) => ({ port: Number(new URL(stack.url).port) })),
+	},
+	"connecting to Redis and the launcher": {
+		heldBy: ["network namespace", "root of its own"],
+		fixture: "reaches-redis.py",
+		isContained: isRefusedAll(({ stack }) => ({
+			paths: ["durable.sock", "fast.sock", "launcher.sock"].map((name) => join(stack.dataDir, "run", name)),
+		})),
+	},
+	"169.254.169.254": { heldBy: ["network namespace"], fixture: "reaches-metadata.py", isContained: isRefusedAll() },
+	DNS: { heldBy: ["network namespace"], fixture: "asks-dns.py", isContained: isRefusedAll() },
+	"docker.sock": { heldBy: ["root of its own"], fixture: "docker-sock.py", isContained: isRefusedAll(() => ({ paths: dockerSockets() })) },
+	containerd: {
+		heldBy: ["root of its own"],
+		fixture: "containerd.py",
+		isContained: isRefusedAll(() => ({
+			paths: ["/run/containerd/containerd.sock", ...globSync("/var/lib/berth-dockerd-*/exec/containerd/containerd.sock")],
+		})),
+	},
+	"D-Bus": {
+		heldBy: ["root of its own"],
+		fixture: "dbus.py",
+		isContained: isRefusedAll(() => ({
+			paths: ["/run/dbus/system_bus_socket", "/var/run/dbus/system_bus_socket", "/run/systemd/private"],
+		})),
+	},
+	mknod: { heldBy: ["capabilities", "seccomp"], fixture: "mknod.py" },
+	"/dev/kmsg": { heldBy: ["devices"], fixture: "dev-kmsg.py", isContained: isRefusedAll() },
+	"/dev/kvm": { heldBy: ["devices"], fixture: "dev-kvm.py", isContained: isRefusedAll() },
+	"/dev/fuse": {
+		heldBy: ["devices"],
+		fixture: "dev-fuse.py",
+		except: { runsc: "gVisor's own devices" },
+	},
+	"disks and other devices": {
+		heldBy: ["devices"],
+		fixture: "host-devices.py",
+		isContained: async ({ report, column }) => {
+			const opened = Object.entries(await report<Attempts>());
+			expectRefused(Object.fromEntries(opened.filter(([name]) => OWN_DEVICES[column]?.includes(name) !== true)));
+		},
+	},
+	"setting the clock": { heldBy: ["capabilities", "seccomp"], fixture: "sets-clock.py" },
+	"being the last to be ended": { heldBy: ["user namespace", "rlimits"], fixture: "last-to-be-ended.py" },
+	"what was left open": {
+		heldBy: ["descriptors are closed", "environment from nothing"],
+		fixture: "host-descriptors.py",
+		isContained: async ({ report, stack }) => {
+			const { fds, env } = await report<{ fds: Readonly<Record<string, string>>; env: Readonly<Record<string, string>> }>();
+			expect(Object.values(fds).filter((target) => target.startsWith("socket:"))).toHaveLength(1);
+			const named = Object.values(fds).filter((target) => target.startsWith("/"));
+			expect(named.filter((target) => !/^\/dev\/null$|^\/proc\/\d+\/fd$|\/sb_[0-9a-z]{26}\.(?:out|err)$/.test(target))).toEqual([]);
+			expect(Object.entries(env).filter(([name, value]) => /^BERTH_/.test(name) || value.includes(stack.dataDir))).toEqual([]);
+		},
+	},
+	"ending every process that it sees": {
+		heldBy: ["pid namespace"],
+		fixture: "kills-everybody.py",
+		isContained: async ({ attack, isGone, neighbour, servesOn, stack }) => {
+			const worker = await stack.pidOf("worker");
+			const waits = (await neighbour()).invoke({ ms: 500 });
+			const { answer, record } = await attack();
+			expect(answer.outcome).toBe("crashed");
+			expect((await waits).outcome).toBe("succeeded");
+			expect(await stack.pidOf("worker")).toBe(worker);
+			await isGone(record.sandbox);
+			await eventually(() => servesOn());
+		},
+	},
+};
+
+/** Nothing of the machine's is in what it reads. */
+async function isNothing({ report, column }: Attacker): Promise<void> {
+	const said = Object.entries(await report<Readonly<Record<string, string>>>());
+	if (column !== "runsc") expect(said.filter(([, text]) => !/^b''$|^E[A-Z]+$/.test(text))).toEqual([]);
+}
+
+function beginningOf(path: string): string | undefined {
+	try {
+		return readFileSync(path, "utf8").slice(0, 4096);
+	} catch {
+		return undefined;
+	}
+}
