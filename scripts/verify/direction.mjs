@@ -31,6 +31,8 @@ const HOMES = {
 	"@npmcli/arborist": ["packages/agents/src/builder/"],
 	aws4fetch: ["packages/bucket/src/"],
 	koffi: ["packages/launcher/src/", "packages/worker/src/egress/"],
+	"@peculiar/asn1-schema": ["packages/worker/src/egress/"],
+	"@peculiar/asn1-x509": ["packages/worker/src/egress/"],
 	pino: ["packages/telemetry/src/"],
 	"prom-client": ["packages/telemetry/src/"],
 	commander: ["packages/cli/src/"],

@@ -1,8 +1,6 @@
 import { execFileSync } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import type { World } from "../../packages/launcher/src/testing/world.js";
 import { type Deployed, deploy } from "../harness/functions.js";
 import { ASKS } from "../harness/network-probes.js";
@@ -14,7 +12,7 @@ const SERVE = `
 	const [directory] = process.argv.slice(1);
 	const pem = (name) => readFileSync(directory + "/" + name + ".pem");
 	const tls = { key: pem("key"), cert: pem("certificate") };
-	require("node:https").createServer(tls, (request, response) => response.end(request.socket.servername + request.url)).listen(443, "0.0.0.0");
+	require("node:https").createServer(tls, (request, response) => response.end(request.url === "/headers" ? JSON.stringify(request.headers) : request.socket.servername + request.url)).listen(443, "0.0.0.0");
 	let open = 0;
 	require("node:http").createServer((_, response) => response.end(String(open))).listen(8080, "0.0.0.0");
 	require("node:net").createServer((socket) => {
@@ -43,7 +41,17 @@ export default async ({ host, port, say = "", servername, path = "/" }) => new P
 	socket.on("data", (bytes) => { heard += bytes; if (heard.includes(say)) resolve(heard); }).on("error", failed).on("close", () => resolve("closed: " + heard));
 });`;
 
+/** A certificate of hosts outside, which the operator's file has: `key.pem` and `certificate.pem`. */
+export function certify(directory: string): void {
+	const [key, certificate] = ["key.pem", "certificate.pem"].map((name) => join(directory, name)) as [string, string];
+	const names = ["-subj", "/CN=tests", "-addext", "subjectAltName=DNS:service.example,DNS:*.example.org"];
+	const how = ["-days", "2", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+	execFileSync("openssl", ["req", "-x509", ...names, ...how, "-keyout", key, "-out", certificate], { stdio: "pipe" });
+}
+
 interface Parts {
+	/** With a certificate in it. */
+	readonly directory: string;
 	readonly stack: Stack;
 	readonly world: World;
 }
@@ -52,25 +60,20 @@ interface Parts {
 export function egress(of: () => Parts): void {
 	describe("network: {allow}", () => {
 		const allow = ["service.example", "*.example.org:443", "*.service.example:5432", "db.example:8080", "private.example"];
-		let directory: string;
 		let stack: Stack;
 		let world: World;
 		let asks: Deployed;
 		let speaks: Deployed;
 
 		beforeAll(async () => {
+			const { directory } = of();
 			({ stack, world } = of());
-			directory = await mkdtemp(join(tmpdir(), "egress-"));
-			const [key, certificate] = ["key.pem", "certificate.pem"].map((name) => join(directory, name)) as [string, string];
-			const subject = ["-subj", "/CN=tests", "-days", "2", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-			execFileSync("openssl", ["req", "-x509", ...subject, "-keyout", key, "-out", certificate], { stdio: "pipe" });
 			await world.namespace.serve(SERVE, directory);
 			[asks, speaks] = (await Promise.all([ASKS, SPEAKS].map((source) => deploy(stack, { network: { allow }, source })))) as [
 				Deployed,
 				Deployed,
 			];
 		});
-		afterAll(() => rm(directory, { recursive: true }));
 
 		/** What an invocation came to, and what its record says of it. */
 		const told = async (deployed: Deployed, payload: object) => {
@@ -142,6 +145,38 @@ def handler(event, context):
 			]);
 			const neither = await told(speaks, { host: "service.example", port: 443, say: "SSH-2.0-x\r\n" });
 			expect(neither.lines).toEqual(["berth: service.example:443 was refused: neither TLS nor HTTP is spoken on this connection"]);
+		});
+
+		it("a secret goes to its host as a header, by fetch and by Python, which trust what stands for it; the function never has it", async () => {
+			const [name, value] = ["EGRESS_KEY", "sk_live_0123456789"];
+			await stack.client.setSecret(name, { value });
+			const secrets = [{ name, host: "service.example", header: "Authorization", prefix: "Bearer " }];
+			const source = `
+export default async ({ url }) => {
+	const answer = await fetch(url, { headers: { authorization: "Bearer mine", "x-own": "1" } }).catch((error) => ({ json: () => String(error.cause?.code ?? error) }));
+	console.log(JSON.stringify(process.env));
+	return answer.json();
+};`;
+			const input = { network: { allow }, secrets };
+			const node = await deploy(stack, { ...input, source });
+			expect(await node.result({ url: "https://service.example/headers" })).toMatchObject({
+				authorization: `Bearer ${value}`,
+				"x-own": "1",
+			});
+			const { text, lines } = await told(node, { url: "http://service.example/" });
+			expect([text, JSON.stringify(lines)].join()).not.toContain(value);
+			const python = await deploy(stack, {
+				...input,
+				runtime: "python3",
+				source: `
+import json, os, urllib.request
+def handler(event, context):
+    assert "${name}" not in os.environ
+    return json.load(urllib.request.urlopen(event["url"], timeout=10))`,
+			});
+			expect(await python.result({ url: "https://service.example/headers" })).toMatchObject({ authorization: `Bearer ${value}` });
+			// Another host is trusted as ever, and gets nothing of it.
+			expect(JSON.stringify(await node.result({ url: "https://a.example.org/headers" }))).not.toContain(value);
 		});
 
 		it("the list of refusals has an end", async () => {

@@ -1,19 +1,27 @@
 import { execFileSync } from "node:child_process";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { World } from "../../packages/launcher/src/testing/world.js";
 import { deploy } from "../harness/functions.js";
 import { wirePrefixOf } from "../harness/leftovers.js";
 import { ASKS, CALLS, call } from "../harness/network-probes.js";
 import { Stack } from "../harness/stack.js";
-import { egress } from "./egress.js";
+import { certify, egress } from "./egress.js";
 
 let world: World;
+let directory: string;
 let stack: Stack;
 
 beforeAll(async () => {
 	world = await World.make();
+	directory = await mkdtemp(join(tmpdir(), "egress-"));
+	await chmod(directory, 0o755);
+	certify(directory);
 	stack = await Stack.start({
 		BERTH_RESOLVER: world.resolver,
+		BERTH_EGRESS_CA_FILE: join(directory, "certificate.pem"),
 		BERTH_HOST_NETWORK: "permitted",
 		BERTH_PREWARMED: "2",
 		BERTH_PREWARMED_BUILDS: "1",
@@ -22,6 +30,7 @@ beforeAll(async () => {
 afterAll(async () => {
 	await stack.stop();
 	await world[Symbol.asyncDispose]();
+	await rm(directory, { recursive: true });
 });
 
 describe("network: internet", () => {
@@ -70,7 +79,7 @@ it("network: host is this machine's own", async () => {
 	expect(await asks.result({ url: `${stack.url}/livez` })).toContain("ok");
 });
 
-egress(() => ({ stack, world }));
+egress(() => ({ stack, world, directory }));
 
 describe("network: {join}", () => {
 	const ask = (name: string, body: Parameters<typeof call>[2]) => call(stack, name, body);

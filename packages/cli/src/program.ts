@@ -140,6 +140,7 @@ function describe(program: Command, terminal: Terminal, json: boolean): void {
 		.option("--url <url>", "gateway to talk to (BERTH_URL; default: this machine's stack)", parseText)
 		.option("--key <key>", "API key (BERTH_API_KEY; default: this machine's stack's, as root)", parseText)
 		.option("--project <name>", "project that it is about, for the operator's key (BERTH_PROJECT)", parseText)
+		.option("--ca-file <file>", "certificates of issuers to trust with https, PEM (BERTH_CA_FILE; default: the system's)", parseText)
 		.option("--data <dir>", "data directory of this machine's stack (BERTH_DATA_DIR; default: /var/lib/berth)", parseText)
 		.option("--json", "print one JSON document, for programs")
 		.option("-v, --verbose", "say what is asked over HTTP")

@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { type Client, createClient, type Exchange } from "@berth/client";
+import { type Client, type ClientOptions, createClient, type Exchange } from "@berth/client";
 import { loadSettings, type Settings, settingsWith, type UserSettings } from "@berth/config";
 import { DEFAULT_PROJECT, NAME_PATTERN, NAME_RULE } from "@berth/contracts";
 import { CommandFailure, EXIT } from "./exit-codes.js";
@@ -8,12 +8,14 @@ import { readAdminKey } from "./supervisor/admin-key.js";
 import { readSupervisorState } from "./supervisor/state-file.js";
 import { codeOf } from "./system-errors.js";
 import type { Terminal } from "./terminal.js";
+import { ownTrust, trustOf } from "./tls-trust.js";
 
 /** Options that every command has. */
 export interface GlobalOptions {
 	readonly url?: string;
 	readonly key?: string;
 	readonly project?: string;
+	readonly caFile?: string;
 	readonly data?: string;
 	readonly json?: boolean;
 	readonly verbose?: boolean;
@@ -31,6 +33,7 @@ interface Target {
 	readonly url: string;
 	readonly key?: string;
 	readonly project?: string;
+	readonly tls?: NonNullable<ClientOptions["tls"]>;
 }
 
 /** One run of a command: how it prints, whom it talks to. Whoever made it disposes of it. */
@@ -87,7 +90,7 @@ export class Session implements AsyncDisposable {
 	async #checkedTarget(): Promise<Target> {
 		const target = await this.#target();
 		if (!/^https?:\/\/./.test(target.url) || !URL.canParse(target.url)) {
-			throw new CommandFailure(EXIT.usage, `${target.url} is no URL of a gateway: http://HOST:PORT is wanted`);
+			throw new CommandFailure(EXIT.usage, `${target.url} is no URL of a gateway: http://HOST:PORT or https://HOST is wanted`);
 		}
 		if (target.key !== undefined && !KEY.test(target.key))
 			throw new CommandFailure(
@@ -103,18 +106,21 @@ export class Session implements AsyncDisposable {
 	async #target(): Promise<Target> {
 		const url = this.#options.url ?? this.#user.url;
 		const key = this.#options.key ?? this.#user.key;
-		if (url !== undefined && key !== undefined) return { url, key };
+		const caFile = this.#options.caFile ?? this.#user.caFile;
+		const named = caFile === undefined ? {} : { tls: await trustOf(caFile) };
+		if (url !== undefined && key !== undefined) return { url, key, ...named };
 		const { paths } = this.settings();
-		const local = (await readSupervisorState(paths))?.url;
+		const { url: local, certificate } = (await readSupervisorState(paths)) ?? {};
 		// The stored key goes to the stack that it was made for, and to no other URL.
-		if (url !== undefined && url.replace(/\/+$/, "") !== local) return { url };
+		if (url !== undefined && url.replace(/\/+$/, "") !== local) return { url, ...named };
 		if (local === undefined) {
 			throw new CommandFailure(
 				EXIT.unreachable,
 				`no stack is up in ${this.dataDir}. \`berth up\` starts one; --url or BERTH_URL names another.`,
 			);
 		}
-		return { url: local, key: key ?? (await this.#storedKey()) };
+		const own = certificate === undefined || caFile !== undefined ? named : { tls: await ownTrust(certificate) };
+		return { url: local, key: key ?? (await this.#storedKey()), ...own };
 	}
 
 	async #storedKey(): Promise<string> {

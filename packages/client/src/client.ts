@@ -16,7 +16,7 @@ import { projectsOf } from "./projects.js";
 import { recordsOf } from "./records.js";
 import { schedulesOf } from "./schedules.js";
 import { secretsOf } from "./secrets.js";
-import { type Exchange, Transport } from "./transport.js";
+import { type Exchange, type TlsTrust, Transport } from "./transport.js";
 import { volumesOf } from "./volumes.js";
 
 export interface ClientOptions {
@@ -28,6 +28,8 @@ export interface ClientOptions {
 	readonly project?: string;
 	/** Most connections at the same time; default: as many as there are requests. */
 	readonly connections?: number;
+	/** Of a gateway that speaks TLS; default: the system's issuers are trusted. */
+	readonly tls?: TlsTrust;
 	/** Told of every request once it is over. */
 	readonly trace?: (exchange: Exchange) => void;
 }

@@ -12,7 +12,7 @@ export function secretsOf(transport: Transport) {
 		},
 
 		/** Gives one a value, in place of what it had. @throws ApiError `invalid_name`, `invalid_request` */
-		setSecret: (name: string, input: SecretInput): Promise<Omit<Secret, "functions">> =>
+		setSecret: (name: string, input: SecretInput): Promise<Omit<Secret, "functions" | "bindings">> =>
 			transport.json({
 				method: "PUT",
 				path: pathOf(name),

@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { Readable } from "node:stream";
 import { FIXED_LIMITS, HEADERS, LIMITS, MINUTE_MS, type Problem } from "@berth/contracts";
 import { Pool } from "undici";
@@ -47,7 +48,16 @@ export interface Call {
 	readonly onPiece?: ((piece: Uint8Array) => void | Promise<void>) | undefined;
 }
 
+/** Whom a client believes to be its gateway. */
+export interface TlsTrust {
+	/** Certificates of issuers, in place of the system's; PEM. */
+	readonly ca: string;
+	/** Whether the first of them is the gateway's own: by whatever name it is called, it is the one. */
+	readonly isOwn?: boolean;
+}
+
 export interface TransportOptions {
+	readonly tls?: TlsTrust | undefined;
 	readonly url: string;
 	readonly key?: string | undefined;
 	readonly project?: string | undefined;
@@ -79,6 +89,7 @@ export class Transport {
 		this.#pool = new Pool(base.origin, {
 			connections: options.connections ?? null,
 			pipelining: 1,
+			...(options.tls === undefined ? {} : { connect: trusting(options.tls) }),
 			headersTimeout: ANSWER_MS,
 			bodyTimeout: ANSWER_MS,
 		});
@@ -177,6 +188,15 @@ export class Transport {
 	close(): Promise<void> {
 		return this.#pool.destroy();
 	}
+}
+
+function trusting({ ca, isOwn = false }: TlsTrust) {
+	if (!isOwn) return { ca };
+	const own = new X509Certificate(ca);
+	const checkServerIdentity = (_name: string, { raw }: { readonly raw: Buffer }) =>
+		raw.equals(own.raw) ? undefined : new Error("its certificate is another one than this stack was given");
+	// A certificate that others have issued is trusted without them.
+	return { ca, allowPartialTrustChain: true, checkServerIdentity };
 }
 
 function bodyOf(body: NonNullable<Call["body"]>): string | Uint8Array | Readable {

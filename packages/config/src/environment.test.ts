@@ -7,6 +7,8 @@ describe("environmentOf", () => {
 		const settings = loadSettings({
 			BERTH_DATA_DIR: "/srv/berth",
 			BERTH_PORT: "0",
+			BERTH_TLS_CERT: "/srv/tls/server.crt",
+			BERTH_TLS_KEY: "/srv/tls/server.key",
 			BERTH_MEMORY_MIB: "2048",
 			BERTH_PREWARMED: "0",
 			BERTH_QUEUED_MIB: "64",

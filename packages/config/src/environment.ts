@@ -16,6 +16,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_DATA_DIR: settings.dataDir,
 		BERTH_HOST: settings.host,
 		BERTH_PORT: String(settings.port),
+		...connectionVariables(settings),
 		BERTH_DURABLE_REDIS_URL: settings.embedded.durable ? undefined : settings.durableRedisUrl,
 		BERTH_FAST_REDIS_URL: settings.embedded.fast ? undefined : settings.fastRedisUrl,
 		BERTH_ADMIN_KEY_SHA256: settings.adminKeySha256,
@@ -56,11 +57,8 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_BODY_STALL_MS: String(settings.bodyStallMs),
 		BERTH_REGISTRIES: settings.registries.length === 0 ? undefined : settings.registries.map(registryText).join(","),
 		BERTH_IMAGE_REPOSITORY: settings.imageRepository && `${settings.imageRepository.host}/${settings.imageRepository.name}`,
-		BERTH_RESOLVER: settings.resolver,
+		...{ BERTH_RESOLVER: settings.resolver, BERTH_EGRESS_CA_FILE: settings.egressCaFile },
 		BERTH_CALLBACK_HOSTS: settings.callbackHosts.length === 0 ? undefined : settings.callbackHosts.join(","),
-		BERTH_TRUSTED_PROXIES: settings.trustedProxies.length === 0 ? undefined : settings.trustedProxies.join(","),
-		BERTH_MAX_CONNECTIONS: String(settings.maxConnections.total),
-		BERTH_MAX_CONNECTIONS_PER_ADDRESS: String(settings.maxConnections.perAddress),
 		BERTH_HOST_NETWORK: settings.allowsHostNetwork ? "permitted" : "refused",
 		BERTH_INSECURE_ALLOW: settings.insecureAllow.length === 0 ? undefined : settings.insecureAllow.join(","),
 		BERTH_VOLUMES_MIB: String(settings.volumeBytes / MIB),
@@ -71,6 +69,16 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		...tracingVariables(settings.tracing),
 	};
 	return Object.fromEntries(Object.entries(variables).filter((pair): pair is [string, string] => pair[1] !== undefined));
+}
+
+function connectionVariables({ tls, maxConnections, trustedProxies }: Settings) {
+	return {
+		BERTH_TLS_CERT: tls?.certificate,
+		BERTH_TLS_KEY: tls?.key,
+		BERTH_TRUSTED_PROXIES: trustedProxies.length === 0 ? undefined : trustedProxies.join(","),
+		BERTH_MAX_CONNECTIONS: String(maxConnections.total),
+		BERTH_MAX_CONNECTIONS_PER_ADDRESS: String(maxConnections.perAddress),
+	};
 }
 
 function quotaVariables({ maxQueued, quotas }: Settings) {

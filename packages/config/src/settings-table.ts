@@ -31,6 +31,9 @@ export const settingsSchema = z.object({
 	/** Address and port of the gateway. Only loopback unless told otherwise. */
 	BERTH_HOST: z.string().min(1).default("127.0.0.1"),
 	BERTH_PORT: whole(0, 65_535).default(8080),
+	/** Certificate chain and key of the gateway, PEM: it speaks TLS then. Both or neither. */
+	BERTH_TLS_CERT: z.string().startsWith("/", "an absolute path").optional(),
+	BERTH_TLS_KEY: z.string().startsWith("/", "an absolute path").optional(),
 	/** Redis servers of your own: redis://, rediss:// or unix://. Default: the embedded ones. */
 	BERTH_DURABLE_REDIS_URL: redisUrl.optional(),
 	BERTH_FAST_REDIS_URL: redisUrl.optional(),
@@ -136,6 +139,8 @@ export const settingsSchema = z.object({
 	BERTH_IMAGE_REPOSITORY: repository.optional(),
 	/** IPv4 address of the resolver that functions with a network ask. Default: the host's first one that isn't on its loopback. */
 	BERTH_RESOLVER: z.ipv4("an IPv4 address").optional(),
+	/** Certificates (PEM) that hosts are held against, too, that secrets of functions are sent to. Default: this machine's, and those that Node comes with. */
+	BERTH_EGRESS_CA_FILE: z.string().startsWith("/", "an absolute path").optional(),
 	/** Hosts that callbacks may be posted to although they aren't public, and without TLS: `host` or `host:port`, several with commas between. */
 	BERTH_CALLBACK_HOSTS: hosts.optional(),
 	/** Proxies in front of the gateway whose `X-Forwarded-For` is believed: addresses and networks, several with commas between. */

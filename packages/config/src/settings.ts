@@ -18,6 +18,8 @@ export interface Settings {
 	readonly dataDir: string;
 	readonly host: string;
 	readonly port: number;
+	/** Paths of the gateway's certificate and key; absent: plain HTTP. */
+	readonly tls?: { readonly certificate: string; readonly key: string };
 	readonly durableRedisUrl: string;
 	readonly fastRedisUrl: string;
 	/** Whether each Redis is ours to supervise. */
@@ -80,6 +82,8 @@ export interface Settings {
 	/** Where copies of all images are: a host of `registries`, and a repository. */
 	readonly imageRepository?: RepositoryPlace;
 	readonly resolver?: string;
+	/** A file with certificates that hosts which secrets are sent to are held against, too. */
+	readonly egressCaFile?: string;
 	/** Hosts that callbacks may go to wherever they are: as `URL.hostname` or `URL.host` has them. */
 	readonly callbackHosts: readonly string[];
 	/** Networks of proxies whose `X-Forwarded-For` is believed. */
@@ -126,6 +130,7 @@ export function loadSettings(
 		dataDir: value.BERTH_DATA_DIR,
 		host: value.BERTH_HOST,
 		port: value.BERTH_PORT,
+		...tlsOf(value),
 		durableRedisUrl: value.BERTH_DURABLE_REDIS_URL ?? `unix://${paths.durableSocket}`,
 		fastRedisUrl: value.BERTH_FAST_REDIS_URL ?? `unix://${paths.fastSocket}`,
 		embedded: Object.freeze({ durable: value.BERTH_DURABLE_REDIS_URL === undefined, fast: value.BERTH_FAST_REDIS_URL === undefined }),
@@ -159,9 +164,8 @@ export function loadSettings(
 		bodyStallMs: value.BERTH_BODY_STALL_MS,
 		registries: Object.freeze(registries),
 		...(imageRepository === undefined ? {} : { imageRepository }),
-		...(value.BERTH_RESOLVER === undefined ? {} : { resolver: value.BERTH_RESOLVER }),
+		...waysOutOf(value),
 		...proxiesAndHosts(value),
-		maxConnections: Object.freeze({ total: value.BERTH_MAX_CONNECTIONS, perAddress: value.BERTH_MAX_CONNECTIONS_PER_ADDRESS }),
 		...permittedOf(value),
 		volumeBytes: value.BERTH_VOLUMES_MIB * MIB,
 		binds: Object.freeze(value.BERTH_BINDS ?? {}),
@@ -174,6 +178,14 @@ export function loadSettings(
 	});
 }
 
+/** How functions' ways out look for hosts, and know them. */
+function waysOutOf({
+	BERTH_RESOLVER: resolver,
+	BERTH_EGRESS_CA_FILE: egressCaFile,
+}: SettingValues): Pick<Settings, "resolver" | "egressCaFile"> {
+	return { ...(resolver === undefined ? {} : { resolver }), ...(egressCaFile === undefined ? {} : { egressCaFile }) };
+}
+
 /** @throws SettingsError */
 function requireListed({ host }: RepositoryPlace, registries: readonly RegistryAccess[]): void {
 	if (registries.some((one) => one.host === host)) return;
@@ -184,6 +196,15 @@ function requireListed({ host }: RepositoryPlace, registries: readonly RegistryA
 function defaultMemoryBytes(): number {
 	const all = totalmem();
 	return Math.max(Math.floor(all / 2), Math.min(LIMITS.memoryMiB.max * MIB, all));
+}
+
+/** @throws SettingsError */
+function tlsOf({ BERTH_TLS_CERT: certificate, BERTH_TLS_KEY: key }: SettingValues): Pick<Settings, "tls"> {
+	if (certificate === undefined && key === undefined) return {};
+	if (certificate !== undefined && key !== undefined) return { tls: Object.freeze({ certificate, key }) };
+	throw new SettingsError(
+		`BERTH_TLS_CERT and BERTH_TLS_KEY go together: ${key === undefined ? "BERTH_TLS_KEY" : "BERTH_TLS_CERT"} is missing`,
+	);
 }
 
 function storageOf(value: SettingValues): Settings["storage"] {
@@ -232,8 +253,9 @@ function permittedOf(value: SettingValues): Pick<Settings, "allowsHostNetwork" |
 	};
 }
 
-function proxiesAndHosts(value: SettingValues): Pick<Settings, "callbackHosts" | "trustedProxies"> {
+function proxiesAndHosts(value: SettingValues): Pick<Settings, "callbackHosts" | "trustedProxies" | "maxConnections"> {
 	return {
+		maxConnections: Object.freeze({ total: value.BERTH_MAX_CONNECTIONS, perAddress: value.BERTH_MAX_CONNECTIONS_PER_ADDRESS }),
 		callbackHosts: Object.freeze(value.BERTH_CALLBACK_HOSTS ?? []),
 		trustedProxies: Object.freeze(value.BERTH_TRUSTED_PROXIES ?? []),
 	};

@@ -70,7 +70,7 @@ export interface QuestionBounds {
 /** A question is open until its reply has gone, which an agent may know a moment before its worker does: these are twice what agents keep to. */
 export const BUILD_QUESTIONS: QuestionBounds = { atOnce: 64, bodyBytes: MIB, bytesAtOnce: 64 * MIB };
 
-/** worker → agent: load this function. Answered by `specialised` or `failed` (phase `graft` or `init`). */
+/** worker → agent: load this function. The body: what it trusts in TLS, PEM, where that isn't what it has. Answered by `specialised` or `failed` (phase `graft` or `init`). */
 export interface SpecialiseHead {
 	/** Absolute path of the bundle. Its absence means that the graft didn't arrive. */
 	readonly entry: string;

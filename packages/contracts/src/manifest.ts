@@ -8,7 +8,7 @@ import { RUNTIMES } from "./language.js";
 import { FIXED_LIMITS, LIMITS, type Range } from "./limits.js";
 import { resourceName } from "./resource-name.js";
 import { RUNTIME_CLASSES } from "./runtime-class.js";
-import { SECRET_LIMITS, secretName, VARIABLE_NAME } from "./secret.js";
+import { manifestSecret, SECRET_LIMITS, VARIABLE_NAME } from "./secret.js";
 import { MIB } from "./units.js";
 
 const between = ({ min, max }: Range, unit: string) => {
@@ -87,9 +87,9 @@ export const manifestSchema = z.strictObject({
 	/** Directories of the host that the operator has names for, read-only, each at /mnt/<name>. */
 	binds: z.array(resourceName, "a list of the names that the operator has given").max(FIXED_LIMITS.mounts, MOUNTS).optional(),
 	env,
-	/** Secrets of its project, each of which is a variable of its name. */
+	/** Secrets of its project: variables of their names, and headers of requests to hosts, which it never has. */
 	secrets: z
-		.array(secretName, 'a list of names of secrets, as in ["STRIPE_KEY"]')
+		.array(manifestSecret, 'a list of secrets, as in ["STRIPE_KEY"]')
 		.max(SECRET_LIMITS.ofVersion, `at most ${SECRET_LIMITS.ofVersion} secrets`)
 		.optional(),
 	/** How often a sandbox may be used: all invocations of its version, one, or n. */

@@ -35,6 +35,16 @@ export interface Secret {
 	readonly updatedAt: string;
 	/** Functions with a version that has it and hasn't failed, by name. */
 	readonly functions: readonly string[];
+	/** Hosts that it is sent to in the name of such functions. */
+	readonly bindings: readonly SecretBinding[];
+}
+
+/** Where a secret goes that its function never has. */
+export interface SecretBinding {
+	readonly function: string;
+	/** With its port, where the manifest names one. */
+	readonly host: string;
+	readonly header: string;
 }
 
 /** `GET /v1/secrets` */
@@ -42,7 +52,77 @@ export interface SecretList {
 	readonly secrets: readonly Secret[];
 }
 
-/** The names of what a manifest has in `secrets`. */
-export function secretNames({ secrets = [] }: { readonly secrets?: readonly string[] | undefined }): readonly string[] {
-	return secrets;
+const ENTRY =
+	'the name of a secret, as in "STRIPE_KEY", or what is sent to a host: {"name": "STRIPE_KEY", "host": "api.example.com", "header": "authorization", "prefix": "Bearer "}';
+const HOST = "a host's name as in api.example.com, without a wildcard, and with its port if that isn't 443";
+const HOST_PATTERN =
+	/^(?=.{1,253}(?::|$))(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?(?::[1-9]\d{0,4})?$/;
+const HEADER = "the name of a header of requests, as in authorization, that isn't about the connection or the body";
+/** Of the connection, or of how a request is read. */
+const NO_HEADERS =
+	/^(?:host|connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|content-(?:length|encoding|type)|upgrade|expect|berth-.*)$/;
+const PREFIX = "up to 64 printable characters, as in `Bearer `";
+
+/** What a manifest may have in `secrets`. */
+export const manifestSecret = z.union(
+	[
+		secretName,
+		z.strictObject({
+			name: secretName,
+			host: z
+				.string(HOST)
+				.toLowerCase()
+				.regex(HOST_PATTERN, HOST)
+				.refine((host) => portIn(host) < 65_536, HOST),
+			header: z
+				.string(HEADER)
+				.toLowerCase()
+				.regex(/^[a-z0-9!#$%&'*+.^_`|~-]{1,64}$/, HEADER)
+				.refine((header) => !NO_HEADERS.test(header), HEADER),
+			prefix: z
+				.string(PREFIX)
+				.regex(/^[\x20-\x7e]{0,64}$/, PREFIX)
+				.optional(),
+		}),
+	],
+	ENTRY,
+);
+export type ManifestSecret = z.output<typeof manifestSecret>;
+
+/** A secret that goes to a host as a header. */
+export interface BoundSecret {
+	readonly name: string;
+	readonly host: string;
+	readonly port: number;
+	readonly header: string;
+	readonly prefix: string;
 }
+
+interface WithSecrets {
+	readonly secrets?: readonly ManifestSecret[] | undefined;
+}
+
+/** The names of what a manifest has in `secrets`, each once. */
+export function secretNames({ secrets = [] }: WithSecrets): readonly string[] {
+	return [...new Set(secrets.map((one) => (typeof one === "string" ? one : one.name)))];
+}
+
+/** Those that are variables. */
+export function secretVariables({ secrets = [] }: WithSecrets): readonly string[] {
+	return secrets.filter((one) => typeof one === "string");
+}
+
+/** Those that go to hosts. */
+export function boundSecrets({ secrets = [] }: WithSecrets): readonly BoundSecret[] {
+	return secrets
+		.filter((one) => typeof one !== "string")
+		.map(({ name, host, header, prefix = "" }) => ({ name, host: host.split(":", 1)[0] as string, port: portIn(host), header, prefix }));
+}
+
+/** Without a port it is that of TLS: a secret goes over nothing else, but where the manifest says 80. */
+function portIn(host: string): number {
+	return Number(host.split(":")[1] ?? 443);
+}
+
+/** The port of HTTP without TLS. */
+export const PLAIN_PORT = 80;

@@ -17,7 +17,7 @@ export interface ConnectionBounds {
 export class Connections {
 	readonly #server: Server;
 	readonly #bounds: ConnectionBounds | undefined;
-	readonly #byAddress = new Map<string, number>();
+	readonly #byAddress = new Map<string, Set<Socket>>();
 	readonly #ending = new WeakSet<Socket>();
 	#open = 0;
 	#madeRoomMs = Number.NEGATIVE_INFINITY;
@@ -33,16 +33,16 @@ export class Connections {
 		const { total, perAddress, trusted } = this.#bounds;
 		const address = plainAddress(socket.remoteAddress ?? "");
 		const network = networkOf(address);
-		const ofAddress = this.#byAddress.get(network) ?? 0;
+		const ofAddress = this.#byAddress.get(network) ?? new Set();
 		if (this.#open >= total) {
 			this.#makeRoom();
 			return `${total} connections are open already (BERTH_MAX_CONNECTIONS); try again`;
 		}
-		if (ofAddress >= perAddress && !(trusted.length > 0 && isAllowed(address, trusted)))
+		if (ofAddress.size >= perAddress && !(trusted.length > 0 && isAllowed(address, trusted)))
 			return `${perAddress} connections from ${network} are open already (BERTH_MAX_CONNECTIONS_PER_ADDRESS); a proxy is to be named in BERTH_TRUSTED_PROXIES`;
 		this.#open++;
-		this.#byAddress.set(network, ofAddress + 1);
-		socket.once("close", () => this.#ended(network));
+		this.#byAddress.set(network, ofAddress.add(socket));
+		socket.once("close", () => this.#ended(network, socket));
 		return undefined;
 	}
 
@@ -51,15 +51,20 @@ export class Connections {
 		this.#ending.add(socket);
 	}
 
+	/** Those that are counted. */
+	closeAll(): void {
+		for (const sockets of this.#byAddress.values()) for (const socket of sockets) socket.destroy();
+	}
+
 	isEnding(socket: Socket): boolean {
 		return this.#ending.has(socket);
 	}
 
-	#ended(network: string): void {
+	#ended(network: string, socket: Socket): void {
 		this.#open--;
-		const left = (this.#byAddress.get(network) ?? 1) - 1;
-		if (left === 0) this.#byAddress.delete(network);
-		else this.#byAddress.set(network, left);
+		const left = this.#byAddress.get(network);
+		left?.delete(socket);
+		if (left?.size === 0) this.#byAddress.delete(network);
 	}
 
 	/** Connections that wait for their next request give way; once a second, as all of them are looked at. */

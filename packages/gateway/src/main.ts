@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { chmodSync, rmSync } from "node:fs";
 import type { IncomingMessage, Server } from "node:http";
+import type { Server as TlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { dockerfilesMissing, dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
 import { newId } from "@berth/contracts";
@@ -39,6 +40,7 @@ import { type Cut, createGatewayServer, type GatewayServer } from "./server.js";
 import { closeServices, type Services } from "./services.js";
 import { GatewaySpans } from "./spans.js";
 import { Streams } from "./streams/streams.js";
+import { followTls, readTls } from "./tls.js";
 import { Upkeep } from "./upkeep.js";
 
 /** How long a stop waits for what is in flight, milliseconds. What isn't answered then is told so, within a second more. */
@@ -63,13 +65,20 @@ async function main(): Promise<void> {
 		},
 	};
 	const { maxConnections, trustedProxies } = settings;
-	const gateway = createGatewayServer({ ...options, connections: { ...maxConnections, trusted: [...LOOPBACK, ...trustedProxies] } });
+	// The key may be root's alone.
+	const tls = settings.tls && readTls(settings.tls);
+	const gateway = createGatewayServer({
+		...options,
+		...(tls && { tls }),
+		connections: { ...maxConnections, trusted: [...LOOPBACK, ...trustedProxies] },
+	});
 	/** For what functions on a network ask of each other. */
 	const joined = createGatewayServer(options);
 	const { server } = gateway;
 	// A port below 1024 is only root's to open.
 	await listen(server, settings);
 	dropPrivileges(settings.serviceUid);
+	if (settings.tls) followTls(settings.tls, server as unknown as TlsServer, log);
 	const gatewayId = newId("gw");
 	const traces = openTracing(settings.tracing, gatewayId, metrics.registry, log);
 	const events = await openEventLog({ fastUrl: settings.fastRedisUrl, listens: true, logger: log });

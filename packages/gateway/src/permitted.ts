@@ -1,7 +1,9 @@
 import { isIPv4 } from "node:net";
 import {
 	allowedHosts,
+	allowsEgress,
 	BerthError,
+	boundSecrets,
 	callbackUrlFault,
 	corsFault,
 	FIXED_LIMITS,
@@ -10,7 +12,6 @@ import {
 	type Manifest,
 	namedTwice,
 	nearestWord,
-	secretNames,
 } from "@berth/contracts";
 import type { FunctionRegistry } from "@berth/registry";
 
@@ -35,6 +36,7 @@ export function refuseForbidden(manifest: Manifest, permissions: Permissions): v
 	refuseBesideClass(manifest);
 	refuseWrongCors(manifest);
 	refuseVariableTwice(manifest);
+	refuseUnboundSecrets(manifest);
 	if (manifest.dockerfile !== undefined && permissions.dockerfilesMissing !== undefined)
 		throw wrongField("dockerfile", permissions.dockerfilesMissing);
 	const fault = background?.callbackUrl === undefined ? undefined : callbackUrlFault(background.callbackUrl, permissions.callbackHosts);
@@ -59,10 +61,32 @@ function refusePrivateHosts(network: Manifest["network"]): void {
 
 /** A name is one variable, whichever of the two has its value. */
 function refuseVariableTwice(manifest: Manifest): void {
-	const names = secretNames(manifest);
-	for (const [at, name] of names.entries()) {
-		if (names.indexOf(name) !== at) throw wrongField(`secrets.${at}`, `${name} is named more than once`);
+	const { secrets = [] } = manifest;
+	for (const [at, name] of secrets.entries()) {
+		if (typeof name !== "string") continue;
+		if (secrets.indexOf(name) !== at) throw wrongField(`secrets.${at}`, `${name} is named more than once`);
 		if (Object.hasOwn(manifest.env, name)) throw wrongField(`secrets.${at}`, `${name} is a variable of env, too; leave one of the two out`);
+	}
+}
+
+/** A secret goes to a host over the way out that looks at hosts, once for each header. */
+function refuseUnboundSecrets({ secrets = [], network }: Manifest): void {
+	const allow = allowedHosts(network);
+	const seen = new Set<string>();
+	for (const [at, one] of secrets.entries()) {
+		const [bound] = boundSecrets({ secrets: [one] });
+		if (bound === undefined) continue;
+		const { host, port, header } = bound;
+		if (allow === undefined)
+			throw wrongField(
+				`secrets.${at}.host`,
+				`a secret goes to a host where the network is a list of hosts; say "network": {"allow": [${JSON.stringify(host)}]}`,
+			);
+		if (!allowsEgress(allow, host, port))
+			throw wrongField(`secrets.${at}.host`, `network.allow doesn't have ${host}:${port}; add it there`);
+		const place = `${host}:${port} ${header}`;
+		if (seen.has(place)) throw wrongField(`secrets.${at}.header`, `another secret is that header of ${host} already`);
+		seen.add(place);
 	}
 }
 

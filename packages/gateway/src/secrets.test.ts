@@ -68,3 +68,32 @@ test("a deploy names secrets once, beside the variables of env, and such that ar
 	const refused = await stack.fetch("/v1/secrets/STRIPE_KEY", { method: "DELETE" });
 	expect([refused.status, await refused.json()]).toEqual([409, expect.objectContaining({ code: "secret_in_use", functions: ["f"] })]);
 });
+
+test.each<[string, object, object | string, RegExp]>([
+	["no list of hosts", {}, "none", /^secrets\.0\.host: .*"network": \{"allow": \["api\.example\.com"\]\}/],
+	["another host in it", {}, { allow: ["other.example.com"] }, /^secrets\.0\.host: network\.allow doesn't have api\.example\.com:443/],
+	["another port", { host: "api.example.com:8443" }, { allow: ["api.example.com"] }, /doesn't have api\.example\.com:8443/],
+	["a wildcard", { host: "*.example.com" }, { allow: ["*.example.com"] }, /^secrets\.0/],
+	["an address", { host: "8.8.8.8" }, { allow: ["8.8.8.8"] }, /^secrets\.0/],
+	["a header of the connection", { header: "Transfer-Encoding" }, { allow: ["api.example.com"] }, /^secrets\.0/],
+	["a prefix that ends the line", { prefix: "a\r\nx: y" }, { allow: ["api.example.com"] }, /^secrets\.0/],
+])("a secret isn't bound to a host with %s", async (_, changes, network, said) => {
+	const bound = { name: "STRIPE_KEY", host: "api.example.com", header: "authorization", ...changes };
+	const body = JSON.stringify({ source: "export default () => 1", network, secrets: [bound] });
+	const answer = await stack.fetch("/v1/functions/bound", { method: "PUT", body, headers: { "content-type": "application/json" } });
+	expect([answer.status, ((await answer.json()) as { readonly detail: string }).detail]).toEqual([400, expect.stringMatching(said)]);
+});
+
+test("where a secret is sent to is listed with it", async () => {
+	const secrets = [{ name: "STRIPE_KEY", host: "API.example.com", header: "Authorization", prefix: "Bearer " }];
+	const body = JSON.stringify({ source: "export default () => 1", network: { allow: ["*.example.com"] }, secrets });
+	await stack.fetch("/v1/functions/bound", { method: "PUT", body, headers: { "content-type": "application/json" } });
+	const { secrets: listed } = (await (await stack.fetch("/v1/secrets")).json()) as { readonly secrets: readonly object[] };
+	expect(listed).toEqual([
+		expect.objectContaining({
+			name: "STRIPE_KEY",
+			functions: ["bound", "f"],
+			bindings: [{ function: "bound", host: "api.example.com", header: "authorization" }],
+		}),
+	]);
+});

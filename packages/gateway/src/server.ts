@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { Socket } from "node:net";
 import { KIB, SECOND_MS } from "@berth/contracts";
 import { Arrivals } from "./arrivals.js";
@@ -7,6 +8,7 @@ import { refuse, refuseConnection, refuseMalformed, refuseTunnel } from "./refus
 import { faultOf } from "./request-form.js";
 import { timeAnswer } from "./server-timing.js";
 import { StalledError } from "./stalled.js";
+import type { TlsIdentity } from "./tls.js";
 
 /** How long a request's head, and all of it, may take to arrive, and how often that is looked at, milliseconds. */
 const HEAD_MS = 15 * SECOND_MS;
@@ -14,6 +16,8 @@ const REQUEST_MS = 60 * SECOND_MS;
 const LOOK_MS = 5 * SECOND_MS;
 const KEEP_ALIVE_MS = 65 * SECOND_MS;
 const HEADER_BYTES = 64 * KIB;
+/** For a year; of this host alone (RFC 6797). */
+const STRICT_TRANSPORT = "max-age=31536000";
 /** How long who is given up may take to be answered, and then to read that, milliseconds. */
 const LAST_WORD_MS = SECOND_MS / 2;
 const TIMEOUT = `the head has to be here within ${HEAD_MS} ms, all of the request within ${REQUEST_MS} ms`;
@@ -45,6 +49,8 @@ export interface ServerOptions {
 	readonly answerBytes: number;
 	/** Whether a request's body may take longer to come than others. Default: none. */
 	readonly mayTakeTime?: (request: IncomingMessage) => boolean;
+	/** Whose TLS it speaks; default: plain HTTP. */
+	readonly tls?: TlsIdentity;
 	/** Default: as many connections as come. */
 	readonly connections?: ConnectionBounds;
 	/** Told what was cut off, once a second at most. */
@@ -62,18 +68,8 @@ export interface Cut {
 export function createGatewayServer(options: ServerOptions): GatewayServer {
 	const { timing = { headMs: HEAD_MS, requestMs: REQUEST_MS, lookMs: LOOK_MS } } = options;
 	let application: RequestListener = (_request, response) => refuse(response, "unavailable", "the gateway is starting");
-	const server = createServer({
-		headersTimeout: timing.headMs,
-		// Of heads alone: bodies are looked after by arrivals.
-		requestTimeout: 0,
-		connectionsCheckingInterval: timing.lookMs,
-		keepAliveTimeout: KEEP_ALIVE_MS,
-		maxHeaderSize: HEADER_BYTES,
-		// Refused below, as a problem.
-		requireHostHeader: false,
-		// Whatever NODE_OPTIONS say.
-		insecureHTTPParser: false,
-	});
+	const { tls } = options;
+	const server = httpServer(timing, tls);
 	// Node leaves out what is beyond its bound: that of their bytes is enough.
 	server.maxHeadersCount = 0;
 	const connections = new Connections(server, options.connections);
@@ -98,6 +94,7 @@ export function createGatewayServer(options: ServerOptions): GatewayServer {
 		arrivals.began(request);
 		answers.began(response);
 		timeAnswer(response);
+		if (tls !== undefined) response.setHeader("strict-transport-security", STRICT_TRANSPORT);
 		if (fault === undefined) application(request, response);
 		else refuse(response, "invalid_request", fault);
 	};
@@ -105,7 +102,9 @@ export function createGatewayServer(options: ServerOptions): GatewayServer {
 		const full = connections.began(socket);
 		if (full === undefined) return;
 		connections.end(socket);
-		refuseConnection(socket, full);
+		// Before a handshake nothing can be said.
+		if (tls === undefined) refuseConnection(socket, full);
+		else socket.destroy();
 	});
 	server.on("request", take);
 	// The body is asked for when it is going to be read, so that what is refused isn't sent.
@@ -127,8 +126,31 @@ export function createGatewayServer(options: ServerOptions): GatewayServer {
 		serve: (next) => {
 			application = next;
 		},
-		close: (graceMs, giveUp) => answers.end(graceMs, giveUp),
+		close: async (graceMs, giveUp) => {
+			// Who is in the middle of a handshake isn't known to the server.
+			const last = setTimeout(() => connections.closeAll(), graceMs + 2 * LAST_WORD_MS);
+			await answers.end(graceMs, giveUp);
+			clearTimeout(last);
+		},
 	};
+}
+
+function httpServer(timing: { readonly headMs: number; readonly lookMs: number }, tls: TlsIdentity | undefined): Server {
+	const http = {
+		headersTimeout: timing.headMs,
+		// Of heads alone: bodies are looked after by arrivals.
+		requestTimeout: 0,
+		connectionsCheckingInterval: timing.lookMs,
+		keepAliveTimeout: KEEP_ALIVE_MS,
+		maxHeaderSize: HEADER_BYTES,
+		// Refused below, as a problem.
+		requireHostHeader: false,
+		// Whatever NODE_OPTIONS say.
+		insecureHTTPParser: false,
+	};
+	// What a server of node:http has, one of node:https has, too.
+	if (tls === undefined) return createServer(http);
+	return createTlsServer({ ...http, ...tls, handshakeTimeout: timing.headMs }) as unknown as Server;
 }
 
 /** What a client hasn't taken of its answers, and since when that hasn't become less. */

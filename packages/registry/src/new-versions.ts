@@ -146,7 +146,7 @@ function noVolume(name: string): BerthError {
 }
 
 function noSecret(manifest: Manifest, name: string): BerthError {
-	const field = `secrets.${secretNames(manifest).indexOf(name)}`;
+	const field = `secrets.${manifest.secrets?.findIndex((one) => one === name || (typeof one === "object" && one.name === name))}`;
 	const message = `there is no secret ${name} in this project; set it first, with \`berth secret set ${name}\` or PUT /v1/secrets/${name}`;
 	return new BerthError("secret_not_found", `${field}: ${message}`, { issues: [{ field, message }] });
 }

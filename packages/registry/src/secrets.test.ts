@@ -41,7 +41,7 @@ test("a value is sealed where it is stored, opened by its project and name alone
 	await secrets.set("one", "ONE", "sk_live_value");
 	expect(await everything()).not.toContain("sk_live");
 	expect((await secrets.values("one", ["ONE"])).map(({ value }) => value)).toEqual(["sk_live_value"]);
-	expect(Object.keys((await secrets.list("one"))[0] ?? {}).sort()).toEqual(["createdAt", "functions", "name", "updatedAt"]);
+	expect(Object.keys((await secrets.list("one"))[0] ?? {}).sort()).toEqual(["bindings", "createdAt", "functions", "name", "updatedAt"]);
 	await expect(secrets.values("other", ["ONE"])).rejects.toMatchObject({ code: "secret_unavailable" });
 });
 

@@ -1,9 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { BerthError, SECRET_LIMITS, type Secret } from "@berth/contracts";
+import { BerthError, SECRET_LIMITS, type Secret, type SecretBinding } from "@berth/contracts";
 import { type ConnectionLog, closeRedis, guarded, openRedis, type Redis, Subscription } from "@berth/redis";
 import { projectNotFound } from "./absent.js";
 import { keys, versionPrefixes } from "./keys.js";
-import { usersByName } from "./resource-users.js";
 import { REMOVE_SECRET, SET_SECRET, USES_OF_SECRETS } from "./secret-scripts.js";
 import type { Vault } from "./vault.js";
 
@@ -45,14 +44,18 @@ export class Secrets {
 				USES_OF_SECRETS.run(this.#redis, [keys.names(project)], versionPrefixes(project)),
 			]),
 		);
-		const usersOf = usersByName(uses as string[]);
+		const used = usesIn(uses as string[]);
 		return Object.entries(found)
-			.map(([name, text]) => ({ name, ...shown(text), functions: usersOf(name) }))
+			.map(([name, text]) => {
+				const own = used.filter((use) => use.name === name);
+				const functions = [...new Set(own.map((use) => use.function))].sort();
+				return { name, ...shown(text), functions, bindings: bindingsIn(own) };
+			})
 			.sort((a, b) => (a.name < b.name ? -1 : 1));
 	}
 
 	/** Puts a value in the place of what there was. @returns whether there was none. @throws BerthError project_not_found when that was removed; invalid_request when it has as many as it may */
-	async set(project: string, name: string, value: string): Promise<{ readonly isNew: boolean } & Omit<Secret, "functions">> {
+	async set(project: string, name: string, value: string): Promise<{ readonly isNew: boolean } & Omit<Secret, "functions" | "bindings">> {
 		const now = new Date().toISOString();
 		const record: Stored = {
 			sealed: this.#vault.seal(value, boundTo(project, name)),
@@ -123,6 +126,28 @@ export class SecretChanges {
 	async close(): Promise<void> {
 		await closeRedis(this.#redis);
 	}
+}
+
+interface Use {
+	readonly function: string;
+	readonly name: string;
+	readonly host: string | undefined;
+	readonly header: string | undefined;
+}
+
+function usesIn(flat: readonly string[]): readonly Use[] {
+	return Array.from({ length: flat.length / 2 }, (_, at) => {
+		const [name = "", host, header] = (flat[2 * at] as string).split(" ");
+		return { function: flat[2 * at + 1] as string, name, host, header };
+	});
+}
+
+/** Versions of a function have the same ones, mostly. */
+function bindingsIn(uses: readonly Use[]): readonly SecretBinding[] {
+	const all = uses.flatMap(({ function: of, host, header }) =>
+		host === undefined || header === undefined ? [] : [{ function: of, host, header }],
+	);
+	return [...new Map(all.map((one) => [Object.values(one).join(" "), one])).values()];
 }
 
 function shown(text: string): Pick<Secret, "createdAt" | "updatedAt"> {

@@ -1,5 +1,6 @@
 import { allowedHosts } from "@berth/contracts";
 import type { Sandbox } from "./sandbox.js";
+import type { Injection } from "./version-target.js";
 
 /** A sandbox that may reach some hosts. */
 export interface Egressing {
@@ -9,6 +10,8 @@ export interface Egressing {
 	readonly invocation: string;
 	/** `network.allow` of its version. */
 	readonly allow: readonly string[];
+	/** Headers that its requests get. */
+	readonly injections: readonly Injection[];
 	/** Resolves when nothing of it runs any more. */
 	readonly gone: Promise<void>;
 	/** Says so on the invocation, and that it hit a limit. */
@@ -27,6 +30,7 @@ export function egressOf(sandboxes: readonly Sandbox[], address: string): Egress
 		sandbox: sandbox.id,
 		project: sandbox.specialisation.project,
 		allow,
+		injections: sandbox.specialisation.secrets?.injections ?? [],
 		gone: sandbox.gone,
 		get invocation() {
 			return sandbox.invocation;

@@ -15,4 +15,4 @@ export type { SandboxResult } from "./sandbox-result.js";
 export { SPECIALISATION } from "./specialisation.js";
 export { SpecialiseError } from "./specialise-error.js";
 export type { Streams } from "./streams.js";
-export type { GivenSecrets, Specialisation } from "./version-target.js";
+export type { GivenSecrets, Injection, Specialisation } from "./version-target.js";

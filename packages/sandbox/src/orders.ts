@@ -42,9 +42,14 @@ export function specialiseHead(target: Specialisation, outputMark: SpecialiseHea
 		project: target.project,
 		function: target.function,
 		version: target.version,
-		env: target.secrets === undefined ? target.manifest.env : { ...target.manifest.env, ...target.secrets.values },
+		env: target.secrets === undefined ? target.manifest.env : { ...target.manifest.env, ...target.secrets.variables },
 		scratch: target.manifest.scratch,
 		...(target.image.isImage === true ? { isImage: true } : {}),
 		...(outputMark === undefined ? {} : { outputMark }),
 	};
+}
+
+/** The body of the same frame. */
+export function trustedBy({ secrets }: Specialisation): Uint8Array | undefined {
+	return secrets?.certificates === undefined ? undefined : Buffer.from(secrets.certificates);
 }

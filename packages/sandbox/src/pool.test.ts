@@ -94,7 +94,10 @@ describe("a sandbox is kept only when", () => {
 
 	test("it has the secrets of now: of those that are given others while it runs, rests or starts, none serves again", async () => {
 		const pool = await start();
-		const given = (revision: string) => ({ ...version("hello"), secrets: { revision, values: { KEY: revision } } });
+		const given = (revision: string) => ({
+			...version("hello"),
+			secrets: { revision, values: {}, variables: { KEY: revision }, injections: [] },
+		});
 		const seen: (string | undefined)[] = [];
 		engine.onSpecialise = (agent, { env }) => {
 			seen.push(env["KEY"]);

@@ -23,7 +23,7 @@ import { Conversation, type Reply, type Respond } from "./conversation.js";
 import type { EgressRefusals } from "./egress-refusals.js";
 import type { SandboxEngine } from "./engine.js";
 import { type LineListener, NO_LOG } from "./log-reader.js";
-import { bootOrder, graftOrder, specialiseHead } from "./orders.js";
+import { bootOrder, graftOrder, specialiseHead, trustedBy } from "./orders.js";
 import type { ProjectLoads } from "./project-loads.js";
 import { errorShown, Redactor } from "./redactor.js";
 import type { SandboxResult } from "./sandbox-result.js";
@@ -164,7 +164,7 @@ export class Sandbox {
 			throw new SpecialiseError("platform_error", { name: "Error", message: (error as Error).message });
 		}
 		const askedAt = performance.now();
-		const asked = talk.ask(TO_AGENT.specialise, FROM_AGENT.specialised, specialiseHead(target, outputMark));
+		const asked = talk.ask(TO_AGENT.specialise, FROM_AGENT.specialised, specialiseHead(target, outputMark), trustedBy(target));
 		const reply = await within(asked, startMs);
 		if (reply === undefined || "ended" in reply || reply.frame.type === FROM_AGENT.failed) {
 			const death = await this.deathOf(reply);

@@ -25,7 +25,10 @@ export const SPECIALISATION: Readonly<Record<keyof Manifest, { readonly binding:
 	volumes: { binding: "specialised", how: "mounted where the sandbox has a slave mount since its boot" },
 	binds: { binding: "specialised", how: "the same" },
 	env: { binding: "specialised", how: "over the agent's socket" },
-	secrets: { binding: "specialised", how: "the same; another value, and its warm sandboxes are replaced" },
+	secrets: {
+		binding: "specialised",
+		how: "the same; another value, and its warm sandboxes are replaced. One for a host stays with the worker",
+	},
 	reuse: { binding: "policy", how: "the pool retires after so many invocations" },
 	scratch: { binding: "specialised", how: "the agent empties /tmp between invocations" },
 	public: { binding: "policy", how: "the gateway's business" },

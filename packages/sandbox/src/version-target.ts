@@ -1,11 +1,29 @@
+import type { SecureContext } from "node:tls";
 import type { ImageReference, Manifest } from "@berth/contracts";
 
 /** What a version is given of its project's secrets. */
 export interface GivenSecrets {
 	/** Another one when any has another value: sandboxes that have the ones before serve nobody any more. */
 	readonly revision: string;
-	/** By name. */
+	/** Of all of them, by name: what isn't to be shown. */
 	readonly values: Readonly<Record<string, string>>;
+	/** Those that its code has. */
+	readonly variables: Readonly<Record<string, string>>;
+	/** Those that go to hosts. */
+	readonly injections: readonly Injection[];
+	/** What its TLS trusts where a secret goes to a host, PEM; absent: what it trusts by itself. */
+	readonly certificates?: string;
+}
+
+/** A header that requests to a host get on their way out. */
+export interface Injection {
+	readonly host: string;
+	readonly port: number;
+	/** In lower case. */
+	readonly header: string;
+	readonly value: string;
+	/** What stands for the host in TLS; absent where there is none. */
+	readonly context?: SecureContext;
 }
 
 /** A version as a sandbox needs it. */

@@ -1,34 +1,50 @@
 import { createHash } from "node:crypto";
-import { type Manifest, secretNames } from "@berth/contracts";
+import { BerthError, type BoundSecret, boundSecrets, type Manifest, PLAIN_PORT, secretNames, secretVariables } from "@berth/contracts";
 import type { Secrets } from "@berth/registry";
-import type { GivenSecrets } from "@berth/sandbox";
+import type { GivenSecrets, Injection } from "@berth/sandbox";
+import { Authorities, type Authority } from "./egress/authority.js";
 
 const KEPT = 1000;
+/** What a header may have: what HTTP sends as it is. */
+const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+interface Known {
+	readonly given: Promise<GivenSecrets>;
+	/** When what its sandboxes trust is to be another one. */
+	readonly untilMs: number;
+}
 
 /** What versions are given of their project's secrets: read once, kept until there is news. */
 export class FunctionSecrets {
 	readonly #secrets: Pick<Secrets, "values">;
-	readonly #kept = new Map<string, Promise<GivenSecrets>>();
+	readonly #certificates: () => readonly string[];
+	readonly #authorities = new Authorities();
+	readonly #kept = new Map<string, Known>();
 
-	constructor(secrets: Pick<Secrets, "values">) {
+	/** @param certificates that functions trust in TLS beside what stands for hosts that get secrets, PEM */
+	constructor(secrets: Pick<Secrets, "values">, certificates: () => readonly string[]) {
 		this.#secrets = secrets;
+		this.#certificates = certificates;
 	}
 
 	/** Undefined for a version that has none. @throws BerthError secret_unavailable, unavailable */
 	of(project: string, manifest: Pick<Manifest, "secrets">): Promise<GivenSecrets> | undefined {
-		const names = secretNames(manifest);
-		if (names.length === 0) return undefined;
-		const key = `${project} ${names.join(" ")}`;
+		if (manifest.secrets === undefined || manifest.secrets.length === 0) return undefined;
+		const key = `${project} ${JSON.stringify(manifest.secrets)}`;
 		const known = this.#kept.get(key);
-		if (known !== undefined) return known;
+		if (known !== undefined && Date.now() < known.untilMs) return known.given;
 		if (this.#kept.size >= KEPT) this.#kept.clear();
-		const asked = this.#read(project, names);
-		this.#kept.set(key, asked);
+		const bound = boundSecrets(manifest);
+		const hosts = bound.filter(({ port }) => port !== PLAIN_PORT).map(({ host }) => host);
+		const authority = hosts.length === 0 ? undefined : this.#authorities.of(hosts);
+		const given = this.#read(project, manifest, bound, authority);
+		const one = { given, untilMs: authority?.renewAtMs ?? Number.POSITIVE_INFINITY };
+		this.#kept.set(key, one);
 		// Who asks next may find it.
-		asked.catch(() => {
-			if (this.#kept.get(key) === asked) this.#kept.delete(key);
+		given.catch(() => {
+			if (this.#kept.get(key) === one) this.#kept.delete(key);
 		});
-		return asked;
+		return given;
 	}
 
 	/** One of a project has another value; undefined: any may have. What is being read is read anew by who asks next. */
@@ -37,13 +53,31 @@ export class FunctionSecrets {
 		else for (const key of this.#kept.keys()) if (key.startsWith(`${project} `)) this.#kept.delete(key);
 	}
 
-	async #read(project: string, names: readonly string[]): Promise<GivenSecrets> {
-		const open = await this.#secrets.values(project, names);
+	async #read(
+		project: string,
+		manifest: Pick<Manifest, "secrets">,
+		bound: readonly BoundSecret[],
+		authority: Authority | undefined,
+	): Promise<GivenSecrets> {
+		const open = await this.#secrets.values(project, secretNames(manifest));
+		const values = Object.fromEntries(open.map(({ name, value }) => [name, value]));
+		const revisions = [...open.map(({ revision }) => revision), authority?.id ?? ""];
 		return {
-			revision: createHash("sha256")
-				.update(open.map(({ revision }) => revision).join())
-				.digest("hex"),
-			values: Object.fromEntries(open.map(({ name, value }) => [name, value])),
+			revision: createHash("sha256").update(revisions.join()).digest("hex"),
+			values,
+			variables: Object.fromEntries(secretVariables(manifest).map((name) => [name, values[name] as string])),
+			injections: bound.map((one) => injectionOf(one, values[one.name] as string, authority)),
+			...(authority && { certificates: [authority.certificate, ...this.#certificates()].join("\n") }),
 		};
 	}
+}
+
+/** @throws BerthError secret_unavailable when it can't be a header */
+function injectionOf({ name, host, port, header, prefix }: BoundSecret, value: string, authority: Authority | undefined): Injection {
+	if (!HEADER_VALUE.test(value)) {
+		const why = "it has a line break, or what isn't Latin-1";
+		throw new BerthError("secret_unavailable", `the secret ${name} can't be the header ${header} of ${host}: ${why}; set it again`);
+	}
+	const context = port === PLAIN_PORT ? undefined : authority?.contexts.get(host);
+	return { host, port, header, value: `${prefix}${value}`, ...(context && { context }) };
 }

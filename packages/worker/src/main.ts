@@ -14,6 +14,7 @@ import { Attempts } from "./attempts.js";
 import { PooledBuildSandboxes } from "./build-sandboxes.js";
 import { Builds } from "./builds.js";
 import { EgressProxy } from "./egress/egress-proxy.js";
+import { Roots } from "./egress/roots.js";
 import { groupsFor, openDockerBuilds, openEngine, removeLeftovers } from "./engine.js";
 import { FunctionSecrets } from "./function-secrets.js";
 import { ImageBudget } from "./images/budget.js";
@@ -86,8 +87,9 @@ const functions = await FunctionRegistry.open(durableUrl, log, settings.quotas);
 const stacks = new StackRemapper(artifacts.images, (err) => log.error({ err }, "the thread that reads source maps ended"));
 const vault = await Vault.open(settings.secretsKey, settings.paths.secretsKey);
 const packageRegistries = await PackageRegistries.open(durableUrl, vault, log);
+const roots = new Roots(settings.egressCaFile);
 const secrets = await Secrets.open(durableUrl, vault, log);
-const functionSecrets = new FunctionSecrets(secrets);
+const functionSecrets = new FunctionSecrets(secrets, () => roots.certificates);
 const secretChanges = await SecretChanges.open(durableUrl, (project) => functionSecrets.changed(project), log);
 const registries = new Registries(settings.registries, settings.imageRepository);
 const stores = { images: artifacts.images, keys: artifacts.keys };
@@ -139,7 +141,12 @@ const functionsGateway =
 		: undefined;
 const egressProxy =
 	networks.missing === undefined
-		? await EgressProxy.open({ address: networks.gateway, find: (address) => pool.egressAt(address), resolver: settings.resolver })
+		? await EgressProxy.open({
+				address: networks.gateway,
+				find: (address) => pool.egressAt(address),
+				resolver: settings.resolver,
+				roots: () => roots.context,
+			})
 		: undefined;
 const events = await openEventLog({ fastUrl, listens: false, logger: log });
 const builds = new Builds({

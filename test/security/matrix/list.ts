@@ -102,6 +102,10 @@ export const LIST = {
 		"100 racing deploys of one name": "numbers from 1 to 100, the last is live",
 		"a client that disconnects": "cancelled and on record, its sandbox serves on",
 		"what isn't HTTP": "400, closed",
+		"a request that is two": "read in one way, or refused and closed",
+		"headers that aren't a function's to say": "dropped, nothing is split off",
+		"connections without end": "an address has its share, others served",
+		"deploys that race for a quota's last place": "no more get one",
 	},
 	Webhook: {
 		"a bad, truncated or empty signature": "401, nothing echoed",

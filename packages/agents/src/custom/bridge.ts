@@ -20,6 +20,7 @@ import type { Reply } from "../node/payload.js";
 import { collected, TooLargeError } from "../node/pieces.js";
 import { Questions } from "../node/questions.js";
 import { emptyScratch } from "../node/scratch.js";
+import { TRUSTED_FILE, trustedFile } from "../node/trust.js";
 import { exchange } from "./exchange.js";
 import { InvokeServer } from "./invoke-server.js";
 import { Program } from "./program.js";
@@ -53,7 +54,7 @@ export class Bridge {
 		if (type === TO_AGENT.preload) {
 			await warmUp();
 			this.#link.send(FROM_AGENT.preloaded, {});
-		} else if (type === TO_AGENT.specialise) await this.#specialise(head as SpecialiseHead);
+		} else if (type === TO_AGENT.specialise) await this.#specialise(head as SpecialiseHead, body);
 		else if (type === TO_AGENT.invoke) await this.#invoke(head as InvokeHead, body);
 		else if (type === TO_AGENT.reply) this.#questions.answered(head, body);
 		else if (type === TO_AGENT.credit) this.#outflow?.credit(head as CreditHead);
@@ -65,7 +66,7 @@ export class Bridge {
 		}
 	}
 
-	async #specialise(head: SpecialiseHead): Promise<void> {
+	async #specialise(head: SpecialiseHead, certificates: Uint8Array): Promise<void> {
 		const startedAt = performance.now();
 		if (!existsSync(head.entry)) {
 			const error = { name: "Error", message: `${head.entry} isn't there` };
@@ -73,7 +74,7 @@ export class Bridge {
 		}
 		try {
 			await this.#invoking.listen(SANDBOX_PATHS.invoke);
-			this.#program = Program.start(head);
+			this.#program = Program.start(head, trustedFile(certificates));
 			await this.#program.listens(SANDBOX_PATHS.http);
 			this.#loaded = head;
 			this.#link.send(FROM_AGENT.specialised, { handler: "fetch", streams: true, initMs: performance.now() - startedAt });
@@ -85,7 +86,7 @@ export class Bridge {
 
 	async #invoke(head: InvokeHead, body: Uint8Array): Promise<void> {
 		const { id, attempt, maxBodyBytes, maxHeaderBytes } = head;
-		if (this.#loaded?.scratch === "fresh" && this.#served++ > 0) emptyScratch(SANDBOX_PATHS.http, SANDBOX_PATHS.invoke);
+		if (this.#loaded?.scratch === "fresh" && this.#served++ > 0) emptyScratch(SANDBOX_PATHS.http, SANDBOX_PATHS.invoke, TRUSTED_FILE);
 		const startedAt = performance.now();
 		this.#inflow = head.streamsBody === true ? new Inflow(this.#link, id) : undefined;
 		this.#gone = false;

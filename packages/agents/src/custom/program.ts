@@ -40,8 +40,8 @@ export class Program {
 		});
 	}
 
-	/** Starts it; what it prints is the function's log. @throws ProgramError when an image's can't be */
-	static start(head: SpecialiseHead): Program {
+	/** Starts it; what it prints is the function's log. @param variables of ours that it may have otherwise @throws ProgramError when an image's can't be */
+	static start(head: SpecialiseHead, variables: Readonly<Record<string, string>>): Program {
 		const { PATH, HOME, LANG, TMPDIR } = process.env;
 		const own = {
 			BERTH_SOCKET: SANDBOX_PATHS.http,
@@ -54,7 +54,7 @@ export class Program {
 		const [program = "", ...more] = args;
 		const child = spawn(program, more, {
 			cwd,
-			env: { PATH, HOME, LANG, TMPDIR, ...env, ...head.env, ...own },
+			env: { PATH, HOME, LANG, TMPDIR, ...env, ...variables, ...head.env, ...own },
 			stdio: ["ignore", "inherit", "inherit"],
 		});
 		return new Program(child, name);

@@ -27,6 +27,7 @@ import type { Reply } from "./payload.js";
 import { collected, TooLargeError } from "./pieces.js";
 import { type Ask, Questions } from "./questions.js";
 import { emptyScratch } from "./scratch.js";
+import { TRUSTED_FILE, trust } from "./trust.js";
 import { warmUp } from "./warmup.js";
 
 /** Serves one version, one invocation at a time, as the worker says. */
@@ -70,7 +71,7 @@ export class Agent {
 				await this.#builtInReady;
 				return this.#link.send(FROM_AGENT.preloaded, {});
 			case TO_AGENT.specialise:
-				return await this.#specialise(head as SpecialiseHead);
+				return await this.#specialise(head as SpecialiseHead, body);
 			case TO_AGENT.invoke:
 				return await this.#invoke(head as InvokeHead, body);
 			case TO_AGENT.cancel:
@@ -87,13 +88,13 @@ export class Agent {
 		}
 	}
 
-	async #specialise(head: SpecialiseHead): Promise<void> {
+	async #specialise(head: SpecialiseHead, certificates: Uint8Array): Promise<void> {
 		const startedAt = performance.now();
 		if (!existsSync(head.entry)) {
 			markOutput(head.outputMark);
 			return this.#fail({ phase: "graft", error: { name: "Error", message: `${head.entry} isn't there` } });
 		}
-		process.env = { ...process.env, ...head.env };
+		process.env = { ...process.env, ...trust(certificates), ...head.env };
 		try {
 			const handler = handlerOf((await loadBundle(head.entry)).exports);
 			if (handler === undefined) {
@@ -121,7 +122,7 @@ export class Agent {
 		}
 		const invokes = new Invokes(this.#questions);
 		const invocation = new Invocation(head, this.#loaded.head, invokes);
-		if (this.#loaded.head.scratch === "fresh" && this.#served++ > 0) emptyScratch();
+		if (this.#loaded.head.scratch === "fresh" && this.#served++ > 0) emptyScratch(TRUSTED_FILE);
 		this.#current = invocation;
 		this.#gone = false;
 		this.#inflow = head.streamsBody === true ? new Inflow(this.#link, head.id) : undefined;

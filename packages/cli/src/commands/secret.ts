@@ -9,7 +9,9 @@ import type { Session } from "../session.js";
 
 const HELP = `
 A value is read from stdin, from a file, or typed; it is stored sealed, and never shown again.
-A function that names it in its manifest ("secrets": ["STRIPE_KEY"]) has it as a variable of its environment.
+A function that names it in its manifest ("secrets": ["STRIPE_KEY"]) has it as a variable of its environment; one that binds it to a host
+({"name": "STRIPE_KEY", "host": "api.stripe.com", "header": "authorization", "prefix": "Bearer "}) never has it:
+its requests to that host get the header on their way out.
 
 Examples:
   berth secret set STRIPE_KEY
@@ -90,7 +92,10 @@ function secretsTable(secrets: readonly Secret[]): string {
 	return tableOf(secrets, [
 		{ heading: "SECRET", cell: ({ name }) => name },
 		{ heading: "FUNCTIONS", cell: ({ functions }) => functions.join(", ") || "-" },
-		{ heading: "CREATED", cell: ({ createdAt }) => sinceText(createdAt, now) },
+		{
+			heading: "SENT TO",
+			cell: ({ bindings }) => [...new Set(bindings.map(({ host, header }) => `${host} (${header})`))].join(", ") || "-",
+		},
 		{ heading: "SET", cell: ({ updatedAt }) => sinceText(updatedAt, now) },
 	]);
 }

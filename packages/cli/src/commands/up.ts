@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { WAIVABLE_LIMITS } from "@berth/contracts";
 import { CommandFailure, EXIT, type ExitCode } from "../exit-codes.js";
 import { parseCount } from "../input/sizes.js";
@@ -12,6 +13,8 @@ interface UpOptions {
 	readonly port?: number;
 	readonly host?: string;
 	readonly insecureAllow?: string;
+	readonly tlsCert?: string;
+	readonly tlsKey?: string;
 }
 
 const MOST_PORT = 65_535;
@@ -41,6 +44,8 @@ export function registerUp({ program, action }: Registrar): void {
 			`start although this host can't enforce these limits of sandboxes: ${WAIVABLE_LIMITS.join(", ")}, with commas between (BERTH_INSECURE_ALLOW)`,
 			parseText,
 		)
+		.option("--tls-cert <file>", "certificate that it speaks TLS with, PEM (BERTH_TLS_CERT; default: plain HTTP)", parseText)
+		.option("--tls-key <file>", "its key (BERTH_TLS_KEY)", parseText)
 		.addHelpText("after", HELP)
 		.action(action((session: Session, options: UpOptions) => up(session, options)));
 }
@@ -52,6 +57,8 @@ async function up(session: Session, options: UpOptions): Promise<ExitCode> {
 		...(options.port === undefined ? {} : { BERTH_PORT: String(options.port) }),
 		...(options.host === undefined ? {} : { BERTH_HOST: options.host }),
 		...(options.insecureAllow === undefined ? {} : { BERTH_INSECURE_ALLOW: options.insecureAllow }),
+		...(options.tlsCert === undefined ? {} : { BERTH_TLS_CERT: resolve(options.tlsCert) }),
+		...(options.tlsKey === undefined ? {} : { BERTH_TLS_KEY: resolve(options.tlsKey) }),
 	});
 	const say = (text: string) => session.terminal.note(text);
 	if (options.detach === true) {

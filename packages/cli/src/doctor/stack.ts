@@ -4,6 +4,7 @@ import { SECOND_MS } from "@berth/contracts";
 import { isRunning } from "../supervisor/process-identity.js";
 import { readSupervisorState, type SupervisorState } from "../supervisor/state-file.js";
 import { messageOf } from "../system-errors.js";
+import { ownTrust } from "../tls-trust.js";
 import { type Check, failed, ok, warning } from "./check.js";
 
 const ANSWER_MS = 3 * SECOND_MS;
@@ -25,14 +26,14 @@ export async function checkStack({ paths }: Pick<Settings, "paths">): Promise<St
 	return { isUp: true, check: await readiness(state) };
 }
 
-async function readiness({ phase, url, supervisor }: SupervisorState): Promise<Check> {
+async function readiness({ phase, url, supervisor, certificate }: SupervisorState): Promise<Check> {
 	if (url === undefined)
 		return warning(
 			"stack",
 			`It is ${phase} (supervisor ${supervisor.pid}).`,
 			"Wait a moment, or read logs/supervisor.log in the data directory.",
 		);
-	await using client = createClient({ url });
+	await using client = createClient({ url, ...(certificate === undefined ? {} : { tls: await ownTrust(certificate) }) });
 	const mend = "Read the logs in the data directory, below logs/: the supervisor starts again what ended.";
 	try {
 		const { ready, detail } = await client.ready({ signal: AbortSignal.timeout(ANSWER_MS) });

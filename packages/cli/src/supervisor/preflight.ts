@@ -20,8 +20,17 @@ export async function preflight(settings: Settings, say: (text: string) => void)
 	requireNone(await placeObstacle(settings));
 	for (const check of await checksOf(settings))
 		if (check.status === "failed") throw new CommandFailure(EXIT.failed, `${check.found} ${check.mend}`);
+	if (isOpen(settings))
+		say(
+			`${settings.host} isn't this machine alone, and the gateway speaks plain HTTP there: API keys can be read on the way. Set BERTH_TLS_CERT and BERTH_TLS_KEY, or BERTH_TRUSTED_PROXIES where a proxy in front speaks TLS.`,
+		);
 	await tryImageRepository(settings, say);
 	if ((await readSupervisorState(settings.paths)) === undefined) requireNone(await listenObstacle(settings.host, settings.port));
+}
+
+/** Whether keys may come over a network as they are. */
+function isOpen({ host, tls, trustedProxies }: Settings): boolean {
+	return tls === undefined && trustedProxies.length === 0 && !/^(?:127\.|::1$|localhost$)/.test(host);
 }
 
 /** What is somebody else's to provide: what makes the sandboxes, and servers of the operator's. */

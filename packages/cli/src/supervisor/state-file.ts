@@ -17,6 +17,8 @@ export interface SupervisorState {
 	readonly phase: SupervisorPhase;
 	/** The gateway's; present from `ready` on. */
 	readonly url?: string;
+	/** The file of its certificate, where it speaks TLS. */
+	readonly certificate?: string;
 	/** ISO 8601. */
 	readonly startedAt: string;
 	readonly children: readonly ChildState[];

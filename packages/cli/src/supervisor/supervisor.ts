@@ -233,7 +233,9 @@ export class Supervisor {
 			await writeSupervisorState(this.#settings.paths, {
 				supervisor: this.#lock.holder,
 				phase: this.#phase,
-				...(this.#phase === "ready" ? { url: urlOf(this.#settings) } : {}),
+				...(this.#phase === "ready"
+					? { url: urlOf(this.#settings), ...(this.#settings.tls && { certificate: this.#settings.tls.certificate }) }
+					: {}),
 				startedAt: this.#startedAt,
 				children: this.#oneShot === undefined ? running : [...running, { name: "prepare", ...this.#oneShot }],
 			});
@@ -255,8 +257,8 @@ export class Supervisor {
 }
 
 /** How this machine reaches the gateway: what listens on every address is asked on loopback. */
-function urlOf({ host, port }: Settings): string {
+function urlOf({ host, port, tls }: Settings): string {
 	const loopback: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
 	const address = loopback[host] ?? host;
-	return `http://${address.includes(":") ? `[${address}]` : address}:${port}`;
+	return `${tls === undefined ? "http" : "https"}://${address.includes(":") ? `[${address}]` : address}:${port}`;
 }

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import { EGRESS_LIMITS } from "@berth/contracts";
-import type { Egressing } from "@berth/sandbox";
+import type { Egressing, Injection } from "@berth/sandbox";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Connection } from "./connection.js";
 import { Outlet } from "./outlet.js";
@@ -49,6 +49,7 @@ async function opened(): Promise<{ client: Socket; connection: Connection; outle
 		project: "default",
 		invocation: "inv_a",
 		allow: [HOST],
+		injections: [],
 		gone: new Promise(() => undefined),
 		refused: (target, why) => said.push(`refused ${target}: ${why}`),
 		failed: (target, why) => said.push(`failed ${target}: ${why}`),
@@ -58,10 +59,11 @@ async function opened(): Promise<{ client: Socket; connection: Connection; outle
 	return { client, outlet, connection: new Connection(accepted, from, outlet, HOST, portOf(outside)) };
 }
 
-function serveHttp(connection: Connection): void {
+function serveHttp(connection: Connection, injections?: readonly Injection[]): void {
 	http.serve(connection.client, {
 		host: HOST,
 		port: connection.port,
+		...(injections && { injections }),
 		connect: () => connection.openNext(LOOPBACK),
 		refuse: (why) => connection.refuse(why),
 		fail: (error) => connection.fail(error),
@@ -111,6 +113,22 @@ test("a request with a second line for its host doesn't get through; the line of
 	await closed(client);
 	expect(heard.map((one) => one.match(/^host: .*$/gim))).toEqual([[`Host: ${HOST}:${portOf(outside)}`]]);
 	expect(said).toEqual([expect.stringMatching("another host")]);
+});
+
+test("a request gets the headers of its host's secrets, in the place of its own ones, and TRACE isn't sent there", async () => {
+	const heard: string[] = [];
+	answer = (socket, bytes) => {
+		heard.push(bytes);
+		socket.write(ANSWER);
+	};
+	const { client, connection } = await opened();
+	serveHttp(connection, [{ host: HOST, port: 80, header: "x-api-key", value: "sk_live" }]);
+	client.write(request("X-Api-Key: mine\r\nconnection: x-api-key\r\n"));
+	await once(client, "data");
+	expect(heard.map((one) => one.match(/^x-api-key: .*$/gim))).toEqual([["x-api-key: sk_live"]]);
+	client.write(request().replace("GET", "TRACE"));
+	await closed(client);
+	expect(said).toEqual([expect.stringMatching("TRACE")]);
 });
 
 test("a client that is kept keeps nothing of the connections that were opened for it", async () => {

@@ -80,9 +80,14 @@ export class Connection {
 		if (bothWays) upstream.pipe(client);
 	}
 
+	/** What TLS has in it that was ended here: the bytes are its connection's. */
+	countInside(inside: Socket): void {
+		this.#count(this.client, inside);
+	}
+
 	/** Of all that either side says, each byte once, also where it is read, put back and read again. Before anybody else hears of it. */
-	#count(socket: Socket): void {
-		let counted = 0;
+	#count(socket: Socket, heard = socket): void {
+		let counted = socket.bytesRead;
 		const count = () => {
 			const bytes = socket.bytesRead - counted;
 			counted += bytes;
@@ -90,7 +95,7 @@ export class Connection {
 			this.refuse(SPENT);
 			this.#outlet.close();
 		};
-		socket.on("data", count).once("close", count);
+		heard.on("data", count).once("close", count);
 	}
 
 	#end(): void {

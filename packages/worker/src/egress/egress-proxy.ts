@@ -2,6 +2,7 @@ import type { Socket as Datagrams } from "node:dgram";
 import { once } from "node:events";
 import { createServer, isIPv4, type Server, type Socket } from "node:net";
 import { networkInterfaces } from "node:os";
+import type { SecureContext } from "node:tls";
 import { allowsEgress, EGRESS_GATEWAY, EGRESS_LIMITS, isPublicAddress, publicAddressesOf, SECOND_MS, WEB_PORTS } from "@berth/contracts";
 import type { Egressing } from "@berth/sandbox";
 import { serveNames } from "../networks/function-names.js";
@@ -10,14 +11,17 @@ import { firstWords } from "./first-words.js";
 import type { Addresses } from "./known-addresses.js";
 import { originalTarget } from "./original-target.js";
 import { Outlet } from "./outlet.js";
-import { PlainHttp } from "./plain-http.js";
+import { PlainHttp, type Route } from "./plain-http.js";
 import { ProjectConnections } from "./project-connections.js";
+import { serveInTls } from "./tls-inside.js";
 
 /** Of all functions of the node together. */
 const MOST_CONNECTIONS = 4096;
 /** How long a name may take, milliseconds. */
 const RESOLVE_MS = 10 * SECOND_MS;
 const NOT_ALLOWED = "the function's network.allow doesn't have it";
+const TLS_SECRET = "a secret goes to it over TLS alone";
+const PLAIN_SECRET = "the function's secret goes to it without TLS, as its manifest says port 80";
 const NOT_PUBLIC = "it leads to an address that isn't public";
 
 export interface EgressProxyOptions {
@@ -27,6 +31,8 @@ export interface EgressProxyOptions {
 	readonly find: (address: string) => Egressing | undefined;
 	/** Of DNS; absent: this machine's. */
 	readonly resolver?: string | undefined;
+	/** What hosts that get secrets are held against. */
+	readonly roots: () => SecureContext;
 }
 
 /**
@@ -105,7 +111,7 @@ export class EgressProxy {
 		outlet.keep(client);
 		this.#projects.keep(from.project, client);
 		client.setTimeout(EGRESS_LIMITS.idleMs, () => client.destroy());
-		this.#carry(connection, outlet).catch((error: NodeJS.ErrnoException) => connection.fail(error));
+		this.#carry(connection, outlet, from).catch((error: NodeJS.ErrnoException) => connection.fail(error));
 	}
 
 	/** What speaks against one more; undefined: nothing. */
@@ -120,9 +126,11 @@ export class EgressProxy {
 	}
 
 	/** On the ports of the web a client speaks first; elsewhere the server may. */
-	async #carry(connection: Connection, outlet: Outlet): Promise<void> {
+	async #carry(connection: Connection, outlet: Outlet, from: Egressing): Promise<void> {
 		const { client, host, port } = connection;
-		const isWeb = WEB_PORTS.includes(port);
+		const injections = from.injections.filter((one) => one.host === host && one.port === port);
+		const [bound] = injections;
+		const isWeb = WEB_PORTS.includes(port) || bound !== undefined;
 		const beginning = firstWords(client, isWeb);
 		const addresses = await outlet.known.of(host);
 		if (addresses === "refused") {
@@ -135,19 +143,18 @@ export class EgressProxy {
 		if (words === undefined || client.destroyed) {
 			client.destroy();
 			early?.destroy();
-		} else if (words.speaks === "http") {
+		} else if (bound !== undefined && words.speaks === (bound.context === undefined ? "tls" : "http"))
+			connection.refuse(bound.context === undefined ? PLAIN_SECRET : TLS_SECRET);
+		else if (words.speaks === "http") {
 			early?.destroy();
-			this.#http.serve(client, {
-				host,
-				port,
-				connect: () => connection.openNext(addresses),
-				refuse: (why) => connection.refuse(why),
-				fail: (error) => connection.fail(error),
-			});
+			this.#http.serve(client, { ...routeOf(connection, addresses), ...(bound && { injections }) });
 		} else if (words.speaks === "other" && isWeb) connection.refuse("neither TLS nor HTTP is spoken on this connection");
 		else if (words.speaks === "tls" && words.name !== undefined && words.name !== host)
 			connection.refuse("the TLS on this connection is for another host");
-		else connection.join(early ?? connection.open(addresses), early === undefined);
+		else if (bound?.context !== undefined) {
+			const route = { ...routeOf(connection, addresses), injections };
+			serveInTls(connection, bound.context, route, this.#http, this.#options.roots());
+		} else connection.join(early ?? connection.open(addresses), early === undefined);
 	}
 
 	async #look(host: string): Promise<Addresses> {
@@ -156,6 +163,17 @@ export class EgressProxy {
 		if (found === "refused" || !found.every((address) => isPublicAddress(address) && !isOwn(address))) return "refused";
 		return found;
 	}
+}
+
+function routeOf(connection: Connection, addresses: readonly string[]): Route {
+	const { host, port } = connection;
+	return {
+		host,
+		port,
+		connect: () => connection.openNext(addresses),
+		refuse: (why) => connection.refuse(why),
+		fail: (error) => connection.fail(error),
+	};
 }
 
 /** This host's own, which are public at times. */

@@ -2,6 +2,7 @@ import { Agent, createServer, request as httpRequest, type IncomingMessage, type
 import type { Socket } from "node:net";
 import { pipeline } from "node:stream";
 import { EGRESS_LIMITS, KIB } from "@berth/contracts";
+import type { Injection } from "@berth/sandbox";
 import { passedOn, requestHeaders } from "../networks/passed-headers.js";
 
 const HEADER_BYTES = 64 * KIB;
@@ -12,6 +13,10 @@ const MOST_OPEN = 64;
 export interface Route {
 	readonly host: string;
 	readonly port: number;
+	/** Whether it is spoken in TLS. */
+	readonly isSecure?: boolean;
+	/** Headers that each request gets, in the place of its own ones. */
+	readonly injections?: readonly Injection[];
 	/** A connection there. */
 	connect(): Socket;
 	refuse(why: string): void;
@@ -26,7 +31,7 @@ interface Found {
 	open: number;
 }
 
-/** HTTP without TLS: each request has to name the host that its connection leads to. */
+/** HTTP, in the clear or out of TLS that was ended here: each request has to name the host that its connection leads to. */
 export class PlainHttp {
 	readonly #server: Server;
 	readonly #routes = new WeakMap<Socket, Found>();
@@ -64,6 +69,11 @@ export class PlainHttp {
 			route.refuse("a request on this connection is for another host");
 			return;
 		}
+		// Whoever answers it says again what it was asked, headers and all.
+		if (request.method === "TRACE" && route.injections !== undefined) {
+			route.refuse("TRACE isn't sent where a secret is");
+			return;
+		}
 		if (found.open >= MOST_OPEN) {
 			route.refuse(`${MOST_OPEN} requests on this connection aren't answered yet`);
 			return;
@@ -80,16 +90,19 @@ export class PlainHttp {
 }
 
 /** Whether it names the host that its connection leads to, once: of two lines a server may take the other one. */
-function isFor({ host, port }: Route, { rawHeaders, headers, url = "/" }: IncomingMessage): boolean {
+function isFor({ host, port, isSecure }: Route, { rawHeaders, headers, url = "/" }: IncomingMessage): boolean {
 	const lines = rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === "host");
-	const meant = port === 80 ? [host, `${host}:80`] : [`${host}:${port}`];
+	const meant = port === (isSecure === true ? 443 : 80) ? [host, `${host}:${port}`] : [`${host}:${port}`];
 	return lines.length === 1 && meant.includes(headers.host?.toLowerCase() ?? "") && url.startsWith("/");
 }
 
 function pass(request: IncomingMessage, response: ServerResponse, { route, agent }: Found): void {
 	const { method = "GET", url = "/" } = request;
-	const host = route.port === 80 ? route.host : `${route.host}:${route.port}`;
-	const headers = ["Host", host, ...requestHeaders(request, (name) => name !== "host")];
+	const { injections = [] } = route;
+	const host = route.port === (route.isSecure === true ? 443 : 80) ? route.host : `${route.host}:${route.port}`;
+	const isTheirs = (name: string) => name !== "host" && !injections.some(({ header }) => header === name);
+	const added = injections.flatMap(({ header, value }) => [header, value]);
+	const headers = ["Host", host, ...requestHeaders(request, isTheirs), ...added];
 	const asked = httpRequest({ agent, method, path: url, headers, maxHeaderSize: HEADER_BYTES });
 	asked.on("response", (answer) => {
 		try {

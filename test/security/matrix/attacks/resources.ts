@@ -23,7 +23,7 @@ export const resources: Rows<"Resources"> = {
 	"memory bomb": { heldBy: ["cgroup memory"], fixture: "memory-bomb.py", isContained: isOutOfMemory },
 	"a full heap": { heldBy: ["cgroup memory"], fixture: "heap-bomb.ts", isContained: isOutOfMemory },
 	"tmpfs bomb": {
-		heldBy: ["tmpfs size", "cgroup memory"],
+		heldBy: ["tmpfs size"],
 		fixture: "tmpfs-bomb.py",
 		manifest: { tmpfsMiB: 16 },
 		isContained: async ({ attack, column }) => {

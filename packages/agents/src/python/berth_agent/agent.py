@@ -6,7 +6,7 @@ import platform
 import sys
 import time
 
-from . import handler, pieces, protocol, scratch
+from . import handler, pieces, protocol, scratch, trust
 from .errors import TooLarge, describe
 from .invocation import Function, Invocation
 from .invokes import Invokes, Questions
@@ -48,17 +48,18 @@ class Agent:
                 warm_up()
                 self._link.send(protocol.PRELOADED, {})
             elif kind == protocol.SPECIALISE:
-                self._specialise(head)
+                self._specialise(head, body)
             elif kind == protocol.INVOKE:
                 self._invoke(head, body)
 
-    def _specialise(self, head):
+    def _specialise(self, head, certificates):
         started_at = time.perf_counter()
         mark = head.get("outputMark")
         if not os.path.exists(head["entry"]):
             self._output.mark(mark)
             self._fail("graft", {"name": "Error", "message": f"{head['entry']} isn't there"})
             return
+        trust.trust(certificates)
         os.environ.update(head["env"])
         if "TZ" in head["env"]:
             time.tzset()
@@ -85,7 +86,7 @@ class Agent:
             self._fail("graft", {"name": "Error", "message": "no function is loaded"}, head["id"])
             return
         if self._fresh_scratch and self._served > 0:
-            scratch.empty()
+            scratch.empty(trust.FILE)
         self._served += 1
         invocation = Invocation(head, self._function, Invokes(self._questions))
         self._current = invocation
