@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { CgroupPaths, SandboxLimits } from "@berth/contracts";
 import { CPU_PERIOD_US, cpuQuotaUs } from "@berth/sandbox/spec";
-import { handDownControllers } from "./cgroup-controllers.js";
+import { handDownControllers, requireFilesV2 } from "./cgroup-controllers.js";
 
 const ROOT = "/sys/fs/cgroup";
 
@@ -26,13 +26,20 @@ export class CgroupTree {
 	/** The v1 hierarchies, or the v2 root. */
 	readonly #hierarchies: readonly string[];
 
-	/** @param capsTasks whether the kernel has the controller pids: an operator can do without */
-	constructor(version: 1 | 2, instance: string, capsTasks: boolean) {
+	/** Whether swap is limited, as far as only a cgroup of v2 shows it: that of v1 was asked before. */
+	readonly limitsSwap: boolean = true;
+
+	/** @param capsTasks whether the kernel has the controller pids: an operator can do without. @param mayLackSwap whether that has been said of swap */
+	constructor(version: 1 | 2, instance: string, capsTasks: boolean, mayLackSwap: boolean) {
 		this.#version = version;
 		this.#capsTasks = capsTasks;
 		this.#name = `berth-${instance}`;
 		this.#hierarchies = version === 2 ? [ROOT] : hierarchiesV1();
-		if (version === 2) handDownControllers(ROOT, join(ROOT, this.#name), capsTasks);
+		if (version === 2) {
+			const own = join(ROOT, this.#name);
+			handDownControllers(ROOT, own, capsTasks);
+			this.limitsSwap = requireFilesV2(own, mayLackSwap);
+		}
 		this.#weigh(this.#name, 1);
 		this.#weigh(this.#platform, PLATFORM_WEIGHT);
 	}
@@ -86,6 +93,16 @@ export class CgroupTree {
 		const file = join(this.#directory(this.#tasksController, sandbox), "cgroup.procs");
 		if (!existsSync(file)) return [];
 		return readFileSync(file, "utf8").split("\n").filter(Boolean).map(Number);
+	}
+
+	/**
+	 * Whether nothing of a sandbox is left in its cgroup. On v2 who is on the way out is in no list any more, and keeps the cgroup
+	 * from being removed all the same (seen with 6.1): there the kernel says when it is empty.
+	 */
+	isEmpty(sandbox: string): boolean {
+		const events = join(this.#directory("pids", sandbox), "cgroup.events");
+		if (this.#version === 2 && existsSync(events)) return readFileSync(events, "utf8").includes("populated 0");
+		return this.processes(sandbox).length === 0;
 	}
 
 	/** Removes a sandbox's empty cgroup everywhere. @throws EBUSY while something lives in it */
