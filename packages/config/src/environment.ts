@@ -85,6 +85,7 @@ function quotaVariables({ maxQueued, quotas }: Settings) {
 		BERTH_MAX_QUEUED: String(maxQueued),
 		BERTH_MAX_QUEUED_PROJECT: textOf(quotas.queued),
 		BERTH_QUOTA_FUNCTIONS: textOf(quotas.functions),
+		BERTH_QUOTA_CONCURRENCY: textOf(quotas.concurrency),
 		BERTH_QUOTA_REQUESTS_PER_SECOND: textOf(quotas.requestsPerSecond),
 		BERTH_QUOTA_BURST: textOf(quotas.burst),
 		BERTH_QUOTA_IMAGE_MIB: textOf(quotas.imageMiB),

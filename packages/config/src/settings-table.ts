@@ -122,8 +122,9 @@ export const settingsSchema = z.object({
 	/** Background invocations of one function that may be queued, beyond which new ones are answered 429; and of one project. */
 	BERTH_MAX_QUEUED: whole(1, 100_000_000).default(200_000),
 	BERTH_MAX_QUEUED_PROJECT: whole(1, 100_000_000).default(1_000_000),
-	/** What every project is bounded by that nothing else was set for: functions that it has; requests a second, and at once; MiB of images. Default: nothing. */
+	/** What every project is bounded by that nothing else was set for: functions that it has; invocations at once; requests a second, and at once; MiB of images. Default: nothing. */
 	BERTH_QUOTA_FUNCTIONS: quota("functions"),
+	BERTH_QUOTA_CONCURRENCY: quota("concurrency"),
 	BERTH_QUOTA_REQUESTS_PER_SECOND: quota("requestsPerSecond"),
 	BERTH_QUOTA_BURST: quota("burst"),
 	BERTH_QUOTA_IMAGE_MIB: quota("imageMiB"),

@@ -227,6 +227,7 @@ function quotasIn(value: SettingValues): Pick<Settings, "maxQueued" | "quotas"> 
 		BERTH_QUOTA_FUNCTIONS: functions,
 		BERTH_QUOTA_REQUESTS_PER_SECOND: requestsPerSecond,
 		BERTH_QUOTA_BURST: burst,
+		BERTH_QUOTA_CONCURRENCY: concurrency,
 		BERTH_QUOTA_IMAGE_MIB: imageMiB,
 	} = value;
 	const quotas = Object.freeze({
@@ -234,6 +235,7 @@ function quotasIn(value: SettingValues): Pick<Settings, "maxQueued" | "quotas"> 
 		...(functions === undefined ? {} : { functions }),
 		...(requestsPerSecond === undefined ? {} : { requestsPerSecond }),
 		...(burst === undefined ? {} : { burst }),
+		...(concurrency === undefined ? {} : { concurrency }),
 		...(imageMiB === undefined ? {} : { imageMiB }),
 	});
 	return { maxQueued, quotas };

@@ -4,6 +4,8 @@ import { z } from "zod";
 export const QUOTAS = {
 	/** Functions that it has. */
 	functions: { min: 0, max: 1_000_000, of: "functions" },
+	/** Invocations in flight at once: those that somebody waits for, and those that run in the background. */
+	concurrency: { min: 1, max: 100_000, of: "invocations at once" },
 	/** Requests that its keys, public functions and hooks make, on and on. */
 	requestsPerSecond: { min: 1, max: 1_000_000, of: "requests a second" },
 	/** Of these at once, after a rest. Default: a second's. */
@@ -39,6 +41,7 @@ const change = (name: QuotaName) => {
 /** `PATCH /v1/projects/{name}`: what is named changes; null is the default again. */
 export const quotaChangesSchema = z.strictObject({
 	functions: change("functions"),
+	concurrency: change("concurrency"),
 	requestsPerSecond: change("requestsPerSecond"),
 	burst: change("burst"),
 	imageMiB: change("imageMiB"),

@@ -3,6 +3,7 @@ import {
 	FIXED_LIMITS,
 	type InvocationRequest,
 	MOST_DEPTH,
+	SECOND_MS,
 	type Settlement,
 	type Trigger,
 	type Version,
@@ -114,7 +115,9 @@ export class Interactive {
 		try {
 			// A place is for what can run: a body that comes slowly keeps nobody from one.
 			const place = this.#placesAt(depth).take(this.#ownerOf(version));
+			let leave: (() => void) | undefined;
 			try {
+				leave = await this.#slotOf(version);
 				const node = nodeFor(nodes, version);
 				settlement = await this.#settled(node, invocation, response);
 				await onSettled?.({ id: invocation.id, settlement });
@@ -123,12 +126,26 @@ export class Interactive {
 				else if (stream?.refused !== undefined && settlement.attempt.outcome !== "succeeded") throw stream.refused;
 				else await answer(response, { id: invocation.id, version: version.number, settlement, trusted }, artifacts.payloads);
 			} finally {
+				leave?.();
 				place.free(settlement === undefined ? undefined : drainedBy(settlement));
 			}
 		} finally {
 			this.#services.spans.ended(invocation, settlement);
 			await artifacts.payloads.removeBody(invocation.body);
 		}
+	}
+
+	/** One of those that its project may have in flight at once, where that is bounded. @throws BerthError too_busy, unavailable */
+	#slotOf({ project }: Version): Promise<() => void> | undefined {
+		const { functions, slots, metrics } = this.#services;
+		const limit = functions.quotas.of(project).concurrency;
+		if (limit === undefined) return undefined;
+		return slots.take(project, limit).then((leave) => {
+			if (leave !== undefined) return leave;
+			metrics.refused("interactive", "quota");
+			const detail = `project ${project} has all ${limit} invocations in flight that its quota allows (concurrency); try again`;
+			throw new BerthError("too_busy", detail, { extra: { retryAfterMs: SECOND_MS, quota: "concurrency", limit } });
+		});
 	}
 
 	#ownerOf({ project, function: name, manifest }: Version): Owner {

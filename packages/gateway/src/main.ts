@@ -13,6 +13,7 @@ import {
 	openInvocationQueue,
 	openNodeDirectory,
 	openOutbox,
+	openProjectSlots,
 	openRateLimits,
 } from "@berth/queue";
 import {
@@ -149,6 +150,7 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 		builds: await openBuildQueue({ durableUrl, logger: log }),
 		nodes: await openNodeDirectory({ fastUrl, gatewayId, logger: log, onChange: (node, change) => void lookAfter(node, change) }),
 		events,
+		slots: await openProjectSlots({ fastUrl, gatewayId, logger: log }),
 		rates: await openRateLimits({ fastUrl, gatewayId, logger: log }),
 		bodies: new Bodies(settings.bodyMemoryBytes),
 		streams,

@@ -72,12 +72,13 @@ async function detailOf(project: Project, services: Services): Promise<ProjectDe
 	return { ...project, quotas: Object.fromEntries(QUOTA_NAMES.map((name) => [name, useOf(name)])) as ProjectDetail["quotas"] };
 }
 
-async function usesOf(project: string, { functions, invocations }: Services): Promise<Partial<Record<QuotaName, number>>> {
+async function usesOf(project: string, { functions, invocations, slots }: Services): Promise<Partial<Record<QuotaName, number>>> {
 	const { quotas } = functions;
-	const [held, imageMiB, queued] = await Promise.all([
+	const [held, imageMiB, queued, concurrency] = await Promise.all([
 		quotas.functionsOf(project),
 		quotas.imageMiBOf(project),
 		invocations.queuedOf(project),
+		slots.count(project),
 	]);
-	return { functions: held, imageMiB, queued };
+	return { functions: held, concurrency, imageMiB, queued };
 }

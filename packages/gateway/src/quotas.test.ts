@@ -130,3 +130,26 @@ test("background invocations beyond the project's own bound are refused, though 
 	await set({ queued: 3 });
 	expect((await enqueue()).status).toBe(202);
 });
+
+test("invocations in flight are bounded at all gateways together: one too many is refused, and the next is taken when one is over", async () => {
+	const { send, deploy, set } = await projectOf("narrow");
+	await deploy("fn");
+	expect((await set({ concurrency: 1 })).quotas.concurrency).toEqual({ limit: 1, own: true, used: 0 });
+	const { promise: held, resolve: release } = Promise.withResolvers<void>();
+	stack.onInvocation(async (delivery) => {
+		await held;
+		return await mirror(delivery);
+	});
+	const invoke = () => send("/v1/functions/fn/invocations", { method: "POST", body: "{}" });
+	const first = invoke();
+	const used = async () => ((await (await send("/v1/projects/narrow")).json()) as ProjectDetail).quotas.concurrency.used;
+	await expect.poll(used).toBe(1);
+	const refused = await invoke();
+	expect([refused.status, refused.headers.get("retry-after")]).toEqual([429, "1"]);
+	expect(await refused.json()).toMatchObject({ code: "too_busy", quota: "concurrency", limit: 1 });
+	release();
+	expect((await first).status).toBe(200);
+	await expect.poll(used).toBe(0);
+	expect((await invoke()).status).toBe(200);
+	stack.onInvocation(mirror);
+});

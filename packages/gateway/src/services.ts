@@ -1,4 +1,4 @@
-import type { BuildQueue, EventLog, GatewayQueue, NodeDirectory, Outbox, RateLimits } from "@berth/queue";
+import type { BuildQueue, EventLog, GatewayQueue, NodeDirectory, Outbox, ProjectSlots, RateLimits } from "@berth/queue";
 import type {
 	ApiKeys,
 	ArtifactStore,
@@ -38,6 +38,7 @@ export interface Services {
 	readonly nodes: NodeDirectory;
 	readonly events: EventLog;
 	readonly rates: RateLimits;
+	readonly slots: ProjectSlots;
 	readonly bodies: Bodies;
 	readonly streams: Streams;
 	readonly metrics: GatewayMetrics;
@@ -72,7 +73,8 @@ export async function closeServices(services: Services): Promise<void> {
 		nodes,
 		events,
 		rates,
+		slots,
 	} = services;
 	const inRedis = [functions, keys, audit, hooks, schedules, packageRegistries, secrets, callbackSecrets, idempotency, outbox];
-	await Promise.all([...inRedis, invocations, builds, nodes, events, rates].map((one) => one.close()));
+	await Promise.all([...inRedis, invocations, builds, nodes, events, rates, slots].map((one) => one.close()));
 }

@@ -12,4 +12,5 @@ export * from "./open.js";
 export { type FollowerMaterial, type FollowUp, type FollowUpKind, Outbox } from "./outbox.js";
 export type * from "./ports.js";
 export { CANCEL_WORDS } from "./ports.js";
+export type { ProjectSlots } from "./project-slots.js";
 export type { Rate, RateLimits, RateVerdict } from "./rate-limits.js";

@@ -78,3 +78,5 @@ export const questionsOf = (node: string): string => `berth:ask:${node}`;
 export const answersOf = (asker: string): string => `berth:answers:${asker}`;
 /** Fast Redis: of a project with a rate limit the requests that it may make now, and which of these are lent to gateways. */
 export const rateOf = (project: string): string => `berth:rate:${project}`;
+/** Fast Redis: of a project with a bound on what it has in flight at once, what that is, by when each is given up. */
+export const slotsOf = (project: string): string => `berth:slots:${project}`;

@@ -18,6 +18,7 @@ import { type NodeChanged, RedisNodeDirectory } from "./node-directory.js";
 import { RedisNodeMembership } from "./node-membership.js";
 import { Outbox } from "./outbox.js";
 import type { BuildQueue, BuildSource, NodeDirectory, NodeMembership } from "./ports.js";
+import { ProjectSlots } from "./project-slots.js";
 import { type QueuedLimits, QueuedRoom, type QueueRefusal } from "./queued-room.js";
 import { RateLimits } from "./rate-limits.js";
 
@@ -85,6 +86,7 @@ export async function openInvocationQueue(
  * @param options.limitsOf what bounds a function in the background. Default: nothing
  * @param options.memoryMiB what runs in the background may hold of the node's memory together, so that none of them waits for memory for long that others hold. Default: no bound
  * @param options.cores of the machine: background work is taken as these keep up. Default: as slots are free
+ * @param options.projectConcurrency how many of a project may be in flight at once, of both lanes on all nodes. Default: no bound
  * @throws Error naming the Redis that can't be reached
  */
 export async function openInvocationSource(
@@ -97,6 +99,7 @@ export async function openInvocationSource(
 			readonly limitsOf?: LimitsOf;
 			readonly cores?: number;
 			readonly memoryMiB?: number;
+			readonly projectConcurrency?: (project: string) => number | undefined;
 		},
 ): Promise<WorkerSource> {
 	const {
@@ -109,6 +112,7 @@ export async function openInvocationSource(
 		limitsOf = async () => undefined,
 		cores,
 		memoryMiB,
+		projectConcurrency = () => undefined,
 		logger: log = SILENT,
 	} = options;
 	const owned = await openRedis([
@@ -116,8 +120,10 @@ export async function openInvocationSource(
 		{ url: fastUrl, use: "subscriber", name: "source-cancels", log },
 		{ url: durableUrl, use: "patient", name: "source-durable", log },
 		{ url: durableUrl, use: "subscriber", name: "source-news", log },
+		{ url: fastUrl, use: "command", name: "project-slots", log },
 	]);
-	const [fast, subscriber, durable, news] = owned;
+	const [fast, subscriber, durable, news, slotsRedis] = owned;
+	const slots = new ProjectSlots({ redis: slotsRedis, holder: `${nodeId}/${incarnation}`, log });
 	const budget = recordBudget === undefined ? {} : { budget: recordBudget };
 	const interactive = new InteractiveSource({ redis: fast, subscriber, nodeId, incarnation, log, ...budget });
 	const background = {
@@ -126,6 +132,8 @@ export async function openInvocationSource(
 		nodeId,
 		limitsOf,
 		log,
+		slots,
+		projectConcurrency,
 		...(cores === undefined ? {} : { cores }),
 		...(memoryMiB === undefined ? {} : { memoryMiB }),
 		...(retention === undefined ? {} : { retention }),
@@ -189,6 +197,15 @@ export async function openEventLog(options: Pick<RedisUrls, "fastUrl"> & Logged 
 	const [redis] = await openRedis([{ url, use: "command", name: "events", log }]);
 	const [subscriber] = listens ? await openRedis([{ url, use: "subscriber", name: "event-news", log }]) : [];
 	return new EventLog(redis, subscriber, log);
+}
+
+/** What projects have in flight at once, for one gateway. @throws Error naming the Redis that can't be reached */
+export async function openProjectSlots(
+	options: Pick<RedisUrls, "fastUrl"> & Logged & { readonly gatewayId: string },
+): Promise<ProjectSlots> {
+	const { fastUrl: url, gatewayId: holder, logger: log = SILENT } = options;
+	const [redis] = await openRedis([{ url, use: "command", name: "project-slots", log }]);
+	return new ProjectSlots({ redis, holder, log });
 }
 
 /** What bounds the requests of projects, for one gateway. @throws Error naming the Redis that can't be reached */

@@ -120,6 +120,7 @@ const invocationSource = await openInvocationSource({
 	limitsOf: (project, name) => laneLimitsOf(functions, project, name),
 	cores: settings.cores,
 	memoryMiB: pool.runsBytes / MIB,
+	projectConcurrency: (project) => functions.quotas.of(project).concurrency,
 	logger: log,
 });
 const invokes = new Invokes({

@@ -31,7 +31,7 @@ export const REASONS = {
 } as const;
 export type Reason = keyof typeof REASONS;
 
-/** What holds an attack: taken away alone, the attack gets through and its test fails. */
+/** What holds an attack. */
 export type Protection =
 	| "scratch of its own"
 	| "noexec scratch"
@@ -41,8 +41,7 @@ export type Protection =
 	| "masked paths"
 	| "devices"
 	| "capabilities"
-	| "no_new_privs"
-	| "user namespace"
+	| "ordinary user"
 	| "pid namespace"
 	| "network namespace"
 	| "seccomp"
@@ -60,7 +59,6 @@ export type Protection =
 	| "one version to a sandbox"
 	| "strays retire a sandbox"
 	| "freezer"
-	| "logs by invocation"
 	| "errors by invocation"
 	| "log cap"
 	| "response cap"
@@ -84,9 +82,12 @@ export type Protection =
 	| "comparison in constant time"
 	| "raw body";
 
+/** Without any one of these the attack gets through, and its test fails; of a list within, each would do alone. */
+export type HeldBy = readonly (Protection | readonly Protection[])[];
+
 /** An attack that is deployed as a function and invoked, in every column that isn't excepted. */
 export interface Tried {
-	readonly heldBy: readonly Protection[];
+	readonly heldBy: HeldBy;
 	/** Its source in test/fixtures/attacks; attacks with the same manifest share a function, which has them all. */
 	readonly fixture: string;
 	readonly manifest?: Manifest;
@@ -101,7 +102,7 @@ export interface Tried {
 
 /** An attack that is an archive to be built, in every column that isn't excepted. */
 export interface TriedBuild {
-	readonly heldBy: readonly Protection[];
+	readonly heldBy: HeldBy;
 	/** @param mark is to occur in what it would leave */
 	readonly archive: (mark: string) => { readonly kind: "tar.gz" | "zip"; readonly bytes: Buffer };
 	readonly except: Partial<Readonly<Record<Column, Reason>>>;
@@ -111,7 +112,7 @@ export interface TriedBuild {
 
 /** One that something else tries already, once for all columns. */
 export interface TriedElsewhere {
-	readonly heldBy: readonly Protection[];
+	readonly heldBy: HeldBy;
 	readonly tests: readonly NamedTest[];
 	/** Why no other column than the first tries it. */
 	readonly because: Reason;

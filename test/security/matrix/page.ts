@@ -44,9 +44,14 @@ function partOf(group: string, rows: readonly Row[]): string {
 	const head = `| attack | what must be seen | held by | ${COLUMNS.map((column) => `\`${column}\``).join(" | ")} |\n|${" --- |".repeat(3 + COLUMNS.length)}`;
 	const lines = rows.map((row) => {
 		const cells = COLUMNS.map((column) => shown(cellOf(row, column)));
-		return `| ${[row.name, row.seen, row.attack?.heldBy.join(", ") ?? "", ...cells].join(" | ")} |`;
+		return `| ${[row.name, row.seen, heldBy(row), ...cells].join(" | ")} |`;
 	});
 	return `## ${group}\n\n${head}\n${lines.join("\n")}`;
+}
+
+/** Of several that would each do alone: "or". */
+function heldBy({ attack }: Row): string {
+	return (attack?.heldBy ?? []).map((one) => (typeof one === "string" ? one : one.join(" or "))).join(", ");
 }
 
 function shown(cell: Cell | undefined): string {

@@ -17,6 +17,7 @@ import {
 	openNodeDirectory,
 	openNodeMembership,
 	openOutbox,
+	openProjectSlots,
 	openRateLimits,
 } from "@berth/queue";
 import {
@@ -145,6 +146,7 @@ async function openServices(redisUrl: string, directory: string, streams: Stream
 		builds: await openBuildQueue(urls),
 		events: await openEventLog({ ...urls, listens: true }),
 		nodes: await openNodeDirectory({ ...urls, gatewayId }),
+		slots: await openProjectSlots({ ...urls, gatewayId }),
 		rates: await openRateLimits({ ...urls, gatewayId }),
 		streams,
 		bodies: new Bodies(options.bodyBytes ?? 256 * MIB),

@@ -8,6 +8,7 @@ import { functionKeyOf } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import { MemoryWatch } from "../memory-watch.js";
 import type { DeliveryHandler, SettlementKeeper } from "../ports.js";
+import type { ProjectSlots } from "../project-slots.js";
 import { BackgroundAttempts } from "./background-attempts.js";
 import { CpuPace } from "./cpu-pace.js";
 import { FairRing } from "./fair-ring.js";
@@ -27,6 +28,9 @@ export interface BackgroundSourceParts {
 	readonly subscriber: Redis;
 	readonly nodeId: string;
 	readonly limitsOf: LimitsOf;
+	/** What projects have in flight at once, and how many they may have. */
+	readonly slots: ProjectSlots;
+	readonly projectConcurrency: (project: string) => number | undefined;
 	/** Of the machine, where background work isn't to take more than it has. */
 	readonly cores?: number;
 	/** What its runs may hold of the node's memory together. Default: no bound. */
@@ -52,6 +56,8 @@ export class BackgroundSource {
 	#memory: MemoryWatch | undefined;
 	#pace: CpuPace | undefined;
 	#taken = 0;
+	/** How often a project had all that it may. */
+	#full = 0;
 	#onIdle: (() => void)[] = [];
 
 	constructor(parts: BackgroundSourceParts) {
@@ -79,13 +85,17 @@ export class BackgroundSource {
 		};
 		this.#attempts = new BackgroundAttempts({ records, cancels, queues, index, nodeId, log, handler: run, settlements, memory, expect });
 		const take = (job: Job<InvocationRequest>, key: string, token: string) => this.#take(job, key, token);
-		this.#dispatcher = new LaneDispatcher({ ...this.#parts, queues, index, limits: this.#limits, take }, ring);
+		this.#dispatcher = new LaneDispatcher(
+			{ ...this.#parts, queues, index, limits: this.#limits, admit: (key) => this.#admit(key), take },
+			ring,
+		);
 		this.#dispatcher.start();
 		if (this.#parts.cores !== undefined) this.#pace = new CpuPace(limit, this.#parts.cores, (pace) => this.#dispatcher?.paceAt(pace));
 		this.#watchdog = new Watchdog({
 			waiting: () => index.overdue(OVERDUE_MS),
 			active: () => this.#functions.size,
-			taken: () => this.#taken,
+			// Who waits for its own project isn't stuck.
+			taken: () => this.#taken + this.#full,
 			revive: () => this.#revive(),
 		});
 	}
@@ -120,8 +130,19 @@ export class BackgroundSource {
 	/** What is still in hand is taken up by another worker when its lock has ended. */
 	async close(): Promise<void> {
 		await this.stop();
+		await this.#parts.slots.close();
 		this.#memory?.stop();
 		for (const token of this.#functions.keys()) this.#keeper.release(token);
+	}
+
+	#admit(key: string): Promise<(() => void) | undefined> | undefined {
+		const [project = ""] = key.split("/");
+		const limit = this.#parts.projectConcurrency(project);
+		if (limit === undefined) return undefined;
+		return this.#parts.slots.take(project, limit).then((leave) => {
+			if (leave === undefined) this.#full++;
+			return leave;
+		});
 	}
 
 	#revive(): void {

@@ -17,6 +17,8 @@ const TICK_MS = 1000;
 const TICK_LEAST_MS = 5;
 /** How long a queue rests that said it had jobs and then gave none, milliseconds. */
 const REST_MS = 20;
+/** How long a function rests whose project has all in flight that it may, milliseconds. */
+const FULL_MS = 200;
 const RESCAN_MS = 10 * 60_000;
 
 export interface LaneDispatcherParts {
@@ -27,6 +29,8 @@ export interface LaneDispatcherParts {
 	readonly index: LaneIndex;
 	readonly limits: FunctionLimits;
 	readonly log: QueueLogger;
+	/** Before a job of a function is fetched, unless its project has no bound: what is called when it is over; undefined when it has all in flight that it may. */
+	readonly admit: (key: string) => Promise<(() => void) | undefined> | undefined;
 	/** Runs a job; its slot is free again when that resolves. @param token of its lock */
 	readonly take: (job: Job<InvocationRequest>, key: string, token: string) => Promise<void>;
 }
@@ -194,9 +198,19 @@ export class LaneDispatcher {
 		const { key } = turn;
 		const token = `${this.#id}-${++this.#fetched}`;
 		let job: Job<InvocationRequest> | undefined;
+		let leave: (() => void) | undefined;
 		try {
+			const admission = this.#parts.admit(key);
+			leave = await admission;
+			if (admission !== undefined && leave === undefined) {
+				this.#ring.giveBack(turn);
+				this.#offer(key, 0);
+				void this.#look(key, FULL_MS);
+				return;
+			}
 			job = await this.#next(key, token);
 		} catch (error) {
+			leave?.();
 			// The index brings it again, by the next tick.
 			this.#parts.log.debug({ error, function: key }, "no job could be fetched");
 			this.#ring.giveBack(turn);
@@ -204,13 +218,14 @@ export class LaneDispatcher {
 			return;
 		}
 		if (job === undefined) {
+			leave?.();
 			this.#ring.giveBack(turn);
 			this.#offer(key, 0);
 			void this.#look(key, REST_MS);
 			return;
 		}
 		if (this.#ring.waiting(key) === 0) void this.#look(key);
-		void this.#run(job, turn, token);
+		void this.#run(job, turn, token, leave);
 	}
 
 	async #next(key: string, token: string): Promise<Job<InvocationRequest> | undefined> {
@@ -224,11 +239,12 @@ export class LaneDispatcher {
 		return undefined;
 	}
 
-	async #run(job: Job<InvocationRequest>, turn: Turn, token: string): Promise<void> {
+	async #run(job: Job<InvocationRequest>, turn: Turn, token: string, leave: (() => void) | undefined): Promise<void> {
 		const begunAtMs = performance.now();
 		try {
 			await this.#parts.take(job, turn.key, token);
 		} finally {
+			leave?.();
 			this.#ring.finish(turn, performance.now() - begunAtMs);
 			this.#pump();
 			// What it may have at most may have been all that it had.

@@ -69,4 +69,25 @@ export const gateway: Rows<"Gateway"> = {
 		["test/faults/callers.test.ts", "in the middle of an invocation leaves the pool healthy and its invocation settled"],
 	),
 	"what isn't HTTP": named("before any sandbox", ["gateway's checks"], ["packages/gateway/src/app.test.ts", "what isn't HTTP is 400"]),
+	"a request that is two": named(
+		"before any sandbox",
+		["gateway's checks"],
+		["packages/gateway/src/smuggling.test.ts", "refused once, and the connection closed"],
+		["packages/gateway/src/smuggling.test.ts", "read as it is written"],
+	),
+	"headers that aren't a function's to say": named(
+		"before any sandbox",
+		["gateway's checks"],
+		["packages/gateway/src/answer-headers.test.ts", "of what a function says in its answer's headers"],
+	),
+	"connections without end": named(
+		"before any sandbox",
+		["gateway's limits"],
+		["packages/gateway/src/connections.test.ts", "one address has its share, is told when it has it, and others are served"],
+	),
+	"deploys that race for a quota's last place": named(
+		"before any sandbox",
+		["one script in Redis"],
+		["packages/gateway/src/quotas.test.ts", "deploys that race for the last places: no more get one"],
+	),
 };

@@ -38,7 +38,7 @@ export const lifecycle: Rows<"Lifecycle"> = {
 		},
 	},
 	"printing on after the answer": {
-		heldBy: ["freezer", "logs by invocation"],
+		heldBy: ["freezer"],
 		fixture: "prints-late.ts",
 		own: "function",
 		manifest: { concurrency: 1 },
