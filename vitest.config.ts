@@ -27,7 +27,7 @@ const sharing = SYSTEM.filter((path) => readFileSync(path, "utf8").includes("sha
 const apart = SYSTEM.filter((path) => !sharing.includes(path));
 
 /** What takes a minute or more begins first: nothing waits for one of these alone at the end. */
-const LONG = /\/(?:matrix\/(?:docker|runc)|engines|kills|images|restart|python-packages|stops|backup|dependencies)\.test\.ts$/;
+const LONG = /\/(?:matrix\/(?:docker|runc)|cgroup2|engines|kills|images|restart|python-packages|stops|backup|dependencies)\.test\.ts$/;
 class LongFirst extends BaseSequencer {
 	override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
 		const sorted = await super.sort(files);
@@ -56,6 +56,10 @@ function wholeSystem(name: string, include: readonly string[], groupOrder: numbe
 	};
 }
 
+/** What depends on cgroups, in machines of their own: its core is a part of the ordinary suite. */
+const CGROUP2_TESTS = ["test/functional/cgroup2.test.ts", "test/long/cgroup2.long.test.ts"];
+const withCgroup2 = process.env["TEST_CGROUP2"] === "1";
+
 /** What takes longer than the ordinary suite may is there only when it is asked for: `npm run test:long`. */
 const withLong = process.env["TEST_LONG"] === "1";
 
@@ -68,9 +72,10 @@ export default defineConfig({
 		sequence: { sequencer: LongFirst },
 		projects: [
 			{ extends: true, test: { name: "unit", include: ["packages/*/src/**/*.test.ts"], testTimeout: 20_000, ...ALONGSIDE } },
-			{ extends: true, test: { name: "docs", include: ["test/docs/**/*.test.ts"], ...ALONGSIDE } },
+			{ extends: true, test: { name: "docs", include: ["test/docs/**/*.test.ts"], testTimeout: 20_000, ...ALONGSIDE } },
 			wholeSystem("shared", sharing, 1, 2, { globalSetup: SHARED_STACKS, ...SEVERAL }),
 			wholeSystem("apart", apart, 1, 2, SEVERAL),
+			...(withCgroup2 ? [wholeSystem("cgroup2", CGROUP2_TESTS, 2, 60)] : []),
 			...(withLong
 				? [
 						wholeSystem("long", ["test/**/*.long.test.ts"], 2, 60),

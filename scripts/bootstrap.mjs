@@ -18,8 +18,9 @@ const SETUP = [machine, debianPackages, npmPackages, runtimes, build];
 const VERBS = {
 	setup: { steps: SETUP, run: async () => 0 },
 	quickstart: { steps: [root, ...SETUP], run: (args) => handOver([at("./quickstart.mjs"), ...args]) },
-	test: { steps: [root, ...SETUP, testPackages], run: (args) => runTests(args, false) },
-	"test:long": { steps: [root, ...SETUP, testPackages], run: (args) => runTests(args, true) },
+	test: { steps: [root, ...SETUP, testPackages], run: (args) => runTests(args, "test") },
+	"test:long": { steps: [root, ...SETUP, testPackages], run: (args) => runTests(args, "test:long") },
+	"test:cgroup2": { steps: [root, ...SETUP, testPackages], run: (args) => runTests(args, "test:cgroup2") },
 	bench: { steps: [root, ...SETUP], run: (args) => handOver([at("./bench.mjs"), ...args]) },
 };
 

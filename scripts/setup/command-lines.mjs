@@ -58,6 +58,13 @@ Sets everything up, then runs every test of the ordinary suite. As root.
 
 Sets everything up, then runs what the ordinary suite has no time for. As root.`,
 	},
+	"test:cgroup2": {
+		help: `Usage: npm run test:cgroup2 [-- arguments of vitest]
+
+Sets everything up, then runs what depends on cgroups in an emulated machine
+with cgroup v2 alone, and in one each with v1 alone and with v2 as a container
+sees it. What is skipped counts as failed. As root, on x64.`,
+	},
 	bench: {
 		options: BENCH_OPTIONS,
 		help: `Usage: npm run bench [-- options]

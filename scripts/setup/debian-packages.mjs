@@ -69,6 +69,9 @@ const TEST_NEEDS = [
 	{ package: "iproute2", what: "makes network devices", there: () => findProgram("ip") !== undefined },
 	{ package: "umoci", what: "unpacks images", there: () => findProgram("umoci") !== undefined },
 	{ package: "runc", what: "the OCI runtime of a Docker Engine", there: () => findProgram("runc") !== undefined },
+	...(process.arch === "x64"
+		? [{ package: "qemu-system-x86", what: "a machine with cgroup v2 alone", there: () => findProgram("qemu-system-x86_64") !== undefined }]
+		: []),
 	{ package: "runsc", what: "runs functions under gVisor", there: () => findProgram("runsc") !== undefined },
 	{
 		package: "libdevmapper1.02.1",

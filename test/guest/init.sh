@@ -12,8 +12,7 @@ ip link set lo up
 ln -s /proc/self/fd /dev/fd
 
 # With swap, a limit on memory alone would hold nothing.
-dd if=/dev/zero of=/swap bs=1M count=256 2>/dev/null
-chmod 600 /swap && mkswap /swap >/dev/null && swapon /swap
+fallocate -l 256M /swap && chmod 600 /swap && mkswap /swap >/dev/null && swapon /swap
 
 # As systemd mounts v1: one hierarchy for both CPU controllers, and a link for each.
 mount_v1() {
@@ -54,6 +53,7 @@ checks() {
 	esac
 }
 
-checks /berth/test/guest/main.mjs "$(asked runtime)" $(asked checks | tr , ' ') >/dev/ttyS1 2>/dev/ttyS0
+echo "checking after $(cut -d' ' -f1 /proc/uptime) s"
+checks "$(asked program)" "$(asked runtime)" $(asked checks | tr , ' ') >/dev/ttyS1 2>/dev/ttyS0
 echo "the checks ended with $?"
 poweroff -f

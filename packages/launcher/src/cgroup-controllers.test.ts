@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { handDownControllers } from "./cgroup-controllers.js";
+import { handDownControllers, requireFilesV2, requireSwapCounted } from "./cgroup-controllers.js";
 import { HostError } from "./host-error.js";
 
 let root: string;
@@ -34,4 +34,16 @@ test("a root that isn't there, or can't be written, is an error that says what t
 	await mkdir(join(root, "cgroup.subtree_control"));
 	expect(() => handDownControllers(root, own)).toThrow(HostError);
 	expect(() => handDownControllers(root, own)).toThrow(/handed down in .* \(EISDIR\)/);
+});
+
+test("a kernel that can't freeze a cgroup of ours is refused", async () => {
+	expect(() => requireFilesV2(root)).toThrow("this kernel can't freeze cgroups of v2: Linux 5.2 or newer does");
+});
+
+test("a host that swaps is refused when its kernel limits no swap, and one that doesn't swap isn't", async () => {
+	const file = join(root, "memory.swap.max");
+	expect(() => requireSwapCounted(file, "MemTotal: 8 kB\nSwapTotal:       4 kB\n")).toThrow(HostError);
+	requireSwapCounted(file, "SwapTotal:       0 kB\n");
+	await writeFile(file, "max\n");
+	requireSwapCounted(file, "SwapTotal:       4 kB\n");
 });

@@ -29,7 +29,7 @@ const MENDS: Readonly<Record<string, string>> = {
  */
 export function handDownControllers(root: string, own: string): void {
 	try {
-		mkdirSync(own, { recursive: true });
+		makeDirectory(own);
 		if (isNestedRoot(root)) moveAside(root);
 		for (const directory of [root, own])
 			writeFileSync(join(directory, "cgroup.subtree_control"), CONTROLLERS_V2.map((name) => `+${name}`).join(" "));
@@ -37,6 +37,31 @@ export function handDownControllers(root: string, own: string): void {
 		const { code = "", message } = error as NodeJS.ErrnoException;
 		throw new HostError(`cgroup v2 controllers can't be handed down in ${root} (${code}): ${MENDS[code] ?? message}`);
 	}
+}
+
+/** Not recursively: then Node says ENOENT for whatever the reason is. */
+function makeDirectory(path: string): void {
+	try {
+		mkdirSync(path);
+	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+	}
+}
+
+/**
+ * What a cgroup of our own has to have beside its controllers. @param own ours, with controllers handed down
+ * @throws HostError with what the kernel lacks
+ */
+export function requireFilesV2(own: string): void {
+	if (!existsSync(join(own, "cgroup.freeze"))) throw new HostError("this kernel can't freeze cgroups of v2: Linux 5.2 or newer does");
+	requireSwapCounted(join(own, "memory.swap.max"));
+}
+
+/** @param file which limits swap in a cgroup. @param meminfo of this host (proc_meminfo(5)). @throws HostError when it swaps, and there is no such file */
+export function requireSwapCounted(file: string, meminfo = readFileSync("/proc/meminfo", "utf8")): void {
+	const swap = Number(/^SwapTotal:\s+(\d+)/m.exec(meminfo)?.[1] ?? 0);
+	if (swap > 0 && !existsSync(file))
+		throw new HostError("this host swaps, but its kernel doesn't count swap per cgroup: boot with swapaccount=1, or turn swap off");
 }
 
 /** Only the host's own root has no type. */

@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { CgroupPaths, SandboxLimits } from "@berth/contracts";
 import { CPU_PERIOD_US, cpuQuotaUs } from "@berth/sandbox/spec";
-import { handDownControllers } from "./cgroup-controllers.js";
+import { handDownControllers, requireFilesV2 } from "./cgroup-controllers.js";
 
 const ROOT = "/sys/fs/cgroup";
 
@@ -29,7 +29,11 @@ export class CgroupTree {
 		this.#version = version;
 		this.#name = `berth-${instance}`;
 		this.#hierarchies = version === 2 ? [ROOT] : hierarchiesV1();
-		if (version === 2) handDownControllers(ROOT, join(ROOT, this.#name));
+		if (version === 2) {
+			const own = join(ROOT, this.#name);
+			handDownControllers(ROOT, own);
+			requireFilesV2(own);
+		}
 		this.#weigh(this.#name, 1);
 		this.#weigh(this.#platform, PLATFORM_WEIGHT);
 	}
@@ -83,6 +87,16 @@ export class CgroupTree {
 		const file = join(this.#directory("pids", sandbox), "cgroup.procs");
 		if (!existsSync(file)) return [];
 		return readFileSync(file, "utf8").split("\n").filter(Boolean).map(Number);
+	}
+
+	/**
+	 * Whether nothing of a sandbox is left in its cgroup. On v2 who is on the way out is in no list any more, and keeps the cgroup
+	 * from being removed all the same (seen with 6.1): there the kernel says when it is empty.
+	 */
+	isEmpty(sandbox: string): boolean {
+		const events = join(this.#directory("pids", sandbox), "cgroup.events");
+		if (this.#version === 2 && existsSync(events)) return readFileSync(events, "utf8").includes("populated 0");
+		return this.processes(sandbox).length === 0;
 	}
 
 	/** Removes a sandbox's empty cgroup everywhere. @throws EBUSY while something lives in it */

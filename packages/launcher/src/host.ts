@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, readlinkSync } from "node:fs";
 import type { HostReport } from "@berth/contracts";
-import { CONTROLLERS_V2 } from "./cgroup-controllers.js";
+import { CONTROLLERS_V2, requireSwapCounted } from "./cgroup-controllers.js";
 import { findExecutable } from "./executables.js";
 import { HostError } from "./host-error.js";
 import { unmount } from "./syscalls.js";
@@ -67,10 +67,7 @@ function requireControllers(mode: HostReport["cgroups"]): void {
 	}
 	const missing = CONTROLLERS_V1.filter((name) => !existsSync(`${CGROUP_ROOT}/${name}/cgroup.procs`));
 	if (missing.length > 0) throw new HostError(`cgroup v1 lacks the controllers ${missing.join(", ")}: limits couldn't be enforced`);
-	const swap = Number(/^SwapTotal:\s+(\d+)/m.exec(readFileSync("/proc/meminfo", "utf8"))?.[1] ?? 0);
-	if (swap > 0 && !existsSync(`${CGROUP_ROOT}/memory/memory.memsw.limit_in_bytes`)) {
-		throw new HostError("this host swaps, but its kernel doesn't count swap per cgroup: boot with swapaccount=1, or turn swap off");
-	}
+	requireSwapCounted(`${CGROUP_ROOT}/memory/memory.memsw.limit_in_bytes`);
 }
 
 /** Only the host's own root cgroup has no type: what a container sees as the root gets what its host hands down. */

@@ -64,7 +64,7 @@ export class Sandboxes {
 		const left = cgroups.leftovers();
 		for (const id of left) cgroups.kill(id);
 		for (const id of left) {
-			await until(() => cgroups.processes(id).length === 0, `leftover ${id} to end`);
+			await until(() => cgroups.isEmpty(id), `leftover ${id} to end`);
 			cgroups.remove(id);
 		}
 		await files.begin();
@@ -181,7 +181,7 @@ export class Sandboxes {
 		await entry.started;
 		await this.kill(id);
 		if (entry.pid === undefined) cgroups.kill(id);
-		await until(() => cgroups.processes(id).length === 0, `${id}'s cgroup to be empty`);
+		await until(() => cgroups.isEmpty(id), `${id}'s cgroup to be empty`);
 		cgroups.remove(id);
 		await files.clear(entry);
 		await rm(runtime.stateOf(id), { recursive: true, force: true });

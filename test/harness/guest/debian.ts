@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { run } from "./programs.js";
 
 const EMULATOR = "qemu-system-x86_64";
@@ -17,17 +18,16 @@ export interface GuestParts {
 	readonly runc: string;
 }
 
-/** Installs the emulator where it is missing, and unpacks a kernel and a shell from Debian into a directory. */
-export async function fetchGuestParts(directory: string): Promise<GuestParts> {
+/** Where the scripts of this project put what they only unpack. */
+const UNPACKED = fileURLToPath(new URL("../../../node_modules/.berth/guest", import.meta.url));
+
+/** Installs the emulator where it is missing, and unpacks a kernel and a shell from Debian, where they aren't there yet. */
+export async function fetchGuestParts(): Promise<GuestParts> {
 	if (!existsSync(`/usr/bin/${EMULATOR}`)) await install("qemu-system-x86");
-	await mkdir(directory, { recursive: true });
 	const kernel = await kernelPackage();
-	await run("apt-get", ["-q", "download", kernel, "busybox-static", "runc"], { cwd: directory });
-	for (const name of readdirSync(directory).filter((each) => each.endsWith(".deb"))) {
-		await run("dpkg-deb", ["-x", join(directory, name), join(directory, "unpacked")]);
-	}
 	const version = kernel.replace("linux-image-", "");
-	const unpacked = join(directory, "unpacked");
+	const unpacked = join(UNPACKED, version);
+	if (!existsSync(unpacked)) await unpack([kernel, "busybox-static", "runc"], unpacked);
 	return {
 		emulator: `/usr/bin/${EMULATOR}`,
 		kernel: join(unpacked, "boot", `vmlinuz-${version}`),
@@ -35,6 +35,19 @@ export async function fetchGuestParts(directory: string): Promise<GuestParts> {
 		busybox: join(unpacked, "bin", "busybox"),
 		runc: join(unpacked, "usr", "sbin", "runc"),
 	};
+}
+
+/** It appears whole or not at all, in the place of what was there for another kernel. */
+async function unpack(names: readonly string[], directory: string): Promise<void> {
+	await rm(UNPACKED, { recursive: true, force: true });
+	const temporary = `${directory}.${process.pid}`;
+	await mkdir(temporary, { recursive: true });
+	await run("apt-get", ["-q", "download", ...names], { cwd: temporary });
+	for (const name of readdirSync(temporary).filter((each) => each.endsWith(".deb"))) {
+		await run("dpkg-deb", ["-x", join(temporary, name), temporary]);
+		await rm(join(temporary, name));
+	}
+	await rename(temporary, directory);
 }
 
 /** Debian's runc, unpacked into a directory. @returns its path */

@@ -12,6 +12,8 @@ export interface GuestSpec {
 	/** Receives what its kernel and init print. */
 	readonly console: string;
 	readonly memoryMiB: number;
+	/** What its first process starts when cgroups are mounted, with the runtime's and the checks' names. */
+	readonly program: string;
 	/** How cgroups are mounted in it; `nested` is v2 as a container sees it. */
 	readonly cgroups: "v1" | "v2" | "nested";
 	readonly runtime: "crun" | "runc";
@@ -52,12 +54,13 @@ export class Guest implements AsyncDisposable {
 	}
 }
 
-function argumentsOf({ parts, initramfs, image, console, memoryMiB, cgroups, runtime, checks }: GuestSpec): readonly string[] {
+function argumentsOf({ parts, initramfs, image, console, memoryMiB, program, cgroups, runtime, checks }: GuestSpec): readonly string[] {
 	const kernelLine = [
 		"console=ttyS0",
 		"quiet",
 		"panic=-1",
 		"mitigations=off",
+		`program=${program}`,
 		`cgroups=${cgroups}`,
 		`runtime=${runtime}`,
 		`checks=${checks.join()}`,

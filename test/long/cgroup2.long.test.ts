@@ -1,7 +1,8 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fetchGuestParts, type GuestParts } from "../harness/guest/debian.js";
+import { guestDirectory } from "../harness/guest/directory.js";
 import { Guest, type GuestSpec } from "../harness/guest/guest.js";
 import { makeInitramfs } from "../harness/guest/initramfs.js";
 import { makeRootImage } from "../harness/guest/root-image.js";
@@ -28,9 +29,8 @@ interface Limits {
 let directory: string;
 let parts: GuestParts;
 beforeAll(async () => {
-	// A disk, not a tmpfs: the image takes half a gigabyte.
-	directory = await mkdtemp("/var/tmp/berth-guest-");
-	parts = await fetchGuestParts(join(directory, "parts"));
+	directory = await guestDirectory();
+	parts = await fetchGuestParts();
 	await makeRootImage(join(directory, "root.img"), join(directory, "root"), parts);
 	await makeInitramfs(join(directory, "initramfs"), join(directory, "early"), parts);
 }, 5 * MINUTE_MS);
@@ -42,7 +42,8 @@ afterAll(async () => {
 async function checked(asked: Pick<GuestSpec, "cgroups" | "runtime" | "checks">): Promise<ReadonlyMap<string, Said>> {
 	const console = join(directory, `${asked.cgroups}.console`);
 	const files = { initramfs: join(directory, "initramfs"), image: join(directory, "root.img"), console };
-	await using guest = new Guest({ parts, ...files, ...asked, memoryMiB: 3072, boundMs: BOUND_MS });
+	const program = "/berth/test/harness/main.mjs";
+	await using guest = new Guest({ parts, ...files, ...asked, program, memoryMiB: 3072, boundMs: BOUND_MS });
 	const said = new Map<string, Said>();
 	for await (const { check, ...rest } of guest.lines()) said.set(String(check), rest);
 	if (said.size === 0) throw new Error(`the guest said nothing; its console: ${(await readFile(console, "utf8")).slice(-2000)}`);
