@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { parseServerTiming } from "@berth/client";
 import { describe, expect, it } from "vitest";
 import { tarGz } from "../harness/archives.js";
+import { expectUnforged, FORGED_HEADERS } from "../harness/forged-headers.js";
 import { Deployed, type DeployInput, deploy, freshName, header, json } from "../harness/functions.js";
 import { send } from "../harness/raw-http.js";
 import { sharedStack } from "../harness/shared-stack.js";
@@ -111,6 +112,12 @@ describe("an invocation of a program", () => {
 		readonly body: string;
 		readonly rawHeaders: readonly string[];
 	}
+
+	it("says nothing in its headers that isn't its to say", async () => {
+		const headers = JSON.stringify({ ...FORGED_HEADERS, "set-cookie": ["a=1", "b=2"] });
+		const forging = await server(`(request, response) => response.writeHead(200, ${headers}).end("tea")`, { public: true });
+		expectUnforged(await send(stack, { path: `/fn/default/${forging.name}`, key: null }), "tea");
+	});
 
 	it("over HTTP is the request as it came, and its response is the caller's", async () => {
 		const echo = await server(ECHO, { public: true });

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
+import { expectUnforged, FORGED_HEADERS } from "../harness/forged-headers.js";
 import { deploy, header, json } from "../harness/functions.js";
 import { send } from "../harness/raw-http.js";
 import { sharedStack } from "../harness/shared-stack.js";
@@ -49,6 +50,17 @@ describe("a fetch handler", () => {
 			expect(Buffer.from(echo.body, "base64").toString()).toBe(method === "GET" ? "" : "body");
 		},
 	);
+
+	it("says nothing in its headers that isn't its to say", async () => {
+		const source = `export default { fetch() {
+			const headers = new Headers(${JSON.stringify({ ...FORGED_HEADERS, "content-length": "999" })});
+			headers.append("set-cookie", "a=1");
+			headers.append("set-cookie", "b=2");
+			return new Response("tea", { headers });
+		} };`;
+		const { name } = await deploy(stack, { source });
+		expectUnforged(await send(stack, { path: `/fn/default/${name}` }), "tea");
+	});
 
 	it("never sees the key that the gateway was asked with", async () => {
 		const { name } = await deploy(stack, { source: ECHO });

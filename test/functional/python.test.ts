@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import { tarGz } from "../harness/archives.js";
 import { memoryLimitOf } from "../harness/cgroups.js";
 import { eventually } from "../harness/eventually.js";
+import { expectUnforged, FORGED_HEADERS } from "../harness/forged-headers.js";
 import { Deployed, deploy, freshName, header, json, traceIn } from "../harness/functions.js";
 import { sandboxProcessesOf } from "../harness/leftovers.js";
 import { send } from "../harness/raw-http.js";
@@ -209,6 +210,13 @@ def handler(event, context):
 			body: "text",
 			isBase64Encoded: false,
 		});
+	});
+
+	it("says nothing in its headers that isn't its to say", async () => {
+		const headers = JSON.stringify({ ...FORGED_HEADERS, "Content-Length": "999", "X-Split": "a\r\nx-injected: forged" });
+		const answered = `{"statusCode": 200, "headers": ${headers}, "cookies": ["a=1", "b=2"], "body": "tea"}`;
+		const { name } = await python(`def handler(event, context):\n    return ${answered}\n`);
+		expectUnforged(await send(stack, { path: `/fn/default/${name}` }), "tea");
 	});
 
 	it("may return any value, or a status alone", async () => {

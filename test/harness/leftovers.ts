@@ -67,7 +67,7 @@ function mountsOf(dataDir: string): readonly string[] {
 }
 
 /** What sandboxes have on disk: FIFOs and a socket each. */
-function sandboxFilesOf(dataDir: string): readonly string[] {
+export function sandboxFilesOf(dataDir: string): readonly string[] {
 	const places = ["launcher/output", "launcher/incoming", "run/a", "artifacts/incoming"];
 	return places.flatMap((place) => namesIn(join(dataDir, place)).map((name) => `${place}/${name}`));
 }

@@ -7,6 +7,17 @@ export async function durableKeysOf(dataDir: string): Promise<readonly string[]>
 	return reply.filter((key) => !/:(?:stalled-check|stalled|lock)\b/.test(key)).sort();
 }
 
+const LASTING = `local lasting = {}
+for _, key in ipairs(redis.call("KEYS", "*")) do
+	if redis.call("PTTL", key) == -1 then lasting[#lasting + 1] = key end
+end
+return lasting`;
+
+/** Keys of one of a stack's Redis servers that nothing ever ends, sorted. */
+export async function lastingKeysOf(dataDir: string, server: "durable" | "fast"): Promise<readonly string[]> {
+	return [...(await ask(join(dataDir, "run", `${server}.sock`), ["EVAL", LASTING, "0"]))].sort();
+}
+
 /** The most bytes that one of a stack's Redis servers takes, as it has it. */
 export async function maxMemoryOf(dataDir: string, server: "durable" | "fast"): Promise<string> {
 	const [, value] = await ask(join(dataDir, "run", `${server}.sock`), ["CONFIG", "GET", "maxmemory"]);

@@ -1,9 +1,17 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { eventually } from "../harness/eventually.js";
 import { deploy, fixture } from "../harness/functions.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
 const stack = await sharedStack();
+
+/** Sandboxes that write frames at random, how many each, and how many at a time. */
+const FORGERS = process.env["TEST_LONG"] === "1" ? 200 : 20;
+const FRAMES = 5000;
+const AT_ONCE = 4;
+/** What that may make of the worker. */
+const GROWTH_BYTES = 128 * 1024 * 1024;
 
 /** Frames that no agent would send: the sandbox that sends one is destroyed, whatever it says afterwards. */
 const VIOLATIONS = [
@@ -48,4 +56,36 @@ describe("a function that writes to the agent's socket", () => {
 		await forger.invoke({ forge: "settled, again and again" });
 		for (let round = 0; round < 3; round++) expect(await forger.result({})).toBe("honest");
 	});
+
+	it(
+		`${FORGERS * FRAMES} frames at random settle nobody else's invocation, and others are served meanwhile by a worker that doesn't grow`,
+		async () => {
+			const victim = await deploy(stack, { source: fixture("sleeps") });
+			const forger = await deploy(stack, { source: fixture("fuzzes-frames"), timeoutMs: 1000 });
+			const { id } = await victim.invoke({ ms: 1 });
+			const worker = await stack.pidOf("worker");
+			const beforeBytes = memoryBytes(worker);
+			let isOver = false;
+			let served = 0;
+			const serving = (async () => {
+				for (; !isOver; served++) expect((await victim.invoke({ ms: 10 })).raw.body.toString()).toBe("slept");
+			})();
+			for (let seed = 0; seed < FORGERS; seed += AT_ONCE) {
+				const invoked = Array.from({ length: AT_ONCE }, (_, more) => forger.invoke({ seed: seed + more, frames: FRAMES, id }));
+				for (const { outcome } of await Promise.all(invoked)) expect(["crashed", "timed_out"]).toContain(outcome);
+			}
+			isOver = true;
+			await serving;
+			expect(served).toBeGreaterThan(FORGERS / AT_ONCE);
+			expect((await victim.record({ id })).outcome).toBe("succeeded");
+			expect(await stack.pidOf("worker")).toBe(worker);
+			expect(memoryBytes(worker) - beforeBytes).toBeLessThan(GROWTH_BYTES);
+		},
+		FORGERS * 10_000,
+	);
 });
+
+/** What a process has in memory. */
+function memoryBytes(pid: number): number {
+	return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024;
+}

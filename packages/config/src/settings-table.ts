@@ -87,7 +87,7 @@ export const settingsSchema = z.object({
 	/** Key that secrets are sealed with on disk. Default: one is made at the first start, and kept in secrets.key. */
 	BERTH_SECRETS_KEY: z
 		.string()
-		.regex(/^[0-9a-f]{64}$/, "64 hex digits")
+		.regex(/^[0-9a-f]{64}(?:,[0-9a-f]{64}){0,7}$/, "64 hex digits; behind a comma those that were before")
 		.optional(),
 	/** How long an installation of dependencies may take, milliseconds. */
 	BERTH_INSTALL_TIMEOUT_MS: whole(1000, 600_000).default(DEPENDENCY_LIMITS.installMs),

@@ -6,7 +6,7 @@ import { type Bases, ImageBuilder, StackRemapper } from "@berth/builder";
 import { dropPrivileges, exitWithParent, loadSettings } from "@berth/config";
 import { classesOf, type FunctionError, HOUR_MS, MIB, type Version } from "@berth/contracts";
 import { openBuildSource, openEventLog, openInvocationSource, openNodeMembership } from "@berth/queue";
-import { FunctionRegistry, openArtifactStore, PackageRegistries, SecretChanges, Secrets, Vault } from "@berth/registry";
+import { FunctionRegistry, openArtifactStore, PackageRegistries, resealAll, SecretChanges, Secrets, Vault } from "@berth/registry";
 import { Pool, type Specialisation } from "@berth/sandbox";
 import { createLogger, openTracing, WorkerMetrics } from "@berth/telemetry";
 import { AttemptSpans } from "./attempt-spans.js";
@@ -225,6 +225,15 @@ await buildSource.start((task, attempt) => builds.run(task, attempt), BUILDS_AT_
 await images.resume();
 mirror?.start();
 upkeep.start();
+
+if (vault.hasOldKeys)
+	resealAll(durableUrl, vault, log).then(
+		(resealed) => {
+			const needed = resealed.lost.length === 0 ? "the keys behind the first aren't needed for it" : "some can't be opened with any key";
+			log.info(resealed, `what the durable Redis has is sealed with the first key of BERTH_SECRETS_KEY, or of secrets.key: ${needed}`);
+		},
+		(err: unknown) => log.error({ err }, "secrets couldn't be sealed with the first key; the next start tries again"),
+	);
 
 let stopping = false;
 async function stop(): Promise<void> {

@@ -113,12 +113,13 @@ async function bodyOf(response: IncomingMessage, maxBytes: number): Promise<Gath
 	return isWhole ? { body: await collected({ body: Buffer.alloc(0), rest: source }, maxBytes) } : await gathered(source);
 }
 
-/** As they came, in lower case: several values of one name are several pairs. */
-function headersOf({ rawHeaders }: IncomingMessage): [string, string][] {
+/** As they came, in lower case: several values of one name are several pairs. What its Connection lists is of the connection, too. */
+function headersOf({ headers, rawHeaders }: IncomingMessage): [string, string][] {
+	const listed = new Set((headers.connection ?? "").split(",").map((name) => name.trim().toLowerCase()));
 	const pairs: [string, string][] = [];
 	for (let at = 0; at < rawHeaders.length; at += 2) {
 		const name = (rawHeaders[at] as string).toLowerCase();
-		if (!OF_THE_CONNECTION.has(name)) pairs.push([name, rawHeaders[at + 1] as string]);
+		if (!OF_THE_CONNECTION.has(name) && !listed.has(name)) pairs.push([name, rawHeaders[at + 1] as string]);
 	}
 	return pairs;
 }

@@ -1,0 +1,22 @@
+import { afterAll, expect, it } from "vitest";
+import { eventually } from "../harness/eventually.js";
+import { footprintOf } from "../harness/footprint.js";
+import { sharedStack } from "../harness/shared-stack.js";
+import { HostileLoad } from "./hostile-load.js";
+
+const stack = await sharedStack();
+afterAll(async () => {
+	await stack.client.command({ kind: "prewarm", floor: "default" });
+});
+
+it("300 hostile invocations leave no process, cgroup, mount, namespace, file, descriptor or lasting key", async () => {
+	const hostile = await HostileLoad.deploy(stack);
+	// Connections are open, and what is made once is there, before it counts.
+	await hostile.run(44);
+	const before = await footprintOf(stack);
+	await stack.client.command({ kind: "prewarm", floor: "default" });
+	const ended = await hostile.run(300);
+	// It did what it is there for: each of these is a sandbox's end.
+	expect(Math.min(ended["crashed"] ?? 0, ended["timed_out"] ?? 0, ended["out_of_memory"] ?? 0)).toBeGreaterThan(0);
+	await eventually(async () => expect(await footprintOf(stack)).toEqual(before), 30_000);
+});
