@@ -72,7 +72,7 @@ export default defineConfig({
 		sequence: { sequencer: LongFirst },
 		projects: [
 			{ extends: true, test: { name: "unit", include: ["packages/*/src/**/*.test.ts"], testTimeout: 20_000, ...ALONGSIDE } },
-			{ extends: true, test: { name: "docs", include: ["test/docs/**/*.test.ts"], ...ALONGSIDE } },
+			{ extends: true, test: { name: "docs", include: ["test/docs/**/*.test.ts"], testTimeout: 20_000, ...ALONGSIDE } },
 			wholeSystem("shared", sharing, 1, 2, { globalSetup: SHARED_STACKS, ...SEVERAL }),
 			wholeSystem("apart", apart, 1, 2, SEVERAL),
 			...(withCgroup2 ? [wholeSystem("cgroup2", CGROUP2_TESTS, 2, 60)] : []),

@@ -6,7 +6,7 @@ import { type Bases, ImageBuilder, StackRemapper } from "@berth/builder";
 import { dropPrivileges, exitWithParent, loadSettings } from "@berth/config";
 import { classesOf, type FunctionError, HOUR_MS, MIB, type Version } from "@berth/contracts";
 import { openBuildSource, openEventLog, openInvocationSource, openNodeMembership } from "@berth/queue";
-import { FunctionRegistry, openArtifactStore, PackageRegistries, SecretChanges, Secrets, Vault } from "@berth/registry";
+import { FunctionRegistry, openArtifactStore, PackageRegistries, resealAll, SecretChanges, Secrets, Vault } from "@berth/registry";
 import { Pool, type Specialisation } from "@berth/sandbox";
 import { createLogger, openTracing, WorkerMetrics } from "@berth/telemetry";
 import { AttemptSpans } from "./attempt-spans.js";
@@ -109,7 +109,8 @@ const builder = new ImageBuilder({
 	onMend: (name, err) =>
 		log.error({ err, image: name }, "the manifest of an image couldn't be read; it is made again, or its name removed"),
 });
-const { networks, runtimeClasses } = await engine.host();
+const { networks, runtimeClasses, unenforced = [] } = await engine.host();
+metrics.unenforced(unenforced);
 const incarnation = randomUUID();
 const versions = new ReadyVersions(functions);
 const invocationSource = await openInvocationSource({
@@ -208,7 +209,7 @@ const versionLimit = new VersionLimit({
 });
 const upkeep = new Upkeep({ settings, artifacts, builds, budget, versionLimit, dockerfiles, engine, log });
 const mirror = mirrorPlace && new Mirror({ place: mirrorPlace, artifacts, functions, log, onPushed: () => upkeep.keepBudget() });
-const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine, tail, ends });
+const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine, tail, ends, unenforced });
 
 await pool.start();
 await functions.rebases.announce(Object.fromEntries(Object.entries(bases).map(([runtime, { digest }]) => [runtime, digest])));
@@ -228,6 +229,15 @@ await buildSource.start((task, attempt) => builds.run(task, attempt), BUILDS_AT_
 await images.resume();
 mirror?.start();
 upkeep.start();
+
+if (vault.hasOldKeys)
+	resealAll(durableUrl, vault, log).then(
+		(resealed) => {
+			const needed = resealed.lost.length === 0 ? "the keys behind the first aren't needed for it" : "some can't be opened with any key";
+			log.info(resealed, `what the durable Redis has is sealed with the first key of BERTH_SECRETS_KEY, or of secrets.key: ${needed}`);
+		},
+		(err: unknown) => log.error({ err }, "secrets couldn't be sealed with the first key; the next start tries again"),
+	);
 
 let stopping = false;
 async function stop(): Promise<void> {
@@ -266,7 +276,7 @@ process.stdout.write(`${JSON.stringify({ ready: true, node, store })}\n`);
 
 /** Sockets of sandboxes of an earlier worker: nobody listens on them any more. */
 function removeOldSockets(): void {
-	mkdirSync(paths.agentSockets, { recursive: true, mode: 0o711 });
+	mkdirSync(paths.agentSockets, { recursive: true, mode: 0o700 });
 	for (const name of readdirSync(paths.agentSockets)) rmSync(join(paths.agentSockets, name));
 }
 

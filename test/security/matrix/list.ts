@@ -4,7 +4,7 @@ export const LIST = {
 		"CPU burn": "four processes have the share of a core that the manifest says",
 		"a loop without an end": "`timed_out`: killed from outside, as the agent can't answer any more",
 		"memory bomb": "`out_of_memory`, neighbours alive",
-		"a full heap": "`out_of_memory`, neighbours alive",
+		"a full heap": "`out_of_memory`, or `crashed` as V8 aborts; neighbours alive",
 		"tmpfs bomb": "ENOSPC at its size, charged to the sandbox's memory",
 		"fork bomb": "EAGAIN at the cap of tasks, no survivor",
 		"thread bomb": "refused at the cap of tasks",
