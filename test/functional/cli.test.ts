@@ -48,6 +48,27 @@ describe("the command line", () => {
 		expect(JSON.stringify(await told("list"))).not.toContain(`"${name}"`);
 	});
 
+	it("every quota of a project is set by a flag of its own, and shown beside what is used", async () => {
+		const project = freshName("bounded");
+		await stack.berth("project", "create", project);
+		const flags = ["--functions=5", "--concurrency=6", "--requests-per-second=7", "--burst=8", "--image-mib=9", "--queued=unlimited"];
+		const { code, stdout } = await stack.berth("--json", "project", "set", project, ...flags);
+		const { quotas } = JSON.parse(stdout) as { quotas: Record<string, { limit: number | null }> };
+		expect([code, Object.entries(quotas).map(([name, { limit }]) => [name, limit])]).toEqual([
+			0,
+			[
+				["functions", 5],
+				["concurrency", 6],
+				["requestsPerSecond", 7],
+				["burst", 8],
+				["imageMiB", 9],
+				["queued", null],
+			],
+		]);
+		expect((await stack.berth("project", "show", project)).stdout).toMatch(/^image-mib +0 +9 +for it$/m);
+		await stack.berth("project", "remove", project);
+	});
+
 	it("shows the sandboxes with what they hold, and kills one", async () => {
 		const name = freshName("cli");
 		await told("deploy", await sourceFile("export default () => 1;"), "--name", name);

@@ -115,4 +115,4 @@ const CHECKS: Readonly<Record<string, () => Promise<unknown>>> = {
 
 await report("up", started);
 for (const [name, check] of Object.entries(CHECKS)) if (wanted.includes(name)) await report(name, check);
-await report("down", () => stack.stop());
+await report("down", async () => await stack.stop());

@@ -12,6 +12,7 @@ export { FUNCTION_RECORDS } from "./keys.js";
 export { PackageRegistries, type PackageRegistryAccess } from "./package-registries.js";
 export type { Projects } from "./projects.js";
 export { type ProjectQuotas, quotaExceeded } from "./quotas.js";
+export { resealAll } from "./resealing.js";
 export { type OpenSchedule, type ScheduleClaim, Schedules, type TakenClaims } from "./schedules/schedules.js";
 export { type OpenSecret, SecretChanges, Secrets } from "./secrets.js";
 export type { RunningTransfer, TransferRecords } from "./transfer-records.js";

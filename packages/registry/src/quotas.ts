@@ -105,8 +105,7 @@ export class ProjectQuotas {
 
 /** A project has, or would have, more of something than it may. */
 export function quotaExceeded(quota: QuotaName, project: string, limit: number, used: number): BerthError {
-	const has = used > limit ? `would have ${used} ${QUOTAS[quota].of} with this` : `has ${used} ${QUOTAS[quota].of}`;
-	const message = `project ${project} ${has}, of ${limit} at most; remove some, or ask the operator for more`;
+	const message = `project ${project} has, or would have with this, ${used} ${QUOTAS[quota].of}, of ${limit} at most; remove some, or ask the operator for more`;
 	return new BerthError("quota_exceeded", `${quota}: ${message}`, { issues: [{ field: quota, message }], extra: { quota, limit, used } });
 }
 

@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, createHmac, randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { BerthError, sealingKeyId } from "@berth/contracts";
+import { BerthError, sealingKeyId, sealingKeysIn } from "@berth/contracts";
 
 const CIPHER = "aes-256-gcm";
 const KEY = /^[0-9a-f]{64}$/;
@@ -15,17 +15,30 @@ const FORM = /^v1\.([0-9a-f]{8})\.([\w-]+)$/;
 export class Vault {
 	readonly #key: Buffer;
 	readonly #keyId: string;
+	readonly #keys: ReadonlyMap<string, Buffer>;
 
-	/** @param key 64 hex digits. @throws TypeError when it is no key */
-	constructor(key: string) {
-		if (!KEY.test(key)) throw new TypeError("the key of the vault isn't 64 hex digits");
-		this.#key = Buffer.from(key, "hex");
-		this.#keyId = sealingKeyId(key);
+	/** @param keys 64 hex digits each: the first seals, all of them open. @throws TypeError when there is none, or one is no key */
+	constructor(...keys: readonly string[]) {
+		const [first] = keys;
+		if (first === undefined || !keys.every((key) => KEY.test(key))) throw new TypeError("a key of the vault isn't 64 hex digits");
+		this.#keyId = sealingKeyId(first);
+		this.#keys = new Map(keys.map((key) => [sealingKeyId(key), Buffer.from(key, "hex")]));
+		this.#key = this.#keys.get(this.#keyId) as Buffer;
+	}
+
+	/** Whether there are keys that only open. */
+	get hasOldKeys(): boolean {
+		return this.#keys.size > 1;
+	}
+
+	/** The same with the key that seals now; undefined when it is that already. @throws BerthError as `open` */
+	resealed(sealed: string, of: string): string | undefined {
+		return FORM.exec(sealed)?.[1] === this.#keyId ? undefined : this.seal(this.open(sealed, of), of);
 	}
 
 	/** @param key where the operator named one; else the file has it. @throws Error when there is none */
 	static async open(key: string | undefined, file: string): Promise<Vault> {
-		return new Vault(key ?? (await readFile(file, "utf8")).trim());
+		return new Vault(...sealingKeysIn(key ?? (await readFile(file, "utf8"))));
 	}
 
 	/** @param of what it is of (`default/registry/npm.example.com`): only whoever names the same opens it */
@@ -53,13 +66,14 @@ export class Vault {
 	/** @throws BerthError platform_error when it was sealed with another key, as something else, or was changed */
 	open(sealed: string, of: string): string {
 		const [, keyId = "", text = ""] = FORM.exec(sealed) ?? [];
-		if (keyId !== this.#keyId)
+		const key = this.#keys.get(keyId);
+		if (key === undefined)
 			throw new BerthError(
 				"platform_error",
 				`The secret ${of} was sealed with another key (BERTH_SECRETS_KEY, or secrets.key): set it again.`,
 			);
 		const bytes = Buffer.from(text, "base64url");
-		const cipher = createDecipheriv(CIPHER, this.#key, bytes.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES });
+		const cipher = createDecipheriv(CIPHER, key, bytes.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES });
 		try {
 			cipher.setAAD(Buffer.from(of)).setAuthTag(bytes.subarray(-TAG_BYTES));
 			return Buffer.concat([cipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES)), cipher.final()]).toString("utf8");

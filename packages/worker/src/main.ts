@@ -6,7 +6,7 @@ import { type Bases, ImageBuilder, StackRemapper } from "@berth/builder";
 import { dropPrivileges, exitWithParent, loadSettings } from "@berth/config";
 import { classesOf, type FunctionError, HOUR_MS, MIB, type Version } from "@berth/contracts";
 import { openBuildSource, openEventLog, openInvocationSource, openNodeMembership } from "@berth/queue";
-import { FunctionRegistry, openArtifactStore, PackageRegistries, SecretChanges, Secrets, Vault } from "@berth/registry";
+import { FunctionRegistry, openArtifactStore, PackageRegistries, resealAll, SecretChanges, Secrets, Vault } from "@berth/registry";
 import { Pool, type Specialisation } from "@berth/sandbox";
 import { createLogger, openTracing, WorkerMetrics } from "@berth/telemetry";
 import { AttemptSpans } from "./attempt-spans.js";
@@ -24,7 +24,7 @@ import { Mirror, mirrorOrigin, mirrorPlaceOf } from "./images/mirror.js";
 import { Registries } from "./images/registries.js";
 import { InvocationEnds } from "./invocation-ends.js";
 import { Invokes } from "./invokes.js";
-import { laneLimitsOf } from "./lane-limits.js";
+import { isRunnableHere, laneLimitsOf } from "./lane-limits.js";
 import { LogTail } from "./log-tail.js";
 import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
@@ -109,15 +109,18 @@ const builder = new ImageBuilder({
 	onMend: (name, err) =>
 		log.error({ err, image: name }, "the manifest of an image couldn't be read; it is made again, or its name removed"),
 });
-const { networks, runtimeClasses } = await engine.host();
+const { networks, runtimeClasses, unenforced = [] } = await engine.host();
+metrics.unenforced(unenforced);
 const incarnation = randomUUID();
+const versions = new ReadyVersions(functions);
 const invocationSource = await openInvocationSource({
 	durableUrl,
 	fastUrl,
 	nodeId: node,
 	incarnation,
 	retention: settings,
-	limitsOf: (project, name) => laneLimitsOf(functions, project, name),
+	limitsOf: (project, name) => laneLimitsOf(functions, project, name, runtimeClasses),
+	canRun: (request) => isRunnableHere(versions, request, runtimeClasses),
 	cores: settings.cores,
 	memoryMiB: pool.runsBytes / MIB,
 	projectConcurrency: (project) => functions.quotas.of(project).concurrency,
@@ -148,6 +151,7 @@ const egressProxy =
 				roots: () => roots.context,
 			})
 		: undefined;
+const membership = await openNodeMembership({ fastUrl, logger: log });
 const events = await openEventLog({ fastUrl, listens: false, logger: log });
 const builds = new Builds({
 	functions,
@@ -159,6 +163,7 @@ const builds = new Builds({
 	warmLayers: warmVersion,
 	networkMissing: networks.missing,
 	runtimeClasses,
+	isClassElsewhere: async (wanted) => (await membership.nodes()).some((each) => each.runtimeClasses?.includes(wanted) === true),
 });
 const places = new GatewayPlaces();
 const tail = new LogTail(incarnation);
@@ -167,7 +172,7 @@ const traces = openTracing(settings.tracing, node, metrics.registry, log);
 const attempts = new Attempts({
 	node,
 	pool,
-	versions: new ReadyVersions(functions),
+	versions,
 	secrets: functionSecrets,
 	artifacts,
 	metrics,
@@ -182,7 +187,6 @@ const attempts = new Attempts({
 	invokes,
 });
 const buildSource = await openBuildSource({ durableUrl, logger: log });
-const membership = await openNodeMembership({ fastUrl, logger: log });
 const images = new Images({ node, artifacts, functions, registries, vault, warmLayers: ensureLayers, log });
 const budget =
 	settings.imageBytes === undefined
@@ -205,7 +209,7 @@ const versionLimit = new VersionLimit({
 });
 const upkeep = new Upkeep({ settings, artifacts, builds, budget, versionLimit, dockerfiles, engine, log });
 const mirror = mirrorPlace && new Mirror({ place: mirrorPlace, artifacts, functions, log, onPushed: () => upkeep.keepBudget() });
-const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine, tail, ends });
+const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine, tail, ends, unenforced });
 
 await pool.start();
 await functions.rebases.announce(Object.fromEntries(Object.entries(bases).map(([runtime, { digest }]) => [runtime, digest])));
@@ -225,6 +229,15 @@ await buildSource.start((task, attempt) => builds.run(task, attempt), BUILDS_AT_
 await images.resume();
 mirror?.start();
 upkeep.start();
+
+if (vault.hasOldKeys)
+	resealAll(durableUrl, vault, log).then(
+		(resealed) => {
+			const needed = resealed.lost.length === 0 ? "the keys behind the first aren't needed for it" : "some can't be opened with any key";
+			log.info(resealed, `what the durable Redis has is sealed with the first key of BERTH_SECRETS_KEY, or of secrets.key: ${needed}`);
+		},
+		(err: unknown) => log.error({ err }, "secrets couldn't be sealed with the first key; the next start tries again"),
+	);
 
 let stopping = false;
 async function stop(): Promise<void> {
@@ -263,7 +276,7 @@ process.stdout.write(`${JSON.stringify({ ready: true, node, store })}\n`);
 
 /** Sockets of sandboxes of an earlier worker: nobody listens on them any more. */
 function removeOldSockets(): void {
-	mkdirSync(paths.agentSockets, { recursive: true, mode: 0o711 });
+	mkdirSync(paths.agentSockets, { recursive: true, mode: 0o700 });
 	for (const name of readdirSync(paths.agentSockets)) rmSync(join(paths.agentSockets, name));
 }
 

@@ -11,7 +11,22 @@ const REAPER = fileURLToPath(new URL("../reaper-process.mjs", import.meta.url));
 const FIXTURES = fileURLToPath(new URL("../../fixtures/functions", import.meta.url));
 
 /** What the stack starts, and what its own scripts need; busybox has the rest. */
-const PROGRAMS = ["crun", "redis-server", "unshare", "setpriv", "mount", "umount", "bash", "tini-static", "python3", "socat"] as const;
+const PROGRAMS = [
+	"crun",
+	"redis-server",
+	"unshare",
+	"setpriv",
+	"mount",
+	"umount",
+	"bash",
+	"tini-static",
+	"python3",
+	"socat",
+	"flock",
+	"nft",
+	"ip",
+	"mkfs.ext4",
+] as const;
 /** Packages of people who work on Berth; the stack needs none of them, and they are most of the bytes. */
 const DEVELOPMENT =
 	/^(?:@biomejs|@turbo|@typescript|@rolldown|@types|typescript|turbo|knip|lightningcss.*|vite|vitest|node-linux-.*|\.cache|\.bin)$/;

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import type { Settings } from "@berth/config";
-import { sealingKeyId } from "@berth/contracts";
+import { sealingKeyId, sealingKeysIn } from "@berth/contracts";
 import { askRedis, RedisError, type Reply } from "../doctor/redis-connection.js";
 import { isMissing } from "../system-errors.js";
 
@@ -51,8 +51,8 @@ export async function sealedSecrets({ durableRedisUrl }: Settings): Promise<read
 /** Those that aren't sealed with the key that this stack has, should it have one. */
 export async function unopenable(secrets: readonly SealedSecret[], { secretsKey, paths }: Settings): Promise<readonly SealedSecret[]> {
 	const key = secretsKey ?? (await readFile(paths.secretsKey, "utf8").catch(orNone));
-	const ours = key === undefined ? undefined : sealingKeyId(key.trim());
-	return secrets.filter(({ keyId }) => keyId !== ours);
+	const ours = new Set(sealingKeysIn(key ?? "").map(sealingKeyId));
+	return secrets.filter(({ keyId }) => !ours.has(keyId));
 }
 
 async function fieldsOf(url: string, name: string): Promise<Fields> {

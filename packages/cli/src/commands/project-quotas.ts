@@ -34,10 +34,15 @@ function registerSet(group: Command, { action }: Registrar): void {
 		.description("set quotas of a project; those that aren't named stay")
 		.argument("<name>", "its name")
 		.addHelpText("after", "\nExample:\n  berth project set shop --functions 50 --requests-per-second 100 --burst 200 --queued unlimited");
-	for (const name of QUOTA_NAMES)
-		command.addOption(new Option(`${flagOf(name)} ${VALUE}`, `${QUOTAS[name].of} that it may have`).argParser(parserOf(name)));
+	const options = QUOTA_NAMES.map((quota) => {
+		const option = new Option(`${flagOf(quota)} ${VALUE}`, `${QUOTAS[quota].of} that it may have`).argParser(parserOf(quota));
+		command.addOption(option);
+		return { quota, key: option.attributeName() };
+	});
 	command.action(
-		action(async (session: Session, changes: QuotaChanges, name: string) => {
+		action(async (session: Session, given: Readonly<Record<string, number | "unlimited" | null>>, name: string) => {
+			const named = options.filter(({ key }) => given[key] !== undefined);
+			const changes: QuotaChanges = Object.fromEntries(named.map(({ quota, key }) => [quota, given[key]]));
 			if (Object.keys(changes).length === 0) throw new InvalidArgumentError(`say what is to change: ${QUOTA_NAMES.map(flagOf).join(", ")}`);
 			const { client } = await session.connect();
 			show(session, await client.setQuotas(name, changes));
@@ -52,7 +57,7 @@ function show({ terminal, json }: Session, project: ProjectDetail): void {
 }
 
 function flagOf(name: QuotaName): string {
-	return `--${name.replace(/[A-Z]+/g, (capitals) => `-${capitals.toLowerCase()}`)}`;
+	return `--${name.replace("MiB", "Mib").replace(/[A-Z]+/g, (capitals) => `-${capitals.toLowerCase()}`)}`;
 }
 
 function parserOf(name: QuotaName): (text: string) => number | "unlimited" | null {
