@@ -97,7 +97,10 @@ export const container = {
 		],
 	},
 	"network namespace": { takes: "the network namespace", edits: [[SPEC, '"uts", "network", "cgroup"', '"uts", "cgroup"']] },
-	seccomp: { takes: "the filter of system calls", edits: [[SPEC, "seccomp: seccompProfile(place.arch),", ""]] },
+	seccomp: {
+		takes: "the filter of system calls",
+		edits: [[SPEC, '...(enforces("seccomp") ? { seccomp: seccompProfile(place.arch) } : {}),', ""]],
+	},
 	"descriptors are closed": {
 		takes: "the closing of descriptors: a directory of the host's stays open",
 		edits: [

@@ -24,7 +24,7 @@ export const limits = {
 	"cgroup memory": {
 		takes: "the cgroup's limit of memory; so that the machine is spared, Python gets 1 GiB of address space",
 		edits: [
-			[SPEC, "memory: { limit: limits.memoryBytes, swap: limits.memoryBytes },", ""],
+			[SPEC, 'memory: { limit: limits.memoryBytes, ...(enforces("swap") ? { swap: limits.memoryBytes } : {}) },', ""],
 			[CGROUP, "if (limits.memoryBytes !== before.memoryBytes) this.#limitMemory(sandbox, limits.memoryBytes, before.memoryBytes);", ""],
 			[
 				SPEC,
@@ -40,8 +40,8 @@ export const limits = {
 	"cgroup pids": {
 		takes: "the cap of 64 tasks, of builds 128: it is 1,024, which spares the machine",
 		edits: [
-			[SPEC, "pids: { limit: hostTasksOf(boot) },", "pids: { limit: 1024 },"],
-			[CGROUP, 'if (limits.pids !== before.pids) this.#write("pids", sandbox, "pids.max", limits.pids);', ""],
+			[SPEC, "{ pids: { limit: hostTasksOf(boot) } }", "{ pids: { limit: 1024 } }"],
+			[CGROUP, 'if (this.#capsTasks && limits.pids !== before.pids) this.#write("pids", sandbox, "pids.max", limits.pids);', ""],
 		],
 	},
 	"tmpfs size": {
