@@ -1,8 +1,8 @@
 import { FIXED_LIMITS, MIB, type SandboxLimits, type VersionImage } from "@berth/contracts";
 import { Admission } from "./admission.js";
 import { type BootKey, prewarmLimitsOf } from "./boot-key.js";
+import { CpuShares } from "./cpu-shares.js";
 import { type LayerSource, type PlacedLayer, placed, type SandboxEngine } from "./engine.js";
-import { ProjectLoads } from "./project-loads.js";
 import { Sandbox } from "./sandbox.js";
 
 /** What one that is being prewarmed is counted with: nothing but Node and the agent runs in it. */
@@ -30,7 +30,7 @@ export interface PopulationOptions {
 export class Population {
 	readonly admission: Admission;
 	readonly #options: PopulationOptions;
-	readonly #loads = new ProjectLoads();
+	readonly #shares = new CpuShares();
 	readonly #sandboxes = new Map<string, Sandbox>();
 	readonly #removals = new Set<Promise<void>>();
 	/** Next tries of removals that nobody waits for any more. */
@@ -62,7 +62,7 @@ export class Population {
 	 * @param countedBytes what it is counted with: its whole limit as soon as somebody's code may run in it
 	 */
 	async boot(key: BootKey, limits: SandboxLimits, countedBytes = limits.memoryBytes): Promise<Sandbox> {
-		const sandbox = new Sandbox(this.#options.engine, this.#loads, key, limits);
+		const sandbox = new Sandbox(this.#options.engine, this.#shares, key, limits);
 		this.#sandboxes.set(sandbox.id, sandbox);
 		// Counted before anything is awaited: whoever asks for room meanwhile has to see it.
 		this.admission.reserve(sandbox.id, countedBytes);
