@@ -70,7 +70,7 @@ describe.skipIf(process.arch !== "x64")("on a host with cgroup v2 alone", () => 
 		"refuses one that can't count memory or tasks, or whose cgroups can't be written, and says what to do",
 		(check) => {
 			const { lacking, readOnly } = saidOf<{ lacking: string; readOnly: string }>(check);
-			expect(lacking).toContain("cgroup v2 lacks the controllers memory, pids: delegate them to this container");
+			expect(lacking).toContain("cgroup v2 lacks the controllers memory: delegate");
 			expect(readOnly).toContain("can't be handed down in /sys/fs/cgroup (EROFS): cgroups are mounted read-only");
 		},
 	);

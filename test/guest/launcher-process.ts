@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chownSync, mkdirSync } from "node:fs";
+import { chownSync, mkdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
@@ -44,7 +44,12 @@ export class LauncherProcess {
 	/** @param around a command, with its beginning `'…;`, that it is started in: what is other than usual. @throws Error with what it said when it gives up */
 	static async start(dataDir: string, runtime: string, around = ""): Promise<LauncherProcess> {
 		const child = spawn("/usr/bin/sh", ["-c", around === "" ? `exec ${START}` : `${around} exec ${START}'`], {
-			env: { PATH: "/usr/bin:/usr/sbin", BERTH_DATA_DIR: dataDir, BERTH_OCI_RUNTIME: runtime },
+			env: {
+				PATH: "/usr/bin:/usr/sbin",
+				BERTH_DATA_DIR: dataDir,
+				BERTH_OCI_RUNTIME: runtime,
+				BERTH_OUTER_MOUNTS: readlinkSync("/proc/self/ns/mnt"),
+			},
 			stdio: ["ignore", "pipe", "pipe"],
 		});
 		const complaint = text(child.stderr);

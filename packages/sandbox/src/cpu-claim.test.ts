@@ -29,8 +29,8 @@ describe.each([1, 2] as const)("the claim of a sandbox, cgroup v%i", (version) =
 		reader = new CgroupReader(cgroup.paths);
 		shares = new CpuShares(2);
 		claim = new CpuClaim(reader, new Weight(cgroup.weightFile, version), shares);
-		claim.belongTo("mine");
-		claim.see();
+		claim.loads("mine");
+		claim.rest();
 	});
 	afterEach(() => {
 		claim.close();
@@ -76,6 +76,17 @@ describe.each([1, 2] as const)("the claim of a sandbox, cgroup v%i", (version) =
 		expect(cgroup.weight).toBe(HEAVY);
 		vi.advanceTimersByTime(1100);
 		expect(cgroup.weight).toBe(LIGHT);
+	});
+
+	test("falls while a module is loaded that computes, and is shared as in a run", () => {
+		claim.loads("mine");
+		shares.add("mine");
+		shares.add("mine");
+		cgroup.tell({ cpuUs: 60_000 });
+		vi.advanceTimersByTime(20);
+		expect(cgroup.weight).toBe(HEAVY / 2);
+		claim.rest();
+		expect(shares.heavy("mine")).toBe(1);
 	});
 
 	test("isn't looked at when nothing runs, and keeps no timer", () => {

@@ -33,14 +33,15 @@ export class CpuClaim {
 		this.#bucket = new CpuBucket(performance.now());
 	}
 
-	/** Between what it does: it has booted, or is about to load its function. What both take counts. */
+	/** It has booted: what that took counts. */
 	see(): void {
 		this.#weigh(this.#cgroup.cpuUs(), performance.now());
 	}
 
-	/** Whose it is from now on. */
-	belongTo(project: string): void {
+	/** It is this project's from now on, and loads its function: whoever computes meanwhile is looked at as in an attempt. */
+	loads(project: string): void {
 		this.#project = project;
+		this.begin(this.#cgroup.cpuUs());
 	}
 
 	/** An attempt begins. @param cpuUs what its cgroup has used until now */

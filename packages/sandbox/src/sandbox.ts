@@ -148,8 +148,6 @@ export class Sandbox {
 	 */
 	async specialise(target: Specialisation, limits: SandboxLimits, startMs: number): Promise<number> {
 		const { talk, logs, claim } = this.#alive();
-		claim?.belongTo(target.project);
-		claim?.see();
 		this.#specialisation = target;
 		logs.redactor = Redactor.of(target.secrets?.values);
 		const outputMark = logs.begin();
@@ -164,8 +162,11 @@ export class Sandbox {
 			throw new SpecialiseError("platform_error", { name: "Error", message: (error as Error).message });
 		}
 		const askedAt = performance.now();
+		// What is computed while it loads counts like any other run.
+		claim?.loads(target.project);
 		const asked = talk.ask(TO_AGENT.specialise, FROM_AGENT.specialised, specialiseHead(target, outputMark), trustedBy(target));
 		const reply = await within(asked, startMs);
+		claim?.rest();
 		if (reply === undefined || "ended" in reply || reply.frame.type === FROM_AGENT.failed) {
 			const death = await this.deathOf(reply);
 			throw initFailureOf(this.id, reply, death, await logs.end(), startMs, (error) => errorShown(logs.redactor, error));
