@@ -24,7 +24,7 @@ import { Mirror, mirrorOrigin, mirrorPlaceOf } from "./images/mirror.js";
 import { Registries } from "./images/registries.js";
 import { InvocationEnds } from "./invocation-ends.js";
 import { Invokes } from "./invokes.js";
-import { laneLimitsOf } from "./lane-limits.js";
+import { isRunnableHere, laneLimitsOf } from "./lane-limits.js";
 import { LogTail } from "./log-tail.js";
 import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
@@ -112,13 +112,15 @@ const builder = new ImageBuilder({
 const { networks, runtimeClasses, unenforced = [] } = await engine.host();
 metrics.unenforced(unenforced);
 const incarnation = randomUUID();
+const versions = new ReadyVersions(functions);
 const invocationSource = await openInvocationSource({
 	durableUrl,
 	fastUrl,
 	nodeId: node,
 	incarnation,
 	retention: settings,
-	limitsOf: (project, name) => laneLimitsOf(functions, project, name),
+	limitsOf: (project, name) => laneLimitsOf(functions, project, name, runtimeClasses),
+	canRun: (request) => isRunnableHere(versions, request, runtimeClasses),
 	cores: settings.cores,
 	memoryMiB: pool.runsBytes / MIB,
 	projectConcurrency: (project) => functions.quotas.of(project).concurrency,
@@ -149,6 +151,7 @@ const egressProxy =
 				roots: () => roots.context,
 			})
 		: undefined;
+const membership = await openNodeMembership({ fastUrl, logger: log });
 const events = await openEventLog({ fastUrl, listens: false, logger: log });
 const builds = new Builds({
 	functions,
@@ -160,6 +163,7 @@ const builds = new Builds({
 	warmLayers: warmVersion,
 	networkMissing: networks.missing,
 	runtimeClasses,
+	isClassElsewhere: async (wanted) => (await membership.nodes()).some((each) => each.runtimeClasses?.includes(wanted) === true),
 });
 const places = new GatewayPlaces();
 const tail = new LogTail(incarnation);
@@ -168,7 +172,7 @@ const traces = openTracing(settings.tracing, node, metrics.registry, log);
 const attempts = new Attempts({
 	node,
 	pool,
-	versions: new ReadyVersions(functions),
+	versions,
 	secrets: functionSecrets,
 	artifacts,
 	metrics,
@@ -183,7 +187,6 @@ const attempts = new Attempts({
 	invokes,
 });
 const buildSource = await openBuildSource({ durableUrl, logger: log });
-const membership = await openNodeMembership({ fastUrl, logger: log });
 const images = new Images({ node, artifacts, functions, registries, vault, warmLayers: ensureLayers, log });
 const budget =
 	settings.imageBytes === undefined

@@ -1,6 +1,7 @@
 import type { InvocationRequest } from "@berth/contracts";
 import { newId, type Outcome, type RetryPolicy, type Settlement } from "@berth/contracts";
 import { RedisServer } from "@berth/redis/testing";
+import type { CanRun } from "../bullmq/background-attempts.js";
 import type { LimitsOf } from "../bullmq/lane-limits.js";
 import type { GatewayQueue } from "../invocation-queue.js";
 import type { WorkerSource } from "../invocation-source.js";
@@ -42,9 +43,17 @@ export class Lanes {
 		incarnation = "1",
 		limitsOf: LimitsOf = async () => undefined,
 		memoryMiB?: number,
+		canRun?: CanRun,
 	): Promise<WorkerSource> {
 		const source = this.#keep(
-			await openInvocationSource({ ...this.#urls, nodeId: NODE, incarnation, limitsOf, ...(memoryMiB === undefined ? {} : { memoryMiB }) }),
+			await openInvocationSource({
+				...this.#urls,
+				nodeId: NODE,
+				incarnation,
+				limitsOf,
+				...(memoryMiB === undefined ? {} : { memoryMiB }),
+				...(canRun === undefined ? {} : { canRun }),
+			}),
 		);
 		await source.start(handler, concurrency, settlements);
 		return source;
