@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { eventually } from "../harness/eventually.js";
 import { deploy, freshName } from "../harness/functions.js";
-import { sandboxCgroupsOf, sandboxProcessesOf } from "../harness/leftovers.js";
+import { cgroupNameOf, sandboxCgroupsOf, sandboxProcessesOf } from "../harness/leftovers.js";
 import { sharedStack } from "../harness/shared-stack.js";
 import type { ProcessName } from "../harness/stack.js";
 import { capabilitiesOfUnit } from "../harness/systemd-unit.js";
@@ -191,6 +191,23 @@ describe("a sandbox as the host sees it", () => {
 			expect(Math.min(...all)).toBeGreaterThan(65_536);
 		});
 	});
+
+	it.skipIf(!existsSync("/sys/fs/cgroup/unified/cgroup.procs"))(
+		"leaves nothing where the launcher hides the hierarchy of v2 from its OCI runtime",
+		async () => {
+			const hidden = `/sys/fs/cgroup/unified/${cgroupNameOf(stack.dataDir)}`;
+			const launcher = String(await stack.pidOf("launcher"));
+			const [one] = await stack.client.sandboxes();
+			await stack.client.command({ kind: "kill", sandbox: one?.id ?? "" });
+			await eventually(() => {
+				const { stdout } = spawnSync("nsenter", ["-t", launcher, "-m", "ls", hidden], { encoding: "utf8" });
+				const there = stdout.split("\n").filter(Boolean);
+				expect(there).not.toContain(one?.id);
+				expect(there.length).toBeGreaterThan(0);
+				expect(there.filter((name) => !sandboxCgroupsOf(stack.dataDir).includes(name))).toEqual([]);
+			});
+		},
+	);
 
 	it("has no secret in its command line or in the environment that it was started with", () => {
 		const holding = processes().filter((pid) =>
