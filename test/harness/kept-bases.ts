@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { stampOf } from "../../packages/launcher/src/tree-stamp.js";
 
@@ -51,5 +51,6 @@ export default async function setup(): Promise<() => Promise<void>> {
 		const [, pid] = LEFT.exec(name) ?? [];
 		if (pid !== undefined && !existsSync(`/proc/${pid}`)) await rm(join(dirname(kept), name), { recursive: true, force: true });
 	}
-	return () => rm(kept, { recursive: true, force: true });
+	const isOurs = LEFT.exec(basename(kept))?.[1] === String(process.pid);
+	return () => (isOurs ? rm(kept, { recursive: true, force: true }) : Promise.resolve());
 }
