@@ -4,9 +4,13 @@ import { chownSync, mkdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
+import { OUTER_MOUNTS } from "@berth/config";
 
 const LAUNCHER = "/berth/launcher.mjs";
-const START = `/usr/bin/unshare --mount --propagation private -- node ${LAUNCHER}`;
+const START = `/usr/bin/setpriv --no-new-privs -- /usr/bin/unshare --mount --propagation private -- node ${LAUNCHER}`;
+
+/** AppArmor's for sandboxes: all that is tried here is tried under it. */
+const PROFILE = "berth-sandbox";
 
 /** Its first line. */
 export interface Ready {
@@ -48,7 +52,8 @@ export class LauncherProcess {
 				PATH: "/usr/bin:/usr/sbin",
 				BERTH_DATA_DIR: dataDir,
 				BERTH_OCI_RUNTIME: runtime,
-				BERTH_OUTER_MOUNTS: readlinkSync("/proc/self/ns/mnt"),
+				BERTH_APPARMOR_PROFILE: PROFILE,
+				[OUTER_MOUNTS]: readlinkSync("/proc/self/ns/mnt"),
 			},
 			stdio: ["ignore", "pipe", "pipe"],
 		});
