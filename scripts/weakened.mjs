@@ -70,10 +70,14 @@ function trialOf(plan, name) {
 	return trial;
 }
 
-/** Of each what it came to last; one that hasn't been run, or wasn't as it should be, is told so. */
+/** Of each when it was run last; one that hasn't been, as it is now, or wasn't as it should be, is told so. */
 function writePage(plan, outcomes, kept) {
-	const lastOf = (trial) => (outcomes.get(trial.name)?.isAsItShould === true ? outcomes.get(trial.name) : trial);
-	writeFileSync(PAGE, pageOf(plan.map(lastOf), kept));
+	const rowsOf = ({ falls, stands }) => JSON.stringify([falls, stands].map((aims) => aims.map(({ row }) => row)));
+	const runs = plan.map((trial) => {
+		const last = outcomes.get(trial.name);
+		return last?.isAsItShould === true && rowsOf(last) === rowsOf(trial) ? { ...trial, seconds: last.seconds, at: last.at } : trial;
+	});
+	writeFileSync(PAGE, pageOf(runs, kept));
 }
 
 try {

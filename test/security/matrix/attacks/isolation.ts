@@ -112,7 +112,7 @@ export const isolation: Rows<"Isolation"> = {
 			else for (const [path, text] of Object.entries(said)) if (!/^$|^E[A-Z]+$/.test(text)) expect(text).not.toBe(beginningOf(path));
 		},
 	},
-	sysrq: { heldBy: [["ordinary user", "masked paths"]], fixture: "sysrq.py" },
+	sysrq: { heldBy: [["ordinary user", "masked paths", "user namespace"]], fixture: "sysrq.py" },
 	"core_pattern and other settings": { heldBy: [["ordinary user", "read-only /proc"]], fixture: "kernel-settings.py" },
 	mount: { heldBy: [["seccomp", "capabilities"]], fixture: "mount.py" },
 	fsopen: { heldBy: [["seccomp", "capabilities"]], fixture: "fsopen.py" },
@@ -120,14 +120,14 @@ export const isolation: Rows<"Isolation"> = {
 	chroot: { heldBy: [["seccomp", "capabilities"]], fixture: "chroot.py" },
 	unshare: { heldBy: ["seccomp"], fixture: "unshare.py" },
 	"ptrace of the agent": { heldBy: ["seccomp"], fixture: "ptrace.py" },
-	bpf: { heldBy: [["seccomp", "capabilities"]], fixture: "bpf.py" },
+	bpf: { heldBy: [["seccomp", "capabilities", "user namespace"]], fixture: "bpf.py" },
 	userfaultfd: { heldBy: ["seccomp"], fixture: "userfaultfd.py" },
 	perf: { heldBy: ["seccomp"], fixture: "perf.py" },
 	io_uring: { heldBy: ["seccomp"], fixture: "io-uring.py" },
 	"files by their handles": { heldBy: ["seccomp"], fixture: "file-handles.py" },
 	"calls that nothing needs": { heldBy: ["seccomp"], fixture: "other-calls.py" },
 	"another user, and root": { heldBy: ["capabilities"], fixture: "becomes-root.py" },
-	"kernel modules and kexec": { heldBy: [["seccomp", "capabilities"]], fixture: "kernel-modules.py" },
+	"kernel modules and kexec": { heldBy: [["seccomp", "capabilities", "user namespace"]], fixture: "kernel-modules.py" },
 	"the machine's name": { heldBy: [["seccomp", "capabilities"]], fixture: "hostname.py" },
 	"raw sockets": { heldBy: ["capabilities"], fixture: "raw-socket.py" },
 	"connecting to the gateway": {
@@ -164,7 +164,7 @@ export const isolation: Rows<"Isolation"> = {
 			paths: [path, "/run/dbus/system_bus_socket", "/var/run/dbus/system_bus_socket", "/run/systemd/private"],
 		})),
 	},
-	mknod: { heldBy: [["seccomp", "capabilities"]], fixture: "mknod.py" },
+	mknod: { heldBy: [["seccomp", "capabilities", "user namespace"]], fixture: "mknod.py" },
 	"/dev/kmsg": { heldBy: [["devices", "user namespace"]], fixture: "dev-kmsg.py", isContained: isRefusedAll() },
 	"/dev/kvm": { heldBy: [["devices", "user namespace"]], fixture: "dev-kvm.py", isContained: isRefusedAll() },
 	"/dev/fuse": {
@@ -180,7 +180,7 @@ export const isolation: Rows<"Isolation"> = {
 			expectRefused(Object.fromEntries(opened.filter(([name]) => OWN_DEVICES[column]?.includes(name) !== true)));
 		},
 	},
-	"setting the clock": { heldBy: [["seccomp", "capabilities"]], fixture: "sets-clock.py" },
+	"setting the clock": { heldBy: [["seccomp", "capabilities", "user namespace"]], fixture: "sets-clock.py" },
 	"being the last to be ended": { heldBy: ["rlimits", ["capabilities", "user namespace"]], fixture: "last-to-be-ended.py" },
 	"what was left open": {
 		heldBy: ["descriptors are closed", "environment from nothing"],
