@@ -113,7 +113,7 @@ export const isolation: Rows<"Isolation"> = {
 		},
 	},
 	sysrq: { heldBy: [["ordinary user", "masked paths", "user namespace"]], fixture: "sysrq.py" },
-	"core_pattern and other settings": { heldBy: [["ordinary user", "read-only /proc"]], fixture: "kernel-settings.py" },
+	"core_pattern and other settings": { heldBy: [["read-only /proc", "capabilities"]], fixture: "kernel-settings.py" },
 	mount: { heldBy: [["seccomp", "capabilities"]], fixture: "mount.py" },
 	fsopen: { heldBy: [["seccomp", "capabilities"]], fixture: "fsopen.py" },
 	pivot_root: { heldBy: [["seccomp", "capabilities"]], fixture: "pivot-root.py" },
