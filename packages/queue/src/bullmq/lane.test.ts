@@ -50,7 +50,7 @@ test("who comes after a function whose runs hold what memory it may have starts 
 	const gateway = await lanes.gateway();
 	const { hold, began, handler } = holding();
 	await fill(gateway, "hog", 100);
-	await lanes.worker(handler, 1024, undefined, "1", async (_, name) => ({ memoryMiB: name === "hog" ? 512 : 128 }), 8 * 512);
+	await lanes.worker(handler, 1024, undefined, "1", async (_, name) => ({ memoryMiB: name === "hog" ? 512 : 128 }), { memoryMiB: 8 * 512 });
 	// Of memory for eight, one's is kept for others; of 256 slots more are free than anybody wants.
 	await expect.poll(() => began.length).toBe(7);
 	await fill(gateway, "late", 3);

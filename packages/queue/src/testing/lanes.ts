@@ -41,11 +41,9 @@ export class Lanes {
 		settlements?: SettlementKeeper,
 		incarnation = "1",
 		limitsOf: LimitsOf = async () => undefined,
-		memoryMiB?: number,
+		bounds: { readonly memoryMiB?: number; readonly projectConcurrency?: (project: string) => number | undefined } = {},
 	): Promise<WorkerSource> {
-		const source = this.#keep(
-			await openInvocationSource({ ...this.#urls, nodeId: NODE, incarnation, limitsOf, ...(memoryMiB === undefined ? {} : { memoryMiB }) }),
-		);
+		const source = this.#keep(await openInvocationSource({ ...this.#urls, nodeId: NODE, incarnation, limitsOf, ...bounds }));
 		await source.start(handler, concurrency, settlements);
 		return source;
 	}
