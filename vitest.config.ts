@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Where stacks of one run find the bases that the first one made: below where their data directories are, so that files can have second names. */
-process.env["TEST_BASES"] = `/var/lib/berth-test-bases-${process.pid}`;
+process.env["TEST_BASES"] ??= `/var/lib/berth-test-bases-${process.pid}`;
 
 const MINUTE_MS = 60_000;
 

@@ -21,6 +21,11 @@ const VERBS = {
 	test: { steps: [root, ...SETUP, testPackages], run: (args) => runTests(args, "test") },
 	"test:long": { steps: [root, ...SETUP, testPackages], run: (args) => runTests(args, "test:long") },
 	"test:cgroup2": { steps: [root, ...SETUP, testPackages], run: (args) => runTests(args, "test:cgroup2") },
+	"test:weakened": {
+		steps: [root, ...SETUP, testPackages],
+		// Node's way to leave types out of a source is called experimental by it.
+		run: (args) => handOver(["--disable-warning=ExperimentalWarning", at("./weakened.mjs"), ...args]),
+	},
 	bench: { steps: [root, ...SETUP], run: (args) => handOver([at("./bench.mjs"), ...args]) },
 };
 

@@ -23,6 +23,13 @@ export const BENCH_OPTIONS = {
 	out: { type: "string" },
 };
 
+export const WEAKENED_OPTIONS = {
+	...HELP,
+	only: { type: "string", multiple: true },
+	write: { type: "boolean", default: false },
+	json: { type: "boolean", default: false },
+};
+
 /** What each verb takes (without `options`: anything, for vitest), and what it says about itself. */
 const COMMAND_LINES = {
 	setup: {
@@ -64,6 +71,19 @@ Sets everything up, then runs what the ordinary suite has no time for. As root.`
 Sets everything up, then runs what depends on cgroups in an emulated machine
 with cgroup v2 alone, and in one each with v1 alone and with v2 as a container
 sees it. What is skipped counts as failed. As root, on x64.`,
+	},
+	"test:weakened": {
+		options: WEAKENED_OPTIONS,
+		help: `Usage: npm run test:weakened [-- options]
+
+Sets everything up, then takes each protection away in turn, in a copy of the
+project, and tries the attacks that it holds there: each has to get through,
+while others are contained. Half an hour on two cores. As root.
+
+  --only <name>  this protection, or "one + another" for those of which each
+                 would do alone; may be said several times
+  --write        write docs/weakened.md, of what each came to when it was run
+  --json         all that was seen, on standard output`,
 	},
 	bench: {
 		options: BENCH_OPTIONS,

@@ -33,6 +33,7 @@ test.each([
 	["quickstart", "--port"],
 	["quickstart", "--port", "99999"],
 	["bench", "quick"],
+	["test:weakened", "seccomp"],
 ])("`%s %s %s` is refused before anything is installed", (...args) => {
 	const { status, stdout, stderr } = bootstrap(...args.filter((arg) => arg !== undefined));
 	expect([status, stdout, stderr]).toEqual([2, "", expect.stringContaining("Usage: npm run")]);

@@ -4,10 +4,11 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
-import { ApiError } from "@berth/client";
+import { ApiError, createClient } from "@berth/client";
 import type { Digest, Problem } from "@berth/contracts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Deployed, deploy, freshName } from "../harness/functions.js";
+import { durableKeysOf } from "../harness/redis.js";
 import { LOGIN, Registry } from "../harness/registry.js";
 import { Stack } from "../harness/stack.js";
 import { ARCHITECTURE, configOf, distribution, sha256 } from "../harness/tenant-image.js";
@@ -78,6 +79,26 @@ describe("an image", () => {
 		expect(await pulling).toMatchObject({ state: "done", function: "goes-on", version: 1 });
 		expect(await stack.client.versions("goes-on")).toHaveLength(1);
 		expect(await invoked("goes-on")).toBe("hello you from here");
+	});
+
+	it("of a project that is removed while it is pulled is refused, and nothing of it stays", async () => {
+		const project = freshName("project");
+		const reference = `${open.host}/team/late:1`;
+		await stack.client.pushImage({ function: hello.name, reference });
+		await stack.client.makeProject(project);
+		await using owner = createClient({ url: stack.url, key: stack.key, project });
+		const begun = Promise.withResolvers<void>();
+		open.freeze();
+		const pulling = refused(owner.pullImage({ reference, function: "late" }, { onProgress: () => begun.resolve() }));
+		await begun.promise;
+		await stack.client.removeProject(project);
+		open.thaw();
+		await pulling;
+		const underWay = async () => (await durableKeysOf(stack.dataDir)).filter((key) => key.startsWith("{berth}:transfers:"));
+		await expect.poll(underWay).toEqual([]);
+		const index = await readFile(join(stack.dataDir, "artifacts/oci/index.json"), "utf8");
+		expect(index).not.toContain(`${project}/late`);
+		expect(await stack.client.projects()).not.toContainEqual(expect.objectContaining({ name: project }));
 	});
 
 	it("isn't sent again where it is, and its blobs are mounted into another repository", async () => {

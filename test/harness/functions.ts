@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { ApiError, type FunctionRequest, type InvokeAnswer, type InvokeOptions, type RawAnswer, resultOf } from "@berth/client";
 import type { InlineDeployInput, InvocationAnswer, Problem, Version } from "@berth/contracts";
+import { expect } from "vitest";
 import { type TarEntry, tarGz } from "./archives.js";
 import type { Stack } from "./stack.js";
 
@@ -76,8 +77,8 @@ export async function refusalOf(deploying: Promise<unknown>): Promise<Problem> {
 		() => undefined,
 		(reason: unknown) => reason,
 	);
-	if (!(error instanceof ApiError)) throw new Error(`the deploy wasn't refused: ${String(error)}`);
-	return error.problem;
+	expect(error, "the deploy wasn't refused").toBeInstanceOf(ApiError);
+	return (error as ApiError).problem;
 }
 
 /** What a version's build says of its layer of dependencies. */

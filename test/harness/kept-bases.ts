@@ -1,8 +1,9 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { chmod, mkdtemp, readdir, rename, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { chmod, mkdir, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { stampOf } from "../../packages/launcher/src/tree-stamp.js";
 
 const run = promisify(execFile);
 
@@ -11,14 +12,23 @@ const KEPT = process.env["TEST_BASES"];
 /** Such a place, by the process whose it is, or a copy that became none. */
 const LEFT = /^berth-test-bases-(\d+)(?:-\w+)?$/;
 /** Of a data directory, what bases are made of: images, digests of the files that went in, and the layers unpacked. */
-const PLACES = ["artifacts/oci", "artifacts/keys", "launcher/layers"];
+const [IMAGES, KEYS, LAYERS] = ["artifacts/oci", "artifacts/keys", "launcher/layers"];
 
 /**
- * Gives a data directory that is empty the bases that an earlier stack of this run has made. The files get second names: none of them is ever
- * written to, as every store writes beside and renames, so no stack sees another's changes.
+ * Gives a data directory that is empty the bases that an earlier stack of this run has made. Images get second names: none of their files is ever
+ * written to, as every store writes beside and renames, so no stack sees another's changes. Layers are copied and stamped as a launcher does it:
+ * a second name changes a file, to whoever looks at its times, and every launcher would unpack them anew.
  */
 export async function takeKeptBases(dataDir: string): Promise<void> {
-	if (KEPT !== undefined && existsSync(KEPT)) await run("cp", ["-al", `${KEPT}/.`, dataDir]);
+	if (KEPT === undefined || !existsSync(KEPT)) return;
+	await run("cp", ["-al", `${KEPT}/artifacts`, dataDir]);
+	await mkdir(join(dataDir, "launcher"), { mode: 0o711 });
+	await run("cp", ["-a", join(KEPT, LAYERS), join(dataDir, LAYERS)]);
+	const stamps = join(dataDir, "launcher/stamps");
+	await mkdir(stamps, { mode: 0o700 });
+	for (const layer of await readdir(join(dataDir, LAYERS))) {
+		await writeFile(join(stamps, layer), await stampOf(join(dataDir, LAYERS, layer)), { mode: 0o600 });
+	}
 }
 
 /** Keeps those of a stack that is up, as it has unpacked them by then, and has nothing else yet. */
@@ -26,7 +36,7 @@ export async function keepBases(dataDir: string): Promise<void> {
 	if (KEPT === undefined || existsSync(KEPT)) return;
 	const copy = await mkdtemp(`${KEPT}-`);
 	await chmod(copy, 0o711);
-	await run("cp", ["-al", "--parents", ...PLACES, copy], { cwd: dataDir });
+	await run("cp", ["-al", "--parents", IMAGES, KEYS, LAYERS, copy], { cwd: dataDir });
 	await rename(copy, KEPT).catch(async (error: NodeJS.ErrnoException) => {
 		await rm(copy, { recursive: true });
 		// Another stack was first.
@@ -41,5 +51,6 @@ export default async function setup(): Promise<() => Promise<void>> {
 		const [, pid] = LEFT.exec(name) ?? [];
 		if (pid !== undefined && !existsSync(`/proc/${pid}`)) await rm(join(dirname(kept), name), { recursive: true, force: true });
 	}
-	return () => rm(kept, { recursive: true, force: true });
+	const isOurs = LEFT.exec(basename(kept))?.[1] === String(process.pid);
+	return () => (isOurs ? rm(kept, { recursive: true, force: true }) : Promise.resolve());
 }

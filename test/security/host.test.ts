@@ -1,6 +1,8 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, describe, expect, it } from "vitest";
+import { fileURLToPath } from "node:url";
+import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { eventually } from "../harness/eventually.js";
 import { deploy, freshName } from "../harness/functions.js";
 import { sandboxCgroupsOf, sandboxProcessesOf } from "../harness/leftovers.js";
@@ -8,6 +10,7 @@ import { sharedStack } from "../harness/shared-stack.js";
 import type { ProcessName } from "../harness/stack.js";
 
 const stack = await sharedStack();
+const CLI = fileURLToPath(new URL("../../packages/cli/bin/berth.mjs", import.meta.url));
 
 async function statusOf(name: ProcessName): Promise<string> {
 	return readFileSync(`/proc/${await stack.pidOf(name)}/status`, "utf8");
@@ -24,22 +27,112 @@ function filesBelow(directory: string): readonly string[] {
 		.map((entry) => join(entry.parentPath, entry.name));
 }
 
+/** Capabilities by their bits (linux/capability.h). */
+const CAPABILITIES = ["chown", "dac_override", "dac_read_search", "fowner", "fsetid", "kill", "setgid", "setuid", "setpcap"];
+const LATER = { net_bind_service: 10, net_admin: 12, sys_admin: 21, sys_resource: 24 } as const;
+const bitsOf = (names: readonly (keyof typeof LATER | string)[]) =>
+	names.reduce((bits, name) => bits | (1n << BigInt(LATER[name as keyof typeof LATER] ?? CAPABILITIES.indexOf(name))), 0n);
+const capabilitiesIn = (status: string, set: string) => BigInt(`0x${field(status, `Cap${set}`)}`);
+
 describe("a process of the stack", () => {
 	it.each(["gateway", "worker", "redis-durable", "redis-fast"] as const)(
-		"%s runs as the service user, without a capability",
+		"%s runs as the service user, without a capability, and can't gain one",
 		async (name) => {
 			const status = await statusOf(name);
 			const uids = field(status, "Uid").split("\t").map(Number);
 			expect(new Set(uids).size).toBe(1);
 			expect(uids[0]).toBeGreaterThan(0);
-			expect(field(status, "CapEff")).toBe("0000000000000000");
-			expect(field(status, "CapPrm")).toBe("0000000000000000");
+			for (const set of ["Eff", "Prm", "Inh", "Amb"]) expect([set, capabilitiesIn(status, set)]).toEqual([set, 0n]);
+			expect(field(status, "NoNewPrivs")).toBe("1");
+			// Gateway and worker begin as root; none of it comes back, as nothing that they could start gives it.
+			const begun = name.startsWith("redis") ? [] : ["setuid", "setgid", "dac_read_search", "net_bind_service"];
+			expect(capabilitiesIn(status, "Bnd") & ~bitsOf(begun)).toBe(0n);
 		},
 	);
 
-	it("that is root is the launcher alone, and its socket is the service user's alone", async () => {
-		expect(field(await statusOf("launcher"), "Uid")).toMatch(/^0\t/);
-		expect(statSync(join(stack.dataDir, "run", "launcher.sock")).mode & 0o777).toBe(0o600);
+	it("that is root is the launcher alone, with the capabilities that it needs, and none that could be gained", async () => {
+		const status = await statusOf("launcher");
+		expect(field(status, "Uid")).toMatch(/^0\t/);
+		expect(field(status, "NoNewPrivs")).toBe("1");
+		const needed = bitsOf(["chown", "dac_override", "fowner", "kill", "setgid", "setuid", "net_admin", "sys_admin", "sys_resource"]);
+		const had = capabilitiesIn(readFileSync("/proc/self/status", "utf8"), "Bnd");
+		for (const set of ["Eff", "Prm", "Bnd"]) expect([set, capabilitiesIn(status, set)]).toEqual([set, needed & had]);
+		for (const set of ["Inh", "Amb"]) expect([set, capabilitiesIn(status, set)]).toEqual([set, 0n]);
+	});
+});
+
+/** Tries, as a user of this host who is nobody to the stack, to connect to, read, list and write paths. */
+const TRIES = `
+	const fs = require("node:fs"), net = require("node:net");
+	const tried = (act) => { try { act(); return "done"; } catch (error) { return error.code; } };
+	const acts = { read: (path) => fs.readFileSync(path), list: (path) => fs.readdirSync(path), write: (path) => fs.writeFileSync(path + "/x", "x") };
+	const connect = (path) => new Promise((resolve) => net.connect(path, () => resolve("done")).once("error", ({ code }) => resolve(code)));
+	(async () => {
+		const found = [];
+		for (const [act, path] of JSON.parse(process.argv[1])) found.push([act, path, act === "connect" ? await connect(path) : tried(() => acts[act](path))]);
+		console.log(JSON.stringify(found)); process.exit();
+	})();`;
+const STRANGER = "61234";
+
+describe("another user of the host", () => {
+	const asStranger = (tries: readonly (readonly [act: string, path: string])[]) => {
+		const args = [
+			"--reuid",
+			STRANGER,
+			"--regid",
+			STRANGER,
+			"--clear-groups",
+			"--",
+			"/usr/bin/env",
+			"node",
+			"-e",
+			TRIES,
+			JSON.stringify(tries),
+		];
+		return JSON.parse(execFileSync("setpriv", args, { encoding: "utf8", cwd: "/" })) as [string, string, string][];
+	};
+	const at = (...names: string[]) => join(stack.dataDir, ...names);
+
+	it("connects to no socket of the stack's: Redis, launcher, gateway and worker among themselves", () => {
+		const run = readdirSync(at("run"), { withFileTypes: true });
+		const sockets = run.filter((entry) => entry.isSocket()).map(({ name }) => at("run", name));
+		expect(sockets.map((path) => path.split("/").at(-1))).toEqual(expect.arrayContaining(["durable.sock", "fast.sock", "launcher.sock"]));
+		const found = asStranger(sockets.map((path) => ["connect", path]));
+		expect(found.filter(([, , end]) => end !== "EACCES")).toEqual([]);
+	});
+
+	it("reaches no agent's socket, not even by its name: nobody else enters where they are", () => {
+		const found = asStranger([
+			["list", at("run", "a")],
+			["connect", at("run", "a", `sb_${"0".repeat(26)}.sock`)],
+			["write", at("run", "a")],
+		]);
+		expect(found.map(([, , end]) => end)).toEqual(["EACCES", "EACCES", "EACCES"]);
+	});
+
+	it("reads no key, nothing that Redis, artifacts or logs hold, and no layer; lists and writes nothing", () => {
+		const found = asStranger([
+			...["admin.key", "secrets.key", "run/supervisor.lock"].map((name) => ["read", at(name)] as const),
+			...[
+				"",
+				"redis",
+				"redis/durable",
+				"redis/fast",
+				"artifacts",
+				"logs",
+				"run",
+				"launcher",
+				"launcher/layers",
+				"launcher/volumes",
+			].flatMap((name) => [["list", at(name)] as const, ["write", at(name)] as const]),
+		]);
+		expect(found.filter(([, , end]) => end !== "EACCES")).toEqual([]);
+	});
+
+	it("learns nothing of the processes' memory or environment", async () => {
+		const pids = await Promise.all((["gateway", "worker", "launcher", "redis-durable"] as const).map((name) => stack.pidOf(name)));
+		const found = asStranger(pids.flatMap((pid) => [["read", `/proc/${pid}/environ`] as const, ["list", `/proc/${pid}/fd`] as const]));
+		expect(found.filter(([, , end]) => end !== "EACCES")).toEqual([]);
 	});
 });
 
@@ -105,5 +198,20 @@ describe("a sandbox as the host sees it", () => {
 		for (const kind of ["pid", "mnt", "ipc", "uts", "net", "cgroup", "user"]) {
 			expect([kind, inode(`/proc/${pid}/ns/${kind}`)]).not.toEqual([kind, inode(`/proc/self/ns/${kind}`)]);
 		}
+	});
+});
+
+// On pure cgroup v2 a controller can't be taken from one process alone.
+describe.skipIf(!existsSync("/sys/fs/cgroup/pids"))("a host that can't enforce a limit", () => {
+	it("is refused, with what is missing, what that keeps from and how to do without, before anything is made", () => {
+		const dataDir = `/var/lib/berth-test-refused-${process.pid}`;
+		onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }));
+		const start = 'umount /sys/fs/cgroup/pids && exec "$@"';
+		const command = [process.execPath, CLI, "--data", dataDir, "up", "--detach", "--port", "0"];
+		const { status, stderr } = spawnSync("unshare", ["--mount", "--propagation", "private", "--", "sh", "-c", start, "sh", ...command], {
+			encoding: "utf8",
+		});
+		expect([status, existsSync(dataDir)]).toEqual([1, false]);
+		expect(stderr).toMatch(/lacks pids: a function could .*--insecure-allow=pids/);
 	});
 });

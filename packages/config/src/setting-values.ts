@@ -1,4 +1,4 @@
-import { isNetwork, NAME_PATTERN, parseImageName } from "@berth/contracts";
+import { isNetwork, NAME_PATTERN, parseImageName, WAIVABLE_LIMITS, type WaivableLimit } from "@berth/contracts";
 import { z } from "zod";
 
 /** An OCI registry: host and port as images are named, origin, and the login. */
@@ -87,5 +87,13 @@ export const networks = z.string().transform((text, context): readonly string[] 
 	const found = text.split(",").map((part) => part.trim());
 	if (found.every(isNetwork)) return found;
 	context.addIssue(NETWORKS);
+	return z.NEVER;
+});
+
+export const waivedLimits = z.string().transform((text, context): readonly WaivableLimit[] => {
+	const named = text.split(",").map((part) => part.trim());
+	const known = WAIVABLE_LIMITS.filter((limit) => named.includes(limit));
+	if (named.every((one) => WAIVABLE_LIMITS.some((limit) => limit === one))) return known;
+	context.addIssue(`${WAIVABLE_LIMITS.join(", ")}; several with commas between`);
 	return z.NEVER;
 });

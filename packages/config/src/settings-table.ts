@@ -1,7 +1,7 @@
 import { DEPENDENCY_LIMITS, QUOTAS, type QuotaName, VOLUMES_MIB } from "@berth/contracts";
 import { z } from "zod";
 import { payloadStore } from "./payload-store.js";
-import { binds, hosts, networks, packageRegistries, registries, repository } from "./setting-values.js";
+import { binds, hosts, networks, packageRegistries, registries, repository, waivedLimits } from "./setting-values.js";
 import { tracingSettings } from "./tracing-settings.js";
 
 /** Longest data directory, bytes: a socket's path below it has room for 107 (sun_path), and the longest is an agent's. */
@@ -152,6 +152,8 @@ export const settingsSchema = z.object({
 	BERTH_MAX_CONNECTIONS_PER_ADDRESS: whole(1, 1_000_000).default(1000),
 	/** Whether functions may have `network: host`, this machine's own. */
 	BERTH_HOST_NETWORK: z.enum(["permitted", "refused"], "permitted or refused").default("refused"),
+	/** Limits of sandboxes that this host may be unable to enforce, and is used all the same. */
+	BERTH_INSECURE_ALLOW: waivedLimits.optional(),
 	/** What all volumes of the node may have together, MiB: their space is taken when they are made. */
 	BERTH_VOLUMES_MIB: whole(0, 1 << 24).default(VOLUMES_MIB),
 	/** Directories of this machine that functions may have read-only, by names that manifests use. */

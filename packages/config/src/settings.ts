@@ -1,17 +1,17 @@
 import { availableParallelism, totalmem } from "node:os";
-import { HOUR_MS, LIMITS, MIB, type Quotas } from "@berth/contracts";
+import { HOUR_MS, LIMITS, MIB, type Quotas, type WaivableLimit } from "@berth/contracts";
 import { type DataPaths, pathsOf } from "./data-paths.js";
 import { misspelt } from "./misspelt.js";
 import type { BucketAccess } from "./payload-store.js";
 import type { RegistryAccess, RepositoryPlace } from "./setting-values.js";
 import { describe, SettingsError } from "./settings-error.js";
 import { type SettingName, type SettingValues, settingsSchema } from "./settings-table.js";
-import { SUPERVISED } from "./supervised.js";
+import { OUTER_MOUNTS, SUPERVISED } from "./supervised.js";
 import { type TracingSettings, tracingOf } from "./tracing-settings.js";
 import { USER_VARIABLES } from "./user-settings.js";
 
 /** All that anything of ours reads: with this prefix there is nothing else. */
-const KNOWN_NAMES = [...Object.keys(settingsSchema.shape), ...USER_VARIABLES, SUPERVISED];
+const KNOWN_NAMES = [...Object.keys(settingsSchema.shape), ...USER_VARIABLES, SUPERVISED, OUTER_MOUNTS];
 
 /** The settings of one process, checked and frozen. */
 export interface Settings {
@@ -91,6 +91,8 @@ export interface Settings {
 	/** To a gateway, at the same time. */
 	readonly maxConnections: { readonly total: number; readonly perAddress: number };
 	readonly allowsHostNetwork: boolean;
+	/** Limits that the host may be unable to enforce. */
+	readonly insecureAllow: readonly WaivableLimit[];
 	readonly volumeBytes: number;
 	/** Paths of directories, by the names that functions have them by. */
 	readonly binds: Readonly<Record<string, string>>;
@@ -164,7 +166,7 @@ export function loadSettings(
 		...(imageRepository === undefined ? {} : { imageRepository }),
 		...waysOutOf(value),
 		...proxiesAndHosts(value),
-		allowsHostNetwork: value.BERTH_HOST_NETWORK === "permitted",
+		...permittedOf(value),
 		volumeBytes: value.BERTH_VOLUMES_MIB * MIB,
 		binds: Object.freeze(value.BERTH_BINDS ?? {}),
 		...(value.BERTH_IMAGES_MIB === undefined ? {} : { imageBytes: value.BERTH_IMAGES_MIB * MIB }),
@@ -244,6 +246,13 @@ function quotasIn(value: SettingValues): Pick<Settings, "maxQueued" | "quotas"> 
 function keptOf(value: SettingValues): Pick<Settings, "hookEventsMs" | "idempotency"> {
 	const idempotency = Object.freeze({ ms: value.BERTH_IDEMPOTENCY_HOURS * HOUR_MS, bytes: value.BERTH_IDEMPOTENCY_MIB * MIB });
 	return { hookEventsMs: value.BERTH_HOOK_EVENTS_HOURS * HOUR_MS, idempotency };
+}
+
+function permittedOf(value: SettingValues): Pick<Settings, "allowsHostNetwork" | "insecureAllow"> {
+	return {
+		allowsHostNetwork: value.BERTH_HOST_NETWORK === "permitted",
+		insecureAllow: Object.freeze(value.BERTH_INSECURE_ALLOW ?? []),
+	};
 }
 
 function proxiesAndHosts(value: SettingValues): Pick<Settings, "callbackHosts" | "trustedProxies" | "maxConnections"> {

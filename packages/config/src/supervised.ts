@@ -6,6 +6,14 @@ export const SUPERVISED = "BERTH_SUPERVISED";
 /** What the supervisor tells a child beside its settings. */
 export const SUPERVISED_ENVIRONMENT = { [SUPERVISED]: "1" } as const;
 
+/** Set by the supervisor for the launcher: the mount namespace that it is in itself, and the launcher mustn't be. */
+export const OUTER_MOUNTS = "BERTH_OUTER_MOUNTS";
+
+/** What the supervisor has said of it, as `/proc/self/ns/mnt` has it; undefined where nobody has. */
+export function outerMounts(env: Readonly<Record<string, string | undefined>> = process.env): string | undefined {
+	return env[OUTER_MOUNTS];
+}
+
 /** What `exitWithParent` needs of a stream; `process.stdin` has it. */
 interface Lifeline {
 	once(event: "end" | "close" | "error", listener: () => void): unknown;

@@ -54,6 +54,8 @@ export interface LaneLimits {
 	readonly rate?: { readonly limit: number; readonly periodMs: number } | undefined;
 	/** What each run holds of a node's memory. */
 	readonly memoryMiB?: number | undefined;
+	/** The node that asks can't run it: others may. */
+	readonly isElsewhere?: boolean;
 }
 
 /** A function's background work. */
@@ -64,6 +66,8 @@ export interface Backlog {
 	/** Of those that are for later, and those that are tried again. */
 	readonly delayed: number;
 	readonly running: number;
+	/** Why none of it can run now, in a sentence. */
+	readonly waitsFor?: string;
 }
 
 /** `POST /v1/functions/{name}/pause`, `…/resume` */

@@ -16,6 +16,7 @@ import type {
 } from "./invocation.js";
 import type { LogEntry } from "./log.js";
 import type { FunctionSummary, Version } from "./version.js";
+import type { WaivableLimit } from "./waivable-limit.js";
 
 /** Headers that Berth adds to answers. */
 export const HEADERS = {
@@ -245,6 +246,8 @@ export interface NodeStats {
 	readonly memoryBytes: number;
 	readonly memoryBudgetBytes: number;
 	readonly waiting: number;
+	/** Limits of sandboxes that it can't enforce, which its operator does without (`--insecure-allow`). Absent: none. */
+	readonly unenforced?: readonly WaivableLimit[];
 }
 export interface StatsAnswer {
 	readonly nodes: readonly NodeStats[];

@@ -52,3 +52,4 @@ export * from "./time.js";
 export * from "./trace.js";
 export * from "./units.js";
 export * from "./version.js";
+export * from "./waivable-limit.js";

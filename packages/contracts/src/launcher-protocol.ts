@@ -4,6 +4,7 @@ import type { NetworkReport, SandboxNetwork } from "./sandbox-network.js";
 import type { StorageMount, StorageReport } from "./storage.js";
 import type { Digest } from "./units.js";
 import { KIB, MIB, MINUTE_MS } from "./units.js";
+import type { WaivableLimit } from "./waivable-limit.js";
 
 /** The launcher's verbs: frame types of a request; its answer has the same type and carries the request's `seq`. */
 export const LAUNCHER_VERBS = {
@@ -211,6 +212,8 @@ export interface HostReport {
 	readonly runtimeClasses: RuntimeClassReports;
 	readonly networks: NetworkReport;
 	readonly storage: StorageReport;
+	/** Limits that it can't enforce, which its operator does without. Absent: none. */
+	readonly unenforced?: readonly WaivableLimit[];
 }
 
 /** The same of a launcher beside a Docker Engine, which knows the rest. */

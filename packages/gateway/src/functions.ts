@@ -3,6 +3,7 @@ import { functionNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
 import { principalOf } from "./auth.js";
 import { flagFrom, nameFrom, numberFrom } from "./names.js";
+import { lackOf } from "./placement.js";
 import type { Services } from "./services.js";
 
 /** `GET /v1/functions` */
@@ -20,13 +21,15 @@ export async function listFunctions(request: Request, response: Response, { func
 }
 
 /** `GET /v1/functions/{name}` */
-export async function getFunction(request: Request, response: Response, { functions, invocations }: Services): Promise<void> {
+export async function getFunction(request: Request, response: Response, { functions, invocations, nodes }: Services): Promise<void> {
 	const { project } = principalOf(request);
 	const name = nameFrom(request.params["name"]);
 	const summary = await functions.getFunction(project, name);
 	const version = summary && (await functions.getVersion(project, name, summary.live ?? summary.latest));
 	if (summary === undefined || version === undefined) throw functionNotFound(name);
-	const background = await invocations.backlog({ project, function: name });
+	const backlog = await invocations.backlog({ project, function: name });
+	const waitsFor = backlog.paused ? undefined : lackOf(nodes, version.manifest);
+	const background = waitsFor === undefined ? backlog : { ...backlog, waitsFor };
 	response.json({ ...summary, ...(background.paused ? { paused: true } : {}), background, version } satisfies FunctionDetail);
 }
 

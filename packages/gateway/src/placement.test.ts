@@ -1,15 +1,19 @@
 import { manifestSchema } from "@berth/contracts";
 import type { NodeDirectory, NodeInfo } from "@berth/queue";
 import { expect, test } from "vitest";
-import { nodeFor } from "./placement.js";
+import { lackOf, nodeFor } from "./placement.js";
 
 const NAMES = Array.from({ length: 40 }, (_, at) => `f${at}`);
 
 /** The nodes that so many functions are placed on. */
 function placesOf(nodes: readonly Partial<NodeInfo>[], runtimeClass?: "runsc"): readonly string[] {
-	const directory = { nodes: () => nodes } as unknown as NodeDirectory;
+	const directory = directoryOf(nodes);
 	const manifest = manifestSchema.parse({ runtimeClass });
 	return [...new Set(NAMES.map((name) => nodeFor(directory, { project: "default", function: name, manifest })))].sort();
+}
+
+function directoryOf(nodes: readonly Partial<NodeInfo>[]): NodeDirectory {
+	return { nodes: () => nodes } as unknown as NodeDirectory;
 }
 
 const PLAIN = [{ id: "a" }, { id: "b", runtimeClasses: [] }];
@@ -24,4 +28,13 @@ test("functions are spread over the nodes, and those with a runtime class over t
 test("where no node has it one of them says why; where there is none at all nothing can run", () => {
 	expect(placesOf(PLAIN, "runsc")).toEqual(["a", "b"]);
 	expect(() => placesOf([], "runsc")).toThrow("no worker takes invocations");
+});
+
+test("background work that no node can run says what it waits for", () => {
+	const lack = (nodes: readonly Partial<NodeInfo>[], runtimeClass?: "runsc") =>
+		lackOf(directoryOf(nodes), manifestSchema.parse({ runtimeClass }));
+	expect(lack(PLAIN)).toBeUndefined();
+	expect(lack([...PLAIN, ABLE], "runsc")).toBeUndefined();
+	expect(lack([...PLAIN, { ...ABLE, draining: true }], "runsc")).toContain("no node has the runtime class runsc");
+	expect(lack([])).toContain("no worker takes invocations");
 });

@@ -12,8 +12,10 @@ export const NO_WORKER = "no worker takes invocations now: `berth doctor` on its
  */
 export function nodeFor(nodes: NodeDirectory, version: Pick<Version, "project" | "function" | "manifest">): string {
 	const { project, function: name, manifest } = version;
-	const open = nodes.nodes().filter(({ draining }) => draining !== true);
-	const all = haveClass(open, manifest.runtimeClass);
+	const open = openOf(nodes);
+	const able = ableOf(open, manifest.runtimeClass);
+	// Where none has it any of them says why.
+	const all = able.length > 0 ? able : open;
 	const [only] = all;
 	if (only === undefined) throw new BerthError("unavailable", NO_WORKER);
 	if (all.length === 1) return only.id;
@@ -21,9 +23,18 @@ export function nodeFor(nodes: NodeDirectory, version: Pick<Version, "project" |
 	return all.map(({ id }) => ({ id, weight: weigh(id) })).reduce((best, one) => (one.weight > best.weight ? one : best)).id;
 }
 
-/** Where none has it any of them says why. */
-function haveClass(nodes: readonly NodeInfo[], wanted: RuntimeClass | undefined): readonly NodeInfo[] {
-	if (wanted === undefined) return nodes;
-	const able = nodes.filter(({ runtimeClasses }) => runtimeClasses?.includes(wanted) === true);
-	return able.length > 0 ? able : nodes;
+/** Why a function's background work can't be run anywhere now, in a sentence; undefined when it can. */
+export function lackOf(nodes: NodeDirectory, { runtimeClass }: Version["manifest"]): string | undefined {
+	const open = openOf(nodes);
+	if (open.length === 0) return NO_WORKER;
+	if (ableOf(open, runtimeClass).length > 0) return undefined;
+	return `no node has the runtime class ${runtimeClass}: it waits for one, or for a version without it`;
+}
+
+function openOf(nodes: NodeDirectory): readonly NodeInfo[] {
+	return nodes.nodes().filter(({ draining }) => draining !== true);
+}
+
+function ableOf(nodes: readonly NodeInfo[], wanted: RuntimeClass | undefined): readonly NodeInfo[] {
+	return wanted === undefined ? nodes : nodes.filter(({ runtimeClasses }) => runtimeClasses?.includes(wanted) === true);
 }

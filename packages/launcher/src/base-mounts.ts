@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { lstatSync, mkdirSync } from "node:fs";
+import { lstatSync, mkdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Digest, MOUNTS_PATH, SANDBOX_PATHS } from "@berth/contracts";
 import type { LayerStore } from "./layers.js";
@@ -27,6 +27,18 @@ export class BaseMounts {
 		if (known !== undefined) return known.path;
 		const path = join(this.#directory, createHash("sha256").update(key).digest("hex").slice(0, 16));
 		mkdirSync(path, { recursive: true, mode: 0o755 });
+		try {
+			this.#mount(path, base);
+		} catch (error) {
+			// Nothing stays of what can't be: any digests may be asked for.
+			rmdirSync(path);
+			throw error;
+		}
+		this.#mounted.set(key, { path, layers: base });
+		return path;
+	}
+
+	#mount(path: string, base: readonly Digest[]): void {
 		mount("overlay", path, "overlay", MS.rdonly | MS.nodev | MS.nosuid, overlayOptions(this.#layers, base));
 		try {
 			// A base that came with a pulled image is a stranger's.
@@ -35,8 +47,6 @@ export class BaseMounts {
 			unmount(path);
 			throw error;
 		}
-		this.#mounted.set(key, { path, layers: base });
-		return path;
 	}
 
 	/** Layers of every base that is mounted. */

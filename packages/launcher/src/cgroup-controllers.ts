@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { HostError } from "./host-error.js";
 
 /** Without one of these a limit couldn't be enforced. */
-export const CONTROLLERS_V2 = ["memory", "cpu", "pids"] as const;
+export const CONTROLLERS_V2 = ["memory", "cpu"] as const;
+/** Without this one, too, unless the operator does without the limit. */
+export const TASKS_CONTROLLER = "pids";
 
 /** Where processes go that stand in the way; they stay there. */
 const ASIDE = "berth-aside";
@@ -27,12 +29,13 @@ const MENDS: Readonly<Record<string, string>> = {
  * internal processes"): they are moved aside first, into a child.
  * @throws HostError with what is in the way
  */
-export function handDownControllers(root: string, own: string): void {
+export function handDownControllers(root: string, own: string, capsTasks = true): void {
+	const controllers = [...CONTROLLERS_V2, ...(capsTasks ? [TASKS_CONTROLLER] : [])];
 	try {
 		makeDirectory(own);
 		if (isNestedRoot(root)) moveAside(root);
 		for (const directory of [root, own])
-			writeFileSync(join(directory, "cgroup.subtree_control"), CONTROLLERS_V2.map((name) => `+${name}`).join(" "));
+			writeFileSync(join(directory, "cgroup.subtree_control"), controllers.map((name) => `+${name}`).join(" "));
 	} catch (error) {
 		const { code = "", message } = error as NodeJS.ErrnoException;
 		throw new HostError(`cgroup v2 controllers can't be handed down in ${root} (${code}): ${MENDS[code] ?? message}`);
@@ -49,19 +52,27 @@ function makeDirectory(path: string): void {
 }
 
 /**
- * What a cgroup of our own has to have beside its controllers. @param own ours, with controllers handed down
- * @throws HostError with what the kernel lacks
+ * What a cgroup of our own has to have beside its controllers. @param own ours, with controllers handed down. @param mayLackSwap whether
+ * the operator does without its limit of swap. @returns whether swap is limited, where there is any. @throws HostError with what the kernel lacks
  */
-export function requireFilesV2(own: string): void {
+export function requireFilesV2(own: string, mayLackSwap = false): boolean {
 	if (!existsSync(join(own, "cgroup.freeze"))) throw new HostError("this kernel can't freeze cgroups of v2: Linux 5.2 or newer does");
-	requireSwapCounted(join(own, "memory.swap.max"));
+	try {
+		requireSwapCounted(join(own, "memory.swap.max"));
+		return true;
+	} catch (error) {
+		if (mayLackSwap && error instanceof HostError) return false;
+		throw error;
+	}
 }
 
 /** @param file which limits swap in a cgroup. @param meminfo of this host (proc_meminfo(5)). @throws HostError when it swaps, and there is no such file */
 export function requireSwapCounted(file: string, meminfo = readFileSync("/proc/meminfo", "utf8")): void {
 	const swap = Number(/^SwapTotal:\s+(\d+)/m.exec(meminfo)?.[1] ?? 0);
 	if (swap > 0 && !existsSync(file))
-		throw new HostError("this host swaps, but its kernel doesn't count swap per cgroup: boot with swapaccount=1, or turn swap off");
+		throw new HostError(
+			"this host swaps, but its kernel doesn't count swap per cgroup: boot with swapaccount=1, or turn swap off; or start with --insecure-allow=swap, should you trust every function",
+		);
 }
 
 /** Only the host's own root has no type. */

@@ -22,17 +22,23 @@ const PLATFORM_WEIGHT = 4;
 export class CgroupTree {
 	readonly #version: 1 | 2;
 	readonly #name: string;
+	readonly #capsTasks: boolean;
 	/** The v1 hierarchies, or the v2 root. */
 	readonly #hierarchies: readonly string[];
 
-	constructor(version: 1 | 2, instance: string) {
+	/** Whether swap is limited, as far as only a cgroup of v2 shows it: that of v1 was asked before. */
+	readonly limitsSwap: boolean = true;
+
+	/** @param capsTasks whether the kernel has the controller pids: an operator can do without. @param mayLackSwap whether that has been said of swap */
+	constructor(version: 1 | 2, instance: string, capsTasks: boolean, mayLackSwap: boolean) {
 		this.#version = version;
+		this.#capsTasks = capsTasks;
 		this.#name = `berth-${instance}`;
 		this.#hierarchies = version === 2 ? [ROOT] : hierarchiesV1();
 		if (version === 2) {
 			const own = join(ROOT, this.#name);
-			handDownControllers(ROOT, own);
-			requireFilesV2(own);
+			handDownControllers(ROOT, own, capsTasks);
+			this.limitsSwap = requireFilesV2(own, mayLackSwap);
 		}
 		this.#weigh(this.#name, 1);
 		this.#weigh(this.#platform, PLATFORM_WEIGHT);
@@ -51,7 +57,7 @@ export class CgroupTree {
 	/** Where the worker reads usage. */
 	readPaths(sandbox: string): CgroupPaths {
 		const at = (controller: string) => this.#directory(controller, sandbox);
-		return { version: this.#version, memory: at("memory"), cpu: at("cpuacct"), pids: at("pids") };
+		return { version: this.#version, memory: at("memory"), cpu: at("cpuacct"), pids: at(this.#tasksController) };
 	}
 
 	/** Lets a user freeze and thaw a sandbox and weigh it against others, and nothing else of its cgroup. */
@@ -64,7 +70,7 @@ export class CgroupTree {
 	limit(sandbox: string, limits: SandboxLimits, before: SandboxLimits): void {
 		if (limits.memoryBytes !== before.memoryBytes) this.#limitMemory(sandbox, limits.memoryBytes, before.memoryBytes);
 		if (limits.cpuMilli !== before.cpuMilli) this.#limitCpu(sandbox, limits.cpuMilli);
-		if (limits.pids !== before.pids) this.#write("pids", sandbox, "pids.max", limits.pids);
+		if (this.#capsTasks && limits.pids !== before.pids) this.#write("pids", sandbox, "pids.max", limits.pids);
 	}
 
 	/**
@@ -84,7 +90,7 @@ export class CgroupTree {
 
 	/** Pids that are in it now, as the host counts them. */
 	processes(sandbox: string): readonly number[] {
-		const file = join(this.#directory("pids", sandbox), "cgroup.procs");
+		const file = join(this.#directory(this.#tasksController, sandbox), "cgroup.procs");
 		if (!existsSync(file)) return [];
 		return readFileSync(file, "utf8").split("\n").filter(Boolean).map(Number);
 	}
@@ -173,6 +179,11 @@ export class CgroupTree {
 		// The multiple holds on a machine of many cores, too.
 		const base = Math.min(Math.floor(most / PLATFORM_WEIGHT), one * availableParallelism());
 		writeFileSync(join(directory, file), String(times * base));
+	}
+
+	/** Every hierarchy of v1 has the same tasks; this one is there. */
+	get #tasksController(): string {
+		return this.#capsTasks ? "pids" : "freezer";
 	}
 
 	get #platform(): string {

@@ -1,17 +1,21 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, readlinkSync } from "node:fs";
-import type { HostReport } from "@berth/contracts";
-import { CONTROLLERS_V2, requireSwapCounted } from "./cgroup-controllers.js";
+import { outerMounts } from "@berth/config";
+import type { HostReport, WaivableLimit } from "@berth/contracts";
+import { CONTROLLERS_V2 } from "./cgroup-controllers.js";
 import { findExecutable } from "./executables.js";
 import { HostError } from "./host-error.js";
 import { unmount } from "./syscalls.js";
+import { KERNEL_FILES, unenforceable } from "./unenforceable.js";
 
-const CGROUP_ROOT = "/sys/fs/cgroup";
-const CONTROLLERS_V1 = ["memory", "cpu", "cpuacct", "pids", "freezer"] as const;
+const CGROUP_ROOT = KERNEL_FILES.cgroups;
+/** Without one of these the platform can't do its work. */
+const CONTROLLERS_V1 = ["memory", "cpu", "cpuacct", "freezer"] as const;
 const RUNTIMES = ["crun", "runc"] as const;
 
 /** What the probe found, for the launcher itself. */
 export interface Host extends Omit<HostReport, "networks" | "storage" | "runtimeClasses"> {
+	readonly unenforced: readonly WaivableLimit[];
 	readonly ociRuntimePath: string;
 	readonly cgroupVersion: 1 | 2;
 	readonly arch: "x64" | "arm64";
@@ -19,14 +23,16 @@ export interface Host extends Omit<HostReport, "networks" | "storage" | "runtime
 
 /**
  * Probes cgroups and OCI runtime. Everything is found out here, once, so that a sandbox never starts
- * with a limit missing. @throws HostError with what is missing and how to mend it
+ * with a limit missing that its operator doesn't do without. @throws HostError with what is missing and how to mend it
  */
-export function probeHost(wantedRuntime: string): Host {
+export function probeHost(wantedRuntime: string, allowed: readonly WaivableLimit[], outer = outerMounts()): Host {
 	if (process.arch !== "x64" && process.arch !== "arm64")
 		throw new HostError(`this processor (${process.arch}) isn't supported: x64 and arm64 are`);
-	requirePrivateMounts();
+	requirePrivateMounts(outer);
 	const cgroups = cgroupMode();
 	requireControllers(cgroups);
+	const cgroupVersion = cgroups === "v2" ? 2 : 1;
+	const unenforced = unenforceable(cgroupVersion, allowed, KERNEL_FILES);
 	const ociRuntimePath = findRuntime(wantedRuntime);
 	const version = execFileSync(ociRuntimePath, ["--version"], { encoding: "utf8" });
 	// The runtime spec's version, which each of them says.
@@ -36,7 +42,8 @@ export function probeHost(wantedRuntime: string): Host {
 	if (cgroups === "hybrid") unmount(`${CGROUP_ROOT}/unified`);
 	return {
 		cgroups,
-		cgroupVersion: cgroups === "v2" ? 2 : 1,
+		cgroupVersion,
+		unenforced,
 		ociRuntime: ociRuntimePath.slice(ociRuntimePath.lastIndexOf("/") + 1),
 		ociRuntimePath,
 		ociRuntimeVersion: /version:? (\S+)/.exec(version)?.[1] ?? "unknown",
@@ -44,11 +51,10 @@ export function probeHost(wantedRuntime: string): Host {
 	};
 }
 
-/** Our mounts must die with us and be seen by nobody else. */
-function requirePrivateMounts(): void {
-	if (readlinkSync("/proc/self/ns/mnt") === readlinkSync(`/proc/${process.ppid}/ns/mnt`)) {
-		throw new HostError("start the launcher in a mount namespace of its own: unshare -m --propagation private -- node main.js");
-	}
+/** Our mounts must die with us and be seen by nobody else. The namespace of a process with more privileges than ours can't be looked at: it is told. */
+function requirePrivateMounts(outer: string | undefined): void {
+	if (outer === undefined || readlinkSync("/proc/self/ns/mnt") === outer)
+		throw new HostError("the launcher has to be in a mount namespace of its own, as `berth up` starts it");
 }
 
 function cgroupMode(): HostReport["cgroups"] {
@@ -67,7 +73,6 @@ function requireControllers(mode: HostReport["cgroups"]): void {
 	}
 	const missing = CONTROLLERS_V1.filter((name) => !existsSync(`${CGROUP_ROOT}/${name}/cgroup.procs`));
 	if (missing.length > 0) throw new HostError(`cgroup v1 lacks the controllers ${missing.join(", ")}: limits couldn't be enforced`);
-	requireSwapCounted(`${CGROUP_ROOT}/memory/memory.memsw.limit_in_bytes`);
 }
 
 /** Only the host's own root cgroup has no type: what a container sees as the root gets what its host hands down. */

@@ -6,7 +6,7 @@ import type { SandboxExit } from "@berth/contracts";
 import { removeAgentSockets } from "./agent-sockets.js";
 import { CgroupTree } from "./cgroup.js";
 import { Children } from "./children.js";
-import { probeHost } from "./host.js";
+import { type Host, probeHost } from "./host.js";
 import { LayerStore } from "./layers.js";
 import { Networks } from "./networks/networks.js";
 import { GVISOR, OciRuntime } from "./oci-runtime.js";
@@ -27,7 +27,7 @@ const directory = settings.paths.launcher;
 // The umask of whoever started us must not decide what sandboxes can read.
 process.umask(0o022);
 mkdirSync(directory, { recursive: true, mode: 0o711 });
-const host = probeHost(settings.ociRuntime);
+const probed = probeHost(settings.ociRuntime, settings.insecureAllow);
 const runsc = probeRunsc(settings.runsc);
 becomeSubreaper();
 letGoOfOthersVolumes();
@@ -38,7 +38,9 @@ const STOP_MS = 15_000;
 const complain = (message: string, error: unknown) =>
 	process.stderr.write(`${message}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
 const layers = new LayerStore(directory, (digest) => complain("an unpacked layer was changed, and is brought again", digest));
-const cgroups = new CgroupTree(host.cgroupVersion, instance);
+const mayLackSwap = settings.insecureAllow.includes("swap");
+const cgroups = new CgroupTree(probed.cgroupVersion, instance, !probed.unenforced.includes("pids"), mayLackSwap);
+const host: Host = { ...probed, unenforced: [...probed.unenforced, ...(cgroups.limitsSwap ? [] : (["swap"] as const))] };
 const networks = new Networks({ instance, resolver: settings.resolver });
 let server: LauncherServer | undefined;
 const children = new Children();
@@ -108,5 +110,5 @@ process.once("SIGINT", () => void stop());
 exitWithParent(() => void stop(), STOP_MS);
 
 process.stdout.write(
-	`${JSON.stringify({ ready: true, removed, cgroups: host.cgroups, platform: cgroups.platformDirectory, runtime: `${host.ociRuntime} ${host.ociRuntimeVersion}` })}\n`,
+	`${JSON.stringify({ ready: true, removed, cgroups: host.cgroups, platform: cgroups.platformDirectory, unenforced: host.unenforced, runtime: `${host.ociRuntime} ${host.ociRuntimeVersion}` })}\n`,
 );

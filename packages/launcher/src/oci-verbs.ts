@@ -25,7 +25,7 @@ export function ociVerbs({ host, runtimeClasses, layers, sandboxes, storage, onT
 		async perform(verb, head, body) {
 			switch (verb) {
 				case LAUNCHER_VERBS.host: {
-					const { cgroups, ociRuntime, ociRuntimeVersion } = host;
+					const { cgroups, ociRuntime, ociRuntimeVersion, unenforced } = host;
 					return {
 						cgroups,
 						ociRuntime,
@@ -33,6 +33,7 @@ export function ociVerbs({ host, runtimeClasses, layers, sandboxes, storage, onT
 						runtimeClasses,
 						networks: sandboxes.networks(),
 						storage: storage.report(),
+						unenforced,
 					} satisfies HostReport;
 				}
 				case LAUNCHER_VERBS.hasLayer:

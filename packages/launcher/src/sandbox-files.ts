@@ -98,6 +98,7 @@ export class SandboxFiles {
 			uidBase,
 			cgroupVersion: host.cgroupVersion,
 			arch: host.arch,
+			unenforced: host.unenforced,
 		});
 		writeFileSync(join(directory, "config.json"), JSON.stringify(spec));
 	}

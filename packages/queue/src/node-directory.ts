@@ -1,24 +1,15 @@
 import { BerthError, newId } from "@berth/contracts";
-import { closeRedis, guarded, LuaScript, type Redis, Subscription } from "@berth/redis";
-import { answersOf, NODE_IDS, NODE_NEWS, nodeLeaseOf, questionsOf } from "./keys.js";
+import { closeRedis, guarded, type Redis, Subscription } from "@berth/redis";
+import { answersOf, NODE_NEWS, questionsOf } from "./keys.js";
 import type { QueueLogger } from "./logger.js";
 import type { Answered, Asked } from "./node-channels.js";
+import { readNodes } from "./node-leases.js";
 import type { NodeAnswer, NodeChange, NodeDirectory, NodeInfo, NodeQuestion } from "./ports.js";
 
 const REFRESH_MS = 2000;
 const ASK_TIMEOUT_MS = 5000;
 /** How long a list that can't be refreshed is still believed: as long as a lease. */
 const BELIEVED_MS = 10_000;
-
-/** The leases of all nodes; an id whose lease has ended is taken off the list. */
-const READ_NODES = new LuaScript(`
-	local leases = {}
-	for _, id in ipairs(redis.call("SMEMBERS", KEYS[1])) do
-		local lease = redis.call("GET", ARGV[1] .. id)
-		if lease then leases[#leases + 1] = lease else redis.call("SREM", KEYS[1], id) end
-	end
-	return leases
-`);
 
 /** Told about a node that isn't what it was. */
 export type NodeChanged = (node: string, change: NodeChange) => void;
@@ -119,18 +110,13 @@ export class RedisNodeDirectory implements NodeDirectory {
 
 	async #refresh(): Promise<void> {
 		try {
-			this.#replace(await this.#read());
+			this.#replace(await readNodes(this.#redis));
 			this.#freshAtMs = performance.now();
 		} catch (error) {
 			this.#log.debug({ error }, "the list of nodes can't be read");
 			// Without Redis nothing can be placed anyway: keep the list for as long as the leases would hold.
 			if (performance.now() - this.#freshAtMs > BELIEVED_MS) this.#replace([]);
 		}
-	}
-
-	async #read(): Promise<NodeInfo[]> {
-		const leases = (await READ_NODES.run(this.#redis, [NODE_IDS], [nodeLeaseOf("")])) as string[];
-		return leases.map((text) => JSON.parse(text) as NodeInfo);
 	}
 
 	#replace(nodes: NodeInfo[]): void {

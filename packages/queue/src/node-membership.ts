@@ -3,6 +3,7 @@ import { closeRedis, LuaScript, type Redis, Subscription } from "@berth/redis";
 import { NODE_IDS, NODE_NEWS, nodeLeaseOf, questionsOf } from "./keys.js";
 import type { QueueLogger } from "./logger.js";
 import { type Answered, type Asked, NODE_LEASE_MS, NODE_RENEWAL_MS, type NodeNews } from "./node-channels.js";
+import { readNodes } from "./node-leases.js";
 import type { NodeAnswer, NodeInfo, NodeMembership, NodeQuestion } from "./ports.js";
 
 /** Ends a lease only if it is still this incarnation's: a restarted worker of that id may have joined. */
@@ -30,6 +31,10 @@ export class RedisNodeMembership implements NodeMembership {
 		this.#redis = redis;
 		this.#subscriber = subscriber;
 		this.#log = log;
+	}
+
+	nodes(): Promise<readonly NodeInfo[]> {
+		return readNodes(this.#redis);
 	}
 
 	async join(node: NodeInfo, answer: Answerer): Promise<void> {

@@ -41,6 +41,7 @@ test("who joins is listed at once, who leaves isn't any more, and the gateway is
 	expect(ids(nodes)).toEqual([]);
 	const b = await member("b");
 	await member("a");
+	expect((await b.nodes()).map(({ id }) => id).sort()).toEqual(["a", "b"]);
 	await expect.poll(() => ids(nodes)).toEqual(["a", "b"]);
 	await b.leave();
 	await expect.poll(() => ids(nodes)).toEqual(["a"]);

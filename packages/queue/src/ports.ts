@@ -270,6 +270,8 @@ export interface NodeDirectory {
 /** A worker's own entry in the directory: a lease of 10 s, renewed every 3 s. */
 export interface NodeMembership {
 	join(node: NodeInfo, answer: (question: NodeQuestion) => Promise<NodeAnswer>): Promise<void>;
+	/** All that have a live lease, this one with them once it has joined. */
+	nodes(): Promise<readonly NodeInfo[]>;
 	/** Says that this node ends what it has and is to be given nothing more. */
 	drain(): Promise<void>;
 	leave(): Promise<void>;

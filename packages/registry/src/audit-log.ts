@@ -1,11 +1,14 @@
 import { AUDIT_KEPT, type AuditEntry, type AuditList } from "@berth/contracts";
 import { type ConnectionLog, closeRedis, guarded, LuaScript, openRedis, type Redis } from "@berth/redis";
+import { projectNotFound } from "./absent.js";
 import { keys } from "./keys.js";
 
 /**
- * KEYS log. ARGV most entries, the entry. Also while memory is short, as it is bounded: what makes room is a change, too.
+ * KEYS log, removed projects. ARGV most entries, the entry, project. Gives nothing when that was removed, and its log with it. Also while memory is
+ * short, as it is bounded: what makes room is a change, too.
  */
 const APPEND = new LuaScript(`#!lua flags=allow-oom
+if redis.call('HEXISTS', KEYS[2], ARGV[3]) == 1 then return false end
 return redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[1], '*', 'entry', ARGV[2])`);
 
 /** What is known of a change before it is made. */
@@ -35,9 +38,11 @@ export class AuditLog {
 		return new AuditLog(redis);
 	}
 
-	/** @returns the entry's id. @throws BerthError unavailable: then it mustn't be made */
+	/** @returns the entry's id. @throws BerthError unavailable, or project_not_found when that was removed: then it mustn't be made */
 	async begin(project: string, change: AuditedChange): Promise<string> {
-		return String(await this.#append(project, change));
+		const id = await this.#append(project, change);
+		if (id === null) throw projectNotFound(project);
+		return String(id);
 	}
 
 	/** @throws BerthError unavailable */
@@ -72,7 +77,7 @@ export class AuditLog {
 	/** An entry has two lines. */
 	#append(project: string, line: AuditedChange | Ending): Promise<unknown> {
 		return guarded(this.#redis, "writing the audit log", () =>
-			APPEND.run(this.#redis, [keys.audit(project)], [2 * AUDIT_KEPT, JSON.stringify(line)]),
+			APPEND.run(this.#redis, [keys.audit(project), keys.removedProjects], [2 * AUDIT_KEPT, JSON.stringify(line), project]),
 		);
 	}
 }

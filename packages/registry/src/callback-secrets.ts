@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { BerthError, type CallbackSecret, DAY_MS, schemeOf } from "@berth/contracts";
 import { type ConnectionLog, closeRedis, guarded, LuaScript, openRedis, type Redis } from "@berth/redis";
+import { projectNotFound } from "./absent.js";
 import { keys } from "./keys.js";
 import type { Vault } from "./vault.js";
 
@@ -22,8 +23,9 @@ interface Stored {
 	readonly previous?: readonly Previous[];
 }
 
-/** Writes one in the place of what was read; the answer is what is there now. */
+/** Writes one in the place of what was read; the answer is what is there now, or nothing when the project was removed. */
 const REPLACE = new LuaScript(`
+	if redis.call("HEXISTS", KEYS[2], ARGV[3]) == 1 then return false end
 	local before = redis.call("GET", KEYS[1])
 	if (before or "") ~= ARGV[1] then return before end
 	redis.call("SET", KEYS[1], ARGV[2])
@@ -49,7 +51,7 @@ export class CallbackSecrets {
 		return new CallbackSecrets(redis, vault);
 	}
 
-	/** The one that there is, made when there is none. @throws BerthError platform_error when it can't be opened */
+	/** The one that there is, made when there is none. @throws BerthError platform_error when it can't be opened; project_not_found when that was removed */
 	async get(project: string): Promise<CallbackSecret> {
 		return this.#shown(project, await this.#stored(project));
 	}
@@ -120,10 +122,12 @@ export class CallbackSecrets {
 	}
 
 	async #replace(project: string, before: string, after: string): Promise<string> {
-		const args = [before, after];
-		return String(
-			await guarded(this.#redis, "storing the secret of callbacks", () => REPLACE.run(this.#redis, [keys.callbackSecret(project)], args)),
+		const args = [before, after, project];
+		const now = await guarded(this.#redis, "storing the secret of callbacks", () =>
+			REPLACE.run(this.#redis, [keys.callbackSecret(project), keys.removedProjects], args),
 		);
+		if (now === null) throw projectNotFound(project);
+		return String(now);
 	}
 }
 

@@ -1,9 +1,14 @@
 import { type Digest, type Manifest, manifestSchema, type SourceReference, type Version } from "@berth/contracts";
 import { RedisServer } from "@berth/redis/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { AuditLog } from "./audit-log.js";
 import type { BuildEnd } from "./build-states.js";
+import { CallbackSecrets } from "./callback-secrets.js";
 import { FunctionRegistry } from "./function-registry.js";
+import { PackageRegistries } from "./package-registries.js";
 import { Projects } from "./projects.js";
+import { Secrets } from "./secrets.js";
+import { Vault } from "./vault.js";
 
 const REPORT = { durationMs: 1, phases: {}, layers: [], warnings: [] };
 const DIGEST = `sha256:${"a".repeat(64)}` as const;
@@ -307,7 +312,19 @@ test("of a project that was removed while it was on its way nothing is made: nob
 		createdAt: "2026-11-26T00:00:00.000Z",
 	};
 	const image = { digest: DIGEST, base: { digest: DIGEST, layers: [] }, layers: [], entry: "index.mjs" };
+	const vault = new Vault("ab".repeat(32));
+	await using logins = closing(await PackageRegistries.open(server.url, vault));
+	await using callbacks = closing(await CallbackSecrets.open(server.url, vault));
+	await using secrets = closing(await Secrets.open(server.url, vault));
+	await using audit = closing(await AuditLog.open(server.url));
 	for (const make of [
+		() => logins.set("shop", "npm.example", { scopes: [], token: "t" }),
+		() => callbacks.get("shop"),
+		() => callbacks.signing("shop"),
+		() => callbacks.rotate("shop"),
+		() => secrets.set("shop", "ONE", "value"),
+		() => registry.quotas.change("shop", { functions: 1 }),
+		() => audit.begin("shop", { key: { id: "key_1", name: "ci" }, from: "127.0.0.1", method: "PUT", path: "/a" }),
 		() => registry.createVersion("shop", "hello", MANIFEST, sourceOf("1")),
 		() => registry.importVersion(pulled, image, REPORT),
 		() => registry.networks.make("shop", "back"),
@@ -316,7 +333,14 @@ test("of a project that was removed while it was on its way nothing is made: nob
 		await expect(make()).rejects.toMatchObject({ code: "project_not_found", message: expect.stringContaining('"shop"') });
 	expect(await registry.listFunctions("shop")).toEqual([]);
 	expect([await registry.networks.list("shop"), await registry.volumes.list("shop")]).toEqual([[], []]);
+	await audit.end("shop", { of: "1-1", status: 201 });
+	expect(await server.client((redis) => redis.keys("*shop*"))).toEqual([]);
 });
+
+/** Closed with its block. */
+function closing<T extends { close(): Promise<void> }>(opened: T): T & AsyncDisposable {
+	return Object.assign(opened, { [Symbol.asyncDispose]: () => opened.close() });
+}
 
 test("versions that wait for their build are known until it has ended", async () => {
 	const registry = await open();

@@ -1,7 +1,14 @@
 import type { PackageRegistryEntry, PackageRegistrySettings } from "@berth/contracts";
-import { type ConnectionLog, closeRedis, guarded, openRedis, type Redis } from "@berth/redis";
+import { type ConnectionLog, closeRedis, guarded, LuaScript, openRedis, type Redis } from "@berth/redis";
+import { projectNotFound } from "./absent.js";
 import { keys } from "./keys.js";
 import type { Vault } from "./vault.js";
+
+/** KEYS package registries, removed projects. ARGV host, record (JSON), project. Gives 0 when the project was removed. */
+const SET_REGISTRY = new LuaScript(`
+if redis.call('HEXISTS', KEYS[2], ARGV[3]) == 1 then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return 1`);
 
 /** An entry as it is stored: what it is logged in with is sealed. */
 interface Stored extends Omit<PackageRegistryEntry, "host"> {
@@ -31,7 +38,7 @@ export class PackageRegistries {
 		return new PackageRegistries(redis, vault);
 	}
 
-	/** Puts it in the place of what there was of this host. */
+	/** Puts it in the place of what there was of this host. @throws BerthError project_not_found when that was removed */
 	async set(project: string, host: string, input: PackageRegistrySettings): Promise<PackageRegistryEntry> {
 		const { scopes, token, username, password } = input;
 		const basic = username === undefined ? undefined : `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
@@ -43,9 +50,11 @@ export class PackageRegistries {
 			updatedAt: new Date().toISOString(),
 		} as const;
 		const sealed = authorization === undefined ? {} : { sealed: this.#vault.seal(authorization, nameOf(project, host)) };
-		await this.#do("storing a package registry", () =>
-			this.#redis.hset(keys.packageRegistries(project), host, JSON.stringify({ ...entry, ...sealed })),
+		const args = [host, JSON.stringify({ ...entry, ...sealed }), project];
+		const isSet = await this.#do("storing a package registry", () =>
+			SET_REGISTRY.run(this.#redis, [keys.packageRegistries(project), keys.removedProjects], args),
 		);
+		if (isSet === 0) throw projectNotFound(project);
 		return { host, ...entry };
 	}
 

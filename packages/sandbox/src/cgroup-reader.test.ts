@@ -54,6 +54,16 @@ test("where the kernel keeps no peak, what it has now is the best there is", () 
 	expect(reader.peakMemoryBytes()).toBe(20 << 20);
 });
 
+test.each([1, 2] as const)("where cgroup v%i doesn't count tasks, none was refused, and those that are there are counted", (version) => {
+	const { cgroup } = open(version);
+	for (const name of ["pids.current", "pids.events"]) rmSync(join(directory.path, name));
+	writeFileSync(join(directory.path, version === 1 ? "tasks" : "cgroup.threads"), "7\n8\n9\n");
+	const reader = new CgroupReader(cgroup.paths);
+	opened.push(reader);
+	expect([reader.pidsRefused(), reader.tasks()]).toEqual([0, 3]);
+	reader.remember();
+});
+
 test("an event that this kernel doesn't count hasn't happened, and one isn't taken for another of a longer name", () => {
 	const { reader } = open(2);
 	writeFileSync(join(directory.path, "memory.events"), "oom_kill_disable 1\nmax_oom_kill 2\n");

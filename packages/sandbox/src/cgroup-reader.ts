@@ -12,6 +12,8 @@ interface Layout {
 	readonly memoryStat: string;
 	readonly oomEvents: string;
 	readonly pidsEvents: string;
+	/** A line for each task. */
+	readonly tasks: string;
 	/** CPU time from the content of its file, microseconds. */
 	cpuUs(text: string): number;
 }
@@ -24,6 +26,7 @@ const LAYOUTS: Readonly<Record<1 | 2, Layout>> = {
 		memoryStat: "memory.stat",
 		oomEvents: "memory.oom_control",
 		pidsEvents: "pids.events",
+		tasks: "tasks",
 		cpuUs: (text) => Number(text) / 1000,
 	},
 	2: {
@@ -33,6 +36,7 @@ const LAYOUTS: Readonly<Record<1 | 2, Layout>> = {
 		memoryStat: "memory.stat",
 		oomEvents: "memory.events",
 		pidsEvents: "pids.events",
+		tasks: "cgroup.threads",
 		cpuUs: (text) => field(text, "usage_usec"),
 	},
 };
@@ -46,11 +50,14 @@ export class CgroupReader {
 	readonly #remembered = new Map<string, string>();
 	/** Whether the kernel keeps the most memory it ever had: cgroup v2 does so from 5.19 on. */
 	readonly keepsPeak: boolean;
+	/** Whether the kernel counts and caps tasks here: an operator can do without. */
+	readonly #capsTasks: boolean;
 
 	constructor(paths: CgroupPaths) {
 		this.#layout = LAYOUTS[paths.version];
 		this.#paths = paths;
 		this.keepsPeak = existsSync(join(paths.memory, this.#layout.memoryPeak));
+		this.#capsTasks = existsSync(join(paths.pids, "pids.current"));
 	}
 
 	/** CPU time of everything that ever ran in it, microseconds. */
@@ -77,13 +84,15 @@ export class CgroupReader {
 		return field(this.#text(this.#paths.memory, this.#layout.oomEvents), "oom_kill");
 	}
 
-	/** How often a fork met the pids cap. */
+	/** How often a fork met the pids cap; never where the host has none. */
 	pidsRefused(): number {
+		if (!this.#capsTasks) return 0;
 		return field(this.#text(this.#paths.pids, this.#layout.pidsEvents), "max");
 	}
 
 	/** Tasks in it now (threads count). */
 	tasks(): number {
+		if (!this.#capsTasks) return readFileSync(join(this.#paths.pids, this.#layout.tasks), "latin1").split("\n").length - 1;
 		return Number(this.#text(this.#paths.pids, "pids.current"));
 	}
 
@@ -105,7 +114,7 @@ export class CgroupReader {
 			...(this.keepsPeak ? [[memory, memoryPeak] as const] : []),
 			[memory, memoryStat],
 			[memory, oomEvents],
-			[pids, pidsEvents],
+			...(this.#capsTasks ? [[pids, pidsEvents] as const] : []),
 		] as const;
 		for (const [directory, file] of files) this.#remembered.set(`${directory}/${file}`, this.#text(directory, file));
 	}

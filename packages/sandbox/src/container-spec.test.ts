@@ -145,6 +145,14 @@ describe("a sandbox's resources", () => {
 		expect([on(1), on(2)]).toEqual([undefined, { "memory.oom.group": "1" }]);
 	});
 
+	test("that the host can't enforce, and its operator does without, are left out, and nothing else is", () => {
+		const without = containerSpec(BOOT, { ...PLACE, unenforced: ["swap", "pids", "seccomp"] });
+		expect(without.linux.resources).toEqual({ ...spec.linux.resources, memory: { limit: 128 * MIB }, pids: undefined });
+		expect(without.linux.seccomp).toBeUndefined();
+		const { resources, seccomp } = spec.linux;
+		expect({ ...without, linux: { ...without.linux, resources, seccomp } }).toEqual(spec);
+	});
+
 	test("of the CPU are never less than the kernel takes, and in proportion above that", () => {
 		expect([1, 10, 50, 1000, 16_000].map(cpuQuotaUs)).toEqual([1000, 1000, 5000, 100_000, 1_600_000]);
 	});
@@ -172,6 +180,6 @@ test("the runtime spec's rules for a config.json are kept: version, absolute pat
 
 test("gVisor has room for its own tasks beside those of a function, and nothing else of its limits is other", () => {
 	const { resources } = containerSpec({ ...BOOT, runtimeClass: "runsc", own: [digest("2")] }, PLACE).linux;
-	expect(resources.pids.limit).toBeGreaterThan(BOOT.limits.pids + 100);
+	expect(resources.pids?.limit).toBeGreaterThan(BOOT.limits.pids + 100);
 	expect({ ...resources, pids: spec.linux.resources.pids }).toEqual(spec.linux.resources);
 });

@@ -1,4 +1,4 @@
-import { type BootRequest, FIXED_LIMITS, KIB, MIB, MOUNTS_PATH, SANDBOX_PATHS } from "@berth/contracts";
+import { type BootRequest, FIXED_LIMITS, KIB, MIB, MOUNTS_PATH, SANDBOX_PATHS, type WaivableLimit } from "@berth/contracts";
 import type { OciSpec } from "./oci-spec.js";
 import { seccompProfile } from "./seccomp.js";
 
@@ -34,6 +34,8 @@ export interface SandboxPlace {
 	readonly uidBase: number;
 	readonly cgroupVersion: 1 | 2;
 	readonly arch: "x64" | "arm64";
+	/** What this host can't enforce, which its operator does without. Absent: nothing. */
+	readonly unenforced?: readonly WaivableLimit[];
 }
 
 /** The network's is left out where the operator permits the host's own. */
@@ -51,6 +53,7 @@ export function cpuQuotaUs(cpuMilli: number): number {
  */
 export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 	const { limits } = boot;
+	const enforces = (limit: WaivableLimit) => place.unenforced?.includes(limit) !== true;
 	const idMapping = [{ containerID: 0, hostID: place.uidBase, size: UID_RANGE }];
 	return {
 		ociVersion: "1.0.2",
@@ -89,12 +92,12 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 			gidMappings: idMapping,
 			resources: {
 				devices: [{ allow: false, access: "rwm" }],
-				memory: { limit: limits.memoryBytes, swap: limits.memoryBytes },
+				memory: { limit: limits.memoryBytes, ...(enforces("swap") ? { swap: limits.memoryBytes } : {}) },
 				cpu: { shares: HEAVY_SHARES, quota: cpuQuotaUs(limits.cpuMilli), period: CPU_PERIOD_US },
-				pids: { limit: hostTasksOf(boot) },
+				...(enforces("pids") ? { pids: { limit: hostTasksOf(boot) } } : {}),
 				...(place.cgroupVersion === 2 ? { unified: { "memory.oom.group": "1" } } : {}),
 			},
-			seccomp: seccompProfile(place.arch),
+			...(enforces("seccomp") ? { seccomp: seccompProfile(place.arch) } : {}),
 			maskedPaths: MASKED_PATHS,
 			readonlyPaths: READONLY_PATHS,
 		},

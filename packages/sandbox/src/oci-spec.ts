@@ -28,12 +28,12 @@ export interface OciSpec {
 		readonly gidMappings: readonly IdMapping[];
 		readonly resources: {
 			readonly devices: readonly { readonly allow: boolean; readonly access: string }[];
-			readonly memory: { readonly limit: number; readonly swap: number };
+			readonly memory: { readonly limit: number; readonly swap?: number };
 			readonly cpu: { readonly shares: number; readonly quota: number; readonly period: number };
-			readonly pids: { readonly limit: number };
+			readonly pids?: { readonly limit: number };
 			readonly unified?: Readonly<Record<string, string>>;
 		};
-		readonly seccomp: LinuxSeccomp;
+		readonly seccomp?: LinuxSeccomp;
 		readonly maskedPaths: readonly string[];
 		readonly readonlyPaths: readonly string[];
 	};

@@ -1,4 +1,4 @@
-import type { Lane, Outcome, SandboxInfo, Settlement, StartKind } from "@berth/contracts";
+import type { Lane, Outcome, SandboxInfo, Settlement, StartKind, WaivableLimit } from "@berth/contracts";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { SECONDS } from "./buckets.js";
 
@@ -65,6 +65,17 @@ export class WorkerMetrics {
 				for (const { state, kind } of sandboxes()) this.inc({ state, kind });
 			},
 		});
+	}
+
+	/** Limits of sandboxes that this node's host can't enforce: none is the same as no such metric. */
+	unenforced(limits: readonly WaivableLimit[]): void {
+		const gauge = new Gauge({
+			name: "berth_unenforced_limits",
+			help: "1 for each limit of sandboxes that the host can't enforce and its operator does without",
+			labelNames: ["limit"],
+			registers: [this.registry],
+		});
+		for (const limit of limits) gauge.set({ limit }, 1);
 	}
 
 	/** Totals by outcome since the start. */

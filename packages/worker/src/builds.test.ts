@@ -1,5 +1,5 @@
 import type { BuildResult, ImageBuilder } from "@berth/builder";
-import { BerthError, type Version } from "@berth/contracts";
+import { BerthError, manifestSchema, type Version } from "@berth/contracts";
 import type { BuildEnd, FunctionRegistry } from "@berth/registry";
 import { createLogger, WorkerMetrics } from "@berth/telemetry";
 import { expect, test } from "vitest";
@@ -42,6 +42,8 @@ class FakeRegistry {
 	}
 }
 
+let isElsewhere = false;
+
 /** @returns what is removed by a last attempt, in which the builder does that */
 async function lastAttempt(registry: FakeRegistry, build: () => Promise<BuildResult>): Promise<readonly Version[]> {
 	const removed: Version[] = [];
@@ -55,6 +57,7 @@ async function lastAttempt(registry: FakeRegistry, build: () => Promise<BuildRes
 		log: createLogger("test", "silent"),
 		networkMissing: undefined,
 		runtimeClasses: { runsc: { missing: "there is none" } },
+		isClassElsewhere: async () => isElsewhere,
 		warmLayers: async () => undefined,
 	});
 	await builds.run({ project: "default", function: "hello", version: 1 }, LAST_ATTEMPT);
@@ -85,4 +88,14 @@ test("one that didn't end is failed for good by the last attempt, and what it ma
 	const removed = await lastAttempt(registry, () => Promise.reject(new Error("no sandbox")));
 	expect(registry.version).toMatchObject({ state: "failed", failure: { code: "build_platform_error" } });
 	expect(removed).toHaveLength(1);
+});
+
+test("one whose runtime class another node has is built here; where none has it, it fails with that", async () => {
+	for (const state of ["ready", "failed"] as const) {
+		isElsewhere = state === "ready";
+		const registry = new FakeRegistry();
+		registry.version = { ...registry.version, manifest: manifestSchema.parse({ runtimeClass: "runsc" }) };
+		await lastAttempt(registry, async () => BUILT);
+		expect(registry.version).toMatchObject({ state, ...(isElsewhere ? {} : { failure: { code: "runtime_class_unavailable" } }) });
+	}
 });

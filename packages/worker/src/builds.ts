@@ -5,6 +5,7 @@ import {
 	type BuildReport,
 	type ImageReference,
 	type NodeStats,
+	type RuntimeClass,
 	type RuntimeClassReports,
 	runtimeClassLack,
 	type Version,
@@ -29,6 +30,8 @@ export interface BuildsOptions {
 	/** Why no function may have a network on this node; undefined when it may. */
 	readonly networkMissing: string | undefined;
 	readonly runtimeClasses: RuntimeClassReports;
+	/** Whether some node has a class that this one lacks: what is built here may run there. */
+	readonly isClassElsewhere: (runtimeClass: RuntimeClass) => Promise<boolean>;
 	/** Brings a version's layers to where sandboxes find them, so that the first invocation needn't. */
 	readonly warmLayers: (version: Version) => Promise<void>;
 }
@@ -149,15 +152,20 @@ export class Builds {
 
 	/** Said when it is deployed; invocations only meet it where the node has changed since. */
 	async #isLacking(version: Version, said: VersionLog): Promise<boolean> {
-		const { networkMissing, runtimeClasses } = this.#options;
-		const noNetwork = networkLack(version.manifest, networkMissing);
-		const message = noNetwork ?? runtimeClassLack(version.manifest.runtimeClass, runtimeClasses);
+		const noNetwork = networkLack(version.manifest, this.#options.networkMissing);
+		const message = noNetwork ?? (await this.#classLack(version));
 		if (message === undefined) return false;
 		const code = noNetwork === undefined ? "runtime_class_unavailable" : "network_unavailable";
 		const failure = { code, phase: "check", message, diagnostics: [] } as const;
 		said.failure(failure);
 		await this.#fail(version, failure, { durationMs: 0, phases: {}, layers: [], warnings: [] });
 		return true;
+	}
+
+	async #classLack({ manifest: { runtimeClass } }: Version): Promise<string | undefined> {
+		const { runtimeClasses, isClassElsewhere } = this.#options;
+		const lack = runtimeClassLack(runtimeClass, runtimeClasses);
+		return lack !== undefined && runtimeClass !== undefined && (await isClassElsewhere(runtimeClass)) ? undefined : lack;
 	}
 
 	#tell({ project, function: name, number }: Version, how: Pick<NewEvent, "what" | "reason">): void {

@@ -1,13 +1,30 @@
-import type { LaneLimits } from "@berth/contracts";
+import { type InvocationRequest, type LaneLimits, type RuntimeClassReports, runtimeClassLack } from "@berth/contracts";
 import type { FunctionRegistry } from "@berth/registry";
+import type { ReadyVersions } from "./versions.js";
 
 /** What a function may have in the background: of the version that `live` leads to; while it is split, of the one with the largest share. */
 export async function laneLimitsOf(
 	functions: Pick<FunctionRegistry, "getFunction" | "getVersion">,
 	project: string,
 	name: string,
+	runtimeClasses: RuntimeClassReports,
 ): Promise<LaneLimits | undefined> {
 	const live = (await functions.getFunction(project, name))?.live;
 	const manifest = live === undefined ? undefined : (await functions.getVersion(project, name, live))?.manifest;
-	return manifest && { ...manifest.background, memoryMiB: manifest.memoryMiB };
+	if (manifest === undefined) return undefined;
+	const isElsewhere = runtimeClassLack(manifest.runtimeClass, runtimeClasses) !== undefined;
+	return { ...manifest.background, memoryMiB: manifest.memoryMiB, isElsewhere };
+}
+
+/** Whether this node has what an invocation's version is run under. Of one that can't be read its attempt says why. */
+export async function isRunnableHere(
+	versions: Pick<ReadyVersions, "get">,
+	{ project, function: name, version }: InvocationRequest,
+	runtimeClasses: RuntimeClassReports,
+): Promise<boolean> {
+	const manifest = await versions.get(project, name, version).then(
+		(found) => found.manifest,
+		() => undefined,
+	);
+	return runtimeClassLack(manifest?.runtimeClass, runtimeClasses) === undefined;
 }

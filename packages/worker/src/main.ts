@@ -24,7 +24,7 @@ import { Mirror, mirrorOrigin, mirrorPlaceOf } from "./images/mirror.js";
 import { Registries } from "./images/registries.js";
 import { InvocationEnds } from "./invocation-ends.js";
 import { Invokes } from "./invokes.js";
-import { laneLimitsOf } from "./lane-limits.js";
+import { isRunnableHere, laneLimitsOf } from "./lane-limits.js";
 import { LogTail } from "./log-tail.js";
 import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
@@ -109,15 +109,18 @@ const builder = new ImageBuilder({
 	onMend: (name, err) =>
 		log.error({ err, image: name }, "the manifest of an image couldn't be read; it is made again, or its name removed"),
 });
-const { networks, runtimeClasses } = await engine.host();
+const { networks, runtimeClasses, unenforced = [] } = await engine.host();
+metrics.unenforced(unenforced);
 const incarnation = randomUUID();
+const versions = new ReadyVersions(functions);
 const invocationSource = await openInvocationSource({
 	durableUrl,
 	fastUrl,
 	nodeId: node,
 	incarnation,
 	retention: settings,
-	limitsOf: (project, name) => laneLimitsOf(functions, project, name),
+	limitsOf: (project, name) => laneLimitsOf(functions, project, name, runtimeClasses),
+	canRun: (request) => isRunnableHere(versions, request, runtimeClasses),
 	cores: settings.cores,
 	memoryMiB: pool.runsBytes / MIB,
 	projectConcurrency: (project) => functions.quotas.of(project).concurrency,
@@ -148,6 +151,7 @@ const egressProxy =
 				roots: () => roots.context,
 			})
 		: undefined;
+const membership = await openNodeMembership({ fastUrl, logger: log });
 const events = await openEventLog({ fastUrl, listens: false, logger: log });
 const builds = new Builds({
 	functions,
@@ -159,6 +163,7 @@ const builds = new Builds({
 	warmLayers: warmVersion,
 	networkMissing: networks.missing,
 	runtimeClasses,
+	isClassElsewhere: async (wanted) => (await membership.nodes()).some((each) => each.runtimeClasses?.includes(wanted) === true),
 });
 const places = new GatewayPlaces();
 const tail = new LogTail(incarnation);
@@ -167,7 +172,7 @@ const traces = openTracing(settings.tracing, node, metrics.registry, log);
 const attempts = new Attempts({
 	node,
 	pool,
-	versions: new ReadyVersions(functions),
+	versions,
 	secrets: functionSecrets,
 	artifacts,
 	metrics,
@@ -182,7 +187,6 @@ const attempts = new Attempts({
 	invokes,
 });
 const buildSource = await openBuildSource({ durableUrl, logger: log });
-const membership = await openNodeMembership({ fastUrl, logger: log });
 const images = new Images({ node, artifacts, functions, registries, vault, warmLayers: ensureLayers, log });
 const budget =
 	settings.imageBytes === undefined
@@ -205,7 +209,7 @@ const versionLimit = new VersionLimit({
 });
 const upkeep = new Upkeep({ settings, artifacts, builds, budget, versionLimit, dockerfiles, engine, log });
 const mirror = mirrorPlace && new Mirror({ place: mirrorPlace, artifacts, functions, log, onPushed: () => upkeep.keepBudget() });
-const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine, tail, ends });
+const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine, tail, ends, unenforced });
 
 await pool.start();
 await functions.rebases.announce(Object.fromEntries(Object.entries(bases).map(([runtime, { digest }]) => [runtime, digest])));
@@ -272,7 +276,7 @@ process.stdout.write(`${JSON.stringify({ ready: true, node, store })}\n`);
 
 /** Sockets of sandboxes of an earlier worker: nobody listens on them any more. */
 function removeOldSockets(): void {
-	mkdirSync(paths.agentSockets, { recursive: true, mode: 0o711 });
+	mkdirSync(paths.agentSockets, { recursive: true, mode: 0o700 });
 	for (const name of readdirSync(paths.agentSockets)) rmSync(join(paths.agentSockets, name));
 }
 

@@ -1,4 +1,4 @@
-import type { NodeStats, SandboxState } from "@berth/contracts";
+import type { NodeStats, SandboxState, WaivableLimit } from "@berth/contracts";
 import type { NodeAnswer, NodeQuestion } from "@berth/queue";
 import type { Pool, SandboxEngine } from "@berth/sandbox";
 import type { WorkerMetrics } from "@berth/telemetry";
@@ -18,6 +18,8 @@ export interface NodeAnswersOptions {
 	readonly tail: LogTail;
 	readonly ends: InvocationEnds;
 	readonly engine: Pick<SandboxEngine, "makeVolume" | "removeVolume">;
+	/** Limits of sandboxes that this host can't enforce. */
+	readonly unenforced: readonly WaivableLimit[];
 }
 
 /** What this node says when a gateway asks it something. */
@@ -31,8 +33,9 @@ export class NodeAnswers {
 	readonly #tail: LogTail;
 	readonly #ends: InvocationEnds;
 	readonly #engine: Pick<SandboxEngine, "makeVolume" | "removeVolume">;
+	readonly #unenforced: readonly WaivableLimit[];
 
-	constructor({ node, pool, builds, images, metrics, engine, tail, ends }: NodeAnswersOptions) {
+	constructor({ node, pool, builds, images, metrics, engine, tail, ends, unenforced }: NodeAnswersOptions) {
 		this.#node = node;
 		this.#pool = pool;
 		this.#builds = builds;
@@ -41,6 +44,7 @@ export class NodeAnswers {
 		this.#tail = tail;
 		this.#ends = ends;
 		this.#engine = engine;
+		this.#unenforced = unenforced;
 	}
 
 	async answer(question: NodeQuestion): Promise<NodeAnswer> {
@@ -96,6 +100,7 @@ export class NodeAnswers {
 			memoryBytes,
 			memoryBudgetBytes,
 			waiting,
+			...(this.#unenforced.length === 0 ? {} : { unenforced: this.#unenforced }),
 		};
 	}
 }

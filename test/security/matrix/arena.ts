@@ -45,7 +45,11 @@ export class Arena {
 				expect([answer.outcome, answer.problem?.detail]).toEqual(["succeeded", undefined]);
 				return resultOf(answer) as T;
 			},
-			servesOn: async () => expect(await deployed.result({ attack: null })).toBe("serves"),
+			servesOn: async () => {
+				const answer = await deployed.invoke({ attack: null });
+				expect([answer.outcome, answer.problem?.detail]).toEqual(["succeeded", undefined]);
+				expect(resultOf(answer)).toBe("serves");
+			},
 			neighbour: () => this.#once("neighbour", () => this.#serving()),
 			other: () => this.attacker(name, tried, "other"),
 			nextVersion: async () => {

@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { WAIVABLE_LIMITS } from "@berth/contracts";
 import { CommandFailure, EXIT, type ExitCode } from "../exit-codes.js";
 import { parseCount } from "../input/sizes.js";
 import { parseText } from "../input/text.js";
@@ -11,6 +12,7 @@ interface UpOptions {
 	readonly detach?: boolean;
 	readonly port?: number;
 	readonly host?: string;
+	readonly insecureAllow?: string;
 	readonly tlsCert?: string;
 	readonly tlsKey?: string;
 }
@@ -37,6 +39,11 @@ export function registerUp({ program, action }: Registrar): void {
 		.option("--detach", "return when it is ready, and leave it running")
 		.option("--port <port>", "port of the gateway; 0 takes a free one (BERTH_PORT; default: 8080)", parseCount(0, MOST_PORT))
 		.option("--host <address>", "address it listens on (BERTH_HOST; default: 127.0.0.1)", parseText)
+		.option(
+			"--insecure-allow <limits>",
+			`start although this host can't enforce these limits of sandboxes: ${WAIVABLE_LIMITS.join(", ")}, with commas between (BERTH_INSECURE_ALLOW)`,
+			parseText,
+		)
 		.option("--tls-cert <file>", "certificate that it speaks TLS with, PEM (BERTH_TLS_CERT; default: plain HTTP)", parseText)
 		.option("--tls-key <file>", "its key (BERTH_TLS_KEY)", parseText)
 		.addHelpText("after", HELP)
@@ -49,6 +56,7 @@ async function up(session: Session, options: UpOptions): Promise<ExitCode> {
 	const settings = session.settings({
 		...(options.port === undefined ? {} : { BERTH_PORT: String(options.port) }),
 		...(options.host === undefined ? {} : { BERTH_HOST: options.host }),
+		...(options.insecureAllow === undefined ? {} : { BERTH_INSECURE_ALLOW: options.insecureAllow }),
 		...(options.tlsCert === undefined ? {} : { BERTH_TLS_CERT: resolve(options.tlsCert) }),
 		...(options.tlsKey === undefined ? {} : { BERTH_TLS_KEY: resolve(options.tlsKey) }),
 	});

@@ -1,3 +1,5 @@
+import type { WaivableLimit } from "@berth/contracts";
+
 /** How a check ended. `warning`: it works, but something can be lost or is slow; `failed`: the stack won't start, or won't hold its limits. */
 export type CheckStatus = "ok" | "warning" | "failed";
 
@@ -15,6 +17,10 @@ export interface Check {
 export const ok = (name: string, found: string): Check => ({ name, status: "ok", found });
 export const warning = (name: string, found: string, mend: string): Check => ({ name, status: "warning", found, mend });
 export const failed = (name: string, found: string, mend: string): Check => ({ name, status: "failed", found, mend });
+
+/** How to mend it, and how to do without the limit. */
+export const orWithout = (limit: WaivableLimit, mend: string): string =>
+	`${mend.replace(/\.$/, "")}; or, should you trust every function, berth up --insecure-allow=${limit}.`;
 
 /** Whether the stack can run: nothing that it needs is missing. */
 export function allNeededThere(checks: readonly Check[]): boolean {

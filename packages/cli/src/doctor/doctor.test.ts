@@ -4,12 +4,14 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { loadSettings } from "@berth/config";
-import { MIB } from "@berth/contracts";
+import { MIB, type WaivableLimit } from "@berth/contracts";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { identityOf } from "../supervisor/process-identity.js";
 import { answersPing } from "../supervisor/redis.js";
 import { checkCgroups } from "./cgroups.js";
+import { type Check, failed, ok, warning } from "./check.js";
 import { checkDataDirectory } from "./data-directory.js";
+import { whatIsEnforced } from "./enforced.js";
 import { checkEngine } from "./engine.js";
 import { architecture, seccomp, version } from "./kernel.js";
 import { checkMemory } from "./machine.js";
@@ -35,10 +37,10 @@ const statuses = (checks: readonly { readonly status: string }[]) => checks.map(
 
 describe("cgroups", () => {
 	const V1 = ["memory", "cpu", "cpuacct", "pids", "freezer"];
-	const host = async (files: readonly string[], swapKib = 0) => {
+	const host = async (files: readonly string[], swapKib = 0, allowed: readonly WaivableLimit[] = []) => {
 		for (const file of files) await write(`cgroup/${file}`, file === "cgroup.controllers" ? "cpuset cpu io memory pids\n" : "");
 		const meminfo = await write("meminfo", `MemTotal: 1 kB\nSwapTotal:   ${swapKib} kB\n`);
-		return checkCgroups({ cgroups: join(directory, "cgroup"), meminfo });
+		return checkCgroups(allowed, { cgroups: join(directory, "cgroup"), meminfo });
 	};
 	const procs = (names: readonly string[]) => names.map((name) => `${name}/cgroup.procs`);
 
@@ -60,7 +62,7 @@ describe("cgroups", () => {
 	test("a controller without which a limit wouldn't hold is missed by name", async () => {
 		expect((await host(procs(["memory", "cpu"])))[0]).toMatchObject({
 			status: "failed",
-			found: expect.stringContaining("cpuacct, pids, freezer"),
+			found: expect.stringContaining("cpuacct, freezer, pids"),
 		});
 	});
 
@@ -72,6 +74,51 @@ describe("cgroups", () => {
 		expect((await host(procs(V1), 1024))[1]).toMatchObject({ status: "failed", mend: expect.stringContaining("swapaccount=1") });
 		expect((await host(["memory/memory.memsw.limit_in_bytes"], 1024))[1]?.status).toBe("warning");
 		expect((await host([], 0))[1]?.status).toBe("ok");
+	});
+
+	test("what the operator does without is a warning for good, and a failure that names the flag before", async () => {
+		const without = procs(V1.filter((name) => name !== "pids"));
+		const [refused, swaps] = await host(without, 1024);
+		expect(refused).toMatchObject({ status: "failed", mend: expect.stringContaining("--insecure-allow=pids") });
+		expect(swaps).toMatchObject({ status: "failed", mend: expect.stringContaining("--insecure-allow=swap") });
+		const waived = await host(without, 1024, ["pids", "swap"]);
+		expect(statuses(waived)).toEqual(["warning", "warning"]);
+		for (const { found } of waived) expect(found).toMatch(/^INSECURE: /);
+	});
+});
+
+describe("what is enforced", () => {
+	const checks: readonly Check[] = [
+		ok("cgroups", "cgroup v2 with memory, cpu, pids."),
+		ok("swap accounting", "This machine has no swap."),
+		ok("namespaces", "They can be made."),
+		ok("overlayfs", "It can be mounted."),
+		ok("OCI runtime", "/usr/bin/crun, version 1.8.1."),
+		ok("seccomp", "System calls can be filtered."),
+	];
+	const lacking = async (changed: Check) => {
+		const rows = await whatIsEnforced(
+			checks.map((check) => (check.name === changed.name ? changed : check)),
+			"/nowhere",
+		);
+		return rows.filter(({ isEnforced }) => !isEnforced).map(({ limit }) => limit);
+	};
+
+	test("is said with what does it on this machine", async () => {
+		const rows = await whatIsEnforced(checks, await write("lsm", "lockdown,capability,apparmor\n"));
+		expect(rows.every(({ isEnforced }) => isEnforced)).toBe(true);
+		const by = Object.fromEntries(rows.map((row) => [row.limit, row.by]));
+		expect(by).toMatchObject({
+			memory: expect.stringContaining("memory.max"),
+			"mandatory access control": expect.stringMatching(/^apparmor/),
+		});
+	});
+
+	test("isn't what a check found missing, or what the operator does without", async () => {
+		expect(await lacking(warning("seccomp", "INSECURE: no filter.", "x"))).toEqual(["system calls"]);
+		expect(await lacking(warning("cgroups", "INSECURE: cgroup v1 lacks pids.", "x"))).toEqual(["tasks"]);
+		expect(await lacking(failed("cgroups", "None.", "x"))).toEqual(["memory", "CPU", "tasks", "devices"]);
+		expect(await lacking(warning("swap accounting", "Swap is counted per cgroup.", "x"))).toEqual([]);
 	});
 });
 
@@ -86,9 +133,10 @@ describe("the kernel", () => {
 	});
 
 	test("needs a seccomp filter, and a processor that it has a profile for", async () => {
-		expect((await seccomp(await write("actions", "kill errno allow\n"))).status).toBe("ok");
-		expect((await seccomp(await write("actions", "kill allow\n"))).found).toContain("errno");
-		expect((await seccomp("/nowhere")).status).toBe("failed");
+		expect((await seccomp([], await write("actions", "kill errno allow\n"))).status).toBe("ok");
+		expect((await seccomp([], await write("actions", "kill allow\n"))).found).toContain("errno");
+		expect((await seccomp([], "/nowhere")).mend).toContain("--insecure-allow=seccomp");
+		expect(await seccomp(["seccomp"], "/nowhere")).toMatchObject({ status: "warning", found: expect.stringContaining("INSECURE") });
 		expect([architecture("arm64").status, architecture("riscv64").status]).toEqual(["ok", "failed"]);
 	});
 });
@@ -126,9 +174,9 @@ describe("programs", () => {
 		}
 	});
 
-	test("Redis is recent enough from 6.2 on", () => {
-		const versions = ["5.0.7", "6.0.16", "6.2.0", "7.0.15", undefined];
-		expect(versions.map((each) => redisVersion("r", each, "here").status)).toEqual(["failed", "failed", "ok", "ok", "failed"]);
+	test("Redis is recent enough from 7.0 on", () => {
+		const versions = ["5.0.7", "6.0.16", "6.2.0", "7.0.15", "8.0.0", undefined];
+		expect(versions.map((each) => redisVersion("r", each, "here").status)).toEqual(["failed", "failed", "failed", "ok", "ok", "failed"]);
 	});
 });
 

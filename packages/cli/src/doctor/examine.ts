@@ -3,6 +3,7 @@ import { messageOf } from "../system-errors.js";
 import { checkCgroups } from "./cgroups.js";
 import { allNeededThere, type Check, failed } from "./check.js";
 import { checkDataDirectory } from "./data-directory.js";
+import { type Enforced, whatIsEnforced } from "./enforced.js";
 import { checkEngine } from "./engine.js";
 import { checkKernel } from "./kernel.js";
 import { checkMemory, checkPort, checkRoot } from "./machine.js";
@@ -20,6 +21,8 @@ export interface Examination {
 	/** Whether everything is there that the stack needs. */
 	readonly ok: boolean;
 	readonly checks: readonly Check[];
+	/** What a function's sandbox is held to, and by what; with a Docker Engine that is the Engine's to say. */
+	readonly enforced: readonly Enforced[];
 }
 
 /** Looks at everything of this machine that a stack needs. A check that itself fails is a failed check. */
@@ -29,8 +32,8 @@ export async function examine(ours: Settings): Promise<Examination> {
 	const stack = await checkStack(settings);
 	const parts = [
 		async () => [...(check === undefined ? [] : [check]), checkRoot(isRoot), checkMemory(settings)],
-		() => checkKernel(isRoot),
-		() => checkCgroups(),
+		() => checkKernel(isRoot, settings.insecureAllow),
+		() => checkCgroups(settings.insecureAllow),
 		async () => [await checkEngine(settings)],
 		() => checkPrograms(settings),
 		async () => (isRoot ? await checkNetworks(settings) : []),
@@ -43,7 +46,7 @@ export async function examine(ours: Settings): Promise<Examination> {
 		async () => [stack.check],
 	];
 	const checks = (await Promise.all(parts.map(attempt))).flat();
-	return { ok: allNeededThere(checks), checks };
+	return { ok: allNeededThere(checks), checks, enforced: settings.engine === "oci" ? await whatIsEnforced(checks) : [] };
 }
 
 async function attempt(part: () => Promise<readonly Check[]>): Promise<readonly Check[]> {

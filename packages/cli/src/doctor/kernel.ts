@@ -1,8 +1,9 @@
 import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { release, tmpdir } from "node:os";
 import { join } from "node:path";
+import type { WaivableLimit } from "@berth/contracts";
 import { isMissing } from "../system-errors.js";
-import { type Check, failed, ok, warning } from "./check.js";
+import { type Check, failed, ok, orWithout, warning } from "./check.js";
 import { runProgram } from "./program.js";
 
 /** The oldest kernel that it is meant to run on (Debian 11's). */
@@ -11,9 +12,9 @@ const LEAST_KERNEL = [5, 10] as const;
 const OWN_MOUNTS = ["--mount", "--propagation", "private", "--"];
 
 /** What sandboxes need of the kernel, tried out where that can be done without a trace. */
-export async function checkKernel(isRoot: boolean): Promise<readonly Check[]> {
+export async function checkKernel(isRoot: boolean, allowed: readonly WaivableLimit[]): Promise<readonly Check[]> {
 	const tried = isRoot ? [await namespaces(), ...(await withDirectory(mounts))] : [];
-	return [version(release()), architecture(process.arch), ...tried, await seccomp()];
+	return [version(release()), architecture(process.arch), ...tried, await seccomp(allowed)];
 }
 
 export function version(kernel: string): Check {
@@ -76,15 +77,19 @@ async function withDirectory<T>(work: (directory: string) => Promise<T>): Promis
 }
 
 /** @param path the actions that the kernel's filter knows (seccomp(2)) */
-export async function seccomp(path = "/proc/sys/kernel/seccomp/actions_avail"): Promise<Check> {
+export async function seccomp(allowed: readonly WaivableLimit[], path = "/proc/sys/kernel/seccomp/actions_avail"): Promise<Check> {
 	const mend = "Take a kernel with CONFIG_SECCOMP_FILTER: every distribution's has it.";
+	const lack = (found: string) =>
+		allowed.includes("seccomp")
+			? warning("seccomp", `INSECURE: ${found} Functions may make any, as --insecure-allow=seccomp has it.`, mend)
+			: failed("seccomp", found, orWithout("seccomp", mend));
 	try {
 		const actions = (await readFile(path, "utf8")).trim().split(" ");
 		const missing = ["errno", "allow"].filter((action) => !actions.includes(action));
 		if (missing.length === 0) return ok("seccomp", "System calls can be filtered.");
-		return failed("seccomp", `The kernel's filter lacks ${missing.join(" and ")}.`, mend);
+		return lack(`The kernel's filter of system calls lacks ${missing.join(" and ")}.`);
 	} catch (error) {
 		if (!isMissing(error)) throw error;
-		return failed("seccomp", "The kernel has no seccomp filter.", mend);
+		return lack("The kernel has no filter of system calls (seccomp).");
 	}
 }

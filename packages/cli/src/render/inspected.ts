@@ -28,14 +28,15 @@ export function inspectedText(version: Version, aliases: readonly Alias[], backg
 }
 
 /** What a function has to do in the background: `paused, 3 waiting, 1 running`. */
-export function backlogText({ paused, waiting, delayed, running }: Backlog): string {
+export function backlogText({ paused, waiting, delayed, running, waitsFor }: Backlog): string {
 	const parts = [
 		...(paused ? ["paused"] : []),
 		`${waiting} waiting`,
 		...(delayed > 0 ? [`${delayed} for later`] : []),
 		`${running} running`,
 	];
-	return parts.join(", ");
+	const text = parts.join(", ");
+	return waitsFor === undefined ? text : `${text}; ${waitsFor}`;
 }
 
 function volumeText({ name, readOnly }: NonNullable<Version["manifest"]["volumes"]>[number]): string {

@@ -138,6 +138,8 @@ test("stats leave out what is zero, and give a rate once there are two looks", (
 	expect(text).toContain("sandboxes    5: 4 prewarmed, 1 frozen");
 	expect(text).toContain("30: 30 succeeded, 10/s now");
 	expect(statsText([node], 5000)).not.toContain("/s now");
+	expect(text).not.toContain("INSECURE");
+	expect(statsText([{ ...node, unenforced: ["pids", "swap"] }], 5000)).toContain("INSECURE     not enforced: pids, swap");
 });
 
 describe("an examination", () => {
@@ -147,14 +149,23 @@ describe("an examination", () => {
 	] as const;
 
 	test("has a line a check, how to mend it below, and the sum", () => {
-		expect(examinationText({ ok: true, checks }, terminal)).toBe(
+		expect(examinationText({ ok: true, checks, enforced: [] }, terminal)).toBe(
 			"ok       root  This is root.\nwarning  swap  It swaps.\n               → swapoff -a\n\nEverything that is needed is there, with 1 warning.",
 		);
 	});
 
+	test("has a table of what is enforced by what, and of what isn't", () => {
+		const enforced = [
+			{ limit: "CPU", by: "cpu.max", isEnforced: true },
+			{ limit: "tasks", by: "no pids.", isEnforced: false },
+		];
+		const text = examinationText({ ok: true, checks, enforced }, terminal);
+		expect(text).toContain("by what:\n  CPU    cpu.max\n  tasks  NOT ENFORCED: no pids.\n\n");
+	});
+
 	test("says how many failed", () => {
 		const broken = [...checks, { name: "cgroups", status: "failed", found: "None.", mend: "mount" } as const];
-		expect(examinationText({ ok: false, checks: broken }, terminal)).toContain("1 of 3 checks failed.");
+		expect(examinationText({ ok: false, checks: broken, enforced: [] }, terminal)).toContain("1 of 3 checks failed.");
 	});
 });
 

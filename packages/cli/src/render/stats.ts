@@ -22,6 +22,7 @@ function nodeText(node: NodeStats, nowMs: number, perSecond: number | undefined)
 			["waiting", String(node.waiting)],
 			["sandboxes", `${sum(node.sandboxes)}${listOf(node.sandboxes)}`],
 			["memory", `${bytesText(node.memoryBytes)} of ${bytesText(node.memoryBudgetBytes)}`],
+			...(node.unenforced === undefined ? [] : ([["INSECURE", `not enforced: ${node.unenforced.join(", ")}`]] as const)),
 			["builds", `${node.builds.started} started, ${node.builds.bundled} bundled, ${node.builds.layersReused} layers reused`],
 		],
 		"  ",

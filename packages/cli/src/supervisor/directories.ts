@@ -20,7 +20,8 @@ function placesOf({ dataDir, paths }: Settings): readonly Place[] {
 		{ path: dataDir, owner: "root", mode: 0o711 },
 		// The service user makes its sockets here; the sticky bit keeps what is root's from it.
 		{ path: paths.run, owner: "root", group: "service", mode: 0o1771 },
-		{ path: paths.agentSockets, owner: "service", mode: 0o711 },
+		// Sandboxes have their own by a mount, so nobody else enters here: the sockets themselves let every id connect.
+		{ path: paths.agentSockets, owner: "service", mode: 0o700 },
 		{ path: join(dataDir, "redis"), owner: "root", mode: 0o711 },
 		{ path: paths.durableRedis, owner: "service", mode: 0o700 },
 		{ path: paths.fastRedis, owner: "service", mode: 0o700 },

@@ -1,6 +1,8 @@
 import type { Settings } from "@berth/config";
+import { checkCgroups } from "../doctor/cgroups.js";
 import type { Check } from "../doctor/check.js";
 import { checkEngine } from "../doctor/engine.js";
+import { seccomp } from "../doctor/kernel.js";
 import { runtime } from "../doctor/programs.js";
 import { checkConnection } from "../doctor/redis-settings.js";
 import { CommandFailure, EXIT } from "../exit-codes.js";
@@ -38,7 +40,10 @@ async function checksOf(settings: Settings): Promise<readonly Check[]> {
 		...(embedded.durable ? [] : [["durable", durableRedisUrl] as const]),
 		...(embedded.fast ? [] : [["fast", fastRedisUrl] as const]),
 	];
+	const limits =
+		settings.engine === "docker" ? [] : [...(await checkCgroups(settings.insecureAllow)), await seccomp(settings.insecureAllow)];
 	return await Promise.all([
+		...limits,
 		settings.engine === "docker" ? checkEngine(settings) : runtime(settings.ociRuntime),
 		...urls.map(([role, url]) => checkConnection(role, url)),
 	]);

@@ -1,7 +1,9 @@
+import { readlinkSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { childEnvironment, type Settings } from "@berth/config";
+import { childEnvironment, OUTER_MOUNTS, type Settings } from "@berth/config";
 import { MINUTE_MS, SECOND_MS } from "@berth/contracts";
 import type { ChildSpec } from "./child.js";
+import { confineLauncher, confineService } from "./confinement.js";
 
 /** The entry of each process of the stack. */
 export interface Programs {
@@ -39,9 +41,14 @@ export function prepareSpec(programs: Programs, settings: Settings, progress: (t
 
 /** The launcher has a mount namespace of its own: what it mounts is seen by its sandboxes, and goes with it. Beside a Docker Engine it is the Engine that has to see it. */
 export function launcherSpec(programs: Programs, settings: Settings): ChildSpec {
-	if (settings.engine === "docker") return nodeSpec("launcher", programs.besideDocker, settings);
+	if (settings.engine === "docker") return confineLauncher(nodeSpec("launcher", programs.besideDocker, settings));
 	const spec = nodeSpec("launcher", programs.launcher, settings);
-	return { ...spec, command: "unshare", args: ["--mount", "--propagation", "private", "--", spec.command, ...spec.args] };
+	return confineLauncher({
+		...spec,
+		command: "unshare",
+		args: ["--mount", "--propagation", "private", "--", spec.command, ...spec.args],
+		env: { ...spec.env, [OUTER_MOUNTS]: readlinkSync("/proc/self/ns/mnt") },
+	});
 }
 
 /** The one-shots, in their order, that remove what processes of their names which were killed have left: sandboxes, and what is held for them. */
@@ -55,11 +62,11 @@ export function removalSpecs(programs: Programs, settings: Settings): readonly C
 export function workerSpec(programs: Programs, settings: Settings): ChildSpec {
 	const spec = nodeSpec("worker", programs.worker, settings);
 	// It fetches from the package registry, which may have a certificate that this system alone trusts.
-	return { ...spec, args: ["--use-system-ca", ...spec.args], stopGraceMs: DRAIN_MS };
+	return confineService({ ...spec, args: ["--use-system-ca", ...spec.args], stopGraceMs: DRAIN_MS });
 }
 
 export function gatewaySpec(programs: Programs, settings: Settings): ChildSpec {
-	return { ...nodeSpec("gateway", programs.gateway, settings), stopGraceMs: DRAIN_MS };
+	return confineService({ ...nodeSpec("gateway", programs.gateway, settings), stopGraceMs: DRAIN_MS });
 }
 
 function nodeSpec(name: string, entry: string, settings: Settings): ChildSpec {

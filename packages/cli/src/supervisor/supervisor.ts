@@ -118,8 +118,9 @@ export class Supervisor {
 	}
 
 	/** One that was started again was born where it belongs. */
-	async #launcherReady({ platform }: ReadyLine): Promise<void> {
+	async #launcherReady({ platform, unenforced }: ReadyLine): Promise<void> {
 		this.#launched = true;
+		this.#sayWhatIsLacking(Array.isArray(unenforced) ? unenforced : []);
 		if (typeof platform !== "string" || this.#platform !== undefined) return;
 		try {
 			const started = this.#processes.flatMap(({ identity }) => identity?.pid ?? []);
@@ -129,6 +130,15 @@ export class Supervisor {
 				`sandboxes that are busy slow down everything here, since the stack has no share of the CPU of its own: ${messageOf(error)}`,
 			);
 		}
+	}
+
+	/** At every start, as long as it is so. */
+	#sayWhatIsLacking(unenforced: readonly unknown[]): void {
+		const { insecureAllow } = this.#settings;
+		if (unenforced.length > 0)
+			this.#say(`INSECURE: this host doesn't enforce ${unenforced.join(", ")} for functions' sandboxes, as --insecure-allow has it`);
+		const needless = insecureAllow.filter((limit) => !unenforced.includes(limit));
+		if (needless.length > 0) this.#say(`--insecure-allow=${needless.join(",")} isn't needed: this host enforces that, and it is enforced`);
 	}
 
 	#workerReady({ store }: ReadyLine): void {

@@ -33,3 +33,9 @@ test.each(SCHEME_NAMES.filter((name) => name !== "none"))(
 		}
 	},
 );
+
+test("what nobody signs is compared with nothing", () => {
+	const circumstances = { nowMs: MESSAGE.atMs, toleranceMs: 60_000, settings: {} };
+	expect(verifyDelivery("none", { headers: [], body: MESSAGE.body }, [], circumstances).verified).toBe(true);
+	expect(compared).not.toHaveBeenCalled();
+});

@@ -1,4 +1,12 @@
-import { type CallbackRecord, FOLLOW_UP_LIMITS, type InvocationAnswer, type InvocationRecord, SECOND_MS, schemeOf } from "@berth/contracts";
+import {
+	BerthError,
+	type CallbackRecord,
+	FOLLOW_UP_LIMITS,
+	type InvocationAnswer,
+	type InvocationRecord,
+	SECOND_MS,
+	schemeOf,
+} from "@berth/contracts";
 import { answerOf } from "../invocation-answers.js";
 import type { Services } from "../services.js";
 import { post } from "./post.js";
@@ -13,7 +21,12 @@ export async function sendCallback(record: InvocationRecord, callback: CallbackR
 	const { callbackSecrets, artifacts, permissions, outbox } = services;
 	const body = Buffer.from(JSON.stringify(messageOf(await answerOf(record, artifacts))));
 	const trace = await outbox.traceOf(record.id);
-	const headers = { ...signed(record.id, body, await callbackSecrets.signing(record.project)), ...trace };
+	const secrets = await callbackSecrets.signing(record.project).catch(ofRemoved);
+	if (secrets === undefined) {
+		const { url, attempts } = callback;
+		return { state: { url, attempts, state: "failed", lastError: "its project was removed, and what it was signed with", ...ended() } };
+	}
+	const headers = { ...signed(record.id, body, secrets), ...trace };
 	const posted = await post({ url: callback.url, headers, body, allowed: permissions.callbackHosts });
 	const attempts = callback.attempts + 1;
 	const made = { url: callback.url, attempts, ...("status" in posted ? { lastStatus: posted.status } : {}) };
@@ -23,6 +36,10 @@ export async function sendCallback(record: InvocationRecord, callback: CallbackR
 	const waitMs = isFinal ? undefined : waitAfter(attempts, "status" in posted ? posted.retryAfter : undefined);
 	if (waitMs === undefined) return { state: { ...made, state: "failed", lastError, ...ended() } };
 	return { state: { ...made, state: "waiting", lastError, nextAt: new Date(Date.now() + waitMs).toISOString() }, nextMs: waitMs };
+}
+
+function ofRemoved(error: unknown): undefined {
+	if (!(error instanceof BerthError) || error.code !== "project_not_found") throw error;
 }
 
 function ended(): { readonly endedAt: string } {

@@ -122,6 +122,29 @@ describe("a callback", () => {
 		expect(new Set(received.map(({ headers }) => headers["webhook-id"]))).toEqual(new Set([id]));
 	});
 
+	test("of a project that is removed before it is sent fails: nobody is left whose secret would sign it", async () => {
+		const settle = Promise.withResolvers<void>();
+		stack.onInvocation(async () => {
+			await settle.promise;
+			return ended("succeeded", {}, { body: { text: "{}" }, contentType: "application/json" });
+		});
+		const id = await accepted("work/invocations", { "berth-callback-url": url });
+		await stack.redis.client(async (redis) => {
+			await redis.del("{berth}:callback-secret:default");
+			await redis.hset("{berth}:removed-projects", "default", "now");
+			try {
+				settle.resolve();
+				const failed = { state: "failed", lastError: expect.stringContaining("project was removed") };
+				await expect.poll(async () => (await recordOf(id)).callback).toMatchObject(failed);
+				expect(await redis.exists("{berth}:callback-secret:default")).toBe(0);
+			} finally {
+				await redis.hdel("{berth}:removed-projects", "default");
+			}
+		});
+		expect(received).toEqual([]);
+		expect(await stack.services.outbox.size()).toBe(0);
+	});
+
 	test("that nobody answers leaves room for what follows, and is sent when there is", async () => {
 		succeed();
 		await stack.deploy("chained", { background: { onSuccess: "after" } });

@@ -15,6 +15,12 @@ import type { LaneIndex } from "./lane-index.js";
 /** Between two tries to write down what Redis refuses (it is full, or read-only), milliseconds. */
 const RETRY_MS = 250;
 
+/** How long a job of a version that can't be run here is left to others before it is looked at again, milliseconds. */
+const ELSEWHERE_MS = 2000;
+
+/** Whether this node can run an invocation. */
+export type CanRun = (request: InvocationRequest) => Promise<boolean>;
+
 /** A job in hand. */
 export interface HeldJob {
 	readonly job: Job<InvocationRequest>;
@@ -33,6 +39,7 @@ export interface BackgroundAttemptsParts {
 	readonly nodeId: string;
 	readonly log: QueueLogger;
 	readonly handler: DeliveryHandler;
+	readonly canRun: CanRun;
 	readonly settlements: SettlementKeeper | undefined;
 	/** Of the durable Redis: where it is scarce, what is to be tried again takes as little as it can. */
 	readonly memory: Pick<MemoryWatch, "add">;
@@ -42,11 +49,12 @@ export interface BackgroundAttemptsParts {
 
 /** How a job leaves a worker's hands. One that is `left` stays as it is: when its lock has ended, a worker takes it up again. */
 type Leaving =
-	| { readonly kind: "settled" }
+	| { readonly kind: "settled" | "elsewhere" }
 	| { readonly kind: "dead" | "retried"; readonly reason: string }
 	| { readonly kind: "left"; readonly why: string };
 
 const LOST: Leaving = { kind: "left", why: "the lock was lost" };
+const ELSEWHERE: Leaving = { kind: "elsewhere" };
 const OVERTAKEN: Leaving = { kind: "left", why: "a newer attempt has begun" };
 
 /** Runs attempts of background jobs. Only what is written down ends a job: an error of ours costs it no attempt, and leaves it where it is. */
@@ -69,7 +77,7 @@ export class BackgroundAttempts {
 		const invocation = held.job.data.id;
 		const cancelled = cancels.hold(invocation);
 		try {
-			const leaving = await this.#attempt(held, cancelled);
+			const leaving = (await this.#parts.canRun(held.job.data)) ? await this.#attempt(held, cancelled) : ELSEWHERE;
 			if (leaving.kind === "left") this.#parts.log.debug({ invocation }, `a background job is left to others: ${leaving.why}`);
 			else await this.#written(held, () => this.#move(held, leaving));
 		} catch (error) {
@@ -112,11 +120,13 @@ export class BackgroundAttempts {
 		return { kind: "settled" };
 	}
 
-	async #move({ job, key, token }: HeldJob, leaving: Exclude<Leaving, { kind: "left" }>): Promise<void> {
+	async #move(held: HeldJob, leaving: Exclude<Leaving, { kind: "left" }>): Promise<void> {
+		const { job, token } = held;
 		try {
 			if (leaving.kind === "settled") await job.moveToCompleted(undefined, token, false);
 			else if (leaving.kind === "dead") await job.moveToFailed(new UnrecoverableError(leaving.reason), token, false);
-			else await this.#retryLater(job, key, token);
+			else if (leaving.kind === "elsewhere") await this.#again(held, ELSEWHERE_MS, { skipAttempt: true });
+			else await this.#again(held, backoffMsOf(retryOf(job).backoffMs, job.attemptsMade + 1), { skipAttempt: false });
 		} catch (error) {
 			// What BullMQ says by a code is how the job is, whatever is tried: it is out of our hands.
 			if (!isVerdict(error)) throw error;
@@ -125,13 +135,12 @@ export class BackgroundAttempts {
 	}
 
 	/** Its function is in the index for as long as it has a job in hand, but is to be looked at in time. */
-	async #retryLater(job: Job<InvocationRequest>, key: string, token: string): Promise<void> {
-		const delayMs = backoffMsOf(retryOf(job).backoffMs, job.attemptsMade + 1);
+	async #again({ job, key, token }: HeldJob, delayMs: number, opts: { readonly skipAttempt: boolean }): Promise<void> {
 		const now = Date.now();
 		await this.#parts.queues
 			.of(key)
 			.getBackend()
-			.moveToDelayed(job.id as string, now, delayMs, token);
+			.moveToDelayed(job.id as string, now, delayMs, token, opts);
 		await this.#parts.index.dueBy(key, now + delayMs);
 		this.#parts.expect(now + delayMs);
 	}

@@ -9,7 +9,7 @@ import type { QueueLogger } from "../logger.js";
 import { MemoryWatch } from "../memory-watch.js";
 import type { DeliveryHandler, SettlementKeeper } from "../ports.js";
 import type { ProjectSlots } from "../project-slots.js";
-import { BackgroundAttempts } from "./background-attempts.js";
+import { BackgroundAttempts, type CanRun } from "./background-attempts.js";
 import { CpuPace } from "./cpu-pace.js";
 import { FairRing } from "./fair-ring.js";
 import { FunctionQueues } from "./function-queues.js";
@@ -28,6 +28,7 @@ export interface BackgroundSourceParts {
 	readonly subscriber: Redis;
 	readonly nodeId: string;
 	readonly limitsOf: LimitsOf;
+	readonly canRun: CanRun;
 	/** What projects have in flight at once, and how many they may have. */
 	readonly slots: ProjectSlots;
 	readonly projectConcurrency: (project: string) => number | undefined;
@@ -56,8 +57,8 @@ export class BackgroundSource {
 	#memory: MemoryWatch | undefined;
 	#pace: CpuPace | undefined;
 	#taken = 0;
-	/** How often a project had all that it may. */
-	#full = 0;
+	/** How often a project had all that it may, or a function couldn't be run here. */
+	#stoodBack = 0;
 	#onIdle: (() => void)[] = [];
 
 	constructor(parts: BackgroundSourceParts) {
@@ -83,10 +84,23 @@ export class BackgroundSource {
 			this.#measured(ring, functionKeyOf(delivery.request), settlement.attempt);
 			return settlement;
 		};
-		this.#attempts = new BackgroundAttempts({ records, cancels, queues, index, nodeId, log, handler: run, settlements, memory, expect });
+		const { canRun } = this.#parts;
+		this.#attempts = new BackgroundAttempts({
+			records,
+			cancels,
+			queues,
+			index,
+			nodeId,
+			log,
+			handler: run,
+			canRun,
+			settlements,
+			memory,
+			expect,
+		});
 		const take = (job: Job<InvocationRequest>, key: string, token: string) => this.#take(job, key, token);
 		this.#dispatcher = new LaneDispatcher(
-			{ ...this.#parts, queues, index, limits: this.#limits, admit: (key) => this.#admit(key), take },
+			{ ...this.#parts, queues, index, limits: this.#limits, admit: (key) => this.#admit(key), passed: () => this.#stoodBack++, take },
 			ring,
 		);
 		this.#dispatcher.start();
@@ -94,8 +108,8 @@ export class BackgroundSource {
 		this.#watchdog = new Watchdog({
 			waiting: () => index.overdue(OVERDUE_MS),
 			active: () => this.#functions.size,
-			// Who waits for its own project isn't stuck.
-			taken: () => this.#taken + this.#full,
+			// Who waits for its own project, or for another node, isn't stuck.
+			taken: () => this.#taken + this.#stoodBack,
 			revive: () => this.#revive(),
 		});
 	}
@@ -140,7 +154,7 @@ export class BackgroundSource {
 		const limit = this.#parts.projectConcurrency(project);
 		if (limit === undefined) return undefined;
 		return this.#parts.slots.take(project, limit).then((leave) => {
-			if (leave === undefined) this.#full++;
+			if (leave === undefined) this.#stoodBack++;
 			return leave;
 		});
 	}

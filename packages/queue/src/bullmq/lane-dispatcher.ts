@@ -31,6 +31,8 @@ export interface LaneDispatcherParts {
 	readonly log: QueueLogger;
 	/** Before a job of a function is fetched, unless its project has no bound: what is called when it is over; undefined when it has all in flight that it may. */
 	readonly admit: (key: string) => Promise<(() => void) | undefined> | undefined;
+	/** Told each time that there is something of a function which can't be run here. */
+	readonly passed: () => void;
 	/** Runs a job; its slot is free again when that resolves. @param token of its lock */
 	readonly take: (job: Job<InvocationRequest>, key: string, token: string) => Promise<void>;
 }
@@ -180,7 +182,9 @@ export class LaneDispatcher {
 	}
 
 	#offer(key: string, waiting: number): void {
-		this.#ring.offer(key, waiting, this.#parts.limits.known(key)?.memoryMiB);
+		const { isElsewhere = false, memoryMiB } = this.#parts.limits.known(key) ?? {};
+		if (isElsewhere && waiting > 0) this.#parts.passed();
+		this.#ring.offer(key, isElsewhere ? 0 : waiting, memoryMiB);
 		this.#pump();
 	}
 

@@ -5,6 +5,7 @@ import type { GatewayQueue } from "../invocation-queue.js";
 import { functionQueueOf, LANE, QUEUE_PREFIX, SHARED_BACKGROUND_QUEUE } from "../keys.js";
 import type { DeliveryHandler } from "../ports.js";
 import { echo, Lanes, requestOf, settlementOf } from "../testing/lanes.js";
+import type { CanRun } from "./background-attempts.js";
 
 let lanes: Lanes;
 beforeAll(async () => {
@@ -203,6 +204,65 @@ test("what a paused function has waits, whoever starts, while others go on; resu
 	await gateway.resume(of);
 	await accountedFor(gateway, 3);
 	expect(await gateway.backlog(of)).toEqual({ paused: false, waiting: 0, delayed: 0, running: 0 });
+});
+
+describe("what a node can't run", () => {
+	test("isn't taken by it: it waits, untried, while others go on, and runs where it can", async () => {
+		const gateway = await lanes.gateway();
+		const of = { project: "default", function: "special" };
+		await fill(gateway, "special", 3);
+		const here: string[] = [];
+		await lanes.worker(
+			async (delivery) => {
+				here.push(delivery.request.function);
+				return await echo(delivery);
+			},
+			64,
+			undefined,
+			"1",
+			async (_, name) => ({ isElsewhere: name === "special" }),
+		);
+		await fill(gateway, "plain", 1);
+		await expect.poll(() => here).toEqual(["plain"]);
+		expect(await gateway.backlog(of)).toEqual({ paused: false, waiting: 3, delayed: 0, running: 0 });
+		const attempts: number[] = [];
+		await lanes.worker(
+			async (delivery) => {
+				attempts.push(delivery.attempt);
+				return await echo(delivery);
+			},
+			64,
+			undefined,
+			"2",
+		);
+		await accountedFor(gateway, 4);
+		expect(attempts).toEqual([1, 1, 1]);
+		expect(here).toEqual(["plain"]);
+	});
+
+	test("of another version than the live one is put back without a failure, though it may have one attempt only", async () => {
+		const gateway = await lanes.gateway({ attempts: 1 });
+		const asked: string[] = [];
+		const ran: string[] = [];
+		const request = requestOf("", { version: 7 });
+		await gateway.enqueue(request);
+		const handler: DeliveryHandler = async (delivery) => {
+			ran.push(delivery.request.id);
+			return await echo(delivery);
+		};
+		let isAble = false;
+		const canRun: CanRun = async ({ id, version }) => {
+			asked.push(id);
+			return version !== 7 || isAble;
+		};
+		await lanes.worker(handler, 64, undefined, "1", undefined, { canRun });
+		await expect.poll(() => asked).toEqual([request.id]);
+		await expect.poll(() => gateway.backlog(request)).toMatchObject({ waiting: 0, delayed: 1, running: 0 });
+		expect(await gateway.record(request.id)).toMatchObject({ state: "queued" });
+		isAble = true;
+		await accountedFor(gateway, 1);
+		expect(ran).toEqual([request.id]);
+	});
 });
 
 test("what is for later runs then, not before, and its age counts from then", async () => {

@@ -1,6 +1,7 @@
 import type { InvocationRequest } from "@berth/contracts";
 import { newId, type Outcome, type RetryPolicy, type Settlement } from "@berth/contracts";
 import { RedisServer } from "@berth/redis/testing";
+import type { CanRun } from "../bullmq/background-attempts.js";
 import type { LimitsOf } from "../bullmq/lane-limits.js";
 import type { GatewayQueue } from "../invocation-queue.js";
 import type { WorkerSource } from "../invocation-source.js";
@@ -41,7 +42,11 @@ export class Lanes {
 		settlements?: SettlementKeeper,
 		incarnation = "1",
 		limitsOf: LimitsOf = async () => undefined,
-		bounds: { readonly memoryMiB?: number; readonly projectConcurrency?: (project: string) => number | undefined } = {},
+		bounds: {
+			readonly memoryMiB?: number;
+			readonly projectConcurrency?: (project: string) => number | undefined;
+			readonly canRun?: CanRun;
+		} = {},
 	): Promise<WorkerSource> {
 		const source = this.#keep(await openInvocationSource({ ...this.#urls, nodeId: NODE, incarnation, limitsOf, ...bounds }));
 		await source.start(handler, concurrency, settlements);

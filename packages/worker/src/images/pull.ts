@@ -84,8 +84,14 @@ export async function pullImage(request: TransferRequest, parts: PullParts, prog
 		await progress.took(number);
 		const { source } = read;
 		const version = { project, function: request.function, number, manifest: itsManifest, source, createdAt: new Date().toISOString() };
-		await artifacts.images.tag(imageTag(version), made.manifest, version.createdAt);
-		await functions.importVersion(version, image, { ...NO_BUILD, layers: [] });
+		const name = imageTag(version);
+		await artifacts.images.tag(name, made.manifest, version.createdAt);
+		try {
+			await functions.importVersion(version, image, { ...NO_BUILD, layers: [] });
+		} catch (error) {
+			if (error instanceof BerthError && error.entry.fault === "caller") await artifacts.images.untag(name);
+			throw error;
+		}
 		return { digest: made.digest, version: number, ...(lacksEnv && { lacksEnv }) };
 	}
 	throw new BerthError("platform_error", `Layers of ${request.reference} were removed ${ROUNDS} times while it was pulled; pull it again.`);

@@ -68,7 +68,7 @@ export const builds: Rows<"Build"> = {
 	}),
 	"a missing dependency": named(
 		"the same sandbox",
-		["build sandbox"],
+		["time of a build"],
 		["test/functional/dependencies.test.ts", "because the registry hasn't the package are refused with npm's words"],
 		["test/functional/dependencies.test.ts", "because the registry fails are the platform's fault, and may be had later"],
 		["test/functional/dependency-bounds.test.ts", "a registry that says nothing is given up"],

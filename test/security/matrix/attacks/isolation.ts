@@ -6,6 +6,7 @@ import { expect } from "vitest";
 import { eventually } from "../../../harness/eventually.js";
 import { freshName } from "../../../harness/functions.js";
 import type { Attacker, Column, Rows } from "../attack.js";
+import { isRefusedByHost } from "../host-listener.js";
 import { type Attempts, expectRefused, isRefusedAll } from "../refused.js";
 
 /** What the kernel tells whoever may look, and a sandbox not. */
@@ -38,11 +39,11 @@ export const isolation: Rows<"Isolation"> = {
 		},
 	},
 	"markers in /var/tmp, /dev/shm, /run": {
-		heldBy: [["read-only root", "ordinary user"]],
+		heldBy: ["ordinary user"],
 		fixture: "markers-elsewhere.py",
 		isContained: isRefusedAll(),
 	},
-	"its own root and code": { heldBy: [["read-only root", "ordinary user"]], fixture: "writes-its-root.py", isContained: isRefusedAll() },
+	"its own root and code": { heldBy: ["read-only root"], fixture: "writes-its-root.py", isContained: isRefusedAll() },
 	"programs that it wrote": {
 		heldBy: ["noexec scratch"],
 		fixture: "executes-what-it-wrote.py",
@@ -94,7 +95,14 @@ export const isolation: Rows<"Isolation"> = {
 			expect(said.environ).toMatch(/^E[A-Z]+$|^$|^(?:(?:PATH|HOME|LANG|TMPDIR|UV_THREADPOOL_SIZE|HOSTNAME)=[^\0]*\0)+$/);
 		},
 	},
-	"kcore and the machine's memory": { heldBy: [["masked paths", "capabilities"], "devices"], fixture: "kcore.py", isContained: isNothing },
+	"kcore and the machine's memory": {
+		heldBy: [
+			["masked paths", "user namespace"],
+			["devices", "user namespace"],
+		],
+		fixture: "kcore.py",
+		isContained: isNothing,
+	},
 	"the kernel's own tables": {
 		heldBy: ["masked paths"],
 		fixture: "kernel-tables.py",
@@ -118,7 +126,7 @@ export const isolation: Rows<"Isolation"> = {
 	io_uring: { heldBy: ["seccomp"], fixture: "io-uring.py" },
 	"files by their handles": { heldBy: ["seccomp"], fixture: "file-handles.py" },
 	"calls that nothing needs": { heldBy: ["seccomp"], fixture: "other-calls.py" },
-	"another user, and root": { heldBy: [["seccomp", "capabilities"]], fixture: "becomes-root.py" },
+	"another user, and root": { heldBy: ["capabilities"], fixture: "becomes-root.py" },
 	"kernel modules and kexec": { heldBy: [["seccomp", "capabilities"]], fixture: "kernel-modules.py" },
 	"the machine's name": { heldBy: [["seccomp", "capabilities"]], fixture: "hostname.py" },
 	"raw sockets": { heldBy: ["capabilities"], fixture: "raw-socket.py" },
@@ -130,30 +138,35 @@ export const isolation: Rows<"Isolation"> = {
 	"connecting to Redis and the launcher": {
 		heldBy: ["network namespace", "root of its own"],
 		fixture: "reaches-redis.py",
-		isContained: isRefusedAll(({ stack }) => ({
-			paths: ["durable.sock", "fast.sock", "launcher.sock"].map((name) => join(stack.dataDir, "run", name)),
+		isContained: isRefusedByHost(({ stack }, { path, port }) => ({
+			paths: [path, ...["durable.sock", "fast.sock", "launcher.sock"].map((name) => join(stack.dataDir, "run", name))],
+			ports: [6379, port],
 		})),
 	},
 	"169.254.169.254": { heldBy: ["network namespace"], fixture: "reaches-metadata.py", isContained: isRefusedAll() },
 	DNS: { heldBy: ["network namespace"], fixture: "asks-dns.py", isContained: isRefusedAll() },
-	"docker.sock": { heldBy: ["root of its own"], fixture: "docker-sock.py", isContained: isRefusedAll(() => ({ paths: dockerSockets() })) },
+	"docker.sock": {
+		heldBy: ["root of its own"],
+		fixture: "docker-sock.py",
+		isContained: isRefusedByHost((_, { path }) => ({ paths: [path, ...dockerSockets()] })),
+	},
 	containerd: {
 		heldBy: ["root of its own"],
 		fixture: "containerd.py",
-		isContained: isRefusedAll(() => ({
-			paths: ["/run/containerd/containerd.sock", ...globSync("/var/lib/berth-dockerd-*/exec/containerd/containerd.sock")],
+		isContained: isRefusedByHost((_, { path }) => ({
+			paths: [path, "/run/containerd/containerd.sock", ...globSync("/var/lib/berth-dockerd-*/exec/containerd/containerd.sock")],
 		})),
 	},
 	"D-Bus": {
 		heldBy: ["root of its own"],
 		fixture: "dbus.py",
-		isContained: isRefusedAll(() => ({
-			paths: ["/run/dbus/system_bus_socket", "/var/run/dbus/system_bus_socket", "/run/systemd/private"],
+		isContained: isRefusedByHost((_, { path }) => ({
+			paths: [path, "/run/dbus/system_bus_socket", "/var/run/dbus/system_bus_socket", "/run/systemd/private"],
 		})),
 	},
 	mknod: { heldBy: [["seccomp", "capabilities"]], fixture: "mknod.py" },
-	"/dev/kmsg": { heldBy: ["devices"], fixture: "dev-kmsg.py", isContained: isRefusedAll() },
-	"/dev/kvm": { heldBy: ["devices"], fixture: "dev-kvm.py", isContained: isRefusedAll() },
+	"/dev/kmsg": { heldBy: [["devices", "user namespace"]], fixture: "dev-kmsg.py", isContained: isRefusedAll() },
+	"/dev/kvm": { heldBy: [["devices", "user namespace"]], fixture: "dev-kvm.py", isContained: isRefusedAll() },
 	"/dev/fuse": {
 		heldBy: ["devices"],
 		fixture: "dev-fuse.py",
@@ -168,7 +181,7 @@ export const isolation: Rows<"Isolation"> = {
 		},
 	},
 	"setting the clock": { heldBy: [["seccomp", "capabilities"]], fixture: "sets-clock.py" },
-	"being the last to be ended": { heldBy: ["capabilities", "rlimits"], fixture: "last-to-be-ended.py" },
+	"being the last to be ended": { heldBy: ["rlimits", ["capabilities", "user namespace"]], fixture: "last-to-be-ended.py" },
 	"what was left open": {
 		heldBy: ["descriptors are closed", "environment from nothing"],
 		fixture: "host-descriptors.py",
@@ -181,7 +194,7 @@ export const isolation: Rows<"Isolation"> = {
 		},
 	},
 	"ending every process that it sees": {
-		heldBy: ["pid namespace"],
+		heldBy: [["pid namespace", "user namespace"]],
 		fixture: "kills-everybody.py",
 		isContained: async ({ attack, isGone, neighbour, servesOn, stack }) => {
 			const worker = await stack.pidOf("worker");

@@ -8,7 +8,7 @@ const MIB = 1024 * 1024;
 
 export const protocol: Rows<"Protocol"> = {
 	"an answer on stdout": {
-		heldBy: ["agent's frames are checked"],
+		heldBy: ["output is log alone"],
 		fixture: "frame-on-stdout.py",
 		isContained: async ({ attack, neighbour }) => {
 			const victim = await neighbour();

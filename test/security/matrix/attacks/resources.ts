@@ -1,5 +1,5 @@
 import { CutError, resultOf } from "@berth/client";
-import type { Outcome } from "@berth/contracts";
+import { LIMITS, type Outcome } from "@berth/contracts";
 import { expect } from "vitest";
 import { scrape } from "../../../harness/metrics.js";
 import type { Attacker, Rows } from "../attack.js";
@@ -22,7 +22,11 @@ export const resources: Rows<"Resources"> = {
 	},
 	"a loop without an end": { heldBy: ["deadline"], fixture: "endless-loop.ts", isContained: isTimedOut },
 	"memory bomb": { heldBy: ["cgroup memory"], fixture: "memory-bomb.py", isContained: endsAs("out_of_memory") },
-	"a full heap": { heldBy: ["cgroup memory"], fixture: "heap-bomb.ts", isContained: endsAs("out_of_memory", "crashed") },
+	"a full heap": {
+		heldBy: [["cgroup memory", "heap size"]],
+		fixture: "heap-bomb.ts",
+		isContained: endsAs("out_of_memory", "crashed"),
+	},
 	"tmpfs bomb": {
 		heldBy: ["tmpfs size"],
 		fixture: "tmpfs-bomb.py",
@@ -135,6 +139,7 @@ function endsAs(...outcomes: readonly Outcome[]) {
 		const waits = (await neighbour()).invoke({ ms: 300 });
 		const { answer, record } = await attack();
 		expect(outcomes, answer.problem?.detail).toContain(answer.outcome);
+		expect(record.usage?.peakMemoryBytes ?? 0).toBeLessThanOrEqual(LIMITS.memoryMiB.default * MIB);
 		expect((await waits).outcome).toBe("succeeded");
 		await isGone(record.sandbox);
 		await servesOn();
