@@ -70,8 +70,8 @@ test("a project with one function has half of all starts beside one of fifty, an
 test("projects that have in flight all that they may, by a function's bound or by their own, keep nobody from half of the starts each", async () => {
 	const gateway = await lanes.gateway();
 	const { begun, of, handler, release } = runs("bounded", "full");
-	await fill(gateway, "bounded", 1, 20);
-	await fill(gateway, "full", 10, 2);
+	await fill(gateway, "bounded", 1, 5);
+	await fill(gateway, "full", 5, 1);
 	await fill(gateway, "many", 20, 10);
 	await fill(gateway, "one", 1, 100);
 	const limitsOf = async (project: string) => (project === "bounded" ? { concurrency: 1 } : {});
@@ -84,6 +84,6 @@ test("projects that have in flight all that they may, by a function's bound or b
 	expect(share).toBeGreaterThan(0.4);
 	expect(share).toBeLessThan(0.6);
 	release.resolve();
-	await allSettled(gateway, 340);
+	await allSettled(gateway, 310);
 	await lanes.server.client((redis) => expect.poll(() => redis.zcard(LANE.index), { timeout: 10_000 }).toBe(0));
 });
