@@ -12,7 +12,7 @@ const MIB = 1024 * 1024;
 const BOUND_MS = 6 * 60_000;
 
 /** What the ordinary suite has time for: a minute of an emulated machine's. */
-const CORE = ["up", "limits", "memory", "tasks", "burns", "frozen", "killed", "orphans", "down"];
+const CORE = ["up", "limits", "confined", "memory", "tasks", "burns", "frozen", "killed", "orphans", "down"];
 const EVERYTHING = [...CORE, "refusals", "strays", "limits-runc", "memory-runc"];
 const CHECKS = process.env["TEST_CGROUP2"] === "1" ? EVERYTHING : CORE;
 const those = (...names: readonly string[]) => names.filter((name) => CHECKS.includes(name));
@@ -76,9 +76,21 @@ describe.skipIf(process.arch !== "x64")("on a host with cgroup v2 alone", () => 
 	);
 
 	it("hands controllers down where nobody has yet, and puts the platform before its sandboxes", () => {
-		const { handedDown, cgroups, weights, own } = saidOf<Record<string, unknown>>("up");
+		const { handedDown, cgroups, weights, own, unloaded } = saidOf<Record<string, unknown>>("up");
 		expect({ handedDown, cgroups, weights }).toEqual({ handedDown: "", cgroups: "v2", weights: { platform: 800, sandboxes: 200 } });
 		expect(own).toMatch(/^0::\/berth-[0-9a-f]{8}-platform$/);
+		expect(unloaded).toMatch(/AppArmor has no profile berth-sandbox loaded: `apparmor_parser -r -K`/);
+	});
+
+	it("has sandboxes under AppArmor's profile, in which functions run, and which keeps them from what nothing else does", () => {
+		const { outcome, read, list, write, interfaces } = saidOf<Record<string, Record<string, string>>>("confined");
+		expect({ outcome, list, interfaces }).toEqual({
+			outcome: "succeeded",
+			list: { "/function/code": expect.any(Array) },
+			interfaces: ["lo"],
+		});
+		expect(read).toEqual({ "/proc/self/attr/current": "berth-sandbox (enforce)\n", "/proc/self/oom_score_adj": "1000\n" });
+		expect(write).toEqual({ "/tmp/x": "written", "/proc/self/oom_score_adj": "EACCES", "/proc/self/clear_refs": "EACCES" });
 	});
 
 	it.each(those("limits", "limits-runc"))("has every limit written, before a sandbox knows its function and after (%s)", (check) => {

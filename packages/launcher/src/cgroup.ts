@@ -1,4 +1,4 @@
-import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { CgroupPaths, SandboxLimits } from "@berth/contracts";
@@ -108,6 +108,8 @@ export class CgroupTree {
 	/** Removes a sandbox's empty cgroup everywhere. @throws EBUSY while something lives in it */
 	remove(sandbox: string): void {
 		for (const hierarchy of this.#hierarchies) removeTree(join(hierarchy, this.#name, sandbox));
+		// What crun makes on a hybrid host where it doesn't see the hierarchy of v2: plain files of ours (host.ts).
+		if (this.#version === 1) rmSync(join(ROOT, "unified", this.#name, sandbox), { recursive: true, force: true });
 	}
 
 	/** Every sandbox that has a cgroup: what an earlier launcher of this data directory left. */

@@ -34,6 +34,8 @@ export interface SandboxPlace {
 	readonly uidBase: number;
 	readonly cgroupVersion: 1 | 2;
 	readonly arch: "x64" | "arm64";
+	/** AppArmor's, which is loaded. Absent: none. */
+	readonly apparmorProfile?: string;
 	/** What this host can't enforce, which its operator does without. Absent: nothing. */
 	readonly unenforced?: readonly WaivableLimit[];
 }
@@ -66,6 +68,7 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 			capabilities: { bounding: [], effective: [], inheritable: [], permitted: [], ambient: [] },
 			rlimits: RLIMITS,
 			noNewPrivileges: true,
+			...apparmorOf(boot, place),
 			oomScoreAdj: OOM_SCORE,
 		},
 		root: { path: place.rootfs, readonly: true },
@@ -102,6 +105,11 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 			readonlyPaths: READONLY_PATHS,
 		},
 	};
+}
+
+/** gVisor takes no profile: its own processes are what the host would hold by it, and they need more. */
+function apparmorOf({ runtimeClass }: BootRequest, { apparmorProfile }: SandboxPlace): Pick<OciSpec["process"], "apparmorProfile"> {
+	return apparmorProfile === undefined || runtimeClass !== undefined ? {} : { apparmorProfile };
 }
 
 /** What its cgroup counts: under gVisor the function's tasks are its own kernel's, and the host's are what that needs for them. */
