@@ -18,7 +18,9 @@ export function cgroupsOf(dataDir: string): readonly string[] {
 
 /** Cgroups of a stack's own processes: one, in the hierarchy of the CPU. */
 function platformsOf(dataDir: string): readonly string[] {
-	return directoriesOf(`${cgroupNameOf(dataDir)}-platform`);
+	return cgroupsOf(dataDir)
+		.map((path) => join(path, "platform"))
+		.filter((path) => existsSync(path));
 }
 
 /** Pids in there. */
@@ -111,7 +113,7 @@ export function loopDevicesOf(dataDir: string): readonly string[] {
 export function leftoversOf(dataDir: string): readonly string[] {
 	return [
 		...processesOf(dataDir).map((text) => `process ${text}`),
-		...[...cgroupsOf(dataDir), ...platformsOf(dataDir)].map((path) => `cgroup ${path}`),
+		...cgroupsOf(dataDir).map((path) => `cgroup ${path}`),
 		...hierarchiesOf(dataDir).map((line) => `hierarchy ${line}`),
 		...mountsOf(dataDir).map((path) => `mount ${path}`),
 		...sandboxFilesOf(dataDir).map((path) => `file ${path}`),
