@@ -3,12 +3,6 @@ import { USERS } from "./resource-users.js";
 
 const ON_NETWORK = "if type(manifest.network) == 'table' and manifest.network.join then found(manifest.network.join) end";
 
-/** KEYS names. ARGV what keys of numbers and versions begin with. Gives network, function, network, … */
-export const USES_OF_NETWORKS = new LuaScript(`${USERS("KEYS[1]", ON_NETWORK)}
-local found = {}
-users(function(name, network) found[#found + 1] = network; found[#found + 1] = name end)
-return found`);
-
 /** KEYS networks, removed projects. ARGV name, now, the most there may be, project. Gives made, there, full, or gone when the project was removed. */
 export const MAKE_NETWORK = new LuaScript(`
 if redis.call('HEXISTS', KEYS[2], ARGV[4]) == 1 then return 'gone' end

@@ -1,9 +1,9 @@
-import { BerthError, MOST_NETWORKS, type Network } from "@berth/contracts";
+import { BerthError, joinedNetwork, MOST_NETWORKS, type Network } from "@berth/contracts";
 import { guarded, type Redis } from "@berth/redis";
 import { projectNotFound } from "./absent.js";
 import { keys, versionPrefixes } from "./keys.js";
-import { MAKE_NETWORK, REMOVE_NETWORK, USES_OF_NETWORKS } from "./network-scripts.js";
-import { usersByName } from "./resource-users.js";
+import { MAKE_NETWORK, REMOVE_NETWORK } from "./network-scripts.js";
+import { usersByName, usesOf } from "./resource-users.js";
 
 /** The named networks of projects, in the durable Redis. Which functions are on them is read from their versions. */
 export class Networks {
@@ -18,10 +18,10 @@ export class Networks {
 		const [found, uses] = await guarded(this.#redis, "listing networks", () =>
 			Promise.all([
 				this.#redis.hgetall(keys.networks(project)),
-				USES_OF_NETWORKS.run(this.#redis, [keys.names(project)], versionPrefixes(project)),
+				usesOf(this.#redis, project, ({ network }) => [joinedNetwork(network)].filter((name) => name !== undefined)),
 			]),
 		);
-		const usersOf = usersByName(uses as string[]);
+		const usersOf = usersByName(uses);
 		return Object.entries(found)
 			.map(([name, createdAt]) => ({ name, createdAt, functions: usersOf(name) }))
 			.sort((a, b) => (a.name < b.name ? -1 : 1));

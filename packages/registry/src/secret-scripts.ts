@@ -1,17 +1,7 @@
 import { LuaScript } from "@berth/redis";
 import { USERS } from "./resource-users.js";
 
-/** With where it goes, in words, where it goes to a host. */
-const SENT_SECRETS = `for _, secret in ipairs(manifest.secrets or {}) do
-  if type(secret) == 'table' then found(secret.name .. ' ' .. secret.host .. ' ' .. secret.header) else found(secret) end
-end`;
 const HAS_SECRETS = "for _, secret in ipairs(manifest.secrets or {}) do found(type(secret) == 'table' and secret.name or secret) end";
-
-/** KEYS names. ARGV what keys of numbers and versions begin with. Gives secret, function, secret, …; behind the name of one that goes to a host, that and the header. */
-export const USES_OF_SECRETS = new LuaScript(`${USERS("KEYS[1]", SENT_SECRETS)}
-local found = {}
-users(function(name, secret) found[#found + 1] = secret; found[#found + 1] = name end)
-return found`);
 
 /**
  * KEYS secrets, removed projects. ARGV name, record (JSON), the most there may be, project, channel of changes. Its `createdAt` is that of the first one.

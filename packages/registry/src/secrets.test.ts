@@ -102,3 +102,19 @@ test("a project has so many, may replace those, and takes them along when it is 
 	await expect(secrets.set("full", "S0", "value")).rejects.toMatchObject({ code: "project_not_found" });
 	await keys.close();
 });
+
+test("of a function with more versions than are read at once every one counts, and a failed one doesn't", async () => {
+	await secrets.set("default", "OLD", "v");
+	await secrets.set("default", "NONE", "v");
+	await redis.sadd("{berth}:functions:default", "f");
+	for (let number = 1; number <= 120; number++) {
+		await redis.zadd("{berth}:numbers:default/f", number, `${number}`);
+		const manifest = { secrets: number === 1 || number === 120 ? ["OLD"] : number === 60 ? ["NONE"] : [] };
+		const state = number === 60 ? "failed" : "ready";
+		await redis.hset(`{berth}:version:default/f:${number}`, "base", JSON.stringify({ manifest }), "state", state);
+	}
+	expect((await secrets.list("default")).map(({ name, functions }) => [name, functions])).toEqual([
+		["NONE", []],
+		["OLD", ["f"]],
+	]);
+});

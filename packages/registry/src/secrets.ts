@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { BerthError, SECRET_LIMITS, type Secret, type SecretBinding } from "@berth/contracts";
+import { BerthError, type Manifest, SECRET_LIMITS, type Secret, type SecretBinding } from "@berth/contracts";
 import { type ConnectionLog, closeRedis, guarded, openRedis, type Redis, Subscription } from "@berth/redis";
 import { projectNotFound } from "./absent.js";
 import { keys, versionPrefixes } from "./keys.js";
-import { REMOVE_SECRET, SET_SECRET, USES_OF_SECRETS } from "./secret-scripts.js";
+import { type Use, usesOf } from "./resource-users.js";
+import { REMOVE_SECRET, SET_SECRET } from "./secret-scripts.js";
 import type { Vault } from "./vault.js";
 
 /** As it is kept. */
@@ -39,15 +40,12 @@ export class Secrets {
 	/** By name. */
 	async list(project: string): Promise<readonly Secret[]> {
 		const [found, uses] = await guarded(this.#redis, "listing secrets", () =>
-			Promise.all([
-				this.#redis.hgetall(keys.secrets(project)),
-				USES_OF_SECRETS.run(this.#redis, [keys.names(project)], versionPrefixes(project)),
-			]),
+			Promise.all([this.#redis.hgetall(keys.secrets(project)), usesOf(this.#redis, project, secretsIn)]),
 		);
-		const used = usesIn(uses as string[]);
+		const used = Map.groupBy(uses, ({ named }) => named.name);
 		return Object.entries(found)
 			.map(([name, text]) => {
-				const own = used.filter((use) => use.name === name);
+				const own = used.get(name) ?? [];
 				const functions = [...new Set(own.map((use) => use.function))].sort();
 				return { name, ...shown(text), functions, bindings: bindingsIn(own) };
 			})
@@ -128,23 +126,20 @@ export class SecretChanges {
 	}
 }
 
-interface Use {
-	readonly function: string;
+/** With where it goes, where it goes to a host. */
+interface Named {
 	readonly name: string;
-	readonly host: string | undefined;
-	readonly header: string | undefined;
+	readonly host?: string;
+	readonly header?: string;
 }
 
-function usesIn(flat: readonly string[]): readonly Use[] {
-	return Array.from({ length: flat.length / 2 }, (_, at) => {
-		const [name = "", host, header] = (flat[2 * at] as string).split(" ");
-		return { function: flat[2 * at + 1] as string, name, host, header };
-	});
+function secretsIn({ secrets = [] }: Pick<Manifest, "secrets">): readonly Named[] {
+	return secrets.map((one) => (typeof one === "string" ? { name: one } : one));
 }
 
 /** Versions of a function have the same ones, mostly. */
-function bindingsIn(uses: readonly Use[]): readonly SecretBinding[] {
-	const all = uses.flatMap(({ function: of, host, header }) =>
+function bindingsIn(uses: readonly Use<Named>[]): readonly SecretBinding[] {
+	const all = uses.flatMap(({ function: of, named: { host, header } }) =>
 		host === undefined || header === undefined ? [] : [{ function: of, host, header }],
 	);
 	return [...new Map(all.map((one) => [Object.values(one).join(" "), one])).values()];

@@ -3,12 +3,6 @@ import { USERS } from "./resource-users.js";
 
 const HAS_VOLUMES = "for _, volume in ipairs(manifest.volumes or {}) do found(volume.name) end";
 
-/** KEYS names. ARGV what keys of numbers and versions begin with. Gives volume, function, volume, … */
-export const USES_OF_VOLUMES = new LuaScript(`${USERS("KEYS[1]", HAS_VOLUMES)}
-local found = {}
-users(function(name, volume) found[#found + 1] = volume; found[#found + 1] = name end)
-return found`);
-
 /** KEYS volumes, removed projects. ARGV name, record (JSON), the most there may be, project. Gives the record that there is now, `full`, or `gone` when the project was removed. */
 export const BEGIN_VOLUME = new LuaScript(`
 if redis.call('HEXISTS', KEYS[2], ARGV[4]) == 1 then return 'gone' end

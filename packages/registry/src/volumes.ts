@@ -2,8 +2,8 @@ import { BerthError, MOST_VOLUMES, type Volume, volumeIdOf } from "@berth/contra
 import { guarded, type Redis } from "@berth/redis";
 import { projectNotFound } from "./absent.js";
 import { keys, versionPrefixes } from "./keys.js";
-import { usersByName } from "./resource-users.js";
-import { BEGIN_REMOVAL, BEGIN_VOLUME, FORGET_UNMADE, USES_OF_VOLUMES, VOLUME_READY } from "./volume-scripts.js";
+import { usersByName, usesOf } from "./resource-users.js";
+import { BEGIN_REMOVAL, BEGIN_VOLUME, FORGET_UNMADE, VOLUME_READY } from "./volume-scripts.js";
 
 /** As it is kept; the rest follows from its name and from versions. */
 type VolumeRecord = Pick<Volume, "sizeMiB" | "node" | "state" | "createdAt">;
@@ -24,10 +24,10 @@ export class Volumes {
 		const [found, uses] = await guarded(this.#redis, "listing volumes", () =>
 			Promise.all([
 				this.#redis.hgetall(keys.volumes(project)),
-				USES_OF_VOLUMES.run(this.#redis, [keys.names(project)], versionPrefixes(project)),
+				usesOf(this.#redis, project, ({ volumes = [] }) => volumes.map(({ name }) => name)),
 			]),
 		);
-		const usersOf = usersByName(uses as string[]);
+		const usersOf = usersByName(uses);
 		return Object.entries(found)
 			.map(([name, text]) => ({ name, id: volumeIdOf(project, name), ...recordOf(text), functions: usersOf(name) }))
 			.sort((a, b) => (a.name < b.name ? -1 : 1));
