@@ -10,7 +10,7 @@ import { KERNEL_FILES, unenforceable } from "./unenforceable.js";
 
 const CGROUP_ROOT = KERNEL_FILES.cgroups;
 /** Without one of these the platform can't do its work. */
-const CONTROLLERS_V1 = ["memory", "cpu", "cpuacct", "freezer"] as const;
+const CONTROLLERS_V1 = ["memory", "cpu", "cpuacct", "freezer", "devices"] as const;
 const RUNTIMES = ["crun", "runc"] as const;
 
 /** What the probe found, for the launcher itself. */
