@@ -72,6 +72,8 @@ const TEST_NEEDS = [
 	...(process.arch === "x64"
 		? [{ package: "qemu-system-x86", what: "a machine with cgroup v2 alone", there: () => findProgram("qemu-system-x86_64") !== undefined }]
 		: []),
+	{ package: "systemd", what: "reads the unit in infra/systemd", there: () => findProgram("systemd-analyze") !== undefined },
+	{ package: "apparmor", what: "reads the profile in infra/apparmor", there: () => findProgram("apparmor_parser") !== undefined },
 	{ package: "runsc", what: "runs functions under gVisor", there: () => findProgram("runsc") !== undefined },
 	{
 		package: "libdevmapper1.02.1",

@@ -15,7 +15,7 @@ const COMMENTS = /^\s*(?:\/\/|\/\*|\*).*$/gm;
 /** How much of a title is said. */
 type Said = "all of it" | "its beginning";
 
-/** Whether a file has a test, or a group of tests, of this title that is run; those of the matrix of attacks have their rows' names. */
+/** Whether a file has a test, or a group of tests, of this title that is run, but for a number or a case before it; those of the matrix of attacks have their rows' names. */
 export function hasTest(file: string, title: string, said: Said): boolean {
 	const column = COLUMNS.find((one) => join(ROOT, COLUMN_FILES[one]) === file);
 	if (column !== undefined) {
@@ -29,7 +29,7 @@ export function hasTest(file: string, title: string, said: Said): boolean {
 export function runs(source: string, title: string, said: Said): boolean {
 	const text = source.replace(COMMENTS, "");
 	const end = said === "all of it" ? "\\1" : "";
-	const titles = [...text.matchAll(new RegExp(`\\(\\s*(["'\`])${escaped(title)}${end}`, "g"))];
+	const titles = [...text.matchAll(new RegExp(`\\(\\s*(["'\`])(?:\\$\\{\\w+\\} |%s:? )?${escaped(title)}${end}`, "g"))];
 	return titles.some(({ index }) => {
 		const [call] = [...text.slice(0, index + 1).matchAll(CALL)].slice(-1);
 		if (call === undefined || NOT_RUN.test(call[1] ?? "")) return false;

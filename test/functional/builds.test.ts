@@ -51,7 +51,7 @@ describe("a source that doesn't build", () => {
 		async (source) => {
 			const answer = await (await deploy(stack, { source, filename: "index.js" })).invoke();
 			expect(answer).toMatchObject({ outcome: "init_error", problem: { status: 502, code: "init_error" } });
-			expect(answer.problem?.detail).toMatch(/no handler.*export default/);
+			expect(answer.problem?.detail).toMatch(/no handler: its (default export|export `handler`) is .*; export default a function/);
 		},
 	);
 

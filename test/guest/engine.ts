@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -59,6 +60,8 @@ async function refusals() {
 }
 
 async function up() {
+	const unloaded = await refusalOf(DATA, "");
+	execFileSync("/usr/bin/apparmor_parser", ["--replace", "--skip-cache", "/berth/berth-sandbox"]);
 	const handedDown = readFileSync(join(ROOT, "cgroup.subtree_control"), "utf8").trim();
 	makeDirectories(DATA, SERVICE_UID);
 	await stampLayers();
@@ -66,9 +69,9 @@ async function up() {
 	const { cgroups, runtime, platform: directory } = launcher.ready;
 	platform = await PlatformCgroup.enter(directory, []);
 	const weightOf = (path: string) => Number(readFileSync(join(path, "cpu.weight"), "utf8"));
-	const weights = { platform: weightOf(directory), sandboxes: weightOf(directory.replace(/-platform$/, "")) };
+	const weights = { platform: weightOf(directory), whole: weightOf(directory.replace(/\/platform$/, "")) };
 	await opened();
-	return { handedDown, cgroups, runtime, weights, own: readFileSync("/proc/self/cgroup", "utf8").trim() };
+	return { handedDown, cgroups, runtime, weights, unloaded, own: readFileSync("/proc/self/cgroup", "utf8").trim() };
 }
 
 /** Before a sandbox knows its function and after; what of it the service user may write, tried. */
@@ -94,6 +97,15 @@ function isWritten(path: string): boolean {
 		if ((error as NodeJS.ErrnoException).code === "EACCES") return false;
 		throw error;
 	}
+}
+
+/** What a function is under, and what that keeps it from which nothing else does: a file of /proc that is its own. */
+async function confined() {
+	const own = ["/proc/self/attr/current", "/proc/self/oom_score_adj"];
+	const ask = { read: own, list: ["/function/code"], write: ["/tmp/x", "/proc/self/oom_score_adj", "/proc/self/clear_refs"] };
+	const { outcome, answer } = await sandboxes.ending("looks-around", ask);
+	const { read, list, write, interfaces } = JSON.parse(answer ?? "{}") as Record<string, Record<string, unknown>>;
+	return { outcome, read, list, write, interfaces: Object.keys(interfaces ?? {}) };
 }
 
 /** It ends well, and leaves a process: neither is the sandbox kept, nor what it has. */
@@ -173,6 +185,7 @@ const CHECKS: Readonly<Record<string, () => Promise<unknown>>> = {
 	refusals,
 	up,
 	limits,
+	confined,
 	memory: outOfMemory,
 	tasks: () => sandboxes.ending("stops-children", { start: true }),
 	burns: () => sandboxes.ending("burns", { burn: true }, 1000),

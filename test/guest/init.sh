@@ -4,6 +4,7 @@ export PATH=/usr/local/bin:/usr/bin:/usr/sbin
 busybox mount -t proc proc /proc
 busybox --install -s /usr/bin 2>/dev/null
 mount -t sysfs sys /sys
+mount -t securityfs security /sys/kernel/security
 mount -t devtmpfs dev /dev
 mount -t tmpfs -o mode=1777 tmp /tmp
 mount -t tmpfs run /run

@@ -1,12 +1,16 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chownSync, mkdirSync } from "node:fs";
+import { chownSync, mkdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
+import { OUTER_MOUNTS } from "@berth/config";
 
 const LAUNCHER = "/berth/launcher.mjs";
-const START = `/usr/bin/unshare --mount --propagation private -- node ${LAUNCHER}`;
+const START = `/usr/bin/setpriv --no-new-privs -- /usr/bin/unshare --mount --propagation private -- node ${LAUNCHER}`;
+
+/** AppArmor's for sandboxes: all that is tried here is tried under it. */
+const PROFILE = "berth-sandbox";
 
 /** Its first line. */
 export interface Ready {
@@ -44,7 +48,13 @@ export class LauncherProcess {
 	/** @param around a command, with its beginning `'…;`, that it is started in: what is other than usual. @throws Error with what it said when it gives up */
 	static async start(dataDir: string, runtime: string, around = ""): Promise<LauncherProcess> {
 		const child = spawn("/usr/bin/sh", ["-c", around === "" ? `exec ${START}` : `${around} exec ${START}'`], {
-			env: { PATH: "/usr/bin:/usr/sbin", BERTH_DATA_DIR: dataDir, BERTH_OCI_RUNTIME: runtime },
+			env: {
+				PATH: "/usr/bin:/usr/sbin",
+				BERTH_DATA_DIR: dataDir,
+				BERTH_OCI_RUNTIME: runtime,
+				BERTH_APPARMOR_PROFILE: PROFILE,
+				[OUTER_MOUNTS]: readlinkSync("/proc/self/ns/mnt"),
+			},
 			stdio: ["ignore", "pipe", "pipe"],
 		});
 		const complaint = text(child.stderr);

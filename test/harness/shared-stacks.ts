@@ -2,7 +2,9 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { TestProject } from "vitest/node";
+import { takeKeptBases } from "./kept-bases.js";
 import { Stack } from "./stack.js";
+import { capabilitiesOfUnit } from "./systemd-unit.js";
 
 declare module "vitest" {
 	export interface ProvidedContext {
@@ -39,5 +41,12 @@ export async function shareStacks(project: TestProject, start: () => Promise<Sta
 	};
 }
 
+/** With what infra/systemd/berth.service leaves of root's privileges: it is enough for all that these suites do. */
+function asService(): readonly string[] {
+	const bounds = ["-all", ...capabilitiesOfUnit().map((name) => `+${name}`)].join(",");
+	return ["setpriv", "--no-new-privs", "--inh-caps", "-all", "--bounding-set", bounds, "--"];
+}
+
 /** The same as vitest's globalSetup, with ordinary ones. */
-export default (project: TestProject): Promise<() => Promise<void>> => shareStacks(project, () => Stack.start());
+export default (project: TestProject): Promise<() => Promise<void>> =>
+	shareStacks(project, () => Stack.start({}, takeKeptBases, asService()));

@@ -44,13 +44,16 @@ interface SupervisorFile {
 export class Stack implements AsyncDisposable {
 	readonly dataDir: string;
 	readonly #env: Readonly<Record<string, string>>;
+	/** What the command that starts it is started by. */
+	readonly #around: readonly string[];
 	/** Of a stack that is ours to stop. */
 	readonly #reaper: Reaper | undefined;
 	#address: StackAddress;
 	#client: Client;
 
-	private constructor(address: StackAddress, env: Readonly<Record<string, string>>, reaper?: Reaper) {
+	private constructor(address: StackAddress, env: Readonly<Record<string, string>>, around: readonly string[] = [], reaper?: Reaper) {
 		this.dataDir = address.dataDir;
+		this.#around = around;
 		this.#address = address;
 		this.#env = env;
 		this.#reaper = reaper;
@@ -60,16 +63,17 @@ export class Stack implements AsyncDisposable {
 	/**
 	 * Starts one with a data directory and a port of its own, whose bases are there already when a stack of this run has made them.
 	 * @param env settings, `BERTH_…`. @param prepare what is done instead with the data directory, which is empty, before the start; whoever mounts there unmounts before `stop`
+	 * @param around a program with its arguments that starts the command which starts it
 	 */
-	static async start(env: Readonly<Record<string, string>> = {}, prepare = takeKeptBases): Promise<Stack> {
+	static async start(env: Readonly<Record<string, string>> = {}, prepare = takeKeptBases, around: readonly string[] = []): Promise<Stack> {
 		const dataDir = await mkdtemp(TEMPORARY);
 		await chmod(dataDir, 0o711);
 		const reaper = new Reaper(CLI, dataDir, environment(env));
 		try {
 			await prepare(dataDir);
-			const address = await up(dataDir, env, reaper);
+			const address = await up(dataDir, env, reaper, around);
 			if (Object.keys(env).length === 0) await keepBases(dataDir);
-			return new Stack(address, env, reaper);
+			return new Stack(address, env, around, reaper);
 		} catch (error) {
 			await berth(dataDir, env, ["down", "--json"]);
 			await clearLeftovers(dataDir);
@@ -102,17 +106,17 @@ export class Stack implements AsyncDisposable {
 
 	/** Runs `berth` for this stack, as root on its machine would. */
 	berth(...args: readonly string[]): Promise<CommandResult> {
-		return berth(this.dataDir, this.#env, args, this.#reaper?.lifeline);
+		return berth(this.dataDir, this.#env, args, { lifeline: this.#reaper?.lifeline });
 	}
 
 	/** The same with this on its standard input. */
 	berthGiven(input: string, ...args: readonly string[]): Promise<CommandResult> {
-		return berth(this.dataDir, this.#env, args, this.#reaper?.lifeline, input);
+		return berth(this.dataDir, this.#env, args, { lifeline: this.#reaper?.lifeline, input });
 	}
 
 	/** Starts `berth` for this stack and leaves it to the caller, who ends it. */
 	spawn(...args: readonly string[]): Command {
-		return spawnBerth(this.dataDir, this.#env, args, this.#reaper?.lifeline);
+		return spawnBerth(this.dataDir, this.#env, args, { lifeline: this.#reaper?.lifeline });
 	}
 
 	/**
@@ -120,7 +124,7 @@ export class Stack implements AsyncDisposable {
 	 * @returns whether it made a key
 	 */
 	async up(other?: string): Promise<{ readonly madeKey: boolean }> {
-		const { url, key } = await up(this.dataDir, this.#env, this.#reaper);
+		const { url, key } = await up(this.dataDir, this.#env, this.#reaper, this.#around);
 		await this.#client.close();
 		this.#address = { url, key: other ?? key ?? this.key, dataDir: this.dataDir };
 		this.#client = createClient(this.#address);
@@ -184,8 +188,9 @@ async function up(
 	dataDir: string,
 	env: Readonly<Record<string, string>>,
 	reaper: Reaper | undefined,
+	around: readonly string[],
 ): Promise<StackAddress & { readonly key: string | null }> {
-	const result = succeeded(await berth(dataDir, env, ["up", "--detach", "--json", "--port", "0"], reaper?.lifeline));
+	const result = succeeded(await berth(dataDir, env, ["up", "--detach", "--json", "--port", "0"], { lifeline: reaper?.lifeline, around }));
 	return JSON.parse(result.stdout);
 }
 
@@ -198,25 +203,31 @@ async function berth(
 	dataDir: string,
 	env: Readonly<Record<string, string>>,
 	args: readonly string[],
-	lifeline?: Writable,
-	input?: string,
+	{ input, ...how }: Omit<HowItRuns, "stdin"> & { readonly input?: string | undefined } = {},
 ): Promise<CommandResult> {
-	const child = spawnBerth(dataDir, env, args, lifeline, input === undefined ? "ignore" : "pipe");
+	const child = spawnBerth(dataDir, env, args, { ...how, stdin: input === undefined ? "ignore" : "pipe" });
 	child.stdin?.end(input);
 	const ended = once(child, "close") as Promise<[number | null]>;
 	const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
 	return { code: code ?? 1, stdout, stderr };
 }
 
-/** @param lifeline held while the command runs */
+interface HowItRuns {
+	/** Held while the command runs. */
+	readonly lifeline?: Writable | undefined;
+	readonly stdin?: "ignore" | "pipe";
+	/** What it is started by. */
+	readonly around?: readonly string[];
+}
+
 function spawnBerth(
 	dataDir: string,
 	env: Readonly<Record<string, string>>,
 	args: readonly string[],
-	lifeline?: Writable,
-	stdin: "ignore" | "pipe" = "ignore",
+	{ lifeline, stdin = "ignore", around = [] }: HowItRuns,
 ): Command {
-	return spawn(process.execPath, [CLI, "--data", dataDir, ...args], {
+	const [program = "", ...rest] = [...around, process.execPath, CLI, "--data", dataDir, ...args];
+	return spawn(program, rest, {
 		env: environment(env),
 		stdio: [stdin, "pipe", "pipe", lifeline ?? "ignore"],
 	}) as Command;

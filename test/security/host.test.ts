@@ -5,9 +5,10 @@ import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { eventually } from "../harness/eventually.js";
 import { deploy, freshName } from "../harness/functions.js";
-import { sandboxCgroupsOf, sandboxProcessesOf } from "../harness/leftovers.js";
+import { cgroupNameOf, sandboxCgroupsOf, sandboxProcessesOf } from "../harness/leftovers.js";
 import { sharedStack } from "../harness/shared-stack.js";
 import type { ProcessName } from "../harness/stack.js";
+import { capabilitiesOfUnit } from "../harness/systemd-unit.js";
 
 const stack = await sharedStack();
 const CLI = fileURLToPath(new URL("../../packages/cli/bin/berth.mjs", import.meta.url));
@@ -58,6 +59,12 @@ describe("a process of the stack", () => {
 		const had = capabilitiesIn(readFileSync("/proc/self/status", "utf8"), "Bnd");
 		for (const set of ["Eff", "Prm", "Bnd"]) expect([set, capabilitiesIn(status, set)]).toEqual([set, needed & had]);
 		for (const set of ["Inh", "Amb"]) expect([set, capabilitiesIn(status, set)]).toEqual([set, 0n]);
+	});
+
+	it("that keeps the others running needs no more of root's than a service of ours has, in all that is tried here", async () => {
+		const status = readFileSync(`/proc/${await stack.supervisorPid()}/status`, "utf8");
+		expect(field(status, "NoNewPrivs")).toBe("1");
+		expect(capabilitiesIn(status, "Bnd") & ~bitsOf(capabilitiesOfUnit())).toBe(0n);
 	});
 });
 
@@ -185,6 +192,23 @@ describe("a sandbox as the host sees it", () => {
 		});
 	});
 
+	it.skipIf(!existsSync("/sys/fs/cgroup/unified/cgroup.procs"))(
+		"leaves nothing where the launcher hides the hierarchy of v2 from its OCI runtime",
+		async () => {
+			const hidden = `/sys/fs/cgroup/unified/${cgroupNameOf(stack.dataDir)}`;
+			const launcher = String(await stack.pidOf("launcher"));
+			const [one] = await stack.client.sandboxes();
+			await stack.client.command({ kind: "kill", sandbox: one?.id ?? "" });
+			await eventually(() => {
+				const { stdout } = spawnSync("nsenter", ["-t", launcher, "-m", "ls", hidden], { encoding: "utf8" });
+				const there = stdout.split("\n").filter(Boolean);
+				expect(there).not.toContain(one?.id);
+				expect(there.length).toBeGreaterThan(0);
+				expect(there.filter((name) => !sandboxCgroupsOf(stack.dataDir).includes(name))).toEqual([]);
+			});
+		},
+	);
+
 	it("has no secret in its command line or in the environment that it was started with", () => {
 		const holding = processes().filter((pid) =>
 			["cmdline", "environ"].some((name) => readFileSync(`/proc/${pid}/${name}`, "utf8").includes(secret)),
@@ -213,5 +237,15 @@ describe.skipIf(!existsSync("/sys/fs/cgroup/pids"))("a host that can't enforce a
 		});
 		expect([status, existsSync(dataDir)]).toEqual([1, false]);
 		expect(stderr).toMatch(/lacks pids: a function could .*--insecure-allow=pids/);
+	});
+
+	it("that hasn't loaded the profile of AppArmor that sandboxes are to have is refused, with what to do, before anything is made", () => {
+		const dataDir = `/var/lib/berth-test-refused-${process.pid}`;
+		onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }));
+		const command = [CLI, "--data", dataDir, "up", "--detach", "--port", "0"];
+		const env = { ...process.env, BERTH_APPARMOR_PROFILE: "berth-nobody-loads-this" };
+		const { status, stderr } = spawnSync(process.execPath, command, { encoding: "utf8", env });
+		expect([status, existsSync(dataDir)]).toEqual([1, false]);
+		expect(stderr).toMatch(/berth-nobody-loads-this.*(?:no AppArmor.*Leave it out|isn't loaded.*apparmor_parser -r)/);
 	});
 });

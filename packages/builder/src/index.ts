@@ -5,6 +5,7 @@ export { type BuildResult, ImageBuilder, type ImageBuilderOptions } from "./imag
 export { imageLabels, labelledManifest } from "./image-labels.js";
 export { type ReadImage, readForeignManifest, readImage, readImageManifest, splitLayers } from "./image-reader.js";
 export { imageTag, parseImageTag } from "./image-tag.js";
+export { builtLayers } from "./layer-reports.js";
 export { ARCHITECTURE, storeImage } from "./oci-image.js";
 export type { PackageSources } from "./package-sources.js";
 export { StackRemapper } from "./stack-remapper.js";

@@ -10,6 +10,11 @@ export function baseReport({ layers }: Base): BuildReport["layers"] {
 	return BASE_LAYERS.map((name, i) => ({ name, cached: true, sizeBytes: layers[i]?.sizeBytes ?? 0 }));
 }
 
+/** Those that a build makes or finds made. */
+export function builtLayers({ layers }: BuildReport): BuildReport["layers"] {
+	return layers.filter(({ name }) => !BASE_LAYERS.some((base) => base === name));
+}
+
 /** Of the code layer. */
 export function codeReport({ cached, reproduced, layer }: CodeLayer): LayerReport {
 	return { name: "code", cached, ...(reproduced === undefined ? {} : { reproduced }), sizeBytes: layer.sizeBytes };

@@ -30,7 +30,7 @@ export async function findLayer({ images, keys }: LayerStores, key: string): Pro
 	return { digest: known.digest, sizeBytes, note: known.note };
 }
 
-/** Makes a layer and remembers its key. A size that doesn't fit to the blob says that it is damaged: it is made anew. */
+/** Makes a layer and remembers its key. A blob that is there already is read through: one that is damaged gives way to this one. */
 export async function makeLayer(
 	{ images, keys }: LayerStores,
 	key: string,
@@ -38,10 +38,7 @@ export async function makeLayer(
 	note?: unknown,
 ): Promise<Layer> {
 	let blob = await images.putBlob(writeLayer(entries));
-	if (blob.existed && (await images.blobSize(blob.digest)) !== blob.sizeBytes) {
-		await images.removeBlob(blob.digest);
-		blob = await images.putBlob(writeLayer(entries));
-	}
+	if (blob.existed && !(await images.isIntact(blob.digest))) blob = await images.putBlob(writeLayer(entries));
 	await keys.put(key, { digest: blob.digest, sizeBytes: blob.sizeBytes, note });
 	return { digest: blob.digest, sizeBytes: blob.sizeBytes };
 }

@@ -60,6 +60,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		...{ BERTH_RESOLVER: settings.resolver, BERTH_EGRESS_CA_FILE: settings.egressCaFile },
 		BERTH_CALLBACK_HOSTS: settings.callbackHosts.length === 0 ? undefined : settings.callbackHosts.join(","),
 		BERTH_HOST_NETWORK: settings.allowsHostNetwork ? "permitted" : "refused",
+		BERTH_APPARMOR_PROFILE: settings.apparmorProfile,
 		BERTH_INSECURE_ALLOW: settings.insecureAllow.length === 0 ? undefined : settings.insecureAllow.join(","),
 		BERTH_VOLUMES_MIB: String(settings.volumeBytes / MIB),
 		BERTH_BINDS: bindsText(settings.binds),

@@ -154,6 +154,11 @@ export const settingsSchema = z.object({
 	BERTH_HOST_NETWORK: z.enum(["permitted", "refused"], "permitted or refused").default("refused"),
 	/** Limits of sandboxes that this host may be unable to enforce, and is used all the same. */
 	BERTH_INSECURE_ALLOW: waivedLimits.optional(),
+	/** AppArmor's profile for sandboxes: it has to be loaded, and to be enforced. Default: whatever the launcher is under. */
+	BERTH_APPARMOR_PROFILE: z
+		.string()
+		.regex(/^[A-Za-z0-9][\w.-]{0,99}$/, "the name of a profile: letters, digits, . _ -")
+		.optional(),
 	/** What all volumes of the node may have together, MiB: their space is taken when they are made. */
 	BERTH_VOLUMES_MIB: whole(0, 1 << 24).default(VOLUMES_MIB),
 	/** Directories of this machine that functions may have read-only, by names that manifests use. */

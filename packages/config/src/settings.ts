@@ -93,6 +93,8 @@ export interface Settings {
 	readonly allowsHostNetwork: boolean;
 	/** Limits that the host may be unable to enforce. */
 	readonly insecureAllow: readonly WaivableLimit[];
+	/** AppArmor's, for sandboxes; undefined: none. */
+	readonly apparmorProfile?: string;
 	readonly volumeBytes: number;
 	/** Paths of directories, by the names that functions have them by. */
 	readonly binds: Readonly<Record<string, string>>;
@@ -248,8 +250,10 @@ function keptOf(value: SettingValues): Pick<Settings, "hookEventsMs" | "idempote
 	return { hookEventsMs: value.BERTH_HOOK_EVENTS_HOURS * HOUR_MS, idempotency };
 }
 
-function permittedOf(value: SettingValues): Pick<Settings, "allowsHostNetwork" | "insecureAllow"> {
+function permittedOf(value: SettingValues): Pick<Settings, "allowsHostNetwork" | "insecureAllow" | "apparmorProfile"> {
+	const { BERTH_APPARMOR_PROFILE: apparmorProfile } = value;
 	return {
+		...(apparmorProfile === undefined ? {} : { apparmorProfile }),
 		allowsHostNetwork: value.BERTH_HOST_NETWORK === "permitted",
 		insecureAllow: Object.freeze(value.BERTH_INSECURE_ALLOW ?? []),
 	};

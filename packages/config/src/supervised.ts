@@ -14,6 +14,11 @@ export function outerMounts(env: Readonly<Record<string, string | undefined>> = 
 	return env[OUTER_MOUNTS];
 }
 
+/** The socket on which systemd hears of a service that it started with `Type=notify` (sd_notify(3)); undefined where it wants to hear nothing. */
+export function notifySocket(env: Readonly<Record<string, string | undefined>> = process.env): string | undefined {
+	return env["NOTIFY_SOCKET"] || undefined;
+}
+
 /** What `exitWithParent` needs of a stream; `process.stdin` has it. */
 interface Lifeline {
 	once(event: "end" | "close" | "error", listener: () => void): unknown;

@@ -113,6 +113,19 @@ describe("requests", () => {
 		expect((await set({ requestsPerSecond: null })).quotas.requestsPerSecond.limit).toBe(null);
 		expect((await send("/v1/functions")).headers.get("ratelimit")).toBe(null);
 	});
+
+	test("of browsers are counted, too, when they ask first: what is refused then can be read by the page", async () => {
+		const { deploy, set } = await projectOf("paged");
+		await deploy("fn", { public: true, cors: { origins: ["*"] } });
+		await set({ requestsPerSecond: 1, burst: 4 });
+		const preflight = { method: "OPTIONS", headers: { origin: "https://a.test", "access-control-request-method": "GET" } };
+		const asked = await Promise.all(Array.from({ length: 8 }, () => fetch(`${stack.url}/fn/paged/fn`, preflight)));
+		expect(new Set(asked.map(({ status }) => status))).toEqual(new Set([204, 429]));
+		for (const { headers } of asked) {
+			expect(headers.get("ratelimit")).toMatch(/^"project";/);
+			expect(headers.get("access-control-allow-origin")).toBe("*");
+		}
+	});
 });
 
 test("background invocations beyond the project's own bound are refused, though the default has room", async () => {

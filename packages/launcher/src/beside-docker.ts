@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { exitWithParent, loadSettings } from "@berth/config";
+import { requireProfile } from "./apparmor.js";
 import { Children } from "./children.js";
 import { dockerVerbs } from "./docker-verbs.js";
 import { Networks } from "./networks/networks.js";
@@ -20,6 +21,7 @@ const instance = createHash("sha256").update(settings.dataDir).digest("hex").sli
 const isSweep = process.argv[2] === "--remove-leftovers";
 const complain = (message: string, error: unknown) =>
 	process.stderr.write(`${message}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+if (settings.apparmorProfile !== undefined && !isSweep) requireProfile(settings.apparmorProfile);
 const networks = new Networks({ instance, resolver: settings.resolver, bridged: true });
 const binds = new Binds(isSweep ? {} : settings.binds, settings.dataDir);
 const storage = new ContainerStorage({

@@ -5,10 +5,12 @@ import type { HostReport, WaivableLimit } from "@berth/contracts";
 import { CONTROLLERS_V2 } from "./cgroup-controllers.js";
 import { findExecutable } from "./executables.js";
 import { HostError } from "./host-error.js";
-import { unmount } from "./syscalls.js";
+import { MS, mount, unmount } from "./syscalls.js";
 import { KERNEL_FILES, unenforceable } from "./unenforceable.js";
 
 const CGROUP_ROOT = KERNEL_FILES.cgroups;
+/** Where the hierarchy of v2 is on a hybrid host. */
+const UNIFIED = `${CGROUP_ROOT}/unified`;
 /** Without one of these the platform can't do its work. */
 const CONTROLLERS_V1 = ["memory", "cpu", "cpuacct", "freezer", "devices"] as const;
 const RUNTIMES = ["crun", "runc"] as const;
@@ -38,8 +40,7 @@ export function probeHost(wantedRuntime: string, allowed: readonly WaivableLimit
 	// The runtime spec's version, which each of them says.
 	if (!/^\s*(?:oci )?specs?: /im.test(version))
 		throw new HostError(`${ociRuntimePath} is no OCI runtime: asked for its version, it doesn't say which runtime-spec it follows`);
-	// crun refuses a hybrid host; in our own mount namespace it needn't see that it is one.
-	if (cgroups === "hybrid") unmount(`${CGROUP_ROOT}/unified`);
+	if (cgroups === "hybrid") hideUnified();
 	return {
 		cgroups,
 		cgroupVersion,
@@ -61,7 +62,16 @@ function cgroupMode(): HostReport["cgroups"] {
 	if (existsSync(`${CGROUP_ROOT}/cgroup.controllers`)) return "v2";
 	if (!existsSync(`${CGROUP_ROOT}/memory`))
 		throw new HostError("no cgroups are mounted at /sys/fs/cgroup: mount cgroup2 there, or boot with systemd");
-	return existsSync(`${CGROUP_ROOT}/unified/cgroup.procs`) ? "hybrid" : "v1";
+	return existsSync(`${UNIFIED}/cgroup.procs`) ? "hybrid" : "v1";
+}
+
+/**
+ * crun refuses a hybrid host; in our own mount namespace it needn't see that it is one. Where the hierarchy of v2 was it makes a directory for
+ * each sandbox all the same: in memory of ours, as the host's own directory may be read-only (systemd's is), and would keep them for ever.
+ */
+function hideUnified(): void {
+	unmount(UNIFIED);
+	mount("tmpfs", UNIFIED, "tmpfs", MS.nosuid | MS.nodev | MS.noexec, "mode=755,size=64m");
 }
 
 function requireControllers(mode: HostReport["cgroups"]): void {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { exitWithParent, loadSettings } from "@berth/config";
 import type { SandboxExit } from "@berth/contracts";
 import { removeAgentSockets } from "./agent-sockets.js";
+import { requireProfile } from "./apparmor.js";
 import { CgroupTree } from "./cgroup.js";
 import { Children } from "./children.js";
 import { type Host, probeHost } from "./host.js";
@@ -27,7 +28,10 @@ const directory = settings.paths.launcher;
 // The umask of whoever started us must not decide what sandboxes can read.
 process.umask(0o022);
 mkdirSync(directory, { recursive: true, mode: 0o711 });
+const isSweep = process.argv[2] === "--remove-leftovers";
 const probed = probeHost(settings.ociRuntime, settings.insecureAllow);
+const { apparmorProfile } = settings;
+if (apparmorProfile !== undefined && !isSweep) requireProfile(apparmorProfile);
 const runsc = probeRunsc(settings.runsc);
 becomeSubreaper();
 letGoOfOthersVolumes();
@@ -44,7 +48,6 @@ const host: Host = { ...probed, unenforced: [...probed.unenforced, ...(cgroups.l
 const networks = new Networks({ instance, resolver: settings.resolver });
 let server: LauncherServer | undefined;
 const children = new Children();
-const isSweep = process.argv[2] === "--remove-leftovers";
 // What only sweeps up gives nobody anything: no directory of the operator's may keep it from that.
 const binds = new Binds(isSweep ? {} : settings.binds, settings.dataDir);
 const storage = new SandboxStorage(new Volumes(directory, settings.volumeBytes, children), binds);
@@ -52,7 +55,7 @@ const { serviceUid } = settings;
 const state = join(directory, "state");
 const { agentSockets } = settings.paths;
 const sandboxes = new Sandboxes({
-	files: new SandboxFiles({ directory, agentSockets, serviceUid, host, layers, cgroups, storage }),
+	files: new SandboxFiles({ directory, agentSockets, serviceUid, host, apparmorProfile, layers, cgroups, storage }),
 	storage,
 	serviceUid,
 	uidBase: settings.sandboxUidBase,
@@ -67,7 +70,6 @@ const sandboxes = new Sandboxes({
 const removed = await sandboxes.removeLeftovers();
 if (isSweep) {
 	cgroups.close();
-	cgroups.removePlatform();
 	networks.close();
 	removeAgentSockets(agentSockets);
 	process.exit(0);
@@ -89,7 +91,6 @@ async function stop(): Promise<void> {
 	// The worker removes its sandboxes by itself, if it is still there; both may ask for the same.
 	const results = await Promise.allSettled([server?.close(), sandboxes.removeAll()]);
 	await storage.close().catch((error: unknown) => complain("volumes stay mounted until this process has ended", error));
-	cgroups.removePlatform();
 	try {
 		networks.close();
 	} catch (error) {

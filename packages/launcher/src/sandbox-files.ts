@@ -19,6 +19,8 @@ export interface SandboxFilesOptions {
 	readonly agentSockets: string;
 	readonly serviceUid: number;
 	readonly host: Host;
+	/** AppArmor's, which is loaded; undefined: none. */
+	readonly apparmorProfile: string | undefined;
 	readonly layers: LayerStore;
 	readonly cgroups: CgroupTree;
 	readonly storage: SandboxStorage;
@@ -69,7 +71,7 @@ export class SandboxFiles {
 
 	/** Everything that the OCI runtime needs for one, its config.json the last. */
 	prepare(entry: Entry, request: BootRequest): void {
-		const { host, agentSockets, cgroups, storage } = this.#options;
+		const { host, agentSockets, apparmorProfile, cgroups, storage } = this.#options;
 		const { directory, uidBase } = entry;
 		const graft = join(directory, "graft");
 		const tmp = join(directory, "tmp");
@@ -99,6 +101,7 @@ export class SandboxFiles {
 			cgroupVersion: host.cgroupVersion,
 			arch: host.arch,
 			unenforced: host.unenforced,
+			...(apparmorProfile === undefined ? {} : { apparmorProfile }),
 		});
 		writeFileSync(join(directory, "config.json"), JSON.stringify(spec));
 	}

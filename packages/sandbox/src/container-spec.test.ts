@@ -31,6 +31,13 @@ describe("a sandbox's first process", () => {
 		expect(spec.process.noNewPrivileges).toBe(true);
 	});
 
+	test("is under AppArmor's profile where there is one, unless it is gVisor's", () => {
+		expect(spec.process).not.toHaveProperty("apparmorProfile");
+		const place = { ...PLACE, apparmorProfile: "berth-sandbox" };
+		expect(containerSpec(BOOT, place).process).toEqual({ ...spec.process, apparmorProfile: "berth-sandbox" });
+		expect(containerSpec({ ...BOOT, runtimeClass: "runsc" }, place).process).not.toHaveProperty("apparmorProfile");
+	});
+
 	test("isn't root, inside or outside, and is the first that the kernel ends when memory is short", () => {
 		expect(spec.process.user).toEqual({ uid: 1000, gid: 1000, umask: 0o077 });
 		expect(spec.process.oomScoreAdj).toBe(1000);

@@ -40,6 +40,8 @@ export class Demand {
 	readonly #runs = new Set<Run>();
 	/** Starts under way. */
 	starting = 0;
+	/** When it was last given a sandbox, as `Turns` count; 0 before the first. */
+	hadTurn = 0;
 
 	constructor(target: Specialisation) {
 		this.#target = target;

@@ -2,11 +2,17 @@ import { limitsOf } from "./boot-key.js";
 import { Demand, type Waiter } from "./demand.js";
 import { closing } from "./refusals.js";
 import type { Asking } from "./shortage.js";
+import type { Turns } from "./turns.js";
 import type { Specialisation } from "./version-target.js";
 
 /** Who waits for what, of every version that somebody asks for or that is run. */
 export class Demands {
 	readonly #byKey = new Map<string, Demand>();
+	readonly #turns: Turns;
+
+	constructor(turns: Turns) {
+		this.#turns = turns;
+	}
 
 	of(target: Specialisation): Demand {
 		let demand = this.#byKey.get(target.key);
@@ -25,11 +31,17 @@ export class Demands {
 		return this.all().reduce((sum, demand) => sum + demand.waiting, 0);
 	}
 
-	/** Those somebody waits for without a start of their own, in turn: the deepest first, then who has waited longest. */
+	/** Those somebody waits for without a start of their own, in turn: the deepest first. */
 	unserved(): readonly Demand[] {
 		return this.all()
 			.filter((demand) => demand.unserved !== undefined)
-			.sort(turnOf);
+			.sort((a, b) => this.#turnOf(a, b));
+	}
+
+	#turnOf(one: Demand, other: Demand): number {
+		const [{ first: a }, { first: b }] = [one, other];
+		if (a === undefined || b === undefined) return 0;
+		return b.nesting.depth - a.nesting.depth || this.#turns.compare(one, a.sinceMs, other, b.sinceMs);
 	}
 
 	/** Bytes that others of them give back soon. */
@@ -64,9 +76,4 @@ export function bytesOf({ target }: Demand): number {
 
 export function askingOf({ sinceMs, nesting: { depth } }: Waiter): Asking {
 	return { sinceMs, depth };
-}
-
-function turnOf({ first: a }: Demand, { first: b }: Demand): number {
-	if (a === undefined || b === undefined) return 0;
-	return b.nesting.depth - a.nesting.depth || a.sinceMs - b.sinceMs;
 }

@@ -17,6 +17,7 @@ import { type Asking, Shortage } from "./shortage.js";
 import { type Lack, Standstill } from "./standstill.js";
 import { startsIn } from "./start-policy.js";
 import { Starts } from "./starts.js";
+import { Turns } from "./turns.js";
 import { usesOf } from "./uses.js";
 import { type Specialisation, sameSecrets } from "./version-target.js";
 import { waitFor } from "./waiting.js";
@@ -42,8 +43,9 @@ export interface DispatchOptions {
 export class Dispatch {
 	readonly #options: DispatchOptions;
 	readonly #starts: Starts;
-	readonly #demands = new Demands();
-	readonly #shortage = new Shortage((demand) => this.#missingSoonBytes(demand));
+	readonly #turns = new Turns();
+	readonly #demands = new Demands(this.#turns);
+	readonly #shortage = new Shortage((demand) => this.#missingSoonBytes(demand), this.#turns);
 	readonly #standstill: Standstill;
 	readonly #atWork: AtWork;
 	readonly #graces = new Graces(() => this.serveOthers());
@@ -57,6 +59,7 @@ export class Dispatch {
 			...options,
 			atWork: this.#atWork,
 			graces: this.#graces,
+			turns: this.#turns,
 			returned: (sandbox, demand, run, healthy) => this.#takeBack(sandbox, demand, run, healthy),
 		});
 		this.#standstill = new Standstill({
@@ -107,11 +110,16 @@ export class Dispatch {
 		return this.#starts.boots === 0 && !this.#shortage.lasts;
 	}
 
+	/** Whether several projects have sandboxes here, and nobody waits for memory. */
+	get isShared(): boolean {
+		return this.#turns.projects > 1 && !this.#shortage.lasts;
+	}
+
 	get stats(): { readonly starts: Readonly<Record<StartKind, number>>; readonly waiting: number } {
 		return { starts: { ...this.#starts.counts }, waiting: this.#demands.waiting };
 	}
 
-	/** Room or a slot came free: the deepest, of those whoever waits longest, of whatever version, gets the first try. */
+	/** Room or a slot came free: the deepest, of those the project and version whose turn it is, gets the first try. */
 	serveOthers(): void {
 		for (const demand of this.#demands.unserved()) this.#serve(demand);
 	}
@@ -136,7 +144,7 @@ export class Dispatch {
 			const isFull = demand.serving >= manifest.concurrency;
 			if (isFull) this.#standstill.refuse(demand, "concurrency");
 			if (isFull && !this.#graces.has(demand)) return;
-			const kind = this.#options.floors.has(key) ? "prewarmed" : "boot";
+			const kind = this.#options.floors.has(key, demand.target.project) ? "prewarmed" : "boot";
 			const inMs = startsIn(demand, performance.now() - waiter.sinceMs, kind, this.#options.cores, this.#options.cpu);
 			if (inMs > 0) {
 				demand.lookAgainIn(inMs, () => this.#serve(demand));

@@ -27,6 +27,7 @@ class Yard {
 	readonly retired: FakeSandbox[] = [];
 	readonly troubles: string[] = [];
 	calm = true;
+	shared = false;
 	room = Number.POSITIVE_INFINITY;
 	#made = 0;
 	readonly floors: Floors;
@@ -39,6 +40,7 @@ class Yard {
 			},
 			retire: (sandbox) => void this.retired.push(sandbox as unknown as FakeSandbox),
 			isCalm: () => this.calm,
+			isShared: () => this.shared,
 			hasRoom: () => this.#made < this.room,
 			onTrouble: ({ message }) => void this.troubles.push(message),
 			...changes,
@@ -245,4 +247,47 @@ test("closed floors boot no more, retire what comes, and let nobody wait", async
 	const booting = yard.booting.length;
 	expect(await yard.bootAll()).toBe(booting);
 	expect(yard.retired).toHaveLength(booting);
+});
+
+describe("the last one of a floor", () => {
+	const flooded = async (shared: boolean) => {
+		const yard = new Yard();
+		yard.shared = shared;
+		yard.floors.set(KEY, 2);
+		const standing = yard.floors.reached();
+		await yard.bootAll();
+		await standing;
+		// A flood boots for itself all the time.
+		yard.calm = false;
+		let taken = 0;
+		for (let asked = 0; asked < 20; asked++) {
+			if (yard.floors.take(KEY, "flood") !== undefined) taken++;
+			yard.floors.refill();
+			await yard.bootAll();
+		}
+		return { yard, taken };
+	};
+
+	test("is left to other projects by one that takes one after another, and there is one again though nobody is calm", async () => {
+		const { yard, taken } = await flooded(true);
+		expect(taken).toBe(2);
+		expect([yard.floors.has(KEY, "flood"), yard.floors.has(KEY, "quiet")]).toEqual([false, true]);
+		for (const project of ["quiet", "other", "third"]) {
+			expect(yard.floors.take(KEY, project)).toBeDefined();
+			yard.floors.refill();
+			await yard.bootAll();
+		}
+		// The last but one is anybody's, and so is the last one in a while.
+		vi.advanceTimersByTime(1000);
+		expect(yard.floors.take(KEY, "flood")).toBeDefined();
+	});
+
+	test("is anybody's where there is one project", async () => {
+		const { yard, taken } = await flooded(false);
+		expect(taken).toBe(2);
+		yard.calm = true;
+		yard.floors.refill();
+		await yard.bootAll();
+		for (let asked = 0; asked < 2; asked++) expect(yard.floors.take(KEY, "flood")).toBeDefined();
+	});
 });

@@ -7,6 +7,8 @@ const MOST_AT_ONCE = 2;
 const RETRY_MS = 1000;
 /** How long a replacement waits for whoever took the one before: a boot beside a first run takes its CPU, milliseconds. */
 const BREATHER_MS = 20;
+/** So long a project that had the last one leaves the next last one to others, milliseconds: much longer than a boot. */
+const LEFT_TO_OTHERS_MS = 1000;
 
 /** What the floors need of their pool. */
 export interface FloorsOptions {
@@ -18,6 +20,8 @@ export interface FloorsOptions {
 	readonly retire: (sandbox: Sandbox) => void;
 	/** Whether nobody waits for a sandbox of their own to boot. */
 	readonly isCalm: () => boolean;
+	/** Whether projects share the node, and nobody waits for memory: then a floor that has none gets one, calm or not. */
+	readonly isShared: () => boolean;
 	/** Whether there is memory for one more. */
 	readonly hasRoom: () => boolean;
 	readonly onTrouble: (error: Error) => void;
@@ -32,6 +36,8 @@ interface Floor {
 	untilMs: number;
 	/** Boots and preloads under way. */
 	preparing: number;
+	/** Who had the last one, and when. */
+	last?: { readonly project: string; readonly atMs: number };
 }
 
 /**
@@ -81,15 +87,30 @@ export class Floors {
 		}
 	}
 
-	has(key: BootKey): boolean {
-		return (this.#floors.get(keyText(key))?.ready.length ?? 0) > 0;
+	has(key: BootKey, project?: string): boolean {
+		return this.#openTo(key, project) !== undefined;
 	}
 
-	/** The one that waits longest of those that are preloaded, else of all. */
-	take(key: BootKey): Sandbox | undefined {
-		const ready = this.#floors.get(keyText(key))?.ready ?? [];
+	/**
+	 * The one that waits longest of those that are preloaded, else of all. Where projects share the node none has the last one twice within a
+	 * second, so that one which takes one after another (it crashes again and again, or is never reused) finds none, and others do.
+	 */
+	take(key: BootKey, project?: string): Sandbox | undefined {
+		const floor = this.#openTo(key, project);
+		if (floor === undefined) return undefined;
+		const { ready } = floor;
+		if (ready.length === 1 && project !== undefined) floor.last = { project, atMs: performance.now() };
 		const at = ready.findIndex(({ preloaded }) => preloaded);
 		return ready.splice(Math.max(0, at), 1)[0];
+	}
+
+	/** A floor that has one for this project. */
+	#openTo(key: BootKey, project: string | undefined): Floor | undefined {
+		const floor = this.#floors.get(keyText(key));
+		if (floor === undefined || floor.ready.length === 0) return undefined;
+		const { ready, last } = floor;
+		const hadLast = last !== undefined && last.project === project && performance.now() - last.atMs < LEFT_TO_OTHERS_MS;
+		return ready.length === 1 && hadLast && this.#options.isShared() ? undefined : floor;
 	}
 
 	/** Gives up one where most are ready; undefined when there is none. */
@@ -119,6 +140,7 @@ export class Floors {
 	refill(): void {
 		let free = MOST_AT_ONCE - this.#all().reduce((sum, { preparing }) => sum + preparing, 0);
 		while (!this.#closed && free > 0 && this.#options.isCalm() && this.#prepareOne()) free--;
+		while (!this.#closed && free > 0 && this.#options.isShared() && this.#prepareLast()) free--;
 		this.#tellWaiters();
 	}
 
@@ -141,6 +163,14 @@ export class Floors {
 		this.#closed = true;
 		clearTimeout(this.#breather);
 		this.#tellWaiters();
+	}
+
+	/** One for a floor that has none, whoever else waits for a boot: it is for whoever comes next. */
+	#prepareLast(): boolean {
+		const empty = this.#all().find((floor) => floor.ready.length === 0 && isShort(floor) && floor.preparing === 0);
+		if (empty === undefined || !this.#options.hasRoom()) return false;
+		void this.#prepare(empty, () => this.#options.boot(empty.key));
+		return true;
 	}
 
 	/** @returns whether there was something to do */

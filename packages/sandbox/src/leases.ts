@@ -7,6 +7,7 @@ import type { Lease } from "./lease.js";
 import type { Nesting } from "./nesting.js";
 import type { Population } from "./population.js";
 import type { Sandbox } from "./sandbox.js";
+import type { Turns } from "./turns.js";
 import { within } from "./within.js";
 
 export interface LeasesOptions {
@@ -14,6 +15,7 @@ export interface LeasesOptions {
 	readonly cpu: CpuLoad;
 	readonly atWork: AtWork;
 	readonly graces: Graces;
+	readonly turns: Turns;
 	/** Told when a lease is over, and with it what its invocation gave to `waitUntil`. */
 	readonly returned: (sandbox: Sandbox, demand: Demand, run: Run, healthy: boolean) => void;
 }
@@ -27,10 +29,11 @@ export class Leases {
 	}
 
 	begin(sandbox: Sandbox, demand: Demand, nesting: Nesting, start: StartKind, startMs: number, initMs: number): Lease {
-		const { population, atWork, graces, cpu, returned } = this.#options;
+		const { population, atWork, graces, turns, cpu, returned } = this.#options;
 		sandbox.move("busy");
 		population.admission.reserve(sandbox.id, sandbox.limits.memoryBytes);
 		const run = demand.begin(nesting);
+		turns.had(demand);
 		atWork.begin(run, sandbox.limits.memoryBytes);
 		let released = false;
 		return {

@@ -10,6 +10,7 @@ export interface OciSpec {
 		readonly capabilities: Readonly<Record<"bounding" | "effective" | "inheritable" | "permitted" | "ambient", readonly string[]>>;
 		readonly rlimits: readonly { readonly type: string; readonly hard: number; readonly soft: number }[];
 		readonly noNewPrivileges: true;
+		readonly apparmorProfile?: string;
 		readonly oomScoreAdj: number;
 	};
 	readonly root: { readonly path: string; readonly readonly: true };

@@ -79,6 +79,7 @@ export class Pool {
 			retire: (sandbox) => this.#population.retire(sandbox),
 			// Whoever waits for a sandbox of their own, or for memory, goes first.
 			isCalm: () => this.#dispatch.isCalm,
+			isShared: () => this.#dispatch.isShared,
 			hasRoom: () => this.#population.admission.fits(PREWARM_BYTES),
 			onTrouble: (error) => options.onTrouble("a sandbox couldn't be prewarmed", error),
 		});

@@ -1,8 +1,9 @@
 import { FIXED_LIMITS, MIB, type SandboxLimits, type VersionImage } from "@berth/contracts";
 import { Admission } from "./admission.js";
 import { type BootKey, prewarmLimitsOf } from "./boot-key.js";
+import { BootTurns } from "./boot-turns.js";
+import { CpuShares } from "./cpu-shares.js";
 import { type LayerSource, type PlacedLayer, placed, type SandboxEngine } from "./engine.js";
-import { ProjectLoads } from "./project-loads.js";
 import { Sandbox } from "./sandbox.js";
 
 /** What one that is being prewarmed is counted with: nothing but Node and the agent runs in it. */
@@ -19,6 +20,7 @@ export interface PopulationOptions {
 	/** Directory of the agents' sockets. */
 	readonly agentSockets: string;
 	readonly memoryBudgetBytes: number;
+	readonly cores: number;
 	/** One is about to be removed: whoever lists it lets go of it. */
 	readonly onRetire: (sandbox: Sandbox) => void;
 	/** One is gone, and its memory with it. */
@@ -30,7 +32,8 @@ export interface PopulationOptions {
 export class Population {
 	readonly admission: Admission;
 	readonly #options: PopulationOptions;
-	readonly #loads = new ProjectLoads();
+	readonly #shares = new CpuShares();
+	readonly #turns: BootTurns;
 	readonly #sandboxes = new Map<string, Sandbox>();
 	readonly #removals = new Set<Promise<void>>();
 	/** Next tries of removals that nobody waits for any more. */
@@ -40,6 +43,7 @@ export class Population {
 	constructor(options: PopulationOptions) {
 		this.#options = options;
 		this.admission = new Admission(options.memoryBudgetBytes);
+		this.#turns = new BootTurns(options.cores);
 		options.engine.onExit((exit) => this.#sandboxes.get(exit.sandbox)?.exited(exit));
 	}
 
@@ -60,14 +64,15 @@ export class Population {
 	/**
 	 * A booted sandbox with its agent connected. What can't be had is removed again.
 	 * @param countedBytes what it is counted with: its whole limit as soon as somebody's code may run in it
+	 * @param project whose turn it takes; default: nobody's, at once
 	 */
-	async boot(key: BootKey, limits: SandboxLimits, countedBytes = limits.memoryBytes): Promise<Sandbox> {
-		const sandbox = new Sandbox(this.#options.engine, this.#loads, key, limits);
+	async boot(key: BootKey, limits: SandboxLimits, countedBytes = limits.memoryBytes, project?: string): Promise<Sandbox> {
+		const sandbox = new Sandbox(this.#options.engine, this.#shares, key, limits);
 		this.#sandboxes.set(sandbox.id, sandbox);
 		// Counted before anything is awaited: whoever asks for room meanwhile has to see it.
 		this.admission.reserve(sandbox.id, countedBytes);
 		void sandbox.gone.then(() => this.#lost(sandbox));
-		return await this.#orRetire(sandbox, this.#bootOn(sandbox));
+		return await this.#orRetire(sandbox, this.#bootOn(sandbox, project));
 	}
 
 	/** One that waits for its version: it can't grow meanwhile, and counts with what it has. */
@@ -143,9 +148,10 @@ export class Population {
 		if (!isWaitedFor) this.#retries.add(retry);
 	}
 
-	async #bootOn(sandbox: Sandbox): Promise<void> {
+	async #bootOn(sandbox: Sandbox, project: string | undefined): Promise<void> {
 		const { base, own = [], ownIsRoot, of } = sandbox.bootKey;
 		await this.ensureLayers(placed(base.layers, own, ownIsRoot), of);
+		using _turn = project === undefined ? undefined : await this.#turns.enter(project);
 		if (sandbox.state !== "booting") throw new Error(`${sandbox.id} was removed before it could be booted`);
 		await sandbox.boot(`${this.#options.agentSockets}/${sandbox.id}.sock`, FIXED_LIMITS.startMs);
 	}

@@ -72,8 +72,9 @@ const places: fc.Arbitrary<SandboxPlace> = fc
 		cgroupVersion: fc.constantFrom(1 as const, 2 as const),
 		arch: fc.constantFrom("x64" as const, "arm64" as const),
 		mounts: fc.constantFrom({}, { mounts: "/data/sandboxes/x/mounts" }),
+		profile: fc.constantFrom({}, { apparmorProfile: "berth-sandbox" }),
 	})
-	.map(({ mounts, ...place }) => ({ ...PLACE, ...place, ...mounts }));
+	.map(({ mounts, profile, ...place }) => ({ ...PLACE, ...place, ...mounts, ...profile }));
 
 /** The one word that crun, runc and runsc take and the schema doesn't list: by `slave` alone mounts below the root would stay shared. */
 function withListedPropagation(spec: OciSpec): object {

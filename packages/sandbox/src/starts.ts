@@ -37,7 +37,7 @@ export class Starts {
 		const { population, floors, idleTtlMs, started } = this.#options;
 		const { target } = demand;
 		const limits = limitsOf(target.manifest);
-		const prewarmed = floors.take(key);
+		const prewarmed = floors.take(key, target.project);
 		if (prewarmed !== undefined) population.admission.reserve(prewarmed.id, limits.memoryBytes);
 		demand.starting++;
 		let sandbox = prewarmed;
@@ -46,7 +46,7 @@ export class Starts {
 			const layers = key.own === undefined ? population.ensureLayers(target.image.layers) : Promise.resolve();
 			// A boot that fails first is what is told; this failure is told below.
 			layers.catch(() => undefined);
-			sandbox ??= await this.#boot(key, limits);
+			sandbox ??= await this.#boot(key, limits, target.project);
 			await layers;
 			if (prewarmed?.hasEnded) {
 				this.#again(prewarmed, demand);
@@ -76,10 +76,10 @@ export class Starts {
 		this.#options.failed(demand);
 	}
 
-	async #boot(key: BootKey, limits: SandboxLimits): Promise<Sandbox> {
+	async #boot(key: BootKey, limits: SandboxLimits, project: string): Promise<Sandbox> {
 		this.#boots++;
 		try {
-			return await this.#options.population.boot(key, limits);
+			return await this.#options.population.boot(key, limits, undefined, project);
 		} finally {
 			this.#boots--;
 		}

@@ -1,4 +1,4 @@
-import type { ImageBuilder } from "@berth/builder";
+import { builtLayers, type ImageBuilder } from "@berth/builder";
 import {
 	BerthError,
 	type BuildFailure,
@@ -108,8 +108,9 @@ export class Builds {
 			? builder.build(version, () => artifacts.sources.get(version.source.digest), said)
 			: builder.rebase(version, layers, said));
 		said.diagnostics(result.ok ? result.report.warnings : result.failure.diagnostics);
-		this.#layersReused += result.report.layers.filter(({ cached }) => cached).length;
-		metrics.built(result.ok ? "ready" : "failed", result.report.layers);
+		const built = builtLayers(result.report);
+		this.#layersReused += built.filter(({ cached }) => cached).length;
+		metrics.built(result.ok ? "ready" : "failed", built);
 		if (!result.ok) {
 			said.failure(result.failure);
 			await this.#fail(version, result.failure, result.report);

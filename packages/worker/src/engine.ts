@@ -39,7 +39,7 @@ export async function removeLeftovers({ engine, dockerSocket }: Settings, node: 
 }
 
 function connectToDocker(settings: Settings, node: string): Promise<DockerEngine> {
-	const { dockerSocket, sandboxUidBase, allowsHostNetwork, paths } = settings;
+	const { dockerSocket, sandboxUidBase, allowsHostNetwork, apparmorProfile, paths } = settings;
 	const resolvConf = join(paths.run, "resolv.conf");
 	writeFileSync(resolvConf, `nameserver ${SANDBOX_RESOLVER}\n`, { mode: 0o644 });
 	return DockerEngine.connect({
@@ -50,6 +50,7 @@ function connectToDocker(settings: Settings, node: string): Promise<DockerEngine
 		allowsHostNetwork,
 		launcherSocket: paths.launcherSocket,
 		resolvConf,
+		apparmorProfile,
 	});
 }
 

@@ -15,8 +15,8 @@ import { bundleProgram, makeImage, makeRoot, PROJECT } from "./guest-files.js";
 const CHECKS = fileURLToPath(new URL("../../guest/engine.ts", import.meta.url));
 const FIXTURES = fileURLToPath(new URL("../../fixtures/functions", import.meta.url));
 /** What the launcher starts, and the guest's own first process. */
-const PROGRAMS = ["crun", "unshare", "mount", "umount"] as const;
-const FUNCTIONS = ["sleeps", "fills-in-child", "stops-children", "burns", "leaves-process", "leaves-timer"];
+const PROGRAMS = ["crun", "unshare", "mount", "umount", "setpriv", "apparmor_parser"] as const;
+const FUNCTIONS = ["sleeps", "fills-in-child", "stops-children", "burns", "leaves-process", "leaves-timer", "looks-around"];
 const IMAGE_MIB = 768;
 
 /**
@@ -30,6 +30,8 @@ export async function makeEngineImage(image: string, staging: string, parts: Gue
 	for (const name of ["koffi", "@koromix"]) {
 		await cp(join(PROJECT, "node_modules", name), join(staging, "berth/node_modules", name), { recursive: true });
 	}
+	await cp(join(PROJECT, "infra/apparmor/berth-sandbox"), join(staging, "berth/berth-sandbox"));
+	await cp("/etc/apparmor.d/abi/3.0", join(staging, "etc/apparmor.d/abi/3.0"));
 	await addLayers(staging);
 	await makeImage(image, staging, IMAGE_MIB);
 }

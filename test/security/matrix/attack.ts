@@ -71,6 +71,7 @@ export type Protection =
 	| "build sandbox"
 	| "build's own language checks"
 	| "time of a build"
+	| "no shell"
 	| "integrity of packages"
 	| "lock file's rules"
 	| "gateway's limits"

@@ -17,7 +17,7 @@ import { IdleCompaction } from "./compact.js";
 import { Invocation } from "./context.js";
 import { describeError } from "./errors.js";
 import { flushOutput, markOutput } from "./flush-output.js";
-import { type Handler, handlerOf } from "./handlers.js";
+import { type Handler, handlerOf, noHandlerIn } from "./handlers.js";
 import { Inflow } from "./inflow.js";
 import { Invokes } from "./invokes.js";
 import { markLateOutput } from "./late-output.js";
@@ -96,11 +96,11 @@ export class Agent {
 		}
 		process.env = { ...process.env, ...trust(certificates), ...head.env };
 		try {
-			const handler = handlerOf((await loadBundle(head.entry)).exports);
+			const { exports } = await loadBundle(head.entry);
+			const handler = handlerOf(exports);
 			if (handler === undefined) {
 				markOutput(head.outputMark);
-				const message = "the module exports no handler: export default { fetch }, export default a function, or export handler";
-				return this.#fail({ phase: "no_handler", error: { name: "Error", message } });
+				return this.#fail({ phase: "no_handler", error: { name: "Error", message: noHandlerIn(exports) } });
 			}
 			this.#loaded = { head, handler };
 			this.#link.send(FROM_AGENT.specialised, {

@@ -15,6 +15,10 @@ export interface Handler {
 	): Promise<Reply>;
 }
 
+/** Of what a module exports, in a message. */
+const NAMES_SHOWN = 5;
+const NAME_CHARS = 50;
+
 type Callable = (...args: unknown[]) => unknown;
 
 /** Finds the handler in a loaded module. @returns undefined when it exports none of the three shapes */
@@ -24,6 +28,28 @@ export function handlerOf(exported: Readonly<Record<string, unknown>>): Handler 
 	if (typeof standard === "function") return payloadHandler(standard as Callable);
 	if (typeof exported["handler"] === "function") return eventHandler(exported["handler"] as Callable);
 	return undefined;
+}
+
+/** What a module has in the place of a handler, and what one is, in a sentence. */
+export function noHandlerIn(exported: Readonly<Record<string, unknown>>): string {
+	const shapes = "export default a function, or an object with a function `fetch`; or export a function `handler`";
+	return `the module exports no handler: ${foundIn(exported)}; ${shapes}`;
+}
+
+function foundIn(exported: Readonly<Record<string, unknown>>): string {
+	if ("default" in exported) return `its default export is ${kindOf(exported["default"])}`;
+	if ("handler" in exported) return `its export \`handler\` is ${kindOf(exported["handler"])}`;
+	const names = Object.keys(exported).map((name) => name.slice(0, NAME_CHARS));
+	if (names.length === 0) return "it exports nothing";
+	return `it exports ${names.slice(0, NAMES_SHOWN).join(", ")}${names.length > NAMES_SHOWN ? ", …" : ""}`;
+}
+
+function kindOf(value: unknown): string {
+	if (value === undefined || value === null) return String(value);
+	if (Array.isArray(value)) return "an array";
+	if (value instanceof Promise) return "a promise: export what it comes to (`export default await …`)";
+	if (typeof value !== "object") return `a ${typeof value}`;
+	return "fetch" in value ? "an object whose `fetch` is no function" : "an object without `fetch`";
 }
 
 function fetchHandler(target: { fetch: Callable }): Handler {

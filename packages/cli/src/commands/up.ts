@@ -68,9 +68,16 @@ async function up(session: Session, options: UpOptions): Promise<ExitCode> {
 	}
 	const { Supervisor } = await import("../supervisor/supervisor.js");
 	const { stoppedBySignal } = await import("../supervisor/signals.js");
+	const { ServiceManager } = await import("../supervisor/service-manager.js");
+	const manager = new ServiceManager(say);
 	const supervisor = new Supervisor(settings, say);
-	const stopped = stoppedBySignal(supervisor, say);
-	announce(session, await supervisor.start(), false);
+	const stopped = stoppedBySignal(supervisor, (text) => {
+		say(text);
+		void manager.tell("STOPPING=1");
+	});
+	const ready = await supervisor.start();
+	announce(session, ready, false);
+	await manager.tell("--ready", `--status=${ready.url}`);
 	await stopped;
 	return EXIT.ok;
 }

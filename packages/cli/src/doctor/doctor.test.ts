@@ -8,6 +8,7 @@ import { MIB, type WaivableLimit } from "@berth/contracts";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { identityOf } from "../supervisor/process-identity.js";
 import { answersPing } from "../supervisor/redis.js";
+import { checkAppArmor } from "./apparmor.js";
 import { checkCgroups } from "./cgroups.js";
 import { type Check, failed, ok, warning } from "./check.js";
 import { checkDataDirectory } from "./data-directory.js";
@@ -112,6 +113,26 @@ describe("what is enforced", () => {
 			memory: expect.stringContaining("memory.max"),
 			"mandatory access control": expect.stringMatching(/^apparmor/),
 		});
+	});
+
+	test("by AppArmor is its profile's to say, where sandboxes are to have one", async () => {
+		const profiles = await write("profiles", "berth-sandbox (enforce)\nlax (complain)\n");
+		const held = async (check: Check) => (await whatIsEnforced([...checks, check], "/nowhere")).at(-1);
+		expect(await held(await checkAppArmor("berth-sandbox", profiles))).toMatchObject({
+			by: expect.stringContaining("profile berth-sandbox"),
+			isEnforced: true,
+		});
+		const refused = await Promise.all([
+			checkAppArmor("lax", profiles),
+			checkAppArmor("berth", profiles),
+			checkAppArmor("berth-sandbox", "/nowhere"),
+		]);
+		expect(refused).toMatchObject([
+			{ status: "failed", found: expect.stringContaining("mode complain"), mend: expect.stringContaining("apparmor_parser -r") },
+			{ status: "failed", found: expect.stringContaining("berth isn't loaded"), mend: expect.stringContaining("apparmor_parser -r") },
+			{ status: "failed", found: expect.stringContaining("no AppArmor"), mend: expect.stringContaining("Leave it out") },
+		]);
+		for (const check of refused) expect((await held(check))?.isEnforced).toBe(false);
 	});
 
 	test("isn't what a check found missing, or what the operator does without", async () => {

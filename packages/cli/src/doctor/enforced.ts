@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { isMissing } from "../system-errors.js";
+import { APPARMOR } from "./apparmor.js";
 import type { Check } from "./check.js";
 
 /** One limit of a sandbox, and what of this machine enforces it. */
@@ -46,7 +47,7 @@ export async function whatIsEnforced(checks: readonly Check[], lsmFile = "/sys/k
 			return [{ limit, by: how(isV2), isEnforced: true }];
 		}),
 		...(runtime?.status === "ok" ? [{ limit: "all of it, at each boot", by: runtime.found, isEnforced: true }] : []),
-		await mandatoryAccess(lsmFile),
+		await mandatoryAccess(by.get(APPARMOR), lsmFile),
 	];
 }
 
@@ -57,14 +58,19 @@ function isLacking(limit: string, { name, status, found }: Check): boolean {
 	return name !== "cgroups" || limit === "tasks";
 }
 
-/** Nothing of ours depends on one: what there is holds beside. */
-async function mandatoryAccess(path: string): Promise<Enforced> {
+/** Nothing of ours depends on one: what there is holds beside. @param profile what was found of the one that sandboxes are to have */
+async function mandatoryAccess(profile: Check | undefined, path: string): Promise<Enforced> {
 	const limit = "mandatory access control";
+	if (profile !== undefined) return { limit, by: `${APPARMOR}: ${profile.found}`, isEnforced: profile.status === "ok" };
 	try {
 		const modules = (await readFile(path, "utf8")).trim().split(",");
 		const found = modules.filter((name) => ["apparmor", "selinux", "smack", "tomoyo"].includes(name));
 		if (found.length > 0)
-			return { limit, by: `${found.join(", ")}, as this machine has it; no profile of ours is needed`, isEnforced: true };
+			return {
+				limit,
+				by: `${found.join(", ")}, as this machine has it; sandboxes have no profile of their own (BERTH_APPARMOR_PROFILE)`,
+				isEnforced: true,
+			};
 	} catch (error) {
 		if (!isMissing(error)) throw error;
 	}

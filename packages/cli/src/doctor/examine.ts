@@ -1,5 +1,6 @@
 import type { Settings } from "@berth/config";
 import { messageOf } from "../system-errors.js";
+import { checkAppArmor } from "./apparmor.js";
 import { checkCgroups } from "./cgroups.js";
 import { allNeededThere, type Check, failed } from "./check.js";
 import { checkDataDirectory } from "./data-directory.js";
@@ -34,6 +35,7 @@ export async function examine(ours: Settings): Promise<Examination> {
 		async () => [...(check === undefined ? [] : [check]), checkRoot(isRoot), checkMemory(settings)],
 		() => checkKernel(isRoot, settings.insecureAllow),
 		() => checkCgroups(settings.insecureAllow),
+		async () => (isRoot && settings.apparmorProfile !== undefined ? [await checkAppArmor(settings.apparmorProfile)] : []),
 		async () => [await checkEngine(settings)],
 		() => checkPrograms(settings),
 		async () => (isRoot ? await checkNetworks(settings) : []),

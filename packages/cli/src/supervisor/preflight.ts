@@ -1,4 +1,5 @@
 import type { Settings } from "@berth/config";
+import { checkAppArmor } from "../doctor/apparmor.js";
 import { checkCgroups } from "../doctor/cgroups.js";
 import type { Check } from "../doctor/check.js";
 import { checkEngine } from "../doctor/engine.js";
@@ -44,6 +45,7 @@ async function checksOf(settings: Settings): Promise<readonly Check[]> {
 		settings.engine === "docker" ? [] : [...(await checkCgroups(settings.insecureAllow)), await seccomp(settings.insecureAllow)];
 	return await Promise.all([
 		...limits,
+		...(settings.apparmorProfile === undefined ? [] : [checkAppArmor(settings.apparmorProfile)]),
 		settings.engine === "docker" ? checkEngine(settings) : runtime(settings.ociRuntime),
 		...urls.map(([role, url]) => checkConnection(role, url)),
 	]);

@@ -108,6 +108,17 @@ export class ImageStore {
 		yield* streamVerified(this.blobPath(digest), digest);
 	}
 
+	/** Whether a blob's bytes are those of its name; a corrupt one is removed. */
+	async isIntact(digest: Digest): Promise<boolean> {
+		try {
+			for await (const _ of streamVerified(this.blobPath(digest), digest));
+			return true;
+		} catch (error) {
+			if (error instanceof AbsentBlob) return false;
+			throw error;
+		}
+	}
+
 	/** Whether a blob is here, or can be brought. */
 	async isObtainable(digest: Digest): Promise<boolean> {
 		return (await this.hasBlob(digest)) || (await this.#origin?.has(digest)) === true;

@@ -78,7 +78,7 @@ export const builds: Rows<"Build"> = {
 	),
 	"importing the host's files": named(
 		"the same sandbox",
-		["build sandbox"],
+		[["build sandbox", "build's own language checks"]],
 		["test/security/builds.test.ts", "by importing /etc/passwd gets nothing"],
 		["test/security/builds.test.ts", "a source that reaches for the machine that builds it"],
 	),
@@ -99,7 +99,7 @@ export const builds: Rows<"Build"> = {
 	),
 	"a postinstall that nobody allowed": named(
 		"the same sandbox",
-		["lock file's rules"],
+		[["lock file's rules", "no shell"]],
 		["test/security/dependencies.test.ts", "runs no script of a package's or of the source's"],
 	),
 	"a hanging build": named(

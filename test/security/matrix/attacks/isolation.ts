@@ -115,15 +115,17 @@ export const isolation: Rows<"Isolation"> = {
 	"the kernel's own tables": {
 		heldBy: ["masked paths"],
 		fixture: "kernel-tables.py",
-		granted: { runsc: { attempts: ["/proc/cmdline"], because: "gVisor's kernel has a command line of its own, the same on every machine." } },
+		granted: {
+			runsc: { attempts: ["/proc/cmdline"], because: "gVisor's kernel has a command line of its own, the same on every machine." },
+		},
 		isContained: async ({ report, granted }) => {
 			const said = await report<Attempts>({ paths: KERNEL_TABLES });
 			expectNothing(said, granted);
 			for (const path of granted) expect(said[path]).not.toBe(beginningOf(path));
 		},
 	},
-	sysrq: { heldBy: [["ordinary user", "masked paths"]], fixture: "sysrq.py" },
-	"core_pattern and other settings": { heldBy: [["ordinary user", "read-only /proc"]], fixture: "kernel-settings.py" },
+	sysrq: { heldBy: [["ordinary user", "masked paths", "user namespace"]], fixture: "sysrq.py" },
+	"core_pattern and other settings": { heldBy: [["read-only /proc", "capabilities"]], fixture: "kernel-settings.py" },
 	mount: { heldBy: [["seccomp", "capabilities"]], fixture: "mount.py" },
 	fsopen: { heldBy: [["seccomp", "capabilities"]], fixture: "fsopen.py" },
 	pivot_root: { heldBy: [["seccomp", "capabilities"]], fixture: "pivot-root.py" },
@@ -139,7 +141,7 @@ export const isolation: Rows<"Isolation"> = {
 		},
 	},
 	"ptrace of the agent": { heldBy: ["seccomp"], fixture: "ptrace.py" },
-	bpf: { heldBy: [["seccomp", "capabilities"]], fixture: "bpf.py" },
+	bpf: { heldBy: [["seccomp", "capabilities", "user namespace"]], fixture: "bpf.py" },
 	userfaultfd: { heldBy: ["seccomp"], fixture: "userfaultfd.py" },
 	perf: { heldBy: ["seccomp"], fixture: "perf.py" },
 	io_uring: {
@@ -154,7 +156,7 @@ export const isolation: Rows<"Isolation"> = {
 		granted: { runsc: { attempts: ["mbind"], because: "gVisor's kernel takes the advice, and has no nodes of memory." } },
 	},
 	"another user, and root": { heldBy: ["capabilities"], fixture: "becomes-root.py" },
-	"kernel modules and kexec": { heldBy: [["seccomp", "capabilities"]], fixture: "kernel-modules.py" },
+	"kernel modules and kexec": { heldBy: [["seccomp", "capabilities", "user namespace"]], fixture: "kernel-modules.py" },
 	"the machine's name": { heldBy: [["seccomp", "capabilities"]], fixture: "hostname.py" },
 	"raw sockets": { heldBy: ["capabilities"], fixture: "raw-socket.py" },
 	"connecting to the gateway": {
@@ -191,7 +193,7 @@ export const isolation: Rows<"Isolation"> = {
 			paths: [path, "/run/dbus/system_bus_socket", "/var/run/dbus/system_bus_socket", "/run/systemd/private"],
 		})),
 	},
-	mknod: { heldBy: [["seccomp", "capabilities"]], fixture: "mknod.py" },
+	mknod: { heldBy: [["seccomp", "capabilities", "user namespace"]], fixture: "mknod.py" },
 	"/dev/kmsg": { heldBy: [["devices", "user namespace"]], fixture: "dev-kmsg.py", isContained: isRefusedAll() },
 	"/dev/kvm": { heldBy: [["devices", "user namespace"]], fixture: "dev-kvm.py", isContained: isRefusedAll() },
 	"/dev/fuse": {
@@ -207,7 +209,7 @@ export const isolation: Rows<"Isolation"> = {
 			docker: { attempts: ["ptmx"], because: "Docker mounts a set of terminals for each container." },
 		},
 	},
-	"setting the clock": { heldBy: [["seccomp", "capabilities"]], fixture: "sets-clock.py" },
+	"setting the clock": { heldBy: [["seccomp", "capabilities", "user namespace"]], fixture: "sets-clock.py" },
 	"being the last to be ended": {
 		heldBy: ["rlimits", ["capabilities", "user namespace"]],
 		fixture: "last-to-be-ended.py",

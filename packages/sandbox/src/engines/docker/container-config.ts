@@ -42,6 +42,8 @@ export interface ContainerPlace {
 	readonly uid: number;
 	readonly node: string;
 	readonly arch: "x64" | "arm64";
+	/** AppArmor's, which is loaded. Absent: what the Engine gives its containers. */
+	readonly apparmorProfile?: string | undefined;
 }
 
 /**
@@ -78,7 +80,11 @@ export function containerConfig(boot: BootRequest, place: ContainerPlace) {
 			LogConfig: { Type: "none", Config: {} },
 			ReadonlyRootfs: true,
 			CapDrop: ["ALL"],
-			SecurityOpt: ["no-new-privileges", `seccomp=${JSON.stringify(dockerSeccomp(place.arch))}`],
+			SecurityOpt: [
+				"no-new-privileges",
+				`seccomp=${JSON.stringify(dockerSeccomp(place.arch))}`,
+				...(place.apparmorProfile === undefined ? [] : [`apparmor=${place.apparmorProfile}`]),
+			],
 			OomScoreAdj: OOM_SCORE,
 			// Docker mounts these without being asked; a masked directory is an empty one.
 			MaskedPaths: [...MASKED_PATHS, "/sys", "/dev/mqueue"],

@@ -39,6 +39,8 @@ export interface DockerEngineOptions {
 	readonly launcherSocket: string;
 	/** A file that sandboxes have as their resolv.conf. */
 	readonly resolvConf: string;
+	/** AppArmor's, for sandboxes; undefined: what the Engine gives its containers. */
+	readonly apparmorProfile?: string | undefined;
 }
 
 interface Entry {
@@ -101,7 +103,7 @@ export class DockerEngine implements SandboxEngine {
 	static async connect(options: DockerEngineOptions): Promise<DockerEngine> {
 		const api = await DockerApi.open(options.socketPath);
 		const info = await api.ask<Info>("/info");
-		requireOurNeeds(info);
+		requireOurNeeds(info, options.apparmorProfile);
 		const launcher = await LauncherConnection.open(options.launcherSocket);
 		const { networks, storage } = await launcher.request<BesideDockerReport>("host", {});
 		await removeContainersOf(api, options.node);
@@ -219,7 +221,7 @@ export class DockerEngine implements SandboxEngine {
 	}
 
 	async #boot(request: BootRequest, entry: Entry): Promise<Booted> {
-		const { agentSockets, node, resolvConf } = this.#options;
+		const { agentSockets, node, resolvConf, apparmorProfile } = this.#options;
 		const id = request.sandbox;
 		const image = await this.#images.idOf(placesOf(request), request.of);
 		const uid = this.#mapsUids ? SANDBOX_UID : entry.uidBase + SANDBOX_UID;
@@ -227,7 +229,7 @@ export class DockerEngine implements SandboxEngine {
 		const network = this.#networks.modeOf(request.network);
 		const mounts = await this.#storage.mount(request, entry.uidBase);
 		const socket = `${agentSockets}/${id}.sock`;
-		const config = containerConfig(request, { image, socket, resolvConf, mounts, network, uid, node, arch });
+		const config = containerConfig(request, { image, socket, resolvConf, mounts, network, uid, node, arch, apparmorProfile });
 		await this.#api.ask("/containers/create", { method: "POST", query: { name: id }, json: config });
 		const output = new ContainerOutput(await this.#api.hijack(`/containers/${id}/attach`, { stream: 1, stdout: 1, stderr: 1 }));
 		try {

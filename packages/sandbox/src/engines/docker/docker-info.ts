@@ -14,7 +14,7 @@ export interface Info {
 }
 
 /** No sandbox starts without every limit set. @throws Error with what is missing and how to mend it */
-export function requireOurNeeds(info: Info): void {
+export function requireOurNeeds(info: Info, apparmorProfile?: string): void {
 	if (info.KernelVersion !== release())
 		throw new Error(
 			`the Docker Engine runs on another kernel (${info.KernelVersion}) than this worker (${release()}): run Berth on the machine of the Engine`,
@@ -26,6 +26,7 @@ export function requireOurNeeds(info: Info): void {
 		...(info.CpuCfsQuota ? [] : ["CPU quotas"]),
 		...(info.PidsLimit ? [] : ["pids limits"]),
 		...(info.SecurityOptions.some((option) => option.includes("name=seccomp")) ? [] : ["seccomp"]),
+		...(apparmorProfile === undefined || info.SecurityOptions.some((option) => option.includes("name=apparmor")) ? [] : ["AppArmor"]),
 	];
 	if (missing.length > 0) throw new Error(`this host's Docker Engine can't enforce ${missing.join(", ")}: \`docker info\` says why`);
 }

@@ -1,0 +1,56 @@
+import { execFile } from "node:child_process";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { capabilitiesOfUnit, UNITS, unitFor } from "../harness/systemd-unit.js";
+import { ROOT } from "./pages.js";
+
+/** What systemd-analyze adds up, of 100: a unit without any hardening has 96, and what remains is what the unit's comments give a reason for. */
+const MOST_EXPOSED = 52;
+
+let directory: string;
+let unit: string;
+beforeAll(() => {
+	directory = mkdtempSync(join(tmpdir(), "berth-units-"));
+	unit = join(directory, "berth.service");
+	writeFileSync(unit, unitFor(ROOT));
+	copyFileSync(join(UNITS, "berth.slice"), join(directory, "berth.slice"));
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+async function analyze(...args: readonly string[]): Promise<string> {
+	const { stdout, stderr } = await promisify(execFile)("systemd-analyze", [...args, "--no-pager"]).catch((error: unknown) => {
+		throw new Error(`${(error as { stdout: string }).stdout}${(error as { stderr: string }).stderr}`);
+	});
+	return stdout + stderr;
+}
+
+describe("the unit of systemd", () => {
+	test("is one that systemd reads without a complaint", async () => {
+		expect(await analyze("verify", "--man=no", unit, join(directory, "berth.slice"))).toBe("");
+	});
+
+	test("is no more exposed than what its comments give reasons for", async () => {
+		await analyze("security", "--offline=yes", `--threshold=${MOST_EXPOSED}`, unit);
+		const bare = join(directory, "bare.service");
+		writeFileSync(bare, "[Service]\nExecStart=/bin/true\n");
+		await expect(analyze("security", "--offline=yes", `--threshold=${MOST_EXPOSED}`, bare)).rejects.toThrow("UNSAFE");
+	});
+
+	test("leaves the supervisor the capabilities that it hands on, and the one that takes them away", async () => {
+		const source = readFileSync(join(ROOT, "packages/cli/src/supervisor/confinement.ts"), "utf8");
+		const handedOn = [...source.matchAll(/^\t([a-z_]+): "/gm)].map(([, name]) => name as string);
+		expect(handedOn.length).toBeGreaterThan(9);
+		expect(new Set(capabilitiesOfUnit())).toEqual(new Set([...handedOn, "setpcap"]));
+	});
+
+	test("waits longer for the end of the stack than its processes may take, one after the other", () => {
+		const source = readFileSync(join(ROOT, "packages/cli/src/supervisor/programs.ts"), "utf8");
+		const secondsOf = (name: string) => Number(new RegExp(`const ${name} = (\\d+) \\* SECOND_MS`).exec(source)?.[1]);
+		const graces = 2 * secondsOf("DRAIN_MS") + 3 * secondsOf("STOP_MS");
+		expect(graces).toBeGreaterThan(0);
+		expect(Number(/^TimeoutStopSec=(\d+)$/m.exec(unitFor(ROOT))?.[1])).toBeGreaterThan(graces);
+	});
+});
