@@ -125,7 +125,7 @@ export function leftoversOf(dataDir: string): readonly string[] {
 /** Ends the sandboxes that a stack which is down has left, so that a test that failed doesn't disturb the next one. */
 export async function clearLeftovers(dataDir: string): Promise<void> {
 	for (const sandbox of sandboxCgroupsOf(dataDir)) {
-		for (const pid of sandboxProcessesOf(dataDir, sandbox)) process.kill(Number(pid), "SIGKILL");
+		for (const pid of sandboxProcessesOf(dataDir, sandbox)) endIfThere(Number(pid));
 		for (const path of cgroupsOf(dataDir)) thaw(join(path, sandbox));
 		await eventually(() => {
 			if (sandboxProcessesOf(dataDir, sandbox).length > 0) throw new Error(`${sandbox} runs on`);
@@ -134,6 +134,14 @@ export async function clearLeftovers(dataDir: string): Promise<void> {
 	for (const path of cgroupsOf(dataDir)) {
 		for (const name of namesIn(path).filter((each) => each.startsWith("sb_"))) rmdirSync(join(path, name));
 		rmdirSync(path);
+	}
+}
+
+function endIfThere(pid: number): void {
+	try {
+		process.kill(pid, "SIGKILL");
+	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
 	}
 }
 
