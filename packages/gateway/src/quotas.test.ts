@@ -75,7 +75,7 @@ describe("functions", () => {
 			quota: "functions",
 			limit: 2,
 			used: 2,
-			issues: [{ field: "functions" }],
+			issues: [{ field: "functions", message: expect.stringContaining("may have 2 functions and has 2; remove some") }],
 		});
 		const { functions } = (await (await send("/v1/functions")).json()) as { functions: { name: string }[] };
 		expect(functions).toHaveLength(2);

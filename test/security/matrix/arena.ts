@@ -41,6 +41,7 @@ export class Arena {
 			column: this.#column,
 			mark,
 			deployed,
+			granted: tried.granted?.[this.#column]?.attempts ?? [],
 			attack,
 			report: async <T>(ask?: object) => {
 				const { answer } = await attack(ask);

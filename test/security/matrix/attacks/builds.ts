@@ -71,7 +71,10 @@ export const builds: Rows<"Build"> = {
 		["time of a build"],
 		["test/functional/dependencies.test.ts", "because the registry hasn't the package are refused with npm's words"],
 		["test/functional/dependencies.test.ts", "because the registry fails are the platform's fault, and may be had later"],
-		["test/functional/dependency-bounds.test.ts", "a registry that says nothing is given up"],
+		[
+			"test/functional/dependency-bounds.test.ts",
+			"a registry that says nothing is given up, and the same deploy works when it speaks again",
+		],
 	),
 	"importing the host's files": named(
 		"the same sandbox",
@@ -103,7 +106,10 @@ export const builds: Rows<"Build"> = {
 		"the same sandbox",
 		["time of a build"],
 		["test/functional/dependency-bounds.test.ts", "an install script that never ends is stopped, with what it said"],
-		["test/functional/dependency-bounds.test.ts", "an installation that takes too long is stopped"],
+		[
+			"test/functional/dependency-bounds.test.ts",
+			"an installation that takes too long is stopped; what it waited for is said, and the same deploy works later",
+		],
 		["packages/builder/src/image-builder.test.ts", "that ends as %s is the source's fault, and leaves nothing"],
 	),
 	"an integrity mismatch": named(
@@ -115,6 +121,8 @@ export const builds: Rows<"Build"> = {
 	"a lock file that leads elsewhere": named(
 		"the same sandbox",
 		["lock file's rules"],
-		["test/security/dependencies.test.ts", "an installation"],
+		["test/security/dependencies.test.ts", "of %s is refused before anything is fetched"],
+		["test/security/dependencies.test.ts", "asks the registry for nothing but what the lock file names, and only by GET"],
+		["test/security/dependencies.test.ts", "isn't led elsewhere by a registry that redirects"],
 	),
 };
