@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { environment, PINNED_NODE } from "../setup/places.mjs";
 import { copyWith, remove } from "./tree.mjs";
 
-/** How a test ends by what it asserts, at once or in the end (`eventually`). */
-const ASSERTED = /^AssertionError|^Error: not within \d+ ms: expected/;
+/** How a test ends by what it asserts, at once or in the end (`eventually`, `expect.poll`). */
+const ASSERTED = /^AssertionError|^Error: (?:not within \d+ ms: )?expected/;
 /** And one that waits for what never comes: by vitest's words, or the gateway's, when a worker doesn't answer that is there. */
-const WAITED = /^(?:TestTimeout)?Error: Test timed out|^ApiError: .* did not answer in time/;
+const WAITED = /^(?:TestTimeout)?Error: Test timed out|^Error: not within \d+ ms|^ApiError: .* did not answer in time/;
 
 /**
  * Takes the protections away in a copy, and tries the rows there.
@@ -74,7 +74,7 @@ async function testsIn(tree, { falls, stands, controls }, bases, signal) {
 function vitest(tree, args, bases, signal) {
 	const child = spawn(PINNED_NODE, [join(tree, "node_modules/vitest/vitest.mjs"), ...args], {
 		cwd: tree,
-		env: environment({ TEST_BASES: bases }),
+		env: environment({ TEST_BASES: bases, TEST_ATTACKS_APART: "1" }),
 		stdio: ["ignore", "pipe", "pipe"],
 		detached: true,
 	});

@@ -69,7 +69,7 @@ async function up() {
 	const { cgroups, runtime, platform: directory } = launcher.ready;
 	platform = await PlatformCgroup.enter(directory, []);
 	const weightOf = (path: string) => Number(readFileSync(join(path, "cpu.weight"), "utf8"));
-	const weights = { platform: weightOf(directory), sandboxes: weightOf(directory.replace(/-platform$/, "")) };
+	const weights = { platform: weightOf(directory), whole: weightOf(directory.replace(/\/platform$/, "")) };
 	await opened();
 	return { handedDown, cgroups, runtime, weights, unloaded, own: readFileSync("/proc/self/cgroup", "utf8").trim() };
 }

@@ -36,7 +36,8 @@ export async function keepBases(dataDir: string): Promise<void> {
 	if (KEPT === undefined || existsSync(KEPT)) return;
 	const copy = await mkdtemp(`${KEPT}-`);
 	await chmod(copy, 0o711);
-	await run("cp", ["-al", "--parents", IMAGES, KEYS, LAYERS, copy], { cwd: dataDir });
+	await run("cp", ["-al", "--parents", IMAGES, KEYS, copy], { cwd: dataDir });
+	await run("cp", ["-a", "--parents", LAYERS, copy], { cwd: dataDir });
 	await rename(copy, KEPT).catch(async (error: NodeJS.ErrnoException) => {
 		await rm(copy, { recursive: true });
 		// Another stack was first.

@@ -18,7 +18,9 @@ export function cgroupsOf(dataDir: string): readonly string[] {
 
 /** Cgroups of a stack's own processes: one, in the hierarchy of the CPU. */
 function platformsOf(dataDir: string): readonly string[] {
-	return directoriesOf(`${cgroupNameOf(dataDir)}-platform`);
+	return cgroupsOf(dataDir)
+		.map((path) => join(path, "platform"))
+		.filter((path) => existsSync(path));
 }
 
 /** Pids in there. */
@@ -111,7 +113,7 @@ export function loopDevicesOf(dataDir: string): readonly string[] {
 export function leftoversOf(dataDir: string): readonly string[] {
 	return [
 		...processesOf(dataDir).map((text) => `process ${text}`),
-		...[...cgroupsOf(dataDir), ...platformsOf(dataDir)].map((path) => `cgroup ${path}`),
+		...cgroupsOf(dataDir).map((path) => `cgroup ${path}`),
 		...hierarchiesOf(dataDir).map((line) => `hierarchy ${line}`),
 		...mountsOf(dataDir).map((path) => `mount ${path}`),
 		...sandboxFilesOf(dataDir).map((path) => `file ${path}`),
@@ -123,7 +125,7 @@ export function leftoversOf(dataDir: string): readonly string[] {
 /** Ends the sandboxes that a stack which is down has left, so that a test that failed doesn't disturb the next one. */
 export async function clearLeftovers(dataDir: string): Promise<void> {
 	for (const sandbox of sandboxCgroupsOf(dataDir)) {
-		for (const pid of sandboxProcessesOf(dataDir, sandbox)) process.kill(Number(pid), "SIGKILL");
+		for (const pid of sandboxProcessesOf(dataDir, sandbox)) endIfThere(Number(pid));
 		for (const path of cgroupsOf(dataDir)) thaw(join(path, sandbox));
 		await eventually(() => {
 			if (sandboxProcessesOf(dataDir, sandbox).length > 0) throw new Error(`${sandbox} runs on`);
@@ -132,6 +134,14 @@ export async function clearLeftovers(dataDir: string): Promise<void> {
 	for (const path of cgroupsOf(dataDir)) {
 		for (const name of namesIn(path).filter((each) => each.startsWith("sb_"))) rmdirSync(join(path, name));
 		rmdirSync(path);
+	}
+}
+
+function endIfThere(pid: number): void {
+	try {
+		process.kill(pid, "SIGKILL");
+	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
 	}
 }
 

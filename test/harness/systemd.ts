@@ -18,13 +18,13 @@ export class Systemd implements AsyncDisposable {
 	readonly #child: ChildProcess;
 	readonly #units: string;
 	readonly #cgroup: string;
-	readonly #pid: number;
+	/** Of systemd, as this machine counts. */
+	#pid = 0;
 
-	private constructor(child: ChildProcess, units: string, cgroup: string, pid: number) {
+	private constructor(child: ChildProcess, units: string, cgroup: string) {
 		this.#child = child;
 		this.#units = units;
 		this.#cgroup = cgroup;
-		this.#pid = pid;
 	}
 
 	/** @param settings of the stack @param state the name of its directory below /var/lib */
@@ -43,13 +43,13 @@ export class Systemd implements AsyncDisposable {
 		const child = spawn("setpriv", ["--pdeathsig", "KILL", "--", SCRIPT, cgroup, units, "nothing.target"], {
 			stdio: ["ignore", "ignore", "inherit"],
 		});
-		const pid = await eventually(async () => {
-			const [inside] = (await readFile(`/proc/${child.pid}/task/${child.pid}/children`, "utf8")).split(" ");
-			if ((await readFile(`/proc/${inside}/comm`, "utf8")) !== "systemd\n") throw new Error("it isn't systemd yet");
-			return Number(inside);
-		}, START_MS);
-		const systemd = new Systemd(child, units, cgroup, pid);
-		await eventually(() => systemd.ctl("list-units"), START_MS);
+		const systemd = new Systemd(child, units, cgroup);
+		try {
+			await systemd.#booted();
+		} catch (error) {
+			await systemd[Symbol.asyncDispose]();
+			throw error;
+		}
 		return systemd;
 	}
 
@@ -64,8 +64,19 @@ export class Systemd implements AsyncDisposable {
 		return readFile(join(this.#units, "said"), "utf8");
 	}
 
+	async #booted(): Promise<void> {
+		const { pid } = this.#child;
+		this.#pid = await eventually(async () => {
+			const [inside] = (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).split(" ");
+			if ((await readFile(`/proc/${inside}/comm`, "utf8")) !== "systemd\n") throw new Error("it isn't systemd yet");
+			return Number(inside);
+		}, START_MS);
+		await eventually(() => this.ctl("list-units"), START_MS);
+	}
+
 	async [Symbol.asyncDispose](): Promise<void> {
-		const ended = once(this.#child, "exit");
+		const hasEnded = this.#child.exitCode !== null || this.#child.signalCode !== null;
+		const ended = hasEnded ? undefined : once(this.#child, "exit");
 		this.#child.kill("SIGKILL");
 		await ended;
 		for (const hierarchy of [CGROUPS, ...(await readdir(CGROUPS)).map((name) => join(CGROUPS, name))])

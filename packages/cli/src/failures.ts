@@ -2,9 +2,13 @@ import { ApiError, ConnectionError } from "@berth/client";
 import { SettingsError } from "@berth/config";
 import { BenchError } from "@berth/loadtest";
 import { CommandFailure, EXIT, type ExitCode } from "./exit-codes.js";
+import { wayOut } from "./no-answer.js";
 import { problemText } from "./render/problem.js";
 import { messageOf } from "./system-errors.js";
 import type { Terminal } from "./terminal.js";
+
+/** Problems with the key itself. */
+const REFUSED_KEY: ReadonlySet<string> = new Set(["unauthorized", "forbidden"]);
 
 /** Says what went wrong, to people or (one JSON document on stdout) to programs, and gives the exit code. */
 export function reportFailure(error: unknown, terminal: Terminal, { json, verbose }: { json: boolean; verbose: boolean }): ExitCode {
@@ -26,7 +30,7 @@ export function reportFailure(error: unknown, terminal: Terminal, { json, verbos
 function exitCodeOf(error: unknown): ExitCode {
 	if (error instanceof CommandFailure) return error.exitCode;
 	if (error instanceof ConnectionError) return EXIT.unreachable;
-	if (error instanceof ApiError && (error.status === 401 || error.status === 403)) return EXIT.unreachable;
+	if (error instanceof ApiError && REFUSED_KEY.has(error.problem.code)) return EXIT.unreachable;
 	if (error instanceof SettingsError) return EXIT.usage;
 	return EXIT.failed;
 }
@@ -38,7 +42,7 @@ function textOf(error: unknown, terminal: Terminal, verbose: boolean): string {
 
 /** A person's sentence; what nobody foresaw has a stack too, for those who ask for it. */
 function sentenceOf(error: unknown, verbose: boolean): string {
-	if (error instanceof ConnectionError) return `${error.message}\nIs the stack up? \`berth doctor\` tells, \`berth up\` starts it.`;
+	if (error instanceof ConnectionError) return `${error.message}\n${wayOut(error)}`;
 	if (error instanceof CommandFailure || error instanceof SettingsError || error instanceof BenchError || !(error instanceof Error))
 		return messageOf(error);
 	return verbose ? (error.stack ?? error.message) : `${error.message} (-v shows where)`;

@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { type Client, type ClientOptions, createClient, type Exchange } from "@berth/client";
+import { type Client, createClient, type Exchange } from "@berth/client";
 import { loadSettings, type Settings, settingsWith, type UserSettings } from "@berth/config";
 import { DEFAULT_PROJECT, NAME_PATTERN, NAME_RULE } from "@berth/contracts";
 import { CommandFailure, EXIT } from "./exit-codes.js";
@@ -8,7 +8,7 @@ import { readAdminKey } from "./supervisor/admin-key.js";
 import { readSupervisorState } from "./supervisor/state-file.js";
 import { codeOf } from "./system-errors.js";
 import type { Terminal } from "./terminal.js";
-import { ownTrust, trustOf } from "./tls-trust.js";
+import { ownTrust, type TlsTrust, trustOf } from "./tls-trust.js";
 
 /** Options that every command has. */
 export interface GlobalOptions {
@@ -33,7 +33,7 @@ interface Target {
 	readonly url: string;
 	readonly key?: string;
 	readonly project?: string;
-	readonly tls?: NonNullable<ClientOptions["tls"]>;
+	readonly tls?: TlsTrust;
 }
 
 /** One run of a command: how it prints, whom it talks to. Whoever made it disposes of it. */
@@ -115,7 +115,7 @@ export class Session implements AsyncDisposable {
 		const named = caFile === undefined ? {} : { tls: await trustOf(caFile) };
 		if (url !== undefined && key !== undefined) return { url, key, ...named };
 		const { paths } = this.settings();
-		const { url: local, certificate } = (await readSupervisorState(paths)) ?? {};
+		const { url: local, certificate, startedWith } = (await readSupervisorState(paths)) ?? {};
 		// The stored key goes to the stack that it was made for, and to no other URL.
 		if (url !== undefined && url.replace(/\/+$/, "") !== local) return { url, ...named };
 		if (local === undefined) {
@@ -124,8 +124,14 @@ export class Session implements AsyncDisposable {
 				`no stack is up in ${this.dataDir}. \`berth up\` starts one; --url or BERTH_URL names another.`,
 			);
 		}
-		const own = certificate === undefined || caFile !== undefined ? named : { tls: await ownTrust(certificate) };
+		const own = certificate === undefined || caFile !== undefined ? named : { tls: await this.#ownTrust(certificate, startedWith) };
 		return { url: local, key: key ?? (await this.#storedKey()), ...own };
+	}
+
+	async #ownTrust(certificate: string, startedWith: string | undefined): Promise<TlsTrust> {
+		const { tls, fault } = await ownTrust(certificate, startedWith);
+		if (fault !== undefined) this.terminal.note(`${this.terminal.style("yellow", "warning")}: ${fault.found} ${fault.mend}`);
+		return tls;
 	}
 
 	async #storedKey(): Promise<string> {

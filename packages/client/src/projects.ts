@@ -1,5 +1,6 @@
 import type { Project, ProjectDetail, ProjectList, QuotaChanges } from "@berth/contracts";
-import type { Transport } from "./transport.js";
+import { ApiError } from "./errors.js";
+import { problemIn, type Transport } from "./transport.js";
 
 const JSON_TYPE = { "content-type": "application/json" };
 const pathOf = (name: string) => `/v1/projects/${encodeURIComponent(name)}`;
@@ -22,12 +23,14 @@ export function projectsOf(transport: Transport) {
 			return transport.json<ProjectDetail>({ method: "PATCH", path: pathOf(name), headers: JSON_TYPE, body: JSON.stringify(changes) });
 		},
 
-		/** Makes a project, unless there is one of that name. @throws ApiError `invalid_name` */
-		async makeProject(name: string): Promise<void> {
-			await transport.json({ method: "PUT", path: pathOf(name) });
+		/** Makes a project, unless there is one of that name. @returns whether there was none. @throws ApiError `invalid_name` */
+		async makeProject(name: string): Promise<boolean> {
+			const answer = await transport.raw({ method: "PUT", path: pathOf(name) });
+			if (answer.status >= 400) throw new ApiError(problemIn(answer));
+			return answer.status === 201;
 		},
 
-		/** Removes a project that has no functions, networks and volumes, with its API keys. @throws ApiError `project_not_found`, `project_in_use` */
+		/** Removes a project that has no functions, networks and volumes, with its API keys and secrets. @throws ApiError `project_not_found`, `project_in_use` */
 		async removeProject(name: string): Promise<void> {
 			await transport.json({ method: "DELETE", path: pathOf(name) });
 		},

@@ -7,11 +7,15 @@ export const DEFAULT_CORS_METHODS: readonly string[] = ["GET", "HEAD", "POST"];
 export const CORS_LIMITS = { origins: 100, headers: 100, maxAgeS: 86_400 } as const;
 
 const ORIGIN = 'an origin as a browser sends it, as in https://app.example.com or http://localhost:3000, or "*" alone for all of them';
+const ONE_ORIGIN = `one origin, without a wildcard in it: name each, as in https://app.example.com, or "*" alone for all of them`;
 const METHOD = `one of: ${METHODS.join(", ")}`;
 const HEADER = 'the name of a header, or "*" alone for all of them';
 const AGE = `seconds, a whole number from 0 to ${CORS_LIMITS.maxAgeS}`;
 
-const origin = z.string(ORIGIN).refine((text) => text === "*" || isOrigin(text), { message: ORIGIN });
+const origin = z
+	.string(ORIGIN)
+	.refine((text) => text === "*" || isOrigin(text), { message: ORIGIN, abort: true })
+	.refine((text) => text === "*" || !text.includes("*"), { message: ONE_ORIGIN });
 const headerName = z.string(HEADER).regex(/^(?:\*|[!#$%&'+\-.^_`|~0-9A-Za-z]{1,100})$/, HEADER);
 const headerNames = z.array(headerName, "a list of headers' names").max(CORS_LIMITS.headers, `at most ${CORS_LIMITS.headers} headers`);
 

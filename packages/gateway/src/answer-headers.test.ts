@@ -1,26 +1,23 @@
 import { readFileSync } from "node:fs";
-import { STATUS_CODES } from "node:http";
+import { IncomingMessage, ServerResponse, STATUS_CODES } from "node:http";
+import { Socket } from "node:net";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { answerHeaders, hasContent } from "./answer-headers.js";
+import { answerHeaders, hasContent, writeAnswerHeaders } from "./answer-headers.js";
 
 const passes = (name: string, value = "x") => answerHeaders([[name, value]]).length === 1;
 
 describe("of what a function says in its answer's headers", () => {
-	test.each([
-		"x-own",
-		"ETag",
-		"cache-control",
-		"strict-transport-security",
-		"access-control-allow-origin",
-		"x-accel-buffering",
-		"x-forwarded-for",
-	])("%s goes through", (name) => expect(passes(name)).toBe(true));
+	test.each(["x-own", "ETag", "cache-control", "access-control-allow-origin", "x-accel-buffering", "x-forwarded-for"])(
+		"%s goes through",
+		(name) => expect(passes(name)).toBe(true),
+	);
 
 	test.each([
 		...["connection", "keep-alive", "proxy-authenticate", "proxy-connection", "te", "trailer", "Transfer-Encoding", "upgrade"],
 		...["Content-Length", "server-timing", "berth-outcome", "Berth-Invocation-Id", "berth-anything", "idempotency-replayed"],
 		...["X-Accel-Redirect", "x-accel-expires", "x-sendfile", "x-lighttpd-send-file", "x-reproxy-url", "alt-svc"],
+		...["Strict-Transport-Security", "clear-site-data"],
 	])("%s doesn't", (name) => expect(passes(name)).toBe(false));
 
 	test.each(["", "a b", "a:", "a\r\nb", "a\n", "ä", "a\0", "a".repeat(257), "(a)", "a,b"])("the name %j doesn't", (name) =>
@@ -45,6 +42,17 @@ describe("of what a function says in its answer's headers", () => {
 			["vary", "b"],
 		] as const;
 		expect(answerHeaders(said)).toEqual([said[0], said[1], said[2], said[4], said[6], said[7]]);
+	});
+
+	test("what it says of a rate is left out where its project has one, and stays where it has none", () => {
+		const said = ["RateLimit", "ratelimit-policy", "X-RateLimit-Remaining"].map((name) => [name, "of the function"] as const);
+		const ofNone = new ServerResponse(new IncomingMessage(new Socket()));
+		writeAnswerHeaders(ofNone, said);
+		expect(Object.keys(ofNone.getHeaders())).toEqual(["ratelimit", "ratelimit-policy", "x-ratelimit-remaining"]);
+		const counted = new ServerResponse(new IncomingMessage(new Socket()));
+		counted.setHeader("ratelimit", '"project";r=1;t=1');
+		writeAnswerHeaders(counted, [...said, ["x-own", "1"]]);
+		expect(counted.getHeaders()).toEqual({ ratelimit: '"project";r=1;t=1', "x-own": "1" });
 	});
 
 	test("what Connection lists stays behind, and what is beyond a hundred", () => {

@@ -4,8 +4,14 @@ import { HOP_BY_HOP, listed, type Pair } from "./function-headers.js";
 
 /** Not for functions to say: also those whose value the gateway decides. */
 const OURS: ReadonlySet<string> = new Set([...HOP_BY_HOP, "content-length", ...Object.values(HEADERS)]);
-/** What proxies in front take for orders: a file of theirs to send in the answer's place, another server for all of an origin. */
-const ORDERS = /^(?:x-accel-(?!buffering$).*|x-sendfile|x-lighttpd-send-?file|x-reproxy-.*|alt-svc)$/;
+/**
+ * What proxies in front take for orders: a file of theirs to send in the answer's place; and what browsers do for a whole origin, which functions
+ * of all projects share: another server for it, only HTTPS, and all forgotten that it keeps.
+ */
+const ORDERS =
+	/^(?:x-accel-(?!buffering$).*|x-sendfile|x-lighttpd-send-?file|x-reproxy-.*|alt-svc|strict-transport-security|clear-site-data)$/;
+/** What is left of a rate, by the draft and as it was said before: where the project has one, that is what its callers are told. */
+const RATE = /^(?:x-)?ratelimit(?:-.*)?$/i;
 /** An answer has one of each (RFC 9110); of several the first counts. */
 const SINGLE: ReadonlySet<string> = new Set(["content-type", "location", "date", "server", "etag", "last-modified", "retry-after"]);
 
@@ -33,8 +39,10 @@ export function answerHeaders(said: readonly Pair[]): readonly Pair[] {
 }
 
 export function writeAnswerHeaders(response: ServerResponse, said: readonly Pair[]): void {
+	const isCounted = response.hasHeader("ratelimit");
 	for (const [name, value] of answerHeaders(said)) {
 		if (withCors.has(response) && /^access-control-/i.test(name)) continue;
+		if (isCounted && RATE.test(name)) continue;
 		response.appendHeader(name, value);
 	}
 }

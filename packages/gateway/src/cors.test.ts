@@ -113,6 +113,7 @@ describe("an answer", () => {
 
 test.each([
 	[{ cors: { origins: [APP] } }, "cors"],
+	[{ public: true, cors: { origins: ["https://*.example.com"] } }, "cors.origins.0"],
 	[{ public: true, cors: { origins: ["*"], credentials: true } }, "cors.origins"],
 	[{ public: true, cors: { origins: [APP], headers: ["*"], credentials: true } }, "cors.headers"],
 	[{ public: true, cors: { origins: ["*", APP] } }, "cors.origins"],

@@ -5,9 +5,9 @@ import { decidesCors } from "./answer-headers.js";
 /**
  * Says which other origins' pages may read the answer, whatever it will be, as the function's manifest has it (fetch standard, 3.3); what
  * the function says of that itself is left out then. Without `cors` in its manifest all of it is the function's.
- * @returns whether that is the whole answer: to a preflight, which starts nothing
+ * @returns whether that is all of the answer: to a preflight, which starts nothing
  */
-export function answerCors({ method, headers }: Request, response: Response, { cors }: Pick<Manifest, "cors">): boolean {
+export function sayCors({ method, headers }: Request, response: Response, { cors }: Pick<Manifest, "cors">): boolean {
 	if (cors === undefined) return false;
 	decidesCors(response);
 	response.appendHeader("vary", "Origin");
@@ -26,7 +26,6 @@ export function answerCors({ method, headers }: Request, response: Response, { c
 		sayList(response, "access-control-allow-headers", cors.headers);
 		if (cors.maxAgeS !== undefined) response.setHeader("access-control-max-age", cors.maxAgeS);
 	}
-	response.status(204).end();
 	return true;
 }
 

@@ -17,7 +17,7 @@ import { eventOf, isAsync, RESPOND_ASYNC, readAsked, urlBelow } from "./asked.js
 import { authenticate, principalOf, requireScope } from "./auth.js";
 import { runAtOf } from "./background/asked.js";
 import { type Enqueuing, enqueue } from "./background/enqueue.js";
-import { answerCors } from "./cors.js";
+import { sayCors } from "./cors.js";
 import { callbackOf } from "./follow-ups/asked.js";
 import { requestHeaders } from "./function-headers.js";
 import { claimedId } from "./idempotency/idempotency.js";
@@ -62,9 +62,12 @@ export class Invocations {
 		}
 		const project = nameFrom(request.params["project"], "project");
 		const version = await this.#resolveFor(request, project, targetFrom(request.params["name"]));
-		const isAnswered = answerCors(request, response, version.manifest);
-		if (isAnswered) return;
+		const isPreflight = sayCors(request, response, version.manifest);
 		await countRequest(project, response, this.#services);
+		if (isPreflight) {
+			response.status(204).end();
+			return;
+		}
 		const isPublic = version.manifest.public;
 		const head = { method: request.method, url: urlBelow(request.originalUrl), headers: requestHeaders(request, isPublic) };
 		await this.interactive.run(request, response, version, { kind: "http", request: head }, !isPublic);

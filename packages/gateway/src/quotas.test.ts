@@ -75,7 +75,7 @@ describe("functions", () => {
 			quota: "functions",
 			limit: 2,
 			used: 2,
-			issues: [{ field: "functions" }],
+			issues: [{ field: "functions", message: expect.stringContaining("may have 2 functions and has 2; remove some") }],
 		});
 		const { functions } = (await (await send("/v1/functions")).json()) as { functions: { name: string }[] };
 		expect(functions).toHaveLength(2);
@@ -112,6 +112,19 @@ describe("requests", () => {
 		// Nobody is locked out of what could be set otherwise.
 		expect((await set({ requestsPerSecond: null })).quotas.requestsPerSecond.limit).toBe(null);
 		expect((await send("/v1/functions")).headers.get("ratelimit")).toBe(null);
+	});
+
+	test("of browsers are counted, too, when they ask first: what is refused then can be read by the page", async () => {
+		const { deploy, set } = await projectOf("paged");
+		await deploy("fn", { public: true, cors: { origins: ["*"] } });
+		await set({ requestsPerSecond: 1, burst: 4 });
+		const preflight = { method: "OPTIONS", headers: { origin: "https://a.test", "access-control-request-method": "GET" } };
+		const asked = await Promise.all(Array.from({ length: 8 }, () => fetch(`${stack.url}/fn/paged/fn`, preflight)));
+		expect(new Set(asked.map(({ status }) => status))).toEqual(new Set([204, 429]));
+		for (const { headers } of asked) {
+			expect(headers.get("ratelimit")).toMatch(/^"project";/);
+			expect(headers.get("access-control-allow-origin")).toBe("*");
+		}
 	});
 });
 

@@ -2,27 +2,30 @@ import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync,
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { CgroupPaths, SandboxLimits } from "@berth/contracts";
-import { CPU_PERIOD_US, cpuQuotaUs } from "@berth/sandbox/spec";
+import { CPU_PERIOD_US, cpuQuotaUs, ONE_PROCESS } from "@berth/sandbox/spec";
 import { handDownControllers, requireFilesV2 } from "./cgroup-controllers.js";
 
 const ROOT = "/sys/fs/cgroup";
 
 /**
- * What the stack's own processes weigh against its sandboxes, when both want all of the CPU. They want it for tenths of milliseconds
- * at a time, and nobody's invocation waits for the slices of others at each hop. With eight times a crowd of short runs had 5 % less
- * throughput, since who is woken at once finds less to do at a time.
+ * What the stack's own processes weigh against a sandbox that has every core, and computes alone. They want the CPU for tenths of
+ * milliseconds at a time, and nobody's invocation waits for the slices of others at each hop. With eight times a crowd of short runs had 5 %
+ * less throughput, since who is woken at once finds less to do at a time.
  */
 const PLATFORM_WEIGHT = 4;
+/** Their cgroup, among those of sandboxes: beside one group of all these, a sandbox that wakes would wait for its turn as long as those that compute. */
+const PLATFORM = "platform";
 
 /**
  * The cgroups of this launcher: one per sandbox below `/berth-<instance>`, in each v1 hierarchy or
- * in the one of v2, and `/berth-<instance>-platform`, in that of the CPU, for the stack's own processes. The OCI runtime makes them; from then on limits, freezing and removal are file
- * operations of ours, because a process per change would cost more than the change.
+ * in the one of v2, and among them, in that of the CPU, `platform` for the stack's own processes. The OCI runtime makes those of sandboxes; from
+ * then on limits, freezing and removal are file operations of ours, because a process per change would cost more than the change.
  */
 export class CgroupTree {
 	readonly #version: 1 | 2;
 	readonly #name: string;
 	readonly #capsTasks: boolean;
+	readonly #isService = /\.service$/m.test(readFileSync("/proc/self/cgroup", "utf8"));
 	/** The v1 hierarchies, or the v2 root. */
 	readonly #hierarchies: readonly string[];
 
@@ -40,13 +43,17 @@ export class CgroupTree {
 			handDownControllers(ROOT, own, capsTasks);
 			this.limitsSwap = requireFilesV2(own, mayLackSwap);
 		}
-		this.#weigh(this.#name, 1);
-		this.#weigh(this.#platform, PLATFORM_WEIGHT);
+		const { platformDirectory: platform } = this;
+		this.#weigh(this.#cpuDirectory, platform === undefined ? 1 : PLATFORM_WEIGHT + 1);
+		if (platform !== undefined) this.#weigh(platform, PLATFORM_WEIGHT);
 	}
 
-	/** The directory of the cgroup in which the stack's own processes come before sandboxes. Whoever goes into it removes it, or a sweep does. */
-	get platformDirectory(): string {
-		return this.#cpuDirectory(this.#platform);
+	/**
+	 * The directory of the cgroup in which the stack's own processes come before sandboxes; undefined for a service of systemd, whose cgroup is the
+	 * unit's, and what that weighs its slice's (`Slice=`, `CPUWeight=`). Whoever goes into it removes it and what it is in, or a sweep does.
+	 */
+	get platformDirectory(): string | undefined {
+		return this.#isService ? undefined : join(this.#cpuDirectory, PLATFORM);
 	}
 
 	/** What goes into config.json as cgroupsPath. */
@@ -115,20 +122,18 @@ export class CgroupTree {
 	/** Every sandbox that has a cgroup: what an earlier launcher of this data directory left. */
 	leftovers(): readonly string[] {
 		const names = this.#hierarchies.flatMap((hierarchy) => subdirectories(join(hierarchy, this.#name)));
-		return [...new Set(names)];
+		return [...new Set(names)].filter((name) => name !== PLATFORM);
 	}
 
-	/** Removes our own directory, when the last sandbox is gone. */
+	/** Removes our own directory, when the last sandbox is gone; the platform's only if nothing is in it: a supervisor that still runs removes it itself. */
 	close(): void {
-		for (const hierarchy of this.#hierarchies) removeTree(join(hierarchy, this.#name));
-	}
-
-	/** Removes the platform's, if nothing is in it: a supervisor that still runs removes it itself. */
-	removePlatform(): void {
-		try {
-			removeTree(this.platformDirectory);
-		} catch (error) {
-			if ((error as NodeJS.ErrnoException).code !== "EBUSY") throw error;
+		for (const sandbox of this.leftovers()) this.remove(sandbox);
+		for (const hierarchy of this.#hierarchies) {
+			try {
+				removeTree(join(hierarchy, this.#name));
+			} catch (error) {
+				if ((error as NodeJS.ErrnoException).code !== "EBUSY" || !existsSync(join(hierarchy, this.#name, PLATFORM))) throw error;
+			}
 		}
 	}
 
@@ -170,17 +175,12 @@ export class CgroupTree {
 		if (existsSync(join(this.#directory(controller, sandbox), file))) this.#write(controller, sandbox, file, value);
 	}
 
-	/**
-	 * All sandboxes together weigh as much as one busy process per core, and the platform a multiple: a group's default is that of
-	 * a single process, whatever runs in it. What else runs on this machine has its share beside both.
-	 */
-	#weigh(name: string, times: number): void {
-		const directory = this.#cpuDirectory(name);
+	/** As many times as one busy process per core: a group's default is that of a single process, whatever runs in it. What else runs on this machine has its share beside it. */
+	#weigh(directory: string, times: number): void {
 		mkdirSync(directory, { recursive: true });
-		const [file, one, most] = this.#version === 2 ? (["cpu.weight", 100, 10_000] as const) : (["cpu.shares", 1024, 262_144] as const);
-		// The multiple holds on a machine of many cores, too.
-		const base = Math.min(Math.floor(most / PLATFORM_WEIGHT), one * availableParallelism());
-		writeFileSync(join(directory, file), String(times * base));
+		const [file, most] = this.#version === 2 ? (["cpu.weight", 10_000] as const) : (["cpu.shares", 262_144] as const);
+		const value = times * ONE_PROCESS[this.#version] * availableParallelism();
+		writeFileSync(join(directory, file), String(Math.min(most, value)));
 	}
 
 	/** Every hierarchy of v1 has the same tasks; this one is there. */
@@ -188,12 +188,8 @@ export class CgroupTree {
 		return this.#capsTasks ? "pids" : "freezer";
 	}
 
-	get #platform(): string {
-		return `${this.#name}-platform`;
-	}
-
-	#cpuDirectory(name: string): string {
-		return this.#version === 2 ? join(ROOT, name) : join(ROOT, "cpu", name);
+	get #cpuDirectory(): string {
+		return this.#version === 2 ? join(ROOT, this.#name) : join(ROOT, "cpu", this.#name);
 	}
 }
 

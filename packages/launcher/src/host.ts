@@ -12,7 +12,7 @@ const CGROUP_ROOT = KERNEL_FILES.cgroups;
 /** Where the hierarchy of v2 is on a hybrid host. */
 const UNIFIED = `${CGROUP_ROOT}/unified`;
 /** Without one of these the platform can't do its work. */
-const CONTROLLERS_V1 = ["memory", "cpu", "cpuacct", "freezer"] as const;
+const CONTROLLERS_V1 = ["memory", "cpu", "cpuacct", "freezer", "devices"] as const;
 const RUNTIMES = ["crun", "runc"] as const;
 
 /** What the probe found, for the launcher itself. */

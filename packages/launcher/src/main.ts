@@ -70,7 +70,6 @@ const sandboxes = new Sandboxes({
 const removed = await sandboxes.removeLeftovers();
 if (isSweep) {
 	cgroups.close();
-	cgroups.removePlatform();
 	networks.close();
 	removeAgentSockets(agentSockets);
 	process.exit(0);
@@ -92,7 +91,6 @@ async function stop(): Promise<void> {
 	// The worker removes its sandboxes by itself, if it is still there; both may ask for the same.
 	const results = await Promise.allSettled([server?.close(), sandboxes.removeAll()]);
 	await storage.close().catch((error: unknown) => complain("volumes stay mounted until this process has ended", error));
-	cgroups.removePlatform();
 	try {
 		networks.close();
 	} catch (error) {

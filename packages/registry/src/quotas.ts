@@ -105,7 +105,9 @@ export class ProjectQuotas {
 
 /** A project has, or would have, more of something than it may. */
 export function quotaExceeded(quota: QuotaName, project: string, limit: number, used: number): BerthError {
-	const message = `project ${project} has, or would have with this, ${used} ${QUOTAS[quota].of}, of ${limit} at most; remove some, or ask the operator for more`;
+	const { of } = QUOTAS[quota];
+	const has = quota === "functions" || used <= limit ? `has ${used}` : `would have ${used} with this`;
+	const message = `project ${project} may have ${limit} ${of} and ${has}; ${used === 0 ? "" : "remove some, or "}ask the operator for more`;
 	return new BerthError("quota_exceeded", `${quota}: ${message}`, { issues: [{ field: quota, message }], extra: { quota, limit, used } });
 }
 

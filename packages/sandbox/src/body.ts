@@ -3,11 +3,11 @@ import { type CauseOfDeath, causeOfDeath, ownMemoryOf } from "./cause-of-death.j
 import { CgroupReader } from "./cgroup-reader.js";
 import type { Conversation, Ending } from "./conversation.js";
 import { CpuClaim } from "./cpu-claim.js";
+import type { CpuShares } from "./cpu-shares.js";
 import { EgressRefusals } from "./egress-refusals.js";
 import type { Booted } from "./engine.js";
 import type { Freezer } from "./freezer.js";
 import { LogReader } from "./log-reader.js";
-import type { ProjectLoads } from "./project-loads.js";
 import { UsageMeter } from "./usage-meter.js";
 
 /** How many threads more than at first gVisor's kernel may have taken. */
@@ -29,14 +29,14 @@ export class Body {
 	/** Processes, then: init and the agent, or what gVisor is made of with these in it. */
 	#restingProcesses = 0;
 
-	constructor(talk: Conversation, { output, cgroup, cgroupGoes, seesInside, freezer, weight }: Booted, loads: ProjectLoads) {
+	constructor(talk: Conversation, { output, cgroup, cgroupGoes, seesInside, freezer, weight }: Booted, shares: CpuShares) {
 		this.talk = talk;
 		this.logs = new LogReader(output);
 		this.cgroup = new CgroupReader(cgroup);
 		this.meter = new UsageMeter(this.cgroup, seesInside);
 		this.egress = new EgressRefusals((line) => this.logs.say(line));
 		this.freezer = freezer;
-		this.claim = weight && new CpuClaim(this.cgroup, weight, loads);
+		this.claim = weight && new CpuClaim(this.cgroup, weight, shares);
 		this.#cgroupGoes = cgroupGoes;
 		this.#seesInside = seesInside;
 	}

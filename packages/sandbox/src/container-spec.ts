@@ -13,9 +13,8 @@ export const OOM_SCORE = 1000;
 export const CPU_PERIOD_US = 100_000;
 /** Tenants' weight against the platform's own processes (the default is 1024): a quarter. */
 export const CPU_SHARES = 256;
-/** What one weighs among sandboxes that uses much, as all do while they boot; and how much more it weighs when it uses little. */
-const HEAVY_SHARES = 1024;
-export const LIGHT_TIMES = 16;
+/** What a busy process weighs by default, by cgroup version. */
+export const ONE_PROCESS = { 1: 1024, 2: 100 } as const;
 
 /** Threads of gVisor's kernel and file server, and a process and its threads on the host for each of the sandbox's. */
 const GVISOR_TASKS = 192;
@@ -96,7 +95,7 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 			resources: {
 				devices: [{ allow: false, access: "rwm" }],
 				memory: { limit: limits.memoryBytes, ...(enforces("swap") ? { swap: limits.memoryBytes } : {}) },
-				cpu: { shares: HEAVY_SHARES, quota: cpuQuotaUs(limits.cpuMilli), period: CPU_PERIOD_US },
+				cpu: { shares: ONE_PROCESS[1], quota: cpuQuotaUs(limits.cpuMilli), period: CPU_PERIOD_US },
 				...(enforces("pids") ? { pids: { limit: hostTasksOf(boot) } } : {}),
 				...(place.cgroupVersion === 2 ? { unified: { "memory.oom.group": "1" } } : {}),
 			},

@@ -1,13 +1,13 @@
 import { rmSync, statSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { CgroupReader } from "./cgroup-reader.js";
+import { ONE_PROCESS } from "./container-spec.js";
 import { CpuClaim } from "./cpu-claim.js";
-import { ProjectLoads } from "./project-loads.js";
+import { CpuShares } from "./cpu-shares.js";
 import { temporaryDirectory } from "./testing/directory.js";
 import { FakeCgroup } from "./testing/fake-cgroup.js";
 import { Weight } from "./weight.js";
 
-const [LIGHT, HEAVY] = [160, 10];
 const directory = temporaryDirectory();
 beforeEach(() => {
 	vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
@@ -17,18 +17,20 @@ afterEach(() => {
 });
 
 describe.each([1, 2] as const)("the claim of a sandbox, cgroup v%i", (version) => {
+	const ONE = ONE_PROCESS[version];
+	const [LIGHT, HEAVY] = [4 * ONE, ONE];
 	let cgroup: FakeCgroup;
 	let reader: CgroupReader;
 	let claim: CpuClaim;
-	let loads: ProjectLoads;
+	let shares: CpuShares;
 	beforeEach(() => {
 		cgroup = new FakeCgroup(directory.path, version);
 		cgroup.tell({ cpuUs: 0 });
 		reader = new CgroupReader(cgroup.paths);
-		loads = new ProjectLoads();
-		claim = new CpuClaim(reader, new Weight(cgroup.weightFile), loads);
-		claim.belongTo("mine");
-		claim.see();
+		shares = new CpuShares(2);
+		claim = new CpuClaim(reader, new Weight(cgroup.weightFile, version), shares);
+		claim.loads("mine");
+		claim.rest();
 	});
 	afterEach(() => {
 		claim.close();
@@ -53,7 +55,7 @@ describe.each([1, 2] as const)("the claim of a sandbox, cgroup v%i", (version) =
 		expect([cgroup.weight, statSync(cgroup.weightFile).mtimeMs]).toEqual([LIGHT, written]);
 	});
 
-	test("falls to a sixteenth with runs that use much, and comes back by the next one after a rest", () => {
+	test("falls with runs that use much, and comes back by the next one after a rest", () => {
 		run(15);
 		run(15);
 		expect(cgroup.weight).toBe(LIGHT);
@@ -76,6 +78,17 @@ describe.each([1, 2] as const)("the claim of a sandbox, cgroup v%i", (version) =
 		expect(cgroup.weight).toBe(LIGHT);
 	});
 
+	test("falls while a module is loaded that computes, and is shared as in a run", () => {
+		claim.loads("mine");
+		shares.add("mine");
+		shares.add("mine");
+		cgroup.tell({ cpuUs: 60_000 });
+		vi.advanceTimersByTime(20);
+		expect(cgroup.weight).toBe(HEAVY / 2);
+		claim.rest();
+		expect(shares.heavy("mine")).toBe(1);
+	});
+
 	test("isn't looked at when nothing runs, and keeps no timer", () => {
 		run(1);
 		vi.advanceTimersByTime(20);
@@ -92,33 +105,39 @@ describe.each([1, 2] as const)("the claim of a sandbox, cgroup v%i", (version) =
 		expect(vi.getTimerCount()).toBe(0);
 	});
 
-	test("is shared with those of its project that use much at the same time, and with nobody else's", () => {
-		for (const [project, count] of [["mine", 3] as const, ["another", 40] as const]) for (let n = 0; n < count; n++) loads.add(project);
+	test("is shared with those of its project that use much at the same time, and by all projects that do", () => {
+		for (let n = 0; n < 3; n++) shares.add("mine");
 		claim.begin(0);
 		cgroup.tell({ cpuUs: 100_000 });
 		vi.advanceTimersByTime(20);
-		expect(cgroup.weight).toBe(Math.floor(HEAVY / 4));
-		loads.remove("mine");
-		loads.remove("mine");
+		expect(cgroup.weight).toBe(HEAVY / 2);
+		for (let n = 0; n < 40; n++) shares.add("another");
 		vi.advanceTimersByTime(100);
-		expect([cgroup.weight, loads.of("mine")]).toEqual([HEAVY / 2, 2]);
-		claim.rest();
-		expect([loads.of("mine"), loads.of("another")]).toEqual([1, 40]);
+		expect(cgroup.weight).toBe(HEAVY / 4);
+		for (let n = 0; n < 3; n++) shares.remove("mine");
+		vi.advanceTimersByTime(100);
+		expect(cgroup.weight).toBe(HEAVY);
+		for (let n = 0; n < 40; n++) shares.remove("another");
+		vi.advanceTimersByTime(100);
+		expect(cgroup.weight).toBe(HEAVY);
 	});
 
-	test("counts for its project while it computes, not while it is light, rests, or is gone", () => {
-		run(1);
+	test("counts as what it is while something of it goes on, and not when it rests or is gone", () => {
+		const seen = () => [shares.light, shares.heavy("mine")];
+		for (let n = 0; n < 7; n++) shares.add(undefined);
+		for (let n = 0; n < 3; n++) shares.add("mine");
+		const without = seen();
 		claim.begin(reader.cpuUs());
-		expect(loads.of("mine")).toBe(0);
+		expect(seen()).toEqual([2, 2 / 3]);
 		cgroup.tell({ cpuUs: 100_000 });
 		vi.advanceTimersByTime(20);
-		expect(loads.of("mine")).toBe(1);
+		expect(seen()).toEqual([without[0], 1 / 2]);
 		claim.rest();
-		expect(loads.of("mine")).toBe(0);
+		expect(seen()).toEqual(without);
 		claim.begin(reader.cpuUs());
-		expect(loads.of("mine")).toBe(1);
+		expect(seen()).toEqual([without[0], 1 / 2]);
 		claim.close();
-		expect(loads.of("mine")).toBe(0);
+		expect(seen()).toEqual(without);
 	});
 
 	test("is none after a boot, which took more than that, and there once it has rested", () => {
@@ -126,9 +145,9 @@ describe.each([1, 2] as const)("the claim of a sandbox, cgroup v%i", (version) =
 		booted.tell({ cpuUs: 50_000 });
 		using cleanup = new DisposableStack();
 		const ofBooted = cleanup.adopt(new CgroupReader(booted.paths), (each) => each.close());
-		const its = cleanup.adopt(new CpuClaim(ofBooted, new Weight(booted.weightFile), loads), (each) => each.close());
+		const its = cleanup.adopt(new CpuClaim(ofBooted, new Weight(booted.weightFile, version), shares), (each) => each.close());
 		its.see();
-		expect(booted.weight).toBe(HEAVY);
+		expect(booted.weight).toBe(ONE);
 		vi.advanceTimersByTime(1000);
 		its.see();
 		expect(booted.weight).toBe(LIGHT);

@@ -1,6 +1,6 @@
 import type { CgroupReader } from "./cgroup-reader.js";
 import { CpuBucket } from "./cpu-bucket.js";
-import type { ProjectLoads } from "./project-loads.js";
+import type { CpuShares } from "./cpu-shares.js";
 import type { Weight } from "./weight.js";
 
 /** A run that lasts so long is looked at, and from then on so often, milliseconds. */
@@ -20,26 +20,28 @@ export class CpuClaim {
 	#beganMs = 0;
 	#works = false;
 	#timer: NodeJS.Timeout | undefined;
-	readonly #loads: ProjectLoads;
+	readonly #shares: CpuShares;
 	#project: string | undefined;
-	/** Whether it counts among those of its project that use much. */
-	#counts = false;
+	#isHeavy = true;
+	/** As which it counts now: as one that uses little, or much; undefined while nothing of it goes on. */
+	#counts: "light" | "heavy" | undefined;
 
-	constructor(cgroup: CgroupReader, weight: Weight, loads: ProjectLoads) {
+	constructor(cgroup: CgroupReader, weight: Weight, shares: CpuShares) {
 		this.#cgroup = cgroup;
 		this.#weight = weight;
-		this.#loads = loads;
+		this.#shares = shares;
 		this.#bucket = new CpuBucket(performance.now());
 	}
 
-	/** Between what it does: it has booted, or is about to load its function. What both take counts. */
+	/** It has booted: what that took counts. */
 	see(): void {
 		this.#weigh(this.#cgroup.cpuUs(), performance.now());
 	}
 
-	/** Whose it is from now on. */
-	belongTo(project: string): void {
+	/** It is this project's from now on, and loads its function: whoever computes meanwhile is looked at as in an attempt. */
+	loads(project: string): void {
 		this.#project = project;
+		this.begin(this.#cgroup.cpuUs());
 	}
 
 	/** An attempt begins. @param cpuUs what its cgroup has used until now */
@@ -54,7 +56,7 @@ export class CpuClaim {
 	/** Nothing of an attempt goes on any more. */
 	rest(): void {
 		this.#works = false;
-		this.#count(false);
+		this.#count(undefined);
 	}
 
 	close(): void {
@@ -87,17 +89,17 @@ export class CpuClaim {
 	}
 
 	#weigh(cpuUs: number, nowMs: number): void {
-		const isHeavy = this.#bucket.take(cpuUs - this.#cpuUs, nowMs);
+		this.#isHeavy = this.#bucket.take(cpuUs - this.#cpuUs, nowMs);
 		this.#cpuUs = cpuUs;
-		this.#count(isHeavy && this.#works);
-		if (isHeavy) this.#weight.heavy(this.#counts ? this.#loads.of(this.#project as string) : 1);
-		else this.#weight.light();
+		if (this.#works) this.#count(this.#isHeavy ? "heavy" : "light");
+		// One that boots is nobody's yet.
+		this.#weight.set(!this.#isHeavy ? this.#shares.light : this.#project === undefined ? 1 : this.#shares.heavy(this.#project));
 	}
 
-	#count(counts: boolean): void {
-		if (this.#project === undefined || counts === this.#counts) return;
-		this.#counts = counts;
-		if (counts) this.#loads.add(this.#project);
-		else this.#loads.remove(this.#project);
+	#count(as: "light" | "heavy" | undefined): void {
+		if (as === this.#counts) return;
+		if (this.#counts !== undefined) this.#shares.remove(this.#counts === "heavy" ? this.#project : undefined);
+		if (as !== undefined) this.#shares.add(as === "heavy" ? this.#project : undefined);
+		this.#counts = as;
 	}
 }

@@ -51,5 +51,5 @@ export function specialiseHead(target: Specialisation, outputMark: SpecialiseHea
 
 /** The body of the same frame. */
 export function trustedBy({ secrets }: Specialisation): Uint8Array | undefined {
-	return secrets?.certificates === undefined ? undefined : Buffer.from(secrets.certificates);
+	return secrets?.certificates === undefined ? undefined : Buffer.from(secrets.certificates.join("\n"));
 }

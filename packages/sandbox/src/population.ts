@@ -2,8 +2,8 @@ import { FIXED_LIMITS, MIB, type SandboxLimits, type VersionImage } from "@berth
 import { Admission } from "./admission.js";
 import { type BootKey, prewarmLimitsOf } from "./boot-key.js";
 import { BootTurns } from "./boot-turns.js";
+import { CpuShares } from "./cpu-shares.js";
 import { type LayerSource, type PlacedLayer, placed, type SandboxEngine } from "./engine.js";
-import { ProjectLoads } from "./project-loads.js";
 import { Sandbox } from "./sandbox.js";
 
 /** What one that is being prewarmed is counted with: nothing but Node and the agent runs in it. */
@@ -32,7 +32,7 @@ export interface PopulationOptions {
 export class Population {
 	readonly admission: Admission;
 	readonly #options: PopulationOptions;
-	readonly #loads = new ProjectLoads();
+	readonly #shares = new CpuShares();
 	readonly #turns: BootTurns;
 	readonly #sandboxes = new Map<string, Sandbox>();
 	readonly #removals = new Set<Promise<void>>();
@@ -67,7 +67,7 @@ export class Population {
 	 * @param project whose turn it takes; default: nobody's, at once
 	 */
 	async boot(key: BootKey, limits: SandboxLimits, countedBytes = limits.memoryBytes, project?: string): Promise<Sandbox> {
-		const sandbox = new Sandbox(this.#options.engine, this.#loads, key, limits);
+		const sandbox = new Sandbox(this.#options.engine, this.#shares, key, limits);
 		this.#sandboxes.set(sandbox.id, sandbox);
 		// Counted before anything is awaited: whoever asks for room meanwhile has to see it.
 		this.admission.reserve(sandbox.id, countedBytes);

@@ -20,11 +20,11 @@ import { Body } from "./body.js";
 import { type BootKey, programOf } from "./boot-key.js";
 import type { CauseOfDeath } from "./cause-of-death.js";
 import { Conversation, type Reply, type Respond } from "./conversation.js";
+import type { CpuShares } from "./cpu-shares.js";
 import type { EgressRefusals } from "./egress-refusals.js";
 import type { SandboxEngine } from "./engine.js";
 import { type LineListener, NO_LOG } from "./log-reader.js";
 import { bootOrder, graftOrder, specialiseHead, trustedBy } from "./orders.js";
-import type { ProjectLoads } from "./project-loads.js";
 import { errorShown, Redactor } from "./redactor.js";
 import type { SandboxResult } from "./sandbox-result.js";
 import { SpecialiseError } from "./specialise-error.js";
@@ -43,7 +43,7 @@ export class Sandbox {
 	readonly bornAtMs = performance.now();
 	readonly bootKey: BootKey;
 	readonly #engine: SandboxEngine;
-	readonly #loads: ProjectLoads;
+	readonly #shares: CpuShares;
 	readonly #program: SandboxProgram;
 	readonly #exit = Promise.withResolvers<void>();
 	readonly #gone = Promise.withResolvers<void>();
@@ -71,8 +71,8 @@ export class Sandbox {
 	/** Pending while promises of the last invocation's `waitUntil` are open. */
 	settled: Promise<void> | undefined;
 
-	constructor(engine: SandboxEngine, loads: ProjectLoads, bootKey: BootKey, limits: SandboxLimits) {
-		this.#loads = loads;
+	constructor(engine: SandboxEngine, shares: CpuShares, bootKey: BootKey, limits: SandboxLimits) {
+		this.#shares = shares;
 		this.#engine = engine;
 		this.bootKey = bootKey;
 		this.#program = programOf(bootKey);
@@ -120,7 +120,7 @@ export class Sandbox {
 		const hello = talk.hear(FROM_AGENT.hello);
 		const booted = await this.#engine.boot(bootOrder(this.id, this.bootKey, this.#program, this.#limits));
 		this.#address = booted.address;
-		const body = new Body(talk, booted, this.#loads);
+		const body = new Body(talk, booted, this.#shares);
 		this.#body = body;
 		body.logs.begin();
 		await this.#await(hello, startMs, "its agent to say hello");
@@ -148,8 +148,6 @@ export class Sandbox {
 	 */
 	async specialise(target: Specialisation, limits: SandboxLimits, startMs: number): Promise<number> {
 		const { talk, logs, claim } = this.#alive();
-		claim?.belongTo(target.project);
-		claim?.see();
 		this.#specialisation = target;
 		logs.redactor = Redactor.of(target.secrets?.values);
 		const outputMark = logs.begin();
@@ -164,8 +162,11 @@ export class Sandbox {
 			throw new SpecialiseError("platform_error", { name: "Error", message: (error as Error).message });
 		}
 		const askedAt = performance.now();
+		// What is computed while it loads counts like any other run.
+		claim?.loads(target.project);
 		const asked = talk.ask(TO_AGENT.specialise, FROM_AGENT.specialised, specialiseHead(target, outputMark), trustedBy(target));
 		const reply = await within(asked, startMs);
+		claim?.rest();
 		if (reply === undefined || "ended" in reply || reply.frame.type === FROM_AGENT.failed) {
 			const death = await this.deathOf(reply);
 			throw initFailureOf(this.id, reply, death, await logs.end(), startMs, (error) => errorShown(logs.redactor, error));

@@ -11,8 +11,8 @@ export interface GivenSecrets {
 	readonly variables: Readonly<Record<string, string>>;
 	/** Those that go to hosts. */
 	readonly injections: readonly Injection[];
-	/** What its TLS trusts where a secret goes to a host, PEM; absent: what it trusts by itself. */
-	readonly certificates?: string;
+	/** What its TLS trusts where a secret goes to a host, PEM; absent: what it trusts by itself. Apart, since what most trust is one text. */
+	readonly certificates?: readonly string[];
 }
 
 /** A header that requests to a host get on their way out. */
@@ -23,7 +23,7 @@ export interface Injection {
 	readonly header: string;
 	readonly value: string;
 	/** What stands for the host in TLS; absent where there is none. */
-	readonly context?: SecureContext;
+	readonly context?: () => SecureContext;
 }
 
 /** A version as a sandbox needs it. */

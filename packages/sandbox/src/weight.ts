@@ -1,42 +1,31 @@
-import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
-import { LIGHT_TIMES } from "./container-spec.js";
+import { closeSync, openSync, writeSync } from "node:fs";
+import { ONE_PROCESS } from "./container-spec.js";
 
 /** The least that either version of cgroups takes. */
 const LEAST = 2;
 
-/** What a sandbox weighs among the others, through the one file of its cgroup that the launcher gives the worker for it. */
+/** What a sandbox weighs among the others and the platform, through the one file of its cgroup that the launcher gives the worker for it. */
 export class Weight {
-	/** As it was booted: what a runtime makes of shares on cgroup v2 is its own affair. */
-	readonly #heavy: number;
+	readonly #one: number;
 	#fd: number | undefined;
-	#now: number;
+	#now: number | undefined;
 
 	/** @throws Error when the file isn't ours to write */
-	constructor(file: string) {
-		this.#heavy = Number(readFileSync(file, "latin1"));
-		this.#now = this.#heavy;
+	constructor(file: string, version: 1 | 2) {
+		this.#one = ONE_PROCESS[version];
 		this.#fd = openSync(file, "r+");
 	}
 
-	/** It uses little, and comes before those that use much. */
-	light(): void {
-		this.#set(this.#heavy * LIGHT_TIMES);
-	}
-
-	/** It uses much. @param among how many of its project do, with it: by powers of two, so that one more or less of many isn't written each time */
-	heavy(among: number): void {
-		this.#set(Math.max(LEAST, Math.floor(this.#heavy / 2 ** Math.round(Math.log2(among)))));
+	/** @param processes as many busy processes of the default weight; to a power of two, so that it isn't written when one of many more comes or goes */
+	set(processes: number): void {
+		const weight = Math.max(LEAST, Math.floor(this.#one * 2 ** Math.round(Math.log2(processes))));
+		if (weight === this.#now || this.#fd === undefined) return;
+		writeSync(this.#fd, `${weight}\n`, 0);
+		this.#now = weight;
 	}
 
 	close(): void {
 		if (this.#fd !== undefined) closeSync(this.#fd);
 		this.#fd = undefined;
-	}
-
-	/** Written only when it changes. */
-	#set(weight: number): void {
-		if (weight === this.#now || this.#fd === undefined) return;
-		writeSync(this.#fd, `${weight}\n`, 0);
-		this.#now = weight;
 	}
 }

@@ -99,7 +99,7 @@ function attempts(
 		node: "node_1",
 		pool: pool as unknown as Pool,
 		versions,
-		secrets: new FunctionSecrets({ values: async () => [] }, () => []),
+		secrets: new FunctionSecrets({ values: async () => [] }, () => ""),
 		artifacts,
 		metrics,
 		ends: new InvocationEnds(),

@@ -3,8 +3,10 @@ import { BerthError, type BoundSecret, boundSecrets, type Manifest, PLAIN_PORT, 
 import type { Secrets } from "@berth/registry";
 import type { GivenSecrets, Injection } from "@berth/sandbox";
 import { Authorities, type Authority } from "./egress/authority.js";
+import { Recent } from "./recent.js";
 
-const KEPT = 1000;
+/** Lists of secrets of a project: other projects' are none of its business. */
+const KEPT = 64;
 /** What a header may have: what HTTP sends as it is. */
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
@@ -14,15 +16,19 @@ interface Known {
 	readonly untilMs: number;
 }
 
+interface Project {
+	readonly authorities: Authorities;
+	readonly kept: Recent<Known>;
+}
+
 /** What versions are given of their project's secrets: read once, kept until there is news. */
 export class FunctionSecrets {
 	readonly #secrets: Pick<Secrets, "values">;
-	readonly #certificates: () => readonly string[];
-	readonly #authorities = new Authorities();
-	readonly #kept = new Map<string, Known>();
+	readonly #certificates: () => string;
+	readonly #projects = new Map<string, Project>();
 
 	/** @param certificates that functions trust in TLS beside what stands for hosts that get secrets, PEM */
-	constructor(secrets: Pick<Secrets, "values">, certificates: () => readonly string[]) {
+	constructor(secrets: Pick<Secrets, "values">, certificates: () => string) {
 		this.#secrets = secrets;
 		this.#certificates = certificates;
 	}
@@ -30,27 +36,33 @@ export class FunctionSecrets {
 	/** Undefined for a version that has none. @throws BerthError secret_unavailable, platform_error (no key of this node opens it), unavailable */
 	of(project: string, manifest: Pick<Manifest, "secrets">): Promise<GivenSecrets> | undefined {
 		if (manifest.secrets === undefined || manifest.secrets.length === 0) return undefined;
-		const key = `${project} ${JSON.stringify(manifest.secrets)}`;
-		const known = this.#kept.get(key);
+		const { authorities, kept } = this.#projectOf(project);
+		const key = JSON.stringify(manifest.secrets);
+		const known = kept.get(key);
 		if (known !== undefined && Date.now() < known.untilMs) return known.given;
-		if (this.#kept.size >= KEPT) this.#kept.clear();
 		const bound = boundSecrets(manifest);
 		const hosts = bound.filter(({ port }) => port !== PLAIN_PORT).map(({ host }) => host);
-		const authority = hosts.length === 0 ? undefined : this.#authorities.of(hosts);
+		const authority = hosts.length === 0 ? undefined : authorities.of(hosts);
 		const given = this.#read(project, manifest, bound, authority);
 		const one = { given, untilMs: authority?.renewAtMs ?? Number.POSITIVE_INFINITY };
-		this.#kept.set(key, one);
+		kept.set(key, one);
 		// Who asks next may find it.
-		given.catch(() => {
-			if (this.#kept.get(key) === one) this.#kept.delete(key);
-		});
+		given.catch(() => kept.forget(key, one));
 		return given;
 	}
 
 	/** One of a project has another value; undefined: any may have. What is being read is read anew by who asks next. */
 	changed(project: string | undefined): void {
-		if (project === undefined) this.#kept.clear();
-		else for (const key of this.#kept.keys()) if (key.startsWith(`${project} `)) this.#kept.delete(key);
+		const changed = project === undefined ? this.#projects.values() : [this.#projects.get(project)];
+		for (const each of changed) each?.kept.clear();
+	}
+
+	#projectOf(name: string): Project {
+		const known = this.#projects.get(name);
+		if (known !== undefined) return known;
+		const made = { authorities: new Authorities(), kept: new Recent<Known>(KEPT) };
+		this.#projects.set(name, made);
+		return made;
 	}
 
 	async #read(
@@ -67,7 +79,7 @@ export class FunctionSecrets {
 			values,
 			variables: Object.fromEntries(secretVariables(manifest).map((name) => [name, values[name] as string])),
 			injections: bound.map((one) => injectionOf(one, values[one.name] as string, authority)),
-			...(authority && { certificates: [authority.certificate, ...this.#certificates()].join("\n") }),
+			...(authority && { certificates: [authority.certificate, this.#certificates()] }),
 		};
 	}
 }

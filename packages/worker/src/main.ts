@@ -90,7 +90,7 @@ const vault = await Vault.open(settings.secretsKey, settings.paths.secretsKey);
 const packageRegistries = await PackageRegistries.open(durableUrl, vault, log);
 const roots = new Roots(settings.egressCaFile);
 const secrets = await Secrets.open(durableUrl, vault, log);
-const functionSecrets = new FunctionSecrets(secrets, () => roots.certificates);
+const functionSecrets = new FunctionSecrets(secrets, () => roots.text);
 const secretChanges = await SecretChanges.open(durableUrl, (project) => functionSecrets.changed(project), log);
 if (!vault.hasOldKeys) void logUnopenedSecrets(durableUrl, vault, log);
 const registries = new Registries(settings.registries, settings.imageRepository);
@@ -209,7 +209,7 @@ const versionLimit = new VersionLimit({
 	hasBackground: (version) => invocationSource.hasBackground(version),
 	log,
 });
-const upkeep = new Upkeep({ settings, artifacts, builds, budget, versionLimit, dockerfiles, engine, log });
+const upkeep = new Upkeep({ settings, artifacts, builds, budget, versionLimit, dockerfiles, engine, reseal, log });
 const mirror = mirrorPlace && new Mirror({ place: mirrorPlace, artifacts, functions, log, onPushed: () => upkeep.keepBudget() });
 const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine, tail, ends, unenforced });
 
@@ -231,15 +231,6 @@ await buildSource.start((task, attempt) => builds.run(task, attempt), BUILDS_AT_
 await images.resume();
 mirror?.start();
 upkeep.start();
-
-if (vault.hasOldKeys)
-	resealAll(durableUrl, vault, log).then(
-		(resealed) => {
-			const needed = resealed.lost.length === 0 ? "the keys behind the first aren't needed for it" : "some can't be opened with any key";
-			log.info(resealed, `what the durable Redis has is sealed with the first key of BERTH_SECRETS_KEY, or of secrets.key: ${needed}`);
-		},
-		(err: unknown) => log.error({ err }, "secrets couldn't be sealed with the first key; the next start tries again"),
-	);
 
 let stopping = false;
 async function stop(): Promise<void> {
@@ -280,6 +271,18 @@ process.stdout.write(`${JSON.stringify({ ready: true, node, store })}\n`);
 function removeOldSockets(): void {
 	mkdirSync(paths.agentSockets, { recursive: true, mode: 0o700 });
 	for (const name of readdirSync(paths.agentSockets)) rmSync(join(paths.agentSockets, name));
+}
+
+/** Another node or gateway whose first key is an earlier one seals with that one, after this as before. */
+async function reseal(): Promise<void> {
+	if (!vault.hasOldKeys) return;
+	const resealed = await resealAll(durableUrl, vault, log);
+	const left = resealed.lost.length === 0 ? "all that this run found" : "but for what no key opens, all that this run found";
+	const more = "a node or gateway that has another key first may seal more with that one: take the others out when all have this one first";
+	log.info(
+		resealed,
+		`${left} in the durable Redis is sealed with the first key of BERTH_SECRETS_KEY, or of secrets.key; ${more}, and this says 0 records`,
+	);
 }
 
 /** @param names of the version, where it has a number already */

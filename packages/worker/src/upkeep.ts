@@ -25,6 +25,8 @@ export interface UpkeepOptions {
 	/** Absent where no Dockerfile may be built. */
 	readonly dockerfiles: Pick<DockerBuilds, "prune"> | undefined;
 	readonly engine: Pick<SandboxEngine, "dropLayers">;
+	/** With the first key, where there are others. */
+	readonly reseal: () => Promise<void>;
 	readonly log: Logger;
 }
 
@@ -37,9 +39,10 @@ export class Upkeep {
 		this.#options = options;
 	}
 
-	/** Makes room for images now, and does the rest every hour until `stop`. */
+	/** Makes room for images and seals anew now, and does that and the rest every hour until `stop`. */
 	start(): void {
 		this.keepBudget();
+		this.#reseal();
 		this.#timer = setInterval(() => this.#hourly(), HOUR_MS);
 	}
 
@@ -75,9 +78,15 @@ export class Upkeep {
 	#hourly(): void {
 		const { dockerfiles, engine, log } = this.#options;
 		this.keepBudget();
+		this.#reseal();
 		this.#sweepPayloads().catch((err: unknown) => log.error({ err }, "old payloads couldn't be removed"));
 		dockerfiles?.prune().catch((err: unknown) => log.error({ err }, "old images of Dockerfiles couldn't be removed"));
 		engine.dropLayers(LAYERS_KEPT_MS).catch((err: unknown) => log.error({ err }, "layers that nobody wants couldn't be removed"));
+	}
+
+	#reseal(): void {
+		const { reseal, log } = this.#options;
+		reseal().catch((err: unknown) => log.error({ err }, "secrets couldn't be sealed with the first key; it is tried again"));
 	}
 
 	async #sweepPayloads(): Promise<void> {

@@ -71,6 +71,7 @@ export type Protection =
 	| "build sandbox"
 	| "build's own language checks"
 	| "time of a build"
+	| "no shell"
 	| "integrity of packages"
 	| "lock file's rules"
 	| "gateway's limits"
@@ -99,8 +100,18 @@ export interface Tried {
 	/** It is begun first: the others have time to be tried meanwhile. */
 	readonly slow?: true;
 	readonly except?: Partial<Readonly<Record<Column, Reason>>>;
-	/** Fails when the attack got through; without it, everything that it tried must have been refused, and the host be as it was. */
+	/** What a column's own kernel gives it of what it tries, all else being refused. */
+	readonly granted?: Partial<Readonly<Record<Column, Grant>>>;
+	/** Fails when the attack got through; without it, everything that it tried must have been refused but for what is granted. The host must be as it was either way. */
 	readonly isContained?: (attacker: Attacker) => Promise<void>;
+}
+
+/** What isn't refused, as none of it is the host's. */
+export interface Grant {
+	/** By the names that the attacker reports. */
+	readonly attempts: readonly string[];
+	/** Why it takes no wall away. */
+	readonly because: string;
 }
 
 /** An attack that is an archive to be built, in every column that isn't excepted. */
@@ -146,6 +157,8 @@ export interface Attacker {
 	/** Occurs in what it tries to leave, and nowhere else on this machine. */
 	readonly mark: string;
 	readonly deployed: Deployed;
+	/** By name, what it tries and is given by this column's kernel. */
+	readonly granted: readonly string[];
 	/** The function has other attacks, too: this says which one is meant. */
 	attack(ask?: object, options?: InvokeOptions): Promise<Attempt>;
 	/** The same where it has to succeed. @returns what it says */

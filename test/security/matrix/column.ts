@@ -5,7 +5,7 @@ import { Arena } from "./arena.js";
 import type { Column, Tried, TriedBuild } from "./attack.js";
 import { MATRIX } from "./attacks.js";
 import { expectUntouched, type Look, lookAtHost } from "./host.js";
-import { isRefused } from "./refused.js";
+import { isRefusedAll } from "./refused.js";
 
 /** Tries every attack of a column, several at a time, each under its name. */
 export function attackColumn(column: Column, stackOf: () => Stack): void {
@@ -20,7 +20,7 @@ export function attackColumn(column: Column, stackOf: () => Stack): void {
 		for (const [name, tried] of triedIn(column, (attack) => "fixture" in attack)) {
 			it(name, async () => {
 				const attacker = await arena.attacker(name, tried);
-				await (tried.isContained ?? isRefused)(attacker);
+				await (tried.isContained ?? isRefusedAll())(attacker);
 				expectUntouched(before, attacker.mark);
 			});
 		}

@@ -1,4 +1,4 @@
-import { COLUMN_FILES, COLUMNS, type Column, REASONS, type Reason } from "./attack.js";
+import { COLUMN_FILES, COLUMNS, type Column, type Grant, REASONS, type Reason } from "./attack.js";
 import type { Row } from "./attacks.js";
 
 /** What a cell of the matrix has: a test that tries the attack there, or a reason why none does. */
@@ -37,16 +37,30 @@ export function pageOf(rows: readonly Row[]): string {
 		),
 	);
 	const reasons = REASON_NAMES.map((name, index) => `${index + 1}. ${REASONS[name]}`).join("\n");
-	return `${HEAD}\n${parts.join("\n\n")}\n\n## Reasons\n\n${reasons}\n`;
+	return `${HEAD}\n${parts.join("\n\n")}\n\n## Reasons\n\n${reasons}\n\n## Granted\n\n${grantedIn(rows)}\n`;
 }
 
 function partOf(group: string, rows: readonly Row[]): string {
 	const head = `| attack | what must be seen | held by | ${COLUMNS.map((column) => `\`${column}\``).join(" | ")} |\n|${" --- |".repeat(3 + COLUMNS.length)}`;
 	const lines = rows.map((row) => {
-		const cells = COLUMNS.map((column) => shown(cellOf(row, column)));
+		const cells = COLUMNS.map((column) => `${shown(cellOf(row, column))}${grantOf(row, column) === undefined ? "" : " [but](#granted)"}`);
 		return `| ${[row.name, row.seen, heldBy(row), ...cells].join(" | ")} |`;
 	});
 	return `## ${group}\n\n${head}\n${lines.join("\n")}`;
+}
+
+function grantOf({ attack }: Row, column: Column): Grant | undefined {
+	return attack !== undefined && "fixture" in attack ? attack.granted?.[column] : undefined;
+}
+
+function grantedIn(rows: readonly Row[]): string {
+	const lines = rows.flatMap((row) =>
+		COLUMNS.flatMap((column) => {
+			const grant = grantOf(row, column);
+			return grant === undefined ? [] : [`| ${row.name} | \`${column}\` | ${grant.attempts.join(", ")} | ${grant.because} |`];
+		}),
+	);
+	return `What an attack gets of what it tries. All else that it tries is refused, or its test fails.\n\n| attack | in | what it gets | why that is no way out |\n|${" --- |".repeat(4)}\n${lines.join("\n")}`;
 }
 
 /** Of several that would each do alone: "or". */

@@ -1,7 +1,8 @@
 import type { HttpRequestHead } from "@berth/contracts/agent";
 import type { Context } from "./context.js";
-import { isResponse, JSON_TYPE, type Reply, replyOf } from "./payload.js";
+import { describe, isResponse, JSON_TYPE, MOST_HEADERS, type Reply, replyOf } from "./payload.js";
 import { isPieces, yielded } from "./pieces.js";
+import { ReplyError } from "./reply-error.js";
 
 /**
  * An HTTP request as the event of a function URL, payload format 2.0 (AWS Lambda developer guide,
@@ -46,30 +47,51 @@ export function lambdaEvent(body: Uint8Array, request: HttpRequestHead, context:
 
 interface StructuredReply {
 	readonly statusCode: number;
-	readonly headers?: Readonly<Record<string, string | number | boolean>>;
-	readonly cookies?: readonly string[];
+	readonly headers?: unknown;
+	readonly cookies?: unknown;
 	readonly body?: string | AsyncIterable<unknown> | Iterator<unknown>;
 	readonly isBase64Encoded?: boolean;
 }
 
-/** `{statusCode, headers, cookies, body, isBase64Encoded}`, or any value as 200 JSON. */
+/** `{statusCode, headers, cookies, body, isBase64Encoded}`, or any value as 200 JSON. @throws ReplyError */
 export async function lambdaReply(value: unknown, asEvents: boolean): Promise<Reply> {
 	if (isResponse(value) || !isStructured(value)) return replyOf(value, true, asEvents);
-	const headers = Object.entries(value.headers ?? {}).map(([name, text]): [string, string] => [name.toLowerCase(), String(text)]);
-	for (const cookie of value.cookies ?? []) headers.push(["set-cookie", cookie]);
+	const status = statusOf(value);
+	const headers = headersOf(value);
 	const hasType = headers.some(([name]) => name === "content-type");
 	if (isPieces(value.body)) {
 		const { contentType, ...pieces } = await yielded(value.body, asEvents);
 		if (!hasType) headers.push(["content-type", contentType]);
-		return { ...pieces, response: { status: value.statusCode, headers } };
+		return { ...pieces, response: { status, headers } };
 	}
 	if (!hasType) headers.push(["content-type", JSON_TYPE]);
 	const body = Buffer.from(value.body ?? "", value.isBase64Encoded === true ? "base64" : "utf8");
-	return { body, response: { status: value.statusCode, headers } };
+	return { body, response: { status, headers } };
 }
 
 function isStructured(value: unknown): value is StructuredReply {
 	return typeof value === "object" && value !== null && typeof (value as StructuredReply).statusCode === "number";
+}
+
+function statusOf({ statusCode }: StructuredReply): number {
+	if (Number.isInteger(statusCode) && statusCode >= 200 && statusCode <= 599) return statusCode;
+	throw new ReplyError(`the handler returned statusCode ${statusCode}; it is a whole number from 200 to 599`);
+}
+
+function headersOf({ headers, cookies }: StructuredReply): [string, string][] {
+	if (typeof (headers ?? {}) !== "object" || Array.isArray(headers))
+		throw new ReplyError(`the handler returned headers that are ${describe(headers)}; they are an object, as in {"x-name": "value"}`);
+	if (!Array.isArray(cookies ?? []))
+		throw new ReplyError(`the handler returned cookies that are ${describe(cookies)}; they are a list, as in ["name=value"]`);
+	const all = Object.entries(headers ?? {}).map(([name, value]): [string, string] => [name.toLowerCase(), textOf(name, value)]);
+	for (const cookie of (cookies ?? []) as unknown[]) all.push(["set-cookie", textOf("cookies", cookie)]);
+	if (all.length > MOST_HEADERS) throw new ReplyError(`the handler returned ${all.length} headers; ${MOST_HEADERS} is the most`);
+	return all;
+}
+
+function textOf(name: string, value: unknown): string {
+	if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") return String(value);
+	throw new ReplyError(`the handler returned a header ${JSON.stringify(name)} that is ${describe(value)}; it is text or a number`);
 }
 
 function joinedHeaders(request: HttpRequestHead): Record<string, string> {

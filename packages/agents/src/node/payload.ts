@@ -16,7 +16,7 @@ const TEXT_TYPE = "text/plain; charset=utf-8";
 const BYTES_TYPE = "application/octet-stream";
 const EMPTY = new Uint8Array(0);
 /** As many as a worker takes from a sandbox. */
-const MOST_HEADERS = 256;
+export const MOST_HEADERS = 256;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -76,7 +76,8 @@ export async function responseReply(value: unknown): Promise<Reply> {
 	return { ...body, response: { status: value.status, headers }, ...(contentType === null ? {} : { contentType }) };
 }
 
-function describe(value: unknown): string {
+/** What a value is, in a message. */
+export function describe(value: unknown): string {
 	if (value === null || value === undefined) return String(value);
 	return typeof value === "object" ? `a ${value.constructor?.name ?? "object"}` : `a ${typeof value}`;
 }

@@ -65,6 +65,17 @@ test("what a handler raises is answered 500 with its message, and the next reque
 	expect(await text(process.stderr as NodeJS.ReadableStream)).toContain("handler.py");
 });
 
+test.each([
+	["{'statusCode': 1000}", "statusCode 1000; it is a whole number from 200 to 599"],
+	["{'statusCode': 200.5}", "statusCode 200.5; it is a whole number from 200 to 599"],
+	["{'statusCode': float('nan')}", "statusCode nan; it is a whole number"],
+	["{'statusCode': 200, 'cookies': 'a=1'}", "cookies that are a str; they are a list"],
+	["{'statusCode': 200, 'headers': 'x'}", "headers that are a str; they are a dict"],
+])("%s is the handler's mistake, and said as that", async (returned, message) => {
+	const answer = await fetch(await listening(start(`def handler(event, context):\n    return ${returned}\n`)));
+	expect([answer.status, await answer.text()]).toEqual([500, expect.stringContaining(`ReplyError: the handler returned ${message}`)]);
+});
+
 test("a body without a length is refused, and one that is too long, before it is read", async () => {
 	const url = await listening(start("def handler(event, context):\n    return 1\n"));
 	const statusFor = async (headers: Record<string, string | number>) => {

@@ -38,7 +38,8 @@ function registerCreate(group: Command, { action }: Registrar): void {
 		.action(
 			action(async (session: Session, _options: object, name: string) => {
 				const { client } = await session.connect();
-				await client.makeProject(name);
+				const isNew = await client.makeProject(name);
+				if (!isNew && !session.json) session.terminal.note(`There is a project ${name} already; it is as it was.`);
 				if (session.json) session.terminal.json({ name });
 				else session.terminal.note(`\`berth --project ${name} key create <name> --scope admin\` makes a key for who is to look after it.`);
 				return EXIT.ok;
@@ -67,7 +68,7 @@ function registerRemove(group: Command, { action }: Registrar): void {
 	group
 		.command("remove")
 		.alias("rm")
-		.description("remove a project without functions, networks and volumes")
+		.description("remove a project without functions, networks and volumes, with its API keys and secrets")
 		.argument("<name>", "its name")
 		.addHelpText("after", "\nExample:\n  berth project remove shop")
 		.action(

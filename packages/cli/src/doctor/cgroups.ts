@@ -5,7 +5,7 @@ import { isMissing } from "../system-errors.js";
 import { type Check, failed, ok, orWithout, warning } from "./check.js";
 
 /** Without one of these a limit couldn't be enforced. */
-const NEEDED = { v1: ["memory", "cpu", "cpuacct", "freezer", "pids"], v2: ["memory", "cpu", "pids"] } as const;
+const NEEDED = { v1: ["memory", "cpu", "cpuacct", "freezer", "devices", "pids"], v2: ["memory", "cpu", "pids"] } as const;
 /** The one of them that an operator can do without. */
 const WAIVABLE = "pids";
 

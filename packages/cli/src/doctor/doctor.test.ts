@@ -37,7 +37,7 @@ async function write(path: string, text = ""): Promise<string> {
 const statuses = (checks: readonly { readonly status: string }[]) => checks.map(({ status }) => status);
 
 describe("cgroups", () => {
-	const V1 = ["memory", "cpu", "cpuacct", "pids", "freezer"];
+	const V1 = ["memory", "cpu", "cpuacct", "pids", "freezer", "devices"];
 	const host = async (files: readonly string[], swapKib = 0, allowed: readonly WaivableLimit[] = []) => {
 		for (const file of files) await write(`cgroup/${file}`, file === "cgroup.controllers" ? "cpuset cpu io memory pids\n" : "");
 		const meminfo = await write("meminfo", `MemTotal: 1 kB\nSwapTotal:   ${swapKib} kB\n`);
@@ -63,7 +63,7 @@ describe("cgroups", () => {
 	test("a controller without which a limit wouldn't hold is missed by name", async () => {
 		expect((await host(procs(["memory", "cpu"])))[0]).toMatchObject({
 			status: "failed",
-			found: expect.stringContaining("cpuacct, freezer, pids"),
+			found: expect.stringContaining("cpuacct, freezer, devices, pids"),
 		});
 	});
 

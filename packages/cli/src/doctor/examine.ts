@@ -47,7 +47,7 @@ export async function examine(ours: Settings): Promise<Examination> {
 		() => checkRegistries(settings),
 		() => checkPayloadStore(settings),
 		async () => (stack.isUp ? [] : [await checkPort(settings)]),
-		async () => [stack.check],
+		async () => stack.checks,
 	];
 	const checks = (await Promise.all(parts.map(attempt))).flat();
 	return { ok: allNeededThere(checks), checks, enforced: settings.engine === "oci" ? await whatIsEnforced(checks) : [] };

@@ -24,7 +24,12 @@ async function typed(name: string, stdin: Stdin, terminal: Terminal): Promise<st
 	terminal.note(`The value of ${name}, which isn't shown while it is typed; then Enter:`);
 	const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
 	using lines = createInterface({ input: stdin, output: nowhere, terminal: true });
-	return await lines.question("");
+	try {
+		return await lines.question("");
+	} catch (error) {
+		if (!(error instanceof Error) || error.name !== "AbortError") throw error;
+		throw new CommandFailure(EXIT.interrupted, `nothing was typed to the end: ${name} is as it was`, { cause: error });
+	}
 }
 
 async function read(file: string): Promise<Buffer> {

@@ -15,13 +15,14 @@ interface Place {
 
 const PARENT_MODE = 0o755;
 
-function placesOf({ dataDir, paths }: Settings): readonly Place[] {
+function placesOf({ dataDir, engine, paths }: Settings): readonly Place[] {
 	return [
 		{ path: dataDir, owner: "root", mode: 0o711 },
 		// The service user makes its sockets here; the sticky bit keeps what is root's from it.
 		{ path: paths.run, owner: "root", group: "service", mode: 0o1771 },
-		// Sandboxes have their own by a mount, so nobody else enters here: the sockets themselves let every id connect.
-		{ path: paths.agentSockets, owner: "service", mode: 0o700 },
+		// Sandboxes have their own by a mount, so nobody else lists these. The sockets themselves let every id connect: with the engine `oci` nobody
+		// else reaches one either. A rootless Docker Engine looks its binds up as an ordinary user: there whoever knows a name does, 80 random bits.
+		{ path: paths.agentSockets, owner: "service", mode: engine === "docker" ? 0o711 : 0o700 },
 		{ path: join(dataDir, "redis"), owner: "root", mode: 0o711 },
 		{ path: paths.durableRedis, owner: "service", mode: 0o700 },
 		{ path: paths.fastRedis, owner: "service", mode: 0o700 },

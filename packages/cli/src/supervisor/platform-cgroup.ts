@@ -18,24 +18,24 @@ export class PlatformCgroup {
 
 	/**
 	 * @param others what this process has started so far
-	 * @returns undefined for a service of systemd: its cgroup is the unit's, and what that weighs its slice's (`Slice=`, `CPUWeight=`)
 	 * @throws when the cgroup can't be written
 	 */
-	static async enter(directory: string, others: readonly number[]): Promise<PlatformCgroup | undefined> {
+	static async enter(directory: string, others: readonly number[]): Promise<PlatformCgroup> {
 		const path = ownPathOf(await readFile("/proc/self/cgroup", "utf8"));
-		if (path.endsWith(".service")) return undefined;
 		for (const pid of [process.pid, ...others]) await move(pid, directory);
-		return new PlatformCgroup(directory, join(dirname(directory), path));
+		return new PlatformCgroup(directory, join(dirname(dirname(directory)), path));
 	}
 
-	/** Back to where it was, and the cgroup is removed, when everybody else in it has ended. */
+	/** Back to where it was; the cgroup is removed, and the stack's own that it is in, when everybody else in it has ended. */
 	async leave(): Promise<void> {
 		await move(process.pid, this.#before);
-		try {
-			await rmdir(this.#directory);
-		} catch (error) {
-			// A sweep of the launcher's was here first; or one that is still ending stays in it, and the next stack takes it over.
-			if (!isMissing(error) && codeOf(error) !== "EBUSY") throw error;
+		for (const directory of [this.#directory, dirname(this.#directory)]) {
+			try {
+				await rmdir(directory);
+			} catch (error) {
+				// A sweep of the launcher's was here first; or one that is still ending stays in it, and the next stack takes it over.
+				if (!isMissing(error) && codeOf(error) !== "EBUSY") throw error;
+			}
 		}
 	}
 }

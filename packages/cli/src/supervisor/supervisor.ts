@@ -1,6 +1,7 @@
 import type { Settings } from "@berth/config";
 import { CommandFailure, EXIT } from "../exit-codes.js";
 import { messageOf } from "../system-errors.js";
+import { firstCertificate } from "../tls-trust.js";
 import { ensureAdminKey, storeAdminKey } from "./admin-key.js";
 import { Child, type ChildSpec, StartError } from "./child.js";
 import { prepareDirectories } from "./directories.js";
@@ -17,7 +18,13 @@ import { gatewaySpec, launcherSpec, ownPrograms, type Programs, prepareSpec, rem
 import type { ReadyLine } from "./ready-line.js";
 import { embeddedRedisOf, redisSpec } from "./redis.js";
 import { ensureSecretsKey } from "./secrets-key.js";
-import { readSupervisorState, removeSupervisorState, type SupervisorPhase, writeSupervisorState } from "./state-file.js";
+import {
+	readSupervisorState,
+	removeSupervisorState,
+	type SupervisorPhase,
+	type SupervisorState,
+	writeSupervisorState,
+} from "./state-file.js";
 
 /** What a stack says when it takes requests. */
 export interface StackReady {
@@ -44,6 +51,7 @@ export class Supervisor {
 	#settings: Settings;
 	#lock: SupervisorLock | undefined;
 	#phase: SupervisorPhase = "starting";
+	#certificate: Partial<Pick<SupervisorState, "certificate" | "startedWith">> = {};
 	#firstKey: string | null = null;
 	#platform: PlatformCgroup | undefined;
 	/** Whether there was something that may have made sandboxes. */
@@ -113,6 +121,10 @@ export class Supervisor {
 			() => gatewaySpec(this.#programs, this.#settings),
 			(line) => this.#gatewayReady(line),
 		);
+		if (this.#settings.tls !== undefined) {
+			const { certificate } = this.#settings.tls;
+			this.#certificate = { certificate, startedWith: await firstCertificate(certificate) };
+		}
 		this.#phase = "ready";
 		await this.#save();
 	}
@@ -233,9 +245,7 @@ export class Supervisor {
 			await writeSupervisorState(this.#settings.paths, {
 				supervisor: this.#lock.holder,
 				phase: this.#phase,
-				...(this.#phase === "ready"
-					? { url: urlOf(this.#settings), ...(this.#settings.tls && { certificate: this.#settings.tls.certificate }) }
-					: {}),
+				...(this.#phase === "ready" ? { url: urlOf(this.#settings), ...this.#certificate } : {}),
 				startedAt: this.#startedAt,
 				children: this.#oneShot === undefined ? running : [...running, { name: "prepare", ...this.#oneShot }],
 			});

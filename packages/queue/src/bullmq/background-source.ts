@@ -149,14 +149,15 @@ export class BackgroundSource {
 		for (const token of this.#functions.keys()) this.#keeper.release(token);
 	}
 
-	#admit(key: string): Promise<(() => void) | undefined> | undefined {
+	#admit(key: string): (() => Promise<(() => void) | undefined>) | undefined {
 		const [project = ""] = key.split("/");
 		const limit = this.#parts.projectConcurrency(project);
 		if (limit === undefined) return undefined;
-		return this.#parts.slots.take(project, limit).then((leave) => {
+		return async () => {
+			const leave = await this.#parts.slots.take(project, limit);
 			if (leave === undefined) this.#stoodBack++;
 			return leave;
-		});
+		};
 	}
 
 	#revive(): void {

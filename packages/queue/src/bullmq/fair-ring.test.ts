@@ -1,58 +1,13 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { SimulatedNode } from "../testing/simulated-node.js";
 import { FairRing, type Turn } from "./fair-ring.js";
-
-/** Functions on a node, by the time of a clock of their own: what each run takes, and what is left to run. */
-class Node {
-	readonly ring: FairRing;
-	readonly usedMs = new Map<string, number>();
-	readonly startedAtMs = new Map<string, number[]>();
-	nowMs = 0;
-	readonly #runMs = new Map<string, () => number>();
-	#running: { turn: Turn; key: string; runMs: number; endsAtMs: number }[] = [];
-
-	constructor(slots: number) {
-		this.ring = new FairRing(slots, undefined, () => this.nowMs);
-	}
-
-	add(key: string, jobs: number, runMs: () => number): void {
-		this.#runMs.set(key, runMs);
-		this.ring.offer(key, this.ring.waiting(key) + jobs);
-	}
-
-	/** Lets time pass. */
-	run(untilMs: number): void {
-		for (;;) {
-			for (let turn = this.ring.next(); turn !== undefined; turn = this.ring.next()) this.#start(turn);
-			this.#running.sort((a, b) => a.endsAtMs - b.endsAtMs);
-			const next = this.#running[0];
-			if (next === undefined || next.endsAtMs > untilMs) break;
-			this.#running.shift();
-			this.nowMs = next.endsAtMs;
-			this.usedMs.set(next.key, (this.usedMs.get(next.key) ?? 0) + next.runMs);
-			this.ring.finish(next.turn, next.runMs);
-		}
-		this.nowMs = untilMs;
-	}
-
-	heldBy(key: string): number {
-		return this.#running.filter((one) => one.key === key).length;
-	}
-
-	#start(turn: Turn): void {
-		const runMs = this.#runMs.get(turn.key)?.() ?? 0;
-		const started = this.startedAtMs.get(turn.key) ?? [];
-		started.push(this.nowMs);
-		this.startedAtMs.set(turn.key, started);
-		this.#running.push({ turn, key: turn.key, runMs, endsAtMs: this.nowMs + runMs });
-	}
-}
 
 test("who has work gets the same slot time, whatever runs take and however much waits", () => {
 	const loads = fc.array(fc.record({ runMs: fc.integer({ min: 10, max: 400 }), jitter: fc.boolean() }), { minLength: 2, maxLength: 6 });
 	fc.assert(
 		fc.property(loads, fc.integer({ min: 4, max: 8 }), (functions, slotsEach) => {
-			const node = new Node(functions.length * slotsEach);
+			const node = new SimulatedNode(functions.length * slotsEach);
 			let draw = 1;
 			const drawn = () => {
 				draw = (draw * 16807) % 2147483647;
@@ -87,7 +42,7 @@ test.each([
 	[64, 56],
 	[256, 224],
 ])("of %i slots a function alone holds %i, and who comes next has one at once, though its runs take an hour", (slots, most) => {
-	const node = new Node(slots);
+	const node = new SimulatedNode(slots);
 	node.add("hog", 100_000, () => 3_600_000);
 	node.run(1000);
 	expect(node.heldBy("hog")).toBe(most);
@@ -97,7 +52,7 @@ test.each([
 });
 
 test("who comes with little is before those that always have work", () => {
-	const node = new Node(1);
+	const node = new SimulatedNode(1);
 	for (let at = 0; at < 500; at++) node.add(`hog${at}`, 1e6, () => 10);
 	node.run(10_000);
 	node.add("late", 1, () => 10);
@@ -106,7 +61,7 @@ test("who comes with little is before those that always have work", () => {
 });
 
 test("coming and going gains nothing: what was used is still owed", () => {
-	const node = new Node(1);
+	const node = new SimulatedNode(1);
 	node.add("steady", 1e6, () => 10);
 	node.add("comer", 1, () => 1000);
 	for (let at = 1; at <= 300; at++) {

@@ -6,6 +6,7 @@ import { Job, type JobJson } from "bullmq";
 import { LANE } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import type { FairRing, Turn } from "./fair-ring.js";
+import { FullProjects } from "./full-projects.js";
 import type { FunctionQueues } from "./function-queues.js";
 import type { LaneIndex } from "./lane-index.js";
 import type { FunctionLimits } from "./lane-limits.js";
@@ -17,8 +18,6 @@ const TICK_MS = 1000;
 const TICK_LEAST_MS = 5;
 /** How long a queue rests that said it had jobs and then gave none, milliseconds. */
 const REST_MS = 20;
-/** How long a function rests whose project has all in flight that it may, milliseconds. */
-const FULL_MS = 200;
 const RESCAN_MS = 10 * 60_000;
 
 export interface LaneDispatcherParts {
@@ -29,8 +28,8 @@ export interface LaneDispatcherParts {
 	readonly index: LaneIndex;
 	readonly limits: FunctionLimits;
 	readonly log: QueueLogger;
-	/** Before a job of a function is fetched, unless its project has no bound: what is called when it is over; undefined when it has all in flight that it may. */
-	readonly admit: (key: string) => Promise<(() => void) | undefined> | undefined;
+	/** Before a job of a function is fetched, unless its project has no bound: asks for what is called when it is over; undefined when it has all in flight that it may. */
+	readonly admit: (key: string) => (() => Promise<(() => void) | undefined>) | undefined;
 	/** Told each time that there is something of a function which can't be run here. */
 	readonly passed: () => void;
 	/** Runs a job; its slot is free again when that resolves. @param token of its lock */
@@ -47,6 +46,7 @@ export class LaneDispatcher {
 	readonly #id = randomUUID();
 	/** Functions that are being looked at, and whether there was news of them meanwhile. */
 	readonly #looks = new Map<string, boolean>();
+	readonly #full: FullProjects;
 	readonly #fetches = new Set<Promise<void>>();
 	#fetched = 0;
 	#generation = 0;
@@ -60,6 +60,11 @@ export class LaneDispatcher {
 	constructor(parts: LaneDispatcherParts, ring: FairRing) {
 		this.#parts = parts;
 		this.#ring = ring;
+		const resume = (project: string) => {
+			this.#ring.resume(project);
+			this.#pump();
+		};
+		this.#full = new FullProjects({ rest: (project) => this.#ring.rest(project), resume });
 	}
 
 	start(): void {
@@ -71,6 +76,7 @@ export class LaneDispatcher {
 	async stop(): Promise<void> {
 		this.#stopping = true;
 		this.#end();
+		this.#full.stop();
 		await Promise.all(this.#fetches);
 	}
 
@@ -204,12 +210,11 @@ export class LaneDispatcher {
 		let job: Job<InvocationRequest> | undefined;
 		let leave: (() => void) | undefined;
 		try {
-			const admission = this.#parts.admit(key);
-			leave = await admission;
-			if (admission !== undefined && leave === undefined) {
+			const admit = this.#parts.admit(key);
+			leave = admit && (await this.#full.ask(projectOf(key), admit));
+			if (admit !== undefined && leave === undefined) {
 				this.#ring.giveBack(turn);
-				this.#offer(key, 0);
-				void this.#look(key, FULL_MS);
+				this.#offer(key, this.#ring.waiting(key) + 1);
 				return;
 			}
 			job = await this.#next(key, token);
@@ -249,6 +254,7 @@ export class LaneDispatcher {
 			await this.#parts.take(job, turn.key, token);
 		} finally {
 			leave?.();
+			if (leave !== undefined) this.#full.freed(projectOf(turn.key));
 			this.#ring.finish(turn, performance.now() - begunAtMs);
 			this.#pump();
 			// What it may have at most may have been all that it had.
@@ -273,4 +279,9 @@ export class LaneDispatcher {
 		if (this.#parts.limits.known(key) === undefined) return;
 		if (ready > 0 || news) this.#offer(key, Math.max(ready, 1));
 	}
+}
+
+function projectOf(key: string): string {
+	const [project = ""] = key.split("/");
+	return project;
 }

@@ -5,6 +5,7 @@ import type { GatewayQueue } from "../invocation-queue.js";
 import { functionQueueOf, LANE, QUEUE_PREFIX, SHARED_BACKGROUND_QUEUE } from "../keys.js";
 import type { DeliveryHandler } from "../ports.js";
 import { echo, Lanes, requestOf, settlementOf } from "../testing/lanes.js";
+import type { CanRun } from "./background-attempts.js";
 
 let lanes: Lanes;
 beforeAll(async () => {
@@ -50,7 +51,7 @@ test("who comes after a function whose runs hold what memory it may have starts 
 	const gateway = await lanes.gateway();
 	const { hold, began, handler } = holding();
 	await fill(gateway, "hog", 100);
-	await lanes.worker(handler, 1024, undefined, "1", async (_, name) => ({ memoryMiB: name === "hog" ? 512 : 128 }), 8 * 512);
+	await lanes.worker(handler, 1024, undefined, "1", async (_, name) => ({ memoryMiB: name === "hog" ? 512 : 128 }), { memoryMiB: 8 * 512 });
 	// Of memory for eight, one's is kept for others; of 256 slots more are free than anybody wants.
 	await expect.poll(() => began.length).toBe(7);
 	await fill(gateway, "late", 3);
@@ -250,10 +251,11 @@ describe("what a node can't run", () => {
 			return await echo(delivery);
 		};
 		let isAble = false;
-		await lanes.worker(handler, 64, undefined, "1", undefined, undefined, async ({ id, version }) => {
+		const canRun: CanRun = async ({ id, version }) => {
 			asked.push(id);
 			return version !== 7 || isAble;
-		});
+		};
+		await lanes.worker(handler, 64, undefined, "1", undefined, { canRun });
 		await expect.poll(() => asked).toEqual([request.id]);
 		await expect.poll(() => gateway.backlog(request)).toMatchObject({ waiting: 0, delayed: 1, running: 0 });
 		expect(await gateway.record(request.id)).toMatchObject({ state: "queued" });

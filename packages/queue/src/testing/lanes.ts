@@ -42,19 +42,13 @@ export class Lanes {
 		settlements?: SettlementKeeper,
 		incarnation = "1",
 		limitsOf: LimitsOf = async () => undefined,
-		memoryMiB?: number,
-		canRun?: CanRun,
+		bounds: {
+			readonly memoryMiB?: number;
+			readonly projectConcurrency?: (project: string) => number | undefined;
+			readonly canRun?: CanRun;
+		} = {},
 	): Promise<WorkerSource> {
-		const source = this.#keep(
-			await openInvocationSource({
-				...this.#urls,
-				nodeId: NODE,
-				incarnation,
-				limitsOf,
-				...(memoryMiB === undefined ? {} : { memoryMiB }),
-				...(canRun === undefined ? {} : { canRun }),
-			}),
-		);
+		const source = this.#keep(await openInvocationSource({ ...this.#urls, nodeId: NODE, incarnation, limitsOf, ...bounds }));
 		await source.start(handler, concurrency, settlements);
 		return source;
 	}

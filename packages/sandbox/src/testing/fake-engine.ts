@@ -140,7 +140,7 @@ export class FakeEngine implements SandboxEngine {
 		this.agents.set(sandbox, agent);
 		agent.say(FROM_AGENT.hello, {});
 		const freezer = new CgroupFreezer(cgroup.paths.version, cgroup.freezer);
-		const weight = new Weight(cgroup.weightFile);
+		const weight = new Weight(cgroup.weightFile, cgroup.paths.version);
 		return { cgroup: cgroup.paths, cgroupGoes: false, seesInside: true, output: new FifoOutput(this.#fifo, this.#fifo), freezer, weight };
 	}
 

@@ -13,7 +13,7 @@ import { authorityCertificate, hostCertificate } from "./certificate.js";
 
 /** What a client that trusts one certificate finds of a server. */
 async function handshake(ca: string, context: ReturnType<Authorities["of"]>["contexts"], host: string): Promise<string> {
-	const server = createServer({ SNICallback: (_, done) => done(null, context.get(host)) }, (socket) => socket.end());
+	const server = createServer({ SNICallback: (_, done) => done(null, context.get(host)?.()) }, (socket) => socket.end());
 	server.on("tlsClientError", () => undefined);
 	await once(server.listen(0, "127.0.0.1"), "listening");
 	const client = connect({ port: (server.address() as AddressInfo).port, host: "127.0.0.1", servername: host, ca });

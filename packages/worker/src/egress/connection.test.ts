@@ -131,6 +131,22 @@ test("a request gets the headers of its host's secrets, in the place of its own 
 	expect(said).toEqual([expect.stringMatching("TRACE")]);
 });
 
+test("a request with thousands of headers gets through with all of them: what is in its body stays in it", async () => {
+	let heard = "";
+	answer = (socket, bytes) => {
+		heard += bytes;
+		if (heard.endsWith("hidden")) socket.write(ANSWER);
+	};
+	const { client, connection } = await opened();
+	serveHttp(connection, [{ host: HOST, port: 80, header: "x-api-key", value: "sk_live" }]);
+	const hidden = `POST /hidden HTTP/1.1\r\n${"a: b\r\n".repeat(3)}\r\nhidden`;
+	client.write(`${request(`${"a: b\r\n".repeat(2_500)}content-length: ${hidden.length}\r\n`)}${hidden}`);
+	await once(client, "data");
+	expect(heard).toContain(`\r\ncontent-length: ${hidden.length}\r\n`);
+	expect(heard.slice(heard.indexOf("\r\n\r\n"))).toBe(`\r\n\r\n${hidden}`);
+	expect(heard.match(/^a: b$/gm)).toHaveLength(2_503);
+});
+
 test("a client that is kept keeps nothing of the connections that were opened for it", async () => {
 	answer = (socket) => socket.end("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok");
 	const { client, connection } = await opened();

@@ -15,6 +15,8 @@ export class Connection {
 	readonly #outlet: Outlet;
 	/** End with the client. */
 	readonly #upstreams = new Set<Socket>();
+	/** Bytes of each that are charged already: one may be heard of in several places. */
+	readonly #counted = new WeakMap<Socket, number>();
 	#hasOpened = false;
 
 	constructor(client: Socket, from: Egressing, outlet: Outlet, host: string, port: number) {
@@ -80,18 +82,22 @@ export class Connection {
 		if (bothWays) upstream.pipe(client);
 	}
 
-	/** What TLS has in it that was ended here: the bytes are its connection's. */
-	countInside(inside: Socket): void {
-		this.#count(this.client, inside);
+	/** A socket that TLS is spoken on here: from now on what comes is heard of inside alone, and the bytes are the socket's. */
+	countInside(socket: Socket, inside: Socket): void {
+		this.#count(socket, inside);
+		if (this.#upstreams.has(socket)) this.#upstreams.add(inside);
+		inside.once("close", () => this.#upstreams.delete(inside));
 	}
 
 	/** Of all that either side says, each byte once, also where it is read, put back and read again. Before anybody else hears of it. */
 	#count(socket: Socket, heard = socket): void {
-		let counted = socket.bytesRead;
+		this.#counted.set(socket, this.#counted.get(socket) ?? socket.bytesRead);
 		const count = () => {
-			const bytes = socket.bytesRead - counted;
-			counted += bytes;
+			const bytes = socket.bytesRead - (this.#counted.get(socket) ?? 0);
+			this.#counted.set(socket, socket.bytesRead);
 			if (this.#outlet.spend(this.#from.invocation, bytes) || this.client.destroyed) return;
+			// Before what is below it: Node's HTTP client fails on what TLS still has when that ends first.
+			if (heard !== socket) heard.removeAllListeners("data").destroy();
 			this.refuse(SPENT);
 			this.#outlet.close();
 		};
@@ -103,8 +109,9 @@ export class Connection {
 		this.#endUpstreams();
 	}
 
+	/** TLS before what it is spoken on. */
 	#endUpstreams(): void {
-		for (const upstream of this.#upstreams) upstream.destroy();
+		for (const upstream of [...this.#upstreams].reverse()) upstream.destroy();
 	}
 }
 

@@ -153,7 +153,7 @@ export class EgressProxy {
 			connection.refuse("the TLS on this connection is for another host");
 		else if (bound?.context !== undefined) {
 			const route = { ...routeOf(connection, addresses), injections };
-			serveInTls(connection, bound.context, route, this.#http, this.#options.roots());
+			serveInTls(connection, bound.context(), route, this.#http, this.#options.roots());
 		} else connection.join(early ?? connection.open(addresses), early === undefined);
 	}
 

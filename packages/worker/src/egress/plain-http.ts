@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { pipeline } from "node:stream";
 import { EGRESS_LIMITS, KIB } from "@berth/contracts";
 import type { Injection } from "@berth/sandbox";
-import { passedOn, requestHeaders } from "../networks/passed-headers.js";
+import { passBody, passedOn, requestHeaders } from "../networks/passed-headers.js";
 
 const HEADER_BYTES = 64 * KIB;
 /** Requests on one connection that aren't answered yet: Node takes as many as are sent. */
@@ -38,6 +38,8 @@ export class PlainHttp {
 
 	constructor() {
 		this.#server = createServer({ maxHeaderSize: HEADER_BYTES }, (request, response) => this.#take(request, response));
+		// Node's parser goes by all of them, also where it gives only the first thousand: what frames a body mustn't be lost.
+		this.#server.maxHeadersCount = 0;
 		this.#server.timeout = EGRESS_LIMITS.idleMs;
 	}
 
@@ -104,6 +106,7 @@ function pass(request: IncomingMessage, response: ServerResponse, { route, agent
 	const added = injections.flatMap(({ header, value }) => [header, value]);
 	const headers = ["Host", host, ...requestHeaders(request, isTheirs), ...added];
 	const asked = httpRequest({ agent, method, path: url, headers, maxHeaderSize: HEADER_BYTES });
+	asked.maxHeadersCount = 0;
 	asked.on("response", (answer) => {
 		try {
 			passBack(answer, response);
@@ -117,7 +120,7 @@ function pass(request: IncomingMessage, response: ServerResponse, { route, agent
 	response.once("close", () => {
 		if (!response.writableFinished) asked.destroy();
 	});
-	pipeline(request, asked, () => undefined);
+	passBody(request, asked, headers, () => route.refuse("none of the headers of a request frames its body"));
 }
 
 /** @throws Error where it is nothing that could be passed on */

@@ -5,6 +5,7 @@ import { egressCertificates } from "@berth/config";
 export class Roots {
 	readonly #own: readonly string[];
 	#all: readonly string[] | undefined;
+	#text: string | undefined;
 	#context: SecureContext | undefined;
 
 	/** @param file the operator's, PEM. @throws Error when it can't be read, or has none */
@@ -12,14 +13,19 @@ export class Roots {
 		this.#own = file === undefined ? [] : egressCertificates(file);
 	}
 
-	/** PEM, one each. */
-	get certificates(): readonly string[] {
-		this.#all ??= [...new Set([...getCACertificates("default"), ...getCACertificates("system"), ...this.#own])];
-		return this.#all;
+	/** PEM: hundreds of KiB, so that all who say it say this one text. */
+	get text(): string {
+		this.#text ??= this.#certificates.join("\n");
+		return this.#text;
 	}
 
 	get context(): SecureContext {
-		this.#context ??= createSecureContext({ ca: [...this.certificates], minVersion: "TLSv1.2" });
+		this.#context ??= createSecureContext({ ca: [...this.#certificates], minVersion: "TLSv1.2" });
 		return this.#context;
+	}
+
+	get #certificates(): readonly string[] {
+		this.#all ??= [...new Set([...getCACertificates("default"), ...getCACertificates("system"), ...this.#own])];
+		return this.#all;
 	}
 }

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer as createHttpsServer, type Server as HttpsServer, request } from "node:https";
+import { Agent, createServer as createHttpsServer, type Server as HttpsServer, request } from "node:https";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import { connect, createSecureContext } from "node:tls";
 import { DAY_MS, EGRESS_LIMITS } from "@berth/contracts";
@@ -20,6 +20,9 @@ const TIMES = { notBefore: new Date(Date.now() - 1000), notAfter: new Date(Date.
 const PUBLIC = authorityCertificate("an authority", [HOST], TIMES);
 const STANDS = new Authorities().of([HOST]);
 
+/** An answer. */
+const MUCH = Buffer.alloc(2_000_000);
+
 let outside: HttpsServer;
 let proxy: Server;
 let http: PlainHttp;
@@ -28,6 +31,10 @@ let outlet: Outlet;
 let said: string[];
 /** Authorization that the host was sent, and what spoke with it. */
 let heard: (string | undefined)[];
+/** Whose turn it is in the sandbox. */
+let invocation: string;
+/** Bytes that invocations were charged. */
+let charged: Record<string, number>;
 /** What the host is held against. */
 let trusted: string;
 const sockets = new Set<Socket>();
@@ -35,11 +42,18 @@ const sockets = new Set<Socket>();
 beforeEach(async () => {
 	[said, heard, trusted] = [[], [], PUBLIC.certificate];
 	http = new PlainHttp();
+	[invocation, charged] = ["inv_a", {}];
 	outlet = new Outlet(async () => ["127.0.0.1"]);
+	const spend = outlet.spend.bind(outlet);
+	outlet.spend = (by, bytes) => {
+		charged[by] = (charged[by] ?? 0) + bytes;
+		return spend(by, bytes);
+	};
 	const { key, certificate } = hostCertificate(HOST, PUBLIC, TIMES);
 	outside = createHttpsServer({ key: key.export({ type: "pkcs8", format: "pem" }), cert: certificate }, (asked, answer) => {
 		heard.push(asked.headers.authorization);
-		answer.end(JSON.stringify({ url: asked.url, host: asked.headers.host }));
+		const said = asked.url === "/much" ? MUCH : JSON.stringify({ url: asked.url, host: asked.headers.host });
+		asked.resume().once("end", () => answer.end(said));
 	});
 	outside.on("tlsClientError", () => undefined);
 	proxy = createServer({ allowHalfOpen: true }, (client) => void serve(client));
@@ -61,7 +75,9 @@ async function serve(client: Socket): Promise<void> {
 	const from: Egressing = {
 		sandbox: "sbx_a",
 		project: "default",
-		invocation: "inv_a",
+		get invocation() {
+			return invocation;
+		},
 		allow: [HOST],
 		injections: [],
 		gone: new Promise(() => undefined),
@@ -79,7 +95,7 @@ async function serve(client: Socket): Promise<void> {
 		refuse: (why: string) => connection.refuse(why),
 		fail: (error: Error) => connection.fail(error),
 	};
-	const context = STANDS.contexts.get(HOST);
+	const context = STANDS.contexts.get(HOST)?.();
 	if (context === undefined) throw new Error("nothing stands for the host");
 	serveInTls(connection, context, route, http, createSecureContext({ ca: trusted }));
 }
@@ -89,18 +105,24 @@ interface Asked {
 	readonly method?: string;
 	readonly headers?: Readonly<Record<string, string>>;
 	readonly ca?: string;
+	readonly body?: Buffer;
+	readonly agent?: Agent;
 }
 
 /** What comes of a request like a function's: the answer, or how it ended. */
-function ask({ path = "/", method = "GET", headers = {}, ca = STANDS.certificate }: Asked = {}): Promise<string> {
+function ask({ path = "/", method = "GET", headers = {}, ca = STANDS.certificate, body, agent }: Asked = {}): Promise<string> {
 	return new Promise((resolve) => {
-		const options = { host: "127.0.0.1", port: portOf(proxy), servername: HOST, ca, path, method, agent: false as const };
+		const options = { host: "127.0.0.1", port: portOf(proxy), servername: HOST, ca, path, method, agent: agent ?? false };
 		const asked = request({ ...options, headers: { host: `${HOST}:${portOf(outside)}`, ...headers } }, async (answer) => {
 			let text = "";
-			for await (const chunk of answer) text += chunk;
-			resolve(text);
+			try {
+				for await (const chunk of answer) text += chunk;
+				resolve(text);
+			} catch (error) {
+				resolve((error as NodeJS.ErrnoException).code ?? String(error));
+			}
 		});
-		asked.on("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message)).end();
+		asked.on("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message)).end(body);
 	});
 }
 
@@ -153,6 +175,27 @@ test("its bytes count as they go over the wire, and an invocation that has spent
 	await ask({ headers: { "x-much": "a".repeat(8192) } });
 	expect(outlet.isSpent("inv_a")).toBe(true);
 	expect([heard, said]).toEqual([[], [expect.stringMatching("1024 MiB")]]);
+});
+
+test("an answer counts while it comes: one that is too large is cut off", async () => {
+	outlet.spend("inv_a", EGRESS_LIMITS.bytes - MUCH.length / 2);
+	expect(["ECONNRESET", "ERR_STREAM_PREMATURE_CLOSE"]).toContain((await ask({ path: "/much" })).slice(0, 100));
+	expect(outlet.isSpent("inv_a")).toBe(true);
+	expect(said).toEqual([expect.stringMatching("1024 MiB")]);
+});
+
+test("each byte is charged once, and to the invocation that was there when it came", async () => {
+	const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+	expect((await ask({ path: "/much", agent })).length).toBe(MUCH.length);
+	await ask({ method: "POST", body: MUCH, agent });
+	const both = charged.inv_a ?? 0;
+	invocation = "inv_b";
+	agent.destroy();
+	await expect.poll(() => [...sockets].every((socket) => socket.destroyed)).toBe(true);
+	await expect.poll(() => charged.inv_b).toBeGreaterThanOrEqual(0);
+	expect(both).toBeGreaterThanOrEqual(2 * MUCH.length);
+	expect(both + (charged.inv_b ?? 0)).toBeLessThan(2.1 * MUCH.length);
+	expect(charged.inv_b).toBeLessThan(1000);
 });
 
 test("a client that goes away in the middle of its handshake leaves nothing open", async () => {

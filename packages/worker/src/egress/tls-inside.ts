@@ -14,7 +14,7 @@ const PROTOCOLS = ["http/1.1"];
 export function serveInTls(connection: Connection, context: SecureContext, route: Route, http: PlainHttp, roots: SecureContext): void {
 	const { client, host } = connection;
 	const inside = new TLSSocket(client, { isServer: true, secureContext: context, ALPNProtocols: PROTOCOLS });
-	connection.countInside(inside);
+	connection.countInside(client, inside);
 	inside.on("error", (error: NodeJS.ErrnoException) => {
 		if (isRefusal(error)) connection.fail(new Error("the function's TLS doesn't take the certificate that stands for it here"));
 		else client.destroy();
@@ -27,6 +27,7 @@ export function serveInTls(connection: Connection, context: SecureContext, route
 
 function outside(connection: Connection, host: string, socket: Socket, secureContext: SecureContext): Socket {
 	const upstream = connect({ socket, servername: host, secureContext, ALPNProtocols: PROTOCOLS });
+	connection.countInside(socket, upstream);
 	upstream.once("error", (error) => connection.fail(error));
 	return upstream;
 }

@@ -17,7 +17,7 @@ import {
 import type { Joined } from "@berth/sandbox";
 import type { AttemptInvokes, Awaited } from "../invokes.js";
 import { serveNames } from "./function-names.js";
-import { passedOn, requestHeaders } from "./passed-headers.js";
+import { passBody, passedOn, requestHeaders } from "./passed-headers.js";
 
 /** Of all functions of the node together; what one may have open is bounded by its files. */
 const MOST_CONNECTIONS = 4096;
@@ -46,6 +46,8 @@ export class FunctionsGateway {
 	private constructor(options: FunctionsGatewayOptions) {
 		this.#options = options;
 		this.#server = createServer({ maxHeaderSize: HEADER_BYTES }, (request, response) => this.#take(request, response));
+		// As where secrets are put in (egress/plain-http.ts): none that frames a body may be lost.
+		this.#server.maxHeadersCount = 0;
 		this.#server.maxConnections = MOST_CONNECTIONS;
 	}
 
@@ -101,7 +103,7 @@ export class FunctionsGateway {
 			awaited?.over();
 			if (!response.writableFinished) asked.destroy();
 		});
-		pipeline(request, asked, () => undefined);
+		passBody(request, asked, headers, () => refuse(response, "invalid_request", "none of the headers of the request frames its body"));
 	}
 }
 

@@ -1,4 +1,5 @@
-import type { IncomingMessage } from "node:http";
+import type { ClientRequest, IncomingMessage } from "node:http";
+import { pipeline } from "node:stream";
 
 /** Of one connection. */
 const LEFT_OUT: ReadonlySet<string> = new Set([
@@ -26,4 +27,18 @@ export function requestHeaders({ rawHeaders, headers }: IncomingMessage, isTheir
 	const { "content-length": length, "transfer-encoding": coding } = headers;
 	const framed = coding !== undefined && length === undefined ? ["transfer-encoding", "chunked"] : [];
 	return [...passedOn(rawHeaders, isTheirs), ...framed];
+}
+
+/**
+ * Gives the next connection the body, too.
+ * @param headers that went there: a body that none of them frames would stand there like a request of its own, and isn't sent
+ * @param refuse is called then
+ */
+export function passBody(request: IncomingMessage, asked: ClientRequest, headers: readonly string[], refuse: () => void): void {
+	if (!headers.some((name, at) => at % 2 === 0 && /^(?:content-length|transfer-encoding)$/i.test(name)))
+		request.once("data", () => {
+			asked.destroy();
+			refuse();
+		});
+	pipeline(request, asked, () => undefined);
 }

@@ -71,11 +71,14 @@ export const builds: Rows<"Build"> = {
 		["time of a build"],
 		["test/functional/dependencies.test.ts", "because the registry hasn't the package are refused with npm's words"],
 		["test/functional/dependencies.test.ts", "because the registry fails are the platform's fault, and may be had later"],
-		["test/functional/dependency-bounds.test.ts", "a registry that says nothing is given up"],
+		[
+			"test/functional/dependency-bounds.test.ts",
+			"a registry that says nothing is given up, and the same deploy works when it speaks again",
+		],
 	),
 	"importing the host's files": named(
 		"the same sandbox",
-		["build sandbox"],
+		[["build sandbox", "build's own language checks"]],
 		["test/security/builds.test.ts", "by importing /etc/passwd gets nothing"],
 		["test/security/builds.test.ts", "a source that reaches for the machine that builds it"],
 	),
@@ -96,14 +99,17 @@ export const builds: Rows<"Build"> = {
 	),
 	"a postinstall that nobody allowed": named(
 		"the same sandbox",
-		["lock file's rules"],
+		[["lock file's rules", "no shell"]],
 		["test/security/dependencies.test.ts", "runs no script of a package's or of the source's"],
 	),
 	"a hanging build": named(
 		"the same sandbox",
 		["time of a build"],
 		["test/functional/dependency-bounds.test.ts", "an install script that never ends is stopped, with what it said"],
-		["test/functional/dependency-bounds.test.ts", "an installation that takes too long is stopped"],
+		[
+			"test/functional/dependency-bounds.test.ts",
+			"an installation that takes too long is stopped; what it waited for is said, and the same deploy works later",
+		],
 		["packages/builder/src/image-builder.test.ts", "that ends as %s is the source's fault, and leaves nothing"],
 	),
 	"an integrity mismatch": named(
@@ -115,6 +121,8 @@ export const builds: Rows<"Build"> = {
 	"a lock file that leads elsewhere": named(
 		"the same sandbox",
 		["lock file's rules"],
-		["test/security/dependencies.test.ts", "an installation"],
+		["test/security/dependencies.test.ts", "of %s is refused before anything is fetched"],
+		["test/security/dependencies.test.ts", "asks the registry for nothing but what the lock file names, and only by GET"],
+		["test/security/dependencies.test.ts", "isn't led elsewhere by a registry that redirects"],
 	),
 };

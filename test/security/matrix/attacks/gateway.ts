@@ -12,7 +12,7 @@ export const gateway: Rows<"Gateway"> = {
 		"before any sandbox",
 		["gateway's limits"],
 		["packages/gateway/src/app.test.ts", "a head that doesn't end is 408"],
-		["test/faults/callers.test.ts", "hold no one up: a hundred half-sent requests"],
+		["test/faults/callers.test.ts", "hold no one up: a hundred half-sent requests, and an invocation is answered"],
 	),
 	"a slow body": named(
 		"before any sandbox",
@@ -29,12 +29,12 @@ export const gateway: Rows<"Gateway"> = {
 	"malformed JSON": named(
 		"before any sandbox",
 		["gateway's checks"],
-		["test/functional/bad-input.test.ts", "of an invocation that says it is JSON and isn't is the caller's mistake"],
+		["test/functional/bad-input.test.ts", "of an invocation that says it is JSON and isn't is the caller's mistake, waited for or not"],
 	),
 	"deep JSON": named(
 		"before any sandbox",
 		["gateway's checks"],
-		["test/functional/bad-input.test.ts", "a body"],
+		["test/functional/bad-input.test.ts", "of a deploy %s is refused"],
 		["packages/gateway/src/deploys.test.ts", "a deploy is refused, and nothing of it stays, for"],
 	),
 	"`..%2f`, NUL, look-alikes and `__proto__` as names": named(
@@ -88,6 +88,9 @@ export const gateway: Rows<"Gateway"> = {
 	"deploys that race for a quota's last place": named(
 		"before any sandbox",
 		["one script in Redis"],
-		["packages/gateway/src/quotas.test.ts", "deploys that race for the last places: no more get one"],
+		[
+			"packages/gateway/src/quotas.test.ts",
+			"deploys that race for the last places: no more get one, and what is there can be deployed anew",
+		],
 	),
 };

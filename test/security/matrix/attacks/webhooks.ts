@@ -9,7 +9,7 @@ export const webhooks: Rows<"Webhook"> = {
 			"packages/contracts/src/hooks/schemes.test.ts",
 			"refuses each header of it that is stripped, emptied, cut, longer, or there twice, and says nothing of the secret",
 		],
-		["test/functional/hooks.test.ts", "is answered by it, once, and only when it is signed"],
+		["test/functional/hooks.test.ts", "is answered by it, once, and only when it is signed; its log follows live"],
 	),
 	"a wrong or weaker algorithm": named(
 		"before any sandbox",
@@ -20,7 +20,10 @@ export const webhooks: Rows<"Webhook"> = {
 	"a replay": named(
 		"before any sandbox",
 		["what was let in is known"],
-		["packages/gateway/src/hooks/deliveries.test.ts", "gets the first answer when it comes again, also under another id, and runs once"],
+		[
+			"packages/gateway/src/hooks/deliveries.test.ts",
+			"gets the first answer when it comes again, also under another id, and runs once; ten at the same time run once",
+		],
 		["test/functional/hooks.test.ts", "is remembered through a gateway that is killed: what was let in isn't run again"],
 	),
 	"a replay at the same time": named(
@@ -37,7 +40,10 @@ export const webhooks: Rows<"Webhook"> = {
 		"before any sandbox",
 		["raw body"],
 		["packages/contracts/src/hooks/schemes.test.ts", "refuses a body of which a byte is another, is missing, or is too many"],
-		["packages/gateway/src/hooks/deliveries.test.ts", "reaches its function with raw body, query and headers"],
+		[
+			"packages/gateway/src/hooks/deliveries.test.ts",
+			"reaches its function with raw body, query and headers, and the answer comes back; the log has it all",
+		],
 	),
 	"two keys during rotation": named(
 		"before any sandbox",
@@ -48,7 +54,7 @@ export const webhooks: Rows<"Webhook"> = {
 	"guessing by time": named(
 		"before any sandbox",
 		["comparison in constant time"],
-		["packages/contracts/src/hooks/constant-time.test.ts", "what %s signs is compared by digests, in constant time"],
+		["packages/contracts/src/hooks/constant-time.test.ts", "what %s signs is compared by digests, in constant time, with every secret"],
 	),
 	"a stranger's flood": named(
 		"before any sandbox",

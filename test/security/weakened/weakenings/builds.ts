@@ -42,6 +42,7 @@ export const builds = {
 			],
 		],
 	},
+	"no shell": { reason: "There is none in the root in which packages are installed; with one it would be another root." },
 	"build's own language checks": { reason: "They are the compiler's: without it there is no bundle, and nothing to attack with." },
 	"time of a build": {
 		takes: "the time that an installation has, and that a registry may say nothing: both are three times as long",

@@ -35,7 +35,7 @@ export const gateway = {
 			[
 				"packages/gateway/src/names.ts",
 				'if (typeof text === "string" && NAME_PATTERN.test(text)) return text;',
-				'if (typeof text === "string") return text;',
+				'if (typeof text === "string" && NAME_PATTERN.test(text.replaceAll("_", "-"))) return text;',
 			],
 			[
 				"packages/gateway/src/refused-requests.ts",
@@ -91,6 +91,7 @@ export const gateway = {
 	},
 	cancellation: {
 		takes: "the word to a sandbox that nobody waits any more",
+		neverEnds: true,
 		edits: [
 			["packages/worker/src/attempt-run.ts", '	cancelled.addEventListener("abort", onCancelled, { once: true });\n', ""],
 			["packages/worker/src/attempt-run.ts", "if (streams !== undefined) streams.answer.onGone = onCancelled;", ""],

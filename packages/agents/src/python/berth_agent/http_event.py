@@ -5,6 +5,7 @@ guide, "Invoking Lambda function URLs"), and what it returns as a response; as s
 
 import base64
 import datetime
+from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
 from . import pieces
@@ -59,15 +60,10 @@ def response_of(value, as_events=False):
     """`{statusCode, headers, cookies, body, isBase64Encoded}`, pieces, or any value as 200 JSON. Raises ReplyError."""
     if pieces.is_pieces(value):
         return pieces.reply_of(value, as_events)
-    if not isinstance(value, dict) or not isinstance(value.get("statusCode"), int):
+    if not isinstance(value, dict) or not isinstance(value.get("statusCode"), (int, float)):
         return reply_of(value)
-    status = value["statusCode"]
-    if not 200 <= status <= 599:
-        raise ReplyError(f"the handler returned statusCode {status}; it is a number from 200 to 599")
-    headers = [[str(name).lower(), _text(name, header)] for name, header in (value.get("headers") or {}).items()]
-    headers += [["set-cookie", _text("cookies", cookie)] for cookie in value.get("cookies") or []]
-    if len(headers) > _MOST_HEADERS:
-        raise ReplyError(f"the handler returned {len(headers)} headers; {_MOST_HEADERS} is the most")
+    status = _status_of(value["statusCode"])
+    headers = _headers_of(value)
     has_type = any(name == "content-type" for name, _ in headers)
     if pieces.is_pieces(value.get("body")):
         reply = pieces.reply_of(value["body"], as_events)
@@ -77,6 +73,27 @@ def response_of(value, as_events=False):
     if not has_type:
         headers.append(["content-type", JSON_TYPE])
     return Reply(_body_of(value), None, {"status": status, "headers": headers})
+
+
+def _status_of(status):
+    if 200 <= status <= 599 and int(status) == status:
+        return int(status)
+    raise ReplyError(f"the handler returned statusCode {status}; it is a whole number from 200 to 599")
+
+
+def _headers_of(value):
+    headers, cookies = value.get("headers"), value.get("cookies")
+    if headers is not None and not isinstance(headers, Mapping):
+        kind = type(headers).__name__
+        raise ReplyError(f'the handler returned headers that are a {kind}; they are a dict, as in {{"x-name": "value"}}')
+    if cookies is not None and not isinstance(cookies, (list, tuple)):
+        kind = type(cookies).__name__
+        raise ReplyError(f'the handler returned cookies that are a {kind}; they are a list, as in ["name=value"]')
+    pairs = [[str(name).lower(), _text(name, header)] for name, header in (headers or {}).items()]
+    pairs += [["set-cookie", _text("cookies", cookie)] for cookie in cookies or []]
+    if len(pairs) > _MOST_HEADERS:
+        raise ReplyError(f"the handler returned {len(pairs)} headers; {_MOST_HEADERS} is the most")
+    return pairs
 
 
 def _body_of(value):

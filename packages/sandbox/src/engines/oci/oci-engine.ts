@@ -63,7 +63,7 @@ export class OciEngine implements SandboxEngine {
 				seesInside: request.runtimeClass === undefined,
 				output,
 				freezer: new CgroupFreezer(cgroup.version, freezer),
-				weight: new Weight(weight),
+				weight: new Weight(weight, cgroup.version),
 			};
 		} catch (error) {
 			output.close();

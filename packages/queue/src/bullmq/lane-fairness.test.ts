@@ -1,0 +1,89 @@
+import { setTimeout as wait } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import type { GatewayQueue } from "../invocation-queue.js";
+import { LANE } from "../keys.js";
+import type { DeliveryHandler } from "../ports.js";
+import { echo, Lanes, requestOf } from "../testing/lanes.js";
+
+let lanes: Lanes;
+beforeAll(async () => {
+	lanes = await Lanes.start();
+});
+afterEach(() => lanes.clear());
+afterAll(() => lanes.stop());
+
+/** Of these a quarter is the background's. */
+const PLACES = 64;
+/** Two of them are a turn. */
+const RUN_MS = 30;
+
+async function fill(gateway: GatewayQueue, project: string, functions: number, each: number): Promise<void> {
+	const names = Array.from({ length: functions * each }, (_, at) => `f${at % functions}`);
+	await Promise.all(names.map((name) => gateway.enqueue(requestOf("", { project, function: name }))));
+}
+
+/** Runs of the same length, in the order in which they were begun; those of projects that are held until they are let go. */
+function runs(...holds: string[]) {
+	const begun: { project: string; name: string }[] = [];
+	const release = Promise.withResolvers<void>();
+	const of = (project: string) => begun.filter((one) => one.project === project);
+	const handler: DeliveryHandler = async (delivery) => {
+		const { project, function: name } = delivery.request;
+		begun.push({ project, name });
+		if (holds.includes(project)) await release.promise;
+		else await wait(RUN_MS);
+		return await echo(delivery);
+	};
+	return { begun, of, handler, release };
+}
+
+const allSettled = (gateway: GatewayQueue, settled: number) =>
+	expect.poll(() => gateway.backgroundTotals(), { timeout: 20_000 }).toEqual({ accepted: settled, settled, dead: 0, inFlight: 0 });
+
+test("a project with one function has half of all starts beside one of fifty, and a third when another comes; of the fifty none is left out", async () => {
+	const gateway = await lanes.gateway();
+	const { begun, of, handler } = runs();
+	await fill(gateway, "many", 50, 10);
+	await fill(gateway, "one", 1, 240);
+	await lanes.worker(handler, PLACES);
+	await expect.poll(() => of("one").length, { interval: 5, timeout: 20_000 }).toBeGreaterThanOrEqual(130);
+	const known = begun.findIndex(({ project }) => project === "one");
+	const first = begun.slice(known, known + 200);
+	await fill(gateway, "late", 1, 80);
+	await allSettled(gateway, 820);
+
+	const share = first.filter(({ project }) => project === "one").length / first.length;
+	expect(share).toBeGreaterThan(0.4);
+	expect(share).toBeLessThan(0.6);
+	const names = begun.slice(0, known + 200).filter(({ project }) => project === "many");
+	expect(new Set(names.map(({ name }) => name)).size).toBe(50);
+
+	const from = begun.findIndex(({ project }) => project === "late");
+	const both = begun.slice(from, from + 150);
+	for (const project of ["many", "one", "late"]) {
+		const had = both.filter((one) => one.project === project).length / both.length;
+		expect(had, project).toBeGreaterThan(0.23);
+		expect(had, project).toBeLessThan(0.44);
+	}
+});
+
+test("projects that have in flight all that they may, by a function's bound or by their own, keep nobody from half of the starts each", async () => {
+	const gateway = await lanes.gateway();
+	const { begun, of, handler, release } = runs("bounded", "full");
+	await fill(gateway, "bounded", 1, 5);
+	await fill(gateway, "full", 5, 1);
+	await fill(gateway, "many", 20, 10);
+	await fill(gateway, "one", 1, 100);
+	const limitsOf = async (project: string) => (project === "bounded" ? { concurrency: 1 } : {});
+	const projectConcurrency = (project: string) => (project === "full" ? 1 : undefined);
+	await lanes.worker(handler, PLACES, undefined, "1", limitsOf, { projectConcurrency });
+	await expect.poll(() => of("one").length, { interval: 5, timeout: 20_000 }).toBe(100);
+	expect([of("bounded").length, of("full").length]).toEqual([1, 1]);
+	const others = begun.filter(({ project }) => project === "one" || project === "many").slice(0, 160);
+	const share = others.filter(({ project }) => project === "one").length / others.length;
+	expect(share).toBeGreaterThan(0.4);
+	expect(share).toBeLessThan(0.6);
+	release.resolve();
+	await allSettled(gateway, 310);
+	await lanes.server.client((redis) => expect.poll(() => redis.zcard(LANE.index), { timeout: 10_000 }).toBe(0));
+});
