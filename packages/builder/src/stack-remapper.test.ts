@@ -32,7 +32,7 @@ async function imageWith(map: string | undefined) {
 	const files = [["index.mjs", "x"], ...(map === undefined ? [] : [["index.mjs.map", map]])] as [string, string][];
 	const entries = files.map(([path, text]) => ({ path: placeInImage(path), kind: "file" as const, content: { bytes: Buffer.from(text) } }));
 	const { digest, sizeBytes } = await images.putBlob(writeLayer(entries));
-	const maps = new StackRemapper(images, (error) => failures.push(error), PROGRAM);
+	const maps = new StackRemapper(images, (error) => failures.push(error), { program: PROGRAM, waitMs: 20_000 });
 	remappers.push(maps);
 	return { maps, image: { entry: "index.mjs", layers: [{ digest, sizeBytes }] } };
 }

@@ -19,18 +19,20 @@ export class StackRemapper {
 	readonly #images: ImageStore;
 	readonly #onFailure: (error: Error) => void;
 	readonly #program: URL;
+	readonly #waitMs: number;
 	readonly #waiting = new Map<number, (stack: string | undefined) => void>();
 	#thread: Worker | undefined;
 	#asked = 0;
 
 	/**
 	 * @param onFailure told why the thread ended; the next stack starts another
-	 * @param program the thread's; for tests
+	 * @param more the thread's program, and how long an error waits (2 s), milliseconds; for tests
 	 */
-	constructor(images: ImageStore, onFailure: (error: Error) => void, program = new URL("./source-map-thread.js", import.meta.url)) {
+	constructor(images: ImageStore, onFailure: (error: Error) => void, more: { readonly program?: URL; readonly waitMs?: number } = {}) {
 		this.#images = images;
 		this.#onFailure = onFailure;
-		this.#program = program;
+		this.#program = more.program ?? new URL("./source-map-thread.js", import.meta.url);
+		this.#waitMs = more.waitMs ?? WAIT_MS;
 	}
 
 	/** A stack in terms of the function's source; as it was when that can't be had in time. Never rejects. */
@@ -48,7 +50,7 @@ export class StackRemapper {
 
 	#ask(question: StackQuestion): Promise<string | undefined> {
 		return new Promise((resolve) => {
-			const late = setTimeout(() => resolve(undefined), WAIT_MS);
+			const late = setTimeout(() => resolve(undefined), this.#waitMs);
 			this.#waiting.set(question.id, (stack) => {
 				clearTimeout(late);
 				resolve(stack);

@@ -59,7 +59,10 @@ export function faultIn(asked: Asked, { status, headers, body }: Answer, documen
 	const type = headers["content-type"];
 	const isProblem = type === "application/problem+json";
 	if (status < 400) {
-		const operation = document.paths[asked.template]?.[(asked.method === "HEAD" ? "GET" : asked.method).toLowerCase()];
+		const operations = document.paths[asked.template];
+		const method = (asked.method === "HEAD" ? "GET" : asked.method).toLowerCase();
+		// Functions take any method there is; OpenAPI 3.1 has names for eight.
+		const operation = operations?.[method] ?? (asked.template.startsWith("/fn/") ? operations?.["get"] : undefined);
 		const isNamed = operation !== undefined && String(status) in operation.responses;
 		return isNamed || (asked.method === "OPTIONS" && status === 204) || asked.template === "*"
 			? undefined
