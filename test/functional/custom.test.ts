@@ -76,8 +76,8 @@ printf 'HTTP/1.0 200 OK\\r\\ncontent-type: text/plain\\r\\n\\r\\n%s' "$body"
 		expect(body.toString().split("\n").slice(1)).not.toContain("home");
 	});
 
-	it("has the manifest's variables and the platform's, which aren't a manifest's to set", async () => {
-		const env = { GREETING: "hi", BERTH_SOCKET: "/tmp/other", PATH: "/function/code:/usr/bin:/bin" };
+	it("has the manifest's variables and the platform's", async () => {
+		const env = { GREETING: "hi", PATH: "/function/code:/usr/bin:/bin" };
 		const function_ = await server(
 			"(_, response) => response.setHeader('content-type', 'application/json').end(JSON.stringify(process.env))",
 			{ env },

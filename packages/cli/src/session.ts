@@ -58,9 +58,14 @@ export class Session implements AsyncDisposable {
 		return resolve(this.#options.data ?? this.#user.dataDir ?? loadSettings({}).dataDir);
 	}
 
-	/** The settings a stack is started with: the environment's, under what the command line says. @throws SettingsError */
-	settings(overrides: Parameters<typeof settingsWith>[0] = {}): Settings {
-		const flags = this.#options.data === undefined ? {} : { BERTH_DATA_DIR: "--data" };
+	/**
+	 * The settings a stack is started with: the environment's, under what the command line says.
+	 * @param options what the command line calls those
+	 * @throws SettingsError
+	 */
+	settings(overrides: Parameters<typeof settingsWith>[0] = {}, options: Parameters<typeof settingsWith>[2] = {}): Settings {
+		const given = Object.entries(options).filter(([name]) => name in overrides);
+		const flags = { ...Object.fromEntries(given), ...(this.#options.data === undefined ? {} : { BERTH_DATA_DIR: "--data" }) };
 		return settingsWith({ ...overrides, BERTH_DATA_DIR: this.dataDir }, undefined, flags);
 	}
 

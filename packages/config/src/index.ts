@@ -1,3 +1,4 @@
+export * from "./certificates.js";
 export type { DataPaths } from "./data-paths.js";
 export * from "./dockerfiles.js";
 export * from "./environment.js";

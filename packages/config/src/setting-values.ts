@@ -14,6 +14,9 @@ export interface RepositoryPlace {
 	readonly name: string;
 }
 
+/** Those parts of a list that are wrong. */
+const wrongOnes = (parts: readonly string[]) => parts.map((part) => JSON.stringify(part.trim())).join(", ");
+
 const REGISTRIES = "https://host or http://host, with name:password@ before the host where a login is wanted, several with commas between";
 
 /** A registry as the settings name it; its password percent-encoded where it has to be. */
@@ -70,7 +73,8 @@ const HOSTS = "host or host:port, an IPv6 address in brackets, several with comm
 export const hosts = z.string().transform((text, context): readonly string[] => {
 	const found = text.split(",").map((part) => hostOf(part.trim()));
 	if (found.every((one) => one !== undefined)) return found;
-	context.addIssue(HOSTS);
+	const wrong = text.split(",").filter((_, at) => found[at] === undefined);
+	context.addIssue(`${wrongOnes(wrong)} is no host: ${HOSTS}`);
 	return z.NEVER;
 });
 
@@ -85,15 +89,17 @@ function hostOf(text: string): string | undefined {
 const NETWORKS = "addresses and networks, as 192.0.2.7 or 10.0.0.0/8, several with commas between";
 export const networks = z.string().transform((text, context): readonly string[] => {
 	const found = text.split(",").map((part) => part.trim());
-	if (found.every(isNetwork)) return found;
-	context.addIssue(NETWORKS);
+	const wrong = found.filter((one) => !isNetwork(one));
+	if (wrong.length === 0) return found;
+	context.addIssue(`${wrongOnes(wrong)} is no address or network: ${NETWORKS}`);
 	return z.NEVER;
 });
 
 export const waivedLimits = z.string().transform((text, context): readonly WaivableLimit[] => {
 	const named = text.split(",").map((part) => part.trim());
 	const known = WAIVABLE_LIMITS.filter((limit) => named.includes(limit));
-	if (named.every((one) => WAIVABLE_LIMITS.some((limit) => limit === one))) return known;
-	context.addIssue(`${WAIVABLE_LIMITS.join(", ")}; several with commas between`);
+	const wrong = named.filter((one) => !WAIVABLE_LIMITS.some((limit) => limit === one));
+	if (wrong.length === 0) return known;
+	context.addIssue(`${wrongOnes(wrong)} isn't one of ${WAIVABLE_LIMITS.join(", ")}; several with commas between`);
 	return z.NEVER;
 });

@@ -39,6 +39,9 @@ describe("a wrong setting is named with its value and what is allowed", () => {
 		[{ BERTH_MAX_INFLIGHT: "1.5" }, /^BERTH_MAX_INFLIGHT is "1.5": a whole number/],
 		[{ BERTH_DATA_DIR: "relative" }, /^BERTH_DATA_DIR is "relative": an absolute path$/],
 		[{ BERTH_DATA_DIR: `/${"d".repeat(80)}` }, /at most 64 bytes: sockets/],
+		[{ BERTH_INSECURE_ALLOW: "swap,foo" }, /^BERTH_INSECURE_ALLOW is "swap,foo": "foo" isn't one of swap, pids, seccomp;/],
+		[{ BERTH_TRUSTED_PROXIES: "10.0.0.0/8, ten" }, /: "ten" is no address or network: /],
+		[{ BERTH_CALLBACK_HOSTS: "a.example, b/c" }, /: "b\/c" is no host: /],
 		[{ BERTH_LOG_LEVEL: "loud" }, /^BERTH_LOG_LEVEL is "loud": .*"debug"/],
 		[{ BERTH_ADMIN_KEY_SHA256: "abc" }, /64 hex digits/],
 	])("%j", (env, message) => expect(complaint(env)).toMatch(message));

@@ -3,7 +3,7 @@ import { chmodSync, rmSync } from "node:fs";
 import type { IncomingMessage, Server } from "node:http";
 import type { Server as TlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { dockerfilesMissing, dropPrivileges, exitWithParent, loadSettings, type Settings } from "@berth/config";
+import { dockerfilesMissing, dropPrivileges, exitWithParent, loadSettings, readTls, type Settings } from "@berth/config";
 import { newId } from "@berth/contracts";
 import {
 	type EventLog,
@@ -41,7 +41,7 @@ import { type Cut, createGatewayServer, type GatewayServer } from "./server.js";
 import { closeServices, type Services } from "./services.js";
 import { GatewaySpans } from "./spans.js";
 import { Streams } from "./streams/streams.js";
-import { followTls, readTls } from "./tls.js";
+import { followTls } from "./tls.js";
 import { Upkeep } from "./upkeep.js";
 
 /** How long a stop waits for what is in flight, milliseconds. What isn't answered then is told so, within a second more. */

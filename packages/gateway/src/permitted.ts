@@ -15,6 +15,11 @@ import {
 } from "@berth/contracts";
 import type { FunctionRegistry } from "@berth/registry";
 
+/** Variables that tell functions about themselves. */
+const OURS = /^BERTH_/;
+/** Variables by which runtimes, loaders and the programs that they start find their way. */
+const STEERING = /^(?:PATH|HOME|TMPDIR|LANG|NODE_OPTIONS|NODE_PATH|NODE_EXTRA_CA_CERTS|PYTHONPATH|PYTHONHOME|PYTHONSTARTUP|LD_.*)$/;
+
 /** What the operator lets functions have, as the gateway's own settings say. */
 export interface Permissions {
 	/** Whether it is the host's own network: whoever has it reaches whatever this machine does, Redis and the gateway included. */
@@ -36,6 +41,7 @@ export function refuseForbidden(manifest: Manifest, permissions: Permissions): v
 	refuseBesideClass(manifest);
 	refuseWrongCors(manifest);
 	refuseVariableTwice(manifest);
+	refuseReservedVariables(manifest);
 	refuseUnboundSecrets(manifest);
 	if (manifest.dockerfile !== undefined && permissions.dockerfilesMissing !== undefined)
 		throw wrongField("dockerfile", permissions.dockerfilesMissing);
@@ -66,6 +72,23 @@ function refuseVariableTwice(manifest: Manifest): void {
 		if (typeof name !== "string") continue;
 		if (secrets.indexOf(name) !== at) throw wrongField(`secrets.${at}`, `${name} is named more than once`);
 		if (Object.hasOwn(manifest.env, name)) throw wrongField(`secrets.${at}`, `${name} is a variable of env, too; leave one of the two out`);
+	}
+}
+
+/** What Berth tells functions is its own to say; and no secret's value is where programs are, or what they are started with. */
+function refuseReservedVariables(manifest: Manifest): void {
+	for (const name of Object.keys(manifest.env))
+		if (OURS.test(name))
+			throw wrongField("env", `${name} isn't a function's to set: names that begin with BERTH_ are Berth's; name it otherwise`);
+	for (const [at, name] of (manifest.secrets ?? []).entries()) {
+		if (typeof name !== "string") continue;
+		if (OURS.test(name))
+			throw wrongField(`secrets.${at}`, `${name} can't be a variable: names that begin with BERTH_ are Berth's; name the secret otherwise`);
+		if (STEERING.test(name))
+			throw wrongField(
+				`secrets.${at}`,
+				`${name} can't be a variable of a secret's: runtimes and the programs they start go by it; name the secret otherwise, or put what isn't secret into env`,
+			);
 	}
 }
 

@@ -63,6 +63,13 @@ test("a deploy names secrets once, beside the variables of env, and such that ar
 	};
 	expect(await deploy({ secrets: ["STRIPE_KEY", "STRIPE_KEY"] })).toMatch(/^secrets\.1: STRIPE_KEY is named more than once/);
 	expect(await deploy({ secrets: ["STRIPE_KEY"], env: { STRIPE_KEY: "x" } })).toMatch(/^secrets\.0: STRIPE_KEY is a variable of env, too/);
+	for (const name of ["PATH", "HOME", "NODE_OPTIONS", "LD_PRELOAD", "LD_LIBRARY_PATH"])
+		expect(await deploy({ secrets: [name] })).toMatch(new RegExp(`^secrets\\.0: ${name} can't be a variable of a secret's: runtimes`));
+	expect(await deploy({ secrets: ["BERTH_SOCKET"] })).toMatch(
+		/^secrets\.0: BERTH_SOCKET can't be a variable: names that begin with BERTH_/,
+	);
+	expect(await deploy({ env: { A: "x", BERTH_SOCKET: "/x" } })).toMatch(/^env: BERTH_SOCKET isn't a function's to set/);
+	expect(await deploy({ env: { PATH: "/function/code:/usr/bin:/bin", HOME: "/tmp/home" } })).toBeUndefined();
 	expect(await deploy({ secrets: ["OTHER"] })).toMatch(/^secrets\.0: there is no secret OTHER/);
 	expect(await deploy({ secrets: ["STRIPE_KEY"] })).toBeUndefined();
 	const refused = await stack.fetch("/v1/secrets/STRIPE_KEY", { method: "DELETE" });

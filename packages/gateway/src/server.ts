@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { Socket } from "node:net";
+import type { TlsIdentity } from "@berth/config";
 import { KIB, SECOND_MS } from "@berth/contracts";
 import { Arrivals } from "./arrivals.js";
 import { type ConnectionBounds, Connections } from "./connections.js";
@@ -8,7 +9,6 @@ import { refuse, refuseConnection, refuseMalformed, refuseTunnel } from "./refus
 import { faultOf } from "./request-form.js";
 import { timeAnswer } from "./server-timing.js";
 import { StalledError } from "./stalled.js";
-import type { TlsIdentity } from "./tls.js";
 
 /** How long a request's head, and all of it, may take to arrive, and how often that is looked at, milliseconds. */
 const HEAD_MS = 15 * SECOND_MS;

@@ -8,10 +8,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { connect } from "node:tls";
+import { readTls, type TlsFiles } from "@berth/config";
 import type { createLogger } from "@berth/telemetry";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { createGatewayServer, type GatewayServer } from "./server.js";
-import { followTls, readTls, type TlsFiles } from "./tls.js";
+import { followTls } from "./tls.js";
 
 let directory: string;
 beforeAll(() => {
@@ -39,7 +40,7 @@ describe("certificate and key are refused with what is wrong:", () => {
 	};
 
 	test("a file that isn't there", () =>
-		expect(files({ key: join(directory, "none") })).toThrow(/^BERTH_TLS_KEY: .*none can't be read: ENOENT/));
+		expect(files({ key: join(directory, "none") })).toThrow(/^BERTH_TLS_KEY: .*none can't be read: there is no such file/));
 	test("no certificate", () => expect(files({ certificate: written("junk", "junk") })).toThrow("has no certificate in PEM"));
 	test("no key", () => expect(files({ key: at("first").certificate })).toThrow("has no private key in PEM"));
 	test("another's key", () => expect(files({ key: at("second").key })).toThrow("isn't that of the first certificate in"));

@@ -85,17 +85,13 @@ export class Secrets {
 		});
 	}
 
-	/** The values of some, in their order. @throws BerthError secret_unavailable for one that isn't there, or can't be opened */
+	/** The values of some, in their order. @throws BerthError secret_unavailable for one that isn't there, platform_error for one that can't be opened */
 	async values(project: string, names: readonly string[]): Promise<readonly OpenSecret[]> {
 		const found = await guarded(this.#redis, "reading secrets", () => this.#redis.hmget(keys.secrets(project), ...names));
 		return names.map((name, at) => {
 			const text = found[at];
 			if (typeof text !== "string") throw unavailable(`there is no secret ${name} in this project; set it: \`berth secret set ${name}\``);
 			const { sealed, revision } = JSON.parse(text) as Stored;
-			if (!this.#vault.canOpen(sealed, boundTo(project, name)))
-				throw unavailable(
-					`the secret ${name} is damaged, or was sealed with a key that this node doesn't have (BERTH_SECRETS_KEY, or secrets.key): give the node that key, or set the secret again`,
-				);
 			return { name, value: this.#vault.open(sealed, boundTo(project, name)), revision };
 		});
 	}

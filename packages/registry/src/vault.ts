@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, createHmac, randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { BerthError, sealingKeyId, sealingKeysIn } from "@berth/contracts";
+import { BerthError, sealingKeyFault, sealingKeyId, sealingKeysIn } from "@berth/contracts";
 
 const CIPHER = "aes-256-gcm";
 const KEY = /^[0-9a-f]{64}$/;
@@ -36,9 +36,12 @@ export class Vault {
 		return FORM.exec(sealed)?.[1] === this.#keyId ? undefined : this.seal(this.open(sealed, of), of);
 	}
 
-	/** @param key where the operator named one; else the file has it. @throws Error when there is none */
+	/** @param key where the operator named one; else the file has it. @throws Error when there is none, naming the line where it is no key */
 	static async open(key: string | undefined, file: string): Promise<Vault> {
-		return new Vault(...sealingKeysIn(key ?? (await readFile(file, "utf8"))));
+		const text = key ?? (await readFile(file, "utf8"));
+		const fault = sealingKeyFault(text);
+		if (fault !== undefined) throw new Error(`${key === undefined ? file : "BERTH_SECRETS_KEY"}, ${fault}: put back the copy`);
+		return new Vault(...sealingKeysIn(text));
 	}
 
 	/** @param of what it is of (`default/registry/npm.example.com`): only whoever names the same opens it */
@@ -70,7 +73,7 @@ export class Vault {
 		if (key === undefined)
 			throw new BerthError(
 				"platform_error",
-				`The secret ${of} was sealed with another key (BERTH_SECRETS_KEY, or secrets.key): set it again.`,
+				`The secret ${of} was sealed with another key than this node has: its operator puts that one back (BERTH_SECRETS_KEY, or secrets.key), or set it again.`,
 			);
 		const bytes = Buffer.from(text, "base64url");
 		const cipher = createDecipheriv(CIPHER, key, bytes.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES });

@@ -33,7 +33,7 @@ export class FunctionSecrets {
 		this.#certificates = certificates;
 	}
 
-	/** Undefined for a version that has none. @throws BerthError secret_unavailable, unavailable */
+	/** Undefined for a version that has none. @throws BerthError secret_unavailable, platform_error (no key of this node opens it), unavailable */
 	of(project: string, manifest: Pick<Manifest, "secrets">): Promise<GivenSecrets> | undefined {
 		if (manifest.secrets === undefined || manifest.secrets.length === 0) return undefined;
 		const { authorities, kept } = this.#projectOf(project);

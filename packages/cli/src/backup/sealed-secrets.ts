@@ -12,6 +12,8 @@ export interface SealedSecret {
 	readonly keyId: string;
 }
 
+const CALLBACKS = /^\{berth\}:callback-secret:([^:]+)$/;
+
 type Fields = readonly (readonly [field: string, text: string])[];
 
 /** Hashes that have secrets in them, as the registry writes them, and what those are of. */
@@ -35,10 +37,12 @@ export async function sealedSecrets({ durableRedisUrl }: Settings): Promise<read
 	const found: SealedSecret[] = [];
 	let cursor = "0";
 	do {
-		const [reply] = await askRedis(durableRedisUrl, [["SCAN", cursor, "MATCH", "{berth}:[hps]*", "COUNT", SCANNED, "TYPE", "hash"]]);
+		const [reply] = await askRedis(durableRedisUrl, [["SCAN", cursor, "MATCH", "{berth}:[chps]*", "COUNT", SCANNED]]);
 		const [next, names] = listOf(reply);
 		cursor = String(next);
 		for (const name of listOf(names).map(String)) {
+			const [, project] = CALLBACKS.exec(name) ?? [];
+			if (project !== undefined) found.push(...(await secretOfCallbacks(durableRedisUrl, name, project)));
 			for (const { name: pattern, read } of PLACES) {
 				const [, subject] = pattern.exec(name) ?? [];
 				if (subject !== undefined) found.push(...read(subject, await fieldsOf(durableRedisUrl, name)));
@@ -59,6 +63,11 @@ async function fieldsOf(url: string, name: string): Promise<Fields> {
 	const [reply] = await askRedis(url, [["HGETALL", name]]);
 	const texts = listOf(reply).map(String);
 	return texts.flatMap((field, i) => (i % 2 === 0 ? [[field, texts[i + 1] as string] as const] : []));
+}
+
+async function secretOfCallbacks(url: string, name: string, project: string): Promise<readonly SealedSecret[]> {
+	const [text] = await askRedis(url, [["GET", name]]);
+	return secretsIn(String(text), `what callbacks are signed with (project ${project})`);
 }
 
 function secretsOfHook(id: string, fields: ReadonlyMap<string, string>): readonly SealedSecret[] {

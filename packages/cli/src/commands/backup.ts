@@ -84,5 +84,5 @@ function keptApart({ secretsKey, paths }: Settings): string {
 
 function notOpened(secrets: readonly SealedSecret[], dataDir: string): string {
 	const names = secrets.map(({ of }) => of).join(", ");
-	return `What no key here opens: ${names}. Put the secrets.key that it was sealed with into ${dataDir} before \`berth up\`, or set it again afterwards: \`berth registry set\`, \`berth hooks rotate\`.`;
+	return `What no key here opens: ${names}. Put the secrets.key that it was sealed with into ${dataDir} before \`berth up\`, which makes no other while these are there; or make one (openssl rand -hex 32 > ${dataDir}/secrets.key), and set them again afterwards: \`berth secret set\`, \`berth registry set\`, \`berth hooks rotate\`.`;
 }

@@ -19,6 +19,15 @@ interface UpOptions {
 
 const MOST_PORT = 65_535;
 
+/** What those settings are called here. */
+const FLAGS = {
+	BERTH_PORT: "--port",
+	BERTH_HOST: "--host",
+	BERTH_INSECURE_ALLOW: "--insecure-allow",
+	BERTH_TLS_CERT: "--tls-cert",
+	BERTH_TLS_KEY: "--tls-key",
+} as const;
+
 const HELP = `
 Everything of one machine: two Redis servers on unix sockets, launcher, worker
 and gateway. It stays in the foreground until Ctrl-C, or returns when the stack
@@ -53,13 +62,14 @@ export function registerUp({ program, action }: Registrar): void {
 async function up(session: Session, options: UpOptions): Promise<ExitCode> {
 	if (process.getuid?.() !== 0)
 		throw new CommandFailure(EXIT.failed, "the stack is started by root, since sandboxes need mounts and cgroups: sudo berth up");
-	const settings = session.settings({
+	const given = {
 		...(options.port === undefined ? {} : { BERTH_PORT: String(options.port) }),
 		...(options.host === undefined ? {} : { BERTH_HOST: options.host }),
 		...(options.insecureAllow === undefined ? {} : { BERTH_INSECURE_ALLOW: options.insecureAllow }),
 		...(options.tlsCert === undefined ? {} : { BERTH_TLS_CERT: resolve(options.tlsCert) }),
 		...(options.tlsKey === undefined ? {} : { BERTH_TLS_KEY: resolve(options.tlsKey) }),
-	});
+	};
+	const settings = session.settings(given, FLAGS);
 	const say = (text: string) => session.terminal.note(text);
 	if (options.detach === true) {
 		const { startDetached } = await import("../supervisor/detached.js");

@@ -14,6 +14,7 @@ import { checkPrograms } from "./programs.js";
 import { checkRedisServers } from "./redis-settings.js";
 import { checkRegistries } from "./registries.js";
 import { settingsInUse } from "./running-settings.js";
+import { checkSealingKey } from "./sealing-key.js";
 import { checkStack } from "./stack.js";
 import { checkStorage } from "./storage.js";
 
@@ -42,6 +43,7 @@ export async function examine(ours: Settings): Promise<Examination> {
 		async () => (isRoot ? checkStorage(settings) : []),
 		() => checkDataDirectory(settings),
 		() => checkRedisServers(settings, stack.isUp),
+		async () => (isRoot ? checkSealingKey(settings, stack.isUp || !settings.embedded.durable) : []),
 		() => checkRegistries(settings),
 		() => checkPayloadStore(settings),
 		async () => (stack.isUp ? [] : [await checkPort(settings)]),

@@ -35,6 +35,8 @@ export interface Exit {
 export class StartError extends Error {
 	override readonly name = "StartError";
 	readonly child: string;
+	/** Where in its log this start begins, bytes. */
+	logFrom = 0;
 
 	constructor(child: string, what: string) {
 		super(`${child} ${what}`);
@@ -77,6 +79,7 @@ export class Child {
 	static async start(spec: ChildSpec, signal: AbortSignal, spawned: (identity: ProcessIdentity) => void = () => undefined): Promise<Child> {
 		signal.throwIfAborted();
 		const log = await openLog(spec.logs, spec.name);
+		const { size } = await log.stat();
 		const child = spawn(spec.command, spec.args, { env: spec.env, stdio: ["pipe", "pipe", log.fd], detached: true });
 		const exited = exitOf(child);
 		const sink = sinkOf(child, log, logPath(spec.logs, spec.name));
@@ -95,6 +98,7 @@ export class Child {
 		} catch (error) {
 			await endOf(child, exited, spec.stopGraceMs).catch(() => undefined);
 			if (!sink.writableEnded) sink.end();
+			if (error instanceof StartError) error.logFrom = size;
 			throw error;
 		} finally {
 			waiting.abort();

@@ -23,6 +23,7 @@ export async function startDetached(settings: Settings, say: (text: string) => v
 	await prepareDirectories(settings);
 	const { logs } = settings.paths;
 	await using log = await openLog(logs, LOG);
+	const { size } = await log.stat();
 	const child = spawn(process.execPath, ["--enable-source-maps", fileURLToPath(new URL("./main.js", import.meta.url))], {
 		env: processEnvironment(settings),
 		cwd: "/",
@@ -39,7 +40,7 @@ export async function startDetached(settings: Settings, say: (text: string) => v
 				else reject(new CommandFailure(message.exitCode, message.message));
 			});
 			child.once("exit", async () => {
-				const tail = await tailOfLog(logs, LOG, LOG_TAIL);
+				const tail = await tailOfLog(logs, LOG, LOG_TAIL, size);
 				reject(
 					new CommandFailure(
 						EXIT.failed,

@@ -21,6 +21,7 @@ test("a log is appended to, and its last lines can be read", async () => {
 	await append("one\ntwo\n");
 	await append("three\n");
 	expect(await tailOfLog(directory, "worker", 2)).toEqual(["two", "three"]);
+	expect(await tailOfLog(directory, "worker", 2, "one\ntwo\n".length)).toEqual(["three"]);
 	expect(await tailOfLog(directory, "nobody", 2)).toEqual([]);
 });
 

@@ -46,13 +46,16 @@ async function putAside(file: FileHandle, path: string, rotateBytes: number): Pr
 	await file.truncate();
 }
 
-/** The last lines of a log, at most `count`. */
-export async function tailOfLog(directory: string, name: string, count: number): Promise<readonly string[]> {
+/**
+ * The last lines of a log, at most `count`.
+ * @param from bytes that were there before: they aren't of it, unless the log has been put aside since
+ */
+export async function tailOfLog(directory: string, name: string, count: number, from = 0): Promise<readonly string[]> {
 	const path = logPath(directory, name);
 	const size = await sizeOf(path);
-	if (size === 0) return [];
+	const length = Math.min(size >= from ? size - from : size, TAIL_BYTES);
+	if (length === 0) return [];
 	await using file = await open(path, "r");
-	const length = Math.min(size, TAIL_BYTES);
 	const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, size - length);
 	return buffer.toString("utf8", 0, bytesRead).trimEnd().split("\n").slice(-count);
 }

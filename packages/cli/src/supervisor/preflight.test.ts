@@ -14,6 +14,12 @@ afterAll(() => rm(root, { recursive: true }));
 test.each([
 	[{ BERTH_ENGINE: "docker", BERTH_DOCKER_SOCKET: "/nope" }, "There is no Docker Engine at /nope. Start it"],
 	[{ BERTH_OCI_RUNTIME: "/nonexist" }, "There is no /nonexist. Install it, or set BERTH_OCI_RUNTIME to"],
+	[{ BERTH_RUNSC: "/nonexist" }, "There is no /nonexist. Set BERTH_RUNSC to"],
+	[{ BERTH_RUNSC: "/bin/true" }, "/bin/true isn't gVisor's runsc. Set BERTH_RUNSC to"],
+	[{ BERTH_EGRESS_CA_FILE: "/nonexist" }, "BERTH_EGRESS_CA_FILE: /nonexist can't be read: there is no such file. Mend"],
+	[{ BERTH_EGRESS_CA_FILE: "/etc/hostname" }, "/etc/hostname (BERTH_EGRESS_CA_FILE) has no certificate in PEM"],
+	[{ BERTH_EGRESS_CA_FILE: "/root/.." }, "BERTH_EGRESS_CA_FILE: /root/.. can't be read: it is a directory"],
+	[{ BERTH_TLS_CERT: "/etc/hostname", BERTH_TLS_KEY: "/etc/hostname" }, "/etc/hostname (BERTH_TLS_CERT) has no certificate in PEM"],
 	[{ BERTH_OCI_RUNTIME: "/bin/true" }, "/bin/true is no OCI runtime"],
 	[{ BERTH_DURABLE_REDIS_URL: "redis://:secret@127.0.0.1:1" }, "The durable Redis redis://127.0.0.1:1 can't be used: connect ECONNREFUSED"],
 ])("a start with %j is refused in a sentence that says what to do", async (env, said) => {

@@ -1,16 +1,19 @@
-import type { Settings } from "@berth/config";
+import { egressCertificates, readTls, type Settings } from "@berth/config";
 import { checkAppArmor } from "../doctor/apparmor.js";
 import { checkCgroups } from "../doctor/cgroups.js";
 import type { Check } from "../doctor/check.js";
 import { checkEngine } from "../doctor/engine.js";
 import { seccomp } from "../doctor/kernel.js";
-import { runtime } from "../doctor/programs.js";
+import { runProgram } from "../doctor/program.js";
+import { gvisor, runtime } from "../doctor/programs.js";
 import { checkConnection } from "../doctor/redis-settings.js";
 import { CommandFailure, EXIT } from "../exit-codes.js";
+import { messageOf } from "../system-errors.js";
 import { tryImageRepository } from "./image-repository.js";
 import { requireNone } from "./obstacle.js";
 import { placeObstacle } from "./place.js";
 import { listenObstacle } from "./port.js";
+import { secretsKeyObstacle } from "./secrets-key.js";
 import { readSupervisorState } from "./state-file.js";
 
 /**
@@ -19,6 +22,8 @@ import { readSupervisorState } from "./state-file.js";
  */
 export async function preflight(settings: Settings, say: (text: string) => void): Promise<void> {
 	requireNone(await placeObstacle(settings));
+	requireNone(await secretsKeyObstacle(settings));
+	await requireCertificates(settings);
 	for (const check of await checksOf(settings))
 		if (check.status === "failed") throw new CommandFailure(EXIT.failed, `${check.found} ${check.mend}`);
 	if (isOpen(settings))
@@ -27,6 +32,22 @@ export async function preflight(settings: Settings, say: (text: string) => void)
 		);
 	await tryImageRepository(settings, say);
 	if ((await readSupervisorState(settings.paths)) === undefined) requireNone(await listenObstacle(settings.host, settings.port));
+}
+
+/** What gateway and worker read when they start, the latter as the service user. @throws CommandFailure naming the setting, the file and what is wrong with it */
+async function requireCertificates({ tls, egressCaFile, serviceUid }: Settings): Promise<void> {
+	try {
+		if (tls !== undefined) readTls(tls);
+		if (egressCaFile !== undefined) egressCertificates(egressCaFile);
+	} catch (error) {
+		throw new CommandFailure(EXIT.failed, `${messageOf(error)}. Mend the file, or let the setting name another.`);
+	}
+	if (egressCaFile === undefined || process.getuid?.() !== 0) return;
+	const as = ["--reuid", String(serviceUid), "--regid", String(serviceUid), "--clear-groups"];
+	const { ok } = await runProgram("setpriv", [...as, "--", "test", "-r", egressCaFile]);
+	if (ok) return;
+	const mend = "let others read it, and search the directories that it is in (chmod o+r, o+x)";
+	throw new CommandFailure(EXIT.failed, `BERTH_EGRESS_CA_FILE: the service user (uid ${serviceUid}) can't read ${egressCaFile}: ${mend}`);
 }
 
 /** Whether keys may come over a network as they are. */
@@ -46,7 +67,7 @@ async function checksOf(settings: Settings): Promise<readonly Check[]> {
 	return await Promise.all([
 		...limits,
 		...(settings.apparmorProfile === undefined ? [] : [checkAppArmor(settings.apparmorProfile)]),
-		settings.engine === "docker" ? checkEngine(settings) : runtime(settings.ociRuntime),
+		...(settings.engine === "docker" ? [checkEngine(settings)] : [runtime(settings.ociRuntime), gvisor(settings.runsc)]),
 		...urls.map(([role, url]) => checkConnection(role, url)),
 	]);
 }

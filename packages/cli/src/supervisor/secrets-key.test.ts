@@ -2,19 +2,34 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promise
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadSettings, type Settings } from "@berth/config";
-import { afterEach, beforeEach, expect, test } from "vitest";
-import { ensureSecretsKey } from "./secrets-key.js";
+import { sealingKeyId } from "@berth/contracts";
+import { RedisServer } from "@berth/redis/testing";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { askRedis } from "../doctor/redis-connection.js";
+import { checkSealingKey } from "../doctor/sealing-key.js";
+import { ensureSecretsKey, secretsKeyObstacle } from "./secrets-key.js";
 
 /** No user of any system: giving a file to it fails, as whatever cuts a start short would. */
 const NOBODYS_UID = -2;
+
+const [KEY, ANOTHER] = ["ab".repeat(32), "cd".repeat(32)];
+
+let redis: RedisServer;
+beforeAll(async () => {
+	redis = await RedisServer.start();
+});
+afterAll(() => redis[Symbol.asyncDispose]());
 
 let directory: string;
 let settings: Settings;
 beforeEach(async () => {
 	directory = await mkdtemp(join(tmpdir(), "berth-secrets-"));
-	settings = loadSettings({ BERTH_DATA_DIR: directory });
+	settings = loadSettings({ BERTH_DATA_DIR: directory, BERTH_DURABLE_REDIS_URL: redis.url });
 });
-afterEach(() => rm(directory, { recursive: true }));
+afterEach(async () => {
+	await askRedis(redis.url, [["FLUSHALL"]]);
+	await rm(directory, { recursive: true });
+});
 
 const key = () => readFile(settings.paths.secretsKey, "utf8");
 
@@ -47,4 +62,54 @@ test("one that is there is never replaced, whatever is in it: secrets may be sea
 	expect(await key()).toBe("not ours");
 	const { mode, uid } = await stat(settings.paths.secretsKey);
 	expect([mode & 0o777, uid]).toEqual([0o600, settings.serviceUid]);
+});
+
+/** What the registry keeps of a secret and of what callbacks are signed with. */
+async function seal(key: string): Promise<void> {
+	const sealed = `v1.${sealingKeyId(key)}.AAAA`;
+	await askRedis(redis.url, [
+		["HSET", "{berth}:secrets:default", "A", JSON.stringify({ sealed })],
+		["SET", "{berth}:callback-secret:default", JSON.stringify({ current: { sealed } })],
+	]);
+}
+
+test("where something is sealed and the key is gone none is made: the start says how many, and what to do", async () => {
+	await seal(KEY);
+	await expect(ensureSecretsKey(settings)).rejects.toThrow(
+		/^2 records are sealed with a key that isn't here, and \S+secrets\.key is missing: put it back .*openssl rand -hex 32 > \S+secrets\.key$/,
+	);
+	expect(await readdir(directory)).toEqual([]);
+	expect(await checkSealingKey(settings, true)).toMatchObject([{ status: "failed", found: expect.stringContaining("2 records") }]);
+});
+
+test("doctor says how many records no key opens, and of what", async () => {
+	await seal(KEY);
+	const check = async (secretsKey: string) => (await checkSealingKey({ ...settings, secretsKey }, true))[0];
+	expect(await check(ANOTHER)).toMatchObject({
+		status: "warning",
+		found: expect.stringMatching(
+			/^Of 2 sealed records no key of BERTH_SECRETS_KEY opens 2: the secret A \(project default\), what callbacks/,
+		),
+	});
+	expect(await check(`${ANOTHER},${KEY}`)).toMatchObject({ status: "ok" });
+});
+
+test.each([
+	["no key", 1],
+	[`${KEY}\n${KEY.slice(1)}\n`, 2],
+	[`${KEY.toUpperCase()}\n`, 1],
+	["\n", 1],
+])("a file with %j is refused by its line, without what stands there", async (text, line) => {
+	await writeFile(settings.paths.secretsKey, text);
+	const { what = "", mend } = (await secretsKeyObstacle(settings)) ?? {};
+	expect(what).toMatch(new RegExp(`^${settings.paths.secretsKey}, line ${line}: .*64 hex digits`));
+	expect(what).not.toContain(KEY.slice(1));
+	expect(mend).toBe("put back the copy");
+	expect((await checkSealingKey(settings, false))[0]).toMatchObject({ status: "failed" });
+});
+
+test("one key, and several, are none of those", async () => {
+	expect(await secretsKeyObstacle(settings)).toBeUndefined();
+	await writeFile(settings.paths.secretsKey, `${KEY}\n${ANOTHER}\n`);
+	expect(await secretsKeyObstacle(settings)).toBeUndefined();
 });

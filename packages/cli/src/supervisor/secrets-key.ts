@@ -1,16 +1,46 @@
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
-import { link, open, rm } from "node:fs/promises";
+import { link, open, readFile, rm } from "node:fs/promises";
 import process from "node:process";
 import type { Settings } from "@berth/config";
-import { codeOf } from "../system-errors.js";
+import { sealingKeyFault } from "@berth/contracts";
+import { sealedSecrets } from "../backup/sealed-secrets.js";
+import { codeOf, isMissing } from "../system-errors.js";
+import { type Obstacle, requireNone } from "./obstacle.js";
+
+/** What is wrong with the file of the key, should it be there and be the one that counts. What stands in it isn't said. */
+export async function secretsKeyObstacle({ secretsKey, paths }: Pick<Settings, "secretsKey" | "paths">): Promise<Obstacle | undefined> {
+	if (secretsKey !== undefined) return undefined;
+	const text = await keyText(paths.secretsKey);
+	const fault = text === undefined ? undefined : sealingKeyFault(text);
+	return fault === undefined ? undefined : { what: `${paths.secretsKey}, ${fault}`, mend: "put back the copy" };
+}
+
+/**
+ * What keeps a new key from being made: secrets that the durable Redis has already, and that it couldn't open. Asks that Redis, where
+ * the key is missing alone.
+ */
+export async function missingKeyObstacle(settings: Settings): Promise<Obstacle | undefined> {
+	const { secretsKey, paths } = settings;
+	if (secretsKey !== undefined || (await keyText(paths.secretsKey)) !== undefined) return undefined;
+	const { length } = await sealedSecrets(settings);
+	if (length === 0) return undefined;
+	const what = length === 1 ? "1 record is" : `${length} records are`;
+	return {
+		what: `${what} sealed with a key that isn't here, and ${paths.secretsKey} is missing`,
+		mend: `put it back (or set BERTH_SECRETS_KEY); or, to give up what is sealed, make another: openssl rand -hex 32 > ${paths.secretsKey}`,
+	};
+}
 
 /**
  * Makes the key that secrets are sealed with, the service user's alone, unless the operator has named one or it is there: it is
  * never replaced, though one that was put there by hand becomes the service user's, too. It gets its name when it is on disk.
+ * Once the durable Redis answers. @throws CommandFailure when that has secrets which were sealed with a key that is gone
  */
-export async function ensureSecretsKey({ secretsKey, paths, serviceUid }: Settings): Promise<void> {
+export async function ensureSecretsKey(settings: Settings): Promise<void> {
+	const { secretsKey, paths, serviceUid } = settings;
 	if (secretsKey !== undefined) return;
+	requireNone(await missingKeyObstacle(settings));
 	const unfinished = `${paths.secretsKey}.${process.pid}`;
 	try {
 		{
@@ -26,6 +56,15 @@ export async function ensureSecretsKey({ secretsKey, paths, serviceUid }: Settin
 		await giveTo(serviceUid, paths.secretsKey);
 	} finally {
 		await rm(unfinished, { force: true });
+	}
+}
+
+async function keyText(path: string): Promise<string | undefined> {
+	try {
+		return await readFile(path, "utf8");
+	} catch (error) {
+		if (isMissing(error)) return undefined;
+		throw error;
 	}
 }
 

@@ -96,13 +96,13 @@ export class Supervisor {
 		await preflight(this.#settings, this.#say);
 		await prepareDirectories(this.#settings);
 		this.#lock = await takeLock(this.#settings.paths);
-		await ensureSecretsKey(this.#settings);
 		await this.#clearLeftovers();
 		// Before minutes are spent on base images; should it be taken meanwhile, the gateway says so.
 		requireNone(await listenObstacle(this.#settings.host, this.#settings.port));
 		for (const redis of embeddedRedisOf(this.#settings)) {
 			await this.#startProcess(redis.name, () => redisSpec(redis, this.#settings));
 		}
+		await ensureSecretsKey(this.#settings);
 		await this.#prepare();
 		await this.#startProcess(
 			"launcher",
@@ -257,7 +257,7 @@ export class Supervisor {
 	async #explained(error: unknown): Promise<unknown> {
 		if (!(error instanceof StartError)) return error;
 		const { logs } = this.#settings.paths;
-		const tail = await tailOfLog(logs, error.child, LOG_TAIL);
+		const tail = await tailOfLog(logs, error.child, LOG_TAIL, error.logFrom);
 		const shown = tail.map((line) => `  ${line}`).join("\n");
 		return new CommandFailure(
 			EXIT.failed,

@@ -1,8 +1,5 @@
-import { X509Certificate } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { createSecureContext, getCACertificates, type SecureContext } from "node:tls";
-
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+import { egressCertificates } from "@berth/config";
 
 /** What hosts are held against that secrets are sent to: this machine's certificates, those that Node comes with, and the operator's. Read once, when they are first needed. */
 export class Roots {
@@ -13,7 +10,7 @@ export class Roots {
 
 	/** @param file the operator's, PEM. @throws Error when it can't be read, or has none */
 	constructor(file: string | undefined) {
-		this.#own = file === undefined ? [] : certificatesIn(file);
+		this.#own = file === undefined ? [] : egressCertificates(file);
 	}
 
 	/** PEM: hundreds of KiB, so that all who say it say this one text. */
@@ -31,11 +28,4 @@ export class Roots {
 		this.#all ??= [...new Set([...getCACertificates("default"), ...getCACertificates("system"), ...this.#own])];
 		return this.#all;
 	}
-}
-
-function certificatesIn(file: string): readonly string[] {
-	const found = readFileSync(file, "utf8").match(CERTIFICATE) ?? [];
-	if (found.length === 0) throw new Error(`BERTH_EGRESS_CA_FILE: ${file} has no certificate (PEM)`);
-	for (const one of found) new X509Certificate(one);
-	return found;
 }

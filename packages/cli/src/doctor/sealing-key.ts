@@ -1,0 +1,28 @@
+import type { Settings } from "@berth/config";
+import { sealedSecrets, unopenable } from "../backup/sealed-secrets.js";
+import { missingKeyObstacle, secretsKeyObstacle } from "../supervisor/secrets-key.js";
+import { type Check, failed, ok, warning } from "./check.js";
+
+const NAME = "sealing key";
+/** Of those that it doesn't open. */
+const NAMED = 5;
+
+/** Whether what secrets are sealed with is a key, and opens what the durable Redis has, where that can be asked. */
+export async function checkSealingKey(settings: Settings, durableAnswers: boolean): Promise<readonly Check[]> {
+	const from = settings.secretsKey === undefined ? settings.paths.secretsKey : "BERTH_SECRETS_KEY";
+	const obstacle = (await secretsKeyObstacle(settings)) ?? (durableAnswers ? await missingKeyObstacle(settings) : undefined);
+	if (obstacle !== undefined) return [failed(NAME, `${obstacle.what}.`, `${obstacle.mend}.`)];
+	if (!durableAnswers) return [ok(NAME, `${from}; what it opens is seen once the durable Redis is up.`)];
+	const sealed = await sealedSecrets(settings);
+	const lost = await unopenable(sealed, settings);
+	if (lost.length === 0) return [ok(NAME, `${from} opens whatever is sealed (records: ${sealed.length}).`)];
+	const names = lost.slice(0, NAMED).map(({ of }) => of);
+	const more = lost.length > NAMED ? `, and ${lost.length - NAMED} more` : "";
+	return [
+		warning(
+			NAME,
+			`Of ${sealed.length} sealed records no key of ${from} opens ${lost.length}: ${names.join(", ")}${more}.`,
+			"Put back the key that they were sealed with, behind the one of now (docs/SECURITY.md, Another key), or set them again.",
+		),
+	];
+}
