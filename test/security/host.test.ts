@@ -30,7 +30,7 @@ function filesBelow(directory: string): readonly string[] {
 
 /** Capabilities by their bits (linux/capability.h). */
 const CAPABILITIES = ["chown", "dac_override", "dac_read_search", "fowner", "fsetid", "kill", "setgid", "setuid", "setpcap"];
-const LATER = { net_bind_service: 10, net_admin: 12, sys_admin: 21, sys_resource: 24 } as const;
+const LATER = { net_bind_service: 10, net_admin: 12, sys_chroot: 18, sys_ptrace: 19, sys_admin: 21, sys_resource: 24 } as const;
 const bitsOf = (names: readonly (keyof typeof LATER | string)[]) =>
 	names.reduce((bits, name) => bits | (1n << BigInt(LATER[name as keyof typeof LATER] ?? CAPABILITIES.indexOf(name))), 0n);
 const capabilitiesIn = (status: string, set: string) => BigInt(`0x${field(status, `Cap${set}`)}`);
@@ -55,7 +55,19 @@ describe("a process of the stack", () => {
 		const status = await statusOf("launcher");
 		expect(field(status, "Uid")).toMatch(/^0\t/);
 		expect(field(status, "NoNewPrivs")).toBe("1");
-		const needed = bitsOf(["chown", "dac_override", "fowner", "kill", "setgid", "setuid", "net_admin", "sys_admin", "sys_resource"]);
+		const needed = bitsOf([
+			"chown",
+			"dac_override",
+			"fowner",
+			"kill",
+			"setgid",
+			"setuid",
+			"net_admin",
+			"sys_admin",
+			"sys_chroot",
+			"sys_ptrace",
+			"sys_resource",
+		]);
 		const had = capabilitiesIn(readFileSync("/proc/self/status", "utf8"), "Bnd");
 		for (const set of ["Eff", "Prm", "Bnd"]) expect([set, capabilitiesIn(status, set)]).toEqual([set, needed & had]);
 		for (const set of ["Inh", "Amb"]) expect([set, capabilitiesIn(status, set)]).toEqual([set, 0n]);

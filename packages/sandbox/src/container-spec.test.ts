@@ -142,7 +142,7 @@ describe("a sandbox's resources", () => {
 	test("are capped, every one: memory and swap together, CPU, pids; no device", () => {
 		const { memory, cpu, pids, devices } = spec.linux.resources;
 		expect(memory).toEqual({ limit: 128 * MIB, swap: 128 * MIB });
-		expect(cpu).toEqual({ shares: 1024, quota: 150_000, period: 100_000 });
+		expect(cpu).toEqual({ shares: 256, quota: 150_000, period: 100_000 });
 		expect(pids).toEqual({ limit: 64 });
 		expect(devices).toEqual([{ allow: false, access: "rwm" }]);
 	});

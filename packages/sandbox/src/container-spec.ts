@@ -13,6 +13,8 @@ export const OOM_SCORE = 1000;
 export const CPU_PERIOD_US = 100_000;
 /** Tenants' weight against the platform's own processes (the default is 1024): a quarter. */
 export const CPU_SHARES = 256;
+/** What one weighs while it boots, in busy processes: some do so at a time, and whoever is served comes first. */
+export const BOOT_SHARE = 1 / 4;
 /** What a busy process weighs by default, by cgroup version. */
 export const ONE_PROCESS = { 1: 1024, 2: 100 } as const;
 
@@ -95,7 +97,7 @@ export function containerSpec(boot: BootRequest, place: SandboxPlace): OciSpec {
 			resources: {
 				devices: [{ allow: false, access: "rwm" }],
 				memory: { limit: limits.memoryBytes, ...(enforces("swap") ? { swap: limits.memoryBytes } : {}) },
-				cpu: { shares: ONE_PROCESS[1], quota: cpuQuotaUs(limits.cpuMilli), period: CPU_PERIOD_US },
+				cpu: { shares: ONE_PROCESS[1] * BOOT_SHARE, quota: cpuQuotaUs(limits.cpuMilli), period: CPU_PERIOD_US },
 				...(enforces("pids") ? { pids: { limit: hostTasksOf(boot) } } : {}),
 				...(place.cgroupVersion === 2 ? { unified: { "memory.oom.group": "1" } } : {}),
 			},

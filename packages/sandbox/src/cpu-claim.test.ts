@@ -18,7 +18,7 @@ afterEach(() => {
 
 describe.each([1, 2] as const)("the claim of a sandbox, cgroup v%i", (version) => {
 	const ONE = ONE_PROCESS[version];
-	const [LIGHT, HEAVY] = [4 * ONE, ONE];
+	const [LIGHT, HEAVY] = [4 * ONE, ONE / 2];
 	let cgroup: FakeCgroup;
 	let reader: CgroupReader;
 	let claim: CpuClaim;
@@ -86,7 +86,7 @@ describe.each([1, 2] as const)("the claim of a sandbox, cgroup v%i", (version) =
 		vi.advanceTimersByTime(20);
 		expect(cgroup.weight).toBe(HEAVY / 2);
 		claim.rest();
-		expect(shares.heavy("mine")).toBe(1);
+		expect(shares.heavy("mine")).toBe(1 / 2);
 	});
 
 	test("isn't looked at when nothing runs, and keeps no timer", () => {
@@ -113,7 +113,7 @@ describe.each([1, 2] as const)("the claim of a sandbox, cgroup v%i", (version) =
 		expect(cgroup.weight).toBe(HEAVY / 2);
 		for (let n = 0; n < 40; n++) shares.add("another");
 		vi.advanceTimersByTime(100);
-		expect(cgroup.weight).toBe(HEAVY / 4);
+		expect(cgroup.weight).toBe(Math.floor(HEAVY / 4));
 		for (let n = 0; n < 3; n++) shares.remove("mine");
 		vi.advanceTimersByTime(100);
 		expect(cgroup.weight).toBe(HEAVY);
@@ -128,14 +128,14 @@ describe.each([1, 2] as const)("the claim of a sandbox, cgroup v%i", (version) =
 		for (let n = 0; n < 3; n++) shares.add("mine");
 		const without = seen();
 		claim.begin(reader.cpuUs());
-		expect(seen()).toEqual([2, 2 / 3]);
+		expect(seen()).toEqual([1, 1 / 3]);
 		cgroup.tell({ cpuUs: 100_000 });
 		vi.advanceTimersByTime(20);
-		expect(seen()).toEqual([without[0], 1 / 2]);
+		expect(seen()).toEqual([without[0], 1 / 4]);
 		claim.rest();
 		expect(seen()).toEqual(without);
 		claim.begin(reader.cpuUs());
-		expect(seen()).toEqual([without[0], 1 / 2]);
+		expect(seen()).toEqual([without[0], 1 / 4]);
 		claim.close();
 		expect(seen()).toEqual(without);
 	});
@@ -147,7 +147,7 @@ describe.each([1, 2] as const)("the claim of a sandbox, cgroup v%i", (version) =
 		const ofBooted = cleanup.adopt(new CgroupReader(booted.paths), (each) => each.close());
 		const its = cleanup.adopt(new CpuClaim(ofBooted, new Weight(booted.weightFile, version), shares), (each) => each.close());
 		its.see();
-		expect(booted.weight).toBe(ONE);
+		expect(booted.weight).toBe(ONE / 4);
 		vi.advanceTimersByTime(1000);
 		its.see();
 		expect(booted.weight).toBe(LIGHT);

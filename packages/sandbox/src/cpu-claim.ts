@@ -1,4 +1,5 @@
 import type { CgroupReader } from "./cgroup-reader.js";
+import { BOOT_SHARE } from "./container-spec.js";
 import { CpuBucket } from "./cpu-bucket.js";
 import type { CpuShares } from "./cpu-shares.js";
 import type { Weight } from "./weight.js";
@@ -93,7 +94,7 @@ export class CpuClaim {
 		this.#cpuUs = cpuUs;
 		if (this.#works) this.#count(this.#isHeavy ? "heavy" : "light");
 		// One that boots is nobody's yet.
-		this.#weight.set(!this.#isHeavy ? this.#shares.light : this.#project === undefined ? 1 : this.#shares.heavy(this.#project));
+		this.#weight.set(!this.#isHeavy ? this.#shares.light : this.#project === undefined ? BOOT_SHARE : this.#shares.heavy(this.#project));
 	}
 
 	#count(as: "light" | "heavy" | undefined): void {

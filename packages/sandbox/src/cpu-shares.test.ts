@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { CpuShares } from "./cpu-shares.js";
 
-test("projects that compute are equal and weigh no more together than one process per core, whatever each has; a sandbox one process at most", () => {
+test("projects that compute are equal and weigh no more together than half a process per core, whatever each has; a sandbox no more than that", () => {
 	const sandboxes = fc.array(fc.constantFrom("a", "b", "c", "d"), { minLength: 1, maxLength: 200 });
 	fc.assert(
 		fc.property(sandboxes, fc.integer({ min: 1, max: 64 }), (projects, cores) => {
@@ -11,20 +11,20 @@ test("projects that compute are equal and weigh no more together than one proces
 			const heavy = new Set(projects);
 			for (const project of heavy) {
 				const count = projects.filter((each) => each === project).length;
-				expect(shares.heavy(project) * count).toBeCloseTo(Math.min(count, cores / heavy.size));
+				expect(shares.heavy(project) * count).toBeCloseTo(Math.min(count, cores / heavy.size) / 2);
 			}
 			for (const project of projects) shares.remove(project);
-			expect(shares.heavy("a")).toBe(1);
+			expect(shares.heavy("a")).toBe(1 / 2);
 		}),
 	);
 });
 
-test("up to four that use little weigh four processes each; more of them share what these have", () => {
+test("up to two that use little weigh four processes each; more of them share what these have", () => {
 	const shares = new CpuShares(2);
-	for (let n = 0; n < 4; n++) shares.add(undefined);
+	for (let n = 0; n < 2; n++) shares.add(undefined);
 	expect(shares.light).toBe(4);
-	for (let n = 0; n < 60; n++) shares.add(undefined);
-	expect(shares.light * 64).toBe(16);
+	for (let n = 0; n < 62; n++) shares.add(undefined);
+	expect(shares.light * 64).toBe(8);
 	for (let n = 0; n < 64; n++) shares.remove(undefined);
 	expect(shares.light).toBe(4);
 });

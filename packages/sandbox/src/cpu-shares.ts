@@ -2,13 +2,15 @@ import { availableParallelism } from "node:os";
 
 /** What one that uses little weighs, in busy processes: it wants a twentieth of a core at most, and is to have that at once. */
 const LIGHT = 4;
+/** What one that uses much weighs at most. */
+const HEAVY = 1 / 2;
 /** So many such at a time, and what they weigh together is shared by more: the platform has to come between them. */
-const MOST_LIGHT = 4;
+const MOST_LIGHT = 2;
 
 /**
  * Who works on this node at this moment, and what each is to weigh, in busy processes of the default weight. Those that use little weigh as
- * much as needs be. One that uses much weighs one process at most; projects that do are equal, with however many sandboxes, and weigh no more
- * together than one process per core.
+ * much as needs be. One that uses much weighs half a process at most; projects that do are equal, with however many sandboxes, and weigh no more
+ * together than that per core.
  */
 export class CpuShares {
 	readonly #cores: number;
@@ -25,7 +27,8 @@ export class CpuShares {
 	}
 
 	heavy(project: string): number {
-		return Math.min(1, this.#cores / Math.max(1, this.#heavy.size) / Math.max(1, this.#heavy.get(project) ?? 1));
+		const atMost = this.#cores / Math.max(1, this.#heavy.size) / Math.max(1, this.#heavy.get(project) ?? 1);
+		return HEAVY * Math.min(1, atMost);
 	}
 
 	/** @param project of one that uses much; undefined of one that uses little */

@@ -14,6 +14,8 @@ const LAUNCHER_CAPABILITIES = {
 	dac_override: "directories of the worker's: agents' sockets; cgroup files of others",
 	fowner: "modes of what isn't root's",
 	kill: "sandboxes' processes, which are other users'",
+	sys_ptrace: "runc: namespaces of the process that it has started, which is another user's",
+	sys_chroot: "runc: to enter a mount namespace",
 } as const;
 
 /** What gateway and worker may do until their modules are loaded and their port is open: then they are the service user, with none of it. */
