@@ -51,6 +51,13 @@ export async function footprintOf(stack: Stack): Promise<Footprint> {
 	};
 }
 
+/** What is more than it was: connections and files that were open for something else may have been closed since. */
+export function beyond(before: Footprint, now: Footprint): Footprint {
+	const kinds = Object.keys({ ...before.descriptors, ...now.descriptors });
+	const most = kinds.map((kind) => [kind, Math.max(before.descriptors[kind] ?? 0, now.descriptors[kind] ?? 0)] as const);
+	return { ...now, descriptors: Object.fromEntries(most) };
+}
+
 /** Resident memory of a process, bytes. */
 export function residentBytesOf(pid: number): number {
 	const [, kib = "NaN"] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];

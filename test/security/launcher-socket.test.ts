@@ -177,13 +177,13 @@ describe("the launcher's socket, while functions are served", () => {
 	}
 
 	it("answers requests that nobody honest makes with a problem, or with nothing done", async () => {
-		const { host, hasLayer, importLayer, kill, remove, removeVolume } = LAUNCHER_VERBS;
-		const done: number[] = [host, hasLayer, importLayer, kill, remove, removeVolume];
+		const { host, hasLayer, importLayer, dropLayers, kill, remove, removeVolume } = LAUNCHER_VERBS;
+		const done: number[] = [host, hasLayer, importLayer, dropLayers, kill, remove, removeVolume];
 		await talk((talker) =>
 			fc.assert(
 				fc.asyncProperty(verb, head, async (type, fields) => {
 					const answer = await talker.ask(type, fields);
-					// What isn't there is gone, and the beginning of a layer stays as long as whoever brings it.
+					// What isn't there is gone, nothing is unused for so long, and the beginning of a layer stays as long as whoever brings it.
 					if (answer.type !== LAUNCHER_PROBLEM) expect(done).toContain(answer.type);
 				}),
 				{ numRuns: RUNS },
