@@ -23,7 +23,6 @@ export class CpuClaim {
 	#timer: NodeJS.Timeout | undefined;
 	readonly #shares: CpuShares;
 	#project: string | undefined;
-	#isHeavy = true;
 	/** As which it counts now: as one that uses little, or much; undefined while nothing of it goes on. */
 	#counts: "light" | "heavy" | undefined;
 
@@ -90,11 +89,11 @@ export class CpuClaim {
 	}
 
 	#weigh(cpuUs: number, nowMs: number): void {
-		this.#isHeavy = this.#bucket.take(cpuUs - this.#cpuUs, nowMs);
+		const isHeavy = this.#bucket.take(cpuUs - this.#cpuUs, nowMs);
 		this.#cpuUs = cpuUs;
-		if (this.#works) this.#count(this.#isHeavy ? "heavy" : "light");
+		if (this.#works) this.#count(isHeavy ? "heavy" : "light");
 		// One that boots is nobody's yet.
-		this.#weight.set(!this.#isHeavy ? this.#shares.light : this.#project === undefined ? BOOT_SHARE : this.#shares.heavy(this.#project));
+		this.#weight.set(!isHeavy ? this.#shares.light : this.#project === undefined ? BOOT_SHARE : this.#shares.heavy(this.#project));
 	}
 
 	#count(as: "light" | "heavy" | undefined): void {

@@ -110,7 +110,7 @@ export class Dispatch {
 		return this.#starts.boots === 0 && !this.#shortage.lasts;
 	}
 
-	/** Whether several projects have sandboxes here, and nobody waits for memory. */
+	/** Whether several projects have had sandboxes here, and nobody waits for memory. */
 	get isShared(): boolean {
 		return this.#turns.projects > 1 && !this.#shortage.lasts;
 	}

@@ -43,7 +43,7 @@ function registerSet(group: Command, { action, stdin }: Registrar): void {
 				if (session.json) session.terminal.json(secret);
 				else
 					session.terminal.note(
-						`${name} is set. Functions deployed with "secrets": [${JSON.stringify(name)}] have it as process.env.${name}.`,
+						`${name} is set. Functions deployed with "secrets": [${JSON.stringify(name)}] have it as the variable ${name} of their environment.`,
 					);
 				return EXIT.ok;
 			}),
