@@ -77,7 +77,7 @@ describe.skipIf(process.arch !== "x64")("on a host with cgroup v2 alone", () => 
 
 	it("hands controllers down where nobody has yet, and puts the platform before its sandboxes", () => {
 		const { handedDown, cgroups, weights, own, unloaded } = saidOf<Record<string, unknown>>("up");
-		expect({ handedDown, cgroups, weights }).toEqual({ handedDown: "", cgroups: "v2", weights: { platform: 800, whole: 1000 } });
+		expect({ handedDown, cgroups, weights }).toEqual({ handedDown: "", cgroups: "v2", weights: { platform: 800, whole: 200 } });
 		expect(own).toMatch(/^0::\/berth-[0-9a-f]{8}\/platform$/);
 		expect(unloaded).toMatch(/AppArmor has no profile berth-sandbox loaded: `apparmor_parser -r -K`/);
 	});

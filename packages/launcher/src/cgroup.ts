@@ -44,7 +44,8 @@ export class CgroupTree {
 			this.limitsSwap = requireFilesV2(own, mayLackSwap);
 		}
 		const { platformDirectory: platform } = this;
-		this.#weigh(this.#cpuDirectory, platform === undefined ? 1 : PLATFORM_WEIGHT + 1);
+		// No more than that beside what else runs on this machine: sandboxes that compute have what the platform leaves of it.
+		this.#weigh(this.#cpuDirectory, 1);
 		if (platform !== undefined) this.#weigh(platform, PLATFORM_WEIGHT);
 	}
 
