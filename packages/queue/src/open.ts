@@ -1,7 +1,7 @@
 import { closeRedis, openRedis, SILENT } from "@berth/redis";
 import { BackgroundNews } from "./background-news.js";
 import type { Retention } from "./background-records.js";
-import type { CanRun } from "./bullmq/background-attempts.js";
+import type { LackOf } from "./bullmq/background-attempts.js";
 import { BackgroundQueue } from "./bullmq/background-queue.js";
 import { BackgroundSource } from "./bullmq/background-source.js";
 import { BuildJobs, Builds } from "./bullmq/builds.js";
@@ -85,10 +85,11 @@ export async function openInvocationQueue(
 /**
  * Both lanes for a worker. @param options.incarnation as the node is listed: it says who has taken what. @param options.recordBudget how many records of the interactive lane are kept
  * @param options.limitsOf what bounds a function in the background. Default: nothing
- * @param options.canRun whether this node can run a background invocation. Default: any
+ * @param options.lackOf whether this node can run a background invocation. Default: any
  * @param options.memoryMiB what runs in the background may hold of the node's memory together, so that none of them waits for memory for long that others hold. Default: no bound
  * @param options.cores of the machine: background work is taken as these keep up. Default: as slots are free
  * @param options.projectConcurrency how many of a project may be in flight at once, of both lanes on all nodes. Default: no bound
+ * @param options.interactiveReserve the part of these that background work leaves to those who wait, 0 to 1. Default: a quarter
  * @throws Error naming the Redis that can't be reached
  */
 export async function openInvocationSource(
@@ -99,10 +100,11 @@ export async function openInvocationSource(
 			readonly recordBudget?: RecordBudget;
 			readonly retention?: Retention;
 			readonly limitsOf?: LimitsOf;
-			readonly canRun?: CanRun;
+			readonly lackOf?: LackOf;
 			readonly cores?: number;
 			readonly memoryMiB?: number;
 			readonly projectConcurrency?: (project: string) => number | undefined;
+			readonly interactiveReserve?: number;
 		},
 ): Promise<WorkerSource> {
 	const {
@@ -113,10 +115,11 @@ export async function openInvocationSource(
 		recordBudget,
 		retention,
 		limitsOf = async () => undefined,
-		canRun = async () => true,
+		lackOf = async () => undefined,
 		cores,
 		memoryMiB,
 		projectConcurrency = () => undefined,
+		interactiveReserve,
 		logger: log = SILENT,
 	} = options;
 	const owned = await openRedis([
@@ -127,7 +130,8 @@ export async function openInvocationSource(
 		{ url: fastUrl, use: "command", name: "project-slots", log },
 	]);
 	const [fast, subscriber, durable, news, slotsRedis] = owned;
-	const slots = new ProjectSlots({ redis: slotsRedis, holder: `${nodeId}/${incarnation}`, log });
+	const reserve = interactiveReserve === undefined ? {} : { reserve: interactiveReserve };
+	const slots = new ProjectSlots({ redis: slotsRedis, holder: `${nodeId}/${incarnation}`, log, ...reserve });
 	const budget = recordBudget === undefined ? {} : { budget: recordBudget };
 	const interactive = new InteractiveSource({ redis: fast, subscriber, nodeId, incarnation, log, ...budget });
 	const background = {
@@ -135,9 +139,10 @@ export async function openInvocationSource(
 		subscriber: news,
 		nodeId,
 		limitsOf,
-		canRun,
+		lackOf,
 		log,
 		slots,
+		slotNews: subscriber,
 		projectConcurrency,
 		...(cores === undefined ? {} : { cores }),
 		...(memoryMiB === undefined ? {} : { memoryMiB }),
