@@ -141,7 +141,7 @@ export class BackgroundAttempts {
 
 	async #leaveToOthers(held: HeldJob): Promise<void> {
 		const { queues, redis } = this.#parts;
-		await untake(queues.of(held.key), held, redis);
+		await untake(redis, queues.of(held.key), held.job, held.token);
 		await this.#again(held, ELSEWHERE_MS, { skipAttempt: true });
 	}
 

@@ -1,5 +1,6 @@
-import { LuaScript } from "@berth/redis";
-import type { HeldJob } from "./background-attempts.js";
+import type { InvocationRequest } from "@berth/contracts";
+import { LuaScript, type Redis } from "@berth/redis";
+import type { Job } from "bullmq";
 import type { FunctionQueue } from "./function-queues.js";
 
 /**
@@ -13,7 +14,7 @@ const GIVE_BACK = new LuaScript(`
 `);
 
 /** What BullMQ counts when a job is taken that was only looked at is taken back: it costs neither job nor function anything. */
-export async function untake(queue: FunctionQueue, { job, token }: HeldJob, redis: Parameters<typeof GIVE_BACK.run>[0]): Promise<void> {
+export async function untake(redis: Redis, queue: FunctionQueue, job: Job<InvocationRequest>, token: string): Promise<void> {
 	const id = job.id as string;
 	await GIVE_BACK.run(redis, [queue.toKey(`${id}:lock`), queue.toKey(id), queue.toKey("limiter")], [token, job.attemptsStarted]);
 }
