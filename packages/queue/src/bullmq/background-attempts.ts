@@ -5,6 +5,7 @@ import { type Job, UnrecoverableError } from "bullmq";
 import type { BackgroundCancels } from "../background-cancels.js";
 import type { BackgroundRecords } from "../background-records.js";
 import { roughBytes } from "../interactive-records.js";
+import { functionKeyOf } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import type { MemoryWatch } from "../memory-watch.js";
 import { CANCEL_WORDS, type DeliveryHandler, type SettlementKeeper } from "../ports.js";
@@ -12,6 +13,7 @@ import { elapsedMs, platformSettlement, rejectedSettlement } from "../settlement
 import { backoffMsOf, endingOf, isTooOld, MOST_STALLS, retryOf } from "./background-policy.js";
 import type { FunctionQueues } from "./function-queues.js";
 import type { LaneIndex } from "./lane-index.js";
+import { Rests } from "./rests.js";
 import { untake } from "./untaken.js";
 
 /** Between two tries to write down what Redis refuses (it is full, or read-only), milliseconds. */
@@ -22,6 +24,9 @@ const ELSEWHERE_MS = 2000;
 
 /** What an invocation needs that this node doesn't have, as in `the runtime class runsc`; undefined when it can run it. */
 export type LackOf = (request: InvocationRequest) => Promise<string | undefined>;
+
+/** How long an invocation is left alone, since its version crashes again and again, milliseconds; 0: it isn't. */
+export type RestMs = (request: InvocationRequest) => number;
 
 /** A job in hand. */
 export interface HeldJob {
@@ -44,6 +49,7 @@ export interface BackgroundAttemptsParts {
 	readonly log: QueueLogger;
 	readonly handler: DeliveryHandler;
 	readonly lackOf: LackOf;
+	readonly restMs: RestMs;
 	readonly settlements: SettlementKeeper | undefined;
 	/** Of the durable Redis: where it is scarce, what is to be tried again takes as little as it can. */
 	readonly memory: Pick<MemoryWatch, "add">;
@@ -54,6 +60,8 @@ export interface BackgroundAttemptsParts {
 /** How a job leaves a worker's hands. One that is `left` stays as it is: when its lock has ended, a worker takes it up again. */
 type Leaving =
 	| { readonly kind: "settled" | "elsewhere" }
+	/** Its version crashes again and again: that costs it no attempt. */
+	| { readonly kind: "resting"; readonly restMs: number }
 	| { readonly kind: "dead" | "retried"; readonly reason: string }
 	| { readonly kind: "left"; readonly why: string };
 
@@ -64,6 +72,7 @@ const OVERTAKEN: Leaving = { kind: "left", why: "a newer attempt has begun" };
 /** Runs attempts of background jobs. Only what is written down ends a job: an error of ours costs it no attempt, and leaves it where it is. */
 export class BackgroundAttempts {
 	readonly #parts: BackgroundAttemptsParts;
+	readonly #rests = new Rests();
 	#stale = 0;
 
 	constructor(parts: BackgroundAttemptsParts) {
@@ -81,8 +90,7 @@ export class BackgroundAttempts {
 		const invocation = held.job.data.id;
 		const cancelled = cancels.hold(invocation);
 		try {
-			const lack = await this.#parts.lackOf(held.job.data);
-			const leaving = lack === undefined || isTooOld(held.job.data) ? await this.#attempt(held, cancelled, lack) : ELSEWHERE;
+			const leaving = await this.#leaving(held, cancelled);
 			if (leaving.kind === "left") this.#parts.log.debug({ invocation }, `a background job is left to others: ${leaving.why}`);
 			else await this.#written(held, () => this.#move(held, leaving));
 		} catch (error) {
@@ -92,7 +100,17 @@ export class BackgroundAttempts {
 		}
 	}
 
-	async #attempt(held: HeldJob, cancelled: AbortController, lack: string | undefined): Promise<Leaving> {
+	async #leaving(held: HeldJob, cancelled: AbortController): Promise<Leaving> {
+		const { data } = held.job;
+		const lack = await this.#parts.lackOf(data);
+		// Whatever keeps it from being run, it ages.
+		if (isTooOld(data)) return await this.#attempt(held, cancelled, lack);
+		if (lack !== undefined) return ELSEWHERE;
+		const restMs = this.#parts.restMs(data);
+		return restMs > 0 ? { kind: "resting", restMs } : await this.#attempt(held, cancelled);
+	}
+
+	async #attempt(held: HeldJob, cancelled: AbortController, lack?: string): Promise<Leaving> {
 		const { job, token, lost } = held;
 		// A stall raises attemptsStarted and not attemptsMade: only the former tells attempts apart.
 		const attempt = job.attemptsStarted;
@@ -111,7 +129,8 @@ export class BackgroundAttempts {
 		const settlement = refused ?? (await this.#handle(held, attempt, queueMs, cancelled.signal));
 		if (lost.aborted) return LOST;
 		const failuresLeft = refused === undefined ? retryOf(job.data).attempts - job.attemptsMade - 1 : 0;
-		const ending = endingOf(settlement.attempt.outcome, failuresLeft);
+		const { crashLoop } = settlement.attempt;
+		const ending = crashLoop === undefined ? endingOf(settlement.attempt.outcome, failuresLeft) : "retried";
 		const kept = ending === "retried" ? job.data : await this.#kept(job.data, ending);
 		memory.add(roughBytes(settlement));
 		const ended = await this.#written(held, () => records.end(kept, settlement, ending));
@@ -121,6 +140,7 @@ export class BackgroundAttempts {
 			return OVERTAKEN;
 		}
 		if (ended !== "retried") await this.#over(job.data);
+		if (ended === "retried" && crashLoop !== undefined) return { kind: "resting", restMs: crashLoop.retryAfterMs };
 		if (ended === "dead" || ended === "retried") return { kind: ended, reason: settlement.attempt.code ?? settlement.attempt.outcome };
 		return { kind: "settled" };
 	}
@@ -130,7 +150,8 @@ export class BackgroundAttempts {
 		try {
 			if (leaving.kind === "settled") await job.moveToCompleted(undefined, token, false);
 			else if (leaving.kind === "dead") await job.moveToFailed(new UnrecoverableError(leaving.reason), token, false);
-			else if (leaving.kind === "elsewhere") await this.#leaveToOthers(held);
+			else if (leaving.kind === "elsewhere") await this.#untaken(held, ELSEWHERE_MS);
+			else if (leaving.kind === "resting") await this.#untaken(held, this.#rests.until(versionKeyOf(job.data), leaving.restMs));
 			else await this.#again(held, backoffMsOf(retryOf(job.data).backoffMs, job.attemptsMade + 1), { skipAttempt: false });
 		} catch (error) {
 			// What BullMQ says by a code is how the job is, whatever is tried: it is out of our hands.
@@ -139,10 +160,11 @@ export class BackgroundAttempts {
 		}
 	}
 
-	async #leaveToOthers(held: HeldJob): Promise<void> {
+	/** It was only looked at. */
+	async #untaken(held: HeldJob, delayMs: number): Promise<void> {
 		const { queues, redis } = this.#parts;
 		await untake(redis, queues.of(held.key), held.job, held.token);
-		await this.#again(held, ELSEWHERE_MS, { skipAttempt: true });
+		await this.#again(held, delayMs, { skipAttempt: true });
 	}
 
 	/** Its function is in the index for as long as it has a job in hand, but is to be looked at in time. */
@@ -217,4 +239,8 @@ export class BackgroundAttempts {
 /** Whether it is BullMQ's answer and not a failure to ask. */
 function isVerdict(error: unknown): boolean {
 	return error instanceof Error && typeof (error as Error & { code?: unknown }).code === "number";
+}
+
+function versionKeyOf(request: InvocationRequest): string {
+	return `${functionKeyOf(request)}:${request.version}`;
 }
