@@ -26,8 +26,14 @@ const SYSTEM = filesOf("test/{functional,security,faults}/**/*.test.ts");
 const sharing = SYSTEM.filter((path) => readFileSync(path, "utf8").includes("sharedStack()"));
 const apart = SYSTEM.filter((path) => !sharing.includes(path));
 
-/** What takes a minute or more begins first: nothing waits for one of these alone at the end. */
-const LONG = /\/(?:matrix\/(?:docker|runc)|cgroup2|engines|kills|images|restart|python-packages|stops|backup|dependencies)\.test\.ts$/;
+/** What takes longest of its suite begins first: nothing waits for one of these alone at the end. */
+const LONG = new RegExp(
+	`/(?:${[
+		"matrix/(?:docker|runc)|cgroup2|engines|kills|images|restart|python-packages|stops|backup|dependencies",
+		"leaks|aliases|cli|examples|image-repository|pool-settings",
+		"slow-clients|bullmq/(?:lane|background)|networks/networks|durable-memory",
+	].join("|")})\\.test\\.ts$`,
+);
 class LongFirst extends BaseSequencer {
 	override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
 		const sorted = await super.sort(files);
@@ -69,6 +75,7 @@ export default defineConfig({
 		// A condition that is awaited, not a speed that is asserted.
 		expect: { poll: { timeout: 10_000 } },
 		globalSetup: ["test/harness/kept-bases.ts"],
+		setupFiles: ["test/harness/seeded.ts"],
 		sequence: { sequencer: LongFirst },
 		projects: [
 			{ extends: true, test: { name: "unit", include: ["packages/*/src/**/*.test.ts"], testTimeout: 20_000, ...ALONGSIDE } },

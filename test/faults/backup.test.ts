@@ -6,7 +6,7 @@ import { eventually } from "../harness/eventually.js";
 import { deploy } from "../harness/functions.js";
 import { Stack } from "../harness/stack.js";
 
-const SMALL = { BERTH_PREWARMED: "1", BERTH_PREWARMED_BUILDS: "1", BERTH_PACKAGE_REGISTRIES: "https://npm.example.com" };
+const SMALL = { BERTH_PREWARMED: "0", BERTH_PREWARMED_BUILDS: "1", BERTH_PACKAGE_REGISTRIES: "https://npm.example.com" };
 const saying = (text: string) => `export default () => "${text}";`;
 
 let place: string;

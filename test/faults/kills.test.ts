@@ -20,7 +20,7 @@ let quick: Deployed;
 let receiver: CallbackReceiver;
 beforeAll(async () => {
 	receiver = await CallbackReceiver.start();
-	stack = await Stack.start({ BERTH_CALLBACK_HOSTS: receiver.host });
+	stack = await Stack.start({ BERTH_PREWARMED: "1", BERTH_CALLBACK_HOSTS: receiver.host });
 	quick = await deploy(stack, { name: "quick", source: fixture("sleeps"), env: { MARK: "quick" } });
 	await quick.result();
 });

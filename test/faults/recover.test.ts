@@ -8,7 +8,7 @@ import { Stack } from "../harness/stack.js";
 
 let stack: Stack;
 beforeAll(async () => {
-	stack = await Stack.start({ BERTH_PREWARMED: "1" });
+	stack = await Stack.start({ BERTH_PREWARMED: "0" });
 });
 afterAll(async () => {
 	await stack?.stop();

@@ -14,7 +14,7 @@ beforeAll(async () => {
 	registry = await PackageRegistry.open();
 	for (const name of ["one", "two", "three"])
 		registry.publish({ name, version: "1.0.0", files: { "index.js": `module.exports = "${name}";` } });
-	stack = await Stack.start({ BERTH_NPM_REGISTRY: registry.url });
+	stack = await Stack.start({ BERTH_PREWARMED: "0", BERTH_NPM_REGISTRY: registry.url });
 });
 afterAll(async () => {
 	await stack?.stop();

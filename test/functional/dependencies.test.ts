@@ -28,7 +28,7 @@ beforeAll(async () => {
 			"words.txt": "from beside it",
 		},
 	});
-	stack = await Stack.start({ BERTH_NPM_REGISTRY: registry.url });
+	stack = await Stack.start({ BERTH_PREWARMED: "0", BERTH_NPM_REGISTRY: registry.url });
 });
 afterAll(async () => {
 	await stack?.stop();

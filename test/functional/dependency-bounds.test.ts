@@ -17,6 +17,7 @@ const dribbles = new Set<NodeJS.Timeout>();
 beforeAll(async () => {
 	registry = await PackageRegistry.open();
 	stack = await Stack.start({
+		BERTH_PREWARMED: "0",
 		BERTH_NPM_REGISTRY: registry.url,
 		BERTH_INSTALL_TIMEOUT_MS: String(INSTALL_MS),
 		BERTH_INSTALL_SILENCE_MS: String(SILENCE_MS),

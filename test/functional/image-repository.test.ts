@@ -14,7 +14,7 @@ beforeAll(async () => {
 	registry = await Registry.start("login");
 	const BERTH_IMAGE_REPOSITORY = `${registry.host}/team/berth`;
 	stack = await Stack.start({
-		BERTH_PREWARMED: "1",
+		BERTH_PREWARMED: "0",
 		BERTH_REGISTRIES: registry.settingWithLogin,
 		BERTH_IMAGE_REPOSITORY,
 		BERTH_IMAGES_MIB: "256",

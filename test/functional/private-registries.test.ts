@@ -25,6 +25,7 @@ beforeAll(async () => {
 	});
 	open.publish({ name: "plain", version: "1.0.0", files: { "index.js": "module.exports = 'plain';" } });
 	stack = await Stack.start({
+		BERTH_PREWARMED: "0",
 		BERTH_NPM_REGISTRY: open.url,
 		BERTH_PACKAGE_REGISTRIES: `${closed.url},${elsewhere.url}`,
 		BERTH_LOG_LEVEL: "debug",

@@ -22,7 +22,7 @@ beforeAll(async () => {
 		metadata: ["Provides-Extra: more", 'Requires-Dist: shout<2; extra == "more"'],
 		files: { "louder.py": "from shout import up\n" },
 	});
-	stack = await Stack.start({ BERTH_PYPI_INDEX: index.url, BERTH_PYPI_INDEXES: own.url });
+	stack = await Stack.start({ BERTH_PREWARMED: "0", BERTH_PYPI_INDEX: index.url, BERTH_PYPI_INDEXES: own.url });
 });
 afterAll(async () => {
 	await stack?.stop();

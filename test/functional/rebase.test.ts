@@ -18,7 +18,7 @@ beforeAll(async () => {
 			"words.txt": "words",
 		},
 	});
-	stack = await Stack.start({ BERTH_NPM_REGISTRY: registry.url });
+	stack = await Stack.start({ BERTH_PREWARMED: "0", BERTH_NPM_REGISTRY: registry.url });
 });
 afterAll(async () => {
 	await stack?.stop();

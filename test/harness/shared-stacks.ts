@@ -14,14 +14,20 @@ declare module "vitest" {
 }
 
 /**
- * Stacks that files of a suite have one after another: each of vitest's workers has one, so a file has it for itself. The first is there
- * before any test, and makes the bases that all others take; another is started when a worker asks for it.
+ * Stacks that files of a suite have one after another: each of vitest's workers has one, so a file has it for itself. The first starts
+ * while suites run that need none, and makes the bases that all others take; another is started when a worker asks for it.
  * @returns how they are stopped, after the last file; each must leave nothing
  */
 export async function shareStacks(project: TestProject, start: () => Promise<Stack>): Promise<() => Promise<void>> {
-	const stacks = new Map([["/1", start()]]);
-	await stacks.get("/1");
+	const first = start();
+	const stacks = new Map([["/1", first]]);
+	// Whoever asks for it is told when it doesn't start.
+	const isOver = first.then(
+		() => undefined,
+		() => undefined,
+	);
 	const server = createServer(async ({ url = "" }, response) => {
+		await isOver;
 		const starting = stacks.get(url) ?? start();
 		stacks.set(url, starting);
 		try {
@@ -49,4 +55,4 @@ function asService(): readonly string[] {
 
 /** The same as vitest's globalSetup, with ordinary ones. */
 export default (project: TestProject): Promise<() => Promise<void>> =>
-	shareStacks(project, () => Stack.start({}, takeKeptBases, asService()));
+	shareStacks(project, () => Stack.start({ BERTH_CRASHES_ALLOWED: "0" }, takeKeptBases, asService()));

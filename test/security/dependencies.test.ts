@@ -8,7 +8,7 @@ let registry: PackageRegistry;
 let stack: Stack;
 beforeAll(async () => {
 	registry = await PackageRegistry.open();
-	stack = await Stack.start({ BERTH_NPM_REGISTRY: registry.url });
+	stack = await Stack.start({ BERTH_PREWARMED: "0", BERTH_NPM_REGISTRY: registry.url });
 });
 afterAll(async () => {
 	await stack?.stop();

@@ -8,7 +8,7 @@ let index: PythonIndex;
 let stack: Stack;
 beforeAll(async () => {
 	index = await PythonIndex.open();
-	stack = await Stack.start({ BERTH_PYPI_INDEX: index.url });
+	stack = await Stack.start({ BERTH_PREWARMED: "0", BERTH_PYPI_INDEX: index.url });
 });
 afterAll(async () => {
 	await stack?.stop();

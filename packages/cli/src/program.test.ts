@@ -76,6 +76,15 @@ describe("the exit code", () => {
 		["a variable that isn't set", ["up", "--data", ""]],
 		["a time that would be guessed", ["invoke", "hello", "--async", "--at", "Dec 24"]],
 		["a URL that is none", ["--url", "nonsense", "--key", "k", "list"]],
+		["weights that aren't 100 %", ["alias", "set", "f", "live", "v1=90"]],
+		["a weight for a version twice", ["alias", "set", "f", "live", "v1=50", "v1=50"]],
+		["a weight that is no number", ["alias", "set", "f", "live", "v1=x", "v2=10"]],
+		["an alias that would be taken for a version", ["alias", "set", "f", "v3", "latest"]],
+		["an alias that would lead nowhere", ["alias", "set", "f", "live"]],
+		["an unknown command of a command's", ["alias", "nonsense"]],
+		["a rollback of a version", ["rollback", "f@3"]],
+		["the removal of an alias as if it were a version", ["rm", "f@live"]],
+		["a name that ends in @", ["inspect", "f@"]],
 	])("is 2 for %s", async (_, args) => {
 		const { code, err } = await berth(...args);
 		expect(code).toBe(2);
