@@ -9,11 +9,15 @@ import { deploy } from "../harness/functions.js";
 import { tableOf } from "../harness/leftovers.js";
 import { ASKS, CALLS, type Called, call } from "../harness/network-probes.js";
 import type { Stack } from "../harness/stack.js";
+import { serveOutside } from "./egress.js";
+import { injection } from "./injection.js";
 
 interface Parts {
 	readonly docker: Stack;
 	readonly daemon: DockerDaemon;
 	readonly world: World;
+	/** With the certificate of hosts outside in it. */
+	readonly directory: string;
 }
 
 interface Inspected {
@@ -63,6 +67,11 @@ export function dockerNetworks(of: () => Parts): void {
 			const answer = await asks.invoke({ url: "http://evil.example/" });
 			expect([answer.raw.body.toString(), (await asks.record(answer)).limitsHit]).toEqual(["ENOTFOUND", ["egress"]]);
 			expect(await asks.result({ url: `http://${world.publicAddress}/` })).toMatch(/^(?:E|UND_ERR_SOCKET)/);
+		});
+
+		describe("with hosts that speak TLS", () => {
+			beforeAll(() => serveOutside(parts.world, parts.directory));
+			injection(() => parts.docker);
 		});
 
 		it("goes on after a kill -9 of the launcher, whose rules stay meanwhile", async () => {

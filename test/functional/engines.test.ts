@@ -21,6 +21,7 @@ import { distribution, image } from "../harness/tenant-image.js";
 import { dockerNetworks } from "./docker-networks.js";
 import { dockerStorage } from "./docker-storage.js";
 import { describeDockerfiles } from "./dockerfiles.js";
+import { certify } from "./egress.js";
 
 const MIB = 1024 * 1024;
 
@@ -30,6 +31,7 @@ let docker: Stack;
 let registry: PackageRegistry;
 let world: World;
 let words: string;
+let certificates: string;
 beforeAll(async () => {
 	daemon = await DockerDaemon.start();
 	words = await mkdtemp("/var/lib/berth-test-bind-");
@@ -37,6 +39,9 @@ beforeAll(async () => {
 	// Everybody on the host may write it; a function may not.
 	await chmod(join(words, "first"), 0o666);
 	await chmod(words, 0o777);
+	certificates = await mkdtemp("/tmp/berth-test-egress-");
+	await chmod(certificates, 0o755);
+	certify(certificates);
 	world = await World.make();
 	registry = await PackageRegistry.open();
 	const code = "const { readFileSync } = require('node:fs'); module.exports = () => readFileSync(__dirname + '/words.txt', 'utf8');";
@@ -47,6 +52,7 @@ beforeAll(async () => {
 		BERTH_NPM_REGISTRY: registry.url,
 		BERTH_RESOLVER: world.resolver,
 		BERTH_BINDS: `words=${words}`,
+		BERTH_EGRESS_CA_FILE: join(certificates, "certificate.pem"),
 	});
 });
 afterAll(async () => {
@@ -62,7 +68,7 @@ afterAll(async () => {
 			expect([await daemon.containers(), await daemon.networks(), await daemon.imagesOfBerth()]).toEqual([[], [], [ofAnother]]);
 	} finally {
 		await world?.[Symbol.asyncDispose]();
-		if (words !== undefined) await rm(words, { recursive: true });
+		for (const each of [words, certificates]) if (each !== undefined) await rm(each, { recursive: true });
 		await registry?.[Symbol.asyncDispose]();
 		await daemon?.stop();
 	}
@@ -392,6 +398,6 @@ it("a Docker Engine is asked for the host's network only where the operator perm
 	}
 });
 
-dockerNetworks(() => ({ docker, daemon, world }));
+dockerNetworks(() => ({ docker, daemon, world, directory: certificates }));
 dockerStorage(() => docker);
 describeDockerfiles({ daemon: () => daemon, docker: () => docker, oci: () => oci });

@@ -5,6 +5,17 @@ import { sharedStack } from "../harness/shared-stack.js";
 
 const stack = await sharedStack();
 
+/** It answers the variable that it is asked for, and prints it before. */
+const PROGRAM = `#!/usr/bin/node
+require("node:http").createServer(async (request, response) => {
+	let asked = "";
+	for await (const piece of request) asked += piece;
+	const value = process.env[JSON.parse(asked).name];
+	process.stdout.write("it is " + value + "\\n");
+	response.setHeader("content-type", "application/json").end(JSON.stringify(value));
+}).listen(process.env.BERTH_SOCKET);
+`;
+
 /** A secret that no other test has. */
 async function secret(value: string): Promise<string> {
 	const name = freshName("S").replaceAll("-", "_").toUpperCase();
@@ -25,8 +36,13 @@ it("is a variable of a function in every language, whatever is in it, and in not
 		secrets: [name],
 		source: "import os\ndef handler(event, context):\n    return os.environ[event['name']]",
 	});
-	expect(await node.result({ name })).toBe(value);
-	expect(await python.result({ name })).toBe(value);
+	const node22 = await deploy(stack, {
+		runtime: "node22",
+		secrets: [name],
+		source: "export default ({ name }) => process.env[name] ?? null",
+	});
+	const program = await deploy(stack, { runtime: "custom", secrets: [name], source: PROGRAM });
+	for (const each of [node, node22, python, program]) expect(await each.result({ name })).toBe(value);
 	const version = JSON.stringify(await stack.client.version(node.name, node.version.number));
 	expect(version).toContain(name);
 	expect(version).not.toContain(value.slice(0, 20));
@@ -70,6 +86,9 @@ export default async ({ fails }) => {
 	expect(JSON.stringify([record, failed.problem])).not.toContain(value);
 	// Its answer is what it says.
 	expect(await prints.result({ fails: false })).toBe(value);
+	const program = await deploy(stack, { runtime: "custom", secrets: [name], source: PROGRAM });
+	const { logs } = await program.record(await program.invoke({ name }));
+	expect(logs?.map(({ text }) => text)).toEqual([`it is ${shown}`]);
 	const throws = await deploy(stack, {
 		secrets: [name],
 		source: `throw new Error("no " + process.env[${JSON.stringify(name)}]); export default () => 1;`,

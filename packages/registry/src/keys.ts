@@ -13,7 +13,9 @@ export const keys = {
 	numbers: (project: string, name: string) => `{berth}:numbers:${project}/${name}`,
 	/** Outlives the function: a number is never used again. */
 	counter: (project: string, name: string) => `{berth}:counter:${project}/${name}`,
-	version: (project: string, name: string, number: number) => `{berth}:version:${project}/${name}:${number}`,
+	/** What the keys of versions begin with; `project/name:number` follows. */
+	versions: "{berth}:version:",
+	version: (project: string, name: string, number: number) => `${keys.versions}${project}/${name}:${number}`,
 	/** A stream: what a version's build said. The scripts make it of the version's key. */
 	buildLog: (project: string, name: string, number: number) => `${keys.version(project, name, number)}:log`,
 	/** Channel: `project/name:number` when there is more of that log, with JSON after a space when it is only progress. */
@@ -26,6 +28,10 @@ export const keys = {
 	secretChanges: "{berth}:secret-changes",
 	/** Hash of a volume's name → how large it is, where, and how far it is. */
 	volumes: (project: string) => `{berth}:volumes:${project}`,
+	/** What the keys of sets of versions (`project/name:number`) begin with that have a resource and haven't failed; `/secret/NAME`, `/volume/name` or `/network/name` follows. */
+	resourceUsers: (project: string) => `{berth}:users:${project}`,
+	/** Set of the names of projects whose versions, all of them, are in those sets. */
+	countedProjects: "{berth}:users-counted",
 	/** Versions (`project/name:number`) that are neither ready nor failed. */
 	unfinished: "{berth}:unfinished",
 	/** Versions that are made of a source, failed ones left out. */
@@ -91,11 +97,6 @@ export const keys = {
 	bases: "{berth}:bases",
 	changes: "{berth}:changes",
 } as const;
-
-/** What the keys of the lists of a project's versions begin with, and those of the versions; the function's name follows. */
-export function versionPrefixes(project: string): [string, string] {
-	return [keys.numbers(project, ""), `{berth}:version:${project}/`];
-}
 
 /** What the keys of a function's versions begin with. */
 export function versionPrefix(project: string, name: string): string {

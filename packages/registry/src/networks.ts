@@ -1,8 +1,9 @@
 import { BerthError, joinedNetwork, MOST_NETWORKS, type Network } from "@berth/contracts";
 import { guarded, type Redis } from "@berth/redis";
 import { projectNotFound } from "./absent.js";
-import { keys, versionPrefixes } from "./keys.js";
+import { keys } from "./keys.js";
 import { MAKE_NETWORK, REMOVE_NETWORK } from "./network-scripts.js";
+import { removeUnused } from "./resource-index.js";
 import { usersByName, usesOf } from "./resource-users.js";
 
 /** The named networks of projects, in the durable Redis. Which functions are on them is read from their versions. */
@@ -44,12 +45,11 @@ export class Networks {
 
 	/** @throws BerthError network_not_found, network_in_use */
 	async remove(project: string, name: string): Promise<void> {
-		const [word, ...users] = (await guarded(this.#redis, `removing the network ${name}`, () =>
-			REMOVE_NETWORK.run(this.#redis, [keys.networks(project), keys.names(project)], [...versionPrefixes(project), name]),
-		)) as [string, ...string[]];
+		const { word, functions } = await removeUnused(this.#redis, project, "network", name, (users) =>
+			REMOVE_NETWORK.run(this.#redis, [keys.networks(project), ...users], [name, project]),
+		);
 		if (word === "none") throw new BerthError("network_not_found", `there is no network ${JSON.stringify(name)} in this project`);
 		if (word === "ok") return;
-		const functions = [...new Set(users)].sort();
 		throw new BerthError("network_in_use", `versions of ${functions.join(", ")} are on ${name}; delete those, or their functions`, {
 			extra: { functions },
 		});

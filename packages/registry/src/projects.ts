@@ -75,7 +75,7 @@ export class Projects {
 			REMOVE_PROJECT.run(
 				this.#redis,
 				[keys.projects, keys.removedProjects, keys.apiKeys, ...own],
-				[name, new Date().toISOString(), keys.revocations, keys.quotas],
+				[name, new Date().toISOString(), keys.revocations, keys.quotas, keys.countedProjects],
 			),
 		);
 		this.#there.delete(name);

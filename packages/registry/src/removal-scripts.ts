@@ -2,22 +2,25 @@ import { LuaScript } from "@berth/redis";
 import { aliasesIn } from "./alias-scripts.js";
 import { HELD } from "./held-layers.js";
 import { keys } from "./keys.js";
+import { CHANGE_USERS } from "./resource-index.js";
 
 /**
  * KEYS names, function, numbers, changes, unfinished, hooks, schedules, due schedules, open schedules, held layers. ARGV name, version key prefix, source key prefix, `project/name`, hook key prefix, schedule key prefix.
  * Gives 0 when there is no such function, else 1 and the digests of sources that nobody uses any more.
  */
-export const DELETE_FUNCTION = new LuaScript(`${HELD}
+export const DELETE_FUNCTION = new LuaScript(`${HELD}${CHANGE_USERS}
 if redis.call('EXISTS', KEYS[2]) == 0 then return {0} end
 local answer = {1}
 for _, number in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
   local version, member = ARGV[2] .. number, ARGV[4] .. ':' .. number
-  local digest = cjson.decode(redis.call('HGET', version, 'base')).source.digest
+  local base = redis.call('HGET', version, 'base')
+  local digest = cjson.decode(base).source.digest
   if redis.call('SREM', ARGV[3] .. digest, member) == 1 and redis.call('EXISTS', ARGV[3] .. digest) == 0 then
     answer[#answer + 1] = digest
   end
   redis.call('SREM', KEYS[5], member)
   releaseLayers(KEYS[10], version)
+  changeUsers('SREM', member, base)
   redis.call('DEL', version, version .. ':log')
   redis.call('PUBLISH', '${keys.buildLogs}', member)
 end
@@ -40,7 +43,7 @@ return answer`);
  * KEYS function, numbers, changes, unfinished, held layers. ARGV number, now, `project/name`, version key prefix, source key prefix.
  * Gives `ok` and the digest of its source when nobody uses that any more; `no_function`, `no_version`, `only`, or `in_use` and the aliases.
  */
-export const REMOVE_VERSION = new LuaScript(`${HELD}${aliasesIn("KEYS[1]")}
+export const REMOVE_VERSION = new LuaScript(`${HELD}${CHANGE_USERS}${aliasesIn("KEYS[1]")}
 if redis.call('EXISTS', KEYS[1]) == 0 then return {'no_function'} end
 local version, member = ARGV[4] .. ARGV[1], ARGV[3] .. ':' .. ARGV[1]
 local base = redis.call('HGET', version, 'base')
@@ -53,6 +56,7 @@ if #users > 1 then return users end
 if redis.call('ZCARD', KEYS[2]) == 1 then return {'only'} end
 for _, name in ipairs(aliasNames()) do forget(name, tonumber(ARGV[1])) end
 releaseLayers(KEYS[5], version)
+changeUsers('SREM', member, base)
 redis.call('DEL', version, version .. ':log')
 redis.call('PUBLISH', '${keys.buildLogs}', member)
 redis.call('ZREM', KEYS[2], ARGV[1])

@@ -2,25 +2,6 @@ import type { Manifest } from "@berth/contracts";
 import type { Redis } from "@berth/redis";
 import { keys } from "./keys.js";
 
-/**
- * In Lua: `users(each)` calls `each(function, name)` for every network or volume that a version has which hasn't failed.
- * ARGV[1] and [2] are what keys of numbers and versions begin with.
- * @param names the key of the project's functions. @param visit Lua that calls `found(name)` for each that `manifest` names
- */
-export const USERS = (names: string, visit: string) => `
-local function users(each)
-  for _, name in ipairs(redis.call('SMEMBERS', ${names})) do
-    for _, number in ipairs(redis.call('ZRANGE', ARGV[1] .. name, 0, -1)) do
-      local base, state = unpack(redis.call('HMGET', ARGV[2] .. name .. ':' .. number, 'base', 'state'))
-      if base and state ~= 'failed' then
-        local manifest = cjson.decode(base).manifest
-        local function found(resource) each(name, resource) end
-        ${visit}
-      end
-    end
-  end
-end`;
-
 /** Versions that are read at once: of what may have many and large ones, Redis serves others between. */
 const BATCH = 50;
 
@@ -30,7 +11,7 @@ export interface Use<Named> {
 	readonly named: Named;
 }
 
-/** The same for a list, without holding Redis up: a version that comes or goes meanwhile may be in it or not. */
+/** What the versions of a project name that haven't failed, for a list, without holding Redis up: one that comes or goes meanwhile may be in it or not. */
 export async function usesOf<Named>(
 	redis: Redis,
 	project: string,

@@ -117,4 +117,6 @@ test("of a function with more versions than are read at once every one counts, a
 		["NONE", []],
 		["OLD", ["f"]],
 	]);
+	await expect(secrets.remove("default", "OLD")).rejects.toMatchObject({ code: "secret_in_use", extra: { functions: ["f"] } });
+	await secrets.remove("default", "NONE");
 });

@@ -2,7 +2,8 @@ import { randomBytes } from "node:crypto";
 import { BerthError, type Manifest, SECRET_LIMITS, type Secret, type SecretBinding } from "@berth/contracts";
 import { type ConnectionLog, closeRedis, guarded, openRedis, type Redis, Subscription } from "@berth/redis";
 import { projectNotFound } from "./absent.js";
-import { keys, versionPrefixes } from "./keys.js";
+import { keys } from "./keys.js";
+import { removeUnused } from "./resource-index.js";
 import { type Use, usesOf } from "./resource-users.js";
 import { REMOVE_SECRET, SET_SECRET } from "./secret-scripts.js";
 import type { Vault } from "./vault.js";
@@ -73,13 +74,11 @@ export class Secrets {
 
 	/** @throws BerthError secret_not_found, secret_in_use */
 	async remove(project: string, name: string): Promise<void> {
-		const args = [...versionPrefixes(project), name, project, keys.secretChanges];
-		const [word, ...users] = (await guarded(this.#redis, `removing the secret ${name}`, () =>
-			REMOVE_SECRET.run(this.#redis, [keys.secrets(project), keys.names(project)], args),
-		)) as [string, ...string[]];
+		const { word, functions } = await removeUnused(this.#redis, project, "secret", name, (users) =>
+			REMOVE_SECRET.run(this.#redis, [keys.secrets(project), ...users], [name, project, keys.secretChanges]),
+		);
 		if (word === "none") throw new BerthError("secret_not_found", `there is no secret ${JSON.stringify(name)} in this project`);
 		if (word === "ok") return;
-		const functions = [...new Set(users)].sort();
 		throw new BerthError("secret_in_use", `versions of ${functions.join(", ")} have ${name}; delete those, or their functions`, {
 			extra: { functions },
 		});

@@ -3,6 +3,7 @@ import { aliasesIn } from "./alias-scripts.js";
 import { LOG } from "./build-log-scripts.js";
 import { HELD, IMAGE_QUOTA } from "./held-layers.js";
 import { quotaIn } from "./quotas.js";
+import { CHANGE_USERS } from "./resource-index.js";
 
 /** Lua: `-5`, how many and of how many, when a function that isn't there would be one too many. */
 const FUNCTION_QUOTA = (quotas: string, project: string, fallback: string) => `${quotaIn(quotas, project, "functions", fallback)}
@@ -23,7 +24,7 @@ export const ANY_VERSION = "*";
  * project, a network (or nothing), functions and MiB of images that a project may have (or nothing), how many volumes, those, secrets.
  */
 export const CREATE_VERSION =
-	new LuaScript(`${LOG}${HELD}${FUNCTION_QUOTA("KEYS[12]", "ARGV[9]", "ARGV[11]")}${IMAGE_QUOTA(-6, "KEYS[12]", "ARGV[9]", "ARGV[12]")}
+	new LuaScript(`${LOG}${HELD}${CHANGE_USERS}${FUNCTION_QUOTA("KEYS[12]", "ARGV[9]", "ARGV[11]")}${IMAGE_QUOTA(-6, "KEYS[12]", "ARGV[9]", "ARGV[12]")}
 if redis.call('GET', KEYS[7]) == 'lost' then return {} end
 if redis.call('HEXISTS', KEYS[10], ARGV[9]) == 1 then return {-3, 0} end
 if ARGV[10] ~= '' and redis.call('HEXISTS', KEYS[8], ARGV[10]) == 0 then return {-1, 0} end
@@ -52,6 +53,7 @@ redis.call('HSET', KEYS[2], 'latest', number, 'updatedAt', ARGV[4])
 redis.call('SADD', KEYS[1], ARGV[1])
 redis.call('SADD', KEYS[5], ARGV[6] .. ':' .. number)
 redis.call('SADD', KEYS[6], ARGV[6] .. ':' .. number)
+changeUsers('SADD', ARGV[6] .. ':' .. number, ARGV[2])
 logLine(ARGV[5] .. number, ARGV[6] .. ':' .. number, ARGV[8])
 return {number, 0}`);
 
@@ -60,7 +62,7 @@ return {number, 0}`);
  * ARGV number of the other, base (JSON), now, version key prefix, `project/name`, a line for the log. Gives nothing while the store is
  * lost, 0 when the other isn't ready, else the number: of the one that is under way already, when there is one.
  */
-export const CREATE_REBASED = new LuaScript(`${LOG}
+export const CREATE_REBASED = new LuaScript(`${LOG}${CHANGE_USERS}
 if redis.call('GET', KEYS[6]) == 'lost' then return {} end
 local from = ARGV[4] .. ARGV[1]
 local state, fingerprint, rank, other = unpack(redis.call('HMGET', from, 'state', 'fingerprint', 'rank', 'rebasedTo'))
@@ -78,6 +80,7 @@ if redis.call('HGET', KEYS[1], 'latest') == ARGV[1] then redis.call('HSET', KEYS
 redis.call('HSET', KEYS[1], 'updatedAt', ARGV[3])
 redis.call('SADD', KEYS[4], ARGV[5] .. ':' .. number)
 redis.call('SADD', KEYS[5], ARGV[5] .. ':' .. number)
+changeUsers('SADD', ARGV[5] .. ':' .. number, ARGV[2])
 logLine(ARGV[4] .. number, ARGV[5] .. ':' .. number, ARGV[6])
 return {number}`);
 
@@ -87,7 +90,7 @@ return {number}`);
  * Gives 0 when it is on record, -3 when the project was removed, or -5, how many and of how many when it has all functions that it may, -6 of MiB of images.
  */
 export const IMPORT_VERSION =
-	new LuaScript(`${aliasesIn("KEYS[2]")}${HELD}${FUNCTION_QUOTA("KEYS[9]", "ARGV[9]", "ARGV[10]")}${IMAGE_QUOTA(-6, "KEYS[9]", "ARGV[9]", "ARGV[12]")}
+	new LuaScript(`${aliasesIn("KEYS[2]")}${HELD}${CHANGE_USERS}${FUNCTION_QUOTA("KEYS[9]", "ARGV[9]", "ARGV[10]")}${IMAGE_QUOTA(-6, "KEYS[9]", "ARGV[9]", "ARGV[12]")}
 if redis.call('EXISTS', KEYS[5]) == 1 then return 0 end
 if redis.call('HEXISTS', KEYS[8], ARGV[9]) == 1 then return -3 end
 local full = ARGV[11] == '1' and (allFunctions(KEYS[1], KEYS[2]) or tooLarge(KEYS[10], ARGV[6]))
@@ -104,6 +107,7 @@ if number > tonumber(redis.call('HGET', KEYS[2], 'latest') or '0') then redis.ca
 takeOver(string.sub(KEYS[5], 1, -1 - #ARGV[2]), number, ARGV[8])
 redis.call('SADD', KEYS[1], ARGV[1])
 redis.call('SADD', KEYS[6], ARGV[3] .. ':' .. ARGV[2])
+changeUsers('SADD', ARGV[3] .. ':' .. ARGV[2], ARGV[4])
 redis.call('PUBLISH', KEYS[7], ARGV[3])
 return 1`);
 
@@ -113,7 +117,8 @@ return 1`);
  * Refuses what is gone or final, and gives -6, how many and of how many when the project's images would have more MiB than they may.
  * A version that is ready takes over the aliases that follow and lead to an older one.
  */
-export const SET_STATE = new LuaScript(`${LOG}${HELD}${IMAGE_QUOTA(-6, "KEYS[6]", "ARGV[6]", "ARGV[7]")}${aliasesIn("KEYS[1]")}
+export const SET_STATE =
+	new LuaScript(`${LOG}${HELD}${CHANGE_USERS}${IMAGE_QUOTA(-6, "KEYS[6]", "ARGV[6]", "ARGV[7]")}${aliasesIn("KEYS[1]")}
 local state = redis.call('HGET', KEYS[2], 'state')
 if not state or state == 'ready' or state == 'failed' then return 0 end
 if ARGV[8] ~= '' then
@@ -125,7 +130,10 @@ redis.call('HSET', KEYS[2], 'state', ARGV[2])
 for i = 9, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 local member = ARGV[4] .. ':' .. ARGV[1]
 if ARGV[2] == 'ready' or ARGV[2] == 'failed' then redis.call('SREM', KEYS[4], member) end
-if ARGV[2] == 'failed' then redis.call('SREM', KEYS[5], member) end
+if ARGV[2] == 'failed' then
+  redis.call('SREM', KEYS[5], member)
+  changeUsers('SREM', member, redis.call('HGET', KEYS[2], 'base'))
+end
 if ARGV[2] == 'ready' then
   local from = cjson.decode(redis.call('HGET', KEYS[2], 'base')).rebasedFrom
   if from then replace(from, tonumber(ARGV[1]), ARGV[3])

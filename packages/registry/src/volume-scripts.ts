@@ -1,7 +1,5 @@
 import { LuaScript } from "@berth/redis";
-import { USERS } from "./resource-users.js";
-
-const HAS_VOLUMES = "for _, volume in ipairs(manifest.volumes or {}) do found(volume.name) end";
+import { REFUSE_USED } from "./resource-index.js";
 
 /** KEYS volumes, removed projects. ARGV name, record (JSON), the most there may be, project. Gives the record that there is now, `full`, or `gone` when the project was removed. */
 export const BEGIN_VOLUME = new LuaScript(`
@@ -28,16 +26,14 @@ if text and cjson.decode(text).state == 'making' then redis.call('HDEL', KEYS[1]
 return 1`);
 
 /**
- * KEYS volumes, names. ARGV what keys of numbers and versions begin with, name. From now on no version gets it.
- * Gives `ok`, `none`, or `used` and by which functions.
+ * KEYS volumes, counted projects, users. ARGV name, project. From now on no version gets it.
+ * Gives `ok`, `none`, or as `REFUSE_USED`.
  */
-export const BEGIN_REMOVAL = new LuaScript(`${USERS("KEYS[2]", HAS_VOLUMES)}
-local text = redis.call('HGET', KEYS[1], ARGV[3])
+export const BEGIN_REMOVAL = new LuaScript(`
+local text = redis.call('HGET', KEYS[1], ARGV[1])
 if not text then return {'none'} end
-local found = {'used'}
-users(function(name, volume) if volume == ARGV[3] then found[#found + 1] = name end end)
-if #found > 1 then return found end
+${REFUSE_USED("KEYS[2]", "KEYS[3]", "ARGV[2]")}
 local record = cjson.decode(text)
 record.state = 'removing'
-redis.call('HSET', KEYS[1], ARGV[3], cjson.encode(record))
+redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(record))
 return {'ok'}`);

@@ -1,7 +1,8 @@
 import { BerthError, MOST_VOLUMES, type Volume, volumeIdOf } from "@berth/contracts";
 import { guarded, type Redis } from "@berth/redis";
 import { projectNotFound } from "./absent.js";
-import { keys, versionPrefixes } from "./keys.js";
+import { keys } from "./keys.js";
+import { removeUnused } from "./resource-index.js";
 import { usersByName, usesOf } from "./resource-users.js";
 import { BEGIN_REMOVAL, BEGIN_VOLUME, FORGET_UNMADE, VOLUME_READY } from "./volume-scripts.js";
 
@@ -67,12 +68,11 @@ export class Volumes {
 
 	/** Puts on record that it is about to be removed. @throws BerthError volume_not_found, volume_in_use */
 	async beginRemoval(project: string, name: string): Promise<void> {
-		const [word, ...users] = (await guarded(this.#redis, `removing the volume ${name}`, () =>
-			BEGIN_REMOVAL.run(this.#redis, [keys.volumes(project), keys.names(project)], [...versionPrefixes(project), name]),
-		)) as [string, ...string[]];
+		const { word, functions } = await removeUnused(this.#redis, project, "volume", name, (users) =>
+			BEGIN_REMOVAL.run(this.#redis, [keys.volumes(project), ...users], [name, project]),
+		);
 		if (word === "none") throw volumeNotFound(name);
 		if (word === "ok") return;
-		const functions = [...new Set(users)].sort();
 		throw new BerthError("volume_in_use", `versions of ${functions.join(", ")} have ${name}; delete those, or their functions`, {
 			extra: { functions },
 		});
