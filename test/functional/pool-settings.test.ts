@@ -10,6 +10,7 @@ import { Stack } from "../harness/stack.js";
 
 /** Room for one sandbox of 512 MiB at a time beside the build's, and a short patience with idle ones. */
 const POOL = { BERTH_MEMORY_MIB: "1024", BERTH_IDLE_TTL_MS: "1500", BERTH_PREWARMED: "1", BERTH_MAX_INFLIGHT: "6" };
+const CRASHES_ALLOWED = 3;
 /** And with clients that are slow. */
 const PATIENCE = { BERTH_ANSWER_STALL_MS: "1000", BERTH_BODY_STALL_MS: "1000" };
 
@@ -20,6 +21,7 @@ beforeAll(async () => {
 	stack = await Stack.start({
 		...POOL,
 		...PATIENCE,
+		BERTH_CRASHES_ALLOWED: String(CRASHES_ALLOWED),
 		BERTH_RUNSC: "none",
 		OTEL_EXPORTER_OTLP_ENDPOINT: collector.origin,
 		OTEL_EXPORTER_OTLP_HEADERS: "authorization=Bearer%20collected",
@@ -69,6 +71,42 @@ describe("a node with little memory", () => {
 		expect(refused.raw.headers["retry-after"]).toBeDefined();
 		expect(await other.record(refused)).toMatchObject({ state: "settled", code: "start_timed_out" });
 		expect((await busy).outcome).toBe("succeeded");
+	});
+});
+
+describe("a function that crashes again and again", () => {
+	it("has nothing started for it for a while, and its caller is told why, and when to come again; an answer ends that", async () => {
+		const crashing = await deploy(stack, { source: fixture("exits") });
+		const crashed = [];
+		for (let time = 0; time < CRASHES_ALLOWED; time++) crashed.push(await crashing.invoke({ how: "exit" }));
+		expect(crashed.map(({ outcome }) => outcome)).toEqual(crashed.map(() => "crashed"));
+		const started = async () => {
+			const [node] = await stack.client.stats();
+			return [(node?.starts.boot ?? 0) + (node?.starts.prewarmed ?? 0), node?.failing];
+		};
+		const before = await started();
+		const background = await stack.client.invokeAsync(crashing.name, { json: {} });
+		const refused = await crashing.invoke({});
+		expect(refused).toMatchObject({
+			raw: { status: 503 },
+			problem: {
+				code: "function_failing",
+				fault: "function",
+				retryable: true,
+				detail: expect.stringContaining("its process exited with code 3"),
+				crashLoop: { crashes: CRASHES_ALLOWED, outcome: "crashed", invocation: crashed.at(-1)?.id },
+			},
+		});
+		expect(Number(refused.raw.headers["retry-after"])).toBeGreaterThanOrEqual(1);
+		expect(await started()).toEqual([before[0], 1]);
+		const of = { function: crashing.name, version: 1, crashes: CRASHES_ALLOWED };
+		expect(await stack.client.failing()).toMatchObject([of]);
+		// What nobody waits for is tried when the time has come, and answers.
+		await eventually(async () =>
+			expect(await stack.client.invocation(background.id)).toMatchObject({ outcome: "succeeded", attempts: [{ outcome: "succeeded" }] }),
+		);
+		expect(await stack.client.failing()).toEqual([]);
+		expect(await crashing.result({})).toBe("alive");
 	});
 });
 

@@ -49,6 +49,7 @@ export class Sandboxes {
 			prewarmed: 0,
 			prewarmedBuilds: 0,
 			idleTtlMs: 10 * PATIENCE_MS,
+			crashesAllowed: 0,
 			cores: 2,
 			onTrouble: (message, error) => process.stderr.write(`${message}: ${error.message}\n`),
 		});

@@ -55,4 +55,4 @@ function asService(): readonly string[] {
 
 /** The same as vitest's globalSetup, with ordinary ones. */
 export default (project: TestProject): Promise<() => Promise<void>> =>
-	shareStacks(project, () => Stack.start({}, takeKeptBases, asService()));
+	shareStacks(project, () => Stack.start({ BERTH_CRASHES_ALLOWED: "0" }, takeKeptBases, asService()));

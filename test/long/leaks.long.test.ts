@@ -13,7 +13,7 @@ const PROCESSES: readonly ProcessName[] = ["worker", "gateway", "launcher"];
 
 let stack: Stack;
 beforeAll(async () => {
-	stack = await Stack.start();
+	stack = await Stack.start({ BERTH_CRASHES_ALLOWED: "0" });
 });
 afterAll(() => stack?.stop());
 

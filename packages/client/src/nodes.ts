@@ -1,4 +1,4 @@
-import type { NodeCommand, NodeStats, SandboxInfo, SandboxList, StatsAnswer } from "@berth/contracts";
+import type { FailingVersion, NodeCommand, NodeStats, SandboxInfo, SandboxList, StatsAnswer } from "@berth/contracts";
 import { problemIn, type RawAnswer, type Transport } from "./transport.js";
 
 /** Whether the gateway can take work, and if not, why. */
@@ -19,6 +19,11 @@ export function nodesOf(transport: Transport) {
 		/** Every sandbox of every node. */
 		async sandboxes(): Promise<readonly SandboxInfo[]> {
 			return (await transport.json<SandboxList>({ method: "GET", path: "/v1/sandboxes" })).sandboxes;
+		},
+
+		/** Versions that crash again and again, by node: their next sandbox is started later. */
+		async failing(): Promise<readonly FailingVersion[]> {
+			return (await transport.json<SandboxList>({ method: "GET", path: "/v1/sandboxes" })).failing;
 		},
 
 		/** The figures of every node. */

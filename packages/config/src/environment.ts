@@ -31,6 +31,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_MEMORY_MIB: String(Math.floor(settings.memoryBudgetBytes / MIB)),
 		BERTH_PREWARMED: String(settings.prewarmed),
 		BERTH_PREWARMED_BUILDS: String(settings.prewarmedBuilds),
+		BERTH_CRASHES_ALLOWED: String(settings.crashesAllowed),
 		BERTH_NPM_REGISTRY: settings.npmRegistry,
 		BERTH_PYPI_INDEX: settings.pypiIndex,
 		BERTH_PACKAGE_REGISTRIES: settings.packageRegistries.length === 0 ? undefined : settings.packageRegistries.join(","),

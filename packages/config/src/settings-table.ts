@@ -95,6 +95,8 @@ export const settingsSchema = z.object({
 	BERTH_INSTALL_SILENCE_MS: whole(500, 600_000).default(DEPENDENCY_LIMITS.silenceMs),
 	/** Idle time after which a warm sandbox is removed, milliseconds. */
 	BERTH_IDLE_TTL_MS: whole(100, 0x7fff_ffff).default(600_000),
+	/** Crashes of a version in a row, on this node, after which its next sandbox is started later. 0: never later. */
+	BERTH_CRASHES_ALLOWED: whole(0, 1000).default(5),
 	/** How long the record of a background invocation is kept with its result once it is settled, hours; dead letters have a week. */
 	BERTH_RECORDS_HOURS: whole(1, 168).default(24),
 	/** What those of a project may take of the durable Redis, MiB; beyond it the oldest go sooner. Dead letters aren't among them. */

@@ -39,6 +39,7 @@ export interface Settings {
 	readonly memoryBudgetBytes: number;
 	readonly prewarmed: number;
 	readonly prewarmedBuilds: number;
+	readonly crashesAllowed: number;
 	/** The package registry, with a `/` at its end. */
 	readonly npmRegistry: string;
 	/** The index of Python packages, with a `/` at its end. */
@@ -145,15 +146,13 @@ export function loadSettings(
 		ociRuntime: value.BERTH_OCI_RUNTIME,
 		runsc: value.BERTH_RUNSC,
 		memoryBudgetBytes: value.BERTH_MEMORY_MIB === undefined ? defaultMemoryBytes() : value.BERTH_MEMORY_MIB * MIB,
-		prewarmed: value.BERTH_PREWARMED,
-		prewarmedBuilds: value.BERTH_PREWARMED_BUILDS,
+		...poolOf(value),
 		npmRegistry: value.BERTH_NPM_REGISTRY.replace(/\/?$/, "/"),
 		pypiIndex: value.BERTH_PYPI_INDEX.replace(/\/?$/, "/"),
 		packageRegistries: Object.freeze(value.BERTH_PACKAGE_REGISTRIES ?? []),
 		pypiIndexes: Object.freeze(value.BERTH_PYPI_INDEXES ?? []),
 		...(value.BERTH_SECRETS_KEY === undefined ? {} : { secretsKey: value.BERTH_SECRETS_KEY }),
 		install: Object.freeze({ timeoutMs: value.BERTH_INSTALL_TIMEOUT_MS, silenceMs: value.BERTH_INSTALL_SILENCE_MS }),
-		idleTtlMs: value.BERTH_IDLE_TTL_MS,
 		storage: storageOf(value),
 		...(value.BERTH_PAYLOAD_STORE === undefined ? {} : { payloadStore: value.BERTH_PAYLOAD_STORE }),
 		recordsMs: value.BERTH_RECORDS_HOURS * HOUR_MS,
@@ -178,6 +177,16 @@ export function loadSettings(
 		cores: availableParallelism(),
 		paths,
 	});
+}
+
+/** How a node keeps sandboxes. */
+function poolOf(value: SettingValues): Pick<Settings, "prewarmed" | "prewarmedBuilds" | "crashesAllowed" | "idleTtlMs"> {
+	return {
+		prewarmed: value.BERTH_PREWARMED,
+		prewarmedBuilds: value.BERTH_PREWARMED_BUILDS,
+		crashesAllowed: value.BERTH_CRASHES_ALLOWED,
+		idleTtlMs: value.BERTH_IDLE_TTL_MS,
+	};
 }
 
 /** How functions' ways out look for hosts, and know them. */

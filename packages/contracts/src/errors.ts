@@ -82,6 +82,12 @@ export const ERRORS = {
 	cancelled: entry("caller", 499, false, "It was cancelled, or its caller went away."),
 	too_deep: entry("function", 508, false, "Functions invoke one another too deeply."),
 	deadlock: entry("function", 508, false, "It would have to wait for itself."),
+	function_failing: entry(
+		"function",
+		503,
+		true,
+		"The version's sandboxes ended one after another before they answered: the next is started later.",
+	),
 	node_full: entry("platform", 503, true, "Every place for invocations is taken; nothing of it ran."),
 	start_timed_out: entry("platform", 503, true, "No sandbox could be had within the start budget."),
 	expired_in_queue: entry("platform", 504, true, "The deadline passed before a worker took the invocation."),

@@ -2,6 +2,7 @@ import type { Alias } from "./alias.js";
 import type { Backlog } from "./background.js";
 import type { CallbackRecord, FollowerRecord } from "./follow-up.js";
 import type {
+	CrashLoop,
 	FunctionError,
 	InvocationSource,
 	InvocationState,
@@ -144,6 +145,8 @@ export interface AttemptAnswer {
 	readonly limitsHit: readonly LimitHit[];
 	readonly node: string;
 	readonly sandbox?: string;
+	/** Why it didn't begin, with the code `function_failing`. */
+	readonly crashLoop?: CrashLoop;
 	readonly streamed?: Streamed;
 	readonly finishedAt: string;
 }
@@ -216,6 +219,16 @@ export interface DeadLettersPurged {
 /** `GET /v1/sandboxes`: every sandbox of every node. */
 export interface SandboxList {
 	readonly sandboxes: readonly SandboxInfo[];
+	/** Versions that crash again and again, and wait for their next try. */
+	readonly failing: readonly FailingVersion[];
+}
+
+/** A version that crashes again and again on a node. */
+export interface FailingVersion extends CrashLoop {
+	readonly node: string;
+	readonly project: string;
+	readonly function: string;
+	readonly version: number;
 }
 
 export type SandboxState = "booting" | "prewarmed" | "specialising" | "busy" | "warm" | "frozen" | "retiring";
@@ -246,6 +259,8 @@ export interface NodeStats {
 	readonly memoryBytes: number;
 	readonly memoryBudgetBytes: number;
 	readonly waiting: number;
+	/** How many versions crash again and again, and wait for their next try. */
+	readonly failing: number;
 	/** Limits of sandboxes that it can't enforce, which its operator does without (`--insecure-allow`). Absent: none. */
 	readonly unenforced?: readonly WaivableLimit[];
 }

@@ -180,9 +180,23 @@ export interface AttemptRecord {
 	readonly code?: string;
 	readonly node: string;
 	readonly sandbox?: string;
+	/** Why it didn't begin, with the code `function_failing`. */
+	readonly crashLoop?: CrashLoop;
 	/** When its answer was streamed; then there is no result. */
 	readonly streamed?: Streamed;
 	readonly finishedAtMs: number;
+}
+
+/** A version whose sandboxes end one after another before they answer: a node starts the next one later. */
+export interface CrashLoop {
+	/** Since the last answer. */
+	readonly crashes: number;
+	/** How the last one ended, with which words, and for which invocation. */
+	readonly outcome: Outcome;
+	readonly error: string;
+	readonly invocation: string;
+	/** Until the next one may be started, milliseconds. */
+	readonly retryAfterMs: number;
 }
 
 /** Everything a worker says about an attempt when it is over. */

@@ -95,7 +95,12 @@ function failureOf(id: string, attempt: Settlement["attempt"], trusted: boolean)
 	const shown = error !== undefined && (trusted || ERRORS[code].fault !== "function");
 	const described = shown ? detailOf(error) : ERRORS[code].title;
 	const detail = code === "cancelled" ? cancelledDetail(shown ? error : undefined) : described;
+	const { crashLoop } = attempt;
 	const told = { instance: `/v1/invocations/${id}`, invocation: id };
+	if (crashLoop !== undefined) {
+		const { retryAfterMs } = crashLoop;
+		return problemOf(code, trusted ? described : ERRORS[code].title, [], { ...told, retryAfterMs, ...(trusted ? { crashLoop } : {}) });
+	}
 	if (isRefused(attempt)) return problemOf(code, detail, [], { ...told, limitBytes: FIXED_LIMITS.bodyBytes });
 	return problemOf(code, detail, [], {
 		...told,

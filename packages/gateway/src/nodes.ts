@@ -34,8 +34,10 @@ export const nodeCommandSchema = z.strictObject({
 export async function listSandboxes(request: Request, response: Response, services: Services): Promise<void> {
 	const { project, ofAll } = principalOf(request);
 	const answers = await askAll(services, { kind: "sandboxes" });
-	const all = answers.flatMap((answer) => (answer.kind === "sandboxes" ? answer.sandboxes : []));
-	response.json({ sandboxes: ofAll ? all : all.filter((each) => each.project === project) } satisfies SandboxList);
+	const said = answers.filter((answer) => answer.kind === "sandboxes");
+	const isShown = (each: { readonly project?: string }) => ofAll || each.project === project;
+	const sandboxes = said.flatMap((answer) => answer.sandboxes.filter(isShown));
+	response.json({ sandboxes, failing: said.flatMap((answer) => answer.failing.filter(isShown)) } satisfies SandboxList);
 }
 
 /** `GET /v1/stats` */

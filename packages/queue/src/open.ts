@@ -1,7 +1,7 @@
 import { closeRedis, openRedis, SILENT } from "@berth/redis";
 import { BackgroundNews } from "./background-news.js";
 import type { Retention } from "./background-records.js";
-import type { CanRun } from "./bullmq/background-attempts.js";
+import type { CanRun, RestMs } from "./bullmq/background-attempts.js";
 import { BackgroundQueue } from "./bullmq/background-queue.js";
 import { BackgroundSource } from "./bullmq/background-source.js";
 import { BuildJobs, Builds } from "./bullmq/builds.js";
@@ -86,6 +86,7 @@ export async function openInvocationQueue(
  * Both lanes for a worker. @param options.incarnation as the node is listed: it says who has taken what. @param options.recordBudget how many records of the interactive lane are kept
  * @param options.limitsOf what bounds a function in the background. Default: nothing
  * @param options.canRun whether this node can run a background invocation. Default: any
+ * @param options.restMs how long a background invocation is left alone, since its version crashes again and again. Default: not at all
  * @param options.memoryMiB what runs in the background may hold of the node's memory together, so that none of them waits for memory for long that others hold. Default: no bound
  * @param options.cores of the machine: background work is taken as these keep up. Default: as slots are free
  * @param options.projectConcurrency how many of a project may be in flight at once, of both lanes on all nodes. Default: no bound
@@ -100,6 +101,7 @@ export async function openInvocationSource(
 			readonly retention?: Retention;
 			readonly limitsOf?: LimitsOf;
 			readonly canRun?: CanRun;
+			readonly restMs?: RestMs;
 			readonly cores?: number;
 			readonly memoryMiB?: number;
 			readonly projectConcurrency?: (project: string) => number | undefined;
@@ -114,6 +116,7 @@ export async function openInvocationSource(
 		retention,
 		limitsOf = async () => undefined,
 		canRun = async () => true,
+		restMs = () => 0,
 		cores,
 		memoryMiB,
 		projectConcurrency = () => undefined,
@@ -136,6 +139,7 @@ export async function openInvocationSource(
 		nodeId,
 		limitsOf,
 		canRun,
+		restMs,
 		log,
 		slots,
 		projectConcurrency,

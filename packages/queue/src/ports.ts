@@ -1,5 +1,6 @@
 import type {
 	Backlog,
+	FailingVersion,
 	ImageTransfer,
 	InvocationRecord,
 	InvocationRequest,
@@ -247,7 +248,7 @@ export type NodeQuestion =
 	| { readonly kind: "evict"; readonly project: string; readonly function: string };
 export type NodeAnswer =
 	| { readonly kind: "stats"; readonly stats: NodeStats }
-	| { readonly kind: "sandboxes"; readonly sandboxes: readonly SandboxInfo[] }
+	| { readonly kind: "sandboxes"; readonly sandboxes: readonly SandboxInfo[]; readonly failing: readonly FailingVersion[] }
 	/** Prometheus text of the worker's registry. */
 	| { readonly kind: "metrics"; readonly text: string }
 	/** Absent: the node has none of that id. */

@@ -118,6 +118,11 @@ export class Demand {
 		return this.#waiters[this.starting];
 	}
 
+	/** Those for whom no start is under way wait no longer. */
+	refuseUnserved(why: Error): void {
+		for (const waiter of this.#waiters.splice(this.starting)) waiter.reject(why);
+	}
+
 	isStartingFor(waiter: Waiter): boolean {
 		const at = this.#waiters.indexOf(waiter);
 		return at >= 0 && at < this.starting;

@@ -23,6 +23,11 @@ export class Demands {
 		return demand;
 	}
 
+	/** How many sandboxes run a version, or are started for it. */
+	servingOf(key: string): number {
+		return this.#byKey.get(key)?.serving ?? 0;
+	}
+
 	all(): readonly Demand[] {
 		return [...this.#byKey.values()];
 	}

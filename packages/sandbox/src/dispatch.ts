@@ -2,6 +2,7 @@ import type { StartKind } from "@berth/contracts";
 import { AtWork } from "./at-work.js";
 import { type BootKey, versionKeyOf } from "./boot-key.js";
 import type { CpuLoad } from "./cpu-load.js";
+import type { CrashLoops } from "./crash-loops.js";
 import type { Demand, Run, Waiter } from "./demand.js";
 import { askingOf, bytesOf, Demands } from "./demands.js";
 import type { Floors } from "./floors.js";
@@ -32,6 +33,7 @@ export interface DispatchOptions {
 	readonly room: Room;
 	readonly cpu: CpuLoad;
 	readonly cores: number;
+	readonly crashLoops: CrashLoops;
 	readonly idleTtlMs: number;
 	/** Whether sandboxes can be given layers when they have booted. */
 	readonly grafts: boolean;
@@ -87,6 +89,8 @@ export class Dispatch {
 		const isNext = demand.waiting === 0 && this.#mayTake(demand, { sinceMs: askedAt, depth: nesting.depth });
 		const warm = isNext ? this.#takeIdle(demand) : undefined;
 		if (warm !== undefined) return this.#leaseWarm(warm, demand, nesting, askedAt);
+		const failing = this.#options.crashLoops.refusal(target, demand.serving);
+		if (failing !== undefined) throw failing;
 		return await waitFor(demand, ends, nesting, {
 			began: () => this.#serve(demand),
 			left: (waiter) => this.#went(demand, waiter),
@@ -100,6 +104,11 @@ export class Dispatch {
 		return this.#shortage.has(demand) ? "memory" : undefined;
 	}
 
+	/** As `Pool.restMs`. */
+	restMs(key: string): number {
+		return this.#options.idle.has(key) ? 0 : this.#options.crashLoops.restMs(key, this.#demands.servingOf(key));
+	}
+
 	/** As `Pool.waits`. */
 	waits(invocation: string): () => void {
 		return this.#atWork.waits(invocation);
@@ -110,7 +119,7 @@ export class Dispatch {
 		return this.#starts.boots === 0 && !this.#shortage.lasts;
 	}
 
-	/** Whether several projects have had sandboxes here, and nobody waits for memory. */
+	/** Whether several projects have had sandboxes here lately, and nobody waits for memory. */
 	get isShared(): boolean {
 		return this.#turns.projects > 1 && !this.#shortage.lasts;
 	}
@@ -124,9 +133,11 @@ export class Dispatch {
 		for (const demand of this.#demands.unserved()) this.#serve(demand);
 	}
 
-	/** Forgets versions of which nobody asks, runs or rests any sandbox. */
+	/** Forgets versions of which nobody asks, runs or rests any sandbox, and projects that had none for as long as one may rest. */
 	forgetQuiet(): void {
 		for (const demand of this.#demands.forgetQuiet((key) => this.#options.idle.has(key))) this.#shortage.delete(demand);
+		this.#options.crashLoops.forgetOld();
+		this.#turns.forgetBefore(performance.now() - this.#options.idleTtlMs);
 	}
 
 	/** Nobody waits any longer, and what comes back is retired. */
@@ -141,6 +152,11 @@ export class Dispatch {
 		const key = this.#keyOf(demand.target);
 		this.#shortage.delete(demand);
 		for (let waiter = demand.unserved; waiter !== undefined && !this.#closed; waiter = demand.unserved) {
+			const failing = this.#options.crashLoops.refusal(demand.target, demand.serving);
+			if (failing !== undefined) {
+				demand.refuseUnserved(failing);
+				return;
+			}
 			const isFull = demand.serving >= manifest.concurrency;
 			if (isFull) this.#standstill.refuse(demand, "concurrency");
 			if (isFull && !this.#graces.has(demand)) return;

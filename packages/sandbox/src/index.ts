@@ -7,7 +7,7 @@ export { DockerBuilds } from "./engines/docker/docker-builds.js";
 export { DockerEngine } from "./engines/docker/docker-engine.js";
 export { OciEngine } from "./engines/oci/oci-engine.js";
 export type { Joined } from "./joined.js";
-export type { BuildLease, Lease } from "./lease.js";
+export { type BuildLease, type Lease, ranOf } from "./lease.js";
 export type { Nesting } from "./nesting.js";
 export { Pool, type PoolOptions } from "./pool.js";
 export type { Sandbox } from "./sandbox.js";

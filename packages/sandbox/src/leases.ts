@@ -1,6 +1,7 @@
 import type { StartKind } from "@berth/contracts";
 import type { AtWork } from "./at-work.js";
 import type { CpuLoad } from "./cpu-load.js";
+import type { CrashLoops } from "./crash-loops.js";
 import type { Demand, Run } from "./demand.js";
 import type { Graces } from "./graces.js";
 import type { Lease } from "./lease.js";
@@ -16,6 +17,7 @@ export interface LeasesOptions {
 	readonly atWork: AtWork;
 	readonly graces: Graces;
 	readonly turns: Turns;
+	readonly crashLoops: CrashLoops;
 	/** Told when a lease is over, and with it what its invocation gave to `waitUntil`. */
 	readonly returned: (sandbox: Sandbox, demand: Demand, run: Run, healthy: boolean) => void;
 }
@@ -29,7 +31,7 @@ export class Leases {
 	}
 
 	begin(sandbox: Sandbox, demand: Demand, nesting: Nesting, start: StartKind, startMs: number, initMs: number): Lease {
-		const { population, atWork, graces, turns, cpu, returned } = this.#options;
+		const { population, atWork, graces, turns, crashLoops, cpu, returned } = this.#options;
 		sandbox.move("busy");
 		population.admission.reserve(sandbox.id, sandbox.limits.memoryBytes);
 		const run = demand.begin(nesting);
@@ -49,7 +51,11 @@ export class Leases {
 				released = true;
 				// How long one went on that was cut short says nothing of the next.
 				const wasAbandoned = graces.end(run);
-				if (ran !== undefined && !wasAbandoned) demand.ran(ran.runMs, ran.cpuMs, cpu.saturated);
+				if (ran !== undefined && !wasAbandoned) {
+					demand.ran(ran.runMs, ran.cpuMs, cpu.saturated);
+					if (ran.end === "answered") crashLoops.answered(demand.target);
+					else if (ran.end !== undefined) crashLoops.crashed(demand.target, ran.end);
+				}
 				if (sandbox.settled === undefined || !healthy) returned(sandbox, demand, run, healthy);
 				else void this.#returnSettled(sandbox, demand, run, ran?.runMs ?? 0);
 			},

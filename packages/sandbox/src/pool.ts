@@ -1,6 +1,7 @@
-import { type Base, type Layer, LIMITS, RUNTIMES, type Runtime, type SandboxInfo } from "@berth/contracts";
+import { type Base, type FailingVersion, type Layer, LIMITS, RUNTIMES, type Runtime, type SandboxInfo } from "@berth/contracts";
 import { type BuildBoot, bootKeyOf, buildKeyOf, prewarmLimitsOf, versionKeyOf } from "./boot-key.js";
 import { CpuLoad } from "./cpu-load.js";
+import { CrashLoops } from "./crash-loops.js";
 import { Dispatch } from "./dispatch.js";
 import { egressOf } from "./egress.js";
 import { type LayerSource, placed, type SandboxEngine } from "./engine.js";
@@ -29,6 +30,8 @@ export interface PoolOptions {
 	readonly prewarmedBuilds: number;
 	readonly idleTtlMs: number;
 	readonly cores: number;
+	/** Crashes of a version in a row, after which the next sandbox is started later; 0: never. */
+	readonly crashesAllowed: number;
 	/** Told of sandboxes that couldn't be made, frozen or removed: nobody waits for those. */
 	readonly onTrouble: (message: string, error: Error) => void;
 }
@@ -48,12 +51,14 @@ export class Pool {
 	readonly #idle: IdleSandboxes;
 	readonly #room: Room;
 	readonly #cpu = new CpuLoad();
+	readonly #crashLoops: CrashLoops;
 	readonly #dispatch: Dispatch;
 	#tidier: NodeJS.Timeout | undefined;
 	#closed = false;
 
 	constructor(options: PoolOptions) {
 		this.#options = options;
+		this.#crashLoops = new CrashLoops(options.crashesAllowed);
 		this.#population = new Population({
 			...options,
 			onRetire: (sandbox) => {
@@ -90,6 +95,7 @@ export class Pool {
 			idle: this.#idle,
 			room: this.#room,
 			cpu: this.#cpu,
+			crashLoops: this.#crashLoops,
 			cores: options.cores,
 			idleTtlMs: options.idleTtlMs,
 			grafts: this.grafts,
@@ -111,7 +117,7 @@ export class Pool {
 
 	/**
 	 * A sandbox of the version. @throws BerthError `start_timed_out` when none could be had in
-	 * `FIXED_LIMITS.startMs`, `cancelled` when one of the signals ends the wait, `worker_lost` when the pool closes, `node_full` and `deadlock` when
+	 * `FIXED_LIMITS.startMs`, `function_failing` when its sandboxes crash one after another, `cancelled` when one of the signals ends the wait, `worker_lost` when the pool closes, `node_full` and `deadlock` when
 	 * it would wait for its own end;
 	 * @throws SpecialiseError when the function's module fails to load
 	 */
@@ -190,6 +196,16 @@ export class Pool {
 	list(): readonly SandboxInfo[] {
 		const now = performance.now();
 		return this.#population.all().map((sandbox) => infoOf(sandbox, this.#options.node, now));
+	}
+
+	/** Versions that crash again and again, and wait for their next try. */
+	failing(): readonly FailingVersion[] {
+		return this.#crashLoops.list().map((failing) => ({ node: this.#options.node, ...failing }));
+	}
+
+	/** How long nothing of a version is worth beginning, since it crashes again and again, milliseconds. */
+	restMs(key: string): number {
+		return this.#dispatch.restMs(key);
 	}
 
 	/** What runs may hold together that nobody waits for: all memory but what is left to those that others wait for. */

@@ -1,14 +1,17 @@
 import { FIXED_LIMITS, type SandboxLimits, type StartKind } from "@berth/contracts";
 import { type BootKey, limitsOf } from "./boot-key.js";
+import type { CrashLoops } from "./crash-loops.js";
 import type { Demand } from "./demand.js";
 import type { Floors } from "./floors.js";
 import type { Population } from "./population.js";
 import { failStart } from "./refusals.js";
 import type { Sandbox } from "./sandbox.js";
+import { SpecialiseError } from "./specialise-error.js";
 
 export interface StartsOptions {
 	readonly population: Population;
 	readonly floors: Floors;
+	readonly crashLoops: CrashLoops;
 	readonly idleTtlMs: number;
 	/** Gets each sandbox that has been specialised. */
 	readonly started: (sandbox: Sandbox, demand: Demand, start: StartKind, initMs: number) => void;
@@ -61,12 +64,20 @@ export class Starts {
 		} catch (error) {
 			demand.starting--;
 			if (sandbox !== undefined) population.retire(sandbox);
+			this.#note(demand, error);
 			failStart(demand, error as Error);
 			this.#options.failed(demand);
 		}
 		// Not before: the memory that was found for this start isn't a floor's.
 		floors.expect(key, idleTtlMs);
 		floors.refillSoon();
+	}
+
+	/** What can't be loaded costs a sandbox, whether it threw, hung or ended. */
+	#note(demand: Demand, error: unknown): void {
+		if (!(error instanceof SpecialiseError) || error.outcome === "platform_error") return;
+		const { outcome, message } = error;
+		this.#options.crashLoops.crashed(demand.target, { outcome, error: message, invocation: demand.first?.nesting.invocation ?? "" });
 	}
 
 	/** A prewarmed one died before it was anybody's: whoever it was for, if somebody still waits, has another start. */

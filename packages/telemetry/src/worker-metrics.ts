@@ -52,8 +52,8 @@ export class WorkerMetrics {
 	});
 	readonly #outcomes = new Map<Outcome, number>();
 
-	/** @param sandboxes is asked when the metrics are read */
-	constructor(sandboxes: () => readonly SandboxInfo[]) {
+	/** @param sandboxes is asked when the metrics are read, and `failing` for how many versions crash again and again */
+	constructor(sandboxes: () => readonly SandboxInfo[], failing: () => number = () => 0) {
 		collectDefaultMetrics({ register: this.registry, prefix: "berth_worker_" });
 		new Gauge({
 			name: "berth_sandboxes",
@@ -63,6 +63,14 @@ export class WorkerMetrics {
 			collect() {
 				this.reset();
 				for (const { state, kind } of sandboxes()) this.inc({ state, kind });
+			},
+		});
+		new Gauge({
+			name: "berth_failing_versions",
+			help: "Versions that crash again and again, and wait for their next try",
+			registers: [this.registry],
+			collect() {
+				this.set(failing());
 			},
 		});
 	}

@@ -1,6 +1,6 @@
 import { FIXED_LIMITS, type InvocationRequest } from "@berth/contracts";
 import type { Delivery } from "@berth/queue";
-import type { Lease, SandboxResult } from "@berth/sandbox";
+import { type Lease, ranOf, type SandboxResult } from "@berth/sandbox";
 import type { Invokes } from "./invokes.js";
 import type { AttemptStreams } from "./streams/attempt-streams.js";
 import { tracedTrigger } from "./traced-trigger.js";
@@ -50,7 +50,7 @@ export async function invokeIn(
 		// How it went nobody will say: what has begun of its answer is cut off.
 		if (result === undefined) streams?.end(false);
 		asks.end();
-		lease.release(result?.healthy ?? false, result && { runMs: result.runMs, cpuMs: result.usage.cpuMs });
+		lease.release(result?.healthy ?? false, result && ranOf(result, request.id, lost.aborted));
 	}
 }
 

@@ -134,7 +134,7 @@ describe("an attempt that succeeds", () => {
 			},
 			result: { body: { text: "hi" }, contentType: "text/plain" },
 		});
-		expect(pool.released).toEqual([[true, { runMs: 3, cpuMs: 2 }]]);
+		expect(pool.released).toEqual([[true, { runMs: 3, cpuMs: 2, end: "answered" }]]);
 	});
 
 	test.each(["interactive", "background"] as const)(

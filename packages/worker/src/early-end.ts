@@ -1,4 +1,4 @@
-import type { AttemptRecord, BerthError, FunctionError, LogBook, Settlement } from "@berth/contracts";
+import type { AttemptRecord, BerthError, CrashLoop, FunctionError, LogBook, Settlement } from "@berth/contracts";
 import { CANCEL_WORDS, type Delivery } from "@berth/queue";
 import type { Lease } from "@berth/sandbox";
 import { rounded } from "./phases.js";
@@ -7,7 +7,7 @@ import { rounded } from "./phases.js";
 const CALLERS: ReadonlySet<string> = new Set(["cancelled", "body_too_large"]);
 
 /** How an attempt ended that never ran its handler. */
-export type EarlyEnd = Pick<AttemptRecord, "outcome" | "code" | "phases" | "error">;
+export type EarlyEnd = Pick<AttemptRecord, "outcome" | "code" | "phases" | "error" | "crashLoop">;
 
 export function settledEarly({ attempt: number }: Delivery, node: string, end: EarlyEnd, logs?: LogBook): Settlement {
 	const attempt = { attempt: number, ...end, phases: rounded(end.phases), limitsHit: [], node, finishedAtMs: Date.now() };
@@ -15,10 +15,12 @@ export function settledEarly({ attempt: number }: Delivery, node: string, end: E
 }
 
 /** What was refused, or couldn't be done. @param startMs since it was asked for */
-export function refusedBefore(delivery: Delivery, { code, name, message }: BerthError, startMs: number): EarlyEnd {
+export function refusedBefore(delivery: Delivery, { code, name, message, extra }: BerthError, startMs: number): EarlyEnd {
 	const outcome = CALLERS.has(code) ? "cancelled" : "platform_error";
 	const error = code === "cancelled" ? cancellation(delivery, "before it began") : { name, message };
-	return { outcome, code, phases: { queueMs: delivery.queueMs, startMs, initMs: 0, runMs: 0 }, error };
+	const phases = { queueMs: delivery.queueMs, startMs, initMs: 0, runMs: 0 };
+	const crashLoop = extra["crashLoop"] as CrashLoop | undefined;
+	return { outcome, code, phases, error, ...(crashLoop === undefined ? {} : { crashLoop }) };
 }
 
 /** Nobody can run it any more: its function or version was deleted while it waited. */

@@ -34,7 +34,7 @@ import { GatewayPlaces } from "./streams/gateway-place.js";
 import { logUnopenedSecrets } from "./unopened-secrets.js";
 import { Upkeep } from "./upkeep.js";
 import { VersionLimit } from "./version-limit.js";
-import { ReadyVersions } from "./versions.js";
+import { ReadyVersions, versionKeyOf } from "./versions.js";
 
 /** How long a stop waits for what runs, milliseconds. */
 const GRACE_MS = 10_000;
@@ -81,9 +81,13 @@ const pool = new Pool({
 	prewarmedBuilds: settings.prewarmedBuilds,
 	idleTtlMs: settings.idleTtlMs,
 	cores: settings.cores,
+	crashesAllowed: settings.crashesAllowed,
 	onTrouble,
 });
-const metrics = new WorkerMetrics(() => pool.list());
+const metrics = new WorkerMetrics(
+	() => pool.list(),
+	() => pool.failing().length,
+);
 const functions = await FunctionRegistry.open(durableUrl, log, settings.quotas);
 const stacks = new StackRemapper(artifacts.images, (err) => log.error({ err }, "the thread that reads source maps ended"));
 const vault = await Vault.open(settings.secretsKey, settings.paths.secretsKey);
@@ -123,6 +127,7 @@ const invocationSource = await openInvocationSource({
 	retention: settings,
 	limitsOf: (project, name) => laneLimitsOf(functions, project, name, runtimeClasses),
 	canRun: (request) => isRunnableHere(versions, request, runtimeClasses),
+	restMs: (request) => pool.restMs(versionKeyOf(request)),
 	cores: settings.cores,
 	memoryMiB: pool.runsBytes / MIB,
 	projectConcurrency: (project) => functions.quotas.of(project).concurrency,

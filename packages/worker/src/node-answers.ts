@@ -52,7 +52,7 @@ export class NodeAnswers {
 			case "stats":
 				return { kind: "stats", stats: this.#stats() };
 			case "sandboxes":
-				return { kind: "sandboxes", sandboxes: this.#pool.list() };
+				return { kind: "sandboxes", sandboxes: this.#pool.list(), failing: this.#pool.failing() };
 			case "metrics":
 				return { kind: "metrics", text: await this.#metrics.registry.metrics() };
 			case "startTransfer":
@@ -100,6 +100,7 @@ export class NodeAnswers {
 			memoryBytes,
 			memoryBudgetBytes,
 			waiting,
+			failing: this.#pool.failing().length,
 			...(this.#unenforced.length === 0 ? {} : { unenforced: this.#unenforced }),
 		};
 	}

@@ -1,7 +1,12 @@
-import { BerthError, type Version } from "@berth/contracts";
+import { BerthError, type InvocationRequest, type Version } from "@berth/contracts";
 import type { FunctionRegistry } from "@berth/registry";
 
 const KEPT = 1000;
+
+/** What a version is known by in the pool: `project/function:7`. */
+export function versionKeyOf({ project, function: name, version }: Pick<InvocationRequest, "project" | "function" | "version">): string {
+	return `${project}/${name}:${version}`;
+}
 
 /** Ready versions never change: read once, kept while they are used. */
 export class ReadyVersions {

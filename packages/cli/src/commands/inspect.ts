@@ -22,8 +22,9 @@ export function registerInspect({ program, action }: Registrar): void {
 				const aliases = await client.aliases(reference.name);
 				const versions = await versionsOf(client, reference, aliases);
 				const { background } = await client.get(reference.name);
-				if (session.json) session.terminal.json({ versions, aliases, background });
-				else session.terminal.print(versions.map((version) => inspectedText(version, aliases, background)).join("\n\n"));
+				const failing = (await client.failing()).filter((one) => one.project === versions[0]?.project && one.function === reference.name);
+				if (session.json) session.terminal.json({ versions, aliases, background, failing });
+				else session.terminal.print(versions.map((version) => inspectedText(version, aliases, background, failing)).join("\n\n"));
 				return EXIT.ok;
 			}),
 		);

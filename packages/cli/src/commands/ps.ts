@@ -1,6 +1,7 @@
 import { DEFAULT_PROJECT, type SandboxInfo } from "@berth/contracts";
 import { EXIT } from "../exit-codes.js";
 import type { Registrar } from "../registrar.js";
+import { failingText } from "../render/failing.js";
 import { tableOf } from "../render/table.js";
 import { ageText, bytesText } from "../render/units.js";
 import type { Session } from "../session.js";
@@ -14,10 +15,11 @@ export function registerPs({ program, action }: Registrar): void {
 		.action(
 			action(async (session: Session) => {
 				const { client } = await session.connect();
-				const sandboxes = await client.sandboxes();
-				if (session.json) session.terminal.json({ sandboxes });
+				const [sandboxes, failing] = await Promise.all([client.sandboxes(), client.failing()]);
+				if (session.json) session.terminal.json({ sandboxes, failing });
 				else if (sandboxes.length === 0) session.terminal.note("There is no sandbox.");
 				else session.terminal.print(sandboxesTable(sandboxes));
+				if (!session.json) for (const each of failing) session.terminal.note(`${nameOf(each)} ${failingText(each)}`);
 				return EXIT.ok;
 			}),
 		);
@@ -41,6 +43,9 @@ function sandboxesTable(sandboxes: readonly SandboxInfo[]): string {
 function holds(sandbox: SandboxInfo): string {
 	if (sandbox.kind !== "function") return "(builds)";
 	if (sandbox.function === undefined) return "-";
-	const project = sandbox.project === DEFAULT_PROJECT ? "" : `${sandbox.project}/`;
-	return `${project}${sandbox.function} v${sandbox.version}`;
+	return nameOf(sandbox);
+}
+
+function nameOf({ project, function: name, version }: Pick<SandboxInfo, "project" | "function" | "version">): string {
+	return `${project === DEFAULT_PROJECT ? "" : `${project}/`}${name} v${version}`;
 }

@@ -1,10 +1,16 @@
-import type { Alias, Backlog, Layer, Version } from "@berth/contracts";
+import type { Alias, Backlog, FailingVersion, Layer, Version } from "@berth/contracts";
 import { namesText } from "./aliases.js";
+import { failingText } from "./failing.js";
 import { pairsOf, tableOf } from "./table.js";
 import { bytesText, durationText } from "./units.js";
 
 /** Everything about a version that a person asks for: its image layer by layer, what it runs on, what it may use. */
-export function inspectedText(version: Version, aliases: readonly Alias[], background: Backlog): string {
+export function inspectedText(
+	version: Version,
+	aliases: readonly Alias[],
+	background: Backlog,
+	failing: readonly FailingVersion[] = [],
+): string {
 	const { image, build, failure, manifest, source, number } = version;
 	const names = namesText(aliases, number);
 	const pairs: [string, string][] = [
@@ -13,6 +19,7 @@ export function inspectedText(version: Version, aliases: readonly Alias[], backg
 	];
 	if (build !== undefined) pairs.push(["build", durationText(build.durationMs)]);
 	if (failure !== undefined) pairs.push(["failure", `${failure.phase}: ${failure.message}`]);
+	for (const one of failing) if (one.version === number) pairs.push(["FAILING", `${one.node}: ${failingText(one)}`]);
 	pairs.push(
 		["source", `${source.digest} (${source.filename ?? source.kind}, ${bytesText(source.sizeBytes)})`],
 		["runtime", manifest.runtimeClass === undefined ? manifest.runtime : `${manifest.runtime}, under ${manifest.runtimeClass}`],

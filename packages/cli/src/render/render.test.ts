@@ -132,6 +132,7 @@ test("stats leave out what is zero, and give a rate once there are two looks", (
 		memoryBytes: 2 ** 20,
 		memoryBudgetBytes: 2 ** 30,
 		waiting: 0,
+		failing: 0,
 	};
 	const before = { nodes: [{ ...node, invocations: { succeeded: 10 } }], elapsedMs: 2000 };
 	const text = statsText([node], 5000, before);

@@ -20,6 +20,7 @@ function nodeText(node: NodeStats, nowMs: number, perSecond: number | undefined)
 			["invocations", `${total}${listOf(node.invocations)}${rate}`],
 			["starts", `${sum(node.starts)}${listOf(node.starts)}`],
 			["waiting", String(node.waiting)],
+			...(node.failing > 0 ? ([["FAILING", `${node.failing} versions crash again and again: \`berth ps\``]] as const) : []),
 			["sandboxes", `${sum(node.sandboxes)}${listOf(node.sandboxes)}`],
 			["memory", `${bytesText(node.memoryBytes)} of ${bytesText(node.memoryBudgetBytes)}`],
 			...(node.unenforced === undefined ? [] : ([["INSECURE", `not enforced: ${node.unenforced.join(", ")}`]] as const)),

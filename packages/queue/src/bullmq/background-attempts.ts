@@ -4,6 +4,7 @@ import { type Job, UnrecoverableError } from "bullmq";
 import type { BackgroundCancels } from "../background-cancels.js";
 import type { BackgroundRecords } from "../background-records.js";
 import { roughBytes } from "../interactive-records.js";
+import { functionKeyOf } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import type { MemoryWatch } from "../memory-watch.js";
 import { CANCEL_WORDS, type DeliveryHandler, type SettlementKeeper } from "../ports.js";
@@ -11,6 +12,7 @@ import { elapsedMs, platformSettlement, rejectedSettlement } from "../settlement
 import { backoffMsOf, DEFAULT_RETRY_POLICY, endingOf, MOST_STALLS } from "./background-policy.js";
 import type { FunctionQueues } from "./function-queues.js";
 import type { LaneIndex } from "./lane-index.js";
+import { Rests } from "./rests.js";
 
 /** Between two tries to write down what Redis refuses (it is full, or read-only), milliseconds. */
 const RETRY_MS = 250;
@@ -20,6 +22,9 @@ const ELSEWHERE_MS = 2000;
 
 /** Whether this node can run an invocation. */
 export type CanRun = (request: InvocationRequest) => Promise<boolean>;
+
+/** How long an invocation is left alone, since its version crashes again and again, milliseconds; 0: it isn't. */
+export type RestMs = (request: InvocationRequest) => number;
 
 /** A job in hand. */
 export interface HeldJob {
@@ -40,6 +45,7 @@ export interface BackgroundAttemptsParts {
 	readonly log: QueueLogger;
 	readonly handler: DeliveryHandler;
 	readonly canRun: CanRun;
+	readonly restMs: RestMs;
 	readonly settlements: SettlementKeeper | undefined;
 	/** Of the durable Redis: where it is scarce, what is to be tried again takes as little as it can. */
 	readonly memory: Pick<MemoryWatch, "add">;
@@ -50,6 +56,8 @@ export interface BackgroundAttemptsParts {
 /** How a job leaves a worker's hands. One that is `left` stays as it is: when its lock has ended, a worker takes it up again. */
 type Leaving =
 	| { readonly kind: "settled" | "elsewhere" }
+	/** Its version crashes again and again: that costs it no attempt. */
+	| { readonly kind: "resting"; readonly restMs: number }
 	| { readonly kind: "dead" | "retried"; readonly reason: string }
 	| { readonly kind: "left"; readonly why: string };
 
@@ -60,6 +68,7 @@ const OVERTAKEN: Leaving = { kind: "left", why: "a newer attempt has begun" };
 /** Runs attempts of background jobs. Only what is written down ends a job: an error of ours costs it no attempt, and leaves it where it is. */
 export class BackgroundAttempts {
 	readonly #parts: BackgroundAttemptsParts;
+	readonly #rests = new Rests();
 	#stale = 0;
 
 	constructor(parts: BackgroundAttemptsParts) {
@@ -77,7 +86,7 @@ export class BackgroundAttempts {
 		const invocation = held.job.data.id;
 		const cancelled = cancels.hold(invocation);
 		try {
-			const leaving = (await this.#parts.canRun(held.job.data)) ? await this.#attempt(held, cancelled) : ELSEWHERE;
+			const leaving = await this.#leaving(held, cancelled);
 			if (leaving.kind === "left") this.#parts.log.debug({ invocation }, `a background job is left to others: ${leaving.why}`);
 			else await this.#written(held, () => this.#move(held, leaving));
 		} catch (error) {
@@ -85,6 +94,13 @@ export class BackgroundAttempts {
 		} finally {
 			cancels.release(invocation, cancelled);
 		}
+	}
+
+	async #leaving(held: HeldJob, cancelled: AbortController): Promise<Leaving> {
+		const { data } = held.job;
+		if (!(await this.#parts.canRun(data))) return ELSEWHERE;
+		const restMs = this.#parts.restMs(data);
+		return restMs > 0 ? { kind: "resting", restMs } : await this.#attempt(held, cancelled);
 	}
 
 	async #attempt(held: HeldJob, cancelled: AbortController): Promise<Leaving> {
@@ -106,7 +122,8 @@ export class BackgroundAttempts {
 		const settlement = refused ?? (await this.#handle(held, attempt, queueMs, cancelled.signal));
 		if (lost.aborted) return LOST;
 		const failuresLeft = refused === undefined ? retryOf(job).attempts - job.attemptsMade - 1 : 0;
-		const ending = endingOf(settlement.attempt.outcome, failuresLeft);
+		const { crashLoop } = settlement.attempt;
+		const ending = crashLoop === undefined ? endingOf(settlement.attempt.outcome, failuresLeft) : "retried";
 		const kept = ending === "retried" ? job.data : await this.#kept(job.data, ending);
 		memory.add(roughBytes(settlement));
 		const ended = await this.#written(held, () => records.end(kept, settlement, ending));
@@ -116,6 +133,7 @@ export class BackgroundAttempts {
 			return OVERTAKEN;
 		}
 		if (ended !== "retried") await this.#over(job.data);
+		if (ended === "retried" && crashLoop !== undefined) return { kind: "resting", restMs: crashLoop.retryAfterMs };
 		if (ended === "dead" || ended === "retried") return { kind: ended, reason: settlement.attempt.code ?? settlement.attempt.outcome };
 		return { kind: "settled" };
 	}
@@ -126,6 +144,8 @@ export class BackgroundAttempts {
 			if (leaving.kind === "settled") await job.moveToCompleted(undefined, token, false);
 			else if (leaving.kind === "dead") await job.moveToFailed(new UnrecoverableError(leaving.reason), token, false);
 			else if (leaving.kind === "elsewhere") await this.#again(held, ELSEWHERE_MS, { skipAttempt: true });
+			else if (leaving.kind === "resting")
+				await this.#again(held, this.#rests.until(versionKeyOf(job.data), leaving.restMs), { skipAttempt: true });
 			else await this.#again(held, backoffMsOf(retryOf(job).backoffMs, job.attemptsMade + 1), { skipAttempt: false });
 		} catch (error) {
 			// What BullMQ says by a code is how the job is, whatever is tried: it is out of our hands.
@@ -213,4 +233,8 @@ function retryOf({ data }: Job<InvocationRequest>): typeof DEFAULT_RETRY_POLICY 
 /** Whether it is BullMQ's answer and not a failure to ask. */
 function isVerdict(error: unknown): boolean {
 	return error instanceof Error && typeof (error as Error & { code?: unknown }).code === "number";
+}
+
+function versionKeyOf(request: InvocationRequest): string {
+	return `${functionKeyOf(request)}:${request.version}`;
 }

@@ -9,7 +9,7 @@ import type { QueueLogger } from "../logger.js";
 import { MemoryWatch } from "../memory-watch.js";
 import type { DeliveryHandler, SettlementKeeper } from "../ports.js";
 import type { ProjectSlots } from "../project-slots.js";
-import { BackgroundAttempts, type CanRun } from "./background-attempts.js";
+import { BackgroundAttempts, type CanRun, type RestMs } from "./background-attempts.js";
 import { CpuPace } from "./cpu-pace.js";
 import { FairRing } from "./fair-ring.js";
 import { FunctionQueues } from "./function-queues.js";
@@ -29,6 +29,7 @@ export interface BackgroundSourceParts {
 	readonly nodeId: string;
 	readonly limitsOf: LimitsOf;
 	readonly canRun: CanRun;
+	readonly restMs: RestMs;
 	/** What projects have in flight at once, and how many they may have. */
 	readonly slots: ProjectSlots;
 	readonly projectConcurrency: (project: string) => number | undefined;
@@ -84,7 +85,7 @@ export class BackgroundSource {
 			this.#measured(ring, functionKeyOf(delivery.request), settlement.attempt);
 			return settlement;
 		};
-		const { canRun } = this.#parts;
+		const { canRun, restMs } = this.#parts;
 		this.#attempts = new BackgroundAttempts({
 			records,
 			cancels,
@@ -94,6 +95,7 @@ export class BackgroundSource {
 			log,
 			handler: run,
 			canRun,
+			restMs,
 			settlements,
 			memory,
 			expect,

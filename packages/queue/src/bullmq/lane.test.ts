@@ -5,7 +5,8 @@ import type { GatewayQueue } from "../invocation-queue.js";
 import { functionQueueOf, LANE, QUEUE_PREFIX, SHARED_BACKGROUND_QUEUE } from "../keys.js";
 import type { DeliveryHandler } from "../ports.js";
 import { echo, Lanes, requestOf, settlementOf } from "../testing/lanes.js";
-import type { CanRun } from "./background-attempts.js";
+import type { CanRun, RestMs } from "./background-attempts.js";
+import { Rests } from "./rests.js";
 
 let lanes: Lanes;
 beforeAll(async () => {
@@ -263,6 +264,52 @@ describe("what a node can't run", () => {
 		await accountedFor(gateway, 1);
 		expect(ran).toEqual([request.id]);
 	});
+});
+
+describe("a job of a version that crashes again and again", () => {
+	test("is left alone until its version may be tried, and costs no attempt; other versions run meanwhile", async () => {
+		const gateway = await lanes.gateway({ attempts: 1 });
+		const ran: string[] = [];
+		const handler: DeliveryHandler = async (delivery) => {
+			ran.push(delivery.request.id);
+			return await echo(delivery);
+		};
+		let isResting = true;
+		const [resting, other] = [requestOf("", { version: 7 }), requestOf("", { version: 8 })];
+		const restMs: RestMs = ({ version }) => (version === 7 && isResting ? 50 : 0);
+		await lanes.worker(handler, 64, undefined, "1", undefined, { restMs });
+		await gateway.enqueue(resting);
+		await gateway.enqueue(other);
+		await expect.poll(() => ran).toEqual([other.id]);
+		expect(await gateway.record(resting.id)).toMatchObject({ state: "queued" });
+		isResting = false;
+		await accountedFor(gateway, 2);
+		expect(ran).toEqual([other.id, resting.id]);
+	});
+
+	test("that began before that was known has it in its record, and its attempts left", async () => {
+		const gateway = await lanes.gateway({ attempts: 1 });
+		const crashLoop = { crashes: 5, outcome: "crashed", error: "it ended", invocation: "inv_1", retryAfterMs: 20 } as const;
+		await lanes.worker(async ({ attempt, ...delivery }) => {
+			if (attempt > 2) return await echo({ attempt, ...delivery });
+			const { attempt: refused } = settlementOf("platform_error", attempt);
+			return { attempt: { ...refused, code: "function_failing", crashLoop } };
+		});
+		const request = requestOf();
+		await gateway.enqueue(request);
+		await accountedFor(gateway, 1);
+		const record = await gateway.record(request.id);
+		expect(record).toMatchObject({ state: "settled", last: { outcome: "succeeded", attempt: 3 } });
+		expect(record?.background?.attempts[0]).toMatchObject({ code: "function_failing", crashLoop });
+	});
+});
+
+test("jobs of a version that rests come again one after another, and none is put off for too long", () => {
+	const rests = new Rests();
+	const [first = 0, second = 0] = [rests.until("default/f:1", 1000), rests.until("default/f:1", 1000)];
+	expect(second - first).toBeGreaterThan(90);
+	expect(rests.until("default/f:2", 1000)).toBe(1000);
+	for (let job = 0; job < 10_000; job++) expect(rests.until("default/f:1", 1000)).toBeLessThanOrEqual(1000 + 5 * 60_000 + 1);
 });
 
 test("what is for later runs then, not before, and its age counts from then", async () => {

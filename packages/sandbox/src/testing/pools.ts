@@ -47,6 +47,7 @@ export async function start(changes: Partial<PoolOptions> = {}): Promise<Pool> {
 		prewarmedBuilds: 0,
 		idleTtlMs: 60_000,
 		cores: 2,
+		crashesAllowed: 5,
 		onTrouble: (message) => void troubles.push(message),
 		...changes,
 	});
