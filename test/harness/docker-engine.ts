@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { containersOf } from "./docker-containers.js";
 import { eventually } from "./eventually.js";
+import { watchOver } from "./watcher.js";
 
 /** Debian's docker.io and containerd, as the set-up of tests unpacks them. */
 const UNPACKED = fileURLToPath(new URL("../../node_modules/.berth/docker/", import.meta.url));
@@ -43,6 +44,7 @@ export class DockerDaemon implements AsyncDisposable {
 		const daemon = new DockerDaemon(directory, child);
 		try {
 			await once(child, "spawn");
+			watchOver(child, directory);
 			await eventually(() => daemon.ask("GET", "/_ping"));
 			return daemon;
 		} catch (error) {

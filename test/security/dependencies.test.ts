@@ -85,7 +85,7 @@ describe("an installation", () => {
 
 describe("an install script that was allowed", () => {
 	/** Deploys a package with this script, which its manifest names. */
-	function scripted(name: string, postinstall: string, files: Readonly<Record<string, string>> = {}): Promise<Deployed> {
+	function scripted(name: string, postinstall: string, files: Readonly<Record<string, string>> = {}, manifest = {}): Promise<Deployed> {
 		registry.publish({
 			name,
 			version: "1.0.0",
@@ -100,7 +100,7 @@ describe("an install script that was allowed", () => {
 			{ [name]: "1.0.0" },
 			{ [`node_modules/${name}`]: registry.locked(name, "1.0.0") },
 		);
-		return deployed(source, { scripts: [name] });
+		return deployed(source, { ...manifest, scripts: [name] });
 	}
 
 	async function failureOf(deploy: Promise<Deployed>): Promise<string> {
@@ -114,6 +114,15 @@ describe("an install script that was allowed", () => {
 		expect(said).toMatch(/a build may have only so many processes/);
 		expect(Number(/.*forked (\d+)/s.exec(said)?.[1])).toBeLessThan(128);
 		expect(await (await scripted("after-forks", "echo fine > made.txt")).result()).toBe("fine\n");
+	});
+
+	it("that prints its environment has no secret in it, nor has the build's log", async () => {
+		const value = `sk_live_${process.pid}_of_the_build`;
+		await stack.client.setSecret("BUILD_KEY", { value });
+		const script = "env; cat /proc/*/environ; exit 1";
+		const said = await failureOf(scripted("prints-environment", script, {}, { secrets: ["BUILD_KEY"] }));
+		expect(said).toContain("PATH=");
+		expect(said).not.toMatch(/BUILD_KEY|sk_live/);
 	});
 
 	it("that leaves processes running has them ended before its files are read", async () => {

@@ -96,6 +96,8 @@ export interface SandboxOutput {
 	readonly ended: Promise<void>;
 	/** There is one listener. */
 	listen(listener: (stream: OutputStream, chunk: Buffer) => void): void;
+	/** Whether it is read no faster than it takes to let the function go on: what comes is dropped. */
+	slow(isSlow: boolean): void;
 	close(): void;
 }
 

@@ -1,17 +1,20 @@
 import { constants, openSync } from "node:fs";
 import { Socket } from "node:net";
 import type { OutputStream, SandboxOutput } from "./engine.js";
+import { SlowReading } from "./slow-reading.js";
 
 /** What a sandbox prints into two FIFOs: what was written before the agent's answer is in the pipe when that comes. */
 export class FifoOutput implements SandboxOutput {
 	readonly lags = false;
 	readonly #sockets: readonly Socket[];
+	readonly #readings: readonly SlowReading[];
 	readonly #ended = Promise.withResolvers<void>();
 	#listener: (stream: OutputStream, chunk: Buffer) => void = () => undefined;
 
 	/** @throws Error when they can't be read */
-	constructor(stdout: string, stderr: string) {
+	constructor(stdout: string, stderr: string, pauseMs?: number) {
 		this.#sockets = [this.#open("stdout", stdout), this.#open("stderr", stderr)];
+		this.#readings = this.#sockets.map((socket) => new SlowReading(socket, pauseMs));
 	}
 
 	get ended(): Promise<void> {
@@ -20,6 +23,10 @@ export class FifoOutput implements SandboxOutput {
 
 	listen(listener: (stream: OutputStream, chunk: Buffer) => void): void {
 		this.#listener = listener;
+	}
+
+	slow(isSlow: boolean): void {
+		for (const reading of this.#readings) reading.slow(isSlow);
 	}
 
 	close(): void {

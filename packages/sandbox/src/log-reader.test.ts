@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, constants, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { FIXED_LIMITS, KIB } from "@berth/contracts";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -15,7 +15,8 @@ beforeEach(() => {
 	const [stdout, stderr] = ["out", "err"].map((name) => join(directory.path, name)) as [string, string];
 	execFileSync("mkfifo", [stdout, stderr]);
 	reader = new LogReader(new FifoOutput(stdout, stderr));
-	fds = { stdout: openSync(stdout, "r+"), stderr: openSync(stderr, "r+") };
+	const open = (path: string) => openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+	fds = { stdout: open(stdout), stderr: open(stderr) };
 });
 afterEach(() => {
 	reader.close();
@@ -31,10 +32,20 @@ async function turns(): Promise<void> {
 async function print(stream: "stdout" | "stderr", ...chunks: readonly (string | Uint8Array)[]): Promise<void> {
 	for (const chunk of chunks) {
 		const bytes = Buffer.from(chunk as string);
-		for (let at = 0; at < bytes.length; at += 32 * KIB) {
-			writeSync(fds[stream], bytes.subarray(at, at + 32 * KIB));
+		for (let at = 0; at < bytes.length; ) {
+			at += written(stream, bytes.subarray(at, at + 32 * KIB));
 			await turns();
 		}
+	}
+}
+
+/** How much of it went into the pipe: nothing when that is full. */
+function written(stream: "stdout" | "stderr", bytes: Uint8Array): number {
+	try {
+		return writeSync(fds[stream], bytes);
+	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+		return 0;
 	}
 }
 
@@ -101,6 +112,23 @@ describe("a flood", () => {
 		reader.begin();
 		await print("stdout", "calm\n");
 		expect(await reader.end()).toMatchObject({ lines: [{ text: "calm" }], truncated: false });
+	});
+
+	test("isn't read faster than it goes on, once it is cut; what is left of it at the end isn't the next one's", async () => {
+		reader.close();
+		reader = new LogReader(new FifoOutput(join(directory.path, "out"), join(directory.path, "err"), 60_000));
+		reader.begin();
+		await print("stdout", "x".repeat(FIXED_LIMITS.logBytes + 1));
+		const flood = Buffer.from("flood\n".repeat(1000));
+		while (written("stdout", flood) > 0) await turns();
+		await turns();
+		expect(written("stdout", flood)).toBe(0);
+		expect((await reader.end()).truncated).toBe(true);
+		expect(written("stdout", flood)).toBe(flood.length);
+		await turns();
+		reader.begin();
+		await print("stdout", "calm\n");
+		expect(texts(await reader.end())).toEqual(["stdout: calm"]);
 	});
 
 	test("of exactly the cap is kept whole", async () => {

@@ -32,7 +32,7 @@ export const NO_LOG: Log = Object.freeze({ lines: [], truncated: false });
 
 /**
  * Reads what a sandbox prints as it comes: a flood can't fill the pipe and block the function for long, and
- * what exceeds the cap is read and dropped, so the worker's memory stays flat. Between invocations everything is
+ * what exceeds the cap is read and dropped, so the worker's memory stays flat, and slowly, so that it has little of the worker's time. Between invocations everything is
  * dropped: late output belongs to nobody. What belongs to an invocation that was answered and goes on has a log of its own.
  */
 export class LogReader {
@@ -44,6 +44,8 @@ export class LogReader {
 		stderr: new StringDecoder("utf8"),
 	};
 	#active = false;
+	/** Whoever waits for the log wants what is left of it at once. */
+	#ends = false;
 	#lines: LogLine[] = [];
 	#bytes = 0;
 	#truncated = false;
@@ -61,6 +63,7 @@ export class LogReader {
 	/** @returns the mark that the agent has to print to both streams before it answers; undefined where it needn't */
 	begin(): string | undefined {
 		this.#active = true;
+		this.#ends = false;
 		this.#listener = undefined;
 		if (!this.#output.lags) return undefined;
 		if (this.#marks !== undefined) this.#addHeld(this.#marks);
@@ -79,7 +82,11 @@ export class LogReader {
 	 * comes by a longer way it is read up to the agent's marks, or to its end.
 	 */
 	async end(): Promise<Log> {
+		this.#ends = true;
+		this.#output.slow(false);
 		await setImmediate();
+		// What was left in a pipe that had been read slowly belongs to this invocation as well: it is read in the next turn.
+		if (this.#truncated) await setImmediate();
 		if (this.#marks !== undefined) await this.#toItsEnd(this.#marks);
 		for (const stream of STREAMS) {
 			const cutCharacter = this.#decoders[stream].end();
@@ -105,6 +112,7 @@ export class LogReader {
 	/** From now on it is what comes after the answer, up to so many bytes. `end` once more ends it. */
 	goOn(mostBytes: number): void {
 		this.#active = true;
+		this.#ends = false;
 		this.#mostBytes = mostBytes;
 	}
 
@@ -141,13 +149,18 @@ export class LogReader {
 	#add(stream: OutputStream, chunk: Buffer): void {
 		if (!this.#active || this.#truncated) return;
 		const left = this.#mostBytes - this.#bytes;
-		this.#truncated = chunk.length > left;
+		if (chunk.length > left) this.#cut();
 		this.#bytes += Math.min(chunk.length, left);
 		const text = this.#partial[stream] + this.#decoders[stream].write(chunk.subarray(0, left));
 		const lines = text.split("\n");
 		const rest = lines.pop() ?? "";
 		for (const line of lines) this.#push(stream, line);
 		this.#partial[stream] = this.#unended(stream, rest);
+	}
+
+	#cut(): void {
+		this.#truncated = true;
+		if (!this.#ends) this.#output.slow(true);
 	}
 
 	/** A line without an end, so far. What is too much of it is one of its own. @returns what goes on, which may have the beginning of a secret */
@@ -162,7 +175,7 @@ export class LogReader {
 	/** @param isCut whether there was more of it */
 	#push(stream: OutputStream, printed: string, isCut = false): void {
 		if (this.#lines.length >= MOST_LINES) {
-			this.#truncated = true;
+			this.#cut();
 			return;
 		}
 		const text = (isCut ? this.redactor?.redactCut(printed) : this.redactor?.redact(printed)) ?? printed;

@@ -32,6 +32,7 @@ test("a stream that ends without the mark loses nothing", () => {
 
 class LaggingOutput implements SandboxOutput {
 	readonly lags = true;
+	slow(): void {}
 	readonly #ended = Promise.withResolvers<void>();
 	print: (stream: OutputStream, chunk: Buffer) => void = () => undefined;
 

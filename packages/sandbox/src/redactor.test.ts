@@ -7,6 +7,7 @@ const redactor = Redactor.of({ KEY: VALUE, OTHER: "another secret", SHORT: "shor
 test.each<[string, string]>([
 	["as it is", VALUE],
 	["in JSON", JSON.stringify({ value: VALUE }).slice(10, -2)],
+	["in JSON as Python writes it", 'sk_live/+? \\"\\u00fcn\\u00efcode\\" 0123456789'],
 	["in a URL", encodeURIComponent(VALUE)],
 	["in a form", new URLSearchParams({ v: VALUE }).toString().slice(2)],
 ])("a secret is found %s", (_, text) => {

@@ -82,10 +82,13 @@ export function errorShown(redactor: Redactor | undefined, { name, message, stac
 /** As a function may print it. A log is read by lines, and so are the lines of a value. */
 function formsOf(value: string): readonly string[] {
 	const quoted = encodeURIComponent(value);
+	const json = JSON.stringify(value).slice(1, -1);
 	const texts = [
 		value,
 		...value.split(/\r?\n/),
-		JSON.stringify(value).slice(1, -1),
+		json,
+		// As Python writes it: ASCII alone.
+		json.replace(/[\x7f-\uffff]/g, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, "0")}`),
 		quoted,
 		quoted.replace(/[!'()*]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`),
 		quoted.replaceAll("%20", "+"),

@@ -23,3 +23,22 @@ test("what most trust is one text, which is the same of all of them", async () =
 	const given = await secrets.of("a", manifest("api.example"));
 	expect(given?.certificates).toEqual([expect.stringMatching(/^-----BEGIN CERTIFICATE/), roots]);
 });
+
+test("of very many projects those are kept that were asked for last", async () => {
+	const read: string[] = [];
+	const values = async (project: string) => {
+		read.push(project);
+		return [{ name: "KEY", value: "v", revision: "1" }];
+	};
+	const secrets = new FunctionSecrets({ values }, () => "roots");
+	const ask = (project: string) => secrets.of(project, { secrets: ["KEY"] });
+	await ask("first");
+	await ask("used");
+	for (let at = 0; at < 4_095; at++) {
+		await ask(`p${at}`);
+		await ask("used");
+	}
+	read.length = 0;
+	for (const project of ["used", "first"]) await ask(project);
+	expect(read).toEqual(["first"]);
+});

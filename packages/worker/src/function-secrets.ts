@@ -7,6 +7,8 @@ import { Recent } from "./recent.js";
 
 /** Lists of secrets of a project: other projects' are none of its business. */
 const KEPT = 64;
+/** Projects: of more, those that nobody asked for the longest are read anew, and their sandboxes replaced where they trust what stands for hosts. */
+const PROJECTS = 4096;
 /** What a header may have: what HTTP sends as it is. */
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
@@ -25,7 +27,7 @@ interface Project {
 export class FunctionSecrets {
 	readonly #secrets: Pick<Secrets, "values">;
 	readonly #certificates: () => string;
-	readonly #projects = new Map<string, Project>();
+	readonly #projects = new Recent<Project>(PROJECTS);
 
 	/** @param certificates that functions trust in TLS beside what stands for hosts that get secrets, PEM */
 	constructor(secrets: Pick<Secrets, "values">, certificates: () => string) {

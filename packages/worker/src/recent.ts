@@ -26,6 +26,11 @@ export class Recent<Value> {
 		if (this.#kept.get(key) === value) this.#kept.delete(key);
 	}
 
+	/** Without having asked for any. */
+	values(): Iterable<Value> {
+		return this.#kept.values();
+	}
+
 	clear(): void {
 		this.#kept.clear();
 	}

@@ -8,6 +8,7 @@ import { type Deployed, deploy, deployTar, freshName } from "../../harness/funct
 import type { Stack } from "../../harness/stack.js";
 import type { Attacker, Attempt, Column, Tried } from "./attack.js";
 import { processesIn } from "./host.js";
+import { secretValue } from "./secret-values.js";
 
 const FIXTURES = join(import.meta.dirname, "../../fixtures/attacks");
 /** Where a protection was taken away, what an attack does to its own sandbox mustn't be another's success. */
@@ -20,6 +21,7 @@ export class Arena {
 	readonly #column: Column;
 	/** By what they differ in. */
 	readonly #functions = new Map<string, Promise<Deployed>>();
+	readonly #secrets = new Map<string, Promise<void>>();
 
 	constructor(stack: Stack, column: Column) {
 		this.#stack = stack;
@@ -56,6 +58,7 @@ export class Arena {
 			},
 			neighbour: () => this.#once("neighbour", () => this.#serving()),
 			other: () => this.attacker(name, tried, "other"),
+			secret: (secret) => this.#secret(secret),
 			nextVersion: async () => {
 				await this.#deploy(tried, deployed.name, { VERSION: "2" });
 			},
@@ -76,7 +79,14 @@ export class Arena {
 		return deploy(this.#stack, { source: NEIGHBOUR, ...this.#class() });
 	}
 
-	#deploy(tried: Tried, name = freshName(), env?: Readonly<Record<string, string>>): Promise<Deployed> {
+	#secret(name: string): Promise<void> {
+		const set = this.#secrets.get(name) ?? this.#stack.client.setSecret(name, { value: secretValue(name) }).then(() => undefined);
+		this.#secrets.set(name, set);
+		return set;
+	}
+
+	async #deploy(tried: Tried, name = freshName(), env?: Readonly<Record<string, string>>): Promise<Deployed> {
+		for (const secret of tried.manifest?.secrets ?? []) await this.#secret(typeof secret === "string" ? secret : secret.name);
 		const manifest = { ...tried.manifest, ...this.#class(), ...(env === undefined ? {} : { env }) };
 		if (tried.own === "source") return deploy(this.#stack, { name, source: sourceOf(tried.fixture), ...manifest });
 		const language = languageOf(tried);

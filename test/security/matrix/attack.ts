@@ -25,6 +25,12 @@ export const REASONS = {
 		"gVisor (20221219) maps files of a noexec mount as code. That takes no wall away: a function may make code in memory anyhow, and its calls reach gVisor's kernel alone.",
 	"gVisor's own threads":
 		"Threads under gVisor are its kernel's, not tasks of the host's: 300 were started where the host's cap is 256 tasks, and it wasn't met. What they take is memory, whose limit is tried; processes meet the cap.",
+	"no network beside a class":
+		"With a runtime class a network is refused at the deploy, and a secret for a host with it: there is no way out that would put it in.",
+	"builds by the node's own engine":
+		"Builds run in sandboxes of the node's engine, which are given no secret by whatever engine: what they are sent is the same.",
+	"the way out is the worker's":
+		"What puts a secret into requests is the worker's own process, outside of every sandbox and the same for all engines, and is tried byte by byte; that sandboxes of both engines are led to it is tried in test/functional/injection.ts.",
 	"builds by the node": "Builds run in sandboxes of the node's engine, whatever runtime class the function has.",
 	"the same sandbox":
 		"It is decided in the same build sandbox, whose walls are tried in this column with functions: one engine shows what is in it.",
@@ -84,7 +90,17 @@ export type Protection =
 	| "what was let in is known"
 	| "time window"
 	| "comparison in constant time"
-	| "raw body";
+	| "raw body"
+	| "secrets by the manifest's names"
+	| "sandboxes by their secrets"
+	| "secrets for hosts stay outside"
+	| "what is printed is looked through"
+	| "secrets are sealed"
+	| "build's own environment"
+	| "no TRACE with a secret"
+	| "one host to a connection"
+	| "the host's certificate"
+	| "injection by host";
 
 /** Without any one of these the attack gets through, and its test fails; of a list within, each would do alone. */
 export type HeldBy = readonly (Protection | readonly Protection[])[];
@@ -169,6 +185,8 @@ export interface Attacker {
 	neighbour(): Promise<Deployed>;
 	/** The same source as another function: what it sees is another tenant's. */
 	other(): Promise<Attacker>;
+	/** Sets a secret of the project's, unless this column has: its value is `secretValue(name)`. */
+	secret(name: string): Promise<void>;
 	/** Deploys its function again, otherwise. */
 	nextVersion(): Promise<void>;
 	/** Nothing of that sandbox runs on the host. */

@@ -5,6 +5,7 @@ import { isolation } from "./attacks/isolation.js";
 import { lifecycle } from "./attacks/lifecycle.js";
 import { protocol } from "./attacks/protocol.js";
 import { resources } from "./attacks/resources.js";
+import { secrets } from "./attacks/secrets.js";
 import { webhooks } from "./attacks/webhooks.js";
 import { LIST } from "./list.js";
 
@@ -23,6 +24,7 @@ const ROWS: Readonly<Record<Group, Readonly<Record<string, Attack>>>> = {
 	Lifecycle: lifecycle,
 	Protocol: protocol,
 	Isolation: isolation,
+	Secret: secrets,
 	Gateway: gateway,
 	Webhook: webhooks,
 	Build: builds,

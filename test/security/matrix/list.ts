@@ -88,6 +88,20 @@ export const LIST = {
 		"what was left open": "its standard descriptors and the agent's socket, no variable of the platform's",
 		"ending every process that it sees": "its own sandbox ends, nobody else's",
 	},
+	Secret: {
+		"another function's secret": "in no environment, memory or file that it sees, where it finds its own",
+		"a secret of its own that was replaced": "in no sandbox that serves it afterwards",
+		"a secret that goes to a host": "in no environment, memory or file of its sandbox",
+		"printing a secret of its own":
+			"its name is shown: as it is, in pieces, base64, JSON, URLs, in errors; what is spelt in hex or backwards isn't known",
+		"a secret on disk": "in no file of the stack's, nor of its engine's containers and images",
+		"what a build sees of secrets": "nothing, nor has its log",
+		"having an injected secret said again": "refused: no TRACE (a host that shows headers gives them away)",
+		"another host on its connection": "refused, by `Host` and by TLS",
+		"a request behind the one with the secret": "refused, whether pipelined, smuggled or a tunnel",
+		"standing for its host": "nothing is sent without its certificate",
+		"being led to another host": "nothing goes along",
+	},
 	Gateway: {
 		"an oversize body": "413, read no further than its limit, nothing runs",
 		"slow headers": "408, others served",

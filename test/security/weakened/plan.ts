@@ -69,7 +69,8 @@ function trialOf(set: readonly Protection[], rows: readonly Row[]): Trial | unde
 /** Of what is over before a sandbox is asked for the tests without a whole system, if there are any: they are quicker, and one that fails is enough. */
 function aimOf({ name, attack }: Row, heldBy: readonly Protection[]): Aim {
 	if (attack === undefined || !("tests" in attack)) return { row: name, tests: [{ file: COLUMN_FILES["oci/crun"], title: name }], heldBy };
-	const units = attack.because === "before any sandbox" ? attack.tests.filter(isUnit) : [];
+	const units =
+		attack.because === "before any sandbox" || attack.because === "the way out is the worker's" ? attack.tests.filter(isUnit) : [];
 	return { row: name, tests: units.length > 0 ? units : attack.tests, heldBy };
 }
 

@@ -5,6 +5,7 @@ import { container } from "./weakenings/container.js";
 import { gateway } from "./weakenings/gateway.js";
 import { lifecycle } from "./weakenings/lifecycle.js";
 import { limits } from "./weakenings/limits.js";
+import { secrets } from "./weakenings/secrets.js";
 import { webhooks } from "./weakenings/webhooks.js";
 
 /** How each protection is taken away, or why it isn't. */
@@ -13,6 +14,7 @@ export const WEAKENINGS: Readonly<Record<Protection, Weakening | Kept>> = {
 	...limits,
 	...lifecycle,
 	...builds,
+	...secrets,
 	...gateway,
 	...webhooks,
 };

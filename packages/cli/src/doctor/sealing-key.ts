@@ -1,6 +1,8 @@
+import { lstat } from "node:fs/promises";
 import type { Settings } from "@berth/config";
 import { sealedSecrets, unopenable } from "../backup/sealed-secrets.js";
 import { missingKeyObstacle, secretsKeyObstacle } from "../supervisor/secrets-key.js";
+import { isMissing } from "../system-errors.js";
 import { type Check, failed, ok, warning } from "./check.js";
 
 const NAME = "sealing key";
@@ -12,6 +14,8 @@ export async function checkSealingKey(settings: Settings, durableAnswers: boolea
 	const from = settings.secretsKey === undefined ? settings.paths.secretsKey : "BERTH_SECRETS_KEY";
 	const obstacle = (await secretsKeyObstacle(settings)) ?? (durableAnswers ? await missingKeyObstacle(settings) : undefined);
 	if (obstacle !== undefined) return [failed(NAME, `${obstacle.what}.`, `${obstacle.mend}.`)];
+	const exposed = await exposure(settings);
+	if (exposed !== undefined) return [exposed];
 	if (!durableAnswers) return [ok(NAME, `${from}; what it opens is seen once the durable Redis is up.`)];
 	const sealed = await sealedSecrets(settings);
 	const lost = await unopenable(sealed, settings);
@@ -25,4 +29,22 @@ export async function checkSealingKey(settings: Settings, durableAnswers: boolea
 			"Put back the key that they were sealed with, behind the one of now (docs/SECURITY.md, Another key), or set them again.",
 		),
 	];
+}
+
+/** Whoever reads the file opens every secret: it is the service user's alone. */
+async function exposure({ secretsKey, paths, serviceUid }: Settings): Promise<Check | undefined> {
+	if (secretsKey !== undefined) return undefined;
+	const found = await lstat(paths.secretsKey).catch((error: unknown) => {
+		if (!isMissing(error)) throw error;
+	});
+	if (found === undefined) return undefined;
+	const mend = `chown ${serviceUid}:${serviceUid} ${paths.secretsKey}; chmod 600 ${paths.secretsKey}: the next start does so, too. Who could read it may have: another key (docs/SECURITY.md).`;
+	if (!found.isFile())
+		return warning(NAME, `${paths.secretsKey} is no file of its own.`, "Put the key itself there, or set BERTH_SECRETS_KEY.");
+	const mode = found.mode & 0o777;
+	if ((mode & 0o077) !== 0)
+		return warning(NAME, `${paths.secretsKey} has mode ${mode.toString(8)}: others than its owner may use it.`, mend);
+	if (found.uid !== serviceUid && found.uid !== 0)
+		return warning(NAME, `${paths.secretsKey} belongs to uid ${found.uid}, not to the service user (${serviceUid}).`, mend);
+	return undefined;
 }

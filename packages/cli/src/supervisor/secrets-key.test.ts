@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadSettings, type Settings } from "@berth/config";
@@ -80,6 +80,23 @@ test("where something is sealed and the key is gone none is made: the start says
 	);
 	expect(await readdir(directory)).toEqual([]);
 	expect(await checkSealingKey(settings, true)).toMatchObject([{ status: "failed", found: expect.stringContaining("2 records") }]);
+});
+
+test("doctor says who else than the service user may read the key", async () => {
+	await ensureSecretsKey(settings);
+	const check = async () => (await checkSealingKey(settings, true))[0];
+	expect(await check()).toMatchObject({ status: "ok" });
+	await chmod(settings.paths.secretsKey, 0o640);
+	expect(await check()).toMatchObject({
+		status: "warning",
+		found: expect.stringMatching(/mode 640/),
+		mend: expect.stringMatching(/^chown \d+:\d+ .*chmod 600/),
+	});
+	await chmod(settings.paths.secretsKey, 0o600);
+	await chown(settings.paths.secretsKey, 4711, 4711);
+	expect(await check()).toMatchObject({ status: "warning", found: expect.stringMatching(/uid 4711/) });
+	await ensureSecretsKey(settings);
+	expect(await check()).toMatchObject({ status: "ok" });
 });
 
 test("doctor says how many records no key opens, and of what", async () => {

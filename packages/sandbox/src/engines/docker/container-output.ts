@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { OutputStream, SandboxOutput } from "../../engine.js";
+import { SlowReading } from "../../slow-reading.js";
 
 const HEADER_BYTES = 8;
 const STREAMS: Readonly<Record<number, OutputStream>> = { 1: "stdout", 2: "stderr" };
@@ -11,6 +12,7 @@ const STREAMS: Readonly<Record<number, OutputStream>> = { 1: "stdout", 2: "stder
 export class ContainerOutput implements SandboxOutput {
 	readonly lags = true;
 	readonly #socket: Duplex;
+	readonly #reading: SlowReading;
 	readonly #ended = Promise.withResolvers<void>();
 	#listener: (stream: OutputStream, chunk: Buffer) => void = () => undefined;
 	#header = Buffer.alloc(0);
@@ -21,6 +23,7 @@ export class ContainerOutput implements SandboxOutput {
 	constructor(socket: Duplex) {
 		this.#socket = socket;
 		socket.on("data", (chunk: Buffer) => this.#take(chunk));
+		this.#reading = new SlowReading(socket);
 		// The container's end, or the Engine's: whoever waits for more has it said by the exit, or by the events' end.
 		socket.on("error", () => socket.destroy());
 		socket.once("close", () => this.#ended.resolve());
@@ -32,6 +35,10 @@ export class ContainerOutput implements SandboxOutput {
 
 	listen(listener: (stream: OutputStream, chunk: Buffer) => void): void {
 		this.#listener = listener;
+	}
+
+	slow(isSlow: boolean): void {
+		this.#reading.slow(isSlow);
 	}
 
 	close(): void {
