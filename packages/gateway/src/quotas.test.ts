@@ -40,6 +40,12 @@ test("the operator sets quotas, the project sees them with what it uses, and the
 	expect(entries).toContainEqual(
 		expect.objectContaining({ method: "PATCH", path: "/v1/projects/seen", about: "functions 3, queued unlimited", status: 200 }),
 	);
+	// The project reads of it in its own log: that it was the operator, and nothing else of whom.
+	const own = (await (await send("/v1/audit")).json()) as { entries: readonly { readonly path: string }[] };
+	const changes = own.entries.filter(({ path }) => path === "/v1/projects/seen");
+	expect(changes).toMatchObject([{ about: "functions default" }, { about: "functions 3, queued unlimited" }]);
+	for (const change of changes)
+		expect(change).toMatchObject({ key: { id: "operator", name: "operator" }, from: "operator", method: "PATCH", status: 200 });
 });
 
 test("nobody else sees or sets them", async () => {
