@@ -1,4 +1,5 @@
 import type { StartKind } from "@berth/contracts";
+import { AheadStarts } from "./ahead-starts.js";
 import { AtWork } from "./at-work.js";
 import { type BootKey, versionKeyOf } from "./boot-key.js";
 import type { CpuLoad } from "./cpu-load.js";
@@ -8,6 +9,7 @@ import { askingOf, bytesOf, Demands } from "./demands.js";
 import type { Floors } from "./floors.js";
 import { Graces } from "./graces.js";
 import type { IdleSandboxes } from "./idle-sandboxes.js";
+import type { Rhythms } from "./keep-alive/rhythms.js";
 import type { Lease } from "./lease.js";
 import { Leases } from "./leases.js";
 import type { Nesting } from "./nesting.js";
@@ -34,6 +36,7 @@ export interface DispatchOptions {
 	readonly cpu: CpuLoad;
 	readonly cores: number;
 	readonly crashLoops: CrashLoops;
+	readonly rhythms: Rhythms;
 	readonly idleTtlMs: number;
 	/** Whether sandboxes can be given layers when they have booted. */
 	readonly grafts: boolean;
@@ -52,6 +55,8 @@ export class Dispatch {
 	readonly #atWork: AtWork;
 	readonly #graces = new Graces(() => this.serveOthers());
 	readonly #leases: Leases;
+	/** Starts that nobody waits for. */
+	readonly ahead: AheadStarts;
 	#closed = false;
 
 	constructor(options: DispatchOptions) {
@@ -79,6 +84,14 @@ export class Dispatch {
 				this.#atWork.started(bytesOf(demand));
 				this.#dispatch(demand);
 			},
+		});
+		this.ahead = new AheadStarts({
+			...options,
+			demands: this.#demands,
+			starts: this.#starts,
+			atWork: this.#atWork,
+			keyOf: (target) => this.#keyOf(target),
+			isCalm: () => this.isCalm && !this.#closed,
 		});
 	}
 

@@ -31,6 +31,7 @@ import { NodeAnswers } from "./node-answers.js";
 import { packageSourcesOf } from "./package-sources.js";
 import { settlementKeeper } from "./settlement-keeper.js";
 import { GatewayPlaces } from "./streams/gateway-place.js";
+import { Targets } from "./targets.js";
 import { logUnopenedSecrets } from "./unopened-secrets.js";
 import { Upkeep } from "./upkeep.js";
 import { VersionLimit } from "./version-limit.js";
@@ -82,6 +83,7 @@ const pool = new Pool({
 	idleTtlMs: settings.idleTtlMs,
 	cores: settings.cores,
 	crashesAllowed: settings.crashesAllowed,
+	targetOf: (names) => targets.ahead(names),
 	onTrouble,
 });
 const metrics = new WorkerMetrics(
@@ -119,6 +121,7 @@ const { networks, runtimeClasses, unenforced = [] } = await engine.host();
 metrics.unenforced(unenforced);
 const incarnation = randomUUID();
 const versions = new ReadyVersions(functions);
+const targets = new Targets({ versions, secrets: functionSecrets, networkMissing: networks.missing, runtimeClasses });
 const invocationSource = await openInvocationSource({
 	durableUrl,
 	fastUrl,
@@ -180,16 +183,13 @@ const traces = openTracing(settings.tracing, node, metrics.registry, log);
 const attempts = new Attempts({
 	node,
 	pool,
-	versions,
-	secrets: functionSecrets,
+	targets,
 	artifacts,
 	metrics,
 	ends,
 	spans: traces.tracing.sink && new AttemptSpans(traces.tracing.sink),
 	places,
 	tail,
-	networkMissing: networks.missing,
-	runtimeClasses,
 	onTrouble,
 	remap,
 	invokes,

@@ -34,10 +34,17 @@ function sandboxesTable(sandboxes: readonly SandboxInfo[]): string {
 		{ heading: "MEMORY", cell: (each) => bytesText(each.memoryBytes), align: "right" },
 		{ heading: "AGE", cell: (each) => ageText(each.ageMs), align: "right" },
 		{ heading: "IDLE", cell: (each) => ageText(each.idleMs), align: "right" },
+		{ heading: "KEPT", cell: kept },
 		{ heading: "USES", cell: (each) => String(each.invocations), align: "right" },
 		// Where there is one node its name says nothing.
 		...(new Set(sandboxes.map(({ node }) => node)).size > 1 ? [{ heading: "NODE", cell: (each: SandboxInfo) => each.node }] : []),
 	]);
+}
+
+/** Why it is there, and for how long it would be if nobody came. */
+function kept({ kept: by }: SandboxInfo): string {
+	if (by === undefined) return "-";
+	return by.freeInMs === undefined ? by.why : `${by.why} ${ageText(by.freeInMs)}`;
 }
 
 function holds(sandbox: SandboxInfo): string {
