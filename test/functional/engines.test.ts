@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
-import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -9,11 +9,13 @@ import { type BootRequest, newId } from "@berth/contracts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { World } from "../../packages/launcher/src/testing/world.js";
 import { DockerEngine } from "../../packages/sandbox/src/engines/docker/docker-engine.js";
+import { type FunctionsImage, makeFunctionsImage } from "../conformance/functions-image.js";
+import { engineConforms } from "../conformance/suite.js";
 import { tar, tarGz } from "../harness/archives.js";
-import { cpuTicksOf, memoryLimitOf } from "../harness/cgroups.js";
 import { DockerDaemon } from "../harness/docker-engine.js";
 import { eventually } from "../harness/eventually.js";
 import { Deployed, type DeployInput, deploy, fixture, freshName } from "../harness/functions.js";
+import { takeKeptBases } from "../harness/kept-bases.js";
 import { PackageRegistry, sourceWith } from "../harness/package-registry.js";
 import { sharedStack } from "../harness/shared-stack.js";
 import { Stack } from "../harness/stack.js";
@@ -31,6 +33,9 @@ let docker: Stack;
 let registry: PackageRegistry;
 let world: World;
 let words: string;
+/** A directory of the conformance suite's, and what it makes sandboxes of. */
+let alone: string;
+let functions: FunctionsImage;
 let certificates: string;
 beforeAll(async () => {
 	daemon = await DockerDaemon.start();
@@ -39,6 +44,10 @@ beforeAll(async () => {
 	// Everybody on the host may write it; a function may not.
 	await chmod(join(words, "first"), 0o666);
 	await chmod(words, 0o777);
+	alone = join(daemon.directory, "alone");
+	await mkdir(join(alone, "run/a"), { recursive: true });
+	await takeKeptBases(alone);
+	functions = await makeFunctionsImage(join(alone, "artifacts"));
 	certificates = await mkdtemp("/tmp/berth-test-egress-");
 	await chmod(certificates, 0o755);
 	certify(certificates);
@@ -73,6 +82,22 @@ afterAll(async () => {
 		await daemon?.stop();
 	}
 });
+
+/** Beside what the stack has in the same Engine. */
+engineConforms(
+	"docker",
+	() => alone,
+	() => ({
+		docker: {
+			...functions,
+			socketPath: daemon.socketPath,
+			node: "node_alone",
+			dataDir: alone,
+			launcherSocket: join(docker.dataDir, "run/launcher.sock"),
+			patienceMs: 20_000,
+		},
+	}),
+);
 
 const ASK = `fetch("http://127.0.0.1:8080/a", { method: "POST", body: "hi" }).then((r) => r.text()).then(console.log)`;
 const ASK_IN_PYTHON = `import urllib.request; print(urllib.request.urlopen("http://127.0.0.1:8080/a", b"hi").read().decode())`;
@@ -130,50 +155,6 @@ describe.each(ENGINES)("a sandbox of the engine %s", (engine) => {
 		expect(await deployed.result()).toEqual(documented(engine));
 	});
 
-	it("prints into the log of the invocation that runs, to the last word, and into no other", async () => {
-		const source = `export default (p: any) => { console.log("out", p.n); process.stderr.write("err " + p.n); return p.n; };`;
-		const deployed = await deploy(stackOf(engine), { source, concurrency: 1 });
-		for (let n = 1; n <= 5; n++) {
-			const { logs } = await deployed.record(await deployed.invoke({ n }));
-			expect(logs.map(({ stream, text }) => `${stream} ${text}`).sort()).toEqual([`stderr err ${n}`, `stdout out ${n}`]);
-		}
-	});
-
-	it("is frozen when it rests, and thawed for the next invocation", async () => {
-		const source = `setInterval(() => { for (const until = Date.now() + 5; Date.now() < until; ); }, 5); export default () => 1;`;
-		const deployed = await deploy(stackOf(engine), { source, concurrency: 1 });
-		const { sandbox = "" } = await deployed.record(await deployed.invoke());
-		const used = () => cpuTicksOf(stackOf(engine).dataDir, sandbox);
-		let before = 0;
-		await eventually(() => {
-			const now = used();
-			const rests = now === before;
-			before = now;
-			expect(rests).toBe(true);
-		});
-		const again = await deployed.record(await deployed.invoke());
-		expect([again.start, again.sandbox]).toEqual(["warm", sandbox]);
-		expect(used()).toBeGreaterThan(before);
-	});
-
-	it.each([
-		["timed_out", { source: "export default () => { for (;;); };", timeoutMs: 500 }],
-		["out_of_memory", { source: fixture("fills-buffers") }],
-		["crashed", { source: "export default () => process.exit(7);" }],
-		["init_error", { source: "process.exit(3); export default () => 1;" }],
-		["handler_error", { source: "export default () => { throw new RangeError('no'); };" }],
-	] as const)("ends as %s, with its cause, and leaves nothing", async (outcome, input) => {
-		const deployed = await deploy(stackOf(engine), input);
-		const answer = await deployed.invoke({ fill: true });
-		expect(answer.outcome, answer.problem?.detail).toBe(outcome);
-		if (outcome === "crashed") expect(answer.problem?.detail).toContain("exited with code 7");
-		if (outcome === "out_of_memory") expect(answer.problem?.detail).toContain("memory limit of 128 MiB");
-		if (outcome === "handler_error") return;
-		await eventually(async () => {
-			expect((await stackOf(engine).client.sandboxes()).filter((each) => each.function === deployed.name)).toEqual([]);
-		});
-	});
-
 	it("streams an answer as its function gives it, and takes a large request as it comes", async () => {
 		const source = `export default {
 			async fetch(request: Request): Promise<Response> {
@@ -200,16 +181,6 @@ describe.each(ENGINES)("a sandbox of the engine %s", (engine) => {
 		expect(await deployed.record({ id })).toMatchObject({ outcome: "succeeded", streamed: { bytes: body.length } });
 		await expect(deployed.request({ onPiece: () => Promise.reject(new Error("enough")) })).rejects.toThrow("enough");
 		await eventually(async () => expect((await deployed.request({})).body.toString()).toBe("piece 0piece 1piece 2"));
-	});
-
-	it("has the memory that its manifest says, and is refused a process beyond 64 tasks", async () => {
-		const deployed = await deploy(stackOf(engine), { source: fixture("fork-bomb"), timeoutMs: 8000, memoryMiB: 512 });
-		await deployed.result({});
-		const [sandbox] = (await stackOf(engine).client.sandboxes()).filter((each) => each.function === deployed.name);
-		expect(memoryLimitOf(stackOf(engine).dataDir, sandbox?.id ?? "")).toBe(512 * MIB);
-		const record = await deployed.record(await deployed.invoke({ fork: true }));
-		if (record.outcome === "succeeded") expect(record.limitsHit).toContain("pids");
-		else expect(["timed_out", "out_of_memory", "crashed"]).toContain(record.outcome);
 	});
 });
 

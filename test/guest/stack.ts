@@ -1,11 +1,11 @@
 import { setTimeout as pause } from "node:timers/promises";
+import { report } from "../conformance/report.js";
 import { cpuTicksOf } from "../harness/cgroups.js";
 import { eventually } from "../harness/eventually.js";
 import { type Deployed, type DeployInput, deploy, fixture } from "../harness/functions.js";
 import { sandboxCgroupsOf, sandboxProcessesOf } from "../harness/leftovers.js";
 import { Stack } from "../harness/stack.js";
 import { cgroupFilesOf, cgroupFilesOwnedBy } from "./cgroup-files.js";
-import { report } from "./report.js";
 
 /** What runs inside of a guest: a stack, and what its host's tests want to know about it. Everything is slow here. */
 const PATIENCE_MS = 240_000;

@@ -6,7 +6,9 @@ import { delimiter, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { containersOf } from "./docker-containers.js";
 import { eventually } from "./eventually.js";
+import { watchOver } from "./watcher.js";
 
 /** Debian's docker.io and containerd, as the set-up of tests unpacks them. */
 const UNPACKED = fileURLToPath(new URL("../../node_modules/.berth/docker/", import.meta.url));
@@ -42,6 +44,7 @@ export class DockerDaemon implements AsyncDisposable {
 		const daemon = new DockerDaemon(directory, child);
 		try {
 			await once(child, "spawn");
+			watchOver(child, directory);
 			await eventually(() => daemon.ask("GET", "/_ping"));
 			return daemon;
 		} catch (error) {
@@ -98,9 +101,8 @@ export class DockerDaemon implements AsyncDisposable {
 	}
 
 	/** Names of the containers that are there, running or not. */
-	async containers(): Promise<readonly string[]> {
-		const all = await this.ask<readonly { readonly Names: readonly string[] }[]>("GET", "/containers/json?all=1");
-		return all.map(({ Names }) => (Names[0] ?? "").slice(1));
+	containers(): Promise<readonly string[]> {
+		return containersOf(this.socketPath);
 	}
 
 	/** Names of networks but Docker's own. */

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { eventually } from "./eventually.js";
+import { watchOver } from "./watcher.js";
 
 /** Debian's docker-registry, as the set-up of tests unpacks it. */
 const PROGRAM = fileURLToPath(new URL("../../node_modules/.berth/docker-registry/usr/bin/docker-registry", import.meta.url));
@@ -60,6 +61,7 @@ ${section}
 		});
 		try {
 			await once(child, "spawn");
+			watchOver(child, this.directory);
 			await eventually(() => fetch(`http://${this.host}/v2/`));
 		} catch (error) {
 			throw new Error(`docker-registry doesn't start: ${said}`, { cause: error });

@@ -83,8 +83,9 @@ function connectionVariables({ tls, maxConnections, trustedProxies }: Settings) 
 	};
 }
 
-function quotaVariables({ maxQueued, quotas }: Settings) {
+function quotaVariables({ maxQueued, quotas, interactiveReserve }: Settings) {
 	return {
+		BERTH_INTERACTIVE_RESERVE_PERCENT: String(Math.round(interactiveReserve * 100)),
 		BERTH_MAX_QUEUED: String(maxQueued),
 		BERTH_MAX_QUEUED_PROJECT: textOf(quotas.queued),
 		BERTH_QUOTA_FUNCTIONS: textOf(quotas.functions),

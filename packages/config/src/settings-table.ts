@@ -130,6 +130,8 @@ export const settingsSchema = z.object({
 	BERTH_QUOTA_REQUESTS_PER_SECOND: quota("requestsPerSecond"),
 	BERTH_QUOTA_BURST: quota("burst"),
 	BERTH_QUOTA_IMAGE_MIB: quota("imageMiB"),
+	/** Of what a project may have in flight at once, the percentage that its background work leaves to those who wait: one at least, unless it is 0. */
+	BERTH_INTERACTIVE_RESERVE_PERCENT: whole(0, 90).default(25),
 	/** Memory for request bodies that arrive in a gateway, and as much again for answers that aren't taken yet, MiB. */
 	BERTH_BODY_MEMORY_MIB: whole(64, 1 << 20).default(256),
 	/** How long a client may take nothing of its answer before it is cut off, milliseconds. */

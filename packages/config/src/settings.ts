@@ -73,6 +73,8 @@ export interface Settings {
 	readonly maxQueued: number;
 	/** What bounds projects for which nothing else was set. */
 	readonly quotas: Quotas;
+	/** Of what a project may have in flight at once, the part that its background work leaves to those who wait, 0 to 1. */
+	readonly interactiveReserve: number;
 	readonly bodyMemoryBytes: number;
 	readonly answerStallMs: number;
 	readonly bodyStallMs: number;
@@ -233,7 +235,7 @@ function keysOf(value: SettingValues): Pick<Settings, "adminKeySha256" | "metric
 	return { ...(admin === undefined ? {} : { adminKeySha256: admin }), ...(metrics === undefined ? {} : { metricsKeySha256: metrics }) };
 }
 
-function quotasIn(value: SettingValues): Pick<Settings, "maxQueued" | "quotas"> {
+function quotasIn(value: SettingValues): Pick<Settings, "maxQueued" | "quotas" | "interactiveReserve"> {
 	const {
 		BERTH_MAX_QUEUED: maxQueued,
 		BERTH_MAX_QUEUED_PROJECT: queued,
@@ -251,7 +253,7 @@ function quotasIn(value: SettingValues): Pick<Settings, "maxQueued" | "quotas"> 
 		...(concurrency === undefined ? {} : { concurrency }),
 		...(imageMiB === undefined ? {} : { imageMiB }),
 	});
-	return { maxQueued, quotas };
+	return { maxQueued, quotas, interactiveReserve: value.BERTH_INTERACTIVE_RESERVE_PERCENT / 100 };
 }
 
 function keptOf(value: SettingValues): Pick<Settings, "hookEventsMs" | "idempotency"> {

@@ -6,7 +6,7 @@ export interface AuditEntry {
 	readonly id: string;
 	/** ISO 8601: when it was asked for. */
 	readonly at: string;
-	/** Whose: `operator:…`, or the id that `GET /v1/keys` lists, as the name may be another key's by now. */
+	/** Whose: `operator:…`, of what the operator changes of the project from outside of it `operator` alone, or the id that `GET /v1/keys` lists, as the name may be another key's by now. */
 	readonly key: { readonly id: string; readonly name: string };
 	/** The address that it came from. */
 	readonly from: string;

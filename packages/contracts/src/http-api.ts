@@ -180,6 +180,8 @@ export interface InvocationAnswer extends InvocationSummary, Partial<Omit<Attemp
 	readonly callback?: CallbackRecord;
 	/** The function that its settlement is given to. */
 	readonly follower?: FollowerRecord;
+	/** Why no node can run it now, in a sentence, while it is queued in the background. */
+	readonly waitsFor?: string;
 }
 
 /** `POST /v1/invocations/{id}/cancel`: the record, as far as there is one, to a key that may read; `id` and `state` to others. */

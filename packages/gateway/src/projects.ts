@@ -43,14 +43,33 @@ export async function makeProject(request: Request, response: Response, { keys }
 export async function changeProject(request: Request, response: Response, services: Services): Promise<void> {
 	const name = nameFrom(request.params["name"]);
 	const changes = validate(quotaChangesSchema, parseJson(await services.bodies.read(request, CHANGES_BYTES), "the body"), CHANGES);
-	sayAbout(
-		request,
-		Object.entries(changes)
-			.map(([quota, value]) => `${quota} ${value ?? "default"}`)
-			.join(", "),
-	);
-	await services.functions.quotas.change(name, changes);
-	response.json(await detailOf(await services.keys.projects.get(name), services));
+	const about = Object.entries(changes)
+		.map(([quota, value]) => `${quota} ${value ?? "default"}`)
+		.join(", ");
+	sayAbout(request, about);
+	const project = await services.keys.projects.get(name);
+	const change = () => services.functions.quotas.change(name, changes);
+	// The log of the project that the operator's request is in has it anyway.
+	if (principalOf(request).project === name) await change();
+	else await toldTo(name, { method: request.method, path: request.path, about }, services, change);
+	response.json(await detailOf(project, services));
+}
+
+/** What the operator changes of a project is in its own log, too: that it was the operator, and not with which key, from where, or what for others. */
+async function toldTo(
+	project: string,
+	{ about, ...change }: { readonly method: string; readonly path: string; readonly about: string },
+	{ audit }: Services,
+	make: () => Promise<void>,
+): Promise<void> {
+	const of = await audit.begin(project, { ...change, key: { id: "operator", name: "operator" }, from: "operator" });
+	try {
+		await make();
+	} catch (error) {
+		await audit.drop(project, of);
+		throw error;
+	}
+	await audit.end(project, { of, status: 200, about });
 }
 
 /** `DELETE /v1/projects/{name}` */

@@ -150,6 +150,8 @@ export class Sandboxes {
 		try {
 			kill();
 			await entry.ended.promise;
+			// What is in no pid namespace of its first process's, as gVisor's kernel and file server, may end after that.
+			await until(() => this.#options.cgroups.isEmpty(id), `everything in ${id} to end`);
 		} finally {
 			clearInterval(look);
 		}

@@ -78,5 +78,11 @@ export const questionsOf = (node: string): string => `berth:ask:${node}`;
 export const answersOf = (asker: string): string => `berth:answers:${asker}`;
 /** Fast Redis: of a project with a rate limit the requests that it may make now, and which of these are lent to gateways. */
 export const rateOf = (project: string): string => `berth:rate:${project}`;
-/** Fast Redis: of a project with a bound on what it has in flight at once, what that is, by when each is given up. */
-export const slotsOf = (project: string): string => `berth:slots:${project}`;
+/**
+ * Fast Redis: of a project with a bound on what it has in flight at once, what that is of each lane, by when each is given up; that a worker
+ * was refused one lately; and the channel that names those of which one was given back then.
+ */
+export const slotsOf = (project: string, lane: "interactive" | "background"): string =>
+	lane === "interactive" ? `berth:slots:${project}` : `berth:slots-background:${project}`;
+export const slotsWantedOf = (project: string): string => `berth:slots-wanted:${project}`;
+export const SLOT_NEWS = "berth:news:slots";

@@ -4,6 +4,8 @@ import { SECOND_MS } from "@berth/contracts";
 const FRESH_MS = SECOND_MS;
 const WORTH_COMING = 1 / 100;
 const LONGEST_RETRY_MS = 60 * SECOND_MS;
+/** What went so long ago counts a third of what goes now: jobs that take seconds leave most seconds empty. Milliseconds. */
+const LATELY_MS = 10 * SECOND_MS;
 
 /** How much there is of something that is counted elsewhere, as it was lately. */
 export class Level {
@@ -11,7 +13,7 @@ export class Level {
 	#known = 0;
 	#added = 0;
 	#atMs = Number.NEGATIVE_INFINITY;
-	#perMs = 0;
+	#perMs: number | undefined;
 	#reading: Promise<void> | undefined;
 
 	constructor(count: () => Promise<number>) {
@@ -38,9 +40,9 @@ export class Level {
 		this.#added += more;
 	}
 
-	/** When who was refused may come again, milliseconds: by what went lately, a hundredth of the limit is gone then; at the latest in a minute. */
+	/** When who was refused may come again, milliseconds: by what went lately, a hundredth of the limit is gone then; at the latest in a minute, also where nothing went. */
 	retryAfterMs(limit: number): number {
-		const ms = this.#perMs > 0 ? Math.max(1, limit * WORTH_COMING) / this.#perMs : LONGEST_RETRY_MS;
+		const ms = Math.max(1, limit * WORTH_COMING) / (this.#perMs ?? 0);
 		return Math.min(LONGEST_RETRY_MS, Math.max(SECOND_MS, Math.round(ms)));
 	}
 
@@ -48,7 +50,12 @@ export class Level {
 		const expected = this.#known + this.#added;
 		const found = await this.#count();
 		const nowMs = performance.now();
-		this.#perMs = Math.max(0, expected - found) / (nowMs - this.#atMs);
+		const elapsedMs = nowMs - this.#atMs;
+		if (elapsedMs < Number.POSITIVE_INFINITY) {
+			const perMs = Math.max(0, expected - found) / elapsedMs;
+			const weight = this.#perMs === undefined ? 1 : 1 - Math.exp(-elapsedMs / LATELY_MS);
+			this.#perMs = (this.#perMs ?? 0) * (1 - weight) + perMs * weight;
+		}
 		[this.#known, this.#added, this.#atMs] = [found, 0, nowMs];
 	}
 }

@@ -1,7 +1,7 @@
 import { closeRedis, openRedis, SILENT } from "@berth/redis";
 import { BackgroundNews } from "./background-news.js";
 import type { Retention } from "./background-records.js";
-import type { CanRun, RestMs } from "./bullmq/background-attempts.js";
+import type { LackOf, RestMs } from "./bullmq/background-attempts.js";
 import { BackgroundQueue } from "./bullmq/background-queue.js";
 import { BackgroundSource } from "./bullmq/background-source.js";
 import { BuildJobs, Builds } from "./bullmq/builds.js";
@@ -85,11 +85,12 @@ export async function openInvocationQueue(
 /**
  * Both lanes for a worker. @param options.incarnation as the node is listed: it says who has taken what. @param options.recordBudget how many records of the interactive lane are kept
  * @param options.limitsOf what bounds a function in the background. Default: nothing
- * @param options.canRun whether this node can run a background invocation. Default: any
+ * @param options.lackOf what a background invocation needs that this node doesn't have. Default: nothing
  * @param options.restMs how long a background invocation is left alone, since its version crashes again and again. Default: not at all
  * @param options.memoryMiB what runs in the background may hold of the node's memory together, so that none of them waits for memory for long that others hold. Default: no bound
  * @param options.cores of the machine: background work is taken as these keep up. Default: as slots are free
  * @param options.projectConcurrency how many of a project may be in flight at once, of both lanes on all nodes. Default: no bound
+ * @param options.interactiveReserve the part of these that background work leaves to those who wait, 0 to 1. Default: a quarter
  * @throws Error naming the Redis that can't be reached
  */
 export async function openInvocationSource(
@@ -100,11 +101,12 @@ export async function openInvocationSource(
 			readonly recordBudget?: RecordBudget;
 			readonly retention?: Retention;
 			readonly limitsOf?: LimitsOf;
-			readonly canRun?: CanRun;
+			readonly lackOf?: LackOf;
 			readonly restMs?: RestMs;
 			readonly cores?: number;
 			readonly memoryMiB?: number;
 			readonly projectConcurrency?: (project: string) => number | undefined;
+			readonly interactiveReserve?: number;
 		},
 ): Promise<WorkerSource> {
 	const {
@@ -115,11 +117,12 @@ export async function openInvocationSource(
 		recordBudget,
 		retention,
 		limitsOf = async () => undefined,
-		canRun = async () => true,
+		lackOf = async () => undefined,
 		restMs = () => 0,
 		cores,
 		memoryMiB,
 		projectConcurrency = () => undefined,
+		interactiveReserve,
 		logger: log = SILENT,
 	} = options;
 	const owned = await openRedis([
@@ -130,7 +133,8 @@ export async function openInvocationSource(
 		{ url: fastUrl, use: "command", name: "project-slots", log },
 	]);
 	const [fast, subscriber, durable, news, slotsRedis] = owned;
-	const slots = new ProjectSlots({ redis: slotsRedis, holder: `${nodeId}/${incarnation}`, log });
+	const reserve = interactiveReserve === undefined ? {} : { reserve: interactiveReserve };
+	const slots = new ProjectSlots({ redis: slotsRedis, holder: `${nodeId}/${incarnation}`, log, ...reserve });
 	const budget = recordBudget === undefined ? {} : { budget: recordBudget };
 	const interactive = new InteractiveSource({ redis: fast, subscriber, nodeId, incarnation, log, ...budget });
 	const background = {
@@ -138,10 +142,11 @@ export async function openInvocationSource(
 		subscriber: news,
 		nodeId,
 		limitsOf,
-		canRun,
+		lackOf,
 		restMs,
 		log,
 		slots,
+		slotNews: subscriber,
 		projectConcurrency,
 		...(cores === undefined ? {} : { cores }),
 		...(memoryMiB === undefined ? {} : { memoryMiB }),

@@ -296,6 +296,19 @@ describe("records that were lost", () => {
 	});
 });
 
+test("a removed project's numbers of versions go with it, and nobody else's", async () => {
+	const registry = await open();
+	await server.client(async (redis) => {
+		const projects = new Projects(redis);
+		for (const name of ["shop", "shop-2"]) {
+			await projects.make(name);
+			await registry.reserveNumber(name, "hello");
+		}
+		await projects.remove("shop");
+		expect(await redis.keys("{berth}:counter:shop*")).toEqual(["{berth}:counter:shop-2/hello"]);
+	});
+});
+
 test("of a project that was removed while it was on its way nothing is made: nobody could remove it again", async () => {
 	const registry = await open();
 	await server.client(async (redis) => {

@@ -7,6 +7,9 @@ import { MAKE_PROJECT, REMOVE_PROJECT } from "./project-scripts.js";
 /** How long it is believed that a project is there without asking again, milliseconds. */
 const BELIEVED_FOR_MS = 1000;
 
+/** Keys that are looked through in one go. */
+const SCANNED = 1000;
+
 /** The projects there are, in the durable Redis. The first one is always there. */
 export class Projects {
 	readonly #redis: Redis;
@@ -81,6 +84,17 @@ export class Projects {
 		this.#there.delete(name);
 		if (word === "none") throw projectNotFound(name);
 		if (word !== "ok") throw new BerthError("project_in_use", `the project ${name} has ${String(word)}; remove those first`);
+		await guarded(this.#redis, `removing what the project ${name} has counted`, () => this.#removeCounters(name));
+	}
+
+	/** Numbers of deleted functions aren't used again, and no function of a removed project's name is ever made: which there were is written down nowhere else. */
+	async #removeCounters(project: string): Promise<void> {
+		let cursor = "0";
+		do {
+			const [next, found] = await this.#redis.scan(cursor, "MATCH", keys.counter(project, "*"), "COUNT", SCANNED);
+			if (found.length > 0) await this.#redis.unlink(...found);
+			cursor = next;
+		} while (cursor !== "0");
 	}
 }
 

@@ -16,15 +16,16 @@ export async function laneLimitsOf(
 	return { ...manifest.background, memoryMiB: manifest.memoryMiB, isElsewhere };
 }
 
-/** Whether this node has what an invocation's version is run under. Of one that can't be read its attempt says why. */
-export async function isRunnableHere(
+/** What an invocation's version is run under that this node doesn't have. Of one that can't be read its attempt says why. */
+export async function lackHere(
 	versions: Pick<ReadyVersions, "get">,
 	{ project, function: name, version }: InvocationRequest,
 	runtimeClasses: RuntimeClassReports,
-): Promise<boolean> {
+): Promise<string | undefined> {
 	const manifest = await versions.get(project, name, version).then(
 		(found) => found.manifest,
 		() => undefined,
 	);
-	return runtimeClassLack(manifest?.runtimeClass, runtimeClasses) === undefined;
+	const runtimeClass = manifest?.runtimeClass;
+	return runtimeClassLack(runtimeClass, runtimeClasses) === undefined ? undefined : `the runtime class ${runtimeClass}`;
 }

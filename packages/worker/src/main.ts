@@ -24,7 +24,7 @@ import { Mirror, mirrorOrigin, mirrorPlaceOf } from "./images/mirror.js";
 import { Registries } from "./images/registries.js";
 import { InvocationEnds } from "./invocation-ends.js";
 import { Invokes } from "./invokes.js";
-import { isRunnableHere, laneLimitsOf } from "./lane-limits.js";
+import { lackHere, laneLimitsOf } from "./lane-limits.js";
 import { LogTail } from "./log-tail.js";
 import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
@@ -126,11 +126,12 @@ const invocationSource = await openInvocationSource({
 	incarnation,
 	retention: settings,
 	limitsOf: (project, name) => laneLimitsOf(functions, project, name, runtimeClasses),
-	canRun: (request) => isRunnableHere(versions, request, runtimeClasses),
+	lackOf: (request) => lackHere(versions, request, runtimeClasses),
 	restMs: (request) => pool.restMs(versionKeyOf(request)),
 	cores: settings.cores,
 	memoryMiB: pool.runsBytes / MIB,
 	projectConcurrency: (project) => functions.quotas.of(project).concurrency,
+	interactiveReserve: settings.interactiveReserve,
 	logger: log,
 });
 const invokes = new Invokes({

@@ -1,5 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { InvocationRequest, Settlement } from "@berth/contracts";
+import type { Redis } from "@berth/redis";
 import { type Job, UnrecoverableError } from "bullmq";
 import type { BackgroundCancels } from "../background-cancels.js";
 import type { BackgroundRecords } from "../background-records.js";
@@ -9,10 +10,11 @@ import type { QueueLogger } from "../logger.js";
 import type { MemoryWatch } from "../memory-watch.js";
 import { CANCEL_WORDS, type DeliveryHandler, type SettlementKeeper } from "../ports.js";
 import { elapsedMs, platformSettlement, rejectedSettlement } from "../settlements.js";
-import { backoffMsOf, DEFAULT_RETRY_POLICY, endingOf, MOST_STALLS } from "./background-policy.js";
+import { backoffMsOf, endingOf, isTooOld, MOST_STALLS, retryOf } from "./background-policy.js";
 import type { FunctionQueues } from "./function-queues.js";
 import type { LaneIndex } from "./lane-index.js";
 import { Rests } from "./rests.js";
+import { untake } from "./untaken.js";
 
 /** Between two tries to write down what Redis refuses (it is full, or read-only), milliseconds. */
 const RETRY_MS = 250;
@@ -20,8 +22,8 @@ const RETRY_MS = 250;
 /** How long a job of a version that can't be run here is left to others before it is looked at again, milliseconds. */
 const ELSEWHERE_MS = 2000;
 
-/** Whether this node can run an invocation. */
-export type CanRun = (request: InvocationRequest) => Promise<boolean>;
+/** What an invocation needs that this node doesn't have, as in `the runtime class runsc`; undefined when it can run it. */
+export type LackOf = (request: InvocationRequest) => Promise<string | undefined>;
 
 /** How long an invocation is left alone, since its version crashes again and again, milliseconds; 0: it isn't. */
 export type RestMs = (request: InvocationRequest) => number;
@@ -37,6 +39,8 @@ export interface HeldJob {
 }
 
 export interface BackgroundAttemptsParts {
+	/** A connection for `patient` use to the durable Redis. */
+	readonly redis: Redis;
 	readonly records: BackgroundRecords;
 	readonly cancels: BackgroundCancels;
 	readonly queues: FunctionQueues;
@@ -44,7 +48,7 @@ export interface BackgroundAttemptsParts {
 	readonly nodeId: string;
 	readonly log: QueueLogger;
 	readonly handler: DeliveryHandler;
-	readonly canRun: CanRun;
+	readonly lackOf: LackOf;
 	readonly restMs: RestMs;
 	readonly settlements: SettlementKeeper | undefined;
 	/** Of the durable Redis: where it is scarce, what is to be tried again takes as little as it can. */
@@ -98,12 +102,15 @@ export class BackgroundAttempts {
 
 	async #leaving(held: HeldJob, cancelled: AbortController): Promise<Leaving> {
 		const { data } = held.job;
-		if (!(await this.#parts.canRun(data))) return ELSEWHERE;
+		const lack = await this.#parts.lackOf(data);
+		// Whatever keeps it from being run, it ages.
+		if (isTooOld(data)) return await this.#attempt(held, cancelled, lack);
+		if (lack !== undefined) return ELSEWHERE;
 		const restMs = this.#parts.restMs(data);
 		return restMs > 0 ? { kind: "resting", restMs } : await this.#attempt(held, cancelled);
 	}
 
-	async #attempt(held: HeldJob, cancelled: AbortController): Promise<Leaving> {
+	async #attempt(held: HeldJob, cancelled: AbortController, lack?: string): Promise<Leaving> {
 		const { job, token, lost } = held;
 		// A stall raises attemptsStarted and not attemptsMade: only the former tells attempts apart.
 		const attempt = job.attemptsStarted;
@@ -118,10 +125,10 @@ export class BackgroundAttempts {
 		}
 		if (begun.cancelled) cancelled.abort(new Error(CANCEL_WORDS.asked));
 		const queueMs = elapsedMs(begun.queuedAtMs);
-		const refused = this.#refusal(job, attempt, queueMs);
+		const refused = this.#refusal(job, attempt, queueMs, lack);
 		const settlement = refused ?? (await this.#handle(held, attempt, queueMs, cancelled.signal));
 		if (lost.aborted) return LOST;
-		const failuresLeft = refused === undefined ? retryOf(job).attempts - job.attemptsMade - 1 : 0;
+		const failuresLeft = refused === undefined ? retryOf(job.data).attempts - job.attemptsMade - 1 : 0;
 		const { crashLoop } = settlement.attempt;
 		const ending = crashLoop === undefined ? endingOf(settlement.attempt.outcome, failuresLeft) : "retried";
 		const kept = ending === "retried" ? job.data : await this.#kept(job.data, ending);
@@ -143,15 +150,21 @@ export class BackgroundAttempts {
 		try {
 			if (leaving.kind === "settled") await job.moveToCompleted(undefined, token, false);
 			else if (leaving.kind === "dead") await job.moveToFailed(new UnrecoverableError(leaving.reason), token, false);
-			else if (leaving.kind === "elsewhere") await this.#again(held, ELSEWHERE_MS, { skipAttempt: true });
-			else if (leaving.kind === "resting")
-				await this.#again(held, this.#rests.until(versionKeyOf(job.data), leaving.restMs), { skipAttempt: true });
-			else await this.#again(held, backoffMsOf(retryOf(job).backoffMs, job.attemptsMade + 1), { skipAttempt: false });
+			else if (leaving.kind === "elsewhere") await this.#untaken(held, ELSEWHERE_MS);
+			else if (leaving.kind === "resting") await this.#untaken(held, this.#rests.until(versionKeyOf(job.data), leaving.restMs));
+			else await this.#again(held, backoffMsOf(retryOf(job.data).backoffMs, job.attemptsMade + 1), { skipAttempt: false });
 		} catch (error) {
 			// What BullMQ says by a code is how the job is, whatever is tried: it is out of our hands.
 			if (!isVerdict(error)) throw error;
 			this.#parts.log.debug({ error, invocation: job.data.id }, "a background job had left our hands; its settlement stands");
 		}
+	}
+
+	/** It was only looked at. */
+	async #untaken(held: HeldJob, delayMs: number): Promise<void> {
+		const { queues, redis } = this.#parts;
+		await untake(redis, queues.of(held.key), held.job, held.token);
+		await this.#again(held, delayMs, { skipAttempt: true });
 	}
 
 	/** Its function is in the index for as long as it has a job in hand, but is to be looked at in time. */
@@ -199,12 +212,11 @@ export class BackgroundAttempts {
 	}
 
 	/** The settlement of a job that isn't run any more. */
-	#refusal(job: Job<InvocationRequest>, attempt: number, queueMs: number): Settlement | undefined {
+	#refusal(job: Job<InvocationRequest>, attempt: number, queueMs: number, lack: string | undefined): Settlement | undefined {
 		const refusal = { node: this.#parts.nodeId, attempt, queueMs };
-		const { acceptedAtMs, runAtMs = 0 } = job.data;
-		const { maxAgeMs } = retryOf(job);
-		if (elapsedMs(Math.max(acceptedAtMs, runAtMs)) > maxAgeMs) {
-			const message = `It is older than its function's maxAgeMs of ${maxAgeMs} allows.`;
+		if (isTooOld(job.data)) {
+			const why = lack === undefined ? "" : `: it waited for a node that has ${lack}`;
+			const message = `It is older than its function's maxAgeMs of ${retryOf(job.data).maxAgeMs} allows${why}.`;
 			return platformSettlement({ ...refusal, code: "expired_in_queue", message });
 		}
 		if (job.stalledCounter > MOST_STALLS) {
@@ -222,12 +234,6 @@ export class BackgroundAttempts {
 			return rejectedSettlement(this.#parts.nodeId, attempt, queueMs, error);
 		}
 	}
-}
-
-/** As its version has it, from the accepting on. */
-function retryOf({ data }: Job<InvocationRequest>): typeof DEFAULT_RETRY_POLICY {
-	const { attempts = DEFAULT_RETRY_POLICY.attempts, backoffMs = DEFAULT_RETRY_POLICY.backoffMs } = data.retry ?? {};
-	return { attempts, backoffMs, maxAgeMs: data.retry?.maxAgeMs ?? DEFAULT_RETRY_POLICY.maxAgeMs };
 }
 
 /** Whether it is BullMQ's answer and not a failure to ask. */

@@ -1,4 +1,5 @@
-import { BACKGROUND_LIMITS, MOST_BACKOFF_MS, type Outcome, type RetryPolicy } from "@berth/contracts";
+import { BACKGROUND_LIMITS, type InvocationRequest, MOST_BACKOFF_MS, type Outcome, type RetryPolicy } from "@berth/contracts";
+import { elapsedMs } from "../settlements.js";
 
 /** How an invocation is tried again whose version says nothing. */
 export const DEFAULT_RETRY_POLICY: { readonly [Key in keyof RetryPolicy]-?: number } = {
@@ -23,4 +24,16 @@ export function backoffMsOf(firstMs: number, failures: number): number {
 export function endingOf(outcome: Outcome, failuresLeft: number): "settled" | "dead" | "retried" {
 	if (SETTLED.has(outcome)) return "settled";
 	return RETRIED.has(outcome) && failuresLeft > 0 ? "retried" : "dead";
+}
+
+/** As its version has it, from the accepting on. */
+export function retryOf({ retry }: InvocationRequest): typeof DEFAULT_RETRY_POLICY {
+	const { attempts = DEFAULT_RETRY_POLICY.attempts, backoffMs = DEFAULT_RETRY_POLICY.backoffMs } = retry ?? {};
+	return { attempts, backoffMs, maxAgeMs: retry?.maxAgeMs ?? DEFAULT_RETRY_POLICY.maxAgeMs };
+}
+
+/** Whether no attempt of it is begun any more. */
+export function isTooOld(request: InvocationRequest): boolean {
+	const { acceptedAtMs, runAtMs = 0 } = request;
+	return elapsedMs(Math.max(acceptedAtMs, runAtMs)) > retryOf(request).maxAgeMs;
 }

@@ -1,15 +1,15 @@
 import type { AttemptRecord, InvocationRequest } from "@berth/contracts";
-import type { Redis } from "@berth/redis";
+import { type Redis, Subscription } from "@berth/redis";
 import type { Job } from "bullmq";
 import { BackgroundCancels } from "../background-cancels.js";
 import { BackgroundRecords, type Retention } from "../background-records.js";
 import { DurableMemory } from "../durable-memory.js";
-import { functionKeyOf } from "../keys.js";
+import { functionKeyOf, SLOT_NEWS } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import { MemoryWatch } from "../memory-watch.js";
 import type { DeliveryHandler, SettlementKeeper } from "../ports.js";
 import type { ProjectSlots } from "../project-slots.js";
-import { BackgroundAttempts, type CanRun, type RestMs } from "./background-attempts.js";
+import { BackgroundAttempts, type LackOf, type RestMs } from "./background-attempts.js";
 import { CpuPace } from "./cpu-pace.js";
 import { FairRing } from "./fair-ring.js";
 import { FunctionQueues } from "./function-queues.js";
@@ -19,8 +19,8 @@ import { FunctionLimits, type LimitsOf } from "./lane-limits.js";
 import { LockKeeper } from "./lock-keeper.js";
 import { Watchdog } from "./watchdog.js";
 
-/** So long a function has been due that nobody looks at, milliseconds. */
-const OVERDUE_MS = 3000;
+/** So long a function has been due that nobody looks at; and when who takes nothing of such functions is looked at, and taken for stuck, milliseconds. */
+const WATCH = { overdueMs: 3000, lookMs: 2000, stuckMs: 6000 };
 
 export interface BackgroundSourceParts {
 	/** A connection for `patient` use to the durable Redis, and one for `subscriber` use. */
@@ -28,10 +28,12 @@ export interface BackgroundSourceParts {
 	readonly subscriber: Redis;
 	readonly nodeId: string;
 	readonly limitsOf: LimitsOf;
-	readonly canRun: CanRun;
+	readonly lackOf: LackOf;
 	readonly restMs: RestMs;
 	/** What projects have in flight at once, and how many they may have. */
 	readonly slots: ProjectSlots;
+	/** A connection for `subscriber` use to the fast Redis. */
+	readonly slotNews: Redis;
 	readonly projectConcurrency: (project: string) => number | undefined;
 	/** Of the machine, where background work isn't to take more than it has. */
 	readonly cores?: number;
@@ -39,6 +41,8 @@ export interface BackgroundSourceParts {
 	readonly memoryMiB?: number;
 	readonly log: QueueLogger;
 	readonly retention?: Retention;
+	/** When it is taken for stuck. */
+	readonly watch?: typeof WATCH;
 }
 
 /** The background lane as a worker sees it. It doesn't own the connections. */
@@ -58,8 +62,6 @@ export class BackgroundSource {
 	#memory: MemoryWatch | undefined;
 	#pace: CpuPace | undefined;
 	#taken = 0;
-	/** How often a project had all that it may, or a function couldn't be run here. */
-	#stoodBack = 0;
 	#onIdle: (() => void)[] = [];
 
 	constructor(parts: BackgroundSourceParts) {
@@ -85,8 +87,9 @@ export class BackgroundSource {
 			this.#measured(ring, functionKeyOf(delivery.request), settlement.attempt);
 			return settlement;
 		};
-		const { canRun, restMs } = this.#parts;
+		const { lackOf, restMs } = this.#parts;
 		this.#attempts = new BackgroundAttempts({
+			redis,
 			records,
 			cancels,
 			queues,
@@ -94,7 +97,7 @@ export class BackgroundSource {
 			nodeId,
 			log,
 			handler: run,
-			canRun,
+			lackOf,
 			restMs,
 			settlements,
 			memory,
@@ -102,18 +105,15 @@ export class BackgroundSource {
 		});
 		const take = (job: Job<InvocationRequest>, key: string, token: string) => this.#take(job, key, token);
 		this.#dispatcher = new LaneDispatcher(
-			{ ...this.#parts, queues, index, limits: this.#limits, admit: (key) => this.#admit(key), passed: () => this.#stoodBack++, take },
+			{ ...this.#parts, queues, index, limits: this.#limits, admit: (key) => this.#admit(key), take },
 			ring,
 		);
 		this.#dispatcher.start();
+		new Subscription(this.#parts.slotNews, [SLOT_NEWS], { onMessage: (project) => this.#dispatcher?.freed(project) }, log);
 		if (this.#parts.cores !== undefined) this.#pace = new CpuPace(limit, this.#parts.cores, (pace) => this.#dispatcher?.paceAt(pace));
-		this.#watchdog = new Watchdog({
-			waiting: () => index.overdue(OVERDUE_MS),
-			active: () => this.#functions.size,
-			// Who waits for its own project, or for another node, isn't stuck.
-			taken: () => this.#taken + this.#stoodBack,
-			revive: () => this.#revive(),
-		});
+		const { watch = WATCH } = this.#parts;
+		const watched = { active: () => this.#functions.size, taken: () => this.#taken, revive: () => this.#revive() };
+		this.#watchdog = new Watchdog({ ...watched, waiting: () => this.#leftWaiting(watch.overdueMs) }, watch);
 	}
 
 	/** Takes nothing more; what is in hand goes on. */
@@ -155,11 +155,13 @@ export class BackgroundSource {
 		const [project = ""] = key.split("/");
 		const limit = this.#parts.projectConcurrency(project);
 		if (limit === undefined) return undefined;
-		return async () => {
-			const leave = await this.#parts.slots.take(project, limit);
-			if (leave === undefined) this.#stoodBack++;
-			return leave;
-		};
+		return () => this.#parts.slots.take(project, limit, "background");
+	}
+
+	/** Functions that nobody looks at. Who waits for its own project, or for another node, isn't among them, however many of them there are. */
+	async #leftWaiting(overdueMs: number): Promise<number> {
+		const overdue = this.#functions.size > 0 ? [] : await this.#index.overdue(overdueMs);
+		return overdue.filter((key) => this.#dispatcher?.standsBack(key) === false).length;
 	}
 
 	#revive(): void {

@@ -1,5 +1,5 @@
-/** How long a project rests that has all in flight that it may, unless this worker ends one of its runs before: others may have, milliseconds. */
-const FULL_MS = 200;
+/** How long a project rests that has all in flight that it may, unless it is told before that one of its runs ended: that may get lost, and who died gives nothing back, milliseconds. */
+const FULL_MS = 2500;
 
 export interface FullProjectsParts {
 	/** Nothing of a project is to be begun. */
@@ -13,6 +13,8 @@ export class FullProjects {
 	readonly #parts: FullProjectsParts;
 	readonly #resting = new Map<string, NodeJS.Timeout>();
 	readonly #asking = new Map<string, Promise<unknown>>();
+	/** Of those that ask: one of their runs has ended meanwhile. */
+	readonly #freed = new Set<string>();
 
 	constructor(parts: FullProjectsParts) {
 		this.#parts = parts;
@@ -25,12 +27,21 @@ export class FullProjects {
 		try {
 			return await asking;
 		} finally {
-			if (this.#asking.get(project) === asking) this.#asking.delete(project);
+			if (this.#asking.get(project) === asking) {
+				this.#asking.delete(project);
+				this.#freed.delete(project);
+			}
 		}
 	}
 
-	/** One of its runs has ended here. */
+	/** Whether nothing of it is begun for now. */
+	isFull(project: string): boolean {
+		return this.#resting.has(project);
+	}
+
+	/** One of its runs has ended, here or elsewhere. */
 	freed(project: string): void {
+		if (this.#asking.has(project)) this.#freed.add(project);
 		const timer = this.#resting.get(project);
 		if (timer === undefined) return;
 		clearTimeout(timer);
@@ -46,7 +57,12 @@ export class FullProjects {
 		// Whoever asked before has been told why that failed.
 		await before?.catch(() => undefined);
 		if (this.#resting.has(project)) return undefined;
-		const taken = await take();
+		let taken: Leave | undefined;
+		// What is heard before the answer may be newer than that.
+		do {
+			this.#freed.delete(project);
+			taken = await take();
+		} while (taken === undefined && this.#freed.has(project));
 		if (taken === undefined) {
 			this.#resting.set(
 				project,

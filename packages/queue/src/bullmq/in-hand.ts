@@ -1,13 +1,15 @@
 import type { InvocationRequest, Settlement } from "@berth/contracts";
 import type { Job } from "bullmq";
 import type { Cancelled } from "../cancellations.js";
-import { FairLine } from "../fair-line.js";
 import type { SettledInvocation } from "../interactive-records.js";
+import { functionKeyOf } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import { CANCEL_WORDS, type CancelReason, type DeliveryHandler } from "../ports.js";
 import { cancelledSettlement, elapsedMs, platformSettlement, rejectedSettlement } from "../settlements.js";
 import { Awaited } from "./awaited.js";
 import type { InteractiveEnvelope } from "./envelope.js";
+import { FairLine } from "./fair-line.js";
+import type { Turn } from "./fair-ring.js";
 import { VERDICT_TEXT } from "./verdicts.js";
 
 /** An interactive invocation isn't tried again. */
@@ -30,6 +32,10 @@ interface Held {
 	/** How many others it waits for; and whether it holds a place, which one that was invoked by another never does. */
 	waitsFor: number;
 	holdsPlace: boolean;
+	/** What it has its place by, and how long it held one, up to the moment from which on it does. */
+	turn?: Turn;
+	heldMs: number;
+	sinceMs: number;
 }
 
 export interface InHandParts {
@@ -50,8 +56,8 @@ export class InHand {
 	readonly #byId = new Map<string, Held>();
 	readonly #early = new Map<string, CancelReason>();
 	readonly #awaited = new Awaited();
-	/** Functions take turns: one that floods makes none of the others wait for its flood. */
-	readonly #waiting = new FairLine<Held>(({ request: { project, function: name } }) => `${project}/${name}`);
+	/** Projects take turns, and the functions of each: one that floods makes none of the others wait for its flood. */
+	readonly #waiting = new FairLine<Held>(({ request }) => functionKeyOf(request));
 	#handler: DeliveryHandler | undefined;
 	#limit = 0;
 	/** Places that are taken. */
@@ -133,7 +139,7 @@ export class InHand {
 	}
 
 	#hold(request: InvocationRequest, batch: Batch): void {
-		const held = { request, batch, cancelled: new AbortController(), waitsFor: 0, holdsPlace: false };
+		const held = { request, batch, cancelled: new AbortController(), waitsFor: 0, holdsPlace: false, heldMs: 0, sinceMs: 0 };
 		this.#byId.set(request.id, held);
 		if (isNested(request)) {
 			this.#awaited.came(request.parent?.id);
@@ -143,8 +149,9 @@ export class InHand {
 
 	/** Runs it, unless nobody waits for it any more. */
 	#begin(held: Held): void {
-		const { request, batch } = held;
+		const { request, batch, turn } = held;
 		if (request.expiresAtMs !== undefined && Date.now() > request.expiresAtMs) {
+			if (turn !== undefined) this.#waiting.giveBack(turn);
 			void this.#drop(request, batch, "expired_in_queue");
 			return;
 		}
@@ -155,12 +162,15 @@ export class InHand {
 	#takePlace(held: Held): void {
 		if (isNested(held.request)) return;
 		held.holdsPlace = true;
+		held.sinceMs = performance.now();
 		this.#running++;
 	}
 
 	#leavePlace(held: Held): void {
-		if (held.holdsPlace) this.#running--;
+		if (!held.holdsPlace) return;
 		held.holdsPlace = false;
+		held.heldMs += performance.now() - held.sinceMs;
+		this.#running--;
 	}
 
 	#remember(id: string, why: CancelReason): void {
@@ -174,15 +184,17 @@ export class InHand {
 		while (this.#running < this.#limit) {
 			const next = this.#waiting.shift();
 			if (next === undefined) return;
-			this.#begin(next);
+			next.item.turn = next.turn;
+			this.#begin(next.item);
 		}
 	}
 
 	async #run(held: Held): Promise<void> {
-		const { request, batch } = held;
+		const { request, batch, turn } = held;
 		const settlement = await this.#handle(held);
 		this.#byId.delete(request.id);
 		this.#leavePlace(held);
+		if (turn !== undefined) this.#waiting.finish(turn, held.heldMs);
 		this.#pump();
 		this.#parts.changed();
 		await this.#settle(request, settlement, batch);

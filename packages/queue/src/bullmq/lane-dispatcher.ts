@@ -11,6 +11,7 @@ import type { FunctionQueues } from "./function-queues.js";
 import type { LaneIndex } from "./lane-index.js";
 import type { FunctionLimits } from "./lane-limits.js";
 import { STALLED_CHECK_MS } from "./leases.js";
+import { PassedBy } from "./passed-by.js";
 
 /** How long news may be missed that got lost, milliseconds. */
 const TICK_MS = 1000;
@@ -30,8 +31,6 @@ export interface LaneDispatcherParts {
 	readonly log: QueueLogger;
 	/** Before a job of a function is fetched, unless its project has no bound: asks for what is called when it is over; undefined when it has all in flight that it may. */
 	readonly admit: (key: string) => (() => Promise<(() => void) | undefined>) | undefined;
-	/** Told each time that there is something of a function which can't be run here. */
-	readonly passed: () => void;
 	/** Runs a job; its slot is free again when that resolves. @param token of its lock */
 	readonly take: (job: Job<InvocationRequest>, key: string, token: string) => Promise<void>;
 }
@@ -47,6 +46,7 @@ export class LaneDispatcher {
 	/** Functions that are being looked at, and whether there was news of them meanwhile. */
 	readonly #looks = new Map<string, boolean>();
 	readonly #full: FullProjects;
+	readonly #passedBy: PassedBy;
 	readonly #fetches = new Set<Promise<void>>();
 	#fetched = 0;
 	#generation = 0;
@@ -64,6 +64,7 @@ export class LaneDispatcher {
 			this.#ring.resume(project);
 			this.#pump();
 		};
+		this.#passedBy = new PassedBy({ ...parts, end: (key) => this.#takeOne(key) });
 		this.#full = new FullProjects({ rest: (project) => this.#ring.rest(project), resume });
 	}
 
@@ -78,6 +79,16 @@ export class LaneDispatcher {
 		this.#end();
 		this.#full.stop();
 		await Promise.all(this.#fetches);
+	}
+
+	/** One of a project's runs has ended, on whichever node. */
+	freed(project: string): void {
+		this.#full.freed(project);
+	}
+
+	/** Whether what a function has is left to wait: for runs of its own project, or for another node. */
+	standsBack(key: string): boolean {
+		return this.#full.isFull(projectOf(key)) || this.#parts.limits.known(key)?.isElsewhere === true;
 	}
 
 	/** How many runs that compute are worth while at a time. */
@@ -182,14 +193,19 @@ export class LaneDispatcher {
 		if (this.#stopping) return;
 		if (this.#looks.has(key)) this.#looks.set(key, true);
 		else if (this.#ring.waiting(key) > 0) return;
-		// Nothing is taken before it is known what bounds the function.
-		else if (this.#parts.limits.known(key) === undefined) void this.#look(key);
+		else if (this.#mustLook(key)) void this.#look(key);
 		else this.#offer(key, 1);
+	}
+
+	/** Nothing is taken before it is known what bounds the function; and where nothing is taken, nothing else finds out that there is no more. */
+	#mustLook(key: string): boolean {
+		const limits = this.#parts.limits.known(key);
+		return limits === undefined || limits.isElsewhere === true;
 	}
 
 	#offer(key: string, waiting: number): void {
 		const { isElsewhere = false, memoryMiB } = this.#parts.limits.known(key) ?? {};
-		if (isElsewhere && waiting > 0) this.#parts.passed();
+		if (isElsewhere && waiting > 0) this.#passedBy.seen(key);
 		this.#ring.offer(key, isElsewhere ? 0 : waiting, memoryMiB);
 		this.#pump();
 	}
@@ -206,7 +222,7 @@ export class LaneDispatcher {
 
 	async #fetch(turn: Turn): Promise<void> {
 		const { key } = turn;
-		const token = `${this.#id}-${++this.#fetched}`;
+		const token = this.#newToken();
 		let job: Job<InvocationRequest> | undefined;
 		let leave: (() => void) | undefined;
 		try {
@@ -235,6 +251,21 @@ export class LaneDispatcher {
 		}
 		if (this.#ring.waiting(key) === 0) void this.#look(key);
 		void this.#run(job, turn, token, leave);
+	}
+
+	#newToken(): string {
+		return `${this.#id}-${++this.#fetched}`;
+	}
+
+	/** A job that has no turn, since nothing of it is run. */
+	async #takeOne(key: string): Promise<boolean> {
+		const token = this.#newToken();
+		const job = this.#stopping ? undefined : await this.#next(key, token);
+		if (job === undefined) return false;
+		await this.#parts.take(job, key, token);
+		// It may have been the last one.
+		void this.#look(key);
+		return true;
 	}
 
 	async #next(key: string, token: string): Promise<Job<InvocationRequest> | undefined> {

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { GatewayQueue } from "../invocation-queue.js";
 import { LANE } from "../keys.js";
 import type { DeliveryHandler } from "../ports.js";
-import { echo, Lanes, requestOf } from "../testing/lanes.js";
+import { echo, Lanes, NODE, requestOf } from "../testing/lanes.js";
 
 let lanes: Lanes;
 beforeAll(async () => {
@@ -86,4 +86,19 @@ test("projects that have in flight all that they may, by a function's bound or b
 	release.resolve();
 	await allSettled(gateway, 310);
 	await lanes.server.client((redis) => expect.poll(() => redis.zcard(LANE.index), { timeout: 10_000 }).toBe(0));
+});
+
+test("who waits for one function isn't kept waiting by a project of sixty that floods, in the interactive lane as well", async () => {
+	const gateway = await lanes.gateway();
+	const { begun, of, handler } = runs();
+	await lanes.worker(handler, PLACES);
+	const ask = (project: string, name: string) => gateway.run(NODE, requestOf("", { project, function: name }));
+	// They take all 48 places that are for those who wait, and some wait for them.
+	const flood = Array.from({ length: 60 }, (_, at) => ask("many", `f${at}`));
+	await expect.poll(() => begun.length, { interval: 1 }).toBeGreaterThanOrEqual(48);
+	const own = Array.from({ length: 30 }, () => ask("one", "f"));
+	await Promise.all([...flood, ...own]);
+	expect([of("many").length, of("one").length]).toEqual([60, 30]);
+	// By turns of functions alone it were one of thirteen.
+	expect(begun.slice(0, 48 + 24).filter(({ project }) => project === "one").length).toBeGreaterThanOrEqual(12);
 });

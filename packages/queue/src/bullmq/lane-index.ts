@@ -149,8 +149,8 @@ export class LaneIndex {
 	}
 
 	/** Functions that have been due for so long. */
-	async overdue(forMs: number): Promise<number> {
-		return await this.#redis.zcount(LANE.index, "-inf", Date.now() - forMs);
+	async overdue(forMs: number): Promise<string[]> {
+		return await this.#redis.zrange(LANE.index, "-inf", `${Date.now() - forMs}`, "BYSCORE");
 	}
 
 	/** Functions with something in hand. */

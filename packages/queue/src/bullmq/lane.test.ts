@@ -5,7 +5,7 @@ import type { GatewayQueue } from "../invocation-queue.js";
 import { functionQueueOf, LANE, QUEUE_PREFIX, SHARED_BACKGROUND_QUEUE } from "../keys.js";
 import type { DeliveryHandler } from "../ports.js";
 import { echo, Lanes, requestOf, settlementOf } from "../testing/lanes.js";
-import type { CanRun, RestMs } from "./background-attempts.js";
+import type { LackOf, RestMs } from "./background-attempts.js";
 import { Rests } from "./rests.js";
 
 let lanes: Lanes;
@@ -252,11 +252,11 @@ describe("what a node can't run", () => {
 			return await echo(delivery);
 		};
 		let isAble = false;
-		const canRun: CanRun = async ({ id, version }) => {
+		const lackOf: LackOf = async ({ id, version }) => {
 			asked.push(id);
-			return version !== 7 || isAble;
+			return version !== 7 || isAble ? undefined : "the runtime class runsc";
 		};
-		await lanes.worker(handler, 64, undefined, "1", undefined, { canRun });
+		await lanes.worker(handler, 64, undefined, "1", undefined, { lackOf });
 		await expect.poll(() => asked).toEqual([request.id]);
 		await expect.poll(() => gateway.backlog(request)).toMatchObject({ waiting: 0, delayed: 1, running: 0 });
 		expect(await gateway.record(request.id)).toMatchObject({ state: "queued" });
@@ -264,6 +264,59 @@ describe("what a node can't run", () => {
 		await accountedFor(gateway, 1);
 		expect(ran).toEqual([request.id]);
 	});
+
+	test("costs the job nothing to be looked at there: neither the number of its attempt, nor a place in its function's rate", async () => {
+		const gateway = await lanes.gateway();
+		const requests = [1, 2, 3].map(() => requestOf("", { version: 7 }));
+		let looks = 0;
+		let isAble = false;
+		const lackOf: LackOf = async () => (isAble ? undefined : ++looks > 0 ? "the runtime class runsc" : undefined);
+		const attempts: number[] = [];
+		// Three looks would be all that may begin in a minute.
+		const limitsOf = async () => ({ rate: { limit: 3, periodMs: 60_000 } });
+		const handler: DeliveryHandler = async (delivery) => {
+			attempts.push(delivery.attempt);
+			return await echo(delivery);
+		};
+		await lanes.worker(handler, 64, undefined, "1", limitsOf, { lackOf });
+		await Promise.all(requests.map((request) => gateway.enqueue(request)));
+		await expect.poll(() => looks).toBe(3);
+		await expect.poll(() => gateway.backlog(requestOf())).toMatchObject({ waiting: 0, delayed: 3, running: 0 });
+		isAble = true;
+		await accountedFor(gateway, 3);
+		expect(attempts).toEqual([1, 1, 1]);
+		for (const { id } of requests) expect(await gateway.record(id)).toMatchObject({ background: { attemptCount: 1, attempt: 1 } });
+	});
+
+	test.each([
+		["of its live version", true],
+		["of another version", false],
+	])(
+		"ages there as anywhere, %s: when no node has run it in time it ends as expired, and says what it waited for",
+		async (_, isElsewhere) => {
+			const gateway = await lanes.gateway();
+			const ran: string[] = [];
+			const handler: DeliveryHandler = async (delivery) => {
+				ran.push(delivery.request.id);
+				return await echo(delivery);
+			};
+			const lackOf: LackOf = async () => "the runtime class runsc";
+			await lanes.worker(handler, 64, undefined, "1", async () => ({ isElsewhere }), { lackOf });
+			const requests = [1, 2, 3].map(() => requestOf("", { retry: { maxAgeMs: 1000 } }));
+			await Promise.all(requests.map((request) => gateway.enqueue(request)));
+			await expect.poll(() => gateway.backgroundTotals(), { timeout: 10_000 }).toEqual({ accepted: 3, settled: 0, dead: 3, inFlight: 0 });
+			for (const { id } of requests)
+				expect(await gateway.record(id)).toMatchObject({
+					state: "settled",
+					background: { dead: true, code: "expired_in_queue", attemptCount: 1 },
+					last: {
+						error: { message: expect.stringMatching(/maxAgeMs of 1000 allows: it waited for a node that has the runtime class runsc\.$/) },
+					},
+				});
+			expect(ran).toEqual([]);
+			await lanes.server.client((redis) => expect.poll(() => redis.zcard(LANE.index), { timeout: 10_000 }).toBe(0));
+		},
+	);
 });
 
 describe("a job of a version that crashes again and again", () => {

@@ -10,8 +10,8 @@ export interface Watched {
 	readonly revive: () => void;
 }
 
-const LOOK_MS = 2000;
-const STUCK_MS = 6000;
+/** Milliseconds. */
+const TIMING = { lookMs: 2000, stuckMs: 6000 };
 
 /**
  * Jobs wait, this worker has none and takes none, for six seconds: BullMQ's worker is taken for stuck
@@ -26,7 +26,7 @@ export class Watchdog {
 	#takenThen = -1;
 	#revived = 0;
 
-	constructor(watched: Watched, timing = { lookMs: LOOK_MS, stuckMs: STUCK_MS }) {
+	constructor(watched: Watched, timing = TIMING) {
 		this.#watched = watched;
 		this.#stuckMs = timing.stuckMs;
 		this.#timer = setInterval(() => void this.#look(), timing.lookMs);

@@ -1,7 +1,7 @@
 import type { InvocationRequest } from "@berth/contracts";
 import { newId, type Outcome, type RetryPolicy, type Settlement } from "@berth/contracts";
 import { RedisServer } from "@berth/redis/testing";
-import type { CanRun, RestMs } from "../bullmq/background-attempts.js";
+import type { LackOf, RestMs } from "../bullmq/background-attempts.js";
 import type { LimitsOf } from "../bullmq/lane-limits.js";
 import type { GatewayQueue } from "../invocation-queue.js";
 import type { WorkerSource } from "../invocation-source.js";
@@ -45,7 +45,7 @@ export class Lanes {
 		bounds: {
 			readonly memoryMiB?: number;
 			readonly projectConcurrency?: (project: string) => number | undefined;
-			readonly canRun?: CanRun;
+			readonly lackOf?: LackOf;
 			readonly restMs?: RestMs;
 		} = {},
 	): Promise<WorkerSource> {

@@ -4,13 +4,21 @@ import { chownSync, mkdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
-import { OUTER_MOUNTS } from "@berth/config";
+import { OUTER_MOUNTS, SUPERVISED_ENVIRONMENT } from "@berth/config";
+import { SERVICE_UID } from "./service-user.js";
 
-const LAUNCHER = "/berth/launcher.mjs";
-const START = `/usr/bin/setpriv --no-new-privs -- /usr/bin/unshare --mount --propagation private -- node ${LAUNCHER}`;
-
-/** AppArmor's for sandboxes: all that is tried here is tried under it. */
-const PROFILE = "berth-sandbox";
+/** What is to be started. */
+export interface LauncherSpec {
+	/** Its program. */
+	readonly program: string;
+	readonly dataDir: string;
+	/** An OCI runtime's name, or a path. */
+	readonly runtime: string;
+	/** AppArmor's, for sandboxes. */
+	readonly apparmorProfile?: string;
+	/** A command, with its beginning `'…;`, that it is started in: what is other than usual. */
+	readonly around?: string;
+}
 
 /** Its first line. */
 export interface Ready {
@@ -23,11 +31,11 @@ export interface Ready {
 }
 
 /** The directories that the supervisor makes for it and for the worker. */
-export function makeDirectories(dataDir: string, serviceUid: number): void {
+export function makeDirectories(dataDir: string): void {
 	for (const [name, uid, mode] of [
 		["", 0, 0o711],
-		["run", serviceUid, 0o711],
-		["run/a", serviceUid, 0o711],
+		["run", SERVICE_UID, 0o711],
+		["run/a", SERVICE_UID, 0o711],
 	] as const) {
 		const path = join(dataDir, name);
 		mkdirSync(path, { recursive: true, mode });
@@ -45,17 +53,20 @@ export class LauncherProcess {
 		this.ready = ready;
 	}
 
-	/** @param around a command, with its beginning `'…;`, that it is started in: what is other than usual. @throws Error with what it said when it gives up */
-	static async start(dataDir: string, runtime: string, around = ""): Promise<LauncherProcess> {
-		const child = spawn("/usr/bin/sh", ["-c", around === "" ? `exec ${START}` : `${around} exec ${START}'`], {
+	/** @throws Error with what it said when it gives up */
+	static async start({ program, dataDir, runtime, apparmorProfile, around }: LauncherSpec): Promise<LauncherProcess> {
+		const alone = "/usr/bin/setpriv --no-new-privs -- /usr/bin/unshare --mount --propagation private --";
+		const start = `exec ${alone} ${process.execPath} ${program}`;
+		const child = spawn("/usr/bin/sh", ["-c", around === undefined ? start : `${around} ${start}'`], {
 			env: {
-				PATH: "/usr/bin:/usr/sbin",
+				...SUPERVISED_ENVIRONMENT,
+				PATH: process.env["PATH"],
 				BERTH_DATA_DIR: dataDir,
 				BERTH_OCI_RUNTIME: runtime,
-				BERTH_APPARMOR_PROFILE: PROFILE,
+				...(apparmorProfile === undefined ? {} : { BERTH_APPARMOR_PROFILE: apparmorProfile }),
 				[OUTER_MOUNTS]: readlinkSync("/proc/self/ns/mnt"),
 			},
-			stdio: ["ignore", "pipe", "pipe"],
+			stdio: ["pipe", "pipe", "pipe"],
 		});
 		const complaint = text(child.stderr);
 		const [said] = (await Promise.race([once(createInterface({ input: child.stdout }), "line"), once(child, "exit")])) as [unknown];
@@ -73,10 +84,10 @@ export class LauncherProcess {
 }
 
 /** Why a launcher that is started so gives up. @throws Error when it doesn't */
-export async function refusalOf(dataDir: string, around: string): Promise<string> {
+export async function refusalOf(spec: LauncherSpec): Promise<string> {
 	let launcher: LauncherProcess;
 	try {
-		launcher = await LauncherProcess.start(dataDir, "auto", around);
+		launcher = await LauncherProcess.start(spec);
 	} catch (error) {
 		const { message } = error as Error;
 		// Node shows the source of the throw above it.

@@ -1,0 +1,16 @@
+import type { Sandboxes } from "./sandboxes.js";
+
+/** A node without what is around it: what makes sandboxes, and a worker's pool on that. Whoever opened it closes it. */
+export interface TestNode {
+	readonly dataDir: string;
+	/** The worker's; others after `killed`. */
+	readonly sandboxes: Sandboxes;
+	/** Sandboxes that there are, whoever knows of them. */
+	made(): Promise<readonly string[]>;
+	/** Pids of a sandbox, as the host counts them. */
+	processesOf(sandbox: string): readonly string[];
+	/** kill -9 of what drives them, launcher and worker; resolves when others are in their place. */
+	killed(): Promise<void>;
+	/** Takes it down. @returns what it has left */
+	close(): Promise<readonly string[]>;
+}
