@@ -43,7 +43,8 @@ function handlerOf(route: Route, services: Services): RequestHandler {
 		} else if (scope !== "none" && scope !== "public") {
 			await admit(request, scope, services.keys);
 			// Who looks after quotas is never kept out by one.
-			if (scope !== "operator") await countRequest(principalOf(request).project, response, services);
+			const { project, holder } = principalOf(request);
+			if (scope !== "operator") await countRequest(project, response, services, holder);
 		}
 		if (route.path.startsWith("/v1/")) checkQuery(request.query, route.query ?? []);
 		const serve = () => served(route, request, response, services);

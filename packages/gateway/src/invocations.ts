@@ -61,9 +61,9 @@ export class Invocations {
 			throw new BerthError("method_not_allowed", `${request.method} never reaches a function`);
 		}
 		const project = nameFrom(request.params["project"], "project");
-		const version = await this.#resolveFor(request, project, targetFrom(request.params["name"]));
+		const { version, holder } = await this.#resolveFor(request, project, targetFrom(request.params["name"]));
 		const isPreflight = sayCors(request, response, version.manifest);
-		await countRequest(project, response, this.#services);
+		await countRequest(project, response, this.#services, holder);
 		if (isPreflight) {
 			response.status(204).end();
 			return;
@@ -101,14 +101,18 @@ export class Invocations {
 	 * A function that isn't public is not to be told from one that isn't there, without a key of its project.
 	 * Nor are versions by their number: public is what an alias leads to, not what it was moved away from.
 	 */
-	async #resolveFor(request: Request, project: string, { name, selector }: Target): Promise<Version> {
+	async #resolveFor(
+		request: Request,
+		project: string,
+		{ name, selector }: Target,
+	): Promise<{ readonly version: Version; readonly holder?: KeyHolder }> {
 		const sinceMs = performance.now();
 		const version = await this.#services.functions.resolve(project, name, selector).catch((error: unknown) => {
 			if (error instanceof BerthError && error.code !== "unavailable") return error;
 			throw error;
 		});
 		const isNumbered = selector !== undefined && "version" in selector;
-		if (!(version instanceof BerthError) && version.manifest.public && !isNumbered) return version;
+		if (!(version instanceof BerthError) && version.manifest.public && !isNumbered) return { version };
 		const holder = await this.#holderFor(request, project, name).catch(async (error: unknown) => {
 			// What is there is remembered, and what isn't is looked for each time: strangers aren't told by how long it takes.
 			await pause(Math.max(0, STRANGERS_WAIT_MS - (performance.now() - sinceMs)));
@@ -116,7 +120,7 @@ export class Invocations {
 		});
 		requireScope(holder, "invoke");
 		if (version instanceof BerthError) throw version;
-		return version;
+		return { version, holder };
 	}
 
 	/** @throws BerthError unauthorized; function_not_found with the key of another project */

@@ -120,6 +120,30 @@ describe("requests", () => {
 		expect((await send("/v1/functions")).headers.get("ratelimit")).toBe(null);
 	});
 
+	test("of a key with a rate of its own are bounded by that as well, wherever it is sent; other keys of its project aren't", async () => {
+		const { send, deploy, set } = await projectOf("keyed");
+		await deploy("fn");
+		const made = await send("/v1/keys", { method: "POST", body: JSON.stringify({ name: "slow", scopes: ["admin"], ratePerSecond: 3 }) });
+		const { key, ratePerSecond } = (await made.json()) as NewApiKey;
+		expect([made.status, ratePerSecond]).toEqual([201, 3]);
+		expect(await (await send("/v1/keys")).json()).toMatchObject({ keys: [{ name: "all" }, { name: "slow", ratePerSecond: 3 }] });
+		const slow = (path: string) => fetch(stack.url + path, { headers: { authorization: `Bearer ${key}` } });
+		const first = await slow("/v1/functions");
+		expect(first.headers.get("ratelimit-policy")).toBe('"key";q=3;w=1');
+		expect(first.headers.get("ratelimit")).toMatch(/^"key";r=[0-2];t=1$/);
+		await set({ requestsPerSecond: 100 });
+		const answers = await Promise.all(Array.from({ length: 12 }, (_, n) => slow(n % 2 === 0 ? "/fn/keyed/fn" : "/v1/functions")));
+		const refused = answers.filter(({ status }) => status === 429);
+		expect(refused.length).toBeGreaterThanOrEqual(6);
+		expect(refused[0]?.headers.get("ratelimit-policy")).toBe('"key";q=3;w=1, "project";q=100;w=1');
+		expect(refused[0]?.headers.get("ratelimit")).toMatch(/^"key";r=0;t=1, "project";r=\d+;t=1$/);
+		expect(await refused[0]?.json()).toMatchObject({
+			code: "rate_limited",
+			detail: expect.stringContaining("the API key slow may make 3 requests"),
+		});
+		expect((await send("/v1/functions")).headers.get("ratelimit-policy")).toBe('"project";q=100;w=1');
+	});
+
 	test("of browsers are counted, too, when they ask first: what is refused then can be read by the page", async () => {
 		const { deploy, set } = await projectOf("paged");
 		await deploy("fn", { public: true, cors: { origins: ["*"] } });

@@ -106,6 +106,7 @@ test.each([
 	[{ name: "x", scopes: ["write"] }, "scopes.0"],
 	[{ name: "x", scopes: "read" }, "scopes"],
 	[{ name: "x", scopes: ["read"], expiresInMs: 1 }, "expiresInMs"],
+	[{ name: "x", scopes: ["read"], ratePerSecond: 0 }, "ratePerSecond"],
 	[{ name: "x", scopes: ["read"], project: "other" }, "project"],
 ])("%j is refused, by its field", async (body, field) => {
 	const answer = await post("/v1/keys", body);

@@ -13,4 +13,4 @@ export { type FollowerMaterial, type FollowUp, type FollowUpKind, Outbox } from 
 export type * from "./ports.js";
 export { CANCEL_WORDS } from "./ports.js";
 export type { ProjectSlots } from "./project-slots.js";
-export type { Rate, RateLimits, RateVerdict } from "./rate-limits.js";
+export type { Bucket, Rate, RateLimits, RateVerdict } from "./rate-limits.js";

@@ -125,3 +125,21 @@ test("whatever two gateways do, in no time T more than burst + rate × T get thr
 		{ numRuns: 30, seed: 20_261_126 },
 	);
 });
+
+test("what two bounds allow is what the narrower one does, and what one refuses isn't spent of the other", async () => {
+	const limits = gateway("one");
+	const buckets = [
+		{ name: "shop/key", rate: { perSecond: 2, burst: 2 } },
+		{ name: "shop", rate: RATE },
+	];
+	let allowed = 0;
+	for (let n = 0; n < 50; n++) if ((await limits.takeAll(buckets)).every((verdict) => verdict.allowed)) allowed++;
+	expect(allowed).toBe(2);
+	// All that is left of the project's is there for others.
+	expect(await allowedOf(limits, 50)).toBe(18);
+	nowMs += 1000;
+	expect(await allowedOf(limits, 50)).toBe(10);
+	expect((await limits.takeAll(buckets)).map((verdict) => verdict.allowed)).toEqual([true, false]);
+	nowMs += 100;
+	expect((await limits.takeAll(buckets)).map((verdict) => verdict.allowed)).toEqual([true, true]);
+});

@@ -23,6 +23,12 @@ export interface RateVerdict {
 	readonly retryAfterMs: number;
 }
 
+/** What bounds some requests, by what it is called: a project's, or a key's of it. */
+export interface Bucket {
+	readonly name: string;
+	readonly rate: Rate;
+}
+
 export interface RateLimitsParts {
 	readonly redis: Redis;
 	readonly gatewayId: string;
@@ -76,6 +82,17 @@ export class RateLimits {
 		return this.#takeFromRedis(project, purse);
 	}
 
+	/**
+	 * One more request that all of these bound; when one refuses it, none of the others is spent. What has to be asked for is asked for at once.
+	 * @returns of each, in their order @throws BerthError unavailable
+	 */
+	takeAll(buckets: readonly Bucket[]): readonly RateVerdict[] | Promise<readonly RateVerdict[]> {
+		const taken = buckets.map(({ name, rate }) => this.take(name, rate));
+		return taken.some((one) => one instanceof Promise)
+			? Promise.all(taken).then((verdicts) => this.#allOrNone(buckets, verdicts))
+			: this.#allOrNone(buckets, taken as RateVerdict[]);
+	}
+
 	/** Gives back what wasn't used lately, and forgets projects that have nothing. It does so by itself. @throws BerthError unavailable */
 	async sweep(): Promise<void> {
 		const nowMs = this.#clock();
@@ -110,6 +127,16 @@ export class RateLimits {
 	#spend(purse: Purse): RateVerdict {
 		purse.ahead--;
 		return { allowed: true, remaining: purse.ahead + purse.left, retryAfterMs: 0 };
+	}
+
+	#allOrNone(buckets: readonly Bucket[], verdicts: readonly RateVerdict[]): readonly RateVerdict[] {
+		if (verdicts.every(({ allowed }) => allowed)) return verdicts;
+		return verdicts.map((verdict, at) => {
+			const purse = verdict.allowed ? this.#purses.get(buckets[at]?.name ?? "") : undefined;
+			if (purse === undefined) return verdict;
+			purse.ahead++;
+			return { ...verdict, remaining: verdict.remaining + 1 };
+		});
 	}
 
 	/** Others may have it already. */

@@ -29,6 +29,8 @@ export interface KeyHolder {
 	readonly project: string | undefined;
 	readonly scopes: readonly Scope[];
 	readonly expiresAt?: string;
+	/** Requests that it may make in a second; undefined: as many as its project. */
+	readonly ratePerSecond?: number;
 }
 
 /**
@@ -81,7 +83,7 @@ export class ApiKeys {
 	}
 
 	/** Makes a key of a project. @returns it, this once. @throws BerthError key_exists, project_not_found; invalid_request when the project has as many as it may; unavailable */
-	async create(project: string, { name, scopes, expiresInMs }: ApiKeyInput): Promise<NewApiKey> {
+	async create(project: string, { name, scopes, expiresInMs, ratePerSecond }: ApiKeyInput): Promise<NewApiKey> {
 		const token = newToken();
 		const nowMs = Date.now();
 		const entry: ApiKey = {
@@ -91,6 +93,7 @@ export class ApiKeys {
 			scopes: SCOPES.filter((scope) => scopes.includes(scope)),
 			createdAt: new Date(nowMs).toISOString(),
 			...(expiresInMs === undefined ? {} : { expiresAt: new Date(nowMs + expiresInMs).toISOString() }),
+			...(ratePerSecond === undefined ? {} : { ratePerSecond }),
 		};
 		const made = await guarded(this.#redis, `making the API key ${name}`, () =>
 			MAKE_KEY.run(
@@ -167,9 +170,13 @@ export class ApiKeys {
 }
 
 /** An entry without scopes is the operator's. */
-function holderOf({ id, name = "", project, scopes, expiresAt }: Partial<ApiKey>): KeyHolder {
+function holderOf({ id, name = "", project, scopes, expiresAt, ratePerSecond }: Partial<ApiKey>): KeyHolder {
 	if (scopes === undefined || project === undefined) return { id: `operator:${name}`, name, project: undefined, scopes: ["admin"] };
-	return { id: id ?? name, name, project, scopes, ...(expiresAt === undefined ? {} : { expiresAt }) };
+	return {
+		...{ id: id ?? name, name, project, scopes },
+		...(expiresAt === undefined ? {} : { expiresAt }),
+		...(ratePerSecond === undefined ? {} : { ratePerSecond }),
+	};
 }
 
 function operatorEntry(name: string): string {

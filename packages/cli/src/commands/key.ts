@@ -1,4 +1,4 @@
-import { type ApiKey, allows, SCOPES, type Scope } from "@berth/contracts";
+import { type ApiKey, allows, KEY_RATE, SCOPES, type Scope } from "@berth/contracts";
 import { type Command, InvalidArgumentError } from "commander";
 import { EXIT } from "../exit-codes.js";
 import { parseDurationMs } from "../input/durations.js";
@@ -32,21 +32,28 @@ function registerCreate(group: Command, { action }: Registrar): void {
 		.argument("<name>", "its name")
 		.requiredOption("--scope <scope>", `what it may do: ${SCOPES.join(", ")}; may be repeated`, parseScope)
 		.option("--expires <duration>", "how long it is good for: 90m, 720h (default: until it is revoked)", parseDurationMs)
+		.option("--rate <number>", "requests that it may make in a second (default: as many as its project)", parseRate)
 		.addHelpText("after", "\nExample:\n  berth key create ci --scope deploy --scope invoke")
 		.action(
-			action(async (session: Session, { scope, expires }: { scope: readonly Scope[]; expires?: number }, name: string) => {
-				const { client } = await session.connect();
-				const { terminal, json } = session;
-				const made = await client.makeApiKey({ name, scopes: [...scope], ...(expires === undefined ? {} : { expiresInMs: expires }) });
-				if (json) {
-					terminal.json(made);
+			action(
+				async (session: Session, { scope, expires, rate }: { scope: readonly Scope[]; expires?: number; rate?: number }, name: string) => {
+					const { client } = await session.connect();
+					const { terminal, json } = session;
+					const made = await client.makeApiKey({
+						...{ name, scopes: [...scope] },
+						...(expires === undefined ? {} : { expiresInMs: expires }),
+						...(rate === undefined ? {} : { ratePerSecond: rate }),
+					});
+					if (json) {
+						terminal.json(made);
+						return EXIT.ok;
+					}
+					terminal.print(made.key);
+					const until = made.expiresAt === undefined ? `until \`berth key revoke ${name}\`` : `until ${made.expiresAt}`;
+					terminal.note(`This key has ${made.scopes.join(", ")} in the project ${made.project}, ${until}. It isn't shown again.`);
 					return EXIT.ok;
-				}
-				terminal.print(made.key);
-				const until = made.expiresAt === undefined ? `until \`berth key revoke ${name}\`` : `until ${made.expiresAt}`;
-				terminal.note(`This key has ${made.scopes.join(", ")} in the project ${made.project}, ${until}. It isn't shown again.`);
-				return EXIT.ok;
-			}),
+				},
+			),
 		);
 }
 
@@ -93,11 +100,18 @@ function parseScope(text: string, before: readonly Scope[] = []): readonly Scope
 	return before.includes(scope) ? before : [...before, scope];
 }
 
+function parseRate(text: string): number {
+	const rate = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+	if (rate >= KEY_RATE.min && rate <= KEY_RATE.max) return rate;
+	throw new InvalidArgumentError(`Requests a second: a whole number from ${KEY_RATE.min} to ${KEY_RATE.max}.`);
+}
+
 function keysTable(keys: readonly ApiKey[]): string {
 	const now = Date.now();
 	return tableOf(keys, [
 		{ heading: "KEY", cell: ({ name }) => name },
 		{ heading: "MAY", cell: ({ scopes }) => SCOPES.filter((scope) => allows(scopes, scope)).join(", ") },
+		{ heading: "RATE", cell: ({ ratePerSecond }) => (ratePerSecond === undefined ? "its project's" : `${ratePerSecond}/s`) },
 		{ heading: "CREATED", cell: ({ createdAt }) => sinceText(createdAt, now) },
 		{ heading: "EXPIRES", cell: ({ expiresAt }) => expiryText(expiresAt, now) },
 	]);
