@@ -127,11 +127,16 @@ async function resting() {
 		if (!/^frozen 1$/m.test(seen["cgroup.events"] ?? "")) throw new Error(`it isn't frozen: ${seen["cgroup.events"]}`);
 		return seen;
 	}, PATIENCE_MS);
-	await pause(REST_MS);
-	let light = 0;
-	await sandboxes.attempt(await sandboxes.acquire("leaves-timer"), {}, PATIENCE_MS, () => {
-		light = cpuWeightOf(DATA, sandbox);
-	});
+	// What booting and the first attempt took has to be rested from, and an emulated machine took more or less of it.
+	const light = await eventually(async () => {
+		await pause(REST_MS);
+		let weight = 0;
+		await sandboxes.attempt(await sandboxes.acquire("leaves-timer"), {}, PATIENCE_MS, () => {
+			weight = cpuWeightOf(DATA, sandbox);
+		});
+		if (weight <= booted) throw new Error(`it weighs ${weight}, and ${booted} when it had booted`);
+		return weight;
+	}, PATIENCE_MS / 4);
 	return { files, weights: { booted, light } };
 }
 
