@@ -86,13 +86,14 @@ const UNPACKED = join(ROOT, "node_modules", ".berth");
 const TEST_SERVICES = [
 	{ packages: ["docker-registry"], directory: "docker-registry", program: "usr/bin/docker-registry" },
 	{ packages: ["docker.io", "containerd"], directory: "docker", program: "usr/sbin/dockerd" },
+	{ packages: ["prometheus"], directory: "prometheus", program: "usr/bin/promtool" },
 ].map(({ packages, directory, program }) => ({
 	packages,
 	directory: join(UNPACKED, directory),
 	there: () => existsSync(join(UNPACKED, directory, program)),
 }));
 
-/** Programs that tests run against: readers of image layouts, an OCI registry, a Docker Engine. */
+/** Programs that tests run against: readers of image layouts, an OCI registry, a Docker Engine; and what reads the rules of Prometheus. */
 export const testPackages = {
 	title: "Programs for tests",
 	plan() {

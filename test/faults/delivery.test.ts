@@ -14,7 +14,7 @@ const FRESH = { seed: freshSeed(), steps: 8, deaths: [], least: 1 } as const;
 let stack: Stack;
 let driver: Driver;
 beforeAll(async () => {
-	stack = await Stack.start({ BERTH_PREWARMED: "2", BERTH_PREWARMED_BUILDS: "1" });
+	stack = await Stack.start({ BERTH_PREWARMED: "2", BERTH_PREWARMED_BUILDS: "1", BERTH_CRASHES_ALLOWED: "0" });
 	driver = await Driver.of(stack);
 });
 afterAll(() => stack?.stop());

@@ -23,18 +23,18 @@ const PATIENCE_MS = 120_000;
 const REST_MS = 1500;
 
 const [runtime = "crun", ...wanted] = process.argv.slice(2);
-const SPEC = {
+const BARE = {
 	program: "/berth/launcher.mjs",
 	dataDir: DATA,
 	runtime,
 	nextRuntime: "runc",
-	apparmorProfile: "berth-sandbox",
 	image: JSON.parse(readFileSync("/berth/image.json", "utf8")) as ImageReference,
 	blobs: "/berth/blobs",
 	prewarms: true,
 	isSlow: true,
 	patienceMs: PATIENCE_MS,
 };
+const SPEC = { ...BARE, apparmorProfile: "berth-sandbox" };
 let platform: PlatformCgroup | undefined;
 let node: LaunchedNode;
 
@@ -53,8 +53,8 @@ async function refusals() {
 	const half = join(ROOT, "half");
 	mkdirSync(half);
 	const [lacking, readOnly] = await Promise.all([
-		refusalOf({ ...SPEC, around: `echo $$ >${half}/cgroup.procs; /usr/bin/unshare --cgroup --mount sh -c '${mounted}` }),
-		refusalOf({ ...SPEC, dataDir: `${DATA}-2`, around: `/usr/bin/unshare --mount sh -c '/usr/bin/mount -o remount,bind,ro ${ROOT};` }),
+		refusalOf({ ...BARE, around: `echo $$ >${half}/cgroup.procs; /usr/bin/unshare --cgroup --mount sh -c '${mounted}` }),
+		refusalOf({ ...BARE, dataDir: `${DATA}-2`, around: `/usr/bin/unshare --mount sh -c '/usr/bin/mount -o remount,bind,ro ${ROOT};` }),
 	]);
 	rmdirSync(half);
 	writeFileSync(join(ROOT, "cgroup.subtree_control"), "-cpu");
@@ -127,11 +127,16 @@ async function resting() {
 		if (!/^frozen 1$/m.test(seen["cgroup.events"] ?? "")) throw new Error(`it isn't frozen: ${seen["cgroup.events"]}`);
 		return seen;
 	}, PATIENCE_MS);
-	await pause(REST_MS);
-	let light = 0;
-	await sandboxes.attempt(await sandboxes.acquire("leaves-timer"), {}, PATIENCE_MS, () => {
-		light = cpuWeightOf(DATA, sandbox);
-	});
+	// What booting and the first attempt took has to be rested from, and an emulated machine took more or less of it.
+	const light = await eventually(async () => {
+		await pause(REST_MS);
+		let weight = 0;
+		await sandboxes.attempt(await sandboxes.acquire("leaves-timer"), {}, PATIENCE_MS, () => {
+			weight = cpuWeightOf(DATA, sandbox);
+		});
+		if (weight <= booted) throw new Error(`it weighs ${weight}, and ${booted} when it had booted`);
+		return weight;
+	}, PATIENCE_MS / 4);
 	return { files, weights: { booted, light } };
 }
 

@@ -14,7 +14,7 @@ const MORTAL = ["worker", "gateway", "launcher"] as const satisfies readonly Pro
 let stack: Stack;
 let driver: Driver;
 beforeAll(async () => {
-	stack = await Stack.start();
+	stack = await Stack.start({ BERTH_CRASHES_ALLOWED: "0" });
 	driver = await Driver.of(stack);
 });
 afterAll(() => stack?.stop());

@@ -23,6 +23,7 @@ export async function readyz(_request: Request, response: Response, { functions,
 /** `GET /metrics`: the gateway's own, and those of the workers that answer. Also while Redis is away: then it says so. */
 export async function metrics(_request: Request, response: Response, services: Services): Promise<void> {
 	await measureQueues(services);
+	measureStores(services);
 	const texts = await Promise.all(services.nodes.nodes().map(async ({ id }) => [id, await metricsOf(id, services)] as const));
 	services.metrics.nodes(new Map(texts.map(([id, text]) => [id, text !== undefined])));
 	const own = await services.metrics.registry.metrics();
@@ -37,6 +38,13 @@ async function metricsOf(node: string, { nodes, log }: Services): Promise<string
 	} catch (err) {
 		log.warn({ err, node }, "a node doesn't say its metrics");
 		return undefined;
+	}
+}
+
+function measureStores({ artifacts, metrics: own }: Services): void {
+	for (const store of ["queued", "requests", "results", "logs", "deliveries"] as const) {
+		const { figures } = artifacts[store];
+		if (figures !== undefined) own.payloads(store, figures);
 	}
 }
 

@@ -41,7 +41,7 @@ import { type Cut, createGatewayServer, type GatewayServer } from "./server.js";
 import { closeServices, type Services } from "./services.js";
 import { GatewaySpans } from "./spans.js";
 import { Streams } from "./streams/streams.js";
-import { followTls } from "./tls.js";
+import { expiryOf, followTls } from "./tls.js";
 import { Upkeep } from "./upkeep.js";
 
 /** How long a stop waits for what is in flight, milliseconds. What isn't answered then is told so, within a second more. */
@@ -79,7 +79,11 @@ async function main(): Promise<void> {
 	// A port below 1024 is only root's to open.
 	await listen(server, settings);
 	dropPrivileges(settings.serviceUid);
-	if (settings.tls) followTls(settings.tls, server as unknown as TlsServer, log);
+	if (settings.tls && tls) {
+		const expires = (atMs: number) => metrics.certificateExpires(atMs);
+		expires(expiryOf(tls.cert));
+		followTls(settings.tls, server as unknown as TlsServer, log, expires);
+	}
 	const gatewayId = newId("gw");
 	const traces = openTracing(settings.tracing, gatewayId, metrics.registry, log);
 	const events = await openEventLog({ fastUrl: settings.fastRedisUrl, listens: true, logger: log });

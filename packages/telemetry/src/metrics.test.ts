@@ -59,3 +59,24 @@ test("an attempt is counted by outcome, start and lane, its phases are measured,
 		expect(text).toContain(line);
 	expect(metrics.outcomes).toEqual({ succeeded: 1 });
 });
+
+test("how full a node's disk is, and a gateway's stores are, and when its certificate expires, is told", async () => {
+	const worker = new WorkerMetrics(() => []);
+	worker.disk("/");
+	const { values } = (await worker.registry.getSingleMetric("berth_disk_bytes")?.get()) ?? { values: [] };
+	const [size, free] = ["size", "free"].map((of) => values.find(({ labels }) => labels["of"] === of)?.value ?? 0);
+	expect(size).toBeGreaterThan(2 ** 20);
+	expect(free).toBeLessThanOrEqual(size as number);
+	const gateway = new GatewayMetrics();
+	expect(await gateway.registry.metrics()).not.toContain("berth_certificate");
+	gateway.payloads("queued", { takenBytes: 3, maxBytes: 10 });
+	gateway.certificateExpires(1_000);
+	gateway.certificateExpires(2_000);
+	const text = await gateway.registry.metrics();
+	for (const line of [
+		'berth_payload_bytes{store="queued",of="taken"} 3',
+		'berth_payload_bytes{store="queued",of="max"} 10',
+		"berth_certificate_expires_timestamp_seconds 2",
+	])
+		expect(text).toContain(line);
+});

@@ -1,3 +1,4 @@
+import { statfs } from "node:fs/promises";
 import type { Lane, Outcome, SandboxInfo, Settlement, StartKind, WaivableLimit } from "@berth/contracts";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { SECONDS } from "./buckets.js";
@@ -84,6 +85,21 @@ export class WorkerMetrics {
 			registers: [this.registry],
 		});
 		for (const limit of limits) gauge.set({ limit }, 1);
+	}
+
+	/** Tells how full the file system is that a directory is on, as users without privileges have it. */
+	disk(directory: string): void {
+		new Gauge({
+			name: "berth_disk_bytes",
+			help: "The file system that the data directory is on: its size, and what is free for the service user",
+			labelNames: ["of"],
+			registers: [this.registry],
+			async collect() {
+				const { bsize, blocks, bavail } = await statfs(directory);
+				this.set({ of: "size" }, blocks * bsize);
+				this.set({ of: "free" }, bavail * bsize);
+			},
+		});
 	}
 
 	/** Totals by outcome since the start. */

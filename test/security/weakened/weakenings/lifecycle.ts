@@ -30,8 +30,8 @@ export const lifecycle = {
 		edits: [
 			[
 				"packages/sandbox/src/body.ts",
-				"return this.cgroup.tasks() > this.#restingTasks && this.cgroup.processes() > this.#restingProcesses;",
-				"return false;",
+				"const hasMore = () => this.cgroup.processes() > this.#restingProcesses;",
+				"const hasMore = () => false;",
 			],
 		],
 	},

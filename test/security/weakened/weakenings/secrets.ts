@@ -8,12 +8,12 @@ export const secrets = {
 	"secrets by the manifest's names": {
 		takes: "that a function gets what its manifest names: it gets all of its project's",
 		edits: [
+			["packages/registry/src/secrets.ts", '"reading secrets", () =>', '"reading secrets", async () =>'],
 			[
 				"packages/registry/src/secrets.ts",
 				"this.#redis.hmget(keys.secrets(project), ...names));",
 				"this.#redis.hmget(keys.secrets(project), ...(names = [...new Set([...names, ...(await this.#redis.hkeys(keys.secrets(project)))])])));",
 			],
-			["packages/registry/src/secrets.ts", '"reading secrets", () =>', '"reading secrets", async () =>'],
 			[
 				FUNCTION_SECRETS,
 				"secretVariables(manifest).map((name)",
