@@ -26,6 +26,7 @@ import { InvocationEnds } from "./invocation-ends.js";
 import { Invokes } from "./invokes.js";
 import { lackHere, laneLimitsOf } from "./lane-limits.js";
 import { LogTail } from "./log-tail.js";
+import { Minimums } from "./minimums.js";
 import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
 import { packageSourcesOf } from "./package-sources.js";
@@ -218,6 +219,7 @@ const versionLimit = new VersionLimit({
 });
 const upkeep = new Upkeep({ settings, artifacts, builds, budget, versionLimit, dockerfiles, engine, reseal, log });
 const mirror = mirrorPlace && new Mirror({ place: mirrorPlace, artifacts, functions, log, onPushed: () => upkeep.keepBudget() });
+const minimums = new Minimums({ functions, pool, log });
 const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine, tail, ends, unenforced });
 
 await pool.start();
@@ -227,6 +229,7 @@ functions.onChange((name) => {
 	invocationSource.changed(name);
 	mirror?.wake();
 	upkeep.changed(name);
+	minimums.changed(name);
 });
 // Before anything is taken: what a gateway knows this node to have taken is told by incarnation from what an earlier one had.
 await membership.join({ id: node, incarnation, startedAtMs: Date.now(), runtimeClasses: classesOf(runtimeClasses) }, (question) =>
@@ -237,12 +240,14 @@ await invocationSource.start((delivery) => attempts.run(delivery), settings.maxI
 await buildSource.start((task, attempt) => builds.run(task, attempt), BUILDS_AT_ONCE);
 await images.resume();
 mirror?.start();
+minimums.start();
 upkeep.start();
 
 let stopping = false;
 async function stop(): Promise<void> {
 	if (stopping) return;
 	stopping = true;
+	minimums.stop();
 	upkeep.stop();
 	await mirror?.close();
 	await membership.drain();
