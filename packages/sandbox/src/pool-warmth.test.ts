@@ -70,7 +70,10 @@ test("nothing is started ahead of need where it would take memory from what runs
 	const leases = [await pool.acquire(version("one")), await pool.acquire(version("two"))];
 	await pass(29 * MINUTE_MS);
 	expect(idle(pool, "often")).toEqual([]);
-	for (const lease of leases) lease.release(true, RAN);
+	// There is room before its window is over.
+	for (const lease of leases) lease.release(false, RAN);
+	await pass(MINUTE_MS);
+	await counts(pool, "often").toBe(1);
 });
 
 test("a minimum is started without any invocation, and not freed; when it is taken back, it goes as others do", async () => {
@@ -138,6 +141,20 @@ test("one whose module can't be loaded is tried again later and later, not over 
 	// After 0, 1, 3, 7, 15, 31 and 63 s.
 	expect(engine.booted.length).toBeGreaterThanOrEqual(6);
 	expect(engine.booted.length).toBeLessThanOrEqual(7);
+});
+
+test("a project whose module never comes to an end holds up no other project's minimum", async () => {
+	const pool = await start({
+		targetOf: async (of) => ({ ...version(of.function), project: of.project, key: `${of.project}/${of.function}:1` }),
+	});
+	engine.onSpecialise = (agent, { function: of }) => {
+		if (!of.startsWith("hangs")) agent.say(FROM_AGENT.specialised, { handler: "payload", initMs: 1 });
+	};
+	const hangs = Array.from({ length: 5 }, (_, at) => ({ ...least(`hangs${at}`, 1), project: "hostile" }));
+	const others = Array.from({ length: 6 }, (_, at) => ({ ...least(`f${at}`, 1), project: `p${at}` }));
+	pool.keepAtLeast([...hangs, ...others]);
+	for (const each of others) await counts(pool, each.function).toBe(1);
+	expect(engine.of("hangs0")).toHaveLength(1);
 });
 
 test("a minimum that has a secret's value of before is replaced", async () => {

@@ -50,7 +50,7 @@ export class Starts {
 			const layers = key.own === undefined ? population.ensureLayers(target.image.layers) : Promise.resolve();
 			// A boot that fails first is what is told; this failure is told below.
 			layers.catch(() => undefined);
-			sandbox ??= await this.#boot(key, limits, target.project);
+			sandbox ??= await this.#boot(key, limits, target.project, demand.waiting > 0);
 			await layers;
 			if (prewarmed?.hasEnded) {
 				this.#again(prewarmed, demand);
@@ -91,12 +91,13 @@ export class Starts {
 		this.#options.failed(demand);
 	}
 
-	async #boot(key: BootKey, limits: SandboxLimits, project: string): Promise<Sandbox> {
-		this.#boots++;
+	async #boot(key: BootKey, limits: SandboxLimits, project: string, isWaitedFor: boolean): Promise<Sandbox> {
+		const counts = isWaitedFor ? 1 : 0;
+		this.#boots += counts;
 		try {
 			return await this.#options.population.boot(key, limits, undefined, project);
 		} finally {
-			this.#boots--;
+			this.#boots -= counts;
 		}
 	}
 }

@@ -2,6 +2,7 @@ import { DEFAULT_PROJECT, type SandboxInfo } from "@berth/contracts";
 import { EXIT } from "../exit-codes.js";
 import type { Registrar } from "../registrar.js";
 import { failingText } from "../render/failing.js";
+import { keptText } from "../render/kept.js";
 import { tableOf } from "../render/table.js";
 import { ageText, bytesText } from "../render/units.js";
 import type { Session } from "../session.js";
@@ -34,17 +35,11 @@ function sandboxesTable(sandboxes: readonly SandboxInfo[]): string {
 		{ heading: "MEMORY", cell: (each) => bytesText(each.memoryBytes), align: "right" },
 		{ heading: "AGE", cell: (each) => ageText(each.ageMs), align: "right" },
 		{ heading: "IDLE", cell: (each) => ageText(each.idleMs), align: "right" },
-		{ heading: "KEPT", cell: kept },
+		{ heading: "KEPT", cell: keptText },
 		{ heading: "USES", cell: (each) => String(each.invocations), align: "right" },
 		// Where there is one node its name says nothing.
 		...(new Set(sandboxes.map(({ node }) => node)).size > 1 ? [{ heading: "NODE", cell: (each: SandboxInfo) => each.node }] : []),
 	]);
-}
-
-/** Why it is there, and for how long it would be if nobody came. */
-function kept({ kept: by }: SandboxInfo): string {
-	if (by === undefined) return "-";
-	return by.freeInMs === undefined ? by.why : `${by.why} ${ageText(by.freeInMs)}`;
 }
 
 function holds(sandbox: SandboxInfo): string {

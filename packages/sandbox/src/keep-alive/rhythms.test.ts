@@ -17,13 +17,15 @@ function everyHalfHour(rhythms: Rhythms, names = of): number {
 }
 
 describe("a function that is invoked every half hour", () => {
-	test("is let go after a run, is foreseen once, shortly before the next, and kept shortly beyond it", () => {
+	test("is let go after a run, is foreseen shortly before the next until there is a sandbox for it, and kept shortly beyond it", () => {
 		const rhythms = new Rhythms(TTL);
 		const endedMs = everyHalfHour(rhythms);
 		expect(rhythms.freeAtMs(of, endedMs, false)).toBe(endedMs);
 		expect(rhythms.foreseen(endedMs + 26 * MINUTE_MS)).toEqual([]);
 		expect(rhythms.foreseen(endedMs + 27 * MINUTE_MS)).toEqual([of]);
-		expect(rhythms.foreseen(endedMs + 28 * MINUTE_MS)).toEqual([]);
+		expect(rhythms.foreseen(endedMs + 28 * MINUTE_MS)).toEqual([of]);
+		rhythms.startedFor(of);
+		expect(rhythms.foreseen(endedMs + 29 * MINUTE_MS)).toEqual([]);
 		const startedMs = endedMs + 27 * MINUTE_MS;
 		expect(rhythms.freeAtMs(of, startedMs, true)).toBeCloseTo(endedMs + 34.1 * MINUTE_MS);
 	});
@@ -59,6 +61,13 @@ describe("a function that is invoked every half hour", () => {
 });
 
 describe("what is remembered", () => {
+	test("has nothing of a version but its names: not its secrets", () => {
+		const rhythms = new Rhythms(TTL);
+		const told = { ...of, secrets: { values: { KEY: "hush" } } };
+		const endedMs = everyHalfHour(rhythms, told);
+		expect(rhythms.foreseen(endedMs + 28 * MINUTE_MS)).toEqual([of]);
+	});
+
 	test("goes after a week", () => {
 		const rhythms = new Rhythms(TTL);
 		const endedMs = everyHalfHour(rhythms);

@@ -23,7 +23,7 @@ interface Rhythm {
 	windows: Windows;
 	/** Whether there are idle times that its windows don't know of. */
 	isStale: boolean;
-	/** Whether it was asked for a sandbox for the window that comes next, or is open. */
+	/** Whether the window that comes next, or is open, needs no start any more. */
 	isForeseen: boolean;
 }
 
@@ -42,7 +42,14 @@ export class Rhythms {
 		const key = keyOf(of);
 		const rhythm = this.#byFunction.get(key);
 		if (rhythm === undefined) {
-			this.#byFunction.set(key, { of, running: 1, endedAtMs: nowMs, windows: this.#standard, isStale: false, isForeseen: false });
+			this.#byFunction.set(key, {
+				of: namesOf(of),
+				running: 1,
+				endedAtMs: nowMs,
+				windows: this.#standard,
+				isStale: false,
+				isForeseen: false,
+			});
 			return;
 		}
 		if (rhythm.running++ === 0) {
@@ -51,7 +58,7 @@ export class Rhythms {
 			rhythm.isStale = true;
 			rhythm.isForeseen = false;
 		}
-		rhythm.of = of;
+		if (rhythm.of.version !== of.version) rhythm.of = namesOf(of);
 	}
 
 	/** One ends that began. */
@@ -75,7 +82,7 @@ export class Rhythms {
 		return prewarmMs > 0 && !isUnused ? idleSinceMs : idleSinceMs + keepMs;
 	}
 
-	/** Versions whose next invocation may come now, after a time without a sandbox: each once. */
+	/** Versions whose next invocation may come now, after a time without a sandbox: until one was started for it, or its window is over. */
 	foreseen(nowMs: number): readonly VersionNames[] {
 		const due: VersionNames[] = [];
 		for (const rhythm of this.#byFunction.values()) {
@@ -83,10 +90,16 @@ export class Rhythms {
 			const { prewarmMs, keepMs } = this.#windowsOf(rhythm);
 			const sinceMs = nowMs - rhythm.endedAtMs;
 			if (prewarmMs === 0 || sinceMs < prewarmMs) continue;
-			rhythm.isForeseen = true;
 			if (sinceMs < prewarmMs + keepMs) due.push(rhythm.of);
+			else rhythm.isForeseen = true;
 		}
 		return due;
+	}
+
+	/** There is a sandbox for what is foreseen: should it go, there isn't another. */
+	startedFor(of: VersionNames): void {
+		const rhythm = this.#byFunction.get(keyOf(of));
+		if (rhythm !== undefined) rhythm.isForeseen = true;
 	}
 
 	/** Forgets functions that haven't been invoked for long, and of too many those that were invoked longest ago. */
@@ -105,6 +118,11 @@ export class Rhythms {
 		}
 		return rhythm.windows;
 	}
+}
+
+/** Who tells may have much more about it, secrets among that, which isn't to be remembered for so long. */
+function namesOf({ project, function: name, version }: VersionNames): VersionNames {
+	return { project, function: name, version };
 }
 
 function keyOf({ project, function: name }: VersionNames): string {

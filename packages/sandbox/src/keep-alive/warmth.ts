@@ -8,9 +8,17 @@ import type { Rhythms } from "./rhythms.js";
 /** A version that came to nothing ahead of need is tried again after so long; twice as long after each that follows. */
 const AGAIN_MS = { first: SECOND_MS, most: 5 * MINUTE_MS } as const;
 
+/** Projects that sandboxes are started for at the same time. */
+const MOST_AT_ONCE = 4;
+
 /** How many sandboxes a version has at least, idle ones and those at work. */
 export interface Minimum extends VersionNames {
 	readonly sandboxes: number;
+}
+
+interface Wanted extends Minimum {
+	/** Wanted for what is expected to come, not always. */
+	readonly isForeseen: boolean;
 }
 
 export interface WarmthOptions {
@@ -29,7 +37,10 @@ export class Warmth {
 	#minimums: ReadonlyMap<string, Minimum> = new Map();
 	/** Versions of which the last start ahead of need came to nothing. */
 	readonly #failed = new Map<string, { readonly times: number; readonly untilMs: number }>();
-	#isStarting = false;
+	/** What is to be started of projects, in turn. */
+	readonly #wanted = new Map<string, readonly Wanted[]>();
+	/** Projects of which something is being started. */
+	readonly #starting = new Set<string>();
 	#closed = false;
 
 	constructor(options: WarmthOptions) {
@@ -39,7 +50,7 @@ export class Warmth {
 	/** In place of those that were set before. */
 	setMinimums(minimums: readonly Minimum[]): void {
 		this.#minimums = new Map(minimums.map((each) => [keyOf(each), each]));
-		void this.#start([]);
+		this.#start([]);
 	}
 
 	/** Whether an idle sandbox is one of its version's minimum: those that were used last are. */
@@ -71,7 +82,7 @@ export class Warmth {
 		for (const [key, { untilMs }] of this.#failed) if (nowMs - untilMs > AGAIN_MS.most) this.#failed.delete(key);
 		const foreseen = rhythms.foreseen(nowMs);
 		rhythms.forgetOld(nowMs);
-		void this.#start(foreseen);
+		this.#start(foreseen);
 	}
 
 	/** Starts no more. */
@@ -83,35 +94,55 @@ export class Warmth {
 		return this.#options.rhythms.freeAtMs(of, sandbox.idleSinceMs, sandbox.invocations === 0);
 	}
 
-	/** One after another: nobody waits for any of them. Minimums that it doesn't come to are there again at the next turn. */
-	async #start(foreseen: readonly VersionNames[]): Promise<void> {
-		if (this.#isStarting || this.#closed || this.#minimums.size + foreseen.length === 0) return;
-		this.#isStarting = true;
-		try {
-			for (const each of foreseen) await this.#reach(each, 1);
-			for (const each of this.#minimums.values()) await this.#reach(each, each.sandboxes);
-		} finally {
-			this.#isStarting = false;
+	#start(foreseen: readonly VersionNames[]): void {
+		const wanted = new Map<string, Wanted[]>();
+		const add = (one: Wanted) => wanted.set(one.project, [...(wanted.get(one.project) ?? []), one]);
+		for (const each of foreseen) add({ ...each, sandboxes: 1, isForeseen: true });
+		for (const each of this.#minimums.values()) add({ ...each, isForeseen: false });
+		for (const [project, all] of wanted) this.#wanted.set(project, all);
+		this.#next();
+	}
+
+	/** Of a project one after another, so that one whose modules never come to an end holds up itself; projects in turns. */
+	#next(): void {
+		for (const [project, wanted] of this.#wanted) {
+			if (this.#closed || this.#starting.size >= MOST_AT_ONCE) return;
+			if (this.#starting.has(project)) continue;
+			this.#wanted.delete(project);
+			this.#starting.add(project);
+			void this.#startFor(wanted).finally(() => {
+				this.#starting.delete(project);
+				this.#next();
+			});
 		}
 	}
 
-	async #reach(of: VersionNames, sandboxes: number): Promise<void> {
+	async #startFor(wanted: readonly Wanted[]): Promise<void> {
+		for (const each of wanted) {
+			const isThere = await this.#reach(each, each.sandboxes);
+			if (isThere && each.isForeseen) this.#options.rhythms.startedFor(each);
+		}
+	}
+
+	/** @returns whether it has so many now, or never will: the version is gone, or not for this node */
+	async #reach(of: VersionNames, sandboxes: number): Promise<boolean> {
 		const { ahead, targetOf, onTrouble } = this.#options;
 		const key = keyOf(of);
-		if ((this.#failed.get(key)?.untilMs ?? 0) > performance.now()) return;
+		if ((this.#failed.get(key)?.untilMs ?? 0) > performance.now()) return false;
 		try {
 			const target = await targetOf(of);
-			if (target === undefined) return;
+			if (target === undefined) return true;
 			this.#retireOutdated(target);
 			while (!this.#closed && ahead.count(key) < sandboxes) {
 				const done = await ahead.start(target);
-				if (done === "later") return;
+				if (done === "later") return false;
 				if (!done) return this.#failedOnce(key);
 				this.#failed.delete(key);
 			}
+			return true;
 		} catch (error) {
-			this.#failedOnce(key);
 			onTrouble(`a sandbox of ${key} couldn't be started ahead of need`, error as Error);
+			return this.#failedOnce(key);
 		}
 	}
 
@@ -121,10 +152,11 @@ export class Warmth {
 		for (const sandbox of [...idle.ofVersion(target.key)]) if (!sameSecrets(sandbox.specialisation, target)) retire(sandbox);
 	}
 
-	#failedOnce(key: string): void {
+	#failedOnce(key: string): false {
 		const times = (this.#failed.get(key)?.times ?? 0) + 1;
 		const waitMs = Math.min(AGAIN_MS.first * 2 ** (times - 1), AGAIN_MS.most);
 		this.#failed.set(key, { times, untilMs: performance.now() + waitMs });
+		return false;
 	}
 }
 
