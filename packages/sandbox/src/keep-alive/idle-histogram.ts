@@ -36,7 +36,8 @@ export class IdleHistogram {
 	/** The coefficient of variation of the bins' counts: 0 where all idle times are as frequent as each other, the more the fewer bins have them. */
 	get variation(): number {
 		if (this.#inside === 0) return 0;
-		const squares = this.#bins.reduce((sum, count) => sum + count * count, 0);
+		let squares = 0;
+		for (const count of this.#bins) squares += count * count;
 		const mean = this.#inside / BINS;
 		return Math.sqrt(Math.max(0, squares / BINS - mean * mean)) / mean;
 	}

@@ -104,11 +104,13 @@ export class Rhythms {
 
 	/** Forgets functions that haven't been invoked for long, and of too many those that were invoked longest ago. */
 	forgetOld(nowMs: number): void {
-		const idle = [...this.#byFunction].filter(([, { running }]) => running === 0);
+		for (const [key, { running, endedAtMs }] of this.#byFunction)
+			if (running === 0 && nowMs - endedAtMs > FORGOTTEN_MS) this.#byFunction.delete(key);
 		const tooMany = this.#byFunction.size - MOST_FUNCTIONS;
-		if (tooMany > 0) idle.sort(([, a], [, b]) => a.endedAtMs - b.endedAtMs);
-		for (const [at, [key, { endedAtMs }]] of idle.entries())
-			if (at < tooMany || nowMs - endedAtMs > FORGOTTEN_MS) this.#byFunction.delete(key);
+		if (tooMany <= 0) return;
+		const idle = [...this.#byFunction].filter(([, { running }]) => running === 0);
+		idle.sort(([, a], [, b]) => a.endedAtMs - b.endedAtMs);
+		for (const [key] of idle.slice(0, tooMany)) this.#byFunction.delete(key);
 	}
 
 	#windowsOf(rhythm: Rhythm): Windows {
