@@ -1,4 +1,4 @@
-import { DEPENDENCY_LIMITS, QUOTAS, type QuotaName, VOLUMES_MIB } from "@berth/contracts";
+import { DEPENDENCY_LIMITS, QUOTAS, type QuotaName, sentinelAddressOf, VOLUMES_MIB } from "@berth/contracts";
 import { z } from "zod";
 import { payloadStore } from "./payload-store.js";
 import { binds, hosts, networks, packageRegistries, registries, repository, waivedLimits } from "./setting-values.js";
@@ -7,7 +7,12 @@ import { tracingSettings } from "./tracing-settings.js";
 /** Longest data directory, bytes: a socket's path below it has room for 107 (sun_path), and the longest is an agent's. */
 const DATA_DIR_BYTES = 64;
 
-const redisUrl = z.string().regex(/^(?:rediss?:\/\/[^/?#]+|unix:\/\/\/[^?#]+)/, "redis://host, rediss://host or unix:///path");
+const redisUrl = z
+	.string()
+	.refine(
+		(url) => /^(?:rediss?:\/\/[^/?#]+|unix:\/\/\/[^?#]+)/.test(url) || sentinelAddressOf(url) !== undefined,
+		"redis://host, rediss://host, redis+sentinel://host:port,host:port/name or unix:///path",
+	);
 const whole = (min: number, max: number) =>
 	z.coerce
 		.number(`a whole number from ${min} to ${max}`)
@@ -34,7 +39,7 @@ export const settingsSchema = z.object({
 	/** Certificate chain and key of the gateway, PEM: it speaks TLS then. Both or neither. */
 	BERTH_TLS_CERT: z.string().startsWith("/", "an absolute path").optional(),
 	BERTH_TLS_KEY: z.string().startsWith("/", "an absolute path").optional(),
-	/** Redis servers of your own: redis://, rediss:// or unix://. Default: the embedded ones. */
+	/** Redis servers of your own: redis://, rediss://, redis+sentinel:// or unix://. Default: the embedded ones. */
 	BERTH_DURABLE_REDIS_URL: redisUrl.optional(),
 	BERTH_FAST_REDIS_URL: redisUrl.optional(),
 	/** SHA-256 (hex) of an API key that is let in; it takes the place of the one set before. Default: the first key is made and shown once. */

@@ -52,10 +52,17 @@ describe("a wrong setting is named with its value and what is allowed", () => {
 
 	test("but a URL with its password isn't shown", () => {
 		const message = complaint({ BERTH_DURABLE_REDIS_URL: "http://user:hunter2@host" });
-		expect(message).toMatch(/^BERTH_DURABLE_REDIS_URL: redis:\/\/host, rediss:\/\/host or unix:\/\/\/path$/);
+		expect(message).toMatch(
+			/^BERTH_DURABLE_REDIS_URL: redis:\/\/host, rediss:\/\/host, redis\+sentinel:\/\/host:port,host:port\/name or unix:\/\/\/path$/,
+		);
 	});
 
-	test.each(["redis://localhost", "rediss://u:p@host:6380/2", "unix:///run/redis.sock?db=1"])("%s is a Redis", (url) => {
+	test.each([
+		"redis+sentinel://:p@a:26379,b,[::1]:26380/berth/1",
+		"redis://localhost",
+		"rediss://u:p@host:6380/2",
+		"unix:///run/redis.sock?db=1",
+	])("%s is a Redis", (url) => {
 		expect(loadSettings({ BERTH_FAST_REDIS_URL: url })).toMatchObject({ fastRedisUrl: url, embedded: { fast: false } });
 	});
 });

@@ -70,6 +70,21 @@ test("a refused invocation isn't counted as accepted", async () => {
 	expect((await samples()).get('berth_accepted_total{lane="interactive"}')).toBe(before);
 });
 
+test("a Redis that takes no writes isn't ready, and says why", async () => {
+	await stack.redis.client((redis) => redis.call("REPLICAOF", "127.0.0.1", "1"));
+	try {
+		await expect
+			.poll(async () => {
+				const answer = await fetch(`${stack.url}/readyz`);
+				return [answer.status, await answer.text()];
+			})
+			.toMatchObject([503, expect.stringMatching(/writing to the fast Redis.*READONLY/)]);
+	} finally {
+		await stack.redis.client((redis) => redis.call("REPLICAOF", "NO", "ONE"));
+	}
+	await expect.poll(async () => (await fetch(`${stack.url}/readyz`)).status).toBe(200);
+});
+
 test("while Redis is away it isn't ready, refuses in a second or two as unavailable, says so in its metrics, and comes back by itself", async () => {
 	stack.onInvocation(async () => ended("succeeded", {}, { body: { text: "1" } }));
 	await stack.redis.kill();
@@ -80,7 +95,8 @@ test("while Redis is away it isn't ready, refuses in a second or two as unavaila
 		{ code: "unavailable", retryable: true, fault: "platform" },
 	]);
 	expect((await invoke({ prefer: "respond-async" })).status).toBe(503);
-	expect((await fetch(`${stack.url}/readyz`)).status).toBe(503);
+	const unready = await fetch(`${stack.url}/readyz`);
+	expect([unready.status, await unready.json()]).toMatchObject([503, { detail: expect.stringMatching(/durable Redis.*fast Redis/) }]);
 	expect((await fetch(`${stack.url}/livez`)).status).toBe(200);
 	expect((await samples()).get("berth_redis_up")).toBe(0);
 	await stack.redis.start();

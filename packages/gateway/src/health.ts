@@ -13,9 +13,11 @@ export function livez(_request: Request, response: Response): void {
 	response.type("text/plain").send("ok\n");
 }
 
-/** `GET /readyz`: an invocation would be accepted: both Redis servers answer and a worker is registered. */
+/** `GET /readyz`: an invocation would be accepted: both Redis servers answer, the fast one takes writes, and a worker is registered. */
 export async function readyz(_request: Request, response: Response, { functions, invocations, nodes }: Services): Promise<void> {
-	await Promise.all([functions.ping(), invocations.depth()]);
+	const servers = await Promise.allSettled([functions.ping(), invocations.tryFast()]);
+	const away = servers.filter((server) => server.status === "rejected").map(({ reason }) => reason as BerthError);
+	if (away.length > 0) throw new BerthError("unavailable", away.map(({ message }) => message).join(" "), { cause: away[0] });
 	if (!nodes.nodes().some(({ draining }) => draining !== true)) throw new BerthError("unavailable", NO_WORKER);
 	response.type("text/plain").send("ok\n");
 }

@@ -5,6 +5,10 @@ import type { ErrorRequestHandler, Request, RequestHandler, Response } from "exp
 /** How long a client may go on sending what was refused: closed at once, it might never read why. Milliseconds. */
 const LINGER_MS = 2 * SECOND_MS;
 
+/** How long the same refusal isn't said again, milliseconds; and how many different ones are remembered. */
+const SAID_MS = 10 * SECOND_MS;
+const SAID_MOST = 100;
+
 /** Statuses that a caller may wait for the end of. */
 const WAIT_STATUSES: ReadonlySet<number> = new Set([429, 503, 507]);
 
@@ -13,12 +17,15 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set(["too_busy", "queue_full", "nod
 
 /** The one place where an error becomes an HTTP answer. */
 export function problemHandler(log: Logger): ErrorRequestHandler {
+	const seldom = new Seldom();
 	// Express takes a function of four parameters for a handler of errors.
 	return (error: unknown, request, response, _next) => {
 		const known = asBerthError(error);
 		const instance = `urn:berth:request:${newId("req")}`;
 		if (known.entry.fault === "platform" && !REFUSALS.has(known.code) && known.extra?.["retryAfterMs"] === undefined) {
-			log.error({ err: error, method: request.method, path: request.path, instance }, known.message);
+			const unsaid = known.code === "unavailable" ? seldom.say(known.message) : 0;
+			if (unsaid !== undefined)
+				log.error({ ...(unsaid > 0 && { unsaid }), err: error, method: request.method, path: request.path, instance }, known.message);
 		}
 		if (response.headersSent) {
 			// What failed after a whole answer was given doesn't take it back.
@@ -27,6 +34,24 @@ export function problemHandler(log: Logger): ErrorRequestHandler {
 		}
 		sendProblem(response, problemOf(known.code, known.message, known.issues, { ...known.extra, instance }));
 	};
+}
+
+/** What everybody is refused with while a server is away is a line every ten seconds, with how many were the same since the last one. */
+class Seldom {
+	readonly #said = new Map<string, { atMs: number; unsaid: number }>();
+
+	/** How many it wasn't said for since it was said last; undefined: it isn't said now. */
+	say(message: string): number | undefined {
+		const nowMs = performance.now();
+		const last = this.#said.get(message);
+		if (last !== undefined && nowMs - last.atMs < SAID_MS) {
+			last.unsaid++;
+			return undefined;
+		}
+		if (this.#said.size >= SAID_MOST) this.#said.clear();
+		this.#said.set(message, { atMs: nowMs, unsaid: 0 });
+		return last?.unsaid ?? 0;
+	}
 }
 
 export function sendProblem(response: Response, problem: Problem): void {

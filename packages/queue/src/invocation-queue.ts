@@ -11,12 +11,14 @@ import type { LaneTotals } from "./counters.js";
 import { DeadLetters } from "./dead-letters.js";
 import type { DurableMemory, MemoryFigures } from "./durable-memory.js";
 import type { GatewayCancels } from "./gateway-cancels.js";
-import { functionKeyOf } from "./keys.js";
+import { functionKeyOf, TRIAL } from "./keys.js";
 import { type HeldBody, LeftBodies } from "./left-bodies.js";
 import type { FunctionName, InvocationQueue, NodeChange, QueueDepth } from "./ports.js";
 import type { QueuedRoom } from "./queued-room.js";
 
 const ACCEPTING = "accepting an invocation";
+/** How long an answer about the fast Redis is good for, milliseconds. */
+const TRIED_MS = 1000;
 
 /** What an open InvocationQueue does beyond its port. */
 export interface GatewayQueue extends InvocationQueue {
@@ -31,6 +33,8 @@ export interface GatewayQueue extends InvocationQueue {
 	queuedOf(project: string): Promise<number>;
 	/** Why the durable Redis is to take nothing new, `storage_full`; undefined: so many bytes are about to be written there. @throws BerthError `unavailable` */
 	memoryRefusal(bytes: number): Promise<BerthError | undefined>;
+	/** Whether the fast Redis takes writes, asked once a second at most. @throws BerthError `unavailable` that says why not */
+	tryFast(): Promise<void>;
 	/** Interactive: of this process, since its start. */
 	interactiveTotals(): LaneTotals;
 	/** Background: the functions that wait longest, so many at most, and all others together. @throws BerthError `unavailable` */
@@ -61,6 +65,8 @@ export interface RedisInvocationQueueParts {
 export class RedisInvocationQueue implements GatewayQueue {
 	readonly #parts: RedisInvocationQueueParts;
 	readonly deadLetters: DeadLetters;
+	#triedAtMs = Number.NEGATIVE_INFINITY;
+	#tried: Promise<void> = Promise.resolve();
 
 	constructor(parts: RedisInvocationQueueParts) {
 		this.#parts = parts;
@@ -191,6 +197,18 @@ export class RedisInvocationQueue implements GatewayQueue {
 			guarded(durable, "measuring the queues", () => builds.depth()),
 		]);
 		return { interactive: ofInteractive, background: ofBackground, builds: ofBuilds };
+	}
+
+	/** Anybody may ask for the gateway's readiness, so an answer is good for a second, while the connection is. */
+	tryFast(): Promise<void> {
+		const { fast } = this.#parts;
+		if (fast.status !== "ready" || performance.now() - this.#triedAtMs > TRIED_MS) {
+			this.#triedAtMs = performance.now();
+			this.#tried = guarded(fast, "writing to the fast Redis", async () => void (await fast.set(TRIAL, "", "PX", TRIED_MS)));
+			// Whoever asks within the second may be nobody.
+			this.#tried.catch(() => undefined);
+		}
+		return this.#tried;
 	}
 
 	backlogs(most: number): Promise<LaneBacklogs> {

@@ -13,6 +13,9 @@ export const interactiveQueueOf = (node: string): string => `i-${node}`;
 export const replyChannelOf = (gateway: string): string => `berth:reply:${gateway}`;
 export const MAILBOX_PREFIX = "berth:mail:";
 
+/** Fast Redis: written to see whether anything can be. */
+export const TRIAL = "berth:trial";
+
 /** Fast Redis: records of the interactive lane, hashes of id → record per bucket of time. */
 export const RECORDS = {
 	success: { buckets: "berth:rec:s:", sizes: "berth:rec:s" },

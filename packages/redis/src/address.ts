@@ -1,15 +1,21 @@
+import { SECOND_MS, sentinelAddressOf } from "@berth/contracts";
 import type { RedisOptions } from "ioredis";
 
 /** What `replyMapping` changes is the type of every reply: nobody here sets it. */
 export type ConnectionOptions = Omit<RedisOptions, "replyMapping">;
 
 const PORT = 6379;
+/** Between two rounds over Sentinels none of which answers, and how long one may take. */
+const SENTINEL_RETRY_MS = SECOND_MS / 2;
+const SENTINEL_ANSWER_MS = SECOND_MS;
 
 /**
- * Where a server is, of `redis://[user:password@]host[:port][/db]`, the same with `rediss://` (TLS), or
- * `unix:///path[?db=n]`. @throws TypeError for what is none of them
+ * Where a server is, of `redis://[user:password@]host[:port][/db]`, the same with `rediss://` (TLS),
+ * `unix:///path[?db=n]`, or Sentinels that know it (`sentinelAddressOf`). @throws TypeError for what is none of them
  */
 export function addressOf(url: string): ConnectionOptions {
+	const asked = sentinelAddressOf(url);
+	if (asked !== undefined) return sentinelOptions(asked);
 	const parsed = new URL(url);
 	const { protocol, username, password } = parsed;
 	const login = {
@@ -30,8 +36,26 @@ export function addressOf(url: string): ConnectionOptions {
 				...(protocol === "rediss:" ? { tls: {} } : {}),
 			};
 		default:
-			throw new TypeError(`${withoutPassword(url)} isn't redis://, rediss:// or unix://`);
+			throw new TypeError(`${withoutPassword(url)} isn't redis://, rediss://, redis+sentinel:// or unix://`);
 	}
+}
+
+/** Each connection asks for the master when it is made anew, and is told by the Sentinels when another one is (`+switch-master`). */
+function sentinelOptions({ sentinels, name, login, db, tls }: NonNullable<ReturnType<typeof sentinelAddressOf>>): ConnectionOptions {
+	const [username = "", password = ""] = login.split(":").map(decodeURIComponent);
+	return {
+		sentinels: [...sentinels],
+		name,
+		role: "master",
+		failoverDetector: true,
+		sentinelRetryStrategy: () => SENTINEL_RETRY_MS,
+		sentinelReconnectStrategy: () => SENTINEL_RETRY_MS,
+		sentinelCommandTimeout: SENTINEL_ANSWER_MS,
+		db: databaseOf(db),
+		...(username === "" ? {} : { username }),
+		...(password === "" ? {} : { password }),
+		...(tls ? { tls: {}, enableTLSForSentinelMode: true } : {}),
+	};
 }
 
 /** The address as it may be shown. */

@@ -32,11 +32,27 @@ describe("addresses", () => {
 		["redis://[::1]:7000", { host: "::1", port: 7000, db: 0 }],
 		["rediss://:secret@redis.example", { host: "redis.example", port: 6379, db: 0, password: "secret", tls: {} }],
 		["unix:///run/a%20b/redis.sock?db=2", { path: "/run/a b/redis.sock", db: 2 }],
-	])("%s", (url, expected) => expect(addressOf(url)).toEqual(expected));
+		[
+			"redis+sentinel://a,[::1]:7000/m/2",
+			{
+				sentinels: [
+					{ host: "a", port: 26379 },
+					{ host: "::1", port: 7000 },
+				],
+				name: "m",
+				db: 2,
+				role: "master",
+			},
+		],
+		["rediss+sentinel://u:p%40ss@a/m", { username: "u", password: "p@ss", db: 0, enableTLSForSentinelMode: true }],
+	])("%s", (url, expected) => expect(addressOf(url)).toMatchObject(expected));
 
-	test.each(["http://localhost", "redis://localhost/x", "unix:///a?db=-1"])("%s is refused", (url) => {
-		expect(() => addressOf(url)).toThrow(TypeError);
-	});
+	test.each(["http://localhost", "redis://localhost/x", "unix:///a?db=-1", "redis+sentinel://a:b/m", "redis+sentinel://a"])(
+		"%s is refused",
+		(url) => {
+			expect(() => addressOf(url)).toThrow(TypeError);
+		},
+	);
 
 	test("a refusal doesn't show the password", () => {
 		expect(() => addressOf("amqp://user:secret@host")).toThrow(/^amqp:\/\/host /);

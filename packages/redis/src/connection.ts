@@ -1,15 +1,18 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { Redis } from "ioredis";
+import type { Redis } from "ioredis";
 import { addressOf, type ConnectionOptions, withoutPassword } from "./address.js";
 import { untilReady } from "./availability.js";
+import { BoundedRedis } from "./bounded.js";
+import { keepAlive } from "./keep-alive.js";
 import { type ConnectionLog, SILENT } from "./log.js";
+import { logOutages } from "./outages.js";
 
 export type { Redis };
 
 /**
  * What a connection is for:
  * `command`: someone waits, so a command fails within about a second when Redis is away, and is never sent twice.
- * `patient`: nobody does better than wait for Redis to return; commands are kept and sent again.
+ * `patient`: nobody does better than wait for Redis to return; commands are kept, 10,000 of them at most, and sent again.
  * `subscriber`: listens to channels; whoever made it subscribes again on every `ready`.
  */
 export type RedisUse = "command" | "patient" | "subscriber";
@@ -17,6 +20,15 @@ export type RedisUse = "command" | "patient" | "subscriber";
 /** The longest a command of somebody who waits takes, milliseconds. */
 const COMMAND_MS = 900;
 const CONNECT_MS = 2000;
+/**
+ * How long a server may say nothing while something is asked of it, milliseconds: then the connection is made anew. A server
+ * that is stopped, or a machine that is gone, closes none. Longer than BullMQ waits for a job (2 s).
+ */
+const SILENCE_MS = 5000;
+/** Somebody waits, and asks no longer than COMMAND_MS: what is asked meanwhile piles up here. */
+const COMMAND_SILENCE_MS = 2500;
+/** At most one new connection in so long because the server takes no writes, milliseconds: it may be a replica for good. */
+const DEMOTED_REST_MS = 1000;
 const RETRY_FIRST_MS = 25;
 const RETRY_MOST_MS = 1000;
 const CLOSE_WAIT_MS = 500;
@@ -24,9 +36,15 @@ const CLOSE_WAIT_MS = 500;
 const START_MS = 10_000;
 
 const BY_USE: Readonly<Record<RedisUse, ConnectionOptions>> = {
-	command: { enableOfflineQueue: false, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0, commandTimeout: COMMAND_MS },
-	patient: { maxRetriesPerRequest: null },
-	subscriber: { maxRetriesPerRequest: null, autoResubscribe: false },
+	command: {
+		enableOfflineQueue: false,
+		autoResendUnfulfilledCommands: false,
+		maxRetriesPerRequest: 0,
+		commandTimeout: COMMAND_MS,
+		socketTimeout: COMMAND_SILENCE_MS,
+	},
+	patient: { maxRetriesPerRequest: null, socketTimeout: SILENCE_MS },
+	subscriber: { maxRetriesPerRequest: null, autoResubscribe: false, socketTimeout: SILENCE_MS },
 };
 
 /** What a connection is made with. */
@@ -42,15 +60,17 @@ export interface ConnectionSpec {
 
 /** A connection that is being made, and made again for ever. Whoever asks for it closes it with `closeRedis`. */
 export function connectRedis({ url, use, name, log = SILENT }: ConnectionSpec): Redis {
-	const redis = new Redis({
+	const redis = new BoundedRedis({
 		...BY_USE[use],
 		...addressOf(url),
 		connectionName: `berth-${name}`,
 		retryStrategy: retryDelayMs,
 		connectTimeout: CONNECT_MS,
 		disableClientInfo: true,
+		reconnectOnError: whenDemoted(),
 	});
-	logOutages(redis, name, log);
+	logOutages(redis, { connection: name, server: withoutPassword(url) }, log);
+	if (use === "subscriber") keepAlive(redis);
 	return redis;
 }
 
@@ -89,17 +109,14 @@ function retryDelayMs(times: number): number {
 	return Math.round(capped * (0.75 + Math.random() / 4));
 }
 
-/** One line when a connection is lost and one when it is back; the attempts between are for debugging. */
-function logOutages(redis: Redis, connection: string, log: ConnectionLog): void {
-	let lost = false;
-	redis.on("error", (error: Error) => {
-		log[lost ? "debug" : "warn"]({ connection, error: error.message }, "Redis can't be reached");
-		lost = true;
-	});
-	redis.on("ready", () => {
-		if (lost) log.info({ connection }, "Redis is back");
-		lost = false;
-	});
+/** Whether an error says that the server is a replica now: whoever has its name or its Sentinels is led to the new master. */
+function whenDemoted(): (error: Error) => boolean {
+	let lastAtMs = Number.NEGATIVE_INFINITY;
+	return ({ message }) => {
+		if (!message.startsWith("READONLY") || performance.now() - lastAtMs < DEMOTED_REST_MS) return false;
+		lastAtMs = performance.now();
+		return true;
+	};
 }
 
 /** Closes a connection: politely when Redis answers, at once otherwise. */

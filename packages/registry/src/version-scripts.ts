@@ -65,8 +65,9 @@ if latest and latest ~= ARGV[7] and ARGV[7] ~= '${ANY_VERSION}' then
 end
 full = tooLarge(KEYS[13]) or tooWarm(KEYS[14], ARGV[1], tonumber(ARGV[13]))
 if full then return full end
-keepWarm(KEYS[14], KEYS[15], ARGV[1], ARGV[6], tonumber(ARGV[13]))
+-- First what a full server refuses: once a script has written anything, an HDEL too, Redis lets it write all the rest.
 local number = redis.call('INCR', KEYS[4])
+keepWarm(KEYS[14], KEYS[15], ARGV[1], ARGV[6], tonumber(ARGV[13]))
 redis.call('HSET', ARGV[5] .. number, 'base', ARGV[2], 'fingerprint', ARGV[3], 'state', 'queued')
 redis.call('ZADD', KEYS[3], number, number)
 redis.call('HSETNX', KEYS[2], 'createdAt', ARGV[4])

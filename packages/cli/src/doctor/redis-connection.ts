@@ -1,6 +1,6 @@
 import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import { SECOND_MS } from "@berth/contracts";
+import { SECOND_MS, sentinelAddressOf } from "@berth/contracts";
 
 const ANSWER_MS = 3 * SECOND_MS;
 const PORT = 6379;
@@ -15,10 +15,38 @@ export class RedisError extends Error {
 
 /**
  * Sends commands to a Redis server on one connection and gives their replies, in order: enough for looking at its
- * settings. The address is `redis://`, `rediss://` or `unix://`.
+ * settings. The address is `redis://`, `rediss://`, `redis+sentinel://` or `unix://`.
  * @throws Error when it can't be reached or doesn't answer in 3 s
  */
 export async function askRedis(url: string, commands: readonly (readonly string[])[]): Promise<readonly Reply[]> {
+	return await askServer(sentinelAddressOf(url) === undefined ? url : await masterOf(url), commands);
+}
+
+/** The URL of the server that Sentinels name. @throws Error with what each of them said when none does */
+async function masterOf(url: string): Promise<string> {
+	const asked = sentinelAddressOf(url);
+	const said: string[] = [];
+	for (const { host, port } of asked?.sentinels ?? []) {
+		const sentinel = `redis://${inUrl(host)}:${port}`;
+		try {
+			const [reply] = await askServer(sentinel, [["SENTINEL", "GET-MASTER-ADDR-BY-NAME", asked?.name ?? ""]]);
+			if (Array.isArray(reply)) {
+				const [at, on] = reply.map(String);
+				return `redis${asked?.tls ? "s" : ""}://${asked?.login ? `${asked.login}@` : ""}${inUrl(at ?? "")}:${on}/${asked?.db}`;
+			}
+			said.push(`${sentinel} knows no ${asked?.name}${reply instanceof RedisError ? ` (${reply.message})` : ""}`);
+		} catch (error) {
+			said.push(`${sentinel}: ${error instanceof Error ? error.message : String(error)}`);
+		}
+	}
+	throw new Error(`no Sentinel leads to it: ${said.join("; ")}`);
+}
+
+function inUrl(host: string): string {
+	return host.includes(":") ? `[${host}]` : host;
+}
+
+async function askServer(url: string, commands: readonly (readonly string[])[]): Promise<readonly Reply[]> {
 	const login = loginOf(url);
 	const all = [...login, ...commands];
 	const socket = open(url);
