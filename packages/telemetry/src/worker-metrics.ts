@@ -86,6 +86,18 @@ export class WorkerMetrics {
 		});
 	}
 
+	/** @param count is asked when the metrics are read: sandboxes that functions are to have ready always, and don't */
+	missing(count: () => number): void {
+		new Gauge({
+			name: "berth_missing_sandboxes",
+			help: "Sandboxes that functions are to have ready always, and that aren't there: no memory is free, or they can't be loaded",
+			registers: [this.registry],
+			collect() {
+				this.set(count());
+			},
+		});
+	}
+
 	/** Limits of sandboxes that this node's host can't enforce: none is the same as no such metric. */
 	unenforced(limits: readonly WaivableLimit[]): void {
 		const gauge = new Gauge({

@@ -91,6 +91,7 @@ const metrics = new WorkerMetrics(
 	() => pool.list(),
 	() => pool.failing().length,
 );
+metrics.missing(() => pool.missing);
 metrics.disk(settings.dataDir);
 const functions = await FunctionRegistry.open(durableUrl, log, settings.quotas);
 const stacks = new StackRemapper(artifacts.images, (err) => log.error({ err }, "the thread that reads source maps ended"));
