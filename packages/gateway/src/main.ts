@@ -1,8 +1,9 @@
 import { once } from "node:events";
-import { chmodSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import type { IncomingMessage, Server } from "node:http";
 import type { Server as TlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import { dirname } from "node:path";
 import { dockerfilesMissing, dropPrivileges, exitWithParent, loadSettings, readTls, type Settings } from "@berth/config";
 import { newId } from "@berth/contracts";
 import {
@@ -188,6 +189,8 @@ async function listen(server: Server, { host, port }: Settings): Promise<void> {
 
 /** On a socket that nobody but our own user may open. */
 async function listenPrivately(server: Server, path: string): Promise<void> {
+	// A gateway alone, in a container or as a service of its own user, has no supervisor that makes its directories.
+	mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
 	rmSync(path, { force: true });
 	await once(server.listen(path), "listening");
 	chmodSync(path, 0o600);
