@@ -244,9 +244,11 @@ function quotasIn(value: SettingValues): Pick<Settings, "maxQueued" | "quotas" |
 		BERTH_QUOTA_BURST: burst,
 		BERTH_QUOTA_CONCURRENCY: concurrency,
 		BERTH_QUOTA_IMAGE_MIB: imageMiB,
+		BERTH_QUOTA_WARM_MIB: warmMiB,
 	} = value;
 	const quotas = Object.freeze({
 		queued,
+		warmMiB,
 		...(functions === undefined ? {} : { functions }),
 		...(requestsPerSecond === undefined ? {} : { requestsPerSecond }),
 		...(burst === undefined ? {} : { burst }),

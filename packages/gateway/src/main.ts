@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } fro
 import type { IncomingMessage, Server } from "node:http";
 import type { Server as TlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { dockerfilesMissing, dropPrivileges, exitWithParent, listenFd, loadSettings, readTls, type Settings } from "@berth/config";
 import { newId } from "@berth/contracts";
 import {
@@ -195,6 +195,8 @@ async function listen(server: Server, { host, port }: Settings): Promise<void> {
 
 /** On a socket that nobody but our own user may open. From one moment to the next it is ours, and not that of a gateway before us, which goes on with who has come to it. */
 async function listenPrivately(server: Server, path: string): Promise<void> {
+	// A gateway alone, in a container or as a service of its own user, has no supervisor that makes its directories.
+	mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
 	// Node removes this name when the server ends, and not the next gateway's.
 	const ours = `${path}.${process.pid}`;
 	rmSync(ours, { force: true });
