@@ -130,6 +130,8 @@ export const settingsSchema = z.object({
 	BERTH_QUOTA_REQUESTS_PER_SECOND: quota("requestsPerSecond"),
 	BERTH_QUOTA_BURST: quota("burst"),
 	BERTH_QUOTA_IMAGE_MIB: quota("imageMiB"),
+	/** The same of MiB of the sandboxes that functions have ready always: on each node, whether they are used or not. */
+	BERTH_QUOTA_WARM_MIB: whole(QUOTAS.warmMiB.min, QUOTAS.warmMiB.max).default(512),
 	/** Of what a project may have in flight at once, the percentage that its background work leaves to those who wait: one at least, unless it is 0. */
 	BERTH_INTERACTIVE_RESERVE_PERCENT: whole(0, 90).default(25),
 	/** Memory for request bodies that arrive in a gateway, and as much again for answers that aren't taken yet, MiB. */
