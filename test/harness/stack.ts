@@ -15,6 +15,9 @@ const CLI = fileURLToPath(new URL("../../packages/cli/bin/berth.mjs", import.met
 /** Below a directory that everybody may search: sandboxes run as users of their own. */
 const TEMPORARY = "/var/lib/berth-test-";
 
+/** Nobody listens there. */
+const NOWHERE = "http://127.0.0.1:9";
+
 /** Where a stack is: enough to talk to one that somebody else started. */
 export interface StackAddress {
 	readonly url: string;
@@ -191,7 +194,9 @@ async function up(
 	around: readonly string[],
 ): Promise<StackAddress & { readonly key: string | null }> {
 	const result = succeeded(await berth(dataDir, env, ["up", "--detach", "--json", "--port", "0"], { lifeline: reaper?.lifeline, around }));
-	return JSON.parse(result.stdout);
+	const { url, key, ...rest } = JSON.parse(result.stdout);
+	// A worker alone has no URL, and an operator's own key isn't said.
+	return { ...rest, url: url ?? env["BERTH_URL"] ?? NOWHERE, key: key ?? env["BERTH_API_KEY"] ?? null };
 }
 
 function succeeded(result: CommandResult): CommandResult {

@@ -108,7 +108,7 @@ function attempts(
 		tail: new LogTail("1"),
 		networkMissing,
 		runtimeClasses: { runsc },
-		invokes: new Invokes({ gatewaySocket: "/nowhere", waits: () => () => undefined }),
+		invokes: new Invokes({ ways: { all: () => [], signature: () => ["berth-machine", ""] }, waits: () => () => undefined }),
 		onTrouble: (message) => troubles.push(message),
 		remap,
 	});
