@@ -10,6 +10,11 @@ const MINUTE_MS = 60_000;
 /** More files at a time than there are cores: three quarters of their time they wait. */
 const ALONGSIDE = { maxWorkers: 4, sequence: { groupOrder: 0 } };
 
+/** Packages whose tests change what their process is: its user, V8's flags, what it holds in memory. Each file of them has one to itself. */
+const PROCESS_TO_ITSELF = "packages/{agents,launcher,queue,sandbox}/src/**/*.test.ts";
+/** The others' files have one after another in a process: what they import is read once, which halves what they cost. */
+const IN_TURN = { isolate: false, exclude: ["**/node_modules/**", PROCESS_TO_ITSELF] };
+
 /** Starts a stack for each of vitest's workers that asks for it. */
 const SHARED_STACKS = ["test/harness/shared-stacks.ts"];
 const RUNC_STACK = ["test/harness/runc-stack.ts"];
@@ -78,7 +83,8 @@ export default defineConfig({
 		setupFiles: ["test/harness/seeded.ts"],
 		sequence: { sequencer: LongFirst },
 		projects: [
-			{ extends: true, test: { name: "unit", include: ["packages/*/src/**/*.test.ts"], testTimeout: 20_000, ...ALONGSIDE } },
+			{ extends: true, test: { name: "unit", include: ["packages/*/src/**/*.test.ts"], testTimeout: 20_000, ...ALONGSIDE, ...IN_TURN } },
+			{ extends: true, test: { name: "unit-apart", include: [PROCESS_TO_ITSELF], testTimeout: 20_000, ...ALONGSIDE } },
 			{ extends: true, test: { name: "docs", include: ["test/docs/**/*.test.ts"], testTimeout: 20_000, ...ALONGSIDE } },
 			wholeSystem("shared", sharing, 1, 2, { globalSetup: SHARED_STACKS, ...SEVERAL }),
 			wholeSystem("apart", apart, 1, 2, SEVERAL),

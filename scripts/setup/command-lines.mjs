@@ -55,8 +55,9 @@ cold starts against warm ones, and stays up until Ctrl-C. As root.
 
 Sets everything up, then runs every test of the ordinary suite. As root.
 
-  npm test -- --project unit   a suite: unit, docs; shared (on stacks that
-                               others used before), apart (on their own)
+  npm test -- --project docs   a suite: unit, unit-apart (a process for each
+                               file), docs; shared (on stacks that others
+                               used before), apart (on their own)
   npm test -- packages/queue   a place
   npx vitest --help            what else vitest takes`,
 	},

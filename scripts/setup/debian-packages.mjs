@@ -74,6 +74,7 @@ const TEST_NEEDS = [
 		: []),
 	{ package: "systemd", what: "reads the unit in infra/systemd", there: () => findProgram("systemd-analyze") !== undefined },
 	{ package: "apparmor", what: "reads the profile in infra/apparmor", there: () => findProgram("apparmor_parser") !== undefined },
+	{ package: "docker-compose", what: "reads infra/docker-compose.yml", there: () => findProgram("docker-compose") !== undefined },
 	{ package: "runsc", what: "runs functions under gVisor", there: () => findProgram("runsc") !== undefined },
 	{
 		package: "libdevmapper1.02.1",
@@ -86,13 +87,14 @@ const UNPACKED = join(ROOT, "node_modules", ".berth");
 const TEST_SERVICES = [
 	{ packages: ["docker-registry"], directory: "docker-registry", program: "usr/bin/docker-registry" },
 	{ packages: ["docker.io", "containerd"], directory: "docker", program: "usr/sbin/dockerd" },
+	{ packages: ["prometheus"], directory: "prometheus", program: "usr/bin/promtool" },
 ].map(({ packages, directory, program }) => ({
 	packages,
 	directory: join(UNPACKED, directory),
 	there: () => existsSync(join(UNPACKED, directory, program)),
 }));
 
-/** Programs that tests run against: readers of image layouts, an OCI registry, a Docker Engine. */
+/** Programs that tests run against: readers of image layouts, an OCI registry, a Docker Engine; and what reads the rules of Prometheus. */
 export const testPackages = {
 	title: "Programs for tests",
 	plan() {

@@ -63,6 +63,7 @@ export class Sandboxes {
 			idleTtlMs: 10 * options.patienceMs,
 			crashesAllowed: 0,
 			cores: 2,
+			targetOf: () => Promise.resolve(undefined),
 			onTrouble: (message, error) => process.stderr.write(`${message}: ${error.message}\n`),
 		});
 		await pool.start();

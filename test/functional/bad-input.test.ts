@@ -94,6 +94,31 @@ describe("a manifest's field", () => {
 		expect(problem.issues?.[0]?.field).toMatch(/^env/);
 	});
 
+	it.each<[string, object]>([
+		["pool.min", { pool: { min: 101 } }],
+		["pool.min", { pool: { min: 5 }, concurrency: 4 }],
+		["pool.minimum", { pool: { minimum: 1 } }],
+		["pool.windows.0.cron", { pool: { windows: [{ cron: "0 8 * *", forMs: 60_000, min: 1 }] } }],
+		["pool.windows.0.cron", { pool: { windows: [{ cron: "0 0 31 2 *", forMs: 60_000, min: 1 }] } }],
+		[
+			"pool.windows.1.min",
+			{
+				pool: {
+					windows: [
+						{ cron: "@daily", forMs: 60_000, min: 1 },
+						{ cron: "@daily", forMs: 60_000, min: 2 },
+					],
+				},
+				concurrency: 1,
+			},
+		],
+		["pool.windows.0.forMs", { pool: { windows: [{ cron: "@daily", forMs: 59_999, min: 1 }] } }],
+		["pool.windows.0.timeZone", { pool: { windows: [{ cron: "@daily", forMs: 60_000, min: 1, timeZone: "Berlin" }] } }],
+	])("%s is refused by name in %j", async (field, manifest) => {
+		const problem = problemIn(await put(freshName(), { source: SOURCE, ...manifest }), 400);
+		expect([problem.code, problem.issues?.map((issue) => issue.field)]).toEqual(["invalid_manifest", [field]]);
+	});
+
 	it("that reaches for the prototype changes nothing", async () => {
 		const answer = await put(freshName(), `{"source":${JSON.stringify(SOURCE)},"__proto__":{"memoryMiB":4096},"env":{"__proto__":"x"}}`);
 		expect(problemIn(answer, 400)).toMatchObject({ code: "invalid_request", detail: expect.stringContaining("__proto__") });

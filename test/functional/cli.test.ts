@@ -51,7 +51,15 @@ describe("the command line", () => {
 	it("every quota of a project is set by a flag of its own, and shown beside what is used", async () => {
 		const project = freshName("bounded");
 		await stack.berth("project", "create", project);
-		const flags = ["--functions=5", "--concurrency=6", "--requests-per-second=7", "--burst=8", "--image-mib=9", "--queued=unlimited"];
+		const flags = [
+			"--functions=5",
+			"--concurrency=6",
+			"--requests-per-second=7",
+			"--burst=8",
+			"--image-mib=9",
+			"--warm-mib=10",
+			"--queued=unlimited",
+		];
 		const { code, stdout } = await stack.berth("--json", "project", "set", project, ...flags);
 		const { quotas } = JSON.parse(stdout) as { quotas: Record<string, { limit: number | null }> };
 		expect([code, Object.entries(quotas).map(([name, { limit }]) => [name, limit])]).toEqual([
@@ -62,6 +70,7 @@ describe("the command line", () => {
 				["requestsPerSecond", 7],
 				["burst", 8],
 				["imageMiB", 9],
+				["warmMiB", 10],
 				["queued", null],
 			],
 		]);

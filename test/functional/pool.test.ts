@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { cpuTicksOf } from "../harness/cgroups.js";
 import { eventually } from "../harness/eventually.js";
-import { type Deployed, deploy, fixture, freshName } from "../harness/functions.js";
+import { type Deployed, deploy, fixture, freshName, refusalOf } from "../harness/functions.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
 const stack = await sharedStack();
@@ -163,5 +163,36 @@ describe("how a sandbox came to be", () => {
 		await stack.client.command({ kind: "prewarm", floor: "default" });
 		const third = await deploy(stack, { source: fixture("sleeps") });
 		expect((await third.record(await third.invoke())).start).toBe("prewarmed");
+	});
+});
+
+describe("a function with a minimum", () => {
+	const idleOf = async (name: string) => (await sandboxesOf(name)).filter(({ state }) => state === "warm" || state === "frozen");
+
+	it("has it without any invocation, of the version that is live, and its first one finds it warm", async () => {
+		const deployed = await deploy(stack, { source: fixture("counts"), pool: { min: 2 } });
+		const { name } = deployed;
+		await eventually(async () => expect(await idleOf(name)).toHaveLength(2));
+		expect((await idleOf(name)).map(({ kept, invocations }) => [kept, invocations])).toEqual(Array(2).fill([{ why: "minimum" }, 0]));
+		expect(await deployed.record(await deployed.invoke({}))).toMatchObject({ start: "warm" });
+		const next = await deploy(stack, { name, source: `${fixture("counts")}\n// again`, pool: { min: 1 } });
+		await eventually(async () =>
+			expect((await idleOf(name)).filter((each) => each.version === next.version.number).map(({ kept }) => kept)).toEqual([
+				{ why: "minimum" },
+			]),
+		);
+		await stack.client.remove(name);
+	});
+
+	it("has it in a window that is open", async () => {
+		const { name } = await deploy(stack, { source: fixture("counts"), pool: { windows: [{ cron: "* * * * *", forMs: 120_000, min: 1 }] } });
+		await eventually(async () => expect((await idleOf(name)).map(({ kept }) => kept)).toEqual([{ why: "minimum" }]));
+		await stack.client.remove(name);
+	});
+
+	it("is refused where its project may not have so much, and told how much it may", async () => {
+		const refused = await refusalOf(deploy(stack, { source: fixture("counts"), pool: { min: 5 } }));
+		expect(refused).toMatchObject({ code: "quota_exceeded", status: 403, quota: "warmMiB", limit: 512 });
+		expect(refused.detail).toContain("may have 512 MiB of sandboxes that are always ready");
 	});
 });

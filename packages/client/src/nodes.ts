@@ -1,4 +1,4 @@
-import type { FailingVersion, NodeCommand, NodeStats, SandboxInfo, SandboxList, StatsAnswer } from "@berth/contracts";
+import type { NodeCommand, NodeStats, SandboxInfo, SandboxList, StatsAnswer } from "@berth/contracts";
 import { problemIn, type RawAnswer, type Transport } from "./transport.js";
 
 /** Whether the gateway can take work, and if not, why. */
@@ -21,9 +21,10 @@ export function nodesOf(transport: Transport) {
 			return (await transport.json<SandboxList>({ method: "GET", path: "/v1/sandboxes" })).sandboxes;
 		},
 
-		/** Versions that crash again and again, by node: their next sandbox is started later. */
-		async failing(): Promise<readonly FailingVersion[]> {
-			return (await transport.json<SandboxList>({ method: "GET", path: "/v1/sandboxes" })).failing;
+		/** With them the versions that crash again and again, by node: their next sandbox is started later. */
+		async sandboxesAndFailing(): Promise<Required<SandboxList>> {
+			const { sandboxes, failing = [] } = await transport.json<SandboxList>({ method: "GET", path: "/v1/sandboxes" });
+			return { sandboxes, failing };
 		},
 
 		/** The figures of every node. */

@@ -95,6 +95,7 @@ function quotaVariables({ maxQueued, quotas, interactiveReserve }: Settings) {
 		BERTH_QUOTA_REQUESTS_PER_SECOND: textOf(quotas.requestsPerSecond),
 		BERTH_QUOTA_BURST: textOf(quotas.burst),
 		BERTH_QUOTA_IMAGE_MIB: textOf(quotas.imageMiB),
+		BERTH_QUOTA_WARM_MIB: textOf(quotas.warmMiB),
 	};
 }
 

@@ -39,8 +39,8 @@ export const settingsSchema = z.object({
 		.string()
 		.regex(/^[A-Za-z0-9_.:-]{1,253}$/, "an address or a name of this machine")
 		.optional(),
-	/** The port for that; 0 takes a free one. */
-	BERTH_INTERNAL_PORT: whole(0, 65_535).default(8081),
+	/** The port for that, and the one behind it for a gateway that takes another one's place; 0 takes a free one. */
+	BERTH_INTERNAL_PORT: whole(0, 65_534).default(8081),
 	/** Certificate chain and key of the gateway, PEM: it speaks TLS then. Both or neither. */
 	BERTH_TLS_CERT: z.string().startsWith("/", "an absolute path").optional(),
 	BERTH_TLS_KEY: z.string().startsWith("/", "an absolute path").optional(),
@@ -140,6 +140,8 @@ export const settingsSchema = z.object({
 	BERTH_QUOTA_REQUESTS_PER_SECOND: quota("requestsPerSecond"),
 	BERTH_QUOTA_BURST: quota("burst"),
 	BERTH_QUOTA_IMAGE_MIB: quota("imageMiB"),
+	/** The same of MiB of the sandboxes that functions have ready always: on each node, whether they are used or not. */
+	BERTH_QUOTA_WARM_MIB: whole(QUOTAS.warmMiB.min, QUOTAS.warmMiB.max).default(512),
 	/** Of what a project may have in flight at once, the percentage that its background work leaves to those who wait: one at least, unless it is 0. */
 	BERTH_INTERACTIVE_RESERVE_PERCENT: whole(0, 90).default(25),
 	/** Memory for request bodies that arrive in a gateway, and as much again for answers that aren't taken yet, MiB. */

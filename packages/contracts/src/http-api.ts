@@ -235,6 +235,16 @@ export interface FailingVersion extends CrashLoop {
 
 export type SandboxState = "booting" | "prewarmed" | "specialising" | "busy" | "warm" | "frozen" | "retiring";
 
+/**
+ * Why a sandbox is there that nobody uses. `floor`: it waits for whoever comes. `minimum`: its function has so many always. `pattern`: by when its function
+ * was invoked so far. `standard`: as long as every one is kept.
+ */
+export interface SandboxKept {
+	readonly why: "floor" | "minimum" | "pattern" | "standard";
+	/** In how long it goes when nobody comes, milliseconds. */
+	readonly freeInMs?: number;
+}
+
 export interface SandboxInfo {
 	readonly id: string;
 	readonly node: string;
@@ -248,6 +258,8 @@ export interface SandboxInfo {
 	readonly ageMs: number;
 	readonly idleMs: number;
 	readonly invocations: number;
+	/** Absent of one that is at work, comes or goes. */
+	readonly kept?: SandboxKept;
 }
 
 /** `GET /v1/stats`: totals since the worker's start, and the pool as it is now. */

@@ -33,6 +33,7 @@ export * from "./limits.js";
 export * from "./log.js";
 export * from "./log-tail.js";
 export * from "./manifest.js";
+export * from "./minimum.js";
 export * from "./nearest-word.js";
 export * from "./network.js";
 export * from "./package-registry.js";

@@ -6,6 +6,7 @@ import { FOLLOW_UP_FIELDS } from "./follow-up.js";
 import { IMAGE_NAME_RULE, parseImageName } from "./image-name.js";
 import { RUNTIMES } from "./language.js";
 import { FIXED_LIMITS, LIMITS, type Range } from "./limits.js";
+import { poolSchema } from "./minimum.js";
 import { resourceName } from "./resource-name.js";
 import { RUNTIME_CLASSES } from "./runtime-class.js";
 import { manifestSecret, SECRET_LIMITS, VARIABLE_NAME } from "./secret.js";
@@ -75,6 +76,8 @@ export const manifestSchema = z.strictObject({
 	/** The most that a streamed body may have, each way; `streamBytesOf` has the default. */
 	streamMiB: between(LIMITS.streamMiB, "MiB").optional(),
 	concurrency: within(LIMITS.concurrency, "sandboxes"),
+	/** How many sandboxes it has ready always, or at some times; `concurrency` is the most. */
+	pool: poolSchema.optional(),
 	/** What it may talk to: nothing, the Internet, some hosts of it, the functions on a network of its project, or whatever its host may. */
 	network: z
 		.union([z.enum(NETWORKS), z.strictObject({ join: resourceName }), z.strictObject({ allow: egressHosts })], NETWORK)

@@ -12,6 +12,8 @@ export const QUOTAS = {
 	burst: { min: 1, max: 10_000_000, of: "requests at once" },
 	/** What the layers of its versions take on disk, each counted once; bases aren't among them. */
 	imageMiB: { min: 0, max: 1 << 24, of: "MiB of images" },
+	/** What the sandboxes may have that its functions have ready always (`pool.min`, of windows the most), on each node. */
+	warmMiB: { min: 0, max: 1 << 24, of: "MiB of sandboxes that are always ready" },
 	/** Background invocations that are queued, with what is still to follow others. */
 	queued: { min: 1, max: 100_000_000, of: "background invocations" },
 } as const;
@@ -45,6 +47,7 @@ export const quotaChangesSchema = z.strictObject({
 	requestsPerSecond: change("requestsPerSecond"),
 	burst: change("burst"),
 	imageMiB: change("imageMiB"),
+	warmMiB: change("warmMiB"),
 	queued: change("queued"),
 } satisfies Record<QuotaName, unknown>);
 export type QuotaChanges = Readonly<Partial<Record<QuotaName, number | "unlimited" | null | undefined>>>;

@@ -29,6 +29,9 @@ const wholeNumber = (min: number, max: number) => {
 	return z.int(rule).min(min, rule).max(max, rule);
 };
 
+/** A time zone by its name. */
+export const timeZoneSchema = z.string(ZONE).refine(isTimeZone, ZONE);
+
 /** What of a schedule can be changed after it was made. */
 const fields = {
 	/** Five fields, or six with seconds first. One of `cron`, `everyMs` and `at`. */
@@ -38,7 +41,7 @@ const fields = {
 	/** Once, then. */
 	at: time,
 	/** Where `cron` counts. */
-	timeZone: z.string(ZONE).refine(isTimeZone, ZONE),
+	timeZone: timeZoneSchema,
 	/** The alias whose version it invokes. */
 	alias: z.string(ALIAS_RULE).refine(isAliasName, ALIAS_RULE),
 	/** What the function is given: any JSON. */

@@ -2,7 +2,7 @@ import { BerthError, SECOND_MS } from "@berth/contracts";
 import { BACKLOGS_TOLD } from "@berth/telemetry";
 import type { Request, Response } from "express";
 import { merged, withNode } from "./exposition.js";
-import { NO_WORKER } from "./placement.js";
+import { NO_WORKER, openOf } from "./placement.js";
 import type { Services } from "./services.js";
 
 /** How long a node may take to say its metrics, milliseconds: well within a scrape's 10 s. */
@@ -16,13 +16,14 @@ export function livez(_request: Request, response: Response): void {
 /** `GET /readyz`: an invocation would be accepted: both Redis servers answer and a worker is registered. */
 export async function readyz(_request: Request, response: Response, { functions, invocations, nodes }: Services): Promise<void> {
 	await Promise.all([functions.ping(), invocations.depth()]);
-	if (!nodes.nodes().some(({ draining }) => draining !== true)) throw new BerthError("unavailable", NO_WORKER);
+	if (openOf(nodes).length === 0) throw new BerthError("unavailable", NO_WORKER);
 	response.type("text/plain").send("ok\n");
 }
 
 /** `GET /metrics`: the gateway's own, and those of the workers that answer. Also while Redis is away: then it says so. */
 export async function metrics(_request: Request, response: Response, services: Services): Promise<void> {
 	await measureQueues(services);
+	measureStores(services);
 	const texts = await Promise.all(services.nodes.nodes().map(async ({ id }) => [id, await metricsOf(id, services)] as const));
 	services.metrics.nodes(new Map(texts.map(([id, text]) => [id, text !== undefined])));
 	const own = await services.metrics.registry.metrics();
@@ -37,6 +38,13 @@ async function metricsOf(node: string, { nodes, log }: Services): Promise<string
 	} catch (err) {
 		log.warn({ err, node }, "a node doesn't say its metrics");
 		return undefined;
+	}
+}
+
+function measureStores({ artifacts, metrics: own }: Services): void {
+	for (const store of ["queued", "requests", "results", "logs", "deliveries"] as const) {
+		const { figures } = artifacts[store];
+		if (figures !== undefined) own.payloads(store, figures);
 	}
 }
 

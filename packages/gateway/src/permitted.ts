@@ -13,7 +13,7 @@ import {
 	namedTwice,
 	nearestWord,
 } from "@berth/contracts";
-import type { FunctionRegistry } from "@berth/registry";
+import { cronTimes, type FunctionRegistry, WrongCron } from "@berth/registry";
 
 /** Variables that tell functions about themselves. */
 const OURS = /^BERTH_/;
@@ -40,6 +40,7 @@ export function refuseForbidden(manifest: Manifest, permissions: Permissions): v
 	refusePrivateHosts(network);
 	refuseBesideClass(manifest);
 	refuseWrongCors(manifest);
+	refuseWrongPool(manifest);
 	refuseVariableTwice(manifest);
 	refuseReservedVariables(manifest);
 	refuseUnboundSecrets(manifest);
@@ -119,6 +120,20 @@ function refuseWrongCors({ cors, public: isPublic }: Manifest): void {
 	if (!isPublic) throw wrongField("cors", 'goes with "public": true: a browser asks with a request that has no key whether it may');
 	const fault = corsFault(cors);
 	if (fault !== undefined) throw wrongField(`cors.${fault.field}`, fault.message);
+}
+
+/** No more are ready than there may be; and each window opens some day. */
+function refuseWrongPool({ pool, concurrency }: Manifest): void {
+	const fewer = `is more than the ${concurrency} sandboxes that concurrency allows`;
+	if ((pool?.min ?? 0) > concurrency) throw wrongField("pool.min", `${pool?.min} ${fewer}`);
+	for (const [at, { cron, timeZone = "UTC", min }] of (pool?.windows ?? []).entries()) {
+		if (min > concurrency) throw wrongField(`pool.windows.${at}.min`, `${min} ${fewer}`);
+		try {
+			cronTimes(cron, timeZone);
+		} catch (error) {
+			throw error instanceof WrongCron ? wrongField(`pool.windows.${at}.cron`, error.message) : error;
+		}
+	}
 }
 
 /** What a sandbox is connected to, and has mounted, is given to one that runs: under a kernel of its own it sees nothing of that. */

@@ -93,11 +93,12 @@ async function detailOf(project: Project, services: Services): Promise<ProjectDe
 
 async function usesOf(project: string, { functions, invocations, slots }: Services): Promise<Partial<Record<QuotaName, number>>> {
 	const { quotas } = functions;
-	const [held, imageMiB, queued, concurrency] = await Promise.all([
+	const [held, imageMiB, warmMiB, queued, concurrency] = await Promise.all([
 		quotas.functionsOf(project),
 		quotas.imageMiBOf(project),
+		quotas.warmMiBOf(project),
 		invocations.queuedOf(project),
 		slots.count(project),
 	]);
-	return { functions: held, concurrency, imageMiB, queued };
+	return { functions: held, concurrency, imageMiB, warmMiB, queued };
 }

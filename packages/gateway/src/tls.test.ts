@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import type { Server } from "node:https";
 import { request } from "node:https";
 import { type AddressInfo, connect as connectPlain } from "node:net";
@@ -12,7 +12,7 @@ import { readTls, type TlsFiles } from "@berth/config";
 import type { createLogger } from "@berth/telemetry";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { createGatewayServer, type GatewayServer } from "./server.js";
-import { followTls } from "./tls.js";
+import { expiryOf, followTls } from "./tls.js";
 
 let directory: string;
 beforeAll(() => {
@@ -107,8 +107,11 @@ describe("a gateway with a certificate", () => {
 
 	test("takes another one that is put in its place, and keeps the one before where that is broken", async () => {
 		const lines: string[] = [];
+		const expiries: number[] = [];
 		const log = { warn: () => undefined, info: () => void lines.push("taken"), error: () => void lines.push("broken") };
-		stop = followTls(files(), gateway.server as unknown as Server, log as unknown as ReturnType<typeof createLogger>);
+		stop = followTls(files(), gateway.server as unknown as Server, log as unknown as ReturnType<typeof createLogger>, (atMs) =>
+			expiries.push(atMs),
+		);
 		cpSync(at("second").certificate, files().certificate);
 		// It is followed from some moment on: a change before that is none.
 		let later = 10_000;
@@ -123,5 +126,7 @@ describe("a gateway with a certificate", () => {
 		utimesSync(files().key, new Date(), new Date(Date.now() + 20_000));
 		await expect.poll(() => lines).toContain("taken");
 		expect((await asked()).subject).toBe("second");
+		expect(new Set(expiries)).toEqual(new Set([expiryOf(readFileSync(at("second").certificate))]));
+		expect(expiries[0]).toBeGreaterThan(Date.now());
 	});
 });

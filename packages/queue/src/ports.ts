@@ -190,6 +190,10 @@ export interface NodeInfo {
 	readonly runtimeClasses?: readonly RuntimeClass[];
 	/** It ends what it has, and is to be given nothing more. */
 	readonly draining?: true;
+	/** Beside that: another one takes its place in a moment, and what waits in its queue. */
+	readonly returns?: true;
+	/** What it understands of what gateways send: see `QUEUE_PROTOCOL`. Absent: 1. */
+	readonly protocol?: number;
 	/** What others have to have as it has it. */
 	readonly shares?: SharedMeans;
 }
@@ -279,7 +283,7 @@ export interface NodeMembership {
 	nodes(): Promise<readonly NodeInfo[]>;
 	/** Where gateways are reached from any machine, `host:port`, in an order of chance; as of the last renewal, or news. */
 	gateways(): readonly string[];
-	/** Says that this node ends what it has and is to be given nothing more. */
-	drain(): Promise<void>;
+	/** Says that this node ends what it has and is to be given nothing more. @param returns another one takes its place in a moment */
+	drain(returns?: boolean): Promise<void>;
 	leave(): Promise<void>;
 }

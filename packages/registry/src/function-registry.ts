@@ -177,6 +177,15 @@ export class FunctionRegistry {
 		return texts.map((text) => (text === null ? undefined : (JSON.parse(text) as VersionCopy)));
 	}
 
+	/** Functions of which some version had sandboxes ready always. */
+	async warmFunctions(): Promise<readonly { readonly project: string; readonly function: string }[]> {
+		const members = await this.#do("listing functions that have sandboxes ready", () => this.#redis.smembers(keys.warmFunctions));
+		return members.map((member) => {
+			const [project = "", name = ""] = member.split("/");
+			return { project, function: name };
+		});
+	}
+
 	/** Whether a version that hasn't failed is made of this source. */
 	async usesSource(digest: Digest): Promise<boolean> {
 		return (await this.#do("looking for a source", () => this.#redis.exists(keys.sourceUsers(digest)))) === 1;

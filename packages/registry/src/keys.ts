@@ -48,6 +48,10 @@ export const keys = {
 	quotaChanges: "{berth}:quota-changes",
 	/** Hash of the digest of a layer → of how many of a project's versions it is, and its bytes; and `bytes`, their sum. */
 	heldLayers: (project: string) => `{berth}:held-layers:${project}`,
+	/** Hash of a function's name → MiB of the sandboxes that the version has ready which was deployed last. */
+	warm: (project: string) => `{berth}:warm:${project}`,
+	/** Set of functions (`project/name`) of which some version had any ready. */
+	warmFunctions: "{berth}:warm-functions",
 	/** Stream: the changes of a project, and how each ended. */
 	audit: (project: string) => `{berth}:audit:${project}`,
 	/** Channel: there are keys that aren't good any more. */

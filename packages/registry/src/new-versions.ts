@@ -5,10 +5,12 @@ import {
 	type ImageReference,
 	joinedNetwork,
 	type Manifest,
+	type QuotaName,
 	type Quotas,
 	type SourceReference,
 	secretNames,
 	type Version,
+	warmMiBOf,
 } from "@berth/contracts";
 import { guarded, type Redis } from "@berth/redis";
 import { projectNotFound } from "./absent.js";
@@ -36,6 +38,9 @@ interface Deploy extends DeployTerms {
 	/** What bounds projects for which nothing else was set. */
 	readonly quotas: Quotas;
 }
+
+/** Which quota a script's answer is about. */
+const QUOTA_OF: Readonly<Record<number, QuotaName>> = { [-5]: "functions", [-6]: "imageMiB", [-7]: "warmMiB" };
 
 /** What is known of a version that was built before or elsewhere. */
 export type ImportedVersion = Pick<Version, "project" | "function" | "number" | "manifest" | "source" | "createdAt">;
@@ -65,6 +70,8 @@ export async function createVersion(
 				keys.secrets(project),
 				keys.quotas,
 				keys.heldLayers(project),
+				keys.warm(project),
+				keys.warmFunctions,
 			],
 			[
 				name,
@@ -79,6 +86,8 @@ export async function createVersion(
 				joinedNetwork(manifest.network) ?? "",
 				quotas.functions ?? "",
 				quotas.imageMiB ?? "",
+				warmMiBOf(manifest),
+				quotas.warmMiB ?? "",
 				volumes.length,
 				...volumes.map((volume) => volume.name),
 				...secretNames(manifest),
@@ -88,7 +97,8 @@ export async function createVersion(
 	if (number === undefined) throw unrecovered();
 	if (number === -3) throw projectNotFound(project);
 	if (number === -4) throw noSecret(manifest, String(unchanged));
-	if (number === -5 || number === -6) throw quotaExceeded(number === -5 ? "functions" : "imageMiB", project, limit ?? 0, Number(unchanged));
+	const quota = QUOTA_OF[number];
+	if (quota !== undefined) throw quotaExceeded(quota, project, limit ?? 0, Number(unchanged));
 	if (number < 0) throw number === -1 ? noNetwork(manifest) : noVolume(String(unchanged));
 	return { number, unchanged: unchanged === 1 };
 }
@@ -118,6 +128,8 @@ export async function importVersion(
 				keys.removedProjects,
 				keys.quotas,
 				keys.heldLayers(project),
+				keys.warm(project),
+				keys.warmFunctions,
 			],
 			[
 				name,
@@ -132,6 +144,7 @@ export async function importVersion(
 				quotas?.functions ?? "",
 				quotas === undefined ? 0 : 1,
 				quotas?.imageMiB ?? "",
+				warmMiBOf(manifest),
 			],
 		),
 	);

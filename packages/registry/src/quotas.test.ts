@@ -1,4 +1,4 @@
-import { type Digest, MIB, manifestSchema, type Quotas, type Version } from "@berth/contracts";
+import { type Digest, type ManifestInput, MIB, manifestSchema, type Quotas, type Version } from "@berth/contracts";
 import { RedisServer } from "@berth/redis/testing";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { FunctionRegistry } from "./function-registry.js";
@@ -100,6 +100,45 @@ test("a pull is bounded like a deploy, and what comes back in a recovery isn't",
 	await expect(registry.importVersion(version("b"), imageOf({}), BUILD)).rejects.toMatchObject({ extra: { quota: "functions" } });
 	expect(await registry.importVersion(version("b"), imageOf({ b: 9 }), BUILD, "again")).toBe(true);
 	expect(await registry.quotas.imageMiBOf("default")).toBe(11);
+});
+
+test("sandboxes that are always ready are bounded by the version of each function that was deployed last, and listed", async () => {
+	const registry = await open({ warmMiB: 512 });
+	const deploy = (name: string, manifest: ManifestInput) =>
+		registry.createVersion("default", name, manifestSchema.parse(manifest), { digest: digestOf("1"), kind: "file", sizeBytes: 1 });
+	await deploy("a", { pool: { min: 1, windows: [{ cron: "@daily", forMs: 60_000, min: 3 }] } });
+	await expect(deploy("b", { pool: { min: 1 }, memoryMiB: 256 })).rejects.toMatchObject({
+		code: "quota_exceeded",
+		extra: { quota: "warmMiB", limit: 512, used: 640 },
+	});
+	await deploy("b", { pool: { min: 1 } });
+	expect(await registry.quotas.warmMiBOf("default")).toBe(512);
+	await deploy("a", {});
+	expect(await registry.quotas.warmMiBOf("default")).toBe(128);
+	await deploy("b", { pool: { min: 4 } });
+	// An alias may lead to the version before.
+	expect((await registry.warmFunctions()).map((each) => `${each.project}/${each.function}`).sort()).toEqual(["default/a", "default/b"]);
+	await registry.deleteFunction("default", "b");
+	expect(await registry.quotas.warmMiBOf("default")).toBe(0);
+	expect(await registry.warmFunctions()).toEqual([{ project: "default", function: "a" }]);
+	await registry.quotas.change("default", { warmMiB: "unlimited" });
+	await deploy("c", { pool: { min: 100 } });
+});
+
+test("what is imported is listed, and counts where nothing newer was deployed", async () => {
+	const registry = await open({ warmMiB: 512 });
+	const imported = (name: string, number: number, min: number) => ({
+		project: "default",
+		function: name,
+		number,
+		manifest: manifestSchema.parse({ pool: { min } }),
+		source: { digest: digestOf("1"), kind: "file", sizeBytes: 1 } as const,
+		createdAt: "2026-11-26T00:00:00.000Z",
+	});
+	await registry.importVersion(imported("a", 2, 2), imageOf({}), BUILD);
+	await registry.importVersion(imported("a", 1, 9), imageOf({}), BUILD);
+	expect(await registry.quotas.warmMiBOf("default")).toBe(256);
+	expect(await registry.warmFunctions()).toEqual([{ project: "default", function: "a" }]);
 });
 
 test("a change is known at every process that listens, and a project of its own has its own", async () => {

@@ -89,6 +89,12 @@ export class ProjectQuotas {
 		return Math.ceil(Number(bytes ?? 0) / MIB);
 	}
 
+	/** What the sandboxes of a project may have that its functions have ready, MiB. @throws BerthError unavailable */
+	async warmMiBOf(project: string): Promise<number> {
+		const each = await guarded(this.#redis, `adding up what ${project} has ready`, () => this.#redis.hvals(keys.warm(project)));
+		return each.reduce((sum, mebibytes) => sum + Number(mebibytes), 0);
+	}
+
 	/** Before an image is fetched. @throws BerthError quota_exceeded when a project's images have all room that they may, unavailable */
 	async requireImageRoom(project: string): Promise<void> {
 		const limit = this.of(project).imageMiB;

@@ -5,7 +5,7 @@ import { keys } from "./keys.js";
 import { CHANGE_USERS } from "./resource-index.js";
 
 /**
- * KEYS names, function, numbers, changes, unfinished, hooks, schedules, due schedules, open schedules, held layers. ARGV name, version key prefix, source key prefix, `project/name`, hook key prefix, schedule key prefix.
+ * KEYS names, function, numbers, changes, unfinished, hooks, schedules, due schedules, open schedules, held layers, warm, warm functions. ARGV name, version key prefix, source key prefix, `project/name`, hook key prefix, schedule key prefix.
  * Gives 0 when there is no such function, else 1 and the digests of sources that nobody uses any more.
  */
 export const DELETE_FUNCTION = new LuaScript(`${HELD}${CHANGE_USERS}
@@ -36,6 +36,8 @@ for _, id in ipairs(redis.call('HVALS', KEYS[7])) do
 end
 redis.call('DEL', KEYS[2], KEYS[3], KEYS[6], KEYS[7])
 redis.call('SREM', KEYS[1], ARGV[1])
+redis.call('HDEL', KEYS[11], ARGV[1])
+redis.call('SREM', KEYS[12], ARGV[4])
 redis.call('PUBLISH', KEYS[4], ARGV[4])
 return answer`);
 

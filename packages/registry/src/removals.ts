@@ -20,6 +20,8 @@ export async function deleteFunction(redis: Redis, project: string, name: string
 				keys.dueSchedules,
 				keys.openSchedules,
 				keys.heldLayers(project),
+				keys.warm(project),
+				keys.warmFunctions,
 			],
 			[name, versionPrefix(project, name), keys.sourceUsers("" as Digest), `${project}/${name}`, keys.hook(""), keys.schedule("")],
 		),

@@ -5,6 +5,15 @@ import { HELD, IMAGE_QUOTA } from "./held-layers.js";
 import { quotaIn } from "./quotas.js";
 import { CHANGE_USERS } from "./resource-index.js";
 
+/** Lua: puts on record what MiB of sandboxes a function has ready. */
+const WARM = `
+local function keepWarm(warm, functions, name, member, mebibytes)
+  if mebibytes == 0 then redis.call('HDEL', warm, name) return end
+  redis.call('HSET', warm, name, string.format('%d', mebibytes))
+  redis.call('SADD', functions, member)
+end
+`;
+
 /** Lua: `-5`, how many and of how many, when a function that isn't there would be one too many. */
 const FUNCTION_QUOTA = (quotas: string, project: string, fallback: string) => `${quotaIn(quotas, project, "functions", fallback)}
 local function allFunctions(names, one)
@@ -14,22 +23,33 @@ local function allFunctions(names, one)
 end
 `;
 
+/** Lua: `-7`, how many and of how many MiB, when what a function is to have ready is too much for its project; and puts it on record. */
+const WARM_QUOTA = (quotas: string, project: string, fallback: string) => `${quotaIn(quotas, project, "warmMiB", fallback, "warmQuota")}
+local function tooWarm(warm, name, mebibytes)
+  local limit, used = warmQuota(), mebibytes
+  if not limit or mebibytes == 0 then return nil end
+  local all = redis.call('HGETALL', warm)
+  for i = 1, #all, 2 do if all[i] ~= name then used = used + tonumber(all[i + 1]) end end
+  if used > limit then return {-7, used, limit} end
+end
+${WARM}`;
+
 /** In the place of a version's number: whichever it is. */
 export const ANY_VERSION = "*";
 
 /**
- * KEYS names, function, numbers, counter, unfinished, users of the source, store, networks, volumes, removed projects, secrets, quotas, held layers. Gives nothing while the store is
- * lost, -1 without the network, -2 and which without a volume, -3 when the project was removed, -4 and which without a secret, -5, how many and of how many when it has all functions that it may, -6 of MiB of images.
+ * KEYS names, function, numbers, counter, unfinished, users of the source, store, networks, volumes, removed projects, secrets, quotas, held layers, warm, warm functions. Gives nothing while the store is
+ * lost, -1 without the network, -2 and which without a volume, -3 when the project was removed, -4 and which without a secret, -5, how many and of how many when it has all functions that it may, -6 of MiB of images, -7 of sandboxes that are ready.
  * ARGV name, base (JSON), fingerprint, now, version key prefix, `project/name`, the version that nothing is equal to (or `*`), a line for the log,
- * project, a network (or nothing), functions and MiB of images that a project may have (or nothing), how many volumes, those, secrets.
+ * project, a network (or nothing), functions and MiB of images that a project may have (or nothing), MiB of sandboxes that it has ready, and that a project may have (or nothing), how many volumes, those, secrets.
  */
 export const CREATE_VERSION =
-	new LuaScript(`${LOG}${HELD}${CHANGE_USERS}${FUNCTION_QUOTA("KEYS[12]", "ARGV[9]", "ARGV[11]")}${IMAGE_QUOTA(-6, "KEYS[12]", "ARGV[9]", "ARGV[12]")}
+	new LuaScript(`${LOG}${HELD}${CHANGE_USERS}${FUNCTION_QUOTA("KEYS[12]", "ARGV[9]", "ARGV[11]")}${IMAGE_QUOTA(-6, "KEYS[12]", "ARGV[9]", "ARGV[12]")}${WARM_QUOTA("KEYS[12]", "ARGV[9]", "ARGV[14]")}
 if redis.call('GET', KEYS[7]) == 'lost' then return {} end
 if redis.call('HEXISTS', KEYS[10], ARGV[9]) == 1 then return {-3, 0} end
 if ARGV[10] ~= '' and redis.call('HEXISTS', KEYS[8], ARGV[10]) == 0 then return {-1, 0} end
-local volumes = 13 + tonumber(ARGV[13])
-for i = 14, volumes do
+local volumes = 15 + tonumber(ARGV[15])
+for i = 16, volumes do
   local volume = redis.call('HGET', KEYS[9], ARGV[i])
   if not volume or cjson.decode(volume).state ~= 'ready' then return {-2, ARGV[i]} end
 end
@@ -43,8 +63,9 @@ if latest and latest ~= ARGV[7] and ARGV[7] ~= '${ANY_VERSION}' then
   local state, fingerprint = unpack(redis.call('HMGET', ARGV[5] .. latest, 'state', 'fingerprint'))
   if state == 'ready' and fingerprint == ARGV[3] then return {tonumber(latest), 1} end
 end
-full = tooLarge(KEYS[13])
+full = tooLarge(KEYS[13]) or tooWarm(KEYS[14], ARGV[1], tonumber(ARGV[13]))
 if full then return full end
+keepWarm(KEYS[14], KEYS[15], ARGV[1], ARGV[6], tonumber(ARGV[13]))
 local number = redis.call('INCR', KEYS[4])
 redis.call('HSET', ARGV[5] .. number, 'base', ARGV[2], 'fingerprint', ARGV[3], 'state', 'queued')
 redis.call('ZADD', KEYS[3], number, number)
@@ -85,12 +106,12 @@ logLine(ARGV[4] .. number, ARGV[5] .. ':' .. number, ARGV[6])
 return {number}`);
 
 /**
- * A version that was built before or elsewhere. KEYS names, function, numbers, counter, version, users of the source, changes, removed projects, quotas, held layers.
- * ARGV name, number, `project/name`, base (JSON), fingerprint, image (JSON), build (JSON), now, project, functions that a project may have (or nothing), 1 when quotas bound it, MiB of images that it may have (or nothing).
+ * A version that was built before or elsewhere. KEYS names, function, numbers, counter, version, users of the source, changes, removed projects, quotas, held layers, warm, warm functions.
+ * ARGV name, number, `project/name`, base (JSON), fingerprint, image (JSON), build (JSON), now, project, functions that a project may have (or nothing), 1 when quotas bound it, MiB of images that it may have (or nothing), MiB of sandboxes that it has ready.
  * Gives 0 when it is on record, -3 when the project was removed, or -5, how many and of how many when it has all functions that it may, -6 of MiB of images.
  */
 export const IMPORT_VERSION =
-	new LuaScript(`${aliasesIn("KEYS[2]")}${HELD}${CHANGE_USERS}${FUNCTION_QUOTA("KEYS[9]", "ARGV[9]", "ARGV[10]")}${IMAGE_QUOTA(-6, "KEYS[9]", "ARGV[9]", "ARGV[12]")}
+	new LuaScript(`${aliasesIn("KEYS[2]")}${HELD}${CHANGE_USERS}${FUNCTION_QUOTA("KEYS[9]", "ARGV[9]", "ARGV[10]")}${IMAGE_QUOTA(-6, "KEYS[9]", "ARGV[9]", "ARGV[12]")}${WARM}
 if redis.call('EXISTS', KEYS[5]) == 1 then return 0 end
 if redis.call('HEXISTS', KEYS[8], ARGV[9]) == 1 then return -3 end
 local full = ARGV[11] == '1' and (allFunctions(KEYS[1], KEYS[2]) or tooLarge(KEYS[10], ARGV[6]))
@@ -104,6 +125,8 @@ redis.call('ZADD', KEYS[3], number, number)
 redis.call('HSETNX', KEYS[2], 'createdAt', ARGV[8])
 redis.call('HSET', KEYS[2], 'updatedAt', ARGV[8])
 if number > tonumber(redis.call('HGET', KEYS[2], 'latest') or '0') then redis.call('HSET', KEYS[2], 'latest', ARGV[2]) end
+if redis.call('HGET', KEYS[2], 'latest') == ARGV[2] then keepWarm(KEYS[11], KEYS[12], ARGV[1], ARGV[3], tonumber(ARGV[13]))
+elseif tonumber(ARGV[13]) > 0 then redis.call('SADD', KEYS[12], ARGV[3]) end
 takeOver(string.sub(KEYS[5], 1, -1 - #ARGV[2]), number, ARGV[8])
 redis.call('SADD', KEYS[1], ARGV[1])
 redis.call('SADD', KEYS[6], ARGV[3] .. ':' .. ARGV[2])

@@ -69,15 +69,15 @@ export class IdleSandboxes {
 		return [...this.#byVersion].filter(([key]) => key.startsWith(prefix)).flatMap(([, list]) => list);
 	}
 
-	/** Those that became idle before. */
-	since(beforeMs: number): readonly Sandbox[] {
-		return this.all().filter(({ idleSinceMs }) => idleSinceMs < beforeMs);
+	/** Those of a version, the one that was used last at the end. */
+	ofVersion(key: string): readonly Sandbox[] {
+		return this.#byVersion.get(key) ?? [];
 	}
 
-	/** The one that was used least recently. */
-	oldest(): Sandbox | undefined {
+	/** The one that was used least recently, of those that may be taken. */
+	oldest(mayTake: (sandbox: Sandbox) => boolean = () => true): Sandbox | undefined {
 		return this.all().reduce<Sandbox | undefined>(
-			(oldest, each) => (oldest === undefined || each.idleSinceMs < oldest.idleSinceMs ? each : oldest),
+			(oldest, each) => ((oldest === undefined || each.idleSinceMs < oldest.idleSinceMs) && mayTake(each) ? each : oldest),
 			undefined,
 		);
 	}

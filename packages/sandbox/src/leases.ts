@@ -4,6 +4,7 @@ import type { CpuLoad } from "./cpu-load.js";
 import type { CrashLoops } from "./crash-loops.js";
 import type { Demand, Run } from "./demand.js";
 import type { Graces } from "./graces.js";
+import type { Rhythms } from "./keep-alive/rhythms.js";
 import type { Lease } from "./lease.js";
 import type { Nesting } from "./nesting.js";
 import type { Population } from "./population.js";
@@ -18,6 +19,7 @@ export interface LeasesOptions {
 	readonly graces: Graces;
 	readonly turns: Turns;
 	readonly crashLoops: CrashLoops;
+	readonly rhythms: Rhythms;
 	/** Told when a lease is over, and with it what its invocation gave to `waitUntil`. */
 	readonly returned: (sandbox: Sandbox, demand: Demand, run: Run, healthy: boolean) => void;
 }
@@ -31,11 +33,12 @@ export class Leases {
 	}
 
 	begin(sandbox: Sandbox, demand: Demand, nesting: Nesting, start: StartKind, startMs: number, initMs: number): Lease {
-		const { population, atWork, graces, turns, crashLoops, cpu, returned } = this.#options;
+		const { population, atWork, graces, turns, crashLoops, cpu, rhythms } = this.#options;
 		sandbox.move("busy");
 		population.admission.reserve(sandbox.id, sandbox.limits.memoryBytes);
 		const run = demand.begin(nesting);
 		turns.had(demand);
+		rhythms.began(demand.target, run.sinceMs);
 		atWork.begin(run, sandbox.limits.memoryBytes);
 		let released = false;
 		return {
@@ -56,7 +59,7 @@ export class Leases {
 					if (ran.end === "answered") crashLoops.answered(demand.target);
 					else if (ran.end !== undefined) crashLoops.crashed(demand.target, ran.end);
 				}
-				if (sandbox.settled === undefined || !healthy) returned(sandbox, demand, run, healthy);
+				if (sandbox.settled === undefined || !healthy) this.#return(sandbox, demand, run, healthy);
 				else void this.#returnSettled(sandbox, demand, run, ran?.runMs ?? 0);
 			},
 		};
@@ -70,6 +73,11 @@ export class Leases {
 			(sandbox.settled ?? Promise.resolve()).then(() => true),
 			leftMs,
 		);
-		this.#options.returned(sandbox, demand, run, inTime === true);
+		this.#return(sandbox, demand, run, inTime === true);
+	}
+
+	#return(sandbox: Sandbox, demand: Demand, run: Run, healthy: boolean): void {
+		this.#options.rhythms.ended(demand.target, performance.now());
+		this.#options.returned(sandbox, demand, run, healthy);
 	}
 }

@@ -8,6 +8,8 @@ import { type LayerSource, placed, type SandboxEngine } from "./engine.js";
 import { Floors } from "./floors.js";
 import { IdleSandboxes } from "./idle-sandboxes.js";
 import { joinedOf } from "./joined.js";
+import { Rhythms } from "./keep-alive/rhythms.js";
+import { type Minimum, Warmth } from "./keep-alive/warmth.js";
 import type { BuildLease, Lease } from "./lease.js";
 import { leftToDeeper, type Nesting, ROOT } from "./nesting.js";
 import { Population, PREWARM_BYTES } from "./population.js";
@@ -28,10 +30,13 @@ export interface PoolOptions {
 	/** Prewarmed sandboxes of the default memory class, per runtime. */
 	readonly prewarmed: number;
 	readonly prewarmedBuilds: number;
+	/** How long a sandbox that has run is kept where its function's own idle times say nothing, and at most. */
 	readonly idleTtlMs: number;
 	readonly cores: number;
 	/** Crashes of a version in a row, after which the next sandbox is started later; 0: never. */
 	readonly crashesAllowed: number;
+	/** A version with what it is given now, for starts ahead of need; undefined when there is none that this node can run. */
+	readonly targetOf: (names: VersionNames) => Promise<Specialisation | undefined>;
 	/** Told of sandboxes that couldn't be made, frozen or removed: nobody waits for those. */
 	readonly onTrouble: (message: string, error: Error) => void;
 }
@@ -53,6 +58,7 @@ export class Pool {
 	readonly #cpu = new CpuLoad();
 	readonly #crashLoops: CrashLoops;
 	readonly #dispatch: Dispatch;
+	readonly #warmth: Warmth;
 	#tidier: NodeJS.Timeout | undefined;
 	#closed = false;
 
@@ -88,7 +94,8 @@ export class Pool {
 			hasRoom: () => this.#population.admission.fits(PREWARM_BYTES),
 			onTrouble: (error) => options.onTrouble("a sandbox couldn't be prewarmed", error),
 		});
-		this.#room = new Room(this.#population, this.#idle, this.#floors);
+		this.#room = new Room(this.#population, this.#idle, this.#floors, (sandbox) => this.#warmth.isPromised(sandbox));
+		const rhythms = new Rhythms(options.idleTtlMs);
 		this.#dispatch = new Dispatch({
 			population: this.#population,
 			floors: this.#floors,
@@ -96,10 +103,19 @@ export class Pool {
 			room: this.#room,
 			cpu: this.#cpu,
 			crashLoops: this.#crashLoops,
+			rhythms,
 			cores: options.cores,
 			idleTtlMs: options.idleTtlMs,
 			grafts: this.grafts,
 			onTrouble: (sandbox, error) => this.#giveUp(sandbox, "thawed", error),
+		});
+		this.#warmth = new Warmth({
+			idle: this.#idle,
+			ahead: this.#dispatch.ahead,
+			rhythms,
+			targetOf: options.targetOf,
+			retire: (sandbox) => this.#population.retire(sandbox),
+			onTrouble: options.onTrouble,
 		});
 	}
 
@@ -169,6 +185,11 @@ export class Pool {
 		return this.#floors.prewarmed;
 	}
 
+	/** How many sandboxes versions have at least, in place of what was said before: started soon, where nobody else needs the memory, and freed by nothing but that need. */
+	keepAtLeast(minimums: readonly Minimum[]): void {
+		this.#warmth.setMinimums(minimums);
+	}
+
 	/** Retires a function's idle sandboxes. @returns how many */
 	async evict(project: string, name: string): Promise<number> {
 		const idle = this.#idle.ofFunction(project, name);
@@ -195,7 +216,7 @@ export class Pool {
 
 	list(): readonly SandboxInfo[] {
 		const now = performance.now();
-		return this.#population.all().map((sandbox) => infoOf(sandbox, this.#options.node, now));
+		return this.#population.all().map((sandbox) => infoOf(sandbox, this.#options.node, now, this.#warmth.keptFor(sandbox, now)));
 	}
 
 	/** Versions that crash again and again, and wait for their next try. */
@@ -206,6 +227,11 @@ export class Pool {
 	/** How long nothing of a version is worth beginning, since it crashes again and again, milliseconds. */
 	restMs(key: string): number {
 		return this.#dispatch.restMs(key);
+	}
+
+	/** How many sandboxes are to be there always, and aren't. */
+	get missing(): number {
+		return this.#warmth.missing;
 	}
 
 	/** What runs may hold together that nobody waits for: all memory but what is left to those that others wait for. */
@@ -225,12 +251,13 @@ export class Pool {
 		clearInterval(this.#tidier);
 		this.#cpu.stop();
 		this.#floors.close();
+		this.#warmth.close();
 		this.#dispatch.close();
 		await this.#population.close();
 	}
 
 	#tidy(): void {
-		for (const sandbox of this.#idle.since(performance.now() - this.#options.idleTtlMs)) this.#population.retire(sandbox);
+		this.#warmth.tidy(performance.now());
 		this.#floors.expire();
 		this.#floors.refill();
 		this.#dispatch.forgetQuiet();

@@ -1,8 +1,8 @@
-import type { SandboxInfo } from "@berth/contracts";
+import type { SandboxInfo, SandboxKept } from "@berth/contracts";
 import type { Sandbox } from "./sandbox.js";
 
 /** A sandbox as people and programs see it. */
-export function infoOf(sandbox: Sandbox, node: string, nowMs: number): SandboxInfo {
+export function infoOf(sandbox: Sandbox, node: string, nowMs: number, kept?: SandboxKept): SandboxInfo {
 	const { specialisation: holds } = sandbox;
 	return {
 		id: sandbox.id,
@@ -15,5 +15,6 @@ export function infoOf(sandbox: Sandbox, node: string, nowMs: number): SandboxIn
 		ageMs: Math.round(nowMs - sandbox.bornAtMs),
 		idleMs: sandbox.state === "busy" ? 0 : Math.round(nowMs - sandbox.idleSinceMs),
 		invocations: sandbox.invocations,
+		...(kept === undefined ? {} : { kept }),
 	};
 }

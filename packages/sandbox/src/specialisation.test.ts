@@ -22,6 +22,7 @@ const OTHERS: Readonly<Record<keyof typeof SPECIALISATION, ManifestInput>> = {
 	tmpfsMiB: { tmpfsMiB: 8 },
 	streamMiB: { streamMiB: 1 },
 	concurrency: { concurrency: 1 },
+	pool: { pool: { min: 1 } },
 	network: { network: "internet" },
 	volumes: { volumes: [{ name: "data" }] },
 	binds: { binds: ["models"] },

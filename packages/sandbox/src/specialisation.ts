@@ -21,6 +21,7 @@ export const SPECIALISATION: Readonly<Record<keyof Manifest, { readonly binding:
 	tmpfsMiB: { binding: "specialised", how: "remount of the sandbox's tmpfs" },
 	streamMiB: { binding: "policy", how: "the worker counts, and tells the agent" },
 	concurrency: { binding: "policy", how: "the pool's count per version" },
+	pool: { binding: "policy", how: "how many of them it starts before anybody asks" },
 	network: { binding: "specialised", how: "a wire to the network namespace that it has; only `host` is booted" },
 	volumes: { binding: "specialised", how: "mounted where the sandbox has a slave mount since its boot" },
 	binds: { binding: "specialised", how: "the same" },

@@ -35,8 +35,8 @@ export class Starts {
 		return this.#boots;
 	}
 
-	/** One start for a version; it serves whoever waits longest when it is done. Memory for it has been found. */
-	async begin(demand: Demand, key: BootKey): Promise<void> {
+	/** One start for a version; it serves whoever waits longest when it is done. Memory for it has been found. @returns whether it came to something */
+	async begin(demand: Demand, key: BootKey): Promise<boolean> {
 		const { population, floors, idleTtlMs, started } = this.#options;
 		const { target } = demand;
 		const limits = limitsOf(target.manifest);
@@ -44,22 +44,25 @@ export class Starts {
 		if (prewarmed !== undefined) population.admission.reserve(prewarmed.id, limits.memoryBytes);
 		demand.starting++;
 		let sandbox = prewarmed;
+		let isThere = false;
 		try {
 			// One that is booted with them has them brought by its boot.
 			const layers = key.own === undefined ? population.ensureLayers(target.image.layers) : Promise.resolve();
 			// A boot that fails first is what is told; this failure is told below.
 			layers.catch(() => undefined);
-			sandbox ??= await this.#boot(key, limits, target.project);
+			sandbox ??= await this.#boot(key, limits, target.project, demand.waiting > 0);
 			await layers;
 			if (prewarmed?.hasEnded) {
 				this.#again(prewarmed, demand);
-				return;
+				return false;
 			}
 			sandbox.move("specialising");
 			const initMs = await sandbox.specialise(target, limits, FIXED_LIMITS.startMs);
 			const start = prewarmed === undefined ? "boot" : "prewarmed";
-			this.counts[start]++;
+			// One that nobody waits for comes to its invocation warm.
+			if (demand.waiting > 0) this.counts[start]++;
 			demand.starting--;
+			isThere = true;
 			started(sandbox, demand, start, initMs);
 		} catch (error) {
 			demand.starting--;
@@ -71,6 +74,7 @@ export class Starts {
 		// Not before: the memory that was found for this start isn't a floor's.
 		floors.expect(key, idleTtlMs);
 		floors.refillSoon();
+		return isThere;
 	}
 
 	/** What can't be loaded costs a sandbox, whether it threw, hung or ended. */
@@ -87,12 +91,13 @@ export class Starts {
 		this.#options.failed(demand);
 	}
 
-	async #boot(key: BootKey, limits: SandboxLimits, project: string): Promise<Sandbox> {
-		this.#boots++;
+	async #boot(key: BootKey, limits: SandboxLimits, project: string, isWaitedFor: boolean): Promise<Sandbox> {
+		const counts = isWaitedFor ? 1 : 0;
+		this.#boots += counts;
 		try {
 			return await this.#options.population.boot(key, limits, undefined, project);
 		} finally {
-			this.#boots--;
+			this.#boots -= counts;
 		}
 	}
 }

@@ -33,6 +33,12 @@ export interface MemoryBytes {
 	readonly deadBytes: number;
 }
 
+/** What a store of payloads holds of its budget, bytes. */
+export interface StoreBytes {
+	readonly takenBytes: number;
+	readonly maxBytes: number;
+}
+
 /** How many functions have series of their own; no function's name, nor a project's, is that of all others together. */
 export const BACKLOGS_TOLD = 20;
 const OTHERS = { project: "(others)", function: "(others)" };
@@ -97,6 +103,13 @@ export class GatewayMetrics {
 		labelNames: ["of"],
 		registers: [this.registry],
 	});
+	readonly #payloads = new Gauge({
+		name: "berth_payload_bytes",
+		help: "What each store of bodies, results and logs holds as this gateway counted it, and its budget: taken, max",
+		labelNames: ["store", "of"],
+		registers: [this.registry],
+	});
+	#expires: Gauge | undefined;
 	readonly #cut = new Counter({
 		name: "berth_answers_cut_total",
 		help: "Answers cut off because their clients didn't take them",
@@ -207,6 +220,22 @@ export class GatewayMetrics {
 	durableMemory({ takenBytes, maxBytes, settledBytes, deadBytes }: MemoryBytes): void {
 		for (const [of, bytes] of Object.entries({ taken: takenBytes, max: maxBytes, settled: settledBytes, dead: deadBytes }))
 			this.#memory.set({ of }, bytes);
+	}
+
+	/** What a store of payloads holds. */
+	payloads(store: string, { takenBytes, maxBytes }: StoreBytes): void {
+		this.#payloads.set({ store, of: "taken" }, takenBytes);
+		this.#payloads.set({ store, of: "max" }, maxBytes);
+	}
+
+	/** @param atMs when the certificate that it shows is good no more, Unix milliseconds. Plain HTTP has no such series */
+	certificateExpires(atMs: number): void {
+		this.#expires ??= new Gauge({
+			name: "berth_certificate_expires_timestamp_seconds",
+			help: "When the certificate that this gateway shows is good no more, Unix seconds",
+			registers: [this.registry],
+		});
+		this.#expires.set(atMs / 1000);
 	}
 
 	redis(up: boolean): void {

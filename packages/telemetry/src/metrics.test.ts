@@ -42,6 +42,17 @@ test("a function that waits has series of its own, which go when it is no more a
 	expect(text).not.toContain('"slow"');
 });
 
+test("a version's refusal for its crashes isn't counted as a fault of the platform", async () => {
+	const metrics = new WorkerMetrics(() => []);
+	for (const code of ["function_failing", "start_timed_out", undefined] as const)
+		metrics.settled("default", "interactive", {
+			attempt: { ...attempt, outcome: "platform_error", ...(code === undefined ? {} : { code }) },
+		});
+	const text = await metrics.registry.metrics();
+	expect(text).toContain('berth_invocations_total{outcome="refused",start="warm",lane="interactive"} 1');
+	expect(text).toContain('berth_invocations_total{outcome="platform_error",start="warm",lane="interactive"} 2');
+});
+
 test("an attempt is counted by outcome, start and lane, its phases are measured, and its project pays", async () => {
 	const metrics = new WorkerMetrics(() => []);
 	metrics.settled("default", "interactive", { attempt });
@@ -58,4 +69,25 @@ test("an attempt is counted by outcome, start and lane, its phases are measured,
 	])
 		expect(text).toContain(line);
 	expect(metrics.outcomes).toEqual({ succeeded: 1 });
+});
+
+test("how full a node's disk is, and a gateway's stores are, and when its certificate expires, is told", async () => {
+	const worker = new WorkerMetrics(() => []);
+	worker.disk("/");
+	const { values } = (await worker.registry.getSingleMetric("berth_disk_bytes")?.get()) ?? { values: [] };
+	const [size, free] = ["size", "free"].map((of) => values.find(({ labels }) => labels["of"] === of)?.value ?? 0);
+	expect(size).toBeGreaterThan(2 ** 20);
+	expect(free).toBeLessThanOrEqual(size as number);
+	const gateway = new GatewayMetrics();
+	expect(await gateway.registry.metrics()).not.toContain("berth_certificate");
+	gateway.payloads("queued", { takenBytes: 3, maxBytes: 10 });
+	gateway.certificateExpires(1_000);
+	gateway.certificateExpires(2_000);
+	const text = await gateway.registry.metrics();
+	for (const line of [
+		'berth_payload_bytes{store="queued",of="taken"} 3',
+		'berth_payload_bytes{store="queued",of="max"} 10',
+		"berth_certificate_expires_timestamp_seconds 2",
+	])
+		expect(text).toContain(line);
 });

@@ -15,6 +15,7 @@ import { InvocationEnds } from "./invocation-ends.js";
 import { Invokes } from "./invokes.js";
 import { LogTail } from "./log-tail.js";
 import { GatewayPlaces } from "./streams/gateway-place.js";
+import { Targets } from "./targets.js";
 import { ready } from "./testing/versions.js";
 import type { ReadyVersions } from "./versions.js";
 
@@ -98,16 +99,18 @@ function attempts(
 	return new Attempts({
 		node: "node_1",
 		pool: pool as unknown as Pool,
-		versions,
-		secrets: new FunctionSecrets({ values: async () => [] }, () => ""),
+		targets: new Targets({
+			versions,
+			secrets: new FunctionSecrets({ values: async () => [] }, () => ""),
+			networkMissing,
+			runtimeClasses: { runsc },
+		}),
 		artifacts,
 		metrics,
 		ends: new InvocationEnds(),
 		spans: undefined,
 		places: new GatewayPlaces(),
 		tail: new LogTail("1"),
-		networkMissing,
-		runtimeClasses: { runsc },
 		invokes: new Invokes({ ways: { all: () => [], signature: () => ["berth-machine", ""] }, waits: () => () => undefined }),
 		onTrouble: (message) => troubles.push(message),
 		remap,

@@ -5,8 +5,6 @@ import {
 	type LogBook,
 	type Outcome,
 	type Phases,
-	type RuntimeClassReports,
-	runtimeClassLack,
 	type Settlement,
 	streamBytesOf,
 	traceIdOf,
@@ -19,21 +17,18 @@ import { AttemptOutput } from "./attempt-output.js";
 import { invokeIn } from "./attempt-run.js";
 import type { AttemptSpans } from "./attempt-spans.js";
 import { cancellation, cancelledBefore, deletedBefore, type EarlyEnd, heeded, refusedBefore, settledEarly } from "./early-end.js";
-import type { FunctionSecrets } from "./function-secrets.js";
 import type { InvocationEnds } from "./invocation-ends.js";
 import type { Invokes } from "./invokes.js";
 import type { LineTeller, LogTail } from "./log-tail.js";
-import { networkLack } from "./network-lack.js";
 import { rounded } from "./phases.js";
 import { AttemptStreams } from "./streams/attempt-streams.js";
 import type { GatewayPlaces } from "./streams/gateway-place.js";
-import type { ReadyVersions } from "./versions.js";
+import type { Targets } from "./targets.js";
 
 export interface AttemptsOptions {
 	readonly node: string;
 	readonly pool: Pool;
-	readonly versions: ReadyVersions;
-	readonly secrets: Pick<FunctionSecrets, "of">;
+	readonly targets: Pick<Targets, "of">;
 	readonly artifacts: Pick<ArtifactStore, "payloads" | "queued" | "results" | "logs">;
 	readonly metrics: WorkerMetrics;
 	/** Told how each attempt ended. */
@@ -46,9 +41,6 @@ export interface AttemptsOptions {
 	readonly tail: Pick<LogTail, "teller">;
 	/** What functions ask of others. */
 	readonly invokes: Invokes;
-	/** What the node lacks for networks of functions, if anything. */
-	readonly networkMissing: string | undefined;
-	readonly runtimeClasses: RuntimeClassReports;
 	/** Told of what costs an attempt no more than a part of its log. */
 	readonly onTrouble: (message: string, error: unknown) => void;
 	/** A stack in terms of the source; the error as it is when there is no map for it. */
@@ -82,21 +74,7 @@ export class Attempts {
 		const { request } = delivery;
 		const askedAt = performance.now();
 		try {
-			const version = await this.#options.versions.get(request.project, request.function, request.version);
-			const lack = networkLack(version.manifest, this.#options.networkMissing);
-			if (lack !== undefined) throw new BerthError("network_unavailable", lack);
-			const noClass = runtimeClassLack(version.manifest.runtimeClass, this.#options.runtimeClasses);
-			if (noClass !== undefined) throw new BerthError("runtime_class_unavailable", noClass);
-			const secrets = this.#options.secrets.of(request.project, version.manifest);
-			const target: Specialisation = {
-				key: `${request.project}/${request.function}:${request.version}`,
-				project: request.project,
-				function: request.function,
-				version: request.version,
-				image: version.image,
-				manifest: version.manifest,
-				...(secrets === undefined ? {} : { secrets: await secrets }),
-			};
+			const target = await this.#options.targets.of(request);
 			const lease = await this.#acquire(delivery, target, askedAt);
 			if ("attempt" in lease) return lease;
 			const streams = this.#streamsOf(lease, delivery, target);

@@ -26,11 +26,13 @@ import { InvocationEnds } from "./invocation-ends.js";
 import { Invokes } from "./invokes.js";
 import { lackHere, laneLimitsOf } from "./lane-limits.js";
 import { LogTail } from "./log-tail.js";
+import { Minimums } from "./minimums.js";
 import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
 import { packageSourcesOf } from "./package-sources.js";
 import { settlementKeeper } from "./settlement-keeper.js";
 import { GatewayPlaces } from "./streams/gateway-place.js";
+import { Targets } from "./targets.js";
 import { logUnopenedSecrets } from "./unopened-secrets.js";
 import { Upkeep } from "./upkeep.js";
 import { VersionLimit } from "./version-limit.js";
@@ -82,12 +84,15 @@ const pool = new Pool({
 	idleTtlMs: settings.idleTtlMs,
 	cores: settings.cores,
 	crashesAllowed: settings.crashesAllowed,
+	targetOf: (names) => targets.ahead(names),
 	onTrouble,
 });
 const metrics = new WorkerMetrics(
 	() => pool.list(),
 	() => pool.failing().length,
 );
+metrics.missing(() => pool.missing);
+metrics.disk(settings.dataDir);
 const functions = await FunctionRegistry.open(durableUrl, log, settings.quotas);
 const stacks = new StackRemapper(artifacts.images, (err) => log.error({ err }, "the thread that reads source maps ended"));
 const vault = await Vault.open(settings.secretsKey, settings.paths.secretsKey);
@@ -119,6 +124,7 @@ const { networks, runtimeClasses, unenforced = [] } = await engine.host();
 metrics.unenforced(unenforced);
 const incarnation = randomUUID();
 const versions = new ReadyVersions(functions);
+const targets = new Targets({ versions, secrets: functionSecrets, networkMissing: networks.missing, runtimeClasses });
 const invocationSource = await openInvocationSource({
 	durableUrl,
 	fastUrl,
@@ -189,16 +195,13 @@ const traces = openTracing(settings.tracing, node, metrics.registry, log);
 const attempts = new Attempts({
 	node,
 	pool,
-	versions,
-	secrets: functionSecrets,
+	targets,
 	artifacts,
 	metrics,
 	ends,
 	spans: traces.tracing.sink && new AttemptSpans(traces.tracing.sink),
 	places,
 	tail,
-	networkMissing: networks.missing,
-	runtimeClasses,
 	onTrouble,
 	remap,
 	invokes,
@@ -225,6 +228,7 @@ const versionLimit = new VersionLimit({
 	log,
 });
 const upkeep = new Upkeep({ settings, artifacts, builds, budget, versionLimit, dockerfiles, engine, reseal, log });
+const minimums = new Minimums({ functions, pool, log });
 const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine, tail, ends, unenforced });
 
 await pool.start();
@@ -234,6 +238,7 @@ functions.onChange((name) => {
 	invocationSource.changed(name);
 	mirror?.wake();
 	upkeep.changed(name);
+	minimums.changed(name);
 });
 // Before anything is taken: what a gateway knows this node to have taken is told by incarnation from what an earlier one had.
 await membership.join(
@@ -251,15 +256,18 @@ await invocationSource.start((delivery) => attempts.run(delivery), settings.maxI
 await buildSource.start((task, attempt) => builds.run(task, attempt), BUILDS_AT_ONCE);
 await images.resume();
 mirror?.start();
+minimums.start();
 upkeep.start();
 
 let stopping = false;
-async function stop(): Promise<void> {
+/** @param returns another one takes its place in a moment: what waits for this node is left to that one */
+async function stop(returns = false): Promise<void> {
 	if (stopping) return;
 	stopping = true;
+	minimums.stop();
 	upkeep.stop();
 	await mirror?.close();
-	await membership.drain();
+	await membership.drain(returns);
 	await Promise.all([invocationSource.drain(GRACE_MS), buildSource.close()]);
 	events.record(undefined, { kind: "node", what: "left", node }, `gone:${incarnation}`);
 	await membership.leave();
@@ -284,6 +292,7 @@ async function stop(): Promise<void> {
 }
 process.once("SIGTERM", () => void stop());
 process.once("SIGINT", () => void stop());
+process.once("SIGUSR2", () => void stop(true));
 exitWithParent(() => void stop());
 const store = await functions.store.find(builder.functions().length > 0);
 process.stdout.write(`${JSON.stringify({ ready: true, node, store })}\n`);

@@ -14,6 +14,7 @@ import {
 	mergeManifest,
 	nameFor,
 	parseReuse,
+	parseSandboxes,
 	readManifest,
 } from "../input/manifest.js";
 import { runtimeOf } from "../input/runtime-of.js";
@@ -69,6 +70,7 @@ export function registerDeploy({ program, action }: Registrar): void {
 		.option("--env <KEY=VALUE>", "an environment variable; may be repeated", addVariable, {})
 		.option("--allow <host>", "a host it may reach, as api.example.com or *.example.org:8443; may be repeated", addHost)
 		.option("--env-file <file>", "a file of KEY=VALUE lines", parseText)
+		.option("--min <sandboxes>", "sandboxes that are ready always, on each node", parseSandboxes)
 		.option("--reuse <how>", "version, never, or invocations per sandbox", parseReuse)
 		.option(
 			"--runtime <runtime>",

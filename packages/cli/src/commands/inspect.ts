@@ -22,9 +22,13 @@ export function registerInspect({ program, action }: Registrar): void {
 				const aliases = await client.aliases(reference.name);
 				const versions = await versionsOf(client, reference, aliases);
 				const { background } = await client.get(reference.name);
-				const failing = (await client.failing()).filter((one) => one.project === versions[0]?.project && one.function === reference.name);
-				if (session.json) session.terminal.json({ versions, aliases, background, failing });
-				else session.terminal.print(versions.map((version) => inspectedText(version, aliases, background, failing)).join("\n\n"));
+				const isOf = (one: { readonly project?: string; readonly function?: string }) =>
+					one.project === versions[0]?.project && one.function === reference.name;
+				const all = await client.sandboxesAndFailing();
+				const [sandboxes, failing] = [all.sandboxes.filter(isOf), all.failing.filter(isOf)];
+				if (session.json) session.terminal.json({ versions, aliases, background, failing, sandboxes });
+				else
+					session.terminal.print(versions.map((version) => inspectedText(version, aliases, background, failing, sandboxes)).join("\n\n"));
 				return EXIT.ok;
 			}),
 		);

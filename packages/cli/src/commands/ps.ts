@@ -2,6 +2,7 @@ import { DEFAULT_PROJECT, type SandboxInfo } from "@berth/contracts";
 import { EXIT } from "../exit-codes.js";
 import type { Registrar } from "../registrar.js";
 import { failingText } from "../render/failing.js";
+import { keptText } from "../render/kept.js";
 import { tableOf } from "../render/table.js";
 import { ageText, bytesText } from "../render/units.js";
 import type { Session } from "../session.js";
@@ -15,7 +16,7 @@ export function registerPs({ program, action }: Registrar): void {
 		.action(
 			action(async (session: Session) => {
 				const { client } = await session.connect();
-				const [sandboxes, failing] = await Promise.all([client.sandboxes(), client.failing()]);
+				const { sandboxes, failing } = await client.sandboxesAndFailing();
 				if (session.json) session.terminal.json({ sandboxes, failing });
 				else if (sandboxes.length === 0) session.terminal.note("There is no sandbox.");
 				else session.terminal.print(sandboxesTable(sandboxes));
@@ -34,6 +35,7 @@ function sandboxesTable(sandboxes: readonly SandboxInfo[]): string {
 		{ heading: "MEMORY", cell: (each) => bytesText(each.memoryBytes), align: "right" },
 		{ heading: "AGE", cell: (each) => ageText(each.ageMs), align: "right" },
 		{ heading: "IDLE", cell: (each) => ageText(each.idleMs), align: "right" },
+		{ heading: "KEPT", cell: keptText },
 		{ heading: "USES", cell: (each) => String(each.invocations), align: "right" },
 		// Where there is one node its name says nothing.
 		...(new Set(sandboxes.map(({ node }) => node)).size > 1 ? [{ heading: "NODE", cell: (each: SandboxInfo) => each.node }] : []),

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { addVariable, manifestOf, mergeManifest, nameFor, parseReuse, readManifest } from "./manifest.js";
+import { addVariable, manifestOf, mergeManifest, nameFor, parseReuse, parseSandboxes, readManifest } from "./manifest.js";
 
 let directory: string;
 beforeEach(async () => {
@@ -78,6 +78,14 @@ test("a variable may hold an equals sign, and needs a name", () => {
 	expect(addVariable("A=b=c", { Z: "1" })).toEqual({ Z: "1", A: "b=c" });
 	expect(() => addVariable("=x", {})).toThrow("KEY=VALUE");
 	expect(() => addVariable("A", {})).toThrow("KEY=VALUE");
+});
+
+test("a minimum is a number, and leaves the windows of the file as they are", async () => {
+	const windows = [{ cron: "@daily", forMs: 60_000, min: 2 }];
+	expect(parseSandboxes("2")).toBe(2);
+	expect(() => parseSandboxes("two")).toThrow("How many");
+	expect(await mergeManifest({ pool: { min: 1, windows } }, { min: 2, env: {} })).toEqual({ pool: { min: 2, windows } });
+	expect(await mergeManifest({ pool: { windows } }, { env: {} })).toEqual({ pool: { windows } });
 });
 
 test("reuse is a word or a number of uses", () => {

@@ -18,6 +18,8 @@ export interface ManifestOptions {
 	readonly runtime?: string;
 	readonly runtimeClass?: string;
 	readonly dockerfile?: string;
+	/** Sandboxes that are ready always. */
+	readonly min?: number;
 	readonly reuse?: "version" | "never" | number;
 	/** The whole network: hosts that it may reach. */
 	readonly allow?: readonly string[];
@@ -74,6 +76,7 @@ export async function mergeManifest(file: ManifestFile["manifest"], options: Man
 		runtime: options.runtime,
 		runtimeClass: options.runtimeClass,
 		dockerfile: options.dockerfile,
+		pool: options.min === undefined ? undefined : { ...(isRecord(file["pool"]) ? file["pool"] : {}), min: options.min },
 		reuse: options.reuse,
 		network: options.allow && { allow: options.allow },
 	};
@@ -99,6 +102,12 @@ export function parseReuse(text: string): "version" | "never" | number {
 	if (text === "version" || text === "never") return text;
 	if (/^[1-9]\d*$/.test(text)) return Number(text);
 	throw new InvalidArgumentError("`version`, `never`, or how many invocations a sandbox may serve.");
+}
+
+/** How many; the gateway says how many there may be. */
+export function parseSandboxes(text: string): number {
+	if (/^\d{1,9}$/.test(text)) return Number(text);
+	throw new InvalidArgumentError("How many sandboxes, as in 2.");
 }
 
 /** The function's name: as said, else made from the file's or directory's. @throws CommandFailure */

@@ -1,6 +1,7 @@
-import type { Alias, Backlog, FailingVersion, Layer, Version } from "@berth/contracts";
+import type { Alias, Backlog, FailingVersion, Layer, SandboxInfo, Version } from "@berth/contracts";
 import { namesText } from "./aliases.js";
 import { failingText } from "./failing.js";
+import { readyText, sandboxesText } from "./kept.js";
 import { pairsOf, tableOf } from "./table.js";
 import { bytesText, durationText } from "./units.js";
 
@@ -10,6 +11,7 @@ export function inspectedText(
 	aliases: readonly Alias[],
 	background: Backlog,
 	failing: readonly FailingVersion[] = [],
+	sandboxes: readonly SandboxInfo[] = [],
 ): string {
 	const { image, build, failure, manifest, source, number } = version;
 	const names = namesText(aliases, number);
@@ -25,6 +27,8 @@ export function inspectedText(
 		["runtime", manifest.runtimeClass === undefined ? manifest.runtime : `${manifest.runtime}, under ${manifest.runtimeClass}`],
 		["limits", `${manifest.memoryMiB} MiB, ${manifest.cpuMilli} m CPU, ${durationText(manifest.timeoutMs)}, /tmp ${manifest.tmpfsMiB} MiB`],
 	);
+	const there = sandboxesText(sandboxes.filter((each) => each.version === number));
+	pairs.push(["sandboxes", `${there === "" ? "none" : there}; ${readyText(manifest)}`]);
 	const storage = [...(manifest.volumes ?? []).map(volumeText), ...(manifest.binds ?? []).map((name) => `/mnt/${name} (the operator's)`)];
 	if (storage.length > 0) pairs.push(["storage", storage.join(", ")]);
 	pairs.push(["background", backlogText(background)]);

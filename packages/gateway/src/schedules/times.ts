@@ -1,17 +1,6 @@
 import { createHash } from "node:crypto";
 import { BerthError, SCHEDULE_LIMITS, type ScheduleConfig, type ScheduleTimes } from "@berth/contracts";
-import { Cron } from "croner";
-
-/** When a schedule is due. Times are milliseconds since the epoch. */
-interface Times {
-	/** The first one after a moment. */
-	after(ms: number): number | undefined;
-	/** The newest from a time on until a moment, both included: in order, and no more than so many. */
-	between(fromMs: number, untilMs: number, most: number): readonly number[];
-}
-
-const EXAMPLES = '"30 2 * * *" is every night at 02:30, "*/15 9-17 * * MON-FRI" every quarter of an hour at work, "@daily" every midnight';
-const NICKNAMES = ["@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"];
+import { cronTimes, type Times, WrongCron } from "@berth/registry";
 
 /** @throws BerthError invalid_request when there isn't exactly one way of saying when, or it never comes */
 export function timesOf(config: ScheduleTimes): Times {
@@ -24,13 +13,21 @@ export function timesOf(config: ScheduleTimes): Times {
 }
 
 function unbounded({ cron, everyMs, at, timeZone, startAt, createdAt }: ScheduleTimes): Times {
-	if (cron !== undefined) return cronTimes(cron, timeZone);
+	if (cron !== undefined) return timesOfCron(cron, timeZone);
 	if (everyMs !== undefined) return everyTimes(everyMs, Date.parse(startAt ?? createdAt), startAt === undefined ? 1 : 0);
 	const once = Date.parse(at as string);
 	return {
 		after: (ms) => (once > ms ? once : undefined),
 		between: (from, until) => (once >= from && once <= until ? [once] : []),
 	};
+}
+
+function timesOfCron(cron: string, timeZone: string): Times {
+	try {
+		return cronTimes(cron, timeZone);
+	} catch (error) {
+		throw error instanceof WrongCron ? wrongField("cron", error.message) : error;
+	}
 }
 
 function bounded({ startAt, endAt }: ScheduleTimes, times: Times): Times {
@@ -55,44 +52,6 @@ function everyTimes(everyMs: number, anchorMs: number, first: 0 | 1): Times {
 			return Array.from({ length: Math.max(0, Math.floor((until - oldest) / everyMs) + 1) }, (_, at) => oldest + at * everyMs);
 		},
 	};
-}
-
-/**
- * Daylight saving as croner has it (and, but for lists, Vixie cron): a time of day that a change leaves out is due at the first
- * moment after it, one that comes twice is due the first time; what has a `*` or a step counts real time, and is due in both.
- */
-function cronTimes(text: string, timeZone: string): Times {
-	const cron = parsedCron(text, timeZone);
-	return {
-		after: (ms) => cron.nextRun(new Date(ms))?.getTime(),
-		between: (from, until, most) =>
-			cron
-				// Those before a moment, in whole seconds.
-				.previousRuns(most, new Date(until + 1000))
-				.map((date) => date.getTime())
-				.filter((ms) => ms >= from && ms <= until)
-				.reverse(),
-	};
-}
-
-function parsedCron(text: string, timeZone: string): Cron {
-	const parts = text.trim().split(/\s+/);
-	if (text.trim().startsWith("@")) {
-		if (!NICKNAMES.includes(text.trim().toLowerCase())) throw wrongCron(`${text.trim().slice(0, 40)} isn't one of ${NICKNAMES.join(", ")}`);
-	} else if (parts.length !== 5 && parts.length !== 6) {
-		throw wrongCron(
-			`five fields are wanted (minute, hour, day of the month, month, day of the week), or six with seconds first; here are ${parts.length}`,
-		);
-	}
-	if (text.includes("?")) throw wrongCron("? has no meaning of its own here; write *");
-	let cron: Cron;
-	try {
-		cron = new Cron(parts.join(" "), { timezone: timeZone, mode: "5-or-6-parts", fixedTimeRule: "no-wildcard" });
-	} catch (error) {
-		throw wrongCron((error as Error).message.replace(/^Cron\w*: /, ""));
-	}
-	if (cron.nextRun() === null) throw wrongCron("there is no such day, so it would never fire");
-	return cron;
 }
 
 /** The next times after a moment. */
@@ -141,10 +100,6 @@ export function planOf(config: ScheduleConfig, dueMs: number, nowMs: number): Pl
 		missed: dropped.length === 0 ? undefined : { count: Math.min(most, dropped.length), lastMs: dropped.at(-1) as number },
 		nextMs: times.after(last),
 	};
-}
-
-function wrongCron(message: string): BerthError {
-	return wrongField("cron", `${message}; ${EXAMPLES}`);
 }
 
 export function wrongField(field: string, message: string): BerthError {

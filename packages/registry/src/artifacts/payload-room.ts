@@ -56,6 +56,11 @@ export class PayloadRoom {
 		this.#onTrouble = onTrouble;
 	}
 
+	/** What the store holds, as it was counted last, and may hold. */
+	get figures(): { readonly takenBytes: number; readonly maxBytes: number } {
+		return { takenBytes: this.#bytes, maxBytes: this.#budget.bytes };
+	}
+
 	/** Counts what is there, in the background. */
 	begin(): void {
 		this.#behind(this.#count());

@@ -27,6 +27,11 @@ export class PayloadStore {
 		this.#room = room;
 	}
 
+	/** What it holds of its budget; undefined where it has none. */
+	get figures(): PayloadRoom["figures"] | undefined {
+		return this.#room?.figures;
+	}
+
 	/**
 	 * It is there whole, or not yet.
 	 * @param of the invocation that it is for: its name says so

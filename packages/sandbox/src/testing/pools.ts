@@ -48,6 +48,7 @@ export async function start(changes: Partial<PoolOptions> = {}): Promise<Pool> {
 		idleTtlMs: 60_000,
 		cores: 2,
 		crashesAllowed: 5,
+		targetOf: () => Promise.resolve(undefined),
 		onTrouble: (message) => void troubles.push(message),
 		...changes,
 	});

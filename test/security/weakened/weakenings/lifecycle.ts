@@ -23,21 +23,15 @@ export const lifecycle = {
 	},
 	"one version to a sandbox": {
 		takes: "the version in what a sandbox is known by",
-		edits: [
-			[
-				"packages/worker/src/attempts.ts",
-				"key: `${request.project}/${request.function}:${request.version}`",
-				"key: `${request.project}/${request.function}:`",
-			],
-		],
+		edits: [["packages/worker/src/targets.ts", "key: `${project}/${name}:${number}`", "key: `${project}/${name}:`"]],
 	},
 	"strays retire a sandbox": {
 		takes: "the look for processes that are left",
 		edits: [
 			[
 				"packages/sandbox/src/body.ts",
-				"return this.cgroup.tasks() > this.#restingTasks && this.cgroup.processes() > this.#restingProcesses;",
-				"return false;",
+				"const hasMore = () => this.cgroup.processes() > this.#restingProcesses;",
+				"const hasMore = () => false;",
 			],
 		],
 	},
