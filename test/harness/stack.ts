@@ -148,7 +148,13 @@ export class Stack implements AsyncDisposable {
 		await this.#client.close();
 		try {
 			await this.down();
-			const left = leftoversOf(this.dataDir).filter((one) => !mounted.some((path) => one === `mount ${path}`));
+			const look = () => leftoversOf(this.dataDir).filter((one) => !mounted.some((path) => one === `mount ${path}`));
+			// The kernel takes a hierarchy away in its own time, after the last of its groups.
+			const left = await eventually(() => {
+				const now = look();
+				if (now.some((one) => one.startsWith("hierarchy "))) throw new Error("a hierarchy is there yet");
+				return now;
+			}).catch(look);
 			if (left.length > 0) throw new Error(`the stack left something behind:\n${left.join("\n")}`);
 		} finally {
 			await clearLeftovers(this.dataDir);
