@@ -2,7 +2,7 @@ import { BerthError, SECOND_MS } from "@berth/contracts";
 import { BACKLOGS_TOLD } from "@berth/telemetry";
 import type { Request, Response } from "express";
 import { merged, withNode } from "./exposition.js";
-import { NO_WORKER } from "./placement.js";
+import { NO_WORKER, openOf } from "./placement.js";
 import type { Services } from "./services.js";
 
 /** How long a node may take to say its metrics, milliseconds: well within a scrape's 10 s. */
@@ -16,7 +16,7 @@ export function livez(_request: Request, response: Response): void {
 /** `GET /readyz`: an invocation would be accepted: both Redis servers answer and a worker is registered. */
 export async function readyz(_request: Request, response: Response, { functions, invocations, nodes }: Services): Promise<void> {
 	await Promise.all([functions.ping(), invocations.depth()]);
-	if (!nodes.nodes().some(({ draining }) => draining !== true)) throw new BerthError("unavailable", NO_WORKER);
+	if (openOf(nodes).length === 0) throw new BerthError("unavailable", NO_WORKER);
 	response.type("text/plain").send("ok\n");
 }
 

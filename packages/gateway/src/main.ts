@@ -1,9 +1,10 @@
 import { once } from "node:events";
-import { chmodSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import type { IncomingMessage, Server } from "node:http";
 import type { Server as TlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { dockerfilesMissing, dropPrivileges, exitWithParent, loadSettings, readTls, type Settings } from "@berth/config";
+import { basename, dirname, join } from "node:path";
+import { dockerfilesMissing, dropPrivileges, exitWithParent, listenFd, loadSettings, readTls, type Settings } from "@berth/config";
 import { newId } from "@berth/contracts";
 import {
 	type EventLog,
@@ -46,6 +47,8 @@ import { Upkeep } from "./upkeep.js";
 
 /** How long a stop waits for what is in flight, milliseconds. What isn't answered then is told so, within a second more. */
 const GRACE_MS = 10_000;
+/** The same for one in whose place another one serves already: nobody waits for its end. */
+const RETIRE_MS = 60_000;
 
 /** This machine's own addresses. */
 const LOOPBACK = ["127.0.0.0/8", "::1"];
@@ -55,7 +58,8 @@ async function main(): Promise<void> {
 	const settings = loadSettings();
 	const log = createLogger("gateway", settings.logLevel);
 	const metrics = new GatewayMetrics();
-	const exchange = new Streams(settings.paths.streamSocket, settings.bodyStallMs);
+	const streamSocket = join(settings.paths.streamSockets, `${process.pid}.sock`);
+	const exchange = new Streams(streamSocket, settings.bodyStallMs);
 	const options = {
 		mayTakeTime: (request: IncomingMessage) => exchange.allows(request),
 		answerStallMs: settings.answerStallMs,
@@ -76,8 +80,9 @@ async function main(): Promise<void> {
 	/** For what functions on a network ask of each other. */
 	const joined = createGatewayServer(options);
 	const { server } = gateway;
-	// A port below 1024 is only root's to open.
-	await listen(server, settings);
+	const fd = listenFd();
+	// A port below 1024 is only root's to open. On a socket that was opened for us it listens when it can serve: who comes until then waits, or is another gateway's.
+	if (fd === undefined) await listen(server, settings);
 	dropPrivileges(settings.serviceUid);
 	if (settings.tls && tls) {
 		const expires = (atMs: number) => metrics.certificateExpires(atMs);
@@ -94,7 +99,8 @@ async function main(): Promise<void> {
 	gateway.serve(createApp(services, invocations));
 	joined.serve(createJoinedApp(invocations, services));
 	await listenPrivately(joined.server, settings.paths.gatewaySocket);
-	await listenPrivately(exchange.server(), settings.paths.streamSocket);
+	removeOldSockets(settings.paths.streamSockets);
+	await listenPrivately(exchange.server(), streamSocket);
 	const upkeep = new Upkeep(services);
 	upkeep.start();
 	const dispatcher = new ScheduleDispatcher(services);
@@ -102,6 +108,7 @@ async function main(): Promise<void> {
 	const courier = new Courier(services);
 	courier.start();
 	stopOnDemand([gateway, joined], services, [upkeep, courier, dispatcher], traces);
+	if (fd !== undefined) await once(server.listen({ fd }), "listening");
 	const { port } = server.address() as AddressInfo;
 	process.stdout.write(`${JSON.stringify({ ready: true, port, ...(firstKey === undefined ? {} : { firstKey }) })}\n`);
 }
@@ -186,11 +193,22 @@ async function listen(server: Server, { host, port }: Settings): Promise<void> {
 	});
 }
 
-/** On a socket that nobody but our own user may open. */
+/** On a socket that nobody but our own user may open. From one moment to the next it is ours, and not that of a gateway before us, which goes on with who has come to it. */
 async function listenPrivately(server: Server, path: string): Promise<void> {
-	rmSync(path, { force: true });
-	await once(server.listen(path), "listening");
-	chmodSync(path, 0o600);
+	// A gateway alone, in a container or as a service of its own user, has no supervisor that makes its directories.
+	mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+	// Node removes this name when the server ends, and not the next gateway's.
+	const ours = `${path}.${process.pid}`;
+	rmSync(ours, { force: true });
+	await once(server.listen(ours), "listening");
+	chmodSync(ours, 0o600);
+	renameSync(ours, path);
+}
+
+/** Of gateways that were killed. */
+function removeOldSockets(directory: string): void {
+	mkdirSync(directory, { recursive: true, mode: 0o700 });
+	for (const name of readdirSync(directory)) if (!existsSync(join("/proc", basename(name, ".sock")))) rmSync(join(directory, name));
 }
 
 /** Takes nothing more, lets what is in flight end, and exits. */
@@ -201,16 +219,18 @@ function stopOnDemand(
 	traces: OpenTracing,
 ): void {
 	let stopping = false;
-	const stop = async () => {
+	const stop = async (isReplaced = false) => {
 		if (stopping) return;
 		stopping = true;
-		await Promise.all(servers.map((server) => server.close(GRACE_MS, () => services.invocations.giveUp())));
+		const giveUp = () => services.invocations.giveUp();
+		await Promise.all(servers.map((server) => (isReplaced ? server.retire(RETIRE_MS, giveUp) : server.close(GRACE_MS, giveUp))));
 		await Promise.all(ongoing.map((one) => one.stop()));
 		await Promise.all([closeServices(services), traces.close()]);
 		process.exit(0);
 	};
 	process.once("SIGTERM", () => void stop());
 	process.once("SIGINT", () => void stop());
+	process.once("SIGUSR2", () => void stop(true));
 	exitWithParent(() => void stop());
 }
 

@@ -135,7 +135,7 @@ export class RedisNodeDirectory implements NodeDirectory {
 function changeOf(old: NodeInfo, now: NodeInfo | undefined): NodeChange["reason"] | undefined {
 	if (now === undefined) return "abandoned";
 	if (now.incarnation !== old.incarnation) return "restarted";
-	return now.draining && !old.draining ? "draining" : undefined;
+	return now.draining && !old.draining && !now.returns ? "draining" : undefined;
 }
 
 function silent(node: string, timeoutMs: number): BerthError {

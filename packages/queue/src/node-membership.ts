@@ -2,7 +2,15 @@ import { BerthError } from "@berth/contracts";
 import { closeRedis, LuaScript, type Redis, Subscription } from "@berth/redis";
 import { NODE_IDS, NODE_NEWS, nodeLeaseOf, questionsOf } from "./keys.js";
 import type { QueueLogger } from "./logger.js";
-import { type Answered, type Asked, NODE_LEASE_MS, NODE_RENEWAL_MS, type NodeNews } from "./node-channels.js";
+import {
+	type Answered,
+	type Asked,
+	NODE_LEASE_MS,
+	NODE_RENEWAL_MS,
+	NODE_RETURN_MS,
+	type NodeNews,
+	QUEUE_PROTOCOL,
+} from "./node-channels.js";
 import { readNodes } from "./node-leases.js";
 import type { NodeAnswer, NodeInfo, NodeMembership, NodeQuestion } from "./ports.js";
 
@@ -38,18 +46,18 @@ export class RedisNodeMembership implements NodeMembership {
 	}
 
 	async join(node: NodeInfo, answer: Answerer): Promise<void> {
-		this.#node = node;
+		this.#node = { protocol: QUEUE_PROTOCOL, ...node };
 		const onMessage = (text: string) => void this.#answer(JSON.parse(text) as Asked, answer);
 		await new Subscription(this.#subscriber, [questionsOf(node.id)], { onMessage }, this.#log).listening;
-		await this.#renew(node);
-		await this.#redis.publish(NODE_NEWS, JSON.stringify({ kind: "joined", node } satisfies NodeNews));
+		await this.#renew(this.#node);
+		await this.#redis.publish(NODE_NEWS, JSON.stringify({ kind: "joined", node: this.#node } satisfies NodeNews));
 		this.#timer = setInterval(() => void this.#renewOnce(), NODE_RENEWAL_MS);
 	}
 
 	/** Should Redis be away now, the next renewal says it. */
-	async drain(): Promise<void> {
+	async drain(returns = false): Promise<void> {
 		if (this.#node === undefined || this.#closed !== undefined) return;
-		this.#node = { ...this.#node, draining: true };
+		this.#node = { ...this.#node, draining: true, ...(returns ? { returns } : {}) };
 		await this.#renewOnce();
 		if (this.#redis.status === "ready") await this.#tell({ kind: "draining", id: this.#node.id });
 	}
@@ -64,7 +72,8 @@ export class RedisNodeMembership implements NodeMembership {
 		clearInterval(this.#timer);
 		const node = this.#node;
 		try {
-			if (node !== undefined && this.#redis.status === "ready") {
+			if (node !== undefined && this.#redis.status === "ready" && node.returns === true) await this.#renew(node, NODE_RETURN_MS);
+			else if (node !== undefined && this.#redis.status === "ready") {
 				await END_LEASE.run(this.#redis, [nodeLeaseOf(node.id), NODE_IDS], [JSON.stringify(node), node.id]);
 				const news: NodeNews = { kind: "left", id: node.id, incarnation: node.incarnation };
 				await this.#redis.publish(NODE_NEWS, JSON.stringify(news));
@@ -97,8 +106,8 @@ export class RedisNodeMembership implements NodeMembership {
 		}
 	}
 
-	async #renew(node: NodeInfo): Promise<void> {
-		await this.#redis.multi().set(nodeLeaseOf(node.id), JSON.stringify(node), "PX", NODE_LEASE_MS).sadd(NODE_IDS, node.id).exec();
+	async #renew(node: NodeInfo, leaseMs = NODE_LEASE_MS): Promise<void> {
+		await this.#redis.multi().set(nodeLeaseOf(node.id), JSON.stringify(node), "PX", leaseMs).sadd(NODE_IDS, node.id).exec();
 	}
 
 	async #answer({ id, answerTo, question }: Asked, answerer: Answerer): Promise<void> {

@@ -189,6 +189,10 @@ export interface NodeInfo {
 	readonly runtimeClasses?: readonly RuntimeClass[];
 	/** It ends what it has, and is to be given nothing more. */
 	readonly draining?: true;
+	/** Beside that: another one takes its place in a moment, and what waits in its queue. */
+	readonly returns?: true;
+	/** What it understands of what gateways send: see `QUEUE_PROTOCOL`. Absent: 1. */
+	readonly protocol?: number;
 }
 
 /** What happened to a node, and the incarnation of it that this concerns. */
@@ -273,7 +277,7 @@ export interface NodeMembership {
 	join(node: NodeInfo, answer: (question: NodeQuestion) => Promise<NodeAnswer>): Promise<void>;
 	/** All that have a live lease, this one with them once it has joined. */
 	nodes(): Promise<readonly NodeInfo[]>;
-	/** Says that this node ends what it has and is to be given nothing more. */
-	drain(): Promise<void>;
+	/** Says that this node ends what it has and is to be given nothing more. @param returns another one takes its place in a moment */
+	drain(returns?: boolean): Promise<void>;
 	leave(): Promise<void>;
 }

@@ -245,13 +245,14 @@ minimums.start();
 upkeep.start();
 
 let stopping = false;
-async function stop(): Promise<void> {
+/** @param returns another one takes its place in a moment: what waits for this node is left to that one */
+async function stop(returns = false): Promise<void> {
 	if (stopping) return;
 	stopping = true;
 	minimums.stop();
 	upkeep.stop();
 	await mirror?.close();
-	await membership.drain();
+	await membership.drain(returns);
 	await Promise.all([invocationSource.drain(GRACE_MS), buildSource.close()]);
 	events.record(undefined, { kind: "node", what: "left", node }, `gone:${incarnation}`);
 	await membership.leave();
@@ -276,6 +277,7 @@ async function stop(): Promise<void> {
 }
 process.once("SIGTERM", () => void stop());
 process.once("SIGINT", () => void stop());
+process.once("SIGUSR2", () => void stop(true));
 exitWithParent(() => void stop());
 const store = await functions.store.find(builder.functions().length > 0);
 process.stdout.write(`${JSON.stringify({ ready: true, node, store })}\n`);
