@@ -19,7 +19,7 @@ const say = (text: string) => {
 };
 
 const supervisor = new Supervisor(loadSettings(), say);
-const stopped = stoppedBySignal(supervisor, say);
+const stopped = stoppedBySignal(supervisor, say, true);
 try {
 	const ready = await supervisor.start();
 	process.stdout.write(`${new Date().toISOString()} ready${ready.url === null ? "" : ` at ${ready.url}`}\n`);
