@@ -102,6 +102,9 @@ describe("the command line", () => {
 			],
 		]);
 		expect((await stack.berth("project", "show", project)).stdout).toMatch(/^image-mib +0 +9 +for it$/m);
+		const back = await stack.berth("--json", "project", "set", project, "--concurrency", "default", "--queued=default");
+		const after = (JSON.parse(back.stdout) as { quotas: Record<string, { own: boolean }> }).quotas;
+		expect([back.code, after["concurrency"]?.own, after["queued"]?.own, after["functions"]?.own]).toEqual([0, false, false, true]);
 		await stack.berth("project", "remove", project);
 	});
 
