@@ -4,6 +4,7 @@ import { eventually } from "../harness/eventually.js";
 import { deploy, fixture } from "../harness/functions.js";
 import { leftoversOf } from "../harness/leftovers.js";
 import { type Command, Stack } from "../harness/stack.js";
+import { OWN, restartUnderLoad } from "./restarts.js";
 
 let stack: Stack;
 beforeAll(async () => {
@@ -74,6 +75,32 @@ describe("a stack that is stopped while it works", () => {
 		await starting;
 		expect(leftoversOf(stack.dataDir)).toEqual([]);
 		await stack.up();
+	});
+});
+
+describe("a stack whose processes are started again, each of the five, while it is used", () => {
+	it("fails no invocation, refuses no connection, and goes on with what waits in the background", async () => {
+		const deployed = await deploy(stack, { source: fixture("sleeps") });
+		const slow = await deploy(stack, { source: fixture("sleeps"), concurrency: 1 });
+		const ids = await Promise.all(
+			Array.from({ length: 10 }, async () => (await stack.client.invokeAsync(slow.name, { json: { ms: 300 } })).id),
+		);
+		expect((await restartUnderLoad(stack, deployed, OWN)).failures).toEqual([]);
+		// Of the Redis servers it is said that they are away, and nothing that they acknowledged is lost.
+		const { failures } = await restartUnderLoad(stack, deployed, ["redis-fast", "redis-durable"]);
+		expect(failures.filter((told) => !/^(?:unavailable|platform_error|worker_lost):/.test(told))).toEqual([]);
+		await eventually(async () => {
+			const records = await Promise.all(ids.map((id) => stack.client.invocation(id)));
+			// None was begun twice: what ran was waited for.
+			expect(records.map(({ outcome, attempt }) => [outcome, attempt])).toEqual(ids.map(() => ["succeeded", 1]));
+		}, 30_000);
+	});
+
+	it("says which there are to somebody who asks for another", async () => {
+		expect(await stack.berth("restart", "gatway")).toMatchObject({
+			code: 1,
+			stderr: "error: there is no process gatway here: redis-durable, redis-fast, launcher, worker, gateway\n",
+		});
 	});
 });
 

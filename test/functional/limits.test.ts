@@ -64,6 +64,20 @@ describe("a function that takes all it can get", () => {
 		}
 	});
 
+	it("of the log doesn't fill the memory of a function that prints faster than it is read", async () => {
+		const source = `export default async ({ pausing }) => {
+			for (let i = 0; i < 200_000; i++) {
+				console.log("x".repeat(999));
+				if (pausing && i % 100 === 0) await new Promise(setImmediate);
+			}
+		};`;
+		const deployed = await deploy(stack, { source });
+		for (const pausing of [false, true]) {
+			const answer = await deployed.invoke({ pausing });
+			expect([answer.outcome, (await deployed.record(answer)).logsTruncated]).toEqual(["succeeded", true]);
+		}
+	});
+
 	it("of the log keeps the first MiB, cut and flagged, and the function goes on", async () => {
 		const deployed = await deploy(stack, { source: fixture("floods-log") });
 		const answer = await deployed.invoke({ lines: 5000 });

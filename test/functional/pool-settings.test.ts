@@ -86,6 +86,8 @@ describe("a function that crashes again and again", () => {
 		};
 		const before = await started();
 		const background = await stack.client.invokeAsync(crashing.name, { json: {} });
+		const keyed = () => crashing.invoke({}, { idempotencyKey: crashing.name });
+		expect((await keyed()).raw.status).toBe(503);
 		const refused = await crashing.invoke({});
 		expect(refused).toMatchObject({
 			raw: { status: 503 },
@@ -100,13 +102,14 @@ describe("a function that crashes again and again", () => {
 		expect(Number(refused.raw.headers["retry-after"])).toBeGreaterThanOrEqual(1);
 		expect(await started()).toEqual([before[0], 1]);
 		const of = { function: crashing.name, version: 1, crashes: CRASHES_ALLOWED };
-		expect(await stack.client.failing()).toMatchObject([of]);
+		expect((await stack.client.sandboxesAndFailing()).failing).toMatchObject([of]);
 		// What nobody waits for is tried when the time has come, and answers.
 		await eventually(async () =>
 			expect(await stack.client.invocation(background.id)).toMatchObject({ outcome: "succeeded", attempts: [{ outcome: "succeeded" }] }),
 		);
-		expect(await stack.client.failing()).toEqual([]);
+		expect((await stack.client.sandboxesAndFailing()).failing).toEqual([]);
 		expect(await crashing.result({})).toBe("alive");
+		expect((await keyed()).raw.status).toBe(200);
 	});
 });
 

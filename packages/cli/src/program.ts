@@ -27,6 +27,7 @@ import { registerPs } from "./commands/ps.js";
 import { registerRebase } from "./commands/rebase.js";
 import { registerRecover } from "./commands/recover.js";
 import { registerRegistry } from "./commands/registry.js";
+import { registerRestart } from "./commands/restart.js";
 import { registerRm } from "./commands/rm.js";
 import { registerRollback } from "./commands/rollback.js";
 import { registerSchedules } from "./commands/schedules/schedules.js";
@@ -52,6 +53,7 @@ export interface Surroundings {
 const COMMANDS = [
 	registerUp,
 	registerDown,
+	registerRestart,
 	registerDeploy,
 	registerInvoke,
 	registerInvocations,

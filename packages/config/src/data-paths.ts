@@ -9,11 +9,13 @@ export interface DataPaths {
 	readonly launcherSocket: string;
 	/** Where a gateway takes what this node's worker asks in the name of functions; 0600 service user. */
 	readonly gatewaySocket: string;
-	/** Where a gateway takes answers in pieces and gives requests' bodies; 0600 service user. */
-	readonly streamSocket: string;
+	/** Where each gateway takes answers in pieces and gives requests' bodies, `<pid>.sock`; sockets 0600 service user. */
+	readonly streamSockets: string;
 	/** One socket per sandbox, for its agent. */
 	readonly agentSockets: string;
 	readonly supervisorFile: string;
+	/** Where a supervisor is asked to start processes again; 0600 root. */
+	readonly supervisorSocket: string;
 	/** Locked by the supervisor that holds this data directory, which it names; 0600 root. */
 	readonly supervisorLock: string;
 	/** The operator's API key, for root's command line; 0600 root. */
@@ -40,8 +42,9 @@ export function pathsOf(dataDir: string): DataPaths {
 		fastSocket: join(run, "fast.sock"),
 		launcherSocket: join(run, "launcher.sock"),
 		gatewaySocket: join(run, "gateway.sock"),
-		streamSocket: join(run, "streams.sock"),
+		streamSockets: join(run, "s"),
 		agentSockets: join(run, "a"),
+		supervisorSocket: join(run, "supervisor.sock"),
 		supervisorFile: join(run, "supervisor.json"),
 		supervisorLock: join(run, "supervisor.lock"),
 		adminKey: join(dataDir, "admin.key"),

@@ -99,7 +99,9 @@ test.each([
 });
 
 test("what the command line and the supervisor read is no misspelt setting, nor is a variable of somebody else's", () => {
-	expect(complaint({ BERTH_API_KEY: "x", BERTH_URL: "y", BERTH_SUPERVISED: "1", PREWARMED: "2", BERTHA: "3" })).toBe("none");
+	expect(complaint({ BERTH_API_KEY: "x", BERTH_URL: "y", BERTH_SUPERVISED: "1", BERTH_LISTEN_FD: "3", PREWARMED: "2", BERTHA: "3" })).toBe(
+		"none",
+	);
 });
 
 test("what a person's environment says; an empty variable counts as absent", () => {

@@ -14,6 +14,15 @@ export function outerMounts(env: Readonly<Record<string, string | undefined>> = 
 	return env[OUTER_MOUNTS];
 }
 
+/** Set by the supervisor for a gateway: the descriptor of the socket that it is to listen on, which the supervisor keeps open. */
+export const LISTEN_FD = "BERTH_LISTEN_FD";
+
+/** What the supervisor has opened; undefined where nobody has. */
+export function listenFd(env: Readonly<Record<string, string | undefined>> = process.env): number | undefined {
+	const text = env[LISTEN_FD];
+	return text === undefined ? undefined : Number(text);
+}
+
 /** The socket on which systemd hears of a service that it started with `Type=notify` (sd_notify(3)); undefined where it wants to hear nothing. */
 export function notifySocket(env: Readonly<Record<string, string | undefined>> = process.env): string | undefined {
 	return env["NOTIFY_SOCKET"] || undefined;

@@ -34,7 +34,8 @@ export async function answer(response: Response, { id, version, settlement, trus
 	try {
 		if (response.closed && !isKept(response)) return;
 		response.setHeader(HEADERS.invocationId, id);
-		response.setHeader(HEADERS.version, version);
+		// Without it an Idempotency-Key stays with its request (idempotency.ts): who waits as told and asks again is to be served.
+		if (!neverBegan(attempt)) response.setHeader(HEADERS.version, version);
 		if (!isRefused(attempt)) response.setHeader(HEADERS.outcome, attempt.outcome);
 		addTiming(response, phasesTiming(attempt.phases, attempt.start));
 		if (result === undefined) sendProblem(response, failureOf(id, attempt, trusted));
@@ -81,6 +82,11 @@ function checkedStatus(id: string, status: number): number {
 /** A body that its handler, once it was known, can't be given: nothing was tried, so there is no outcome to tell. */
 function isRefused({ code }: Settlement["attempt"]): boolean {
 	return code === "body_too_large";
+}
+
+/** Nothing of the function ran: to ask again later is what its caller is told. */
+function neverBegan({ code }: Settlement["attempt"]): boolean {
+	return code === "function_failing" || code === "start_timed_out";
 }
 
 /** What its caller is told of an attempt that failed. */

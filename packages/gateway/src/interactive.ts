@@ -8,6 +8,7 @@ import {
 	type Trigger,
 	type Version,
 } from "@berth/contracts";
+import { LeftBehindError } from "@berth/queue";
 import type { Request, Response } from "express";
 import { type Accepting, acceptedOf, type Origin } from "./accepted.js";
 import { answer, writeStreamHead } from "./answers.js";
@@ -118,8 +119,7 @@ export class Interactive {
 			let leave: (() => void) | undefined;
 			try {
 				leave = await this.#slotOf(version);
-				const node = nodeFor(nodes, version);
-				settlement = await this.#settled(node, invocation, response);
+				settlement = await this.#settled(() => nodeFor(nodes, version), invocation, response);
 				await onSettled?.({ id: invocation.id, settlement });
 				if (stream !== undefined && (stream.begun || settlement.attempt.streamed !== undefined))
 					await stream.end(settlement.attempt.outcome);
@@ -156,15 +156,25 @@ export class Interactive {
 		return this.#places[depth] as Places;
 	}
 
-	/** Waits for the end of an invocation even when its caller doesn't: the function is told then. */
-	async #settled(node: string, invocation: InvocationRequest, response: Response): Promise<Settlement> {
+	/**
+	 * Waits for the end of an invocation even when its caller doesn't: the function is told then. One that its node gives back, or leaves behind
+	 * at its end, without having begun it is placed again.
+	 */
+	async #settled(place: () => string, invocation: InvocationRequest, response: Response): Promise<Settlement> {
 		const { invocations } = this.#services;
 		if (response.closed && !isKept(response)) throw new BerthError("cancelled", "the caller went away before anything was accepted");
 		response.once("close", () => {
 			if (!response.writableFinished && !isKept(response))
 				invocations.cancel(invocation.id, response.req.socket.errored instanceof StalledError ? "stalled" : "left");
 		});
-		return await invocations.run(node, invocation);
+		for (;;) {
+			try {
+				return await invocations.run(place(), invocation);
+			} catch (error) {
+				// Who has gone meanwhile was told to nobody.
+				if (!(error instanceof LeftBehindError) || (response.closed && !isKept(response))) throw error;
+			}
+		}
 	}
 }
 

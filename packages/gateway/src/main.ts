@@ -1,12 +1,23 @@
 import { once } from "node:events";
-import { chmodSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import type { IncomingMessage, Server } from "node:http";
 import type { Server as TlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { dockerfilesMissing, dropPrivileges, exitWithParent, loadSettings, readTls, type Settings } from "@berth/config";
-import { newId } from "@berth/contracts";
+import { basename, dirname, join } from "node:path";
+import {
+	dockerfilesMissing,
+	dropPrivileges,
+	exitWithParent,
+	listenFd,
+	loadSettings,
+	readTls,
+	type Settings,
+	sharedMeansOf,
+} from "@berth/config";
+import { newId, type SharedMeans } from "@berth/contracts";
 import {
 	type EventLog,
+	type GatewayInfo,
 	type NodeChange,
 	openBuildQueue,
 	openEventLog,
@@ -34,6 +45,7 @@ import { createLogger, GatewayMetrics, type Logger, type OpenTracing, openTracin
 import { createApp } from "./app.js";
 import { Bodies } from "./body.js";
 import { Courier } from "./follow-ups/courier.js";
+import { createInternalApp } from "./internal.js";
 import { Invocations } from "./invocations.js";
 import { createJoinedApp } from "./joined.js";
 import { ScheduleDispatcher } from "./schedules/dispatcher.js";
@@ -46,6 +58,16 @@ import { Upkeep } from "./upkeep.js";
 
 /** How long a stop waits for what is in flight, milliseconds. What isn't answered then is told so, within a second more. */
 const GRACE_MS = 10_000;
+/** The same for one in whose place another one serves already: nobody waits for its end. */
+const RETIRE_MS = 60_000;
+
+/** Of workers: how fast functions read and write is theirs to say, and looked at where their clients are. */
+const FOR_WORKERS = {
+	answerStallMs: Number.MAX_SAFE_INTEGER,
+	answerBytes: Number.MAX_SAFE_INTEGER,
+	mayTakeTime: () => true,
+	onCut: () => undefined,
+};
 
 /** This machine's own addresses. */
 const LOOPBACK = ["127.0.0.0/8", "::1"];
@@ -55,7 +77,8 @@ async function main(): Promise<void> {
 	const settings = loadSettings();
 	const log = createLogger("gateway", settings.logLevel);
 	const metrics = new GatewayMetrics();
-	const exchange = new Streams(settings.paths.streamSocket, settings.bodyStallMs);
+	const streamSocket = join(settings.paths.streamSockets, `${process.pid}.sock`);
+	const exchange = new Streams(streamSocket, settings.bodyStallMs);
 	const options = {
 		mayTakeTime: (request: IncomingMessage) => exchange.allows(request),
 		answerStallMs: settings.answerStallMs,
@@ -76,8 +99,12 @@ async function main(): Promise<void> {
 	/** For what functions on a network ask of each other. */
 	const joined = createGatewayServer(options);
 	const { server } = gateway;
-	// A port below 1024 is only root's to open.
-	await listen(server, settings);
+	const internal = settings.internal && createGatewayServer(FOR_WORKERS);
+	const address = internal && (await listenInternally(internal.server, settings));
+	if (address !== undefined) exchange.movesTo(`http://${address}`);
+	const fd = listenFd();
+	// A port below 1024 is only root's to open. On a socket that was opened for us it listens when it can serve: who comes until then waits, or is another gateway's.
+	if (fd === undefined) await listen(server, settings);
 	dropPrivileges(settings.serviceUid);
 	if (settings.tls && tls) {
 		const expires = (atMs: number) => metrics.certificateExpires(atMs);
@@ -87,21 +114,25 @@ async function main(): Promise<void> {
 	const gatewayId = newId("gw");
 	const traces = openTracing(settings.tracing, gatewayId, metrics.registry, log);
 	const events = await openEventLog({ fastUrl: settings.fastRedisUrl, listens: true, logger: log });
-	const services = await open(settings, { log, metrics, gatewayId, events, tracing: traces.tracing, streams: exchange });
+	const services = await open(settings, { log, metrics, gatewayId, events, tracing: traces.tracing, streams: exchange, address });
 	const { keys } = services;
 	const firstKey = settings.adminKeySha256 === undefined ? await keys.ensureFirst() : await keys.ensureAdmin(settings.adminKeySha256);
 	const invocations = new Invocations(services);
 	gateway.serve(createApp(services, invocations));
-	joined.serve(createJoinedApp(invocations, services));
+	const joinedApp = createJoinedApp(invocations, services);
+	joined.serve(joinedApp);
+	internal?.serve(createInternalApp(exchange, joinedApp, services.vault));
 	await listenPrivately(joined.server, settings.paths.gatewaySocket);
-	await listenPrivately(exchange.server(), settings.paths.streamSocket);
+	removeOldSockets(settings.paths.streamSockets);
+	await listenPrivately(exchange.server(), streamSocket);
 	const upkeep = new Upkeep(services);
 	upkeep.start();
 	const dispatcher = new ScheduleDispatcher(services);
 	dispatcher.start();
 	const courier = new Courier(services);
 	courier.start();
-	stopOnDemand([gateway, joined], services, [upkeep, courier, dispatcher], traces);
+	stopOnDemand([gateway, joined, ...(internal ? [internal] : [])], services, [upkeep, courier, dispatcher], traces);
+	if (fd !== undefined) await once(server.listen({ fd }), "listening");
 	const { port } = server.address() as AddressInfo;
 	process.stdout.write(`${JSON.stringify({ ready: true, port, ...(firstKey === undefined ? {} : { firstKey }) })}\n`);
 }
@@ -113,9 +144,11 @@ interface Means {
 	readonly events: EventLog;
 	readonly tracing: Tracing;
 	readonly streams: Streams;
+	/** Where workers of other machines reach it. */
+	readonly address: string | undefined;
 }
 
-async function open(settings: Settings, { log, metrics, gatewayId, events, tracing, streams }: Means): Promise<Services> {
+async function open(settings: Settings, { log, metrics, gatewayId, events, tracing, streams, address }: Means): Promise<Services> {
 	const { durableRedisUrl: durableUrl, fastRedisUrl: fastUrl, npmRegistry, pypiIndex, packageRegistries, pypiIndexes } = settings;
 	const packageUrls = [npmRegistry, pypiIndex, ...packageRegistries, ...pypiIndexes];
 	const functions = await FunctionRegistry.open(durableUrl, log, settings.quotas);
@@ -135,6 +168,7 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 	const artifacts = await openArtifactStore(settings.paths.artifacts, {
 		budgets: settings.storage,
 		...(settings.payloadStore && { bucket: settings.payloadStore }),
+		hasPeers: settings.hasPeers,
 		onTrouble: (err) => log.error({ err }, "what a payload store holds couldn't be counted, or made less"),
 	});
 	return {
@@ -152,7 +186,14 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 		artifacts,
 		invocations,
 		builds: await openBuildQueue({ durableUrl, logger: log }),
-		nodes: await openNodeDirectory({ fastUrl, gatewayId, logger: log, onChange: (node, change) => void lookAfter(node, change) }),
+		nodes: await openNodeDirectory({
+			fastUrl,
+			gatewayId,
+			self: listedAs(gatewayId, address, sharedMeansOf(settings, vault.keyIds)),
+			logger: log,
+			onChange: (node, change) => void lookAfter(node, change),
+		}),
+		vault,
 		events,
 		slots: await openProjectSlots({ fastUrl, gatewayId, logger: log }),
 		rates: await openRateLimits({ fastUrl, gatewayId, logger: log }),
@@ -170,8 +211,25 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 			callbackHosts: settings.callbackHosts,
 		},
 		hasOneNode: settings.embedded.durable,
+		sharesImages: settings.hasPeers,
 		maxInflight: settings.maxInflight,
 	};
+}
+
+function listedAs(id: string, address: string | undefined, shares: SharedMeans): GatewayInfo {
+	return { id, startedAtMs: Date.now(), shares, ...(address === undefined ? {} : { address }) };
+}
+
+/** For workers of other machines. @returns where they reach it, `host:port` */
+async function listenInternally(server: Server, { internal }: Settings): Promise<string> {
+	const { host = "", port = 0 } = internal ?? {};
+	const refused = (error: Error) => Promise.reject(new Error(`BERTH_INTERNAL_HOST and BERTH_INTERNAL_PORT: ${error.message}`));
+	// The gateway whose place it takes has the one port until its streams are over.
+	const next = (error: NodeJS.ErrnoException) =>
+		error.code === "EADDRINUSE" ? once(server.listen(port + 1, host), "listening") : Promise.reject(error);
+	await once(server.listen(port, host), "listening").catch(next).catch(refused);
+	const at = server.address() as AddressInfo;
+	return `${host.includes(":") ? `[${host}]` : host}:${at.port}`;
 }
 
 async function listen(server: Server, { host, port }: Settings): Promise<void> {
@@ -186,11 +244,22 @@ async function listen(server: Server, { host, port }: Settings): Promise<void> {
 	});
 }
 
-/** On a socket that nobody but our own user may open. */
+/** On a socket that nobody but our own user may open. From one moment to the next it is ours, and not that of a gateway before us, which goes on with who has come to it. */
 async function listenPrivately(server: Server, path: string): Promise<void> {
-	rmSync(path, { force: true });
-	await once(server.listen(path), "listening");
-	chmodSync(path, 0o600);
+	// A gateway alone, in a container or as a service of its own user, has no supervisor that makes its directories.
+	mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+	// Node removes this name when the server ends, and not the next gateway's.
+	const ours = `${path}.${process.pid}`;
+	rmSync(ours, { force: true });
+	await once(server.listen(ours), "listening");
+	chmodSync(ours, 0o600);
+	renameSync(ours, path);
+}
+
+/** Of gateways that were killed. */
+function removeOldSockets(directory: string): void {
+	mkdirSync(directory, { recursive: true, mode: 0o700 });
+	for (const name of readdirSync(directory)) if (!existsSync(join("/proc", basename(name, ".sock")))) rmSync(join(directory, name));
 }
 
 /** Takes nothing more, lets what is in flight end, and exits. */
@@ -201,16 +270,18 @@ function stopOnDemand(
 	traces: OpenTracing,
 ): void {
 	let stopping = false;
-	const stop = async () => {
+	const stop = async (isReplaced = false) => {
 		if (stopping) return;
 		stopping = true;
-		await Promise.all(servers.map((server) => server.close(GRACE_MS, () => services.invocations.giveUp())));
+		const giveUp = () => services.invocations.giveUp();
+		await Promise.all(servers.map((server) => (isReplaced ? server.retire(RETIRE_MS, giveUp) : server.close(GRACE_MS, giveUp))));
 		await Promise.all(ongoing.map((one) => one.stop()));
 		await Promise.all([closeServices(services), traces.close()]);
 		process.exit(0);
 	};
 	process.once("SIGTERM", () => void stop());
 	process.once("SIGINT", () => void stop());
+	process.once("SIGUSR2", () => void stop(true));
 	exitWithParent(() => void stop());
 }
 

@@ -37,7 +37,7 @@ export async function listSandboxes(request: Request, response: Response, servic
 	const said = answers.filter((answer) => answer.kind === "sandboxes");
 	const isShown = (each: { readonly project?: string }) => ofAll || each.project === project;
 	const sandboxes = said.flatMap((answer) => answer.sandboxes.filter(isShown));
-	response.json({ sandboxes, failing: said.flatMap((answer) => answer.failing.filter(isShown)) } satisfies SandboxList);
+	response.json({ sandboxes, failing: said.flatMap((answer) => (answer.failing ?? []).filter(isShown)) } satisfies SandboxList);
 }
 
 /** `GET /v1/stats` */

@@ -38,3 +38,11 @@ test("background work that no node can run says what it waits for", () => {
 	expect(lack([...PLAIN, { ...ABLE, draining: true }], "runsc")).toContain("no node has the runtime class runsc");
 	expect(lack([])).toContain("no worker takes invocations");
 });
+
+test("a node whose worker is started again gets what no other node takes meanwhile, one of another protocol nothing", () => {
+	const returning: Partial<NodeInfo> = { id: "r", draining: true, returns: true };
+	expect(placesOf([returning])).toEqual(["r"]);
+	expect(placesOf([returning, ...PLAIN])).toEqual(["a", "b"]);
+	expect(placesOf([{ id: "new", protocol: 99 }, ...PLAIN])).toEqual(["a", "b"]);
+	expect(() => placesOf([{ id: "new", protocol: 99 }])).toThrow("no worker takes invocations");
+});

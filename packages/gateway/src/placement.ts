@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { BerthError, type RuntimeClass, type Version } from "@berth/contracts";
-import type { NodeDirectory, NodeInfo } from "@berth/queue";
+import { type NodeDirectory, type NodeInfo, PROTOCOLS_KNOWN } from "@berth/queue";
 
 /** Why it is so, only its machine knows: a Docker Engine or launcher that is gone, a start under way. */
 export const NO_WORKER = "no worker takes invocations now: `berth doctor` on its machine says what it lacks";
@@ -31,8 +31,11 @@ export function lackOf(nodes: NodeDirectory, { runtimeClass }: Version["manifest
 	return `no node has the runtime class ${runtimeClass}: it waits for one, or for a version without it`;
 }
 
-function openOf(nodes: NodeDirectory): readonly NodeInfo[] {
-	return nodes.nodes().filter(({ draining }) => draining !== true);
+/** Those that take work: where there are none, those that will in a moment. Of others' versions of Berth only those whose words are known. */
+export function openOf(nodes: NodeDirectory): readonly NodeInfo[] {
+	const known = nodes.nodes().filter(({ protocol = 1 }) => PROTOCOLS_KNOWN.includes(protocol));
+	const open = known.filter(({ draining }) => draining !== true);
+	return open.length > 0 ? open : known.filter(({ returns }) => returns === true);
 }
 
 function ableOf(nodes: readonly NodeInfo[], wanted: RuntimeClass | undefined): readonly NodeInfo[] {

@@ -11,10 +11,12 @@ const GRACE_MS = 60_000;
 
 let gateway: GatewayServer;
 let agent: Agent;
+let listeningOn: number;
 beforeEach(async () => {
 	agent = new Agent({ keepAlive: true });
 	gateway = createGatewayServer({ answerStallMs: GRACE_MS, answerBytes: Number.MAX_SAFE_INTEGER, onCut: () => undefined });
 	await once(gateway.server.listen(0, "127.0.0.1"), "listening");
+	listeningOn = (gateway.server.address() as AddressInfo).port;
 });
 afterEach(async () => {
 	agent.destroy();
@@ -22,7 +24,7 @@ afterEach(async () => {
 	await gateway.close(0);
 });
 
-const port = () => (gateway.server.address() as AddressInfo).port;
+const port = () => listeningOn;
 
 /** A client that keeps its connections asks. */
 async function ask(): Promise<IncomingMessage> {
@@ -123,4 +125,32 @@ test.each([
 	const answer = await rawAnswer(`http://127.0.0.1:${port()}`, bytes);
 	expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} [\\s\\S]*application/problem\\+json[\\s\\S]*"code":"${code}"`));
 	expect(answer).toContain(words);
+});
+
+describe("a gateway in whose place another one listens", () => {
+	test("answers on a connection that is kept once more, says that it ends with that, and is closed when none is left", async () => {
+		gateway.serve((_request, response) => response.end("here"));
+		expect(await text(await ask())).toBe("here");
+		const retired = gateway.retire(GRACE_MS);
+		await expect(once(connect(port(), "127.0.0.1"), "connect")).rejects.toThrow("ECONNREFUSED");
+		const last = await ask();
+		expect([await text(last), last.headers.connection]).toEqual(["here", "close"]);
+		await retired;
+	});
+
+	test("doesn't end a connection that is kept with somebody else's answer", async () => {
+		const responses: ServerResponse[] = [];
+		gateway.serve((request, response) => (request.url === "/wait" ? responses.push(response) : response.end("here")));
+		expect(await text(await ask())).toBe("here");
+		const other = new Agent({ keepAlive: true });
+		const waiting = request({ agent: other, port: port(), host: "127.0.0.1", path: "/wait" });
+		waiting.end();
+		await once(gateway.server, "request");
+		const retired = gateway.retire(GRACE_MS);
+		responses[0]?.end("late");
+		const [answered] = (await once(waiting, "response")) as [IncomingMessage];
+		expect(await text(answered)).toBe("late");
+		expect(await text(await ask())).toBe("here");
+		await retired;
+	});
 });

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import type { Socket } from "node:net";
+import { type Socket, Server as TcpServer } from "node:net";
+import { setTimeout as wait } from "node:timers/promises";
 import type { TlsIdentity } from "@berth/config";
 import { KIB, SECOND_MS } from "@berth/contracts";
 import { Arrivals } from "./arrivals.js";
@@ -20,6 +21,8 @@ const HEADER_BYTES = 64 * KIB;
 const STRICT_TRANSPORT = "max-age=31536000";
 /** How long who is given up may take to be answered, and then to read that, milliseconds. */
 const LAST_WORD_MS = SECOND_MS / 2;
+/** How long a connection that is kept may be unused before it is closed for another gateway, milliseconds. */
+const UNUSED_MS = 5 * SECOND_MS;
 const TIMEOUT = `the head has to be here within ${HEAD_MS} ms, all of the request within ${REQUEST_MS} ms`;
 const OVERFLOW = `headers may have ${HEADER_BYTES} bytes together`;
 
@@ -39,6 +42,11 @@ export interface GatewayServer {
 	 * @param giveUp called then: whoever knows better why there is no answer says so
 	 */
 	close(graceMs: number, giveUp?: () => void): Promise<void>;
+	/**
+	 * The same where another one listens in its place: who has a connection that it keeps may use it once more, and is told then that it ends,
+	 * so that nobody's request crosses its end on the way.
+	 */
+	retire(graceMs: number, giveUp?: () => void): Promise<void>;
 }
 
 /** What is done about clients that are slow. */
@@ -121,16 +129,21 @@ export function createGatewayServer(options: ServerOptions): GatewayServer {
 			HPE_HEADER_OVERFLOW: ["headers_too_large", OVERFLOW],
 		}),
 	);
+	const close: GatewayServer["close"] = async (graceMs, giveUp) => {
+		// Who is in the middle of a handshake isn't known to the server.
+		const last = setTimeout(() => connections.closeAll(), graceMs + 2 * LAST_WORD_MS);
+		await answers.end(graceMs, giveUp);
+		clearTimeout(last);
+	};
 	return {
 		server,
 		serve: (next) => {
 			application = next;
 		},
-		close: async (graceMs, giveUp) => {
-			// Who is in the middle of a handshake isn't known to the server.
-			const last = setTimeout(() => connections.closeAll(), graceMs + 2 * LAST_WORD_MS);
-			await answers.end(graceMs, giveUp);
-			clearTimeout(last);
+		close,
+		retire: async (graceMs, giveUp) => {
+			await answers.retire();
+			await close(graceMs, giveUp);
 		},
 	};
 }
@@ -171,6 +184,7 @@ class Answers {
 	#untaken = new Map<Socket, Untaken>();
 	readonly #sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref();
 	#ending = false;
+	#retiring = false;
 
 	constructor(server: Server, options: ServerOptions) {
 		this.#server = server;
@@ -183,7 +197,7 @@ class Answers {
 		response.once("close", () => {
 			this.#open.delete(response);
 			// One whose head was on its way already has promised its client to keep the connection.
-			if (this.#ending) this.#server.closeIdleConnections();
+			if (this.#ending && !this.#retiring) this.#server.closeIdleConnections();
 		});
 	}
 
@@ -221,6 +235,20 @@ class Answers {
 			});
 		}
 		return untaken;
+	}
+
+	/** Listens no more and ends each connection with its next answer; resolves when there is none any more, or each has had its time. */
+	async retire(): Promise<void> {
+		this.#ending = true;
+		this.#retiring = true;
+		for (const response of this.#open) if (!response.headersSent) response.setHeader("connection", "close");
+		const time = new AbortController();
+		const late = wait(UNUSED_MS, undefined, { signal: time.signal }).catch(() => undefined);
+		// That of node:http would close, at once, connections that are kept.
+		const closed = new Promise<void>((resolve) => TcpServer.prototype.close.call(this.#server, () => resolve()));
+		await Promise.race([closed, late]);
+		time.abort();
+		this.#retiring = false;
 	}
 
 	async end(graceMs: number, giveUp: () => void = () => undefined): Promise<void> {

@@ -1,12 +1,15 @@
 export type { Page, Wanted } from "./background-lists.js";
 export { DEAD_LETTERS_KEPT, type KeptRequest, type Retention } from "./background-records.js";
+export { LeftBehindError } from "./bullmq/inquiry.js";
 export type { LaneTotals } from "./counters.js";
 export type { EventLog, NewEvent } from "./event-log.js";
+export type { GatewayInfo } from "./gateway-leases.js";
 export type { RecordBudget } from "./interactive-records.js";
 export type { GatewayQueue } from "./invocation-queue.js";
 export type { SourceTotals, WorkerSource } from "./invocation-source.js";
 export type { HeldBody } from "./left-bodies.js";
 export type { QueueLogger } from "./logger.js";
+export { PROTOCOLS_KNOWN } from "./node-channels.js";
 export type { NodeChanged } from "./node-directory.js";
 export * from "./open.js";
 export { type FollowerMaterial, type FollowUp, type FollowUpKind, Outbox } from "./outbox.js";

@@ -1,8 +1,17 @@
 import { BerthError } from "@berth/contracts";
 import { closeRedis, LuaScript, type Redis, Subscription } from "@berth/redis";
-import { NODE_IDS, NODE_NEWS, nodeLeaseOf, questionsOf } from "./keys.js";
+import { type GatewayInfo, readGateways, requireShared } from "./gateway-leases.js";
+import { GATEWAY_NEWS, NODE_IDS, NODE_NEWS, nodeLeaseOf, questionsOf } from "./keys.js";
 import type { QueueLogger } from "./logger.js";
-import { type Answered, type Asked, NODE_LEASE_MS, NODE_RENEWAL_MS, type NodeNews } from "./node-channels.js";
+import {
+	type Answered,
+	type Asked,
+	NODE_LEASE_MS,
+	NODE_RENEWAL_MS,
+	NODE_RETURN_MS,
+	type NodeNews,
+	QUEUE_PROTOCOL,
+} from "./node-channels.js";
 import { readNodes } from "./node-leases.js";
 import type { NodeAnswer, NodeInfo, NodeMembership, NodeQuestion } from "./ports.js";
 
@@ -24,6 +33,7 @@ export class RedisNodeMembership implements NodeMembership {
 	#node: NodeInfo | undefined;
 	#timer: NodeJS.Timeout | undefined;
 	#renewing = false;
+	#gateways: readonly GatewayInfo[] = [];
 	#closed: Promise<void> | undefined;
 
 	/** @param redis for `patient` use. @param subscriber for `subscriber` use */
@@ -38,18 +48,22 @@ export class RedisNodeMembership implements NodeMembership {
 	}
 
 	async join(node: NodeInfo, answer: Answerer): Promise<void> {
-		this.#node = node;
-		const onMessage = (text: string) => void this.#answer(JSON.parse(text) as Asked, answer);
-		await new Subscription(this.#subscriber, [questionsOf(node.id)], { onMessage }, this.#log).listening;
-		await this.#renew(node);
-		await this.#redis.publish(NODE_NEWS, JSON.stringify({ kind: "joined", node } satisfies NodeNews));
+		await requireShared(this.#redis, node.shares);
+		this.#node = { protocol: QUEUE_PROTOCOL, ...node };
+		const onMessage = (text: string, channel: string) => {
+			if (channel === GATEWAY_NEWS) void this.#renewOnce();
+			else void this.#answer(JSON.parse(text) as Asked, answer);
+		};
+		await new Subscription(this.#subscriber, [questionsOf(node.id), GATEWAY_NEWS], { onMessage }, this.#log).listening;
+		await this.#renew(this.#node);
+		await this.#redis.publish(NODE_NEWS, JSON.stringify({ kind: "joined", node: this.#node } satisfies NodeNews));
 		this.#timer = setInterval(() => void this.#renewOnce(), NODE_RENEWAL_MS);
 	}
 
 	/** Should Redis be away now, the next renewal says it. */
-	async drain(): Promise<void> {
+	async drain(returns = false): Promise<void> {
 		if (this.#node === undefined || this.#closed !== undefined) return;
-		this.#node = { ...this.#node, draining: true };
+		this.#node = { ...this.#node, draining: true, ...(returns ? { returns } : {}) };
 		await this.#renewOnce();
 		if (this.#redis.status === "ready") await this.#tell({ kind: "draining", id: this.#node.id });
 	}
@@ -64,7 +78,8 @@ export class RedisNodeMembership implements NodeMembership {
 		clearInterval(this.#timer);
 		const node = this.#node;
 		try {
-			if (node !== undefined && this.#redis.status === "ready") {
+			if (node !== undefined && this.#redis.status === "ready" && node.returns === true) await this.#renew(node, NODE_RETURN_MS);
+			else if (node !== undefined && this.#redis.status === "ready") {
 				await END_LEASE.run(this.#redis, [nodeLeaseOf(node.id), NODE_IDS], [JSON.stringify(node), node.id]);
 				const news: NodeNews = { kind: "left", id: node.id, incarnation: node.incarnation };
 				await this.#redis.publish(NODE_NEWS, JSON.stringify(news));
@@ -97,8 +112,15 @@ export class RedisNodeMembership implements NodeMembership {
 		}
 	}
 
-	async #renew(node: NodeInfo): Promise<void> {
-		await this.#redis.multi().set(nodeLeaseOf(node.id), JSON.stringify(node), "PX", NODE_LEASE_MS).sadd(NODE_IDS, node.id).exec();
+	gateways(): readonly string[] {
+		const addresses = this.#gateways.flatMap(({ address }) => address ?? []);
+		const first = Math.floor(Math.random() * addresses.length);
+		return [...addresses.slice(first), ...addresses.slice(0, first)];
+	}
+
+	async #renew(node: NodeInfo, leaseMs = NODE_LEASE_MS): Promise<void> {
+		const renewal = this.#redis.multi().set(nodeLeaseOf(node.id), JSON.stringify(node), "PX", leaseMs).sadd(NODE_IDS, node.id).exec();
+		[this.#gateways] = await Promise.all([readGateways(this.#redis), renewal]);
 	}
 
 	async #answer({ id, answerTo, question }: Asked, answerer: Answerer): Promise<void> {

@@ -117,3 +117,16 @@ test("the list comes back with Redis", async () => {
 		.poll(() => nodes.ask("a", { kind: "stats" }).catch(() => undefined), { timeout: 10_000 })
 		.toEqual({ kind: "done", affected: 0 });
 });
+
+test("a node that is started again stays listed while it is away, and what waits for it is left to it", async () => {
+	const changes: string[] = [];
+	const nodes = await directory((_id, { reason }) => changes.push(reason));
+	const a = await member("a");
+	await expect.poll(() => ids(nodes)).toEqual(["a"]);
+	await a.drain(true);
+	await a.leave();
+	await expect.poll(() => nodes.nodes()).toMatchObject([{ id: "a", incarnation: "1", draining: true, returns: true }]);
+	await member("a", "2");
+	await expect.poll(() => nodes.nodes().map(({ incarnation, draining }) => [incarnation, draining])).toEqual([["2", undefined]]);
+	expect(changes).toEqual(["restarted"]);
+});

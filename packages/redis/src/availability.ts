@@ -1,8 +1,8 @@
 import { BerthError } from "@berth/contracts";
 import type { Redis } from "ioredis";
 
-/** How long a command may wait for a connection that is just being made again, milliseconds. */
-const READY_WAIT_MS = 400;
+/** How long a command may wait for a connection that is just being made again, milliseconds: a server that is restarted is there within it. */
+export const READY_WAIT_MS = 1000;
 
 /** Waits at most `waitMs` until commands can be sent; whether they can. */
 export async function untilReady(redis: Redis, waitMs: number): Promise<boolean> {
@@ -26,7 +26,7 @@ export async function untilReady(redis: Redis, waitMs: number): Promise<boolean>
 /**
  * Runs commands for somebody who waits, on a connection for `command` use.
  * @param what they do, for the message
- * @throws BerthError `unavailable` within about 1.3 s when Redis is away, full or read-only; other BerthErrors pass
+ * @throws BerthError `unavailable` within about 1.9 s when Redis is away, full or read-only; other BerthErrors pass
  */
 export async function guarded<T>(redis: Redis, what: string, work: () => Promise<T>): Promise<T> {
 	if (redis.status !== "ready" && !(await untilReady(redis, READY_WAIT_MS))) throw unavailable(what);

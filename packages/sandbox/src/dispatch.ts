@@ -1,6 +1,7 @@
 import type { StartKind } from "@berth/contracts";
 import { AheadStarts } from "./ahead-starts.js";
 import { AtWork } from "./at-work.js";
+import { type AwakeOptions, takeAwake } from "./awake.js";
 import { type BootKey, versionKeyOf } from "./boot-key.js";
 import type { CpuLoad } from "./cpu-load.js";
 import type { CrashLoops } from "./crash-loops.js";
@@ -8,13 +9,10 @@ import type { Demand, Run, Waiter } from "./demand.js";
 import { askingOf, bytesOf, Demands } from "./demands.js";
 import type { Floors } from "./floors.js";
 import { Graces } from "./graces.js";
-import type { IdleSandboxes } from "./idle-sandboxes.js";
 import type { Rhythms } from "./keep-alive/rhythms.js";
 import type { Lease } from "./lease.js";
 import { Leases } from "./leases.js";
 import type { Nesting } from "./nesting.js";
-import type { Population } from "./population.js";
-import type { Room } from "./room.js";
 import type { Sandbox } from "./sandbox.js";
 import { type Asking, Shortage } from "./shortage.js";
 import { type Lack, Standstill } from "./standstill.js";
@@ -28,11 +26,8 @@ import { waitFor } from "./waiting.js";
 /** How often who stands back looks whether that still makes sense: runs that drag on tell nobody, milliseconds. */
 const STOOD_BACK_MS = 100;
 
-export interface DispatchOptions {
-	readonly population: Population;
+export interface DispatchOptions extends AwakeOptions {
 	readonly floors: Floors;
-	readonly idle: IdleSandboxes;
-	readonly room: Room;
 	readonly cpu: CpuLoad;
 	readonly cores: number;
 	readonly crashLoops: CrashLoops;
@@ -40,8 +35,6 @@ export interface DispatchOptions {
 	readonly idleTtlMs: number;
 	/** Whether sandboxes can be given layers when they have booted. */
 	readonly grafts: boolean;
-	/** Told of a sandbox that couldn't be thawed. */
-	readonly onTrouble: (sandbox: Sandbox, error: Error) => void;
 }
 
 /** Who gets which sandbox, and when one more is started. Under a burst nobody gets a start of their own while those under way, or about to be free, will do. */
@@ -100,7 +93,7 @@ export class Dispatch {
 		const demand = this.#demands.of(target);
 		const askedAt = performance.now();
 		const isNext = demand.waiting === 0 && this.#mayTake(demand, { sinceMs: askedAt, depth: nesting.depth });
-		const warm = isNext ? this.#takeIdle(demand) : undefined;
+		const warm = isNext ? takeAwake(demand.target, this.#options) : undefined;
 		if (warm !== undefined) return this.#leaseWarm(warm, demand, nesting, askedAt);
 		const failing = this.#options.crashLoops.refusal(target, demand.serving);
 		if (failing !== undefined) throw failing;
@@ -249,28 +242,6 @@ export class Dispatch {
 		this.serveOthers();
 	}
 
-	/** An idle sandbox of the version with the secrets of now, awake. A frozen one counts with what it has; to run it needs its whole limit. */
-	#takeIdle({ target }: Demand): Sandbox | undefined {
-		const { key } = target;
-		for (let sandbox = this.#options.idle.take(key); sandbox !== undefined; sandbox = this.#options.idle.take(key)) {
-			if (sandbox.hasLateStrays() || !sameSecrets(sandbox.specialisation, target)) {
-				this.#options.population.retire(sandbox);
-				continue;
-			}
-			if (!this.#options.room.make(sandbox.limits.memoryBytes, sandbox.id)) {
-				this.#options.idle.add(sandbox);
-				return undefined;
-			}
-			try {
-				if (sandbox.state === "frozen") sandbox.thaw();
-				return sandbox;
-			} catch (error) {
-				this.#options.onTrouble(sandbox, error as Error);
-			}
-		}
-		return undefined;
-	}
-
 	/** Bytes that a version's next start would still lack, were everything evicted that is idle or soon will be. */
 	#missingSoonBytes(demand: Demand): number {
 		const { admission } = this.#options.population;
@@ -280,7 +251,7 @@ export class Dispatch {
 	/** Idle sandboxes that had no room to run may have it now; whom they don't do for may have a start. */
 	#serve(demand: Demand): void {
 		for (let { first } = demand; first !== undefined && this.#mayTake(demand, askingOf(first)); { first } = demand) {
-			const sandbox = this.#takeIdle(demand);
+			const sandbox = takeAwake(demand.target, this.#options);
 			if (sandbox === undefined) break;
 			const waiter = demand.next() as Waiter;
 			waiter.resolve(this.#leaseWarm(sandbox, demand, waiter.nesting, waiter.sinceMs));

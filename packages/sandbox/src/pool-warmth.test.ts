@@ -79,7 +79,9 @@ test("nothing is started ahead of need where it would take memory from what runs
 test("a minimum is started without any invocation, and not freed; when it is taken back, it goes as others do", async () => {
 	const pool = await start({ idleTtlMs: 10 * MINUTE_MS, targetOf });
 	pool.keepAtLeast([least("always", 2)]);
+	expect(pool.missing).toBe(2);
 	await counts(pool, "always").toBe(2);
+	expect(pool.missing).toBe(0);
 	await pass(60 * MINUTE_MS);
 	expect(idle(pool, "always").map(({ kept }) => kept)).toEqual([{ why: "minimum" }, { why: "minimum" }]);
 	expect(pool.stats.starts).toEqual({ boot: 0, prewarmed: 0, warm: 0 });
@@ -138,6 +140,7 @@ test("one whose module can't be loaded is tried again later and later, not over 
 		await pass(1000);
 		await expect.poll(() => pool.list().length, { interval: 5 }).toBe(0);
 	}
+	expect(pool.missing).toBe(1);
 	// After 0, 1, 3, 7, 15, 31 and 63 s.
 	expect(engine.booted.length).toBeGreaterThanOrEqual(6);
 	expect(engine.booted.length).toBeLessThanOrEqual(7);

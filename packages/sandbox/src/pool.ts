@@ -229,6 +229,11 @@ export class Pool {
 		return this.#dispatch.restMs(key);
 	}
 
+	/** How many sandboxes are to be there always, and aren't. */
+	get missing(): number {
+		return this.#warmth.missing;
+	}
+
 	/** What runs may hold together that nobody waits for: all memory but what is left to those that others wait for. */
 	get runsBytes(): number {
 		const { budgetBytes } = this.#population.admission;

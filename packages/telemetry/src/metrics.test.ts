@@ -42,6 +42,17 @@ test("a function that waits has series of its own, which go when it is no more a
 	expect(text).not.toContain('"slow"');
 });
 
+test("a version's refusal for its crashes isn't counted as a fault of the platform", async () => {
+	const metrics = new WorkerMetrics(() => []);
+	for (const code of ["function_failing", "start_timed_out", undefined] as const)
+		metrics.settled("default", "interactive", {
+			attempt: { ...attempt, outcome: "platform_error", ...(code === undefined ? {} : { code }) },
+		});
+	const text = await metrics.registry.metrics();
+	expect(text).toContain('berth_invocations_total{outcome="refused",start="warm",lane="interactive"} 1');
+	expect(text).toContain('berth_invocations_total{outcome="platform_error",start="warm",lane="interactive"} 2');
+});
+
 test("an attempt is counted by outcome, start and lane, its phases are measured, and its project pays", async () => {
 	const metrics = new WorkerMetrics(() => []);
 	metrics.settled("default", "interactive", { attempt });

@@ -1,5 +1,15 @@
 import { statfs } from "node:fs/promises";
-import type { Lane, Outcome, SandboxInfo, Settlement, StartKind, WaivableLimit } from "@berth/contracts";
+import {
+	type AttemptRecord,
+	ERRORS,
+	type ErrorCode,
+	type Lane,
+	type Outcome,
+	type SandboxInfo,
+	type Settlement,
+	type StartKind,
+	type WaivableLimit,
+} from "@berth/contracts";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { SECONDS } from "./buckets.js";
 
@@ -10,7 +20,7 @@ export class WorkerMetrics {
 	readonly registry = new Registry();
 	readonly #invocations = new Counter({
 		name: "berth_invocations_total",
-		help: "Attempts that ended, by outcome, start kind and lane",
+		help: "Attempts that ended, by outcome (refused: a platform_error that is no fault of ours, as of a version that crashes again and again), start kind and lane",
 		labelNames: ["outcome", "start", "lane"],
 		registers: [this.registry],
 	});
@@ -76,6 +86,18 @@ export class WorkerMetrics {
 		});
 	}
 
+	/** @param count is asked when the metrics are read: sandboxes that functions are to have ready always, and don't */
+	missing(count: () => number): void {
+		new Gauge({
+			name: "berth_missing_sandboxes",
+			help: "Sandboxes that functions are to have ready always, and that aren't there: no memory is free, or they can't be loaded",
+			registers: [this.registry],
+			collect() {
+				this.set(count());
+			},
+		});
+	}
+
 	/** Limits of sandboxes that this node's host can't enforce: none is the same as no such metric. */
 	unenforced(limits: readonly WaivableLimit[]): void {
 		const gauge = new Gauge({
@@ -109,7 +131,7 @@ export class WorkerMetrics {
 
 	settled(project: string, lane: Lane, { attempt }: Settlement): void {
 		const start: StartKind | "none" = attempt.start ?? "none";
-		this.#invocations.inc({ outcome: attempt.outcome, start, lane });
+		this.#invocations.inc({ outcome: isOurs(attempt) ? attempt.outcome : "refused", start, lane });
 		this.#outcomes.set(attempt.outcome, (this.#outcomes.get(attempt.outcome) ?? 0) + 1);
 		this.#attempts.inc({ project });
 		for (const phase of PHASES) this.#phases.observe({ phase, start }, attempt.phases[`${phase}Ms`] / 1000);
@@ -122,4 +144,10 @@ export class WorkerMetrics {
 		this.#builds.inc({ result });
 		for (const { name, cached } of layers) this.#layers.inc({ layer: name, cached: String(cached) });
 	}
+}
+
+/** Whether an alarm for what the platform does wrong may count it: a tenant's function that is refused for its crashes must not set one off. */
+function isOurs({ outcome, code }: AttemptRecord): boolean {
+	const fault = code === undefined ? undefined : ERRORS[code as ErrorCode]?.fault;
+	return outcome !== "platform_error" || fault === undefined || fault === "platform";
 }

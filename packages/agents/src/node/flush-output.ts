@@ -1,7 +1,7 @@
 const streams = () => [process.stdout, process.stderr];
 
 /** As they are before a function's code, or ours, puts something before what is printed. */
-const writes = streams().map((stream) => stream.write.bind(stream) as (text: string) => boolean);
+const writes = streams().map((stream) => stream.write.bind(stream) as (text: string, written?: () => void) => boolean);
 
 /** Says to whoever reads both streams that what was printed so far is all. */
 export function markOutput(mark: string | undefined): void {
@@ -15,5 +15,5 @@ export function markOutput(mark: string | undefined): void {
  */
 export function flushOutput(): Promise<unknown> | undefined {
 	if (streams().every(({ writableLength }) => writableLength === 0)) return undefined;
-	return Promise.all(streams().map((stream) => new Promise<void>((resolve) => stream.write("", () => resolve()))));
+	return Promise.all(writes.map((write) => new Promise<void>((resolve) => write("", resolve))));
 }

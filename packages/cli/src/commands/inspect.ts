@@ -24,8 +24,8 @@ export function registerInspect({ program, action }: Registrar): void {
 				const { background } = await client.get(reference.name);
 				const isOf = (one: { readonly project?: string; readonly function?: string }) =>
 					one.project === versions[0]?.project && one.function === reference.name;
-				const failing = (await client.failing()).filter(isOf);
-				const sandboxes = (await client.sandboxes()).filter(isOf);
+				const all = await client.sandboxesAndFailing();
+				const [sandboxes, failing] = [all.sandboxes.filter(isOf), all.failing.filter(isOf)];
 				if (session.json) session.terminal.json({ versions, aliases, background, failing, sandboxes });
 				else
 					session.terminal.print(versions.map((version) => inspectedText(version, aliases, background, failing, sandboxes)).join("\n\n"));

@@ -16,7 +16,7 @@ export function registerPs({ program, action }: Registrar): void {
 		.action(
 			action(async (session: Session) => {
 				const { client } = await session.connect();
-				const [sandboxes, failing] = await Promise.all([client.sandboxes(), client.failing()]);
+				const { sandboxes, failing } = await client.sandboxesAndFailing();
 				if (session.json) session.terminal.json({ sandboxes, failing });
 				else if (sandboxes.length === 0) session.terminal.note("There is no sandbox.");
 				else session.terminal.print(sandboxesTable(sandboxes));

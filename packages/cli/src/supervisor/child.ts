@@ -21,6 +21,10 @@ export interface ChildSpec {
 	readonly stopGraceMs: number;
 	/** Directory of its log, `<name>.log`. */
 	readonly logs: string;
+	/** What tells it that another one takes its place. Default: SIGTERM. */
+	readonly retireSignal?: NodeJS.Signals;
+	/** Descriptors of ours that it gets, as 3 and so on. */
+	readonly fds?: readonly number[];
 	/** Hears of lines `{"progress":"…"}` that it prints before it is ready. */
 	readonly progress?: (text: string) => void;
 }
@@ -62,9 +66,11 @@ export class Child {
 	readonly ready: ReadyLine;
 	readonly #process: ChildProcess;
 	readonly #stopGraceMs: number;
+	readonly #retireSignal: NodeJS.Signals;
 
 	private constructor(spec: ChildSpec, child: ChildProcess, exited: Promise<Exit>, identity: ProcessIdentity, ready: ReadyLine) {
 		this.#stopGraceMs = spec.stopGraceMs;
+		this.#retireSignal = spec.retireSignal ?? "SIGTERM";
 		this.#process = child;
 		this.exited = exited;
 		this.identity = identity;
@@ -80,7 +86,7 @@ export class Child {
 		signal.throwIfAborted();
 		const log = await openLog(spec.logs, spec.name);
 		const { size } = await log.stat();
-		const child = spawn(spec.command, spec.args, { env: spec.env, stdio: ["pipe", "pipe", log.fd], detached: true });
+		const child = spawn(spec.command, spec.args, { env: spec.env, stdio: ["pipe", "pipe", log.fd, ...(spec.fds ?? [])], detached: true });
 		const exited = exitOf(child);
 		const sink = sinkOf(child, log, logPath(spec.logs, spec.name));
 		const line = child.stdout === null ? never() : readyLine(child.stdout, sink, spec.progress);
@@ -110,6 +116,11 @@ export class Child {
 		return endOf(this.#process, this.exited, this.#stopGraceMs);
 	}
 
+	/** The signal that another one takes its place, and SIGKILL after `graceMs`; resolves when it has ended. */
+	retire(graceMs = this.#stopGraceMs): Promise<Exit> {
+		return endOf(this.#process, this.exited, graceMs, this.#retireSignal);
+	}
+
 	kill(): void {
 		this.#process.kill("SIGKILL");
 	}
@@ -128,8 +139,8 @@ function exitOf(child: ChildProcess): Promise<Exit> {
 	return exited;
 }
 
-async function endOf(child: ChildProcess, exited: Promise<Exit>, graceMs: number): Promise<Exit> {
-	child.kill("SIGTERM");
+async function endOf(child: ChildProcess, exited: Promise<Exit>, graceMs: number, signal: NodeJS.Signals = "SIGTERM"): Promise<Exit> {
+	child.kill(signal);
 	const timer = setTimeout(() => child.kill("SIGKILL"), graceMs);
 	try {
 		return await exited;

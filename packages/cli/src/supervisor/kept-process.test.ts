@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Child, type ChildSpec } from "./child.js";
 import { type BackOff, KeptProcess } from "./kept-process.js";
 import { isRunning, type ProcessIdentity } from "./process-identity.js";
@@ -21,6 +21,7 @@ function spec(program: string, changes: Partial<ChildSpec> = {}): ChildSpec {
 	return { ...standard, readyTimeoutMs: 15_000, stopGraceMs: 5000, logs, ...changes };
 }
 
+const soon = (look: () => void) => vi.waitFor(look, { timeout: 15_000, interval: 10 });
 const patient = () => new AbortController().signal;
 
 describe("a child", () => {
@@ -139,5 +140,61 @@ describe("a kept process", () => {
 		await until((lines) => lines.some((line) => line.includes("starting it again")));
 		await keeper.stop();
 		expect(keeper.identity).toBeUndefined();
+	});
+});
+
+describe("a kept process that is to be started again", () => {
+	/** What is told to end says so, and by which signal. */
+	const SPEAKS = `for (const each of ["SIGTERM", "SIGUSR2"]) process.on(each, () => { console.error(each); process.exit(0); }); ${STAYS}`;
+	const retired = (changes: Partial<ChildSpec> = {}) => spec(SPEAKS, { retireSignal: "SIGUSR2", ...changes });
+	const log = () => readFile(join(logs, "child.log"), "utf8");
+
+	test("ends as one that will be there again, and is there at once; what has to be done between is done between", async () => {
+		const { process: keeper, said } = kept(() => retired());
+		await keeper.start(patient());
+		const first = keeper.identity as ProcessIdentity;
+		let between: boolean | undefined;
+		await keeper.restart(async () => {
+			between = await isRunning(first);
+		});
+		expect([between, await isRunning(keeper.identity as ProcessIdentity), said, await log()]).toEqual([false, true, [], "SIGUSR2\n"]);
+		process.kill((keeper.identity as ProcessIdentity).pid, "SIGKILL");
+		await soon(() => expect(said).toContain("child is up again"));
+		await keeper.stop();
+	});
+
+	test("has another one beside it before it ends; both are known, and the next one is kept as it was", async () => {
+		const { process: keeper, said } = kept(() => retired());
+		await keeper.start(patient());
+		const first = keeper.identity as ProcessIdentity;
+		const replaced = keeper.replace(5000);
+		await soon(() => expect(keeper.identities).toHaveLength(2));
+		await replaced;
+		const second = keeper.identity as ProcessIdentity;
+		expect([second.pid === first.pid, await isRunning(first), await isRunning(second), said]).toEqual([false, false, true, []]);
+		expect(keeper.identities).toEqual([second]);
+		process.kill(second.pid, "SIGKILL");
+		await soon(() => expect(said).toContain("child is up again"));
+		await keeper.stop();
+		expect(keeper.identities).toEqual([]);
+	});
+
+	test("goes on as it is where the next one doesn't get ready", async () => {
+		let starts = 0;
+		const { process: keeper, said } = kept(() => (starts++ === 0 ? retired() : spec("process.exit(5)")));
+		await keeper.start(patient());
+		const first = keeper.identity as ProcessIdentity;
+		await expect(keeper.replace(5000)).rejects.toThrow("exited with code 5 before it was ready");
+		expect([await isRunning(first), keeper.identities, said]).toEqual([true, [first], []]);
+		await keeper.stop();
+	});
+
+	test("is tried again and again where it doesn't get ready after its end, and who asked is told", async () => {
+		let starts = 0;
+		const { process: keeper, until } = kept(() => (starts++ === 1 ? spec("process.exit(5)") : retired()));
+		await keeper.start(patient());
+		await expect(keeper.restart()).rejects.toThrow("exited with code 5 before it was ready");
+		await until((lines) => lines.includes("child is up again"));
+		await keeper.stop();
 	});
 });

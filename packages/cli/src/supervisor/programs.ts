@@ -1,6 +1,6 @@
 import { readlinkSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { childEnvironment, OUTER_MOUNTS, type Settings } from "@berth/config";
+import { childEnvironment, LISTEN_FD, OUTER_MOUNTS, type Settings } from "@berth/config";
 import { MINUTE_MS, SECOND_MS } from "@berth/contracts";
 import type { ChildSpec } from "./child.js";
 import { confineLauncher, confineService } from "./confinement.js";
@@ -33,6 +33,10 @@ const PREPARE_MS = 10 * MINUTE_MS;
 /** A worker finishes what it runs, a gateway what it answers. */
 const DRAIN_MS = 15 * SECOND_MS;
 const STOP_MS = 10 * SECOND_MS;
+/** A gateway beside which another one has begun hurries nobody. */
+export const RETIRE_MS = 90 * SECOND_MS;
+/** Of what a child is given beside its standard streams. */
+const FIRST_FD = 3;
 
 /** The one-shot that makes the base images, as root, before anything serves. */
 export function prepareSpec(programs: Programs, settings: Settings, progress: (text: string) => void): ChildSpec {
@@ -62,11 +66,14 @@ export function removalSpecs(programs: Programs, settings: Settings): readonly C
 export function workerSpec(programs: Programs, settings: Settings): ChildSpec {
 	const spec = nodeSpec("worker", programs.worker, settings);
 	// It fetches from the package registry, which may have a certificate that this system alone trusts.
-	return confineService({ ...spec, args: ["--use-system-ca", ...spec.args], stopGraceMs: DRAIN_MS });
+	return confineService({ ...spec, args: ["--use-system-ca", ...spec.args], stopGraceMs: DRAIN_MS, retireSignal: "SIGUSR2" });
 }
 
-export function gatewaySpec(programs: Programs, settings: Settings): ChildSpec {
-	return confineService({ ...nodeSpec("gateway", programs.gateway, settings), stopGraceMs: DRAIN_MS });
+/** @param listenFd of the socket that it is to listen on */
+export function gatewaySpec(programs: Programs, settings: Settings, listenFd: number): ChildSpec {
+	const spec = nodeSpec("gateway", programs.gateway, settings);
+	const env = { ...spec.env, [LISTEN_FD]: String(FIRST_FD) };
+	return confineService({ ...spec, env, fds: [listenFd], stopGraceMs: DRAIN_MS, retireSignal: "SIGUSR2" });
 }
 
 function nodeSpec(name: string, entry: string, settings: Settings): ChildSpec {

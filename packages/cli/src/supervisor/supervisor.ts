@@ -4,9 +4,11 @@ import { messageOf } from "../system-errors.js";
 import { firstCertificate } from "../tls-trust.js";
 import { ensureAdminKey, storeAdminKey } from "./admin-key.js";
 import { Child, type ChildSpec, StartError } from "./child.js";
+import { Control } from "./control.js";
 import { prepareDirectories } from "./directories.js";
 import { KeptProcess } from "./kept-process.js";
 import { stopLeftovers } from "./leftovers.js";
+import { ListenSocket } from "./listen-socket.js";
 import { type SupervisorLock, takeLock } from "./lock.js";
 import { logPath, tailOfLog } from "./log-file.js";
 import { requireNone } from "./obstacle.js";
@@ -14,7 +16,7 @@ import { PlatformCgroup } from "./platform-cgroup.js";
 import { listenObstacle } from "./port.js";
 import { preflight } from "./preflight.js";
 import type { ProcessIdentity } from "./process-identity.js";
-import { gatewaySpec, launcherSpec, ownPrograms, type Programs, prepareSpec, removalSpecs, workerSpec } from "./programs.js";
+import { gatewaySpec, launcherSpec, ownPrograms, type Programs, prepareSpec, RETIRE_MS, removalSpecs, workerSpec } from "./programs.js";
 import type { ReadyLine } from "./ready-line.js";
 import { embeddedRedisOf, redisSpec } from "./redis.js";
 import { ensureSecretsKey } from "./secrets-key.js";
@@ -28,7 +30,8 @@ import {
 
 /** What a stack says when it takes requests. */
 export interface StackReady {
-	readonly url: string;
+	/** The gateway's; null where only a worker is. */
+	readonly url: string | null;
 	/** The operator's API key; null unless it was made at this start. */
 	readonly key: string | null;
 	readonly dataDir: string;
@@ -50,6 +53,10 @@ export class Supervisor {
 	readonly #stopping = new AbortController();
 	#settings: Settings;
 	#lock: SupervisorLock | undefined;
+	#listenSocket: ListenSocket | undefined;
+	#control: Control | undefined;
+	/** The restarts that were asked for, one after another. */
+	#restarting: Promise<void> = Promise.resolve();
 	#phase: SupervisorPhase = "starting";
 	#certificate: Partial<Pick<SupervisorState, "certificate" | "startedWith">> = {};
 	#firstKey: string | null = null;
@@ -78,7 +85,7 @@ export class Supervisor {
 			await this.stop();
 			throw await this.#explained(error);
 		}
-		return { url: urlOf(this.#settings), key: this.#firstKey, dataDir: this.#settings.dataDir, pid: process.pid };
+		return { url: this.#url, key: this.#firstKey, dataDir: this.#settings.dataDir, pid: process.pid };
 	}
 
 	/** Stops everything in order, each process within its grace; a start under way is given up. Once is enough. */
@@ -92,17 +99,31 @@ export class Supervisor {
 		for (const each of this.#processes) each.kill();
 	}
 
+	get #url(): string | null {
+		return this.#settings.roles.includes("gateway") ? urlOf(this.#settings) : null;
+	}
+
 	async #startAll(): Promise<void> {
 		await preflight(this.#settings, this.#say);
 		await prepareDirectories(this.#settings);
 		this.#lock = await takeLock(this.#settings.paths);
 		await this.#clearLeftovers();
 		// Before minutes are spent on base images; should it be taken meanwhile, the gateway says so.
-		requireNone(await listenObstacle(this.#settings.host, this.#settings.port));
+		const isWorker = this.#settings.roles.includes("worker");
+		const isGateway = this.#settings.roles.includes("gateway");
+		if (isGateway) requireNone(await listenObstacle(this.#settings.host, this.#settings.port));
 		for (const redis of embeddedRedisOf(this.#settings)) {
 			await this.#startProcess(redis.name, () => redisSpec(redis, this.#settings));
 		}
 		await ensureSecretsKey(this.#settings);
+		if (isWorker) await this.#startWorker();
+		if (isGateway) await this.#startGateway();
+		this.#control = await Control.open(this.#settings.paths.supervisorSocket, (name) => this.restart(name));
+		this.#phase = "ready";
+		await this.#save();
+	}
+
+	async #startWorker(): Promise<void> {
 		await this.#prepare();
 		await this.#startProcess(
 			"launcher",
@@ -115,18 +136,46 @@ export class Supervisor {
 			() => workerSpec(this.#programs, this.#settings),
 			(line) => this.#workerReady(line),
 		);
+	}
+
+	async #startGateway(): Promise<void> {
 		await this.#provideKey();
+		const listenSocket = await ListenSocket.open(this.#settings.host, this.#settings.port);
+		this.#listenSocket = listenSocket;
+		this.#settings = { ...this.#settings, port: listenSocket.port };
 		await this.#startProcess(
 			"gateway",
-			() => gatewaySpec(this.#programs, this.#settings),
+			() => gatewaySpec(this.#programs, this.#settings, listenSocket.fd),
 			(line) => this.#gatewayReady(line),
 		);
 		if (this.#settings.tls !== undefined) {
 			const { certificate } = this.#settings.tls;
 			this.#certificate = { certificate, startedWith: await firstCertificate(certificate) };
 		}
-		this.#phase = "ready";
-		await this.#save();
+	}
+
+	/**
+	 * Starts a process again, so that nobody who uses the stack notices: a gateway's next one is up before it ends, a worker's work waits.
+	 * A launcher's goes with its worker, which has made its sandboxes. @throws Error when there is none of that name, or it doesn't get ready
+	 */
+	async restart(name: string): Promise<void> {
+		const restarted = this.#restarting.then(() => this.#restart(name));
+		this.#restarting = restarted.catch(() => undefined);
+		await restarted;
+	}
+
+	async #restart(name: string): Promise<void> {
+		const [kept, worker] = [name, "worker"].map((each) => this.#processes.find((one) => one.name === each));
+		if (kept === undefined) {
+			const names = this.#processes.map((each) => each.name).join(", ");
+			throw new CommandFailure(EXIT.failed, `there is no process ${name} here: ${names}`);
+		}
+		this.#say(`starting ${name} again, as was asked for`);
+		// Should another version of Berth be installed by now, its worker wants its own bases.
+		if (name === "worker" || name === "launcher") await this.#prepare();
+		if (name === "gateway") await kept.replace(RETIRE_MS);
+		else if (name === "launcher" && worker !== undefined) await worker.restart(() => kept.restart());
+		else await kept.restart();
 	}
 
 	/** One that was started again was born where it belongs. */
@@ -165,8 +214,11 @@ export class Supervisor {
 		await this.#starting.catch(() => undefined);
 		this.#phase = "stopping";
 		await this.#save();
+		await this.#control?.close();
 		for (const each of this.#processes.toReversed()) {
 			const endedWell = await each.stop();
+			// With no gateway any more, whoever comes is refused at once.
+			if (each.name === "gateway") this.#listenSocket?.close();
 			if (this.#launched && !endedWell) await this.#removeLeftovers(each.name);
 		}
 		await this.#platform?.leave().catch((error: unknown) => this.#say(`the stack's cgroup stays: ${messageOf(error)}`));
@@ -241,11 +293,11 @@ export class Supervisor {
 	#save(): Promise<void> {
 		const write = async () => {
 			if (this.#lock === undefined) return;
-			const running = this.#processes.flatMap(({ name, identity }) => (identity === undefined ? [] : [{ name, ...identity }]));
+			const running = this.#processes.flatMap(({ name, identities }) => identities.map((identity) => ({ name, ...identity })));
 			await writeSupervisorState(this.#settings.paths, {
 				supervisor: this.#lock.holder,
 				phase: this.#phase,
-				...(this.#phase === "ready" ? { url: urlOf(this.#settings), ...this.#certificate } : {}),
+				...(this.#phase === "ready" && this.#url !== null ? { url: this.#url, ...this.#certificate } : {}),
 				startedAt: this.#startedAt,
 				children: this.#oneShot === undefined ? running : [...running, { name: "prepare", ...this.#oneShot }],
 			});

@@ -29,7 +29,7 @@ interface Limits {
 }
 
 /** Names the version in its environment where its source can't be changed. */
-const MARK_VARIABLE = "BERTH_BENCH_VERSION";
+const MARK_VARIABLE = "BENCH_VERSION";
 
 /** @param suffix of its name. @throws ApiError when it can't be deployed or isn't there */
 export async function openFunction(client: Client, subject: Subject, limits: Limits, suffix = ""): Promise<BenchFunction> {
@@ -69,7 +69,8 @@ function sourcePlan(client: Client, deploy: InlineDeployInput, title: string, li
 		title,
 		distinctBy: "source",
 		sourceBytes: Buffer.byteLength(deploy.source),
-		deploy: (name, mark) => client.deploy(name, { ...deploy, source: `${deploy.source}\n${markLine(deploy, mark)}\n` }, limits),
+		deploy: (name, mark) =>
+			client.deploy(name, { ...withoutPool(deploy), source: `${deploy.source}\n${markLine(deploy, mark)}\n` }, limits),
 	};
 }
 
@@ -79,7 +80,7 @@ function markLine({ runtime = "node24" }: InlineDeployInput, mark: string): stri
 }
 
 function archivePlan(client: Client, archive: Archive, title: string, limits: Limits): Plan {
-	const { manifest } = archive;
+	const manifest = withoutPool(archive.manifest);
 	return {
 		title,
 		distinctBy: "environment",
@@ -87,4 +88,9 @@ function archivePlan(client: Client, archive: Archive, title: string, limits: Li
 		deploy: (name, mark) =>
 			client.deployArchive(name, { ...archive, manifest: { ...manifest, env: { ...manifest.env, [MARK_VARIABLE]: mark } } }, limits),
 	};
+}
+
+/** A copy has no sandboxes ready: a cold start would find one, and its project's quota may have no room for them. */
+function withoutPool<Fields extends Pick<ManifestInput, "pool">>({ pool: _, ...manifest }: Fields): Omit<Fields, "pool"> {
+	return manifest;
 }

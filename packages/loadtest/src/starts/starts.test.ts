@@ -67,7 +67,10 @@ class JournalingGateway {
 		if (pathname === "/v1/nodes/commands" && body.includes("prewarm")) this.#floor = (JSON.parse(body) as { floor: number }).floor;
 		if (pathname.endsWith("/source")) return this.source.text;
 		const source = { kind: this.source.kind, filename: "shop.ts", sizeBytes: 1 };
-		return { affected: 0, version: { function: "shop", number: 7, source, manifest: { memoryMiB: 256, env: { A: "1" } } } };
+		return {
+			affected: 0,
+			version: { function: "shop", number: 7, source, manifest: { memoryMiB: 256, pool: { min: 1 }, env: { A: "1" } } },
+		};
 	}
 
 	#invoke(response: ServerResponse): void {
@@ -178,6 +181,7 @@ describe("a deployed function", () => {
 	test("is measured as a copy with its manifest, and itself only read", async () => {
 		const report = await bench({ subject: { kind: "deployed", name: "shop" } });
 		expect(JSON.parse(gateway.deployed[0]?.body ?? "")).toMatchObject({ memoryMiB: 256, env: { A: "1" }, filename: "shop.ts" });
+		expect(gateway.deployed[0]?.body).not.toContain("pool");
 		expect(report.target).toMatchObject({ function: "shop", distinctBy: "source" });
 		const touched = new Set(gateway.journal.filter((entry) => entry.includes("/functions/shop")));
 		expect([...touched]).toEqual(["GET /v1/functions/shop", "GET /v1/functions/shop/versions/7/source"]);
@@ -189,7 +193,7 @@ describe("a deployed function", () => {
 		expect([await copy.renew(), await copy.renew()]).toEqual([2, 3]);
 		expect(copy.distinctBy).toBe("environment");
 		const marks = gateway.deployed.map(({ manifest }) => (JSON.parse(manifest ?? "") as { env: Record<string, string> }).env);
-		expect(new Set(marks.map((env) => env["BERTH_BENCH_VERSION"])).size).toBe(3);
+		expect(new Set(marks.map((env) => env["BENCH_VERSION"])).size).toBe(3);
 		expect(marks.every((env) => env["A"] === "1")).toBe(true);
 	});
 });

@@ -60,8 +60,8 @@ export interface BackgroundAttemptsParts {
 /** How a job leaves a worker's hands. One that is `left` stays as it is: when its lock has ended, a worker takes it up again. */
 type Leaving =
 	| { readonly kind: "settled" | "elsewhere" }
-	/** Its version crashes again and again: that costs it no attempt. */
-	| { readonly kind: "resting"; readonly restMs: number }
+	/** Its version crashes again and again: that costs it no attempt. One that `began` has used the number that it has. */
+	| { readonly kind: "resting"; readonly restMs: number; readonly began: boolean }
 	| { readonly kind: "dead" | "retried"; readonly reason: string }
 	| { readonly kind: "left"; readonly why: string };
 
@@ -107,7 +107,7 @@ export class BackgroundAttempts {
 		if (isTooOld(data)) return await this.#attempt(held, cancelled, lack);
 		if (lack !== undefined) return ELSEWHERE;
 		const restMs = this.#parts.restMs(data);
-		return restMs > 0 ? { kind: "resting", restMs } : await this.#attempt(held, cancelled);
+		return restMs > 0 ? { kind: "resting", restMs, began: false } : await this.#attempt(held, cancelled);
 	}
 
 	async #attempt(held: HeldJob, cancelled: AbortController, lack?: string): Promise<Leaving> {
@@ -140,7 +140,7 @@ export class BackgroundAttempts {
 			return OVERTAKEN;
 		}
 		if (ended !== "retried") await this.#over(job.data);
-		if (ended === "retried" && crashLoop !== undefined) return { kind: "resting", restMs: crashLoop.retryAfterMs };
+		if (ended === "retried" && crashLoop !== undefined) return { kind: "resting", restMs: crashLoop.retryAfterMs, began: true };
 		if (ended === "dead" || ended === "retried") return { kind: ended, reason: settlement.attempt.code ?? settlement.attempt.outcome };
 		return { kind: "settled" };
 	}
@@ -151,13 +151,20 @@ export class BackgroundAttempts {
 			if (leaving.kind === "settled") await job.moveToCompleted(undefined, token, false);
 			else if (leaving.kind === "dead") await job.moveToFailed(new UnrecoverableError(leaving.reason), token, false);
 			else if (leaving.kind === "elsewhere") await this.#untaken(held, ELSEWHERE_MS);
-			else if (leaving.kind === "resting") await this.#untaken(held, this.#rests.until(versionKeyOf(job.data), leaving.restMs));
+			else if (leaving.kind === "resting") await this.#rest(held, leaving);
 			else await this.#again(held, backoffMsOf(retryOf(job.data).backoffMs, job.attemptsMade + 1), { skipAttempt: false });
 		} catch (error) {
 			// What BullMQ says by a code is how the job is, whatever is tried: it is out of our hands.
 			if (!isVerdict(error)) throw error;
 			this.#parts.log.debug({ error, invocation: job.data.id }, "a background job had left our hands; its settlement stands");
 		}
+	}
+
+	/** What has begun has a record under its number: the next attempt needs another one. */
+	async #rest(held: HeldJob, { restMs, began }: Extract<Leaving, { kind: "resting" }>): Promise<void> {
+		const delayMs = this.#rests.until(versionKeyOf(held.job.data), restMs);
+		if (began) await this.#again(held, delayMs, { skipAttempt: true });
+		else await this.#untaken(held, delayMs);
 	}
 
 	/** It was only looked at. */

@@ -92,7 +92,7 @@ export class Inquiry {
 		setTimeout(() => this.#parts.failed(pending, lost), ANSWER_GRACE_MS);
 	}
 
-	async #judge(open: readonly Pending[], reason: Reason, { incarnation, revoked = leftBehind() }: Particulars): Promise<void> {
+	async #judge(open: readonly Pending[], reason: Reason, { incarnation, revoked = new LeftBehindError() }: Particulars): Promise<void> {
 		const fates = await this.#fates(open, incarnation);
 		// A job leaves the queue only after its settlements are recorded: look once more for those.
 		const gone = await this.#answerFromRecords(open.filter((pending) => fates.get(pending) === "gone"));
@@ -165,7 +165,9 @@ function undecided(): BerthError {
 	return new BerthError("worker_lost", "No settlement came in time, and Redis can't be asked; it may have begun.");
 }
 
-/** Its worker ended or stops, and never took it: it may be placed elsewhere. */
-function leftBehind(): BerthError {
-	return new BerthError("unavailable", "its worker ended before it took it: nothing was run; try again");
+/** Known not to have begun, and not in any queue: its worker ended or stops, or Redis was away. It may be placed again. */
+export class LeftBehindError extends BerthError {
+	constructor(detail = "its worker ended before it took it: nothing was run; try again") {
+		super("unavailable", detail);
+	}
 }

@@ -1,5 +1,5 @@
 import { BerthError, type InvocationRequest, newId, SECOND_MS, type Settlement } from "@berth/contracts";
-import { type Redis, Subscription, unavailable, untilReady } from "@berth/redis";
+import { READY_WAIT_MS, type Redis, Subscription, unavailable, untilReady } from "@berth/redis";
 import type { Queue } from "bullmq";
 import { Cancellations } from "../cancellations.js";
 import { LaneCounter, type LaneTotals } from "../counters.js";
@@ -12,10 +12,10 @@ import { Retractions } from "../retractions.js";
 import { thrownBy } from "../settlements.js";
 import { depthOf, NO_DEPTH, sumOfDepths } from "./depth.js";
 import type { InteractiveEnvelope } from "./envelope.js";
-import { Inquiry } from "./inquiry.js";
+import { Inquiry, LeftBehindError } from "./inquiry.js";
 import { NodeQueues } from "./node-queues.js";
 
-/** How long a caller waits at most for the first subscription, and a doubtful add for Redis to return. */
+/** How long a doubtful add waits at most for Redis to return. */
 const PATIENCE_MS = 900;
 const JOB_OPTIONS = { attempts: 1, removeOnComplete: true, removeOnFail: true } as const;
 const WHAT = "invoking";
@@ -139,7 +139,7 @@ export class InteractiveQueue {
 
 	async #send(queue: Queue<InteractiveEnvelope>, batch: Pending[]): Promise<void> {
 		const { redis } = this.#parts;
-		if (redis.status !== "ready" && !(await untilReady(redis, PATIENCE_MS / 2))) {
+		if (redis.status !== "ready" && !(await untilReady(redis, READY_WAIT_MS))) {
 			for (const pending of batch) this.#fail(pending, unavailable(WHAT));
 			return;
 		}
@@ -160,7 +160,9 @@ export class InteractiveQueue {
 	async #resolveDoubt(queue: Queue<InteractiveEnvelope>, jobId: string, batch: Pending[], error: unknown): Promise<void> {
 		const { redis, log } = this.#parts;
 		log.warn({ error, invocations: batch.length }, "a job couldn't be added for certain");
-		const known = (await untilReady(redis, PATIENCE_MS)) && (await this.#inquiry.hold(batch, "doubted", unavailable(WHAT, error)));
+		// A Redis that refuses will refuse it again; one that was away takes it now, should it be known not to have it.
+		const revoked = redis.status === "ready" ? unavailable(WHAT, error) : new LeftBehindError(unavailable(WHAT, error).message);
+		const known = (await untilReady(redis, PATIENCE_MS)) && (await this.#inquiry.hold(batch, "doubted", revoked));
 		if (known) return;
 		this.#retractions.add(jobId, () => queue.remove(jobId));
 		for (const pending of batch) this.#fail(pending, unavailable(WHAT, error));

@@ -1,8 +1,7 @@
-import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import type { InvocationRequest } from "@berth/contracts";
 import { type Redis, Subscription } from "@berth/redis";
-import { Job, type JobJson } from "bullmq";
+import type { Job } from "bullmq";
 import { LANE } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import type { FairRing, Turn } from "./fair-ring.js";
@@ -10,6 +9,7 @@ import { FullProjects } from "./full-projects.js";
 import type { FunctionQueues } from "./function-queues.js";
 import type { LaneIndex } from "./lane-index.js";
 import type { FunctionLimits } from "./lane-limits.js";
+import { LaneTakes, type Taken } from "./lane-takes.js";
 import { STALLED_CHECK_MS } from "./leases.js";
 import { PassedBy } from "./passed-by.js";
 
@@ -42,13 +42,12 @@ export interface LaneDispatcherParts {
 export class LaneDispatcher {
 	readonly #parts: LaneDispatcherParts;
 	readonly #ring: FairRing;
-	readonly #id = randomUUID();
+	readonly #takes: LaneTakes;
 	/** Functions that are being looked at, and whether there was news of them meanwhile. */
 	readonly #looks = new Map<string, boolean>();
 	readonly #full: FullProjects;
 	readonly #passedBy: PassedBy;
 	readonly #fetches = new Set<Promise<void>>();
-	#fetched = 0;
 	#generation = 0;
 	#stopping = false;
 	#timers: NodeJS.Timeout[] = [];
@@ -64,7 +63,8 @@ export class LaneDispatcher {
 			this.#ring.resume(project);
 			this.#pump();
 		};
-		this.#passedBy = new PassedBy({ ...parts, end: (key) => this.#takeOne(key) });
+		this.#takes = new LaneTakes(parts);
+		this.#passedBy = new PassedBy({ ...parts, end: (key) => this.#endOne(key) });
 		this.#full = new FullProjects({ rest: (project) => this.#ring.rest(project), resume });
 	}
 
@@ -78,7 +78,7 @@ export class LaneDispatcher {
 		this.#stopping = true;
 		this.#end();
 		this.#full.stop();
-		await Promise.all(this.#fetches);
+		await Promise.all([this.#takes.stop(), ...this.#fetches]);
 	}
 
 	/** One of a project's runs has ended, on whichever node. */
@@ -151,7 +151,7 @@ export class LaneDispatcher {
 			await Promise.all(
 				(await index.busy()).map(async (key) => {
 					const stalled = await queues.of(key).getBackend().moveStalledJobsToWait();
-					if (stalled.length > 0) await this.#announce(key);
+					if (stalled.length > 0) await this.#takes.announce(key);
 				}),
 			);
 		} catch (error) {
@@ -174,12 +174,6 @@ export class LaneDispatcher {
 			act();
 		}, ms);
 		this.#timers.push(timer);
-	}
-
-	/** A function has something again, also for other nodes. */
-	async #announce(key: string): Promise<void> {
-		await this.#parts.index.dueBy(key, Date.now());
-		await this.#parts.redis.publish(LANE.news, key);
 	}
 
 	/** `key` of a function with something to run, or `ms key` when it will be due. */
@@ -222,8 +216,7 @@ export class LaneDispatcher {
 
 	async #fetch(turn: Turn): Promise<void> {
 		const { key } = turn;
-		const token = this.#newToken();
-		let job: Job<InvocationRequest> | undefined;
+		let taken: Taken | undefined;
 		let leave: (() => void) | undefined;
 		try {
 			const admit = this.#parts.admit(key);
@@ -233,7 +226,7 @@ export class LaneDispatcher {
 				this.#offer(key, this.#ring.waiting(key) + 1);
 				return;
 			}
-			job = await this.#next(key, token);
+			taken = await this.#takes.next(key);
 		} catch (error) {
 			leave?.();
 			// The index brings it again, by the next tick.
@@ -242,7 +235,7 @@ export class LaneDispatcher {
 			this.#offer(key, 0);
 			return;
 		}
-		if (job === undefined) {
+		if (taken === undefined) {
 			leave?.();
 			this.#ring.giveBack(turn);
 			this.#offer(key, 0);
@@ -250,36 +243,20 @@ export class LaneDispatcher {
 			return;
 		}
 		if (this.#ring.waiting(key) === 0) void this.#look(key);
-		void this.#run(job, turn, token, leave);
+		void this.#run(taken, turn, leave);
 	}
 
-	#newToken(): string {
-		return `${this.#id}-${++this.#fetched}`;
-	}
-
-	/** A job that has no turn, since nothing of it is run. */
-	async #takeOne(key: string): Promise<boolean> {
-		const token = this.#newToken();
-		const job = this.#stopping ? undefined : await this.#next(key, token);
-		if (job === undefined) return false;
-		await this.#parts.take(job, key, token);
+	/** False when there is none that is too old. */
+	async #endOne(key: string): Promise<boolean> {
+		const taken = await this.#takes.nextTooOld(key);
+		if (taken === undefined) return false;
+		await this.#parts.take(taken.job, key, taken.token);
 		// It may have been the last one.
 		void this.#look(key);
 		return true;
 	}
 
-	async #next(key: string, token: string): Promise<Job<InvocationRequest> | undefined> {
-		const queue = this.#parts.queues.of(key);
-		const [json, id] = (await queue.getBackend().moveToActive(token)) as [JobJson | undefined, string];
-		if (!json) return undefined;
-		const job = Job.fromJSON<InvocationRequest>(queue, json, id);
-		if (!this.#stopping) return job;
-		await job.moveToWait(token);
-		await this.#announce(key);
-		return undefined;
-	}
-
-	async #run(job: Job<InvocationRequest>, turn: Turn, token: string, leave: (() => void) | undefined): Promise<void> {
+	async #run({ job, token }: Taken, turn: Turn, leave: (() => void) | undefined): Promise<void> {
 		const begunAtMs = performance.now();
 		try {
 			await this.#parts.take(job, turn.key, token);

@@ -343,14 +343,19 @@ describe("a job of a version that crashes again and again", () => {
 	test("that began before that was known has it in its record, and its attempts left", async () => {
 		const gateway = await lanes.gateway({ attempts: 1 });
 		const crashLoop = { crashes: 5, outcome: "crashed", error: "it ended", invocation: "inv_1", retryAfterMs: 20 } as const;
+		const request = requestOf();
+		const job = `${QUEUE_PREFIX}:${functionQueueOf("default/echo")}:${request.id}`;
+		const stalls: unknown[] = [];
 		await lanes.worker(async ({ attempt, ...delivery }) => {
+			stalls.push(await lanes.server.client((redis) => redis.hget(job, "stc")));
 			if (attempt > 2) return await echo({ attempt, ...delivery });
 			const { attempt: refused } = settlementOf("platform_error", attempt);
 			return { attempt: { ...refused, code: "function_failing", crashLoop } };
 		});
-		const request = requestOf();
 		await gateway.enqueue(request);
 		await accountedFor(gateway, 1);
+		// Each attempt was taken once its rest was over, by a number of its own: none lay there until its lock had ended.
+		expect(stalls).toEqual([null, null, null]);
 		const record = await gateway.record(request.id);
 		expect(record).toMatchObject({ state: "settled", last: { outcome: "succeeded", attempt: 3 } });
 		expect(record?.background?.attempts[0]).toMatchObject({ code: "function_failing", crashLoop });

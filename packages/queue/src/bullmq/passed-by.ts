@@ -12,7 +12,7 @@ export interface PassedByParts {
 	readonly redis: Redis;
 	readonly queues: FunctionQueues;
 	readonly log: QueueLogger;
-	/** Takes the next job of a function, and ends it; false when there is none to be had. */
+	/** Takes the next job of a function, and ends it; false when there is none that is too old: another node may have been quicker. */
 	readonly end: (key: string) => Promise<boolean>;
 }
 

@@ -53,6 +53,13 @@ export class Warmth {
 		this.#start([]);
 	}
 
+	/** How many sandboxes the minimums lack. */
+	get missing(): number {
+		let missing = 0;
+		for (const [key, { sandboxes }] of this.#minimums) missing += Math.max(0, sandboxes - this.#options.ahead.count(key));
+		return missing;
+	}
+
 	/** Whether an idle sandbox is one of its version's minimum: those that were used last are. */
 	isPromised(sandbox: Sandbox): boolean {
 		const key = sandbox.specialisation?.key ?? "";
