@@ -67,7 +67,6 @@ full = tooLarge(KEYS[13]) or tooWarm(KEYS[14], ARGV[1], tonumber(ARGV[13]))
 if full then return full end
 -- First what a full server refuses: once a script has written anything, an HDEL too, Redis lets it write all the rest.
 local number = redis.call('INCR', KEYS[4])
-keepWarm(KEYS[14], KEYS[15], ARGV[1], ARGV[6], tonumber(ARGV[13]))
 redis.call('HSET', ARGV[5] .. number, 'base', ARGV[2], 'fingerprint', ARGV[3], 'state', 'queued')
 redis.call('ZADD', KEYS[3], number, number)
 redis.call('HSETNX', KEYS[2], 'createdAt', ARGV[4])
@@ -75,6 +74,7 @@ redis.call('HSET', KEYS[2], 'latest', number, 'updatedAt', ARGV[4])
 redis.call('SADD', KEYS[1], ARGV[1])
 redis.call('SADD', KEYS[5], ARGV[6] .. ':' .. number)
 redis.call('SADD', KEYS[6], ARGV[6] .. ':' .. number)
+keepWarm(KEYS[14], KEYS[15], ARGV[1], ARGV[6], tonumber(ARGV[13]))
 changeUsers('SADD', ARGV[6] .. ':' .. number, ARGV[2])
 logLine(ARGV[5] .. number, ARGV[6] .. ':' .. number, ARGV[8])
 return {number, 0}`);
