@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import { createClient } from "@berth/client";
 import { PRESETS, runBench } from "@berth/loadtest";
 import { backlogCosts, knownCosts } from "./bench/background.mjs";
+import { coldStack } from "./bench/cold-stack.mjs";
 import { neverReused, simultaneousStarts, sustainedMisses } from "./bench/cold-starts.mjs";
 import { dependencyCosts, publishPackages } from "./bench/dependencies.mjs";
 import { PackageRegistry } from "./bench/harness.mjs";
@@ -19,8 +20,10 @@ import { DEPENDENCIES } from "./bench/rows/dependencies.mjs";
 import { INVOKING } from "./bench/rows/invoking.mjs";
 import { NEIGHBOURS } from "./bench/rows/neighbours.mjs";
 import { OVERLOAD } from "./bench/rows/overload.mjs";
+import { SCALE } from "./bench/rows/scale.mjs";
 import { STREAMS as STREAM_TARGETS } from "./bench/rows/streams.mjs";
 import { rowsOf, tableOf } from "./bench/rows.mjs";
+import { scaleCosts } from "./bench/scale.mjs";
 import { FETCH, fetchHandlerOf, PYTHON } from "./bench/sources.mjs";
 import { benchPart } from "./bench/specification.mjs";
 import { streamCosts } from "./bench/streams.mjs";
@@ -38,6 +41,8 @@ const FLOOD_SECONDS = 15;
 const [BACKLOG, QUICK_BACKLOG] = [100_000, 3000];
 const STREAMS = { rounds: 200, aborts: 2000, seconds: 5 };
 const QUICK_STREAMS = { rounds: 30, aborts: 200, seconds: 1 };
+const SCALES = { functions: 10_000, invocations: 2000, background: 2000 };
+const QUICK_SCALES = { functions: 200, invocations: 200, background: 200 };
 const RESULTS = "bench-results.json";
 
 /** What is measured alone when it is asked for by name. */
@@ -62,6 +67,13 @@ const PARTS = {
 			known: await knownCosts(quick),
 		}),
 		targets: BACKGROUND,
+	},
+	scale: {
+		measure: async ({ client, stack, quick, signal }) => ({
+			coldStack: await coldStack(signal),
+			scale: await scaleCosts(client, stack, quick ? QUICK_SCALES : SCALES),
+		}),
+		targets: SCALE,
 	},
 	overload: {
 		measure: async ({ client, stack, quick, signal }) => ({

@@ -1,8 +1,10 @@
 import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../harness/eventually.js";
 import { freshName } from "../harness/functions.js";
@@ -48,6 +50,31 @@ describe("the command line", () => {
 		expect(JSON.stringify(await told("list"))).not.toContain(`"${name}"`);
 	});
 
+	it("writes a support bundle that has nothing of what functions, hooks and projects keep secret", async () => {
+		const name = freshName("bundled");
+		const secrets = ["environment", "secret", "printed"].map((of) => `${of}-value-${randomBytes(6).toString("hex")}`);
+		const [environment = "", secret = "", printed = ""] = secrets;
+		await stack.client.setSecret("BUNDLED", { value: secret });
+		const source = await sourceFile(`export default () => { console.log("${printed}"); throw new Error("${printed}"); };`);
+		await told("deploy", source, "--name", name, "--env", `BUNDLED_ENV=${environment}`);
+		expect((await stack.berth("invoke", name)).code).toBe(1);
+		const hook = await stack.client.makeHook(name, { name: "bundled", scheme: "github" });
+		const callbacks = await stack.client.callbackSecret();
+		const target = join(directory, "bundle.tgz");
+		const { missing, files } = await told<{ missing: unknown[]; files: string[] }>("doctor", "--bundle", target);
+		expect([missing, files]).toEqual([
+			[],
+			expect.arrayContaining(["manifest.json", "metrics.txt", "logs/worker.log", "redis-durable.json"]),
+		]);
+		const text = gunzipSync(await readFile(target)).toString("latin1");
+		expect(text).toContain("berth_accepted_total");
+		const token = hook.path.split("/").at(-1) ?? "";
+		for (const each of [...secrets, hook.secret ?? "", callbacks.secret, stack.key, token]) {
+			for (const form of ["utf8", "base64", "hex"] as const)
+				expect(text).not.toContain(Buffer.from(each).toString(form).replace(/=+$/, ""));
+		}
+	});
+
 	it("every quota of a project is set by a flag of its own, and shown beside what is used", async () => {
 		const project = freshName("bounded");
 		await stack.berth("project", "create", project);
@@ -75,6 +102,9 @@ describe("the command line", () => {
 			],
 		]);
 		expect((await stack.berth("project", "show", project)).stdout).toMatch(/^image-mib +0 +9 +for it$/m);
+		const back = await stack.berth("--json", "project", "set", project, "--concurrency", "default", "--queued=default");
+		const after = (JSON.parse(back.stdout) as { quotas: Record<string, { own: boolean }> }).quotas;
+		expect([back.code, after["concurrency"]?.own, after["queued"]?.own, after["functions"]?.own]).toEqual([0, false, false, true]);
 		await stack.berth("project", "remove", project);
 	});
 

@@ -13,6 +13,14 @@ test("a terminal's SIGINT and a parent's SIGTERM are one request; the same again
 	]);
 });
 
+test("a terminal's end is no request to stop where it isn't named as one", () => {
+	const heard: unknown[] = [];
+	using _ = hearStops((_times, signal) => heard.push(signal), ["SIGINT", "SIGTERM"]);
+	expect(process.listenerCount("SIGHUP")).toBe(0);
+	process.emit("SIGTERM", "SIGTERM");
+	expect(heard).toEqual(["SIGTERM"]);
+});
+
 test("work is told once, with what to say and the exit code for it", () => {
 	const listeners = process.listenerCount("SIGTERM");
 	let told = 0;

@@ -1,13 +1,14 @@
 import { CommandFailure, EXIT } from "./exit-codes.js";
 
-const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+const SIGNALS: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 
 /**
  * Hears requests to stop until it is disposed of. A terminal's SIGINT and the SIGTERM of a parent that got it too are one
  * request; the same signal again is another.
  * @param heard told how many there were, and the signal
+ * @param signals that ask for it; a terminal's end is one unless others are named
  */
-export function hearStops(heard: (times: number, signal: NodeJS.Signals) => void): Disposable {
+export function hearStops(heard: (times: number, signal: NodeJS.Signals) => void, signals = SIGNALS): Disposable {
 	const counts = new Map<NodeJS.Signals, number>();
 	let times = 0;
 	const hear = (signal: NodeJS.Signals) => {
@@ -17,10 +18,10 @@ export function hearStops(heard: (times: number, signal: NodeJS.Signals) => void
 		times = count;
 		heard(times, signal);
 	};
-	for (const signal of SIGNALS) process.on(signal, hear);
+	for (const signal of signals) process.on(signal, hear);
 	return {
 		[Symbol.dispose]() {
-			for (const signal of SIGNALS) process.off(signal, hear);
+			for (const signal of signals) process.off(signal, hear);
 		},
 	};
 }

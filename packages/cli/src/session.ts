@@ -69,6 +69,11 @@ export class Session implements AsyncDisposable {
 		return settingsWith({ ...overrides, BERTH_DATA_DIR: this.dataDir }, undefined, flags);
 	}
 
+	/** The API key of the command line or the environment, to be left out of what is written. */
+	get givenKey(): string | undefined {
+		return this.#options.key ?? this.#user.key;
+	}
+
 	/** Where the gateway is and a client of it: as the command line says, else the environment, else this machine's stack. */
 	connect(): Promise<{ client: Client; url: string }> {
 		this.#connection ??= this.#open();

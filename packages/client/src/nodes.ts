@@ -1,4 +1,5 @@
 import type { NodeCommand, NodeStats, SandboxInfo, SandboxList, StatsAnswer } from "@berth/contracts";
+import { ApiError } from "./errors.js";
 import { problemIn, type RawAnswer, type Transport } from "./transport.js";
 
 /** Whether the gateway can take work, and if not, why. */
@@ -45,6 +46,13 @@ export function nodesOf(transport: Transport) {
 				body: JSON.stringify(command),
 				signal: options.signal,
 			}),
+
+		/** What `/metrics` says, as text; the key is the operator's, or that of the metrics. @throws ApiError, ConnectionError */
+		async metrics(options: { readonly signal?: AbortSignal } = {}): Promise<string> {
+			const answer = await transport.raw({ method: "GET", path: "/metrics", signal: options.signal });
+			if (answer.status >= 400) throw new ApiError(problemIn(answer));
+			return answer.body.toString("utf8");
+		},
 
 		/** Asks `/readyz`. @throws ConnectionError when nobody answers */
 		async ready(options: { readonly signal?: AbortSignal } = {}): Promise<Readiness> {

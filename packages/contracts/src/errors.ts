@@ -69,7 +69,12 @@ export const ERRORS = {
 	storage_unavailable: entry("caller", 422, false, "The node can't give functions the storage that is asked for."),
 	build_timed_out: entry("caller", 422, true, "The build took longer than its limit."),
 	image_rejected: entry("caller", 422, false, "The image can't be taken."),
-	rate_limited: entry("caller", 429, true, "The project has made as many requests as its quota allows in this time."),
+	rate_limited: entry(
+		"caller",
+		429,
+		true,
+		"There have been as many requests as the project's quota, or the key's own rate, allows in this time.",
+	),
 	hook_limited: entry("caller", 429, true, "The hook has had as many deliveries as it takes in this time."),
 	too_busy: entry("caller", 429, true, "Too much of this is waiting already."),
 	queue_full: entry("caller", 429, true, "Too much is queued in the background already."),

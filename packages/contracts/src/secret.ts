@@ -17,6 +17,18 @@ const VALUE = `text of 1 to ${SECRET_LIMITS.valueBytes} bytes, without control c
 
 export const secretName = z.string(SECRET_NAME_RULE).regex(VARIABLE_NAME, SECRET_NAME_RULE);
 
+/** Variables that tell functions about themselves. */
+export const BERTHS_VARIABLE = /^BERTH_/;
+/** Variables by which runtimes, loaders and the programs that they start find their way. */
+const STEERING = /^(?:PATH|HOME|TMPDIR|LANG|NODE_OPTIONS|NODE_PATH|NODE_EXTRA_CA_CERTS|PYTHONPATH|PYTHONHOME|PYTHONSTARTUP|LD_.*)$/;
+
+/** Why a secret of this name can't be a variable (a host may be sent it all the same); undefined when it can. */
+export function secretVariableFault(name: string): string | undefined {
+	if (BERTHS_VARIABLE.test(name)) return `${name} can't be a variable: names that begin with BERTH_ are Berth's; name the secret otherwise`;
+	if (!STEERING.test(name)) return undefined;
+	return `${name} can't be a variable of a secret's: runtimes and the programs they start go by it; name the secret otherwise, or put what isn't secret into env`;
+}
+
 /** `PUT /v1/secrets/{name}`. No message has the value. */
 export const secretInputSchema = z.strictObject({
 	value: z

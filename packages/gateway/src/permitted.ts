@@ -2,6 +2,7 @@ import { isIPv4 } from "node:net";
 import {
 	allowedHosts,
 	allowsEgress,
+	BERTHS_VARIABLE,
 	BerthError,
 	boundSecrets,
 	callbackUrlFault,
@@ -12,13 +13,9 @@ import {
 	type Manifest,
 	namedTwice,
 	nearestWord,
+	secretVariableFault,
 } from "@berth/contracts";
 import { cronTimes, type FunctionRegistry, WrongCron } from "@berth/registry";
-
-/** Variables that tell functions about themselves. */
-const OURS = /^BERTH_/;
-/** Variables by which runtimes, loaders and the programs that they start find their way. */
-const STEERING = /^(?:PATH|HOME|TMPDIR|LANG|NODE_OPTIONS|NODE_PATH|NODE_EXTRA_CA_CERTS|PYTHONPATH|PYTHONHOME|PYTHONSTARTUP|LD_.*)$/;
 
 /** What the operator lets functions have, as the gateway's own settings say. */
 export interface Permissions {
@@ -79,17 +76,12 @@ function refuseVariableTwice(manifest: Manifest): void {
 /** What Berth tells functions is its own to say; and no secret's value is where programs are, or what they are started with. */
 function refuseReservedVariables(manifest: Manifest): void {
 	for (const name of Object.keys(manifest.env))
-		if (OURS.test(name))
+		if (BERTHS_VARIABLE.test(name))
 			throw wrongField("env", `${name} isn't a function's to set: names that begin with BERTH_ are Berth's; name it otherwise`);
 	for (const [at, name] of (manifest.secrets ?? []).entries()) {
 		if (typeof name !== "string") continue;
-		if (OURS.test(name))
-			throw wrongField(`secrets.${at}`, `${name} can't be a variable: names that begin with BERTH_ are Berth's; name the secret otherwise`);
-		if (STEERING.test(name))
-			throw wrongField(
-				`secrets.${at}`,
-				`${name} can't be a variable of a secret's: runtimes and the programs they start go by it; name the secret otherwise, or put what isn't secret into env`,
-			);
+		const fault = secretVariableFault(name);
+		if (fault !== undefined) throw wrongField(`secrets.${at}`, fault);
 	}
 }
 

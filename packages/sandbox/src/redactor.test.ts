@@ -1,3 +1,6 @@
+import { execFileSync } from "node:child_process";
+import { inspect } from "node:util";
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { errorShown, Redactor } from "./redactor.js";
 
@@ -49,4 +52,54 @@ test("of a text that was cut nothing is left that may be the beginning of one", 
 test("text that looks like the beginning of secrets everywhere is bounded work, and isn't shown", () => {
 	const alike = Redactor.of(Object.fromEntries(Array.from({ length: 16 }, (_, at) => [`S${at}`, `${"a".repeat(8190)}${at}`]))) as Redactor;
 	expect(alike.redact("a".repeat(1 << 20))).toMatch(/^\[berth: /);
+});
+
+/** What is in need of an escape somewhere, and what isn't. */
+const awkward = fc.oneof(
+	{ weight: 3, arbitrary: fc.constantFrom(..."\\'\"`{$}\t\r\n\u00a0\u00ad\u2028üé€😀\ue000 ") },
+	{ weight: 3, arbitrary: fc.constantFrom(..."abcXYZ0123") },
+);
+const someSecret = fc
+	.array(awkward, { minLength: 12, maxLength: 60 })
+	.map((signs) => `-----${signs.join("")}=====`)
+	// What a line has that is too short is nothing to look for.
+	.filter((value) => value.split(/\r?\n/).every((line) => line.length >= 8));
+const surroundings = fc.constantFrom("", "it's ", 'a "b" ', 'it\'s "so" ', 'it\'s "so" `x` ', `\${x} `);
+
+/** Of a value's signs, as they are and escaped, nothing in a text is to be left. */
+function left(shown: string, value: string): boolean {
+	return shown.includes("-----") || shown.includes("=====") || shown.includes(value);
+}
+
+test("no secret passes in an object that Node shows, whatever quotes and escapes it has, nor in JSON", () => {
+	fc.assert(
+		fc.property(someSecret, surroundings, surroundings, (value, before, after) => {
+			const one = Redactor.of({ KEY: value }) as Redactor;
+			const text = `${before}${value}${after}`;
+			const forms = [
+				inspect({ value, list: [value], deep: { [value]: text } }),
+				inspect([`${before}${value}`]),
+				inspect(text),
+				inspect(new Map([[value, text]]), { breakLength: Number.POSITIVE_INFINITY }),
+				JSON.stringify({ text, value }),
+			];
+			for (const form of forms) expect(left(one.redact(form), value), form).toBe(false);
+		}),
+		{ numRuns: 500 },
+	);
+});
+
+test("nor in what Python shows: repr, ascii, bytes, JSON", () => {
+	const [values, around] = [fc.sample(someSecret, 200), fc.sample(surroundings, 200)];
+	const texts = values.map((value, at) => `${around[at]}${value}`);
+	const program =
+		"import json,sys\nfor v, t in json.load(sys.stdin): print(json.dumps([repr({'v': v, 't': t}), ascii([v, t]), repr(v.encode()), repr(t.encode()), json.dumps(t), str([t])]))";
+	const input = JSON.stringify(values.map((value, at) => [value, texts[at]]));
+	const lines = execFileSync("/usr/bin/python3", ["-c", program], { input, encoding: "utf8" }).trim().split("\n");
+	expect(lines).toHaveLength(values.length);
+	for (const [at, line] of lines.entries()) {
+		const value = values[at] as string;
+		const one = Redactor.of({ KEY: value }) as Redactor;
+		for (const form of JSON.parse(line) as string[]) expect(left(one.redact(form), value), form).toBe(false);
+	}
 });

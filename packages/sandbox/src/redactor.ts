@@ -1,5 +1,6 @@
 import type { FunctionError } from "@berth/contracts";
 import { ERROR_CHARS } from "./agent-words.js";
+import { formsOf } from "./secret-forms.js";
 
 /** What is shorter isn't looked for: it would be found in what has nothing to do with it. Characters. */
 const LEAST_CHARS = 8;
@@ -16,7 +17,7 @@ interface Form {
 }
 
 /**
- * Puts `[secret:NAME]` in the place of secrets, as they are and as base64, URLs and JSON have them, in text that a function made.
+ * Puts `[secret:NAME]` in the place of secrets, as they are and in the forms that languages and formats have for them (`formsOf`), in text that a function made.
  * It is one pass: a table of first characters says where none can begin.
  */
 export class Redactor {
@@ -40,7 +41,11 @@ export class Redactor {
 
 	/** @param values of secrets by name. @returns undefined when there is nothing to look for */
 	static of(values: Readonly<Record<string, string>> = {}): Redactor | undefined {
-		const forms = Object.entries(values).flatMap(([name, value]) => formsOf(value).map((text) => ({ name, text })));
+		const forms = Object.entries(values).flatMap(([name, value]) =>
+			formsOf(value)
+				.filter((text) => text.length >= LEAST_CHARS)
+				.map((text) => ({ name, text })),
+		);
 		return forms.length === 0 ? undefined : new Redactor(forms);
 	}
 
@@ -77,31 +82,6 @@ export function errorShown(redactor: Redactor | undefined, { name, message, stac
 		message: shown(message, ERROR_CHARS.message),
 		...(stack === undefined ? {} : { stack: shown(stack, ERROR_CHARS.stack) }),
 	};
-}
-
-/** As a function may print it. A log is read by lines, and so are the lines of a value. */
-function formsOf(value: string): readonly string[] {
-	const quoted = encodeURIComponent(value);
-	const json = JSON.stringify(value).slice(1, -1);
-	const texts = [
-		value,
-		...value.split(/\r?\n/),
-		json,
-		// As Python writes it: ASCII alone.
-		json.replace(/[\x7f-\uffff]/g, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, "0")}`),
-		quoted,
-		quoted.replace(/[!'()*]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`),
-		quoted.replaceAll("%20", "+"),
-		...[0, 1, 2].flatMap((before) => base64Of(value, before)),
-	];
-	return [...new Set(texts)].filter((text) => text.length >= LEAST_CHARS);
-}
-
-/** What base64 makes of it behind so many other bytes, as far as these and those behind it have no part in it. */
-function base64Of(value: string, before: number): readonly string[] {
-	const bytes = Buffer.concat([Buffer.alloc(before), Buffer.from(value)]);
-	const [first, last] = [Math.ceil((before * 8) / 6), Math.floor((bytes.length * 8) / 6)];
-	return (["base64", "base64url"] as const).map((encoding) => bytes.toString(encoding).slice(first, last));
 }
 
 /** Where in the table a text's characters from there are. */

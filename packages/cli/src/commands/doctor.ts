@@ -1,4 +1,5 @@
-import { EXIT } from "../exit-codes.js";
+import { readFile } from "node:fs/promises";
+import { EXIT, type ExitCode } from "../exit-codes.js";
 import type { Registrar } from "../registrar.js";
 import { examinationText } from "../render/examination.js";
 import type { Session } from "../session.js";
@@ -12,16 +13,24 @@ needed is missing.
 
 Examples:
   sudo npx berth doctor
-  berth doctor --json | jq '.checks[] | select(.status != "ok")'`;
+  berth doctor --json | jq '.checks[] | select(.status != "ok")'
+  sudo berth doctor --bundle berth-monday.tgz
+
+With --bundle all of that, settings, figures and the last lines of the processes'
+logs go to a file for whoever helps you: without keys, passwords, and what
+functions hold or say. Its manifest.json has what is in it and what couldn't be had;
+the exit code is 0 once it is written, whatever was found.`;
 
 /** `berth doctor` */
 export function registerDoctor({ program, action }: Registrar): void {
 	program
 		.command("doctor")
 		.description("check this machine, and say how to mend what is missing")
+		.option("--bundle <file>", "write all that helps somebody to help you to a new .tgz, without secrets")
 		.addHelpText("after", HELP)
 		.action(
-			action(async (session: Session) => {
+			action(async (session: Session, { bundle }: { readonly bundle?: string }) => {
+				if (bundle !== undefined) return writeBundle(session, bundle);
 				const { examine } = await import("../doctor/examine.js");
 				const examination = await examine(session.settings());
 				if (session.json) session.terminal.json(examination);
@@ -29,4 +38,20 @@ export function registerDoctor({ program, action }: Registrar): void {
 				return examination.ok ? EXIT.ok : EXIT.failed;
 			}),
 		);
+}
+
+async function writeBundle(session: Session, target: string): Promise<ExitCode> {
+	const { placeOf, writeTgz } = await import("../bundle/write.js");
+	const { collect } = await import("../bundle/collect.js");
+	const place = placeOf(target);
+	const { version } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8")) as { readonly version: string };
+	const { files, missing } = await collect(session.settings(), version, session.givenKey);
+	await writeTgz(place, files);
+	const names = Object.keys(files).sort();
+	if (session.json) session.terminal.json({ bundle: place, files: names, missing });
+	else {
+		session.terminal.print(`${place} is written: ${names.length} files, for its owner alone. Look through it before you send it.`);
+		for (const { path, why } of missing) session.terminal.note(`not in it: ${path}: ${why}`);
+	}
+	return EXIT.ok;
 }

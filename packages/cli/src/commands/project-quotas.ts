@@ -40,9 +40,11 @@ function registerSet(group: Command, { action }: Registrar): void {
 		return { quota, key: option.attributeName() };
 	});
 	command.action(
-		action(async (session: Session, given: Readonly<Record<string, number | "unlimited" | null>>, name: string) => {
+		action(async (session: Session, given: Readonly<Record<string, number | "unlimited" | "default">>, name: string) => {
 			const named = options.filter(({ key }) => given[key] !== undefined);
-			const changes: QuotaChanges = Object.fromEntries(named.map(({ quota, key }) => [quota, given[key]]));
+			const changes: QuotaChanges = Object.fromEntries(
+				named.map(({ quota, key }) => [quota, given[key] === "default" ? null : given[key]]),
+			);
 			if (Object.keys(changes).length === 0) throw new InvalidArgumentError(`say what is to change: ${QUOTA_NAMES.map(flagOf).join(", ")}`);
 			const { client } = await session.connect();
 			show(session, await client.setQuotas(name, changes));
@@ -60,11 +62,11 @@ function flagOf(name: QuotaName): string {
 	return `--${name.replace("MiB", "Mib").replace(/[A-Z]+/g, (capitals) => `-${capitals.toLowerCase()}`)}`;
 }
 
-function parserOf(name: QuotaName): (text: string) => number | "unlimited" | null {
+function parserOf(name: QuotaName): (text: string) => number | "unlimited" | "default" {
 	const { min, max } = QUOTAS[name];
 	return (text) => {
-		if (text === "unlimited") return text;
-		if (text === "default") return null;
+		// Null would be the empty text: commander takes it for an option without a value.
+		if (text === "unlimited" || text === "default") return text;
 		const value = Number(text);
 		if (!/^\d{1,12}$/.test(text) || value < min || value > max)
 			throw new InvalidArgumentError(`It is a whole number from ${min} to ${max}, unlimited, or default.`);

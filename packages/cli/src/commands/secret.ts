@@ -1,4 +1,4 @@
-import type { Secret } from "@berth/contracts";
+import { type Secret, secretVariableFault } from "@berth/contracts";
 import type { Command } from "commander";
 import { EXIT } from "../exit-codes.js";
 import { secretValueOf } from "../input/secret-value.js";
@@ -41,13 +41,17 @@ function registerSet(group: Command, { action, stdin }: Registrar): void {
 				const { client } = await session.connect();
 				const secret = await client.setSecret(name, { value });
 				if (session.json) session.terminal.json(secret);
-				else
-					session.terminal.note(
-						`${name} is set. Functions deployed with "secrets": [${JSON.stringify(name)}] have it as the variable ${name} of their environment.`,
-					);
+				else session.terminal.note(`${name} is set. ${useOf(name)}`);
 				return EXIT.ok;
 			}),
 		);
+}
+
+/** What can be done with it: the gateway refuses some names as variables. */
+function useOf(name: string): string {
+	const fault = secretVariableFault(name);
+	if (fault !== undefined) return `It can be sent to a host (\`berth secret --help\`), but ${fault}.`;
+	return `Functions deployed with "secrets": [${JSON.stringify(name)}] have it as the variable ${name} of their environment.`;
 }
 
 function registerSecretList(group: Command, { action }: Registrar): void {

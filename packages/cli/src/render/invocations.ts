@@ -16,11 +16,25 @@ export function invocationsTable(invocations: readonly InvocationSummary[], nowM
 
 /** All there is to know of one, but for its result and its log. */
 export function invocationText(record: InvocationAnswer): string {
-	const { id, function: name, version, source, parent, replayOf, replayedAs, acceptedAt, startedAt, settledAt, attempts } = record;
+	const {
+		id,
+		function: name,
+		version,
+		source,
+		parent,
+		replayOf,
+		replayedAs,
+		acceptedAt,
+		startedAt,
+		settledAt,
+		attempts,
+		waitsFor,
+	} = record;
 	const pairs: (readonly [string, string])[] = [
 		["id", id],
 		["function", `${name} v${version}`],
 		["state", stateText(record)],
+		...(waitsFor === undefined ? [] : [["waits", waitsFor] as const]),
 		["source", source],
 		...(parent === undefined ? [] : [["asked by", `${parent.function}, ${parent.id}`] as const]),
 		...(replayOf === undefined ? [] : [["replay of", replayOf] as const]),

@@ -2,6 +2,7 @@ import { entryOf, type FunctionError, type LogLine, type Problem } from "@berth/
 import type { Terminal } from "../terminal.js";
 import { ADVICE } from "./advice.js";
 import { diagnosticText, isDiagnostics } from "./diagnostics.js";
+import { durationText } from "./units.js";
 
 /** What is known of a failure besides its problem. */
 export interface FailureContext {
@@ -24,11 +25,16 @@ export function problemText(problem: Problem, terminal: Terminal, context: Failu
 	else if (error !== undefined) lines.push(indent(errorText(error, context.verbose === true)));
 	else lines.push(...detailLines(problem));
 	if (context.logs !== undefined && context.logs.length > 0) lines.push(...tailOf(context.logs, terminal));
-	const advice = ADVICE[problem.code];
+	const advice = ADVICE[problem.code] ?? whenAgain(problem);
 	// What was thrown may be no error, and then no stack names a line.
 	const lacksLine = problem.code === "handler_error" && !lines.some((line) => FRAME.test(line));
 	if (advice !== undefined && !lacksLine) lines.push(advice);
 	return lines.join("\n");
+}
+
+/** When to come back, where the gateway says so. */
+function whenAgain({ detail, retryAfterMs }: Problem): string | undefined {
+	return typeof retryAfterMs === "number" && !/try again/i.test(detail) ? `Try again in ${durationText(retryAfterMs)}.` : undefined;
 }
 
 /** The wrong fields by name, or else the detail. */

@@ -20,6 +20,13 @@ function redrawing() {
 	return { terminal: new Terminal(new PassThrough(), errors, true), sent: () => String(errors.read() ?? "") };
 }
 
+test("a version that is backed off, and whoever asks too often, are told once when to come back", () => {
+	const failing = problemOf("function_failing", "it crashed 5 times in a row", [], { retryAfterMs: 4000 });
+	expect(problemText(failing, terminal)).toContain("Try again in 4");
+	const limited = problemOf("rate_limited", "shop may make 5 requests a second; try again in 200 ms", [], { retryAfterMs: 200 });
+	expect(problemText(limited, terminal).match(/try again/gi)).toHaveLength(1);
+});
+
 test("a version that came back from its image alone has no build to show", () => {
 	const digest = `sha256:${"0".repeat(64)}` as const;
 	const version = {
