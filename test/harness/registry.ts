@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { eventually } from "./eventually.js";
+import { freePort } from "./free-port.js";
 import { watchOver } from "./watcher.js";
 
 /** Debian's docker-registry, as the set-up of tests unpacks it. */
@@ -110,13 +110,4 @@ ${section}
 	[Symbol.asyncDispose](): Promise<void> {
 		return this.stop();
 	}
-}
-
-async function freePort(): Promise<number> {
-	const server = createServer().listen(0, "127.0.0.1");
-	await once(server, "listening");
-	const { port } = server.address() as { port: number };
-	server.close();
-	await once(server, "close");
-	return port;
 }

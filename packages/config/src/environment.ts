@@ -1,4 +1,5 @@
 import { HOUR_MS, MIB } from "@berth/contracts";
+import { machineVariables } from "./machine-settings.js";
 import { payloadStoreText } from "./payload-store.js";
 import { loadSettings, type Settings } from "./settings.js";
 import type { SettingName } from "./settings-table.js";
@@ -16,6 +17,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_DATA_DIR: settings.dataDir,
 		BERTH_HOST: settings.host,
 		BERTH_PORT: String(settings.port),
+		...machineVariables(settings),
 		...connectionVariables(settings),
 		BERTH_DURABLE_REDIS_URL: settings.embedded.durable ? undefined : settings.durableRedisUrl,
 		BERTH_FAST_REDIS_URL: settings.embedded.fast ? undefined : settings.fastRedisUrl,

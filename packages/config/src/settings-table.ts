@@ -1,6 +1,7 @@
 import { DEPENDENCY_LIMITS, QUOTAS, type QuotaName, VOLUMES_MIB } from "@berth/contracts";
 import { z } from "zod";
 import { payloadStore } from "./payload-store.js";
+import { ROLES, rolesSetting } from "./roles.js";
 import { binds, hosts, networks, packageRegistries, registries, repository, waivedLimits } from "./setting-values.js";
 import { tracingSettings } from "./tracing-settings.js";
 
@@ -31,6 +32,15 @@ export const settingsSchema = z.object({
 	/** Address and port of the gateway. Only loopback unless told otherwise. */
 	BERTH_HOST: z.string().min(1).default("127.0.0.1"),
 	BERTH_PORT: whole(0, 65_535).default(8080),
+	/** What of the stack this machine is: `gateway`, `worker`, or both. One alone shares both Redis servers, payload store and image repository with others. */
+	BERTH_ROLES: rolesSetting.default(ROLES),
+	/** Address, or name, of this machine at which workers on others reach its gateway. It listens there, for nobody else; with it there are others. */
+	BERTH_INTERNAL_HOST: z
+		.string()
+		.regex(/^[A-Za-z0-9_.:-]{1,253}$/, "an address or a name of this machine")
+		.optional(),
+	/** The port for that, and the one behind it for a gateway that takes another one's place; 0 takes a free one. */
+	BERTH_INTERNAL_PORT: whole(0, 65_534).default(8081),
 	/** Certificate chain and key of the gateway, PEM: it speaks TLS then. Both or neither. */
 	BERTH_TLS_CERT: z.string().startsWith("/", "an absolute path").optional(),
 	BERTH_TLS_KEY: z.string().startsWith("/", "an absolute path").optional(),

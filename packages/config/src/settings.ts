@@ -1,6 +1,7 @@
 import { availableParallelism, totalmem } from "node:os";
 import { HOUR_MS, LIMITS, MIB, type Quotas, type WaivableLimit } from "@berth/contracts";
 import { type DataPaths, pathsOf } from "./data-paths.js";
+import { type MachineSettings, machineSettingsOf } from "./machine-settings.js";
 import { misspelt } from "./misspelt.js";
 import type { BucketAccess } from "./payload-store.js";
 import type { RegistryAccess, RepositoryPlace } from "./setting-values.js";
@@ -14,7 +15,7 @@ import { USER_VARIABLES } from "./user-settings.js";
 const KNOWN_NAMES = [...Object.keys(settingsSchema.shape), ...USER_VARIABLES, SUPERVISED, OUTER_MOUNTS, LISTEN_FD];
 
 /** The settings of one process, checked and frozen. */
-export interface Settings {
+export interface Settings extends MachineSettings {
 	readonly dataDir: string;
 	readonly host: string;
 	readonly port: number;
@@ -135,6 +136,7 @@ export function loadSettings(
 		dataDir: value.BERTH_DATA_DIR,
 		host: value.BERTH_HOST,
 		port: value.BERTH_PORT,
+		...machineSettingsOf(value),
 		...tlsOf(value),
 		durableRedisUrl: value.BERTH_DURABLE_REDIS_URL ?? `unix://${paths.durableSocket}`,
 		fastRedisUrl: value.BERTH_FAST_REDIS_URL ?? `unix://${paths.fastSocket}`,

@@ -16,6 +16,8 @@ const SHOWN: Readonly<Partial<Record<SettingName, Shown>>> = {
 	BERTH_PACKAGE_REGISTRIES: "urls",
 	BERTH_PYPI_INDEXES: "urls",
 	OTEL_EXPORTER_OTLP_ENDPOINT: "urls",
+	/** The path of a file. */
+	BERTH_TLS_KEY: "value",
 	BERTH_ADMIN_KEY_SHA256: "set",
 	BERTH_METRICS_KEY_SHA256: "set",
 	BERTH_SECRETS_KEY: "set",
@@ -23,7 +25,7 @@ const SHOWN: Readonly<Partial<Record<SettingName, Shown>>> = {
 	OTEL_RESOURCE_ATTRIBUTES: "set",
 };
 /** A setting that is called so later is shown only as set, until the table says otherwise. */
-const SECRET_NAME = /KEY(?!$)|SECRET|TOKEN|PASSWORD|HEADERS|SHA256/;
+const SECRET_NAME = /KEY|SECRET|TOKEN|PASSWORD|HEADERS|SHA256/;
 
 /** The settings as variables that somebody else may read: no password, key or header is in them. */
 export function shownSettings(settings: Settings): Readonly<Record<string, string>> {

@@ -18,7 +18,13 @@ const LENGTH_BYTES = 4;
 const MOST_BYTES = 512 * KIB;
 
 /** Path below a stream's place. */
-export const streamPath = (id: string) => `/streams/${id}`;
+export const STREAMS_PATH = "/streams/";
+export const streamPath = (id: string) => STREAMS_PATH + id;
+
+/** What a worker of another machine puts on what it asks in the name of functions: `Vault.sign` of the text below. */
+export const MACHINE_SIGNATURE_HEADER = "berth-machine";
+/** What it signs: the request, and who asks whom. */
+export const signedText = (method: string, path: string, head: string) => `${method} ${path}\n${head}`;
 
 /** What says that one may. */
 export const streamKey = ({ token }: StreamPlace) => `Bearer ${token}`;

@@ -47,6 +47,7 @@ export * from "./sandbox-network.js";
 export * from "./schedule.js";
 export * from "./sealing-key.js";
 export * from "./secret.js";
+export * from "./shared-means.js";
 export * from "./storage.js";
 export * from "./stream-protocol.js";
 export * from "./time.js";

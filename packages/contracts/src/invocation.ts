@@ -101,7 +101,7 @@ export type InvocationSource = (typeof INVOCATION_SOURCES)[number];
 
 /** Where the owning gateway takes an answer in pieces and gives a request's body, over HTTP (docs/streaming.md). */
 export interface StreamPlace {
-	/** `unix:` and a socket's path. */
+	/** `unix:` and a socket's path, or `http://`, a host and a port. */
 	readonly address: string;
 	/** Of this invocation alone: whoever has it may answer. */
 	readonly token: string;

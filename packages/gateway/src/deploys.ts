@@ -98,7 +98,7 @@ export async function deploy(request: Request, response: Response, services: Ser
 async function take(
 	request: Request,
 	{ project, name, noCache }: { readonly project: string; readonly name: string; readonly noCache: boolean },
-	{ functions, artifacts, bodies, permissions }: Services,
+	{ functions, artifacts, bodies, permissions, sharesImages }: Services,
 ) {
 	const { sources } = artifacts;
 	const { manifest, source, bytes } = await readDeploy(request, bodies);
@@ -108,7 +108,7 @@ async function take(
 	try {
 		let created = await functions.createVersion(project, name, manifest, { ...source, digest }, { noCache });
 		const { version, unchanged } = created;
-		if (unchanged && !(await isWhole(version, artifacts)))
+		if (unchanged && !sharesImages && !(await isWhole(version, artifacts)))
 			created = await functions.createVersion(project, name, manifest, { ...source, digest }, { damaged: version.number });
 		// The last version that used this source may have been deleted, and the source with it, since it was put.
 		if (!(await sources.has(digest))) await sources.put(bytes);

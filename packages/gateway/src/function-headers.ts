@@ -1,6 +1,14 @@
 import type { IncomingMessage } from "node:http";
 import type { TLSSocket } from "node:tls";
-import { CALLER_HEADER, HOOK_HEADERS, INVOKING_HEADER, JOINED_HEADER, SCHEDULE_HEADERS, TRACE_HEADERS } from "@berth/contracts";
+import {
+	CALLER_HEADER,
+	HOOK_HEADERS,
+	INVOKING_HEADER,
+	JOINED_HEADER,
+	MACHINE_SIGNATURE_HEADER,
+	SCHEDULE_HEADERS,
+	TRACE_HEADERS,
+} from "@berth/contracts";
 import type { Request } from "express";
 import { callerAddress, isProxied } from "./caller-address.js";
 
@@ -23,6 +31,7 @@ const NOT_FOR_CALLERS: ReadonlySet<string> = new Set([
 	CALLER_HEADER,
 	JOINED_HEADER,
 	INVOKING_HEADER,
+	MACHINE_SIGNATURE_HEADER,
 	...Object.values(HOOK_HEADERS),
 	...Object.values(SCHEDULE_HEADERS),
 ]);

@@ -4,10 +4,20 @@ import type { IncomingMessage, Server } from "node:http";
 import type { Server as TlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { basename, dirname, join } from "node:path";
-import { dockerfilesMissing, dropPrivileges, exitWithParent, listenFd, loadSettings, readTls, type Settings } from "@berth/config";
-import { newId } from "@berth/contracts";
+import {
+	dockerfilesMissing,
+	dropPrivileges,
+	exitWithParent,
+	listenFd,
+	loadSettings,
+	readTls,
+	type Settings,
+	sharedMeansOf,
+} from "@berth/config";
+import { newId, type SharedMeans } from "@berth/contracts";
 import {
 	type EventLog,
+	type GatewayInfo,
 	type NodeChange,
 	openBuildQueue,
 	openEventLog,
@@ -35,6 +45,7 @@ import { createLogger, GatewayMetrics, type Logger, type OpenTracing, openTracin
 import { createApp } from "./app.js";
 import { Bodies } from "./body.js";
 import { Courier } from "./follow-ups/courier.js";
+import { createInternalApp } from "./internal.js";
 import { Invocations } from "./invocations.js";
 import { createJoinedApp } from "./joined.js";
 import { ScheduleDispatcher } from "./schedules/dispatcher.js";
@@ -49,6 +60,14 @@ import { Upkeep } from "./upkeep.js";
 const GRACE_MS = 10_000;
 /** The same for one in whose place another one serves already: nobody waits for its end. */
 const RETIRE_MS = 60_000;
+
+/** Of workers: how fast functions read and write is theirs to say, and looked at where their clients are. */
+const FOR_WORKERS = {
+	answerStallMs: Number.MAX_SAFE_INTEGER,
+	answerBytes: Number.MAX_SAFE_INTEGER,
+	mayTakeTime: () => true,
+	onCut: () => undefined,
+};
 
 /** This machine's own addresses. */
 const LOOPBACK = ["127.0.0.0/8", "::1"];
@@ -80,6 +99,9 @@ async function main(): Promise<void> {
 	/** For what functions on a network ask of each other. */
 	const joined = createGatewayServer(options);
 	const { server } = gateway;
+	const internal = settings.internal && createGatewayServer(FOR_WORKERS);
+	const address = internal && (await listenInternally(internal.server, settings));
+	if (address !== undefined) exchange.movesTo(`http://${address}`);
 	const fd = listenFd();
 	// A port below 1024 is only root's to open. On a socket that was opened for us it listens when it can serve: who comes until then waits, or is another gateway's.
 	if (fd === undefined) await listen(server, settings);
@@ -92,12 +114,14 @@ async function main(): Promise<void> {
 	const gatewayId = newId("gw");
 	const traces = openTracing(settings.tracing, gatewayId, metrics.registry, log);
 	const events = await openEventLog({ fastUrl: settings.fastRedisUrl, listens: true, logger: log });
-	const services = await open(settings, { log, metrics, gatewayId, events, tracing: traces.tracing, streams: exchange });
+	const services = await open(settings, { log, metrics, gatewayId, events, tracing: traces.tracing, streams: exchange, address });
 	const { keys } = services;
 	const firstKey = settings.adminKeySha256 === undefined ? await keys.ensureFirst() : await keys.ensureAdmin(settings.adminKeySha256);
 	const invocations = new Invocations(services);
 	gateway.serve(createApp(services, invocations));
-	joined.serve(createJoinedApp(invocations, services));
+	const joinedApp = createJoinedApp(invocations, services);
+	joined.serve(joinedApp);
+	internal?.serve(createInternalApp(exchange, joinedApp, services.vault));
 	await listenPrivately(joined.server, settings.paths.gatewaySocket);
 	removeOldSockets(settings.paths.streamSockets);
 	await listenPrivately(exchange.server(), streamSocket);
@@ -107,7 +131,7 @@ async function main(): Promise<void> {
 	dispatcher.start();
 	const courier = new Courier(services);
 	courier.start();
-	stopOnDemand([gateway, joined], services, [upkeep, courier, dispatcher], traces);
+	stopOnDemand([gateway, joined, ...(internal ? [internal] : [])], services, [upkeep, courier, dispatcher], traces);
 	if (fd !== undefined) await once(server.listen({ fd }), "listening");
 	const { port } = server.address() as AddressInfo;
 	process.stdout.write(`${JSON.stringify({ ready: true, port, ...(firstKey === undefined ? {} : { firstKey }) })}\n`);
@@ -120,9 +144,11 @@ interface Means {
 	readonly events: EventLog;
 	readonly tracing: Tracing;
 	readonly streams: Streams;
+	/** Where workers of other machines reach it. */
+	readonly address: string | undefined;
 }
 
-async function open(settings: Settings, { log, metrics, gatewayId, events, tracing, streams }: Means): Promise<Services> {
+async function open(settings: Settings, { log, metrics, gatewayId, events, tracing, streams, address }: Means): Promise<Services> {
 	const { durableRedisUrl: durableUrl, fastRedisUrl: fastUrl, npmRegistry, pypiIndex, packageRegistries, pypiIndexes } = settings;
 	const packageUrls = [npmRegistry, pypiIndex, ...packageRegistries, ...pypiIndexes];
 	const functions = await FunctionRegistry.open(durableUrl, log, settings.quotas);
@@ -142,6 +168,7 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 	const artifacts = await openArtifactStore(settings.paths.artifacts, {
 		budgets: settings.storage,
 		...(settings.payloadStore && { bucket: settings.payloadStore }),
+		hasPeers: settings.hasPeers,
 		onTrouble: (err) => log.error({ err }, "what a payload store holds couldn't be counted, or made less"),
 	});
 	return {
@@ -159,7 +186,14 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 		artifacts,
 		invocations,
 		builds: await openBuildQueue({ durableUrl, logger: log }),
-		nodes: await openNodeDirectory({ fastUrl, gatewayId, logger: log, onChange: (node, change) => void lookAfter(node, change) }),
+		nodes: await openNodeDirectory({
+			fastUrl,
+			gatewayId,
+			self: listedAs(gatewayId, address, sharedMeansOf(settings, vault.keyIds)),
+			logger: log,
+			onChange: (node, change) => void lookAfter(node, change),
+		}),
+		vault,
 		events,
 		slots: await openProjectSlots({ fastUrl, gatewayId, logger: log }),
 		rates: await openRateLimits({ fastUrl, gatewayId, logger: log }),
@@ -177,8 +211,25 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 			callbackHosts: settings.callbackHosts,
 		},
 		hasOneNode: settings.embedded.durable,
+		sharesImages: settings.hasPeers,
 		maxInflight: settings.maxInflight,
 	};
+}
+
+function listedAs(id: string, address: string | undefined, shares: SharedMeans): GatewayInfo {
+	return { id, startedAtMs: Date.now(), shares, ...(address === undefined ? {} : { address }) };
+}
+
+/** For workers of other machines. @returns where they reach it, `host:port` */
+async function listenInternally(server: Server, { internal }: Settings): Promise<string> {
+	const { host = "", port = 0 } = internal ?? {};
+	const refused = (error: Error) => Promise.reject(new Error(`BERTH_INTERNAL_HOST and BERTH_INTERNAL_PORT: ${error.message}`));
+	// The gateway whose place it takes has the one port until its streams are over.
+	const next = (error: NodeJS.ErrnoException) =>
+		error.code === "EADDRINUSE" ? once(server.listen(port + 1, host), "listening") : Promise.reject(error);
+	await once(server.listen(port, host), "listening").catch(next).catch(refused);
+	const at = server.address() as AddressInfo;
+	return `${host.includes(":") ? `[${host}]` : host}:${at.port}`;
 }
 
 async function listen(server: Server, { host, port }: Settings): Promise<void> {

@@ -10,6 +10,7 @@ import type {
 	PackageRegistries,
 	Schedules,
 	Secrets,
+	Vault,
 } from "@berth/registry";
 import type { GatewayMetrics, Logger } from "@berth/telemetry";
 import type { Bodies } from "./body.js";
@@ -51,6 +52,9 @@ export interface Services {
 	readonly trustedProxies: readonly string[];
 	/** Whether the durable Redis is this data directory's own: then every node that there ever was is this one. */
 	readonly hasOneNode: boolean;
+	/** Whether images of all versions are where every machine gets them. */
+	readonly sharesImages: boolean;
+	readonly vault: Vault;
 	/** Invocations that may be waited for at the same time. */
 	readonly maxInflight: number;
 }

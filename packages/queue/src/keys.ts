@@ -68,6 +68,10 @@ export const EVENT_NEWS = "berth:news:events";
 /** Fast Redis: nodes. */
 export const NODE_IDS = "berth:nodes";
 export const nodeLeaseOf = (node: string): string => `berth:node:${node}`;
+export const GATEWAY_IDS = "berth:gateways";
+/** Channel: a gateway has come or gone. */
+export const GATEWAY_NEWS = "berth:news:gateways";
+export const gatewayLeaseOf = (gateway: string): string => `berth:gateway:${gateway}`;
 export const NODE_NEWS = "berth:news:nodes";
 /** Fast Redis: ids of a node's invocations whose caller went away. */
 export const cancelChannelOf = (node: string): string => `berth:cancel:${node}`;

@@ -1,5 +1,6 @@
 import { BerthError, newId } from "@berth/contracts";
 import { closeRedis, guarded, type Redis, Subscription } from "@berth/redis";
+import { endGateway, type GatewayInfo, joinAsGateway, renewGateway, requireShared } from "./gateway-leases.js";
 import { answersOf, NODE_NEWS, questionsOf } from "./keys.js";
 import type { QueueLogger } from "./logger.js";
 import type { Answered, Asked } from "./node-channels.js";
@@ -20,6 +21,8 @@ export interface NodeDirectoryParts {
 	/** For `subscriber` use. */
 	readonly subscriber: Redis;
 	readonly gatewayId: string;
+	/** How it is listed itself; absent: not at all. */
+	readonly self?: GatewayInfo | undefined;
 	readonly log: QueueLogger;
 	readonly onChange?: NodeChanged | undefined;
 }
@@ -30,6 +33,7 @@ export class RedisNodeDirectory implements NodeDirectory {
 	readonly #subscriber: Redis;
 	readonly #log: QueueLogger;
 	readonly #channel: string;
+	readonly #self: GatewayInfo | undefined;
 	readonly #asked = new Map<string, (answer: NodeAnswer) => void>();
 	readonly #onChange: NodeChanged | undefined;
 	#nodes: readonly NodeInfo[] = Object.freeze([]);
@@ -38,16 +42,19 @@ export class RedisNodeDirectory implements NodeDirectory {
 	#refreshing: Promise<void> | undefined;
 	#stale = false;
 
-	constructor({ redis, subscriber, gatewayId, log, onChange }: NodeDirectoryParts) {
+	constructor({ redis, subscriber, gatewayId, self, log, onChange }: NodeDirectoryParts) {
 		this.#redis = redis;
 		this.#subscriber = subscriber;
 		this.#log = log;
+		this.#self = self;
 		this.#channel = answersOf(gatewayId);
 		this.#onChange = onChange;
 	}
 
-	/** Listens, reads the list once, and keeps it fresh until `close`. */
+	/** Listens, reads the list once, and keeps it fresh until `close`. @throws Error when another machine has something else that all have to share */
 	async open(): Promise<void> {
+		await requireShared(this.#redis, this.#self?.shares);
+		if (this.#self !== undefined) await joinAsGateway(this.#redis, this.#self);
 		const onMessage = (text: string, channel: string) => {
 			if (channel === this.#channel) this.#take(JSON.parse(text) as Answered);
 			else void this.#refreshNow();
@@ -86,6 +93,8 @@ export class RedisNodeDirectory implements NodeDirectory {
 	async close(): Promise<void> {
 		clearInterval(this.#timer);
 		await this.#refreshing;
+		if (this.#self !== undefined && this.#redis.status === "ready")
+			await endGateway(this.#redis, this.#self).catch((error: unknown) => this.#log.warn({ error }, "the gateway's lease ends by itself"));
 		await Promise.all([closeRedis(this.#redis), closeRedis(this.#subscriber)]);
 	}
 
@@ -110,7 +119,8 @@ export class RedisNodeDirectory implements NodeDirectory {
 
 	async #refresh(): Promise<void> {
 		try {
-			this.#replace(await readNodes(this.#redis));
+			const [nodes] = await Promise.all([readNodes(this.#redis), this.#self && renewGateway(this.#redis, this.#self)]);
+			this.#replace(nodes);
 			this.#freshAtMs = performance.now();
 		} catch (error) {
 			this.#log.debug({ error }, "the list of nodes can't be read");

@@ -1,6 +1,7 @@
 import { BerthError } from "@berth/contracts";
 import { closeRedis, LuaScript, type Redis, Subscription } from "@berth/redis";
-import { NODE_IDS, NODE_NEWS, nodeLeaseOf, questionsOf } from "./keys.js";
+import { type GatewayInfo, readGateways, requireShared } from "./gateway-leases.js";
+import { GATEWAY_NEWS, NODE_IDS, NODE_NEWS, nodeLeaseOf, questionsOf } from "./keys.js";
 import type { QueueLogger } from "./logger.js";
 import {
 	type Answered,
@@ -32,6 +33,7 @@ export class RedisNodeMembership implements NodeMembership {
 	#node: NodeInfo | undefined;
 	#timer: NodeJS.Timeout | undefined;
 	#renewing = false;
+	#gateways: readonly GatewayInfo[] = [];
 	#closed: Promise<void> | undefined;
 
 	/** @param redis for `patient` use. @param subscriber for `subscriber` use */
@@ -46,9 +48,13 @@ export class RedisNodeMembership implements NodeMembership {
 	}
 
 	async join(node: NodeInfo, answer: Answerer): Promise<void> {
+		await requireShared(this.#redis, node.shares);
 		this.#node = { protocol: QUEUE_PROTOCOL, ...node };
-		const onMessage = (text: string) => void this.#answer(JSON.parse(text) as Asked, answer);
-		await new Subscription(this.#subscriber, [questionsOf(node.id)], { onMessage }, this.#log).listening;
+		const onMessage = (text: string, channel: string) => {
+			if (channel === GATEWAY_NEWS) void this.#renewOnce();
+			else void this.#answer(JSON.parse(text) as Asked, answer);
+		};
+		await new Subscription(this.#subscriber, [questionsOf(node.id), GATEWAY_NEWS], { onMessage }, this.#log).listening;
 		await this.#renew(this.#node);
 		await this.#redis.publish(NODE_NEWS, JSON.stringify({ kind: "joined", node: this.#node } satisfies NodeNews));
 		this.#timer = setInterval(() => void this.#renewOnce(), NODE_RENEWAL_MS);
@@ -106,8 +112,15 @@ export class RedisNodeMembership implements NodeMembership {
 		}
 	}
 
+	gateways(): readonly string[] {
+		const addresses = this.#gateways.flatMap(({ address }) => address ?? []);
+		const first = Math.floor(Math.random() * addresses.length);
+		return [...addresses.slice(first), ...addresses.slice(0, first)];
+	}
+
 	async #renew(node: NodeInfo, leaseMs = NODE_LEASE_MS): Promise<void> {
-		await this.#redis.multi().set(nodeLeaseOf(node.id), JSON.stringify(node), "PX", leaseMs).sadd(NODE_IDS, node.id).exec();
+		const renewal = this.#redis.multi().set(nodeLeaseOf(node.id), JSON.stringify(node), "PX", leaseMs).sadd(NODE_IDS, node.id).exec();
+		[this.#gateways] = await Promise.all([readGateways(this.#redis), renewal]);
 	}
 
 	async #answer({ id, answerTo, question }: Asked, answerer: Answerer): Promise<void> {

@@ -11,6 +11,7 @@ import type { LimitsOf } from "./bullmq/lane-limits.js";
 import { DurableMemory } from "./durable-memory.js";
 import { EventLog } from "./event-log.js";
 import { GatewayCancels } from "./gateway-cancels.js";
+import type { GatewayInfo } from "./gateway-leases.js";
 import type { RecordBudget } from "./interactive-records.js";
 import { type GatewayQueue, RedisInvocationQueue } from "./invocation-queue.js";
 import { RedisInvocationSource, type WorkerSource } from "./invocation-source.js";
@@ -193,15 +194,21 @@ export async function openBuildSource(options: Pick<RedisUrls, "durableUrl"> & L
  * @throws Error naming the Redis that can't be reached
  */
 export async function openNodeDirectory(
-	options: Pick<RedisUrls, "fastUrl"> & Logged & { readonly gatewayId: string; readonly onChange?: NodeChanged },
+	options: Pick<RedisUrls, "fastUrl"> &
+		Logged & { readonly gatewayId: string; readonly self?: GatewayInfo; readonly onChange?: NodeChanged },
 ): Promise<NodeDirectory> {
-	const { fastUrl: url, gatewayId, onChange, logger: log = SILENT } = options;
+	const { fastUrl: url, gatewayId, self, onChange, logger: log = SILENT } = options;
 	const [redis, subscriber] = await openRedis([
 		{ url, use: "command", name: "directory", log },
 		{ url, use: "subscriber", name: "directory-news", log },
 	]);
-	const directory = new RedisNodeDirectory({ redis, subscriber, gatewayId, log, onChange });
-	await directory.open();
+	const directory = new RedisNodeDirectory({ redis, subscriber, gatewayId, self, log, onChange });
+	try {
+		await directory.open();
+	} catch (error) {
+		await directory.close();
+		throw error;
+	}
 	return directory;
 }
 

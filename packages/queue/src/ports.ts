@@ -12,6 +12,7 @@ import type {
 	RuntimeClass,
 	SandboxInfo,
 	Settlement,
+	SharedMeans,
 	TailedLine,
 	TransferRequest,
 } from "@berth/contracts";
@@ -193,6 +194,8 @@ export interface NodeInfo {
 	readonly returns?: true;
 	/** What it understands of what gateways send: see `QUEUE_PROTOCOL`. Absent: 1. */
 	readonly protocol?: number;
+	/** What others have to have as it has it. */
+	readonly shares?: SharedMeans;
 }
 
 /** What happened to a node, and the incarnation of it that this concerns. */
@@ -274,9 +277,12 @@ export interface NodeDirectory {
 
 /** A worker's own entry in the directory: a lease of 10 s, renewed every 3 s. */
 export interface NodeMembership {
+	/** @throws Error when another machine has something else that all have to share */
 	join(node: NodeInfo, answer: (question: NodeQuestion) => Promise<NodeAnswer>): Promise<void>;
 	/** All that have a live lease, this one with them once it has joined. */
 	nodes(): Promise<readonly NodeInfo[]>;
+	/** Where gateways are reached from any machine, `host:port`, in an order of chance; as of the last renewal, or news. */
+	gateways(): readonly string[];
 	/** Says that this node ends what it has and is to be given nothing more. @param returns another one takes its place in a moment */
 	drain(returns?: boolean): Promise<void>;
 	leave(): Promise<void>;

@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHmac, randomBytes } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { BerthError, sealingKeyFault, sealingKeyId, sealingKeysIn } from "@berth/contracts";
 
@@ -29,6 +29,25 @@ export class Vault {
 	/** Whether there are keys that only open. */
 	get hasOldKeys(): boolean {
 		return this.#keys.size > 1;
+	}
+
+	/** What tells its keys apart, the one that seals first. */
+	get keyIds(): readonly string[] {
+		return [...this.#keys.keys()];
+	}
+
+	/** What shows whoever has the same keys that a text is of one of those: of a machine of this stack. */
+	sign(text: string): string {
+		return signatureOf(this.#key, text);
+	}
+
+	/** Whether this is what `sign` made of the text, with any of the keys. */
+	isSigned(text: string, signature: string): boolean {
+		const given = Buffer.from(signature);
+		return [...this.#keys.values()].some((key) => {
+			const right = Buffer.from(signatureOf(key, text));
+			return right.length === given.length && timingSafeEqual(right, given);
+		});
 	}
 
 	/** The same with the key that seals now; undefined when it is that already. @throws BerthError as `open` */
@@ -90,4 +109,9 @@ export class Vault {
 		const sealed = Buffer.concat([nonce, cipher.update(text, "utf8"), cipher.final(), cipher.getAuthTag()]);
 		return `v1.${this.#keyId}.${sealed.toString("base64url")}`;
 	}
+}
+
+/** With a key that is made of the one that seals, for nothing else. */
+function signatureOf(key: Buffer, text: string): string {
+	return createHmac("sha256", createHmac("sha256", key).update("between machines").digest()).update(text).digest("base64url");
 }

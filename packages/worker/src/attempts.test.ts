@@ -111,7 +111,7 @@ function attempts(
 		spans: undefined,
 		places: new GatewayPlaces(),
 		tail: new LogTail("1"),
-		invokes: new Invokes({ gatewaySocket: "/nowhere", waits: () => () => undefined }),
+		invokes: new Invokes({ ways: { all: () => [], signature: () => ["berth-machine", ""] }, waits: () => () => undefined }),
 		onTrouble: (message) => troubles.push(message),
 		remap,
 	});

@@ -32,6 +32,8 @@ export interface BuildsOptions {
 	readonly runtimeClasses: RuntimeClassReports;
 	/** Whether some node has a class that this one lacks: what is built here may run there. */
 	readonly isClassElsewhere: (runtimeClass: RuntimeClass) => Promise<boolean>;
+	/** Brings an image to where other machines have it from; absent: there are none. @throws BerthError */
+	readonly publish?: ((version: Version, image: ImageReference) => Promise<void>) | undefined;
 	/** Brings a version's layers to where sandboxes find them, so that the first invocation needn't. */
 	readonly warmLayers: (version: Version) => Promise<void>;
 }
@@ -117,7 +119,7 @@ export class Builds {
 			return;
 		}
 		if (result.bundled) this.#bundled++;
-		await warmLayers({ ...version, image: result.image });
+		await Promise.all([warmLayers({ ...version, image: result.image }), this.#options.publish?.(version, result.image)]);
 		const ended = await this.#endReady(version, result.image, result.report, said);
 		if (ended) this.#tell(version, { what: "ready" });
 		// Its function was deleted while it was built.

@@ -16,6 +16,7 @@ import {
 	type TraceContext,
 } from "@berth/contracts";
 import type { Responded } from "@berth/sandbox";
+import { type GatewayWay, isUnreached, type Ways } from "./gateway-ways.js";
 
 /** The right to hold a large result. */
 export interface Reading {
@@ -23,7 +24,7 @@ export interface Reading {
 }
 
 export interface InvokeRequest {
-	readonly socketPath: string;
+	readonly ways: Ways;
 	readonly agent: Agent;
 	readonly head: InvokingHead;
 	readonly contentType: string | undefined;
@@ -59,20 +60,38 @@ export async function invokeOver(asked: InvokeRequest): Promise<Responded> {
 		return await replyTo(await responseOf(asked), asked);
 	} catch (error) {
 		if (asked.signal?.aborted === true) return failed("cancelled", "nobody waits for it any longer");
-		return failed("unavailable", `the gateway of this node didn't answer: ${(error as Error).message}`);
+		return failed("unavailable", `no gateway answered: ${(error as Error).message}`);
 	}
 }
 
-async function responseOf({ socketPath, agent, head, contentType, body, trace, signal }: InvokeRequest): Promise<IncomingMessage> {
+/** Of the first gateway that can be reached. @throws Error when none can */
+async function responseOf(asked: InvokeRequest): Promise<IncomingMessage> {
+	let last: unknown = new Error("no gateway is known");
+	for (const way of asked.ways.all()) {
+		try {
+			return await responseBy(way, asked);
+		} catch (error) {
+			if (!isUnreached(error)) throw error;
+			last = error;
+		}
+	}
+	throw last;
+}
+
+async function responseBy(
+	way: GatewayWay,
+	{ ways, agent, head, contentType, body, trace, signal }: InvokeRequest,
+): Promise<IncomingMessage> {
 	// JSON escapes nothing beyond ASCII, which a header can't have.
 	const text = JSON.stringify(head).replace(/[^\x20-\x7e]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
 	const sent = httpRequest({
-		socketPath,
+		...way,
 		agent,
 		method: "POST",
 		path: "/",
 		headers: {
 			[INVOKING_HEADER]: text,
+			...Object.fromEntries([ways.signature("POST", "/", text)]),
 			...(contentType === undefined ? {} : { "content-type": contentType }),
 			...(head.timeoutMs === undefined ? {} : { [HEADERS.timeoutMs]: String(head.timeoutMs) }),
 			...trace,

@@ -4,8 +4,12 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { HEADERS, INVOKING_HEADER, type InvocationRequest, type InvokeReply, type InvokingHead } from "@berth/contracts";
+import { Vault } from "@berth/registry";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { GatewayWays } from "./gateway-ways.js";
 import { Invokes } from "./invokes.js";
+
+const VAULT = new Vault("0".repeat(64));
 
 const REQUEST: InvocationRequest = {
 	id: "inv_1",
@@ -42,7 +46,7 @@ beforeEach(async () => {
 		waiting++;
 		return () => void waiting--;
 	};
-	invokes = new Invokes({ gatewaySocket, waits });
+	invokes = new Invokes({ ways: new GatewayWays({ socketPath: gatewaySocket, others: () => [], vault: VAULT }), waits });
 });
 afterEach(async () => {
 	invokes.close();

@@ -1,12 +1,13 @@
 import { Agent } from "node:http";
 import type { InvocationRequest, JoinedHead } from "@berth/contracts";
 import type { Responded } from "@berth/sandbox";
+import type { Ways } from "./gateway-ways.js";
 import { invokeOver, type Reading } from "./invoke-gateway.js";
 import { abandonedIn, askedIn } from "./invoke-words.js";
 
 export interface InvokesOptions {
-	/** The gateway's socket for what functions ask of each other. */
-	readonly gatewaySocket: string;
+	/** To a gateway, for what functions ask of each other. */
+	readonly ways: Ways;
 	/** As `InvocationSource.waits`. */
 	readonly waits: (invocation: string) => () => void;
 }
@@ -23,12 +24,12 @@ export class Invokes {
 
 	/** An attempt begins. @param deadlineMs when it is killed, milliseconds since the epoch. Whoever calls it ends it. */
 	begin(request: InvocationRequest, deadlineMs: number): AttemptInvokes {
-		const { gatewaySocket, waits } = this.#options;
+		const { ways, waits } = this.#options;
 		const { id } = request;
 		const attempt = new AttemptInvokes({
 			request,
 			deadlineMs,
-			socketPath: gatewaySocket,
+			ways,
 			agent: this.#agent,
 			waits: () => waits(id),
 			onEnd: () => {
@@ -52,7 +53,7 @@ export class Invokes {
 interface AttemptInvokesParts {
 	readonly request: InvocationRequest;
 	readonly deadlineMs: number;
-	readonly socketPath: string;
+	readonly ways: Ways;
 	readonly agent: Agent;
 	readonly waits: () => () => void;
 	readonly onEnd: () => void;
@@ -92,13 +93,13 @@ export class AttemptInvokes {
 			return { head: {} };
 		}
 		const asked = askedIn(head);
-		const { request, deadlineMs, socketPath, agent } = this.#parts;
+		const { request, deadlineMs, ways, agent } = this.#parts;
 		// What is accepted for later is nobody's to take back.
 		const awaited = asked.async ? undefined : this.wait();
 		if (awaited !== undefined) this.#byQuestion.set(question, awaited.control);
 		try {
 			return await invokeOver({
-				socketPath,
+				ways,
 				agent,
 				head: {
 					...asked.head,

@@ -1,9 +1,8 @@
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { hostname } from "node:os";
 import { join } from "node:path";
 import { type Bases, ImageBuilder, StackRemapper } from "@berth/builder";
-import { dropPrivileges, exitWithParent, loadSettings } from "@berth/config";
+import { dropPrivileges, exitWithParent, loadSettings, nodeIdOf, sharedMeansOf } from "@berth/config";
 import { classesOf, type FunctionError, HOUR_MS, MIB, type Version } from "@berth/contracts";
 import { openBuildSource, openEventLog, openInvocationSource, openNodeMembership } from "@berth/queue";
 import { FunctionRegistry, openArtifactStore, PackageRegistries, resealAll, SecretChanges, Secrets, Vault } from "@berth/registry";
@@ -17,6 +16,7 @@ import { EgressProxy } from "./egress/egress-proxy.js";
 import { Roots } from "./egress/roots.js";
 import { groupsFor, openDockerBuilds, openEngine, removeLeftovers } from "./engine.js";
 import { FunctionSecrets } from "./function-secrets.js";
+import { GatewayWays } from "./gateway-ways.js";
 import { ImageBudget } from "./images/budget.js";
 import { fetchImage } from "./images/fetch-image.js";
 import { Images } from "./images/images.js";
@@ -48,8 +48,7 @@ const settings = loadSettings();
 dropPrivileges(settings.serviceUid, groupsFor(settings));
 const log = createLogger("worker", settings.logLevel);
 const { durableRedisUrl: durableUrl, fastRedisUrl: fastUrl, paths } = settings;
-/** The same for every worker that was ever started on this data directory of this machine. */
-const node = `node_${createHash("sha256").update(`${hostname()} ${settings.dataDir}`).digest("hex").slice(0, 16)}`;
+const node = nodeIdOf(settings);
 
 if (process.argv[2] === "--remove-leftovers") {
 	await removeLeftovers(settings, node);
@@ -62,6 +61,7 @@ const origin =
 const artifacts = await openArtifactStore(paths.artifacts, {
 	budgets: settings.storage,
 	...(settings.payloadStore && { bucket: settings.payloadStore }),
+	hasPeers: settings.hasPeers,
 	onTrouble: (err) => log.error({ err }, "what a payload store holds couldn't be counted, or made less"),
 	...(origin && { origin }),
 });
@@ -140,8 +140,17 @@ const invocationSource = await openInvocationSource({
 	interactiveReserve: settings.interactiveReserve,
 	logger: log,
 });
+const mirror = mirrorPlace && new Mirror({ place: mirrorPlace, artifacts, functions, log, onPushed: () => upkeep.keepBudget() });
+/** Where other machines run it, too, nothing is ready that they can't have. */
+const publish = settings.hasPeers ? mirror?.publish.bind(mirror) : undefined;
+const membership = await openNodeMembership({ fastUrl, logger: log });
+const ways = new GatewayWays({
+	...(settings.roles.includes("gateway") ? { socketPath: paths.gatewaySocket } : {}),
+	others: () => membership.gateways(),
+	vault,
+});
 const invokes = new Invokes({
-	gatewaySocket: paths.gatewaySocket,
+	ways,
 	waits: (invocation) => {
 		const ends = [invocationSource.waits(invocation), pool.waits(invocation)];
 		return () => ends.forEach((end) => void end());
@@ -151,7 +160,7 @@ const functionsGateway =
 	networks.missing === undefined
 		? await FunctionsGateway.open({
 				address: networks.gateway,
-				gatewaySocket: paths.gatewaySocket,
+				ways,
 				find: (address) => pool.joinedAt(address),
 				attemptOf: (invocation) => invokes.find(invocation),
 			})
@@ -165,7 +174,6 @@ const egressProxy =
 				roots: () => roots.context,
 			})
 		: undefined;
-const membership = await openNodeMembership({ fastUrl, logger: log });
 const events = await openEventLog({ fastUrl, listens: false, logger: log });
 const builds = new Builds({
 	functions,
@@ -175,6 +183,7 @@ const builds = new Builds({
 	events,
 	log,
 	warmLayers: warmVersion,
+	publish,
 	networkMissing: networks.missing,
 	runtimeClasses,
 	isClassElsewhere: async (wanted) => (await membership.nodes()).some((each) => each.runtimeClasses?.includes(wanted) === true),
@@ -198,7 +207,7 @@ const attempts = new Attempts({
 	invokes,
 });
 const buildSource = await openBuildSource({ durableUrl, logger: log });
-const images = new Images({ node, artifacts, functions, registries, vault, warmLayers: ensureLayers, log });
+const images = new Images({ node, artifacts, functions, registries, vault, warmLayers: ensureLayers, publish, log });
 const budget =
 	settings.imageBytes === undefined
 		? undefined
@@ -219,7 +228,6 @@ const versionLimit = new VersionLimit({
 	log,
 });
 const upkeep = new Upkeep({ settings, artifacts, builds, budget, versionLimit, dockerfiles, engine, reseal, log });
-const mirror = mirrorPlace && new Mirror({ place: mirrorPlace, artifacts, functions, log, onPushed: () => upkeep.keepBudget() });
 const minimums = new Minimums({ functions, pool, log });
 const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine, tail, ends, unenforced });
 
@@ -233,8 +241,15 @@ functions.onChange((name) => {
 	minimums.changed(name);
 });
 // Before anything is taken: what a gateway knows this node to have taken is told by incarnation from what an earlier one had.
-await membership.join({ id: node, incarnation, startedAtMs: Date.now(), runtimeClasses: classesOf(runtimeClasses) }, (question) =>
-	answers.answer(question),
+await membership.join(
+	{
+		id: node,
+		incarnation,
+		startedAtMs: Date.now(),
+		runtimeClasses: classesOf(runtimeClasses),
+		shares: sharedMeansOf(settings, vault.keyIds),
+	},
+	(question) => answers.answer(question),
 );
 events.record(undefined, { kind: "node", what: "joined", node });
 await invocationSource.start((delivery) => attempts.run(delivery), settings.maxInflight, settlementKeeper(artifacts, settings.recordsMs));

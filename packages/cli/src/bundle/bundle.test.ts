@@ -21,6 +21,7 @@ const SEEDED = {
 	registry: "pw/of,registry",
 	bucket: "bucket-secret-1",
 	header: "collector-key-1",
+	tls: "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQDseeded",
 	sealing: "0123456789abcdef".repeat(4),
 	admin: `berth_${"Ab3".repeat(14)}x`,
 };
@@ -32,6 +33,8 @@ const settings = () =>
 		BERTH_REGISTRIES: `https://me:${encodeURIComponent(SEEDED.registry)}@registry.example`,
 		BERTH_PAYLOAD_STORE: `s3://AKIASEEDED:${SEEDED.bucket}@data/team?endpoint=http://127.0.0.1:1`,
 		BERTH_SECRETS_KEY: SEEDED.sealing,
+		BERTH_TLS_CERT: join(directory, "tls.pem"),
+		BERTH_TLS_KEY: join(directory, "tls.key"),
 		OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318",
 		OTEL_EXPORTER_OTLP_HEADERS: `x-key=${SEEDED.header}`,
 	});
@@ -46,6 +49,7 @@ const forms = (secret: string) => [
 
 test("of a stack that isn't there it has what can be had, says what can't, and none of this machine's secrets though logs are full of them", async () => {
 	await writeFile(join(directory, "admin.key"), `${SEEDED.admin}\n`);
+	await writeFile(join(directory, "tls.key"), `-----BEGIN PRIVATE KEY-----\n${SEEDED.tls}\n-----END PRIVATE KEY-----\n`);
 	await mkdir(join(directory, "logs"));
 	const said = Object.values(SEEDED)
 		.flatMap(forms)

@@ -15,6 +15,7 @@ interface UpOptions {
 	readonly insecureAllow?: string;
 	readonly tlsCert?: string;
 	readonly tlsKey?: string;
+	readonly roles?: string;
 }
 
 const MOST_PORT = 65_535;
@@ -26,6 +27,7 @@ const FLAGS = {
 	BERTH_INSECURE_ALLOW: "--insecure-allow",
 	BERTH_TLS_CERT: "--tls-cert",
 	BERTH_TLS_KEY: "--tls-key",
+	BERTH_ROLES: "--roles",
 } as const;
 
 const HELP = `
@@ -54,6 +56,11 @@ export function registerUp({ program, action }: Registrar): void {
 			parseText,
 		)
 		.option("--tls-cert <file>", "certificate that it speaks TLS with, PEM (BERTH_TLS_CERT; default: plain HTTP)", parseText)
+		.option(
+			"--roles <roles>",
+			"what this machine is of the stack: gateway, worker, or both with a comma between (BERTH_ROLES; default: both)",
+			parseText,
+		)
 		.option("--tls-key <file>", "its key (BERTH_TLS_KEY)", parseText)
 		.addHelpText("after", HELP)
 		.action(action((session: Session, options: UpOptions) => up(session, options)));
@@ -66,6 +73,7 @@ async function up(session: Session, options: UpOptions): Promise<ExitCode> {
 		...(options.port === undefined ? {} : { BERTH_PORT: String(options.port) }),
 		...(options.host === undefined ? {} : { BERTH_HOST: options.host }),
 		...(options.insecureAllow === undefined ? {} : { BERTH_INSECURE_ALLOW: options.insecureAllow }),
+		...(options.roles === undefined ? {} : { BERTH_ROLES: options.roles }),
 		...(options.tlsCert === undefined ? {} : { BERTH_TLS_CERT: resolve(options.tlsCert) }),
 		...(options.tlsKey === undefined ? {} : { BERTH_TLS_KEY: resolve(options.tlsKey) }),
 	};
@@ -87,7 +95,7 @@ async function up(session: Session, options: UpOptions): Promise<ExitCode> {
 	});
 	const ready = await supervisor.start();
 	announce(session, ready, false);
-	await manager.tell("--ready", `--status=${ready.url}`);
+	await manager.tell("--ready", `--status=${ready.url ?? "worker"}`);
 	await stopped;
 	return EXIT.ok;
 }
@@ -99,11 +107,7 @@ function announce({ terminal, json }: Session, ready: StackReady, detached: bool
 	}
 	terminal.print(
 		`Berth is up.\n${pairsOf(
-			[
-				["url", ready.url],
-				["data", ready.dataDir],
-				["pid", String(ready.pid)],
-			],
+			[...(ready.url === null ? [] : [["url", ready.url] as const]), ["data", ready.dataDir], ["pid", String(ready.pid)]],
 			"  ",
 		)}`,
 	);

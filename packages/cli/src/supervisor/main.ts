@@ -22,7 +22,7 @@ const supervisor = new Supervisor(loadSettings(), say);
 const stopped = stoppedBySignal(supervisor, say, true);
 try {
 	const ready = await supervisor.start();
-	process.stdout.write(`${new Date().toISOString()} ready at ${ready.url}\n`);
+	process.stdout.write(`${new Date().toISOString()} ready${ready.url === null ? "" : ` at ${ready.url}`}\n`);
 	await tell({ kind: "ready", ready });
 	if (process.connected) process.disconnect();
 	await stopped;

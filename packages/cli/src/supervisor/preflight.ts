@@ -26,12 +26,13 @@ export async function preflight(settings: Settings, say: (text: string) => void)
 	await requireCertificates(settings);
 	for (const check of await checksOf(settings))
 		if (check.status === "failed") throw new CommandFailure(EXIT.failed, `${check.found} ${check.mend}`);
-	if (isOpen(settings))
+	if (isOpen(settings) && settings.roles.includes("gateway"))
 		say(
 			`${settings.host} isn't this machine alone, and the gateway speaks plain HTTP there: API keys can be read on the way. Set BERTH_TLS_CERT and BERTH_TLS_KEY, or BERTH_TRUSTED_PROXIES where a proxy in front speaks TLS.`,
 		);
-	await tryImageRepository(settings, say);
-	if ((await readSupervisorState(settings.paths)) === undefined) requireNone(await listenObstacle(settings.host, settings.port));
+	if (settings.roles.includes("worker")) await tryImageRepository(settings, say);
+	const isFree = (await readSupervisorState(settings.paths)) === undefined;
+	if (isFree && settings.roles.includes("gateway")) requireNone(await listenObstacle(settings.host, settings.port));
 }
 
 /** What gateway and worker read when they start, the latter as the service user. @throws CommandFailure naming the setting, the file and what is wrong with it */
@@ -62,12 +63,14 @@ async function checksOf(settings: Settings): Promise<readonly Check[]> {
 		...(embedded.durable ? [] : [["durable", durableRedisUrl] as const]),
 		...(embedded.fast ? [] : [["fast", fastRedisUrl] as const]),
 	];
+	const connections = urls.map(([role, url]) => checkConnection(role, url));
+	if (!settings.roles.includes("worker")) return await Promise.all(connections);
 	const limits =
 		settings.engine === "docker" ? [] : [...(await checkCgroups(settings.insecureAllow)), await seccomp(settings.insecureAllow)];
 	return await Promise.all([
 		...limits,
 		...(settings.apparmorProfile === undefined ? [] : [checkAppArmor(settings.apparmorProfile)]),
 		...(settings.engine === "docker" ? [checkEngine(settings)] : [runtime(settings.ociRuntime), gvisor(settings.runsc)]),
-		...urls.map(([role, url]) => checkConnection(role, url)),
+		...connections,
 	]);
 }

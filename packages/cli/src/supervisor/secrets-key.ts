@@ -23,6 +23,11 @@ export async function secretsKeyObstacle({ secretsKey, paths }: Pick<Settings, "
 export async function missingKeyObstacle(settings: Settings): Promise<Obstacle | undefined> {
 	const { secretsKey, paths } = settings;
 	if (secretsKey !== undefined || (await keyText(paths.secretsKey)) !== undefined) return undefined;
+	if (settings.hasPeers)
+		return {
+			what: `the key that all machines of the stack seal secrets with isn't here: BERTH_SECRETS_KEY isn't set, and ${paths.secretsKey} is missing`,
+			mend: "set it, or put a copy of the file there; for a new stack, make one key for all of them: openssl rand -hex 32",
+		};
 	const { length } = await sealedSecrets(settings);
 	if (length === 0) return undefined;
 	const what = length === 1 ? "1 record is" : `${length} records are`;

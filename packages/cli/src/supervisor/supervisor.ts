@@ -30,7 +30,8 @@ import {
 
 /** What a stack says when it takes requests. */
 export interface StackReady {
-	readonly url: string;
+	/** The gateway's; null where only a worker is. */
+	readonly url: string | null;
 	/** The operator's API key; null unless it was made at this start. */
 	readonly key: string | null;
 	readonly dataDir: string;
@@ -84,7 +85,7 @@ export class Supervisor {
 			await this.stop();
 			throw await this.#explained(error);
 		}
-		return { url: urlOf(this.#settings), key: this.#firstKey, dataDir: this.#settings.dataDir, pid: process.pid };
+		return { url: this.#url, key: this.#firstKey, dataDir: this.#settings.dataDir, pid: process.pid };
 	}
 
 	/** Stops everything in order, each process within its grace; a start under way is given up. Once is enough. */
@@ -98,17 +99,31 @@ export class Supervisor {
 		for (const each of this.#processes) each.kill();
 	}
 
+	get #url(): string | null {
+		return this.#settings.roles.includes("gateway") ? urlOf(this.#settings) : null;
+	}
+
 	async #startAll(): Promise<void> {
 		await preflight(this.#settings, this.#say);
 		await prepareDirectories(this.#settings);
 		this.#lock = await takeLock(this.#settings.paths);
 		await this.#clearLeftovers();
 		// Before minutes are spent on base images; should it be taken meanwhile, the gateway says so.
-		requireNone(await listenObstacle(this.#settings.host, this.#settings.port));
+		const isWorker = this.#settings.roles.includes("worker");
+		const isGateway = this.#settings.roles.includes("gateway");
+		if (isGateway) requireNone(await listenObstacle(this.#settings.host, this.#settings.port));
 		for (const redis of embeddedRedisOf(this.#settings)) {
 			await this.#startProcess(redis.name, () => redisSpec(redis, this.#settings));
 		}
 		await ensureSecretsKey(this.#settings);
+		if (isWorker) await this.#startWorker();
+		if (isGateway) await this.#startGateway();
+		this.#control = await Control.open(this.#settings.paths.supervisorSocket, (name) => this.restart(name));
+		this.#phase = "ready";
+		await this.#save();
+	}
+
+	async #startWorker(): Promise<void> {
 		await this.#prepare();
 		await this.#startProcess(
 			"launcher",
@@ -121,6 +136,9 @@ export class Supervisor {
 			() => workerSpec(this.#programs, this.#settings),
 			(line) => this.#workerReady(line),
 		);
+	}
+
+	async #startGateway(): Promise<void> {
 		await this.#provideKey();
 		const listenSocket = await ListenSocket.open(this.#settings.host, this.#settings.port);
 		this.#listenSocket = listenSocket;
@@ -134,9 +152,6 @@ export class Supervisor {
 			const { certificate } = this.#settings.tls;
 			this.#certificate = { certificate, startedWith: await firstCertificate(certificate) };
 		}
-		this.#control = await Control.open(this.#settings.paths.supervisorSocket, (name) => this.restart(name));
-		this.#phase = "ready";
-		await this.#save();
 	}
 
 	/**
@@ -282,7 +297,7 @@ export class Supervisor {
 			await writeSupervisorState(this.#settings.paths, {
 				supervisor: this.#lock.holder,
 				phase: this.#phase,
-				...(this.#phase === "ready" ? { url: urlOf(this.#settings), ...this.#certificate } : {}),
+				...(this.#phase === "ready" && this.#url !== null ? { url: this.#url, ...this.#certificate } : {}),
 				startedAt: this.#startedAt,
 				children: this.#oneShot === undefined ? running : [...running, { name: "prepare", ...this.#oneShot }],
 			});

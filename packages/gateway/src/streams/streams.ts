@@ -21,7 +21,7 @@ interface Expected {
 
 /** Where workers bring answers in pieces, and get requests' bodies, of the invocations that this gateway owns. */
 export class Streams {
-	readonly #address: string;
+	#address: string;
 	readonly #expected = new Map<string, Expected>();
 	/** Requests that may take longer than others to be here. */
 	readonly #slow = new WeakSet<IncomingMessage>();
@@ -38,8 +38,13 @@ export class Streams {
 	/** What there is for workers; it is to listen where nobody else gets. A stream may take as long as its invocation. */
 	server(): Server {
 		return createServer({ requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 0 }, (request, response) =>
-			this.#serve(request, response),
+			this.serve(request, response),
 		);
+	}
+
+	/** Where workers of other machines come, too. @param address `http://` */
+	movesTo(address: string): void {
+		this.#address = address;
 	}
 
 	/** From now on an invocation's worker may come, until `close`. */
@@ -62,7 +67,8 @@ export class Streams {
 		this.#expected.delete(streamPath(id));
 	}
 
-	#serve(request: IncomingMessage, response: ServerResponse): void {
+	/** A worker's request. */
+	serve(request: IncomingMessage, response: ServerResponse): void {
 		const { method = "", url = "", headers } = request;
 		const expected = this.#expected.get(url);
 		const key = Buffer.from(headers.authorization ?? "");

@@ -157,6 +157,8 @@ async function openServices(redisUrl: string, directory: string, streams: Stream
 		metricsKeys: [createHash("sha256").update(METRICS_KEY).digest("hex")],
 		permissions: { hostNetwork: false, binds: [], dockerfilesMissing: undefined, callbackHosts: options.callbackHosts ?? [] },
 		hasOneNode: options.hasOneNode ?? true,
+		sharesImages: false,
+		vault,
 		maxInflight: options.maxInflight ?? 1024,
 	};
 }

@@ -8,7 +8,23 @@ import type { Deposit } from "./deposit.js";
 const ASIDE = ".going";
 
 /** What was deployed, byte for byte, by digest. */
-export class SourceStore {
+export interface SourceStore {
+	/** Durable when it resolves. What is there already stays, and counts as new for `sweep`. */
+	put(bytes: Uint8Array): Promise<Digest>;
+	/** @throws BerthError `platform_error`: missing, or corrupt; `unavailable` where it is elsewhere */
+	get(digest: Digest): Promise<Buffer>;
+	has(digest: Digest): Promise<boolean>;
+	/**
+	 * Removes what nothing uses. It is asked for again once the source is out of the way: whoever puts one looks for it after it is
+	 * on record what it is of, so either that is seen here or the source is put again there. Idempotent.
+	 */
+	remove(digest: Digest, isUsed: (digest: Digest) => Promise<boolean>): Promise<void>;
+	/** Removes sources that were put more than `olderThanMs` ago and are of no use; how many. */
+	sweep(isUseless: (digest: Digest) => Promise<boolean>, olderThanMs: number): Promise<number>;
+}
+
+/** Sources as files of this machine. */
+export class SourceDirectory implements SourceStore {
 	readonly #directory: string;
 	readonly #deposit: Deposit;
 
@@ -17,12 +33,11 @@ export class SourceStore {
 		this.#deposit = deposit;
 	}
 
-	static async open(directory: string, deposit: Deposit): Promise<SourceStore> {
+	static async open(directory: string, deposit: Deposit): Promise<SourceDirectory> {
 		await deposit.directory(directory);
-		return new SourceStore(directory, deposit);
+		return new SourceDirectory(directory, deposit);
 	}
 
-	/** Durable when it resolves. What is there already stays, and counts as new for `sweep`. */
 	async put(bytes: Uint8Array): Promise<Digest> {
 		const digest = digestOf(bytes);
 		const path = this.#pathOf(digest);
@@ -30,7 +45,7 @@ export class SourceStore {
 		return digest;
 	}
 
-	/** @throws BerthError `platform_error`: missing, or corrupt (and then removed) */
+	/** One that is corrupt is removed. */
 	get(digest: Digest): Promise<Buffer> {
 		return readVerified(this.#pathOf(digest), digest);
 	}
@@ -39,10 +54,6 @@ export class SourceStore {
 		return exists(this.#pathOf(digest));
 	}
 
-	/**
-	 * Removes what nothing uses. It is asked for again once the source is out of the way: whoever puts one looks for it after it is
-	 * on record what it is of, so either that is seen here or the source is put again there. Idempotent.
-	 */
 	async remove(digest: Digest, isUsed: (digest: Digest) => Promise<boolean>): Promise<void> {
 		if (await isUsed(digest)) return;
 		const path = this.#pathOf(digest);
@@ -54,7 +65,6 @@ export class SourceStore {
 		else await rm(aside, { force: true });
 	}
 
-	/** Removes sources that were put more than `olderThanMs` ago and are of no use; how many. */
 	async sweep(isUseless: (digest: Digest) => Promise<boolean>, olderThanMs: number): Promise<number> {
 		const before = Date.now() - olderThanMs;
 		let removed = 0;

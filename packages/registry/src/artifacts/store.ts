@@ -9,7 +9,8 @@ import { PayloadBucket } from "./payload-bucket.js";
 import { PayloadDirectory } from "./payload-directory.js";
 import { type PayloadBudget, PayloadRoom } from "./payload-room.js";
 import { PayloadStore } from "./payload-store.js";
-import { SourceStore } from "./source-store.js";
+import { SourceBucket } from "./source-bucket.js";
+import { SourceDirectory, type SourceStore } from "./source-store.js";
 
 /**
  * Everything of a deployment that isn't a record: sources and images by digest, what was built from
@@ -43,6 +44,8 @@ export interface ArtifactStoreOptions {
 	readonly budgets?: StorageBudgets;
 	/** Where what waits in the background, and what came of it, is kept. Default: on disk, which is one node's. */
 	readonly bucket?: BucketPlace;
+	/** Whether sources, and bodies that somebody waits with, are there, too: other machines want them. */
+	readonly hasPeers?: boolean;
 	/** Told of payloads that couldn't be counted, or removed for newer ones, while nobody waited for it. Default: whoever waits for it next is. */
 	readonly onTrouble?: (error: unknown) => void;
 	/** What is asked for blobs of images that are missing or corrupt. Default: nobody. */
@@ -63,6 +66,7 @@ export async function openArtifactStore(directory: string, options: ArtifactStor
 	const deposit = await Deposit.open(join(directory, "incoming"), options.owner);
 	const { budgets, onTrouble = () => undefined } = options;
 	const bucket = options.bucket && new Bucket(options.bucket);
+	const shared = options.hasPeers === true ? bucket : undefined;
 	const placeOf = async (name: string) =>
 		bucket === undefined ? await PayloadDirectory.open(join(directory, name), deposit) : new PayloadBucket(bucket, name);
 	const openPayloads = async (name: string, bytes: number | undefined, whenFull: PayloadBudget["whenFull"]) => {
@@ -73,8 +77,10 @@ export async function openArtifactStore(directory: string, options: ArtifactStor
 		return new PayloadStore(place, room);
 	};
 	return Object.freeze({
-		sources: await SourceStore.open(join(directory, "sources", "sha256"), deposit),
-		payloads: new PayloadStore(await PayloadDirectory.open(join(directory, "payloads"), deposit)),
+		sources: shared === undefined ? await SourceDirectory.open(join(directory, "sources", "sha256"), deposit) : new SourceBucket(shared),
+		payloads: new PayloadStore(
+			shared === undefined ? await PayloadDirectory.open(join(directory, "payloads"), deposit) : new PayloadBucket(shared, "payloads"),
+		),
 		queued: await openPayloads("queued", budgets?.queuedBytes, "refuse"),
 		requests: await openPayloads("requests", budgets?.requestBytes, "remove oldest"),
 		results: await openPayloads("results", budgets?.resultBytes, "remove oldest"),

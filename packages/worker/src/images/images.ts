@@ -13,6 +13,7 @@ export interface ImagesOptions {
 	readonly registries: Registries;
 	readonly vault: PullParts["vault"];
 	readonly warmLayers: PullParts["warmLayers"];
+	readonly publish?: PullParts["publish"];
 	readonly log: Logger;
 	readonly node: string;
 }

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { imageTag, parseImageTag } from "@berth/builder";
 import type { Settings } from "@berth/config";
-import { BerthError, MINUTE_MS, SECOND_MS, type Version } from "@berth/contracts";
+import { BerthError, type ImageReference, MINUTE_MS, SECOND_MS, type Version } from "@berth/contracts";
 import { type RegistryAccess, Repository } from "@berth/distribution";
 import type { ArtifactStore, BlobOrigin, FunctionRegistry, VersionName } from "@berth/registry";
 import type { Logger } from "@berth/telemetry";
@@ -81,6 +81,13 @@ export class Mirror {
 	/** Something may be ready. */
 	wake(): void {
 		this.#news.resolve();
+	}
+
+	/** Pushes an image now, before its version is ready: other machines have it from there alone. @throws BerthError */
+	async publish(version: Version, { digest }: ImageReference): Promise<void> {
+		const { access, name } = this.#options.place;
+		const target = { repository: new Repository(access, name, "push"), host: access.host, name, reference: copyTag(version) };
+		await pushImage(digest, target, this.#options.artifacts, new Counts(this.#closing.signal), true);
 	}
 
 	/** What is under way is left to the next worker. Waits until nothing is being written, unless a registry says nothing. */

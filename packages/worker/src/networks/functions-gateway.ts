@@ -15,6 +15,7 @@ import {
 	problemOf,
 } from "@berth/contracts";
 import type { Joined } from "@berth/sandbox";
+import type { Ways } from "../gateway-ways.js";
 import type { AttemptInvokes, Awaited } from "../invokes.js";
 import { serveNames } from "./function-names.js";
 import { passBody, passedOn, requestHeaders } from "./passed-headers.js";
@@ -26,8 +27,8 @@ const HEADER_BYTES = 64 * 1024;
 export interface FunctionsGatewayOptions {
 	/** This host's address, which only wires of functions on a network lead to. */
 	readonly address: string;
-	/** The gateway's socket for what comes from here. */
-	readonly gatewaySocket: string;
+	/** To a gateway, for what comes from here. */
+	readonly ways: Ways;
 	/** The rules of the wires see to it that no sandbox has another's address. */
 	readonly find: (address: string) => Joined | undefined;
 	/** The attempt of an invocation, while it isn't over. */
@@ -87,15 +88,23 @@ export class FunctionsGateway {
 	/** @param awaited by the attempt that asks, if it isn't answered yet */
 	#ask(head: JoinedHead, awaited: Awaited | undefined, request: IncomingMessage, response: ServerResponse): void {
 		const { method = "GET", url = "/" } = request;
-		const headers = [...requestHeaders(request, isFunctions), JOINED_HEADER, JSON.stringify(head)];
-		const asked = httpRequest({ socketPath: this.#options.gatewaySocket, method, path: url, headers, agent: false });
+		const { ways } = this.#options;
+		const [way] = ways.all();
+		if (way === undefined) {
+			awaited?.over();
+			refuse(response, "unavailable", "no gateway is known");
+			return;
+		}
+		const said = JSON.stringify(head);
+		const headers = [...requestHeaders(request, isFunctions), JOINED_HEADER, said, ...ways.signature(method, url, said)];
+		const asked = httpRequest({ ...way, method, path: url, headers, agent: false });
 		asked.on("response", (answer) => {
 			response.writeHead(answer.statusCode ?? 502, passedOn(answer.rawHeaders));
 			pipeline(answer, response, () => undefined);
 		});
 		asked.on("error", () => {
 			if (response.headersSent) response.destroy();
-			else refuse(response, "unavailable", "the gateway of this node can't be reached");
+			else refuse(response, "unavailable", "the gateway can't be reached");
 		});
 		// Who went away isn't waited for; nor who was killed, whose connection ends unsaid.
 		awaited?.signal.addEventListener("abort", () => asked.destroy(), { once: true });

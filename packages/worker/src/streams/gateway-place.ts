@@ -1,4 +1,4 @@
-import { Agent, type ClientRequest, type IncomingMessage, request } from "node:http";
+import { Agent, type ClientRequest, type IncomingMessage, type RequestOptions, request } from "node:http";
 import { BerthError, type StreamPlace, streamKey, streamPath } from "@berth/contracts";
 
 /** Connections that are kept: a stream is begun on one that is there. */
@@ -11,9 +11,7 @@ export class GatewayPlaces {
 
 	/** A request about an invocation at the gateway that owns it. @throws Error for an address that isn't one */
 	ask(method: "GET" | "PUT", place: StreamPlace, id: string): ClientRequest {
-		if (!place.address.startsWith(UNIX)) throw new Error(`${place.address} is no address of a gateway`);
-		const socketPath = place.address.slice(UNIX.length);
-		return request({ socketPath, method, path: streamPath(id), headers: { authorization: streamKey(place) }, agent: this.#agent });
+		return request({ ...placeOf(place), method, path: streamPath(id), headers: { authorization: streamKey(place) }, agent: this.#agent });
 	}
 
 	/** An invocation's request body, as it comes. @throws BerthError cancelled when there is none to be had any more */
@@ -33,4 +31,11 @@ export class GatewayPlaces {
 	close(): void {
 		this.#agent.destroy();
 	}
+}
+
+function placeOf({ address }: StreamPlace): RequestOptions {
+	if (address.startsWith(UNIX)) return { socketPath: address.slice(UNIX.length) };
+	if (!address.startsWith("http://")) throw new Error(`${address} is no address of a gateway`);
+	const { hostname, port } = new URL(address);
+	return { host: hostname.replace(/^\[|\]$/g, ""), port };
 }

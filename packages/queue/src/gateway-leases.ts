@@ -1,0 +1,53 @@
+import { type SharedMeans, unsharedBetween } from "@berth/contracts";
+import { LuaScript, type Redis } from "@berth/redis";
+import { GATEWAY_IDS, GATEWAY_NEWS, gatewayLeaseOf } from "./keys.js";
+import { NODE_LEASE_MS } from "./node-channels.js";
+import { readNodes } from "./node-leases.js";
+
+/** A gateway that takes requests. */
+export interface GatewayInfo {
+	readonly id: string;
+	readonly startedAtMs: number;
+	/** Where workers of other machines reach it, `host:port`; absent: nowhere. */
+	readonly address?: string;
+	readonly shares?: SharedMeans;
+}
+
+/** The leases of all gateways; an id whose lease has ended is taken off the list. */
+const READ_GATEWAYS = new LuaScript(`
+	local leases = {}
+	for _, id in ipairs(redis.call("SMEMBERS", KEYS[1])) do
+		local lease = redis.call("GET", ARGV[1] .. id)
+		if lease then leases[#leases + 1] = lease else redis.call("SREM", KEYS[1], id) end
+	end
+	return leases
+`);
+
+/** The gateways with a live lease on the fast Redis. */
+export async function readGateways(redis: Redis): Promise<GatewayInfo[]> {
+	const leases = (await READ_GATEWAYS.run(redis, [GATEWAY_IDS], [gatewayLeaseOf("")])) as string[];
+	return leases.map((text) => JSON.parse(text) as GatewayInfo);
+}
+
+export async function renewGateway(redis: Redis, gateway: GatewayInfo): Promise<void> {
+	await redis.multi().set(gatewayLeaseOf(gateway.id), JSON.stringify(gateway), "PX", NODE_LEASE_MS).sadd(GATEWAY_IDS, gateway.id).exec();
+}
+
+/** Lists it, and says so. */
+export async function joinAsGateway(redis: Redis, gateway: GatewayInfo): Promise<void> {
+	await renewGateway(redis, gateway);
+	await redis.publish(GATEWAY_NEWS, gateway.id);
+}
+
+export async function endGateway(redis: Redis, { id }: GatewayInfo): Promise<void> {
+	await redis.multi().del(gatewayLeaseOf(id)).srem(GATEWAY_IDS, id).publish(GATEWAY_NEWS, id).exec();
+}
+
+/** @throws Error for a machine that doesn't share what it has to with those that are here: it names the setting */
+export async function requireShared(redis: Redis, ours: SharedMeans | undefined): Promise<void> {
+	if (ours === undefined) return;
+	for (const { id, shares } of [...(await readNodes(redis)), ...(await readGateways(redis))]) {
+		const why = shares && unsharedBetween(ours, shares, id);
+		if (why !== undefined) throw new Error(`this machine can't be of this stack: ${why}`);
+	}
+}

@@ -1,0 +1,111 @@
+import { createHash, randomBytes } from "node:crypto";
+import { S3Server } from "@berth/bucket/testing";
+import { keepBases } from "./kept-bases.js";
+import { NetRedis } from "./net-redis.js";
+import { Registry } from "./registry.js";
+import { Stack } from "./stack.js";
+
+/** How many machines, and what is set on each: everywhere, or on the workers one by one. */
+export interface ClusterOptions {
+	readonly gateways?: number;
+	readonly workers?: number;
+	readonly env?: Readonly<Record<string, string>>;
+	readonly workerEnv?: (index: number) => Readonly<Record<string, string>>;
+}
+
+/** What machines keep ready, small enough for several on one. */
+const SMALL = { BERTH_PREWARMED: "1", BERTH_PREWARMED_BUILDS: "1", BERTH_MEMORY_MIB: "1536" };
+/** The key that every cluster of tests seals with. */
+const SECRETS_KEY = "5".repeat(64);
+
+/**
+ * A stack of many machines, each with a data directory of its own: gateways, workers, both Redis servers, an OCI registry and a bucket. All of
+ * them are processes of this machine. Whoever started it stops it.
+ */
+export class Cluster implements AsyncDisposable {
+	readonly durable: NetRedis;
+	readonly fast: NetRedis;
+	readonly registry: Registry;
+	readonly bucket: S3Server;
+	readonly gateways: Stack[] = [];
+	readonly workers: Stack[] = [];
+	readonly key = `berth_${randomBytes(32).toString("base64url").slice(0, 43)}`;
+	readonly #env: Readonly<Record<string, string>>;
+	readonly #workerEnv: (index: number) => Readonly<Record<string, string>>;
+
+	private constructor(
+		parts: Pick<Cluster, "durable" | "fast" | "registry" | "bucket">,
+		{ env = {}, workerEnv = () => ({}) }: ClusterOptions,
+	) {
+		({ durable: this.durable, fast: this.fast, registry: this.registry, bucket: this.bucket } = parts);
+		this.#env = env;
+		this.#workerEnv = workerEnv;
+	}
+
+	/** Starts all of it; gateways and workers at the same time, but for a first worker that makes the bases where they aren't kept yet. */
+	static async start(options: ClusterOptions = {}): Promise<Cluster> {
+		const { gateways = 2, workers = 3 } = options;
+		const [durable, fast, registry, bucket] = await Promise.all([
+			NetRedis.start("always"),
+			NetRedis.start("everysec"),
+			Registry.start(),
+			S3Server.start(),
+		]);
+		const cluster = new Cluster({ durable, fast, registry, bucket }, options);
+		try {
+			const first = cluster.addWorker().then((worker) => keepBases(worker.dataDir));
+			await Promise.all([first, ...Array.from({ length: gateways }, () => cluster.addGateway())]);
+			await Promise.all(Array.from({ length: workers - 1 }, () => cluster.addWorker()));
+			return cluster;
+		} catch (error) {
+			await cluster.stop();
+			throw error;
+		}
+	}
+
+	/** What every machine of it is started with. */
+	get settings(): Readonly<Record<string, string>> {
+		const { endpoint, bucket, region, accessKeyId, secretAccessKey } = this.bucket.place();
+		return {
+			...SMALL,
+			BERTH_DURABLE_REDIS_URL: this.durable.url,
+			BERTH_FAST_REDIS_URL: this.fast.url,
+			BERTH_PAYLOAD_STORE: `s3://${accessKeyId}:${secretAccessKey}@${bucket}/?region=${region}&endpoint=${endpoint}`,
+			BERTH_REGISTRIES: this.registry.setting,
+			BERTH_IMAGE_REPOSITORY: `${this.registry.host}/berth`,
+			BERTH_SECRETS_KEY: SECRETS_KEY,
+			BERTH_ADMIN_KEY_SHA256: createHash("sha256").update(this.key).digest("hex"),
+			BERTH_API_KEY: this.key,
+			...this.#env,
+		};
+	}
+
+	/** One more machine that takes requests. */
+	async addGateway(env: Readonly<Record<string, string>> = {}): Promise<Stack> {
+		const roles = { BERTH_ROLES: "gateway", BERTH_INTERNAL_HOST: "127.0.0.1", BERTH_INTERNAL_PORT: "0" };
+		const stack = await Stack.start({ ...this.settings, ...roles, ...env });
+		this.gateways.push(stack);
+		return stack;
+	}
+
+	/** One more that runs functions. Its client, and commands, ask the first gateway there is. */
+	async addWorker(env: Readonly<Record<string, string>> = {}): Promise<Stack> {
+		const url = this.gateways[0] === undefined ? {} : { BERTH_URL: this.gateways[0].url };
+		const own = this.#workerEnv(this.workers.length);
+		const stack = await Stack.start({ ...this.settings, BERTH_ROLES: "worker", ...url, ...own, ...env });
+		this.workers.push(stack);
+		return stack;
+	}
+
+	/** Takes all of it down, gateways first; each machine must leave nothing. */
+	async stop(): Promise<void> {
+		const ends = await Promise.allSettled(this.gateways.map((each) => each.stop()));
+		ends.push(...(await Promise.allSettled(this.workers.map((each) => each.stop()))));
+		await Promise.all([this.durable.stop(), this.fast.stop(), this.registry.stop(), this.bucket[Symbol.asyncDispose]()]);
+		for (const end of ends) if (end.status === "rejected") throw end.reason;
+	}
+
+	[Symbol.asyncDispose](): Promise<void> {
+		return this.stop();
+	}
+}
