@@ -17,3 +17,29 @@ test("what is deployed through one gateway is invoked through the other", async 
 	const answer = await b.client.invoke(name, { json: "b" });
 	expect(answer).toMatchObject({ outcome: "succeeded" });
 });
+
+test("bodies and answers that are no message's get from machine to machine, whole and in pieces", async () => {
+	const whole = await deploy(a, { source: "export default ({ text }) => text + '!'" });
+	const text = "x".repeat(300_000);
+	expect(await whole.result({ text })).toBe(`${text}!`);
+	const source = `export default { async fetch(request) { return new Response(request.body ?? "none"); } }`;
+	const pieces = await deploy(a, { source });
+	const answer = await fetch(`${b.url}/fn/default/${pieces.name}/`, {
+		method: "POST",
+		body: Buffer.alloc(8 << 20, "y"),
+		headers: { authorization: `Bearer ${cluster.key}` },
+	});
+	expect((await answer.arrayBuffer()).byteLength).toBe(8 << 20);
+});
+
+test("a function invokes another one through whichever gateway its node finds", async () => {
+	const inner = await deploy(a, { source: "export default (n) => n + 1" });
+	const outer = await deploy(b, { source: `export default async (n, ctx) => (await ctx.invoke("${inner.name}", n)).result * 10` });
+	expect(await outer.result(4)).toBe(50);
+});
+
+test("background work accepted by one gateway is run, and its result read at the other", async () => {
+	const { name } = await deploy(a, { source: "export default ({ text }) => text.length" });
+	const { id } = await a.client.invokeAsync(name, { json: { text: "z".repeat(100_000) } });
+	expect(await b.client.settled(id)).toMatchObject({ outcome: "succeeded", result: { json: 100_000 } });
+});

@@ -51,11 +51,21 @@ export async function footprintOf(stack: Stack): Promise<Footprint> {
 	};
 }
 
-/** What is more than it was: connections and files that were open for something else may have been closed since. */
+/** What is more than it was: connections and files that were open for something else may have been closed since, and mounts of others, which the launcher began with, are gone with theirs. */
 export function beyond(before: Footprint, now: Footprint): Footprint {
 	const kinds = Object.keys({ ...before.descriptors, ...now.descriptors });
 	const most = kinds.map((kind) => [kind, Math.max(before.descriptors[kind] ?? 0, now.descriptors[kind] ?? 0)] as const);
-	return { ...now, descriptors: Object.fromEntries(most) };
+	return { ...now, descriptors: Object.fromEntries(most), mounts: [...now.mounts, ...lacking(before.mounts, now.mounts)].sort() };
+}
+
+/** Those of the one that the other lacks; of several of a name as many as it lacks. */
+function lacking(of: readonly string[], other: readonly string[]): readonly string[] {
+	const left = [...other];
+	return of.filter((one) => {
+		const at = left.indexOf(one);
+		if (at >= 0) left.splice(at, 1);
+		return at < 0;
+	});
 }
 
 /** Resident memory of a process, bytes. */

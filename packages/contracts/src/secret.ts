@@ -110,6 +110,11 @@ export interface BoundSecret {
 	readonly prefix: string;
 }
 
+/** Why a value can't be a header, which HTTP sends as it is; undefined when it can. */
+export function headerValueFault(value: string): string | undefined {
+	return /^[\t\x20-\x7e\x80-\xff]*$/.test(value) ? undefined : "it has a line break, or what isn't Latin-1";
+}
+
 interface WithSecrets {
 	readonly secrets?: readonly ManifestSecret[] | undefined;
 }

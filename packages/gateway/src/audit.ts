@@ -1,7 +1,9 @@
 import { AUDIT_KEPT, type AuditList, ERRORS } from "@berth/contracts";
+import type { AuditedChange, Ending } from "@berth/registry";
 import type { Request, Response } from "express";
 import { principalOf } from "./auth.js";
 import { callerAddress } from "./caller-address.js";
+import { asBerthError } from "./problems.js";
 import { countFrom, wrongQuery } from "./query.js";
 import type { Route } from "./route.js";
 import type { Services } from "./services.js";
@@ -32,17 +34,41 @@ export async function audited(request: Request, response: Response, services: Se
 	const { id, name } = holder;
 	const from = callerAddress(request);
 	const entry = await services.audit.begin(project, { key: { id, name }, from, method, path: path.slice(0, PATH_CHARS) });
-	const hold = new HeldEnd(response, () => noteEnd(entry, request, response.statusCode, services));
+	const endOf = (status: number): Ending => {
+		const about = subjects.get(request);
+		return { of: entry, status, ...(about === undefined ? {} : { about }) };
+	};
+	const hold = new HeldEnd(response, () => noteEnd(project, endOf(response.statusCode), services));
 	await serve();
-	if (!hold.hasEnded && response.destroyed) await noteEnd(entry, request, ERRORS.cancelled.status, services);
+	if (!hold.hasEnded && response.destroyed) await noteEnd(project, endOf(ERRORS.cancelled.status), services);
 }
 
-async function noteEnd(of: string, request: Request, status: number, { audit, log }: Services): Promise<void> {
-	const { project } = principalOf(request);
-	const about = subjects.get(request);
+/** Makes a change that is in the log of another project than the request's, too. What can't be written there of how it ended fails nothing. @throws what `make` does */
+export async function auditedIn(
+	project: string,
+	change: AuditedChange,
+	about: string,
+	services: Services,
+	make: () => Promise<void>,
+): Promise<void> {
+	const of = await services.audit.begin(project, change);
+	let status = 200;
+	try {
+		await make();
+	} catch (error) {
+		({ status } = asBerthError(error).entry);
+		throw error;
+	} finally {
+		await noteEnd(project, { of, status, about }, services);
+	}
+}
+
+/** What was refused wasn't done; what failed on our side may have been. */
+async function noteEnd(project: string, ending: Ending, { audit, log }: Services): Promise<void> {
+	const { of, status } = ending;
 	try {
 		if (status >= 400 && status < 500 && !BEGUN.has(status)) await audit.drop(project, of);
-		else await audit.end(project, { of, status, ...(about === undefined ? {} : { about }) });
+		else await audit.end(project, ending);
 	} catch (err) {
 		log.warn({ err, project, entry: of, status }, "the audit log couldn't be told how a change ended");
 	}

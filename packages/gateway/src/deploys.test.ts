@@ -257,6 +257,17 @@ describe("the upkeep", () => {
 		expect(await functions.unfinished()).toEqual([]);
 	});
 
+	test("removes what is left of the counters of a removed project", async () => {
+		const { functions, keys } = stack.services;
+		await keys.projects.make("left");
+		await functions.reserveNumber("left", "hello");
+		await keys.projects.remove("left");
+		const counters = () => stack.redis.client((redis) => redis.keys("{berth}:counter:left/*"));
+		expect(await counters()).toHaveLength(1);
+		await new Upkeep(stack.services).run();
+		expect(await counters()).toEqual([]);
+	});
+
 	test("removes a source that nobody uses, after a while", async () => {
 		const { artifacts } = stack.services;
 		await put("hello", SOURCE);

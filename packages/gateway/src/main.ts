@@ -152,6 +152,7 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 	const { durableRedisUrl: durableUrl, fastRedisUrl: fastUrl, npmRegistry, pypiIndex, packageRegistries, pypiIndexes } = settings;
 	const packageUrls = [npmRegistry, pypiIndex, ...packageRegistries, ...pypiIndexes];
 	const functions = await FunctionRegistry.open(durableUrl, log, settings.quotas);
+	await functions.countAnew();
 	const invocations = await openInvocationQueue({
 		...{ durableUrl, fastUrl, gatewayId, functionRecords: FUNCTION_RECORDS, retention: settings, logger: log },
 		queued: { perFunction: settings.maxQueued, perProject: (project) => functions.quotas.of(project).queued },

@@ -94,7 +94,8 @@ function endLater(request: Request, response: Response, text: string): void {
 	request.once("end", end).once("close", end);
 }
 
-function asBerthError(error: unknown): BerthError {
+/** An error as it is answered. */
+export function asBerthError(error: unknown): BerthError {
 	if (error instanceof BerthError) return error;
 	// Express refuses a path whose percent-encoding is broken.
 	if (error instanceof URIError) return new BerthError("invalid_request", "the path isn't properly percent-encoded");

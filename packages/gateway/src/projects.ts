@@ -10,7 +10,7 @@ import {
 } from "@berth/contracts";
 import { projectNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
-import { sayAbout } from "./audit.js";
+import { auditedIn, sayAbout } from "./audit.js";
 import { principalOf } from "./auth.js";
 import { parseJson } from "./json.js";
 import { nameFrom } from "./names.js";
@@ -19,6 +19,9 @@ import { validate } from "./validation.js";
 
 const CHANGES_BYTES = 4096;
 const CHANGES = { code: "invalid_request", whole: "body" } as const;
+
+/** What the operator changes of a project is in its own log, too: that it was the operator, and not with which key, from where, or what for others. */
+const OPERATOR = { key: { id: "operator", name: "operator" }, from: "operator" } as const;
 
 /** `GET /v1/projects` */
 export async function listProjects(_request: Request, response: Response, { keys }: Services): Promise<void> {
@@ -51,25 +54,8 @@ export async function changeProject(request: Request, response: Response, servic
 	const change = () => services.functions.quotas.change(name, changes);
 	// The log of the project that the operator's request is in has it anyway.
 	if (principalOf(request).project === name) await change();
-	else await toldTo(name, { method: request.method, path: request.path, about }, services, change);
+	else await auditedIn(name, { method: request.method, path: request.path, ...OPERATOR }, about, services, change);
 	response.json(await detailOf(project, services));
-}
-
-/** What the operator changes of a project is in its own log, too: that it was the operator, and not with which key, from where, or what for others. */
-async function toldTo(
-	project: string,
-	{ about, ...change }: { readonly method: string; readonly path: string; readonly about: string },
-	{ audit }: Services,
-	make: () => Promise<void>,
-): Promise<void> {
-	const of = await audit.begin(project, { ...change, key: { id: "operator", name: "operator" }, from: "operator" });
-	try {
-		await make();
-	} catch (error) {
-		await audit.drop(project, of);
-		throw error;
-	}
-	await audit.end(project, { of, status: 200, about });
 }
 
 /** `DELETE /v1/projects/{name}` */

@@ -48,6 +48,41 @@ test("the operator sets quotas, the project sees them with what it uses, and the
 		expect(change).toMatchObject({ key: { id: "operator", name: "operator" }, from: "operator", method: "PATCH", status: 200 });
 });
 
+test("a change that Redis may have made stays in the project's log, and one that stands is answered though its end can't be written there", async () => {
+	const { send, set } = await projectOf("noted");
+	const kept = async () => {
+		const { entries } = (await (await send("/v1/audit")).json()) as { entries: readonly { readonly path: string }[] };
+		return entries.filter(({ path }) => path === "/v1/projects/noted");
+	};
+	await set({ functions: 3 });
+	await stack.redis.client(async (redis) => {
+		await redis.rename("{berth}:quotas", "{berth}:quotas:kept");
+		await redis.set("{berth}:quotas", "no hash");
+	});
+	try {
+		await stack.call("PATCH", "/v1/projects/noted", { functions: 4 }, 503);
+	} finally {
+		await stack.redis.client((redis) => redis.rename("{berth}:quotas:kept", "{berth}:quotas"));
+	}
+	expect(await kept()).toMatchObject([{ about: "functions 4", status: 503 }, { about: "functions 3" }]);
+	const { quotas } = stack.services.functions;
+	const change = quotas.change.bind(quotas);
+	quotas.change = async (...given) => {
+		await change(...given);
+		await stack.redis.client((redis) =>
+			redis.multi().rename("{berth}:audit:noted", "{berth}:audit:kept").set("{berth}:audit:noted", "no stream").exec(),
+		);
+	};
+	try {
+		expect(await set({ functions: 5 })).toMatchObject({ quotas: { functions: { limit: 5 } } });
+	} finally {
+		quotas.change = change;
+		await stack.redis.client((redis) => redis.rename("{berth}:audit:kept", "{berth}:audit:noted"));
+	}
+	const [newest] = await kept();
+	expect(newest).not.toHaveProperty("status");
+});
+
 test("nobody else sees or sets them", async () => {
 	const { send } = await projectOf("other");
 	expect((await send("/v1/projects/default")).status).toBe(404);

@@ -76,6 +76,23 @@ test("a deploy names secrets once, beside the variables of env, and such that ar
 	expect([refused.status, await refused.json()]).toEqual([409, expect.objectContaining({ code: "secret_in_use", functions: ["f"] })]);
 });
 
+test("a secret that can't be a header isn't bound to one", async () => {
+	await put("PEM", bodyWith("-----BEGIN KEY-----\nMIIEvQ"));
+	const deploy = async (name: string) => {
+		const bound = { name, host: "api.example.com", header: "authorization" };
+		const manifest = { source: "export default () => 1", network: { allow: ["api.example.com"] }, secrets: [bound] };
+		const headers = { "content-type": "application/json" };
+		return (await stack.fetch("/v1/functions/bound", { method: "PUT", body: JSON.stringify(manifest), headers })).json();
+	};
+	const problem = await deploy("PEM");
+	expect(problem).toMatchObject({ code: "invalid_manifest", issues: [{ field: "secrets.0.name" }] });
+	expect(problem).toMatchObject({
+		detail: expect.stringMatching(/PEM can't be the header authorization of api\.example\.com: it has a line break/),
+	});
+	expect(await deploy("NO_SUCH_SECRET")).toMatchObject({ code: "secret_not_found" });
+	expect((await stack.fetch("/v1/secrets/PEM", { method: "DELETE" })).status).toBe(204);
+});
+
 test.each<[string, object, object | string, RegExp]>([
 	["no list of hosts", {}, "none", /^secrets\.0\.host: .*"network": \{"allow": \["api\.example\.com"\]\}/],
 	["another host in it", {}, { allow: ["other.example.com"] }, /^secrets\.0\.host: network\.allow doesn't have api\.example\.com:443/],

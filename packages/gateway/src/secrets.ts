@@ -1,8 +1,10 @@
-import { BerthError, KIB, SECRET_LIMITS, type SecretList, secretInputSchema } from "@berth/contracts";
+import { BerthError, headerValueFault, KIB, type Manifest, SECRET_LIMITS, type SecretList, secretInputSchema } from "@berth/contracts";
+import type { OpenSecret, Secrets } from "@berth/registry";
 import type { Request, Response } from "express";
 import { principalOf } from "./auth.js";
 import { parseJson } from "./json.js";
 import { secretNameFrom } from "./names.js";
+import { wrongField } from "./permitted.js";
 import type { Services } from "./services.js";
 import { validate } from "./validation.js";
 
@@ -34,6 +36,25 @@ function bodyOf(bytes: Uint8Array): unknown {
 		if (!(error instanceof BerthError)) throw error;
 		throw new BerthError("invalid_request", 'the body isn\'t JSON as in {"value": "…"}');
 	}
+}
+
+/** A secret that is to be a header as it is now. One that isn't there is refused with the version. @throws BerthError invalid_manifest */
+export async function refuseUnsendable(project: string, manifest: Pick<Manifest, "secrets">, secrets: Secrets): Promise<void> {
+	for (const [at, one] of (manifest.secrets ?? []).entries()) {
+		if (typeof one === "string") continue;
+		const [open] = await secrets.values(project, [one.name]).catch(nothingIfAbsent);
+		const fault = open && headerValueFault(open.value);
+		if (fault === undefined) continue;
+		throw wrongField(
+			`secrets.${at}.name`,
+			`${one.name} can't be the header ${one.header} of ${one.host}: ${fault}; set it to another value first`,
+		);
+	}
+}
+
+function nothingIfAbsent(error: unknown): readonly OpenSecret[] {
+	if (error instanceof BerthError && error.code === "secret_unavailable") return [];
+	throw error;
 }
 
 /** `DELETE /v1/secrets/{name}` */

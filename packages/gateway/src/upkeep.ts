@@ -10,7 +10,7 @@ const SOURCE_SPARED_MS = 10 * MINUTE_MS;
 /**
  * Mends what a process that died, or a Redis that was away, left half done: a version whose build isn't
  * in the queue is put there again, a source that no version is made of is removed, functions are copied, lists of invocations swept, and what
- * is left of deleted functions in the background goes, and of bodies. Any number of
+ * is left of deleted functions in the background goes, and of removed projects, and of bodies. Any number of
  * gateways may do it at the same time.
  */
 export class Upkeep {
@@ -64,9 +64,10 @@ export class Upkeep {
 
 	async #round(): Promise<void> {
 		await this.#copies.run();
-		const { functions, builds, artifacts, invocations, log } = this.#services;
+		const { functions, keys, builds, artifacts, invocations, log } = this.#services;
 		await invocations.sweepLists().catch((err: unknown) => log.warn({ err }, "lists of invocations are swept later"));
 		await invocations.forgetDeleted().catch((err: unknown) => log.warn({ err }, "what deleted functions left is forgotten later"));
+		await keys.projects.removeLeftCounters().catch((err: unknown) => log.warn({ err }, "counters of removed projects go later"));
 		this.#sweepBodies();
 		try {
 			// One version is one job: those that are in the queue stay as they are.

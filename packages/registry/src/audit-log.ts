@@ -15,7 +15,7 @@ return redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[1], '*', 'entry', ARGV[2])`);
 export type AuditedChange = Omit<AuditEntry, "id" | "at" | "status" | "about">;
 
 /** How a change ended; of which. */
-interface Ending {
+export interface Ending {
 	readonly of: string;
 	readonly status: number;
 	readonly about?: string;

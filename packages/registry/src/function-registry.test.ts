@@ -5,6 +5,7 @@ import { AuditLog } from "./audit-log.js";
 import type { BuildEnd } from "./build-states.js";
 import { CallbackSecrets } from "./callback-secrets.js";
 import { FunctionRegistry } from "./function-registry.js";
+import { keys } from "./keys.js";
 import { PackageRegistries } from "./package-registries.js";
 import { Projects } from "./projects.js";
 import { Secrets } from "./secrets.js";
@@ -296,7 +297,7 @@ describe("records that were lost", () => {
 	});
 });
 
-test("a removed project's numbers of versions go with it, and nobody else's", async () => {
+test("a removed project's numbers of versions go after it, and nobody else's, also when that fails at first", async () => {
 	const registry = await open();
 	await server.client(async (redis) => {
 		const projects = new Projects(redis);
@@ -304,7 +305,15 @@ test("a removed project's numbers of versions go with it, and nobody else's", as
 			await projects.make(name);
 			await registry.reserveNumber(name, "hello");
 		}
-		await projects.remove("shop");
+		await redis.acl("SETUSER", "default", "-scan");
+		try {
+			await projects.remove("shop");
+			await expect(projects.removeLeftCounters()).rejects.toThrow();
+		} finally {
+			await redis.acl("SETUSER", "default", "+scan");
+		}
+		for (let i = 0; i < 2; i++) await projects.removeLeftCounters();
+		expect(await redis.exists(keys.leftCounters)).toBe(0);
 		expect(await redis.keys("{berth}:counter:shop*")).toEqual(["{berth}:counter:shop-2/hello"]);
 	});
 });

@@ -25,6 +25,7 @@ import { ProjectQuotas } from "./quotas.js";
 import { Rebases } from "./rebases.js";
 import { deleteFunction, removeVersion } from "./removals.js";
 import { Resolution } from "./resolution.js";
+import { countAnew } from "./resource-index.js";
 import { StoreState, unrecovered } from "./store-state.js";
 import { TransferRecords } from "./transfer-records.js";
 import { summaryOf, versionOf } from "./version-fields.js";
@@ -90,6 +91,11 @@ export class FunctionRegistry {
 		]);
 		const quotas = await ProjectQuotas.open(...owned, defaults, log);
 		return new FunctionRegistry(owned, await Changes.open(owned[1], log), await BuildLogs.open(...owned, log), quotas);
+	}
+
+	/** To be called when a gateway starts: one of an older release may have been here, as `countAnew` says. */
+	async countAnew(): Promise<void> {
+		await countAnew(this.#redis);
 	}
 
 	/**

@@ -1,7 +1,7 @@
 export { functionNotFound, projectNotFound } from "./absent.js";
 export { ApiKeys, type KeyHolder } from "./api-keys.js";
 export * from "./artifacts/index.js";
-export { AuditLog } from "./audit-log.js";
+export { type AuditedChange, AuditLog, type Ending } from "./audit-log.js";
 export type { BuildEnd } from "./build-states.js";
 export { CallbackSecrets } from "./callback-secrets.js";
 export { FunctionRegistry, type VersionName } from "./function-registry.js";

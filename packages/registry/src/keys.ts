@@ -43,6 +43,8 @@ export const keys = {
 	/** Hashes of the names of projects → when they were made; and of those that were removed → when that was. */
 	projects: "{berth}:projects",
 	removedProjects: "{berth}:removed-projects",
+	/** Set of the names of removed projects whose counters may still be there. */
+	leftCounters: "{berth}:left-counters",
 	/** Hash of the name of a project → its own quotas, JSON; channel: one of them changed. */
 	quotas: "{berth}:quotas",
 	quotaChanges: "{berth}:quota-changes",

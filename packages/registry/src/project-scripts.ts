@@ -10,7 +10,7 @@ return 'made'`);
 
 /**
  * KEYS projects, names of removed ones, API keys, those of the project, its functions, its networks, its volumes, what goes with it.
- * ARGV name, now, channel of revocations, quotas, counted projects. Gives ok, none, or what it still has.
+ * ARGV name, now, channel of revocations, quotas, counted projects, those whose counters are left. Gives ok, none, or what it still has.
  */
 export const REMOVE_PROJECT = new LuaScript(`
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 'none' end
@@ -21,6 +21,7 @@ for _, digest in ipairs(redis.call('HVALS', KEYS[4])) do redis.call('HDEL', KEYS
 redis.call('DEL', KEYS[4], unpack(KEYS, 8))
 redis.call('HDEL', ARGV[4], ARGV[1])
 redis.call('SREM', ARGV[5], ARGV[1])
+redis.call('SADD', ARGV[6], ARGV[1])
 redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 redis.call('PUBLISH', ARGV[3], 'revoked')

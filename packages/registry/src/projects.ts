@@ -60,7 +60,7 @@ export class Projects {
 		return made === "made";
 	}
 
-	/** Takes its API keys, logins and secrets along. @throws BerthError project_not_found, project_in_use, unavailable */
+	/** Takes its API keys, logins and secrets along; its counters go with `removeLeftCounters`. @throws BerthError project_not_found, project_in_use, unavailable */
 	async remove(name: string): Promise<void> {
 		if (name === DEFAULT_PROJECT) throw new BerthError("project_in_use", `${name} is the first project, which stays`);
 		const own = [
@@ -78,13 +78,22 @@ export class Projects {
 			REMOVE_PROJECT.run(
 				this.#redis,
 				[keys.projects, keys.removedProjects, keys.apiKeys, ...own],
-				[name, new Date().toISOString(), keys.revocations, keys.quotas, keys.countedProjects],
+				[name, new Date().toISOString(), keys.revocations, keys.quotas, keys.countedProjects, keys.leftCounters],
 			),
 		);
 		this.#there.delete(name);
 		if (word === "none") throw projectNotFound(name);
 		if (word !== "ok") throw new BerthError("project_in_use", `the project ${name} has ${String(word)}; remove those first`);
-		await guarded(this.#redis, `removing what the project ${name} has counted`, () => this.#removeCounters(name));
+	}
+
+	/** Counters of projects that were removed: all keys are looked through for those. May be done any number of times. @throws BerthError unavailable */
+	async removeLeftCounters(): Promise<void> {
+		await guarded(this.#redis, "removing what projects have counted that are gone", async () => {
+			for (const name of await this.#redis.smembers(keys.leftCounters)) {
+				await this.#removeCounters(name);
+				await this.#redis.srem(keys.leftCounters, name);
+			}
+		});
 	}
 
 	/** Numbers of deleted functions aren't used again, and no function of a removed project's name is ever made: which there were is written down nowhere else. */

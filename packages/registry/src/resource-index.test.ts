@@ -105,11 +105,32 @@ test("records from before there was an index are counted when something is remov
 	await redis.del(keys.countedProjects, ...(await redis.keys("{berth}:users:*")));
 	expect(await removeAll()).toEqual(by("f"));
 	await redis.call("CONFIG", "RESETSTAT");
-	expect(await removeAll()).toEqual(by("f"));
 	await secrets.remove("p", "FREE");
 	const stats = await redis.info("commandstats");
 	expect(stats).toMatch(/cmdstat_smembers/);
 	expect(stats).not.toMatch(/cmdstat_(?:hmget|zrange)/);
+});
+
+test("what an older release deployed after the count isn't removed: a volume at no time, nothing once a gateway has started again", async () => {
+	await secrets.remove("p", "FREE");
+	await deploy("f", "1");
+	const asBefore = async () => await redis.del(...(await redis.keys("{berth}:users:p/*")));
+	await asBefore();
+	await expect(registry.volumes.beginRemoval("p", "data")).rejects.toMatchObject({ code: "volume_in_use", extra: { functions: ["f"] } });
+	await asBefore();
+	await registry.countAnew();
+	expect(await removeAll()).toEqual(by("f"));
+});
+
+test("what an older release removed keeps nothing", async () => {
+	await deploy("f", "1");
+	expect(await removeAll()).toEqual(by("f"));
+	await registry.endBuild(await deploy("g", "2"), READY);
+	await redis.del(keys.version("p", "f", 1));
+	expect(await removeAll()).toEqual(by("g"));
+	await redis.del(keys.version("p", "g", 1));
+	expect(await removeAll()).toEqual([]);
+	expect(await indexed()).toBe(0);
 });
 
 test("another project's are none of it, and a project takes along that it was counted", async () => {

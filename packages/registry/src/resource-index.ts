@@ -38,7 +38,16 @@ for i = 2, #ARGV do
 end
 return 1`);
 
-/** Versions that are counted at once: Redis serves others between. */
+/** KEYS users. ARGV what keys of versions begin with, versions. Those that are gone or have failed have nothing. Gives how many those were. */
+const FORGET_GONE = new LuaScript(`
+local forgotten = 0
+for i = 2, #ARGV do
+  local base, state = unpack(redis.call('HMGET', ARGV[1] .. ARGV[i], 'base', 'state'))
+  if not base or state == 'failed' then forgotten = forgotten + redis.call('SREM', KEYS[1], ARGV[i]) end
+end
+return forgotten`);
+
+/** Versions that are looked at in one go: Redis serves others between. */
 const BATCH = 50;
 
 export type Resource = "secret" | "volume" | "network";
@@ -50,7 +59,9 @@ interface Removal {
 }
 
 /**
- * Removes what versions may have, by a script that has `REFUSE_USED`. Records from before there was such an index are counted first, once for a project.
+ * Removes what versions may have, by a script that has `REFUSE_USED`. Records from before there was such an index are counted first, once for a project
+ * and start of a gateway (`countAnew`), and for volumes each time: their data is lost with them, and an older release beside this one writes versions, and
+ * removes them, without the index.
  * @param run with the keys of `REFUSE_USED`: projects that are counted, users
  */
 export async function removeUnused(
@@ -60,17 +71,32 @@ export async function removeUnused(
 	name: string,
 	run: (keys: readonly [string, string]) => Promise<unknown>,
 ): Promise<Removal> {
-	const remove = () =>
-		guarded(redis, `removing the ${resource} ${name}`, () =>
-			run([keys.countedProjects, `${keys.resourceUsers(project)}/${resource}/${name}`]),
-		);
-	let answer = (await remove()) as readonly string[];
-	if (answer[0] === "unknown") {
-		await guarded(redis, `counting what versions of ${project} have`, () => countAll(redis, project));
-		answer = (await remove()) as readonly string[];
+	const users = `${keys.resourceUsers(project)}/${resource}/${name}`;
+	const count = () => guarded(redis, `counting what versions of ${project} have`, () => countAll(redis, project));
+	if (resource === "volume") await count();
+	for (;;) {
+		const answer = await guarded(redis, `removing the ${resource} ${name}`, () => run([keys.countedProjects, users]));
+		const [word = "", ...versions] = answer as readonly string[];
+		if (word === "unknown") await count();
+		else if (word !== "used" || !(await guarded(redis, `looking at who has ${name}`, () => forgetGone(redis, users, versions))))
+			return {
+				word,
+				functions: [...new Set(versions.map((version) => version.slice(project.length + 1, version.lastIndexOf(":"))))].sort(),
+			};
 	}
-	const [word = "", ...versions] = answer;
-	return { word, functions: [...new Set(versions.map((version) => version.slice(project.length + 1, version.lastIndexOf(":"))))].sort() };
+}
+
+/** What versions have is counted once more, before something is removed next: an older release may have written some without saying so. @throws BerthError unavailable */
+export async function countAnew(redis: Redis): Promise<void> {
+	await guarded(redis, "having it counted anew what versions have", () => redis.del(keys.countedProjects));
+}
+
+/** @returns whether there were any */
+async function forgetGone(redis: Redis, users: string, versions: readonly string[]): Promise<boolean> {
+	let forgotten = 0;
+	for (let at = 0; at < versions.length; at += BATCH)
+		forgotten += Number(await FORGET_GONE.run(redis, [users], [keys.versions, ...versions.slice(at, at + BATCH)]));
+	return forgotten > 0;
 }
 
 /** What is made, fails or goes meanwhile says so itself. */

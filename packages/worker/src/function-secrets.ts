@@ -1,5 +1,14 @@
 import { createHash } from "node:crypto";
-import { BerthError, type BoundSecret, boundSecrets, type Manifest, PLAIN_PORT, secretNames, secretVariables } from "@berth/contracts";
+import {
+	BerthError,
+	type BoundSecret,
+	boundSecrets,
+	headerValueFault,
+	type Manifest,
+	PLAIN_PORT,
+	secretNames,
+	secretVariables,
+} from "@berth/contracts";
 import type { Secrets } from "@berth/registry";
 import type { GivenSecrets, Injection } from "@berth/sandbox";
 import { Authorities, type Authority } from "./egress/authority.js";
@@ -9,8 +18,6 @@ import { Recent } from "./recent.js";
 const KEPT = 64;
 /** Projects: of more, those that nobody asked for the longest are read anew, and their sandboxes replaced where they trust what stands for hosts. */
 const PROJECTS = 4096;
-/** What a header may have: what HTTP sends as it is. */
-const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 interface Known {
 	readonly given: Promise<GivenSecrets>;
@@ -88,10 +95,9 @@ export class FunctionSecrets {
 
 /** @throws BerthError secret_unavailable when it can't be a header */
 function injectionOf({ name, host, port, header, prefix }: BoundSecret, value: string, authority: Authority | undefined): Injection {
-	if (!HEADER_VALUE.test(value)) {
-		const why = "it has a line break, or what isn't Latin-1";
-		throw new BerthError("secret_unavailable", `the secret ${name} can't be the header ${header} of ${host}: ${why}; set it again`);
-	}
+	const fault = headerValueFault(value);
+	if (fault !== undefined)
+		throw new BerthError("secret_unavailable", `the secret ${name} can't be the header ${header} of ${host}: ${fault}; set it again`);
 	const context = port === PLAIN_PORT ? undefined : authority?.contexts.get(host);
 	return { host, port, header, value: `${prefix}${value}`, ...(context && { context }) };
 }

@@ -1,5 +1,6 @@
+import { X509Certificate } from "node:crypto";
 import { createClient } from "@berth/client";
-import type { Settings } from "@berth/config";
+import { readTls, type Settings } from "@berth/config";
 import { SECOND_MS } from "@berth/contracts";
 import { isRunning } from "../supervisor/process-identity.js";
 import { readSupervisorState, type SupervisorState } from "../supervisor/state-file.js";
@@ -26,7 +27,7 @@ export async function checkStack({ paths }: Pick<Settings, "paths">): Promise<St
 	return { isUp: true, checks: await readiness(state) };
 }
 
-async function readiness({ phase, url, supervisor, certificate, startedWith }: SupervisorState): Promise<readonly Check[]> {
+async function readiness({ phase, url, supervisor, certificate, certificateKey, startedWith }: SupervisorState): Promise<readonly Check[]> {
 	if (url === undefined)
 		return [
 			warning(
@@ -37,8 +38,32 @@ async function readiness({ phase, url, supervisor, certificate, startedWith }: S
 		];
 	if (certificate === undefined) return [await answerOf({ url })];
 	const { tls, fault } = await ownTrust(certificate, startedWith);
-	const stack = await answerOf({ url, tls });
-	return fault === undefined ? [stack] : [stack, warning("certificate", fault.found, fault.mend)];
+	if (fault !== undefined) return [await answerOf({ url, tls }), warning("certificate", fault.found, fault.mend)];
+	if (startedWith !== undefined && fingerprintOf(tls.ca) !== fingerprintOf(startedWith)) {
+		const before = await answerOf({ url, tls: { ca: startedWith, isOwn: true } });
+		if (before.status === "ok") return [before, untaken(certificate, certificateKey)];
+	}
+	return [await answerOf({ url, tls })];
+}
+
+/** A certificate that is good by itself, and that the gateway doesn't serve: it goes on with the one that it was started with. */
+function untaken(certificate: string, key = certificate): Check {
+	const found = `The gateway serves the certificate that it was started with, and not the one in ${certificate}`;
+	try {
+		readTls({ certificate, key });
+	} catch (error) {
+		const mend = "Put a certificate and its own key there: they are taken within seconds.";
+		return warning("certificate", `${found}: ${messageOf(error)}.`, mend);
+	}
+	return warning(
+		"certificate",
+		`${found}: the user of the service can't read it, or not its key ${key}, or both came a moment ago.`,
+		"Let that user read them and start the stack again; the log of the gateway says what is wrong.",
+	);
+}
+
+function fingerprintOf(certificate: string): string {
+	return new X509Certificate(certificate).fingerprint256;
 }
 
 async function answerOf(gateway: { readonly url: string; readonly tls?: TlsTrust }): Promise<Check> {

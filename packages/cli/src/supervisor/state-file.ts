@@ -19,7 +19,9 @@ export interface SupervisorState {
 	readonly url?: string;
 	/** The file of its certificate, where it speaks TLS. */
 	readonly certificate?: string;
-	/** What that file had when the gateway was started, PEM: it serves on with it should the file break. */
+	/** The file of its key. */
+	readonly certificateKey?: string;
+	/** What the certificate's file had when the gateway was started, PEM: it serves on with it should the file break. */
 	readonly startedWith?: string;
 	/** ISO 8601. */
 	readonly startedAt: string;

@@ -58,7 +58,7 @@ export class Supervisor {
 	/** The restarts that were asked for, one after another. */
 	#restarting: Promise<void> = Promise.resolve();
 	#phase: SupervisorPhase = "starting";
-	#certificate: Partial<Pick<SupervisorState, "certificate" | "startedWith">> = {};
+	#certificate: Partial<Pick<SupervisorState, "certificate" | "certificateKey" | "startedWith">> = {};
 	#firstKey: string | null = null;
 	#platform: PlatformCgroup | undefined;
 	/** Whether there was something that may have made sandboxes. */
@@ -149,8 +149,8 @@ export class Supervisor {
 			(line) => this.#gatewayReady(line),
 		);
 		if (this.#settings.tls !== undefined) {
-			const { certificate } = this.#settings.tls;
-			this.#certificate = { certificate, startedWith: await firstCertificate(certificate) };
+			const { certificate, key } = this.#settings.tls;
+			this.#certificate = { certificate, certificateKey: key, startedWith: await firstCertificate(certificate) };
 		}
 	}
 
