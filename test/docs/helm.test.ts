@@ -27,8 +27,6 @@ interface Resource {
 }
 
 const settings = readFileSync(join(ROOT, "docs/settings.md"), "utf8");
-/** Of several machines, which infra/README.md says aren't there yet. */
-const COMING = ["BERTH_ROLES", "BERTH_INTERNAL_HOST"];
 
 describe.each(Object.keys(VALUES))("the chart, as Helm rendered it with the values %s,", (name) => {
 	const text = readFileSync(renderedPath(name), "utf8");
@@ -69,7 +67,7 @@ describe.each(Object.keys(VALUES))("the chart, as Helm rendered it with the valu
 			expect(container?.envFrom).toEqual([{ secretRef: { name: "berth" } }]);
 			const names = (container?.env ?? []).map((each) => each.name);
 			expect(new Set(names).size).toBe(names.length);
-			const absent = names.filter((each) => ![...COMING, "NODE_NAME"].includes(each) && !settings.includes(`| \`${each}\` |`));
+			const absent = names.filter((each) => each !== "NODE_NAME" && !settings.includes(`| \`${each}\` |`));
 			expect(absent).toEqual([]);
 			expect(names.filter((each) => /REDIS|KEY|STORE|REGISTRIES/.test(each))).toEqual([]);
 		},
