@@ -16,10 +16,10 @@ Examples:
   berth doctor --json | jq '.checks[] | select(.status != "ok")'
   sudo berth doctor --bundle berth-monday.tgz
 
-With --bundle all of that, settings, figures and the last lines of the processes'
-logs go to a file for whoever helps you: without keys, passwords, and what
-functions hold or say. Its manifest.json has what is in it and what couldn't be had;
-the exit code is 0 once it is written, whatever was found.`;
+With --bundle all of that, settings, figures and the last lines of the
+processes' logs go to a file for whoever helps you: without keys, passwords, and
+what functions hold or say. Its manifest.json has what is in it and what
+couldn't be had; the exit code is 0 once it is written, whatever was found.`;
 
 /** `berth doctor` */
 export function registerDoctor({ program, action }: Registrar): void {
