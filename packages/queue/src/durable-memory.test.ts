@@ -84,7 +84,7 @@ test("a Redis that is filled to the brim by what is accepted settles and cancels
 		return attempt < 2
 			? { ...settlementOf("crashed", attempt), logs }
 			: { ...settlementOf("succeeded", attempt, "r".repeat(3 * KIB)), logs };
-	}, 16);
+	}, 6);
 	// What scripts and connections take isn't what is looked at here.
 	const first = requestOf("", { function: "first", retry: { attempts: 3, backoffMs: 1 } });
 	await gateway.enqueue(first);
