@@ -1,8 +1,8 @@
 import { type SharedMeans, unsharedBetween } from "@berth/contracts";
-import { LuaScript, type Redis } from "@berth/redis";
+import type { Redis } from "@berth/redis";
 import { GATEWAY_IDS, GATEWAY_NEWS, gatewayLeaseOf } from "./keys.js";
 import { NODE_LEASE_MS } from "./node-channels.js";
-import { readNodes } from "./node-leases.js";
+import { readLeases, readNodes } from "./node-leases.js";
 
 /** A gateway that takes requests. */
 export interface GatewayInfo {
@@ -13,20 +13,9 @@ export interface GatewayInfo {
 	readonly shares?: SharedMeans;
 }
 
-/** The leases of all gateways; an id whose lease has ended is taken off the list. */
-const READ_GATEWAYS = new LuaScript(`
-	local leases = {}
-	for _, id in ipairs(redis.call("SMEMBERS", KEYS[1])) do
-		local lease = redis.call("GET", ARGV[1] .. id)
-		if lease then leases[#leases + 1] = lease else redis.call("SREM", KEYS[1], id) end
-	end
-	return leases
-`);
-
 /** The gateways with a live lease on the fast Redis. */
 export async function readGateways(redis: Redis): Promise<GatewayInfo[]> {
-	const leases = (await READ_GATEWAYS.run(redis, [GATEWAY_IDS], [gatewayLeaseOf("")])) as string[];
-	return leases.map((text) => JSON.parse(text) as GatewayInfo);
+	return await readLeases<GatewayInfo>(redis, GATEWAY_IDS, gatewayLeaseOf);
 }
 
 export async function renewGateway(redis: Redis, gateway: GatewayInfo): Promise<void> {
