@@ -160,7 +160,8 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 	});
 	const lookAfter = (node: string, change: NodeChange) => {
 		// Each gateway sees it, and so may the node itself: it is told once.
-		if (change.reason !== "draining") events.record(undefined, { kind: "node", what: "lost", node }, `gone:${change.incarnation}`);
+		if (change.reason === "abandoned" || change.reason === "restarted")
+			events.record(undefined, { kind: "node", what: "lost", node }, `gone:${change.incarnation}`);
 		return invocations
 			.lookAfter(node, change)
 			.catch((err: unknown) => log.error({ err, node, ...change }, "what is on a node that changed couldn't be looked after"));

@@ -11,7 +11,7 @@ import {
 	type Settlement,
 } from "@berth/contracts";
 import type { Redis } from "@berth/redis";
-import { ACCEPT, BEGIN, CANCEL, END, JOB_GONE, KEEP_REQUEST, WITHDRAW } from "./background-scripts.js";
+import { ACCEPT, BEGIN, CANCEL, END, JOB_GONE, KEEP_REQUEST, UNBEGIN, WITHDRAW } from "./background-scripts.js";
 import {
 	BACKGROUND_TOTALS,
 	backgroundOf,
@@ -108,6 +108,11 @@ export class BackgroundRecords {
 		if (kind === "settled") return { kind, dead: value === "1" };
 		if (kind === "stale") return { kind };
 		return { kind: "begun", queuedAtMs: Number(value), cancelled: cancelled === "1" };
+	}
+
+	/** Takes an attempt back that was never begun: the next one has its number. @returns whether it was the owner's still; doing it twice gives false */
+	async unbegin(id: string, attempt: number, owner: string): Promise<boolean> {
+		return (await UNBEGIN.run(this.#redis, [backgroundRecordOf(id)], [id, attempt, owner])) === 1;
 	}
 
 	/**

@@ -85,6 +85,17 @@ export const BEGIN = new LuaScript(`${LIST}${LOSE}${KNOWN}
 	return { "begun", record[4] or ARGV[3], record[6] and "1" or "0" }
 `);
 
+/** An attempt that was taken and not begun was none. KEYS: record. ARGV: id, attempt, owner. Gives 0 when it isn't the owner's any more. */
+export const UNBEGIN = new LuaScript(`
+	local record = redis.call("HMGET", KEYS[1], "state", "fence", "owner", "attempts")
+	if record[1] ~= "running" or record[2] ~= ARGV[2] or record[3] ~= ARGV[3] then return 0 end
+	redis.call("HSET", KEYS[1], "state", "queued", "fence", tonumber(ARGV[2]) - 1)
+	redis.call("HDEL", KEYS[1], "owner", "beganAt", "node")
+	if tonumber(record[4] or "0") == 0 then redis.call("HDEL", KEYS[1], "startedAt") end
+	redis.call("PUBLISH", "${NEWS_PREFIX}" .. ARGV[1], "queued")
+	return 1
+`);
+
 /**
  * KEYS: record, totals, the project's dead letters, names of lists, outbox, its channel.
  * ARGV: id, attempt, state that follows, 1 when it is a dead letter, the attempt with its logs, result or "", request or "",

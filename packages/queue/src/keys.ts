@@ -13,6 +13,9 @@ export const interactiveQueueOf = (node: string): string => `i-${node}`;
 export const replyChannelOf = (gateway: string): string => `berth:reply:${gateway}`;
 export const MAILBOX_PREFIX = "berth:mail:";
 
+/** Fast Redis: of a job of the interactive lane, which of its invocations a worker has taken and not begun. */
+export const unbegunOf = (job: string): string => `berth:unbegun:${job}`;
+
 /** Fast Redis: written to see whether anything can be. */
 export const TRIAL = "berth:trial";
 

@@ -18,6 +18,8 @@ export const PROTOCOLS_KNOWN: readonly number[] = [1];
 export type NodeNews =
 	| { readonly kind: "joined"; readonly node: NodeInfo }
 	| { readonly kind: "draining"; readonly id: string }
+	/** What it had taken and not begun is anybody's. */
+	| { readonly kind: "returned"; readonly id: string; readonly incarnation: string }
 	| { readonly kind: "left"; readonly id: string; readonly incarnation: string };
 
 /** A question on a node's channel, and its answer on the asker's. */

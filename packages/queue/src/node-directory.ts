@@ -3,7 +3,7 @@ import { closeRedis, guarded, type Redis, Subscription } from "@berth/redis";
 import { endGateway, type GatewayInfo, joinAsGateway, renewGateway, requireShared } from "./gateway-leases.js";
 import { answersOf, NODE_NEWS, questionsOf } from "./keys.js";
 import type { QueueLogger } from "./logger.js";
-import type { Answered, Asked } from "./node-channels.js";
+import type { Answered, Asked, NodeNews } from "./node-channels.js";
 import { readNodes } from "./node-leases.js";
 import type { NodeAnswer, NodeChange, NodeDirectory, NodeInfo, NodeQuestion } from "./ports.js";
 
@@ -57,7 +57,7 @@ export class RedisNodeDirectory implements NodeDirectory {
 		if (this.#self !== undefined) await joinAsGateway(this.#redis, this.#self);
 		const onMessage = (text: string, channel: string) => {
 			if (channel === this.#channel) this.#take(JSON.parse(text) as Answered);
-			else void this.#refreshNow();
+			else void this.#heard(JSON.parse(text) as NodeNews);
 		};
 		const events = { onMessage, onResumed: () => this.#refreshNow() };
 		const subscription = new Subscription(this.#subscriber, [this.#channel, NODE_NEWS], events, this.#log);
@@ -100,6 +100,12 @@ export class RedisNodeDirectory implements NodeDirectory {
 
 	#take({ id, answer }: Answered): void {
 		this.#asked.get(id)?.(answer);
+	}
+
+	/** What a node says of itself is in the list by then. */
+	async #heard(news: NodeNews): Promise<void> {
+		await this.#refreshNow();
+		if (news.kind === "returned") this.#onChange?.(news.id, { reason: "returned", incarnation: news.incarnation });
 	}
 
 	/** News that come during a refresh may not be in it: another one follows. */

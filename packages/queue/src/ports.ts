@@ -124,6 +124,11 @@ export interface Delivery {
 	readonly lost: AbortSignal;
 	/** Aborted with an Error that says why when it is cancelled: tell the function. Its settlement counts, whatever it is. */
 	readonly cancelled: AbortSignal;
+	/**
+	 * Whether it may begin here: to be asked before a sandbox gets anything of the invocation, and again before its settlement is counted. False
+	 * when it was handed back meanwhile: then `cancelled` is aborted with a `HandedBackError`, and the handler rejects with one; what it says doesn't count.
+	 */
+	readonly begin: () => boolean | Promise<boolean>;
 }
 
 /**
@@ -156,7 +161,7 @@ export interface InvocationSource {
 	 * more is taken beyond `concurrency`, and who waits holds no place. @returns what is called when it waits no longer
 	 */
 	waits(invocation: string): () => void;
-	/** Takes nothing more and waits for what runs, at most `graceMs`. */
+	/** Takes nothing more, hands back what hasn't begun, and waits for what runs, at most `graceMs`. */
 	drain(graceMs: number): Promise<void>;
 	close(): Promise<void>;
 }
@@ -200,8 +205,8 @@ export interface NodeInfo {
 
 /** What happened to a node, and the incarnation of it that this concerns. */
 export interface NodeChange {
-	/** It is listed no more; it has another incarnation now; it ends what it has and takes nothing more. */
-	readonly reason: "abandoned" | "restarted" | "draining";
+	/** It is listed no more; it has another incarnation now; it ends what it has and takes nothing more; it has handed back what it had taken and not begun. */
+	readonly reason: "abandoned" | "restarted" | "draining" | "returned";
 	readonly incarnation: string;
 }
 

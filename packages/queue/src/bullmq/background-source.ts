@@ -123,6 +123,11 @@ export class BackgroundSource {
 		await this.#dispatcher?.stop();
 	}
 
+	/** What is in hand and hasn't begun goes back to its queue. */
+	handBack(): void {
+		this.#attempts?.handBack();
+	}
+
 	/** Resolves when nothing is in hand. */
 	async idle(): Promise<void> {
 		while (this.#functions.size > 0) await new Promise<void>((resolve) => this.#onIdle.push(resolve));
