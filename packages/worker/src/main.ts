@@ -133,7 +133,7 @@ const invocationSource = await openInvocationSource({
 	retention: settings,
 	limitsOf: (project, name) => laneLimitsOf(functions, project, name, runtimeClasses),
 	lackOf: (request) => lackHere(versions, request, runtimeClasses),
-	restMs: (request) => pool.restMs(versionKeyOf(request)),
+	crashLoopOf: (request) => pool.crashLoop(versionKeyOf(request)),
 	cores: settings.cores,
 	memoryMiB: pool.runsBytes / MIB,
 	projectConcurrency: (project) => functions.quotas.of(project).concurrency,
