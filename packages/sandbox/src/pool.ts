@@ -15,6 +15,7 @@ import { Dispatch } from "./dispatch.js";
 import { egressOf } from "./egress.js";
 import { type LayerSource, placed, type SandboxEngine } from "./engine.js";
 import { Floors } from "./floors.js";
+import { type Holdings, holdingsOf } from "./holdings.js";
 import { IdleSandboxes } from "./idle-sandboxes.js";
 import { joinedOf } from "./joined.js";
 import { Rhythms } from "./keep-alive/rhythms.js";
@@ -226,6 +227,10 @@ export class Pool {
 	list(): readonly SandboxInfo[] {
 		const now = performance.now();
 		return this.#population.all().map((sandbox) => infoOf(sandbox, this.#options.node, now, this.#warmth.keptFor(sandbox, now)));
+	}
+
+	get holdings(): Holdings {
+		return holdingsOf(this.#population.all());
 	}
 
 	/** Versions that crash again and again, and wait for their next try. */
