@@ -1,7 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
-import type { InvocationRequest, Settlement } from "@berth/contracts";
+import type { CrashLoop, InvocationRequest, Settlement } from "@berth/contracts";
 import type { Redis } from "@berth/redis";
-import type { Job } from "bullmq";
 import type { BackgroundCancels } from "../background-cancels.js";
 import type { BackgroundRecords } from "../background-records.js";
 import { HandedBackError } from "../handed-back.js";
@@ -9,9 +8,10 @@ import { roughBytes } from "../interactive-records.js";
 import type { QueueLogger } from "../logger.js";
 import type { MemoryWatch } from "../memory-watch.js";
 import { CANCEL_WORDS, type DeliveryHandler, type SettlementKeeper } from "../ports.js";
-import { elapsedMs, platformSettlement, rejectedSettlement } from "../settlements.js";
+import { cancelledSettlement, elapsedMs, rejectedSettlement } from "../settlements.js";
+import { type Hindrance, refusalOf } from "./attempt-refusal.js";
 import { type HeldJob, type Leaving, Leavings } from "./background-leavings.js";
-import { endingOf, isTooOld, MOST_STALLS, retryOf } from "./background-policy.js";
+import { endingOf, isTooOld, retryOf } from "./background-policy.js";
 import type { FunctionQueues } from "./function-queues.js";
 import type { LaneIndex } from "./lane-index.js";
 
@@ -21,8 +21,8 @@ const RETRY_MS = 250;
 /** What an invocation needs that this node doesn't have, as in `the runtime class runsc`; undefined when it can run it. */
 export type LackOf = (request: InvocationRequest) => Promise<string | undefined>;
 
-/** How long an invocation is left alone, since its version crashes again and again, milliseconds; 0: it isn't. */
-export type RestMs = (request: InvocationRequest) => number;
+/** Of an invocation whose version crashes again and again; it is left alone until that may be tried. */
+export type CrashLoopOf = (request: InvocationRequest) => CrashLoop | undefined;
 
 export interface BackgroundAttemptsParts {
 	/** A connection for `patient` use to the durable Redis. */
@@ -35,7 +35,7 @@ export interface BackgroundAttemptsParts {
 	readonly log: QueueLogger;
 	readonly handler: DeliveryHandler;
 	readonly lackOf: LackOf;
-	readonly restMs: RestMs;
+	readonly crashLoopOf: CrashLoopOf;
 	readonly settlements: SettlementKeeper | undefined;
 	/** Of the durable Redis: where it is scarce, what is to be tried again takes as little as it can. */
 	readonly memory: Pick<MemoryWatch, "add">;
@@ -101,18 +101,19 @@ export class BackgroundAttempts {
 		if (this.#isHandingBack) return UNTAKEN;
 		const lack = await this.#parts.lackOf(data);
 		// Whatever keeps it from being run, it ages.
-		if (isTooOld(data)) return await this.#attempt(held, cancelled, lack);
+		const crashLoop = this.#parts.crashLoopOf(data);
+		if (isTooOld(data)) return await this.#attempt(held, cancelled, { lack, crashLoop });
 		if (lack !== undefined) return ELSEWHERE;
-		const restMs = this.#parts.restMs(data);
-		return restMs > 0 ? { kind: "resting", restMs, began: false } : await this.#attempt(held, cancelled);
+		const restMs = crashLoop?.retryAfterMs ?? 0;
+		return restMs > 0 ? { kind: "resting", restMs } : await this.#attempt(held, cancelled, {});
 	}
 
-	async #attempt(held: HeldJob, cancelled: AbortController, lack?: string): Promise<Leaving> {
+	async #attempt(held: HeldJob, cancelled: AbortController, hindrance: Hindrance): Promise<Leaving> {
 		const { job, token, lost } = held;
 		// A stall raises attemptsStarted and not attemptsMade: only the former tells attempts apart.
 		const attempt = job.attemptsStarted;
-		const { records, memory } = this.#parts;
-		const begun = await this.#written(held, () => records.begin(job.data, attempt, token, this.#parts.nodeId));
+		const { records, memory, nodeId: node } = this.#parts;
+		const begun = await this.#written(held, () => records.begin(job.data, attempt, token, node));
 		if (begun === undefined) return LOST;
 		if (begun.kind === "stale") return OVERTAKEN;
 		if (begun.kind === "settled") {
@@ -122,15 +123,17 @@ export class BackgroundAttempts {
 		}
 		if (begun.cancelled) cancelled.abort(new Error(CANCEL_WORDS.asked));
 		const queueMs = elapsedMs(begun.queuedAtMs);
-		const refused = this.#refusal(job, attempt, queueMs, lack);
-		const settlement = refused ?? (await this.#handle(held, attempt, queueMs, cancelled));
+		const refused = refusalOf(job, { node, attempt, queueMs }, hindrance);
+		const settled = refused ?? (await this.#handle(held, attempt, queueMs, cancelled));
 		if (lost.aborted) return LOST;
-		if (settlement === undefined) {
-			const unbegun = await this.#written(held, () => records.unbegin(job.data.id, attempt, token));
-			return unbegun === true ? UNTAKEN : unbegun === undefined ? LOST : OVERTAKEN;
-		}
-		const failuresLeft = refused === undefined ? retryOf(job.data).attempts - job.attemptsMade - 1 : 0;
+		if (settled === undefined && (await this.#written(held, () => records.putOff(job.data.id, attempt, token))) === true) return UNTAKEN;
+		// Of one that was handed back and can't be put off since it was cancelled meanwhile, this is the end.
+		const settlement = settled ?? cancelledSettlement(node, attempt, queueMs, CANCEL_WORDS.asked);
 		const { crashLoop } = settlement.attempt;
+		if (crashLoop !== undefined && (await this.#written(held, () => records.putOff(job.data.id, attempt, token))) === true)
+			return { kind: "resting", restMs: crashLoop.retryAfterMs };
+		const failuresLeft = refused === undefined ? retryOf(job.data).attempts - job.attemptsMade - 1 : 0;
+		// Of one that couldn't be put off since it was cancelled meanwhile, this is the end.
 		const ending = crashLoop === undefined ? endingOf(settlement.attempt.outcome, failuresLeft) : "retried";
 		const kept = ending === "retried" ? job.data : await this.#kept(job.data, ending);
 		memory.add(roughBytes(settlement));
@@ -141,7 +144,6 @@ export class BackgroundAttempts {
 			return OVERTAKEN;
 		}
 		if (ended !== "retried") await this.#over(job.data);
-		if (ended === "retried" && crashLoop !== undefined) return { kind: "resting", restMs: crashLoop.retryAfterMs, began: true };
 		if (ended === "dead" || ended === "retried") return { kind: ended, reason: settlement.attempt.code ?? settlement.attempt.outcome };
 		return { kind: "settled" };
 	}
@@ -177,20 +179,6 @@ export class BackgroundAttempts {
 		} catch (error) {
 			this.#parts.log.error({ error, invocation: request.id }, "what a settled invocation held couldn't be freed");
 		}
-	}
-
-	/** The settlement of a job that isn't run any more. */
-	#refusal(job: Job<InvocationRequest>, attempt: number, queueMs: number, lack: string | undefined): Settlement | undefined {
-		const refusal = { node: this.#parts.nodeId, attempt, queueMs };
-		if (isTooOld(job.data)) {
-			const why = lack === undefined ? "" : `: it waited for a node that has ${lack}`;
-			const message = `It is older than its function's maxAgeMs of ${retryOf(job.data).maxAgeMs} allows${why}.`;
-			return platformSettlement({ ...refusal, code: "expired_in_queue", message });
-		}
-		if (job.stalledCounter > MOST_STALLS) {
-			return platformSettlement({ ...refusal, code: "worker_lost", message: `${job.stalledCounter} workers died while they held it.` });
-		}
-		return undefined;
 	}
 
 	/** Undefined when it was handed back before it began. One that was cancelled isn't: nobody is to run it. */

@@ -27,8 +27,8 @@ export type Leaving =
 	| { readonly kind: "settled" | "elsewhere" }
 	/** As if nobody had taken it. */
 	| { readonly kind: "untaken" }
-	/** Its version crashes again and again: that costs it no attempt. One that `began` has used the number that it has. */
-	| { readonly kind: "resting"; readonly restMs: number; readonly began: boolean }
+	/** Its version crashes again and again: that costs it no attempt. */
+	| { readonly kind: "resting"; readonly restMs: number }
 	| { readonly kind: "dead" | "retried"; readonly reason: string }
 	| { readonly kind: "left"; readonly why: string };
 
@@ -58,7 +58,7 @@ export class Leavings {
 			else if (leaving.kind === "dead") await job.moveToFailed(new UnrecoverableError(leaving.reason), token, false);
 			else if (leaving.kind === "untaken") await this.#putBack(held);
 			else if (leaving.kind === "elsewhere") await this.#untaken(held, ELSEWHERE_MS);
-			else if (leaving.kind === "resting") await this.#rest(held, leaving);
+			else if (leaving.kind === "resting") await this.#untaken(held, this.#rests.until(versionKeyOf(job.data), leaving.restMs));
 			else await this.#again(held, backoffMsOf(retryOf(job.data).backoffMs, job.attemptsMade + 1), { skipAttempt: false });
 		} catch (error) {
 			// What BullMQ says by a code is how the job is, whatever is tried: it is out of our hands.
@@ -67,14 +67,7 @@ export class Leavings {
 		}
 	}
 
-	/** What has begun has a record under its number: the next attempt needs another one. */
-	async #rest(held: HeldJob, { restMs, began }: Extract<Leaving, { kind: "resting" }>): Promise<void> {
-		const delayMs = this.#rests.until(versionKeyOf(held.job.data), restMs);
-		if (began) await this.#again(held, delayMs, { skipAttempt: true });
-		else await this.#untaken(held, delayMs);
-	}
-
-	/** It was only looked at. */
+	/** Nothing of it ran: it was only looked at, or there was no sandbox for it. */
 	async #untaken(held: HeldJob, delayMs: number): Promise<void> {
 		const { queues, redis } = this.#parts;
 		await untake(redis, queues.of(held.key), held.job, held.token);
