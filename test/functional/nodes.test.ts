@@ -7,7 +7,11 @@ let cluster: Cluster;
 let a: Stack;
 let b: Stack;
 beforeAll(async () => {
-	cluster = await Cluster.start({ gateways: 2, workers: 2 });
+	cluster = await Cluster.start({
+		gateways: 2,
+		workers: 2,
+		workerEnv: (index) => ({ BERTH_NODE_LABELS: `zone=${index === 0 ? "a" : "b"},rank=${index}` }),
+	});
 	[a, b] = cluster.gateways as [Stack, Stack];
 });
 afterAll(() => cluster?.stop());
@@ -42,4 +46,18 @@ test("background work accepted by one gateway is run, and its result read at the
 	const { name } = await deploy(a, { source: "export default ({ text }) => text.length" });
 	const { id } = await a.client.invokeAsync(name, { json: { text: "z".repeat(100_000) } });
 	expect(await b.client.settled(id)).toMatchObject({ outcome: "succeeded", result: { json: 100_000 } });
+});
+
+test("both gateways list both nodes with what they are and hold, and each other", async () => {
+	const warm = await deploy(a, { source: "export default () => 1" });
+	await warm.result();
+	const listed = (await b.client.nodes()).nodes.map(({ state, engine, labels }) => ({ state, engine, zone: labels?.["zone"] }));
+	expect(listed.sort((x, y) => (x.zone ?? "").localeCompare(y.zone ?? ""))).toEqual([
+		{ state: "ready", engine: "oci", zone: "a" },
+		{ state: "ready", engine: "oci", zone: "b" },
+	]);
+	const isWarm = async () => (await b.client.nodes()).nodes.flatMap(({ load }) => load?.warm ?? []).includes(`default/${warm.name}:1`);
+	await expect.poll(isWarm, { timeout: 10_000 }).toBe(true);
+	const { gateways } = await a.client.nodes();
+	expect(gateways.map(({ address = "" }) => /:\d+$/.test(address))).toEqual([true, true]);
 });

@@ -3,7 +3,6 @@ export { DEAD_LETTERS_KEPT, type KeptRequest, type Retention } from "./backgroun
 export { LeftBehindError } from "./bullmq/inquiry.js";
 export type { LaneTotals } from "./counters.js";
 export type { EventLog, NewEvent } from "./event-log.js";
-export type { GatewayInfo } from "./gateway-leases.js";
 export type { RecordBudget } from "./interactive-records.js";
 export type { GatewayQueue } from "./invocation-queue.js";
 export type { SourceTotals, WorkerSource } from "./invocation-source.js";

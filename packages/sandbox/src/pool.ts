@@ -1,4 +1,13 @@
-import { type Base, type FailingVersion, type Layer, LIMITS, RUNTIMES, type Runtime, type SandboxInfo } from "@berth/contracts";
+import {
+	type Base,
+	type CrashLoop,
+	type FailingVersion,
+	type Layer,
+	LIMITS,
+	RUNTIMES,
+	type Runtime,
+	type SandboxInfo,
+} from "@berth/contracts";
 import { type BuildBoot, bootKeyOf, buildKeyOf, prewarmLimitsOf, versionKeyOf } from "./boot-key.js";
 import { CpuLoad } from "./cpu-load.js";
 import { CrashLoops } from "./crash-loops.js";
@@ -6,6 +15,7 @@ import { Dispatch } from "./dispatch.js";
 import { egressOf } from "./egress.js";
 import { type LayerSource, placed, type SandboxEngine } from "./engine.js";
 import { Floors } from "./floors.js";
+import { type Holdings, holdingsOf } from "./holdings.js";
 import { IdleSandboxes } from "./idle-sandboxes.js";
 import { joinedOf } from "./joined.js";
 import { Rhythms } from "./keep-alive/rhythms.js";
@@ -219,14 +229,18 @@ export class Pool {
 		return this.#population.all().map((sandbox) => infoOf(sandbox, this.#options.node, now, this.#warmth.keptFor(sandbox, now)));
 	}
 
+	get holdings(): Holdings {
+		return holdingsOf(this.#population.all());
+	}
+
 	/** Versions that crash again and again, and wait for their next try. */
 	failing(): readonly FailingVersion[] {
 		return this.#crashLoops.list().map((failing) => ({ node: this.#options.node, ...failing }));
 	}
 
-	/** How long nothing of a version is worth beginning, since it crashes again and again, milliseconds. */
-	restMs(key: string): number {
-		return this.#dispatch.restMs(key);
+	/** Of a version that crashes again and again, and of which nothing rests warm: how long nothing of it is worth beginning, and why. */
+	crashLoop(key: string): CrashLoop | undefined {
+		return this.#dispatch.crashLoop(key);
 	}
 
 	/** How many sandboxes are to be there always, and aren't. */

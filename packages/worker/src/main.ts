@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Bases, ImageBuilder, StackRemapper } from "@berth/builder";
 import { dropPrivileges, exitWithParent, loadSettings, nodeIdOf, sharedMeansOf } from "@berth/config";
-import { classesOf, type FunctionError, HOUR_MS, MIB, type Version } from "@berth/contracts";
+import { classesOf, type FunctionError, HOUR_MS, MIB, RELEASE, type Version } from "@berth/contracts";
 import { openBuildSource, openEventLog, openInvocationSource, openNodeMembership } from "@berth/queue";
 import { FunctionRegistry, openArtifactStore, PackageRegistries, resealAll, SecretChanges, Secrets, Vault } from "@berth/registry";
 import { Pool, type Specialisation } from "@berth/sandbox";
@@ -29,6 +29,7 @@ import { LogTail } from "./log-tail.js";
 import { Minimums } from "./minimums.js";
 import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
+import { nodeLoadOf } from "./node-load.js";
 import { packageSourcesOf } from "./package-sources.js";
 import { settlementKeeper } from "./settlement-keeper.js";
 import { GatewayPlaces } from "./streams/gateway-place.js";
@@ -40,7 +41,6 @@ import { ReadyVersions, versionKeyOf } from "./versions.js";
 
 /** How long a stop waits for what runs, milliseconds. */
 const GRACE_MS = 10_000;
-const BUILD_MS = 30_000;
 /** Builds at the same time: each wants a core. */
 const BUILDS_AT_ONCE = 2;
 
@@ -110,7 +110,7 @@ const builder = new ImageBuilder({
 	bases,
 	stores,
 	sandboxes: new PooledBuildSandboxes(pool),
-	timeoutMs: BUILD_MS,
+	timeoutMs: settings.buildTimeoutMs,
 	dockerfiles,
 	fetchImage: (reference, project) => fetchImage(reference, project, registries, artifacts.images),
 	sourcesOf: async (project, language) => packageSourcesOf(project, language, await packageRegistries.accesses(project), settings),
@@ -133,7 +133,7 @@ const invocationSource = await openInvocationSource({
 	retention: settings,
 	limitsOf: (project, name) => laneLimitsOf(functions, project, name, runtimeClasses),
 	lackOf: (request) => lackHere(versions, request, runtimeClasses),
-	restMs: (request) => pool.restMs(versionKeyOf(request)),
+	crashLoopOf: (request) => pool.crashLoop(versionKeyOf(request)),
 	cores: settings.cores,
 	memoryMiB: pool.runsBytes / MIB,
 	projectConcurrency: (project) => functions.quotas.of(project).concurrency,
@@ -246,10 +246,16 @@ await membership.join(
 		id: node,
 		incarnation,
 		startedAtMs: Date.now(),
+		release: RELEASE,
+		engine: settings.engine,
+		cores: settings.cores,
+		builds: true,
 		runtimeClasses: classesOf(runtimeClasses),
+		labels: settings.labels,
 		shares: sharedMeansOf(settings, vault.keyIds),
 	},
 	(question) => answers.answer(question),
+	() => nodeLoadOf(pool, invocationSource, settings.maxInflight),
 );
 events.record(undefined, { kind: "node", what: "joined", node });
 await invocationSource.start((delivery) => attempts.run(delivery), settings.maxInflight, settlementKeeper(artifacts, settings.recordsMs));
