@@ -53,6 +53,17 @@ export class RedisInvocationSource implements WorkerSource {
 		this.#background.start(handler, background, settlements);
 	}
 
+	async rest(): Promise<void> {
+		this.#interactive.rest();
+		await this.#background.rest();
+		await this.#interactive.handBack();
+	}
+
+	resume(): void {
+		this.#interactive.resume();
+		this.#background.resume();
+	}
+
 	async drain(graceMs: number): Promise<void> {
 		if (!this.#started) return;
 		await Promise.all([this.#interactive.stop(), this.#background.stop()]);

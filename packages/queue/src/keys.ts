@@ -74,6 +74,8 @@ export const EVENT_NEWS = "berth:news:events";
 /** Fast Redis: nodes. */
 export const NODE_IDS = "berth:nodes";
 export const nodeLeaseOf = (node: string): string => `berth:node:${node}`;
+/** There while an operator has a node drained, also over starts of its worker. */
+export const drainedOf = (node: string): string => `berth:drained:${node}`;
 export const GATEWAY_IDS = "berth:gateways";
 /** Channel: a gateway has come or gone. */
 export const GATEWAY_NEWS = "berth:news:gateways";

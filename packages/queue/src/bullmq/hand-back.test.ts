@@ -196,3 +196,27 @@ describe("in the background", () => {
 		expect((await gateway.record(request.id))?.background).toMatchObject({ outcome: "cancelled", attemptCount: 1 });
 	});
 });
+
+test("a node that rests hands back what it hasn't begun, takes nothing in either lane, and goes on when it is told to", async () => {
+	const gateway = await lanes.gateway();
+	const { ran, end, run } = node();
+	const worker = await lanes.worker(run, 2);
+	const begun = gateway.run(NODE, requestOf("begun"));
+	await expect.poll(() => ran).toHaveLength(1);
+	const waiting = gateway.run(NODE, requestOf("waits"));
+	waiting.catch(() => undefined);
+	await marked(1);
+	await worker.rest();
+	await gateway.lookAfter(NODE, { reason: "returned", incarnation: "1" });
+	await expect(waiting).rejects.toMatchObject(LEFT);
+	const later = requestOf("later");
+	await gateway.enqueue(later);
+	end.resolve();
+	expect(await begun).toMatchObject({ result: { body: { text: "begun" } } });
+	// What is looked at once a second, and at once when it is told of, has been passed by.
+	await expect.poll(async () => (await gateway.depth()).background).toMatchObject({ active: 0, waiting: 1 });
+	expect(ran).toHaveLength(1);
+	worker.resume();
+	await expect.poll(async () => (await gateway.record(later.id))?.state).toBe("settled");
+	expect(await gateway.run(NODE, requestOf("again"))).toMatchObject({ result: { body: { text: "again" } } });
+});

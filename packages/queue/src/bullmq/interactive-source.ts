@@ -55,6 +55,7 @@ export class InteractiveSource {
 	#settled = 0;
 	#stale = 0;
 	#stopping = false;
+	#resting = false;
 
 	constructor(parts: InteractiveSourceParts) {
 		const { redis, nodeId, incarnation, log } = parts;
@@ -93,7 +94,7 @@ export class InteractiveSource {
 		this.#inHand.start(handler, limit);
 		this.#fetcher.start();
 		this.#watchdog = new Watchdog({
-			waiting: () => redis.llen(this.#queue.keys["wait"] as string),
+			waiting: async () => (this.#resting ? 0 : await redis.llen(this.#queue.keys["wait"] as string)),
 			active: () => this.#batches.size,
 			taken: () => this.#inHand.taken,
 			revive: () => this.#revive(),
@@ -106,6 +107,16 @@ export class InteractiveSource {
 		this.#watchdog?.stop();
 		this.#wake();
 		await this.#fetcher.stop();
+	}
+
+	/** Fetches nothing more until `resume`; one job that was on its way may still come. */
+	rest(): void {
+		this.#resting = true;
+	}
+
+	resume(): void {
+		this.#resting = false;
+		this.#wake();
 	}
 
 	/** What is in hand and hasn't begun is its gateways' again, who are told so. */
@@ -151,7 +162,7 @@ export class InteractiveSource {
 	}
 
 	async #room(): Promise<void> {
-		while (!this.#stopping && this.#inHand.full) await this.#change();
+		while (!this.#stopping && (this.#resting || this.#inHand.full)) await this.#change();
 	}
 
 	#take(job: Job<InteractiveEnvelope>, token: string): void {
