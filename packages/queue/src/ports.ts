@@ -191,7 +191,7 @@ export interface BuildSource {
 	start(handler: (task: BuildTask, attempt: number) => Promise<void>, concurrency: number): Promise<void>;
 	/** Takes nothing more until `resume`; what runs goes on. */
 	rest(): Promise<void>;
-	resume(): void;
+	resume(): Promise<void>;
 	/** How many run. */
 	running(): number;
 	close(): Promise<void>;

@@ -44,7 +44,7 @@ export class Drain {
 		if (drains) await this.#rest();
 		else {
 			invocations.resume();
-			builds.resume();
+			await builds.resume();
 		}
 	}
 

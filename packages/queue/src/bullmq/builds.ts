@@ -76,8 +76,8 @@ export class BuildJobs implements BuildSource {
 		await this.#worker?.pause(true);
 	}
 
-	resume(): void {
-		this.#worker?.resume();
+	async resume(): Promise<void> {
+		await this.#worker?.resume();
 	}
 
 	running(): number {
