@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { away, type Fault, SILENT } from "../faults/redis/faults.js";
 import { NamedServers } from "../faults/redis/named-servers.js";
-import { residentMiB } from "../harness/resident.js";
+import { residentBytesOf } from "../harness/footprint.js";
 
 /** Seconds; `TEST_AWAY` says others, `10,60`. */
 const AWAY = (process.env["TEST_AWAY"] ?? "10,60,300").split(",").map(Number);
@@ -9,6 +9,7 @@ const AWAY = (process.env["TEST_AWAY"] ?? "10,60,300").split(",").map(Number);
 const BACK_MS = 5000;
 /** What gateway and worker may grow by, of which most is what V8 hasn't collected. */
 const GROWN_MIB = 64;
+const MIB = 1024 * 1024;
 const silent = (lastsMs: number): Fault => ({ ...SILENT, name: `silent for ${lastsMs / 1000} s`, lastsMs });
 
 let servers: NamedServers;
@@ -19,13 +20,18 @@ beforeAll(async () => {
 });
 afterAll(() => servers?.[Symbol.asyncDispose]());
 
+async function residentMiB(): Promise<readonly number[]> {
+	const pids = await Promise.all([servers.stack.pidOf("gateway"), servers.stack.pidOf("worker")]);
+	return pids.map((pid) => Math.round(residentBytesOf(pid) / MIB));
+}
+
 describe.each(["durable", "fast"] as const)("a %s Redis that is", (role) => {
 	it.each(AWAY.flatMap((seconds) => [away(seconds * 1000), silent(seconds * 1000)]))(
 		"$name: everything is refused or answered meanwhile, nothing is lost, no process grows, and both lanes succeed within 5 s of its return",
 		async (fault) => {
-			const before = await residentMiB(servers.stack, "gateway", "worker");
+			const before = await residentMiB();
 			const { history, backMs } = await servers.through(role, fault);
-			const after = await residentMiB(servers.stack, "gateway", "worker");
+			const after = await residentMiB();
 			const grown = after.map((mib, at) => mib - (before[at] ?? 0));
 			process.stdout.write(
 				`${role} ${fault.name}: back after ${Math.round(backMs)} ms; ${history.asked.length} asked, ${history.records.length} on record; gateway, worker grown by ${grown.join(", ")} MiB\n`,
