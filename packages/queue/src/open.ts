@@ -1,7 +1,7 @@
 import { closeRedis, openRedis, SILENT } from "@berth/redis";
 import { BackgroundNews } from "./background-news.js";
 import type { Retention } from "./background-records.js";
-import type { LackOf, RestMs } from "./bullmq/background-attempts.js";
+import type { CrashLoopOf, LackOf } from "./bullmq/background-attempts.js";
 import { BackgroundQueue } from "./bullmq/background-queue.js";
 import { BackgroundSource } from "./bullmq/background-source.js";
 import { BuildJobs, Builds } from "./bullmq/builds.js";
@@ -86,7 +86,7 @@ export async function openInvocationQueue(
  * Both lanes for a worker. @param options.incarnation as the node is listed: it says who has taken what. @param options.recordBudget how many records of the interactive lane are kept
  * @param options.limitsOf what bounds a function in the background. Default: nothing
  * @param options.lackOf what a background invocation needs that this node doesn't have. Default: nothing
- * @param options.restMs how long a background invocation is left alone, since its version crashes again and again. Default: not at all
+ * @param options.crashLoopOf whether a background invocation's version crashes again and again: how long it is left alone then. Default: none does
  * @param options.memoryMiB what runs in the background may hold of the node's memory together, so that none of them waits for memory for long that others hold. Default: no bound
  * @param options.cores of the machine: background work is taken as these keep up. Default: as slots are free
  * @param options.projectConcurrency how many of a project may be in flight at once, of both lanes on all nodes. Default: no bound
@@ -102,7 +102,7 @@ export async function openInvocationSource(
 			readonly retention?: Retention;
 			readonly limitsOf?: LimitsOf;
 			readonly lackOf?: LackOf;
-			readonly restMs?: RestMs;
+			readonly crashLoopOf?: CrashLoopOf;
 			readonly cores?: number;
 			readonly memoryMiB?: number;
 			readonly projectConcurrency?: (project: string) => number | undefined;
@@ -118,7 +118,7 @@ export async function openInvocationSource(
 		retention,
 		limitsOf = async () => undefined,
 		lackOf = async () => undefined,
-		restMs = () => 0,
+		crashLoopOf = () => undefined,
 		cores,
 		memoryMiB,
 		projectConcurrency = () => undefined,
@@ -143,7 +143,7 @@ export async function openInvocationSource(
 		nodeId,
 		limitsOf,
 		lackOf,
-		restMs,
+		crashLoopOf,
 		log,
 		slots,
 		slotNews: subscriber,

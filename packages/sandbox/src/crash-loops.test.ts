@@ -49,7 +49,7 @@ describe("a version whose sandboxes end before they answer", () => {
 		});
 		expect(engine.booted).toHaveLength(booted);
 		expect(pool.failing()).toMatchObject([{ node: "node_test", project: "default", function: "crashes", version: 1, crashes: ALLOWED }]);
-		expect(pool.restMs("default/crashes:1")).toBeGreaterThan(0);
+		expect(pool.crashLoop("default/crashes:1")?.retryAfterMs).toBeGreaterThan(0);
 		expect(await invoked(pool, "hello")).toBe("succeeded");
 	});
 
@@ -60,7 +60,7 @@ describe("a version whose sandboxes end before they answer", () => {
 		goOn(before?.retryAfterMs ?? 0);
 		const probe = await pool.acquire(version("crashes"));
 		await expect(pool.acquire(version("crashes"))).rejects.toMatchObject(failing);
-		expect(pool.restMs("default/crashes:1")).toBeGreaterThan(0);
+		expect(pool.crashLoop("default/crashes:1")?.retryAfterMs).toBeGreaterThan(0);
 		const result = await probe.sandbox.invoke(HEAD, Buffer.alloc(0));
 		probe.release(result.healthy, ranOf(result, HEAD.id, false));
 		const [after] = pool.failing();
@@ -88,7 +88,7 @@ describe("a version whose sandboxes end before they answer", () => {
 		engine.onInvoke = dies;
 		const result = await two.sandbox.invoke(HEAD, Buffer.alloc(0));
 		two.release(result.healthy, ranOf(result, HEAD.id, false));
-		expect(pool.restMs("default/hello:1")).toBe(0);
+		expect(pool.crashLoop("default/hello:1")).toBeUndefined();
 		engine.onInvoke = (agent, head) => agent.answer(head);
 		expect(await invoked(pool, "hello")).toBe("succeeded");
 		expect(pool.failing()).toEqual([]);

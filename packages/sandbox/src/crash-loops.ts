@@ -55,21 +55,19 @@ export class CrashLoops {
 
 	/** Why no sandbox is started for a version now; undefined when one may be: the only one, while it is unknown how that ends. */
 	refusal({ key }: Pick<Target, "key">, serving: number): BerthError | undefined {
-		const crashed = this.#crashed.get(key);
-		const restMs = this.restMs(key, serving);
-		if (crashed === undefined || restMs === 0) return undefined;
-		const crashLoop = told(crashed, restMs);
+		const crashLoop = this.of(key, serving);
+		if (crashLoop === undefined || crashLoop.retryAfterMs === 0) return undefined;
 		const { crashes, outcome, error, invocation } = crashLoop;
 		const last = invocation === "" ? "" : `, at ${invocation}`;
 		const detail = `${key} crashed ${crashes} times in a row (${outcome}${last}: ${error}); it is tried again later, or when another version is deployed`;
 		return new BerthError("function_failing", detail, { extra: { crashLoop } });
 	}
 
-	/** How long no sandbox is started for a version, milliseconds; 0: one may be. @param serving how many run it, or are started for it */
-	restMs(key: string, serving: number): number {
+	/** How long no sandbox is started for a version, 0 when one may be; undefined for one that may crash more. @param serving how many run it, or are started for it */
+	of(key: string, serving: number): CrashLoop | undefined {
 		const crashed = this.#crashed.get(key);
-		if (crashed === undefined || crashed.crashes < this.#allowed) return 0;
-		return Math.max(serving === 0 ? 0 : TRYING_MS, crashed.untilMs - performance.now());
+		if (crashed === undefined || crashed.crashes < this.#allowed) return undefined;
+		return told(crashed, Math.max(serving === 0 ? 0 : TRYING_MS, crashed.untilMs - performance.now()));
 	}
 
 	/** Versions that wait for their next try. */

@@ -1,4 +1,13 @@
-import { type Base, type FailingVersion, type Layer, LIMITS, RUNTIMES, type Runtime, type SandboxInfo } from "@berth/contracts";
+import {
+	type Base,
+	type CrashLoop,
+	type FailingVersion,
+	type Layer,
+	LIMITS,
+	RUNTIMES,
+	type Runtime,
+	type SandboxInfo,
+} from "@berth/contracts";
 import { type BuildBoot, bootKeyOf, buildKeyOf, prewarmLimitsOf, versionKeyOf } from "./boot-key.js";
 import { CpuLoad } from "./cpu-load.js";
 import { CrashLoops } from "./crash-loops.js";
@@ -229,9 +238,9 @@ export class Pool {
 		return this.#crashLoops.list().map((failing) => ({ node: this.#options.node, ...failing }));
 	}
 
-	/** How long nothing of a version is worth beginning, since it crashes again and again, milliseconds. */
-	restMs(key: string): number {
-		return this.#dispatch.restMs(key);
+	/** Of a version that crashes again and again, and of which nothing rests warm: how long nothing of it is worth beginning, and why. */
+	crashLoop(key: string): CrashLoop | undefined {
+		return this.#dispatch.crashLoop(key);
 	}
 
 	/** How many sandboxes are to be there always, and aren't. */

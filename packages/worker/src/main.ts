@@ -42,7 +42,6 @@ import { ReadyVersions, versionKeyOf } from "./versions.js";
 
 /** How long a stop waits for what runs, milliseconds. */
 const GRACE_MS = 10_000;
-const BUILD_MS = 30_000;
 /** Builds at the same time: each wants a core. */
 const BUILDS_AT_ONCE = 2;
 
@@ -112,7 +111,7 @@ const builder = new ImageBuilder({
 	bases,
 	stores,
 	sandboxes: new PooledBuildSandboxes(pool),
-	timeoutMs: BUILD_MS,
+	timeoutMs: settings.buildTimeoutMs,
 	dockerfiles,
 	fetchImage: (reference, project) => fetchImage(reference, project, registries, artifacts.images),
 	sourcesOf: async (project, language) => packageSourcesOf(project, language, await packageRegistries.accesses(project), settings),
@@ -137,7 +136,7 @@ const invocationSource = await openInvocationSource({
 	retention: settings,
 	limitsOf: (project, name) => laneLimitsOf(functions, project, name, means),
 	lackOf: (request) => lackHere(versions, request, means),
-	restMs: (request) => pool.restMs(versionKeyOf(request)),
+	crashLoopOf: (request) => pool.crashLoop(versionKeyOf(request)),
 	cores: settings.cores,
 	memoryMiB: pool.runsBytes / MIB,
 	projectConcurrency: (project) => functions.quotas.of(project).concurrency,
