@@ -106,6 +106,8 @@ export const settingsSchema = z.object({
 		.string()
 		.regex(/^[0-9a-f]{64}(?:,[0-9a-f]{64}){0,7}$/, "64 hex digits; behind a comma those that were before")
 		.optional(),
+	/** How long the build of a source may take, its installation apart, milliseconds. */
+	BERTH_BUILD_TIMEOUT_MS: whole(1000, 600_000).default(30_000),
 	/** How long an installation of dependencies may take, milliseconds. */
 	BERTH_INSTALL_TIMEOUT_MS: whole(1000, 600_000).default(DEPENDENCY_LIMITS.installMs),
 	/** How long the package registry may say nothing during one, milliseconds. */
