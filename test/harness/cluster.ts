@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
 import { S3Server } from "@berth/bucket/testing";
-import { keepBases } from "./kept-bases.js";
+import { keepBases, takeKeptBases } from "./kept-bases.js";
 import { NetRedis } from "./net-redis.js";
+import { type Machine, NodeNetwork } from "./node-network.js";
 import { Registry } from "./registry.js";
 import { Stack } from "./stack.js";
 
@@ -19,8 +20,8 @@ const SMALL = { BERTH_PREWARMED: "1", BERTH_PREWARMED_BUILDS: "1", BERTH_MEMORY_
 const SECRETS_KEY = "5".repeat(64);
 
 /**
- * A stack of many machines, each with a data directory of its own: gateways, workers, both Redis servers, an OCI registry and a bucket. All of
- * them are processes of this machine. Whoever started it stops it.
+ * A stack of many machines: gateways, workers, both Redis servers, an OCI registry and a bucket. Each gateway and each worker has a data directory and a
+ * network namespace of its own; all else of this machine they share. Whoever started it stops it.
  */
 export class Cluster implements AsyncDisposable {
 	readonly durable: NetRedis;
@@ -30,14 +31,18 @@ export class Cluster implements AsyncDisposable {
 	readonly gateways: Stack[] = [];
 	readonly workers: Stack[] = [];
 	readonly key = `berth_${randomBytes(32).toString("base64url").slice(0, 43)}`;
+	readonly #network: NodeNetwork;
+	readonly #machines = new Map<Stack, Machine>();
 	readonly #env: Readonly<Record<string, string>>;
 	readonly #workerEnv: (index: number) => Readonly<Record<string, string>>;
 
 	private constructor(
+		network: NodeNetwork,
 		parts: Pick<Cluster, "durable" | "fast" | "registry" | "bucket">,
 		{ env = {}, workerEnv = () => ({}) }: ClusterOptions,
 	) {
 		({ durable: this.durable, fast: this.fast, registry: this.registry, bucket: this.bucket } = parts);
+		this.#network = network;
 		this.#env = env;
 		this.#workerEnv = workerEnv;
 	}
@@ -45,13 +50,14 @@ export class Cluster implements AsyncDisposable {
 	/** Starts all of it; gateways and workers at the same time, but for a first worker that makes the bases where they aren't kept yet. */
 	static async start(options: ClusterOptions = {}): Promise<Cluster> {
 		const { gateways = 2, workers = 3 } = options;
+		const network = NodeNetwork.make();
 		const [durable, fast, registry, bucket] = await Promise.all([
-			NetRedis.start("always"),
-			NetRedis.start("everysec"),
-			Registry.start(),
-			S3Server.start(),
+			NetRedis.start("always", network.host()),
+			NetRedis.start("everysec", network.host()),
+			Registry.start("none", network.host()),
+			S3Server.start(network.host()),
 		]);
-		const cluster = new Cluster({ durable, fast, registry, bucket }, options);
+		const cluster = new Cluster(network, { durable, fast, registry, bucket }, options);
 		try {
 			const first = cluster.addWorker().then((worker) => keepBases(worker.dataDir));
 			await Promise.all([first, ...Array.from({ length: gateways }, () => cluster.addGateway())]);
@@ -82,18 +88,29 @@ export class Cluster implements AsyncDisposable {
 
 	/** One more machine that takes requests. */
 	async addGateway(env: Readonly<Record<string, string>> = {}): Promise<Stack> {
-		const roles = { BERTH_ROLES: "gateway", BERTH_INTERNAL_HOST: "127.0.0.1", BERTH_INTERNAL_PORT: "0" };
-		const stack = await Stack.start({ ...this.settings, ...roles, ...env });
-		this.gateways.push(stack);
-		return stack;
+		const machine = this.#network.machine();
+		const own = { BERTH_ROLES: "gateway", BERTH_HOST: machine.address, BERTH_INTERNAL_HOST: machine.address };
+		return await this.#start(this.gateways, machine, { ...own, ...env });
 	}
 
 	/** One more that runs functions. Its client, and commands, ask the first gateway there is. */
 	async addWorker(env: Readonly<Record<string, string>> = {}): Promise<Stack> {
 		const url = this.gateways[0] === undefined ? {} : { BERTH_URL: this.gateways[0].url };
 		const own = this.#workerEnv(this.workers.length);
-		const stack = await Stack.start({ ...this.settings, BERTH_ROLES: "worker", ...url, ...own, ...env });
-		this.workers.push(stack);
+		return await this.#start(this.workers, this.#network.machine(), { BERTH_ROLES: "worker", ...url, ...own, ...env });
+	}
+
+	/** The network of one of them. */
+	machineOf(stack: Stack): Machine {
+		const machine = this.#machines.get(stack);
+		if (machine === undefined) throw new Error(`${stack.dataDir} is no machine of this cluster`);
+		return machine;
+	}
+
+	async #start(of: Stack[], machine: Machine, env: Readonly<Record<string, string>>): Promise<Stack> {
+		const stack = await Stack.start({ ...this.settings, ...env }, takeKeptBases, machine.around);
+		of.push(stack);
+		this.#machines.set(stack, machine);
 		return stack;
 	}
 
@@ -102,6 +119,7 @@ export class Cluster implements AsyncDisposable {
 		const ends = await Promise.allSettled(this.gateways.map((each) => each.stop()));
 		ends.push(...(await Promise.allSettled(this.workers.map((each) => each.stop()))));
 		await Promise.all([this.durable.stop(), this.fast.stop(), this.registry.stop(), this.bucket[Symbol.asyncDispose]()]);
+		this.#network[Symbol.dispose]();
 		for (const end of ends) if (end.status === "rejected") throw end.reason;
 	}
 

@@ -15,7 +15,7 @@ const PROGRAM = fileURLToPath(new URL("../../node_modules/.berth/docker-registry
 export const LOGIN = { username: "tester", password: "s3cret,:@/" } as const;
 const HTPASSWD = `${LOGIN.username}:$2y$04$49Z3.R1PyinwgDikZleTV.pB17a7ncxaCAxhqULQ//GK8u97nKnwO\n`;
 
-/** An OCI registry of our own on loopback, with its own directory. Whoever started it stops it. */
+/** An OCI registry of our own, with its own directory. Whoever started it stops it. */
 export class Registry implements AsyncDisposable {
 	readonly host: string;
 	readonly directory: string;
@@ -27,9 +27,9 @@ export class Registry implements AsyncDisposable {
 	}
 
 	/** @param auth the `auth` section of its configuration (YAML flow); `login`: the one above is wanted */
-	static async start(auth: "none" | "login" | { readonly yaml: string } = "none"): Promise<Registry> {
+	static async start(auth: "none" | "login" | { readonly yaml: string } = "none", address = "127.0.0.1"): Promise<Registry> {
 		const directory = await mkdtemp(join(tmpdir(), "registry-"));
-		const host = `127.0.0.1:${await freePort()}`;
+		const host = `${address}:${await freePort(address)}`;
 		const htpasswd = join(directory, "htpasswd");
 		await writeFile(htpasswd, HTPASSWD);
 		const section = auth === "none" ? "" : auth === "login" ? `auth: { htpasswd: { realm: test, path: ${htpasswd} } }` : auth.yaml;

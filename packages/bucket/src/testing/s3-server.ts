@@ -7,30 +7,32 @@ import type { BucketPlace } from "../bucket.js";
 /** What this server is made with. */
 const KEY = { accessKeyId: "S3RVER", secretAccessKey: "S3RVER" };
 
-/** An S3 server of a test's own, on loopback, with one bucket. Whoever started it disposes of it. */
+/** An S3 server of a test's own with one bucket. Whoever started it disposes of it. */
 export class S3Server implements AsyncDisposable {
+	readonly #address: string;
 	readonly #directory: string;
 	#server: S3rver | undefined;
 	#port = 0;
 
-	private constructor(directory: string) {
+	private constructor(address: string, directory: string) {
+		this.#address = address;
 		this.#directory = directory;
 	}
 
-	static async start(): Promise<S3Server> {
-		const server = new S3Server(await mkdtemp(join(tmpdir(), "s3-")));
+	static async start(address = "127.0.0.1"): Promise<S3Server> {
+		const server = new S3Server(address, await mkdtemp(join(tmpdir(), "s3-")));
 		await server.resume();
 		return server;
 	}
 
 	/** Its bucket. @param prefix of its own: nobody else's names are there */
 	place(prefix = ""): BucketPlace {
-		return { endpoint: `http://127.0.0.1:${this.#port}`, region: "us-east-1", bucket: "payloads", prefix, ...KEY };
+		return { endpoint: `http://${this.#address}:${this.#port}`, region: "us-east-1", bucket: "payloads", prefix, ...KEY };
 	}
 
 	/** Starts it again after a `halt`, on the same port, with what it had. */
 	async resume(): Promise<void> {
-		const options = { address: "127.0.0.1", silent: true, directory: this.#directory, configureBuckets: [{ name: "payloads" }] };
+		const options = { address: this.#address, silent: true, directory: this.#directory, configureBuckets: [{ name: "payloads" }] };
 		this.#server = new S3rver({ port: this.#port, ...options });
 		this.#port = (await this.#server.run()).port;
 	}
