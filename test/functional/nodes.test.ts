@@ -70,7 +70,7 @@ test("a node that is drained takes nothing new in either lane, what it has begun
 	);
 	const runOn = async (ms: number) => {
 		const waited = await Promise.all(functions.map((each) => each.invoke({ ms })));
-		const records = await Promise.all(waited.map(({ id }) => b.client.invocation(id)));
+		const records = await Promise.all(waited.map(({ id }) => b.client.invocation(id as string)));
 		return records.map(({ outcome, node }) => ({ outcome, node }));
 	};
 	const before = runOn(1500);
@@ -84,5 +84,29 @@ test("a node that is drained takes nothing new in either lane, what it has begun
 	expect((await b.client.settled(id)).node).not.toBe(node);
 	expect(await b.client.undrain(node)).toMatchObject({ draining: false });
 	await eventually(async () => expect((await a.client.nodes()).nodes.find(({ id }) => id === node)?.state).toBe("ready"));
-	await expect(a.client.drain("nobody")).rejects.toMatchObject({ code: "not_found" });
+	await expect(a.client.drain("nobody")).rejects.toMatchObject({ problem: { code: "not_found" } });
+});
+
+test("a selector holds in both lanes, for whoever asks; without such a node it warns, waits, and is refused", async () => {
+	const nodes = (await a.client.nodes()).nodes;
+	const inB = nodes.find(({ labels }) => labels?.["zone"] === "b")?.id;
+	const source = "export default () => 1";
+	const onlyB = await deploy(a, { source, nodeSelector: { zone: "b" } });
+	const asks = await deploy(a, { source: `export default async (_, ctx) => (await ctx.invoke("${onlyB.name}")).result` });
+	const [here, there] = await Promise.all([a.client.invoke(onlyB.name), b.client.invoke(onlyB.name)]);
+	const { id } = await a.client.invokeAsync(onlyB.name);
+	await a.client.settled(id);
+	const records = await Promise.all([here.id, there.id, id].map((each) => a.client.invocation(each as string)));
+	expect(records.map(({ node }) => node)).toEqual([inB, inB, inB]);
+	expect(await asks.result()).toBe(1);
+
+	const { name } = onlyB;
+	const { version, warnings } = await a.client.deploy(name, { source, nodeSelector: { zone: "c" } }, { wait: true });
+	expect(warnings).toEqual([expect.stringContaining("has the labels zone=c")]);
+	expect(version.state).toBe("ready");
+	await expect(b.client.invoke(name)).rejects.toMatchObject({ problem: { code: "no_matching_node", status: 503 } });
+	const waiting = await a.client.invokeAsync(name);
+	await expect.poll(async () => (await b.client.invocation(waiting.id)).waitsFor, { timeout: 5000 }).toContain("has the labels zone=c");
+	await cluster.addWorker({ BERTH_NODE_LABELS: "zone=c" });
+	expect(await a.client.settled(waiting.id)).toMatchObject({ outcome: "succeeded" });
 });
