@@ -63,6 +63,8 @@ export interface DeployAnswer {
 	readonly unchanged: boolean;
 	/** Where `live` leads now: a deploy leaves it where it is when it was set by hand, split or rolled back. With 200 and 201. */
 	readonly live?: Alias;
+	/** What stands in the way of its invocations now, in sentences. */
+	readonly warnings?: readonly string[];
 }
 
 /** `POST /v1/functions/{name}/rebase`: 200 when nothing is outdated or all was waited for, else 202. */

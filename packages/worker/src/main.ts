@@ -31,6 +31,7 @@ import { lacksOf } from "./network-lack.js";
 import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
 import { nodeLoadOf } from "./node-load.js";
+import { nodeLack } from "./node-means.js";
 import { packageSourcesOf } from "./package-sources.js";
 import { settlementKeeper } from "./settlement-keeper.js";
 import { GatewayPlaces } from "./streams/gateway-place.js";
@@ -125,20 +126,22 @@ const builder = new ImageBuilder({
 });
 const { networks, runtimeClasses, unenforced = [] } = await engine.host();
 metrics.unenforced(unenforced);
+const means = { runtimeClasses, labels: settings.labels };
+const isForHere = (manifest: Version["manifest"]) => nodeLack(manifest, means) === undefined;
 const incarnation = randomUUID();
 const versions = new ReadyVersions(functions, async (of, key) => {
 	const known = await crashLoops.find(of);
 	if (known !== undefined) pool.learnCrashLoop(of, key, known);
 });
-const targets = new Targets({ versions, secrets: functionSecrets, networkMissing: networks.missing, runtimeClasses });
+const targets = new Targets({ versions, secrets: functionSecrets, networkMissing: networks.missing, ...means });
 const invocationSource = await openInvocationSource({
 	durableUrl,
 	fastUrl,
 	nodeId: node,
 	incarnation,
 	retention: settings,
-	limitsOf: (project, name) => laneLimitsOf(functions, project, name, runtimeClasses),
-	lackOf: (request) => lackHere(versions, request, runtimeClasses),
+	limitsOf: (project, name) => laneLimitsOf(functions, project, name, means),
+	lackOf: (request) => lackHere(versions, request, means),
 	crashLoopOf: (request) => pool.crashLoop(versionKeyOf(request)),
 	cores: settings.cores,
 	memoryMiB: pool.runsBytes / MIB,
@@ -234,7 +237,7 @@ const versionLimit = new VersionLimit({
 	log,
 });
 const upkeep = new Upkeep({ settings, artifacts, builds, budget, versionLimit, dockerfiles, engine, reseal, log });
-const minimums = new Minimums({ functions, pool, log });
+const minimums = new Minimums({ functions, pool, isForHere, log });
 const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine, tail, ends, unenforced });
 
 await pool.start();
