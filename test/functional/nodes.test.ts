@@ -61,3 +61,27 @@ test("both gateways list both nodes with what they are and hold, and each other"
 	const { gateways } = await a.client.nodes();
 	expect(gateways.map(({ address = "" }) => /:\d+$/.test(address))).toEqual([true, true]);
 });
+
+test("a selector holds in both lanes, for whoever asks; without such a node it warns, waits, and is refused", async () => {
+	const nodes = (await a.client.nodes()).nodes;
+	const inB = nodes.find(({ labels }) => labels?.["zone"] === "b")?.id;
+	const source = "export default () => 1";
+	const onlyB = await deploy(a, { source, nodeSelector: { zone: "b" } });
+	const asks = await deploy(a, { source: `export default async (_, ctx) => (await ctx.invoke("${onlyB.name}")).result` });
+	const [here, there] = await Promise.all([a.client.invoke(onlyB.name), b.client.invoke(onlyB.name)]);
+	const { id } = await a.client.invokeAsync(onlyB.name);
+	await a.client.settled(id);
+	const records = await Promise.all([here.id, there.id, id].map((each) => a.client.invocation(each as string)));
+	expect(records.map(({ node }) => node)).toEqual([inB, inB, inB]);
+	expect(await asks.result()).toBe(1);
+
+	const { name } = onlyB;
+	const { version, warnings } = await a.client.deploy(name, { source, nodeSelector: { zone: "c" } }, { wait: true });
+	expect(warnings).toEqual([expect.stringContaining("has the labels zone=c")]);
+	expect(version.state).toBe("ready");
+	await expect(b.client.invoke(name)).rejects.toMatchObject({ problem: { code: "no_matching_node", status: 503 } });
+	const waiting = await a.client.invokeAsync(name);
+	await expect.poll(async () => (await b.client.invocation(waiting.id)).waitsFor, { timeout: 5000 }).toContain("has the labels zone=c");
+	await cluster.addWorker({ BERTH_NODE_LABELS: "zone=c" });
+	expect(await a.client.settled(waiting.id)).toMatchObject({ outcome: "succeeded" });
+});

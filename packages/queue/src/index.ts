@@ -2,6 +2,7 @@ export type { Page, Wanted } from "./background-lists.js";
 export { DEAD_LETTERS_KEPT, type KeptRequest, type Retention } from "./background-records.js";
 export { LeftBehindError } from "./bullmq/inquiry.js";
 export type { LaneTotals } from "./counters.js";
+export type { CrashLoopRecords, KnownCrashLoop } from "./crash-loop-records.js";
 export type { EventLog, NewEvent } from "./event-log.js";
 export type { RecordBudget } from "./interactive-records.js";
 export type { GatewayQueue } from "./invocation-queue.js";

@@ -8,6 +8,7 @@ import { BuildJobs, Builds } from "./bullmq/builds.js";
 import { InteractiveQueue } from "./bullmq/interactive-queue.js";
 import { InteractiveSource } from "./bullmq/interactive-source.js";
 import type { LimitsOf } from "./bullmq/lane-limits.js";
+import { CrashLoopRecords } from "./crash-loop-records.js";
 import { DurableMemory } from "./durable-memory.js";
 import { EventLog } from "./event-log.js";
 import { GatewayCancels } from "./gateway-cancels.js";
@@ -217,6 +218,13 @@ export async function openEventLog(options: Pick<RedisUrls, "fastUrl"> & Logged 
 	const [redis] = await openRedis([{ url, use: "command", name: "events", log }]);
 	const [subscriber] = listens ? await openRedis([{ url, use: "subscriber", name: "event-news", log }]) : [];
 	return new EventLog(redis, subscriber, log);
+}
+
+/** Versions that crash again and again; whoever opened it closes it. @throws Error naming the Redis that can't be reached */
+export async function openCrashLoopRecords(options: Pick<RedisUrls, "fastUrl"> & Logged): Promise<CrashLoopRecords> {
+	const { fastUrl: url, logger: log = SILENT } = options;
+	const [redis] = await openRedis([{ url, use: "command", name: "crash-loops", log }]);
+	return new CrashLoopRecords(redis, log);
 }
 
 /** What projects have in flight at once, for one gateway. @throws Error naming the Redis that can't be reached */

@@ -68,6 +68,8 @@ export interface InvocationQueue {
 	/** The same for all that were deleted and have something left. @returns of how many nothing is left now */
 	forgetDeleted(): Promise<number>;
 	backlog(of: FunctionName): Promise<Backlog>;
+	/** What of its own keeps a function's next background invocation from being begun now. @throws BerthError unavailable */
+	heldUp(of: FunctionName): Promise<HeldUp>;
 	/** Names of a project's functions that are paused. */
 	paused(project: string): Promise<ReadonlySet<string>>;
 	/** The record of an invocation of either lane, if it is still kept. */
@@ -188,6 +190,15 @@ export interface GatewayInfo {
 	/** Where workers of other machines reach it, `host:port`; absent: nowhere. */
 	readonly address?: string;
 	readonly shares?: SharedMeans;
+}
+
+/** Bounds of a function's background work that are reached, over all nodes. */
+export interface HeldUp {
+	readonly paused: boolean;
+	/** So many may run at a time, and do. */
+	readonly concurrency?: number;
+	/** So many have begun in the period, which ends in so long. */
+	readonly rate?: { readonly limit: number; readonly freeInMs: number };
 }
 
 /** A node that can take invocations. */

@@ -13,6 +13,9 @@ const ERROR_LENGTH = 300;
 
 type Target = Pick<Specialisation, "key" | keyof VersionNames>;
 
+/** Told of each crash of a version that is backed off, and with undefined when it has answered. */
+export type CrashLoopChanged = (of: VersionNames, crashLoop: CrashLoop | undefined) => void;
+
 /** How a sandbox ended before it answered. */
 export type Crash = Pick<CrashLoop, "outcome" | "error" | "invocation">;
 
@@ -31,11 +34,20 @@ interface Crashed extends Crash {
  */
 export class CrashLoops {
 	readonly #allowed: number;
+	readonly #changed: CrashLoopChanged;
 	readonly #crashed = new Map<string, Crashed>();
 
-	/** @param allowed crashes in a row without consequences; 0: any number */
-	constructor(allowed: number) {
+	/** @param allowed crashes in a row without consequences; 0: any number. @param changed for others to know it */
+	constructor(allowed: number, changed: CrashLoopChanged = () => undefined) {
 		this.#allowed = allowed;
+		this.#changed = changed;
+	}
+
+	/** What another node has found out, or this one's worker before it started again; what is known here already counts more. */
+	learn(of: VersionNames, key: string, { crashes, outcome, error, invocation, retryAfterMs }: CrashLoop): void {
+		if (this.#allowed === 0 || this.#crashed.has(key)) return;
+		const atMs = performance.now();
+		this.#crashed.set(key, { of, crashes, outcome, error, invocation, untilMs: atMs + retryAfterMs, atMs });
 	}
 
 	/** A sandbox of the version ended before it answered, by its function's fault. */
@@ -45,12 +57,17 @@ export class CrashLoops {
 		const atMs = performance.now();
 		const untilMs = crashes < this.#allowed ? atMs : atMs + backOffMs(crashes - this.#allowed);
 		const of = { project, function: name, version };
-		this.#crashed.set(key, { of, crashes, outcome, error: error.slice(0, ERROR_LENGTH), invocation, untilMs, atMs });
+		const crashed = { of, crashes, outcome, error: error.slice(0, ERROR_LENGTH), invocation, untilMs, atMs };
+		this.#crashed.set(key, crashed);
+		if (crashes >= this.#allowed) this.#changed(of, told(crashed, untilMs - atMs));
 	}
 
 	/** The function answered, be it with an error. */
 	answered({ key }: Target): void {
+		const crashed = this.#crashed.get(key);
+		if (crashed === undefined) return;
 		this.#crashed.delete(key);
+		if (crashed.crashes >= this.#allowed) this.#changed(crashed.of, undefined);
 	}
 
 	/** Why no sandbox is started for a version now; undefined when one may be: the only one, while it is unknown how that ends. */

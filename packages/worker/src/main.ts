@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type Bases, ImageBuilder, StackRemapper } from "@berth/builder";
 import { dropPrivileges, exitWithParent, loadSettings, nodeIdOf, sharedMeansOf } from "@berth/config";
 import { classesOf, type FunctionError, HOUR_MS, MIB, RELEASE, type Version } from "@berth/contracts";
-import { openBuildSource, openEventLog, openInvocationSource, openNodeMembership } from "@berth/queue";
+import { openBuildSource, openCrashLoopRecords, openEventLog, openInvocationSource, openNodeMembership } from "@berth/queue";
 import { FunctionRegistry, openArtifactStore, PackageRegistries, resealAll, SecretChanges, Secrets, Vault } from "@berth/registry";
 import { Pool, type Specialisation } from "@berth/sandbox";
 import { createLogger, openTracing, WorkerMetrics } from "@berth/telemetry";
@@ -30,6 +30,7 @@ import { Minimums } from "./minimums.js";
 import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
 import { nodeLoadOf } from "./node-load.js";
+import { nodeLack } from "./node-means.js";
 import { packageSourcesOf } from "./package-sources.js";
 import { settlementKeeper } from "./settlement-keeper.js";
 import { GatewayPlaces } from "./streams/gateway-place.js";
@@ -72,6 +73,7 @@ engine.onLost((cause) => {
 	process.exit(1);
 });
 const onTrouble = (message: string, err: unknown) => log.error({ err }, message);
+const crashLoops = await openCrashLoopRecords({ fastUrl, logger: log });
 const pool = new Pool({
 	engine,
 	layers: (digest) => artifacts.images.streamBlob(digest),
@@ -84,6 +86,7 @@ const pool = new Pool({
 	idleTtlMs: settings.idleTtlMs,
 	cores: settings.cores,
 	crashesAllowed: settings.crashesAllowed,
+	crashLoopChanged: (of, loop) => (loop === undefined ? crashLoops.forget(of) : crashLoops.keep(of, { ...loop, node })),
 	targetOf: (names) => targets.ahead(names),
 	onTrouble,
 });
@@ -122,17 +125,22 @@ const builder = new ImageBuilder({
 });
 const { networks, runtimeClasses, unenforced = [] } = await engine.host();
 metrics.unenforced(unenforced);
+const means = { runtimeClasses, labels: settings.labels };
+const isForHere = (manifest: Version["manifest"]) => nodeLack(manifest, means) === undefined;
 const incarnation = randomUUID();
-const versions = new ReadyVersions(functions);
-const targets = new Targets({ versions, secrets: functionSecrets, networkMissing: networks.missing, runtimeClasses });
+const versions = new ReadyVersions(functions, async (of, key) => {
+	const known = await crashLoops.find(of);
+	if (known !== undefined) pool.learnCrashLoop(of, key, known);
+});
+const targets = new Targets({ versions, secrets: functionSecrets, networkMissing: networks.missing, ...means });
 const invocationSource = await openInvocationSource({
 	durableUrl,
 	fastUrl,
 	nodeId: node,
 	incarnation,
 	retention: settings,
-	limitsOf: (project, name) => laneLimitsOf(functions, project, name, runtimeClasses),
-	lackOf: (request) => lackHere(versions, request, runtimeClasses),
+	limitsOf: (project, name) => laneLimitsOf(functions, project, name, means),
+	lackOf: (request) => lackHere(versions, request, means),
 	crashLoopOf: (request) => pool.crashLoop(versionKeyOf(request)),
 	cores: settings.cores,
 	memoryMiB: pool.runsBytes / MIB,
@@ -228,7 +236,7 @@ const versionLimit = new VersionLimit({
 	log,
 });
 const upkeep = new Upkeep({ settings, artifacts, builds, budget, versionLimit, dockerfiles, engine, reseal, log });
-const minimums = new Minimums({ functions, pool, log });
+const minimums = new Minimums({ functions, pool, isForHere, log });
 const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine, tail, ends, unenforced });
 
 await pool.start();
@@ -289,6 +297,7 @@ async function stop(returns = false): Promise<void> {
 	await engine.close();
 	dockerfiles?.close();
 	await events.close();
+	await crashLoops.close();
 	await functions.close();
 	await packageRegistries.close();
 	await secretChanges.close();

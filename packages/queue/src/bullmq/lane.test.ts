@@ -141,11 +141,12 @@ test("a job whose gateway died before anybody heard of it is found", async () =>
 
 describe("a function's limits", () => {
 	/** Deliveries that end when they are told to, and how many there were at a time. */
-	function counted(runMs: number) {
-		const seen = { now: 0, most: 0, began: [] as number[] };
+	function counted(runMs: number, heldAt = 0) {
+		const seen = { now: 0, most: 0, began: [] as number[], held: Promise.withResolvers<void>() };
 		const handler: DeliveryHandler = async (delivery) => {
 			seen.most = Math.max(seen.most, ++seen.now);
 			seen.began.push(Date.now());
+			if (seen.now === heldAt) await seen.held.promise;
 			await wait(runMs);
 			seen.now--;
 			return await echo(delivery);
@@ -155,15 +156,19 @@ describe("a function's limits", () => {
 
 	test("so many at a time, over all nodes, and again as many when they change", async () => {
 		const gateway = await lanes.gateway();
-		const { seen, handler } = counted(20);
+		const { seen, handler } = counted(20, 2);
 		const limits = { concurrency: 2 };
+		const few = { project: "default", function: "few" };
 		await fill(gateway, "few", 30);
 		const workers = [
 			await lanes.worker(handler, 64, undefined, "1", async () => limits),
 			await lanes.worker(handler, 64, undefined, "2", async () => limits),
 		];
+		await expect.poll(() => gateway.heldUp(few)).toEqual({ paused: false, concurrency: 2 });
+		seen.held.resolve();
 		await accountedFor(gateway, 30);
 		expect(seen.most).toBe(2);
+		expect(await gateway.heldUp(few)).toEqual({ paused: false });
 		limits.concurrency = 5;
 		for (const worker of workers) worker.changed("default/few");
 		await lanes.server.client((redis) =>
@@ -180,6 +185,8 @@ describe("a function's limits", () => {
 		const rate = { limit: 3, periodMs: 300 };
 		await fill(gateway, "slow", 9);
 		await lanes.worker(handler, 64, undefined, "1", async () => ({ rate }));
+		const heldUp = () => gateway.heldUp({ project: "default", function: "slow" });
+		await expect.poll(heldUp, { interval: 5 }).toMatchObject({ paused: false, rate: { limit: 3, freeInMs: expect.any(Number) } });
 		await accountedFor(gateway, 9);
 		// A period begins with its first one, as Redis' clock has it.
 		for (const at of [3, 6]) expect((seen.began[at] ?? 0) - (seen.began[at - 3] ?? 0)).toBeGreaterThanOrEqual(rate.periodMs - 60);
