@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { chmod, mkdir, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { stampOf } from "../../packages/launcher/src/tree-stamp.js";
@@ -15,13 +15,14 @@ const LEFT = /^berth-test-bases-(\d+)(?:-\w+)?$/;
 const [IMAGES, KEYS, LAYERS] = ["artifacts/oci", "artifacts/keys", "launcher/layers"];
 
 /**
- * Gives a data directory that is empty the bases that an earlier stack of this run has made. Images get second names: none of their files is ever
+ * Gives a data directory that is empty the bases that an earlier stack of this run has made. Images get second names where the disk is the same: none of their files is ever
  * written to, as every store writes beside and renames, so no stack sees another's changes. Layers are copied and stamped as a launcher does it:
  * a second name changes a file, to whoever looks at its times, and every launcher would unpack them anew.
  */
 export async function takeKeptBases(dataDir: string): Promise<void> {
 	if (KEPT === undefined || !existsSync(KEPT)) return;
-	await run("cp", ["-al", `${KEPT}/artifacts`, dataDir]);
+	const isSameDisk = (await stat(KEPT)).dev === (await stat(dataDir)).dev;
+	await run("cp", [isSameDisk ? "-al" : "-a", `${KEPT}/artifacts`, dataDir]);
 	await mkdir(join(dataDir, "launcher"), { mode: 0o711 });
 	await run("cp", ["-a", join(KEPT, LAYERS), join(dataDir, LAYERS)]);
 	const stamps = join(dataDir, "launcher/stamps");
