@@ -74,6 +74,7 @@ const TEST_NEEDS = [
 		: []),
 	{ package: "systemd", what: "reads the unit in infra/systemd", there: () => findProgram("systemd-analyze") !== undefined },
 	{ package: "apparmor", what: "reads the profile in infra/apparmor", there: () => findProgram("apparmor_parser") !== undefined },
+	{ package: "debootstrap", what: "makes the base of infra/docker's images", there: () => findProgram("debootstrap") !== undefined },
 	{ package: "docker-compose", what: "reads infra/docker-compose.yml", there: () => findProgram("docker-compose") !== undefined },
 	{ package: "runsc", what: "runs functions under gVisor", there: () => findProgram("runsc") !== undefined },
 	{

@@ -37,6 +37,7 @@ function exported(): ReadonlyMap<string, readonly string[]> {
 	const worker = new WorkerMetrics(() => []);
 	worker.unenforced([]);
 	worker.disk("/");
+	worker.missing(() => 0);
 	const found = new Map<string, readonly string[]>();
 	for (const { registry } of [gateway, worker])
 		for (const metric of registry.getMetricsAsArray()) {

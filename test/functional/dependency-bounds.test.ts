@@ -1,8 +1,11 @@
+import { existsSync, readFileSync } from "node:fs";
 import type { ServerResponse } from "node:http";
 import type { ApiError } from "@berth/client";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { tarGz } from "../harness/archives.js";
-import { deployTar, freshName, refusalOf } from "../harness/functions.js";
+import { eventually } from "../harness/eventually.js";
+import { deploy, deployTar, freshName, refusalOf } from "../harness/functions.js";
+import { processesOf } from "../harness/leftovers.js";
 import { PackageRegistry, sourceWith } from "../harness/package-registry.js";
 import { Stack } from "../harness/stack.js";
 
@@ -10,6 +13,12 @@ const MIB = 1024 * 1024;
 /** Longer than an installation of one package takes, shorter than a test waits. */
 const INSTALL_MS = 6000;
 const SILENCE_MS = 1000;
+/** Longer than bundling a small source takes. */
+const BUILD_MS = 5000;
+const TICKS_PER_SECOND = 100;
+const DEPTH = 5000;
+/** A name for each scope: esbuild looks for one that no scope around it has, in all of them, once for each that is taken. 1,000 are 4 s. */
+const ENDLESS = `export default () => {${"{let b;".repeat(DEPTH)}${"}".repeat(DEPTH)}};`;
 
 let registry: PackageRegistry;
 let stack: Stack;
@@ -19,6 +28,7 @@ beforeAll(async () => {
 	stack = await Stack.start({
 		BERTH_PREWARMED: "0",
 		BERTH_NPM_REGISTRY: registry.url,
+		BERTH_BUILD_TIMEOUT_MS: String(BUILD_MS),
 		BERTH_INSTALL_TIMEOUT_MS: String(INSTALL_MS),
 		BERTH_INSTALL_SILENCE_MS: String(SILENCE_MS),
 	});
@@ -90,3 +100,36 @@ it("an install script that never ends is stopped, with what it said", async () =
 		new RegExp(`postinstall script of spins was stopped: scripts may take ${INSTALL_MS} ms.*begun`),
 	);
 });
+
+it("a source that esbuild never comes to an end with is stopped at the build's time, esbuild with it, and the next one is built", async () => {
+	const name = freshName();
+	const refused = refusalOf(stack.client.deploy(name, { source: ENDLESS }));
+	// It is esbuild that hangs: one that computes, not one that waits in a build sandbox for a source.
+	const [hanging = ""] = await eventually(() => {
+		const busy = esbuilds().filter((pid) => cpuSecondsOf(pid) > 1);
+		expect(busy).not.toEqual([]);
+		return busy;
+	});
+	const problem = await refused;
+	expect(problem).toMatchObject({ status: 422, code: "build_timed_out", phase: "bundle", retryable: true });
+	expect(problem.detail).toContain(`longer than ${BUILD_MS} ms and was stopped`);
+	await eventually(() => expect(esbuilds()).not.toContain(hanging));
+	expect(await (await deploy(stack, { name, source: "export default () => 'built';" })).result()).toBe("built");
+});
+
+/** Those in build sandboxes, by pid. */
+function esbuilds(): readonly string[] {
+	const running = processesOf(stack.dataDir).filter((line) => line.includes("esbuild --service"));
+	return running.map((line) => line.slice(0, line.indexOf(" ")));
+}
+
+/** What a process has computed, by proc_pid_stat(5); 0 of one that is gone. */
+function cpuSecondsOf(pid: string): number {
+	const stat = existsSync(`/proc/${pid}/stat`) ? readFileSync(`/proc/${pid}/stat`, "utf8") : "";
+	const [user = 0, system = 0] = stat
+		.slice(stat.lastIndexOf(")") + 2)
+		.split(" ")
+		.slice(11, 13)
+		.map(Number);
+	return (user + system) / TICKS_PER_SECOND;
+}

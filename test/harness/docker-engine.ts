@@ -116,6 +116,8 @@ export class DockerDaemon implements AsyncDisposable {
 			this.#child.kill();
 			await once(this.#child, "exit");
 		}
+		// Where it made networks of its own it leaves this mounted.
+		await promisify(execFile)("umount", [join(this.directory, "exec/netns/default")]).catch(() => undefined);
 		await rm(this.directory, { recursive: true, force: true });
 	}
 

@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -24,14 +24,32 @@ async function go(directory: string, env: Readonly<Record<string, string>>, ...a
 }
 
 /** A program of a module, built the first time: Helm takes two minutes of a core. @returns its path */
-export async function goProgram(name: string, path: string, version: string): Promise<string> {
+export function goProgram(name: string, path: string, version: string): Promise<string> {
+	return builtOnce(name, version, (directory) =>
+		go(directory, { GOBIN: directory }, "install", "-trimpath", "-ldflags=-s", `${path}@${version}`),
+	);
+}
+
+/** The same of a module that `go install` refuses, as its `go.mod` excludes or replaces others: built in a copy of it. @param path of the program in the module */
+export function goProgramWithin(name: string, module: string, version: string, path: string): Promise<string> {
+	return builtOnce(name, version, async (directory) => {
+		const copy = join(directory, "module");
+		await cp(await goModule(module, version), copy, { recursive: true });
+		// The registry's copy can't be written to, and then not be removed either.
+		await promisify(execFile)("chmod", ["-R", "u+w", copy]);
+		await go(copy, { GOFLAGS: "-mod=readonly" }, "build", "-trimpath", "-ldflags=-s", "-o", join(directory, name), path);
+		await rm(copy, { recursive: true });
+	});
+}
+
+async function builtOnce(name: string, version: string, build: (directory: string) => Promise<unknown>): Promise<string> {
 	const directory = join(UNPACKED, `${name}-${version}`);
 	const program = join(directory, name);
 	if (existsSync(program)) return program;
 	await mkdir(UNPACKED, { recursive: true });
 	const temporary = await mkdtemp(join(UNPACKED, `${name}-`));
 	try {
-		await go(temporary, { GOBIN: temporary }, "install", "-trimpath", "-ldflags=-s", `${path}@${version}`);
+		await build(temporary);
 		await rename(temporary, directory);
 	} catch (error) {
 		await rm(temporary, { recursive: true });

@@ -1,4 +1,5 @@
 import type { UserSettings } from "@berth/config";
+import { RELEASE } from "@berth/contracts";
 import { Command, CommanderError } from "commander";
 import { registerAlias } from "./commands/alias.js";
 import { registerAudit } from "./commands/audit.js";
@@ -21,6 +22,7 @@ import { registerKill } from "./commands/kill.js";
 import { registerList } from "./commands/list.js";
 import { registerLogs } from "./commands/logs.js";
 import { registerNetwork } from "./commands/network.js";
+import { registerNodes } from "./commands/nodes.js";
 import { registerPause } from "./commands/pause.js";
 import { registerProject } from "./commands/project.js";
 import { registerPs } from "./commands/ps.js";
@@ -82,6 +84,7 @@ const COMMANDS = [
 	registerRecover,
 	registerBackup,
 	registerPause,
+	registerNodes,
 	registerPs,
 	registerStats,
 	registerKill,
@@ -138,7 +141,7 @@ function misuse({ code, message }: CommanderError): CommandFailure {
 function describe(program: Command, terminal: Terminal, json: boolean): void {
 	program
 		.description("Functions over HTTP, each invocation in a pooled, capped sandbox.")
-		.version("0.1.0", "-V, --version")
+		.version(RELEASE, "-V, --version")
 		.option("--url <url>", "gateway to talk to (BERTH_URL; default: this machine's stack)", parseText)
 		.option("--key <key>", "API key (BERTH_API_KEY; default: this machine's stack's, as root)", parseText)
 		.option("--project <name>", "project that it is about, for the operator's key (BERTH_PROJECT)", parseText)

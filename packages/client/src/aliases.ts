@@ -1,4 +1,4 @@
-import { type Alias, type AliasList, type AliasTarget, LIVE } from "@berth/contracts";
+import { type Alias, type AliasList, type AliasTarget, LIVE, type MovedAlias } from "@berth/contracts";
 import type { Transport } from "./transport.js";
 
 const pathOf = (name: string) => `/v1/functions/${encodeURIComponent(name)}/aliases`;
@@ -13,7 +13,7 @@ export function aliasesOf(transport: Transport) {
 		},
 
 		/** Makes an alias, or moves it at once. @throws ApiError `version_not_found`, `version_not_ready`, … */
-		setAlias: (name: string, alias: string, target: AliasTarget): Promise<Alias> =>
+		setAlias: (name: string, alias: string, target: AliasTarget): Promise<MovedAlias> =>
 			transport.json({
 				method: "PUT",
 				path: aliasPath(name, alias),
@@ -27,7 +27,7 @@ export function aliasesOf(transport: Transport) {
 		},
 
 		/** Leads it wholly to the version that it led to wholly before. @throws ApiError `nothing_to_roll_back` */
-		rollBack: (name: string, alias: string = LIVE): Promise<Alias> =>
+		rollBack: (name: string, alias: string = LIVE): Promise<MovedAlias> =>
 			transport.json({ method: "POST", path: `${aliasPath(name, alias)}/rollback` }),
 	};
 }

@@ -1,4 +1,4 @@
-import type { NodeCommand, NodeStats, SandboxInfo, SandboxList, StatsAnswer } from "@berth/contracts";
+import type { NodeCommand, NodeList, NodeStats, SandboxInfo, SandboxList, StatsAnswer } from "@berth/contracts";
 import { ApiError } from "./errors.js";
 import { problemIn, type RawAnswer, type Transport } from "./transport.js";
 
@@ -17,6 +17,9 @@ export type Command =
 /** Nodes, their sandboxes and their figures. */
 export function nodesOf(transport: Transport) {
 	return {
+		/** The nodes, those that went lately with them, and the gateways; for the operator's key. */
+		nodes: (): Promise<NodeList> => transport.json({ method: "GET", path: "/v1/nodes" }),
+
 		/** Every sandbox of every node. */
 		async sandboxes(): Promise<readonly SandboxInfo[]> {
 			return (await transport.json<SandboxList>({ method: "GET", path: "/v1/sandboxes" })).sandboxes;

@@ -10,6 +10,7 @@ import type {
 	InvocationState,
 	InvocationStateEvent,
 	InvocationSummary,
+	InvocationWaitsEvent,
 	Outcome,
 	ReplayAnswer,
 } from "@berth/contracts";
@@ -41,6 +42,7 @@ export interface ReplayOptions {
 /** What a watcher of an invocation is told. */
 export type InvocationEvent =
 	| ({ readonly kind: "state" } & InvocationStateEvent)
+	| ({ readonly kind: "waits" } & InvocationWaitsEvent)
 	| ({ readonly kind: "attempt" } & AttemptAnswer)
 	/** It is settled; nothing comes after. */
 	| ({ readonly kind: "end" } & InvocationSummary);

@@ -39,6 +39,7 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_PACKAGE_REGISTRIES: settings.packageRegistries.length === 0 ? undefined : settings.packageRegistries.join(","),
 		BERTH_PYPI_INDEXES: settings.pypiIndexes.length === 0 ? undefined : settings.pypiIndexes.join(","),
 		BERTH_SECRETS_KEY: settings.secretsKey,
+		BERTH_BUILD_TIMEOUT_MS: String(settings.buildTimeoutMs),
 		BERTH_INSTALL_TIMEOUT_MS: String(settings.install.timeoutMs),
 		BERTH_INSTALL_SILENCE_MS: String(settings.install.silenceMs),
 		BERTH_IDLE_TTL_MS: String(settings.idleTtlMs),

@@ -34,6 +34,14 @@ test("a machine that is both and has others beside it shares as much", () => {
 	expect(loadSettings(environmentOf(settings))).toMatchObject({ hasPeers: true, internal: settings.internal });
 });
 
+test("a node's labels are passed on to its processes, and wrong ones are refused by name", () => {
+	const settings = loadSettings({ BERTH_NODE_LABELS: "zone=a, gpu=true" });
+	expect(settings.labels).toEqual({ zone: "a", gpu: "true" });
+	expect(loadSettings(environmentOf(settings)).labels).toEqual(settings.labels);
+	expect(loadSettings({}).labels).toEqual({});
+	expect(() => loadSettings({ BERTH_NODE_LABELS: "zone" })).toThrow(/BERTH_NODE_LABELS is "zone": "zone" is no label: name=value/);
+});
+
 test.each(["", " ", "gateways", "worker,worker", "gateway,"])("roles %j are refused, or the default", (roles) => {
 	if (roles === "") expect(loadSettings({ BERTH_ROLES: roles }).roles).toHaveLength(2);
 	else expect(() => loadSettings({ BERTH_ROLES: roles })).toThrow(/BERTH_ROLES is .*: gateway, worker, or both/);

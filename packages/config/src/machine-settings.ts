@@ -1,3 +1,4 @@
+import { type Labels, labelsText } from "@berth/contracts";
 import { ROLES, type Role } from "./roles.js";
 import { SettingsError } from "./settings-error.js";
 import type { SettingValues } from "./settings-table.js";
@@ -9,6 +10,8 @@ export interface MachineSettings {
 	readonly internal?: { readonly host: string; readonly port: number };
 	/** Whether there may be other machines, which share what they have to. */
 	readonly hasPeers: boolean;
+	/** What functions ask for with `nodeSelector`. */
+	readonly labels: Labels;
 }
 
 /**
@@ -16,11 +19,16 @@ export interface MachineSettings {
  * @throws SettingsError naming all settings that are missing for that
  */
 export function machineSettingsOf(value: SettingValues): MachineSettings {
-	const { BERTH_ROLES: roles, BERTH_INTERNAL_HOST: host, BERTH_INTERNAL_PORT: port } = value;
+	const { BERTH_ROLES: roles, BERTH_INTERNAL_HOST: host, BERTH_INTERNAL_PORT: port, BERTH_NODE_LABELS: labels = {} } = value;
 	const hasPeers = roles.length < ROLES.length || host !== undefined;
 	const lacks = hasPeers ? lackOf(value) : [];
 	if (lacks.length > 0) throw new SettingsError(lacks.map((lack) => `${reasonOf(value)} needs ${lack}`).join("\n"));
-	return { roles, hasPeers, ...(host === undefined || !roles.includes("gateway") ? {} : { internal: Object.freeze({ host, port }) }) };
+	return {
+		roles,
+		hasPeers,
+		labels: Object.freeze(labels),
+		...(host === undefined || !roles.includes("gateway") ? {} : { internal: Object.freeze({ host, port }) }),
+	};
 }
 
 function reasonOf({ BERTH_ROLES: roles }: SettingValues): string {
@@ -40,10 +48,11 @@ function lackOf(value: SettingValues): readonly string[] {
 }
 
 /** As they stand in the environment. */
-export function machineVariables({ roles, internal }: MachineSettings) {
+export function machineVariables({ roles, internal, labels }: MachineSettings) {
 	return {
 		BERTH_ROLES: roles.join(),
 		BERTH_INTERNAL_HOST: internal?.host,
 		BERTH_INTERNAL_PORT: internal && String(internal.port),
+		BERTH_NODE_LABELS: labelsText(labels) || undefined,
 	};
 }

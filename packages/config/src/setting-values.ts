@@ -1,4 +1,4 @@
-import { isNetwork, NAME_PATTERN, parseImageName, WAIVABLE_LIMITS, type WaivableLimit } from "@berth/contracts";
+import { isNetwork, type Labels, NAME_PATTERN, parseImageName, parseLabels, WAIVABLE_LIMITS, type WaivableLimit } from "@berth/contracts";
 import { z } from "zod";
 
 /** An OCI registry: host and port as images are named, origin, and the login. */
@@ -66,6 +66,13 @@ export const binds = z.string().transform((text, context): Readonly<Record<strin
 	if (names.every((name) => NAME_PATTERN.test(name)) && new Set(names).size === names.length)
 		return Object.fromEntries(pairs as [string, string][]);
 	context.addIssue(BINDS);
+	return z.NEVER;
+});
+
+export const labels = z.string().transform((text, context): Labels => {
+	const parsed = parseLabels(text);
+	if (typeof parsed !== "string") return parsed;
+	context.addIssue(`${parsed}; several with commas between`);
 	return z.NEVER;
 });
 

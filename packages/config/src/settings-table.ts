@@ -2,7 +2,7 @@ import { DEPENDENCY_LIMITS, QUOTAS, type QuotaName, sentinelAddressOf, VOLUMES_M
 import { z } from "zod";
 import { payloadStore } from "./payload-store.js";
 import { ROLES, rolesSetting } from "./roles.js";
-import { binds, hosts, networks, packageRegistries, registries, repository, waivedLimits } from "./setting-values.js";
+import { binds, hosts, labels, networks, packageRegistries, registries, repository, waivedLimits } from "./setting-values.js";
 import { tracingSettings } from "./tracing-settings.js";
 
 /** Longest data directory, bytes: a socket's path below it has room for 107 (sun_path), and the longest is an agent's. */
@@ -46,6 +46,8 @@ export const settingsSchema = z.object({
 		.optional(),
 	/** The port for that, and the one behind it for a gateway that takes another one's place; 0 takes a free one. */
 	BERTH_INTERNAL_PORT: whole(0, 65_534).default(8081),
+	/** What this node is, for functions that ask for it with `nodeSelector`: `zone=a,gpu=true`. Default: nothing. */
+	BERTH_NODE_LABELS: labels.optional(),
 	/** Certificate chain and key of the gateway, PEM: it speaks TLS then. Both or neither. */
 	BERTH_TLS_CERT: z.string().startsWith("/", "an absolute path").optional(),
 	BERTH_TLS_KEY: z.string().startsWith("/", "an absolute path").optional(),
@@ -104,6 +106,8 @@ export const settingsSchema = z.object({
 		.string()
 		.regex(/^[0-9a-f]{64}(?:,[0-9a-f]{64}){0,7}$/, "64 hex digits; behind a comma those that were before")
 		.optional(),
+	/** How long the build of a source may take, its installation apart, milliseconds. */
+	BERTH_BUILD_TIMEOUT_MS: whole(1000, 600_000).default(30_000),
 	/** How long an installation of dependencies may take, milliseconds. */
 	BERTH_INSTALL_TIMEOUT_MS: whole(1000, 600_000).default(DEPENDENCY_LIMITS.installMs),
 	/** How long the package registry may say nothing during one, milliseconds. */

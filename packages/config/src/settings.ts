@@ -51,6 +51,8 @@ export interface Settings extends MachineSettings {
 	readonly pypiIndexes: readonly string[];
 	/** What secrets are sealed with, 64 hex digits; absent: the file has it. */
 	readonly secretsKey?: string;
+	/** How long the build of a source may take, milliseconds. */
+	readonly buildTimeoutMs: number;
 	/** Of an installation, and of a registry that says nothing during one. */
 	readonly install: { readonly timeoutMs: number; readonly silenceMs: number };
 	readonly idleTtlMs: number;
@@ -156,6 +158,7 @@ export function loadSettings(
 		packageRegistries: Object.freeze(value.BERTH_PACKAGE_REGISTRIES ?? []),
 		pypiIndexes: Object.freeze(value.BERTH_PYPI_INDEXES ?? []),
 		...(value.BERTH_SECRETS_KEY === undefined ? {} : { secretsKey: value.BERTH_SECRETS_KEY }),
+		buildTimeoutMs: value.BERTH_BUILD_TIMEOUT_MS,
 		install: Object.freeze({ timeoutMs: value.BERTH_INSTALL_TIMEOUT_MS, silenceMs: value.BERTH_INSTALL_SILENCE_MS }),
 		storage: storageOf(value),
 		...(value.BERTH_PAYLOAD_STORE === undefined ? {} : { payloadStore: value.BERTH_PAYLOAD_STORE }),

@@ -27,6 +27,12 @@ export interface Alias {
 	readonly updatedAt: string;
 }
 
+/** An alias that was moved just now. */
+export interface MovedAlias extends Alias {
+	/** What whoever moved it should know: a version that it leads to crashes again and again. */
+	readonly warnings?: readonly string[];
+}
+
 /** What of a function is meant: a version by its number, or whatever an alias leads to. */
 export type Selector = { readonly alias: string } | { readonly version: number };
 

@@ -94,6 +94,7 @@ export const ERRORS = {
 		"The version's sandboxes ended one after another before they answered: the next is started later.",
 	),
 	node_full: entry("platform", 503, true, "Every place for invocations is taken; nothing of it ran."),
+	no_matching_node: entry("platform", 503, true, "No node that takes work has the labels that the function asks for."),
 	start_timed_out: entry("platform", 503, true, "No sandbox could be had within the start budget."),
 	expired_in_queue: entry("platform", 504, true, "The deadline passed before a worker took the invocation."),
 	worker_lost: entry("platform", 502, true, "The worker that held the invocation is gone; it may have begun."),

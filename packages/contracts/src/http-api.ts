@@ -63,6 +63,8 @@ export interface DeployAnswer {
 	readonly unchanged: boolean;
 	/** Where `live` leads now: a deploy leaves it where it is when it was set by hand, split or rolled back. With 200 and 201. */
 	readonly live?: Alias;
+	/** What stands in the way of its invocations now, in sentences. */
+	readonly warnings?: readonly string[];
 }
 
 /** `POST /v1/functions/{name}/rebase`: 200 when nothing is outdated or all was waited for, else 202. */
@@ -115,6 +117,11 @@ export interface InvocationSummary {
 	readonly settledAt?: string;
 	/** When somebody cancelled it. */
 	readonly cancelAskedAt?: string;
+	/**
+	 * While it is queued in the background and could be begun: what keeps it from that beside its turn, in a sentence. No node can run it, its function is paused
+	 * or has as many running as it may, its version crashes again and again.
+	 */
+	readonly waitsFor?: string;
 	/** Once it is settled. */
 	readonly outcome?: Outcome;
 	readonly code?: string;
@@ -180,19 +187,25 @@ export interface InvocationAnswer extends InvocationSummary, Partial<Omit<Attemp
 	readonly callback?: CallbackRecord;
 	/** The function that its settlement is given to. */
 	readonly follower?: FollowerRecord;
-	/** Why no node can run it now, in a sentence, while it is queued in the background. */
-	readonly waitsFor?: string;
 }
 
 /** `POST /v1/invocations/{id}/cancel`: the record, as far as there is one, to a key that may read; `id` and `state` to others. */
 export type CancelAnswer = Pick<InvocationAnswer, "id" | "state"> & Partial<InvocationAnswer>;
 
-/** `GET /v1/invocations/{id}/events`: `state` with its state and attempt, `attempt` with an AttemptAnswer, `end` with an InvocationSummary. */
+/**
+ * `GET /v1/invocations/{id}/events`: `state` with its state and attempt, `waits` when what it waits for is another than before, `attempt` with an AttemptAnswer,
+ * `end` with an InvocationSummary.
+ */
 export interface InvocationStateEvent {
 	readonly state: InvocationState;
 	/** The attempt that began. */
 	readonly attempt?: number;
 	readonly at: string;
+}
+
+/** What an invocation waits for now; absent: its turn alone. */
+export interface InvocationWaitsEvent {
+	readonly waitsFor?: string;
 }
 
 /** `POST /v1/invocations/{id}/replay` */

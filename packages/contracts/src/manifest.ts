@@ -4,6 +4,7 @@ import { corsSchema } from "./cors.js";
 import { egressHosts } from "./egress.js";
 import { FOLLOW_UP_FIELDS } from "./follow-up.js";
 import { IMAGE_NAME_RULE, parseImageName } from "./image-name.js";
+import { nodeSelector } from "./labels.js";
 import { RUNTIMES } from "./language.js";
 import { FIXED_LIMITS, LIMITS, type Range } from "./limits.js";
 import { poolSchema } from "./minimum.js";
@@ -61,6 +62,8 @@ export const manifestSchema = z.strictObject({
 	runtime: oneOf(...RUNTIMES).default("node24"),
 	/** What its sandboxes are run by; absent: the node's OCI runtime. */
 	runtimeClass: oneOf(...RUNTIME_CLASSES).optional(),
+	/** Labels that the nodes have which run it; absent: any does. */
+	nodeSelector: nodeSelector.optional(),
 	/** The file with the handler, of `custom` the program; looked for under the usual names if absent. */
 	entry: sourcePath.optional(),
 	/** A Dockerfile in the archive, which is what it is built with then: the function is the image that comes of it. */

@@ -1,10 +1,19 @@
-import { type AliasList, type AliasTarget, aliasInputSchema, BerthError, FIXED_LIMITS } from "@berth/contracts";
+import {
+	type Alias,
+	type AliasList,
+	type AliasTarget,
+	aliasInputSchema,
+	BerthError,
+	FIXED_LIMITS,
+	type MovedAlias,
+} from "@berth/contracts";
 import type { Request, Response } from "express";
 import { principalOf } from "./auth.js";
 import { parseJson } from "./json.js";
 import { aliasFrom, nameFrom } from "./names.js";
 import type { Services } from "./services.js";
 import { validate } from "./validation.js";
+import { failingText } from "./waiting.js";
 
 /** Fields of an alias, weights included, by far. */
 const MOST_FIELDS = 100;
@@ -23,11 +32,12 @@ export async function getAlias(request: Request, response: Response, { functions
 }
 
 /** `PUT /v1/functions/{name}/aliases/{alias}` */
-export async function setAlias(request: Request, response: Response, { functions, bodies }: Services): Promise<void> {
+export async function setAlias(request: Request, response: Response, services: Services): Promise<void> {
+	const { functions, bodies } = services;
 	const { project } = principalOf(request);
 	const [name, alias] = [nameFrom(request.params["name"]), aliasFrom(request.params["alias"])];
 	const body = parseJson(await bodies.read(request, FIXED_LIMITS.bodyBytes), "the body", MOST_FIELDS);
-	response.json(await functions.aliases.set(project, name, alias, targetOf(body)));
+	response.json(await warned({ project, name }, await functions.aliases.set(project, name, alias, targetOf(body)), services));
 }
 
 /** `DELETE /v1/functions/{name}/aliases/{alias}` */
@@ -38,9 +48,27 @@ export async function removeAlias(request: Request, response: Response, { functi
 }
 
 /** `POST /v1/functions/{name}/aliases/{alias}/rollback` */
-export async function rollBack(request: Request, response: Response, { functions }: Services): Promise<void> {
+export async function rollBack(request: Request, response: Response, services: Services): Promise<void> {
+	const { functions } = services;
 	const { project } = principalOf(request);
-	response.json(await functions.aliases.rollBack(project, nameFrom(request.params["name"]), aliasFrom(request.params["alias"])));
+	const [name, alias] = [nameFrom(request.params["name"]), aliasFrom(request.params["alias"])];
+	response.json(await warned({ project, name }, await functions.aliases.rollBack(project, name, alias), services));
+}
+
+/** It is moved all the same: with what its versions are known for. */
+async function warned(
+	{ project, name }: { readonly project: string; readonly name: string },
+	alias: Alias,
+	{ crashLoops }: Pick<Services, "crashLoops">,
+): Promise<MovedAlias> {
+	const found = await Promise.all(
+		Object.keys(alias.weights).map(async (number) => {
+			const loop = await crashLoops.find({ project, function: name, version: Number(number) });
+			return loop === undefined ? [] : [failingText(Number(number), loop)];
+		}),
+	);
+	const warnings = found.flat();
+	return warnings.length === 0 ? alias : { ...alias, warnings };
 }
 
 function targetOf(body: unknown): AliasTarget {

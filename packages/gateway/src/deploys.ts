@@ -28,6 +28,7 @@ import type { Bodies } from "./body.js";
 import { parseJson } from "./json.js";
 import { flagFrom, nameFrom } from "./names.js";
 import { refuseForbidden, refuseUnknownFollowers, wrongField } from "./permitted.js";
+import { labelsLack } from "./placement.js";
 import { refuseUnsendable } from "./secrets.js";
 import type { Services } from "./services.js";
 import { validate } from "./validation.js";
@@ -92,7 +93,7 @@ export async function deploy(request: Request, response: Response, services: Ser
 	services.events.record(project, { kind: "deploy", what: "queued", function: name, version: version.number });
 	await addBuild(version, services);
 	if (isAwaited) await answerWhenBuilt(version, response, services);
-	else answerAccepted(version, response);
+	else answerAccepted(version, response, services);
 }
 
 /** The source on disk, then the version; without the version the source goes again. Nobody who waits for a build holds its source. */
@@ -141,20 +142,29 @@ async function answerWhenBuilt(version: Version, response: Response, services: S
 	const built = await services.functions.waitForBuild(version, WAIT_MS);
 	if (built === undefined) throw new BerthError("function_not_found", `${version.function} was deleted while it was built`);
 	if (built.failure !== undefined) throw buildError(built, built.failure);
-	if (built.state !== "ready") answerAccepted(built, response);
+	if (built.state !== "ready") answerAccepted(built, response, services);
 	else await answerDone(201, { version: built, unchanged: false }, response.location(pathOf(built)), services);
 }
 
 /** A version that is ready; `live` may have been left where it is. */
-async function answerDone(status: number, answer: DeployAnswer, response: Response, { functions }: Services): Promise<void> {
+async function answerDone(status: number, answer: DeployAnswer, response: Response, { functions, nodes }: Services): Promise<void> {
 	const { project, function: name } = answer.version;
 	const summary = await functions.getFunction(project, name);
 	const live = summary?.aliases.find((alias) => alias.name === LIVE);
-	response.status(status).json({ ...answer, ...(live === undefined ? {} : { live }) } satisfies DeployAnswer);
+	response
+		.status(status)
+		.json({ ...answer, ...(live === undefined ? {} : { live }), ...warningsOf(answer.version, nodes) } satisfies DeployAnswer);
 }
 
-function answerAccepted(version: Version, response: Response): void {
-	response.status(202).location(pathOf(version)).json({ version, unchanged: false });
+function answerAccepted(version: Version, response: Response, { nodes }: Services): void {
+	const answer: DeployAnswer = { version, unchanged: false, ...warningsOf(version, nodes) };
+	response.status(202).location(pathOf(version)).json(answer);
+}
+
+/** A version that no node may run now is deployed all the same: nodes come and go. */
+function warningsOf({ manifest }: Version, nodes: Services["nodes"]): Pick<DeployAnswer, "warnings"> {
+	const lack = labelsLack(nodes, manifest);
+	return lack === undefined ? {} : { warnings: [lack] };
 }
 
 function pathOf(version: Version): string {

@@ -3,8 +3,8 @@ import { functionNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
 import { principalOf } from "./auth.js";
 import { flagFrom, nameFrom, numberFrom } from "./names.js";
-import { lackOf } from "./placement.js";
 import type { Services } from "./services.js";
+import { hindranceOf } from "./waiting.js";
 
 /** `GET /v1/functions` */
 export async function listFunctions(request: Request, response: Response, { functions, invocations }: Services): Promise<void> {
@@ -21,14 +21,16 @@ export async function listFunctions(request: Request, response: Response, { func
 }
 
 /** `GET /v1/functions/{name}` */
-export async function getFunction(request: Request, response: Response, { functions, invocations, nodes }: Services): Promise<void> {
+export async function getFunction(request: Request, response: Response, services: Services): Promise<void> {
+	const { functions, invocations } = services;
 	const { project } = principalOf(request);
 	const name = nameFrom(request.params["name"]);
 	const summary = await functions.getFunction(project, name);
 	const version = summary && (await functions.getVersion(project, name, summary.live ?? summary.latest));
 	if (summary === undefined || version === undefined) throw functionNotFound(name);
-	const backlog = await invocations.backlog({ project, function: name });
-	const waitsFor = backlog.paused ? undefined : lackOf(nodes, version.manifest);
+	const of = { project, function: name };
+	const [backlog, heldUp] = await Promise.all([invocations.backlog(of), invocations.heldUp(of)]);
+	const waitsFor = backlog.paused ? undefined : await hindranceOf(version, backlog.waiting > 0 ? heldUp : {}, services);
 	const background = waitsFor === undefined ? backlog : { ...backlog, waitsFor };
 	response.json({ ...summary, ...(background.paused ? { paused: true } : {}), background, version } satisfies FunctionDetail);
 }

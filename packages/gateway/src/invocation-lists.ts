@@ -7,6 +7,7 @@ import { summaryOf } from "./invocation-answers.js";
 import { flagFrom, nameFrom } from "./names.js";
 import { countFrom, timeFrom, wordFrom, wrongQuery } from "./query.js";
 import type { Services } from "./services.js";
+import { waitsForEach } from "./waiting.js";
 
 const STATES = ["queued", "running", "settled"] as const;
 const LISTED = 50;
@@ -22,7 +23,9 @@ export async function listInvocations(request: Request, response: Response, serv
 	const dead = flagFrom(query["dead"], "dead", false);
 	const wanted = { ...wantedFrom(request, project), dead, ...(state === undefined ? {} : { state }) };
 	const { records, before } = await listed(wanted, countFrom(query["limit"], "limit", 1, MOST_LISTED) ?? LISTED, services);
-	response.json({ invocations: records.map(summaryOf), ...(before === undefined ? {} : { cursor: before }) } satisfies InvocationList);
+	const waits = await waitsForEach(records, services);
+	const invocations = records.map((record, at) => ({ ...summaryOf(record), ...(waits[at] === undefined ? {} : { waitsFor: waits[at] }) }));
+	response.json({ invocations, ...(before === undefined ? {} : { cursor: before }) } satisfies InvocationList);
 }
 
 /** Of a function that isn't there nothing is listed, unless something of it is left. @throws BerthError function_not_found */

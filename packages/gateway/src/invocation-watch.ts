@@ -1,11 +1,12 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { BerthError, type InvocationRecord, type InvocationStateEvent } from "@berth/contracts";
+import { BerthError, type InvocationRecord, type InvocationStateEvent, type InvocationWaitsEvent } from "@berth/contracts";
 import type { Request, Response } from "express";
 import { EventStream } from "./event-stream.js";
 import { needRecord, noRecord } from "./find-record.js";
 import { attemptAnswerOf, attemptsOf, isoOf, summaryOf, turnOf } from "./invocation-answers.js";
 import { countFrom } from "./query.js";
 import type { Services } from "./services.js";
+import { waitsForEach } from "./waiting.js";
 
 /** Who watches looks again although no news came, milliseconds: a reader is shown then that the stream is alive. */
 const LOOK_AGAIN_MS = 15_000;
@@ -63,6 +64,7 @@ export async function watchInvocation(request: Request, response: Response, serv
 	const unfollow = invocations.follow(id, () => news.resolve());
 	const stream = new EventStream(response, services);
 	try {
+		let waited: string | undefined;
 		for (let last = known ?? -1; !stream.isGone; ) {
 			news = Promise.withResolvers();
 			let patienceMs = LOOK_AGAIN_MS;
@@ -74,6 +76,10 @@ export async function watchInvocation(request: Request, response: Response, serv
 					await stream.send(event, data, at);
 					last = at;
 				}
+				const [waitsFor] = await waitsForEach([record], services);
+				if (waitsFor !== waited && record.state === "queued")
+					await stream.send("waits", (waitsFor === undefined ? {} : { waitsFor }) satisfies InvocationWaitsEvent);
+				waited = waitsFor;
 				if (record.state === "settled") return stream.end("end", summaryOf(record));
 			} catch (error) {
 				// Redis is away: the stream goes on when it is back.

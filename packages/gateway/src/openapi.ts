@@ -1,4 +1,4 @@
-import { ERRORS, FIXED_LIMITS } from "@berth/contracts";
+import { ERRORS, FIXED_LIMITS, RELEASE } from "@berth/contracts";
 import { z } from "zod";
 import type { Route } from "./route.js";
 
@@ -17,7 +17,7 @@ export function openApiDocument(routes: readonly Route[]): object {
 		openapi: "3.1.0",
 		info: {
 			title: "Berth",
-			version: "0.1.0",
+			version: RELEASE,
 			description: `Deploy functions and invoke them. Bodies that are whole may have ${FIXED_LIMITS.bodyBytes} bytes, streamed ones what their function allows (streamMiB).`,
 		},
 		paths,

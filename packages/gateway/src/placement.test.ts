@@ -46,3 +46,27 @@ test("a node whose worker is started again gets what no other node takes meanwhi
 	expect(placesOf([{ id: "new", protocol: 99 }, ...PLAIN])).toEqual(["a", "b"]);
 	expect(() => placesOf([{ id: "new", protocol: 99 }])).toThrow("no worker takes invocations");
 });
+
+const ZONES: Partial<NodeInfo>[] = [
+	{ id: "a", labels: { zone: "a" } },
+	{ id: "b", labels: { zone: "b", gpu: "true" }, runtimeClasses: ["runsc"] },
+];
+
+test("a function with a selector is placed on nodes with all of its labels, and refused with the cause where there is none", () => {
+	const place = (manifest: object, nodes: readonly Partial<NodeInfo>[] = ZONES) =>
+		NAMES.map((name) => nodeFor(directoryOf(nodes), { project: "default", function: name, manifest: manifestSchema.parse(manifest) }));
+	expect(new Set(place({ nodeSelector: { zone: "b" } }))).toEqual(new Set(["b"]));
+	expect(new Set(place({ nodeSelector: {} }))).toEqual(new Set(["a", "b"]));
+	expect(() => place({ nodeSelector: { zone: "a", gpu: "true" } })).toThrow(/no node that takes work has the labels zone=a,gpu=true/);
+	expect(() => place({ nodeSelector: { zone: "a" } }, [{ id: "a", labels: { zone: "a" }, draining: true }, { id: "b" }])).toThrow("zone=a");
+	expect(() => place({ nodeSelector: { zone: "a" } }, [])).toThrow("no worker takes invocations");
+});
+
+test("background work says which labels, and which class among those with them, it waits for", () => {
+	const lack = (manifest: object) => lackOf(directoryOf(ZONES), manifestSchema.parse(manifest));
+	expect(lack({ nodeSelector: { gpu: "true" }, runtimeClass: "runsc" })).toBeUndefined();
+	expect(lack({ nodeSelector: { zone: "c" } })).toContain("has the labels zone=c");
+	expect(lack({ nodeSelector: { zone: "a" }, runtimeClass: "runsc" })).toContain(
+		"no node of those with zone=a has the runtime class runsc",
+	);
+});

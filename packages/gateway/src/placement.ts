@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { BerthError, type RuntimeClass, type Version } from "@berth/contracts";
+import { BerthError, labelsText, type RuntimeClass, satisfies, type Version } from "@berth/contracts";
 import { type NodeDirectory, type NodeInfo, PROTOCOLS_KNOWN } from "@berth/queue";
 
 /** Why it is so, only its machine knows: a Docker Engine or launcher that is gone, a start under way. */
@@ -12,7 +12,9 @@ export const NO_WORKER = "no worker takes invocations now: `berth doctor` on its
  */
 export function nodeFor(nodes: NodeDirectory, version: Pick<Version, "project" | "function" | "manifest">): string {
 	const { project, function: name, manifest } = version;
-	const open = openOf(nodes);
+	const lack = labelsLack(nodes, manifest);
+	if (lack !== undefined) throw new BerthError("no_matching_node", lack);
+	const open = openOf(nodes).filter(({ labels }) => satisfies(labels, manifest.nodeSelector));
 	const able = ableOf(open, manifest.runtimeClass);
 	// Where none has it any of them says why.
 	const all = able.length > 0 ? able : open;
@@ -24,11 +26,23 @@ export function nodeFor(nodes: NodeDirectory, version: Pick<Version, "project" |
 }
 
 /** Why a function's background work can't be run anywhere now, in a sentence; undefined when it can. */
-export function lackOf(nodes: NodeDirectory, { runtimeClass }: Version["manifest"]): string | undefined {
+export function lackOf(nodes: NodeDirectory, manifest: Version["manifest"]): string | undefined {
+	const { runtimeClass, nodeSelector } = manifest;
 	const open = openOf(nodes);
 	if (open.length === 0) return NO_WORKER;
-	if (ableOf(open, runtimeClass).length > 0) return undefined;
-	return `no node has the runtime class ${runtimeClass}: it waits for one, or for a version without it`;
+	const unmatched = labelsLack(nodes, manifest);
+	if (unmatched !== undefined) return unmatched;
+	const matching = open.filter(({ labels }) => satisfies(labels, nodeSelector));
+	if (ableOf(matching, runtimeClass).length > 0) return undefined;
+	const among = nodeSelector === undefined ? "" : ` of those with ${labelsText(nodeSelector)}`;
+	return `no node${among} has the runtime class ${runtimeClass}: it waits for one, or for a version without it`;
+}
+
+/** Which labels no node has together that takes work, in a sentence; undefined when one has them, or there is none at all. */
+export function labelsLack(nodes: NodeDirectory, { nodeSelector }: Version["manifest"]): string | undefined {
+	const open = openOf(nodes);
+	if (nodeSelector === undefined || open.length === 0 || open.some(({ labels }) => satisfies(labels, nodeSelector))) return undefined;
+	return `no node that takes work has the labels ${labelsText(nodeSelector)}: invocations wait for one in the background, and are refused otherwise; nodes have labels by BERTH_NODE_LABELS (\`berth nodes\`)`;
 }
 
 /** Those that take work: where there are none, those that will in a moment. Of others' versions of Berth only those whose words are known. */

@@ -1,11 +1,11 @@
-import type { InvocationAnswer, InvocationRecord } from "@berth/contracts";
+import type { InvocationAnswer } from "@berth/contracts";
 import type { Request, Response } from "express";
 import { needRecord } from "./find-record.js";
 import { answerOf, attemptDetailOf } from "./invocation-answers.js";
 import { untilSettled } from "./invocation-watch.js";
-import { lackOf } from "./placement.js";
 import { countFrom, wrongQuery } from "./query.js";
 import type { Services } from "./services.js";
+import { waitsForEach } from "./waiting.js";
 
 /** How long a caller may wait for a record to be settled, milliseconds. */
 const MOST_WAIT_MS = 60_000;
@@ -16,17 +16,9 @@ export async function getInvocation(request: Request, response: Response, servic
 	const waitMs = waitFrom(request.query["wait"]);
 	const record = await needRecord(request, services);
 	const last = waitMs > 0 && record.state !== "settled" ? await untilSettled(record, waitMs, response, services) : record;
-	const waitsFor = await waitsForOf(last, services);
+	const [waitsFor] = await waitsForEach([last], services);
 	const answer = await answerOf(last, services.artifacts);
 	response.json(waitsFor === undefined ? answer : ({ ...answer, waitsFor } satisfies InvocationAnswer));
-}
-
-/** Why nobody can run what waits in the background, as its version has it. */
-async function waitsForOf(record: InvocationRecord, { functions, nodes }: Services): Promise<string | undefined> {
-	const { project, function: name, version, state, lane, runAtMs = 0 } = record;
-	if (state !== "queued" || lane !== "background" || runAtMs > Date.now()) return undefined;
-	const found = await functions.getVersion(project, name, version);
-	return found && lackOf(nodes, found.manifest);
 }
 
 /** `GET /v1/invocations/{id}/attempts/{number}` */

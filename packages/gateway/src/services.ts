@@ -1,4 +1,4 @@
-import type { BuildQueue, EventLog, GatewayQueue, NodeDirectory, Outbox, ProjectSlots, RateLimits } from "@berth/queue";
+import type { BuildQueue, CrashLoopRecords, EventLog, GatewayQueue, NodeDirectory, Outbox, ProjectSlots, RateLimits } from "@berth/queue";
 import type {
 	ApiKeys,
 	ArtifactStore,
@@ -38,6 +38,7 @@ export interface Services {
 	readonly builds: BuildQueue;
 	readonly nodes: NodeDirectory;
 	readonly events: EventLog;
+	readonly crashLoops: CrashLoopRecords;
 	readonly rates: RateLimits;
 	readonly slots: ProjectSlots;
 	readonly bodies: Bodies;
@@ -78,7 +79,8 @@ export async function closeServices(services: Services): Promise<void> {
 		events,
 		rates,
 		slots,
+		crashLoops,
 	} = services;
 	const inRedis = [functions, keys, audit, hooks, schedules, packageRegistries, secrets, callbackSecrets, idempotency, outbox];
-	await Promise.all([...inRedis, invocations, builds, nodes, events, rates, slots].map((one) => one.close()));
+	await Promise.all([...inRedis, invocations, builds, nodes, events, rates, slots, crashLoops].map((one) => one.close()));
 }

@@ -11,7 +11,7 @@ import {
 	type Settlement,
 } from "@berth/contracts";
 import type { Redis } from "@berth/redis";
-import { ACCEPT, BEGIN, CANCEL, END, JOB_GONE, KEEP_REQUEST, WITHDRAW } from "./background-scripts.js";
+import { ACCEPT, BEGIN, CANCEL, END, JOB_GONE, KEEP_REQUEST, PUT_OFF, WITHDRAW } from "./background-scripts.js";
 import {
 	BACKGROUND_TOTALS,
 	backgroundOf,
@@ -146,6 +146,14 @@ export class BackgroundRecords {
 		);
 		if (answer === 0) return "stale";
 		return answer === 2 ? "cancelled" : ending;
+	}
+
+	/**
+	 * The attempt, of which nothing ran, is none: the invocation waits as it did before. Doing it twice changes nothing.
+	 * @returns false when it isn't that attempt's any more, or was cancelled meanwhile
+	 */
+	async putOff(id: string, attempt: number, owner: string): Promise<boolean> {
+		return (await PUT_OFF.run(this.#redis, [backgroundRecordOf(id)], [id, attempt, owner])) === 1;
 	}
 
 	/** Settles what waits as cancelled, kept until `jobGone`; marks what runs. @returns in which state it was */

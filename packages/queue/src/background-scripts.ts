@@ -7,7 +7,7 @@ import { FOLLOW_UP } from "./outbox-scripts.js";
 
 /**
  * What moves the record of a background invocation. Each has the record's key first, then the lane's totals.
- * States: queued → running → settled; running → queued when it is tried again; queued → settled when it is cancelled.
+ * States: queued → running → settled; running → queued when it is tried again, or put off; queued → settled when it is cancelled.
  */
 
 const LIST = `
@@ -83,6 +83,23 @@ export const BEGIN = new LuaScript(`${LIST}${LOSE}${KNOWN}
 	redis.call("PEXPIRE", KEYS[1], ARGV[7])
 	redis.call("PUBLISH", "${NEWS_PREFIX}" .. ARGV[1], "running")
 	return { "begun", record[4] or ARGV[3], record[6] and "1" or "0" }
+`);
+
+/**
+ * Takes back the beginning of an attempt of which nothing ran: its number is the next one's. KEYS: record. ARGV: id, attempt, owner.
+ * Gives 1 when it waits as before; 0 when that isn't its attempt any more, or it was cancelled meanwhile.
+ */
+export const PUT_OFF = new LuaScript(`
+	local record = redis.call("HMGET", KEYS[1], "state", "fence", "owner", "cancelAskedAt")
+	if record[3] ~= ARGV[3] then return 0 end
+	local before = string.format("%d", tonumber(ARGV[2]) - 1)
+	if record[1] == "queued" and record[2] == before then return 1 end
+	if record[1] ~= "running" or record[2] ~= ARGV[2] or record[4] then return 0 end
+	redis.call("HSET", KEYS[1], "state", "queued", "fence", before)
+	redis.call("HDEL", KEYS[1], "beganAt", "node")
+	if before == "0" then redis.call("HDEL", KEYS[1], "startedAt") end
+	redis.call("PUBLISH", "${NEWS_PREFIX}" .. ARGV[1], "queued")
+	return 1
 `);
 
 /**

@@ -3,15 +3,7 @@ import type { Redis } from "@berth/redis";
 import { GATEWAY_IDS, GATEWAY_NEWS, gatewayLeaseOf } from "./keys.js";
 import { NODE_LEASE_MS } from "./node-channels.js";
 import { readLeases, readNodes } from "./node-leases.js";
-
-/** A gateway that takes requests. */
-export interface GatewayInfo {
-	readonly id: string;
-	readonly startedAtMs: number;
-	/** Where workers of other machines reach it, `host:port`; absent: nowhere. */
-	readonly address?: string;
-	readonly shares?: SharedMeans;
-}
+import type { GatewayInfo } from "./ports.js";
 
 /** The gateways with a live lease on the fast Redis. */
 export async function readGateways(redis: Redis): Promise<GatewayInfo[]> {

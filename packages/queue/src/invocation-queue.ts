@@ -13,7 +13,7 @@ import type { DurableMemory, MemoryFigures } from "./durable-memory.js";
 import type { GatewayCancels } from "./gateway-cancels.js";
 import { functionKeyOf, TRIAL } from "./keys.js";
 import { type HeldBody, LeftBodies } from "./left-bodies.js";
-import type { FunctionName, InvocationQueue, NodeChange, QueueDepth } from "./ports.js";
+import type { FunctionName, HeldUp, InvocationQueue, NodeChange, QueueDepth } from "./ports.js";
 import type { QueuedRoom } from "./queued-room.js";
 
 const ACCEPTING = "accepting an invocation";
@@ -133,6 +133,10 @@ export class RedisInvocationQueue implements GatewayQueue {
 
 	backlog(of: FunctionName): Promise<Backlog> {
 		return guarded(this.#parts.durable, "measuring a function's queue", () => this.#parts.background.backlog(of));
+	}
+
+	heldUp(of: FunctionName): Promise<HeldUp> {
+		return guarded(this.#parts.durable, "reading what bounds a function", () => this.#parts.background.heldUp(of));
 	}
 
 	paused(project: string): Promise<ReadonlySet<string>> {

@@ -83,6 +83,9 @@ export const CANCEL_QUESTIONS = "berth:cancels";
 export const cancelAnswersOf = (gateway: string): string => `berth:cancels:${gateway}`;
 export const questionsOf = (node: string): string => `berth:ask:${node}`;
 export const answersOf = (asker: string): string => `berth:answers:${asker}`;
+/** Fast Redis: of a version that crashes again and again, how, and until when nothing of it is started. */
+export const crashLoopOf = (of: { readonly project: string; readonly function: string; readonly version: number }): string =>
+	`berth:failing:${functionKeyOf(of)}:${of.version}`;
 /** Fast Redis: of a project with a rate limit the requests that it may make now, and which of these are lent to gateways. */
 export const rateOf = (project: string): string => `berth:rate:${project}`;
 /**

@@ -1,11 +1,12 @@
 import { BerthError, newId } from "@berth/contracts";
 import { closeRedis, guarded, type Redis, Subscription } from "@berth/redis";
-import { endGateway, type GatewayInfo, joinAsGateway, renewGateway, requireShared } from "./gateway-leases.js";
+import { endGateway, joinAsGateway, readGateways, renewGateway, requireShared } from "./gateway-leases.js";
+import { GoneNodes } from "./gone-nodes.js";
 import { answersOf, NODE_NEWS, questionsOf } from "./keys.js";
 import type { QueueLogger } from "./logger.js";
-import type { Answered, Asked } from "./node-channels.js";
+import type { Answered, Asked, NodeNews } from "./node-channels.js";
 import { readNodes } from "./node-leases.js";
-import type { NodeAnswer, NodeChange, NodeDirectory, NodeInfo, NodeQuestion } from "./ports.js";
+import type { GatewayInfo, GoneNode, NodeAnswer, NodeChange, NodeDirectory, NodeInfo, NodeQuestion } from "./ports.js";
 
 const REFRESH_MS = 2000;
 const ASK_TIMEOUT_MS = 5000;
@@ -35,6 +36,7 @@ export class RedisNodeDirectory implements NodeDirectory {
 	readonly #channel: string;
 	readonly #self: GatewayInfo | undefined;
 	readonly #asked = new Map<string, (answer: NodeAnswer) => void>();
+	readonly #gone = new GoneNodes();
 	readonly #onChange: NodeChanged | undefined;
 	#nodes: readonly NodeInfo[] = Object.freeze([]);
 	#freshAtMs = 0;
@@ -57,7 +59,7 @@ export class RedisNodeDirectory implements NodeDirectory {
 		if (this.#self !== undefined) await joinAsGateway(this.#redis, this.#self);
 		const onMessage = (text: string, channel: string) => {
 			if (channel === this.#channel) this.#take(JSON.parse(text) as Answered);
-			else void this.#refreshNow();
+			else this.#heard(JSON.parse(text) as NodeNews);
 		};
 		const events = { onMessage, onResumed: () => this.#refreshNow() };
 		const subscription = new Subscription(this.#subscriber, [this.#channel, NODE_NEWS], events, this.#log);
@@ -68,6 +70,14 @@ export class RedisNodeDirectory implements NodeDirectory {
 
 	nodes(): readonly NodeInfo[] {
 		return this.#nodes;
+	}
+
+	gone(): readonly GoneNode[] {
+		return this.#gone.list();
+	}
+
+	async gateways(): Promise<readonly GatewayInfo[]> {
+		return await guarded(this.#redis, "listing the gateways", () => readGateways(this.#redis));
 	}
 
 	async ask(node: string, question: NodeQuestion, timeoutMs = ASK_TIMEOUT_MS): Promise<NodeAnswer> {
@@ -102,6 +112,11 @@ export class RedisNodeDirectory implements NodeDirectory {
 		this.#asked.get(id)?.(answer);
 	}
 
+	#heard(news: NodeNews): void {
+		if (news.kind === "left") this.#gone.leaves(news.incarnation);
+		void this.#refreshNow();
+	}
+
 	/** News that come during a refresh may not be in it: another one follows. */
 	async #refreshNow(): Promise<void> {
 		this.#stale = true;
@@ -132,11 +147,11 @@ export class RedisNodeDirectory implements NodeDirectory {
 	#replace(nodes: NodeInfo[]): void {
 		const before = this.#nodes;
 		this.#nodes = Object.freeze(nodes.sort((a, b) => a.id.localeCompare(b.id)));
+		for (const { id } of nodes) this.#gone.isThere(id);
 		for (const old of before) {
-			const reason = changeOf(
-				old,
-				nodes.find(({ id }) => id === old.id),
-			);
+			const now = nodes.find(({ id }) => id === old.id);
+			if (now === undefined) this.#gone.went(old);
+			const reason = changeOf(old, now);
 			if (reason !== undefined) this.#onChange?.(old.id, { reason, incarnation: old.incarnation });
 		}
 	}

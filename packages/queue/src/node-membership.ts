@@ -1,6 +1,6 @@
-import { BerthError } from "@berth/contracts";
+import { BerthError, type NodeLoad } from "@berth/contracts";
 import { closeRedis, LuaScript, type Redis, Subscription } from "@berth/redis";
-import { type GatewayInfo, readGateways, requireShared } from "./gateway-leases.js";
+import { readGateways, requireShared } from "./gateway-leases.js";
 import { GATEWAY_NEWS, NODE_IDS, NODE_NEWS, nodeLeaseOf, questionsOf } from "./keys.js";
 import type { QueueLogger } from "./logger.js";
 import {
@@ -13,11 +13,12 @@ import {
 	QUEUE_PROTOCOL,
 } from "./node-channels.js";
 import { readNodes } from "./node-leases.js";
-import type { NodeAnswer, NodeInfo, NodeMembership, NodeQuestion } from "./ports.js";
+import type { GatewayInfo, NodeAnswer, NodeInfo, NodeMembership, NodeQuestion } from "./ports.js";
 
 /** Ends a lease only if it is still this incarnation's: a restarted worker of that id may have joined. */
 const END_LEASE = new LuaScript(`
-	if redis.call("GET", KEYS[1]) ~= ARGV[1] then return 0 end
+	local lease = redis.call("GET", KEYS[1])
+	if not lease or cjson.decode(lease).incarnation ~= ARGV[1] then return 0 end
 	redis.call("DEL", KEYS[1])
 	redis.call("SREM", KEYS[2], ARGV[2])
 	return 1
@@ -31,6 +32,7 @@ export class RedisNodeMembership implements NodeMembership {
 	readonly #subscriber: Redis;
 	readonly #log: QueueLogger;
 	#node: NodeInfo | undefined;
+	#load: (() => NodeLoad) | undefined;
 	#timer: NodeJS.Timeout | undefined;
 	#renewing = false;
 	#gateways: readonly GatewayInfo[] = [];
@@ -47,8 +49,9 @@ export class RedisNodeMembership implements NodeMembership {
 		return readNodes(this.#redis);
 	}
 
-	async join(node: NodeInfo, answer: Answerer): Promise<void> {
+	async join(node: NodeInfo, answer: Answerer, load?: () => NodeLoad): Promise<void> {
 		await requireShared(this.#redis, node.shares);
+		this.#load = load;
 		this.#node = { protocol: QUEUE_PROTOCOL, ...node };
 		const onMessage = (text: string, channel: string) => {
 			if (channel === GATEWAY_NEWS) void this.#renewOnce();
@@ -80,7 +83,7 @@ export class RedisNodeMembership implements NodeMembership {
 		try {
 			if (node !== undefined && this.#redis.status === "ready" && node.returns === true) await this.#renew(node, NODE_RETURN_MS);
 			else if (node !== undefined && this.#redis.status === "ready") {
-				await END_LEASE.run(this.#redis, [nodeLeaseOf(node.id), NODE_IDS], [JSON.stringify(node), node.id]);
+				await END_LEASE.run(this.#redis, [nodeLeaseOf(node.id), NODE_IDS], [node.incarnation, node.id]);
 				const news: NodeNews = { kind: "left", id: node.id, incarnation: node.incarnation };
 				await this.#redis.publish(NODE_NEWS, JSON.stringify(news));
 			}
@@ -119,7 +122,8 @@ export class RedisNodeMembership implements NodeMembership {
 	}
 
 	async #renew(node: NodeInfo, leaseMs = NODE_LEASE_MS): Promise<void> {
-		const renewal = this.#redis.multi().set(nodeLeaseOf(node.id), JSON.stringify(node), "PX", leaseMs).sadd(NODE_IDS, node.id).exec();
+		const said = this.#load === undefined ? node : { ...node, load: this.#load() };
+		const renewal = this.#redis.multi().set(nodeLeaseOf(node.id), JSON.stringify(said), "PX", leaseMs).sadd(NODE_IDS, node.id).exec();
 		[this.#gateways] = await Promise.all([readGateways(this.#redis), renewal]);
 	}
 

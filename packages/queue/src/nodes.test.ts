@@ -86,6 +86,32 @@ test("a node that drains is listed as that until it leaves, and the gateway is t
 	expect(changes).toEqual(["draining", "abandoned"]);
 });
 
+test("what a node holds is said with its lease, and what it was is known for a while after it went", async () => {
+	const nodes = await directory();
+	const held = { memoryMiB: 1024, heldMiB: 128, sandboxes: 2, running: 1, mostRunning: 8, warm: ["p/f:1"] };
+	const opened = await openNodeMembership({ fastUrl: server.url });
+	close.push(() => opened.leave());
+	await opened.join(
+		{ id: "a", incarnation: "1", startedAtMs: 1, labels: { zone: "a" } },
+		async () => ({ kind: "done", affected: 0 }),
+		() => held,
+	);
+	await expect.poll(() => nodes.nodes()).toMatchObject([{ id: "a", labels: { zone: "a" }, load: held }]);
+	await opened.leave();
+	await expect.poll(() => nodes.gone()).toMatchObject([{ node: { id: "a", labels: { zone: "a" } }, reason: "left" }]);
+	await member("a", "2");
+	await expect.poll(() => nodes.gone()).toEqual([]);
+	await server.client((redis) => redis.del(nodeLeaseOf("a")));
+	await expect.poll(() => nodes.gone(), { timeout: 5000 }).toMatchObject([{ node: { id: "a" }, reason: "lost" }]);
+});
+
+test("gateways are listed with where they are reached", async () => {
+	const self = { id: "gw_a", startedAtMs: 1, address: "10.0.0.1:8081" };
+	const opened = await openNodeDirectory({ fastUrl: server.url, gatewayId: "gw_a", self });
+	close.push(() => opened.close());
+	expect(await opened.gateways()).toEqual([self]);
+});
+
 test("a question is answered; an answer that fails is a refusal with its code", async () => {
 	const nodes = await directory();
 	await member("a", "1", async (question) => {

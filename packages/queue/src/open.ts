@@ -1,17 +1,17 @@
 import { closeRedis, openRedis, SILENT } from "@berth/redis";
 import { BackgroundNews } from "./background-news.js";
 import type { Retention } from "./background-records.js";
-import type { LackOf, RestMs } from "./bullmq/background-attempts.js";
+import type { CrashLoopOf, LackOf } from "./bullmq/background-attempts.js";
 import { BackgroundQueue } from "./bullmq/background-queue.js";
 import { BackgroundSource } from "./bullmq/background-source.js";
 import { BuildJobs, Builds } from "./bullmq/builds.js";
 import { InteractiveQueue } from "./bullmq/interactive-queue.js";
 import { InteractiveSource } from "./bullmq/interactive-source.js";
 import type { LimitsOf } from "./bullmq/lane-limits.js";
+import { CrashLoopRecords } from "./crash-loop-records.js";
 import { DurableMemory } from "./durable-memory.js";
 import { EventLog } from "./event-log.js";
 import { GatewayCancels } from "./gateway-cancels.js";
-import type { GatewayInfo } from "./gateway-leases.js";
 import type { RecordBudget } from "./interactive-records.js";
 import { type GatewayQueue, RedisInvocationQueue } from "./invocation-queue.js";
 import { RedisInvocationSource, type WorkerSource } from "./invocation-source.js";
@@ -19,7 +19,7 @@ import type { QueueLogger } from "./logger.js";
 import { type NodeChanged, RedisNodeDirectory } from "./node-directory.js";
 import { RedisNodeMembership } from "./node-membership.js";
 import { Outbox } from "./outbox.js";
-import type { BuildQueue, BuildSource, NodeDirectory, NodeMembership } from "./ports.js";
+import type { BuildQueue, BuildSource, GatewayInfo, NodeDirectory, NodeMembership } from "./ports.js";
 import { ProjectSlots } from "./project-slots.js";
 import { type QueuedLimits, QueuedRoom, type QueueRefusal } from "./queued-room.js";
 import { RateLimits } from "./rate-limits.js";
@@ -87,7 +87,7 @@ export async function openInvocationQueue(
  * Both lanes for a worker. @param options.incarnation as the node is listed: it says who has taken what. @param options.recordBudget how many records of the interactive lane are kept
  * @param options.limitsOf what bounds a function in the background. Default: nothing
  * @param options.lackOf what a background invocation needs that this node doesn't have. Default: nothing
- * @param options.restMs how long a background invocation is left alone, since its version crashes again and again. Default: not at all
+ * @param options.crashLoopOf whether a background invocation's version crashes again and again: how long it is left alone then. Default: none does
  * @param options.memoryMiB what runs in the background may hold of the node's memory together, so that none of them waits for memory for long that others hold. Default: no bound
  * @param options.cores of the machine: background work is taken as these keep up. Default: as slots are free
  * @param options.projectConcurrency how many of a project may be in flight at once, of both lanes on all nodes. Default: no bound
@@ -103,7 +103,7 @@ export async function openInvocationSource(
 			readonly retention?: Retention;
 			readonly limitsOf?: LimitsOf;
 			readonly lackOf?: LackOf;
-			readonly restMs?: RestMs;
+			readonly crashLoopOf?: CrashLoopOf;
 			readonly cores?: number;
 			readonly memoryMiB?: number;
 			readonly projectConcurrency?: (project: string) => number | undefined;
@@ -119,7 +119,7 @@ export async function openInvocationSource(
 		retention,
 		limitsOf = async () => undefined,
 		lackOf = async () => undefined,
-		restMs = () => 0,
+		crashLoopOf = () => undefined,
 		cores,
 		memoryMiB,
 		projectConcurrency = () => undefined,
@@ -144,7 +144,7 @@ export async function openInvocationSource(
 		nodeId,
 		limitsOf,
 		lackOf,
-		restMs,
+		crashLoopOf,
 		log,
 		slots,
 		slotNews: subscriber,
@@ -218,6 +218,13 @@ export async function openEventLog(options: Pick<RedisUrls, "fastUrl"> & Logged 
 	const [redis] = await openRedis([{ url, use: "command", name: "events", log }]);
 	const [subscriber] = listens ? await openRedis([{ url, use: "subscriber", name: "event-news", log }]) : [];
 	return new EventLog(redis, subscriber, log);
+}
+
+/** Versions that crash again and again; whoever opened it closes it. @throws Error naming the Redis that can't be reached */
+export async function openCrashLoopRecords(options: Pick<RedisUrls, "fastUrl"> & Logged): Promise<CrashLoopRecords> {
+	const { fastUrl: url, logger: log = SILENT } = options;
+	const [redis] = await openRedis([{ url, use: "command", name: "crash-loops", log }]);
+	return new CrashLoopRecords(redis, log);
 }
 
 /** What projects have in flight at once, for one gateway. @throws Error naming the Redis that can't be reached */

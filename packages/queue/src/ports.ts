@@ -6,10 +6,11 @@ import type {
 	InvocationRequest,
 	LogFilter,
 	NodeCommand,
+	NodeLoad,
 	NodeStats,
+	NodeTraits,
 	ProjectEvent,
 	Recovery,
-	RuntimeClass,
 	SandboxInfo,
 	Settlement,
 	SharedMeans,
@@ -67,6 +68,8 @@ export interface InvocationQueue {
 	/** The same for all that were deleted and have something left. @returns of how many nothing is left now */
 	forgetDeleted(): Promise<number>;
 	backlog(of: FunctionName): Promise<Backlog>;
+	/** What of its own keeps a function's next background invocation from being begun now. @throws BerthError unavailable */
+	heldUp(of: FunctionName): Promise<HeldUp>;
 	/** Names of a project's functions that are paused. */
 	paused(project: string): Promise<ReadonlySet<string>>;
 	/** The record of an invocation of either lane, if it is still kept. */
@@ -180,14 +183,32 @@ export interface BuildSource {
 	close(): Promise<void>;
 }
 
+/** A gateway that takes requests. */
+export interface GatewayInfo {
+	readonly id: string;
+	readonly startedAtMs: number;
+	/** Where workers of other machines reach it, `host:port`; absent: nowhere. */
+	readonly address?: string;
+	readonly shares?: SharedMeans;
+}
+
+/** Bounds of a function's background work that are reached, over all nodes. */
+export interface HeldUp {
+	readonly paused: boolean;
+	/** So many may run at a time, and do. */
+	readonly concurrency?: number;
+	/** So many have begun in the period, which ends in so long. */
+	readonly rate?: { readonly limit: number; readonly freeInMs: number };
+}
+
 /** A node that can take invocations. */
-export interface NodeInfo {
+export interface NodeInfo extends NodeTraits {
 	readonly id: string;
 	/** Changes with each start of the worker. */
 	readonly incarnation: string;
 	readonly startedAtMs: number;
-	/** Beside its OCI runtime, what it runs functions under. */
-	readonly runtimeClasses?: readonly RuntimeClass[];
+	/** As of the last renewal. */
+	readonly load?: NodeLoad;
 	/** It ends what it has, and is to be given nothing more. */
 	readonly draining?: true;
 	/** Beside that: another one takes its place in a moment, and what waits in its queue. */
@@ -203,6 +224,13 @@ export interface NodeChange {
 	/** It is listed no more; it has another incarnation now; it ends what it has and takes nothing more. */
 	readonly reason: "abandoned" | "restarted" | "draining";
 	readonly incarnation: string;
+}
+
+/** A node that is listed no more: it was stopped, or its lease ended by itself. */
+export interface GoneNode {
+	readonly node: NodeInfo;
+	readonly reason: "left" | "lost";
+	readonly goneAtMs: number;
 }
 
 /** For lines that functions of a node printed. */
@@ -270,6 +298,10 @@ export type NodeAnswer =
 /** Which nodes there are, from a gateway. Kept fresh in memory: reading it costs nothing. */
 export interface NodeDirectory {
 	nodes(): readonly NodeInfo[];
+	/** Those that it saw go within the hour, 32 at most, the last first. */
+	gone(): readonly GoneNode[];
+	/** The gateways that there are, this one with them. @throws BerthError `unavailable` */
+	gateways(): Promise<readonly GatewayInfo[]>;
 	/** @throws BerthError `unavailable` when the node doesn't answer in time (default 5 s) */
 	ask(node: string, question: NodeQuestion, timeoutMs?: number): Promise<NodeAnswer>;
 	close(): Promise<void>;
@@ -277,8 +309,11 @@ export interface NodeDirectory {
 
 /** A worker's own entry in the directory: a lease of 10 s, renewed every 3 s. */
 export interface NodeMembership {
-	/** @throws Error when another machine has something else that all have to share */
-	join(node: NodeInfo, answer: (question: NodeQuestion) => Promise<NodeAnswer>): Promise<void>;
+	/**
+	 * @param load what it holds now: said with each renewal. Default: nothing is said
+	 * @throws Error when another machine has something else that all have to share
+	 */
+	join(node: NodeInfo, answer: (question: NodeQuestion) => Promise<NodeAnswer>, load?: () => NodeLoad): Promise<void>;
 	/** All that have a live lease, this one with them once it has joined. */
 	nodes(): Promise<readonly NodeInfo[]>;
 	/** Where gateways are reached from any machine, `host:port`, in an order of chance; as of the last renewal, or news. */

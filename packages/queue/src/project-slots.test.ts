@@ -150,7 +150,7 @@ test("a function that is stuck is seen by the watchdog beside one whose project 
 		nodeId: NODE,
 		log: SILENT,
 		lackOf: async () => undefined,
-		restMs: () => 0,
+		crashLoopOf: () => undefined,
 		projectConcurrency: (project) => (project === "full" ? 1 : undefined),
 		// What bounds it never comes, the first time that it is asked for.
 		limitsOf: async (_, name) =>

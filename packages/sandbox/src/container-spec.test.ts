@@ -22,6 +22,13 @@ const PLACE: SandboxPlace = {
 	cgroupVersion: 1,
 	arch: "x64",
 };
+/** What else sandboxes are for than functions of Node. */
+const OTHERS: readonly (readonly [string, Partial<BootRequest>])[] = [
+	["a function of Python's", { program: { language: "python" } }],
+	["a tenant's image", { program: { language: "custom" }, own: [digest("2")], ownIsRoot: true }],
+	["a build", { kind: "build" }],
+	["install scripts", { kind: "scripts" }],
+];
 const spec = containerSpec(BOOT, PLACE);
 const mount = (destination: string) => spec.mounts.find((each) => each.destination === destination);
 
@@ -36,6 +43,11 @@ describe("a sandbox's first process", () => {
 		const place = { ...PLACE, apparmorProfile: "berth-sandbox" };
 		expect(containerSpec(BOOT, place).process).toEqual({ ...spec.process, apparmorProfile: "berth-sandbox" });
 		expect(containerSpec({ ...BOOT, runtimeClass: "runsc" }, place).process).not.toHaveProperty("apparmorProfile");
+	});
+
+	test.each(OTHERS)("is under it in the sandbox of %s, too", (_, boot) => {
+		const place = { ...PLACE, apparmorProfile: "berth-sandbox" };
+		expect(containerSpec({ ...BOOT, ...boot }, place).process).toHaveProperty("apparmorProfile", "berth-sandbox");
 	});
 
 	test("isn't root, inside or outside, and is the first that the kernel ends when memory is short", () => {

@@ -1,4 +1,4 @@
-import { FROM_AGENT } from "@berth/contracts";
+import { type CrashLoop, FROM_AGENT } from "@berth/contracts";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { CrashLoops } from "./crash-loops.js";
 import { ranOf } from "./lease.js";
@@ -49,7 +49,7 @@ describe("a version whose sandboxes end before they answer", () => {
 		});
 		expect(engine.booted).toHaveLength(booted);
 		expect(pool.failing()).toMatchObject([{ node: "node_test", project: "default", function: "crashes", version: 1, crashes: ALLOWED }]);
-		expect(pool.restMs("default/crashes:1")).toBeGreaterThan(0);
+		expect(pool.crashLoop("default/crashes:1")?.retryAfterMs).toBeGreaterThan(0);
 		expect(await invoked(pool, "hello")).toBe("succeeded");
 	});
 
@@ -60,7 +60,7 @@ describe("a version whose sandboxes end before they answer", () => {
 		goOn(before?.retryAfterMs ?? 0);
 		const probe = await pool.acquire(version("crashes"));
 		await expect(pool.acquire(version("crashes"))).rejects.toMatchObject(failing);
-		expect(pool.restMs("default/crashes:1")).toBeGreaterThan(0);
+		expect(pool.crashLoop("default/crashes:1")?.retryAfterMs).toBeGreaterThan(0);
 		const result = await probe.sandbox.invoke(HEAD, Buffer.alloc(0));
 		probe.release(result.healthy, ranOf(result, HEAD.id, false));
 		const [after] = pool.failing();
@@ -88,11 +88,28 @@ describe("a version whose sandboxes end before they answer", () => {
 		engine.onInvoke = dies;
 		const result = await two.sandbox.invoke(HEAD, Buffer.alloc(0));
 		two.release(result.healthy, ranOf(result, HEAD.id, false));
-		expect(pool.restMs("default/hello:1")).toBe(0);
+		expect(pool.crashLoop("default/hello:1")).toBeUndefined();
 		engine.onInvoke = (agent, head) => agent.answer(head);
 		expect(await invoked(pool, "hello")).toBe("succeeded");
 		expect(pool.failing()).toEqual([]);
 	});
+});
+
+test("what one node finds out is told to others, who start nothing either until its time has come; an answer is told, too", async () => {
+	const told: unknown[] = [];
+	const target = version("crashes");
+	const [one, other] = [new CrashLoops(2, (_, loop) => told.push(loop)), new CrashLoops(2, (_, loop) => told.push(loop))];
+	for (const invocation of ["inv_1", "inv_2"]) one.crashed(target, { outcome: "crashed", error: "it ended", invocation });
+	expect(told).toMatchObject([{ crashes: 2, invocation: "inv_2" }]);
+	other.learn(target, target.key, told[0] as CrashLoop);
+	expect(other.refusal(target, 0)).toMatchObject({ ...failing, extra: { crashLoop: { crashes: 2, invocation: "inv_2" } } });
+	// What it has seen itself counts more.
+	other.learn(target, target.key, { ...(told[0] as CrashLoop), crashes: 9 });
+	expect(other.of(target.key, 0)).toMatchObject({ crashes: 2 });
+	other.answered(target);
+	expect(told).toHaveLength(2);
+	expect(told[1]).toBeUndefined();
+	expect(other.refusal(target, 0)).toBeUndefined();
 });
 
 describe("what doesn't count as a crash", () => {

@@ -13,6 +13,9 @@ const ERROR_LENGTH = 300;
 
 type Target = Pick<Specialisation, "key" | keyof VersionNames>;
 
+/** Told of each crash of a version that is backed off, and with undefined when it has answered. */
+export type CrashLoopChanged = (of: VersionNames, crashLoop: CrashLoop | undefined) => void;
+
 /** How a sandbox ended before it answered. */
 export type Crash = Pick<CrashLoop, "outcome" | "error" | "invocation">;
 
@@ -31,11 +34,20 @@ interface Crashed extends Crash {
  */
 export class CrashLoops {
 	readonly #allowed: number;
+	readonly #changed: CrashLoopChanged;
 	readonly #crashed = new Map<string, Crashed>();
 
-	/** @param allowed crashes in a row without consequences; 0: any number */
-	constructor(allowed: number) {
+	/** @param allowed crashes in a row without consequences; 0: any number. @param changed for others to know it */
+	constructor(allowed: number, changed: CrashLoopChanged = () => undefined) {
 		this.#allowed = allowed;
+		this.#changed = changed;
+	}
+
+	/** What another node has found out, or this one's worker before it started again; what is known here already counts more. */
+	learn(of: VersionNames, key: string, { crashes, outcome, error, invocation, retryAfterMs }: CrashLoop): void {
+		if (this.#allowed === 0 || this.#crashed.has(key)) return;
+		const atMs = performance.now();
+		this.#crashed.set(key, { of, crashes, outcome, error, invocation, untilMs: atMs + retryAfterMs, atMs });
 	}
 
 	/** A sandbox of the version ended before it answered, by its function's fault. */
@@ -45,31 +57,34 @@ export class CrashLoops {
 		const atMs = performance.now();
 		const untilMs = crashes < this.#allowed ? atMs : atMs + backOffMs(crashes - this.#allowed);
 		const of = { project, function: name, version };
-		this.#crashed.set(key, { of, crashes, outcome, error: error.slice(0, ERROR_LENGTH), invocation, untilMs, atMs });
+		const crashed = { of, crashes, outcome, error: error.slice(0, ERROR_LENGTH), invocation, untilMs, atMs };
+		this.#crashed.set(key, crashed);
+		if (crashes >= this.#allowed) this.#changed(of, told(crashed, untilMs - atMs));
 	}
 
 	/** The function answered, be it with an error. */
 	answered({ key }: Target): void {
+		const crashed = this.#crashed.get(key);
+		if (crashed === undefined) return;
 		this.#crashed.delete(key);
+		if (crashed.crashes >= this.#allowed) this.#changed(crashed.of, undefined);
 	}
 
 	/** Why no sandbox is started for a version now; undefined when one may be: the only one, while it is unknown how that ends. */
 	refusal({ key }: Pick<Target, "key">, serving: number): BerthError | undefined {
-		const crashed = this.#crashed.get(key);
-		const restMs = this.restMs(key, serving);
-		if (crashed === undefined || restMs === 0) return undefined;
-		const crashLoop = told(crashed, restMs);
+		const crashLoop = this.of(key, serving);
+		if (crashLoop === undefined || crashLoop.retryAfterMs === 0) return undefined;
 		const { crashes, outcome, error, invocation } = crashLoop;
 		const last = invocation === "" ? "" : `, at ${invocation}`;
 		const detail = `${key} crashed ${crashes} times in a row (${outcome}${last}: ${error}); it is tried again later, or when another version is deployed`;
 		return new BerthError("function_failing", detail, { extra: { crashLoop } });
 	}
 
-	/** How long no sandbox is started for a version, milliseconds; 0: one may be. @param serving how many run it, or are started for it */
-	restMs(key: string, serving: number): number {
+	/** How long no sandbox is started for a version, 0 when one may be; undefined for one that may crash more. @param serving how many run it, or are started for it */
+	of(key: string, serving: number): CrashLoop | undefined {
 		const crashed = this.#crashed.get(key);
-		if (crashed === undefined || crashed.crashes < this.#allowed) return 0;
-		return Math.max(serving === 0 ? 0 : TRYING_MS, crashed.untilMs - performance.now());
+		if (crashed === undefined || crashed.crashes < this.#allowed) return undefined;
+		return told(crashed, Math.max(serving === 0 ? 0 : TRYING_MS, crashed.untilMs - performance.now()));
 	}
 
 	/** Versions that wait for their next try. */

@@ -1,4 +1,4 @@
-import type { StartKind } from "@berth/contracts";
+import type { CrashLoop, StartKind } from "@berth/contracts";
 import { AheadStarts } from "./ahead-starts.js";
 import { AtWork } from "./at-work.js";
 import { type AwakeOptions, takeAwake } from "./awake.js";
@@ -110,9 +110,9 @@ export class Dispatch {
 		return this.#shortage.has(demand) ? "memory" : undefined;
 	}
 
-	/** As `Pool.restMs`. */
-	restMs(key: string): number {
-		return this.#options.idle.has(key) ? 0 : this.#options.crashLoops.restMs(key, this.#demands.servingOf(key));
+	/** As `Pool.crashLoop`. */
+	crashLoop(key: string): CrashLoop | undefined {
+		return this.#options.idle.has(key) ? undefined : this.#options.crashLoops.of(key, this.#demands.servingOf(key));
 	}
 
 	/** As `Pool.waits`. */

@@ -1,11 +1,21 @@
-import { type Base, type FailingVersion, type Layer, LIMITS, RUNTIMES, type Runtime, type SandboxInfo } from "@berth/contracts";
+import {
+	type Base,
+	type CrashLoop,
+	type FailingVersion,
+	type Layer,
+	LIMITS,
+	RUNTIMES,
+	type Runtime,
+	type SandboxInfo,
+} from "@berth/contracts";
 import { type BuildBoot, bootKeyOf, buildKeyOf, prewarmLimitsOf, versionKeyOf } from "./boot-key.js";
 import { CpuLoad } from "./cpu-load.js";
-import { CrashLoops } from "./crash-loops.js";
+import { type CrashLoopChanged, CrashLoops } from "./crash-loops.js";
 import { Dispatch } from "./dispatch.js";
 import { egressOf } from "./egress.js";
 import { type LayerSource, placed, type SandboxEngine } from "./engine.js";
 import { Floors } from "./floors.js";
+import { type Holdings, holdingsOf } from "./holdings.js";
 import { IdleSandboxes } from "./idle-sandboxes.js";
 import { joinedOf } from "./joined.js";
 import { Rhythms } from "./keep-alive/rhythms.js";
@@ -35,6 +45,7 @@ export interface PoolOptions {
 	readonly cores: number;
 	/** Crashes of a version in a row, after which the next sandbox is started later; 0: never. */
 	readonly crashesAllowed: number;
+	readonly crashLoopChanged?: CrashLoopChanged;
 	/** A version with what it is given now, for starts ahead of need; undefined when there is none that this node can run. */
 	readonly targetOf: (names: VersionNames) => Promise<Specialisation | undefined>;
 	/** Told of sandboxes that couldn't be made, frozen or removed: nobody waits for those. */
@@ -64,7 +75,7 @@ export class Pool {
 
 	constructor(options: PoolOptions) {
 		this.#options = options;
-		this.#crashLoops = new CrashLoops(options.crashesAllowed);
+		this.#crashLoops = new CrashLoops(options.crashesAllowed, options.crashLoopChanged);
 		this.#population = new Population({
 			...options,
 			onRetire: (sandbox) => {
@@ -219,14 +230,23 @@ export class Pool {
 		return this.#population.all().map((sandbox) => infoOf(sandbox, this.#options.node, now, this.#warmth.keptFor(sandbox, now)));
 	}
 
+	get holdings(): Holdings {
+		return holdingsOf(this.#population.all());
+	}
+
 	/** Versions that crash again and again, and wait for their next try. */
 	failing(): readonly FailingVersion[] {
 		return this.#crashLoops.list().map((failing) => ({ node: this.#options.node, ...failing }));
 	}
 
-	/** How long nothing of a version is worth beginning, since it crashes again and again, milliseconds. */
-	restMs(key: string): number {
-		return this.#dispatch.restMs(key);
+	/** Of a version that crashes again and again, and of which nothing rests warm: how long nothing of it is worth beginning, and why. */
+	crashLoop(key: string): CrashLoop | undefined {
+		return this.#dispatch.crashLoop(key);
+	}
+
+	/** What is known elsewhere of a version that nothing was started of here. @param key as it is known by here */
+	learnCrashLoop(of: VersionNames, key: string, crashLoop: CrashLoop): void {
+		this.#crashLoops.learn(of, key, crashLoop);
 	}
 
 	/** How many sandboxes are to be there always, and aren't. */

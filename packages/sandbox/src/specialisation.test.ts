@@ -12,6 +12,7 @@ const BASE: Base = { digest: `sha256:${"0".repeat(64)}`, layers: [] };
 const OTHERS: Readonly<Record<keyof typeof SPECIALISATION, ManifestInput>> = {
 	runtime: { runtime: "node22" },
 	runtimeClass: { runtimeClass: "runsc" },
+	nodeSelector: { nodeSelector: { zone: "a" } },
 	entry: { entry: "src/other.ts" },
 	dockerfile: { dockerfile: "Dockerfile" },
 	external: { external: ["sharp"] },

@@ -11,6 +11,7 @@ type Binding = "specialised" | "boot" | "policy";
 export const SPECIALISATION: Readonly<Record<keyof Manifest, { readonly binding: Binding; readonly how: string }>> = {
 	runtime: { binding: "boot", how: "the base's layers; one pool for each" },
 	runtimeClass: { binding: "boot", how: "what runs it; booted with its layers, so none is kept ready" },
+	nodeSelector: { binding: "policy", how: "which nodes are given it" },
 	entry: { binding: "policy", how: "decided by the build" },
 	dockerfile: { binding: "policy", how: "decided by the build" },
 	external: { binding: "policy", how: "decided by the build" },

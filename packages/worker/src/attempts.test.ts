@@ -104,6 +104,7 @@ function attempts(
 			secrets: new FunctionSecrets({ values: async () => [] }, () => ""),
 			networkMissing,
 			runtimeClasses: { runsc },
+			labels: {},
 		}),
 		artifacts,
 		metrics,

@@ -3,8 +3,8 @@ import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Bases, ImageBuilder, StackRemapper } from "@berth/builder";
 import { dropPrivileges, exitWithParent, loadSettings, nodeIdOf, sharedMeansOf } from "@berth/config";
-import { classesOf, type FunctionError, HOUR_MS, MIB, type Version } from "@berth/contracts";
-import { openBuildSource, openEventLog, openInvocationSource, openNodeMembership } from "@berth/queue";
+import { classesOf, type FunctionError, HOUR_MS, MIB, RELEASE, type Version } from "@berth/contracts";
+import { openBuildSource, openCrashLoopRecords, openEventLog, openInvocationSource, openNodeMembership } from "@berth/queue";
 import { FunctionRegistry, openArtifactStore, PackageRegistries, resealAll, SecretChanges, Secrets, Vault } from "@berth/registry";
 import { Pool, type Specialisation } from "@berth/sandbox";
 import { createLogger, openTracing, WorkerMetrics } from "@berth/telemetry";
@@ -29,6 +29,8 @@ import { LogTail } from "./log-tail.js";
 import { Minimums } from "./minimums.js";
 import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
+import { nodeLoadOf } from "./node-load.js";
+import { nodeLack } from "./node-means.js";
 import { packageSourcesOf } from "./package-sources.js";
 import { settlementKeeper } from "./settlement-keeper.js";
 import { GatewayPlaces } from "./streams/gateway-place.js";
@@ -40,7 +42,6 @@ import { ReadyVersions, versionKeyOf } from "./versions.js";
 
 /** How long a stop waits for what runs, milliseconds. */
 const GRACE_MS = 10_000;
-const BUILD_MS = 30_000;
 /** Builds at the same time: each wants a core. */
 const BUILDS_AT_ONCE = 2;
 
@@ -72,6 +73,7 @@ engine.onLost((cause) => {
 	process.exit(1);
 });
 const onTrouble = (message: string, err: unknown) => log.error({ err }, message);
+const crashLoops = await openCrashLoopRecords({ fastUrl, logger: log });
 const pool = new Pool({
 	engine,
 	layers: (digest) => artifacts.images.streamBlob(digest),
@@ -84,6 +86,7 @@ const pool = new Pool({
 	idleTtlMs: settings.idleTtlMs,
 	cores: settings.cores,
 	crashesAllowed: settings.crashesAllowed,
+	crashLoopChanged: (of, loop) => (loop === undefined ? crashLoops.forget(of) : crashLoops.keep(of, { ...loop, node })),
 	targetOf: (names) => targets.ahead(names),
 	onTrouble,
 });
@@ -110,7 +113,7 @@ const builder = new ImageBuilder({
 	bases,
 	stores,
 	sandboxes: new PooledBuildSandboxes(pool),
-	timeoutMs: BUILD_MS,
+	timeoutMs: settings.buildTimeoutMs,
 	dockerfiles,
 	fetchImage: (reference, project) => fetchImage(reference, project, registries, artifacts.images),
 	sourcesOf: async (project, language) => packageSourcesOf(project, language, await packageRegistries.accesses(project), settings),
@@ -122,18 +125,23 @@ const builder = new ImageBuilder({
 });
 const { networks, runtimeClasses, unenforced = [] } = await engine.host();
 metrics.unenforced(unenforced);
+const means = { runtimeClasses, labels: settings.labels };
+const isForHere = (manifest: Version["manifest"]) => nodeLack(manifest, means) === undefined;
 const incarnation = randomUUID();
-const versions = new ReadyVersions(functions);
-const targets = new Targets({ versions, secrets: functionSecrets, networkMissing: networks.missing, runtimeClasses });
+const versions = new ReadyVersions(functions, async (of, key) => {
+	const known = await crashLoops.find(of);
+	if (known !== undefined) pool.learnCrashLoop(of, key, known);
+});
+const targets = new Targets({ versions, secrets: functionSecrets, networkMissing: networks.missing, ...means });
 const invocationSource = await openInvocationSource({
 	durableUrl,
 	fastUrl,
 	nodeId: node,
 	incarnation,
 	retention: settings,
-	limitsOf: (project, name) => laneLimitsOf(functions, project, name, runtimeClasses),
-	lackOf: (request) => lackHere(versions, request, runtimeClasses),
-	restMs: (request) => pool.restMs(versionKeyOf(request)),
+	limitsOf: (project, name) => laneLimitsOf(functions, project, name, means),
+	lackOf: (request) => lackHere(versions, request, means),
+	crashLoopOf: (request) => pool.crashLoop(versionKeyOf(request)),
 	cores: settings.cores,
 	memoryMiB: pool.runsBytes / MIB,
 	projectConcurrency: (project) => functions.quotas.of(project).concurrency,
@@ -228,7 +236,7 @@ const versionLimit = new VersionLimit({
 	log,
 });
 const upkeep = new Upkeep({ settings, artifacts, builds, budget, versionLimit, dockerfiles, engine, reseal, log });
-const minimums = new Minimums({ functions, pool, log });
+const minimums = new Minimums({ functions, pool, isForHere, log });
 const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine, tail, ends, unenforced });
 
 await pool.start();
@@ -246,10 +254,16 @@ await membership.join(
 		id: node,
 		incarnation,
 		startedAtMs: Date.now(),
+		release: RELEASE,
+		engine: settings.engine,
+		cores: settings.cores,
+		builds: true,
 		runtimeClasses: classesOf(runtimeClasses),
+		labels: settings.labels,
 		shares: sharedMeansOf(settings, vault.keyIds),
 	},
 	(question) => answers.answer(question),
+	() => nodeLoadOf(pool, invocationSource, settings.maxInflight),
 );
 events.record(undefined, { kind: "node", what: "joined", node });
 await invocationSource.start((delivery) => attempts.run(delivery), settings.maxInflight, settlementKeeper(artifacts, settings.recordsMs));
@@ -283,6 +297,7 @@ async function stop(returns = false): Promise<void> {
 	await engine.close();
 	dockerfiles?.close();
 	await events.close();
+	await crashLoops.close();
 	await functions.close();
 	await packageRegistries.close();
 	await secretChanges.close();

@@ -32,6 +32,7 @@ function minimums(): Minimums {
 	return new Minimums({
 		functions,
 		pool: { keepAtLeast: (all) => void told.push(all) },
+		isForHere: ({ nodeSelector }) => nodeSelector === undefined,
 		log: { warn: (_: object, message: string) => void warned.push(message) } as never,
 	});
 }
@@ -87,4 +88,10 @@ test("what can't be read is read later, and what was known before holds", async 
 	deployed = {};
 	await all.look();
 	expect(told.at(-1)).toEqual([]);
+});
+
+test("a function that this node may not run has nothing ready on it", async () => {
+	deployed = { "p/a": { pool: { min: 1 }, nodeSelector: { zone: "b" } }, "p/b": { pool: { min: 1 } } };
+	await minimums().look();
+	expect(told).toEqual([[least("p", "b", 1)]]);
 });

@@ -1,4 +1,4 @@
-import type { PoolChoice } from "@berth/contracts";
+import type { Manifest, PoolChoice } from "@berth/contracts";
 import { type FunctionRegistry, type ReadyAt, readyAt } from "@berth/registry";
 import type { Minimum, Pool, VersionNames } from "@berth/sandbox";
 import type { Logger } from "@berth/telemetry";
@@ -9,6 +9,8 @@ const LOOK_MS = 1000;
 export interface MinimumsOptions {
 	readonly functions: Pick<FunctionRegistry, "warmFunctions" | "getFunction" | "getVersion" | "quotas">;
 	readonly pool: Pick<Pool, "keepAtLeast">;
+	/** Whether this node may run it. */
+	readonly isForHere: (manifest: Manifest) => boolean;
 	readonly log: Pick<Logger, "warn">;
 }
 
@@ -94,7 +96,7 @@ export class Minimums {
 		const [project = "", name = ""] = key.split("/");
 		const live = (await functions.getFunction(project, name))?.live;
 		const manifest = live === undefined ? undefined : (await functions.getVersion(project, name, live))?.manifest;
-		if (live === undefined || manifest?.pool === undefined) {
+		if (live === undefined || manifest?.pool === undefined || !this.#options.isForHere(manifest)) {
 			this.#known.delete(key);
 			return;
 		}

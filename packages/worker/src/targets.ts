@@ -1,15 +1,15 @@
-import { BerthError, type RuntimeClassReports, runtimeClassLack } from "@berth/contracts";
+import { BerthError, labelsText, runtimeClassLack, satisfies } from "@berth/contracts";
 import type { Specialisation, VersionNames } from "@berth/sandbox";
 import type { FunctionSecrets } from "./function-secrets.js";
 import { networkLack } from "./network-lack.js";
+import type { NodeMeans } from "./node-means.js";
 import type { ReadyVersions } from "./versions.js";
 
-export interface TargetsOptions {
+export interface TargetsOptions extends NodeMeans {
 	readonly versions: Pick<ReadyVersions, "get">;
 	readonly secrets: Pick<FunctionSecrets, "of">;
 	/** What the node lacks for networks of functions, if anything. */
 	readonly networkMissing: string | undefined;
-	readonly runtimeClasses: RuntimeClassReports;
 }
 
 /** What can't be had now, and needn't be tried again soon: a version that was deleted, or that this node has nothing for. */
@@ -17,6 +17,7 @@ const NOT_HERE: ReadonlySet<string> = new Set([
 	"function_not_found",
 	"function_not_ready",
 	"network_unavailable",
+	"no_matching_node",
 	"runtime_class_unavailable",
 ]);
 
@@ -28,14 +29,17 @@ export class Targets {
 		this.#options = options;
 	}
 
-	/** @throws BerthError function_not_found, function_not_ready, network_unavailable, runtime_class_unavailable, secret_unavailable, platform_error, unavailable */
+	/** @throws BerthError function_not_found, function_not_ready, network_unavailable, no_matching_node, runtime_class_unavailable, secret_unavailable, platform_error, unavailable */
 	async of({ project, function: name, version: number }: VersionNames): Promise<Specialisation> {
-		const { versions, networkMissing, runtimeClasses } = this.#options;
+		const { versions, networkMissing, runtimeClasses, labels } = this.#options;
 		const { image, manifest } = await versions.get(project, name, number);
 		const lack = networkLack(manifest, networkMissing);
 		if (lack !== undefined) throw new BerthError("network_unavailable", lack);
 		const noClass = runtimeClassLack(manifest.runtimeClass, runtimeClasses);
 		if (noClass !== undefined) throw new BerthError("runtime_class_unavailable", noClass);
+		// Only where the labels of a node have changed under what was placed on it.
+		if (!satisfies(labels, manifest.nodeSelector))
+			throw new BerthError("no_matching_node", `This node hasn't all of the labels ${labelsText(manifest.nodeSelector ?? {})} any more.`);
 		const secrets = this.#options.secrets.of(project, manifest);
 		return {
 			key: `${project}/${name}:${number}`,

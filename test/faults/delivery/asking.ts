@@ -2,7 +2,7 @@ import { ApiError, type Client, ConnectionError, CutError, type InvokeOptions, r
 import type { Deed, Lane, Recorded, Told } from "./history.js";
 
 /** Problems that say of themselves that nothing was accepted, or that nothing began. */
-const NOTHING_BEGAN: ReadonlySet<string> = new Set(["unavailable", "too_busy", "node_full", "expired_in_queue"]);
+const NOTHING_BEGAN: ReadonlySet<string> = new Set(["unavailable", "too_busy", "node_full", "expired_in_queue", "storage_full"]);
 
 /** What a function is told to do. */
 export interface Task {

@@ -14,6 +14,7 @@ const SLEEP_MS = 300;
 const LEAVES_AFTER_MS = 100;
 /** For everything that was accepted to be over: retries, and the locks of what was killed. */
 const OVER_MS = 90_000;
+
 /** Drives a stack through histories, as a client; and says what that saw. */
 export class Driver {
 	readonly #stack: Stack;
@@ -38,6 +39,7 @@ export class Driver {
 	/** One history, from a stack in which nothing goes on until there is one again. */
 	async drive(operations: readonly Operation[]): Promise<History> {
 		const asking: Promise<Asked | readonly Asked[]>[] = [];
+		const beside: Promise<void>[] = [];
 		let killed = false;
 		for (const operation of operations) {
 			if (operation.kind === "invoke") {
@@ -47,14 +49,17 @@ export class Driver {
 			} else if (operation.kind === "leave") asking.push(this.#ask("interactive", "sleep", AbortSignal.timeout(LEAVES_AFTER_MS)));
 			else if (operation.kind === "cancel") asking.push(this.#askAndCancel(operation.afterMs));
 			else if (operation.kind === "replay") asking.push(this.#askAndReplay(operation.deed));
-			else if (operation.kind === "deploy") await this.#whenBack(() => this.#deploy());
+			else if (operation.kind === "beside") {
+				killed = true;
+				beside.push(operation.work());
+			} else if (operation.kind === "deploy") await this.#whenBack(() => this.#deploy());
 			else {
 				killed = true;
 				await this.#stack.killAndAwaitNext(operation.process);
 				if (operation.patient) await this.#whenBack(() => this.#ready());
 			}
 		}
-		const asked = (await Promise.all(asking)).flat();
+		const [asked] = await Promise.all([Promise.all(asking).then((all) => all.flat()), ...beside]);
 		await this.#whenBack(() => this.#ready());
 		const records = await this.#settled(asked);
 		const totals = await this.#quiet();

@@ -1,4 +1,4 @@
-import { type Alias, LIVE } from "@berth/contracts";
+import { type Alias, LIVE, type MovedAlias } from "@berth/contracts";
 import type { Command } from "commander";
 import { EXIT } from "../exit-codes.js";
 import { aliasTargetOf } from "../input/alias-target.js";
@@ -86,12 +86,13 @@ function registerAliasRm(group: Command, { action }: Registrar): void {
 }
 
 /** Says where an alias leads now, and what a deploy does with it. */
-export function reportMoved({ terminal, json }: Session, name: string, alias: Alias): void {
+export function reportMoved({ terminal, json }: Session, name: string, alias: MovedAlias): void {
 	if (json) {
 		terminal.json(alias);
 		return;
 	}
 	terminal.print(`${name}@${alias.name} leads to ${targetText(alias)}.`);
+	for (const warning of alias.warnings ?? []) terminal.note(`Careful: ${warning}.`);
 	terminal.note(
 		alias.follows
 			? "Each version that becomes ready takes it over."

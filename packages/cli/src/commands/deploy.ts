@@ -91,7 +91,7 @@ export function registerDeploy({ program, action }: Registrar): void {
 				// For programs the answer alone, for people the build as it goes.
 				const isWatched = options.wait && !session.json;
 				const sent = await source.send(client, { wait: options.wait && session.json, cache: options.cache });
-				const answer = isWatched && !sent.unchanged ? await watched(session, client, sent.version) : sent;
+				const answer = isWatched && !sent.unchanged ? { ...sent, ...(await watched(session, client, sent.version)) } : sent;
 				const saved = options.saveLock && path !== undefined ? await saveLock(client, answer.version, path) : undefined;
 				return report(session, url, answer, saved);
 			}),
@@ -205,6 +205,7 @@ function report(session: Session, url: string, answer: DeployAnswer, savedLock?:
 		return EXIT.failed;
 	}
 	terminal.print(deployedText(answer, functionUrl(url, version), savedLock));
+	for (const warning of answer.warnings ?? []) terminal.note(`${terminal.style("yellow", "warning")}: ${warning}`);
 	return EXIT.ok;
 }
 

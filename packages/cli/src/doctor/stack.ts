@@ -7,6 +7,7 @@ import { readSupervisorState, type SupervisorState } from "../supervisor/state-f
 import { messageOf } from "../system-errors.js";
 import { ownTrust, type TlsTrust } from "../tls-trust.js";
 import { type Check, failed, ok, warning } from "./check.js";
+import { servedCertificate, wordsFor } from "./served-certificate.js";
 
 const ANSWER_MS = 3 * SECOND_MS;
 
@@ -38,17 +39,22 @@ async function readiness({ phase, url, supervisor, certificate, certificateKey, 
 		];
 	if (certificate === undefined) return [await answerOf({ url })];
 	const { tls, fault } = await ownTrust(certificate, startedWith);
-	if (fault !== undefined) return [await answerOf({ url, tls }), warning("certificate", fault.found, fault.mend)];
-	if (startedWith !== undefined && fingerprintOf(tls.ca) !== fingerprintOf(startedWith)) {
-		const before = await answerOf({ url, tls: { ca: startedWith, isOwn: true } });
-		if (before.status === "ok") return [before, untaken(certificate, certificateKey)];
+	const served = await servedCertificate(url, ANSWER_MS);
+	const isKnown = served === undefined || isSame(served, tls.ca);
+	// A certificate that isn't known is taken as it comes: the gateway is asked without a key.
+	const answer = await answerOf({ url, tls: isKnown ? tls : { ca: served.toString(), isOwn: true } });
+	if (fault !== undefined) {
+		const more = isKnown ? "" : ` The gateway serves ${wordsFor(served)}.`;
+		return [answer, warning("certificate", `${fault.found}${more}`, fault.mend)];
 	}
-	return [await answerOf({ url, tls })];
+	if (isKnown) return [answer];
+	const isFirst = startedWith !== undefined && isSame(served, startedWith);
+	return [answer, untaken(isFirst ? "the certificate that it was started with" : wordsFor(served), certificate, certificateKey)];
 }
 
-/** A certificate that is good by itself, and that the gateway doesn't serve: it goes on with the one that it was started with. */
-function untaken(certificate: string, key = certificate): Check {
-	const found = `The gateway serves the certificate that it was started with, and not the one in ${certificate}`;
+/** A certificate that is good by itself, and that the gateway doesn't serve: it goes on with the one that it had. */
+function untaken(served: string, certificate: string, key = certificate): Check {
+	const found = `The gateway serves ${served}, and not what is in ${certificate}`;
 	try {
 		readTls({ certificate, key });
 	} catch (error) {
@@ -62,8 +68,8 @@ function untaken(certificate: string, key = certificate): Check {
 	);
 }
 
-function fingerprintOf(certificate: string): string {
-	return new X509Certificate(certificate).fingerprint256;
+function isSame(one: X509Certificate, other: string): boolean {
+	return one.raw.equals(new X509Certificate(other).raw);
 }
 
 async function answerOf(gateway: { readonly url: string; readonly tls?: TlsTrust }): Promise<Check> {

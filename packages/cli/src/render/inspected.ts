@@ -1,4 +1,4 @@
-import type { Alias, Backlog, FailingVersion, Layer, SandboxInfo, Version } from "@berth/contracts";
+import { type Alias, type Backlog, type FailingVersion, type Layer, labelsText, type SandboxInfo, type Version } from "@berth/contracts";
 import { namesText } from "./aliases.js";
 import { failingText } from "./failing.js";
 import { readyText, sandboxesText } from "./kept.js";
@@ -27,6 +27,7 @@ export function inspectedText(
 		["runtime", manifest.runtimeClass === undefined ? manifest.runtime : `${manifest.runtime}, under ${manifest.runtimeClass}`],
 		["limits", `${manifest.memoryMiB} MiB, ${manifest.cpuMilli} m CPU, ${durationText(manifest.timeoutMs)}, /tmp ${manifest.tmpfsMiB} MiB`],
 	);
+	if (manifest.nodeSelector !== undefined) pairs.push(["nodes", `with ${labelsText(manifest.nodeSelector)}`]);
 	const there = sandboxesText(sandboxes.filter((each) => each.version === number));
 	pairs.push(["sandboxes", `${there === "" ? "none" : there}; ${readyText(manifest)}`]);
 	const storage = [...(manifest.volumes ?? []).map(volumeText), ...(manifest.binds ?? []).map((name) => `/mnt/${name} (the operator's)`)];

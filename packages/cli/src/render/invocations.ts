@@ -14,6 +14,22 @@ export function invocationsTable(invocations: readonly InvocationSummary[], nowM
 	]);
 }
 
+/** Reasons for waiting that are told below a list, at most. */
+const MOST_REASONS = 5;
+
+/** Why those of a list wait that wait for more than their turn: each reason once. */
+export function waitingText(invocations: readonly InvocationSummary[]): readonly string[] {
+	const waiting = new Map<string, number>();
+	for (const { function: name, version, waitsFor } of invocations) {
+		if (waitsFor === undefined) continue;
+		const reason = `${name} v${version}: ${waitsFor}.`;
+		waiting.set(reason, (waiting.get(reason) ?? 0) + 1);
+	}
+	const lines = [...waiting].map(([reason, count]) => `${count} waiting of ${reason}`);
+	const more = lines.length - MOST_REASONS;
+	return more > 0 ? [...lines.slice(0, MOST_REASONS), `And ${more} more such reasons: \`berth invocations inspect\` says them.`] : lines;
+}
+
 /** All there is to know of one, but for its result and its log. */
 export function invocationText(record: InvocationAnswer): string {
 	const {

@@ -6,6 +6,7 @@ import { benchProgress } from "./bench-progress.js";
 import { deployedText } from "./deployed.js";
 import { diagnosticText } from "./diagnostics.js";
 import { examinationText } from "./examination.js";
+import { nodeNotes, nodesText } from "./nodes.js";
 import { problemText } from "./problem.js";
 import { statsText } from "./stats.js";
 import { cutTo, tableOf } from "./table.js";
@@ -199,4 +200,27 @@ describe("a bench's progress", () => {
 		screen.print("more");
 		expect(sent()).toBe("");
 	});
+});
+
+test("nodes are listed with what they hold, and one that is gone says how", () => {
+	const load = { memoryMiB: 2048, heldMiB: 512, sandboxes: 3, running: 1, mostRunning: 8, warm: ["p/f:1"] };
+	const a = { id: "node_a", state: "ready", startedAt: "2026-11-26T10:00:00Z", release: "0.1.0", engine: "oci", cores: 2, load } as const;
+	const b = {
+		id: "node_b",
+		state: "lost",
+		startedAt: "2026-11-26T10:00:00Z",
+		goneAt: "2026-11-26T10:59:00Z",
+		labels: { zone: "b" },
+	} as const;
+	const list = {
+		nodes: [{ ...a, runtimeClasses: ["runsc"] as const }, b],
+		gateways: [{ id: "gw_a", startedAt: a.startedAt, address: "10.0.0.1:8081" }],
+	};
+	const [heading = "", first, second, , gateways] = nodesText(list, Date.parse("2026-11-26T11:00:00Z")).split("\n");
+	expect(heading).toContain("SANDBOXES  RUNNING  WARM  ENGINE");
+	expect(first).toMatch(/^node_a {2}ready +1h ago +2 {2}512 MiB of 2 GiB +3 +1 of 8 +1 {2}oci\+runsc {2}0\.1\.0 +-$/);
+	expect(second).toMatch(/^node_b {2}lost 1m ago {2}.* zone=b$/);
+	expect(gateways).toBe("1 gateway: gw_a at 10.0.0.1:8081");
+	expect(nodeNotes(list.nodes)).toEqual([expect.stringContaining("node_b is lost: its lease ended")]);
+	expect(nodesText({ nodes: [], gateways: [] }, 0)).toContain("No node is up");
 });

@@ -26,7 +26,7 @@ export const ALIAS_ROUTES: readonly Route[] = [
 		summary: "Make an alias, or move it at once: to versions by weight, or to the newest ready version from now on",
 		scope: "deploy",
 		body: aliasInputSchema,
-		answers: { 200: "The alias as it is now" },
+		answers: { 200: "The alias as it is now, with `warnings` of versions that crash again and again" },
 		serve: setAlias,
 	},
 	{
@@ -42,7 +42,7 @@ export const ALIAS_ROUTES: readonly Route[] = [
 		path: "/v1/functions/{name}/aliases/{alias}/rollback",
 		summary: "Lead an alias wholly to the version that it led to wholly before",
 		scope: "deploy",
-		answers: { 200: "The alias as it is now" },
+		answers: { 200: "The alias as it is now, with `warnings` of versions that crash again and again" },
 		serve: rollBack,
 	},
 ];

@@ -1,4 +1,5 @@
 import { livez, metrics, readyz } from "../health.js";
+import { listNodes } from "../node-list.js";
 import { commandNodes, getStats, listSandboxes, nodeCommandSchema } from "../nodes.js";
 import type { Route } from "../route.js";
 
@@ -19,6 +20,14 @@ export const NODE_ROUTES: readonly Route[] = [
 		scope: "operator",
 		answers: { 200: "StatsAnswer" },
 		serve: getStats,
+	},
+	{
+		method: "get",
+		path: "/v1/nodes",
+		summary: "The nodes, with what each is and holds, those that went lately, and the gateways",
+		scope: "operator",
+		answers: { 200: "NodeList" },
+		serve: listNodes,
 	},
 	{
 		method: "post",

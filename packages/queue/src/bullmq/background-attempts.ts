@@ -1,5 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
-import type { InvocationRequest, Settlement } from "@berth/contracts";
+import type { CrashLoop, InvocationRequest, Settlement } from "@berth/contracts";
 import type { Redis } from "@berth/redis";
 import { type Job, UnrecoverableError } from "bullmq";
 import type { BackgroundCancels } from "../background-cancels.js";
@@ -9,8 +9,9 @@ import { functionKeyOf } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import type { MemoryWatch } from "../memory-watch.js";
 import { CANCEL_WORDS, type DeliveryHandler, type SettlementKeeper } from "../ports.js";
-import { elapsedMs, platformSettlement, rejectedSettlement } from "../settlements.js";
-import { backoffMsOf, endingOf, isTooOld, MOST_STALLS, retryOf } from "./background-policy.js";
+import { elapsedMs, rejectedSettlement } from "../settlements.js";
+import { type Hindrance, refusalOf } from "./attempt-refusal.js";
+import { backoffMsOf, endingOf, isTooOld, retryOf } from "./background-policy.js";
 import type { FunctionQueues } from "./function-queues.js";
 import type { LaneIndex } from "./lane-index.js";
 import { Rests } from "./rests.js";
@@ -25,8 +26,8 @@ const ELSEWHERE_MS = 2000;
 /** What an invocation needs that this node doesn't have, as in `the runtime class runsc`; undefined when it can run it. */
 export type LackOf = (request: InvocationRequest) => Promise<string | undefined>;
 
-/** How long an invocation is left alone, since its version crashes again and again, milliseconds; 0: it isn't. */
-export type RestMs = (request: InvocationRequest) => number;
+/** Of an invocation whose version crashes again and again; it is left alone until that may be tried. */
+export type CrashLoopOf = (request: InvocationRequest) => CrashLoop | undefined;
 
 /** A job in hand. */
 export interface HeldJob {
@@ -49,7 +50,7 @@ export interface BackgroundAttemptsParts {
 	readonly log: QueueLogger;
 	readonly handler: DeliveryHandler;
 	readonly lackOf: LackOf;
-	readonly restMs: RestMs;
+	readonly crashLoopOf: CrashLoopOf;
 	readonly settlements: SettlementKeeper | undefined;
 	/** Of the durable Redis: where it is scarce, what is to be tried again takes as little as it can. */
 	readonly memory: Pick<MemoryWatch, "add">;
@@ -60,8 +61,8 @@ export interface BackgroundAttemptsParts {
 /** How a job leaves a worker's hands. One that is `left` stays as it is: when its lock has ended, a worker takes it up again. */
 type Leaving =
 	| { readonly kind: "settled" | "elsewhere" }
-	/** Its version crashes again and again: that costs it no attempt. One that `began` has used the number that it has. */
-	| { readonly kind: "resting"; readonly restMs: number; readonly began: boolean }
+	/** Its version crashes again and again: that costs it no attempt. */
+	| { readonly kind: "resting"; readonly restMs: number }
 	| { readonly kind: "dead" | "retried"; readonly reason: string }
 	| { readonly kind: "left"; readonly why: string };
 
@@ -104,18 +105,19 @@ export class BackgroundAttempts {
 		const { data } = held.job;
 		const lack = await this.#parts.lackOf(data);
 		// Whatever keeps it from being run, it ages.
-		if (isTooOld(data)) return await this.#attempt(held, cancelled, lack);
+		const crashLoop = this.#parts.crashLoopOf(data);
+		if (isTooOld(data)) return await this.#attempt(held, cancelled, { lack, crashLoop });
 		if (lack !== undefined) return ELSEWHERE;
-		const restMs = this.#parts.restMs(data);
-		return restMs > 0 ? { kind: "resting", restMs, began: false } : await this.#attempt(held, cancelled);
+		const restMs = crashLoop?.retryAfterMs ?? 0;
+		return restMs > 0 ? { kind: "resting", restMs } : await this.#attempt(held, cancelled, {});
 	}
 
-	async #attempt(held: HeldJob, cancelled: AbortController, lack?: string): Promise<Leaving> {
+	async #attempt(held: HeldJob, cancelled: AbortController, hindrance: Hindrance): Promise<Leaving> {
 		const { job, token, lost } = held;
 		// A stall raises attemptsStarted and not attemptsMade: only the former tells attempts apart.
 		const attempt = job.attemptsStarted;
-		const { records, memory } = this.#parts;
-		const begun = await this.#written(held, () => records.begin(job.data, attempt, token, this.#parts.nodeId));
+		const { records, memory, nodeId: node } = this.#parts;
+		const begun = await this.#written(held, () => records.begin(job.data, attempt, token, node));
 		if (begun === undefined) return LOST;
 		if (begun.kind === "stale") return OVERTAKEN;
 		if (begun.kind === "settled") {
@@ -125,11 +127,14 @@ export class BackgroundAttempts {
 		}
 		if (begun.cancelled) cancelled.abort(new Error(CANCEL_WORDS.asked));
 		const queueMs = elapsedMs(begun.queuedAtMs);
-		const refused = this.#refusal(job, attempt, queueMs, lack);
+		const refused = refusalOf(job, { node, attempt, queueMs }, hindrance);
 		const settlement = refused ?? (await this.#handle(held, attempt, queueMs, cancelled.signal));
 		if (lost.aborted) return LOST;
-		const failuresLeft = refused === undefined ? retryOf(job.data).attempts - job.attemptsMade - 1 : 0;
 		const { crashLoop } = settlement.attempt;
+		if (crashLoop !== undefined && (await this.#written(held, () => records.putOff(job.data.id, attempt, token))) === true)
+			return { kind: "resting", restMs: crashLoop.retryAfterMs };
+		const failuresLeft = refused === undefined ? retryOf(job.data).attempts - job.attemptsMade - 1 : 0;
+		// Of one that couldn't be put off since it was cancelled meanwhile, this is the end.
 		const ending = crashLoop === undefined ? endingOf(settlement.attempt.outcome, failuresLeft) : "retried";
 		const kept = ending === "retried" ? job.data : await this.#kept(job.data, ending);
 		memory.add(roughBytes(settlement));
@@ -140,7 +145,6 @@ export class BackgroundAttempts {
 			return OVERTAKEN;
 		}
 		if (ended !== "retried") await this.#over(job.data);
-		if (ended === "retried" && crashLoop !== undefined) return { kind: "resting", restMs: crashLoop.retryAfterMs, began: true };
 		if (ended === "dead" || ended === "retried") return { kind: ended, reason: settlement.attempt.code ?? settlement.attempt.outcome };
 		return { kind: "settled" };
 	}
@@ -151,7 +155,7 @@ export class BackgroundAttempts {
 			if (leaving.kind === "settled") await job.moveToCompleted(undefined, token, false);
 			else if (leaving.kind === "dead") await job.moveToFailed(new UnrecoverableError(leaving.reason), token, false);
 			else if (leaving.kind === "elsewhere") await this.#untaken(held, ELSEWHERE_MS);
-			else if (leaving.kind === "resting") await this.#rest(held, leaving);
+			else if (leaving.kind === "resting") await this.#untaken(held, this.#rests.until(versionKeyOf(job.data), leaving.restMs));
 			else await this.#again(held, backoffMsOf(retryOf(job.data).backoffMs, job.attemptsMade + 1), { skipAttempt: false });
 		} catch (error) {
 			// What BullMQ says by a code is how the job is, whatever is tried: it is out of our hands.
@@ -160,14 +164,7 @@ export class BackgroundAttempts {
 		}
 	}
 
-	/** What has begun has a record under its number: the next attempt needs another one. */
-	async #rest(held: HeldJob, { restMs, began }: Extract<Leaving, { kind: "resting" }>): Promise<void> {
-		const delayMs = this.#rests.until(versionKeyOf(held.job.data), restMs);
-		if (began) await this.#again(held, delayMs, { skipAttempt: true });
-		else await this.#untaken(held, delayMs);
-	}
-
-	/** It was only looked at. */
+	/** Nothing of it ran: it was only looked at, or there was no sandbox for it. */
 	async #untaken(held: HeldJob, delayMs: number): Promise<void> {
 		const { queues, redis } = this.#parts;
 		await untake(redis, queues.of(held.key), held.job, held.token);
@@ -216,20 +213,6 @@ export class BackgroundAttempts {
 		} catch (error) {
 			this.#parts.log.error({ error, invocation: request.id }, "what a settled invocation held couldn't be freed");
 		}
-	}
-
-	/** The settlement of a job that isn't run any more. */
-	#refusal(job: Job<InvocationRequest>, attempt: number, queueMs: number, lack: string | undefined): Settlement | undefined {
-		const refusal = { node: this.#parts.nodeId, attempt, queueMs };
-		if (isTooOld(job.data)) {
-			const why = lack === undefined ? "" : `: it waited for a node that has ${lack}`;
-			const message = `It is older than its function's maxAgeMs of ${retryOf(job.data).maxAgeMs} allows${why}.`;
-			return platformSettlement({ ...refusal, code: "expired_in_queue", message });
-		}
-		if (job.stalledCounter > MOST_STALLS) {
-			return platformSettlement({ ...refusal, code: "worker_lost", message: `${job.stalledCounter} workers died while they held it.` });
-		}
-		return undefined;
 	}
 
 	async #handle({ job, lost }: HeldJob, attempt: number, queueMs: number, cancelled: AbortSignal): Promise<Settlement> {

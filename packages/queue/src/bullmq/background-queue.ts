@@ -5,7 +5,7 @@ import { BackgroundRecords, type Cancelled, DEFAULT_RETENTION, type Retention } 
 import type { LaneTotals } from "../counters.js";
 import { BACKGROUND_CANCELS, BACKGROUND_TOTALS, functionKeyOf, LANE } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
-import type { FunctionName, LaneDepth } from "../ports.js";
+import type { FunctionName, HeldUp, LaneDepth } from "../ports.js";
 import { Retractions } from "../retractions.js";
 import { elapsedMs } from "../settlements.js";
 import { FunctionQueues } from "./function-queues.js";
@@ -126,6 +126,10 @@ export class BackgroundQueue {
 
 	backlog(of: FunctionName): Promise<Backlog> {
 		return this.#index.backlog(functionKeyOf(of));
+	}
+
+	heldUp(of: FunctionName): Promise<HeldUp> {
+		return this.#index.heldUp(functionKeyOf(of));
 	}
 
 	/** Names of a project's functions that are paused. */

@@ -9,7 +9,7 @@ import type { QueueLogger } from "../logger.js";
 import { MemoryWatch } from "../memory-watch.js";
 import type { DeliveryHandler, SettlementKeeper } from "../ports.js";
 import type { ProjectSlots } from "../project-slots.js";
-import { BackgroundAttempts, type LackOf, type RestMs } from "./background-attempts.js";
+import { BackgroundAttempts, type CrashLoopOf, type LackOf } from "./background-attempts.js";
 import { CpuPace } from "./cpu-pace.js";
 import { FairRing } from "./fair-ring.js";
 import { FunctionQueues } from "./function-queues.js";
@@ -29,7 +29,7 @@ export interface BackgroundSourceParts {
 	readonly nodeId: string;
 	readonly limitsOf: LimitsOf;
 	readonly lackOf: LackOf;
-	readonly restMs: RestMs;
+	readonly crashLoopOf: CrashLoopOf;
 	/** What projects have in flight at once, and how many they may have. */
 	readonly slots: ProjectSlots;
 	/** A connection for `subscriber` use to the fast Redis. */
@@ -87,7 +87,7 @@ export class BackgroundSource {
 			this.#measured(ring, functionKeyOf(delivery.request), settlement.attempt);
 			return settlement;
 		};
-		const { lackOf, restMs } = this.#parts;
+		const { lackOf, crashLoopOf } = this.#parts;
 		this.#attempts = new BackgroundAttempts({
 			redis,
 			records,
@@ -98,7 +98,7 @@ export class BackgroundSource {
 			log,
 			handler: run,
 			lackOf,
-			restMs,
+			crashLoopOf,
 			settlements,
 			memory,
 			expect,

@@ -1,6 +1,7 @@
 import type { Backlog } from "@berth/contracts";
 import { LuaScript, type Redis } from "@berth/redis";
 import { functionQueueOf, LANE, QUEUE_PREFIX, SHARED_BACKGROUND_QUEUE } from "../keys.js";
+import type { HeldUp } from "../ports.js";
 import { STALLED_CHECK_MS } from "./leases.js";
 
 /** So long an empty queue may be about to get the job that it was marked for, milliseconds: longer than any command of a gateway's takes. */
@@ -190,6 +191,24 @@ export class LaneIndex {
 			this.#redis.llen(`${prefix}active`),
 		]);
 		return { paused: paused === 1, waiting, delayed, running };
+	}
+
+	/** What of its own keeps a function's next job from being taken now. */
+	async heldUp(key: string): Promise<HeldUp> {
+		const prefix = prefixOf(key);
+		const [[paused, concurrency, rate], running, begun, freeInMs] = await Promise.all([
+			this.#redis.hmget(`${prefix}meta`, "paused", "concurrency", "max"),
+			this.#redis.llen(`${prefix}active`),
+			this.#redis.get(`${prefix}limiter`),
+			this.#redis.pttl(`${prefix}limiter`),
+		]);
+		const isFull = typeof concurrency === "string" && running >= Number(concurrency);
+		const isUsedUp = typeof rate === "string" && Number(begun ?? 0) >= Number(rate) && freeInMs > 0;
+		return {
+			paused: typeof paused === "string",
+			...(isFull ? { concurrency: Number(concurrency) } : {}),
+			...(isUsedUp ? { rate: { limit: Number(rate), freeInMs } } : {}),
+		};
 	}
 
 	/** Since when the function that waits longest has had something to run, milliseconds since the epoch. */

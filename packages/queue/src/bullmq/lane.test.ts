@@ -5,7 +5,7 @@ import type { GatewayQueue } from "../invocation-queue.js";
 import { functionQueueOf, LANE, QUEUE_PREFIX, SHARED_BACKGROUND_QUEUE } from "../keys.js";
 import type { DeliveryHandler } from "../ports.js";
 import { echo, Lanes, requestOf, settlementOf } from "../testing/lanes.js";
-import type { LackOf, RestMs } from "./background-attempts.js";
+import type { CrashLoopOf, LackOf } from "./background-attempts.js";
 import { Rests } from "./rests.js";
 
 let lanes: Lanes;
@@ -141,11 +141,12 @@ test("a job whose gateway died before anybody heard of it is found", async () =>
 
 describe("a function's limits", () => {
 	/** Deliveries that end when they are told to, and how many there were at a time. */
-	function counted(runMs: number) {
-		const seen = { now: 0, most: 0, began: [] as number[] };
+	function counted(runMs: number, heldAt = 0) {
+		const seen = { now: 0, most: 0, began: [] as number[], held: Promise.withResolvers<void>() };
 		const handler: DeliveryHandler = async (delivery) => {
 			seen.most = Math.max(seen.most, ++seen.now);
 			seen.began.push(Date.now());
+			if (seen.now === heldAt) await seen.held.promise;
 			await wait(runMs);
 			seen.now--;
 			return await echo(delivery);
@@ -155,15 +156,19 @@ describe("a function's limits", () => {
 
 	test("so many at a time, over all nodes, and again as many when they change", async () => {
 		const gateway = await lanes.gateway();
-		const { seen, handler } = counted(20);
+		const { seen, handler } = counted(20, 2);
 		const limits = { concurrency: 2 };
+		const few = { project: "default", function: "few" };
 		await fill(gateway, "few", 30);
 		const workers = [
 			await lanes.worker(handler, 64, undefined, "1", async () => limits),
 			await lanes.worker(handler, 64, undefined, "2", async () => limits),
 		];
+		await expect.poll(() => gateway.heldUp(few)).toEqual({ paused: false, concurrency: 2 });
+		seen.held.resolve();
 		await accountedFor(gateway, 30);
 		expect(seen.most).toBe(2);
+		expect(await gateway.heldUp(few)).toEqual({ paused: false });
 		limits.concurrency = 5;
 		for (const worker of workers) worker.changed("default/few");
 		await lanes.server.client((redis) =>
@@ -180,6 +185,8 @@ describe("a function's limits", () => {
 		const rate = { limit: 3, periodMs: 300 };
 		await fill(gateway, "slow", 9);
 		await lanes.worker(handler, 64, undefined, "1", async () => ({ rate }));
+		const heldUp = () => gateway.heldUp({ project: "default", function: "slow" });
+		await expect.poll(heldUp, { interval: 5 }).toMatchObject({ paused: false, rate: { limit: 3, freeInMs: expect.any(Number) } });
 		await accountedFor(gateway, 9);
 		// A period begins with its first one, as Redis' clock has it.
 		for (const at of [3, 6]) expect((seen.began[at] ?? 0) - (seen.began[at - 3] ?? 0)).toBeGreaterThanOrEqual(rate.periodMs - 60);
@@ -320,6 +327,7 @@ describe("what a node can't run", () => {
 });
 
 describe("a job of a version that crashes again and again", () => {
+	const crashLoop = { crashes: 5, outcome: "crashed", error: "it ended", invocation: "inv_1", retryAfterMs: 20 } as const;
 	test("is left alone until its version may be tried, and costs no attempt; other versions run meanwhile", async () => {
 		const gateway = await lanes.gateway({ attempts: 1 });
 		const ran: string[] = [];
@@ -329,8 +337,8 @@ describe("a job of a version that crashes again and again", () => {
 		};
 		let isResting = true;
 		const [resting, other] = [requestOf("", { version: 7 }), requestOf("", { version: 8 })];
-		const restMs: RestMs = ({ version }) => (version === 7 && isResting ? 50 : 0);
-		await lanes.worker(handler, 64, undefined, "1", undefined, { restMs });
+		const crashLoopOf: CrashLoopOf = ({ version }) => (version === 7 && isResting ? { ...crashLoop, retryAfterMs: 50 } : undefined);
+		await lanes.worker(handler, 64, undefined, "1", undefined, { crashLoopOf });
 		await gateway.enqueue(resting);
 		await gateway.enqueue(other);
 		await expect.poll(() => ran).toEqual([other.id]);
@@ -340,25 +348,50 @@ describe("a job of a version that crashes again and again", () => {
 		expect(ran).toEqual([other.id, resting.id]);
 	});
 
-	test("that began before that was known has it in its record, and its attempts left", async () => {
+	test("that began before that was known is put off: no attempt of it is on record, and the next has the number that it had", async () => {
 		const gateway = await lanes.gateway({ attempts: 1 });
-		const crashLoop = { crashes: 5, outcome: "crashed", error: "it ended", invocation: "inv_1", retryAfterMs: 20 } as const;
 		const request = requestOf();
 		const job = `${QUEUE_PREFIX}:${functionQueueOf("default/echo")}:${request.id}`;
 		const stalls: unknown[] = [];
+		const numbers: number[] = [];
 		await lanes.worker(async ({ attempt, ...delivery }) => {
 			stalls.push(await lanes.server.client((redis) => redis.hget(job, "stc")));
-			if (attempt > 2) return await echo({ attempt, ...delivery });
+			numbers.push(attempt);
+			if (numbers.length > 2) return await echo({ attempt, ...delivery });
 			const { attempt: refused } = settlementOf("platform_error", attempt);
 			return { attempt: { ...refused, code: "function_failing", crashLoop } };
 		});
 		await gateway.enqueue(request);
 		await accountedFor(gateway, 1);
-		// Each attempt was taken once its rest was over, by a number of its own: none lay there until its lock had ended.
+		// Each time it was taken once its rest was over: none lay there until its lock had ended.
 		expect(stalls).toEqual([null, null, null]);
+		expect(numbers).toEqual([1, 1, 1]);
 		const record = await gateway.record(request.id);
-		expect(record).toMatchObject({ state: "settled", last: { outcome: "succeeded", attempt: 3 } });
-		expect(record?.background?.attempts[0]).toMatchObject({ code: "function_failing", crashLoop });
+		expect(record).toMatchObject({ state: "settled", last: { outcome: "succeeded", attempt: 1 }, background: { attemptCount: 1 } });
+		expect(record?.background?.attempts).toHaveLength(1);
+	});
+
+	test("and was cancelled when it would have been put off ends by that", async () => {
+		const gateway = await lanes.gateway({ attempts: 1 });
+		const request = requestOf();
+		await lanes.worker(async ({ attempt }) => {
+			await gateway.cancelBackground(request.id, request);
+			const { attempt: refused } = settlementOf("platform_error", attempt);
+			return { attempt: { ...refused, code: "function_failing", crashLoop } };
+		});
+		await gateway.enqueue(request);
+		await accountedFor(gateway, 1);
+		expect(await gateway.record(request.id)).toMatchObject({ state: "settled", background: { outcome: "cancelled" } });
+	});
+
+	test("and has waited for longer than it may ends as a dead letter that says so", async () => {
+		const gateway = await lanes.gateway();
+		await lanes.worker(echo, 64, undefined, "1", undefined, { crashLoopOf: () => ({ ...crashLoop, retryAfterMs: 0 }) });
+		const request = requestOf("", { acceptedAtMs: Date.now() - 5000, retry: { maxAgeMs: 1000 } });
+		await gateway.enqueue(request);
+		await expect.poll(async () => (await gateway.record(request.id))?.state, { timeout: 10_000 }).toBe("settled");
+		const message = expect.stringContaining("since it crashed 5 times in a row (function_failing; crashed, at inv_1: it ended)");
+		expect(await gateway.record(request.id)).toMatchObject({ last: { code: "expired_in_queue", error: { message } } });
 	});
 });
 

@@ -1,7 +1,7 @@
 import type { InvocationRequest } from "@berth/contracts";
 import { newId, type Outcome, type RetryPolicy, type Settlement } from "@berth/contracts";
 import { RedisServer } from "@berth/redis/testing";
-import type { LackOf, RestMs } from "../bullmq/background-attempts.js";
+import type { CrashLoopOf, LackOf } from "../bullmq/background-attempts.js";
 import type { LimitsOf } from "../bullmq/lane-limits.js";
 import type { GatewayQueue } from "../invocation-queue.js";
 import type { WorkerSource } from "../invocation-source.js";
@@ -46,7 +46,7 @@ export class Lanes {
 			readonly memoryMiB?: number;
 			readonly projectConcurrency?: (project: string) => number | undefined;
 			readonly lackOf?: LackOf;
-			readonly restMs?: RestMs;
+			readonly crashLoopOf?: CrashLoopOf;
 		} = {},
 	): Promise<WorkerSource> {
 		const source = this.#keep(await openInvocationSource({ ...this.#urls, nodeId: NODE, incarnation, limitsOf, ...bounds }));

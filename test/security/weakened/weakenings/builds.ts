@@ -45,8 +45,9 @@ export const builds = {
 	"no shell": { reason: "There is none in the root in which packages are installed; with one it would be another root." },
 	"build's own language checks": { reason: "They are the compiler's: without it there is no bundle, and nothing to attack with." },
 	"time of a build": {
-		takes: "the time that an installation has, and that a registry may say nothing: both are three times as long",
+		takes: "the time that a build has, and an installation, and that a registry may say nothing: all are three times as long",
 		edits: [
+			["packages/worker/src/main.ts", "timeoutMs: settings.buildTimeoutMs,", "timeoutMs: 3 * settings.buildTimeoutMs,"],
 			["packages/worker/src/main.ts", "installMs: settings.install.timeoutMs,", "installMs: 3 * settings.install.timeoutMs,"],
 			["packages/worker/src/main.ts", "silenceMs: settings.install.silenceMs,", "silenceMs: 3 * settings.install.silenceMs,"],
 		],

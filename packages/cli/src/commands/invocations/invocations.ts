@@ -5,7 +5,7 @@ import { EXIT, type ExitCode } from "../../exit-codes.js";
 import { parseCount } from "../../input/sizes.js";
 import { hearStops } from "../../interruption.js";
 import type { Registrar } from "../../registrar.js";
-import { attemptText, invocationsTable, invocationText } from "../../render/invocations.js";
+import { attemptText, invocationsTable, invocationText, waitingText } from "../../render/invocations.js";
 import { logText } from "../../render/problem.js";
 import type { Session } from "../../session.js";
 import { type FilterOptions, queryOf, withFilters } from "./options.js";
@@ -49,6 +49,7 @@ function registerList(group: Command, { action }: Registrar): void {
 				if (session.json) session.terminal.json(list);
 				else if (list.invocations.length === 0) session.terminal.note(list.cursor === undefined ? NONE : NONE_SO_FAR);
 				else session.terminal.print(invocationsTable(list.invocations, Date.now()));
+				if (!session.json) for (const reason of waitingText(list.invocations)) session.terminal.note(reason);
 				if (!session.json && list.cursor !== undefined) session.terminal.note(`There may be older ones: --cursor ${list.cursor}`);
 				return EXIT.ok;
 			}),
@@ -153,6 +154,7 @@ async function watch(session: Session, id: string): Promise<ExitCode> {
 		for await (const event of client.watchInvocation(id, stopping.signal)) {
 			if (json) terminal.json(event);
 			else if (event.kind === "attempt") terminal.print(attemptText(event));
+			else if (event.kind === "waits") terminal.print(event.waitsFor === undefined ? "waits for its turn" : `waits: ${event.waitsFor}`);
 			else if (event.kind === "state") terminal.print(event.attempt === undefined ? event.state : `attempt ${event.attempt} began`);
 			else terminal.print(`settled: ${event.outcome}${event.dead === true ? ", a dead letter" : ""}`);
 			if (event.kind === "end") return event.outcome === "succeeded" ? EXIT.ok : EXIT.failed;

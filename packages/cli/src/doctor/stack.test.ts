@@ -1,0 +1,102 @@
+import { execFileSync } from "node:child_process";
+import { X509Certificate } from "node:crypto";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:https";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { loadSettings } from "@berth/config";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { identityOf } from "../supervisor/process-identity.js";
+import { writeSupervisorState } from "../supervisor/state-file.js";
+import { firstCertificate } from "../tls-trust.js";
+import { checkStack } from "./stack.js";
+
+let directory: string;
+let server: Server;
+/** What the gateway's settings name. */
+let file: { readonly certificate: string; readonly key: string };
+beforeAll(async () => {
+	directory = mkdtempSync(join(tmpdir(), "doctor-stack-"));
+	for (const name of ["first", "second", "third"]) {
+		const kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", pathOf(name, "key")];
+		execFileSync("openssl", ["req", "-x509", ...kind, "-out", pathOf(name, "crt"), "-subj", `/CN=${name}`, "-days", "2"], {
+			stdio: "pipe",
+		});
+	}
+	file = { certificate: pathOf("now", "crt"), key: pathOf("now", "key") };
+	// What a gateway says of itself when it is ready; its certificate is what matters here.
+	server = createServer(pair("second"), (_, response) => response.setHeader("content-type", "application/json").end('{"status":"ready"}'));
+	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+});
+afterAll(async () => {
+	server.closeAllConnections();
+	await new Promise((resolve) => server.close(resolve));
+	rmSync(directory, { recursive: true });
+});
+beforeEach(() => server.setSecureContext(pair("second")));
+
+describe("the certificate of a gateway that serves", () => {
+	test("what its file has is nothing to speak of", async () => {
+		put("second");
+		expect(await found("second")).toEqual([expect.objectContaining({ name: "stack", status: "ok" })]);
+	});
+
+	test("what it was started with, and not what its file has, is a warning", async () => {
+		put("first");
+		expect(await found("second")).toEqual([
+			expect.objectContaining({ name: "stack", status: "ok" }),
+			expect.objectContaining({ name: "certificate", status: "warning", found: expect.stringContaining("that it was started with") }),
+		]);
+	});
+
+	test("another one than either is told by what it is, and the gateway is asked all the same", async () => {
+		put("first");
+		const [stack, certificate] = await found("third");
+		expect(stack).toMatchObject({ name: "stack", status: "ok" });
+		expect(certificate).toMatchObject({ name: "certificate", status: "warning", mend: expect.stringContaining("start the stack again") });
+		expect(certificate?.found).toContain("one for CN=second, issued by itself, good until ");
+		expect(certificate?.found).toContain(new X509Certificate(readFileSync(pathOf("second", "crt"))).fingerprint256);
+	});
+
+	test("another one than either, while its file has none, is told with what is wrong with the file", async () => {
+		writeFileSync(file.certificate, "none");
+		const [stack, certificate] = await found("third");
+		expect(stack).toMatchObject({ status: "ok" });
+		expect(certificate).toMatchObject({ name: "certificate", status: "warning", found: expect.stringContaining("is broken") });
+		expect(certificate?.found).toContain("one for CN=second");
+	});
+});
+
+/** What is said of a stack whose gateway is this server. */
+async function found(startedWith: string) {
+	const { port } = server.address() as AddressInfo;
+	const supervisor = await identityOf(process.pid);
+	if (supervisor === undefined) throw new Error("this process has no identity");
+	const { paths } = loadSettings({ BERTH_DATA_DIR: directory });
+	mkdirSync(join(directory, "run"), { recursive: true });
+	await writeSupervisorState(paths, {
+		supervisor,
+		phase: "ready",
+		url: `https://127.0.0.1:${port}`,
+		certificate: file.certificate,
+		certificateKey: file.key,
+		startedWith: await firstCertificate(pathOf(startedWith, "crt")),
+		startedAt: new Date().toISOString(),
+		children: [],
+	});
+	return (await checkStack({ paths })).checks;
+}
+
+function put(name: string): void {
+	copyFileSync(pathOf(name, "crt"), file.certificate);
+	copyFileSync(pathOf(name, "key"), file.key);
+}
+
+function pathOf(name: string, kind: "crt" | "key"): string {
+	return join(directory, `${name}.${kind}`);
+}
+
+function pair(name: string) {
+	return { cert: readFileSync(pathOf(name, "crt")), key: readFileSync(pathOf(name, "key")) };
+}
