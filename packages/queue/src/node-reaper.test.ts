@@ -48,7 +48,7 @@ test("what waits for a node that doesn't come back is settled, by one gateway at
 	await expect(answer).rejects.toMatchObject({ code: "expired_in_queue" });
 	expect(await gateway.record(request.id)).toMatchObject({ last: { code: "expired_in_queue" } });
 	expect(await keysLeft()).toEqual([]);
-	expect(await redis.zrange(NODE_QUEUES, 0, -1)).toEqual([]);
+	expect(await redis.zrange(NODE_QUEUES, "0", "-1")).toEqual([]);
 	expect(await redis.get(REAPER)).toBe("gw_one");
 });
 
