@@ -14,12 +14,14 @@ import { invokingCosts } from "./bench/invoking.mjs";
 import { frozenMemory, prewarmedMemory } from "./bench/memory.mjs";
 import { neighbourCosts } from "./bench/neighbours.mjs";
 import { overloadCosts } from "./bench/overload.mjs";
+import { persistenceCosts } from "./bench/persistence.mjs";
 import { redeploys } from "./bench/redeploys.mjs";
 import { BACKGROUND } from "./bench/rows/background.mjs";
 import { DEPENDENCIES } from "./bench/rows/dependencies.mjs";
 import { INVOKING } from "./bench/rows/invoking.mjs";
 import { NEIGHBOURS } from "./bench/rows/neighbours.mjs";
 import { OVERLOAD } from "./bench/rows/overload.mjs";
+import { PERSISTENCE } from "./bench/rows/persistence.mjs";
 import { SCALE } from "./bench/rows/scale.mjs";
 import { STREAMS as STREAM_TARGETS } from "./bench/rows/streams.mjs";
 import { rowsOf, tableOf } from "./bench/rows.mjs";
@@ -43,6 +45,8 @@ const STREAMS = { rounds: 200, aborts: 2000, seconds: 5 };
 const QUICK_STREAMS = { rounds: 30, aborts: 200, seconds: 1 };
 const SCALES = { functions: 10_000, invocations: 2000, background: 2000 };
 const QUICK_SCALES = { functions: 200, invocations: 200, background: 200 };
+const PERSISTED = { rounds: 5, alone: 300, together: 4000 };
+const QUICK_PERSISTED = { rounds: 2, alone: 100, together: 500 };
 const RESULTS = "bench-results.json";
 
 /** What is measured alone when it is asked for by name. */
@@ -74,6 +78,12 @@ const PARTS = {
 			scale: await scaleCosts(client, stack, quick ? QUICK_SCALES : SCALES),
 		}),
 		targets: SCALE,
+	},
+	persistence: {
+		measure: async ({ client, stack, quick }) => ({
+			persistence: await persistenceCosts(client, stack, quick ? QUICK_PERSISTED : PERSISTED),
+		}),
+		targets: PERSISTENCE,
 	},
 	overload: {
 		measure: async ({ client, stack, quick, signal }) => ({

@@ -4,6 +4,7 @@ import { ms, rate } from "./rows/figures.mjs";
 import { INVOKING } from "./rows/invoking.mjs";
 import { NEIGHBOURS } from "./rows/neighbours.mjs";
 import { OVERLOAD } from "./rows/overload.mjs";
+import { PERSISTENCE } from "./rows/persistence.mjs";
 import { SCALE } from "./rows/scale.mjs";
 import { STARTS } from "./rows/starts.mjs";
 import { STREAMS } from "./rows/streams.mjs";
@@ -14,7 +15,7 @@ import { STREAMS } from "./rows/streams.mjs";
  * @typedef {{what: string, target: string, measure: (run: object) => {measured: string, ratio?: string, met?: boolean}}} Target
  * @type {readonly Target[]}
  */
-const TARGETS = [...STARTS, ...DEPENDENCIES, ...OVERLOAD, ...NEIGHBOURS, ...STREAMS, ...INVOKING, ...BACKGROUND, ...SCALE];
+const TARGETS = [...STARTS, ...DEPENDENCIES, ...OVERLOAD, ...NEIGHBOURS, ...STREAMS, ...INVOKING, ...BACKGROUND, ...SCALE, ...PERSISTENCE];
 
 /**
  * The rows of the table of targets.

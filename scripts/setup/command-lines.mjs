@@ -19,6 +19,7 @@ export const BENCH_OPTIONS = {
 	invoking: BENCH_SWITCH,
 	neighbours: BENCH_SWITCH,
 	overload: BENCH_SWITCH,
+	persistence: BENCH_SWITCH,
 	scale: BENCH_SWITCH,
 	streams: BENCH_SWITCH,
 	out: { type: "string" },
@@ -100,6 +101,7 @@ on a stack of its own. As root.
   --invoking      only what a function pays that invokes another one
   --neighbours    only what one tenant's hostile load does to another
   --overload      only what ten times too much does: its rows, and no file
+  --persistence   only what appendfsync always and everysec cost
   --scale         only what 10,000 functions cost, and what Redis does
   --streams       only streams, and who goes away: its rows, and no file
   --out <file>    for everything that was measured (default bench-results.json)`,

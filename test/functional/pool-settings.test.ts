@@ -38,9 +38,10 @@ async function idleOnes(name: string) {
 	return (await stack.client.sandboxes()).filter((each) => each.function === name && each.state !== "retiring");
 }
 
-it("a node without gVisor refuses a function that asks for it when it is deployed, and says what is missing", async () => {
+it("a node without gVisor refuses a function that asks for it when it is deployed, says what is missing, and keeps nothing of it", async () => {
 	const refused = await refusalOf(deploy(stack, { source: fixture("counts"), runtimeClass: "runsc" }));
 	expect(refused).toMatchObject({ code: "runtime_class_unavailable", detail: expect.stringContaining("BERTH_RUNSC is none") });
+	expect(await stack.client.list()).toEqual([]);
 });
 
 describe("a node with little memory", () => {

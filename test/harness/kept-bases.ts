@@ -1,8 +1,9 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { chmod, mkdir, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
+import type { Bases } from "@berth/builder";
 import { stampOf } from "../../packages/launcher/src/tree-stamp.js";
 
 const run = promisify(execFile);
@@ -31,9 +32,9 @@ export async function takeKeptBases(dataDir: string): Promise<void> {
 	}
 }
 
-/** Keeps those of a stack that is up, as it has unpacked them by then, and has nothing else yet. */
+/** Keeps those of a stack that is up and has nothing else yet, if it has them all, unpacked: whose layers are elsewhere, in a Docker Engine or on another node, hasn't. */
 export async function keepBases(dataDir: string): Promise<void> {
-	if (KEPT === undefined || existsSync(KEPT)) return;
+	if (KEPT === undefined || existsSync(KEPT) || !(await hasBases(dataDir))) return;
 	const copy = await mkdtemp(`${KEPT}-`);
 	await chmod(copy, 0o711);
 	await run("cp", ["-al", "--parents", IMAGES, KEYS, copy], { cwd: dataDir });
@@ -43,6 +44,18 @@ export async function keepBases(dataDir: string): Promise<void> {
 		// Another stack was first.
 		if (error.code !== "ENOTEMPTY") throw error;
 	});
+}
+
+async function hasBases(dataDir: string): Promise<boolean> {
+	const file = join(dataDir, "bases.json");
+	if (!existsSync(file) || !existsSync(join(dataDir, LAYERS))) return false;
+	// The one for packages' scripts is unpacked when a build asks for it.
+	const { scripts: _, ...bases } = JSON.parse(await readFile(file, "utf8")) as Bases;
+	const unpacked = await readdir(join(dataDir, LAYERS));
+	const digests = Object.values(bases).flatMap(({ layers }) => layers.map(({ digest }) => digest.slice("sha256:".length)));
+	// A layer's directory has the beginning of its digest as its name.
+	const isUnpacked = (digest: string) => unpacked.some((name) => digest.startsWith(name));
+	return digests.every((each) => isUnpacked(each) && existsSync(join(dataDir, IMAGES, "blobs/sha256", each)));
 }
 
 /** Takes them away when a test run ends, and those first that a run which was killed has left (vitest's globalSetup). */

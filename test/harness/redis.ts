@@ -18,19 +18,7 @@ export async function lastingKeysOf(dataDir: string, server: "durable" | "fast")
 	return [...(await ask(join(dataDir, "run", `${server}.sock`), ["EVAL", LASTING, "0"]))].sort();
 }
 
-/** The most bytes that one of a stack's Redis servers takes, as it has it. */
-export async function maxMemoryOf(dataDir: string, server: "durable" | "fast"): Promise<string> {
-	const [, value] = await ask(join(dataDir, "run", `${server}.sock`), ["CONFIG", "GET", "maxmemory"]);
-	if (value === undefined) throw new Error(`${server} has no maxmemory`);
-	return value;
-}
-
-/** Sets it: 1 makes the server refuse every write, as one that is full does. */
-export async function setMaxMemory(dataDir: string, server: "durable" | "fast", bytes: string): Promise<void> {
-	await ask(join(dataDir, "run", `${server}.sock`), ["CONFIG", "SET", "maxmemory", bytes]);
-}
-
-/** One command and its reply, `+OK` or an array of bulk strings (Redis serialization protocol 2). */
+/** One command and its reply, an array of bulk strings (Redis serialization protocol 2). */
 function ask(socket: string, command: readonly string[]): Promise<readonly string[]> {
 	return new Promise((resolve, reject) => {
 		let text = "";
@@ -50,7 +38,6 @@ function ask(socket: string, command: readonly string[]): Promise<readonly strin
 /** The strings of a whole reply; undefined while some of it is missing. */
 function bulkStrings(text: string): readonly string[] | undefined {
 	const lines = text.split("\r\n");
-	if (lines[0] === "+OK") return ["OK"];
 	const count = Number(lines[0]?.slice(1));
 	return lines.length > 2 * count + 1 ? lines.filter((_, index) => index > 0 && index % 2 === 0).slice(0, count) : undefined;
 }

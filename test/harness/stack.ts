@@ -75,7 +75,7 @@ export class Stack implements AsyncDisposable {
 		try {
 			await prepare(dataDir);
 			const address = await up(dataDir, env, reaper, around);
-			if (Object.keys(env).length === 0) await keepBases(dataDir);
+			if (prepare === takeKeptBases) await keepBases(dataDir);
 			return new Stack(address, env, around, reaper);
 		} catch (error) {
 			await berth(dataDir, env, ["down", "--json"]);

@@ -28,7 +28,7 @@ import type { Bodies } from "./body.js";
 import { parseJson } from "./json.js";
 import { flagFrom, nameFrom } from "./names.js";
 import { refuseForbidden, refuseUnknownFollowers, wrongField } from "./permitted.js";
-import { labelsLack } from "./placement.js";
+import { labelsLack, refuseUnrunnable } from "./placement.js";
 import { refuseUnsendable } from "./secrets.js";
 import type { Services } from "./services.js";
 import { validate } from "./validation.js";
@@ -100,11 +100,12 @@ export async function deploy(request: Request, response: Response, services: Ser
 async function take(
 	request: Request,
 	{ project, name, noCache }: { readonly project: string; readonly name: string; readonly noCache: boolean },
-	{ functions, artifacts, bodies, permissions, secrets, sharesImages }: Services,
+	{ functions, artifacts, bodies, nodes, permissions, secrets, sharesImages }: Services,
 ) {
 	const { sources } = artifacts;
 	const { manifest, source, bytes } = await readDeploy(request, bodies);
 	refuseForbidden(manifest, permissions);
+	refuseUnrunnable(nodes, manifest);
 	await refuseUnknownFollowers(project, name, manifest, functions);
 	await refuseUnsendable(project, manifest, secrets);
 	const digest = await sources.put(bytes);

@@ -2,7 +2,7 @@ import { manifestSchema } from "@berth/contracts";
 import type { NodeDirectory, NodeInfo } from "@berth/queue";
 import { expect, test } from "vitest";
 import { NodeLoads } from "./node-loads.js";
-import { lackOf, Placement } from "./placement.js";
+import { lackOf, Placement, refuseUnrunnable } from "./placement.js";
 
 const NAMES = Array.from({ length: 40 }, (_, at) => `f${at}`);
 
@@ -47,6 +47,22 @@ test("a node whose worker is started again gets what no other node takes meanwhi
 	expect(placesOf([returning, ...PLAIN])).toEqual(["a", "b"]);
 	expect(placesOf([{ id: "new", protocol: 99 }, ...PLAIN])).toEqual(["a", "b"]);
 	expect(() => placesOf([{ id: "new", protocol: 99 }])).toThrow("no worker takes invocations");
+});
+
+test("what no node can run is refused before anything of it is stored; where one can, or may, it isn't", () => {
+	const refused = (nodes: readonly Partial<NodeInfo>[], manifest: object) => () =>
+		refuseUnrunnable(directoryOf(nodes), manifestSchema.parse(manifest));
+	const poor: Partial<NodeInfo> = { id: "a", lacks: { network: "no nft", runtimeClasses: { runsc: "no runsc" } } };
+	const rich: Partial<NodeInfo> = { ...ABLE, lacks: { runtimeClasses: {} } };
+	expect(refused([poor], { runtimeClass: "runsc" })).toThrow(
+		expect.objectContaining({ code: "runtime_class_unavailable", message: "no runsc" }),
+	);
+	expect(refused([poor], { network: "internet" })).toThrow(expect.objectContaining({ code: "network_unavailable", message: "no nft" }));
+	for (const nodes of [[poor, rich], [poor, { id: "old" }], []]) {
+		expect(refused(nodes, { runtimeClass: "runsc" })).not.toThrow();
+		expect(refused(nodes, { network: "internet" })).not.toThrow();
+	}
+	expect(refused([poor], {})).not.toThrow();
 });
 
 const ZONES: Partial<NodeInfo>[] = [

@@ -1,5 +1,5 @@
 import { BerthError, labelsText, type NodeLoad, type RuntimeClass, satisfies, type Version } from "@berth/contracts";
-import { type NodeDirectory, type NodeInfo, PROTOCOLS_KNOWN } from "@berth/queue";
+import { type NodeDirectory, type NodeInfo, type NodeLacks, PROTOCOLS_KNOWN } from "@berth/queue";
 import { type Candidate, placeAmong } from "./bounded-load.js";
 import { NodeLoads } from "./node-loads.js";
 import { Rendezvous } from "./rendezvous.js";
@@ -97,6 +97,22 @@ export function labelsLack(nodes: NodeDirectory, { nodeSelector }: Version["mani
 	const open = openOf(nodes);
 	if (nodeSelector === undefined || open.length === 0 || open.some(({ labels }) => satisfies(labels, nodeSelector))) return undefined;
 	return `no node that takes work has the labels ${labelsText(nodeSelector)}: invocations wait for one in the background, and are refused otherwise; nodes have labels by BERTH_NODE_LABELS (\`berth nodes\`)`;
+}
+
+/** Nothing is stored of what no node can run. @throws BerthError runtime_class_unavailable, network_unavailable: when every node says why it can't */
+export function refuseUnrunnable(nodes: NodeDirectory, { runtimeClass, network }: Version["manifest"]): void {
+	const open = openOf(nodes);
+	const noClass = runtimeClass && everyLack(open, ({ runtimeClasses }) => runtimeClasses[runtimeClass]);
+	if (noClass !== undefined) throw new BerthError("runtime_class_unavailable", noClass);
+	const isOwn = network === "none" || network === "host";
+	const noNetwork = isOwn ? undefined : everyLack(open, (lacks) => lacks.network);
+	if (noNetwork !== undefined) throw new BerthError("network_unavailable", noNetwork);
+}
+
+/** Why the first node lacks what all lack; undefined when one has it, hasn't said, or there is none to ask: then the build says it. */
+function everyLack(nodes: readonly NodeInfo[], lackOf: (lacks: NodeLacks) => string | undefined): string | undefined {
+	const lacks = nodes.map((node) => node.lacks && lackOf(node.lacks));
+	return lacks.every((why) => why !== undefined) ? lacks[0] : undefined;
 }
 
 /** Those that take work: where there are none, those that will in a moment. Of others' versions of Berth only those whose words are known. */

@@ -11,6 +11,7 @@ import type {
 	NodeTraits,
 	ProjectEvent,
 	Recovery,
+	RuntimeClass,
 	SandboxInfo,
 	Settlement,
 	SharedMeans,
@@ -201,6 +202,13 @@ export interface HeldUp {
 	readonly rate?: { readonly limit: number; readonly freeInMs: number };
 }
 
+/** What functions may ask for and a node can't give, and why, in a sentence each. */
+export interface NodeLacks {
+	/** For any network but its own. */
+	readonly network?: string;
+	readonly runtimeClasses: Readonly<Partial<Record<RuntimeClass, string>>>;
+}
+
 /** A node that can take invocations. */
 export interface NodeInfo extends NodeTraits {
 	readonly id: string;
@@ -209,6 +217,8 @@ export interface NodeInfo extends NodeTraits {
 	readonly startedAtMs: number;
 	/** As of the last renewal. */
 	readonly load?: NodeLoad;
+	/** Absent: it hasn't said. */
+	readonly lacks?: NodeLacks;
 	/** It ends what it has, and is to be given nothing more. */
 	readonly draining?: true;
 	/** Beside that: another one takes its place in a moment, and what waits in its queue. */

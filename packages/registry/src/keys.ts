@@ -24,6 +24,8 @@ export const keys = {
 	networks: (project: string) => `{berth}:networks:${project}`,
 	/** Hash of a secret's name → its value, sealed, and since when it has that. */
 	secrets: (project: string) => `{berth}:secrets:${project}`,
+	/** Hash: when something was last sealed anew (`at`, ISO 8601), and how many records it was. */
+	resealed: "{berth}:resealed",
 	/** Channel: the project of which a secret has another value, or is gone. */
 	secretChanges: "{berth}:secret-changes",
 	/** Hash of a volume's name → how large it is, where, and how far it is. */

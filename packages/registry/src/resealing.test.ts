@@ -73,8 +73,11 @@ test("with a new key in front everything is sealed anew, once, and the old key i
 	expect(await read(NEW, OLD)).toEqual(before);
 
 	expect(await resealAll(server.url, both)).toEqual({ records: 4, lost: [] });
+	const told = await redis.hgetall(keys.resealed);
+	expect(told).toEqual({ at: expect.stringMatching(/^\d{4}-.*Z$/), records: "4" });
 	expect(await read(NEW)).toEqual(before);
 	expect(await resealAll(server.url, both)).toEqual({ records: 0, lost: [] });
+	expect(await redis.hgetall(keys.resealed)).toEqual(told);
 	expect(await resealAll(server.url, new Vault(OTHER))).toEqual({
 		records: 0,
 		lost: ["default/callback-secret", `default/hook/${HOOK}`, "default/secret/A", "default/secret/B", "two/registry/npm.example.com"],

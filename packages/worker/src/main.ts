@@ -28,6 +28,7 @@ import { Invokes } from "./invokes.js";
 import { lackHere, laneLimitsOf } from "./lane-limits.js";
 import { LogTail } from "./log-tail.js";
 import { Minimums } from "./minimums.js";
+import { lacksOf } from "./network-lack.js";
 import { FunctionsGateway } from "./networks/functions-gateway.js";
 import { NodeAnswers } from "./node-answers.js";
 import { nodeLoadOf } from "./node-load.js";
@@ -261,6 +262,7 @@ await membership.join(
 		cores: settings.cores,
 		builds: true,
 		runtimeClasses: classesOf(runtimeClasses),
+		lacks: lacksOf(networks.missing, runtimeClasses),
 		labels: settings.labels,
 		shares: sharedMeansOf(settings, vault.keyIds),
 	},

@@ -14,7 +14,7 @@ const LEAVES_AFTER_MS = 100;
 /** For everything that was accepted to be over: retries, and the locks of what was killed. */
 const OVER_MS = 90_000;
 /** Problems that say of themselves that nothing was accepted, or that nothing began. */
-const NOTHING_BEGAN: ReadonlySet<string> = new Set(["unavailable", "too_busy", "node_full", "expired_in_queue"]);
+const NOTHING_BEGAN: ReadonlySet<string> = new Set(["unavailable", "too_busy", "node_full", "expired_in_queue", "storage_full"]);
 
 /** Writes down that it began and that it ended, and does in between what its payload says. */
 const sourceOf = (version: number) => `import { appendFileSync, readFileSync } from "node:fs";
@@ -57,6 +57,7 @@ export class Driver {
 	/** One history, from a stack in which nothing goes on until there is one again. */
 	async drive(operations: readonly Operation[]): Promise<History> {
 		const asking: Promise<Asked | readonly Asked[]>[] = [];
+		const beside: Promise<void>[] = [];
 		let killed = false;
 		for (const operation of operations) {
 			if (operation.kind === "invoke") {
@@ -66,14 +67,17 @@ export class Driver {
 			} else if (operation.kind === "leave") asking.push(this.#ask("interactive", "sleep", AbortSignal.timeout(LEAVES_AFTER_MS)));
 			else if (operation.kind === "cancel") asking.push(this.#askAndCancel(operation.afterMs));
 			else if (operation.kind === "replay") asking.push(this.#askAndReplay(operation.deed));
-			else if (operation.kind === "deploy") await this.#whenBack(() => this.#deploy());
+			else if (operation.kind === "beside") {
+				killed = true;
+				beside.push(operation.work());
+			} else if (operation.kind === "deploy") await this.#whenBack(() => this.#deploy());
 			else {
 				killed = true;
 				await this.#stack.killAndAwaitNext(operation.process);
 				if (operation.patient) await this.#whenBack(() => this.#ready());
 			}
 		}
-		const asked = (await Promise.all(asking)).flat();
+		const [asked] = await Promise.all([Promise.all(asking).then((all) => all.flat()), ...beside]);
 		await this.#whenBack(() => this.#ready());
 		const records = await this.#settled(asked);
 		const totals = await this.#quiet();

@@ -15,7 +15,9 @@ export type Operation =
 	/** One in the background, which is replayed as soon as it is settled. */
 	| { readonly kind: "replay"; readonly deed: Deed }
 	/** A caller of an interactive one that sleeps goes away. */
-	| { readonly kind: "leave" };
+	| { readonly kind: "leave" }
+	/** Something is done to what the stack stands on, while what comes next is asked for. */
+	| { readonly kind: "beside"; readonly work: () => Promise<void> };
 
 const invoke = fc.record({
 	kind: fc.constant("invoke" as const),

@@ -4,6 +4,7 @@ import { sealedSecrets, unopenable } from "../backup/sealed-secrets.js";
 import { missingKeyObstacle, secretsKeyObstacle } from "../supervisor/secrets-key.js";
 import { isMissing } from "../system-errors.js";
 import { type Check, failed, ok, warning } from "./check.js";
+import { askRedis } from "./redis-connection.js";
 
 const NAME = "sealing key";
 /** Of those that it doesn't open. */
@@ -19,7 +20,7 @@ export async function checkSealingKey(settings: Settings, durableAnswers: boolea
 	if (!durableAnswers) return [ok(NAME, `${from}; what it opens is seen once the durable Redis is up.`)];
 	const sealed = await sealedSecrets(settings);
 	const lost = await unopenable(sealed, settings);
-	if (lost.length === 0) return [ok(NAME, `${from} opens whatever is sealed (records: ${sealed.length}).`)];
+	if (lost.length === 0) return [ok(NAME, `${from} opens whatever is sealed (records: ${sealed.length}${await resealed(settings)}).`)];
 	const names = lost.slice(0, NAMED).map(({ of }) => of);
 	const more = lost.length > NAMED ? `, and ${lost.length - NAMED} more` : "";
 	return [
@@ -29,6 +30,13 @@ export async function checkSealingKey(settings: Settings, durableAnswers: boolea
 			"Put back the key that they were sealed with, behind the one of now (docs/SECURITY.md, Another key), or set them again.",
 		),
 	];
+}
+
+/** When the worker last sealed something anew, as the registry has written it: never, where there was never another key. */
+async function resealed({ durableRedisUrl }: Settings): Promise<string> {
+	const [reply] = await askRedis(durableRedisUrl, [["HMGET", "{berth}:resealed", "at", "records"]]);
+	const [at, records] = Array.isArray(reply) ? reply : [];
+	return typeof at === "string" ? `; ${String(records)} were last sealed with another key at ${at}` : "";
 }
 
 /** Whoever reads the file opens every secret: it is the service user's alone. */

@@ -125,6 +125,15 @@ test.each([
 	expect((await checkSealingKey(settings, false))[0]).toMatchObject({ status: "failed" });
 });
 
+test("doctor says when something was last sealed with another key", async () => {
+	await seal(KEY);
+	const found = async () => (await checkSealingKey({ ...settings, secretsKey: KEY }, true))[0]?.found;
+	expect(await found()).toBe("BERTH_SECRETS_KEY opens whatever is sealed (records: 2).");
+	const at = new Date().toISOString();
+	await askRedis(redis.url, [["HSET", "{berth}:resealed", "at", at, "records", "4"]]);
+	expect(await found()).toBe(`BERTH_SECRETS_KEY opens whatever is sealed (records: 2; 4 were last sealed with another key at ${at}).`);
+});
+
 test("one key, and several, are none of those", async () => {
 	expect(await secretsKeyObstacle(settings)).toBeUndefined();
 	await writeFile(settings.paths.secretsKey, `${KEY}\n${ANOTHER}\n`);

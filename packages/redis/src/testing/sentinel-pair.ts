@@ -7,59 +7,88 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { closeRedis, openRedis, type Redis } from "../connection.js";
 import { RedisServer } from "./redis-server.js";
+import { SlowProxy } from "./slow-proxy.js";
 
 const NAME = "berth";
 const LOOK_MS = 100;
 
-/** A server, a replica of it, and a Sentinel that makes the replica the master once the server has said nothing for a second. */
+/** How a pair is started. */
+export interface SentinelPairOptions {
+	/** After so long without a word from the master, milliseconds, the Sentinel makes the replica the master. Default: a second. */
+	readonly downAfterMs?: number;
+	/** More of both servers' command lines. */
+	readonly options?: readonly string[];
+}
+
+/** A server, a replica of it, and a Sentinel; whoever asks the Sentinel is led to the proxy before a server. */
 export class SentinelPair implements AsyncDisposable {
 	readonly url: string;
 	readonly first: RedisServer;
 	readonly second: RedisServer;
+	/** Before the first and the second. */
+	readonly proxies: readonly [SlowProxy, SlowProxy];
+	readonly #port: number;
 	readonly #sentinel: ChildProcess;
 	readonly #directory: string;
 
-	private constructor(first: RedisServer, second: RedisServer, sentinel: ChildProcess, port: number, directory: string) {
+	private constructor(
+		{ first, second, proxies }: Pick<SentinelPair, "first" | "second" | "proxies">,
+		sentinel: ChildProcess,
+		port: number,
+		directory: string,
+	) {
 		this.first = first;
 		this.second = second;
+		this.proxies = proxies;
 		this.#sentinel = sentinel;
+		this.#port = port;
 		this.#directory = directory;
 		this.url = `redis+sentinel://127.0.0.1:${port}/${NAME}`;
 	}
 
-	/** Starts all three; the Sentinel knows the replica then. */
-	static async start(): Promise<SentinelPair> {
+	/** Starts all of it; the Sentinel knows the replica then. */
+	static async start({ downAfterMs = 1000, options = [] }: SentinelPairOptions = {}): Promise<SentinelPair> {
 		const [one, two, three] = (await freePorts(3)) as [number, number, number];
-		const first = await RedisServer.start("--port", String(one), "--repl-diskless-sync-delay", "0");
-		const second = await RedisServer.start(
-			"--port",
-			String(two),
-			"--repl-diskless-sync-delay",
-			"0",
-			"--replicaof",
-			"127.0.0.1",
-			String(one),
-		);
+		const proxies = [await SlowProxy.before(one), await SlowProxy.before(two)] as const;
+		const [before, behind] = proxies;
+		const announced = (port: number) => ["--replica-announce-ip", "127.0.0.1", "--replica-announce-port", String(port)];
+		const more = ["--repl-diskless-sync-delay", "0", ...options];
+		const first = await RedisServer.start("--port", String(one), ...announced(before.port), ...more);
+		const following = ["--replicaof", "127.0.0.1", String(before.port)];
+		const second = await RedisServer.start("--port", String(two), ...announced(behind.port), ...following, ...more);
 		const directory = await mkdtemp(join(tmpdir(), "sentinel-"));
 		const lines = [
 			`port ${three}`,
 			"bind 127.0.0.1",
-			`sentinel monitor ${NAME} 127.0.0.1 ${one} 1`,
-			`sentinel down-after-milliseconds ${NAME} 1000`,
+			`sentinel monitor ${NAME} 127.0.0.1 ${before.port} 1`,
+			`sentinel down-after-milliseconds ${NAME} ${downAfterMs}`,
 			`sentinel failover-timeout ${NAME} 3000`,
 		];
 		// The Sentinel keeps what it knows in this file.
 		await writeFile(join(directory, "sentinel.conf"), lines.join("\n"));
 		const command = ["--pdeathsig", "KILL", "--", "redis-server", join(directory, "sentinel.conf"), "--sentinel"];
-		const pair = new SentinelPair(first, second, spawn("setpriv", command, { stdio: "ignore", cwd: directory }), three, directory);
-		await pair.#knowsReplica(three);
+		const sentinel = spawn("setpriv", command, { stdio: "ignore", cwd: directory });
+		const pair = new SentinelPair({ first, second, proxies }, sentinel, three, directory);
+		await pair.#asking(async (redis) => {
+			while (!(await isFollowed(redis))) await pause(LOOK_MS);
+		});
 		return pair;
 	}
 
-	async #knowsReplica(port: number): Promise<void> {
-		const [sentinel] = await openRedis([{ url: `redis://127.0.0.1:${port}`, use: "command", name: "sentinel" }]);
+	/** The master ends as in a crash and stays away; resolves when the Sentinel leads to the replica, which it does within some seconds. */
+	async failOver(): Promise<void> {
+		await this.#asking(async (sentinel) => {
+			await sentinel.call("SENTINEL", "SET", NAME, "down-after-milliseconds", "500");
+			await this.first.kill();
+			const isSecond = async () => ((await sentinel.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)) as string[])[1];
+			while ((await isSecond()) !== String(this.proxies[1].port)) await pause(LOOK_MS);
+		});
+	}
+
+	async #asking(work: (sentinel: Redis) => Promise<void>): Promise<void> {
+		const [sentinel] = await openRedis([{ url: `redis://127.0.0.1:${this.#port}`, use: "command", name: "sentinel" }]);
 		try {
-			while (!(await isFollowed(sentinel))) await pause(LOOK_MS);
+			await work(sentinel);
 		} finally {
 			await closeRedis(sentinel);
 		}
@@ -69,7 +98,7 @@ export class SentinelPair implements AsyncDisposable {
 		const exited = once(this.#sentinel, "exit");
 		this.#sentinel.kill("SIGKILL");
 		await exited;
-		await Promise.all([this.first[Symbol.asyncDispose](), this.second[Symbol.asyncDispose]()]);
+		await Promise.all([this.first, this.second, ...this.proxies].map((each) => each[Symbol.asyncDispose]()));
 		await rm(this.#directory, { recursive: true, force: true });
 	}
 }

@@ -1,0 +1,3 @@
+export { RedisServer } from "./redis-server.js";
+export { SentinelPair } from "./sentinel-pair.js";
+export { SlowProxy } from "./slow-proxy.js";

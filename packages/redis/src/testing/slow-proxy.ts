@@ -1,0 +1,61 @@
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { Transform } from "node:stream";
+import { setTimeout as pause } from "node:timers/promises";
+
+/** A port of this machine that leads to another one, by a way that can be made long. */
+export class SlowProxy implements AsyncDisposable {
+	readonly port: number;
+	/** How long everything takes each way, milliseconds. */
+	delayMs = 0;
+	readonly #server: Server;
+	readonly #sockets = new Set<Socket>();
+
+	private constructor(server: Server) {
+		this.#server = server;
+		this.port = (server.address() as AddressInfo).port;
+	}
+
+	static async before(port: number): Promise<SlowProxy> {
+		const server = createServer();
+		await once(server.listen(0, "127.0.0.1"), "listening");
+		const proxy = new SlowProxy(server);
+		server.on("connection", (near) => proxy.#join(near, connect(port, "127.0.0.1")));
+		return proxy;
+	}
+
+	#join(near: Socket, far: Socket): void {
+		for (const [from, to] of [
+			[near, far],
+			[far, near],
+		] as const) {
+			this.#sockets.add(from);
+			from.setNoDelay(true);
+			// An end that fails is an end that closes.
+			from.on("error", () => undefined);
+			from.once("close", () => {
+				this.#sockets.delete(from);
+				to.destroy();
+			});
+			from.pipe(this.#way()).pipe(to);
+		}
+	}
+
+	/** What goes in is passed on when it is due, and never before what went in earlier. */
+	#way(): Transform {
+		const proxy = this;
+		let before: Promise<unknown> = Promise.resolve();
+		return new Transform({
+			transform(chunk: Buffer, _encoding, done) {
+				const due = proxy.delayMs > 0 ? pause(proxy.delayMs) : undefined;
+				before = Promise.all([before, due]).then(() => this.push(chunk));
+				done();
+			},
+		});
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		for (const socket of this.#sockets) socket.destroy();
+		await once(this.#server.close(), "close");
+	}
+}
