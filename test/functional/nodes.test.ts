@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Cluster } from "../harness/cluster.js";
+import { eventually } from "../harness/eventually.js";
 import { deploy } from "../harness/functions.js";
 import type { Stack } from "../harness/stack.js";
 
@@ -60,6 +61,30 @@ test("both gateways list both nodes with what they are and hold, and each other"
 	await expect.poll(isWarm, { timeout: 10_000 }).toBe(true);
 	const { gateways } = await a.client.nodes();
 	expect(gateways.map(({ address = "" }) => /:\d+$/.test(address))).toEqual([true, true]);
+});
+
+test("a node that is drained takes nothing new in either lane, what it has begun ends there, and it works again when it is told to", async () => {
+	const [node = ""] = (await a.client.nodes()).nodes.map(({ id }) => id);
+	const functions = await Promise.all(
+		Array.from({ length: 6 }, () => deploy(a, { source: "export default ({ ms }) => new Promise((done) => setTimeout(done, ms, ms))" })),
+	);
+	const runOn = async (ms: number) => {
+		const waited = await Promise.all(functions.map((each) => each.invoke({ ms })));
+		const records = await Promise.all(waited.map(({ id }) => b.client.invocation(id as string)));
+		return records.map(({ outcome, node }) => ({ outcome, node }));
+	};
+	const before = runOn(1500);
+	await eventually(async () => expect((await a.client.drainOf(node)).interactive).toBeGreaterThan(0));
+	const { code, stdout } = await a.berth("drain", node, "--wait", "--json");
+	expect([code, JSON.parse(stdout)]).toEqual([0, { node, draining: true, interactive: 0, background: 0, builds: 0 }]);
+	expect((await before).map(({ outcome }) => outcome)).toEqual(functions.map(() => "succeeded"));
+	await eventually(async () => expect((await b.client.nodes()).nodes.find(({ id }) => id === node)?.state).toBe("draining"));
+	expect((await runOn(1)).filter((each) => each.node === node || each.outcome !== "succeeded")).toEqual([]);
+	const { id } = await a.client.invokeAsync(functions[0]?.name ?? "", { json: { ms: 1 } });
+	expect((await b.client.settled(id)).node).not.toBe(node);
+	expect(await b.client.undrain(node)).toMatchObject({ draining: false });
+	await eventually(async () => expect((await a.client.nodes()).nodes.find(({ id }) => id === node)?.state).toBe("ready"));
+	await expect(a.client.drain("nobody")).rejects.toMatchObject({ problem: { code: "not_found" } });
 });
 
 test("a selector holds in both lanes, for whoever asks; without such a node it warns, waits, and is refused", async () => {

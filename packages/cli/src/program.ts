@@ -10,6 +10,7 @@ import { registerCallback } from "./commands/callback.js";
 import { registerDeploy } from "./commands/deploy.js";
 import { registerDoctor } from "./commands/doctor.js";
 import { registerDown } from "./commands/down.js";
+import { registerDrain } from "./commands/drain.js";
 import { registerEvents } from "./commands/events.js";
 import { registerHooks } from "./commands/hooks/hooks.js";
 import { registerImage } from "./commands/image.js";
@@ -85,6 +86,7 @@ const COMMANDS = [
 	registerBackup,
 	registerPause,
 	registerNodes,
+	registerDrain,
 	registerPs,
 	registerStats,
 	registerKill,

@@ -1,4 +1,4 @@
-import type { NodeCommand, NodeList, NodeStats, SandboxInfo, SandboxList, StatsAnswer } from "@berth/contracts";
+import type { NodeCommand, NodeDrain, NodeList, NodeStats, SandboxInfo, SandboxList, StatsAnswer } from "@berth/contracts";
 import { ApiError } from "./errors.js";
 import { problemIn, type RawAnswer, type Transport } from "./transport.js";
 
@@ -19,6 +19,17 @@ export function nodesOf(transport: Transport) {
 	return {
 		/** The nodes, those that went lately with them, and the gateways; for the operator's key. */
 		nodes: (): Promise<NodeList> => transport.json({ method: "GET", path: "/v1/nodes" }),
+
+		/** Whether a node takes nothing new, and what it has in hand; for the operator's key. @throws ApiError `not_found` */
+		drainOf: (node: string, options: { readonly signal?: AbortSignal } = {}): Promise<NodeDrain> =>
+			transport.json({ method: "GET", path: `/v1/nodes/${encodeURIComponent(node)}/drain`, signal: options.signal }),
+
+		/** Has a node take nothing new: what it has begun ends there, the rest is handed back. @throws ApiError `not_found` */
+		drain: (node: string): Promise<NodeDrain> => transport.json({ method: "POST", path: `/v1/nodes/${encodeURIComponent(node)}/drain` }),
+
+		/** Has it take work again. @throws ApiError `not_found` */
+		undrain: (node: string): Promise<NodeDrain> =>
+			transport.json({ method: "DELETE", path: `/v1/nodes/${encodeURIComponent(node)}/drain` }),
 
 		/** Every sandbox of every node. */
 		async sandboxes(): Promise<readonly SandboxInfo[]> {

@@ -50,6 +50,16 @@ export interface NodeRecord extends NodeTraits {
 	readonly load?: NodeLoad | undefined;
 }
 
+/** Whether a node is to take nothing new, and what it has in hand still: `…/v1/nodes/{node}/drain`. */
+export interface NodeDrain {
+	readonly node: string;
+	readonly draining: boolean;
+	/** Invocations of either lane, and builds. */
+	readonly interactive: number;
+	readonly background: number;
+	readonly builds: number;
+}
+
 /** A gateway in `GET /v1/nodes`. */
 export interface GatewayRecord {
 	readonly id: string;

@@ -1,3 +1,4 @@
+import { setTimeout as wait } from "node:timers/promises";
 import {
 	BerthError,
 	FIXED_LIMITS,
@@ -25,6 +26,8 @@ import type { RequestBody } from "./streams/request-body.js";
 
 /** What the way there and back may add to an invocation's start and run before its caller gives up, milliseconds. */
 const SLACK_MS = 2000;
+/** How often it is looked for a node where there is none, milliseconds. */
+const NODE_LOOK_MS = 100;
 
 /** How an invocation ended. */
 export interface Ended {
@@ -164,20 +167,40 @@ export class Interactive {
 	 */
 	async #settled(version: Version, invocation: InvocationRequest, response: Response): Promise<Settlement> {
 		const { invocations } = this.#services;
-		if (response.closed && !isKept(response)) throw new BerthError("cancelled", "the caller went away before anything was accepted");
+		if (hasLeft(response)) throw new BerthError("cancelled", "the caller went away before anything was accepted");
 		response.once("close", () => {
 			if (!response.writableFinished && !isKept(response))
 				invocations.cancel(invocation.id, response.req.socket.errored instanceof StalledError ? "stalled" : "left");
 		});
+		const place = () => this.#placement.nodeFor(version);
+		let node = place();
 		for (;;) {
 			try {
-				return await this.#placement.on(version, (node) => invocations.run(node, invocation));
+				return await this.#placement.at(node, () => invocations.run(node, invocation));
 			} catch (error) {
 				// Who has gone meanwhile was told to nobody.
-				if (!(error instanceof LeftBehindError) || (response.closed && !isKept(response))) throw error;
+				if (!(error instanceof LeftBehindError) || hasLeft(response)) throw error;
 			}
+			node = await this.#placeAgain(place, invocation, response);
 		}
 	}
+
+	/** Where it was there may be no other node, and the next worker of this one is on its way: what was accepted waits for it as long as for a sandbox. */
+	async #placeAgain(place: () => string, { expiresAtMs }: InvocationRequest, response: Response): Promise<string> {
+		const untilMs = Math.min(Date.now() + FIXED_LIMITS.startMs, expiresAtMs ?? Number.POSITIVE_INFINITY);
+		for (;;) {
+			try {
+				return place();
+			} catch (error) {
+				if (Date.now() >= untilMs || hasLeft(response)) throw error;
+			}
+			await wait(NODE_LOOK_MS);
+		}
+	}
+}
+
+function hasLeft(response: Response): boolean {
+	return response.closed && !isKept(response);
 }
 
 /** What an attempt says of how long invocations wait and run. */

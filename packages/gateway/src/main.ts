@@ -62,6 +62,9 @@ const GRACE_MS = 10_000;
 /** The same for one in whose place another one serves already: nobody waits for its end. */
 const RETIRE_MS = 60_000;
 
+/** What says of a node that its worker is gone. */
+const WENT: ReadonlySet<NodeChange["reason"]> = new Set(["abandoned", "restarted"]);
+
 /** Of workers: how fast functions read and write is theirs to say, and looked at where their clients are. */
 const FOR_WORKERS = {
 	answerStallMs: Number.MAX_SAFE_INTEGER,
@@ -161,7 +164,7 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 	});
 	const lookAfter = (node: string, change: NodeChange) => {
 		// Each gateway sees it, and so may the node itself: it is told once.
-		if (change.reason !== "draining") events.record(undefined, { kind: "node", what: "lost", node }, `gone:${change.incarnation}`);
+		if (WENT.has(change.reason)) events.record(undefined, { kind: "node", what: "lost", node }, `gone:${change.incarnation}`);
 		return invocations
 			.lookAfter(node, change)
 			.catch((err: unknown) => log.error({ err, node, ...change }, "what is on a node that changed couldn't be looked after"));

@@ -105,11 +105,11 @@ test("a function is at home until more is in flight there than its part, and bac
 	const home = placement.nodeFor(VERSION);
 	const { promise, resolve } = Promise.withResolvers<void>();
 	const placed: string[] = [];
-	const run = () =>
-		placement.on(VERSION, (node) => {
-			placed.push(node);
-			return promise;
-		});
+	const run = () => {
+		const node = placement.nodeFor(VERSION);
+		placed.push(node);
+		return placement.at(node, () => promise);
+	};
 	const runs = Array.from({ length: 12 }, run);
 	expect(placed.slice(0, 2)).toEqual([home, home]);
 	for (const { id } of THREE) expect(placed.filter((node) => node === id).length).toBeLessThanOrEqual(5);
@@ -121,7 +121,7 @@ test("a function is at home until more is in flight there than its part, and bac
 test("what failed counts no longer as in flight", async () => {
 	const placement = new Placement(directoryOf(THREE));
 	const home = placement.nodeFor(VERSION);
-	for (let at = 0; at < 12; at++) await expect(placement.on(VERSION, () => Promise.reject(new Error("no")))).rejects.toThrow("no");
+	for (let at = 0; at < 12; at++) await expect(placement.at(home, () => Promise.reject(new Error("no")))).rejects.toThrow("no");
 	expect(placement.nodeFor(VERSION)).toBe(home);
 });
 

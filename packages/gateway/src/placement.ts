@@ -22,12 +22,11 @@ export class Placement {
 		this.#loads = loads;
 	}
 
-	/** Has a node do something for a version, and counts it as in flight there meanwhile. @throws BerthError unavailable when there is no node, no_matching_node */
-	async on<T>(version: Placed, act: (node: string) => Promise<T>): Promise<T> {
-		const node = this.nodeFor(version);
+	/** Has a node do something, and counts it as in flight there meanwhile. */
+	async at<T>(node: string, act: () => Promise<T>): Promise<T> {
 		const end = this.#loads.begin(node);
 		try {
-			return await act(node);
+			return await act();
 		} finally {
 			end();
 		}

@@ -4,6 +4,7 @@ export { LeftBehindError } from "./bullmq/inquiry.js";
 export type { LaneTotals } from "./counters.js";
 export type { CrashLoopRecords, KnownCrashLoop } from "./crash-loop-records.js";
 export type { EventLog, NewEvent } from "./event-log.js";
+export { HandedBackError } from "./handed-back.js";
 export type { RecordBudget } from "./interactive-records.js";
 export type { GatewayQueue } from "./invocation-queue.js";
 export type { SourceTotals, WorkerSource } from "./invocation-source.js";

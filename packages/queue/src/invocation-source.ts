@@ -53,12 +53,24 @@ export class RedisInvocationSource implements WorkerSource {
 		this.#background.start(handler, background, settlements);
 	}
 
+	async rest(): Promise<void> {
+		this.#interactive.rest();
+		await this.#background.rest();
+		await this.#interactive.handBack();
+	}
+
+	resume(): void {
+		this.#interactive.resume();
+		this.#background.resume();
+	}
+
 	async drain(graceMs: number): Promise<void> {
 		if (!this.#started) return;
 		await Promise.all([this.#interactive.stop(), this.#background.stop()]);
+		this.#background.handBack();
 		const stop = new AbortController();
 		const late = wait(graceMs, undefined, { signal: stop.signal }).catch(() => undefined);
-		await Promise.race([Promise.all([this.#interactive.idle(), this.#background.idle()]), late]);
+		await Promise.race([Promise.all([this.#interactive.handBack(), this.#interactive.idle(), this.#background.idle()]), late]);
 		stop.abort();
 	}
 

@@ -13,6 +13,9 @@ export const interactiveQueueOf = (node: string): string => `i-${node}`;
 export const replyChannelOf = (gateway: string): string => `berth:reply:${gateway}`;
 export const MAILBOX_PREFIX = "berth:mail:";
 
+/** Fast Redis: of a job of the interactive lane, which of its invocations a worker has taken and not begun. */
+export const unbegunOf = (job: string): string => `berth:unbegun:${job}`;
+
 /** Fast Redis: written to see whether anything can be. */
 export const TRIAL = "berth:trial";
 
@@ -71,6 +74,8 @@ export const EVENT_NEWS = "berth:news:events";
 /** Fast Redis: nodes. */
 export const NODE_IDS = "berth:nodes";
 export const nodeLeaseOf = (node: string): string => `berth:node:${node}`;
+/** There while an operator has a node drained, also over starts of its worker. */
+export const drainedOf = (node: string): string => `berth:drained:${node}`;
 export const GATEWAY_IDS = "berth:gateways";
 /** Channel: a gateway has come or gone. */
 export const GATEWAY_NEWS = "berth:news:gateways";

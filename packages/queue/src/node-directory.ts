@@ -114,7 +114,9 @@ export class RedisNodeDirectory implements NodeDirectory {
 
 	#heard(news: NodeNews): void {
 		if (news.kind === "left") this.#gone.leaves(news.incarnation);
-		void this.#refreshNow();
+		// What a node says of itself is in the list before anybody looks after it.
+		const seen = this.#refreshNow();
+		if (news.kind === "returned") void seen.then(() => this.#onChange?.(news.id, { reason: "returned", incarnation: news.incarnation }));
 	}
 
 	/** News that come during a refresh may not be in it: another one follows. */

@@ -1,11 +1,12 @@
 import { BerthError, type NodeLoad } from "@berth/contracts";
 import { closeRedis, LuaScript, type Redis, Subscription } from "@berth/redis";
 import { readGateways, requireShared } from "./gateway-leases.js";
-import { GATEWAY_NEWS, NODE_IDS, NODE_NEWS, nodeLeaseOf, questionsOf } from "./keys.js";
+import { drainedOf, GATEWAY_NEWS, NODE_IDS, NODE_NEWS, nodeLeaseOf, questionsOf } from "./keys.js";
 import type { QueueLogger } from "./logger.js";
 import {
 	type Answered,
 	type Asked,
+	DRAINED_KEPT_MS,
 	NODE_LEASE_MS,
 	NODE_RENEWAL_MS,
 	NODE_RETURN_MS,
@@ -52,7 +53,8 @@ export class RedisNodeMembership implements NodeMembership {
 	async join(node: NodeInfo, answer: Answerer, load?: () => NodeLoad): Promise<void> {
 		await requireShared(this.#redis, node.shares);
 		this.#load = load;
-		this.#node = { protocol: QUEUE_PROTOCOL, ...node };
+		const wasDrained = (await this.#redis.exists(drainedOf(node.id))) === 1;
+		this.#node = { protocol: QUEUE_PROTOCOL, ...node, ...(wasDrained ? { draining: true } : {}) };
 		const onMessage = (text: string, channel: string) => {
 			if (channel === GATEWAY_NEWS) void this.#renewOnce();
 			else void this.#answer(JSON.parse(text) as Asked, answer);
@@ -69,6 +71,22 @@ export class RedisNodeMembership implements NodeMembership {
 		this.#node = { ...this.#node, draining: true, ...(returns ? { returns } : {}) };
 		await this.#renewOnce();
 		if (this.#redis.status === "ready") await this.#tell({ kind: "draining", id: this.#node.id });
+	}
+
+	get isDraining(): boolean {
+		return this.#node?.draining === true;
+	}
+
+	/** See NodeMembership.setDrained. */
+	async setDrained(isDrained: boolean): Promise<void> {
+		if (this.#node === undefined || this.#closed !== undefined || this.#node.returns === true) return;
+		const { draining: _, ...open } = this.#node;
+		const node: NodeInfo = isDrained ? { ...open, draining: true } : open;
+		if (isDrained) await this.#redis.set(drainedOf(node.id), "", "PX", DRAINED_KEPT_MS);
+		else await this.#redis.del(drainedOf(node.id));
+		this.#node = node;
+		await this.#renew(node);
+		await this.#tell(isDrained ? { kind: "draining", id: node.id } : { kind: "joined", node });
 	}
 
 	/** Ends the lease, tells the gateways, and closes the connections. */
@@ -123,7 +141,12 @@ export class RedisNodeMembership implements NodeMembership {
 
 	async #renew(node: NodeInfo, leaseMs = NODE_LEASE_MS): Promise<void> {
 		const said = this.#load === undefined ? node : { ...node, load: this.#load() };
-		const renewal = this.#redis.multi().set(nodeLeaseOf(node.id), JSON.stringify(said), "PX", leaseMs).sadd(NODE_IDS, node.id).exec();
+		const renewal = this.#redis
+			.multi()
+			.set(nodeLeaseOf(node.id), JSON.stringify(said), "PX", leaseMs)
+			.sadd(NODE_IDS, node.id)
+			.pexpire(drainedOf(node.id), DRAINED_KEPT_MS)
+			.exec();
 		[this.#gateways] = await Promise.all([readGateways(this.#redis), renewal]);
 	}
 

@@ -156,3 +156,20 @@ test("a node that is started again stays listed while it is away, and what waits
 	await expect.poll(() => nodes.nodes().map(({ incarnation, draining }) => [incarnation, draining])).toEqual([["2", undefined]]);
 	expect(changes).toEqual(["restarted"]);
 });
+
+test("a node that an operator drains is listed as draining, also after a start of its worker, until it is to take work again", async () => {
+	const changes: string[] = [];
+	const nodes = await directory((_, { reason }) => changes.push(reason));
+	const a = await member("a");
+	await a.setDrained(true);
+	await expect.poll(() => nodes.nodes()).toMatchObject([{ id: "a", draining: true }]);
+	await a.leave();
+	const next = await member("a", "2");
+	expect(next.isDraining).toBe(true);
+	await expect.poll(() => nodes.nodes()).toMatchObject([{ id: "a", incarnation: "2", draining: true }]);
+	await next.setDrained(false);
+	await expect.poll(() => nodes.nodes()[0]?.draining).toBeUndefined();
+	await next.leave();
+	expect((await member("a", "3")).isDraining).toBe(false);
+	expect(changes).toContain("draining");
+});

@@ -182,6 +182,9 @@ export async function openBuildSource(options: Pick<RedisUrls, "durableUrl"> & L
 	const jobs = new BuildJobs(redis, log);
 	return {
 		start: (handler, concurrency) => jobs.start(handler, concurrency),
+		rest: () => jobs.rest(),
+		resume: () => jobs.resume(),
+		running: () => jobs.running(),
 		close: async () => {
 			await jobs.close();
 			await closeRedis(redis);

@@ -6,6 +6,7 @@ import type {
 	InvocationRequest,
 	LogFilter,
 	NodeCommand,
+	NodeDrain,
 	NodeLoad,
 	NodeStats,
 	NodeTraits,
@@ -128,6 +129,11 @@ export interface Delivery {
 	readonly lost: AbortSignal;
 	/** Aborted with an Error that says why when it is cancelled: tell the function. Its settlement counts, whatever it is. */
 	readonly cancelled: AbortSignal;
+	/**
+	 * Whether it may begin here: to be asked before a sandbox gets anything of the invocation, and again before its settlement is counted. False
+	 * when it was handed back meanwhile: then `cancelled` is aborted with a `HandedBackError`, and the handler rejects with one; what it says doesn't count.
+	 */
+	readonly begin: () => boolean | Promise<boolean>;
 }
 
 /**
@@ -160,7 +166,10 @@ export interface InvocationSource {
 	 * more is taken beyond `concurrency`, and who waits holds no place. @returns what is called when it waits no longer
 	 */
 	waits(invocation: string): () => void;
-	/** Takes nothing more and waits for what runs, at most `graceMs`. */
+	/** Takes nothing more until `resume`, and hands back what hasn't begun. What has goes on. */
+	rest(): Promise<void>;
+	resume(): void;
+	/** Takes nothing more, hands back what hasn't begun, and waits for what runs, at most `graceMs`. */
 	drain(graceMs: number): Promise<void>;
 	close(): Promise<void>;
 }
@@ -181,6 +190,11 @@ export interface BuildQueue {
 export interface BuildSource {
 	/** A rejection is retried (3 attempts in all); a build that fails on its source resolves. */
 	start(handler: (task: BuildTask, attempt: number) => Promise<void>, concurrency: number): Promise<void>;
+	/** Takes nothing more until `resume`; what runs goes on. */
+	rest(): Promise<void>;
+	resume(): Promise<void>;
+	/** How many run. */
+	running(): number;
 	close(): Promise<void>;
 }
 
@@ -231,8 +245,8 @@ export interface NodeInfo extends NodeTraits {
 
 /** What happened to a node, and the incarnation of it that this concerns. */
 export interface NodeChange {
-	/** It is listed no more; it has another incarnation now; it ends what it has and takes nothing more. */
-	readonly reason: "abandoned" | "restarted" | "draining";
+	/** It is listed no more; it has another incarnation now; it ends what it has and takes nothing more; it has handed back what it had taken and not begun. */
+	readonly reason: "abandoned" | "restarted" | "draining" | "returned";
 	readonly incarnation: string;
 }
 
@@ -285,6 +299,8 @@ export type NodeQuestion =
 	/** Makes a volume unless it is there; how many it made. */
 	| { readonly kind: "makeVolume"; readonly volume: string; readonly sizeMiB: number }
 	| { readonly kind: "removeVolume"; readonly volume: string }
+	/** Whether it is drained, and what it has in hand; with `drains` it is from now on, or isn't any more. */
+	| { readonly kind: "drain"; readonly drains?: boolean }
 	| LogQuestion
 	| EndsQuestion
 	| Exclude<NodeCommand, { readonly kind: "evict" | "kill" }>
@@ -302,6 +318,7 @@ export type NodeAnswer =
 	/** `incomplete`: more came after the last line that was known than is here. */
 	| { readonly kind: "logs"; readonly lines: readonly TailedLine[]; readonly dropped: number; readonly incomplete?: true }
 	| { readonly kind: "ends"; readonly events: readonly ProjectEvent[]; readonly dropped: number }
+	| { readonly kind: "drain"; readonly drain: NodeDrain }
 	| { readonly kind: "done"; readonly affected: number }
 	| { readonly kind: "refused"; readonly code: string; readonly detail: string };
 
@@ -328,6 +345,10 @@ export interface NodeMembership {
 	nodes(): Promise<readonly NodeInfo[]>;
 	/** Where gateways are reached from any machine, `host:port`, in an order of chance; as of the last renewal, or news. */
 	gateways(): readonly string[];
+	/** Whether it takes nothing new, as an operator had it before this start, or has it now. */
+	readonly isDraining: boolean;
+	/** An operator's word: it is to be given nothing new, until it is said otherwise, also over starts of its worker. */
+	setDrained(isDrained: boolean): Promise<void>;
 	/** Says that this node ends what it has and is to be given nothing more. @param returns another one takes its place in a moment */
 	drain(returns?: boolean): Promise<void>;
 	leave(): Promise<void>;

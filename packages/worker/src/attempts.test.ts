@@ -83,7 +83,7 @@ function delivery(changes: Partial<Delivery> = {}, body: Delivery["request"]["bo
 		timeoutMs: 1000,
 	};
 	const never = new AbortController().signal;
-	return { request, attempt: 1, lane: "interactive", queueMs: 7, lost: never, cancelled: never, ...changes };
+	return { request, attempt: 1, lane: "interactive", queueMs: 7, lost: never, cancelled: never, begin: () => true, ...changes };
 }
 
 const remap = async (error: FunctionError): Promise<FunctionError> => ({ ...error, stack: "at source" });

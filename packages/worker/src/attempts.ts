@@ -9,7 +9,7 @@ import {
 	streamBytesOf,
 	traceIdOf,
 } from "@berth/contracts";
-import type { Delivery } from "@berth/queue";
+import { type Delivery, HandedBackError } from "@berth/queue";
 import type { ArtifactStore } from "@berth/registry";
 import { type Lease, type Nesting, type Pool, type Specialisation, SpecialiseError } from "@berth/sandbox";
 import type { WorkerMetrics } from "@berth/telemetry";
@@ -60,10 +60,12 @@ export class Attempts {
 		this.#output = new AttemptOutput(options.artifacts, options.onTrouble);
 	}
 
-	/** Never rejects for what a function does; a rejection is recorded as `platform_error` by the queue. */
+	/** Never rejects for what a function does; a rejection is recorded as `platform_error` by the queue, but for that of one that was handed back. */
 	async run(delivery: Delivery): Promise<Settlement> {
 		const traced = this.#options.spans?.begin(delivery);
 		const settlement = await this.#settle(traced?.delivery ?? delivery);
+		// What ends before it begins is refused, or cancelled, by this node only while it is its own.
+		if (!(await delivery.begin())) throw new HandedBackError();
 		traced?.ended(settlement);
 		this.#options.ends.ended(delivery, settlement);
 		this.#options.metrics.settled(delivery.request.project, delivery.lane, settlement);
@@ -77,6 +79,10 @@ export class Attempts {
 			const target = await this.#options.targets.of(request);
 			const lease = await this.#acquire(delivery, target, askedAt);
 			if ("attempt" in lease) return lease;
+			if (!(await delivery.begin())) {
+				lease.release(true);
+				throw new HandedBackError();
+			}
 			const streams = this.#streamsOf(lease, delivery, target);
 			const body = await this.#bodyFor(lease, delivery, streams);
 			return await this.#runIn(lease, delivery, target, body, streams);

@@ -12,6 +12,7 @@ import { AttemptSpans } from "./attempt-spans.js";
 import { Attempts } from "./attempts.js";
 import { PooledBuildSandboxes } from "./build-sandboxes.js";
 import { Builds } from "./builds.js";
+import { Drain } from "./drain.js";
 import { EgressProxy } from "./egress/egress-proxy.js";
 import { Roots } from "./egress/roots.js";
 import { groupsFor, openDockerBuilds, openEngine, removeLeftovers } from "./engine.js";
@@ -240,7 +241,8 @@ const versionLimit = new VersionLimit({
 const upkeep = new Upkeep({ settings, artifacts, builds, budget, versionLimit, dockerfiles, engine, reseal, log });
 const imagesAhead = new ImagesAhead({ versions, pool, isForHere, log });
 const minimums = new Minimums({ functions, pool, isForHere, expect: (of) => imagesAhead.want(of), log });
-const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine, tail, ends, unenforced });
+const drain = new Drain({ node, membership, invocations: invocationSource, builds: buildSource });
+const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine, tail, ends, drain, unenforced });
 
 await pool.start();
 await functions.rebases.announce(Object.fromEntries(Object.entries(bases).map(([runtime, { digest }]) => [runtime, digest])));
@@ -272,6 +274,7 @@ await membership.join(
 events.record(undefined, { kind: "node", what: "joined", node });
 await invocationSource.start((delivery) => attempts.run(delivery), settings.maxInflight, settlementKeeper(artifacts, settings.recordsMs));
 await buildSource.start((task, attempt) => builds.run(task, attempt), BUILDS_AT_ONCE);
+await drain.begin();
 await images.resume();
 mirror?.start();
 minimums.start();

@@ -3,6 +3,7 @@ import type { NodeAnswer, NodeQuestion } from "@berth/queue";
 import type { Pool, SandboxEngine } from "@berth/sandbox";
 import type { WorkerMetrics } from "@berth/telemetry";
 import type { Builds } from "./builds.js";
+import type { Drain } from "./drain.js";
 import type { Images } from "./images/images.js";
 import type { InvocationEnds } from "./invocation-ends.js";
 import type { LogTail } from "./log-tail.js";
@@ -17,6 +18,7 @@ export interface NodeAnswersOptions {
 	readonly metrics: WorkerMetrics;
 	readonly tail: LogTail;
 	readonly ends: InvocationEnds;
+	readonly drain: Drain;
 	readonly engine: Pick<SandboxEngine, "makeVolume" | "removeVolume">;
 	/** Limits of sandboxes that this host can't enforce. */
 	readonly unenforced: readonly WaivableLimit[];
@@ -32,10 +34,11 @@ export class NodeAnswers {
 	readonly #metrics: WorkerMetrics;
 	readonly #tail: LogTail;
 	readonly #ends: InvocationEnds;
+	readonly #drain: Drain;
 	readonly #engine: Pick<SandboxEngine, "makeVolume" | "removeVolume">;
 	readonly #unenforced: readonly WaivableLimit[];
 
-	constructor({ node, pool, builds, images, metrics, engine, tail, ends, unenforced }: NodeAnswersOptions) {
+	constructor({ node, pool, builds, images, metrics, engine, tail, ends, drain, unenforced }: NodeAnswersOptions) {
 		this.#node = node;
 		this.#pool = pool;
 		this.#builds = builds;
@@ -43,6 +46,7 @@ export class NodeAnswers {
 		this.#metrics = metrics;
 		this.#tail = tail;
 		this.#ends = ends;
+		this.#drain = drain;
 		this.#engine = engine;
 		this.#unenforced = unenforced;
 	}
@@ -65,6 +69,9 @@ export class NodeAnswers {
 				return await this.#tail.answer(question);
 			case "ends":
 				return await this.#ends.answer(question);
+			case "drain":
+				if (question.drains !== undefined) await this.#drain.set(question.drains);
+				return { kind: "drain", drain: this.#drain.state() };
 			case "recover":
 				return { kind: "recovery", recovery: await this.#images.recover() };
 			case "makeVolume":

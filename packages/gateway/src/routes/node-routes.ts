@@ -1,4 +1,5 @@
 import { livez, metrics, readyz } from "../health.js";
+import { drainNode, getDrain, undrainNode } from "../node-drain.js";
 import { listNodes } from "../node-list.js";
 import { commandNodes, getStats, listSandboxes, nodeCommandSchema } from "../nodes.js";
 import type { Route } from "../route.js";
@@ -28,6 +29,30 @@ export const NODE_ROUTES: readonly Route[] = [
 		scope: "operator",
 		answers: { 200: "NodeList" },
 		serve: listNodes,
+	},
+	{
+		method: "get",
+		path: "/v1/nodes/{node}/drain",
+		summary: "Whether a node takes nothing new, and what it has in hand",
+		scope: "operator",
+		answers: { 200: "NodeDrain" },
+		serve: getDrain,
+	},
+	{
+		method: "post",
+		path: "/v1/nodes/{node}/drain",
+		summary: "Have a node take nothing new: what it has begun ends there, the rest is handed back",
+		scope: "operator",
+		answers: { 200: "NodeDrain" },
+		serve: drainNode,
+	},
+	{
+		method: "delete",
+		path: "/v1/nodes/{node}/drain",
+		summary: "Have a node take work again",
+		scope: "operator",
+		answers: { 200: "NodeDrain" },
+		serve: undrainNode,
 	},
 	{
 		method: "post",

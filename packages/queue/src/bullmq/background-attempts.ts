@@ -1,43 +1,28 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { CrashLoop, InvocationRequest, Settlement } from "@berth/contracts";
 import type { Redis } from "@berth/redis";
-import { type Job, UnrecoverableError } from "bullmq";
 import type { BackgroundCancels } from "../background-cancels.js";
 import type { BackgroundRecords } from "../background-records.js";
+import { HandedBackError } from "../handed-back.js";
 import { roughBytes } from "../interactive-records.js";
-import { functionKeyOf } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import type { MemoryWatch } from "../memory-watch.js";
 import { CANCEL_WORDS, type DeliveryHandler, type SettlementKeeper } from "../ports.js";
-import { elapsedMs, rejectedSettlement } from "../settlements.js";
+import { cancelledSettlement, elapsedMs, rejectedSettlement } from "../settlements.js";
 import { type Hindrance, refusalOf } from "./attempt-refusal.js";
-import { backoffMsOf, endingOf, isTooOld, retryOf } from "./background-policy.js";
+import { type HeldJob, type Leaving, Leavings } from "./background-leavings.js";
+import { endingOf, isTooOld, retryOf } from "./background-policy.js";
 import type { FunctionQueues } from "./function-queues.js";
 import type { LaneIndex } from "./lane-index.js";
-import { Rests } from "./rests.js";
-import { untake } from "./untaken.js";
 
 /** Between two tries to write down what Redis refuses (it is full, or read-only), milliseconds. */
 const RETRY_MS = 250;
-
-/** How long a job of a version that can't be run here is left to others before it is looked at again, milliseconds. */
-const ELSEWHERE_MS = 2000;
 
 /** What an invocation needs that this node doesn't have, as in `the runtime class runsc`; undefined when it can run it. */
 export type LackOf = (request: InvocationRequest) => Promise<string | undefined>;
 
 /** Of an invocation whose version crashes again and again; it is left alone until that may be tried. */
 export type CrashLoopOf = (request: InvocationRequest) => CrashLoop | undefined;
-
-/** A job in hand. */
-export interface HeldJob {
-	readonly job: Job<InvocationRequest>;
-	/** Of its function. */
-	readonly key: string;
-	/** Of its lock, which `lost` says to have ended. */
-	readonly token: string;
-	readonly lost: AbortSignal;
-}
 
 export interface BackgroundAttemptsParts {
 	/** A connection for `patient` use to the durable Redis. */
@@ -58,26 +43,23 @@ export interface BackgroundAttemptsParts {
 	readonly expect: (dueMs: number) => void;
 }
 
-/** How a job leaves a worker's hands. One that is `left` stays as it is: when its lock has ended, a worker takes it up again. */
-type Leaving =
-	| { readonly kind: "settled" | "elsewhere" }
-	/** Its version crashes again and again: that costs it no attempt. */
-	| { readonly kind: "resting"; readonly restMs: number }
-	| { readonly kind: "dead" | "retried"; readonly reason: string }
-	| { readonly kind: "left"; readonly why: string };
-
 const LOST: Leaving = { kind: "left", why: "the lock was lost" };
 const ELSEWHERE: Leaving = { kind: "elsewhere" };
+const UNTAKEN: Leaving = { kind: "untaken" };
 const OVERTAKEN: Leaving = { kind: "left", why: "a newer attempt has begun" };
 
 /** Runs attempts of background jobs. Only what is written down ends a job: an error of ours costs it no attempt, and leaves it where it is. */
 export class BackgroundAttempts {
 	readonly #parts: BackgroundAttemptsParts;
-	readonly #rests = new Rests();
+	readonly #leavings: Leavings;
+	/** What of it hasn't begun, and how it is handed back. */
+	readonly #unbegun = new Map<HeldJob, AbortController>();
+	#isHandingBack = false;
 	#stale = 0;
 
 	constructor(parts: BackgroundAttemptsParts) {
 		this.#parts = parts;
+		this.#leavings = new Leavings(parts);
 	}
 
 	/** Attempts whose settlement didn't count. */
@@ -93,16 +75,30 @@ export class BackgroundAttempts {
 		try {
 			const leaving = await this.#leaving(held, cancelled);
 			if (leaving.kind === "left") this.#parts.log.debug({ invocation }, `a background job is left to others: ${leaving.why}`);
-			else await this.#written(held, () => this.#move(held, leaving));
+			else await this.#written(held, () => this.#leavings.move(held, leaving));
 		} catch (error) {
 			this.#parts.log.error({ error, invocation }, "a background job couldn't be gone on with; a worker takes it up again");
 		} finally {
+			this.#unbegun.delete(held);
 			cancels.release(invocation, cancelled);
 		}
 	}
 
+	/** What hasn't begun goes back to its queue, as if nobody had taken it; so does what comes from now on. Until `takeAgain`. */
+	handBack(): void {
+		this.#isHandingBack = true;
+		const given = [...this.#unbegun.values()];
+		this.#unbegun.clear();
+		for (const cancelled of given) cancelled.abort(new HandedBackError());
+	}
+
+	takeAgain(): void {
+		this.#isHandingBack = false;
+	}
+
 	async #leaving(held: HeldJob, cancelled: AbortController): Promise<Leaving> {
 		const { data } = held.job;
+		if (this.#isHandingBack) return UNTAKEN;
 		const lack = await this.#parts.lackOf(data);
 		// Whatever keeps it from being run, it ages.
 		const crashLoop = this.#parts.crashLoopOf(data);
@@ -128,8 +124,11 @@ export class BackgroundAttempts {
 		if (begun.cancelled) cancelled.abort(new Error(CANCEL_WORDS.asked));
 		const queueMs = elapsedMs(begun.queuedAtMs);
 		const refused = refusalOf(job, { node, attempt, queueMs }, hindrance);
-		const settlement = refused ?? (await this.#handle(held, attempt, queueMs, cancelled.signal));
+		const settled = refused ?? (await this.#handle(held, attempt, queueMs, cancelled));
 		if (lost.aborted) return LOST;
+		if (settled === undefined && (await this.#written(held, () => records.putOff(job.data.id, attempt, token))) === true) return UNTAKEN;
+		// Of one that was handed back and can't be put off since it was cancelled meanwhile, this is the end.
+		const settlement = settled ?? cancelledSettlement(node, attempt, queueMs, CANCEL_WORDS.asked);
 		const { crashLoop } = settlement.attempt;
 		if (crashLoop !== undefined && (await this.#written(held, () => records.putOff(job.data.id, attempt, token))) === true)
 			return { kind: "resting", restMs: crashLoop.retryAfterMs };
@@ -147,39 +146,6 @@ export class BackgroundAttempts {
 		if (ended !== "retried") await this.#over(job.data);
 		if (ended === "dead" || ended === "retried") return { kind: ended, reason: settlement.attempt.code ?? settlement.attempt.outcome };
 		return { kind: "settled" };
-	}
-
-	async #move(held: HeldJob, leaving: Exclude<Leaving, { kind: "left" }>): Promise<void> {
-		const { job, token } = held;
-		try {
-			if (leaving.kind === "settled") await job.moveToCompleted(undefined, token, false);
-			else if (leaving.kind === "dead") await job.moveToFailed(new UnrecoverableError(leaving.reason), token, false);
-			else if (leaving.kind === "elsewhere") await this.#untaken(held, ELSEWHERE_MS);
-			else if (leaving.kind === "resting") await this.#untaken(held, this.#rests.until(versionKeyOf(job.data), leaving.restMs));
-			else await this.#again(held, backoffMsOf(retryOf(job.data).backoffMs, job.attemptsMade + 1), { skipAttempt: false });
-		} catch (error) {
-			// What BullMQ says by a code is how the job is, whatever is tried: it is out of our hands.
-			if (!isVerdict(error)) throw error;
-			this.#parts.log.debug({ error, invocation: job.data.id }, "a background job had left our hands; its settlement stands");
-		}
-	}
-
-	/** Nothing of it ran: it was only looked at, or there was no sandbox for it. */
-	async #untaken(held: HeldJob, delayMs: number): Promise<void> {
-		const { queues, redis } = this.#parts;
-		await untake(redis, queues.of(held.key), held.job, held.token);
-		await this.#again(held, delayMs, { skipAttempt: true });
-	}
-
-	/** Its function is in the index for as long as it has a job in hand, but is to be looked at in time. */
-	async #again({ job, key, token }: HeldJob, delayMs: number, opts: { readonly skipAttempt: boolean }): Promise<void> {
-		const now = Date.now();
-		await this.#parts.queues
-			.of(key)
-			.getBackend()
-			.moveToDelayed(job.id as string, now, delayMs, token, opts);
-		await this.#parts.index.dueBy(key, now + delayMs);
-		this.#parts.expect(now + delayMs);
 	}
 
 	/** Writes a job's state down, as often as it takes while its lock holds. Gives undefined when it doesn't any more. */
@@ -215,22 +181,23 @@ export class BackgroundAttempts {
 		}
 	}
 
-	async #handle({ job, lost }: HeldJob, attempt: number, queueMs: number, cancelled: AbortSignal): Promise<Settlement> {
+	/** Undefined when it was handed back before it began. One that was cancelled isn't: nobody is to run it. */
+	async #handle(held: HeldJob, attempt: number, queueMs: number, cancelled: AbortController): Promise<Settlement | undefined> {
+		const { job, lost } = held;
+		const { signal } = cancelled;
 		const request = job.data;
+		if (this.#isHandingBack && !signal.aborted) return undefined;
+		if (!signal.aborted) this.#unbegun.set(held, cancelled);
+		const begin = () => {
+			this.#unbegun.delete(held);
+			return !(signal.reason instanceof HandedBackError);
+		};
 		try {
-			return await this.#parts.handler({ request, attempt, lane: "background", queueMs, lost, cancelled });
+			return await this.#parts.handler({ request, attempt, lane: "background", queueMs, lost, cancelled: signal, begin });
 		} catch (error) {
+			if (error instanceof HandedBackError) return undefined;
 			this.#parts.log.error({ error, invocation: request.id, attempt }, "an attempt failed on the platform's side");
-			return rejectedSettlement(this.#parts.nodeId, attempt, queueMs, error);
+			return begin() ? rejectedSettlement(this.#parts.nodeId, attempt, queueMs, error) : undefined;
 		}
 	}
-}
-
-/** Whether it is BullMQ's answer and not a failure to ask. */
-function isVerdict(error: unknown): boolean {
-	return error instanceof Error && typeof (error as Error & { code?: unknown }).code === "number";
-}
-
-function versionKeyOf(request: InvocationRequest): string {
-	return `${functionKeyOf(request)}:${request.version}`;
 }

@@ -62,6 +62,7 @@ export class BackgroundSource {
 	#memory: MemoryWatch | undefined;
 	#pace: CpuPace | undefined;
 	#taken = 0;
+	#resting = false;
 	#onIdle: (() => void)[] = [];
 
 	constructor(parts: BackgroundSourceParts) {
@@ -123,6 +124,24 @@ export class BackgroundSource {
 		await this.#dispatcher?.stop();
 	}
 
+	/** Takes nothing more until `resume`; what is in hand and hasn't begun goes back to its queue. */
+	async rest(): Promise<void> {
+		this.#resting = true;
+		await this.#dispatcher?.rest();
+		this.handBack();
+	}
+
+	resume(): void {
+		this.#resting = false;
+		this.#attempts?.takeAgain();
+		this.#dispatcher?.resume();
+	}
+
+	/** What is in hand and hasn't begun goes back to its queue. */
+	handBack(): void {
+		this.#attempts?.handBack();
+	}
+
 	/** Resolves when nothing is in hand. */
 	async idle(): Promise<void> {
 		while (this.#functions.size > 0) await new Promise<void>((resolve) => this.#onIdle.push(resolve));
@@ -160,7 +179,7 @@ export class BackgroundSource {
 
 	/** Functions that nobody looks at. Who waits for its own project, or for another node, isn't among them, however many of them there are. */
 	async #leftWaiting(overdueMs: number): Promise<number> {
-		const overdue = this.#functions.size > 0 ? [] : await this.#index.overdue(overdueMs);
+		const overdue = this.#resting || this.#functions.size > 0 ? [] : await this.#index.overdue(overdueMs);
 		return overdue.filter((key) => this.#dispatcher?.standsBack(key) === false).length;
 	}
 

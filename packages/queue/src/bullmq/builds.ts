@@ -50,6 +50,7 @@ export class BuildJobs implements BuildSource {
 	readonly #redis: Redis;
 	readonly #log: QueueLogger;
 	#worker: Worker<BuildTask> | undefined;
+	#running = 0;
 
 	/** @param redis a connection to the durable Redis for `patient` use */
 	constructor(redis: Redis, log: QueueLogger) {
@@ -58,7 +59,7 @@ export class BuildJobs implements BuildSource {
 	}
 
 	async start(handler: (task: BuildTask, attempt: number) => Promise<void>, concurrency: number): Promise<void> {
-		const worker = new Worker<BuildTask>(BUILD_QUEUE, (job) => handler(job.data, job.attemptsStarted), {
+		const worker = new Worker<BuildTask>(BUILD_QUEUE, (job) => this.#run(() => handler(job.data, job.attemptsStarted)), {
 			...WORKER_OPTIONS,
 			connection: this.#redis,
 			prefix: QUEUE_PREFIX,
@@ -69,6 +70,27 @@ export class BuildJobs implements BuildSource {
 			this.#log.error({ error, build: job?.data, attempt: job?.attemptsStarted }, "a build failed on the platform's side"),
 		);
 		this.#worker = worker;
+	}
+
+	async rest(): Promise<void> {
+		await this.#worker?.pause(true);
+	}
+
+	async resume(): Promise<void> {
+		await this.#worker?.resume();
+	}
+
+	running(): number {
+		return this.#running;
+	}
+
+	async #run(build: () => Promise<void>): Promise<void> {
+		this.#running++;
+		try {
+			await build();
+		} finally {
+			this.#running--;
+		}
 	}
 
 	/** Doesn't wait for a build that runs: it is built again elsewhere when its lock has ended. */

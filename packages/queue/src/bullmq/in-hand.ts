@@ -1,12 +1,14 @@
 import type { InvocationRequest, Settlement } from "@berth/contracts";
 import type { Job } from "bullmq";
 import type { Cancelled } from "../cancellations.js";
+import { HandedBackError } from "../handed-back.js";
 import type { SettledInvocation } from "../interactive-records.js";
 import { functionKeyOf } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import { CANCEL_WORDS, type CancelReason, type DeliveryHandler } from "../ports.js";
 import { cancelledSettlement, elapsedMs, platformSettlement, rejectedSettlement } from "../settlements.js";
 import { Awaited } from "./awaited.js";
+import type { Beginning, Beginnings } from "./beginnings.js";
 import type { InteractiveEnvelope } from "./envelope.js";
 import { FairLine } from "./fair-line.js";
 import type { Turn } from "./fair-ring.js";
@@ -16,6 +18,12 @@ import { VERDICT_TEXT } from "./verdicts.js";
 const ATTEMPT = 1;
 /** Cancellations that came before their invocation did, the oldest forgotten first. */
 const MOST_EARLY = 4096;
+
+/** By id, what of a job was found when it was taken once more. */
+export interface Retaken {
+	readonly ours: ReadonlySet<string>;
+	readonly others: ReadonlySet<string>;
+}
 
 /** A job in hand. */
 export interface Batch {
@@ -29,6 +37,7 @@ interface Held {
 	readonly request: InvocationRequest;
 	readonly batch: Batch;
 	readonly cancelled: AbortController;
+	readonly beginning: Beginning;
 	/** How many others it waits for; and whether it holds a place, which one that was invoked by another never does. */
 	waitsFor: number;
 	holdsPlace: boolean;
@@ -43,6 +52,11 @@ export interface InHandParts {
 	readonly log: QueueLogger;
 	/** Writes the end of an invocation; never rejects. */
 	readonly settle: (settled: SettledInvocation, batch: Batch) => Promise<void>;
+	/** One isn't this node's any more: others settle it. */
+	readonly leave: (batch: Batch) => Promise<void>;
+	readonly beginnings: Beginnings;
+	/** Of a job that was started before, by a worker that died or lost its lock: those that it hadn't begun, which are this one's now; and those that somebody else has by now. */
+	readonly retake: (batch: Batch) => Promise<Retaken>;
 	/** There is room for one more, or nothing left. */
 	readonly changed: () => void;
 }
@@ -90,18 +104,20 @@ export class InHand {
 		return this.#taken;
 	}
 
-	/** Takes all invocations of a job. One that was started before had a worker that died: nothing of it may run again. */
+	/** Takes all invocations of a job. One that was started before had a worker that died, or lost it: nothing of it may run again that may have begun. */
 	take(batch: Batch): void {
 		const { requests } = batch.job.data;
 		this.#taken += requests.length;
-		for (const request of requests) {
-			const early = this.#early.get(request.id);
-			this.#early.delete(request.id);
-			if (batch.job.attemptsStarted > 1) void this.#drop(request, batch, "worker_lost");
-			else if (early !== undefined) void this.#drop(request, batch, "cancelled", CANCEL_WORDS[early]);
-			else this.#hold(request, batch);
-		}
-		this.#pump();
+		if (batch.job.attemptsStarted > 1) void this.#retake(batch);
+		else this.#takeThose(requests, batch);
+		batch.lost.addEventListener("abort", () => this.#lost(batch), { once: true });
+	}
+
+	/** What hasn't begun is somebody else's to begin, once this resolves. */
+	async handBack(): Promise<void> {
+		const told = this.#parts.beginnings.handBack();
+		this.#leaveGone();
+		await told;
 	}
 
 	/** Nobody is to wait for them any more: those that wait are dropped, those that run are told, those that come will be dropped. */
@@ -113,8 +129,7 @@ export class InHand {
 		}
 		const gone = this.#waiting.takeOut(({ cancelled }) => cancelled.signal.aborted);
 		if (gone.length === 0) return;
-		for (const { request, batch, cancelled } of gone)
-			void this.#drop(request, batch, "cancelled", (cancelled.signal.reason as Error).message);
+		for (const held of gone) void this.#dropHeld(held, "cancelled", (held.cancelled.signal.reason as Error).message);
 		this.#parts.changed();
 	}
 
@@ -138,8 +153,54 @@ export class InHand {
 		};
 	}
 
+	#takeThose(requests: readonly InvocationRequest[], batch: Batch): void {
+		for (const request of requests) {
+			const early = this.#early.get(request.id);
+			this.#early.delete(request.id);
+			if (early !== undefined) void this.#drop(request, batch, "cancelled", CANCEL_WORDS[early]);
+			else this.#hold(request, batch);
+		}
+		this.#pump();
+	}
+
+	async #retake(batch: Batch): Promise<void> {
+		const { ours, others } = await this.#parts.retake(batch);
+		const begun = batch.job.data.requests.filter(({ id }) => !ours.has(id) && !others.has(id));
+		for (const request of begun) void this.#drop(request, batch, "worker_lost");
+		for (const _ of others) void this.#parts.leave(batch);
+		const left = batch.job.data.requests.filter(({ id }) => ours.has(id));
+		this.#takeThose(left, batch);
+	}
+
+	/** Nothing more of it begins here; when its lock has ended, whoever takes it finds what hadn't. */
+	#lost({ job }: Batch): void {
+		this.#parts.beginnings.lost(job.id as string);
+		this.#leaveGone();
+	}
+
+	/** Those that wait in line for a place, and aren't this node's any more. */
+	#leaveGone(): void {
+		const gone = this.#waiting.takeOut(({ beginning }) => beginning.gone.aborted);
+		for (const held of gone) void this.#leave(held);
+		if (gone.length > 0) this.#parts.changed();
+	}
+
+	async #leave(held: Held): Promise<void> {
+		this.#forget(held);
+		await held.beginning.told();
+		await this.#parts.leave(held.batch);
+	}
+
+	/** It may be here again by now, in another job. */
+	#forget(held: Held): void {
+		if (this.#byId.get(held.request.id) === held) this.#byId.delete(held.request.id);
+	}
+
 	#hold(request: InvocationRequest, batch: Batch): void {
-		const held = { request, batch, cancelled: new AbortController(), waitsFor: 0, holdsPlace: false, heldMs: 0, sinceMs: 0 };
+		const cancelled = new AbortController();
+		const beginning = this.#parts.beginnings.hold(batch.job.id as string, request.id, batch.token);
+		beginning.gone.addEventListener("abort", () => cancelled.abort(new HandedBackError()), { once: true });
+		const held = { request, batch, cancelled, beginning, waitsFor: 0, holdsPlace: false, heldMs: 0, sinceMs: 0 };
 		this.#byId.set(request.id, held);
 		if (isNested(request)) {
 			this.#awaited.came(request.parent?.id);
@@ -149,10 +210,10 @@ export class InHand {
 
 	/** Runs it, unless nobody waits for it any more. */
 	#begin(held: Held): void {
-		const { request, batch, turn } = held;
+		const { request, turn } = held;
 		if (request.expiresAtMs !== undefined && Date.now() > request.expiresAtMs) {
 			if (turn !== undefined) this.#waiting.giveBack(turn);
-			void this.#drop(request, batch, "expired_in_queue");
+			void this.#dropHeld(held, "expired_in_queue");
 			return;
 		}
 		this.#takePlace(held);
@@ -192,23 +253,34 @@ export class InHand {
 	async #run(held: Held): Promise<void> {
 		const { request, batch, turn } = held;
 		const settlement = await this.#handle(held);
-		this.#byId.delete(request.id);
+		// What was refused before it began is settled here only if nobody else was given it.
+		const isOurs = await held.beginning.begin();
+		this.#forget(held);
 		this.#leavePlace(held);
 		if (turn !== undefined) this.#waiting.finish(turn, held.heldMs);
 		this.#pump();
 		this.#parts.changed();
-		await this.#settle(request, settlement, batch);
+		if (isOurs) await this.#settle(request, settlement, batch);
+		else await this.#leave(held);
 	}
 
-	async #handle({ request, batch: { lost }, cancelled: { signal: cancelled } }: Held): Promise<Settlement> {
+	async #handle({ request, batch: { lost }, cancelled: { signal: cancelled }, beginning }: Held): Promise<Settlement> {
 		const queueMs = elapsedMs(request.acceptedAtMs);
 		try {
 			const handler = this.#handler as DeliveryHandler;
-			return await handler({ request, attempt: ATTEMPT, lane: "interactive", queueMs, lost, cancelled });
+			return await handler({ request, attempt: ATTEMPT, lane: "interactive", queueMs, lost, cancelled, begin: beginning.begin });
 		} catch (error) {
-			this.#parts.log.error({ error, invocation: request.id }, "an attempt failed on the platform's side");
+			if (!(error instanceof HandedBackError))
+				this.#parts.log.error({ error, invocation: request.id }, "an attempt failed on the platform's side");
 			return rejectedSettlement(this.#parts.nodeId, ATTEMPT, queueMs, error);
 		}
+	}
+
+	/** Ends one that never began, and nobody else was given. */
+	async #dropHeld(held: Held, code: "expired_in_queue" | "cancelled", why?: string): Promise<void> {
+		this.#forget(held);
+		if (await held.beginning.begin()) await this.#drop(held.request, held.batch, code, why);
+		else await this.#leave(held);
 	}
 
 	/** Ends an invocation that never began. */
@@ -218,7 +290,6 @@ export class InHand {
 		code: "expired_in_queue" | "worker_lost" | "cancelled",
 		why: string = CANCEL_WORDS.left,
 	): Promise<void> {
-		this.#byId.delete(request.id);
 		const { nodeId: node } = this.#parts;
 		const queueMs = elapsedMs(request.acceptedAtMs);
 		const settlement =

@@ -5,6 +5,7 @@ import type { QueueLogger } from "../logger.js";
 import type { Pending } from "../pending.js";
 import type { NodeChange } from "../ports.js";
 import { elapsedMs, platformSettlement } from "../settlements.js";
+import type { Unbegun } from "../unbegun.js";
 import type { InteractiveEnvelope } from "./envelope.js";
 import { type JobFate, type Reason, VERDICT_TEXT, VERDICTS } from "./verdicts.js";
 
@@ -13,6 +14,7 @@ const ANSWER_GRACE_MS = 250;
 
 export interface InquiryParts {
 	readonly records: InteractiveRecords;
+	readonly unbegun: Unbegun;
 	/** The gateway's own reply channel. */
 	readonly channel: string;
 	readonly gatewayId: string;
@@ -38,6 +40,8 @@ interface Particulars {
 export class Inquiry {
 	readonly #parts: InquiryParts;
 	readonly #underWay = new Set<Pending>();
+	/** What happened to the node of one that was being asked about: it is asked about once more. */
+	readonly #overtaken = new Map<Pending, NodeChange>();
 
 	constructor(parts: InquiryParts) {
 		this.#parts = parts;
@@ -49,7 +53,9 @@ export class Inquiry {
 	}
 
 	/** The same, for invocations on a node that isn't what it was. */
-	lookAfter(asked: readonly Pending[], { reason, incarnation }: NodeChange): Promise<boolean> {
+	lookAfter(asked: readonly Pending[], change: NodeChange): Promise<boolean> {
+		const { reason, incarnation } = change;
+		for (const pending of asked) if (this.#underWay.has(pending)) this.#overtaken.set(pending, change);
 		return this.#hold(asked, reason, { incarnation });
 	}
 
@@ -66,6 +72,10 @@ export class Inquiry {
 			return false;
 		} finally {
 			for (const pending of cases) this.#underWay.delete(pending);
+			for (const pending of cases) {
+				const change = this.#overtaken.get(pending);
+				if (this.#overtaken.delete(pending) && change !== undefined) void this.lookAfter([pending], change);
+			}
 		}
 	}
 
@@ -109,10 +119,23 @@ export class Inquiry {
 				fates.set(pending, "taken");
 				verdict = VERDICTS[reason].taken;
 			}
-			if (verdict === "keep") this.#parts.accepted(pending);
+			if (verdict !== "keep" && (await this.#reclaim(pending))) {
+				// Its deadline ends it as soon as it is placed, if that is what it is asked for.
+				this.#parts.failed(pending, new LeftBehindError());
+				continue;
+			}
+			if (verdict === "keep" || verdict === "reclaim") this.#parts.accepted(pending);
 			else given.push(pending);
 		}
 		if (given.length > 0) await this.#giveUp(given, reason, fates);
+	}
+
+	/** Whether it hadn't begun, and is this gateway's again: no worker begins it then. */
+	async #reclaim({ request, job }: Pending): Promise<boolean> {
+		const { unbegun, gatewayId } = this.#parts;
+		if (job === undefined) return false;
+		const [owner] = await unbegun.take(job, [request.id], gatewayId, "other");
+		return owner === gatewayId;
 	}
 
 	async #fates(open: readonly Pending[], incarnation: string | undefined): Promise<Map<Pending, JobFate>> {

@@ -10,6 +10,7 @@ import { type Pending, PendingInvocations } from "../pending.js";
 import type { CancelReason, LaneDepth, NodeChange } from "../ports.js";
 import { Retractions } from "../retractions.js";
 import { thrownBy } from "../settlements.js";
+import { Unbegun } from "../unbegun.js";
 import { depthOf, NO_DEPTH, sumOfDepths } from "./depth.js";
 import type { InteractiveEnvelope } from "./envelope.js";
 import { Inquiry, LeftBehindError } from "./inquiry.js";
@@ -66,6 +67,7 @@ export class InteractiveQueue {
 		this.#retractions = new Retractions(log);
 		this.#inquiry = new Inquiry({
 			records: this.records,
+			unbegun: new Unbegun(redis),
 			channel: this.#channel,
 			gatewayId,
 			queueOf: (node) => this.#nodes.of(node).queue,
@@ -105,7 +107,10 @@ export class InteractiveQueue {
 	/** See GatewayQueue.lookAfter. */
 	async lookAfter(node: string, change: NodeChange): Promise<void> {
 		const there = this.#pending.all().filter((pending) => pending.node === node);
-		for (const pending of there) if (!pending.accepted) pending.overtakenBy = change;
+		// What a node hands back it drains, or is gone from, before or after: that decides also what waits.
+		for (const pending of there) {
+			if (!pending.accepted && (change.reason !== "returned" || pending.overtakenBy === undefined)) pending.overtakenBy = change;
+		}
 		await this.#inquiry.lookAfter(
 			there.filter(({ accepted }) => accepted),
 			change,

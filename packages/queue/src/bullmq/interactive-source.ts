@@ -3,12 +3,15 @@ import { type Redis, Subscription } from "@berth/redis";
 import { type Job, Queue } from "bullmq";
 import type { Cancelled } from "../cancellations.js";
 import { InteractiveRecords, type RecordBudget, type SettledInvocation } from "../interactive-records.js";
-import { cancelChannelOf, interactiveQueueOf, QUEUE_PREFIX } from "../keys.js";
+import { cancelChannelOf, interactiveQueueOf, NODE_NEWS, QUEUE_PREFIX } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
+import type { NodeNews } from "../node-channels.js";
 import type { DeliveryHandler } from "../ports.js";
 import { Settler } from "../settler.js";
+import { Unbegun } from "../unbegun.js";
+import { Beginnings } from "./beginnings.js";
 import type { InteractiveEnvelope } from "./envelope.js";
-import { type Batch, InHand } from "./in-hand.js";
+import { type Batch, InHand, type Retaken } from "./in-hand.js";
 import { JobFetcher } from "./job-fetcher.js";
 import { SHORT_STREAM } from "./leases.js";
 import { LockKeeper } from "./lock-keeper.js";
@@ -17,6 +20,8 @@ import { Watchdog } from "./watchdog.js";
 const RETRY_MS = 250;
 /** How often a settlement is tried that Redis refuses (it is full, or read-only). */
 const SETTLE_TURNS = 6;
+/** What the ids of gateways begin with, as takers of what hadn't begun; workers take it by a lock's token. */
+const GATEWAY = "gw_";
 
 export interface InteractiveSourceParts {
 	/** A connection to the fast Redis for `patient` use. */
@@ -42,12 +47,15 @@ export class InteractiveSource {
 	readonly #queue: Queue<InteractiveEnvelope>;
 	readonly #fetcher: JobFetcher<InteractiveEnvelope>;
 	readonly #inHand: InHand;
+	readonly #unbegun: Unbegun;
+	readonly #beginnings: Beginnings;
 	readonly #batches = new Set<Batch>();
 	readonly #wakers = new Set<() => void>();
 	#watchdog: Watchdog | undefined;
 	#settled = 0;
 	#stale = 0;
 	#stopping = false;
+	#resting = false;
 
 	constructor(parts: InteractiveSourceParts) {
 		const { redis, nodeId, incarnation, log } = parts;
@@ -63,10 +71,15 @@ export class InteractiveSource {
 			take: (job, token) => this.#take(job, token),
 		});
 		this.#keeper = new LockKeeper((jobs, tokens, ms) => this.#fetcher.extendLocks(jobs, tokens, ms), log);
+		this.#unbegun = new Unbegun(redis);
+		this.#beginnings = new Beginnings(this.#unbegun, log);
 		this.#inHand = new InHand({
 			nodeId,
 			log,
 			settle: (settled, batch) => this.#settle(settled, batch),
+			leave: (batch) => this.#over(batch),
+			beginnings: this.#beginnings,
+			retake: (batch) => this.#retake(batch),
 			changed: () => this.#wake(),
 		});
 		this.#queue = new Queue(queue, { connection: redis, prefix: QUEUE_PREFIX, ...SHORT_STREAM });
@@ -81,7 +94,7 @@ export class InteractiveSource {
 		this.#inHand.start(handler, limit);
 		this.#fetcher.start();
 		this.#watchdog = new Watchdog({
-			waiting: () => redis.llen(this.#queue.keys["wait"] as string),
+			waiting: async () => (this.#resting ? 0 : await redis.llen(this.#queue.keys["wait"] as string)),
 			active: () => this.#batches.size,
 			taken: () => this.#inHand.taken,
 			revive: () => this.#revive(),
@@ -94,6 +107,23 @@ export class InteractiveSource {
 		this.#watchdog?.stop();
 		this.#wake();
 		await this.#fetcher.stop();
+	}
+
+	/** Fetches nothing more until `resume`; one job that was on its way may still come. */
+	rest(): void {
+		this.#resting = true;
+	}
+
+	resume(): void {
+		this.#resting = false;
+		this.#wake();
+	}
+
+	/** What is in hand and hasn't begun is its gateways' again, who are told so. */
+	async handBack(): Promise<void> {
+		const { redis, nodeId: id, incarnation } = this.#parts;
+		await this.#inHand.handBack();
+		await redis.publish(NODE_NEWS, JSON.stringify({ kind: "returned", id, incarnation } satisfies NodeNews));
 	}
 
 	/** See InvocationSource.waits. */
@@ -132,7 +162,7 @@ export class InteractiveSource {
 	}
 
 	async #room(): Promise<void> {
-		while (!this.#stopping && this.#inHand.full) await this.#change();
+		while (!this.#stopping && (this.#resting || this.#inHand.full)) await this.#change();
 	}
 
 	#take(job: Job<InteractiveEnvelope>, token: string): void {
@@ -154,7 +184,28 @@ export class InteractiveSource {
 				await wait(turn * RETRY_MS);
 			}
 		}
+		await this.#over(batch);
+	}
+
+	/** One of its invocations is. */
+	async #over(batch: Batch): Promise<void> {
 		if (--batch.left === 0) await this.#finish(batch);
+	}
+
+	/** What somebody else has by now is theirs to settle; where Redis doesn't say, nothing is. */
+	async #retake({ job, token, lost }: Batch): Promise<Retaken> {
+		const ids = job.data.requests.map(({ id }) => id);
+		while (!lost.aborted) {
+			try {
+				const owners = await this.#unbegun.take(job.id as string, ids, token, "other");
+				const those = (isSo: (owner: string) => boolean) => new Set(ids.filter((_, at) => owners[at] !== undefined && isSo(owners[at])));
+				return { ours: those((owner) => owner === token), others: those((owner) => owner.startsWith(GATEWAY)) };
+			} catch (error) {
+				this.#parts.log.warn({ error, job: job.id }, "what of a job had begun before can't be asked yet");
+				await wait(RETRY_MS);
+			}
+		}
+		return { ours: new Set(), others: new Set(ids) };
 	}
 
 	async #finish(batch: Batch): Promise<void> {
@@ -164,6 +215,7 @@ export class InteractiveSource {
 		} catch (error) {
 			this.#parts.log.warn({ error, job: job.id }, "a job couldn't be completed; its settlements stand");
 		}
+		this.#beginnings.over(job.id as string);
 		this.#keeper.release(token);
 		this.#batches.delete(batch);
 		this.#wake();

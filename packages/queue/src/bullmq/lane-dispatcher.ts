@@ -81,6 +81,20 @@ export class LaneDispatcher {
 		await Promise.all([this.#takes.stop(), ...this.#fetches]);
 	}
 
+	/** Fetches nothing more until `resume`; what was on its way is taken. */
+	async rest(): Promise<void> {
+		this.#stopping = true;
+		this.#end();
+		await Promise.all(this.#fetches);
+	}
+
+	resume(): void {
+		this.#stopping = false;
+		this.#looks.clear();
+		this.#begin();
+		this.#pump();
+	}
+
 	/** One of a project's runs has ended, on whichever node. */
 	freed(project: string): void {
 		this.#full.freed(project);

@@ -10,6 +10,8 @@ export type Reason =
 	| "restarted"
 	/** Their node ends what it has and takes nothing more. */
 	| "draining"
+	/** Their node has handed back what it had taken and not begun. */
+	| "returned"
 	/** Adding their job failed, so that it may or may not be in the queue. */
 	| "doubted";
 
@@ -19,16 +21,18 @@ export type JobFate = "waiting" | "taken" | "retaken" | "gone";
 /**
  * What becomes of the invocation: `keep` waiting; settle it as `expired_in_queue` or `worker_lost`
  * (fenced: a settlement that comes first wins); or `revoke` it, which takes the job out of the queue
- * and tells the caller that nothing was accepted.
+ * and tells the caller that nothing was accepted. What is known not to have begun is `reclaim`ed, as is what would be `worker_lost`:
+ * its gateway places it again. What isn't known not to have begun is kept then.
  */
-export type Verdict = "keep" | "expired_in_queue" | "worker_lost" | "revoke";
+export type Verdict = "keep" | "expired_in_queue" | "worker_lost" | "revoke" | "reclaim";
 
 export const VERDICTS: Readonly<Record<Reason, Readonly<Record<JobFate, Verdict>>>> = {
 	overdue: { waiting: "expired_in_queue", taken: "worker_lost", retaken: "worker_lost", gone: "worker_lost" },
 	resumed: { waiting: "keep", taken: "keep", retaken: "keep", gone: "worker_lost" },
 	abandoned: { waiting: "revoke", taken: "worker_lost", retaken: "keep", gone: "worker_lost" },
 	restarted: { waiting: "keep", taken: "worker_lost", retaken: "keep", gone: "worker_lost" },
-	draining: { waiting: "revoke", taken: "keep", retaken: "keep", gone: "worker_lost" },
+	draining: { waiting: "revoke", taken: "reclaim", retaken: "keep", gone: "worker_lost" },
+	returned: { waiting: "keep", taken: "reclaim", retaken: "keep", gone: "worker_lost" },
 	doubted: { waiting: "revoke", taken: "keep", retaken: "keep", gone: "revoke" },
 };
 

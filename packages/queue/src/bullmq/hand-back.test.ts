@@ -1,0 +1,222 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { HandedBackError } from "../handed-back.js";
+import { unbegunOf } from "../keys.js";
+import type { Delivery, DeliveryHandler } from "../ports.js";
+import { echo, Lanes, NODE, requestOf, settlementOf } from "../testing/lanes.js";
+
+let lanes: Lanes;
+beforeAll(async () => {
+	lanes = await Lanes.start();
+});
+afterEach(() => lanes.clear());
+afterAll(() => lanes.stop());
+
+/** A handler that begins what it may and holds it, and one that waits for a sandbox for good, until it is handed back. */
+function node() {
+	const ran: string[] = [];
+	const end = Promise.withResolvers<void>();
+	const run: DeliveryHandler = async (delivery) => {
+		if (!(await delivery.begin())) throw new HandedBackError();
+		ran.push(delivery.request.id);
+		await end.promise;
+		return await echo(delivery);
+	};
+	const wait: DeliveryHandler = async (delivery: Delivery) => {
+		await new Promise<void>((resolve) => delivery.cancelled.addEventListener("abort", () => resolve()));
+		if (await delivery.begin()) throw new Error("it is this node's still");
+		throw new HandedBackError();
+	};
+	return { ran, end, run, wait };
+}
+
+/** That so many are marked as not begun. */
+async function marked(count: number): Promise<void> {
+	const marks = () =>
+		lanes.server.client(async (redis) => {
+			const keys = await redis.keys(unbegunOf("*"));
+			const owners = await Promise.all(keys.map((key) => redis.hvals(key)));
+			return owners.flat().filter((owner) => owner.startsWith("free:")).length;
+		});
+	await expect.poll(marks).toBe(count);
+}
+
+const LEFT = { code: "unavailable", name: "BerthError" };
+
+describe("a worker that drains", () => {
+	test("ends what it has begun, and gives its gateway back what waits for a place or a sandbox", async () => {
+		const gateway = await lanes.gateway();
+		const { ran, end, run } = node();
+		const worker = await lanes.worker(run, 2);
+		const running = requestOf("runs");
+		const first = gateway.run(NODE, running);
+		await expect.poll(() => ran).toEqual([running.id]);
+		const waiting = gateway.run(NODE, requestOf("waits"));
+		await expect.poll(() => worker.totals().interactive.taken).toBe(2);
+		const drained = worker.drain(10_000);
+		await marked(1);
+		await gateway.lookAfter(NODE, { reason: "returned", incarnation: "1" });
+		await expect(waiting).rejects.toMatchObject(LEFT);
+		end.resolve();
+		expect(await first).toMatchObject({ result: { body: { text: "runs" } } });
+		await drained;
+		expect(ran).toEqual([running.id]);
+		expect(gateway.interactiveTotals()).toMatchObject({ inFlight: 0 });
+	});
+
+	test("also what waits in a handler for a sandbox", async () => {
+		const gateway = await lanes.gateway();
+		const worker = await lanes.worker(node().wait);
+		const waiting = gateway.run(NODE, requestOf());
+		waiting.catch(() => undefined);
+		await expect.poll(() => worker.totals().interactive.taken).toBe(1);
+		await worker.drain(10_000);
+		await gateway.lookAfter(NODE, { reason: "returned", incarnation: "1" });
+		await expect(waiting).rejects.toMatchObject(LEFT);
+		expect((await gateway.depth()).interactive).toMatchObject({ active: 0, waiting: 0 });
+	});
+});
+
+describe("a worker that is gone", () => {
+	test("leaves what it had begun as worker_lost, and what it hadn't to be placed again", async () => {
+		const gateway = await lanes.gateway();
+		const { ran, run } = node();
+		await lanes.worker(run, 2);
+		const begun = gateway.run(NODE, requestOf("begun"));
+		await expect.poll(() => ran).toHaveLength(1);
+		const waiting = gateway.run(NODE, requestOf("waits"));
+		for (const one of [begun, waiting]) one.catch(() => undefined);
+		await marked(1);
+		await gateway.lookAfter(NODE, { reason: "abandoned", incarnation: "1" });
+		await expect(begun).rejects.toMatchObject({ code: "worker_lost" });
+		await expect(waiting).rejects.toMatchObject(LEFT);
+	});
+
+	test("and comes back begins nothing that its gateway has placed again", async () => {
+		const gateway = await lanes.gateway();
+		const { ran, end, run } = node();
+		await lanes.worker(run, 2);
+		const begun = gateway.run(NODE, requestOf());
+		await expect.poll(() => ran).toHaveLength(1);
+		const again = requestOf("again");
+		const waiting = gateway.run(NODE, again);
+		for (const one of [begun, waiting]) one.catch(() => undefined);
+		await marked(1);
+		await gateway.lookAfter(NODE, { reason: "abandoned", incarnation: "1" });
+		await expect(waiting).rejects.toMatchObject(LEFT);
+		end.resolve();
+		// The next one shows that the place was free.
+		await gateway.run(NODE, requestOf("next"));
+		expect(ran).not.toContain(again.id);
+		expect(await gateway.record(again.id)).toBeUndefined();
+	});
+
+	test("has what it hadn't begun run by who takes its queue, and the rest is worker_lost", async () => {
+		const gateway = await lanes.gateway();
+		const dying = node();
+		const dead = await lanes.worker(dying.run, 2);
+		const begun = gateway.run(NODE, requestOf("begun"));
+		await expect.poll(() => dying.ran).toHaveLength(1);
+		const waiting = gateway.run(NODE, requestOf("waits"));
+		for (const one of [begun, waiting]) one.catch(() => undefined);
+		await marked(1);
+		// Its locks end by themselves.
+		await dead.close();
+		await lanes.worker(echo, 2, undefined, "2");
+		expect(await waiting).toMatchObject({ result: { body: { text: "waits" } } });
+		await expect(begun).rejects.toMatchObject({ code: "worker_lost" });
+	}, 20_000);
+
+	test("isn't known not to have begun what it had when Redis was started again", async () => {
+		const gateway = await lanes.gateway();
+		const { ran, run } = node();
+		await lanes.worker(run, 2);
+		const begun = gateway.run(NODE, requestOf());
+		await expect.poll(() => ran).toHaveLength(1);
+		const waiting = gateway.run(NODE, requestOf());
+		for (const one of [begun, waiting]) one.catch(() => undefined);
+		await marked(1);
+		await lanes.server.client(async (redis) => {
+			for (const key of await redis.keys(unbegunOf("*")))
+				for (const id of await redis.hkeys(key)) await redis.hset(key, id, "free:anotherstart");
+		});
+		await gateway.lookAfter(NODE, { reason: "abandoned", incarnation: "1" });
+		await expect(waiting).rejects.toMatchObject({ code: "worker_lost" });
+	});
+});
+
+test("what begins at once leaves no mark, and what waited and was run takes its own away", async () => {
+	const gateway = await lanes.gateway();
+	const { ran, end, run } = node();
+	await lanes.worker(run, 2);
+	const answers = [gateway.run(NODE, requestOf())];
+	await expect.poll(() => ran).toHaveLength(1);
+	answers.push(gateway.run(NODE, requestOf()));
+	await marked(1);
+	end.resolve();
+	await Promise.all(answers);
+	await expect.poll(() => lanes.server.client((redis) => redis.keys(unbegunOf("*")))).toEqual([]);
+});
+
+describe("in the background", () => {
+	test("what a worker that drains hasn't begun is run by another one, as its first attempt, and what it has begun ends there", async () => {
+		const gateway = await lanes.gateway();
+		const { ran, end, run } = node();
+		const { wait } = node();
+		const [begun, waits] = [requestOf("begun", { function: "begins" }), requestOf("waits")];
+		const worker = await lanes.worker((delivery) => (delivery.request.id === begun.id ? run : wait)(delivery));
+		await Promise.all([begun, waits].map((request) => gateway.enqueue(request)));
+		await expect.poll(() => ran).toEqual([begun.id]);
+		await expect.poll(() => worker.totals().background.inHand).toBe(2);
+		await expect.poll(async () => (await gateway.record(waits.id))?.state).toBe("running");
+		const drained = worker.drain(10_000);
+		await expect.poll(async () => (await gateway.record(waits.id))?.state).toBe("queued");
+		expect((await gateway.record(waits.id))?.background).toMatchObject({ attempts: [], attempt: 0 });
+		await lanes.worker(echo, 64, undefined, "2");
+		await expect.poll(async () => (await gateway.record(waits.id))?.state).toBe("settled");
+		const record = await gateway.record(waits.id);
+		expect(record?.background).toMatchObject({ attempts: [{ attempt: 1, outcome: "succeeded" }], attemptCount: 1 });
+		end.resolve();
+		await drained;
+		expect((await gateway.record(begun.id))?.last).toMatchObject({ attempt: 1, outcome: "succeeded" });
+		expect(await gateway.backgroundTotals()).toEqual({ accepted: 2, settled: 2, dead: 0, inFlight: 0 });
+	});
+
+	test("what was cancelled while it waited there isn't handed back, but ends as that", async () => {
+		const gateway = await lanes.gateway();
+		const request = requestOf();
+		const worker = await lanes.worker(async ({ cancelled, begin }) => {
+			await new Promise<void>((resolve) => cancelled.addEventListener("abort", () => resolve()));
+			if (!(await begin())) throw new HandedBackError();
+			return settlementOf("cancelled");
+		});
+		await gateway.enqueue(request);
+		await expect.poll(async () => (await gateway.record(request.id))?.state).toBe("running");
+		await gateway.cancelBackground(request.id, request);
+		await worker.drain(10_000);
+		expect((await gateway.record(request.id))?.background).toMatchObject({ outcome: "cancelled", attemptCount: 1 });
+	});
+});
+
+test("a node that rests hands back what it hasn't begun, takes nothing in either lane, and goes on when it is told to", async () => {
+	const gateway = await lanes.gateway();
+	const { ran, end, run } = node();
+	const worker = await lanes.worker(run, 2);
+	const begun = gateway.run(NODE, requestOf("begun"));
+	await expect.poll(() => ran).toHaveLength(1);
+	const waiting = gateway.run(NODE, requestOf("waits"));
+	waiting.catch(() => undefined);
+	await marked(1);
+	await worker.rest();
+	await gateway.lookAfter(NODE, { reason: "returned", incarnation: "1" });
+	await expect(waiting).rejects.toMatchObject(LEFT);
+	const later = requestOf("later");
+	await gateway.enqueue(later);
+	end.resolve();
+	expect(await begun).toMatchObject({ result: { body: { text: "begun" } } });
+	// What is looked at once a second, and at once when it is told of, has been passed by.
+	await expect.poll(async () => (await gateway.depth()).background).toMatchObject({ active: 0, waiting: 1 });
+	expect(ran).toHaveLength(1);
+	worker.resume();
+	await expect.poll(async () => (await gateway.record(later.id))?.state).toBe("settled");
+	expect(await gateway.run(NODE, requestOf("again"))).toMatchObject({ result: { body: { text: "again" } } });
+});

@@ -1,0 +1,71 @@
+import { HOUR_MS } from "@berth/contracts";
+import { LuaScript, type Redis } from "@berth/redis";
+import { unbegunOf } from "./keys.js";
+
+/** Longer than anything interactive may take from when it was accepted, milliseconds. */
+const KEPT_MS = HOUR_MS;
+
+/** A mark that is anybody's says since which start of the server: one that was started again, or took over, may have lost who took it. */
+const FREE = `
+	local run = string.match(redis.call("INFO", "server"), "run_id:(%w+)")
+	local function isFree(owner) return owner and string.sub(owner, 1, 5) == "free:" end
+`;
+
+/** KEYS: marks of a job. ARGV: kept ms, ids. One that somebody has taken stays that one's. */
+const MARK = new LuaScript(`${FREE}
+	for at = 2, #ARGV do
+		local owner = redis.call("HGET", KEYS[1], ARGV[at])
+		if not owner or isFree(owner) then redis.call("HSET", KEYS[1], ARGV[at], "free:" .. run) end
+	end
+	redis.call("PEXPIRE", KEYS[1], ARGV[1])
+`);
+
+/** KEYS: marks of a job. ARGV: taker, 1 when marks of an earlier start of the server don't count, ids. Gives whose each is then; an empty string for what may have begun. */
+const TAKE = new LuaScript(`${FREE}
+	local owners = {}
+	for at = 3, #ARGV do
+		local owner = redis.call("HGET", KEYS[1], ARGV[at]) or ""
+		if isFree(owner) then
+			if ARGV[2] == "1" and owner ~= "free:" .. run then
+				owner = ""
+			else
+				redis.call("HSET", KEYS[1], ARGV[at], ARGV[1])
+				owner = ARGV[1]
+			end
+		end
+		owners[#owners + 1] = owner
+	end
+	return owners
+`);
+
+/**
+ * Marks on the fast Redis of interactive invocations that a worker has taken and not begun. Whoever takes the mark, and nobody else, may begin
+ * it, or place it again. What a worker has taken and isn't marked may have begun. All of it may be asked again: who has taken a mark has it.
+ */
+export class Unbegun {
+	readonly #redis: Redis;
+
+	constructor(redis: Redis) {
+		this.#redis = redis;
+	}
+
+	/** These of a job haven't begun, as of now. */
+	async mark(job: string, ids: readonly string[]): Promise<void> {
+		await MARK.run(this.#redis, [unbegunOf(job)], [KEPT_MS, ...ids]);
+	}
+
+	/**
+	 * Takes what of a job is anybody's.
+	 * @param of whose job it was: its holder, whose lock says that nobody else has been asked to take it; or another one, to whom what a server's restart may have undone doesn't count
+	 * @returns whose each is now: the taker's, or somebody else's; undefined for what may have begun
+	 */
+	async take(job: string, ids: readonly string[], taker: string, of: "holder" | "other"): Promise<(string | undefined)[]> {
+		const owners = (await TAKE.run(this.#redis, [unbegunOf(job)], [taker, of === "other" ? 1 : 0, ...ids])) as string[];
+		return owners.map((owner) => (owner === "" ? undefined : owner));
+	}
+
+	/** Nobody will ask for them. */
+	async forget(job: string): Promise<void> {
+		await this.#redis.unlink(unbegunOf(job));
+	}
+}

@@ -1,0 +1,55 @@
+import type { NodeDrain } from "@berth/contracts";
+import type { BuildSource, NodeMembership, WorkerSource } from "@berth/queue";
+
+export interface DrainParts {
+	readonly node: string;
+	readonly membership: Pick<NodeMembership, "isDraining" | "setDrained">;
+	readonly invocations: Pick<WorkerSource, "rest" | "resume" | "totals">;
+	readonly builds: Pick<BuildSource, "rest" | "resume" | "running">;
+}
+
+/** An operator's word that this node is to take nothing new: what it has begun ends here, the rest is handed back. */
+export class Drain {
+	readonly #parts: DrainParts;
+	/** One after another: what is said last holds. */
+	#last: Promise<void> = Promise.resolve();
+
+	constructor(parts: DrainParts) {
+		this.#parts = parts;
+	}
+
+	/** At the start: it may have been drained before. */
+	async begin(): Promise<void> {
+		if (this.#parts.membership.isDraining) await this.#rest();
+	}
+
+	/** Saying it twice changes nothing. */
+	set(drains: boolean): Promise<void> {
+		const next = this.#last.catch(() => undefined).then(() => this.#set(drains));
+		this.#last = next;
+		return next;
+	}
+
+	state(): NodeDrain {
+		const { node, membership, invocations, builds } = this.#parts;
+		const { interactive, background } = invocations.totals();
+		const inHand = { interactive: interactive.inHand, background: background.inHand, builds: builds.running() };
+		return { node, draining: membership.isDraining, ...inHand };
+	}
+
+	async #set(drains: boolean): Promise<void> {
+		const { membership, invocations, builds } = this.#parts;
+		if (drains === membership.isDraining) return;
+		await membership.setDrained(drains);
+		if (drains) await this.#rest();
+		else {
+			invocations.resume();
+			await builds.resume();
+		}
+	}
+
+	async #rest(): Promise<void> {
+		const { invocations, builds } = this.#parts;
+		await Promise.all([invocations.rest(), builds.rest()]);
+	}
+}
