@@ -69,6 +69,17 @@ Sets everything up, then runs every test of the ordinary suite. As root.
 
 Sets everything up, then runs what the ordinary suite has no time for. As root.`,
 	},
+	"faults:long": {
+		help: `Usage: npm run faults:long [-- arguments of vitest]
+
+Sets everything up, then does faults to a cluster under load, until 100,000
+invocations were acknowledged and 200 processes killed, and holds what clients
+saw against what is promised. A line for each round; faults-results.json has
+the newest. As root.
+
+  TEST_SEED=<n>   the faults and the load of a run that said this seed
+  TEST_ROUND=<n>  with it: from this round on`,
+	},
 	"test:cgroup2": {
 		help: `Usage: npm run test:cgroup2 [-- arguments of vitest]
 
