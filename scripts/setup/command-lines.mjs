@@ -18,6 +18,7 @@ export const BENCH_OPTIONS = {
 	background: BENCH_SWITCH,
 	invoking: BENCH_SWITCH,
 	neighbours: BENCH_SWITCH,
+	nodes: BENCH_SWITCH,
 	overload: BENCH_SWITCH,
 	persistence: BENCH_SWITCH,
 	scale: BENCH_SWITCH,
@@ -111,6 +112,7 @@ on a stack of its own. As root.
   --background    only what a backlog costs others: its rows, and no file
   --invoking      only what a function pays that invokes another one
   --neighbours    only what one tenant's hostile load does to another
+  --nodes         only what more nodes are good for, on a cluster of its own
   --overload      only what ten times too much does: its rows, and no file
   --persistence   only what appendfsync always and everysec cost
   --scale         only what 10,000 functions cost, and what Redis does

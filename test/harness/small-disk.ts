@@ -1,11 +1,14 @@
 import { execFile } from "node:child_process";
-import { chmod, open, rm, statfs } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { chmod, open, readFile, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { takeKeptBases } from "./kept-bases.js";
 
 const run = promisify(execFile);
 const MIB = 1024 * 1024;
+/** Of a disk of ours in /proc/mounts: the pid of whoever mounted it, and where. */
+const OURS = /^berth-test-(\d+) (\S+) tmpfs /;
 
 /** A stack's data directory on a disk of its own, in memory: small enough to be filled. Who mounts it unmounts it, when the stack is down. */
 export class SmallDisk {
@@ -18,7 +21,8 @@ export class SmallDisk {
 
 	/** Mounts it on a data directory that is empty; with the bases, as far as they are kept. */
 	readonly prepare = async (dataDir: string): Promise<void> => {
-		await run("mount", ["-t", "tmpfs", "-o", `size=${this.#sizeMiB}m`, "tmpfs", dataDir]);
+		await sweep();
+		await run("mount", ["-t", "tmpfs", "-o", `size=${this.#sizeMiB}m`, `berth-test-${process.pid}`, dataDir]);
 		this.#dataDir = dataDir;
 		await chmod(dataDir, 0o711);
 		await takeKeptBases(dataDir);
@@ -48,5 +52,15 @@ export class SmallDisk {
 	get #filler(): string {
 		if (this.#dataDir === undefined) throw new Error("it isn't mounted");
 		return join(this.#dataDir, "filler");
+	}
+}
+
+/** Takes away what runs left that were killed: what was on it went with their stacks. */
+async function sweep(): Promise<void> {
+	for (const line of (await readFile("/proc/mounts", "utf8")).split("\n")) {
+		const [, pid, directory] = OURS.exec(line) ?? [];
+		if (directory === undefined || existsSync(`/proc/${pid}`)) continue;
+		await run("umount", [directory]);
+		await rm(directory, { recursive: true });
 	}
 }
