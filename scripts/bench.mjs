@@ -13,6 +13,7 @@ import { PackageRegistry } from "./bench/harness.mjs";
 import { invokingCosts } from "./bench/invoking.mjs";
 import { frozenMemory, prewarmedMemory } from "./bench/memory.mjs";
 import { neighbourCosts } from "./bench/neighbours.mjs";
+import { nodeCosts } from "./bench/nodes.mjs";
 import { overloadCosts } from "./bench/overload.mjs";
 import { persistenceCosts } from "./bench/persistence.mjs";
 import { redeploys } from "./bench/redeploys.mjs";
@@ -20,6 +21,7 @@ import { BACKGROUND } from "./bench/rows/background.mjs";
 import { DEPENDENCIES } from "./bench/rows/dependencies.mjs";
 import { INVOKING } from "./bench/rows/invoking.mjs";
 import { NEIGHBOURS } from "./bench/rows/neighbours.mjs";
+import { NODES } from "./bench/rows/nodes.mjs";
 import { OVERLOAD } from "./bench/rows/overload.mjs";
 import { PERSISTENCE } from "./bench/rows/persistence.mjs";
 import { SCALE } from "./bench/rows/scale.mjs";
@@ -103,6 +105,11 @@ async function main() {
 	const { values } = parseArgs({ options: BENCH_OPTIONS });
 	const out = values.out ?? join(ROOT, RESULTS);
 	const signal = stopSignal();
+	// On a cluster of its own.
+	if (values.nodes) {
+		process.stdout.write(`${tableOf(rowsOf({ nodes: await nodeCosts(values.quick, signal) }, NODES))}\n`);
+		return;
+	}
 	await using registry = await PackageRegistry.open();
 	publishPackages(registry);
 	const stack = await Stack.start({ port: 0, env: { BERTH_LOG_LEVEL: "warn", BERTH_NPM_REGISTRY: registry.url }, signal });

@@ -20,6 +20,7 @@ const VERBS = {
 	quickstart: { steps: [root, ...SETUP], run: (args) => handOver([at("./quickstart.mjs"), ...args]) },
 	test: { steps: [root, ...SETUP, testPackages], run: (args) => runTests(args, "test") },
 	"test:long": { steps: [root, ...SETUP, testPackages], run: (args) => runTests(args, "test:long") },
+	"faults:long": { steps: [root, ...SETUP, testPackages], run: (args) => runTests(args, "faults:long") },
 	"test:cgroup2": { steps: [root, ...SETUP, testPackages], run: (args) => runTests(args, "test:cgroup2") },
 	"test:weakened": {
 		steps: [root, ...SETUP, testPackages],

@@ -18,6 +18,7 @@ export const BENCH_OPTIONS = {
 	background: BENCH_SWITCH,
 	invoking: BENCH_SWITCH,
 	neighbours: BENCH_SWITCH,
+	nodes: BENCH_SWITCH,
 	overload: BENCH_SWITCH,
 	persistence: BENCH_SWITCH,
 	scale: BENCH_SWITCH,
@@ -68,6 +69,17 @@ Sets everything up, then runs every test of the ordinary suite. As root.
 
 Sets everything up, then runs what the ordinary suite has no time for. As root.`,
 	},
+	"faults:long": {
+		help: `Usage: npm run faults:long [-- arguments of vitest]
+
+Sets everything up, then does faults to a cluster under load, until 100,000
+invocations were acknowledged and 200 processes killed, and holds what clients
+saw against what is promised. A line for each round; faults-results.json has
+the newest. As root.
+
+  TEST_SEED=<n>   the faults and the load of a run that said this seed
+  TEST_ROUND=<n>  with it: from this round on`,
+	},
 	"test:cgroup2": {
 		help: `Usage: npm run test:cgroup2 [-- arguments of vitest]
 
@@ -100,6 +112,7 @@ on a stack of its own. As root.
   --background    only what a backlog costs others: its rows, and no file
   --invoking      only what a function pays that invokes another one
   --neighbours    only what one tenant's hostile load does to another
+  --nodes         only what more nodes are good for, on a cluster of its own
   --overload      only what ten times too much does: its rows, and no file
   --persistence   only what appendfsync always and everysec cost
   --scale         only what 10,000 functions cost, and what Redis does

@@ -11,6 +11,10 @@ const VITEST = join(ROOT, "node_modules", "vitest", "vitest.mjs");
 const SELECTIONS = {
 	test: { selection: [], env: {} },
 	"test:long": { selection: ["--project", "long*"], env: { TEST_LONG: "1" } },
+	"faults:long": {
+		selection: ["--project", "long", "test/long/faults.long.test.ts"],
+		env: { TEST_LONG: "1", TEST_ACKNOWLEDGED: "100000", TEST_KILLS: "200" },
+	},
 	// Whoever asks for this has nothing proven by what was skipped.
 	"test:cgroup2": { selection: ["--project", "cgroup2"], env: { TEST_CGROUP2: "1" }, allowsSkips: false },
 };

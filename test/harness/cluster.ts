@@ -4,6 +4,7 @@ import { keepBases, takeKeptBases } from "./kept-bases.js";
 import { NetRedis } from "./net-redis.js";
 import { type Machine, NodeNetwork } from "./node-network.js";
 import { Registry } from "./registry.js";
+import { SmallDisk } from "./small-disk.js";
 import { Stack } from "./stack.js";
 
 /** How many machines, and what is set on each: everywhere, or on the workers one by one. */
@@ -12,6 +13,8 @@ export interface ClusterOptions {
 	readonly workers?: number;
 	readonly env?: Readonly<Record<string, string>>;
 	readonly workerEnv?: (index: number) => Readonly<Record<string, string>>;
+	/** The last worker's data directory is a disk of its own of so many MiB, which can be filled. */
+	readonly diskMiB?: number;
 }
 
 /** What machines keep ready, small enough for several on one. */
@@ -35,16 +38,18 @@ export class Cluster implements AsyncDisposable {
 	readonly #machines = new Map<Stack, Machine>();
 	readonly #env: Readonly<Record<string, string>>;
 	readonly #workerEnv: (index: number) => Readonly<Record<string, string>>;
+	readonly #disk: SmallDisk | undefined;
 
 	private constructor(
 		network: NodeNetwork,
 		parts: Pick<Cluster, "durable" | "fast" | "registry" | "bucket">,
-		{ env = {}, workerEnv = () => ({}) }: ClusterOptions,
+		{ env = {}, workerEnv = () => ({}), diskMiB }: ClusterOptions,
 	) {
 		({ durable: this.durable, fast: this.fast, registry: this.registry, bucket: this.bucket } = parts);
 		this.#network = network;
 		this.#env = env;
 		this.#workerEnv = workerEnv;
+		this.#disk = diskMiB === undefined ? undefined : new SmallDisk(diskMiB);
 	}
 
 	/** Starts all of it; gateways and workers at the same time, but for a first worker that makes the bases where they aren't kept yet. */
@@ -61,12 +66,22 @@ export class Cluster implements AsyncDisposable {
 		try {
 			const first = cluster.addWorker().then((worker) => keepBases(worker.dataDir));
 			await Promise.all([first, ...Array.from({ length: gateways }, () => cluster.addGateway())]);
-			await Promise.all(Array.from({ length: workers - 1 }, () => cluster.addWorker()));
+			const prepared = (n: number) => (n === workers - 1 ? cluster.#disk?.prepare : undefined);
+			await Promise.all(Array.from({ length: workers - 1 }, (_, n) => cluster.addWorker({}, prepared(n + 1))));
 			return cluster;
 		} catch (error) {
 			await cluster.stop();
 			throw error;
 		}
+	}
+
+	/** Leaves no byte free on the last worker's disk, until it is freed. */
+	fillDisk(): Promise<void> {
+		return this.#smallDisk().fill();
+	}
+
+	freeDisk(): Promise<void> {
+		return this.#smallDisk().free();
 	}
 
 	/** What every machine of it is started with. */
@@ -94,10 +109,10 @@ export class Cluster implements AsyncDisposable {
 	}
 
 	/** One more that runs functions. Its client, and commands, ask the first gateway there is. */
-	async addWorker(env: Readonly<Record<string, string>> = {}): Promise<Stack> {
+	async addWorker(env: Readonly<Record<string, string>> = {}, prepare = takeKeptBases): Promise<Stack> {
 		const url = this.gateways[0] === undefined ? {} : { BERTH_URL: this.gateways[0].url };
 		const own = this.#workerEnv(this.workers.length);
-		return await this.#start(this.workers, this.#network.machine(), { BERTH_ROLES: "worker", ...url, ...own, ...env });
+		return await this.#start(this.workers, this.#network.machine(), { BERTH_ROLES: "worker", ...url, ...own, ...env }, prepare);
 	}
 
 	/** The network of one of them. */
@@ -107,17 +122,31 @@ export class Cluster implements AsyncDisposable {
 		return machine;
 	}
 
-	async #start(of: Stack[], machine: Machine, env: Readonly<Record<string, string>>): Promise<Stack> {
-		const stack = await Stack.start({ ...this.settings, ...env }, takeKeptBases, machine.around);
+	async #start(of: Stack[], machine: Machine, env: Readonly<Record<string, string>>, prepare = takeKeptBases): Promise<Stack> {
+		const stack = await Stack.start({ ...this.settings, ...env }, prepare, machine.around);
 		of.push(stack);
 		this.#machines.set(stack, machine);
 		return stack;
 	}
 
+	#smallDisk(): SmallDisk {
+		if (this.#disk === undefined) throw new Error("no worker has a disk of its own");
+		return this.#disk;
+	}
+
+	async #stopWorker(worker: Stack): Promise<void> {
+		const own = this.#disk?.isOf(worker.dataDir) === true ? this.#disk : undefined;
+		if (own === undefined) return await worker.stop();
+		await own.free();
+		await worker.down();
+		await own.unmount();
+		await worker.stop([worker.dataDir]);
+	}
+
 	/** Takes all of it down, gateways first; each machine must leave nothing. */
 	async stop(): Promise<void> {
 		const ends = await Promise.allSettled(this.gateways.map((each) => each.stop()));
-		ends.push(...(await Promise.allSettled(this.workers.map((each) => each.stop()))));
+		ends.push(...(await Promise.allSettled(this.workers.map((each) => this.#stopWorker(each)))));
 		await Promise.all([this.durable.stop(), this.fast.stop(), this.registry.stop(), this.bucket[Symbol.asyncDispose]()]);
 		this.#network[Symbol.dispose]();
 		for (const end of ends) if (end.status === "rejected") throw end.reason;

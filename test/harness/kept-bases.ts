@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import type { Bases } from "@berth/builder";
@@ -16,13 +16,13 @@ const LEFT = /^berth-test-bases-(\d+)(?:-\w+)?$/;
 const [IMAGES, KEYS, LAYERS] = ["artifacts/oci", "artifacts/keys", "launcher/layers"];
 
 /**
- * Gives a data directory that is empty the bases that an earlier stack of this run has made. Images get second names: none of their files is ever
+ * Gives a data directory that is empty the bases that an earlier stack of this run has made. Images get second names where the disk is the same: none of their files is ever
  * written to, as every store writes beside and renames, so no stack sees another's changes. Layers are copied and stamped as a launcher does it:
  * a second name changes a file, to whoever looks at its times, and every launcher would unpack them anew.
  */
 export async function takeKeptBases(dataDir: string): Promise<void> {
 	if (KEPT === undefined || !existsSync(KEPT)) return;
-	await run("cp", ["-al", `${KEPT}/artifacts`, dataDir]);
+	await run("cp", [await howTo(dataDir), `${KEPT}/artifacts`, dataDir]);
 	await mkdir(join(dataDir, "launcher"), { mode: 0o711 });
 	await run("cp", ["-a", join(KEPT, LAYERS), join(dataDir, LAYERS)]);
 	const stamps = join(dataDir, "launcher/stamps");
@@ -37,13 +37,18 @@ export async function keepBases(dataDir: string): Promise<void> {
 	if (KEPT === undefined || existsSync(KEPT) || !(await hasBases(dataDir))) return;
 	const copy = await mkdtemp(`${KEPT}-`);
 	await chmod(copy, 0o711);
-	await run("cp", ["-al", "--parents", IMAGES, KEYS, copy], { cwd: dataDir });
+	await run("cp", [await howTo(dataDir), "--parents", IMAGES, KEYS, copy], { cwd: dataDir });
 	await run("cp", ["-a", "--parents", LAYERS, copy], { cwd: dataDir });
 	await rename(copy, KEPT).catch(async (error: NodeJS.ErrnoException) => {
 		await rm(copy, { recursive: true });
 		// Another stack was first.
 		if (error.code !== "ENOTEMPTY") throw error;
 	});
+}
+
+/** A second name, where the data directory is on the disk that they are kept on. */
+async function howTo(dataDir: string): Promise<"-al" | "-a"> {
+	return (await stat(dirname(KEPT as string))).dev === (await stat(dataDir)).dev ? "-al" : "-a";
 }
 
 async function hasBases(dataDir: string): Promise<boolean> {

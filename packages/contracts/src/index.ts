@@ -1,5 +1,6 @@
 export * from "./agent-protocol.js";
 export * from "./alias.js";
+export * from "./answer-headers.js";
 export * from "./api-key.js";
 export * from "./audit.js";
 export * from "./background.js";

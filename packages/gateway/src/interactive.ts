@@ -17,7 +17,7 @@ import { readAsked } from "./asked.js";
 import { isKept } from "./idempotency/idempotency.js";
 import type { Drained } from "./overload/drain-rate.js";
 import { type Owner, Places, type Refusal } from "./overload/places.js";
-import { nodeFor } from "./placement.js";
+import { Placement } from "./placement.js";
 import { sayTrace } from "./server-timing.js";
 import type { Services } from "./services.js";
 import { StalledError } from "./stalled.js";
@@ -45,10 +45,12 @@ export class Interactive {
 	readonly #services: Services;
 	/** By how many others an invocation comes of. Each depth has as many, so that those who wait for others never keep them from one; the last waits for nobody. */
 	readonly #places: readonly Places[];
+	readonly #placement: Placement;
 
 	constructor(services: Services) {
 		this.#services = services;
-		const { maxInflight, metrics } = services;
+		const { maxInflight, metrics, nodes } = services;
+		this.#placement = new Placement(nodes);
 		const refused = (reason: Refusal) => metrics.refused("interactive", reason);
 		this.#places = Array.from({ length: MOST_DEPTH + 1 }, () => new Places(maxInflight, refused));
 	}
@@ -112,7 +114,7 @@ export class Interactive {
 		onSettled?: (ended: Ended) => Promise<void>,
 		stream?: AnswerStream,
 	): Promise<void> {
-		const { nodes, artifacts } = this.#services;
+		const { artifacts } = this.#services;
 		sayTrace(response, invocation);
 		const { depth = 0 } = invocation;
 		let settlement: Settlement | undefined;
@@ -122,7 +124,7 @@ export class Interactive {
 			let leave: (() => void) | undefined;
 			try {
 				leave = await this.#slotOf(version);
-				settlement = await this.#settled(() => nodeFor(nodes, version), invocation, response);
+				settlement = await this.#settled(version, invocation, response);
 				await onSettled?.({ id: invocation.id, settlement });
 				if (stream !== undefined && (stream.begun || settlement.attempt.streamed !== undefined))
 					await stream.end(settlement.attempt.outcome);
@@ -152,7 +154,7 @@ export class Interactive {
 	}
 
 	#ownerOf({ project, function: name, manifest }: Version): Owner {
-		return { project, function: name, concurrency: manifest.concurrency * Math.max(1, this.#services.nodes.nodes().length) };
+		return { project, function: name, concurrency: manifest.concurrency * this.#placement.count(manifest) };
 	}
 
 	#placesAt(depth = 0): Places {
@@ -163,17 +165,18 @@ export class Interactive {
 	 * Waits for the end of an invocation even when its caller doesn't: the function is told then. One that its node gives back, or leaves behind
 	 * at its end, without having begun it is placed again.
 	 */
-	async #settled(place: () => string, invocation: InvocationRequest, response: Response): Promise<Settlement> {
+	async #settled(version: Version, invocation: InvocationRequest, response: Response): Promise<Settlement> {
 		const { invocations } = this.#services;
 		if (hasLeft(response)) throw new BerthError("cancelled", "the caller went away before anything was accepted");
 		response.once("close", () => {
 			if (!response.writableFinished && !isKept(response))
 				invocations.cancel(invocation.id, response.req.socket.errored instanceof StalledError ? "stalled" : "left");
 		});
+		const place = () => this.#placement.nodeFor(version);
 		let node = place();
 		for (;;) {
 			try {
-				return await invocations.run(node, invocation);
+				return await this.#placement.at(node, () => invocations.run(node, invocation));
 			} catch (error) {
 				// Who has gone meanwhile was told to nobody.
 				if (!(error instanceof LeftBehindError) || hasLeft(response)) throw error;

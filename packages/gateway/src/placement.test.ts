@@ -1,7 +1,8 @@
 import { manifestSchema } from "@berth/contracts";
 import type { NodeDirectory, NodeInfo } from "@berth/queue";
 import { expect, test } from "vitest";
-import { lackOf, nodeFor, refuseUnrunnable } from "./placement.js";
+import { NodeLoads } from "./node-loads.js";
+import { lackOf, Placement, refuseUnrunnable } from "./placement.js";
 
 const NAMES = Array.from({ length: 40 }, (_, at) => `f${at}`);
 
@@ -9,7 +10,8 @@ const NAMES = Array.from({ length: 40 }, (_, at) => `f${at}`);
 function placesOf(nodes: readonly Partial<NodeInfo>[], runtimeClass?: "runsc"): readonly string[] {
 	const directory = directoryOf(nodes);
 	const manifest = manifestSchema.parse({ runtimeClass });
-	return [...new Set(NAMES.map((name) => nodeFor(directory, { project: "default", function: name, manifest })))].sort();
+	const placement = new Placement(directory);
+	return [...new Set(NAMES.map((name) => placement.nodeFor({ project: "default", function: name, number: 1, manifest })))].sort();
 }
 
 function directoryOf(nodes: readonly Partial<NodeInfo>[]): NodeDirectory {
@@ -70,7 +72,14 @@ const ZONES: Partial<NodeInfo>[] = [
 
 test("a function with a selector is placed on nodes with all of its labels, and refused with the cause where there is none", () => {
 	const place = (manifest: object, nodes: readonly Partial<NodeInfo>[] = ZONES) =>
-		NAMES.map((name) => nodeFor(directoryOf(nodes), { project: "default", function: name, manifest: manifestSchema.parse(manifest) }));
+		NAMES.map((name) =>
+			new Placement(directoryOf(nodes)).nodeFor({
+				project: "default",
+				function: name,
+				number: 1,
+				manifest: manifestSchema.parse(manifest),
+			}),
+		);
 	expect(new Set(place({ nodeSelector: { zone: "b" } }))).toEqual(new Set(["b"]));
 	expect(new Set(place({ nodeSelector: {} }))).toEqual(new Set(["a", "b"]));
 	expect(() => place({ nodeSelector: { zone: "a", gpu: "true" } })).toThrow(/no node that takes work has the labels zone=a,gpu=true/);
@@ -85,4 +94,49 @@ test("background work says which labels, and which class among those with them, 
 	expect(lack({ nodeSelector: { zone: "a" }, runtimeClass: "runsc" })).toContain(
 		"no node of those with zone=a has the runtime class runsc",
 	);
+});
+
+const VERSION = { project: "default", function: "f", number: 2, manifest: manifestSchema.parse({}) };
+const THREE: Partial<NodeInfo>[] = ["a", "b", "c"].map((id) => ({ id, cores: 1 }));
+const holding = (...warm: readonly string[]) => ({ memoryMiB: 1, heldMiB: 0, sandboxes: 1, running: 0, mostRunning: 8, warm });
+
+test("a function is at home until more is in flight there than its part, and back there when that is over", async () => {
+	const placement = new Placement(directoryOf(THREE));
+	const home = placement.nodeFor(VERSION);
+	const { promise, resolve } = Promise.withResolvers<void>();
+	const placed: string[] = [];
+	const run = () => {
+		const node = placement.nodeFor(VERSION);
+		placed.push(node);
+		return placement.at(node, () => promise);
+	};
+	const runs = Array.from({ length: 12 }, run);
+	expect(placed.slice(0, 2)).toEqual([home, home]);
+	for (const { id } of THREE) expect(placed.filter((node) => node === id).length).toBeLessThanOrEqual(5);
+	resolve();
+	await Promise.all(runs);
+	expect(placement.nodeFor(VERSION)).toBe(home);
+});
+
+test("what failed counts no longer as in flight", async () => {
+	const placement = new Placement(directoryOf(THREE));
+	const home = placement.nodeFor(VERSION);
+	for (let at = 0; at < 12; at++) await expect(placement.at(home, () => Promise.reject(new Error("no")))).rejects.toThrow("no");
+	expect(placement.nodeFor(VERSION)).toBe(home);
+});
+
+test("a node that says it has this very version warm is preferred, and one whose others' load is beyond its part isn't", () => {
+	const home = new Placement(directoryOf(THREE)).nodeFor(VERSION);
+	const away = THREE.filter(({ id }) => id !== home);
+	const [other] = away;
+	const placed = (load: NonNullable<NodeInfo["load"]>) =>
+		new Placement(directoryOf([...THREE.filter((each) => each !== other), { ...other, load }]), new NodeLoads()).nodeFor(VERSION);
+	expect(placed(holding("default/f:2"))).toBe(other?.id);
+	expect(placed(holding("default/f:1"))).toBe(home);
+	expect(placed({ ...holding("default/f:2"), running: 50 })).toBe(home);
+});
+
+test("how many nodes may run it is what its concurrency is counted by", () => {
+	const count = (selector: object) => new Placement(directoryOf(ZONES)).count(manifestSchema.parse({ nodeSelector: selector }));
+	expect([count({}), count({ zone: "a" }), count({ zone: "c" })]).toEqual([2, 1, 1]);
 });

@@ -1,28 +1,81 @@
-import { createHash } from "node:crypto";
-import { BerthError, labelsText, type RuntimeClass, satisfies, type Version } from "@berth/contracts";
+import { BerthError, labelsText, type NodeLoad, type RuntimeClass, satisfies, type Version } from "@berth/contracts";
 import { type NodeDirectory, type NodeInfo, type NodeLacks, PROTOCOLS_KNOWN } from "@berth/queue";
+import { type Candidate, placeAmong } from "./bounded-load.js";
+import { NodeLoads } from "./node-loads.js";
+import { Rendezvous } from "./rendezvous.js";
 
 /** Why it is so, only its machine knows: a Docker Engine or launcher that is gone, a start under way. */
 export const NO_WORKER = "no worker takes invocations now: `berth doctor` on its machine says what it lacks";
 
-/**
- * The node for a function's interactive invocations: the highest of the hashes of function and node
- * (rendezvous hashing), so that each has a home where it stays warm and few move when a node comes or
- * goes. One that has the function's runtime class, if any has. @throws BerthError unavailable when there is no node
- */
-export function nodeFor(nodes: NodeDirectory, version: Pick<Version, "project" | "function" | "manifest">): string {
-	const { project, function: name, manifest } = version;
+/** A version that is to be run. */
+type Placed = Pick<Version, "project" | "function" | "number" | "manifest">;
+
+/** Where interactive invocations go: to their function's home while it has room, from this gateway's own view of the nodes. */
+export class Placement {
+	readonly #nodes: NodeDirectory;
+	readonly #rendezvous = new Rendezvous();
+	readonly #loads: NodeLoads;
+	readonly #warm = new WeakMap<NodeLoad, ReadonlySet<string>>();
+
+	constructor(nodes: NodeDirectory, loads = new NodeLoads()) {
+		this.#nodes = nodes;
+		this.#loads = loads;
+	}
+
+	/** Has a node do something, and counts it as in flight there meanwhile. */
+	async at<T>(node: string, act: () => Promise<T>): Promise<T> {
+		const end = this.#loads.begin(node);
+		try {
+			return await act();
+		} finally {
+			end();
+		}
+	}
+
+	/** How many nodes may run it now; 1 at least. */
+	count(manifest: Version["manifest"]): number {
+		return Math.max(1, openOf(this.#nodes).filter(({ labels }) => satisfies(labels, manifest.nodeSelector)).length);
+	}
+
+	/** One that has its labels and, if any has, its runtime class. @throws BerthError unavailable when there is no node, no_matching_node */
+	nodeFor(version: Placed): string {
+		const { project, function: name, number, manifest } = version;
+		const all = candidatesFor(this.#nodes, manifest);
+		const [only] = all;
+		if (only === undefined) throw new BerthError("unavailable", NO_WORKER);
+		if (all.length === 1) return only.id;
+		const byId = new Map(all.map((node) => [node.id, node]));
+		const order = this.#rendezvous.order(
+			`${project}/${name}`,
+			this.#nodes.nodes().map(({ id }) => id),
+		);
+		const ordered = order.flatMap((id) => {
+			const node = byId.get(id);
+			return node === undefined ? [] : [this.#candidate(node, `${project}/${name}:${number}`)];
+		});
+		return placeAmong(ordered)?.id ?? only.id;
+	}
+
+	#candidate(node: NodeInfo, key: string): Candidate {
+		return { id: node.id, cores: node.cores ?? 1, load: this.#loads.on(node), isWarm: this.#isWarm(node, key) };
+	}
+
+	#isWarm({ load }: NodeInfo, key: string): boolean {
+		if (load === undefined) return false;
+		const known = this.#warm.get(load) ?? new Set(load.warm);
+		this.#warm.set(load, known);
+		return known.has(key);
+	}
+}
+
+/** @throws BerthError no_matching_node */
+function candidatesFor(nodes: NodeDirectory, manifest: Version["manifest"]): readonly NodeInfo[] {
 	const lack = labelsLack(nodes, manifest);
 	if (lack !== undefined) throw new BerthError("no_matching_node", lack);
-	const open = openOf(nodes).filter(({ labels }) => satisfies(labels, manifest.nodeSelector));
-	const able = ableOf(open, manifest.runtimeClass);
-	// Where none has it any of them says why.
-	const all = able.length > 0 ? able : open;
-	const [only] = all;
-	if (only === undefined) throw new BerthError("unavailable", NO_WORKER);
-	if (all.length === 1) return only.id;
-	const weigh = (id: string) => createHash("sha1").update(`${project}/${name}@${id}`).digest("hex");
-	return all.map(({ id }) => ({ id, weight: weigh(id) })).reduce((best, one) => (one.weight > best.weight ? one : best)).id;
+	const matching = openOf(nodes).filter(({ labels }) => satisfies(labels, manifest.nodeSelector));
+	const able = ableOf(matching, manifest.runtimeClass);
+	// Where none has the class any of them says why.
+	return able.length > 0 ? able : matching;
 }
 
 /** Why a function's background work can't be run anywhere now, in a sentence; undefined when it can. */

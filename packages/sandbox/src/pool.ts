@@ -180,10 +180,14 @@ export class Pool {
 		return this.#population.ensureLayers(layers);
 	}
 
+	/** Brings a version's layers here, which its first start would wait for. */
+	async bring(version: Pick<Specialisation, "image" | "manifest">, of: VersionNames): Promise<void> {
+		await this.#bring(version, of);
+	}
+
 	/** A version was made: brings its layers here, and keeps a sandbox ready that could become it. */
 	async expect({ image, manifest }: Pick<Specialisation, "image" | "manifest">, of?: VersionNames): Promise<void> {
-		const key = versionKeyOf(image, manifest, this.grafts, of);
-		await this.#population.ensureLayers(placed(image.base.layers, image.layers, key.ownIsRoot), key.of);
+		const key = await this.#bring({ image, manifest }, of);
 		this.#floors.expect(key, this.#options.idleTtlMs);
 		this.#floors.refill();
 	}
@@ -281,6 +285,12 @@ export class Pool {
 		this.#floors.expire();
 		this.#floors.refill();
 		this.#dispatch.forgetQuiet();
+	}
+
+	async #bring({ image, manifest }: Pick<Specialisation, "image" | "manifest">, of: VersionNames | undefined) {
+		const key = versionKeyOf(image, manifest, this.grafts, of);
+		await this.#population.ensureLayers(placed(image.base.layers, image.layers, key.ownIsRoot), key.of);
+		return key;
 	}
 
 	#giveUp(sandbox: Sandbox, what: string, error: Error): void {

@@ -21,6 +21,7 @@ import { GatewayWays } from "./gateway-ways.js";
 import { ImageBudget } from "./images/budget.js";
 import { fetchImage } from "./images/fetch-image.js";
 import { Images } from "./images/images.js";
+import { ImagesAhead } from "./images/images-ahead.js";
 import { Mirror, mirrorOrigin, mirrorPlaceOf } from "./images/mirror.js";
 import { Registries } from "./images/registries.js";
 import { InvocationEnds } from "./invocation-ends.js";
@@ -238,7 +239,8 @@ const versionLimit = new VersionLimit({
 	log,
 });
 const upkeep = new Upkeep({ settings, artifacts, builds, budget, versionLimit, dockerfiles, engine, reseal, log });
-const minimums = new Minimums({ functions, pool, isForHere, log });
+const imagesAhead = new ImagesAhead({ versions, pool, isForHere, log });
+const minimums = new Minimums({ functions, pool, isForHere, expect: (of) => imagesAhead.want(of), log });
 const drain = new Drain({ node, membership, invocations: invocationSource, builds: buildSource });
 const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine, tail, ends, drain, unenforced });
 
@@ -276,6 +278,7 @@ await drain.begin();
 await images.resume();
 mirror?.start();
 minimums.start();
+imagesAhead.wantWarm((await membership.nodes()).filter(({ id }) => id !== node));
 upkeep.start();
 
 let stopping = false;
@@ -284,6 +287,7 @@ async function stop(returns = false): Promise<void> {
 	if (stopping) return;
 	stopping = true;
 	minimums.stop();
+	imagesAhead.stop();
 	upkeep.stop();
 	await mirror?.close();
 	await membership.drain(returns);

@@ -11,9 +11,10 @@ let deployed: Deployed;
 let limit: number | undefined;
 let told: (readonly Minimum[])[];
 let warned: string[];
+let expected: string[];
 let isAway: boolean;
 beforeEach(() => {
-	[deployed, limit, told, warned, isAway] = [{}, 512, [], [], false];
+	[deployed, limit, told, warned, expected, isAway] = [{}, 512, [], [], [], false];
 	vi.useFakeTimers({ now: Date.parse("2026-11-26T06:59:58Z") });
 });
 afterEach(() => void vi.useRealTimers());
@@ -32,6 +33,7 @@ function minimums(): Minimums {
 	return new Minimums({
 		functions,
 		pool: { keepAtLeast: (all) => void told.push(all) },
+		expect: ({ function: name }) => void expected.push(name),
 		isForHere: ({ nodeSelector }) => nodeSelector === undefined,
 		log: { warn: (_: object, message: string) => void warned.push(message) } as never,
 	});
@@ -94,4 +96,15 @@ test("a function that this node may not run has nothing ready on it", async () =
 	deployed = { "p/a": { pool: { min: 1 }, nodeSelector: { zone: "b" } }, "p/b": { pool: { min: 1 } } };
 	await minimums().look();
 	expect(told).toEqual([[least("p", "b", 1)]]);
+});
+
+test("whose window is closed is expected all the same, once, and again in another version", async () => {
+	deployed = { "p/a": { pool: { windows: [{ cron: "0 7 * * *", forMs: 60_000, min: 3 }] } }, "p/b": {} };
+	const all = minimums();
+	await all.look();
+	await all.look();
+	expect([told, expected]).toEqual([[], ["a"]]);
+	all.changed("p/a");
+	await all.look();
+	expect(expected).toEqual(["a", "a"]);
 });

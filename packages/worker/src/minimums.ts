@@ -9,6 +9,8 @@ const LOOK_MS = 1000;
 export interface MinimumsOptions {
 	readonly functions: Pick<FunctionRegistry, "warmFunctions" | "getFunction" | "getVersion" | "quotas">;
 	readonly pool: Pick<Pool, "keepAtLeast">;
+	/** Told of each version that is to be ready always, or at some times: it is wanted here sooner or later. */
+	readonly expect: (of: VersionNames) => void;
 	/** Whether this node may run it. */
 	readonly isForHere: (manifest: Manifest) => boolean;
 	readonly log: Pick<Logger, "warn">;
@@ -101,7 +103,9 @@ export class Minimums {
 			return;
 		}
 		const { pool, memoryMiB } = manifest;
-		this.#known.set(key, { of: { project, function: name, version: live }, pool, memoryMiB, now: readyAt(pool, Date.now()) });
+		const of = { project, function: name, version: live };
+		this.#options.expect(of);
+		this.#known.set(key, { of, pool, memoryMiB, now: readyAt(pool, Date.now()) });
 	}
 
 	#tell(nowMs: number): void {

@@ -99,6 +99,42 @@ test("what begins after it was cancelled is found; a cancelled one that never ra
 	expect(changed({ asked, records, witnessed: late })).toEqual([expect.stringMatching(/attempt 1 began after it was cancelled/)]);
 });
 
+test("what is settled and changes afterwards is found, and so is one that two gateways tell differently", () => {
+	const late = settled("b", { attempt: 2 });
+	expect(changed({ records: [...WELL.records, settled("b")] })).toEqual([]);
+	expect(changed({ records: [{ id: "inv_b", state: "running" }, ...WELL.records] })).toEqual([]);
+	const replaced = changed({ records: [settled("b"), ...WELL.records.slice(1), late] });
+	expect(replaced).toContainEqual(expect.stringMatching(/inv_b: once it was settled it was read as .*"attempt":1.* and as .*"attempt":2/));
+	expect(changed({ records: [...WELL.records, { id: "inv_b", state: "queued" }] })).toContainEqual(
+		expect.stringMatching(/once it was settled/),
+	);
+});
+
+test("what begins before its time is found", () => {
+	expect(changed({ asked: asking(BACK, { notBeforeMs: 1000 }) })).toEqual([]);
+	expect(changed({ asked: asking(BACK, { notBeforeMs: 1007 }) })).toEqual([expect.stringMatching(/attempt 1 began 7 ms before its time/)]);
+});
+
+test("where nobody could end an attempt of the background it may go on beside the next; what somebody waits for may not begin twice even so", () => {
+	const beside = [...WELL.witnessed, ended("r", 1)];
+	expect(changed({ witnessed: beside, unattended: true })).toEqual([]);
+	const again = [...WELL.witnessed, began("w", 2), ended("w", 2)];
+	expect(changed({ witnessed: again, killed: true, unattended: true })).toEqual([expect.stringMatching(/inv_w: it began 2 times/)]);
+	const stale = WELL.records.map((record) => (record.id === "inv_r" ? settled("r", { attempt: 1 }) : record));
+	expect(changed({ records: stale, witnessed: beside, unattended: true })).toEqual([
+		expect.stringMatching(/inv_r: settled by attempt 1, and attempt 2 began/),
+	]);
+});
+
+test("what a gateway refused that couldn't ask Redis may have been run, once", () => {
+	const ran = [...WELL.witnessed, began("x"), ended("x")];
+	expect(changed({ witnessed: ran, doubtful: true })).toEqual([]);
+	const again = [...ran, began("x", 2)];
+	expect(changed({ witnessed: again, killed: true, doubtful: true })).toEqual([expect.stringMatching(/it began 2 times/)]);
+	const late = asking(REFUSED, { told: { kind: "refused", code: "expired_in_queue" } });
+	expect(changed({ asked: late, witnessed: ran, doubtful: true })).toEqual([expect.stringMatching(/refused as expired_in_queue, and ran/)]);
+});
+
 test("a replay is one of its own: it has to settle, and to have run", () => {
 	const replayed: Asked = { ...BACK, told: { kind: "accepted", id: "inv_replay" } };
 	const asked = [...WELL.asked, replayed];

@@ -25,10 +25,10 @@ export function violationsIn(history: History): readonly string[] {
 		const id = idOf(asked);
 		const seen = (witnessed.get(asked.token) ?? []).filter((one) => (id === undefined ? !told.has(one.id) : one.id === id));
 		const record = id === undefined ? undefined : records.get(id);
-		const wrong = [...ofAttempts(asked, seen, history.killed), ...ofAnswer(asked, seen, record), ...ofCancel(asked, seen)];
+		const wrong = [...ofAttempts(asked, seen, history), ...ofAnswer(asked, seen, record), ...ofTimes(asked, seen)];
 		return wrong.map((what) => `${asked.lane} ${asked.deed} ${id ?? asked.token}: ${what}`);
 	});
-	return [...ofEach, ...ofStrangers(history), ...ofTotals(history)];
+	return [...ofEach, ...ofReadings(history), ...ofStrangers(history), ...ofTotals(history)];
 }
 
 function idOf({ told }: Asked): string | undefined {
@@ -36,11 +36,16 @@ function idOf({ told }: Asked): string | undefined {
 }
 
 /** Attempts are numbered upwards, each begins once, ends after it began, and before the next one begins. */
-function ofAttempts({ lane, told }: Asked, seen: readonly Witnessed[], killed: boolean): string[] {
+function ofAttempts(
+	{ lane, told }: Asked,
+	seen: readonly Witnessed[],
+	{ killed, unattended = false, doubtful = false }: History,
+): string[] {
 	const wrong: string[] = [];
 	const begun = seen.filter(({ what }) => what === "began").map(({ attempt }) => attempt);
 	if (new Set(seen.map(({ id }) => id)).size > 1) wrong.push("it ran under two ids");
-	if (told.kind === "refused" && begun.length > 0) wrong.push(`it was refused as ${told.code}, and ran`);
+	const isDoubtful = told.kind === "refused" && told.code === "unavailable" && doubtful;
+	if (told.kind === "refused" && begun.length > 0 && !isDoubtful) wrong.push(`it was refused as ${told.code}, and ran`);
 	if (lane === "interactive" && begun.length > 1) wrong.push(`it began ${begun.length} times, and somebody waited for it`);
 	begun.forEach((attempt, n) => {
 		const before = begun[n - 1] ?? 0;
@@ -48,7 +53,7 @@ function ofAttempts({ lane, told }: Asked, seen: readonly Witnessed[], killed: b
 		else if (!killed && attempt !== before + 1) wrong.push(`attempt ${attempt} followed attempt ${before}, and nothing was killed`);
 	});
 	let current = 0;
-	for (const { what, attempt } of seen) {
+	for (const { what, attempt } of unattended && lane === "background" ? [] : seen) {
 		if (what === "began") current = attempt;
 		else if (attempt !== current) wrong.push(`attempt ${attempt} went on beside attempt ${current}`);
 	}
@@ -92,11 +97,24 @@ function ofEnd({ token, lane, deed }: Asked, seen: readonly Witnessed[], end: Om
 	return wrong;
 }
 
-/** What was cancelled never begins again. */
-function ofCancel({ cancelledAtMs }: Asked, seen: readonly Witnessed[]): string[] {
-	if (cancelledAtMs === undefined) return [];
-	const late = seen.filter(({ what, atMs }) => what === "began" && atMs > cancelledAtMs);
-	return late.map(({ attempt }) => `attempt ${attempt} began after it was cancelled`);
+/** What was cancelled never begins again, and what is for later doesn't begin before. */
+function ofTimes({ cancelledAtMs = Number.POSITIVE_INFINITY, notBeforeMs = 0 }: Asked, seen: readonly Witnessed[]): string[] {
+	const begun = seen.filter(({ what }) => what === "began");
+	const late = begun.filter(({ atMs }) => atMs > cancelledAtMs);
+	const early = begun.filter(({ atMs }) => atMs < notBeforeMs);
+	return [
+		...late.map(({ attempt }) => `attempt ${attempt} began after it was cancelled`),
+		...early.map(({ attempt, atMs }) => `attempt ${attempt} began ${notBeforeMs - atMs} ms before its time`),
+	];
+}
+
+/** What is settled stays as it is, whoever reads it where. */
+function ofReadings({ records }: History): string[] {
+	return [...Map.groupBy(records, ({ id }) => id)].flatMap(([id, readings]) => {
+		const from = readings.findIndex(({ state }) => state === "settled");
+		const said = new Set(from < 0 ? [] : readings.slice(from).map((reading) => JSON.stringify(reading)));
+		return said.size > 1 ? [`${id}: once it was settled it was read as ${[...said].join(" and as ")}`] : [];
+	});
 }
 
 /** Whatever ran was asked for, under an id that its client was told, if it was told one. */

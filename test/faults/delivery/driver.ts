@@ -1,11 +1,12 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { ApiError, ConnectionError, resultOf } from "@berth/client";
+import { resultOf } from "@berth/client";
 import { eventually } from "../../harness/eventually.js";
 import { freshName } from "../../harness/functions.js";
 import { scrape } from "../../harness/metrics.js";
 import { send } from "../../harness/raw-http.js";
 import type { Stack } from "../../harness/stack.js";
-import type { Asked, Deed, History, Lane, Recorded, Told, Totals, Witnessed } from "./history.js";
+import { recordOf, sourceOf, told } from "./asking.js";
+import type { Asked, Deed, History, Lane, Recorded, Totals, Witnessed } from "./history.js";
 import type { Operation } from "./operations.js";
 
 const VOLUME = "journal";
@@ -13,25 +14,6 @@ const SLEEP_MS = 300;
 const LEAVES_AFTER_MS = 100;
 /** For everything that was accepted to be over: retries, and the locks of what was killed. */
 const OVER_MS = 90_000;
-/** Problems that say of themselves that nothing was accepted, or that nothing began. */
-const NOTHING_BEGAN: ReadonlySet<string> = new Set(["unavailable", "too_busy", "node_full", "expired_in_queue", "storage_full"]);
-
-/** Writes down that it began and that it ended, and does in between what its payload says. */
-const sourceOf = (version: number) => `import { appendFileSync, readFileSync } from "node:fs";
-export const version = ${version};
-const JOURNAL = "/mnt/${VOLUME}/journal";
-export default async ({ token, deed, ms, read }, { invocationId: id, attempt }) => {
-	if (read !== undefined) return readFileSync(JOURNAL, "utf8").slice(read);
-	const write = (what) => appendFileSync(JOURNAL, JSON.stringify({ what, token, id, attempt, atMs: Date.now() }) + "\\n");
-	write("began");
-	if (deed === "sleep") await new Promise((resolve) => setTimeout(resolve, ms));
-	const does = deed.endsWith("-once") ? (attempt === 1 ? deed.slice(0, -5) : "succeed") : deed;
-	if (does === "crash") process.exit(1);
-	if (does === "fail") throw new Error("as it was told");
-	write("ended");
-	return { token, attempt };
-};
-`;
 
 /** Drives a stack through histories, as a client; and says what that saw. */
 export class Driver {
@@ -86,7 +68,12 @@ export class Driver {
 
 	async #ask(lane: Lane, deed: Deed, signal?: AbortSignal): Promise<Asked> {
 		const token = `t${this.#tokens++}`;
-		return { token, lane, deed, told: await this.#told(lane, { token, deed, ms: SLEEP_MS }, signal) };
+		return {
+			token,
+			lane,
+			deed,
+			told: await told(this.#stack.client, this.#name, lane, { token, deed, ms: SLEEP_MS }, signal === undefined ? {} : { signal }),
+		};
 	}
 
 	async #askAndCancel(afterMs: number): Promise<Asked> {
@@ -112,7 +99,7 @@ export class Driver {
 
 	#whenSettled(id: string): Promise<Recorded> {
 		return eventually(async () => {
-			const record = await this.#record(id);
+			const record = await recordOf(this.#stack.client, id);
 			if (record?.state !== "settled") throw new Error(`${id} is ${record?.state ?? "nowhere"}`);
 			return record;
 		}, OVER_MS);
@@ -128,29 +115,10 @@ export class Driver {
 		}
 	}
 
-	async #told(lane: Lane, json: object, signal?: AbortSignal): Promise<Told> {
-		const { client } = this.#stack;
-		const options = signal === undefined ? {} : { signal };
-		try {
-			if (lane === "background") return { kind: "accepted", id: (await client.invokeAsync(this.#name, { json }, options)).id };
-			const answer = await client.invoke(this.#name, { json }, options);
-			const { id, outcome } = answer;
-			if (answer.outcome === "succeeded") return { kind: "answered", id, outcome, result: resultOf(answer) };
-			return { kind: "answered", id, outcome, ...(answer.problem === undefined ? {} : { code: answer.problem.code }) };
-		} catch (error) {
-			if (error instanceof ApiError) {
-				const { code } = error.problem;
-				return NOTHING_BEGAN.has(code) ? { kind: "refused", code } : { kind: "nothing" };
-			}
-			if (error instanceof ConnectionError || signal?.aborted === true) return { kind: "nothing" };
-			throw error;
-		}
-	}
-
 	async #deploy(): Promise<void> {
 		const version = ++this.#versions;
 		const background = { volumes: [{ name: VOLUME }], concurrency: 8, memoryMiB: 64 };
-		await this.#stack.client.deploy(this.#name, { source: sourceOf(version), ...background });
+		await this.#stack.client.deploy(this.#name, { source: sourceOf(`/mnt/${VOLUME}/journal`, version), ...background });
 	}
 
 	async #ready(): Promise<void> {
@@ -164,23 +132,12 @@ export class Driver {
 	/** What records say when nothing changes any more; one that is never settled is the checker's to find. */
 	async #settled(asked: readonly Asked[]): Promise<readonly Recorded[]> {
 		const ids = asked.flatMap(({ told }) => ("id" in told ? [told.id] : []));
-		const read = () => Promise.all(ids.map((id) => this.#record(id)));
+		const read = () => Promise.all(ids.map((id) => recordOf(this.#stack.client, id)));
 		await eventually(async () => {
 			const open = (await read()).filter((record) => record !== undefined && record.state !== "settled").length;
 			if (open > 0) throw new Error(`${open} aren't settled`);
 		}, OVER_MS).catch(() => undefined);
 		return (await read()).filter((record) => record !== undefined);
-	}
-
-	async #record(id: string): Promise<Recorded | undefined> {
-		try {
-			const { state, outcome, attempt, code, result } = await this.#stack.client.invocation(id);
-			const json = result !== undefined && "json" in result ? result.json : undefined;
-			return { id, state, ...optional({ outcome, attempt, code, result: json }) };
-		} catch (error) {
-			if (error instanceof ApiError && error.problem.code === "invocation_not_found") return undefined;
-			throw error;
-		}
 	}
 
 	/** Totals once nothing is in flight: also what was accepted and nobody was told of has to end. */
@@ -213,10 +170,4 @@ export class Driver {
 			.filter(Boolean)
 			.map((line) => JSON.parse(line) as Witnessed);
 	}
-}
-
-function optional<T extends object>(fields: T): { [Name in keyof T]?: NonNullable<T[Name]> } {
-	return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
-		[Name in keyof T]?: NonNullable<T[Name]>;
-	};
 }

@@ -12,6 +12,8 @@ export interface Asked {
 	readonly told: Told;
 	/** When the answer to its cancellation came that said it was cancelled, milliseconds since the epoch. */
 	readonly cancelledAtMs?: number;
+	/** When it may begin at the earliest, milliseconds since the epoch. */
+	readonly notBeforeMs?: number;
 }
 
 /** What a client is told. */
@@ -55,9 +57,21 @@ export interface Totals {
 /** All that a client has seen of a history that is over. */
 export interface History {
 	readonly asked: readonly Asked[];
+	/** In the order in which they were read: several of one invocation where it was read more than once. */
 	readonly records: readonly Recorded[];
 	readonly witnessed: readonly Witnessed[];
-	readonly totals: Readonly<Record<Lane, Totals>>;
+	/** Of the lanes of which they have to add up. */
+	readonly totals: Readonly<Partial<Record<Lane, Totals>>>;
 	/** Whether processes were killed: an attempt may have been cut off before its function wrote anything. */
 	readonly killed: boolean;
+	/**
+	 * Whether processes were stopped for longer than their leases, or cut off: an attempt of the background may go on for a while beside the next one, as nobody
+	 * can end it. What it comes to is still never taken.
+	 */
+	readonly unattended?: boolean;
+	/**
+	 * Whether a gateway couldn't ask Redis about what it had sent there: what it refused as `unavailable` may have been taken by a worker before the gateway could
+	 * take it back. Whatever else is promised holds of it.
+	 */
+	readonly doubtful?: boolean;
 }

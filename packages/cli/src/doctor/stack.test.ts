@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { loadSettings } from "@berth/config";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { identityOf } from "../supervisor/process-identity.js";
-import { writeSupervisorState } from "../supervisor/state-file.js";
+import { type SupervisorState, writeSupervisorState } from "../supervisor/state-file.js";
 import { firstCertificate } from "../tls-trust.js";
 import { checkStack } from "./stack.js";
 
@@ -68,23 +68,31 @@ describe("the certificate of a gateway that serves", () => {
 	});
 });
 
+test.each([
+	["starting", "warning"],
+	["ready", "ok"],
+] as const)("a worker alone, which has no address, is well once it is ready: %s", async (phase, status) => {
+	expect(await saidOf({ phase })).toEqual([expect.objectContaining({ name: "stack", status })]);
+});
+
 /** What is said of a stack whose gateway is this server. */
 async function found(startedWith: string) {
 	const { port } = server.address() as AddressInfo;
-	const supervisor = await identityOf(process.pid);
-	if (supervisor === undefined) throw new Error("this process has no identity");
-	const { paths } = loadSettings({ BERTH_DATA_DIR: directory });
-	mkdirSync(join(directory, "run"), { recursive: true });
-	await writeSupervisorState(paths, {
-		supervisor,
+	return saidOf({
 		phase: "ready",
 		url: `https://127.0.0.1:${port}`,
 		certificate: file.certificate,
 		certificateKey: file.key,
 		startedWith: await firstCertificate(pathOf(startedWith, "crt")),
-		startedAt: new Date().toISOString(),
-		children: [],
 	});
+}
+
+async function saidOf(state: Omit<SupervisorState, "supervisor" | "startedAt" | "children">) {
+	const supervisor = await identityOf(process.pid);
+	if (supervisor === undefined) throw new Error("this process has no identity");
+	const { paths } = loadSettings({ BERTH_DATA_DIR: directory });
+	mkdirSync(join(directory, "run"), { recursive: true });
+	await writeSupervisorState(paths, { ...state, supervisor, startedAt: new Date().toISOString(), children: [] });
 	return (await checkStack({ paths })).checks;
 }
 

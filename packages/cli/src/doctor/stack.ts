@@ -29,6 +29,8 @@ export async function checkStack({ paths }: Pick<Settings, "paths">): Promise<St
 }
 
 async function readiness({ phase, url, supervisor, certificate, certificateKey, startedWith }: SupervisorState): Promise<readonly Check[]> {
+	// A worker alone is asked nothing.
+	if (url === undefined && phase === "ready") return [ok("stack", `It is ready, and no gateway (supervisor ${supervisor.pid}).`)];
 	if (url === undefined)
 		return [
 			warning(
