@@ -49,6 +49,7 @@ export * from "./resource-name.js";
 export * from "./runtime-class.js";
 export * from "./sandbox-network.js";
 export * from "./schedule.js";
+export * from "./sealed-text.js";
 export * from "./sealing-key.js";
 export * from "./secret.js";
 export * from "./sentinel-address.js";
