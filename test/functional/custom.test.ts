@@ -116,7 +116,7 @@ describe("an invocation of a program", () => {
 	it("says nothing in its headers that isn't its to say", async () => {
 		const headers = JSON.stringify({ ...FORGED_HEADERS, "set-cookie": ["a=1", "b=2"] });
 		const forging = await server(`(request, response) => response.writeHead(200, ${headers}).end("tea")`, { public: true });
-		expectUnforged(await send(stack, { path: `/fn/default/${forging.name}`, key: null }), "tea");
+		await expectUnforged(forging, await send(stack, { path: `/fn/default/${forging.name}`, key: null }), "tea");
 	});
 
 	it("over HTTP is the request as it came, and its response is the caller's", async () => {

@@ -58,8 +58,8 @@ describe("a fetch handler", () => {
 			headers.append("set-cookie", "b=2");
 			return new Response("tea", { headers });
 		} };`;
-		const { name } = await deploy(stack, { source });
-		expectUnforged(await send(stack, { path: `/fn/default/${name}` }), "tea");
+		const forging = await deploy(stack, { source });
+		await expectUnforged(forging, await send(stack, { path: `/fn/default/${forging.name}` }), "tea");
 	});
 
 	it("never sees the key that the gateway was asked with", async () => {

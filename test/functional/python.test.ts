@@ -215,8 +215,11 @@ def handler(event, context):
 	it("says nothing in its headers that isn't its to say", async () => {
 		const headers = JSON.stringify({ ...FORGED_HEADERS, "Content-Length": "999", "X-Split": "a\r\nx-injected: forged" });
 		const answered = `{"statusCode": 200, "headers": ${headers}, "cookies": ["a=1", "b=2"], "body": "tea"}`;
-		const { name } = await python(`def handler(event, context):\n    return ${answered}\n`);
-		expectUnforged(await send(stack, { path: `/fn/default/${name}` }), "tea");
+		const forging = await python(`def handler(event, context):\n    return ${answered}\n`);
+		const answer = await send(stack, { path: `/fn/default/${forging.name}` });
+		await expectUnforged(forging, answer, "tea");
+		const { logs } = await forging.record({ id: header(answer, "berth-invocation-id") as string });
+		expect(logs?.[0]?.text).toContain('"x-split" (its value has a line break');
 	});
 
 	it("may return any value, or a status alone", async () => {

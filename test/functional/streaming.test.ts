@@ -29,7 +29,7 @@ export default {
 			},
 			cancel: () => console.log("cancelled after " + given),
 		});
-		return new Response(stream, { status: 201, headers: { "content-type": "text/event-stream", "x-own": "1" } });
+		return new Response(stream, { status: 201, headers: { "content-type": "text/event-stream", "x-own": "1", ...(query.has("team") && { "berth-team": "x" }) } });
 	},
 };`;
 
@@ -49,12 +49,18 @@ describe("a streamed answer", () => {
 	it("comes as its function gives it, with its outcome last, and is on record", async () => {
 		const streams = await deploy(stack, { source: STREAMS });
 		const pieces: string[] = [];
-		const answer = await streams.request({ path: "/?pieces=4", onPiece: (piece) => void pieces.push(Buffer.from(piece).toString()) });
+		const answer = await streams.request({
+			path: "/?pieces=4&team=1",
+			onPiece: (piece) => void pieces.push(Buffer.from(piece).toString()),
+		});
 		expect(pieces.join("")).toBe("data: 0\n\ndata: 1\n\ndata: 2\n\ndata: 3\n\n");
 		expect([answer.status, header(answer, "x-own"), header(answer, "content-type")]).toEqual([201, "1", "text/event-stream"]);
 		expect(answer.trailers["berth-outcome"]).toBe("succeeded");
 		const record = await streams.record({ id: String(header(answer, "berth-invocation-id")) });
 		expect(record).toMatchObject({ outcome: "succeeded", streamed: { bytes: 36 } });
+		expect(record.logs?.map(({ text }) => text)).toEqual([
+			'berth: left out of the answer\'s headers: "berth-team" (not for functions to say)',
+		]);
 	});
 
 	it.each([

@@ -2,8 +2,9 @@ import { readFileSync } from "node:fs";
 import { IncomingMessage, ServerResponse, STATUS_CODES } from "node:http";
 import { Socket } from "node:net";
 import { join } from "node:path";
+import { answerHeaders } from "@berth/contracts";
 import { describe, expect, test } from "vitest";
-import { answerHeaders, hasContent, writeAnswerHeaders } from "./answer-headers.js";
+import { hasContent, writeAnswerHeaders } from "./answer-headers.js";
 
 const passes = (name: string, value = "x") => answerHeaders([[name, value]]).length === 1;
 

@@ -2,7 +2,10 @@ import type { IncomingMessage } from "node:http";
 import type { TLSSocket } from "node:tls";
 import {
 	CALLER_HEADER,
+	connectionNames,
+	type HeaderPair,
 	HOOK_HEADERS,
+	HOP_BY_HOP,
 	INVOKING_HEADER,
 	JOINED_HEADER,
 	MACHINE_SIGNATURE_HEADER,
@@ -12,18 +15,6 @@ import {
 import type { Request } from "express";
 import { callerAddress, isProxied } from "./caller-address.js";
 
-/** Headers of one connection (RFC 9110, 7.6.1). */
-export const HOP_BY_HOP = [
-	"connection",
-	"keep-alive",
-	"proxy-authenticate",
-	"proxy-authorization",
-	"proxy-connection",
-	"te",
-	"trailer",
-	"transfer-encoding",
-	"upgrade",
-];
 /** Not for functions to see: also what the gateway has answered for them, and a trace, which the worker goes on with. */
 const KEPT_FROM_FUNCTIONS: ReadonlySet<string> = new Set([...HOP_BY_HOP, "expect", ...Object.values(TRACE_HEADERS)]);
 /** What the gateway says to functions, and nobody else may. */
@@ -41,21 +32,19 @@ const FORWARDED = /^(?:x-forwarded-.*|forwarded|x-real-ip)$/;
 /** A key of ours is for the gateway, whoever sends it along, and however: also without `Bearer`. */
 const OWN_KEY = /\bberth_[\w-]{16}/;
 
-export type Pair = readonly [name: string, value: string];
-
 /**
  * A request's headers as its function sees them: names in lower case, several values of one name as
  * several pairs, none of one connection. `x-forwarded-for` ends with the address that the request came
  * from, and `x-forwarded-proto` says how; what else tells where it came from is there only where a proxy said so that is trusted.
  * @param withKey whether `authorization` is the function's to see, and not a key of ours
  */
-export function requestHeaders(request: Request, withKey: boolean): readonly Pair[] {
+export function requestHeaders(request: Request, withKey: boolean): readonly HeaderPair[] {
 	return passedHeaders(believedPairs(request), callerAddress(request), withKey);
 }
 
 /** The same of a request that is over. @param sent its headers, as `believedPairs` has them. @param from the address it came from */
-export function passedHeaders(sent: readonly Pair[], from: string, withKey: boolean): readonly Pair[] {
-	const named = sent.filter(([name]) => name === "connection").flatMap(([, value]) => listed(value));
+export function passedHeaders(sent: readonly HeaderPair[], from: string, withKey: boolean): readonly HeaderPair[] {
+	const named = sent.filter(([name]) => name === "connection").flatMap(([, value]) => connectionNames(value));
 	const passed = sent.filter(([name, value]) => {
 		if (KEPT_FROM_FUNCTIONS.has(name) || NOT_FOR_CALLERS.has(name) || named.includes(name) || name === "x-forwarded-for") return false;
 		return name !== "authorization" || (withKey && !OWN_KEY.test(value));
@@ -66,7 +55,7 @@ export function passedHeaders(sent: readonly Pair[], from: string, withKey: bool
 }
 
 /** A request's headers as they came, with lower-case names. */
-export function rawPairs({ rawHeaders }: IncomingMessage): readonly Pair[] {
+export function rawPairs({ rawHeaders }: IncomingMessage): readonly HeaderPair[] {
 	return Array.from({ length: rawHeaders.length / 2 }, (_, at) => [
 		(rawHeaders[2 * at] as string).toLowerCase(),
 		rawHeaders[2 * at + 1] as string,
@@ -74,16 +63,11 @@ export function rawPairs({ rawHeaders }: IncomingMessage): readonly Pair[] {
 }
 
 /** The same without what nobody is believed but a proxy that is trusted: the ways that it came before. */
-export function believedPairs(request: Request): readonly Pair[] {
+export function believedPairs(request: Request): readonly HeaderPair[] {
 	const sent = rawPairs(request);
 	if (isProxied(request)) return sent;
 	const own = sent.filter(([name]) => !FORWARDED.test(name));
 	return (request.socket as Partial<TLSSocket>).encrypted === true ? [...own, ["x-forwarded-proto", "https"]] : own;
-}
-
-/** The names that a Connection header lists. */
-export function listed(value: string): string[] {
-	return value.split(",").map((name) => name.trim().toLowerCase());
 }
 
 /** The addresses that were said on the way, up to the caller's: proxies that are trusted stay out. */

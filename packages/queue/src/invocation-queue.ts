@@ -13,7 +13,9 @@ import type { DurableMemory, MemoryFigures } from "./durable-memory.js";
 import type { GatewayCancels } from "./gateway-cancels.js";
 import { functionKeyOf, TRIAL } from "./keys.js";
 import { type HeldBody, LeftBodies } from "./left-bodies.js";
-import type { FunctionName, HeldUp, InvocationQueue, NodeChange, QueueDepth } from "./ports.js";
+import type { NodeChange } from "./node-ports.js";
+import type { NodeReaper } from "./node-reaper.js";
+import type { FunctionName, HeldUp, InvocationQueue, QueueDepth } from "./ports.js";
 import type { QueuedRoom } from "./queued-room.js";
 
 const ACCEPTING = "accepting an invocation";
@@ -47,6 +49,7 @@ export interface GatewayQueue extends InvocationQueue {
 
 export interface RedisInvocationQueueParts {
 	readonly interactive: InteractiveQueue;
+	readonly reaper: NodeReaper;
 	readonly cancels: GatewayCancels;
 	readonly background: BackgroundQueue;
 	readonly news: BackgroundNews;
@@ -237,6 +240,7 @@ export class RedisInvocationQueue implements GatewayQueue {
 	}
 
 	async close(): Promise<void> {
+		await this.#parts.reaper.stop();
 		this.#parts.interactive.close();
 		this.#parts.background.close();
 		await Promise.all(this.#parts.owned.map(closeRedis));

@@ -74,6 +74,9 @@ export const EVENT_NEWS = "berth:news:events";
 /** Fast Redis: nodes. */
 export const NODE_IDS = "berth:nodes";
 export const nodeLeaseOf = (node: string): string => `berth:node:${node}`;
+/** Nodes that may have something in a queue of theirs, by when each was last seen; and held by the gateway that looks after what those leave that don't come back. */
+export const NODE_QUEUES = "berth:node-queues";
+export const REAPER = "berth:reaper";
 /** There while an operator has a node drained, also over starts of its worker. */
 export const drainedOf = (node: string): string => `berth:drained:${node}`;
 export const GATEWAY_IDS = "berth:gateways";

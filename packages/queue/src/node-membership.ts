@@ -1,7 +1,7 @@
 import { BerthError, type NodeLoad } from "@berth/contracts";
 import { closeRedis, LuaScript, type Redis, Subscription } from "@berth/redis";
 import { readGateways, requireShared } from "./gateway-leases.js";
-import { drainedOf, GATEWAY_NEWS, NODE_IDS, NODE_NEWS, nodeLeaseOf, questionsOf } from "./keys.js";
+import { drainedOf, GATEWAY_NEWS, NODE_IDS, NODE_NEWS, NODE_QUEUES, nodeLeaseOf, questionsOf } from "./keys.js";
 import type { QueueLogger } from "./logger.js";
 import {
 	type Answered,
@@ -14,7 +14,7 @@ import {
 	QUEUE_PROTOCOL,
 } from "./node-channels.js";
 import { readNodes } from "./node-leases.js";
-import type { GatewayInfo, NodeAnswer, NodeInfo, NodeMembership, NodeQuestion } from "./ports.js";
+import type { GatewayInfo, NodeAnswer, NodeInfo, NodeMembership, NodeQuestion } from "./node-ports.js";
 
 /** Ends a lease only if it is still this incarnation's: a restarted worker of that id may have joined. */
 const END_LEASE = new LuaScript(`
@@ -145,6 +145,7 @@ export class RedisNodeMembership implements NodeMembership {
 			.multi()
 			.set(nodeLeaseOf(node.id), JSON.stringify(said), "PX", leaseMs)
 			.sadd(NODE_IDS, node.id)
+			.zadd(NODE_QUEUES, Date.now(), node.id)
 			.pexpire(drainedOf(node.id), DRAINED_KEPT_MS)
 			.exec();
 		[this.#gateways] = await Promise.all([readGateways(this.#redis), renewal]);

@@ -17,6 +17,7 @@ export class AnswerInlet {
 	readonly #asked: InvokeHead;
 	readonly #sink: AnswerSink;
 	readonly #grant: (chunks: number, onTaken: () => void) => void;
+	readonly #onBegun: ((head: StreamedHead) => void) | undefined;
 	readonly #beganAt = performance.now();
 	#credit: number = STREAM.chunks;
 	/** Taken by the sink, and not given back yet. */
@@ -28,11 +29,17 @@ export class AnswerInlet {
 	#firstMs: number | undefined;
 	#closed = false;
 
-	/** @param grant tells the agent that so many chunks were taken, and when its socket has that word, or never will */
-	constructor(asked: InvokeHead, sink: AnswerSink, grant: (chunks: number, onTaken: () => void) => void) {
+	/** @param grant tells the agent that so many chunks were taken, and when its socket has that word, or never will @param onBegun told how the answer begins */
+	constructor(
+		asked: InvokeHead,
+		sink: AnswerSink,
+		grant: (chunks: number, onTaken: () => void) => void,
+		onBegun?: (head: StreamedHead) => void,
+	) {
 		this.#asked = asked;
 		this.#sink = sink;
 		this.#grant = grant;
+		this.#onBegun = onBegun;
 	}
 
 	/** What came of it; undefined when the answer never began. */
@@ -62,6 +69,7 @@ export class AnswerInlet {
 		this.#firstMs = Math.round((performance.now() - this.#beganAt) * 1000) / 1000;
 		const { waiting: _, ...streamed } = answer;
 		this.#sink.begin(streamed);
+		this.#onBegun?.(streamed);
 		return body.byteLength === 0 ? undefined : this.#chunk(body);
 	}
 

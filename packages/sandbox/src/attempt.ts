@@ -1,4 +1,14 @@
-import { FROM_AGENT, type InvokeHead, KIB, type LimitHit, type SandboxLimits, TO_AGENT } from "@berth/contracts";
+import {
+	FROM_AGENT,
+	type HeaderPair,
+	type InvokeHead,
+	KIB,
+	type LimitHit,
+	leftOutOf,
+	type SandboxLimits,
+	type StreamedHead,
+	TO_AGENT,
+} from "@berth/contracts";
 import { goesOnIn } from "./agent-words.js";
 import type { Body } from "./body.js";
 import type { CauseOfDeath } from "./cause-of-death.js";
@@ -43,18 +53,25 @@ export async function attemptIn(body: Body, { head, payload, respond, streams }:
 	claim?.begin(usedUs);
 	const startedAt = performance.now();
 	const asked = outputMark === undefined ? head : { ...head, outputMark };
-	const flow = streams && new Flow(head, streams, (...frame) => talk.tell(...frame));
+	const sayLeftOut = (said: Pick<StreamedHead, "contentType" | "response">) => {
+		const line = leftOutOf(headersOf(said));
+		if (line !== undefined) logs.say(`berth: ${line}`);
+	};
+	const flow = streams && new Flow(head, streams, (...frame) => talk.tell(...frame), sayLeftOut);
 	const answered = talk.ask(TO_AGENT.invoke, FROM_AGENT.answer, asked, payload, respond, flow);
 	flow?.begin(streams?.body);
 	const reply = await within(answered, head.timeoutMs);
 	flow?.close();
 	const death = await sandbox.deathOf(reply, flow?.streamed !== undefined);
 	const runMs = performance.now() - startedAt;
+	const streamed = flow?.streamed;
+	const frame = reply !== undefined && "frame" in reply ? reply.frame : undefined;
+	const verdict = frame && verdictOn(frame, head, streamed !== undefined);
+	if (verdict?.answer !== undefined) sayLeftOut(verdict.answer.head);
 	const log = await logs.end();
 	const { usage, limitsHit } = meter.end(sandbox.limits);
 	const refusals: readonly LimitHit[] = egress.end() ? ["egress"] : [];
 	const logCut: readonly LimitHit[] = log.truncated ? ["log"] : [];
-	const streamed = flow?.streamed;
 	const base = {
 		runMs,
 		log,
@@ -62,16 +79,20 @@ export async function attemptIn(body: Body, { head, payload, respond, streams }:
 		limitsHit: [...limitsHit, ...logCut, ...refusals],
 		...(streamed === undefined ? {} : { streamed }),
 	};
-	if (reply === undefined)
-		return { ...base, outcome: "timed_out", error: timeoutError(head.timeoutMs, streamed !== undefined), healthy: false };
 	if (death !== undefined) return { ...base, ...death, healthy: false };
-	const { frame } = reply as Extract<Reply, { readonly frame: unknown }>;
-	const { holds, ...verdict } = verdictOn(frame, head, streamed !== undefined);
+	if (frame === undefined || verdict === undefined)
+		return { ...base, outcome: "timed_out", error: timeoutError(head.timeoutMs, streamed !== undefined), healthy: false };
+	const { holds, ...ended } = verdict;
 	const healthy = holds && !limitsHit.includes("memory") && !sandbox.hasEnded;
 	const goesOn = holds ? goesOnIn(frame.head) : undefined;
-	if (goesOn === undefined) return { ...base, ...verdict, healthy };
+	if (goesOn === undefined) return { ...base, ...ended, healthy };
 	logs.goOn(LATE_LOG_BYTES);
 	// When what it gave to `waitUntil` is over.
 	const after = talk.settled(goesOn).then(() => logs.end());
-	return { ...base, ...verdict, healthy, after };
+	return { ...base, ...ended, healthy, after };
+}
+
+function headersOf({ contentType, response }: Pick<StreamedHead, "contentType" | "response">): readonly HeaderPair[] {
+	if (response !== undefined) return response.headers;
+	return contentType === undefined ? [] : [["content-type", contentType]];
 }

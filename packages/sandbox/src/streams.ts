@@ -1,4 +1,4 @@
-import { FROM_AGENT, type Frame, type InvokeHead, type Streamed, TO_AGENT } from "@berth/contracts";
+import { FROM_AGENT, type Frame, type InvokeHead, type Streamed, type StreamedHead, TO_AGENT } from "@berth/contracts";
 import { AnswerInlet, type AnswerSink } from "./answer-inlet.js";
 import { BodyOutlet } from "./body-outlet.js";
 
@@ -17,9 +17,11 @@ export class Flow {
 	readonly #inlet: AnswerInlet | undefined;
 	readonly #outlet: BodyOutlet | undefined;
 
-	constructor(head: InvokeHead, { answer, body }: Streams, send: Send) {
+	/** @param onBegun told how the answer begins that comes in pieces */
+	constructor(head: InvokeHead, { answer, body }: Streams, send: Send, onBegun?: (head: StreamedHead) => void) {
 		const { id } = head;
-		this.#inlet = answer && new AnswerInlet(head, answer, (chunks, onTaken) => send(TO_AGENT.credit, { id, chunks }, undefined, onTaken));
+		const grant = (chunks: number, onTaken: () => void) => send(TO_AGENT.credit, { id, chunks }, undefined, onTaken);
+		this.#inlet = answer && new AnswerInlet(head, answer, grant, onBegun);
 		this.#outlet = body && new BodyOutlet(id, (said, bytes, onTaken) => send(TO_AGENT.body, said, bytes, onTaken));
 	}
 

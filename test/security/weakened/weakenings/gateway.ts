@@ -48,8 +48,8 @@ export const gateway = {
 				'	if (headers !== undefined) return undefined;\n	const { host, "transfer-encoding": coding } = headers;',
 			],
 			[
-				"packages/gateway/src/answer-headers.ts",
-				'		if (OURS.has(known) || known.startsWith("berth-") || ORDERS.test(known) || named.has(known) || once.has(known)) return false;\n',
+				"packages/contracts/src/answer-headers.ts",
+				'		if (OURS.has(known) || known.startsWith("berth-") || ORDERS.test(known)) return "reserved";\n',
 				"",
 			],
 		],
