@@ -39,6 +39,7 @@ export * from "./minimum.js";
 export * from "./nearest-word.js";
 export * from "./network.js";
 export * from "./node.js";
+export * from "./node-answers.js";
 export * from "./package-registry.js";
 export * from "./project.js";
 export * from "./public-address.js";
