@@ -33,7 +33,7 @@ test("where no node has it one of them says why; where there is none at all noth
 });
 
 test("where every node is drained it says so, which, and how one works again; one that is about to return isn't meant", () => {
-	const drained = (...ids: readonly string[]) => ids.map((id) => ({ id, draining: true }));
+	const drained = (...ids: readonly string[]) => ids.map((id): Partial<NodeInfo> => ({ id, draining: true }));
 	expect(() => placesOf(drained("a", "b"))).toThrow(
 		expect.objectContaining({
 			code: "unavailable",
