@@ -34,7 +34,7 @@ export async function takeKeptBases(dataDir: string): Promise<void> {
 
 /** Keeps those of a stack that is up and has nothing else yet, if it has them all, unpacked: whose layers are elsewhere, in a Docker Engine or on another node, hasn't. */
 export async function keepBases(dataDir: string): Promise<void> {
-	if (KEPT === undefined || existsSync(KEPT) || !(await hasBases(dataDir))) return;
+	if (KEPT === undefined || areBasesKept() || !(await hasBases(dataDir))) return;
 	const copy = await mkdtemp(`${KEPT}-`);
 	await chmod(copy, 0o711);
 	await run("cp", [await howTo(dataDir), "--parents", IMAGES, KEYS, copy], { cwd: dataDir });
@@ -49,6 +49,11 @@ export async function keepBases(dataDir: string): Promise<void> {
 /** A second name, where the data directory is on the disk that they are kept on. */
 async function howTo(dataDir: string): Promise<"-al" | "-a"> {
 	return (await stat(dirname(KEPT as string))).dev === (await stat(dataDir)).dev ? "-al" : "-a";
+}
+
+/** Whether a stack that is started now is given bases: else each of a run makes its own, which takes minutes in all, and nothing else shows it. */
+export function areBasesKept(): boolean {
+	return KEPT !== undefined && existsSync(KEPT);
 }
 
 async function hasBases(dataDir: string): Promise<boolean> {

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { TestProject } from "vitest/node";
-import { takeKeptBases } from "./kept-bases.js";
+import { areBasesKept, takeKeptBases } from "./kept-bases.js";
 import { Stack } from "./stack.js";
 import { capabilitiesOfUnit } from "./systemd-unit.js";
 
@@ -15,7 +15,7 @@ declare module "vitest" {
 
 /**
  * Stacks that files of a suite have one after another: each of vitest's workers has one, so a file has it for itself. The first starts
- * while suites run that need none, and makes the bases that all others take; another is started when a worker asks for it.
+ * while suites run that need none, and makes the bases that all others take, or none of them starts; another is started when a worker asks for it.
  * @returns how they are stopped, after the last file; each must leave nothing
  */
 export async function shareStacks(project: TestProject, start: () => Promise<Stack>): Promise<() => Promise<void>> {
@@ -53,6 +53,13 @@ function asService(): readonly string[] {
 	return ["setpriv", "--no-new-privs", "--inh-caps", "-all", "--bounding-set", bounds, "--"];
 }
 
+/** @throws Error when the bases of the run's first stack weren't kept for all others */
+async function startOrdinary(): Promise<Stack> {
+	const stack = await Stack.start({ BERTH_CRASHES_ALLOWED: "0" }, takeKeptBases, asService());
+	if (areBasesKept()) return stack;
+	await stack.stop();
+	throw new Error("the first stack is up and its bases weren't kept: each of this run would make its own (test/harness/kept-bases.ts)");
+}
+
 /** The same as vitest's globalSetup, with ordinary ones. */
-export default (project: TestProject): Promise<() => Promise<void>> =>
-	shareStacks(project, () => Stack.start({ BERTH_CRASHES_ALLOWED: "0" }, takeKeptBases, asService()));
+export default (project: TestProject): Promise<() => Promise<void>> => shareStacks(project, startOrdinary);

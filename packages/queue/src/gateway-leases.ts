@@ -3,7 +3,7 @@ import type { Redis } from "@berth/redis";
 import { GATEWAY_IDS, GATEWAY_NEWS, gatewayLeaseOf } from "./keys.js";
 import { NODE_LEASE_MS } from "./node-channels.js";
 import { readLeases, readNodes } from "./node-leases.js";
-import type { GatewayInfo } from "./ports.js";
+import type { GatewayInfo } from "./node-ports.js";
 
 /** The gateways with a live lease on the fast Redis. */
 export async function readGateways(redis: Redis): Promise<GatewayInfo[]> {

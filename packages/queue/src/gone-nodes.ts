@@ -1,5 +1,5 @@
 import { HOUR_MS } from "@berth/contracts";
-import type { GoneNode, NodeInfo } from "./ports.js";
+import type { GoneNode, NodeInfo } from "./node-ports.js";
 
 /** Nodes that are remembered after they went, at most. */
 const MOST_GONE = 32;

@@ -13,6 +13,7 @@ export type { HeldBody } from "./left-bodies.js";
 export type { QueueLogger } from "./logger.js";
 export { PROTOCOLS_KNOWN } from "./node-channels.js";
 export type { NodeChanged } from "./node-directory.js";
+export type * from "./node-ports.js";
 export * from "./open.js";
 export { type FollowerMaterial, type FollowUp, type FollowUpKind, Outbox } from "./outbox.js";
 export type * from "./ports.js";

@@ -13,8 +13,9 @@ import type { DurableMemory, MemoryFigures } from "./durable-memory.js";
 import type { GatewayCancels } from "./gateway-cancels.js";
 import { functionKeyOf, TRIAL } from "./keys.js";
 import { type HeldBody, LeftBodies } from "./left-bodies.js";
+import type { NodeChange } from "./node-ports.js";
 import type { NodeReaper } from "./node-reaper.js";
-import type { FunctionName, HeldUp, InvocationQueue, NodeChange, QueueDepth } from "./ports.js";
+import type { FunctionName, HeldUp, InvocationQueue, QueueDepth } from "./ports.js";
 import type { QueuedRoom } from "./queued-room.js";
 
 const ACCEPTING = "accepting an invocation";

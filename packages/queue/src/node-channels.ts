@@ -1,4 +1,4 @@
-import type { NodeAnswer, NodeInfo, NodeQuestion } from "./ports.js";
+import type { NodeAnswer, NodeInfo, NodeQuestion } from "./node-ports.js";
 
 /** A lease on being listed, milliseconds, and how often it is renewed. */
 export const NODE_LEASE_MS = 10_000;

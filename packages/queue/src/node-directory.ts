@@ -6,7 +6,7 @@ import { answersOf, NODE_NEWS, questionsOf } from "./keys.js";
 import type { QueueLogger } from "./logger.js";
 import type { Answered, Asked, NodeNews } from "./node-channels.js";
 import { readNodes } from "./node-leases.js";
-import type { GatewayInfo, GoneNode, NodeAnswer, NodeChange, NodeDirectory, NodeInfo, NodeQuestion } from "./ports.js";
+import type { GatewayInfo, GoneNode, NodeAnswer, NodeChange, NodeDirectory, NodeInfo, NodeQuestion } from "./node-ports.js";
 
 const REFRESH_MS = 2000;
 const ASK_TIMEOUT_MS = 5000;

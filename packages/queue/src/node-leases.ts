@@ -1,6 +1,6 @@
 import { LuaScript, type Redis } from "@berth/redis";
 import { NODE_IDS, nodeLeaseOf } from "./keys.js";
-import type { NodeInfo } from "./ports.js";
+import type { NodeInfo } from "./node-ports.js";
 
 /** The leases of a list of ids; one whose lease has ended is taken off the list. */
 const READ_LEASES = new LuaScript(`

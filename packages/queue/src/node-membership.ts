@@ -14,7 +14,7 @@ import {
 	QUEUE_PROTOCOL,
 } from "./node-channels.js";
 import { readNodes } from "./node-leases.js";
-import type { GatewayInfo, NodeAnswer, NodeInfo, NodeMembership, NodeQuestion } from "./ports.js";
+import type { GatewayInfo, NodeAnswer, NodeInfo, NodeMembership, NodeQuestion } from "./node-ports.js";
 
 /** Ends a lease only if it is still this incarnation's: a restarted worker of that id may have joined. */
 const END_LEASE = new LuaScript(`

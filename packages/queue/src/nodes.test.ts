@@ -2,8 +2,8 @@ import { BerthError } from "@berth/contracts";
 import { RedisServer } from "@berth/redis/testing";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { NODE_IDS, nodeLeaseOf } from "./keys.js";
+import type { NodeAnswer, NodeChange, NodeDirectory, NodeMembership, NodeQuestion } from "./node-ports.js";
 import { openNodeDirectory, openNodeMembership } from "./open.js";
-import type { NodeAnswer, NodeChange, NodeDirectory, NodeMembership, NodeQuestion } from "./ports.js";
 
 let server: RedisServer;
 const close: (() => Promise<void>)[] = [];

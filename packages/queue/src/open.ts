@@ -18,9 +18,10 @@ import { RedisInvocationSource, type WorkerSource } from "./invocation-source.js
 import type { QueueLogger } from "./logger.js";
 import { type NodeChanged, RedisNodeDirectory } from "./node-directory.js";
 import { RedisNodeMembership } from "./node-membership.js";
+import type { GatewayInfo, NodeDirectory, NodeMembership } from "./node-ports.js";
 import { NodeReaper } from "./node-reaper.js";
 import { Outbox } from "./outbox.js";
-import type { BuildQueue, BuildSource, GatewayInfo, NodeDirectory, NodeMembership } from "./ports.js";
+import type { BuildQueue, BuildSource } from "./ports.js";
 import { ProjectSlots } from "./project-slots.js";
 import { type QueuedLimits, QueuedRoom, type QueueRefusal } from "./queued-room.js";
 import { RateLimits } from "./rate-limits.js";

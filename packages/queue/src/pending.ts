@@ -1,6 +1,6 @@
 import { FIXED_LIMITS, type InvocationRequest, SECOND_MS, type Settlement } from "@berth/contracts";
 import { sharedNow } from "@berth/redis";
-import type { NodeChange } from "./ports.js";
+import type { NodeChange } from "./node-ports.js";
 
 /** How long after its deadline a settlement may still arrive before the gateway looks itself, milliseconds. */
 const GRACE_MS = 500;

@@ -50,12 +50,15 @@ export function sharedNow(): number {
 	return ofThisProcess.now();
 }
 
+/** What a server's clock shows, milliseconds since the epoch. */
+export async function timeOf(redis: Redis): Promise<number> {
+	const [seconds, micros] = await redis.time();
+	return Number(seconds) * 1000 + Number(micros) / 1000;
+}
+
 /** Has `sharedNow` go by a server's clock, from when this resolves. @returns what ends it */
 export async function shareTime(redis: Redis, log: ConnectionLog): Promise<() => void> {
-	const ask = async () => {
-		const [seconds, micros] = await redis.time();
-		ofThisProcess.shown(Number(seconds) * 1000 + Number(micros) / 1000);
-	};
+	const ask = async () => ofThisProcess.shown(await timeOf(redis));
 	await ask();
 	let isAsking = false;
 	const timer = setInterval(() => {

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { BerthError, type CallbackSecret, DAY_MS, schemeOf } from "@berth/contracts";
+import { BerthError, type CallbackSecret, DAY_MS, schemeOf, sealedAs } from "@berth/contracts";
 import { type ConnectionLog, closeRedis, guarded, LuaScript, openRedis, type Redis } from "@berth/redis";
 import { projectNotFound } from "./absent.js";
 import { keys } from "./keys.js";
@@ -60,7 +60,7 @@ export class CallbackSecrets {
 	async signing(project: string): Promise<readonly string[]> {
 		const { current, previous } = await this.#stored(project);
 		const good = this.#promised(project, previous).map(({ sealed }) => sealed);
-		return [current.sealed, ...good].map((sealed) => this.#vault.open(sealed, boundTo(project)));
+		return [current.sealed, ...good].map((sealed) => this.#vault.open(sealed, sealedAs.callbacks(project)));
 	}
 
 	/**
@@ -80,7 +80,7 @@ export class CallbackSecrets {
 	async #rotated(project: string): Promise<CallbackSecret | undefined> {
 		const before = await this.#read(project);
 		const { current, previous }: Partial<Stored> = before === null ? {} : storedIn(before);
-		const isKept = current !== undefined && this.#vault.canOpen(current.sealed, boundTo(project));
+		const isKept = current !== undefined && this.#vault.canOpen(current.sealed, sealedAs.callbacks(project));
 		const promised = this.#promised(project, previous);
 		if (isKept && promised.length >= MOST_BEFORE) throw tooMany(promised);
 		const next = this.#made(project, [...(isKept ? [{ sealed: current.sealed, untilMs: Date.now() + OVERLAP_MS }] : []), ...promised]);
@@ -99,19 +99,19 @@ export class CallbackSecrets {
 
 	/** Those before that are still signed with. */
 	#promised(project: string, previous: Stored["previous"] = []): readonly Previous[] {
-		return previous.filter(({ sealed, untilMs }) => untilMs > Date.now() && this.#vault.canOpen(sealed, boundTo(project)));
+		return previous.filter(({ sealed, untilMs }) => untilMs > Date.now() && this.#vault.canOpen(sealed, sealedAs.callbacks(project)));
 	}
 
 	#made(project: string, previous: readonly Previous[]): string {
 		const secret = schemeOf("standard-webhooks").newSecret(randomBytes(SECRET_BYTES));
-		const current = { sealed: this.#vault.seal(secret, boundTo(project)), setAt: new Date().toISOString() };
+		const current = { sealed: this.#vault.seal(secret, sealedAs.callbacks(project)), setAt: new Date().toISOString() };
 		return JSON.stringify({ current, ...(previous.length === 0 ? {} : { previous }) } satisfies Stored);
 	}
 
 	#shown(project: string, { current, previous }: Stored): CallbackSecret {
 		const [newest] = this.#promised(project, previous);
 		return {
-			secret: this.#vault.open(current.sealed, boundTo(project)),
+			secret: this.#vault.open(current.sealed, sealedAs.callbacks(project)),
 			setAt: current.setAt,
 			...(newest === undefined ? {} : { previousUntil: new Date(newest.untilMs).toISOString() }),
 		};
@@ -143,8 +143,4 @@ function tooMany(promised: readonly Previous[]): BerthError {
 		"invalid_request",
 		`the secret was rotated ${MOST_BEFORE} times within a day, and callbacks are signed with all of them as was promised; it can be rotated again after ${until}`,
 	);
-}
-
-function boundTo(project: string): string {
-	return `${project}/callback-secret`;
 }

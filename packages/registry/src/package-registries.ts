@@ -1,4 +1,4 @@
-import type { PackageRegistryEntry, PackageRegistrySettings } from "@berth/contracts";
+import { type PackageRegistryEntry, type PackageRegistrySettings, sealedAs } from "@berth/contracts";
 import { type ConnectionLog, closeRedis, guarded, LuaScript, openRedis, type Redis } from "@berth/redis";
 import { projectNotFound } from "./absent.js";
 import { keys } from "./keys.js";
@@ -49,7 +49,7 @@ export class PackageRegistries {
 			...(username === undefined ? {} : { username }),
 			updatedAt: new Date().toISOString(),
 		} as const;
-		const sealed = authorization === undefined ? {} : { sealed: this.#vault.seal(authorization, nameOf(project, host)) };
+		const sealed = authorization === undefined ? {} : { sealed: this.#vault.seal(authorization, sealedAs.packageRegistry(project, host)) };
 		const args = [host, JSON.stringify({ ...entry, ...sealed }), project];
 		const isSet = await this.#do("storing a package registry", () =>
 			SET_REGISTRY.run(this.#redis, [keys.packageRegistries(project), keys.removedProjects], args),
@@ -73,7 +73,7 @@ export class PackageRegistries {
 		return (await this.#all(project)).map(([host, { scopes, sealed }]) => ({
 			host,
 			scopes,
-			...(sealed === undefined ? {} : { authorization: () => this.#vault.open(sealed, nameOf(project, host)) }),
+			...(sealed === undefined ? {} : { authorization: () => this.#vault.open(sealed, sealedAs.packageRegistry(project, host)) }),
 		}));
 	}
 
@@ -91,8 +91,4 @@ export class PackageRegistries {
 	#do<T>(what: string, commands: () => Promise<T>): Promise<T> {
 		return guarded(this.#redis, what, commands);
 	}
-}
-
-function nameOf(project: string, host: string): string {
-	return `${project}/registry/${host}`;
 }

@@ -1,4 +1,4 @@
-import { BerthError, DEFAULT_PROJECT } from "@berth/contracts";
+import { BerthError, DEFAULT_PROJECT, sealedAs } from "@berth/contracts";
 import { type ConnectionLog, closeRedis, guarded, LuaScript, openRedis, type Redis } from "@berth/redis";
 import { keys } from "./keys.js";
 import type { Vault } from "./vault.js";
@@ -54,14 +54,14 @@ class Resealing {
 	}
 
 	async #project(project: string): Promise<void> {
-		await this.#fields(keys.secrets(project), (name) => `${project}/secret/${name}`);
-		await this.#fields(keys.packageRegistries(project), (host) => `${project}/registry/${host}`);
+		await this.#fields(keys.secrets(project), (name) => sealedAs.secret(project, name));
+		await this.#fields(keys.packageRegistries(project), (host) => sealedAs.packageRegistry(project, host));
 		const callbacks = await this.#redis.get(keys.callbackSecret(project));
-		if (callbacks !== null) await this.#one(callbacks, `${project}/callback-secret`, REPLACE_TEXT, [keys.callbackSecret(project)]);
+		if (callbacks !== null) await this.#one(callbacks, sealedAs.callbacks(project), REPLACE_TEXT, [keys.callbackSecret(project)]);
 		for (const name of await this.#redis.smembers(keys.names(project)))
 			for (const id of await this.#redis.hvals(keys.hooks(project, name))) {
 				const secrets = await this.#redis.hget(keys.hook(id), "secrets");
-				if (secrets !== null) await this.#one(secrets, `${project}/hook/${id}`, REPLACE_FIELD, [keys.hook(id)], "secrets");
+				if (secrets !== null) await this.#one(secrets, sealedAs.hook(project, id), REPLACE_FIELD, [keys.hook(id)], "secrets");
 			}
 	}
 

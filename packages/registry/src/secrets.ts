@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { BerthError, type Manifest, SECRET_LIMITS, type Secret, type SecretBinding } from "@berth/contracts";
+import { BerthError, type Manifest, SECRET_LIMITS, type Secret, type SecretBinding, sealedAs } from "@berth/contracts";
 import { type ConnectionLog, closeRedis, guarded, openRedis, type Redis, Subscription } from "@berth/redis";
 import { projectNotFound } from "./absent.js";
 import { keys } from "./keys.js";
@@ -57,7 +57,7 @@ export class Secrets {
 	async set(project: string, name: string, value: string): Promise<{ readonly isNew: boolean } & Omit<Secret, "functions" | "bindings">> {
 		const now = new Date().toISOString();
 		const record: Stored = {
-			sealed: this.#vault.seal(value, boundTo(project, name)),
+			sealed: this.#vault.seal(value, sealedAs.secret(project, name)),
 			revision: randomBytes(8).toString("hex"),
 			createdAt: now,
 			updatedAt: now,
@@ -91,7 +91,7 @@ export class Secrets {
 			const text = found[at];
 			if (typeof text !== "string") throw unavailable(`there is no secret ${name} in this project; set it: \`berth secret set ${name}\``);
 			const { sealed, revision } = JSON.parse(text) as Stored;
-			return { name, value: this.#vault.open(sealed, boundTo(project, name)), revision };
+			return { name, value: this.#vault.open(sealed, sealedAs.secret(project, name)), revision };
 		});
 	}
 
@@ -143,10 +143,6 @@ function bindingsIn(uses: readonly Use<Named>[]): readonly SecretBinding[] {
 function shown(text: string): Pick<Secret, "createdAt" | "updatedAt"> {
 	const { createdAt, updatedAt } = JSON.parse(text) as Stored;
 	return { createdAt, updatedAt };
-}
-
-function boundTo(project: string, name: string): string {
-	return `${project}/secret/${name}`;
 }
 
 function unavailable(message: string): BerthError {

@@ -1,29 +1,32 @@
-import { createCipheriv, createDecipheriv, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { BerthError, sealingKeyFault, sealingKeyId, sealingKeysIn } from "@berth/contracts";
+import {
+	BerthError,
+	openText,
+	SEALING_NONCE_BYTES,
+	sealedWith,
+	sealingKeyFault,
+	sealingKeyId,
+	sealingKeysIn,
+	sealText,
+} from "@berth/contracts";
 
-const CIPHER = "aes-256-gcm";
 const KEY = /^[0-9a-f]{64}$/;
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
-const FORM = /^v1\.([0-9a-f]{8})\.([\w-]+)$/;
 
 /**
  * Seals what may not be read off a disk: AES-256-GCM with a nonce of its own for each text (NIST SP 800-38D, 8.2.2), bound to
  * what it is of, so that it can't be put in the place of another. A sealed text names the key that it was sealed with.
  */
 export class Vault {
-	readonly #key: Buffer;
-	readonly #keyId: string;
-	readonly #keys: ReadonlyMap<string, Buffer>;
+	readonly #key: string;
+	readonly #keys: ReadonlyMap<string, string>;
 
 	/** @param keys 64 hex digits each: the first seals, all of them open. @throws TypeError when there is none, or one is no key */
 	constructor(...keys: readonly string[]) {
 		const [first] = keys;
 		if (first === undefined || !keys.every((key) => KEY.test(key))) throw new TypeError("a key of the vault isn't 64 hex digits");
-		this.#keyId = sealingKeyId(first);
-		this.#keys = new Map(keys.map((key) => [sealingKeyId(key), Buffer.from(key, "hex")]));
-		this.#key = this.#keys.get(this.#keyId) as Buffer;
+		this.#key = first;
+		this.#keys = new Map(keys.map((key) => [sealingKeyId(key), key]));
 	}
 
 	/** Whether there are keys that only open. */
@@ -52,7 +55,7 @@ export class Vault {
 
 	/** The same with the key that seals now; undefined when it is that already. @throws BerthError as `open` */
 	resealed(sealed: string, of: string): string | undefined {
-		return FORM.exec(sealed)?.[1] === this.#keyId ? undefined : this.seal(this.open(sealed, of), of);
+		return sealedWith(sealed) === sealingKeyId(this.#key) ? undefined : this.seal(this.open(sealed, of), of);
 	}
 
 	/** @param key where the operator named one; else the file has it. @throws Error when there is none, naming the line where it is no key */
@@ -65,13 +68,13 @@ export class Vault {
 
 	/** @param of what it is of (`default/registry/npm.example.com`): only whoever names the same opens it */
 	seal(text: string, of: string): string {
-		return this.#seal(text, of, randomBytes(NONCE_BYTES));
+		return sealText(text, of, this.#key, randomBytes(SEALING_NONCE_BYTES));
 	}
 
 	/** The same for what has to look alike each time: the nonce is made of the text (as RFC 5297 does). It shows which texts are equal, and nothing else. */
 	sealAlike(text: string, of: string): string {
-		const hash = createHmac("sha256", createHmac("sha256", this.#key).update("nonces").digest()).update(JSON.stringify([of, text]));
-		return this.#seal(text, of, hash.digest().subarray(0, NONCE_BYTES));
+		const hash = createHmac("sha256", keyFor("nonces", this.#key)).update(JSON.stringify([of, text]));
+		return sealText(text, of, this.#key, hash.digest().subarray(0, SEALING_NONCE_BYTES));
 	}
 
 	/** Whether `open` would give it. */
@@ -87,31 +90,26 @@ export class Vault {
 
 	/** @throws BerthError platform_error when it was sealed with another key, as something else, or was changed */
 	open(sealed: string, of: string): string {
-		const [, keyId = "", text = ""] = FORM.exec(sealed) ?? [];
-		const key = this.#keys.get(keyId);
+		const key = this.#keys.get(sealedWith(sealed) ?? "");
 		if (key === undefined)
 			throw new BerthError(
 				"platform_error",
 				`The secret ${of} was sealed with another key than this node has: its operator puts that one back (BERTH_SECRETS_KEY, or secrets.key), or set it again.`,
 			);
-		const bytes = Buffer.from(text, "base64url");
-		const cipher = createDecipheriv(CIPHER, key, bytes.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES });
 		try {
-			cipher.setAAD(Buffer.from(of)).setAuthTag(bytes.subarray(-TAG_BYTES));
-			return Buffer.concat([cipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES)), cipher.final()]).toString("utf8");
+			return openText(sealed, of, key);
 		} catch (cause) {
 			throw new BerthError("platform_error", `The secret ${of} is damaged: set it again.`, { cause });
 		}
 	}
-
-	#seal(text: string, of: string, nonce: Buffer): string {
-		const cipher = createCipheriv(CIPHER, this.#key, nonce).setAAD(Buffer.from(of));
-		const sealed = Buffer.concat([nonce, cipher.update(text, "utf8"), cipher.final(), cipher.getAuthTag()]);
-		return `v1.${this.#keyId}.${sealed.toString("base64url")}`;
-	}
 }
 
 /** With a key that is made of the one that seals, for nothing else. */
-function signatureOf(key: Buffer, text: string): string {
-	return createHmac("sha256", createHmac("sha256", key).update("between machines").digest()).update(text).digest("base64url");
+function signatureOf(key: string, text: string): string {
+	return createHmac("sha256", keyFor("between machines", key)).update(text).digest("base64url");
+}
+
+/** A key for something else than sealing. */
+function keyFor(use: string, key: string): Buffer {
+	return createHmac("sha256", Buffer.from(key, "hex")).update(use).digest();
 }

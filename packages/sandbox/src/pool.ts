@@ -1,56 +1,23 @@
-import {
-	type Base,
-	type CrashLoop,
-	type FailingVersion,
-	type Layer,
-	LIMITS,
-	RUNTIMES,
-	type Runtime,
-	type SandboxInfo,
-} from "@berth/contracts";
+import { type CrashLoop, type FailingVersion, type Layer, LIMITS, RUNTIMES, type Runtime, type SandboxInfo } from "@berth/contracts";
 import { type BuildBoot, bootKeyOf, buildKeyOf, prewarmLimitsOf, versionKeyOf } from "./boot-key.js";
-import { CpuLoad } from "./cpu-load.js";
-import { type CrashLoopChanged, CrashLoops } from "./crash-loops.js";
-import { Dispatch } from "./dispatch.js";
+import type { CpuLoad } from "./cpu-load.js";
+import type { CrashLoops } from "./crash-loops.js";
+import type { Dispatch } from "./dispatch.js";
 import { egressOf } from "./egress.js";
-import { type LayerSource, placed, type SandboxEngine } from "./engine.js";
-import { Floors } from "./floors.js";
+import { placed } from "./engine.js";
+import type { Floors } from "./floors.js";
 import { type Holdings, holdingsOf } from "./holdings.js";
-import { IdleSandboxes } from "./idle-sandboxes.js";
+import type { IdleSandboxes } from "./idle-sandboxes.js";
 import { joinedOf } from "./joined.js";
-import { Rhythms } from "./keep-alive/rhythms.js";
-import { type Minimum, Warmth } from "./keep-alive/warmth.js";
+import type { Minimum, Warmth } from "./keep-alive/warmth.js";
 import type { BuildLease, Lease } from "./lease.js";
 import { leftToDeeper, type Nesting, ROOT } from "./nesting.js";
-import { Population, PREWARM_BYTES } from "./population.js";
+import { type PoolOptions, PoolParts } from "./pool-parts.js";
+import type { Population } from "./population.js";
 import { closing, nobodyWaits } from "./refusals.js";
-import { Room } from "./room.js";
-import type { Sandbox } from "./sandbox.js";
+import type { Room } from "./room.js";
 import { infoOf } from "./sandbox-info.js";
 import type { Specialisation, VersionNames } from "./version-target.js";
-
-export interface PoolOptions {
-	readonly engine: SandboxEngine;
-	readonly layers: LayerSource;
-	readonly bases: Readonly<Record<Runtime | "build", Base>>;
-	readonly node: string;
-	/** Directory of the agents' sockets. */
-	readonly agentSockets: string;
-	readonly memoryBudgetBytes: number;
-	/** Prewarmed sandboxes of the default memory class, per runtime. */
-	readonly prewarmed: number;
-	readonly prewarmedBuilds: number;
-	/** How long a sandbox that has run is kept where its function's own idle times say nothing, and at most. */
-	readonly idleTtlMs: number;
-	readonly cores: number;
-	/** Crashes of a version in a row, after which the next sandbox is started later; 0: never. */
-	readonly crashesAllowed: number;
-	readonly crashLoopChanged?: CrashLoopChanged;
-	/** A version with what it is given now, for starts ahead of need; undefined when there is none that this node can run. */
-	readonly targetOf: (names: VersionNames) => Promise<Specialisation | undefined>;
-	/** Told of sandboxes that couldn't be made, frozen or removed: nobody waits for those. */
-	readonly onTrouble: (message: string, error: Error) => void;
-}
 
 /** The other runtimes keep one: it is there, and costs little until it is used. */
 const MAIN_RUNTIME: Runtime = "node24";
@@ -66,7 +33,7 @@ export class Pool {
 	readonly #floors: Floors;
 	readonly #idle: IdleSandboxes;
 	readonly #room: Room;
-	readonly #cpu = new CpuLoad();
+	readonly #cpu: CpuLoad;
 	readonly #crashLoops: CrashLoops;
 	readonly #dispatch: Dispatch;
 	readonly #warmth: Warmth;
@@ -75,59 +42,16 @@ export class Pool {
 
 	constructor(options: PoolOptions) {
 		this.#options = options;
-		this.#crashLoops = new CrashLoops(options.crashesAllowed, options.crashLoopChanged);
-		this.#population = new Population({
-			...options,
-			onRetire: (sandbox) => {
-				this.#floors.remove(sandbox);
-				this.#idle.remove(sandbox);
-			},
-			onRemoved: () => {
-				this.#dispatch.serveOthers();
-				this.#floors.refill();
-			},
-		});
-		this.#idle = new IdleSandboxes({
-			onFrozen: (sandbox) => {
-				this.#population.admission.reserve(sandbox.id, sandbox.memoryBytes());
-				this.#dispatch.serveOthers();
-			},
-			onStrays: (sandbox) => this.#population.retire(sandbox),
-			onTrouble: (sandbox, error) => this.#giveUp(sandbox, "frozen", error),
-		});
-		this.#floors = new Floors({
-			boot: (key) => this.#population.prewarm(key).finally(() => this.#dispatch.serveOthers()),
-			preload: (sandbox) => this.#population.preload(sandbox),
-			retire: (sandbox) => this.#population.retire(sandbox),
-			// Whoever waits for a sandbox of their own, or for memory, goes first.
-			isCalm: () => this.#dispatch.isCalm,
-			isShared: () => this.#dispatch.isShared,
-			hasRoom: () => this.#population.admission.fits(PREWARM_BYTES),
-			onTrouble: (error) => options.onTrouble("a sandbox couldn't be prewarmed", error),
-		});
-		this.#room = new Room(this.#population, this.#idle, this.#floors, (sandbox) => this.#warmth.isPromised(sandbox));
-		const rhythms = new Rhythms(options.idleTtlMs);
-		this.#dispatch = new Dispatch({
+		({
 			population: this.#population,
 			floors: this.#floors,
 			idle: this.#idle,
 			room: this.#room,
 			cpu: this.#cpu,
 			crashLoops: this.#crashLoops,
-			rhythms,
-			cores: options.cores,
-			idleTtlMs: options.idleTtlMs,
-			grafts: this.grafts,
-			onTrouble: (sandbox, error) => this.#giveUp(sandbox, "thawed", error),
-		});
-		this.#warmth = new Warmth({
-			idle: this.#idle,
-			ahead: this.#dispatch.ahead,
-			rhythms,
-			targetOf: options.targetOf,
-			retire: (sandbox) => this.#population.retire(sandbox),
-			onTrouble: options.onTrouble,
-		});
+			dispatch: this.#dispatch,
+			warmth: this.#warmth,
+		} = new PoolParts(options));
 	}
 
 	/** Unpacks the bases and boots the floors; resolves when they stand. */
@@ -291,11 +215,6 @@ export class Pool {
 		const key = versionKeyOf(image, manifest, this.grafts, of);
 		await this.#population.ensureLayers(placed(image.base.layers, image.layers, key.ownIsRoot), key.of);
 		return key;
-	}
-
-	#giveUp(sandbox: Sandbox, what: string, error: Error): void {
-		this.#options.onTrouble(`${sandbox.id} couldn't be ${what}`, error);
-		this.#population.retire(sandbox);
 	}
 
 	#refuseWhenClosed(): void {

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import type { Settings } from "@berth/config";
-import { sealingKeyId, sealingKeysIn } from "@berth/contracts";
+import { openText, sealedAs, sealedWith, sealingKeyId, sealingKeysIn } from "@berth/contracts";
 import { askRedis, RedisError, type Reply } from "../doctor/redis-connection.js";
 import { isMissing } from "../system-errors.js";
 
@@ -8,8 +8,16 @@ import { isMissing } from "../system-errors.js";
 export interface SealedSecret {
 	/** For people: `the login at npm.example.com (project default)`. */
 	readonly of: string;
-	/** Of the key (`sealingKeyId`). */
+	/** Of the key (`sealingKeyId`); empty where the record is so damaged that it names none. */
 	readonly keyId: string;
+}
+
+/** The same with what is sealed, to see whether it opens: it leaves this machine in nothing. */
+export interface SealedRecord extends SealedSecret {
+	/** `sealedAs` says of each kind. */
+	readonly as: string;
+	/** With the key that is named. */
+	readonly texts: readonly string[];
 }
 
 const CALLBACKS = /^\{berth\}:callback-secret:([^:]+)$/;
@@ -17,24 +25,33 @@ const CALLBACKS = /^\{berth\}:callback-secret:([^:]+)$/;
 type Fields = readonly (readonly [field: string, text: string])[];
 
 /** Hashes that have secrets in them, as the registry writes them, and what those are of. */
-const PLACES: readonly { readonly name: RegExp; readonly read: (name: string, fields: Fields) => readonly SealedSecret[] }[] = [
+const PLACES: readonly { readonly name: RegExp; readonly read: (name: string, fields: Fields) => readonly SealedRecord[] }[] = [
 	{
 		name: /^\{berth\}:package-registries:([^:]+)$/,
-		read: (project, fields) => fields.flatMap(([host, entry]) => secretsIn(entry, `the login at ${host} (project ${project})`)),
+		read: (project, fields) =>
+			fields.flatMap(([host, entry]) =>
+				recordsIn(entry, `the login at ${host} (project ${project})`, sealedAs.packageRegistry(project, host)),
+			),
 	},
 	{
 		name: /^\{berth\}:secrets:([^:]+)$/,
-		read: (project, fields) => fields.flatMap(([name, record]) => secretsIn(record, `the secret ${name} (project ${project})`)),
+		read: (project, fields) =>
+			fields.flatMap(([name, record]) => recordsIn(record, `the secret ${name} (project ${project})`, sealedAs.secret(project, name))),
 	},
 	{ name: /^\{berth\}:hook:([0-9a-f]{40})$/, read: (id, fields) => secretsOfHook(id, new Map(fields)) },
 ];
-const SEALED = /"sealed":"v1\.([0-9a-f]{8})\./g;
+const SEALED = /"sealed":"([^"]*)"/g;
 /** Names that are looked through at a time: other commands come between. */
 const SCANNED = "1000";
 
-/** The secrets that the durable Redis holds now. */
-export async function sealedSecrets({ durableRedisUrl }: Settings): Promise<readonly SealedSecret[]> {
-	const found: SealedSecret[] = [];
+/** The secrets that the durable Redis holds now, as a backup tells of them. */
+export async function sealedSecrets(settings: Settings): Promise<readonly SealedSecret[]> {
+	return (await sealedRecords(settings)).map(({ of, keyId }) => ({ of, keyId }));
+}
+
+/** The same with what is sealed. */
+export async function sealedRecords({ durableRedisUrl }: Settings): Promise<readonly SealedRecord[]> {
+	const found: SealedRecord[] = [];
 	let cursor = "0";
 	do {
 		const [reply] = await askRedis(durableRedisUrl, [["SCAN", cursor, "MATCH", "{berth}:[chps]*", "COUNT", SCANNED]]);
@@ -52,11 +69,34 @@ export async function sealedSecrets({ durableRedisUrl }: Settings): Promise<read
 	return found.sort((a, b) => (a.of < b.of ? -1 : 1));
 }
 
-/** Those that aren't sealed with the key that this stack has, should it have one. */
-export async function unopenable(secrets: readonly SealedSecret[], { secretsKey, paths }: Settings): Promise<readonly SealedSecret[]> {
-	const key = secretsKey ?? (await readFile(paths.secretsKey, "utf8").catch(orNone));
-	const ours = new Set(sealingKeysIn(key ?? "").map(sealingKeyId));
-	return secrets.filter(({ keyId }) => !ours.has(keyId));
+/** Those that are sealed with another key than this stack has, should it have one. */
+export async function unopenable(secrets: readonly SealedSecret[], settings: Settings): Promise<readonly SealedSecret[]> {
+	const ours = await keysOf(settings);
+	return secrets.filter(({ keyId }) => keyId !== "" && !ours.has(keyId));
+}
+
+/** Those that are sealed with a key of this stack, and don't open with it: each is opened, and what comes of it forgotten. */
+export async function damaged(records: readonly SealedRecord[], settings: Settings): Promise<readonly SealedSecret[]> {
+	const ours = await keysOf(settings);
+	return records.filter(({ keyId, as, texts }) => {
+		const key = ours.get(keyId);
+		return keyId === "" || (key !== undefined && !texts.every((sealed) => opens(sealed, as, key)));
+	});
+}
+
+function opens(sealed: string, as: string, key: string): boolean {
+	try {
+		openText(sealed, as, key);
+		return true;
+	} catch {
+		return false;
+	}
+}
+
+/** By what tells them apart. */
+async function keysOf({ secretsKey, paths }: Settings): Promise<ReadonlyMap<string, string>> {
+	const text = secretsKey ?? (await readFile(paths.secretsKey, "utf8").catch(orNone)) ?? "";
+	return new Map(sealingKeysIn(text).map((key) => [sealingKeyId(key), key]));
 }
 
 async function fieldsOf(url: string, name: string): Promise<Fields> {
@@ -65,19 +105,42 @@ async function fieldsOf(url: string, name: string): Promise<Fields> {
 	return texts.flatMap((field, i) => (i % 2 === 0 ? [[field, texts[i + 1] as string] as const] : []));
 }
 
-async function secretOfCallbacks(url: string, name: string, project: string): Promise<readonly SealedSecret[]> {
+async function secretOfCallbacks(url: string, name: string, project: string): Promise<readonly SealedRecord[]> {
 	const [text] = await askRedis(url, [["GET", name]]);
-	return secretsIn(String(text), `what callbacks are signed with (project ${project})`);
+	return recordsIn(String(text), `what callbacks are signed with (project ${project})`, sealedAs.callbacks(project));
 }
 
-function secretsOfHook(id: string, fields: ReadonlyMap<string, string>): readonly SealedSecret[] {
-	const { name = id, project, function: of } = JSON.parse(fields.get("config") ?? "{}") as Readonly<Record<string, string>>;
-	return secretsIn(fields.get("secrets") ?? "", `the secret of the hook ${name} of ${of} (project ${project})`);
+function secretsOfHook(id: string, fields: ReadonlyMap<string, string>): readonly SealedRecord[] {
+	const config = parsed(fields.get("config") ?? "") as Readonly<Record<string, string>> | undefined;
+	if (config === undefined) return [broken(`the hook ${id}`)];
+	const { name = id, project = "", function: of } = config;
+	return recordsIn(
+		fields.get("secrets") ?? "{}",
+		`the secret of the hook ${name} of ${of} (project ${project})`,
+		sealedAs.hook(project, id),
+	);
 }
 
 /** One for each key that something in it is sealed with. */
-function secretsIn(json: string, of: string): readonly SealedSecret[] {
-	return [...new Set([...json.matchAll(SEALED)].map(([, keyId = ""]) => keyId))].map((keyId) => ({ of, keyId }));
+function recordsIn(json: string, of: string, as: string): readonly SealedRecord[] {
+	if (parsed(json) === undefined) return [broken(of)];
+	const sealed = [...json.matchAll(SEALED)].map(([, text = ""]) => text);
+	const keyIds = new Set(sealed.map((text) => sealedWith(text) ?? ""));
+	return [...keyIds].map((keyId) => ({ of, keyId, as, texts: sealed.filter((text) => (sealedWith(text) ?? "") === keyId) }));
+}
+
+/** Nothing can be read of it, not even with which key. */
+function broken(of: string): SealedRecord {
+	return { of, keyId: "", as: "", texts: [] };
+}
+
+/** Undefined when it is no JSON. */
+function parsed(json: string): unknown {
+	try {
+		return JSON.parse(json);
+	} catch {
+		return undefined;
+	}
 }
 
 function listOf(reply: Reply | undefined): readonly Reply[] {

@@ -1,16 +1,16 @@
 import { lstat } from "node:fs/promises";
 import type { Settings } from "@berth/config";
-import { sealedSecrets, unopenable } from "../backup/sealed-secrets.js";
+import { damaged, type SealedSecret, sealedRecords, unopenable } from "../backup/sealed-secrets.js";
 import { missingKeyObstacle, secretsKeyObstacle } from "../supervisor/secrets-key.js";
 import { isMissing } from "../system-errors.js";
 import { type Check, failed, ok, warning } from "./check.js";
 import { askRedis } from "./redis-connection.js";
 
 const NAME = "sealing key";
-/** Of those that it doesn't open. */
+/** Of those that don't open. */
 const NAMED = 5;
 
-/** Whether what secrets are sealed with is a key, and opens what the durable Redis has, where that can be asked. */
+/** Whether what secrets are sealed with is a key, and opens what the durable Redis has, where that can be asked: each secret is opened, and nothing of it said. */
 export async function checkSealingKey(settings: Settings, durableAnswers: boolean): Promise<readonly Check[]> {
 	const from = settings.secretsKey === undefined ? settings.paths.secretsKey : "BERTH_SECRETS_KEY";
 	const obstacle = (await secretsKeyObstacle(settings)) ?? (durableAnswers ? await missingKeyObstacle(settings) : undefined);
@@ -18,18 +18,26 @@ export async function checkSealingKey(settings: Settings, durableAnswers: boolea
 	const exposed = await exposure(settings);
 	if (exposed !== undefined) return [exposed];
 	if (!durableAnswers) return [ok(NAME, `${from}; what it opens is seen once the durable Redis is up.`)];
-	const sealed = await sealedSecrets(settings);
-	const lost = await unopenable(sealed, settings);
-	if (lost.length === 0) return [ok(NAME, `${from} opens whatever is sealed (records: ${sealed.length}${await resealed(settings)}).`)];
-	const names = lost.slice(0, NAMED).map(({ of }) => of);
-	const more = lost.length > NAMED ? `, and ${lost.length - NAMED} more` : "";
-	return [
-		warning(
-			NAME,
-			`Of ${sealed.length} sealed records no key of ${from} opens ${lost.length}: ${names.join(", ")}${more}.`,
-			"Put back the key that they were sealed with, behind the one of now (docs/SECURITY.md, Another key), or set them again.",
-		),
-	];
+	const sealed = await sealedRecords(settings);
+	const [lost, broken] = [await unopenable(sealed, settings), await damaged(sealed, settings)];
+	if (lost.length + broken.length === 0)
+		return [ok(NAME, `${from} opens whatever is sealed (records: ${sealed.length}${await resealed(settings)}).`)];
+	const ofLost = warning(
+		NAME,
+		`Of ${sealed.length} sealed records no key of ${from} opens ${lost.length}: ${named(lost)}.`,
+		"Put back the key that they were sealed with, behind the one of now (docs/SECURITY.md, Another key), or set them again.",
+	);
+	const ofBroken = warning(
+		NAME,
+		`Of ${sealed.length} sealed records ${broken.length} ${broken.length === 1 ? "is" : "are"} damaged, and no key opens what was changed: ${named(broken)}.`,
+		"Set them again; what changed them may have changed more: see the durable Redis and its disk, or restore a backup (`berth restore`).",
+	);
+	return [...(lost.length > 0 ? [ofLost] : []), ...(broken.length > 0 ? [ofBroken] : [])];
+}
+
+function named(records: readonly SealedSecret[]): string {
+	const names = records.slice(0, NAMED).map(({ of }) => of);
+	return `${names.join(", ")}${records.length > NAMED ? `, and ${records.length - NAMED} more` : ""}`;
 }
 
 /** When the worker last sealed something anew, as the registry has written it: never, where there was never another key. */

@@ -1,8 +1,9 @@
+import { randomBytes } from "node:crypto";
 import { chmod, chown, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadSettings, type Settings } from "@berth/config";
-import { sealingKeyId } from "@berth/contracts";
+import { sealedAs, sealText } from "@berth/contracts";
 import { RedisServer } from "@berth/redis/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { askRedis } from "../doctor/redis-connection.js";
@@ -64,12 +65,29 @@ test("one that is there is never replaced, whatever is in it: secrets may be sea
 	expect([mode & 0o777, uid]).toEqual([0o600, settings.serviceUid]);
 });
 
+const sealedIn = (key: string, as: string) => JSON.stringify({ sealed: sealText("hush", as, key, randomBytes(12)) });
+
 /** What the registry keeps of a secret and of what callbacks are signed with. */
 async function seal(key: string): Promise<void> {
-	const sealed = `v1.${sealingKeyId(key)}.AAAA`;
 	await askRedis(redis.url, [
-		["HSET", "{berth}:secrets:default", "A", JSON.stringify({ sealed })],
-		["SET", "{berth}:callback-secret:default", JSON.stringify({ current: { sealed } })],
+		["HSET", "{berth}:secrets:default", "A", sealedIn(key, sealedAs.secret("default", "A"))],
+		["SET", "{berth}:callback-secret:default", `{"current":${sealedIn(key, sealedAs.callbacks("default"))}}`],
+	]);
+}
+
+/** The same of a login and of a hook's secrets. */
+async function sealOthers(key: string): Promise<void> {
+	const id = "0a".repeat(20);
+	const hook = sealedIn(key, sealedAs.hook("default", id));
+	const config = JSON.stringify({ project: "default", function: "pays", name: "stripe" });
+	await askRedis(redis.url, [
+		[
+			"HSET",
+			"{berth}:package-registries:default",
+			"npm.example.com",
+			sealedIn(key, sealedAs.packageRegistry("default", "npm.example.com")),
+		],
+		["HSET", `{berth}:hook:${id}`, "config", config, "secrets", `{"current":${hook},"previous":${hook}}`],
 	]);
 }
 
@@ -109,6 +127,26 @@ test("doctor says how many records no key opens, and of what", async () => {
 		),
 	});
 	expect(await check(`${ANOTHER},${KEY}`)).toMatchObject({ status: "ok" });
+});
+
+test("doctor opens every secret, of each kind, and names those that are damaged: changed, cut, or another's", async () => {
+	const ours = { ...settings, secretsKey: KEY };
+	const found = async () => (await checkSealingKey(ours, true)).map(({ status, found }) => [status, found]);
+	await seal(KEY);
+	await sealOthers(KEY);
+	expect(await found()).toEqual([["ok", "BERTH_SECRETS_KEY opens whatever is sealed (records: 4)."]]);
+	const changed = sealedIn(KEY, sealedAs.secret("default", "B")).replace(/.(.)"}$/, (end) => (end.startsWith("A") ? 'BA"}' : 'AA"}'));
+	await askRedis(redis.url, [
+		["HSET", "{berth}:secrets:default", "B", changed, "C", changed.slice(0, -9), "D", '{"sealed":"hush"}'],
+		["HSET", "{berth}:secrets:other", "A", sealedIn(KEY, sealedAs.secret("default", "A"))],
+		["HSET", `{berth}:hook:${"0b".repeat(20)}`, "config", "{", "secrets", "{}"],
+	]);
+	const said = `Of 9 sealed records 5 are damaged, and no key opens what was changed: the hook ${"0b".repeat(20)}, the secret A (project other), the secret B (project default), the secret C (project default), the secret D (project default).`;
+	expect(await found()).toEqual([["warning", said]]);
+	expect(await checkSealingKey({ ...settings, secretsKey: ANOTHER }, true)).toMatchObject([
+		{ status: "warning", found: expect.stringMatching(/^Of 9 sealed records no key of BERTH_SECRETS_KEY opens 6: /) },
+		{ status: "warning", found: expect.stringMatching(/^Of 9 sealed records 3 are damaged/) },
+	]);
 });
 
 test.each([

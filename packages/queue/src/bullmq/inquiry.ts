@@ -2,8 +2,8 @@ import { BerthError, type InvocationRecord, type Settlement } from "@berth/contr
 import type { Queue } from "bullmq";
 import type { InteractiveRecords } from "../interactive-records.js";
 import type { QueueLogger } from "../logger.js";
+import type { NodeChange } from "../node-ports.js";
 import type { Pending } from "../pending.js";
-import type { NodeChange } from "../ports.js";
 import { elapsedMs, platformSettlement } from "../settlements.js";
 import type { Unbegun } from "../unbegun.js";
 import type { InteractiveEnvelope } from "./envelope.js";

@@ -1,5 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { type Redis, Subscription, sharedNow } from "@berth/redis";
+import { type Redis, Subscription } from "@berth/redis";
 import { LANE } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import type { FairRing, Turn } from "./fair-ring.js";
@@ -7,17 +7,12 @@ import { FullProjects } from "./full-projects.js";
 import type { FunctionQueues } from "./function-queues.js";
 import type { LaneIndex } from "./lane-index.js";
 import type { FunctionLimits } from "./lane-limits.js";
+import { LaneRounds } from "./lane-rounds.js";
 import { LaneTakes, type Taken } from "./lane-takes.js";
-import { STALLED_CHECK_MS } from "./leases.js";
 import { PassedBy } from "./passed-by.js";
 
-/** How long news may be missed that got lost, milliseconds. */
-const TICK_MS = 1000;
-/** A tick that is too early would find nothing. */
-const TICK_LEAST_MS = 5;
 /** How long a queue rests that said it had jobs and then gave none, milliseconds. */
 const REST_MS = 20;
-const RESCAN_MS = 10 * 60_000;
 
 export interface LaneDispatcherParts {
 	/** A connection for `patient` use to the durable Redis, and one for `subscriber` use. */
@@ -46,12 +41,8 @@ export class LaneDispatcher {
 	readonly #full: FullProjects;
 	readonly #passedBy: PassedBy;
 	readonly #fetches = new Set<Promise<void>>();
-	#generation = 0;
+	readonly #rounds: LaneRounds;
 	#stopping = false;
-	#timers: NodeJS.Timeout[] = [];
-	#tickTimer: NodeJS.Timeout | undefined;
-	/** When the next tick is; 0 while one is under way. */
-	#tickAtMs = 0;
 
 	/** @param ring whose turn it is */
 	constructor(parts: LaneDispatcherParts, ring: FairRing) {
@@ -62,19 +53,20 @@ export class LaneDispatcher {
 			this.#pump();
 		};
 		this.#takes = new LaneTakes(parts);
+		this.#rounds = new LaneRounds({ ...parts, due: (key) => this.#news(key), freed: (key) => this.#takes.announce(key) });
 		this.#passedBy = new PassedBy({ ...parts, end: (key) => this.#endOne(key) });
 		this.#full = new FullProjects({ rest: (project) => this.#ring.rest(project), resume });
 	}
 
 	start(): void {
 		new Subscription(this.#parts.subscriber, [LANE.news], { onMessage: (text) => this.#heard(text) }, this.#parts.log);
-		this.#begin();
+		this.#rounds.begin();
 	}
 
 	/** Fetches nothing more; what was on its way is put back. */
 	async stop(): Promise<void> {
 		this.#stopping = true;
-		this.#end();
+		this.#rounds.end();
 		this.#full.stop();
 		await Promise.all([this.#takes.stop(), ...this.#fetches]);
 	}
@@ -82,14 +74,14 @@ export class LaneDispatcher {
 	/** Fetches nothing more until `resume`; what was on its way is taken. */
 	async rest(): Promise<void> {
 		this.#stopping = true;
-		this.#end();
+		this.#rounds.end();
 		await Promise.all(this.#fetches);
 	}
 
 	resume(): void {
 		this.#stopping = false;
 		this.#looks.clear();
-		this.#begin();
+		this.#rounds.begin();
 		this.#pump();
 	}
 
@@ -111,81 +103,14 @@ export class LaneDispatcher {
 
 	/** Something will be due then, perhaps before what was thought to be next. */
 	expect(dueMs: number): void {
-		if (dueMs >= this.#tickAtMs || this.#stopping) return;
-		clearTimeout(this.#tickTimer);
-		this.#tickAt(this.#generation, dueMs);
+		if (!this.#stopping) this.#rounds.expect(dueMs);
 	}
 
 	/** Begins anew. What is in hand goes on. */
 	revive(): void {
-		this.#end();
+		this.#rounds.end();
 		this.#looks.clear();
-		if (!this.#stopping) this.#begin();
-	}
-
-	#begin(): void {
-		const generation = ++this.#generation;
-		void this.#rescan(generation);
-		void this.#tick(generation);
-		void this.#sweep(generation);
-	}
-
-	#end(): void {
-		this.#generation++;
-		clearTimeout(this.#tickTimer);
-		for (const timer of this.#timers.splice(0)) clearTimeout(timer);
-	}
-
-	/** What is due, now and whenever the next is. */
-	async #tick(generation: number): Promise<void> {
-		this.#tickAtMs = 0;
-		let nextAtMs = sharedNow() + TICK_MS;
-		try {
-			const { keys, nextMs } = await this.#parts.index.due();
-			if (generation !== this.#generation) return;
-			for (const key of keys) this.#news(key);
-			if (nextMs !== undefined) nextAtMs = Math.min(nextAtMs, nextMs);
-		} catch (error) {
-			this.#parts.log.debug({ error }, "what is due in the background can't be read");
-		}
-		if (generation === this.#generation) this.#tickAt(generation, nextAtMs);
-	}
-
-	#tickAt(generation: number, atMs: number): void {
-		this.#tickAtMs = atMs;
-		this.#tickTimer = setTimeout(() => void this.#tick(generation), Math.max(TICK_LEAST_MS, atMs - sharedNow()));
-	}
-
-	/** Jobs of workers that died. */
-	async #sweep(generation: number): Promise<void> {
-		try {
-			const { index, queues } = this.#parts;
-			await Promise.all(
-				(await index.busy()).map(async (key) => {
-					const stalled = await queues.of(key).getBackend().moveStalledJobsToWait();
-					if (stalled.length > 0) await this.#takes.announce(key);
-				}),
-			);
-		} catch (error) {
-			this.#parts.log.debug({ error }, "stalled jobs can't be looked for");
-		}
-		this.#later(generation, STALLED_CHECK_MS, () => void this.#sweep(generation));
-	}
-
-	async #rescan(generation: number): Promise<void> {
-		await this.#parts.index
-			.rescan()
-			.catch((error: unknown) => this.#parts.log.warn({ error }, "background queues can't be looked through"));
-		this.#later(generation, RESCAN_MS, () => void this.#rescan(generation));
-	}
-
-	#later(generation: number, ms: number, act: () => void): void {
-		if (generation !== this.#generation) return;
-		const timer = setTimeout(() => {
-			this.#timers = this.#timers.filter((one) => one !== timer);
-			act();
-		}, ms);
-		this.#timers.push(timer);
+		if (!this.#stopping) this.#rounds.begin();
 	}
 
 	/** `key` of a function with something to run, or `ms key` when it will be due. */

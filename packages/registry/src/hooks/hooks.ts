@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { BerthError, type CheckedHookChanges, type CheckedHookInput, HOOK_LIMITS, type Hook } from "@berth/contracts";
+import { BerthError, type CheckedHookChanges, type CheckedHookInput, HOOK_LIMITS, type Hook, sealedAs } from "@berth/contracts";
 import { type ConnectionLog, closeRedis, guarded, openRedis, type Redis } from "@berth/redis";
 import { functionNotFound } from "../absent.js";
 import type { PayloadStore } from "../artifacts/payload-store.js";
@@ -87,7 +87,7 @@ export class Hooks {
 			updatedAt: now,
 		};
 		const secrets: Secrets =
-			secret === undefined ? {} : { current: { sealed: this.#vault.seal(secret, boundTo(project, id)), setAt: now } };
+			secret === undefined ? {} : { current: { sealed: this.#vault.seal(secret, sealedAs.hook(project, id)), setAt: now } };
 		const word = await this.#do("making a hook", () =>
 			MAKE_HOOK.run(
 				this.#redis,
@@ -126,7 +126,7 @@ export class Hooks {
 		const { current, previous } = JSON.parse(secrets) as Secrets;
 		const parsed = JSON.parse(config) as Config;
 		const isGood = previous !== undefined && previous.untilMs > Date.now();
-		const open = (sealed: string) => this.#vault.open(sealed, boundTo(parsed.project, id));
+		const open = (sealed: string) => this.#vault.open(sealed, sealedAs.hook(parsed.project, id));
 		return {
 			id,
 			project: parsed.project,
@@ -149,10 +149,10 @@ export class Hooks {
 	/** Another secret; the one before is good for a while, too, where it can be opened. @throws BerthError hook_not_found */
 	async rotate({ id, project, hook }: OpenHook, secret: string, overlapMs: number): Promise<Hook> {
 		const now = Date.now();
-		const sealed = this.#vault.seal(secret, boundTo(project, id));
+		const sealed = this.#vault.seal(secret, sealedAs.hook(project, id));
 		await this.#replace(id, hook, "secrets", (text): Secrets => {
 			const { current } = JSON.parse(text) as Secrets;
-			const isOver = current === undefined || overlapMs === 0 || !this.#vault.canOpen(current.sealed, boundTo(project, id));
+			const isOver = current === undefined || overlapMs === 0 || !this.#vault.canOpen(current.sealed, sealedAs.hook(project, id));
 			const previous = isOver ? {} : { previous: { sealed: current.sealed, untilMs: now + overlapMs } };
 			return { current: { sealed, setAt: new Date(now).toISOString() }, ...previous };
 		});
@@ -214,10 +214,6 @@ function hookOf(id: string, { project: _, ...config }: Config, { current, previo
 		...(current === undefined ? {} : { secretSetAt: current.setAt }),
 		...(isGood ? { previousSecretUntil: new Date(previous.untilMs).toISOString() } : {}),
 	};
-}
-
-function boundTo(project: string, id: string): string {
-	return `${project}/hook/${id}`;
 }
 
 type Present<T> = { [Name in keyof T]?: Exclude<T[Name], undefined> };
