@@ -1,10 +1,16 @@
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
+import { loadSettings } from "@berth/config";
 import { problemOf } from "@berth/contracts";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { EXIT } from "./exit-codes.js";
 import { runCommandLine } from "./program.js";
+import { identityOf } from "./supervisor/process-identity.js";
+import { writeSupervisorState } from "./supervisor/state-file.js";
 import { Terminal } from "./terminal.js";
 
 const COMMANDS = [
@@ -103,7 +109,25 @@ describe("the exit code", () => {
 		const lonely = await berth("--url", "http://127.0.0.1:1", "--key", "k", "list");
 		expect(lonely).toMatchObject({ code: 3, err: expect.stringContaining("berth up") });
 		expect(await berth("list")).toMatchObject({ code: 3, err: expect.stringContaining("no stack is up in /nowhere/berth") });
+		expect(await berth("restart")).toMatchObject({ code: 1, err: expect.stringMatching(/no stack is up in \/nowhere\/berth .*--data/) });
 	});
+});
+
+test("where a worker is alone, a command says that it wants a gateway named, not that no stack is up", async () => {
+	const data = await mkdtemp(join(tmpdir(), "berth-alone-"));
+	try {
+		const { paths } = loadSettings({ BERTH_DATA_DIR: data });
+		await mkdir(paths.run, { recursive: true });
+		const supervisor = await identityOf(process.pid);
+		if (supervisor === undefined) throw new Error("this process has no identity");
+		await writeSupervisorState(paths, { supervisor, phase: "ready", startedAt: new Date().toISOString(), children: [] });
+		const { code, err } = await berth("--data", data, "nodes");
+		expect(code).toBe(3);
+		expect(err).toMatch(/a worker alone .*--url or BERTH_URL .*--key or BERTH_API_KEY/);
+		expect(err).not.toContain("no stack is up");
+	} finally {
+		await rm(data, { recursive: true });
+	}
 });
 
 test("with --json a failure is one document on stdout, and nothing else is said", async () => {

@@ -120,13 +120,15 @@ export class Session implements AsyncDisposable {
 		const named = caFile === undefined ? {} : { tls: await trustOf(caFile) };
 		if (url !== undefined && key !== undefined) return { url, key, ...named };
 		const { paths } = this.settings();
-		const { url: local, certificate, startedWith } = (await readSupervisorState(paths)) ?? {};
+		const { url: local, certificate, startedWith, phase } = (await readSupervisorState(paths)) ?? {};
 		// The stored key goes to the stack that it was made for, and to no other URL.
 		if (url !== undefined && url.replace(/\/+$/, "") !== local) return { url, ...named };
 		if (local === undefined) {
 			throw new CommandFailure(
 				EXIT.unreachable,
-				`no stack is up in ${this.dataDir}. \`berth up\` starts one; --url or BERTH_URL names another.`,
+				phase === "ready"
+					? `this machine has a worker alone (${this.dataDir}), and no gateway to ask: --url or BERTH_URL names one, --key or BERTH_API_KEY a key for it.`
+					: `no stack is up in ${this.dataDir}. \`berth up\` starts one; --url or BERTH_URL names another.`,
 			);
 		}
 		const own = certificate === undefined || caFile !== undefined ? named : { tls: await this.#ownTrust(certificate, startedWith) };

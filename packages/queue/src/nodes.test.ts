@@ -1,9 +1,9 @@
-import { BerthError } from "@berth/contracts";
+import { BerthError, type SharedMeans } from "@berth/contracts";
 import { RedisServer } from "@berth/redis/testing";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { NODE_IDS, nodeLeaseOf } from "./keys.js";
 import type { NodeAnswer, NodeChange, NodeDirectory, NodeMembership, NodeQuestion } from "./node-ports.js";
-import { openNodeDirectory, openNodeMembership } from "./open.js";
+import { lookAtStack, openNodeDirectory, openNodeMembership } from "./open.js";
 
 let server: RedisServer;
 const close: (() => Promise<void>)[] = [];
@@ -172,4 +172,15 @@ test("a node that an operator drains is listed as draining, also after a start o
 	await next.leave();
 	expect((await member("a", "3")).isDraining).toBe(false);
 	expect(changes).toContain("draining");
+});
+
+test("who may join hears of the gateways there are, and of a setting that it has another of", async () => {
+	const ours: SharedMeans = { machine: "node_a", hasPeers: true, payloads: "bucket", images: "registry/berth", keys: ["aaaaaaaa"] };
+	const look = (other: Partial<SharedMeans> = {}) => lookAtStack({ fastUrl: server.url, shares: { ...ours, machine: "node_b", ...other } });
+	expect(await look()).toEqual({ gateways: 0 });
+	const nodes = await openNodeDirectory({ fastUrl: server.url, gatewayId: "gw_1", self: { id: "gw_1", startedAtMs: 1, shares: ours } });
+	close.push(() => nodes.close());
+	expect(await look()).toEqual({ gateways: 1 });
+	await expect(look({ keys: ["bbbbbbbb"] })).rejects.toThrow(/can't be of this stack: .*gw_1.*BERTH_SECRETS_KEY/);
+	await expect(look({ payloads: "another" })).rejects.toThrow("BERTH_PAYLOAD_STORE");
 });

@@ -1,3 +1,4 @@
+import type { SharedMeans } from "@berth/contracts";
 import { closeRedis, openRedis, SILENT, shareTime } from "@berth/redis";
 import { BackgroundNews } from "./background-news.js";
 import type { Retention } from "./background-records.js";
@@ -12,6 +13,7 @@ import { CrashLoopRecords } from "./crash-loop-records.js";
 import { DurableMemory } from "./durable-memory.js";
 import { EventLog } from "./event-log.js";
 import { GatewayCancels } from "./gateway-cancels.js";
+import { readGateways, requireShared } from "./gateway-leases.js";
 import type { RecordBudget } from "./interactive-records.js";
 import { type GatewayQueue, RedisInvocationQueue } from "./invocation-queue.js";
 import { RedisInvocationSource, type WorkerSource } from "./invocation-source.js";
@@ -249,6 +251,20 @@ export async function openRateLimits(options: Pick<RedisUrls, "fastUrl"> & Logge
 	const { fastUrl: url, gatewayId, logger: log = SILENT } = options;
 	const [redis] = await openRedis([{ url, use: "command", name: "rate-limits", log }]);
 	return new RateLimits({ redis, gatewayId, log });
+}
+
+/** Who is there already, for a machine that may join them. @throws Error naming the setting that it has another of, or the Redis that can't be reached */
+export async function lookAtStack(
+	options: Pick<RedisUrls, "fastUrl"> & Logged & { readonly shares: SharedMeans },
+): Promise<{ readonly gateways: number }> {
+	const { fastUrl: url, shares, logger: log = SILENT } = options;
+	const [redis] = await openRedis([{ url, use: "patient", name: "look", log }]);
+	try {
+		await requireShared(redis, shares);
+		return { gateways: (await readGateways(redis)).length };
+	} finally {
+		await closeRedis(redis);
+	}
 }
 
 /** A worker's own place among the nodes; `leave` closes it. @throws Error naming the Redis that can't be reached */

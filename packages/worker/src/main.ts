@@ -35,6 +35,7 @@ import { NodeAnswers } from "./node-answers.js";
 import { nodeLoadOf } from "./node-load.js";
 import { nodeLack } from "./node-means.js";
 import { packageSourcesOf } from "./package-sources.js";
+import { endRefused } from "./refusal.js";
 import { settlementKeeper } from "./settlement-keeper.js";
 import { GatewayPlaces } from "./streams/gateway-place.js";
 import { Targets } from "./targets.js";
@@ -174,7 +175,7 @@ const functionsGateway =
 				ways,
 				find: (address) => pool.joinedAt(address),
 				attemptOf: (invocation) => invokes.find(invocation),
-			})
+			}).catch(endRefused)
 		: undefined;
 const egressProxy =
 	networks.missing === undefined
@@ -183,7 +184,7 @@ const egressProxy =
 				find: (address) => pool.egressAt(address),
 				resolver: settings.resolver,
 				roots: () => roots.context,
-			})
+			}).catch(endRefused)
 		: undefined;
 const events = await openEventLog({ fastUrl, listens: false, logger: log });
 const builds = new Builds({
@@ -254,23 +255,25 @@ functions.onChange((name) => {
 	minimums.changed(name);
 });
 // Before anything is taken: what a gateway knows this node to have taken is told by incarnation from what an earlier one had.
-await membership.join(
-	{
-		id: node,
-		incarnation,
-		startedAtMs: Date.now(),
-		release: RELEASE,
-		engine: settings.engine,
-		cores: settings.cores,
-		builds: true,
-		runtimeClasses: classesOf(runtimeClasses),
-		lacks: lacksOf(networks.missing, runtimeClasses),
-		labels: settings.labels,
-		shares: sharedMeansOf(settings, vault.keyIds),
-	},
-	(question) => answers.answer(question),
-	() => nodeLoadOf(pool, invocationSource, settings.maxInflight),
-);
+await membership
+	.join(
+		{
+			id: node,
+			incarnation,
+			startedAtMs: Date.now(),
+			release: RELEASE,
+			engine: settings.engine,
+			cores: settings.cores,
+			builds: true,
+			runtimeClasses: classesOf(runtimeClasses),
+			lacks: lacksOf(networks.missing, runtimeClasses),
+			labels: settings.labels,
+			shares: sharedMeansOf(settings, vault.keyIds),
+		},
+		(question) => answers.answer(question),
+		() => nodeLoadOf(pool, invocationSource, settings.maxInflight),
+	)
+	.catch(endRefused);
 events.record(undefined, { kind: "node", what: "joined", node });
 await invocationSource.start((delivery) => attempts.run(delivery), settings.maxInflight, settlementKeeper(artifacts, settings.recordsMs));
 await buildSource.start((task, attempt) => builds.run(task, attempt), BUILDS_AT_ONCE);

@@ -3,15 +3,20 @@ import { join } from "node:path";
 import { prepareBases } from "@berth/builder";
 import { loadSettings } from "@berth/config";
 import { openArtifactStore } from "@berth/registry";
+import { lookAtOthers } from "./other-machines.js";
+import { endRefused } from "./refusal.js";
 
 /**
- * Makes the bases of all runtimes out of this checkout's own files and the distribution's, and ends. It runs as root, before
+ * Makes, unless other machines of the stack refuse this one, the bases of all runtimes out of this checkout's own files and the distribution's, and ends. It runs as root, before
  * the worker, because a checkout below a private home can be read by nobody else; what it reads is
  * theirs, never a tenant's.
  */
 const settings = loadSettings();
 const root = join(import.meta.dirname, "../../..");
-process.stdout.write(`${JSON.stringify({ progress: "making the base images" })}\n`);
+const say = (progress: string) => process.stdout.write(`${JSON.stringify({ progress })}\n`);
+const heard = await lookAtOthers(settings).catch(endRefused);
+if (heard !== undefined) say(heard);
+say("making the base images");
 const artifacts = await openArtifactStore(settings.paths.artifacts, { owner: settings.serviceUid });
 const bases = await prepareBases({
 	runtimesDir: join(root, "infra/runtimes"),

@@ -26,9 +26,9 @@ export function registerRestart({ program, action }: Registrar): void {
 		.addHelpText("after", HELP)
 		.action(
 			action(async (session: Session, _options: object, name: string | undefined) => {
-				const { supervisorSocket } = session.settings().paths;
+				const settings = session.settings();
 				const names = name === undefined ? OWN : [name];
-				for (const each of names) await askForRestart(supervisorSocket, each);
+				for (const each of names) await askForRestart(settings, each);
 				if (session.json) session.terminal.json({ restarted: names.flatMap((each) => (each === "launcher" ? [each, "worker"] : [each])) });
 				else session.terminal.note(name === undefined ? "Launcher, worker and gateway are up again." : `${name} is up again.`);
 				return EXIT.ok;

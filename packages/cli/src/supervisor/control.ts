@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { chmod, rm } from "node:fs/promises";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import { createInterface } from "node:readline";
+import type { Settings } from "@berth/config";
 import { CommandFailure, EXIT } from "../exit-codes.js";
 import { codeOf, messageOf } from "../system-errors.js";
 
@@ -57,10 +58,10 @@ async function answer(socket: Socket, line: string, restart: (name: string) => P
 
 /**
  * Has a running supervisor start a process again, and waits until that is done.
- * @param path its socket. @throws CommandFailure with what it says, or when there is none
+ * @throws CommandFailure with what it says, or when there is none
  */
-export async function askForRestart(path: string, name: string): Promise<void> {
-	const socket = createConnection(path);
+export async function askForRestart({ paths, dataDir }: Pick<Settings, "paths" | "dataDir">, name: string): Promise<void> {
+	const socket = createConnection(paths.supervisorSocket);
 	try {
 		await once(socket, "connect");
 		socket.write(`${JSON.stringify({ restart: name } satisfies Asked)}\n`);
@@ -73,7 +74,10 @@ export async function askForRestart(path: string, name: string): Promise<void> {
 	} catch (error) {
 		if (codeOf(error) === "EACCES") throw new CommandFailure(EXIT.failed, "only root may start its processes again: sudo berth restart");
 		if (codeOf(error) === "ENOENT" || codeOf(error) === "ECONNREFUSED")
-			throw new CommandFailure(EXIT.failed, "no stack is up that could be asked: `berth up` starts one");
+			throw new CommandFailure(
+				EXIT.failed,
+				`no stack is up in ${dataDir} that could be asked: --data names another directory, \`berth up\` starts one`,
+			);
 		throw error;
 	} finally {
 		socket.destroy();

@@ -6,6 +6,7 @@ import type { SecureContext } from "node:tls";
 import { allowsEgress, EGRESS_GATEWAY, EGRESS_LIMITS, isPublicAddress, publicAddressesOf, SECOND_MS, WEB_PORTS } from "@berth/contracts";
 import type { Egressing } from "@berth/sandbox";
 import { serveNames } from "../networks/function-names.js";
+import { portTaken } from "../networks/port-taken.js";
 import { Connection, SPENT, TOO_MANY_OPENED } from "./connection.js";
 import { firstWords } from "./first-words.js";
 import type { Addresses } from "./known-addresses.js";
@@ -57,7 +58,9 @@ export class EgressProxy {
 	/** @throws Error when the address isn't this host's, or taken */
 	static async open(options: EgressProxyOptions): Promise<EgressProxy> {
 		const proxy = new EgressProxy(options);
-		await once(proxy.#server.listen(EGRESS_GATEWAY.port, options.address), "listening");
+		await once(proxy.#server.listen(EGRESS_GATEWAY.port, options.address), "listening").catch(
+			portTaken("tcp", options.address, EGRESS_GATEWAY.port),
+		);
 		proxy.#names = await serveNames(options.address, EGRESS_GATEWAY.namesPort, (name, from) => proxy.#addressOf(name, from));
 		return proxy;
 	}

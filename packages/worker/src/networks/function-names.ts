@@ -1,5 +1,6 @@
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
+import { portTaken } from "./port-taken.js";
 
 const HEADER_BYTES = 12;
 const TYPE_A = 1;
@@ -23,7 +24,7 @@ export async function serveNames(address: string, port: number, namesOf: NamesOf
 		if (answer !== undefined) socket.send(answer, from.port, from.address, () => undefined);
 	});
 	socket.bind(port, address);
-	await once(socket, "listening");
+	await once(socket, "listening").catch(portTaken("udp", address, port));
 	return socket;
 }
 

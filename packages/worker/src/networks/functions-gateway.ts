@@ -19,6 +19,7 @@ import type { Ways } from "../gateway-ways.js";
 import type { AttemptInvokes, Awaited } from "../invokes.js";
 import { serveNames } from "./function-names.js";
 import { passBody, passedOn, requestHeaders } from "./passed-headers.js";
+import { portTaken } from "./port-taken.js";
 
 /** Of all functions of the node together; what one may have open is bounded by its files. */
 const MOST_CONNECTIONS = 4096;
@@ -55,7 +56,9 @@ export class FunctionsGateway {
 	/** @throws Error when the address isn't this host's, or taken */
 	static async open(options: FunctionsGatewayOptions): Promise<FunctionsGateway> {
 		const gateway = new FunctionsGateway(options);
-		await once(gateway.#server.listen(FUNCTIONS_GATEWAY.httpPort, options.address), "listening");
+		await once(gateway.#server.listen(FUNCTIONS_GATEWAY.httpPort, options.address), "listening").catch(
+			portTaken("tcp", options.address, FUNCTIONS_GATEWAY.httpPort),
+		);
 		gateway.#names = await serveNames(options.address, FUNCTIONS_GATEWAY.namesPort, functionNames);
 		return gateway;
 	}

@@ -1,0 +1,15 @@
+import { type Settings, sharedMeansOf } from "@berth/config";
+import { lookAtStack } from "@berth/queue";
+import { Vault } from "@berth/registry";
+
+/**
+ * Whether this machine can be of the stack that is on its fast Redis, before anything is made for it.
+ * @returns what the operator should hear, if anything. @throws Error with the setting that is another than theirs
+ */
+export async function lookAtOthers(settings: Settings): Promise<string | undefined> {
+	if (settings.embedded.fast) return undefined;
+	const vault = await Vault.open(settings.secretsKey, settings.paths.secretsKey);
+	const { gateways } = await lookAtStack({ fastUrl: settings.fastRedisUrl, shares: sharedMeansOf(settings, vault.keyIds) });
+	if (gateways > 0 || settings.roles.includes("gateway")) return undefined;
+	return "warning: no gateway is on the Redis server of BERTH_FAST_REDIS_URL, and until one is this worker is given nothing: it has to be the same server as on the gateways' machines";
+}
