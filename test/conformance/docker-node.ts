@@ -1,11 +1,15 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import type { ImageReference } from "@berth/contracts";
 import { DockerEngine } from "../../packages/sandbox/src/engines/docker/docker-engine.js";
 import { containersOf } from "../harness/docker-containers.js";
 import { blobsIn } from "./layers.js";
 import type { TestNode } from "./node.js";
 import { Sandboxes } from "./sandboxes.js";
+import type { Loaded } from "./under-load.js";
 
 /** As the engine `docker` is on a node. */
 export interface DockerNodeSpec {
@@ -50,9 +54,12 @@ export class DockerNode implements TestNode {
 		return processesOf(sandbox);
 	}
 
-	async killed(): Promise<void> {
-		await this.#sandboxes.lose();
+	/** The worker is killed: another process than this one, which takes its place before and after. */
+	async killed(): Promise<Loaded> {
+		await this.#sandboxes.close();
+		const loaded = await killedWorker(this.#spec);
 		this.#sandboxes = await openSandboxes(this.#spec);
+		return loaded;
 	}
 
 	async close(): Promise<readonly string[]> {
@@ -60,6 +67,20 @@ export class DockerNode implements TestNode {
 		await DockerEngine.removeLeftovers(this.#spec);
 		return await this.made();
 	}
+}
+
+/** Has a process of its own be the worker until it has sandboxes, and kills it then. */
+async function killedWorker(doomed: DockerNodeSpec): Promise<Loaded> {
+	const program = [process.execPath, process.argv[1] as string, JSON.stringify({ doomed })];
+	const worker = spawn("setpriv", ["--pdeathsig", "KILL", "--", ...program], { stdio: ["ignore", "pipe", "inherit"] });
+	const ended = once(worker, "exit");
+	const said = await Promise.race([once(createInterface({ input: worker.stdout }), "line"), ended]);
+	worker.kill("SIGKILL");
+	await ended;
+	if (typeof said[0] !== "string") throw new Error(`the worker that was to be killed ended by itself: ${said.join(" ")}`);
+	const { value, error } = JSON.parse(said[0]) as { readonly value?: Loaded; readonly error?: string };
+	if (value === undefined) throw new Error(error);
+	return value;
 }
 
 async function openSandboxes({ socketPath, node, dataDir, launcherSocket, image, blobs, patienceMs }: DockerNodeSpec): Promise<Sandboxes> {

@@ -8,6 +8,7 @@ import { blobsIn } from "./layers.js";
 import type { TestNode } from "./node.js";
 import { Sandboxes } from "./sandboxes.js";
 import { become } from "./service-user.js";
+import { type Loaded, underLoad } from "./under-load.js";
 
 /** As the engine `oci` is on a node. */
 export interface LaunchedNodeSpec extends LauncherSpec {
@@ -60,13 +61,16 @@ export class LaunchedNode implements TestNode {
 		return sandboxProcessesOf(this.dataDir, sandbox);
 	}
 
-	async killed(): Promise<void> {
+	/** The launcher is killed; the worker, this process, has lost it. */
+	async killed(): Promise<Loaded> {
+		const loaded = await underLoad(this);
 		await this.#launcher.end("SIGKILL");
 		await this.#sandboxes.lose();
 		become("root");
 		const { runtime, nextRuntime = runtime } = this.#spec;
 		this.#launcher = await LauncherProcess.start({ ...this.#spec, runtime: nextRuntime });
 		this.#sandboxes = await openSandboxes(this.#spec);
+		return loaded;
 	}
 
 	/** @param leave done when the launcher has ended: what is ours of what it made */

@@ -198,14 +198,7 @@ const KILLED: Promised = {
 	key: "killed",
 	name: "nothing is left of what is killed with kill -9, whatever its sandboxes did, and who comes next serves",
 	async tried(node) {
-		const { sandboxes } = node;
-		const resting = await sandboxes.invoke("leaves-timer", {});
-		await sandboxes.frozen(resting.sandbox);
-		const running = await sandboxes.acquire("sleeps");
-		void sandboxes.attempt(running, { ms: sandboxes.patienceMs }).catch(() => undefined);
-		const made = await node.made();
-		const had = [resting.sandbox, running.sandbox.id].every((each) => made.includes(each) && node.processesOf(each).length > 1);
-		await node.killed();
+		const { made, had } = await node.killed();
 		const still = (await node.made()).filter((each) => made.includes(each));
 		const left = made.flatMap((each) => node.processesOf(each)).length;
 		const { result } = await node.sandboxes.invoke("sleeps", {});

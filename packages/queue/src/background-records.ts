@@ -10,7 +10,7 @@ import {
 	MIB,
 	type Settlement,
 } from "@berth/contracts";
-import type { Redis } from "@berth/redis";
+import { type Redis, ServerClock } from "@berth/redis";
 import { ACCEPT, BEGIN, CANCEL, END, JOB_GONE, KEEP_REQUEST, PUT_OFF, WITHDRAW } from "./background-scripts.js";
 import {
 	BACKGROUND_TOTALS,
@@ -70,20 +70,22 @@ export type Cancelled = InvocationRecord["state"] | "none";
 export class BackgroundRecords {
 	readonly #redis: Redis;
 	readonly #retention: Retention;
+	readonly #clock: ServerClock;
 
-	constructor(redis: Redis, retention: Retention = DEFAULT_RETENTION) {
+	constructor(redis: Redis, retention: Retention = DEFAULT_RETENTION, clock = new ServerClock(redis)) {
 		this.#redis = redis;
 		this.#retention = retention;
+		this.#clock = clock;
 	}
 
-	/** Writes the record in state `queued`, lists and counts it; false if there is one of that id, perhaps of a worker that was quicker. */
+	/** Writes the record in state `queued`, lists and counts it, in time or never; false if there is one of that id, perhaps of a worker that was quicker. */
 	async accept(request: InvocationRequest): Promise<boolean> {
 		const { id, project, function: name, version, acceptedAtMs } = request;
 		const keys = [...listedKeysOf(request), backgroundOf(project, name, version)];
 		const queuedAtMs = queuedAtOf(request);
 		const markedMs = MARKED_MS + queuedAtMs - acceptedAtMs + (request.retry?.maxAgeMs ?? 0);
 		const args = [id, headOf(request), queuedAtMs, markedMs, UNSETTLED_MS, ...fieldsOf(request)];
-		return (await ACCEPT.run(this.#redis, keys, args)) === 1;
+		return (await this.#clock.inTime((notAfterMs) => ACCEPT.run(this.#redis, keys, [...args, notAfterMs]))) === 1;
 	}
 
 	/** Whether an invocation of a version was accepted within a day: it may still wait, and its record is kept. */
@@ -91,9 +93,9 @@ export class BackgroundRecords {
 		return (await this.#redis.exists(backgroundOf(project, name, version))) === 1;
 	}
 
-	/** Takes back what was accepted and never begun. */
-	async withdraw(id: string): Promise<void> {
-		await WITHDRAW.run(this.#redis, keysOf(id), []);
+	/** Takes back what was accepted and never begun. @returns whether there is no record of it now */
+	async withdraw(id: string): Promise<boolean> {
+		return (await WITHDRAW.run(this.#redis, keysOf(id), [])) === 1;
 	}
 
 	/**

@@ -1,5 +1,5 @@
 import { ATTEMPTS_KEPT } from "@berth/contracts";
-import { LuaScript } from "@berth/redis";
+import { LuaScript, NOT_AFTER } from "@berth/redis";
 import { KEEPING, KEPT, KEPT_DEAD, KNOWN } from "./kept-scripts.js";
 import { BACKGROUND_RECORDS, NEWS_PREFIX } from "./keys.js";
 import { MEASURE } from "./memory-script.js";
@@ -19,20 +19,21 @@ const LIST = `
 	end
 `;
 
-/** KEYS: record, totals, list of the project, list of the function, names of lists, mark of the version. ARGV: id, head, since when it could be run, mark's expiry ms, record's expiry ms, fields besides. Gives 0 when its id is known. */
-export const ACCEPT = new LuaScript(`${LIST}${KNOWN}
+/** KEYS: record, totals, list of the project, list of the function, names of lists, mark of the version. ARGV: id, head, since when it could be run, mark's expiry ms, record's expiry ms, fields besides, when it is too late. Gives 0 when its id is known. */
+export const ACCEPT = new LuaScript(`${NOT_AFTER}${LIST}${KNOWN}
 	if redis.call("PTTL", KEYS[6]) < tonumber(ARGV[4]) then redis.call("SET", KEYS[6], ARGV[3], "PX", ARGV[4]) end
 	if redis.call("EXISTS", KEYS[1]) == 1 or isKnown(string.match(KEYS[3], "[^:]+$"), ARGV[1]) then return 0 end
-	redis.call("HSET", KEYS[1], "head", ARGV[2], "state", "queued", "fence", 0, "queuedAt", ARGV[3], unpack(ARGV, 6))
+	redis.call("HSET", KEYS[1], "head", ARGV[2], "state", "queued", "fence", 0, "queuedAt", ARGV[3], unpack(ARGV, 6, #ARGV - 1))
 	redis.call("PEXPIRE", KEYS[1], ARGV[5])
 	redis.call("HINCRBY", KEYS[2], "accepted", 1)
 	list(ARGV[1])
 	return 1
 `);
 
-/** What stays of it in lists is passed over, and swept. */
+/** What stays of it in lists is passed over, and swept. Gives 0 when it has begun. */
 export const WITHDRAW = new LuaScript(`
 	local record = redis.call("HMGET", KEYS[1], "state", "fence")
+	if not record[1] then return 1 end
 	if record[1] ~= "queued" or record[2] ~= "0" then return 0 end
 	redis.call("DEL", KEYS[1])
 	redis.call("HINCRBY", KEYS[2], "accepted", -1)

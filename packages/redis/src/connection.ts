@@ -18,7 +18,7 @@ export type { Redis };
 export type RedisUse = "command" | "patient" | "subscriber";
 
 /** The longest a command of somebody who waits takes, milliseconds. */
-const COMMAND_MS = 900;
+export const COMMAND_MS = 900;
 const CONNECT_MS = 2000;
 /**
  * How long a server may say nothing while something is asked of it, milliseconds: then the connection is made anew. A server

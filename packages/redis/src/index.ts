@@ -2,4 +2,5 @@ export { guarded, READY_WAIT_MS, unavailable, untilReady } from "./availability.
 export { type ConnectionSpec, closeRedis, connectRedis, openRedis, type Redis, type RedisUse } from "./connection.js";
 export { type ConnectionLog, SILENT } from "./log.js";
 export { LuaScript } from "./lua-script.js";
+export { NOT_AFTER, ServerClock, TooLateError } from "./server-clock.js";
 export { Subscription, type SubscriptionEvents } from "./subscription.js";

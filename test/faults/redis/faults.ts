@@ -9,8 +9,6 @@ export interface Fault {
 	readonly refused: Readonly<Record<"durable" | "fast", readonly number[]>> | undefined;
 	/** Whether the server gives up old records to make room, as one that is full does. */
 	readonly forgets?: true;
-	/** Whether the server was sent so much meanwhile that workers have some of it, when it goes on, before it is taken back. */
-	readonly runsLate?: true;
 	/** What `GET /readyz` says of it, with 503; undefined where it may be ready. */
 	readonly unready: { readonly durable?: RegExp; readonly fast: RegExp } | undefined;
 	readonly begin: (pair: SentinelPair) => Promise<void>;

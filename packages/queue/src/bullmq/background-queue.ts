@@ -1,5 +1,5 @@
 import type { Backlog, InvocationRequest } from "@berth/contracts";
-import { guarded, type Redis } from "@berth/redis";
+import { guarded, type Redis, ServerClock } from "@berth/redis";
 import { BackgroundLists } from "../background-lists.js";
 import { BackgroundRecords, type Cancelled, DEFAULT_RETENTION, type Retention } from "../background-records.js";
 import type { LaneTotals } from "../counters.js";
@@ -8,6 +8,7 @@ import type { QueueLogger } from "../logger.js";
 import type { FunctionName, HeldUp, LaneDepth } from "../ports.js";
 import { Retractions } from "../retractions.js";
 import { elapsedMs } from "../settlements.js";
+import { addInTime } from "./adds-in-time.js";
 import { FunctionQueues } from "./function-queues.js";
 import { GoneFunctions } from "./gone-functions.js";
 import { LaneIndex } from "./lane-index.js";
@@ -34,7 +35,9 @@ export class BackgroundQueue {
 		this.#redis = redis;
 		this.#log = log;
 		this.#retractions = new Retractions(log);
-		this.records = new BackgroundRecords(redis, retention);
+		const clock = new ServerClock(redis);
+		addInTime(redis, clock);
+		this.records = new BackgroundRecords(redis, retention, clock);
 		this.lists = new BackgroundLists(redis);
 		this.#queues = new FunctionQueues(redis, log);
 		this.#index = new LaneIndex(redis);
@@ -59,7 +62,7 @@ export class BackgroundQueue {
 			});
 		} catch (error) {
 			if (!isSent) await onUnneeded();
-			else if (inDoubt === "take back") await this.#takeBack(request, onUnneeded);
+			else if (inDoubt === "take back" && (await this.#takeBack(request, onUnneeded)) === "begun") return;
 			throw error;
 		}
 		if (mayBeKnown && "payload" in request.body) await this.#compareBody(request, request.body.payload, onUnneeded);
@@ -83,10 +86,11 @@ export class BackgroundQueue {
 		const key = functionKeyOf(request);
 		const now = Date.now();
 		const dueMs = Math.max(now, request.runAtMs ?? 0);
-		await Promise.all([this.#index.mark(key, now, dueMs), this.#add(key, request, dueMs - now)]);
+		await allOver([this.#index.mark(key, now, dueMs), this.#add(key, request, dueMs - now)]);
 		const news = dueMs > now ? `${dueMs} ${key}` : key;
-		const [isFirst] = await Promise.all([this.records.accept(request), this.#redis.publish(LANE.news, news)]);
-		return isFirst;
+		const accepting = this.records.accept(request);
+		await allOver([accepting, this.#redis.publish(LANE.news, news)]);
+		return await accepting;
 	}
 
 	/**
@@ -162,21 +166,40 @@ export class BackgroundQueue {
 		});
 	}
 
-	/** The caller is told that nothing was accepted: see to it, now or when Redis is back. */
-	async #takeBack(request: InvocationRequest, onUnneeded: () => Promise<unknown>): Promise<void> {
-		const { id } = request;
+	/**
+	 * Whatever there is of it goes, now or when Redis is back: nothing of it comes after that. What a worker has begun, or is about to, is accepted.
+	 * @returns what its caller is to be told
+	 */
+	async #takeBack(request: InvocationRequest, onUnneeded: () => Promise<unknown>): Promise<"begun" | "not accepted"> {
 		const remove = async () => {
-			const queue = this.#queues.of(functionKeyOf(request));
-			await queue.remove(id);
-			// A worker has it: it is run, and needs all that it has.
-			if ((await queue.getJob(id)) !== undefined) return;
-			await this.records.withdraw(id);
+			if (await this.#isBegun(request)) return "begun";
 			await onUnneeded();
+			return "not accepted";
 		};
 		try {
-			await remove();
-		} catch {
-			this.#retractions.add(id, remove);
+			return await guarded(this.#redis, "taking back what was refused in doubt", remove);
+		} catch (error) {
+			this.#log.debug({ error, invocation: request.id }, "what was refused in doubt is taken back later");
+			this.#retractions.add(request.id, remove);
+			return "not accepted";
 		}
 	}
+
+	/** Takes it away, unless a worker has it; its record first: whoever takes the job then makes it anew. */
+	async #isBegun(request: InvocationRequest): Promise<boolean> {
+		const { id } = request;
+		if (!(await this.records.withdraw(id))) return true;
+		const queue = this.#queues.of(functionKeyOf(request));
+		if ((await queue.remove(id)) === 1) return false;
+		if ((await queue.getJob(id)) === undefined) return (await this.records.read(id)) !== undefined;
+		// Its worker makes the record otherwise.
+		await this.records.accept(request).catch((error: unknown) => this.#log.debug({ error, invocation: id }, "the record comes later"));
+		return true;
+	}
+}
+
+/** What fails isn't told before nothing of it goes on: what is taken back then stays so. */
+async function allOver(work: readonly Promise<unknown>[]): Promise<void> {
+	await Promise.allSettled(work);
+	await Promise.all(work);
 }

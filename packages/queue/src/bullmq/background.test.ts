@@ -201,16 +201,36 @@ describe("nothing is accepted", () => {
 		expect(await gateway.backgroundTotals()).toEqual({ accepted: 0, settled: 0, dead: 0, inFlight: 0 });
 	});
 
-	test("when it hangs; what it then does is taken back", async () => {
+	test("while it is silent: nothing of it is done when it goes on, however quick a worker is", async () => {
 		const gateway = await lanes.gateway();
-		const request = requestOf();
+		const ran: string[] = [];
+		await lanes.worker(async (delivery) => {
+			ran.push(delivery.request.id);
+			return await echo(delivery);
+		});
+		const [before, after] = [requestOf(), requestOf()];
+		await gateway.enqueue(before);
+		await settled(gateway, before.id);
+		// Once it is known to have room it is asked for none.
+		const refused = Array.from({ length: 20 }, () => requestOf());
+		const asked = refused.map((request) => gateway.enqueue(request));
 		lanes.server.freeze();
-		await expect(gateway.enqueue(request)).rejects.toMatchObject({ code: "unavailable" });
+		for (const one of asked) await expect(one).rejects.toMatchObject({ code: "unavailable" });
 		lanes.server.resume();
-		const emptied = async () => [await gateway.record(request.id), await gateway.backgroundTotals()];
 		await expect
-			.poll(() => emptied().catch(() => undefined), { timeout: 5000 })
-			.toEqual([undefined, { accepted: 0, settled: 0, dead: 0, inFlight: 0 }]);
+			.poll(
+				() =>
+					gateway.enqueue(after).then(
+						() => "accepted",
+						() => "refused",
+					),
+				{ timeout: 10_000 },
+			)
+			.toBe("accepted");
+		await settled(gateway, after.id);
+		await expect.poll(() => gateway.backgroundTotals()).toEqual({ accepted: 2, settled: 2, dead: 0, inFlight: 0 });
+		expect(ran).toEqual([before.id, after.id]);
+		expect(await Promise.all(refused.map(({ id }) => gateway.record(id)))).toEqual(refused.map(() => undefined));
 	});
 });
 

@@ -1,5 +1,5 @@
 import { BerthError, type InvocationRequest, newId, SECOND_MS, type Settlement } from "@berth/contracts";
-import { READY_WAIT_MS, type Redis, Subscription, unavailable, untilReady } from "@berth/redis";
+import { READY_WAIT_MS, type Redis, ServerClock, Subscription, TooLateError, unavailable, untilReady } from "@berth/redis";
 import type { Queue } from "bullmq";
 import { Cancellations } from "../cancellations.js";
 import { LaneCounter, type LaneTotals } from "../counters.js";
@@ -12,6 +12,7 @@ import type { CancelReason, LaneDepth } from "../ports.js";
 import { Retractions } from "../retractions.js";
 import { thrownBy } from "../settlements.js";
 import { Unbegun } from "../unbegun.js";
+import { addInTime } from "./adds-in-time.js";
 import { depthOf, NO_DEPTH, sumOfDepths } from "./depth.js";
 import type { InteractiveEnvelope } from "./envelope.js";
 import { Inquiry, LeftBehindError } from "./inquiry.js";
@@ -57,6 +58,7 @@ export class InteractiveQueue {
 		this.#parts = parts;
 		this.#channel = replyChannelOf(gatewayId);
 		this.records = new InteractiveRecords(redis);
+		addInTime(redis, new ServerClock(redis));
 		this.#pending = new PendingInvocations((overdue) => void this.#inquiry.hold(overdue, "overdue"));
 		this.#nodes = new NodeQueues(
 			redis,
@@ -159,7 +161,8 @@ export class InteractiveQueue {
 			await queue.add("batch", envelope, { ...JOB_OPTIONS, jobId, ...(lifo ? { lifo } : {}) });
 			for (const pending of batch) this.#accept(pending);
 		} catch (error) {
-			await this.#resolveDoubt(queue, jobId, batch, error);
+			if (!(error instanceof TooLateError)) await this.#resolveDoubt(queue, jobId, batch, error);
+			else for (const pending of batch) this.#fail(pending, unavailable(WHAT, error));
 		}
 	}
 

@@ -240,13 +240,23 @@ describe("while Redis is away", () => {
 		expect(ran.map(({ body }) => body)).toEqual([{ text: "back" }]);
 	});
 
-	test("what was refused in doubt doesn't run later", async () => {
+	test("what was refused while it was silent doesn't run when it goes on, however quick a worker is", async () => {
 		const gateway = await lanes.gateway();
+		const ran: InvocationRequest[] = [];
+		await lanes.worker(async (delivery) => {
+			ran.push(delivery.request);
+			return await echo(delivery);
+		});
+		await gateway.run(NODE, requestOf("before"));
 		lanes.server.freeze();
-		await expect(gateway.run(NODE, requestOf("doubtful"))).rejects.toMatchObject({ code: "unavailable" });
+		await Promise.all(
+			Array.from({ length: 20 }, () => expect(gateway.run(NODE, requestOf("doubtful"))).rejects.toMatchObject({ code: "unavailable" })),
+		);
 		lanes.server.resume();
-		await expect.poll(async () => (await gateway.depth().catch(() => undefined))?.interactive.waiting, { timeout: 5000 }).toBe(0);
-		expect(gateway.interactiveTotals()).toMatchObject({ accepted: 0, inFlight: 0 });
+		const answered = () => gateway.run(NODE, requestOf("after")).catch(() => undefined);
+		await expect.poll(answered, { timeout: 10_000 }).toMatchObject({ result: { body: { text: "after" } } });
+		expect(new Set(ran.map(({ body }) => "text" in body && body.text))).toEqual(new Set(["before", "after"]));
+		expect(gateway.interactiveTotals()).toMatchObject({ inFlight: 0 });
 	});
 
 	test("a worker goes on when it is back", async () => {

@@ -3,7 +3,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { Transform } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
 
-/** A port of this machine that leads to another one, by a way that can be made long. */
+/** A port of this machine that leads to another one, or to a socket, by a way that can be made long. */
 export class SlowProxy implements AsyncDisposable {
 	readonly port: number;
 	/** How long everything takes each way, milliseconds. */
@@ -16,12 +16,18 @@ export class SlowProxy implements AsyncDisposable {
 		this.port = (server.address() as AddressInfo).port;
 	}
 
-	static async before(port: number): Promise<SlowProxy> {
+	/** @param to a port of this machine, or a socket's path */
+	static async before(to: number | string): Promise<SlowProxy> {
 		const server = createServer();
 		await once(server.listen(0, "127.0.0.1"), "listening");
 		const proxy = new SlowProxy(server);
-		server.on("connection", (near) => proxy.#join(near, connect(port, "127.0.0.1")));
+		server.on("connection", (near) => proxy.#join(near, typeof to === "number" ? connect(to, "127.0.0.1") : connect(to)));
 		return proxy;
+	}
+
+	/** Ends all connections that there are, with what is on its way. */
+	cut(): void {
+		for (const socket of this.#sockets) socket.destroy();
 	}
 
 	#join(near: Socket, far: Socket): void {
@@ -55,7 +61,7 @@ export class SlowProxy implements AsyncDisposable {
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
-		for (const socket of this.#sockets) socket.destroy();
+		this.cut();
 		await once(this.#server.close(), "close");
 	}
 }
