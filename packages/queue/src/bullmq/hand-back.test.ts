@@ -328,3 +328,24 @@ test("a node that rests hands back what it hasn't begun, takes nothing in either
 	await expect.poll(async () => (await gateway.record(later.id))?.state).toBe("settled");
 	expect(await gateway.run(NODE, requestOf("again"))).toMatchObject({ result: { body: { text: "again" } } });
 });
+
+test("a node that rests before it starts takes nothing of either lane until it is told to", async () => {
+	const gateway = await lanes.gateway();
+	const source = await openInvocationSource({ durableUrl: lanes.server.url, fastUrl: lanes.server.url, nodeId: NODE, incarnation: "1" });
+	try {
+		const [interactive, background] = [requestOf("interactive"), requestOf("background")];
+		await gateway.enqueue(background);
+		const answer = gateway.run(NODE, interactive);
+		await source.rest();
+		await source.start(echo, 8);
+		// Another function's news are passed by, too, and who listens has heard them.
+		await gateway.enqueue(requestOf("later", { function: "another" }));
+		expect((await gateway.depth()).background).toMatchObject({ active: 0, waiting: 2 });
+		expect(source.totals()).toMatchObject({ interactive: { taken: 0 }, background: { taken: 0 } });
+		source.resume();
+		expect(await answer).toMatchObject({ result: { body: { text: "interactive" } } });
+		await expect.poll(() => source.totals()).toMatchObject({ interactive: { taken: 1 }, background: { taken: 2 } });
+	} finally {
+		await source.close();
+	}
+});
