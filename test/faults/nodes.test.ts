@@ -5,8 +5,8 @@ import { Witness } from "../harness/witness.js";
 import { violationsIn } from "./delivery/checker.js";
 import { acknowledgedIn, Rounds } from "./nodes/round.js";
 
-/** Seven faults of as many kinds as fit, kills of a worker, a gateway and a Redis server among them; `TEST_SEED` says others. */
-const SEED = saidSeed() ?? 958;
+/** Seven faults of as many kinds, a worker whose clock is an hour ahead and kills of a worker, a gateway and a Redis server among them; `TEST_SEED` says others. */
+const SEED = saidSeed() ?? 170;
 const FAULTS = Number(process.env["TEST_FAULTS"] ?? 7);
 
 let witness: Witness;
@@ -23,7 +23,7 @@ afterAll(async () => {
 });
 
 it(`whatever happens to machines, servers and what is between them: nothing accepted is lost, no late result is taken, nothing that somebody waits for begins twice (TEST_SEED=${SEED})`, async () => {
-	const bounds = { gateways: 2, workers: 3, faults: FAULTS, gapMs: { min: 500, max: 2500 }, clocks: false };
+	const bounds = { gateways: 2, workers: 3, faults: FAULTS, gapMs: { min: 500, max: 2500 } };
 	const faults: string[] = [];
 	const seen = await rounds.run({ ...bounds, seed: SEED, clients: 12, leastAcknowledged: 400 }, (text) => faults.push(text));
 	expect(violationsIn(seen), faults.join(" ")).toEqual([]);

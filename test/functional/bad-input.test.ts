@@ -2,20 +2,11 @@ import { FIXED_LIMITS, LIMITS, type Problem } from "@berth/contracts";
 import { describe, expect, it } from "vitest";
 import { tarGz } from "../harness/archives.js";
 import { deploy, freshName, json } from "../harness/functions.js";
-import { type RawResponse, send } from "../harness/raw-http.js";
+import { putFunction, type RawResponse, send } from "../harness/raw-http.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
 const stack = await sharedStack();
 const SOURCE = "export default () => 1;";
-
-function put(
-	name: string,
-	body: string | object,
-	headers: readonly (readonly [string, string])[] = [["content-type", "application/json"]],
-) {
-	const text = typeof body === "string" ? body : JSON.stringify(body);
-	return send(stack, { method: "PUT", path: `/v1/functions/${name}?wait=true`, headers, body: text });
-}
 
 /** The problem in an answer: whole, as RFC 9457 wants it, and free of anything of ours. */
 function problemIn(answer: RawResponse, status: number): Problem {
@@ -41,7 +32,7 @@ describe("a manifest's field", () => {
 		["Env", { Env: {} }, "env"],
 		["netwrok", { netwrok: "none" }, "network"],
 	])("that is misspelt (%s) is refused with the one that was meant", async (field, fields, meant) => {
-		const problem = problemIn(await put(freshName(), { source: SOURCE, ...fields }), 400);
+		const problem = problemIn(await putFunction(stack, freshName(), { source: SOURCE, ...fields }), 400);
 		expect(problem).toMatchObject({ code: "invalid_manifest", issues: [{ field }] });
 		expect(problem.issues?.[0]?.message).toContain(meant);
 	});
@@ -76,7 +67,7 @@ describe("a manifest's field", () => {
 		["source", ""],
 		["source", 5],
 	])("%s: %j is refused by name", async (field, value) => {
-		const problem = problemIn(await put(freshName(), { source: SOURCE, [field]: value }), 400);
+		const problem = problemIn(await putFunction(stack, freshName(), { source: SOURCE, [field]: value }), 400);
 		expect(problem.code).toBe("invalid_manifest");
 		expect(problem.issues?.map((issue) => issue.field)).toContain(field);
 	});
@@ -89,7 +80,7 @@ describe("a manifest's field", () => {
 		["too many", Object.fromEntries(Array.from({ length: FIXED_LIMITS.envCount + 1 }, (_, index) => [`V${index}`, "1"]))],
 		["too much", { A: "x".repeat(FIXED_LIMITS.envBytes) }],
 	])("env with %s is refused", async (_, env) => {
-		const problem = problemIn(await put(freshName(), { source: SOURCE, env }), 400);
+		const problem = problemIn(await putFunction(stack, freshName(), { source: SOURCE, env }), 400);
 		expect(problem.code).toBe("invalid_manifest");
 		expect(problem.issues?.[0]?.field).toMatch(/^env/);
 	});
@@ -115,17 +106,21 @@ describe("a manifest's field", () => {
 		["pool.windows.0.forMs", { pool: { windows: [{ cron: "@daily", forMs: 59_999, min: 1 }] } }],
 		["pool.windows.0.timeZone", { pool: { windows: [{ cron: "@daily", forMs: 60_000, min: 1, timeZone: "Berlin" }] } }],
 	])("%s is refused by name in %j", async (field, manifest) => {
-		const problem = problemIn(await put(freshName(), { source: SOURCE, ...manifest }), 400);
+		const problem = problemIn(await putFunction(stack, freshName(), { source: SOURCE, ...manifest }), 400);
 		expect([problem.code, problem.issues?.map((issue) => issue.field)]).toEqual(["invalid_manifest", [field]]);
 	});
 
 	it("that reaches for the prototype changes nothing", async () => {
-		const answer = await put(freshName(), `{"source":${JSON.stringify(SOURCE)},"__proto__":{"memoryMiB":4096},"env":{"__proto__":"x"}}`);
+		const answer = await putFunction(
+			stack,
+			freshName(),
+			`{"source":${JSON.stringify(SOURCE)},"__proto__":{"memoryMiB":4096},"env":{"__proto__":"x"}}`,
+		);
 		expect(problemIn(answer, 400)).toMatchObject({ code: "invalid_request", detail: expect.stringContaining("__proto__") });
 	});
 
 	it("several of which are wrong are all named", async () => {
-		const problem = problemIn(await put(freshName(), { source: SOURCE, memoryMiB: 1, timeoutMs: 1, colour: "red" }), 400);
+		const problem = problemIn(await putFunction(stack, freshName(), { source: SOURCE, memoryMiB: 1, timeoutMs: 1, colour: "red" }), 400);
 		expect(problem.issues?.map(({ field }) => field).sort()).toEqual(["colour", "memoryMiB", "timeoutMs"]);
 	});
 
@@ -173,7 +168,7 @@ describe("a name", () => {
 
 	it.each(NAMES)("%s is refused on every route that takes one", async (name) => {
 		const answers = [
-			await put(name, { source: SOURCE }),
+			await putFunction(stack, name, { source: SOURCE }),
 			await send(stack, { path: `/v1/functions/${name}` }),
 			await send(stack, { method: "DELETE", path: `/v1/functions/${name}` }),
 			await send(stack, { path: `/v1/functions/${name}/versions` }),
@@ -186,7 +181,7 @@ describe("a name", () => {
 
 	it("of 63 characters is the longest", async () => {
 		const name = `n${freshName().replaceAll("-", "")}`.padEnd(63, "x").slice(0, 63);
-		expect((await put(name, { source: SOURCE })).status).toBe(201);
+		expect((await putFunction(stack, name, { source: SOURCE })).status).toBe(201);
 		expect((await stack.client.invoke(name)).raw.body.toString()).toBe("1");
 	});
 
@@ -194,7 +189,7 @@ describe("a name", () => {
 		"%s is a name like any other",
 		async (name) => {
 			expect(problemIn(await send(stack, { path: `/v1/functions/${name}` }), 404).code).toBe("function_not_found");
-			expect((await put(name, { source: SOURCE })).status).toBe(201);
+			expect((await putFunction(stack, name, { source: SOURCE })).status).toBe(201);
 			expect((await stack.client.invoke(name)).raw.body.toString()).toBe("1");
 			await stack.client.remove(name);
 		},
@@ -219,13 +214,15 @@ describe("a body", () => {
 		["that nests deeply", "[".repeat(100_000), 400],
 		["that nests deeply and ends", `${'{"a":'.repeat(50_000)}1${"}".repeat(50_000)}`, 400],
 	])("of a deploy %s is refused", async (_, body, status) => {
-		problemIn(await put(freshName(), body), status);
+		problemIn(await putFunction(stack, freshName(), body), status);
 	});
 
 	it("of a deploy that is larger than its limit is refused", async () => {
-		expect(problemIn(await put(freshName(), `"${"x".repeat(9 * 1024 * 1024)}"`), 413)).toMatchObject({ code: "body_too_large" });
+		expect(problemIn(await putFunction(stack, freshName(), `"${"x".repeat(9 * 1024 * 1024)}"`), 413)).toMatchObject({
+			code: "body_too_large",
+		});
 		const large = { source: `//${"x".repeat(FIXED_LIMITS.sourceBytes)}` };
-		expect(problemIn(await put(freshName(), large), 400).issues?.[0]?.field).toBe("source");
+		expect(problemIn(await putFunction(stack, freshName(), large), 400).issues?.[0]?.field).toBe("source");
 		const headers = [["content-type", "application/zip"]] as const;
 		const body = Buffer.alloc(FIXED_LIMITS.archiveBytes + 1);
 		problemIn(await send(stack, { method: "PUT", path: `/v1/functions/${freshName()}`, headers, body }), 413);
@@ -234,7 +231,7 @@ describe("a body", () => {
 	it.each(["text/plain", "application/x-bzip2", "", "application/json2"])(
 		"of a deploy as %j is refused with what may be sent",
 		async (type) => {
-			const problem = problemIn(await put(freshName(), SOURCE, [["content-type", type]]), 415);
+			const problem = problemIn(await putFunction(stack, freshName(), SOURCE, { type }), 415);
 			expect(problem.detail).toContain("application/gzip");
 		},
 	);

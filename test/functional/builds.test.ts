@@ -5,7 +5,7 @@ import type { Diagnostic, Problem } from "@berth/contracts";
 import { describe, expect, it } from "vitest";
 import { type TarEntry, tarGz, type ZipEntry, zip } from "../harness/archives.js";
 import { deploy, freshName, json, refusalOf } from "../harness/functions.js";
-import { send } from "../harness/raw-http.js";
+import { putFunction, send } from "../harness/raw-http.js";
 import { durableKeysOf } from "../harness/redis.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
@@ -98,8 +98,7 @@ describe("a deploy that is refused before it is built", () => {
 		const sources = sourcesOf();
 		const keys = await durableKeysOf(stack.dataDir);
 		const name = freshName();
-		const put = (body: string, type = "application/json") =>
-			send(stack, { method: "PUT", path: `/v1/functions/${name}?wait=true`, headers: [["content-type", type]], body });
+		const put = (body: string, type?: string) => putFunction(stack, name, body, { ...(type && { type }) });
 		expect((await put("{")).status).toBe(400);
 		expect((await put('{"source":"export default () => 1","memory":1}')).status).toBe(400);
 		expect((await put("", "application/gzip")).status).toBe(400);

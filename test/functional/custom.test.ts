@@ -9,7 +9,7 @@ import { describe, expect, it } from "vitest";
 import { tarGz } from "../harness/archives.js";
 import { expectUnforged, FORGED_HEADERS } from "../harness/forged-headers.js";
 import { Deployed, type DeployInput, deploy, freshName, header, json } from "../harness/functions.js";
-import { send } from "../harness/raw-http.js";
+import { putFunction, send } from "../harness/raw-http.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
 const stack = await sharedStack();
@@ -275,18 +275,11 @@ describe("an archive is refused", () => {
 	});
 
 	it("as a file of another language, or of a language as a program", async () => {
-		const put = (body: object) =>
-			send(stack, {
-				method: "PUT",
-				path: `/v1/functions/${freshName()}`,
-				headers: [["content-type", "application/json"]],
-				body: JSON.stringify(body),
-			});
 		for (const body of [
 			{ source: "#!/bin/sh\n", runtime: "custom", filename: "index.ts" },
 			{ source: "#!/bin/sh\n", runtime: "node24", filename: "bootstrap" },
 		]) {
-			const answer = await put(body);
+			const answer = await putFunction(stack, freshName(), body, { query: "" });
 			expect([answer.status, json(answer)["code"]]).toEqual([400, "invalid_manifest"]);
 		}
 	});

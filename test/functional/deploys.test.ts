@@ -2,25 +2,16 @@ import { describe, expect, it } from "vitest";
 import { type TarEntry, tarGz, zip } from "../harness/archives.js";
 import { eventually } from "../harness/eventually.js";
 import { deploy, freshName, header, json } from "../harness/functions.js";
-import { send } from "../harness/raw-http.js";
+import { putFunction, send } from "../harness/raw-http.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
 const stack = await sharedStack();
 const HELLO = "export default () => 'hello';";
 
-function put(name: string, manifest: object, query = "") {
-	return send(stack, {
-		method: "PUT",
-		path: `/v1/functions/${name}${query}`,
-		headers: [["content-type", "application/json"]],
-		body: JSON.stringify(manifest),
-	});
-}
-
 describe("a deploy", () => {
 	it("that is waited for answers 201 with the version ready to be invoked", async () => {
 		const name = freshName();
-		const answer = await put(name, { source: HELLO }, "?wait=true");
+		const answer = await putFunction(stack, name, { source: HELLO });
 		expect(answer.status).toBe(201);
 		expect(answer.headers.location).toBe(`/v1/functions/${name}/versions/1`);
 		expect(json(answer)).toMatchObject({ unchanged: false, version: { number: 1, state: "ready", project: "default", function: name } });
@@ -30,7 +21,7 @@ describe("a deploy", () => {
 
 	it("that isn't waited for answers 202 with the place where its state can be followed", async () => {
 		const name = freshName();
-		const answer = await put(name, { source: HELLO });
+		const answer = await putFunction(stack, name, { source: HELLO }, { query: "" });
 		expect(answer.status).toBe(202);
 		const location = answer.headers.location as string;
 		expect(location).toBe(`/v1/functions/${name}/versions/1`);
@@ -40,8 +31,8 @@ describe("a deploy", () => {
 
 	it("of the same source and manifest answers 200 and makes no version", async () => {
 		const name = freshName();
-		const first = await put(name, { source: HELLO, memoryMiB: 256 }, "?wait=true");
-		const again = await put(name, { memoryMiB: 256, source: HELLO }, "?wait=true");
+		const first = await putFunction(stack, name, { source: HELLO, memoryMiB: 256 });
+		const again = await putFunction(stack, name, { memoryMiB: 256, source: HELLO });
 		expect([first.status, again.status]).toEqual([201, 200]);
 		expect(json(again)).toMatchObject({ unchanged: true, version: { number: 1 } });
 		expect(await stack.client.versions(name)).toHaveLength(1);

@@ -8,7 +8,7 @@ import { eventually } from "../harness/eventually.js";
 import { expectUnforged, FORGED_HEADERS } from "../harness/forged-headers.js";
 import { Deployed, deploy, freshName, header, json, traceIn } from "../harness/functions.js";
 import { sandboxProcessesOf } from "../harness/leftovers.js";
-import { send } from "../harness/raw-http.js";
+import { putFunction, send } from "../harness/raw-http.js";
 import { sharedStack } from "../harness/shared-stack.js";
 
 const stack = await sharedStack();
@@ -30,12 +30,6 @@ async function packed(files: Readonly<Record<string, string>>, manifest: object 
 		body: bytes,
 	});
 	return { name, answer, deployed: new Deployed(stack, name, json<{ version: Deployed["version"] }>(answer).version) };
-}
-
-/** A deploy of one source as it is sent, and its answer. */
-function put(name: string, body: object) {
-	const headers = [["content-type", "application/json"]] as const;
-	return send(stack, { method: "PUT", path: `/v1/functions/${name}?wait=true`, headers, body: JSON.stringify(body) });
 }
 
 /** The HTTP status, the problem and the stored record say the same about a failure. */
@@ -519,7 +513,7 @@ describe("a Python source that isn't right", () => {
 		["nests still more deeply", `def handler(event, context): pass\nx = ${"-".repeat(200_000)}1`, "build_failed", ""],
 		["has no handler", "def handle(event, context): pass", "no_handler", "def handler(event, context)"],
 	])("because it %s is told so", async (_what, source, code, message) => {
-		const answer = await put(freshName(), { runtime: "python3", source });
+		const answer = await putFunction(stack, freshName(), { runtime: "python3", source });
 		expect(json(answer)).toMatchObject({ status: 422, code });
 		expect(json<{ detail: string }>(answer).detail).toContain(message);
 	});
@@ -538,7 +532,7 @@ describe("a Python source that isn't right", () => {
 		[{ source: ECHO, filename: "index.ts", runtime: "python3" }, "index.ts is JavaScript or TypeScript"],
 		[{ source: ECHO, filename: "index.rb", runtime: "python3" }, ".jsx or .py"],
 	])("%o is refused before anything is stored", async (body, message) => {
-		const answer = await put(freshName(), body);
+		const answer = await putFunction(stack, freshName(), body);
 		expect(json(answer)).toMatchObject({ status: 400, code: "invalid_manifest", issues: [{ field: "filename" }] });
 		expect(json<{ detail: string }>(answer).detail).toContain(message);
 	});

@@ -1,5 +1,6 @@
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 import { expect } from "vitest";
+import { namesIn } from "./directory-names.js";
 import { eventually } from "./eventually.js";
 import { processesOf, sandboxCgroupsOf, sandboxFilesOf } from "./leftovers.js";
 import { lastingKeysOf } from "./redis.js";
@@ -95,14 +96,6 @@ function descriptorsOf(name: ProcessName, pid: number): readonly (readonly [stri
 function linkOf(path: string): readonly string[] {
 	try {
 		return [readlinkSync(path)];
-	} catch {
-		return [];
-	}
-}
-
-function namesIn(path: string): readonly string[] {
-	try {
-		return readdirSync(path);
 	} catch {
 		return [];
 	}

@@ -1,7 +1,8 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { namesIn } from "./directory-names.js";
 import { eventually } from "./eventually.js";
 
 const CGROUPS = "/sys/fs/cgroup";
@@ -162,14 +163,6 @@ function output(program: string, ...args: readonly string[]): readonly string[] 
 
 function pids(): readonly string[] {
 	return namesIn("/proc").filter((name) => /^\d+$/.test(name));
-}
-
-function namesIn(directory: string): readonly string[] {
-	try {
-		return readdirSync(directory);
-	} catch {
-		return [];
-	}
 }
 
 /** A process may end while it is looked at. */

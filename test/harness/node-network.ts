@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
+import { namesIn } from "./directory-names.js";
 
 /** Network namespaces that `ip netns` knows. */
 const NAMESPACES = "/run/netns";
@@ -150,10 +151,6 @@ function sweep(): void {
 function remove(name: string): void {
 	if (existsSync(`${NAMESPACES}/${name}`)) ip("netns", "delete", name);
 	else if (existsSync(`${DEVICES}/${name}`)) ip("link", "delete", name);
-}
-
-function namesIn(directory: string): readonly string[] {
-	return existsSync(directory) ? readdirSync(directory) : [];
 }
 
 function ip(...args: readonly string[]): void {

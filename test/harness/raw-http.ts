@@ -47,3 +47,14 @@ export function send(stack: Pick<Stack, "url" | "key">, request: RawRequest): Pr
 		outgoing.end(request.body);
 	});
 }
+
+/** Deploys by a request that is made here, whatever is wrong with it. @param body text as it is, anything else as JSON */
+export function putFunction(
+	stack: Pick<Stack, "url" | "key">,
+	name: string,
+	body: string | object,
+	{ query = "?wait=true", type = "application/json" }: { readonly query?: string; readonly type?: string } = {},
+): Promise<RawResponse> {
+	const text = typeof body === "string" ? body : JSON.stringify(body);
+	return send(stack, { method: "PUT", path: `/v1/functions/${name}${query}`, headers: [["content-type", type]], body: text });
+}

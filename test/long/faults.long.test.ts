@@ -13,8 +13,6 @@ const KILLS = Number(process.env["TEST_KILLS"] ?? 20);
 /** With `TEST_SEED` and `TEST_ROUND` a run goes on where one ended, or does a round again. */
 const SEED = freshSeed();
 const FIRST = Number(process.env["TEST_ROUND"] ?? 0);
-/** `TEST_CLOCKS=1`: clocks jump, too, which isn't survived yet. */
-const CLOCKS = process.env["TEST_CLOCKS"] === "1";
 const OUT = process.env["TEST_RESULTS"] ?? fileURLToPath(new URL("../../faults-results.json", import.meta.url));
 const HOURS_MS = 3_600_000;
 const BOUNDS = {
@@ -24,7 +22,6 @@ const BOUNDS = {
 	gapMs: { min: 500, max: 4000 },
 	clients: 16,
 	leastAcknowledged: 2500,
-	clocks: CLOCKS,
 };
 /** Seeds of the rounds of a run are this far apart: those of a round's clients follow on it. */
 const STRIDE = 1000;

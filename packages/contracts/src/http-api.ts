@@ -5,7 +5,6 @@ import type {
 	CrashLoop,
 	FunctionError,
 	InvocationSource,
-	InvocationState,
 	Lane,
 	LimitHit,
 	Outcome,
@@ -15,6 +14,7 @@ import type {
 	Streamed,
 	Usage,
 } from "./invocation.js";
+import type { InvocationState } from "./invocation-record.js";
 import type { LogEntry } from "./log.js";
 import type { FunctionSummary, Version } from "./version.js";
 

@@ -27,6 +27,7 @@ export * from "./image-content.js";
 export * from "./image-name.js";
 export * from "./image-transfer.js";
 export * from "./invocation.js";
+export * from "./invocation-record.js";
 export * from "./invoking.js";
 export * from "./labels.js";
 export * from "./language.js";

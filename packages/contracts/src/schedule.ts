@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { ALIAS_RULE, isAliasName, LIVE } from "./alias.js";
-import type { InvocationState, Outcome, ScheduleFiring } from "./invocation.js";
+import type { Outcome, ScheduleFiring } from "./invocation.js";
+import type { InvocationState } from "./invocation-record.js";
 import { resourceName } from "./resource-name.js";
 import { DAY_MS, HOUR_MS, KIB, SECOND_MS } from "./units.js";
 

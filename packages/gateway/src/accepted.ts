@@ -7,6 +7,7 @@ import {
 	type Trigger,
 	type Version,
 } from "@berth/contracts";
+import { sharedNow } from "@berth/queue";
 import type { Services } from "./services.js";
 
 /** What is accepted, of either lane. */
@@ -38,7 +39,7 @@ export interface Origin {
 /** The invocation of a version that it becomes, as far as both lanes have it. */
 export function acceptedOf(
 	version: Version,
-	{ trigger, timeoutMs = version.manifest.timeoutMs, trace, origin, source, id, acceptedAtMs = Date.now() }: Accepting,
+	{ trigger, timeoutMs = version.manifest.timeoutMs, trace, origin, source, id, acceptedAtMs = sharedNow() }: Accepting,
 	body: BodyReference,
 	{ spans }: Services,
 ): InvocationRequest {

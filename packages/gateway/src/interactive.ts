@@ -9,7 +9,7 @@ import {
 	type Trigger,
 	type Version,
 } from "@berth/contracts";
-import { LeftBehindError } from "@berth/queue";
+import { LeftBehindError, sharedNow } from "@berth/queue";
 import type { Request, Response } from "express";
 import { type Accepting, acceptedOf, type Origin } from "./accepted.js";
 import { answer, writeStreamHead } from "./answers.js";
@@ -187,12 +187,12 @@ export class Interactive {
 
 	/** Where it was there may be no other node, and the next worker of this one is on its way: what was accepted waits for it as long as for a sandbox. */
 	async #placeAgain(place: () => string, { expiresAtMs }: InvocationRequest, response: Response): Promise<string> {
-		const untilMs = Math.min(Date.now() + FIXED_LIMITS.startMs, expiresAtMs ?? Number.POSITIVE_INFINITY);
+		const untilMs = Math.min(sharedNow() + FIXED_LIMITS.startMs, expiresAtMs ?? Number.POSITIVE_INFINITY);
 		for (;;) {
 			try {
 				return place();
 			} catch (error) {
-				if (Date.now() >= untilMs || hasLeft(response)) throw error;
+				if (sharedNow() >= untilMs || hasLeft(response)) throw error;
 			}
 			await wait(NODE_LOOK_MS);
 		}

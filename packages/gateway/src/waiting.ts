@@ -1,5 +1,5 @@
 import { type InvocationRecord, SECOND_MS, type Version } from "@berth/contracts";
-import type { HeldUp, KnownCrashLoop } from "@berth/queue";
+import { type HeldUp, type KnownCrashLoop, sharedNow } from "@berth/queue";
 import { lackOf } from "./placement.js";
 import type { Services } from "./services.js";
 
@@ -55,10 +55,10 @@ export function failingText(number: number, { crashes, outcome, error, invocatio
 
 /** Whether it could be begun now, were there nothing in its way. */
 function isReady({ state, lane, runAtMs = 0 }: InvocationRecord): boolean {
-	return state === "queued" && lane === "background" && runAtMs <= Date.now();
+	return state === "queued" && lane === "background" && runAtMs <= sharedNow();
 }
 
 /** To the second, so that it reads the same whenever it is said. */
 function isoIn(ms: number): string {
-	return new Date(Math.ceil((Date.now() + ms) / SECOND_MS) * SECOND_MS).toISOString();
+	return new Date(Math.ceil((sharedNow() + ms) / SECOND_MS) * SECOND_MS).toISOString();
 }

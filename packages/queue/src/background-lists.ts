@@ -1,5 +1,5 @@
 import { type InvocationRecord, type InvocationState, idStartOf, type Outcome } from "@berth/contracts";
-import { LuaScript, type Redis } from "@berth/redis";
+import { LuaScript, type Redis, sharedNow } from "@berth/redis";
 import { recordOf } from "./background-records.js";
 import { KEEPING, KEPT, KEPT_DEAD } from "./kept-scripts.js";
 import { backgroundRecordOf, deadLettersOf, functionListOf, LISTS, LISTS_SWEPT, projectListOf } from "./keys.js";
@@ -98,7 +98,7 @@ export class BackgroundLists {
 		if ((await this.#redis.set(LISTS_SWEPT, 1, "EX", SWEEP_EVERY_S, "NX")) === null) return 0;
 		let swept = 0;
 		for (const key of await this.#redis.smembers(LISTS)) {
-			swept += await this.#sweepOne(key, `(${idStartOf("inv", Date.now() - olderThanMs)}`);
+			swept += await this.#sweepOne(key, `(${idStartOf("inv", sharedNow() - olderThanMs)}`);
 			await FORGET.run(this.#redis, [key, LISTS], []);
 		}
 		for (const set of [KEPT, KEPT_DEAD]) {

@@ -10,7 +10,7 @@ import {
 	MIB,
 	type Settlement,
 } from "@berth/contracts";
-import { type Redis, ServerClock } from "@berth/redis";
+import { type Redis, ServerClock, sharedNow } from "@berth/redis";
 import { ACCEPT, BEGIN, CANCEL, END, JOB_GONE, KEEP_REQUEST, PUT_OFF, WITHDRAW } from "./background-scripts.js";
 import {
 	BACKGROUND_TOTALS,
@@ -105,7 +105,7 @@ export class BackgroundRecords {
 	 */
 	async begin(request: InvocationRequest, attempt: number, owner: string, node: string): Promise<Beginning> {
 		const queuedAtMs = queuedAtOf(request);
-		const args = [request.id, headOf(request), queuedAtMs, attempt, owner, Date.now(), UNSETTLED_MS, node, ...fieldsOf(request)];
+		const args = [request.id, headOf(request), queuedAtMs, attempt, owner, sharedNow(), UNSETTLED_MS, node, ...fieldsOf(request)];
 		const [kind, value, cancelled] = (await BEGIN.run(this.#redis, listedKeysOf(request), args)) as [string, string, string];
 		if (kind === "settled") return { kind, dead: value === "1" };
 		if (kind === "stale") return { kind };
@@ -160,7 +160,7 @@ export class BackgroundRecords {
 
 	/** Settles what waits as cancelled, kept until `jobGone`; marks what runs. @returns in which state it was */
 	async cancel(id: string): Promise<Cancelled> {
-		return (await CANCEL.run(this.#redis, [...keysOf(id), OUTBOX, OUTBOX_NEWS], [id, Date.now()])) as Cancelled;
+		return (await CANCEL.run(this.#redis, [...keysOf(id), OUTBOX, OUTBOX_NEWS], [id, sharedNow()])) as Cancelled;
 	}
 
 	/** The job of one that was cancelled is there no more: from now on its record is kept as any that is settled. */

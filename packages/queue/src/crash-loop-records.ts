@@ -1,5 +1,5 @@
 import { type CrashLoop, MINUTE_MS } from "@berth/contracts";
-import { closeRedis, type Redis } from "@berth/redis";
+import { closeRedis, type Redis, sharedNow } from "@berth/redis";
 import { crashLoopOf } from "./keys.js";
 import type { QueueLogger } from "./logger.js";
 
@@ -36,7 +36,7 @@ export class CrashLoopRecords {
 
 	/** Remembers it, in the background. */
 	keep(of: VersionName, { retryAfterMs, ...loop }: KnownCrashLoop): void {
-		const kept: Kept = { ...loop, untilMs: Date.now() + retryAfterMs };
+		const kept: Kept = { ...loop, untilMs: sharedNow() + retryAfterMs };
 		this.#try(of, this.#redis.set(crashLoopOf(of), JSON.stringify(kept), "PX", KEPT_MS));
 	}
 
@@ -51,7 +51,7 @@ export class CrashLoopRecords {
 			const text = await this.#redis.get(crashLoopOf(of));
 			if (text === null) return undefined;
 			const { untilMs, ...loop } = JSON.parse(text) as Kept;
-			return { ...loop, retryAfterMs: Math.max(0, untilMs - Date.now()) };
+			return { ...loop, retryAfterMs: Math.max(0, untilMs - sharedNow()) };
 		} catch (error) {
 			this.#log.warn({ error, ...of }, "whether a version crashes again and again couldn't be looked up");
 			return undefined;

@@ -1,3 +1,4 @@
+export { sharedNow } from "@berth/redis";
 export type { Page, Wanted } from "./background-lists.js";
 export { DEAD_LETTERS_KEPT, type KeptRequest, type Retention } from "./background-records.js";
 export { LeftBehindError } from "./bullmq/inquiry.js";

@@ -60,8 +60,9 @@ export interface RedisInvocationQueueParts {
 	/** The connections for `command` use. */
 	readonly fast: Redis;
 	readonly durable: Redis;
-	/** All connections, to be closed with it. */
+	/** All connections, to be closed with it; and what ends asking for the time on one of them. */
 	readonly owned: readonly Redis[];
+	readonly stopTime: () => void;
 }
 
 /** Both lanes behind the gateway's port. */
@@ -240,6 +241,7 @@ export class RedisInvocationQueue implements GatewayQueue {
 	}
 
 	async close(): Promise<void> {
+		this.#parts.stopTime();
 		await this.#parts.reaper.stop();
 		this.#parts.interactive.close();
 		this.#parts.background.close();

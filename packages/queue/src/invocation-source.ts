@@ -31,19 +31,28 @@ export interface WorkerSource extends InvocationSource {
 /** A quarter of a node's concurrency is kept for the background lane, so that neither lane starves the other. */
 const BACKGROUND_SHARE = 0.25;
 
+export interface RedisInvocationSourceParts {
+	readonly interactive: InteractiveSource;
+	readonly background: BackgroundSource;
+	/** All connections, to be closed with it; and what ends asking for the time on one of them. */
+	readonly owned: readonly Redis[];
+	readonly stopTime: () => void;
+}
+
 /** Both lanes behind the worker's port. */
 export class RedisInvocationSource implements WorkerSource {
 	readonly #interactive: InteractiveSource;
 	readonly #background: BackgroundSource;
 	readonly #owned: readonly Redis[];
+	readonly #stopTime: () => void;
 	#started = false;
 	#closed: Promise<void> | undefined;
 
-	/** @param owned all connections, to be closed with it */
-	constructor(interactive: InteractiveSource, background: BackgroundSource, owned: readonly Redis[]) {
+	constructor({ interactive, background, owned, stopTime }: RedisInvocationSourceParts) {
 		this.#interactive = interactive;
 		this.#background = background;
 		this.#owned = owned;
+		this.#stopTime = stopTime;
 	}
 
 	async start(handler: DeliveryHandler, concurrency: number, settlements?: SettlementKeeper): Promise<void> {
@@ -96,6 +105,7 @@ export class RedisInvocationSource implements WorkerSource {
 	}
 
 	async #close(): Promise<void> {
+		this.#stopTime();
 		await Promise.all([this.#interactive.close(), this.#background.close()]);
 		await Promise.all(this.#owned.map(closeRedis));
 	}

@@ -1,5 +1,5 @@
 import { BerthError, type NodeLoad } from "@berth/contracts";
-import { closeRedis, LuaScript, type Redis, Subscription } from "@berth/redis";
+import { closeRedis, LuaScript, type Redis, Subscription, sharedNow } from "@berth/redis";
 import { readGateways, requireShared } from "./gateway-leases.js";
 import { drainedOf, GATEWAY_NEWS, NODE_IDS, NODE_NEWS, NODE_QUEUES, nodeLeaseOf, questionsOf } from "./keys.js";
 import type { QueueLogger } from "./logger.js";
@@ -145,7 +145,7 @@ export class RedisNodeMembership implements NodeMembership {
 			.multi()
 			.set(nodeLeaseOf(node.id), JSON.stringify(said), "PX", leaseMs)
 			.sadd(NODE_IDS, node.id)
-			.zadd(NODE_QUEUES, Date.now(), node.id)
+			.zadd(NODE_QUEUES, sharedNow(), node.id)
 			.pexpire(drainedOf(node.id), DRAINED_KEPT_MS)
 			.exec();
 		[this.#gateways] = await Promise.all([readGateways(this.#redis), renewal]);

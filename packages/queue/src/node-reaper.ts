@@ -1,5 +1,5 @@
 import { SECOND_MS } from "@berth/contracts";
-import { LuaScript, type Redis } from "@berth/redis";
+import { LuaScript, type Redis, sharedNow } from "@berth/redis";
 import type { InteractiveEnvelope } from "./bullmq/envelope.js";
 import { VERDICT_TEXT } from "./bullmq/verdicts.js";
 import { InteractiveRecords } from "./interactive-records.js";
@@ -118,7 +118,7 @@ export class NodeReaper {
 	async #round(): Promise<void> {
 		const { redis, gatewayId } = this.#parts;
 		if (redis.status !== "ready" || (await HOLD.run(redis, [REAPER], [gatewayId, this.#timing.leaseMs])) !== 1) return;
-		for (const node of await redis.zrangebyscore(NODE_QUEUES, 0, Date.now() - this.#timing.goneMs)) await this.#reap(node);
+		for (const node of await redis.zrangebyscore(NODE_QUEUES, 0, sharedNow() - this.#timing.goneMs)) await this.#reap(node);
 	}
 
 	async #reap(node: string): Promise<void> {

@@ -1,4 +1,4 @@
-import { closeRedis, openRedis, SILENT } from "@berth/redis";
+import { closeRedis, openRedis, SILENT, shareTime } from "@berth/redis";
 import { BackgroundNews } from "./background-news.js";
 import type { Retention } from "./background-records.js";
 import type { CrashLoopOf, LackOf } from "./bullmq/background-attempts.js";
@@ -65,7 +65,7 @@ export async function openInvocationQueue(
 		cancel: (id, project) => interactive.cancel(id, "asked", project),
 		log,
 	});
-	await Promise.all([interactive.listening, cancels.listening]);
+	const [stopTime] = await Promise.all([shareTime(durable, log), interactive.listening, cancels.listening]);
 	const background = new BackgroundQueue(durable, log, functionRecords, retention);
 	const news = new BackgroundNews(listener, log);
 	const memory = new DurableMemory(durable);
@@ -83,6 +83,7 @@ export async function openInvocationQueue(
 		fast,
 		durable,
 		owned,
+		stopTime,
 	});
 }
 
@@ -137,6 +138,7 @@ export async function openInvocationSource(
 		{ url: fastUrl, use: "command", name: "project-slots", log },
 	]);
 	const [fast, subscriber, durable, news, slotsRedis] = owned;
+	const stopTime = await shareTime(durable, log);
 	const reserve = interactiveReserve === undefined ? {} : { reserve: interactiveReserve };
 	const slots = new ProjectSlots({ redis: slotsRedis, holder: `${nodeId}/${incarnation}`, log, ...reserve });
 	const budget = recordBudget === undefined ? {} : { budget: recordBudget };
@@ -156,7 +158,7 @@ export async function openInvocationSource(
 		...(memoryMiB === undefined ? {} : { memoryMiB }),
 		...(retention === undefined ? {} : { retention }),
 	};
-	return new RedisInvocationSource(interactive, new BackgroundSource(background), owned);
+	return new RedisInvocationSource({ interactive, background: new BackgroundSource(background), owned, stopTime });
 }
 
 /** What follows settlements. @throws Error naming the Redis that can't be reached */

@@ -1,4 +1,5 @@
 import { FIXED_LIMITS, type InvocationRequest, SECOND_MS, type Settlement } from "@berth/contracts";
+import { sharedNow } from "@berth/redis";
 import type { NodeChange } from "./node-ports.js";
 
 /** How long after its deadline a settlement may still arrive before the gateway looks itself, milliseconds. */
@@ -67,7 +68,7 @@ export class PendingInvocations {
 	}
 
 	#sweep(): void {
-		const nowMs = Date.now();
+		const nowMs = sharedNow();
 		const overdue = this.all().filter(({ request }) => nowMs > latestMs(request) + GRACE_MS);
 		if (overdue.length > 0) this.#onOverdue(overdue);
 	}

@@ -1,5 +1,6 @@
 import type { ErrorCode, InvocationRecord, InvocationRequest, Lane, Settlement } from "@berth/contracts";
 import { BerthError, traceIdOf } from "@berth/contracts";
+import { sharedNow } from "@berth/redis";
 
 /** A settlement that the platform makes: nothing of the function's is in it. */
 export function platformSettlement(from: {
@@ -18,7 +19,7 @@ export function platformSettlement(from: {
 			error: { name: "BerthError", message: from.message },
 			code: from.code,
 			node: from.node,
-			finishedAtMs: Date.now(),
+			finishedAtMs: sharedNow(),
 		},
 	};
 }
@@ -63,9 +64,9 @@ export function recordHead(
 	};
 }
 
-/** Milliseconds since then by the wall clock, which is the only one that gateway and worker share. */
+/** Milliseconds since then by the time that gateway and worker share. */
 export function elapsedMs(sinceMs: number): number {
-	return Math.max(0, Date.now() - sinceMs);
+	return Math.max(0, sharedNow() - sinceMs);
 }
 
 /** Codes that say how the platform failed before an outcome was known; `run` throws them. */

@@ -3,4 +3,5 @@ export { type ConnectionSpec, closeRedis, connectRedis, openRedis, type Redis, t
 export { type ConnectionLog, SILENT } from "./log.js";
 export { LuaScript } from "./lua-script.js";
 export { NOT_AFTER, ServerClock, TooLateError } from "./server-clock.js";
+export { SharedTime, sharedNow, shareTime } from "./shared-time.js";
 export { Subscription, type SubscriptionEvents } from "./subscription.js";

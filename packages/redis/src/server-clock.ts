@@ -1,6 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { type Redis, ReplyError } from "ioredis";
 import { COMMAND_MS } from "./connection.js";
+import { timeOf } from "./shared-time.js";
 
 /** A command is done within the first half of the time that its caller waits, or never: the other half is for its answer. */
 const IN_TIME_MS = COMMAND_MS / 2;
@@ -85,8 +86,7 @@ export class ServerClock {
 	}
 
 	async #ask(): Promise<number> {
-		const [seconds, micros] = await this.#redis.time();
-		this.#aheadMs = Number(seconds) * 1000 + Number(micros) / 1000 - performance.now();
+		this.#aheadMs = (await timeOf(this.#redis)) - performance.now();
 		return this.#aheadMs;
 	}
 }

@@ -1,5 +1,5 @@
 import { FIXED_LIMITS, type InvocationRequest } from "@berth/contracts";
-import type { Delivery } from "@berth/queue";
+import { type Delivery, sharedNow } from "@berth/queue";
 import { type Lease, ranOf, type SandboxResult } from "@berth/sandbox";
 import type { Invokes } from "./invokes.js";
 import type { AttemptStreams } from "./streams/attempt-streams.js";
@@ -15,7 +15,7 @@ export async function invokeIn(
 ): Promise<SandboxResult> {
 	const { sandbox } = lease;
 	const timeoutMs = timeLeftOf(request);
-	const asks = invokes.begin(request, Date.now() + timeoutMs);
+	const asks = invokes.begin(request, sharedNow() + timeoutMs);
 	sandbox.invocation = request.id;
 	sandbox.depth = request.depth ?? 0;
 	// A kill that fails has its sandbox retired with the rest: the engine's loss ends this process.
@@ -56,5 +56,5 @@ export async function invokeIn(
 
 /** How long it may run, milliseconds: whom another invocation waits for is over with that one. */
 function timeLeftOf({ timeoutMs, depth = 0, expiresAtMs = Number.POSITIVE_INFINITY }: InvocationRequest): number {
-	return depth === 0 ? timeoutMs : Math.max(1, Math.min(timeoutMs, expiresAtMs - Date.now()));
+	return depth === 0 ? timeoutMs : Math.max(1, Math.min(timeoutMs, expiresAtMs - sharedNow()));
 }

@@ -9,7 +9,7 @@ import {
 	streamBytesOf,
 	traceIdOf,
 } from "@berth/contracts";
-import { type Delivery, HandedBackError } from "@berth/queue";
+import { type Delivery, HandedBackError, sharedNow } from "@berth/queue";
 import type { ArtifactStore } from "@berth/registry";
 import { type Lease, type Nesting, type Pool, type Specialisation, SpecialiseError } from "@berth/sandbox";
 import type { WorkerMetrics } from "@berth/telemetry";
@@ -163,7 +163,7 @@ export class Attempts {
 			node: this.#options.node,
 			sandbox: lease.sandbox.id,
 			...(result.streamed === undefined ? {} : { streamed: result.streamed }),
-			finishedAtMs: Date.now(),
+			finishedAtMs: sharedNow(),
 		};
 		const logs = await this.#output.logsOf(delivery, result);
 		return {

@@ -1,5 +1,5 @@
 import type { AttemptRecord, BerthError, CrashLoop, FunctionError, LogBook, Settlement } from "@berth/contracts";
-import { CANCEL_WORDS, type Delivery } from "@berth/queue";
+import { CANCEL_WORDS, type Delivery, sharedNow } from "@berth/queue";
 import type { Lease } from "@berth/sandbox";
 import { rounded } from "./phases.js";
 
@@ -10,7 +10,7 @@ const CALLERS: ReadonlySet<string> = new Set(["cancelled", "body_too_large"]);
 export type EarlyEnd = Pick<AttemptRecord, "outcome" | "code" | "phases" | "error" | "crashLoop">;
 
 export function settledEarly({ attempt: number }: Delivery, node: string, end: EarlyEnd, logs?: LogBook): Settlement {
-	const attempt = { attempt: number, ...end, phases: rounded(end.phases), limitsHit: [], node, finishedAtMs: Date.now() };
+	const attempt = { attempt: number, ...end, phases: rounded(end.phases), limitsHit: [], node, finishedAtMs: sharedNow() };
 	return { attempt, ...(logs === undefined ? {} : { logs }) };
 }
 

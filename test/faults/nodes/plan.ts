@@ -38,8 +38,6 @@ export interface PlanBounds {
 	readonly workers: number;
 	readonly faults: number;
 	readonly gapMs: { readonly min: number; readonly max: number };
-	/** Whether clocks jump. A worker goes by its own for what is due and what is too late, so that what clients are told of times doesn't hold then. */
-	readonly clocks: boolean;
 }
 
 /** What a client does, and how long it waits before it goes on. */
@@ -90,7 +88,7 @@ export function stepsOf(seed: number, gateways: number, count: number): readonly
 	return fc.sample(one, { seed, numRuns: count });
 }
 
-function faultOf({ gateways, workers, clocks }: PlanBounds): fc.Arbitrary<Fault> {
+function faultOf({ gateways, workers }: PlanBounds): fc.Arbitrary<Fault> {
 	const worker = fc.integer({ min: 0, max: workers - 1 });
 	const gateway = fc.integer({ min: 0, max: gateways - 1 });
 	const machine: fc.Arbitrary<MachineName> = fc.oneof(
@@ -125,7 +123,7 @@ function faultOf({ gateways, workers, clocks }: PlanBounds): fc.Arbitrary<Fault>
 		{ weight: 2, arbitrary: fc.record({ ...of("slow"), machine, percent: fc.constantFrom(2, 10, 25), forMs }) },
 		{ weight: 1, arbitrary: fc.record({ ...of("full-disk"), forMs }) },
 		{
-			weight: clocks ? 2 : 0,
+			weight: 2,
 			arbitrary: fc.record({ ...of("clock"), machine, byMs: fc.constantFrom(-3_600_000, -5000, 5000, 3_600_000), forMs }),
 		},
 	);

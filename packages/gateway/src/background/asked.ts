@@ -1,4 +1,5 @@
 import { BerthError, HEADERS, type InvocationRequest, MOST_AHEAD_MS, momentIn, type Version } from "@berth/contracts";
+import { sharedNow } from "@berth/queue";
 import type { Request } from "express";
 import { eitherOf, onlyInBackground } from "../query.js";
 
@@ -25,7 +26,7 @@ export function runAtOf(request: Request, isAsync: boolean): number | undefined 
 	const wrong = (message: string) => new BerthError("invalid_request", `${field}: ${message}`, { issues: [{ field, message }] });
 	if (!isAsync) throw wrong(onlyInBackground(request));
 	const atMs = typeof asked === "string" ? timeIn(asked) : Number.NaN;
-	const now = Date.now();
+	const now = sharedNow();
 	if (Number.isNaN(atMs) || atMs > now + MOST_AHEAD_MS) throw wrong(WANTED);
 	return atMs > now ? atMs : undefined;
 }

@@ -1,4 +1,5 @@
 import { BACKGROUND_INLINE_BYTES, type BodyReference, type InvocationRequest, newId, type Version } from "@berth/contracts";
+import { sharedNow } from "@berth/queue";
 import { type Accepting, acceptedOf } from "../accepted.js";
 import { followUpsOf } from "../follow-ups/asked.js";
 import type { Services } from "../services.js";
@@ -26,7 +27,7 @@ export async function enqueue(version: Version, asked: Enqueuing, services: Serv
 	const { invocations, artifacts, spans, log } = services;
 	const { callback, runAtMs, replayOf } = asked;
 	const { queued } = artifacts;
-	const acceptedAtMs = asked.acceptedAtMs ?? Date.now();
+	const acceptedAtMs = asked.acceptedAtMs ?? sharedNow();
 	const id = asked.id ?? newId("inv", acceptedAtMs);
 	const body =
 		asked.body instanceof Uint8Array ? await queued.putBody(asked.body, "durable", BACKGROUND_INLINE_BYTES, id) : await asked.body(id);

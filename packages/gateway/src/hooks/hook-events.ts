@@ -1,4 +1,5 @@
 import { BerthError, type HookEvent, type HookEventDetail, type HookResult, outcomeOf } from "@berth/contracts";
+import { sharedNow } from "@berth/queue";
 import type { OpenHook, StoredEvent } from "@berth/registry";
 import type { Services } from "../services.js";
 
@@ -67,7 +68,7 @@ export async function bodyOf({ body }: StoredEvent, { artifacts }: Services): Pr
 
 /** One that is still running when it can't be any more was lost with its gateway. */
 export function resultOf({ result, expiresAtMs }: StoredEvent): HookResult {
-	return result === "running" && expiresAtMs !== undefined && expiresAtMs < Date.now() ? "lost" : result;
+	return result === "running" && expiresAtMs !== undefined && expiresAtMs < sharedNow() ? "lost" : result;
 }
 
 interface Entry {

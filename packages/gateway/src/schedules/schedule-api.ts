@@ -11,6 +11,7 @@ import {
 	scheduleChangesSchema,
 	scheduleInputSchema,
 } from "@berth/contracts";
+import { sharedNow } from "@berth/queue";
 import { functionNotFound, type OpenSchedule } from "@berth/registry";
 import type { Request, Response } from "express";
 import { sayAbout } from "../audit.js";
@@ -79,7 +80,7 @@ export async function changeSchedule(request: Request, response: Response, servi
 	const changes = validate(scheduleChangesSchema, await bodyOf(request, services), SUBJECT);
 	await requireAlias(found.project, found.config.function, changes.alias, services.functions);
 	for (let tries = 0, open = found; tries < TRIES; tries++) {
-		const nowMs = Date.now();
+		const nowMs = sharedNow();
 		const config = changed(open.config, changes, new Date(nowMs).toISOString());
 		const isWhenKept = SAYS_WHEN.every((field) => config[field] === open.config[field]);
 		const next = firstOf(config, nowMs, isWhenKept ? open.dueMs : undefined);
@@ -102,7 +103,7 @@ export async function removeSchedule(request: Request, response: Response, servi
 export async function runSchedule(request: Request, response: Response, services: Services): Promise<void> {
 	const { schedules, metrics, log } = services;
 	const open = await scheduleFrom(request, services);
-	const nowMs = Date.now();
+	const nowMs = sharedNow();
 	const at = new Date(nowMs).toISOString();
 	const id = claimedId(response);
 	const how = { acceptedAtMs: nowMs, ...(id === undefined ? {} : { id }) };

@@ -1,5 +1,5 @@
 import type { InvocationRequest } from "@berth/contracts";
-import type { Redis } from "@berth/redis";
+import { type Redis, sharedNow } from "@berth/redis";
 import { type Job, UnrecoverableError } from "bullmq";
 import { functionKeyOf, LANE } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
@@ -79,13 +79,13 @@ export class Leavings {
 		const { queues, redis, index } = this.#parts;
 		await untake(redis, queues.of(key), job, token);
 		await job.moveToWait(token);
-		await index.dueBy(key, Date.now());
+		await index.dueBy(key, sharedNow());
 		await redis.publish(LANE.news, key);
 	}
 
 	/** Its function is in the index for as long as it has a job in hand, but is to be looked at in time. */
 	async #again({ job, key, token }: HeldJob, delayMs: number, opts: { readonly skipAttempt: boolean }): Promise<void> {
-		const now = Date.now();
+		const now = sharedNow();
 		await this.#parts.queues
 			.of(key)
 			.getBackend()

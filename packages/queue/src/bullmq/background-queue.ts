@@ -1,5 +1,5 @@
 import type { Backlog, InvocationRequest } from "@berth/contracts";
-import { guarded, type Redis, ServerClock } from "@berth/redis";
+import { guarded, type Redis, ServerClock, sharedNow } from "@berth/redis";
 import { BackgroundLists } from "../background-lists.js";
 import { BackgroundRecords, type Cancelled, DEFAULT_RETENTION, type Retention } from "../background-records.js";
 import type { LaneTotals } from "../counters.js";
@@ -84,9 +84,9 @@ export class BackgroundQueue {
 	/** @returns whether its record is made by this */
 	async #put(request: InvocationRequest): Promise<boolean> {
 		const key = functionKeyOf(request);
-		const now = Date.now();
+		const now = sharedNow();
 		const dueMs = Math.max(now, request.runAtMs ?? 0);
-		await allOver([this.#index.mark(key, now, dueMs), this.#add(key, request, dueMs - now)]);
+		await allOver([this.#index.mark(key, now, dueMs), this.#add(key, request, now, dueMs - now)]);
 		const news = dueMs > now ? `${dueMs} ${key}` : key;
 		const accepting = this.records.accept(request);
 		await allOver([accepting, this.#redis.publish(LANE.news, news)]);
@@ -155,13 +155,14 @@ export class BackgroundQueue {
 		return { accepted, settled, dead, inFlight: waiting + delayed + active };
 	}
 
-	async #add(key: string, request: InvocationRequest, delayMs: number): Promise<void> {
+	async #add(key: string, request: InvocationRequest, timestamp: number, delayMs: number): Promise<void> {
 		await this.#queues.of(key).add("invocation", request, {
 			jobId: request.id,
 			removeOnComplete: true,
 			// Dead letters are records.
 			removeOnFail: true,
 			stackTraceLimit: 1,
+			timestamp,
 			...(delayMs > 0 ? { delay: delayMs } : {}),
 		});
 	}

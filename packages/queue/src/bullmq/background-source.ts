@@ -1,6 +1,5 @@
-import type { AttemptRecord, InvocationRequest } from "@berth/contracts";
+import type { AttemptRecord } from "@berth/contracts";
 import { type Redis, Subscription } from "@berth/redis";
-import type { Job } from "bullmq";
 import { BackgroundCancels } from "../background-cancels.js";
 import { BackgroundRecords, type Retention } from "../background-records.js";
 import { DurableMemory } from "../durable-memory.js";
@@ -16,7 +15,9 @@ import { FunctionQueues } from "./function-queues.js";
 import { LaneDispatcher } from "./lane-dispatcher.js";
 import { LaneIndex } from "./lane-index.js";
 import { FunctionLimits, type LimitsOf } from "./lane-limits.js";
+import type { Taken } from "./lane-takes.js";
 import { LockKeeper } from "./lock-keeper.js";
+import { takeByItsClock } from "./takes-by-clock.js";
 import { Watchdog } from "./watchdog.js";
 
 /** So long a function has been due that nobody looks at; and when who takes nothing of such functions is looked at, and taken for stuck, milliseconds. */
@@ -70,6 +71,7 @@ export class BackgroundSource {
 		this.#records = new BackgroundRecords(parts.redis, parts.retention);
 		this.#cancels = new BackgroundCancels(parts.subscriber, this.#records, parts.log);
 		this.#index = new LaneIndex(parts.redis);
+		takeByItsClock(parts.redis);
 		this.#queues = new FunctionQueues(parts.redis, parts.log);
 		this.#limits = new FunctionLimits({ ...parts, queues: this.#queues });
 		this.#keeper = new LockKeeper((jobs, tokens, ms) => this.#extend(jobs, tokens, ms), parts.log);
@@ -104,7 +106,7 @@ export class BackgroundSource {
 			memory,
 			expect,
 		});
-		const take = (job: Job<InvocationRequest>, key: string, token: string) => this.#take(job, key, token);
+		const take = (taken: Taken, key: string) => this.#take(taken, key);
 		this.#dispatcher = new LaneDispatcher(
 			{ ...this.#parts, queues, index, limits: this.#limits, admit: (key) => this.#admit(key), take },
 			ring,
@@ -194,8 +196,8 @@ export class BackgroundSource {
 		ring.computed(key, this.#pace.wanted(usage.cpuMs / runMs));
 	}
 
-	async #take(job: Job<InvocationRequest>, key: string, token: string): Promise<void> {
-		const lost = this.#keeper.hold(job.id as string, token, job.processedOn ?? Date.now());
+	async #take({ job, token, askedAtMs }: Taken, key: string): Promise<void> {
+		const lost = this.#keeper.hold(job.id as string, token, askedAtMs);
 		this.#functions.set(token, key);
 		this.#taken++;
 		try {

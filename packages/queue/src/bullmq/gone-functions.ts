@@ -1,4 +1,4 @@
-import { LuaScript, type Redis } from "@berth/redis";
+import { LuaScript, type Redis, sharedNow } from "@berth/redis";
 import { LANE } from "../keys.js";
 import type { FunctionQueues } from "./function-queues.js";
 
@@ -49,7 +49,7 @@ export class GoneFunctions {
 		const { wait, active, delayed, meta, ...others } = this.#queues.of(key).keys as Record<string, string>;
 		const own = [wait, active, delayed, meta, ...Object.values(others)] as string[];
 		const keys = [this.#records + key, LANE.index, LANE.marks, LANE.known, LANE.paused, ...own];
-		return (await FORGET.run(this.#redis, keys, [key, Date.now(), LANE.news])) === 1;
+		return (await FORGET.run(this.#redis, keys, [key, sharedNow(), LANE.news])) === 1;
 	}
 
 	/** All that were deleted and had something left. @returns of how many nothing is left now */

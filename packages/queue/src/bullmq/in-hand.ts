@@ -1,4 +1,5 @@
 import type { InvocationRequest, Settlement } from "@berth/contracts";
+import { sharedNow } from "@berth/redis";
 import type { Job } from "bullmq";
 import type { Cancelled } from "../cancellations.js";
 import { HandedBackError } from "../handed-back.js";
@@ -211,7 +212,7 @@ export class InHand {
 	/** Runs it, unless nobody waits for it any more. */
 	#begin(held: Held): void {
 		const { request, turn } = held;
-		if (request.expiresAtMs !== undefined && Date.now() > request.expiresAtMs) {
+		if (request.expiresAtMs !== undefined && sharedNow() > request.expiresAtMs) {
 			if (turn !== undefined) this.#waiting.giveBack(turn);
 			void this.#dropHeld(held, "expired_in_queue");
 			return;

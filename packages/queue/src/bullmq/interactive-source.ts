@@ -68,7 +68,7 @@ export class InteractiveSource {
 			log,
 			name: incarnation,
 			room: () => this.#room(),
-			take: (job, token) => this.#take(job, token),
+			take: (...taken) => this.#take(...taken),
 		});
 		this.#keeper = new LockKeeper((jobs, tokens, ms) => this.#fetcher.extendLocks(jobs, tokens, ms), log);
 		this.#unbegun = new Unbegun(redis);
@@ -165,8 +165,8 @@ export class InteractiveSource {
 		while (!this.#stopping && (this.#resting || this.#inHand.full)) await this.#change();
 	}
 
-	#take(job: Job<InteractiveEnvelope>, token: string): void {
-		const lost = this.#keeper.hold(job.id as string, token, job.processedOn ?? Date.now());
+	#take(job: Job<InteractiveEnvelope>, token: string, askedAtMs: number): void {
+		const lost = this.#keeper.hold(job.id as string, token, askedAtMs);
 		const batch: Batch = { job, token, lost, left: job.data.requests.length };
 		this.#batches.add(batch);
 		this.#inHand.take(batch);

@@ -17,8 +17,8 @@ export interface JobFetcherParts<Data> {
 	readonly name: string;
 	/** Resolves when there is room for one more job; or when it is told to stop. */
 	readonly room: () => Promise<void>;
-	/** Takes a job into its hands. @param token of its lock */
-	readonly take: (job: Job<Data>, token: string) => void;
+	/** Takes a job into its hands. @param token of its lock @param askedAtMs when it was asked for, by `performance.now()` */
+	readonly take: (job: Job<Data>, token: string, askedAtMs: number) => void;
 }
 
 /**
@@ -100,11 +100,12 @@ export class JobFetcher<Data> {
 			this.#echo = false;
 			return;
 		}
+		const askedAtMs = performance.now();
 		const [json, id] = (await worker.getBackend().moveToActive(token, this.#parts.name)) as [JobJson | undefined, string];
 		this.#quiet = !(json && this.#echo);
 		this.#echo = Boolean(json);
 		if (!json) return;
-		this.#parts.take(Job.fromJSON<Data>(worker, json, id), token);
+		this.#parts.take(Job.fromJSON<Data>(worker, json, id), token, askedAtMs);
 		// The answer of a quick one goes first.
 		await turn();
 		await turn();

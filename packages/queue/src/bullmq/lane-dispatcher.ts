@@ -1,7 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
-import type { InvocationRequest } from "@berth/contracts";
 import { type Redis, Subscription } from "@berth/redis";
-import type { Job } from "bullmq";
 import { LANE } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import type { FairRing, Turn } from "./fair-ring.js";
@@ -26,8 +24,8 @@ export interface LaneDispatcherParts {
 	readonly log: QueueLogger;
 	/** Before a job of a function is fetched, unless its project has no bound: asks for what is called when it is over; undefined when it has all in flight that it may. */
 	readonly admit: (key: string) => (() => Promise<(() => void) | undefined>) | undefined;
-	/** Runs a job; its slot is free again when that resolves. @param token of its lock */
-	readonly take: (job: Job<InvocationRequest>, key: string, token: string) => Promise<void>;
+	/** Runs a job; its slot is free again when that resolves. */
+	readonly take: (taken: Taken, key: string) => Promise<void>;
 }
 
 /**
@@ -189,16 +187,16 @@ export class LaneDispatcher {
 	async #endOne(key: string): Promise<boolean> {
 		const taken = await this.#takes.nextTooOld(key);
 		if (taken === undefined) return false;
-		await this.#parts.take(taken.job, key, taken.token);
+		await this.#parts.take(taken, key);
 		// It may have been the last one.
 		void this.#look(key);
 		return true;
 	}
 
-	async #run({ job, token }: Taken, turn: Turn, leave: (() => void) | undefined): Promise<void> {
+	async #run(taken: Taken, turn: Turn, leave: (() => void) | undefined): Promise<void> {
 		const begunAtMs = performance.now();
 		try {
-			await this.#parts.take(job, turn.key, token);
+			await this.#parts.take(taken, turn.key);
 		} finally {
 			leave?.();
 			if (leave !== undefined) this.#full.freed(projectOf(turn.key));

@@ -1,5 +1,5 @@
 import type { Backlog } from "@berth/contracts";
-import { LuaScript, type Redis } from "@berth/redis";
+import { LuaScript, type Redis, sharedNow } from "@berth/redis";
 import { functionQueueOf, LANE, QUEUE_PREFIX, SHARED_BACKGROUND_QUEUE } from "../keys.js";
 import type { HeldUp } from "../ports.js";
 import { STALLED_CHECK_MS } from "./leases.js";
@@ -137,11 +137,11 @@ export class LaneIndex {
 
 	/** Jobs of a function that could be taken now. */
 	async look(key: string): Promise<number> {
-		return (await LOOK.run(this.#redis, [LANE.index, LANE.marks], [key, prefixOf(key), Date.now()])) as number;
+		return (await LOOK.run(this.#redis, [LANE.index, LANE.marks], [key, prefixOf(key), sharedNow()])) as number;
 	}
 
 	async due(): Promise<Due> {
-		const now = Date.now();
+		const now = sharedNow();
 		const [keys, [, next]] = await Promise.all([
 			this.#redis.zrange(LANE.index, "-inf", `${now}`, "BYSCORE"),
 			this.#redis.zrange(LANE.index, `(${now}`, "+inf", "BYSCORE", "LIMIT", 0, 1, "WITHSCORES"),
@@ -151,12 +151,12 @@ export class LaneIndex {
 
 	/** Functions that have been due for so long. */
 	async overdue(forMs: number): Promise<string[]> {
-		return await this.#redis.zrange(LANE.index, "-inf", `${Date.now() - forMs}`, "BYSCORE");
+		return await this.#redis.zrange(LANE.index, "-inf", `${sharedNow() - forMs}`, "BYSCORE");
 	}
 
 	/** Functions with something in hand. */
 	async busy(): Promise<string[]> {
-		const until = Date.now() + STALLED_CHECK_MS;
+		const until = sharedNow() + STALLED_CHECK_MS;
 		return (await BUSY.run(this.#redis, [LANE.index], [until, `${QUEUE_PREFIX}:`, SHARED_BACKGROUND_QUEUE])) as string[];
 	}
 
@@ -174,7 +174,7 @@ export class LaneIndex {
 	}
 
 	async resume(key: string): Promise<void> {
-		await RESUME.run(this.#redis, [`${prefixOf(key)}meta`, LANE.paused, LANE.index], [key, Date.now(), LANE.news]);
+		await RESUME.run(this.#redis, [`${prefixOf(key)}meta`, LANE.paused, LANE.index], [key, sharedNow(), LANE.news]);
 	}
 
 	/** The keys of functions that are paused. */
@@ -214,7 +214,7 @@ export class LaneIndex {
 	/** Since when the function that waits longest has had something to run, milliseconds since the epoch. */
 	async oldest(): Promise<number | undefined> {
 		const [, since] = await this.#redis.zrange(LANE.index, "0", "0", "WITHSCORES");
-		return since === undefined || Number(since) > Date.now() ? undefined : Number(since);
+		return since === undefined || Number(since) > sharedNow() ? undefined : Number(since);
 	}
 
 	/** Looks at every function of which there is something: one that isn't in the index though it has work is put back. */

@@ -1,3 +1,4 @@
+import { sharedNow } from "@berth/redis";
 import type { QueueLogger } from "../logger.js";
 import type { FunctionQueues } from "./function-queues.js";
 import type { LaneIndex } from "./lane-index.js";
@@ -57,7 +58,7 @@ export class LaneRounds {
 	/** What is due, now and whenever the next is. */
 	async #tick(generation: number): Promise<void> {
 		this.#tickAtMs = 0;
-		let nextAtMs = Date.now() + TICK_MS;
+		let nextAtMs = sharedNow() + TICK_MS;
 		try {
 			const { keys, nextMs } = await this.#parts.index.due();
 			if (generation !== this.#generation) return;
@@ -71,7 +72,7 @@ export class LaneRounds {
 
 	#tickAt(generation: number, atMs: number): void {
 		this.#tickAtMs = atMs;
-		this.#tickTimer = setTimeout(() => void this.#tick(generation), Math.max(TICK_LEAST_MS, atMs - Date.now()));
+		this.#tickTimer = setTimeout(() => void this.#tick(generation), Math.max(TICK_LEAST_MS, atMs - sharedNow()));
 	}
 
 	/** Jobs of workers that died. */

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { InvocationRequest } from "@berth/contracts";
-import type { Redis } from "@berth/redis";
+import { type Redis, sharedNow } from "@berth/redis";
 import { Job, type JobJson } from "bullmq";
 import { LANE } from "../keys.js";
 import { isTooOld } from "./background-policy.js";
@@ -8,10 +8,11 @@ import type { FunctionQueues } from "./function-queues.js";
 import type { LaneIndex } from "./lane-index.js";
 import { untake } from "./untaken.js";
 
-/** A job, and the token of its lock. */
+/** A job, the token of its lock, and when it was asked for by `performance.now()`. */
 export interface Taken {
 	readonly job: Job<InvocationRequest>;
 	readonly token: string;
+	readonly askedAtMs: number;
 }
 
 export interface LaneTakesParts {
@@ -51,7 +52,7 @@ export class LaneTakes {
 
 	/** A function has something again, also for other nodes. */
 	async announce(key: string): Promise<void> {
-		await this.#parts.index.dueBy(key, Date.now());
+		await this.#parts.index.dueBy(key, sharedNow());
 		await this.#parts.redis.publish(LANE.news, key);
 	}
 
@@ -70,10 +71,11 @@ export class LaneTakes {
 		const { redis, queues } = this.#parts;
 		const token = `${this.#id}-${++this.#taken}`;
 		const queue = queues.of(key);
+		const askedAtMs = performance.now();
 		const [json, id] = (await queue.getBackend().moveToActive(token)) as [JobJson | undefined, string];
 		if (!json) return undefined;
 		const job = Job.fromJSON<InvocationRequest>(queue, json, id);
-		if (isWanted(job)) return { job, token };
+		if (isWanted(job)) return { job, token, askedAtMs };
 		await untake(redis, queue, job, token);
 		await job.moveToWait(token);
 		await this.announce(key);

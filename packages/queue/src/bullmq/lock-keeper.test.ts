@@ -16,7 +16,7 @@ test("a lock in hand is renewed for as long as it is held", async () => {
 		renewed.push(...jobs);
 		return [];
 	}, SILENT);
-	const lost = keeper.hold("job", "token", Date.now());
+	const lost = keeper.hold("job", "token", performance.now());
 	await vi.advanceTimersByTimeAsync(3 * LOCK_MS);
 	expect(renewed.length).toBeGreaterThanOrEqual(Math.floor((3 * LOCK_MS) / (RENEW_MS + 500)));
 	expect(lost.aborted).toBe(false);
@@ -26,14 +26,14 @@ test("a lock in hand is renewed for as long as it is held", async () => {
 
 test("a lock that is refused aborts its job's signal", async () => {
 	const keeper = new LockKeeper(async () => ["job"], SILENT);
-	const lost = keeper.hold("job", "token", Date.now());
+	const lost = keeper.hold("job", "token", performance.now());
 	await vi.advanceTimersByTimeAsync(RENEW_MS + 500);
 	expect(lost.aborted).toBe(true);
 });
 
 test("a lock that can't be renewed is given up before it ends", async () => {
 	const keeper = new LockKeeper(() => new Promise(() => undefined), SILENT);
-	const lost = keeper.hold("job", "token", Date.now());
+	const lost = keeper.hold("job", "token", performance.now());
 	await vi.advanceTimersByTimeAsync(LOCK_MS - KILL_MARGIN_MS);
 	expect(lost.aborted).toBe(false);
 	await vi.advanceTimersByTimeAsync(500);
@@ -46,8 +46,8 @@ test("the end of a lost attempt doesn't let go of the next attempt's lock", asyn
 		renewed.push(...tokens);
 		return [];
 	}, SILENT);
-	keeper.hold("job", "first", Date.now());
-	keeper.hold("job", "second", Date.now());
+	keeper.hold("job", "first", performance.now());
+	keeper.hold("job", "second", performance.now());
 	keeper.release("first");
 	await vi.advanceTimersByTimeAsync(LOCK_MS);
 	expect(renewed).toContain("second");

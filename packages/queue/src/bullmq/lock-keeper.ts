@@ -31,11 +31,10 @@ export class LockKeeper {
 		this.#log = log;
 	}
 
-	/** Keeps a job's lock until `release`. @param takenAtMs wall clock: when the job was asked for */
-	hold(job: string, token: string, takenAtMs: number): AbortSignal {
+	/** Keeps a job's lock until `release`. @param askedAtMs when the job was asked for, by `performance.now()` */
+	hold(job: string, token: string, askedAtMs: number): AbortSignal {
 		const controller = new AbortController();
-		const renewedAtMs = performance.now() - Math.max(0, Date.now() - takenAtMs);
-		this.#held.set(token, { job, token, controller, renewedAtMs });
+		this.#held.set(token, { job, token, controller, renewedAtMs: askedAtMs });
 		this.#timer ??= setInterval(() => this.#tick(), TICK_MS);
 		return controller.signal;
 	}

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { type BodyReference, FIXED_LIMITS, HOOK_LIMITS, type HookEvent, type HookRate, LIMITS, SECOND_MS } from "@berth/contracts";
-import { guarded, type Redis, Subscription } from "@berth/redis";
+import { guarded, type Redis, Subscription, sharedNow } from "@berth/redis";
 import type { PayloadStore } from "../artifacts/payload-store.js";
 import { keys } from "../keys.js";
 import { ADMIT, ANNOTATE_EVENT, END_EVENT, FIND_EVENT, LIST_EVENTS, READMIT, RECORD_EVENT } from "./hook-scripts.js";
@@ -74,7 +74,7 @@ export class HookLog {
 	 */
 	async begin(id: string, event: StoredEvent, identities: readonly string[], timeoutMs: number): Promise<Claim> {
 		const claimMs = FIXED_LIMITS.startMs + timeoutMs + CLAIM_SLACK_MS;
-		return await this.#record(id, { ...event, expiresAtMs: Date.now() + claimMs }, identities, claimMs, "runs", false);
+		return await this.#record(id, { ...event, expiresAtMs: sharedNow() + claimMs }, identities, claimMs, "runs", false);
 	}
 
 	/** Records a delivery that isn't run. */
