@@ -68,6 +68,11 @@ describe("infra/docker-compose.yml", () => {
 		expect([gateway?.privileged, worker?.privileged]).toEqual([undefined, undefined]);
 	});
 
+	test("hands labels of its node on to the worker", async () => {
+		const { worker } = await services({ ...VALUES, BERTH_NODE_LABELS: "zone=a" });
+		expect(worker?.environment).toMatchObject({ BERTH_NODE_LABELS: "zone=a" });
+	});
+
 	test("names files that are there", async () => {
 		const all = await services({ ...VALUES, BERTH_METRICS_KEY_FILE: "/etc/hostname" }, "--profile", "monitoring");
 		const files = Object.values(all).flatMap(({ volumes = [] }) => volumes.flatMap((volume) => volume.split(":")[0] ?? []));

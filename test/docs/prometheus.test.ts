@@ -67,7 +67,7 @@ function absentIn(query: string): readonly string[] {
 	return [...absent, ...selected, ...(isOfRules ? [] : grouped.filter((label) => !all.has(label)))];
 }
 
-test("promtool takes the rules, and their tests hold", async () => {
+test("promtool takes the rules, and their tests hold", { timeout: 90_000 }, async () => {
 	expect(await promtool("check", "rules", RULES)).toContain(`${recorded.length + alerts.length} rules found`);
 	await promtool("test", "rules", TESTS);
 	await promtool("check", "config", "--syntax-only", join(ROOT, "infra/prometheus/prometheus.yml"));
@@ -105,7 +105,7 @@ test("what a query names that isn't there is found", () => {
 	expect(absentIn("berth:nothing:rate5m")).toEqual(["berth:nothing:rate5m"]);
 });
 
-test("Prometheus parses every query of the dashboard", async () => {
+test("Prometheus parses every query of the dashboard", { timeout: 90_000 }, async () => {
 	const directory = mkdtempSync(join(tmpdir(), "berth-queries-"));
 	try {
 		const path = join(directory, "queries.yml");

@@ -1,7 +1,9 @@
+import { execFileSync } from "node:child_process";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Cluster } from "../harness/cluster.js";
 import { eventually } from "../harness/eventually.js";
 import { deploy } from "../harness/functions.js";
+import { sandboxCgroupsOf } from "../harness/leftovers.js";
 import type { Stack } from "../harness/stack.js";
 
 let cluster: Cluster;
@@ -109,4 +111,74 @@ test("a selector holds in both lanes, for whoever asks; without such a node it w
 	await expect.poll(async () => (await b.client.invocation(waiting.id)).waitsFor, { timeout: 5000 }).toContain("has the labels zone=c");
 	await cluster.addWorker({ BERTH_NODE_LABELS: "zone=c" });
 	expect(await a.client.settled(waiting.id)).toMatchObject({ outcome: "succeeded" });
+});
+
+/** Has these nodes alone take what begins from now on, and waits until both gateways know. */
+async function placeOnlyOn(nodes: readonly string[], all: readonly string[]): Promise<void> {
+	await Promise.all(all.map((each) => (nodes.includes(each) ? a.client.undrain(each) : a.client.drain(each))));
+	await Promise.all([a, b].map(({ client }) => eventually(async () => expect(await readyAt(client)).toEqual([...nodes].sort()))));
+}
+
+async function readyAt(client: Stack["client"]): Promise<readonly string[]> {
+	return (await client.nodes()).nodes.flatMap(({ id, state }) => (state === "ready" ? [id] : [])).sort();
+}
+
+/** Invocations that the fast Redis knows not to have begun. */
+function marksOfUnbegun(): number {
+	const count = "local n = 0 for _, key in ipairs(redis.call('KEYS', 'berth:unbegun:*')) do n = n + redis.call('HLEN', key) end return n";
+	return Number(execFileSync("redis-cli", ["-u", cluster.fast.url, "EVAL", count, "0"], { encoding: "utf8" }));
+}
+
+test("a node is killed and another cut off from Redis: what had begun for somebody who waits is lost, and says so; all else is done on the one that is left, and nothing goes on elsewhere", async () => {
+	const nodes = (await a.client.nodes()).nodes;
+	const all = ["a", "b", "c"].map((zone) => nodes.find(({ labels }) => labels?.["zone"] === zone)?.id as string);
+	const [cutOff, killed, left] = all as [string, string, string];
+	const [ofCutOff, ofKilled] = cluster.workers as [Stack, Stack];
+	const source = "export default ({ ms }, { attempt }) => (attempt > 1 ? 'again' : new Promise((done) => setTimeout(done, ms, 'late')))";
+	const background = await deploy(a, { source });
+	const begin = async (ms: number) => (await b.client.invokeAsync(background.name, { json: { ms } })).id;
+	// One at a time: the others are in a node's hands and wait for its sandbox.
+	const single = await deploy(b, { source: "export default ({ ms }) => new Promise((done) => setTimeout(done, ms, ms))", concurrency: 1 });
+	const invoke = (ms: number) => a.client.invoke(single.name, { json: { ms } }).catch((error: unknown) => error);
+	const inHand = async (node: string) => {
+		const { interactive, background: jobs } = await b.client.drainOf(node);
+		return [interactive, jobs] as const;
+	};
+
+	await placeOnlyOn([cutOff], all);
+	const ids = [await begin(25_000)];
+	const sandbox = await eventually(async () => {
+		const busy = (await a.client.sandboxes()).filter((each) => each.function === background.name && each.state === "busy");
+		expect(busy).toEqual([expect.objectContaining({ node: cutOff })]);
+		return busy[0]?.id;
+	});
+	await placeOnlyOn([killed], all);
+	ids.push(await begin(25_000));
+	const begun = invoke(25_000);
+	await eventually(async () => expect(await inHand(killed)).toEqual([1, 1]));
+	const waiting = Promise.all([1, 2, 3].map(invoke));
+	await eventually(async () => expect(await inHand(killed)).toEqual([4, 1]));
+	// That it hasn't begun is written down once it is so for a while; who dies before has perhaps begun it.
+	await eventually(() => expect(marksOfUnbegun()).toBe(3));
+	await placeOnlyOn([cutOff, killed], all);
+	// These end when one of both can tell nobody, and the other one is no more.
+	ids.push(...(await Promise.all([2500, 2500, 2500, 2500].map(begin))));
+	await eventually(async () => expect((await inHand(cutOff))[1] + (await inHand(killed))[1]).toBe(ids.length));
+
+	const pids = await Promise.all([ofKilled.supervisorPid(), ofKilled.pidOf("launcher"), ofKilled.pidOf("worker")]);
+	cluster.machineOf(ofCutOff).cutOff([cluster.durable.host, cluster.fast.host]);
+	for (const pid of pids) process.kill(pid, "SIGKILL");
+	await a.client.undrain(left);
+	const doneElsewhere = { outcome: "succeeded", attempt: 2, node: left, result: { text: "again" } };
+	for (const id of ids) {
+		expect(await a.client.settled(id, { signal: AbortSignal.timeout(45_000) })).toMatchObject(doneElsewhere);
+		// Before somebody else had it, it was over where it had been.
+		expect(sandboxCgroupsOf(ofCutOff.dataDir)).not.toContain(sandbox);
+	}
+	expect(await begun).toMatchObject({ problem: { code: "worker_lost", retryable: true } });
+	expect(await waiting).toEqual([1, 2, 3].map(() => expect.objectContaining({ outcome: "succeeded" })));
+
+	cluster.machineOf(ofCutOff).mend();
+	await eventually(async () => expect(await readyAt(a.client)).toEqual([cutOff, left].sort()), 45_000);
+	for (const id of ids) expect(await b.client.invocation(id)).toMatchObject(doneElsewhere);
 });

@@ -8,7 +8,8 @@ mount -t securityfs security /sys/kernel/security
 mount -t devtmpfs dev /dev
 mount -t tmpfs -o mode=1777 tmp /tmp
 mount -t tmpfs run /run
-insmod /usr/lib/overlay.ko
+# In their order: each needs those before it.
+for module in /usr/lib/modules/*.ko; do insmod "$module"; done
 ip link set lo up
 ln -s /proc/self/fd /dev/fd
 

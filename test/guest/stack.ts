@@ -1,4 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
+import { World } from "../../packages/launcher/src/testing/world.js";
 import { report } from "../conformance/report.js";
 import { cpuTicksOf } from "../harness/cgroups.js";
 import { eventually } from "../harness/eventually.js";
@@ -6,6 +7,7 @@ import { type Deployed, type DeployInput, deploy, fixture } from "../harness/fun
 import { sandboxCgroupsOf, sandboxProcessesOf } from "../harness/leftovers.js";
 import { Stack } from "../harness/stack.js";
 import { cgroupFilesOf, cgroupFilesOwnedBy } from "./cgroup-files.js";
+import { OUTSIDE } from "./outside.js";
 
 /** What runs inside of a guest: a stack, and what its host's tests want to know about it. Everything is slow here. */
 const PATIENCE_MS = 240_000;
@@ -13,10 +15,20 @@ const SERVICE_UID = 64_770;
 const STILL_MS = 5000;
 
 const [runtime = "auto", ...wanted] = process.argv.slice(2);
+let world: World;
 let stack: Stack;
 
 const started = async () => {
-	stack = await Stack.start({ BERTH_PREWARMED: "1", BERTH_PREWARMED_BUILDS: "1", BERTH_OCI_RUNTIME: runtime, BERTH_MEMORY_MIB: "2048" });
+	world = await World.make();
+	const ready = { BERTH_PREWARMED: "1", BERTH_PREWARMED_BUILDS: "1" };
+	stack = await Stack.start({ ...ready, BERTH_OCI_RUNTIME: runtime, BERTH_MEMORY_MIB: "2048", BERTH_RESOLVER: world.resolver });
+};
+const stopped = async () => {
+	try {
+		await stack.stop();
+	} finally {
+		await world[Symbol.asyncDispose]();
+	}
 };
 const doctor = async () => JSON.parse((await stack.berth("doctor", "--json")).stdout) as unknown;
 
@@ -115,4 +127,7 @@ const CHECKS: Readonly<Record<string, () => Promise<unknown>>> = {
 
 await report("up", started);
 for (const [name, check] of Object.entries(CHECKS)) if (wanted.includes(name)) await report(name, check);
-await report("down", async () => await stack.stop());
+for (const [name, check] of Object.entries(OUTSIDE)) {
+	if (wanted.includes(name)) await report(name, () => check({ stack, world, deployed, patienceMs: PATIENCE_MS }));
+}
+await report("down", stopped);

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { boundOf, type Candidate, FLOOR_PER_CORE, placeAmong } from "./bounded-load.js";
+import { boundOf, type Candidate, FLOOR_PER_CORE, placeAmong as placeAmongThem, totalsOf } from "./bounded-load.js";
 import { Rendezvous } from "./rendezvous.js";
 
 const nodes = fc.uniqueArray(fc.record({ id: fc.stringMatching(/^[a-z]{1,6}$/), cores: fc.integer({ min: 1, max: 8 }) }), {
@@ -18,13 +18,12 @@ function placeAll(all: readonly { readonly id: string; readonly cores: number }[
 		id,
 		cores: all.find((each) => each.id === id)?.cores ?? 1,
 		load: loads.get(id) ?? 0,
-		isWarm: false,
 	});
 	const ids = all.map(({ id }) => id);
 	const placed = wanted.map((key) => {
-		const ordered = rendezvous.order(key, ids).map(candidate);
-		const { id } = placeAmong(ordered) as Candidate;
-		const bound = boundOf(candidate(id), ordered);
+		const ordered = [...rendezvous.order(key, ids)].map((at) => candidate(ids[at] as string));
+		const { id } = placeAmongThem(ordered, totalsOf(ordered), () => false) as Candidate;
+		const bound = boundOf(candidate(id), totalsOf(ordered));
 		loads.set(id, (loads.get(id) ?? 0) + 1);
 		return { key, id, load: loads.get(id) as number, bound };
 	});
@@ -61,7 +60,9 @@ test("functions are spread: of many each of four nodes has its part", () => {
 	for (const { id } of all) expect(homes.filter((home) => home === id).length).toBeGreaterThan(60);
 });
 
-const of = (id: string, load: number, isWarm = false, cores = 1): Candidate => ({ id, cores, load, isWarm });
+type Warm = Candidate & { readonly isWarm: boolean };
+const of = (id: string, load: number, isWarm = false, cores = 1): Warm => ({ id, cores, load, isWarm });
+const placeAmong = (ordered: readonly Warm[]) => placeAmongThem(ordered, totalsOf(ordered), ({ isWarm }) => isWarm);
 
 test("a warm node is taken before the home that isn't, but not beyond its bound; among warm ones the home is first", () => {
 	expect(placeAmong([of("home", 0), of("next", 1, true)])?.id).toBe("next");

@@ -12,28 +12,43 @@ export interface Candidate {
 	readonly cores: number;
 	/** What it has in flight, as far as it is known here. */
 	readonly load: number;
-	/** Whether it says that it has sandboxes of the version. */
-	readonly isWarm: boolean;
+}
+
+/** What all candidates have in flight, and their cores. */
+export interface Totals {
+	readonly load: number;
+	readonly cores: number;
+}
+
+export function totalsOf(all: Iterable<Candidate>): Totals {
+	let [load, cores] = [0, 0];
+	for (const each of all) {
+		load += each.load;
+		cores += each.cores;
+	}
+	return { load, cores };
 }
 
 /** How much a node may have in flight once one more is placed. */
-export function boundOf({ cores }: Pick<Candidate, "cores">, all: readonly Candidate[]): number {
-	const total = all.reduce((sum, { load }) => sum + load, 1);
-	const share = cores / all.reduce((sum, each) => sum + each.cores, 0);
-	return Math.max(Math.ceil(BOUND * total * share), FLOOR_PER_CORE * cores);
+export function boundOf({ cores }: Pick<Candidate, "cores">, all: Totals): number {
+	return Math.max(Math.ceil((BOUND * (all.load + 1) * cores) / all.cores), FLOOR_PER_CORE * cores);
 }
 
 /**
  * The first that has room and is warm, else the first that has room. Where what is known of loads is so old that none has, the one with
  * the least for its cores.
- * @param ordered the function's home first, and where it goes beyond that
+ * @param ordered the function's home first, and where it goes beyond that @param all what these have together
+ * @param isWarm whether it says that it has sandboxes of the version
  */
-export function placeAmong(ordered: readonly Candidate[]): Candidate | undefined {
-	const withRoom = ordered.filter((each) => each.load < boundOf(each, ordered));
-	return withRoom.find(({ isWarm }) => isWarm) ?? withRoom[0] ?? leastOf(ordered);
-}
-
-function leastOf([first, ...others]: readonly Candidate[]): Candidate | undefined {
-	const perCore = ({ load, cores }: Candidate) => load / cores;
-	return first && others.reduce((least, each) => (perCore(each) < perCore(least) ? each : least), first);
+export function placeAmong<T extends Candidate>(ordered: Iterable<T>, all: Totals, isWarm: (node: T) => boolean): T | undefined {
+	let first: T | undefined;
+	let least: T | undefined;
+	for (const node of ordered) {
+		const { load } = node;
+		if (load < boundOf(node, all)) {
+			if (isWarm(node)) return node;
+			first ??= node;
+		} else if (least === undefined || load / node.cores < least.load / least.cores) least = node;
+	}
+	return first ?? least;
 }

@@ -2,7 +2,8 @@ import { BerthError, SECOND_MS } from "@berth/contracts";
 import { BACKLOGS_TOLD } from "@berth/telemetry";
 import type { Request, Response } from "express";
 import { merged, withNode } from "./exposition.js";
-import { NO_WORKER, openOf } from "./placement.js";
+import { openOf } from "./node-readings.js";
+import { noWorker } from "./placement.js";
 import type { Services } from "./services.js";
 
 /** How long a node may take to say its metrics, milliseconds: well within a scrape's 10 s. */
@@ -18,7 +19,7 @@ export async function readyz(_request: Request, response: Response, { functions,
 	const servers = await Promise.allSettled([functions.ping(), invocations.tryFast()]);
 	const away = servers.filter((server) => server.status === "rejected").map(({ reason }) => reason as BerthError);
 	if (away.length > 0) throw new BerthError("unavailable", away.map(({ message }) => message).join(" "), { cause: away[0] });
-	if (openOf(nodes).length === 0) throw new BerthError("unavailable", NO_WORKER);
+	if (openOf(nodes.nodes()).length === 0) throw new BerthError("unavailable", noWorker(nodes));
 	response.type("text/plain").send("ok\n");
 }
 

@@ -36,9 +36,12 @@ export class NodeLoads {
 
 	on({ id, load }: Pick<NodeInfo, "id" | "load">): number {
 		const own = this.#own.get(id);
-		if (own === undefined) return load?.running ?? 0;
+		const running = load?.running ?? 0;
+		if (own === undefined) return running;
+		// Of all nodes it is asked for each invocation.
+		if (running === 0) return own.inFlight;
 		this.#age(own);
-		return own.inFlight + Math.max(0, (load?.running ?? 0) - Math.max(own.peak, own.peakBefore));
+		return own.inFlight + Math.max(0, running - Math.max(own.peak, own.peakBefore));
 	}
 
 	#of(node: string): Own {

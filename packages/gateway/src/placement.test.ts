@@ -32,6 +32,19 @@ test("where no node has it one of them says why; where there is none at all noth
 	expect(() => placesOf([], "runsc")).toThrow("no worker takes invocations");
 });
 
+test("where every node is drained it says so, which, and how one works again; one that is about to return isn't meant", () => {
+	const drained = (...ids: readonly string[]) => ids.map((id): Partial<NodeInfo> => ({ id, draining: true }));
+	expect(() => placesOf(drained("a", "b"))).toThrow(
+		expect.objectContaining({
+			code: "unavailable",
+			message: expect.stringMatching(/^no node takes work: a, b are drained.*`berth drain --undo <node>`/),
+		}),
+	);
+	expect(() => placesOf(drained("a", "b", "c", "d", "e", "f", "g"))).toThrow("a, b, c, d, e and 2 more are drained");
+	expect(lackOf(directoryOf(drained("a")), manifestSchema.parse({}))).toContain("a is drained");
+	expect(placesOf([...drained("a"), { id: "b" }])).toEqual(["b"]);
+});
+
 test("background work that no node can run says what it waits for", () => {
 	const lack = (nodes: readonly Partial<NodeInfo>[], runtimeClass?: "runsc") =>
 		lackOf(directoryOf(nodes), manifestSchema.parse({ runtimeClass }));

@@ -18,7 +18,7 @@ const IMAGE_MIB = 768;
  * layers of a base, unpacked. Nothing is mounted for it.
  */
 export async function makeEngineImage(image: string, staging: string, parts: GuestParts): Promise<void> {
-	await makeRoot(staging, parts, PROGRAMS);
+	await makeRoot(staging, parts, { programs: PROGRAMS, modules: ["fs/overlayfs/overlay"] });
 	await bundleProgram(CHECKS, join(staging, "berth/main.mjs"));
 	await bundleProgram(join(PROJECT, "packages/launcher/src/main.ts"), join(staging, "berth/launcher.mjs"));
 	for (const name of ["koffi", "@koromix"]) {

@@ -1,5 +1,5 @@
 import { chmod, copyFile, mkdir, realpath, symlink, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import type { GuestParts } from "./debian.js";
@@ -10,24 +10,34 @@ export const NODE = join(PROJECT, "infra/runtimes/node_modules/node24/bin/node")
 const INIT = fileURLToPath(new URL("../../guest/init.sh", import.meta.url));
 const SEARCH = ["/usr/local/bin", "/usr/bin", "/usr/sbin", "/bin", "/sbin"];
 
-/** Makes the root of a guest: its first process, and programs of this machine with the libraries where each looks for them, in the usual merged layout. */
-export async function makeRoot(staging: string, { busybox, runc, modules }: GuestParts, names: readonly string[]): Promise<void> {
+/** What is in a guest's root beside its first process. */
+interface RootContents {
+	/** Of this machine, by name. */
+	readonly programs: readonly string[];
+	/** Of the kernel, by their paths without `.ko`, in the order in which they need each other. */
+	readonly modules: readonly string[];
+}
+
+/** Makes the root of a guest: its first process, and programs of this machine with the libraries where each looks for them, all in one directory. */
+export async function makeRoot(staging: string, { busybox, runc, modules }: GuestParts, contents: RootContents): Promise<void> {
 	for (const name of ["dev", "proc", "sys", "run", "etc", "var/lib", "root", "berth"])
 		await mkdir(join(staging, name), { recursive: true });
 	await mkdir(join(staging, "tmp"));
 	await chmod(join(staging, "tmp"), 0o1777);
-	for (const name of ["bin", "sbin", "lib", "lib64"]) {
-		await mkdir(join(staging, "usr", name), { recursive: true });
-		await symlink(`usr/${name}`, join(staging, name));
-	}
+	for (const name of ["bin", "lib", "lib64"]) await mkdir(join(staging, "usr", name), { recursive: true });
+	await symlink("bin", join(staging, "usr/sbin"));
+	for (const name of ["bin", "sbin", "lib", "lib64"]) await symlink(`usr/${name}`, join(staging, name));
 	await writeFile(join(staging, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n");
 	await writeFile(join(staging, "etc/group"), "root:x:0:\n");
 	await writeFile(join(staging, "etc/hosts"), "127.0.0.1 localhost\n");
 	await add(INIT, join(staging, "usr/sbin/guest-init"));
 	await add(busybox, join(staging, "usr/bin/busybox"));
 	await symlink("busybox", join(staging, "usr/bin/sh"));
-	await add(join(modules, "fs/overlayfs/overlay.ko"), join(staging, "usr/lib/overlay.ko"));
-	const programs = await Promise.all(names.map(async (name) => ({ name, file: await find(name) })));
+	for (const [at, path] of contents.modules.entries()) {
+		const numbered = `${String(at).padStart(2, "0")}-${basename(path)}.ko`;
+		await add(join(modules, `${path}.ko`), join(staging, "usr/lib/modules", numbered));
+	}
+	const programs = await Promise.all(contents.programs.map(async (name) => ({ name, file: await find(name) })));
 	for (const { name, file } of [...programs, { name: "runc", file: runc }]) await add(file, join(staging, "usr/bin", name));
 	const linked = [...programs.map(({ file }) => file), runc, NODE];
 	const libraries = new Set((await Promise.all(linked.map(librariesOf))).flat());

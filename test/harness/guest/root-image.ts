@@ -26,7 +26,19 @@ const PROGRAMS = [
 	"nft",
 	"ip",
 	"mkfs.ext4",
+	"nsenter",
 ] as const;
+/** What networks and volumes need of Debian's cloud kernel beside layers' overlays; it has ext4 without. */
+const MODULES = [
+	...["fs/overlayfs/overlay", "drivers/block/loop", "drivers/net/veth", "lib/libcrc32c"],
+	...["nfnetlink", "nf_tables"].map(inNetfilter),
+	...["net/ipv4/netfilter/nf_defrag_ipv4", "net/ipv6/netfilter/nf_defrag_ipv6"],
+	...["nf_conntrack", "nf_nat", "nf_conncount", "nft_ct", "nft_nat", "nft_chain_nat", "nft_masq", "nft_connlimit"].map(inNetfilter),
+	...["net/ipv4/netfilter/nf_reject_ipv4", "net/ipv6/netfilter/nf_reject_ipv6"],
+	...["nft_reject", "nft_reject_inet", "nft_fib"].map(inNetfilter),
+	...["net/ipv4/netfilter/nft_fib_ipv4", "net/ipv6/netfilter/nft_fib_ipv6"],
+	...["nft_fib_inet"].map(inNetfilter),
+];
 /** Packages of people who work on Berth; the stack needs none of them, and they are most of the bytes. */
 const DEVELOPMENT =
 	/^(?:@biomejs|@turbo|@typescript|@rolldown|@types|typescript|turbo|knip|lightningcss.*|vite|vitest|node-linux-.*|\.cache|\.bin)$/;
@@ -37,7 +49,7 @@ const IMAGE_MIB = 3072;
  * here, and the checks bundled into one file. Nothing is mounted for it.
  */
 export async function makeRootImage(image: string, staging: string, parts: GuestParts): Promise<void> {
-	await makeRoot(staging, parts, PROGRAMS);
+	await makeRoot(staging, parts, { programs: PROGRAMS, modules: MODULES });
 	await symlink("/berth/infra/runtimes/node_modules/node24/bin/node", join(staging, "usr/bin/node"));
 	await addPython(staging);
 	await addProject(join(staging, "berth"));
@@ -55,6 +67,10 @@ async function addPython(staging: string): Promise<void> {
 	const library = dirname(files.find(({ path }) => path.endsWith("/os.py"))?.path ?? "");
 	// With its times: bytecode is held against those of its source.
 	await cp(library, join(staging, library), { recursive: true, preserveTimestamps: true });
+}
+
+function inNetfilter(name: string): string {
+	return `net/netfilter/${name}`;
 }
 
 async function addProject(to: string): Promise<void> {
