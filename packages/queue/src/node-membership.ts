@@ -39,6 +39,7 @@ export class RedisNodeMembership implements NodeMembership {
 	#load: (() => NodeLoad) | undefined;
 	#timer: NodeJS.Timeout | undefined;
 	#renewing = false;
+	#isStopping = false;
 	#gateways: readonly GatewayInfo[] = [];
 	#closed: Promise<void> | undefined;
 
@@ -71,10 +72,11 @@ export class RedisNodeMembership implements NodeMembership {
 		this.#timer = setInterval(() => void this.#renewOnce(), NODE_RENEWAL_MS);
 	}
 
-	/** Should Redis be away now, the next renewal says it. */
+	/** Should Redis be away now, the next renewal says it. Where an operator drained it the next one takes nothing either: nothing is left to that. */
 	async drain(returns = false): Promise<void> {
 		if (this.#node === undefined || this.#closed !== undefined) return;
-		this.#node = { ...this.#node, draining: true, ...(returns ? { returns } : {}) };
+		this.#isStopping = true;
+		this.#node = { ...this.#node, draining: true, ...(returns && !this.isDraining ? { returns } : {}) };
 		await this.#renewOnce();
 		if (this.#redis.status === "ready") await this.#tell({ kind: "draining", id: this.#node.id });
 	}
@@ -85,8 +87,9 @@ export class RedisNodeMembership implements NodeMembership {
 
 	/** See NodeMembership.setDrained. */
 	async setDrained(isDrained: boolean): Promise<void> {
-		if (this.#node === undefined || this.#closed !== undefined || this.#node.returns === true) return;
-		const { draining: _, ...open } = this.#node;
+		if (this.#node === undefined || this.#closed !== undefined) return;
+		const { draining: _, returns: __, ...open } = this.#node;
+		if (!isDrained && this.#isStopping) throw new BerthError("unavailable", `Node ${open.id} stops: say it once it is back.`);
 		const node: NodeInfo = isDrained ? { ...open, draining: true } : open;
 		if (isDrained) await this.#redis.set(drainedOf(node.id), "", "PX", DRAINED_KEPT_MS);
 		else await this.#redis.del(drainedOf(node.id));

@@ -158,7 +158,7 @@ export interface NodeMembership {
 	gateways(): readonly string[];
 	/** Whether it takes nothing new, as an operator had it before this start, or has it now. */
 	readonly isDraining: boolean;
-	/** An operator's word: it is to be given nothing new, until it is said otherwise, also over starts of its worker. */
+	/** An operator's word: it is to be given nothing new, until it is said otherwise, also over starts of its worker. @throws BerthError `unavailable` when it is to take work and stops */
 	setDrained(isDrained: boolean): Promise<void>;
 	/** Says that this node ends what it has and is to be given nothing more. @param returns another one takes its place in a moment */
 	drain(returns?: boolean): Promise<void>;

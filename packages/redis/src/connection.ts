@@ -121,7 +121,6 @@ function whenDemoted(): (error: Error) => boolean {
 
 /** Closes a connection: politely when Redis answers, at once otherwise. */
 export async function closeRedis(redis: Redis): Promise<void> {
-	if (redis.status === "end") return;
 	if (redis.status === "ready") {
 		const stop = new AbortController();
 		const late = wait(CLOSE_WAIT_MS, undefined, { signal: stop.signal }).catch(() => undefined);

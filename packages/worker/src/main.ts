@@ -287,9 +287,9 @@ const joined = membership.join(
 );
 await joined.finally(() => keepIncarnation(paths, incarnation));
 events.record(undefined, { kind: "node", what: "joined", node });
+await drain.begin();
 await invocationSource.start((delivery) => attempts.run(delivery), settings.maxInflight, settlementKeeper(artifacts, settings.recordsMs));
 await buildSource.start((task, attempt) => builds.run(task, attempt), BUILDS_AT_ONCE);
-await drain.begin();
 await images.resume();
 mirror?.start();
 minimums.start();

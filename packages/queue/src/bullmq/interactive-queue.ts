@@ -74,6 +74,7 @@ export class InteractiveQueue {
 			channel: this.#channel,
 			gatewayId,
 			queueOf: (node) => this.#nodes.of(node).queue,
+			isOpen: (pending) => this.#pending.has(pending),
 			settled: (id, settlement) => this.#finish(id, settlement),
 			failed: (pending, error) => this.#fail(pending, error),
 			accepted: (pending) => this.#accept(pending),
