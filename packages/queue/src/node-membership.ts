@@ -13,6 +13,7 @@ import {
 	type NodeNews,
 	QUEUE_PROTOCOL,
 } from "./node-channels.js";
+import { ClaimWatch, type NodeClaim, requireUnclaimed } from "./node-claim.js";
 import { readNodes } from "./node-leases.js";
 import type { GatewayInfo, NodeAnswer, NodeInfo, NodeMembership, NodeQuestion } from "./node-ports.js";
 
@@ -32,6 +33,8 @@ export class RedisNodeMembership implements NodeMembership {
 	readonly #redis: Redis;
 	readonly #subscriber: Redis;
 	readonly #log: QueueLogger;
+	readonly #claim: NodeClaim | undefined;
+	readonly #watch: ClaimWatch | undefined;
 	#node: NodeInfo | undefined;
 	#load: (() => NodeLoad) | undefined;
 	#timer: NodeJS.Timeout | undefined;
@@ -40,11 +43,13 @@ export class RedisNodeMembership implements NodeMembership {
 	#gateways: readonly GatewayInfo[] = [];
 	#closed: Promise<void> | undefined;
 
-	/** @param redis for `patient` use. @param subscriber for `subscriber` use */
-	constructor(redis: Redis, subscriber: Redis, log: QueueLogger) {
+	/** @param redis for `patient` use. @param subscriber for `subscriber` use. @param claim absent: whoever joins last has the id */
+	constructor(redis: Redis, subscriber: Redis, log: QueueLogger, claim?: NodeClaim) {
 		this.#redis = redis;
 		this.#subscriber = subscriber;
 		this.#log = log;
+		this.#claim = claim;
+		this.#watch = claim && new ClaimWatch(claim);
 	}
 
 	nodes(): Promise<readonly NodeInfo[]> {
@@ -53,6 +58,7 @@ export class RedisNodeMembership implements NodeMembership {
 
 	async join(node: NodeInfo, answer: Answerer, load?: () => NodeLoad): Promise<void> {
 		await requireShared(this.#redis, node.shares);
+		if (this.#claim !== undefined) await requireUnclaimed(this.#redis, node, this.#claim);
 		this.#load = load;
 		const wasDrained = (await this.#redis.exists(drainedOf(node.id))) === 1;
 		this.#node = { protocol: QUEUE_PROTOCOL, ...node, ...(wasDrained ? { draining: true } : {}) };
@@ -143,15 +149,17 @@ export class RedisNodeMembership implements NodeMembership {
 	}
 
 	async #renew(node: NodeInfo, leaseMs = NODE_LEASE_MS): Promise<void> {
-		const said = this.#load === undefined ? node : { ...node, load: this.#load() };
+		const said = { ...node, replaced: this.#watch?.replaced, ...(this.#load === undefined ? {} : { load: this.#load() }) };
 		const renewal = this.#redis
 			.multi()
-			.set(nodeLeaseOf(node.id), JSON.stringify(said), "PX", leaseMs)
+			.set(nodeLeaseOf(node.id), JSON.stringify(said), "PX", leaseMs, "GET")
 			.sadd(NODE_IDS, node.id)
 			.zadd(NODE_QUEUES, sharedNow(), node.id)
 			.pexpire(drainedOf(node.id), DRAINED_KEPT_MS)
 			.exec();
-		[this.#gateways] = await Promise.all([readGateways(this.#redis), renewal]);
+		const [gateways, replies] = await Promise.all([readGateways(this.#redis), renewal]);
+		this.#gateways = gateways;
+		this.#watch?.renewed(node, replies?.[0]?.[1] as string | null);
 	}
 
 	async #answer({ id, answerTo, question }: Asked, answerer: Answerer): Promise<void> {

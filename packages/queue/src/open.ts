@@ -16,6 +16,7 @@ import type { RecordBudget } from "./interactive-records.js";
 import { type GatewayQueue, RedisInvocationQueue } from "./invocation-queue.js";
 import { RedisInvocationSource, type WorkerSource } from "./invocation-source.js";
 import type { QueueLogger } from "./logger.js";
+import type { NodeClaim } from "./node-claim.js";
 import { type NodeChanged, RedisNodeDirectory } from "./node-directory.js";
 import { RedisNodeMembership } from "./node-membership.js";
 import type { GatewayInfo, NodeDirectory, NodeMembership } from "./node-ports.js";
@@ -252,11 +253,13 @@ export async function openRateLimits(options: Pick<RedisUrls, "fastUrl"> & Logge
 }
 
 /** A worker's own place among the nodes; `leave` closes it. @throws Error naming the Redis that can't be reached */
-export async function openNodeMembership(options: Pick<RedisUrls, "fastUrl"> & Logged): Promise<NodeMembership> {
-	const { fastUrl: url, logger: log = SILENT } = options;
+export async function openNodeMembership(
+	options: Pick<RedisUrls, "fastUrl"> & Logged & { readonly claim?: NodeClaim },
+): Promise<NodeMembership> {
+	const { fastUrl: url, logger: log = SILENT, claim } = options;
 	const [redis, subscriber] = await openRedis([
 		{ url, serves: "fast", use: "patient", name: "membership", log },
 		{ url, serves: "fast", use: "subscriber", name: "membership-questions", log },
 	]);
-	return new RedisNodeMembership(redis, subscriber, log);
+	return new RedisNodeMembership(redis, subscriber, log, claim);
 }
