@@ -128,6 +128,6 @@ const CHECKS: Readonly<Record<string, () => Promise<unknown>>> = {
 await report("up", started);
 for (const [name, check] of Object.entries(CHECKS)) if (wanted.includes(name)) await report(name, check);
 for (const [name, check] of Object.entries(OUTSIDE)) {
-	if (wanted.includes(name)) await report(name, () => check({ stack, world, deployed }));
+	if (wanted.includes(name)) await report(name, () => check({ stack, world, deployed, patienceMs: PATIENCE_MS }));
 }
 await report("down", stopped);

@@ -10,6 +10,8 @@ const OURS = /^(?:btf(\d+)|bt(\d+)x\d+|berth-test-(\d+)-\d+)$/;
 /** In each machine's namespace, all that is done to its network. */
 const TABLE = "inet faults";
 const SUBNETS = 256;
+/** Said, since a bridge takes the lowest of its wires' otherwise: with each machine that joined, the others would send to the old one for half a minute. */
+const BRIDGE_ADDRESS = "02:62:65:72:74:68";
 
 /**
  * A network of this machine's with machines of their own in it: each has a network namespace and a wire to a bridge, so that one can be cut off from
@@ -33,7 +35,7 @@ export class NodeNetwork implements Disposable {
 		const subnet = subnets.find((each) => !taken.includes(` ${each}.`));
 		if (subnet === undefined) throw new Error("every subnet of tests is taken");
 		const network = new NodeNetwork(subnet);
-		ip("link", "add", network.#bridge, "type", "bridge");
+		ip("link", "add", network.#bridge, "address", BRIDGE_ADDRESS, "type", "bridge");
 		ip("link", "set", network.#bridge, "up");
 		ip("address", "add", `${subnet}.1/24`, "dev", network.#bridge);
 		return network;

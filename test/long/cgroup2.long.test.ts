@@ -92,7 +92,7 @@ const ENDINGS = {
 
 /** What is asked of every host; the one that most users have is asked everything. */
 const ESSENTIAL = ["doctor", "limits", "buffers", "burns", "frozen"];
-const EVERYTHING = [...ESSENTIAL, ...Object.keys(ENDINGS), "forks", "launcher", "internet", "allow"];
+const EVERYTHING = [...ESSENTIAL, ...Object.keys(ENDINGS), "forks", "launcher", "internet", "allow", "volume"];
 /** By their names, with commas between them: whoever mends one doesn't wait for the others. */
 const ONLY = process.env["TEST_GUEST_CHECKS"]?.split(",");
 
@@ -196,6 +196,13 @@ describe.skipIf(process.arch !== "x64").each(HOSTS)("a host with cgroup $host", 
 				lines: ["berth: evil.example was refused: the function's network.allow doesn't have it"],
 			},
 			leadsInside: ["berth: private.example:80 was refused: it leads to an address that isn't public"],
+		});
+	});
+
+	itSays("volume", "has volumes that end at their size, stay when a sandbox is killed, and are gone when they are removed", () => {
+		expect(saidOf("volume")).toEqual({
+			...{ code: "ENOSPC", fits: true, kept: "before", other: true, devices: 1 },
+			mount: "rw,nosuid,nodev,noexec,noatime,idmapped",
 		});
 	});
 

@@ -30,6 +30,10 @@ export interface DataPaths {
 	readonly launcher: string;
 	/** The base of each runtime as prepared at start (JSON). */
 	readonly bases: string;
+	/** This machine's id as a node; 0644 root. */
+	readonly nodeId: string;
+	/** The incarnation of the worker that joined last; service user. */
+	readonly incarnation: string;
 	/** What each process of the stack prints. */
 	readonly logs: string;
 }
@@ -54,6 +58,8 @@ export function pathsOf(dataDir: string): DataPaths {
 		artifacts: join(dataDir, "artifacts"),
 		launcher: join(dataDir, "launcher"),
 		bases: join(dataDir, "bases.json"),
+		nodeId: join(dataDir, "node.id"),
+		incarnation: join(run, "worker.incarnation"),
 		logs: join(dataDir, "logs"),
 	});
 }

@@ -19,6 +19,8 @@ export interface NodeLoad {
 
 /** What a node is, from its start on. */
 export interface NodeTraits {
+	/** What its machine calls itself. */
+	readonly host?: string | undefined;
 	/** Of Berth. */
 	readonly release?: string | undefined;
 	readonly engine?: "oci" | "docker" | undefined;

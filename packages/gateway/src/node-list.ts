@@ -18,8 +18,8 @@ function goneOf({ node, reason, goneAtMs }: GoneNode): NodeRecord {
 
 /** What gateways and nodes have to share is no reader's affair: the record has what is listed here. */
 function recordOf(node: NodeInfo, state: NodeState): NodeRecord {
-	const { id, startedAtMs, release, engine, cores, builds, runtimeClasses, labels, load } = node;
-	return { id, state, startedAt: new Date(startedAtMs).toISOString(), release, engine, cores, builds, runtimeClasses, labels, load };
+	const { id, host, startedAtMs, release, engine, cores, builds, runtimeClasses, labels, load } = node;
+	return { id, host, state, startedAt: new Date(startedAtMs).toISOString(), release, engine, cores, builds, runtimeClasses, labels, load };
 }
 
 function stateOf({ protocol = 1, draining, returns }: NodeInfo): NodeState {

@@ -64,8 +64,8 @@ export class RedisInvocationSource implements WorkerSource {
 
 	async rest(): Promise<void> {
 		this.#interactive.rest();
-		await this.#background.rest();
-		await this.#interactive.handBack();
+		// Neither lane waits for the other's Redis.
+		await Promise.all([this.#interactive.handBack(), this.#background.rest()]);
 	}
 
 	resume(): void {
@@ -75,11 +75,19 @@ export class RedisInvocationSource implements WorkerSource {
 
 	async drain(graceMs: number): Promise<void> {
 		if (!this.#started) return;
-		await Promise.all([this.#interactive.stop(), this.#background.stop()]);
-		this.#background.handBack();
+		const interactive = async () => {
+			await this.#interactive.stop();
+			await this.#interactive.handBack();
+			await this.#interactive.idle();
+		};
+		const background = async () => {
+			await this.#background.stop();
+			this.#background.handBack();
+			await this.#background.idle();
+		};
 		const stop = new AbortController();
 		const late = wait(graceMs, undefined, { signal: stop.signal }).catch(() => undefined);
-		await Promise.race([Promise.all([this.#interactive.handBack(), this.#interactive.idle(), this.#background.idle()]), late]);
+		await Promise.race([Promise.all([interactive(), background()]), late]);
 		stop.abort();
 	}
 

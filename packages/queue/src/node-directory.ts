@@ -161,8 +161,14 @@ export class RedisNodeDirectory implements NodeDirectory {
 
 function changeOf(old: NodeInfo, now: NodeInfo | undefined): NodeChange["reason"] | undefined {
 	if (now === undefined) return "abandoned";
-	if (now.incarnation !== old.incarnation) return "restarted";
-	return now.draining && !old.draining && !now.returns ? "draining" : undefined;
+	// What waits for one that was drained its next incarnation doesn't take either.
+	if (now.incarnation !== old.incarnation) return isDrained(now) ? "abandoned" : "restarted";
+	return isDrained(now) && !isDrained(old) ? "draining" : undefined;
+}
+
+/** It takes nothing new, and nobody takes its place. */
+function isDrained({ draining, returns }: NodeInfo): boolean {
+	return draining === true && returns !== true;
 }
 
 function silent(node: string, timeoutMs: number): BerthError {

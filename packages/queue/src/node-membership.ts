@@ -13,6 +13,7 @@ import {
 	type NodeNews,
 	QUEUE_PROTOCOL,
 } from "./node-channels.js";
+import { ClaimWatch, type NodeClaim, requireUnclaimed } from "./node-claim.js";
 import { readNodes } from "./node-leases.js";
 import type { GatewayInfo, NodeAnswer, NodeInfo, NodeMembership, NodeQuestion } from "./node-ports.js";
 
@@ -32,18 +33,23 @@ export class RedisNodeMembership implements NodeMembership {
 	readonly #redis: Redis;
 	readonly #subscriber: Redis;
 	readonly #log: QueueLogger;
+	readonly #claim: NodeClaim | undefined;
+	readonly #watch: ClaimWatch | undefined;
 	#node: NodeInfo | undefined;
 	#load: (() => NodeLoad) | undefined;
 	#timer: NodeJS.Timeout | undefined;
 	#renewing = false;
+	#isStopping = false;
 	#gateways: readonly GatewayInfo[] = [];
 	#closed: Promise<void> | undefined;
 
-	/** @param redis for `patient` use. @param subscriber for `subscriber` use */
-	constructor(redis: Redis, subscriber: Redis, log: QueueLogger) {
+	/** @param redis for `patient` use. @param subscriber for `subscriber` use. @param claim absent: whoever joins last has the id */
+	constructor(redis: Redis, subscriber: Redis, log: QueueLogger, claim?: NodeClaim) {
 		this.#redis = redis;
 		this.#subscriber = subscriber;
 		this.#log = log;
+		this.#claim = claim;
+		this.#watch = claim && new ClaimWatch(claim);
 	}
 
 	nodes(): Promise<readonly NodeInfo[]> {
@@ -52,6 +58,7 @@ export class RedisNodeMembership implements NodeMembership {
 
 	async join(node: NodeInfo, answer: Answerer, load?: () => NodeLoad): Promise<void> {
 		await requireShared(this.#redis, node.shares);
+		if (this.#claim !== undefined) await requireUnclaimed(this.#redis, node, this.#claim);
 		this.#load = load;
 		const wasDrained = (await this.#redis.exists(drainedOf(node.id))) === 1;
 		this.#node = { protocol: QUEUE_PROTOCOL, ...node, ...(wasDrained ? { draining: true } : {}) };
@@ -65,10 +72,11 @@ export class RedisNodeMembership implements NodeMembership {
 		this.#timer = setInterval(() => void this.#renewOnce(), NODE_RENEWAL_MS);
 	}
 
-	/** Should Redis be away now, the next renewal says it. */
+	/** Should Redis be away now, the next renewal says it. Where an operator drained it the next one takes nothing either: nothing is left to that. */
 	async drain(returns = false): Promise<void> {
 		if (this.#node === undefined || this.#closed !== undefined) return;
-		this.#node = { ...this.#node, draining: true, ...(returns ? { returns } : {}) };
+		this.#isStopping = true;
+		this.#node = { ...this.#node, draining: true, ...(returns && !this.isDraining ? { returns } : {}) };
 		await this.#renewOnce();
 		if (this.#redis.status === "ready") await this.#tell({ kind: "draining", id: this.#node.id });
 	}
@@ -79,8 +87,9 @@ export class RedisNodeMembership implements NodeMembership {
 
 	/** See NodeMembership.setDrained. */
 	async setDrained(isDrained: boolean): Promise<void> {
-		if (this.#node === undefined || this.#closed !== undefined || this.#node.returns === true) return;
-		const { draining: _, ...open } = this.#node;
+		if (this.#node === undefined || this.#closed !== undefined) return;
+		const { draining: _, returns: __, ...open } = this.#node;
+		if (!isDrained && this.#isStopping) throw new BerthError("unavailable", `Node ${open.id} stops: say it once it is back.`);
 		const node: NodeInfo = isDrained ? { ...open, draining: true } : open;
 		if (isDrained) await this.#redis.set(drainedOf(node.id), "", "PX", DRAINED_KEPT_MS);
 		else await this.#redis.del(drainedOf(node.id));
@@ -140,15 +149,17 @@ export class RedisNodeMembership implements NodeMembership {
 	}
 
 	async #renew(node: NodeInfo, leaseMs = NODE_LEASE_MS): Promise<void> {
-		const said = this.#load === undefined ? node : { ...node, load: this.#load() };
+		const said = { ...node, replaced: this.#watch?.replaced, ...(this.#load === undefined ? {} : { load: this.#load() }) };
 		const renewal = this.#redis
 			.multi()
-			.set(nodeLeaseOf(node.id), JSON.stringify(said), "PX", leaseMs)
+			.set(nodeLeaseOf(node.id), JSON.stringify(said), "PX", leaseMs, "GET")
 			.sadd(NODE_IDS, node.id)
 			.zadd(NODE_QUEUES, sharedNow(), node.id)
 			.pexpire(drainedOf(node.id), DRAINED_KEPT_MS)
 			.exec();
-		[this.#gateways] = await Promise.all([readGateways(this.#redis), renewal]);
+		const [gateways, replies] = await Promise.all([readGateways(this.#redis), renewal]);
+		this.#gateways = gateways;
+		this.#watch?.renewed(node, replies?.[0]?.[1] as string | null);
 	}
 
 	async #answer({ id, answerTo, question }: Asked, answerer: Answerer): Promise<void> {

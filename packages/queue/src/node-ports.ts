@@ -38,6 +38,8 @@ export interface NodeInfo extends NodeTraits {
 	/** Changes with each start of the worker. */
 	readonly incarnation: string;
 	readonly startedAtMs: number;
+	/** The incarnation whose lease was there when it joined, if any. */
+	readonly replaced?: string | undefined;
 	/** As of the last renewal. */
 	readonly load?: NodeLoad;
 	/** Absent: it hasn't said. */
@@ -147,7 +149,7 @@ export interface NodeDirectory {
 export interface NodeMembership {
 	/**
 	 * @param load what it holds now: said with each renewal. Default: nothing is said
-	 * @throws Error when another machine has something else that all have to share
+	 * @throws Error when another machine has something else that all have to share, or has this id and goes on renewing its lease
 	 */
 	join(node: NodeInfo, answer: (question: NodeQuestion) => Promise<NodeAnswer>, load?: () => NodeLoad): Promise<void>;
 	/** All that have a live lease, this one with them once it has joined. */
@@ -156,7 +158,7 @@ export interface NodeMembership {
 	gateways(): readonly string[];
 	/** Whether it takes nothing new, as an operator had it before this start, or has it now. */
 	readonly isDraining: boolean;
-	/** An operator's word: it is to be given nothing new, until it is said otherwise, also over starts of its worker. */
+	/** An operator's word: it is to be given nothing new, until it is said otherwise, also over starts of its worker. @throws BerthError `unavailable` when it is to take work and stops */
 	setDrained(isDrained: boolean): Promise<void>;
 	/** Says that this node ends what it has and is to be given nothing more. @param returns another one takes its place in a moment */
 	drain(returns?: boolean): Promise<void>;

@@ -1,15 +1,18 @@
 import { SECOND_MS } from "@berth/contracts";
-import { LuaScript, type Redis, sharedNow } from "@berth/redis";
+import { LuaScript, type Redis } from "@berth/redis";
 import type { InteractiveEnvelope } from "./bullmq/envelope.js";
 import { VERDICT_TEXT } from "./bullmq/verdicts.js";
 import { InteractiveRecords } from "./interactive-records.js";
-import { interactiveQueueOf, NODE_QUEUES, nodeLeaseOf, QUEUE_PREFIX, REAPER, unbegunOf } from "./keys.js";
+import { interactiveQueueOf, NODE_QUEUES, nodeLeaseOf, QUEUE_PREFIX, REAPER } from "./keys.js";
 import type { QueueLogger } from "./logger.js";
 import { NODE_RETURN_MS } from "./node-channels.js";
 import { elapsedMs, platformSettlement } from "./settlements.js";
 import { Unbegun } from "./unbegun.js";
 
-/** How often it is looked, and how long whoever did it last has the right to: another one has it when that one dies. Milliseconds. */
+/**
+ * How often it is looked; how long whoever did it last has the right to: another one has it when that one dies; and how long a node hasn't been
+ * there then, of which a Redis that was away says nothing. Milliseconds.
+ */
 const TIMING = { everyMs: 5 * SECOND_MS, leaseMs: 15 * SECOND_MS, goneMs: 2 * NODE_RETURN_MS };
 /** Jobs in one go. */
 const MOST = 100;
@@ -24,26 +27,40 @@ const HOLD = new LuaScript(`
 	return 1
 `);
 
-/** KEYS: a node's lease, what waits in its queue, what was taken. ARGV: prefix of jobs, most. Gives pairs of id and data; nothing for a node that is back. */
-const LEFT = new LuaScript(`
+/**
+ * Takes jobs, as a worker does: a node that is back meanwhile begins none of them. KEYS: a node's lease, what waits in its queue, what was taken.
+ * ARGV: prefix of jobs, most, holder of their locks, ms. Gives id, data and whether it was taken before; nothing for a node that is back, nor what somebody has.
+ */
+const TAKE = new LuaScript(`
 	local found = {}
 	if redis.call("EXISTS", KEYS[1]) == 1 then return found end
 	for at = 2, 3 do
 		for _, id in ipairs(redis.call("LRANGE", KEYS[at], 0, tonumber(ARGV[2]) - 1)) do
-			local job = redis.call("HMGET", ARGV[1] .. id, "data", "ats")
-			found[#found + 1] = { id, job[1] or "", job[2] or "0" }
+			local lock = ARGV[1] .. id .. ":lock"
+			local holder = redis.call("GET", lock)
+			if not holder or holder == ARGV[3] then
+				redis.call("SET", lock, ARGV[3], "PX", ARGV[4])
+				if at == 2 then
+					redis.call("LREM", KEYS[2], 0, id)
+					redis.call("LPUSH", KEYS[3], id)
+				end
+				local job = redis.call("HMGET", ARGV[1] .. id, "data", "ats")
+				found[#found + 1] = { id, job[1] or "", job[2] or "0" }
+			end
 		end
+		if #found > 0 then return found end
 	end
 	return found
 `);
 
-/** KEYS: a node's lease, what waits in its queue, what was taken. ARGV: prefix of jobs, ids. */
+/** Also where the node is back: they are settled. KEYS: what was taken. ARGV: prefix of jobs, holder of their locks, ids. */
 const DROP = new LuaScript(`
-	if redis.call("EXISTS", KEYS[1]) == 1 then return end
-	for at = 2, #ARGV do
-		redis.call("LREM", KEYS[2], 0, ARGV[at])
-		redis.call("LREM", KEYS[3], 0, ARGV[at])
-		redis.call("UNLINK", ARGV[1] .. ARGV[at], ARGV[1] .. ARGV[at] .. ":lock")
+	for at = 3, #ARGV do
+		local job = ARGV[1] .. ARGV[at]
+		if redis.call("GET", job .. ":lock") == ARGV[2] then
+			redis.call("LREM", KEYS[1], 0, ARGV[at])
+			redis.call("UNLINK", job, job .. ":lock")
+		end
 	end
 `);
 
@@ -89,6 +106,8 @@ export class NodeReaper {
 	readonly #records: InteractiveRecords;
 	readonly #unbegun: Unbegun;
 	readonly #timer: NodeJS.Timeout;
+	/** Nodes without a lease, by when that was first seen of all the looks since, by the monotonic clock. */
+	readonly #missing = new Map<string, number>();
 	#looking: Promise<void> | undefined;
 
 	constructor(parts: NodeReaperParts) {
@@ -96,19 +115,26 @@ export class NodeReaper {
 		this.#timing = parts.timing ?? TIMING;
 		this.#records = new InteractiveRecords(parts.redis);
 		this.#unbegun = new Unbegun(parts.redis);
+		parts.redis.on("close", this.#beginAnew);
 		this.#timer = setInterval(() => void this.look(), this.#timing.everyMs);
 	}
+
+	readonly #beginAnew = () => this.#missing.clear();
 
 	/** Stops looking, and leaves it to others. */
 	async stop(): Promise<void> {
 		clearInterval(this.#timer);
+		this.#parts.redis.off("close", this.#beginAnew);
 		await this.#looking;
 	}
 
 	/** One look; never rejects. */
 	look(): Promise<void> {
 		this.#looking ??= this.#round()
-			.catch((error: unknown) => this.#parts.log.warn({ error }, "what nodes left that are gone is looked after later"))
+			.catch((error: unknown) => {
+				this.#beginAnew();
+				this.#parts.log.warn({ error }, "what nodes left that are gone is looked after later");
+			})
 			.finally(() => {
 				this.#looking = undefined;
 			});
@@ -117,8 +143,20 @@ export class NodeReaper {
 
 	async #round(): Promise<void> {
 		const { redis, gatewayId } = this.#parts;
-		if (redis.status !== "ready" || (await HOLD.run(redis, [REAPER], [gatewayId, this.#timing.leaseMs])) !== 1) return;
-		for (const node of await redis.zrangebyscore(NODE_QUEUES, 0, sharedNow() - this.#timing.goneMs)) await this.#reap(node);
+		if (redis.status !== "ready" || (await HOLD.run(redis, [REAPER], [gatewayId, this.#timing.leaseMs])) !== 1) this.#beginAnew();
+		else for (const node of await this.#gone()) await this.#reap(node);
+	}
+
+	/** Nodes that have been without a lease for so long, at each look since. */
+	async #gone(): Promise<string[]> {
+		const { redis } = this.#parts;
+		const nodes = await redis.zrange(NODE_QUEUES, "0", "-1");
+		const leases = nodes.length === 0 ? [] : await redis.mget(nodes.map(nodeLeaseOf));
+		const nowMs = performance.now();
+		const before = new Map(this.#missing);
+		this.#missing.clear();
+		for (const [at, node] of nodes.entries()) if (leases[at] === null) this.#missing.set(node, before.get(node) ?? nowMs);
+		return [...before].filter(([node, sinceMs]) => this.#missing.has(node) && nowMs - sinceMs >= this.#timing.goneMs).map(([node]) => node);
 	}
 
 	async #reap(node: string): Promise<void> {
@@ -126,11 +164,11 @@ export class NodeReaper {
 		const base = `${QUEUE_PREFIX}:${interactiveQueueOf(node)}:`;
 		const keys = [nodeLeaseOf(node), `${base}wait`, `${base}active`];
 		for (;;) {
-			const left = (await LEFT.run(redis, keys, [base, MOST])) as [string, string, string][];
+			const left = (await TAKE.run(redis, keys, [base, MOST, TAKER, this.#timing.leaseMs])) as [string, string, string][];
 			if (left.length === 0) break;
 			for (const [id, data, attempts] of left)
 				if (data !== "") await this.#end(node, id, JSON.parse(data) as InteractiveEnvelope, attempts !== "0");
-			await DROP.run(redis, keys, [base, ...left.map(([id]) => id)]);
+			await DROP.run(redis, [`${base}active`], [base, TAKER, ...left.map(([id]) => id)]);
 		}
 		const others = OTHERS.map((name) => base + name);
 		const isGone = await FORGET.run(redis, [nodeLeaseOf(node), NODE_QUEUES, `${base}wait`, `${base}active`, ...others], [node]);
@@ -154,7 +192,7 @@ export class NodeReaper {
 			const queueMs = elapsedMs(request.acceptedAtMs);
 			return [{ request, settlement: platformSettlement({ node, attempt: 1, code, message: VERDICT_TEXT[code], queueMs }), replyTo }];
 		});
+		// Marks go by themselves: to who still holds one of these a missing one would mean that it may begin.
 		if (settled.length > 0) await this.#records.settle(settled);
-		await this.#parts.redis.unlink(unbegunOf(job));
 	}
 }

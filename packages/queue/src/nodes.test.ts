@@ -184,3 +184,38 @@ test("who may join hears of the gateways there are, and of a setting that it has
 	await expect(look({ keys: ["bbbbbbbb"] })).rejects.toThrow(/can't be of this stack: .*gw_1.*BERTH_SECRETS_KEY/);
 	await expect(look({ payloads: "another" })).rejects.toThrow("BERTH_PAYLOAD_STORE");
 });
+
+test("what waits for a drained node isn't left to its next start, which takes nothing either", async () => {
+	const changes: string[] = [];
+	const nodes = await directory((_, { reason }) => changes.push(reason));
+	const a = await member("a");
+	await a.setDrained(true);
+	await a.drain(true);
+	await a.leave();
+	await expect.poll(() => nodes.nodes()).toEqual([]);
+	// One that was killed: its lease is there still.
+	await server.client((redis) =>
+		redis
+			.multi()
+			.set(nodeLeaseOf("a"), JSON.stringify({ id: "a", incarnation: "2", startedAtMs: 1, draining: true }), "PX", 60_000)
+			.sadd(NODE_IDS, "a")
+			.exec(),
+	);
+	await expect.poll(() => nodes.nodes()).toMatchObject([{ incarnation: "2" }]);
+	await member("a", "3");
+	await expect.poll(() => nodes.nodes()).toMatchObject([{ incarnation: "3", draining: true }]);
+	expect(changes).toEqual(["draining", "abandoned", "abandoned"]);
+});
+
+test("a node that stops can't be told to take work again, but to take none after its next start", async () => {
+	const nodes = await directory();
+	const a = await member("a");
+	await expect.poll(() => ids(nodes)).toEqual(["a"]);
+	await a.drain(true);
+	await expect(a.setDrained(false)).rejects.toMatchObject({ code: "unavailable", message: expect.stringContaining("stops") });
+	await expect.poll(() => nodes.nodes()).toMatchObject([{ draining: true, returns: true }]);
+	await a.setDrained(true);
+	await a.leave();
+	await expect.poll(() => nodes.nodes()).toEqual([]);
+	expect((await member("a", "2")).isDraining).toBe(true);
+});

@@ -11,11 +11,11 @@ const FREE = `
 	local function isFree(owner) return owner and string.sub(owner, 1, 5) == "free:" end
 `;
 
-/** KEYS: marks of a job. ARGV: kept ms, ids. One that somebody has taken stays that one's. */
+/** KEYS: marks of a job. ARGV: kept ms, who says so, ids. One that somebody else has taken stays that one's. */
 const MARK = new LuaScript(`${FREE}
-	for at = 2, #ARGV do
+	for at = 3, #ARGV do
 		local owner = redis.call("HGET", KEYS[1], ARGV[at])
-		if not owner or isFree(owner) then redis.call("HSET", KEYS[1], ARGV[at], "free:" .. run) end
+		if not owner or owner == ARGV[2] or isFree(owner) then redis.call("HSET", KEYS[1], ARGV[at], "free:" .. run) end
 	end
 	redis.call("PEXPIRE", KEYS[1], ARGV[1])
 `);
@@ -49,9 +49,9 @@ export class Unbegun {
 		this.#redis = redis;
 	}
 
-	/** These of a job haven't begun, as of now. */
-	async mark(job: string, ids: readonly string[]): Promise<void> {
-		await MARK.run(this.#redis, [unbegunOf(job)], [KEPT_MS, ...ids]);
+	/** These of a job haven't begun, as of now. @param holder who says so; what it had taken before is anybody's again */
+	async mark(job: string, ids: readonly string[], holder: string): Promise<void> {
+		await MARK.run(this.#redis, [unbegunOf(job)], [KEPT_MS, holder, ...ids]);
 	}
 
 	/**

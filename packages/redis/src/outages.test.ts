@@ -77,6 +77,28 @@ describe("a server of one's own", () => {
 	});
 });
 
+test("a failover that is told while a connection is being made doesn't end it for good, nor one that BullMQ makes of it", async () => {
+	await using pair = await SentinelPair.start();
+	const redis = await open(pair.url, "command");
+	const blocking = redis.duplicate();
+	opened.push(blocking);
+	for (const one of [redis, blocking]) {
+		await expect.poll(() => one.status).toBe("ready");
+		const { connector } = one as unknown as { readonly connector: { disconnect(): void } };
+		const ends = () => new Promise<void>((resolve) => one.once("end", () => resolve()));
+		const ended = ends();
+		// What ioredis does when it is told.
+		one.once("connecting", () => connector.disconnect());
+		one.disconnect(true);
+		await ended;
+		await expect.poll(() => one.status, { timeout: 5000 }).toBe("ready");
+		const over = ends();
+		await closeRedis(one);
+		await over;
+		expect(one.status).toBe("end");
+	}
+}, 20_000);
+
 test("Sentinels lead every connection to the new master, when the old one says nothing", async () => {
 	await using pair = await SentinelPair.start();
 	const command = await open(pair.url, "command");

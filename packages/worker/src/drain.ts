@@ -18,16 +18,16 @@ export class Drain {
 		this.#parts = parts;
 	}
 
-	/** At the start: it may have been drained before. */
-	async begin(): Promise<void> {
-		if (this.#parts.membership.isDraining) await this.#rest();
+	/** Before it takes anything: it may have been drained before. */
+	begin(): Promise<void> {
+		return this.#next(async () => {
+			if (this.#parts.membership.isDraining) await this.#rest();
+		});
 	}
 
 	/** Saying it twice changes nothing. */
 	set(drains: boolean): Promise<void> {
-		const next = this.#last.catch(() => undefined).then(() => this.#set(drains));
-		this.#last = next;
-		return next;
+		return this.#next(() => this.#set(drains));
 	}
 
 	state(): NodeDrain {
@@ -39,13 +39,21 @@ export class Drain {
 
 	async #set(drains: boolean): Promise<void> {
 		const { membership, invocations, builds } = this.#parts;
-		if (drains === membership.isDraining) return;
-		await membership.setDrained(drains);
-		if (drains) await this.#rest();
-		else {
+		if (drains) {
+			await membership.setDrained(true);
+			// Also where it drains already: it may have failed to hand back.
+			await this.#rest();
+		} else if (membership.isDraining) {
+			await membership.setDrained(false);
 			invocations.resume();
 			await builds.resume();
 		}
+	}
+
+	#next(act: () => Promise<void>): Promise<void> {
+		const next = this.#last.catch(() => undefined).then(act);
+		this.#last = next;
+		return next;
 	}
 
 	async #rest(): Promise<void> {

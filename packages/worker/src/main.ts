@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { type Bases, ImageBuilder, StackRemapper } from "@berth/builder";
 import { dropPrivileges, exitWithParent, loadSettings, nodeIdOf, sharedMeansOf } from "@berth/config";
@@ -24,6 +25,7 @@ import { Images } from "./images/images.js";
 import { ImagesAhead } from "./images/images-ahead.js";
 import { Mirror, mirrorOrigin, mirrorPlaceOf } from "./images/mirror.js";
 import { Registries } from "./images/registries.js";
+import { keepIncarnation, keptIncarnation } from "./incarnation.js";
 import { InvocationEnds } from "./invocation-ends.js";
 import { Invokes } from "./invokes.js";
 import { lackHere, laneLimitsOf } from "./lane-limits.js";
@@ -155,7 +157,18 @@ const invocationSource = await openInvocationSource({
 const mirror = mirrorPlace && new Mirror({ place: mirrorPlace, artifacts, functions, log, onPushed: () => upkeep.keepBudget() });
 /** Where other machines run it, too, nothing is ready that they can't have. */
 const publish = settings.hasPeers ? mirror?.publish.bind(mirror) : undefined;
-const membership = await openNodeMembership({ fastUrl, logger: log });
+const membership = await openNodeMembership({
+	fastUrl,
+	logger: log,
+	claim: {
+		earlier: keptIncarnation(paths),
+		file: paths.nodeId,
+		onClash: (why) => {
+			log.fatal(why);
+			process.exit(1);
+		},
+	},
+});
 const ways = new GatewayWays({
 	...(settings.roles.includes("gateway") ? { socketPath: paths.gatewaySocket } : {}),
 	others: () => membership.gateways(),
@@ -255,29 +268,29 @@ functions.onChange((name) => {
 	minimums.changed(name);
 });
 // Before anything is taken: what a gateway knows this node to have taken is told by incarnation from what an earlier one had.
-await membership
-	.join(
-		{
-			id: node,
-			incarnation,
-			startedAtMs: Date.now(),
-			release: RELEASE,
-			engine: settings.engine,
-			cores: settings.cores,
-			builds: true,
-			runtimeClasses: classesOf(runtimeClasses),
-			lacks: lacksOf(networks.missing, runtimeClasses),
-			labels: settings.labels,
-			shares: sharedMeansOf(settings, vault.keyIds),
-		},
-		(question) => answers.answer(question),
-		() => nodeLoadOf(pool, invocationSource, settings.maxInflight),
-	)
-	.catch(endRefused);
+const joined = membership.join(
+	{
+		id: node,
+		host: hostname(),
+		incarnation,
+		startedAtMs: Date.now(),
+		release: RELEASE,
+		engine: settings.engine,
+		cores: settings.cores,
+		builds: true,
+		runtimeClasses: classesOf(runtimeClasses),
+		lacks: lacksOf(networks.missing, runtimeClasses),
+		labels: settings.labels,
+		shares: sharedMeansOf(settings, vault.keyIds),
+	},
+	(question) => answers.answer(question),
+	() => nodeLoadOf(pool, invocationSource, settings.maxInflight),
+);
+await joined.finally(() => keepIncarnation(paths, incarnation)).catch(endRefused);
 events.record(undefined, { kind: "node", what: "joined", node });
+await drain.begin();
 await invocationSource.start((delivery) => attempts.run(delivery), settings.maxInflight, settlementKeeper(artifacts, settings.recordsMs));
 await buildSource.start((task, attempt) => builds.run(task, attempt), BUILDS_AT_ONCE);
-await drain.begin();
 await images.resume();
 mirror?.start();
 minimums.start();

@@ -126,15 +126,6 @@ test("where nobody could end an attempt of the background it may go on beside th
 	]);
 });
 
-test("what a gateway refused that couldn't ask Redis may have been run, once", () => {
-	const ran = [...WELL.witnessed, began("x"), ended("x")];
-	expect(changed({ witnessed: ran, doubtful: true })).toEqual([]);
-	const again = [...ran, began("x", 2)];
-	expect(changed({ witnessed: again, killed: true, doubtful: true })).toEqual([expect.stringMatching(/it began 2 times/)]);
-	const late = asking(REFUSED, { told: { kind: "refused", code: "expired_in_queue" } });
-	expect(changed({ asked: late, witnessed: ran, doubtful: true })).toEqual([expect.stringMatching(/refused as expired_in_queue, and ran/)]);
-});
-
 test("a replay is one of its own: it has to settle, and to have run", () => {
 	const replayed: Asked = { ...BACK, told: { kind: "accepted", id: "inv_replay" } };
 	const asked = [...WELL.asked, replayed];

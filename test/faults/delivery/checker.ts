@@ -36,16 +36,11 @@ function idOf({ told }: Asked): string | undefined {
 }
 
 /** Attempts are numbered upwards, each begins once, ends after it began, and before the next one begins. */
-function ofAttempts(
-	{ lane, told }: Asked,
-	seen: readonly Witnessed[],
-	{ killed, unattended = false, doubtful = false }: History,
-): string[] {
+function ofAttempts({ lane, told }: Asked, seen: readonly Witnessed[], { killed, unattended = false }: History): string[] {
 	const wrong: string[] = [];
 	const begun = seen.filter(({ what }) => what === "began").map(({ attempt }) => attempt);
 	if (new Set(seen.map(({ id }) => id)).size > 1) wrong.push("it ran under two ids");
-	const isDoubtful = told.kind === "refused" && told.code === "unavailable" && doubtful;
-	if (told.kind === "refused" && begun.length > 0 && !isDoubtful) wrong.push(`it was refused as ${told.code}, and ran`);
+	if (told.kind === "refused" && begun.length > 0) wrong.push(`it was refused as ${told.code}, and ran`);
 	if (lane === "interactive" && begun.length > 1) wrong.push(`it began ${begun.length} times, and somebody waited for it`);
 	begun.forEach((attempt, n) => {
 		const before = begun[n - 1] ?? 0;

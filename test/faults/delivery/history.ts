@@ -69,9 +69,4 @@ export interface History {
 	 * can end it. What it comes to is still never taken.
 	 */
 	readonly unattended?: boolean;
-	/**
-	 * Whether a gateway couldn't ask Redis about what it had sent there: what it refused as `unavailable` may have been taken by a worker before the gateway could
-	 * take it back. Whatever else is promised holds of it.
-	 */
-	readonly doubtful?: boolean;
 }

@@ -66,8 +66,8 @@ export class LoadClient {
 		}
 		const notBefore = options.runAt === undefined ? {} : { notBeforeMs: options.runAt.getTime() };
 		// What nobody knows of a first request nobody knows of its repetition's refusal either.
-		const doubtful = step.what === "invoke-with-key" && answer.kind === "refused";
-		const asked: Asked = { token, lane, deed: step.deed, told: doubtful ? { kind: "nothing" } : answer, ...notBefore };
+		const isUnknown = step.what === "invoke-with-key" && answer.kind === "refused";
+		const asked: Asked = { token, lane, deed: step.deed, told: isUnknown ? { kind: "nothing" } : answer, ...notBefore };
 		const at = this.#seen.asked.push(asked) - 1;
 		if (answer.kind === "accepted" && step.what === "cancel") this.#seen.asked[at] = await this.#cancelled(step, asked, answer.id);
 		if (answer.kind === "accepted" && step.what === "watch") await this.#read(step, answer.id);

@@ -84,7 +84,7 @@ export class Rounds {
 			.taken()
 			.map((line) => JSON.parse(line) as Witnessed)
 			.filter(({ token }) => token !== "ready");
-		return { asked: seen.asked, records, witnessed, totals, killed: true, unattended: true, doubtful: true };
+		return { asked: seen.asked, records, witnessed, totals, killed: true, unattended: true };
 	}
 
 	/** What every gateway says in the end of all that somebody has an id of. What is never settled is the checker's to find. */

@@ -12,8 +12,8 @@ import { stagingIn } from "./staging.js";
 const LINKED = ["sources", "functions", "keys", "oci"] as const;
 /** Those whose files are written under their name: what is being written is copied as it is, and nothing leads to it. */
 const COPIED = ["queued", "results", "logs", "deliveries"] as const;
-/** Made by every start. */
-const REMADE = ["bases.json"];
+/** Made by every start, and the id as a node, which another machine with this backup mustn't have, too. */
+const REMADE = ["bases.json", "node.id"];
 
 /**
  * Writes everything of a stack that can't be made again, while it runs or not: to a directory, or, when the name ends in `.tar`, to a

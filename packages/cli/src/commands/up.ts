@@ -107,7 +107,12 @@ function announce({ terminal, json }: Session, ready: StackReady, detached: bool
 	}
 	terminal.print(
 		`Berth is up.\n${pairsOf(
-			[...(ready.url === null ? [] : [["url", ready.url] as const]), ["data", ready.dataDir], ["pid", String(ready.pid)]],
+			[
+				...(ready.url === null ? [] : [["url", ready.url] as const]),
+				...(ready.node === null ? [] : [["node", ready.node] as const]),
+				["data", ready.dataDir],
+				["pid", String(ready.pid)],
+			],
 			"  ",
 		)}`,
 	);

@@ -1,11 +1,13 @@
 import type { StatsFs } from "node:fs";
 import { stat, statfs } from "node:fs/promises";
+import { hostname } from "node:os";
 import { dirname } from "node:path";
-import type { Settings } from "@berth/config";
+import { nodeIdOf, type Settings } from "@berth/config";
 import { MIB } from "@berth/contracts";
 import { bytesText } from "../render/units.js";
+import { isThere } from "../supervisor/node-id.js";
 import { placeObstacle } from "../supervisor/place.js";
-import { isMissing } from "../system-errors.js";
+import { isMissing, messageOf } from "../system-errors.js";
 import { type Check, failed, ok, warning } from "./check.js";
 
 /** The base images of both runtimes, and some functions. */
@@ -13,8 +15,24 @@ const LEAST_BYTES = 512 * MIB;
 const COMFORTABLE_BYTES = 2048 * MIB;
 
 /** Where everything is kept: can others search it, is it root's, is there room. */
-export async function checkDataDirectory(settings: Pick<Settings, "dataDir" | "paths">): Promise<readonly Check[]> {
-	return [await place(settings), await room(settings.dataDir)];
+export async function checkDataDirectory(settings: Pick<Settings, "dataDir" | "paths" | "roles">): Promise<readonly Check[]> {
+	return [await place(settings), ...(settings.roles.includes("worker") ? [await nodeId(settings)] : []), await room(settings.dataDir)];
+}
+
+/** As what `berth nodes` has this machine. */
+async function nodeId(settings: Pick<Settings, "dataDir" | "paths">): Promise<Check> {
+	const name = "node";
+	const { nodeId: file, bases } = settings.paths;
+	if (!(await isThere(file)) && !(await isThere(bases))) return ok(name, "This machine has no id yet; the first start makes it.");
+	try {
+		return ok(name, `This machine is ${nodeIdOf(settings)} in \`berth nodes\`, on the host ${hostname()}.`);
+	} catch (error) {
+		return failed(
+			name,
+			`${messageOf(error)}.`,
+			"Put back its file, or remove it: the next start makes another id, which has none of the volumes.",
+		);
+	}
 }
 
 async function place(settings: Pick<Settings, "dataDir" | "paths">): Promise<Check> {

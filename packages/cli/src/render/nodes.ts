@@ -27,6 +27,7 @@ function nodesTable(nodes: readonly NodeRecord[], nowMs: number): string {
 	const held = ({ load }: NodeRecord) => load && `${bytesText(load.heldMiB * MIB)} of ${bytesText(load.memoryMiB * MIB)}`;
 	return tableOf(nodes, [
 		{ heading: "NODE", cell: (each) => each.id },
+		{ heading: "HOST", cell: (each) => each.host ?? "-" },
 		{ heading: "STATE", cell: (each) => (each.goneAt === undefined ? each.state : `${each.state} ${sinceText(each.goneAt, nowMs)}`) },
 		{ heading: "STARTED", cell: (each) => sinceText(each.startedAt, nowMs), align: "right" },
 		{ heading: "CORES", cell: (each) => String(each.cores ?? "-"), align: "right" },

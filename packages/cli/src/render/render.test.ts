@@ -204,7 +204,16 @@ describe("a bench's progress", () => {
 
 test("nodes are listed with what they hold, and one that is gone says how", () => {
 	const load = { memoryMiB: 2048, heldMiB: 512, sandboxes: 3, running: 1, mostRunning: 8, warm: ["p/f:1"] };
-	const a = { id: "node_a", state: "ready", startedAt: "2026-11-26T10:00:00Z", release: "0.1.0", engine: "oci", cores: 2, load } as const;
+	const a = {
+		id: "node_a",
+		host: "alpha",
+		state: "ready",
+		startedAt: "2026-11-26T10:00:00Z",
+		release: "0.1.0",
+		engine: "oci",
+		cores: 2,
+		load,
+	} as const;
 	const b = {
 		id: "node_b",
 		state: "lost",
@@ -218,8 +227,8 @@ test("nodes are listed with what they hold, and one that is gone says how", () =
 	};
 	const [heading = "", first, second, , gateways] = nodesText(list, Date.parse("2026-11-26T11:00:00Z")).split("\n");
 	expect(heading).toContain("SANDBOXES  RUNNING  WARM  ENGINE");
-	expect(first).toMatch(/^node_a {2}ready +1h ago +2 {2}512 MiB of 2 GiB +3 +1 of 8 +1 {2}oci\+runsc {2}0\.1\.0 +-$/);
-	expect(second).toMatch(/^node_b {2}lost 1m ago {2}.* zone=b$/);
+	expect(first).toMatch(/^node_a {2}alpha {2}ready +1h ago +2 {2}512 MiB of 2 GiB +3 +1 of 8 +1 {2}oci\+runsc {2}0\.1\.0 +-$/);
+	expect(second).toMatch(/^node_b {2}- +lost 1m ago {2}.* zone=b$/);
 	expect(gateways).toBe("1 gateway: gw_a at 10.0.0.1:8081");
 	expect(nodeNotes(list.nodes)).toEqual([expect.stringContaining("node_b is lost: its lease ended")]);
 	expect(nodesText({ nodes: [], gateways: [] }, 0)).toContain("No node is up");

@@ -11,6 +11,7 @@ import { stopLeftovers } from "./leftovers.js";
 import { ListenSocket } from "./listen-socket.js";
 import { type SupervisorLock, takeLock } from "./lock.js";
 import { logPath, tailOfLog } from "./log-file.js";
+import { ensureNodeId } from "./node-id.js";
 import { requireNone } from "./obstacle.js";
 import { PlatformCgroup } from "./platform-cgroup.js";
 import { listenObstacle } from "./port.js";
@@ -34,6 +35,8 @@ export interface StackReady {
 	readonly url: string | null;
 	/** The operator's API key; null unless it was made at this start. */
 	readonly key: string | null;
+	/** The id as a node; null where no worker is. */
+	readonly node: string | null;
 	readonly dataDir: string;
 	/** The supervisor's. */
 	readonly pid: number;
@@ -60,6 +63,7 @@ export class Supervisor {
 	#phase: SupervisorPhase = "starting";
 	#certificate: Partial<Pick<SupervisorState, "certificate" | "certificateKey" | "startedWith">> = {};
 	#firstKey: string | null = null;
+	#node: string | null = null;
 	#platform: PlatformCgroup | undefined;
 	/** Whether there was something that may have made sandboxes. */
 	#launched = false;
@@ -85,7 +89,7 @@ export class Supervisor {
 			await this.stop();
 			throw await this.#explained(error);
 		}
-		return { url: this.#url, key: this.#firstKey, dataDir: this.#settings.dataDir, pid: process.pid };
+		return { url: this.#url, key: this.#firstKey, node: this.#node, dataDir: this.#settings.dataDir, pid: process.pid };
 	}
 
 	/** Stops everything in order, each process within its grace; a start under way is given up. Once is enough. */
@@ -108,8 +112,10 @@ export class Supervisor {
 		await prepareDirectories(this.#settings);
 		this.#lock = await takeLock(this.#settings.paths);
 		await this.#clearLeftovers();
+		const node = await ensureNodeId(this.#settings);
 		// Before minutes are spent on base images; should it be taken meanwhile, the gateway says so.
 		const isWorker = this.#settings.roles.includes("worker");
+		if (isWorker) this.#node = node;
 		const isGateway = this.#settings.roles.includes("gateway");
 		if (isGateway) requireNone(await listenObstacle(this.#settings.host, this.#settings.port));
 		for (const redis of embeddedRedisOf(this.#settings)) {

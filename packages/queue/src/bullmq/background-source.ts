@@ -77,7 +77,7 @@ export class BackgroundSource {
 		this.#keeper = new LockKeeper((jobs, tokens, ms) => this.#extend(jobs, tokens, ms), parts.log);
 	}
 
-	/** Takes jobs until `stop`, at most `limit` at a time. */
+	/** Takes jobs until `stop`, at most `limit` at a time; where it rests, from `resume` on. */
 	start(handler: DeliveryHandler, limit: number, settlements?: SettlementKeeper): void {
 		const { redis, nodeId, log } = this.#parts;
 		const memory = new MemoryWatch(new DurableMemory(redis), log);
@@ -111,7 +111,7 @@ export class BackgroundSource {
 			{ ...this.#parts, queues, index, limits: this.#limits, admit: (key) => this.#admit(key), take },
 			ring,
 		);
-		this.#dispatcher.start();
+		this.#dispatcher.start(this.#resting);
 		new Subscription(this.#parts.slotNews, [SLOT_NEWS], { onMessage: (project) => this.#dispatcher?.freed(project) }, log);
 		if (this.#parts.cores !== undefined) this.#pace = new CpuPace(limit, this.#parts.cores, (pace) => this.#dispatcher?.paceAt(pace));
 		const { watch = WATCH } = this.#parts;

@@ -150,17 +150,20 @@ export class Beginnings {
 	}
 
 	async #mark(entries: readonly Entry[]): Promise<void> {
-		const byJob = new Map<string, Entry[]>();
-		for (const entry of entries) byJob.set(entry.job, [...(byJob.get(entry.job) ?? []), entry]);
-		await Promise.all([...byJob].map(([job, those]) => this.#markOf(job, those)));
+		const byToken = new Map<string, Entry[]>();
+		for (const entry of entries) byToken.set(entry.token, [...(byToken.get(entry.token) ?? []), entry]);
+		await Promise.all([...byToken].map(([token, those]) => this.#markOf(token, those)));
 	}
 
-	async #markOf(job: string, entries: readonly Entry[]): Promise<void> {
+	/** @param entries of the one job that was taken with this token */
+	async #markOf(token: string, entries: readonly Entry[]): Promise<void> {
+		const [{ job }] = entries as [Entry];
 		if (!this.#marked.has(job)) this.#marked.set(job, "ours");
 		const marking = this.#unbegun
 			.mark(
 				job,
 				entries.map(({ id }) => id),
+				token,
 			)
 			.then(
 				() => true,

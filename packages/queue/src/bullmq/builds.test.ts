@@ -43,6 +43,25 @@ test("a version that is added twice is built once, and again when it is added af
 		.toBeGreaterThan(1);
 });
 
+test("a worker that rests before it starts builds nothing until it is to go on", async () => {
+	const built: BuildTask[] = [];
+	const source = await openBuildSource({ durableUrl: server.url });
+	close.push(() => source.close());
+	await source.rest();
+	await source.start(async (task) => void built.push(task), 2);
+	const builds = await queue();
+	await builds.add(TASK);
+	// Another one's is built meanwhile.
+	const others: BuildTask[] = [];
+	await worker(async (task) => void others.push(task));
+	await expect.poll(() => others).toEqual([TASK]);
+	for (const one of close.splice(2)) await one();
+	await builds.add(TASK);
+	expect(built).toEqual([]);
+	await source.resume();
+	await expect.poll(() => built).toEqual([TASK]);
+});
+
 test("a build that we failed is tried three times, and told which attempt it is", async () => {
 	const attempts: number[] = [];
 	await worker(async (_, attempt) => {

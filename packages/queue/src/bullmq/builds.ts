@@ -51,6 +51,7 @@ export class BuildJobs implements BuildSource {
 	readonly #log: QueueLogger;
 	#worker: Worker<BuildTask> | undefined;
 	#running = 0;
+	#resting = false;
 
 	/** @param redis a connection to the durable Redis for `patient` use */
 	constructor(redis: Redis, log: QueueLogger) {
@@ -64,7 +65,9 @@ export class BuildJobs implements BuildSource {
 			connection: this.#redis,
 			prefix: QUEUE_PREFIX,
 			concurrency,
+			autorun: !this.#resting,
 		});
+		if (this.#resting) await worker.pause(true);
 		worker.on("error", (error) => this.#log.debug({ error }, "build worker"));
 		worker.on("failed", (job, error) =>
 			this.#log.error({ error, build: job?.data, attempt: job?.attemptsStarted }, "a build failed on the platform's side"),
@@ -73,10 +76,12 @@ export class BuildJobs implements BuildSource {
 	}
 
 	async rest(): Promise<void> {
+		this.#resting = true;
 		await this.#worker?.pause(true);
 	}
 
 	async resume(): Promise<void> {
+		this.#resting = false;
 		await this.#worker?.resume();
 	}
 

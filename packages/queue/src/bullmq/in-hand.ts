@@ -70,6 +70,8 @@ export class InHand {
 	readonly #parts: InHandParts;
 	readonly #byId = new Map<string, Held>();
 	readonly #early = new Map<string, CancelReason>();
+	/** Jobs that are being taken once more. */
+	readonly #retakes = new Set<Promise<void>>();
 	readonly #awaited = new Awaited();
 	/** Projects take turns, and the functions of each: one that floods makes none of the others wait for its flood. */
 	readonly #waiting = new FairLine<Held>(({ request }) => functionKeyOf(request));
@@ -109,13 +111,14 @@ export class InHand {
 	take(batch: Batch): void {
 		const { requests } = batch.job.data;
 		this.#taken += requests.length;
-		if (batch.job.attemptsStarted > 1) void this.#retake(batch);
+		if (batch.job.attemptsStarted > 1) this.#takeOnceMore(batch);
 		else this.#takeThose(requests, batch);
 		batch.lost.addEventListener("abort", () => this.#lost(batch), { once: true });
 	}
 
 	/** What hasn't begun is somebody else's to begin, once this resolves. */
 	async handBack(): Promise<void> {
+		await Promise.all(this.#retakes);
 		const told = this.#parts.beginnings.handBack();
 		this.#leaveGone();
 		await told;
@@ -162,6 +165,12 @@ export class InHand {
 			else this.#hold(request, batch);
 		}
 		this.#pump();
+	}
+
+	#takeOnceMore(batch: Batch): void {
+		const retake = this.#retake(batch);
+		this.#retakes.add(retake);
+		void retake.finally(() => this.#retakes.delete(retake));
 	}
 
 	async #retake(batch: Batch): Promise<void> {

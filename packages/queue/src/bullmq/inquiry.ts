@@ -19,6 +19,8 @@ export interface InquiryParts {
 	readonly channel: string;
 	readonly gatewayId: string;
 	readonly queueOf: (node: string) => Queue<InteractiveEnvelope>;
+	/** Whether this one is waited for still: it may have been placed again meanwhile, under its id. */
+	readonly isOpen: (pending: Pending) => boolean;
 	readonly settled: (id: string, settlement: Settlement) => void;
 	readonly failed: (pending: Pending, error: BerthError) => void;
 	readonly accepted: (pending: Pending) => void;
@@ -60,7 +62,7 @@ export class Inquiry {
 	}
 
 	async #hold(asked: readonly Pending[], reason: Reason, particulars: Particulars): Promise<boolean> {
-		const cases = asked.filter((pending) => !this.#underWay.has(pending));
+		const cases = asked.filter((pending) => !this.#underWay.has(pending) && this.#parts.isOpen(pending));
 		for (const pending of cases) this.#underWay.add(pending);
 		try {
 			const open = await this.#answerFromRecords(cases);
@@ -107,8 +109,9 @@ export class Inquiry {
 		// A job leaves the queue only after its settlements are recorded: look once more for those.
 		const gone = await this.#answerFromRecords(open.filter((pending) => fates.get(pending) === "gone"));
 		const left = open.filter((pending) => fates.get(pending) !== "gone" || gone.includes(pending));
-		const given: Pending[] = [];
+		const given = new Map<Pending, keyof typeof VERDICT_TEXT>();
 		for (const pending of left) {
+			if (!this.#parts.isOpen(pending)) continue;
 			let verdict = VERDICTS[reason][fates.get(pending) ?? "gone"];
 			if (verdict === "revoke") {
 				if (await this.#revoke(pending)) {
@@ -120,14 +123,14 @@ export class Inquiry {
 				verdict = VERDICTS[reason].taken;
 			}
 			if (verdict !== "keep" && (await this.#reclaim(pending))) {
-				// Its deadline ends it as soon as it is placed, if that is what it is asked for.
-				this.#parts.failed(pending, new LeftBehindError());
+				if (reason === "overdue") given.set(pending, "expired_in_queue");
+				else this.#parts.failed(pending, new LeftBehindError());
 				continue;
 			}
 			if (verdict === "keep" || verdict === "reclaim") this.#parts.accepted(pending);
-			else given.push(pending);
+			else given.set(pending, verdict === "expired_in_queue" ? verdict : "worker_lost");
 		}
-		if (given.length > 0) await this.#giveUp(given, reason, fates);
+		await this.#giveUp([...given].filter(([pending]) => this.#parts.isOpen(pending)));
 	}
 
 	/** Whether it hadn't begun, and is this gateway's again: no worker begins it then. */
@@ -168,19 +171,18 @@ export class Inquiry {
 		return (await queue.getJob(job)) === undefined;
 	}
 
-	async #giveUp(given: readonly Pending[], reason: Reason, fates: ReadonlyMap<Pending, JobFate>): Promise<void> {
+	async #giveUp(given: readonly (readonly [Pending, keyof typeof VERDICT_TEXT])[]): Promise<void> {
+		if (given.length === 0) return;
 		const { records, channel, gatewayId } = this.#parts;
 		const won = await records.settle(
-			given.map((pending) => {
-				const verdict = VERDICTS[reason][fates.get(pending) ?? "gone"];
-				const code = verdict === "expired_in_queue" ? verdict : "worker_lost";
-				const queueMs = elapsedMs(pending.request.acceptedAtMs);
+			given.map(([{ request }, code]) => {
+				const queueMs = elapsedMs(request.acceptedAtMs);
 				const settlement = platformSettlement({ node: gatewayId, attempt: 1, code, message: VERDICT_TEXT[code], queueMs });
-				return { request: pending.request, settlement, replyTo: channel };
+				return { request, settlement, replyTo: channel };
 			}),
 		);
 		// Those that won come back over the channel; the others have a record by now.
-		await this.#answerFromRecords(given.filter((_, at) => won[at] !== true));
+		await this.#answerFromRecords(given.filter((_, at) => won[at] !== true).map(([pending]) => pending));
 	}
 }
 

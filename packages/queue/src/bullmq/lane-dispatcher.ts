@@ -58,9 +58,11 @@ export class LaneDispatcher {
 		this.#full = new FullProjects({ rest: (project) => this.#ring.rest(project), resume });
 	}
 
-	start(): void {
+	/** @param isResting whether it fetches nothing until `resume` */
+	start(isResting = false): void {
 		new Subscription(this.#parts.subscriber, [LANE.news], { onMessage: (text) => this.#heard(text) }, this.#parts.log);
-		this.#rounds.begin();
+		this.#stopping = isResting;
+		if (!isResting) this.#rounds.begin();
 	}
 
 	/** Fetches nothing more; what was on its way is put back. */
@@ -136,7 +138,7 @@ export class LaneDispatcher {
 
 	#offer(key: string, waiting: number): void {
 		const { isElsewhere = false, memoryMiB } = this.#parts.limits.known(key) ?? {};
-		if (isElsewhere && waiting > 0) this.#passedBy.seen(key);
+		if (isElsewhere && waiting > 0 && !this.#stopping) this.#passedBy.seen(key);
 		this.#ring.offer(key, isElsewhere ? 0 : waiting, memoryMiB);
 		this.#pump();
 	}
@@ -183,8 +185,9 @@ export class LaneDispatcher {
 		void this.#run(taken, turn, leave);
 	}
 
-	/** False when there is none that is too old. */
+	/** False when there is none that is too old, or it takes none. */
 	async #endOne(key: string): Promise<boolean> {
+		if (this.#stopping) return false;
 		const taken = await this.#takes.nextTooOld(key);
 		if (taken === undefined) return false;
 		await this.#parts.take(taken, key);

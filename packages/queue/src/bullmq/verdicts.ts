@@ -8,7 +8,7 @@ export type Reason =
 	| "abandoned"
 	/** Their node has another incarnation. */
 	| "restarted"
-	/** Their node ends what it has and takes nothing more. */
+	/** Their node takes nothing more. What it has taken is its own until it says that it has handed back what of that hasn't begun. */
 	| "draining"
 	/** Their node has handed back what it had taken and not begun. */
 	| "returned"
@@ -31,7 +31,7 @@ export const VERDICTS: Readonly<Record<Reason, Readonly<Record<JobFate, Verdict>
 	resumed: { waiting: "keep", taken: "keep", retaken: "keep", gone: "worker_lost" },
 	abandoned: { waiting: "revoke", taken: "worker_lost", retaken: "keep", gone: "worker_lost" },
 	restarted: { waiting: "keep", taken: "worker_lost", retaken: "keep", gone: "worker_lost" },
-	draining: { waiting: "revoke", taken: "reclaim", retaken: "keep", gone: "worker_lost" },
+	draining: { waiting: "revoke", taken: "keep", retaken: "keep", gone: "worker_lost" },
 	returned: { waiting: "keep", taken: "reclaim", retaken: "keep", gone: "worker_lost" },
 	doubted: { waiting: "revoke", taken: "keep", retaken: "keep", gone: "revoke" },
 };

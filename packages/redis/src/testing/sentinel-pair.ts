@@ -56,6 +56,10 @@ export class SentinelPair implements AsyncDisposable {
 		const first = await RedisServer.start("--port", String(one), ...announced(before.port), ...more);
 		const following = ["--replicaof", "127.0.0.1", String(before.port)];
 		const second = await RedisServer.start("--port", String(two), ...announced(behind.port), ...following, ...more);
+		// A Sentinel that finds no replica, or one that doesn't follow yet, looks again in 10 s.
+		await first.client(async (redis) => {
+			while (!(await redis.info("replication")).includes("state=online")) await pause(LOOK_MS / 4);
+		});
 		const directory = await mkdtemp(join(tmpdir(), "sentinel-"));
 		const lines = [
 			`port ${three}`,
@@ -86,7 +90,7 @@ export class SentinelPair implements AsyncDisposable {
 	}
 
 	async #asking(work: (sentinel: Redis) => Promise<void>): Promise<void> {
-		const [sentinel] = await openRedis([{ url: `redis://127.0.0.1:${this.#port}`, use: "command", name: "sentinel" }]);
+		const [sentinel] = await openRedis([{ url: `redis://127.0.0.1:${this.#port}`, use: "patient", name: "sentinel" }]);
 		try {
 			await work(sentinel);
 		} finally {
