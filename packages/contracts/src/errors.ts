@@ -104,7 +104,7 @@ export const ERRORS = {
 	storage_full: entry("platform", 507, true, "There is no space left for it."),
 	platform_error: entry("platform", 500, true, "Berth failed; nothing is wrong with the request."),
 	build_platform_error: entry("platform", 500, true, "Berth failed while building; deploy again."),
-	unavailable: entry("platform", 503, true, "A server that Berth needs can't be reached, or the gateway stops."),
+	unavailable: entry("platform", 503, true, "A server that Berth needs can't be reached or refuses, or the gateway stops."),
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;

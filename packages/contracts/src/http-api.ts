@@ -117,8 +117,8 @@ export interface InvocationSummary {
 	/** When somebody cancelled it. */
 	readonly cancelAskedAt?: string;
 	/**
-	 * While it is queued in the background and could be begun: what keeps it from that beside its turn, in a sentence. No node can run it, its function is paused
-	 * or has as many running as it may, its version crashes again and again.
+	 * While it is queued in the background: what keeps it from being begun beside its turn, in a sentence. It is for later, its next attempt is, no node can run
+	 * it, its function is paused or has as many running as it may, its version crashes again and again.
 	 */
 	readonly waitsFor?: string;
 	/** Once it is settled. */

@@ -59,6 +59,8 @@ export interface BackgroundHistory {
 	readonly startedAtMs?: number;
 	/** When `attempt` began. */
 	readonly beganAtMs?: number;
+	/** When the attempt after the last one that failed may begin, or might: not before. */
+	readonly nextAtMs?: number;
 	/** When it was settled for good. */
 	readonly settledAtMs?: number;
 	/** How it ended, once it is settled: as its last attempt, unless it was cancelled between two of them. */

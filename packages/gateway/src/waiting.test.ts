@@ -5,7 +5,7 @@ import { ended } from "./testing/settlements.js";
 
 let stack: OwnStack;
 beforeAll(async () => {
-	stack = await startOwnStack({ hello: {} });
+	stack = await startOwnStack({ hello: {}, patient: { background: { backoffMs: 600_000 } } });
 	await stack.deploy("hello", { timeoutMs: 50 });
 });
 afterEach(async () => {
@@ -76,6 +76,29 @@ describe("an invocation that waits says why", () => {
 		restore();
 		await stack.call("POST", "/v1/functions/hello/resume");
 		expect(await stack.call<FunctionDetail>("GET", "/v1/functions/hello")).toMatchObject({ background: { waitsFor } });
+	});
+
+	test("when it is for later, or is to be tried again, and when that is: in its record, in lists and to who watches", async () => {
+		const runAt = new Date(Date.now() + 3_600_000).toISOString();
+		const asked = await stack.call<{ id: string }>("POST", `/v1/functions/hello/invocations?mode=async&runAt=${runAt}`, {}, 202);
+		expect(await stack.call<InvocationAnswer>("GET", `/v1/invocations/${asked.id}`)).toMatchObject({ waitsFor: `not before ${runAt}` });
+		await stack.call("POST", `/v1/invocations/${asked.id}/cancel`);
+
+		stack.onInvocation(async () => ended("crashed"));
+		await stack.call<BacklogAnswer>("POST", "/v1/functions/hello/resume");
+		const { id } = await stack.call<{ id: string }>("POST", "/v1/functions/patient/invocations?mode=async", {}, 202);
+		const watching = await stack.fetch(`/v1/invocations/${id}/events`);
+		const reader = (watching.body as ReadableStream<Uint8Array>).pipeThrough(new TextDecoderStream()).getReader();
+		let told = "";
+		while (!told.includes("event: waits")) told += (await reader.read()).value ?? "";
+		expect(told).toContain('event: waits\ndata: {"waitsFor":"attempt 2 not before 2');
+		await reader.cancel();
+		const waitsFor = expect.stringMatching(/^attempt 2 not before \d{4}-[^ ]*Z$/);
+		const record = await stack.call<InvocationAnswer>("GET", `/v1/invocations/${id}`);
+		expect(record).toMatchObject({ state: "queued", waitsFor });
+		const { invocations } = await stack.call<InvocationList>("GET", "/v1/invocations?state=queued");
+		expect(invocations.find((each) => each.id === id)).toMatchObject({ waitsFor: record.waitsFor });
+		await stack.call("POST", `/v1/invocations/${id}/cancel`);
 	});
 
 	test("and nothing of the kind when it is only its turn that it waits for, or when it is over", async () => {

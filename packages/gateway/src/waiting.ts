@@ -11,11 +11,13 @@ export async function waitsForEach(records: readonly InvocationRecord[], service
 	const byVersion = new Map<string, Promise<string | undefined>>();
 	return await Promise.all(
 		records.map(async (record) => {
-			if (!isReady(record)) return undefined;
+			if (record.state !== "queued" || record.lane !== "background") return undefined;
+			const { runAtMs = 0 } = record;
+			if (runAtMs > sharedNow()) return `not before ${new Date(runAtMs).toISOString()}`;
 			const key = `${record.project}/${record.function}:${record.version}`;
 			const looked = byVersion.get(key) ?? whyNot(record, services);
 			byVersion.set(key, looked);
-			return await looked;
+			return joined(nextAttempt(record), await looked);
 		}),
 	);
 }
@@ -53,9 +55,14 @@ export function failingText(number: number, { crashes, outcome, error, invocatio
 	return `v${number} has crashed ${crashes} times in a row on ${node} (function_failing; ${last}: ${error}), and ${next}`;
 }
 
-/** Whether it could be begun now, were there nothing in its way. */
-function isReady({ state, lane, runAtMs = 0 }: InvocationRecord): boolean {
-	return state === "queued" && lane === "background" && runAtMs <= sharedNow();
+/** Of one whose last attempt failed: until when it is left alone. */
+function nextAttempt({ background }: InvocationRecord): string | undefined {
+	const { attempt = 0, nextAtMs = 0 } = background ?? {};
+	return nextAtMs > sharedNow() ? `attempt ${attempt + 1} not before ${new Date(nextAtMs).toISOString()}` : undefined;
+}
+
+function joined(next: string | undefined, hindrance: string | undefined): string | undefined {
+	return next === undefined || hindrance === undefined ? (next ?? hindrance) : `${next}; ${hindrance}`;
 }
 
 /** To the second, so that it reads the same whenever it is said. */

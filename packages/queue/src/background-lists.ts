@@ -17,6 +17,7 @@ const SUMMARY = [
 	"fence",
 	"attempts",
 	"startedAt",
+	"nextAt",
 	"settledAt",
 	"outcome",
 	"code",

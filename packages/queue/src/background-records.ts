@@ -115,9 +115,10 @@ export class BackgroundRecords {
 	/**
 	 * Writes an attempt's settlement. Doing it twice changes nothing.
 	 * @param request as it is kept for a replay, when it is the last one
+	 * @param nextAtMs when the next one may begin, where it is tried again
 	 * Where memory is scarce, only how an attempt went that is tried again is kept, shortly, in the place of the one before.
 	 */
-	async end(request: InvocationRequest, settlement: Settlement, ending: Ending): Promise<Ended> {
+	async end(request: InvocationRequest, settlement: Settlement, ending: Ending, nextAtMs = sharedNow()): Promise<Ended> {
 		const { id, project } = request;
 		const { attempt, result, logs } = settlement;
 		const text = JSON.stringify(logs === undefined ? attempt : { ...attempt, logs });
@@ -144,6 +145,7 @@ export class BackgroundRecords {
 				DEAD_LETTERS_KEPT.bytes,
 				ending === "retried" ? JSON.stringify(shortened(attempt)) : "",
 				MEMORY_PARTS.work,
+				nextAtMs,
 			],
 		);
 		if (answer === 0) return "stale";
@@ -252,13 +254,14 @@ function historyOf(fields: Readonly<Record<string, string>>): BackgroundHistory 
 		.filter(([field]) => field.startsWith("attempt:"))
 		.map(([, text]) => JSON.parse(text) as LoggedAttempt)
 		.sort((a, b) => a.attempt - b.attempt);
-	const { startedAt, beganAt, settledAt, outcome, code, dead, fence, cancelAskedAt, replayedAs } = fields;
+	const { startedAt, beganAt, nextAt, settledAt, outcome, code, dead, fence, cancelAskedAt, replayedAs } = fields;
 	return {
 		attempts,
 		attemptCount: Number(fields["attempts"] ?? 0),
 		attempt: Number(fence ?? 0),
 		...(startedAt === undefined ? {} : { startedAtMs: Number(startedAt) }),
 		...(beganAt === undefined ? {} : { beganAtMs: Number(beganAt) }),
+		...(nextAt === undefined ? {} : { nextAtMs: Number(nextAt) }),
 		...(settledAt === undefined ? {} : { settledAtMs: Number(settledAt) }),
 		...(outcome === undefined ? {} : { outcome: outcome as NonNullable<BackgroundHistory["outcome"]> }),
 		...(code === undefined || code === "" ? {} : { code }),

@@ -119,6 +119,7 @@ export const END = new LuaScript(`${FOLLOW_UP}${KEEPING}${KEEP}${MEASURE}
 	redis.call("HSET", KEYS[1], "state", state, "queuedAt", ARGV[10])
 	local isScarce = false
 	if state == "queued" then
+		redis.call("HSET", KEYS[1], "nextAt", ARGV[19])
 		local taken, max = measure(KEYS[2])
 		isScarce = max > 0 and taken > max * ARGV[18]
 	end

@@ -52,8 +52,8 @@ export async function openInvocationQueue(
 ): Promise<GatewayQueue> {
 	const { durableUrl, fastUrl, gatewayId, functionRecords, retention, queued, onQueueFull, logger: log = SILENT } = options;
 	const owned = await openRedis([
-		{ url: fastUrl, use: "command", name: "queue-fast", log },
-		{ url: fastUrl, use: "subscriber", name: "queue-replies", log },
+		{ url: fastUrl, serves: "fast", use: "command", name: "queue-fast", log },
+		{ url: fastUrl, serves: "fast", use: "subscriber", name: "queue-replies", log },
 		{ url: durableUrl, use: "command", name: "queue-durable", log },
 		{ url: durableUrl, use: "subscriber", name: "queue-news", log },
 	]);
@@ -132,11 +132,11 @@ export async function openInvocationSource(
 		logger: log = SILENT,
 	} = options;
 	const owned = await openRedis([
-		{ url: fastUrl, use: "patient", name: "source-fast", log },
-		{ url: fastUrl, use: "subscriber", name: "source-cancels", log },
+		{ url: fastUrl, serves: "fast", use: "patient", name: "source-fast", log },
+		{ url: fastUrl, serves: "fast", use: "subscriber", name: "source-cancels", log },
 		{ url: durableUrl, use: "patient", name: "source-durable", log },
 		{ url: durableUrl, use: "subscriber", name: "source-news", log },
-		{ url: fastUrl, use: "command", name: "project-slots", log },
+		{ url: fastUrl, serves: "fast", use: "command", name: "project-slots", log },
 	]);
 	const [fast, subscriber, durable, news, slotsRedis] = owned;
 	const stopTime = await shareTime(durable, log);
@@ -208,8 +208,8 @@ export async function openNodeDirectory(
 ): Promise<NodeDirectory> {
 	const { fastUrl: url, gatewayId, self, onChange, logger: log = SILENT } = options;
 	const [redis, subscriber] = await openRedis([
-		{ url, use: "command", name: "directory", log },
-		{ url, use: "subscriber", name: "directory-news", log },
+		{ url, serves: "fast", use: "command", name: "directory", log },
+		{ url, serves: "fast", use: "subscriber", name: "directory-news", log },
 	]);
 	const directory = new RedisNodeDirectory({ redis, subscriber, gatewayId, self, log, onChange });
 	try {
@@ -224,15 +224,15 @@ export async function openNodeDirectory(
 /** What happened; whoever opened it closes it. @param options.listens whether anybody reads here. @throws Error naming the Redis that can't be reached */
 export async function openEventLog(options: Pick<RedisUrls, "fastUrl"> & Logged & { readonly listens: boolean }): Promise<EventLog> {
 	const { fastUrl: url, listens, logger: log = SILENT } = options;
-	const [redis] = await openRedis([{ url, use: "command", name: "events", log }]);
-	const [subscriber] = listens ? await openRedis([{ url, use: "subscriber", name: "event-news", log }]) : [];
+	const [redis] = await openRedis([{ url, serves: "fast", use: "command", name: "events", log }]);
+	const [subscriber] = listens ? await openRedis([{ url, serves: "fast", use: "subscriber", name: "event-news", log }]) : [];
 	return new EventLog(redis, subscriber, log);
 }
 
 /** Versions that crash again and again; whoever opened it closes it. @throws Error naming the Redis that can't be reached */
 export async function openCrashLoopRecords(options: Pick<RedisUrls, "fastUrl"> & Logged): Promise<CrashLoopRecords> {
 	const { fastUrl: url, logger: log = SILENT } = options;
-	const [redis] = await openRedis([{ url, use: "command", name: "crash-loops", log }]);
+	const [redis] = await openRedis([{ url, serves: "fast", use: "command", name: "crash-loops", log }]);
 	return new CrashLoopRecords(redis, log);
 }
 
@@ -241,14 +241,14 @@ export async function openProjectSlots(
 	options: Pick<RedisUrls, "fastUrl"> & Logged & { readonly gatewayId: string },
 ): Promise<ProjectSlots> {
 	const { fastUrl: url, gatewayId: holder, logger: log = SILENT } = options;
-	const [redis] = await openRedis([{ url, use: "command", name: "project-slots", log }]);
+	const [redis] = await openRedis([{ url, serves: "fast", use: "command", name: "project-slots", log }]);
 	return new ProjectSlots({ redis, holder, log });
 }
 
 /** What bounds the requests of projects, for one gateway. @throws Error naming the Redis that can't be reached */
 export async function openRateLimits(options: Pick<RedisUrls, "fastUrl"> & Logged & { readonly gatewayId: string }): Promise<RateLimits> {
 	const { fastUrl: url, gatewayId, logger: log = SILENT } = options;
-	const [redis] = await openRedis([{ url, use: "command", name: "rate-limits", log }]);
+	const [redis] = await openRedis([{ url, serves: "fast", use: "command", name: "rate-limits", log }]);
 	return new RateLimits({ redis, gatewayId, log });
 }
 
@@ -258,8 +258,8 @@ export async function openNodeMembership(
 ): Promise<NodeMembership> {
 	const { fastUrl: url, logger: log = SILENT, claim } = options;
 	const [redis, subscriber] = await openRedis([
-		{ url, use: "patient", name: "membership", log },
-		{ url, use: "subscriber", name: "membership-questions", log },
+		{ url, serves: "fast", use: "patient", name: "membership", log },
+		{ url, serves: "fast", use: "subscriber", name: "membership-questions", log },
 	]);
 	return new RedisNodeMembership(redis, subscriber, log, claim);
 }

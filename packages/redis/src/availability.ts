@@ -1,5 +1,6 @@
 import { BerthError } from "@berth/contracts";
-import type { Redis } from "ioredis";
+import { type Redis, ReplyError } from "ioredis";
+import { BoundedRedis } from "./bounded.js";
 
 /** How long a command may wait for a connection that is just being made again, milliseconds: a server that is restarted is there within it. */
 export const READY_WAIT_MS = 1000;
@@ -29,16 +30,39 @@ export async function untilReady(redis: Redis, waitMs: number): Promise<boolean>
  * @throws BerthError `unavailable` within about 1.9 s when Redis is away, full or read-only; other BerthErrors pass
  */
 export async function guarded<T>(redis: Redis, what: string, work: () => Promise<T>): Promise<T> {
-	if (redis.status !== "ready" && !(await untilReady(redis, READY_WAIT_MS))) throw unavailable(what);
+	if (redis.status !== "ready" && !(await untilReady(redis, READY_WAIT_MS))) throw unavailable(redis, what);
 	try {
 		return await work();
 	} catch (error) {
-		throw error instanceof BerthError ? error : unavailable(what, error);
+		throw error instanceof BerthError ? error : unavailable(redis, what, error);
 	}
 }
 
-/** The error for a Redis that can't be reached or doesn't take the write. */
-export function unavailable(what: string, cause?: unknown): BerthError {
-	const why = cause instanceof Error ? ` (${cause.message})` : "";
-	return new BerthError("unavailable", `${what}: Redis doesn't answer${why}; try again`, { cause });
+/** What a server that answers says when it doesn't take a command, by the word that its answer begins with. */
+const REFUSALS: Readonly<Record<string, string>> = {
+	READONLY: "is a replica, and takes no writes (READONLY); its operator, or a failover, has to name a server that does",
+	NOREPLICAS: "takes no writes while it has fewer replicas than its min-replicas-to-write (NOREPLICAS); its operator has to mend that",
+	MISCONF: "takes no writes, since it can't save to its disk (MISCONF); its operator has to mend that",
+	OOM: "is full, and takes no more (OOM); its operator has to give it a larger maxmemory, or to make room",
+	LOADING: "is reading its files after a start (LOADING); try again",
+};
+
+/** The error for a Redis that can't be reached or doesn't take the write: it says which, and not where it is. */
+export function unavailable(redis: Redis, what: string, cause?: unknown): BerthError {
+	const server = redis instanceof BoundedRedis ? `the ${redis.serves} Redis` : "Redis";
+	return new BerthError("unavailable", `${what}: ${server} ${troubleOf(cause)}`, { cause });
+}
+
+function troubleOf(cause: unknown): string {
+	if (!(cause instanceof ReplyError && cause instanceof Error)) return `doesn't answer${reasonOf(cause)}; try again`;
+	const { message } = cause;
+	// A script's error goes on with which script it was.
+	const own = message.replace(/ script: .*$/s, "");
+	return REFUSALS[own.split(" ", 1)[0] ?? ""] ?? `refuses that (${own}); its operator has to look at it`;
+}
+
+/** The system's errors have the address in their words. */
+function reasonOf(cause: unknown): string {
+	if (!(cause instanceof Error)) return "";
+	return ` (${"syscall" in cause && "code" in cause ? cause.code : cause.message})`;
 }

@@ -1,6 +1,9 @@
 import { Redis, type RedisOptions } from "ioredis";
 import type { ConnectionOptions } from "./address.js";
 
+/** What a server keeps: what was deployed and accepted for later, or what is in flight. */
+export type RedisRole = "durable" | "fast";
+
 /** The most commands that one connection keeps for a server that is away. What it was sent and doesn't answer is bounded by how long it may be silent. */
 const MOST_KEPT = 10_000;
 /** How soon one that ended by itself is made anew, milliseconds. */
@@ -14,6 +17,8 @@ const BEGINNING: ReadonlySet<string> = new Set(["auth", "client", "hello", "info
  * good that hears of a failover from the Sentinels while it is being made, as most are then.
  */
 export class BoundedRedis extends Redis {
+	/** What its server is to Berth, in words for callers: they aren't told where it is. */
+	serves: RedisRole = "durable";
 	#closed = false;
 
 	constructor(options: ConnectionOptions) {

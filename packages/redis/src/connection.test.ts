@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { addressOf } from "./address.js";
 import { guarded, untilReady } from "./availability.js";
 import { closeRedis, openRedis, type Redis } from "./connection.js";
+import { LuaScript } from "./lua-script.js";
 import { Subscription } from "./subscription.js";
 import { RedisServer } from "./testing/redis-server.js";
 
@@ -82,6 +83,29 @@ test("a server that hangs is unavailable as well", async () => {
 	const redis = await open("command");
 	server.freeze();
 	await expect(guarded(redis, "greeting", () => redis.ping())).rejects.toMatchObject({ code: "unavailable" });
+});
+
+test("what a server refuses, and one that is away, are told apart, by what it is to Berth and without its address", async () => {
+	const [redis] = await openRedis([{ url: server.url, use: "command", name: "test", serves: "fast" }]);
+	opened.push(redis);
+	const script = new LuaScript('return redis.call("SET", "a", "1")');
+	const said = async (work: () => Promise<unknown>) => {
+		const error = await guarded(redis, "greeting", work).catch((failure: unknown) => failure);
+		expect(error).toMatchObject({ code: "unavailable" });
+		return (error as BerthError).message;
+	};
+	await redis.config("SET", "min-replicas-to-write", "1");
+	expect(await said(() => redis.set("a", "1"))).toMatch(/^greeting: the fast Redis takes no writes while it has fewer replicas/);
+	await redis.config("SET", "min-replicas-to-write", "0");
+	await redis.call("REPLICAOF", "127.0.0.1", "1");
+	const readOnly = await said(() => script.run(redis, [], []));
+	expect(readOnly).toMatch(/^greeting: the fast Redis is a replica, and takes no writes \(READONLY\)/);
+	expect(readOnly).not.toMatch(/answer|again|script|127/);
+	await server.client((other) => other.call("REPLICAOF", "NO", "ONE"));
+	await server.kill();
+	const away = await said(() => redis.ping());
+	expect(away).toMatch(/^greeting: the fast Redis doesn't answer.*; try again$/);
+	expect(away).not.toContain("sock");
 });
 
 test("errors of ours pass as they are", async () => {

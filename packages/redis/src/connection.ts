@@ -2,7 +2,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { addressOf, type ConnectionOptions, withoutPassword } from "./address.js";
 import { untilReady } from "./availability.js";
-import { BoundedRedis } from "./bounded.js";
+import { BoundedRedis, type RedisRole } from "./bounded.js";
 import { keepAlive } from "./keep-alive.js";
 import { type ConnectionLog, SILENT } from "./log.js";
 import { logOutages } from "./outages.js";
@@ -54,12 +54,14 @@ export interface ConnectionSpec {
 	readonly use: RedisUse;
 	/** Tells it from the others of this process, in the log and in `CLIENT LIST` (as `berth-<name>`). */
 	readonly name: string;
+	/** What its server is to Berth, as callers are told. Default: durable. */
+	readonly serves?: RedisRole;
 	/** Told when the server goes and returns. Default: nobody. */
 	readonly log?: ConnectionLog | undefined;
 }
 
 /** A connection that is being made, and made again for ever. Whoever asks for it closes it with `closeRedis`. */
-export function connectRedis({ url, use, name, log = SILENT }: ConnectionSpec): Redis {
+export function connectRedis({ url, use, name, serves = "durable", log = SILENT }: ConnectionSpec): Redis {
 	const redis = new BoundedRedis({
 		...BY_USE[use],
 		...addressOf(url),
@@ -69,6 +71,7 @@ export function connectRedis({ url, use, name, log = SILENT }: ConnectionSpec): 
 		disableClientInfo: true,
 		reconnectOnError: whenDemoted(),
 	});
+	redis.serves = serves;
 	logOutages(redis, { connection: name, server: withoutPassword(url) }, log);
 	if (use === "subscriber") keepAlive(redis);
 	return redis;

@@ -19,6 +19,7 @@ import { checkMemory } from "./machine.js";
 import { redisVersion, runtime } from "./programs.js";
 import { askRedis, parseReplies, RedisError } from "./redis-connection.js";
 import { checkRedisServers, recordChecks, roomChecks, settingChecks } from "./redis-settings.js";
+import { checkWrites } from "./redis-writes.js";
 import { settingsInUse } from "./running-settings.js";
 
 let directory: string;
@@ -273,6 +274,14 @@ describe("the Redis protocol", () => {
 			const settings = loadSettings({ BERTH_DURABLE_REDIS_URL: url, BERTH_FAST_REDIS_URL: url });
 			// It is both: what the durable one needs is asked of it, once.
 			expect(statuses(await checkRedisServers(settings, false))).toEqual(["ok", "ok", "failed"]);
+			await askRedis(url, [["CONFIG", "SET", "min-replicas-to-write", "1"]]);
+			expect(await checkWrites("durable", url)).toMatchObject([
+				{ status: "failed", found: expect.stringMatching(/NOREPLICAS.*Deploys/), mend: expect.stringContaining("min-replicas-to-write") },
+			]);
+			await askRedis(url, [["REPLICAOF", "127.0.0.1", "1"]]);
+			const refused = { status: "failed", found: expect.stringContaining("It is a replica of 127.0.0.1:1, and writes are refused") };
+			expect(await checkRedisServers(settings, false)).toContainEqual(expect.objectContaining(refused));
+			expect(await checkWrites("fast", url)).toMatchObject([{ ...refused, mend: expect.stringContaining("BERTH_FAST_REDIS_URL") }]);
 		} finally {
 			server.kill();
 			await gone;

@@ -4,9 +4,7 @@ import { messageOf } from "../system-errors.js";
 import { type Check, failed, ok, warning } from "./check.js";
 import { redisVersion } from "./programs.js";
 import { askRedis, RedisError, type Reply } from "./redis-connection.js";
-
-/** What a server is there for. */
-export type RedisRole = "durable" | "fast";
+import { checkWrites, type RedisRole } from "./redis-writes.js";
 
 /** What is on record of the artifact store, as the registry writes it. */
 const STORE = "{berth}:store";
@@ -37,7 +35,7 @@ async function checkServer(role: RedisRole, url: string): Promise<readonly Check
 			return [failed(name, `It refuses INFO: ${info.message}.`, "Let its user run INFO, CONFIG GET and everything on keys.")];
 		const version = redisVersion(name, /redis_version:(\S+)/.exec(String(info))?.[1], withoutPassword(url));
 		const records = role === "durable" ? await durableChecks(url) : [];
-		return [version, ...settingChecks(role, settingsIn(values)), ...records];
+		return [version, ...(await checkWrites(role, url)), ...settingChecks(role, settingsIn(values)), ...records];
 	} catch (error) {
 		return [unusable(name, url, error)];
 	}

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { CrashLoop, InvocationRequest, Settlement } from "@berth/contracts";
-import type { Redis } from "@berth/redis";
+import { type Redis, sharedNow } from "@berth/redis";
 import type { BackgroundCancels } from "../background-cancels.js";
 import type { BackgroundRecords } from "../background-records.js";
 import { HandedBackError } from "../handed-back.js";
@@ -11,7 +11,7 @@ import { CANCEL_WORDS, type DeliveryHandler, type SettlementKeeper } from "../po
 import { cancelledSettlement, elapsedMs, rejectedSettlement } from "../settlements.js";
 import { type Hindrance, refusalOf } from "./attempt-refusal.js";
 import { type HeldJob, type Leaving, Leavings } from "./background-leavings.js";
-import { endingOf, isTooOld, retryOf } from "./background-policy.js";
+import { backoffMsOf, endingOf, isTooOld, retryOf } from "./background-policy.js";
 import type { FunctionQueues } from "./function-queues.js";
 import type { LaneIndex } from "./lane-index.js";
 
@@ -137,14 +137,16 @@ export class BackgroundAttempts {
 		const ending = crashLoop === undefined ? endingOf(settlement.attempt.outcome, failuresLeft) : "retried";
 		const kept = ending === "retried" ? job.data : await this.#kept(job.data, ending);
 		memory.add(roughBytes(settlement));
-		const ended = await this.#written(held, () => records.end(kept, settlement, ending));
+		const nextAtMs = sharedNow() + backoffMsOf(retryOf(job.data).backoffMs, job.attemptsMade + 1);
+		const ended = await this.#written(held, () => records.end(kept, settlement, ending, nextAtMs));
 		if (ended === undefined) return LOST;
 		if (ended === "stale") {
 			this.#stale++;
 			return OVERTAKEN;
 		}
 		if (ended !== "retried") await this.#over(job.data);
-		if (ended === "dead" || ended === "retried") return { kind: ended, reason: settlement.attempt.code ?? settlement.attempt.outcome };
+		if (ended === "retried") return { kind: ended, nextAtMs };
+		if (ended === "dead") return { kind: ended, reason: settlement.attempt.code ?? settlement.attempt.outcome };
 		return { kind: "settled" };
 	}
 

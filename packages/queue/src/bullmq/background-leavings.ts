@@ -3,7 +3,6 @@ import { type Redis, sharedNow } from "@berth/redis";
 import { type Job, UnrecoverableError } from "bullmq";
 import { functionKeyOf, LANE } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
-import { backoffMsOf, retryOf } from "./background-policy.js";
 import type { FunctionQueues } from "./function-queues.js";
 import type { LaneIndex } from "./lane-index.js";
 import { Rests } from "./rests.js";
@@ -29,7 +28,9 @@ export type Leaving =
 	| { readonly kind: "untaken" }
 	/** Its version crashes again and again: that costs it no attempt. */
 	| { readonly kind: "resting"; readonly restMs: number }
-	| { readonly kind: "dead" | "retried"; readonly reason: string }
+	| { readonly kind: "dead"; readonly reason: string }
+	/** Not before `nextAtMs`, as its record says. */
+	| { readonly kind: "retried"; readonly nextAtMs: number }
 	| { readonly kind: "left"; readonly why: string };
 
 export interface LeavingsParts {
@@ -59,7 +60,7 @@ export class Leavings {
 			else if (leaving.kind === "untaken") await this.#putBack(held);
 			else if (leaving.kind === "elsewhere") await this.#untaken(held, ELSEWHERE_MS);
 			else if (leaving.kind === "resting") await this.#untaken(held, this.#rests.until(versionKeyOf(job.data), leaving.restMs));
-			else await this.#again(held, backoffMsOf(retryOf(job.data).backoffMs, job.attemptsMade + 1), { skipAttempt: false });
+			else if (leaving.kind === "retried") await this.#again(held, Math.max(1, leaving.nextAtMs - sharedNow()), { skipAttempt: false });
 		} catch (error) {
 			// What BullMQ says by a code is how the job is, whatever is tried: it is out of our hands.
 			if (!isVerdict(error)) throw error;

@@ -149,7 +149,7 @@ export class InteractiveQueue {
 	async #send(queue: Queue<InteractiveEnvelope>, batch: Pending[]): Promise<void> {
 		const { redis } = this.#parts;
 		if (redis.status !== "ready" && !(await untilReady(redis, READY_WAIT_MS))) {
-			for (const pending of batch) this.#fail(pending, unavailable(WHAT));
+			for (const pending of batch) this.#fail(pending, unavailable(redis, WHAT));
 			return;
 		}
 		const jobId = newId("job");
@@ -162,7 +162,7 @@ export class InteractiveQueue {
 			for (const pending of batch) this.#accept(pending);
 		} catch (error) {
 			if (!(error instanceof TooLateError)) await this.#resolveDoubt(queue, jobId, batch, error);
-			else for (const pending of batch) this.#fail(pending, unavailable(WHAT, error));
+			else for (const pending of batch) this.#fail(pending, unavailable(redis, WHAT, error));
 		}
 	}
 
@@ -171,11 +171,12 @@ export class InteractiveQueue {
 		const { redis, log } = this.#parts;
 		log.warn({ error, invocations: batch.length }, "a job couldn't be added for certain");
 		// A Redis that refuses will refuse it again; one that was away takes it now, should it be known not to have it.
-		const revoked = redis.status === "ready" ? unavailable(WHAT, error) : new LeftBehindError(unavailable(WHAT, error).message);
+		const revoked =
+			redis.status === "ready" ? unavailable(redis, WHAT, error) : new LeftBehindError(unavailable(redis, WHAT, error).message);
 		const known = (await untilReady(redis, PATIENCE_MS)) && (await this.#inquiry.hold(batch, "doubted", revoked));
 		if (known) return;
 		this.#retractions.add(jobId, () => queue.remove(jobId));
-		for (const pending of batch) this.#fail(pending, unavailable(WHAT, error));
+		for (const pending of batch) this.#fail(pending, unavailable(redis, WHAT, error));
 	}
 
 	#deliver(text: string): void {
