@@ -25,7 +25,8 @@ afterAll(async () => {
 	await rm(root, { recursive: true });
 });
 
-test("no key is in a backup", async () => {
+test("no key is in a backup, nor what a machine's copy mustn't have: its id as a node", async () => {
+	await writeFile(settings.paths.nodeId, `node_${"0".repeat(16)}\n`);
 	const { files } = await takeBackup(settings, join(root, "saved"));
 	expect(files.map(({ path }) => path)).toEqual(["artifacts/sources/one", "durable.rdb"]);
 });
