@@ -1,15 +1,21 @@
 import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { RedisServer, SlowProxy } from "@berth/redis/testing";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { type OwnStack, startOwnStack } from "../testing/own-stack.js";
 import { ended } from "../testing/settlements.js";
+import { type Stack, startStack } from "../testing/stack.js";
 
-let stack: OwnStack;
+let redis: RedisServer;
+let way: SlowProxy;
+let stack: Stack;
 let runs = 0;
 
 beforeAll(async () => {
-	stack = await startOwnStack({ pay: {} });
+	redis = await RedisServer.start();
+	way = await SlowProxy.before(redis.url.slice("unix://".length));
+	stack = await startStack(`redis://127.0.0.1:${way.port}`);
+	await stack.deploy("pay");
 });
 beforeEach(() => {
 	runs = 0;
@@ -18,7 +24,11 @@ beforeEach(() => {
 		return ended("succeeded", { attempt }, { body: { text: `{"run":${runs}}` }, contentType: "application/json" });
 	});
 });
-afterAll(() => stack?.close());
+afterAll(async () => {
+	await stack?.close();
+	await way?.[Symbol.asyncDispose]();
+	await redis?.[Symbol.asyncDispose]();
+});
 
 let count = 0;
 const newKey = () => `key-${count++}`;
@@ -45,7 +55,7 @@ const LATER = { headers: { prefer: "respond-async" } };
 
 /** As if the gateway that serves the request of this key had died long ago. */
 async function expire(): Promise<void> {
-	await stack.redis.client(async (client) => {
+	await redis.client(async (client) => {
 		for (const key of await client.keys("{berth}:idempotency:*"))
 			if ((await client.hexists(key, "until")) === 1) await client.hset(key, "until", 0);
 	});
@@ -211,6 +221,10 @@ describe("a key", () => {
 	test("of what was accepted in doubt is that invocation's still: neither it nor its payload is taken back under who repeats it", async () => {
 		const [key, body] = [newKey(), JSON.stringify("x".repeat(10_000))];
 		const { services } = stack;
+		// A gateway that hasn't accepted anything yet asks for the time first.
+		await send(undefined, LATER);
+		await expect.poll(() => runs).toBe(1);
+		runs = 0;
 		const payloads: number[] = [];
 		stack.onInvocation(async ({ request }) => {
 			runs++;
@@ -221,15 +235,15 @@ describe("a key", () => {
 		await stack.fetch("/v1/functions/doubtful/pause", { method: "POST" });
 		const enqueue = services.invocations.enqueue.bind(services.invocations);
 		const ids: string[] = [];
-		const frozen = Promise.withResolvers<void>();
-		// Redis stands still from where the second of two is about to be accepted: it does what they asked when it goes on.
+		const silent = Promise.withResolvers<void>();
+		// Redis isn't heard any more from where the second of two is about to be accepted: it does what they asked, and nobody knows.
 		services.invocations.enqueue = async (request, ...rest) => {
 			ids.push(request.id);
 			if (ids.length === 2) {
-				stack.redis.freeze();
-				frozen.resolve();
+				way.holdAnswers();
+				silent.resolve();
 			}
-			await frozen.promise;
+			await silent.promise;
 			return await enqueue(request, ...rest);
 		};
 		const path = "doubtful/invocations";
@@ -238,7 +252,7 @@ describe("a key", () => {
 		const [first, other] = await Promise.all([kept, send(undefined, { ...LATER, path, body })]);
 		services.invocations.enqueue = enqueue;
 		expect([first.status, other.status]).toEqual([503, 503]);
-		stack.redis.resume();
+		way.passAnswers();
 		await expire();
 		const again = await send(key, { ...LATER, path, body });
 		expect([again.status, JSON.parse(again.text).id]).toEqual([202, ids[0]]);
@@ -269,7 +283,7 @@ describe("a key", () => {
 		expect((await send(newKey(), { path: "pay/hooks", body })).status).toBe(409);
 		// Its secret is shown with it, and not to whoever reads the Redis.
 		const { secret } = JSON.parse(first.text) as { secret: string };
-		const kept = await stack.redis.client(async (client) =>
+		const kept = await redis.client(async (client) =>
 			Promise.all((await client.keys("{berth}:idempotency:*")).map((name) => client.hget(name, "answer"))),
 		);
 		expect(kept.join()).not.toContain(secret);
@@ -287,7 +301,7 @@ describe("a key", () => {
 test("a durable Redis that has no room for what is new takes no new key, and runs nothing; who asked before is answered", async () => {
 	const known = newKey();
 	expect((await send(known)).status).toBe(200);
-	await stack.redis.client(async (client) => {
+	await redis.client(async (client) => {
 		const used = Number(/used_memory:(\d+)/.exec(await client.info("memory"))?.[1]);
 		await client.config("SET", "maxmemory", String(Math.round(used / 0.97)));
 	});
@@ -303,9 +317,9 @@ test("a durable Redis that has no room for what is new takes no new key, and run
 		]);
 		expect((await send(known)).headers.get("idempotency-replayed")).toBe("true");
 		expect(runs).toBe(ran);
-		await stack.redis.client((client) => client.config("SET", "maxmemory", "0"));
+		await redis.client((client) => client.config("SET", "maxmemory", "0"));
 		await expect.poll(async () => (await send(key)).status, { timeout: 5000 }).toBe(200);
 	} finally {
-		await stack.redis.client((client) => client.config("SET", "maxmemory", "0"));
+		await redis.client((client) => client.config("SET", "maxmemory", "0"));
 	}
 });

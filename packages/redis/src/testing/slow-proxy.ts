@@ -3,11 +3,12 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { Transform } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
 
-/** A port of this machine that leads to another one, or to a socket, by a way that can be made long. */
+/** A port of this machine that leads to another one, or to a socket, by a way that can be made long, or on which nothing comes back. */
 export class SlowProxy implements AsyncDisposable {
 	readonly port: number;
 	/** How long everything takes each way, milliseconds. */
 	delayMs = 0;
+	#heldBack: PromiseWithResolvers<void> | undefined;
 	readonly #server: Server;
 	readonly #sockets = new Set<Socket>();
 
@@ -30,6 +31,16 @@ export class SlowProxy implements AsyncDisposable {
 		for (const socket of this.#sockets) socket.destroy();
 	}
 
+	/** What is answered from now on doesn't arrive before `passAnswers`. */
+	holdAnswers(): void {
+		this.#heldBack ??= Promise.withResolvers();
+	}
+
+	passAnswers(): void {
+		this.#heldBack?.resolve();
+		this.#heldBack = undefined;
+	}
+
 	#join(near: Socket, far: Socket): void {
 		for (const [from, to] of [
 			[near, far],
@@ -43,18 +54,19 @@ export class SlowProxy implements AsyncDisposable {
 				this.#sockets.delete(from);
 				to.destroy();
 			});
-			from.pipe(this.#way()).pipe(to);
+			from.pipe(this.#way(from === far)).pipe(to);
 		}
 	}
 
 	/** What goes in is passed on when it is due, and never before what went in earlier. */
-	#way(): Transform {
+	#way(isBack: boolean): Transform {
 		const proxy = this;
 		let before: Promise<unknown> = Promise.resolve();
 		return new Transform({
 			transform(chunk: Buffer, _encoding, done) {
 				const due = proxy.delayMs > 0 ? pause(proxy.delayMs) : undefined;
-				before = Promise.all([before, due]).then(() => this.push(chunk));
+				const held = isBack ? proxy.#heldBack?.promise : undefined;
+				before = Promise.all([before, due, held]).then(() => this.push(chunk));
 				done();
 			},
 		});
