@@ -1,14 +1,16 @@
+import type { Settings } from "@berth/config";
 import { EXIT } from "../exit-codes.js";
 import type { Registrar } from "../registrar.js";
 import type { Session } from "../session.js";
 import { askForRestart } from "../supervisor/control.js";
+import { readSupervisorState } from "../supervisor/state-file.js";
 
 /** What is Berth's own: the Redis servers go on unless they are named. The launcher's goes with its worker. */
 const OWN = ["launcher", "gateway"];
 
 const HELP = `
-Without a name: launcher, worker and gateway, so that they run what is installed
-now, with the settings that the stack was started with. Nobody is refused
+Without a name: launcher, worker and gateway, as far as this machine has them, so
+that they run what is installed now, with the settings that the stack was started with. Nobody is refused
 meanwhile: the next gateway is up before the last one ends, and what is invoked
 while the worker is away waits for the next one. What runs has 10 s to end.
 Names: gateway, worker, launcher (with the worker), redis-durable, redis-fast.
@@ -27,11 +29,18 @@ export function registerRestart({ program, action }: Registrar): void {
 		.action(
 			action(async (session: Session, _options: object, name: string | undefined) => {
 				const settings = session.settings();
-				const names = name === undefined ? OWN : [name];
+				const names = name === undefined ? await ownOf(settings) : [name];
 				for (const each of names) await askForRestart(settings, each);
-				if (session.json) session.terminal.json({ restarted: names.flatMap((each) => (each === "launcher" ? [each, "worker"] : [each])) });
-				else session.terminal.note(name === undefined ? "Launcher, worker and gateway are up again." : `${name} is up again.`);
+				const restarted = names.flatMap((each) => (each === "launcher" ? [each, "worker"] : [each]));
+				if (session.json) session.terminal.json({ restarted });
+				else session.terminal.note(`${restarted.join(", ")}: up again.`);
 				return EXIT.ok;
 			}),
 		);
+}
+
+/** Those that this machine's stack has; all of them where there is none to ask, which whoever asks for them says. */
+async function ownOf({ paths }: Pick<Settings, "paths">): Promise<readonly string[]> {
+	const children = (await readSupervisorState(paths))?.children;
+	return children === undefined ? OWN : OWN.filter((name) => children.some((child) => child.name === name));
 }
