@@ -177,9 +177,10 @@ describe("an answer that its client doesn't take", () => {
 		for (let n = 0; n < PLACES; n++) say(READS_NOTHING).pause();
 		await expect.poll(() => ends, { timeout: 10_000 }).toHaveLength(PLACES * 2);
 		expect(ends.toSorted()).toEqual(["broken off", "broken off", "cancelled", "cancelled"]);
-		expect(cuts.reduce((sum, { answers }) => sum + answers, 0)).toBe(PLACES);
+		// The function hears of it first.
+		await expect.poll(() => cuts.reduce((sum, { answers }) => sum + answers, 0)).toBe(PLACES);
 		answering(1);
-		expect((await stack.fetch("/fn/default/open")).status).toBe(200);
+		await expect.poll(async () => (await stack.fetch("/fn/default/open")).status).toBe(200);
 	});
 
 	test("at once, while it is streamed, but steadily is given to its end", async () => {
