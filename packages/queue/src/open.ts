@@ -1,5 +1,5 @@
 import type { SharedMeans } from "@berth/contracts";
-import { closeRedis, openRedis, SILENT, shareTime } from "@berth/redis";
+import { closeRedis, openRedis, type Redis, SILENT, shareTime } from "@berth/redis";
 import { BackgroundNews } from "./background-news.js";
 import type { Retention } from "./background-records.js";
 import type { CrashLoopOf, LackOf } from "./bullmq/background-attempts.js";
@@ -68,7 +68,8 @@ export async function openInvocationQueue(
 		cancel: (id, project) => interactive.cancel(id, "asked", project),
 		log,
 	});
-	const [stopTime] = await Promise.all([shareTime(durable, log), interactive.listening, cancels.listening]);
+	await orClosed(owned, Promise.all([interactive.listening, cancels.listening]));
+	const stopTime = await orClosed(owned, shareTime(durable, log));
 	const background = new BackgroundQueue(durable, log, functionRecords, retention);
 	const news = new BackgroundNews(listener, log);
 	const memory = new DurableMemory(durable);
@@ -141,7 +142,7 @@ export async function openInvocationSource(
 		{ url: fastUrl, serves: "fast", use: "command", name: "project-slots", log },
 	]);
 	const [fast, subscriber, durable, news, slotsRedis] = owned;
-	const stopTime = await shareTime(durable, log);
+	const stopTime = await orClosed(owned, shareTime(durable, log));
 	const reserve = interactiveReserve === undefined ? {} : { reserve: interactiveReserve };
 	const slots = new ProjectSlots({ redis: slotsRedis, holder: `${nodeId}/${incarnation}`, log, ...reserve });
 	const budget = recordBudget === undefined ? {} : { budget: recordBudget };
@@ -278,4 +279,14 @@ export async function openNodeMembership(
 		{ url, serves: "fast", use: "subscriber", name: "membership-questions", log },
 	]);
 	return new RedisNodeMembership(redis, subscriber, log, claim);
+}
+
+/** Whoever can't go on leaves no connection open. */
+async function orClosed<T>(connections: readonly Redis[], next: Promise<T>): Promise<T> {
+	try {
+		return await next;
+	} catch (error) {
+		await Promise.all(connections.map(closeRedis));
+		throw error;
+	}
 }
