@@ -162,7 +162,7 @@ test("a node is killed and another cut off from Redis: what had begun for somebo
 	await eventually(() => expect(marksOfUnbegun()).toBe(3));
 	await placeOnlyOn([cutOff, killed], all);
 	// These end when one of both can tell nobody, and the other one is no more.
-	ids.push(...(await Promise.all([2500, 2500, 2500, 2500].map(begin))));
+	ids.push(...(await Promise.all([4000, 4000, 4000, 4000].map(begin))));
 	await eventually(async () => expect((await inHand(cutOff))[1] + (await inHand(killed))[1]).toBe(ids.length));
 
 	const pids = await Promise.all([ofKilled.supervisorPid(), ofKilled.pidOf("launcher"), ofKilled.pidOf("worker")]);
