@@ -102,7 +102,8 @@ test("a gateway that is told to stop says so to what stands in front, and serves
 	const headers = { authorization: `Bearer ${cluster.key}` };
 	const answer = await fetch(`${url}/v1/functions/${name}/invocations`, { method: "POST", headers });
 	expect([answer.status, answer.headers.get("connection"), await answer.text()]).toEqual([200, "close", "1"]);
-	expect((await leaving.berth("doctor", "--stack")).code).toBe(1);
+	const { code, stdout } = await leaving.berth("doctor", "--stack");
+	expect([code, stdout]).toEqual([1, expect.stringMatching(/FAILED +stack +It is stopping/)]);
 	await stopped;
 	await expect(fetch(`${url}/livez`)).rejects.toThrow("fetch failed");
 	// It has said that it goes, and isn't waited for.
