@@ -18,7 +18,7 @@ const BOUNDS = {
 	...MACHINES,
 	faults: 24,
 	gapMs: { min: 300, max: 3500 },
-	clients: { all: 24, queueing: 6, bursts: 8 },
+	clients: { all: 24, queueing: 6, bursts: 5 },
 	leastAcknowledged: 1000,
 };
 /** Seeds of the rounds of a run are this far apart: those of a round's clients follow on it. */
