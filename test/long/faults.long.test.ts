@@ -1,3 +1,4 @@
+import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { violationsIn } from "../faults/delivery/checker.js";
@@ -57,7 +58,9 @@ it(
 			results = withRound(results, history instanceof Error ? NOTHING : history, rounds.takeTally(), { seconds, violations });
 			await writeResults(OUT, results);
 			process.stdout.write(`${lineOf(results)}\n`);
-			if (violations.length > 0) process.stdout.write(`${[...violations, ...faults].join("\n")}\n`);
+			if (violations.length === 0) continue;
+			process.stdout.write(`${[...violations, ...faults].join("\n")}\n`);
+			await writeFile(OUT.replace(/(?:\.json)?$/, `.round-${results.rounds - 1}.json`), JSON.stringify({ faults, history }));
 		}
 		process.stdout.write(`\n${textOf(results)}`);
 		expect(results.violations).toEqual([]);
