@@ -85,6 +85,7 @@ export type StackOptions = {
 	readonly bodyStallMs?: number;
 	readonly idempotency?: KeysKept;
 	readonly watch?: Watch;
+	readonly leaving?: AbortSignal;
 } & Partial<ServerOptions>;
 
 export async function startStack(redisUrl: string, options: StackOptions = {}): Promise<Stack> {
@@ -165,6 +166,7 @@ async function openServices(redisUrl: string, directory: string, streams: Stream
 		hasOneNode: options.hasOneNode ?? true,
 		sharesImages: false,
 		vault,
+		leaving: options.leaving ?? new AbortController().signal,
 		maxInflight: options.maxInflight ?? 1024,
 	};
 }
