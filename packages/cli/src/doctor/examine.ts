@@ -53,6 +53,19 @@ export async function examine(ours: Settings): Promise<Examination> {
 	return { ok: allNeededThere(checks), checks, enforced: settings.engine === "oci" ? await whatIsEnforced(checks) : [] };
 }
 
+/** Whether the stack of this machine is up and takes work, and nothing else. */
+export async function examineStack(ours: Settings): Promise<Examination> {
+	const found = await attempt(async () => {
+		const { isUp, checks } = await checkStack((await settingsInUse(ours)).settings);
+		return isUp ? checks : [failed("stack", "None is up in this data directory.", "`berth up` starts one.")];
+	});
+	// One that starts or stops takes nothing now, though it lacks nothing.
+	const checks = found.map(
+		(check): Check => (check.name === "stack" && check.status === "warning" ? { ...check, status: "failed" } : check),
+	);
+	return { ok: allNeededThere(checks), checks, enforced: [] };
+}
+
 async function attempt(part: () => Promise<readonly Check[]>): Promise<readonly Check[]> {
 	try {
 		return await part();
