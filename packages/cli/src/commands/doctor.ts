@@ -1,4 +1,6 @@
 import { readFile } from "node:fs/promises";
+import type { Settings } from "@berth/config";
+import type { Examination } from "../doctor/examine.js";
 import { EXIT, type ExitCode } from "../exit-codes.js";
 import type { Registrar } from "../registrar.js";
 import { examinationText } from "../render/examination.js";
@@ -36,13 +38,20 @@ export function registerDoctor({ program, action }: Registrar): void {
 		.action(
 			action(async (session: Session, { bundle, stack }: { readonly bundle?: string; readonly stack?: boolean }) => {
 				if (bundle !== undefined) return writeBundle(session, bundle);
-				const { examine, examineStack } = await import("../doctor/examine.js");
-				const examination = await (stack === true ? examineStack : examine)(session.settings());
+				const examination = await (stack === true ? stackAlone : everything)(session.settings());
 				if (session.json) session.terminal.json(examination);
 				else session.terminal.print(examinationText(examination, session.terminal));
 				return examination.ok ? EXIT.ok : EXIT.failed;
 			}),
 		);
+}
+
+async function everything(settings: Settings): Promise<Examination> {
+	return await (await import("../doctor/examine.js")).examine(settings);
+}
+
+async function stackAlone(settings: Settings): Promise<Examination> {
+	return await (await import("../doctor/examine-stack.js")).examineStack(settings);
 }
 
 async function writeBundle(session: Session, target: string): Promise<ExitCode> {

@@ -1,8 +1,7 @@
 import type { Settings } from "@berth/config";
-import { messageOf } from "../system-errors.js";
 import { checkAppArmor } from "./apparmor.js";
 import { checkCgroups } from "./cgroups.js";
-import { allNeededThere, type Check, failed } from "./check.js";
+import { allNeededThere, attempt, type Check } from "./check.js";
 import { checkDataDirectory } from "./data-directory.js";
 import { type Enforced, whatIsEnforced } from "./enforced.js";
 import { checkEngine } from "./engine.js";
@@ -51,27 +50,4 @@ export async function examine(ours: Settings): Promise<Examination> {
 	];
 	const checks = (await Promise.all(parts.map(attempt))).flat();
 	return { ok: allNeededThere(checks), checks, enforced: settings.engine === "oci" ? await whatIsEnforced(checks) : [] };
-}
-
-/** Whether the stack of this machine is up and takes work, and nothing else. */
-export async function examineStack(ours: Settings): Promise<Examination> {
-	const found = await attempt(async () => {
-		const { isUp, checks } = await checkStack((await settingsInUse(ours)).settings);
-		return isUp ? checks : [failed("stack", "None is up in this data directory.", "`berth up` starts one.")];
-	});
-	// One that starts or stops takes nothing now, though it lacks nothing.
-	const checks = found.map(
-		(check): Check => (check.name === "stack" && check.status === "warning" ? { ...check, status: "failed" } : check),
-	);
-	return { ok: allNeededThere(checks), checks, enforced: [] };
-}
-
-async function attempt(part: () => Promise<readonly Check[]>): Promise<readonly Check[]> {
-	try {
-		return await part();
-	} catch (error) {
-		return [
-			failed("doctor", `Something couldn't be looked at: ${messageOf(error)}.`, "Run it as root; if it stays, it is a bug: report it."),
-		];
-	}
 }
