@@ -6,10 +6,10 @@ import { violationsIn } from "./delivery/checker.js";
 import { acknowledgedIn, Rounds } from "./nodes/round.js";
 
 /**
- * Seven faults of as many kinds, a worker whose clock is an hour ahead and kills of a worker, a gateway and both Redis servers among them; `TEST_SEED`
- * says others. With seed 170 an interactive invocation had begun twice, as the fast Redis came back without its newest writes.
+ * Seven faults of as many kinds, a worker whose clock is an hour ahead and kills of a worker, a gateway and the fast Redis among them; `TEST_SEED` says
+ * others. With this one an interactive invocation had begun twice, as the fast Redis came back without its newest writes.
  */
-const SEED = saidSeed() ?? 685;
+const SEED = saidSeed() ?? 170;
 const FAULTS = Number(process.env["TEST_FAULTS"] ?? 7);
 
 let witness: Witness;
