@@ -75,10 +75,13 @@ Sets everything up, then runs what the ordinary suite has no time for. As root.`
 Sets everything up, then does faults to a cluster under load, until 100,000
 invocations were acknowledged and 200 processes killed, and holds what clients
 saw against what is promised. A line for each round; faults-results.json has
-the newest. As root.
+what all came to, faults-results.md has it for people, and of a round in which a
+promise was broken faults-results.round-<n>.json has all that was seen. As root.
 
-  TEST_SEED=<n>   the faults and the load of a run that said this seed
-  TEST_ROUND=<n>  with it: from this round on`,
+  TEST_MINUTES=<n>  ends by then, with what there was
+  TEST_SEED=<n>     the faults and the load of a run that said this seed
+  TEST_ROUND=<n>    with it: from this round on; where faults-results.json ends
+                    before that round, what it has counts`,
 	},
 	"test:cgroup2": {
 		help: `Usage: npm run test:cgroup2 [-- arguments of vitest]

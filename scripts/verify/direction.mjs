@@ -36,7 +36,7 @@ const HOMES = {
 	pino: ["packages/telemetry/src/"],
 	"prom-client": ["packages/telemetry/src/"],
 	commander: ["packages/cli/src/"],
-	undici: ["packages/client/src/", "packages/distribution/src/", "packages/loadtest/src/"],
+	undici: ["packages/bucket/src/", "packages/client/src/", "packages/distribution/src/", "packages/loadtest/src/"],
 };
 
 /** What tests may import beside what their package declares. */

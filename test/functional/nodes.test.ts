@@ -4,6 +4,7 @@ import { Cluster } from "../harness/cluster.js";
 import { eventually } from "../harness/eventually.js";
 import { deploy } from "../harness/functions.js";
 import { sandboxCgroupsOf } from "../harness/leftovers.js";
+import { NetRedis } from "../harness/net-redis.js";
 import type { Stack } from "../harness/stack.js";
 
 let cluster: Cluster;
@@ -87,6 +88,34 @@ test("a node that is drained takes nothing new in either lane, what it has begun
 	expect(await b.client.undrain(node)).toMatchObject({ draining: false });
 	await eventually(async () => expect((await a.client.nodes()).nodes.find(({ id }) => id === node)?.state).toBe("ready"));
 	await expect(a.client.drain("nobody")).rejects.toMatchObject({ problem: { code: "not_found" } });
+});
+
+test("a gateway that is told to stop says so to what stands in front, and serves whoever comes until that has heard", async () => {
+	const { name } = await deploy(a, { source: "export default () => 1" });
+	const leaving = await cluster.addGateway({ BERTH_GATEWAY_DRAIN_MS: "2000" });
+	cluster.gateways.pop();
+	await using _left = leaving;
+	const { url } = leaving;
+	const { gateways } = await a.client.nodes();
+	const stopped = leaving.down();
+	await eventually(async () => expect(await (await fetch(`${url}/readyz`)).text()).toContain("this gateway is about to stop"));
+	const headers = { authorization: `Bearer ${cluster.key}` };
+	const answer = await fetch(`${url}/v1/functions/${name}/invocations`, { method: "POST", headers });
+	expect([answer.status, answer.headers.get("connection"), await answer.text()]).toEqual([200, "close", "1"]);
+	const { code, stdout } = await leaving.berth("doctor", "--stack");
+	expect([code, stdout]).toEqual([1, expect.stringMatching(/FAILED +stack +It is stopping/)]);
+	await stopped;
+	await expect(fetch(`${url}/livez`)).rejects.toThrow("fetch failed");
+	// It has said that it goes, and isn't waited for.
+	const left = async () => gateways.length - (await a.client.nodes()).gateways.length;
+	await expect.poll(left, { timeout: 10_000 }).toBe(1);
+});
+
+test("a machine whose two Redis servers are of two stacks is refused, and told which is whose", async () => {
+	await using other = await NetRedis.start("always", cluster.durable.host);
+	const said =
+		/can't be of this stack: the durable Redis is that of stack \w{8} here, and of stack \w{8} for .*BERTH_DURABLE_REDIS_URL and BERTH_FAST_REDIS_URL/;
+	await expect(cluster.addWorker({ BERTH_DURABLE_REDIS_URL: other.url })).rejects.toThrow(said);
 });
 
 test("a selector holds in both lanes, for whoever asks; without such a node it warns, waits, and is refused", async () => {

@@ -251,7 +251,7 @@ describe("who watches events", () => {
 			runMs: expect.any(Number),
 		});
 		const { stdout } = await stack.berth("events", name);
-		expect(stdout).toMatch(/deploy queued {2}.* v1\n.*build ready {2}.* v1\n$/);
+		expect(stdout).toMatch(/deploy queued {2}.* v1\n.*build ready {2}.* v1 on \S+\n$/);
 		expect((await stack.client.events({ kind: "node" })).events.map(({ what }) => what)).toContain("joined");
 	});
 });

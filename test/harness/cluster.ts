@@ -39,6 +39,7 @@ export class Cluster implements AsyncDisposable {
 	readonly #env: Readonly<Record<string, string>>;
 	readonly #workerEnv: (index: number) => Readonly<Record<string, string>>;
 	readonly #disk: SmallDisk | undefined;
+	readonly #joined = { gateways: 0, workers: 0 };
 
 	private constructor(
 		network: NodeNetwork,
@@ -105,14 +106,15 @@ export class Cluster implements AsyncDisposable {
 	async addGateway(env: Readonly<Record<string, string>> = {}): Promise<Stack> {
 		const machine = this.#network.machine();
 		const own = { BERTH_ROLES: "gateway", BERTH_HOST: machine.address, BERTH_INTERNAL_HOST: machine.address };
-		return await this.#start(this.gateways, machine, { ...own, ...env });
+		return await this.#start("gateways", this.#joined.gateways++, machine, { ...own, ...env });
 	}
 
 	/** One more that runs functions. Its client, and commands, ask the first gateway there is. */
 	async addWorker(env: Readonly<Record<string, string>> = {}, prepare = takeKeptBases): Promise<Stack> {
 		const url = this.gateways[0] === undefined ? {} : { BERTH_URL: this.gateways[0].url };
-		const own = this.#workerEnv(this.workers.length);
-		return await this.#start(this.workers, this.#network.machine(), { BERTH_ROLES: "worker", ...url, ...own, ...env }, prepare);
+		const index = this.#joined.workers++;
+		const own = this.#workerEnv(index);
+		return await this.#start("workers", index, this.#network.machine(), { BERTH_ROLES: "worker", ...url, ...own, ...env }, prepare);
 	}
 
 	/** The network of one of them. */
@@ -122,9 +124,16 @@ export class Cluster implements AsyncDisposable {
 		return machine;
 	}
 
-	async #start(of: Stack[], machine: Machine, env: Readonly<Record<string, string>>, prepare = takeKeptBases): Promise<Stack> {
+	/** @param index its place among its like: several start at the same time, and the first that is up isn't always the first that was asked for */
+	async #start(
+		of: "gateways" | "workers",
+		index: number,
+		machine: Machine,
+		env: Readonly<Record<string, string>>,
+		prepare = takeKeptBases,
+	): Promise<Stack> {
 		const stack = await Stack.start({ ...this.settings, ...env }, prepare, machine.around);
-		of.push(stack);
+		this[of][index] = stack;
 		this.#machines.set(stack, machine);
 		return stack;
 	}
@@ -145,8 +154,9 @@ export class Cluster implements AsyncDisposable {
 
 	/** Takes all of it down, gateways first; each machine must leave nothing. */
 	async stop(): Promise<void> {
-		const ends = await Promise.allSettled(this.gateways.map((each) => each.stop()));
-		ends.push(...(await Promise.allSettled(this.workers.map((each) => this.#stopWorker(each)))));
+		const up = (stacks: readonly Stack[]) => stacks.filter(Boolean);
+		const ends = await Promise.allSettled(up(this.gateways).map((each) => each.stop()));
+		ends.push(...(await Promise.allSettled(up(this.workers).map((each) => this.#stopWorker(each)))));
 		await Promise.all([this.durable.stop(), this.fast.stop(), this.registry.stop(), this.bucket[Symbol.asyncDispose]()]);
 		this.#network[Symbol.dispose]();
 		for (const end of ends) if (end.status === "rejected") throw end.reason;

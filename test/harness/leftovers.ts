@@ -104,6 +104,16 @@ function networksOf(dataDir: string): readonly string[] {
 	return lines.filter((line) => [wirePrefixOf(dataDir), tableOf(dataDir), ` ${gatewayOf(dataDir)}`].some((ours) => line.includes(ours)));
 }
 
+/** Wires first, and bridges that a Docker Engine which is no more has left: nothing may get out by them without the rules. */
+function clearNetworks(dataDir: string): void {
+	const [prefix, table, gateway] = [wirePrefixOf(dataDir), tableOf(dataDir), gatewayOf(dataDir)];
+	const devices = namesIn("/sys/class/net").filter((name) => name.startsWith(prefix));
+	for (const name of devices) output("ip", "link", "delete", name);
+	for (const line of output("nft", "list", "tables")) if (line.endsWith(` ${table}`)) execFileSync("nft", ["delete", ...line.split(" ")]);
+	if (output("ip", "-o", "addr").some((line) => line.includes(` ${gateway}`)))
+		execFileSync("ip", ["address", "delete", `${gateway}32`, "dev", "lo"]);
+}
+
 /** Loop devices of its volumes: the kernel detaches one when its last mount is gone. */
 export function loopDevicesOf(dataDir: string): readonly string[] {
 	const attached = namesIn("/sys/block").filter((name) => read(`/sys/block/${name}/loop/backing_file`).startsWith(`${dataDir}/`));
@@ -123,7 +133,7 @@ export function leftoversOf(dataDir: string): readonly string[] {
 	];
 }
 
-/** Ends the sandboxes that a stack which is down has left, so that a test that failed doesn't disturb the next one. */
+/** Ends the sandboxes that a stack which is down has left, and takes its networks away, so that a test that failed doesn't disturb the next one. */
 export async function clearLeftovers(dataDir: string): Promise<void> {
 	for (const sandbox of sandboxCgroupsOf(dataDir)) {
 		for (const pid of sandboxProcessesOf(dataDir, sandbox)) endIfThere(Number(pid));
@@ -136,6 +146,7 @@ export async function clearLeftovers(dataDir: string): Promise<void> {
 		for (const name of namesIn(path).filter((each) => each.startsWith("sb_"))) rmdirSync(join(path, name));
 		rmdirSync(path);
 	}
+	clearNetworks(dataDir);
 }
 
 function endIfThere(pid: number): void {

@@ -180,9 +180,18 @@ export class Stack implements AsyncDisposable {
 	}
 
 	/** kill -9, then waits until the supervisor has another one in its place. */
-	async killAndAwaitNext(name: ProcessName, withinMs = 30_000): Promise<void> {
-		const before = await this.pidOf(name);
-		process.kill(before, "SIGKILL");
+	killAndAwaitNext(name: ProcessName, withinMs = 30_000): Promise<void> {
+		return this.signalAndAwaitNext(name, "SIGKILL", withinMs);
+	}
+
+	/** The same with a signal that it ends by. */
+	async signalAndAwaitNext(name: ProcessName, signal: NodeJS.Signals, withinMs: number): Promise<void> {
+		// It may have ended by itself a moment ago.
+		const before = await eventually(async () => {
+			const pid = await this.pidOf(name);
+			process.kill(pid, signal);
+			return pid;
+		}, withinMs);
 		await eventually(async () => {
 			if ((await this.pidOf(name)) === before) throw new Error(`${name} ${before} hasn't been replaced`);
 		}, withinMs);

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { constants, existsSync, openSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, constants, existsSync, linkSync, mkdirSync, openSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { chmod, mkdtemp } from "node:fs/promises";
 import { Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -15,11 +15,13 @@ const OURS = /^berth-witness-(\d+)-/;
  */
 export class Witness implements AsyncDisposable {
 	readonly #directory: string;
+	readonly #fifo: string;
 	readonly #pipe: Socket;
 	#said: string[] = [];
 
 	private constructor(directory: string, fifo: string) {
 		this.#directory = directory;
+		this.#fifo = fifo;
 		// Written to as well, as far as the kernel knows: so it never ends.
 		this.#pipe = new Socket({ fd: openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK), readable: true, writable: false });
 		createInterface(this.#pipe).on("line", (line) => this.#said.push(line));
@@ -38,13 +40,20 @@ export class Witness implements AsyncDisposable {
 		return new Witness(directory, fifo);
 	}
 
-	/** `BERTH_BINDS` of the machines. */
-	get setting(): string {
-		return `witness=${this.#directory}`;
+	/** `BERTH_BINDS` of a machine: the FIFO, which is the same for all, and a file that says which of them this is. */
+	settingOf(machine: string): string {
+		const directory = join(this.#directory, machine);
+		mkdirSync(directory);
+		chmodSync(directory, 0o755);
+		linkSync(this.#fifo, join(directory, "journal"));
+		writeFileSync(join(directory, "machine"), machine);
+		return `witness=${directory}`;
 	}
 
 	/** Where functions with `binds: ["witness"]` write lines. */
 	readonly path = "/mnt/witness/journal";
+	/** Where they read which machine they are on. */
+	readonly machinePath = "/mnt/witness/machine";
 
 	/** What was said since the last time. */
 	taken(): readonly string[] {

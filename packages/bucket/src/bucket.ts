@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { BerthError, SECOND_MS } from "@berth/contracts";
-import { AwsClient } from "aws4fetch";
+import { AwsV4Signer } from "aws4fetch";
+import { Agent, request } from "undici";
 import { errorOf, textsOf } from "./answers.js";
+import { sharedLookup } from "./shared-lookup.js";
 
 /** A part of a bucket in an S3-compatible store, and the key to it. */
 export interface BucketPlace {
@@ -45,13 +47,13 @@ interface Answer {
  */
 export class Bucket {
 	readonly #place: BucketPlace;
-	readonly #client: AwsClient;
+	readonly #agent = new Agent({ connect: { lookup: sharedLookup() } });
+	/** Keys of the day, which the signer makes. */
+	readonly #signingKeys = new Map<string, ArrayBuffer>();
 	readonly #patience: Patience;
 
 	constructor(place: BucketPlace, patience: Patience = PATIENCE) {
-		const { accessKeyId, secretAccessKey, region } = place;
 		this.#place = place;
-		this.#client = new AwsClient({ accessKeyId, secretAccessKey, region, service: "s3", retries: 0 });
 		this.#patience = patience;
 	}
 
@@ -137,29 +139,33 @@ export class Bucket {
 		const url = new URL(`${endpoint}/${bucket}${name === undefined ? "" : `/${prefix}${name}`}`);
 		for (const [field, value] of Object.entries(query)) url.searchParams.set(field, value);
 		try {
-			const response = await this.#client.fetch(url.href, {
+			const signed = await this.#signed(method, url, headers, body);
+			// A redirect isn't followed: where it leads nobody has signed for.
+			const response = await request(signed.url, {
 				method,
-				headers: {
-					...headers,
-					"x-amz-content-sha256": createHash("sha256")
-						.update(body ?? "")
-						.digest("hex"),
-				},
-				// Where a redirect leads nobody has signed for.
-				redirect: "manual",
+				headers: Object.fromEntries(signed.headers),
+				body: body ?? null,
+				dispatcher: this.#agent,
 				signal: AbortSignal.timeout(this.#patience.tryMs),
-				...(body === undefined ? {} : { body: body as Uint8Array<ArrayBuffer> }),
 			});
-			return { status: response.status, body: Buffer.from(await response.arrayBuffer()) };
+			return { status: response.statusCode, body: Buffer.from(await response.body.arrayBuffer()) };
 		} catch (error) {
 			if (error instanceof DOMException && error.name === "TimeoutError")
 				return this.error(`no answer within ${this.#patience.tryMs / SECOND_MS} s`, error);
-			const { message, cause } = error as Error;
-			return this.error(
-				`it can't be reached: ${cause instanceof Error ? cause.message || (cause as NodeJS.ErrnoException).code : message}`,
-				error,
-			);
+			const { message, code } = error as NodeJS.ErrnoException;
+			return this.error(`it can't be reached: ${message || code}`, error);
 		}
+	}
+
+	async #signed(method: Method, url: URL, headers: Readonly<Record<string, string>>, body: Uint8Array | undefined) {
+		const { accessKeyId, secretAccessKey, region } = this.#place;
+		const digest = createHash("sha256")
+			.update(body ?? "")
+			.digest("hex");
+		return await new AwsV4Signer({
+			...{ method, url: url.href, accessKeyId, secretAccessKey, region, service: "s3", cache: this.#signingKeys },
+			headers: { ...headers, "x-amz-content-sha256": digest },
+		}).sign();
 	}
 
 	#refusal({ status, body }: Answer): BerthError {

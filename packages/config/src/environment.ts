@@ -56,9 +56,6 @@ export function environmentOf(settings: Settings): Record<string, string> {
 		BERTH_IDEMPOTENCY_MIB: String(settings.idempotency.bytes / MIB),
 		BERTH_MAX_INFLIGHT: String(settings.maxInflight),
 		...quotaVariables(settings),
-		BERTH_BODY_MEMORY_MIB: String(settings.bodyMemoryBytes / MIB),
-		BERTH_ANSWER_STALL_MS: String(settings.answerStallMs),
-		BERTH_BODY_STALL_MS: String(settings.bodyStallMs),
 		BERTH_REGISTRIES: settings.registries.length === 0 ? undefined : settings.registries.map(registryText).join(","),
 		BERTH_IMAGE_REPOSITORY: settings.imageRepository && `${settings.imageRepository.host}/${settings.imageRepository.name}`,
 		...{ BERTH_RESOLVER: settings.resolver, BERTH_EGRESS_CA_FILE: settings.egressCaFile },
@@ -76,8 +73,12 @@ export function environmentOf(settings: Settings): Record<string, string> {
 	return Object.fromEntries(Object.entries(variables).filter((pair): pair is [string, string] => pair[1] !== undefined));
 }
 
-function connectionVariables({ tls, maxConnections, trustedProxies }: Settings) {
+function connectionVariables({ tls, maxConnections, trustedProxies, ...settings }: Settings) {
 	return {
+		BERTH_BODY_MEMORY_MIB: String(settings.bodyMemoryBytes / MIB),
+		BERTH_ANSWER_STALL_MS: String(settings.answerStallMs),
+		BERTH_BODY_STALL_MS: String(settings.bodyStallMs),
+		BERTH_GATEWAY_DRAIN_MS: String(settings.gatewayDrainMs),
 		BERTH_TLS_CERT: tls?.certificate,
 		BERTH_TLS_KEY: tls?.key,
 		BERTH_TRUSTED_PROXIES: trustedProxies.length === 0 ? undefined : trustedProxies.join(","),

@@ -5,6 +5,7 @@ export * from "./environment.js";
 export * from "./privileges.js";
 export { loadSettings, type Settings } from "./settings.js";
 export { SettingsError } from "./settings-error.js";
+export { GATEWAY_DRAIN_MOST_MS } from "./settings-table.js";
 export * from "./shared-means.js";
 export { secretsIn, shownSettings } from "./shown-settings.js";
 export { exitWithParent, LISTEN_FD, listenFd, notifySocket, OUTER_MOUNTS, outerMounts, SUPERVISED_ENVIRONMENT } from "./supervised.js";

@@ -8,6 +8,9 @@ import { tracingSettings } from "./tracing-settings.js";
 /** Longest data directory, bytes: a socket's path below it has room for 107 (sun_path), and the longest is an agent's. */
 const DATA_DIR_BYTES = 64;
 
+/** What bounds BERTH_GATEWAY_DRAIN_MS: whoever stops a stack waits so long for its gateway. */
+export const GATEWAY_DRAIN_MOST_MS = 60_000;
+
 const redisUrl = z
 	.string()
 	.refine(
@@ -159,6 +162,8 @@ export const settingsSchema = z.object({
 	BERTH_ANSWER_STALL_MS: whole(1000, 3_600_000).default(30_000),
 	/** How long a client may send nothing of a body that its function waits for before it is broken off, milliseconds. */
 	BERTH_BODY_STALL_MS: whole(1000, 3_600_000).default(30_000),
+	/** How long a gateway that is told to stop goes on serving while `/readyz` says so, milliseconds: what stands in front of it sends it nothing more by then. */
+	BERTH_GATEWAY_DRAIN_MS: whole(0, GATEWAY_DRAIN_MOST_MS).default(0),
 	/** OCI registries that images may be pushed to and pulled from, with logins. */
 	BERTH_REGISTRIES: registries.optional(),
 	/** Repository, on one of those, that the image and source of every version is pushed to, and that is asked for what is missing here. */

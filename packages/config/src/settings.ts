@@ -81,6 +81,8 @@ export interface Settings extends MachineSettings {
 	readonly bodyMemoryBytes: number;
 	readonly answerStallMs: number;
 	readonly bodyStallMs: number;
+	/** How long a gateway that is told to stop goes on serving, while it says that it isn't ready. */
+	readonly gatewayDrainMs: number;
 	/** Where what waits in the background and what came of it is kept; absent: in directories of this node. */
 	readonly payloadStore?: BucketAccess;
 	/** OCI registries that may be used: host and port as images are named, origin, and the login. */
@@ -167,9 +169,7 @@ export function loadSettings(
 		...keptOf(value),
 		maxInflight: value.BERTH_MAX_INFLIGHT,
 		...quotasIn(value),
-		bodyMemoryBytes: value.BERTH_BODY_MEMORY_MIB * MIB,
-		answerStallMs: value.BERTH_ANSWER_STALL_MS,
-		bodyStallMs: value.BERTH_BODY_STALL_MS,
+		...connectionsOf(value),
 		registries: Object.freeze(registries),
 		...(imageRepository === undefined ? {} : { imageRepository }),
 		...waysOutOf(value),
@@ -184,6 +184,16 @@ export function loadSettings(
 		cores: availableParallelism(),
 		paths,
 	});
+}
+
+/** What a gateway has for its clients, and how long for those that are slow, or are to leave it. */
+function connectionsOf(value: SettingValues): Pick<Settings, "bodyMemoryBytes" | "answerStallMs" | "bodyStallMs" | "gatewayDrainMs"> {
+	return {
+		bodyMemoryBytes: value.BERTH_BODY_MEMORY_MIB * MIB,
+		answerStallMs: value.BERTH_ANSWER_STALL_MS,
+		bodyStallMs: value.BERTH_BODY_STALL_MS,
+		gatewayDrainMs: value.BERTH_GATEWAY_DRAIN_MS,
+	};
 }
 
 /** How a node keeps sandboxes. */

@@ -28,12 +28,13 @@ export function nodeIdBefore(dataDir: string): string {
 	return `node_${createHash("sha256").update(`${hostname()} ${dataDir}`).digest("hex").slice(0, 16)}`;
 }
 
-/** What this machine would share with others. @param keys of secrets (`sealingKeyId`), the one that seals first */
-export function sharedMeansOf(settings: Settings, keys: readonly string[]): SharedMeans {
+/** What this machine would share with others. @param stack of its durable Redis @param keys of secrets (`sealingKeyId`), the one that seals first */
+export function sharedMeansOf(settings: Settings, stack: string, keys: readonly string[]): SharedMeans {
 	const { payloadStore: store, imageRepository: images, dataDir, hasPeers } = settings;
 	return {
 		machine: nodeIdOf(settings),
 		hasPeers,
+		stack,
 		payloads: store === undefined ? `directories of ${hostname()} (${dataDir})` : `${store.endpoint}/${store.bucket}/${store.prefix}`,
 		images: images === undefined ? "" : `${images.host}/${images.name}`,
 		keys,

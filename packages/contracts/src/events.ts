@@ -14,6 +14,8 @@ export interface ProjectEvent {
 	readonly version?: number;
 	readonly hook?: string;
 	readonly node?: string;
+	/** What that node's machine calls itself; to the operator alone. */
+	readonly host?: string;
 	readonly invocation?: string;
 	readonly attempt?: number;
 	readonly runMs?: number;

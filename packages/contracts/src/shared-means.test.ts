@@ -4,6 +4,7 @@ import { type SharedMeans, unsharedBetween } from "./shared-means.js";
 const OURS: SharedMeans = {
 	machine: "node_1",
 	hasPeers: true,
+	stack: "11111111",
 	payloads: "https://s3/payloads/",
 	images: "registry/berth",
 	keys: ["aaaaaaaa"],
@@ -12,6 +13,12 @@ const theirs = (other: Partial<SharedMeans> = {}) => unsharedBetween(OURS, { ...
 
 test("a machine that has something else than another one is refused by the setting to give", () => {
 	expect(theirs()).toBeUndefined();
+	expect(theirs({ stack: "22222222", payloads: "theirs", keys: ["bbbbbbbb"] })).toMatch(
+		/stack 11111111 here, and of stack 22222222 for node_2.*BERTH_DURABLE_REDIS_URL and BERTH_FAST_REDIS_URL/,
+	);
+	expect(
+		unsharedBetween(OURS, { machine: "node_2", hasPeers: true, payloads: OURS.payloads, images: OURS.images, keys: OURS.keys }, "b"),
+	).toBe(undefined);
 	expect(theirs({ payloads: "directories of b (/data)" })).toMatch(/directories of b .*: BERTH_PAYLOAD_STORE/);
 	expect(theirs({ images: "" })).toMatch(/none for node_2: BERTH_IMAGE_REPOSITORY/);
 	expect(theirs({ keys: ["bbbbbbbb"] })).toMatch(/aaaaaaaa here, and with bbbbbbbb by node_2: BERTH_SECRETS_KEY/);

@@ -4,6 +4,8 @@ export interface SharedMeans {
 	readonly machine: string;
 	/** Whether it is set up to have others beside it. */
 	readonly hasPeers: boolean;
+	/** What tells the stack of its durable Redis from others; absent: of a version before. */
+	readonly stack?: string;
 	/** Where large bodies and sources are. */
 	readonly payloads: string;
 	/** The image repository; empty: none. */
@@ -15,6 +17,8 @@ export interface SharedMeans {
 /** Why two machines can't be of one stack, and which setting mends it; undefined when they can. @param other what the other one is called */
 export function unsharedBetween(ours: SharedMeans, theirs: SharedMeans, other: string): string | undefined {
 	if (ours.machine === theirs.machine) return undefined;
+	if (ours.stack !== undefined && theirs.stack !== undefined && ours.stack !== theirs.stack)
+		return `the durable Redis is that of stack ${ours.stack} here, and of stack ${theirs.stack} for ${other}, whose fast Redis this is: BERTH_DURABLE_REDIS_URL and BERTH_FAST_REDIS_URL have to name the same two servers on every machine. Where the durable one lost what it had, stop all machines first`;
 	if (ours.payloads !== theirs.payloads)
 		return `large bodies and sources are in ${ours.payloads} here, and in ${theirs.payloads} for ${other}: BERTH_PAYLOAD_STORE has to name the same bucket on every machine`;
 	if (ours.images !== theirs.images)

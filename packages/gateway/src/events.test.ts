@@ -33,7 +33,7 @@ describe("events", () => {
 	test("say what was deployed, once for all who could tell it, by kind, function and time", async () => {
 		await stack.deploy("one");
 		await stack.deploy("two");
-		stack.services.events.record(undefined, { kind: "node", what: "lost", node: "node_1" }, "gone:1");
+		stack.services.events.record(undefined, { kind: "node", what: "lost", node: "node_1", host: "one" }, "gone:1");
 		stack.services.events.record(undefined, { kind: "node", what: "left", node: "node_1" }, "gone:1");
 		await vi.waitFor(async () => expect(await events("?kind=node")).toHaveLength(1));
 		expect((await events("?kind=deploy")).map(told)).toEqual([
@@ -43,7 +43,23 @@ describe("events", () => {
 		expect((await events("?function=one")).map(told)).toEqual([["deploy", "queued", "one"]]);
 		expect(await events("?limit=1")).toHaveLength(1);
 		expect(await events("?since=2999-01-01T00:00:00Z")).toEqual([]);
-		expect((await events("?kind=node"))[0]).toMatchObject({ what: "lost", node: "node_1", id: expect.stringMatching(/^\d+-\d+$/) });
+		expect((await events("?kind=node"))[0]).toMatchObject({
+			...{ what: "lost", node: "node_1", host: "one" },
+			id: expect.stringMatching(/^\d+-\d+$/),
+		});
+	});
+
+	test("say on which machine it was to the operator, and to a project's keys by the node's id alone", async () => {
+		stack.services.events.record("default", { kind: "build", what: "ready", function: "hosted", node: "node_1", host: "secret-host" });
+		await vi.waitFor(async () => expect((await events("?function=hosted"))[0]).toMatchObject({ host: "secret-host" }));
+		const { key } = await stack.call<{ key: string }>("POST", "/v1/keys", { name: "reader", scopes: ["read"] }, 201);
+		const headers = { authorization: `Bearer ${key}` };
+		const listed = await (await stack.fetch("/v1/events", { headers })).text();
+		const stream = await open("?since=2020-01-01T00:00:00Z", headers);
+		await vi.waitFor(() => expect(stream.text()).toContain('"function":"hosted"'));
+		await stream.close();
+		expect(listed).toContain('"node":"node_1"');
+		expect(listed + stream.text()).not.toContain("secret-host");
 	});
 
 	test("of a function that isn't there, nor was lately, are a mistake and no empty list", async () => {

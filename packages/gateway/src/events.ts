@@ -29,17 +29,20 @@ interface Wanted {
 	readonly kind: EventKind | undefined;
 	readonly function: string | undefined;
 	readonly sinceMs: number;
+	/** Machines' names are the operator's to know. */
+	readonly withHosts: boolean;
 }
 
 /** `GET /v1/events`: those that are kept, or with events those that happen from now on. */
 export async function getEvents(request: Request, response: Response, services: Services): Promise<void> {
-	const { project } = principalOf(request);
+	const { project, holder } = principalOf(request);
 	const { query } = request;
 	const wanted: Wanted = {
 		project,
 		kind: kindFrom(query["kind"]),
 		function: query["function"] === undefined ? undefined : nameFrom(query["function"], "function"),
 		sinceMs: timeFrom(query["since"], "since") ?? 0,
+		withHosts: holder.project === undefined,
 	};
 	const limit = countFrom(query["limit"], "limit", 1, EVENTS_KEPT) ?? LISTED;
 	if (request.accepts(["application/json", "text/event-stream"]) === "text/event-stream" && request.method === "GET") {
@@ -51,7 +54,12 @@ export async function getEvents(request: Request, response: Response, services: 
 	const { function: name } = wanted;
 	if (name !== undefined && kept.length === 0 && (await services.functions.getFunction(project, name)) === undefined)
 		throw functionNotFound(name);
-	response.json({ events: kept.slice(-limit).reverse() } satisfies EventList);
+	response.json({
+		events: kept
+			.slice(-limit)
+			.reverse()
+			.map((event) => shown(wanted, event)),
+	} satisfies EventList);
 }
 
 /** What happens from now on, since a time, or after an event; and how invocations end, which isn't kept. */
@@ -67,7 +75,7 @@ async function watch(wanted: Wanted, after: string | undefined, response: Respon
 		question: (isLast) => ({ kind: "ends", filter, follower, ...(isLast ? { ends: isLast } : {}) }),
 		say: async (answer) => {
 			if (answer.kind !== "ends") return;
-			for (const event of answer.events) if (isWanted(wanted, event)) await stream.send("event", event);
+			for (const event of answer.events) if (isWanted(wanted, event)) await stream.send("event", shown(wanted, event));
 			if (answer.dropped > 0) await stream.send("dropped", { events: answer.dropped } satisfies EventsDropped);
 		},
 	});
@@ -88,7 +96,7 @@ async function kept(wanted: Wanted, from: string | undefined, stream: EventStrea
 			try {
 				for (const event of await events.read(wanted.project, last)) {
 					last = event.id;
-					if (isWanted(wanted, event)) await stream.send("event", event, event.id);
+					if (isWanted(wanted, event)) await stream.send("event", shown(wanted, event), event.id);
 				}
 			} catch (error) {
 				// Redis is away: the stream goes on when it is back.
@@ -104,6 +112,11 @@ async function kept(wanted: Wanted, from: string | undefined, stream: EventStrea
 function isWanted({ kind, function: name, sinceMs }: Wanted, event: ProjectEvent): boolean {
 	if (kind !== undefined && kind !== event.kind) return false;
 	return (name === undefined || name === event.function) && Date.parse(event.at) >= sinceMs;
+}
+
+function shown({ withHosts }: Wanted, event: ProjectEvent): ProjectEvent {
+	const { host: _, ...others } = event;
+	return withHosts ? event : others;
 }
 
 function kindFrom(text: unknown): EventKind | undefined {

@@ -26,6 +26,17 @@ test("it is alive and ready", async () => {
 	expect([(await fetch(`${stack.url}/livez`)).status, (await fetch(`${stack.url}/readyz`)).status]).toEqual([200, 200]);
 });
 
+test("one that is about to stop isn't ready, though it serves", async () => {
+	const leaving = new AbortController();
+	await using other = await startOwnStack({ hello: {} }, { leaving: leaving.signal });
+	other.onInvocation(async () => ended("succeeded", {}, { body: { text: "1" } }));
+	expect((await fetch(`${other.url}/readyz`)).status).toBe(200);
+	leaving.abort();
+	const unready = await fetch(`${other.url}/readyz`);
+	expect([unready.status, await unready.json()]).toMatchObject([503, { detail: expect.stringMatching(/about to stop/) }]);
+	expect((await other.fetch("/v1/functions/hello/invocations", { method: "POST", body: "x" })).status).toBe(200);
+});
+
 test("metrics have names of all projects: nobody reads them but the operator, and who has the key for that and nothing else", async () => {
 	const asked = async (path: string, authorization?: string) =>
 		(await fetch(stack.url + path, authorization === undefined ? {} : { headers: { authorization } })).status;

@@ -14,8 +14,9 @@ export function livez(_request: Request, response: Response): void {
 	response.type("text/plain").send("ok\n");
 }
 
-/** `GET /readyz`: an invocation would be accepted: both Redis servers answer, the fast one takes writes, and a worker is registered. */
-export async function readyz(_request: Request, response: Response, { functions, invocations, nodes }: Services): Promise<void> {
+/** `GET /readyz`: an invocation would be accepted, and later ones, too: both Redis servers answer, the fast one takes writes, a worker is registered, and this gateway stays. */
+export async function readyz(_request: Request, response: Response, { functions, invocations, nodes, leaving }: Services): Promise<void> {
+	if (leaving.aborted) throw new BerthError("unavailable", "this gateway is about to stop: it serves yet, and is to be sent nothing more");
 	const servers = await Promise.allSettled([functions.ping(), invocations.tryFast()]);
 	const away = servers.filter((server) => server.status === "rejected").map(({ reason }) => reason as BerthError);
 	if (away.length > 0) throw new BerthError("unavailable", away.map(({ message }) => message).join(" "), { cause: away[0] });

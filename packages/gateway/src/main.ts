@@ -4,6 +4,7 @@ import type { IncomingMessage, Server } from "node:http";
 import type { Server as TlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { basename, dirname, join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 import {
 	dockerfilesMissing,
 	dropPrivileges,
@@ -40,6 +41,7 @@ import {
 	PackageRegistries,
 	Schedules,
 	Secrets,
+	stackIdOf,
 	Vault,
 } from "@berth/registry";
 import { createLogger, GatewayMetrics, type Logger, type OpenTracing, openTracing, type Tracing } from "@berth/telemetry";
@@ -118,7 +120,11 @@ async function main(): Promise<void> {
 	const gatewayId = newId("gw");
 	const traces = openTracing(settings.tracing, gatewayId, metrics.registry, log);
 	const events = await openEventLog({ fastUrl: settings.fastRedisUrl, listens: true, logger: log });
-	const services = await open(settings, { log, metrics, gatewayId, events, tracing: traces.tracing, streams: exchange, address });
+	const leaving = new AbortController();
+	const services = await open(settings, {
+		...{ log, metrics, gatewayId, events, tracing: traces.tracing, streams: exchange, address },
+		leaving: leaving.signal,
+	});
 	const { keys } = services;
 	const firstKey = settings.adminKeySha256 === undefined ? await keys.ensureFirst() : await keys.ensureAdmin(settings.adminKeySha256);
 	const invocations = new Invocations(services);
@@ -135,7 +141,8 @@ async function main(): Promise<void> {
 	dispatcher.start();
 	const courier = new Courier(services);
 	courier.start();
-	stopOnDemand([gateway, joined, ...(internal ? [internal] : [])], services, [upkeep, courier, dispatcher], traces);
+	const drained = () => drain(gateway, leaving, settings.gatewayDrainMs);
+	stopOnDemand([gateway, joined, ...(internal ? [internal] : [])], drained, services, [upkeep, courier, dispatcher], traces);
 	if (fd !== undefined) await once(server.listen({ fd }), "listening");
 	const { port } = server.address() as AddressInfo;
 	process.stdout.write(`${JSON.stringify({ ready: true, port, ...(firstKey === undefined ? {} : { firstKey }) })}\n`);
@@ -150,9 +157,10 @@ interface Means {
 	readonly streams: Streams;
 	/** Where workers of other machines reach it. */
 	readonly address: string | undefined;
+	readonly leaving: AbortSignal;
 }
 
-async function open(settings: Settings, { log, metrics, gatewayId, events, tracing, streams, address }: Means): Promise<Services> {
+async function open(settings: Settings, { log, metrics, gatewayId, events, tracing, streams, address, leaving }: Means): Promise<Services> {
 	const { durableRedisUrl: durableUrl, fastRedisUrl: fastUrl, npmRegistry, pypiIndex, packageRegistries, pypiIndexes } = settings;
 	const packageUrls = [npmRegistry, pypiIndex, ...packageRegistries, ...pypiIndexes];
 	const functions = await FunctionRegistry.open(durableUrl, log, settings.quotas);
@@ -163,8 +171,7 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 		onQueueFull: (reason) => metrics.refused("background", reason),
 	});
 	const lookAfter = (node: string, change: NodeChange) => {
-		// Each gateway sees it, and so may the node itself: it is told once.
-		if (WENT.has(change.reason)) events.record(undefined, { kind: "node", what: "lost", node }, `gone:${change.incarnation}`);
+		if (WENT.has(change.reason)) tellLost(events, node, change);
 		return invocations
 			.lookAfter(node, change)
 			.catch((err: unknown) => log.error({ err, node, ...change }, "what is on a node that changed couldn't be looked after"));
@@ -194,7 +201,7 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 		nodes: await openNodeDirectory({
 			fastUrl,
 			gatewayId,
-			self: listedAs(gatewayId, address, sharedMeansOf(settings, vault.keyIds)),
+			self: listedAs(gatewayId, address, sharedMeansOf(settings, await stackIdOf(durableUrl), vault.keyIds)),
 			logger: log,
 			onChange: (node, change) => void lookAfter(node, change),
 		}),
@@ -216,10 +223,15 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 			dockerfilesMissing: dockerfilesMissing(settings),
 			callbackHosts: settings.callbackHosts,
 		},
-		hasOneNode: settings.embedded.durable,
-		sharesImages: settings.hasPeers,
+		...{ hasOneNode: settings.embedded.durable, sharesImages: settings.hasPeers },
+		leaving,
 		maxInflight: settings.maxInflight,
 	};
+}
+
+/** Each gateway sees it, and so may the node itself: it is told once. */
+function tellLost(events: EventLog, node: string, { incarnation, host }: NodeChange): void {
+	events.record(undefined, { kind: "node", what: "lost", node, ...(host === undefined ? {} : { host }) }, `gone:${incarnation}`);
 }
 
 function listedAs(id: string, address: string | undefined, shares: SharedMeans): GatewayInfo {
@@ -268,27 +280,39 @@ function removeOldSockets(directory: string): void {
 	for (const name of readdirSync(directory)) if (!existsSync(join("/proc", basename(name, ".sock")))) rmSync(join(directory, name));
 }
 
+/** Serves on for a while, and says at `/readyz` and with each answer that it goes, so that what stands in front has gone elsewhere when it takes nothing more. */
+async function drain(gateway: GatewayServer, leaving: AbortController, drainMs: number): Promise<void> {
+	leaving.abort();
+	if (drainMs === 0) return;
+	gateway.drain();
+	await wait(drainMs);
+}
+
 /** Takes nothing more, lets what is in flight end, and exits. */
 function stopOnDemand(
 	servers: readonly GatewayServer[],
+	drained: () => Promise<void>,
 	services: Services,
 	ongoing: readonly { stop(): Promise<void> }[],
 	traces: OpenTracing,
 ): void {
 	let stopping = false;
-	const stop = async (isReplaced = false) => {
+	const stop = async (how: "drained" | "replaced" | "alone") => {
 		if (stopping) return;
 		stopping = true;
+		if (how === "drained") await drained();
+		const isReplaced = how === "replaced";
 		const giveUp = () => services.invocations.giveUp();
 		await Promise.all(servers.map((server) => (isReplaced ? server.retire(RETIRE_MS, giveUp) : server.close(GRACE_MS, giveUp))));
 		await Promise.all(ongoing.map((one) => one.stop()));
 		await Promise.all([closeServices(services), traces.close()]);
 		process.exit(0);
 	};
-	process.once("SIGTERM", () => void stop());
-	process.once("SIGINT", () => void stop());
-	process.once("SIGUSR2", () => void stop(true));
-	exitWithParent(() => void stop());
+	process.once("SIGTERM", () => void stop("drained"));
+	process.once("SIGINT", () => void stop("drained"));
+	process.once("SIGUSR2", () => void stop("replaced"));
+	// Without a supervisor it has no time.
+	exitWithParent(() => void stop("alone"));
 }
 
 try {

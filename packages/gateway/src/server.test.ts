@@ -127,6 +127,36 @@ test.each([
 	expect(answer).toContain(words);
 });
 
+describe("a gateway that is about to stop", () => {
+	test("serves on, whoever comes, and says with each answer that the connection ends, also with one that it gives already", async () => {
+		const responses: ServerResponse[] = [];
+		gateway.serve((request, response) => (request.url === "/wait" ? responses.push(response) : response.end("here")));
+		const waiting = request({ agent, port: port(), host: "127.0.0.1", path: "/wait" });
+		waiting.end();
+		await once(gateway.server, "request");
+		gateway.drain();
+		for (const _ of [1, 2]) {
+			const answer = await ask();
+			expect([await text(answer), answer.headers.connection]).toEqual(["here", "close"]);
+		}
+		responses[0]?.end("late");
+		const [answered] = (await once(waiting, "response")) as [IncomingMessage];
+		expect([await text(answered), answered.headers.connection]).toEqual(["late", "close"]);
+	});
+
+	test("stops then as any other", async () => {
+		const arrived = arrival();
+		const asked = ask();
+		const response = await arrived;
+		gateway.drain();
+		const closed = gateway.close(GRACE_MS);
+		await expect(once(connect(port(), "127.0.0.1"), "connect")).rejects.toThrow("ECONNREFUSED");
+		response.end("late");
+		expect(await text(await asked)).toBe("late");
+		await closed;
+	});
+});
+
 describe("a gateway in whose place another one listens", () => {
 	test("answers on a connection that is kept once more, says that it ends with that, and is closed when none is left", async () => {
 		gateway.serve((_request, response) => response.end("here"));

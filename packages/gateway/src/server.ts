@@ -36,6 +36,8 @@ export interface GatewayServer {
 	readonly server: Server;
 	/** From now on requests are this one's. */
 	serve(application: RequestListener): void;
+	/** Serves on, and says with each answer that its connection ends, so that who keeps connections goes elsewhere with the next one. */
+	drain(): void;
 	/**
 	 * Takes no further connection and lets what is in flight end; each connection is closed with its answer, also those
 	 * that a client would keep. @param graceMs after which the rest is answered 503 where no answer has begun, and cut off a second later
@@ -140,6 +142,7 @@ export function createGatewayServer(options: ServerOptions): GatewayServer {
 		serve: (next) => {
 			application = next;
 		},
+		drain: () => answers.drain(),
 		close,
 		retire: async (graceMs, giveUp) => {
 			await answers.retire();
@@ -237,24 +240,28 @@ class Answers {
 		return untaken;
 	}
 
-	/** Listens no more and ends each connection with its next answer; resolves when there is none any more, or each has had its time. */
-	async retire(): Promise<void> {
+	/** Ends each connection with its next answer. */
+	drain(): void {
 		this.#ending = true;
 		this.#retiring = true;
 		for (const response of this.#open) if (!response.headersSent) response.setHeader("connection", "close");
+	}
+
+	/** The same, and listens no more; resolves when there is no connection any more, or each has had its time. */
+	async retire(): Promise<void> {
+		this.drain();
 		const time = new AbortController();
 		const late = wait(UNUSED_MS, undefined, { signal: time.signal }).catch(() => undefined);
 		// That of node:http would close, at once, connections that are kept.
 		const closed = new Promise<void>((resolve) => TcpServer.prototype.close.call(this.#server, () => resolve()));
 		await Promise.race([closed, late]);
 		time.abort();
-		this.#retiring = false;
 	}
 
 	async end(graceMs: number, giveUp: () => void = () => undefined): Promise<void> {
-		this.#ending = true;
+		this.drain();
+		this.#retiring = false;
 		const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-		for (const response of this.#open) if (!response.headersSent) response.setHeader("connection", "close");
 		const hurry = [
 			setTimeout(giveUp, graceMs),
 			setTimeout(() => this.#refuseRest(), graceMs + LAST_WORD_MS),

@@ -56,6 +56,8 @@ export interface Services {
 	/** Whether images of all versions are where every machine gets them. */
 	readonly sharesImages: boolean;
 	readonly vault: Vault;
+	/** Aborted when this gateway is about to end, which those who send it requests are to hear while it serves yet. */
+	readonly leaving: AbortSignal;
 	/** Invocations that may be waited for at the same time. */
 	readonly maxInflight: number;
 }

@@ -14,18 +14,23 @@ const RECORD = new LuaScript(`
 
 export type NewEvent = Omit<ProjectEvent, "id" | "at">;
 
+/** Where things happen that are told here. */
+export type EventPlace = Pick<ProjectEvent, "node" | "host">;
+
 /** What happened lately, on the fast Redis: the newest thousand of each project, and of the nodes, which every project sees. */
 export class EventLog {
 	readonly #redis: Redis;
 	readonly #subscriber: Redis | undefined;
 	readonly #log: QueueLogger;
+	readonly #place: EventPlace;
 	readonly #listeners = new Set<() => void>();
 
-	/** It owns both. @param redis for `command` use. @param subscriber absent: nobody listens here */
-	constructor(redis: Redis, subscriber: Redis | undefined, log: QueueLogger) {
+	/** It owns both. @param redis for `command` use. @param subscriber absent: nobody listens here. @param place of a node: all that is told here happened there */
+	constructor(redis: Redis, subscriber: Redis | undefined, log: QueueLogger, place: EventPlace = {}) {
 		this.#redis = redis;
 		this.#subscriber = subscriber;
 		this.#log = log;
+		this.#place = place;
 		const tell = () => {
 			for (const listener of this.#listeners) listener();
 		};
@@ -37,7 +42,7 @@ export class EventLog {
 	 * @param project undefined: of the nodes. @param once told by whoever comes first
 	 */
 	record(project: string | undefined, event: NewEvent, once?: string): void {
-		const text = JSON.stringify({ at: new Date().toISOString(), ...event });
+		const text = JSON.stringify({ at: new Date().toISOString(), ...this.#place, ...event });
 		const keys = [eventsOf(project), ...(once === undefined ? [] : [onceOf(once)])];
 		if (this.#redis.status !== "ready") return;
 		RECORD.run(this.#redis, keys, [EVENTS_KEPT, text, EVENT_NEWS, ONCE_S]).catch((error: unknown) =>

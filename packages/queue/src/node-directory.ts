@@ -154,7 +154,8 @@ export class RedisNodeDirectory implements NodeDirectory {
 			const now = nodes.find(({ id }) => id === old.id);
 			if (now === undefined) this.#gone.went(old);
 			const reason = changeOf(old, now);
-			if (reason !== undefined) this.#onChange?.(old.id, { reason, incarnation: old.incarnation });
+			if (reason !== undefined)
+				this.#onChange?.(old.id, { reason, incarnation: old.incarnation, ...(old.host === undefined ? {} : { host: old.host }) });
 		}
 	}
 }

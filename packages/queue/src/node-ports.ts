@@ -59,6 +59,8 @@ export interface NodeChange {
 	/** It is listed no more; it has another incarnation now; it ends what it has and takes nothing more; it has handed back what it had taken and not begun. */
 	readonly reason: "abandoned" | "restarted" | "draining" | "returned";
 	readonly incarnation: string;
+	/** What its machine calls itself, where it said so. */
+	readonly host?: string;
 }
 
 /** A node that is listed no more: it was stopped, or its lease ended by itself. */

@@ -175,13 +175,21 @@ test("a node that an operator drains is listed as draining, also after a start o
 });
 
 test("who may join hears of the gateways there are, and of a setting that it has another of", async () => {
-	const ours: SharedMeans = { machine: "node_a", hasPeers: true, payloads: "bucket", images: "registry/berth", keys: ["aaaaaaaa"] };
+	const ours: SharedMeans = {
+		machine: "node_a",
+		hasPeers: true,
+		stack: "11111111",
+		payloads: "bucket",
+		images: "registry/berth",
+		keys: ["aaaaaaaa"],
+	};
 	const look = (other: Partial<SharedMeans> = {}) => lookAtStack({ fastUrl: server.url, shares: { ...ours, machine: "node_b", ...other } });
 	expect(await look()).toEqual({ gateways: 0 });
 	const nodes = await openNodeDirectory({ fastUrl: server.url, gatewayId: "gw_1", self: { id: "gw_1", startedAtMs: 1, shares: ours } });
 	close.push(() => nodes.close());
 	expect(await look()).toEqual({ gateways: 1 });
 	await expect(look({ keys: ["bbbbbbbb"] })).rejects.toThrow(/can't be of this stack: .*gw_1.*BERTH_SECRETS_KEY/);
+	await expect(look({ stack: "22222222" })).rejects.toThrow(/stack 22222222 here, and of stack 11111111 for gw_1/);
 	await expect(look({ payloads: "another" })).rejects.toThrow("BERTH_PAYLOAD_STORE");
 });
 

@@ -11,7 +11,7 @@ import { InteractiveSource } from "./bullmq/interactive-source.js";
 import type { LimitsOf } from "./bullmq/lane-limits.js";
 import { CrashLoopRecords } from "./crash-loop-records.js";
 import { DurableMemory } from "./durable-memory.js";
-import { EventLog } from "./event-log.js";
+import { EventLog, type EventPlace } from "./event-log.js";
 import { GatewayCancels } from "./gateway-cancels.js";
 import { readGateways, requireShared } from "./gateway-leases.js";
 import type { RecordBudget } from "./interactive-records.js";
@@ -224,12 +224,14 @@ export async function openNodeDirectory(
 	return directory;
 }
 
-/** What happened; whoever opened it closes it. @param options.listens whether anybody reads here. @throws Error naming the Redis that can't be reached */
-export async function openEventLog(options: Pick<RedisUrls, "fastUrl"> & Logged & { readonly listens: boolean }): Promise<EventLog> {
-	const { fastUrl: url, listens, logger: log = SILENT } = options;
+/** What happened; whoever opened it closes it. @param options.listens whether anybody reads here @param options.place of a node. @throws Error naming the Redis that can't be reached */
+export async function openEventLog(
+	options: Pick<RedisUrls, "fastUrl"> & Logged & { readonly listens: boolean; readonly place?: EventPlace },
+): Promise<EventLog> {
+	const { fastUrl: url, listens, place, logger: log = SILENT } = options;
 	const [redis] = await openRedis([{ url, serves: "fast", use: "command", name: "events", log }]);
 	const [subscriber] = listens ? await openRedis([{ url, serves: "fast", use: "subscriber", name: "event-news", log }]) : [];
-	return new EventLog(redis, subscriber, log);
+	return new EventLog(redis, subscriber, log, place);
 }
 
 /** Versions that crash again and again; whoever opened it closes it. @throws Error naming the Redis that can't be reached */

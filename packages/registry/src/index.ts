@@ -17,5 +17,6 @@ export { resealAll } from "./resealing.js";
 export { cronTimes, type Times, WrongCron } from "./schedules/cron.js";
 export { type OpenSchedule, type ScheduleClaim, Schedules, type TakenClaims } from "./schedules/schedules.js";
 export { type OpenSecret, SecretChanges, Secrets } from "./secrets.js";
+export { stackIdOf } from "./stack-id.js";
 export type { RunningTransfer, TransferRecords } from "./transfer-records.js";
 export { Vault } from "./vault.js";

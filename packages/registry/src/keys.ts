@@ -97,6 +97,8 @@ export const keys = {
 	openSchedules: "{berth}:schedules-open",
 	/** SHA-256 of the key that the operator set. */
 	adminKey: "{berth}:admin-key",
+	/** What tells this stack from others. */
+	stack: "{berth}:stack",
 	/** `whole` or `lost`: whether the records are all that the artifact store has images of. */
 	store: "{berth}:store",
 	/** There while versions come back from the artifact store, and no alias leads to them yet. */

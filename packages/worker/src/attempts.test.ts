@@ -108,7 +108,7 @@ function attempts(
 		}),
 		artifacts,
 		metrics,
-		ends: new InvocationEnds(),
+		ends: new InvocationEnds("here"),
 		spans: undefined,
 		places: new GatewayPlaces(),
 		tail: new LogTail("1"),

@@ -12,10 +12,16 @@ interface End {
 
 /** How attempts end on this node, for those who watch; whoever doesn't finds it in records. */
 export class InvocationEnds {
+	readonly #host: string;
 	readonly #followers = new Followers<EndsFilter, End>(
 		(filter, { project, event }) => filter.project === project && (filter.function === undefined || filter.function === event.function),
 		() => END_BYTES,
 	);
+
+	/** @param host what this machine calls itself */
+	constructor(host: string) {
+		this.#host = host;
+	}
 
 	ended({ request }: Delivery, { attempt }: Settlement): void {
 		if (!this.#followers.any) return;
@@ -30,6 +36,7 @@ export class InvocationEnds {
 			attempt: attempt.attempt,
 			runMs: phases.runMs,
 			node: attempt.node,
+			host: this.#host,
 			...(code === undefined || code === outcome ? {} : { reason: code }),
 		};
 		this.#followers.offer({ project: request.project, event });

@@ -6,7 +6,16 @@ import { type Bases, ImageBuilder, StackRemapper } from "@berth/builder";
 import { dropPrivileges, exitWithParent, loadSettings, nodeIdOf, sharedMeansOf } from "@berth/config";
 import { classesOf, type FunctionError, HOUR_MS, MIB, RELEASE, type Version } from "@berth/contracts";
 import { openBuildSource, openCrashLoopRecords, openEventLog, openInvocationSource, openNodeMembership } from "@berth/queue";
-import { FunctionRegistry, openArtifactStore, PackageRegistries, resealAll, SecretChanges, Secrets, Vault } from "@berth/registry";
+import {
+	FunctionRegistry,
+	openArtifactStore,
+	PackageRegistries,
+	resealAll,
+	SecretChanges,
+	Secrets,
+	stackIdOf,
+	Vault,
+} from "@berth/registry";
 import { Pool, type Specialisation } from "@berth/sandbox";
 import { createLogger, openTracing, WorkerMetrics } from "@berth/telemetry";
 import { AttemptSpans } from "./attempt-spans.js";
@@ -199,7 +208,7 @@ const egressProxy =
 				roots: () => roots.context,
 			}).catch(endRefused)
 		: undefined;
-const events = await openEventLog({ fastUrl, listens: false, logger: log });
+const events = await openEventLog({ fastUrl, listens: false, place: { node, host: hostname() }, logger: log });
 const builds = new Builds({
 	functions,
 	artifacts,
@@ -215,7 +224,7 @@ const builds = new Builds({
 });
 const places = new GatewayPlaces();
 const tail = new LogTail(incarnation);
-const ends = new InvocationEnds();
+const ends = new InvocationEnds(hostname());
 const traces = openTracing(settings.tracing, node, metrics.registry, log);
 const attempts = new Attempts({
 	node,
@@ -281,13 +290,13 @@ const joined = membership.join(
 		runtimeClasses: classesOf(runtimeClasses),
 		lacks: lacksOf(networks.missing, runtimeClasses),
 		labels: settings.labels,
-		shares: sharedMeansOf(settings, vault.keyIds),
+		shares: sharedMeansOf(settings, await stackIdOf(durableUrl), vault.keyIds),
 	},
 	(question) => answers.answer(question),
 	() => nodeLoadOf(pool, invocationSource, settings.maxInflight),
 );
 await joined.finally(() => keepIncarnation(paths, incarnation)).catch(endRefused);
-events.record(undefined, { kind: "node", what: "joined", node });
+events.record(undefined, { kind: "node", what: "joined" });
 await drain.begin();
 await invocationSource.start((delivery) => attempts.run(delivery), settings.maxInflight, settlementKeeper(artifacts, settings.recordsMs));
 await buildSource.start((task, attempt) => builds.run(task, attempt), BUILDS_AT_ONCE);
@@ -308,7 +317,7 @@ async function stop(returns = false): Promise<void> {
 	await mirror?.close();
 	await membership.drain(returns);
 	await Promise.all([invocationSource.drain(GRACE_MS), buildSource.close()]);
-	events.record(undefined, { kind: "node", what: "left", node }, `gone:${incarnation}`);
+	events.record(undefined, { kind: "node", what: "left" }, `gone:${incarnation}`);
 	await membership.leave();
 	tail.close();
 	ends.close();

@@ -1,6 +1,6 @@
 import { type Settings, sharedMeansOf } from "@berth/config";
 import { lookAtStack } from "@berth/queue";
-import { Vault } from "@berth/registry";
+import { stackIdOf, Vault } from "@berth/registry";
 
 /**
  * Whether this machine can be of the stack that is on its fast Redis, before anything is made for it.
@@ -9,7 +9,8 @@ import { Vault } from "@berth/registry";
 export async function lookAtOthers(settings: Settings): Promise<string | undefined> {
 	if (settings.embedded.fast) return undefined;
 	const vault = await Vault.open(settings.secretsKey, settings.paths.secretsKey);
-	const { gateways } = await lookAtStack({ fastUrl: settings.fastRedisUrl, shares: sharedMeansOf(settings, vault.keyIds) });
+	const shares = sharedMeansOf(settings, await stackIdOf(settings.durableRedisUrl), vault.keyIds);
+	const { gateways } = await lookAtStack({ fastUrl: settings.fastRedisUrl, shares });
 	if (gateways > 0 || settings.roles.includes("gateway")) return undefined;
 	return "warning: no gateway is on the Redis server of BERTH_FAST_REDIS_URL, and until one is this worker is given nothing: it has to be the same server as on the gateways' machines";
 }

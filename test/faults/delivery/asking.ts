@@ -12,13 +12,22 @@ export interface Task {
 	readonly ms: number;
 }
 
-/** Writes down that it began and that it ended, and does in between what its payload says; reads what was written where it is asked to. */
-export const sourceOf = (journal: string, version: number) => `import { appendFileSync, readFileSync } from "node:fs";
+/** What tells a schedule's firing from everything else. */
+export const firingToken = (schedule: string, dueAt: string) => `${schedule} ${dueAt}`;
+
+/**
+ * Writes down that it began and that it ended, and does in between what its payload says; reads what was written where it is asked to.
+ * @param machine a file that says which machine it runs on, where there are several
+ */
+export const sourceOf = (journal: string, version: number, machine?: string) => `import { appendFileSync, readFileSync } from "node:fs";
 export const version = ${version};
 const JOURNAL = ${JSON.stringify(journal)};
-export default async ({ token, deed, ms, read }, { invocationId: id, attempt }) => {
+let machine;
+export default async ({ token: given, deed, ms, read }, { invocationId: id, attempt, schedule }) => {
 	if (read !== undefined) return readFileSync(JOURNAL, "utf8").slice(read);
-	const write = (what) => appendFileSync(JOURNAL, JSON.stringify({ what, token, id, attempt, atMs: Date.now() }) + "\\n");
+	const token = schedule === undefined ? given : schedule.name + " " + schedule.dueAt;
+	machine ??= ${machine === undefined ? "undefined" : `readFileSync(${JSON.stringify(machine)}, "utf8")`};
+	const write = (what) => appendFileSync(JOURNAL, JSON.stringify({ what, token, id, attempt, atMs: Date.now(), machine }) + "\\n");
 	write("began");
 	if (deed === "sleep") await new Promise((resolve) => setTimeout(resolve, ms));
 	const does = deed.endsWith("-once") ? (attempt === 1 ? deed.slice(0, -5) : "succeed") : deed;
@@ -40,7 +49,7 @@ export async function told(client: Client, name: string, lane: Lane, json: Task,
 	} catch (error) {
 		if (error instanceof ApiError) {
 			const { code } = error.problem;
-			return NOTHING_BEGAN.has(code) ? { kind: "refused", code } : { kind: "nothing" };
+			return { kind: NOTHING_BEGAN.has(code) ? "refused" : "nothing", code };
 		}
 		if (error instanceof ConnectionError || error instanceof CutError || options.signal?.aborted === true) return { kind: "nothing" };
 		throw error;

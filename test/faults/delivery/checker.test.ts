@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { violationsIn } from "./checker.js";
-import type { Asked, History, Recorded, Witnessed } from "./history.js";
+import { askedBy } from "./firings.js";
+import type { Asked, History, Recorded, ScheduledRun, Witnessed } from "./history.js";
 
 const QUIET = { accepted: 2, settled: 1, dead: 1, inFlight: 0 };
 const began = (token: string, attempt = 1, atMs = 1000): Witnessed => ({ what: "began", token, id: `inv_${token}`, attempt, atMs });
@@ -143,4 +144,100 @@ test("what doesn't add up is found", () => {
 	expect(changed({ totals: { ...WELL.totals, interactive: { accepted: 2, settled: 1, dead: 0, inFlight: 1 } } })).toEqual([
 		"interactive: 1 are in flight for ever",
 	]);
+});
+
+const LOST: Asked = {
+	...WAITED,
+	told: { kind: "answered", id: "inv_w", outcome: "platform_error", code: "worker_lost" },
+	waited: { at: "gateway-0", fromMs: 100_000, untilMs: 110_000 },
+};
+const lostAt = (machine: string | undefined, done: History["done"]) =>
+	changed({
+		asked: WELL.asked.map((each) => (each === WAITED ? LOST : each)),
+		records: WELL.records.filter(({ id }) => id !== "inv_w"),
+		witnessed: WELL.witnessed
+			.filter(({ token, what }) => token !== "w" || (what === "began" && machine !== undefined))
+			.map((one) => (machine === undefined ? one : { ...one, machine })),
+		...(done === undefined ? {} : { done }),
+	});
+
+test("what is lost though nothing was done to where it was is found", () => {
+	const during = { fromMs: 105_000, untilMs: 106_000 };
+	expect(lostAt("worker-1", undefined)).toEqual([]);
+	for (const to of ["worker-1", "gateway-0", "fast"]) expect(lostAt("worker-1", [{ to, ...during }])).toEqual([]);
+	for (const to of ["worker-0", "gateway-1", "durable"])
+		expect(lostAt("worker-1", [{ to, ...during }])).toEqual([
+			expect.stringMatching(/inv_w: it was lost at worker-1, and nothing was done to that/),
+		]);
+	// It may have been in the hands of any that has a worker.
+	expect(lostAt(undefined, [{ to: "worker-0", ...during }])).toEqual([]);
+	expect(lostAt(undefined, [{ to: "gateway-1", ...during }])).toHaveLength(1);
+	// What was over for a lease and more before it was asked for, and what was done when its client knew.
+	expect(lostAt("worker-1", [{ to: "worker-1", fromMs: 80_000, untilMs: 85_001 }])).toEqual([]);
+	expect(lostAt("worker-1", [{ to: "worker-1", fromMs: 80_000, untilMs: 84_000 }])).toHaveLength(1);
+	expect(lostAt("worker-1", [{ to: "worker-1", fromMs: 110_001, untilMs: 120_000 }])).toHaveLength(1);
+});
+
+test("what is given up as lost in the background though nothing was done to any worker or Redis is found", () => {
+	const waited = { at: "gateway-0", fromMs: 100_000, untilMs: 100_010 };
+	const records = WELL.records.map((record) =>
+		record.id === "inv_b" ? settled("b", { outcome: "platform_error", code: "worker_lost", result: undefined }) : record,
+	);
+	const given = (to: string) => changed({ asked: asking(BACK, { waited }), records, done: [{ to, fromMs: 120_000, untilMs: 121_000 }] });
+	expect(given("durable")).toEqual([]);
+	expect(given("worker-2")).toEqual([]);
+	expect(given("gateway-0")).toEqual([expect.stringMatching(/inv_b: it was given up as lost/)]);
+});
+
+const TIMES = [0, 3, 6, 9].map((second) => new Date(second * 1000).toISOString());
+const [FIRST, SECOND, THIRD, FOURTH] = TIMES as [string, string, string, string];
+const fired = (dueAt: string): ScheduledRun => ({ dueAt, result: "fired", invocation: `inv_${dueAt}` });
+const firing = (runs: readonly ScheduledRun[], firesAll: boolean, more: Partial<History> = {}) => {
+	const schedule = { name: "s", dueAt: TIMES, firesAll, runs };
+	const asked = askedBy(schedule);
+	const ran = asked.flatMap(({ token, told }) => {
+		const of = { token, id: "id" in told ? told.id : "", attempt: 1, atMs: 20_000 };
+		return [
+			{ ...of, what: "began" as const },
+			{ ...of, what: "ended" as const },
+		];
+	});
+	const ended = asked.map(({ token, told }) => ({ ...settled(token), id: "id" in told ? told.id : "" }));
+	return changed({
+		asked: [...WELL.asked, ...asked],
+		records: [...WELL.records, ...ended],
+		witnessed: [...WELL.witnessed, ...ran],
+		schedules: [schedule],
+		...more,
+	});
+};
+
+test("a schedule's times each come to one end, and to one invocation where it makes up for all", () => {
+	const all = TIMES.map(fired);
+	expect(firing(all, true)).toEqual([]);
+	expect(firing(all.slice(1), true)).toEqual([`schedule s: ${FIRST} came to nothing`]);
+	expect(firing(all.slice(1), false)).toEqual([`schedule s: ${FIRST} came to nothing`]);
+	const skipped = [...all.slice(0, 3), { dueAt: FOURTH, result: "skipped" }];
+	expect(firing(skipped, false)).toEqual([]);
+	expect(firing(skipped, true)).toEqual([`schedule s: ${FOURTH} came to skipped`]);
+	expect(firing([{ dueAt: THIRD, result: "missed", count: 3 }, fired(FOURTH)], false)).toEqual([]);
+	expect(firing([{ dueAt: THIRD, result: "missed", count: 2 }, fired(FOURTH)], false)).toEqual([`schedule s: ${FIRST} came to nothing`]);
+	expect(firing([...all.slice(1), { dueAt: FIRST, result: "failed" }], false)).toEqual([`schedule s: ${FIRST} came to failed`]);
+	expect(firing([...all, { ...fired(SECOND), invocation: "inv_again" }], true)).toContainEqual(
+		`schedule s: ${SECOND} came to fired and fired`,
+	);
+	const never = new Date(1000).toISOString();
+	expect(firing([...all, fired(never)], true)).toEqual([`schedule s: ${never} wasn't due, and is fired`]);
+});
+
+test("a firing that ran under an id that no history has, or before its time, is found", () => {
+	const all = TIMES.map(fired);
+	const token = `s ${SECOND}`;
+	const one = (id: string, atMs: number): Witnessed => ({ what: "began", token, id, attempt: 1, atMs });
+	expect(firing(all, true, { witnessed: [...WELL.witnessed, one("inv_twin", 20_000)] })).toContain(
+		`${token} ran as inv_twin, and nobody asked for that`,
+	);
+	expect(firing(all, true, { witnessed: [...WELL.witnessed, one(`inv_${SECOND}`, 2990)] })).toContainEqual(
+		expect.stringMatching(/attempt 1 began 10 ms before its time/),
+	);
 });

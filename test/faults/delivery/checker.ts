@@ -1,4 +1,6 @@
+import { wrongFirings } from "./firings.js";
 import type { Asked, History, Recorded, Witnessed } from "./history.js";
+import { unexplainedEnd, unexplainedLoss } from "./losses.js";
 
 /** Of these codes a problem promises that its invocation never began. */
 const NEVER_BEGAN: ReadonlySet<string> = new Set(["cancelled", "expired_in_queue"]);
@@ -25,10 +27,16 @@ export function violationsIn(history: History): readonly string[] {
 		const id = idOf(asked);
 		const seen = (witnessed.get(asked.token) ?? []).filter((one) => (id === undefined ? !told.has(one.id) : one.id === id));
 		const record = id === undefined ? undefined : records.get(id);
-		const wrong = [...ofAttempts(asked, seen, history), ...ofAnswer(asked, seen, record), ...ofTimes(asked, seen)];
+		const wrong = [
+			...ofAttempts(asked, seen, history),
+			...ofAnswer(asked, seen, record),
+			...ofTimes(asked, seen),
+			...unexplainedLoss(asked, seen, history),
+			...unexplainedEnd(asked, record, history),
+		];
 		return wrong.map((what) => `${asked.lane} ${asked.deed} ${id ?? asked.token}: ${what}`);
 	});
-	return [...ofEach, ...ofReadings(history), ...ofStrangers(history), ...ofTotals(history)];
+	return [...ofEach, ...ofReadings(history), ...ofStrangers(history), ...wrongFirings(history), ...ofTotals(history)];
 }
 
 function idOf({ told }: Asked): string | undefined {

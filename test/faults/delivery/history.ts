@@ -14,6 +14,8 @@ export interface Asked {
 	readonly cancelledAtMs?: number;
 	/** When it may begin at the earliest, milliseconds since the epoch. */
 	readonly notBeforeMs?: number;
+	/** Where it was asked for, and from when to when its client waited, milliseconds since the epoch: where faults have a record. */
+	readonly waited?: { readonly at: string; readonly fromMs: number; readonly untilMs: number };
 }
 
 /** What a client is told. */
@@ -24,8 +26,8 @@ export type Told =
 	| { readonly kind: "answered"; readonly id: string; readonly outcome: string; readonly code?: string; readonly result?: unknown }
 	/** A problem that says that nothing was accepted. */
 	| { readonly kind: "refused"; readonly code: string }
-	/** The connection ended: it may have been run. */
-	| { readonly kind: "nothing" };
+	/** The connection ended, or a problem with this code says that nobody knows: it may have been run. */
+	| { readonly kind: "nothing"; readonly code?: string };
 
 /** A record, as the API gives it. */
 export interface Recorded {
@@ -44,6 +46,34 @@ export interface Witnessed {
 	readonly id: string;
 	readonly attempt: number;
 	readonly atMs: number;
+	/** On which machine, where there are several. */
+	readonly machine?: string;
+}
+
+/** What was done to a machine or a server after which what it has in hand may be lost, and when, milliseconds since the epoch. */
+export interface Done {
+	readonly to: string;
+	readonly fromMs: number;
+	readonly untilMs: number;
+}
+
+/** A schedule that is over, with all of its history. */
+export interface Scheduled {
+	readonly name: string;
+	/** When it was due, as its cron expression says: ISO 8601, one after another. */
+	readonly dueAt: readonly string[];
+	/** Whether each of these has to become an invocation, however late; else it may be skipped, or missed. */
+	readonly firesAll: boolean;
+	readonly runs: readonly ScheduledRun[];
+}
+
+/** What the API says of a firing. */
+export interface ScheduledRun {
+	readonly dueAt: string;
+	readonly result: string;
+	readonly invocation?: string;
+	/** How many were missed, up to and with this one. */
+	readonly count?: number;
 }
 
 /** What `/metrics` says of a lane when everything is over. */
@@ -69,4 +99,8 @@ export interface History {
 	 * can end it. What it comes to is still never taken.
 	 */
 	readonly unattended?: boolean;
+	/** What was done, where that has a record: of what nothing was done to nothing may be lost. */
+	readonly done?: readonly Done[];
+	/** Their firings are among what was asked for. */
+	readonly schedules?: readonly Scheduled[];
 }

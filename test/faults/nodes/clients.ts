@@ -3,7 +3,7 @@ import type { Client } from "@berth/client";
 import type { Stack } from "../../harness/stack.js";
 import { recordOf, told } from "../delivery/asking.js";
 import type { Asked, Recorded, Told } from "../delivery/history.js";
-import { laneOf, type Step } from "./plan.js";
+import { laneOf, type Step } from "./steps.js";
 
 const SLEEP_MS = 300;
 /** How far ahead is what is to run later. */
@@ -13,6 +13,8 @@ const PATIENCE_MS = 40_000;
 /** How often a request with a key is made again that had no answer. */
 const REPEATS = 8;
 const RETRY_MS = 500;
+/** How many a burst is. */
+const BURST = 16;
 
 /** What is to be invoked, at which gateways. */
 export interface Target {
@@ -20,7 +22,7 @@ export interface Target {
 	readonly name: string;
 }
 
-/** What clients saw: what they asked for, and the records that they read. */
+/** What clients saw: what they asked for, and the records that they read. Several of them share one. */
 export interface Seen {
 	readonly asked: Asked[];
 	readonly records: Recorded[];
@@ -44,12 +46,14 @@ export class LoadClient {
 	async run(steps: readonly Step[], isOver: () => boolean): Promise<void> {
 		for (let n = 0; !isOver(); n++) {
 			const step = steps[n % steps.length] as Step;
-			await this.#do(step);
+			const told = await Promise.all(Array.from({ length: step.what === "burst" ? BURST : 1 }, () => this.#do(step)));
+			// Nobody asks a gateway again at once that has just refused or gone.
+			if (told.some(({ kind }) => kind === "nothing" || kind === "refused")) await pause(RETRY_MS);
 			await pause(step.waitMs);
 		}
 	}
 
-	async #do(step: Step): Promise<void> {
+	async #do(step: Step): Promise<Told> {
 		const token = `${this.#name}-${this.#tokens++}`;
 		const lane = laneOf(step);
 		const options = step.what === "later" ? { runAt: new Date(Date.now() + LATER_MS) } : {};
@@ -59,6 +63,7 @@ export class LoadClient {
 			const task = { token, deed: step.deed, ms: SLEEP_MS };
 			return told(client, this.#target.name, lane, task, { ...options, ...key, signal: AbortSignal.timeout(PATIENCE_MS) });
 		};
+		const fromMs = Date.now();
 		let answer = await ask();
 		for (let n = 0; step.what === "invoke-with-key" && ["nothing", "refused"].includes(answer.kind) && n < REPEATS; n++) {
 			await pause(RETRY_MS);
@@ -67,12 +72,12 @@ export class LoadClient {
 		const notBefore = options.runAt === undefined ? {} : { notBeforeMs: options.runAt.getTime() };
 		// What nobody knows of a first request nobody knows of its repetition's refusal either.
 		const isUnknown = step.what === "invoke-with-key" && answer.kind === "refused";
-		const asked: Asked = { token, lane, deed: step.deed, told: isUnknown ? { kind: "nothing" } : answer, ...notBefore };
+		const waited = { at: `gateway-${step.gateway}`, fromMs, untilMs: Date.now() };
+		const asked: Asked = { token, lane, deed: step.deed, told: isUnknown ? { kind: "nothing" } : answer, ...notBefore, waited };
 		const at = this.#seen.asked.push(asked) - 1;
 		if (answer.kind === "accepted" && step.what === "cancel") this.#seen.asked[at] = await this.#cancelled(step, asked, answer.id);
 		if (answer.kind === "accepted" && step.what === "watch") await this.#read(step, answer.id);
-		// Nobody asks a gateway again at once that has just refused or gone.
-		if (answer.kind === "nothing" || answer.kind === "refused") await pause(RETRY_MS);
+		return answer;
 	}
 
 	async #cancelled(step: Step, asked: Asked, id: string): Promise<Asked> {

@@ -1,7 +1,11 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import type { Client } from "@berth/client";
 import type { Cluster } from "../../harness/cluster.js";
 import { eventually } from "../../harness/eventually.js";
 import type { ProcessName, Stack } from "../../harness/stack.js";
+import type { Done } from "../delivery/history.js";
 import { stepClock } from "./clock.js";
 import type { Fault, MachineName, Planned, RedisName, Side } from "./plan.js";
 
@@ -17,7 +21,7 @@ export interface Tally {
 /** Does faults to a cluster at their times, and undoes them. One that is about the same thing as one before waits for its end. */
 export class Faults {
 	readonly #cluster: Cluster;
-	readonly #done = new Map<string, number>();
+	#done = new Map<string, number>();
 	/** By what they are about, until it is as it was. */
 	readonly #underWay = new Map<string, Promise<void>>();
 	#kills = 0;
@@ -26,29 +30,40 @@ export class Faults {
 		this.#cluster = cluster;
 	}
 
-	get tally(): Tally {
-		return { done: this.#done, kills: this.#kills };
+	/** Since the last time. */
+	takeTally(): Tally {
+		const tally = { done: this.#done, kills: this.#kills };
+		this.#done = new Map();
+		this.#kills = 0;
+		return tally;
 	}
 
-	/** All of a plan. Resolves when everything is undone. @throws Error when something doesn't come back */
-	async carryOut(plan: readonly Planned[], say: (text: string) => void): Promise<void> {
+	/** All of a plan. Resolves when everything is undone, with what may have been lost by it. @throws Error when something doesn't come back */
+	async carryOut(plan: readonly Planned[], say: (text: string) => void): Promise<readonly Done[]> {
+		const done: Done[] = [];
 		const began = performance.now();
 		const ends: Promise<void>[] = [];
 		for (const { atMs, fault } of plan) {
 			await pause(Math.max(0, began + atMs - performance.now()));
 			const about = aboutOf(fault);
 			const before = this.#underWay.get(about) ?? Promise.resolve();
-			const end = before.then(() => this.#do(fault, say));
+			const end = before.then(async () => {
+				say(JSON.stringify(fault));
+				const fromMs = Date.now();
+				await this.#do(fault);
+				const to = harmedBy(fault);
+				if (to !== undefined) done.push({ to, fromMs, untilMs: Date.now() });
+			});
 			this.#underWay.set(about, end);
 			ends.push(end);
 			// Whoever awaits all of them hears of it.
 			end.catch(() => undefined);
 		}
 		await Promise.all(ends);
+		return done;
 	}
 
-	async #do(fault: Fault, say: (text: string) => void): Promise<void> {
-		say(JSON.stringify(fault));
+	async #do(fault: Fault): Promise<void> {
 		const undo = await this.#begin(fault);
 		this.#done.set(fault.kind, (this.#done.get(fault.kind) ?? 0) + 1);
 		if ("forMs" in fault) await pause(fault.forMs);
@@ -64,6 +79,14 @@ export class Faults {
 				return this.#crash(this.#stack(fault.machine));
 			case "kill-redis":
 				return this.#killRedis(fault.server);
+			case "stop":
+				await this.#stack(fault.machine).signalAndAwaitNext(mainOf(fault.machine), "SIGTERM", BACK_MS);
+				return () => undefined;
+			case "down":
+				await this.#stack(fault.machine).down();
+				return () => this.#up(this.#stack(fault.machine));
+			case "drain":
+				return this.#drain(this.#stack(`worker-${fault.worker}`));
 			case "freeze":
 				return this.#freeze(this.#stack(fault.machine), mainOf(fault.machine));
 			case "freeze-redis":
@@ -92,9 +115,24 @@ export class Faults {
 	async #crash(stack: Stack): Promise<() => Promise<void>> {
 		this.#kills++;
 		process.kill(await stack.supervisorPid(), "SIGKILL");
+		return () => this.#up(stack);
+	}
+
+	async #up(stack: Stack): Promise<void> {
 		// A Redis server may be away just then.
+		await eventually(() => stack.up(), BACK_MS);
+	}
+
+	async #drain(stack: Stack): Promise<() => Promise<void>> {
+		const node = (await readFile(join(stack.dataDir, "node.id"), "utf8")).trim();
+		const { gateways } = this.#cluster;
+		let asked = 0;
+		// Whichever gateway is there; a node that is gone for a moment can't be drained.
+		const ask = (what: (client: Client) => Promise<unknown>) =>
+			eventually(() => what((gateways[asked++ % gateways.length] as Stack).client), BACK_MS);
+		await ask((client) => client.drain(node));
 		return async () => {
-			await eventually(() => stack.up(), BACK_MS);
+			await ask((client) => client.undrain(node));
 		};
 	}
 
@@ -143,13 +181,24 @@ export class Faults {
 	}
 }
 
-/** What a fault is about: a machine, or a server. */
+/** What a fault is about: a machine, or a server. A node may be drained whatever else is done to it. */
 function aboutOf(fault: Fault): string {
+	if (fault.kind === "drain") return `drain of worker-${fault.worker}`;
 	if ("machine" in fault) return fault.machine;
 	if ("server" in fault) return fault.server;
 	if ("gateway" in fault) return `gateway-${fault.gateway}`;
 	if ("worker" in fault) return `worker-${fault.worker}`;
 	return "disk";
+}
+
+/**
+ * Who may lose what it has in hand by it. A worker that is told to stop, or is drained, has to end it, or hand it back; a clock and a disk are no reason either.
+ * A gateway that stops doesn't wait for ever.
+ */
+function harmedBy(fault: Fault): string | undefined {
+	const about = aboutOf(fault);
+	if (["drain", "clock", "full-disk"].includes(fault.kind)) return undefined;
+	return ["stop", "down"].includes(fault.kind) && !about.startsWith("gateway-") ? undefined : about;
 }
 
 const mainOf = (machine: MachineName): ProcessName => (machine.startsWith("gateway") ? "gateway" : "worker");

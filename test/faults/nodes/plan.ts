@@ -1,5 +1,4 @@
 import fc from "fast-check";
-import type { Lane } from "../delivery/history.js";
 
 /** What is done to a cluster. `for` is how long, milliseconds, before it is undone; a process that is killed is started again by whoever does that in a real one. */
 export type Fault =
@@ -10,6 +9,12 @@ export type Fault =
 	| { readonly kind: "crash"; readonly machine: MachineName; readonly forMs: number }
 	/** kill -9 of a Redis server, which comes back with what it has on disk. */
 	| { readonly kind: "kill-redis"; readonly server: RedisName; readonly forMs: number }
+	/** SIGTERM to a machine's main process, which ends what it has in hand. The supervisor starts it again. */
+	| { readonly kind: "stop"; readonly machine: MachineName }
+	/** `berth down` on a machine, and `berth up` afterwards: so a stack is brought to a new version. */
+	| { readonly kind: "down"; readonly machine: MachineName; readonly forMs: number }
+	/** `berth drain` of a worker, then `undrain`. */
+	| { readonly kind: "drain"; readonly worker: number; readonly forMs: number }
 	/** SIGSTOP, then SIGCONT. */
 	| { readonly kind: "freeze"; readonly machine: MachineName; readonly forMs: number }
 	| { readonly kind: "freeze-redis"; readonly server: RedisName; readonly forMs: number }
@@ -40,16 +45,6 @@ export interface PlanBounds {
 	readonly gapMs: { readonly min: number; readonly max: number };
 }
 
-/** What a client does, and how long it waits before it goes on. */
-export interface Step {
-	readonly what: "invoke" | "invoke-with-key" | "background" | "later" | "cancel" | "watch";
-	readonly deed: "succeed" | "sleep" | "fail" | "fail-once" | "crash-once";
-	readonly gateway: number;
-	readonly waitMs: number;
-}
-
-export const laneOf = ({ what }: Step): Lane => (what === "invoke" || what === "invoke-with-key" ? "interactive" : "background");
-
 /** The same faults at the same offsets, for the same seed and bounds. */
 export function planOf(seed: number, bounds: PlanBounds): readonly Planned[] {
 	const planned = fc.record({ gapMs: fc.integer(bounds.gapMs), fault: faultOf(bounds) });
@@ -62,30 +57,6 @@ export function planOf(seed: number, bounds: PlanBounds): readonly Planned[] {
 		atMs += gapMs;
 		return { atMs, fault };
 	});
-}
-
-/** What a client does, one after another: the same for the same seed. */
-export function stepsOf(seed: number, gateways: number, count: number): readonly Step[] {
-	const one = fc.record({
-		what: weighed<Step["what"]>([
-			[8, "invoke"],
-			[2, "invoke-with-key"],
-			[6, "background"],
-			[1, "later"],
-			[1, "cancel"],
-			[2, "watch"],
-		]),
-		deed: weighed<Step["deed"]>([
-			[30, "succeed"],
-			[8, "sleep"],
-			[3, "fail-once"],
-			[1, "fail"],
-			[1, "crash-once"],
-		]),
-		gateway: fc.integer({ min: 0, max: gateways - 1 }),
-		waitMs: fc.integer({ min: 0, max: 20 }),
-	});
-	return fc.sample(one, { seed, numRuns: count });
 }
 
 function faultOf({ gateways, workers }: PlanBounds): fc.Arbitrary<Fault> {
@@ -109,6 +80,9 @@ function faultOf({ gateways, workers }: PlanBounds): fc.Arbitrary<Fault> {
 		{ weight: 5, arbitrary: killGateway },
 		{ weight: 2, arbitrary: fc.record({ ...of("crash"), machine, forMs }) },
 		{ weight: 4, arbitrary: fc.record({ ...of("kill-redis"), server, forMs: fc.integer({ min: 0, max: 3000 }) }) },
+		{ weight: 3, arbitrary: fc.record({ ...of("stop"), machine }) },
+		{ weight: 1, arbitrary: fc.record({ ...of("down"), machine, forMs }) },
+		{ weight: 3, arbitrary: fc.record({ ...of("drain"), worker, forMs }) },
 		{ weight: 2, arbitrary: fc.record({ ...of("freeze"), machine, forMs: fc.integer({ min: 500, max: 15_000 }) }) },
 		{ weight: 1, arbitrary: fc.record({ ...of("freeze-redis"), server, forMs }) },
 		{
@@ -127,8 +101,4 @@ function faultOf({ gateways, workers }: PlanBounds): fc.Arbitrary<Fault> {
 			arbitrary: fc.record({ ...of("clock"), machine, byMs: fc.constantFrom(-3_600_000, -5000, 5000, 3_600_000), forMs }),
 		},
 	);
-}
-
-function weighed<T>(choices: readonly (readonly [number, T])[]): fc.Arbitrary<T> {
-	return fc.oneof(...choices.map(([weight, value]) => ({ weight, arbitrary: fc.constant(value) })));
 }

@@ -22,6 +22,8 @@ export interface SealedRecord extends SealedSecret {
 
 const CALLBACKS = /^\{berth\}:callback-secret:([^:]+)$/;
 
+/** A record as it was parsed. */
+type Parts = Readonly<Record<string, unknown>>;
 type Fields = readonly (readonly [field: string, text: string])[];
 
 /** Hashes that have secrets in them, as the registry writes them, and what those are of. */
@@ -30,13 +32,18 @@ const PLACES: readonly { readonly name: RegExp; readonly read: (name: string, fi
 		name: /^\{berth\}:package-registries:([^:]+)$/,
 		read: (project, fields) =>
 			fields.flatMap(([host, entry]) =>
-				recordsIn(entry, `the login at ${host} (project ${project})`, sealedAs.packageRegistry(project, host)),
+				// One without a login has nothing sealed.
+				recordsIn(entry, `the login at ${host} (project ${project})`, sealedAs.packageRegistry(project, host), (login) =>
+					"sealed" in login ? [login] : [],
+				),
 			),
 	},
 	{
 		name: /^\{berth\}:secrets:([^:]+)$/,
 		read: (project, fields) =>
-			fields.flatMap(([name, record]) => recordsIn(record, `the secret ${name} (project ${project})`, sealedAs.secret(project, name))),
+			fields.flatMap(([name, record]) =>
+				recordsIn(record, `the secret ${name} (project ${project})`, sealedAs.secret(project, name), (secret) => [secret]),
+			),
 	},
 	{ name: /^\{berth\}:hook:([0-9a-f]{40})$/, read: (id, fields) => secretsOfHook(id, new Map(fields)) },
 ];
@@ -107,7 +114,12 @@ async function fieldsOf(url: string, name: string): Promise<Fields> {
 
 async function secretOfCallbacks(url: string, name: string, project: string): Promise<readonly SealedRecord[]> {
 	const [text] = await askRedis(url, [["GET", name]]);
-	return recordsIn(String(text), `what callbacks are signed with (project ${project})`, sealedAs.callbacks(project));
+	return recordsIn(
+		String(text),
+		`what callbacks are signed with (project ${project})`,
+		sealedAs.callbacks(project),
+		({ current, previous = [] }) => [current, ...(Array.isArray(previous) ? previous : [previous])],
+	);
 }
 
 function secretsOfHook(id: string, fields: ReadonlyMap<string, string>): readonly SealedRecord[] {
@@ -118,15 +130,23 @@ function secretsOfHook(id: string, fields: ReadonlyMap<string, string>): readonl
 		fields.get("secrets") ?? "{}",
 		`the secret of the hook ${name} of ${of} (project ${project})`,
 		sealedAs.hook(project, id),
+		// One whose secret isn't set yet has none.
+		({ current, previous }) => [current, previous].filter((each) => each !== undefined),
 	);
 }
 
-/** One for each key that something in it is sealed with. */
-function recordsIn(json: string, of: string, as: string): readonly SealedRecord[] {
-	if (parsed(json) === undefined) return [broken(of)];
+/** One for each key that something in it is sealed with, and a broken one where something is missing. @param partsOf what in it has to be sealed */
+function recordsIn(json: string, of: string, as: string, partsOf: (record: Parts) => readonly unknown[]): readonly SealedRecord[] {
+	const record = parsed(json);
+	if (record === undefined || !partsOf(Object(record)).every(isSealed)) return [broken(of)];
 	const sealed = [...json.matchAll(SEALED)].map(([, text = ""]) => text);
 	const keyIds = new Set(sealed.map((text) => sealedWith(text) ?? ""));
 	return [...keyIds].map((keyId) => ({ of, keyId, as, texts: sealed.filter((text) => (sealedWith(text) ?? "") === keyId) }));
+}
+
+function isSealed(part: unknown): boolean {
+	const { sealed } = Object(part) as { readonly sealed?: unknown };
+	return typeof sealed === "string" && sealed !== "";
 }
 
 /** Nothing can be read of it, not even with which key. */

@@ -1,4 +1,6 @@
 import { readFile } from "node:fs/promises";
+import type { Settings } from "@berth/config";
+import type { Examination } from "../doctor/examine.js";
 import { EXIT, type ExitCode } from "../exit-codes.js";
 import type { Registrar } from "../registrar.js";
 import { examinationText } from "../render/examination.js";
@@ -16,6 +18,10 @@ Examples:
   berth doctor --json | jq '.checks[] | select(.status != "ok")'
   sudo berth doctor --bundle berth-monday.tgz
 
+With --stack it looks at the stack alone, and none that is up is a failure, too:
+whether its gateway is ready, and its worker known to gateways. It is what a
+container's health check runs.
+
 With --bundle all of that, settings, figures and the last lines of the
 processes' logs go to a file for whoever helps you: without keys, passwords, and
 what functions hold or say. Its manifest.json has what is in it and what
@@ -27,17 +33,25 @@ export function registerDoctor({ program, action }: Registrar): void {
 		.command("doctor")
 		.description("check this machine, and say how to mend what is missing")
 		.option("--bundle <file>", "write all that helps somebody to help you to a new .tgz, without secrets")
+		.option("--stack", "look at nothing but whether the stack is up and takes work")
 		.addHelpText("after", HELP)
 		.action(
-			action(async (session: Session, { bundle }: { readonly bundle?: string }) => {
+			action(async (session: Session, { bundle, stack }: { readonly bundle?: string; readonly stack?: boolean }) => {
 				if (bundle !== undefined) return writeBundle(session, bundle);
-				const { examine } = await import("../doctor/examine.js");
-				const examination = await examine(session.settings());
+				const examination = await (stack === true ? stackAlone : everything)(session.settings());
 				if (session.json) session.terminal.json(examination);
 				else session.terminal.print(examinationText(examination, session.terminal));
 				return examination.ok ? EXIT.ok : EXIT.failed;
 			}),
 		);
+}
+
+async function everything(settings: Settings): Promise<Examination> {
+	return await (await import("../doctor/examine.js")).examine(settings);
+}
+
+async function stackAlone(settings: Settings): Promise<Examination> {
+	return await (await import("../doctor/examine-stack.js")).examineStack(settings);
 }
 
 async function writeBundle(session: Session, target: string): Promise<ExitCode> {

@@ -59,7 +59,7 @@ async function watch(session: Session, query: EventQuery): Promise<ExitCode> {
 	);
 }
 
-/** `12:00:00.000 invocation succeeded  hello v3 inv_… in 2 ms` */
+/** `12:00:00.000 invocation succeeded  hello v3 inv_… in 2 ms on worker-1` */
 function eventText({ at, kind, what, reason, ...event }: ProjectEvent): string {
 	const version = event.version === undefined ? "" : ` v${event.version}`;
 	const whose = event.function === undefined ? (event.node ?? "") : `${event.function}${version}`;
@@ -67,7 +67,9 @@ function eventText({ at, kind, what, reason, ...event }: ProjectEvent): string {
 	const attempt = (event.attempt ?? 1) > 1 ? `, attempt ${event.attempt}` : "";
 	const ran = event.runMs === undefined ? "" : ` in ${durationText(event.runMs)}${attempt}`;
 	const hook = event.hook === undefined ? "" : ` ${event.hook}`;
-	return `${at.slice(11, 23)} ${kind} ${what}  ${whose}${hook}${invocation}${ran}${reason === undefined ? "" : `: ${reason}`}`;
+	const { host = event.node } = event;
+	const where = host === undefined || whose === host ? "" : ` on ${host}`;
+	return `${at.slice(11, 23)} ${kind} ${what}  ${whose}${hook}${invocation}${ran}${where}${reason === undefined ? "" : `: ${reason}`}`;
 }
 
 function parseKind(text: string): EventKind {

@@ -1,4 +1,5 @@
 import type { WaivableLimit } from "@berth/contracts";
+import { messageOf } from "../system-errors.js";
 
 /** How a check ended. `warning`: it works, but something can be lost or is slow; `failed`: the stack won't start, or won't hold its limits. */
 export type CheckStatus = "ok" | "warning" | "failed";
@@ -25,4 +26,15 @@ export const orWithout = (limit: WaivableLimit, mend: string): string =>
 /** Whether the stack can run: nothing that it needs is missing. */
 export function allNeededThere(checks: readonly Check[]): boolean {
 	return checks.every(({ status }) => status !== "failed");
+}
+
+/** What a part finds; one that itself fails is a failed check. */
+export async function attempt(part: () => Promise<readonly Check[]>): Promise<readonly Check[]> {
+	try {
+		return await part();
+	} catch (error) {
+		return [
+			failed("doctor", `Something couldn't be looked at: ${messageOf(error)}.`, "Run it as root; if it stays, it is a bug: report it."),
+		];
+	}
 }

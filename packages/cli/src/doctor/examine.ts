@@ -1,8 +1,7 @@
 import type { Settings } from "@berth/config";
-import { messageOf } from "../system-errors.js";
 import { checkAppArmor } from "./apparmor.js";
 import { checkCgroups } from "./cgroups.js";
-import { allNeededThere, type Check, failed } from "./check.js";
+import { allNeededThere, attempt, type Check } from "./check.js";
 import { checkDataDirectory } from "./data-directory.js";
 import { type Enforced, whatIsEnforced } from "./enforced.js";
 import { checkEngine } from "./engine.js";
@@ -51,14 +50,4 @@ export async function examine(ours: Settings): Promise<Examination> {
 	];
 	const checks = (await Promise.all(parts.map(attempt))).flat();
 	return { ok: allNeededThere(checks), checks, enforced: settings.engine === "oci" ? await whatIsEnforced(checks) : [] };
-}
-
-async function attempt(part: () => Promise<readonly Check[]>): Promise<readonly Check[]> {
-	try {
-		return await part();
-	} catch (error) {
-		return [
-			failed("doctor", `Something couldn't be looked at: ${messageOf(error)}.`, "Run it as root; if it stays, it is a bug: report it."),
-		];
-	}
 }

@@ -47,20 +47,20 @@ function inUrl(host: string): string {
 }
 
 async function askServer(url: string, commands: readonly (readonly string[])[]): Promise<readonly Reply[]> {
-	const login = loginOf(url);
-	const all = [...login, ...commands];
+	const first = [...loginOf(url), ...databaseOf(url)];
+	const all = [...first, ...commands];
 	const socket = open(url);
 	try {
 		const replies = await exchange(socket, all);
-		for (const reply of replies.slice(0, login.length)) if (reply instanceof RedisError) throw reply;
-		return replies.slice(login.length);
+		for (const reply of replies.slice(0, first.length)) if (reply instanceof RedisError) throw reply;
+		return replies.slice(first.length);
 	} finally {
 		socket.destroy();
 	}
 }
 
 function open(url: string): Socket {
-	if (url.startsWith("unix://")) return connect(url.slice("unix://".length));
+	if (url.startsWith("unix://")) return connect(decodeURIComponent(new URL(url).pathname));
 	const { protocol, hostname, port } = new URL(url);
 	const address = { host: hostname.replace(/^\[|\]$/g, ""), port: port === "" ? PORT : Number(port) };
 	return protocol === "rediss:" ? connectTls({ ...address, servername: address.host }) : connect(address);
@@ -71,6 +71,13 @@ function loginOf(url: string): readonly (readonly string[])[] {
 	const { username, password } = new URL(url);
 	if (password === "") return [];
 	return [["AUTH", ...(username === "" ? [] : [decodeURIComponent(username)]), decodeURIComponent(password)]];
+}
+
+/** As the stack's own connections take it: `/2`, or `?db=2`. */
+function databaseOf(url: string): readonly (readonly string[])[] {
+	const { protocol, pathname, searchParams } = new URL(url);
+	const database = searchParams.get("db") ?? (protocol === "unix:" ? "" : pathname.slice(1));
+	return database === "" ? [] : [["SELECT", database]];
 }
 
 function exchange(socket: Socket, commands: readonly (readonly string[])[]): Promise<readonly Reply[]> {

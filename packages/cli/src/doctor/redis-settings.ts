@@ -69,22 +69,10 @@ export function roomChecks(info: string, unsettled: number): readonly Check[] {
 	return [warning("durable Redis: room", found, mend)];
 }
 
-/** Whether a server of the operator's answers at all. */
-export async function checkConnection(role: RedisRole, url: string): Promise<Check> {
-	const name = `${role} Redis`;
-	try {
-		const [reply] = await askRedis(url, [["PING"]]);
-		if (reply instanceof RedisError) throw reply;
-		return ok(name, `${withoutPassword(url)} answers.`);
-	} catch (error) {
-		return unusable(name, url, error);
-	}
-}
-
 function unusable(name: string, url: string, error: unknown): Check {
 	const mend =
 		"Start it, or correct BERTH_DURABLE_REDIS_URL and BERTH_FAST_REDIS_URL; an embedded one logs to logs/ in the data directory.";
-	return failed(name, `The ${name} ${withoutPassword(url)} can't be used: ${messageOf(error).replace(/\.$/, "")}.`, mend);
+	return failed(name, `${withoutPassword(url)} can't be used: ${messageOf(error).replace(/\.$/, "")}.`, mend);
 }
 
 /** Whether a worker has found images of functions that aren't on record. */

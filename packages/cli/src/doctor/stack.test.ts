@@ -5,12 +5,23 @@ import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { loadSettings } from "@berth/config";
+import { loadSettings, nodeIdOf } from "@berth/config";
+import { RedisServer } from "@berth/redis/testing";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { identityOf } from "../supervisor/process-identity.js";
 import { type SupervisorState, writeSupervisorState } from "../supervisor/state-file.js";
 import { firstCertificate } from "../tls-trust.js";
 import { checkStack } from "./stack.js";
+
+/** What a machine wants that isn't all of its stack. */
+const SHARED = {
+	BERTH_DURABLE_REDIS_URL: "redis://127.0.0.1:1",
+	BERTH_FAST_REDIS_URL: "redis://127.0.0.1:1",
+	BERTH_PAYLOAD_STORE: "s3://key:secret@bucket/?region=r&endpoint=http://127.0.0.1:1",
+	BERTH_REGISTRIES: "http://127.0.0.1:1",
+	BERTH_IMAGE_REPOSITORY: "127.0.0.1:1/berth",
+	BERTH_INTERNAL_HOST: "127.0.0.1",
+};
 
 let directory: string;
 let server: Server;
@@ -71,8 +82,33 @@ describe("the certificate of a gateway that serves", () => {
 test.each([
 	["starting", "warning"],
 	["ready", "ok"],
-] as const)("a worker alone, which has no address, is well once it is ready: %s", async (phase, status) => {
+] as const)("a machine without an address is well once it is ready: %s", async (phase, status) => {
 	expect(await saidOf({ phase })).toEqual([expect.objectContaining({ name: "stack", status })]);
+});
+
+describe("a worker that is ready", () => {
+	const lease = { id: "", incarnation: "1", startedAtMs: 1 };
+
+	test.each([
+		["is listed, and takes work", lease, "ok", "takes work"],
+		["is drained", { ...lease, draining: true }, "warning", "it takes nothing new"],
+		["is being started again", { ...lease, draining: true, returns: true }, "failed", "being started again"],
+		["is listed no more", undefined, "failed", "gateways give it nothing"],
+	] as const)("%s, as its lease says", async (_, said, status, words) => {
+		await using redis = await RedisServer.start();
+		// A database of its own, as the stack's connections take it from the address.
+		const env = { ...SHARED, BERTH_ROLES: "worker", BERTH_FAST_REDIS_URL: `${redis.url}?db=2` };
+		const node = nodeIdOf(loadSettings({ BERTH_DATA_DIR: directory, ...env }));
+		if (said !== undefined) await redis.client((client) => client.multi().select(2).set(`berth:node:${node}`, JSON.stringify(said)).exec());
+		const [stack, found] = await saidOf({ phase: "ready" }, env);
+		expect(stack).toMatchObject({ name: "stack", status: "ok" });
+		expect(found).toMatchObject({ name: "node", status, found: expect.stringContaining(words) });
+	});
+
+	test("whose fast Redis doesn't answer can't be known to anybody", async () => {
+		const [, found] = await saidOf({ phase: "ready" }, { ...SHARED, BERTH_ROLES: "worker" });
+		expect(found).toMatchObject({ name: "node", status: "failed", found: expect.stringContaining("ECONNREFUSED") });
+	});
 });
 
 /** What is said of a stack whose gateway is this server. */
@@ -87,13 +123,16 @@ async function found(startedWith: string) {
 	});
 }
 
-async function saidOf(state: Omit<SupervisorState, "supervisor" | "startedAt" | "children">) {
+async function saidOf(
+	state: Omit<SupervisorState, "supervisor" | "startedAt" | "children">,
+	env: Readonly<Record<string, string>> = { BERTH_ROLES: "gateway", ...SHARED },
+) {
 	const supervisor = await identityOf(process.pid);
 	if (supervisor === undefined) throw new Error("this process has no identity");
-	const { paths } = loadSettings({ BERTH_DATA_DIR: directory });
+	const settings = loadSettings({ BERTH_DATA_DIR: directory, ...env });
 	mkdirSync(join(directory, "run"), { recursive: true });
-	await writeSupervisorState(paths, { ...state, supervisor, startedAt: new Date().toISOString(), children: [] });
-	return (await checkStack({ paths })).checks;
+	await writeSupervisorState(settings.paths, { ...state, supervisor, startedAt: new Date().toISOString(), children: [] });
+	return (await checkStack(settings)).checks;
 }
 
 function put(name: string): void {

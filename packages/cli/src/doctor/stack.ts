@@ -7,6 +7,7 @@ import { readSupervisorState, type SupervisorState } from "../supervisor/state-f
 import { messageOf } from "../system-errors.js";
 import { ownTrust, type TlsTrust } from "../tls-trust.js";
 import { type Check, failed, ok, warning } from "./check.js";
+import { checkNode } from "./node-lease.js";
 import { servedCertificate, wordsFor } from "./served-certificate.js";
 
 const ANSWER_MS = 3 * SECOND_MS;
@@ -18,18 +19,20 @@ export interface StackFound {
 }
 
 /** Whether a stack is up, and takes invocations. That none is up is no fault. */
-export async function checkStack({ paths }: Pick<Settings, "paths">): Promise<StackFound> {
-	const state = await readSupervisorState(paths);
+export async function checkStack(settings: Settings): Promise<StackFound> {
+	const state = await readSupervisorState(settings.paths);
 	if (state === undefined) return { isUp: false, checks: [ok("stack", "None is up in this data directory.")] };
 	if (!(await isRunning(state.supervisor))) {
 		const found = `Its supervisor (${state.supervisor.pid}) was killed; what it left may still run.`;
 		return { isUp: false, checks: [warning("stack", found, "`berth down` or `berth up` clears it away.")] };
 	}
-	return { isUp: true, checks: await readiness(state) };
+	const checks = await readiness(state);
+	// Whoever isn't root can't ask a Redis of the stack's own.
+	const asks = settings.roles.includes("worker") && state.phase === "ready" && (process.geteuid?.() === 0 || !settings.embedded.fast);
+	return { isUp: true, checks: [...checks, ...(asks ? [await checkNode(settings)] : [])] };
 }
 
 async function readiness({ phase, url, supervisor, certificate, certificateKey, startedWith }: SupervisorState): Promise<readonly Check[]> {
-	// A worker alone is asked nothing.
 	if (url === undefined && phase === "ready") return [ok("stack", `It is ready, and no gateway (supervisor ${supervisor.pid}).`)];
 	if (url === undefined)
 		return [

@@ -1,6 +1,7 @@
 import { chmod, mkdtemp, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { loadSettings } from "@berth/config";
+import { RedisServer } from "@berth/redis/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { preflight } from "./preflight.js";
 
@@ -21,13 +22,40 @@ test.each([
 	[{ BERTH_EGRESS_CA_FILE: "/root/.." }, "BERTH_EGRESS_CA_FILE: /root/.. can't be read: it is a directory"],
 	[{ BERTH_TLS_CERT: "/etc/hostname", BERTH_TLS_KEY: "/etc/hostname" }, "/etc/hostname (BERTH_TLS_CERT) has no certificate in PEM"],
 	[{ BERTH_OCI_RUNTIME: "/bin/true" }, "/bin/true is no OCI runtime"],
-	[{ BERTH_DURABLE_REDIS_URL: "redis://:secret@127.0.0.1:1" }, "The durable Redis redis://127.0.0.1:1 can't be used: connect ECONNREFUSED"],
+	[{ BERTH_DURABLE_REDIS_URL: "redis://:secret@127.0.0.1:1" }, "durable Redis: redis://127.0.0.1:1 can't be used: connect ECONNREFUSED"],
 ])("a start with %j is refused in a sentence that says what to do", async (env, said) => {
 	const refused = preflight(loadSettings({ BERTH_DATA_DIR: join(root, "data"), BERTH_PORT: "0", ...env }), () => undefined);
 	await expect(refused).rejects.toThrow(said);
 	await expect(refused).rejects.toMatchObject({ name: "CommandFailure" });
 	// Before anything is made for it.
 	expect(await readdir(root)).toEqual([]);
+});
+
+test.each([
+	[
+		"durable",
+		["--maxmemory-policy", "allkeys-lru"],
+		"durable Redis: memory: maxmemory-policy is allkeys-lru: when it is full it throws away",
+	],
+	["fast", ["--maxmemory-policy", "volatile-ttl"], "fast Redis: memory: maxmemory-policy is volatile-ttl"],
+	["durable", ["--appendonly", "no"], "durable Redis: durability: appendonly is off"],
+	["durable", ["--replicaof", "127.0.0.1", "1"], "durable Redis: writes: It is a replica of 127.0.0.1:1, and writes are refused"],
+	["fast", ["--min-replicas-to-write", "1"], "fast Redis: writes: It takes no writes: NOREPLICAS"],
+])(
+	"a %s Redis of the operator's with %j refuses a start, of a gateway alone, too: by the cause, and what to do",
+	async (role, options, said) => {
+		await using redis = await RedisServer.start(...options);
+		const env = { BERTH_DATA_DIR: join(root, "data"), BERTH_PORT: "0", [`BERTH_${role.toUpperCase()}_REDIS_URL`]: redis.url };
+		for (const settings of [loadSettings(env), { ...loadSettings(env), roles: ["gateway"] as const }])
+			await expect(preflight(settings, () => undefined)).rejects.toThrow(said);
+		expect(await readdir(root)).toEqual([]);
+	},
+);
+
+test("one of the operator's that may lose a second of what was accepted, or that grows without a bound, doesn't", async () => {
+	await using redis = await RedisServer.start("--appendfsync", "everysec");
+	const env = { BERTH_DATA_DIR: join(root, "data"), BERTH_PORT: "0", BERTH_DURABLE_REDIS_URL: redis.url, BERTH_FAST_REDIS_URL: redis.url };
+	await expect(preflight(loadSettings(env), () => undefined)).resolves.toBeUndefined();
 });
 
 test("where all of it is there, nothing is in the way", () =>

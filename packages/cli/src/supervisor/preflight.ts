@@ -6,7 +6,7 @@ import { checkEngine } from "../doctor/engine.js";
 import { seccomp } from "../doctor/kernel.js";
 import { runProgram } from "../doctor/program.js";
 import { gvisor, runtime } from "../doctor/programs.js";
-import { checkConnection } from "../doctor/redis-settings.js";
+import { checkRedisServers } from "../doctor/redis-settings.js";
 import { CommandFailure, EXIT } from "../exit-codes.js";
 import { messageOf } from "../system-errors.js";
 import { tryImageRepository } from "./image-repository.js";
@@ -24,8 +24,11 @@ export async function preflight(settings: Settings, say: (text: string) => void)
 	requireNone(await placeObstacle(settings));
 	requireNone(await secretsKeyObstacle(settings));
 	await requireCertificates(settings);
-	for (const check of await checksOf(settings))
-		if (check.status === "failed") throw new CommandFailure(EXIT.failed, `${check.found} ${check.mend}`);
+	for (const { status, found, mend } of await checksOf(settings))
+		if (status === "failed") throw new CommandFailure(EXIT.failed, `${found} ${mend}`);
+	// Those that aren't ours to start.
+	for (const { status, name, found, mend } of await checkRedisServers(settings, false))
+		if (status === "failed") throw new CommandFailure(EXIT.failed, `${name}: ${found} ${mend}`);
 	if (isOpen(settings) && settings.roles.includes("gateway"))
 		say(
 			`${settings.host} isn't this machine alone, and the gateway speaks plain HTTP there: API keys can be read on the way. Set BERTH_TLS_CERT and BERTH_TLS_KEY, or BERTH_TRUSTED_PROXIES where a proxy in front speaks TLS.`,
@@ -56,21 +59,14 @@ function isOpen({ host, tls, trustedProxies }: Settings): boolean {
 	return tls === undefined && trustedProxies.length === 0 && !/^(?:127\.|::1$|localhost$)/.test(host);
 }
 
-/** What is somebody else's to provide: what makes the sandboxes, and servers of the operator's. */
+/** What is somebody else's to provide: what makes the sandboxes. */
 async function checksOf(settings: Settings): Promise<readonly Check[]> {
-	const { embedded, durableRedisUrl, fastRedisUrl } = settings;
-	const urls = [
-		...(embedded.durable ? [] : [["durable", durableRedisUrl] as const]),
-		...(embedded.fast ? [] : [["fast", fastRedisUrl] as const]),
-	];
-	const connections = urls.map(([role, url]) => checkConnection(role, url));
-	if (!settings.roles.includes("worker")) return await Promise.all(connections);
+	if (!settings.roles.includes("worker")) return [];
 	const limits =
 		settings.engine === "docker" ? [] : [...(await checkCgroups(settings.insecureAllow)), await seccomp(settings.insecureAllow)];
 	return await Promise.all([
 		...limits,
 		...(settings.apparmorProfile === undefined ? [] : [checkAppArmor(settings.apparmorProfile)]),
 		...(settings.engine === "docker" ? [checkEngine(settings)] : [runtime(settings.ociRuntime), gvisor(settings.runsc)]),
-		...connections,
 	]);
 }

@@ -73,7 +73,7 @@ export function workerSpec(programs: Programs, settings: Settings): ChildSpec {
 export function gatewaySpec(programs: Programs, settings: Settings, listenFd: number): ChildSpec {
 	const spec = nodeSpec("gateway", programs.gateway, settings);
 	const env = { ...spec.env, [LISTEN_FD]: String(FIRST_FD) };
-	return confineService({ ...spec, env, fds: [listenFd], stopGraceMs: DRAIN_MS, retireSignal: "SIGUSR2" });
+	return confineService({ ...spec, env, fds: [listenFd], stopGraceMs: settings.gatewayDrainMs + DRAIN_MS, retireSignal: "SIGUSR2" });
 }
 
 function nodeSpec(name: string, entry: string, settings: Settings): ChildSpec {

@@ -149,6 +149,28 @@ test("doctor opens every secret, of each kind, and names those that are damaged:
 	]);
 });
 
+test("doctor names those that have lost what was sealed; a login that there is none of, and a hook whose secret isn't set yet, have nothing to lose", async () => {
+	await seal(KEY);
+	await sealOthers(KEY);
+	const hook = (id: string) => `{berth}:hook:${id.repeat(20)}`;
+	const config = JSON.stringify({ project: "default", function: "pays", name: "new" });
+	await askRedis(redis.url, [
+		["HSET", "{berth}:package-registries:default", "open.example.com", '{"scopes":[]}', "lost.example.com", '{"scopes":[],"sealed":null}'],
+		["HSET", hook("0c"), "config", config, "secrets", "{}"],
+		["HSET", hook("0d"), "config", config, "secrets", '{"current":{"setAt":"2026-11-26T10:00:00Z"}}'],
+		["HSET", "{berth}:secrets:default", "B", '{"revision":"1"}', "C", "null"],
+		["SET", "{berth}:callback-secret:second", "{}"],
+	]);
+	const ours = { ...settings, secretsKey: KEY };
+	const [check] = await checkSealingKey(ours, true);
+	expect(check).toMatchObject({
+		status: "warning",
+		found: expect.stringMatching(/^Of 9 sealed records 5 are damaged, and no key opens what was changed: the login at lost.example.com/),
+	});
+	for (const name of ["hook new of pays", "secret B", "secret C", "callbacks are signed with (project second)"])
+		expect(check?.found).toContain(name);
+});
+
 test.each([
 	["no key", 1],
 	[`${KEY}\n${KEY.slice(1)}\n`, 2],

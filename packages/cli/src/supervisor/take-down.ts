@@ -1,4 +1,4 @@
-import type { Settings } from "@berth/config";
+import { GATEWAY_DRAIN_MOST_MS, type Settings } from "@berth/config";
 import { SECOND_MS } from "@berth/contracts";
 import { clearStagings } from "../backup/staging.js";
 import { CommandFailure, EXIT } from "../exit-codes.js";
@@ -9,8 +9,8 @@ import { isRunning, signalProcess, waitUntilGone } from "./process-identity.js";
 import { ownPrograms, removalSpecs } from "./programs.js";
 import { readSupervisorState, removeSupervisorState } from "./state-file.js";
 
-/** Longer than the graces of all processes together. */
-const STOP_MS = 75 * SECOND_MS;
+/** Longer than the graces of all processes together, whatever the stack's gateway was told of its own. */
+const STOP_MS = 75 * SECOND_MS + GATEWAY_DRAIN_MOST_MS;
 /** After the second signal everything is killed. */
 const FORCE_MS = 10 * SECOND_MS;
 

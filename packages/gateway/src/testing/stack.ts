@@ -82,6 +82,7 @@ export type StackOptions = {
 	readonly trustedProxies?: readonly string[];
 	readonly bodyStallMs?: number;
 	readonly idempotency?: KeysKept;
+	readonly leaving?: AbortSignal;
 } & Partial<ServerOptions>;
 
 export async function startStack(redisUrl: string, options: StackOptions = {}): Promise<Stack> {
@@ -161,6 +162,7 @@ async function openServices(redisUrl: string, directory: string, streams: Stream
 		hasOneNode: options.hasOneNode ?? true,
 		sharesImages: false,
 		vault,
+		leaving: options.leaving ?? new AbortController().signal,
 		maxInflight: options.maxInflight ?? 1024,
 	};
 }
