@@ -75,7 +75,8 @@ Sets everything up, then runs what the ordinary suite has no time for. As root.`
 Sets everything up, then does faults to a cluster under load, until 100,000
 invocations were acknowledged and 200 processes killed, and holds what clients
 saw against what is promised. A line for each round; faults-results.json has
-what all came to, faults-results.md has it for people. As root.
+what all came to, faults-results.md has it for people, and of a round in which a
+promise was broken faults-results.round-<n>.json has all that was seen. As root.
 
   TEST_MINUTES=<n>  ends by then, with what there was
   TEST_SEED=<n>     the faults and the load of a run that said this seed

@@ -1,3 +1,4 @@
+import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { violationsIn } from "../faults/delivery/checker.js";
@@ -18,9 +19,10 @@ const BOUNDS = {
 	...MACHINES,
 	faults: 24,
 	gapMs: { min: 300, max: 3500 },
-	clients: { all: 24, queueing: 6, bursts: 8 },
+	clients: { all: 24, queueing: 6, bursts: 5 },
 	leastAcknowledged: 1000,
 };
+const NOTHING = { asked: [], schedules: [] };
 /** Seeds of the rounds of a run are this far apart: those of a round's clients follow on it. */
 const STRIDE = 1000;
 /** Until the machines are up, and after the last round. */
@@ -40,18 +42,25 @@ it(
 		let results = await resultsBefore(OUT, SEED, FIRST);
 		let longest = 0;
 		const isEnough = ({ acknowledged, kills }: Results) => acknowledged >= ACKNOWLEDGED && kills >= KILLS;
-		while (!isEnough(results) && secondsSince(began) + longest <= MINUTES * 60) {
+		let isBroken = false;
+		while (!isBroken && !isEnough(results) && secondsSince(began) + longest <= MINUTES * 60) {
 			const roundBegan = performance.now();
 			const faults: string[] = [];
 			const again = `TEST_SEED=${SEED} TEST_ROUND=${results.rounds}`;
-			const history = await rounds.run({ ...BOUNDS, seed: (SEED + results.rounds * STRIDE) | 0 }, (text) => faults.push(text));
-			const violations = violationsIn(history).map((violation) => `${again}: ${violation}`);
+			const run = rounds.run({ ...BOUNDS, seed: (SEED + results.rounds * STRIDE) | 0 }, (text) => faults.push(text));
+			const history = await run.catch((error: Error) => error);
+			// Something doesn't come back: no further round would show anything.
+			isBroken = history instanceof Error;
+			const wrong = history instanceof Error ? [history.message] : violationsIn(history);
+			const violations = wrong.map((violation) => `${again}: ${violation}`);
 			const seconds = secondsSince(roundBegan);
 			longest = Math.max(longest, seconds);
-			results = withRound(results, history, rounds.takeTally(), { seconds, violations });
+			results = withRound(results, history instanceof Error ? NOTHING : history, rounds.takeTally(), { seconds, violations });
 			await writeResults(OUT, results);
 			process.stdout.write(`${lineOf(results)}\n`);
-			if (violations.length > 0) process.stdout.write(`${[...violations, ...faults].join("\n")}\n`);
+			if (violations.length === 0) continue;
+			process.stdout.write(`${[...violations, ...faults].join("\n")}\n`);
+			await writeFile(OUT.replace(/(?:\.json)?$/, `.round-${results.rounds - 1}.json`), JSON.stringify({ faults, history }));
 		}
 		process.stdout.write(`\n${textOf(results)}`);
 		expect(results.violations).toEqual([]);

@@ -30,6 +30,8 @@ export interface WorkerSource extends InvocationSource {
 
 /** A quarter of a node's concurrency is kept for the background lane, so that neither lane starves the other. */
 const BACKGROUND_SHARE = 0.25;
+/** So long a close waits for what a lane has asked Redis: one that is away answers when it is back, milliseconds. */
+const CLOSE_MS = 1000;
 
 export interface RedisInvocationSourceParts {
 	readonly interactive: InteractiveSource;
@@ -85,10 +87,7 @@ export class RedisInvocationSource implements WorkerSource {
 			this.#background.handBack();
 			await this.#background.idle();
 		};
-		const stop = new AbortController();
-		const late = wait(graceMs, undefined, { signal: stop.signal }).catch(() => undefined);
-		await Promise.race([Promise.all([interactive(), background()]), late]);
-		stop.abort();
+		await within(Promise.all([interactive(), background()]), graceMs);
 	}
 
 	waits(invocation: string): () => void {
@@ -114,7 +113,15 @@ export class RedisInvocationSource implements WorkerSource {
 
 	async #close(): Promise<void> {
 		this.#stopTime();
-		await Promise.all([this.#interactive.close(), this.#background.close()]);
+		await within(Promise.all([this.#interactive.close(), this.#background.close()]), CLOSE_MS);
 		await Promise.all(this.#owned.map(closeRedis));
 	}
+}
+
+/** Waits for it, but no longer than that. */
+async function within(work: Promise<unknown>, ms: number): Promise<void> {
+	const stop = new AbortController();
+	const late = wait(ms, undefined, { signal: stop.signal }).catch(() => undefined);
+	await Promise.race([work, late]);
+	stop.abort();
 }

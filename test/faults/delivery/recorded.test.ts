@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { violationsIn } from "./checker.js";
-import type { Asked, History, Witnessed } from "./history.js";
+import type { Asked, History, ScheduledRun, Witnessed } from "./history.js";
 
-/** Of a round of `test/faults/nodes` (seed 170, 2026-11-26): two invocations of each kind and end that there was, with all that was seen of them. */
+/** Of a round of `test/faults/nodes` (24 faults, 2026-11-26): two invocations of each kind and end that there was, with all that was seen of them; what was done, and all of the schedules. */
 const RECORDED = JSON.parse(readFileSync(new URL("recorded.json", import.meta.url), "utf8")) as History;
 const changed = (change: Partial<History>) => violationsIn({ ...RECORDED, ...change });
 
@@ -17,11 +17,14 @@ const ACCEPTED = RECORDED.asked.filter(({ told, cancelledAtMs }) => told.kind ==
 const SUCCEEDED = ACCEPTED.filter((asked) => RECORDED.records.some(({ id, outcome }) => id === idOf(asked) && outcome === "succeeded"));
 const WAITED = RECORDED.asked.filter(({ told }) => told.kind === "answered" && told.outcome === "succeeded");
 const RETRIED = SUCCEEDED.filter((asked) => begunBy(asked).length > 1);
+const LOST = RECORDED.asked.filter(({ told }) => "code" in told && told.code === "worker_lost");
+const SCHEDULES = RECORDED.schedules ?? [];
+const FIRINGS = SCHEDULES.flatMap(({ name, runs }) => runs.map((run) => [name, run.dueAt, run.result] as const));
 const REFUSED = RECORDED.asked.filter(({ told }) => told.kind === "refused");
 
 test("nothing is found in what was recorded, and there is enough to change in it", () => {
 	expect(violationsIn(RECORDED)).toEqual([]);
-	for (const some of [SUCCEEDED, WAITED, RETRIED, REFUSED]) expect(some.length).toBeGreaterThan(0);
+	for (const some of [SUCCEEDED, WAITED, RETRIED, LOST, FIRINGS, REFUSED]) expect(some.length).toBeGreaterThan(0);
 });
 
 test.each(ACCEPTED.map((asked) => [`${asked.deed} ${asked.token}`, asked] as const))("a loss is found: the record of %s", (_, asked) => {
@@ -60,6 +63,25 @@ test.each(RETRIED.map((asked) => [`${asked.deed} ${asked.token}`, asked] as cons
 		);
 	},
 );
+
+test.each(LOST.map((asked) => [`${asked.deed} ${asked.token}`, asked] as const))(
+	"a loss is found that nothing explains: %s, where nothing was done",
+	(_, asked) => {
+		const excuse = (to: string) => changed({ done: (RECORDED.done ?? []).filter((each) => each.to === to) });
+		expect(changed({ done: [] })).toContainEqual(expect.stringContaining(`${asked.token}: it was lost at`));
+		// What was done to the durable Redis explains nothing to who waits.
+		expect(excuse("durable")).toContainEqual(expect.stringContaining(`${asked.token}: it was lost at`));
+	},
+);
+
+test.each(FIRINGS)("a firing that is none is found, and one that is two: %s, %s (%s)", (name, dueAt, result) => {
+	const withRuns = (change: (runs: readonly ScheduledRun[]) => readonly ScheduledRun[]) =>
+		changed({ schedules: SCHEDULES.map((each) => (each.name === name ? { ...each, runs: change(each.runs) } : each)) });
+	expect(withRuns((runs) => runs.filter((run) => run.dueAt !== dueAt))).toEqual([`schedule ${name}: ${dueAt} came to nothing`]);
+	expect(withRuns((runs) => [...runs, ...runs.filter((run) => run.dueAt === dueAt)])).toEqual([
+		`schedule ${name}: ${dueAt} came to ${result} and ${result}`,
+	]);
+});
 
 test.each(REFUSED.map((asked) => [asked.token, asked] as const))("what was refused and runs all the same is found: %s", (token, asked) => {
 	const ran: Witnessed = { what: "began", token, id: "inv_late", attempt: 1, atMs: 0 };

@@ -191,9 +191,14 @@ function aboutOf(fault: Fault): string {
 	return "disk";
 }
 
-/** Who may lose what it has in hand by it. Who is told to stop or drained has to end it, or hand it back; a clock and a disk are no reason either. */
+/**
+ * Who may lose what it has in hand by it. A worker that is told to stop, or is drained, has to end it, or hand it back; a clock and a disk are no reason either.
+ * A gateway that stops doesn't wait for ever.
+ */
 function harmedBy(fault: Fault): string | undefined {
-	return ["stop", "down", "drain", "clock", "full-disk"].includes(fault.kind) ? undefined : aboutOf(fault);
+	const about = aboutOf(fault);
+	if (["drain", "clock", "full-disk"].includes(fault.kind)) return undefined;
+	return ["stop", "down"].includes(fault.kind) && !about.startsWith("gateway-") ? undefined : about;
 }
 
 const mainOf = (machine: MachineName): ProcessName => (machine.startsWith("gateway") ? "gateway" : "worker");

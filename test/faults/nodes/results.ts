@@ -33,7 +33,7 @@ export async function resultsBefore(path: string, seed: number, round: number): 
 /** With one round more. */
 export function withRound(
 	results: Results,
-	history: History,
+	history: Pick<History, "asked" | "schedules">,
 	{ done, kills }: Tally,
 	more: Pick<Results, "seconds" | "violations">,
 ): Results {
@@ -87,7 +87,7 @@ export async function writeResults(path: string, results: Results): Promise<void
 }
 
 /** What each client was told, and what became of each firing, by name. */
-function namesOf({ asked, schedules = [] }: History): readonly string[] {
+function namesOf({ asked, schedules = [] }: Pick<History, "asked" | "schedules">): readonly string[] {
 	const told = asked.map(({ lane, told }) => {
 		const detail = told.kind === "answered" ? told.outcome : told.kind;
 		return [lane, detail, ...("code" in told && told.code !== undefined && told.code !== detail ? [told.code] : [])].join(" ");

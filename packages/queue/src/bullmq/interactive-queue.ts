@@ -23,10 +23,15 @@ const PATIENCE_MS = 900;
 const JOB_OPTIONS = { attempts: 1, removeOnComplete: true, removeOnFail: true } as const;
 const WHAT = "invoking";
 /** Whoever it is may ask another gateway, or this one when it is back. */
-const stopping = () =>
-	new BerthError("unavailable", "the gateway stops, and this took longer than it waits; it is cancelled, and may have done something", {
-		extra: { retryAfterMs: SECOND_MS },
-	});
+const again = { extra: { retryAfterMs: SECOND_MS } };
+const stopping = () => new BerthError("unavailable", "the gateway stops; nothing of it was run", again);
+/** Its job is a worker's, or waits for one: the cancellation reaches who is there, and the next worker begins what waits for one that isn't. */
+const cutOff = () =>
+	new BerthError(
+		"worker_lost",
+		"the gateway stops, and this took longer than it waits; it is cancelled, and may have begun or begin",
+		again,
+	);
 /** What wasn't in the queue yet costs nobody anything. */
 const notAccepted = () => new BerthError("cancelled", "nobody waits for it any more; it wasn't accepted");
 
@@ -135,8 +140,9 @@ export class InteractiveQueue {
 	giveUp(): void {
 		this.#closed = true;
 		for (const pending of this.#pending.all()) {
-			if (!this.#nodes.of(pending.node).outbox.remove(pending)) this.#cancellations.send(pending.node, pending.request.id, "stopped");
-			this.#fail(pending, stopping());
+			const isSent = !this.#nodes.of(pending.node).outbox.remove(pending);
+			if (isSent) this.#cancellations.send(pending.node, pending.request.id, "stopped");
+			this.#fail(pending, isSent ? cutOff() : stopping());
 		}
 	}
 

@@ -380,10 +380,25 @@ test("a gateway that gives up says so to who waits, and has what runs cancelled"
 	const answer = gateway.run(NODE, requestOf());
 	await began.promise;
 	gateway.giveUp();
-	const stops = { code: "unavailable", message: expect.stringContaining("the gateway stops"), extra: { retryAfterMs: 1000 } };
-	await expect(answer).rejects.toMatchObject(stops);
+	const stops = { message: expect.stringContaining("the gateway stops"), extra: { retryAfterMs: 1000 } };
+	await expect(answer).rejects.toMatchObject({ ...stops, code: "worker_lost" });
 	await aborted.promise;
-	await expect(gateway.run(NODE, requestOf())).rejects.toMatchObject(stops);
+	await expect(gateway.run(NODE, requestOf())).rejects.toMatchObject({ ...stops, code: "unavailable" });
+});
+
+test("a gateway that gives up doesn't say of what waits for a node that isn't there that nothing was run: its next worker runs it", async () => {
+	const gateway = await lanes.gateway();
+	const request = requestOf();
+	const answer = gateway.run(NODE, request);
+	await expect.poll(() => gateway.interactiveTotals().inFlight).toBe(1);
+	gateway.giveUp();
+	await expect(answer).rejects.toMatchObject({ code: "worker_lost" });
+	const ran = Promise.withResolvers<string>();
+	await lanes.worker(async (delivery) => {
+		ran.resolve(delivery.request.id);
+		return await echo(delivery);
+	});
+	expect(await ran.promise).toBe(request.id);
 });
 
 test("a worker that drains ends what it has and takes nothing more", async () => {

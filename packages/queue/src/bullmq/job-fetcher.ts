@@ -33,6 +33,8 @@ export class JobFetcher<Data> {
 	/** Whether the last job has left its marker, and whether such markers have led nowhere lately. */
 	#echo = false;
 	#quiet = true;
+	/** Ends the wait for a job, or for a connection to wait on. */
+	#endWait: () => void = () => undefined;
 
 	constructor(parts: JobFetcherParts<Data>) {
 		this.#parts = parts;
@@ -50,6 +52,8 @@ export class JobFetcher<Data> {
 	async stop(): Promise<void> {
 		this.#stopping = true;
 		await this.#worker.close(true);
+		// By itself it may never end: a connection that is closed while it is being made again tells nobody (ioredis 6.0.0), and BullMQ waits for that.
+		this.#endWait();
 		await this.#fetching;
 	}
 
@@ -78,7 +82,7 @@ export class JobFetcher<Data> {
 		let mayWait = false;
 		for (let round = 0; !this.#stopping && worker === this.#worker; round++) {
 			try {
-				if (mayWait) await worker.getBackend().waitForJob(WORKER_OPTIONS.drainDelay);
+				if (mayWait) await this.#untilStopped(worker.getBackend().waitForJob(WORKER_OPTIONS.drainDelay));
 				await this.#parts.room();
 				if (this.#stopping) return;
 				mayWait = true;
@@ -111,10 +115,17 @@ export class JobFetcher<Data> {
 		await turn();
 	}
 
+	#untilStopped(waited: Promise<unknown>): Promise<void> {
+		return new Promise((resolve, reject) => {
+			this.#endWait = resolve;
+			waited.then(() => resolve(), reject);
+		});
+	}
+
 	async #recover(worker: Worker<Data>): Promise<void> {
 		await wait(RETRY_MS);
 		try {
-			if (!this.#stopping) await worker.getBackend().reconnectBlocking();
+			if (!this.#stopping) await this.#untilStopped(worker.getBackend().reconnectBlocking());
 		} catch (error) {
 			this.#parts.log.debug({ error }, "the blocking connection isn't back yet");
 		}

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { Queue } from "bullmq";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import type { GatewayQueue } from "../invocation-queue.js";
 import { functionQueueOf, LANE, QUEUE_PREFIX, SHARED_BACKGROUND_QUEUE } from "../keys.js";
 import type { DeliveryHandler } from "../ports.js";
@@ -396,11 +396,16 @@ describe("a job of a version that crashes again and again", () => {
 });
 
 test("jobs of a version that rests come again one after another, and none is put off for too long", () => {
+	// Any clock: sums of some of its times are a little more than their parts.
+	for (const nowMs of Array.from({ length: 1000 }, (_, at) => at * 7.31)) {
+		vi.spyOn(performance, "now").mockReturnValue(nowMs);
+		const rests = new Rests();
+		expect([rests.until("default/f:1", 1000), rests.until("default/f:2", 1000)]).toEqual([1000, 1000]);
+		expect(rests.until("default/f:1", 1000)).toBeCloseTo(1100, -0.5);
+	}
+	vi.restoreAllMocks();
 	const rests = new Rests();
-	const [first = 0, second = 0] = [rests.until("default/f:1", 1000), rests.until("default/f:1", 1000)];
-	expect(second - first).toBeGreaterThan(90);
-	expect(rests.until("default/f:2", 1000)).toBe(1000);
-	for (let job = 0; job < 10_000; job++) expect(rests.until("default/f:1", 1000)).toBeLessThanOrEqual(1000 + 5 * 60_000 + 1);
+	for (let job = 0; job < 10_000; job++) expect(rests.until("default/f:1", 1000)).toBeLessThanOrEqual(1000 + 5 * 60_000);
 });
 
 test("what is for later runs then, not before, and its age counts from then", async () => {

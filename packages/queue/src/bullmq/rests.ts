@@ -14,13 +14,13 @@ export class Rests {
 	/** @param restMs of the version, from now @returns how long this job is left alone, milliseconds */
 	until(version: string, restMs: number): number {
 		const now = performance.now();
-		const soonestMs = now + restMs;
-		const atMs = Math.max(soonestMs, (this.#last.get(version) ?? 0) + APART_MS);
-		if (atMs > soonestMs + MOST_MS) return Math.ceil(restMs + MOST_MS * Math.random());
+		// Counted from now: what is added to a clock and taken off again is a little more than it was.
+		const inMs = Math.max(restMs, (this.#last.get(version) ?? 0) + APART_MS - now);
+		if (inMs > restMs + MOST_MS) return Math.ceil(restMs + MOST_MS * Math.random());
 		this.#last.delete(version);
-		this.#last.set(version, atMs);
+		this.#last.set(version, now + inMs);
 		const [oldest] = this.#last.size > MOST_KEPT ? this.#last.keys() : [];
 		if (oldest !== undefined) this.#last.delete(oldest);
-		return Math.ceil(atMs - now);
+		return Math.ceil(inMs);
 	}
 }
