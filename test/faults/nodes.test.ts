@@ -4,11 +4,10 @@ import { violationsIn } from "./delivery/checker.js";
 import { acknowledgedIn, MACHINES, Rounds } from "./nodes/round.js";
 
 /**
- * Seven faults of as many kinds, a worker whose clock is an hour ahead and kills of a worker, a gateway and the durable Redis among them; `TEST_SEED`
- * says others. The fast Redis isn't killed here: with seed 170, where it is, one of five runs has had an interactive invocation begin twice, on a busy
- * machine. That is Berth's to mend: docs/ARCHITECTURE.md has what is known of it.
+ * Seven faults of as many kinds, a worker whose clock is an hour ahead and kills of a worker, a gateway and the fast Redis among them; `TEST_SEED` says
+ * others. With this one an interactive invocation had begun twice, as the fast Redis came back without its newest writes.
  */
-const SEED = saidSeed() ?? 5353;
+const SEED = saidSeed() ?? 170;
 const FAULTS = Number(process.env["TEST_FAULTS"] ?? 7);
 
 let rounds: Rounds;
