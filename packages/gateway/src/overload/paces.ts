@@ -12,9 +12,10 @@ const FREE = 2;
 /** As much of what one does at most: then all do the same, and slower requests of all would be nobody's gain. */
 const ALIKE = 0.95;
 /** So many a second are no flood, whatever others do: nobody is held up who asks for less. */
-const LEAST = 50;
-/** What a project may begin at once, by what it may in this time; and so long its requests wait for their turn. Milliseconds. */
-const BURST_MS = SECOND_MS / 4;
+const LEAST = 100;
+/** What a project may begin at once, by what it may in this time: what came evenly comes together where a machine is late. Milliseconds. */
+const BURST_MS = SECOND_MS;
+/** So long a request waits for its turn at most, milliseconds. */
 export const LONGEST_TURN_MS = SECOND_MS / 4;
 /** The weight of the newest look at what a project asks for; and with less than this a second it asks for nothing any more. */
 const NEWEST = 0.3;
