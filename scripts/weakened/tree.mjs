@@ -25,10 +25,21 @@ export function copyWith(edits) {
 		for (const edit of edits) change(tree, edit);
 		if (edits.some(([file]) => file.startsWith("packages/agents/")))
 			execFileSync(PINNED_NODE, ["build.mjs"], { cwd: join(tree, "packages/agents"), stdio: ["ignore", "ignore", "inherit"] });
+		bundlePrograms(tree);
 		return tree;
 	} catch (error) {
 		rmSync(tree, { recursive: true, force: true });
 		throw error;
+	}
+}
+
+/** Processes run what is bundled of what was compiled, as each package's build has it. */
+function bundlePrograms(tree) {
+	for (const name of readdirSync(join(tree, "packages"))) {
+		const cwd = join(tree, "packages", name);
+		const [, bundling] = JSON.parse(readFileSync(join(cwd, "package.json"), "utf8")).scripts.build.split(" && node ");
+		if (bundling?.startsWith("../../scripts/bundle.mjs "))
+			execFileSync(PINNED_NODE, bundling.split(" "), { cwd, stdio: ["ignore", "ignore", "inherit"] });
 	}
 }
 

@@ -23,8 +23,9 @@ export interface FunctionsImage {
 export async function makeFunctionsImage(directory: string): Promise<FunctionsImage> {
 	await mkdir(directory, { recursive: true });
 	const artifacts = await openArtifactStore(directory);
-	const runtime = await runtimeLayer(join(PROJECT, "infra/runtimes"), "node24", artifacts);
-	const agent = await agentLayer(join(PROJECT, "packages/agents/dist"), "/usr/bin/tini-static", "node", artifacts);
+	const stores = { images: artifacts.images, keys: artifacts.keys, inputs: new Set<string>() };
+	const runtime = await runtimeLayer(join(PROJECT, "infra/runtimes"), "node24", stores);
+	const agent = await agentLayer(join(PROJECT, "packages/agents/dist"), "/usr/bin/tini-static", "node", stores);
 	const layers = [runtime.layer, agent.layer];
 	const base = { digest: digestOfLayers(layers), layers };
 	const own = await makeFunctionLayer(artifacts, "functions", await functionFiles());

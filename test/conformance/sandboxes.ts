@@ -67,6 +67,7 @@ export class Sandboxes {
 			onTrouble: (message, error) => process.stderr.write(`${message}: ${error.message}\n`),
 		});
 		await pool.start();
+		await pool.warmed();
 		return new Sandboxes(options, pool);
 	}
 

@@ -10,7 +10,7 @@ import { engineConforms } from "../conformance/suite.js";
 import { takeKeptBases } from "../harness/kept-bases.js";
 import { clearLeftovers } from "../harness/leftovers.js";
 
-const LAUNCHER = fileURLToPath(new URL("../../packages/launcher/dist/main.js", import.meta.url));
+const LAUNCHER = fileURLToPath(new URL("../../packages/launcher/dist/programs/main.js", import.meta.url));
 const PATIENCE_MS = 20_000;
 
 /** One after the other, on the layers that the first one has unpacked. */

@@ -12,13 +12,15 @@ import {
 	SANDBOX_PATHS,
 	SANDBOX_RESOLVER,
 } from "@berth/contracts";
-import type { KeyStore } from "@berth/registry";
 import { inputFile } from "./file-digests.js";
 import { readPython } from "./python-base.js";
 import { sharedLibraries } from "./shared-libraries.js";
 import { readShellTools } from "./shell-tools.js";
 import { findLayer, type LayerStores, layerKey, makeLayer, type StoredLayer } from "./stored-layer.js";
 import type { LayerEntry } from "./tar-writer.js";
+
+/** The stores, and what is read for the layers: who reads adds it. */
+export type BaseStores = LayerStores & { readonly inputs: Set<string> };
 
 /** Mount points, and the files that programs expect. uid 1000 runs the code. */
 const SKELETON: readonly LayerEntry[] = [
@@ -38,19 +40,19 @@ const SKELETON: readonly LayerEntry[] = [
 ];
 
 /** The layer of a language environment. @throws BerthError `platform_error` naming what is missing */
-export function runtimeLayer(runtimesDir: string, runtime: Runtime, stores: LayerStores): Promise<StoredLayer> {
+export function runtimeLayer(runtimesDir: string, runtime: Runtime, stores: BaseStores): Promise<StoredLayer> {
 	// The bridge to a program of the function's own runs on Node: on the same layer as functions of that runtime.
 	if (runtime === "custom") return nodeLayer(runtimesDir, "node24", stores);
 	return languageOf(runtime) === "python" ? pythonLayer(stores) : nodeLayer(runtimesDir, runtime, stores);
 }
 
 /** Node, the libraries it links at the paths where it looks for them, and the skeleton of a root file system. */
-async function nodeLayer(runtimesDir: string, runtime: Runtime, stores: LayerStores): Promise<StoredLayer> {
+async function nodeLayer(runtimesDir: string, runtime: Runtime, stores: BaseStores): Promise<StoredLayer> {
 	const node = nodeOf(runtimesDir, runtime);
 	const libraries = await sharedLibraries(node);
 	const files = [
-		await executable("usr/bin/node", node, stores.keys),
-		...(await Promise.all(libraries.map(({ path, file }) => executable(inRoot(path), file, stores.keys)))),
+		await executable("usr/bin/node", node, stores),
+		...(await Promise.all(libraries.map(({ path, file }) => executable(inRoot(path), file, stores)))),
 	];
 	return storeLayer("runtime", [...SKELETON, ...files.map(({ entry }) => entry)], files, stores);
 }
@@ -63,20 +65,21 @@ function nodeOf(runtimesDir: string, runtime: Runtime): string {
 }
 
 /** The distribution's Python, its standard library with bytecode, the libraries those link, and the skeleton of a root file system. */
-async function pythonLayer(stores: LayerStores): Promise<StoredLayer> {
+async function pythonLayer(stores: BaseStores): Promise<StoredLayer> {
 	const python = await readPython();
+	for (const tree of python.trees) stores.inputs.add(tree);
 	const files = [
-		await executable("usr/bin/python3", python.program, stores.keys),
-		...(await Promise.all(python.libraries.map(({ path, file }) => executable(inRoot(path), file, stores.keys)))),
+		await executable("usr/bin/python3", python.program, stores),
+		...(await Promise.all(python.libraries.map(({ path, file }) => executable(inRoot(path), file, stores)))),
 		...python.files.map(({ path, bytes }) => inMemory(inRoot(path), bytes)),
 	];
 	return storeLayer("runtime", [...SKELETON, ...files.map(({ entry }) => entry)], files, stores);
 }
 
 /** Init and agent. */
-export async function agentLayer(agentDir: string, init: string, language: Language, stores: LayerStores): Promise<StoredLayer> {
+export async function agentLayer(agentDir: string, init: string, language: Language, stores: BaseStores): Promise<StoredLayer> {
 	if (!existsSync(init)) throw new BerthError("platform_error", `${init} is missing: install Debian's package tini.`);
-	const files = [await executable("sbin/tini", init, stores.keys), ...(await agentFiles(agentDir, language, stores.keys))];
+	const files = [await executable("sbin/tini", init, stores), ...(await agentFiles(agentDir, language, stores))];
 	return storeLayer(
 		"agent",
 		files.map(({ entry }) => entry),
@@ -85,35 +88,36 @@ export async function agentLayer(agentDir: string, init: string, language: Langu
 	);
 }
 
-function agentFiles(agentDir: string, language: Language, keys: KeyStore): Promise<Input[]> {
-	if (language === "python") return pythonAgent(agentDir);
-	return language === "custom" ? bridge(agentDir, keys) : nodeAgent(agentDir, keys);
+function agentFiles(agentDir: string, language: Language, stores: BaseStores): Promise<Input[]> {
+	if (language === "python") return pythonAgent(agentDir, stores);
+	return language === "custom" ? bridge(agentDir, stores) : nodeAgent(agentDir, stores);
 }
 
 /** What speaks with a program of the function's own, and what such a program finds when it is a shell script. */
-async function bridge(agentDir: string, keys: KeyStore): Promise<Input[]> {
-	return [await plain(inRoot(SANDBOX_PATHS.bridge), join(agentDir, "bridge.cjs"), keys), ...(await shell(keys))];
+async function bridge(agentDir: string, stores: BaseStores): Promise<Input[]> {
+	return [await plain(inRoot(SANDBOX_PATHS.bridge), join(agentDir, "bridge.cjs"), stores), ...(await shell(stores))];
 }
 
 /** A shell and small programs. */
-async function shell(keys: KeyStore): Promise<Input[]> {
+async function shell(stores: BaseStores): Promise<Input[]> {
 	const tools = await readShellTools();
 	return [
-		...(await Promise.all(tools.files.map(({ path, file }) => executable(inRoot(path), file, keys)))),
+		...(await Promise.all(tools.files.map(({ path, file }) => executable(inRoot(path), file, stores)))),
 		...tools.links.map(({ path, target }): Input => ({ entry: { path: inRoot(path), kind: "link", target }, identity: [path, target] })),
 	];
 }
 
-async function nodeAgent(agentDir: string, keys: KeyStore): Promise<Input[]> {
+async function nodeAgent(agentDir: string, stores: BaseStores): Promise<Input[]> {
 	return [
-		await plain(inRoot(SANDBOX_PATHS.agent), join(agentDir, "agent.cjs"), keys),
-		await plain("berth/warm.mjs", join(agentDir, "warm.mjs"), keys),
+		await plain(inRoot(SANDBOX_PATHS.agent), join(agentDir, "agent.cjs"), stores),
+		await plain("berth/warm.mjs", join(agentDir, "warm.mjs"), stores),
 	];
 }
 
 /** Its sources, and bytecode of them where the build of this checkout made some. */
-async function pythonAgent(agentDir: string): Promise<Input[]> {
+async function pythonAgent(agentDir: string, stores: BaseStores): Promise<Input[]> {
 	const directory = join(agentDir, "python");
+	stores.inputs.add(directory);
 	const names = (await readdir(directory, { recursive: true, withFileTypes: true })).filter((name) => name.isFile());
 	const paths = names.map(({ parentPath, name }) => relative(directory, join(parentPath, name))).sort();
 	return Promise.all(
@@ -122,12 +126,13 @@ async function pythonAgent(agentDir: string): Promise<Input[]> {
 }
 
 /** The build handler, esbuild and pip beside it. */
-export async function builderLayer(agentDir: string, stores: LayerStores): Promise<StoredLayer> {
+export async function builderLayer(agentDir: string, stores: BaseStores): Promise<StoredLayer> {
 	const directory = join(agentDir, "builder");
+	stores.inputs.add(directory);
 	const names = (await readdir(directory, { recursive: true, withFileTypes: true })).filter((name) => name.isFile());
 	const paths = names.map(({ parentPath, name }) => relative(directory, join(parentPath, name))).sort();
 	const files = await Promise.all(
-		paths.map((path) => (path.includes("/bin/") ? executable : plain)(`berth/builder/${path}`, join(directory, path), stores.keys)),
+		paths.map((path) => (path.includes("/bin/") ? executable : plain)(`berth/builder/${path}`, join(directory, path), stores)),
 	);
 	return storeLayer(
 		"builder",
@@ -142,13 +147,13 @@ const FOREIGN_HEADERS = new RegExp(`/openssl/archs/(?!linux-${process.arch === "
 const NODE_GYP = "berth/node-gyp";
 
 /** npm's tool to compile packages with, under the name that scripts know it by, and the headers of each runtime of Node. */
-export async function nodeGypLayer(agentDir: string, runtimesDir: string, stores: LayerStores): Promise<StoredLayer> {
+export async function nodeGypLayer(agentDir: string, runtimesDir: string, stores: BaseStores): Promise<StoredLayer> {
 	const directories = RUNTIMES.filter((runtime) => languageOf(runtime) === "node").map((runtime) => ({
 		from: join(dirname(dirname(nodeOf(runtimesDir, runtime))), "include"),
 		to: `${inRoot(SANDBOX_PATHS.nodeHeaders)}/${runtime}/include`,
 	}));
 	const trees = [{ from: join(agentDir, "node-gyp"), to: NODE_GYP }, ...directories];
-	const files = await Promise.all(trees.map(({ from, to }) => treeOf(from, to)));
+	const files = await Promise.all(trees.map(({ from, to }) => treeOf(from, to, stores)));
 	const program = `#!/bin/sh\nexec /usr/bin/node ${SANDBOX_PATHS.nodeGyp} "$@"\n`;
 	const started = inMemory("usr/bin/node-gyp", Buffer.from(program));
 	const inputs = [...files.flat(), { ...started, entry: { ...started.entry, executable: true } as LayerEntry }];
@@ -164,16 +169,17 @@ export async function nodeGypLayer(agentDir: string, runtimesDir: string, stores
 }
 
 /** The files of a tree, in memory: they are many and small. */
-async function treeOf(from: string, to: string): Promise<readonly Input[]> {
+async function treeOf(from: string, to: string, stores: BaseStores): Promise<readonly Input[]> {
 	if (!existsSync(from)) throw new BerthError("platform_error", `${from} is missing. Run npm run setup.`);
+	stores.inputs.add(from);
 	const names = (await readdir(from, { recursive: true, withFileTypes: true })).filter((name) => name.isFile());
 	const paths = names.map(({ parentPath, name }) => join(parentPath, name)).filter((path) => !FOREIGN_HEADERS.test(path));
 	return Promise.all(paths.sort().map(async (path) => inMemory(join(to, relative(from, path)), await readFile(path))));
 }
 
 /** What packages' scripts find in a build. */
-export async function shellLayer(stores: LayerStores): Promise<StoredLayer> {
-	const files = await shell(stores.keys);
+export async function shellLayer(stores: BaseStores): Promise<StoredLayer> {
+	const files = await shell(stores);
 	return storeLayer(
 		"shell",
 		files.map(({ entry }) => entry),
@@ -188,8 +194,9 @@ interface Input {
 	readonly identity: readonly [path: string, sha256: string];
 }
 
-async function plain(path: string, file: string, keys: KeyStore): Promise<Input> {
-	const input = await inputFile(file, keys);
+async function plain(path: string, file: string, stores: BaseStores): Promise<Input> {
+	stores.inputs.add(file);
+	const input = await inputFile(file, stores.keys);
 	return { entry: { path, kind: "file", content: input }, identity: [path, input.sha256] };
 }
 
@@ -197,8 +204,8 @@ function inMemory(path: string, bytes: Buffer): Input {
 	return { entry: { path, kind: "file", content: { bytes } }, identity: [path, createHash("sha256").update(bytes).digest("hex")] };
 }
 
-async function executable(path: string, file: string, keys: KeyStore): Promise<Input> {
-	const { entry, identity } = await plain(path, file, keys);
+async function executable(path: string, file: string, stores: BaseStores): Promise<Input> {
+	const { entry, identity } = await plain(path, file, stores);
 	return { entry: { ...entry, executable: true } as LayerEntry, identity };
 }
 
@@ -206,7 +213,7 @@ async function storeLayer(
 	kind: string,
 	entries: readonly LayerEntry[],
 	inputs: readonly Input[],
-	stores: LayerStores,
+	stores: BaseStores,
 ): Promise<StoredLayer> {
 	const key = layerKey(kind, [inputs.map(({ identity }) => identity), kind === "runtime" ? SKELETON_IDENTITY : null]);
 	const known = await findLayer(stores, key);

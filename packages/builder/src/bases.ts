@@ -1,6 +1,7 @@
 import { type Base, type Digest, type Language, type Layer, languageOf, RUNTIMES, type Runtime } from "@berth/contracts";
 import type { ArtifactStore } from "@berth/registry";
-import { agentLayer, builderLayer, nodeGypLayer, runtimeLayer, shellLayer } from "./base-layers.js";
+import { agentLayer, type BaseStores, builderLayer, nodeGypLayer, runtimeLayer, shellLayer } from "./base-layers.js";
+import { findBases, rememberBases } from "./known-bases.js";
 import { storeImage } from "./oci-image.js";
 import { digestOfLayers, type StoredLayer } from "./stored-layer.js";
 
@@ -24,23 +25,36 @@ export interface BasesOptions {
 }
 
 /**
- * Makes the bases out of trusted files, or finds that they are there: the second time nothing large is
+ * Makes the bases out of trusted files, or finds that they are there: the second time nothing is
  * read. They are tagged `base/<name>:current`, so that no collection takes them.
  * @throws BerthError `platform_error` naming what is missing
  */
 export async function prepareBases({ runtimesDir, agentDir, tini, artifacts }: BasesOptions): Promise<Bases> {
 	using _hold = await artifacts.images.hold();
+	const name = `bases:${agentDir}:${runtimesDir}:${tini}`;
+	const bases =
+		((await findBases(artifacts, name)) as Bases | undefined) ?? (await makeBases({ runtimesDir, agentDir, tini, artifacts }, name));
+	for (const [kind, base] of Object.entries(bases)) {
+		const { manifest } = await storeImage(artifacts.images, base.layers, {});
+		await artifacts.images.tag(`base/${kind}:current`, manifest);
+	}
+	return Object.freeze(bases);
+}
+
+async function makeBases({ runtimesDir, agentDir, tini, artifacts }: BasesOptions, name: string): Promise<Bases> {
+	const beganMs = Date.now();
+	const stores: BaseStores = { images: artifacts.images, keys: artifacts.keys, inputs: new Set() };
 	const agents: Readonly<Record<Language, StoredLayer>> = {
-		node: await agentLayer(agentDir, tini, "node", artifacts),
-		python: await agentLayer(agentDir, tini, "python", artifacts),
-		custom: await agentLayer(agentDir, tini, "custom", artifacts),
+		node: await agentLayer(agentDir, tini, "node", stores),
+		python: await agentLayer(agentDir, tini, "python", stores),
+		custom: await agentLayer(agentDir, tini, "custom", stores),
 	};
-	const builder = await builderLayer(agentDir, artifacts);
-	const shell = await shellLayer(artifacts);
-	const nodeGyp = await nodeGypLayer(agentDir, runtimesDir, artifacts);
+	const builder = await builderLayer(agentDir, stores);
+	const shell = await shellLayer(stores);
+	const nodeGyp = await nodeGypLayer(agentDir, runtimesDir, stores);
 	const runtimes = new Map<Runtime, StoredLayer>();
 	// One after another: each of Node is 125 MB to read and write.
-	for (const runtime of RUNTIMES) runtimes.set(runtime, await runtimeLayer(runtimesDir, runtime, artifacts));
+	for (const runtime of RUNTIMES) runtimes.set(runtime, await runtimeLayer(runtimesDir, runtime, stores));
 	const layerOf = (runtime: Runtime) => (runtimes.get(runtime) as StoredLayer).layer;
 	const layersOf = (runtime: Runtime): Layer[] => [layerOf(runtime), agents[languageOf(runtime)].layer];
 	const build = [...layersOf(BUILD_RUNTIME), builder.layer, layerOf(CHECKING_RUNTIME), shell.layer];
@@ -49,11 +63,8 @@ export async function prepareBases({ runtimesDir, agentDir, tini, artifacts }: B
 		["build", baseOf(build)] as const,
 		["scripts", baseOf([...build, nodeGyp.layer])] as const,
 	]) as Bases;
-	for (const [name, base] of Object.entries(bases)) {
-		const { manifest } = await storeImage(artifacts.images, base.layers, {});
-		await artifacts.images.tag(`base/${name}:current`, manifest);
-	}
-	return Object.freeze(bases);
+	await rememberBases(artifacts, name, stores.inputs, beganMs, bases);
+	return bases;
 }
 
 /**

@@ -36,6 +36,8 @@ const UNCHECKED_HASH = 1;
 export interface Python {
 	readonly program: string;
 	readonly libraries: readonly SharedLibrary[];
+	/** Where its files are. */
+	readonly trees: readonly string[];
 	/** Its standard library, with bytecode, and time zones. */
 	readonly files: readonly { readonly path: string; readonly bytes: Buffer }[];
 }
@@ -53,6 +55,7 @@ export async function readPython(): Promise<Python> {
 	return {
 		program: PROGRAM,
 		libraries: libraries.filter(({ path }) => !modules.includes(path)),
+		trees: [library, ZONES],
 		files: [...read.flat(), ...(await zones())],
 	};
 }

@@ -11,7 +11,7 @@ const NEEDED = [22, 19];
 const USAGE = 2;
 const at = (path) => fileURLToPath(new URL(path, import.meta.url));
 const script = at("./berth.mjs");
-const main = new URL("../dist/main.js", import.meta.url);
+const main = new URL("../dist/programs/main.js", import.meta.url);
 const pinned = at("../../../node_modules/.bin/node");
 
 function recentEnough() {

@@ -97,7 +97,12 @@ export const ERRORS = {
 	no_matching_node: entry("platform", 503, true, "No node that takes work has the labels that the function asks for."),
 	start_timed_out: entry("platform", 503, true, "No sandbox could be had within the start budget."),
 	expired_in_queue: entry("platform", 504, true, "The deadline passed before a worker took the invocation."),
-	worker_lost: entry("platform", 502, true, "The worker that held the invocation is gone; it may have begun."),
+	worker_lost: entry(
+		"platform",
+		502,
+		true,
+		"The worker that held the invocation is gone, or Redis lost what became of it; it may have begun.",
+	),
 	registry_failed: entry("platform", 502, true, "The image registry can't be reached, or refused."),
 	store_unrecovered: entry("platform", 503, true, "The durable Redis has lost its functions; `berth recover` brings them back."),
 	registry_unavailable: entry("platform", 503, true, "The package registry can't be reached."),

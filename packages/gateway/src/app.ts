@@ -37,6 +37,10 @@ function handlerOf(route: Route, services: Services): RequestHandler {
 			const status = response.writableFinished ? response.statusCode : ERRORS.cancelled.status;
 			metrics.answered(route.path, status, (performance.now() - startedAt) / 1000);
 		});
+		// Express would try all other routes on its way to its handler of errors, and refusals have to be cheap.
+		await answered(request, response).catch((error: unknown) => problems(error, request, response, () => undefined));
+	};
+	async function answered(request: Request, response: Response): Promise<void> {
 		const { scope } = route;
 		if (scope === "metrics") {
 			if (!hasKeyOf(request, services.metricsKeys)) await admit(request, scope, services.keys);
@@ -51,7 +55,7 @@ function handlerOf(route: Route, services: Services): RequestHandler {
 		const once = () => (hasKey(route, request) ? serveOnce(request, response, services, serve, problems) : serve());
 		if (isChange(route)) await audited(request, response, services, once);
 		else await once();
-	};
+	}
 }
 
 async function served(route: Route, request: Request, response: Response, services: Services): Promise<void> {

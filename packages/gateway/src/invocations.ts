@@ -93,8 +93,11 @@ export class Invocations {
 		const version = await this.#services.functions.resolve(asked.project, name, selector);
 		const trigger = eventOf(request);
 		const { depth, parent, deadlineMs } = asked;
-		if (asked.async) await this.#acceptLater(request, response, version, { trigger, origin: { depth, parent } });
-		else await this.interactive.run(request, response, version, trigger, true, { depth, parent, deadlineMs, whole: true });
+		if (asked.async) {
+			// What somebody waits for was paced with what it comes of.
+			await this.#services.pacing.take(asked.project);
+			await this.#acceptLater(request, response, version, { trigger, origin: { depth, parent } });
+		} else await this.interactive.run(request, response, version, trigger, true, { depth, parent, deadlineMs, whole: true });
 	}
 
 	/**

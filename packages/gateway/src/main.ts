@@ -51,6 +51,8 @@ import { Courier } from "./follow-ups/courier.js";
 import { createInternalApp } from "./internal.js";
 import { Invocations } from "./invocations.js";
 import { createJoinedApp } from "./joined.js";
+import { Pacing } from "./overload/pacing.js";
+import { SelfWatch } from "./overload/self-watch.js";
 import { ScheduleDispatcher } from "./schedules/dispatcher.js";
 import { type Cut, createGatewayServer, type GatewayServer } from "./server.js";
 import { closeServices, type Services } from "./services.js";
@@ -210,6 +212,7 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 		slots: await openProjectSlots({ fastUrl, gatewayId, logger: log }),
 		crashLoops: await openCrashLoopRecords({ fastUrl, logger: log }),
 		rates: await openRateLimits({ fastUrl, gatewayId, logger: log }),
+		pacing: new Pacing(new SelfWatch(), (paced) => metrics.paced(paced)),
 		bodies: new Bodies(settings.bodyMemoryBytes),
 		streams,
 		metrics,
@@ -224,8 +227,7 @@ async function open(settings: Settings, { log, metrics, gatewayId, events, traci
 			callbackHosts: settings.callbackHosts,
 		},
 		...{ hasOneNode: settings.embedded.durable, sharesImages: settings.hasPeers },
-		leaving,
-		maxInflight: settings.maxInflight,
+		...{ leaving, maxInflight: settings.maxInflight },
 	};
 }
 

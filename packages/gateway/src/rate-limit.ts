@@ -17,7 +17,13 @@ interface Policy extends Bucket {
  * none of it is at hand; what is asked for of both is on its way at the same time.
  * @param holder of the key that it came with @throws BerthError rate_limited, unavailable
  */
-export async function countRequest(project: string, response: Response, { functions, rates }: Services, holder?: KeyHolder): Promise<void> {
+export async function countRequest(
+	project: string,
+	response: Response,
+	{ functions, rates, pacing }: Services,
+	holder?: KeyHolder,
+): Promise<void> {
+	await pacing.take(project);
 	const policies = policiesOf(project, functions.quotas.of(project), holder);
 	if (policies.length === 0) return;
 	const taken = rates.takeAll(policies);

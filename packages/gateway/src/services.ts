@@ -14,6 +14,7 @@ import type {
 } from "@berth/registry";
 import type { GatewayMetrics, Logger } from "@berth/telemetry";
 import type { Bodies } from "./body.js";
+import type { Pacing } from "./overload/pacing.js";
 import type { Permissions } from "./permitted.js";
 import type { GatewaySpans } from "./spans.js";
 import type { Streams } from "./streams/streams.js";
@@ -41,6 +42,7 @@ export interface Services {
 	readonly crashLoops: CrashLoopRecords;
 	readonly rates: RateLimits;
 	readonly slots: ProjectSlots;
+	readonly pacing: Pacing;
 	readonly bodies: Bodies;
 	readonly streams: Streams;
 	readonly metrics: GatewayMetrics;
@@ -64,6 +66,7 @@ export interface Services {
 
 /** Closes what of it has connections. */
 export async function closeServices(services: Services): Promise<void> {
+	services.pacing.close();
 	const {
 		functions,
 		keys,

@@ -31,6 +31,11 @@ export interface Reply {
 	readonly settlement: Settlement;
 }
 
+/** Said to a gateway: a worker has found this job in a server that was started again since, and let it go. Whoever waits for what was in it looks what became of that. */
+export interface LetGo {
+	readonly letGo: string;
+}
+
 const TAKE_MAIL = new LuaScript(`
 	local mail = redis.call("LRANGE", KEYS[1], 0, -1)
 	redis.call("UNLINK", KEYS[1])

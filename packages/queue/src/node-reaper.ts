@@ -1,6 +1,6 @@
 import { SECOND_MS } from "@berth/contracts";
-import { LuaScript, type Redis } from "@berth/redis";
-import type { InteractiveEnvelope } from "./bullmq/envelope.js";
+import { LuaScript, type Redis, startOf } from "@berth/redis";
+import { type InteractiveEnvelope, isOfBefore } from "./bullmq/envelope.js";
 import { VERDICT_TEXT } from "./bullmq/verdicts.js";
 import { InteractiveRecords } from "./interactive-records.js";
 import { interactiveQueueOf, NODE_QUEUES, nodeLeaseOf, QUEUE_PREFIX, REAPER } from "./keys.js";
@@ -176,7 +176,9 @@ export class NodeReaper {
 	}
 
 	/** What somebody has placed again is theirs to settle. */
-	async #end(node: string, job: string, { requests, replyTo }: InteractiveEnvelope, wasTaken: boolean): Promise<void> {
+	async #end(node: string, job: string, { requests, replyTo, sentTo }: InteractiveEnvelope, wasTaken: boolean): Promise<void> {
+		// What the server lost, when it was started again, may be how it ended.
+		if (isOfBefore({ sentTo }, startOf(this.#parts.redis))) return;
 		const owners = wasTaken
 			? await this.#unbegun.take(
 					job,

@@ -12,6 +12,8 @@ export interface Pending {
 	readonly node: string;
 	/** The job it travels in, once it is in one. */
 	job?: string;
+	/** Which start of the server that was sent to, as `startOf`. */
+	sentTo?: string | undefined;
 	/** Whether the job is known to be in the queue. */
 	accepted: boolean;
 	/** What happened to its node while its job was on the way. */

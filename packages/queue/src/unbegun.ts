@@ -1,5 +1,5 @@
 import { HOUR_MS } from "@berth/contracts";
-import { LuaScript, type Redis } from "@berth/redis";
+import { LuaScript, type Redis, startOf } from "@berth/redis";
 import { unbegunOf } from "./keys.js";
 
 /** Longer than anything interactive may take from when it was accepted, milliseconds. */
@@ -11,9 +11,13 @@ const FREE = `
 	local function isFree(owner) return owner and string.sub(owner, 1, 5) == "free:" end
 `;
 
-/** KEYS: marks of a job. ARGV: kept ms, who says so, ids. One that somebody else has taken stays that one's. */
+/**
+ * KEYS: marks of a job. ARGV: kept ms, who says so, which start of the server that was said to, ids. One that somebody else has taken stays that one's.
+ * What is sent again to a server that was started again meanwhile does nothing: somebody else may have taken it before, and that be lost.
+ */
 const MARK = new LuaScript(`${FREE}
-	for at = 3, #ARGV do
+	if ARGV[3] ~= "" and ARGV[3] ~= run then return end
+	for at = 4, #ARGV do
 		local owner = redis.call("HGET", KEYS[1], ARGV[at])
 		if not owner or owner == ARGV[2] or isFree(owner) then redis.call("HSET", KEYS[1], ARGV[at], "free:" .. run) end
 	end
@@ -51,7 +55,7 @@ export class Unbegun {
 
 	/** These of a job haven't begun, as of now. @param holder who says so; what it had taken before is anybody's again */
 	async mark(job: string, ids: readonly string[], holder: string): Promise<void> {
-		await MARK.run(this.#redis, [unbegunOf(job)], [KEPT_MS, holder, ...ids]);
+		await MARK.run(this.#redis, [unbegunOf(job)], [KEPT_MS, holder, startOf(this.#redis) ?? "", ...ids]);
 	}
 
 	/**

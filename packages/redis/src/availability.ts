@@ -47,6 +47,19 @@ const REFUSALS: Readonly<Record<string, string>> = {
 	LOADING: "is reading its files after a start (LOADING); try again",
 };
 
+/** Whether a server said that it doesn't take a command: it did nothing of it. */
+export function isRefusal(error: unknown): boolean {
+	return error instanceof Error && error instanceof ReplyError && (error.message.split(" ", 1)[0] ?? "") in REFUSALS;
+}
+
+/**
+ * Which start of its server a connection leads to, before and after it is made anew, too: a server that was started again, or a replica in its place,
+ * has another one, and may lack what it was told last. To be compared with an earlier answer, at no cost. Undefined where the server doesn't say.
+ */
+export function startOf(redis: Redis): string | undefined {
+	return redis instanceof BoundedRedis ? redis.start : undefined;
+}
+
 /** The error for a Redis that can't be reached or doesn't take the write: it says which, and not where it is. */
 export function unavailable(redis: Redis, what: string, cause?: unknown): BerthError {
 	const server = redis instanceof BoundedRedis ? `the ${redis.serves} Redis` : "Redis";

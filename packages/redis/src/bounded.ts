@@ -19,6 +19,8 @@ const BEGINNING: ReadonlySet<string> = new Set(["auth", "client", "hello", "info
 export class BoundedRedis extends Redis {
 	/** What its server is to Berth, in words for callers: they aren't told where it is. */
 	serves: RedisRole = "durable";
+	/** Which start of its server it leads to, or led to last: known before anything is sent. */
+	start: string | undefined;
 	#closed = false;
 
 	constructor(options: ConnectionOptions) {
@@ -30,6 +32,7 @@ export class BoundedRedis extends Redis {
 
 	override sendCommand(...[command, stream]: Parameters<Redis["sendCommand"]>): unknown {
 		if (command.name === "quit") this.#closed = true;
+		if (command.name === "info") this.#note(command);
 		// Of ioredis 6.0.0 (`built/Redis.js`), which doesn't declare it public.
 		const { offlineQueue } = this as unknown as { readonly offlineQueue: { readonly length: number } };
 		if (offlineQueue.length < MOST_KEPT || BEGINNING.has(command.name)) return super.sendCommand(command, stream);
@@ -53,6 +56,15 @@ export class BoundedRedis extends Redis {
 	override duplicate(override?: Partial<RedisOptions>): Redis {
 		const { replyMapping: _, ...options }: RedisOptions = { ...this.options, ...override };
 		return new BoundedRedis(options);
+	}
+
+	/** What ioredis asks before a connection is ready says which start of the server it is. */
+	#note(command: Parameters<Redis["sendCommand"]>[0]): void {
+		const { resolve } = command;
+		command.resolve = (info) => {
+			this.start = /^run_id:(\w+)/m.exec(String(info))?.[1] ?? this.start;
+			resolve(info);
+		};
 	}
 
 	#again(): void {

@@ -95,6 +95,19 @@ describe("a floor", () => {
 		expect(yard.floors.prewarmed).toBe(5);
 	});
 
+	test("is known to come as soon as one has booted, and not while none does", async () => {
+		const yard = new Yard();
+		yard.floors.set(KEY, 1);
+		yard.floors.set(OTHER, 1);
+		const known: string[] = [];
+		void yard.floors.first().then(() => known.push("first"));
+		void yard.floors.reached().then(() => known.push("all"));
+		await yard.booting[0]?.fail("no boot succeeds here");
+		expect(known).toEqual([]);
+		await yard.booting[0]?.succeed();
+		expect(known).toEqual(["first"]);
+	});
+
 	test("is kept: one that is taken is replaced", async () => {
 		const yard = new Yard();
 		yard.floors.set(KEY, 2);

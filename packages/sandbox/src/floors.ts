@@ -50,6 +50,7 @@ export class Floors {
 	readonly #floors = new Map<string, Floor>();
 	#waiters: (() => void)[] = [];
 	#breather: NodeJS.Timeout | undefined;
+	#hasBooted = false;
 	#closed = false;
 
 	constructor(options: FloorsOptions) {
@@ -152,10 +153,16 @@ export class Floors {
 		}, BREATHER_MS);
 	}
 
+	/** Resolves when one has booted, so that a boot is known to succeed here; or none is wanted, or has room. */
+	async first(): Promise<void> {
+		this.refill();
+		while (!this.#hasBooted && !this.#stand()) await this.#change();
+	}
+
 	/** Resolves when every floor stands, or as much of it as there is room for, and nothing is being done for one. */
 	async reached(): Promise<void> {
 		this.refill();
-		while (!this.#stand()) await new Promise<void>((resolve) => this.#waiters.push(resolve));
+		while (!this.#stand()) await this.#change();
 	}
 
 	/** Boots no more. What is ready is for whoever closes to retire. */
@@ -163,6 +170,10 @@ export class Floors {
 		this.#closed = true;
 		clearTimeout(this.#breather);
 		this.#tellWaiters();
+	}
+
+	#change(): Promise<void> {
+		return new Promise((resolve) => this.#waiters.push(resolve));
 	}
 
 	/** One for a floor that has none, whoever else waits for a boot: it is for whoever comes next. */
@@ -195,6 +206,7 @@ export class Floors {
 		floor.preparing++;
 		try {
 			const sandbox = await work();
+			this.#hasBooted = true;
 			if (floor.ready.length >= floor.count || this.#closed) this.#options.retire(sandbox);
 			else floor.ready.push(sandbox);
 		} catch (error) {

@@ -54,7 +54,7 @@ export class Pool {
 		} = new PoolParts(options));
 	}
 
-	/** Unpacks the bases and boots the floors; resolves when they stand. */
+	/** Unpacks the bases and boots the floors; resolves when the first sandbox is there, and leases can be had. */
 	async start(): Promise<void> {
 		const { bases, prewarmed, prewarmedBuilds, idleTtlMs } = this.#options;
 		for (const name of [...RUNTIMES, "build"] as const) await this.#population.ensureLayers(bases[name].layers);
@@ -63,6 +63,11 @@ export class Pool {
 		this.#tidier = setInterval(() => this.#tidy(), Math.min(1000, idleTtlMs));
 		this.#tidier.unref();
 		this.#cpu.start();
+		await this.#floors.first();
+	}
+
+	/** Resolves when the floors stand. */
+	async warmed(): Promise<void> {
 		await this.#floors.reached();
 	}
 

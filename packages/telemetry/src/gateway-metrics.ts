@@ -73,6 +73,12 @@ export class GatewayMetrics {
 		labelNames: ["lane", "reason"],
 		registers: [this.registry],
 	});
+	readonly #paced = new Counter({
+		name: "berth_paced_total",
+		help: "Requests that didn't begin at once, as the gateway was behind and their projects asked for more than others, by how it went on: waited, refused",
+		labelNames: ["result"],
+		registers: [this.registry],
+	});
 	readonly #depth = new Gauge({
 		name: "berth_queue_depth",
 		help: "Jobs per lane and state",
@@ -153,6 +159,10 @@ export class GatewayMetrics {
 	answered(route: string, status: number, seconds: number): void {
 		this.#requests.inc({ route, status });
 		this.#seconds.observe({ route }, seconds);
+	}
+
+	paced(result: "waited" | "refused"): void {
+		this.#paced.inc({ result });
 	}
 
 	/** @param reason why an invocation was refused: `share`, `waiting`, `late` or `full` interactively, `function`, `project` or `memory` in the background */

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { type Bases, ImageBuilder, StackRemapper } from "@berth/builder";
 import { dropPrivileges, exitWithParent, loadSettings, nodeIdOf, sharedMeansOf } from "@berth/config";
 import { classesOf, type FunctionError, HOUR_MS, MIB, RELEASE, type Version } from "@berth/contracts";
@@ -57,6 +58,8 @@ import { ReadyVersions, versionKeyOf } from "./versions.js";
 
 /** How long a stop waits for what runs, milliseconds. */
 const GRACE_MS = 10_000;
+/** How long whoever has started it waits for its floors, milliseconds. */
+const WARM_MS = 30_000;
 /** Builds at the same time: each wants a core. */
 const BUILDS_AT_ONCE = 2;
 
@@ -344,6 +347,8 @@ process.once("SIGINT", () => void stop());
 process.once("SIGUSR2", () => void stop(true));
 exitWithParent(() => void stop());
 const store = await functions.store.find(builder.functions().length > 0);
+// It takes what comes meanwhile, and where much comes its floors may never stand all at once.
+await Promise.race([pool.warmed(), pause(WARM_MS)]);
 process.stdout.write(`${JSON.stringify({ ready: true, node, store })}\n`);
 
 /** Sockets of sandboxes of an earlier worker: nobody listens on them any more. */

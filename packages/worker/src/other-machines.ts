@@ -7,7 +7,6 @@ import { stackIdOf, Vault } from "@berth/registry";
  * @returns what the operator should hear, if anything. @throws Error with the setting that is another than theirs
  */
 export async function lookAtOthers(settings: Settings): Promise<string | undefined> {
-	if (settings.embedded.fast) return undefined;
 	const vault = await Vault.open(settings.secretsKey, settings.paths.secretsKey);
 	const shares = sharedMeansOf(settings, await stackIdOf(settings.durableRedisUrl), vault.keyIds);
 	const { gateways } = await lookAtStack({ fastUrl: settings.fastRedisUrl, shares });

@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { prepareBases } from "@berth/builder";
 import { loadSettings } from "@berth/config";
 import { openArtifactStore } from "@berth/registry";
-import { lookAtOthers } from "./other-machines.js";
 import { endRefused } from "./refusal.js";
 
 /**
@@ -12,9 +11,12 @@ import { endRefused } from "./refusal.js";
  * theirs, never a tenant's.
  */
 const settings = loadSettings();
-const root = join(import.meta.dirname, "../../..");
+const root = join(import.meta.dirname, "../../../..");
 const say = (progress: string) => process.stdout.write(`${JSON.stringify({ progress })}\n`);
-const heard = await lookAtOthers(settings).catch(endRefused);
+// Most machines are all of their stack, and a client of Redis is half of what this program loads.
+const heard = settings.embedded.fast
+	? undefined
+	: await import("./other-machines.js").then((it) => it.lookAtOthers(settings)).catch(endRefused);
 if (heard !== undefined) say(heard);
 say("making the base images");
 const artifacts = await openArtifactStore(settings.paths.artifacts, { owner: settings.serviceUid });

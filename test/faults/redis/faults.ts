@@ -30,7 +30,8 @@ async function tell(pair: SentinelPair, ...[command, ...words]: readonly [string
 export const away = (lastsMs: number): Fault => ({
 	name: `away for ${lastsMs / 1000} s`,
 	lastsMs,
-	refused: REFUSED,
+	// What is on its way when the gateway hears that the server is gone may have arrived.
+	refused: { ...REFUSED, fast: [503, 502] },
 	unready: { durable: DURABLE, fast: FAST },
 	begin: ({ first }) => first.kill(),
 	end: ({ first }) => first.start(),

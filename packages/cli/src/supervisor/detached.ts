@@ -14,6 +14,8 @@ export type DetachedMessage =
 	| { readonly kind: "ready"; readonly ready: StackReady }
 	| { readonly kind: "failed"; readonly message: string; readonly exitCode: ExitCode };
 
+/** Beside this one, as they are built (scripts/bundle.mjs). */
+const PROGRAM = fileURLToPath(new URL("./supervisor.js", import.meta.url));
 const LOG = "supervisor";
 const LOG_TAIL = 15;
 
@@ -24,7 +26,7 @@ export async function startDetached(settings: Settings, say: (text: string) => v
 	const { logs } = settings.paths;
 	await using log = await openLog(logs, LOG);
 	const { size } = await log.stat();
-	const child = spawn(process.execPath, ["--enable-source-maps", fileURLToPath(new URL("./main.js", import.meta.url))], {
+	const child = spawn(process.execPath, ["--enable-source-maps", PROGRAM], {
 		env: processEnvironment(settings),
 		cwd: "/",
 		detached: true,

@@ -19,11 +19,11 @@ export interface Programs {
 export function ownPrograms(): Programs {
 	const at = (path: string) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
 	return {
-		prepare: at("worker/dist/prepare.js"),
-		launcher: at("launcher/dist/main.js"),
-		besideDocker: at("launcher/dist/beside-docker.js"),
-		worker: at("worker/dist/main.js"),
-		gateway: at("gateway/dist/main.js"),
+		prepare: at("worker/dist/programs/prepare.js"),
+		launcher: at("launcher/dist/programs/main.js"),
+		besideDocker: at("launcher/dist/programs/beside-docker.js"),
+		worker: at("worker/dist/programs/main.js"),
+		gateway: at("gateway/dist/programs/main.js"),
 	};
 }
 

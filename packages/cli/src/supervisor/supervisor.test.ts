@@ -135,6 +135,20 @@ describe.runIf(process.getuid?.() === 0)("a stack that stops", () => {
 	});
 });
 
+describe.runIf(process.getuid?.() === 0)("a start that fails", () => {
+	test("for its launcher waits for no bases, and says what the launcher said", async () => {
+		await program("prepare", `${STAYS}`);
+		await program("launcher", "console.error('no OCI runtime'); process.exit(1);");
+		await expect(upAndDown()).rejects.toThrow(/launcher exited with code 1.*no OCI runtime/s);
+	});
+
+	test("for its bases stops the launcher, and starts no worker", async () => {
+		await program("prepare", "console.error('tini is missing'); process.exit(1);");
+		await expect(upAndDown()).rejects.toThrow(/prepare exited with code 1.*tini is missing/s);
+		expect(new Set((await started()).map(({ name }) => name))).toEqual(new Set(["launcher.mjs"]));
+	});
+});
+
 describe.runIf(process.getuid?.() === 0)("a start that is refused", () => {
 	test("because its port is taken leaves the data directory as it was", async () => {
 		const taken = createServer();

@@ -130,12 +130,19 @@ export class Supervisor {
 	}
 
 	async #startWorker(): Promise<void> {
-		await this.#prepare();
-		await this.#startProcess(
+		const launcher = this.#startProcess(
 			"launcher",
 			() => launcherSpec(this.#programs, this.#settings),
 			(line) => this.#launcherReady(line),
 		);
+		const givenUp = new AbortController();
+		launcher.catch((error: unknown) => givenUp.abort(error));
+		try {
+			await this.#prepare(AbortSignal.any([this.#stopping.signal, givenUp.signal]));
+		} finally {
+			// One that is ready is stopped in order.
+			await launcher;
+		}
 		this.#say("booting the first sandboxes");
 		await this.#startProcess(
 			"worker",
@@ -245,10 +252,10 @@ export class Supervisor {
 		await kept.start(this.#stopping.signal);
 	}
 
-	async #prepare(): Promise<void> {
+	async #prepare(signal = this.#stopping.signal): Promise<void> {
 		const spec = prepareSpec(this.#programs, this.#settings, this.#say);
 		try {
-			await Child.start(spec, this.#stopping.signal, (identity) => {
+			await Child.start(spec, signal, (identity) => {
 				this.#oneShot = identity;
 				void this.#save();
 			});

@@ -43,6 +43,8 @@ import { createApp } from "../app.js";
 import { Bodies } from "../body.js";
 import { Courier } from "../follow-ups/courier.js";
 import { Invocations } from "../invocations.js";
+import { Pacing } from "../overload/pacing.js";
+import { SelfWatch, type Watch } from "../overload/self-watch.js";
 import { createGatewayServer, type ServerOptions } from "../server.js";
 import { closeServices, type Services } from "../services.js";
 import { GatewaySpans } from "../spans.js";
@@ -82,6 +84,7 @@ export type StackOptions = {
 	readonly trustedProxies?: readonly string[];
 	readonly bodyStallMs?: number;
 	readonly idempotency?: KeysKept;
+	readonly watch?: Watch;
 	readonly leaving?: AbortSignal;
 } & Partial<ServerOptions>;
 
@@ -151,6 +154,7 @@ async function openServices(redisUrl: string, directory: string, streams: Stream
 		slots: await openProjectSlots({ ...urls, gatewayId }),
 		crashLoops: await openCrashLoopRecords(urls),
 		rates: await openRateLimits({ ...urls, gatewayId }),
+		pacing: new Pacing(options.watch ?? new SelfWatch(), () => undefined),
 		streams,
 		bodies: new Bodies(options.bodyBytes ?? 256 * MIB),
 		metrics: new GatewayMetrics(),

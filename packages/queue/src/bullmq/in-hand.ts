@@ -31,6 +31,8 @@ export interface Batch {
 	readonly job: Job<InteractiveEnvelope>;
 	readonly token: string;
 	readonly lost: AbortSignal;
+	/** Whether it was sent to the server before that was started again, so that it may have been begun, whatever is known of it. */
+	readonly isOfBefore: boolean;
 	/** Invocations of it that aren't settled. */
 	left: number;
 }
@@ -56,7 +58,7 @@ export interface InHandParts {
 	/** One isn't this node's any more: others settle it. */
 	readonly leave: (batch: Batch) => Promise<void>;
 	readonly beginnings: Beginnings;
-	/** Of a job that was started before, by a worker that died or lost its lock: those that it hadn't begun, which are this one's now; and those that somebody else has by now. */
+	/** Of a job that was started before, by a worker that died or lost its lock, or may have been: those that it hadn't begun, which are this one's now; and those that somebody else has by now. */
 	readonly retake: (batch: Batch) => Promise<Retaken>;
 	/** There is room for one more, or nothing left. */
 	readonly changed: () => void;
@@ -107,11 +109,14 @@ export class InHand {
 		return this.#taken;
 	}
 
-	/** Takes all invocations of a job. One that was started before had a worker that died, or lost it: nothing of it may run again that may have begun. */
+	/**
+	 * Takes all invocations of a job. One that was started before had a worker that died, or lost it, and one of before the server was started again may
+	 * have had: nothing of it may run again that may have begun.
+	 */
 	take(batch: Batch): void {
 		const { requests } = batch.job.data;
 		this.#taken += requests.length;
-		if (batch.job.attemptsStarted > 1) this.#takeOnceMore(batch);
+		if (batch.job.attemptsStarted > 1 || batch.isOfBefore) this.#takeOnceMore(batch);
 		else this.#takeThose(requests, batch);
 		batch.lost.addEventListener("abort", () => this.#lost(batch), { once: true });
 	}
@@ -176,7 +181,8 @@ export class InHand {
 	async #retake(batch: Batch): Promise<void> {
 		const { ours, others } = await this.#parts.retake(batch);
 		const begun = batch.job.data.requests.filter(({ id }) => !ours.has(id) && !others.has(id));
-		for (const request of begun) void this.#drop(request, batch, "worker_lost");
+		// What became of it in a server that lost it its gateway may know: it is let go.
+		for (const request of begun) void (batch.isOfBefore ? this.#parts.leave(batch) : this.#drop(request, batch, "worker_lost"));
 		for (const _ of others) void this.#parts.leave(batch);
 		const left = batch.job.data.requests.filter(({ id }) => ours.has(id));
 		this.#takeThose(left, batch);

@@ -6,7 +6,7 @@ import type { NodeChange } from "../node-ports.js";
 import type { Pending } from "../pending.js";
 import { elapsedMs, platformSettlement } from "../settlements.js";
 import type { Unbegun } from "../unbegun.js";
-import type { InteractiveEnvelope } from "./envelope.js";
+import { type InteractiveEnvelope, isOfBefore } from "./envelope.js";
 import { type JobFate, type Reason, VERDICT_TEXT, VERDICTS } from "./verdicts.js";
 
 /** How much later than its record an answer may still come, milliseconds. */
@@ -19,6 +19,8 @@ export interface InquiryParts {
 	readonly channel: string;
 	readonly gatewayId: string;
 	readonly queueOf: (node: string) => Queue<InteractiveEnvelope>;
+	/** Which start of the server answers, as `startOf`. */
+	readonly start: () => string | undefined;
 	/** Whether this one is waited for still: it may have been placed again meanwhile, under its id. */
 	readonly isOpen: (pending: Pending) => boolean;
 	readonly settled: (id: string, settlement: Settlement) => void;
@@ -42,8 +44,8 @@ interface Particulars {
 export class Inquiry {
 	readonly #parts: InquiryParts;
 	readonly #underWay = new Set<Pending>();
-	/** What happened to the node of one that was being asked about: it is asked about once more. */
-	readonly #overtaken = new Map<Pending, NodeChange>();
+	/** What happened to the node, or the job, of one that was being asked about: it is asked about once more. */
+	readonly #overtaken = new Map<Pending, () => Promise<boolean>>();
 
 	constructor(parts: InquiryParts) {
 		this.#parts = parts;
@@ -57,8 +59,20 @@ export class Inquiry {
 	/** The same, for invocations on a node that isn't what it was. */
 	lookAfter(asked: readonly Pending[], change: NodeChange): Promise<boolean> {
 		const { reason, incarnation } = change;
-		for (const pending of asked) if (this.#underWay.has(pending)) this.#overtaken.set(pending, change);
-		return this.#hold(asked, reason, { incarnation });
+		return this.#holdAll(asked, reason, { incarnation });
+	}
+
+	/** The same, for invocations whose job a worker has let go. */
+	lookAfterLetGo(asked: readonly Pending[]): Promise<boolean> {
+		return this.#holdAll(asked, "resumed", {});
+	}
+
+	/** Also those that are being asked about: what they are asked may be older. */
+	#holdAll(asked: readonly Pending[], reason: Reason, particulars: Particulars): Promise<boolean> {
+		for (const pending of asked) {
+			if (this.#underWay.has(pending)) this.#overtaken.set(pending, () => this.#holdAll([pending], reason, particulars));
+		}
+		return this.#hold(asked, reason, particulars);
 	}
 
 	async #hold(asked: readonly Pending[], reason: Reason, particulars: Particulars): Promise<boolean> {
@@ -75,8 +89,8 @@ export class Inquiry {
 		} finally {
 			for (const pending of cases) this.#underWay.delete(pending);
 			for (const pending of cases) {
-				const change = this.#overtaken.get(pending);
-				if (this.#overtaken.delete(pending) && change !== undefined) void this.lookAfter([pending], change);
+				const again = this.#overtaken.get(pending);
+				if (this.#overtaken.delete(pending)) void again?.();
 			}
 		}
 	}
@@ -107,20 +121,21 @@ export class Inquiry {
 	async #judge(open: readonly Pending[], reason: Reason, { incarnation, revoked = new LeftBehindError() }: Particulars): Promise<void> {
 		const fates = await this.#fates(open, incarnation);
 		// A job leaves the queue only after its settlements are recorded: look once more for those.
-		const gone = await this.#answerFromRecords(open.filter((pending) => fates.get(pending) === "gone"));
-		const left = open.filter((pending) => fates.get(pending) !== "gone" || gone.includes(pending));
+		const isGone = (pending: Pending) => ["gone", "unknown"].includes(fates.get(pending) ?? "gone");
+		const gone = await this.#answerFromRecords(open.filter(isGone));
+		const left = open.filter((pending) => !isGone(pending) || gone.includes(pending));
 		const given = new Map<Pending, keyof typeof VERDICT_TEXT>();
 		for (const pending of left) {
 			if (!this.#parts.isOpen(pending)) continue;
 			let verdict = VERDICTS[reason][fates.get(pending) ?? "gone"];
 			if (verdict === "revoke") {
-				if (await this.#revoke(pending)) {
+				const isOut = await this.#revoke(pending);
+				if (isOut && !this.#isOfBefore(pending)) {
 					this.#parts.failed(pending, revoked);
 					continue;
 				}
-				// A worker took it since.
-				fates.set(pending, "taken");
-				verdict = VERDICTS[reason].taken;
+				// A worker took it since, or the server was started again.
+				verdict = VERDICTS[reason][isOut ? "unknown" : "taken"];
 			}
 			if (verdict !== "keep" && (await this.#reclaim(pending))) {
 				if (reason === "overdue") given.set(pending, "expired_in_queue");
@@ -145,9 +160,9 @@ export class Inquiry {
 		const byJob = new Map<string, Promise<JobFate>>();
 		const fates = new Map<Pending, JobFate>();
 		for (const pending of open) {
-			const { job, node } = pending;
+			const { job } = pending;
 			if (job === undefined) fates.set(pending, "waiting");
-			else if (!byJob.has(job)) byJob.set(job, this.#fate(node, job, incarnation));
+			else if (!byJob.has(job)) byJob.set(job, this.#fate(pending, job, incarnation));
 		}
 		for (const pending of open) {
 			const fate = pending.job === undefined ? undefined : byJob.get(pending.job);
@@ -156,11 +171,21 @@ export class Inquiry {
 		return fates;
 	}
 
-	async #fate(node: string, id: string, incarnation: string | undefined): Promise<JobFate> {
-		const job = await this.#parts.queueOf(node).getJob(id);
-		if (job === undefined) return "gone";
-		if (job.attemptsStarted === 0) return "waiting";
+	async #fate(pending: Pending, id: string, incarnation: string | undefined): Promise<JobFate> {
+		const job = await this.#parts.queueOf(pending.node).getJob(id);
+		if (job === undefined || job.attemptsStarted === 0) {
+			if (this.#isOfBefore(pending)) return "unknown";
+			return job === undefined ? "gone" : "waiting";
+		}
 		return incarnation === undefined || job.processedBy === undefined || job.processedBy === incarnation ? "taken" : "retaken";
+	}
+
+	/**
+	 * Whether the server was started again since its job was sent, as of the last answer: that a worker doesn't have it says nothing then. A start that is
+	 * still the same has been so all the time.
+	 */
+	#isOfBefore(pending: Pending): boolean {
+		return isOfBefore(pending, this.#parts.start());
 	}
 
 	/** Takes the job out of the queue unless a worker has it. */
@@ -186,8 +211,9 @@ export class Inquiry {
 	}
 }
 
-function undecided(): BerthError {
-	return new BerthError("worker_lost", "No settlement came in time, and Redis can't be asked; it may have begun.");
+/** Nothing says what became of it. */
+export function undecided(): BerthError {
+	return new BerthError("worker_lost", "Redis can't be asked what became of it; it may have begun.");
 }
 
 /** Known not to have begun, and not in any queue: its worker ended or stops, or Redis was away. It may be placed again. */

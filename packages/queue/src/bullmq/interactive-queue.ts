@@ -1,9 +1,19 @@
 import { BerthError, type InvocationRequest, newId, SECOND_MS, type Settlement } from "@berth/contracts";
-import { READY_WAIT_MS, type Redis, ServerClock, Subscription, TooLateError, unavailable, untilReady } from "@berth/redis";
+import {
+	isRefusal,
+	READY_WAIT_MS,
+	type Redis,
+	ServerClock,
+	Subscription,
+	startOf,
+	TooLateError,
+	unavailable,
+	untilReady,
+} from "@berth/redis";
 import type { Queue } from "bullmq";
 import { Cancellations } from "../cancellations.js";
 import { LaneCounter, type LaneTotals } from "../counters.js";
-import { InteractiveRecords, type Reply } from "../interactive-records.js";
+import { InteractiveRecords, type LetGo, type Reply } from "../interactive-records.js";
 import { replyChannelOf } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import type { NodeChange } from "../node-ports.js";
@@ -15,7 +25,7 @@ import { Unbegun } from "../unbegun.js";
 import { addInTime } from "./adds-in-time.js";
 import { depthOf, NO_DEPTH, sumOfDepths } from "./depth.js";
 import type { InteractiveEnvelope } from "./envelope.js";
-import { Inquiry, LeftBehindError } from "./inquiry.js";
+import { Inquiry, LeftBehindError, undecided } from "./inquiry.js";
 import { NodeQueues } from "./node-queues.js";
 
 /** How long a doubtful add waits at most for Redis to return. */
@@ -79,6 +89,7 @@ export class InteractiveQueue {
 			channel: this.#channel,
 			gatewayId,
 			queueOf: (node) => this.#nodes.of(node).queue,
+			start: () => startOf(redis),
 			isOpen: (pending) => this.#pending.has(pending),
 			settled: (id, settlement) => this.#finish(id, settlement),
 			failed: (pending, error) => this.#fail(pending, error),
@@ -159,16 +170,18 @@ export class InteractiveQueue {
 			return;
 		}
 		const jobId = newId("job");
-		for (const pending of batch) pending.job = jobId;
+		const sentTo = startOf(redis);
+		for (const pending of batch) Object.assign(pending, { job: jobId, sentTo });
 		try {
-			const envelope = { replyTo: this.#channel, requests: batch.map(({ request }) => request) };
+			const requests = batch.map(({ request }) => request);
+			const envelope = { replyTo: this.#channel, requests, ...(sentTo === undefined ? {} : { sentTo }) };
 			// Others wait for those, and hold what everybody behind them wants.
 			const lifo = batch.some(({ request }) => (request.depth ?? 0) > 0);
 			await queue.add("batch", envelope, { ...JOB_OPTIONS, jobId, ...(lifo ? { lifo } : {}) });
 			for (const pending of batch) this.#accept(pending);
 		} catch (error) {
-			if (!(error instanceof TooLateError)) await this.#resolveDoubt(queue, jobId, batch, error);
-			else for (const pending of batch) this.#fail(pending, unavailable(redis, WHAT, error));
+			if (!(error instanceof TooLateError || isRefusal(error))) await this.#resolveDoubt(queue, jobId, batch, error);
+			else for (const pending of batch) this.#fail(pending, this.#notTaken(error));
 		}
 	}
 
@@ -176,17 +189,27 @@ export class InteractiveQueue {
 	async #resolveDoubt(queue: Queue<InteractiveEnvelope>, jobId: string, batch: Pending[], error: unknown): Promise<void> {
 		const { redis, log } = this.#parts;
 		log.warn({ error, invocations: batch.length }, "a job couldn't be added for certain");
-		// A Redis that refuses will refuse it again; one that was away takes it now, should it be known not to have it.
-		const revoked =
-			redis.status === "ready" ? unavailable(redis, WHAT, error) : new LeftBehindError(unavailable(redis, WHAT, error).message);
+		const isCut = redis.status !== "ready";
+		const revoked = this.#notTaken(error);
 		const known = (await untilReady(redis, PATIENCE_MS)) && (await this.#inquiry.hold(batch, "doubted", revoked));
 		if (known) return;
 		this.#retractions.add(jobId, () => queue.remove(jobId));
-		for (const pending of batch) this.#fail(pending, unavailable(redis, WHAT, error));
+		// One that says nothing has most likely done nothing. One that is gone may have been asked, and have given it to a worker, just before.
+		for (const pending of batch) this.#fail(pending, isCut ? undecided() : unavailable(redis, WHAT, error));
+	}
+
+	/** What those are told whose job isn't in the queue: a Redis that refuses will refuse it again, one that was away, or that another one replaces, takes it now. */
+	#notTaken(error: unknown): BerthError {
+		const { redis } = this.#parts;
+		const refused = unavailable(redis, WHAT, error);
+		return redis.status === "ready" ? refused : new LeftBehindError(refused.message);
 	}
 
 	#deliver(text: string): void {
-		for (const { id, settlement } of JSON.parse(text) as Reply[]) this.#finish(id, settlement);
+		for (const reply of JSON.parse(text) as (Reply | LetGo)[]) {
+			if ("letGo" in reply) void this.#inquiry.lookAfterLetGo(this.#pending.all().filter(({ job }) => job === reply.letGo));
+			else this.#finish(reply.id, reply.settlement);
+		}
 	}
 
 	async #resume(): Promise<void> {

@@ -1,8 +1,8 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { type Redis, Subscription } from "@berth/redis";
+import { type Redis, Subscription, startOf } from "@berth/redis";
 import { type Job, Queue } from "bullmq";
 import type { Cancelled } from "../cancellations.js";
-import { InteractiveRecords, type RecordBudget, type SettledInvocation } from "../interactive-records.js";
+import { InteractiveRecords, type LetGo, type RecordBudget, type SettledInvocation } from "../interactive-records.js";
 import { cancelChannelOf, interactiveQueueOf, NODE_NEWS, QUEUE_PREFIX } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import type { NodeNews } from "../node-channels.js";
@@ -10,7 +10,7 @@ import type { DeliveryHandler } from "../ports.js";
 import { Settler } from "../settler.js";
 import { Unbegun } from "../unbegun.js";
 import { Beginnings } from "./beginnings.js";
-import type { InteractiveEnvelope } from "./envelope.js";
+import { type InteractiveEnvelope, isOfBefore } from "./envelope.js";
 import { type Batch, InHand, type Retaken } from "./in-hand.js";
 import { JobFetcher } from "./job-fetcher.js";
 import { SHORT_STREAM } from "./leases.js";
@@ -167,7 +167,7 @@ export class InteractiveSource {
 
 	#take(job: Job<InteractiveEnvelope>, token: string, askedAtMs: number): void {
 		const lost = this.#keeper.hold(job.id as string, token, askedAtMs);
-		const batch: Batch = { job, token, lost, left: job.data.requests.length };
+		const batch: Batch = { job, token, lost, isOfBefore: isOfBefore(job.data, startOf(this.#parts.redis)), left: job.data.requests.length };
 		this.#batches.add(batch);
 		this.#inHand.take(batch);
 	}
@@ -209,9 +209,12 @@ export class InteractiveSource {
 	}
 
 	async #finish(batch: Batch): Promise<void> {
-		const { job, token, lost } = batch;
+		const { job, token, lost, isOfBefore } = batch;
 		try {
 			if (!lost.aborted) await job.moveToCompleted(undefined, token, false);
+			// A gateway that doesn't listen asks what became of it when it does again, and finds it gone.
+			if (!lost.aborted && isOfBefore)
+				await this.#parts.redis.publish(job.data.replyTo, JSON.stringify([{ letGo: job.id as string } satisfies LetGo]));
 		} catch (error) {
 			this.#parts.log.warn({ error, job: job.id }, "a job couldn't be completed; its settlements stand");
 		}

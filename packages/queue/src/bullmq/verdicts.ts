@@ -15,8 +15,11 @@ export type Reason =
 	/** Adding their job failed, so that it may or may not be in the queue. */
 	| "doubted";
 
-/** Where the job is that carries an invocation without a record; `retaken`: another incarnation has it than the one that is asked about. */
-export type JobFate = "waiting" | "taken" | "retaken" | "gone";
+/**
+ * Where the job is that carries an invocation without a record; `retaken`: another incarnation has it than the one that is asked about; `unknown`: nobody
+ * has it, as far as a server knows that was started again since it was sent, or has taken another one's place. It may have lost who had, and more.
+ */
+export type JobFate = "waiting" | "taken" | "retaken" | "gone" | "unknown";
 
 /**
  * What becomes of the invocation: `keep` waiting; settle it as `expired_in_queue` or `worker_lost`
@@ -27,16 +30,17 @@ export type JobFate = "waiting" | "taken" | "retaken" | "gone";
 export type Verdict = "keep" | "expired_in_queue" | "worker_lost" | "revoke" | "reclaim";
 
 export const VERDICTS: Readonly<Record<Reason, Readonly<Record<JobFate, Verdict>>>> = {
-	overdue: { waiting: "expired_in_queue", taken: "worker_lost", retaken: "worker_lost", gone: "worker_lost" },
-	resumed: { waiting: "keep", taken: "keep", retaken: "keep", gone: "worker_lost" },
-	abandoned: { waiting: "revoke", taken: "worker_lost", retaken: "keep", gone: "worker_lost" },
-	restarted: { waiting: "keep", taken: "worker_lost", retaken: "keep", gone: "worker_lost" },
-	draining: { waiting: "revoke", taken: "keep", retaken: "keep", gone: "worker_lost" },
-	returned: { waiting: "keep", taken: "reclaim", retaken: "keep", gone: "worker_lost" },
-	doubted: { waiting: "revoke", taken: "keep", retaken: "keep", gone: "revoke" },
+	overdue: { waiting: "expired_in_queue", taken: "worker_lost", retaken: "worker_lost", gone: "worker_lost", unknown: "worker_lost" },
+	resumed: { waiting: "keep", taken: "keep", retaken: "keep", gone: "worker_lost", unknown: "worker_lost" },
+	abandoned: { waiting: "revoke", taken: "worker_lost", retaken: "keep", gone: "worker_lost", unknown: "worker_lost" },
+	restarted: { waiting: "keep", taken: "worker_lost", retaken: "keep", gone: "worker_lost", unknown: "worker_lost" },
+	draining: { waiting: "revoke", taken: "keep", retaken: "keep", gone: "worker_lost", unknown: "worker_lost" },
+	returned: { waiting: "keep", taken: "reclaim", retaken: "keep", gone: "worker_lost", unknown: "worker_lost" },
+	doubted: { waiting: "revoke", taken: "keep", retaken: "keep", gone: "revoke", unknown: "worker_lost" },
 };
 
 export const VERDICT_TEXT = {
 	expired_in_queue: "The deadline passed before the node's worker took the invocation.",
-	worker_lost: "The node's worker took the invocation and is gone, or did not answer in time.",
+	worker_lost:
+		"The node's worker took the invocation and is gone, or did not answer in time; or Redis was started again, and lost what became of it.",
 } as const;

@@ -1,12 +1,15 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { closeRedis, openRedis, type Redis } from "../connection.js";
 
 const READY = "ready to accept connections";
+/** Redis's own name for the directory of its append-only files, and where a copy of it is kept. */
+const FILES = "appendonlydir";
+const KEPT = "kept";
 
 /** A redis-server of a test's own: on a unix socket in a temporary directory, everything acknowledged on disk. */
 export class RedisServer implements AsyncDisposable {
@@ -42,6 +45,19 @@ export class RedisServer implements AsyncDisposable {
 			return;
 		}
 		throw new Error("redis-server ended before it was ready");
+	}
+
+	/** Keeps what it has acknowledged up to now. */
+	async keep(): Promise<void> {
+		await cp(join(this.#directory, FILES), join(this.#directory, KEPT), { recursive: true });
+	}
+
+	/** Ends as in a crash, and starts with what it had when that was kept: as one whose newest writes never reached its disk does, or a replica that lagged. */
+	async loseSinceKept(): Promise<void> {
+		await this.kill();
+		await rm(join(this.#directory, FILES), { recursive: true });
+		await cp(join(this.#directory, KEPT), join(this.#directory, FILES), { recursive: true });
+		await this.start();
 	}
 
 	get running(): boolean {

@@ -55,6 +55,7 @@ export async function start(changes: Partial<PoolOptions> = {}): Promise<Pool> {
 	});
 	pools.push(pool);
 	await pool.start();
+	await pool.warmed();
 	return pool;
 }
 
