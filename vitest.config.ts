@@ -34,7 +34,7 @@ const apart = SYSTEM.filter((path) => !sharing.includes(path));
 /** What takes longest of its suite begins first: nothing waits for one of these alone at the end. */
 const LONG = new RegExp(
 	`/(?:${[
-		"matrix/(?:docker|runc)|cgroup2|conformance|engines|kills|images|restart|python-packages|stops|backup|dependencies",
+		"matrix/(?:docker|runc)|cgroup2|conformance|engines|kills|images|restart|python-packages|stops|backup|dependencies|nodes|faults/redis",
 		"leaks|aliases|cli|examples|image-repository|pool-settings",
 		"slow-clients|bullmq/(?:lane|background)|networks/networks|durable-memory",
 	].join("|")})\\.test\\.ts$`,

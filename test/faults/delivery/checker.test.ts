@@ -241,3 +241,19 @@ test("a firing that ran under an id that no history has, or before its time, is 
 		expect.stringMatching(/attempt 1 began 10 ms before its time/),
 	);
 });
+
+test("what ran twice under one key is found, unless the gateway that had it had died so long before that the key was free", () => {
+	const keyed = asking(WAITED, { hasKey: true, waited: { at: "gateway-0", fromMs: 900, untilMs: 40_000 } });
+	const before = { ...began("w", 1, 1000), id: "inv_before" };
+	const ranAnew = (diedMs: number, anewMs: number, to = "gateway-0") =>
+		changed({
+			asked: keyed,
+			witnessed: [before, ...WELL.witnessed.filter(({ token }) => token !== "w"), began("w", 1, anewMs), ended("w", 1, anewMs + 1)],
+			done: [{ to, fromMs: diedMs, untilMs: diedMs + 500 }],
+		});
+	const found = ["w ran as inv_before, and nobody asked for that"];
+	expect(ranAnew(1000, 21_000)).toEqual([]);
+	expect(ranAnew(1001, 21_000)).toEqual(found);
+	expect(ranAnew(1000, 21_000, "gateway-1")).toEqual(found);
+	expect(ranAnew(100, 21_000)).toEqual(found);
+});

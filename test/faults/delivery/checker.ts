@@ -1,5 +1,6 @@
 import { wrongFirings } from "./firings.js";
 import type { Asked, History, Recorded, Witnessed } from "./history.js";
+import { withoutRunsBefore } from "./keys.js";
 import { unexplainedEnd, unexplainedLoss } from "./losses.js";
 
 /** Of these codes a problem promises that its invocation never began. */
@@ -19,7 +20,8 @@ const ENDINGS = {
 /**
  * Holds what clients saw against the delivery invariants. @returns what is wrong, one sentence each; empty when all is well
  */
-export function violationsIn(history: History): readonly string[] {
+export function violationsIn(seen: History): readonly string[] {
+	const history = { ...seen, witnessed: withoutRunsBefore(seen) };
 	const records = new Map(history.records.map((record) => [record.id, record]));
 	const witnessed = Map.groupBy(history.witnessed, ({ token }) => token);
 	const told = new Set(history.asked.flatMap((asked) => idOf(asked) ?? []));

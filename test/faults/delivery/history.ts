@@ -10,6 +10,8 @@ export interface Asked {
 	readonly lane: Lane;
 	readonly deed: Deed;
 	readonly told: Told;
+	/** Whether it was asked for under an `Idempotency-Key`, and again until there was an answer. */
+	readonly hasKey?: boolean;
 	/** When the answer to its cancellation came that said it was cancelled, milliseconds since the epoch. */
 	readonly cancelledAtMs?: number;
 	/** When it may begin at the earliest, milliseconds since the epoch. */

@@ -71,9 +71,10 @@ export class LoadClient {
 		}
 		const notBefore = options.runAt === undefined ? {} : { notBeforeMs: options.runAt.getTime() };
 		// What nobody knows of a first request nobody knows of its repetition's refusal either.
+		const hasKey = step.what === "invoke-with-key";
 		const isUnknown = step.what === "invoke-with-key" && answer.kind === "refused";
 		const waited = { at: `gateway-${step.gateway}`, fromMs, untilMs: Date.now() };
-		const asked: Asked = { token, lane, deed: step.deed, told: isUnknown ? { kind: "nothing" } : answer, ...notBefore, waited };
+		const asked: Asked = { token, lane, deed: step.deed, told: isUnknown ? { kind: "nothing" } : answer, ...notBefore, waited, hasKey };
 		const at = this.#seen.asked.push(asked) - 1;
 		if (answer.kind === "accepted" && step.what === "cancel") this.#seen.asked[at] = await this.#cancelled(step, asked, answer.id);
 		if (answer.kind === "accepted" && step.what === "watch") await this.#read(step, answer.id);

@@ -4,7 +4,7 @@ import { type OwnStack, startOwnStack } from "../testing/own-stack.js";
 import { mirror } from "../testing/settlements.js";
 
 /** More than any project may begin at once where the gateway is behind for long. */
-const FLOOD = 100;
+const FLOOD = 400;
 const ENOUGH = 5;
 
 /** What the gateway sees of itself: how fast this machine is has no part in it. */
