@@ -9,8 +9,6 @@ const BUSY =
 	"export default () => { let x = 1; for (let at = 0; at < 32e6; at++) { x ^= x << 13; x ^= x >>> 17; x ^= x << 5; } return x; };";
 const QUICK_WORK = "export default (payload) => payload;";
 const CLIENTS = 8;
-/** Of its core what a worker has with its sandboxes, so that what all of them share (gateway, Redis, client, registry) has the same room beside one as beside two. */
-const CORES_EACH = 0.75;
 /** Functions whose warm hits are counted, and how many invocations a second come to all of them. */
 const FUNCTIONS = 20;
 const PER_SECOND = 20;
@@ -20,14 +18,14 @@ const QUICK_SIZES = { joins: 1, seconds: 4, warmSeconds: 8 };
 
 /**
  * What more than one node is good for, on a cluster of its own: how soon one that joins serves, how often three have a function warm where
- * one has, and what a second worker adds, each with as much of a core of its own.
+ * one has, and what a second worker adds, each on a core of its own.
  * @param {boolean} quick @param {AbortSignal} signal
  */
 export async function nodeCosts(quick, signal) {
 	const sizes = quick ? QUICK_SIZES : SIZES;
 	const kept = await mkdtemp("/var/lib/berth-bench-bases-");
 	process.env.TEST_BASES = join(kept, "bases");
-	const { Cluster, Stack, takeKeptBases, holdTo } = await import("./cluster.mjs");
+	const { Cluster, Stack, takeKeptBases } = await import("./cluster.mjs");
 	const cluster = await Cluster.start({
 		gateways: 1,
 		workers: 1,
@@ -48,11 +46,8 @@ export async function nodeCosts(quick, signal) {
 	const started = [];
 	try {
 		const joins = await joinTimes(client, worker, sizes.joins, signal);
-		for (const core of [0, 1 % availableParallelism()]) {
-			const { stack } = await worker(labels(`trio=yes,pinned=yes,core=c${core}`), ["taskset", "-c", String(core)]);
-			started.push(stack);
-			await holdTo(stack.dataDir, CORES_EACH);
-		}
+		for (const core of [0, 1 % availableParallelism()])
+			started.push((await worker(labels(`trio=yes,pinned=yes,core=c${core}`), ["taskset", "-c", String(core)])).stack);
 		signal.throwIfAborted();
 		const cpu = await throughputs(client, sizes.seconds);
 		signal.throwIfAborted();
@@ -60,7 +55,7 @@ export async function nodeCosts(quick, signal) {
 			one: await warmRate(client, "one", { first: "yes" }, sizes.warmSeconds),
 			three: await warmRate(client, "three", { trio: "yes" }, sizes.warmSeconds),
 		};
-		return { joins, cpu, warm };
+		return { joins, cpu, warm, cores: availableParallelism() };
 	} finally {
 		for (const stack of started) await stack.stop();
 		await cluster.stop();
@@ -99,7 +94,7 @@ async function untilServed(client, name, signal) {
 	}
 }
 
-/** Invocations a second of what only computes, by one worker and by two, in turns. */
+/** Invocations a second of what only computes, by one worker on one core and by two on one each, in turns. */
 async function throughputs(client, seconds) {
 	await client.deploy("bench-busy-one", { source: BUSY, nodeSelector: { core: "c0" } }, { wait: true });
 	await client.deploy("bench-busy-two", { source: BUSY, nodeSelector: { pinned: "yes" } }, { wait: true });
