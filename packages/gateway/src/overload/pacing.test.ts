@@ -6,11 +6,12 @@ import { mirror } from "../testing/settlements.js";
 /** More than any project may begin at once where the gateway is behind for long. */
 const FLOOD = 400;
 const ENOUGH = 5;
+const BESIDE = 10;
 
 /** What the gateway sees of itself: how fast this machine is has no part in it. */
 let isBehind = true;
 const watch = {
-	seen: () => ({ elapsedMs: 200, lateMs: isBehind ? 10 : 0, cores: 0.5 }),
+	seen: () => ({ elapsedMs: 200, lateMs: isBehind ? 10 : 0, busy: isBehind ? 1 : 0.5 }),
 	measure: () => undefined,
 	close: () => undefined,
 };
@@ -47,6 +48,8 @@ test("a project that floods a gateway that is behind is held up and refused, one
 	let none = 0;
 	while (refused.length < ENOUGH) {
 		const flooded = flood();
+		// Enough that it counts.
+		for (let more = 0; more < BESIDE; more++) beside.push(stack.services.pacing.take("beside") === undefined ? 200 : 429);
 		const [one, other] = await Promise.all([invoke("floods"), invoke("beside")]);
 		beside.push(other.status);
 		await other.arrayBuffer();
