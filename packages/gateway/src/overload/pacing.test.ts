@@ -6,6 +6,8 @@ import { mirror } from "../testing/settlements.js";
 /** More than any project may begin at once where the gateway is behind for long. */
 const FLOOD = 400;
 const ENOUGH = 5;
+/** Over HTTP they come a little later than the flood: one or two have the turns that there are again by then. */
+const TOGETHER = 10;
 
 /** What the gateway sees of itself: how fast this machine is has no part in it. */
 let isBehind = true;
@@ -47,11 +49,12 @@ test("a project that floods a gateway that is behind is held up and refused, one
 	let none = 0;
 	while (refused.length < ENOUGH) {
 		const flooded = flood();
-		const [one, other] = await Promise.all([invoke("floods"), invoke("beside")]);
+		const [other, ...flooding] = await Promise.all([invoke("beside"), ...Array.from({ length: TOGETHER }, () => invoke("floods"))]);
 		beside.push(other.status);
 		await other.arrayBuffer();
-		const answer = (await one.json()) as Problem;
-		if (one.status === 429) {
+		for (const one of flooding) {
+			const answer = (await one.json()) as Problem;
+			if (one.status !== 429) continue;
 			expect(one.headers.get("retry-after")).toBe("1");
 			refused.push(answer);
 		}
