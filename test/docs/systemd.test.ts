@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -29,6 +29,15 @@ async function analyze(...args: readonly string[]): Promise<string> {
 	});
 	return stdout + stderr;
 }
+
+test.each(readdirSync(UNITS).filter((name) => name.endsWith(".service")))("what %s runs is there, as the build makes it", (name) => {
+	const commands = [...readFileSync(join(UNITS, name), "utf8").matchAll(/^Exec\w+=(.+)$/gm)].map(([, command = ""]) => command.split(" "));
+	const ours = commands.flat().filter((word) => word.startsWith("/opt/berth/"));
+	expect(ours.length).toBeGreaterThan(1);
+	for (const path of ours) expect(existsSync(path.replace("/opt/berth", ROOT)), path).toBe(true);
+	// Of a package its programs alone: the modules that they are made of are loaded by the hundred.
+	for (const path of ours.filter((path) => path.includes("/dist/"))) expect(path).toMatch(/\/dist\/programs\/main\.js$/);
+});
 
 describe("the unit of a gateway alone", () => {
 	test("is one that systemd reads without a complaint, and leaves little to expose", async () => {

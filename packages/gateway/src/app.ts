@@ -1,5 +1,5 @@
 import { BerthError, ERRORS } from "@berth/contracts";
-import express, { type Express, type Request, type RequestHandler, type Response } from "express";
+import express, { type ErrorRequestHandler, type Express, type Request, type RequestHandler, type Response } from "express";
 import { audited, isChange } from "./audit.js";
 import { admit, hasKeyOf, principalOf } from "./auth.js";
 import { hasKey, serveOnce } from "./idempotency/idempotency.js";
@@ -21,16 +21,17 @@ export function createApp(services: Services, invocations: Invocations): Express
 	app.set("trust proxy", services.trustedProxies.length === 0 ? false : services.trustedProxies);
 	app.use("/v1", wholePaths, plainBodies);
 	const all = withDocument(routes(invocations));
-	for (const route of all) app[route.method](expressPath(route.path), handlerOf(route, services));
+	// One for all: what it has said of one route it doesn't say again of another.
+	const problems = problemHandler(services.log);
+	for (const route of all) app[route.method](expressPath(route.path), handlerOf(route, services, problems));
 	for (const path of new Set(all.map((route) => route.path))) app.all(expressPath(path), otherMethods(all, path));
 	app.use(noSuchPath);
-	app.use(problemHandler(services.log));
+	app.use(problems);
 	return app;
 }
 
-function handlerOf(route: Route, services: Services): RequestHandler {
-	const { metrics, log } = services;
-	const problems = problemHandler(log);
+function handlerOf(route: Route, services: Services, problems: ErrorRequestHandler): RequestHandler {
+	const { metrics } = services;
 	return async (request: Request, response: Response) => {
 		const startedAt = performance.now();
 		response.once("close", () => {

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { type OwnStack, startOwnStack } from "./testing/own-stack.js";
 import { ended } from "./testing/settlements.js";
 import { METRICS_KEY } from "./testing/stack.js";
@@ -99,6 +99,7 @@ test("a Redis that takes no writes isn't ready, and says why", async () => {
 test("while Redis is away it isn't ready, refuses in a second or two as unavailable, says so in its metrics, and comes back by itself", async () => {
 	stack.onInvocation(async () => ended("succeeded", {}, { body: { text: "1" } }));
 	await stack.redis.kill();
+	const logged = vi.spyOn(stack.services.log, "error");
 	const refused = await invoke();
 	expect([refused.status, refused.headers.get("retry-after"), await refused.json()]).toMatchObject([
 		503,
@@ -109,6 +110,12 @@ test("while Redis is away it isn't ready, refuses in a second or two as unavaila
 	const unready = await fetch(`${stack.url}/readyz`);
 	expect([unready.status, await unready.json()]).toMatchObject([503, { detail: expect.stringMatching(/durable Redis.*fast Redis/) }]);
 	expect((await fetch(`${stack.url}/livez`)).status).toBe(200);
+	for (const path of ["/v1/functions/hello", "/v1/functions/hello/versions"]) expect((await stack.fetch(path)).status).toBe(503);
+	// Each reason once, whatever the paths were.
+	const said = logged.mock.calls.map(([, message]) => message);
+	expect(said.length).toBeGreaterThan(0);
+	expect(said).toEqual([...new Set(said)]);
+	logged.mockRestore();
 	expect((await samples()).get("berth_redis_up")).toBe(0);
 	await stack.redis.start();
 	await expect.poll(async () => (await invoke()).status, { timeout: 10_000 }).toBe(200);

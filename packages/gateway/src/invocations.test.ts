@@ -340,6 +340,16 @@ describe("too much at once", () => {
 		expect(await small.services.metrics.registry.metrics()).toContain('berth_refused_total{lane="interactive",reason="share"} 1');
 	});
 
+	test("of a gateway that stops, and has waited for it, is 502 with Retry-After: it may have begun", async () => {
+		await using gateway = await startSmall(4);
+		const { small, began, refusal } = gateway;
+		await small.deploy("slow");
+		const told = refusal("slow");
+		await expect.poll(() => began).toEqual(["slow"]);
+		small.services.invocations.giveUp();
+		expect(await told).toEqual([502, "1", "worker_lost"]);
+	});
+
 	test("for all places is 503 with Retry-After, before a body is sent", async () => {
 		await using gateway = await startSmall(1);
 		const { small, began, end, send, refusal } = gateway;

@@ -9,7 +9,7 @@ const LINGER_MS = 2 * SECOND_MS;
 const SAID_MS = 10 * SECOND_MS;
 const SAID_MOST = 100;
 
-/** Statuses that a caller may wait for the end of. */
+/** Statuses that a caller may wait for the end of, whoever knows for how long. */
 const WAIT_STATUSES: ReadonlySet<number> = new Set([429, 503, 507]);
 
 /** Refusing for want of room has to stay cheap, so it isn't logged; the metrics count it. Nor is anything else of which it is known when to come again. */
@@ -56,7 +56,8 @@ class Seldom {
 
 export function sendProblem(response: Response, problem: Problem): void {
 	if (problem.code === "unauthorized") response.setHeader("www-authenticate", "Bearer");
-	if (WAIT_STATUSES.has(problem.status)) response.setHeader("retry-after", retryAfterOf(problem));
+	if (WAIT_STATUSES.has(problem.status) || typeof problem["retryAfterMs"] === "number")
+		response.setHeader("retry-after", retryAfterOf(problem));
 	const text = JSON.stringify(problem);
 	response.status(problem.status).setHeader("content-type", "application/problem+json");
 	response.setHeader("content-length", Buffer.byteLength(text));

@@ -11,19 +11,19 @@ interface Policy extends Bucket {
 	readonly whose: string;
 }
 
+/** One more request of a project, at its pace and within its rates. @throws BerthError too_busy; and as `takeOfRates` */
+export async function countRequest(project: string, response: Response, services: Services, holder?: KeyHolder): Promise<void> {
+	await services.pacing.take(project);
+	await takeOfRates(project, response, services, holder);
+}
+
 /**
  * One more request of a project, whoever makes it: with one of its keys, which may have a bound of its own, at a public function or to a hook.
  * Says in the answer's headers what is left, as draft-ietf-httpapi-ratelimit-headers-10 has it. Nothing is waited for unless there is a limit and
  * none of it is at hand; what is asked for of both is on its way at the same time.
  * @param holder of the key that it came with @throws BerthError rate_limited, unavailable
  */
-export async function countRequest(
-	project: string,
-	response: Response,
-	{ functions, rates, pacing }: Services,
-	holder?: KeyHolder,
-): Promise<void> {
-	await pacing.take(project);
+export async function takeOfRates(project: string, response: Response, { functions, rates }: Services, holder?: KeyHolder): Promise<void> {
 	const policies = policiesOf(project, functions.quotas.of(project), holder);
 	if (policies.length === 0) return;
 	const taken = rates.takeAll(policies);

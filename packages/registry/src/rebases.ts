@@ -1,8 +1,12 @@
 import type { BerthError, Digest, FunctionSummary, Manifest, OutdatedVersion, Version } from "@berth/contracts";
-import { guarded, type Redis } from "@berth/redis";
+import { guarded, LuaScript, type Redis } from "@berth/redis";
 import { functionNotFound } from "./absent.js";
 import { keys, versionPrefix } from "./keys.js";
 import { CREATE_REBASED } from "./version-scripts.js";
+
+/** KEYS bases. ARGV runtimes, each with its base. Also while memory is short: nothing is done before. */
+const SAY_BASES = new LuaScript(`#!lua flags=allow-oom
+return redis.call('HSET', KEYS[1], unpack(ARGV))`);
 
 /** What rebases need of versions: how they are read, what their log begins with, what is said while the store is lost. */
 export interface RebasesOptions {
@@ -21,9 +25,14 @@ export class Rebases {
 		this.#options = options;
 	}
 
-	/** Says which base images of each runtime get from now on. */
+	/** Says which base images of each runtime get from now on. Nothing is written where it is said already: a worker starts while no writes are taken, too. */
 	async announce(bases: Readonly<Record<string, Digest>>): Promise<void> {
-		await guarded(this.#options.redis, "recording the bases", () => this.#options.redis.hset(keys.bases, bases));
+		const { redis } = this.#options;
+		await guarded(redis, "recording the bases", async () => {
+			const said = await redis.hgetall(keys.bases);
+			if (Object.entries(bases).every(([runtime, digest]) => said[runtime] === digest)) return;
+			await SAY_BASES.run(redis, [keys.bases], Object.entries(bases).flat());
+		});
 	}
 
 	/** The versions of a function that an alias leads to and whose base isn't the one of now; ascending. */

@@ -2,10 +2,9 @@ import { BerthError, HOUR_MS } from "@berth/contracts";
 import { guarded, LuaScript, type Redis } from "@berth/redis";
 import { keys } from "./keys.js";
 
-/** KEYS store. ARGV what it is when nothing is said yet. Gives what it is. */
-const STORE_STATE = new LuaScript(`
-redis.call('SET', KEYS[1], ARGV[1], 'NX')
-return redis.call('GET', KEYS[1])`);
+/** KEYS store. ARGV what it is when nothing is said yet. Gives what it is. Also while memory is short. */
+const STORE_STATE = new LuaScript(`#!lua flags=allow-oom
+return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'GET') or ARGV[1]`);
 
 /** What a recovery that was cut short brought back stays for so long, for another one. */
 const RECOVERING_MS = 24 * HOUR_MS;
@@ -20,11 +19,13 @@ export class StoreState {
 
 	/**
 	 * Whether the records are all that the artifact store has images of (`whole`); or this Redis is another one than
-	 * the one that had them (`lost`), until `recovered`. @param hasImages of functions, in the store
+	 * the one that had them (`lost`), until `recovered`. Nothing is written where something is said: a worker starts while it takes no writes, too. @param hasImages of functions, in the store
 	 */
 	async find(hasImages: boolean): Promise<"whole" | "lost"> {
-		const state = await guarded(this.#redis, "looking at the store's state", () =>
-			STORE_STATE.run(this.#redis, [keys.store], [hasImages ? "lost" : "whole"]),
+		const state = await guarded(
+			this.#redis,
+			"looking at the store's state",
+			async () => (await this.#redis.get(keys.store)) ?? (await STORE_STATE.run(this.#redis, [keys.store], [hasImages ? "lost" : "whole"])),
 		);
 		return state === "lost" ? "lost" : "whole";
 	}

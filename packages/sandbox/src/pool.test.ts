@@ -36,6 +36,27 @@ describe("a start", () => {
 	});
 });
 
+test("floors that are being filled are waited for until somebody asks for a sandbox, who may keep them from it", async () => {
+	const pool = await start();
+	const held = Promise.withResolvers<void>();
+	engine.onBoot = () => held.promise;
+	const filled = pool.setFloor(2);
+	let isWarm = false;
+	const warmed = pool.warmed().then(() => {
+		isWarm = true;
+	});
+	await expect.poll(() => engine.boots.length, { interval: 5 }).toBeGreaterThan(0);
+	await new Promise(setImmediate);
+	await expect.poll(() => engine.boots.length, { interval: 5 }).toBeGreaterThan(0);
+	await new Promise(setImmediate);
+	expect(isWarm).toBe(false);
+	const asked = pool.acquire(version("hello"));
+	await warmed;
+	held.resolve();
+	await asked;
+	await filled;
+});
+
 describe("where an engine can't graft", () => {
 	test("a sandbox is booted with its function's layers and limits, and the engine isn't asked for more", async () => {
 		engine.grafts = false;

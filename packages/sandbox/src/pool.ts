@@ -37,6 +37,8 @@ export class Pool {
 	readonly #crashLoops: CrashLoops;
 	readonly #dispatch: Dispatch;
 	readonly #warmth: Warmth;
+	/** Resolved when the first sandbox was asked for. */
+	readonly #asked = Promise.withResolvers<void>();
 	#tidier: NodeJS.Timeout | undefined;
 	#closed = false;
 
@@ -66,9 +68,9 @@ export class Pool {
 		await this.#floors.first();
 	}
 
-	/** Resolves when the floors stand. */
+	/** Resolves when the floors stand; or as soon as a sandbox is asked for, as whoever asks may keep them from it for long. */
 	async warmed(): Promise<void> {
-		await this.#floors.reached();
+		await Promise.race([this.#floors.reached(), this.#asked.promise]);
 	}
 
 	/**
@@ -79,6 +81,7 @@ export class Pool {
 	 */
 	async acquire(target: Specialisation, ends: readonly AbortSignal[] = [], nesting: Nesting = ROOT): Promise<Lease> {
 		this.#refuseWhenClosed();
+		this.#asked.resolve();
 		if (ends.some(({ aborted }) => aborted)) throw nobodyWaits();
 		return await this.#dispatch.acquire(target, ends, nesting);
 	}
@@ -91,6 +94,7 @@ export class Pool {
 	/** A sandbox of the build class, for one build; it is thrown away after. */
 	async acquireBuild(boot: BuildBoot = {}): Promise<BuildLease> {
 		this.#refuseWhenClosed();
+		this.#asked.resolve();
 		const key = buildKeyOf(this.#options.bases.build, boot);
 		const startedAt = performance.now();
 		// A build goes on also where there is too little room: functions wait for it, not it for them.

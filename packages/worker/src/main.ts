@@ -58,8 +58,8 @@ import { ReadyVersions, versionKeyOf } from "./versions.js";
 
 /** How long a stop waits for what runs, milliseconds. */
 const GRACE_MS = 10_000;
-/** How long whoever has started it waits for its floors, milliseconds. */
-const WARM_MS = 30_000;
+/** How long whoever has started it, and a gateway to be started after it, waits for its floors where nobody wants any sandbox yet, milliseconds. */
+const WARM_MS = 5000;
 /** Builds at the same time: each wants a core. */
 const BUILDS_AT_ONCE = 2;
 
@@ -347,7 +347,7 @@ process.once("SIGINT", () => void stop());
 process.once("SIGUSR2", () => void stop(true));
 exitWithParent(() => void stop());
 const store = await functions.store.find(builder.functions().length > 0);
-// It takes what comes meanwhile, and where much comes its floors may never stand all at once.
+// It takes what comes meanwhile: where something does, its floors are for whoever comes next, and nobody waits for them.
 await Promise.race([pool.warmed(), pause(WARM_MS)]);
 process.stdout.write(`${JSON.stringify({ ready: true, node, store })}\n`);
 

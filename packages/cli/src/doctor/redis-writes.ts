@@ -4,6 +4,7 @@ import { askRedis, RedisError } from "./redis-connection.js";
 /** What a server is there for. */
 export type RedisRole = "durable" | "fast";
 
+const WRITES = ": writes";
 /** What gateways write to see whether a server takes writes. */
 const TRIAL = ["SET", "berth:trial", "", "PX", "1000"] as const;
 const REFUSED: Readonly<Record<RedisRole, string>> = {
@@ -16,11 +17,14 @@ const MENDS: Readonly<Record<string, string>> = {
 	OOM: "Raise its maxmemory, or let what is queued be done.",
 };
 
+/** That a server takes no writes may pass by itself (a failover, a full server that is being emptied), as what it is told by its settings doesn't. */
+export const isOfWrites = ({ name }: Pick<Check, "name">): boolean => name.endsWith(WRITES);
+
 /** Whether a server takes writes: it answers all that is read even where it doesn't. Nothing is said of one that does. */
 export async function checkWrites(role: RedisRole, url: string): Promise<readonly Check[]> {
 	const [replication, written] = await askRedis(url, [["INFO", "replication"], TRIAL]);
 	const info = replication instanceof RedisError ? "" : String(replication);
-	const name = `${role} Redis: writes`;
+	const name = `${role} Redis${WRITES}`;
 	if (field(info, "role") === "slave") {
 		const master = `${field(info, "master_host")}:${field(info, "master_port")}`;
 		const words = written instanceof RedisError ? "writes are refused" : "what is written here is lost when it takes its master's data";

@@ -39,8 +39,6 @@ test.each([
 	],
 	["fast", ["--maxmemory-policy", "volatile-ttl"], "fast Redis: memory: maxmemory-policy is volatile-ttl"],
 	["durable", ["--appendonly", "no"], "durable Redis: durability: appendonly is off"],
-	["durable", ["--replicaof", "127.0.0.1", "1"], "durable Redis: writes: It is a replica of 127.0.0.1:1, and writes are refused"],
-	["fast", ["--min-replicas-to-write", "1"], "fast Redis: writes: It takes no writes: NOREPLICAS"],
 ])(
 	"a %s Redis of the operator's with %j refuses a start, of a gateway alone, too: by the cause, and what to do",
 	async (role, options, said) => {
@@ -49,6 +47,21 @@ test.each([
 		for (const settings of [loadSettings(env), { ...loadSettings(env), roles: ["gateway"] as const }])
 			await expect(preflight(settings, () => undefined)).rejects.toThrow(said);
 		expect(await readdir(root)).toEqual([]);
+	},
+);
+
+test.each([
+	["durable", ["--replicaof", "127.0.0.1", "1"], "It is a replica of 127.0.0.1:1, and writes are refused"],
+	["fast", ["--min-replicas-to-write", "1"], "It takes no writes: NOREPLICAS"],
+	["durable", ["--maxmemory", "1"], "It takes no writes: OOM"],
+])(
+	"a %s Redis of the operator's with %j, which may pass by itself, is warned of: a machine that starts meanwhile isn't down for good",
+	async (role, options, said) => {
+		await using redis = await RedisServer.start(...options);
+		const env = { BERTH_DATA_DIR: join(root, "data"), BERTH_PORT: "0", [`BERTH_${role.toUpperCase()}_REDIS_URL`]: redis.url };
+		const heard: string[] = [];
+		await preflight({ ...loadSettings(env), roles: ["gateway"] }, (text) => void heard.push(text));
+		expect(heard).toEqual([expect.stringContaining(`warning: ${role} Redis: writes: ${said}`)]);
 	},
 );
 

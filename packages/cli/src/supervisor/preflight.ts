@@ -7,6 +7,7 @@ import { seccomp } from "../doctor/kernel.js";
 import { runProgram } from "../doctor/program.js";
 import { gvisor, runtime } from "../doctor/programs.js";
 import { checkRedisServers } from "../doctor/redis-settings.js";
+import { isOfWrites } from "../doctor/redis-writes.js";
 import { CommandFailure, EXIT } from "../exit-codes.js";
 import { messageOf } from "../system-errors.js";
 import { tryImageRepository } from "./image-repository.js";
@@ -27,8 +28,12 @@ export async function preflight(settings: Settings, say: (text: string) => void)
 	for (const { status, found, mend } of await checksOf(settings))
 		if (status === "failed") throw new CommandFailure(EXIT.failed, `${found} ${mend}`);
 	// Those that aren't ours to start.
-	for (const { status, name, found, mend } of await checkRedisServers(settings, false))
-		if (status === "failed") throw new CommandFailure(EXIT.failed, `${name}: ${found} ${mend}`);
+	for (const check of await checkRedisServers(settings, false)) {
+		if (check.status !== "failed") continue;
+		const text = `${check.name}: ${check.found} ${check.mend}`;
+		if (!isOfWrites(check)) throw new CommandFailure(EXIT.failed, text);
+		say(`warning: ${text}`);
+	}
 	if (isOpen(settings) && settings.roles.includes("gateway"))
 		say(
 			`${settings.host} isn't this machine alone, and the gateway speaks plain HTTP there: API keys can be read on the way. Set BERTH_TLS_CERT and BERTH_TLS_KEY, or BERTH_TRUSTED_PROXIES where a proxy in front speaks TLS.`,

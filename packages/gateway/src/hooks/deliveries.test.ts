@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import type { HookEvent, HookWithSecret } from "@berth/contracts";
 import type { Delivery } from "@berth/queue";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { HookShop, settled, signed } from "../testing/hook-shop.js";
 import { startOwnStack } from "../testing/own-stack.js";
 import { ended } from "../testing/settlements.js";
@@ -205,6 +205,28 @@ describe("a hook with a rate", () => {
 		const wrong = (await shop.call("PATCH", `/${hook.name}`, { rate: { limit: 0, periodMs: 60_000 } }, 400)) as { issues: object[] };
 		expect(wrong.issues).toMatchObject([{ field: "rate.limit" }]);
 	});
+});
+
+test("what its project asks for beyond its part of a gateway that is behind is refused before it is read, and in the hook's log as limited", async () => {
+	const watch = { seen: () => ({ elapsedMs: 200, lateMs: 10, busy: 1 }), measure: () => undefined, close: () => undefined };
+	await using behind = await HookShop.open({ watch });
+	behind.begin();
+	const hook = await behind.made();
+	const { pacing, metrics } = behind.stack.services;
+	let answer = await behind.deliver(hook, signed(hook));
+	while (answer.status === 200) {
+		// More than either may begin, and another one for whose sake that is.
+		const turns = [...Array(400).fill("default"), ...Array(20).fill("beside")].map(async (project: string) => await pacing.take(project));
+		const taken = Promise.allSettled(turns);
+		answer = await behind.deliver(hook, { body: "from anybody" });
+		await taken;
+		if (answer.status === 401) answer = await behind.deliver(hook, signed(hook));
+	}
+	expect([answer.status, JSON.parse(answer.text).code]).toEqual([429, "too_busy"]);
+	const events = await vi.waitUntil(async () => await behind.eventsOf(hook, "?result=limited").catch(() => undefined), 15_000);
+	expect(events).toMatchObject(Array(events.length).fill({ result: "limited", status: 429, bodyBytes: 0 }));
+	expect(events.length).toBeGreaterThan(0);
+	expect(await metrics.registry.metrics()).toMatch(/berth_hook_deliveries_total\{result="limited"\} [1-9]/);
 });
 
 test("repetitions take nothing of a hook's rate, also those that come at the same time", async () => {

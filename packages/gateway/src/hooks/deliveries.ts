@@ -2,7 +2,7 @@ import { BerthError, type Hook, schemeOf, type Verified, verifyDelivery } from "
 import type { OpenHook, Repeated, StoredEvent } from "@berth/registry";
 import type { Request, Response } from "express";
 import type { Interactive } from "../interactive.js";
-import { countRequest } from "../rate-limit.js";
+import { takeOfRates } from "../rate-limit.js";
 import type { Services } from "../services.js";
 import { DeliveryRuns, sendAgain } from "./delivery-runs.js";
 import { cutBody, keptBody, type Receipt, receiptOf } from "./receipt.js";
@@ -30,6 +30,7 @@ export class Deliveries {
 		if (found === undefined) throw this.#refusals.unknown();
 		const receipt = receiptOf(found, request);
 		const { hook } = found;
+		await this.#services.pacing.take(found.project)?.catch((error: unknown) => this.#refusals.overRate(found, receipt.event, EMPTY, error));
 		const stranger = strangeness(hook, receipt.event);
 		if (stranger !== undefined) throw await this.#refusals.refused(found, receipt.event, EMPTY, stranger);
 		const body = await this.#read(found, receipt.event, request);
@@ -60,7 +61,7 @@ export class Deliveries {
 			response.json({ event: event.id, ignored: event.event ?? null });
 			return;
 		}
-		await countRequest(found.project, response, this.#services).catch((error: unknown) =>
+		await takeOfRates(found.project, response, this.#services).catch((error: unknown) =>
 			this.#refusals.overRate(found, event, body, error),
 		);
 		const told = hook.duplicates === "run" ? [] : identities;

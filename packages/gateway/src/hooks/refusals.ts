@@ -54,9 +54,9 @@ export class Refusals {
 		return await this.#noteLimited(id, event, body, new BerthError("hook_limited", detail, { extra: { retryAfterMs: waitMs } }));
 	}
 
-	/** What the rate of its project has no room for. @throws what it is given, logged as limited if that is so */
+	/** What the pace or the rate of its project has no room for. @throws what it is given, logged as limited if that is so */
 	async overRate({ id }: OpenHook, event: StoredEvent, body: Buffer, error: unknown): Promise<never> {
-		if (!(error instanceof BerthError) || error.code !== "rate_limited") throw error;
+		if (!(error instanceof BerthError) || (error.code !== "rate_limited" && error.code !== "too_busy")) throw error;
 		this.#services.metrics.delivered("limited");
 		throw await this.#noteLimited(id, event, body, error);
 	}

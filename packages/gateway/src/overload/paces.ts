@@ -1,4 +1,4 @@
-import { SECOND_MS } from "@berth/contracts";
+import { MINUTE_MS, SECOND_MS } from "@berth/contracts";
 import type { Seen } from "./self-watch.js";
 
 /**
@@ -6,8 +6,10 @@ import type { Seen } from "./self-watch.js";
  * 0.3 to 0.6 at rest and beside sandboxes that compute, 1.5 beside a flood.
  */
 const LATE_MS = 1;
-/** With less than this of a core a gateway isn't what keeps anybody waiting: slower requests would change nothing. */
+/** With work for less of its time a gateway isn't what keeps anybody waiting: slower requests would change nothing. */
 const BUSY = 0.1;
+/** With work for more of its time it has more than it can do, for whatever reason: less is the only cure. */
+const FULL = 0.95;
 const SLOWER = 0.7;
 const FASTER = 1.1;
 /** Far enough above what all ask for to be no bound. */
@@ -16,6 +18,15 @@ const FREE = 2;
 const ALIKE = 0.95;
 /** So many a second are no flood, whatever others do: nobody is held up who asks for less. */
 const LEAST = 100;
+/** Who asks for less than so many a second would hardly gain by it if others were slower: they aren't for its sake. */
+const COUNTED = LEAST / 10;
+/** How many looks say how late it is, by the one in the middle: less than half of them, late for whatever reason, say nothing. */
+const LOOKS = 5;
+/** What is left of the lateness at most once nobody does more than an equal part, if it came of their requests. */
+const HELPED = 0.8;
+/** So long nobody is slowed after it didn't help, twice as long each time, and at most; milliseconds. */
+const REST_MS = 10 * SECOND_MS;
+const LONGEST_REST_MS = MINUTE_MS;
 /** What a project may begin at once, by what it may in this time: what came evenly comes together where a machine is late. Milliseconds. */
 const BURST_MS = SECOND_MS;
 /** So long a request waits for its turn at most, milliseconds. */
@@ -32,37 +43,53 @@ interface Pace {
 	turnAtMs: number;
 }
 
+/** Since projects aren't free to ask for anything. */
+interface Cut {
+	/** What it was before: how late the gateway was, milliseconds, and an equal part of what was begun, a second. */
+	readonly lateMs: number;
+	readonly equal: number;
+	/** What each may begin now, a second. */
+	perSecond: number;
+	/** For how many looks nobody did more than that equal part. */
+	looksBelow: number;
+}
+
 /**
  * How many requests a second a project may begin, which is any number unless a gateway is behind and works for several: then it is one number for
- * all, so that who asks for less isn't held up, and all others have the same (max-min fairness). It goes down as long as the gateway is behind, but
- * not below an equal part of what it does, since nobody would have more for that; and up as soon as it isn't, by a share of itself: a machine may serve ten a second, or thousands.
+ * all, so that who asks for less isn't held up, and all others have the same (max-min fairness). It goes down as long as the gateway is behind: to an
+ * equal part of what was begun before, and further only if that made the gateway less late, or it never rests. Otherwise its requests
+ * aren't why it is late, and all are free again. It goes up as soon as the gateway isn't behind, by a share of itself: a machine may serve ten a second, or thousands.
  */
 export class Paces {
 	readonly #clock: () => number;
 	/** Of those that asked for something lately. */
 	readonly #projects = new Map<string, Pace>();
-	#perSecond: number | undefined;
+	/** How late it was at the last looks, milliseconds; the newest is the last. */
+	readonly #late: number[] = [];
+	#cut: Cut | undefined;
+	#restMs = REST_MS;
+	#restUntilMs = 0;
 
 	/** @param clock monotonic, milliseconds */
 	constructor(clock: () => number = () => performance.now()) {
 		this.#clock = clock;
 	}
 
-	/** Whether more than one project asked for something lately. */
+	/** Whether more than one project asked for something lately that counts. */
 	get shared(): boolean {
-		return this.#projects.size > 1;
+		return this.#counted().length > 1;
 	}
 
 	/** What each may begin now, requests a second; undefined: any number. */
 	get perSecond(): number | undefined {
-		return this.#perSecond;
+		return this.#cut?.perSecond;
 	}
 
 	/** One more request. @returns how long it waits for its turn, milliseconds; undefined when that is too long, and it has none */
 	take(project: string): number | undefined {
 		const pace = this.#projects.get(project) ?? { begun: 0, perSecond: undefined, turnAtMs: 0 };
 		this.#projects.set(project, pace);
-		if (this.#perSecond === undefined) {
+		if (this.#cut === undefined) {
 			pace.begun++;
 			return 0;
 		}
@@ -70,7 +97,7 @@ export class Paces {
 		const turnAtMs = Math.max(pace.turnAtMs, nowMs - BURST_MS);
 		const waitMs = Math.max(0, turnAtMs - nowMs);
 		if (waitMs > LONGEST_TURN_MS) return undefined;
-		pace.turnAtMs = turnAtMs + SECOND_MS / this.#perSecond;
+		pace.turnAtMs = turnAtMs + SECOND_MS / this.#cut.perSecond;
 		pace.begun++;
 		return waitMs;
 	}
@@ -83,16 +110,60 @@ export class Paces {
 			pace.begun = 0;
 			if (pace.perSecond < NOTHING) this.#projects.delete(project);
 		}
-		this.#perSecond = this.shared ? this.#next(seen) : undefined;
+		this.#late.push(seen.lateMs);
+		if (this.#late.length > LOOKS) this.#late.shift();
+		this.#cut = this.#next(this.#counted(), seen);
+		if (this.#cut !== undefined) this.#spend(this.#cut.perSecond);
 	}
 
-	#next({ lateMs, cores }: Seen): number | undefined {
-		const now = this.#perSecond ?? Number.POSITIVE_INFINITY;
-		const asked = [...this.#projects.values()].map(({ perSecond = 0 }) => Math.min(perSecond, now));
-		const most = Math.max(...asked);
-		const equal = asked.reduce((sum, each) => sum + each, 0) / asked.length;
-		if (lateMs > LATE_MS && cores > BUSY)
-			return equal > ALIKE * most ? this.#perSecond : Math.max(LEAST, equal, SLOWER * Math.min(now, most));
-		return now * FASTER > FREE * most ? undefined : now * FASTER;
+	#next(counted: readonly number[], { lateMs: newestMs, busy }: Seen): Cut | undefined {
+		if (counted.length < 2) return undefined;
+		const lateMs = this.#lateMs();
+		const isBehind = lateMs > LATE_MS && busy > BUSY;
+		const cut = this.#cut;
+		const begun = cut === undefined ? counted : counted.map((each) => Math.min(each, cut.perSecond));
+		const most = Math.max(...begun);
+		const equal = begun.reduce((sum, each) => sum + each, 0) / begun.length;
+		const areAlike = equal > ALIKE * most;
+		if (cut === undefined) {
+			if (!isBehind || areAlike || most <= LEAST || this.#clock() < this.#restUntilMs) return undefined;
+			return { lateMs, equal, perSecond: Math.max(LEAST, equal, SLOWER * most), looksBelow: 0 };
+		}
+		cut.looksBelow = cut.perSecond > Math.max(LEAST, cut.equal) ? 0 : cut.looksBelow + 1;
+		if (!isBehind) return this.#faster(cut, most);
+		const isTold = cut.looksBelow >= LOOKS;
+		if (isTold && Math.min(lateMs, newestMs) > HELPED * cut.lateMs && busy < FULL) return this.#rest();
+		if (!areAlike) cut.perSecond = Math.max(LEAST, isTold ? equal : cut.equal, SLOWER * Math.min(cut.perSecond, most));
+		return cut;
+	}
+
+	#faster(cut: Cut, most: number): Cut | undefined {
+		cut.perSecond *= FASTER;
+		if (cut.perSecond <= FREE * most) return cut;
+		this.#restMs = REST_MS;
+		return undefined;
+	}
+
+	#rest(): undefined {
+		this.#restUntilMs = this.#clock() + this.#restMs;
+		this.#restMs = Math.min(LONGEST_REST_MS, 2 * this.#restMs);
+	}
+
+	/** Who began more than this has nothing to begin at once: otherwise a pace would be none for as long as that lasts. */
+	#spend(perSecond: number): void {
+		const nowMs = this.#clock();
+		for (const pace of this.#projects.values()) {
+			if ((pace.perSecond ?? 0) > perSecond) pace.turnAtMs = Math.max(pace.turnAtMs, nowMs);
+		}
+	}
+
+	/** What those that count began a second, lately. */
+	#counted(): readonly number[] {
+		return [...this.#projects.values()].map(({ perSecond = 0 }) => perSecond).filter((perSecond) => perSecond >= COUNTED);
+	}
+
+	/** 0 until there were enough looks. */
+	#lateMs(): number {
+		return this.#late.toSorted((one, other) => one - other)[this.#late.length === LOOKS ? LOOKS >> 1 : LOOKS] ?? 0;
 	}
 }

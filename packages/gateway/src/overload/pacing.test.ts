@@ -8,11 +8,12 @@ const FLOOD = 400;
 const ENOUGH = 5;
 /** Over HTTP they come a little later than the flood: one or two have the turns that there are again by then. */
 const TOGETHER = 10;
+const BESIDE = 10;
 
 /** What the gateway sees of itself: how fast this machine is has no part in it. */
 let isBehind = true;
 const watch = {
-	seen: () => ({ elapsedMs: 200, lateMs: isBehind ? 10 : 0, cores: 0.5 }),
+	seen: () => ({ elapsedMs: 200, lateMs: isBehind ? 10 : 0, busy: isBehind ? 1 : 0.5 }),
 	measure: () => undefined,
 	close: () => undefined,
 };
@@ -49,6 +50,8 @@ test("a project that floods a gateway that is behind is held up and refused, one
 	let none = 0;
 	while (refused.length < ENOUGH) {
 		const flooded = flood();
+		// Enough that it counts.
+		for (let more = 0; more < BESIDE; more++) beside.push(stack.services.pacing.take("beside") === undefined ? 200 : 429);
 		const [other, ...flooding] = await Promise.all([invoke("beside"), ...Array.from({ length: TOGETHER }, () => invoke("floods"))]);
 		beside.push(other.status);
 		await other.arrayBuffer();

@@ -2,15 +2,14 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 
 const RESOLUTION_MS = 10;
 const NS_PER_MS = 1e6;
-const US_PER_MS = 1000;
 
 /** What a gateway saw of itself since it looked last. */
 export interface Seen {
 	readonly elapsedMs: number;
 	/** How late its timers rang, on average, milliseconds; 0 when that wasn't measured. */
 	readonly lateMs: number;
-	/** How much of a core it took. */
-	readonly cores: number;
+	/** For how much of the time its event loop had work, also while others had the CPU. */
+	readonly busy: number;
 }
 
 export interface Watch {
@@ -23,17 +22,17 @@ export interface Watch {
 /** Of this process. A timer rings late when what came before it isn't done, or when others have the CPU: a request waits as long. */
 export class SelfWatch implements Watch {
 	readonly #delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
-	#cpu = process.cpuUsage();
+	#loop = performance.eventLoopUtilization();
 	#atMs = performance.now();
 
 	seen(): Seen {
-		const [atMs, cpu] = [performance.now(), process.cpuUsage()];
+		const [atMs, loop] = [performance.now(), performance.eventLoopUtilization()];
 		const elapsedMs = atMs - this.#atMs;
-		const spentMs = (cpu.user + cpu.system - this.#cpu.user - this.#cpu.system) / US_PER_MS;
+		const { utilization: busy } = performance.eventLoopUtilization(loop, this.#loop);
 		const lateMs = this.#delay.count === 0 ? 0 : this.#delay.mean / NS_PER_MS - RESOLUTION_MS;
-		[this.#atMs, this.#cpu] = [atMs, cpu];
+		[this.#atMs, this.#loop] = [atMs, loop];
 		this.#delay.reset();
-		return { elapsedMs, lateMs, cores: spentMs / elapsedMs };
+		return { elapsedMs, lateMs, busy };
 	}
 
 	measure(late: boolean): void {

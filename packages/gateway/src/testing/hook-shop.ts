@@ -2,6 +2,7 @@ import { type HookEvent, type HookInput, type HookWithSecret, type Settlement, s
 import type { Delivery } from "@berth/queue";
 import { type OwnStack, startOwnStack } from "./own-stack.js";
 import { ended } from "./settlements.js";
+import type { StackOptions } from "./stack.js";
 
 /** A function that answers with this. */
 export function settled(status: number, text: string): Settlement {
@@ -25,8 +26,8 @@ export class HookShop {
 		this.stack = stack;
 	}
 
-	static async open(): Promise<HookShop> {
-		return new HookShop(await startOwnStack({ shop: {} }));
+	static async open(options?: StackOptions): Promise<HookShop> {
+		return new HookShop(await startOwnStack({ shop: {} }, options));
 	}
 
 	/** Before each test: nothing reached it, and it answers `{"n": …}` with how much did. */
@@ -60,5 +61,9 @@ export class HookShop {
 
 	close(): Promise<void> {
 		return this.stack.close();
+	}
+
+	[Symbol.asyncDispose](): Promise<void> {
+		return this.close();
 	}
 }
