@@ -1,4 +1,7 @@
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { hostname } from "node:os";
+import { schemeOf } from "@berth/contracts";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Cluster } from "../harness/cluster.js";
 import { eventually } from "../harness/eventually.js";
@@ -52,6 +55,83 @@ test("background work accepted by one gateway is run, and its result read at the
 	expect(await b.client.settled(id)).toMatchObject({ outcome: "succeeded", result: { json: 100_000 } });
 });
 
+/** A command that follows something, from when it listens. @param provoke makes something happen that it shows */
+async function followed(stack: Stack, args: readonly string[], provoke: () => Promise<unknown>) {
+	const child = stack.spawn(...args);
+	const said = { text: "" };
+	child.stdout.setEncoding("utf8").on("data", (text) => (said.text += text));
+	await eventually(async () => {
+		await provoke();
+		expect(said.text).toContain("\n");
+	});
+	const stop = async () => {
+		child.kill("SIGINT");
+		return (await once(child, "exit"))[0];
+	};
+	return { said, stop };
+}
+
+test("what functions print on any node, and how they end, comes to who follows at any gateway", async () => {
+	const [ofA, ofB] = await Promise.all(
+		["a", "b"].map((zone) => deploy(a, { source: `export default (n) => console.log("zone ${zone}", n)`, nodeSelector: { zone } })),
+	);
+	const provoke = () => Promise.all([ofA?.invoke("first"), ofB?.invoke("first")]);
+	const following = [await followed(a, ["logs", "-f"], provoke), await followed(b, ["events", "-f", "--kind", "invocation"], provoke)];
+	await Promise.all(["x", "y", "z"].flatMap((n) => [ofA, ofB].map((each) => each?.invoke(n))));
+	const [lines, ends] = following.map(({ said }) => said);
+	await eventually(() => {
+		for (const zone of ["a", "b"]) for (const n of ["x", "y", "z"]) expect(lines?.text).toContain(`zone ${zone} ${n}`);
+		for (const each of [ofA, ofB]) expect(ends?.text.split(`succeeded  ${each?.name} v1 `).length).toBeGreaterThan(3);
+	});
+	expect(ends?.text).toContain(` on ${hostname()}\n`);
+	expect(await Promise.all(following.map(({ stop }) => stop()))).toEqual([0, 0]);
+});
+
+test("a delivery that one gateway took is known to the other: it isn't run twice, is followed, and is sent again, with a body that is in the bucket", async () => {
+	const { name } = await deploy(a, {
+		source: "export default { fetch: async (request) => new Response(String((await request.text()).length)) }",
+	});
+	const hook = await a.client.makeHook(name, { scheme: "github", mode: "sync" });
+	const post = (to: Stack, body: string, headers: Record<string, string> = {}) =>
+		fetch(to.url + hook.path, { method: "POST", body, headers });
+	const tail = await followed(b, ["--json", "hooks", "tail", name, hook.name], () => post(a, "unsigned"));
+	const body = JSON.stringify({ text: "x".repeat(100_000) });
+	const message = { body: Buffer.from(body), id: "d1", event: "push", atMs: Date.now() };
+	const signed = Object.fromEntries(schemeOf(hook.scheme).sign(message, hook.secret ?? "", hook.settings));
+	for (const to of [b, a]) {
+		const answer = await post(to, body, signed);
+		expect([answer.status, await answer.text()]).toEqual([200, String(body.length)]);
+	}
+	await eventually(() => expect(tail.said.text).toMatch(/"result":"answered".*\n.*"result":"duplicate"/));
+	expect(await tail.stop()).toBe(0);
+	const { events } = await a.client.hookEvents(name, hook.name, { result: "answered" });
+	const [again] = (await a.client.redeliver(name, hook.name, events[0]?.id ?? "")).redelivered;
+	await eventually(async () =>
+		expect(await b.client.hookEvent(name, hook.name, again?.as ?? "")).toMatchObject({ outcome: "succeeded", redeliveryOf: events[0]?.id }),
+	);
+});
+
+test("a gateway that is started again has the streams that it began to their end, beside the next one's on a port of its own", async () => {
+	const source = `export default { fetch: () => { let left = 1024; return new Response(new ReadableStream({ pull(stream) {
+		if (left-- === 0) stream.close(); else stream.enqueue(new Uint8Array(65536));
+	} })); } }`;
+	const { name } = await deploy(a, { source });
+	const [bytes, { address }] = [1024 * 65_536, cluster.machineOf(a)];
+	const begin = () => fetch(`${a.url}/fn/default/${name}/`, { headers: { authorization: `Bearer ${cluster.key}` } });
+	const addresses = async () =>
+		(await b.client.nodes()).gateways.flatMap((each) => (each.address?.startsWith(`${address}:`) ? each.address : []));
+	const [before] = await addresses();
+	// More than what is between a function and who asks holds: it has begun, and isn't at its end before somebody reads.
+	const old = await begin();
+	const restarted = a.berth("restart", "gateway");
+	await eventually(async () => expect(await addresses()).toHaveLength(2));
+	const sizes = await Promise.all([old, await begin()].map(async (each) => (await each.arrayBuffer()).byteLength));
+	expect(sizes).toEqual([bytes, bytes]);
+	expect(await restarted).toMatchObject({ code: 0 });
+	await eventually(async () => expect(await addresses()).toEqual([expect.not.stringMatching(`^${before}$`)]));
+	expect((await (await begin()).arrayBuffer()).byteLength).toBe(bytes);
+});
+
 test("both gateways list both nodes with what they are and hold, and each other", async () => {
 	const warm = await deploy(a, { source: "export default () => 1" });
 	await warm.result();
@@ -64,6 +144,8 @@ test("both gateways list both nodes with what they are and hold, and each other"
 	await expect.poll(isWarm, { timeout: 10_000 }).toBe(true);
 	const { gateways } = await a.client.nodes();
 	expect(gateways.map(({ address = "" }) => /:\d+$/.test(address))).toEqual([true, true]);
+	const { code, stdout } = await (cluster.workers[0] as Stack).berth("doctor", "--stack");
+	expect([code, stdout]).toEqual([0, expect.stringMatching(/ok +node +node_\w+ is listed on the fast Redis/)]);
 });
 
 test("a node that is drained takes nothing new in either lane, what it has begun ends there, and it works again when it is told to", async () => {

@@ -64,6 +64,9 @@ it(
 		}
 		process.stdout.write(`\n${textOf(results)}`);
 		expect(results.violations).toEqual([]);
+		expect(results.rounds).toBeGreaterThan(FIRST);
+		// Who asks for less time asks for less.
+		if (process.env["TEST_MINUTES"] === undefined) expect(isEnough(results)).toBe(true);
 	},
 	MINUTES * 60_000 + AROUND_MS,
 );

@@ -109,6 +109,7 @@ export const ERRORS = {
 	storage_full: entry("platform", 507, true, "There is no space left for it."),
 	platform_error: entry("platform", 500, true, "Berth failed; nothing is wrong with the request."),
 	build_platform_error: entry("platform", 500, true, "Berth failed while building; deploy again."),
+	in_doubt: entry("platform", 503, true, "Redis was gone before it said whether it took it; it may run once all the same."),
 	unavailable: entry("platform", 503, true, "A server that Berth needs can't be reached or refuses, or the gateway stops."),
 } as const satisfies Record<string, ErrorEntry>;
 

@@ -2,7 +2,7 @@ import { chownSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { prepareBases } from "@berth/builder";
 import { loadSettings } from "@berth/config";
-import { openArtifactStore } from "@berth/registry";
+import { abandonArtifacts, openArtifactStore } from "@berth/registry";
 import { endRefused } from "./refusal.js";
 
 /**
@@ -11,6 +11,8 @@ import { endRefused } from "./refusal.js";
  * theirs, never a tenant's.
  */
 const settings = loadSettings();
+/** What a shell says of who ends by SIGTERM. */
+const SIGTERM_EXIT = 128 + 15;
 const root = join(import.meta.dirname, "../../../..");
 const say = (progress: string) => process.stdout.write(`${JSON.stringify({ progress })}\n`);
 // Most machines are all of their stack, and a client of Redis is half of what this program loads.
@@ -20,6 +22,10 @@ const heard = settings.embedded.fast
 if (heard !== undefined) say(heard);
 say("making the base images");
 const artifacts = await openArtifactStore(settings.paths.artifacts, { owner: settings.serviceUid });
+process.once("SIGTERM", () => {
+	abandonArtifacts(settings.paths.artifacts);
+	process.exit(SIGTERM_EXIT);
+});
 const bases = await prepareBases({
 	runtimesDir: join(root, "infra/runtimes"),
 	agentDir: join(root, "packages/agents/dist"),

@@ -136,7 +136,11 @@ export class Supervisor {
 			(line) => this.#launcherReady(line),
 		);
 		const givenUp = new AbortController();
-		launcher.catch((error: unknown) => givenUp.abort(error));
+		launcher.catch((error: unknown) => {
+			// One that is ended before it is ready leaves what it had made.
+			this.#launched ||= this.#stopping.signal.aborted;
+			givenUp.abort(error);
+		});
 		try {
 			await this.#prepare(AbortSignal.any([this.#stopping.signal, givenUp.signal]));
 		} finally {

@@ -1,5 +1,5 @@
-import type { Backlog, InvocationRequest } from "@berth/contracts";
-import { guarded, type Redis, ServerClock, sharedNow } from "@berth/redis";
+import { type Backlog, BerthError, type InvocationRequest } from "@berth/contracts";
+import { guarded, isRefusal, type Redis, ServerClock, sharedNow, TooLateError } from "@berth/redis";
 import { BackgroundLists } from "../background-lists.js";
 import { BackgroundRecords, type Cancelled, DEFAULT_RETENTION, type Retention } from "../background-records.js";
 import type { LaneTotals } from "../counters.js";
@@ -14,6 +14,12 @@ import { GoneFunctions } from "./gone-functions.js";
 import { LaneIndex } from "./lane-index.js";
 
 const NOTHING = async (): Promise<unknown> => undefined;
+
+/** Redis was gone before it said whether it took the job, and can't be asked. */
+function inDoubtOf({ id }: InvocationRequest, cause: BerthError): BerthError {
+	const detail = `${cause.message}; it had been sent already, and may run all the same, once, as ${id}`;
+	return new BerthError("in_doubt", detail, { cause, extra: { invocation: id } });
+}
 
 /** The background lane as a gateway sees it. It doesn't own the connection. */
 export class BackgroundQueue {
@@ -53,16 +59,23 @@ export class BackgroundQueue {
 	 */
 	async enqueue(asked: InvocationRequest, inDoubt: "take back" | "leave" = "take back", onUnneeded = NOTHING): Promise<void> {
 		const request = inDoubt === "leave" ? { ...asked, again: true as const } : asked;
-		let isSent = false;
+		let job = "unsent" as "unsent" | "sent" | "refused";
 		let mayBeKnown = inDoubt === "leave";
 		try {
 			await guarded(this.#redis, "accepting an invocation", async () => {
-				isSent = true;
-				mayBeKnown = !(await this.#put(request)) || mayBeKnown;
+				job = "sent";
+				const onRefused = () => {
+					job = "refused";
+				};
+				mayBeKnown = !(await this.#put(request, onRefused)) || mayBeKnown;
 			});
 		} catch (error) {
-			if (!isSent) await onUnneeded();
-			else if (inDoubt === "take back" && (await this.#takeBack(request, onUnneeded)) === "begun") return;
+			if (job === "unsent") await onUnneeded();
+			else if (inDoubt === "take back") {
+				const found = await this.#takeBack(request, onUnneeded);
+				if (found === "begun") return;
+				if (found === "unknown" && job === "sent") throw inDoubtOf(request, error as BerthError);
+			}
 			throw error;
 		}
 		if (mayBeKnown && "payload" in request.body) await this.#compareBody(request, request.body.payload, onUnneeded);
@@ -81,12 +94,19 @@ export class BackgroundQueue {
 		}
 	}
 
-	/** @returns whether its record is made by this */
-	async #put(request: InvocationRequest): Promise<boolean> {
+	/**
+	 * @param onRefused told when Redis said that it didn't take the job: there is none then
+	 * @returns whether its record is made by this
+	 */
+	async #put(request: InvocationRequest, onRefused: () => void): Promise<boolean> {
 		const key = functionKeyOf(request);
 		const now = sharedNow();
 		const dueMs = Math.max(now, request.runAtMs ?? 0);
-		await allOver([this.#index.mark(key, now, dueMs), this.#add(key, request, now, dueMs - now)]);
+		const adding = this.#add(key, request, now, dueMs - now).catch((error: unknown) => {
+			if (error instanceof TooLateError || isRefusal(error)) onRefused();
+			throw error;
+		});
+		await allOver([this.#index.mark(key, now, dueMs), adding]);
 		const news = dueMs > now ? `${dueMs} ${key}` : key;
 		const accepting = this.records.accept(request);
 		await allOver([accepting, this.#redis.publish(LANE.news, news)]);
@@ -169,20 +189,20 @@ export class BackgroundQueue {
 
 	/**
 	 * Whatever there is of it goes, now or when Redis is back: nothing of it comes after that. What a worker has begun, or is about to, is accepted.
-	 * @returns what its caller is to be told
+	 * @returns what became of it; unknown while nobody can be asked
 	 */
-	async #takeBack(request: InvocationRequest, onUnneeded: () => Promise<unknown>): Promise<"begun" | "not accepted"> {
+	async #takeBack(request: InvocationRequest, onUnneeded: () => Promise<unknown>): Promise<"begun" | "gone" | "unknown"> {
 		const remove = async () => {
 			if (await this.#isBegun(request)) return "begun";
 			await onUnneeded();
-			return "not accepted";
+			return "gone";
 		};
 		try {
 			return await guarded(this.#redis, "taking back what was refused in doubt", remove);
 		} catch (error) {
 			this.#log.debug({ error, invocation: request.id }, "what was refused in doubt is taken back later");
 			this.#retractions.add(request.id, remove);
-			return "not accepted";
+			return "unknown";
 		}
 	}
 

@@ -66,6 +66,7 @@ export class InteractiveQueue {
 	readonly #retractions: Retractions;
 	readonly #counter = new LaneCounter();
 	readonly records: InteractiveRecords;
+	readonly #resumes = () => void this.#resume();
 	#closed = false;
 
 	constructor(parts: InteractiveQueueParts) {
@@ -159,6 +160,7 @@ export class InteractiveQueue {
 
 	close(): void {
 		this.giveUp();
+		this.#parts.redis.off("ready", this.#resumes);
 		this.#pending.stop();
 		this.#retractions.stop();
 	}
@@ -214,7 +216,12 @@ export class InteractiveQueue {
 
 	async #resume(): Promise<void> {
 		const { redis, log } = this.#parts;
-		if (this.#pending.size === 0 || !(await untilReady(redis, PATIENCE_MS))) return;
+		if (this.#pending.size === 0) return;
+		if (!(await untilReady(redis, PATIENCE_MS))) {
+			// The other connection was made anew sooner than this one: it is asked when this one is there.
+			redis.off("ready", this.#resumes).once("ready", this.#resumes);
+			return;
+		}
 		try {
 			for (const message of await this.records.takeMail(this.#channel)) this.#deliver(message);
 		} catch (error) {

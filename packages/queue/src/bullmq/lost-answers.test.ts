@@ -63,6 +63,24 @@ test.each(["interactive", "background"] as const)("%s: what a worker has begun w
 	expect(ran).toHaveLength(2);
 });
 
+test("what a server had taken that says nothing more is in doubt, and told so by its id: it runs once, or is taken back", async () => {
+	await using stack = await apart(() => undefined);
+	const { gateway, ran } = stack;
+	await gateway.enqueue(requestOf());
+	await expect.poll(() => ran.length).toBe(1);
+	proxy.holdAnswers();
+	const { id, ...asked } = requestOf();
+	await expect(gateway.enqueue({ id, ...asked })).rejects.toMatchObject({
+		code: "in_doubt",
+		extra: { invocation: id },
+		message: expect.stringContaining(`may run all the same, once, as ${id}`),
+	});
+	expect(ran.slice(1)).toEqual([id]);
+	proxy.passAnswers();
+	await expect.poll(async () => (await gateway.record(id).catch(() => undefined))?.state).toBe("settled");
+	expect(ran.slice(1)).toEqual([id]);
+});
+
 test("what comes to the server when it is too late for an answer does nothing there, in either lane", async () => {
 	await using stack = await apart(() => undefined);
 	const { gateway, ran } = stack;
@@ -73,7 +91,8 @@ test("what comes to the server when it is too late for an answer does nothing th
 	proxy.delayMs = LONG_WAY_MS;
 	await Promise.all([
 		expect(gateway.run(NODE, requestOf())).rejects.toMatchObject({ code: "unavailable" }),
-		expect(gateway.enqueue(requestOf())).rejects.toMatchObject({ code: "unavailable" }),
+		// Nobody says so in time.
+		expect(gateway.enqueue(requestOf())).rejects.toMatchObject({ code: "in_doubt" }),
 	]);
 	proxy.delayMs = 0;
 	const last = requestOf();

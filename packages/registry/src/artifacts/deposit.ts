@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
+import { readdirSync, rmSync } from "node:fs";
 import { chown, type FileHandle, mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Digest } from "@berth/contracts";
@@ -143,6 +144,11 @@ async function removeLeftovers(incoming: string): Promise<void> {
 		if (pid !== process.pid && Number.isInteger(pid) && isAlive(pid)) continue;
 		await rm(join(incoming, name), { force: true });
 	}
+}
+
+/** What this process is about to put in place goes: for one that ends before it is done. */
+export function removeUnfinished(incoming: string): void {
+	for (const name of readdirSync(incoming)) if (name.startsWith(`${process.pid}.`)) rmSync(join(incoming, name), { force: true });
 }
 
 function isAlive(pid: number): boolean {

@@ -5,4 +5,4 @@ export type { ImageStore, PutBlob } from "./image-store.js";
 export type { KeyStore } from "./key-store.js";
 export type { PayloadStore } from "./payload-store.js";
 export type { SourceStore } from "./source-store.js";
-export { type ArtifactStore, type ArtifactStoreOptions, openArtifactStore, type StorageBudgets } from "./store.js";
+export { type ArtifactStore, type ArtifactStoreOptions, abandonArtifacts, openArtifactStore, type StorageBudgets } from "./store.js";

@@ -6,7 +6,7 @@ import { BerthError, type Digest, INLINE_BODY_BYTES, MEDIA_TYPES } from "@berth/
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { PayloadStore } from "./payload-store.js";
-import { openArtifactStore } from "./store.js";
+import { abandonArtifacts, openArtifactStore } from "./store.js";
 
 let directory: string;
 
@@ -110,6 +110,26 @@ test("a corrupt blob that is read in pieces is an error at its end, and gone; a 
 	await expect(read()).rejects.toThrow("corrupt");
 	expect(await images.hasBlob(digest)).toBe(false);
 	await expect(read()).rejects.toThrow("There is no blob");
+});
+
+test("who ends in the middle of a write takes what it had written of it along, and nobody else's", async () => {
+	const { images } = await openArtifactStore(directory);
+	const begun = Promise.withResolvers<void>();
+	const goesOn = Promise.withResolvers<void>();
+	async function* slow() {
+		yield bytes("half");
+		begun.resolve();
+		await goesOn.promise;
+	}
+	const writing = images.putBlob(slow()).catch((error: unknown) => error);
+	await begun.promise;
+	const others = join(directory, "incoming", `${process.ppid}.writing`);
+	writeFileSync(others, "half");
+	expect(readdirSync(join(directory, "incoming"))).toHaveLength(2);
+	abandonArtifacts(directory);
+	expect(readdirSync(join(directory, "incoming"))).toEqual([`${process.ppid}.writing`]);
+	goesOn.resolve();
+	expect(await writing).toBeInstanceOf(Error);
 });
 
 test("nothing half-written stays: neither of a failed write nor of a process that died", async () => {

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { Bucket, type BucketPlace } from "@berth/bucket";
 import type { BlobOrigin } from "./blob-origin.js";
-import { Deposit } from "./deposit.js";
+import { Deposit, removeUnfinished } from "./deposit.js";
 import { FunctionStore } from "./function-store.js";
 import { ImageStore } from "./image-store.js";
 import { KeyStore } from "./key-store.js";
@@ -61,9 +61,16 @@ export interface StorageBudgets {
 	readonly deliveryBytes: number;
 }
 
+const incomingOf = (directory: string) => join(directory, "incoming");
+
+/** For a process that ends in the middle of its work: what it hadn't put in place yet goes. The next to open the store removes it otherwise. */
+export function abandonArtifacts(directory: string): void {
+	removeUnfinished(incomingOf(directory));
+}
+
 /** Opens the store, makes its directories where they are missing, and removes what a crashed process left half-written. */
 export async function openArtifactStore(directory: string, options: ArtifactStoreOptions = {}): Promise<ArtifactStore> {
-	const deposit = await Deposit.open(join(directory, "incoming"), options.owner);
+	const deposit = await Deposit.open(incomingOf(directory), options.owner);
 	const { budgets, onTrouble = () => undefined } = options;
 	const bucket = options.bucket && new Bucket(options.bucket);
 	const shared = options.hasPeers === true ? bucket : undefined;
