@@ -132,7 +132,10 @@ describe("a process that ends", () => {
 	it("by an error that nobody catches leaves that error in the log", async () => {
 		const deployed = await deploy(stack, { source: fixture("exits") });
 		const record = await deployed.record(await deployed.invoke({ how: "late" }));
-		expect(record.logs.map(({ text }) => text).join("\n")).toContain("nobody catches this");
+		const log = record.logs.map(({ text }) => text).join("\n");
+		expect(log).toContain("uncaught: Error: nobody catches this");
+		// Its own frames are what helps.
+		expect(log).not.toMatch(/node:|\/berth\//);
 	});
 });
 

@@ -85,6 +85,7 @@ describe("refused once, and the connection closed", () => {
 		["a space in the target", `GET / /smuggled HTTP/1.1\r\nhost: x\r\n\r\n${SMUGGLED}`],
 		["two hosts", `GET / HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n${SMUGGLED}`],
 		["the same host twice", `GET / HTTP/1.1\r\nhost: x\r\nhost: x\r\n\r\n${SMUGGLED}`],
+		["two logins", `${head("authorization: Bearer a", "authorization: Bearer b")}${SMUGGLED}`],
 		["no host", `GET / HTTP/1.1\r\n\r\n${SMUGGLED}`],
 		["a method that isn't one", `SMUGGLE / HTTP/1.1\r\nhost: x\r\n\r\n${SMUGGLED}`],
 		["a method in lower case", `get / HTTP/1.1\r\nhost: x\r\n\r\n${SMUGGLED}`],

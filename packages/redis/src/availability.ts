@@ -77,5 +77,7 @@ function troubleOf(cause: unknown): string {
 /** The system's errors have the address in their words. */
 function reasonOf(cause: unknown): string {
 	if (!(cause instanceof Error)) return "";
+	// Its client has a word for it that names a setting of the client's own.
+	if (cause.name === "MaxRetriesPerRequestError") return " (the connection was lost)";
 	return ` (${"syscall" in cause && "code" in cause ? cause.code : cause.message})`;
 }

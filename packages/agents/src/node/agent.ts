@@ -224,7 +224,8 @@ export class Agent {
 		const owner = this.#invocations.getStore();
 		const late = this.#isLate(owner);
 		const { stack, message } = describeError(thrown);
-		process.stderr.write(`${late ? `late error of invocation ${owner?.head.id}` : "uncaught"}: ${stack ?? message}\n`);
+		const text = stack === undefined ? message : stack.split("\n").filter(isOfFunction).join("\n");
+		process.stderr.write(`${late ? `late error of invocation ${owner?.head.id}` : "uncaught"}: ${text}\n`);
 		if (!late) process.exit(1);
 	}
 
@@ -232,6 +233,11 @@ export class Agent {
 	#isLate(owner: Invocation | undefined): boolean {
 		return owner !== undefined && owner !== this.#current;
 	}
+}
+
+/** A line of a stack that isn't a frame of ours, or of Node's own. */
+function isOfFunction(line: string): boolean {
+	return !/^\s+at (?:.*\()?(?:async )?(?:file:\/\/)?(?:node:|\/berth\/)/.test(line);
 }
 
 function cancellation(): Error {
