@@ -215,7 +215,7 @@ describe("nothing is accepted", () => {
 		const refused = Array.from({ length: 20 }, () => requestOf());
 		const asked = refused.map((request) => gateway.enqueue(request));
 		lanes.server.freeze();
-		for (const one of asked) await expect(one).rejects.toMatchObject({ code: "unavailable" });
+		for (const one of asked) await expect(one).rejects.toMatchObject({ code: "in_doubt" });
 		lanes.server.resume();
 		await expect
 			.poll(
