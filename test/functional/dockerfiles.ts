@@ -136,7 +136,7 @@ export function describeDockerfiles({ daemon, docker, oci }: Engines): void {
 				const ours = async () =>
 					(await daemon().docker("ps", "--all", "--quiet", "--filter", `label=${builds.label}`)).stdout.split("\n").filter(Boolean);
 				const listener = { onStep: () => undefined, onOutput: () => undefined };
-				const build = builds.build({ context: context(), dockerfile: "Dockerfile", noCache: false, timeoutMs: 3000, ...listener });
+				const build = builds.build({ context: context(), dockerfile: "Dockerfile", noCache: false, timeoutMs: 10_000, ...listener });
 				await eventually(async () => {
 					const [id = ""] = await ours();
 					const { stdout } = await daemon().docker("inspect", "--format", "{{json .HostConfig}}", id);

@@ -145,7 +145,7 @@ describe("a burst", () => {
 		const source = `let running = 0; let most = 0;
 			export default async (p: any) => { running++; most = Math.max(most, running); await new Promise((r) => setTimeout(r, p.ms)); running--; return most; };`;
 		const deployed = await deploy(stack, { source, memoryMiB: 64 });
-		const answers = await Promise.all(Array.from({ length: 4 }, () => deployed.invoke({ ms: 1500 })));
+		const answers = await Promise.all(Array.from({ length: 4 }, () => deployed.invoke({ ms: 5000 })));
 		expect(answers.map(({ raw }) => raw.body.toString())).toEqual(["1", "1", "1", "1"]);
 		const records = await Promise.all(answers.map((answer) => deployed.record(answer)));
 		expect(new Set(records.map(({ sandbox }) => sandbox)).size).toBe(4);

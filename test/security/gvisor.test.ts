@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
 import { memoryLimitOf } from "../harness/cgroups.js";
+import { eventually } from "../harness/eventually.js";
 import { type Deployed, type DeployInput, deploy, fixture, refusalOf } from "../harness/functions.js";
 import { sandboxProcessesOf } from "../harness/leftovers.js";
 import { sharedStack } from "../harness/shared-stack.js";
@@ -54,6 +55,11 @@ describe("a function with the runtime class runsc", () => {
 		const deployed = await user({ source: LOOKS, memoryMiB: 160 });
 		const port = Number(new URL(stack.url).port);
 		const first = await deployed.record(await deployed.invoke({ port }));
+		// It is given back when it rests, which is after its answer.
+		await eventually(async () => {
+			const one = (await stack.client.sandboxes()).find(({ id }) => id === first.sandbox);
+			expect(one?.state).toBe("frozen");
+		});
 		const view = await deployed.result<View>({ port });
 		expect(view).toMatchObject({ kernel: "4.4.0", pids: ["1", "2"], n: 2 });
 		expect([view.root, view.gateway]).not.toContain("written");
