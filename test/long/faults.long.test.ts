@@ -17,9 +17,9 @@ const FIRST = Number(process.env["TEST_ROUND"] ?? 0);
 const OUT = process.env["TEST_RESULTS"] ?? fileURLToPath(new URL("../../faults-results.json", import.meta.url));
 const BOUNDS = {
 	...MACHINES,
-	faults: 24,
-	gapMs: { min: 300, max: 3500 },
-	clients: { all: 24, queueing: 6, bursts: 5 },
+	faults: 36,
+	gapMs: { min: 300, max: 2200 },
+	clients: { all: 24, queueing: 6, bursts: 2 },
 	leastAcknowledged: 1000,
 };
 const NOTHING = { asked: [], schedules: [] };

@@ -15,7 +15,8 @@ export const ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
 	node_full: "Try again in a moment, or add capacity; `berth stats` shows what waits.",
 	handler_error: "The stack above names the line.",
 	init_error: "It failed before the handler was reached: look at what it does while it is loaded or started.",
-	crashed: "`berth logs <id>` has what it logged: `uncaught:` is an error, or a rejected promise, that nobody caught. Else look for process.exit, native modules and signals.",
+	crashed:
+		"`berth logs <id>` has what it logged: `uncaught:` is an error, or a rejected promise, that nobody caught. Else look for process.exit, native modules and signals.",
 	out_of_memory: "Deploy it with more memory (`--memory 256`), or let it hold less at a time. /tmp counts too.",
 	response_too_large: "Answer with less: 6 MiB at most, and 64 KiB of headers.",
 	timed_out: "Deploy it with a longer timeout (`--timeout 60s`), or find what it waits for: nothing is reachable over the network.",
