@@ -43,6 +43,17 @@ async function waiting() {
 	return { gateway, request, told };
 }
 
+/** The same, begun by a worker that died, of which the server knows nothing any more. */
+async function begunAndForgotten() {
+	const asked = await waiting();
+	const { ran, handler } = runs();
+	const dying = await lanes.worker(handler);
+	await expect.poll(() => ran).toEqual([asked.request.id]);
+	await dying.close();
+	await lanes.server.loseSinceKept();
+	return asked;
+}
+
 /** That gateway and workers have found a server again, and what it had. */
 async function goesOn(gateway: Awaited<ReturnType<Lanes["gateway"]>>): Promise<void> {
 	const answered = () => gateway.run(NODE, requestOf("after")).catch(() => undefined);
@@ -76,12 +87,7 @@ describe("of a server that comes back without its newest writes", () => {
 	});
 
 	test("nor does the node's next worker, though it never saw it", async () => {
-		const { gateway, request, told } = await waiting();
-		const { ran, handler } = runs();
-		const dying = await lanes.worker(handler);
-		await expect.poll(() => ran).toEqual([request.id]);
-		await dying.close();
-		await lanes.server.loseSinceKept();
+		const { gateway, request, told } = await begunAndForgotten();
 		const next = runs();
 		next.end.resolve();
 		await lanes.worker(next.handler, 64, undefined, "2");
@@ -91,12 +97,7 @@ describe("of a server that comes back without its newest writes", () => {
 	});
 
 	test.each(["abandoned", "draining"] as const)("what waits there for a node that is %s isn't placed again", async (reason) => {
-		const { gateway, request, told } = await waiting();
-		const { ran, handler } = runs();
-		const dying = await lanes.worker(handler);
-		await expect.poll(() => ran).toEqual([request.id]);
-		await dying.close();
-		await lanes.server.loseSinceKept();
+		const { gateway, told } = await begunAndForgotten();
 		await expect.poll(() => gateway.tryFast().then(() => true)).toBe(true);
 		await gateway.lookAfter(NODE, { reason, incarnation: "1" });
 		expect(await told).toBe("worker_lost");
