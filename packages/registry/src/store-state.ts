@@ -1,10 +1,7 @@
 import { BerthError, HOUR_MS } from "@berth/contracts";
-import { guarded, LuaScript, type Redis } from "@berth/redis";
+import { guarded, type Redis } from "@berth/redis";
 import { keys } from "./keys.js";
-
-/** KEYS store. ARGV what it is when nothing is said yet. Gives what it is. Also while memory is short. */
-const STORE_STATE = new LuaScript(`#!lua flags=allow-oom
-return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'GET') or ARGV[1]`);
+import { putOnce } from "./put-once.js";
 
 /** What a recovery that was cut short brought back stays for so long, for another one. */
 const RECOVERING_MS = 24 * HOUR_MS;
@@ -22,11 +19,8 @@ export class StoreState {
 	 * the one that had them (`lost`), until `recovered`. Nothing is written where something is said: a worker starts while it takes no writes, too. @param hasImages of functions, in the store
 	 */
 	async find(hasImages: boolean): Promise<"whole" | "lost"> {
-		const state = await guarded(
-			this.#redis,
-			"looking at the store's state",
-			async () => (await this.#redis.get(keys.store)) ?? (await STORE_STATE.run(this.#redis, [keys.store], [hasImages ? "lost" : "whole"])),
-		);
+		const first = hasImages ? "lost" : "whole";
+		const state = await guarded(this.#redis, "looking at the store's state", () => putOnce(this.#redis, keys.store, first));
 		return state === "lost" ? "lost" : "whole";
 	}
 
