@@ -85,9 +85,10 @@ def handler(event, context):
 	});
 
 	it("has what waitUntil printed after the answer, marked so, and never another invocation's", async () => {
+		// Long after the answer, so that a busy worker has taken that by then: it tells by when it reads.
 		const source = `export default (name: string, ctx: any) => {
 			console.log("answering " + name);
-			ctx.waitUntil(new Promise((resolve) => setTimeout(() => { console.warn("afterwards " + name); resolve(1); }, 50))); };`;
+			ctx.waitUntil(new Promise((resolve) => setTimeout(() => { console.warn("afterwards " + name); resolve(1); }, 1000))); };`;
 		const deployed = await deploy(stack, { source, concurrency: 1 });
 		const [first, second] = [await deployed.invoke("one"), await deployed.invoke("two")];
 		for (const [answer, name] of [

@@ -8,7 +8,9 @@ const stack = await sharedStack();
 /** More than its concurrency and what may wait behind it. */
 const FLOOD = 320;
 /** Says how many invocations it has run: one sandbox runs them all. */
-const COUNTS = "let ran = 0; export default async () => { await new Promise((resolve) => setTimeout(resolve, 5)); return ++ran; };";
+const COUNTS = "let ran = 0; export default async ({ ms = 5 } = {}) => { await new Promise((resolve) => setTimeout(resolve, ms)); return ++ran; };";
+/** One that the others wait behind: however slowly they are sent, they come faster than the function answers. */
+const HELD = { ms: 5_000 };
 
 let flooded: Deployed;
 let other: Deployed;
@@ -25,8 +27,8 @@ describe("a function that is sent more than it may have waiting", () => {
 		const before = (await scrape(stack)).sum("berth_refused_total", { lane: "interactive" });
 		const refused: RawAnswer[] = [];
 		const answered: RawAnswer[] = [];
-		const flood = Array.from({ length: FLOOD }, async () => {
-			const answer = await stack.client.invokeRaw(flooded.name, { json: {} });
+		const flood = Array.from({ length: FLOOD }, async (_, at) => {
+			const answer = await stack.client.invokeRaw(flooded.name, { json: at === 0 ? HELD : {} });
 			(answer.status === 200 ? answered : refused).push(answer);
 		});
 		await expect.poll(() => refused.length).toBeGreaterThan(0);
