@@ -27,6 +27,11 @@ export function requestTo({ url, key }, name, { project, query = "" } = {}) {
 	};
 }
 
+/** What the hostile tenant's function of a kind is called. */
+export function hostileName(kind) {
+	return `bench-${kind}`;
+}
+
 /** Lets some work come before everything else on this machine. */
 export async function ranked(work) {
 	rank(FIRST);

@@ -1,15 +1,18 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { text } from "node:stream/consumers";
 import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { createClient } from "@berth/client";
 import { closedLoop, openLoop } from "@berth/loadtest";
-import { BURNS, ranked, requestTo } from "./load.mjs";
+import { BURNS, hostileName as nameOf, ranked, requestTo } from "./load.mjs";
 
+const HOSTILE_CLIENT = fileURLToPath(new URL("hostile-client.mjs", import.meta.url));
 const [QUIET, HOSTILE] = ["bench-quiet", "bench-hostile"];
 const VICTIM = "bench-beside";
 const PER_SECOND = 50;
-/** Of the one beside, and of each kind of the hostile one's. */
 const CONNECTIONS = 4;
 const TIMEOUT_MS = 1000;
-const QUEUED_PER_SECOND = 500;
 /** The attack is under way by then, and lasts as long as what is measured meanwhile with its warm-ups. */
 const BEGUN_MS = 2000;
 const LEAD_SECONDS = 5;
@@ -69,7 +72,10 @@ async function measure(stack, seconds, signal) {
 	const most = () => closedLoop(victim, { connections: CONNECTIONS, seconds, signal });
 	const quiet = await paced();
 	const alone = await most();
-	const attack = Promise.all(attacksOf(stack, 2 * seconds + LEAD_SECONDS, signal));
+	const attack = attacked(
+		{ stack: { url: stack.url, key: stack.key }, project: HOSTILE, kinds: Object.keys(KINDS), seconds: 2 * seconds + LEAD_SECONDS },
+		signal,
+	);
 	await pause(BEGUN_MS);
 	const [beside, shared] = [await paced(), await most()];
 	return {
@@ -78,28 +84,20 @@ async function measure(stack, seconds, signal) {
 		beside: { ...beside, failed: failuresOf(beside) },
 		shared: shared.perSecond,
 		sharedErrors: shared.errors,
-		hostile: Object.fromEntries(await attack),
+		hostile: await attack,
 	};
 }
 
-/** Everything at once, each kind over connections of its own, and a queue that grows. @returns what each did, by name */
-function attacksOf(stack, seconds, signal) {
-	const to = (kind, query) => requestTo(stack, nameOf(kind), { project: HOSTILE, query });
-	const loads = Object.keys(KINDS).map((kind) => [kind, closedLoop(to(kind), { connections: CONNECTIONS, seconds, signal })]);
-	const queued = openLoop(to("queue", "?mode=async"), { ratePerSecond: QUEUED_PER_SECOND, seconds, signal });
-	return [...loads, ["queue", queued]].map(async ([kind, load]) => [kind, told(await load)]);
-}
-
-/** How many a second ended somehow, and how most of them did. */
-function told({ answered, seconds, perSecond, errors }) {
-	const [[ending] = ["none"]] = Object.entries({ ...errors, succeeded: perSecond * seconds }).sort(([, a], [, b]) => b - a);
-	return { perSecond: answered / seconds, ending, errors };
+/** A client of its own, in a process of its own: what it does isn't this one's work, which measures. @returns what each kind came to, by name */
+async function attacked(attack, signal) {
+	// Of a session of its own, so that its rank counts for it alone.
+	const client = spawn(process.execPath, [HOSTILE_CLIENT], { stdio: ["pipe", "pipe", "inherit"], detached: true, signal });
+	client.stdin.end(JSON.stringify(attack));
+	const [said, [code]] = await Promise.all([text(client.stdout), once(client, "close")]);
+	if (code !== 0) throw new Error(`the hostile client ended with ${code}`);
+	return JSON.parse(said);
 }
 
 function failuresOf({ errors }) {
 	return Object.values(errors).reduce((sum, count) => sum + count, 0);
-}
-
-function nameOf(kind) {
-	return `bench-${kind}`;
 }

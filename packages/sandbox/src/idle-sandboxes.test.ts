@@ -1,4 +1,4 @@
-import type { SandboxState } from "@berth/contracts";
+import { COMPACTION, type SandboxState } from "@berth/contracts";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { IdleSandboxes } from "./idle-sandboxes.js";
 import type { Sandbox } from "./sandbox.js";
@@ -14,6 +14,7 @@ interface Sleeper {
 	idleSinceMs: number;
 	move(to: SandboxState): void;
 	freeze(): void;
+	compacts: boolean;
 	hasLateStrays(): boolean;
 }
 
@@ -26,6 +27,7 @@ function sleeper(name: string, freeze: () => void = () => undefined): Sandbox {
 			one.state = to;
 		},
 		freeze,
+		compacts: false,
 		hasLateStrays: () => false,
 	};
 	return one as unknown as Sandbox;
@@ -80,6 +82,17 @@ test("one that requests follow closely stays awake, and is frozen when they end"
 	rest(list, one);
 	expect(frozen).toEqual([]);
 	await vi.advanceTimersByTimeAsync(100);
+	expect(frozen).toEqual([one]);
+});
+
+test("one whose agent has garbage to collect is left awake until it has had the time", async () => {
+	const { list, frozen } = idle();
+	const one = sleeper("hello");
+	one.compacts = true;
+	rest(list, one);
+	await vi.advanceTimersByTimeAsync(COMPACTION.idleMs + 100);
+	expect(frozen).toEqual([]);
+	await vi.advanceTimersByTimeAsync(COMPACTION.idleMs);
 	expect(frozen).toEqual([one]);
 });
 

@@ -1,7 +1,10 @@
+import { COMPACTION } from "@berth/contracts";
 import type { Sandbox } from "./sandbox.js";
 
 /** A sandbox that gets no request for so long is frozen, milliseconds. */
 const FREEZE_AFTER_MS = 20;
+/** The same, where its agent is to compact its heap before. */
+const COMPACTED_AFTER_MS = 2 * COMPACTION.idleMs;
 
 /** What the idle sandboxes need of their pool. */
 export interface IdleOptions {
@@ -93,7 +96,8 @@ export class IdleSandboxes {
 			this.#timers.delete(sandbox);
 			return;
 		}
-		if (performance.now() - sandbox.idleSinceMs < FREEZE_AFTER_MS - 1) {
+		const afterMs = sandbox.compacts ? COMPACTED_AFTER_MS : FREEZE_AFTER_MS;
+		if (performance.now() - sandbox.idleSinceMs < afterMs - 1) {
 			timer?.refresh();
 			return;
 		}

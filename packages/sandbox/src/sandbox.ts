@@ -3,6 +3,7 @@ import {
 	BerthError,
 	BUILD_BOUNDS,
 	BUILD_QUESTIONS,
+	COMPACTION,
 	type Digest,
 	FROM_AGENT,
 	INVOKE_QUESTIONS,
@@ -59,8 +60,9 @@ export class Sandbox {
 	#preloaded = false;
 	#thawing: Promise<void> | undefined;
 	#takesBody = false;
-	/** Attempts it has served. */
+	/** Attempts it has served, and how many of them before it was frozen with a compact heap. */
 	invocations = 0;
+	#compacted = 0;
 	/** The invocation that it runs, or ran last, and how many that one came of. */
 	invocation = "";
 	depth = 0;
@@ -198,8 +200,14 @@ export class Sandbox {
 		this.#talk?.tell(TO_AGENT.cancel, { id });
 	}
 
+	/** Whether its agent compacts its heap when it has been at rest for a while. */
+	get compacts(): boolean {
+		return this.invocations - this.#compacted >= COMPACTION.invocations;
+	}
+
 	/** @returns what there is to wait for, if anything; it rejects when it can't be frozen */
 	freeze(): Promise<void> | undefined {
+		if (this.compacts) this.#compacted = this.invocations;
 		return this.#alive().freezer.freeze();
 	}
 

@@ -1,5 +1,6 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { COMPACTION } from "@berth/contracts/agent";
 
 type Collect = (options: { readonly type: "major"; readonly execution: "sync"; readonly flavor: "last-resort" }) => void;
 
@@ -19,11 +20,6 @@ export function compactHeap(): void {
 	collect({ type: "major", execution: "sync", flavor: "last-resort" });
 }
 
-/** Idle for so long, milliseconds: before the sandbox is frozen, and after the next of a row of requests would have come. */
-const IDLE_MS = 10;
-/** So many invocations make enough garbage to be worth some milliseconds of work. */
-const WORTH = 100;
-
 /** Compacts the heap at rest, once in a while. */
 export class IdleCompaction {
 	#since = 0;
@@ -37,11 +33,11 @@ export class IdleCompaction {
 
 	/** It is over, and perhaps the sandbox comes to rest. */
 	ended(): void {
-		if (this.#since < WORTH) return;
+		if (this.#since < COMPACTION.invocations) return;
 		this.#timer = setTimeout(() => {
 			this.#since = 0;
 			compactHeap();
-		}, IDLE_MS);
+		}, COMPACTION.idleMs);
 		this.#timer.unref();
 	}
 }
