@@ -48,7 +48,13 @@ describe("a function that writes to the agent's socket", () => {
 		const forger = await deploy(stack, { source: fixture("forges-frames") });
 		const forged = await forger.invoke({ forge: "an answer of its own" });
 		expect(["succeeded", "crashed"]).toContain(forged.outcome);
-		for (let round = 0; round < 3; round++) expect(await forger.result({})).toBe("honest");
+		// Its second answer comes 200 ms later, to whatever runs in that sandbox by then, if anything: that crashes, and is its tenant's own.
+		const after = [];
+		do after.push(await forger.invoke({}));
+		while (after.length < 3 || after.at(-1)?.outcome === "crashed");
+		const honest = after.filter(({ outcome }) => outcome !== "crashed");
+		expect(honest.map(({ outcome, raw }) => `${outcome}: ${raw.body}`)).toEqual(honest.map(() => "succeeded: honest"));
+		expect(after.length - honest.length).toBeLessThanOrEqual(1);
 	});
 
 	it("that it is settled, a hundred times, changes nothing for the next invocation", async () => {
