@@ -85,8 +85,8 @@ export class RedisInvocationQueue implements GatewayQueue {
 		return this.#parts.interactive.cancel(...of);
 	}
 
-	giveUp(): void {
-		this.#parts.interactive.giveUp();
+	giveUp(): Promise<void> {
+		return this.#parts.interactive.giveUp();
 	}
 
 	cancelAnywhere(id: string, project: string): Promise<boolean> {
