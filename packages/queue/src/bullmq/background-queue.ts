@@ -3,6 +3,7 @@ import { guarded, isRefusal, type Redis, ServerClock, sharedNow, TooLateError } 
 import { BackgroundLists } from "../background-lists.js";
 import { BackgroundRecords, type Cancelled, DEFAULT_RETENTION, type Retention } from "../background-records.js";
 import type { LaneTotals } from "../counters.js";
+import { inDoubtOf } from "../in-doubt.js";
 import { BACKGROUND_CANCELS, BACKGROUND_TOTALS, functionKeyOf, LANE } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import type { FunctionName, HeldUp, LaneDepth } from "../ports.js";
@@ -14,12 +15,6 @@ import { GoneFunctions } from "./gone-functions.js";
 import { LaneIndex } from "./lane-index.js";
 
 const NOTHING = async (): Promise<unknown> => undefined;
-
-/** Redis was gone before it said whether it took the job, and can't be asked. */
-function inDoubtOf({ id }: InvocationRequest, cause: BerthError): BerthError {
-	const detail = `${cause.message}; it had been sent already, and may run all the same, once, as ${id}`;
-	return new BerthError("in_doubt", detail, { cause, extra: { invocation: id } });
-}
 
 /** The background lane as a gateway sees it. It doesn't own the connection. */
 export class BackgroundQueue {

@@ -14,6 +14,7 @@ import {
 import type { Queue } from "bullmq";
 import { Cancellations } from "../cancellations.js";
 import { LaneCounter, type LaneTotals } from "../counters.js";
+import { inDoubtOf } from "../in-doubt.js";
 import { InteractiveRecords, type LetGo, type Reply } from "../interactive-records.js";
 import { replyChannelOf } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
@@ -210,7 +211,7 @@ export class InteractiveQueue {
 		if (known) return;
 		this.#retractions.add(jobId, () => queue.remove(jobId));
 		// One that says nothing has most likely done nothing. One that is gone may have been asked, and have given it to a worker, just before.
-		for (const pending of batch) this.#fail(pending, isCut ? undecided() : unavailable(redis, WHAT, error));
+		for (const pending of batch) this.#fail(pending, isCut ? undecided() : inDoubtOf(pending.request, unavailable(redis, WHAT, error)));
 	}
 
 	/** What those are told whose job isn't in the queue: a Redis that refuses will refuse it again, one that was away, or that another one replaces, takes it now. */

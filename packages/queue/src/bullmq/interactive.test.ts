@@ -259,7 +259,7 @@ describe("while Redis is away", () => {
 		await gateway.run(NODE, requestOf("before"));
 		lanes.server.freeze();
 		await Promise.all(
-			Array.from({ length: 20 }, () => expect(gateway.run(NODE, requestOf("doubtful"))).rejects.toMatchObject({ code: "unavailable" })),
+			Array.from({ length: 20 }, () => expect(gateway.run(NODE, requestOf("doubtful"))).rejects.toMatchObject({ code: "in_doubt" })),
 		);
 		lanes.server.resume();
 		const answered = () => gateway.run(NODE, requestOf("after")).catch(() => undefined);
