@@ -1,4 +1,4 @@
-export { guarded, isRefusal, READY_WAIT_MS, startOf, unavailable, untilReady } from "./availability.js";
+export { guarded, isRefusal, isUnsent, READY_WAIT_MS, startOf, unavailable, untilReady } from "./availability.js";
 export { type ConnectionSpec, closeRedis, connectRedis, openRedis, type Redis, type RedisUse } from "./connection.js";
 export { type ConnectionLog, SILENT } from "./log.js";
 export { LuaScript } from "./lua-script.js";

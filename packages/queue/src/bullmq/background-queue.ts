@@ -1,5 +1,5 @@
-import { type Backlog, BerthError, type InvocationRequest } from "@berth/contracts";
-import { guarded, isRefusal, type Redis, ServerClock, sharedNow, TooLateError } from "@berth/redis";
+import type { Backlog, BerthError, InvocationRequest } from "@berth/contracts";
+import { guarded, isRefusal, isUnsent, type Redis, ServerClock, sharedNow, TooLateError } from "@berth/redis";
 import { BackgroundLists } from "../background-lists.js";
 import { BackgroundRecords, type Cancelled, DEFAULT_RETENTION, type Retention } from "../background-records.js";
 import type { LaneTotals } from "../counters.js";
@@ -90,7 +90,7 @@ export class BackgroundQueue {
 	}
 
 	/**
-	 * @param onRefused told when Redis said that it didn't take the job: there is none then
+	 * @param onRefused told when Redis said that it didn't take the job, or was never asked: there is none then
 	 * @returns whether its record is made by this
 	 */
 	async #put(request: InvocationRequest, onRefused: () => void): Promise<boolean> {
@@ -98,7 +98,7 @@ export class BackgroundQueue {
 		const now = sharedNow();
 		const dueMs = Math.max(now, request.runAtMs ?? 0);
 		const adding = this.#add(key, request, now, dueMs - now).catch((error: unknown) => {
-			if (error instanceof TooLateError || isRefusal(error)) onRefused();
+			if (error instanceof TooLateError || isRefusal(error) || isUnsent(error)) onRefused();
 			throw error;
 		});
 		await allOver([this.#index.mark(key, now, dueMs), adding]);

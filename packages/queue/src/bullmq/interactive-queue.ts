@@ -2,6 +2,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { BerthError, type InvocationRequest, newId, SECOND_MS, type Settlement } from "@berth/contracts";
 import {
 	isRefusal,
+	isUnsent,
 	READY_WAIT_MS,
 	type Redis,
 	ServerClock,
@@ -196,7 +197,7 @@ export class InteractiveQueue {
 			await queue.add("batch", envelope, { ...JOB_OPTIONS, jobId, ...(lifo ? { lifo } : {}) });
 			for (const pending of batch) this.#accept(pending);
 		} catch (error) {
-			if (!(error instanceof TooLateError || isRefusal(error))) await this.#resolveDoubt(queue, jobId, batch, error);
+			if (!(error instanceof TooLateError || isRefusal(error) || isUnsent(error))) await this.#resolveDoubt(queue, jobId, batch, error);
 			else for (const pending of batch) this.#fail(pending, this.#notTaken(error));
 		}
 	}

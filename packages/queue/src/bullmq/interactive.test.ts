@@ -1,6 +1,7 @@
 import { type InvocationRequest, newId } from "@berth/contracts";
 import { openRedis } from "@berth/redis";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { HandedBackError } from "../handed-back.js";
 import { InteractiveRecords } from "../interactive-records.js";
 import { CANCEL_QUESTIONS } from "../keys.js";
 import type { DeliveryHandler } from "../ports.js";
@@ -420,6 +421,7 @@ describe("a gateway that gives up takes back what nobody has begun, says so, and
 		const end = Promise.withResolvers<void>();
 		const ran: string[] = [];
 		await lanes.worker(async (delivery) => {
+			if (!(await delivery.begin())) throw new HandedBackError();
 			ran.push(delivery.request.id);
 			await end.promise;
 			return await echo(delivery);
