@@ -36,7 +36,7 @@ const LONG = new RegExp(
 	`/(?:${[
 		"matrix/(?:docker|runc)|cgroup2|conformance|engines|kills|images|restart|python-packages|stops|backup|dependencies|nodes|faults/redis",
 		"leaks|aliases|cli|examples|image-repository|pool-settings",
-		"slow-clients|bullmq/(?:lane|background)|networks/networks|durable-memory",
+		"slow-clients|bullmq/(?:lane|background|hand-back)|networks/networks|durable-memory|server-pair|outages|openapi-fuzz",
 	].join("|")})\\.test\\.ts$`,
 );
 class LongFirst extends BaseSequencer {
