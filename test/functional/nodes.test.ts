@@ -198,6 +198,11 @@ test("a machine whose two Redis servers are of two stacks is refused, and told w
 	const said =
 		/can't be of this stack: the durable Redis is that of stack \w{8} here, and of stack \w{8} for .*BERTH_DURABLE_REDIS_URL and BERTH_FAST_REDIS_URL/;
 	await expect(cluster.addWorker({ BERTH_DURABLE_REDIS_URL: other.url })).rejects.toThrow(said);
+	const inUse =
+		/can't be of this stack: the durable Redis is in use with the fast Redis \w{8} \(by .*, last\).*BERTH_FAST_REDIS_URL has to name the same/;
+	const fast = { BERTH_FAST_REDIS_URL: other.url };
+	const [worker, gateway] = await Promise.allSettled([cluster.addWorker(fast), cluster.addGateway(fast)]);
+	for (const each of [worker, gateway]) expect(String(each.status === "rejected" && each.reason)).toMatch(inUse);
 });
 
 test("a selector holds in both lanes, for whoever asks; without such a node it warns, waits, and is refused", async () => {

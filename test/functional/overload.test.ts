@@ -8,7 +8,8 @@ const stack = await sharedStack();
 /** More than its concurrency and what may wait behind it. */
 const FLOOD = 320;
 /** Says how many invocations it has run: one sandbox runs them all. */
-const COUNTS = "let ran = 0; export default async ({ ms = 5 } = {}) => { await new Promise((resolve) => setTimeout(resolve, ms)); return ++ran; };";
+const COUNTS =
+	"let ran = 0; export default async ({ ms = 5 } = {}) => { await new Promise((resolve) => setTimeout(resolve, ms)); return ++ran; };";
 /** One that the others wait behind: however slowly they are sent, they come faster than the function answers. */
 const HELD = { ms: 5_000 };
 

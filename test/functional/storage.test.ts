@@ -63,6 +63,9 @@ describe("a volume", () => {
 		await expect(stack.client.makeVolume("more", { sizeMiB: 33 })).rejects.toMatchObject({
 			problem: { code: "storage_full", detail: expect.stringContaining("BERTH_VOLUMES_MIB") },
 		});
+		await expect(stack.client.makeVolume("huge", { sizeMiB: 65 })).rejects.toMatchObject({
+			problem: { code: "invalid_request", retryable: false, detail: expect.stringMatching(/65 MiB never fit .* may have 64 together/) },
+		});
 		await expect(stack.client.makeVolume("box", { sizeMiB: 16 })).rejects.toMatchObject({ problem: { code: "invalid_request" } });
 		for (const sizeMiB of [15, 1.5, 2 ** 20 + 1])
 			await expect(stack.client.makeVolume("odd", { sizeMiB })).rejects.toMatchObject({ problem: { issues: [{ field: "sizeMiB" }] } });

@@ -42,6 +42,9 @@ export const MOST_VOLUMES = 100;
 /** What all volumes of a node may have unless the operator says otherwise, MiB. */
 export const VOLUMES_MIB = 16_384;
 
+/** The part of their disk that no volume takes: one in so many. */
+export const VOLUMES_LEAVE_FREE = 20;
+
 /** Where a sandbox has them, each by its name. */
 export const MOUNTS_PATH = "/mnt";
 

@@ -23,10 +23,21 @@ export function cleaned(text: string): string {
 
 /** What a registry says is wrong (distribution spec, "Error codes"). */
 export function reasonIn(text: string): string {
+	const errors = errorsIn(text);
+	return cleaned(errors === undefined ? text : errors.map(({ code, message }) => `${String(code)}: ${String(message)}`).join("; "));
+}
+
+/** Whether it says this code, among others or alone. */
+export function saysCode(text: string, wanted: string): boolean {
+	return errorsIn(text)?.some(({ code }) => code === wanted) === true;
+}
+
+/** Undefined when it isn't as the specification has it. */
+function errorsIn(text: string): readonly { readonly code?: unknown; readonly message?: unknown }[] | undefined {
 	try {
-		const { errors } = JSON.parse(text) as { errors: readonly { code?: unknown; message?: unknown }[] };
-		return cleaned(errors.map(({ code, message }) => `${String(code)}: ${String(message)}`).join("; "));
+		const { errors } = JSON.parse(text) as { readonly errors?: unknown };
+		return Array.isArray(errors) ? errors.map(Object) : undefined;
 	} catch {
-		return cleaned(text);
+		return undefined;
 	}
 }

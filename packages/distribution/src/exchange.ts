@@ -49,7 +49,12 @@ export class Exchange {
 
 	/** The error for an answer that isn't what was asked for. */
 	async failure(answer: Answer, what: string): Promise<BerthError> {
-		const reason = reasonIn(await boundedText(answer.body));
+		return this.failureOf(answer, await boundedText(answer.body), what);
+	}
+
+	/** The same where its body was read. */
+	failureOf(answer: Pick<Answer, "statusCode">, text: string, what: string): BerthError {
+		const reason = reasonIn(text);
 		return new BerthError(
 			"registry_failed",
 			`${this.#access.host} answered ${answer.statusCode} to ${what}${reason === "" ? "" : `: ${reason}`}`,

@@ -1,8 +1,16 @@
 import { createHash } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
 import { BerthError, CONTENT_TYPES, type Digest, IMAGE_BOUNDS } from "@berth/contracts";
 import type { RegistryAccess } from "./access.js";
-import { cleaned } from "./answer-text.js";
+import { boundedText, cleaned, saysCode } from "./answer-text.js";
 import { type Answer, Exchange, headerOf } from "./exchange.js";
+
+/**
+ * How often a manifest is sent whose blobs are there, as the registry said, and now aren't; with this more between each two, milliseconds. Distribution (2.8)
+ * says so for a moment of what somebody else puts there, too: it writes anew that it has it.
+ */
+const MANIFEST_TIMES = 5;
+const MANIFEST_PAUSE_MS = 50;
 
 /** A blob by what it has to be. */
 export interface BlobDescriptor {
@@ -167,8 +175,14 @@ export class Repository {
 	async putManifest(reference: string, { bytes, digest, mediaType }: RemoteManifest & { readonly mediaType: string }): Promise<void> {
 		const what = `the manifest ${reference} of ${this.#name}`;
 		const url = this.#path(`manifests/${reference}`);
-		const answer = await this.#exchange.ask({ method: "PUT", url, headers: { "content-type": mediaType }, body: () => bytes, what });
-		if (answer.statusCode !== 201) throw await this.#exchange.failure(answer, what);
+		const put = () => this.#exchange.ask({ method: "PUT", url, headers: { "content-type": mediaType }, body: () => bytes, what });
+		let answer = await put();
+		for (let times = 1; answer.statusCode !== 201; times++) {
+			const text = await boundedText(answer.body);
+			if (times === MANIFEST_TIMES || !saysCode(text, "MANIFEST_BLOB_UNKNOWN")) throw this.#exchange.failureOf(answer, text, what);
+			await pause(times * MANIFEST_PAUSE_MS);
+			answer = await put();
+		}
 		await answer.body.dump();
 		const said = headerOf(answer, "docker-content-digest") ?? digest;
 		if (said !== digest) throw new BerthError("registry_failed", `${this.#host} took the manifest ${digest} as ${cleaned(said)}.`);

@@ -45,12 +45,17 @@ export async function answer(response: Response, { id, version, settlement, trus
 	}
 }
 
+/** That an answer is of this invocation, which may have begun, whatever else it says: a request with a key isn't served again then. */
+export function sayInvoked(response: Response, { id, version }: Pick<Answered, "id" | "version">): void {
+	response.setHeader(HEADERS.invocationId, id);
+	response.setHeader(HEADERS.version, version);
+}
+
 /** The head of an answer that is streamed: what its outcome is, a trailer says. */
 export function writeStreamHead(response: Response, { id, version }: Pick<Answered, "id" | "version">, head: StreamHead): void {
 	// First: what can't be answered has none of the others.
 	writeHead(response, id, head, 200);
-	response.setHeader(HEADERS.invocationId, id);
-	response.setHeader(HEADERS.version, version);
+	sayInvoked(response, { id, version });
 	addTiming(response, phasesTiming(head.phases, head.start));
 }
 

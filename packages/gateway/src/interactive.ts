@@ -12,7 +12,7 @@ import {
 import { LeftBehindError, sharedNow } from "@berth/queue";
 import type { Request, Response } from "express";
 import { type Accepting, acceptedOf, type Origin } from "./accepted.js";
-import { answer, writeStreamHead } from "./answers.js";
+import { answer, sayInvoked, writeStreamHead } from "./answers.js";
 import { readAsked } from "./asked.js";
 import { isKept } from "./idempotency/idempotency.js";
 import type { Drained } from "./overload/drain-rate.js";
@@ -178,6 +178,7 @@ export class Interactive {
 			try {
 				return await this.#placement.at(node, () => invocations.run(node, invocation));
 			} catch (error) {
+				if (error instanceof BerthError && error.code === "in_doubt") sayInvoked(response, invocation);
 				// Who has gone meanwhile was told to nobody.
 				if (!(error instanceof LeftBehindError) || hasLeft(response)) throw error;
 			}

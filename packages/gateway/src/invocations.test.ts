@@ -346,7 +346,7 @@ describe("too much at once", () => {
 		await small.deploy("slow");
 		const told = refusal("slow");
 		await expect.poll(() => began).toEqual(["slow"]);
-		small.services.invocations.giveUp();
+		await small.services.invocations.giveUp();
 		expect(await told).toEqual([502, "1", "worker_lost"]);
 	});
 

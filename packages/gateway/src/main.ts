@@ -304,7 +304,7 @@ function stopOnDemand(
 		stopping = true;
 		if (how === "drained") await drained();
 		const isReplaced = how === "replaced";
-		const giveUp = () => services.invocations.giveUp();
+		const giveUp = () => void services.invocations.giveUp();
 		await Promise.all(servers.map((server) => (isReplaced ? server.retire(RETIRE_MS, giveUp) : server.close(GRACE_MS, giveUp))));
 		await Promise.all(ongoing.map((one) => one.stop()));
 		await Promise.all([closeServices(services), traces.close()]);

@@ -60,9 +60,9 @@ export interface RedisInvocationQueueParts {
 	/** The connections for `command` use. */
 	readonly fast: Redis;
 	readonly durable: Redis;
-	/** All connections, to be closed with it; and what ends asking for the time on one of them. */
+	/** All connections, to be closed with it; and what ends what is done on them every few seconds. */
 	readonly owned: readonly Redis[];
-	readonly stopTime: () => void;
+	readonly release: () => void;
 }
 
 /** Both lanes behind the gateway's port. */
@@ -85,8 +85,8 @@ export class RedisInvocationQueue implements GatewayQueue {
 		return this.#parts.interactive.cancel(...of);
 	}
 
-	giveUp(): void {
-		this.#parts.interactive.giveUp();
+	giveUp(): Promise<void> {
+		return this.#parts.interactive.giveUp();
 	}
 
 	cancelAnywhere(id: string, project: string): Promise<boolean> {
@@ -241,7 +241,7 @@ export class RedisInvocationQueue implements GatewayQueue {
 	}
 
 	async close(): Promise<void> {
-		this.#parts.stopTime();
+		this.#parts.release();
 		await this.#parts.reaper.stop();
 		this.#parts.interactive.close();
 		this.#parts.background.close();

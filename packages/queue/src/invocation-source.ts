@@ -36,9 +36,9 @@ const CLOSE_MS = 1000;
 export interface RedisInvocationSourceParts {
 	readonly interactive: InteractiveSource;
 	readonly background: BackgroundSource;
-	/** All connections, to be closed with it; and what ends asking for the time on one of them. */
+	/** All connections, to be closed with it; and what ends what is done on them every few seconds. */
 	readonly owned: readonly Redis[];
-	readonly stopTime: () => void;
+	readonly release: () => void;
 }
 
 /** Both lanes behind the worker's port. */
@@ -46,15 +46,15 @@ export class RedisInvocationSource implements WorkerSource {
 	readonly #interactive: InteractiveSource;
 	readonly #background: BackgroundSource;
 	readonly #owned: readonly Redis[];
-	readonly #stopTime: () => void;
+	readonly #release: () => void;
 	#started = false;
 	#closed: Promise<void> | undefined;
 
-	constructor({ interactive, background, owned, stopTime }: RedisInvocationSourceParts) {
+	constructor({ interactive, background, owned, release }: RedisInvocationSourceParts) {
 		this.#interactive = interactive;
 		this.#background = background;
 		this.#owned = owned;
-		this.#stopTime = stopTime;
+		this.#release = release;
 	}
 
 	async start(handler: DeliveryHandler, concurrency: number, settlements?: SettlementKeeper): Promise<void> {
@@ -112,7 +112,7 @@ export class RedisInvocationSource implements WorkerSource {
 	}
 
 	async #close(): Promise<void> {
-		this.#stopTime();
+		this.#release();
 		await within(Promise.all([this.#interactive.close(), this.#background.close()]), CLOSE_MS);
 		await Promise.all(this.#owned.map(closeRedis));
 	}

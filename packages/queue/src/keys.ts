@@ -16,6 +16,10 @@ export const MAILBOX_PREFIX = "berth:mail:";
 /** Fast Redis: of a job of the interactive lane, which of its invocations a worker has taken and not begun. */
 export const unbegunOf = (job: string): string => `berth:unbegun:${job}`;
 
+/** Fast Redis: what tells it from others. Durable Redis: the id of the fast one that its stack works with, and the machine that said so last; held by all of it. */
+export const FAST_ID = "berth:fast-id";
+export const FAST_IN_USE = "berth:fast-in-use";
+
 /** Fast Redis: written to see whether anything can be. */
 export const TRIAL = "berth:trial";
 

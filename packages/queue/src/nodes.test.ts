@@ -183,7 +183,8 @@ test("who may join hears of the gateways there are, and of a setting that it has
 		images: "registry/berth",
 		keys: ["aaaaaaaa"],
 	};
-	const look = (other: Partial<SharedMeans> = {}) => lookAtStack({ fastUrl: server.url, shares: { ...ours, machine: "node_b", ...other } });
+	const look = (other: Partial<SharedMeans> = {}) =>
+		lookAtStack({ durableUrl: server.url, fastUrl: server.url, shares: { ...ours, machine: "node_b", ...other } });
 	expect(await look()).toEqual({ gateways: 0 });
 	const nodes = await openNodeDirectory({ fastUrl: server.url, gatewayId: "gw_1", self: { id: "gw_1", startedAtMs: 1, shares: ours } });
 	close.push(() => nodes.close());

@@ -28,6 +28,7 @@ import type { BuildQueue, BuildSource } from "./ports.js";
 import { ProjectSlots } from "./project-slots.js";
 import { type QueuedLimits, QueuedRoom, type QueueRefusal } from "./queued-room.js";
 import { RateLimits } from "./rate-limits.js";
+import { claimPair, ServerPair } from "./server-pair.js";
 
 /** Where the two Redis servers are; both URLs may name the same one. */
 export interface RedisUrls {
@@ -69,7 +70,7 @@ export async function openInvocationQueue(
 		log,
 	});
 	await orClosed(owned, Promise.all([interactive.listening, cancels.listening]));
-	const stopTime = await orClosed(owned, shareTime(durable, log));
+	const release = await orClosed(owned, goBy(durable, fast, log));
 	const background = new BackgroundQueue(durable, log, functionRecords, retention);
 	const news = new BackgroundNews(listener, log);
 	const memory = new DurableMemory(durable);
@@ -87,7 +88,7 @@ export async function openInvocationQueue(
 		fast,
 		durable,
 		owned,
-		stopTime,
+		release,
 	});
 }
 
@@ -142,7 +143,7 @@ export async function openInvocationSource(
 		{ url: fastUrl, serves: "fast", use: "command", name: "project-slots", log },
 	]);
 	const [fast, subscriber, durable, news, slotsRedis] = owned;
-	const stopTime = await orClosed(owned, shareTime(durable, log));
+	const release = await orClosed(owned, goBy(durable, fast, log));
 	const reserve = interactiveReserve === undefined ? {} : { reserve: interactiveReserve };
 	const slots = new ProjectSlots({ redis: slotsRedis, holder: `${nodeId}/${incarnation}`, log, ...reserve });
 	const budget = recordBudget === undefined ? {} : { budget: recordBudget };
@@ -162,7 +163,7 @@ export async function openInvocationSource(
 		...(memoryMiB === undefined ? {} : { memoryMiB }),
 		...(retention === undefined ? {} : { retention }),
 	};
-	return new RedisInvocationSource({ interactive, background: new BackgroundSource(background), owned, stopTime });
+	return new RedisInvocationSource({ interactive, background: new BackgroundSource(background), owned, release });
 }
 
 /** What follows settlements. @throws Error naming the Redis that can't be reached */
@@ -258,16 +259,19 @@ export async function openRateLimits(options: Pick<RedisUrls, "fastUrl"> & Logge
 }
 
 /** Who is there already, for a machine that may join them. @throws Error naming the setting that it has another of, or the Redis that can't be reached */
-export async function lookAtStack(
-	options: Pick<RedisUrls, "fastUrl"> & Logged & { readonly shares: SharedMeans },
-): Promise<{ readonly gateways: number }> {
-	const { fastUrl: url, shares, logger: log = SILENT } = options;
-	const [redis] = await openRedis([{ url, use: "patient", name: "look", log }]);
+export async function lookAtStack(options: RedisUrls & Logged & { readonly shares: SharedMeans }): Promise<{ readonly gateways: number }> {
+	const { durableUrl, fastUrl, shares, logger: log = SILENT } = options;
+	const opened = await openRedis([
+		{ url: durableUrl, use: "patient", name: "look-durable", log },
+		{ url: fastUrl, serves: "fast", use: "patient", name: "look-fast", log },
+	]);
+	const [durable, fast] = opened;
 	try {
-		await requireShared(redis, shares);
-		return { gateways: (await readGateways(redis)).length };
+		await requireShared(fast, shares);
+		await claimPair({ durable, fast });
+		return { gateways: (await readGateways(fast)).length };
 	} finally {
-		await closeRedis(redis);
+		await Promise.all(opened.map(closeRedis));
 	}
 }
 
@@ -281,6 +285,21 @@ export async function openNodeMembership(
 		{ url, serves: "fast", use: "subscriber", name: "membership-questions", log },
 	]);
 	return new RedisNodeMembership(redis, subscriber, log, claim);
+}
+
+/** The time of the durable server, and the lease on which fast one works with it. @returns what ends both. @throws Error when another fast one does */
+async function goBy(durable: Redis, fast: Redis, log: QueueLogger): Promise<() => void> {
+	const pair = await ServerPair.hold({ durable, fast, log });
+	try {
+		const stopTime = await shareTime(durable, log);
+		return () => {
+			stopTime();
+			pair.stop();
+		};
+	} catch (error) {
+		pair.stop();
+		throw error;
+	}
 }
 
 /** Whoever can't go on leaves no connection open. */

@@ -29,8 +29,11 @@ export interface InvocationQueue {
 	 * @returns whether it is waited for
 	 */
 	cancel(id: string, why: CancelReason, project?: string): boolean;
-	/** Interactive: nobody waits any longer. What is waited for is cancelled, and rejected as `worker_lost`: it may have begun. What wasn't sent yet is `unavailable`, as is all that comes. */
-	giveUp(): void;
+	/**
+	 * Interactive: nobody waits any longer. What hasn't begun is taken back, and `unavailable`, as is all that comes; all else is cancelled, and rejected as `worker_lost`:
+	 * it may have begun. Resolves within 0.3 s, when all are told.
+	 */
+	giveUp(): Promise<void>;
 	/** Interactive: the same as `cancel` at whichever gateway waits for it, this one among them. @returns whether one does @throws BerthError `unavailable` */
 	cancelAnywhere(id: string, project: string): Promise<boolean>;
 	/**

@@ -24,10 +24,14 @@ const MARK = new LuaScript(`${FREE}
 	redis.call("PEXPIRE", KEYS[1], ARGV[1])
 `);
 
-/** KEYS: marks of a job. ARGV: taker, 1 when marks of an earlier start of the server don't count, ids. Gives whose each is then; an empty string for what may have begun. */
+/**
+ * KEYS: marks of a job. ARGV: taker, 1 when marks of an earlier start of the server don't count, which start this was said to or an empty string, ids. Gives whose
+ * each is then; an empty string for what may have begun. What is sent again to another start of the server is refused: who asks may have handed back what it is of.
+ */
 const TAKE = new LuaScript(`${FREE}
+	if ARGV[3] ~= "" and ARGV[3] ~= run then return redis.error_reply("RESTARTED since this was asked") end
 	local owners = {}
-	for at = 3, #ARGV do
+	for at = 4, #ARGV do
 		local owner = redis.call("HGET", KEYS[1], ARGV[at]) or ""
 		if isFree(owner) then
 			if ARGV[2] == "1" and owner ~= "free:" .. run then
@@ -62,9 +66,11 @@ export class Unbegun {
 	 * Takes what of a job is anybody's.
 	 * @param of whose job it was: its holder, whose lock says that nobody else has been asked to take it; or another one, to whom what a server's restart may have undone doesn't count
 	 * @returns whose each is now: the taker's, or somebody else's; undefined for what may have begun
+	 * @throws Error for its holder, too, when the server was started again before it was asked
 	 */
 	async take(job: string, ids: readonly string[], taker: string, of: "holder" | "other"): Promise<(string | undefined)[]> {
-		const owners = (await TAKE.run(this.#redis, [unbegunOf(job)], [taker, of === "other" ? 1 : 0, ...ids])) as string[];
+		const how = of === "other" ? [1, ""] : [0, startOf(this.#redis) ?? ""];
+		const owners = (await TAKE.run(this.#redis, [unbegunOf(job)], [taker, ...how, ...ids])) as string[];
 		return owners.map((owner) => (owner === "" ? undefined : owner));
 	}
 

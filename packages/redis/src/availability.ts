@@ -52,6 +52,11 @@ export function isRefusal(error: unknown): boolean {
 	return error instanceof Error && error instanceof ReplyError && (error.message.split(" ", 1)[0] ?? "") in REFUSALS;
 }
 
+/** Whether a command was never sent: its connection has ended, and doesn't know it yet. As ioredis (6.0.0) words it, which has nothing else to tell it by. */
+export function isUnsent(error: unknown): boolean {
+	return error instanceof Error && error.message.startsWith("Stream isn't writeable");
+}
+
 /**
  * Which start of its server a connection leads to, before and after it is made anew, too: a server that was started again, or a replica in its place,
  * has another one, and may lack what it was told last. To be compared with an earlier answer, at no cost. Undefined where the server doesn't say.

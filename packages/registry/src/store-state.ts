@@ -1,7 +1,6 @@
 import { BerthError, HOUR_MS } from "@berth/contracts";
-import { guarded, type Redis } from "@berth/redis";
+import { guarded, putOnce, type Redis } from "@berth/redis";
 import { keys } from "./keys.js";
-import { putOnce } from "./put-once.js";
 
 /** What a recovery that was cut short brought back stays for so long, for another one. */
 const RECOVERING_MS = 24 * HOUR_MS;

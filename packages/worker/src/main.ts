@@ -268,7 +268,8 @@ const upkeep = new Upkeep({ settings, artifacts, builds, budget, versionLimit, d
 const imagesAhead = new ImagesAhead({ versions, pool, isForHere, log });
 const minimums = new Minimums({ functions, pool, isForHere, expect: (of) => imagesAhead.want(of), log });
 const drain = new Drain({ node, membership, invocations: invocationSource, builds: buildSource });
-const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine, tail, ends, drain, unenforced });
+const volumes = { bytes: settings.volumeBytes, directory: settings.dataDir };
+const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine, volumes, tail, ends, drain, unenforced });
 
 await pool.start();
 await functions.rebases.announce(Object.fromEntries(Object.entries(bases).map(([runtime, { digest }]) => [runtime, digest])));

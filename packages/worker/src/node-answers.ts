@@ -1,4 +1,5 @@
-import type { NodeStats, SandboxState, WaivableLimit } from "@berth/contracts";
+import { statfsSync } from "node:fs";
+import { BerthError, MIB, type NodeStats, type SandboxState, VOLUMES_LEAVE_FREE, type WaivableLimit } from "@berth/contracts";
 import type { NodeAnswer, NodeQuestion } from "@berth/queue";
 import type { Pool, SandboxEngine } from "@berth/sandbox";
 import type { WorkerMetrics } from "@berth/telemetry";
@@ -20,6 +21,8 @@ export interface NodeAnswersOptions {
 	readonly ends: InvocationEnds;
 	readonly drain: Drain;
 	readonly engine: Pick<SandboxEngine, "makeVolume" | "removeVolume">;
+	/** What volumes may have together, bytes, and where the disk is that they are on. */
+	readonly volumes: { readonly bytes: number; readonly directory: string };
 	/** Limits of sandboxes that this host can't enforce. */
 	readonly unenforced: readonly WaivableLimit[];
 }
@@ -36,9 +39,10 @@ export class NodeAnswers {
 	readonly #ends: InvocationEnds;
 	readonly #drain: Drain;
 	readonly #engine: Pick<SandboxEngine, "makeVolume" | "removeVolume">;
+	readonly #volumes: NodeAnswersOptions["volumes"];
 	readonly #unenforced: readonly WaivableLimit[];
 
-	constructor({ node, pool, builds, images, metrics, engine, tail, ends, drain, unenforced }: NodeAnswersOptions) {
+	constructor({ node, pool, builds, images, metrics, engine, volumes, tail, ends, drain, unenforced }: NodeAnswersOptions) {
 		this.#node = node;
 		this.#pool = pool;
 		this.#builds = builds;
@@ -48,6 +52,7 @@ export class NodeAnswers {
 		this.#ends = ends;
 		this.#drain = drain;
 		this.#engine = engine;
+		this.#volumes = volumes;
 		this.#unenforced = unenforced;
 	}
 
@@ -75,6 +80,7 @@ export class NodeAnswers {
 			case "recover":
 				return { kind: "recovery", recovery: await this.#images.recover() };
 			case "makeVolume":
+				this.#refuseOversized(question.sizeMiB);
 				return { kind: "done", affected: (await this.#engine.makeVolume(question.volume, question.sizeMiB)) ? 1 : 0 };
 			case "removeVolume":
 				await this.#engine.removeVolume(question.volume);
@@ -86,6 +92,16 @@ export class NodeAnswers {
 			case "prewarm":
 				return { kind: "done", affected: await this.#pool.setFloor(question.floor) };
 		}
+	}
+
+	/** Whoever is told that there is no space now asks again. @throws BerthError invalid_request for a volume that never fits */
+	#refuseOversized(sizeMiB: number): void {
+		const { bytes, directory } = this.#volumes;
+		const { blocks, bsize } = statfsSync(directory);
+		const mostMiB = Math.floor(Math.min(bytes, blocks * bsize * (1 - 1 / VOLUMES_LEAVE_FREE)) / MIB);
+		if (sizeMiB <= mostMiB) return;
+		const message = `${sizeMiB} MiB never fit on this node: its volumes may have ${mostMiB} together (BERTH_VOLUMES_MIB, and a twentieth of the disk stays free)`;
+		throw new BerthError("invalid_request", `sizeMiB: ${message}`, { issues: [{ field: "sizeMiB", message }] });
 	}
 
 	async #kill({ sandbox, project }: Extract<NodeQuestion, { kind: "kill" }>): Promise<boolean> {

@@ -9,7 +9,7 @@ import { stackIdOf, Vault } from "@berth/registry";
 export async function lookAtOthers(settings: Settings): Promise<string | undefined> {
 	const vault = await Vault.open(settings.secretsKey, settings.paths.secretsKey);
 	const shares = sharedMeansOf(settings, await stackIdOf(settings.durableRedisUrl), vault.keyIds);
-	const { gateways } = await lookAtStack({ fastUrl: settings.fastRedisUrl, shares });
+	const { gateways } = await lookAtStack({ durableUrl: settings.durableRedisUrl, fastUrl: settings.fastRedisUrl, shares });
 	if (gateways > 0 || settings.roles.includes("gateway")) return undefined;
 	return "warning: no gateway is on the Redis server of BERTH_FAST_REDIS_URL, and until one is this worker is given nothing: it has to be the same server as on the gateways' machines";
 }

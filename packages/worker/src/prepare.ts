@@ -16,9 +16,10 @@ const SIGTERM_EXIT = 128 + 15;
 const root = join(import.meta.dirname, "../../../..");
 const say = (progress: string) => process.stdout.write(`${JSON.stringify({ progress })}\n`);
 // Most machines are all of their stack, and a client of Redis is half of what this program loads.
-const heard = settings.embedded.fast
-	? undefined
-	: await import("./other-machines.js").then((it) => it.lookAtOthers(settings)).catch(endRefused);
+const heard =
+	settings.embedded.fast && settings.embedded.durable
+		? undefined
+		: await import("./other-machines.js").then((it) => it.lookAtOthers(settings)).catch(endRefused);
 if (heard !== undefined) say(heard);
 say("making the base images");
 const artifacts = await openArtifactStore(settings.paths.artifacts, { owner: settings.serviceUid });

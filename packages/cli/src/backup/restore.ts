@@ -10,7 +10,7 @@ import { fileFault, isMissing, messageOf } from "../system-errors.js";
 import { requireEmbedded } from "./embedded.js";
 import { BACKUP_FORMAT, DURABLE, FILES, INVENTORY, type Inventory, verify } from "./inventory.js";
 import { run } from "./run.js";
-import { type SealedSecret, unopenable } from "./sealed-secrets.js";
+import { keysOf, type SealedSecret, unopenable } from "./sealed-secrets.js";
 import { stagingIn } from "./staging.js";
 
 /** How Redis 7 keeps an append-only file: a base, here the RDB file, and a list of the parts. */
@@ -20,6 +20,8 @@ const AOF = { directory: "appendonlydir", base: "appendonly.aof.1.base.rdb", lis
 export interface Restored {
 	readonly inventory: Inventory;
 	readonly unopenable: readonly SealedSecret[];
+	/** Of the keys that are here (`sealingKeyId`). */
+	readonly keyIds: readonly string[];
 }
 
 /**
@@ -59,7 +61,7 @@ async function restoreInto(settings: Settings, source: string, force: boolean, s
 	await verify(inventory, files, signal);
 	await own(inventory, files, settings.serviceUid);
 	await replace(files, settings);
-	return { inventory, unopenable: await unopenable(inventory.sealed ?? [], settings) };
+	return { inventory, unopenable: await unopenable(inventory.sealed ?? [], settings), keyIds: [...(await keysOf(settings)).keys()] };
 }
 
 async function requireSource(source: string): Promise<void> {

@@ -100,8 +100,8 @@ function opens(sealed: string, as: string, key: string): boolean {
 	}
 }
 
-/** By what tells them apart. */
-async function keysOf({ secretsKey, paths }: Settings): Promise<ReadonlyMap<string, string>> {
+/** By what tells them apart; none where there is no key yet. */
+export async function keysOf({ secretsKey, paths }: Settings): Promise<ReadonlyMap<string, string>> {
 	const text = secretsKey ?? (await readFile(paths.secretsKey, "utf8").catch(orNone)) ?? "";
 	return new Map(sealingKeysIn(text).map((key) => [sealingKeyId(key), key]));
 }

@@ -1,5 +1,7 @@
+import { dirname } from "node:path";
 import type { Settings } from "@berth/config";
 import type { Inventory } from "../backup/inventory.js";
+import type { Restored } from "../backup/restore.js";
 import type { SealedSecret } from "../backup/sealed-secrets.js";
 import { EXIT } from "../exit-codes.js";
 import { Interruption } from "../interruption.js";
@@ -55,10 +57,11 @@ export function registerBackup({ program, action }: Registrar): void {
 			action(async (session: Session, { force }: { readonly force?: boolean }, source: string) => {
 				const { restoreBackup } = await import("../backup/restore.js");
 				using interruption = new Interruption("interrupted: nothing was restored", () => session.terminal.note("stopping …"));
-				const restored = await restoreBackup(session.settings(), source, force === true, interruption.signal);
+				const settings = session.settings();
+				const restored = await restoreBackup(settings, source, force === true, interruption.signal);
 				say(session, restored.inventory, "restored", restored.unopenable);
 				if (session.json) return EXIT.ok;
-				if (restored.unopenable.length > 0) session.terminal.note(notOpened(restored.unopenable, session.dataDir));
+				if (restored.unopenable.length > 0) session.terminal.note(notOpened(restored, settings));
 				session.terminal.note("`berth up` starts it.");
 				return EXIT.ok;
 			}),
@@ -82,7 +85,13 @@ function keptApart({ secretsKey, paths }: Settings): string {
 	return `Not in it: ${sealing}, without which logins and secrets can't be opened elsewhere, and ${paths.adminKey}. Keep them apart from it.`;
 }
 
-function notOpened(secrets: readonly SealedSecret[], dataDir: string): string {
-	const names = secrets.map(({ of }) => of).join(", ");
-	return `What no key here opens: ${names}. Put the secrets.key that it was sealed with into ${dataDir} before \`berth up\`, which makes no other while these are there; or make one (openssl rand -hex 32 > ${dataDir}/secrets.key), and set them again afterwards: \`berth secret set\`, \`berth registry set\`, \`berth hooks rotate\`.`;
+/** What is sealed with another key than is here; or with one, where none is. */
+function notOpened({ unopenable, keyIds }: Restored, { secretsKey, paths }: Settings): string {
+	const names = `What no key here opens: ${unopenable.map(({ of }) => of).join(", ")}.`;
+	const wanted = [...new Set(unopenable.map(({ keyId }) => keyId))].join(", ");
+	const anew = "`berth secret set`, `berth registry set`, `berth hooks rotate`";
+	if (keyIds.length === 0)
+		return `${names} Put the secrets.key that it was sealed with (${wanted}) into ${dirname(paths.secretsKey)} before \`berth up\`, which makes no other while these are there; or make one (openssl rand -hex 32 > ${paths.secretsKey}), and set them again afterwards: ${anew}.`;
+	const ours = secretsKey === undefined ? paths.secretsKey : "BERTH_SECRETS_KEY";
+	return `${names} It is sealed with the key ${wanted}, and ${ours} has ${keyIds.join(", ")}: add that key to it, after the one that is there, before \`berth up\`; or set them again afterwards: ${anew}.`;
 }

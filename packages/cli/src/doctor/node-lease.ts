@@ -1,6 +1,7 @@
 import { nodeIdOf, type Settings } from "@berth/config";
 import { messageOf } from "../system-errors.js";
 import { type Check, failed, ok, warning } from "./check.js";
+import { mendOfRedis } from "./mends.js";
 import { askRedis, RedisError } from "./redis-connection.js";
 
 /** What a worker renews every few seconds while it lives, as the queue writes it. */
@@ -30,6 +31,7 @@ export async function checkNode(settings: Settings): Promise<Check> {
 			);
 		return ok("node", `${node} is listed on the fast Redis, and takes work.`);
 	} catch (error) {
-		return failed("node", `Whether ${node} is listed on the fast Redis can't be seen: ${messageOf(error).replace(/\.$/, "")}.`, mend);
+		const found = `Whether ${node} is listed on the fast Redis can't be seen: ${messageOf(error).replace(/\.$/, "")}.`;
+		return failed("node", found, mendOfRedis("fast", settings));
 	}
 }

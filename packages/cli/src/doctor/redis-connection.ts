@@ -149,3 +149,8 @@ function array(bytes: Buffer, from: number, count: number): { readonly reply: Re
 	}
 	return { reply: items, next: at };
 }
+
+/** As it may be shown. */
+export function withoutPassword(url: string): string {
+	return url.replace(/\/\/[^@/]*@/, "//");
+}

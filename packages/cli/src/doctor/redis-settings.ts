@@ -3,7 +3,7 @@ import { KIB, MIB } from "@berth/contracts";
 import { messageOf } from "../system-errors.js";
 import { type Check, failed, ok, warning } from "./check.js";
 import { redisVersion } from "./programs.js";
-import { askRedis, RedisError, type Reply } from "./redis-connection.js";
+import { askRedis, RedisError, type Reply, withoutPassword } from "./redis-connection.js";
 import { checkWrites, type RedisRole } from "./redis-writes.js";
 
 /** What is on record of the artifact store, as the registry writes it. */
@@ -149,8 +149,4 @@ function restarts(name: string, { appendonly, appendfsync }: RedisSettings): Che
 		);
 	}
 	return ok(`${name}durability`, "A crash of it loses only what is in flight and records of the last moments.");
-}
-
-function withoutPassword(url: string): string {
-	return url.replace(/\/\/[^@/]*@/, "//");
 }

@@ -109,6 +109,18 @@ describe("a worker that is ready", () => {
 		const [, found] = await saidOf({ phase: "ready" }, { ...SHARED, BERTH_ROLES: "worker" });
 		expect(found).toMatchObject({ name: "node", status: "failed", found: expect.stringContaining("ECONNREFUSED") });
 	});
+
+	test("whose fast Redis is there and says nothing is told which server that is: nothing that the supervisor keeps has ended", async () => {
+		await using redis = await RedisServer.start();
+		redis.freeze();
+		try {
+			const [, found] = await saidOf({ phase: "ready" }, { ...SHARED, BERTH_ROLES: "worker", BERTH_FAST_REDIS_URL: redis.url });
+			const mend = expect.stringContaining(`See to the server of BERTH_FAST_REDIS_URL (${redis.url}`);
+			expect(found).toMatchObject({ name: "node", status: "failed", found: expect.stringContaining("doesn't answer in 3 s"), mend });
+		} finally {
+			redis.resume();
+		}
+	});
 });
 
 /** What is said of a stack whose gateway is this server. */

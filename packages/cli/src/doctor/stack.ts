@@ -7,6 +7,7 @@ import { readSupervisorState, type SupervisorState } from "../supervisor/state-f
 import { messageOf } from "../system-errors.js";
 import { ownTrust, type TlsTrust } from "../tls-trust.js";
 import { type Check, failed, ok, warning } from "./check.js";
+import { mendOfUnready } from "./mends.js";
 import { checkNode } from "./node-lease.js";
 import { servedCertificate, wordsFor } from "./served-certificate.js";
 
@@ -26,13 +27,14 @@ export async function checkStack(settings: Settings): Promise<StackFound> {
 		const found = `Its supervisor (${state.supervisor.pid}) was killed; what it left may still run.`;
 		return { isUp: false, checks: [warning("stack", found, "`berth down` or `berth up` clears it away.")] };
 	}
-	const checks = await readiness(state);
+	const checks = await readiness(state, settings);
 	// Whoever isn't root can't ask a Redis of the stack's own.
 	const asks = settings.roles.includes("worker") && state.phase === "ready" && (process.geteuid?.() === 0 || !settings.embedded.fast);
 	return { isUp: true, checks: [...checks, ...(asks ? [await checkNode(settings)] : [])] };
 }
 
-async function readiness({ phase, url, supervisor, certificate, certificateKey, startedWith }: SupervisorState): Promise<readonly Check[]> {
+async function readiness(state: SupervisorState, settings: Settings): Promise<readonly Check[]> {
+	const { phase, url, supervisor, certificate, certificateKey, startedWith } = state;
 	if (url === undefined && phase === "ready") return [ok("stack", `It is ready, and no gateway (supervisor ${supervisor.pid}).`)];
 	if (url === undefined)
 		return [
@@ -42,12 +44,12 @@ async function readiness({ phase, url, supervisor, certificate, certificateKey, 
 				"Wait a moment, or read logs/supervisor.log in the data directory.",
 			),
 		];
-	if (certificate === undefined) return [await answerOf({ url })];
+	if (certificate === undefined) return [await answerOf({ url }, settings)];
 	const { tls, fault } = await ownTrust(certificate, startedWith);
 	const served = await servedCertificate(url, ANSWER_MS);
 	const isKnown = served === undefined || isSame(served, tls.ca);
 	// A certificate that isn't known is taken as it comes: the gateway is asked without a key.
-	const answer = await answerOf({ url, tls: isKnown ? tls : { ca: served.toString(), isOwn: true } });
+	const answer = await answerOf({ url, tls: isKnown ? tls : { ca: served.toString(), isOwn: true } }, settings);
 	if (fault !== undefined) {
 		const more = isKnown ? "" : ` The gateway serves ${wordsFor(served)}.`;
 		return [answer, warning("certificate", `${fault.found}${more}`, fault.mend)];
@@ -77,15 +79,14 @@ function isSame(one: X509Certificate, other: string): boolean {
 	return one.raw.equals(new X509Certificate(other).raw);
 }
 
-async function answerOf(gateway: { readonly url: string; readonly tls?: TlsTrust }): Promise<Check> {
+async function answerOf(gateway: { readonly url: string; readonly tls?: TlsTrust }, settings: Settings): Promise<Check> {
 	await using client = createClient(gateway);
-	const mend = "Read the logs in the data directory, below logs/: the supervisor starts again what ended.";
 	try {
 		const { ready, detail } = await client.ready({ signal: AbortSignal.timeout(ANSWER_MS) });
 		return ready
 			? ok("stack", `It is up at ${gateway.url} and takes invocations.`)
-			: failed("stack", `It is up at ${gateway.url}, but not ready: ${detail}.`, mend);
+			: failed("stack", `It is up at ${gateway.url}, but not ready: ${detail}.`, mendOfUnready(detail ?? "", settings));
 	} catch (error) {
-		return failed("stack", `The gateway doesn't answer: ${messageOf(error)}.`, mend);
+		return failed("stack", `The gateway doesn't answer: ${messageOf(error)}.`, mendOfUnready("", settings));
 	}
 }

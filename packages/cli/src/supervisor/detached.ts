@@ -5,7 +5,9 @@ import { CommandFailure, EXIT, type ExitCode } from "../exit-codes.js";
 import { hearStops } from "../interruption.js";
 import { prepareDirectories } from "./directories.js";
 import { logPath, openLog, tailOfLog } from "./log-file.js";
+import { requireNone } from "./obstacle.js";
 import { preflight } from "./preflight.js";
+import { ownPrograms, unbuiltObstacle } from "./programs.js";
 import type { StackReady } from "./supervisor.js";
 
 /** What a detached supervisor tells the command that started it. */
@@ -21,6 +23,7 @@ const LOG_TAIL = 15;
 
 /** Starts a supervisor that outlives this process, and waits until its stack is ready. @throws CommandFailure */
 export async function startDetached(settings: Settings, say: (text: string) => void): Promise<StackReady> {
+	requireNone(unbuiltObstacle(ownPrograms(), settings));
 	await preflight(settings, () => undefined);
 	await prepareDirectories(settings);
 	const { logs } = settings.paths;

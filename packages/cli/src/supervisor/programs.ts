@@ -1,9 +1,10 @@
-import { readlinkSync } from "node:fs";
+import { existsSync, readlinkSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { childEnvironment, LISTEN_FD, OUTER_MOUNTS, type Settings } from "@berth/config";
 import { MINUTE_MS, SECOND_MS } from "@berth/contracts";
 import type { ChildSpec } from "./child.js";
 import { confineLauncher, confineService } from "./confinement.js";
+import type { Obstacle } from "./obstacle.js";
 
 /** The entry of each process of the stack. */
 export interface Programs {
@@ -25,6 +26,14 @@ export function ownPrograms(): Programs {
 		worker: at("worker/dist/programs/main.js"),
 		gateway: at("gateway/dist/programs/main.js"),
 	};
+}
+
+/** What a build that broke off hasn't made of them, as far as this machine has need of it. */
+export function unbuiltObstacle(programs: Programs, { roles, engine }: Pick<Settings, "roles" | "engine">): Obstacle | undefined {
+	const ofWorker = ["prepare", engine === "docker" ? "besideDocker" : "launcher", "worker"] as const;
+	const needed = [...(roles.includes("worker") ? ofWorker : []), ...(roles.includes("gateway") ? (["gateway"] as const) : [])];
+	const missing = needed.map((name) => programs[name]).find((path) => !existsSync(path));
+	return missing === undefined ? undefined : { what: `${missing} isn't there, which a build makes`, mend: "run `npm run build`" };
 }
 
 /** A worker that starts for the first time has the bases unpacked, which takes a slow disk minutes. */

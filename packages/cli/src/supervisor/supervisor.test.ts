@@ -136,6 +136,12 @@ describe.runIf(process.getuid?.() === 0)("a stack that stops", () => {
 });
 
 describe.runIf(process.getuid?.() === 0)("a start that fails", () => {
+	test("of a build that broke off is refused by what is missing, before anything is started", async () => {
+		programs = { ...programs, worker: join(directory, "unbuilt.mjs") };
+		await expect(supervisor().start()).rejects.toThrow(/unbuilt\.mjs isn't there, which a build makes: run `npm run build`$/);
+		await expect(started()).rejects.toThrow("ENOENT");
+	});
+
 	test("for its launcher waits for no bases, and says what the launcher said", async () => {
 		await program("prepare", `${STAYS}`);
 		await program("launcher", "console.error('no OCI runtime'); process.exit(1);");

@@ -17,7 +17,17 @@ import { PlatformCgroup } from "./platform-cgroup.js";
 import { listenObstacle } from "./port.js";
 import { preflight } from "./preflight.js";
 import type { ProcessIdentity } from "./process-identity.js";
-import { gatewaySpec, launcherSpec, ownPrograms, type Programs, prepareSpec, RETIRE_MS, removalSpecs, workerSpec } from "./programs.js";
+import {
+	gatewaySpec,
+	launcherSpec,
+	ownPrograms,
+	type Programs,
+	prepareSpec,
+	RETIRE_MS,
+	removalSpecs,
+	unbuiltObstacle,
+	workerSpec,
+} from "./programs.js";
 import type { ReadyLine } from "./ready-line.js";
 import { embeddedRedisOf, redisSpec } from "./redis.js";
 import { ensureSecretsKey } from "./secrets-key.js";
@@ -108,6 +118,7 @@ export class Supervisor {
 	}
 
 	async #startAll(): Promise<void> {
+		requireNone(unbuiltObstacle(this.#programs, this.#settings));
 		await preflight(this.#settings, this.#say);
 		await prepareDirectories(this.#settings);
 		this.#lock = await takeLock(this.#settings.paths);

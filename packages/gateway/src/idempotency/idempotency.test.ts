@@ -266,6 +266,38 @@ describe("a key", () => {
 		expect([runs, payloads]).toEqual([1, [body.length]]);
 	});
 
+	test("of what somebody waited for, and a server that fell silent may have taken, is answered as it was: it doesn't begin twice", async () => {
+		await using durable = await RedisServer.start();
+		await using fast = await RedisServer.start();
+		await using silent = await SlowProxy.before(fast.url.slice("unix://".length));
+		const apart = await startStack(durable.url, { fastUrl: `redis://127.0.0.1:${silent.port}` });
+		try {
+			await apart.deploy("pay");
+			const ran: string[] = [];
+			apart.onInvocation(async ({ request }) => {
+				ran.push(request.id);
+				return ended("succeeded", {}, { body: { text: "1" } });
+			});
+			const post = async (key: string) => {
+				const headers = { "content-type": "application/json", "idempotency-key": key };
+				const answer = await apart.fetch("/v1/functions/pay/invocations", { method: "POST", body: "1", headers });
+				return { status: answer.status, replayed: answer.headers.get("idempotency-replayed"), text: await answer.text() };
+			};
+			expect((await post("before")).status).toBe(200);
+			silent.holdAnswers();
+			const first = await post("doubtful");
+			expect([first.status, JSON.parse(first.text)]).toMatchObject([503, { code: "in_doubt" }]);
+			silent.passAnswers();
+			const after = () => post(newKey()).then(({ status }) => status);
+			await expect.poll(after, { timeout: 10_000 }).toBe(200);
+			expect(await post("doubtful")).toEqual({ ...first, replayed: "true" });
+			const { invocation } = JSON.parse(first.text) as { invocation: string };
+			expect(ran.filter((id) => id === invocation).length).toBeLessThan(2);
+		} finally {
+			await apart.close();
+		}
+	});
+
 	test("is another one in another project's hands, and without one everything is as before", async () => {
 		const claim = await stack.services.idempotency.claim("elsewhere", "shared", "x", "inv_1");
 		expect(claim.kind).toBe("claimed");

@@ -83,13 +83,15 @@ export type StackOptions = {
 	readonly callbackHosts?: readonly string[];
 	readonly trustedProxies?: readonly string[];
 	readonly bodyStallMs?: number;
+	/** Default: one server is both. */
+	readonly fastUrl?: string;
 	readonly idempotency?: KeysKept;
 	readonly watch?: Watch;
 	readonly leaving?: AbortSignal;
 } & Partial<ServerOptions>;
 
 export async function startStack(redisUrl: string, options: StackOptions = {}): Promise<Stack> {
-	const urls = { durableUrl: redisUrl, fastUrl: redisUrl };
+	const urls = { durableUrl: redisUrl, fastUrl: options.fastUrl ?? redisUrl };
 	const directory = await mkdtemp(join(tmpdir(), "gateway-"));
 	const streams = await openStreams(join(directory, "streams.sock"), options.bodyStallMs ?? 30_000);
 	const services = await openServices(redisUrl, directory, streams.streams, options);
@@ -128,7 +130,7 @@ export async function startStack(redisUrl: string, options: StackOptions = {}): 
 }
 
 async function openServices(redisUrl: string, directory: string, streams: Streams, options: StackOptions): Promise<Services> {
-	const urls = { durableUrl: redisUrl, fastUrl: redisUrl };
+	const urls = { durableUrl: redisUrl, fastUrl: options.fastUrl ?? redisUrl };
 	const gatewayId = newId("gw");
 	const vault = new Vault("0".repeat(64));
 	const artifacts = await openArtifactStore(directory, options.budgets === undefined ? {} : { budgets: options.budgets });

@@ -19,7 +19,7 @@ import { rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { setTimeout as pause } from "node:timers/promises";
-import { type MakeVolumeAnswer, MIB } from "@berth/contracts";
+import { type MakeVolumeAnswer, MIB, VOLUMES_LEAVE_FREE } from "@berth/contracts";
 import { SANDBOX_UID } from "@berth/sandbox/spec";
 import type { Children } from "../children.js";
 import { findExecutable } from "../executables.js";
@@ -29,8 +29,6 @@ import { ImageInUse, mountImage, reserve, whyNoLoopDevices } from "./loop-device
 
 const MKFS = ["/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4"];
 const IMAGE = /^([0-9a-f]{32})\.img$/;
-/** The share of the disk that no volume takes. */
-const KEPT_FREE = 20;
 /** How long what an earlier launcher left may take to let go of an image, milliseconds. */
 const LET_GO_MS = 5000;
 
@@ -151,7 +149,7 @@ export class Volumes {
 	/** The same disk may have Redis's files, which acknowledge nothing without space. */
 	#refuseLastSpace(bytes: number): void {
 		const { bavail, blocks, bsize } = statfsSync(this.#directory);
-		if (bavail * bsize - bytes >= (blocks * bsize) / KEPT_FREE) return;
+		if (bavail * bsize - bytes >= (blocks * bsize) / VOLUMES_LEAVE_FREE) return;
 		const free = Math.floor((bavail * bsize) / MIB);
 		throw new NoSpace(`of the ${free} MiB that are free where volumes are, too little would be left: a twentieth of the disk stays free`);
 	}

@@ -1,8 +1,9 @@
-import { type Backlog, BerthError, type InvocationRequest } from "@berth/contracts";
-import { guarded, isRefusal, type Redis, ServerClock, sharedNow, TooLateError } from "@berth/redis";
+import type { Backlog, BerthError, InvocationRequest } from "@berth/contracts";
+import { guarded, isRefusal, isUnsent, type Redis, ServerClock, sharedNow, TooLateError } from "@berth/redis";
 import { BackgroundLists } from "../background-lists.js";
 import { BackgroundRecords, type Cancelled, DEFAULT_RETENTION, type Retention } from "../background-records.js";
 import type { LaneTotals } from "../counters.js";
+import { inDoubtOf } from "../in-doubt.js";
 import { BACKGROUND_CANCELS, BACKGROUND_TOTALS, functionKeyOf, LANE } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
 import type { FunctionName, HeldUp, LaneDepth } from "../ports.js";
@@ -14,12 +15,6 @@ import { GoneFunctions } from "./gone-functions.js";
 import { LaneIndex } from "./lane-index.js";
 
 const NOTHING = async (): Promise<unknown> => undefined;
-
-/** Redis was gone before it said whether it took the job, and can't be asked. */
-function inDoubtOf({ id }: InvocationRequest, cause: BerthError): BerthError {
-	const detail = `${cause.message}; it had been sent already, and may run all the same, once, as ${id}`;
-	return new BerthError("in_doubt", detail, { cause, extra: { invocation: id } });
-}
 
 /** The background lane as a gateway sees it. It doesn't own the connection. */
 export class BackgroundQueue {
@@ -95,7 +90,7 @@ export class BackgroundQueue {
 	}
 
 	/**
-	 * @param onRefused told when Redis said that it didn't take the job: there is none then
+	 * @param onRefused told when Redis said that it didn't take the job, or was never asked: there is none then
 	 * @returns whether its record is made by this
 	 */
 	async #put(request: InvocationRequest, onRefused: () => void): Promise<boolean> {
@@ -103,7 +98,7 @@ export class BackgroundQueue {
 		const now = sharedNow();
 		const dueMs = Math.max(now, request.runAtMs ?? 0);
 		const adding = this.#add(key, request, now, dueMs - now).catch((error: unknown) => {
-			if (error instanceof TooLateError || isRefusal(error)) onRefused();
+			if (error instanceof TooLateError || isRefusal(error) || isUnsent(error)) onRefused();
 			throw error;
 		});
 		await allOver([this.#index.mark(key, now, dueMs), adding]);

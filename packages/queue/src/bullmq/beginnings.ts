@@ -33,6 +33,8 @@ class Entry implements Beginning {
 	readonly id: string;
 	readonly token: string;
 	state: State = "fresh";
+	/** Whether others may have been asked to take it, as all was that hadn't begun. */
+	isOthersToo = false;
 	marking: Promise<boolean> = Promise.resolve(true);
 
 	constructor(job: string, id: string, token: string, asked: (entry: Entry) => boolean | Promise<boolean>) {
@@ -81,9 +83,10 @@ export class Beginnings {
 		return entry;
 	}
 
-	/** What hasn't begun isn't begun here: others may, once this resolves. What is about to begin does. */
+	/** What hasn't begun isn't begun here: others may, once this resolves. What is about to begin does, if its mark is had before others have it. */
 	async handBack(): Promise<void> {
 		const given = [...this.#open].filter(({ state }) => state !== "taking");
+		for (const entry of this.#open) entry.isOthersToo = true;
 		const marked = this.#mark(given);
 		this.#goes(given);
 		await marked;
@@ -117,11 +120,12 @@ export class Beginnings {
 		entry.state = "taking";
 		await Promise.race([entry.marking, entry.left]);
 		while (!entry.gone.aborted) {
+			const { isOthersToo } = entry;
 			try {
-				const owners = await Promise.race([this.#unbegun.take(entry.job, [entry.id], entry.token, "holder"), entry.left]);
-				const owner = owners?.[0];
-				// Unmarked still, Redis has refused the mark, or lost it: nobody else can have taken it.
-				if (owner !== undefined && owner !== entry.token) this.#goes([entry]);
+				const taken = this.#unbegun.take(entry.job, [entry.id], entry.token, isOthersToo ? "other" : "holder");
+				const owner = (await Promise.race([taken, entry.left]))?.[0];
+				// Unmarked still, Redis has refused the mark, or lost it: nobody else can have taken it, but where it was handed back, and that is what was lost.
+				if (owner === undefined ? isOthersToo : owner !== entry.token) this.#goes([entry]);
 				break;
 			} catch (error) {
 				this.#log.debug({ error, invocation: entry.id }, "whether an invocation may begin can't be asked yet");

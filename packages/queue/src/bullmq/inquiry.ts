@@ -130,6 +130,8 @@ export class Inquiry {
 			let verdict = VERDICTS[reason][fates.get(pending) ?? "gone"];
 			if (verdict === "revoke") {
 				const isOut = await this.#revoke(pending);
+				// One that a worker took, and ended, meanwhile isn't there either.
+				if (isOut && (await this.#answerFromRecords([pending])).length === 0) continue;
 				if (isOut && !this.#isOfBefore(pending)) {
 					this.#parts.failed(pending, revoked);
 					continue;
@@ -139,7 +141,7 @@ export class Inquiry {
 			}
 			if (verdict !== "keep" && (await this.#reclaim(pending))) {
 				if (reason === "overdue") given.set(pending, "expired_in_queue");
-				else this.#parts.failed(pending, new LeftBehindError());
+				else this.#parts.failed(pending, revoked);
 				continue;
 			}
 			if (verdict === "keep" || verdict === "reclaim") this.#parts.accepted(pending);

@@ -1,6 +1,8 @@
+import { setTimeout as wait } from "node:timers/promises";
 import { BerthError, type InvocationRequest, newId, SECOND_MS, type Settlement } from "@berth/contracts";
 import {
 	isRefusal,
+	isUnsent,
 	READY_WAIT_MS,
 	type Redis,
 	ServerClock,
@@ -13,6 +15,7 @@ import {
 import type { Queue } from "bullmq";
 import { Cancellations } from "../cancellations.js";
 import { LaneCounter, type LaneTotals } from "../counters.js";
+import { inDoubtOf } from "../in-doubt.js";
 import { InteractiveRecords, type LetGo, type Reply } from "../interactive-records.js";
 import { replyChannelOf } from "../keys.js";
 import type { QueueLogger } from "../logger.js";
@@ -30,12 +33,14 @@ import { NodeQueues } from "./node-queues.js";
 
 /** How long a doubtful add waits at most for Redis to return. */
 const PATIENCE_MS = 900;
+/** How long a gateway that stops tries to take back what hasn't begun, milliseconds: whoever waits is cut off half a second after it has given up. */
+const TAKE_BACK_MS = 300;
 const JOB_OPTIONS = { attempts: 1, removeOnComplete: true, removeOnFail: true } as const;
 const WHAT = "invoking";
 /** Whoever it is may ask another gateway, or this one when it is back. */
 const again = { extra: { retryAfterMs: SECOND_MS } };
 const stopping = () => new BerthError("unavailable", "the gateway stops; nothing of it was run", again);
-/** Its job is a worker's, or waits for one: the cancellation reaches who is there, and the next worker begins what waits for one that isn't. */
+/** Its job is a worker's, or Redis doesn't say: the cancellation reaches who is there, and the next worker may begin what waits for one that isn't. */
 const cutOff = () =>
 	new BerthError(
 		"worker_lost",
@@ -149,28 +154,38 @@ export class InteractiveQueue {
 	}
 
 	/** See InvocationQueue.giveUp. */
-	giveUp(): void {
+	async giveUp(): Promise<void> {
 		this.#closed = true;
+		const sent = this.#pending.all().filter((pending) => !this.#nodes.of(pending.node).outbox.remove(pending));
+		for (const pending of this.#pending.all()) if (!sent.includes(pending)) this.#fail(pending, stopping());
+		if (sent.length > 0) await Promise.race([this.#inquiry.hold(sent, "stopping", stopping()), wait(TAKE_BACK_MS)]);
+		this.#cutOff();
+	}
+
+	#cutOff(): void {
 		for (const pending of this.#pending.all()) {
-			const isSent = !this.#nodes.of(pending.node).outbox.remove(pending);
-			if (isSent) this.#cancellations.send(pending.node, pending.request.id, "stopped");
-			this.#fail(pending, isSent ? cutOff() : stopping());
+			this.#cancellations.send(pending.node, pending.request.id, "stopped");
+			this.#fail(pending, cutOff());
 		}
 	}
 
 	close(): void {
-		this.giveUp();
+		this.#closed = true;
+		this.#cutOff();
 		this.#parts.redis.off("ready", this.#resumes);
 		this.#pending.stop();
 		this.#retractions.stop();
 	}
 
-	async #send(queue: Queue<InteractiveEnvelope>, batch: Pending[]): Promise<void> {
+	async #send(queue: Queue<InteractiveEnvelope>, gathered: Pending[]): Promise<void> {
 		const { redis } = this.#parts;
 		if (redis.status !== "ready" && !(await untilReady(redis, READY_WAIT_MS))) {
-			for (const pending of batch) this.#fail(pending, unavailable(redis, WHAT));
+			for (const pending of gathered) this.#fail(pending, unavailable(redis, WHAT));
 			return;
 		}
+		// What was given up meanwhile isn't sent.
+		const batch = gathered.filter((pending) => this.#pending.has(pending));
+		if (batch.length === 0) return;
 		const jobId = newId("job");
 		const sentTo = startOf(redis);
 		for (const pending of batch) Object.assign(pending, { job: jobId, sentTo });
@@ -182,7 +197,7 @@ export class InteractiveQueue {
 			await queue.add("batch", envelope, { ...JOB_OPTIONS, jobId, ...(lifo ? { lifo } : {}) });
 			for (const pending of batch) this.#accept(pending);
 		} catch (error) {
-			if (!(error instanceof TooLateError || isRefusal(error))) await this.#resolveDoubt(queue, jobId, batch, error);
+			if (!(error instanceof TooLateError || isRefusal(error) || isUnsent(error))) await this.#resolveDoubt(queue, jobId, batch, error);
 			else for (const pending of batch) this.#fail(pending, this.#notTaken(error));
 		}
 	}
@@ -197,7 +212,7 @@ export class InteractiveQueue {
 		if (known) return;
 		this.#retractions.add(jobId, () => queue.remove(jobId));
 		// One that says nothing has most likely done nothing. One that is gone may have been asked, and have given it to a worker, just before.
-		for (const pending of batch) this.#fail(pending, isCut ? undecided() : unavailable(redis, WHAT, error));
+		for (const pending of batch) this.#fail(pending, isCut ? undecided() : inDoubtOf(pending.request, unavailable(redis, WHAT, error)));
 	}
 
 	/** What those are told whose job isn't in the queue: a Redis that refuses will refuse it again, one that was away, or that another one replaces, takes it now. */

@@ -1,5 +1,5 @@
 import { type BerthError, newId } from "@berth/contracts";
-import { openRedis } from "@berth/redis";
+import { closeRedis, openRedis } from "@berth/redis";
 import { SlowProxy } from "@berth/redis/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { HandedBackError } from "../handed-back.js";
@@ -9,6 +9,7 @@ import { openInvocationQueue } from "../open.js";
 import type { DeliveryHandler } from "../ports.js";
 import { echo, FUNCTION_RECORDS, Lanes, NODE, requestOf } from "../testing/lanes.js";
 import { Unbegun } from "../unbegun.js";
+import { Beginnings } from "./beginnings.js";
 
 let lanes: Lanes;
 beforeAll(async () => {
@@ -179,6 +180,29 @@ test("what was sent to it before isn't said to a server that was started again: 
 		expect(await unbegun.take("job_sent", ["a"], "other", "other")).toEqual(["other"]);
 	} finally {
 		redis.disconnect();
+	}
+});
+
+test("what was about to begin as its worker handed back doesn't when another one has it, though the server forgot that", async () => {
+	const [ours, others] = await openRedis([
+		{ url: lanes.server.url, use: "patient", name: "ours" },
+		{ url: lanes.server.url, use: "patient", name: "others" },
+	]);
+	const log = { debug() {}, info() {}, warn() {}, error() {} };
+	const beginnings = new Beginnings(new Unbegun(ours), log);
+	try {
+		const beginning = beginnings.hold("job_a", "a", "token");
+		await expect.poll(() => lanes.server.client((redis) => redis.exists(unbegunOf("job_a")))).toBe(1);
+		await lanes.server.keep();
+		expect(await new Unbegun(others).take("job_a", ["a"], "gw_other", "other")).toEqual(["gw_other"]);
+		lanes.server.freeze();
+		const [begun, back] = [beginning.begin(), beginnings.handBack()];
+		await lanes.server.loseSinceKept();
+		await back;
+		expect(await begun).toBe(false);
+	} finally {
+		beginnings.over("job_a");
+		await Promise.all([ours, others].map(closeRedis));
 	}
 });
 

@@ -13,7 +13,9 @@ export type Reason =
 	/** Their node has handed back what it had taken and not begun. */
 	| "returned"
 	/** Adding their job failed, so that it may or may not be in the queue. */
-	| "doubted";
+	| "doubted"
+	/** Their gateway stops, and waits no longer. */
+	| "stopping";
 
 /**
  * Where the job is that carries an invocation without a record; `retaken`: another incarnation has it than the one that is asked about; `unknown`: nobody
@@ -37,6 +39,7 @@ export const VERDICTS: Readonly<Record<Reason, Readonly<Record<JobFate, Verdict>
 	draining: { waiting: "revoke", taken: "keep", retaken: "keep", gone: "worker_lost", unknown: "worker_lost" },
 	returned: { waiting: "keep", taken: "reclaim", retaken: "keep", gone: "worker_lost", unknown: "worker_lost" },
 	doubted: { waiting: "revoke", taken: "keep", retaken: "keep", gone: "revoke", unknown: "worker_lost" },
+	stopping: { waiting: "revoke", taken: "reclaim", retaken: "reclaim", gone: "keep", unknown: "keep" },
 };
 
 export const VERDICT_TEXT = {
