@@ -36,7 +36,7 @@ const LONG = new RegExp(
 	`/(?:${[
 		"matrix/(?:docker|runc)|cgroup2|conformance|engines|kills|images|restart|python-packages|stops|backup|dependencies|nodes|faults/redis",
 		"leaks|aliases|cli|examples|image-repository|pool-settings",
-		"slow-clients|bullmq/(?:lane|background)|networks/networks|durable-memory",
+		"slow-clients|bullmq/(?:lane|background|hand-back)|networks/networks|durable-memory|server-pair|outages|openapi-fuzz",
 	].join("|")})\\.test\\.ts$`,
 );
 class LongFirst extends BaseSequencer {
@@ -47,8 +47,11 @@ class LongFirst extends BaseSequencer {
 	}
 }
 
-/** Half of the time these wait: for a stack to be up or down again, for an engine, for a limit to be met. */
-const SEVERAL = { maxWorkers: 3 };
+/**
+ * Half of the time these wait: for a stack to be up or down again, for an engine, for a limit to be met. They change nothing of their process,
+ * so that files have one after another in it, too: what each imports anew is half a second of CPU.
+ */
+const SEVERAL = { maxWorkers: 3, isolate: false };
 
 /** A suite that drives a whole system: after the suites before it, one file at a time unless it is said otherwise. */
 function wholeSystem(name: string, include: readonly string[], groupOrder: number, minutes: number, more: object = {}) {

@@ -47,6 +47,8 @@ type Ends = Readonly<Record<string, Readonly<Partial<Record<Outcome, number>>>>>
 
 /** Functions that attack again and again. */
 export class HostileLoad {
+	/** As many as make each kind once. */
+	static readonly ROUND = Object.keys(KINDS).length;
 	readonly #attackers: readonly (readonly [fixture: string, Attacker])[];
 	/** Of an invocation of a neighbour's that is over: what forged frames answer. */
 	readonly #id: string;

@@ -9,12 +9,12 @@ afterAll(async () => {
 	await stack.client.command({ kind: "prewarm", floor: "default" });
 });
 
-it("300 hostile invocations leave no process, cgroup, mount, namespace, file, descriptor or lasting key", async () => {
+it("110 hostile invocations leave no process, cgroup, mount, namespace, file, descriptor or lasting key", async () => {
 	const hostile = await HostileLoad.deploy(stack);
 	// Connections are open, and what is made once is there, before it counts.
-	await hostile.run(44);
+	await hostile.run(HostileLoad.ROUND);
 	const before = await footprintOf(stack);
 	await stack.client.command({ kind: "prewarm", floor: "default" });
-	await hostile.run(300);
+	await hostile.run(5 * HostileLoad.ROUND);
 	await eventually(async () => expect(beyond(before, await footprintOf(stack))).toEqual(before), 30_000);
 });

@@ -22,7 +22,8 @@ export const ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
 	timed_out: "Deploy it with a longer timeout (`--timeout 60s`), or find what it waits for: nothing is reachable over the network.",
 	start_timed_out: "`berth stats` shows the memory in use; `berth doctor` checks the machine.",
 	expired_in_queue: "Give it a longer deadline, or look at `berth stats` for what waits.",
-	in_doubt: "Look for it once Redis is back (`berth invocations inspect`), or ask with an idempotency key: then it can be asked for again.",
+	in_doubt:
+		"Look for it once Redis is back (`berth invocations inspect`). Background work that is asked for with an idempotency key can be asked for again.",
 	worker_lost: "It may have begun. Invoke it again if it may run twice.",
 	platform_error: "The logs of the stack are in its data directory, below logs/.",
 	unavailable: "`berth doctor` checks the machine; once a server that was away is back, the stack mends itself.",
