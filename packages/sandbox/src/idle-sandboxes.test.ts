@@ -18,7 +18,10 @@ interface Sleeper {
 	hasLateStrays(): boolean;
 }
 
-function sleeper(name: string, freeze: () => void = () => undefined): Sandbox {
+function sleeper(
+	name: string,
+	{ freeze = () => undefined, compacts = false }: { freeze?: () => undefined; compacts?: boolean } = {},
+): Sandbox {
 	const one: Sleeper = {
 		specialisation: version(name),
 		state: "warm",
@@ -27,7 +30,7 @@ function sleeper(name: string, freeze: () => void = () => undefined): Sandbox {
 			one.state = to;
 		},
 		freeze,
-		compacts: false,
+		compacts,
 		hasLateStrays: () => false,
 	};
 	return one as unknown as Sandbox;
@@ -87,8 +90,7 @@ test("one that requests follow closely stays awake, and is frozen when they end"
 
 test("one whose agent has garbage to collect is left awake until it has had the time", async () => {
 	const { list, frozen } = idle();
-	const one = sleeper("hello");
-	one.compacts = true;
+	const one = sleeper("hello", { compacts: true });
 	rest(list, one);
 	await vi.advanceTimersByTimeAsync(COMPACTION.idleMs + 100);
 	expect(frozen).toEqual([]);
@@ -100,8 +102,10 @@ test("one that can't be frozen is reported, not kept quietly awake", async () =>
 	const { list, troubles } = idle();
 	rest(
 		list,
-		sleeper("hello", () => {
-			throw new Error("ENODEV");
+		sleeper("hello", {
+			freeze: () => {
+				throw new Error("ENODEV");
+			},
 		}),
 	);
 	await vi.advanceTimersByTimeAsync(100);
