@@ -48,11 +48,8 @@ export const SANDBOX_PATHS = {
 	nodeHeaders: "/berth/headers",
 } as const;
 
-/**
- * An agent that has run so many invocations since the last time compacts its heap when there was no other for so long, milliseconds. It takes 25 to 40 ms of
- * CPU: sooner it would come between requests that follow one another. The worker leaves it awake for twice as long.
- */
-export const COMPACTION = { invocations: 100, idleMs: 200 } as const;
+/** An agent that is asked to compact its heap does so when no other invocation began for so long, milliseconds. */
+export const COMPACTION_IDLE_MS = 200;
 
 /** The agent's first argument where nobody is there for it to connect to: it serves HTTP by itself. Then the entry's path. */
 export const SERVE = "serve";
@@ -118,6 +115,8 @@ export interface InvokeHead {
 	readonly streamsBody?: true;
 	/** Where output comes by another way than answers: what the agent prints to stdout and stderr when it is done, before it answers. */
 	readonly outputMark?: string;
+	/** The sandbox is left awake after this one for long enough to compact its heap (COMPACTION_IDLE_MS); only for agents that have one of Node's. */
+	readonly compact?: true;
 }
 
 /** Tell a function that handles requests by which schedule it runs, when that was due, and whether it is made up for. Nobody else can say it. */

@@ -5,7 +5,7 @@ import { boundedText, reasonIn } from "./answer-text.js";
 import { Authorization, loginRefused, REFUSED } from "./authorization.js";
 
 /** How long a registry may say nothing, milliseconds: a large upload is stored before it is answered. */
-const SILENT_MS = 120_000;
+const SILENT_MS = { asked: 20_000, sent: 120_000 } as const;
 const MOST_REDIRECTS = 5;
 const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
 
@@ -80,13 +80,14 @@ export class Exchange {
 		if (url.protocol !== "https:" && !(url.protocol === "http:" && origin.startsWith("http:")))
 			throw new BerthError("registry_failed", `${host} sends to ${url.protocol}//${url.host}, which isn't https.`);
 		const { header } = this.#authorization;
+		const silentMs = method === "GET" || method === "HEAD" ? SILENT_MS.asked : SILENT_MS.sent;
 		try {
 			return await request(url, {
 				method,
 				headers: { ...headers, ...(header !== undefined && url.origin === origin ? { authorization: header } : {}) },
 				...(body === undefined ? {} : { body: body() as Dispatcher.RequestOptions["body"] as never }),
-				headersTimeout: SILENT_MS,
-				bodyTimeout: SILENT_MS,
+				headersTimeout: silentMs,
+				bodyTimeout: silentMs,
 			});
 		} catch (cause) {
 			// What the body's own reader threw is its own error.

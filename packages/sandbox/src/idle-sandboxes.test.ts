@@ -1,4 +1,4 @@
-import { COMPACTION, type SandboxState } from "@berth/contracts";
+import { COMPACTION_IDLE_MS, type SandboxState } from "@berth/contracts";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { IdleSandboxes } from "./idle-sandboxes.js";
 import type { Sandbox } from "./sandbox.js";
@@ -92,9 +92,9 @@ test("one whose agent has garbage to collect is left awake until it has had the 
 	const { list, frozen } = idle();
 	const one = sleeper("hello", { compacts: true });
 	rest(list, one);
-	await vi.advanceTimersByTimeAsync(COMPACTION.idleMs + 100);
+	await vi.advanceTimersByTimeAsync(COMPACTION_IDLE_MS + 100);
 	expect(frozen).toEqual([]);
-	await vi.advanceTimersByTimeAsync(COMPACTION.idleMs);
+	await vi.advanceTimersByTimeAsync(COMPACTION_IDLE_MS);
 	expect(frozen).toEqual([one]);
 });
 

@@ -1,10 +1,5 @@
-import { COMPACTION } from "@berth/contracts";
+import { COMPACTED_AFTER_MS, FREEZE_AFTER_MS } from "./compaction.js";
 import type { Sandbox } from "./sandbox.js";
-
-/** A sandbox that gets no request for so long is frozen, milliseconds. */
-const FREEZE_AFTER_MS = 20;
-/** The same, where its agent is to compact its heap before. */
-const COMPACTED_AFTER_MS = 2 * COMPACTION.idleMs;
 
 /** What the idle sandboxes need of their pool. */
 export interface IdleOptions {

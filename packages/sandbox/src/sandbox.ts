@@ -3,7 +3,6 @@ import {
 	BerthError,
 	BUILD_BOUNDS,
 	BUILD_QUESTIONS,
-	COMPACTION,
 	type Digest,
 	FROM_AGENT,
 	INVOKE_QUESTIONS,
@@ -20,6 +19,7 @@ import { attemptIn } from "./attempt.js";
 import { Body } from "./body.js";
 import { type BootKey, programOf } from "./boot-key.js";
 import type { CauseOfDeath } from "./cause-of-death.js";
+import { Compaction } from "./compaction.js";
 import { Conversation, type Reply, type Respond } from "./conversation.js";
 import type { CpuShares } from "./cpu-shares.js";
 import type { EgressRefusals } from "./egress-refusals.js";
@@ -60,9 +60,9 @@ export class Sandbox {
 	#preloaded = false;
 	#thawing: Promise<void> | undefined;
 	#takesBody = false;
-	/** Attempts it has served, and how many of them before it was frozen with a compact heap. */
+	readonly #compaction = new Compaction();
+	/** Attempts it has served. */
 	invocations = 0;
-	#compacted = 0;
 	/** The invocation that it runs, or ran last, and how many that one came of. */
 	invocation = "";
 	depth = 0;
@@ -188,7 +188,9 @@ export class Sandbox {
 		this.invocations++;
 		this.settled = undefined;
 		if (this.#thawing !== undefined) await this.#thawing;
-		const result = await attemptIn(body, { head, payload, respond, streams }, this);
+		const compacts = this.#program.language === "node" && this.#compaction.asks(performance.now() - this.idleSinceMs);
+		const asked = compacts ? { ...head, compact: true as const } : head;
+		const result = await attemptIn(body, { head: asked, payload, respond, streams }, this);
 		// Nobody else's output is read before.
 		this.settled = result.after?.then(() => body.claim?.rest());
 		if (result.after === undefined) body.claim?.rest();
@@ -202,12 +204,12 @@ export class Sandbox {
 
 	/** Whether its agent compacts its heap when it has been at rest for a while. */
 	get compacts(): boolean {
-		return this.invocations - this.#compacted >= COMPACTION.invocations;
+		return this.#compaction.isAsked;
 	}
 
 	/** @returns what there is to wait for, if anything; it rejects when it can't be frozen */
 	freeze(): Promise<void> | undefined {
-		if (this.compacts) this.#compacted = this.invocations;
+		this.#compaction.rested();
 		return this.#alive().freezer.freeze();
 	}
 

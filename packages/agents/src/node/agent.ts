@@ -156,7 +156,7 @@ export class Agent {
 		invocation.close();
 		if (this.#current !== invocation) return;
 		this.#current = undefined;
-		this.#compaction.ended();
+		if (head.compact === true) this.#compaction.ended();
 	}
 
 	/** From the answer on nobody is answered, and who asks is no invocation any more. */

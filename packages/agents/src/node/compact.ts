@@ -1,6 +1,6 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { COMPACTION } from "@berth/contracts/agent";
+import { COMPACTION_IDLE_MS } from "@berth/contracts/agent";
 
 type Collect = (options: { readonly type: "major"; readonly execution: "sync"; readonly flavor: "last-resort" }) => void;
 
@@ -20,24 +20,18 @@ export function compactHeap(): void {
 	collect({ type: "major", execution: "sync", flavor: "last-resort" });
 }
 
-/** Compacts the heap at rest, once in a while. */
+/** Compacts the heap at rest, when it is asked to. */
 export class IdleCompaction {
-	#since = 0;
 	#timer: NodeJS.Timeout | undefined;
 
 	/** An invocation has begun: not now. */
 	begun(): void {
-		this.#since++;
 		clearTimeout(this.#timer);
 	}
 
-	/** It is over, and perhaps the sandbox comes to rest. */
+	/** One that said so is over, and perhaps the sandbox comes to rest. */
 	ended(): void {
-		if (this.#since < COMPACTION.invocations) return;
-		this.#timer = setTimeout(() => {
-			this.#since = 0;
-			compactHeap();
-		}, COMPACTION.idleMs);
+		this.#timer = setTimeout(compactHeap, COMPACTION_IDLE_MS);
 		this.#timer.unref();
 	}
 }

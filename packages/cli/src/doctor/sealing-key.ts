@@ -13,11 +13,12 @@ const NAMED = 5;
 /** Whether what secrets are sealed with is a key, and opens what the durable Redis has, where that can be asked: each secret is opened, and nothing of it said. */
 export async function checkSealingKey(settings: Settings, durableAnswers: boolean): Promise<readonly Check[]> {
 	const from = settings.secretsKey === undefined ? settings.paths.secretsKey : "BERTH_SECRETS_KEY";
-	const obstacle = (await secretsKeyObstacle(settings)) ?? (durableAnswers ? await missingKeyObstacle(settings) : undefined);
+	const isAsked = durableAnswers && (await answers(settings));
+	const obstacle = (await secretsKeyObstacle(settings)) ?? (isAsked ? await missingKeyObstacle(settings) : undefined);
 	if (obstacle !== undefined) return [failed(NAME, `${obstacle.what}.`, `${obstacle.mend}.`)];
 	const exposed = await exposure(settings);
 	if (exposed !== undefined) return [exposed];
-	if (!durableAnswers) return [ok(NAME, `${from}; what it opens is seen once the durable Redis is up.`)];
+	if (!isAsked) return [ok(NAME, `${from}; what it opens is seen once the durable Redis is up, and answers.`)];
 	const sealed = await sealedRecords(settings);
 	const [lost, broken] = [await unopenable(sealed, settings), await damaged(sealed, settings)];
 	if (lost.length + broken.length === 0)
@@ -33,6 +34,14 @@ export async function checkSealingKey(settings: Settings, durableAnswers: boolea
 		"Set them again; what changed them may have changed more: see the durable Redis and its disk, or restore a backup (`berth restore`).",
 	);
 	return [...(lost.length > 0 ? [ofLost] : []), ...(broken.length > 0 ? [ofBroken] : [])];
+}
+
+/** What keeps it from that is another check's to say. */
+async function answers({ durableRedisUrl }: Settings): Promise<boolean> {
+	return await askRedis(durableRedisUrl, [["PING"]]).then(
+		() => true,
+		() => false,
+	);
 }
 
 function named(records: readonly SealedSecret[]): string {

@@ -94,7 +94,7 @@ async function sealOthers(key: string): Promise<void> {
 test("where something is sealed and the key is gone none is made: the start says how many, and what to do", async () => {
 	await seal(KEY);
 	await expect(ensureSecretsKey(settings)).rejects.toThrow(
-		/^2 records are sealed with a key that isn't here, and \S+secrets\.key is missing: put it back .*openssl rand -hex 32 > \S+secrets\.key$/,
+		/^2 records are sealed with a key that isn't here, and \S+secrets\.key is missing: put it back .*\(umask 077; openssl rand -hex 32 > \S+secrets\.key\)$/,
 	);
 	expect(await readdir(directory)).toEqual([]);
 	expect(await checkSealingKey(settings, true)).toMatchObject([{ status: "failed", found: expect.stringContaining("2 records") }]);

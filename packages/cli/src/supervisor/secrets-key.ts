@@ -33,7 +33,7 @@ export async function missingKeyObstacle(settings: Settings): Promise<Obstacle |
 	const what = length === 1 ? "1 record is" : `${length} records are`;
 	return {
 		what: `${what} sealed with a key that isn't here, and ${paths.secretsKey} is missing`,
-		mend: `put it back (or set BERTH_SECRETS_KEY); or, to give up what is sealed, make another: openssl rand -hex 32 > ${paths.secretsKey}`,
+		mend: `put it back (or set BERTH_SECRETS_KEY); or, to give up what is sealed, make another: (umask 077; openssl rand -hex 32 > ${paths.secretsKey})`,
 	};
 }
 
