@@ -31,7 +31,7 @@ export interface InvocationQueue {
 	cancel(id: string, why: CancelReason, project?: string): boolean;
 	/**
 	 * Interactive: nobody waits any longer. What hasn't begun is taken back, and `unavailable`, as is all that comes; all else is cancelled, and rejected as `worker_lost`:
-	 * it may have begun. Resolves within 0.3 s, when all are told.
+	 * it may have begun. Resolves within 0.3 s, when all are told. Called again it does nothing more, and resolves with the first call.
 	 */
 	giveUp(): Promise<void>;
 	/** Interactive: the same as `cancel` at whichever gateway waits for it, this one among them. @returns whether one does @throws BerthError `unavailable` */

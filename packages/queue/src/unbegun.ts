@@ -64,7 +64,7 @@ export class Unbegun {
 
 	/**
 	 * Takes what of a job is anybody's.
-	 * @param of whose job it was: its holder, whose lock says that nobody else has been asked to take it; or another one, to whom what a server's restart may have undone doesn't count
+	 * @param of whose job it was: its holder, whose lock says that nobody else has been asked to take it, or will be told of it before its taker uses it; or another one, to whom what a server's restart may have undone doesn't count
 	 * @returns whose each is now: the taker's, or somebody else's; undefined for what may have begun
 	 * @throws Error for its holder, too, when the server was started again before it was asked
 	 */

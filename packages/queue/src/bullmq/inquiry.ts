@@ -25,15 +25,20 @@ export interface InquiryParts {
 	readonly isOpen: (pending: Pending) => boolean;
 	readonly settled: (id: string, settlement: Settlement) => void;
 	readonly failed: (pending: Pending, error: BerthError) => void;
+	/** Has the worker that has it drop it, as its gateway stops. @returns whether it was told so; never rejects */
+	readonly stopped: (pending: Pending) => Promise<boolean>;
 	readonly accepted: (pending: Pending) => void;
 	readonly log: QueueLogger;
 }
+
+/** What is to be settled, and as what. */
+type Given = readonly [Pending, keyof typeof VERDICT_TEXT];
 
 /** What a look is about beside its reason. */
 interface Particulars {
 	/** The incarnation of the node that it concerns. */
 	readonly incarnation?: string;
-	/** What callers of revoked invocations are told. Default: `unavailable`. */
+	/** What callers of invocations are told that were taken out of the queue, or back by a gateway that stops. Default: that they are left behind. */
 	readonly revoked?: BerthError | undefined;
 }
 
@@ -118,59 +123,70 @@ export class Inquiry {
 		setTimeout(() => this.#parts.failed(pending, lost), ANSWER_GRACE_MS);
 	}
 
-	async #judge(open: readonly Pending[], reason: Reason, { incarnation, revoked = new LeftBehindError() }: Particulars): Promise<void> {
-		const fates = await this.#fates(open, incarnation);
+	/** Each job is asked about once, for all that were in it, and none waits for another: who stops has 0.3 s for everything. */
+	async #judge(open: readonly Pending[], reason: Reason, particulars: Particulars): Promise<void> {
+		const jobs = Map.groupBy(open, ({ job }) => job);
+		const judged = await Promise.allSettled([...jobs].map(([job, those]) => this.#judgeJob(job, those, reason, particulars)));
+		const given = judged.flatMap((one) => {
+			if (one.status === "rejected") throw one.reason;
+			return one.value;
+		});
+		await this.#giveUp(given.filter(([pending]) => this.#parts.isOpen(pending)));
+	}
+
+	/** @param job undefined: not in one yet. @returns what is to be settled, and as what */
+	async #judgeJob(
+		job: string | undefined,
+		those: readonly Pending[],
+		reason: Reason,
+		{ incarnation, revoked = new LeftBehindError() }: Particulars,
+	): Promise<Given[]> {
+		const [one] = those as readonly [Pending];
+		const fate = job === undefined ? "waiting" : await this.#fate(one, job, incarnation);
 		// A job leaves the queue only after its settlements are recorded: look once more for those.
-		const isGone = (pending: Pending) => ["gone", "unknown"].includes(fates.get(pending) ?? "gone");
-		const gone = await this.#answerFromRecords(open.filter(isGone));
-		const left = open.filter((pending) => !isGone(pending) || gone.includes(pending));
-		const given = new Map<Pending, keyof typeof VERDICT_TEXT>();
-		for (const pending of left) {
-			if (!this.#parts.isOpen(pending)) continue;
-			let verdict = VERDICTS[reason][fates.get(pending) ?? "gone"];
-			if (verdict === "revoke") {
-				const isOut = await this.#revoke(pending);
-				// One that a worker took, and ended, meanwhile isn't there either.
-				if (isOut && (await this.#answerFromRecords([pending])).length === 0) continue;
-				if (isOut && !this.#isOfBefore(pending)) {
-					this.#parts.failed(pending, revoked);
-					continue;
-				}
-				// A worker took it since, or the server was started again.
-				verdict = VERDICTS[reason][isOut ? "unknown" : "taken"];
+		let left = fate === "gone" || fate === "unknown" ? await this.#answerFromRecords(those) : those;
+		let verdict = VERDICTS[reason][fate];
+		if (verdict === "revoke") {
+			const isOut = await this.#revoke(one);
+			// One that a worker took, and ended, meanwhile isn't there either.
+			if (isOut) left = await this.#answerFromRecords(left);
+			if (isOut && !this.#isOfBefore(one)) {
+				for (const pending of left) this.#parts.failed(pending, revoked);
+				return [];
 			}
-			if (verdict !== "keep" && (await this.#reclaim(pending))) {
-				if (reason === "overdue") given.set(pending, "expired_in_queue");
-				else this.#parts.failed(pending, revoked);
-				continue;
-			}
-			if (verdict === "keep" || verdict === "reclaim") this.#parts.accepted(pending);
-			else given.set(pending, verdict === "expired_in_queue" ? verdict : "worker_lost");
+			// A worker took it since, or the server was started again.
+			verdict = VERDICTS[reason][isOut ? "unknown" : "taken"];
 		}
-		await this.#giveUp([...given].filter(([pending]) => this.#parts.isOpen(pending)));
+		left = left.filter((pending) => this.#parts.isOpen(pending));
+		const ours = verdict === "keep" ? [] : await this.#reclaim(job, left);
+		const others = left.filter((pending) => !ours.includes(pending));
+		if (reason !== "overdue") await this.#letGo(ours, reason, revoked);
+		const given: Given[] = reason === "overdue" ? ours.map((pending) => [pending, "expired_in_queue"]) : [];
+		if (verdict === "keep" || verdict === "reclaim") {
+			for (const pending of others) this.#parts.accepted(pending);
+			return given;
+		}
+		const code = verdict === "expired_in_queue" ? verdict : "worker_lost";
+		return [...given, ...others.map((pending): Given => [pending, code])];
 	}
 
-	/** Whether it hadn't begun, and is this gateway's again: no worker begins it then. */
-	async #reclaim({ request, job }: Pending): Promise<boolean> {
+	/** Those that hadn't begun, and are this gateway's again: no worker begins them then. */
+	async #reclaim(job: string | undefined, those: readonly Pending[]): Promise<Pending[]> {
 		const { unbegun, gatewayId } = this.#parts;
-		if (job === undefined) return false;
-		const [owner] = await unbegun.take(job, [request.id], gatewayId, "other");
-		return owner === gatewayId;
+		if (job === undefined || those.length === 0) return [];
+		const ids = those.map(({ request }) => request.id);
+		const owners = await unbegun.take(job, ids, gatewayId, "other");
+		return those.filter((_, at) => owners[at] === gatewayId);
 	}
 
-	async #fates(open: readonly Pending[], incarnation: string | undefined): Promise<Map<Pending, JobFate>> {
-		const byJob = new Map<string, Promise<JobFate>>();
-		const fates = new Map<Pending, JobFate>();
-		for (const pending of open) {
-			const { job } = pending;
-			if (job === undefined) fates.set(pending, "waiting");
-			else if (!byJob.has(job)) byJob.set(job, this.#fate(pending, job, incarnation));
-		}
-		for (const pending of open) {
-			const fate = pending.job === undefined ? undefined : byJob.get(pending.job);
-			if (fate !== undefined) fates.set(pending, await fate);
-		}
-		return fates;
+	/** They can be placed again, but where their gateway stops: their worker has handed nothing back then, and would begin them if Redis forgot whose they are. */
+	async #letGo(ours: readonly Pending[], reason: Reason, revoked: BerthError): Promise<void> {
+		const { failed, stopped } = this.#parts;
+		const letGo = async (pending: Pending) => {
+			if (reason !== "stopping") failed(pending, new LeftBehindError());
+			else if (await stopped(pending)) failed(pending, revoked);
+		};
+		await Promise.all(ours.map(letGo));
 	}
 
 	async #fate(pending: Pending, id: string, incarnation: string | undefined): Promise<JobFate> {
@@ -198,7 +214,7 @@ export class Inquiry {
 		return (await queue.getJob(job)) === undefined;
 	}
 
-	async #giveUp(given: readonly (readonly [Pending, keyof typeof VERDICT_TEXT])[]): Promise<void> {
+	async #giveUp(given: readonly Given[]): Promise<void> {
 		if (given.length === 0) return;
 		const { records, channel, gatewayId } = this.#parts;
 		const won = await records.settle(

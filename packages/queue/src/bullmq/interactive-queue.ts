@@ -73,6 +73,7 @@ export class InteractiveQueue {
 	readonly records: InteractiveRecords;
 	readonly #resumes = () => void this.#resume();
 	#closed = false;
+	#givenUp: Promise<void> | undefined;
 
 	constructor(parts: InteractiveQueueParts) {
 		const { redis, subscriber, gatewayId, log } = parts;
@@ -99,6 +100,7 @@ export class InteractiveQueue {
 			isOpen: (pending) => this.#pending.has(pending),
 			settled: (id, settlement) => this.#finish(id, settlement),
 			failed: (pending, error) => this.#fail(pending, error),
+			stopped: ({ node, request }) => this.#cancellations.send(node, request.id, "stopped"),
 			accepted: (pending) => this.#accept(pending),
 			log,
 		});
@@ -126,7 +128,7 @@ export class InteractiveQueue {
 		const pending = this.#pending.get(id);
 		if (pending === undefined || (project ?? pending.request.project) !== pending.request.project) return false;
 		if (this.#nodes.of(pending.node).outbox.remove(pending)) this.#fail(pending, notAccepted());
-		else this.#cancellations.send(pending.node, id, why);
+		else void this.#cancellations.send(pending.node, id, why);
 		return true;
 	}
 
@@ -154,7 +156,12 @@ export class InteractiveQueue {
 	}
 
 	/** See InvocationQueue.giveUp. */
-	async giveUp(): Promise<void> {
+	giveUp(): Promise<void> {
+		this.#givenUp ??= this.#giveUp();
+		return this.#givenUp;
+	}
+
+	async #giveUp(): Promise<void> {
 		this.#closed = true;
 		const sent = this.#pending.all().filter((pending) => !this.#nodes.of(pending.node).outbox.remove(pending));
 		for (const pending of this.#pending.all()) if (!sent.includes(pending)) this.#fail(pending, stopping());
@@ -169,7 +176,7 @@ export class InteractiveQueue {
 				this.#fail(pending, stopping());
 				continue;
 			}
-			this.#cancellations.send(pending.node, pending.request.id, "stopped");
+			void this.#cancellations.send(pending.node, pending.request.id, "stopped");
 			this.#fail(pending, cutOff());
 		}
 	}

@@ -130,6 +130,24 @@ describe("of a server that comes back without its newest writes", () => {
 	});
 });
 
+test("what a gateway that stops took back from a living worker isn't begun by that when its server forgot it", async () => {
+	const [gateway, stays] = [await lanes.gateway(), await lanes.gateway()];
+	const { ran, end, handler } = runs();
+	await lanes.worker(handler, 2);
+	const runsNow = gateway.run(NODE, requestOf("runs"));
+	await expect.poll(() => ran).toHaveLength(1);
+	const waits = requestOf("waits");
+	const told = Promise.allSettled([runsNow, gateway.run(NODE, waits)]);
+	await expect.poll(() => lanes.server.client((redis) => redis.keys(unbegunOf("*")))).toHaveLength(1);
+	await lanes.server.keep();
+	await gateway.giveUp();
+	expect(await told).toMatchObject([{ reason: { code: "worker_lost" } }, { reason: { code: "unavailable" } }]);
+	await lanes.server.loseSinceKept();
+	end.resolve();
+	await goesOn(stays);
+	expect(ran).not.toContain(waits.id);
+});
+
 describe("a job whose answer was lost with its server", () => {
 	test.each(["empty", "as it was before"] as const)("is taken for begun when that is %s", async (state) => {
 		await using proxy = await SlowProxy.before(lanes.server.url.slice("unix://".length));
