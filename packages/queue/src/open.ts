@@ -268,7 +268,7 @@ export async function lookAtStack(options: RedisUrls & Logged & { readonly share
 	const [durable, fast] = opened;
 	try {
 		await requireShared(fast, shares);
-		await claimPair({ durable, fast });
+		await claimPair({ durable, fast, log });
 		return { gateways: (await readGateways(fast)).length };
 	} finally {
 		await Promise.all(opened.map(closeRedis));

@@ -9,10 +9,19 @@ const RENEWAL_MS = 3000;
 /** With more than this left it isn't renewed, milliseconds: one write is every process's, and the durable server waits for its disk with each. */
 const FRESH_MS = LEASE_MS - 2000;
 const LOOK_MS = 250;
+/** How long a renewal waits for the fast server to say its id: a silent one says it when it goes on. */
+const ANSWER_MS = 1000;
+/** How often another one's lease is renewed before a start is refused: who had lost the fast server just before it came back empty may renew by the id that it had. */
+const RENEWALS = 2;
 
 /** KEYS: the lease. ARGV: the fast server's id, the one that it had before, whose word that is, two times in ms. Gives what it said, and how long it lasted. */
 const HOLD = new LuaScript(`#!lua flags=allow-oom
 	local held, left = redis.call("GET", KEYS[1]), redis.call("PTTL", KEYS[1])
+	-- No lease is longer: this server's clock was set back.
+	if left > tonumber(ARGV[4]) then
+		redis.call("PEXPIRE", KEYS[1], ARGV[4])
+		left = tonumber(ARGV[4])
+	end
 	local id = held and string.match(held, "^%S+")
 	if (not id or id == ARGV[1] or id == ARGV[2]) and (id ~= ARGV[1] or left < tonumber(ARGV[5])) then
 		redis.call("SET", KEYS[1], ARGV[1] .. " " .. ARGV[3], "PX", ARGV[4])
@@ -44,7 +53,7 @@ export class ServerPair {
 	#id: string;
 	/** The one by which the lease was ours last. */
 	#held = "";
-	#looking = false;
+	#looking: Promise<boolean> | undefined;
 	#clashes = false;
 	readonly #timer: NodeJS.Timeout;
 
@@ -68,12 +77,17 @@ export class ServerPair {
 	/** A fast server that is away is the stack's still. */
 	async #renew(): Promise<void> {
 		const { durable, log } = this.#parts;
-		void this.#look();
+		this.#looking ??= this.#look().finally(() => {
+			this.#looking = undefined;
+		});
+		const isKnown = await Promise.race([this.#looking, pause(ANSWER_MS, false, { ref: false })]);
 		if (durable.status !== "ready") return;
 		const id = this.#id;
 		try {
 			const other = await otherOf(durable, id, this.#held);
 			if (other === undefined) this.#held = id;
+			// Without the fast server's word it may be the same one under another id.
+			else if (!isKnown) return;
 			else if (!this.#clashes) log.error({ fast: id, other }, `this machine isn't of its stack any more: ${clashText(id, other)}`);
 			this.#clashes = other !== undefined;
 		} catch (error) {
@@ -81,30 +95,34 @@ export class ServerPair {
 		}
 	}
 
-	async #look(): Promise<void> {
+	/** Whether the fast server has said its id. */
+	async #look(): Promise<boolean> {
 		const { fast, log } = this.#parts;
-		if (this.#looking || fast.status !== "ready") return;
-		this.#looking = true;
 		try {
+			if (fast.status !== "ready") return false;
 			this.#id = await idOf(fast, FAST_ID);
+			return true;
 		} catch (error) {
 			log.warn({ error }, "the fast Redis couldn't be asked which one it is");
-		} finally {
-			this.#looking = false;
+			return false;
 		}
 	}
 }
 
 /**
- * Takes the lease for a moment. Waits only where another fast server has it, until it ends or is renewed: what held it may have been killed, or stopped to be moved.
- * @returns the fast server's id. @throws Error when it is renewed: a stack lives by it
+ * Takes the lease for a moment. Waits only where another fast server has it, until it ends or is renewed twice: what held it may have been killed, or stopped to be moved.
+ * @returns the fast server's id. @throws Error when it is renewed so: a stack lives by it
  */
-export async function claimPair({ durable, fast }: Pick<ServerPairParts, "durable" | "fast">): Promise<string> {
+export async function claimPair({ durable, fast, log }: ServerPairParts): Promise<string> {
 	const id = await idOf(fast, FAST_ID);
-	for (let leftMs = Number.POSITIVE_INFINITY; ; await pause(LOOK_MS)) {
+	let renewals = 0;
+	for (let leftMs: number | undefined; ; await pause(LOOK_MS)) {
 		const other = await otherOf(durable, id);
 		if (other === undefined) return id;
-		if (other.leftMs > leftMs) throw new Error(`this machine can't be of this stack: ${clashText(id, other)}`);
+		if (leftMs === undefined)
+			log.info({ fast: id, other }, "another fast Redis has the lease of this stack: waiting until it ends, or is renewed");
+		else if (other.leftMs > leftMs && ++renewals === RENEWALS)
+			throw new Error(`this machine can't be of this stack: ${clashText(id, other)}`);
 		leftMs = other.leftMs;
 	}
 }

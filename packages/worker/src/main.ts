@@ -268,7 +268,7 @@ const upkeep = new Upkeep({ settings, artifacts, builds, budget, versionLimit, d
 const imagesAhead = new ImagesAhead({ versions, pool, isForHere, log });
 const minimums = new Minimums({ functions, pool, isForHere, expect: (of) => imagesAhead.want(of), log });
 const drain = new Drain({ node, membership, invocations: invocationSource, builds: buildSource });
-const volumes = { bytes: settings.volumeBytes, directory: settings.dataDir };
+const volumes = { bytes: settings.volumeBytes, directory: join(settings.paths.launcher, "volumes") };
 const answers = new NodeAnswers({ node, pool, builds, images, metrics, engine, volumes, tail, ends, drain, unenforced });
 
 await pool.start();

@@ -21,7 +21,7 @@ export interface NodeAnswersOptions {
 	readonly ends: InvocationEnds;
 	readonly drain: Drain;
 	readonly engine: Pick<SandboxEngine, "makeVolume" | "removeVolume">;
-	/** What volumes may have together, bytes, and where the disk is that they are on. */
+	/** What volumes may have together, bytes, and where they are. */
 	readonly volumes: { readonly bytes: number; readonly directory: string };
 	/** Limits of sandboxes that this host can't enforce. */
 	readonly unenforced: readonly WaivableLimit[];
@@ -80,8 +80,7 @@ export class NodeAnswers {
 			case "recover":
 				return { kind: "recovery", recovery: await this.#images.recover() };
 			case "makeVolume":
-				this.#refuseOversized(question.sizeMiB);
-				return { kind: "done", affected: (await this.#engine.makeVolume(question.volume, question.sizeMiB)) ? 1 : 0 };
+				return { kind: "done", affected: (await this.#makeVolume(question.volume, question.sizeMiB)) ? 1 : 0 };
 			case "removeVolume":
 				await this.#engine.removeVolume(question.volume);
 				return { kind: "done", affected: 1 };
@@ -91,6 +90,16 @@ export class NodeAnswers {
 				return { kind: "done", affected: await this.#pool.evict(question.project, question.function) };
 			case "prewarm":
 				return { kind: "done", affected: await this.#pool.setFloor(question.floor) };
+		}
+	}
+
+	/** One that is there stays as it is, also where its size wouldn't be had any more. */
+	async #makeVolume(volume: string, sizeMiB: number): Promise<boolean> {
+		try {
+			return await this.#engine.makeVolume(volume, sizeMiB);
+		} catch (error) {
+			if (error instanceof BerthError && error.code === "storage_full") this.#refuseOversized(sizeMiB);
+			throw error;
 		}
 	}
 

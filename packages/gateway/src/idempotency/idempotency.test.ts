@@ -281,12 +281,14 @@ describe("a key", () => {
 			const post = async (key: string) => {
 				const headers = { "content-type": "application/json", "idempotency-key": key };
 				const answer = await apart.fetch("/v1/functions/pay/invocations", { method: "POST", body: "1", headers });
-				return { status: answer.status, replayed: answer.headers.get("idempotency-replayed"), text: await answer.text() };
+				const [replayed, retryAfter] = ["idempotency-replayed", "retry-after"].map((name) => answer.headers.get(name));
+				return { status: answer.status, replayed, retryAfter, text: await answer.text() };
 			};
 			expect((await post("before")).status).toBe(200);
 			silent.holdAnswers();
 			const first = await post("doubtful");
-			expect([first.status, JSON.parse(first.text)]).toMatchObject([503, { code: "in_doubt" }]);
+			// Asking again under the key brings nothing else: no client is told when to.
+			expect([first.status, first.retryAfter, JSON.parse(first.text)]).toMatchObject([503, null, { code: "in_doubt" }]);
 			silent.passAnswers();
 			const after = () => post(newKey()).then(({ status }) => status);
 			await expect.poll(after, { timeout: 10_000 }).toBe(200);

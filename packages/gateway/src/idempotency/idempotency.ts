@@ -118,7 +118,10 @@ async function serveHeld(
 		// Redis may have taken what it didn't acknowledge: a repetition has to be the same invocation.
 		if (response.statusCode === 503 && isUndone(response)) await idempotency.letGo(held);
 		else if (isUndone(response)) await idempotency.release(held);
-		else await idempotency.answer(held, JSON.stringify(await stored(isWhole, capture, response, held, services)));
+		else {
+			doesntChange(response);
+			await idempotency.answer(held, JSON.stringify(await stored(isWhole, capture, response, held, services)));
+		}
 	} catch (error) {
 		late(error);
 	} finally {
@@ -131,6 +134,12 @@ async function serveHeld(
 function isUndone(response: Response): boolean {
 	const { statusCode: status } = response;
 	return !response.hasHeader(HEADERS.version) && ((status >= 400 && status < 500) || status === 503 || status === 507);
+}
+
+/** Whoever waits and asks again under the key gets the same problem: none says when. */
+function doesntChange(response: Response): void {
+	const isProblem = response.getHeader("content-type") === "application/problem+json";
+	if (isProblem && !response.headersSent) response.removeHeader("retry-after");
 }
 
 async function stored(

@@ -171,6 +171,11 @@ export class InteractiveQueue {
 
 	#cutOff(): void {
 		for (const pending of this.#pending.all()) {
+			// What is in no job yet isn't sent any more.
+			if (pending.job === undefined) {
+				this.#fail(pending, stopping());
+				continue;
+			}
 			void this.#cancellations.send(pending.node, pending.request.id, "stopped");
 			this.#fail(pending, cutOff());
 		}

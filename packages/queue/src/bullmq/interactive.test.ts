@@ -3,8 +3,9 @@ import { openRedis } from "@berth/redis";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { InteractiveRecords } from "../interactive-records.js";
 import { CANCEL_QUESTIONS } from "../keys.js";
+import { openInvocationQueue } from "../open.js";
 import type { DeliveryHandler } from "../ports.js";
-import { echo, Lanes, NODE, requestOf, settlementOf } from "../testing/lanes.js";
+import { echo, FUNCTION_RECORDS, Lanes, NODE, requestOf, settlementOf } from "../testing/lanes.js";
 
 let lanes: Lanes;
 beforeAll(async () => {
@@ -375,6 +376,25 @@ describe("a caller that goes away", () => {
 		await gateway.lookAfter(NODE, { reason: "abandoned", incarnation: "1" });
 		await expect(answer).rejects.toMatchObject({ code: "unavailable" });
 	});
+});
+
+test("a gateway that closes without having given up says of what it never sent that nothing of it was run", async () => {
+	const { server } = lanes;
+	const urls = { durableUrl: server.url, fastUrl: server.url };
+	const gateway = await openInvocationQueue({ ...urls, gatewayId: newId("gw"), functionRecords: FUNCTION_RECORDS });
+	await server.kill();
+	try {
+		// By then its connection is known to be gone.
+		await expect(gateway.run(NODE, requestOf())).rejects.toThrow();
+		const unsent = expect(gateway.run(NODE, requestOf())).rejects.toMatchObject({
+			code: "unavailable",
+			message: "the gateway stops; nothing of it was run",
+		});
+		await gateway.close();
+		await unsent;
+	} finally {
+		await server.start();
+	}
 });
 
 test("a worker that drains ends what it has and takes nothing more", async () => {

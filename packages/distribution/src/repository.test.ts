@@ -1,0 +1,43 @@
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { CONTENT_TYPES, type Digest } from "@berth/contracts";
+import { expect, test } from "vitest";
+import { Repository } from "./repository.js";
+
+const [mediaType] = CONTENT_TYPES.manifest;
+const bytes = Buffer.from("{}");
+const digest: Digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+
+/** Pushes to a registry that refuses a manifest so often, as no real one does at will. @returns how often it was sent, and what became of it */
+async function pushed(refusals: number, code: string) {
+	let sent = 0;
+	const server = createServer((request, response) => {
+		request.resume();
+		if (request.method !== "PUT") response.writeHead(404).end();
+		else if (++sent > refusals) response.writeHead(201).end();
+		else response.writeHead(400).end(JSON.stringify({ errors: [{ code, message: "of a blob" }] }));
+	});
+	await once(server.listen(0, "127.0.0.1"), "listening");
+	const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+	try {
+		const [push] = await Promise.allSettled([
+			new Repository({ host, origin: `http://${host}` }, "berth", "push").putManifest("1", { bytes, digest, mediaType }),
+		]);
+		return { sent, ...push };
+	} finally {
+		server.close();
+	}
+}
+
+test("a manifest whose blobs the registry doesn't know for a moment is sent again, four times at most", async () => {
+	expect(await pushed(1, "MANIFEST_BLOB_UNKNOWN")).toMatchObject({ sent: 2, status: "fulfilled" });
+	expect(await pushed(4, "MANIFEST_BLOB_UNKNOWN")).toMatchObject({ sent: 5, status: "fulfilled" });
+	const reason = { code: "registry_failed", message: expect.stringContaining("MANIFEST_BLOB_UNKNOWN: of a blob") };
+	expect(await pushed(5, "MANIFEST_BLOB_UNKNOWN")).toMatchObject({ sent: 5, status: "rejected", reason });
+});
+
+test("a manifest that is refused for anything else is sent once", async () => {
+	expect(await pushed(1, "MANIFEST_INVALID")).toMatchObject({ sent: 1, status: "rejected", reason: { code: "registry_failed" } });
+});
