@@ -1,4 +1,4 @@
-import { closeRedis, openRedis } from "@berth/redis";
+import { closeRedis, openRedis, SILENT } from "@berth/redis";
 import { RedisServer } from "@berth/redis/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { FAST_IN_USE } from "./keys.js";
@@ -38,8 +38,7 @@ async function held(of: RedisServer) {
 		{ url: of.url, serves: "fast", use: "patient", name: "pair-fast" },
 	]);
 	const told: string[] = [];
-	const silent = () => undefined;
-	const log = { debug: silent, info: silent, warn: silent, error: (_: unknown, text: string) => void told.push(text) };
+	const log = { ...SILENT, error: (_: unknown, text: string) => void told.push(text) };
 	const pair = await ServerPair.hold({ durable: connections[0], fast: connections[1], log });
 	const close = async () => {
 		pair.stop();
@@ -108,11 +107,14 @@ describe("a lease with an hour left, since the durable server's clock was set ba
 
 	test("that nobody renews any more ends as any other", async () => {
 		await durable.client((redis) => redis.set(FAST_IN_USE, "0badcafe elsewhere", "PX", HOUR_MS));
-		const started = gateway(fast);
+		const told: string[] = [];
+		const logger = { ...SILENT, info: (_: unknown, text: string) => void told.push(text) };
+		const started = openInvocationSource({ ...urls(fast), nodeId: "node_pair", incarnation: "1", logger }).then(keep);
 		await expect.poll(leftMs).toBeLessThanOrEqual(10_000);
 		await cutShort();
 		await started;
 		expect(await fastIdIn()).not.toBe("0badcafe");
+		expect(told).toEqual([expect.stringMatching(/^another fast Redis has the lease of this stack: waiting until it ends/)]);
 	});
 
 	test("is renewed by those whose it is, and nobody else gets it", async () => {

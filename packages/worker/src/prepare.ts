@@ -19,7 +19,7 @@ const say = (progress: string) => process.stdout.write(`${JSON.stringify({ progr
 const heard =
 	settings.embedded.fast && settings.embedded.durable
 		? undefined
-		: await import("./other-machines.js").then((it) => it.lookAtOthers(settings)).catch(endRefused);
+		: await import("./other-machines.js").then((it) => it.lookAtOthers(settings, say)).catch(endRefused);
 if (heard !== undefined) say(heard);
 say("making the base images");
 const artifacts = await openArtifactStore(settings.paths.artifacts, { owner: settings.serviceUid });
