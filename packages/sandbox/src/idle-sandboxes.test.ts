@@ -13,14 +13,14 @@ interface Sleeper {
 	state: SandboxState;
 	idleSinceMs: number;
 	move(to: SandboxState): void;
-	freeze(): void;
+	freeze(): Promise<void> | undefined;
 	compacts: boolean;
 	hasLateStrays(): boolean;
 }
 
 function sleeper(
 	name: string,
-	{ freeze = () => undefined, compacts = false }: { freeze?: () => undefined; compacts?: boolean } = {},
+	{ freeze = () => undefined, compacts = false }: { freeze?: () => Promise<void> | undefined; compacts?: boolean } = {},
 ): Sandbox {
 	const one: Sleeper = {
 		specialisation: version(name),
@@ -110,6 +110,19 @@ test("one that can't be frozen is reported, not kept quietly awake", async () =>
 	);
 	await vi.advanceTimersByTimeAsync(100);
 	expect(troubles).toEqual(["ENODEV"]);
+});
+
+test("one that can't be frozen, as it turns out when it was taken already, is left to whoever has it", async () => {
+	const { list, troubles } = idle();
+	const refused = Promise.withResolvers<void>();
+	const [left, taken] = [sleeper("left", { freeze: () => refused.promise }), sleeper("taken", { freeze: () => refused.promise })];
+	for (const each of [left, taken]) rest(list, each);
+	await vi.advanceTimersByTimeAsync(100);
+	list.take("default/taken:1")?.move("busy");
+	refused.reject(new Error("unable to freeze"));
+	await vi.advanceTimersByTimeAsync(1);
+	expect(troubles).toEqual(["unable to freeze"]);
+	expect([left.state, taken.state]).toEqual(["frozen", "busy"]);
 });
 
 test("one that was removed is never frozen nor taken", async () => {

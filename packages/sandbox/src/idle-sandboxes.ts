@@ -105,7 +105,10 @@ export class IdleSandboxes {
 			const frozen = sandbox.freeze();
 			sandbox.move("frozen");
 			this.#options.onFrozen(sandbox);
-			frozen?.catch((error: Error) => this.#options.onTrouble(sandbox, error));
+			// One that was taken meanwhile is awake, as it has to be.
+			frozen?.catch((error: Error) => {
+				if (sandbox.state === "frozen") this.#options.onTrouble(sandbox, error);
+			});
 		} catch (error) {
 			this.#options.onTrouble(sandbox, error as Error);
 		}

@@ -62,8 +62,9 @@ test("a project with one function has half of all starts beside one of fifty, an
 	const both = begun.slice(from, from + 150);
 	for (const project of ["many", "one", "late"]) {
 		const had = both.filter((one) => one.project === project).length / both.length;
-		expect(had, project).toBeGreaterThan(0.23);
-		expect(had, project).toBeLessThan(0.44);
+		// A third, give or take what each had in its places when the third one came: without turns the fifty have nearly all of it.
+		expect(had, project).toBeGreaterThan(0.2);
+		expect(had, project).toBeLessThan(0.5);
 	}
 });
 

@@ -28,17 +28,20 @@ export const lifecycle: Rows<"Lifecycle"> = {
 		fixture: "works-on.ts",
 		own: "function",
 		manifest: { concurrency: 1 },
-		isContained: async ({ attack, stack }) => {
+		isContained: async ({ attack, column, stack }) => {
 			const { record } = await attack();
-			const used = () => cpuTicksOf(stack.dataDir, record.sandbox ?? "");
+			// An Engine that is too busy to pause one has it removed: nothing of it computes on then, either.
+			const isThere = async () => column !== "docker" || (await stack.client.sandboxes()).some(({ id }) => id === record.sandbox);
+			const used = async () => ((await isThere()) ? cpuTicksOf(stack.dataDir, record.sandbox ?? "") : undefined);
 			await eventually(async () => {
-				const before = used();
+				const before = await used();
 				// A machine that is busy lets a computing process wait, but not for so long.
 				await setTimeout(RESTS_MS / 4);
-				expect(used()).toBe(before);
+				expect(await used()).toBe(before);
 			});
+			const rests = await isThere();
 			const next = (await attack({ look: true })).record;
-			expect([next.outcome, next.sandbox]).toEqual(["succeeded", record.sandbox]);
+			expect([next.outcome, next.sandbox === record.sandbox]).toEqual(["succeeded", rests]);
 		},
 	},
 	"printing on after the answer": {
