@@ -52,7 +52,7 @@ export class ServerPair {
 	/** The fast server's, as it said last: one that was emptied has another. */
 	#id: string;
 	/** The one by which the lease was ours last. */
-	#held = "";
+	#held: string;
 	#looking: Promise<boolean> | undefined;
 	#clashes = false;
 	readonly #timer: NodeJS.Timeout;

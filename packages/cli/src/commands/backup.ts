@@ -1,5 +1,6 @@
 import { dirname } from "node:path";
 import type { Settings } from "@berth/config";
+import { anotherKeyIn } from "../another-key.js";
 import type { Inventory } from "../backup/inventory.js";
 import type { Restored } from "../backup/restore.js";
 import type { SealedSecret } from "../backup/sealed-secrets.js";
@@ -91,7 +92,7 @@ function notOpened({ unopenable, keyIds }: Restored, { secretsKey, paths }: Sett
 	const wanted = [...new Set(unopenable.map(({ keyId }) => keyId))].join(", ");
 	const anew = "`berth secret set`, `berth registry set`, `berth hooks rotate`";
 	if (keyIds.length === 0)
-		return `${names} Put the secrets.key that it was sealed with (${wanted}) into ${dirname(paths.secretsKey)} before \`berth up\`, which makes no other while these are there; or make one (openssl rand -hex 32 > ${paths.secretsKey}), and set them again afterwards: ${anew}.`;
+		return `${names} Put the secrets.key that it was sealed with (${wanted}) into ${dirname(paths.secretsKey)} before \`berth up\`, which makes no other while these are there; or make one, ${anotherKeyIn(paths.secretsKey)}, and set them again afterwards: ${anew}.`;
 	const ours = secretsKey === undefined ? paths.secretsKey : "BERTH_SECRETS_KEY";
 	return `${names} It is sealed with the key ${wanted}, and ${ours} has ${keyIds.join(", ")}: add that key to it, after the one that is there, before \`berth up\`; or set them again afterwards: ${anew}.`;
 }

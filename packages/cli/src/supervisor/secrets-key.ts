@@ -4,6 +4,7 @@ import { link, open, readFile, rm } from "node:fs/promises";
 import process from "node:process";
 import type { Settings } from "@berth/config";
 import { sealingKeyFault } from "@berth/contracts";
+import { anotherKeyIn } from "../another-key.js";
 import { sealedSecrets } from "../backup/sealed-secrets.js";
 import { codeOf, isMissing } from "../system-errors.js";
 import { type Obstacle, requireNone } from "./obstacle.js";
@@ -33,7 +34,7 @@ export async function missingKeyObstacle(settings: Settings): Promise<Obstacle |
 	const what = length === 1 ? "1 record is" : `${length} records are`;
 	return {
 		what: `${what} sealed with a key that isn't here, and ${paths.secretsKey} is missing`,
-		mend: `put it back (or set BERTH_SECRETS_KEY); or, to give up what is sealed, make another: (umask 077; openssl rand -hex 32 > ${paths.secretsKey})`,
+		mend: `put it back (or set BERTH_SECRETS_KEY); or, to give up what is sealed, make another: ${anotherKeyIn(paths.secretsKey)}`,
 	};
 }
 
