@@ -223,6 +223,7 @@ export const isolation: Rows<"Isolation"> = {
 	"what was left open": {
 		heldBy: ["descriptors are closed", "environment from nothing"],
 		fixture: "host-descriptors.py",
+		own: "function",
 		isContained: async ({ report, stack }) => {
 			const { fds, env } = await report<{ fds: Readonly<Record<string, string>>; env: Readonly<Record<string, string>> }>();
 			expect(Object.values(fds).filter((target) => target.startsWith("socket:"))).toHaveLength(1);
