@@ -1,10 +1,11 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
-const BUNDLE = join(import.meta.dirname, "../../scripts/bundle.mjs");
+const ROOT = join(import.meta.dirname, "../..");
+const BUNDLE = join(ROOT, "scripts/bundle.mjs");
 const AROUND = `import { fail } from "./inner.mjs";
 const how = process.argv[2];
 try { await fail(how); } catch (error) {
@@ -58,4 +59,11 @@ test("an error whose own words throw has a stack all the same", () => {
 test("where a map can't be read the stack names the bundle, and nothing is lost", () => {
 	rmSync(join(dir, "dist/programs/main.js.map"));
 	expect(run("caught").stdout).toMatch(/^RangeError: too far\n {4}at fail \(file:.*\/dist\/programs\/main\.js:\d+:\d+\)/);
+});
+
+test("no program carries Zod's messages in other languages, more than the rest of it, which each start would read: `import { z }` brings them, `import * as z` doesn't", () => {
+	const maps = globSync(join(ROOT, "packages/*/dist/programs/*.map"));
+	const sources = maps.flatMap((map) => (JSON.parse(readFileSync(map, "utf8")) as { sources: string[] }).sources);
+	const locales = sources.filter((source) => source.includes("zod/v4/locales/")).map((source) => source.split("/").at(-1));
+	expect(new Set(locales)).toEqual(new Set(["en.js"]));
 });
