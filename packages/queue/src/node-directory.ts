@@ -106,7 +106,7 @@ export class RedisNodeDirectory implements NodeDirectory {
 		try {
 			const asked: Asked = { id, answerTo: this.#channel, question };
 			const heard = await guarded(this.#redis, "asking a node", () => this.#redis.publish(questionsOf(node), JSON.stringify(asked)));
-			if (heard === 0) throw new BerthError("unavailable", `Node ${node} isn't connected.`);
+			if (heard === 0) throw new BerthError("unavailable", this.unlisted() ?? unheard(node));
 			return await answer;
 		} finally {
 			clearTimeout(timer);
@@ -194,6 +194,10 @@ function changeOf(old: NodeInfo, now: NodeInfo | undefined): NodeChange["reason"
 /** It takes nothing new, and nobody takes its place. */
 function isDrained({ draining, returns }: NodeInfo): boolean {
 	return draining === true && returns !== true;
+}
+
+function unheard(node: string): string {
+	return `node ${node} doesn't listen on the fast Redis now: it is gone, or connects there again after that server was away; try again`;
 }
 
 function silent(node: string, timeoutMs: number): BerthError {
