@@ -57,6 +57,7 @@ beforeAll(async () => {
 	registry.publish({ name: "reads-itself", version: "1.0.0", files: { "index.js": code, "words.txt": "from beside it" } });
 	docker = await Stack.start({
 		...daemon.settings,
+		BERTH_PREWARMED: "1",
 		BERTH_DOCKER_BUILDS: "offline",
 		BERTH_NPM_REGISTRY: registry.url,
 		BERTH_RESOLVER: world.resolver,

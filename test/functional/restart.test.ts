@@ -8,7 +8,7 @@ import { Stack } from "../harness/stack.js";
 
 let stack: Stack;
 beforeAll(async () => {
-	stack = await Stack.start();
+	stack = await Stack.start({ BERTH_PREWARMED: "1" });
 });
 afterAll(async () => {
 	await stack?.stop();
