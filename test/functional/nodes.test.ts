@@ -224,7 +224,7 @@ test("a selector holds in both lanes, for whoever asks; without such a node it w
 	expect(version.state).toBe("ready");
 	await expect(b.client.invoke(name)).rejects.toMatchObject({ problem: { code: "no_matching_node", status: 503 } });
 	const waiting = await a.client.invokeAsync(name);
-	await expect.poll(async () => (await b.client.invocation(waiting.id)).waitsFor, { timeout: 5000 }).toContain("has the labels zone=c");
+	await expect.poll(async () => (await b.client.invocation(waiting.id)).waitsFor).toContain("has the labels zone=c");
 	await cluster.addWorker({ BERTH_NODE_LABELS: "zone=c,side=right" });
 	expect(await a.client.settled(waiting.id)).toMatchObject({ outcome: "succeeded" });
 });

@@ -127,7 +127,7 @@ export const resources: Rows<"Resources"> = {
 
 /** @throws Error when it isn't ended at its deadline, with everything of it */
 export async function isTimedOut({ attack, isGone, servesOn }: Attacker): Promise<void> {
-	const { answer, record } = await attack({}, { timeoutMs: 400 });
+	const { answer, record } = await attack({}, { timeoutMs: 1000 });
 	expect(answer.outcome).toBe("timed_out");
 	await isGone(record.sandbox);
 	await servesOn();
