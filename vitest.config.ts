@@ -1,19 +1,30 @@
-import { globSync, readFileSync } from "node:fs";
+import { globSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Where stacks of one run find the bases that the first one made: below where their data directories are, so that files can have second names. */
 process.env["TEST_BASES"] ??= `/var/lib/berth-test-bases-${process.pid}`;
+/** Where what Node compiles of the command line is kept for its next command: a fifth of what each takes, and there are 600. */
+process.env["TEST_CODE"] = join(import.meta.dirname, "node_modules/.cache/berth-code");
+rmSync(process.env["TEST_CODE"], { recursive: true, force: true });
 
 const MINUTE_MS = 60_000;
 
 /** More files at a time than there are cores: three quarters of their time they wait. */
 const ALONGSIDE = { maxWorkers: 4, sequence: { groupOrder: 0 } };
 
-/** Packages whose tests change what their process is: its user, V8's flags, what it holds in memory. Each file of them has one to itself. */
-const PROCESS_TO_ITSELF = "packages/{agents,launcher,queue,sandbox}/src/**/*.test.ts";
+const filesOf = (pattern: string) => globSync(pattern).filter((path) => !path.endsWith(".long.test.ts"));
+
+/** Tests that change what their process is, its user or V8's flags, or look at what it holds in memory: each such file has one to itself. Of these packages all, of those what mentions it. */
+const CHANGING = /^packages\/(?:agents|launcher)\//;
+const MAY_CHANGE = /^packages\/(?:queue|sandbox)\//;
+const CHANGE = /\bvi\.|setFlagsFromString|memoryUsage/;
+const PROCESS_TO_ITSELF = filesOf("packages/*/src/**/*.test.ts").filter(
+	(path) => CHANGING.test(path) || (MAY_CHANGE.test(path) && CHANGE.test(readFileSync(path, "utf8"))),
+);
 /** The others' files have one after another in a process: what they import is read once, which halves what they cost. */
-const IN_TURN = { isolate: false, exclude: ["**/node_modules/**", PROCESS_TO_ITSELF] };
+const IN_TURN = { isolate: false, exclude: ["**/node_modules/**", ...PROCESS_TO_ITSELF] };
 
 /** Starts a stack for each of vitest's workers that asks for it. */
 const SHARED_STACKS = ["test/harness/shared-stacks.ts"];
@@ -25,7 +36,6 @@ const RUNTIME_TESTS = ["test/{functional/{outcomes,limits,pool},security/{inside
 /** What holds whatever engine makes the sandboxes. */
 const ENGINE_TESTS = ["test/functional/{outcomes,limits,invocations}.test.ts"];
 
-const filesOf = (pattern: string) => globSync(pattern).filter((path) => !path.endsWith(".long.test.ts"));
 /** What drives a whole system: files that have a stack from the suite, one at a time each, and those that start stacks of their own. */
 const SYSTEM = filesOf("test/{functional,security,faults}/**/*.test.ts");
 const sharing = SYSTEM.filter((path) => readFileSync(path, "utf8").includes("sharedStack()"));
@@ -87,8 +97,8 @@ export default defineConfig({
 		sequence: { sequencer: LongFirst },
 		projects: [
 			{ extends: true, test: { name: "unit", include: ["packages/*/src/**/*.test.ts"], testTimeout: 20_000, ...ALONGSIDE, ...IN_TURN } },
-			{ extends: true, test: { name: "unit-apart", include: [PROCESS_TO_ITSELF], testTimeout: 20_000, ...ALONGSIDE } },
-			{ extends: true, test: { name: "docs", include: ["test/docs/**/*.test.ts"], testTimeout: 20_000, ...ALONGSIDE } },
+			{ extends: true, test: { name: "unit-apart", include: PROCESS_TO_ITSELF, testTimeout: 20_000, ...ALONGSIDE } },
+			{ extends: true, test: { name: "docs", include: ["test/docs/**/*.test.ts"], testTimeout: 20_000, ...ALONGSIDE, isolate: false } },
 			wholeSystem("shared", sharing, 1, 2, { globalSetup: SHARED_STACKS, ...SEVERAL }),
 			wholeSystem("apart", apart, 1, 2, SEVERAL),
 			...(withCgroup2 ? [wholeSystem("cgroup2", CGROUP2_TESTS, 2, 60)] : []),

@@ -161,12 +161,19 @@ test("a node that is drained takes nothing new in either lane, what it has begun
 	const before = runOn(1500);
 	await eventually(async () => expect((await a.client.drainOf(node)).interactive).toBeGreaterThan(0));
 	const { code, stdout } = await a.berth("drain", node, "--wait", "--json");
-	expect([code, JSON.parse(stdout)]).toEqual([0, { node, draining: true, interactive: 0, background: 0, builds: 0 }]);
+	expect([code, JSON.parse(stdout)]).toEqual([0, { node, draining: true, interactive: 0, background: 0, builds: 0, otherNodes: 1 }]);
 	expect((await before).map(({ outcome }) => outcome)).toEqual(functions.map(() => "succeeded"));
 	await eventually(async () => expect((await b.client.nodes()).nodes.find(({ id }) => id === node)?.state).toBe("draining"));
 	expect((await runOn(1)).filter((each) => each.node === node || each.outcome !== "succeeded")).toEqual([]);
 	const { id } = await a.client.invokeAsync(functions[0]?.name ?? "", { json: { ms: 1 } });
 	expect((await b.client.settled(id)).node).not.toBe(node);
+	// Whoever drains the last one hears what comes of it.
+	const [last = ""] = (await b.client.nodes()).nodes.flatMap(({ id, state }) => (state === "ready" ? [id] : []));
+	expect(await b.berth("drain", last)).toMatchObject({
+		code: 0,
+		stderr: expect.stringMatching(/may be stopped[\s\S]*no other node takes work/),
+	});
+	expect((await b.berth("drain", last, "--undo")).stderr).not.toContain("no other node");
 	expect(await b.client.undrain(node)).toMatchObject({ draining: false });
 	await eventually(async () => expect((await a.client.nodes()).nodes.find(({ id }) => id === node)?.state).toBe("ready"));
 	await expect(a.client.drain("nobody")).rejects.toMatchObject({ problem: { code: "not_found" } });

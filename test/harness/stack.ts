@@ -259,5 +259,6 @@ function environment(settings: Readonly<Record<string, string>>): Record<string,
 		(pair): pair is [string, string] => pair[1] !== undefined && !/^(?:BERTH_|VITEST|NODE_)/.test(pair[0]),
 	);
 	const path = `${dirname(process.execPath)}:${process.env["PATH"] ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}`;
-	return { ...Object.fromEntries(kept), PATH: path, ...settings };
+	const code = process.env["TEST_CODE"];
+	return { ...Object.fromEntries(kept), PATH: path, ...(code === undefined ? {} : { NODE_COMPILE_CACHE: code }), ...settings };
 }

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** A part of a bucket in an S3-compatible store, and the key to it. */
 export interface BucketAccess {

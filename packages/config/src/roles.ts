@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** What a machine is of a stack: what takes requests, and what runs functions. */
 export const ROLES = ["gateway", "worker"] as const;

@@ -1,5 +1,5 @@
 import { isNetwork, type Labels, NAME_PATTERN, parseImageName, parseLabels, WAIVABLE_LIMITS, type WaivableLimit } from "@berth/contracts";
-import { z } from "zod";
+import * as z from "zod";
 
 /** An OCI registry: host and port as images are named, origin, and the login. */
 export interface RegistryAccess {

@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import type * as z from "zod";
 
 /** Wrong settings: every one of them, by variable. */
 export class SettingsError extends Error {

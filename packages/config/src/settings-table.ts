@@ -1,5 +1,5 @@
 import { DEPENDENCY_LIMITS, QUOTAS, type QuotaName, sentinelAddressOf, VOLUMES_MIB } from "@berth/contracts";
-import { z } from "zod";
+import * as z from "zod";
 import { payloadStore } from "./payload-store.js";
 import { ROLES, rolesSetting } from "./roles.js";
 import { binds, hosts, labels, networks, packageRegistries, registries, repository, waivedLimits } from "./setting-values.js";

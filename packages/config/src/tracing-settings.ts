@@ -1,5 +1,5 @@
 import { TRACE_SAMPLERS, type TraceSampler } from "@berth/contracts";
-import { z } from "zod";
+import * as z from "zod";
 
 /** Where spans go, and which: OpenTelemetry's own variables. */
 export interface TracingSettings {

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { NAME_PATTERN, NAME_RULE } from "./ids.js";
 
 /** The alias that every function has from its first ready version on, and that a bare name means. */

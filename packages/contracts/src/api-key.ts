@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { resourceName } from "./resource-name.js";
 import { HOUR_MS, MINUTE_MS } from "./units.js";
 

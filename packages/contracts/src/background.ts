@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { Range } from "./limits.js";
 import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from "./units.js";
 

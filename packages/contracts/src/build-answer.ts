@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { BUILD_REFUSALS, type BuildAnswer, type BuiltFile, type ImageEntry } from "./build-protocol.js";
 import { DEPENDENCY_LIMITS, IMAGE_LIMITS } from "./limits.js";
 import { sourcePath } from "./manifest.js";

@@ -1,5 +1,5 @@
 import { isIPv4 } from "node:net";
-import { z } from "zod";
+import * as z from "zod";
 import { MIB } from "./units.js";
 
 /** What a sandbox with `network: {allow}` may have of the world outside. */

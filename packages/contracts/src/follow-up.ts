@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { ALIAS_RULE, isAliasName } from "./alias.js";
 import { NAME_PATTERN, NAME_RULE } from "./ids.js";
 import { HOUR_MS, KIB, MINUTE_MS, SECOND_MS } from "./units.js";

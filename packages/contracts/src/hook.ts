@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { z } from "zod";
+import * as z from "zod";
 import { ALIAS_RULE, isAliasName, LIVE } from "./alias.js";
 import { ENCODINGS } from "./hooks/delivery.js";
 import { type HeaderPairs, SCHEME_NAMES, type SchemeName, type SchemeSettings } from "./hooks/index.js";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { IMAGE_LIMITS } from "./limits.js";
 import { manifestSchema, sourcePath } from "./manifest.js";
 import { MIB } from "./units.js";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { Problem } from "./errors.js";
 import { NAME_PATTERN, NAME_RULE } from "./ids.js";
 import { IMAGE_NAME_RULE, parseImageName } from "./image-name.js";

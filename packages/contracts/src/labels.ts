@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** Labels of a node, and those that a selector may ask for, at most. */
 export const MOST_LABELS = 16;

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { BACKGROUND_FIELDS } from "./background.js";
 import { corsSchema } from "./cors.js";
 import { egressHosts } from "./egress.js";

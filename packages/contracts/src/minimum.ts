@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { timeZoneSchema } from "./schedule.js";
 import { DAY_MS, MINUTE_MS } from "./units.js";
 

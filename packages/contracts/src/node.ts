@@ -52,14 +52,20 @@ export interface NodeRecord extends NodeTraits {
 	readonly load?: NodeLoad | undefined;
 }
 
-/** Whether a node is to take nothing new, and what it has in hand still: `…/v1/nodes/{node}/drain`. */
-export interface NodeDrain {
+/** Whether a node is to take nothing new, and what it has in hand still, in its own words. */
+export interface NodeInHand {
 	readonly node: string;
 	readonly draining: boolean;
 	/** Invocations of either lane, and builds. */
 	readonly interactive: number;
 	readonly background: number;
 	readonly builds: number;
+}
+
+/** `…/v1/nodes/{node}/drain` */
+export interface NodeDrain extends NodeInHand {
+	/** Nodes beside it that take work, as the gateway that was asked sees them: with 0 nobody serves while it drains. Absent: of a gateway from before. */
+	readonly otherNodes?: number;
 }
 
 /** A gateway in `GET /v1/nodes`. */

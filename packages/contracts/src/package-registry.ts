@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** Scopes that one registry may have, of one project. */
 const MOST_SCOPES = 50;

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** What the operator may bound a project by, with what is allowed: the unit is in the name. */
 export const QUOTAS = {

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { NAME_PATTERN, NAME_RULE } from "./ids.js";
 
 /** The name of a network, a volume or a bind mount. */

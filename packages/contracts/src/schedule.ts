@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { ALIAS_RULE, isAliasName, LIVE } from "./alias.js";
 import type { Outcome, ScheduleFiring } from "./invocation.js";
 import type { InvocationState } from "./invocation-record.js";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** What secrets may be. */
 export const SECRET_LIMITS = {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { z } from "zod";
+import * as z from "zod";
 import type { Manifest } from "./manifest.js";
 
 const SIZE = "a whole number of MiB from 16 to 1048576";

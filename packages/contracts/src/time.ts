@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** With seconds, or without. */
 const WITH_ZONE = z.union([z.iso.datetime({ offset: true }), z.iso.datetime({ offset: true, precision: -1 })]);

@@ -1,6 +1,7 @@
 import { BerthError, type NodeDrain } from "@berth/contracts";
 import type { Request, Response } from "express";
 import { askNode } from "./ask-node.js";
+import { openOf } from "./node-readings.js";
 import type { Services } from "./services.js";
 
 /** How long a node may take to hand back what it hasn't begun, milliseconds. */
@@ -29,5 +30,5 @@ async function drainOf({ params }: Request, services: Services, drains?: boolean
 	const answer = await askNode(node, { kind: "drain", ...(drains === undefined ? {} : { drains }) }, services, DRAIN_MS);
 	if (answer.kind !== "drain")
 		throw new BerthError("platform_error", `node ${node} doesn't know how to drain: bring its worker to this version`);
-	return answer.drain;
+	return { ...answer.drain, otherNodes: openOf(services.nodes.nodes().filter(({ id }) => id !== node)).length };
 }

@@ -2,7 +2,7 @@ import { BerthError, type SandboxList, type StatsAnswer } from "@berth/contracts
 import type { NodeAnswer, NodeQuestion } from "@berth/queue";
 import { projectNotFound } from "@berth/registry";
 import type { Request, Response } from "express";
-import { z } from "zod";
+import * as z from "zod";
 import { sayAbout } from "./audit.js";
 import { type Principal, principalOf, requireScope } from "./auth.js";
 import { parseJson } from "./json.js";

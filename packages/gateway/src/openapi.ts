@@ -1,5 +1,5 @@
 import { ERRORS, FIXED_LIMITS, RELEASE } from "@berth/contracts";
-import { z } from "zod";
+import * as z from "zod";
 import type { Route } from "./route.js";
 
 const METHODS = ["get", "put", "post", "delete", "patch", "head", "options"] as const;

@@ -1,6 +1,6 @@
 import type { Scope } from "@berth/contracts";
 import type { Request, Response } from "express";
-import type { z } from "zod";
+import type * as z from "zod";
 import type { Services } from "./services.js";
 
 type Method = "get" | "put" | "post" | "patch" | "delete" | "all";

@@ -1,5 +1,5 @@
 import { BerthError, type ErrorCode, type FieldIssue, nearestWord } from "@berth/contracts";
-import { z } from "zod";
+import * as z from "zod";
 
 /** A name of its caller's may be long enough to be no message any more. */
 const SHOWN_CHARS = 80;

@@ -3,7 +3,7 @@ import type {
 	ImageTransfer,
 	LogFilter,
 	NodeCommand,
-	NodeDrain,
+	NodeInHand,
 	NodeLoad,
 	NodeStats,
 	NodeTraits,
@@ -131,7 +131,7 @@ export type NodeAnswer =
 	/** `incomplete`: more came after the last line that was known than is here. */
 	| { readonly kind: "logs"; readonly lines: readonly TailedLine[]; readonly dropped: number; readonly incomplete?: true }
 	| { readonly kind: "ends"; readonly events: readonly ProjectEvent[]; readonly dropped: number }
-	| { readonly kind: "drain"; readonly drain: NodeDrain }
+	| { readonly kind: "drain"; readonly drain: NodeInHand }
 	| { readonly kind: "done"; readonly affected: number }
 	| { readonly kind: "refused"; readonly code: string; readonly detail: string };
 

@@ -1,4 +1,4 @@
-import type { NodeDrain } from "@berth/contracts";
+import type { NodeInHand } from "@berth/contracts";
 import type { BuildSource, NodeMembership, WorkerSource } from "@berth/queue";
 
 export interface DrainParts {
@@ -30,7 +30,7 @@ export class Drain {
 		return this.#next(() => this.#set(drains));
 	}
 
-	state(): NodeDrain {
+	state(): NodeInHand {
 		const { node, membership, invocations, builds } = this.#parts;
 		const { interactive, background } = invocations.totals();
 		const inHand = { interactive: interactive.inHand, background: background.inHand, builds: builds.running() };

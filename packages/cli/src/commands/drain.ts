@@ -33,6 +33,8 @@ export function registerDrain({ program, action }: Registrar): void {
 				}
 				if (session.json) session.terminal.json(state);
 				else session.terminal.note(stateText(state));
+				if (!session.json && state.draining && state.otherNodes === 0)
+					session.terminal.note(`${session.terminal.style("yellow", "warning")}: ${nobodyText(state)}`);
 				return EXIT.ok;
 			}),
 		);
@@ -40,6 +42,11 @@ export function registerDrain({ program, action }: Registrar): void {
 
 function inHandOf({ interactive, background, builds }: NodeDrain): number {
 	return interactive + background + builds;
+}
+
+/** It is done all the same: on one machine nothing else can be drained, and it is undone in a moment. */
+function nobodyText({ node }: NodeDrain): string {
+	return `no other node takes work: invocations are refused now (503 unavailable), what is sent in the background waits, and so do deploys. \`berth drain --undo ${node}\` has it take work again`;
 }
 
 function stateText(state: NodeDrain): string {

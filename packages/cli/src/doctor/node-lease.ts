@@ -32,6 +32,6 @@ export async function checkNode(settings: Settings): Promise<Check> {
 		return ok("node", `${node} is listed on the fast Redis, and takes work.`);
 	} catch (error) {
 		const found = `Whether ${node} is listed on the fast Redis can't be seen: ${messageOf(error).replace(/\.$/, "")}.`;
-		return failed("node", found, mendOfRedis("fast", settings));
+		return failed("node", found, await mendOfRedis("fast", settings));
 	}
 }

@@ -1,7 +1,8 @@
 import type { Settings } from "@berth/config";
 import { KIB, MIB } from "@berth/contracts";
-import { messageOf } from "../system-errors.js";
+import { codeOf, messageOf } from "../system-errors.js";
 import { type Check, failed, ok, warning } from "./check.js";
+import { mendOfRedis } from "./mends.js";
 import { redisVersion } from "./programs.js";
 import { askRedis, RedisError, type Reply, withoutPassword } from "./redis-connection.js";
 import { checkWrites, type RedisRole } from "./redis-writes.js";
@@ -20,15 +21,16 @@ export type RedisSettings = Readonly<Partial<Record<(typeof SETTINGS)[number], s
 /** Looks at each server that runs or is the user's: its version, and what its settings can lose. */
 export async function checkRedisServers(settings: Settings, stackIsUp: boolean): Promise<readonly Check[]> {
 	const { embedded } = settings;
-	const durable = stackIsUp || !embedded.durable ? await checkServer("durable", settings.durableRedisUrl) : [];
+	const durable = stackIsUp || !embedded.durable ? await checkServer("durable", settings) : [];
 	// One server may be both: it has to keep what the durable one has to.
 	const apart = settings.fastRedisUrl !== settings.durableRedisUrl;
-	const fast = apart && (stackIsUp || !embedded.fast) ? await checkServer("fast", settings.fastRedisUrl) : [];
+	const fast = apart && (stackIsUp || !embedded.fast) ? await checkServer("fast", settings) : [];
 	return [...durable, ...fast];
 }
 
-async function checkServer(role: RedisRole, url: string): Promise<readonly Check[]> {
+async function checkServer(role: RedisRole, settings: Settings): Promise<readonly Check[]> {
 	const name = `${role} Redis`;
+	const url = role === "durable" ? settings.durableRedisUrl : settings.fastRedisUrl;
 	try {
 		const [info, ...values] = await askRedis(url, [["INFO", "server"], ...SETTINGS.map((setting) => ["CONFIG", "GET", setting])]);
 		if (info instanceof RedisError)
@@ -37,7 +39,9 @@ async function checkServer(role: RedisRole, url: string): Promise<readonly Check
 		const records = role === "durable" ? await durableChecks(url) : [];
 		return [version, ...(await checkWrites(role, url)), ...settingChecks(role, settingsIn(values)), ...records];
 	} catch (error) {
-		return [unusable(name, url, error)];
+		return [
+			failed(name, `${withoutPassword(url)} can't be used: ${messageOf(error).replace(/\.$/, "")}.`, await mendOf(role, settings, error)),
+		];
 	}
 }
 
@@ -69,10 +73,11 @@ export function roomChecks(info: string, unsettled: number): readonly Check[] {
 	return [warning("durable Redis: room", found, mend)];
 }
 
-function unusable(name: string, url: string, error: unknown): Check {
-	const mend =
-		"Start it, or correct BERTH_DURABLE_REDIS_URL and BERTH_FAST_REDIS_URL; an embedded one logs to logs/ in the data directory.";
-	return failed(name, `${withoutPassword(url)} can't be used: ${messageOf(error).replace(/\.$/, "")}.`, mend);
+async function mendOf(role: RedisRole, settings: Settings, error: unknown): Promise<string> {
+	if (!settings.embedded[role]) return `Start it, or correct BERTH_${role.toUpperCase()}_REDIS_URL.`;
+	return codeOf(error) === "EACCES"
+		? "Its socket is root's and the service user's: sudo npx berth doctor"
+		: await mendOfRedis(role, settings);
 }
 
 /** Whether a worker has found images of functions that aren't on record. */

@@ -18,7 +18,7 @@ export async function checkSealingKey(settings: Settings, durableAnswers: boolea
 	if (obstacle !== undefined) return [failed(NAME, `${obstacle.what}.`, `${obstacle.mend}.`)];
 	const exposed = await exposure(settings);
 	if (exposed !== undefined) return [exposed];
-	if (!isAsked) return [ok(NAME, `${from}; what it opens is seen once the durable Redis is up, and answers.`)];
+	if (!isAsked) return [ok(NAME, `${from}; what it opens is seen once the durable Redis is up, and what is asked answers.`)];
 	const sealed = await sealedRecords(settings);
 	const [lost, broken] = [await unopenable(sealed, settings), await damaged(sealed, settings)];
 	if (lost.length + broken.length === 0)
@@ -37,8 +37,9 @@ export async function checkSealingKey(settings: Settings, durableAnswers: boolea
 }
 
 /** What keeps it from that is another check's to say. */
-async function answers({ durableRedisUrl }: Settings): Promise<boolean> {
-	return await askRedis(durableRedisUrl, [["PING"]]).then(
+async function answers({ durableRedisUrl, fastRedisUrl, embedded }: Settings): Promise<boolean> {
+	const asked = [durableRedisUrl, ...(embedded.fast ? [] : [fastRedisUrl])];
+	return await Promise.all(asked.map((url) => askRedis(url, [["PING"]]))).then(
 		() => true,
 		() => false,
 	);

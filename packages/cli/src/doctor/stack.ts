@@ -85,8 +85,8 @@ async function answerOf(gateway: { readonly url: string; readonly tls?: TlsTrust
 		const { ready, detail } = await client.ready({ signal: AbortSignal.timeout(ANSWER_MS) });
 		return ready
 			? ok("stack", `It is up at ${gateway.url} and takes invocations.`)
-			: failed("stack", `It is up at ${gateway.url}, but not ready: ${detail}.`, mendOfUnready(detail ?? "", settings));
+			: failed("stack", `It is up at ${gateway.url}, but not ready: ${detail}.`, await mendOfUnready(detail ?? "", settings));
 	} catch (error) {
-		return failed("stack", `The gateway doesn't answer: ${messageOf(error)}.`, mendOfUnready("", settings));
+		return failed("stack", `The gateway doesn't answer: ${messageOf(error)}.`, await mendOfUnready("", settings));
 	}
 }

@@ -29,7 +29,7 @@ export async function startDetached(settings: Settings, say: (text: string) => v
 	const { logs } = settings.paths;
 	await using log = await openLog(logs, LOG);
 	const { size } = await log.stat();
-	const child = spawn(process.execPath, ["--enable-source-maps", PROGRAM], {
+	const child = spawn(process.execPath, [PROGRAM], {
 		env: processEnvironment(settings),
 		cwd: "/",
 		detached: true,

@@ -65,6 +65,49 @@ test.each([
 	},
 );
 
+test("a machine without the key that a stack's machines seal with is told where to copy it from, and not to make another while one of them is up, before anything is made", async () => {
+	await using redis = await RedisServer.start();
+	const shared = {
+		BERTH_DURABLE_REDIS_URL: redis.url,
+		BERTH_FAST_REDIS_URL: redis.url,
+		BERTH_PAYLOAD_STORE: "s3://key:secret@bucket/?region=r&endpoint=http://127.0.0.1:1",
+		BERTH_REGISTRIES: "http://127.0.0.1:1",
+		BERTH_IMAGE_REPOSITORY: "127.0.0.1:1/berth",
+		BERTH_INTERNAL_HOST: "127.0.0.1",
+		BERTH_ROLES: "gateway",
+	};
+	const own = { BERTH_DATA_DIR: join(root, "data"), BERTH_PORT: "0" };
+	const told = (env: Readonly<Record<string, string>>) =>
+		preflight(loadSettings({ ...own, ...env }), () => undefined).then(
+			() => "nothing",
+			(error: Error) => error.message,
+		);
+	expect(await told(shared)).toMatch(/BERTH_SECRETS_KEY isn't set, and \S+secrets\.key is missing: copy .*for a new stack, make one/);
+	const servers = { BERTH_DURABLE_REDIS_URL: redis.url, BERTH_FAST_REDIS_URL: redis.url };
+	expect(await told(servers)).toBe("nothing");
+	await redis.client(async (client) => {
+		const shares = { machine: "node_1" };
+		await client
+			.multi()
+			.sadd("berth:nodes", "node_1")
+			.set("berth:node:node_1", JSON.stringify({ id: "node_1", host: "alpha", shares }))
+			.exec();
+		const gateways = ["gw_1", "gw_2", "gw_gone"];
+		await client.sadd("berth:gateways", ...gateways);
+		await client.set("berth:gateway:gw_1", JSON.stringify({ id: "gw_1", address: "10.0.0.1:8081", shares }));
+		await client.set("berth:gateway:gw_2", JSON.stringify({ id: "gw_2", address: "10.0.0.2:8081", shares: { machine: "node_2" } }));
+	});
+	const copy =
+		/secrets\.key is missing: the stack is up on 10\.0\.0\.2, alpha; copy the key of a machine .* secrets\.key in its data directory .*\/data\/secrets\.key/;
+	// One that isn't set up to have others beside it, too: it would make a key of its own.
+	for (const env of [shared, servers]) {
+		expect(await told(env)).toMatch(copy);
+		expect(await told(env)).not.toMatch(/openssl|make/);
+	}
+	expect(await readdir(root)).toEqual([]);
+	expect(await told({ ...shared, BERTH_SECRETS_KEY: "ab".repeat(32) })).toBe("nothing");
+});
+
 test("one of the operator's that may lose a second of what was accepted, or that grows without a bound, doesn't", async () => {
 	await using redis = await RedisServer.start("--appendfsync", "everysec");
 	const env = { BERTH_DATA_DIR: join(root, "data"), BERTH_PORT: "0", BERTH_DURABLE_REDIS_URL: redis.url, BERTH_FAST_REDIS_URL: redis.url };

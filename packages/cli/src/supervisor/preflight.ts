@@ -14,7 +14,7 @@ import { tryImageRepository } from "./image-repository.js";
 import { requireNone } from "./obstacle.js";
 import { placeObstacle } from "./place.js";
 import { listenObstacle } from "./port.js";
-import { secretsKeyObstacle } from "./secrets-key.js";
+import { missingKeyObstacle, secretsKeyObstacle } from "./secrets-key.js";
 import { readSupervisorState } from "./state-file.js";
 
 /**
@@ -34,6 +34,8 @@ export async function preflight(settings: Settings, say: (text: string) => void)
 		if (!isOfWrites(check)) throw new CommandFailure(EXIT.failed, text);
 		say(`warning: ${text}`);
 	}
+	// One of the stack's own is asked once it is up.
+	if (!settings.embedded.durable) requireNone(await missingKeyObstacle(settings));
 	if (isOpen(settings) && settings.roles.includes("gateway"))
 		say(
 			`${settings.host} isn't this machine alone, and the gateway speaks plain HTTP there: API keys can be read on the way. Set BERTH_TLS_CERT and BERTH_TLS_KEY, or BERTH_TRUSTED_PROXIES where a proxy in front speaks TLS.`,

@@ -15,18 +15,28 @@ const LOOK_MS = 20;
 
 /** Who has this pid now; undefined when nobody has, or only a zombie. */
 export async function identityOf(pid: number): Promise<ProcessIdentity | undefined> {
-	let stat: string;
+	const fields = await fieldsOf(pid);
+	if (fields === undefined || fields[0] === "Z" || fields[0] === "X") return undefined;
+	const bootId = (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
+	return { pid, startTicks: Number(fields[19]), bootId };
+}
+
+/** What the kernel says of a pid from its state on (proc_pid_stat(5), field 3). */
+async function fieldsOf(pid: number): Promise<readonly string[] | undefined> {
 	try {
-		stat = await readFile(`/proc/${pid}/stat`, "utf8");
+		const stat = await readFile(`/proc/${pid}/stat`, "utf8");
+		// The second field is the program's name in parentheses, which may hold anything.
+		return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
 	} catch (error) {
 		if (isMissing(error)) return undefined;
 		throw error;
 	}
-	// The second field is the program's name in parentheses, which may hold anything.
-	const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-	if (fields[0] === "Z" || fields[0] === "X") return undefined;
-	const bootId = (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
-	return { pid, startTicks: Number(fields[19]), bootId };
+}
+
+/** Whether a signal, or a debugger, keeps it from going on. */
+export async function isStopped({ pid }: ProcessIdentity): Promise<boolean> {
+	const [state] = (await fieldsOf(pid)) ?? [];
+	return state === "T" || state === "t";
 }
 
 /** Whether this very process still runs. */

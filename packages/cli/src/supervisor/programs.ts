@@ -89,7 +89,7 @@ function nodeSpec(name: string, entry: string, settings: Settings): ChildSpec {
 	return {
 		name,
 		command: process.execPath,
-		args: ["--enable-source-maps", entry],
+		args: [entry],
 		env: childEnvironment(settings),
 		readiness: "line",
 		readyTimeoutMs: READY_MS,

@@ -8,6 +8,7 @@ import { anotherKeyIn } from "../another-key.js";
 import { sealedSecrets } from "../backup/sealed-secrets.js";
 import { codeOf, isMissing } from "../system-errors.js";
 import { type Obstacle, requireNone } from "./obstacle.js";
+import { otherMachines } from "./other-machines.js";
 
 /** What is wrong with the file of the key, should it be there and be the one that counts. What stands in it isn't said. */
 export async function secretsKeyObstacle({ secretsKey, paths }: Pick<Settings, "secretsKey" | "paths">): Promise<Obstacle | undefined> {
@@ -17,31 +18,45 @@ export async function secretsKeyObstacle({ secretsKey, paths }: Pick<Settings, "
 	return fault === undefined ? undefined : { what: `${paths.secretsKey}, ${fault}`, mend: "put back the copy" };
 }
 
+/** Of other machines so many are named. */
+const MOST_NAMED = 3;
+
 /**
- * What keeps a new key from being made: secrets that the durable Redis has already, and that it couldn't open. Asks that Redis, where
- * the key is missing alone.
+ * What keeps a new key from being made: other machines of the stack, which seal with theirs, or secrets that the durable Redis has already, and that it
+ * couldn't open. Asks the Redis servers, where the key is missing alone.
  */
 export async function missingKeyObstacle(settings: Settings): Promise<Obstacle | undefined> {
-	const { secretsKey, paths } = settings;
+	const { secretsKey, paths, hasPeers } = settings;
 	if (secretsKey !== undefined || (await keyText(paths.secretsKey)) !== undefined) return undefined;
-	if (settings.hasPeers)
-		return {
-			what: `the key that all machines of the stack seal secrets with isn't here: BERTH_SECRETS_KEY isn't set, and ${paths.secretsKey} is missing`,
-			mend: "set it, or put a copy of the file there; for a new stack, make one key for all of them: openssl rand -hex 32",
-		};
+	const missing = `the key that all machines of the stack seal secrets with isn't here: BERTH_SECRETS_KEY isn't set, and ${paths.secretsKey} is missing`;
+	const others = await otherMachines(settings);
+	// Never another key: what this machine sealed they couldn't open, nor it what they did.
+	if (others.length > 0) return { what: missing, mend: `the stack is up on ${named(others)}; ${copyTo(paths.secretsKey)}` };
 	const { length } = await sealedSecrets(settings);
-	if (length === 0) return undefined;
-	const what = length === 1 ? "1 record is" : `${length} records are`;
-	return {
-		what: `${what} sealed with a key that isn't here, and ${paths.secretsKey} is missing`,
-		mend: `put it back (or set BERTH_SECRETS_KEY); or, to give up what is sealed, make another: ${anotherKeyIn(paths.secretsKey)}`,
-	};
+	if (length > 0) {
+		const what = length === 1 ? "1 record is" : `${length} records are`;
+		return {
+			what: `${what} sealed with a key that isn't here, and ${paths.secretsKey} is missing`,
+			mend: `put it back (or set BERTH_SECRETS_KEY)${hasPeers ? `, or ${copyTo(paths.secretsKey)}` : ""}; or, to give up what is sealed, make another: ${anotherKeyIn(paths.secretsKey)}`,
+		};
+	}
+	if (!hasPeers) return undefined;
+	return { what: missing, mend: `${copyTo(paths.secretsKey)}; for a new stack, make one key for all of them: openssl rand -hex 32` };
+}
+
+function named(machines: readonly string[]): string {
+	const more = machines.length - MOST_NAMED;
+	return `${machines.slice(0, MOST_NAMED).join(", ")}${more > 0 ? `, and ${more} more` : ""}`;
+}
+
+function copyTo(file: string): string {
+	return `copy the key of a machine of the stack: the file secrets.key in its data directory (/var/lib/berth, unless --data says another) to ${file}, or what BERTH_SECRETS_KEY says there to BERTH_SECRETS_KEY here`;
 }
 
 /**
  * Makes the key that secrets are sealed with, the service user's alone, unless the operator has named one or it is there: it is
  * never replaced, though one that was put there by hand becomes the service user's, too. It gets its name when it is on disk.
- * Once the durable Redis answers. @throws CommandFailure when that has secrets which were sealed with a key that is gone
+ * Once the Redis servers answer. @throws CommandFailure as `missingKeyObstacle` has it
  */
 export async function ensureSecretsKey(settings: Settings): Promise<void> {
 	const { secretsKey, paths, serviceUid } = settings;

@@ -1,6 +1,6 @@
 import { BerthError, type CallbackSecret, KIB } from "@berth/contracts";
 import type { Request, Response } from "express";
-import { z } from "zod";
+import * as z from "zod";
 import { principalOf } from "../auth.js";
 import { needRecord } from "../find-record.js";
 import { parseJson } from "../json.js";
