@@ -26,20 +26,15 @@ export interface Footprint {
 	readonly keys: readonly string[];
 }
 
-/** Ends every sandbox of a stack: none comes by itself until its floors are the default's again. */
-export async function endSandboxes({ client, dataDir }: Stack): Promise<void> {
+/** Ends every sandbox of a stack, keeps it without any, and looks. */
+export async function footprintOf(stack: Stack): Promise<Footprint> {
+	const { client, dataDir } = stack;
 	await client.command({ kind: "prewarm", floor: 0 });
 	await eventually(async () => {
 		for (const { id } of await client.sandboxes()) await client.command({ kind: "kill", sandbox: id });
 		expect(await client.sandboxes()).toEqual([]);
 		expect(sandboxCgroupsOf(dataDir)).toEqual([]);
 	}, 30_000);
-}
-
-/** Ends every sandbox of a stack, keeps it without any, and looks. */
-export async function footprintOf(stack: Stack): Promise<Footprint> {
-	const { dataDir } = stack;
-	await endSandboxes(stack);
 	const pids = await Promise.all(MAKERS.map((name) => stack.pidOf(name)));
 	const [launcher] = pids as [number, number, number];
 	const all = processesOf(dataDir);
