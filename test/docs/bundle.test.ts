@@ -61,6 +61,37 @@ test("where a map can't be read the stack names the bundle, and nothing is lost"
 	expect(run("caught").stdout).toMatch(/^RangeError: too far\n {4}at fail \(file:.*\/dist\/programs\/main\.js:\d+:\d+\)/);
 });
 
+/** Of many places of a bundle that a map tells of, what Node's own reading of the map says, where ours says otherwise. */
+const COMPARING = `
+import { readFileSync } from "node:fs";
+import { SourceMap } from "node:module";
+import { fileURLToPath, pathToFileURL } from "node:url";
+await import(process.argv[1]);
+const url = pathToFileURL(process.argv[2]).href;
+const map = JSON.parse(readFileSync(process.argv[2] + ".map", "utf8"));
+const theirs = new SourceMap(map);
+const lines = readFileSync(process.argv[2], "utf8").split("\\n").slice(0, map.mappings.split(";").length);
+let compared = 0;
+const wrong = lines.flatMap((text, line) => Array.from(text, (_, column) => {
+	if (column % 29 !== 0) return [];
+	const place = url + ":" + (line + 1) + ":" + (column + 1);
+	const { originalSource, originalLine, originalColumn } = theirs.findEntry(line, column);
+	const wanted = originalSource === undefined ? place : fileURLToPath(new URL(originalSource, url)) + ":" + (originalLine + 1) + ":" + (originalColumn + 1);
+	const ours = Error.prepareStackTrace(new Error(""), [place]).split("at ").at(-1);
+	compared++;
+	return ours === wanted ? [] : [ours + " for " + wanted];
+}).flat());
+console.log(JSON.stringify({ compared: compared > 1000, wrong: wrong.slice(0, 3) }));
+`;
+
+test("a place is found in the sources where Node finds it", () => {
+	const [ours, program] = [join(ROOT, "scripts/bundled-stacks.mjs"), join(ROOT, "packages/launcher/dist/programs/main.js")];
+	const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", COMPARING, "--", ours, program], {
+		encoding: "utf8",
+	});
+	expect([stdout, stderr]).toEqual([`${JSON.stringify({ compared: true, wrong: [] })}\n`, ""]);
+});
+
 test("no program carries Zod's messages in other languages, more than the rest of it, which each start would read: `import { z }` brings them, `import * as z` doesn't", () => {
 	const maps = globSync(join(ROOT, "packages/*/dist/programs/*.map"));
 	const sources = maps.flatMap((map) => (JSON.parse(readFileSync(map, "utf8")) as { sources: string[] }).sources);

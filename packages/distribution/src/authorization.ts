@@ -2,8 +2,9 @@ import { BerthError } from "@berth/contracts";
 import { request } from "undici";
 import type { RegistryAccess } from "./access.js";
 import { boundedText, cleaned } from "./answer-text.js";
+import { silentMsOf, unanswered } from "./silence.js";
 
-const ANSWER_MS = 30_000;
+const ANSWER_MS = silentMsOf(0);
 
 /** Marks an error of a registry that answered and wouldn't, which no waiting mends. */
 export const REFUSED = { extra: { refused: true } } as const;
@@ -55,11 +56,7 @@ export class Authorization {
 			headersTimeout: ANSWER_MS,
 			bodyTimeout: ANSWER_MS,
 		}).catch((cause: unknown) => {
-			throw new BerthError(
-				"registry_failed",
-				`${url.host}, which gives tokens for ${host}, can't be reached: ${(cause as Error).message}`,
-				{ cause },
-			);
+			throw new BerthError("registry_failed", `${url.host} ${unanswered(cause, `a token for ${host}`, ANSWER_MS)}`, { cause });
 		});
 		const text = await boundedText(body);
 		if (statusCode === 401 || statusCode === 403) throw login === undefined ? loginMissing(host) : loginRefused(host);

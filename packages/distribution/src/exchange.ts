@@ -3,9 +3,8 @@ import { type Dispatcher, request } from "undici";
 import type { RegistryAccess } from "./access.js";
 import { boundedText, reasonIn } from "./answer-text.js";
 import { Authorization, loginRefused, REFUSED } from "./authorization.js";
+import { silentMsOf, unanswered } from "./silence.js";
 
-/** How long a registry may say nothing, milliseconds: a large upload is stored before it is answered. */
-const SILENT_MS = { asked: 20_000, sent: 120_000 } as const;
 const MOST_REDIRECTS = 5;
 const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
 
@@ -80,7 +79,7 @@ export class Exchange {
 		if (url.protocol !== "https:" && !(url.protocol === "http:" && origin.startsWith("http:")))
 			throw new BerthError("registry_failed", `${host} sends to ${url.protocol}//${url.host}, which isn't https.`);
 		const { header } = this.#authorization;
-		const silentMs = method === "GET" || method === "HEAD" ? SILENT_MS.asked : SILENT_MS.sent;
+		const silentMs = silentMsOf(Number(headers["content-length"] ?? 0));
 		try {
 			return await request(url, {
 				method,
@@ -92,7 +91,7 @@ export class Exchange {
 		} catch (cause) {
 			// What the body's own reader threw is its own error.
 			if (cause instanceof BerthError) throw cause;
-			throw new BerthError("registry_failed", `${url.host} can't be reached for ${what}: ${reasonOf(cause)}`, { cause });
+			throw new BerthError("registry_failed", `${url.host} ${unanswered(cause, what, silentMs)}`, { cause });
 		}
 	}
 }
@@ -100,10 +99,4 @@ export class Exchange {
 export function headerOf({ headers }: Pick<Answer, "headers">, name: string): string | undefined {
 	const value = headers[name];
 	return Array.isArray(value) ? value[0] : value;
-}
-
-/** A failed connection to a name with several addresses has its reasons inside. */
-function reasonOf(cause: unknown): string {
-	const { message, code } = cause as NodeJS.ErrnoException;
-	return message !== "" ? message : (code ?? "no connection");
 }

@@ -2,9 +2,10 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { CONTENT_TYPES, type Digest } from "@berth/contracts";
+import { CONTENT_TYPES, type Digest, MIB } from "@berth/contracts";
 import { expect, test } from "vitest";
 import { Repository } from "./repository.js";
+import { silentMsOf } from "./silence.js";
 
 const [mediaType] = CONTENT_TYPES.manifest;
 const bytes = Buffer.from("{}");
@@ -40,4 +41,29 @@ test("a manifest whose blobs the registry doesn't know for a moment is sent agai
 
 test("a manifest that is refused for anything else is sent once", async () => {
 	expect(await pushed(1, "MANIFEST_INVALID")).toMatchObject({ sent: 1, status: "rejected", reason: { code: "registry_failed" } });
+});
+
+test("a registry that takes connections and says nothing is given up after 20 s, whatever it is asked or sent, and told by its silence", async () => {
+	const server = createServer((request) => void request.resume());
+	await once(server.listen(0, "127.0.0.1"), "listening");
+	const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+	const repository = new Repository({ host, origin: `http://${host}` }, "berth", "push");
+	try {
+		const asked = await Promise.allSettled([
+			repository.hasBlob(digest),
+			repository.readManifest("1"),
+			repository.tryPush(),
+			repository.putBlob({ digest, size: 2 }, async function* () {}, undefined),
+			repository.putManifest("1", { bytes, digest, mediaType }),
+		]);
+		const message = expect.stringMatching(new RegExp(`^${host} takes connections and said nothing for 20 s when it was asked for `));
+		expect(asked).toEqual(asked.map(() => ({ status: "rejected", reason: expect.objectContaining({ code: "registry_failed", message }) })));
+	} finally {
+		server.closeAllConnections();
+		server.close();
+	}
+}, 40_000);
+
+test("what it is sent it may take a second a MiB to store before it answers, two minutes at most", () => {
+	expect([0, MIB - 1, 30 * MIB, 4096 * MIB].map(silentMsOf)).toEqual([20_000, 20_000, 50_000, 120_000]);
 });

@@ -4,6 +4,7 @@ import { BerthError, CONTENT_TYPES, type Digest, IMAGE_BOUNDS } from "@berth/con
 import type { RegistryAccess } from "./access.js";
 import { boundedText, cleaned, saysCode } from "./answer-text.js";
 import { type Answer, Exchange, headerOf } from "./exchange.js";
+import { silentMsOf, unanswered } from "./silence.js";
 
 /**
  * How often a manifest is sent whose blobs are there, as the registry said, and now aren't; with this more between each two, milliseconds. Distribution (2.8)
@@ -102,9 +103,13 @@ export class Repository {
 			}
 		} catch (cause) {
 			if (cause instanceof BerthError) throw cause;
-			throw new BerthError("registry_failed", `${this.#host} broke off ${what} after ${bytes} bytes: ${(cause as Error).message}`, {
-				cause,
-			});
+			throw new BerthError(
+				"registry_failed",
+				`${this.#host} broke off after ${bytes} bytes: it ${unanswered(cause, what, silentMsOf(0))}`,
+				{
+					cause,
+				},
+			);
 		}
 		const actual = `sha256:${hash.digest("hex")}`;
 		if ((size !== undefined && bytes !== size) || actual !== digest)

@@ -1,11 +1,12 @@
 import { BerthError, ERRORS, type ErrorCode } from "@berth/contracts";
 import type { NodeAnswer, NodeQuestion } from "@berth/queue";
+import { noWorker } from "./placement.js";
 import type { Services } from "./services.js";
 
 /** Every node has the images so far: there is one. @throws BerthError unavailable */
 export function anyNode({ nodes }: Services): string {
 	const [node] = nodes.nodes();
-	if (node === undefined) throw new BerthError("unavailable", "no node is registered; berth ps says more");
+	if (node === undefined) throw new BerthError("unavailable", noWorker(nodes));
 	return node.id;
 }
 

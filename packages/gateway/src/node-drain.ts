@@ -25,8 +25,11 @@ export async function undrainNode(request: Request, response: Response, services
 /** @throws BerthError not_found, unavailable */
 async function drainOf({ params }: Request, services: Services, drains?: boolean): Promise<NodeDrain> {
 	const node = String(params["node"]);
-	if (!services.nodes.nodes().some(({ id }) => id === node))
+	if (!services.nodes.nodes().some(({ id }) => id === node)) {
+		const unlisted = services.nodes.unlisted();
+		if (unlisted !== undefined) throw new BerthError("unavailable", unlisted);
 		throw new BerthError("not_found", `there is no node ${node.slice(0, 100)} now: GET /v1/nodes (berth nodes) lists those that there are`);
+	}
 	const answer = await askNode(node, { kind: "drain", ...(drains === undefined ? {} : { drains }) }, services, DRAIN_MS);
 	if (answer.kind !== "drain")
 		throw new BerthError("platform_error", `node ${node} doesn't know how to drain: bring its worker to this version`);

@@ -14,8 +14,8 @@ function placesOf(nodes: readonly Partial<NodeInfo>[], runtimeClass?: "runsc"): 
 	return [...new Set(NAMES.map((name) => placement.nodeFor({ project: "default", function: name, number: 1, manifest })))].sort();
 }
 
-function directoryOf(nodes: readonly Partial<NodeInfo>[]): NodeDirectory {
-	return { nodes: () => nodes } as unknown as NodeDirectory;
+function directoryOf(nodes: readonly Partial<NodeInfo>[], unlisted?: string): NodeDirectory {
+	return { nodes: () => nodes, unlisted: () => unlisted } as unknown as NodeDirectory;
 }
 
 const PLAIN = [{ id: "a" }, { id: "b", runtimeClasses: [] }];
@@ -43,6 +43,23 @@ test("where every node is drained it says so, which, and how one works again; on
 	expect(() => placesOf(drained("a", "b", "c", "d", "e", "f", "g"))).toThrow("a, b, c, d, e and 2 more are drained");
 	expect(lackOf(directoryOf(drained("a")), manifestSchema.parse({}))).toContain("a is drained");
 	expect(placesOf([...drained("a"), { id: "b" }])).toEqual(["b"]);
+});
+
+test("where nodes may be missing from the list, it is said why, and none of them is blamed, nor is a label that one of them has", () => {
+	const why = "the fast Redis came back without their leases";
+	const place = (nodes: readonly Partial<NodeInfo>[], manifest: object) => () =>
+		new Placement(directoryOf(nodes, why)).nodeFor({
+			project: "default",
+			function: "f",
+			number: 1,
+			manifest: manifestSchema.parse(manifest),
+		});
+	const refused = expect.objectContaining({ code: "unavailable", message: why });
+	expect(place([], {})).toThrow(refused);
+	expect(place([{ id: "a", draining: true }], {})).toThrow(refused);
+	expect(place([{ id: "a" }], { nodeSelector: { zone: "b" } })).toThrow(refused);
+	expect(place([{ id: "a" }], {})()).toBe("a");
+	expect(lackOf(directoryOf([], why), manifestSchema.parse({}))).toBe(why);
 });
 
 test("background work that no node can run says what it waits for", () => {

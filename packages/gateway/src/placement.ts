@@ -57,12 +57,15 @@ export class Placement {
 }
 
 function refusal(nodes: NodeDirectory, manifest: Version["manifest"]): BerthError {
-	const lack = labelsLack(nodes, manifest);
+	// The one with the labels may be among those that aren't listed.
+	const lack = nodes.unlisted() === undefined ? labelsLack(nodes, manifest) : undefined;
 	return lack === undefined ? new BerthError("unavailable", noWorker(nodes)) : new BerthError("no_matching_node", lack);
 }
 
 /** Why no node takes anything, in a sentence. */
 export function noWorker(nodes: NodeDirectory): string {
+	const unlisted = nodes.unlisted();
+	if (unlisted !== undefined) return unlisted;
 	const drained = nodes.nodes().filter(({ draining, returns }) => draining === true && returns !== true);
 	if (drained.length === 0) return NO_WORKER;
 	const names = drained.slice(0, MOST_NAMED).map(({ id }) => id);

@@ -10,8 +10,15 @@ export async function readGateways(redis: Redis): Promise<GatewayInfo[]> {
 	return await readLeases<GatewayInfo>(redis, GATEWAY_IDS, gatewayLeaseOf);
 }
 
-export async function renewGateway(redis: Redis, gateway: GatewayInfo): Promise<void> {
-	await redis.multi().set(gatewayLeaseOf(gateway.id), JSON.stringify(gateway), "PX", NODE_LEASE_MS).sadd(GATEWAY_IDS, gateway.id).exec();
+/** @returns whether its lease was there yet */
+export async function renewGateway(redis: Redis, gateway: GatewayInfo): Promise<boolean> {
+	const said = JSON.stringify(gateway);
+	const replies = await redis
+		.multi()
+		.set(gatewayLeaseOf(gateway.id), said, "PX", NODE_LEASE_MS, "GET")
+		.sadd(GATEWAY_IDS, gateway.id)
+		.exec();
+	return typeof replies?.[0]?.[1] === "string";
 }
 
 /** Lists it, and says so. */

@@ -4,14 +4,18 @@ import { endGateway, joinAsGateway, readGateways, renewGateway, requireShared } 
 import { GoneNodes } from "./gone-nodes.js";
 import { answersOf, NODE_NEWS, questionsOf } from "./keys.js";
 import type { QueueLogger } from "./logger.js";
-import type { Answered, Asked, NodeNews } from "./node-channels.js";
+import { type Answered, type Asked, NODE_LEASE_MS, type NodeNews } from "./node-channels.js";
 import { readNodes } from "./node-leases.js";
 import type { GatewayInfo, GoneNode, NodeAnswer, NodeChange, NodeDirectory, NodeInfo, NodeQuestion } from "./node-ports.js";
 
 const REFRESH_MS = 2000;
 const ASK_TIMEOUT_MS = 5000;
 /** How long a list that can't be refreshed is still believed: as long as a lease. */
-const BELIEVED_MS = 10_000;
+const BELIEVED_MS = NODE_LEASE_MS;
+/** Workers renew their leases every few seconds: who lives is listed again by then, milliseconds. */
+const RELISTED_MS = NODE_LEASE_MS;
+const RELISTING =
+	"no worker is listed yet: the fast Redis came back without their leases (it lost what it had, or was away for longer than they last), and they list themselves there again within seconds; try again";
 
 /** Told about a node that isn't what it was. */
 export type NodeChanged = (node: string, change: NodeChange) => void;
@@ -40,6 +44,10 @@ export class RedisNodeDirectory implements NodeDirectory {
 	readonly #onChange: NodeChanged | undefined;
 	#nodes: readonly NodeInfo[] = Object.freeze([]);
 	#freshAtMs = 0;
+	/** Why the list couldn't be read the last time. */
+	#unread: string | undefined;
+	/** Until when nodes may have to list themselves again. */
+	#relistedByMs = 0;
 	#timer: NodeJS.Timeout | undefined;
 	#refreshing: Promise<void> | undefined;
 	#stale = false;
@@ -72,6 +80,12 @@ export class RedisNodeDirectory implements NodeDirectory {
 		return this.#nodes;
 	}
 
+	unlisted(): string | undefined {
+		const nowMs = performance.now();
+		if (this.#unread !== undefined && nowMs - this.#freshAtMs > BELIEVED_MS) return this.#unread;
+		return nowMs < this.#relistedByMs ? RELISTING : undefined;
+	}
+
 	gone(): readonly GoneNode[] {
 		return this.#gone.list();
 	}
@@ -92,7 +106,7 @@ export class RedisNodeDirectory implements NodeDirectory {
 		try {
 			const asked: Asked = { id, answerTo: this.#channel, question };
 			const heard = await guarded(this.#redis, "asking a node", () => this.#redis.publish(questionsOf(node), JSON.stringify(asked)));
-			if (heard === 0) throw new BerthError("unavailable", `Node ${node} isn't connected.`);
+			if (heard === 0) throw new BerthError("unavailable", this.unlisted() ?? unheard(node));
 			return await answer;
 		} finally {
 			clearTimeout(timer);
@@ -136,11 +150,21 @@ export class RedisNodeDirectory implements NodeDirectory {
 
 	async #refresh(): Promise<void> {
 		try {
-			const [nodes] = await Promise.all([readNodes(this.#redis), this.#self && renewGateway(this.#redis, this.#self)]);
+			const [nodes, isKept] = await guarded(this.#redis, "listing the nodes", () =>
+				Promise.all([readNodes(this.#redis), this.#self === undefined || renewGateway(this.#redis, this.#self)]),
+			);
+			const nowMs = performance.now();
+			// Its own lease is gone before its time, or while the server was away: others' are, too.
+			if (!isKept && (this.#unread !== undefined || nowMs - this.#freshAtMs < NODE_LEASE_MS)) {
+				this.#relistedByMs = nowMs + RELISTED_MS;
+				this.#log.warn({}, "the fast Redis has lost the leases of nodes and gateways; they list themselves again");
+			}
 			this.#replace(nodes);
-			this.#freshAtMs = performance.now();
+			this.#freshAtMs = nowMs;
+			this.#unread = undefined;
 		} catch (error) {
 			this.#log.debug({ error }, "the list of nodes can't be read");
+			this.#unread = (error as Error).message;
 			// Without Redis nothing can be placed anyway: keep the list for as long as the leases would hold.
 			if (performance.now() - this.#freshAtMs > BELIEVED_MS) this.#replace([]);
 		}
@@ -170,6 +194,10 @@ function changeOf(old: NodeInfo, now: NodeInfo | undefined): NodeChange["reason"
 /** It takes nothing new, and nobody takes its place. */
 function isDrained({ draining, returns }: NodeInfo): boolean {
 	return draining === true && returns !== true;
+}
+
+function unheard(node: string): string {
+	return `node ${node} doesn't listen on the fast Redis now: it is gone, or connects there again after that server was away; try again`;
 }
 
 function silent(node: string, timeoutMs: number): BerthError {

@@ -140,6 +140,8 @@ export interface NodeDirectory {
 	nodes(): readonly NodeInfo[];
 	/** Those that it saw go within the hour, 32 at most, the last first. */
 	gone(): readonly GoneNode[];
+	/** Why nodes that live may be missing from the list, in a sentence: it is the fast Redis' fault then, and not theirs. Undefined: none is. */
+	unlisted(): string | undefined;
 	/** The gateways that there are, this one with them. @throws BerthError `unavailable` */
 	gateways(): Promise<readonly GatewayInfo[]>;
 	/** @throws BerthError `unavailable` when the node doesn't answer in time (default 5 s) */

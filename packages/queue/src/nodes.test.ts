@@ -145,6 +145,28 @@ test("the list comes back with Redis", async () => {
 		.toEqual({ kind: "done", affected: 0 });
 });
 
+test("where the server came back empty, or says nothing for long, that is why nodes are missing, and it is said as long as it is so", async () => {
+	const self = { id: "gw_a", startedAtMs: 1 };
+	const nodes = await openNodeDirectory({ fastUrl: server.url, gatewayId: "gw_a", self });
+	close.push(() => nodes.close());
+	const a = await member("a");
+	await expect.poll(() => ids(nodes)).toEqual(["a"]);
+	expect(nodes.unlisted()).toBeUndefined();
+	await server.empty();
+	await expect.poll(() => nodes.unlisted(), { timeout: 5000 }).toContain("came back without their leases");
+	await expect.poll(() => ids(nodes), { timeout: 5000 }).toEqual(["a"]);
+	await a.leave();
+	// Long enough for the leases to be over, and no longer.
+	await expect.poll(() => [ids(nodes), nodes.unlisted()], { timeout: 12_000 }).toEqual([[], undefined]);
+	server.freeze();
+	try {
+		await expect.poll(() => nodes.unlisted(), { timeout: 15_000 }).toMatch(/^listing the nodes: the fast Redis doesn't answer/);
+	} finally {
+		server.resume();
+	}
+	await expect.poll(() => String(nodes.unlisted()), { timeout: 5000 }).not.toContain("doesn't answer");
+}, 45_000);
+
 test("a node that is started again stays listed while it is away, and what waits for it is left to it", async () => {
 	const changes: string[] = [];
 	const nodes = await directory((_id, { reason }) => changes.push(reason));

@@ -3,7 +3,7 @@ import { BerthError, manifestSchema, type Version } from "@berth/contracts";
 import type { BuildEnd, FunctionRegistry } from "@berth/registry";
 import { createLogger, WorkerMetrics } from "@berth/telemetry";
 import { expect, test } from "vitest";
-import { Builds } from "./builds.js";
+import { Builds, type BuildsOptions } from "./builds.js";
 import { ready } from "./testing/versions.js";
 
 const LAST_ATTEMPT = 3;
@@ -16,7 +16,10 @@ const BUILT: BuildResult = {
 
 /** A registry with one version that is to be built, as the durable Redis has it: what ended stays as it ended. */
 class FakeRegistry {
-	readonly logs = { add: async () => undefined };
+	readonly said: string[] = [];
+	readonly logs = {
+		add: async (_: unknown, lines: readonly { readonly text: string }[]) => void this.said.push(...lines.map(({ text }) => text)),
+	};
 	/** What reaches the worker of an answer, once it is written. */
 	answers: (end: BuildEnd) => void = () => undefined;
 	version: Version;
@@ -46,6 +49,15 @@ let isElsewhere = false;
 
 /** @returns what is removed by a last attempt, in which the builder does that */
 async function lastAttempt(registry: FakeRegistry, build: () => Promise<BuildResult>): Promise<readonly Version[]> {
+	return await attempted(LAST_ATTEMPT, registry, build);
+}
+
+async function attempted(
+	attempt: number,
+	registry: FakeRegistry,
+	build: () => Promise<BuildResult>,
+	publish?: BuildsOptions["publish"],
+): Promise<readonly Version[]> {
 	const removed: Version[] = [];
 	const builder = { build, removeVersion: async (version: Version) => void removed.push(version) };
 	const builds = new Builds({
@@ -59,8 +71,9 @@ async function lastAttempt(registry: FakeRegistry, build: () => Promise<BuildRes
 		runtimeClasses: { runsc: { missing: "there is none" } },
 		isClassElsewhere: async () => isElsewhere,
 		warmLayers: async () => undefined,
+		publish,
 	});
-	await builds.run({ project: "default", function: "hello", version: 1 }, LAST_ATTEMPT);
+	await builds.run({ project: "default", function: "hello", version: 1 }, attempt);
 	return removed;
 }
 
@@ -71,6 +84,17 @@ test("a build that ended keeps its image though the answer that said so was lost
 	};
 	expect(await lastAttempt(registry, async () => BUILT)).toEqual([]);
 	expect(registry.version).toMatchObject({ state: "ready", image: BUILT.image });
+});
+
+test("whoever deploys hears how far the image is on its way to other machines, and why that is tried again", async () => {
+	const registry = new FakeRegistry();
+	const publish: BuildsOptions["publish"] = async (_, __, say) => {
+		say("images.test has said nothing for 5 s");
+		throw new BerthError("registry_failed", "images.test said nothing for 20 s");
+	};
+	await expect(attempted(1, registry, async () => BUILT, publish)).rejects.toThrow("20 s");
+	expect(registry.said).toEqual(["images.test has said nothing for 5 s", "it is tried again: images.test said nothing for 20 s"]);
+	expect(registry.version.state).toBe("building");
 });
 
 test("one whose layers are more than its project may have fails with that, and what it made goes", async () => {

@@ -33,7 +33,7 @@ export interface BuildsOptions {
 	/** Whether some node has a class that this one lacks: what is built here may run there. */
 	readonly isClassElsewhere: (runtimeClass: RuntimeClass) => Promise<boolean>;
 	/** Brings an image to where other machines have it from; absent: there are none. @throws BerthError */
-	readonly publish?: ((version: Version, image: ImageReference) => Promise<void>) | undefined;
+	readonly publish?: ((version: Version, image: ImageReference, say: (text: string) => void) => Promise<void>) | undefined;
 	/** Brings a version's layers to where sandboxes find them, so that the first invocation needn't. */
 	readonly warmLayers: (version: Version) => Promise<void>;
 }
@@ -69,7 +69,10 @@ export class Builds {
 			await this.#build(version, said);
 		} catch (error) {
 			log.error({ err: error, ...task, attempt }, "a build failed for a reason of ours");
-			if (attempt < ATTEMPTS) throw error;
+			if (attempt < ATTEMPTS) {
+				said.line({ kind: "step", text: `it is tried again: ${(error as Error).message}` });
+				throw error;
+			}
 			const code = error instanceof BerthError && error.code === "storage_full" ? error.code : "build_platform_error";
 			// It may have got as far as an image; or to its end, and only the answer was lost.
 			if (await this.#giveUp(version, (error as Error).message, code)) await this.#options.builder.removeVersion(version);
@@ -119,7 +122,8 @@ export class Builds {
 			return;
 		}
 		if (result.bundled) this.#bundled++;
-		await Promise.all([warmLayers({ ...version, image: result.image }), this.#options.publish?.(version, result.image)]);
+		const published = this.#options.publish?.(version, result.image, (text) => said.line({ kind: "step", text }));
+		await Promise.all([warmLayers({ ...version, image: result.image }), published]);
 		const ended = await this.#endReady(version, result.image, result.report, said);
 		if (ended) this.#tell(version, { what: "ready" });
 		// Its function was deleted while it was built.

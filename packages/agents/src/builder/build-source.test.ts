@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { BuildAnswer, SourceRequest } from "@berth/contracts/agent";
@@ -276,5 +276,23 @@ describe("output", () => {
 		const names = async (build: ReturnType<typeof run>) => (await accepted(build)).files.map(({ path }) => path);
 		expect(await names(file("export const handler = () => 1;"))).toEqual(["index.cjs", "index.cjs.map"]);
 		expect(await names(run({ kind: "file", filename: "index.ts", runtime: "node22" }, large))).toEqual(["index.cjs", "index.cjs.map"]);
+	});
+
+	test("nor is what would make one started for a source that is small", async () => {
+		const [program, starts] = [join(directory, "counted.cjs"), join(directory, "starts")];
+		writeFileSync(program, `require("node:fs").appendFileSync(${JSON.stringify(starts)}, "started\\n");`);
+		const counted = new CodeCache(program);
+		const request = {
+			step: "source",
+			kind: "file",
+			filename: "index.ts",
+			runtime: TARGET,
+			external: [],
+			registries: [],
+			grafted: false,
+		} as const;
+		for (const source of ["export const handler = () => 1;", large]) await buildSource(request, Buffer.from(source), counted);
+		counted.close();
+		expect(readFileSync(starts, "utf8")).toBe("started\n");
 	});
 });

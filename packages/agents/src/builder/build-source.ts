@@ -73,6 +73,7 @@ async function buildNode(request: SourceRequest, found: EntryFound, codeCache: C
 	if (absent !== undefined) return refused(failure("build_failed", "bundle", notInstalled(absent)));
 	const { runtime } = request;
 	const external = [...layered, ...request.external];
+	codeCache.prepare(needed === undefined ? sizeOf(found.files) : Number.POSITIVE_INFINITY, runtime);
 	const bundle = await bundleSource({ directory: workspace.directory, entry: found.entry, target: runtime, external });
 	if ("diagnostics" in bundle) return refused(failure("build_failed", "bundle", summary(bundle.diagnostics), bundle.diagnostics));
 	const bundledAt = performance.now();
@@ -89,6 +90,10 @@ async function buildNode(request: SourceRequest, found: EntryFound, codeCache: C
 		answer: { ok: true, entry: bundle.name, needsDependencies: bundle.needsExternals, warnings: capped(bundle.warnings), phases },
 		files: files.filter(({ bytes }, i) => i === 0 || bytes.byteLength > 0),
 	};
+}
+
+function sizeOf(files: readonly SourceFile[]): number {
+	return files.reduce((total, { bytes }) => total + bytes.byteLength, 0);
 }
 
 /** What to install, or to resolve first, as the bytes that it is known by. */
@@ -145,7 +150,7 @@ function requirementsIn(files: readonly SourceFile[], { registries }: SourceRequ
 
 function withBytecode(sources: readonly SourceFile[], workspace: Workspace): readonly SourceFile[] {
 	const all = [...sources, ...workspace.bytecode()];
-	return all.reduce((sum, { bytes }) => sum + bytes.byteLength, 0) > LAYER_BYTES ? sources : all;
+	return sizeOf(all) > LAYER_BYTES ? sources : all;
 }
 
 function unpack({ kind, filename, entry, runtime }: SourceRequest, source: Uint8Array): EntryFound | BuildRefusal {

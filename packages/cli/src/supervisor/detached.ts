@@ -24,7 +24,8 @@ const LOG_TAIL = 15;
 /** Starts a supervisor that outlives this process, and waits until its stack is ready. @throws CommandFailure */
 export async function startDetached(settings: Settings, say: (text: string) => void): Promise<StackReady> {
 	requireNone(unbuiltObstacle(ownPrograms(), settings));
-	await preflight(settings, () => undefined);
+	// The supervisor says the rest again, into its log, too.
+	await preflight(settings, () => undefined, say);
 	await prepareDirectories(settings);
 	const { logs } = settings.paths;
 	await using log = await openLog(logs, LOG);

@@ -19,9 +19,9 @@ import { readSupervisorState } from "./state-file.js";
 
 /**
  * Refuses a start that can't succeed before anything is made for it. What an earlier supervisor left may hold the port
- * yet: that is asked once it is gone. @throws CommandFailure
+ * yet: that is asked once it is gone. @param waits told what is waited for @throws CommandFailure
  */
-export async function preflight(settings: Settings, say: (text: string) => void): Promise<void> {
+export async function preflight(settings: Settings, say: (text: string) => void, waits = say): Promise<void> {
 	requireNone(await placeObstacle(settings));
 	requireNone(await secretsKeyObstacle(settings));
 	await requireCertificates(settings);
@@ -40,7 +40,7 @@ export async function preflight(settings: Settings, say: (text: string) => void)
 		say(
 			`${settings.host} isn't this machine alone, and the gateway speaks plain HTTP there: API keys can be read on the way. Set BERTH_TLS_CERT and BERTH_TLS_KEY, or BERTH_TRUSTED_PROXIES where a proxy in front speaks TLS.`,
 		);
-	if (settings.roles.includes("worker")) await tryImageRepository(settings, say);
+	if (settings.roles.includes("worker")) await tryImageRepository(settings, say, waits);
 	const isFree = (await readSupervisorState(settings.paths)) === undefined;
 	if (isFree && settings.roles.includes("gateway")) requireNone(await listenObstacle(settings.host, settings.port));
 }

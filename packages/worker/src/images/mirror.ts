@@ -7,7 +7,7 @@ import type { ArtifactStore, BlobOrigin, FunctionRegistry, VersionName } from "@
 import type { Logger } from "@berth/telemetry";
 import { copyTag } from "./copy-tag.js";
 import { pushImage } from "./push.js";
-import type { Progress } from "./transfers.js";
+import { Counts, ToldCounts } from "./push-progress.js";
 
 /** How long after a try that failed the next round comes, twice as long each time. */
 const AGAIN_MS = { first: SECOND_MS, most: MINUTE_MS } as const;
@@ -83,11 +83,21 @@ export class Mirror {
 		this.#news.resolve();
 	}
 
-	/** Pushes an image now, before its version is ready: other machines have it from there alone. @throws BerthError */
-	async publish(version: Version, { digest }: ImageReference): Promise<void> {
+	/** Pushes an image now, before its version is ready: other machines have it from there alone. @param say told how far it is, where it takes long @throws BerthError */
+	async publish(version: Version, { digest }: ImageReference, say: (text: string) => void): Promise<void> {
 		const { access, name } = this.#options.place;
-		const target = { repository: new Repository(access, name, "push"), host: access.host, name, reference: copyTag(version) };
-		await pushImage(digest, target, this.#options.artifacts, new Counts(this.#closing.signal), true);
+		const { host } = access;
+		const target = { repository: new Repository(access, name, "push"), host, name, reference: copyTag(version) };
+		using counts = new ToldCounts(this.#closing.signal, host, say);
+		try {
+			await pushImage(digest, target, this.#options.artifacts, counts, true);
+		} catch (cause) {
+			if (!(cause instanceof BerthError) || cause.code !== "registry_failed") throw cause;
+			const mend = "see to that registry (`berth doctor` on this machine asks it), and try again";
+			throw new BerthError(cause.code, `the image can't be put into BERTH_IMAGE_REPOSITORY (${host}/${name}): ${cause.message}; ${mend}`, {
+				cause,
+			});
+		}
 	}
 
 	/** What is under way is left to the next worker. Waits until nothing is being written, unless a registry says nothing. */
@@ -190,27 +200,4 @@ type Named = Pick<Version, "project" | "function" | "number">;
 
 function nameOf({ project, function: name, number }: Named): VersionName {
 	return { project, function: name, version: number };
-}
-
-class Counts implements Progress {
-	sentBlobs = 0;
-	readonly #closing: AbortSignal;
-
-	/** @param closing ends the push at the next blob, or piece of one */
-	constructor(closing: AbortSignal) {
-		this.#closing = closing;
-	}
-
-	begin({ blobs }: Parameters<Progress["begin"]>[0]): void {
-		this.sentBlobs = blobs;
-	}
-
-	present(): void {
-		this.sentBlobs--;
-		this.#closing.throwIfAborted();
-	}
-
-	moved(): void {
-		this.#closing.throwIfAborted();
-	}
 }

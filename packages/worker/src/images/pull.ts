@@ -38,7 +38,7 @@ export interface PullParts {
 	readonly registries: Registries;
 	readonly vault: Vault;
 	/** Brings an image to where other machines have it from; absent: there are none. */
-	readonly publish?: ((version: Version, image: ImageReference) => Promise<void>) | undefined;
+	readonly publish?: ((version: Version, image: ImageReference, say: (text: string) => void) => Promise<void>) | undefined;
 	/** Brings a version's layers to where sandboxes find them; rejects when they aren't as our builder writes them. */
 	readonly warmLayers: (version: Pick<Version, "image" | "manifest">) => Promise<void>;
 }
@@ -89,7 +89,7 @@ export async function pullImage(request: TransferRequest, parts: PullParts, prog
 		const name = imageTag(version);
 		await artifacts.images.tag(name, made.manifest, version.createdAt);
 		try {
-			await parts.publish?.({ ...version, state: "building" }, image);
+			await parts.publish?.({ ...version, state: "building" }, image, () => undefined);
 			await functions.importVersion(version, image, { ...NO_BUILD, layers: [] });
 		} catch (error) {
 			if (error instanceof BerthError && error.entry.fault === "caller") await artifacts.images.untag(name);
