@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { MIB } from "@berth/contracts";
-import { cpuTicksOf, memoryLimitOf } from "../harness/cgroups.js";
+import { cpuTicksOf, memoryLimitOf, standsStill } from "../harness/cgroups.js";
 import { eventually } from "../harness/eventually.js";
 import type { Traits } from "./engines.js";
 import type { TestNode } from "./node.js";
@@ -168,7 +168,10 @@ const ATTEMPTS: readonly Promised[] = [
 		name: "a sandbox that rests uses no CPU time, and serves again",
 		async tried({ sandboxes, dataDir }) {
 			const { sandbox, result } = await sandboxes.invoke("leaves-timer", {});
-			await rests(dataDir, await sandboxes.frozen(sandbox), sandboxes.patienceMs);
+			await sandboxes.frozen(sandbox);
+			await eventually(() => {
+				if (!standsStill(dataDir, sandbox)) throw new Error("something in it isn't frozen yet");
+			}, sandboxes.patienceMs);
 			const before = cpuTicksOf(dataDir, sandbox);
 			await pause(STILL_MS);
 			const ticks = cpuTicksOf(dataDir, sandbox) - before;
@@ -224,14 +227,3 @@ export const FUNCTIONS = [
 ] as const;
 
 const NEVER = { reuse: "never" } as const;
-
-/** What freezes stops a moment after it was told to. */
-async function rests(dataDir: string, sandbox: string, withinMs: number): Promise<void> {
-	let before = 0;
-	await eventually(() => {
-		const now = cpuTicksOf(dataDir, sandbox);
-		const still = now === before;
-		before = now;
-		if (!still) throw new Error("it computes");
-	}, withinMs);
-}

@@ -13,7 +13,7 @@ describe("background work", () => {
 			if (attempt === 2) await new Promise(() => setInterval(() => {}, 1000));
 			throw new TypeError(String(text.length));
 		};`;
-		const { name } = await deploy(stack, { source, timeoutMs: 200 });
+		const { name } = await deploy(stack, { source, timeoutMs: 1000 });
 		const { id } = await client.invokeAsync(name, { bytes: "x".repeat(100_000), contentType: "text/plain" });
 		const record = await client.settled(id);
 		expect(record).toMatchObject({ dead: true, outcome: "handler_error", attemptCount: 3, source: "api", error: { message: "100000" } });

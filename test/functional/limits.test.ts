@@ -22,8 +22,8 @@ describe("a function that takes all it can get", () => {
 			const { sandbox = "" } = await deployed.record(await deployed.invoke({ ms }));
 			return { sandbox, weight: cpuWeightOf(stack.dataDir, sandbox) };
 		};
-		await weightAfter(200);
-		const heavy = await weightAfter(0);
+		// It keeps that until it runs again; then a second's rest may have made up for it.
+		const heavy = await weightAfter(200);
 		const light = await eventually(async () => {
 			const found = await weightAfter(0);
 			expect(found.weight).toBeGreaterThan(heavy.weight);

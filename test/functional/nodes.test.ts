@@ -181,8 +181,7 @@ test("a node that is drained takes nothing new in either lane, what it has begun
 
 test("a gateway that is told to stop says so to what stands in front, and serves whoever comes until that has heard", async () => {
 	const { name } = await deploy(a, { source: "export default () => 1" });
-	// Time for all that is asked of it meanwhile, a command among it: on a machine that is busy with other tests two seconds weren't.
-	const leaving = await cluster.addGateway({ BERTH_GATEWAY_DRAIN_MS: "10000" });
+	const leaving = await cluster.addGateway({ BERTH_GATEWAY_DRAIN_MS: "4000" });
 	cluster.gateways.pop();
 	await using _left = leaving;
 	const { url } = leaving;
@@ -190,9 +189,9 @@ test("a gateway that is told to stop says so to what stands in front, and serves
 	const stopped = leaving.down();
 	await eventually(async () => expect(await (await fetch(`${url}/readyz`)).text()).toContain("this gateway is about to stop"));
 	const headers = { authorization: `Bearer ${cluster.key}` };
-	const answer = await fetch(`${url}/v1/functions/${name}/invocations`, { method: "POST", headers });
+	const asked = fetch(`${url}/v1/functions/${name}/invocations`, { method: "POST", headers });
+	const [answer, { code, stdout }] = await Promise.all([asked, leaving.berth("doctor", "--stack")]);
 	expect([answer.status, answer.headers.get("connection"), await answer.text()]).toEqual([200, "close", "1"]);
-	const { code, stdout } = await leaving.berth("doctor", "--stack");
 	expect([code, stdout]).toEqual([1, expect.stringMatching(/FAILED +stack +It is stopping/)]);
 	await stopped;
 	await expect(fetch(`${url}/livez`)).rejects.toThrow("fetch failed");
@@ -232,7 +231,7 @@ test("a selector holds in both lanes, for whoever asks; without such a node it w
 	expect(version.state).toBe("ready");
 	await expect(b.client.invoke(name)).rejects.toMatchObject({ problem: { code: "no_matching_node", status: 503 } });
 	const waiting = await a.client.invokeAsync(name);
-	await expect.poll(async () => (await b.client.invocation(waiting.id)).waitsFor, { timeout: 5000 }).toContain("has the labels zone=c");
+	await expect.poll(async () => (await b.client.invocation(waiting.id)).waitsFor).toContain("has the labels zone=c");
 	await cluster.addWorker({ BERTH_NODE_LABELS: "zone=c,side=right" });
 	expect(await a.client.settled(waiting.id)).toMatchObject({ outcome: "succeeded" });
 });

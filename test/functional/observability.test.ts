@@ -74,7 +74,7 @@ def handler(event, context):
 	it.each([
 		["crashed", 30_000, "process.kill(process.pid, 'SIGKILL'); await new Promise(() => {});"],
 		["out_of_memory", 30_000, "const all = []; for (;;) all.push(Buffer.alloc(8 * 1024 * 1024, 1));"],
-		["timed_out", 500, "for (;;);"],
+		["timed_out", 2000, "for (;;);"],
 	])("of an attempt that ends as %s has all that was printed before", async (outcome, timeoutMs, end) => {
 		const source = `export default async () => { for (let n = 1; n <= 500; n++) console.log("line " + n); process.stdout.write("no end"); ${end} };`;
 		const deployed = await deploy(stack, { source, timeoutMs });

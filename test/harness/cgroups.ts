@@ -16,6 +16,13 @@ export function cpuTicksOf(dataDir: string, sandbox: string): number {
 	throw new Error(`${sandbox} has no CPU accounting`);
 }
 
+/** Whether all that is in a sandbox stands still, as the kernel says: v1 stops a task when it next enters the kernel, for which it has to get the CPU. */
+export function standsStill(dataDir: string, sandbox: string): boolean {
+	return directoriesOf(dataDir, sandbox).some((path) =>
+		/^(?:FROZEN|frozen 1)$/m.test(`${read(join(path, "freezer.state"))}\n${read(join(path, "cgroup.events"))}`),
+	);
+}
+
 /** A sandbox's memory limit, bytes. */
 export function memoryLimitOf(dataDir: string, sandbox: string): number {
 	for (const path of directoriesOf(dataDir, sandbox)) {
@@ -52,7 +59,7 @@ function directoriesOf(dataDir: string, sandbox: string): readonly string[] {
 	});
 }
 
-/** A process may end while it is looked at. */
+/** A process may end while it is looked at, and a hierarchy has some of the files. */
 function read(path: string): string {
 	try {
 		return readFileSync(path, "utf8");

@@ -161,6 +161,7 @@ describe("the launcher's socket, while functions are served", () => {
 		launcher = await stack.pidOf("launcher");
 		// The pool may be making a sandbox that is prewarmed.
 		before = await eventually(async () => {
+			expect((await stack.client.sandboxes()).filter(({ state }) => state === "booting" || state === "retiring")).toEqual([]);
 			const first = hostAsItIs(launcher);
 			await new Promise((resolve) => setTimeout(resolve, 200));
 			expect(hostAsItIs(launcher)).toEqual(first);

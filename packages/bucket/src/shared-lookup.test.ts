@@ -17,7 +17,7 @@ const silent = createSocket("udp4");
 silent.bind(53, "127.0.0.53");
 await once(silent, "listening");
 const place = { endpoint: "http://bucket.example", region: "r", bucket: "b", prefix: "", accessKeyId: "k", secretAccessKey: "s" };
-const store = new Bucket(place, { tryMs: 200, retryMs: 1000 });
+const store = new Bucket(place, { tryMs: 200, retryMs: 3000 });
 const asked = once(silent, "message");
 const away = Promise.all(Array.from({ length: 16 }, (_, n) => store.find(String(n)).catch(() => undefined))).then(() => "bucket");
 await asked;

@@ -13,7 +13,7 @@ import { mirror } from "./testing/settlements.js";
 
 let stack: OwnStack;
 beforeAll(async () => {
-	stack = await startOwnStack({ hello: {}, open: { public: true } }, { timing: { headMs: 300, requestMs: 600, lookMs: 50 } });
+	stack = await startOwnStack({ hello: {}, open: { public: true } }, { timing: { headMs: 1000, requestMs: 1500, lookMs: 50 } });
 	stack.onInvocation(mirror);
 });
 afterAll(() => stack?.close());

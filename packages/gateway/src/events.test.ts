@@ -1,5 +1,5 @@
 import type { EventList, HookEventList, Problem, ProjectEvent } from "@berth/contracts";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type OwnStack, startOwnStack } from "./testing/own-stack.js";
 
 let stack: OwnStack;
@@ -35,7 +35,7 @@ describe("events", () => {
 		await stack.deploy("two");
 		stack.services.events.record(undefined, { kind: "node", what: "lost", node: "node_1", host: "one" }, "gone:1");
 		stack.services.events.record(undefined, { kind: "node", what: "left", node: "node_1" }, "gone:1");
-		await vi.waitFor(async () => expect(await events("?kind=node")).toHaveLength(1));
+		await expect.poll(() => events("?kind=node")).toHaveLength(1);
 		expect((await events("?kind=deploy")).map(told)).toEqual([
 			["deploy", "queued", "two"],
 			["deploy", "queued", "one"],
@@ -51,12 +51,12 @@ describe("events", () => {
 
 	test("say on which machine it was to the operator, and to a project's keys by the node's id alone", async () => {
 		stack.services.events.record("default", { kind: "build", what: "ready", function: "hosted", node: "node_1", host: "secret-host" });
-		await vi.waitFor(async () => expect((await events("?function=hosted"))[0]).toMatchObject({ host: "secret-host" }));
+		await expect.poll(() => events("?function=hosted")).toMatchObject([{ host: "secret-host" }]);
 		const { key } = await stack.call<{ key: string }>("POST", "/v1/keys", { name: "reader", scopes: ["read"] }, 201);
 		const headers = { authorization: `Bearer ${key}` };
 		const listed = await (await stack.fetch("/v1/events", { headers })).text();
 		const stream = await open("?since=2020-01-01T00:00:00Z", headers);
-		await vi.waitFor(() => expect(stream.text()).toContain('"function":"hosted"'));
+		await expect.poll(stream.text).toContain('"function":"hosted"');
 		await stream.close();
 		expect(listed).toContain('"node":"node_1"');
 		expect(listed + stream.text()).not.toContain("secret-host");
@@ -73,12 +73,12 @@ describe("events", () => {
 		await stack.deploy("early");
 		const stream = await open();
 		await stack.deploy("late");
-		await vi.waitFor(() => expect(stream.text()).toContain('"function":"late"'));
+		await expect.poll(stream.text).toContain('"function":"late"');
 		expect(stream.text()).not.toContain('"function":"early"');
 		await stream.close();
 		const early = (await events("?function=early"))[0]?.id ?? "";
 		const resumed = await open("", { "last-event-id": early });
-		await vi.waitFor(() => expect(resumed.text()).toContain('"function":"late"'));
+		await expect.poll(resumed.text).toContain('"function":"late"');
 		expect(resumed.text()).not.toContain('"function":"early"');
 		await resumed.close();
 	});
@@ -91,12 +91,13 @@ describe("events", () => {
 		});
 		const { path } = (await made.json()) as { readonly path: string };
 		// The hook's own log has one in 100 ms.
-		await vi.waitFor(async () => {
+		const refused = async () => {
 			expect((await fetch(stack.url + path, { method: "POST", body: "{}" })).status).toBe(401);
 			const log = await stack.fetch("/v1/functions/one/hooks/github/events?result=refused");
-			expect(((await log.json()) as HookEventList).events.length).toBeGreaterThan(2);
-		});
-		await vi.waitFor(async () => expect((await events("?kind=hook")).length).toBeGreaterThan(0));
+			return ((await log.json()) as HookEventList).events.length;
+		};
+		await expect.poll(refused).toBeGreaterThan(2);
+		await expect.poll(async () => (await events("?kind=hook")).length).toBeGreaterThan(0);
 		// Two when a minute begins in between.
 		expect((await events("?kind=hook")).length).toBeLessThanOrEqual(2);
 		expect((await events("?kind=hook"))[0]).toMatchObject({ what: "refused", function: "one", hook: "github", reason: expect.any(String) });

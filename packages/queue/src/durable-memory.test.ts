@@ -63,7 +63,7 @@ async function fill(
 ): Promise<{ readonly accepted: InvocationRequest[]; readonly refusals: unknown[] }> {
 	const [accepted, refusals]: [InvocationRequest[], unknown[]] = [[], []];
 	while (refusals.length === 0) {
-		const requests = Array.from({ length: 50 }, () => requestOf(body, { retry: { attempts: 3, backoffMs: 1 } }));
+		const requests = Array.from({ length: 25 }, () => requestOf(body, { retry: { attempts: 3, backoffMs: 1 } }));
 		const added = async (request: InvocationRequest) => gateway.enqueue(request).then(() => accepted.push(request));
 		const ends = await Promise.allSettled(requests.map(added));
 		refusals.push(...ends.flatMap((end) => (end.status === "rejected" ? [end.reason] : [])));
@@ -89,11 +89,11 @@ test("a Redis that is filled to the brim by what is accepted settles and cancels
 	const first = requestOf("", { function: "first", retry: { attempts: 3, backoffMs: 1 } });
 	await gateway.enqueue(first);
 	await expect.poll(async () => (await gateway.record(first.id))?.state).toBe("settled");
-	const max = await roomOf(3 * MIB);
+	const max = await roomOf(1.25 * MIB);
 	const { accepted, refusals } = await fill(await lanes.gateway(), "x".repeat(512));
 	for (const refusal of refusals)
 		expect(refusal).toMatchObject({ code: "storage_full", message: expect.stringMatching(/nothing was accepted$/) });
-	expect(accepted.length).toBeGreaterThan(200);
+	expect(accepted.length).toBeGreaterThan(100);
 	const { takenBytes, maxBytes } = await new DurableMemory(redis).figures();
 	expect(maxBytes).toBe(max);
 	expect(takenBytes / max).toBeGreaterThan(MEMORY_PARTS.work - 0.05);
@@ -105,7 +105,7 @@ test("a Redis that is filled to the brim by what is accepted settles and cancels
 	await expect.poll(() => gateway.backgroundTotals(), { timeout: 50_000 }).toEqual({ accepted: all, settled: all, dead: 0, inFlight: 0 });
 	// Not one write was refused.
 	expect(await redis.info("errorstats")).not.toContain("errorstat_OOM");
-	await expect.poll(() => gateway.enqueue(requestOf()).then(() => "accepted", String), { timeout: 5000 }).toBe("accepted");
+	await expect.poll(() => gateway.enqueue(requestOf()).then(() => "accepted", String)).toBe("accepted");
 });
 
 describe("settled records", () => {

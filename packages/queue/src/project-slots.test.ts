@@ -41,7 +41,8 @@ test("processes that race get as many as there are together, and what is given b
 });
 
 test("what is held stays held, also when the fast Redis lost it; what a process that died held is free when its time is over", async () => {
-	const [alive, dead, other] = [await slotsOf("alive", 400), await slotsOf("dead", 400), await slotsOf("other", 400)];
+	// Who lives holds for longer than its process may be kept from saying so.
+	const [alive, dead, other] = [await slotsOf("alive", 4000), await slotsOf("dead", 400), await slotsOf("other", 400)];
 	await alive.take("shop", 2);
 	await dead.take("shop", 2);
 	await lanes.server.empty();
@@ -52,7 +53,7 @@ test("what is held stays held, also when the fast Redis lost it; what a process 
 });
 
 test("no more of a project run in the background at once than it may have, of all its functions, and all of it is done", async () => {
-	const running = { now: 0, most: 0, done: 0 };
+	const running = { now: 0, most: 0, done: 0, two: Promise.withResolvers<void>() };
 	const source = await openInvocationSource({
 		durableUrl: lanes.server.url,
 		fastUrl: lanes.server.url,
@@ -65,6 +66,8 @@ test("no more of a project run in the background at once than it may have, of al
 	await Promise.all(Array.from({ length: 8 }, (_, n) => gateway.enqueue(requestOf("", { function: `f${n % 3}` }))));
 	await source.start(async (delivery) => {
 		running.most = Math.max(running.most, ++running.now);
+		if (running.now === 2) running.two.resolve();
+		await running.two.promise;
 		await wait(20);
 		running.now--;
 		running.done++;
@@ -122,9 +125,10 @@ test("a slot that another process gives back is taken at once by a worker that w
 	expect(began).toEqual([]);
 	const asked = () =>
 		lanes.server.client(async (redis) => Number(/cmdstat_evalsha:calls=(\d+)/.exec(await redis.info("commandstats"))?.[1]));
-	const [before] = [await asked(), await wait(1000)];
+	const [before, since] = [await asked(), performance.now()];
+	await wait(1000);
 	// What the lane asks each second stays: a look at each of five functions that are due.
-	expect((await asked()) - before).toBeLessThan(12);
+	expect((await asked()) - before).toBeLessThan(12 * ((performance.now() - since) / 1000));
 	const freedAt = performance.now();
 	leave?.();
 	await expect.poll(() => began.length).toBe(5);

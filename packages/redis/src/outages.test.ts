@@ -91,7 +91,7 @@ test("a failover that is told while a connection is being made doesn't end it fo
 		one.once("connecting", () => connector.disconnect());
 		one.disconnect(true);
 		await ended;
-		await expect.poll(() => one.status, { timeout: 5000 }).toBe("ready");
+		await expect.poll(() => one.status).toBe("ready");
 		const over = ends();
 		await closeRedis(one);
 		await over;

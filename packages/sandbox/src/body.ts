@@ -10,9 +10,6 @@ import type { Freezer } from "./freezer.js";
 import { LogReader } from "./log-reader.js";
 import { UsageMeter } from "./usage-meter.js";
 
-/** How many threads more than at first gVisor's kernel may have taken. */
-const KERNEL_THREADS = 6;
-
 /** What a sandbox has from its boot until its removal: its agent's connection, its output, its cgroup. */
 export class Body {
 	readonly talk: Conversation;
@@ -24,9 +21,7 @@ export class Body {
 	readonly claim: CpuClaim | undefined;
 	readonly #cgroupGoes: boolean;
 	readonly #seesInside: boolean;
-	/** Tasks when nothing but init and the agent ran in it. */
-	#restingTasks = 0;
-	/** Processes, then: init and the agent, or what gVisor is made of with these in it. */
+	/** Processes when nothing but init and the agent ran in it: these; under gVisor those that they run in, and what it is made of. */
 	#restingProcesses = 0;
 
 	constructor(talk: Conversation, { output, cgroup, cgroupGoes, seesInside, freezer, weight }: Booted, shares: CpuShares) {
@@ -43,23 +38,22 @@ export class Body {
 
 	/** Nothing but init and the agent runs in it now. */
 	rests(): void {
-		this.#restingTasks = this.cgroup.tasks();
-		this.#restingProcesses = this.cgroup.processes();
+		this.#restingProcesses = this.#processes();
 		// One that ends while it loads its function may be gone before anything else was read of it.
 		this.remember();
 		this.claim?.see();
 	}
 
 	/**
-	 * Whether a process was left behind. Counting tasks alone would be less work (1 µs for 10), but Node has a thread more or less now and then, and
-	 * one that has ended would hide a process. Under gVisor what was started may have got a process that was there for an ended one: many threads
-	 * more are one, too.
+	 * Whether a process was left behind. Counting tasks would be less work (1 µs for 10), but Node and gVisor's kernel have a thread more or less now and
+	 * then, and one that has ended would hide a process.
 	 */
 	hasStrays(): boolean {
-		const hasMore = () => this.cgroup.processes() > this.#restingProcesses;
-		if (this.#seesInside) return hasMore();
-		const more = this.cgroup.tasks() - this.#restingTasks;
-		return more > KERNEL_THREADS || (more > 0 && hasMore());
+		return this.#processes() > this.#restingProcesses;
+	}
+
+	#processes(): number {
+		return this.#seesInside ? this.cgroup.processes() : this.cgroup.occupied();
 	}
 
 	/** Keeps what a cgroup says that may be gone in a moment. */

@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
@@ -21,10 +23,10 @@ function open(version: 1 | 2): { readonly cgroup: FakeCgroup; readonly reader: C
 describe.each([1, 2] as const)("cgroup v%i", (version) => {
 	test("every figure is read where the kernel has it, in the unit that its name says", () => {
 		const { cgroup, reader } = open(version);
-		cgroup.tell({ cpuUs: 1234, memoryBytes: 5, peakMemoryBytes: 6, scratchBytes: 7, oomKills: 8, pidsRefused: 9, tasks: 10, processes: 3 });
+		cgroup.tell({ cpuUs: 1234, memoryBytes: 5, peakMemoryBytes: 6, scratchBytes: 7, oomKills: 8, pidsRefused: 9, processes: 3 });
 		const figures = [reader.cpuUs(), reader.memoryBytes(), reader.peakMemoryBytes(), reader.scratchBytes(), reader.oomKills()];
 		expect(figures).toEqual([1234, 5, 6, 7, 8]);
-		expect([reader.pidsRefused(), reader.tasks(), reader.processes()]).toEqual([9, 10, 3]);
+		expect([reader.pidsRefused(), reader.processes()]).toEqual([9, 3]);
 	});
 
 	test("what is read again is what the file says now", () => {
@@ -46,6 +48,20 @@ describe.each([1, 2] as const)("cgroup v%i", (version) => {
 	});
 });
 
+test("a process that has hardly more mapped than the smallest is empty; of one that can't be looked at nobody knows", async () => {
+	const { reader } = open(2);
+	const child = spawn("sleep", ["60"]);
+	await once(child, "spawn");
+	const occupied = (...pids: unknown[]) => {
+		writeFileSync(join(directory.path, "cgroup.procs"), pids.map((pid) => `${pid}\n`).join(""));
+		return reader.occupied();
+	};
+	expect([occupied(child.pid), occupied(child.pid, process.pid)]).toEqual([0, 1]);
+	child.kill("SIGKILL");
+	await once(child, "exit");
+	expect(occupied(child.pid, process.pid)).toBe(1);
+});
+
 test("where the kernel keeps no peak, what it has now is the best there is", () => {
 	const { cgroup } = open(2);
 	rmSync(join(directory.path, "memory.peak"));
@@ -54,13 +70,12 @@ test("where the kernel keeps no peak, what it has now is the best there is", () 
 	expect(reader.peakMemoryBytes()).toBe(20 << 20);
 });
 
-test.each([1, 2] as const)("where cgroup v%i doesn't count tasks, none was refused, and those that are there are counted", (version) => {
+test.each([1, 2] as const)("where cgroup v%i doesn't count tasks, none was refused", (version) => {
 	const { cgroup } = open(version);
 	for (const name of ["pids.current", "pids.events"]) rmSync(join(directory.path, name));
-	writeFileSync(join(directory.path, version === 1 ? "tasks" : "cgroup.threads"), "7\n8\n9\n");
 	const reader = new CgroupReader(cgroup.paths);
 	opened.push(reader);
-	expect([reader.pidsRefused(), reader.tasks()]).toEqual([0, 3]);
+	expect(reader.pidsRefused()).toBe(0);
 	reader.remember();
 });
 

@@ -2,6 +2,9 @@ import { closeSync, existsSync, openSync, readFileSync, readSync } from "node:fs
 import { join } from "node:path";
 import type { CgroupPaths } from "@berth/contracts";
 
+/** What an empty process of gVisor's may have mapped more than another, for threads that it had; the smallest program has more: some pages of its own are mapped by 2 MiB. */
+const STACKS_PAGES = 64;
+
 const SCRATCH = Buffer.allocUnsafe(8192);
 
 /** Files of one cgroup version: where each figure is, and how it is read. */
@@ -12,8 +15,6 @@ interface Layout {
 	readonly memoryStat: string;
 	readonly oomEvents: string;
 	readonly pidsEvents: string;
-	/** A line for each task. */
-	readonly tasks: string;
 	/** CPU time from the content of its file, microseconds. */
 	cpuUs(text: string): number;
 }
@@ -26,7 +27,6 @@ const LAYOUTS: Readonly<Record<1 | 2, Layout>> = {
 		memoryStat: "memory.stat",
 		oomEvents: "memory.oom_control",
 		pidsEvents: "pids.events",
-		tasks: "tasks",
 		cpuUs: (text) => Number(text) / 1000,
 	},
 	2: {
@@ -36,7 +36,6 @@ const LAYOUTS: Readonly<Record<1 | 2, Layout>> = {
 		memoryStat: "memory.stat",
 		oomEvents: "memory.events",
 		pidsEvents: "pids.events",
-		tasks: "cgroup.threads",
 		cpuUs: (text) => field(text, "usage_usec"),
 	},
 };
@@ -90,18 +89,22 @@ export class CgroupReader {
 		return field(this.#text(this.#paths.pids, this.#layout.pidsEvents), "max");
 	}
 
-	/** Tasks in it now (threads count). */
-	tasks(): number {
-		if (!this.#capsTasks) return readFileSync(join(this.#paths.pids, this.#layout.tasks), "latin1").split("\n").length - 1;
-		return Number(this.#text(this.#paths.pids, "pids.current"));
-	}
-
 	/**
 	 * Processes in it now: init and Node, and what they have started. The file is opened each time: of one that stays open v1 gives
 	 * the same list again for a second (kernel/cgroup/cgroup-v1.c, cgroup_pidlist_start).
 	 */
 	processes(): number {
-		return readFileSync(`${this.#paths.pids}/cgroup.procs`, "latin1").split("\n").length - 1;
+		return this.#pids().length;
+	}
+
+	/**
+	 * Processes in it that something runs in. gVisor has one for each address space inside, and keeps it, with nothing mapped, for the next when that is
+	 * over; the one that it makes them of is as empty, so that these are the smallest. One that can't be looked at counts.
+	 */
+	occupied(): number {
+		const sizes = this.#pids().map(pagesOf);
+		const empty = Math.min(...sizes) + STACKS_PAGES;
+		return sizes.filter((size) => size > empty).length;
 	}
 
 	/** Reads everything, for when the cgroup is gone: from then on this is what its files say. */
@@ -124,6 +127,10 @@ export class CgroupReader {
 		this.#fds.clear();
 	}
 
+	#pids(): readonly string[] {
+		return readFileSync(`${this.#paths.pids}/cgroup.procs`, "latin1").split("\n").filter(Boolean);
+	}
+
 	#text(directory: string, file: string): string {
 		const path = `${directory}/${file}`;
 		try {
@@ -142,6 +149,15 @@ export class CgroupReader {
 			this.#fds.set(path, fd);
 		}
 		return SCRATCH.toString("latin1", 0, readSync(fd, SCRATCH, 0, SCRATCH.length, 0));
+	}
+}
+
+/** How much a process has mapped. */
+function pagesOf(pid: string): number {
+	try {
+		return Number.parseInt(readFileSync(`/proc/${pid}/statm`, "latin1"), 10);
+	} catch {
+		return Number.POSITIVE_INFINITY;
 	}
 }
 

@@ -106,7 +106,7 @@ describe("a sandbox is kept only when", () => {
 	test("nothing of the function runs on", async () => {
 		const pool = await start();
 		const lease = await pool.acquire(version("hello"));
-		engine.agents.get(lease.sandbox.id)?.cgroup.tell({ tasks: 12, processes: 3 });
+		engine.agents.get(lease.sandbox.id)?.cgroup.tell({ processes: 3 });
 		lease.release(true, RAN);
 		await replaced(pool, lease);
 	});

@@ -151,9 +151,9 @@ describe("a callback", () => {
 		const held: ServerResponse[] = [];
 		answering = (_request, response) => void held.push(response);
 		const silent = await Promise.all(Array.from({ length: 24 }, () => accepted("work/invocations", { "berth-callback-url": url })));
-		await expect.poll(() => held.length, { timeout: 5000 }).toBe(8);
+		await expect.poll(() => held.length).toBe(8);
 		const id = await accepted("chained/invocations");
-		await expect.poll(async () => (await recordOf(id)).follower?.state, { timeout: 5000 }).toBe("delivered");
+		await expect.poll(async () => (await recordOf(id)).follower?.state).toBe("delivered");
 		expect(held).toHaveLength(8);
 		answering = undefined;
 		for (const response of held) response.writeHead(204).end();
@@ -272,7 +272,7 @@ describe("a function that follows", () => {
 			return ended("succeeded", { attempt });
 		});
 		await accepted("circle/invocations");
-		await expect.poll(() => seen.length, { timeout: 5000 }).toBe(9);
+		await expect.poll(() => seen.length).toBe(9);
 		const last = seen.at(-1) as InvocationRequest;
 		expect(last.depth).toBe(8);
 		await expect.poll(async () => (await recordOf(last.id)).follower?.lastError).toMatch(/^too_deep: /);
@@ -309,7 +309,7 @@ describe("a function that follows", () => {
 		succeed();
 		const id = await accepted("loose/invocations");
 		await expect
-			.poll(async () => (await recordOf(id)).follower, { timeout: 5000 })
+			.poll(async () => (await recordOf(id)).follower)
 			.toMatchObject({ state: "failed", lastError: expect.stringMatching(/^function_not_found/) });
 	});
 });

@@ -341,7 +341,7 @@ test("a durable Redis that has no room for what is new takes no new key, and run
 	});
 	try {
 		const key = newKey();
-		await expect.poll(async () => (await send(newKey())).status, { timeout: 5000 }).toBe(507);
+		await expect.poll(async () => (await send(newKey())).status).toBe(507);
 		const ran = runs;
 		const refused = await send(key);
 		expect([refused.status, JSON.parse(refused.text).code, Number(refused.headers.get("retry-after"))]).toEqual([
@@ -352,7 +352,7 @@ test("a durable Redis that has no room for what is new takes no new key, and run
 		expect((await send(known)).headers.get("idempotency-replayed")).toBe("true");
 		expect(runs).toBe(ran);
 		await redis.client((client) => client.config("SET", "maxmemory", "0"));
-		await expect.poll(async () => (await send(key)).status, { timeout: 5000 }).toBe(200);
+		await expect.poll(async () => (await send(key)).status).toBe(200);
 	} finally {
 		await redis.client((client) => client.config("SET", "maxmemory", "0"));
 	}

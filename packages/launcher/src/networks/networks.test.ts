@@ -187,7 +187,7 @@ it("leaves nothing on the host: wires end with their sandboxes, the rest is remo
 	expect(held()).toContain(networks.gateway);
 	for (const each of sandboxes) await each[Symbol.asyncDispose]();
 	await inside[Symbol.asyncDispose]();
-	await expect.poll(() => sh("ip -o link"), { timeout: 5000 }).not.toContain(`bh${instance}`);
+	await expect.poll(() => sh("ip -o link")).not.toContain(`bh${instance}`);
 	new Networks({ instance, resolver: world.resolver }).close();
 	expect(rules()).not.toContain(`berth_${instance}`);
 	expect(held()).not.toContain(networks.gateway);

@@ -46,7 +46,7 @@ test("nothing is left of a deleted function that had run, failed, been limited, 
 	await expect.poll(async () => (await gateway.backgroundTotals()).inFlight, { timeout: 10_000 }).toBe(0);
 	await gateway.pause(brief);
 	await gateway.enqueue(requestOf("waits", brief));
-	await gateway.enqueue(requestOf("for later", { ...brief, runAtMs: Date.now() + 300 }));
+	await gateway.enqueue(requestOf("for later", { ...brief, runAtMs: Date.now() + 1000 }));
 
 	await gateway.forget(brief);
 	expect(await gateway.backlog(brief)).toMatchObject({ paused: true, waiting: 1, delayed: 1 });

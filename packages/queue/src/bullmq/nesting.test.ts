@@ -68,11 +68,14 @@ test("what is waited for is taken also when every place is held by others, and b
 
 test("who has waited has its place again, and leaves one when it ends", async () => {
 	let [running, most] = [0, 0];
+	const full = Promise.withResolvers<void>();
 	worker = await lanes.worker(async (delivery) => {
 		const text = textOf(delivery);
 		if (text === "parent") await invoke(delivery.request, "child");
 		if (text !== "plain") return done();
 		most = Math.max(most, ++running);
+		if (running === 3) full.resolve();
+		await full.promise;
 		await new Promise((resolve) => setImmediate(resolve));
 		running--;
 		return done();

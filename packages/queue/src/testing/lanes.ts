@@ -11,6 +11,7 @@ import type { DeliveryHandler, SettlementKeeper } from "../ports.js";
 export const NODE = "node_test";
 /** What the keys begin with of functions that are on record. */
 export const FUNCTION_RECORDS = "records:";
+const AT_ONCE = 50;
 
 /** A server of a test file's own, and gateways and workers on it that go with each test. */
 export class Lanes {
@@ -89,6 +90,12 @@ export function requestOf(text = "", more: Partial<InvocationRequest> = {}): Inv
 		timeoutMs: 30_000,
 		...more,
 	};
+}
+
+/** Has all of these accepted, some at a time: each has half a second to get to Redis, which hundreds at once use up on a machine that is busy. */
+export async function enqueueAll(gateway: GatewayQueue, requests: readonly InvocationRequest[]): Promise<void> {
+	for (let at = 0; at < requests.length; at += AT_ONCE)
+		await Promise.all(requests.slice(at, at + AT_ONCE).map((request) => gateway.enqueue(request)));
 }
 
 /** How a worker settles an attempt. */

@@ -29,7 +29,6 @@ export interface Figures {
 	readonly scratchBytes: number;
 	readonly oomKills: number;
 	readonly pidsRefused: number;
-	readonly tasks: number;
 	readonly processes: number;
 }
 
@@ -40,7 +39,6 @@ const AT_REST: Figures = {
 	scratchBytes: 0,
 	oomKills: 0,
 	pidsRefused: 0,
-	tasks: 8,
 	processes: 2,
 };
 
@@ -76,7 +74,7 @@ export class FakeCgroup {
 	tell(changes: Partial<Figures>): void {
 		this.#figures = { ...this.#figures, ...changes };
 		const { version, memory: directory } = this.paths;
-		const { cpuUs, memoryBytes, peakMemoryBytes, scratchBytes, oomKills, pidsRefused, tasks, processes } = this.#figures;
+		const { cpuUs, memoryBytes, peakMemoryBytes, scratchBytes, oomKills, pidsRefused, processes } = this.#figures;
 		const files = FILES[version];
 		const texts: Readonly<Record<string, string>> = {
 			[files.cpu]: version === 2 ? `usage_usec ${cpuUs}\nuser_usec ${cpuUs}\nsystem_usec 0\n` : `${cpuUs * 1000}\n`,
@@ -86,7 +84,7 @@ export class FakeCgroup {
 			[files.oom]:
 				version === 2 ? `low 0\nhigh 0\nmax 9\noom 5\noom_kill ${oomKills}\n` : `oom_kill_disable 0\nunder_oom 0\noom_kill ${oomKills}\n`,
 			"pids.events": `max ${pidsRefused}\n`,
-			"pids.current": `${tasks}\n`,
+			"pids.current": "8\n",
 			"cgroup.procs": Array.from({ length: processes }, (_, index) => `${1000 + index}\n`).join(""),
 		};
 		for (const [name, text] of Object.entries(texts)) writeFileSync(join(directory, name), text);

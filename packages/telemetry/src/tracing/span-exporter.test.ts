@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Span } from "./span.js";
 import { SpanExporter, type SpanExporterOptions } from "./span-exporter.js";
 
@@ -59,7 +59,7 @@ describe("spans", () => {
 	test("arrive as OTLP has them in JSON, with the headers that the collector wants", async () => {
 		const one = exporter();
 		one.take(span({ parentSpanId: "00f067aa0ba902b8", error: "it threw" }));
-		await vi.waitFor(() => expect(exported).toBe(1));
+		await expect.poll(() => exported).toBe(1);
 		expect(received[0]?.headers).toMatchObject({ "content-type": "application/json", "api-key": "k" });
 		expect(received[0]?.body).toEqual({
 			resourceSpans: [
@@ -96,7 +96,7 @@ describe("spans", () => {
 	test("that come together go together, the last ones when it is closed", async () => {
 		const one = exporter({ everyMs: 60_000 });
 		for (let n = 0; n < 600; n++) one.take(span());
-		await vi.waitFor(() => expect([exported, received.length]).toEqual([600, 2]));
+		await expect.poll(() => [exported, received.length]).toEqual([600, 2]);
 		one.take(span());
 		await one.close(1000);
 		expect([exported, received.length, dropped]).toEqual([601, 3, []]);
@@ -107,9 +107,9 @@ describe("spans", () => {
 		answer = (response) => response.writeHead(statuses.shift() ?? 500, { "retry-after": "0" }).end();
 		const one = exporter();
 		one.take(span());
-		await vi.waitFor(() => expect(exported).toBe(1));
+		await expect.poll(() => exported).toBe(1);
 		one.take(span());
-		await vi.waitFor(() => expect(dropped).toEqual([[1, "the collector answered 400"]]));
+		await expect.poll(() => dropped).toEqual([[1, "the collector answered 400"]]);
 		expect(received).toHaveLength(4);
 	});
 
@@ -117,7 +117,7 @@ describe("spans", () => {
 		const one = exporter({ firstPauseMs: 1 });
 		await new Promise((resolve) => server.close(resolve));
 		for (let n = 0; n < 3000; n++) one.take(span());
-		await vi.waitFor(() => expect(dropped.reduce((sum, [spans]) => sum + spans, 0)).toBe(3000), { timeout: 10_000 });
+		await expect.poll(() => dropped.reduce((sum, [spans]) => sum + spans, 0)).toBe(3000);
 		expect(dropped.some(([, reason]) => reason.includes("ECONNREFUSED"))).toBe(true);
 		expect(exported).toBe(0);
 	});
@@ -125,16 +125,16 @@ describe("spans", () => {
 	test("that can't be written are dropped with their batch, and those after it arrive", async () => {
 		const one = exporter();
 		one.take(span({ startMs: Number.NEGATIVE_INFINITY }));
-		await vi.waitFor(() => expect(dropped).toEqual([[1, expect.stringContaining("can't be written")]]));
+		await expect.poll(() => dropped).toEqual([[1, expect.stringContaining("can't be written")]]);
 		one.take(span());
-		await vi.waitFor(() => expect(exported).toBe(1));
+		await expect.poll(() => exported).toBe(1);
 	});
 
 	test("hold up nobody who stops: a collector that doesn't answer is left", async () => {
 		answer = () => undefined;
 		const one = exporter();
 		one.take(span());
-		await vi.waitFor(() => expect(received).toHaveLength(1));
+		await expect.poll(() => received).toHaveLength(1);
 		await one.close(1);
 		expect(dropped.map(([spans]) => spans)).toEqual([1]);
 	});

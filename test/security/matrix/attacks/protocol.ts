@@ -34,7 +34,7 @@ export const protocol: Rows<"Protocol"> = {
 		heldBy: ["deadline"],
 		fixture: "truncated-frame.py",
 		isContained: async ({ attack, isGone, servesOn }) => {
-			const { answer, record } = await attack({}, { timeoutMs: 400 });
+			const { answer, record } = await attack({}, { timeoutMs: 1000 });
 			expect(answer.outcome).toBe("timed_out");
 			await isGone(record.sandbox);
 			await servesOn();
