@@ -2,6 +2,11 @@ import { createInterface } from "node:readline";
 import { LABELS } from "./container-config.js";
 import { type DockerApi, DockerError } from "./docker-api.js";
 
+/** The exit code of what SIGKILL has ended. */
+const KILLED = 128 + 9;
+/** The Engine's word that the kernel did that, for its memory, may come behind that of its end (seen on a busy machine): so long it is waited for, milliseconds. */
+const LATE_WORD_MS = 500;
+
 interface ContainerEvent {
 	readonly Action: string;
 	readonly Actor: { readonly Attributes: Readonly<Record<string, string>> };
@@ -10,6 +15,8 @@ interface ContainerEvent {
 export interface EndsListener {
 	/** The kernel killed a process of it. */
 	outOfMemory(sandbox: string): void;
+	/** Whether it is known who ends it with SIGKILL: we do, or the kernel has. */
+	knowsKiller(sandbox: string): boolean;
 	ended(sandbox: string, exitCode: number): void;
 	/** Nobody would hear of an end any more. */
 	lost(cause: Error): void;
@@ -27,10 +34,25 @@ export async function hearEnds(api: DockerApi, node: string, closing: AbortSigna
 		if (!closing.aborted) listener.lost(cause);
 	});
 	closing.addEventListener("abort", () => events.destroy(), { once: true });
+	/** Ends that are told in a moment, or as soon as it is known what came first. */
+	const held = new Map<string, { readonly timer: NodeJS.Timeout; readonly tell: () => void }>();
+	const release = (sandbox: string) => {
+		const end = held.get(sandbox);
+		clearTimeout(end?.timer);
+		held.delete(sandbox);
+		end?.tell();
+	};
 	createInterface({ input: events }).on("line", (line) => {
 		const { Action, Actor } = JSON.parse(line) as ContainerEvent;
 		const sandbox = Actor.Attributes[LABELS.sandbox] ?? "";
-		if (Action === "oom") listener.outOfMemory(sandbox);
-		else listener.ended(sandbox, Number(Actor.Attributes["exitCode"]));
+		if (Action === "oom") {
+			listener.outOfMemory(sandbox);
+			release(sandbox);
+			return;
+		}
+		const exitCode = Number(Actor.Attributes["exitCode"]);
+		const tell = () => listener.ended(sandbox, exitCode);
+		if (exitCode !== KILLED || listener.knowsKiller(sandbox)) tell();
+		else held.set(sandbox, { timer: setTimeout(() => release(sandbox), LATE_WORD_MS), tell });
 	});
 }

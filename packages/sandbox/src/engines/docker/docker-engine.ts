@@ -49,6 +49,8 @@ interface Entry {
 	/** Settled when it was started, or couldn't be. */
 	booting: Promise<unknown>;
 	oomKilled: boolean;
+	/** Whether it was asked to kill it. */
+	isKilled: boolean;
 }
 
 /** What an engine is put together of. */
@@ -118,6 +120,7 @@ export class DockerEngine implements SandboxEngine {
 		const engine = new DockerEngine(options, parts);
 		await hearEnds(api, options.node, engine.#closing.signal, {
 			outOfMemory: (sandbox) => engine.#ranOut(sandbox),
+			knowsKiller: (sandbox) => engine.#knowsKiller(sandbox),
 			ended: (sandbox, exitCode) => engine.#ended(sandbox, exitCode),
 			lost: (cause) => engine.#lostListener(cause),
 		});
@@ -156,6 +159,7 @@ export class DockerEngine implements SandboxEngine {
 			ended: Promise.withResolvers(),
 			booting: Promise.resolve(),
 			oomKilled: false,
+			isKilled: false,
 		};
 		this.#entries.set(request.sandbox, entry);
 		const booting = this.#boot(request, entry);
@@ -185,6 +189,7 @@ export class DockerEngine implements SandboxEngine {
 		const entry = this.#entries.get(sandbox);
 		if (entry === undefined) return;
 		await entry.booting;
+		entry.isKilled = true;
 		// 404: it was never made; 409: it has ended.
 		const answer = await this.#api.send(`/containers/${sandbox}/kill`, { method: "POST", accept: [404, 409] });
 		answer.resume();
@@ -255,6 +260,11 @@ export class DockerEngine implements SandboxEngine {
 	#ranOut(sandbox: string): void {
 		const entry = this.#entries.get(sandbox);
 		if (entry !== undefined) entry.oomKilled = true;
+	}
+
+	#knowsKiller(sandbox: string): boolean {
+		const entry = this.#entries.get(sandbox);
+		return entry === undefined || entry.isKilled || entry.oomKilled;
 	}
 
 	#ended(sandbox: string, exitCode: number): void {
