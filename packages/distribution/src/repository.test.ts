@@ -11,6 +11,27 @@ const [mediaType] = CONTENT_TYPES.manifest;
 const bytes = Buffer.from("{}");
 const digest: Digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 
+/** Asks a registry that fails so often whether it has a blob. @returns how often it was asked, and what became of it */
+async function asked(failures: number, status: number) {
+	let times = 0;
+	const server = createServer((_, response) => void response.writeHead(++times > failures ? 200 : status).end());
+	await once(server.listen(0, "127.0.0.1"), "listening");
+	const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+	try {
+		const [answer] = await Promise.allSettled([new Repository({ host, origin: `http://${host}` }, "berth", "push").hasBlob(digest)]);
+		return { times, ...answer };
+	} finally {
+		server.close();
+	}
+}
+
+test("a registry that fails for a moment at whether it has a blob is asked again, four times at most; one that refuses isn't", async () => {
+	expect(await asked(4, 500)).toMatchObject({ times: 5, value: true });
+	const reason = { code: "registry_failed", message: expect.stringContaining("answered 500 to whether it has the blob") };
+	expect(await asked(5, 500)).toMatchObject({ times: 5, reason });
+	expect(await asked(1, 400)).toMatchObject({ times: 1, reason: { code: "registry_failed" } });
+});
+
 /** Pushes to a registry that refuses a manifest so often, as no real one does at will. @returns how often it was sent, and what became of it */
 async function pushed(refusals: number, code: string) {
 	let sent = 0;

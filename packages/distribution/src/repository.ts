@@ -7,11 +7,11 @@ import { type Answer, Exchange, headerOf } from "./exchange.js";
 import { silentMsOf, unanswered } from "./silence.js";
 
 /**
- * How often a manifest is sent whose blobs are there, as the registry said, and now aren't; with this more between each two, milliseconds. Distribution (2.8)
- * says so for a moment of what somebody else puts there, too: it writes anew that it has it.
+ * How often a registry is asked that, for a moment, fails at what somebody else puts there, too; with this more between each two, milliseconds. Distribution
+ * (2.8) writes anew that it has a blob: meanwhile it answers 500 to whether it has it, and that a manifest's blobs aren't there.
  */
-const MANIFEST_TIMES = 5;
-const MANIFEST_PAUSE_MS = 50;
+const TIMES = 5;
+const PAUSE_MS = 50;
 
 /** A blob by what it has to be. */
 export interface BlobDescriptor {
@@ -118,10 +118,14 @@ export class Repository {
 
 	async hasBlob(digest: Digest): Promise<boolean> {
 		const what = `whether it has the blob ${digest}`;
-		const answer = await this.#exchange.ask({ method: "HEAD", url: this.#path(`blobs/${digest}`), what });
-		await answer.body.dump();
-		if (answer.statusCode === 200 || answer.statusCode === 404) return answer.statusCode === 200;
-		throw await this.#exchange.failure(answer, what);
+		for (let times = 1; ; times++) {
+			const answer = await this.#exchange.ask({ method: "HEAD", url: this.#path(`blobs/${digest}`), what });
+			await answer.body.dump();
+			const { statusCode } = answer;
+			if (statusCode === 200 || statusCode === 404) return statusCode === 200;
+			if (times === TIMES || statusCode < 500) throw this.#exchange.failureOf(answer, "", what);
+			await pause(times * PAUSE_MS);
+		}
 	}
 
 	/**
@@ -184,8 +188,8 @@ export class Repository {
 		let answer = await put();
 		for (let times = 1; answer.statusCode !== 201; times++) {
 			const text = await boundedText(answer.body);
-			if (times === MANIFEST_TIMES || !saysCode(text, "MANIFEST_BLOB_UNKNOWN")) throw this.#exchange.failureOf(answer, text, what);
-			await pause(times * MANIFEST_PAUSE_MS);
+			if (times === TIMES || !saysCode(text, "MANIFEST_BLOB_UNKNOWN")) throw this.#exchange.failureOf(answer, text, what);
+			await pause(times * PAUSE_MS);
 			answer = await put();
 		}
 		await answer.body.dump();

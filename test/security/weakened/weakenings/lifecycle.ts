@@ -27,13 +27,7 @@ export const lifecycle = {
 	},
 	"strays retire a sandbox": {
 		takes: "the look for processes that are left",
-		edits: [
-			[
-				"packages/sandbox/src/body.ts",
-				"const hasMore = () => this.cgroup.processes() > this.#restingProcesses;",
-				"const hasMore = () => false;",
-			],
-		],
+		edits: [["packages/sandbox/src/body.ts", "return this.#processes() > this.#restingProcesses;", "return false;"]],
 	},
 	freezer: { takes: "the freezing", edits: [["packages/sandbox/src/freezer.ts", "this.#write(this.#words.freeze);", ""]] },
 	"errors by invocation": {
