@@ -24,7 +24,7 @@ async function engine(known: readonly string[] = []) {
 		events.write(`${JSON.stringify({ Action: action, Actor: { Attributes: { [LABELS.sandbox]: sandbox, exitCode } } })}\n`);
 		await vi.advanceTimersByTimeAsync(1);
 	};
-	return { heard, says };
+	return { heard, says, events };
 }
 
 test("the end of what was killed is told behind the word that it was for its memory, though that comes later", async () => {
@@ -51,4 +51,13 @@ test("where it is known who killed it, it is told at once", async () => {
 	const { heard, says } = await engine(["sb_1"]);
 	await says("die", "sb_1", "137");
 	expect(heard).toEqual(["end sb_1 137"]);
+});
+
+test("what is held when the connection closes is told then, and keeps no timer", async () => {
+	const { heard, says, events } = await engine();
+	await says("die", "sb_1", "137");
+	events.destroy();
+	await vi.advanceTimersByTimeAsync(1);
+	expect(heard).toEqual(["end sb_1 137", "lost Docker: GET /events: the Docker Engine closed the connection"]);
+	expect(vi.getTimerCount()).toBe(0);
 });

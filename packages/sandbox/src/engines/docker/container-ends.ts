@@ -26,14 +26,6 @@ export interface EndsListener {
 export async function hearEnds(api: DockerApi, node: string, closing: AbortSignal, listener: EndsListener): Promise<void> {
 	const filters = JSON.stringify({ type: ["container"], event: ["die", "oom"], label: [`${LABELS.node}=${node}`] });
 	const events = await api.send("/events", { query: { filters } });
-	let cause: Error = new DockerError("GET /events", 0, "the Docker Engine closed the connection");
-	events.on("error", (error) => {
-		cause = error;
-	});
-	events.once("close", () => {
-		if (!closing.aborted) listener.lost(cause);
-	});
-	closing.addEventListener("abort", () => events.destroy(), { once: true });
 	/** Ends that are told in a moment, or as soon as it is known what came first. */
 	const held = new Map<string, { readonly timer: NodeJS.Timeout; readonly tell: () => void }>();
 	const release = (sandbox: string) => {
@@ -42,6 +34,16 @@ export async function hearEnds(api: DockerApi, node: string, closing: AbortSigna
 		held.delete(sandbox);
 		end?.tell();
 	};
+	let cause: Error = new DockerError("GET /events", 0, "the Docker Engine closed the connection");
+	events.on("error", (error) => {
+		cause = error;
+	});
+	events.once("close", () => {
+		// Nothing more is said of these.
+		for (const sandbox of [...held.keys()]) release(sandbox);
+		if (!closing.aborted) listener.lost(cause);
+	});
+	closing.addEventListener("abort", () => events.destroy(), { once: true });
 	createInterface({ input: events }).on("line", (line) => {
 		const { Action, Actor } = JSON.parse(line) as ContainerEvent;
 		const sandbox = Actor.Attributes[LABELS.sandbox] ?? "";
