@@ -6,16 +6,18 @@ export interface Traits {
 	readonly tooManyTasks: "refused" | "crashed";
 	/** Whether it is known how much a function has in /tmp. */
 	readonly countsScratch: boolean;
+	/** Whether sandboxes can be kept from a CPU. */
+	readonly leavesCpu: boolean;
 }
 
-const USUAL: Traits = { firstStart: "prewarmed", tooManyTasks: "refused", countsScratch: true };
+const USUAL: Traits = { firstStart: "prewarmed", tooManyTasks: "refused", countsScratch: true, leavesCpu: true };
 
 /** What makes sandboxes, by the name that it has in docs/engines.md. */
 export const ENGINES = {
 	"oci/crun": USUAL,
 	"oci/runc": USUAL,
-	docker: { ...USUAL, firstStart: "boot" },
-	runsc: { firstStart: "boot", tooManyTasks: "crashed", countsScratch: false },
+	docker: { ...USUAL, firstStart: "boot", leavesCpu: false },
+	runsc: { firstStart: "boot", tooManyTasks: "crashed", countsScratch: false, leavesCpu: true },
 } as const satisfies Readonly<Record<string, Traits>>;
 
 export type EngineName = keyof typeof ENGINES;

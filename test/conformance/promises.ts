@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import { MIB } from "@berth/contracts";
 import { cpuTicksOf, memoryLimitOf, standsStill } from "../harness/cgroups.js";
@@ -181,6 +183,25 @@ const ATTEMPTS: readonly Promised[] = [
 		expected: () => ({ ticks: 0, outcomes: ["succeeded", "succeeded"], start: "warm", same: true }),
 	},
 	{
+		key: "cpus",
+		name: "sandboxes leave one CPU to others while one is spared, those that come meanwhile, too, and have all of them after",
+		async tried(node) {
+			const { sandboxes } = node;
+			const leftBy = (sandbox: string) => availableParallelism() - cpusOf(node.processesOf(sandbox));
+			const { sandbox } = await sandboxes.invoke("sleeps", {});
+			const left = [leftBy(sandbox)];
+			sandboxes.pool.spareCpu(true);
+			left.push(leftBy(sandbox));
+			const lease = await sandboxes.acquire("sleeps", NEVER);
+			left.push(leftBy(lease.sandbox.id));
+			await sandboxes.attempt(lease, {});
+			sandboxes.pool.spareCpu(false);
+			left.push(leftBy(sandbox));
+			return left;
+		},
+		expected: ({ leavesCpu }) => (leavesCpu ? [0, 1, 1, 0] : [0, 0, 0, 0]),
+	},
+	{
 		key: "restkill",
 		name: "a sandbox that rests is killed as it is",
 		async tried(node) {
@@ -225,5 +246,12 @@ export const FUNCTIONS = [
 	...["sleeps", "counts", "prints", "throws", "throws-at-load", "exits", "burns", "fills-buffers", "stops-children"],
 	...["fills-scratch", "fills-in-child", "looks-around", "leaves-process", "leaves-timer"],
 ] as const;
+
+/** On how many CPUs these may run: the most that one of them may. */
+function cpusOf(pids: readonly string[]): number {
+	const lists = pids.map((pid) => /^Cpus_allowed_list:\s+(\S+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? "");
+	const counts = lists.map((list) => list.split(",").map((range) => range.split("-").map(Number)));
+	return Math.max(...counts.map((ranges) => ranges.reduce((sum, [first = 0, last = first]) => sum + last - first + 1, 0)));
+}
 
 const NEVER = { reuse: "never" } as const;

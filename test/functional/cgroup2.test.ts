@@ -101,11 +101,11 @@ describe.skipIf(process.arch !== "x64")("on a host with cgroup v2 alone", () => 
 	});
 
 	it.each(those("limits", "runc-limits"))(
-		"lets the worker freeze a sandbox and weigh it, and write nothing else of its cgroup (%s)",
+		"lets the worker freeze a sandbox, weigh it and say which CPUs it has, and write nothing else of its cgroup (%s)",
 		(check) => {
 			const { delegated, writable } = saidOf<Limits>(check);
-			expect(delegated).toEqual(["cgroup.freeze", "cpu.weight"]);
-			expect(writable.toSorted()).toEqual(["cgroup.freeze", "cpu.weight"]);
+			expect(delegated).toEqual(["cgroup.freeze", "cpu.weight", "cpuset.cpus"]);
+			expect(writable.toSorted()).toEqual(["cgroup.freeze", "cpu.weight", "cpuset.cpus"]);
 		},
 	);
 

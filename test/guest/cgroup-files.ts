@@ -3,7 +3,17 @@ import { join } from "node:path";
 import { cgroupsOf } from "../harness/leftovers.js";
 
 const FILES = [
-	...["memory.max", "memory.swap.max", "memory.oom.group", "cpu.max", "pids.max", "cgroup.freeze", "cpu.weight", "cgroup.events"],
+	...[
+		"memory.max",
+		"memory.swap.max",
+		"memory.oom.group",
+		"cpu.max",
+		"pids.max",
+		"cgroup.freeze",
+		"cpu.weight",
+		"cpuset.cpus",
+		"cgroup.events",
+	],
 	...["memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "cpu.cfs_quota_us", "freezer.state", "cpu.shares"],
 ];
 

@@ -61,7 +61,7 @@ const V2 = {
 	},
 	specialised: { "memory.max": String(192 * MIB), "memory.swap.max": "0", "memory.oom.group": "1", "cpu.max": "50000 100000" },
 	frozen: { "cgroup.freeze": "1", "cgroup.events": expect.stringContaining("frozen 1") },
-	delegated: ["cgroup.freeze", "cpu.weight"],
+	delegated: ["cgroup.freeze", "cpu.weight", "cpuset.cpus"],
 } as const;
 
 const V1 = {
@@ -77,7 +77,7 @@ const V1 = {
 		"cpu.cfs_quota_us": "50000",
 	},
 	frozen: { "freezer.state": "FROZEN" },
-	delegated: ["freezer.state", "cpu.shares"],
+	delegated: ["freezer.state", "cpu.shares", "cpuset.cpus"],
 } as const;
 
 /** How a fixture's function ends. */

@@ -8,5 +8,5 @@ export { SettingsError } from "./settings-error.js";
 export { GATEWAY_DRAIN_MOST_MS } from "./settings-table.js";
 export * from "./shared-means.js";
 export { secretsIn, shownSettings } from "./shown-settings.js";
-export { exitWithParent, LISTEN_FD, listenFd, notifySocket, OUTER_MOUNTS, outerMounts, SUPERVISED_ENVIRONMENT } from "./supervised.js";
+export { exitWithParent, LISTEN_FDS, listenFds, notifySocket, OUTER_MOUNTS, outerMounts, SUPERVISED_ENVIRONMENT } from "./supervised.js";
 export { type UserSettings, userSettings } from "./user-settings.js";

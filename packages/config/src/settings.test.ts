@@ -99,7 +99,7 @@ test.each([
 });
 
 test("what the command line and the supervisor read is no misspelt setting, nor is a variable of somebody else's", () => {
-	expect(complaint({ BERTH_API_KEY: "x", BERTH_URL: "y", BERTH_SUPERVISED: "1", BERTH_LISTEN_FD: "3", PREWARMED: "2", BERTHA: "3" })).toBe(
+	expect(complaint({ BERTH_API_KEY: "x", BERTH_URL: "y", BERTH_SUPERVISED: "1", BERTH_LISTEN_FDS: "3", PREWARMED: "2", BERTHA: "3" })).toBe(
 		"none",
 	);
 });

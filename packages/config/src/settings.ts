@@ -7,12 +7,12 @@ import type { BucketAccess } from "./payload-store.js";
 import type { RegistryAccess, RepositoryPlace } from "./setting-values.js";
 import { describe, SettingsError } from "./settings-error.js";
 import { type SettingName, type SettingValues, settingsSchema } from "./settings-table.js";
-import { LISTEN_FD, OUTER_MOUNTS, SUPERVISED } from "./supervised.js";
+import { LISTEN_FDS, OUTER_MOUNTS, SUPERVISED } from "./supervised.js";
 import { type TracingSettings, tracingOf } from "./tracing-settings.js";
 import { USER_VARIABLES } from "./user-settings.js";
 
 /** All that anything of ours reads: with this prefix there is nothing else. */
-const KNOWN_NAMES = [...Object.keys(settingsSchema.shape), ...USER_VARIABLES, SUPERVISED, OUTER_MOUNTS, LISTEN_FD];
+const KNOWN_NAMES = [...Object.keys(settingsSchema.shape), ...USER_VARIABLES, SUPERVISED, OUTER_MOUNTS, LISTEN_FDS];
 
 /** The settings of one process, checked and frozen. */
 export interface Settings extends MachineSettings {

@@ -14,13 +14,12 @@ export function outerMounts(env: Readonly<Record<string, string | undefined>> = 
 	return env[OUTER_MOUNTS];
 }
 
-/** Set by the supervisor for a gateway: the descriptor of the socket that it is to listen on, which the supervisor keeps open. */
-export const LISTEN_FD = "BERTH_LISTEN_FD";
+/** Set by the supervisor for a gateway: descriptors, all of the socket that it is to listen on, which the supervisor keeps open. */
+export const LISTEN_FDS = "BERTH_LISTEN_FDS";
 
-/** What the supervisor has opened; undefined where nobody has. */
-export function listenFd(env: Readonly<Record<string, string | undefined>> = process.env): number | undefined {
-	const text = env[LISTEN_FD];
-	return text === undefined ? undefined : Number(text);
+/** What the supervisor has opened; none where nobody has. */
+export function listenFds(env: Readonly<Record<string, string | undefined>> = process.env): readonly number[] {
+	return env[LISTEN_FDS]?.split(",").map(Number) ?? [];
 }
 
 /** The socket on which systemd hears of a service that it started with `Type=notify` (sd_notify(3)); undefined where it wants to hear nothing. */

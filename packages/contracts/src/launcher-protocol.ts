@@ -143,6 +143,8 @@ export interface BootRequest {
 	readonly ownIsRoot?: boolean;
 	/** Volumes and bind mounts of the function's, where its layers are there from the boot on, too. Absent: none. */
 	readonly storage?: readonly StorageMount[];
+	/** Whether it has all CPUs but one, until the worker says otherwise. Absent: all. */
+	readonly leavesCpu?: boolean;
 	/** What it is booted with: `host` is for good; `none` where its specialisation is to say. */
 	readonly network: SandboxNetwork;
 	/** Whose they are. */
@@ -167,8 +169,17 @@ export interface BootAnswer {
 	readonly freezer: string;
 	/** The file of its cgroup that says what it weighs among sandboxes that want the CPU, which the worker may write. */
 	readonly weight: string;
+	/** Absent where it has no choice of CPUs: there is only one, or no controller. */
+	readonly cpus?: SandboxCpus;
 	/** What it is known by to the worker, where that listens for it. */
 	readonly address?: string;
+}
+
+/** The file of a sandbox's cgroup that says which CPUs it has, which the worker may write, and what it may write there. */
+export interface SandboxCpus {
+	readonly file: string;
+	readonly all: string;
+	readonly allButOne: string;
 }
 
 /** Directories of a sandbox's cgroup, all the same one on cgroup v2. */

@@ -9,7 +9,7 @@ import {
 	dockerfilesMissing,
 	dropPrivileges,
 	exitWithParent,
-	listenFd,
+	listenFds,
 	loadSettings,
 	readTls,
 	type Settings,
@@ -110,9 +110,9 @@ async function main(): Promise<void> {
 	const internal = settings.internal && createGatewayServer(FOR_WORKERS);
 	const address = internal && (await listenInternally(internal.server, settings));
 	if (address !== undefined) exchange.movesTo(`http://${address}`);
-	const fd = listenFd();
+	const fds = listenFds();
 	// A port below 1024 is only root's to open. On a socket that was opened for us it listens when it can serve: who comes until then waits, or is another gateway's.
-	if (fd === undefined) await listen(server, settings);
+	if (fds.length === 0) await listen(server, settings);
 	dropPrivileges(settings.serviceUid);
 	if (settings.tls && tls) {
 		const expires = (atMs: number) => metrics.certificateExpires(atMs);
@@ -145,7 +145,7 @@ async function main(): Promise<void> {
 	courier.start();
 	const drained = () => drain(gateway, leaving, settings.gatewayDrainMs);
 	stopOnDemand([gateway, joined, ...(internal ? [internal] : [])], drained, services, [upkeep, courier, dispatcher], traces);
-	if (fd !== undefined) await once(server.listen({ fd }), "listening");
+	if (fds.length > 0) await gateway.listen(fds);
 	const { port } = server.address() as AddressInfo;
 	process.stdout.write(`${JSON.stringify({ ready: true, port, ...(firstKey === undefined ? {} : { firstKey }) })}\n`);
 }

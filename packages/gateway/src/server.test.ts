@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { Agent, type IncomingMessage, request, type ServerResponse } from "node:http";
-import { type AddressInfo, connect, type Socket } from "node:net";
+import net, { type AddressInfo, connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createGatewayServer, type GatewayServer } from "./server.js";
@@ -184,3 +184,31 @@ describe("a gateway in whose place another one listens", () => {
 		await retired;
 	});
 });
+
+test("a gateway that is given several descriptors serves what comes over each, and is closed when nothing is left on any", async () => {
+	const own = createGatewayServer({ answerStallMs: GRACE_MS, answerBytes: Number.MAX_SAFE_INTEGER, onCut: () => undefined });
+	own.serve((_request, response) => response.end("served"));
+	// Each of a socket of its own, so that it is known over which one somebody comes.
+	const sockets = [1, 2, 3].map(() => bound());
+	await own.listen(sockets.map(({ fd }) => fd));
+	const ports = sockets.map(({ port }) => port);
+	for (const each of ports) expect(await (await fetch(`http://127.0.0.1:${each}/`)).text()).toBe("served");
+	await own.close(GRACE_MS);
+	for (const each of ports) await expect(fetch(`http://127.0.0.1:${each}/`)).rejects.toThrow();
+});
+
+/** A socket as a supervisor opens it. Whoever listens on its descriptor closes it. */
+function bound(): { readonly fd: number; readonly port: number } {
+	const { _createServerHandle: bind } = net as unknown as {
+		_createServerHandle(
+			address: string,
+			port: number,
+			addressType: 4,
+			fd: number,
+		): { readonly fd: number; getsockname(into: object): void };
+	};
+	const handle = bind("127.0.0.1", 0, 4, -1);
+	const name = { port: 0 };
+	handle.getsockname(name);
+	return { fd: handle.fd, port: name.port };
+}

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { type Socket, Server as TcpServer } from "node:net";
@@ -34,6 +35,11 @@ const STEP_BYTES = 64 * KIB;
 /** The HTTP server of a gateway; until it is given its application it answers 503. */
 export interface GatewayServer {
 	readonly server: Server;
+	/**
+	 * Listens on descriptors of one socket that is bound already. libuv accepts one connection of each in a round of the event loop, and while many come
+	 * rounds are long: over one alone whoever comes anew waits for as many rounds as others came before.
+	 */
+	listen(fds: readonly number[]): Promise<void>;
 	/** From now on requests are this one's. */
 	serve(application: RequestListener): void;
 	/** Serves on, and says with each answer that its connection ends, so that who keeps connections goes elsewhere with the next one. */
@@ -139,6 +145,10 @@ export function createGatewayServer(options: ServerOptions): GatewayServer {
 	};
 	return {
 		server,
+		listen: async ([fd, ...more]) => {
+			await once(server.listen({ fd }), "listening");
+			await answers.listenAlso(more);
+		},
 		serve: (next) => {
 			application = next;
 		},
@@ -186,12 +196,23 @@ class Answers {
 	readonly #open = new Set<ServerResponse>();
 	#untaken = new Map<Socket, Untaken>();
 	readonly #sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref();
+	/** What takes connections for the server beside itself. */
+	readonly #more: TcpServer[] = [];
 	#ending = false;
 	#retiring = false;
 
 	constructor(server: Server, options: ServerOptions) {
 		this.#server = server;
 		this.#options = options;
+	}
+
+	async listenAlso(fds: readonly number[]): Promise<void> {
+		for (const fd of fds) {
+			// As a server of node:http has it.
+			const more = new TcpServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#server.emit("connection", socket));
+			this.#more.push(more);
+			await once(more.listen({ fd }), "listening");
+		}
 	}
 
 	began(response: ServerResponse): void {
@@ -253,7 +274,9 @@ class Answers {
 		const time = new AbortController();
 		const late = wait(UNUSED_MS, undefined, { signal: time.signal }).catch(() => undefined);
 		// That of node:http would close, at once, connections that are kept.
-		const closed = new Promise<void>((resolve) => TcpServer.prototype.close.call(this.#server, () => resolve()));
+		const closed = Promise.all(
+			[this.#server, ...this.#more].map((each) => new Promise<void>((resolve) => TcpServer.prototype.close.call(each, () => resolve()))),
+		);
 		await Promise.race([closed, late]);
 		time.abort();
 	}
@@ -261,7 +284,7 @@ class Answers {
 	async end(graceMs: number, giveUp: () => void = () => undefined): Promise<void> {
 		this.drain();
 		this.#retiring = false;
-		const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+		const closed = Promise.all([this.#server, ...this.#more].map((each) => new Promise<void>((resolve) => each.close(() => resolve()))));
 		const hurry = [
 			setTimeout(giveUp, graceMs),
 			setTimeout(() => this.#refuseRest(), graceMs + LAST_WORD_MS),

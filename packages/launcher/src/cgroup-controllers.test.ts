@@ -23,6 +23,20 @@ test("controllers are handed down at the root and below it", async () => {
 	]);
 });
 
+test("that of the CPUs' choice is handed down where there is one, and done without where there is none", async () => {
+	await mkdir(own);
+	for (const [directory, there] of [
+		[root, "cpuset cpu io memory pids"],
+		[own, "cpu memory pids"],
+	] as const)
+		await writeFile(join(directory, "cgroup.controllers"), `${there}\n`);
+	handDownControllers(root, own);
+	expect([await read("cgroup.subtree_control"), await read("berth-test/cgroup.subtree_control")]).toEqual([
+		"+memory +cpu +pids +cpuset",
+		"+memory +cpu +pids",
+	]);
+});
+
 test("processes in what a container sees as the root are moved aside, those from outside are not", async () => {
 	await writeFile(join(root, "cgroup.type"), "domain\n");
 	await writeFile(join(root, "cgroup.procs"), "0\n4711\n");

@@ -7,6 +7,9 @@ export const CONTROLLERS_V2 = ["memory", "cpu"] as const;
 /** Without this one, too, unless the operator does without the limit. */
 export const TASKS_CONTROLLER = "pids";
 
+/** Without this one sandboxes have all CPUs at all times. */
+const CPUS_CONTROLLER = "cpuset";
+
 /** Where processes go that stand in the way; they stay there. */
 const ASIDE = "berth-aside";
 /** A process may be started while the others are moved. */
@@ -35,11 +38,20 @@ export function handDownControllers(root: string, own: string, capsTasks = true)
 		makeDirectory(own);
 		if (isNestedRoot(root)) moveAside(root);
 		for (const directory of [root, own])
-			writeFileSync(join(directory, "cgroup.subtree_control"), controllers.map((name) => `+${name}`).join(" "));
+			writeFileSync(
+				join(directory, "cgroup.subtree_control"),
+				[...controllers, ...optionalOf(directory)].map((name) => `+${name}`).join(" "),
+			);
 	} catch (error) {
 		const { code = "", message } = error as NodeJS.ErrnoException;
 		throw new HostError(`cgroup v2 controllers can't be handed down in ${root} (${code}): ${MENDS[code] ?? message}`);
 	}
+}
+
+/** What there is of what we can do without. */
+function optionalOf(directory: string): readonly string[] {
+	const there = join(directory, "cgroup.controllers");
+	return existsSync(there) && readFileSync(there, "utf8").split(/\s+/).includes(CPUS_CONTROLLER) ? [CPUS_CONTROLLER] : [];
 }
 
 /** Not recursively: then Node says ENOENT for whatever the reason is. */

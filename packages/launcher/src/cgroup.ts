@@ -1,7 +1,7 @@
 import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import type { CgroupPaths, SandboxLimits } from "@berth/contracts";
+import type { CgroupPaths, SandboxCpus, SandboxLimits } from "@berth/contracts";
 import { CPU_PERIOD_US, cpuQuotaUs, ONE_PROCESS } from "@berth/sandbox/spec";
 import { handDownControllers, requireFilesV2 } from "./cgroup-controllers.js";
 
@@ -68,10 +68,24 @@ export class CgroupTree {
 		return { version: this.#version, memory: at("memory"), cpu: at("cpuacct"), pids: at(this.#tasksController) };
 	}
 
-	/** Lets a user freeze and thaw a sandbox and weigh it against others, and nothing else of its cgroup. */
-	delegate(sandbox: string, uid: number): void {
+	/**
+	 * Lets a user freeze and thaw a sandbox, weigh it against others and say which CPUs it has, and nothing else of its cgroup.
+	 * @param leavesCpu whether it has all but one until then
+	 */
+	delegate(sandbox: string, uid: number, leavesCpu = false): void {
 		chownSync(this.freezerFile(sandbox), uid, -1);
 		chownSync(this.weightFile(sandbox), uid, -1);
+		const cpus = this.cpusOf(sandbox);
+		if (cpus === undefined) return;
+		chownSync(cpus.file, uid, -1);
+		if (leavesCpu) writeFileSync(cpus.file, cpus.allButOne);
+	}
+
+	/** Which CPUs it may have; undefined where it has no choice. */
+	cpusOf(sandbox: string): SandboxCpus | undefined {
+		const file = join(this.#directory("cpuset", sandbox), "cpuset.cpus");
+		const all = this.#cpus();
+		return all.length > 1 && existsSync(file) ? { file, all: all.join(), allButOne: all.slice(1).join() } : undefined;
 	}
 
 	/** Writes limits that differ from what a prewarmed sandbox was booted with. */
@@ -184,6 +198,13 @@ export class CgroupTree {
 		writeFileSync(join(directory, file), String(Math.min(most, value)));
 	}
 
+	/** Those that our cgroup has; none where the kernel has no such controller. */
+	#cpus(): readonly number[] {
+		const file =
+			this.#version === 2 ? join(ROOT, this.#name, "cpuset.cpus.effective") : join(ROOT, "cpuset", this.#name, "cpuset.effective_cpus");
+		return existsSync(file) ? cpuList(readFileSync(file, "utf8")) : [];
+	}
+
 	/** Every hierarchy of v1 has the same tasks; this one is there. */
 	get #tasksController(): string {
 		return this.#capsTasks ? "pids" : "freezer";
@@ -219,4 +240,16 @@ function signalKill(pid: number): void {
 	} catch (error) {
 		if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
 	}
+}
+
+/** "0-2,4" as the numbers in it (cpuset(7), "List format"). */
+function cpuList(text: string): readonly number[] {
+	return text
+		.trim()
+		.split(",")
+		.filter(Boolean)
+		.flatMap((range) => {
+			const [first = 0, last = first] = range.split("-").map(Number);
+			return Array.from({ length: last - first + 1 }, (_, at) => first + at);
+		});
 }

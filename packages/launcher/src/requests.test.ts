@@ -18,6 +18,8 @@ const SPECIALISE = { sandbox: SANDBOX, layers: [DIGEST, DIGEST], limits: LIMIT, 
 
 test("what is well formed is read field by field, and nothing else comes along", () => {
 	const more = { seq: 1, rootfs: "/", __proto__: { evil: 1 } };
+	expect(read.boot({ ...BOOT, leavesCpu: true }).leavesCpu).toBe(true);
+	for (const leavesCpu of [false, "true", 1, null]) expect(read.boot({ ...BOOT, leavesCpu })).toEqual(BOOT);
 	expect(read.boot({ ...BOOT, ...more, limits: { ...LIMIT, swap: -1 } })).toEqual(BOOT);
 	expect(read.boot({ ...BOOT, own: [DIGEST] }).own).toEqual([DIGEST]);
 	expect(read.specialise({ ...SPECIALISE, ...more })).toEqual(SPECIALISE);

@@ -61,6 +61,7 @@ export const read = {
 		program: program((head["program"] ?? {}) as Fields),
 		...(head["runtimeClass"] === undefined ? {} : { runtimeClass: runtimeClass(head["runtimeClass"]) }),
 		limits: limits(head["limits"]),
+		...(head["leavesCpu"] === true ? { leavesCpu: true } : {}),
 		...(head["own"] === undefined ? {} : { own: digests(head["own"], "own"), ownIsRoot: head["ownIsRoot"] === true }),
 		...storage(head["storage"]),
 		network: network(head["network"]),

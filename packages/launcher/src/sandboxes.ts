@@ -97,7 +97,7 @@ export class Sandboxes {
 			const starting = this.#begin(entry, request);
 			entry.started = starting.catch(() => undefined);
 			await starting;
-			this.#options.cgroups.delegate(id, this.#options.serviceUid);
+			this.#options.cgroups.delegate(id, this.#options.serviceUid, request.leavesCpu);
 			this.#keepOomScore(entry);
 			connected = this.#connect(entry, request.network);
 		} catch (error) {
@@ -106,7 +106,8 @@ export class Sandboxes {
 		}
 		const { files, cgroups } = this.#options;
 		const writable = { freezer: cgroups.freezerFile(id), weight: cgroups.weightFile(id) };
-		return { ...files.outputsOf(entry), cgroup: cgroups.readPaths(id), ...writable, ...connected };
+		const cpus = cgroups.cpusOf(id);
+		return { ...(cpus && { cpus }), ...files.outputsOf(entry), cgroup: cgroups.readPaths(id), ...writable, ...connected };
 	}
 
 	/** Grafts the function's layers in, sets its limits, mounts what it has and connects it. No process is started. */

@@ -8,6 +8,7 @@ import { EgressRefusals } from "./egress-refusals.js";
 import type { Booted } from "./engine.js";
 import type { Freezer } from "./freezer.js";
 import { LogReader } from "./log-reader.js";
+import type { Cpus, SparedCpu } from "./spared-cpu.js";
 import { UsageMeter } from "./usage-meter.js";
 
 /** What a sandbox has from its boot until its removal: its agent's connection, its output, its cgroup. */
@@ -19,12 +20,14 @@ export class Body {
 	readonly egress: EgressRefusals;
 	readonly freezer: Freezer;
 	readonly claim: CpuClaim | undefined;
+	readonly #cpus: Cpus | undefined;
+	readonly #spared: SparedCpu;
 	readonly #cgroupGoes: boolean;
 	readonly #seesInside: boolean;
 	/** Processes when nothing but init and the agent ran in it: these; under gVisor those that they run in, and what it is made of. */
 	#restingProcesses = 0;
 
-	constructor(talk: Conversation, { output, cgroup, cgroupGoes, seesInside, freezer, weight }: Booted, shares: CpuShares) {
+	constructor(talk: Conversation, { output, cgroup, cgroupGoes, seesInside, freezer, weight, cpus }: Booted, shares: CpuShares) {
 		this.talk = talk;
 		this.logs = new LogReader(output);
 		this.cgroup = new CgroupReader(cgroup);
@@ -32,6 +35,9 @@ export class Body {
 		this.egress = new EgressRefusals((line) => this.logs.say(line));
 		this.freezer = freezer;
 		this.claim = weight && new CpuClaim(this.cgroup, weight, shares);
+		this.#cpus = cpus;
+		this.#spared = shares.spared;
+		if (cpus !== undefined) shares.spared.add(cpus);
 		this.#cgroupGoes = cgroupGoes;
 		this.#seesInside = seesInside;
 	}
@@ -84,6 +90,7 @@ export class Body {
 	close(): void {
 		this.logs.close();
 		this.claim?.close();
+		if (this.#cpus !== undefined) this.#spared.remove(this.#cpus);
 		this.cgroup.close();
 		this.freezer.close();
 	}

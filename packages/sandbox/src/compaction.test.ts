@@ -1,6 +1,6 @@
 import { COMPACTION_IDLE_MS } from "@berth/contracts";
 import { expect, test } from "vitest";
-import { COMPACTED_AFTER_MS, Compaction, FREEZE_AFTER_MS, WORTH } from "./compaction.js";
+import { COMPACTED_AFTER_MS, COMPACTED_AT_LATEST_MS, Compaction, FREEZE_AFTER_MS, WORTH } from "./compaction.js";
 
 /** How often it is asked for in a row of invocations, this far apart. */
 function askedIn(compaction: Compaction, invocations: number, gapMs: number): number {
@@ -30,3 +30,29 @@ test.each([FREEZE_AFTER_MS + 10, 100, COMPACTION_IDLE_MS - 1, COMPACTION_IDLE_MS
 		expect((asked * (gapMs - FREEZE_AFTER_MS)) / 100).toBeLessThan(COMPACTED_AFTER_MS + gapMs);
 	},
 );
+
+/** How long a sandbox that is looked at every 20 ms stays awake. @param usesUs what it uses in a millisecond, by how long it has rested */
+function awakeMs(compaction: Compaction, usesUs: (ms: number) => number): number {
+	let [ms, cpuUs] = [0, 0];
+	for (; compaction.leavesAwake(ms, () => cpuUs); ms += FREEZE_AFTER_MS)
+		for (let each = 0; each < FREEZE_AFTER_MS; each++) cpuUs += usesUs(ms + each);
+	return ms;
+}
+
+test("is waited for as long as it goes on, but not for ever", () => {
+	const compaction = new Compaction();
+	expect(awakeMs(compaction, () => 1000)).toBe(FREEZE_AFTER_MS);
+	const awake = (usesUs: (ms: number) => number) => {
+		askedIn(compaction, WORTH, FREEZE_AFTER_MS);
+		const ms = awakeMs(compaction, usesUs);
+		compaction.rested();
+		return ms;
+	};
+	// Of 40 ms of CPU, which it has at once, or a twentieth at a time because others compute.
+	expect(awake((ms) => (ms >= COMPACTION_IDLE_MS && ms < COMPACTION_IDLE_MS + 40 ? 1000 : 0))).toBe(COMPACTED_AFTER_MS);
+	const slowly = awake((ms) => (ms >= COMPACTION_IDLE_MS && ms < COMPACTION_IDLE_MS + 600 ? 67 : 0));
+	expect(slowly).toBeGreaterThanOrEqual(COMPACTION_IDLE_MS + 600);
+	expect(slowly).toBeLessThan(COMPACTED_AT_LATEST_MS);
+	expect(awake(() => 1000)).toBe(COMPACTED_AT_LATEST_MS);
+	expect(awake((ms) => (ms < 100 ? 1000 : 0))).toBe(COMPACTED_AFTER_MS);
+});

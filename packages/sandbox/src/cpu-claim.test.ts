@@ -80,8 +80,8 @@ describe.each([1, 2] as const)("the claim of a sandbox, cgroup v%i", (version) =
 
 	test("falls while a module is loaded that computes, and is shared as in a run", () => {
 		claim.loads("mine");
-		shares.add("mine");
-		shares.add("mine");
+		shares.add("mine", "heavy");
+		shares.add("mine", "heavy");
 		cgroup.tell({ cpuUs: 60_000 });
 		vi.advanceTimersByTime(20);
 		expect(cgroup.weight).toBe(HEAVY / 2);
@@ -106,26 +106,26 @@ describe.each([1, 2] as const)("the claim of a sandbox, cgroup v%i", (version) =
 	});
 
 	test("is shared with those of its project that use much at the same time, and by all projects that do", () => {
-		for (let n = 0; n < 3; n++) shares.add("mine");
+		for (let n = 0; n < 3; n++) shares.add("mine", "heavy");
 		claim.begin(0);
 		cgroup.tell({ cpuUs: 100_000 });
 		vi.advanceTimersByTime(20);
 		expect(cgroup.weight).toBe(HEAVY / 2);
-		for (let n = 0; n < 40; n++) shares.add("another");
+		for (let n = 0; n < 40; n++) shares.add("another", "heavy");
 		vi.advanceTimersByTime(100);
 		expect(cgroup.weight).toBe(Math.floor(HEAVY / 4));
-		for (let n = 0; n < 3; n++) shares.remove("mine");
+		for (let n = 0; n < 3; n++) shares.remove("mine", "heavy");
 		vi.advanceTimersByTime(100);
 		expect(cgroup.weight).toBe(HEAVY);
-		for (let n = 0; n < 40; n++) shares.remove("another");
+		for (let n = 0; n < 40; n++) shares.remove("another", "heavy");
 		vi.advanceTimersByTime(100);
 		expect(cgroup.weight).toBe(HEAVY);
 	});
 
 	test("counts as what it is while something of it goes on, and not when it rests or is gone", () => {
 		const seen = () => [shares.light, shares.heavy("mine")];
-		for (let n = 0; n < 7; n++) shares.add(undefined);
-		for (let n = 0; n < 3; n++) shares.add("mine");
+		for (let n = 0; n < 7; n++) shares.add("other", "light");
+		for (let n = 0; n < 3; n++) shares.add("mine", "heavy");
 		const without = seen();
 		claim.begin(reader.cpuUs());
 		expect(seen()).toEqual([1, 1 / 3]);

@@ -1,7 +1,7 @@
 import type { CgroupReader } from "./cgroup-reader.js";
 import { BOOT_SHARE } from "./container-spec.js";
 import { CpuBucket } from "./cpu-bucket.js";
-import type { CpuShares } from "./cpu-shares.js";
+import type { CpuShares, Use } from "./cpu-shares.js";
 import type { Weight } from "./weight.js";
 
 /** A run that lasts so long is looked at, and from then on so often, milliseconds. */
@@ -24,7 +24,7 @@ export class CpuClaim {
 	readonly #shares: CpuShares;
 	#project: string | undefined;
 	/** As which it counts now: as one that uses little, or much; undefined while nothing of it goes on. */
-	#counts: "light" | "heavy" | undefined;
+	#counts: Use | undefined;
 
 	constructor(cgroup: CgroupReader, weight: Weight, shares: CpuShares) {
 		this.#cgroup = cgroup;
@@ -96,10 +96,12 @@ export class CpuClaim {
 		this.#weight.set(!isHeavy ? this.#shares.light : this.#project === undefined ? BOOT_SHARE : this.#shares.heavy(this.#project));
 	}
 
-	#count(as: "light" | "heavy" | undefined): void {
+	#count(as: Use | undefined): void {
 		if (as === this.#counts) return;
-		if (this.#counts !== undefined) this.#shares.remove(this.#counts === "heavy" ? this.#project : undefined);
-		if (as !== undefined) this.#shares.add(as === "heavy" ? this.#project : undefined);
+		// What builds is nobody's.
+		if (this.#project === undefined) return;
+		if (this.#counts !== undefined) this.#shares.remove(this.#project, this.#counts);
+		if (as !== undefined) this.#shares.add(this.#project, as);
 		this.#counts = as;
 	}
 }

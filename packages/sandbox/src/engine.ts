@@ -11,6 +11,7 @@ import {
 	type VersionImage,
 } from "@berth/contracts";
 import type { Freezer } from "./freezer.js";
+import type { Cpus } from "./spared-cpu.js";
 import type { Weight } from "./weight.js";
 
 /**
@@ -82,6 +83,8 @@ export interface Booted {
 	readonly freezer: Freezer;
 	/** Absent where its cgroup isn't ours to write: such a sandbox weighs always the same. */
 	readonly weight?: Weight;
+	/** Absent where it has no choice. */
+	readonly cpus?: Cpus;
 	/** What it is known by to the worker, where that listens for it. */
 	readonly address?: string;
 }

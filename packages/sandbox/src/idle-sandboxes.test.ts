@@ -1,5 +1,6 @@
-import { COMPACTION_IDLE_MS, type SandboxState } from "@berth/contracts";
+import type { SandboxState } from "@berth/contracts";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { FREEZE_AFTER_MS } from "./compaction.js";
 import { IdleSandboxes } from "./idle-sandboxes.js";
 import type { Sandbox } from "./sandbox.js";
 import { version } from "./testing/versions.js";
@@ -14,13 +15,13 @@ interface Sleeper {
 	idleSinceMs: number;
 	move(to: SandboxState): void;
 	freeze(): Promise<void> | undefined;
-	compacts: boolean;
+	staysAwake(idleMs: number): boolean;
 	hasLateStrays(): boolean;
 }
 
 function sleeper(
 	name: string,
-	{ freeze = () => undefined, compacts = false }: { freeze?: () => Promise<void> | undefined; compacts?: boolean } = {},
+	{ freeze = () => undefined, awakeMs = FREEZE_AFTER_MS }: { freeze?: () => Promise<void> | undefined; awakeMs?: number } = {},
 ): Sandbox {
 	const one: Sleeper = {
 		specialisation: version(name),
@@ -30,7 +31,7 @@ function sleeper(
 			one.state = to;
 		},
 		freeze,
-		compacts,
+		staysAwake: (idleMs) => idleMs < awakeMs,
 		hasLateStrays: () => false,
 	};
 	return one as unknown as Sandbox;
@@ -88,13 +89,13 @@ test("one that requests follow closely stays awake, and is frozen when they end"
 	expect(frozen).toEqual([one]);
 });
 
-test("one whose agent has garbage to collect is left awake until it has had the time", async () => {
+test("one that has something to do yet is left awake until it is done", async () => {
 	const { list, frozen } = idle();
-	const one = sleeper("hello", { compacts: true });
+	const one = sleeper("hello", { awakeMs: 400 });
 	rest(list, one);
-	await vi.advanceTimersByTimeAsync(COMPACTION_IDLE_MS + 100);
+	await vi.advanceTimersByTimeAsync(380);
 	expect(frozen).toEqual([]);
-	await vi.advanceTimersByTimeAsync(COMPACTION_IDLE_MS);
+	await vi.advanceTimersByTimeAsync(100);
 	expect(frozen).toEqual([one]);
 });
 

@@ -1,4 +1,4 @@
-import { COMPACTED_AFTER_MS, FREEZE_AFTER_MS } from "./compaction.js";
+import { FREEZE_AFTER_MS } from "./compaction.js";
 import type { Sandbox } from "./sandbox.js";
 
 /** What the idle sandboxes need of their pool. */
@@ -91,8 +91,8 @@ export class IdleSandboxes {
 			this.#timers.delete(sandbox);
 			return;
 		}
-		const afterMs = sandbox.compacts ? COMPACTED_AFTER_MS : FREEZE_AFTER_MS;
-		if (performance.now() - sandbox.idleSinceMs < afterMs - 1) {
+		// A timer may ring a little early.
+		if (sandbox.staysAwake(performance.now() - sandbox.idleSinceMs + 1)) {
 			timer?.refresh();
 			return;
 		}

@@ -11,8 +11,14 @@ import {
 import type { BootKey } from "./boot-key.js";
 import type { Specialisation } from "./version-target.js";
 
-/** What an engine is asked for that is to boot a sandbox. */
-export function bootOrder(sandbox: string, bootKey: BootKey, program: SandboxProgram, limits: SandboxLimits): BootRequest {
+/** What an engine is asked for that is to boot a sandbox. @param leavesCpu whether it is to leave one CPU to others */
+export function bootOrder(
+	sandbox: string,
+	bootKey: BootKey,
+	program: SandboxProgram,
+	limits: SandboxLimits,
+	leavesCpu: boolean,
+): BootRequest {
 	const { base, kind, runtimeClass, own, ownIsRoot, of, storage, network } = bootKey;
 	return {
 		sandbox,
@@ -24,6 +30,7 @@ export function bootOrder(sandbox: string, bootKey: BootKey, program: SandboxPro
 		...(own === undefined ? {} : { own: own.map(({ digest }) => digest), ownIsRoot: ownIsRoot === true }),
 		...(of === undefined ? {} : { of }),
 		...(storage === undefined ? {} : { storage }),
+		...(leavesCpu ? { leavesCpu } : {}),
 		network,
 	};
 }

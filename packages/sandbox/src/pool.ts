@@ -171,6 +171,16 @@ export class Pool {
 		return holdingsOf(this.#population.all());
 	}
 
+	/** Whether a project uses much of the CPU while another one has lately worked, and used little. */
+	get cpuContended(): boolean {
+		return this.#population.shares.contended;
+	}
+
+	/** @param isSpared whether sandboxes, those there are and those to come, leave one CPU to the stack's own processes, where the engine can have that */
+	spareCpu(isSpared: boolean): void {
+		this.#population.shares.spared.spare(isSpared);
+	}
+
 	/** Versions that crash again and again, and wait for their next try. */
 	failing(): readonly FailingVersion[] {
 		return this.#crashLoops.list().map((failing) => ({ node: this.#options.node, ...failing }));

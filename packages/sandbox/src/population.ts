@@ -31,8 +31,8 @@ export interface PopulationOptions {
 /** Every sandbox of a node from its boot to its removal, and the memory that they hold. */
 export class Population {
 	readonly admission: Admission;
+	readonly shares = new CpuShares();
 	readonly #options: PopulationOptions;
-	readonly #shares = new CpuShares();
 	readonly #turns: BootTurns;
 	readonly #sandboxes = new Map<string, Sandbox>();
 	readonly #removals = new Set<Promise<void>>();
@@ -67,7 +67,7 @@ export class Population {
 	 * @param project whose turn it takes; default: nobody's, at once
 	 */
 	async boot(key: BootKey, limits: SandboxLimits, countedBytes = limits.memoryBytes, project?: string): Promise<Sandbox> {
-		const sandbox = new Sandbox(this.#options.engine, this.#shares, key, limits);
+		const sandbox = new Sandbox(this.#options.engine, this.shares, key, limits);
 		this.#sandboxes.set(sandbox.id, sandbox);
 		// Counted before anything is awaited: whoever asks for room meanwhile has to see it.
 		this.admission.reserve(sandbox.id, countedBytes);

@@ -120,7 +120,7 @@ export class Sandbox {
 		}
 		void talk.ending.then(() => this.#gone.resolve());
 		const hello = talk.hear(FROM_AGENT.hello);
-		const booted = await this.#engine.boot(bootOrder(this.id, this.bootKey, this.#program, this.#limits));
+		const booted = await this.#engine.boot(bootOrder(this.id, this.bootKey, this.#program, this.#limits, this.#shares.spared.isSpared));
 		this.#address = booted.address;
 		const body = new Body(talk, booted, this.#shares);
 		this.#body = body;
@@ -202,9 +202,9 @@ export class Sandbox {
 		this.#talk?.tell(TO_AGENT.cancel, { id });
 	}
 
-	/** Whether its agent compacts its heap when it has been at rest for a while. */
-	get compacts(): boolean {
-		return this.#compaction.isAsked;
+	/** Whether it isn't to be frozen yet: a request may follow closely, or its agent compacts its heap. @param idleMs since its last invocation */
+	staysAwake(idleMs: number): boolean {
+		return this.#compaction.leavesAwake(idleMs, () => this.#alive().cgroup.cpuUs());
 	}
 
 	/** @returns what there is to wait for, if anything; it rejects when it can't be frozen */

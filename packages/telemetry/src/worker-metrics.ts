@@ -98,6 +98,18 @@ export class WorkerMetrics {
 		});
 	}
 
+	/** @param isSpared is asked when the metrics are read */
+	spared(isSpared: () => boolean): void {
+		new Gauge({
+			name: "berth_cpu_spared",
+			help: "1 while sandboxes leave one CPU to the stack's own processes, which are behind",
+			registers: [this.registry],
+			collect() {
+				this.set(isSpared() ? 1 : 0);
+			},
+		});
+	}
+
 	/** Limits of sandboxes that this node's host can't enforce: none is the same as no such metric. */
 	unenforced(limits: readonly WaivableLimit[]): void {
 		const gauge = new Gauge({

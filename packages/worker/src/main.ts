@@ -18,7 +18,7 @@ import {
 	Vault,
 } from "@berth/registry";
 import { Pool, type Specialisation } from "@berth/sandbox";
-import { createLogger, openTracing, WorkerMetrics } from "@berth/telemetry";
+import { createLogger, MainThread, openTracing, WorkerMetrics } from "@berth/telemetry";
 import { AttemptSpans } from "./attempt-spans.js";
 import { Attempts } from "./attempts.js";
 import { PooledBuildSandboxes } from "./build-sandboxes.js";
@@ -49,6 +49,7 @@ import { nodeLack } from "./node-means.js";
 import { packageSourcesOf } from "./package-sources.js";
 import { endRefused } from "./refusal.js";
 import { settlementKeeper } from "./settlement-keeper.js";
+import { SpareCpu } from "./spare-cpu.js";
 import { GatewayPlaces } from "./streams/gateway-place.js";
 import { Targets } from "./targets.js";
 import { logUnopenedSecrets } from "./unopened-secrets.js";
@@ -112,7 +113,14 @@ const metrics = new WorkerMetrics(
 	() => pool.list(),
 	() => pool.failing().length,
 );
+const mainThread = new MainThread();
+const spareCpu = new SpareCpu({
+	times: () => mainThread.times(),
+	contended: () => pool.cpuContended,
+	spare: (isSpared) => pool.spareCpu(isSpared),
+});
 metrics.missing(() => pool.missing);
+metrics.spared(() => spareCpu.isSpared);
 metrics.disk(settings.dataDir);
 const functions = await FunctionRegistry.open(durableUrl, log, settings.quotas);
 const stacks = new StackRemapper(artifacts.images, (err) => log.error({ err }, "the thread that reads source maps ended"));
@@ -318,6 +326,7 @@ async function stop(returns = false): Promise<void> {
 	minimums.stop();
 	imagesAhead.stop();
 	upkeep.stop();
+	spareCpu.close();
 	await mirror?.close();
 	await membership.drain(returns);
 	await Promise.all([invocationSource.drain(GRACE_MS), buildSource.close()]);

@@ -1,6 +1,6 @@
 import { existsSync, readlinkSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { childEnvironment, LISTEN_FD, OUTER_MOUNTS, type Settings } from "@berth/config";
+import { childEnvironment, LISTEN_FDS, OUTER_MOUNTS, type Settings } from "@berth/config";
 import { MINUTE_MS, SECOND_MS } from "@berth/contracts";
 import type { ChildSpec } from "./child.js";
 import { confineLauncher, confineService } from "./confinement.js";
@@ -46,6 +46,8 @@ const STOP_MS = 10 * SECOND_MS;
 export const RETIRE_MS = 90 * SECOND_MS;
 /** Of what a child is given beside its standard streams. */
 const FIRST_FD = 3;
+/** How many descriptors of its socket a gateway is given: it accepts one connection of each in a round of its event loop. */
+const LISTENERS = 8;
 
 /** The one-shot that makes the base images, as root, before anything serves. */
 export function prepareSpec(programs: Programs, settings: Settings, progress: (text: string) => void): ChildSpec {
@@ -81,8 +83,9 @@ export function workerSpec(programs: Programs, settings: Settings): ChildSpec {
 /** @param listenFd of the socket that it is to listen on */
 export function gatewaySpec(programs: Programs, settings: Settings, listenFd: number): ChildSpec {
 	const spec = nodeSpec("gateway", programs.gateway, settings);
-	const env = { ...spec.env, [LISTEN_FD]: String(FIRST_FD) };
-	return confineService({ ...spec, env, fds: [listenFd], stopGraceMs: settings.gatewayDrainMs + DRAIN_MS, retireSignal: "SIGUSR2" });
+	const fds = Array.from({ length: LISTENERS }, () => listenFd);
+	const env = { ...spec.env, [LISTEN_FDS]: fds.map((_, at) => FIRST_FD + at).join() };
+	return confineService({ ...spec, env, fds, stopGraceMs: settings.gatewayDrainMs + DRAIN_MS, retireSignal: "SIGUSR2" });
 }
 
 function nodeSpec(name: string, entry: string, settings: Settings): ChildSpec {

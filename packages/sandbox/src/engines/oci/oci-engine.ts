@@ -12,6 +12,7 @@ import { LAUNCHER_BOUNDS, LAYER_LEASE_MS } from "@berth/contracts";
 import type { Booted, LayerSource, SandboxEngine } from "../../engine.js";
 import { FifoOutput } from "../../fifo-output.js";
 import { CgroupFreezer } from "../../freezer.js";
+import { Cpus } from "../../spared-cpu.js";
 import { Weight } from "../../weight.js";
 import { LauncherConnection } from "../launcher-connection.js";
 import { makeVolume } from "../make-volume.js";
@@ -53,7 +54,7 @@ export class OciEngine implements SandboxEngine {
 	async boot(request: BootRequest): Promise<Booted> {
 		const layers = [...request.base, ...(request.own ?? [])];
 		const answer = await this.#withLayers(layers, () => this.#launcher.request<BootAnswer>("boot", request));
-		const { stdout, stderr, cgroup, freezer, weight, ...more } = answer;
+		const { stdout, stderr, cgroup, freezer, weight, cpus, ...more } = answer;
 		const output = new FifoOutput(stdout, stderr);
 		try {
 			return {
@@ -64,6 +65,7 @@ export class OciEngine implements SandboxEngine {
 				output,
 				freezer: new CgroupFreezer(cgroup.version, freezer),
 				weight: new Weight(weight, cgroup.version),
+				...(cpus && { cpus: new Cpus(cpus, request.leavesCpu === true) }),
 			};
 		} catch (error) {
 			output.close();
