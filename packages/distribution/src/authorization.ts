@@ -1,6 +1,7 @@
 import { BerthError } from "@berth/contracts";
 import { request } from "undici";
 import type { RegistryAccess } from "./access.js";
+import { AnswerBody } from "./answer-body.js";
 import { boundedText, cleaned } from "./answer-text.js";
 import { silentMsOf, unanswered } from "./silence.js";
 
@@ -51,14 +52,15 @@ export class Authorization {
 		if (url === undefined) throw new BerthError("registry_failed", `${host} sends to ${cleaned(realm)} for a token, which isn't https.`);
 		if (service !== undefined) url.searchParams.set("service", service);
 		if (this.#scope !== undefined) url.searchParams.set("scope", this.#scope);
+		const asked = { host: url.host, what: `a token for ${host}`, silentMs: ANSWER_MS };
 		const { statusCode, body } = await request(url, {
 			headers: login === undefined ? {} : { authorization: basic(login) },
 			headersTimeout: ANSWER_MS,
 			bodyTimeout: ANSWER_MS,
 		}).catch((cause: unknown) => {
-			throw new BerthError("registry_failed", `${url.host} ${unanswered(cause, `a token for ${host}`, ANSWER_MS)}`, { cause });
+			throw new BerthError("registry_failed", `${url.host} ${unanswered(cause, asked.what, ANSWER_MS)}`, { cause });
 		});
-		const text = await boundedText(body);
+		const text = await boundedText(new AnswerBody(body, asked));
 		if (statusCode === 401 || statusCode === 403) throw login === undefined ? loginMissing(host) : loginRefused(host);
 		const token = statusCode === 200 ? tokenIn(text) : undefined;
 		if (token === undefined) throw new BerthError("registry_failed", `${url.host} gave no token for ${host} (HTTP ${statusCode}).`);

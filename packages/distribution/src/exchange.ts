@@ -1,6 +1,7 @@
 import { BerthError } from "@berth/contracts";
 import { type Dispatcher, request } from "undici";
 import type { RegistryAccess } from "./access.js";
+import { AnswerBody } from "./answer-body.js";
 import { boundedText, reasonIn } from "./answer-text.js";
 import { Authorization, loginRefused, REFUSED } from "./authorization.js";
 import { silentMsOf, unanswered } from "./silence.js";
@@ -20,7 +21,10 @@ export interface Ask {
 	readonly what: string;
 }
 
-export type Answer = Pick<Dispatcher.ResponseData, "statusCode" | "headers" | "body"> & { readonly url: string };
+export interface Answer extends Pick<Dispatcher.ResponseData, "statusCode" | "headers"> {
+	readonly url: string;
+	readonly body: AnswerBody;
+}
 
 /** Asks one registry, logging in when it wants that. Redirects are followed without the login, as blobs may be elsewhere. */
 export class Exchange {
@@ -66,7 +70,7 @@ export class Exchange {
 		for (let redirects = 0; ; redirects++) {
 			const answer = await this.#send(ask, url);
 			const location = headerOf(answer, "location");
-			if (!REDIRECTS.includes(answer.statusCode) || location === undefined) return { ...answer, url: url.href };
+			if (!REDIRECTS.includes(answer.statusCode) || location === undefined) return answer;
 			await answer.body.dump();
 			if (redirects === MOST_REDIRECTS || !URL.canParse(location, url.href))
 				throw new BerthError("registry_failed", `${this.#access.host} redirects ${ask.what} in a way that can't be followed.`);
@@ -74,20 +78,21 @@ export class Exchange {
 		}
 	}
 
-	async #send({ method, headers = {}, body, what }: Ask, url: URL): Promise<Dispatcher.ResponseData> {
+	async #send({ method, headers = {}, body, what }: Ask, url: URL): Promise<Answer> {
 		const { host, origin } = this.#access;
 		if (url.protocol !== "https:" && !(url.protocol === "http:" && origin.startsWith("http:")))
 			throw new BerthError("registry_failed", `${host} sends to ${url.protocol}//${url.host}, which isn't https.`);
 		const { header } = this.#authorization;
 		const silentMs = silentMsOf(Number(headers["content-length"] ?? 0));
 		try {
-			return await request(url, {
+			const answer = await request(url, {
 				method,
 				headers: { ...headers, ...(header !== undefined && url.origin === origin ? { authorization: header } : {}) },
 				...(body === undefined ? {} : { body: body() as Dispatcher.RequestOptions["body"] as never }),
 				headersTimeout: silentMs,
 				bodyTimeout: silentMs,
 			});
+			return { ...answer, url: url.href, body: new AnswerBody(answer.body, { host: url.host, what, silentMs }) };
 		} catch (cause) {
 			// What the body's own reader threw is its own error.
 			if (cause instanceof BerthError) throw cause;

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { createServer } from "node:http";
+import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { CONTENT_TYPES, type Digest, MIB } from "@berth/contracts";
 import { expect, test } from "vitest";
@@ -64,7 +64,8 @@ test("a manifest that is refused for anything else is sent once", async () => {
 	expect(await pushed(1, "MANIFEST_INVALID")).toMatchObject({ sent: 1, status: "rejected", reason: { code: "registry_failed" } });
 });
 
-test("a registry that takes connections and says nothing is given up after 20 s, whatever it is asked or sent, and told by its silence", async () => {
+// Both wait for as long.
+test.concurrent("a registry that takes connections and says nothing is given up after 20 s, whatever it is asked or sent, and told by its silence", async () => {
 	const server = createServer((request) => void request.resume());
 	await once(server.listen(0, "127.0.0.1"), "listening");
 	const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -79,6 +80,43 @@ test("a registry that takes connections and says nothing is given up after 20 s,
 		]);
 		const message = expect.stringMatching(new RegExp(`^${host} takes connections and said nothing for 20 s when it was asked for `));
 		expect(asked).toEqual(asked.map(() => ({ status: "rejected", reason: expect.objectContaining({ code: "registry_failed", message }) })));
+	} finally {
+		server.closeAllConnections();
+		server.close();
+	}
+}, 40_000);
+
+/** How a registry begins to answer before it says nothing, on the way to a repository's name. */
+const BEGUN: Readonly<Record<string, (response: ServerResponse, host: string) => void>> = {
+	headers: (response) => void response.writeHead(200, { "content-type": mediaType, "content-length": "2" }).flushHeaders(),
+	half: (response) => void response.writeHead(200, { "content-type": mediaType, "content-length": "2" }).write("{"),
+	failure: (response) => void response.writeHead(500, { "content-length": "2" }).write("{"),
+	login: (response, host) => {
+		if (response.req.url?.startsWith("/token")) response.writeHead(200, { "content-length": "2" }).write("{");
+		else response.writeHead(401, { "www-authenticate": `Bearer realm="http://${host}/token"` }).end();
+	},
+};
+
+test.concurrent("one that begins to answer and says no more is, too, and told by what was asked", async () => {
+	const server = createServer((request, response) => {
+		request.resume();
+		BEGUN[request.url?.split("/")[2] ?? "login"]?.(response, host);
+	});
+	await once(server.listen(0, "127.0.0.1"), "listening");
+	const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+	const repositoryOf = (name: string) => new Repository({ host, origin: `http://${host}` }, name, "push");
+	try {
+		const asked = await Promise.allSettled([
+			...["headers", "half", "failure", "login"].map((name) => repositoryOf(name).readManifest("1")),
+			...["headers", "half", "failure"].map((name) => repositoryOf(name).readDocument({ digest, size: 2 })),
+			...["half", "failure"].map((name) => repositoryOf(name).tryPush()),
+			...["half", "failure"].map((name) => repositoryOf(name).putManifest("1", { bytes, digest, mediaType })),
+		]);
+		const said = new RegExp(
+			`^${host} broke off after [01] bytes: it takes connections and said nothing for 20 s when it was asked for (the|an|a token)`,
+		);
+		const reason = expect.objectContaining({ code: "registry_failed", message: expect.stringMatching(said) });
+		expect(asked).toEqual(asked.map(() => ({ status: "rejected", reason })));
 	} finally {
 		server.closeAllConnections();
 		server.close();

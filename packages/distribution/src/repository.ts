@@ -4,7 +4,6 @@ import { BerthError, CONTENT_TYPES, type Digest, IMAGE_BOUNDS } from "@berth/con
 import type { RegistryAccess } from "./access.js";
 import { boundedText, cleaned, saysCode } from "./answer-text.js";
 import { type Answer, Exchange, headerOf } from "./exchange.js";
-import { silentMsOf, unanswered } from "./silence.js";
 
 /**
  * How often a registry is asked that, for a moment, fails at what somebody else puts there, too; with this more between each two, milliseconds. Distribution
@@ -93,23 +92,12 @@ export class Repository {
 		const most = size ?? IMAGE_BOUNDS.layerBytes;
 		const hash = createHash("sha256");
 		let bytes = 0;
-		try {
-			for await (const piece of answer.body as AsyncIterable<Uint8Array>) {
-				bytes += piece.byteLength;
-				if (bytes > most)
-					throw new BerthError("image_rejected", `The blob ${digest} of ${this.#host} is longer than the ${most} bytes it may have.`);
-				hash.update(piece);
-				yield piece;
-			}
-		} catch (cause) {
-			if (cause instanceof BerthError) throw cause;
-			throw new BerthError(
-				"registry_failed",
-				`${this.#host} broke off after ${bytes} bytes: it ${unanswered(cause, what, silentMsOf(0))}`,
-				{
-					cause,
-				},
-			);
+		for await (const piece of answer.body) {
+			bytes += piece.byteLength;
+			if (bytes > most)
+				throw new BerthError("image_rejected", `The blob ${digest} of ${this.#host} is longer than the ${most} bytes it may have.`);
+			hash.update(piece);
+			yield piece;
 		}
 		const actual = `sha256:${hash.digest("hex")}`;
 		if ((size !== undefined && bytes !== size) || actual !== digest)
