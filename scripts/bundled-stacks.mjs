@@ -4,6 +4,8 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
+/** What this was built in; bundle.mjs puts it here. */
+const BUILD = "no-build";
 const PLACE = /(file:\/\/[^\s()]+\.js):(\d+):(\d+)/g;
 const COMMA = ",".charCodeAt(0);
 const DIGITS = new Uint8Array(128);
@@ -61,8 +63,9 @@ function mapOf(url) {
 	if (maps.has(url)) return maps.get(url);
 	let map;
 	try {
-		const { sources, mappings } = JSON.parse(readFileSync(fileURLToPath(`${url}.map`), "utf8"));
-		map = { sources, lines: linesOf(mappings) };
+		const { sources, mappings, debugId } = JSON.parse(readFileSync(fileURLToPath(`${url}.map`), "utf8"));
+		// Another build's, made below this process, would name wrong lines.
+		if (debugId === BUILD) map = { sources, lines: linesOf(mappings) };
 	} catch {
 		// The stack names the bundle's lines: no error is lost for it.
 	}

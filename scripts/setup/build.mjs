@@ -30,7 +30,8 @@ function isBuilt() {
 function sourcesDigest() {
 	const digest = createHash("sha256");
 	const add = (path) => digest.update(path.slice(ROOT.length)).update("\0").update(readFileSync(path)).update("\0");
-	for (const name of ["package-lock.json", "tsconfig.base.json", "turbo.json", "scripts/bundle.mjs"]) add(join(ROOT, name));
+	for (const name of ["package-lock.json", "tsconfig.base.json", "turbo.json", "scripts/bundle.mjs", "scripts/bundled-stacks.mjs"])
+		add(join(ROOT, name));
 	for (const name of readdirSync(PACKAGES).sort()) {
 		const directory = join(PACKAGES, name);
 		for (const file of ["package.json", "tsconfig.json", "build.mjs"]) if (existsSync(join(directory, file))) add(join(directory, file));

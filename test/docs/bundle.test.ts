@@ -1,13 +1,16 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { text } from "node:stream/consumers";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 
 const ROOT = join(import.meta.dirname, "../..");
 const BUNDLE = join(ROOT, "scripts/bundle.mjs");
 const AROUND = `import { fail } from "./inner.mjs";
 const how = process.argv[2];
+if (how === "late") { console.log("runs"); for await (const _ of process.stdin); }
 try { await fail(how); } catch (error) {
 	if (how === "uncaught") throw error;
 	console.log(error.stack);
@@ -25,11 +28,15 @@ let dir: string;
 beforeAll(() => {
 	dir = mkdtempSync(join(tmpdir(), "berth-bundle-"));
 	writeFileSync(join(dir, "around.mjs"), AROUND);
-	writeFileSync(join(dir, "inner.mjs"), INNER);
-	const { status, stderr } = spawnSync(process.execPath, [BUNDLE, "main=around.mjs"], { cwd: dir, encoding: "utf8" });
-	expect([status, stderr]).toEqual([0, ""]);
+	build(INNER);
 });
 afterAll(() => rmSync(dir, { recursive: true }));
+
+function build(inner: string): void {
+	writeFileSync(join(dir, "inner.mjs"), inner);
+	const { status, stderr } = spawnSync(process.execPath, [BUNDLE, "main=around.mjs"], { cwd: dir, encoding: "utf8" });
+	expect([status, stderr]).toEqual([0, ""]);
+}
 
 /** As a process of Berth's is started: with no flag. */
 const run = (...args: readonly string[]) =>
@@ -42,7 +49,7 @@ test("a stack in what is bundled names the sources, line by line, across what wa
 	const [head, first, second] = placed(run("caught").stdout).split("\n");
 	expect(head).toBe("RangeError: too far");
 	expect(first).toContain(`at fail (${IN_SOURCE}`);
-	expect(second).toContain("at async $DIR/around.mjs:3:");
+	expect(second).toContain("at async $DIR/around.mjs:4:");
 });
 
 test("so does an error that nobody caught, which isn't shown with a line of all that was bundled", () => {
@@ -56,6 +63,23 @@ test("an error whose own words throw has a stack all the same", () => {
 	expect(placed(run("nameless").stdout)).toContain(`Error\n    at fail (${IN_SOURCE}`);
 });
 
+test.each([
+	["the same again: its maps are as good", INNER, IN_SOURCE],
+	[
+		"something else: the stack names the bundle that runs, not wrong lines",
+		INNER.slice(INNER.indexOf("\n") + 1),
+		"file://$DIR/dist/programs/main.js:",
+	],
+])("below a process that runs may be built %s", async (_, inner, place) => {
+	const child = spawn(process.execPath, [join(dir, "dist/programs/main.js"), "late"], { stdio: ["pipe", "pipe", "inherit"] });
+	onTestFinished(() => void child.kill());
+	await once(child.stdout, "data");
+	build(inner);
+	child.stdin.end();
+	expect(placed(await text(child.stdout))).toContain(`RangeError: too far\n    at fail (${place}`);
+	build(INNER);
+});
+
 test("where a map can't be read the stack names the bundle, and nothing is lost", () => {
 	rmSync(join(dir, "dist/programs/main.js.map"));
 	expect(run("caught").stdout).toMatch(/^RangeError: too far\n {4}at fail \(file:.*\/dist\/programs\/main\.js:\d+:\d+\)/);
@@ -66,9 +90,10 @@ const COMPARING = `
 import { readFileSync } from "node:fs";
 import { SourceMap } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
-await import(process.argv[1]);
 const url = pathToFileURL(process.argv[2]).href;
 const map = JSON.parse(readFileSync(process.argv[2] + ".map", "utf8"));
+const ours = readFileSync(process.argv[1], "utf8").replace("no-build", map.debugId);
+await import("data:text/javascript," + encodeURIComponent(ours));
 const theirs = new SourceMap(map);
 const lines = readFileSync(process.argv[2], "utf8").split("\\n").slice(0, map.mappings.split(";").length);
 let compared = 0;
@@ -77,9 +102,9 @@ const wrong = lines.flatMap((text, line) => Array.from(text, (_, column) => {
 	const place = url + ":" + (line + 1) + ":" + (column + 1);
 	const { originalSource, originalLine, originalColumn } = theirs.findEntry(line, column);
 	const wanted = originalSource === undefined ? place : fileURLToPath(new URL(originalSource, url)) + ":" + (originalLine + 1) + ":" + (originalColumn + 1);
-	const ours = Error.prepareStackTrace(new Error(""), [place]).split("at ").at(-1);
+	const found = Error.prepareStackTrace(new Error(""), [place]).split("at ").at(-1);
 	compared++;
-	return ours === wanted ? [] : [ours + " for " + wanted];
+	return found === wanted ? [] : [found + " for " + wanted];
 }).flat());
 console.log(JSON.stringify({ compared: compared > 1000, wrong: wrong.slice(0, 3) }));
 `;

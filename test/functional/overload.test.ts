@@ -45,7 +45,8 @@ describe("a function that is sent more than it may have waiting", () => {
 			expect([answer.status, json(answer)["code"]]).toEqual([429, "too_busy"]);
 			expect(header(answer, "retry-after")).toMatch(/^[1-9]\d*$/);
 		}
-		expect(answered.length).toBeGreaterThan(0);
+		// What was let in behind the one that was held is answered, too, and not held until it is too late.
+		expect(answered.length).toBeGreaterThan(1);
 		// Neither of the two ran.
 		expect(await flooded.result()).toBe(1 + answered.length + 1);
 		expect((await scrape(stack)).sum("berth_refused_total", { lane: "interactive" })).toBe(before + refused.length);

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +9,9 @@ import { FakeCgroup } from "./testing/fake-cgroup.js";
 
 const directory = temporaryDirectory();
 const opened: CgroupReader[] = [];
+const children: ChildProcess[] = [];
 afterEach(() => {
+	for (const child of children.splice(0)) child.kill("SIGKILL");
 	for (const reader of opened.splice(0)) reader.close();
 });
 
@@ -48,18 +50,25 @@ describe.each([1, 2] as const)("cgroup v%i", (version) => {
 	});
 });
 
-test("a process that has hardly more mapped than the smallest is empty; of one that can't be looked at nobody knows", async () => {
+test("a process that has as little mapped as the smallest is empty, one of a few pages more isn't; of one that can't be looked at nobody knows", async () => {
 	const { reader } = open(2);
-	const child = spawn("sleep", ["60"]);
-	await once(child, "spawn");
+	/** At rest, with as much of its stack taken. */
+	const started = async (taken: number) => {
+		const child = spawn("cat", { env: { ...process.env, TAKES: "x".repeat(taken) }, stdio: ["pipe", "pipe", "inherit"] });
+		children.push(child);
+		child.stdin.write("ready");
+		await once(child.stdout, "data");
+		return child.pid;
+	};
 	const occupied = (...pids: unknown[]) => {
 		writeFileSync(join(directory.path, "cgroup.procs"), pids.map((pid) => `${pid}\n`).join(""));
 		return reader.occupied();
 	};
-	expect([occupied(child.pid), occupied(child.pid, process.pid)]).toEqual([0, 1]);
-	child.kill("SIGKILL");
-	await once(child, "exit");
-	expect(occupied(child.pid, process.pid)).toBe(1);
+	const [empty, alike, tiny] = [await started(1), await started(1), await started(40 << 10)];
+	expect([occupied(empty), occupied(empty, alike), occupied(empty, tiny), occupied(tiny, process.pid, empty)]).toEqual([0, 0, 1, 2]);
+	// No kernel gives such a pid: it is as one that has ended, or that isn't shown.
+	const unseen = 2 ** 30;
+	expect([occupied(unseen), occupied(unseen, unseen + 1), occupied(empty, unseen)]).toEqual([1, 2, 1]);
 });
 
 test("where the kernel keeps no peak, what it has now is the best there is", () => {

@@ -2,8 +2,8 @@ import { closeSync, existsSync, openSync, readFileSync, readSync } from "node:fs
 import { join } from "node:path";
 import type { CgroupPaths } from "@berth/contracts";
 
-/** What an empty process of gVisor's may have mapped more than another, for threads that it had; the smallest program has more: some pages of its own are mapped by 2 MiB. */
-const STACKS_PAGES = 64;
+/** What a process has mapped that is gone, or that the host's /proc doesn't show to us (`hidepid`). */
+const UNSEEN = Number.POSITIVE_INFINITY;
 
 const SCRATCH = Buffer.allocUnsafe(8192);
 
@@ -98,13 +98,13 @@ export class CgroupReader {
 	}
 
 	/**
-	 * Processes in it that something runs in. gVisor has one for each address space inside, and keeps it, with nothing mapped, for the next when that is
-	 * over; the one that it makes them of is as empty, so that these are the smallest. One that can't be looked at counts.
+	 * Processes in it that something runs in. gVisor has one for each address space inside, and keeps it for the next when that is over, with nothing but a
+	 * page of its own mapped; the one that it makes them of is as empty, so that these are the smallest, by no more than a page. One that can't be looked at counts.
 	 */
 	occupied(): number {
 		const sizes = this.#pids().map(pagesOf);
-		const empty = Math.min(...sizes) + STACKS_PAGES;
-		return sizes.filter((size) => size > empty).length;
+		const empty = Math.min(...sizes);
+		return sizes.filter((size) => size > empty || size === UNSEEN).length;
 	}
 
 	/** Reads everything, for when the cgroup is gone: from then on this is what its files say. */
@@ -157,7 +157,7 @@ function pagesOf(pid: string): number {
 	try {
 		return Number.parseInt(readFileSync(`/proc/${pid}/statm`, "latin1"), 10);
 	} catch {
-		return Number.POSITIVE_INFINITY;
+		return UNSEEN;
 	}
 }
 

@@ -43,8 +43,11 @@ export interface SandboxEngine {
 	makeVolume(id: string, sizeMiB: number): Promise<boolean>;
 	/** Removes a volume and everything in it; sandboxes that have it lose it. Idempotent. */
 	removeVolume(id: string): Promise<void>;
-	/** Resolves when nothing of the sandbox runs any more. Idempotent. */
-	kill(sandbox: string): Promise<void>;
+	/**
+	 * Resolves when nothing of the sandbox runs any more. Idempotent.
+	 * @param isOver whether its agent is gone already: then this may not be what ends it, and word of what did is waited for
+	 */
+	kill(sandbox: string, isOver?: boolean): Promise<void>;
 	/** Kills if needed and removes everything. Idempotent. */
 	remove(sandbox: string): Promise<void>;
 	/** Called for every sandbox whose container ended, whoever ended it. */

@@ -1,6 +1,7 @@
 import { readdirSync } from "node:fs";
 import { FROM_AGENT, MIB } from "@berth/contracts";
 import { describe, expect, test, vi } from "vitest";
+import type { FakeAgent } from "./testing/fake-engine.js";
 import { engine, HEAD, RAN, run, start, troubles, use } from "./testing/pools.js";
 import { version } from "./testing/versions.js";
 
@@ -67,6 +68,17 @@ describe("a sandbox whose process ends right behind what it said", () => {
 			error: { name: "ProcessExit", message: "its process exited with code 0 before it answered" },
 		});
 	});
+});
+
+test.each([
+	["has closed its connection is killed as what is over: why it ended may still be told", true, (agent: FakeAgent) => agent.hangUp()],
+	["breaks the protocol is ended by that", false, (agent: FakeAgent) => agent.say(FROM_AGENT.hello, {})],
+])("a sandbox that %s", async (_, isOver, ends) => {
+	engine.onInvoke = ends;
+	const pool = await start();
+	const { sandbox } = await pool.acquire(version("hello"));
+	expect((await sandbox.invoke(HEAD, Buffer.alloc(0))).outcome).toBe("crashed");
+	expect(engine.kills).toEqual([{ sandbox: sandbox.id, isOver }]);
 });
 
 describe("a prewarmed sandbox that dies while it is brought what it is to become", () => {

@@ -256,10 +256,10 @@ export class Sandbox {
 		return this.bootKey.runtimeClass !== undefined && this.hasStrays();
 	}
 
-	/** Ends everything in it; resolves when nothing runs any more. */
-	async kill(): Promise<void> {
+	/** Ends everything in it; resolves when nothing runs any more. @param isOver as engines have it */
+	async kill(isOver = false): Promise<void> {
 		this.#killed = true;
-		await this.#engine.kill(this.id);
+		await this.#engine.kill(this.id, isOver);
 	}
 
 	/** Kills it and releases everything that is held for it, here and in the engine. */
@@ -302,8 +302,9 @@ export class Sandbox {
 		if (reply !== undefined && !("ended" in reply)) return undefined;
 		const body = this.#alive();
 		body.remember();
-		if (reply !== undefined && reply.ended.violation === undefined) await within(this.#exit.promise, LAST_WORDS_MS);
-		await this.kill();
+		const isOver = reply !== undefined && reply.ended.violation === undefined;
+		if (isOver) await within(this.#exit.promise, LAST_WORDS_MS);
+		await this.kill(isOver);
 		return reply === undefined ? undefined : body.causeOf(reply.ended, this.#exited, this.#limits, this.#program, streamed);
 	}
 }

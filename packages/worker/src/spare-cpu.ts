@@ -5,7 +5,7 @@ const LOOK_MS = SECOND_MS / 5;
 /** It goes by most of so many looks. */
 const LOOKS = 5;
 /** A worker that runs for less of the time has little to do: a CPU for the platform would stand idle. */
-const WORKS = 0.1;
+const WORKS = 0.05;
 /**
  * So many times as long as it runs it waits for a CPU at least, before one is spared, and for as long as one is. Measured on two cores: 0.1 at rest, 0.4
  * with all that clients of two projects can ask for, 0.7 where sandboxes of both compute, 1.3 beside a tenant that does all it can; 0.7 to 1.5 beside that

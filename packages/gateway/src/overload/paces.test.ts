@@ -123,6 +123,18 @@ describe("the pace of projects", () => {
 		},
 	);
 
+	it("holds up nobody but who asks for the most, where the gateway has room and is late for other reasons, too", () => {
+		const gateway = new Simulated(900, () => 1.2);
+		gateway.run({ floods: 500, beside: 190 }, 10);
+		gateway.run({ floods: 500, beside: 50 }, 20);
+		// What asked for less meanwhile isn't bound by that.
+		gateway.run({ floods: 500, beside: 190 }, 5);
+		const { begun, refused } = gateway.run({ floods: 500, beside: 190 }, 30);
+		expect(begun["floods"]).toBeLessThan(400);
+		expect(begun["beside"]).toBeCloseTo(190, -1);
+		expect(refused["beside"]).toBeLessThan(10);
+	});
+
 	it("is the same for two that both ask for more than there is, and neither has less than half of what is done in time", () => {
 		const gateway = new Simulated(600);
 		gateway.run({ one: 900, other: 500 }, 10);

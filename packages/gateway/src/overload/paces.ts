@@ -124,6 +124,7 @@ export class Paces {
 		const begun = cut === undefined ? counted : counted.map((each) => Math.min(each, cut.perSecond));
 		const most = Math.max(...begun);
 		const equal = begun.reduce((sum, each) => sum + each, 0) / begun.length;
+		const [, second = 0] = begun.toSorted((one, other) => other - one);
 		const areAlike = equal > ALIKE * most;
 		if (cut === undefined) {
 			if (!isBehind || areAlike || most <= LEAST || this.#clock() < this.#restUntilMs) return undefined;
@@ -133,7 +134,11 @@ export class Paces {
 		if (!isBehind) return this.#faster(cut, most);
 		const isTold = cut.looksBelow >= LOOKS;
 		if (isTold && Math.min(lateMs, newestMs) > HELPED * cut.lateMs && busy < FULL) return this.#rest();
-		if (!areAlike) cut.perSecond = Math.max(LEAST, isTold ? equal : cut.equal, SLOWER * Math.min(cut.perSecond, most));
+		// Unless there is more than it can do, it holds up nobody but who asks for the most: the others would be slower for the others' sake.
+		const isFull = busy >= FULL;
+		const least = Math.max(LEAST, isTold ? (isFull ? equal : second) : cut.equal);
+		if (!areAlike) cut.perSecond = Math.max(least, SLOWER * Math.min(cut.perSecond, most));
+		else if (!isFull) cut.perSecond *= FASTER;
 		return cut;
 	}
 

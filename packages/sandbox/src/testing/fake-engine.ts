@@ -78,6 +78,8 @@ export class FakeEngine implements SandboxEngine {
 	/** What it was asked to boot and to specialise. */
 	readonly boots: BootRequest[] = [];
 	readonly specialisations: SpecialiseRequest[] = [];
+	/** What it was asked to kill, before it was removed. */
+	readonly kills: { readonly sandbox: string; readonly isOver: boolean }[] = [];
 	/** Sandboxes that run, and all that ever were, in order. */
 	readonly agents = new Map<string, FakeAgent>();
 	readonly booted: string[] = [];
@@ -149,7 +151,8 @@ export class FakeEngine implements SandboxEngine {
 		return Promise.resolve({});
 	}
 
-	async kill(sandbox: string): Promise<void> {
+	async kill(sandbox: string, isOver = false): Promise<void> {
+		this.kills.push({ sandbox, isOver });
 		await this.#booting.get(sandbox);
 		this.exit(sandbox, 137);
 	}
@@ -164,7 +167,8 @@ export class FakeEngine implements SandboxEngine {
 	}
 
 	async remove(sandbox: string): Promise<void> {
-		await this.kill(sandbox);
+		await this.#booting.get(sandbox);
+		this.exit(sandbox, 137);
 		this.removed.push(sandbox);
 	}
 

@@ -49,7 +49,7 @@ interface Entry {
 	/** Settled when it was started, or couldn't be. */
 	booting: Promise<unknown>;
 	oomKilled: boolean;
-	/** Whether it was asked to kill it. */
+	/** Whether it was asked to kill it while its agent was there. */
 	isKilled: boolean;
 }
 
@@ -185,11 +185,11 @@ export class DockerEngine implements SandboxEngine {
 		return Promise.reject(new Error(`${request.sandbox}: a Docker Engine gives a container nothing once it runs`));
 	}
 
-	async kill(sandbox: string): Promise<void> {
+	async kill(sandbox: string, isOver = false): Promise<void> {
 		const entry = this.#entries.get(sandbox);
 		if (entry === undefined) return;
 		await entry.booting;
-		entry.isKilled = true;
+		if (!isOver) entry.isKilled = true;
 		// 404: it was never made; 409: it has ended.
 		const answer = await this.#api.send(`/containers/${sandbox}/kill`, { method: "POST", accept: [404, 409] });
 		answer.resume();
