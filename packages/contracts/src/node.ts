@@ -64,7 +64,10 @@ export interface NodeInHand {
 
 /** `…/v1/nodes/{node}/drain` */
 export interface NodeDrain extends NodeInHand {
-	/** Nodes beside it that take work, as the gateway that was asked sees them: with 0 nobody serves while it drains. Absent: of a gateway from before. */
+	/**
+	 * Nodes beside it that take work, or where none does, will in a moment, as the gateway that was asked sees them: with 0 nobody serves while it drains.
+	 * Absent: nodes may be missing from its list, or it is a gateway from before.
+	 */
 	readonly otherNodes?: number;
 }
 

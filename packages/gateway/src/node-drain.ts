@@ -25,13 +25,16 @@ export async function undrainNode(request: Request, response: Response, services
 /** @throws BerthError not_found, unavailable */
 async function drainOf({ params }: Request, services: Services, drains?: boolean): Promise<NodeDrain> {
 	const node = String(params["node"]);
-	if (!services.nodes.nodes().some(({ id }) => id === node)) {
-		const unlisted = services.nodes.unlisted();
+	const { nodes } = services;
+	if (!nodes.nodes().some(({ id }) => id === node)) {
+		const unlisted = nodes.unlisted();
 		if (unlisted !== undefined) throw new BerthError("unavailable", unlisted);
 		throw new BerthError("not_found", `there is no node ${node.slice(0, 100)} now: GET /v1/nodes (berth nodes) lists those that there are`);
 	}
 	const answer = await askNode(node, { kind: "drain", ...(drains === undefined ? {} : { drains }) }, services, DRAIN_MS);
 	if (answer.kind !== "drain")
 		throw new BerthError("platform_error", `node ${node} doesn't know how to drain: bring its worker to this version`);
-	return { ...answer.drain, otherNodes: openOf(services.nodes.nodes().filter(({ id }) => id !== node)).length };
+	// Nobody is told that no other node takes work where one may only not be listed yet.
+	if (nodes.unlisted() !== undefined) return answer.drain;
+	return { ...answer.drain, otherNodes: openOf(nodes.nodes().filter(({ id }) => id !== node)).length };
 }

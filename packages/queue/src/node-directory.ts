@@ -15,7 +15,7 @@ const BELIEVED_MS = NODE_LEASE_MS;
 /** Workers renew their leases every few seconds: who lives is listed again by then, milliseconds. */
 const RELISTED_MS = NODE_LEASE_MS;
 const RELISTING =
-	"no worker is listed yet: the fast Redis came back without their leases (it lost what it had, or was away for longer than they last), and they list themselves there again within seconds; try again";
+	"not all workers may be listed yet: the fast Redis came back without their leases (it lost what it had, or was away for longer than they last), and they list themselves there again within seconds; try again";
 
 /** Told about a node that isn't what it was. */
 export type NodeChanged = (node: string, change: NodeChange) => void;

@@ -16,6 +16,8 @@ const THEIRS = { ...OWN, embedded: { durable: true, fast: false }, fastRedisUrl:
 
 /** As a gateway says it at /readyz. */
 const SILENT = "writing to the fast Redis: the fast Redis doesn't answer (Command timed out); try again";
+const RELISTING =
+	"not all workers may be listed yet: the fast Redis came back without their leases (it lost what it had, or was away for longer than they last), and they list themselves there again within seconds; try again";
 const DRAINED = "no node takes work: node_1 is drained, or stops. `berth drain --undo <node>` has one work again that an operator drained";
 
 /** A server of the stack's own, as its supervisor has written it down. */
@@ -51,6 +53,13 @@ test.each([
 		SILENT,
 		THEIRS,
 		/^See to the server of BERTH_FAST_REDIS_URL \(redis:\/\/10\.0\.0\.5:6380\)/,
+	],
+	["a server of the stack's own that came back empty", RELISTING, OWN, /^Wait 10 s: .*\. What ended that Redis, logs\/redis-fast\.log/],
+	[
+		"one of the operator's that did",
+		RELISTING,
+		THEIRS,
+		/^Wait 10 s: .*\. See why the server of BERTH_FAST_REDIS_URL \(redis:\/\/10\.0\.0\.5:6380\) lost/,
 	],
 	["nodes that are drained", DRAINED, OWN, /^One that stops is back when `berth up` on its machine has started it\.$/],
 	["what the supervisor starts again", "no worker is registered", OWN, /^Read the logs in the data directory/],

@@ -9,8 +9,12 @@ type Servers = Pick<Settings, "embedded" | "durableRedisUrl" | "fastRedisUrl" | 
 /** What helps where a Redis server doesn't answer. */
 export async function mendOfRedis(role: RedisRole, { embedded, durableRedisUrl, fastRedisUrl, paths }: Servers): Promise<string> {
 	if (embedded[role]) return await mendOfEmbedded(`redis-${role}`, paths);
-	const where = withoutPassword(role === "durable" ? durableRedisUrl : fastRedisUrl);
-	return `See to the server of BERTH_${role.toUpperCase()}_REDIS_URL (${where}), or to the way there. Nothing here has to be started again: all goes on when it answers.`;
+	const url = role === "durable" ? durableRedisUrl : fastRedisUrl;
+	return `See to ${theirServer(role, url)}, or to the way there. Nothing here has to be started again: all goes on when it answers.`;
+}
+
+function theirServer(role: RedisRole, url: string): string {
+	return `the server of BERTH_${role.toUpperCase()}_REDIS_URL (${withoutPassword(url)})`;
 }
 
 /** The same of one that the supervisor keeps running: by its process. @param name as the supervisor calls it */
@@ -29,6 +33,15 @@ async function mendOfEmbedded(name: string, paths: Servers["paths"]): Promise<st
 export async function mendOfUnready(detail: string, settings: Servers): Promise<string> {
 	const away = (["durable", "fast"] as const).filter((role) => detail.includes(`the ${role} Redis doesn't answer`));
 	if (away.length > 0) return (await Promise.all(away.map((role) => mendOfRedis(role, settings)))).join(" ");
+	if (detail.includes("the fast Redis came back"))
+		return `Wait 10 s: workers that live have listed themselves again by then. ${lossOfFast(settings)}`;
 	if (detail.includes("berth drain --undo")) return "One that stops is back when `berth up` on its machine has started it.";
 	return "Read the logs in the data directory, below logs/: the supervisor starts again what ended.";
+}
+
+/** Where stands why it came back without what it had. */
+function lossOfFast({ embedded, fastRedisUrl }: Servers): string {
+	return embedded.fast
+		? "What ended that Redis, logs/redis-fast.log and logs/supervisor.log in the data directory say."
+		: `See why ${theirServer("fast", fastRedisUrl)} lost what it had, or was away: it may only have been started again.`;
 }
